@@ -1,1 +1,5 @@
-//! whatsapp-operator.
+//! whatsapp-operator: brings WhatsApp Business phone numbers to their declared state.
+
+pub mod engine;
+pub mod meta;
+pub mod run;

@@ -1,0 +1,167 @@
+//! Desired: what a channel asks for, validated once.
+//!
+//! Nothing behind this point looks at a raw spec. Unset optional fields stay unset:
+//! the engine never makes up a value that would then be written to Meta.
+
+use super::{
+    id::{AccountId, BusinessId},
+    phone::E164,
+};
+
+/// A validated channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    /// Name of the channel, for texts and commands.
+    pub name: String,
+    /// Namespace of the channel, for commands.
+    pub namespace: String,
+    /// Identity of the object; a re-created object is another one.
+    pub uid: String,
+    pub generation: i64,
+    pub portfolio: PortfolioRef,
+    pub account: Option<AccountId>,
+    pub number: E164,
+    pub display_name: String,
+    pub connection: Connection,
+    pub verification: Verification,
+    pub registration: Registration,
+    pub profile: DesiredProfile,
+    /// IANA name; compared, never written.
+    pub time_zone: Option<String>,
+    pub webhook: Option<Webhook>,
+    pub ready_when: ReadyWhen,
+    pub management: Management,
+    pub suspend: bool,
+    /// Values of the consent annotations, as they stand on the object.
+    pub consents: DesiredConsents,
+}
+
+/// Where the portfolio object is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortfolioRef {
+    pub namespace: String,
+    pub name: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connection {
+    CloudApi,
+    Coexistence,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verification {
+    pub method: VerificationMethod,
+    /// Meta's form: `pt_BR`.
+    pub language: String,
+    pub request: CodeRequest,
+    pub code_secret: SecretKey,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerificationMethod {
+    Auto,
+    Sms,
+    Voice,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodeRequest {
+    OnDemand,
+    Automatic,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registration {
+    pub pin_secret: SecretKey,
+    pub pin_policy: PinPolicy,
+    pub while_name_in_review: WhileNameInReview,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PinPolicy {
+    Keep,
+    Overwrite,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhileNameInReview {
+    TryOnce,
+    Wait,
+}
+
+/// A key in a Secret of the channel's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SecretKey {
+    pub name: String,
+    pub key: String,
+}
+
+/// Managed profile fields; `None` is not managed.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct DesiredProfile {
+    pub about: Option<String>,
+    pub address: Option<String>,
+    pub description: Option<String>,
+    pub email: Option<String>,
+    pub websites: Option<Vec<String>>,
+    pub vertical: Option<String>,
+}
+
+impl DesiredProfile {
+    /// Whether any field is managed.
+    pub fn is_managed(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Webhook {
+    pub callback_url: String,
+    pub verify_token: SecretKey,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadyWhen {
+    Registered,
+    NameApproved,
+    FullyVerified,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Management {
+    Full,
+    ObserveOnly,
+}
+
+/// Values of the consent annotations.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct DesiredConsents {
+    pub send_code: Option<String>,
+    pub retry: Option<String>,
+    pub reconcile: Option<String>,
+}
+
+/// A validated portfolio.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DesiredPortfolio {
+    pub name: String,
+    pub namespace: String,
+    pub generation: i64,
+    pub business: BusinessId,
+    pub access_token: SecretKey,
+    pub app_secret: Option<SecretKey>,
+    pub app: Option<super::id::AppId>,
+    pub expect_name: Option<String>,
+    pub expect_country: Option<String>,
+    pub access: Vec<Access>,
+}
+
+/// Who may use a portfolio from beyond its own namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// `*` is everyone.
+    pub namespaces: Vec<String>,
+    /// `None`: all accounts in reach.
+    pub accounts: Option<Vec<AccountId>>,
+}

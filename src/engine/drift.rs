@@ -1,0 +1,17 @@
+//! Drift: one managed thing that is not as desired.
+
+/// One difference between desired and observed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drift {
+    /// Path of the spec: `displayName`, `profile.about`, `webhook.callbackUrl`, `timeZone`.
+    pub field: String,
+    pub desired: String,
+    pub observed: String,
+    /// What happens with it: written, waits, or only shown and why.
+    pub action: String,
+}
+
+/// Everything managed that differs, with what will happen to it.
+pub fn diff(_desired: &super::desired::Desired, _observed: &super::observed::Observed) -> Vec<Drift> {
+    unimplemented!()
+}

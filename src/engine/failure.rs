@@ -1,0 +1,100 @@
+//! What went wrong with a call, as a value that decisions can use.
+//!
+//! `meta` classifies once, by one table; nothing behind it looks at codes again
+//! except the few places where the contract names a code.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What an error asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Class {
+    /// Says nothing about the request: try again later, the effect may have happened.
+    Retry,
+    /// Known wait: throttles and lock-outs.
+    WaitUntil,
+    /// A person has to act.
+    Person,
+    /// The manifest has to change.
+    Spec,
+    /// The token, its scopes or the app secret have to change.
+    Credentials,
+    /// What was asked for already holds.
+    AlreadyDone,
+}
+
+/// How far an error reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Scope {
+    Call,
+    Channel,
+    Account,
+    Portfolio,
+    App,
+}
+
+/// Meta's error envelope, classified. Texts are redacted and bounded before they get here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refusal {
+    pub code: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subcode: Option<i64>,
+    /// `error_user_title`, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The best sentence Meta gave: `error_user_msg`, else `error_data.details`, else `message`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    pub class: Class,
+    pub scope: Scope,
+    /// When Meta says that calls are welcome again, from headers or `details`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+impl Refusal {
+    /// Whether code and subcode are these; `None` matches only an absent subcode.
+    pub fn is(&self, code: i64, subcode: Option<i64>) -> bool {
+        self.code == code && self.subcode == subcode
+    }
+
+    /// Whether a number of Meta's stands in either place: large ones come as code or as subcode.
+    pub fn names(&self, number: i64) -> bool {
+        self.code == number || self.subcode == Some(number)
+    }
+}
+
+/// Why a call gave no answer that can be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Failure {
+    /// Meta answered with an error envelope.
+    Refused(Refusal),
+    /// Sent, or perhaps sent, and no usable answer: time-out, lost connection, 5xx, HTML, truncated or huge body.
+    NoAnswer(String),
+    /// Never sent, and why: no connection could be made, or `sendBefore` had passed.
+    NotSent(String),
+    /// Not sent: our own budget or an open breaker; calls are welcome at this time.
+    Throttled(Timestamp),
+}
+
+impl Failure {
+    /// Meta's envelope, if there was one.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+
+    /// Whether Meta refused in a way that proves that nothing happened.
+    pub fn is_definite(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.class != Class::Retry,
+            Self::NotSent(_) | Self::Throttled(_) => true,
+            Self::NoAnswer(_) => false,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Every number of the policy, once, with its source and its reason.
+//!
+//! Meta's own limits are cited by the page that states them; ours lie well below.
+
+use std::time::Duration;
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// The numbers. One value is handed through the program, so a test may shorten a wait and nothing else.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Automatic registrations per number within [`Self::registration_window`]. Meta allows 10 (page "Registration").
+    pub registrations_automatic: usize,
+    /// All registrations with `retry` in the window; one stays for a person in Meta's tools.
+    pub registrations_total: usize,
+    pub registration_window: Duration,
+    /// Pause after the first, the second and any later registration.
+    pub registration_pauses: [Duration; 3],
+    /// Unknown history: one automatic registration in this time, for the first [`Self::registration_window`].
+    pub registration_unknown_history: Duration,
+    /// Without `name_status`: pause after the first registration.
+    pub registration_blind_pause: Duration,
+    /// Code requests by consent in 24 h. Meta's allowance is not published; an SMS is a person's attention.
+    pub codes_by_consent: usize,
+    pub codes_window: Duration,
+    /// After 136024 without VERIFIED: not before the first, then the second.
+    pub code_refused_pauses: [Duration; 2],
+    /// Meta: typically 10 minutes (OpenAPI); a little more, since the clock starts with a send that we cannot see.
+    pub code_life: Duration,
+    pub verifications_per_code: usize,
+    /// Name submissions in [`Self::names_window`]. Meta allows 10 in 30 days (page "Display names").
+    pub names: usize,
+    pub names_window: Duration,
+    /// Between submissions of an EXPIRED name.
+    pub name_expired_pause: Duration,
+    /// After an add refused with a plain 100.
+    pub add_refused_pause: Duration,
+    pub add_refused_tries: usize,
+    pub settle_register: Duration,
+    pub settle_verify: Duration,
+    pub settle_add: Duration,
+    pub settle_name: Duration,
+    pub settle_other: Duration,
+    pub call_timeout: Duration,
+    pub send_before: Duration,
+    /// After an own write: how often and how many times to look.
+    pub fresh_after_write: Duration,
+    pub fresh_after_write_times: u32,
+    /// A shared list at rest or in transition (an operator flag).
+    pub fresh_list: Duration,
+    pub fresh_profile: Duration,
+    /// Token and portfolio.
+    pub fresh_portfolio: Duration,
+    /// A list that an add relies on.
+    pub fresh_for_add: Duration,
+    /// Credential Secrets are read again.
+    pub credential_poll: Duration,
+    /// A Secret that ends a wait is polled while a code is live, else.
+    pub secret_poll_live: Duration,
+    pub secret_poll: Duration,
+    /// A consent is kept while a step is in flight or the account is throttled, at most.
+    pub consent_kept: Duration,
+    /// A claim that went away wakes the next, which acts no sooner than this later.
+    pub claim_pause: Duration,
+    /// A number that was Registered must read NOT_APPLICABLE in two looks this far apart.
+    pub fall_back_confirmed: Duration,
+    /// Pauses of a repeatable step that was refused or had no effect.
+    pub repeatable_pauses: [Duration; 4],
+    pub repeatable_without_effect: u32,
+    /// Without a successful look, `Ready` becomes Unknown after this (an operator flag).
+    pub unseen: Duration,
+    /// Calls per account and hour to the fast list before the first registered number, then.
+    pub budget_list_first: u32,
+    pub budget_list: u32,
+    /// Calls per account and hour to everything else.
+    pub budget_rest: u32,
+    /// Share of each bucket that only writes may use, in percent.
+    pub budget_for_writes: u32,
+    /// Profiles read by the round-robin per account and hour.
+    pub profiles_per_hour: u32,
+    pub ledger_entries: usize,
+    pub declined_names: usize,
+    /// Least characters of a display name (Meta's help centre), most (Meta: 75), and where a warning begins.
+    pub name_min: usize,
+    pub name_max: usize,
+    pub name_warn: usize,
+    /// A refused field is tried again after this.
+    pub refused_field: Duration,
+    /// `TokenExpiresSoon` is said this long before the end.
+    pub token_warning: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let s = Duration::from_secs;
+        Self {
+            registrations_automatic: 3,
+            registrations_total: 9,
+            registration_window: s(72 * HOUR),
+            registration_pauses: [s(5 * MINUTE), s(2 * HOUR), s(12 * HOUR)],
+            registration_unknown_history: s(24 * HOUR),
+            registration_blind_pause: s(12 * HOUR),
+            codes_by_consent: 5,
+            codes_window: s(DAY),
+            code_refused_pauses: [s(HOUR), s(12 * HOUR)],
+            code_life: s(15 * MINUTE),
+            verifications_per_code: 2,
+            names: 8,
+            names_window: s(30 * DAY),
+            name_expired_pause: s(DAY),
+            add_refused_pause: s(6 * HOUR),
+            add_refused_tries: 3,
+            settle_register: s(10 * MINUTE),
+            settle_verify: s(2 * MINUTE),
+            settle_add: s(2 * MINUTE),
+            settle_name: s(10 * MINUTE),
+            settle_other: s(MINUTE),
+            call_timeout: s(20),
+            send_before: s(10),
+            fresh_after_write: s(30),
+            fresh_after_write_times: 10,
+            fresh_list: s(5 * MINUTE),
+            fresh_profile: s(HOUR),
+            fresh_portfolio: s(HOUR),
+            fresh_for_add: s(MINUTE),
+            credential_poll: s(MINUTE),
+            secret_poll_live: s(5),
+            secret_poll: s(MINUTE),
+            consent_kept: s(15 * MINUTE),
+            claim_pause: s(30),
+            fall_back_confirmed: s(10 * MINUTE),
+            repeatable_pauses: [s(5 * MINUTE), s(30 * MINUTE), s(2 * HOUR), s(6 * HOUR)],
+            repeatable_without_effect: 3,
+            unseen: s(6 * HOUR),
+            budget_list_first: 150,
+            budget_list: 1_500,
+            budget_rest: 150,
+            budget_for_writes: 30,
+            profiles_per_hour: 60,
+            ledger_entries: 10,
+            declined_names: 20,
+            name_min: 3,
+            name_max: 75,
+            name_warn: 64,
+            refused_field: s(DAY),
+            token_warning: s(7 * DAY),
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The functional core: look → observe → plan → act → assess.
+//!
+//! No I/O, no async, no clock, no Kubernetes, no HTTP. Values go in and values come out.
+
+pub mod condition;
+pub mod desired;
+pub mod drift;
+pub mod failure;
+pub mod id;
+pub mod limits;
+pub mod look;
+pub mod memory;
+pub mod observed;
+pub mod outcome;
+pub mod phone;
+pub mod plan;
+pub mod portfolio;
+pub mod reason;
+pub mod step;

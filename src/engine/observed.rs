@@ -1,0 +1,249 @@
+//! Observed: what Meta and the cluster last said. Unknown is a case, not a default.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    failure::Failure,
+    id::{
+        AccountId, AccountMode, AccountStatus, BusinessId, CodeStatus, Fact, Field, NameStatus,
+        NumberId, NumberStatus, PlatformType, ReviewStatus, Sendability,
+    },
+    portfolio::PortfolioView,
+};
+
+/// Everything a pass knows, gathered before anything is decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observed {
+    pub claim: Claim,
+    pub portfolio: PortfolioState,
+    /// The account that the channel uses, when one was read.
+    pub account: Fact<Arc<Account>>,
+    /// One entry for each account in reach whose numbers were searched.
+    pub search: Vec<Searched>,
+    /// Whether our app is subscribed to the account.
+    pub subscribed: Fact<bool>,
+    pub profile: Fact<Profile>,
+    pub code_secret: SecretFact,
+    pub pin_secret: SecretFact,
+    pub verify_token: SecretFact,
+    /// When this look began; facts inside carry their own times.
+    pub begun: Timestamp,
+    /// What only the process knows; never in status.
+    pub process: ProcessFacts,
+}
+
+/// Facts of this process, for rules that speak of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessFacts {
+    /// Start of the process.
+    pub started: Timestamp,
+    /// Last successful look at this channel by this process.
+    pub last_success: Option<Timestamp>,
+}
+
+/// Whether this channel manages its number, among several with the same digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Not every watched namespace is in the cache yet: nobody acts.
+    Undecided,
+    /// Ours; acts no sooner than this (a claim that went away wakes the next after a pause).
+    Ours { act_from: Option<Timestamp> },
+    /// Another channel manages the number. Its name is given only within the same namespace.
+    Other { name: Option<String> },
+}
+
+/// How the portfolio looks from the channel's namespace.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PortfolioState {
+    /// Not found, or not to be used from here: deliberately one case.
+    NotUsable,
+    /// Exists and may be used, but has not been looked at yet.
+    NotYet,
+    /// The controller's view of it.
+    View(Arc<PortfolioView>),
+}
+
+/// One account searched for the number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Searched {
+    pub account: AccountId,
+    pub list: ListState,
+    /// Every entry with our digits (one may be MIGRATED or DELETED).
+    pub numbers: Vec<Arc<Number>>,
+}
+
+/// How the list of an account's numbers came out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ListState {
+    /// All pages, begun at this time: absence may be believed.
+    Complete { begun: Timestamp },
+    /// Refused by permission or 100/33: not checkable, holds nothing up.
+    NotCheckable(Failure),
+    /// Could not be read now: says nothing.
+    Failed(Failure),
+}
+
+/// A WhatsApp Business Account.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Account {
+    pub id: Option<AccountId>,
+    pub name: Option<String>,
+    pub currency: Option<String>,
+    pub country: Option<String>,
+    /// Meta's numeric time zone, as text.
+    pub timezone_id: Option<String>,
+    pub status: Field<AccountStatus>,
+    pub review: Field<ReviewStatus>,
+    pub owner: Option<BusinessId>,
+    pub ownership_type: Option<String>,
+    /// `primary_funding_id`; `"0"` and absent both read as none.
+    pub funding: Field<String>,
+    pub health: Field<Health>,
+}
+
+/// A phone number in an account.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Number {
+    pub id: NumberId,
+    pub display_phone_number: String,
+    pub status: Field<NumberStatus>,
+    pub code: Field<CodeStatus>,
+    pub platform: Field<PlatformType>,
+    pub verified_name: Field<String>,
+    pub name_status: Field<NameStatus>,
+    pub new_display_name: Field<String>,
+    pub new_name_status: Field<NameStatus>,
+    pub quality: Option<String>,
+    pub throughput: Option<String>,
+    pub messaging_limit: Option<String>,
+    pub account_mode: Field<AccountMode>,
+    pub is_official: Option<bool>,
+    pub is_on_biz_app: Field<bool>,
+    pub is_pin_enabled: Field<bool>,
+    pub last_onboarded: Option<String>,
+    pub health: Field<Health>,
+    pub webhook: Field<WebhookConfiguration>,
+    /// Inside the list read, where Meta grants the expansion.
+    pub profile: Field<Profile>,
+}
+
+impl Number {
+    /// A number about which nothing but its id and digits is known.
+    pub fn bare(id: NumberId, display_phone_number: impl Into<String>) -> Self {
+        Self {
+            id,
+            display_phone_number: display_phone_number.into(),
+            status: Field::Absent,
+            code: Field::Absent,
+            platform: Field::Absent,
+            verified_name: Field::Absent,
+            name_status: Field::Absent,
+            new_display_name: Field::Absent,
+            new_name_status: Field::Absent,
+            quality: None,
+            throughput: None,
+            messaging_limit: None,
+            account_mode: Field::Absent,
+            is_official: None,
+            is_on_biz_app: Field::Absent,
+            is_pin_enabled: Field::Absent,
+            last_onboarded: None,
+            health: Field::Absent,
+            webhook: Field::Absent,
+            profile: Field::Absent,
+        }
+    }
+}
+
+/// `webhook_configuration`: a key is there only for a level that has a URL.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookConfiguration {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
+}
+
+/// `health_status`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    pub can_send: Sendability,
+    pub entities: Vec<HealthEntity>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthEntity {
+    /// `PHONE_NUMBER`, `WABA`, `BUSINESS`, `APP`, or a new word.
+    pub kind: String,
+    pub can_send: Sendability,
+    pub info: Vec<String>,
+    pub errors: Vec<HealthError>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthError {
+    pub code: i64,
+    pub description: String,
+    pub solution: String,
+}
+
+/// The text fields of a business profile; an unset one is `None`.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Profile {
+    pub about: Option<String>,
+    pub address: Option<String>,
+    pub description: Option<String>,
+    pub email: Option<String>,
+    pub websites: Vec<String>,
+    pub vertical: Option<String>,
+}
+
+/// Which version of a Secret was seen; never anything of its content.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretVersion {
+    pub uid: String,
+    pub resource_version: String,
+}
+
+/// A Secret as far as a decision may know it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum SecretFact {
+    /// Not read in this pass.
+    #[default]
+    NotAsked,
+    /// A live read said 404.
+    Missing,
+    /// The Secret is there, the key is not (or is empty).
+    KeyMissing { version: SecretVersion },
+    /// We may not read it.
+    Forbidden,
+    /// Could not be read now.
+    Unreadable(String),
+    /// A verify-token Secret without the label that permits its use.
+    Unlabelled,
+    /// The key is there.
+    Present {
+        version: SecretVersion,
+        /// Six digits (a hyphen or space inside a code dropped); always true for a verify token with text.
+        well_formed: bool,
+        /// A value that was seen at the code request or tried since; judged in memory only.
+        seen_before: bool,
+    },
+}
+
+impl SecretFact {
+    /// The version, when the Secret exists and was read.
+    pub fn version(&self) -> Option<&SecretVersion> {
+        match self {
+            Self::KeyMissing { version } | Self::Present { version, .. } => Some(version),
+            _ => None,
+        }
+    }
+}

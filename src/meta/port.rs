@@ -1,0 +1,186 @@
+//! The port: the few calls that the engine's steps need.
+//!
+//! Used as a generic, so there is no `async-trait` and no boxing. Everything that
+//! implements it classifies failures the same way and never retries a write.
+
+use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use crate::engine::{
+    desired::DesiredProfile,
+    failure::Failure,
+    id::{AccountId, AppId, BusinessId, NumberId},
+    look::Urgency,
+    observed::{Account, Number, Profile},
+    phone::E164,
+    portfolio::{BusinessFacts, Reachable, TokenFacts},
+    step::CodeMethod,
+};
+
+/// Where the time comes from.
+pub trait Clock: Send + Sync + 'static {
+    fn now(&self) -> Timestamp;
+}
+
+/// The clock of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// What opens the Graph API for one portfolio.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// Whose credential it is, part of every cache key.
+    pub business: BusinessId,
+    /// Changes whenever the token or the app secret may have changed.
+    pub version: String,
+    pub token: SecretString,
+    pub app_secret: Option<SecretString>,
+    /// From the spec, else learnt from the token.
+    pub app: Option<AppId>,
+}
+
+/// Makes a [`Graph`] for a credential. Budgets, breakers and shared reads live behind it and are shared by
+/// every Graph that it makes, keyed so that nothing crosses credentials.
+pub trait GraphSource: Send + Sync + 'static {
+    type Graph: Graph;
+
+    fn graph(&self, credential: Credential) -> Self::Graph;
+}
+
+/// Every entry of an account's list, by digits.
+#[derive(Debug)]
+pub struct NumberList {
+    /// When the first page was asked for.
+    pub begun: Timestamp,
+    /// Digits of `display_phone_number` → entries.
+    pub numbers: HashMap<Box<str>, Vec<Arc<Number>>>,
+}
+
+/// The calls. A failed read says nothing about the fact.
+pub trait Graph: Clone + Send + Sync + 'static {
+    /// `GET /debug_token` for its own token.
+    fn debug_token(&self) -> impl Future<Output = Result<TokenFacts, Failure>> + Send;
+
+    /// `GET /{business}`.
+    fn business(&self, urgency: Urgency) -> impl Future<Output = Result<BusinessFacts, Failure>> + Send;
+
+    /// `GET /{business}/owned_whatsapp_business_accounts`, all pages.
+    fn owned_accounts(&self) -> impl Future<Output = Result<Vec<Reachable>, Failure>> + Send;
+
+    /// `GET /{business}/client_whatsapp_business_accounts`, all pages.
+    fn client_accounts(&self) -> impl Future<Output = Result<Vec<Reachable>, Failure>> + Send;
+
+    /// `GET /{account}`, shared; a read begun before `not_before` does not serve.
+    fn account(
+        &self,
+        account: &AccountId,
+        not_before: Timestamp,
+        urgency: Urgency,
+    ) -> impl Future<Output = Result<Arc<Account>, Failure>> + Send;
+
+    /// `GET /{account}/phone_numbers`, all pages and fields, shared and single-flight.
+    fn numbers(
+        &self,
+        account: &AccountId,
+        not_before: Timestamp,
+        urgency: Urgency,
+    ) -> impl Future<Output = Result<Arc<NumberList>, Failure>> + Send;
+
+    /// `GET /{account}/subscribed_apps`: whether our app is among them; shared like the list.
+    fn subscribed(
+        &self,
+        account: &AccountId,
+        not_before: Timestamp,
+        urgency: Urgency,
+    ) -> impl Future<Output = Result<bool, Failure>> + Send;
+
+    /// `GET /{number}/whatsapp_business_profile`, at most `max_age` old; `Failure::Throttled` when the round-robin is spent.
+    fn profile(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        max_age: Duration,
+        urgency: Urgency,
+    ) -> impl Future<Output = Result<Profile, Failure>> + Send;
+
+    /// `POST /{account}/phone_numbers`.
+    fn add_number(
+        &self,
+        account: &AccountId,
+        number: &E164,
+        name: &str,
+    ) -> impl Future<Output = Result<NumberId, Failure>> + Send;
+
+    /// `POST /{number}/request_code`.
+    fn request_code(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        method: CodeMethod,
+        language: &str,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// `POST /{number}/verify_code`.
+    fn verify_code(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        code: &SecretString,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// `POST /{number}` with `new_display_name`.
+    fn submit_name(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        name: &str,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// `POST /{number}` with `pin`.
+    fn set_pin(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        pin: &SecretString,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// `POST /{number}/register`.
+    fn register(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        pin: &SecretString,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// `POST /{account}/subscribed_apps` without a body. Serialised per account, and sent only if a read right
+    /// before it still lacks our app: it would erase an override.
+    fn subscribe(&self, account: &AccountId) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// `POST /{number}` with `webhook_configuration`.
+    fn route_webhook(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        url: &str,
+        verify_token: &SecretString,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// `POST /{number}/whatsapp_business_profile` with just these fields.
+    fn write_profile(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        fields: &DesiredProfile,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Until when calls for this account (or the whole app) are held back, for status.
+    fn throttled_until(&self, account: Option<&AccountId>) -> Option<Timestamp>;
+}

@@ -40,8 +40,12 @@ pinned() { awk -v module="$2" '$1 == "require" { $1 = ""; $0 = $0 } $1 == module
 build() {
 	tool=$1 folder=$2 package=$3 module=$4 duration=$5
 	version=$(pinned "$folder" "$module")
+	case $tool in
+		etcd | kube-apiserver | kubectl) remedy='; or set KUBEBUILDER_ASSETS to a folder with kube-apiserver, etcd and kubectl' ;;
+		*) remedy= ;;
+	esac
 	command -v go >/dev/null ||
-		fail "$tool is missing and so is go: install Go 1.26 or newer, or set KUBEBUILDER_ASSETS to a folder with kube-apiserver, etcd and kubectl"
+		fail "$tool is missing and so is go: install Go 1.26 or newer$remedy"
 	ldflags='-s -w'
 	if [ "$folder" = kubernetes ]; then
 		# Without these the server calls itself v0.0.0 and clients misjudge what it can do.
@@ -56,7 +60,7 @@ build() {
 	trap 'rm -f "$unfinished"' EXIT
 	trap 'exit 130' INT TERM
 	(cd "$here/$folder" && GOTOOLCHAIN=local CGO_ENABLED=0 go build -mod=readonly -trimpath -buildvcs=false -ldflags "$ldflags" -o "$unfinished" "$package") >&2 ||
-		fail "$tool $version could not be built: it needs Go 1.26 or newer and a network with Go modules; or set KUBEBUILDER_ASSETS to a folder with kube-apiserver, etcd and kubectl"
+		fail "$tool $version could not be built: it needs Go 1.26 or newer and a network with Go modules$remedy"
 	mv "$unfinished" "$cache/$tool"
 	say "built $tool in $(($(date +%s) - started)) s"
 }
@@ -84,8 +88,7 @@ provide() {
 			*) fail "unknown tool $tool: know kube-apiserver, etcd, kubectl, helm, kubeconform and kube-controller-manager" ;;
 		esac
 	fi
-	# `build` names its own tool; it is the same one, but say so again for a tool that was found.
-	[ "$found" = "$folder_out/$1" ] || ln -sf "$found" "$folder_out/$1"
+	[ "$found" = "$folder_out/$tool" ] || ln -sf "$found" "$folder_out/$tool"
 }
 
 # Callers get one folder. With KUBEBUILDER_ASSETS that is a folder of links, since helm is not among the assets.

@@ -141,11 +141,7 @@ impl ControlPlane {
     /// # Panics
     ///
     /// When kubectl cannot be run at all. That it fails is the caller's to judge.
-    pub async fn kubectl_with_input<A: AsRef<OsStr>>(
-        &self,
-        args: impl IntoIterator<Item = A>,
-        input: &str,
-    ) -> Output {
+    pub async fn kubectl_with_input<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>, input: &str) -> Output {
         let mut command = self.kubectl_command();
         command.args(args);
         let input = input.to_owned();
@@ -169,7 +165,7 @@ impl ControlPlane {
             .env("HELM_DATA_HOME", self.room.path("helm"));
         let values = values.to_string();
         let output = blocking(move || output(command, &values)).await.expect("helm runs");
-        success("helm template", output)
+        success("helm template", &output)
     }
 
     /// Applies rendered manifests with all rights and returns what kubectl says.
@@ -179,7 +175,7 @@ impl ControlPlane {
     /// When the API server refuses any of them; the message is its own.
     pub async fn apply_rendered(&self, namespace: &str, manifests: &str) -> String {
         let args = ["apply", "--server-side", "--namespace", namespace, "--filename", "-"];
-        success("kubectl apply", self.kubectl_with_input(args, manifests).await)
+        success("kubectl apply", &self.kubectl_with_input(args, manifests).await)
     }
 
     /// Writes a kubeconfig that holds nothing but a token of this service account and the authority to trust.
@@ -425,7 +421,7 @@ pub struct AuditEntry {
     pub name: String,
     /// Path and query.
     pub uri: String,
-    pub code: u16,
+    pub code: u64,
 }
 
 impl AuditEntry {
@@ -451,7 +447,7 @@ impl AuditEntry {
             namespace: text("/objectRef/namespace"),
             name: text("/objectRef/name"),
             uri: text("/requestURI"),
-            code: event.pointer("/responseStatus/code").and_then(Value::as_u64).unwrap_or_default() as u16,
+            code: event.pointer("/responseStatus/code").and_then(Value::as_u64).unwrap_or_default(),
         };
         // A watch that was granted is written twice; a refused one only here.
         let is_end_of_watch = entry.verb == "watch" && entry.code == 200 && text("/stage") == "ResponseComplete";
@@ -799,8 +795,7 @@ fn is_etcd_healthy(port: u16) -> bool {
 
 /// Runs a program to its end with `input` on its standard input.
 fn output(mut command: Command, input: &str) -> io::Result<Output> {
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let mut stdin = child.stdin.take().expect("standard input is a pipe");
     let input = input.to_owned();
     // A thread, so that a program which answers before it has read all does not stall us.
@@ -815,7 +810,7 @@ fn output(mut command: Command, input: &str) -> io::Result<Output> {
 
 /// The standard output of a program that must have succeeded.
 #[track_caller]
-fn success(what: &str, output: Output) -> String {
+fn success(what: &str, output: &Output) -> String {
     assert!(output.status.success(), "{what} failed: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -79,9 +79,10 @@ impl ControlPlane {
     /// When the control plane does not start. That is remembered: the other tests then fail at once.
     pub async fn shared() -> &'static Self {
         static SHARED: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
-        let shared =
-            blocking(|| SHARED.get_or_init(|| Self::launch(&Options::default()).map_err(|error| error.to_string())))
-                .await;
+        let shared = blocking(|| {
+            SHARED.get_or_init(|| Self::launch(&Options::default()).map_err(|error| error.to_string()))
+        })
+        .await;
         match shared {
             Ok(plane) => plane,
             Err(error) => panic!("the control plane does not start: {error}"),
@@ -141,7 +142,11 @@ impl ControlPlane {
     /// # Panics
     ///
     /// When kubectl cannot be run at all. That it fails is the caller's to judge.
-    pub async fn kubectl_with_input<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>, input: &str) -> Output {
+    pub async fn kubectl_with_input<A: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = A>,
+        input: &str,
+    ) -> Output {
         let mut command = self.kubectl_command();
         command.args(args);
         let input = input.to_owned();
@@ -437,7 +442,8 @@ impl AuditEntry {
 
     fn from_line(line: &str) -> Option<Self> {
         let event: Value = serde_json::from_str(line).expect("an audit line is JSON");
-        let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text =
+            |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let entry = Self {
             user: text("/user/username"),
             user_agent: text("/userAgent"),
@@ -450,7 +456,8 @@ impl AuditEntry {
             code: event.pointer("/responseStatus/code").and_then(Value::as_u64).unwrap_or_default(),
         };
         // A watch that was granted is written twice; a refused one only here.
-        let is_end_of_watch = entry.verb == "watch" && entry.code == 200 && text("/stage") == "ResponseComplete";
+        let is_end_of_watch =
+            entry.verb == "watch" && entry.code == 200 && text("/stage") == "ResponseComplete";
         (!is_end_of_watch).then_some(entry)
     }
 }
@@ -494,7 +501,8 @@ impl Process {
     /// When the program cannot be run or the file cannot be written.
     pub fn spawn(mut command: Command, log: impl Into<PathBuf>) -> io::Result<Self> {
         let log = log.into();
-        let name = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name =
+            Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
         let file = OpenOptions::new().create(true).append(true).open(&log)?;
         let mut child = command
             .stdin(Stdio::null())
@@ -746,7 +754,13 @@ fn key() -> io::Result<KeyPair> {
 }
 
 /// Writes a kubeconfig with one cluster, one user and one context. JSON is YAML too.
-fn write_kubeconfig(path: &Path, url: &str, authority: Vec<u8>, namespace: &str, user: &Value) -> io::Result<()> {
+fn write_kubeconfig(
+    path: &Path,
+    url: &str,
+    authority: Vec<u8>,
+    namespace: &str,
+    user: &Value,
+) -> io::Result<()> {
     let kubeconfig = json!({
         "apiVersion": "v1",
         "kind": "Config",
@@ -817,7 +831,9 @@ fn success(what: &str, output: &Output) -> String {
 
 /// Runs what waits or blocks beside the runtime. A test with a paused clock does not skip ahead meanwhile.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 async fn pause() {

@@ -26,7 +26,8 @@ fn is_alive(id: u32) -> bool {
         // The name in parentheses may hold anything, so the state is what follows the last of them.
         stat.rsplit_once(") ").map(|(_, rest)| rest.to_owned()).unwrap_or_default()
     } else {
-        let output = Command::new("ps").args(["-o", "stat=", "-p", &id.to_string()]).output().expect("ps runs");
+        let output =
+            Command::new("ps").args(["-o", "stat=", "-p", &id.to_string()]).output().expect("ps runs");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     };
     !state.is_empty() && !state.starts_with('Z')
@@ -96,9 +97,16 @@ async fn the_audit_log_counts_every_request_once() {
 
     let entries: Vec<_> =
         plane.audit_since(mark).await.into_iter().filter(|entry| entry.namespace == namespace).collect();
-    let seen: Vec<_> = entries.iter().map(|entry| (entry.verb.as_str(), entry.name.as_str(), entry.code)).collect();
-    assert_eq!(seen, [("create", "one", 201), ("create", "one", 409), ("get", "one", 200), ("watch", "", 200)]);
-    assert!(entries.iter().all(|entry| entry.user == "admin" && entry.resource == "configmaps"), "{entries:?}");
+    let seen: Vec<_> =
+        entries.iter().map(|entry| (entry.verb.as_str(), entry.name.as_str(), entry.code)).collect();
+    assert_eq!(
+        seen,
+        [("create", "one", 201), ("create", "one", 409), ("get", "one", 200), ("watch", "", 200)]
+    );
+    assert!(
+        entries.iter().all(|entry| entry.user == "admin" && entry.resource == "configmaps"),
+        "{entries:?}"
+    );
     assert_eq!(entries.iter().filter(|entry| entry.is_write()).count(), 2);
 }
 
@@ -126,7 +134,9 @@ async fn a_watch_sees_an_object_appear() {
 async fn kubectl_reads_what_was_applied() {
     let plane = ControlPlane::shared().await;
     let namespace = plane.namespace("kubectl").await;
-    plane.apply_rendered(&namespace, "{apiVersion: v1, kind: ConfigMap, metadata: {name: here}, data: {a: b}}").await;
+    plane
+        .apply_rendered(&namespace, "{apiVersion: v1, kind: ConfigMap, metadata: {name: here}, data: {a: b}}")
+        .await;
 
     let args = ["get", "configmap", "here", "--namespace", &namespace, "--output", "jsonpath={.data.a}"];
     let output = plane.kubectl(args).await;

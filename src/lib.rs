@@ -3,3 +3,4 @@
 pub mod engine;
 pub mod meta;
 pub mod run;
+pub mod sandbox;

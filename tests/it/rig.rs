@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kube::Client;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use whatsapp_operator::sandbox::{Account, App, Options, Pace, Portfolio, Sandbox, Token, World};
+use whatsapp_operator::sandbox::{Account, App, Options, Pace, Portfolio, ReviewPolicy, Sandbox, Token, World};
 
 use crate::control_plane::{AuditEntry, ControlPlane, Mark, Process};
 
@@ -28,6 +28,8 @@ pub struct Rig {
     /// The sandbox's token for the portfolio: fake, and different in each run.
     pub token: String,
     operator: Option<Process>,
+    /// Where the first operator answers for its health and metrics.
+    health: std::net::SocketAddr,
     started: u32,
     stop: CancellationToken,
 }
@@ -55,8 +57,12 @@ impl Rig {
             .with_portfolio(Portfolio::new(BUSINESS, "Acme Ltda").verified())
             .with_account(Account::new(ACCOUNT, BUSINESS, "Acme"))
             .with_token(&token, Token::system_user(APP, BUSINESS));
-        let options =
-            Options { start: Timestamp::now(), pace: Pace::Follow { speed: 1.0 }, ..Options::default() };
+        let options = Options {
+            start: Timestamp::now(),
+            pace: Pace::Follow { speed: 1.0 },
+            review: ReviewPolicy::without_first_review(),
+            ..Options::default()
+        };
         let sandbox = Sandbox::from_world(options, world);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let graph_url = format!("http://{}", listener.local_addr().expect("a bound port"));
@@ -64,7 +70,8 @@ impl Rig {
         tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
 
         let client = plane.admin_client();
-        Self { plane, client, sandbox, graph_url, namespace, token, operator: None, started: 0, stop }
+        let health = free_address();
+        Self { plane, client, sandbox, graph_url, namespace, token, operator: None, health, started: 0, stop }
     }
 
     /// A rig with the Secret and the portfolio `acme` applied.
@@ -90,13 +97,9 @@ impl Rig {
 
     /// Starts the operator as a process with the chart's ServiceAccount.
     pub async fn start(&mut self) {
-        let operator = self.spawn_operator(&[]).await;
-        assert!(
-            operator.wait_for_output("ready", Duration::from_secs(60)).await,
-            "the operator did not become ready:\n{}",
-            operator.output()
-        );
-        self.operator = Some(operator);
+        let health = self.health.to_string();
+        self.operator = Some(self.spawn_operator(&["--health-listen", &health]).await);
+        self.until_serving(self.health).await;
     }
 
     /// One more operator process, beside the first.
@@ -110,10 +113,36 @@ impl Rig {
             .env("KUBECONFIG", kubeconfig)
             .args(["run", "--namespace", &self.namespace])
             .args(["--graph-url", &self.graph_url])
-            .args(["--health-listen", "127.0.0.1:0"])
             .args(["--log-format", "text", "--log-level", "info"])
             .args(more);
         Process::spawn(command, self.log(self.started)).expect("the operator binary starts")
+    }
+
+    /// Waits until an operator says that it is ready.
+    pub async fn until_serving(&self, health: std::net::SocketAddr) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !http_get(health, "/readyz").await.is_some_and(|reply| reply.starts_with("HTTP/1.1 200")) {
+            assert!(Instant::now() < deadline, "the operator did not become ready:\n{}", self.logs());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// What the first operator's `/metrics` says.
+    pub async fn metrics(&self) -> String {
+        http_get(self.health, "/metrics").await.expect("the operator serves its metrics")
+    }
+
+    /// Runs the command line with all rights in the rig's namespace; standard output and error together.
+    pub async fn cli(&self, args: &[&str]) -> String {
+        let out = tokio::process::Command::new(env!("CARGO_BIN_EXE_whatsapp-operator"))
+            .env_clear()
+            .env("KUBECONFIG", self.plane.admin_kubeconfig())
+            .args(args)
+            .args(["-n", &self.namespace])
+            .output()
+            .await
+            .expect("the command line runs");
+        format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
     }
 
     fn log(&self, n: u32) -> PathBuf {
@@ -235,6 +264,23 @@ fn merge(into: &mut Value, more: Value) {
 fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+/// An address on loopback that nobody listens on right now.
+pub fn free_address() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("a bound port")
+}
+
+/// A plain GET; the whole reply, or nothing when there was none.
+pub async fn http_get(at: std::net::SocketAddr, path: &str) -> Option<String> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(at).await.ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.ok()?;
+    Some(reply)
 }
 
 fn rand_u64() -> u64 {

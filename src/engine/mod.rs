@@ -15,5 +15,6 @@ pub mod outcome;
 pub mod phone;
 pub mod plan;
 pub mod portfolio;
+pub mod reach;
 pub mod reason;
 pub mod step;

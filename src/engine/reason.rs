@@ -103,6 +103,8 @@ reasons! {
     NumberLimitReached: Person, [], "", "";
     AddRefused: Person, [], "", "";
     NameRefused: Person, [], "", "";
+    NameNotTaken: Person, [NumberVerified, DisplayNameApproved, Registered, Ready], "Meta accepted the display name and does not show it.", "Look at the number in WhatsApp Manager, then set the retry consent to submit the name again.";
+    CoexistenceNotOnboarded: Person, [NumberAdded, NumberVerified, Registered, Ready], "The number is to stay in the WhatsApp Business app and is not connected to the platform yet.", "Connect it in the app through the partner's sign-up; no call can do that.";
     RegistrationRefused: Person, [], "", "";
     IncompleteDeregistration: Person, [], "", "";
     SandboxNumberNotVerified: Person, [], "", "";

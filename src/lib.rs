@@ -1,5 +1,7 @@
 //! whatsapp-operator: brings WhatsApp Business phone numbers to their declared state.
 
+pub mod api;
 pub mod engine;
 pub mod meta;
 pub mod run;
+pub mod sandbox;

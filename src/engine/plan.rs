@@ -25,7 +25,7 @@ use super::{
     condition::ConditionType,
     desired::{Desired, Management},
     failure::Failure,
-    id::{AccountId, NumberId},
+    id::{AccountId, BusinessId, NumberId},
     limits::{Limits, later},
     memory::{Cause, ConsentAnswer, ConsentKind, Memory},
     observed::{Claim, ListState, Number, Observed, PortfolioState},
@@ -117,6 +117,9 @@ pub fn plan(desired: &Desired, observed: &Observed, memory: &Memory, limits: &Li
     let has_looked = has_looked(&pass, &memory);
     let answered = consent::answer(&pass, &mut memory, step.as_ref(), block.as_ref(), has_looked);
     let next = next::next(&pass, &memory, step.as_ref(), block.as_ref(), &aside);
+    let business = pass.business();
+    let block = block.map(|block| block.linked(business));
+    let aside = aside.into_iter().map(|(on, block)| (on, block.linked(business))).collect();
     Plan { step, block, aside, answered, memory, next }
 }
 
@@ -169,6 +172,13 @@ impl<'a> Pass<'a> {
             send_code: consent::pending(wanted.send_code.as_ref(), ConsentKind::SendCode, memory, now),
             retry: consent::pending(wanted.retry.as_ref(), ConsentKind::Retry, memory, now),
             number_before: memory.number.clone(),
+        }
+    }
+
+    fn business(&self) -> Option<&BusinessId> {
+        match &self.observed.portfolio {
+            PortfolioState::View(view) => Some(&view.business),
+            PortfolioState::NotUsable | PortfolioState::NotYet => None,
         }
     }
 

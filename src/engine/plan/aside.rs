@@ -290,7 +290,7 @@ fn refused(pass: &Pass, kind: StepKind, refusal: &Refusal, until: Timestamp) -> 
         (_, Class::Credentials, _) => (
             Reason::PermissionMissing,
             format!("the token may not do {} ({words}); give the system user full control of the account; {again}", kind.as_str()),
-            admin("GrantPermission", say::SETTINGS),
+            admin("GrantPermission", say::SYSTEM_USERS),
         ),
         (100, _, StepKind::RouteWebhook) => (
             Reason::AppNotSubscribedToMessages,

@@ -4,14 +4,15 @@ use jiff::Timestamp;
 
 use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, naming, pin, say, undecided};
 use crate::engine::{
-    desired::{CodeRequest, VerificationMethod},
+    desired::CodeRequest,
     failure::Class,
     id::CodeStatus,
     limits::later,
     memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
     observed::{Number, SecretFact, SecretVersion},
+    phone,
     reason::Reason,
-    step::{CodeMethod, Step},
+    step::Step,
 };
 
 /// Ownership is proven, or what is done or waited for until it is.
@@ -141,7 +142,7 @@ fn request_by_consent(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen
     let step = Step::RequestCode {
         account: seen.account.clone(),
         number: number.id.clone(),
-        method: method(pass),
+        method: phone::method(pass.desired.verification.method, &pass.desired.number),
         language: pass.desired.verification.language.clone(),
         secret_before,
     };
@@ -160,15 +161,6 @@ fn may_be_automatic(pass: &Pass, memory: &Memory, number: &Number) -> bool {
         && memory.marks.reverify_required.is_none()
         && memory.ledger.last(StepKind::RequestCode).is_none()
         && number.code.value() != Some(&CodeStatus::Expired)
-}
-
-/// A certain fixed line is called, everything else gets a message; never one after the other.
-fn method(pass: &Pass) -> CodeMethod {
-    match pass.desired.verification.method {
-        VerificationMethod::Sms => CodeMethod::Sms,
-        VerificationMethod::Voice => CodeMethod::Voice,
-        VerificationMethod::Auto => CodeMethod::Sms,
-    }
 }
 
 /// Limits and pauses, which hold for consents too.

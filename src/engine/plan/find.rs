@@ -331,7 +331,7 @@ fn no_permission(words: &str, pass: &Pass) -> Block {
         Reason::PermissionMissing,
         format!("the token may not add numbers to this account ({words}); give the system user full control of the account, {}", pass.then_retry()),
     )
-    .waits(Wait::on(Actor::PortfolioAdmin, "GrantPermission").at(say::SETTINGS))
+    .waits(Wait::on(Actor::PortfolioAdmin, "GrantPermission").at(say::SYSTEM_USERS))
 }
 
 /// The exact remedy for a number that is still in an app.

@@ -281,7 +281,7 @@ fn permission(pass: &Pass, refusal: &Refusal) -> Block {
         ),
     )
     .refused(Some(refusal))
-    .waits(Wait::on(Actor::PortfolioAdmin, "GrantPermission").at(say::SETTINGS))
+    .waits(Wait::on(Actor::PortfolioAdmin, "GrantPermission").at(say::SYSTEM_USERS))
 }
 
 fn refused(pass: &Pass, refusal: &Refusal) -> Block {

@@ -5,14 +5,19 @@ use jiff::Timestamp;
 use super::{Actor, Block, Pass, Wait};
 use crate::engine::{
     failure::{Class, Failure, Refusal},
+    id::BusinessId,
+    page,
     reason::Reason,
 };
 
-pub(super) const NUMBERS: &str = "https://business.facebook.com/wa/manage/phone-numbers/";
-pub(super) const SETTINGS: &str = "https://business.facebook.com/settings/";
-pub(super) const ACCOUNTS: &str = "https://business.facebook.com/settings/whatsapp-business-accounts";
-pub(super) const SUPPORT: &str = "https://business.facebook.com/business-support-home/";
-pub(super) const APPS: &str = "https://developers.facebook.com/apps/";
+/// A page of Meta's, for a portfolio where it has one of its own.
+pub(super) type Page = fn(Option<&BusinessId>) -> String;
+
+pub(super) const NUMBERS: Page = page::numbers;
+pub(super) const ACCOUNTS: Page = page::accounts;
+pub(super) const SYSTEM_USERS: Page = page::system_users;
+pub(super) const SUPPORT: Page = |_| page::support();
+pub(super) const APPS: Page = |_| page::apps();
 
 impl Block {
     /// A block with its reason and message, and nothing else yet.
@@ -44,6 +49,17 @@ impl Block {
         self
     }
 
+    /// Lets the link lead into the portfolio at hand.
+    pub(super) fn linked(mut self, business: Option<&BusinessId>) -> Self {
+        let pages = [NUMBERS, ACCOUNTS, SYSTEM_USERS];
+        if let Some(url) = self.wait.as_mut().and_then(|wait| wait.url.as_mut())
+            && let Some(page) = pages.iter().find(|page| page(None) == *url)
+        {
+            *url = page(business);
+        }
+        self
+    }
+
     pub(super) fn failed(mut self, failure: &Failure) -> Self {
         self.failure = Some(failure.clone());
         self
@@ -61,8 +77,8 @@ impl Wait {
         Self { actor, action, expected_by: None, url: None, if_ignored: None }
     }
 
-    pub(super) fn at(mut self, url: &str) -> Self {
-        self.url = Some(url.into());
+    pub(super) fn at(mut self, page: Page) -> Self {
+        self.url = Some(page(None));
         self
     }
 

@@ -1,5 +1,6 @@
 //! whatsapp-operator: brings WhatsApp Business phone numbers to their declared state.
 
+pub mod cli;
 pub mod engine;
 pub mod meta;
 pub mod run;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     failure::Failure,
     id::{
-        AccountId, AccountMode, AccountStatus, BusinessId, CodeStatus, Fact, Field, NameStatus,
-        NumberId, NumberStatus, PlatformType, ReviewStatus, Sendability,
+        AccountId, AccountMode, AccountStatus, BusinessId, CodeStatus, Fact, Field, NameStatus, NumberId,
+        NumberStatus, PlatformType, ReviewStatus, Sendability,
     },
     portfolio::PortfolioView,
 };

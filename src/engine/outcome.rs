@@ -29,7 +29,13 @@ pub struct Accepted {
 
 /// Memory with the step of the plan written down, before it is done: `inFlight`, the ledger entry, the consumed
 /// consent. `None` when the plan's step needs no intent. `id` is fresh and unique.
-pub fn intend(_plan: &Plan, _generation: i64, _id: &str, _limits: &Limits, _now: Timestamp) -> Option<(Memory, Intent)> {
+pub fn intend(
+    _plan: &Plan,
+    _generation: i64,
+    _id: &str,
+    _limits: &Limits,
+    _now: Timestamp,
+) -> Option<(Memory, Intent)> {
     unimplemented!()
 }
 

@@ -4,10 +4,7 @@ use std::future::Future;
 
 use secrecy::SecretString;
 
-use crate::engine::{
-    desired::SecretKey,
-    observed::SecretVersion,
-};
+use crate::engine::{desired::SecretKey, observed::SecretVersion};
 
 /// One read of one Secret, by name. The only way in which `run` sees Secrets.
 #[derive(Debug)]

@@ -1,1 +1,3 @@
 //! whatsapp-operator.
+
+pub mod sandbox;

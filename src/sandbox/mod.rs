@@ -43,6 +43,7 @@ mod write;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -131,10 +132,25 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// For a process that people and other programs use: time follows the clock from
+    /// `now` on, and a lost reply is held, as a real one is.
+    pub fn live(seed: u64, now: Timestamp) -> Self {
+        Self { seed, start: now, pace: Pace::Follow { speed: 1.0 }, hold: Hold::Keep { secs: 60 }, ..Self::default() }
+    }
+}
+
 /// A simulated Meta. Clones share one state.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Sandbox {
     state: Arc<Mutex<State>>,
+}
+
+/// Says nothing of the state: codes and PINs stay out of logs here too.
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Sandbox").finish_non_exhaustive()
+    }
 }
 
 impl Sandbox {

@@ -514,7 +514,7 @@ impl Number {
         if self.is_coexisting() {
             return Err(not_for_app());
         }
-        if !self.is_registered() {
+        if !self.is_registered() && !self.deregistration_incomplete {
             return Err(Refusal::new(133_010, "Phone number not registered"));
         }
         allow(&mut self.attempts.deregisters, &mut self.attempts.deregister_blocked, now)?;

@@ -1060,3 +1060,26 @@ async fn nothing_of_a_code_or_pin_is_in_effects_or_calls() {
     let told = format!("{:?}{:?}{:?}", sandbox.effects(), sandbox.calls(), sandbox.counters());
     assert!(!told.contains("864209") && !told.contains(&sandbox.delivered_code(DIGITS).unwrap()) && !told.contains(DEMO_TOKEN));
 }
+
+#[test]
+fn every_fault_in_the_documentation_can_be_read() {
+    let page = include_str!("../../docs/sandbox.md");
+    let start = page.find("```json\n").unwrap() + 8;
+    let list = &page[start..start + page[start..].find("```").unwrap()];
+    assert_eq!(Fault::list_from_json(list).unwrap().len(), 3);
+    let table = page.split("| Kind | Does |").nth(1).unwrap().split("\n## ").next().unwrap();
+    let kinds: Vec<&str> = table.split('`').skip(1).step_by(2).filter(|text| text.starts_with(['"', '{'])).collect();
+    assert_eq!(kinds.len(), 15);
+    for kind in kinds {
+        assert!(serde_json::from_str::<FaultKind>(kind).is_ok(), "{kind}");
+    }
+}
+
+#[test]
+fn every_switch_is_in_the_documentation() {
+    let page = include_str!("../../docs/sandbox.md");
+    let switches = serde_json::to_value(Switches::default()).unwrap();
+    for name in switches.as_object().unwrap().keys() {
+        assert!(page.contains(&format!("`{name}`")), "{name}");
+    }
+}

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> Exit {
     cli::end(match command {
         Command::Run(_) => Ok(Exit::Done),
+        Command::Sandbox(args) => cli::block_on(cli::sandbox::sandbox(&args)),
         Command::Explain(args) => cli::explain::explain(&args),
     })
 }

@@ -9,12 +9,13 @@ pub mod exit;
 pub mod explain;
 pub mod render;
 pub mod run;
+pub mod sandbox;
 
 use std::{ffi::OsString, path::Path};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
-use exit::{Ending, Exit};
+use exit::{Ending, Exit, Problem};
 
 /// Brings WhatsApp Business phone numbers to their declared state.
 #[derive(Debug, Parser)]
@@ -39,6 +40,8 @@ Colours appear only on a terminal and never with NO_COLOR set.";
 pub enum Command {
     /// Runs the operator.
     Run(run::RunArgs),
+    /// Serves a simulated Graph API.
+    Sandbox(sandbox::SandboxArgs),
     /// Explains a reason, a condition or one of Meta's codes.
     Explain(explain::ExplainArgs),
 }
@@ -71,6 +74,37 @@ fn is_plugin(program: Option<&OsString>) -> bool {
     program.and_then(|program| Path::new(program).file_stem()).is_some_and(|name| {
         name.to_str().is_some_and(|name| name == "kubectl-whatsapp" || name == "kubectl_whatsapp")
     })
+}
+
+/// Runs a command that waits for something, on this thread.
+///
+/// # Errors
+///
+/// With what went wrong in the command, or when the machine has no means to wait.
+pub fn block_on(command: impl Future<Output = Ending>) -> Ending {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::new(format!("cannot start: {error}")))?
+        .block_on(command)
+}
+
+/// Resolves when somebody wants the process to end: Ctrl-C, or SIGTERM.
+pub async fn stop_asked() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    // Without a handler the signal ends the process, which is what was asked for.
+    let _ = interrupt.await;
 }
 
 /// Ends a command: prints what went wrong, if anything did.

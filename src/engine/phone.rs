@@ -66,3 +66,18 @@ impl fmt::Display for E164 {
         f.write_str(&self.0)
     }
 }
+
+/// Country codes of one and of two digits (ITU-T E.164, list of assigned codes); every other has three.
+const SHORT_COUNTRY_CODES: &[&str] = &[
+    "1", "7", "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47",
+    "48", "49", "51", "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66",
+    "81", "82", "84", "86", "90", "91", "92", "93", "94", "95", "98",
+];
+
+/// Country code and national number.
+pub fn split(number: &E164) -> (String, String) {
+    let digits = number.digits();
+    let length =
+        SHORT_COUNTRY_CODES.iter().find(|code| digits.starts_with(**code)).map_or(3, |code| code.len());
+    (digits[..length].to_owned(), digits[length..].to_owned())
+}

@@ -66,7 +66,7 @@ fn row_named(name: &str) -> Option<&'static Row> {
 }
 
 fn condition_named(name: &str) -> Option<ConditionType> {
-    CONDITIONS.into_iter().map(|(kind, _)| kind).find(|kind| kind.as_str().eq_ignore_ascii_case(name))
+    conditions().find(|kind| kind.as_str().eq_ignore_ascii_case(name))
 }
 
 fn reason(row: &'static Row) -> Explanation {
@@ -81,11 +81,10 @@ fn reason(row: &'static Row) -> Explanation {
 }
 
 fn condition(kind: ConditionType) -> Explanation {
-    let meaning = CONDITIONS.iter().find(|(known, _)| *known == kind).map_or("", |(_, meaning)| meaning);
     Explanation {
         subject: kind.as_str().to_owned(),
         kind: "Condition",
-        meaning: meaning.to_owned(),
+        meaning: kind.meaning().to_owned(),
         remedy: None,
         next: None,
         see: reason::TABLE.iter().filter(|row| row.conditions.contains(&kind)).map(|row| row.name).collect(),
@@ -103,37 +102,11 @@ pub fn who_moves(kind: ReasonKind) -> &'static str {
     }
 }
 
-/// What each condition means when it is True.
-const CONDITIONS: [(ConditionType, &str); 16] = [
-    (
-        ConditionType::PortfolioReady,
-        "The portfolio resolves, may be used from here, and its credentials work.",
-    ),
-    (ConditionType::AccountUsable, "The account is in reach, reviewed, active and not banned."),
-    (ConditionType::NumberAdded, "The number is in the account, and its id is known."),
-    (
-        ConditionType::NumberVerified,
-        "Ownership is proven by a code, or need not be since the number is registered.",
-    ),
-    (
-        ConditionType::DisplayNameApproved,
-        "The desired name is live and approved, or available without a review.",
-    ),
-    (ConditionType::Registered, "The number is registered with the Cloud API."),
-    (ConditionType::Healthy, "The number can send; limits are told as the reason Limited, still True."),
-    (
-        ConditionType::WebhookRouted,
-        "Our app is subscribed, and the override of this number is the desired one.",
-    ),
-    (ConditionType::ProfileSynced, "Every managed field of the profile matches."),
-    (ConditionType::BusinessVerified, "The portfolio is verified by Meta."),
-    (ConditionType::PaymentReady, "The account has a way to pay."),
-    (ConditionType::Ready, "Usable, in the sense of spec.readyWhen. Otherwise it carries the deepest cause."),
-    (ConditionType::Reconciling, "The operator still has something to do. Present only when True."),
-    (ConditionType::Stalled, "No clock ends what holds this up. Present only when True."),
-    (ConditionType::CredentialsValid, "The token in use is accepted, and has what it needs."),
-    (ConditionType::IdentityConfirmed, "The portfolio is the one that spec.expect describes."),
-];
+/// Every condition, of channels and of portfolios.
+fn conditions() -> impl Iterator<Item = ConditionType> {
+    let portfolio = [ConditionType::CredentialsValid, ConditionType::IdentityConfirmed];
+    ConditionType::CHANNEL.into_iter().chain(portfolio)
+}
 
 fn code(text: &str) -> Result<Explanation, Problem> {
     let number = |part: &str| {
@@ -155,7 +128,7 @@ fn unknown(what: &str) -> Problem {
     let near: Vec<&str> = reason::TABLE
         .iter()
         .map(|row| row.name)
-        .chain(CONDITIONS.iter().map(|(kind, _)| kind.as_str()))
+        .chain(conditions().map(ConditionType::as_str))
         .filter(|name| {
             let name = name.to_ascii_lowercase();
             name.contains(&lower) || lower.contains(&name)

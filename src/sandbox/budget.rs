@@ -64,7 +64,12 @@ impl Budget {
         }
         let throttled = spent || code.is_some();
         let percent = if throttled { 100 } else { self.calls.len() * 100 / allowance.max(1) };
-        Usage { percent: u32::try_from(percent).unwrap_or(100), regain_minutes: minutes_until(regain, now), throttled, code }
+        Usage {
+            percent: u32::try_from(percent).unwrap_or(100),
+            regain_minutes: minutes_until(regain, now),
+            throttled,
+            code,
+        }
     }
 
     /// Throttles from now on, whatever was called.

@@ -42,7 +42,8 @@ pub(super) struct Call {
 impl Call {
     pub(super) fn read(request: &Request<Bytes>) -> Self {
         let text = |name: header::HeaderName| header_text(request.headers(), &name);
-        let mut path: Vec<String> = request.uri().path().split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+        let mut path: Vec<String> =
+            request.uri().path().split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
         let asked_version = path.first().and_then(|part| version(part));
         if asked_version.is_some() {
             path.remove(0);
@@ -65,7 +66,8 @@ impl Call {
                 _ => unreadable = true,
             }
         }
-        let bearer = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ").map(str::to_owned));
+        let bearer =
+            text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ").map(str::to_owned));
         let token = bearer.or_else(|| params.get("access_token").and_then(Value::as_str).map(str::to_owned));
         Self {
             method: request.method().as_str().to_owned(),
@@ -105,7 +107,9 @@ impl Call {
     /// A nested parameter: an object or list, or JSON text of one.
     pub(super) fn nested(&self, name: &str) -> Option<Value> {
         match self.params.get(name)? {
-            Value::String(text) => Some(serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()))),
+            Value::String(text) => {
+                Some(serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone())))
+            }
             other => Some(other.clone()),
         }
     }

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::server::plain;
-use super::{Account, App, EndpointAnswer, Fault, Number, Pace, Portfolio, Sandbox, Switches, Token, Verdict};
+use super::{
+    Account, App, EndpointAnswer, Fault, Number, Pace, Portfolio, Sandbox, Switches, Token, Verdict,
+};
 
 /// A request on the control API that cannot be done, with its HTTP status.
 struct Refused(u16, String);
@@ -98,7 +100,9 @@ fn answer(sandbox: &Sandbox, method: &str, path: &[&str], body: &[u8]) -> Answer
     match (method, path) {
         ("GET", ["state"]) => Ok(sandbox.snapshot()),
         ("GET", ["effects"]) => show(&sandbox.effects()),
-        ("GET", ["calls"]) => Ok(json!({"calls": show(&sandbox.calls())?, "counters": show(&sandbox.counters())?})),
+        ("GET", ["calls"]) => {
+            Ok(json!({"calls": show(&sandbox.calls())?, "counters": show(&sandbox.counters())?}))
+        }
         ("GET", ["time"]) => Ok(json!({"now": sandbox.now().to_string()})),
         ("POST", ["time"]) => {
             let time: Time = read(body)?;
@@ -123,7 +127,9 @@ fn answer(sandbox: &Sandbox, method: &str, path: &[&str], body: &[u8]) -> Answer
         }
         ("POST", ["tokens"]) => order_token(sandbox, read(body)?),
         ("GET", ["numbers", digits, "code"]) => {
-            let code = sandbox.delivered_code(digits).ok_or_else(|| Refused(404, format!("no code was delivered to {digits}")))?;
+            let code = sandbox
+                .delivered_code(digits)
+                .ok_or_else(|| Refused(404, format!("no code was delivered to {digits}")))?;
             Ok(json!({"code": code}))
         }
         ("POST", ["numbers", digits, "name"]) => {
@@ -134,7 +140,11 @@ fn answer(sandbox: &Sandbox, method: &str, path: &[&str], body: &[u8]) -> Answer
         ("POST", ["numbers", digits, "disable-pin"]) => found(sandbox.disable_pin(digits), digits),
         ("POST", ["phones"]) => {
             let phone: PhoneUse = read(body)?;
-            if phone.released { sandbox.release_phone(&phone.digits) } else { sandbox.put_on_phone(&phone.digits) }
+            if phone.released {
+                sandbox.release_phone(&phone.digits)
+            } else {
+                sandbox.put_on_phone(&phone.digits)
+            }
             Ok(done)
         }
         ("POST", ["ban"]) => {
@@ -164,7 +174,8 @@ fn answer(sandbox: &Sandbox, method: &str, path: &[&str], body: &[u8]) -> Answer
             if let Some(all) = switches.as_object_mut() {
                 all.extend(change);
             }
-            let switches: Switches = serde_json::from_value(switches).map_err(|error| Refused(400, error.to_string()))?;
+            let switches: Switches =
+                serde_json::from_value(switches).map_err(|error| Refused(400, error.to_string()))?;
             sandbox.set_switches(switches);
             Ok(done)
         }

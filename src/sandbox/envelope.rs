@@ -30,43 +30,70 @@ impl UserText {
     fn in_locale(&self, locale: &str) -> (String, String) {
         let language = locale.get(..2).unwrap_or("en");
         let (title, message): (&str, &str) = match (self, language) {
-            (Self::NumberOnPhone, "pt") => {
-                ("Não é possível criar o certificado", "Este número já tem uma conta do WhatsApp. Apague a conta no aplicativo.")
-            }
-            (Self::NumberOnPhone, "es") => {
-                ("No se puede crear el certificado", "Este número ya tiene una cuenta de WhatsApp. Elimínala en la aplicación.")
-            }
-            (Self::NumberOnPhone, "de") => {
-                ("Zertifikat kann nicht erstellt werden", "Diese Nummer hat schon ein WhatsApp-Konto. Lösche es in der App.")
-            }
-            (Self::NumberOnPhone, _) => {
-                ("Cannot create certificate", "This phone number has a WhatsApp account already. Delete it in the app first.")
-            }
-            (Self::NameNotReady, "pt") => {
-                ("Não é possível criar o certificado", "O nome de exibição ainda não foi processado. Tente mais tarde.")
-            }
-            (Self::NameNotReady, "es") => {
-                ("No se puede crear el certificado", "El nombre visible todavía no se ha procesado. Inténtalo más tarde.")
-            }
-            (Self::NameNotReady, "de") => {
-                ("Zertifikat kann nicht erstellt werden", "Der Anzeigename ist noch nicht bearbeitet. Versuche es später.")
-            }
+            (Self::NumberOnPhone, "pt") => (
+                "Não é possível criar o certificado",
+                "Este número já tem uma conta do WhatsApp. Apague a conta no aplicativo.",
+            ),
+            (Self::NumberOnPhone, "es") => (
+                "No se puede crear el certificado",
+                "Este número ya tiene una cuenta de WhatsApp. Elimínala en la aplicación.",
+            ),
+            (Self::NumberOnPhone, "de") => (
+                "Zertifikat kann nicht erstellt werden",
+                "Diese Nummer hat schon ein WhatsApp-Konto. Lösche es in der App.",
+            ),
+            (Self::NumberOnPhone, _) => (
+                "Cannot create certificate",
+                "This phone number has a WhatsApp account already. Delete it in the app first.",
+            ),
+            (Self::NameNotReady, "pt") => (
+                "Não é possível criar o certificado",
+                "O nome de exibição ainda não foi processado. Tente mais tarde.",
+            ),
+            (Self::NameNotReady, "es") => (
+                "No se puede crear el certificado",
+                "El nombre visible todavía no se ha procesado. Inténtalo más tarde.",
+            ),
+            (Self::NameNotReady, "de") => (
+                "Zertifikat kann nicht erstellt werden",
+                "Der Anzeigename ist noch nicht bearbeitet. Versuche es später.",
+            ),
             (Self::NameNotReady, _) => {
                 ("Cannot create certificate", "The display name has not been processed yet. Try again later.")
             }
-            (Self::AlreadyListed, _) => ("Number already added", "This phone number is in your list already."),
-            (Self::AlreadyVerified, _) => ("No code needed", "The ownership of this phone number is verified already."),
-            (Self::WrongCode, _) => ("Code not accepted", "The code is wrong or has lapsed. Ask for a new one."),
+            (Self::AlreadyListed, _) => {
+                ("Number already added", "This phone number is in your list already.")
+            }
+            (Self::AlreadyVerified, _) => {
+                ("No code needed", "The ownership of this phone number is verified already.")
+            }
+            (Self::WrongCode, _) => {
+                ("Code not accepted", "The code is wrong or has lapsed. Ask for a new one.")
+            }
             (Self::MigrationRefused(why), _) => ("Number cannot be migrated", why),
-            (Self::NumberLimit, _) => ("Number limit reached", "Your business cannot add more phone numbers."),
-            (Self::AddRestricted, _) => ("Adding is restricted", "Your account cannot add phone numbers at the moment."),
-            (Self::NameInReview, _) => ("Name in review", "Another display name of this number is in review."),
-            (Self::NameLimit, _) => ("Too many name changes", "The display name was changed too often in 30 days."),
+            (Self::NumberLimit, _) => {
+                ("Number limit reached", "Your business cannot add more phone numbers.")
+            }
+            (Self::AddRestricted, _) => {
+                ("Adding is restricted", "Your account cannot add phone numbers at the moment.")
+            }
+            (Self::NameInReview, _) => {
+                ("Name in review", "Another display name of this number is in review.")
+            }
+            (Self::NameLimit, _) => {
+                ("Too many name changes", "The display name was changed too often in 30 days.")
+            }
             (Self::CodeNotSent { minutes }, _) => {
-                return ("Code not sent".to_owned(), format!("We could not send the code. Try again in {minutes} minutes."));
+                return (
+                    "Code not sent".to_owned(),
+                    format!("We could not send the code. Try again in {minutes} minutes."),
+                );
             }
             (Self::CodeLocked { minutes }, _) => {
-                return ("Too many attempts".to_owned(), format!("Too many wrong codes. Try again in {minutes} minutes."));
+                return (
+                    "Too many attempts".to_owned(),
+                    format!("Too many wrong codes. Try again in {minutes} minutes."),
+                );
             }
         };
         (title.to_owned(), message.to_owned())
@@ -87,7 +114,15 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn new(code: i64, message: impl Into<String>) -> Self {
-        Self { code, subcode: None, message: message.into(), details: None, user: None, status: None, kind: "OAuthException" }
+        Self {
+            code,
+            subcode: None,
+            message: message.into(),
+            details: None,
+            user: None,
+            status: None,
+            kind: "OAuthException",
+        }
     }
 
     /// A plain 100.
@@ -131,7 +166,11 @@ impl Refusal {
     /// The body of the answer.
     pub(super) fn envelope(&self, switches: &Switches, locale: &str, trace: &str) -> Value {
         let mut error = Map::new();
-        let message = if self.kind == "GraphMethodException" { self.message.clone() } else { format!("(#{}) {}", self.code, self.message) };
+        let message = if self.kind == "GraphMethodException" {
+            self.message.clone()
+        } else {
+            format!("(#{}) {}", self.code, self.message)
+        };
         error.insert("message".to_owned(), json!(message));
         error.insert("type".to_owned(), json!(self.kind));
         error.insert("code".to_owned(), json!(self.code));

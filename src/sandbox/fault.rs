@@ -189,7 +189,10 @@ impl Injected {
         if on.nth.is_some_and(|nth| nth != self.seen) || on.times.is_some_and(|times| self.applied >= times) {
             return None;
         }
-        if on.probability.is_some_and(|probability| !dice.chance(&format!("fault/{}", self.serial), probability)) {
+        if on
+            .probability
+            .is_some_and(|probability| !dice.chance(&format!("fault/{}", self.serial), probability))
+        {
             return None;
         }
         self.applied += 1;

@@ -62,5 +62,8 @@ fn take<'a>(rest: &mut &'a str, keep: impl Fn(char) -> bool) -> &'a str {
 }
 
 fn syntax(rest: &str) -> Refusal {
-    Refusal::invalid(format!("the field list cannot be read at `{}`", rest.chars().take(20).collect::<String>()))
+    Refusal::invalid(format!(
+        "the field list cannot be read at `{}`",
+        rest.chars().take(20).collect::<String>()
+    ))
 }

@@ -149,7 +149,12 @@ impl State {
     /// The faults that a call meets.
     pub(super) fn meet_faults(&mut self, call: &Call, target: &Target) -> Vec<FaultKind> {
         let account = self.account_of(target);
-        let subject = Subject { method: &call.method, edge: edge(call, target), account: account.as_deref(), now: self.clock.now() };
+        let subject = Subject {
+            method: &call.method,
+            edge: edge(call, target),
+            account: account.as_deref(),
+            now: self.clock.now(),
+        };
         let dice = &mut self.dice;
         self.faults.iter_mut().filter_map(|fault| fault.meet(&subject, dice)).collect()
     }
@@ -175,7 +180,10 @@ impl State {
         match self.account_of(target).filter(|_| code != 4) {
             Some(account) => {
                 for list in ["list", "rest"] {
-                    self.account_budgets.entry(format!("{}/{account}/{list}", caller.app.id)).or_default().force(until, code);
+                    self.account_budgets
+                        .entry(format!("{}/{account}/{list}", caller.app.id))
+                        .or_default()
+                        .force(until, code);
                 }
             }
             None => self.app_budgets.entry(caller.app.id).or_default().force(until, code),
@@ -209,26 +217,41 @@ impl State {
     pub(super) fn handle(&mut self, call: &Call, target: &Target, refused: &[String]) -> Handled {
         let mut headers = Vec::new();
         let switches = &self.options.switches;
-        let locale = call.text("locale").filter(|_| switches.locale_parameter).unwrap_or_else(|| self.options.locale.clone());
+        let locale = call
+            .text("locale")
+            .filter(|_| switches.locale_parameter)
+            .unwrap_or_else(|| self.options.locale.clone());
         let outcome = self.dispatch(call, target, refused, &mut headers);
         Handled { outcome, headers, locale }
     }
 
-    fn dispatch(&mut self, call: &Call, target: &Target, refused: &[String], headers: &mut Vec<(&'static str, String)>) -> Result<Next, Refusal> {
+    fn dispatch(
+        &mut self,
+        call: &Call,
+        target: &Target,
+        refused: &[String],
+        headers: &mut Vec<(&'static str, String)>,
+    ) -> Result<Next, Refusal> {
         let now = self.now();
         let version = call.version(now).ok_or_else(|| Refusal::new(1, "Invalid request: unknown version"))?;
         headers.push(("facebook-api-version", format!("v{version}.0")));
         if call.asked_version.is_some_and(|asked| asked < version) {
-            let text = format!("The call has been auto-upgraded to v{version}.0 as the version asked for has been deprecated.");
+            let text = format!(
+                "The call has been auto-upgraded to v{version}.0 as the version asked for has been deprecated."
+            );
             headers.push(("x-ad-api-version-warning", text));
         }
         let caller = match (self.caller(call), target) {
-            (Err(refusal), Target::DebugToken) if refusal.code == 190 && self.options.switches.dead_token_inspects_itself => {
+            (Err(refusal), Target::DebugToken)
+                if refusal.code == 190 && self.options.switches.dead_token_inspects_itself =>
+            {
                 return self.inspect_dead(call).ok_or(refusal).map(Next::Body);
             }
             (caller, _) => caller?,
         };
-        let account = self.account_of(target).filter(|id| self.world.accounts.get(id).is_some_and(|account| sees(&caller, account)));
+        let account = self
+            .account_of(target)
+            .filter(|id| self.world.accounts.get(id).is_some_and(|account| sees(&caller, account)));
         match (&account, target) {
             (Some(account), _) => self.charge_account(call, target, &caller, account, headers)?,
             (None, _) => self.charge_app(&caller, headers)?,
@@ -241,11 +264,23 @@ impl State {
         match (target, call.path.get(1).map(String::as_str), call.method.as_str()) {
             (_, _, _) if call.path.len() > 2 => Err(self.unsupported(call)),
             (Target::DebugToken, None, "GET") => self.debug_token(call, &caller).map(Next::Body),
-            (Target::Me, None, "GET") => Ok(Next::Body(json!({"id": caller.token.user_id, "name": "system-user"}))),
-            (Target::Portfolio(id), edge, "GET") => self.read_portfolio(call, &caller, id, edge, version, refused, &base).map(Next::Body),
+            (Target::Me, None, "GET") => {
+                Ok(Next::Body(json!({"id": caller.token.user_id, "name": "system-user"})))
+            }
+            (Target::Portfolio(id), edge, "GET") => {
+                self.read_portfolio(call, &caller, id, edge, version, refused, &base).map(Next::Body)
+            }
             (Target::Account(_) | Target::Number(_), _, _) => {
                 need(&caller, "whatsapp_business_management")?;
-                let view = View { world: &self.world, switches: &self.options.switches, now, version, app: &caller.app, refused, base: &base };
+                let view = View {
+                    world: &self.world,
+                    switches: &self.options.switches,
+                    now,
+                    version,
+                    app: &caller.app,
+                    refused,
+                    base: &base,
+                };
                 match read(&view, call, target) {
                     Some(read) => read.map(Next::Body),
                     None => self.write(call, target, &caller),
@@ -267,7 +302,15 @@ impl State {
         base: &str,
     ) -> Result<Value, Refusal> {
         let now = self.now();
-        let view = View { world: &self.world, switches: &self.options.switches, now, version, app: &caller.app, refused, base };
+        let view = View {
+            world: &self.world,
+            switches: &self.options.switches,
+            now,
+            version,
+            app: &caller.app,
+            refused,
+            base,
+        };
         let Some(portfolio) = self.world.portfolios.get(id).filter(|_| caller.token.portfolio == id) else {
             return Err(self.unsupported(call));
         };
@@ -294,8 +337,12 @@ impl State {
             .filter(|account| sees(caller, account) && find.as_ref().is_none_or(|find| *find == account.id))
             .collect();
         match call.text("sort").as_deref() {
-            None | Some("creation_time_descending") => accounts.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id))),
-            Some("creation_time_ascending") => accounts.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id))),
+            None | Some("creation_time_descending") => {
+                accounts.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)))
+            }
+            Some("creation_time_ascending") => {
+                accounts.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)))
+            }
             Some(_) => return Err(Refusal::invalid("sort is not one of the known orders")),
         }
         view.accounts(&accounts, fields.as_deref(), &paging(call), &call.path.join("/"), &call.next_query())
@@ -303,8 +350,11 @@ impl State {
 
     /// The token and app behind a call.
     fn caller(&self, call: &Call) -> Result<Caller, Refusal> {
-        let value = call.token().ok_or_else(|| Refusal::new(104, "An access token is required to request this resource."))?;
-        let (token, app) = self.token(value).ok_or_else(|| Refusal::new(190, "Invalid OAuth access token."))?;
+        let value = call
+            .token()
+            .ok_or_else(|| Refusal::new(104, "An access token is required to request this resource."))?;
+        let (token, app) =
+            self.token(value).ok_or_else(|| Refusal::new(190, "Invalid OAuth access token."))?;
         if let Some(subcode) = token.dead_at(self.now()) {
             return Err(Refusal::new(190, "Error validating access token").subcode(subcode));
         }
@@ -314,7 +364,10 @@ impl State {
                     return Err(Refusal::new(100, "Invalid appsecret_proof provided in the API argument"));
                 }
                 None if app.require_proof => {
-                    return Err(Refusal::new(100, "API calls from the server require an appsecret_proof argument"));
+                    return Err(Refusal::new(
+                        100,
+                        "API calls from the server require an appsecret_proof argument",
+                    ));
                 }
                 _ => {}
             }
@@ -326,11 +379,19 @@ impl State {
     fn token(&self, value: &str) -> Option<(Token, App)> {
         if let Some((id, secret)) = value.split_once('|') {
             let app = self.world.apps.get(id).filter(|app| app.secret.as_deref() == Some(secret))?;
-            let token = Token { app: id.to_owned(), kind: "APP".to_owned(), user_id: id.to_owned(), ..Token::default() };
+            let token = Token {
+                app: id.to_owned(),
+                kind: "APP".to_owned(),
+                user_id: id.to_owned(),
+                ..Token::default()
+            };
             return Some((token, app.clone()));
         }
         let token = self.world.tokens.get(value)?;
-        Some((token.clone(), self.world.apps.get(&token.app).cloned().unwrap_or_else(|| App::new(&token.app, "App"))))
+        Some((
+            token.clone(),
+            self.world.apps.get(&token.app).cloned().unwrap_or_else(|| App::new(&token.app, "App")),
+        ))
     }
 
     fn debug_token(&self, call: &Call, caller: &Caller) -> Result<Value, Refusal> {
@@ -362,7 +423,9 @@ impl State {
             .iter()
             .filter(|scope| *scope != "public_profile")
             .map(|scope| match &token.target_ids {
-                Some(targets) if scope.starts_with("whatsapp_business_") => json!({"scope": scope, "target_ids": targets}),
+                Some(targets) if scope.starts_with("whatsapp_business_") => {
+                    json!({"scope": scope, "target_ids": targets})
+                }
                 _ => json!({"scope": scope}),
             })
             .collect();
@@ -374,7 +437,8 @@ impl State {
         });
         if let Some(subcode) = token.dead_at(self.now()) {
             data["is_valid"] = json!(false);
-            data["error"] = json!({"code": 190, "message": "Error validating access token", "subcode": subcode});
+            data["error"] =
+                json!({"code": 190, "message": "Error validating access token", "subcode": subcode});
         }
         json!({"data": data})
     }
@@ -391,7 +455,11 @@ impl State {
         }
     }
 
-    fn charge_app(&mut self, caller: &Caller, headers: &mut Vec<(&'static str, String)>) -> Result<(), Refusal> {
+    fn charge_app(
+        &mut self,
+        caller: &Caller,
+        headers: &mut Vec<(&'static str, String)>,
+    ) -> Result<(), Refusal> {
         let now = self.now();
         let allowance = APP_CALLS_PER_USER * caller.app.daily_active_users.max(1);
         let usage = self.app_budgets.entry(caller.app.id.clone()).or_default().charge(allowance, now);
@@ -412,8 +480,10 @@ impl State {
     ) -> Result<(), Refusal> {
         let now = self.now();
         let short_list = self.world.is_active(account) && is_on_short_list(call, target);
-        let (name, allowance) = if short_list { ("list", ACTIVE_ACCOUNT_CALLS) } else { ("rest", ACCOUNT_CALLS) };
-        let nested = self.options.switches.nested_read_counts && call.text("fields").is_some_and(|fields| fields.contains("phone_numbers"));
+        let (name, allowance) =
+            if short_list { ("list", ACTIVE_ACCOUNT_CALLS) } else { ("rest", ACCOUNT_CALLS) };
+        let nested = self.options.switches.nested_read_counts
+            && call.text("fields").is_some_and(|fields| fields.contains("phone_numbers"));
         let budget = self.account_budgets.entry(format!("{}/{account}/{name}", caller.app.id)).or_default();
         if nested {
             budget.charge(allowance, now);
@@ -432,10 +502,21 @@ impl State {
             headers.push(("x-business-use-case-usage", Value::Object(by_account).to_string()));
         }
         let code = self.options.switches.account_throttle_code;
-        self.throttled(usage, code, "There have been too many calls to this WhatsApp Business account", headers)
+        self.throttled(
+            usage,
+            code,
+            "There have been too many calls to this WhatsApp Business account",
+            headers,
+        )
     }
 
-    fn throttled(&self, usage: Usage, code: i64, message: &str, headers: &mut Vec<(&'static str, String)>) -> Result<(), Refusal> {
+    fn throttled(
+        &self,
+        usage: Usage,
+        code: i64,
+        message: &str,
+        headers: &mut Vec<(&'static str, String)>,
+    ) -> Result<(), Refusal> {
         if !usage.throttled {
             return Ok(());
         }
@@ -461,11 +542,15 @@ fn read(view: &View<'_>, call: &Call, target: &Target) -> Option<Result<Value, R
         (Target::Account(id), Some("phone_numbers")) => {
             Some(view.numbers(view.world.accounts.get(id)?, fields, &paging(call), &call.next_query()))
         }
-        (Target::Account(id), Some("subscribed_apps")) => Some(Ok(view.subscribed_apps(view.world.accounts.get(id)?))),
+        (Target::Account(id), Some("subscribed_apps")) => {
+            Some(Ok(view.subscribed_apps(view.world.accounts.get(id)?)))
+        }
         (Target::Number(id), edge) => {
             let number = view.world.numbers.get(id)?;
             match edge {
-                _ if number.status == "DELETED" => Some(Err(Refusal::new(33, "The phone number has been deleted"))),
+                _ if number.status == "DELETED" => {
+                    Some(Err(Refusal::new(33, "The phone number has been deleted")))
+                }
                 _ if number.status == "MIGRATED" && !view.switches.migrated_reads => None,
                 None => Some(view.number(number, fields)),
                 Some("whatsapp_business_profile") => Some(view.profile(number, fields)),
@@ -478,7 +563,13 @@ fn read(view: &View<'_>, call: &Call, target: &Target) -> Option<Result<Value, R
 
 fn paging(call: &Call) -> Paging {
     let text = |name| call.text(name);
-    Paging { limit: text("limit"), after: text("after"), before: text("before"), summary: text("summary"), sort: text("sort") }
+    Paging {
+        limit: text("limit"),
+        after: text("after"),
+        before: text("before"),
+        summary: text("summary"),
+        sort: text("sort"),
+    }
 }
 
 /// The token reaches the account: by portfolio, by assignment, by target.
@@ -503,7 +594,9 @@ pub(super) fn need(caller: &Caller, scope: &str) -> Result<(), Refusal> {
 fn is_on_short_list(call: &Call, target: &Target) -> bool {
     let edge = call.path.get(1).map(String::as_str);
     match (target, edge) {
-        (Target::Account(_) | Target::Number(_), None) | (Target::Account(_), Some("phone_numbers")) => call.method == "GET",
+        (Target::Account(_) | Target::Number(_), None) | (Target::Account(_), Some("phone_numbers")) => {
+            call.method == "GET"
+        }
         (Target::Account(_), Some("subscribed_apps")) => true,
         _ => false,
     }

@@ -59,10 +59,12 @@ pub use record::{CallRecord, Effect, What};
 pub use review::ReviewPolicy;
 pub use server::{LOST_HEADER, Lost};
 pub use switch::{
-    AlreadyVerified, CodeRefusal, EndpointAnswer, MissingObject, NoChange, NumberElsewhere, NumberLimit, OnPhoneAtAdd, PinMismatch, Switches,
-    WrongCode,
+    AlreadyVerified, CodeRefusal, EndpointAnswer, MissingObject, NoChange, NumberElsewhere, NumberLimit,
+    OnPhoneAtAdd, PinMismatch, Switches, WrongCode,
 };
-pub use world::{Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Late, Override, Phone, Portfolio, Reference, Token, World};
+pub use world::{
+    Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Late, Override, Phone, Portfolio, Reference, Token, World,
+};
 
 use clock::{after_secs, later};
 use graph::State;
@@ -136,7 +138,13 @@ impl Options {
     /// For a process that people and other programs use: time follows the clock from
     /// `now` on, and a lost reply is held, as a real one is.
     pub fn live(seed: u64, now: Timestamp) -> Self {
-        Self { seed, start: now, pace: Pace::Follow { speed: 1.0 }, hold: Hold::Keep { secs: 60 }, ..Self::default() }
+        Self {
+            seed,
+            start: now,
+            pace: Pace::Follow { speed: 1.0 },
+            hold: Hold::Keep { secs: 60 },
+            ..Self::default()
+        }
     }
 }
 
@@ -233,7 +241,10 @@ impl Sandbox {
 
     /// What the phone holder received last. None when nothing came, or never does.
     pub fn delivered_code(&self, digits: &str) -> Option<String> {
-        self.number(digits).filter(|number| !number.unreachable).and_then(|number| number.code).map(|code| code.value)
+        self.number(digits)
+            .filter(|number| !number.unreachable)
+            .and_then(|number| number.code)
+            .map(|code| code.value)
     }
 
     /// The number with these digits, as it truly is.
@@ -367,7 +378,9 @@ impl Sandbox {
 
     /// Lets a token expire now (190, subcode 463).
     pub fn expire_token(&self, value: &str) -> bool {
-        self.with_token(value, |token, now| token.expires_at = Some(later(now, jiff::SignedDuration::from_secs(-1))))
+        self.with_token(value, |token, now| {
+            token.expires_at = Some(later(now, jiff::SignedDuration::from_secs(-1)))
+        })
     }
 
     /// Replaces the permissions of a token.
@@ -431,8 +444,15 @@ fn number_mut<'a>(world: &'a mut World, target: &str) -> Option<&'a mut Number> 
 }
 
 /// Sets a field of the state by its name, or lays the value on top of what is read.
-fn put<T: Serialize + DeserializeOwned>(owner: &mut T, field: &str, value: &Value, raw: impl Fn(&mut T) -> &mut BTreeMap<String, Value>) {
-    let stored = serde_json::to_value(&*owner).ok().filter(|stored| stored.get(field).is_some() && !matches!(field, "raw" | "late"));
+fn put<T: Serialize + DeserializeOwned>(
+    owner: &mut T,
+    field: &str,
+    value: &Value,
+    raw: impl Fn(&mut T) -> &mut BTreeMap<String, Value>,
+) {
+    let stored = serde_json::to_value(&*owner)
+        .ok()
+        .filter(|stored| stored.get(field).is_some() && !matches!(field, "raw" | "late"));
     if let Some(mut stored) = stored {
         stored[field] = value.clone();
         if let Ok(changed) = serde_json::from_value(stored) {

@@ -14,44 +14,120 @@ use super::switch::{NoChange, Switches};
 use super::world::{Account, App, Portfolio, World, shown};
 
 const NUMBER_FIELDS: &[&str] = &[
-    "id", "display_phone_number", "verified_name", "status", "code_verification_status", "name_status", "new_display_name",
-    "new_name_status", "certificate", "new_certificate", "quality_rating", "quality_score", "messaging_limit_tier",
-    "whatsapp_business_manager_messaging_limit", "throughput", "platform_type", "host_platform", "account_mode",
-    "is_official_business_account", "official_business_account", "is_on_biz_app", "is_pin_enabled", "is_preverified_number",
-    "last_onboarded_time", "search_visibility", "eligibility_for_api_business_global_search", "health_status",
-    "webhook_configuration", "conversational_automation", "country_code", "country_dial_code", "username",
+    "id",
+    "display_phone_number",
+    "verified_name",
+    "status",
+    "code_verification_status",
+    "name_status",
+    "new_display_name",
+    "new_name_status",
+    "certificate",
+    "new_certificate",
+    "quality_rating",
+    "quality_score",
+    "messaging_limit_tier",
+    "whatsapp_business_manager_messaging_limit",
+    "throughput",
+    "platform_type",
+    "host_platform",
+    "account_mode",
+    "is_official_business_account",
+    "official_business_account",
+    "is_on_biz_app",
+    "is_pin_enabled",
+    "is_preverified_number",
+    "last_onboarded_time",
+    "search_visibility",
+    "eligibility_for_api_business_global_search",
+    "health_status",
+    "webhook_configuration",
+    "conversational_automation",
+    "country_code",
+    "country_dial_code",
+    "username",
     "whatsapp_business_profile",
 ];
 
-const NUMBER_DEFAULT: &str =
-    "id,display_phone_number,verified_name,quality_rating,code_verification_status,platform_type,throughput,last_onboarded_time,webhook_configuration";
+const NUMBER_DEFAULT: &str = "id,display_phone_number,verified_name,quality_rating,code_verification_status,platform_type,throughput,last_onboarded_time,webhook_configuration";
 
 /// The fields whose new value may show late.
 pub(super) const LAGGING: &[&str] = &[
-    "verified_name", "status", "code_verification_status", "name_status", "new_display_name", "new_name_status", "throughput",
-    "platform_type", "host_platform", "is_pin_enabled", "health_status", "webhook_configuration", "whatsapp_business_profile",
+    "verified_name",
+    "status",
+    "code_verification_status",
+    "name_status",
+    "new_display_name",
+    "new_name_status",
+    "throughput",
+    "platform_type",
+    "host_platform",
+    "is_pin_enabled",
+    "health_status",
+    "webhook_configuration",
+    "whatsapp_business_profile",
 ];
 
 const ACCOUNT_FIELDS: &[&str] = &[
-    "id", "name", "currency", "country", "timezone_id", "message_template_namespace", "status", "account_review_status",
-    "business_verification_status", "ownership_type", "owner_business", "owner_business_info", "on_behalf_of_business_info",
-    "primary_funding_id", "purchase_order_number", "primary_business_location", "auth_international_rate_eligibility",
-    "health_status", "is_enabled_for_insights", "is_shared_with_partners", "linked_commerce_account",
-    "marketing_messages_lite_api_status", "marketing_messages_onboarding_status", "disable_marketing_messages_on_cloud_api",
-    "template_auto_archival_enabled", "whatsapp_business_manager_messaging_limit", "creation_time", "phone_numbers",
+    "id",
+    "name",
+    "currency",
+    "country",
+    "timezone_id",
+    "message_template_namespace",
+    "status",
+    "account_review_status",
+    "business_verification_status",
+    "ownership_type",
+    "owner_business",
+    "owner_business_info",
+    "on_behalf_of_business_info",
+    "primary_funding_id",
+    "purchase_order_number",
+    "primary_business_location",
+    "auth_international_rate_eligibility",
+    "health_status",
+    "is_enabled_for_insights",
+    "is_shared_with_partners",
+    "linked_commerce_account",
+    "marketing_messages_lite_api_status",
+    "marketing_messages_onboarding_status",
+    "disable_marketing_messages_on_cloud_api",
+    "template_auto_archival_enabled",
+    "whatsapp_business_manager_messaging_limit",
+    "creation_time",
+    "phone_numbers",
     "subscribed_apps",
 ];
 
 const ACCOUNT_DEFAULT: &str = "id,name,timezone_id,message_template_namespace,currency";
 
 const PORTFOLIO_FIELDS: &[&str] = &[
-    "id", "name", "verification_status", "link", "primary_page", "profile_picture_uri", "timezone_id", "two_factor_type",
-    "vertical", "vertical_id", "created_by", "updated_by", "created_time", "updated_time", "extended_updated_time", "is_hidden",
-    "block_offline_analytics", "payment_account_id", "user_access_expire_time", "whatsapp_business_manager_messaging_limit",
+    "id",
+    "name",
+    "verification_status",
+    "link",
+    "primary_page",
+    "profile_picture_uri",
+    "timezone_id",
+    "two_factor_type",
+    "vertical",
+    "vertical_id",
+    "created_by",
+    "updated_by",
+    "created_time",
+    "updated_time",
+    "extended_updated_time",
+    "is_hidden",
+    "block_offline_analytics",
+    "payment_account_id",
+    "user_access_expire_time",
+    "whatsapp_business_manager_messaging_limit",
     "marketing_messages_onboarding_status",
 ];
 
-const PROFILE_FIELDS: &[&str] = &["about", "address", "description", "email", "profile_picture_url", "websites", "vertical"];
+const PROFILE_FIELDS: &[&str] =
+    &["about", "address", "description", "email", "profile_picture_url", "websites", "vertical"];
 
 /// The graph as one call sees it.
 pub(super) struct View<'a> {
@@ -99,18 +175,28 @@ impl View<'_> {
             }
             match field.name.as_str() {
                 "phone_numbers" => {
-                    let paging = Paging { limit: field.arg("limit"), after: field.arg("after"), ..Paging::default() };
+                    let paging =
+                        Paging { limit: field.arg("limit"), after: field.arg("after"), ..Paging::default() };
                     self.numbers(account, field.sub.as_deref(), &paging, "").map(Some)
                 }
                 "subscribed_apps" => Ok(Some(self.subscribed_apps(account))),
-                "owner_business" => self.world.portfolios.get(&account.owner).map(|owner| self.portfolio(owner, field.sub.as_deref())).transpose(),
+                "owner_business" => self
+                    .world
+                    .portfolios
+                    .get(&account.owner)
+                    .map(|owner| self.portfolio(owner, field.sub.as_deref()))
+                    .transpose(),
                 name => Ok(self.account_truth(account, name)),
             }
         })
     }
 
     /// A portfolio with the requested fields.
-    pub(super) fn portfolio(&self, portfolio: &Portfolio, fields: Option<&[Field]>) -> Result<Value, Refusal> {
+    pub(super) fn portfolio(
+        &self,
+        portfolio: &Portfolio,
+        fields: Option<&[Field]>,
+    ) -> Result<Value, Refusal> {
         self.node(fields, "id,name", PORTFOLIO_FIELDS, "Business", |field| {
             if let Some(raw) = portfolio.raw.get(&field.name) {
                 return Ok(Some(raw.clone()).filter(|raw| !raw.is_null()));
@@ -120,27 +206,44 @@ impl View<'_> {
                 "name" => Some(json!(portfolio.name)),
                 "verification_status" => Some(json!(portfolio.verification_status)),
                 "link" => portfolio.link.as_ref().map(|link| json!(link)),
-                "primary_page" => portfolio.primary_page.as_ref().map(|page| json!({"id": page.id, "name": page.name})),
+                "primary_page" => {
+                    portfolio.primary_page.as_ref().map(|page| json!({"id": page.id, "name": page.name}))
+                }
                 "timezone_id" => Some(json!(portfolio.timezone_id)),
                 "two_factor_type" => Some(json!("none")),
                 "vertical" => Some(json!("NOT_SET")),
                 "is_hidden" => Some(json!(false)),
-                "whatsapp_business_manager_messaging_limit" => Some(json!(portfolio.whatsapp_business_manager_messaging_limit)),
+                "whatsapp_business_manager_messaging_limit" => {
+                    Some(json!(portfolio.whatsapp_business_manager_messaging_limit))
+                }
                 _ => None,
             })
         })
     }
 
     /// The numbers of an account, page by page. `query` goes into `next`.
-    pub(super) fn numbers(&self, account: &Account, fields: Option<&[Field]>, paging: &Paging, query: &str) -> Result<Value, Refusal> {
+    pub(super) fn numbers(
+        &self,
+        account: &Account,
+        fields: Option<&[Field]>,
+        paging: &Paging,
+        query: &str,
+    ) -> Result<Value, Refusal> {
         self.check(fields, NUMBER_DEFAULT, NUMBER_FIELDS, "WhatsAppBusinessPhoneNumber")?;
         let mut numbers = self.world.numbers_of(&account.id);
-        numbers.retain(|number| number.listed_from.is_none_or(|from| from <= self.now) && (!number.is_gone() || self.switches.migrated_reads));
+        numbers.retain(|number| {
+            number.listed_from.is_none_or(|from| from <= self.now)
+                && (!number.is_gone() || self.switches.migrated_reads)
+        });
         match paging.sort.as_deref().map(|sort| sort.trim_matches(['[', ']', '"'])) {
             None | Some("last_onboarded_time_descending") => {}
             Some("last_onboarded_time_ascending") => numbers.reverse(),
-            Some("creation_time_ascending") => numbers.sort_by(|a, b| (a.added, &a.id).cmp(&(b.added, &b.id))),
-            Some("creation_time_descending") => numbers.sort_by(|a, b| (b.added, &b.id).cmp(&(a.added, &a.id))),
+            Some("creation_time_ascending") => {
+                numbers.sort_by(|a, b| (a.added, &a.id).cmp(&(b.added, &b.id)))
+            }
+            Some("creation_time_descending") => {
+                numbers.sort_by(|a, b| (b.added, &b.id).cmp(&(a.added, &a.id)))
+            }
             Some(_) => return Err(Refusal::invalid("sort is not one of the known orders")),
         }
         let path = format!("{}/phone_numbers", account.id);
@@ -148,14 +251,29 @@ impl View<'_> {
     }
 
     /// The accounts in a list, page by page.
-    pub(super) fn accounts(&self, accounts: &[&Account], fields: Option<&[Field]>, paging: &Paging, path: &str, query: &str) -> Result<Value, Refusal> {
+    pub(super) fn accounts(
+        &self,
+        accounts: &[&Account],
+        fields: Option<&[Field]>,
+        paging: &Paging,
+        path: &str,
+        query: &str,
+    ) -> Result<Value, Refusal> {
         self.check(fields, ACCOUNT_DEFAULT, ACCOUNT_FIELDS, "WhatsAppBusinessAccount")?;
-        self.page(accounts, |account| &account.id, |account| self.account(account, fields), paging, path, query)
+        self.page(
+            accounts,
+            |account| &account.id,
+            |account| self.account(account, fields),
+            paging,
+            path,
+            query,
+        )
     }
 
     /// The list of subscribed apps, as it shows now.
     pub(super) fn subscribed_apps(&self, account: &Account) -> Value {
-        shown(&account.late, "subscribed_apps", self.now, Some(self.subscriptions(account))).unwrap_or_else(|| json!({"data": []}))
+        shown(&account.late, "subscribed_apps", self.now, Some(self.subscriptions(account)))
+            .unwrap_or_else(|| json!({"data": []}))
     }
 
     /// The list of subscribed apps, as it is.
@@ -174,17 +292,26 @@ impl View<'_> {
 
     /// The profile of a number. Without fields only the product comes back.
     pub(super) fn profile(&self, number: &Number, fields: Option<&[Field]>) -> Result<Value, Refusal> {
-        let shown = shown(&number.late, "whatsapp_business_profile", self.now, self.number_truth(number, "whatsapp_business_profile"));
+        let shown = shown(
+            &number.late,
+            "whatsapp_business_profile",
+            self.now,
+            self.number_truth(number, "whatsapp_business_profile"),
+        );
         let known = shown.unwrap_or_else(|| json!({}));
         let mut profile = Map::new();
         for field in fields.unwrap_or_default() {
-            if self.refuses(&field.name) || !(PROFILE_FIELDS.contains(&field.name.as_str()) || field.name == "messaging_product") {
+            if self.refuses(&field.name)
+                || !(PROFILE_FIELDS.contains(&field.name.as_str()) || field.name == "messaging_product")
+            {
                 return Err(Refusal::unknown_field(&field.name, "WhatsAppBusinessProfile"));
             }
             let value = match field.name.as_str() {
-                "profile_picture_url" if number.profile.pictures > 0 => {
-                    Some(json!(format!("https://pps.whatsapp.net/v/{}.jpg?oe={:x}", number.id, self.now.as_second())))
-                }
+                "profile_picture_url" if number.profile.pictures > 0 => Some(json!(format!(
+                    "https://pps.whatsapp.net/v/{}.jpg?oe={:x}",
+                    number.id,
+                    self.now.as_second()
+                ))),
                 name => known.get(name).cloned(),
             };
             if let Some(value) = value {
@@ -198,7 +325,10 @@ impl View<'_> {
     /// The true value of a number's field, which may show late.
     pub(super) fn number_truth(&self, number: &Number, field: &str) -> Option<Value> {
         let text = |value: &str| Some(json!(value));
-        let limit = || self.portfolio_of(&number.account).map(|portfolio| json!(portfolio.whatsapp_business_manager_messaging_limit));
+        let limit = || {
+            self.portfolio_of(&number.account)
+                .map(|portfolio| json!(portfolio.whatsapp_business_manager_messaging_limit))
+        };
         match field {
             "id" => text(&number.id),
             "display_phone_number" => Some(json!(display(&number.digits))),
@@ -217,13 +347,15 @@ impl View<'_> {
             "messaging_limit_tier" if self.version >= 24 => limit(),
             "messaging_limit_tier" => number.is_registered().then(|| json!("TIER_250")),
             "whatsapp_business_manager_messaging_limit" => limit(),
-            "throughput" => Some(json!({"level": if number.platform_type == "NOT_APPLICABLE" { "NOT_APPLICABLE" } else { "STANDARD" }})),
+            "throughput" => Some(
+                json!({"level": if number.platform_type == "NOT_APPLICABLE" { "NOT_APPLICABLE" } else { "STANDARD" }}),
+            ),
             "platform_type" | "host_platform" => text(&number.platform_type),
             "account_mode" => text(&number.account_mode),
             "is_official_business_account" => Some(json!(number.is_official_business_account)),
-            "official_business_account" => {
-                Some(json!({"oba_status": if number.is_official_business_account { "APPROVED" } else { "NOT_STARTED" }}))
-            }
+            "official_business_account" => Some(
+                json!({"oba_status": if number.is_official_business_account { "APPROVED" } else { "NOT_STARTED" }}),
+            ),
             "is_on_biz_app" => Some(json!(number.is_on_biz_app)),
             "is_pin_enabled" => Some(json!(number.pin.is_some())),
             "is_preverified_number" => Some(json!(number.is_preverified_number)),
@@ -245,7 +377,9 @@ impl View<'_> {
             "currency" => Some(json!(account.currency)),
             "country" => account.country.as_ref().map(|country| json!(country)),
             "timezone_id" => Some(json!(account.timezone_id)),
-            "message_template_namespace" => Some(json!(format!("{:016x}", super::random::hash(account.id.as_bytes())))),
+            "message_template_namespace" => {
+                Some(json!(format!("{:016x}", super::random::hash(account.id.as_bytes()))))
+            }
             "status" => Some(json!(account.status)),
             "account_review_status" => Some(json!(account.account_review_status)),
             "business_verification_status" => owner.map(|owner| json!(owner.verification_status)),
@@ -259,7 +393,9 @@ impl View<'_> {
             "health_status" => Some(overall(self.account_health(account))),
             "is_enabled_for_insights" => Some(json!(true)),
             "is_shared_with_partners" => Some(json!(!account.shared_with.is_empty())),
-            "whatsapp_business_manager_messaging_limit" => owner.map(|owner| json!(owner.whatsapp_business_manager_messaging_limit)),
+            "whatsapp_business_manager_messaging_limit" => {
+                owner.map(|owner| json!(owner.whatsapp_business_manager_messaging_limit))
+            }
             "creation_time" => Some(json!(account.created.as_second())),
             _ => None,
         }
@@ -268,7 +404,11 @@ impl View<'_> {
     /// The URLs by level; levels without one are left out.
     fn webhooks(&self, number: &Number) -> Value {
         let mut levels = Map::new();
-        let account = self.world.accounts.get(&number.account).and_then(|account| account.subscriptions.get(&self.app.id));
+        let account = self
+            .world
+            .accounts
+            .get(&number.account)
+            .and_then(|account| account.subscriptions.get(&self.app.id));
         for (level, url) in [
             ("phone_number", number.webhook.callback.as_ref()),
             ("whatsapp_business_account", account.and_then(|subscription| subscription.callback.as_ref())),
@@ -282,7 +422,8 @@ impl View<'_> {
     }
 
     fn number_health(&self, number: &Number) -> Value {
-        let mut entity = json!({"entity_type": "PHONE_NUMBER", "id": number.id, "can_send_message": "AVAILABLE"});
+        let mut entity =
+            json!({"entity_type": "PHONE_NUMBER", "id": number.id, "can_send_message": "AVAILABLE"});
         if !number.is_registered() {
             blocked(&mut entity, 141_000, "The number is not registered.", "Register the number.");
         } else if number.status == "BANNED" {
@@ -296,7 +437,8 @@ impl View<'_> {
             let sandbox = number.account_mode == "SANDBOX";
             entities.extend(self.account_health(account).into_iter().map(|mut entity| {
                 if sandbox && entity["errors"][0]["error_code"] == json!(141_006) {
-                    entity = json!({"entity_type": "WABA", "id": account.id, "can_send_message": "AVAILABLE"});
+                    entity =
+                        json!({"entity_type": "WABA", "id": account.id, "can_send_message": "AVAILABLE"});
                 }
                 entity
             }));
@@ -311,13 +453,23 @@ impl View<'_> {
         } else if account.primary_funding_id.is_none() {
             blocked(&mut waba, 141_006, "There is no valid payment method.", "Add a payment method.");
         }
-        let mut business = json!({"entity_type": "BUSINESS", "id": account.owner, "can_send_message": "AVAILABLE"});
-        if self.world.portfolios.get(&account.owner).is_none_or(|owner| owner.verification_status != "verified") {
+        let mut business =
+            json!({"entity_type": "BUSINESS", "id": account.owner, "can_send_message": "AVAILABLE"});
+        if self
+            .world
+            .portfolios
+            .get(&account.owner)
+            .is_none_or(|owner| owner.verification_status != "verified")
+        {
             blocked(&mut business, 141_010, "The business is not verified.", "Verify the business.");
             business["can_send_message"] = json!("LIMITED");
             business["additional_info"] = json!(["The business is not verified."]);
         }
-        vec![waba, business, json!({"entity_type": "APP", "id": self.app.id, "can_send_message": "AVAILABLE"})]
+        vec![
+            waba,
+            business,
+            json!({"entity_type": "APP", "id": self.app.id, "can_send_message": "AVAILABLE"}),
+        ]
     }
 
     fn portfolio_of(&self, account: &str) -> Option<&Portfolio> {
@@ -331,7 +483,13 @@ impl View<'_> {
             || (field == "whatsapp_business_profile" && !self.switches.profile_expansion)
     }
 
-    fn check(&self, fields: Option<&[Field]>, default: &str, known: &[&str], node: &str) -> Result<Vec<Field>, Refusal> {
+    fn check(
+        &self,
+        fields: Option<&[Field]>,
+        default: &str,
+        known: &[&str],
+        node: &str,
+    ) -> Result<Vec<Field>, Refusal> {
         let fields = match fields {
             Some(fields) => fields.to_vec(),
             None => field::parse(default)?,
@@ -373,13 +531,20 @@ impl View<'_> {
         query: &str,
     ) -> Result<Value, Refusal> {
         let limit = match &paging.limit {
-            Some(limit) => limit.parse::<usize>().ok().filter(|limit| *limit > 0).ok_or_else(|| Refusal::invalid("limit is not a positive number"))?,
+            Some(limit) => limit
+                .parse::<usize>()
+                .ok()
+                .filter(|limit| *limit > 0)
+                .ok_or_else(|| Refusal::invalid("limit is not a positive number"))?,
             None => 25,
         }
         .min(100);
         let position = |cursor: &String| {
             let wanted = read_cursor(cursor).ok_or_else(|| Refusal::invalid("the cursor is not valid"))?;
-            items.iter().position(|item| *id(item) == wanted).ok_or_else(|| Refusal::invalid("the cursor is not valid"))
+            items
+                .iter()
+                .position(|item| *id(item) == wanted)
+                .ok_or_else(|| Refusal::invalid("the cursor is not valid"))
         };
         let (start, end) = if let Some(after) = &paging.after {
             let start = position(after)? + 1;
@@ -396,7 +561,8 @@ impl View<'_> {
             let after = cursor(id(last));
             page["paging"] = json!({"cursors": {"before": cursor(id(first)), "after": after}});
             if end < items.len() {
-                page["paging"]["next"] = json!(format!("{}/{path}?{query}limit={limit}&after={after}", self.base));
+                page["paging"]["next"] =
+                    json!(format!("{}/{path}?{query}limit={limit}&after={after}", self.base));
             }
         }
         if paging.summary.as_deref() == Some("total_count") {
@@ -410,9 +576,12 @@ impl View<'_> {
 fn profile_value(number: &Number, switches: &Switches) -> Value {
     let profile = &number.profile;
     let mut value = Map::new();
-    for (key, text) in
-        [("about", &profile.about), ("address", &profile.address), ("description", &profile.description), ("email", &profile.email)]
-    {
+    for (key, text) in [
+        ("about", &profile.about),
+        ("address", &profile.address),
+        ("description", &profile.description),
+        ("email", &profile.email),
+    ] {
         if let Some(text) = text {
             value.insert(key.to_owned(), json!(text));
         }
@@ -422,7 +591,10 @@ fn profile_value(number: &Number, switches: &Switches) -> Value {
             Ok(url) if switches.websites_normalised => url.to_string(),
             _ => site.clone(),
         };
-        value.insert("websites".to_owned(), json!(profile.websites.iter().map(normalised).collect::<Vec<_>>()));
+        value.insert(
+            "websites".to_owned(),
+            json!(profile.websites.iter().map(normalised).collect::<Vec<_>>()),
+        );
     }
     value.insert("vertical".to_owned(), json!(profile.vertical.as_deref().unwrap_or("UNDEFINED")));
     Value::Object(value)
@@ -430,7 +602,8 @@ fn profile_value(number: &Number, switches: &Switches) -> Value {
 
 fn blocked(entity: &mut Value, code: i64, description: &str, solution: &str) {
     entity["can_send_message"] = json!("BLOCKED");
-    entity["errors"] = json!([{"error_code": code, "error_description": description, "possible_solution": solution}]);
+    entity["errors"] =
+        json!([{"error_code": code, "error_description": description, "possible_solution": solution}]);
 }
 
 /// Puts entities under the worst of their values.
@@ -447,17 +620,19 @@ fn cursor(id: &str) -> String {
 
 fn read_cursor(cursor: &str) -> Option<String> {
     let hex = cursor.strip_prefix("QVF")?;
-    let bytes: Option<Vec<u8>> =
-        (0..hex.len()).step_by(2).map(|at| hex.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok())).collect();
+    let bytes: Option<Vec<u8>> = (0..hex.len())
+        .step_by(2)
+        .map(|at| hex.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+        .collect();
     String::from_utf8(bytes?).ok()
 }
 
 /// The country code at the start of a number, by the length that the ITU gives it.
 pub(super) fn dial_code(digits: &str) -> &str {
     const TWO: &[&str] = &[
-        "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47", "48", "49", "51", "52",
-        "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81", "82", "84", "86", "90", "91", "92",
-        "93", "94", "95", "98",
+        "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47", "48",
+        "49", "51", "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81",
+        "82", "84", "86", "90", "91", "92", "93", "94", "95", "98",
     ];
     let length = match digits.get(..2) {
         _ if digits.starts_with(['1', '7']) => 1,

@@ -311,7 +311,9 @@ impl Number {
     /// A certificate can be made: the current or the new name may be used.
     fn has_usable_name(&self, switches: &Switches) -> bool {
         let current = matches!(self.name_status.as_str(), "APPROVED" | "AVAILABLE_WITHOUT_REVIEW");
-        current || self.new_name_status.as_deref() == Some("APPROVED") || (switches.register_in_review && self.is_in_review())
+        current
+            || self.new_name_status.as_deref() == Some("APPROVED")
+            || (switches.register_in_review && self.is_in_review())
     }
 
     /// What time does by itself up to now.
@@ -326,7 +328,8 @@ impl Number {
         if lapses && self.is_verified() && self.verified.is_some_and(|at| after_days(at, days) <= now) {
             self.code_verification_status = "EXPIRED".to_owned();
         }
-        let lapsed = |at: Option<Timestamp>| at.is_some_and(|at| after_days(at, switches.certificate_days) <= now);
+        let lapsed =
+            |at: Option<Timestamp>| at.is_some_and(|at| after_days(at, switches.certificate_days) <= now);
         if self.name_status == "APPROVED" && !self.is_registered() && lapsed(self.name_approved) {
             self.name_status = "EXPIRED".to_owned();
         }
@@ -380,14 +383,19 @@ impl Number {
         }
         if self.is_verified() {
             return Err(match switches.already_verified {
-                AlreadyVerified::Generic => Refusal::new(136_024, "Request code error").user(UserText::AlreadyVerified),
-                AlreadyVerified::NotEligible => Refusal::invalid("the number is not in a state to receive a code").subcode(2_388_091),
+                AlreadyVerified::Generic => {
+                    Refusal::new(136_024, "Request code error").user(UserText::AlreadyVerified)
+                }
+                AlreadyVerified::NotEligible => {
+                    Refusal::invalid("the number is not in a state to receive a code").subcode(2_388_091)
+                }
             });
         }
         if self.is_registered() && !switches.reregister_needs_verified {
             return Err(Refusal::invalid("the number is not in a state to receive a code").subcode(2_388_091));
         }
-        let window = after_secs(Timestamp::UNIX_EPOCH, switches.code_request_window_secs).duration_since(Timestamp::UNIX_EPOCH);
+        let window = after_secs(Timestamp::UNIX_EPOCH, switches.code_request_window_secs)
+            .duration_since(Timestamp::UNIX_EPOCH);
         let since = later(now, -window);
         self.attempts.codes.retain(|at| *at > since);
         let locked = self.attempts.codes_locked.is_some_and(|until| until > now);
@@ -409,18 +417,27 @@ impl Number {
     /// Checks a code.
     pub(super) fn verify(&mut self, code: &str, switches: &Switches, now: Timestamp) -> Result<(), Refusal> {
         if self.is_coexisting() {
-            return Err(Refusal::new(136_025, "Verify code error").details("not available for numbers in the app"));
+            return Err(
+                Refusal::new(136_025, "Verify code error").details("not available for numbers in the app")
+            );
         }
         if self.is_verified() {
             return Err(match switches.already_verified {
-                AlreadyVerified::Generic => Refusal::new(136_025, "Verify code error").user(UserText::AlreadyVerified),
-                AlreadyVerified::NotEligible => Refusal::invalid("the number is not in a state to verify a code").subcode(2_388_093),
+                AlreadyVerified::Generic => {
+                    Refusal::new(136_025, "Verify code error").user(UserText::AlreadyVerified)
+                }
+                AlreadyVerified::NotEligible => {
+                    Refusal::invalid("the number is not in a state to verify a code").subcode(2_388_093)
+                }
             });
         }
         if let Some(until) = self.attempts.verify_locked.filter(|until| *until > now) {
-            return Err(Refusal::new(136_025, "Verify code error").user(UserText::CodeLocked { minutes: minutes_until(until, now) }));
+            return Err(Refusal::new(136_025, "Verify code error")
+                .user(UserText::CodeLocked { minutes: minutes_until(until, now) }));
         }
-        let valid = |sent: &&mut Code| sent.value == code && !sent.used && after_secs(sent.sent, CODE_LIFE_SECS) > now;
+        let valid = |sent: &&mut Code| {
+            sent.value == code && !sent.used && after_secs(sent.sent, CODE_LIFE_SECS) > now
+        };
         if let Some(sent) = self.code.as_mut().filter(valid) {
             sent.used = true;
             self.attempts.wrong_codes = 0;
@@ -452,17 +469,25 @@ impl Number {
 
     /// Registers with Cloud API, or says what is missing. `on_phone` says that the
     /// number is in use in an app.
-    pub(super) fn register(&mut self, pin: &str, on_phone: bool, switches: &Switches, now: Timestamp) -> Result<(), Refusal> {
+    pub(super) fn register(
+        &mut self,
+        pin: &str,
+        on_phone: bool,
+        switches: &Switches,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         if self.is_coexisting() && !switches.register_coexistence {
             return Err(not_for_app());
         }
         if self.deregistration_incomplete {
-            return Err(Refusal::new(133_000, "Incomplete deregistration").details("a previous deregistration is incomplete"));
+            return Err(Refusal::new(133_000, "Incomplete deregistration")
+                .details("a previous deregistration is incomplete"));
         }
         let sandbox = self.account_mode == "SANDBOX";
         let again = self.is_registered() && !switches.reregister_needs_verified;
         if !sandbox && !again && !self.is_verified() {
-            return Err(Refusal::new(133_006, "Phone number re-verification needed").details("verify the number before registering it"));
+            return Err(Refusal::new(133_006, "Phone number re-verification needed")
+                .details("verify the number before registering it"));
         }
         if on_phone {
             return Err(certificate(UserText::NumberOnPhone));
@@ -504,8 +529,11 @@ impl Number {
             self.attempts.pin_locked = Some(after_secs(now, switches.wrong_pin_lock_secs));
         }
         Err(match switches.pin_mismatch {
-            PinMismatch::Mismatch => Refusal::new(133_005, "Two step verification PIN mismatch").details("the PIN is not the one set"),
-            PinMismatch::Locked => Refusal::new(131_031, "Account has been locked").details("the data given does not match"),
+            PinMismatch::Mismatch => Refusal::new(133_005, "Two step verification PIN mismatch")
+                .details("the PIN is not the one set"),
+            PinMismatch::Locked => {
+                Refusal::new(131_031, "Account has been locked").details("the data given does not match")
+            }
         })
     }
 
@@ -586,7 +614,8 @@ fn allow(past: &mut Vec<Timestamp>, blocked: &mut Option<Timestamp>, now: Timest
     if !is_blocked {
         *blocked = Some(later(now, SignedDuration::from_hours(REGISTER_WINDOW_HOURS)));
     }
-    Err(Refusal::new(133_016, "Account register deregister rate limit exceeded").details("10 attempts in 72 hours"))
+    Err(Refusal::new(133_016, "Account register deregister rate limit exceeded")
+        .details("10 attempts in 72 hours"))
 }
 
 /// A number in the app takes no such order.
@@ -606,5 +635,9 @@ pub(super) fn is_pin(text: &str) -> bool {
 
 /// A display name has 2 to 75 characters.
 pub(super) fn check_name_length(name: &str) -> Result<(), Refusal> {
-    if (2..=75).contains(&name.chars().count()) { Ok(()) } else { Err(Refusal::invalid("a display name has 2 to 75 characters")) }
+    if (2..=75).contains(&name.chars().count()) {
+        Ok(())
+    } else {
+        Err(Refusal::invalid("a display name has 2 to 75 characters"))
+    }
 }

@@ -24,7 +24,12 @@ pub struct ReviewPolicy {
 
 impl Default for ReviewPolicy {
     fn default() -> Self {
-        Self { first_name: "PENDING_REVIEW".to_owned(), min_secs: 24 * 3600, max_secs: 48 * 3600, verdict: Verdict::Approve }
+        Self {
+            first_name: "PENDING_REVIEW".to_owned(),
+            min_secs: 24 * 3600,
+            max_secs: 48 * 3600,
+            verdict: Verdict::Approve,
+        }
     }
 }
 

@@ -67,10 +67,20 @@ impl Sandbox {
         let answer = self.answer(&call, &target, &faults).await;
         let account = self.state().account_of(&target);
         let names = faults.iter().map(|fault| fault.name().to_owned()).collect();
-        let (status, code) = answer.as_ref().map_or((None, None), |(response, code)| (Some(response.status().as_u16()), *code));
+        let (status, code) = answer
+            .as_ref()
+            .map_or((None, None), |(response, code)| (Some(response.status().as_u16()), *code));
         let path = template(&call, &target);
         let at = self.now();
-        self.state().record(CallRecord { at, method: call.method.clone(), path, account, status, code, faults: names });
+        self.state().record(CallRecord {
+            at,
+            method: call.method.clone(),
+            path,
+            account,
+            status,
+            code,
+            faults: names,
+        });
         match answer {
             Some((response, _)) => Ok(response),
             None => {
@@ -83,19 +93,30 @@ impl Sandbox {
     }
 
     /// The answer and the code in it; none when it is lost.
-    async fn answer(&self, call: &Call, target: &Target, faults: &[FaultKind]) -> Option<(Response<Bytes>, Option<i64>)> {
+    async fn answer(
+        &self,
+        call: &Call,
+        target: &Target,
+        faults: &[FaultKind],
+    ) -> Option<(Response<Bytes>, Option<i64>)> {
         for fault in faults {
             match fault {
                 FaultKind::TimeoutBefore | FaultKind::Disconnect => return None,
                 FaultKind::Status { code } => return Some((plain(*code, "text/plain", Bytes::new()), None)),
                 FaultKind::Html { code } => {
                     let page = "<!DOCTYPE html><html><head><title>Error</title></head><body>Sorry, something went wrong.</body></html>";
-                    return Some((plain(*code, "text/html; charset=utf-8", Bytes::from_static(page.as_bytes())), None));
+                    return Some((
+                        plain(*code, "text/html; charset=utf-8", Bytes::from_static(page.as_bytes())),
+                        None,
+                    ));
                 }
                 FaultKind::Error { envelope } => {
                     let code = envelope["error"]["code"].as_i64();
                     let text = meta_json(envelope);
-                    return Some((plain(code.map_or(400, http_status), "application/json; charset=UTF-8", text.into()), code));
+                    return Some((
+                        plain(code.map_or(400, http_status), "application/json; charset=UTF-8", text.into()),
+                        code,
+                    ));
                 }
                 FaultKind::Throttle { code, minutes } => self.state().throttle(call, target, *code, *minutes),
                 _ => {}
@@ -163,7 +184,8 @@ impl Sandbox {
         let (mut status, mut body) = match outcome {
             Ok(body) => (200, body),
             Err(refusal) => {
-                headers.push(("www-authenticate", "OAuth \"Facebook Platform\" \"invalid_request\"".to_owned()));
+                headers
+                    .push(("www-authenticate", "OAuth \"Facebook Platform\" \"invalid_request\"".to_owned()));
                 (refusal.status(), refusal.envelope(&state.options.switches, locale, &trace))
             }
         };
@@ -228,7 +250,9 @@ impl Sandbox {
                     line.cut();
                 }
                 let mut response = plain(500, "text/plain", Bytes::new());
-                response.headers_mut().insert(HeaderName::from_static(LOST_HEADER), HeaderValue::from_static("1"));
+                response
+                    .headers_mut()
+                    .insert(HeaderName::from_static(LOST_HEADER), HeaderValue::from_static("1"));
                 response.map(Body::from)
             }
         }
@@ -242,7 +266,8 @@ impl Sandbox {
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
         let service = self.router().into_make_service_with_connect_info::<Line>();
         let stopped = stop.clone();
-        let server = axum::serve(Lines { listener }, service).with_graceful_shutdown(async move { stopped.cancelled().await });
+        let server = axum::serve(Lines { listener }, service)
+            .with_graceful_shutdown(async move { stopped.cancelled().await });
         tokio::select! {
             served = async { server.await } => served,
             () = async { stop.cancelled().await; sleep(GRACE).await } => Ok(()),
@@ -309,14 +334,22 @@ struct Wire {
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         self.line.check()?;
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.line.check()?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }

@@ -45,16 +45,29 @@ fn demo_with(options: Options) -> Sandbox {
     Sandbox::from_world(options, World::for_demo())
 }
 
-async fn raw(sandbox: &Sandbox, token: &str, method: &str, path: &str, body: Value) -> Result<Response<Bytes>, Lost> {
+async fn raw(
+    sandbox: &Sandbox,
+    token: &str,
+    method: &str,
+    path: &str,
+    body: Value,
+) -> Result<Response<Bytes>, Lost> {
     let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
-    let request = Request::builder().method(method).uri(format!("/v25.0{path}")).header("authorization", format!("Bearer {token}"));
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("/v25.0{path}"))
+        .header("authorization", format!("Bearer {token}"));
     sandbox.handle(request.body(body).unwrap()).await
 }
 
 async fn call_as(sandbox: &Sandbox, token: &str, method: &str, path: &str, body: Value) -> Answer {
     let response = raw(sandbox, token, method, path, body).await.unwrap();
     let (parts, body) = response.into_parts();
-    Answer { status: parts.status.as_u16(), headers: parts.headers, body: serde_json::from_slice(&body).unwrap_or(Value::Null) }
+    Answer {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+    }
 }
 
 async fn get(sandbox: &Sandbox, path: &str) -> Answer {
@@ -117,7 +130,10 @@ async fn a_number_comes_to_life_step_by_step() {
     verify(&sandbox, &id, &code).await.ok();
     register(&sandbox, &id, "135790").await.ok();
     let after = get(&sandbox, &format!("/{id}?fields={fields}")).await.ok();
-    assert_eq!((&after["status"], &after["platform_type"], &after["is_pin_enabled"]), (&json!("CONNECTED"), &json!("CLOUD_API"), &json!(true)));
+    assert_eq!(
+        (&after["status"], &after["platform_type"], &after["is_pin_enabled"]),
+        (&json!("CONNECTED"), &json!("CLOUD_API"), &json!(true))
+    );
     let effects: Vec<What> = sandbox.effects().into_iter().map(|effect| effect.what).collect();
     let digits = DIGITS.to_owned();
     assert_eq!(
@@ -144,12 +160,15 @@ async fn a_number_that_is_listed_is_not_added_twice() {
 
 #[tokio::test]
 async fn the_number_limit_of_a_portfolio_holds_until_it_is_verified() {
-    for (limit, code, subcode) in
-        [(NumberLimit::Permission, 200, 1_349_175), (NumberLimit::PlainPermission, 200, 0), (NumberLimit::Generic, 200_000, 0)]
-    {
+    for (limit, code, subcode) in [
+        (NumberLimit::Permission, 200, 1_349_175),
+        (NumberLimit::PlainPermission, 200, 0),
+        (NumberLimit::Generic, 200_000, 0),
+    ] {
         let sandbox = demo();
         sandbox.set_switches(Switches { number_limit: limit, ..Switches::default() });
-        let body = |n: u32| json!({"cc": "55", "phone_number": format!("1191234567{n}"), "verified_name": "Acme"});
+        let body =
+            |n: u32| json!({"cc": "55", "phone_number": format!("1191234567{n}"), "verified_name": "Acme"});
         let path = format!("/{ACCOUNT}/phone_numbers");
         post(&sandbox, &path, body(1)).await.ok();
         post(&sandbox, &path, body(2)).await.ok();
@@ -177,7 +196,8 @@ async fn a_number_on_a_phone_is_refused_until_three_minutes_after_its_release() 
 #[tokio::test]
 async fn the_two_meanings_of_2388001_differ_only_in_a_localised_text() {
     let accept = Switches { on_phone_at_add: OnPhoneAtAdd::Accept, ..Switches::default() };
-    let sandbox = demo_with(Options { switches: accept, review: ReviewPolicy::default(), ..Options::default() });
+    let sandbox =
+        demo_with(Options { switches: accept, review: ReviewPolicy::default(), ..Options::default() });
     let id = verified(&sandbox).await;
     let name = register(&sandbox, &id, "135790").await;
     sandbox.put_on_phone(DIGITS);
@@ -231,9 +251,11 @@ async fn wrong_codes_lock_the_number_for_hours() {
 
 #[tokio::test]
 async fn code_requests_beyond_the_allowance_are_refused_in_three_ways() {
-    for (refusal, code, subcode) in
-        [(CodeRefusal::Generic, 136_024, 0), (CodeRefusal::CannotSend, 100, 2_388_004), (CodeRefusal::CustomLimit, 613, 0)]
-    {
+    for (refusal, code, subcode) in [
+        (CodeRefusal::Generic, 136_024, 0),
+        (CodeRefusal::CannotSend, 100, 2_388_004),
+        (CodeRefusal::CustomLimit, 613, 0),
+    ] {
         let sandbox = demo();
         sandbox.set_switches(Switches { code_refusal: refusal, ..Switches::default() });
         let id = add(&sandbox).await;
@@ -242,7 +264,11 @@ async fn code_requests_beyond_the_allowance_are_refused_in_three_ways() {
         }
         let refused = request_code(&sandbox, &id).await;
         assert_eq!((refused.code(), refused.subcode()), (code, subcode));
-        let sent = sandbox.effects().into_iter().filter(|effect| matches!(effect.what, What::CodeSent { .. })).count();
+        let sent = sandbox
+            .effects()
+            .into_iter()
+            .filter(|effect| matches!(effect.what, What::CodeSent { .. }))
+            .count();
         assert_eq!(sent, 5);
         sandbox.advance(DAY);
         request_code(&sandbox, &id).await.ok();
@@ -352,9 +378,14 @@ async fn an_approved_rename_takes_effect_by_registering_again_or_at_once() {
         assert_eq!(name == "Acme Vendas", !again);
         register(&sandbox, &id, "135790").await.ok();
         assert_eq!(read(&sandbox, &id, "verified_name").await, "Acme Vendas");
-        let open = get(&sandbox, &format!("/{id}?fields=new_display_name,new_name_status,name_status")).await.ok();
+        let open =
+            get(&sandbox, &format!("/{id}?fields=new_display_name,new_name_status,name_status")).await.ok();
         assert_eq!(open, json!({"id": id, "new_name_status": "NONE", "name_status": "APPROVED"}));
-        let submitted = sandbox.effects().into_iter().filter(|effect| matches!(effect.what, What::NameSubmitted { .. })).count();
+        let submitted = sandbox
+            .effects()
+            .into_iter()
+            .filter(|effect| matches!(effect.what, What::NameSubmitted { .. }))
+            .count();
         assert_eq!(submitted, 1);
     }
 }
@@ -390,8 +421,21 @@ async fn a_number_in_the_app_takes_no_orders() {
     assert_eq!(register(&sandbox, "101", "135790").await.code(), 100);
     assert_eq!(request_code(&sandbox, "101").await.code(), 100);
     assert_eq!(post(&sandbox, "/101", json!({"pin": "135790"})).await.code(), 100);
-    assert_eq!(post(&sandbox, "/101/whatsapp_business_profile", json!({"messaging_product": "whatsapp", "about": "x"})).await.code(), 100);
-    sandbox.set_switches(Switches { register_coexistence: true, reregister_needs_verified: false, ..Switches::default() });
+    assert_eq!(
+        post(
+            &sandbox,
+            "/101/whatsapp_business_profile",
+            json!({"messaging_product": "whatsapp", "about": "x"})
+        )
+        .await
+        .code(),
+        100
+    );
+    sandbox.set_switches(Switches {
+        register_coexistence: true,
+        reregister_needs_verified: false,
+        ..Switches::default()
+    });
     register(&sandbox, "101", "135790").await.ok();
 }
 
@@ -400,7 +444,8 @@ async fn a_test_number_registers_without_ever_looking_connected() {
     let sandbox = demo();
     sandbox.add_number(Number::new("101", ACCOUNT, "15550100100", "Test").sandbox());
     register(&sandbox, "101", "000000").await.ok();
-    let shown = get(&sandbox, "/101?fields=status,code_verification_status,account_mode,platform_type").await.ok();
+    let shown =
+        get(&sandbox, "/101?fields=status,code_verification_status,account_mode,platform_type").await.ok();
     assert_eq!(
         shown,
         json!({"id": "101", "status": "DISCONNECTED", "code_verification_status": "NOT_VERIFIED", "account_mode": "SANDBOX", "platform_type": "CLOUD_API"})
@@ -412,7 +457,11 @@ async fn a_plain_subscription_clears_the_override() {
     let sandbox = demo();
     let path = format!("/{ACCOUNT}/subscribed_apps");
     let route = json!({"override_callback_uri": "https://bot.acme.example/wa", "verify_token": "v"});
-    assert_eq!(post(&sandbox, &path, route.clone()).await.code(), 100, "an override needs a subscription first");
+    assert_eq!(
+        post(&sandbox, &path, route.clone()).await.code(),
+        100,
+        "an override needs a subscription first"
+    );
     post(&sandbox, &path, Value::Null).await.ok();
     post(&sandbox, &path, route).await.ok();
     let routed = get(&sandbox, &path).await.ok();
@@ -427,7 +476,11 @@ async fn a_handshake_that_fails_changes_nothing() {
     let sandbox = demo();
     let id = add(&sandbox).await;
     post(&sandbox, &format!("/{ACCOUNT}/subscribed_apps"), Value::Null).await.ok();
-    for (answer, code) in [(EndpointAnswer::WrongChallenge, 2201), (EndpointAnswer::Refuse, 2200), (EndpointAnswer::Silent, 2200)] {
+    for (answer, code) in [
+        (EndpointAnswer::WrongChallenge, 2201),
+        (EndpointAnswer::Refuse, 2200),
+        (EndpointAnswer::Silent, 2200),
+    ] {
         sandbox.set_webhook_endpoint("https://bot.acme.example/wa", answer);
         let body = json!({"webhook_configuration": {"override_callback_uri": "https://bot.acme.example/wa", "verify_token": "v"}, "pin": "135790"});
         assert_eq!(post(&sandbox, &format!("/{id}"), body).await.code(), code);
@@ -440,7 +493,9 @@ async fn a_handshake_that_fails_changes_nothing() {
 async fn a_callback_on_this_machine_is_really_asked() {
     let answering = axum::Router::new().fallback(|uri: axum::http::Uri| async move {
         let query = uri.query().unwrap_or_default().to_owned();
-        let part = |key: &str| query.split('&').find_map(|pair| pair.strip_prefix(key).map(str::to_owned)).unwrap_or_default();
+        let part = |key: &str| {
+            query.split('&').find_map(|pair| pair.strip_prefix(key).map(str::to_owned)).unwrap_or_default()
+        };
         if part("hub.verify_token=") == "secret" { part("hub.challenge=") } else { "no".to_owned() }
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -449,7 +504,8 @@ async fn a_callback_on_this_machine_is_really_asked() {
     let sandbox = demo();
     let id = add(&sandbox).await;
     post(&sandbox, &format!("/{ACCOUNT}/subscribed_apps"), Value::Null).await.ok();
-    let route = |token: &str| json!({"webhook_configuration": {"override_callback_uri": url, "verify_token": token}});
+    let route =
+        |token: &str| json!({"webhook_configuration": {"override_callback_uri": url, "verify_token": token}});
     assert_eq!(post(&sandbox, &format!("/{id}"), route("wrong")).await.code(), 2201);
     post(&sandbox, &format!("/{id}"), route("secret")).await.ok();
     assert_eq!(read(&sandbox, &id, "webhook_configuration").await["phone_number"], url);
@@ -463,13 +519,24 @@ async fn a_callback_on_this_machine_is_really_asked() {
 async fn one_unknown_field_fails_the_whole_read() {
     let sandbox = demo();
     let id = add(&sandbox).await;
-    for path in [format!("/{id}?fields=id,unified_cert_status"), format!("/{ACCOUNT}/phone_numbers?fields=id,unified_cert_status")] {
+    for path in [
+        format!("/{id}?fields=id,unified_cert_status"),
+        format!("/{ACCOUNT}/phone_numbers?fields=id,unified_cert_status"),
+    ] {
         let answer = get(&sandbox, &path).await;
         assert_eq!((answer.status, answer.code()), (400, 100));
-        assert!(answer.body["error"]["message"].as_str().unwrap().contains("nonexisting field (unified_cert_status)"));
+        assert!(
+            answer.body["error"]["message"]
+                .as_str()
+                .unwrap()
+                .contains("nonexisting field (unified_cert_status)")
+        );
     }
     let older = Request::get(format!("/v23.0/{id}?fields=whatsapp_business_manager_messaging_limit"));
-    let older = sandbox.handle(older.header("authorization", format!("Bearer {DEMO_TOKEN}")).body(Bytes::new()).unwrap()).await.unwrap();
+    let older = sandbox
+        .handle(older.header("authorization", format!("Bearer {DEMO_TOKEN}")).body(Bytes::new()).unwrap())
+        .await
+        .unwrap();
     assert_eq!(older.status(), 400, "the field came with v24.0");
 }
 
@@ -477,7 +544,8 @@ async fn one_unknown_field_fails_the_whole_read() {
 async fn an_empty_field_is_left_out() {
     let sandbox = demo();
     sandbox.set_field(ACCOUNT, "country", Value::Null);
-    let answer = get(&sandbox, &format!("/{ACCOUNT}?fields=name,country,primary_business_location")).await.ok();
+    let answer =
+        get(&sandbox, &format!("/{ACCOUNT}?fields=name,country,primary_business_location")).await.ok();
     assert_eq!(answer, json!({"id": ACCOUNT, "name": "Acme"}));
 }
 
@@ -501,15 +569,25 @@ async fn lists_are_paged_and_next_holds_no_secret() {
     let mut path = format!("/{ACCOUNT}/phone_numbers?fields=id&limit=2&access_token=EAAsandbox-leak");
     loop {
         let page = get(&sandbox, &path).await.ok();
-        seen.extend(page["data"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+        seen.extend(
+            page["data"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()),
+        );
         let Some(next) = page["paging"]["next"].as_str() else { break };
         assert!(!next.contains("leak") && !next.contains(DEMO_TOKEN), "{next}");
         path = next.split_once("/v25.0").unwrap().1.to_owned();
     }
     assert_eq!(seen, ["14", "13", "12", "11", "10"]);
-    let nested = get(&sandbox, &format!("/{ACCOUNT}?fields=id,phone_numbers.limit(3){{id,whatsapp_business_profile{{about}}}}")).await.ok();
+    let nested = get(
+        &sandbox,
+        &format!("/{ACCOUNT}?fields=id,phone_numbers.limit(3){{id,whatsapp_business_profile{{about}}}}"),
+    )
+    .await
+    .ok();
     assert_eq!(nested["phone_numbers"]["data"].as_array().unwrap().len(), 3);
-    assert_eq!(nested["phone_numbers"]["data"][0]["whatsapp_business_profile"]["data"][0]["messaging_product"], "whatsapp");
+    assert_eq!(
+        nested["phone_numbers"]["data"][0]["whatsapp_business_profile"]["data"][0]["messaging_product"],
+        "whatsapp"
+    );
     assert_eq!(get(&sandbox, &format!("/{ACCOUNT}/phone_numbers?after=nonsense")).await.code(), 100);
 }
 
@@ -517,33 +595,59 @@ async fn lists_are_paged_and_next_holds_no_secret() {
 async fn the_expansion_of_profiles_is_a_grant() {
     let sandbox = demo();
     sandbox.set_switches(Switches { profile_expansion: false, ..Switches::default() });
-    assert_eq!(get(&sandbox, &format!("/{ACCOUNT}/phone_numbers?fields=whatsapp_business_profile{{about}}")).await.code(), 100);
+    assert_eq!(
+        get(&sandbox, &format!("/{ACCOUNT}/phone_numbers?fields=whatsapp_business_profile{{about}}"))
+            .await
+            .code(),
+        100
+    );
 }
 
 #[tokio::test]
 async fn owned_and_client_accounts_are_listed_apart() {
     let world = World::for_demo()
         .with_portfolio(Portfolio::new("500000000000002", "Customer"))
-        .with_account(Account::new("300000000000002", "500000000000002", "Shared").shared_with("500000000000001"))
+        .with_account(
+            Account::new("300000000000002", "500000000000002", "Shared").shared_with("500000000000001"),
+        )
         .with_account(Account::new("300000000000003", "500000000000002", "Foreign"));
     let sandbox = Sandbox::from_world(Options::default(), world);
-    let list = |edge: &str| format!("/500000000000001/{edge}_whatsapp_business_accounts?fields=id,owner_business_info");
+    let list = |edge: &str| {
+        format!("/500000000000001/{edge}_whatsapp_business_accounts?fields=id,owner_business_info")
+    };
     let owned = get(&sandbox, &list("owned")).await.ok();
     let client = get(&sandbox, &list("client")).await.ok();
     assert_eq!(owned["data"].as_array().unwrap().len(), 1);
-    assert_eq!(client["data"], json!([{"id": "300000000000002", "owner_business_info": {"id": "500000000000002", "name": "Customer"}}]));
+    assert_eq!(
+        client["data"],
+        json!([{"id": "300000000000002", "owner_business_info": {"id": "500000000000002", "name": "Customer"}}])
+    );
     let foreign = get(&sandbox, "/300000000000003").await;
     assert_eq!((foreign.status, foreign.code(), foreign.subcode()), (400, 100, 33));
-    assert!(foreign.headers.contains_key("x-app-usage") && !foreign.headers.contains_key("x-business-use-case-usage"));
+    assert!(
+        foreign.headers.contains_key("x-app-usage")
+            && !foreign.headers.contains_key("x-business-use-case-usage")
+    );
     assert_eq!(get(&sandbox, "/500000000000002").await.subcode(), 33);
 }
 
 #[tokio::test]
 async fn an_employee_may_not_list_accounts() {
     let sandbox = demo();
-    let employee = Token { employee: true, assigned: [ACCOUNT.to_owned()].into(), ..Token::system_user("200000000000001", "500000000000001") };
+    let employee = Token {
+        employee: true,
+        assigned: [ACCOUNT.to_owned()].into(),
+        ..Token::system_user("200000000000001", "500000000000001")
+    };
     sandbox.add_token("EAAsandbox-employee", employee);
-    let list = call_as(&sandbox, "EAAsandbox-employee", "GET", "/500000000000001/owned_whatsapp_business_accounts", Value::Null).await;
+    let list = call_as(
+        &sandbox,
+        "EAAsandbox-employee",
+        "GET",
+        "/500000000000001/owned_whatsapp_business_accounts",
+        Value::Null,
+    )
+    .await;
     assert_eq!(list.code(), 200);
     call_as(&sandbox, "EAAsandbox-employee", "GET", &format!("/{ACCOUNT}"), Value::Null).await.ok();
 }
@@ -562,7 +666,8 @@ async fn a_dead_token_is_described_with_http_200() {
     sandbox.set_switches(Switches { dead_token_inspects_itself: false, ..Switches::default() });
     let refused = get(&sandbox, &path).await;
     assert_eq!((refused.status, refused.code(), refused.subcode()), (401, 190, 467));
-    let unknown = call_as(&sandbox, &app, "GET", "/debug_token?input_token=EAAnonsense", Value::Null).await.ok();
+    let unknown =
+        call_as(&sandbox, &app, "GET", "/debug_token?input_token=EAAnonsense", Value::Null).await.ok();
     assert_eq!(unknown["data"]["is_valid"], false);
 }
 
@@ -571,10 +676,17 @@ async fn scopes_expiry_and_proofs_are_checked() {
     let sandbox = demo();
     let path = format!("/{ACCOUNT}");
     assert_eq!(get(&sandbox, &format!("{path}?appsecret_proof=00")).await.code(), 100);
-    sandbox.add_app(App { require_proof: true, ..App::new("200000000000001", "Acme Ops").with_secret(DEMO_APP_SECRET) });
+    sandbox.add_app(App {
+        require_proof: true,
+        ..App::new("200000000000001", "Acme Ops").with_secret(DEMO_APP_SECRET)
+    });
     assert_eq!(get(&sandbox, &path).await.code(), 100);
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, DEMO_APP_SECRET.as_bytes());
-    let proof: String = ring::hmac::sign(&key, DEMO_TOKEN.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let proof: String = ring::hmac::sign(&key, DEMO_TOKEN.as_bytes())
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let path = format!("{path}?appsecret_proof={proof}");
     get(&sandbox, &path).await.ok();
     sandbox.set_scopes(DEMO_TOKEN, ["business_management"]);
@@ -620,7 +732,11 @@ async fn the_large_allowance_comes_with_the_first_registered_number() {
     for _ in 0..200 {
         get(&sandbox, "/101/whatsapp_business_profile").await.ok();
     }
-    assert_eq!(get(&sandbox, "/101/whatsapp_business_profile").await.code(), 80008, "profiles are not on the short list");
+    assert_eq!(
+        get(&sandbox, "/101/whatsapp_business_profile").await.code(),
+        80008,
+        "profiles are not on the short list"
+    );
     get(&sandbox, "/101").await.ok();
 }
 
@@ -638,7 +754,10 @@ async fn a_profile_is_checked_and_normalised() {
     assert_eq!(empty, json!({"data": [{"messaging_product": "whatsapp"}]}));
     write(json!({"about": "Open", "websites": ["https://acme.example"], "email": "a@b.example"})).await.ok();
     let shown = get(&sandbox, &format!("{path}?fields=about,websites,vertical,address")).await.ok();
-    assert_eq!(shown["data"][0], json!({"about": "Open", "websites": ["https://acme.example/"], "vertical": "UNDEFINED", "messaging_product": "whatsapp"}));
+    assert_eq!(
+        shown["data"][0],
+        json!({"about": "Open", "websites": ["https://acme.example/"], "vertical": "UNDEFINED", "messaging_product": "whatsapp"})
+    );
     for bad in [
         json!({"about": ""}),
         json!({"about": "x".repeat(140)}),
@@ -660,7 +779,14 @@ async fn a_reply_lost_before_the_effect_leaves_no_effect() {
     let sandbox = demo();
     let id = add(&sandbox).await;
     sandbox.inject(Fault { on: Match::on("POST", "request_code").times(1), kind: FaultKind::TimeoutBefore });
-    let lost = raw(&sandbox, DEMO_TOKEN, "POST", &format!("/{id}/request_code"), json!({"code_method": "SMS", "language": "en_US"})).await;
+    let lost = raw(
+        &sandbox,
+        DEMO_TOKEN,
+        "POST",
+        &format!("/{id}/request_code"),
+        json!({"code_method": "SMS", "language": "en_US"}),
+    )
+    .await;
     assert_eq!(lost.unwrap_err(), Lost);
     assert_eq!(sandbox.delivered_code(DIGITS), None);
     request_code(&sandbox, &id).await.ok();
@@ -671,11 +797,21 @@ async fn a_reply_lost_after_the_effect_leaves_the_effect() {
     let sandbox = demo();
     let id = add(&sandbox).await;
     sandbox.inject(Fault { on: Match::on("POST", "request_code"), kind: FaultKind::TimeoutAfter });
-    let lost = raw(&sandbox, DEMO_TOKEN, "POST", &format!("/{id}/request_code"), json!({"code_method": "SMS", "language": "en_US"})).await;
+    let lost = raw(
+        &sandbox,
+        DEMO_TOKEN,
+        "POST",
+        &format!("/{id}/request_code"),
+        json!({"code_method": "SMS", "language": "en_US"}),
+    )
+    .await;
     assert_eq!(lost.unwrap_err(), Lost);
     assert!(sandbox.delivered_code(DIGITS).is_some());
     let last = sandbox.calls().pop().unwrap();
-    assert_eq!((last.path.as_str(), last.status, last.faults), ("/{phone}/request_code", None, vec!["timeoutAfter".to_owned()]));
+    assert_eq!(
+        (last.path.as_str(), last.status, last.faults),
+        ("/{phone}/request_code", None, vec!["timeoutAfter".to_owned()])
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -700,13 +836,18 @@ async fn faults_shape_the_answer() {
     assert_eq!(with(FaultKind::Status { code: 503 }).await.unwrap().status(), 503);
     let html = with(FaultKind::Html { code: 502 }).await.unwrap();
     assert!(html.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
-    let error = with(FaultKind::Error { envelope: json!({"error": {"code": 2, "message": "down"}}) }).await.unwrap();
+    let error =
+        with(FaultKind::Error { envelope: json!({"error": {"code": 2, "message": "down"}}) }).await.unwrap();
     assert_eq!(error.status(), 503);
     assert!(serde_json::from_slice::<Value>(with(FaultKind::TruncatedBody).await.unwrap().body()).is_err());
     assert!(with(FaultKind::HugeBody { bytes: 100_000 }).await.unwrap().body().len() > 100_000);
-    let extra = with(FaultKind::UnknownField { fields: json!({"brand_new": {"a": 1}}).as_object().unwrap().clone() }).await.unwrap();
+    let extra =
+        with(FaultKind::UnknownField { fields: json!({"brand_new": {"a": 1}}).as_object().unwrap().clone() })
+            .await
+            .unwrap();
     assert_eq!(serde_json::from_slice::<Value>(extra.body()).unwrap()["brand_new"], json!({"a": 1}));
-    let value = with(FaultKind::UnknownEnum { field: "status".to_owned(), value: json!("NOVEL") }).await.unwrap();
+    let value =
+        with(FaultKind::UnknownEnum { field: "status".to_owned(), value: json!("NOVEL") }).await.unwrap();
     assert_eq!(serde_json::from_slice::<Value>(value.body()).unwrap()["status"], "NOVEL");
     assert_eq!(with(FaultKind::RefuseField { field: "status".to_owned() }).await.unwrap().status(), 400);
     assert!(with(FaultKind::Disconnect).await.is_err());
@@ -722,7 +863,10 @@ async fn faults_shape_the_answer() {
 async fn an_effect_can_show_late() {
     let sandbox = demo();
     let id = verified(&sandbox).await;
-    sandbox.inject(Fault { on: Match::on("POST", "register").times(1), kind: FaultKind::LateEffect { secs: 120 } });
+    sandbox.inject(Fault {
+        on: Match::on("POST", "register").times(1),
+        kind: FaultKind::LateEffect { secs: 120 },
+    });
     register(&sandbox, &id, "135790").await.ok();
     assert_eq!(read(&sandbox, &id, "platform_type").await, "NOT_APPLICABLE");
     sandbox.advance(Duration::from_secs(121));
@@ -731,8 +875,11 @@ async fn an_effect_can_show_late() {
 
 #[tokio::test]
 async fn every_field_has_a_lag_of_its_own() {
-    let sandbox =
-        demo_with(Options { lag: Lag::Seeded { max_secs: 60 }, review: ReviewPolicy::without_first_review(), ..Options::default() });
+    let sandbox = demo_with(Options {
+        lag: Lag::Seeded { max_secs: 60 },
+        review: ReviewPolicy::without_first_review(),
+        ..Options::default()
+    });
     let id = add(&sandbox).await;
     let list = format!("/{ACCOUNT}/phone_numbers");
     let mut lags = std::collections::BTreeSet::new();
@@ -759,7 +906,10 @@ async fn every_field_has_a_lag_of_its_own() {
 async fn two_runs_with_one_seed_are_identical() {
     async fn run(seed: u64) -> (Value, Vec<CallRecord>) {
         let sandbox = demo_with(Options { seed, lag: Lag::Seeded { max_secs: 30 }, ..Options::default() });
-        sandbox.inject(Fault { on: Match { probability: Some(0.3), ..Match::on("GET", "*") }, kind: FaultKind::Status { code: 500 } });
+        sandbox.inject(Fault {
+            on: Match { probability: Some(0.3), ..Match::on("GET", "*") },
+            kind: FaultKind::Status { code: 500 },
+        });
         let id = verified(&sandbox).await;
         for _ in 0..20 {
             let _ = raw(&sandbox, DEMO_TOKEN, "GET", &format!("/{id}"), Value::Null).await;
@@ -791,7 +941,9 @@ async fn on_a_socket_a_lost_reply_is_a_closed_connection() {
     let address = listener.local_addr().unwrap();
     let stop = tokio_util::sync::CancellationToken::new();
     let server = tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
-    let request = format!("GET /v25.0/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {DEMO_TOKEN}\r\n\r\n");
+    let request = format!(
+        "GET /v25.0/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {DEMO_TOKEN}\r\n\r\n"
+    );
     let mut answers = Vec::new();
     for _ in 0..2 {
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -819,15 +971,26 @@ async fn the_control_api_moves_the_world() {
     };
     let number = json!({"account": ACCOUNT, "digits": DIGITS, "verified_name": "Acme", "name_status": "PENDING_REVIEW"});
     let id = control("POST", "numbers", number).await.1["id"].as_str().unwrap().to_owned();
-    assert_eq!(control("POST", &format!("numbers/{DIGITS}/name"), json!({"verdict": "decline"})).await.0, 200);
+    assert_eq!(
+        control("POST", &format!("numbers/{DIGITS}/name"), json!({"verdict": "decline"})).await.0,
+        200
+    );
     assert_eq!(read(&sandbox, &id, "name_status").await, "DECLINED");
     assert_eq!(control("GET", &format!("numbers/{DIGITS}/code"), Value::Null).await.0, 404);
     request_code(&sandbox, &id).await.ok();
-    assert_eq!(control("GET", &format!("numbers/{DIGITS}/code"), Value::Null).await.1["code"], sandbox.delivered_code(DIGITS).unwrap());
+    assert_eq!(
+        control("GET", &format!("numbers/{DIGITS}/code"), Value::Null).await.1["code"],
+        sandbox.delivered_code(DIGITS).unwrap()
+    );
     let before = sandbox.now();
     control("POST", "time", json!({"advanceSeconds": 60})).await;
     assert_eq!(sandbox.now().duration_since(before).as_secs(), 60);
-    control("POST", "faults", json!([{"on": {"edge": "phone"}, "kind": {"status": {"code": 500}}}, {"kind": "timeoutAfter"}])).await;
+    control(
+        "POST",
+        "faults",
+        json!([{"on": {"edge": "phone"}, "kind": {"status": {"code": 500}}}, {"kind": "timeoutAfter"}]),
+    )
+    .await;
     assert_eq!(control("GET", "faults", Value::Null).await.1.as_array().unwrap().len(), 2);
     control("DELETE", "faults", Value::Null).await;
     assert_eq!(control("POST", "switches", json!({"noSuchSwitch": true})).await.0, 400);
@@ -890,9 +1053,15 @@ async fn a_number_moves_between_accounts_of_one_verified_business() {
 #[tokio::test]
 async fn an_expired_version_is_answered_by_a_newer_one() {
     let sandbox = demo();
-    let request = Request::get("/v19.0/me").header("authorization", format!("Bearer {DEMO_TOKEN}")).body(Bytes::new()).unwrap();
+    let request = Request::get("/v19.0/me")
+        .header("authorization", format!("Bearer {DEMO_TOKEN}"))
+        .body(Bytes::new())
+        .unwrap();
     let answer = sandbox.handle(request).await.unwrap();
-    assert_eq!((answer.status().as_u16(), &answer.headers()["facebook-api-version"]), (200, &"v21.0".parse().unwrap()));
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["facebook-api-version"]),
+        (200, &"v21.0".parse().unwrap())
+    );
     assert!(answer.headers().contains_key("x-ad-api-version-warning"));
 }
 
@@ -909,7 +1078,8 @@ async fn error_data_may_be_text_and_subcodes_may_be_missing() {
 
 #[test]
 fn a_tenfold_clock_runs_ten_times_as_fast() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let sandbox = demo_with(Options { pace: Pace::Follow { speed: 10.0 }, ..Options::default() });
         let before = sandbox.now();
@@ -995,13 +1165,20 @@ async fn the_other_readings_of_what_is_open_can_be_chosen() {
     let shown = get(&sandbox, &format!("/{id}?fields=status,new_name_status")).await;
     let tag = shown.headers["etag"].clone();
     assert_eq!(shown.ok(), json!({"id": id, "status": "UNVERIFIED"}));
-    let again = Request::get(format!("/v25.0/{id}?fields=status,new_name_status")).header("if-none-match", tag);
-    let again = sandbox.handle(again.header("authorization", format!("Bearer {DEMO_TOKEN}")).body(Bytes::new()).unwrap()).await.unwrap();
+    let again =
+        Request::get(format!("/v25.0/{id}?fields=status,new_name_status")).header("if-none-match", tag);
+    let again = sandbox
+        .handle(again.header("authorization", format!("Bearer {DEMO_TOKEN}")).body(Bytes::new()).unwrap())
+        .await
+        .unwrap();
     assert_eq!(again.status(), 304);
 
     assert_eq!(post(&sandbox, &format!("/{id}"), json!({"pin": "135790"})).await.code(), 133_010);
     let profile = format!("/{id}/whatsapp_business_profile");
-    assert_eq!(post(&sandbox, &profile, json!({"messaging_product": "whatsapp", "about": "x"})).await.code(), 133_010);
+    assert_eq!(
+        post(&sandbox, &profile, json!({"messaging_product": "whatsapp", "about": "x"})).await.code(),
+        133_010
+    );
     request_code(&sandbox, &id).await.ok();
     let code = sandbox.delivered_code(DIGITS).unwrap();
     assert_eq!(verify(&sandbox, &id, wrong(&code)).await.code(), 100);
@@ -1013,8 +1190,14 @@ async fn the_other_readings_of_what_is_open_can_be_chosen() {
 
     let site = json!({"messaging_product": "whatsapp", "websites": ["https://acme.example"]});
     post(&sandbox, &profile, site).await.ok();
-    assert_eq!(get(&sandbox, &format!("{profile}?fields=websites")).await.ok()["data"][0]["websites"][0], "https://acme.example");
-    assert_eq!(post(&sandbox, &profile, json!({"messaging_product": "whatsapp", "websites": []})).await.code(), 100);
+    assert_eq!(
+        get(&sandbox, &format!("{profile}?fields=websites")).await.ok()["data"][0]["websites"][0],
+        "https://acme.example"
+    );
+    assert_eq!(
+        post(&sandbox, &profile, json!({"messaging_product": "whatsapp", "websites": []})).await.code(),
+        100
+    );
 
     sandbox.set_field(ACCOUNT, "primary_funding_id", Value::Null);
     assert_eq!(read(&sandbox, ACCOUNT, "primary_funding_id").await, "0");
@@ -1026,7 +1209,13 @@ async fn the_other_readings_of_what_is_open_can_be_chosen() {
 #[tokio::test]
 async fn throttling_speaks_in_the_chosen_way() {
     let sandbox = demo();
-    let switches = Switches { account_throttle_code: 80007, retry_after: true, nested_read_counts: true, usage_from_percent: 50, ..Switches::default() };
+    let switches = Switches {
+        account_throttle_code: 80007,
+        retry_after: true,
+        nested_read_counts: true,
+        usage_from_percent: 50,
+        ..Switches::default()
+    };
     sandbox.set_switches(switches);
     let path = format!("/{ACCOUNT}?fields=id,phone_numbers{{id}}");
     let first = get(&sandbox, &path).await;
@@ -1036,7 +1225,10 @@ async fn throttling_speaks_in_the_chosen_way() {
     }
     let throttled = get(&sandbox, &path).await;
     assert_eq!(throttled.code(), 80007);
-    assert!(throttled.headers.contains_key("retry-after") && throttled.headers.contains_key("x-business-use-case-usage"));
+    assert!(
+        throttled.headers.contains_key("retry-after")
+            && throttled.headers.contains_key("x-business-use-case-usage")
+    );
 }
 
 #[tokio::test]
@@ -1046,7 +1238,10 @@ async fn parameters_come_from_the_query_a_form_or_json() {
     let form = Request::post(format!("/v25.0/{id}/request_code"))
         .header("authorization", format!("Bearer {DEMO_TOKEN}"))
         .header("content-type", "application/x-www-form-urlencoded");
-    let answer = sandbox.handle(form.body(Bytes::from_static(b"code_method=SMS&language=pt_BR")).unwrap()).await.unwrap();
+    let answer = sandbox
+        .handle(form.body(Bytes::from_static(b"code_method=SMS&language=pt_BR")).unwrap())
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 200);
     post(&sandbox, &format!("/{id}?pin=135790"), Value::Null).await.ok();
     assert_eq!(read(&sandbox, &id, "is_pin_enabled").await, true);
@@ -1058,7 +1253,11 @@ async fn nothing_of_a_code_or_pin_is_in_effects_or_calls() {
     let id = verified(&sandbox).await;
     register(&sandbox, &id, "864209").await.ok();
     let told = format!("{:?}{:?}{:?}", sandbox.effects(), sandbox.calls(), sandbox.counters());
-    assert!(!told.contains("864209") && !told.contains(&sandbox.delivered_code(DIGITS).unwrap()) && !told.contains(DEMO_TOKEN));
+    assert!(
+        !told.contains("864209")
+            && !told.contains(&sandbox.delivered_code(DIGITS).unwrap())
+            && !told.contains(DEMO_TOKEN)
+    );
 }
 
 #[test]
@@ -1068,7 +1267,8 @@ fn every_fault_in_the_documentation_can_be_read() {
     let list = &page[start..start + page[start..].find("```").unwrap()];
     assert_eq!(Fault::list_from_json(list).unwrap().len(), 3);
     let table = page.split("| Kind | Does |").nth(1).unwrap().split("\n## ").next().unwrap();
-    let kinds: Vec<&str> = table.split('`').skip(1).step_by(2).filter(|text| text.starts_with(['"', '{'])).collect();
+    let kinds: Vec<&str> =
+        table.split('`').skip(1).step_by(2).filter(|text| text.starts_with(['"', '{'])).collect();
     assert_eq!(kinds.len(), 15);
     for kind in kinds {
         assert!(serde_json::from_str::<FaultKind>(kind).is_ok(), "{kind}");

@@ -30,7 +30,12 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 
 /// Asks a callback to repeat the challenge. `answer` is what a callback that is not
 /// called for real says.
-pub(super) async fn handshake(url: &str, verify_token: &str, challenge: u32, answer: Option<EndpointAnswer>) -> Result<(), Refusal> {
+pub(super) async fn handshake(
+    url: &str,
+    verify_token: &str,
+    challenge: u32,
+    answer: Option<EndpointAnswer>,
+) -> Result<(), Refusal> {
     let challenge = challenge.to_string();
     let answered = match (answer, Url::parse(url)) {
         (Some(EndpointAnswer::Echo), _) => Some((200, challenge.clone())),
@@ -61,7 +66,9 @@ async fn get(url: &Url) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await.ok()?;
     let path = url.path();
     let query = url.query().unwrap_or_default();
-    let request = format!("GET {path}?{query} HTTP/1.0\r\nHost: {host}:{port}\r\nUser-Agent: facebookplatform/1.0\r\n\r\n");
+    let request = format!(
+        "GET {path}?{query} HTTP/1.0\r\nHost: {host}:{port}\r\nUser-Agent: facebookplatform/1.0\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut answer = String::new();
     stream.take(MAX_ANSWER).read_to_string(&mut answer).await.ok()?;

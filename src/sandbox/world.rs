@@ -89,7 +89,8 @@ impl World {
 
     /// The account's numbers, in the default order of Meta: last onboarded first.
     pub(super) fn numbers_of<'a>(&'a self, account: &'a str) -> Vec<&'a Number> {
-        let mut numbers: Vec<&Number> = self.numbers.values().filter(|number| number.account == account).collect();
+        let mut numbers: Vec<&Number> =
+            self.numbers.values().filter(|number| number.account == account).collect();
         numbers.sort_by(|a, b| (b.onboarded(), &b.id).cmp(&(a.onboarded(), &a.id)));
         numbers
     }
@@ -112,7 +113,8 @@ impl World {
 
     /// The numbers that count against the portfolio's limit.
     pub(super) fn numbers_of_portfolio(&self, portfolio: &str) -> usize {
-        let owned = |account: &str| self.accounts.get(account).is_some_and(|account| account.owner == portfolio);
+        let owned =
+            |account: &str| self.accounts.get(account).is_some_and(|account| account.owner == portfolio);
         self.numbers.values().filter(|number| owned(&number.account) && !number.is_gone()).count()
     }
 
@@ -162,7 +164,10 @@ impl Portfolio {
             verification_status: "not_verified".to_owned(),
             timezone_id: 25,
             link: None,
-            primary_page: Some(Reference { id: format!("6{}", id.get(1..).unwrap_or_default()), name: name.to_owned() }),
+            primary_page: Some(Reference {
+                id: format!("6{}", id.get(1..).unwrap_or_default()),
+                name: name.to_owned(),
+            }),
             whatsapp_business_manager_messaging_limit: "TIER_250".to_owned(),
             number_limit: None,
             raw: BTreeMap::new(),
@@ -179,7 +184,8 @@ impl Portfolio {
 
     /// How many numbers it may have.
     pub(super) fn limit(&self) -> usize {
-        let raised = self.verification_status == "verified" || !matches!(self.whatsapp_business_manager_messaging_limit.as_str(), "TIER_250" | "UNTIERED");
+        let raised = self.verification_status == "verified"
+            || !matches!(self.whatsapp_business_manager_messaging_limit.as_str(), "TIER_250" | "UNTIERED");
         self.number_limit.unwrap_or(if raised { 20 } else { 2 })
     }
 }
@@ -370,7 +376,12 @@ pub struct Token {
 impl Token {
     /// A permanent token of an admin system user with every scope that we need.
     pub fn system_user(app: &str, portfolio: &str) -> Self {
-        let scopes = ["business_management", "public_profile", "whatsapp_business_management", "whatsapp_business_messaging"];
+        let scopes = [
+            "business_management",
+            "public_profile",
+            "whatsapp_business_management",
+            "whatsapp_business_messaging",
+        ];
         Self {
             app: app.to_owned(),
             portfolio: portfolio.to_owned(),

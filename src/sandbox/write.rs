@@ -19,8 +19,28 @@ use super::switch::{NumberElsewhere, NumberLimit, OnPhoneAtAdd};
 use super::world::{App, Late, Override, only_digits};
 
 const VERTICALS: &[&str] = &[
-    "", "ALCOHOL", "APPAREL", "AUTO", "BEAUTY", "EDU", "ENTERTAIN", "EVENT_PLAN", "FINANCE", "GOVT", "GROCERY", "HEALTH", "HOTEL",
-    "NONPROFIT", "ONLINE_GAMBLING", "OTC_DRUGS", "OTHER", "PHYSICAL_GAMBLING", "PROF_SERVICES", "RESTAURANT", "RETAIL", "TRAVEL",
+    "",
+    "ALCOHOL",
+    "APPAREL",
+    "AUTO",
+    "BEAUTY",
+    "EDU",
+    "ENTERTAIN",
+    "EVENT_PLAN",
+    "FINANCE",
+    "GOVT",
+    "GROCERY",
+    "HEALTH",
+    "HOTEL",
+    "NONPROFIT",
+    "ONLINE_GAMBLING",
+    "OTC_DRUGS",
+    "OTHER",
+    "PHYSICAL_GAMBLING",
+    "PROF_SERVICES",
+    "RESTAURANT",
+    "RETAIL",
+    "TRAVEL",
 ];
 
 /// A registration too soon after the number was deleted is refused.
@@ -39,7 +59,9 @@ impl State {
     pub(super) fn write(&mut self, call: &Call, target: &Target, caller: &Caller) -> Result<Next, Refusal> {
         let done = Next::Body(json!({"success": true}));
         match (target, call.path.get(1).map(String::as_str), call.method.as_str()) {
-            (Target::Account(id), Some("phone_numbers"), "POST") => self.add_number(call, id).map(|id| Next::Body(json!({"id": id}))),
+            (Target::Account(id), Some("phone_numbers"), "POST") => {
+                self.add_number(call, id).map(|id| Next::Body(json!({"id": id})))
+            }
             (Target::Account(id), Some("subscribed_apps"), "POST") => self.subscribe(call, id, &caller.app),
             (Target::Account(id), Some("subscribed_apps"), "DELETE") => {
                 let app = caller.app.id.clone();
@@ -73,9 +95,15 @@ impl State {
         match then {
             Then::Account { account, app, callback } => {
                 let url = callback.clone();
-                self.change_account(&account, |found| found.subscriptions.insert(app, Override { callback: Some(callback) }));
+                self.change_account(&account, |found| {
+                    found.subscriptions.insert(app, Override { callback: Some(callback) })
+                });
                 self.effect(What::Overridden { target: account.clone(), url: Some(url) });
-                let mut body = self.world.accounts.get(&account).map_or_else(|| json!({}), |found| self.view(&App::default()).subscriptions(found));
+                let mut body = self
+                    .world
+                    .accounts
+                    .get(&account)
+                    .map_or_else(|| json!({}), |found| self.view(&App::default()).subscriptions(found));
                 body["success"] = json!(true);
                 body
             }
@@ -88,7 +116,15 @@ impl State {
 
     /// A view for comparing and for bodies of writes.
     fn view<'a>(&'a self, app: &'a App) -> View<'a> {
-        View { world: &self.world, switches: &self.options.switches, now: self.now(), version: 25, app, refused: &[], base: "" }
+        View {
+            world: &self.world,
+            switches: &self.options.switches,
+            now: self.now(),
+            version: 25,
+            app,
+            refused: &[],
+            base: "",
+        }
     }
 
     /// How late the next change of a field shows.
@@ -104,7 +140,8 @@ impl State {
     pub(super) fn change_number<T>(&mut self, id: &str, change: impl FnOnce(&mut Number) -> T) -> Option<T> {
         let before = self.world.numbers.get(id)?.clone();
         let app = self.app_of(&before.account);
-        let old: Vec<Option<Value>> = LAGGING.iter().map(|field| self.view(&app).number_truth(&before, field)).collect();
+        let old: Vec<Option<Value>> =
+            LAGGING.iter().map(|field| self.view(&app).number_truth(&before, field)).collect();
         let result = change(self.world.numbers.get_mut(id)?);
         let after = self.world.numbers.get(id)?.clone();
         let changed: Vec<(&str, Option<Value>)> = LAGGING
@@ -124,7 +161,11 @@ impl State {
     }
 
     /// Changes an account's subscriptions, which show late.
-    fn change_account<T>(&mut self, id: &str, change: impl FnOnce(&mut super::world::Account) -> T) -> Option<T> {
+    fn change_account<T>(
+        &mut self,
+        id: &str,
+        change: impl FnOnce(&mut super::world::Account) -> T,
+    ) -> Option<T> {
         let app = App::default();
         let before = self.view(&app).subscriptions(self.world.accounts.get(id)?);
         let result = change(self.world.accounts.get_mut(id)?);
@@ -140,13 +181,16 @@ impl State {
 
     /// The app whose levels a number's webhooks are compared under.
     fn app_of(&self, account: &str) -> App {
-        let subscribed = self.world.accounts.get(account).and_then(|account| account.subscriptions.keys().next());
+        let subscribed =
+            self.world.accounts.get(account).and_then(|account| account.subscriptions.keys().next());
         subscribed.and_then(|id| self.world.apps.get(id)).cloned().unwrap_or_default()
     }
 
     fn check_account(&self, id: &str) -> Result<(), Refusal> {
         match self.world.accounts.get(id) {
-            Some(account) if account.is_disabled() => Err(Refusal::new(368, "The account is blocked for violating policies")),
+            Some(account) if account.is_disabled() => {
+                Err(Refusal::new(368, "The account is blocked for violating policies"))
+            }
             Some(account) if account.locked => Err(Refusal::new(131_031, "Account has been locked")),
             _ => Ok(()),
         }
@@ -178,10 +222,17 @@ impl State {
             check_name_length(&name)?;
         }
         let switches = self.options.switches.clone();
-        let held = self.world.number_id(&digits).and_then(|id| self.world.numbers.get(&id)).filter(|number| !number.is_gone()).cloned();
+        let held = self
+            .world
+            .number_id(&digits)
+            .and_then(|id| self.world.numbers.get(&id))
+            .filter(|number| !number.is_gone())
+            .cloned();
         match held {
             Some(number) if number.account == account => {
-                return Err(Refusal::invalid("the number is in your list").subcode(2_388_012).user(UserText::AlreadyListed));
+                return Err(Refusal::invalid("the number is in your list")
+                    .subcode(2_388_012)
+                    .user(UserText::AlreadyListed));
             }
             Some(number) if migrate => return self.migrate(&number, account),
             Some(_) => {
@@ -199,14 +250,20 @@ impl State {
         if self.world.is_on_phone(&digits, now) {
             match switches.on_phone_at_add {
                 OnPhoneAtAdd::Certificate => return Err(certificate(UserText::NumberOnPhone)),
-                OnPhoneAtAdd::Plain => return Err(Refusal::invalid("the number is in use on WhatsApp").user(UserText::NumberOnPhone)),
+                OnPhoneAtAdd::Plain => {
+                    return Err(
+                        Refusal::invalid("the number is in use on WhatsApp").user(UserText::NumberOnPhone)
+                    );
+                }
                 OnPhoneAtAdd::Accept => {}
             }
         }
         let limit = self.world.portfolios.get(&owner).map_or(2, super::world::Portfolio::limit);
         if self.world.numbers_of_portfolio(&owner) >= limit {
             return Err(match switches.number_limit {
-                NumberLimit::Permission => Refusal::permission("Phone number limit reached").subcode(1_349_175),
+                NumberLimit::Permission => {
+                    Refusal::permission("Phone number limit reached").subcode(1_349_175)
+                }
                 NumberLimit::PlainPermission => Refusal::permission("Phone number limit reached"),
                 NumberLimit::Generic => Refusal::new(200_000, "Cannot add phone number"),
             }
@@ -230,16 +287,24 @@ impl State {
         let secs = self.lag(&number.digits, "list");
         number.added = now;
         number.listed_from = (secs > 0).then(|| after_secs(now, secs));
-        self.effect(What::NumberAdded { digits: number.digits.clone(), account: number.account.clone(), id: number.id.clone() });
+        self.effect(What::NumberAdded {
+            digits: number.digits.clone(),
+            account: number.account.clone(),
+            id: number.id.clone(),
+        });
         self.world.numbers.insert(number.id.clone(), number);
     }
 
     /// Takes a number over from another account: a new id, to be verified and registered.
     fn migrate(&mut self, source: &Number, account: &str) -> Result<String, Refusal> {
-        let owner = |id: &str| self.world.accounts.get(id).and_then(|account| self.world.portfolios.get(&account.owner));
+        let owner = |id: &str| {
+            self.world.accounts.get(id).and_then(|account| self.world.portfolios.get(&account.owner))
+        };
         let (from, to) = (owner(&source.account), owner(account));
         let destination = self.world.accounts.get(account);
-        let approved = |id: &str| self.world.accounts.get(id).is_some_and(|account| account.account_review_status == "APPROVED");
+        let approved = |id: &str| {
+            self.world.accounts.get(id).is_some_and(|account| account.account_review_status == "APPROVED")
+        };
         let why = if source.account_mode == "SANDBOX" || source.is_on_biz_app || !source.is_registered() {
             Some("This number cannot be migrated.")
         } else if source.pin.is_some() {
@@ -248,7 +313,9 @@ impl State {
             Some("The display name is not approved, or a change is pending.")
         } else if !approved(account) || !approved(&source.account) {
             Some("An account is not approved.")
-        } else if from.map(|from| &from.id) != to.map(|to| &to.id) || to.is_none_or(|to| to.verification_status != "verified") {
+        } else if from.map(|from| &from.id) != to.map(|to| &to.id)
+            || to.is_none_or(|to| to.verification_status != "verified")
+        {
             Some("The accounts do not belong to the same verified business.")
         } else if destination.is_none_or(|account| account.primary_funding_id.is_none()) {
             Some("The destination has no payment method.")
@@ -280,7 +347,8 @@ impl State {
         }
         let now = self.now();
         let switches = self.options.switches.clone();
-        self.change_number(id, |number| number.allow_code(&switches, now)).unwrap_or_else(|| Err(self.unsupported(call)))?;
+        self.change_number(id, |number| number.allow_code(&switches, now))
+            .unwrap_or_else(|| Err(self.unsupported(call)))?;
         let digits = self.digits(id);
         let value = format!("{:06}", self.dice.between(&format!("code/{digits}"), 0, 999_999));
         self.change_number(id, |number| number.code = Some(Code { value, sent: now, used: false }));
@@ -295,7 +363,9 @@ impl State {
         }
         let now = self.now();
         let switches = self.options.switches.clone();
-        let outcome = self.change_number(id, |number| number.verify(&code, &switches, now)).unwrap_or_else(|| Err(self.unsupported(call)));
+        let outcome = self
+            .change_number(id, |number| number.verify(&code, &switches, now))
+            .unwrap_or_else(|| Err(self.unsupported(call)));
         let digits = self.digits(id);
         self.effect(What::VerifyAttempt { digits: digits.clone(), accepted: outcome.is_ok() });
         if outcome.is_ok() {
@@ -307,7 +377,9 @@ impl State {
     fn register(&mut self, call: &Call, id: &str) -> Result<(), Refusal> {
         let now = self.now();
         let digits = self.digits(id);
-        let allowed = self.change_number(id, |number| number.allow_register(now)).unwrap_or_else(|| Err(self.unsupported(call)));
+        let allowed = self
+            .change_number(id, |number| number.allow_register(now))
+            .unwrap_or_else(|| Err(self.unsupported(call)));
         let outcome = allowed.and_then(|()| {
             let outcome = self.try_register(call, id, &digits, now);
             if outcome.is_err() && !self.options.switches.failed_registers_count {
@@ -328,15 +400,21 @@ impl State {
         }
         let pin = call.required("pin")?;
         if !is_pin(&pin) {
-            return Err(Refusal::new(131_009, "Parameter value is not valid").details("pin must be six digits"));
+            return Err(
+                Refusal::new(131_009, "Parameter value is not valid").details("pin must be six digits")
+            );
         }
         let recently = later(now, SignedDuration::from_secs(-DELETED_SECS));
         if self.world.deleted.get(digits).is_some_and(|at| *at > recently) {
-            return Err(Refusal::new(133_015, "Please wait a few minutes before attempting to register this phone number"));
+            return Err(Refusal::new(
+                133_015,
+                "Please wait a few minutes before attempting to register this phone number",
+            ));
         }
         let on_phone = self.world.is_on_phone(digits, now);
         let switches = self.options.switches.clone();
-        self.change_number(id, |number| number.register(&pin, on_phone, &switches, now)).unwrap_or_else(|| Err(self.unsupported(call)))?;
+        self.change_number(id, |number| number.register(&pin, on_phone, &switches, now))
+            .unwrap_or_else(|| Err(self.unsupported(call)))?;
         let source = self.world.numbers.get_mut(id).and_then(|number| number.migrates_from.take());
         if let Some(source) = source {
             self.change_number(&source, |number| {
@@ -369,17 +447,21 @@ impl State {
         let mut handshake = None;
         if let Some(webhook) = call.nested("webhook_configuration") {
             let text = |key: &str| webhook.get(key).and_then(Value::as_str).map(str::to_owned);
-            let url = text("override_callback_uri").ok_or_else(|| Refusal::invalid("override_callback_uri is required"))?;
+            let url = text("override_callback_uri")
+                .ok_or_else(|| Refusal::invalid("override_callback_uri is required"))?;
             if url.is_empty() {
                 change.webhook = Some(None);
             } else {
-                let verify_token = text("verify_token").ok_or_else(|| Refusal::invalid("verify_token is required"))?;
+                let verify_token =
+                    text("verify_token").ok_or_else(|| Refusal::invalid("verify_token is required"))?;
                 self.check_override(&number.account, app, &url)?;
                 change.webhook = Some(Some(url.clone()));
                 handshake = Some((url, verify_token));
             }
         }
-        let asked = ["pin", "new_display_name", "webhook_configuration"].iter().any(|name| call.params.contains_key(*name));
+        let asked = ["pin", "new_display_name", "webhook_configuration"]
+            .iter()
+            .any(|name| call.params.contains_key(*name));
         if !asked {
             return Err(Refusal::invalid("nothing to change was given"));
         }
@@ -417,16 +499,26 @@ impl State {
 
     /// An override is possible: the URL is one, and the app receives messages.
     fn check_override(&self, account: &str, app: &App, url: &str) -> Result<(), Refusal> {
-        let parsed = url::Url::parse(url).map_err(|_| Refusal::invalid("override_callback_uri is not a URL"))?;
+        let parsed =
+            url::Url::parse(url).map_err(|_| Refusal::invalid("override_callback_uri is not a URL"))?;
         let local = super::webhook::is_loopback(&parsed);
         if url.chars().count() > 200 || !(parsed.scheme() == "https" || local) {
-            return Err(Refusal::invalid("override_callback_uri must be https and have at most 200 characters"));
+            return Err(Refusal::invalid(
+                "override_callback_uri must be https and have at most 200 characters",
+            ));
         }
-        let subscribed = self.world.accounts.get(account).is_some_and(|account| account.subscriptions.contains_key(&app.id));
+        let subscribed = self
+            .world
+            .accounts
+            .get(account)
+            .is_some_and(|account| account.subscriptions.contains_key(&app.id));
         if subscribed && app.messages_field {
             Ok(())
         } else {
-            Err(Refusal::new(100, "Before override the current callback uri, your app must be subscribed to receive messages"))
+            Err(Refusal::new(
+                100,
+                "Before override the current callback uri, your app must be subscribed to receive messages",
+            ))
         }
     }
 
@@ -435,10 +527,13 @@ impl State {
         if let Some(url) = call.text("override_callback_uri").filter(|url| !url.is_empty()) {
             let verify_token = call.required("verify_token")?;
             self.check_override(account, app, &url)?;
-            let then = Then::Account { account: account.to_owned(), app: app.id.clone(), callback: url.clone() };
+            let then =
+                Then::Account { account: account.to_owned(), app: app.id.clone(), callback: url.clone() };
             return Ok(Next::Handshake(Handshake { url, verify_token, then }));
         }
-        self.change_account(account, |account| account.subscriptions.insert(app.id.clone(), Override::default()));
+        self.change_account(account, |account| {
+            account.subscriptions.insert(app.id.clone(), Override::default())
+        });
         self.effect(What::Subscribed { account: account.to_owned(), app: app.id.clone() });
         Ok(Next::Body(json!({"success": true})))
     }
@@ -463,7 +558,9 @@ impl State {
             ("email", 128, &mut profile.email),
         ] {
             let Some(text) = call.text(key) else { continue };
-            if text.chars().count() > limit || (text.is_empty() && (key == "about" || !switches.profile_clears)) {
+            if text.chars().count() > limit
+                || (text.is_empty() && (key == "about" || !switches.profile_clears))
+            {
                 return Err(Refusal::invalid(format!("{key} has 1 to {limit} characters")));
             }
             if key == "email" && !text.is_empty() && !is_email(&text) {
@@ -472,10 +569,15 @@ impl State {
             *slot = Some(text).filter(|text| !text.is_empty());
         }
         if let Some(sites) = call.nested("websites") {
-            let sites: Vec<String> = serde_json::from_value(sites).map_err(|_| Refusal::invalid("websites is a list of texts"))?;
-            let valid = |site: &String| site.len() <= 256 && (site.starts_with("https://") || site.starts_with("http://"));
+            let sites: Vec<String> =
+                serde_json::from_value(sites).map_err(|_| Refusal::invalid("websites is a list of texts"))?;
+            let valid = |site: &String| {
+                site.len() <= 256 && (site.starts_with("https://") || site.starts_with("http://"))
+            };
             if sites.len() > 2 || !sites.iter().all(valid) || (sites.is_empty() && !switches.profile_clears) {
-                return Err(Refusal::invalid("websites has at most 2 items that start with http:// or https://"));
+                return Err(Refusal::invalid(
+                    "websites has at most 2 items that start with http:// or https://",
+                ));
             }
             profile.websites = sites;
         }
@@ -509,10 +611,15 @@ fn full_number(cc: &str, number: &str) -> Result<String, Refusal> {
     let plus = number.trim_start().starts_with('+');
     let odd = number.chars().any(|c| !(c.is_ascii_digit() || matches!(c, '+' | ' ' | '-' | '(' | ')')));
     let number = only_digits(number);
-    let with_code = plus || cc.is_empty() || (number.starts_with(&cc) && number.len() >= if cc == "1" { 11 } else { 12 });
+    let with_code =
+        plus || cc.is_empty() || (number.starts_with(&cc) && number.len() >= if cc == "1" { 11 } else { 12 });
     let digits = if with_code { number } else { format!("{cc}{number}") };
     let shaped = (7..=15).contains(&digits.len()) && !digits.starts_with('0') && !odd && cc.len() <= 3;
-    if shaped && (cc.is_empty() || dial_code(&digits) == cc) { Ok(digits) } else { Err(Refusal::invalid("phone_number is not a phone number")) }
+    if shaped && (cc.is_empty() || dial_code(&digits) == cc) {
+        Ok(digits)
+    } else {
+        Err(Refusal::invalid("phone_number is not a phone number"))
+    }
 }
 
 /// `en` or `en_US`.
@@ -523,5 +630,7 @@ fn is_language(text: &str) -> bool {
 }
 
 fn is_email(text: &str) -> bool {
-    text.split_once('@').is_some_and(|(local, host)| !local.is_empty() && host.contains('.') && !text.contains(char::is_whitespace))
+    text.split_once('@').is_some_and(|(local, host)| {
+        !local.is_empty() && host.contains('.') && !text.contains(char::is_whitespace)
+    })
 }

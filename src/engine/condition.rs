@@ -594,9 +594,14 @@ fn carried_message(block: &Block, first_seen: Option<&Refusal>) -> String {
     with_refusal(&block.message, first.unwrap_or(refusal))
 }
 
-/// Adds Meta's code, subcode, title and trace id to a sentence.
+const META: &str = " (Meta: code ";
+
+/// Adds Meta's code, subcode, title and trace id to a sentence, unless it has them.
 pub(super) fn with_refusal(message: &str, refusal: &Refusal) -> String {
-    let mut text = format!("{message} (Meta: code {}", refusal.code);
+    if message.contains(META) {
+        return message.to_owned();
+    }
+    let mut text = format!("{message}{META}{}", refusal.code);
     if let Some(subcode) = refusal.subcode {
         text.push_str(&format!(", subcode {subcode}"));
     }

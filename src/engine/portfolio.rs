@@ -112,11 +112,7 @@ impl PortfolioView {
 }
 
 /// The rule of `access`, also for callers that have no view yet.
-pub fn granted(
-    own: &str,
-    access: &[Access],
-    namespace: &str,
-) -> Option<Option<Vec<AccountId>>> {
+pub fn granted(own: &str, access: &[Access], namespace: &str) -> Option<Option<Vec<AccountId>>> {
     if own == namespace {
         return Some(None);
     }

@@ -17,7 +17,13 @@ pub enum Step {
     /// `POST {account}/phone_numbers`.
     AddNumber { account: AccountId, number: E164, name: String },
     /// `POST {number}/request_code`: a real SMS or call.
-    RequestCode { account: AccountId, number: NumberId, method: CodeMethod, language: String, secret_before: Option<SecretVersion> },
+    RequestCode {
+        account: AccountId,
+        number: NumberId,
+        method: CodeMethod,
+        language: String,
+        secret_before: Option<SecretVersion>,
+    },
     /// `POST {number}/verify_code` with the code in this version of the Secret.
     VerifyCode { account: AccountId, number: NumberId, secret: SecretVersion },
     /// `POST {number}` with `new_display_name`.

@@ -1,2 +1,2 @@
-#[test]
-fn builds() {}
+mod control_plane;
+mod plane;

@@ -1,0 +1,207 @@
+//! Rules and small schemas of the kinds.
+//!
+//! Formats are rules of the Common Expression Language and not bare patterns, because a rule can say what
+//! is wrong and what to do. Only functions that exist both in the API server and offline are used:
+//! `matches`, `has`, `all`, `size` of ASCII text and comparisons.
+
+use kube::core::{Message, Rule};
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+/// Names that Kubernetes accepts for most objects.
+const DNS_NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+/// Names of namespaces.
+const DNS_LABEL: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+/// Meta's ids: decimal, without a leading zero.
+const ID: &str = "^[1-9][0-9]{4,31}$";
+
+fn matches(pattern: &str) -> String {
+    format!("self.matches('{pattern}')")
+}
+
+/// The object's own name, which becomes part of names of Secrets and of labels.
+pub fn object_name() -> Rule {
+    Rule::new("size(self.metadata.name) <= 63")
+        .message("metadata.name has more than 63 characters; choose a shorter name")
+}
+
+/// An optional field that stays once it was there.
+pub fn not_removed(field: &str) -> Rule {
+    Rule::new(format!("!has(oldSelf.{field}) || has(self.{field})")).message(Message::Message(format!(
+        "{field} cannot be removed once set; put the old value back, or delete and re-create the object"
+    )))
+}
+
+/// A field that does not change.
+pub fn unchanged(field: &str, how: &str) -> Rule {
+    Rule::new("self == oldSelf").message(Message::Message(format!(
+        "{field} {how}; put the old value back, or create another object for the other value"
+    )))
+}
+
+/// A code that lands where the PIN is kept would be taken for it.
+pub fn code_and_pin_apart() -> Rule {
+    Rule::new(
+        "!has(self.verification) || !has(self.verification.codeSecretRef) || !has(self.registration) || \
+         !has(self.registration.pinSecretRef) || self.verification.codeSecretRef != self.registration.pinSecretRef",
+    )
+    .message(
+        "verification.codeSecretRef and registration.pinSecretRef are the same key of the same Secret; \
+         keep the code and the PIN apart",
+    )
+}
+
+/// Two different secrets are not one key.
+pub fn token_and_app_secret_apart() -> Rule {
+    Rule::new("!has(self.appSecretRef) || self.appSecretRef != self.accessTokenSecretRef").message(
+        "credentials.appSecretRef and credentials.accessTokenSecretRef are the same key of the same Secret; \
+         the app secret and the token are two different values",
+    )
+}
+
+/// The mistake behind most wrong ids.
+pub fn not_a_phone_number(field: &str, of: &str) -> Rule {
+    Rule::new("!self.matches('^[+]')").message(Message::Message(format!(
+        "{field} is the id of {of}, not a phone number; copy the id from Meta's business settings"
+    )))
+}
+
+/// Meta's ids are digits.
+pub fn digits(field: &str, of: &str) -> Rule {
+    Rule::new(format!("self.matches('^[+]') || {}", matches(ID))).message(Message::Message(format!(
+        "{field} must be the id of {of}: 5 to 32 digits and nothing else; copy it from Meta's business settings"
+    )))
+}
+
+/// The number begins with a plus.
+pub fn phone_plus() -> Rule {
+    Rule::new(matches("^[+]"))
+        .message("phoneNumber must start with + and the country code, as in \"+5511912345678\"")
+}
+
+/// Behind the plus stand digits.
+pub fn phone_digits() -> Rule {
+    Rule::new("!self.matches('^[+]') || self.matches('^[+][0-9]*$')").message(
+        "phoneNumber must hold nothing but digits after the +; remove spaces, hyphens, brackets and letters",
+    )
+}
+
+/// No country code begins with a zero.
+pub fn phone_leading_zero() -> Rule {
+    Rule::new("!self.matches('^[+]0')").message(
+        "phoneNumber must not start with 0 after the +; write the country code without a dialling prefix",
+    )
+}
+
+/// Country and area code included, a number has 8 to 15 digits.
+pub fn phone_length() -> Rule {
+    Rule::new("!self.matches('^[+][0-9]*$') || self.matches('^[+][0-9]{8,15}$')").message(
+        "phoneNumber must have 8 to 15 digits; write it with country and area code (short codes cannot be used)",
+    )
+}
+
+/// One line without blanks around it.
+pub fn trimmed(field: &str) -> Rule {
+    Rule::new(r"self.matches('^[^ \\t\\r\\n]([^\\r\\n]*[^ \\t\\r\\n])?$')").message(Message::Message(
+        format!("{field} must be one line without blanks at its ends; remove them, and any line break"),
+    ))
+}
+
+/// The name of an object.
+pub fn dns_name(field: &str, of: &str) -> Rule {
+    Rule::new(matches(DNS_NAME)).message(Message::Message(format!(
+        "{field} must be the name {of}: lower-case letters, digits, '-' and '.', with a letter or digit at both ends"
+    )))
+}
+
+/// The name of a namespace.
+pub fn dns_label(field: &str) -> Rule {
+    Rule::new(matches(DNS_LABEL)).message(Message::Message(format!(
+        "{field} must be the name of a namespace: lower-case letters, digits and '-', with a letter or digit at both ends"
+    )))
+}
+
+/// A key of a Secret.
+pub fn secret_key() -> Rule {
+    Rule::new(matches("^[-._a-zA-Z0-9]+$"))
+        .message("key must be a key of the Secret's data: letters, digits, '-', '_' and '.'")
+}
+
+/// Meta's form of a language.
+pub fn language() -> Rule {
+    Rule::new(matches("^[a-z]{2}_[A-Z]{2}$")).message(
+        "verification.language must be a language and a country in Meta's form, as in pt_BR or en_US",
+    )
+}
+
+/// The form of an IANA name.
+pub fn time_zone() -> Rule {
+    Rule::new(matches("^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"))
+        .message("timeZone must be an IANA name, as in America/Sao_Paulo; abbreviations with blanks and offsets with ':' are not")
+}
+
+/// A plausible mail address.
+pub fn email() -> Rule {
+    Rule::new(matches(
+        "^[A-Za-z0-9.!#$%&*+/=?^_`{|}~-]+@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?([.][A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+$",
+    ))
+    .message("profile.email must be a mail address, as in help@acme.example")
+}
+
+/// Sites with their scheme.
+pub fn websites() -> Rule {
+    Rule::new(r"self.all(w, w.matches('^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?([/?#][^ \\t\\r\\n]*)?$'))")
+        .message("profile.websites must each be a full address that starts with http:// or https://, as in https://acme.example")
+}
+
+/// What Meta calls back.
+pub fn callback_url() -> Rule {
+    Rule::new(matches(
+        r"^https://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?([/?][^ #\\t\\r\\n]*)?$",
+    ))
+    .message(
+        "webhook.callbackUrl must be a full https:// address without user, password and '#', \
+         as in https://bot.acme.example/wa",
+    )
+}
+
+/// Two capital letters.
+pub fn country() -> Rule {
+    Rule::new(matches("^[A-Z]{2}$"))
+        .message("expect.country must be a country in two capital letters, as in BR (ISO 3166-1)")
+}
+
+/// Names of namespaces, or everyone.
+pub fn namespaces() -> Rule {
+    Rule::new(format!("self.all(n, n == '*' || n.matches('{DNS_LABEL}'))"))
+        .message("access.namespaces must each be the name of a namespace, or \"*\" for every namespace; patterns such as shop-* are not")
+}
+
+/// Ids of accounts.
+pub fn account_ids() -> Rule {
+    Rule::new(format!("self.all(a, a.matches('{ID}'))")).message(
+        "access.accounts must each be the id of a WhatsApp Business Account: 5 to 32 digits and nothing else",
+    )
+}
+
+/// A point in time.
+pub fn time(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "format": "date-time", "maxLength": 40})
+}
+
+/// Points in time, by name.
+pub fn times(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "additionalProperties": {"type": "string", "format": "date-time", "maxLength": 40}
+    })
+}
+
+/// A constant in CamelCase.
+pub fn word(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "maxLength": 64})
+}
+
+/// How many.
+pub fn count(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "integer", "format": "int64", "minimum": 0})
+}

@@ -1,0 +1,104 @@
+#!/bin/sh
+# Provides the binaries of a real control plane and prints the folder that holds them.
+#
+#   tests/control-plane/build.sh                        kube-apiserver, etcd, kubectl and helm
+#   tests/control-plane/build.sh kubeconform            only what is named; also: kube-controller-manager
+#
+# Each tool comes from the first of these that has it:
+#   1. KUBEBUILDER_ASSETS, the folder that setup-envtest fills. It has no helm: then the one in PATH is taken.
+#   2. The cache, target/control-plane/<hash of the go.mod and go.sum files>/.
+#   3. A build from the Go modules next to this script, with the machine's own Go. About five minutes
+#      on two cores, once; the pins and their checksums are committed.
+#
+# Progress goes to stderr. The last line on stdout is the folder.
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+target=${CARGO_TARGET_DIR:-$here/../../target}
+assets=${KUBEBUILDER_ASSETS:-}
+
+say() { printf 'control plane: %s\n' "$*" >&2; }
+fail() {
+	say "$*"
+	exit 1
+}
+
+sha256() {
+	if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi
+}
+
+# The name of the folder changes with every pin, so a cache never serves an old version.
+pins=$(cat "$here"/*/go.mod "$here"/*/go.sum | sha256 | cut -c 1-16)
+mkdir -p "$target/control-plane/$pins"
+target=$(CDPATH='' cd -- "$target" && pwd)
+cache=$target/control-plane/$pins
+
+# A module's version as its go.mod pins it: pinned kubernetes k8s.io/kubernetes
+pinned() { awk -v module="$2" '$1 == "require" { $1 = ""; $0 = $0 } $1 == module { print $2; exit }' "$here/$1/go.mod"; }
+
+# Builds $1 from package $3 of the module folder $2. The last argument says how long that takes.
+build() {
+	tool=$1 folder=$2 package=$3 module=$4 duration=$5
+	version=$(pinned "$folder" "$module")
+	case $tool in
+		etcd | kube-apiserver | kubectl) remedy='; or set KUBEBUILDER_ASSETS to a folder with kube-apiserver, etcd and kubectl' ;;
+		*) remedy= ;;
+	esac
+	command -v go >/dev/null ||
+		fail "$tool is missing and so is go: install Go 1.26 or newer$remedy"
+	ldflags='-s -w'
+	if [ "$folder" = kubernetes ]; then
+		# Without these the server calls itself v0.0.0 and clients misjudge what it can do.
+		minor=${version#v1.}
+		stamp=k8s.io/component-base/version
+		ldflags="$ldflags -X $stamp.gitVersion=$version -X $stamp.gitMajor=1 -X $stamp.gitMinor=${minor%%.*}"
+	fi
+	say "building $tool $version with $(go env GOVERSION), once: $duration on two cores"
+	started=$(date +%s)
+	# An interrupted build leaves only the unfinished file, which the next one does not mistake for a binary.
+	unfinished=$cache/.$tool.$$
+	trap 'rm -f "$unfinished"' EXIT
+	trap 'exit 130' INT TERM
+	(cd "$here/$folder" && GOTOOLCHAIN=local CGO_ENABLED=0 go build -mod=readonly -trimpath -buildvcs=false -ldflags "$ldflags" -o "$unfinished" "$package") >&2 ||
+		fail "$tool $version could not be built: it needs Go 1.26 or newer and a network with Go modules$remedy"
+	mv "$unfinished" "$cache/$tool"
+	say "built $tool in $(($(date +%s) - started)) s"
+}
+
+# Makes sure that $1 is in $folder_out.
+provide() {
+	tool=$1
+	found=
+	if [ -n "$assets" ]; then
+		if [ -x "$assets/$tool" ]; then
+			found=$assets/$tool
+		elif [ "$tool" = helm ]; then
+			found=$(command -v helm || true)
+		fi
+	fi
+	if [ -z "$found" ]; then
+		found=$cache/$tool
+		[ -x "$found" ] || case $tool in
+			etcd) build etcd etcd go.etcd.io/etcd/server/v3 go.etcd.io/etcd/server/v3 "half a minute" ;;
+			kube-apiserver) build "$tool" kubernetes "k8s.io/kubernetes/cmd/$tool" k8s.io/kubernetes "3 to 4 minutes" ;;
+			kubectl) build "$tool" kubernetes "k8s.io/kubernetes/cmd/$tool" k8s.io/kubernetes "half a minute" ;;
+			kube-controller-manager) build "$tool" kubernetes "k8s.io/kubernetes/cmd/$tool" k8s.io/kubernetes "1 to 2 minutes" ;;
+			helm) build helm helm helm.sh/helm/v4/cmd/helm helm.sh/helm/v4 "1 to 2 minutes" ;;
+			kubeconform) build kubeconform kubeconform github.com/yannh/kubeconform/cmd/kubeconform github.com/yannh/kubeconform "some seconds" ;;
+			*) fail "unknown tool $tool: know kube-apiserver, etcd, kubectl, helm, kubeconform and kube-controller-manager" ;;
+		esac
+	fi
+	[ "$found" = "$folder_out/$tool" ] || ln -sf "$found" "$folder_out/$tool"
+}
+
+# Callers get one folder. With KUBEBUILDER_ASSETS that is a folder of links, since helm is not among the assets.
+folder_out=$cache
+if [ -n "$assets" ]; then
+	assets=$(CDPATH='' cd -- "$assets" && pwd) || fail "KUBEBUILDER_ASSETS names no folder: unset it, or fill it with setup-envtest"
+	folder_out=$target/control-plane/assets
+	mkdir -p "$folder_out"
+fi
+
+[ $# -gt 0 ] || set -- etcd kube-apiserver kubectl helm
+for name in "$@"; do provide "$name"; done
+printf '%s\n' "$folder_out"

@@ -60,6 +60,9 @@ fn strict(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
 /// Removes `nullable`, and the line breaks that come from the width of the source.
 fn tighten(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
+    if let Some(words) = &mut schema.enum_ {
+        words.retain(|word| !word.0.is_null());
+    }
     if let Some(text) = &mut schema.description {
         *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     }

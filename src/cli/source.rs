@@ -651,7 +651,7 @@ mod tests {
     #[test]
     fn every_value_knows_its_line_and_column() {
         let document = one("# a comment\nspec:\n  access:\n  - namespaces: [a, 7]\n");
-        assert_eq!(document.position("spec.access[0].namespaces[1]"), Position { line: 4, column: 20 });
+        assert_eq!(document.position("spec.access[0].namespaces[1]"), Position { line: 4, column: 21 });
         assert_eq!(document.position("spec.access[0].missing"), document.position("spec.access[0]"));
     }
 

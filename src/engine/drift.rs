@@ -1,5 +1,13 @@
 //! Drift: one managed thing that is not as desired.
 
+use super::{
+    desired::{Connection, Desired, DesiredProfile, Management},
+    id::{AccountId, Fact, Field},
+    judge::is_registered,
+    observed::{Number, Observed, Profile},
+    timezone,
+};
+
 /// One difference between desired and observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drift {
@@ -11,7 +19,187 @@ pub struct Drift {
     pub action: String,
 }
 
-/// Everything managed that differs, with what will happen to it.
-pub fn diff(_desired: &super::desired::Desired, _observed: &super::observed::Observed) -> Vec<Drift> {
-    unimplemented!()
+/// Everything managed that differs, with what will happen to it. What could not be read does not differ.
+pub fn diff(desired: &Desired, observed: &Observed) -> Vec<Drift> {
+    let mut list = Vec::new();
+    if let Some(number) = own_number(desired, observed) {
+        list.extend(name(desired, number));
+        list.extend(webhook(desired, number));
+        list.extend(profile(desired, observed, number));
+    }
+    list.extend(time_zone(desired, observed));
+    list
+}
+
+fn own_number<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a Number> {
+    let account = desired.account.as_ref().or_else(|| account_id(observed));
+    let own = |a: &AccountId| account.is_none_or(|own| own == a);
+    observed.search.iter().filter(|s| own(&s.account)).flat_map(|s| &s.numbers).map(AsRef::as_ref).next()
+}
+
+fn account_id(observed: &Observed) -> Option<&AccountId> {
+    observed.account.known().and_then(|a| a.id.as_ref())
+}
+
+/// What happens with a difference in something that the operator writes.
+fn action(desired: &Desired, number: &Number) -> String {
+    if desired.management == Management::ObserveOnly {
+        "would be written; managementPolicy is ObserveOnly".into()
+    } else if desired.connection == Connection::Coexistence || number.is_on_biz_app.value() == Some(&true) {
+        "only shown: the number lives in the WhatsApp Business app".into()
+    } else if is_registered(number) {
+        "is written".into()
+    } else {
+        "waits until the number is registered".into()
+    }
+}
+
+fn name(desired: &Desired, number: &Number) -> Option<Drift> {
+    let live = number.verified_name.value()?;
+    if *live == desired.display_name {
+        return None;
+    }
+    let submitted = number.new_display_name.value() == Some(&desired.display_name);
+    let action = if desired.management == Management::ObserveOnly && !is_registered(number) {
+        "would be submitted; managementPolicy is ObserveOnly".into()
+    } else if submitted {
+        "is submitted; Meta decides".into()
+    } else if is_registered(number) {
+        "only shown: the name of a registered number is changed by a person".into()
+    } else {
+        "is submitted before the registration".into()
+    };
+    Some(Drift { field: "displayName".into(), desired: desired.display_name.clone(), observed: live.clone(), action })
+}
+
+fn webhook(desired: &Desired, number: &Number) -> Option<Drift> {
+    let webhook = desired.webhook.as_ref()?;
+    if matches!(number.webhook, Field::Refused) {
+        return None;
+    }
+    let live = number.webhook.value().and_then(|w| w.number.clone()).unwrap_or_default();
+    (!same_url(&live, &webhook.callback_url)).then(|| Drift {
+        field: "webhook.callbackUrl".into(),
+        desired: webhook.callback_url.clone(),
+        observed: live,
+        action: action(desired, number),
+    })
+}
+
+fn profile(desired: &Desired, observed: &Observed, number: &Number) -> Vec<Drift> {
+    let Some(live) = observed.profile.known().or_else(|| number.profile.value()) else { return Vec::new() };
+    let differing = differences(&desired.profile, live);
+    differing
+        .into_iter()
+        .map(|(field, want, have)| Drift {
+            field: format!("profile.{field}"),
+            desired: want,
+            observed: have,
+            action: action(desired, number),
+        })
+        .collect()
+}
+
+fn time_zone(desired: &Desired, observed: &Observed) -> Option<Drift> {
+    let want = desired.time_zone.as_deref()?;
+    let Fact::Known(account) = &observed.account else { return None };
+    let id = account.timezone_id.as_deref()?;
+    if timezone::matches(id, want) != Some(false) {
+        return None;
+    }
+    Some(Drift {
+        field: "timeZone".into(),
+        desired: want.to_owned(),
+        observed: timezone::name(id).unwrap_or(id).to_owned(),
+        action: "only shown: an account's time zone is changed by a person".into(),
+    })
+}
+
+/// The managed profile fields that differ, by name.
+pub fn profile_fields(desired: &DesiredProfile, live: &Profile) -> Vec<&'static str> {
+    differences(desired, live).into_iter().map(|(field, ..)| field).collect()
+}
+
+/// Just the managed fields that differ: what a write would hold.
+///
+/// ```
+/// use whatsapp_operator::engine::{desired::DesiredProfile, drift, observed::Profile};
+/// let desired = DesiredProfile {
+///     about: Some("Open 9-17".into()),
+///     websites: Some(vec!["https://ACME.example".into()]),
+///     ..DesiredProfile::default()
+/// };
+/// let live = Profile { websites: vec!["https://acme.example/".into()], ..Profile::default() };
+/// let write = drift::profile_to_write(&desired, &live);
+/// assert_eq!(write.about.as_deref(), Some("Open 9-17"));
+/// assert_eq!(write.websites, None);
+/// ```
+pub fn profile_to_write(desired: &DesiredProfile, live: &Profile) -> DesiredProfile {
+    let differing = profile_fields(desired, live);
+    let keep = |field: &str, value: &Option<String>| value.clone().filter(|_| differing.contains(&field));
+    DesiredProfile {
+        about: keep("about", &desired.about),
+        address: keep("address", &desired.address),
+        description: keep("description", &desired.description),
+        email: keep("email", &desired.email),
+        websites: desired.websites.clone().filter(|_| differing.contains(&"websites")),
+        vertical: keep("vertical", &desired.vertical),
+    }
+}
+
+fn differences(desired: &DesiredProfile, live: &Profile) -> Vec<(&'static str, String, String)> {
+    let texts = [
+        ("about", &desired.about, &live.about),
+        ("address", &desired.address, &live.address),
+        ("description", &desired.description, &live.description),
+        ("email", &desired.email, &live.email),
+    ];
+    let mut list: Vec<_> = texts
+        .into_iter()
+        .filter_map(|(field, want, have)| {
+            let want = want.as_ref()?;
+            let have = have.clone().unwrap_or_default();
+            (*want != have).then(|| (field, want.clone(), have))
+        })
+        .collect();
+    if let Some(want) = &desired.websites
+        && !same_urls(want, &live.websites)
+    {
+        list.push(("websites", want.join(", "), live.websites.join(", ")));
+    }
+    if let Some(want) = &desired.vertical
+        && vertical(want) != vertical(live.vertical.as_deref().unwrap_or_default())
+    {
+        list.push(("vertical", want.clone(), live.vertical.clone().unwrap_or_default()));
+    }
+    list
+}
+
+/// An unset vertical reads `UNDEFINED`, or is not there at all (Meta, page "Business profiles").
+fn vertical(word: &str) -> &str {
+    if word == "UNDEFINED" { "" } else { word }
+}
+
+fn same_urls(want: &[String], have: &[String]) -> bool {
+    want.len() == have.len() && want.iter().zip(have).all(|(a, b)| same_url(a, b))
+}
+
+/// Whether two addresses are the same to Meta: it adds a slash to a bare host, and hosts have no case.
+///
+/// ```
+/// use whatsapp_operator::engine::drift::same_url;
+/// assert!(same_url("https://Acme.example", "https://acme.example/"));
+/// assert!(!same_url("https://acme.example/a", "https://acme.example/A"));
+/// ```
+pub fn same_url(a: &str, b: &str) -> bool {
+    a == b || normal(a) == normal(b)
+}
+
+fn normal(url: &str) -> String {
+    let url = url.trim();
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (host, path) = rest.split_at(end);
+    let path = path.strip_suffix('/').unwrap_or(path);
+    format!("{}://{}{path}", scheme.to_ascii_lowercase(), host.to_ascii_lowercase())
 }

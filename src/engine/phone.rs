@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use super::{desired::VerificationMethod, step::CodeMethod};
+
 /// A phone number in E.164 form: `+`, then 8 to 15 digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct E164(Arc<str>);
@@ -64,5 +66,230 @@ impl E164 {
 impl fmt::Display for E164 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Country calling codes of one and two digits (ITU-T E.164, annex "List of assigned country codes"); every other
+/// code has three, assigned or not.
+const SHORT_CODES: &[&str] = &[
+    "1", "7", "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47", "48",
+    "49", "51", "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81", "82", "84",
+    "86", "90", "91", "92", "93", "94", "95", "98",
+];
+
+/// Country calling code and national number, as Meta's add call takes them. Right for every number, also for ones
+/// that no numbering plan holds.
+///
+/// ```
+/// use whatsapp_operator::engine::phone::{split, E164};
+/// assert_eq!(split(&E164::parse("+5511912345678").unwrap()), ("55", "11912345678"));
+/// assert_eq!(split(&E164::parse("+351912345678").unwrap()), ("351", "912345678"));
+/// ```
+pub fn split(number: &E164) -> (&str, &str) {
+    let digits = number.digits();
+    let short = SHORT_CODES.iter().find(|code| digits.starts_with(**code)).map(|code| code.len());
+    digits.split_at(short.unwrap_or(3))
+}
+
+/// What kind of line a number is, by the numbering plan; ported numbers and new ranges make it a guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Line {
+    Mobile,
+    Fixed,
+    FixedOrMobile,
+    TollFree,
+    Premium,
+    SharedCost,
+    Personal,
+    Voip,
+    Pager,
+    Universal,
+    /// Not in a numbering plan that we know.
+    Unknown,
+}
+
+impl Line {
+    /// For people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mobile => "mobile",
+            Self::Fixed => "fixed line",
+            Self::FixedOrMobile => "fixed line or mobile",
+            Self::TollFree => "toll-free",
+            Self::Premium => "premium rate",
+            Self::SharedCost => "shared cost",
+            Self::Personal => "personal number",
+            Self::Voip => "VoIP",
+            Self::Pager => "pager",
+            Self::Universal => "universal access",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What can be said of a number without asking anybody. It may warn, never refuse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// Two letters, where the numbering plan tells.
+    pub region: Option<String>,
+    pub line: Line,
+    /// What a person should know before a code is sent.
+    pub warning: Option<String>,
+}
+
+/// Looks a number up in the numbering plans.
+///
+/// ```
+/// use whatsapp_operator::engine::phone::{advice, Line, E164};
+/// let number = E164::parse("+5511912345678").unwrap();
+/// assert_eq!(advice(&number).line, Line::Mobile);
+/// assert_eq!(advice(&number).warning, None);
+/// ```
+pub fn advice(number: &E164) -> Advice {
+    let parsed = phonenumber::parse(None, number.as_str()).ok();
+    let region = parsed.as_ref().and_then(|p| p.country().id()).map(|id| id.as_ref().to_owned());
+    let line = parsed.as_ref().map_or(Line::Unknown, line);
+    let warning = embargoed(number, region.as_deref()).or_else(|| line_warning(line)).map(str::to_owned);
+    Advice { region, line, warning }
+}
+
+fn line(number: &phonenumber::PhoneNumber) -> Line {
+    use phonenumber::Type;
+    match number.number_type(&phonenumber::metadata::DATABASE) {
+        Type::Mobile => Line::Mobile,
+        Type::FixedLine => Line::Fixed,
+        Type::FixedLineOrMobile => Line::FixedOrMobile,
+        Type::TollFree => Line::TollFree,
+        Type::PremiumRate => Line::Premium,
+        Type::SharedCost => Line::SharedCost,
+        Type::PersonalNumber => Line::Personal,
+        Type::Voip => Line::Voip,
+        Type::Pager => Line::Pager,
+        Type::Uan => Line::Universal,
+        _ => Line::Unknown,
+    }
+}
+
+/// Countries in which the platform cannot be used (Meta, page "Support").
+fn embargoed(number: &E164, region: Option<&str>) -> Option<&'static str> {
+    let code = split(number).0;
+    let listed = matches!(code, "53" | "98" | "850" | "963") || matches!(region, Some("CU" | "IR" | "KP" | "SY"));
+    listed.then_some("businesses in this number's country cannot use the platform")
+}
+
+/// Suitability for the code by line type (Meta, page "Business phone numbers").
+fn line_warning(line: Line) -> Option<&'static str> {
+    match line {
+        Line::Mobile | Line::FixedOrMobile => None,
+        Line::Fixed => Some("a fixed line takes the code by a call: have somebody answer it; SMS is not recommended"),
+        Line::TollFree | Line::Premium | Line::Voip | Line::Universal => Some(
+            "such a line must take international calls and route them to a person; the code comes best by a call (verification.method: Voice)",
+        ),
+        Line::SharedCost | Line::Personal => Some("codes often do not reach such a line, neither by SMS nor by a call"),
+        Line::Pager => Some("a pager can take no code"),
+        Line::Unknown => Some("the number is in no numbering plan known here; make sure that country and area code are right"),
+    }
+}
+
+/// How the code travels. `Auto` sends a call to what is certainly a fixed line and an SMS to everything else, and
+/// never alternates.
+///
+/// ```
+/// use whatsapp_operator::engine::{desired::VerificationMethod, phone, step::CodeMethod};
+/// let landline = phone::E164::parse("+493012345678").unwrap();
+/// assert_eq!(phone::method(VerificationMethod::Auto, &landline), CodeMethod::Voice);
+/// assert_eq!(phone::method(VerificationMethod::Sms, &landline), CodeMethod::Sms);
+/// ```
+pub fn method(wanted: VerificationMethod, number: &E164) -> CodeMethod {
+    match wanted {
+        VerificationMethod::Sms => CodeMethod::Sms,
+        VerificationMethod::Voice => CodeMethod::Voice,
+        VerificationMethod::Auto if advice(number).line == Line::Fixed => CodeMethod::Voice,
+        VerificationMethod::Auto => CodeMethod::Sms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn number(text: &str) -> E164 {
+        E164::parse(text).unwrap()
+    }
+
+    #[rstest]
+    #[case("+15550100100", "1", "5550100100")]
+    #[case("+12425550100", "1", "2425550100")]
+    #[case("+77011234567", "7", "7011234567")]
+    #[case("+5511912345678", "55", "11912345678")]
+    #[case("+4915112345678", "49", "15112345678")]
+    #[case("+390612345678", "39", "0612345678")]
+    #[case("+2250712345678", "225", "0712345678")]
+    #[case("+351912345678", "351", "912345678")]
+    #[case("+420601123456", "420", "601123456")]
+    #[case("+85291234567", "852", "91234567")]
+    #[case("+971501234567", "971", "501234567")]
+    #[case("+599912345678", "599", "912345678")]
+    #[case("+80012345678", "800", "12345678")]
+    #[case("+883510012345678", "883", "510012345678")]
+    #[case("+21012345678", "210", "12345678")]
+    #[case("+99912345678", "999", "12345678")]
+    #[case("+12345678", "1", "2345678")]
+    fn a_number_is_split_at_its_country_code(#[case] e164: &str, #[case] code: &str, #[case] national: &str) {
+        assert_eq!(split(&number(e164)), (code, national));
+    }
+
+    #[test]
+    fn no_short_code_begins_another() {
+        for a in SHORT_CODES {
+            assert!(SHORT_CODES.iter().all(|b| a == b || !b.starts_with(a)), "{a}");
+        }
+    }
+
+    #[test]
+    fn the_numbering_plans_agree_with_the_list_of_codes() {
+        for code in 1_u16..=999 {
+            let known = phonenumber::metadata::DATABASE.by_code(&code).is_some();
+            let digits = number(&format!("+{code}12345678"));
+            assert!(!known || split(&digits).0 == code.to_string(), "{code}");
+        }
+    }
+
+    #[rstest]
+    #[case("+5511912345678", Line::Mobile, CodeMethod::Sms)]
+    #[case("+551132345678", Line::Fixed, CodeMethod::Voice)]
+    #[case("+493012345678", Line::Fixed, CodeMethod::Voice)]
+    #[case("+4915112345678", Line::Mobile, CodeMethod::Sms)]
+    #[case("+12125550100", Line::FixedOrMobile, CodeMethod::Sms)]
+    #[case("+18005550100", Line::TollFree, CodeMethod::Sms)]
+    #[case("+99912345678", Line::Unknown, CodeMethod::Sms)]
+    fn only_what_is_certainly_a_fixed_line_is_called(#[case] e164: &str, #[case] line: Line, #[case] how: CodeMethod) {
+        assert_eq!(advice(&number(e164)).line, line);
+        assert_eq!(method(VerificationMethod::Auto, &number(e164)), how);
+    }
+
+    #[test]
+    fn an_unlikely_number_is_warned_of_and_not_refused() {
+        assert!(advice(&number("+99912345678")).warning.is_some());
+        assert!(advice(&number("+5351234567")).warning.unwrap().contains("country"));
+    }
+
+    #[rstest]
+    #[case("5511912345678", NotE164::NoPlus)]
+    #[case("+55 11912345678", NotE164::NotDigits)]
+    #[case("+05511912345", NotE164::LeadingZero)]
+    #[case("+1064", NotE164::Length)]
+    #[case("+1234567890123456", NotE164::Length)]
+    fn a_text_that_is_no_number_is_told_which_rule_it_breaks(#[case] text: &str, #[case] rule: NotE164) {
+        assert_eq!(E164::parse(text), Err(rule));
+    }
+
+    #[test]
+    fn metas_display_forms_are_the_same_number() {
+        assert!(number("+15550100100").matches("+1 555-010-0100"));
+        assert!(number("+15550100100").matches("15550100100"));
+        assert!(!number("+15550100100").matches("+1 555-010-0101"));
     }
 }

@@ -3,15 +3,26 @@
 use jiff::Timestamp;
 
 use super::{
-    condition::ConditionSet,
+    condition::{Condition, ConditionSet, ConditionType, Truth, WaitingFor, span, with_refusal, without_trace},
     desired::{Access, DesiredPortfolio},
-    failure::Failure,
+    failure::{Class, Failure, Refusal},
     id::{AccountId, AppId, BusinessId, Fact, TokenType, VerificationStatus},
+    judge::{Judged, judge_business},
     limits::Limits,
     observed::SecretFact,
-    plan::Actor,
-    reason::Reason,
+    page,
+    reason::{Reason, ReasonKind},
+    wait,
 };
+
+/// Everything on accounts and numbers (Meta, page "Access tokens").
+pub const SCOPE_MANAGEMENT: &str = "whatsapp_business_management";
+/// Registering, two-step verification, and receiving messages.
+pub const SCOPE_MESSAGING: &str = "whatsapp_business_messaging";
+/// Name and verification of the portfolio, and the list of its accounts.
+pub const SCOPE_BUSINESS: &str = "business_management";
+/// Scopes without which nothing can be done.
+pub const REQUIRED_SCOPES: [&str; 2] = [SCOPE_MANAGEMENT, SCOPE_MESSAGING];
 
 /// What the portfolio controller alone checks, and every channel below may use.
 ///
@@ -150,15 +161,568 @@ pub struct PortfolioAssessment {
 }
 
 /// Judges a portfolio. `before` are the conditions that stand; `view_before` the last view of this process.
+///
+/// What could not be read leaves its condition, and its part of the view, as it was.
 pub fn assess_portfolio(
-    _desired: &DesiredPortfolio,
-    _observed: &PortfolioObserved,
-    _before: &ConditionSet,
-    _waiting_before: &[super::condition::WaitingFor],
-    _view_before: Option<&PortfolioView>,
-    _limits: &Limits,
-    _now: Timestamp,
+    desired: &DesiredPortfolio,
+    observed: &PortfolioObserved,
+    before: &ConditionSet,
+    waiting_before: &[WaitingFor],
+    view_before: Option<&PortfolioView>,
+    limits: &Limits,
+    now: Timestamp,
 ) -> PortfolioAssessment {
-    let _ = Actor::PortfolioAdmin;
-    unimplemented!()
+    let pass = Pass { desired, observed, before, view_before, limits, now };
+    let credentials = pass.credentials();
+    let business = pass.business();
+    let reach = pass.reach();
+    let identity = pass.identity(&business);
+    let mut set = before.clone();
+    pass.put(&mut set, ConditionType::CredentialsValid, credentials.verdict.clone());
+    pass.put(&mut set, ConditionType::IdentityConfirmed, identity.clone());
+    pass.put(&mut set, ConditionType::BusinessVerified, pass.verified(&business));
+    let hold = pass.hold(&set, &credentials, &identity, &reach);
+    pass.conclude(&mut set, hold.as_ref());
+    let mut waiting_for = pass.waits(&set, hold.as_ref());
+    let mut since = waiting_before.iter().map(|w| (w.action.clone(), w.since)).collect();
+    wait::settle_since(&mut waiting_for, &mut since, now);
+    let token = pass.token(&credentials);
+    PortfolioAssessment {
+        missing_scopes: token.known().map(|t| missing_scopes(t)).unwrap_or_default(),
+        view: PortfolioView {
+            namespace: desired.namespace.clone(),
+            name: desired.name.clone(),
+            business: desired.business.clone(),
+            credential_version: credentials.version.clone(),
+            hold,
+            token,
+            facts: business,
+            reach,
+            expect_country: desired.expect_country.clone(),
+            access: desired.access.clone(),
+            throttled_until: observed.throttled_until,
+        },
+        conditions: set,
+        waiting_for,
+        accept_offered: credentials.accept,
+        next: pass.next(),
+    }
+}
+
+/// What a token lacks of the three scopes, in a fixed order.
+fn missing_scopes(token: &TokenFacts) -> Vec<String> {
+    REQUIRED_SCOPES
+        .iter()
+        .chain(&[SCOPE_BUSINESS])
+        .filter(|scope| !token.scopes.iter().any(|s| s == **scope))
+        .map(|scope| (*scope).to_owned())
+        .collect()
+}
+
+/// What was found out about one set of credentials.
+#[derive(Clone, Debug, PartialEq)]
+enum Trial {
+    /// Nothing was found out.
+    Unknown,
+    Works { expires: Option<Timestamp> },
+    Fails { reason: Reason, message: String, refusal: Option<Refusal> },
+}
+
+/// The judgement of the credentials.
+struct Credentials {
+    verdict: Verdict,
+    /// The version in use from now on.
+    version: Option<String>,
+    /// Whether the offered version is taken up.
+    accept: bool,
+    /// Whether what `debug_token` said is about the version in use.
+    token_in_use: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Verdict {
+    judged: Judged,
+    refusal: Option<Refusal>,
+}
+
+impl Verdict {
+    fn plain(judged: Judged) -> Self {
+        Self { judged, refusal: None }
+    }
+}
+
+struct Pass<'a> {
+    desired: &'a DesiredPortfolio,
+    observed: &'a PortfolioObserved,
+    before: &'a ConditionSet,
+    view_before: Option<&'a PortfolioView>,
+    limits: &'a Limits,
+    now: Timestamp,
+}
+
+impl Pass<'_> {
+    /// A new version is checked before it is used, and the old one serves until then. Answers to another version
+    /// say nothing about the one in use.
+    fn credentials(&self) -> Credentials {
+        let observed = self.observed;
+        let rotating = observed.in_use.is_some() && observed.offered != observed.in_use;
+        let trial = self.trial();
+        match trial {
+            Trial::Works { expires } => Credentials {
+                verdict: self.works(expires),
+                version: observed.offered.clone(),
+                accept: true,
+                token_in_use: true,
+            },
+            Trial::Unknown => Credentials {
+                verdict: Verdict::plain(self.not_tried(rotating)),
+                version: observed.in_use.clone(),
+                accept: false,
+                token_in_use: !rotating,
+            },
+            Trial::Fails { message, refusal, .. } if rotating => Credentials {
+                verdict: Verdict {
+                    judged: Judged::True(
+                        Reason::NewTokenRejected,
+                        format!("the new credentials do not work: {message}; the old ones are still used, until the operator restarts"),
+                    ),
+                    refusal,
+                },
+                version: observed.in_use.clone(),
+                accept: false,
+                token_in_use: false,
+            },
+            Trial::Fails { reason, message, refusal } => Credentials {
+                verdict: Verdict { judged: Judged::False(reason, message), refusal },
+                version: None,
+                accept: false,
+                token_in_use: true,
+            },
+        }
+    }
+
+    /// Nothing new is known; only a rejected version that was taken back is no longer told of.
+    fn not_tried(&self, rotating: bool) -> Judged {
+        let told = self.before.get(ConditionType::CredentialsValid);
+        if !rotating && self.observed.in_use.is_some() && told.is_some_and(|c| c.reason == Reason::NewTokenRejected) {
+            return Judged::True(Reason::TokenAccepted, "Meta accepts the token".into());
+        }
+        Judged::Keep
+    }
+
+    fn works(&self, expires: Option<Timestamp>) -> Verdict {
+        let judged = match expires {
+            Some(at) if at.duration_since(self.now) < span(self.limits.token_warning) => {
+                Judged::True(Reason::TokenExpiresSoon, format!("the token works until {at}; put a new one into the Secret"))
+            }
+            _ => Judged::True(Reason::TokenAccepted, "Meta accepts the token".into()),
+        };
+        Verdict::plain(judged)
+    }
+
+    fn trial(&self) -> Trial {
+        if let Some(trial) = self.secrets() {
+            return trial;
+        }
+        match &self.observed.token {
+            Fact::Known(token) => self.try_token(token),
+            Fact::Unknown(failure) => self.try_failure(failure),
+            Fact::NotAsked => self.try_reads(),
+        }
+    }
+
+    /// What the Secrets themselves already tell.
+    fn secrets(&self) -> Option<Trial> {
+        let token = secret_trial(&self.observed.access_token, &self.desired.access_token.name, &self.desired.access_token.key);
+        token.or_else(|| {
+            let wanted = self.desired.app_secret.as_ref()?;
+            secret_trial(&self.observed.app_secret, &wanted.name, &wanted.key)
+        })
+    }
+
+    fn try_token(&self, token: &TokenFacts) -> Trial {
+        if let Some(expired) = token.expires_at.filter(|at| *at <= self.now) {
+            return fails(Reason::TokenExpired, format!("the token expired at {expired}"), token.error.clone());
+        }
+        if !token.is_valid {
+            return invalid(token.error.clone());
+        }
+        if let Some(trial) = self.try_kind(token) {
+            return trial;
+        }
+        if let (Some(wanted), Some(app)) = (&self.desired.app, &token.app)
+            && wanted != app
+        {
+            return fails(
+                Reason::AppSecretWrong,
+                format!("the token belongs to app {app}, and spec.credentials.appId says {wanted}"),
+                None,
+            );
+        }
+        let missing: Vec<&str> =
+            REQUIRED_SCOPES.iter().filter(|s| !token.scopes.iter().any(|t| t == *s)).copied().collect();
+        if !missing.is_empty() {
+            return fails(Reason::ScopesMissing, format!("the token lacks {}", missing.join(" and ")), None);
+        }
+        Trial::Works { expires: earliest(token) }
+    }
+
+    /// A system user's token is the normal one; a person's that soon expires would work today and fail tomorrow.
+    fn try_kind(&self, token: &TokenFacts) -> Option<Trial> {
+        let text = match token.kind {
+            TokenType::SystemUser | TokenType::Other(_) => return None,
+            TokenType::User => {
+                let soon = earliest(token).is_some_and(|at| at.duration_since(self.now) < span(self.limits.token_warning));
+                if !soon {
+                    return None;
+                }
+                "it is a person's token and expires within days"
+            }
+            TokenType::Page => "it is a page's token",
+            TokenType::App => "it is an app's token",
+        };
+        Some(fails(Reason::TokenTypeNotUsable, format!("{text}; generate one for a system user of the portfolio"), None))
+    }
+
+    fn try_failure(&self, failure: &Failure) -> Trial {
+        match failure.refusal() {
+            Some(refusal) => about_credentials(refusal).unwrap_or(Trial::Unknown),
+            None => Trial::Unknown,
+        }
+    }
+
+    /// Without `debug_token`, a read with the credential in use may still say that it is dead.
+    fn try_reads(&self) -> Trial {
+        let failures = [failure(&self.observed.business), failure(&self.observed.owned), failure(&self.observed.client)];
+        let refusals = failures.into_iter().flatten().filter_map(Failure::refusal);
+        refusals.into_iter().find_map(about_credentials).unwrap_or(Trial::Unknown)
+    }
+
+    /// The facts that stand: what was read now, else what was read before.
+    fn business(&self) -> Fact<BusinessFacts> {
+        if wrong_business(&self.observed.business).is_some() {
+            return self.observed.business.clone();
+        }
+        keep_known(&self.observed.business, self.view_before.map(|v| &v.facts))
+    }
+
+    fn token(&self, credentials: &Credentials) -> Fact<TokenFacts> {
+        let old = self.view_before.map(|v| &v.token);
+        if credentials.token_in_use {
+            return keep_known(&self.observed.token, old);
+        }
+        old.cloned().unwrap_or_default()
+    }
+
+    /// The accounts in reach: listed, else learnt from the token's targets, else unknown.
+    fn reach(&self) -> Reach {
+        let old = self.view_before.map(|v| v.reach.clone()).unwrap_or_default();
+        match (listed(&self.observed.owned), listed(&self.observed.client)) {
+            (Listed::Yes(owned), Listed::Yes(client)) => Reach::Accounts(union(owned, client)),
+            (Listed::No, Listed::Yes(list)) | (Listed::Yes(list), Listed::No) => match self.targets() {
+                Some(targets) => Reach::Accounts(union(list, &targets)),
+                None => Reach::Accounts(list.to_vec()),
+            },
+            (Listed::No, Listed::No) => self.targets().map_or(Reach::Unknown, Reach::Accounts),
+            _ => old,
+        }
+    }
+
+    fn targets(&self) -> Option<Vec<Reachable>> {
+        let token = self.observed.token.known().or_else(|| self.view_before.and_then(|v| v.token.known()))?;
+        let mut ids = token.targets.clone()?;
+        ids.sort();
+        Some(ids.into_iter().map(|id| Reachable { id, name: None, owned: None }).collect())
+    }
+
+    fn identity(&self, business: &Fact<BusinessFacts>) -> Verdict {
+        if let Some(refusal) = wrong_business(business) {
+            return Verdict {
+                judged: Judged::False(Reason::WrongBusiness, self.wrong_id()),
+                refusal: Some(refusal.clone()),
+            };
+        }
+        let Some(expected) = &self.desired.expect_name else {
+            return Verdict::plain(Judged::True(Reason::IdentityNotCheckable, "no name is expected".into()));
+        };
+        let link = page::business_info(Some(&self.desired.business));
+        Verdict::plain(match business {
+            Fact::NotAsked => Judged::Keep,
+            Fact::Unknown(failure) if is_answer(failure) && self.never_judged(ConditionType::IdentityConfirmed) => {
+                Judged::Unknown(
+                    Reason::IdentityNotCheckable,
+                    format!("the token may not read the portfolio's name; look at {link}"),
+                )
+            }
+            Fact::Unknown(_) => Judged::Keep,
+            Fact::Known(facts) => match &facts.name {
+                None if !self.never_judged(ConditionType::IdentityConfirmed) => Judged::Keep,
+                None => Judged::Unknown(
+                    Reason::IdentityNotCheckable,
+                    format!("Meta does not show the portfolio's name; look at {link}"),
+                ),
+                Some(name) if same_name(name, expected) => Judged::True(
+                    Reason::IdentityMatches,
+                    format!("the portfolio is \"{name}\"; web site and legal address cannot be read, see {link}"),
+                ),
+                Some(name) => Judged::False(
+                    Reason::IdentityMismatch,
+                    format!("the portfolio is \"{name}\", and expect.name says \"{expected}\"; nothing is written below it"),
+                ),
+            },
+        })
+    }
+
+    fn wrong_id(&self) -> String {
+        let id = &self.desired.business;
+        let is_account = self.targets().is_some_and(|t| t.iter().any(|a| a.id.as_str() == id.as_str()));
+        if is_account {
+            return format!("businessId {id} is the id of a WhatsApp Business Account, not of a portfolio; copy the portfolio's id from Business settings, Business info");
+        }
+        if id.as_str().starts_with('+') {
+            return format!("businessId {id} is a phone number, not the id of a portfolio; copy the portfolio's id from Business settings, Business info");
+        }
+        format!("Meta shows no portfolio {id} to this token: it is not a portfolio's id (perhaps that of an account or a phone number), or the token's user has no access to it")
+    }
+
+    fn verified(&self, business: &Fact<BusinessFacts>) -> Verdict {
+        Verdict::plain(match business {
+            Fact::Known(facts) => facts.verification.as_ref().map_or(Judged::Keep, judge_business),
+            Fact::Unknown(failure) if is_answer(failure) && self.never_judged(ConditionType::BusinessVerified) => Judged::Unknown(
+                Reason::BusinessNotReadable,
+                format!("the token may not read the portfolio; give it {SCOPE_BUSINESS}"),
+            ),
+            _ => Judged::Keep,
+        })
+    }
+
+    fn never_judged(&self, kind: ConditionType) -> bool {
+        self.before.get(kind).is_none_or(|c| c.status == Truth::Unknown)
+    }
+
+    fn put(&self, set: &mut ConditionSet, kind: ConditionType, verdict: Verdict) {
+        let (status, reason, message) = match verdict.judged {
+            Judged::Absent => return set.remove(kind),
+            Judged::True(reason, message) => (Truth::True, reason, message),
+            Judged::False(reason, message) => (Truth::False, reason, message),
+            Judged::Unknown(reason, message) => (Truth::Unknown, reason, message),
+            Judged::Open(_) | Judged::Keep if set.get(kind).is_some() => return,
+            Judged::Open(_) | Judged::Keep => (Truth::Unknown, Reason::NotObservedYet, "not looked at yet".to_owned()),
+        };
+        let message = verdict.refusal.map_or(message.clone(), |r| with_refusal(&message, &r));
+        self.place(set, kind, status, reason, message);
+    }
+
+    /// Sets a condition; where only the trace id of an error differs, the first one seen stays.
+    fn place(&self, set: &mut ConditionSet, kind: ConditionType, status: Truth, reason: Reason, message: String) {
+        let old = self.before.get(kind).filter(|c| c.reason == reason && without_trace(&c.message) == without_trace(&message));
+        let message = old.map_or(message, |c| c.message.clone());
+        let since = self.before.get(kind).filter(|c| c.status == status).map_or(self.now, |c| c.since);
+        set.set(Condition { kind, status, reason, message, since, observed_generation: self.desired.generation });
+    }
+
+    /// Why channels may not act: dead credentials, the wrong portfolio, or no account to act in.
+    fn hold(&self, set: &ConditionSet, credentials: &Credentials, identity: &Verdict, reach: &Reach) -> Option<Hold> {
+        let of = |kind| set.get(kind).filter(|c| c.status == Truth::False);
+        if let Some(bad) = of(ConditionType::CredentialsValid) {
+            return Some(self.hold_of(bad, credentials.verdict.refusal.clone()));
+        }
+        if let Some(bad) = of(ConditionType::IdentityConfirmed) {
+            return Some(self.hold_of(bad, identity.refusal.clone()));
+        }
+        if credentials.version.is_none() {
+            return Some(Hold {
+                reason: Reason::PortfolioNotReadYet,
+                message: "the credentials have not been checked yet".into(),
+                failure: None,
+                url: None,
+            });
+        }
+        match reach {
+            Reach::Accounts(list) if list.is_empty() => Some(Hold {
+                reason: Reason::NoAccountInReach,
+                message: "the token reaches no WhatsApp Business Account of the portfolio; create one, or assign one to the system user".into(),
+                failure: None,
+                url: Some(page::accounts(Some(&self.desired.business))),
+            }),
+            _ => None,
+        }
+    }
+
+    fn hold_of(&self, condition: &Condition, refusal: Option<Refusal>) -> Hold {
+        let wait = wait::default_wait(condition.reason, Some(&self.desired.business), &self.desired.name, self.now);
+        Hold {
+            reason: condition.reason,
+            message: condition.message.clone(),
+            failure: refusal.map(Failure::Refused),
+            url: wait.and_then(|w| w.url),
+        }
+    }
+
+    fn conclude(&self, set: &mut ConditionSet, hold: Option<&Hold>) {
+        set.remove(ConditionType::Reconciling);
+        set.remove(ConditionType::Stalled);
+        match hold {
+            None => self.place(set, ConditionType::Ready, Truth::True, Reason::Usable, "channels can use the portfolio".into()),
+            Some(hold) if hold.reason == Reason::PortfolioNotReadYet => self.not_read_yet(set, hold),
+            Some(hold) => {
+                self.place(set, ConditionType::Ready, Truth::False, hold.reason, hold.message.clone());
+                if hold.reason.kind() == ReasonKind::Stalled {
+                    self.place(set, ConditionType::Stalled, Truth::True, hold.reason, hold.message.clone());
+                }
+            }
+        }
+    }
+
+    /// Nothing is known in this process yet: what stood before still stands.
+    fn not_read_yet(&self, set: &mut ConditionSet, hold: &Hold) {
+        if set.get(ConditionType::Ready).is_none() {
+            self.place(set, ConditionType::Ready, Truth::Unknown, Reason::PortfolioNotReadYet, hold.message.clone());
+        }
+        if !set.is(ConditionType::Ready, Truth::True) {
+            self.place(set, ConditionType::Reconciling, Truth::True, Reason::PortfolioNotReadYet, hold.message.clone());
+        }
+    }
+
+    fn waits(&self, set: &ConditionSet, hold: Option<&Hold>) -> Vec<WaitingFor> {
+        let default = |reason| wait::default_wait(reason, Some(&self.desired.business), &self.desired.name, self.now);
+        let held = hold.and_then(|h| default(h.reason).map(|w| WaitingFor { url: h.url.clone().or(w.url.clone()), ..w }));
+        let credentials = set.get(ConditionType::CredentialsValid);
+        let warned = credentials.filter(|c| c.status == Truth::True).and_then(|c| self.replace_token(c.reason));
+        held.into_iter().chain(warned).collect()
+    }
+
+    /// A token that works, and will not for ever.
+    fn replace_token(&self, reason: Reason) -> Option<WaitingFor> {
+        let if_ignored = match reason {
+            Reason::NewTokenRejected => "after a restart of the operator no credentials work",
+            Reason::TokenExpiresSoon => "when the token expires, nothing below the portfolio is looked at or written",
+            _ => return None,
+        };
+        let expected_by = match reason {
+            Reason::TokenExpiresSoon => self.observed.token.known().and_then(earliest),
+            _ => None,
+        };
+        Some(WaitingFor {
+            actor: super::plan::Actor::PortfolioAdmin,
+            action: "ReplaceToken".into(),
+            since: self.now,
+            expected_by,
+            url: Some(page::system_users(Some(&self.desired.business))),
+            if_ignored: Some(if_ignored.into()),
+        })
+    }
+
+    /// Secrets are read again every minute; everything else is asked for by its own age.
+    fn next(&self) -> Timestamp {
+        self.now.checked_add(span(self.limits.credential_poll)).unwrap_or(self.now)
+    }
+}
+
+fn keep_known<T: Clone>(new: &Fact<T>, old: Option<&Fact<T>>) -> Fact<T> {
+    match (new, old) {
+        (Fact::Known(_), _) => new.clone(),
+        (_, Some(old @ Fact::Known(_))) => old.clone(),
+        (Fact::NotAsked, Some(old)) => old.clone(),
+        _ => new.clone(),
+    }
+}
+
+fn failure<T>(fact: &Fact<T>) -> Option<&Failure> {
+    match fact {
+        Fact::Unknown(failure) => Some(failure),
+        _ => None,
+    }
+}
+
+fn fails(reason: Reason, message: String, refusal: Option<Refusal>) -> Trial {
+    Trial::Fails { reason, message, refusal }
+}
+
+fn secret_trial(secret: &SecretFact, name: &str, key: &str) -> Option<Trial> {
+    match secret {
+        SecretFact::Missing => Some(fails(Reason::SecretMissing, format!("there is no Secret {name}"), None)),
+        SecretFact::KeyMissing { .. } => {
+            Some(fails(Reason::SecretKeyMissing, format!("Secret {name} has no text under the key {key}"), None))
+        }
+        SecretFact::Forbidden => {
+            Some(fails(Reason::SecretForbidden, format!("the operator may not read Secret {name}"), None))
+        }
+        SecretFact::Unreadable(_) => Some(Trial::Unknown),
+        SecretFact::NotAsked | SecretFact::Unlabelled | SecretFact::Present { .. } => None,
+    }
+}
+
+fn invalid(error: Option<Refusal>) -> Trial {
+    let (reason, text) = match error.as_ref().and_then(|e| e.subcode) {
+        Some(463) => (Reason::TokenExpired, "the token has expired"),
+        Some(458) => (Reason::TokenInvalid, "the app is no longer allowed to act for the token's user"),
+        Some(459 | 464) => (Reason::TokenInvalid, "the token's user has to log in to Meta first"),
+        Some(460) => (Reason::TokenInvalid, "the password of the token's user was changed"),
+        _ => (Reason::TokenInvalid, "Meta does not accept the token"),
+    };
+    fails(reason, text.to_owned(), error)
+}
+
+/// The codes that speak of the credentials; a permission error on one object does not.
+fn about_credentials(refusal: &Refusal) -> Option<Trial> {
+    match refusal.code {
+        0 | 102 | 190 => Some(invalid(Some(refusal.clone()))),
+        104 => Some(fails(
+            Reason::AppSecretWrong,
+            "Meta does not accept the signature made with the app secret".into(),
+            Some(refusal.clone()),
+        )),
+        100 if refusal.message.to_ascii_lowercase().contains("appsecret_proof") => Some(fails(
+            Reason::AppSecretWrong,
+            "the app secret is not the one of the token's app".into(),
+            Some(refusal.clone()),
+        )),
+        _ => None,
+    }
+}
+
+/// The earlier of the two ends of a token.
+fn earliest(token: &TokenFacts) -> Option<Timestamp> {
+    [token.expires_at, token.data_access_expires_at].into_iter().flatten().min()
+}
+
+fn is_answer(failure: &Failure) -> bool {
+    failure
+        .refusal()
+        .is_some_and(|r| !matches!(r.class, Class::Retry | Class::WaitUntil) && about_credentials(r).is_none())
+}
+
+/// 100/33: the id is not one of a portfolio that the token sees.
+fn wrong_business(business: &Fact<BusinessFacts>) -> Option<&Refusal> {
+    failure(business).and_then(Failure::refusal).filter(|r| r.is(100, Some(33)) || matches!(r.code, 33 | 803))
+}
+
+fn same_name(a: &str, b: &str) -> bool {
+    let normal = |s: &str| s.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    normal(a) == normal(b)
+}
+
+/// An edge that lists accounts.
+enum Listed<'a> {
+    Yes(&'a [Reachable]),
+    /// The token may not list: a fact, not a failure.
+    No,
+    /// Not read now.
+    Unread,
+}
+
+fn listed(fact: &Fact<Vec<Reachable>>) -> Listed<'_> {
+    match fact {
+        Fact::Known(list) => Listed::Yes(list),
+        Fact::Unknown(failure) if is_answer(failure) => Listed::No,
+        _ => Listed::Unread,
+    }
+}
+
+fn union(a: &[Reachable], b: &[Reachable]) -> Vec<Reachable> {
+    let mut all: Vec<Reachable> = a.to_vec();
+    all.extend(b.iter().filter(|x| !a.iter().any(|y| y.id == x.id)).cloned());
+    all.sort_by(|x, y| x.id.cmp(&y.id));
+    all
 }

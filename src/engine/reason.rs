@@ -1,6 +1,8 @@
 //! Every reason a condition may carry, once: which conditions, what it means, what to do, and of what kind it is.
 //!
-//! The table makes the documentation, and decides `Reconciling` and `Stalled`.
+//! The table makes the documentation, and decides `Reconciling` and `Stalled`. The first
+//! condition of a row is the one that the reason is about; the others repeat it, because
+//! they cannot become True before the first does.
 
 use super::condition::ConditionType;
 
@@ -19,19 +21,91 @@ pub enum ReasonKind {
     Stalled,
 }
 
+impl ReasonKind {
+    /// Every kind, in the order of the documentation.
+    pub const ALL: [Self; 5] = [Self::Settled, Self::Progress, Self::Person, Self::Time, Self::Stalled];
+
+    /// The constant as users see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Settled => "Settled",
+            Self::Progress => "Progress",
+            Self::Person => "Person",
+            Self::Time => "Time",
+            Self::Stalled => "Stalled",
+        }
+    }
+}
+
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     pub reason: Reason,
     pub name: &'static str,
     pub kind: ReasonKind,
+    /// The condition that the reason is about, then those that repeat it. `Ready`, `Reconciling` and `Stalled`
+    /// copy reasons and are listed only where a reason is theirs alone.
     pub conditions: &'static [ConditionType],
     pub meaning: &'static str,
     pub remedy: &'static str,
 }
 
+/// Which conditions a row is about, by the point of the way where it holds things up.
+mod on {
+    use super::ConditionType::{self, *};
+
+    pub const NONE: &[ConditionType] = &[];
+    pub const READY: &[ConditionType] = &[Ready];
+    /// Everything on the way, from the portfolio on.
+    pub const PORTFOLIO: &[ConditionType] = &[
+        PortfolioReady, AccountUsable, NumberAdded, NumberVerified, DisplayNameApproved, Registered, Healthy,
+        WebhookRouted, ProfileSynced,
+    ];
+    /// A portfolio's credentials, and everything below.
+    pub const CREDENTIALS: &[ConditionType] = &[
+        CredentialsValid, PortfolioReady, AccountUsable, NumberAdded, NumberVerified, DisplayNameApproved,
+        Registered, Healthy, WebhookRouted, ProfileSynced,
+    ];
+    /// A portfolio's identity, and everything below.
+    pub const IDENTITY: &[ConditionType] = &[
+        IdentityConfirmed, PortfolioReady, AccountUsable, NumberAdded, NumberVerified, DisplayNameApproved,
+        Registered, Healthy, WebhookRouted, ProfileSynced,
+    ];
+    pub const ACCOUNT: &[ConditionType] = &[
+        AccountUsable, NumberAdded, NumberVerified, DisplayNameApproved, Registered, Healthy, WebhookRouted,
+        ProfileSynced,
+    ];
+    pub const NUMBER: &[ConditionType] = &[
+        NumberAdded, NumberVerified, DisplayNameApproved, Registered, Healthy, WebhookRouted, ProfileSynced,
+    ];
+    pub const CODE: &[ConditionType] = &[NumberVerified, Registered, Healthy, WebhookRouted, ProfileSynced];
+    pub const NAME: &[ConditionType] =
+        &[DisplayNameApproved, NumberVerified, Registered, Healthy, WebhookRouted, ProfileSynced];
+    pub const REGISTER: &[ConditionType] = &[Registered, NumberVerified, Healthy, WebhookRouted, ProfileSynced];
+    pub const HEALTH: &[ConditionType] = &[Healthy, Registered, NumberVerified, WebhookRouted, ProfileSynced];
+    pub const WEBHOOK: &[ConditionType] = &[WebhookRouted];
+    pub const PROFILE: &[ConditionType] = &[ProfileSynced];
+    pub const SETTINGS: &[ConditionType] = &[WebhookRouted, ProfileSynced];
+    pub const PORTFOLIO_ONLY: &[ConditionType] = &[PortfolioReady];
+    pub const ACCOUNT_ONLY: &[ConditionType] = &[AccountUsable];
+    pub const NUMBER_ONLY: &[ConditionType] = &[NumberAdded];
+    pub const VERIFIED_ONLY: &[ConditionType] = &[NumberVerified];
+    pub const NAME_ONLY: &[ConditionType] = &[DisplayNameApproved];
+    pub const REGISTERED_ONLY: &[ConditionType] = &[Registered];
+    pub const HEALTH_ONLY: &[ConditionType] = &[Healthy];
+    pub const CREDENTIALS_ONLY: &[ConditionType] = &[CredentialsValid];
+    pub const IDENTITY_ONLY: &[ConditionType] = &[IdentityConfirmed];
+    pub const BUSINESS: &[ConditionType] = &[BusinessVerified];
+    pub const PAYMENT: &[ConditionType] = &[PaymentReady];
+    /// First states.
+    pub const FIRST: &[ConditionType] = &[
+        PortfolioReady, AccountUsable, NumberAdded, NumberVerified, DisplayNameApproved, Registered, Healthy,
+        WebhookRouted, ProfileSynced, BusinessVerified, PaymentReady, CredentialsValid, IdentityConfirmed,
+    ];
+}
+
 macro_rules! reasons {
-    ($($name:ident: $kind:ident, [$($on:ident),* $(,)?], $meaning:literal, $remedy:literal;)+) => {
+    ($($name:ident: $kind:ident, $on:ident, $meaning:literal, $remedy:literal;)+) => {
         /// A reason, as it stands in conditions.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason { $($name,)+ }
@@ -41,7 +115,7 @@ macro_rules! reasons {
             reason: Reason::$name,
             name: stringify!($name),
             kind: ReasonKind::$kind,
-            conditions: &[$(ConditionType::$on),*],
+            conditions: on::$on,
             meaning: $meaning,
             remedy: $remedy,
         },)+];
@@ -50,133 +124,399 @@ macro_rules! reasons {
 
 reasons! {
     // Not looked at yet, or nothing known.
-    NotObservedYet: Progress, [], "", "";
-    NotObserved: Time, [Ready], "", "";
+    NotObservedYet: Progress, FIRST,
+        "Not looked at yet.",
+        "Nothing; the operator looks as soon as it can.";
+    NotObserved: Time, READY,
+        "No look has succeeded for hours, so what was True may no longer be; nothing says that it is false.",
+        "See whether the cluster reaches graph.facebook.com and whether Meta reports an outage; the next look that succeeds ends it.";
     // Good.
-    PortfolioUsable: Settled, [PortfolioReady], "", "";
-    AccountActive: Settled, [AccountUsable], "", "";
-    InAccount: Settled, [NumberAdded], "", "";
-    CodeVerified: Settled, [NumberVerified], "", "";
-    NotNeededWhenRegistered: Settled, [NumberVerified], "", "";
-    NameApproved: Settled, [DisplayNameApproved], "", "";
-    NameAvailableWithoutReview: Settled, [DisplayNameApproved], "", "";
-    RegisteredWithCloudApi: Settled, [Registered], "", "";
-    CanSend: Settled, [Healthy], "", "";
-    Limited: Settled, [Healthy], "", "";
-    Routed: Settled, [WebhookRouted], "", "";
-    NotManaged: Settled, [], "", "";
-    InSync: Settled, [ProfileSynced], "", "";
-    BusinessIsVerified: Settled, [BusinessVerified], "", "";
-    PaymentMethodPresent: Settled, [PaymentReady], "", "";
-    PaymentNotKnown: Settled, [PaymentReady], "", "";
-    TokenAccepted: Settled, [CredentialsValid], "", "";
-    IdentityMatches: Settled, [IdentityConfirmed], "", "";
-    IdentityNotCheckable: Settled, [IdentityConfirmed], "", "";
-    Usable: Settled, [Ready], "", "";
+    PortfolioUsable: Settled, PORTFOLIO_ONLY,
+        "The portfolio resolves, may be used from this namespace, and its credentials work.",
+        "Nothing.";
+    AccountActive: Settled, ACCOUNT_ONLY,
+        "The account is in reach, reviewed and active.",
+        "Nothing.";
+    InAccount: Settled, NUMBER_ONLY,
+        "The number is in the account and its id is known.",
+        "Nothing.";
+    CodeVerified: Settled, VERIFIED_ONLY,
+        "Ownership of the number is proven by a code.",
+        "Nothing; register within 14 days, or a new code is needed.";
+    NotNeededWhenRegistered: Settled, VERIFIED_ONLY,
+        "The number is registered, so no code is needed, whatever the code status reads.",
+        "Nothing.";
+    NameApproved: Settled, NAME_ONLY,
+        "The desired display name is live and approved.",
+        "Nothing.";
+    NameAvailableWithoutReview: Settled, NAME_ONLY,
+        "The desired display name is live and may be used; Meta reviews it later.",
+        "Nothing.";
+    RegisteredWithCloudApi: Settled, REGISTERED_ONLY,
+        "The number is registered with Cloud API.",
+        "Nothing.";
+    CanSend: Settled, HEALTH_ONLY,
+        "Nothing keeps the number from sending.",
+        "Nothing.";
+    Limited: Settled, HEALTH_ONLY,
+        "The number can send, within limits that Meta names.",
+        "Read the message; most limits end by themselves, a payment problem does not.";
+    Routed: Settled, WEBHOOK,
+        "Our app is subscribed and the number's webhook is the desired one.",
+        "Nothing.";
+    NotManaged: Settled, NONE,
+        "Not asked for by the spec.",
+        "Nothing.";
+    InSync: Settled, PROFILE,
+        "Every managed profile field matches.",
+        "Nothing.";
+    BusinessIsVerified: Settled, BUSINESS,
+        "Meta has verified the business.",
+        "Nothing.";
+    PaymentMethodPresent: Settled, PAYMENT,
+        "The account has a payment method.",
+        "Nothing.";
+    PaymentNotKnown: Settled, PAYMENT,
+        "Meta shows neither a payment method nor a payment problem.",
+        "Look at the billing page of the account in Meta Business Suite; without a method, messages that you start are refused.";
+    TokenAccepted: Settled, CREDENTIALS_ONLY,
+        "Meta accepts the token, and it has the permissions that the operator needs.",
+        "Nothing.";
+    IdentityMatches: Settled, IDENTITY_ONLY,
+        "The portfolio's name is the expected one.",
+        "Nothing.";
+    IdentityNotCheckable: Settled, IDENTITY_ONLY,
+        "There is no expected name, or Meta does not show the portfolio's name to this token.",
+        "To have it checked, set expect.name and give the token business_management.";
+    Usable: Settled, READY,
+        "Everything that readyWhen asks for is True.",
+        "Nothing.";
     // The operator is at it.
-    AddingNumber: Progress, [], "", "";
-    RequestingCode: Progress, [], "", "";
-    VerifyingCode: Progress, [], "", "";
-    SubmittingName: Progress, [], "", "";
-    CreatingPin: Progress, [], "", "";
-    SettingPin: Progress, [], "", "";
-    Registering: Progress, [], "", "";
-    Subscribing: Progress, [], "", "";
-    RoutingWebhook: Progress, [], "", "";
-    WritingProfile: Progress, [], "", "";
-    EffectNotVisibleYet: Progress, [], "", "";
-    JustRegistered: Progress, [Healthy], "", "";
+    AddingNumber: Progress, NUMBER,
+        "The number is about to be added to the account.",
+        "Nothing.";
+    RequestingCode: Progress, CODE,
+        "A code is about to be asked for.",
+        "Have the phone at hand.";
+    VerifyingCode: Progress, CODE,
+        "The code is about to be handed to Meta.",
+        "Nothing.";
+    SubmittingName: Progress, NAME,
+        "The display name is about to be submitted for review.",
+        "Nothing.";
+    CreatingPin: Progress, REGISTER,
+        "The Secret with the two-step PIN is about to be created.",
+        "Nothing.";
+    SettingPin: Progress, REGISTER,
+        "The two-step PIN is about to be replaced.",
+        "Nothing.";
+    Registering: Progress, REGISTER,
+        "The number is about to be registered with Cloud API.",
+        "Nothing.";
+    Subscribing: Progress, WEBHOOK,
+        "The app is about to be subscribed to the account.",
+        "Nothing.";
+    RoutingWebhook: Progress, WEBHOOK,
+        "The number's webhook is about to be set.",
+        "Nothing; your endpoint must answer Meta's handshake.";
+    WritingProfile: Progress, PROFILE,
+        "The profile is about to be written.",
+        "Nothing.";
+    EffectNotVisibleYet: Progress, NUMBER,
+        "A write was sent; Meta does not show its effect yet.",
+        "Nothing; the operator looks again by itself.";
+    JustRegistered: Progress, HEALTH_ONLY,
+        "The number was registered a moment ago; Meta does not show it as connected yet.",
+        "Nothing; this takes minutes.";
     // A person has to act.
-    CodeNeeded: Person, [], "", "";
-    CodeAwaited: Person, [], "", "";
-    CodeMayHaveBeenSent: Person, [], "", "";
-    CodeWrong: Person, [], "", "";
-    CodeLapsed: Person, [], "", "";
-    CodeMalformed: Person, [], "", "";
-    CodeRequestRefused: Person, [], "", "";
-    CodeFoundUnasked: Person, [], "", "";
-    ReverificationNeeded: Person, [], "", "";
-    PinNeeded: Person, [], "", "";
-    PinMalformed: Person, [], "", "";
-    PinMismatch: Person, [], "", "";
-    NumberOnPhone: Person, [], "", "";
-    NumberLimitReached: Person, [], "", "";
-    AddRefused: Person, [], "", "";
-    NameRefused: Person, [], "", "";
-    RegistrationRefused: Person, [], "", "";
-    IncompleteDeregistration: Person, [], "", "";
-    SandboxNumberNotVerified: Person, [], "", "";
-    FellBack: Person, [], "", "";
-    ObserveOnly: Person, [], "", "";
-    Suspended: Person, [], "", "";
-    NoAccountInReach: Person, [], "", "";
-    AccountAmbiguous: Person, [], "", "";
-    AccountReachUnknown: Person, [], "", "";
-    AccountNotInReach: Person, [], "", "";
-    AccountRestricted: Person, [], "", "";
-    AccountLocked: Person, [], "", "";
-    PermissionMissing: Person, [], "", "";
-    PortfolioNotUsable: Person, [], "", "";
-    SecretMissing: Person, [], "", "";
-    SecretKeyMissing: Person, [], "", "";
-    SecretForbidden: Person, [], "", "";
-    TokenInvalid: Person, [CredentialsValid], "", "";
-    TokenExpired: Person, [CredentialsValid], "", "";
-    TokenTypeNotUsable: Person, [CredentialsValid], "", "";
-    TokenExpiresSoon: Settled, [CredentialsValid], "", "";
-    ScopesMissing: Person, [CredentialsValid], "", "";
-    AppSecretWrong: Person, [CredentialsValid], "", "";
-    NewTokenRejected: Settled, [CredentialsValid], "", "";
-    VerifyTokenUnlabelled: Person, [WebhookRouted], "", "";
-    WebhookHandshakeFailed: Person, [WebhookRouted], "", "";
-    AppNotSubscribedToMessages: Person, [WebhookRouted], "", "";
-    NotTakenByMeta: Person, [WebhookRouted, ProfileSynced], "", "";
-    WebhookRefused: Person, [WebhookRouted], "", "";
-    WebhookNotReadable: Settled, [WebhookRouted], "", "";
-    ProfileRefused: Person, [ProfileSynced], "", "";
-    ProfileDiffers: Person, [ProfileSynced], "", "";
-    WebhookDiffers: Person, [WebhookRouted], "", "";
-    RenameNotManaged: Person, [DisplayNameApproved], "", "";
-    PaymentProblem: Person, [PaymentReady], "", "";
-    BusinessNotVerified: Person, [BusinessVerified], "", "";
-    Blocked: Person, [Healthy], "", "";
+    CodeNeeded: Person, CODE,
+        "Ownership has to be proven by a code, and nobody has asked for one.",
+        "With the phone at hand: kubectl whatsapp send-code NAME.";
+    CodeAwaited: Person, CODE,
+        "A code was asked for and has not arrived in its Secret.",
+        "Type it within minutes: kubectl whatsapp code NAME. None came: kubectl whatsapp send-code NAME.";
+    CodeMayHaveBeenSent: Person, CODE,
+        "A code was asked for and Meta's answer was lost; it counts as sent.",
+        "If one arrives: kubectl whatsapp code NAME; if not: kubectl whatsapp send-code NAME.";
+    CodeWrong: Person, CODE,
+        "Meta did not accept the code.",
+        "Compare the digits and enter them again: kubectl whatsapp code NAME; or ask for a new one: kubectl whatsapp send-code NAME.";
+    CodeLapsed: Person, CODE,
+        "The code came too late, or could not be sent within its life.",
+        "Ask for a new one with the phone at hand: kubectl whatsapp send-code NAME.";
+    CodeMalformed: Person, CODE,
+        "The Secret does not hold six digits under the key.",
+        "Enter the six digits again: kubectl whatsapp code NAME.";
+    CodeRequestRefused: Person, CODE,
+        "Meta refused to send a code.",
+        "Read Meta's words in the message; check that the line takes calls and texts from abroad; then: kubectl whatsapp send-code NAME.";
+    CodeFoundUnasked: Person, CODE,
+        "A code stands in the Secret that this object did not ask for.",
+        "If it is a fresh one for this number: kubectl whatsapp retry NAME; else ask for one: kubectl whatsapp send-code NAME.";
+    ReverificationNeeded: Person, CODE,
+        "Meta wants ownership proven again before it registers the number.",
+        "With the phone at hand: kubectl whatsapp send-code NAME.";
+    PinNeeded: Person, REGISTER,
+        "The two-step PIN is not there, and making one up would be wrong: the number has a PIN already, or the Secret lacks the key or may not be read.",
+        "Put the six digits into the PIN Secret; if nobody knows them, switch two-step verification off in WhatsApp Manager.";
+    PinMalformed: Person, REGISTER,
+        "The PIN Secret does not hold six digits under the key.",
+        "Put exactly six digits there.";
+    PinMismatch: Person, REGISTER,
+        "Meta says that the PIN is not the number's.",
+        "Put the right PIN into the Secret, or set registration.pinPolicy: Overwrite, or switch two-step verification off in WhatsApp Manager; then: kubectl whatsapp retry NAME.";
+    NumberOnPhone: Person, NUMBER,
+        "The number is still in use in a WhatsApp app.",
+        "On the phone: Settings, Account, Delete my account (uninstalling is not enough); wait three minutes; then: kubectl whatsapp retry NAME.";
+    NumberLimitReached: Person, NUMBER,
+        "The portfolio has as many numbers as Meta allows it.",
+        "Verify the business, remove a number that is no longer used in WhatsApp Manager, or ask Meta's support for more; then: kubectl whatsapp retry NAME.";
+    AddRefused: Person, NUMBER,
+        "Meta refused to add the number without naming the cause: it is in use in a WhatsApp app, banned, not a number that can take part, or the name is not acceptable.",
+        "Go through the four causes; then: kubectl whatsapp retry NAME.";
+    NameRefused: Person, NAME,
+        "Meta refused to take the display name.",
+        "Read Meta's words, change displayName, or: kubectl whatsapp retry NAME.";
+    NameNotTaken: Person, NAME,
+        "Meta accepted the display name and does not show it.",
+        "Look at the number in WhatsApp Manager, then: kubectl whatsapp retry NAME.";
+    CoexistenceNotOnboarded: Person, NUMBER,
+        "The number is to stay in the WhatsApp Business app and is not connected to the platform there; no call can do that.",
+        "Connect it in the app through the partner's sign-up, or set connection to CloudApi.";
+    RegistrationRefused: Person, REGISTER,
+        "Meta refused the registration.",
+        "Read Meta's words in the message, remove the cause, then: kubectl whatsapp retry NAME.";
+    IncompleteDeregistration: Person, REGISTER,
+        "An earlier deregistration of this number is not finished.",
+        "Give Meta some minutes, then: kubectl whatsapp retry NAME.";
+    SandboxNumberNotVerified: Person, REGISTER,
+        "This is a test number that reads as not verified; Meta registers those itself.",
+        "If it really has to be registered: kubectl whatsapp retry NAME.";
+    FellBack: Person, REGISTER,
+        "The number was registered and now reads as not registered.",
+        "Look in WhatsApp Manager who deregistered it; with driftPolicy Report: kubectl whatsapp retry NAME to register it again.";
+    ObserveOnly: Person, NUMBER,
+        "Something is to be done, and managementPolicy is ObserveOnly.",
+        "Do it in Meta's tools, or set managementPolicy: Full.";
+    Suspended: Person, READY,
+        "The channel is suspended: nothing is looked at and nothing is done.",
+        "Set suspend: false.";
+    NoAccountInReach: Person, ACCOUNT,
+        "The token reaches no WhatsApp Business Account of the portfolio.",
+        "Create an account in Meta Business Suite, or assign one to the system user of the token.";
+    AccountAmbiguous: Person, ACCOUNT,
+        "More than one account is in reach, and the spec does not say which.",
+        "Set accountId.";
+    AccountReachUnknown: Person, ACCOUNT,
+        "The token may not list accounts.",
+        "Set accountId, or use the token of an admin system user.";
+    AccountNotInReach: Person, ACCOUNT,
+        "The account that the spec names is not in reach of the token, or may not be used from this namespace.",
+        "Check accountId (not a portfolio's or a number's id), assign the account to the system user, or have it added to the portfolio's access.";
+    AccountRestricted: Person, ACCOUNT,
+        "Meta has restricted the account.",
+        "See Business Support Home for the cause, and appeal there.";
+    AccountLocked: Person, ACCOUNT,
+        "Meta has locked the account.",
+        "See Business Support Home for the cause, and appeal there.";
+    PermissionMissing: Person, ACCOUNT,
+        "The token may not do this with the account or the number.",
+        "In Business settings, give the system user full control of the account, and the token the scopes whatsapp_business_management and whatsapp_business_messaging.";
+    PortfolioNotUsable: Person, PORTFOLIO,
+        "There is no portfolio of that name that may be used from this namespace.",
+        "Check portfolioRef, or have the portfolio's owner add this namespace to spec.access.";
+    SecretMissing: Person, CREDENTIALS,
+        "The Secret with the credentials does not exist.",
+        "Create it, with the names that spec.credentials gives.";
+    SecretKeyMissing: Person, CREDENTIALS,
+        "The Secret exists, the key in it does not, or is empty.",
+        "Add the key that spec.credentials names.";
+    SecretForbidden: Person, CREDENTIALS,
+        "The operator may not read the Secret.",
+        "Grant its service account get on this Secret.";
+    TokenInvalid: Person, CREDENTIALS,
+        "Meta does not accept the token.",
+        "Generate a token for the system user and put it into the Secret; it is taken up within a minute.";
+    TokenExpired: Person, CREDENTIALS,
+        "The token has expired.",
+        "Generate a token for the system user, best one that never expires, and put it into the Secret.";
+    TokenTypeNotUsable: Person, CREDENTIALS,
+        "The token is not one that can work for long: a page's, an app's, or a person's that soon expires.",
+        "Generate a token for a system user of the portfolio.";
+    TokenExpiresSoon: Settled, CREDENTIALS_ONLY,
+        "The token works, and will soon expire.",
+        "Generate a new one, best one that never expires, and put it into the Secret; the old one serves until then.";
+    ScopesMissing: Person, CREDENTIALS,
+        "The token lacks a scope without which nothing can be done.",
+        "Generate a token with whatsapp_business_management, whatsapp_business_messaging and business_management.";
+    AppSecretWrong: Person, CREDENTIALS,
+        "The app secret, or the app id, does not belong to the token's app.",
+        "Copy the app secret from the app's basic settings into the Secret, or leave appSecretRef out.";
+    NewTokenRejected: Settled, CREDENTIALS_ONLY,
+        "The Secret holds a new token that does not work; the one before it is still used.",
+        "Put a working token into the Secret before the operator restarts.";
+    VerifyTokenUnlabelled: Person, WEBHOOK,
+        "The Secret of the verify token does not permit its use: the value is sent to a URL of your choice.",
+        "Label it: kubectl label secret SECRET whatsapp-operator.dev/use=verify-token.";
+    WebhookHandshakeFailed: Person, WEBHOOK,
+        "Your webhook did not answer Meta's handshake as it should.",
+        "Make callbackUrl answer a GET with hub.challenge when hub.verify_token is the one in the Secret; then: kubectl whatsapp retry NAME.";
+    AppNotSubscribedToMessages: Person, WEBHOOK,
+        "Meta wants the app to receive the field messages before a number's webhook can be set.",
+        "In the App Dashboard, WhatsApp, Configuration: subscribe the webhook field messages; then: kubectl whatsapp retry NAME.";
+    NotTakenByMeta: Person, SETTINGS,
+        "Meta accepted the write three times and still shows the old value.",
+        "Compare in WhatsApp Manager; change the spec, or: kubectl whatsapp retry NAME.";
+    WebhookRefused: Person, WEBHOOK,
+        "Meta refused the webhook.",
+        "Read Meta's words; callbackUrl must be HTTPS and at most 200 characters.";
+    WebhookNotReadable: Settled, WEBHOOK,
+        "Meta does not show this app where a number's webhook goes; it was written once for this generation.",
+        "Send a message to the number and see whether it arrives.";
+    ProfileRefused: Person, PROFILE,
+        "Meta refused the profile.",
+        "Read Meta's words, and change the field that they name.";
+    ProfileDiffers: Person, PROFILE,
+        "The profile differs from the spec, and is not written here.",
+        "See status.drift; change it in Meta's tools, or the spec.";
+    WebhookDiffers: Person, WEBHOOK,
+        "The webhook differs from the spec, and is not written here.",
+        "See status.drift; change it in Meta's tools, or the spec.";
+    RenameNotManaged: Person, NAME_ONLY,
+        "The number is registered under another display name; changing that is left to a person.",
+        "Change the name in WhatsApp Manager, or set displayName to the live one.";
+    PaymentProblem: Person, PAYMENT,
+        "Meta names a payment problem: messages that you start are refused.",
+        "Add or mend the payment method on the billing page of the account in Meta Business Suite.";
+    BusinessNotVerified: Person, BUSINESS,
+        "The business is not verified.",
+        "Start or finish verification in the Security Centre of Business settings.";
+    Blocked: Person, HEALTH_ONLY,
+        "Meta does not let the number send.",
+        "Read Meta's words in the message; Business Support Home shows the cause.";
     // Meta or time.
-    NameInReview: Time, [], "", "";
-    NameChangeQueued: Time, [], "", "";
-    NameExpiredWaits: Time, [], "", "";
-    NameNotReady: Time, [], "", "";
-    NameLimitReached: Time, [], "", "";
-    AccountInReview: Time, [], "", "";
-    AddingRestricted: Time, [], "", "";
-    Throttled: Time, [], "", "";
-    CodeLimitReached: Time, [], "", "";
-    CodeRequestPaused: Time, [], "", "";
-    RegistrationLimitReached: Time, [], "", "";
-    RegistrationPaused: Time, [], "", "";
-    PinLocked: Time, [], "", "";
-    NumberDeletedRecently: Time, [], "", "";
-    MetaUnavailable: Time, [], "", "";
-    ObservationIncomplete: Time, [], "", "";
-    StatusNotKnown: Time, [], "", "";
-    ClaimPause: Time, [], "", "";
-    BusinessInReview: Time, [BusinessVerified], "", "";
-    PortfolioNotReadYet: Progress, [], "", "";
+    NameInReview: Time, NAME,
+        "Meta is reviewing the display name.",
+        "Nothing; it takes from minutes to some days.";
+    NameChangeQueued: Time, NAME,
+        "Another name of this number is in review; only one can be at a time, so the desired one is submitted after it.",
+        "Nothing.";
+    NameExpiredWaits: Time, NAME,
+        "The name's approval has lapsed, and it was submitted again not long ago.",
+        "Nothing; the next submission has a date.";
+    NameNotReady: Time, NAME,
+        "Meta has not made the name usable yet.",
+        "Nothing; it takes from minutes to some days.";
+    NameLimitReached: Time, NAME,
+        "As many names were submitted within 30 days as the operator allows itself; Meta allows ten.",
+        "Wait for the date in the message.";
+    AccountInReview: Time, ACCOUNT,
+        "Meta is reviewing the account.",
+        "Nothing; Meta decides.";
+    AddingRestricted: Time, NUMBER,
+        "Meta does not let this account add numbers for now.",
+        "Wait for the date, if there is one; Business Support Home shows the cause.";
+    Throttled: Time, ACCOUNT,
+        "Meta's call budget is spent, or Meta asks for a pause.",
+        "Nothing; it goes on at the time in the message.";
+    CodeLimitReached: Time, CODE,
+        "As many codes were asked for in a day as the operator allows.",
+        "Wait for the date in the message, and find out why no code arrives.";
+    CodeRequestPaused: Time, CODE,
+        "Meta refused to send a code; the next one may be asked for at the time in the message.",
+        "After that time, with the phone at hand: kubectl whatsapp send-code NAME.";
+    RegistrationLimitReached: Time, REGISTER,
+        "As many registrations were tried in 72 hours as the policy allows; Meta blocks a number at ten.",
+        "Wait for the date in the message.";
+    RegistrationPaused: Time, REGISTER,
+        "The next registration has a date, so that Meta's limit is not spent.",
+        "Nothing; or at once: kubectl whatsapp retry NAME.";
+    PinLocked: Time, REGISTER,
+        "Too many wrong PINs: Meta refuses any for a while.",
+        "Make sure of the PIN meanwhile.";
+    NumberDeletedRecently: Time, NUMBER,
+        "The number was deleted a moment ago; Meta needs some minutes.",
+        "Nothing.";
+    MetaUnavailable: Time, ACCOUNT,
+        "Meta could not be reached, or did not give a usable answer.",
+        "Nothing; it is tried again by itself.";
+    ObservationIncomplete: Time, NUMBER,
+        "Meta did not show a fact without which nothing may be written to the number.",
+        "Nothing; if it lasts, look whether the token has full control of the account.";
+    StatusNotKnown: Time, HEALTH,
+        "Meta shows a status that this version does not know, so nothing is written.",
+        "Look in WhatsApp Manager; update the operator if the word is a new one.";
+    ClaimPause: Time, NUMBER,
+        "Another channel managed this number until a moment ago; this one starts after a short pause.",
+        "Nothing.";
+    BusinessInReview: Time, BUSINESS,
+        "Meta is reviewing the business.",
+        "Nothing; it takes from minutes to 14 working days.";
+    PortfolioNotReadYet: Progress, PORTFOLIO,
+        "The portfolio has not been looked at yet.",
+        "Nothing.";
     // Nothing but an edit or a person at Meta.
-    NameDeclined: Stalled, [], "", "";
-    NumberBanned: Stalled, [], "", "";
-    NumberMigrated: Stalled, [], "", "";
-    NumberDeleted: Stalled, [], "", "";
-    NumberInOtherAccount: Stalled, [], "", "";
-    NumberOnPremises: Stalled, [], "", "";
-    NumberClaimed: Stalled, [], "", "";
-    AccountRejected: Stalled, [], "", "";
-    AccountDisabled: Stalled, [], "", "";
-    AccountChanged: Stalled, [], "", "";
-    PortfolioChanged: Stalled, [], "", "";
-    IdentityMismatch: Stalled, [], "", "";
-    CountryMismatch: Stalled, [], "", "";
-    ConnectionContradictsNumber: Stalled, [], "", "";
-    SpecInvalid: Stalled, [], "", "";
+    NameDeclined: Stalled, NAME,
+        "Meta declined the display name.",
+        "Set another displayName that follows Meta's guidelines, or appeal in WhatsApp Manager.";
+    NumberBanned: Stalled, HEALTH,
+        "Meta has banned the number.",
+        "Appeal in Business Support Home.";
+    NumberMigrated: Stalled, NUMBER,
+        "The number was moved to another account.",
+        "Set up a channel for the account where it is now, or delete this one.";
+    NumberDeleted: Stalled, NUMBER,
+        "The number was deleted from the account.",
+        "Delete this channel; to use the number again, create a new one.";
+    NumberInOtherAccount: Stalled, NUMBER,
+        "The number is in another account; adding it here would not move it.",
+        "Name that account in accountId of a new channel, or migrate the number in WhatsApp Manager.";
+    NumberOnPremises: Stalled, REGISTER,
+        "The number is registered with the On-Premises API.",
+        "Deregister it there first.";
+    NumberClaimed: Stalled, NUMBER,
+        "Another channel manages this number.",
+        "Delete one of the two.";
+    AccountRejected: Stalled, ACCOUNT,
+        "Meta has rejected the account.",
+        "Appeal in WhatsApp Manager, or use another account.";
+    AccountDisabled: Stalled, ACCOUNT,
+        "Meta has disabled the account.",
+        "Appeal in Business Support Home.";
+    AccountChanged: Stalled, ACCOUNT,
+        "The spec names another account than the one this channel has used.",
+        "Set accountId back, or create a new channel.";
+    PortfolioChanged: Stalled, PORTFOLIO,
+        "portfolioRef leads to another business than the one this channel has used.",
+        "Set portfolioRef back, or create a new channel.";
+    IdentityMismatch: Stalled, IDENTITY,
+        "The portfolio is not the expected one.",
+        "Check businessId and the token; if both are right, correct expect.";
+    CountryMismatch: Stalled, ACCOUNT,
+        "The account's country is not the expected one.",
+        "Check accountId; if it is right, correct expect.country of the portfolio.";
+    ConnectionContradictsNumber: Stalled, REGISTER,
+        "What connection asks for contradicts what the number is: one that lives in the WhatsApp Business app is never touched.",
+        "Set connection: Coexistence, or disconnect the number in the app.";
+    SpecInvalid: Stalled, PORTFOLIO,
+        "The spec cannot be carried out as it stands.",
+        "Correct the field that the message names.";
+    // Facts that came with the assessment.
+    NotConnected: Person, HEALTH_ONLY,
+        "The number is registered, but Meta does not show it as connected.",
+        "Look at the number in WhatsApp Manager and at Business Support Home.";
+    BusinessNotReadable: Settled, BUSINESS,
+        "The token may not read the portfolio.",
+        "Give the token business_management.";
+    WrongBusiness: Stalled, CREDENTIALS,
+        "businessId is not the id of a portfolio that this token can see.",
+        "Copy the portfolio's id from Business settings, Business info; a phone number or the id of an account does not belong there.";
+    BusinessIneligible: Stalled, BUSINESS,
+        "Meta does not offer verification to this business at present.",
+        "See the Security Centre of Business settings.";
+    WaitsForRegistration: Time, SETTINGS,
+        "This is written once the number is registered.",
+        "Nothing.";
 }
 
 impl Reason {
@@ -196,7 +536,74 @@ impl Reason {
     }
 
     /// Reads a constant back, from a stored condition.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::reason::Reason;
+    /// assert_eq!(Reason::from_name("NameDeclined"), Some(Reason::NameDeclined));
+    /// assert_eq!(Reason::from_name("SomethingElse"), None);
+    /// ```
     pub fn from_name(name: &str) -> Option<Self> {
         TABLE.iter().find(|row| row.name == name).map(|row| row.reason)
+    }
+
+    /// Whether a condition may carry it. `Ready` copies the reasons of conditions, `Reconciling` those that say
+    /// that the operator is at work, `Stalled` those that nothing but an edit or a person at Meta ends.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::{condition::ConditionType, reason::Reason};
+    /// assert!(Reason::NameDeclined.may_be_on(ConditionType::Registered));
+    /// assert!(!Reason::NameDeclined.may_be_on(ConditionType::PaymentReady));
+    /// ```
+    pub fn may_be_on(self, condition: ConditionType) -> bool {
+        let row = self.row();
+        match condition {
+            ConditionType::Ready => row.conditions == on::READY || row.conditions.iter().any(|c| c.may_block()),
+            ConditionType::Reconciling => row.kind == ReasonKind::Progress,
+            ConditionType::Stalled => row.kind == ReasonKind::Stalled,
+            other => row.conditions.contains(&other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_meaning_and_a_remedy_in_sentences() {
+        for row in TABLE {
+            assert!(row.meaning.ends_with('.'), "{}", row.name);
+            assert!(row.remedy.ends_with('.'), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn every_row_stands_at_the_place_of_its_reason() {
+        for row in TABLE {
+            assert_eq!(row.reason.row().name, row.name);
+            assert_eq!(Reason::from_name(row.name), Some(row.reason));
+        }
+    }
+
+    #[test]
+    fn a_reason_that_waits_for_a_person_or_an_edit_tells_what_to_do() {
+        for row in TABLE.iter().filter(|r| matches!(r.kind, ReasonKind::Person | ReasonKind::Stalled)) {
+            assert_ne!(row.remedy, "Nothing.", "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn every_reason_is_on_some_condition() {
+        for row in TABLE.iter().filter(|r| r.reason != Reason::NotManaged) {
+            assert!(!row.conditions.is_empty(), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn verification_and_registration_repeat_what_holds_up_the_name_and_the_pin() {
+        for reason in [Reason::NameDeclined, Reason::NameInReview, Reason::PinNeeded] {
+            assert!(reason.may_be_on(ConditionType::NumberVerified));
+            assert!(reason.may_be_on(ConditionType::Registered));
+        }
     }
 }

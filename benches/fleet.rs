@@ -1,0 +1,365 @@
+//! What a channel costs: Graph calls, status writes, CPU and memory of the operator as a process, on a real API
+//! server and a sandbox that answers after 50 ms.
+//!
+//! `make bench` runs it and prints a table and JSON. Each figure is measured in this run, on this machine; ratios
+//! and counts travel, seconds do not. `FLEET=rest,large,restart,burst,start` picks scenarios, `FLEET_WINDOW=660`
+//! sets how many seconds a fleet at rest is watched.
+
+#[path = "../tests/it/control_plane.rs"]
+mod control_plane;
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use control_plane::{ControlPlane, Options as PlaneOptions, Process};
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use kube::api::{ApiResource, DynamicObject, ListParams, PostParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use whatsapp_operator::sandbox::{
+    Account, App, Fault, FaultKind, Match, Number, Options, Pace, Portfolio, ReviewPolicy, Sandbox, Token, World,
+};
+
+const BUSINESS: &str = "500000000000001";
+const APP: &str = "200000000000001";
+const PER_ACCOUNT: usize = 100;
+const NAMESPACE: &str = "bench";
+
+fn main() {
+    let wanted = std::env::var("FLEET").unwrap_or_else(|_| "start,burst,rest,restart,large".to_owned());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let figures = runtime.block_on(measure(&wanted));
+    print_table(&figures);
+    println!("{}", serde_json::to_string_pretty(&figures).expect("figures are JSON"));
+}
+
+/// One figure: what, how much, in what, and the goal it is held against.
+type Figures = Vec<Value>;
+
+fn figure(figures: &mut Figures, scenario: &str, what: &str, value: f64, unit: &str, goal: Option<f64>) {
+    eprintln!("  {scenario}: {what} {value:.3} {unit}");
+    figures.push(json!({"scenario": scenario, "what": what, "value": value, "unit": unit, "goal": goal,
+        "met": goal.map(|goal| value <= goal)}));
+}
+
+async fn measure(wanted: &str) -> Figures {
+    let mut figures = Figures::new();
+    if wanted.contains("start") {
+        cold_start(&mut figures).await;
+    }
+    if wanted.contains("burst") {
+        let fleet = Fleet::new(10, false).await;
+        fleet.first_status(&mut figures).await;
+        fleet.stop().await;
+    }
+    if wanted.contains("rest") {
+        let mut fleet = Fleet::new(10, true).await;
+        fleet.settle().await;
+        fleet.at_rest(&mut figures, "1,000 at rest", Some((0.12, 25.0))).await;
+        fleet.restart(&mut figures).await;
+        fleet.stop().await;
+    }
+    if wanted.contains("large") {
+        let fleet = Fleet::new(100, true).await;
+        fleet.settle().await;
+        fleet.at_rest(&mut figures, "10,000 at rest", Some((0.12, 60.0))).await;
+        fleet.stop().await;
+    }
+    figures
+}
+
+fn operator_binary() -> &'static str {
+    env!("CARGO_BIN_EXE_whatsapp-operator")
+}
+
+/// Size of the binary, and from exec to the end of the smallest command.
+async fn cold_start(figures: &mut Figures) {
+    let size = std::fs::metadata(operator_binary()).expect("the binary is there").len();
+    #[allow(clippy::cast_precision_loss)]
+    figure(figures, "binary", "size", size as f64 / 1_048_576.0, "MiB", None);
+    let mut times: Vec<f64> = (0..20)
+        .map(|_| {
+            let started = Instant::now();
+            let out = Command::new(operator_binary()).arg("--version").output().expect("it runs");
+            assert!(out.status.success());
+            started.elapsed().as_secs_f64() * 1_000.0
+        })
+        .collect();
+    figure(figures, "binary", "cold start of --version, median", percentile(&mut times, 50), "ms", None);
+}
+
+/// A control plane, a sandbox and a number of channels.
+struct Fleet {
+    plane: ControlPlane,
+    client: Client,
+    sandbox: Sandbox,
+    graph_url: String,
+    accounts: usize,
+    operator: Option<Process>,
+    stop: CancellationToken,
+}
+
+impl Fleet {
+    /// Numbers that are registered already, or none.
+    async fn new(accounts: usize, registered: bool) -> Self {
+        eprintln!("{} channels in {accounts} accounts", accounts * PER_ACCOUNT);
+        let plane = ControlPlane::start(PlaneOptions::default()).await.expect("the control plane starts");
+        let token = "EAAsandbox-bench";
+        let mut portfolio = Portfolio::new(BUSINESS, "Acme Ltda").verified();
+        portfolio.number_limit = Some(1_000_000);
+        let mut world = World::default()
+            .with_app(App::new(APP, "Acme Ops"))
+            .with_portfolio(portfolio)
+            .with_token(token, Token::system_user(APP, BUSINESS));
+        for account in 0..accounts {
+            world = world.with_account(Account::new(&account_id(account), BUSINESS, "Acme"));
+            for n in 0..PER_ACCOUNT {
+                let digits = digits(account, n);
+                if registered {
+                    let id = format!("1{digits}");
+                    world = world.with_number(Number::new(&id, &account_id(account), &digits, "Acme Support").registered("271828"));
+                }
+            }
+        }
+        let options = Options {
+            start: Timestamp::now(),
+            pace: Pace::Follow { speed: 1.0 },
+            review: ReviewPolicy::without_first_review(),
+            ..Options::default()
+        };
+        let sandbox = Sandbox::from_world(options, world);
+        sandbox.inject(Fault { on: Match::any(), kind: FaultKind::Latency { ms: 50 } });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let graph_url = format!("http://{}", listener.local_addr().expect("bound"));
+        let stop = CancellationToken::new();
+        tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
+
+        let client = plane.admin_client();
+        let out = plane.kubectl(["create", "namespace", NAMESPACE]).await;
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let rendered = plane.helm_template(NAMESPACE, &json!({})).await;
+        plane.apply_rendered(NAMESPACE, &rendered).await;
+        plane.kubectl(["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).await;
+        let objects = json!({"apiVersion": "v1", "kind": "List", "items": [
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "acme-meta"}, "stringData": {"token": token}},
+            {"apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppPortfolio", "metadata": {"name": "acme"},
+             "spec": {"businessId": BUSINESS, "credentials": {"accessTokenSecretRef": {"name": "acme-meta", "key": "token"}}}}]});
+        let out = plane.kubectl_with_input(["apply", "-n", NAMESPACE, "-f", "-"], &objects.to_string()).await;
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let mut fleet = Self { plane, client, sandbox, graph_url, accounts, operator: None, stop };
+        fleet.start().await;
+        fleet
+    }
+
+    fn channels(&self) -> Api<DynamicObject> {
+        let resource = ApiResource {
+            group: "whatsapp-operator.dev".into(),
+            version: "v1alpha1".into(),
+            api_version: "whatsapp-operator.dev/v1alpha1".into(),
+            kind: "WhatsAppChannel".into(),
+            plural: "whatsappchannels".into(),
+        };
+        Api::namespaced_with(self.client.clone(), NAMESPACE, &resource)
+    }
+
+    async fn start(&mut self) {
+        let kubeconfig = self.plane.service_account_kubeconfig(NAMESPACE, "whatsapp-operator").await;
+        let mut command = Command::new(operator_binary());
+        command
+            .env_clear()
+            .env("KUBECONFIG", kubeconfig)
+            .args(["run", "--graph-url", &self.graph_url, "--health-listen", "127.0.0.1:0", "--log-level", "warn"]);
+        let log = self.plane.dir().join("operator.log");
+        self.operator = Some(Process::spawn(command, log).expect("the operator starts"));
+    }
+
+    /// Creates every channel and returns when each was created.
+    async fn create(&self, range: std::ops::Range<usize>) -> BTreeMap<String, Instant> {
+        let api = self.channels();
+        stream::iter(range)
+            .map(|n| {
+                let api = api.clone();
+                async move {
+                    let (account, number) = (n / PER_ACCOUNT, n % PER_ACCOUNT);
+                    let name = format!("c{n:05}");
+                    let object: DynamicObject = serde_json::from_value(json!({
+                        "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+                        "metadata": {"name": name},
+                        "spec": {"portfolioRef": {"name": "acme"}, "accountId": account_id(account),
+                                 "phoneNumber": format!("+{}", digits(account, number)), "displayName": "Acme Support"}
+                    }))
+                    .expect("a channel");
+                    api.create(&PostParams::default(), &object).await.expect("the channel is accepted");
+                    (name, Instant::now())
+                }
+            })
+            .buffer_unordered(16)
+            .collect()
+            .await
+    }
+
+    /// Until every channel is Ready and nothing is written any more.
+    async fn settle(&self) {
+        let all = self.accounts * PER_ACCOUNT;
+        self.create(0..all).await;
+        let deadline = Instant::now() + Duration::from_secs(1_500);
+        loop {
+            let ready = self.ready().await;
+            eprintln!("  {ready} of {all} ready");
+            if ready == all {
+                break;
+            }
+            assert!(Instant::now() < deadline, "the fleet does not settle");
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+
+    async fn ready(&self) -> usize {
+        let list = self.channels().list(&ListParams::default()).await.expect("channels are listed");
+        list.items
+            .iter()
+            .filter(|channel| {
+                channel.data["status"]["conditions"]
+                    .as_array()
+                    .is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
+            })
+            .count()
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    async fn at_rest(&self, figures: &mut Figures, scenario: &str, goals: Option<(f64, f64)>) {
+        let window = std::env::var("FLEET_WINDOW").ok().and_then(|text| text.parse().ok()).unwrap_or(660);
+        let pid = self.operator.as_ref().expect("running").id();
+        let (calls, mark, cpu) = (self.calls(), self.plane.mark().await, cpu_seconds(pid));
+        tokio::time::sleep(Duration::from_secs(window)).await;
+        let channels = (self.accounts * PER_ACCOUNT) as f64;
+        let hours = window as f64 / 3_600.0;
+        let per_hour = (self.calls() - calls) as f64 / channels / hours;
+        figure(figures, scenario, "Graph calls per channel and hour", per_hour, "", goals.map(|g| g.0));
+        let writes = self.writes_since(mark).await as f64;
+        figure(figures, scenario, "status writes", writes, "", Some(0.0));
+        let cpu = (cpu_seconds(pid) - cpu) / window as f64 * 100.0;
+        figure(figures, scenario, "CPU", cpu, "% of a core", None);
+        figure(figures, scenario, "RSS", rss_mib(pid), "MiB", goals.map(|g| g.1));
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    async fn restart(&mut self, figures: &mut Figures) {
+        self.operator = None;
+        let (calls, mark) = (self.calls(), self.plane.mark().await);
+        self.start().await;
+        tokio::time::sleep(Duration::from_secs(90)).await;
+        figure(figures, "restart with 1,000", "Graph calls", (self.calls() - calls) as f64, "", Some(30.0));
+        figure(figures, "restart with 1,000", "writes", self.writes_since(mark).await as f64, "", Some(0.0));
+    }
+
+    /// From an accepted create to the first status, alone and in a burst.
+    async fn first_status(&self, figures: &mut Figures) {
+        let mut alone = Vec::new();
+        for n in 0..20 {
+            alone.extend(self.first_status_of(n..n + 1).await);
+        }
+        figure(figures, "apply to first status, alone", "p50", percentile(&mut alone, 50), "ms", None);
+        figure(figures, "apply to first status, alone", "p99", percentile(&mut alone, 99), "ms", None);
+        let mut burst = self.first_status_of(20..1_000).await;
+        figure(figures, "apply to first status, burst of 980", "p50", percentile(&mut burst, 50), "ms", None);
+        figure(figures, "apply to first status, burst of 980", "p99", percentile(&mut burst, 99), "ms", None);
+    }
+
+    async fn first_status_of(&self, range: std::ops::Range<usize>) -> Vec<f64> {
+        let api = self.channels();
+        let expected = range.len();
+        let seen = tokio::spawn(first_seen(api, range.clone().map(|n| format!("c{n:05}")).collect(), expected));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let created = self.create(range).await;
+        let seen = seen.await.expect("the watch ends");
+        created.iter().map(|(name, at)| seen[name].saturating_duration_since(*at).as_secs_f64() * 1_000.0).collect()
+    }
+
+    fn calls(&self) -> u64 {
+        self.sandbox.counters().values().sum()
+    }
+
+    async fn writes_since(&self, mark: control_plane::Mark) -> usize {
+        self.plane
+            .audit_since(mark)
+            .await
+            .iter()
+            .filter(|e| e.is_from_service_account(NAMESPACE, "whatsapp-operator") && e.is_write())
+            .count()
+    }
+
+    async fn stop(mut self) {
+        self.operator = None;
+        self.stop.cancel();
+        self.plane.stop().await;
+    }
+}
+
+/// When each of these channels was first seen with a status.
+async fn first_seen(api: Api<DynamicObject>, mut names: Vec<String>, expected: usize) -> BTreeMap<String, Instant> {
+    use kube::runtime::{WatchStreamExt, watcher};
+    let mut seen = BTreeMap::new();
+    let stream = watcher(api, watcher::Config::default()).default_backoff().applied_objects();
+    let mut stream = std::pin::pin!(stream);
+    while let Some(Ok(channel)) = stream.next().await {
+        let name = channel.metadata.name.clone().unwrap_or_default();
+        if channel.data["status"]["conditions"].is_array()
+            && let Some(at) = names.iter().position(|n| *n == name)
+        {
+            names.swap_remove(at);
+            seen.insert(name, Instant::now());
+            if seen.len() == expected {
+                break;
+            }
+        }
+    }
+    seen
+}
+
+fn account_id(n: usize) -> String {
+    format!("3{n:014}")
+}
+
+fn digits(account: usize, n: usize) -> String {
+    format!("55119{:08}", account * PER_ACCOUNT + n)
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn cpu_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let after = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: u64 = after.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<u64>().ok()).sum();
+    ticks as f64 / 100.0
+}
+
+fn rss_mib(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kib = status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    kib.unwrap_or_default() / 1_024.0
+}
+
+fn percentile(values: &mut [f64], p: usize) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get((values.len() * p / 100).min(values.len().saturating_sub(1))).copied().unwrap_or_default()
+}
+
+fn print_table(figures: &Figures) {
+    println!("| Scenario | What | Measured | Goal | |");
+    println!("|---|---|---:|---:|---|");
+    for f in figures {
+        let goal = f["goal"].as_f64().map_or(String::new(), |goal| format!("≤ {goal}"));
+        let met = f["met"].as_bool().map_or("", |met| if met { "met" } else { "missed" });
+        let value = f["value"].as_f64().unwrap_or_default();
+        let unit = f["unit"].as_str().unwrap_or_default();
+        println!(
+            "| {} | {} | {value:.2} {unit} | {goal} | {met} |",
+            f["scenario"].as_str().unwrap_or_default(),
+            f["what"].as_str().unwrap_or_default()
+        );
+    }
+}

@@ -1,0 +1,325 @@
+//! Which channel manages a number, among all with the same digits.
+//!
+//! An index kept up to date by the watch, so that a reconcile asks one question about
+//! a handful of rivals and never scans ten thousand channels. It decides nothing but
+//! the order: one with a number goes before one without, then the older, then the uid.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use crate::engine::{desired::PortfolioRef, observed::Claim};
+
+use super::watch::Key;
+
+/// What the index keeps of a channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claimant {
+    pub uid: Box<str>,
+    pub digits: Box<str>,
+    pub portfolio: PortfolioRef,
+    /// Full, not suspended before its first act, not being deleted.
+    pub is_eligible: bool,
+    pub has_number: bool,
+    pub created: Timestamp,
+    /// For counting; `Pending` before the first status.
+    pub stage: Box<str>,
+}
+
+/// Every channel in the watched namespaces.
+#[derive(Debug)]
+pub struct Claims {
+    inner: Mutex<Inner>,
+    pause: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    is_filled: bool,
+    channels: HashMap<Key, Claimant>,
+    by_digits: HashMap<Box<str>, Rivals>,
+    by_portfolio: HashMap<PortfolioRef, BTreeSet<Key>>,
+    /// Digits without a channel that still hold a pause, oldest first.
+    vacant: VecDeque<(Timestamp, Box<str>)>,
+}
+
+#[derive(Debug, Default)]
+struct Rivals {
+    keys: Vec<Key>,
+    /// Uid of the channel that was last found to manage the number.
+    holder: Option<Box<str>>,
+    act_from: Option<Timestamp>,
+}
+
+impl Claims {
+    /// `pause`: how long the next one waits after a claim went away, since a call of the last may still be on its way.
+    pub fn new(pause: Duration) -> Self {
+        Self { inner: Mutex::default(), pause }
+    }
+
+    /// Every watched namespace is in the index.
+    pub fn filled(&self) {
+        self.lock().is_filled = true;
+    }
+
+    /// Takes in a channel as it is now; gives back whom to wake.
+    pub fn apply(&self, key: &Key, next: Claimant, now: Timestamp) -> Vec<Key> {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let (mut woken, before) = match inner.channels.get(key) {
+            Some(before) if before.uid == next.uid && before.digits == next.digits => (Vec::new(), true),
+            Some(_) => (inner.remove(key, now, self.pause), false),
+            None => (Vec::new(), false),
+        };
+        let rivals = inner.by_digits.entry(next.digits.clone()).or_default();
+        if !before {
+            rivals.keys.push(key.clone());
+        }
+        let changed = inner.channels.get(key).is_none_or(|before| {
+            before.is_eligible != next.is_eligible
+                || before.has_number != next.has_number
+                || before.portfolio != next.portfolio
+        });
+        if changed {
+            woken.extend(rivals.keys.iter().filter(|rival| *rival != key).cloned());
+        }
+        if let Some(before) = inner.channels.get(key).filter(|before| before.portfolio != next.portfolio) {
+            let portfolio = before.portfolio.clone();
+            inner.leave(&portfolio, key);
+        }
+        inner.by_portfolio.entry(next.portfolio.clone()).or_default().insert(key.clone());
+        inner.channels.insert(key.clone(), next);
+        woken
+    }
+
+    /// A channel is gone; gives back whom to wake.
+    pub fn remove(&self, key: &Key, now: Timestamp) -> Vec<Key> {
+        self.lock().remove(key, now, self.pause)
+    }
+
+    /// Whether this channel manages its number, and whom to wake because that has just changed.
+    ///
+    /// `may_use` tells whether a namespace may use a portfolio: a channel that may not does not claim.
+    pub fn claim(
+        &self,
+        key: &Key,
+        may_use: impl Fn(&PortfolioRef, &str) -> bool,
+        now: Timestamp,
+    ) -> (Claim, Vec<Key>) {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        if !inner.is_filled {
+            return (Claim::Undecided, Vec::new());
+        }
+        let Some(own) = inner.channels.get(key) else { return (Claim::Undecided, Vec::new()) };
+        let Some(rivals) = inner.by_digits.get_mut(&own.digits) else {
+            return (Claim::Undecided, Vec::new());
+        };
+        let channels = &inner.channels;
+        let winner = rivals
+            .keys
+            .iter()
+            .filter_map(|rival| channels.get(rival).map(|claimant| (rival, claimant)))
+            .filter(|(rival, c)| c.is_eligible && may_use(&c.portfolio, &rival.namespace))
+            .min_by_key(|(_, c)| (!c.has_number, c.created, c.uid.clone()))
+            .map(|(rival, c)| (rival.clone(), c.uid.clone()));
+        let Some((winner, uid)) = winner else {
+            // Nobody claims: whatever this one waits for is not the claim.
+            return (Claim::Ours { act_from: rivals.act_from.filter(|at| *at > now) }, Vec::new());
+        };
+        let mut woken = Vec::new();
+        if rivals.holder.as_ref() != Some(&uid) {
+            if rivals.holder.replace(uid).is_some() {
+                rivals.act_from = Some(now + self.pause);
+            }
+            woken.extend(rivals.keys.iter().filter(|rival| *rival != key).cloned());
+        }
+        let claim = if winner == *key || !own.is_eligible && rivals.keys.len() == 1 {
+            Claim::Ours { act_from: rivals.act_from.filter(|at| *at > now) }
+        } else {
+            Claim::Other { name: (winner.namespace == key.namespace).then(|| winner.name.to_string()) }
+        };
+        (claim, woken)
+    }
+
+    /// The channels that name a portfolio.
+    pub fn of_portfolio(&self, portfolio: &PortfolioRef) -> Vec<Key> {
+        self.lock().by_portfolio.get(portfolio).map(|keys| keys.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Channels of a portfolio, by stage.
+    pub fn stages_of(&self, portfolio: &PortfolioRef) -> HashMap<String, usize> {
+        let inner = self.lock();
+        let keys = inner.by_portfolio.get(portfolio).into_iter().flatten();
+        count(keys.filter_map(|key| inner.channels.get(key)))
+    }
+
+    /// All channels, by stage.
+    pub fn stages(&self) -> HashMap<String, usize> {
+        count(self.lock().channels.values())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn count<'a>(channels: impl Iterator<Item = &'a Claimant>) -> HashMap<String, usize> {
+    let mut stages = HashMap::new();
+    for channel in channels {
+        match stages.get_mut(&*channel.stage) {
+            Some(count) => *count += 1,
+            None => {
+                stages.insert(channel.stage.to_string(), 1);
+            }
+        }
+    }
+    stages
+}
+
+impl Inner {
+    fn remove(&mut self, key: &Key, now: Timestamp, pause: Duration) -> Vec<Key> {
+        self.forget(now);
+        let Some(own) = self.channels.remove(key) else { return Vec::new() };
+        self.leave(&own.portfolio, key);
+        let Some(rivals) = self.by_digits.get_mut(&own.digits) else { return Vec::new() };
+        rivals.keys.retain(|rival| rival != key);
+        // Whether it was the holder may not have been asked yet; then the pause costs little.
+        if rivals.holder.as_ref().is_none_or(|holder| *holder == own.uid) {
+            rivals.holder = None;
+            rivals.act_from = Some(now + pause);
+        }
+        match (rivals.keys.is_empty(), rivals.act_from.filter(|at| *at > now)) {
+            (true, Some(until)) => self.vacant.push_back((until, own.digits)),
+            (true, None) => drop(self.by_digits.remove(&own.digits)),
+            (false, _) => return rivals.keys.clone(),
+        }
+        Vec::new()
+    }
+
+    /// Drops pauses that are over for digits that nobody has any more.
+    fn forget(&mut self, now: Timestamp) {
+        while let Some((_, digits)) = self.vacant.pop_front_if(|(until, _)| *until <= now) {
+            if self.by_digits.get(&digits).is_some_and(|rivals| rivals.keys.is_empty()) {
+                self.by_digits.remove(&digits);
+            }
+        }
+    }
+
+    fn leave(&mut self, portfolio: &PortfolioRef, key: &Key) {
+        if let Some(keys) = self.by_portfolio.get_mut(portfolio) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_portfolio.remove(portfolio);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAUSE: Duration = Duration::from_secs(30);
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + second).unwrap()
+    }
+
+    fn key(namespace: &str, name: &str) -> Key {
+        Key { namespace: namespace.into(), name: name.into() }
+    }
+
+    fn claimant(uid: &str, created: i64) -> Claimant {
+        Claimant {
+            uid: uid.into(),
+            digits: "5511912345678".into(),
+            portfolio: PortfolioRef { namespace: "shop".into(), name: "acme".into() },
+            is_eligible: true,
+            has_number: false,
+            created: at(created),
+            stage: "Pending".into(),
+        }
+    }
+
+    fn ask(claims: &Claims, who: &Key, now: i64) -> Claim {
+        claims.claim(who, |_, _| true, at(now)).0
+    }
+
+    const OURS: Claim = Claim::Ours { act_from: None };
+
+    #[test]
+    fn nobody_acts_before_every_namespace_is_known() {
+        let claims = Claims::new(PAUSE);
+        claims.apply(&key("shop", "a"), claimant("1", 0), at(0));
+        assert_eq!(ask(&claims, &key("shop", "a"), 1), Claim::Undecided);
+        claims.filled();
+        assert_eq!(ask(&claims, &key("shop", "a"), 1), OURS);
+    }
+
+    #[test]
+    fn the_older_channel_manages_the_number_unless_another_has_it_already() {
+        let claims = Claims::new(PAUSE);
+        claims.filled();
+        let (old, young) = (key("shop", "old"), key("other", "young"));
+        claims.apply(&old, claimant("1", 0), at(0));
+        claims.apply(&young, claimant("2", 5), at(5));
+        assert_eq!(ask(&claims, &old, 6), OURS);
+        assert_eq!(ask(&claims, &young, 6), Claim::Other { name: None });
+        claims.apply(&young, Claimant { has_number: true, ..claimant("2", 5) }, at(7));
+        assert_eq!(ask(&claims, &young, 8), Claim::Ours { act_from: Some(at(38)) });
+        assert_eq!(ask(&claims, &old, 8), Claim::Other { name: None });
+    }
+
+    #[test]
+    fn a_claim_that_goes_away_wakes_the_next_which_waits() {
+        let claims = Claims::new(PAUSE);
+        claims.filled();
+        let (old, young) = (key("shop", "old"), key("shop", "young"));
+        claims.apply(&old, claimant("1", 0), at(0));
+        claims.apply(&young, claimant("2", 5), at(5));
+        assert_eq!(ask(&claims, &young, 6), Claim::Other { name: Some("old".into()) });
+        assert_eq!(claims.remove(&old, at(10)), [young.clone()]);
+        assert_eq!(ask(&claims, &young, 11), Claim::Ours { act_from: Some(at(40)) });
+        assert_eq!(ask(&claims, &young, 41), OURS);
+    }
+
+    #[test]
+    fn a_recreated_channel_waits_too() {
+        let claims = Claims::new(PAUSE);
+        claims.filled();
+        let it = key("shop", "it");
+        claims.apply(&it, claimant("1", 0), at(0));
+        assert_eq!(ask(&claims, &it, 1), OURS);
+        claims.remove(&it, at(10));
+        claims.apply(&it, claimant("2", 11), at(11));
+        assert_eq!(ask(&claims, &it, 12), Claim::Ours { act_from: Some(at(40)) });
+    }
+
+    #[test]
+    fn a_channel_that_may_not_use_its_portfolio_holds_nothing() {
+        let claims = Claims::new(PAUSE);
+        claims.filled();
+        let (old, young) = (key("stranger", "old"), key("shop", "young"));
+        claims.apply(&old, claimant("1", 0), at(0));
+        claims.apply(&young, claimant("2", 5), at(5));
+        let (claim, _) = claims.claim(&young, |_, namespace| namespace == "shop", at(6));
+        assert_eq!(claim, OURS);
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten() {
+        let claims = Claims::new(PAUSE);
+        claims.apply(&key("shop", "a"), claimant("1", 0), at(0));
+        claims.remove(&key("shop", "a"), at(1));
+        claims.apply(&key("shop", "b"), Claimant { digits: "1".into(), ..claimant("2", 0) }, at(2));
+        claims.remove(&key("shop", "b"), at(100));
+        claims.remove(&key("shop", "c"), at(200));
+        let inner = claims.lock();
+        assert!(inner.by_digits.is_empty() && inner.by_portfolio.is_empty() && inner.vacant.is_empty());
+    }
+}

@@ -1,0 +1,194 @@
+//! What the portfolio controller hands to channels, in the process.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::engine::{
+    desired::{Access, PortfolioRef},
+    id::Fact,
+    observed::PortfolioState,
+    portfolio::{PortfolioView, granted},
+};
+
+/// Every portfolio in the watched namespaces, with its view and what opens the Graph API for it.
+#[derive(Debug)]
+pub struct Portfolios<G> {
+    slots: RwLock<HashMap<PortfolioRef, Slot<G>>>,
+    is_filled: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Slot<G> {
+    /// From the object as it stands now, so that a grant that was taken away ends at once.
+    access: Vec<Access>,
+    view: Option<Arc<PortfolioView>>,
+    graph: Option<G>,
+}
+
+impl<G> Default for Portfolios<G> {
+    fn default() -> Self {
+        Self { slots: RwLock::default(), is_filled: AtomicBool::new(false) }
+    }
+}
+
+impl<G: Clone> Portfolios<G> {
+    /// Every watched namespace is known.
+    pub fn filled(&self) {
+        self.is_filled.store(true, Ordering::Release);
+    }
+
+    /// Whether every watched namespace is known; before, a portfolio that is not here proves nothing.
+    pub fn is_filled(&self) -> bool {
+        self.is_filled.load(Ordering::Acquire)
+    }
+
+    /// A portfolio exists and grants this; tells whether its channels have to know.
+    pub fn declare(&self, of: &PortfolioRef, access: Vec<Access>) -> bool {
+        let mut slots = self.write();
+        match slots.get_mut(of) {
+            Some(slot) if slot.access == access => false,
+            Some(slot) => {
+                slot.access = access;
+                true
+            }
+            None => {
+                slots.insert(of.clone(), Slot { access, view: None, graph: None });
+                true
+            }
+        }
+    }
+
+    /// A portfolio is gone.
+    pub fn remove(&self, of: &PortfolioRef) {
+        self.write().remove(of);
+    }
+
+    /// Publishes what was found; tells whether its channels have to know. A counter never wakes them.
+    pub fn publish(&self, of: &PortfolioRef, view: PortfolioView, graph: Option<G>) -> bool {
+        let mut slots = self.write();
+        let Some(slot) = slots.get_mut(of) else { return false };
+        let wakes = slot.view.as_deref().is_none_or(|before| is_news(before, &view));
+        if slot.view.as_deref() != Some(&view) {
+            slot.view = Some(Arc::new(view));
+        }
+        slot.graph = graph;
+        wakes
+    }
+
+    /// How a portfolio looks from a namespace, with its Graph. A portfolio that may not be used from there looks
+    /// exactly like one that does not exist.
+    pub fn state(&self, of: &PortfolioRef, namespace: &str) -> (PortfolioState, Option<G>) {
+        let slots = self.read();
+        let slot = slots.get(of).filter(|slot| granted(&of.namespace, &slot.access, namespace).is_some());
+        match slot {
+            None if !self.is_filled() => (PortfolioState::NotYet, None),
+            None => (PortfolioState::NotUsable, None),
+            Some(Slot { view: None, .. }) => (PortfolioState::NotYet, None),
+            Some(Slot { view: Some(view), access, graph }) => {
+                let view = if view.access == *access {
+                    view.clone()
+                } else {
+                    Arc::new(PortfolioView { access: access.clone(), ..(**view).clone() })
+                };
+                (PortfolioState::View(view), graph.clone())
+            }
+        }
+    }
+
+    /// Whether a namespace may use a portfolio.
+    pub fn may_use(&self, of: &PortfolioRef, namespace: &str) -> bool {
+        self.read().get(of).is_some_and(|slot| granted(&of.namespace, &slot.access, namespace).is_some())
+    }
+
+    /// The last view of a portfolio.
+    pub fn view(&self, of: &PortfolioRef) -> Option<Arc<PortfolioView>> {
+        self.read().get(of).and_then(|slot| slot.view.clone())
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<PortfolioRef, Slot<G>>> {
+        self.slots.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<PortfolioRef, Slot<G>>> {
+        self.slots.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a channel could decide otherwise with this view than with the one before.
+fn is_news(before: &PortfolioView, after: &PortfolioView) -> bool {
+    let verification = |view: &PortfolioView| match &view.facts {
+        Fact::Known(facts) => facts.verification.clone(),
+        Fact::NotAsked | Fact::Unknown(_) => None,
+    };
+    before.business != after.business
+        || before.credential_version != after.credential_version
+        || before.hold != after.hold
+        || before.reach != after.reach
+        || before.expect_country != after.expect_country
+        || before.access != after.access
+        || verification(before) != verification(after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{id::BusinessId, portfolio::Reach};
+
+    fn of() -> PortfolioRef {
+        PortfolioRef { namespace: "meta".into(), name: "acme".into() }
+    }
+
+    fn view() -> PortfolioView {
+        PortfolioView {
+            namespace: "meta".into(),
+            name: "acme".into(),
+            business: BusinessId::from("1"),
+            credential_version: Some("a".into()),
+            hold: None,
+            token: Fact::NotAsked,
+            facts: Fact::NotAsked,
+            reach: Reach::Unread,
+            expect_country: None,
+            access: Vec::new(),
+            throttled_until: None,
+        }
+    }
+
+    #[test]
+    fn a_refusal_does_not_reveal_whether_the_portfolio_exists() {
+        let portfolios = Portfolios::<()>::default();
+        portfolios.filled();
+        portfolios.declare(&of(), Vec::new());
+        let stranger = portfolios.state(&of(), "shop").0;
+        let nothing = portfolios.state(&PortfolioRef { name: "none".into(), ..of() }, "shop").0;
+        assert_eq!(stranger, nothing);
+        assert_eq!(portfolios.state(&of(), "meta").0, PortfolioState::NotYet);
+    }
+
+    #[test]
+    fn a_grant_that_is_taken_away_ends_at_once() {
+        let portfolios = Portfolios::<()>::default();
+        portfolios.filled();
+        portfolios.declare(&of(), vec![Access { namespaces: vec!["shop".into()], accounts: None }]);
+        assert!(portfolios.may_use(&of(), "shop"));
+        assert!(portfolios.declare(&of(), Vec::new()));
+        assert!(!portfolios.may_use(&of(), "shop"));
+        assert_eq!(portfolios.state(&of(), "shop").0, PortfolioState::NotUsable);
+    }
+
+    #[test]
+    fn channels_wake_for_a_credential_and_never_for_a_counter() {
+        let portfolios = Portfolios::default();
+        portfolios.declare(&of(), Vec::new());
+        assert!(portfolios.publish(&of(), view(), Some(())));
+        let throttled = PortfolioView { throttled_until: Some(jiff::Timestamp::UNIX_EPOCH), ..view() };
+        assert!(!portfolios.publish(&of(), throttled, Some(())));
+        let rotated = PortfolioView { credential_version: Some("b".into()), ..view() };
+        assert!(portfolios.publish(&of(), rotated, Some(())));
+    }
+}

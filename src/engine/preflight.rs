@@ -1,0 +1,241 @@
+//! Preflight: every prerequisite at once, so that nobody finds the second one after mending the first.
+
+use super::{
+    condition::{Check, Verdict},
+    desired::Desired,
+    failure::{Class, Failure},
+    id::{AccountId, AccountStatus, Fact, Field, ReviewStatus},
+    limits::Limits,
+    memory::Memory,
+    name::{self, Severity},
+    observed::{Account, ListState, Observed, PortfolioState, Searched},
+    phone,
+    portfolio::{PortfolioView, REQUIRED_SCOPES, SCOPE_BUSINESS},
+    timezone,
+};
+
+/// Judges every prerequisite. One about which this look says nothing stays as it was before.
+pub fn check(desired: &Desired, observed: &Observed, memory: &Memory, limits: &Limits, before: &[Check]) -> Vec<Check> {
+    let view = match &observed.portfolio {
+        PortfolioState::View(view) => Some(view.as_ref()),
+        _ => None,
+    };
+    let own = memory.account.as_ref().or(desired.account.as_ref());
+    let checks = [
+        Some(number_shape(desired)),
+        Some(number_line(desired)),
+        portfolio(observed, desired),
+        view.and_then(token_scopes),
+        view.and_then(admin_rights),
+        account(observed),
+        view.and_then(facebook_page),
+        Some(display_name(desired, limits)),
+        payment(observed),
+        number_free(desired, observed, own),
+        time_zone(desired, observed),
+    ];
+    ITEMS
+        .iter()
+        .zip(checks)
+        .filter_map(|(item, check)| check.or_else(|| before.iter().find(|c| c.item == *item).cloned()))
+        .collect()
+}
+
+/// The items, in the order of the list.
+pub const ITEMS: [&str; 11] = [
+    "NumberShape",
+    "NumberLine",
+    "Portfolio",
+    "TokenScopes",
+    "AdminRights",
+    "Account",
+    "FacebookPage",
+    "DisplayName",
+    "Payment",
+    "NumberFree",
+    "TimeZone",
+];
+
+fn new(item: &'static str, verdict: Verdict, message: impl Into<String>) -> Check {
+    Check { item, verdict, message: message.into() }
+}
+
+fn number_shape(desired: &Desired) -> Check {
+    let (code, national) = phone::split(&desired.number);
+    new("NumberShape", Verdict::Pass, format!("country code {code}, national number {national}"))
+}
+
+fn number_line(desired: &Desired) -> Check {
+    let advice = phone::advice(&desired.number);
+    match advice.warning {
+        Some(warning) => new("NumberLine", Verdict::Warn, warning),
+        None => new("NumberLine", Verdict::Pass, advice.line.as_str()),
+    }
+}
+
+fn portfolio(observed: &Observed, desired: &Desired) -> Option<Check> {
+    match &observed.portfolio {
+        PortfolioState::NotYet => None,
+        PortfolioState::NotUsable => Some(new(
+            "Portfolio",
+            Verdict::Fail,
+            format!("no portfolio {} in {} may be used from here", desired.portfolio.name, desired.portfolio.namespace),
+        )),
+        PortfolioState::View(view) => Some(match &view.hold {
+            Some(hold) => new("Portfolio", Verdict::Fail, hold.message.clone()),
+            None => new("Portfolio", Verdict::Pass, format!("business {}", view.business)),
+        }),
+    }
+}
+
+fn token_scopes(view: &PortfolioView) -> Option<Check> {
+    let token = view.token.known()?;
+    let missing = |scope: &&&str| !token.scopes.iter().any(|s| s == **scope);
+    let hard: Vec<&str> = REQUIRED_SCOPES.iter().filter(missing).copied().collect();
+    if !hard.is_empty() {
+        return Some(new("TokenScopes", Verdict::Fail, format!("the token lacks {}", hard.join(" and "))));
+    }
+    if missing(&&SCOPE_BUSINESS) {
+        return Some(new(
+            "TokenScopes",
+            Verdict::Warn,
+            format!("the token lacks {SCOPE_BUSINESS}: name and verification of the portfolio cannot be read"),
+        ));
+    }
+    Some(new("TokenScopes", Verdict::Pass, "the token has every scope"))
+}
+
+fn admin_rights(view: &PortfolioView) -> Option<Check> {
+    use super::portfolio::Reach;
+    match &view.reach {
+        Reach::Unread => None,
+        Reach::Unknown => Some(new(
+            "AdminRights",
+            Verdict::NotCheckable,
+            "the token may not list accounts (it is no admin's); name accountId",
+        )),
+        Reach::Accounts(list) if list.iter().any(|a| a.owned.is_none()) => Some(new(
+            "AdminRights",
+            Verdict::Warn,
+            "the token may not list accounts (it is no admin's); they were learnt from its targets",
+        )),
+        Reach::Accounts(_) => Some(new("AdminRights", Verdict::Pass, "the token lists the portfolio's accounts")),
+    }
+}
+
+fn account(observed: &Observed) -> Option<Check> {
+    match &observed.account {
+        Fact::NotAsked => None,
+        Fact::Unknown(Failure::Refused(r)) if !matches!(r.class, Class::Retry | Class::WaitUntil) => {
+            Some(new("Account", Verdict::Fail, format!("Meta does not show the account to this token (code {})", r.code)))
+        }
+        Fact::Unknown(_) => None,
+        Fact::Known(account) => Some(known_account(account)),
+    }
+}
+
+fn known_account(account: &Account) -> Check {
+    let id = account.id.as_ref().map_or("", AccountId::as_str);
+    let status = account.status.value();
+    let review = account.review.value();
+    let good = status.is_none_or(|s| *s == AccountStatus::Active) && review.is_none_or(|r| *r == ReviewStatus::Approved);
+    match (good, status.is_some() || review.is_some()) {
+        (_, false) => new("Account", Verdict::NotCheckable, format!("Meta does not show the state of account {id}")),
+        (true, true) => new("Account", Verdict::Pass, format!("account {id} is active")),
+        (false, true) => {
+            let status = status.map_or("not shown", |s| s.as_str());
+            let review = review.map_or("not shown", |r| r.as_str());
+            new("Account", Verdict::Fail, format!("account {id}: status {status}, review {review}"))
+        }
+    }
+}
+
+fn facebook_page(view: &PortfolioView) -> Option<Check> {
+    Some(match &view.facts {
+        Fact::NotAsked => return None,
+        Fact::Unknown(Failure::Refused(r)) if !matches!(r.class, Class::Retry | Class::WaitUntil) => {
+            new("FacebookPage", Verdict::NotCheckable, "the token may not read the portfolio")
+        }
+        Fact::Unknown(_) => return None,
+        Fact::Known(facts) => match &facts.primary_page {
+            Some(page) => new("FacebookPage", Verdict::Pass, format!("primary page {page}")),
+            None => new(
+                "FacebookPage",
+                Verdict::Warn,
+                "the portfolio shows no primary page; reviewers look for the name on pages of the business",
+            ),
+        },
+    })
+}
+
+fn display_name(desired: &Desired, limits: &Limits) -> Check {
+    let findings = name::lint(&desired.display_name, limits);
+    let message = findings.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join("; ");
+    match findings.first().map(|f| f.severity) {
+        None => new("DisplayName", Verdict::Pass, "no rule is broken that can be checked here"),
+        Some(Severity::Warning) => new("DisplayName", Verdict::Warn, message),
+        Some(Severity::Error) => new("DisplayName", Verdict::Fail, message),
+    }
+}
+
+fn payment(observed: &Observed) -> Option<Check> {
+    let account = observed.account.known()?;
+    Some(match &account.funding {
+        Field::Refused => new("Payment", Verdict::NotCheckable, "Meta does not show the payment method to this app"),
+        Field::Is(id) if id != "0" && !id.is_empty() => new("Payment", Verdict::Pass, "the account has a payment method"),
+        _ => new(
+            "Payment",
+            Verdict::Warn,
+            "no payment method is shown; onboarding works without one, messages that you start do not",
+        ),
+    })
+}
+
+fn number_free(desired: &Desired, observed: &Observed, own: Option<&AccountId>) -> Option<Check> {
+    if observed.search.is_empty() {
+        return None;
+    }
+    let is_own = |s: &&Searched| own.is_none_or(|own| *own == s.account);
+    if observed.search.iter().any(|s| is_own(&s) && s.numbers.iter().any(|n| is_live(n))) {
+        return Some(new("NumberFree", Verdict::Pass, "the number is in the account already"));
+    }
+    if observed.search.iter().any(|s| !is_own(&s) && s.numbers.iter().any(|n| is_live(n))) {
+        return Some(new("NumberFree", Verdict::Fail, "the number is in another account"));
+    }
+    if observed.search.iter().any(|s| matches!(s.list, ListState::Failed(_))) {
+        return None;
+    }
+    let hidden = observed.search.iter().filter(|s| matches!(s.list, ListState::NotCheckable(_))).count();
+    let number = &desired.number;
+    Some(if hidden > 0 {
+        new("NumberFree", Verdict::Warn, format!("{number} is in no account that can be read; {hidden} cannot be read"))
+    } else {
+        new(
+            "NumberFree",
+            Verdict::NotCheckable,
+            format!("{number} is in no account in reach; whether an app on a phone uses it shows only when it is added"),
+        )
+    })
+}
+
+fn is_live(number: &super::observed::Number) -> bool {
+    use super::id::NumberStatus;
+    !matches!(number.status.value(), Some(NumberStatus::Migrated | NumberStatus::Deleted))
+}
+
+fn time_zone(desired: &Desired, observed: &Observed) -> Option<Check> {
+    let want = desired.time_zone.as_deref()?;
+    let account = observed.account.known()?;
+    let Some(id) = account.timezone_id.as_deref() else {
+        return Some(new("TimeZone", Verdict::NotCheckable, "Meta does not show the account's time zone"));
+    };
+    Some(match (timezone::matches(id, want), timezone::name(id)) {
+        (Some(true), _) => new("TimeZone", Verdict::Pass, format!("the account's time zone is {want}")),
+        (Some(false), live) => new(
+            "TimeZone",
+            Verdict::Warn,
+            format!("the account's time zone is {}, not {want}; a person changes it in WhatsApp Manager", live.unwrap_or(id)),
+        ),
+        (None, _) => new("TimeZone", Verdict::NotCheckable, format!("the account's time zone is number {id}, which is not known here")),
+    })
+}

@@ -1,0 +1,439 @@
+//! Budgets and breakers: whether a call may be made now, and if not, when.
+//!
+//! Never sleeps and never queues: whoever is held back gets the time at which calls are
+//! welcome again and comes back then. All time is the caller's. Allowances are counted in a
+//! sliding hour of minutes, since a bucket that starts full would let twice the allowance
+//! through in its first hour. What Meta's usage headers say corrects our own count.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{
+    error::{Edge, after},
+    wire,
+};
+use crate::engine::{
+    id::{AccountId, AppId, BusinessId},
+    limits::Limits,
+    look::Urgency,
+};
+
+/// Whose limits a call counts against: Meta counts per app. Until the token has told its app,
+/// the portfolio stands for it; an app from a spec would let one tenant exhaust another's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Payer {
+    App(AppId),
+    Business(BusinessId),
+}
+
+/// Which allowance a call counts against (page "WhatsApp Business Management API rate limits").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    /// Calls that resolve to no account: the app's limit.
+    App,
+    /// The short list that grows with the first registered number.
+    List,
+    /// Everything else of an account.
+    Rest,
+}
+
+impl Lane {
+    fn of(edge: Edge) -> Self {
+        match edge {
+            Edge::DebugToken | Edge::Business | Edge::OwnedAccounts | Edge::ClientAccounts => Self::App,
+            Edge::Account | Edge::Numbers | Edge::SubscribedApps | Edge::Subscribe => Self::List,
+            Edge::Profile
+            | Edge::AddNumber
+            | Edge::RequestCode
+            | Edge::VerifyCode
+            | Edge::SubmitName
+            | Edge::SetPin
+            | Edge::Register
+            | Edge::RouteWebhook
+            | Edge::WriteProfile => Self::Rest,
+        }
+    }
+}
+
+/// How much a call matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// A write, or the read that a write has to make right before it.
+    Write,
+    Read(Urgency),
+}
+
+impl Claim {
+    /// Share of an allowance that may be used up before this claim has to wait, in percent.
+    fn ceiling(self, for_writes: u32) -> u32 {
+        let reads = 100_u32.saturating_sub(for_writes);
+        let kept_for_more_urgent = match self {
+            Self::Write => return 100,
+            Self::Read(Urgency::Person) => 0,
+            Self::Read(Urgency::Edit) => 10,
+            Self::Read(Urgency::Transitional) => 20,
+            Self::Read(Urgency::Drift) => 30,
+        };
+        reads * (100 - kept_for_more_urgent) / 100
+    }
+
+    /// Whether nobody waits for it: such reads slow down first.
+    fn is_polling(self) -> bool {
+        matches!(self, Self::Read(Urgency::Transitional | Urgency::Drift))
+    }
+}
+
+/// Calls to no account in particular, per app and hour. Meta allows 200 for every daily active
+/// user (Graph API, "Rate limits"), a number that we cannot see: `X-App-Usage` corrects this one.
+const APP_PER_HOUR: u32 = 1_500;
+/// From here on polling is halved, and from here on only writes go out.
+const USAGE_HALVES: u32 = 75;
+const USAGE_WRITES_ONLY: u32 = 90;
+/// A usage header is believed for this long; then one call is let through and brings the next.
+const USAGE_BELIEVED: Duration = Duration::from_secs(10 * 60);
+/// First pause after a throttle without a time of Meta's, doubled each time up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(5 * 60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
+/// Below this many entries nothing is thrown away.
+const ENTRIES_KEPT: usize = 1_024;
+
+const MINUTES: usize = 60;
+
+/// Calls of the last hour, by minute.
+#[derive(Clone, Debug)]
+struct Hour {
+    counts: [u16; MINUTES],
+    /// Minute of the last count, since the epoch.
+    minute: i64,
+}
+
+impl Hour {
+    fn new() -> Self {
+        Self { counts: [0; MINUTES], minute: 0 }
+    }
+
+    fn slot(minute: i64) -> usize {
+        usize::try_from(minute.rem_euclid(MINUTES as i64)).unwrap_or(0)
+    }
+
+    /// Forgets what is older than an hour. A clock that goes back changes nothing.
+    fn advance(&mut self, now: Timestamp) {
+        let minute = now.as_second().div_euclid(60);
+        let passed = minute - self.minute;
+        if passed >= MINUTES as i64 {
+            self.counts = [0; MINUTES];
+        } else {
+            for m in self.minute + 1..=minute {
+                self.counts[Self::slot(m)] = 0;
+            }
+        }
+        self.minute = self.minute.max(minute);
+    }
+
+    fn used(&self) -> u32 {
+        self.counts.iter().copied().map(u32::from).sum()
+    }
+
+    fn count(&mut self) {
+        let slot = &mut self.counts[Self::slot(self.minute)];
+        *slot = slot.saturating_add(1);
+    }
+
+    /// When fewer than `most` calls will lie in the hour.
+    fn room_at(&self, most: u32) -> Timestamp {
+        let mut left = self.used();
+        for age in (0..MINUTES as i64).rev() {
+            let minute = self.minute - age;
+            left -= u32::from(self.counts[Self::slot(minute)]);
+            if left < most {
+                return Timestamp::from_second((minute + MINUTES as i64) * 60).unwrap_or(Timestamp::MAX);
+            }
+        }
+        Timestamp::from_second((self.minute + MINUTES as i64) * 60).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// Stops calls after a throttle.
+#[derive(Clone, Debug, Default)]
+struct Breaker {
+    until: Option<Timestamp>,
+    /// Throttles since the last answer.
+    in_a_row: u32,
+}
+
+impl Breaker {
+    fn open(&mut self, until: Option<Timestamp>, now: Timestamp) -> Timestamp {
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.in_a_row.min(8)).min(LONGEST_PAUSE);
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        let end = [until, self.until].into_iter().flatten().fold(after(now, pause), Timestamp::max);
+        self.until = Some(end);
+        end
+    }
+
+    fn until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.until.filter(|until| *until > now)
+    }
+}
+
+/// A percentage that Meta told, with its time.
+#[derive(Clone, Copy, Debug)]
+struct Usage {
+    percent: u32,
+    told: Timestamp,
+}
+
+/// What is known about one app, or one account of it.
+#[derive(Clone, Debug)]
+struct Meter {
+    breaker: Breaker,
+    usage: Option<Usage>,
+    list: Hour,
+    rest: Hour,
+    profiles: Hour,
+    has_registered: bool,
+    touched: Timestamp,
+}
+
+impl Meter {
+    fn new(now: Timestamp) -> Self {
+        Self {
+            breaker: Breaker::default(),
+            usage: None,
+            list: Hour::new(),
+            rest: Hour::new(),
+            profiles: Hour::new(),
+            has_registered: false,
+            touched: now,
+        }
+    }
+
+    fn usage(&self, now: Timestamp) -> Option<Usage> {
+        self.usage.filter(|usage| after(usage.told, USAGE_BELIEVED) > now)
+    }
+
+    /// Until when a claim waits because of the breaker or the usage that Meta told.
+    fn held(&self, claim: Claim, now: Timestamp) -> Option<Timestamp> {
+        let told = self
+            .usage(now)
+            .filter(|usage| usage.percent >= USAGE_WRITES_ONLY && claim != Claim::Write)
+            .map(|usage| after(usage.told, USAGE_BELIEVED));
+        self.breaker.until(now).into_iter().chain(told).max()
+    }
+}
+
+type Key = (Payer, Option<AccountId>);
+
+/// The budgets and breakers of a process.
+#[derive(Debug)]
+pub struct Budget {
+    limits: Limits,
+    meters: Mutex<HashMap<Key, Meter>>,
+}
+
+impl Budget {
+    /// With nothing used.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, meters: Mutex::new(HashMap::new()) }
+    }
+
+    /// Counts a call, or says when it is welcome.
+    ///
+    /// # Errors
+    ///
+    /// The time at which the call may be asked for again.
+    pub fn admit(
+        &self,
+        payer: &Payer,
+        account: Option<&AccountId>,
+        edge: Edge,
+        claim: Claim,
+        now: Timestamp,
+    ) -> Result<(), Timestamp> {
+        let mut meters = self.lock(now);
+        let app = meters.entry((payer.clone(), None)).or_insert_with(|| Meter::new(now));
+        app.touched = now;
+        if let Some(until) = app.held(claim, now) {
+            return Err(until);
+        }
+        let app_is_busy = app.usage(now).is_some_and(|usage| usage.percent >= USAGE_HALVES);
+        let meter = match account {
+            Some(_) => meters.entry((payer.clone(), account.cloned())).or_insert_with(|| Meter::new(now)),
+            None => app,
+        };
+        meter.touched = now;
+        if let Some(until) = meter.held(claim, now) {
+            return Err(until);
+        }
+        let is_busy = app_is_busy || meter.usage(now).is_some_and(|usage| usage.percent >= USAGE_HALVES);
+        let lane = Lane::of(edge);
+        let allowance = match lane {
+            Lane::App => APP_PER_HOUR,
+            Lane::List if meter.has_registered => self.limits.budget_list,
+            Lane::List => self.limits.budget_list_first,
+            Lane::Rest => self.limits.budget_rest,
+        };
+        let share = allowance * claim.ceiling(self.limits.budget_for_writes) / 100;
+        let most = if is_busy && claim.is_polling() { share / 2 } else { share }.max(1);
+        let hour = if lane == Lane::Rest { &mut meter.rest } else { &mut meter.list };
+        hour.advance(now);
+        if hour.used() >= most {
+            return Err(hour.room_at(most).max(after(now, Duration::from_secs(1))));
+        }
+        let in_round = edge == Edge::Profile && claim.is_polling();
+        if in_round {
+            meter.profiles.advance(now);
+            let most = self.limits.profiles_per_hour.max(1);
+            if meter.profiles.used() >= most {
+                return Err(meter.profiles.room_at(most).max(after(now, Duration::from_secs(1))));
+            }
+            meter.profiles.count();
+        }
+        let hour = if lane == Lane::Rest { &mut meter.rest } else { &mut meter.list };
+        hour.count();
+        Ok(())
+    }
+
+    /// Takes in the usage headers of an answer, and returns when calls are welcome again if
+    /// they say that calls are blocked.
+    pub fn heard(
+        &self,
+        payer: &Payer,
+        account: Option<&AccountId>,
+        headers: &UsageHeaders,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let mut meters = self.lock(now);
+        if let Some(percent) = headers.app {
+            let meter = meters.entry((payer.clone(), None)).or_insert_with(|| Meter::new(now));
+            meter.usage = Some(Usage { percent, told: now });
+        }
+        let mut blocked = None;
+        for (object, business) in &headers.business {
+            // A header may tell of other accounts too; only those that we call matter.
+            let key = (payer.clone(), Some(AccountId::from(object.as_str())));
+            let Some(meter) = meters.get_mut(&key) else { continue };
+            meter.usage = Some(Usage { percent: business.percent, told: now });
+            if business.regain_minutes > 0 {
+                let until = after(now, Duration::from_secs(business.regain_minutes.saturating_mul(60)));
+                meter.breaker.until = Some(meter.breaker.until.map_or(until, |known| known.max(until)));
+                if account.is_some_and(|account| account.as_str() == object) {
+                    blocked = Some(until);
+                }
+            }
+        }
+        blocked
+    }
+
+    /// Meta refused because of too many calls: nothing goes out to the account (or the whole
+    /// app) until the time returned.
+    pub fn throttled(
+        &self,
+        payer: &Payer,
+        account: Option<&AccountId>,
+        until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Timestamp {
+        let mut meters = self.lock(now);
+        let meter = meters.entry((payer.clone(), account.cloned())).or_insert_with(|| Meter::new(now));
+        meter.touched = now;
+        meter.breaker.open(until, now)
+    }
+
+    /// Meta answered otherwise than by a throttle: the next pause starts short again.
+    pub fn answered(&self, payer: &Payer, account: Option<&AccountId>, now: Timestamp) {
+        let mut meters = self.lock(now);
+        let mut reset = |account: Option<&AccountId>| {
+            if let Some(meter) = meters.get_mut(&(payer.clone(), account.cloned())) {
+                meter.breaker.in_a_row = 0;
+            }
+        };
+        reset(None);
+        if account.is_some() {
+            reset(account);
+        }
+    }
+
+    /// Whether the account has a registered number, which raises its allowance at Meta.
+    pub fn registered_seen(&self, payer: &Payer, account: &AccountId, now: Timestamp) {
+        let mut meters = self.lock(now);
+        let key = (payer.clone(), Some(account.clone()));
+        meters.entry(key).or_insert_with(|| Meter::new(now)).has_registered = true;
+    }
+
+    /// Until when the breaker of the app, or of the account, holds calls back.
+    pub fn throttled_until(
+        &self,
+        payer: &Payer,
+        account: Option<&AccountId>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let meters = self.lock(now);
+        let of = |account: Option<&AccountId>| {
+            meters.get(&(payer.clone(), account.cloned())).and_then(|meter| meter.breaker.until(now))
+        };
+        of(None).max(account.and_then(|account| of(Some(account))))
+    }
+
+    /// The meters, with those dropped that were idle for an hour once there are many.
+    fn lock(&self, now: Timestamp) -> MutexGuard<'_, HashMap<Key, Meter>> {
+        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        if meters.len() >= ENTRIES_KEPT && meters.len() == meters.capacity() {
+            let hour = Duration::from_secs(60 * 60);
+            meters.retain(|_, meter| after(meter.touched, hour) > now || meter.breaker.until(now).is_some());
+        }
+        meters
+    }
+}
+
+/// What the usage headers of one answer said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UsageHeaders {
+    /// The greatest percentage in `X-App-Usage`.
+    pub app: Option<u32>,
+    /// From `X-Business-Use-Case-Usage`, by the id of the account.
+    pub business: Vec<(String, BusinessUsage)>,
+}
+
+/// What `X-Business-Use-Case-Usage` said about an account: the worst of its entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BusinessUsage {
+    pub percent: u32,
+    pub regain_minutes: u64,
+}
+
+/// Most objects that one header may tell of (Graph API, "Rate limits").
+const OBJECTS_IN_HEADER: usize = 32;
+
+impl UsageHeaders {
+    /// Reads both headers; what cannot be read is ignored.
+    pub fn parse(app: Option<&str>, business: Option<&str>) -> Self {
+        let json = |text: Option<&str>| text.and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let mut usage = Self { app: json(app).as_ref().and_then(percent), business: Vec::new() };
+        if let Some(Value::Object(objects)) = json(business) {
+            for (object, entries) in objects.into_iter().take(OBJECTS_IN_HEADER) {
+                let mut worst = BusinessUsage::default();
+                for entry in entries.as_array().into_iter().flatten() {
+                    let minutes = wire::integer(entry, "estimated_time_to_regain_access").unwrap_or(0);
+                    worst.percent = worst.percent.max(percent(entry).unwrap_or(0));
+                    worst.regain_minutes = worst.regain_minutes.max(u64::try_from(minutes).unwrap_or(0));
+                }
+                usage.business.push((object, worst));
+            }
+        }
+        usage
+    }
+}
+
+fn percent(entry: &Value) -> Option<u32> {
+    ["call_count", "total_cputime", "total_time"]
+        .iter()
+        .filter_map(|key| wire::integer(entry, key))
+        .max()
+        .map(|percent| u32::try_from(percent.max(0)).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,394 @@
+//! JSON as Meta sends it, and nowhere else.
+//!
+//! Every value may be missing, null, of another type, or text where a number is documented; one
+//! strange value never spoils the others. Vocabularies are open, ids stay text. What an answer
+//! leaves out is *absent*, what was not asked for because Meta refuses it is *refused*: the two
+//! mean different things to a decision.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::error::Envelope;
+use crate::engine::{
+    desired::DesiredProfile,
+    failure::Refusal,
+    id::{AccountId, AppId, BusinessId, Field, NumberId, Sendability, TokenType, VerificationStatus},
+    observed::{Account, Health, HealthEntity, HealthError, Number, Profile, WebhookConfiguration},
+    portfolio::{BusinessFacts, Reachable, TokenFacts},
+};
+
+/// A text, also when it comes as a number or a boolean.
+pub fn text(object: &Value, key: &str) -> Option<String> {
+    match object.get(key)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        _ => None,
+    }
+}
+
+/// A whole number, also when it comes as text.
+pub fn integer(object: &Value, key: &str) -> Option<i64> {
+    match object.get(key)? {
+        Value::Number(number) => number.as_i64().or_else(|| float_to_integer(number.as_f64()?)),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// Meta's percentages and codes are small; whatever is not is not ours.
+#[allow(clippy::cast_possible_truncation)]
+fn float_to_integer(number: f64) -> Option<i64> {
+    (number.abs() < 1e15).then_some(number as i64)
+}
+
+/// A boolean, also when it comes as text or as 0 or 1.
+pub fn truth(object: &Value, key: &str) -> Option<bool> {
+    match object.get(key)? {
+        Value::Bool(truth) => Some(*truth),
+        Value::String(text) if text.eq_ignore_ascii_case("true") || text == "1" => Some(true),
+        Value::String(text) if text.eq_ignore_ascii_case("false") || text == "0" => Some(false),
+        Value::Number(number) => match number.as_i64() {
+            Some(0) => Some(false),
+            Some(1) => Some(true),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A text that says something.
+fn words(object: &Value, key: &str) -> Option<String> {
+    text(object, key).filter(|text| !text.is_empty())
+}
+
+fn items<'a>(object: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    object.get(key).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn texts(object: &Value, key: &str) -> Vec<String> {
+    items(object, key).filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// An id of Meta's: digits.
+pub fn id(object: &Value, key: &str) -> Option<String> {
+    text(object, key).filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// What a read asks for: the name that Meta refuses a field by, and how it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    pub name: &'static str,
+    pub expression: &'static str,
+}
+
+const fn field(name: &'static str) -> Asked {
+    Asked { name, expression: name }
+}
+
+/// What the list of an account's numbers asks for.
+///
+/// `unified_cert_status` is published but refused, so it is not among them; certificates are large.
+pub const NUMBER: &[Asked] = &[
+    field("id"),
+    field("display_phone_number"),
+    field("verified_name"),
+    field("status"),
+    field("code_verification_status"),
+    field("name_status"),
+    field("new_display_name"),
+    field("new_name_status"),
+    field("quality_rating"),
+    field("throughput"),
+    field("platform_type"),
+    field("account_mode"),
+    field("is_official_business_account"),
+    field("is_on_biz_app"),
+    field("is_pin_enabled"),
+    field("last_onboarded_time"),
+    field("health_status"),
+    field("webhook_configuration"),
+    field("whatsapp_business_manager_messaging_limit"),
+    Asked {
+        name: PROFILE_EXPANSION,
+        expression: "whatsapp_business_profile{about,address,description,email,websites,vertical}",
+    },
+];
+
+/// The expansion that Meta may refuse in other ways than by name.
+pub const PROFILE_EXPANSION: &str = "whatsapp_business_profile";
+
+/// What a read of an account asks for.
+pub const ACCOUNT: &[Asked] = &[
+    field("id"),
+    field("name"),
+    field("currency"),
+    field("country"),
+    field("timezone_id"),
+    field("status"),
+    field("account_review_status"),
+    field("business_verification_status"),
+    field("ownership_type"),
+    field("owner_business_info"),
+    field("primary_funding_id"),
+    field("health_status"),
+    field("whatsapp_business_manager_messaging_limit"),
+];
+
+/// What a read of a portfolio asks for.
+pub const BUSINESS: &[Asked] = &[
+    field("id"),
+    field("name"),
+    field("verification_status"),
+    field("whatsapp_business_manager_messaging_limit"),
+    field(PRIMARY_PAGE),
+];
+
+/// A page may need a permission of its own.
+pub const PRIMARY_PAGE: &str = "primary_page";
+
+/// What the lists of accounts ask for.
+pub const REACHABLE: &[Asked] = &[field("id"), field("name")];
+
+/// What a read of a profile asks for. Never the picture: its address changes with every read.
+pub const PROFILE: &str = "about,address,description,email,websites,vertical";
+
+/// Fields without which an entry cannot be told apart; they are never left out.
+pub const INDISPENSABLE: &[&str] = &["id", "display_phone_number"];
+
+/// Reads one field, unless it was not asked for.
+struct Node<'a> {
+    value: &'a Value,
+    refused: &'a BTreeSet<&'static str>,
+}
+
+impl Node<'_> {
+    fn field<T>(&self, key: &str, read: impl FnOnce(&Value) -> Option<T>) -> Field<T> {
+        if self.refused.contains(key) {
+            return Field::Refused;
+        }
+        read(self.value).map_or(Field::Absent, Field::Is)
+    }
+
+    fn word<T: for<'a> From<&'a str>>(&self, key: &str) -> Field<T> {
+        self.field(key, |value| words(value, key).map(|word| T::from(word.as_str())))
+    }
+
+    fn text(&self, key: &str) -> Field<String> {
+        self.field(key, |value| words(value, key))
+    }
+
+    fn truth(&self, key: &str) -> Field<bool> {
+        self.field(key, |value| truth(value, key))
+    }
+
+    fn health(&self) -> Field<Health> {
+        self.field("health_status", |value| value.get("health_status").and_then(health))
+    }
+}
+
+/// An entry of an account's list. `None` when it has no id or no digits: the list cannot be
+/// searched then, and must not pass for a complete one.
+pub fn number(value: &Value, refused: &BTreeSet<&'static str>) -> Option<Number> {
+    let node = Node { value, refused };
+    let display = words(value, "display_phone_number")?;
+    if !display.bytes().any(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    Some(Number {
+        id: NumberId::new(id(value, "id")?),
+        status: node.word("status"),
+        code: node.word("code_verification_status"),
+        platform: node.word("platform_type"),
+        verified_name: node.text("verified_name"),
+        name_status: node.word("name_status"),
+        new_display_name: node.text("new_display_name"),
+        new_name_status: node.word("new_name_status"),
+        quality: words(value, "quality_rating"),
+        throughput: value.get("throughput").and_then(|throughput| words(throughput, "level")),
+        messaging_limit: words(value, "whatsapp_business_manager_messaging_limit"),
+        account_mode: node.word("account_mode"),
+        is_official: truth(value, "is_official_business_account"),
+        is_on_biz_app: node.truth("is_on_biz_app"),
+        is_pin_enabled: node.truth("is_pin_enabled"),
+        last_onboarded: words(value, "last_onboarded_time"),
+        health: node.health(),
+        webhook: node
+            .field("webhook_configuration", |value| value.get("webhook_configuration").and_then(webhook)),
+        profile: node.field(PROFILE_EXPANSION, |value| value.get(PROFILE_EXPANSION).and_then(profile)),
+        display_phone_number: display,
+    })
+}
+
+/// The digits of a number's display form.
+pub fn digits(display: &str) -> Box<str> {
+    display.chars().filter(char::is_ascii_digit).collect::<String>().into_boxed_str()
+}
+
+/// An account.
+pub fn account(value: &Value, refused: &BTreeSet<&'static str>) -> Account {
+    let node = Node { value, refused };
+    Account {
+        id: id(value, "id").map(AccountId::new),
+        name: words(value, "name"),
+        currency: words(value, "currency"),
+        country: words(value, "country"),
+        timezone_id: words(value, "timezone_id"),
+        status: node.word("status"),
+        review: node.word("account_review_status"),
+        owner: value.get("owner_business_info").and_then(|owner| id(owner, "id")).map(BusinessId::new),
+        ownership_type: words(value, "ownership_type"),
+        funding: node.field("primary_funding_id", |value| words(value, "primary_funding_id")),
+        health: node.health(),
+    }
+}
+
+/// A portfolio.
+pub fn business(value: &Value) -> BusinessFacts {
+    let page = value.get(PRIMARY_PAGE);
+    BusinessFacts {
+        name: words(value, "name"),
+        verification: words(value, "verification_status").map(|word| VerificationStatus::from(word.as_str())),
+        messaging_limit: words(value, "whatsapp_business_manager_messaging_limit"),
+        primary_page: page.and_then(|page| {
+            words(page, "name").or_else(|| words(page, "id")).or_else(|| page.as_str().map(str::to_owned))
+        }),
+    }
+}
+
+/// An entry of the lists of accounts.
+pub fn reachable(value: &Value, owned: bool) -> Option<Reachable> {
+    Some(Reachable { id: AccountId::new(id(value, "id")?), name: words(value, "name"), owned: Some(owned) })
+}
+
+/// The apps that are subscribed to an account; all of them, not only ours.
+pub fn subscribed_app(value: &Value) -> Option<AppId> {
+    id(value.get("whatsapp_business_api_data")?, "id").map(AppId::new)
+}
+
+/// `data` of `debug_token`. `refusal` classifies the error inside it.
+pub fn token(data: &Value, refusal: impl FnOnce(Envelope) -> Refusal) -> Option<TokenFacts> {
+    let is_valid = truth(data, "is_valid")?;
+    let moment = |key: &str| {
+        integer(data, key).filter(|seconds| *seconds > 0).and_then(|s| Timestamp::from_second(s).ok())
+    };
+    let management = items(data, "granular_scopes")
+        .find(|scope| text(scope, "scope").as_deref() == Some("whatsapp_business_management"));
+    let targets = management.filter(|scope| scope.get("target_ids").is_some_and(Value::is_array));
+    Some(TokenFacts {
+        is_valid,
+        kind: TokenType::from(text(data, "type").unwrap_or_default().as_str()),
+        expires_at: moment("expires_at"),
+        data_access_expires_at: moment("data_access_expires_at"),
+        app: id(data, "app_id").map(AppId::new),
+        scopes: texts(data, "scopes"),
+        targets: targets.map(|scope| {
+            texts(scope, "target_ids").into_iter().map(|id| AccountId::from(id.as_str())).collect()
+        }),
+        error: data.get("error").and_then(|error| Envelope::from_error(error).ok()).map(refusal),
+    })
+}
+
+/// A profile, flat or as the list of one that Meta makes of it.
+pub fn profile(value: &Value) -> Option<Profile> {
+    let value = match value.get("data") {
+        Some(Value::Array(entries)) => entries.first()?,
+        _ => value,
+    };
+    value.is_object().then(|| Profile {
+        about: words(value, "about"),
+        address: words(value, "address"),
+        description: words(value, "description"),
+        email: words(value, "email"),
+        websites: texts(value, "websites"),
+        // How an unset one reads.
+        vertical: words(value, "vertical").filter(|word| word != "UNDEFINED"),
+    })
+}
+
+/// What a write of these profile fields sends; absent keys stay as they are at Meta.
+pub fn profile_fields(fields: &DesiredProfile) -> Value {
+    let mut body = Map::new();
+    body.insert("messaging_product".into(), json!("whatsapp"));
+    let texts = [
+        ("about", &fields.about),
+        ("address", &fields.address),
+        ("description", &fields.description),
+        ("email", &fields.email),
+        ("vertical", &fields.vertical),
+    ];
+    for (key, value) in texts {
+        if let Some(value) = value {
+            body.insert(key.into(), json!(value));
+        }
+    }
+    if let Some(websites) = &fields.websites {
+        body.insert("websites".into(), json!(websites));
+    }
+    Value::Object(body)
+}
+
+fn health(value: &Value) -> Option<Health> {
+    let sendability = |value: &Value| words(value, "can_send_message").map(|w| Sendability::from(w.as_str()));
+    Some(Health {
+        can_send: sendability(value)?,
+        entities: items(value, "entities")
+            .filter_map(|entity| {
+                Some(HealthEntity {
+                    kind: words(entity, "entity_type")?,
+                    can_send: sendability(entity)?,
+                    info: texts(entity, "additional_info"),
+                    errors: items(entity, "errors")
+                        .map(|error| HealthError {
+                            code: integer(error, "error_code").unwrap_or(0),
+                            description: text(error, "error_description").unwrap_or_default(),
+                            solution: text(error, "possible_solution").unwrap_or_default(),
+                        })
+                        .collect(),
+                })
+            })
+            .collect(),
+    })
+}
+
+fn webhook(value: &Value) -> Option<WebhookConfiguration> {
+    value.is_object().then(|| WebhookConfiguration {
+        number: words(value, "phone_number"),
+        account: words(value, "whatsapp_business_account"),
+        application: words(value, "application"),
+    })
+}
+
+/// Where a list goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// This was the last page.
+    End,
+    /// Ask again after this cursor.
+    After(String),
+    /// There is more, and no cursor to ask for it with.
+    Lost,
+}
+
+/// One page: entries, and where it goes on. `None` when it is no list.
+///
+/// The address of the next page is never followed: it may carry the token. A list goes on while
+/// it has one, also after a short or empty page.
+pub fn page(answer: &Value) -> Option<(&[Value], Next)> {
+    let entries = answer.get("data")?.as_array()?;
+    let paging = answer.get("paging");
+    let next = match paging.and_then(|paging| words(paging, "next")) {
+        None => Next::End,
+        Some(next) => paging
+            .and_then(|paging| paging.get("cursors"))
+            .and_then(|cursors| words(cursors, "after"))
+            .or_else(|| {
+                let url = url::Url::parse(&next).ok()?;
+                url.query_pairs().find(|(key, _)| key == "after").map(|(_, cursor)| cursor.into_owned())
+            })
+            .map_or(Next::Lost, Next::After),
+    };
+    Some((entries, next))
+}

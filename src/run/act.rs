@@ -1,0 +1,89 @@
+//! Step + Graph → Outcome. Carries out, makes no choices.
+//!
+//! Whatever a step would still need to ask belongs in `observe` or in the plan. A step
+//! that cannot be sent any more, or whose value is not at hand, is not sent and says so.
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use crate::{
+    engine::{
+        failure::Failure,
+        memory::Intent,
+        outcome::{Accepted, Outcome},
+        step::Step,
+    },
+    meta::port::{Clock, Graph},
+};
+
+use super::observe::{Materials, Secrets};
+
+/// Carries out one step, once.
+///
+/// Looks at the clock right before sending: after `sendBefore` of the intent somebody
+/// else may already be deciding about it, so nothing is sent. Never retries.
+pub async fn act<G: Graph, S: Secrets, C: Clock>(
+    step: &Step,
+    graph: Option<&G>,
+    materials: &Materials,
+    secrets: &S,
+    intent: Option<&Intent>,
+    clock: &C,
+) -> Outcome {
+    let result = match intent {
+        Some(intent) if clock.now() >= intent.send_before => {
+            Err(Failure::NotSent("its time to be sent had passed".into()))
+        }
+        _ => send(step, graph, materials, secrets).await,
+    };
+    let at: Timestamp = clock.now();
+    Outcome { intent: intent.map(|i| i.id.clone()), step: step.kind(), at, result }
+}
+
+async fn send<G: Graph, S: Secrets>(
+    step: &Step,
+    graph: Option<&G>,
+    materials: &Materials,
+    secrets: &S,
+) -> Result<Accepted, Failure> {
+    if let Step::CreatePin { secret } = step {
+        return done(secrets.create_pin(secret).await.map_err(Failure::NotSent));
+    }
+    let graph = graph.ok_or_else(|| Failure::NotSent("no credential of the portfolio is known to work".into()))?;
+    match step {
+        Step::AddNumber { account, number, name } => {
+            let number = graph.add_number(account, number, name).await?;
+            Ok(Accepted { number: Some(number) })
+        }
+        Step::RequestCode { account, number, method, language, .. } => {
+            done(graph.request_code(account, number, *method, language).await)
+        }
+        Step::VerifyCode { account, number, .. } => {
+            done(graph.verify_code(account, number, held(&materials.code, "code")?).await)
+        }
+        Step::SubmitName { account, number, name } => done(graph.submit_name(account, number, name).await),
+        Step::SetPin { account, number, .. } => {
+            done(graph.set_pin(account, number, held(&materials.pin, "PIN")?).await)
+        }
+        Step::Register { account, number, .. } => {
+            done(graph.register(account, number, held(&materials.pin, "PIN")?).await)
+        }
+        Step::SubscribeApp { account } => done(graph.subscribe(account).await),
+        Step::RouteWebhook { account, number, url, .. } => {
+            let token = held(&materials.verify_token, "verify token")?;
+            done(graph.route_webhook(account, number, url, token).await)
+        }
+        Step::WriteProfile { account, number, fields } => {
+            done(graph.write_profile(account, number, fields).await)
+        }
+        Step::CreatePin { .. } => done(Ok(())),
+    }
+}
+
+fn done(result: Result<(), Failure>) -> Result<Accepted, Failure> {
+    result.map(|()| Accepted::default())
+}
+
+fn held<'a>(value: &'a Option<SecretString>, what: &str) -> Result<&'a SecretString, Failure> {
+    value.as_ref().ok_or_else(|| Failure::NotSent(format!("the {what} was not read in this pass")))
+}

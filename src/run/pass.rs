@@ -1,0 +1,526 @@
+//! One pass: look → observe → plan → intent → act → outcome.
+//!
+//! Reading and deciding may be given up at any point. From the intent on nothing may:
+//! intent, call and outcome run in a task of their own that neither the budget of a
+//! reconcile nor a SIGTERM cancels, since a future dropped in mid-call is a lost reply
+//! that we made ourselves. Where intent and outcome are kept is a port, [`Records`].
+
+use std::{
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::{
+    engine::{
+        condition::{Assessment, Before, assess},
+        desired::Desired,
+        failure::{Class, Failure},
+        id::Fact,
+        limits::Limits,
+        look::{Look, look},
+        memory::{Intent, Memory, StepKind},
+        observed::{Claim, ListState, Observed, PortfolioState, ProcessFacts},
+        outcome::{Outcome, fold, intend},
+        plan::{Plan, plan},
+        step::Step,
+    },
+    meta::port::{Clock, Graph},
+};
+
+use super::{
+    act::act,
+    observe::{Materials, Secrets, Volatile, observe},
+};
+
+/// A conflict on an outcome is merged into the live ledger this many times.
+const MERGES: usize = 3;
+
+/// What is written: the assessment to be shown, and the memory to be kept.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub assessment: Assessment,
+    pub memory: Memory,
+}
+
+/// What stands in status now.
+#[derive(Clone, Debug)]
+pub struct Live<V> {
+    /// What a write must be computed from.
+    pub version: V,
+    /// The object's identity; a re-created one is another.
+    pub uid: String,
+    pub memory: Memory,
+    pub before: Before,
+}
+
+/// Why a write did not succeed, as far as the rules differ.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// The status stands at another version than the one this was computed from.
+    #[error("the object was changed meanwhile")]
+    Conflict,
+    /// The object is gone, or its namespace is going.
+    #[error("the object is gone")]
+    Gone,
+    /// No usable answer: it may have been written.
+    #[error("the write was not answered")]
+    Timeout,
+    /// Refused for good: nothing was written.
+    #[error("the write was refused: {0}")]
+    Other(String),
+}
+
+/// Why a read did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    #[error("the object is gone")]
+    Gone,
+    #[error("the object could not be read: {0}")]
+    Failed(String),
+}
+
+/// Where one channel's status is kept.
+pub trait Records: Send + Sync + 'static {
+    type Version: Clone + Send + Sync + 'static;
+
+    /// Whether this version shows the record already, so that writing it would change nothing.
+    fn shows(&self, version: &Self::Version, record: &Record) -> bool;
+
+    /// Writes onto exactly this version, or not at all.
+    fn write(
+        &self,
+        record: &Record,
+        expected: &Self::Version,
+    ) -> impl Future<Output = Result<Self::Version, WriteError>> + Send;
+
+    /// Reads past every cache.
+    fn read_live(&self) -> impl Future<Output = Result<Live<Self::Version>, ReadError>> + Send;
+}
+
+/// Ids of intents: unique for each, so that whoever finds one in status knows whose step it is.
+#[derive(Debug)]
+pub struct Ids {
+    process: u64,
+    next: AtomicU64,
+}
+
+impl Ids {
+    /// `process` is random for each start.
+    pub fn new(process: u64) -> Self {
+        Self { process, next: AtomicU64::new(1) }
+    }
+
+    fn fresh(&self) -> String {
+        format!("{:016x}-{}", self.process, self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What every pass of a process shares.
+#[derive(Debug)]
+pub struct Shell<C> {
+    pub clock: Arc<C>,
+    pub limits: Arc<Limits>,
+    pub ids: Arc<Ids>,
+    /// Holds the tasks that must end before the process does.
+    pub tasks: TaskTracker,
+    /// For reading and deciding; carrying out is not bounded by it.
+    pub budget: Duration,
+}
+
+impl<C> Clone for Shell<C> {
+    fn clone(&self) -> Self {
+        Self {
+            clock: self.clock.clone(),
+            limits: self.limits.clone(),
+            ids: self.ids.clone(),
+            tasks: self.tasks.clone(),
+            budget: self.budget,
+        }
+    }
+}
+
+/// What one pass is given.
+pub struct Input<V> {
+    pub desired: Arc<Desired>,
+    /// Read live, so that no step is decided on a cache that has not seen our own last write.
+    pub live: Live<V>,
+    pub claim: Claim,
+    pub portfolio: PortfolioState,
+    /// When this channel last wrote something at Meta, in this process.
+    pub after_write: Option<Timestamp>,
+    pub process: ProcessFacts,
+    pub volatile: Arc<Mutex<Volatile>>,
+}
+
+/// What a pass came to.
+#[derive(Debug)]
+pub struct Done {
+    /// What status showed before, and what it shows now: for events and metrics.
+    pub before: Before,
+    pub after: Assessment,
+    /// What was looked for, to know which Secrets can end a wait.
+    pub look: Look,
+    pub observed: Observed,
+    pub memory: Memory,
+    pub outcome: Option<Outcome>,
+    /// When to look again, at the latest.
+    pub next: Timestamp,
+    /// Writes of status.
+    pub writes: u32,
+    /// Meta refused the credential, so the portfolio has to look at it now.
+    pub credential_refused: bool,
+    pub last_success: Option<Timestamp>,
+}
+
+/// Why a pass ended without a result. Each is tried again, after a pause.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PassError {
+    #[error("reading and deciding took longer than {0:?}")]
+    Budget(Duration),
+    /// The status was changed meanwhile; the next pass starts from what stands there.
+    #[error("the status was changed meanwhile")]
+    Conflict,
+    #[error("the object is gone")]
+    Gone,
+    #[error("the status could not be written: {0}")]
+    Write(WriteError),
+    #[error("the pass ended without a result")]
+    Lost,
+}
+
+/// Runs one pass.
+///
+/// At most one step is carried out. A pass that takes an unrepeatable step writes
+/// status twice, any other at most once, and none when nothing changed. Cancelling
+/// the returned future is safe at any point: what was begun goes on in its task.
+///
+/// `hold` is kept until the pass has ended, its task included, so that whoever guards
+/// an object by it never runs two.
+///
+/// # Errors
+///
+/// Says why nothing came of it; no step was sent then, except with [`PassError::Lost`]
+/// and a failed write of an outcome, after which the engine decides from the intent.
+pub async fn pass<G, S, R, C, H>(
+    shell: &Shell<C>,
+    input: Input<R::Version>,
+    graph: Option<G>,
+    secrets: Arc<S>,
+    records: Arc<R>,
+    hold: H,
+) -> Result<Done, PassError>
+where
+    G: Graph,
+    S: Secrets + 'static,
+    R: Records,
+    C: Clock,
+    H: Send + 'static,
+{
+    let decided = tokio::time::timeout(shell.budget, decide(shell, &input, graph.as_ref(), &*secrets))
+        .await
+        .map_err(|_| PassError::Budget(shell.budget))?;
+    let carrier = Carrier { shell: shell.clone(), input, decided, graph, secrets, records };
+    let task = shell.tasks.spawn(async move {
+        let done = carrier.carry_out().await;
+        drop(hold);
+        done
+    });
+    task.await.unwrap_or(Err(PassError::Lost))
+}
+
+struct Decided {
+    look: Look,
+    observed: Observed,
+    materials: Materials,
+    plan: Plan,
+}
+
+async fn decide<G: Graph, S: Secrets, C: Clock, V>(
+    shell: &Shell<C>,
+    input: &Input<V>,
+    graph: Option<&G>,
+    secrets: &S,
+) -> Decided {
+    let Input { desired, live, claim, portfolio, after_write, process, volatile } = input;
+    let look = look(desired, &live.memory, claim, portfolio, *after_write, &shell.limits, shell.clock.now());
+    let seen = {
+        let volatile = volatile.lock().unwrap_or_else(PoisonError::into_inner);
+        volatile.clone()
+    };
+    let (observed, materials) = observe(
+        desired,
+        &look,
+        claim.clone(),
+        portfolio.clone(),
+        graph,
+        secrets,
+        process.clone(),
+        &*shell.clock,
+        &seen,
+    )
+    .await;
+    let plan = plan(desired, &observed, &live.memory, &shell.limits, shell.clock.now());
+    Decided { look, observed, materials, plan }
+}
+
+/// Everything from the plan on, owned, so that it can run in a task of its own.
+struct Carrier<G, S, R: Records, C> {
+    shell: Shell<C>,
+    input: Input<R::Version>,
+    decided: Decided,
+    graph: Option<G>,
+    secrets: Arc<S>,
+    records: Arc<R>,
+}
+
+impl<G: Graph, S: Secrets, R: Records, C: Clock> Carrier<G, S, R, C> {
+    async fn carry_out(self) -> Result<Done, PassError> {
+        let live = self.input.live.clone();
+        let Some(planned) = self.decided.plan.step.clone() else {
+            let record = self.record(None, self.decided.plan.memory.clone(), &live.before);
+            let writes = self.write_ordinary(&record, &live.version).await?;
+            return Ok(self.done(record, None, writes));
+        };
+        let now = self.shell.clock.now();
+        let id = self.shell.ids.fresh();
+        let intended =
+            intend(&self.decided.plan, self.input.desired.generation, &id, &self.shell.limits, now);
+        let (base, intent, writes) = match intended {
+            Some((memory, intent)) => {
+                let record = self.record(None, memory, &live.before);
+                let version = self.write_intent(&record, &live.version, &intent).await?;
+                let before = before(&record.assessment, &live.before);
+                let base = Live { version, uid: live.uid.clone(), memory: record.memory, before };
+                (base, Some(intent), 1)
+            }
+            None => (Live { memory: self.decided.plan.memory.clone(), ..live }, None, 0),
+        };
+        self.remember(&planned.step, now);
+        let outcome = act(
+            &planned.step,
+            self.graph.as_ref(),
+            &self.decided.materials,
+            &*self.secrets,
+            intent.as_ref(),
+            &*self.shell.clock,
+        )
+        .await;
+        info!(
+            channel = %self.input.desired.name,
+            namespace = %self.input.desired.namespace,
+            step = planned.step.kind().as_str(),
+            why = %planned.why,
+            intent = intent.as_ref().map(|i| i.id.as_str()),
+            result = describe(&outcome),
+            "step carried out"
+        );
+        let (record, written) = self.write_outcome(base, &outcome).await?;
+        Ok(self.done(record, Some(outcome), writes + written))
+    }
+
+    /// Assesses; the memory that comes back is the one to be written along.
+    fn record(&self, outcome: Option<&Outcome>, mut memory: Memory, before: &Before) -> Record {
+        let assessment = assess(
+            &self.input.desired,
+            &self.decided.observed,
+            &self.decided.plan,
+            outcome,
+            &mut memory,
+            before,
+            &self.shell.limits,
+            self.shell.clock.now(),
+        );
+        Record { assessment, memory }
+    }
+
+    /// One write, if anything changed. A conflict ends the pass: the next one starts from what stands there.
+    async fn write_ordinary(&self, record: &Record, version: &R::Version) -> Result<u32, PassError> {
+        if self.records.shows(version, record) {
+            return Ok(0);
+        }
+        match self.records.write(record, version).await {
+            Ok(_) => Ok(1),
+            Err(WriteError::Conflict) => Err(PassError::Conflict),
+            Err(WriteError::Gone) => Err(PassError::Gone),
+            Err(error) => Err(PassError::Write(error)),
+        }
+    }
+
+    /// The intent stands before anything is sent, or nothing is sent. After a conflict or no answer only a
+    /// live read can tell, and it must hold this very intent.
+    async fn write_intent(
+        &self,
+        record: &Record,
+        version: &R::Version,
+        intent: &Intent,
+    ) -> Result<R::Version, PassError> {
+        let error = match self.records.write(record, version).await {
+            Ok(version) => return Ok(version),
+            Err(error @ (WriteError::Conflict | WriteError::Timeout)) => error,
+            Err(WriteError::Gone) => return Err(PassError::Gone),
+            Err(error) => return Err(PassError::Write(error)),
+        };
+        let live = match self.records.read_live().await {
+            Ok(live) if live.uid == self.input.desired.uid => live,
+            Ok(_) | Err(ReadError::Gone) => return Err(PassError::Gone),
+            Err(ReadError::Failed(_)) => return Err(PassError::Write(error)),
+        };
+        match live.memory.in_flight {
+            Some(standing) if standing.id == intent.id => Ok(live.version),
+            _ if error == WriteError::Conflict => Err(PassError::Conflict),
+            _ => Err(PassError::Write(error)),
+        }
+    }
+
+    /// Folds the outcome into what stands in status and writes it. An outcome for an object that is gone is
+    /// logged and dropped: a re-created object has a history of its own.
+    async fn write_outcome(
+        &self,
+        mut base: Live<R::Version>,
+        outcome: &Outcome,
+    ) -> Result<(Record, u32), PassError> {
+        let mut merges = 0;
+        let mut unanswered: Option<Record> = None;
+        loop {
+            if let Some(record) = unanswered.take_if(|record| self.records.shows(&base.version, record)) {
+                return Ok((record, 1));
+            }
+            let memory = fold(&base.memory, outcome, &self.decided.plan, &self.shell.limits);
+            let record = self.record(Some(outcome), memory, &base.before);
+            if self.records.shows(&base.version, &record) {
+                return Ok((record, 0));
+            }
+            let error = match self.records.write(&record, &base.version).await {
+                Ok(_) => return Ok((record, 1)),
+                Err(error @ (WriteError::Conflict | WriteError::Timeout)) => error,
+                Err(WriteError::Gone) => return Err(self.dropped(outcome)),
+                Err(error) => return Err(self.unwritten(outcome, error)),
+            };
+            if merges == MERGES {
+                return Err(self.unwritten(outcome, error));
+            }
+            merges += 1;
+            base = match self.records.read_live().await {
+                Ok(live) if live.uid == self.input.desired.uid => live,
+                Ok(_) | Err(ReadError::Gone) => return Err(self.dropped(outcome)),
+                // Tried again onto the same version: a conflict there is the same conflict.
+                Err(ReadError::Failed(_)) => base,
+            };
+            if error == WriteError::Timeout {
+                unanswered = Some(record);
+            }
+        }
+    }
+
+    fn dropped(&self, outcome: &Outcome) -> PassError {
+        self.log_unwritten(outcome, "its object is gone");
+        PassError::Gone
+    }
+
+    fn unwritten(&self, outcome: &Outcome, error: WriteError) -> PassError {
+        self.log_unwritten(outcome, &error.to_string());
+        PassError::Write(error)
+    }
+
+    fn log_unwritten(&self, outcome: &Outcome, why: &str) {
+        warn!(
+            channel = %self.input.desired.name,
+            namespace = %self.input.desired.namespace,
+            step = outcome.step.as_str(),
+            intent = outcome.intent.as_deref(),
+            result = describe(outcome),
+            why,
+            "outcome not written"
+        );
+    }
+
+    /// The value in the Secret when a code is asked for, and each value that is tried, are no answer later.
+    fn remember(&self, step: &Step, now: Timestamp) {
+        if !matches!(step, Step::RequestCode { .. } | Step::VerifyCode { .. }) {
+            return;
+        }
+        if let Some(code) = &self.decided.materials.code {
+            let mut volatile = self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner);
+            volatile.remember(code, now, self.shell.limits.code_life);
+        }
+    }
+
+    fn done(self, record: Record, outcome: Option<Outcome>, writes: u32) -> Done {
+        let Decided { look, observed, plan, .. } = self.decided;
+        let credential_refused = is_credential_refused(&observed, outcome.as_ref());
+        Done {
+            before: self.input.live.before,
+            after: record.assessment,
+            look,
+            last_success: observed.process.last_success,
+            observed,
+            memory: record.memory,
+            outcome,
+            next: plan.next,
+            writes,
+            credential_refused,
+        }
+    }
+}
+
+/// What status shows once an assessment is written.
+fn before(assessment: &Assessment, before: &Before) -> Before {
+    Before {
+        observed_generation: assessment.observed_generation.or(before.observed_generation),
+        conditions: assessment.conditions.clone(),
+        facts: assessment.facts.clone(),
+        stage: Some(assessment.stage),
+        waiting_for: assessment.waiting_for.clone(),
+        preflight: assessment.preflight.clone(),
+        drift: assessment.drift.clone(),
+    }
+}
+
+fn is_credential_refused(observed: &Observed, outcome: Option<&Outcome>) -> bool {
+    let refused = |failure: &Failure| {
+        failure.refusal().is_some_and(|r| r.class == Class::Credentials || r.code == 190)
+    };
+    let unknown = |fact: Option<&Failure>| fact.is_some_and(refused);
+    observed.search.iter().any(|s| match &s.list {
+        ListState::NotCheckable(failure) | ListState::Failed(failure) => refused(failure),
+        ListState::Complete { .. } => false,
+    }) || unknown(failure_of(&observed.account))
+        || unknown(failure_of(&observed.subscribed))
+        || unknown(failure_of(&observed.profile))
+        || unknown(outcome.and_then(|o| o.result.as_ref().err()))
+}
+
+fn failure_of<T>(fact: &Fact<T>) -> Option<&Failure> {
+    match fact {
+        Fact::Unknown(failure) => Some(failure),
+        Fact::NotAsked | Fact::Known(_) => None,
+    }
+}
+
+/// How a step went, in a word or two for logs; Meta's texts are redacted before they get here.
+fn describe(outcome: &Outcome) -> String {
+    match &outcome.result {
+        Ok(_) => "accepted".into(),
+        Err(Failure::Refused(r)) => match r.subcode {
+            Some(subcode) => format!("refused {}/{subcode}: {}", r.code, r.message),
+            None => format!("refused {}: {}", r.code, r.message),
+        },
+        Err(Failure::NoAnswer(why)) => format!("no answer: {why}"),
+        Err(Failure::NotSent(why)) => format!("not sent: {why}"),
+        Err(Failure::Throttled(until)) => format!("throttled until {until}"),
+    }
+}
+
+/// Whether an outcome may have changed something at Meta, so that older lists do not serve any more.
+pub fn may_have_written(outcome: &Outcome) -> bool {
+    outcome.step != StepKind::CreatePin
+        && !matches!(outcome.result, Err(Failure::NotSent(_) | Failure::Throttled(_)))
+}

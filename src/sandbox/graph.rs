@@ -1,0 +1,640 @@
+//! The graph: who calls, what about, and may they.
+//!
+//! One call is answered under one lock, so its effect is whole or absent. Only a
+//! webhook's handshake happens outside: the call is checked, the handshake done, and
+//! then the call finished.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::Options;
+use super::budget::{ACCOUNT_CALLS, ACTIVE_ACCOUNT_CALLS, APP_CALLS_PER_USER, Budget, Usage};
+use super::call::Call;
+use super::clock::{Clock, after_secs};
+use super::envelope::Refusal;
+use super::fault::{FaultKind, Injected, Subject};
+use super::node::{Paging, View};
+use super::random::Dice;
+use super::record::{CallRecord, Effect, What};
+use super::switch::MissingObject;
+use super::world::{Account, App, Token, World};
+use super::write::NumberChange;
+
+/// Call records that are kept.
+const CALLS_KEPT: usize = 20_000;
+
+/// Everything the sandbox remembers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct State {
+    pub(super) options: Options,
+    pub(super) clock: Clock,
+    pub(super) dice: Dice,
+    pub(super) world: World,
+    pub(super) effects: Vec<Effect>,
+    pub(super) counters: BTreeMap<String, u64>,
+    app_budgets: BTreeMap<String, Budget>,
+    account_budgets: BTreeMap<String, Budget>,
+    faults: Vec<Injected>,
+    fault_serial: u64,
+    next_id: u64,
+    #[serde(skip)]
+    pub(super) calls: VecDeque<CallRecord>,
+    /// A fault makes the effects of the call at hand at least this late.
+    #[serde(skip)]
+    pub(super) extra_lag: u64,
+}
+
+/// What a call is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    DebugToken,
+    Me,
+    Portfolio(String),
+    Account(String),
+    Number(String),
+    Unknown,
+}
+
+/// Who calls.
+pub(super) struct Caller {
+    value: String,
+    pub(super) token: Token,
+    pub(super) app: App,
+}
+
+/// A call that was looked at, with what the answer carries beside its body.
+pub(super) struct Handled {
+    pub(super) outcome: Result<Next, Refusal>,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) locale: String,
+}
+
+/// How it goes on.
+pub(super) enum Next {
+    Body(Value),
+    Handshake(Handshake),
+}
+
+/// A callback that must answer before anything changes.
+pub(super) struct Handshake {
+    pub(super) url: String,
+    pub(super) verify_token: String,
+    pub(super) then: Then,
+}
+
+/// What changes once it did.
+pub(super) enum Then {
+    Account { account: String, app: String, callback: String },
+    Number { id: String, change: Box<NumberChange> },
+}
+
+impl State {
+    pub(super) fn new(options: Options, world: World) -> Self {
+        Self {
+            clock: Clock::new(options.start, options.pace),
+            dice: Dice::new(options.seed),
+            options,
+            world,
+            effects: Vec::new(),
+            counters: BTreeMap::new(),
+            app_budgets: BTreeMap::new(),
+            account_budgets: BTreeMap::new(),
+            faults: Vec::new(),
+            fault_serial: 0,
+            next_id: 0,
+            calls: VecDeque::new(),
+            extra_lag: 0,
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Lets time do what it does by itself.
+    pub(super) fn tick(&mut self) {
+        let now = self.now();
+        for number in self.world.numbers.values_mut() {
+            number.tick(&self.options.switches, now);
+        }
+        for account in self.world.accounts.values_mut() {
+            account.late.retain(|late| late.until > now);
+        }
+    }
+
+    /// What the path is about, whether or not the caller may see it.
+    pub(super) fn target(&self, call: &Call) -> Target {
+        match call.path.first().map(String::as_str) {
+            Some("debug_token") => Target::DebugToken,
+            Some("me") => Target::Me,
+            Some(id) if self.world.portfolios.contains_key(id) => Target::Portfolio(id.to_owned()),
+            Some(id) if self.world.accounts.contains_key(id) => Target::Account(id.to_owned()),
+            Some(id) if self.world.numbers.contains_key(id) => Target::Number(id.to_owned()),
+            _ => Target::Unknown,
+        }
+    }
+
+    /// The account that a target belongs to.
+    pub(super) fn account_of(&self, target: &Target) -> Option<String> {
+        match target {
+            Target::Account(id) => Some(id.clone()),
+            Target::Number(id) => self.world.numbers.get(id).map(|number| number.account.clone()),
+            _ => None,
+        }
+    }
+
+    /// The faults that a call meets.
+    pub(super) fn meet_faults(&mut self, call: &Call, target: &Target) -> Vec<FaultKind> {
+        let account = self.account_of(target);
+        let subject = Subject {
+            method: &call.method,
+            edge: edge(call, target),
+            account: account.as_deref(),
+            now: self.clock.now(),
+        };
+        let dice = &mut self.dice;
+        self.faults.iter_mut().filter_map(|fault| fault.meet(&subject, dice)).collect()
+    }
+
+    pub(super) fn inject(&mut self, fault: super::Fault) {
+        self.fault_serial += 1;
+        self.faults.push(Injected::new(fault, self.fault_serial));
+    }
+
+    pub(super) fn clear_faults(&mut self) {
+        self.faults.clear();
+    }
+
+    /// The faults and how often each applied.
+    pub(super) fn show_faults(&self) -> Value {
+        serde_json::to_value(&self.faults).unwrap_or_default()
+    }
+
+    /// Throttles the account of a call, or its app for code 4, as if it had called too much.
+    pub(super) fn throttle(&mut self, call: &Call, target: &Target, code: i64, minutes: u64) {
+        let until = after_secs(self.now(), minutes.saturating_mul(60));
+        let Ok(caller) = self.caller(call) else { return };
+        match self.account_of(target).filter(|_| code != 4) {
+            Some(account) => {
+                for list in ["list", "rest"] {
+                    self.account_budgets
+                        .entry(format!("{}/{account}/{list}", caller.app.id))
+                        .or_default()
+                        .force(until, code);
+                }
+            }
+            None => self.app_budgets.entry(caller.app.id).or_default().force(until, code),
+        }
+    }
+
+    pub(super) fn effect(&mut self, what: What) {
+        self.effects.push(Effect { at: self.now(), what });
+    }
+
+    pub(super) fn record(&mut self, record: CallRecord) {
+        *self.counters.entry(format!("{} {}", record.method, record.path)).or_insert(0) += 1;
+        if self.calls.len() >= CALLS_KEPT {
+            self.calls.pop_front();
+        }
+        self.calls.push_back(record);
+    }
+
+    /// An id that nothing has yet.
+    pub(super) fn fresh_number_id(&mut self) -> String {
+        loop {
+            self.next_id += 1;
+            let id = format!("{}", 100_000_000_000_000 + self.next_id);
+            if !self.world.numbers.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    /// Answers a call, or says which handshake must come first.
+    pub(super) fn handle(&mut self, call: &Call, target: &Target, refused: &[String]) -> Handled {
+        let mut headers = Vec::new();
+        let switches = &self.options.switches;
+        let locale = call
+            .text("locale")
+            .filter(|_| switches.locale_parameter)
+            .unwrap_or_else(|| self.options.locale.clone());
+        let outcome = self.dispatch(call, target, refused, &mut headers);
+        Handled { outcome, headers, locale }
+    }
+
+    fn dispatch(
+        &mut self,
+        call: &Call,
+        target: &Target,
+        refused: &[String],
+        headers: &mut Vec<(&'static str, String)>,
+    ) -> Result<Next, Refusal> {
+        let now = self.now();
+        let version = call.version(now).ok_or_else(|| Refusal::new(1, "Invalid request: unknown version"))?;
+        headers.push(("facebook-api-version", format!("v{version}.0")));
+        if call.asked_version.is_some_and(|asked| asked < version) {
+            let text = format!(
+                "The call has been auto-upgraded to v{version}.0 as the version asked for has been deprecated."
+            );
+            headers.push(("x-ad-api-version-warning", text));
+        }
+        let caller = match (self.caller(call), target) {
+            (Err(refusal), Target::DebugToken)
+                if refusal.code == 190 && self.options.switches.dead_token_inspects_itself =>
+            {
+                return self.inspect_dead(call).ok_or(refusal).map(Next::Body);
+            }
+            (caller, _) => caller?,
+        };
+        let account = self
+            .account_of(target)
+            .filter(|id| self.world.accounts.get(id).is_some_and(|account| sees(&caller, account)));
+        match (&account, target) {
+            (Some(account), _) => self.charge_account(call, target, &caller, account, headers)?,
+            (None, _) => self.charge_app(&caller, headers)?,
+        }
+        call.check()?;
+        if account.is_none() && matches!(target, Target::Account(_) | Target::Number(_)) {
+            return Err(self.unsupported(call));
+        }
+        let base = format!("http://{}/v{version}.0", call.host);
+        match (target, call.path.get(1).map(String::as_str), call.method.as_str()) {
+            (_, _, _) if call.path.len() > 2 => Err(self.unsupported(call)),
+            (Target::DebugToken, None, "GET") => self.debug_token(call, &caller).map(Next::Body),
+            (Target::Me, None, "GET") => {
+                Ok(Next::Body(json!({"id": caller.token.user_id, "name": "system-user"})))
+            }
+            (Target::Portfolio(id), edge, "GET") => {
+                self.read_portfolio(call, &caller, id, edge, version, refused, &base).map(Next::Body)
+            }
+            (Target::Account(_) | Target::Number(_), _, _) => {
+                need(&caller, "whatsapp_business_management")?;
+                let view = View {
+                    world: &self.world,
+                    switches: &self.options.switches,
+                    now,
+                    version,
+                    app: &caller.app,
+                    refused,
+                    base: &base,
+                };
+                match read(&view, call, target) {
+                    Some(read) => read.map(Next::Body),
+                    None => self.write(call, target, &caller),
+                }
+            }
+            _ => Err(self.unsupported(call)),
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one read, described by what the dispatcher learnt")]
+    fn read_portfolio(
+        &self,
+        call: &Call,
+        caller: &Caller,
+        id: &str,
+        edge: Option<&str>,
+        version: u32,
+        refused: &[String],
+        base: &str,
+    ) -> Result<Value, Refusal> {
+        let now = self.now();
+        let view = View {
+            world: &self.world,
+            switches: &self.options.switches,
+            now,
+            version,
+            app: &caller.app,
+            refused,
+            base,
+        };
+        let Some(portfolio) = self.world.portfolios.get(id).filter(|_| caller.token.portfolio == id) else {
+            return Err(self.unsupported(call));
+        };
+        let fields = call.fields()?;
+        let owned = match edge {
+            None => {
+                need(caller, "business_management")?;
+                return view.portfolio(portfolio, fields.as_deref());
+            }
+            Some("owned_whatsapp_business_accounts") => true,
+            Some("client_whatsapp_business_accounts") => false,
+            Some(_) => return Err(self.unsupported(call)),
+        };
+        need(caller, "whatsapp_business_management")?;
+        if caller.token.employee {
+            return Err(Refusal::permission("Requires an admin of the business"));
+        }
+        let find = call.text("find");
+        let mut accounts: Vec<&Account> = self
+            .world
+            .accounts
+            .values()
+            .filter(|account| if owned { account.owner == id } else { account.shared_with.contains(id) })
+            .filter(|account| sees(caller, account) && find.as_ref().is_none_or(|find| *find == account.id))
+            .collect();
+        match call.text("sort").as_deref() {
+            None | Some("creation_time_descending") => {
+                accounts.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)))
+            }
+            Some("creation_time_ascending") => {
+                accounts.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)))
+            }
+            Some(_) => return Err(Refusal::invalid("sort is not one of the known orders")),
+        }
+        view.accounts(&accounts, fields.as_deref(), &paging(call), &call.path.join("/"), &call.next_query())
+    }
+
+    /// The token and app behind a call.
+    fn caller(&self, call: &Call) -> Result<Caller, Refusal> {
+        let value = call
+            .token()
+            .ok_or_else(|| Refusal::new(104, "An access token is required to request this resource."))?;
+        let (token, app) =
+            self.token(value).ok_or_else(|| Refusal::new(190, "Invalid OAuth access token."))?;
+        if let Some(subcode) = token.dead_at(self.now()) {
+            return Err(Refusal::new(190, "Error validating access token").subcode(subcode));
+        }
+        if let Some(secret) = &app.secret {
+            match call.text("appsecret_proof") {
+                Some(proof) if !proves(secret, value, &proof) => {
+                    return Err(Refusal::new(100, "Invalid appsecret_proof provided in the API argument"));
+                }
+                None if app.require_proof => {
+                    return Err(Refusal::new(
+                        100,
+                        "API calls from the server require an appsecret_proof argument",
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok(Caller { value: value.to_owned(), token, app })
+    }
+
+    /// A token by its value; `{app}|{secret}` is the token of an app.
+    fn token(&self, value: &str) -> Option<(Token, App)> {
+        if let Some((id, secret)) = value.split_once('|') {
+            let app = self.world.apps.get(id).filter(|app| app.secret.as_deref() == Some(secret))?;
+            let token = Token {
+                app: id.to_owned(),
+                kind: "APP".to_owned(),
+                user_id: id.to_owned(),
+                ..Token::default()
+            };
+            return Some((token, app.clone()));
+        }
+        let token = self.world.tokens.get(value)?;
+        Some((
+            token.clone(),
+            self.world.apps.get(&token.app).cloned().unwrap_or_else(|| App::new(&token.app, "App")),
+        ))
+    }
+
+    fn debug_token(&self, call: &Call, caller: &Caller) -> Result<Value, Refusal> {
+        let input = call.required("input_token")?;
+        if input != caller.value && caller.token.kind != "APP" && caller.token.employee {
+            return Err(Refusal::permission("Requires a token of the app or of one of its admins"));
+        }
+        let Some((token, app)) = self.token(&input) else {
+            let error = json!({"code": 190, "message": "Invalid OAuth access token."});
+            return Ok(json!({"data": {"error": error, "is_valid": false, "scopes": []}}));
+        };
+        if app.id != caller.app.id {
+            return Err(Refusal::invalid("the token belongs to another app"));
+        }
+        Ok(self.token_facts(&token, &app))
+    }
+
+    /// A dead token that asks about itself.
+    fn inspect_dead(&self, call: &Call) -> Option<Value> {
+        let value = call.token()?;
+        let (token, app) = self.token(value)?;
+        (call.text("input_token").as_deref() == Some(value)).then(|| self.token_facts(&token, &app))
+    }
+
+    fn token_facts(&self, token: &Token, app: &App) -> Value {
+        let seconds = |at: Option<Timestamp>| at.map_or(0, Timestamp::as_second);
+        let granular: Vec<Value> = token
+            .scopes
+            .iter()
+            .filter(|scope| *scope != "public_profile")
+            .map(|scope| match &token.target_ids {
+                Some(targets) if scope.starts_with("whatsapp_business_") => {
+                    json!({"scope": scope, "target_ids": targets})
+                }
+                _ => json!({"scope": scope}),
+            })
+            .collect();
+        let mut data = json!({
+            "app_id": app.id, "type": token.kind, "application": app.name,
+            "data_access_expires_at": seconds(token.data_access_expires_at), "expires_at": seconds(token.expires_at),
+            "issued_at": token.issued_at.as_second(), "is_valid": true, "scopes": token.scopes, "granular_scopes": granular,
+            "user_id": token.user_id,
+        });
+        if let Some(subcode) = token.dead_at(self.now()) {
+            data["is_valid"] = json!(false);
+            data["error"] =
+                json!({"code": 190, "message": "Error validating access token", "subcode": subcode});
+        }
+        json!({"data": data})
+    }
+
+    /// An object that is missing, invisible, or does not do that.
+    pub(super) fn unsupported(&self, call: &Call) -> Refusal {
+        let verb = call.method.to_ascii_lowercase();
+        match self.options.switches.missing_object {
+            MissingObject::Invisible => {
+                let why = "Object does not exist, cannot be loaded due to missing permissions, or does not support this operation.";
+                Refusal::new(100, format!("Unsupported {verb} request. {why}")).subcode(33).method()
+            }
+            MissingObject::NotFound => Refusal::new(803, "Some of the aliases you requested do not exist"),
+        }
+    }
+
+    fn charge_app(
+        &mut self,
+        caller: &Caller,
+        headers: &mut Vec<(&'static str, String)>,
+    ) -> Result<(), Refusal> {
+        let now = self.now();
+        let allowance = APP_CALLS_PER_USER * caller.app.daily_active_users.max(1);
+        let usage = self.app_budgets.entry(caller.app.id.clone()).or_default().charge(allowance, now);
+        if usage.percent >= self.options.switches.usage_from_percent {
+            let body = json!({"call_count": usage.percent, "total_time": usage.percent / 2, "total_cputime": usage.percent / 2});
+            headers.push(("x-app-usage", body.to_string()));
+        }
+        self.throttled(usage, 4, "Application request limit reached", headers)
+    }
+
+    fn charge_account(
+        &mut self,
+        call: &Call,
+        target: &Target,
+        caller: &Caller,
+        account: &str,
+        headers: &mut Vec<(&'static str, String)>,
+    ) -> Result<(), Refusal> {
+        let now = self.now();
+        let short_list = self.world.is_active(account) && is_on_short_list(call, target);
+        let (name, allowance) =
+            if short_list { ("list", ACTIVE_ACCOUNT_CALLS) } else { ("rest", ACCOUNT_CALLS) };
+        let nested = self.options.switches.nested_read_counts
+            && call.text("fields").is_some_and(|fields| fields.contains("phone_numbers"));
+        let budget = self.account_budgets.entry(format!("{}/{account}/{name}", caller.app.id)).or_default();
+        if nested {
+            budget.charge(allowance, now);
+        }
+        let usage = budget.charge(allowance, now);
+        if usage.percent >= self.options.switches.usage_from_percent {
+            let kind = match edge(call, target) {
+                "register" | "deregister" => "whatsapp",
+                _ => "whatsapp_business_management",
+            };
+            let entry = json!({
+                "type": kind, "call_count": usage.percent, "total_cputime": usage.percent / 4, "total_time": usage.percent / 3,
+                "estimated_time_to_regain_access": usage.regain_minutes,
+            });
+            let by_account: Map<String, Value> = [(account.to_owned(), json!([entry]))].into_iter().collect();
+            headers.push(("x-business-use-case-usage", Value::Object(by_account).to_string()));
+        }
+        let code = self.options.switches.account_throttle_code;
+        self.throttled(
+            usage,
+            code,
+            "There have been too many calls to this WhatsApp Business account",
+            headers,
+        )
+    }
+
+    fn throttled(
+        &self,
+        usage: Usage,
+        code: i64,
+        message: &str,
+        headers: &mut Vec<(&'static str, String)>,
+    ) -> Result<(), Refusal> {
+        if !usage.throttled {
+            return Ok(());
+        }
+        if self.options.switches.retry_after {
+            headers.push(("retry-after", (usage.regain_minutes * 60).to_string()));
+        }
+        Err(Refusal::new(usage.code.unwrap_or(code), message))
+    }
+}
+
+/// Reads of accounts and numbers; none when the call is no read.
+fn read(view: &View<'_>, call: &Call, target: &Target) -> Option<Result<Value, Refusal>> {
+    if call.method != "GET" {
+        return None;
+    }
+    let fields = match call.fields() {
+        Ok(fields) => fields,
+        Err(refusal) => return Some(Err(refusal)),
+    };
+    let fields = fields.as_deref();
+    match (target, call.path.get(1).map(String::as_str)) {
+        (Target::Account(id), None) => Some(view.account(view.world.accounts.get(id)?, fields)),
+        (Target::Account(id), Some("phone_numbers")) => {
+            Some(view.numbers(view.world.accounts.get(id)?, fields, &paging(call), &call.next_query()))
+        }
+        (Target::Account(id), Some("subscribed_apps")) => {
+            Some(Ok(view.subscribed_apps(view.world.accounts.get(id)?)))
+        }
+        (Target::Number(id), edge) => {
+            let number = view.world.numbers.get(id)?;
+            match edge {
+                _ if number.status == "DELETED" => {
+                    Some(Err(Refusal::new(33, "The phone number has been deleted")))
+                }
+                _ if number.status == "MIGRATED" && !view.switches.migrated_reads => None,
+                None => Some(view.number(number, fields)),
+                Some("whatsapp_business_profile") => Some(view.profile(number, fields)),
+                Some(_) => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn paging(call: &Call) -> Paging {
+    let text = |name| call.text(name);
+    Paging {
+        limit: text("limit"),
+        after: text("after"),
+        before: text("before"),
+        summary: text("summary"),
+        sort: text("sort"),
+    }
+}
+
+/// The token reaches the account: by portfolio, by assignment, by target.
+fn sees(caller: &Caller, account: &Account) -> bool {
+    let token = &caller.token;
+    (account.owner == token.portfolio || account.shared_with.contains(&token.portfolio))
+        && (!token.employee || token.assigned.contains(&account.id))
+        && token.target_ids.as_ref().is_none_or(|targets| targets.contains(&account.id))
+        && caller.app.only_portfolio.as_ref().is_none_or(|only| *only == account.owner)
+}
+
+/// The token has the permission.
+pub(super) fn need(caller: &Caller, scope: &str) -> Result<(), Refusal> {
+    if caller.token.scopes.contains(scope) {
+        Ok(())
+    } else {
+        Err(Refusal::permission(format!("You do not have the necessary permission {scope}")))
+    }
+}
+
+/// The calls that have the large allowance once the account is active.
+fn is_on_short_list(call: &Call, target: &Target) -> bool {
+    let edge = call.path.get(1).map(String::as_str);
+    match (target, edge) {
+        (Target::Account(_) | Target::Number(_), None) | (Target::Account(_), Some("phone_numbers")) => {
+            call.method == "GET"
+        }
+        (Target::Account(_), Some("subscribed_apps")) => true,
+        _ => false,
+    }
+}
+
+/// The edge of a call, or the kind of node.
+pub(super) fn edge<'a>(call: &'a Call, target: &Target) -> &'a str {
+    match (target, call.path.get(1)) {
+        (Target::DebugToken, _) => "debug_token",
+        (Target::Me, _) => "me",
+        (_, Some(edge)) => edge,
+        (Target::Portfolio(_), None) => "business",
+        (Target::Account(_), None) => "waba",
+        (Target::Number(_), None) => "phone",
+        (Target::Unknown, None) => "unknown",
+    }
+}
+
+/// The path with ids replaced.
+pub(super) fn template(call: &Call, target: &Target) -> String {
+    let node = match target {
+        Target::DebugToken => "debug_token",
+        Target::Me => "me",
+        Target::Portfolio(_) => "{business}",
+        Target::Account(_) => "{waba}",
+        Target::Number(_) => "{phone}",
+        Target::Unknown => "{unknown}",
+    };
+    match call.path.get(1) {
+        Some(edge) => format!("/{node}/{edge}"),
+        None => format!("/{node}"),
+    }
+}
+
+/// `appsecret_proof` is the HMAC of the token under the app secret, in hex.
+fn proves(secret: &str, token: &str, proof: &str) -> bool {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+    let tag = ring::hmac::sign(&key, token.as_bytes());
+    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    hex == proof
+}

@@ -1,0 +1,151 @@
+//! A few metrics, all bounded: no label ever holds the name of a channel or a number.
+
+use std::sync::atomic::{AtomicI64, AtomicU64};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+/// Labels of a call to Meta.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Call {
+    pub edge: String,
+    pub outcome: String,
+}
+
+/// Labels of a pass or a write.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Work {
+    pub kind: &'static str,
+    pub result: &'static str,
+}
+
+/// One word about a step.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Done {
+    pub step: &'static str,
+    pub result: &'static str,
+}
+
+/// Where channels stand.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Standing {
+    pub stage: String,
+}
+
+/// Which portfolio.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Of {
+    pub namespace: String,
+    pub portfolio: String,
+}
+
+/// The metrics of a process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    calls: Family<Call, Counter>,
+    passes: Family<Work, Counter>,
+    writes: Family<Work, Counter>,
+    steps: Family<Done, Counter>,
+    channels: Family<Standing, Gauge>,
+    oldest_look: Gauge<f64, AtomicU64>,
+    held_back: Family<Of, Gauge<i64, AtomicI64>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("whatsapp_operator");
+        let calls = Family::default();
+        let passes = Family::default();
+        let writes = Family::default();
+        let steps = Family::default();
+        let channels = Family::default();
+        let oldest_look = Gauge::default();
+        let held_back = Family::default();
+        registry.register("graph_calls", "Calls to the Graph API", calls.clone());
+        registry.register("passes", "Passes over an object", passes.clone());
+        registry.register("status_writes", "Writes of status to Kubernetes", writes.clone());
+        registry.register("steps", "Steps carried out", steps.clone());
+        registry.register("channels", "Channels by stage", channels.clone());
+        registry.register(
+            "oldest_look_seconds",
+            "Age of the oldest successful look among the channels of this process",
+            oldest_look.clone(),
+        );
+        registry.register(
+            "held_back_seconds",
+            "How long calls of a portfolio are still held back by a budget or a throttle",
+            held_back.clone(),
+        );
+        Self { registry, calls, passes, writes, steps, channels, oldest_look, held_back }
+    }
+}
+
+impl Metrics {
+    /// One call left for Meta; `edge` is a path pattern without ids, `outcome` a word or a code.
+    pub fn graph_call(&self, edge: &str, outcome: &str) {
+        self.calls.get_or_create(&Call { edge: edge.into(), outcome: outcome.into() }).inc();
+    }
+
+    /// One pass over an object of this kind ended.
+    pub fn pass(&self, kind: &'static str, result: &'static str) {
+        self.passes.get_or_create(&Work { kind, result }).inc();
+    }
+
+    /// Status writes were made.
+    pub fn status_writes(&self, kind: &'static str, count: u32) {
+        self.writes.get_or_create(&Work { kind, result: "sent" }).inc_by(u64::from(count));
+    }
+
+    /// A step was carried out.
+    pub fn step(&self, step: &'static str, result: &'static str) {
+        self.steps.get_or_create(&Done { step, result }).inc();
+    }
+
+    /// How many channels stand where; stages without any are dropped.
+    pub fn channels<'a>(&self, by_stage: impl IntoIterator<Item = (&'a str, usize)>) {
+        self.channels.clear();
+        for (stage, count) in by_stage {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.channels.get_or_create(&Standing { stage: stage.into() }).set(count);
+        }
+    }
+
+    /// Age of the oldest successful look.
+    pub fn oldest_look(&self, seconds: f64) {
+        self.oldest_look.set(seconds);
+    }
+
+    /// How long calls of a portfolio are held back; 0 when they are not.
+    pub fn held_back(&self, namespace: &str, portfolio: &str, seconds: i64) {
+        let of = Of { namespace: namespace.into(), portfolio: portfolio.into() };
+        self.held_back.get_or_create(&of).set(seconds);
+    }
+
+    /// OpenMetrics text.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        match encode(&mut text, &self.registry) {
+            Ok(()) => text,
+            Err(_) => String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_can_be_read() {
+        let metrics = Metrics::default();
+        metrics.graph_call("{account}/phone_numbers", "ok");
+        metrics.channels([("Ready", 2)]);
+        let text = metrics.encode();
+        assert!(text.contains(r#"whatsapp_operator_graph_calls_total{edge="{account}/phone_numbers",outcome="ok"} 1"#), "{text}");
+        assert!(text.contains(r#"whatsapp_operator_channels{stage="Ready"} 2"#), "{text}");
+    }
+}

@@ -1,0 +1,58 @@
+//! What the operator tells about itself: logs, health, metrics.
+//!
+//! It knows nothing of channels, Meta or Kubernetes; whoever has something to tell
+//! hands in words and numbers. Nothing here may ever be given a secret.
+
+pub mod health;
+pub mod log;
+pub mod metrics;
+
+use std::{io, sync::Arc};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use health::Health;
+use metrics::Metrics;
+
+/// Serves `/healthz`, `/readyz` and `/metrics` until `stop`.
+///
+/// # Errors
+///
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    health: Health,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    axum::serve(listener, router(health, metrics)).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+/// The endpoints, for whoever serves them otherwise.
+pub fn router(health: Health, metrics: Arc<Metrics>) -> Router {
+    let health = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .with_state(health);
+    Router::new().route("/metrics", get(scrape)).with_state(metrics).merge(health)
+}
+
+async fn readyz(State(health): State<Health>) -> impl IntoResponse {
+    match health.missing() {
+        missing if missing.is_empty() => (StatusCode::OK, "ok\n".to_owned()),
+        missing => (StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n"),
+    }
+}
+
+async fn scrape(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], metrics.encode())
+}

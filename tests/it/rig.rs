@@ -1,0 +1,289 @@
+//! The whole house for one test: the chart's objects in a namespace of its own, a sandbox on loopback, and the
+//! operator as a process that has nothing but the chart's ServiceAccount and its token.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use kube::Client;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use whatsapp_operator::sandbox::{Account, App, Options, Pace, Portfolio, ReviewPolicy, Sandbox, Token, World};
+
+use crate::control_plane::{AuditEntry, ControlPlane, Mark, Process};
+
+/// The portfolio, the account and the app that every rig has.
+pub const BUSINESS: &str = "500000000000001";
+pub const ACCOUNT: &str = "300000000000001";
+pub const APP: &str = "200000000000001";
+
+/// One test's operator, Meta and namespace.
+pub struct Rig {
+    pub plane: &'static ControlPlane,
+    pub client: Client,
+    pub sandbox: Sandbox,
+    pub graph_url: String,
+    pub namespace: String,
+    /// The sandbox's token for the portfolio: fake, and different in each run.
+    pub token: String,
+    operator: Option<Process>,
+    /// Where the first operator answers for its health and metrics.
+    health: std::net::SocketAddr,
+    started: u32,
+    stop: CancellationToken,
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Rig {
+    /// A rig whose operator watches its own namespace only. The operator is not started yet.
+    pub async fn new(prefix: &str) -> Self {
+        let plane = ControlPlane::shared().await;
+        let namespace = plane.namespace(prefix).await;
+        let rendered = plane.helm_template(&namespace, &json!({ "namespaces": [namespace] })).await;
+        plane.apply_rendered(&namespace, &rendered).await;
+        plane
+            .kubectl(["wait", "--for=condition=Established", "--timeout=60s", "crd", "-l", "app.kubernetes.io/name"])
+            .await;
+
+        let token = format!("EAAsandbox-{:016x}", rand_u64());
+        let world = World::default()
+            .with_app(App::new(APP, "Acme Ops"))
+            .with_portfolio(Portfolio::new(BUSINESS, "Acme Ltda").verified())
+            .with_account(Account::new(ACCOUNT, BUSINESS, "Acme"))
+            .with_token(&token, Token::system_user(APP, BUSINESS));
+        let options = Options {
+            start: Timestamp::now(),
+            pace: Pace::Follow { speed: 1.0 },
+            review: ReviewPolicy::without_first_review(),
+            ..Options::default()
+        };
+        let sandbox = Sandbox::from_world(options, world);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let graph_url = format!("http://{}", listener.local_addr().expect("a bound port"));
+        let stop = CancellationToken::new();
+        tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
+
+        let client = plane.admin_client();
+        let health = free_address();
+        Self { plane, client, sandbox, graph_url, namespace, token, operator: None, health, started: 0, stop }
+    }
+
+    /// A rig with the Secret and the portfolio `acme` applied.
+    pub async fn with_portfolio(prefix: &str) -> Self {
+        let rig = Self::new(prefix).await;
+        rig.apply(&json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "acme-meta"},
+            "stringData": {"token": rig.token}
+        }))
+        .await;
+        rig.apply(&json!({
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppPortfolio", "metadata": {"name": "acme"},
+            "spec": {"businessId": BUSINESS, "credentials": {"accessTokenSecretRef": {"name": "acme-meta", "key": "token"}}}
+        }))
+        .await;
+        rig
+    }
+
+    /// The account that the operator runs as.
+    pub fn account_name(&self) -> &'static str {
+        "whatsapp-operator"
+    }
+
+    /// Starts the operator as a process with the chart's ServiceAccount.
+    pub async fn start(&mut self) {
+        let health = self.health.to_string();
+        self.operator = Some(self.spawn_operator(&["--health-listen", &health]).await);
+        self.until_serving(self.health).await;
+    }
+
+    /// One more operator process, beside the first.
+    pub async fn spawn_operator(&mut self, more: &[&str]) -> Process {
+        self.started += 1;
+        let kubeconfig =
+            self.plane.service_account_kubeconfig(&self.namespace, self.account_name()).await;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_whatsapp-operator"));
+        command
+            .env_clear()
+            .env("KUBECONFIG", kubeconfig)
+            .args(["run", "--namespace", &self.namespace])
+            .args(["--graph-url", &self.graph_url])
+            .args(["--log-format", "text", "--log-level", "info"])
+            .args(more);
+        Process::spawn(command, self.log(self.started)).expect("the operator binary starts")
+    }
+
+    /// Waits until an operator says that it is ready.
+    pub async fn until_serving(&self, health: std::net::SocketAddr) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !http_get(health, "/readyz").await.is_some_and(|reply| reply.starts_with("HTTP/1.1 200")) {
+            assert!(Instant::now() < deadline, "the operator did not become ready:\n{}", self.logs());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// What the first operator's `/metrics` says.
+    pub async fn metrics(&self) -> String {
+        http_get(self.health, "/metrics").await.expect("the operator serves its metrics")
+    }
+
+    /// Runs the command line with all rights in the rig's namespace; standard output and error together.
+    pub async fn cli(&self, args: &[&str]) -> String {
+        let out = tokio::process::Command::new(env!("CARGO_BIN_EXE_whatsapp-operator"))
+            .env_clear()
+            .env("KUBECONFIG", self.plane.admin_kubeconfig())
+            .args(args)
+            .args(["-n", &self.namespace])
+            .output()
+            .await
+            .expect("the command line runs");
+        format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
+    }
+
+    fn log(&self, n: u32) -> PathBuf {
+        self.plane.dir().join(format!("{}-operator-{n}.log", self.namespace))
+    }
+
+    /// Everything that every operator of this rig has logged.
+    pub fn logs(&self) -> String {
+        (1..=self.started).filter_map(|n| std::fs::read_to_string(self.log(n)).ok()).collect()
+    }
+
+    /// The running operator.
+    pub fn operator(&mut self) -> &mut Process {
+        self.operator.as_mut().expect("the operator was started")
+    }
+
+    /// Applies one object into the namespace.
+    pub async fn apply(&self, object: &Value) {
+        let out = self
+            .plane
+            .kubectl_with_input(["apply", "-n", &self.namespace, "-f", "-"], &object.to_string())
+            .await;
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    /// A channel of the portfolio `acme`, with more of the spec merged in.
+    pub async fn channel(&self, name: &str, number: &str, more: Value) {
+        let mut spec = json!({"portfolioRef": {"name": "acme"}, "phoneNumber": number, "displayName": "Acme Support"});
+        merge(&mut spec, more);
+        self.apply(&json!({
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+            "metadata": {"name": name}, "spec": spec
+        }))
+        .await;
+    }
+
+    /// The channel as it stands.
+    pub async fn get(&self, name: &str) -> Value {
+        let out = self.plane.kubectl(["get", "wac", name, "-n", &self.namespace, "-o", "json"]).await;
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_slice(&out.stdout).expect("kubectl prints JSON")
+    }
+
+    /// Sets an annotation `whatsapp-operator.dev/<key>`.
+    pub async fn annotate(&self, name: &str, key: &str, value: &str) {
+        let pair = format!("whatsapp-operator.dev/{key}={value}");
+        let out = self
+            .plane
+            .kubectl(["annotate", "wac", name, "-n", &self.namespace, "--overwrite", pair.as_str()])
+            .await;
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    /// Writes the code that the sandbox delivered into the channel's code Secret, as a person with kubectl would.
+    pub async fn type_code(&self, name: &str, number: &str) {
+        let digits = number.trim_start_matches('+');
+        let code = self.sandbox.delivered_code(digits).expect("a code was delivered");
+        self.apply(&json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": format!("{name}-code")},
+            "stringData": {"code": code}
+        }))
+        .await;
+    }
+
+    /// Waits until the channel's status satisfies a test; panics with the last status when it does not in time.
+    pub async fn until(&self, name: &str, what: &str, limit: Duration, test: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + limit;
+        loop {
+            let channel = self.get(name).await;
+            if test(&channel["status"]) {
+                return channel;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{name} did not reach: {what}\n{}\n{}",
+                serde_json::to_string_pretty(&channel["status"]).expect("JSON"),
+                tail(&self.logs(), 60)
+            );
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Waits until a condition has a status and, where given, a reason.
+    pub async fn until_condition(&self, name: &str, kind: &str, status: &str, reason: Option<&str>) -> Value {
+        let what = format!("{kind}={status} {}", reason.unwrap_or_default());
+        self.until(name, &what, Duration::from_secs(60), |s| {
+            condition(s, kind)
+                .is_some_and(|c| c["status"] == status && reason.is_none_or(|reason| c["reason"] == reason))
+        })
+        .await
+    }
+
+    /// What the operator's account wrote since a mark, events left out.
+    pub async fn writes_since(&self, mark: Mark) -> Vec<AuditEntry> {
+        let mut entries = self.plane.audit_since(mark).await;
+        entries.retain(|e| {
+            e.is_from_service_account(&self.namespace, self.account_name()) && e.is_write() && e.resource != "events"
+        });
+        entries
+    }
+}
+
+/// A condition in a status.
+pub fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
+    status["conditions"].as_array()?.iter().find(|c| c["type"] == kind)
+}
+
+fn merge(into: &mut Value, more: Value) {
+    match (into, more) {
+        (Value::Object(into), Value::Object(more)) => {
+            for (key, value) in more {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, more) => *into = more,
+    }
+}
+
+fn tail(text: &str, lines: usize) -> String {
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+/// An address on loopback that nobody listens on right now.
+pub fn free_address() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("a bound port")
+}
+
+/// A plain GET; the whole reply, or nothing when there was none.
+pub async fn http_get(at: std::net::SocketAddr, path: &str) -> Option<String> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(at).await.ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.ok()?;
+    Some(reply)
+}
+
+fn rand_u64() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
+}

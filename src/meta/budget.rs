@@ -437,3 +437,6 @@ fn percent(entry: &Value) -> Option<u32> {
         .max()
         .map(|percent| u32::try_from(percent.max(0)).unwrap_or(u32::MAX))
 }
+
+#[cfg(test)]
+mod tests;

@@ -392,3 +392,6 @@ pub fn page(answer: &Value) -> Option<(&[Value], Next)> {
     };
     Some((entries, next))
 }
+
+#[cfg(test)]
+mod tests;

@@ -841,3 +841,6 @@ fn last_refusal(scene: &Scene<'_>, old: Option<Refusal>) -> Option<Refusal> {
 pub(super) fn span(duration: std::time::Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -726,3 +726,6 @@ fn union(a: &[Reachable], b: &[Reachable]) -> Vec<Reachable> {
     all.sort_by(|x, y| x.id.cmp(&y.id));
     all
 }
+
+#[cfg(test)]
+mod tests;

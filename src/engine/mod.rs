@@ -6,6 +6,8 @@ pub mod condition;
 pub mod desired;
 pub mod drift;
 pub mod failure;
+#[cfg(test)]
+mod fixture;
 pub mod id;
 mod judge;
 pub mod limits;

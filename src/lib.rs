@@ -1,6 +1,7 @@
 //! whatsapp-operator: brings WhatsApp Business phone numbers to their declared state.
 
 pub mod api;
+pub mod cli;
 pub mod cluster;
 pub mod controller;
 pub mod engine;

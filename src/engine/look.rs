@@ -215,3 +215,7 @@ fn urgency(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) 
         Urgency::Drift
     }
 }
+
+#[cfg(test)]
+#[path = "look_test.rs"]
+mod test;

@@ -69,7 +69,12 @@ fn name(desired: &Desired, number: &Number) -> Option<Drift> {
     } else {
         "is submitted before the registration".into()
     };
-    Some(Drift { field: "displayName".into(), desired: desired.display_name.clone(), observed: live.clone(), action })
+    Some(Drift {
+        field: "displayName".into(),
+        desired: desired.display_name.clone(),
+        observed: live.clone(),
+        action,
+    })
 }
 
 fn webhook(desired: &Desired, number: &Number) -> Option<Drift> {

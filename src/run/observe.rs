@@ -16,8 +16,8 @@ use crate::{
         id::{AccountId, Fact, Field},
         look::{AccountLook, Look},
         observed::{
-            Account, Claim, ListState, Observed, PortfolioState, ProcessFacts, Profile, Searched,
-            SecretFact, SecretVersion,
+            Account, Claim, ListState, Observed, PortfolioState, ProcessFacts, Profile, Searched, SecretFact,
+            SecretVersion,
         },
     },
     meta::port::{Clock, Graph},
@@ -137,7 +137,9 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
         search: meta.search,
         subscribed: meta.subscribed,
         profile: meta.profile,
-        code_secret: digits_fact(Digits::Code, code_secret, &mut materials.code, |code| volatile.has_seen(code, now)),
+        code_secret: digits_fact(Digits::Code, code_secret, &mut materials.code, |code| {
+            volatile.has_seen(code, now)
+        }),
         pin_secret: digits_fact(Digits::Pin, pin_secret, &mut materials.pin, |_| false),
         verify_token: token_fact(verify_token, &mut materials.verify_token),
         begun,

@@ -485,9 +485,8 @@ fn before(assessment: &Assessment, before: &Before) -> Before {
 }
 
 fn is_credential_refused(observed: &Observed, outcome: Option<&Outcome>) -> bool {
-    let refused = |failure: &Failure| {
-        failure.refusal().is_some_and(|r| r.class == Class::Credentials || r.code == 190)
-    };
+    let refused =
+        |failure: &Failure| failure.refusal().is_some_and(|r| r.class == Class::Credentials || r.code == 190);
     let unknown = |fact: Option<&Failure>| fact.is_some_and(refused);
     observed.search.iter().any(|s| match &s.list {
         ListState::NotCheckable(failure) | ListState::Failed(failure) => refused(failure),

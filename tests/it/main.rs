@@ -1,2 +1,3 @@
 mod control_plane;
+mod manifest;
 mod plane;

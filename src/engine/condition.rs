@@ -635,9 +635,14 @@ fn carried_message(block: &Block, first_seen: Option<&Refusal>) -> String {
     with_refusal(&block.message, first.unwrap_or(refusal))
 }
 
-/// Adds Meta's code, subcode, title and trace id to a sentence.
+const META: &str = " (Meta: code ";
+
+/// Adds Meta's code, subcode, title and trace id to a sentence, unless it has them.
 pub(super) fn with_refusal(message: &str, refusal: &Refusal) -> String {
-    let mut text = format!("{message} (Meta: code {}", refusal.code);
+    if message.contains(META) {
+        return message.to_owned();
+    }
+    let mut text = format!("{message}{META}{}", refusal.code);
     if let Some(subcode) = refusal.subcode {
         text.push_str(&format!(", subcode {subcode}"));
     }
@@ -890,3 +895,6 @@ fn last_refusal(scene: &Scene<'_>, old: Option<Refusal>) -> Option<Refusal> {
 pub(super) fn span(duration: std::time::Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
+
+#[cfg(test)]
+mod tests;

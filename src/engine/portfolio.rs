@@ -190,7 +190,7 @@ pub fn assess_portfolio(
     wait::settle_since(&mut waiting_for, &mut since, now);
     let token = pass.token(&credentials);
     PortfolioAssessment {
-        missing_scopes: token.known().map(|t| missing_scopes(t)).unwrap_or_default(),
+        missing_scopes: token.known().map(missing_scopes).unwrap_or_default(),
         view: PortfolioView {
             namespace: desired.namespace.clone(),
             name: desired.name.clone(),
@@ -822,3 +822,6 @@ fn union(a: &[Reachable], b: &[Reachable]) -> Vec<Reachable> {
     all.sort_by(|x, y| x.id.cmp(&y.id));
     all
 }
+
+#[cfg(test)]
+mod tests;

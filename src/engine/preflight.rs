@@ -276,3 +276,137 @@ fn time_zone(desired: &Desired, observed: &Observed) -> Option<Check> {
         ),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::engine::{
+        face_fixture::{ACCOUNT, Case, OTHER_ACCOUNT, complete, number, reachable, refusal, retry_failure},
+        id::Fact,
+        phone::E164,
+        portfolio::{BusinessFacts, Hold, Reach, Reachable},
+        reason::Reason,
+    };
+
+    fn verdict(case: &Case, item: &str) -> Option<Verdict> {
+        let limits = Limits::default();
+        let checks = check(&case.desired, &case.observed, &case.memory, &limits, &[]);
+        checks.into_iter().find(|c| c.item == item).map(|c| c.verdict)
+    }
+
+    #[test]
+    fn a_ready_channel_passes_what_can_be_checked() {
+        let mut case = Case::ready();
+        case.desired.time_zone = Some("America/Sao_Paulo".into());
+        for item in ITEMS {
+            assert_eq!(verdict(&case, item), Some(Verdict::Pass), "{item}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_takes_no_text_warns() {
+        let mut case = Case::ready();
+        case.desired.number = E164::parse("+493012345678").unwrap();
+        assert_eq!(verdict(&case, "NumberLine"), Some(Verdict::Warn));
+    }
+
+    #[rstest]
+    #[case("Acme 🎉", Verdict::Fail)]
+    #[case("ACME SHOP", Verdict::Warn)]
+    fn the_name_is_linted(#[case] name: &str, #[case] expected: Verdict) {
+        let mut case = Case::ready();
+        case.desired.display_name = name.into();
+        assert_eq!(verdict(&case, "DisplayName"), Some(expected));
+    }
+
+    #[test]
+    fn missing_scopes_fail_or_warn() {
+        let mut case = Case::ready();
+        let mut token = crate::engine::face_fixture::token();
+        token.scopes.retain(|s| s != SCOPE_BUSINESS);
+        case.view().token = Fact::Known(token.clone());
+        assert_eq!(verdict(&case, "TokenScopes"), Some(Verdict::Warn));
+        token.scopes.clear();
+        case.view().token = Fact::Known(token);
+        assert_eq!(verdict(&case, "TokenScopes"), Some(Verdict::Fail));
+    }
+
+    #[test]
+    fn admin_rights_show_in_the_list_of_accounts() {
+        let mut case = Case::ready();
+        case.view().reach = Reach::Unknown;
+        assert_eq!(verdict(&case, "AdminRights"), Some(Verdict::NotCheckable));
+        case.view().reach = Reach::Accounts(vec![Reachable { owned: None, ..reachable(ACCOUNT) }]);
+        assert_eq!(verdict(&case, "AdminRights"), Some(Verdict::Warn));
+    }
+
+    #[test]
+    fn a_portfolio_that_holds_channels_fails() {
+        let mut case = Case::ready();
+        case.view().hold =
+            Some(Hold { reason: Reason::TokenInvalid, message: "dead".into(), failure: None, url: None });
+        assert_eq!(verdict(&case, "Portfolio"), Some(Verdict::Fail));
+    }
+
+    #[test]
+    fn a_page_that_is_not_shown_warns_and_one_that_cannot_be_read_is_not_checkable() {
+        let mut case = Case::ready();
+        case.view().facts = Fact::Known(BusinessFacts::default());
+        assert_eq!(verdict(&case, "FacebookPage"), Some(Verdict::Warn));
+        case.view().facts = Fact::Unknown(Failure::Refused(refusal(200, None, "T1")));
+        assert_eq!(verdict(&case, "FacebookPage"), Some(Verdict::NotCheckable));
+    }
+
+    #[test]
+    fn a_number_is_free_ours_elsewhere_or_not_known() {
+        assert_eq!(verdict(&Case::ready(), "NumberFree"), Some(Verdict::Pass));
+        let mut case = Case::absent();
+        assert_eq!(verdict(&case, "NumberFree"), Some(Verdict::NotCheckable));
+        let other = Searched { account: OTHER_ACCOUNT.into(), ..complete(Some(number())) };
+        case.observed.search.push(other);
+        assert_eq!(verdict(&case, "NumberFree"), Some(Verdict::Fail));
+        case.observed.search[1].numbers.clear();
+        case.observed.search[1].list = ListState::NotCheckable(Failure::Refused(refusal(200, None, "T1")));
+        assert_eq!(verdict(&case, "NumberFree"), Some(Verdict::Warn));
+        case.observed.search[1].list = ListState::Failed(retry_failure());
+        assert_eq!(verdict(&case, "NumberFree"), None);
+    }
+
+    #[test]
+    fn an_entry_that_left_another_account_is_no_hit() {
+        let mut case = Case::absent();
+        let mut gone = number();
+        gone.status = Field::Is("MIGRATED".into());
+        case.observed.search.push(Searched { account: OTHER_ACCOUNT.into(), ..complete(Some(gone)) });
+        assert_eq!(verdict(&case, "NumberFree"), Some(Verdict::NotCheckable));
+    }
+
+    #[test]
+    fn a_missing_payment_method_warns() {
+        let mut case = Case::ready();
+        case.account().funding = Field::Is("0".into());
+        assert_eq!(verdict(&case, "Payment"), Some(Verdict::Warn));
+        case.account().funding = Field::Refused;
+        assert_eq!(verdict(&case, "Payment"), Some(Verdict::NotCheckable));
+    }
+
+    #[test]
+    fn an_account_that_is_not_active_fails() {
+        let mut case = Case::ready();
+        case.account().review = Field::Is(ReviewStatus::Pending);
+        assert_eq!(verdict(&case, "Account"), Some(Verdict::Fail));
+        case.observed.account = Fact::Unknown(Failure::Refused(refusal(200, None, "T1")));
+        assert_eq!(verdict(&case, "Account"), Some(Verdict::Fail));
+    }
+
+    #[test]
+    fn a_time_zone_that_is_not_in_the_table_is_not_checkable() {
+        let mut case = Case::ready();
+        case.desired.time_zone = Some("Europe/Berlin".into());
+        assert_eq!(verdict(&case, "TimeZone"), Some(Verdict::Warn));
+        case.account().timezone_id = Some("500".into());
+        assert_eq!(verdict(&case, "TimeZone"), Some(Verdict::NotCheckable));
+    }
+}

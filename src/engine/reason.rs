@@ -555,7 +555,7 @@ reasons! {
     BusinessNotReadable: Settled, BUSINESS,
         "The token may not read the portfolio.",
         "Give the token business_management.";
-    WrongBusiness: Stalled, CREDENTIALS,
+    WrongBusiness: Stalled, IDENTITY,
         "businessId is not the id of a portfolio that this token can see.",
         "Copy the portfolio's id from Business settings, Business info; a phone number or the id of an account does not belong there.";
     BusinessIneligible: Stalled, BUSINESS,

@@ -1,3 +1,4 @@
 mod control_plane;
 mod manifest;
+mod house;
 mod plane;

@@ -1,4 +1,4 @@
 mod control_plane;
-mod manifest;
 mod house;
+mod manifest;
 mod plane;

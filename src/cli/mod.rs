@@ -7,9 +7,12 @@
 
 pub mod exit;
 pub mod explain;
+pub mod lint;
 pub mod render;
 pub mod run;
 pub mod sandbox;
+pub mod schema;
+pub mod source;
 
 use std::{ffi::OsString, path::Path};
 

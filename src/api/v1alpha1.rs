@@ -811,6 +811,14 @@ pub struct Marks {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]
     pub registered: Option<Timestamp>,
+    /// When the number was first seen registered, by whomever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::time")]
+    pub seen_registered: Option<Timestamp>,
+    /// Since when a number that was found is absent from its account's list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::time")]
+    pub missing_since: Option<Timestamp>,
     /// Since when a registered number reads as not registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]

@@ -4,6 +4,10 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
+use super::memory::StepKind;
+
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
@@ -38,6 +42,19 @@ pub struct Limits {
     /// After an add refused with a plain 100.
     pub add_refused_pause: Duration,
     pub add_refused_tries: usize,
+    /// An add refused because the portfolio has no slot left is tried again this often (page "Phone numbers").
+    pub add_limit_pause: Duration,
+    /// A number deleted just now (133015): Meta's page names five minutes.
+    pub deleted_pause: Duration,
+    /// Too many wrong PINs (133008) and PINs entered too fast (133009), where Meta names no time.
+    pub pin_locked_pause: Duration,
+    pub pin_fast_pause: Duration,
+    /// A step that could not be sent is tried again after this.
+    pub not_sent_pause: Duration,
+    /// Throttled, and Meta names no time.
+    pub throttled_pause: Duration,
+    /// No channel goes without a look for longer, whatever it waits for.
+    pub look_at_least: Duration,
     pub settle_register: Duration,
     pub settle_verify: Duration,
     pub settle_add: Duration,
@@ -112,6 +129,13 @@ impl Default for Limits {
             name_expired_pause: s(DAY),
             add_refused_pause: s(6 * HOUR),
             add_refused_tries: 3,
+            add_limit_pause: s(DAY),
+            deleted_pause: s(5 * MINUTE),
+            pin_locked_pause: s(12 * HOUR),
+            pin_fast_pause: s(5 * MINUTE),
+            not_sent_pause: s(MINUTE),
+            throttled_pause: s(5 * MINUTE),
+            look_at_least: s(15 * MINUTE),
             settle_register: s(10 * MINUTE),
             settle_verify: s(2 * MINUTE),
             settle_add: s(2 * MINUTE),
@@ -148,4 +172,40 @@ impl Default for Limits {
             token_warning: s(7 * DAY),
         }
     }
+}
+
+impl Limits {
+    /// How long the effect of a step is given to show.
+    pub fn settle(&self, kind: StepKind) -> Duration {
+        match kind {
+            StepKind::Register => self.settle_register,
+            StepKind::VerifyCode => self.settle_verify,
+            StepKind::AddNumber => self.settle_add,
+            StepKind::SubmitName => self.settle_name,
+            _ => self.settle_other,
+        }
+    }
+
+    /// How many attempts of a kind are remembered: always more than the limit that is counted in them.
+    pub fn remembered(&self, kind: StepKind) -> usize {
+        let counted = match kind {
+            StepKind::Register => self.registrations_total,
+            StepKind::RequestCode => self.codes_by_consent + 1,
+            StepKind::SubmitName => self.names,
+            StepKind::VerifyCode => self.verifications_per_code,
+            StepKind::AddNumber => self.add_refused_tries,
+            _ => 1,
+        };
+        self.ledger_entries.max(counted + 1)
+    }
+}
+
+/// A time so much later; at the end of time it stays there.
+pub(crate) fn later(time: Timestamp, by: Duration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// A time so much earlier.
+pub(crate) fn earlier(time: Timestamp, by: Duration) -> Timestamp {
+    time.checked_sub(by).unwrap_or(Timestamp::MIN)
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    desired::Desired,
+    desired::{Connection, Desired, Management},
     id::{AccountId, NumberId},
-    limits::Limits,
-    memory::Memory,
+    limits::{Limits, earlier, later},
+    memory::{ConsentKind, Memory, StepKind},
     observed::{Claim, PortfolioState},
+    portfolio::PortfolioView,
+    reach,
 };
 
 /// What to find out.
@@ -55,14 +57,140 @@ pub enum Urgency {
 /// Says what a pass needs to know, before anything is spent.
 ///
 /// `after_write` tells when this channel last wrote something at Meta: a list begun before it does not serve.
+/// Only what the rules need is asked for: a suspended channel, or one that another manages, reads nothing.
 pub fn look(
-    _desired: &Desired,
-    _memory: &Memory,
-    _claim: &Claim,
-    _portfolio: &PortfolioState,
-    _after_write: Option<Timestamp>,
-    _limits: &Limits,
-    _now: Timestamp,
+    desired: &Desired,
+    memory: &Memory,
+    claim: &Claim,
+    portfolio: &PortfolioState,
+    after_write: Option<Timestamp>,
+    limits: &Limits,
+    now: Timestamp,
 ) -> Look {
-    unimplemented!()
+    let urgency = urgency(desired, memory, limits, now);
+    let observes_only = desired.management == Management::ObserveOnly;
+    let may_look = !desired.suspend && (observes_only || matches!(claim, Claim::Ours { .. }));
+    let Some(view) = usable(portfolio).filter(|_| may_look) else { return nothing(urgency) };
+    let Ok(target) = reach::choose(desired, memory, view) else { return nothing(urgency) };
+    let open = !observes_only && memory.number.is_some() && is_unfinished(memory);
+    Look {
+        meta: true,
+        accounts: accounts(desired, memory, view, &target, after_write, limits, now),
+        subscription: desired.webhook.is_some().then(|| target.clone()),
+        profile: profile(desired, memory, limits, now),
+        code_secret: open,
+        pin_secret: open,
+        verify_token: !observes_only && desired.webhook.is_some(),
+        urgency,
+    }
+}
+
+fn nothing(urgency: Urgency) -> Look {
+    Look {
+        meta: false,
+        accounts: Vec::new(),
+        subscription: None,
+        profile: None,
+        code_secret: false,
+        pin_secret: false,
+        verify_token: false,
+        urgency,
+    }
+}
+
+fn usable(portfolio: &PortfolioState) -> Option<&PortfolioView> {
+    match portfolio {
+        PortfolioState::View(view) if view.hold.is_none() && view.credential_version.is_some() => Some(view),
+        _ => None,
+    }
+}
+
+/// Not seen registered, or seen to have fallen back.
+fn is_unfinished(memory: &Memory) -> bool {
+    memory.marks.seen_registered.is_none() || memory.marks.fell_back_since.is_some()
+}
+
+/// The target, and every account in reach while the number is not known to be in the target.
+fn accounts(
+    desired: &Desired,
+    memory: &Memory,
+    view: &PortfolioView,
+    target: &AccountId,
+    after_write: Option<Timestamp>,
+    limits: &Limits,
+    now: Timestamp,
+) -> Vec<AccountLook> {
+    let is_sought = memory.number.is_none() || memory.marks.missing_since.is_some();
+    let not_before = not_before(desired, memory, is_sought, after_write, limits, now);
+    let mut ids = vec![target];
+    if is_sought {
+        let others = reach::all(view).unwrap_or_default().iter().map(|account| &account.id);
+        ids.extend(others.filter(|id| *id != target));
+    }
+    ids.into_iter()
+        .map(|id| AccountLook { account: id.clone(), facts: id == target, not_before })
+        .collect()
+}
+
+fn not_before(
+    desired: &Desired,
+    memory: &Memory,
+    is_sought: bool,
+    after_write: Option<Timestamp>,
+    limits: &Limits,
+    now: Timestamp,
+) -> Timestamp {
+    if asks_to_look(desired, memory) {
+        return now;
+    }
+    let may_add = is_sought && desired.connection == Connection::CloudApi && memory.ledger.adds.last().is_none_or(|last| last.refusal.is_none());
+    let wrote = wrote(memory, after_write);
+    let recently = wrote.is_some_and(|at| now < later(at, limits.fresh_after_write * limits.fresh_after_write_times));
+    let age = match (may_add, recently) {
+        (_, true) => limits.fresh_after_write.min(limits.fresh_list),
+        (true, false) => limits.fresh_for_add.min(limits.fresh_list),
+        (false, false) => limits.fresh_list,
+    };
+    let settled = memory.settle_times().filter(|until| *until <= now).max();
+    [Some(earlier(now, age)), wrote, settled].into_iter().flatten().max().unwrap_or(now).min(now)
+}
+
+fn wrote(memory: &Memory, after_write: Option<Timestamp>) -> Option<Timestamp> {
+    after_write.max(memory.last_write())
+}
+
+fn profile(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) -> Option<(NumberId, Duration)> {
+    let number = memory.number.clone().filter(|_| desired.profile.is_managed())?;
+    let pace = memory.ledger.repeatable.get(&StepKind::WriteProfile).and_then(|pace| pace.last);
+    let recently = pace.filter(|at| now < later(*at, limits.fresh_after_write * limits.fresh_after_write_times));
+    let age = match recently {
+        Some(at) => limits.fresh_after_write.min(Duration::try_from(now.duration_since(at)).unwrap_or_default()),
+        None if asks_to_look(desired, memory) => Duration::ZERO,
+        None => limits.fresh_profile,
+    };
+    Some((number, age))
+}
+
+fn asks_to_look(desired: &Desired, memory: &Memory) -> bool {
+    let value = desired.consents.reconcile.as_deref();
+    value.is_some_and(|value| memory.answered(ConsentKind::Reconcile, value).is_none())
+}
+
+fn urgency(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) -> Urgency {
+    let consents = [
+        (ConsentKind::SendCode, &desired.consents.send_code),
+        (ConsentKind::Retry, &desired.consents.retry),
+        (ConsentKind::Reconcile, &desired.consents.reconcile),
+    ];
+    let mut open = consents.iter().filter_map(|(kind, value)| Some((*kind, value.as_deref()?)));
+    let is_asked = open.any(|(kind, value)| memory.answered(kind, value).is_none());
+    let code = memory.ledger.last(StepKind::RequestCode);
+    let is_live = is_unfinished(memory) && code.is_some_and(|code| now < later(code.at, limits.code_life));
+    if is_asked || is_live {
+        Urgency::Person
+    } else if is_unfinished(memory) || memory.in_flight.is_some() {
+        Urgency::Transitional
+    } else {
+        Urgency::Drift
+    }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    failure::Refusal,
+    failure::{Class, Refusal},
     id::{AccountId, BusinessId, NumberId},
     observed::SecretVersion,
 };
@@ -115,6 +115,117 @@ pub struct Ledger {
     pub repeatable: BTreeMap<StepKind, Pace>,
 }
 
+impl Memory {
+    /// Whether this object brought the number into the account, so that its whole history is known.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::memory::Memory;
+    /// let mut memory = Memory::default();
+    /// assert!(!memory.knows_history());
+    /// memory.marks.added = Some("2026-03-01T12:00:00Z".parse().unwrap());
+    /// assert!(memory.knows_history());
+    /// ```
+    pub fn knows_history(&self) -> bool {
+        self.marks.added.is_some_and(|added| self.marks.adopted.is_none_or(|adopted| adopted < added))
+    }
+
+    /// When something was last written, as far as this memory tells.
+    pub fn last_write(&self) -> Option<Timestamp> {
+        let ledger = &self.ledger;
+        let lists = [&ledger.adds, &ledger.codes, &ledger.verifications, &ledger.names, &ledger.pins, &ledger.registrations];
+        let attempts = lists.into_iter().filter_map(|list| list.iter().rev().find(|e| e.counts())).map(|e| e.at);
+        attempts.chain(ledger.repeatable.values().filter_map(|pace| pace.last)).max()
+    }
+
+    /// Every time until which an effect is given time to show.
+    pub fn settle_times(&self) -> impl Iterator<Item = Timestamp> {
+        let ledger = &self.ledger;
+        let lists = [&ledger.adds, &ledger.codes, &ledger.verifications, &ledger.names, &ledger.pins, &ledger.registrations];
+        let attempts = lists.into_iter().filter_map(|list| list.last()?.settle_until);
+        let paces = ledger.repeatable.values().filter_map(|pace| pace.settle_until);
+        let flight = self.in_flight.iter().map(|intent| intent.settle_until);
+        attempts.chain(paces).chain(flight)
+    }
+
+    /// The answer that stands for a consent's value; `None` while it is open or kept.
+    pub fn answered(&self, kind: ConsentKind, value: &str) -> Option<&ConsentAnswer> {
+        self.consents.get(&kind).filter(|answer| {
+            let decided = answer.used_for.is_some() || answer.refused.is_some() || kind == ConsentKind::Reconcile;
+            answer.value == value && decided
+        })
+    }
+}
+
+impl Ledger {
+    /// The attempts of a kind; repeatable steps have none.
+    pub fn of(&self, kind: StepKind) -> &[Entry] {
+        match kind {
+            StepKind::AddNumber => &self.adds,
+            StepKind::RequestCode => &self.codes,
+            StepKind::VerifyCode => &self.verifications,
+            StepKind::SubmitName => &self.names,
+            StepKind::SetPin => &self.pins,
+            StepKind::Register => &self.registrations,
+            StepKind::CreatePin | StepKind::SubscribeApp | StepKind::RouteWebhook | StepKind::WriteProfile => &[],
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn of_mut(&mut self, kind: StepKind) -> Option<&mut Vec<Entry>> {
+        match kind {
+            StepKind::AddNumber => Some(&mut self.adds),
+            StepKind::RequestCode => Some(&mut self.codes),
+            StepKind::VerifyCode => Some(&mut self.verifications),
+            StepKind::SubmitName => Some(&mut self.names),
+            StepKind::SetPin => Some(&mut self.pins),
+            StepKind::Register => Some(&mut self.registrations),
+            StepKind::CreatePin | StepKind::SubscribeApp | StepKind::RouteWebhook | StepKind::WriteProfile => None,
+        }
+    }
+
+    /// The last attempt of a kind that counts.
+    pub fn last(&self, kind: StepKind) -> Option<&Entry> {
+        self.of(kind).iter().rev().find(|entry| entry.counts())
+    }
+
+    /// Attempts of a kind that count and were made after a time.
+    pub fn since(&self, kind: StepKind, from: Option<Timestamp>) -> impl Iterator<Item = &Entry> {
+        self.of(kind).iter().filter(move |entry| entry.counts() && from.is_none_or(|from| entry.at > from))
+    }
+
+    /// Adds an attempt. Entries that do not count go first when the list is full, then the oldest; since the
+    /// list is longer than every limit that is counted in it, no count falls below its limit by that.
+    pub fn push(&mut self, kind: StepKind, entry: Entry, keep: usize) {
+        let Some(list) = self.of_mut(kind) else { return };
+        list.push(entry);
+        while list.len() > keep {
+            let drop = list.iter().position(|entry| !entry.counts()).unwrap_or(0);
+            list.remove(drop);
+        }
+    }
+}
+
+impl Entry {
+    /// Whether it is an attempt at all: what was proven not to have been sent is none.
+    pub fn counts(&self) -> bool {
+        self.outcome != EntryOutcome::NotSent
+    }
+
+    /// Whether nobody can tell from the answer if it took effect.
+    pub fn is_inconclusive(&self) -> bool {
+        match self.outcome {
+            EntryOutcome::Started | EntryOutcome::NoAnswer => true,
+            EntryOutcome::Refused => self.refusal.as_ref().is_some_and(|refusal| refusal.class == Class::Retry),
+            EntryOutcome::Accepted | EntryOutcome::NotSent => false,
+        }
+    }
+
+    /// Meta's refusal with this number as code or subcode.
+    pub fn refused_with(&self, number: i64) -> Option<&Refusal> {
+        self.refusal.as_ref().filter(|refusal| self.outcome == EntryOutcome::Refused && refusal.names(number))
+    }
+}
+
 /// One attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -189,6 +300,9 @@ pub enum ConsentKind {
 }
 
 /// How a consent value was answered; a value is answered once.
+///
+/// A `send-code` or `retry` value with neither a use nor a refusal is kept since `at`; a `reconcile` value
+/// is answered by being here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConsentAnswer {
@@ -210,6 +324,7 @@ pub struct Marks {
     pub added: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<Timestamp>,
+    /// The automatic code is used up: requested, or barred by EXPIRED, 133006 or a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub automatic_code_used: Option<Timestamp>,
     /// 133006 or a lapse: a new code is needed, by consent, until one succeeds.
@@ -217,12 +332,19 @@ pub struct Marks {
     pub reverify_required: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin_set: Option<Timestamp>,
+    /// Since when a registration of this object's own is seen to hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered: Option<Timestamp>,
+    /// When the number was first seen registered, by whomever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_registered: Option<Timestamp>,
+    /// Since when a number that was found is absent from its account's list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_since: Option<Timestamp>,
     /// Since when a number that was Registered reads NOT_APPLICABLE.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fell_back_since: Option<Timestamp>,
-    /// Names for which one registration was tried while they were in review.
+    /// Names for which one registration was tried while they were in review, or not known to be usable.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tried_in_review: BTreeMap<String, Timestamp>,
     /// The last twenty names that Meta declined.

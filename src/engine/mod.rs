@@ -19,6 +19,7 @@ pub mod phone;
 pub mod plan;
 pub mod portfolio;
 pub mod preflight;
+pub mod reach;
 pub mod reason;
 pub mod reference;
 pub mod step;

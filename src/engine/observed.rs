@@ -204,6 +204,19 @@ pub struct Profile {
     pub vertical: Option<String>,
 }
 
+impl SecretVersion {
+    /// As one word, to be remembered with an attempt.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::observed::SecretVersion;
+    /// let version = SecretVersion { uid: "u1".into(), resource_version: "7".into() };
+    /// assert_eq!(version.as_subject(), "u1/7");
+    /// ```
+    pub fn as_subject(&self) -> String {
+        format!("{}/{}", self.uid, self.resource_version)
+    }
+}
+
 /// Which version of a Secret was seen; never anything of its content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,13 +1,17 @@
 //! Outcome of a step.
+//!
+//! Writing down before (`intend`) and after (`fold`): together they make sure that a crash, a lost reply or
+//! another leader at any point loses no attempt and repeats none.
 
 use jiff::Timestamp;
 
 use super::{
-    failure::Failure,
+    failure::{Class, Failure, Refusal, Scope},
     id::NumberId,
-    limits::Limits,
-    memory::{Intent, Memory, StepKind},
+    limits::{Limits, later},
+    memory::{Cause, ConsentAnswer, ConsentKind, Entry, EntryOutcome, Intent, Memory, StepKind},
     plan::Plan,
+    step::{Planned, Step},
 };
 
 /// What a step gave.
@@ -28,19 +32,236 @@ pub struct Accepted {
 }
 
 /// Memory with the step of the plan written down, before it is done: `inFlight`, the ledger entry, the consumed
-/// consent. `None` when the plan's step needs no intent. `id` is fresh and unique.
-pub fn intend(
-    _plan: &Plan,
-    _generation: i64,
-    _id: &str,
-    _limits: &Limits,
-    _now: Timestamp,
-) -> Option<(Memory, Intent)> {
-    unimplemented!()
+/// consent, and the marks that must not be lost with the process. `None` when the plan's step needs no intent.
+/// `id` is fresh and unique.
+pub fn intend(plan: &Plan, generation: i64, id: &str, limits: &Limits, now: Timestamp) -> Option<(Memory, Intent)> {
+    let planned = plan.step.as_ref()?;
+    let kind = planned.step.kind();
+    if kind.is_repeatable() {
+        return None;
+    }
+    let send_before = later(now, limits.send_before);
+    let intent = Intent {
+        id: id.into(),
+        step: kind,
+        reason: planned.why.clone(),
+        started_at: now,
+        send_before,
+        settle_until: later(later(send_before, limits.call_timeout), limits.settle(kind)),
+        generation,
+        subject: subject(&planned.step),
+        absent_before: (kind == StepKind::AddNumber).then_some(true),
+    };
+    let mut memory = plan.memory.clone();
+    memory.ledger.push(kind, entry(planned, &intent), limits.remembered(kind));
+    memory.in_flight = Some(intent.clone());
+    mark(&mut memory, planned, now);
+    consume(&mut memory, planned, now);
+    Some((memory, intent))
+}
+
+fn entry(planned: &Planned, intent: &Intent) -> Entry {
+    let secret_before = match &planned.step {
+        Step::RequestCode { secret_before, .. } => secret_before.clone(),
+        _ => None,
+    };
+    Entry {
+        id: intent.id.clone(),
+        at: intent.started_at,
+        outcome: EntryOutcome::Started,
+        cause: planned.cause.clone(),
+        subject: intent.subject.clone(),
+        settle_until: None,
+        secret_before,
+        refusal: None,
+    }
+}
+
+/// What an unknown outcome is later decided by.
+fn subject(step: &Step) -> Option<String> {
+    match step {
+        Step::AddNumber { name, .. } | Step::SubmitName { name, .. } => Some(name.clone()),
+        Step::VerifyCode { secret, .. } | Step::SetPin { secret, .. } | Step::Register { secret, .. } => {
+            Some(secret.as_subject())
+        }
+        _ => None,
+    }
+}
+
+fn mark(memory: &mut Memory, planned: &Planned, now: Timestamp) {
+    match &planned.step {
+        Step::RequestCode { .. } if planned.cause == Cause::Automatic => {
+            memory.marks.automatic_code_used.get_or_insert(now);
+        }
+        Step::Register { in_review: Some(name), .. } => {
+            memory.marks.tried_in_review.insert(name.clone(), now);
+        }
+        _ => {}
+    }
+}
+
+fn consume(memory: &mut Memory, planned: &Planned, now: Timestamp) {
+    if let Some((kind, value)) = consent(&planned.cause) {
+        let used_for = Some(planned.step.kind());
+        memory.consents.insert(kind, ConsentAnswer { value: value.into(), at: now, used_for, refused: None });
+    }
+}
+
+fn consent(cause: &Cause) -> Option<(ConsentKind, &str)> {
+    match cause {
+        Cause::SendCode(value) => Some((ConsentKind::SendCode, value)),
+        Cause::Retry(value) => Some((ConsentKind::Retry, value)),
+        Cause::Automatic | Cause::Secret => None,
+    }
 }
 
 /// Folds an outcome into memory: closes the intent where Meta answered, moves the settle time into the ledger,
-/// sets marks. Works on any memory that holds the intent, so it can be merged into a live ledger after a conflict.
-pub fn fold(_memory: &Memory, _outcome: &Outcome, _plan: &Plan, _limits: &Limits) -> Memory {
-    unimplemented!()
+/// sets marks. Works on any memory that holds the intent, so it can be merged into a live ledger after a
+/// conflict; folding the same outcome twice changes nothing more.
+pub fn fold(memory: &Memory, outcome: &Outcome, plan: &Plan, limits: &Limits) -> Memory {
+    let mut memory = memory.clone();
+    match &outcome.intent {
+        Some(id) => fold_attempt(&mut memory, id, outcome, limits),
+        None => fold_repeatable(&mut memory, outcome, plan, limits),
+    }
+    memory
+}
+
+fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limits) {
+    let kind = outcome.step;
+    let Some(at) = memory.ledger.of(kind).iter().position(|entry| entry.id == id) else { return };
+    let settle = later(outcome.at, limits.settle(kind));
+    match &outcome.result {
+        Ok(accepted) => {
+            close(memory, kind, at, EntryOutcome::Accepted, Some(settle), None);
+            accept(memory, kind, accepted, outcome.at);
+        }
+        Err(Failure::Refused(refusal)) if is_postponed(kind, refusal) => {
+            let until = refusal.until.unwrap_or_else(|| later(outcome.at, limits.throttled_pause));
+            not_sent(memory, kind, at, until);
+        }
+        Err(Failure::Refused(refusal)) => {
+            let may_show = match refusal.class {
+                Class::Retry => kind != StepKind::RequestCode,
+                Class::AlreadyDone => true,
+                _ => false,
+            };
+            close(memory, kind, at, EntryOutcome::Refused, may_show.then_some(settle), Some(refusal.clone()));
+            refuse(memory, kind, at, refusal, outcome.at);
+        }
+        Err(Failure::NoAnswer(_)) if kind == StepKind::RequestCode => {
+            close(memory, kind, at, EntryOutcome::NoAnswer, Some(settle), None);
+        }
+        Err(Failure::NoAnswer(_)) => entry_mut(memory, kind, at, |entry| entry.outcome = EntryOutcome::NoAnswer),
+        Err(Failure::Throttled(until)) => not_sent(memory, kind, at, *until),
+        Err(Failure::NotSent(_)) => not_sent(memory, kind, at, later(outcome.at, limits.not_sent_pause)),
+    }
+}
+
+/// A throttle is no attempt; only registrations are counted even then, since nobody knows whether Meta does.
+fn is_postponed(kind: StepKind, refusal: &Refusal) -> bool {
+    refusal.class == Class::WaitUntil
+        && matches!(refusal.scope, Scope::Account | Scope::Portfolio | Scope::App)
+        && kind != StepKind::Register
+}
+
+fn entry_mut(memory: &mut Memory, kind: StepKind, at: usize, change: impl FnOnce(&mut Entry)) {
+    if let Some(entry) = memory.ledger.of_mut(kind).and_then(|list| list.get_mut(at)) {
+        change(entry);
+    }
+}
+
+fn close(
+    memory: &mut Memory,
+    kind: StepKind,
+    at: usize,
+    outcome: EntryOutcome,
+    settle_until: Option<Timestamp>,
+    refusal: Option<Refusal>,
+) {
+    let id = memory.ledger.of(kind)[at].id.clone();
+    entry_mut(memory, kind, at, |entry| {
+        entry.outcome = outcome;
+        entry.settle_until = settle_until;
+        entry.refusal = refusal;
+    });
+    memory.in_flight.take_if(|intent| intent.id == id);
+}
+
+fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, at: Timestamp) {
+    match kind {
+        StepKind::AddNumber => {
+            if accepted.number.is_some() {
+                memory.number.clone_from(&accepted.number);
+            }
+            memory.marks.missing_since = None;
+            memory.marks.added = Some(at);
+        }
+        StepKind::VerifyCode => memory.marks.reverify_required = None,
+        StepKind::SetPin => memory.marks.pin_set = Some(at),
+        _ => {}
+    }
+}
+
+fn refuse(memory: &mut Memory, kind: StepKind, entry: usize, refusal: &Refusal, at: Timestamp) {
+    let started = memory.ledger.of(kind)[entry].at;
+    match kind {
+        StepKind::Register if refusal.names(133_006) => {
+            memory.marks.reverify_required = Some(at);
+            memory.marks.automatic_code_used.get_or_insert(at);
+        }
+        StepKind::RequestCode => {
+            memory.marks.automatic_code_used.get_or_insert(at);
+        }
+        StepKind::AddNumber if refusal.names(2_388_001) => memory.marks.on_phone = Some(started),
+        _ => {}
+    }
+}
+
+/// Proven not to have been sent: no attempt, and what it had used up is given back. `until` is when it may be
+/// tried again.
+fn not_sent(memory: &mut Memory, kind: StepKind, at: usize, until: Timestamp) {
+    let entry = memory.ledger.of(kind)[at].clone();
+    close(memory, kind, at, EntryOutcome::NotSent, Some(until), None);
+    let marks = &mut memory.marks;
+    if kind == StepKind::RequestCode && entry.cause == Cause::Automatic {
+        marks.automatic_code_used.take_if(|used| *used == entry.at);
+    }
+    if kind == StepKind::Register {
+        marks.tried_in_review.retain(|_, tried| *tried != entry.at);
+    }
+    if let Some((kind, value)) = consent(&entry.cause)
+        && let Some(answer) = memory.consents.get_mut(&kind).filter(|answer| answer.value == value)
+    {
+        answer.used_for = None;
+    }
+}
+
+fn fold_repeatable(memory: &mut Memory, outcome: &Outcome, plan: &Plan, limits: &Limits) {
+    let planned = plan.memory.ledger.repeatable.get(&outcome.step).cloned().unwrap_or_default();
+    let pace = memory.ledger.repeatable.entry(outcome.step).or_default();
+    if pace.last == Some(outcome.at) {
+        return;
+    }
+    *pace = planned;
+    pace.last = Some(outcome.at);
+    pace.refusal = None;
+    pace.settle_until = None;
+    match &outcome.result {
+        Ok(_) => {
+            pace.accepted += 1;
+            pace.failed += 1;
+            pace.settle_until = Some(later(outcome.at, limits.settle(outcome.step)));
+        }
+        Err(Failure::Throttled(until)) => pace.settle_until = Some(*until),
+        Err(Failure::NotSent(_)) => pace.failed = pace.failed.max(1),
+        Err(Failure::NoAnswer(_)) => {
+            pace.failed += 1;
+            pace.settle_until = Some(later(outcome.at, limits.settle(outcome.step)));
+        }
+        Err(Failure::Refused(refusal)) => {
+            pace.failed += 1;
+            pace.refusal = Some(refusal.clone());
+        }
+    }
 }

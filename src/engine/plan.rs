@@ -3,18 +3,38 @@
 //! Pure: the same inputs give the same plan, byte for byte. Nothing here knows
 //! whether a cluster or a file asked.
 
+mod aside;
+mod code;
+mod consent;
+mod find;
+mod guard;
+mod naming;
+mod next;
+mod pin;
+mod register;
+mod resolve;
+mod say;
+mod undecided;
+
+use std::{convert::Infallible, sync::Arc};
+
 use jiff::Timestamp;
 
+use self::{aside::Writable, consent::Pending, guard::Platform};
 use super::{
     condition::ConditionType,
-    desired::Desired,
+    desired::{Desired, Management},
     failure::Failure,
-    limits::Limits,
-    memory::{ConsentAnswer, ConsentKind, Memory},
-    observed::Observed,
+    id::{AccountId, BusinessId, NumberId},
+    limits::{Limits, later},
+    memory::{Cause, ConsentAnswer, ConsentKind, Memory},
+    observed::{Claim, ListState, Number, Observed, PortfolioState},
+    reach,
     reason::Reason,
-    step::Planned,
+    step::{Planned, Step},
 };
+
+pub use aside::profile_difference;
 
 /// What a pass decided.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,13 +99,221 @@ impl Actor {
 
 /// Plans one pass over a channel.
 ///
-/// The plan holds at most one step; the rest waits for the next pass.
-pub fn plan(
-    _desired: &Desired,
-    _observed: &Observed,
-    _memory: &Memory,
-    _limits: &Limits,
-    _now: Timestamp,
-) -> Plan {
-    unimplemented!()
+/// The plan holds at most one step; the rest waits for the next pass. An observation that failed blocks every
+/// step that depends on it instead of guessing.
+///
+/// Not promised: that the step succeeds, or that Meta still looks as `observed` says.
+pub fn plan(desired: &Desired, observed: &Observed, memory: &Memory, limits: &Limits, now: Timestamp) -> Plan {
+    let pass = Pass::new(desired, observed, memory, limits, now);
+    let mut memory = memory.clone();
+    if let Some(block) = idle(&pass) {
+        let next = later(now, limits.look_at_least);
+        return Plan { step: None, block: Some(block), aside: Vec::new(), answered: Vec::new(), memory, next };
+    }
+    let (mut step, mut block, aside) = decide(&pass, &mut memory);
+    if let Some(held) = step.as_ref().and_then(|_| held_back(&pass)) {
+        (step, block) = (None, Some(held));
+    }
+    let has_looked = has_looked(&pass, &memory);
+    let answered = consent::answer(&pass, &mut memory, step.as_ref(), block.as_ref(), has_looked);
+    let next = next::next(&pass, &memory, step.as_ref(), block.as_ref(), &aside);
+    let business = pass.business();
+    let block = block.map(|block| block.linked(business));
+    let aside = aside.into_iter().map(|(on, block)| (on, block.linked(business))).collect();
+    Plan { step, block, aside, answered, memory, next }
+}
+
+/// Everything a rule may ask, but memory, which rules also change.
+struct Pass<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    limits: &'a Limits,
+    now: Timestamp,
+    send_code: Option<Pending>,
+    retry: Option<Pending>,
+    number_before: Option<NumberId>,
+}
+
+/// What the target account's list showed.
+struct Seen {
+    account: AccountId,
+    /// When the list was begun; only complete lists get here.
+    begun: Option<Timestamp>,
+    number: Option<Arc<Number>>,
+}
+
+/// Why a rule goes no further.
+enum Stop {
+    Step(Box<Planned>),
+    Block(Box<Block>),
+}
+
+type Gate<T = ()> = Result<T, Stop>;
+
+impl Stop {
+    fn block(block: Block) -> Self {
+        Self::Block(Box::new(block))
+    }
+
+    /// Something that the look did not bring yet.
+    fn look_again(message: impl Into<String>) -> Self {
+        Self::block(Block::new(Reason::NotObservedYet, message))
+    }
+}
+
+impl<'a> Pass<'a> {
+    fn new(desired: &'a Desired, observed: &'a Observed, memory: &Memory, limits: &'a Limits, now: Timestamp) -> Self {
+        let wanted = &desired.consents;
+        Self {
+            desired,
+            observed,
+            limits,
+            now,
+            send_code: consent::pending(wanted.send_code.as_ref(), ConsentKind::SendCode, memory, now),
+            retry: consent::pending(wanted.retry.as_ref(), ConsentKind::Retry, memory, now),
+            number_before: memory.number.clone(),
+        }
+    }
+
+    fn business(&self) -> Option<&BusinessId> {
+        match &self.observed.portfolio {
+            PortfolioState::View(view) => Some(&view.business),
+            PortfolioState::NotUsable | PortfolioState::NotYet => None,
+        }
+    }
+
+    fn step(&self, step: Step, why: String, cause: Cause) -> Stop {
+        let person_waits = cause != Cause::Automatic;
+        Stop::Step(Box::new(Planned { step, why, cause, person_waits }))
+    }
+
+    /// The number was found just now, so the look could not ask for what belongs to it.
+    fn is_first_sight(&self, memory: &Memory) -> bool {
+        memory.number != self.number_before
+    }
+}
+
+/// Nothing is looked at and nothing is done.
+fn idle(pass: &Pass) -> Option<Block> {
+    if pass.desired.suspend {
+        return Some(
+            Block::new(Reason::Suspended, "suspended: nothing is read from or written to Meta; set spec.suspend to false to go on")
+                .waits(Wait::on(Actor::ClusterUser, "Resume")),
+        );
+    }
+    if pass.desired.management == Management::ObserveOnly {
+        return None;
+    }
+    match &pass.observed.claim {
+        Claim::Ours { .. } => None,
+        Claim::Undecided => {
+            Some(Block::new(Reason::NotObservedYet, "not every watched namespace has been read yet, so nobody acts"))
+        }
+        Claim::Other { name } => Some(claimed(pass, name.as_deref())),
+    }
+}
+
+fn claimed(pass: &Pass, name: Option<&str>) -> Block {
+    let other = name.map_or_else(|| "another WhatsAppChannel".into(), |name| format!("WhatsAppChannel {name}"));
+    Block::new(
+        Reason::NumberClaimed,
+        format!("{other} manages {}; this one writes nothing until that one is gone; delete one of the two", pass.desired.number),
+    )
+    .waits(Wait::on(Actor::ClusterUser, "ResolveClaim"))
+}
+
+type Decision = (Option<Planned>, Option<Block>, Vec<(ConditionType, Block)>);
+
+fn decide(pass: &Pass, memory: &mut Memory) -> Decision {
+    match way(pass, memory) {
+        Err(Stop::Step(planned)) => (Some(*planned), None, Vec::new()),
+        Err(Stop::Block(block)) => (None, Some(*block), Vec::new()),
+        Ok((number, seen, writable)) => {
+            let aside = aside::plan(pass, memory, &number, &seen, &writable);
+            (aside.step, None, aside.blocks)
+        }
+    }
+}
+
+/// The way to Registered: every rule in order of depth, the first that does not hold ends it.
+fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, Writable)> {
+    let view = resolve::portfolio(pass)?;
+    let account = resolve::account(pass, memory, view)?;
+    let seen = find::see(pass, memory, account)?;
+    undecided::judge(pass, memory, &seen);
+    let number = find::number(pass, memory, view, &seen)?;
+    find::note(pass, memory, &number);
+    naming::note_declined(pass, memory, &number);
+    guard::connection(pass, memory, &number)?;
+    guard::status(&number)?;
+    match guard::platform(pass, &number)? {
+        Platform::Registered => {
+            guard::note_registered(memory, &seen, pass.now);
+            undecided::none_open(pass, memory)?;
+            let writable = guard::writable(pass, memory, &number);
+            Ok((number, seen, writable))
+        }
+        Platform::NotRegistered => match unregistered(pass, memory, &number, &seen)? {},
+    }
+}
+
+/// Before Registered: name, code, registration.
+fn unregistered(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) -> Gate<Infallible> {
+    if pass.desired.management == Management::ObserveOnly {
+        return Err(Stop::block(observe_only(pass, &format!("{} is not registered", pass.desired.number))));
+    }
+    guard::is_complete(number)?;
+    guard::code_known(number)?;
+    undecided::none_open(pass, memory)?;
+    guard::note_fallen_back(pass, memory, seen)?;
+    naming::submitted(pass, memory, number, seen)?;
+    if !register::is_unproven_sandbox(number) {
+        code::verified(pass, memory, number, seen)?;
+    }
+    register::register(pass, memory, number, seen)
+}
+
+fn observe_only(pass: &Pass, fact: &str) -> Block {
+    Block::new(
+        Reason::ObserveOnly,
+        format!("{fact}, and managementPolicy ObserveOnly writes nothing; set it to Full to have {} brought up", pass.desired.name),
+    )
+    .waits(Wait::on(Actor::ClusterUser, "AllowManagement"))
+}
+
+fn not_onboarded(fact: &str) -> Block {
+    Block::new(
+        Reason::CoexistenceNotOnboarded,
+        format!("{fact}, and a number that stays in the WhatsApp Business app can only be connected there; do it in the app through the partner's sign-up, or set connection to CloudApi"),
+    )
+    .waits(Wait::on(Actor::PhoneHolder, "ConnectInApp").at(say::NUMBERS))
+}
+
+/// A step that would be due, and may not be taken yet.
+fn held_back(pass: &Pass) -> Option<Block> {
+    if let Claim::Ours { act_from: Some(from) } = pass.observed.claim
+        && from > pass.now
+    {
+        return Some(
+            Block::new(Reason::ClaimPause, format!("the number was managed by another channel until just now; steps are taken from {}", say::time(from)))
+                .until(from),
+        );
+    }
+    let PortfolioState::View(view) = &pass.observed.portfolio else { return None };
+    view.throttled_until.filter(|until| *until > pass.now).map(say::throttled)
+}
+
+/// Whether the look found out what it wanted; consents are answered by such a pass.
+fn has_looked(pass: &Pass, memory: &Memory) -> bool {
+    let PortfolioState::View(view) = &pass.observed.portfolio else { return false };
+    if view.hold.is_some() || view.credential_version.is_none() {
+        return false;
+    }
+    match reach::choose(pass.desired, memory, view) {
+        Ok(target) => {
+            let list = pass.observed.search.iter().find(|searched| searched.account == target);
+            list.is_some_and(|searched| !matches!(searched.list, ListState::Failed(_)))
+        }
+        Err(why) => why != reach::NoAccount::ReachUnread,
+    }
 }

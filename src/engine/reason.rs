@@ -277,6 +277,12 @@ reasons! {
     NameRefused: Person, NAME,
         "Meta refused to take the display name.",
         "Read Meta's words, change displayName, or: kubectl whatsapp retry NAME.";
+    NameNotTaken: Person, NAME,
+        "Meta accepted the display name and does not show it.",
+        "Look at the number in WhatsApp Manager, then: kubectl whatsapp retry NAME.";
+    CoexistenceNotOnboarded: Person, NUMBER,
+        "The number is to stay in the WhatsApp Business app and is not connected to the platform there; no call can do that.",
+        "Connect it in the app through the partner's sign-up, or set connection to CloudApi.";
     RegistrationRefused: Person, REGISTER,
         "Meta refused the registration.",
         "Read Meta's words in the message, remove the cause, then: kubectl whatsapp retry NAME.";

@@ -1,0 +1,64 @@
+//! When to come back.
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+/// No object is left alone for longer: a missed event is repaired by the next pass.
+pub const LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// Shorter pauses are waits for something in particular and come on time.
+const JITTERED_FROM: Duration = Duration::from_secs(30);
+
+/// A random number, good enough to spread passes.
+pub fn chance() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// How long until then: longer pauses are stretched by 10 to 20 percent, so that a restart does not make
+/// every channel look at once for ever; none is longer than [`LONGEST`].
+pub fn until(then: Timestamp, now: Timestamp) -> Duration {
+    let pause = Duration::try_from(then.duration_since(now)).unwrap_or(Duration::ZERO);
+    spread(pause, chance())
+}
+
+fn spread(pause: Duration, chance: u64) -> Duration {
+    if pause < JITTERED_FROM {
+        return pause;
+    }
+    let percent = 110 + u32::try_from(chance % 11).unwrap_or(0);
+    pause.min(LONGEST * 100 / 120) * percent / 100
+}
+
+/// How long to leave an object alone after this many failures in a row: 2 s doubling to 5 min, less up to a fifth.
+pub fn after_failures(failures: u32) -> Duration {
+    let pause = Duration::from_secs(2 << failures.saturating_sub(1).min(8)).min(Duration::from_secs(300));
+    pause * (100 - u32::try_from(chance() % 21).unwrap_or(0)) / 100
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_pause_is_longer_than_a_quarter_of_an_hour() {
+        for chance in 0..20 {
+            assert!(spread(Duration::from_secs(86_400), chance) <= LONGEST);
+        }
+    }
+
+    #[test]
+    fn a_wait_for_something_in_particular_comes_on_time() {
+        assert_eq!(spread(Duration::from_secs(5), 7), Duration::from_secs(5));
+        assert!(spread(Duration::from_secs(300), 0) >= Duration::from_secs(330));
+    }
+
+    #[test]
+    fn failures_are_given_more_and_more_time() {
+        assert!(after_failures(1) <= Duration::from_secs(2));
+        assert!(after_failures(60) >= Duration::from_secs(240));
+    }
+}

@@ -1,0 +1,139 @@
+//! The passes' ports, held by a cluster: status of one channel, Secrets of one namespace.
+
+use std::sync::Arc;
+
+use kube::{Api, Client, ResourceExt, core::DeserializeGuard};
+
+use crate::{
+    api::{
+        lower,
+        v1alpha1::{WhatsAppChannel, WhatsAppChannelStatus},
+    },
+    cluster::{Failed, bounded, secret, status},
+    engine::{desired::SecretKey, observed::SecretVersion},
+    run::{
+        observe::{SecretRead, Secrets},
+        pass::{Live, ReadError, Record, Records, WriteError},
+    },
+};
+
+/// A status, and the version of the object that it stands in.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    pub resource_version: String,
+    pub status: Option<Arc<WhatsAppChannelStatus>>,
+}
+
+impl Standing {
+    /// As an object shows it.
+    pub fn of(channel: &WhatsAppChannel) -> Self {
+        Self {
+            resource_version: channel.resource_version().unwrap_or_default(),
+            status: channel.status.clone().map(Arc::new),
+        }
+    }
+}
+
+/// Everything that a pass may know of a channel as it stands.
+pub fn live(channel: &WhatsAppChannel) -> Live<Standing> {
+    Live {
+        version: Standing::of(channel),
+        uid: channel.uid().unwrap_or_default(),
+        memory: lower::memory(channel),
+        before: lower::before(channel),
+    }
+}
+
+/// The status of one channel.
+pub struct ChannelRecords {
+    api: Api<WhatsAppChannel>,
+    guarded: Api<DeserializeGuard<WhatsAppChannel>>,
+    name: String,
+    uid: String,
+}
+
+impl ChannelRecords {
+    /// Of the object with this uid and no other.
+    pub fn new(client: &Client, namespace: &str, name: &str, uid: &str) -> Self {
+        Self {
+            api: Api::namespaced(client.clone(), namespace),
+            guarded: Api::namespaced(client.clone(), namespace),
+            name: name.to_owned(),
+            uid: uid.to_owned(),
+        }
+    }
+
+    /// Reads the object past every cache; one that does not parse is told apart.
+    pub async fn object(&self) -> Result<DeserializeGuard<WhatsAppChannel>, Failed> {
+        bounded(self.guarded.get(&self.name)).await
+    }
+
+    /// Writes a whole status onto exactly this version.
+    pub async fn apply(&self, next: &WhatsAppChannelStatus, onto: &str) -> Result<Standing, WriteError> {
+        match status::apply(&self.api, &self.name, &self.uid, onto, next).await {
+            Ok(written) => Ok(Standing::of(&written)),
+            Err(Failed::Conflict) => Err(WriteError::Conflict),
+            Err(Failed::Gone) => Err(WriteError::Gone),
+            Err(Failed::NoAnswer(_)) => Err(WriteError::Timeout),
+            Err(error @ (Failed::Forbidden(_) | Failed::Refused(_))) => {
+                Err(WriteError::Other(error.to_string()))
+            }
+        }
+    }
+}
+
+impl Records for ChannelRecords {
+    type Version = Standing;
+
+    fn shows(&self, version: &Standing, record: &Record) -> bool {
+        let standing = version.status.as_deref();
+        standing == Some(&lower::status(&record.assessment, &record.memory, standing))
+    }
+
+    async fn write(&self, record: &Record, expected: &Standing) -> Result<Standing, WriteError> {
+        let next = lower::status(&record.assessment, &record.memory, expected.status.as_deref());
+        self.apply(&next, &expected.resource_version).await
+    }
+
+    async fn read_live(&self) -> Result<Live<Standing>, ReadError> {
+        match bounded(self.api.get(&self.name)).await {
+            Ok(channel) => Ok(live(&channel)),
+            Err(Failed::Gone) => Err(ReadError::Gone),
+            Err(error) => Err(ReadError::Failed(error.to_string())),
+        }
+    }
+}
+
+/// The Secrets of one namespace, one by name.
+pub struct NamespaceSecrets {
+    client: Client,
+    namespace: String,
+}
+
+impl NamespaceSecrets {
+    /// Reads nothing yet.
+    pub fn new(client: &Client, namespace: &str) -> Self {
+        Self { client: client.clone(), namespace: namespace.to_owned() }
+    }
+}
+
+impl Secrets for NamespaceSecrets {
+    async fn read(&self, key: &SecretKey) -> SecretRead {
+        match secret::read(&self.client, &self.namespace, &key.name, &key.key).await {
+            Ok(found) => SecretRead::Found {
+                version: SecretVersion { uid: found.uid, resource_version: found.resource_version },
+                value: found.value,
+                is_verify_token: found.is_verify_token,
+            },
+            Err(Failed::Gone) => SecretRead::Missing,
+            Err(Failed::Forbidden(_)) => SecretRead::Forbidden,
+            Err(error) => SecretRead::Failed(error.to_string()),
+        }
+    }
+
+    async fn create_pin(&self, key: &SecretKey) -> Result<(), String> {
+        secret::create_pin(&self.client, &self.namespace, &key.name, &key.key)
+            .await
+            .map_err(|error| error.to_string())
+    }
+}

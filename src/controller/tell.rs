@@ -1,0 +1,70 @@
+//! Events: what changed, once, in words that repeat.
+//!
+//! Notes come from the table of reasons, never from a message: they hold no ids, no
+//! times and nothing that Meta or a user wrote.
+
+use crate::engine::{
+    condition::{Assessment, Before, Condition, ConditionType, Stage, Truth},
+    reason::Reason,
+};
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub is_warning: bool,
+    pub reason: String,
+    pub note: String,
+}
+
+/// The transitions between what status showed and what it shows now.
+pub fn transitions(before: &Before, after: &Assessment) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    let ready = |set: &crate::engine::condition::ConditionSet| {
+        set.get(ConditionType::Ready).map(|c: &Condition| (c.status, c.reason))
+    };
+    if let Some((status, reason)) = ready(&after.conditions) {
+        let was = ready(&before.conditions).map(|(status, _)| status);
+        if was != Some(status) && (status == Truth::True || was == Some(Truth::True)) {
+            let name = if status == Truth::True { "Ready" } else { "NotReady" };
+            notices.push(told(status != Truth::True, name, reason));
+        }
+    }
+    if before.stage != Some(after.stage) && !matches!(after.stage, Stage::Ready | Stage::Pending) {
+        let stalled = after.stage == Stage::Stalled;
+        let reason = ready(&after.conditions).map(|(_, reason)| reason);
+        notices.push(match reason.filter(|_| stalled) {
+            Some(reason) => told(true, "Stalled", reason),
+            None => Notice {
+                is_warning: stalled,
+                reason: after.stage.as_str().into(),
+                note: format!("reached stage {}", after.stage.as_str()),
+            },
+        });
+    }
+    for wait in &after.waiting_for {
+        if before.waiting_for.iter().any(|old| old.action == wait.action && old.actor == wait.actor) {
+            continue;
+        }
+        notices.push(Notice {
+            is_warning: false,
+            reason: wait.action.clone(),
+            note: format!("waits for {} to act: {}", wait.actor.as_str(), wait.action),
+        });
+    }
+    let refusal = |facts: &crate::engine::condition::Facts| facts.last_refusal.as_ref().map(|r| (r.code, r.subcode));
+    if let Some((code, subcode)) = refusal(&after.facts).filter(|now| refusal(&before.facts) != Some(*now)) {
+        let code = subcode.map_or_else(|| code.to_string(), |subcode| format!("{code}/{subcode}"));
+        notices.push(Notice {
+            is_warning: true,
+            reason: "Refused".into(),
+            note: format!("Meta refused with code {code}; status has its words and the remedy"),
+        });
+    }
+    notices
+}
+
+fn told(is_warning: bool, name: &str, reason: Reason) -> Notice {
+    let row = reason.row();
+    let words = [row.name, row.meaning, row.remedy].into_iter().filter(|part| !part.is_empty());
+    Notice { is_warning, reason: name.into(), note: words.collect::<Vec<_>>().join(": ") }
+}

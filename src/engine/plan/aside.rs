@@ -1,0 +1,320 @@
+//! Work beside the way to Registered: subscription, webhook, profile. Repeatable, each paced by itself.
+
+use jiff::Timestamp;
+
+use super::{Actor, Block, Pass, Seen, Stop, Wait, naming, say};
+use crate::engine::{
+    condition::ConditionType,
+    desired::{DesiredProfile, Webhook},
+    failure::{Class, Refusal},
+    id::{Fact, Field},
+    limits::later,
+    memory::{Cause, ConsentAnswer, ConsentKind, Memory, Pace, StepKind},
+    observed::{Number, Profile, SecretFact, SecretVersion},
+    reason::Reason,
+    step::{Planned, Step},
+};
+
+/// What is to be done beside the way, and what holds the rest.
+#[derive(Default)]
+pub(super) struct Aside {
+    pub step: Option<Planned>,
+    pub blocks: Vec<(ConditionType, Block)>,
+}
+
+/// Why nothing may be written to a registered number.
+pub(super) enum Writable {
+    Yes,
+    /// Observed only, with why.
+    No(String),
+    Incomplete(String),
+}
+
+/// Plans the subscription and the route, then the profile; one in back-off does not hold up the other.
+pub(super) fn plan(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen, writable: &Writable) -> Aside {
+    let mut aside = Aside::default();
+    if let Some(webhook) = &pass.desired.webhook {
+        let result = route(pass, memory, number, seen, webhook, writable);
+        aside.take(ConditionType::WebhookRouted, result);
+    }
+    let result = profile(pass, memory, number, seen, writable);
+    aside.take(ConditionType::ProfileSynced, result);
+    aside
+}
+
+impl Aside {
+    fn take(&mut self, condition: ConditionType, result: Result<(), Stop>) {
+        match result {
+            Err(Stop::Step(planned)) => {
+                self.step.get_or_insert(*planned);
+            }
+            Err(Stop::Block(block)) => self.blocks.push((condition, *block)),
+            Ok(()) => {}
+        }
+    }
+}
+
+fn route(
+    pass: &Pass,
+    memory: &mut Memory,
+    number: &Number,
+    seen: &Seen,
+    webhook: &Webhook,
+    writable: &Writable,
+) -> Result<(), Stop> {
+    let is_subscribed = match &pass.observed.subscribed {
+        Fact::Known(is_subscribed) => *is_subscribed,
+        Fact::NotAsked => return Err(Stop::look_again("the app's subscription has not been read yet")),
+        Fact::Unknown(failure) => return Err(Stop::block(say::unreadable("the account's subscribed apps", failure))),
+    };
+    let is_routed = is_routed(number, webhook);
+    if is_subscribed {
+        memory.ledger.repeatable.remove(&StepKind::SubscribeApp);
+    }
+    if is_routed == Some(true) {
+        memory.ledger.repeatable.remove(&StepKind::RouteWebhook);
+    }
+    if is_subscribed && is_routed == Some(true) {
+        return Ok(());
+    }
+    may_write(writable, Reason::WebhookDiffers, "the webhook")?;
+    if !is_subscribed {
+        let step = Step::SubscribeApp { account: seen.account.clone() };
+        return Err(paced(pass, memory, seen.begun, step, None, "subscribe the app to the account"));
+    }
+    let secret = verify_token(pass, webhook)?;
+    if is_routed.is_none() && was_written_blindly(pass, memory, &secret) {
+        return Err(Stop::block(Block::new(
+            Reason::WebhookNotReadable,
+            "the webhook was written; Meta does not show this app where it points, so it is written once per change of the spec",
+        )));
+    }
+    let step = Step::RouteWebhook {
+        account: seen.account.clone(),
+        number: number.id.clone(),
+        url: webhook.callback_url.clone(),
+        secret: secret.clone(),
+    };
+    Err(paced(pass, memory, seen.begun, step, Some(secret), "route this number's messages to the desired URL"))
+}
+
+/// `None` where Meta does not let this app read it.
+fn is_routed(number: &Number, webhook: &Webhook) -> Option<bool> {
+    match &number.webhook {
+        Field::Refused => None,
+        Field::Absent => Some(false),
+        Field::Is(configuration) => Some(configuration.number.as_deref() == Some(webhook.callback_url.as_str())),
+    }
+}
+
+fn was_written_blindly(pass: &Pass, memory: &Memory, secret: &SecretVersion) -> bool {
+    memory.ledger.repeatable.get(&StepKind::RouteWebhook).is_some_and(|pace| {
+        let is_same = pace.generation == pass.desired.generation && pace.secret.as_ref() == Some(secret);
+        is_same && pace.accepted > 0 && pass.retry.is_none()
+    })
+}
+
+fn verify_token(pass: &Pass, webhook: &Webhook) -> Result<SecretVersion, Stop> {
+    let key = &webhook.verify_token;
+    let needs = |reason, message: String| {
+        Stop::block(Block::new(reason, message).waits(Wait::on(Actor::ClusterUser, "ProvideVerifyToken")))
+    };
+    match &pass.observed.verify_token {
+        SecretFact::Present { version, .. } => Ok(version.clone()),
+        SecretFact::Missing => {
+            Err(needs(Reason::SecretMissing, format!("Secret {} does not exist; create it with the verify token under key {}", key.name, key.key)))
+        }
+        SecretFact::KeyMissing { .. } => {
+            Err(needs(Reason::SecretKeyMissing, format!("Secret {} has no key {}; write the verify token there", key.name, key.key)))
+        }
+        SecretFact::Forbidden => Err(needs(
+            Reason::SecretForbidden,
+            format!("the operator may not read Secret {}; allow it to get Secrets in namespace {}", key.name, pass.desired.namespace),
+        )),
+        SecretFact::Unlabelled => Err(needs(
+            Reason::VerifyTokenUnlabelled,
+            format!("Secret {} may not be sent to the webhook; give it the label whatsapp-operator.dev/use=verify-token", key.name),
+        )),
+        SecretFact::Unreadable(why) => Err(Stop::block(super::pin::unreadable(&format!("Secret {}", key.name), why))),
+        SecretFact::NotAsked => Err(Stop::look_again(format!("Secret {} has not been read yet", key.name))),
+    }
+}
+
+fn profile(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen, writable: &Writable) -> Result<(), Stop> {
+    if !pass.desired.profile.is_managed() {
+        return Ok(());
+    }
+    let current = match (&pass.observed.profile, &number.profile) {
+        (Fact::Known(profile), _) | (_, Field::Is(profile)) => profile,
+        // Says nothing: profiles are read in turns.
+        (Fact::Unknown(_) | Fact::NotAsked, _) => return Ok(()),
+    };
+    let fields = profile_difference(&pass.desired.profile, current);
+    if !fields.is_managed() {
+        memory.ledger.repeatable.remove(&StepKind::WriteProfile);
+        return Ok(());
+    }
+    may_write(writable, Reason::ProfileDiffers, "the profile")?;
+    let step = Step::WriteProfile { account: seen.account.clone(), number: number.id.clone(), fields };
+    let begun = match &pass.observed.profile {
+        Fact::Known(_) => Some(pass.observed.begun),
+        _ => seen.begun,
+    };
+    Err(paced(pass, memory, begun, step, None, "write the profile fields that differ"))
+}
+
+/// The managed fields that differ, and nothing else.
+///
+/// ```
+/// use whatsapp_operator::engine::{desired::DesiredProfile, observed::Profile, plan::profile_difference};
+/// let desired = DesiredProfile { about: Some("Open 9-17".into()), ..Default::default() };
+/// let observed = Profile { about: Some("Closed".into()), email: Some("a@b.example".into()), ..Default::default() };
+/// let difference = profile_difference(&desired, &observed);
+/// assert_eq!(difference, desired);
+/// ```
+pub fn profile_difference(desired: &DesiredProfile, observed: &Profile) -> DesiredProfile {
+    let text = |wanted: &Option<String>, actual: &Option<String>| {
+        wanted.clone().filter(|wanted| wanted.trim() != actual.as_deref().unwrap_or_default().trim())
+    };
+    DesiredProfile {
+        about: text(&desired.about, &observed.about),
+        address: text(&desired.address, &observed.address),
+        description: text(&desired.description, &observed.description),
+        email: text(&desired.email, &observed.email),
+        websites: desired.websites.clone().filter(|wanted| !wanted.iter().map(site).eq(observed.websites.iter().map(site))),
+        vertical: desired.vertical.clone().filter(|wanted| vertical(wanted) != vertical(observed.vertical.as_deref().unwrap_or_default())),
+    }
+}
+
+/// Meta gives sites back with a slash at the end.
+fn site(url: &String) -> &str {
+    url.trim().trim_end_matches('/')
+}
+
+/// An unset vertical reads UNDEFINED.
+fn vertical(word: &str) -> String {
+    let word = word.to_ascii_uppercase();
+    if word == "UNDEFINED" { String::new() } else { word }
+}
+
+fn may_write(writable: &Writable, reason: Reason, what: &str) -> Result<(), Stop> {
+    match writable {
+        Writable::Yes => Ok(()),
+        Writable::No(why) => Err(Stop::block(Block::new(reason, format!("{what} differs and is not written: {why}")))),
+        Writable::Incomplete(why) => {
+            Err(Stop::block(Block::new(Reason::ObservationIncomplete, format!("{what} differs and is not written: {why}"))))
+        }
+    }
+}
+
+/// The step, unless its pace says later. At once on a new generation, a new Secret version or `retry`.
+fn paced(
+    pass: &Pass,
+    memory: &mut Memory,
+    begun: Option<Timestamp>,
+    step: Step,
+    secret: Option<SecretVersion>,
+    why: &str,
+) -> Stop {
+    let kind = step.kind();
+    let fresh = Pace { generation: pass.desired.generation, secret: secret.clone(), ..Pace::default() };
+    let before = memory.ledger.repeatable.get(&kind);
+    let is_same = before.is_some_and(|pace| pace.generation == fresh.generation && pace.secret == secret);
+    let Some(pace) = before.filter(|_| is_same).cloned() else {
+        memory.ledger.repeatable.insert(kind, fresh);
+        return pass.step(step, why.into(), Cause::Automatic);
+    };
+    let Some(block) = waits(pass, &pace, begun, kind) else {
+        return pass.step(step, why.into(), Cause::Automatic);
+    };
+    match pass.retry.as_ref().filter(|_| block.reason != Reason::EffectNotVisibleYet) {
+        Some(retry) => {
+            memory.ledger.repeatable.insert(kind, fresh);
+            pass.step(step, why.into(), Cause::Retry(retry.value.clone()))
+        }
+        None => Stop::block(block),
+    }
+}
+
+fn waits(pass: &Pass, pace: &Pace, begun: Option<Timestamp>, kind: StepKind) -> Option<Block> {
+    if let Some(until) = pace.settle_until.filter(|until| begun.is_none_or(|begun| begun < *until)) {
+        return Some(not_visible(kind, until));
+    }
+    if pace.accepted >= pass.limits.repeatable_without_effect {
+        return Some(not_taken(pass, kind, pace.accepted));
+    }
+    let until = later(pace.last?, naming::pause(&pass.limits.repeatable_pauses, pace.failed as usize));
+    (pass.now < until).then(|| match &pace.refusal {
+        Some(refusal) => refused(pass, kind, refusal, until),
+        None => not_visible(kind, until),
+    })
+}
+
+fn not_visible(kind: StepKind, until: Timestamp) -> Block {
+    Block::new(
+        Reason::EffectNotVisibleYet,
+        format!("{} was sent and does not show yet; it is looked at again, and sent again no sooner than {}", kind.as_str(), say::time(until)),
+    )
+    .until(until)
+}
+
+fn not_taken(pass: &Pass, kind: StepKind, times: u32) -> Block {
+    Block::new(
+        Reason::NotTakenByMeta,
+        format!(
+            "Meta accepted {} {times} times and still shows another value; something else may write it too, or Meta does not take this value; change the spec, or run {}",
+            kind.as_str(),
+            pass.command("retry")
+        ),
+    )
+    .waits(Wait::on(Actor::ClusterUser, "ChangeValue").at(say::NUMBERS))
+}
+
+fn refused(pass: &Pass, kind: StepKind, refusal: &Refusal, until: Timestamp) -> Block {
+    let words = say::words(refusal);
+    let again = format!("tried again at {}, or at once with {}", say::time(until), pass.command("retry"));
+    let user = |action| Wait::on(Actor::ClusterUser, action);
+    let admin = |action, url| Wait::on(Actor::PortfolioAdmin, action).at(url);
+    let (reason, message, wait) = match (refusal.code, refusal.class, kind) {
+        (_, Class::WaitUntil, _) => return say::throttled(refusal.until.unwrap_or(until)).refused(Some(refusal)),
+        (_, Class::Retry, _) => (
+            Reason::MetaUnavailable,
+            format!("Meta could not take {} ({words}); {again}", kind.as_str()),
+            Wait::on(Actor::Meta, "Answer"),
+        ),
+        (2200 | 2201, _, _) => (
+            Reason::WebhookHandshakeFailed,
+            format!("the callback URL did not answer Meta's handshake ({words}); make it answer with the challenge for this verify token; {again}"),
+            user("FixWebhook"),
+        ),
+        (_, Class::Credentials, _) => (
+            Reason::PermissionMissing,
+            format!("the token may not do {} ({words}); give the system user full control of the account; {again}", kind.as_str()),
+            admin("GrantPermission", say::SYSTEM_USERS),
+        ),
+        (100, _, StepKind::RouteWebhook) => (
+            Reason::AppNotSubscribedToMessages,
+            format!("Meta refused the webhook of this number ({words}); subscribe the app to the field messages in the App Dashboard, and check the URL; {again}"),
+            admin("SubscribeApp", say::APPS),
+        ),
+        (_, _, StepKind::WriteProfile) => (
+            Reason::ProfileRefused,
+            format!("Meta refused the profile ({words}); correct spec.profile; {again}"),
+            user("FixProfile"),
+        ),
+        _ => (
+            Reason::WebhookRefused,
+            format!("Meta refused {} ({words}); {again}", kind.as_str()),
+            user("FixWebhook"),
+        ),
+    };
+    Block::new(reason, message).refused(Some(refusal)).waits(wait).until(until)
+}
+
+/// The answer to a consent that a repeatable step used up.
+pub(super) fn used(planned: &Planned, now: Timestamp) -> Option<(ConsentKind, ConsentAnswer)> {
+    let Cause::Retry(value) = &planned.cause else { return None };
+    let kind = planned.step.kind();
+    let answer = ConsentAnswer { value: value.clone(), at: now, used_for: Some(kind), refused: None };
+    kind.is_repeatable().then_some((ConsentKind::Retry, answer))
+}

@@ -1,0 +1,379 @@
+//! Proof of ownership: one code per consent, each used once.
+
+use jiff::Timestamp;
+
+use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, naming, pin, say, undecided};
+use crate::engine::{
+    desired::CodeRequest,
+    failure::Class,
+    id::CodeStatus,
+    limits::later,
+    memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
+    observed::{Number, SecretFact, SecretVersion},
+    phone,
+    reason::Reason,
+    step::Step,
+};
+
+/// Ownership is proven, or what is done or waited for until it is.
+pub(super) fn verified(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) -> Gate {
+    let status = number.code.value();
+    if status == Some(&CodeStatus::Expired) {
+        memory.marks.automatic_code_used.get_or_insert(pass.now);
+    }
+    if status == Some(&CodeStatus::Verified) && memory.marks.reverify_required.is_none() {
+        return Ok(());
+    }
+    undecided::settled(StepKind::VerifyCode, memory, seen)?;
+    let request = memory.ledger.last(StepKind::RequestCode).filter(|entry| was_sent(entry)).cloned();
+    let answer = answer(pass, memory, request.as_ref());
+    if let Answer::Use(version) = &answer {
+        locked(pass, memory)?;
+        undecided::may_send(pass, StepKind::VerifyCode, memory)?;
+        return Err(verify(pass, seen, number, version.clone(), Cause::Secret, "verify the number with the code from its Secret"));
+    }
+    if let Some(stop) = request_by_consent(pass, memory, number, seen)? {
+        return Err(stop);
+    }
+    Err(waiting(pass, memory, number, seen, request.as_ref(), &answer)?)
+}
+
+fn was_sent(entry: &Entry) -> bool {
+    matches!(entry.outcome, EntryOutcome::Accepted | EntryOutcome::NoAnswer)
+}
+
+/// What the code Secret holds, seen from the last request.
+enum Answer {
+    /// Nothing that could be an answer.
+    Nothing,
+    /// A new version for a live request.
+    Use(SecretVersion),
+    Malformed,
+    /// A new version, after the code's life.
+    Late,
+    /// A code without any request of ours.
+    Unasked(SecretVersion),
+    Forbidden,
+    Unread(Option<String>),
+}
+
+fn answer(pass: &Pass, memory: &Memory, request: Option<&Entry>) -> Answer {
+    let (version, well_formed, seen_before) = match &pass.observed.code_secret {
+        SecretFact::Present { version, well_formed, seen_before } => (version, *well_formed, *seen_before),
+        SecretFact::Forbidden => return Answer::Forbidden,
+        SecretFact::Unreadable(why) => return Answer::Unread(Some(why.clone())),
+        SecretFact::NotAsked => return Answer::Unread(None),
+        SecretFact::Missing | SecretFact::KeyMissing { .. } | SecretFact::Unlabelled => return Answer::Nothing,
+    };
+    let subject = version.as_subject();
+    let was_tried = memory.ledger.of(StepKind::VerifyCode).iter().any(|e| e.counts() && e.subject.as_ref() == Some(&subject));
+    if was_tried || seen_before {
+        return Answer::Nothing;
+    }
+    let Some(request) = request else { return if well_formed { Answer::Unasked(version.clone()) } else { Answer::Nothing } };
+    if request.secret_before.as_ref() == Some(version) {
+        return Answer::Nothing;
+    }
+    if !is_live(pass, request) {
+        return Answer::Late;
+    }
+    if tries(memory, request) >= pass.limits.verifications_per_code {
+        return Answer::Nothing;
+    }
+    if well_formed { Answer::Use(version.clone()) } else { Answer::Malformed }
+}
+
+/// Whether the code that was asked for can still be used.
+pub(super) fn is_live(pass: &Pass, request: &Entry) -> bool {
+    pass.now < later(request.at, pass.limits.code_life)
+}
+
+/// A request that still waits for its code to be entered.
+pub(super) fn awaits(pass: &Pass, memory: &Memory) -> bool {
+    let request = memory.ledger.last(StepKind::RequestCode).filter(|entry| was_sent(entry));
+    request.is_some_and(|request| is_live(pass, request) && tries(memory, request) < pass.limits.verifications_per_code)
+}
+
+fn tries(memory: &Memory, request: &Entry) -> usize {
+    memory.ledger.since(StepKind::VerifyCode, Some(request.at)).count()
+}
+
+fn verify(pass: &Pass, seen: &Seen, number: &Number, secret: SecretVersion, cause: Cause, why: &str) -> Stop {
+    let step = Step::VerifyCode { account: seen.account.clone(), number: number.id.clone(), secret };
+    pass.step(step, why.into(), cause)
+}
+
+/// Too many wrong codes: Meta's own clock.
+fn locked(pass: &Pass, memory: &Memory) -> Gate {
+    let refusal = memory.ledger.last(StepKind::VerifyCode).and_then(|entry| entry.refusal.as_ref());
+    let until = refusal.filter(|r| r.class == Class::WaitUntil).and_then(|r| r.until).filter(|until| *until > pass.now);
+    match until {
+        Some(until) => Err(Stop::block(paused(until).refused(refusal))),
+        None => Ok(()),
+    }
+}
+
+fn paused(until: Timestamp) -> Block {
+    Block::new(
+        Reason::CodeRequestPaused,
+        format!("Meta does not send or take codes for this number for a while; a new one can be asked for at {}", say::time(until)),
+    )
+    .waits(Wait::on(Actor::Meta, "AllowCode"))
+    .until(until)
+}
+
+/// A new code, when it was consented to or is the automatic one, and would not be wasted.
+fn request_by_consent(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Option<Stop>> {
+    let cause = match &pass.send_code {
+        Some(consent) => Cause::SendCode(consent.value.clone()),
+        None if may_be_automatic(pass, memory, number) => Cause::Automatic,
+        None => return Ok(None),
+    };
+    is_worth_it(pass, memory, number)?;
+    undecided::settled(StepKind::RequestCode, memory, seen)?;
+    may_request(pass, memory)?;
+    undecided::may_send(pass, StepKind::RequestCode, memory)?;
+    let secret_before = match &pass.observed.code_secret {
+        SecretFact::Forbidden => return Err(Stop::block(forbidden(pass))),
+        SecretFact::Unreadable(why) => return Err(Stop::block(pin::unreadable("the code Secret", why))),
+        SecretFact::NotAsked => return Err(Stop::look_again("the code Secret has not been read yet")),
+        fact => fact.version().cloned(),
+    };
+    let step = Step::RequestCode {
+        account: seen.account.clone(),
+        number: number.id.clone(),
+        method: phone::method(pass.desired.verification.method, &pass.desired.number),
+        language: pass.desired.verification.language.clone(),
+        secret_before,
+    };
+    Ok(Some(pass.step(step, format!("ask Meta to send a code to {}", pass.desired.number), cause)))
+}
+
+fn is_worth_it(pass: &Pass, memory: &Memory, number: &Number) -> Gate {
+    naming::allows_code(pass, number)?;
+    pin::available(pass, memory, number).map(|_| ())
+}
+
+fn may_be_automatic(pass: &Pass, memory: &Memory, number: &Number) -> bool {
+    pass.desired.verification.request == CodeRequest::Automatic
+        && memory.knows_history()
+        && memory.marks.automatic_code_used.is_none()
+        && memory.marks.reverify_required.is_none()
+        && memory.ledger.last(StepKind::RequestCode).is_none()
+        && number.code.value() != Some(&CodeStatus::Expired)
+}
+
+/// Limits and pauses, which hold for consents too.
+fn may_request(pass: &Pass, memory: &Memory) -> Gate {
+    locked(pass, memory)?;
+    if let Some((until, last)) = refused_until(pass, memory).filter(|(until, _)| *until > pass.now) {
+        return Err(Stop::block(paused(until).refused(last.refusal.as_ref())));
+    }
+    let limits = pass.limits;
+    let from = pass.now.checked_sub(limits.codes_window).ok();
+    let recent: Vec<_> = memory
+        .ledger
+        .since(StepKind::RequestCode, from)
+        .filter(|entry| matches!(entry.cause, Cause::SendCode(_)))
+        .map(|entry| entry.at)
+        .collect();
+    if recent.len() < limits.codes_by_consent {
+        return Ok(());
+    }
+    let until = later(recent[recent.len() - limits.codes_by_consent], limits.codes_window);
+    Err(Stop::block(
+        Block::new(
+            Reason::CodeLimitReached,
+            format!(
+                "{} codes were asked for in 24 hours; check that {} can receive them; the next can be asked for at {}",
+                recent.len(),
+                pass.desired.number,
+                say::time(until)
+            ),
+        )
+        .waits(Wait::on(Actor::ClusterUser, "RequestCode"))
+        .until(until),
+    ))
+}
+
+/// Refused in a row: a pause, then a longer one.
+fn refused_until<'a>(pass: &Pass, memory: &'a Memory) -> Option<(Timestamp, &'a Entry)> {
+    let list = memory.ledger.of(StepKind::RequestCode);
+    let refused = list.iter().rev().filter(|e| e.counts()).take_while(|e| e.outcome == EntryOutcome::Refused);
+    let count = refused.count();
+    let last = memory.ledger.last(StepKind::RequestCode).filter(|_| count > 0)?;
+    let refusal = last.refusal.as_ref()?;
+    if refusal.class == Class::Retry {
+        return None;
+    }
+    let own = later(last.at, naming::pause(&pass.limits.code_refused_pauses, count));
+    Some((refusal.until.map_or(own, |until| until.max(own)), last))
+}
+
+fn forbidden(pass: &Pass) -> Block {
+    let key = &pass.desired.verification.code_secret;
+    Block::new(
+        Reason::SecretForbidden,
+        format!(
+            "the operator may not read Secret {}, in which the code is to come; allow it to get Secrets in namespace {}",
+            key.name, pass.desired.namespace
+        ),
+    )
+    .waits(Wait::on(Actor::ClusterUser, "AllowSecret"))
+}
+
+/// Nothing to send: who has to act.
+fn waiting(
+    pass: &Pass,
+    memory: &Memory,
+    number: &Number,
+    seen: &Seen,
+    request: Option<&Entry>,
+    answer: &Answer,
+) -> Gate<Stop> {
+    if let (Answer::Malformed, Some(request)) = (answer, request) {
+        return Ok(Stop::block(malformed(pass, request)));
+    }
+    if let Some(request) = request.filter(|_| awaits(pass, memory)) {
+        return Ok(Stop::block(match answer {
+            Answer::Forbidden => forbidden(pass),
+            _ => awaited(pass, memory, request),
+        }));
+    }
+    is_worth_it(pass, memory, number)?;
+    if let Answer::Unread(why) = answer {
+        return Ok(match why {
+            Some(why) => Stop::block(pin::unreadable("the code Secret", why)),
+            None => Stop::look_again("the code Secret has not been read yet"),
+        });
+    }
+    if let Answer::Unasked(version) = answer {
+        return unasked(pass, memory, number, seen, version);
+    }
+    Ok(Stop::block(needed(pass, memory, request, answer)))
+}
+
+fn malformed(pass: &Pass, request: &Entry) -> Block {
+    let key = &pass.desired.verification.code_secret;
+    Block::new(
+        Reason::CodeMalformed,
+        format!("the code in Secret {}, key {} is not six digits, so it was not sent; enter it again with {}", key.name, key.key, pass.command("code")),
+    )
+    .waits(enter(pass, request))
+}
+
+fn enter(pass: &Pass, request: &Entry) -> Wait {
+    let until = later(request.at, pass.limits.code_life);
+    Wait::on(Actor::PhoneHolder, "EnterCode").by(until).or_else(format!(
+        "the code lapses at {}, also while calls to Meta are held back; ask for a new one with {}",
+        say::time(until),
+        pass.command("send-code")
+    ))
+}
+
+/// A code is on its way, or perhaps is, or was wrong once.
+fn awaited(pass: &Pass, memory: &Memory, request: &Entry) -> Block {
+    let number = &pass.desired.number;
+    let until = later(request.at, pass.limits.code_life);
+    let wrong = memory.ledger.since(StepKind::VerifyCode, Some(request.at)).last();
+    let block = match wrong {
+        Some(entry) => Block::new(
+            Reason::CodeWrong,
+            format!(
+                "the code that was entered at {} did not prove the number{}; enter the right one with {}",
+                say::time(entry.at),
+                entry.refusal.as_ref().map(|r| format!(" ({})", say::words(r))).unwrap_or_default(),
+                pass.command("code")
+            ),
+        )
+        .refused(entry.refusal.as_ref()),
+        None if request.outcome == EntryOutcome::NoAnswer => Block::new(
+            Reason::CodeMayHaveBeenSent,
+            format!(
+                "Meta was asked at {} to send a code to {number} and gave no answer; if it arrives enter it with {}, else ask for another with {}",
+                say::time(request.at),
+                pass.command("code"),
+                pass.command("send-code")
+            ),
+        ),
+        None => Block::new(
+            Reason::CodeAwaited,
+            format!("Meta sent a code to {number} at {}; enter it with {}", say::time(request.at), pass.command("code")),
+        ),
+    };
+    block.waits(enter(pass, request)).until(until)
+}
+
+fn unasked(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen, version: &SecretVersion) -> Gate<Stop> {
+    if let Some(retry) = &pass.retry {
+        locked(pass, memory)?;
+        undecided::may_send(pass, StepKind::VerifyCode, memory)?;
+        let cause = Cause::Retry(retry.value.clone());
+        return Ok(verify(pass, seen, number, version.clone(), cause, "verify the number with a code that a person vouches for"));
+    }
+    Ok(Stop::block(
+        Block::new(
+            Reason::CodeFoundUnasked,
+            format!(
+                "Secret {} holds a code that this channel did not ask for, so it was not sent; to send it once run {}, to ask for a new one run {}",
+                pass.desired.verification.code_secret.name,
+                pass.command("retry"),
+                pass.command("send-code")
+            ),
+        )
+        .waits(Wait::on(Actor::ClusterUser, "RequestCode")),
+    ))
+}
+
+/// No code is live: a new one needs consent.
+fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer) -> Block {
+    let number = &pass.desired.number;
+    let ask = pass.command("send-code");
+    if let Some((until, last)) = refused_until(pass, memory) {
+        return if until > pass.now { paused(until).refused(last.refusal.as_ref()) } else { request_refused(pass, last) };
+    }
+    let wait = Wait::on(Actor::ClusterUser, "RequestCode").or_else("the number stays unverified and is not registered");
+    let wrong = request.and_then(|r| memory.ledger.since(StepKind::VerifyCode, Some(r.at)).last());
+    let block = match (request, wrong) {
+        (Some(_), Some(entry)) => Block::new(
+            Reason::CodeWrong,
+            format!(
+                "the code did not prove the number{} and is spent; ask for a new one with {ask}",
+                entry.refusal.as_ref().map(|r| format!(" ({})", say::words(r))).unwrap_or_default()
+            ),
+        )
+        .refused(entry.refusal.as_ref()),
+        (Some(request), None) => Block::new(
+            Reason::CodeLapsed,
+            format!(
+                "the code that was asked for at {} lapsed{}; have somebody at {number} and ask for a new one with {ask}",
+                say::time(request.at),
+                if matches!(answer, Answer::Late) { " before the one in the Secret could be sent, which was therefore not sent" } else { " unused" }
+            ),
+        ),
+        (None, _) if memory.marks.reverify_required.is_some() => Block::new(
+            Reason::ReverificationNeeded,
+            format!("Meta wants {number} proven again before it registers it; have somebody at the phone and run {ask}"),
+        ),
+        (None, _) => Block::new(
+            Reason::CodeNeeded,
+            format!("{number} has to be proven by a code; have somebody at the phone and run {ask}"),
+        ),
+    };
+    block.waits(wait)
+}
+
+fn request_refused(pass: &Pass, last: &Entry) -> Block {
+    Block::new(
+        Reason::CodeRequestRefused,
+        format!(
+            "Meta refused at {} to send a code ({}); check that {} can receive it, then run {}",
+            say::time(last.at),
+            last.refusal.as_ref().map(say::words).unwrap_or_default(),
+            pass.desired.number,
+            pass.command("send-code")
+        ),
+    )
+    .refused(last.refusal.as_ref())
+    .waits(Wait::on(Actor::ClusterUser, "RequestCode"))
+}

@@ -1,0 +1,117 @@
+//! Consents: one value is one act, or one refusal with its reason.
+
+use jiff::Timestamp;
+
+use super::{Block, Pass, aside};
+use crate::engine::{
+    desired::Management,
+    limits::later,
+    memory::{Cause, ConsentAnswer, ConsentKind, Memory},
+    reason::{Reason, ReasonKind},
+    step::Planned,
+};
+
+/// A consent value that has no answer yet.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    pub value: String,
+    /// When it was first met.
+    pub since: Timestamp,
+}
+
+/// The open value of a consent.
+pub(super) fn pending(value: Option<&String>, kind: ConsentKind, memory: &Memory, now: Timestamp) -> Option<Pending> {
+    let value = value.filter(|value| memory.answered(kind, value).is_none())?;
+    let kept = memory.consents.get(&kind).filter(|answer| answer.value == *value);
+    Some(Pending { value: value.clone(), since: kept.map_or(now, |answer| answer.at) })
+}
+
+/// Answers what this pass can answer and keeps the rest for a bounded time.
+pub(super) fn answer(
+    pass: &Pass,
+    memory: &mut Memory,
+    step: Option<&Planned>,
+    block: Option<&Block>,
+    has_looked: bool,
+) -> Vec<(ConsentKind, ConsentAnswer)> {
+    let mut answers = Vec::new();
+    if has_looked && let Some(value) = reconcile(pass, memory) {
+        let answer = ConsentAnswer { value, at: pass.now, used_for: None, refused: None };
+        answers.push((ConsentKind::Reconcile, answer));
+    }
+    if pass.desired.management == Management::Full {
+        answers.extend(step.and_then(|planned| aside::used(planned, pass.now)));
+        for (kind, pending) in [(ConsentKind::SendCode, &pass.send_code), (ConsentKind::Retry, &pass.retry)] {
+            let Some(pending) = pending.as_ref().filter(|pending| !is_used(step, kind, &pending.value)) else { continue };
+            let why = if_refused(pass, memory, kind, pending, step, block, has_looked);
+            let (at, is_refused) = if why.is_some() { (pass.now, true) } else { (pending.since, false) };
+            let answer = ConsentAnswer { value: pending.value.clone(), at, used_for: None, refused: why };
+            if is_refused {
+                answers.push((kind, answer));
+            } else {
+                memory.consents.insert(kind, answer);
+            }
+        }
+    }
+    memory.consents.extend(answers.iter().cloned());
+    answers
+}
+
+fn reconcile(pass: &Pass, memory: &Memory) -> Option<String> {
+    let value = pass.desired.consents.reconcile.as_ref()?;
+    memory.answered(ConsentKind::Reconcile, value).is_none().then(|| value.clone())
+}
+
+fn is_used(step: Option<&Planned>, kind: ConsentKind, value: &str) -> bool {
+    match step.map(|planned| &planned.cause) {
+        Some(Cause::SendCode(used)) => kind == ConsentKind::SendCode && used == value,
+        Some(Cause::Retry(used)) => kind == ConsentKind::Retry && used == value,
+        Some(Cause::Automatic | Cause::Secret) | None => false,
+    }
+}
+
+/// Why it is refused now; `None` keeps it.
+fn if_refused(
+    pass: &Pass,
+    memory: &Memory,
+    kind: ConsentKind,
+    pending: &Pending,
+    step: Option<&Planned>,
+    block: Option<&Block>,
+    has_looked: bool,
+) -> Option<String> {
+    let is_busy = step.is_some() || memory.in_flight.is_some() || !has_looked || block.is_some_and(is_passing);
+    let is_late = pass.now >= later(pending.since, pass.limits.consent_kept);
+    match (is_busy, is_late, block) {
+        (true, false, _) => None,
+        (_, _, Some(block)) => Some(format!("not done: {}", block.message)),
+        (true, true, None) => Some("not done: another step took longer than a consent is kept".into()),
+        (false, _, None) => Some(nothing_waits(kind).into()),
+    }
+}
+
+fn nothing_waits(kind: ConsentKind) -> &'static str {
+    match kind {
+        ConsentKind::SendCode => "no code is needed: the number is proven or registered",
+        ConsentKind::Retry | ConsentKind::Reconcile => "nothing waits for a retry",
+    }
+}
+
+/// Over in moments: a consent outlives it.
+fn is_passing(block: &Block) -> bool {
+    let is_throttle = matches!(
+        block.reason,
+        Reason::Throttled | Reason::ClaimPause | Reason::MetaUnavailable | Reason::ObservationIncomplete
+    );
+    is_throttle || block.reason.kind() == ReasonKind::Progress
+}
+
+/// Until when the longest kept consent is kept.
+pub(super) fn kept_until(pass: &Pass, memory: &Memory) -> Option<Timestamp> {
+    let kept = [(ConsentKind::SendCode, &pass.send_code), (ConsentKind::Retry, &pass.retry)];
+    let open = kept.into_iter().filter_map(|(kind, pending)| {
+        let pending = pending.as_ref()?;
+        memory.answered(kind, &pending.value).is_none().then(|| later(pending.since, pass.limits.consent_kept))
+    });
+    open.min()
+}

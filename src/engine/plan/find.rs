@@ -1,0 +1,353 @@
+//! The number: found, adopted, added, or somewhere else.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, naming, say, undecided};
+use crate::engine::{
+    desired::{Connection, Management},
+    failure::{Class, Refusal},
+    id::{AccountId, NumberStatus},
+    limits::{earlier, later},
+    memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
+    observed::{ListState, Number, Searched},
+    portfolio::PortfolioView,
+    reach,
+    reason::Reason,
+    step::Step,
+};
+
+/// What the target account's list shows of the number.
+pub(super) fn see(pass: &Pass, memory: &Memory, account: AccountId) -> Gate<Seen> {
+    let Some(searched) = list_of(pass, &account) else {
+        return Err(Stop::look_again(format!("the numbers of account {account} have not been read yet")));
+    };
+    let begun = match &searched.list {
+        ListState::Complete { begun } => Some(*begun),
+        ListState::Failed(failure) | ListState::NotCheckable(failure) => {
+            return Err(Stop::block(say::unreadable(&format!("the numbers of account {account}"), failure)));
+        }
+    };
+    let number = pick(memory, searched);
+    Ok(Seen { account, begun, number })
+}
+
+fn list_of<'a>(pass: &Pass<'a>, account: &AccountId) -> Option<&'a Searched> {
+    pass.observed.search.iter().find(|searched| searched.account == *account)
+}
+
+/// The live entry: the one already known, else the first by id.
+fn pick(memory: &Memory, searched: &Searched) -> Option<Arc<Number>> {
+    let live = searched.numbers.iter().filter(|number| !has_left(number));
+    live.min_by_key(|number| (Some(&number.id) != memory.number.as_ref(), number.id.clone())).cloned()
+}
+
+fn has_left(number: &Number) -> bool {
+    matches!(number.status.value(), Some(NumberStatus::Migrated | NumberStatus::Deleted))
+}
+
+/// Remembers a number that was found: whose it is, and under which id.
+pub(super) fn note(pass: &Pass, memory: &mut Memory, number: &Number) {
+    let is_new = memory.number.as_ref() != Some(&number.id);
+    let own = memory.ledger.last(StepKind::AddNumber).filter(|entry| may_be_ours(entry)).map(|entry| entry.at);
+    memory.marks.missing_since = None;
+    if is_new {
+        let was_known = memory.number.replace(number.id.clone()).is_some();
+        match own.filter(|_| !was_known || memory.marks.added.is_none_or(|added| own.is_some_and(|own| added < own))) {
+            Some(at) => memory.marks.added = Some(at),
+            None => memory.marks.adopted = Some(pass.now),
+        }
+    } else if memory.marks.added.is_none() && memory.marks.adopted.is_none() {
+        memory.marks.adopted = Some(pass.now);
+    }
+}
+
+/// An add that was answered, may have worked, or met its own earlier effect.
+fn may_be_ours(entry: &Entry) -> bool {
+    entry.outcome == EntryOutcome::Accepted || entry.is_inconclusive() || entry.refused_with(2_388_012).is_some()
+}
+
+/// The number, or the reason why it is not there; adds it where every list is complete and none has it.
+pub(super) fn number(pass: &Pass, memory: &mut Memory, view: &PortfolioView, seen: &Seen) -> Gate<Arc<Number>> {
+    if let Some(number) = &seen.number {
+        return Ok(Arc::clone(number));
+    }
+    has_not_left(pass, seen)?;
+    undecided::none_open(pass, memory)?;
+    undecided::settled(StepKind::AddNumber, memory, seen)?;
+    is_nowhere_else(pass, memory, view, seen)?;
+    if memory.number.is_some() {
+        missing(pass, memory, view, seen)?;
+    }
+    may_be_added(pass)?;
+    lists_complete(pass, view, seen)?;
+    Err(add(pass, memory, seen)?)
+}
+
+/// An entry that says so ends it: such a number is not added again by itself.
+fn has_not_left(pass: &Pass, seen: &Seen) -> Gate {
+    let gone = list_of(pass, &seen.account).and_then(|searched| searched.numbers.iter().find(|n| has_left(n)));
+    let Some(number) = gone else { return Ok(()) };
+    let digits = &pass.desired.number;
+    let account = &seen.account;
+    Err(Stop::block(match number.status.value() {
+        Some(NumberStatus::Migrated) => Block::new(
+            Reason::NumberMigrated,
+            format!("{digits} was migrated from account {account} to another; point the channel at that account by creating it anew with its accountId, or delete the channel"),
+        )
+        .waits(Wait::on(Actor::ClusterUser, "FixSpec").at(say::NUMBERS)),
+        _ => Block::new(
+            Reason::NumberDeleted,
+            format!("{digits} was deleted from account {account} in WhatsApp Manager; add it there again, or delete the channel"),
+        )
+        .waits(Wait::on(Actor::PortfolioAdmin, "AddNumberAgain").at(say::NUMBERS)),
+    }))
+}
+
+fn is_nowhere_else(pass: &Pass, memory: &Memory, view: &PortfolioView, seen: &Seen) -> Gate {
+    let hit = pass.observed.search.iter().find(|searched| {
+        searched.account != seen.account && searched.numbers.iter().any(|number| !has_left(number))
+    });
+    let Some(hit) = hit else { return Ok(()) };
+    let digits = &pass.desired.number;
+    let place = if reach::is_granted(view, &pass.desired.namespace, &hit.account) {
+        format!("account {}", hit.account)
+    } else {
+        "another account of the portfolio".into()
+    };
+    let remedy = match &memory.account {
+        Some(_) if memory.number.is_some() => "create the channel anew with that accountId, or move the number back",
+        _ => "create the channel with that accountId, or migrate the number in WhatsApp Manager",
+    };
+    Err(Stop::block(
+        Block::new(
+            Reason::NumberInOtherAccount,
+            format!("{digits} is in {place} and not in account {}; it is not added a second time; {remedy}", seen.account),
+        )
+        .waits(Wait::on(Actor::ClusterUser, "ChooseAccount").at(say::NUMBERS)),
+    ))
+}
+
+/// A number that was there and is not: believed from the second look on, and added again only when asked.
+fn missing(pass: &Pass, memory: &mut Memory, view: &PortfolioView, seen: &Seen) -> Gate {
+    let digits = &pass.desired.number;
+    let account = &seen.account;
+    let begun = seen.begun.unwrap_or(pass.now);
+    let since = *memory.marks.missing_since.get_or_insert(begun);
+    if begun < later(since, pass.limits.fresh_after_write) {
+        return Err(Stop::block(
+            Block::new(
+                Reason::ObservationIncomplete,
+                format!("{digits} is no longer listed in account {account}; it is looked for once more before anything is concluded"),
+            )
+            .until(later(since, pass.limits.fresh_after_write)),
+        ));
+    }
+    lists_complete(pass, view, seen)?;
+    if pass.retry.is_some() && pass.desired.management == Management::Full {
+        return Ok(());
+    }
+    Err(Stop::block(
+        Block::new(
+            Reason::NumberDeleted,
+            format!(
+                "{digits} was in account {account} and is in no account in reach any more; to add it again run {}",
+                pass.command("retry")
+            ),
+        )
+        .waits(Wait::on(Actor::PortfolioAdmin, "AddNumberAgain").at(say::NUMBERS)),
+    ))
+}
+
+fn may_be_added(pass: &Pass) -> Gate {
+    let digits = &pass.desired.number;
+    if pass.desired.management == Management::ObserveOnly {
+        return Err(Stop::block(super::observe_only(pass, &format!("{digits} is in no account in reach"))));
+    }
+    if pass.desired.connection == Connection::Coexistence {
+        return Err(Stop::block(super::not_onboarded(&format!("{digits} is in no account in reach"))));
+    }
+    Ok(())
+}
+
+/// Absence is believed only from complete, recent lists of every account in reach.
+fn lists_complete(pass: &Pass, view: &PortfolioView, seen: &Seen) -> Gate {
+    let Some(all) = reach::all(view) else {
+        return Err(Stop::block(Block::new(
+            Reason::ObservationIncomplete,
+            "the accounts in reach could not be listed, so nobody can tell that the number is in none of them; they are asked for again by themselves",
+        )));
+    };
+    let oldest = earlier(pass.now, pass.limits.fresh_for_add);
+    let others = all.iter().map(|account| &account.id).filter(|id| **id != seen.account);
+    for id in others.chain([&seen.account]) {
+        match list_of(pass, id).map(|searched| &searched.list) {
+            Some(ListState::NotCheckable(_)) => {}
+            Some(ListState::Complete { begun }) if *begun >= oldest => {}
+            Some(ListState::Failed(failure)) => return Err(Stop::block(not_listed(view, pass, id, failure))),
+            Some(ListState::Complete { .. }) | None => {
+                return Err(Stop::look_again("the number has to be looked for in every account in reach first"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn not_listed(view: &PortfolioView, pass: &Pass, id: &AccountId, failure: &crate::engine::failure::Failure) -> Block {
+    let name = if reach::is_granted(view, &pass.desired.namespace, id) {
+        format!("account {id}")
+    } else {
+        "an account of the portfolio".into()
+    };
+    let mut block = say::unreadable(&format!("the numbers of {name}"), failure);
+    if block.reason == Reason::MetaUnavailable {
+        block.reason = Reason::ObservationIncomplete;
+    }
+    block
+}
+
+fn add(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate<Stop> {
+    let cause = add_cause(pass, memory)?;
+    undecided::may_send(pass, StepKind::AddNumber, memory)?;
+    let step = Step::AddNumber {
+        account: seen.account.clone(),
+        number: pass.desired.number.clone(),
+        name: pass.desired.display_name.clone(),
+    };
+    Ok(pass.step(step, format!("add {} to account {}: no account in reach has it", pass.desired.number, seen.account), cause))
+}
+
+fn add_cause(pass: &Pass, memory: &Memory) -> Gate<Cause> {
+    let retry = pass.retry.as_ref().map(|retry| Cause::Retry(retry.value.clone()));
+    if let (Some(cause), Some(_)) = (&retry, &memory.number) {
+        return Ok(cause.clone());
+    }
+    let Some(last) = memory.ledger.last(StepKind::AddNumber) else { return Ok(Cause::Automatic) };
+    let block = match &last.refusal {
+        Some(refusal) if last.outcome == EntryOutcome::Refused && refusal.class != Class::Retry => {
+            add_refused(pass, memory, last, refusal)
+        }
+        _ => add_unanswered(pass, memory, last),
+    };
+    match (block, retry) {
+        (None, _) => Ok(Cause::Automatic),
+        (Some(block), Some(cause)) if may_retry_add(&block) => Ok(cause),
+        (Some(block), _) => Err(Stop::block(block)),
+    }
+}
+
+/// A restriction with a date is Meta's own clock; a person cannot shorten it.
+fn may_retry_add(block: &Block) -> bool {
+    !matches!(block.reason, Reason::AddingRestricted | Reason::MetaUnavailable)
+}
+
+fn add_unanswered(pass: &Pass, memory: &Memory, last: &Entry) -> Option<Block> {
+    let tries = memory.ledger.adds.iter().rev().take_while(|entry| entry.is_inconclusive()).count();
+    let until = later(last.at, naming::pause(&pass.limits.repeatable_pauses, tries.saturating_sub(1)));
+    (pass.now < until).then(|| {
+        Block::new(
+            Reason::MetaUnavailable,
+            format!("adding {} got no usable answer {tries} times and had no effect; again at {}", pass.desired.number, say::time(until)),
+        )
+        .waits(Wait::on(Actor::Meta, "Answer"))
+        .until(until)
+    })
+}
+
+/// What a refused add waits for; `None` when it may be tried again now.
+fn add_refused(pass: &Pass, memory: &Memory, last: &Entry, refusal: &Refusal) -> Option<Block> {
+    let limits = pass.limits;
+    let words = say::words(refusal);
+    let digits = &pass.desired.number;
+    let is_edited = last.subject.as_deref() != Some(pass.desired.display_name.as_str());
+    let block = if refusal.names(2_388_001) {
+        return Some(on_phone(pass, refusal));
+    } else if let (Class::WaitUntil, Some(until)) = (refusal.class, refusal.until) {
+        restricted(until, &words)
+    } else if is_limit(refusal) {
+        limit_reached(digits.as_str(), &words).until(later(last.at, limits.add_limit_pause))
+    } else if refusal.code == 368 {
+        Block::new(Reason::AccountRestricted, format!("Meta restricts the account ({words}); appeal in Business Support Home"))
+            .waits(Wait::on(Actor::PortfolioAdmin, "AppealRestriction").at(say::SUPPORT))
+            .until(later(last.at, limits.add_refused_pause))
+    } else if refusal.class == Class::Credentials {
+        no_permission(&words, pass)
+    } else if is_edited {
+        return None;
+    } else {
+        paced(pass, memory, last, refusal)
+    };
+    let block = block.refused(Some(refusal));
+    block.until.is_none_or(|until| pass.now < until).then_some(block)
+}
+
+fn paced(pass: &Pass, memory: &Memory, last: &Entry, refusal: &Refusal) -> Block {
+    let tries = memory.ledger.adds.iter().rev().take_while(|e| e.subject == last.subject && e.refusal.is_some()).count();
+    let block = add_refused_block(pass, &say::words(refusal));
+    let is_plain = refusal.is(100, None) || refusal.names(2_388_012);
+    if is_plain && tries < pass.limits.add_refused_tries {
+        block.until(later(last.at, pass.limits.add_refused_pause))
+    } else {
+        block
+    }
+}
+
+fn add_refused_block(pass: &Pass, words: &str) -> Block {
+    Block::new(
+        Reason::AddRefused,
+        format!(
+            "Meta refused to add {} ({words}); it may be active in a WhatsApp app, registered with another provider, banned, or the number or name may not be valid; put that right, {}",
+            pass.desired.number,
+            pass.then_retry()
+        ),
+    )
+    .waits(Wait::on(Actor::PhoneHolder, "FreeNumber").at(say::NUMBERS))
+}
+
+fn is_limit(refusal: &Refusal) -> bool {
+    refusal.names(1_349_175) || refusal.names(200_000)
+}
+
+fn limit_reached(digits: &str, words: &str) -> Block {
+    Block::new(
+        Reason::NumberLimitReached,
+        format!("the portfolio may hold no further number, so {digits} was not added ({words}); verify the business, or ask Meta's support for more, or delete a number; it is tried again daily"),
+    )
+    .waits(Wait::on(Actor::PortfolioAdmin, "RaiseNumberLimit").at(say::SUPPORT))
+}
+
+fn restricted(until: Timestamp, words: &str) -> Block {
+    Block::new(
+        Reason::AddingRestricted,
+        format!("Meta does not let this account add numbers until {} ({words}); it is tried again after that", say::time(until)),
+    )
+    .waits(Wait::on(Actor::Meta, "LiftRestriction").at(say::SUPPORT))
+    .until(until)
+}
+
+fn no_permission(words: &str, pass: &Pass) -> Block {
+    Block::new(
+        Reason::PermissionMissing,
+        format!("the token may not add numbers to this account ({words}); give the system user full control of the account, {}", pass.then_retry()),
+    )
+    .waits(Wait::on(Actor::PortfolioAdmin, "GrantPermission").at(say::SYSTEM_USERS))
+}
+
+/// The exact remedy for a number that is still in an app.
+pub(super) fn on_phone(pass: &Pass, refusal: &Refusal) -> Block {
+    Block::new(
+        Reason::NumberOnPhone,
+        format!(
+            "{} still belongs to an account in a WhatsApp app ({}); on that phone choose Settings > Account > Delete account (uninstalling is not enough), wait five minutes, {}",
+            pass.desired.number,
+            say::words(refusal),
+            pass.then_retry()
+        ),
+    )
+    .refused(Some(refusal))
+    .waits(
+        Wait::on(Actor::PhoneHolder, "DeleteAppAccount")
+            .or_else("nothing is tried again by itself; the number stays where it is"),
+    )
+}

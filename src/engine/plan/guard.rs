@@ -1,0 +1,194 @@
+//! What forbids every write to a number that was found.
+
+use jiff::Timestamp;
+
+use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, aside::Writable, resolve, say};
+use crate::engine::{
+    desired::Connection,
+    id::{CodeStatus, Field, NumberStatus, PlatformType},
+    limits::later,
+    memory::Memory,
+    observed::Number,
+    reason::Reason,
+};
+
+/// Where the number is registered, when it may be acted on at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Platform {
+    Registered,
+    NotRegistered,
+}
+
+/// A number that is in the app is never touched, whatever the spec wants.
+pub(super) fn connection(pass: &Pass, memory: &Memory, number: &Number) -> Gate {
+    let wanted = pass.desired.connection;
+    let is_registered = number.platform.value() == Some(&PlatformType::CloudApi);
+    let is_in_app = is_in_app(memory, number);
+    Err(Stop::block(match (wanted, is_in_app) {
+        (Connection::CloudApi, Some(true)) => contradicts(
+            format!("{} lives in the WhatsApp Business app, and the spec wants it on the Cloud API alone; nothing is written to it; set connection to Coexistence, or delete the account in the app first", pass.desired.number),
+        ),
+        (Connection::Coexistence, Some(false)) if is_registered => contradicts(
+            format!("{} is on the Cloud API alone, and the spec wants it in the WhatsApp Business app too; nothing is written to it; set connection to CloudApi, or connect it in the app through the partner's sign-up", pass.desired.number),
+        ),
+        (Connection::Coexistence, _) if number.platform.value() == Some(&PlatformType::NotApplicable) => {
+            super::not_onboarded(&format!("{} is not connected to the platform", pass.desired.number))
+        }
+        _ => return Ok(()),
+    }))
+}
+
+fn contradicts(message: String) -> Block {
+    Block::new(Reason::ConnectionContradictsNumber, message)
+        .waits(Wait::on(Actor::ClusterUser, "FixSpec").at(say::NUMBERS))
+}
+
+/// `None` where nobody can tell. Left out counts as no for a number that is not registered, or that this object
+/// registered; refused never does.
+fn is_in_app(memory: &Memory, number: &Number) -> Option<bool> {
+    match &number.is_on_biz_app {
+        Field::Is(is) => Some(*is),
+        Field::Refused => None,
+        Field::Absent => {
+            let is_free = number.platform.value() == Some(&PlatformType::NotApplicable);
+            (is_free || memory.marks.registered.is_some()).then_some(false)
+        }
+    }
+}
+
+/// Statuses that end it, and words that nobody knows.
+pub(super) fn status(number: &Number) -> Gate {
+    let Some(status) = number.status.value() else { return Ok(()) };
+    Err(Stop::block(match status {
+        NumberStatus::Banned => Block::new(
+            Reason::NumberBanned,
+            "Meta banned the number; nothing is written to it; appeal in Business Support Home",
+        )
+        .waits(Wait::on(Actor::PortfolioAdmin, "AppealBan").at(say::SUPPORT)),
+        NumberStatus::Other(word) => resolve::not_known("status", word, "the number"),
+        _ => return Ok(()),
+    }))
+}
+
+/// Where it is registered, as far as Meta tells.
+pub(super) fn platform(pass: &Pass, number: &Number) -> Gate<Platform> {
+    match &number.platform {
+        Field::Is(PlatformType::CloudApi) => Ok(Platform::Registered),
+        Field::Is(PlatformType::NotApplicable) => is_free(number),
+        Field::Is(PlatformType::OnPremise) => Err(Stop::block(
+            Block::new(
+                Reason::NumberOnPremises,
+                format!("{} is registered with the On-Premises API; deregister it there first", pass.desired.number),
+            )
+            .waits(Wait::on(Actor::ClusterUser, "DeregisterOnPremises").at(say::NUMBERS)),
+        )),
+        Field::Is(PlatformType::Other(word)) => Err(Stop::block(resolve::not_known("platform_type", word, "the number"))),
+        Field::Refused | Field::Absent => Err(Stop::block(incomplete("platform_type"))),
+    }
+}
+
+/// A status that only registered numbers have contradicts NOT_APPLICABLE.
+fn is_free(number: &Number) -> Gate<Platform> {
+    match number.status.value() {
+        None | Some(NumberStatus::Pending | NumberStatus::Unverified | NumberStatus::Disconnected) => {
+            Ok(Platform::NotRegistered)
+        }
+        Some(status) => Err(Stop::block(
+            Block::new(
+                Reason::ObservationIncomplete,
+                format!("the number reads status {status} and is registered nowhere, which cannot both be; nothing is written until Meta's answer is consistent"),
+            )
+            .waits(Wait::on(Actor::Meta, "ChangeStatus").at(say::NUMBERS)),
+        )),
+    }
+}
+
+fn incomplete(field: &str) -> Block {
+    Block::new(
+        Reason::ObservationIncomplete,
+        format!("Meta does not tell {field} of the number; nothing is written to it without that; it is asked again by itself"),
+    )
+    .waits(Wait::on(Actor::Meta, "ShowField").at(say::NUMBERS))
+}
+
+/// Without the critical fields nothing is written.
+pub(super) fn is_complete(number: &Number) -> Gate {
+    match missing(number) {
+        Some(field) => Err(Stop::block(incomplete(field))),
+        None => Ok(()),
+    }
+}
+
+fn missing(number: &Number) -> Option<&'static str> {
+    if number.code.value().is_none() {
+        Some("code_verification_status")
+    } else if number.is_on_biz_app.is_refused() {
+        Some("is_on_biz_app")
+    } else {
+        None
+    }
+}
+
+/// A code status that nobody knows allows neither a code nor a registration.
+pub(super) fn code_known(number: &Number) -> Gate {
+    match number.code.value() {
+        Some(CodeStatus::Other(word)) => {
+            Err(Stop::block(resolve::not_known("code_verification_status", word, "the number")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether webhook and profile of a registered number may be written.
+pub(super) fn writable(pass: &Pass, memory: &Memory, number: &Number) -> Writable {
+    use crate::engine::desired::Management::ObserveOnly;
+    if pass.desired.management == ObserveOnly {
+        return Writable::No("managementPolicy is ObserveOnly".into());
+    }
+    if let Some(field) = missing(number) {
+        return Writable::Incomplete(format!("Meta does not tell {field} of the number"));
+    }
+    match is_in_app(memory, number) {
+        Some(false) => Writable::Yes,
+        Some(true) => Writable::No("a number that lives in the WhatsApp Business app is only observed".into()),
+        None => Writable::Incomplete("Meta does not tell whether the number lives in the WhatsApp Business app".into()),
+    }
+}
+
+/// Remembers that the number is registered, and whether that was our doing.
+pub(super) fn note_registered(memory: &mut Memory, seen: &Seen, now: Timestamp) {
+    let at = seen.begun.unwrap_or(now);
+    let may_be_ours = memory.ledger.registrations.iter().any(|entry| {
+        entry.outcome == crate::engine::memory::EntryOutcome::Accepted || entry.is_inconclusive()
+    });
+    let marks = &mut memory.marks;
+    marks.seen_registered.get_or_insert(at);
+    let fell_back = marks.fell_back_since.take().is_some();
+    if may_be_ours && (fell_back || marks.registered.is_none()) {
+        marks.registered = Some(at);
+    }
+}
+
+/// A number that was registered and is not: believed after two looks some time apart.
+pub(super) fn note_fallen_back(pass: &Pass, memory: &mut Memory, seen: &Seen) -> Gate {
+    if memory.marks.seen_registered.is_none() {
+        return Ok(());
+    }
+    let at = seen.begun.unwrap_or(pass.now);
+    let since = *memory.marks.fell_back_since.get_or_insert(at);
+    let until = later(since, pass.limits.fall_back_confirmed);
+    if at >= until {
+        return Ok(());
+    }
+    Err(Stop::block(
+        Block::new(
+            Reason::ObservationIncomplete,
+            format!(
+                "the number was registered and reads as not registered since {}; it is looked at again at {} before that is believed",
+                say::time(since),
+                say::time(until)
+            ),
+        )
+        .until(until),
+    ))
+}

@@ -1,0 +1,281 @@
+//! The display name, before the first registration.
+//!
+//! A rename of a registered number is not written by this module.
+
+use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, resolve, say, undecided};
+use crate::engine::{
+    id::{Field, NameStatus},
+    limits::later,
+    memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
+    observed::Number,
+    reason::Reason,
+    step::Step,
+};
+
+/// What the name allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NameState {
+    Usable,
+    InReview,
+    /// Meta does not tell.
+    Blind,
+    NotReady,
+    Expired,
+    Declined,
+    Unknown(String),
+}
+
+/// Whether Meta shows a name on the number, and not as expired.
+pub(super) fn shows(number: &Number, name: &str) -> bool {
+    let current = is(&number.verified_name, name) && number.name_status.value() != Some(&NameStatus::Expired);
+    let new = is(&number.new_display_name, name) && number.new_name_status.value() != Some(&NameStatus::Expired);
+    current || new
+}
+
+fn is(field: &Field<String>, name: &str) -> bool {
+    field.value().is_some_and(|value| value == name)
+}
+
+/// The better of `name_status` and, where it speaks of the desired name, `new_name_status`.
+pub(super) fn state(number: &Number, desired: &str) -> NameState {
+    let current = read(&number.name_status);
+    let new = is(&number.new_display_name, desired).then(|| read(&number.new_name_status));
+    match new {
+        Some(new) if rank(&new) < rank(&current) => new,
+        _ => current,
+    }
+}
+
+fn read(field: &Field<NameStatus>) -> NameState {
+    match field.value() {
+        None => NameState::Blind,
+        Some(NameStatus::Approved | NameStatus::AvailableWithoutReview) => NameState::Usable,
+        Some(NameStatus::PendingReview) => NameState::InReview,
+        Some(NameStatus::None | NameStatus::NonExists) => NameState::NotReady,
+        Some(NameStatus::Expired) => NameState::Expired,
+        Some(NameStatus::Declined) => NameState::Declined,
+        Some(NameStatus::Other(word)) => NameState::Unknown(word.to_string()),
+    }
+}
+
+fn rank(state: &NameState) -> u8 {
+    match state {
+        NameState::Usable => 0,
+        NameState::InReview => 1,
+        NameState::Unknown(_) => 2,
+        NameState::Blind => 3,
+        NameState::NotReady => 4,
+        NameState::Expired => 5,
+        NameState::Declined => 6,
+    }
+}
+
+/// Remembers that Meta declined the desired name.
+pub(super) fn note_declined(pass: &Pass, memory: &mut Memory, number: &Number) {
+    let name = &pass.desired.display_name;
+    let current = is(&number.verified_name, name) && number.name_status.value() == Some(&NameStatus::Declined);
+    let new = is(&number.new_display_name, name) && number.new_name_status.value() == Some(&NameStatus::Declined);
+    let is_fine = shows(number, name) && state(number, name) == NameState::Usable;
+    let declined = &mut memory.marks.declined;
+    if is_fine {
+        declined.remove(name);
+    } else if (current || new) && !declined.contains_key(name) {
+        declined.insert(name.clone(), pass.now);
+        while declined.len() > pass.limits.declined_names {
+            let Some(oldest) = declined.iter().min_by_key(|(_, at)| **at).map(|(name, _)| name.clone()) else { break };
+            declined.remove(&oldest);
+        }
+    }
+}
+
+/// Submits the desired name where Meta does not have it, or has let it expire.
+pub(super) fn submitted(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate {
+    let name = &pass.desired.display_name;
+    let state = state(number, name);
+    if let NameState::Unknown(word) = &state {
+        return Err(Stop::block(resolve::not_known("name_status", word, "the number")));
+    }
+    if is_there(memory, number, name) && state != NameState::Expired {
+        return Ok(());
+    }
+    undecided::settled(StepKind::SubmitName, memory, seen)?;
+    if memory.marks.declined.contains_key(name) {
+        return if state == NameState::Usable { Ok(()) } else { Err(Stop::block(declined(pass))) };
+    }
+    not_queued(number)?;
+    let cause = allowed(pass, memory, name, state == NameState::Expired)?;
+    undecided::may_send(pass, StepKind::SubmitName, memory)?;
+    let step = Step::SubmitName { account: seen.account.clone(), number: number.id.clone(), name: name.clone() };
+    Err(pass.step(step, format!("submit display name {name:?} for Meta's review"), cause))
+}
+
+/// What cannot be read is not submitted again.
+fn is_there(memory: &Memory, number: &Number, name: &str) -> bool {
+    let is_hidden = match &number.verified_name {
+        Field::Refused => true,
+        Field::Absent => memory.knows_history(),
+        Field::Is(_) => false,
+    };
+    is_hidden || is(&number.verified_name, name) || is(&number.new_display_name, name)
+}
+
+/// Only one change may be in review.
+fn not_queued(number: &Number) -> Gate {
+    let pending = [&number.name_status, &number.new_name_status];
+    if !pending.iter().any(|field| field.value() == Some(&NameStatus::PendingReview)) {
+        return Ok(());
+    }
+    let other = number.new_display_name.value().or(number.verified_name.value()).map_or("another name", String::as_str);
+    Err(Stop::block(
+        Block::new(
+            Reason::NameChangeQueued,
+            format!("Meta still reviews {other:?}; the desired display name is submitted after that"),
+        )
+        .waits(Wait::on(Actor::Meta, "ReviewName").at(say::NUMBERS)),
+    ))
+}
+
+fn allowed(pass: &Pass, memory: &Memory, name: &str, expired: bool) -> Gate<Cause> {
+    let limits = pass.limits;
+    let from = pass.now.checked_sub(limits.names_window).ok();
+    let recent: Vec<_> = memory.ledger.since(StepKind::SubmitName, from).collect();
+    if recent.len() >= limits.names {
+        let until = later(recent[recent.len() - limits.names].at, limits.names_window);
+        return Err(Stop::block(limit_reached(recent.len(), until)));
+    }
+    let Some(last) = memory.ledger.names.iter().rev().find(|e| e.counts() && e.subject.as_deref() == Some(name)) else {
+        return Ok(Cause::Automatic);
+    };
+    match repeat(pass, memory, name, expired, last) {
+        Ok(()) => Ok(Cause::Automatic),
+        Err(block) => match (&pass.retry, block.until) {
+            (Some(retry), None) => Ok(Cause::Retry(retry.value.clone())),
+            _ => Err(Stop::block(block)),
+        },
+    }
+}
+
+/// Whether a name that was submitted before may be submitted again without being asked.
+fn repeat(pass: &Pass, memory: &Memory, name: &str, expired: bool, last: &Entry) -> Result<(), Block> {
+    if last.is_inconclusive() {
+        let tries = memory.ledger.names.iter().rev().take_while(|e| e.is_inconclusive()).count();
+        let until = later(last.at, pause(&pass.limits.repeatable_pauses, tries));
+        return if pass.now >= until { Ok(()) } else { Err(unanswered(name, until)) };
+    }
+    if last.outcome == EntryOutcome::Refused {
+        return Err(refused(pass, name, last));
+    }
+    let until = later(last.at, pass.limits.name_expired_pause);
+    match expired {
+        true if pass.now >= until => Ok(()),
+        true => Err(Block::new(
+            Reason::NameExpiredWaits,
+            format!("display name {name:?} expired at Meta; it is submitted again at {}", say::time(until)),
+        )
+        .waits(Wait::on(Actor::Meta, "ReviewName").at(say::NUMBERS))
+        .until(until)),
+        false => Err(Block::new(
+            Reason::NameNotTaken,
+            format!(
+                "Meta accepted display name {name:?} at {} and does not show it; look at the number in WhatsApp Manager, {}",
+                say::time(last.at),
+                pass.then_retry()
+            ),
+        )
+        .waits(Wait::on(Actor::ClusterUser, "RetryName").at(say::NUMBERS))),
+    }
+}
+
+fn limit_reached(count: usize, until: jiff::Timestamp) -> Block {
+    Block::new(
+        Reason::NameLimitReached,
+        format!("display names were submitted {count} times in 30 days, which is close to Meta's limit; the next at {}", say::time(until)),
+    )
+    .waits(Wait::on(Actor::Meta, "AllowName").at(say::NUMBERS))
+    .until(until)
+}
+
+fn unanswered(name: &str, until: jiff::Timestamp) -> Block {
+    Block::new(
+        Reason::MetaUnavailable,
+        format!("submitting display name {name:?} got no usable answer and had no effect; again at {}", say::time(until)),
+    )
+    .waits(Wait::on(Actor::Meta, "Answer"))
+    .until(until)
+}
+
+fn refused(pass: &Pass, name: &str, last: &Entry) -> Block {
+    let words = last.refusal.as_ref().map(say::words).unwrap_or_default();
+    Block::new(
+        Reason::NameRefused,
+        format!(
+            "Meta refused display name {name:?} ({words}); change spec.displayName, or put right what Meta names, {}",
+            pass.then_retry()
+        ),
+    )
+    .refused(last.refusal.as_ref())
+    .waits(Wait::on(Actor::ClusterUser, "ChooseName").at(say::NUMBERS))
+}
+
+fn declined(pass: &Pass) -> Block {
+    Block::new(
+        Reason::NameDeclined,
+        format!(
+            "Meta declined display name {:?}; it is never sent again unchanged: set another spec.displayName, or appeal in WhatsApp Manager",
+            pass.desired.display_name
+        ),
+    )
+    .waits(Wait::on(Actor::ClusterUser, "ChooseName").at(say::NUMBERS))
+}
+
+pub(super) fn pause(pauses: &[std::time::Duration], tries: usize) -> std::time::Duration {
+    tries.checked_sub(1).and_then(|at| pauses.get(at).or(pauses.last())).copied().unwrap_or_default()
+}
+
+/// A code is not wasted on a name that could not be registered.
+pub(super) fn allows_code(pass: &Pass, number: &Number) -> Gate {
+    match state(number, &pass.desired.display_name) {
+        NameState::Declined => Err(Stop::block(declined(pass))),
+        NameState::Unknown(word) => Err(Stop::block(resolve::not_known("name_status", &word, "the number"))),
+        _ => Ok(()),
+    }
+}
+
+/// How a registration may go with the name as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Grant {
+    Usable,
+    /// One try, since Meta's own pages disagree.
+    TryOnce,
+    /// Meta does not tell the name's state.
+    Blind,
+}
+
+/// Whether the name's state allows a registration.
+pub(super) fn allows_registration(pass: &Pass, memory: &Memory, number: &Number) -> Gate<Grant> {
+    use crate::engine::desired::WhileNameInReview::TryOnce;
+    let name = &pass.desired.display_name;
+    let tries = pass.desired.registration.while_name_in_review == TryOnce;
+    let review = |reason, message: String| {
+        Stop::block(Block::new(reason, message).waits(Wait::on(Actor::Meta, "ReviewName").at(say::NUMBERS)))
+    };
+    match state(number, name) {
+        NameState::Usable => Ok(Grant::Usable),
+        NameState::Blind => Ok(Grant::Blind),
+        NameState::InReview if tries && !memory.marks.tried_in_review.contains_key(name) => Ok(Grant::TryOnce),
+        NameState::InReview => Err(review(
+            Reason::NameInReview,
+            format!("Meta reviews display name {name:?}, usually within 48 hours; the number is registered by itself after that"),
+        )),
+        NameState::NotReady => Err(review(
+            Reason::NameNotReady,
+            format!("Meta has not made display name {name:?} usable yet; the number is registered by itself after that"),
+        )),
+        NameState::Expired => Err(review(
+            Reason::NameExpiredWaits,
+            format!("display name {name:?} expired at Meta and has to be submitted again first"),
+        )),
+        NameState::Declined => Err(Stop::block(declined(pass))),
+        NameState::Unknown(word) => Err(Stop::block(resolve::not_known("name_status", &word, "the number"))),
+    }
+}

@@ -1,0 +1,77 @@
+//! When to look again, at the latest.
+
+use jiff::Timestamp;
+
+use super::{Block, Pass, code, consent};
+use crate::engine::{
+    limits::later,
+    memory::Memory,
+    plan::ConditionType,
+    reason::Reason,
+    step::Planned,
+};
+
+/// The earliest of everything that may change something.
+pub(super) fn next(
+    pass: &Pass,
+    memory: &Memory,
+    step: Option<&Planned>,
+    block: Option<&Block>,
+    aside: &[(ConditionType, Block)],
+) -> Timestamp {
+    if step.is_some() || pass.is_first_sight(memory) {
+        return pass.now;
+    }
+    let limits = pass.limits;
+    let blocks = || block.into_iter().chain(aside.iter().map(|(_, block)| block));
+    let until = blocks().filter_map(|block| block.until).filter(|until| *until > pass.now).min();
+    let times = [
+        Some(later(pass.now, limits.fresh_list.min(limits.look_at_least))),
+        until,
+        blocks().filter_map(|block| secret_poll(pass, memory, block)).min(),
+        after_write(pass, memory),
+        memory.in_flight.as_ref().map(|intent| intent.settle_until).filter(|at| *at > pass.now),
+        consent::kept_until(pass, memory).map(|at| at.min(later(pass.now, limits.fresh_after_write)).max(pass.now)),
+    ];
+    times.into_iter().flatten().min().unwrap_or(pass.now)
+}
+
+/// Every 30 s for a while after a write of ours, and while something is missing from a look.
+fn after_write(pass: &Pass, memory: &Memory) -> Option<Timestamp> {
+    let limits = pass.limits;
+    let wrote = memory.last_write()?;
+    let recently = pass.now < later(wrote, limits.fresh_after_write * limits.fresh_after_write_times);
+    recently.then(|| later(pass.now, limits.fresh_after_write))
+}
+
+/// A wait that a Secret can end polls that Secret.
+fn secret_poll(pass: &Pass, memory: &Memory, block: &Block) -> Option<Timestamp> {
+    let every = match block.reason {
+        _ if code::awaits(pass, memory) && is_code_wait(block.reason) => pass.limits.secret_poll_live,
+        Reason::PinNeeded
+        | Reason::PinMalformed
+        | Reason::PinMismatch
+        | Reason::CodeNeeded
+        | Reason::CodeLapsed
+        | Reason::CodeWrong
+        | Reason::SecretMissing
+        | Reason::SecretKeyMissing
+        | Reason::SecretForbidden
+        | Reason::VerifyTokenUnlabelled => pass.limits.secret_poll,
+        Reason::NotObservedYet => pass.limits.secret_poll_live,
+        _ => return None,
+    };
+    Some(later(pass.now, every))
+}
+
+fn is_code_wait(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::CodeAwaited
+            | Reason::CodeMayHaveBeenSent
+            | Reason::CodeWrong
+            | Reason::CodeMalformed
+            | Reason::EffectNotVisibleYet
+            | Reason::SecretForbidden
+    )
+}

@@ -1,0 +1,85 @@
+//! The PIN: kept in a Secret before it is sent, never guessed.
+
+use super::{Actor, Block, Gate, Pass, Stop, Wait, naming, say};
+use crate::engine::{
+    id::Field,
+    limits::later,
+    memory::{Cause, Memory, StepKind},
+    observed::{Number, SecretFact, SecretVersion},
+    reason::Reason,
+    step::Step,
+};
+
+/// How the PIN of the next registration is there.
+pub(super) enum Pin {
+    Kept(SecretVersion),
+    /// Missing, and we may create it right before our own registration.
+    Creatable,
+}
+
+/// The PIN, or who has to provide it.
+pub(super) fn available(pass: &Pass, memory: &Memory, number: &Number) -> Gate<Pin> {
+    let key = &pass.desired.registration.pin_secret;
+    let place = format!("Secret {}, key {}", key.name, key.key);
+    let needs = |reason, message: String| {
+        Stop::block(Block::new(reason, message).waits(Wait::on(Actor::ClusterUser, "ProvidePin").at(say::NUMBERS)))
+    };
+    match &pass.observed.pin_secret {
+        SecretFact::Present { version, well_formed: true, .. } => Ok(Pin::Kept(version.clone())),
+        SecretFact::Present { .. } => Err(needs(
+            Reason::PinMalformed,
+            format!("the PIN in {place} is not exactly six digits; write the number's PIN there"),
+        )),
+        SecretFact::Missing if may_create(memory, number) => Ok(Pin::Creatable),
+        SecretFact::Missing => Err(needs(
+            Reason::PinNeeded,
+            format!("the number already has a two-step PIN that this channel does not know; write it to {place}, or switch two-step verification off in WhatsApp Manager"),
+        )),
+        SecretFact::KeyMissing { .. } | SecretFact::Unlabelled => Err(needs(
+            Reason::PinNeeded,
+            format!("{place}: the Secret is there and the key is not; add the key with the number's six-digit PIN"),
+        )),
+        SecretFact::Forbidden => Err(needs(
+            Reason::PinNeeded,
+            format!("the operator may not read {place}; allow it to get Secrets in namespace {}", pass.desired.namespace),
+        )),
+        SecretFact::Unreadable(why) => Err(Stop::block(unreadable(&place, why))),
+        SecretFact::NotAsked => Err(Stop::look_again(format!("{place} has not been read yet"))),
+    }
+}
+
+pub(super) fn unreadable(place: &str, why: &str) -> Block {
+    Block::new(
+        Reason::ObservationIncomplete,
+        format!("{place} could not be read from the cluster now ({why}); it is read again by itself"),
+    )
+}
+
+/// An unknown PIN of Meta's is never shadowed by one of ours.
+fn may_create(memory: &Memory, number: &Number) -> bool {
+    memory.knows_history() || number.is_pin_enabled != Field::Is(true)
+}
+
+/// Creates the Secret, with pauses when the cluster refuses.
+pub(super) fn create(pass: &Pass, memory: &mut Memory) -> Stop {
+    let key = pass.desired.registration.pin_secret.clone();
+    let pace = memory.ledger.repeatable.entry(StepKind::CreatePin).or_default();
+    if pace.generation != pass.desired.generation {
+        *pace = crate::engine::memory::Pace { generation: pass.desired.generation, ..Default::default() };
+    }
+    let until = pace.last.map(|last| later(last, naming::pause(&pass.limits.repeatable_pauses, pace.failed as usize)));
+    match until.filter(|until| *until > pass.now) {
+        Some(until) => Stop::block(
+            Block::new(
+                Reason::PinNeeded,
+                format!(
+                    "Secret {} could not be created in namespace {}; create it with key {} and six digits, or let the operator create Secrets; again at {}",
+                    key.name, pass.desired.namespace, key.key, say::time(until)
+                ),
+            )
+            .waits(Wait::on(Actor::ClusterUser, "ProvidePin"))
+            .until(until),
+        ),
+        None => pass.step(Step::CreatePin { secret: key }, "keep a new PIN before it is sent".into(), Cause::Automatic),
+    }
+}

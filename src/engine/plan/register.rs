@@ -1,0 +1,387 @@
+//! The registration: ten attempts in 72 hours, of which few are taken without being asked.
+
+use std::convert::Infallible;
+
+use jiff::Timestamp;
+
+use super::{
+    Actor, Block, Gate, Pass, Seen, Stop, Wait, find, naming,
+    naming::Grant,
+    pin::{self, Pin},
+    say, undecided,
+};
+use crate::engine::{
+    desired::PinPolicy,
+    failure::{Class, Failure, Refusal, Scope},
+    id::{AccountMode, CodeStatus, Field, Sendability},
+    limits::{earlier, later},
+    memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
+    observed::Number,
+    reason::Reason,
+    step::Step,
+};
+
+/// What may be done about the last refusal.
+enum Next {
+    /// By the schedule.
+    Schedule(Cause),
+    /// At once: what stood in the way was just removed.
+    AtOnce,
+    /// Only when a person asks.
+    Asked(Block),
+}
+
+/// Registers, or says what that waits for. There is no third way out.
+pub(super) fn register(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) -> Gate<Infallible> {
+    undecided::settled(StepKind::Register, memory, seen)?;
+    note_refusal(pass, memory, number, seen);
+    let grant = naming::allows_registration(pass, memory, number)?;
+    unlocked(pass, memory)?;
+    below_total(pass, memory)?;
+    let next = next(pass, memory, number, seen)?;
+    let next = if_asked(pass, memory, number, next);
+    let cause = match (next, &pass.retry) {
+        (Next::AtOnce, _) => Cause::Automatic,
+        (_, Some(retry)) => Cause::Retry(retry.value.clone()),
+        (Next::Asked(block), None) => return Err(Stop::block(block)),
+        (Next::Schedule(cause), None) => {
+            scheduled(pass, memory, grant)?;
+            cause
+        }
+    };
+    undecided::may_send(pass, StepKind::Register, memory)?;
+    Err(attempt(pass, memory, number, seen, grant, cause)?)
+}
+
+fn attempt(
+    pass: &Pass,
+    memory: &mut Memory,
+    number: &Number,
+    seen: &Seen,
+    grant: Grant,
+    cause: Cause,
+) -> Gate<Stop> {
+    let secret = match pin::available(pass, memory, number)? {
+        Pin::Creatable => return Ok(pin::create(pass, memory)),
+        Pin::Kept(version) => version,
+    };
+    let in_review = (grant != Grant::Usable).then(|| pass.desired.display_name.clone());
+    let why = match grant {
+        Grant::Usable => "register: the number is proven and its name is usable",
+        Grant::TryOnce => "register once while the name is in review: Meta's own pages disagree on whether that works",
+        Grant::Blind => "register: the number is proven, and Meta does not tell its name's state",
+    };
+    let step = Step::Register { account: seen.account.clone(), number: number.id.clone(), secret, in_review };
+    Ok(pass.step(step, why.into(), cause))
+}
+
+/// 2388001 has two meanings; the first look after it tells which, and that is remembered.
+fn note_refusal(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) {
+    let Some(last) = memory.ledger.last(StepKind::Register) else { return };
+    let at = last.at;
+    let is_new = last.refused_with(2_388_001).is_some()
+        && !memory.marks.tried_in_review.values().any(|tried| *tried == at)
+        && memory.marks.on_phone != Some(at);
+    if !is_new || seen.begun.is_none_or(|begun| begun <= at) {
+        return;
+    }
+    let name = &pass.desired.display_name;
+    if naming::state(number, name) == naming::NameState::Usable {
+        memory.marks.on_phone = Some(at);
+    } else {
+        memory.marks.tried_in_review.insert(name.clone(), at);
+    }
+}
+
+/// Locks of Meta's own, which no consent opens.
+fn unlocked(pass: &Pass, memory: &Memory) -> Gate {
+    let Some(last) = memory.ledger.last(StepKind::Register) else { return Ok(()) };
+    let Some(refusal) = last.refusal.as_ref().filter(|_| last.outcome == EntryOutcome::Refused) else { return Ok(()) };
+    let Some((reason, until)) = lock(pass, last, refusal).filter(|(_, until)| *until > pass.now) else { return Ok(()) };
+    let what = match reason {
+        Reason::RegistrationLimitReached => "Meta takes no registration of this number",
+        Reason::NumberDeletedRecently => "the number was deleted just now and cannot be registered",
+        Reason::PinLocked => "Meta takes no PIN for this number",
+        _ => "Meta takes no registration",
+    };
+    Err(Stop::block(
+        Block::new(reason, format!("{what} until {} ({}); trying sooner would not help", say::time(until), say::words(refusal)))
+            .refused(Some(refusal))
+            .waits(Wait::on(Actor::Meta, "AllowRegistration").at(say::NUMBERS))
+            .until(until),
+    ))
+}
+
+fn lock(pass: &Pass, last: &Entry, refusal: &Refusal) -> Option<(Reason, Timestamp)> {
+    let limits = pass.limits;
+    let (reason, pause) = match refusal.code {
+        133_016 => (Reason::RegistrationLimitReached, limits.registration_window),
+        133_015 => (Reason::NumberDeletedRecently, limits.deleted_pause),
+        133_008 => (Reason::PinLocked, limits.pin_locked_pause),
+        133_009 => (Reason::PinLocked, limits.pin_fast_pause),
+        _ if refusal.class == Class::WaitUntil => {
+            let reason = match refusal.scope {
+                Scope::Channel | Scope::Call => Reason::RegistrationPaused,
+                _ => Reason::Throttled,
+            };
+            (reason, limits.throttled_pause)
+        }
+        _ => return None,
+    };
+    Some((reason, refusal.until.unwrap_or_else(|| later(last.at, pause))))
+}
+
+fn below_total(pass: &Pass, memory: &Memory) -> Gate {
+    let recent = recent(pass, memory);
+    let total = pass.limits.registrations_total;
+    if recent.len() < total {
+        return Ok(());
+    }
+    let until = later(recent[recent.len() - total].at, pass.limits.registration_window);
+    Err(Stop::block(limit_reached(recent.len(), until, "also with retry")))
+}
+
+fn recent<'a>(pass: &Pass, memory: &'a Memory) -> Vec<&'a Entry> {
+    let from = Some(earlier(pass.now, pass.limits.registration_window));
+    memory.ledger.since(StepKind::Register, from).collect()
+}
+
+fn limit_reached(count: usize, until: Timestamp, which: &str) -> Block {
+    Block::new(
+        Reason::RegistrationLimitReached,
+        format!(
+            "the number was registered {count} times in 72 hours without effect; Meta blocks it after ten, so the next attempt, {which}, is at {}",
+            say::time(until)
+        ),
+    )
+    .waits(Wait::on(Actor::Meta, "AllowRegistration").at(say::NUMBERS))
+    .until(until)
+}
+
+/// Meta's last word, and what follows from it.
+fn next(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Next> {
+    let automatic = || Ok(Next::Schedule(Cause::Automatic));
+    let Some(last) = memory.ledger.last(StepKind::Register) else { return automatic() };
+    let Some(refusal) = last.refusal.as_ref().filter(|_| last.outcome == EntryOutcome::Refused) else {
+        return automatic();
+    };
+    match refusal.code {
+        133_005 | 133_008 => pin_mismatch(pass, memory, seen, number, last, refusal),
+        131_031 if is_locked(number) => Ok(Next::Asked(account_locked(pass, refusal))),
+        131_031 => pin_mismatch(pass, memory, seen, number, last, refusal),
+        133_000 => Ok(Next::Asked(incomplete(pass, refusal))),
+        133_004 | 133_006 | 133_009 | 133_015 | 133_016 => automatic(),
+        _ if refusal.names(2_388_001) => certificate(pass, memory, seen, last, refusal),
+        _ => match refusal.class {
+            Class::Retry | Class::WaitUntil | Class::AlreadyDone => automatic(),
+            Class::Credentials => Ok(Next::Asked(permission(pass, refusal))),
+            Class::Person | Class::Spec => Ok(Next::Asked(refused(pass, refusal))),
+        },
+    }
+}
+
+/// "Cannot create certificate": the phone only when the name was usable before and after.
+fn certificate(pass: &Pass, memory: &Memory, seen: &Seen, last: &Entry, refusal: &Refusal) -> Gate<Next> {
+    if memory.marks.on_phone == Some(last.at) {
+        return Ok(Next::Asked(find::on_phone(pass, refusal)));
+    }
+    if seen.begun.is_none_or(|begun| begun <= last.at) {
+        return Err(Stop::look_again("Meta refused the registration; its reason shows in the next look at the name"));
+    }
+    Ok(Next::Schedule(Cause::Automatic))
+}
+
+fn is_locked(number: &Number) -> bool {
+    let Some(health) = number.health.value() else { return false };
+    health.can_send == Sendability::Blocked
+}
+
+/// Another version of the Secret is another PIN; Overwrite replaces Meta's once.
+fn pin_mismatch(
+    pass: &Pass,
+    memory: &Memory,
+    seen: &Seen,
+    number: &Number,
+    last: &Entry,
+    refusal: &Refusal,
+) -> Gate<Next> {
+    let Pin::Kept(version) = pin::available(pass, memory, number)? else {
+        return Ok(Next::Asked(mismatch(pass, refusal)));
+    };
+    let set = memory.ledger.last(StepKind::SetPin);
+    if set.is_some_and(|set| set.at > last.at && set.outcome == EntryOutcome::Accepted) {
+        return Ok(Next::AtOnce);
+    }
+    if last.subject != Some(version.as_subject()) {
+        return Ok(Next::Schedule(Cause::Secret));
+    }
+    if pass.desired.registration.pin_policy == PinPolicy::Keep {
+        return Ok(Next::Asked(mismatch(pass, refusal)));
+    }
+    let cause = match (&pass.retry, set) {
+        (Some(retry), _) => Cause::Retry(retry.value.clone()),
+        (None, None) => Cause::Automatic,
+        (None, Some(_)) => return Ok(Next::Asked(mismatch(pass, refusal))),
+    };
+    undecided::may_send(pass, StepKind::SetPin, memory)?;
+    let step = Step::SetPin { account: seen.account.clone(), number: number.id.clone(), secret: version };
+    Err(pass.step(step, "replace the unknown PIN, as pinPolicy Overwrite allows".into(), cause))
+}
+
+fn mismatch(pass: &Pass, refusal: &Refusal) -> Block {
+    let key = &pass.desired.registration.pin_secret;
+    let remedy = match pass.desired.registration.pin_policy {
+        PinPolicy::Keep => format!(
+            "write the right one to Secret {}, key {}, or set registration.pinPolicy to Overwrite, or switch two-step verification off in WhatsApp Manager, {}",
+            key.name,
+            key.key,
+            pass.then_retry()
+        ),
+        PinPolicy::Overwrite => format!(
+            "replacing it was tried; write the right one to Secret {}, key {}, or replace it once more with {}",
+            key.name,
+            key.key,
+            pass.command("retry")
+        ),
+    };
+    Block::new(Reason::PinMismatch, format!("the PIN is not the one that Meta holds for the number ({}); {remedy}", say::words(refusal)))
+        .refused(Some(refusal))
+        .waits(Wait::on(Actor::ClusterUser, "ProvidePin").at(say::NUMBERS))
+}
+
+fn account_locked(pass: &Pass, refusal: &Refusal) -> Block {
+    Block::new(
+        Reason::AccountLocked,
+        format!("Meta locked the account ({}); see why and appeal in Business Support Home, {}", say::words(refusal), pass.then_retry()),
+    )
+    .refused(Some(refusal))
+    .waits(Wait::on(Actor::PortfolioAdmin, "AppealRestriction").at(say::SUPPORT))
+}
+
+fn incomplete(pass: &Pass, refusal: &Refusal) -> Block {
+    Block::new(
+        Reason::IncompleteDeregistration,
+        format!(
+            "an earlier deregistration of the number did not complete at Meta ({}); have it deregistered again where it was, {}",
+            say::words(refusal),
+            pass.then_retry()
+        ),
+    )
+    .refused(Some(refusal))
+    .waits(Wait::on(Actor::ClusterUser, "RetryRegistration").at(say::NUMBERS))
+}
+
+fn permission(pass: &Pass, refusal: &Refusal) -> Block {
+    Block::new(
+        Reason::PermissionMissing,
+        format!(
+            "the token may not register this number ({}); give the system user full control of the account, {}",
+            say::words(refusal),
+            pass.then_retry()
+        ),
+    )
+    .refused(Some(refusal))
+    .waits(Wait::on(Actor::PortfolioAdmin, "GrantPermission").at(say::SYSTEM_USERS))
+}
+
+fn refused(pass: &Pass, refusal: &Refusal) -> Block {
+    Block::new(
+        Reason::RegistrationRefused,
+        format!("Meta refused to register the number ({}); put right what it names, {}", say::words(refusal), pass.then_retry()),
+    )
+    .refused(Some(refusal))
+    .waits(Wait::on(Actor::ClusterUser, "RetryRegistration").at(say::NUMBERS))
+}
+
+/// Some numbers are registered only when a person asks, whatever the schedule says.
+fn if_asked(pass: &Pass, memory: &Memory, number: &Number, next: Next) -> Next {
+    match next {
+        Next::Schedule(_) if memory.marks.fell_back_since.is_some() => Next::Asked(fell_back(pass)),
+        Next::Schedule(_) if is_unproven_sandbox(number) => Next::Asked(sandbox(pass)),
+        next => next,
+    }
+}
+
+/// A sandbox number may work without being proven.
+pub(super) fn is_unproven_sandbox(number: &Number) -> bool {
+    number.account_mode == Field::Is(AccountMode::Sandbox) && number.code.value() != Some(&CodeStatus::Verified)
+}
+
+fn fell_back(pass: &Pass) -> Block {
+    Block::new(
+        Reason::FellBack,
+        format!(
+            "{} was registered and is not any more; somebody may have deregistered it on purpose; to register it again run {}",
+            pass.desired.number,
+            pass.command("retry")
+        ),
+    )
+    .waits(
+        Wait::on(Actor::ClusterUser, "RetryRegistration")
+            .at(say::NUMBERS)
+            .or_else("the number stays unregistered and cannot send or receive"),
+    )
+}
+
+fn sandbox(pass: &Pass) -> Block {
+    Block::new(
+        Reason::SandboxNumberNotVerified,
+        format!(
+            "{} is a sandbox number that is not proven by a code; such numbers may register without one: to try it once run {}",
+            pass.desired.number,
+            pass.command("retry")
+        ),
+    )
+    .waits(Wait::on(Actor::ClusterUser, "RetryRegistration").at(say::NUMBERS))
+}
+
+/// What is left of the attempts that nobody has to ask for, and the pauses between them.
+fn scheduled(pass: &Pass, memory: &Memory, grant: Grant) -> Gate {
+    let limits = pass.limits;
+    let recent = recent(pass, memory);
+    let own: Vec<_> = recent.iter().filter(|entry| !matches!(entry.cause, Cause::Retry(_))).collect();
+    if own.len() >= limits.registrations_automatic {
+        let until = later(own[own.len() - limits.registrations_automatic].at, limits.registration_window);
+        let mut block = limit_reached(own.len(), until, &format!("unless asked for with {},", pass.command("retry")));
+        block.failure = recent.last().and_then(|e| e.refusal.clone()).map(Failure::Refused);
+        return Err(Stop::block(block));
+    }
+    let Some(last) = recent.last() else { return Ok(()) };
+    let mut pause = naming::pause(&limits.registration_pauses, recent.len());
+    if grant == Grant::Blind {
+        pause = pause.max(limits.registration_blind_pause);
+    }
+    if is_history_unknown(pass, memory) {
+        pause = pause.max(limits.registration_unknown_history);
+    }
+    let until = later(last.at, pause);
+    if pass.now >= until {
+        return Ok(());
+    }
+    Err(Stop::block(paused(pass, last, until)))
+}
+
+/// Meta remembers attempts of others for as long as its window lasts.
+fn is_history_unknown(pass: &Pass, memory: &Memory) -> bool {
+    let adopted = memory.marks.adopted.filter(|_| !memory.knows_history());
+    adopted.is_some_and(|at| pass.now < later(at, pass.limits.registration_window))
+}
+
+fn paused(pass: &Pass, last: &Entry, until: Timestamp) -> Block {
+    let words = match &last.refusal {
+        Some(refusal) => format!("was refused ({})", say::words(refusal)),
+        None => "had no effect that Meta shows".into(),
+    };
+    Block::new(
+        Reason::RegistrationPaused,
+        format!(
+            "the registration at {} {words}; the next is at {}, since attempts are few; to try sooner run {}",
+            say::time(last.at),
+            say::time(until),
+            pass.command("retry")
+        ),
+    )
+    .refused(last.refusal.as_ref())
+    .waits(Wait::on(Actor::Meta, "AllowRegistration").at(say::NUMBERS))
+    .until(until)
+}

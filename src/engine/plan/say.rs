@@ -1,0 +1,177 @@
+//! Words for blocks, and the pages where a person can act.
+
+use jiff::Timestamp;
+
+use super::{Actor, Block, Pass, Wait};
+use crate::engine::{
+    failure::{Class, Failure, Refusal},
+    id::BusinessId,
+    page,
+    reason::Reason,
+};
+
+/// A page of Meta's, for a portfolio where it has one of its own.
+pub(super) type Page = fn(Option<&BusinessId>) -> String;
+
+pub(super) const NUMBERS: Page = page::numbers;
+pub(super) const ACCOUNTS: Page = page::accounts;
+pub(super) const SYSTEM_USERS: Page = page::system_users;
+pub(super) const SUPPORT: Page = |_| page::support();
+pub(super) const APPS: Page = |_| page::apps();
+
+impl Block {
+    /// A block with its reason and message, and nothing else yet.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::{plan::Block, reason::Reason};
+    /// let block = Block::new(Reason::NameInReview, "Meta reviews the name");
+    /// assert!(block.wait.is_none() && block.until.is_none());
+    /// ```
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), failure: None, wait: None, until: None }
+    }
+
+    pub(super) fn waits(mut self, wait: Wait) -> Self {
+        self.wait = Some(wait);
+        self
+    }
+
+    pub(super) fn until(mut self, until: Timestamp) -> Self {
+        self.until = Some(until);
+        if let Some(wait) = &mut self.wait {
+            wait.expected_by.get_or_insert(until);
+        }
+        self
+    }
+
+    pub(super) fn refused(mut self, refusal: Option<&Refusal>) -> Self {
+        self.failure = refusal.cloned().map(Failure::Refused);
+        self
+    }
+
+    /// Lets the link lead into the portfolio at hand.
+    pub(super) fn linked(mut self, business: Option<&BusinessId>) -> Self {
+        let pages = [NUMBERS, ACCOUNTS, SYSTEM_USERS];
+        if let Some(url) = self.wait.as_mut().and_then(|wait| wait.url.as_mut())
+            && let Some(page) = pages.iter().find(|page| page(None) == *url)
+        {
+            *url = page(business);
+        }
+        self
+    }
+
+    pub(super) fn failed(mut self, failure: &Failure) -> Self {
+        self.failure = Some(failure.clone());
+        self
+    }
+}
+
+impl Wait {
+    /// A wait for an actor to do one thing.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::plan::{Actor, Wait};
+    /// assert_eq!(Wait::on(Actor::PhoneHolder, "EnterCode").action, "EnterCode");
+    /// ```
+    pub fn on(actor: Actor, action: &'static str) -> Self {
+        Self { actor, action, expected_by: None, url: None, if_ignored: None }
+    }
+
+    pub(super) fn at(mut self, page: Page) -> Self {
+        self.url = Some(page(None));
+        self
+    }
+
+    pub(super) fn by(mut self, time: Timestamp) -> Self {
+        self.expected_by = Some(time);
+        self
+    }
+
+    pub(super) fn or_else(mut self, if_ignored: impl Into<String>) -> Self {
+        self.if_ignored = Some(if_ignored.into());
+        self
+    }
+}
+
+impl Pass<'_> {
+    /// The exact command for this channel.
+    pub(super) fn command(&self, verb: &str) -> String {
+        format!("kubectl whatsapp {verb} {} -n {}", self.desired.name, self.desired.namespace)
+    }
+
+    /// Asks for `retry` once something was put right.
+    pub(super) fn then_retry(&self) -> String {
+        format!("then run {}", self.command("retry"))
+    }
+}
+
+/// To the minute, in UTC, so that a message stays as it is between passes.
+pub(super) fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// Meta's words, to be put behind a sentence.
+pub(super) fn words(refusal: &Refusal) -> String {
+    let code = match refusal.subcode {
+        Some(subcode) => format!("code {}, subcode {subcode}", refusal.code),
+        None => format!("code {}", refusal.code),
+    };
+    let text = if refusal.message.is_empty() { refusal.title.as_deref().unwrap_or_default() } else { &refusal.message };
+    if text.is_empty() { code } else { format!("{code}: {}", text.trim_end_matches('.')) }
+}
+
+/// A read that gave no answer: what it proves, which is little.
+pub(super) fn unreadable(what: &str, failure: &Failure) -> Block {
+    match failure {
+        Failure::Throttled(until) => throttled(*until).failed(failure),
+        Failure::Refused(refusal) if is_gone(refusal) => Block::new(
+            Reason::AccountNotInReach,
+            format!(
+                "Meta does not show {what} to this token ({}); assign it to the system user in the business settings",
+                words(refusal)
+            ),
+        )
+        .failed(failure)
+        .waits(Wait::on(Actor::PortfolioAdmin, "AssignAccount").at(ACCOUNTS)),
+        Failure::Refused(refusal) => refused_read(what, refusal),
+        Failure::NoAnswer(_) | Failure::NotSent(_) => Block::new(
+            Reason::MetaUnavailable,
+            format!("Meta gave no usable answer about {what}; it is asked again by itself"),
+        )
+        .failed(failure)
+        .waits(Wait::on(Actor::Meta, "Answer")),
+    }
+}
+
+fn refused_read(what: &str, refusal: &Refusal) -> Block {
+    let block = match (refusal.class, refusal.until) {
+        (Class::WaitUntil, Some(until)) => throttled(until),
+        (Class::WaitUntil, None) => Block::new(Reason::Throttled, "Meta asks for a pause in calls; it is asked again by itself")
+            .waits(Wait::on(Actor::Meta, "AllowCalls")),
+        (Class::Credentials | Class::Person | Class::Spec, _) => Block::new(
+            Reason::PermissionMissing,
+            format!(
+                "Meta refuses to show {what} ({}); give the system user full control of it in the business settings",
+                words(refusal)
+            ),
+        )
+        .waits(Wait::on(Actor::PortfolioAdmin, "GrantPermission").at(ACCOUNTS)),
+        (Class::Retry | Class::AlreadyDone, _) => Block::new(
+            Reason::MetaUnavailable,
+            format!("Meta could not answer about {what} ({}); it is asked again by itself", words(refusal)),
+        )
+        .waits(Wait::on(Actor::Meta, "Answer")),
+    };
+    block.refused(Some(refusal))
+}
+
+pub(super) fn throttled(until: Timestamp) -> Block {
+    Block::new(Reason::Throttled, format!("calls to Meta are held back until {}", time(until)))
+        .waits(Wait::on(Actor::Meta, "AllowCalls"))
+        .until(until)
+}
+
+/// Missing, or invisible to this token: Meta does not tell which.
+pub(super) fn is_gone(refusal: &Refusal) -> bool {
+    refusal.is(100, Some(33)) || refusal.code == 33 || refusal.code == 803
+}

@@ -1,0 +1,116 @@
+//! Steps whose effect is not known yet.
+//!
+//! Meta shows effects late and replies get lost. An effect counts as absent only in a complete list that
+//! was begun after it had its time to show; until then nothing is repeated.
+
+use jiff::Timestamp;
+
+use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, naming, say};
+use crate::engine::{
+    failure::Class,
+    id::{CodeStatus, PlatformType},
+    limits::later,
+    memory::{Entry, EntryOutcome, Intent, Memory, StepKind},
+    reason::Reason,
+};
+
+/// Decides the step in flight, if what was seen allows it.
+pub(super) fn judge(pass: &Pass, memory: &mut Memory, seen: &Seen) {
+    let Some(intent) = memory.in_flight.clone() else { return };
+    let Some(outcome) = verdict(pass, memory, seen, &intent) else { return };
+    memory.in_flight = None;
+    if outcome == EntryOutcome::Accepted && intent.step == StepKind::AddNumber && intent.absent_before == Some(true) {
+        memory.marks.added = Some(intent.started_at);
+    }
+    let Some(list) = memory.ledger.of_mut(intent.step) else { return };
+    if let Some(entry) = list.iter_mut().find(|entry| entry.id == intent.id) {
+        entry.outcome = outcome;
+    }
+}
+
+fn verdict(pass: &Pass, memory: &Memory, seen: &Seen, intent: &Intent) -> Option<EntryOutcome> {
+    let is_quiet = pass.now >= later(intent.send_before, pass.limits.call_timeout);
+    let absent = Some(EntryOutcome::NoAnswer);
+    match intent.step {
+        // Counts as sent, whatever became of it.
+        StepKind::RequestCode => absent.filter(|_| is_quiet),
+        // Nothing shows a PIN.
+        StepKind::SetPin => absent.filter(|_| pass.now >= intent.settle_until),
+        kind if is_visible(kind, intent.subject.as_deref(), memory, seen) => {
+            Some(EntryOutcome::Accepted).filter(|_| is_quiet)
+        }
+        _ => absent.filter(|_| is_quiet && seen.begun.is_some_and(|begun| begun >= intent.settle_until)),
+    }
+}
+
+/// Whether what was seen shows the step's effect.
+fn is_visible(kind: StepKind, subject: Option<&str>, memory: &Memory, seen: &Seen) -> bool {
+    let Some(number) = seen.number.as_deref() else { return false };
+    match kind {
+        StepKind::AddNumber => true,
+        // VERIFIED from before proves nothing about a second proof.
+        StepKind::VerifyCode => {
+            memory.marks.reverify_required.is_none() && number.code.value() == Some(&CodeStatus::Verified)
+        }
+        StepKind::Register => number.platform.value() == Some(&PlatformType::CloudApi),
+        StepKind::SubmitName => subject.is_some_and(|name| naming::shows(number, name)),
+        _ => false,
+    }
+}
+
+/// Blocks while a step in flight is undecided: no other unrepeatable step is planned.
+pub(super) fn none_open(pass: &Pass, memory: &Memory) -> Gate {
+    let Some(intent) = &memory.in_flight else { return Ok(()) };
+    let until = if intent.settle_until > pass.now { Some(intent.settle_until) } else { None };
+    Err(waits(intent.step, intent.started_at, until))
+}
+
+/// Blocks while the last attempt of a kind may still show.
+pub(super) fn settled(kind: StepKind, memory: &Memory, seen: &Seen) -> Gate {
+    let Some(entry) = memory.ledger.last(kind) else { return Ok(()) };
+    let Some(until) = settling(entry) else { return Ok(()) };
+    let is_over = seen.begun.is_some_and(|begun| begun >= until);
+    if is_over || is_visible(kind, entry.subject.as_deref(), memory, seen) {
+        return Ok(());
+    }
+    Err(waits(kind, entry.at, Some(until)))
+}
+
+fn settling(entry: &Entry) -> Option<Timestamp> {
+    let may_show = match entry.outcome {
+        EntryOutcome::Accepted | EntryOutcome::NoAnswer => true,
+        EntryOutcome::Refused => {
+            entry.refusal.as_ref().is_some_and(|r| matches!(r.class, Class::Retry | Class::AlreadyDone))
+        }
+        EntryOutcome::Started | EntryOutcome::NotSent => false,
+    };
+    entry.settle_until.filter(|_| may_show)
+}
+
+/// Blocks while the last try of a kind was not sent and its pause lasts.
+pub(super) fn may_send(pass: &Pass, kind: StepKind, memory: &Memory) -> Gate {
+    let last = memory.ledger.of(kind).last().filter(|entry| !entry.counts());
+    match last.and_then(|entry| entry.settle_until).filter(|until| *until > pass.now) {
+        Some(until) => Err(Stop::block(
+            Block::new(
+                Reason::Throttled,
+                format!("{} was held back before it was sent; next at {}", kind.as_str(), say::time(until)),
+            )
+            .waits(Wait::on(Actor::Meta, "AllowCalls"))
+            .until(until),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn waits(kind: StepKind, since: Timestamp, until: Option<Timestamp>) -> Stop {
+    let block = Block::new(
+        Reason::EffectNotVisibleYet,
+        format!("{} was sent at {}; Meta does not show its effect yet, so nothing is repeated", kind.as_str(), say::time(since)),
+    )
+    .waits(Wait::on(Actor::Meta, "ShowEffect"));
+    Stop::block(match until {
+        Some(until) => block.until(until),
+        None => block,
+    })
+}

@@ -1,0 +1,95 @@
+//! Which account a channel uses, told from what the portfolio reaches and grants.
+//!
+//! Shared by `look`, which must know what to read, and `plan`, which must say why not.
+
+use super::{
+    desired::Desired,
+    id::AccountId,
+    memory::Memory,
+    portfolio::{PortfolioView, Reach, Reachable},
+};
+
+/// Why no account can be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoAccount {
+    /// The portfolio may not be used from the channel's namespace.
+    NotGranted,
+    /// The portfolio object leads to another business than the one fixed in status.
+    PortfolioChanged,
+    /// The spec names another account than the one fixed in status.
+    AccountChanged,
+    /// The account is not in reach, or `access` does not give it.
+    NotInReach(AccountId),
+    /// Nothing owned is in reach.
+    Nothing,
+    /// Several are; the ids that `access` gives.
+    Several(Vec<AccountId>),
+    /// The token tells no accounts, so the spec must name one.
+    ReachUnknown,
+    /// Not read yet.
+    ReachUnread,
+}
+
+/// Tells the account: the one fixed in status, else the one in the spec, else the only owned one.
+///
+/// # Errors
+///
+/// Says why there is none to act on.
+pub fn choose(desired: &Desired, memory: &Memory, view: &PortfolioView) -> Result<AccountId, NoAccount> {
+    let granted = view.granted(&desired.namespace).ok_or(NoAccount::NotGranted)?;
+    if memory.business.as_ref().is_some_and(|fixed| *fixed != view.business) {
+        return Err(NoAccount::PortfolioChanged);
+    }
+    if let (Some(fixed), Some(wanted)) = (&memory.account, &desired.account)
+        && fixed != wanted
+    {
+        return Err(NoAccount::AccountChanged);
+    }
+    match memory.account.as_ref().or(desired.account.as_ref()) {
+        Some(id) => named(id, granted.as_deref(), &view.reach),
+        None => only_owned(granted.as_deref(), &view.reach),
+    }
+}
+
+/// Every account that the token reaches, granted or not: the number must be in none of them before an add.
+pub fn all(view: &PortfolioView) -> Option<&[Reachable]> {
+    match &view.reach {
+        Reach::Accounts(list) => Some(list),
+        Reach::Unknown => Some(&[]),
+        Reach::Unread => None,
+    }
+}
+
+/// Whether a namespace may know and use the account.
+pub fn is_granted(view: &PortfolioView, namespace: &str, id: &AccountId) -> bool {
+    view.granted(namespace).is_some_and(|granted| allows(granted.as_deref(), id))
+}
+
+fn allows(granted: Option<&[AccountId]>, id: &AccountId) -> bool {
+    granted.is_none_or(|list| list.contains(id))
+}
+
+fn named(id: &AccountId, granted: Option<&[AccountId]>, reach: &Reach) -> Result<AccountId, NoAccount> {
+    let listed = match reach {
+        Reach::Accounts(list) => list.iter().any(|account| account.id == *id),
+        Reach::Unknown | Reach::Unread => true,
+    };
+    if allows(granted, id) && listed { Ok(id.clone()) } else { Err(NoAccount::NotInReach(id.clone())) }
+}
+
+fn only_owned(granted: Option<&[AccountId]>, reach: &Reach) -> Result<AccountId, NoAccount> {
+    let list = match reach {
+        Reach::Accounts(list) => list,
+        Reach::Unknown => return Err(NoAccount::ReachUnknown),
+        Reach::Unread => return Err(NoAccount::ReachUnread),
+    };
+    let mut owned: Vec<_> =
+        list.iter().filter(|a| a.owned != Some(false) && allows(granted, &a.id)).map(|a| a.id.clone()).collect();
+    owned.sort();
+    owned.dedup();
+    match owned.len() {
+        0 => Err(NoAccount::Nothing),
+        1 => Ok(owned.remove(0)),
+        _ => Err(NoAccount::Several(owned)),
+    }
+}

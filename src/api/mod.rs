@@ -2,6 +2,11 @@
 //!
 //! Strings live here; the engine has enums. Nothing here calls anything.
 
+mod crd;
 pub mod lower;
+mod reference;
 mod rule;
 pub mod v1alpha1;
+
+pub use crd::{channel_crd, crds, portfolio_crd};
+pub use reference::reference;

@@ -69,7 +69,12 @@ fn name(desired: &Desired, number: &Number) -> Option<Drift> {
     } else {
         "is submitted before the registration".into()
     };
-    Some(Drift { field: "displayName".into(), desired: desired.display_name.clone(), observed: live.clone(), action })
+    Some(Drift {
+        field: "displayName".into(),
+        desired: desired.display_name.clone(),
+        observed: live.clone(),
+        action,
+    })
 }
 
 fn webhook(desired: &Desired, number: &Number) -> Option<Drift> {
@@ -202,4 +207,105 @@ fn normal(url: &str) -> String {
     let (host, path) = rest.split_at(end);
     let path = path.strip_suffix('/').unwrap_or(path);
     format!("{}://{}{path}", scheme.to_ascii_lowercase(), host.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::engine::{
+        face_fixture::{Case, fresh, webhook as desired_webhook},
+        observed::WebhookConfiguration,
+    };
+
+    fn fields(case: &Case) -> Vec<String> {
+        diff(&case.desired, &case.observed).into_iter().map(|d| d.field).collect()
+    }
+
+    #[rstest]
+    #[case("https://acme.example", "https://acme.example/", true)]
+    #[case("https://ACME.example/Shop", "https://acme.example/Shop/", true)]
+    #[case("HTTPS://acme.example", "https://acme.example", true)]
+    #[case("https://acme.example/Shop", "https://acme.example/shop", false)]
+    #[case("https://acme.example", "http://acme.example", false)]
+    #[case("https://acme.example?q=/", "https://acme.example?q=", true)]
+    #[case("https://acme.example", "", false)]
+    fn addresses_are_compared_as_meta_keeps_them(#[case] a: &str, #[case] b: &str, #[case] same: bool) {
+        assert_eq!(same_url(a, b), same);
+        assert_eq!(same_url(b, a), same);
+    }
+
+    #[test]
+    fn nothing_differs_on_a_ready_channel() {
+        let mut case = Case::ready();
+        case.desired.webhook = Some(desired_webhook());
+        case.desired.time_zone = Some("America/Sao_Paulo".into());
+        assert_eq!(fields(&case), [""; 0]);
+    }
+
+    #[test]
+    fn only_managed_fields_differ() {
+        let mut case = Case::ready();
+        case.observed.profile = Fact::Known(Profile {
+            about: Some("Old".into()),
+            email: Some("old@acme.example".into()),
+            vertical: Some("UNDEFINED".into()),
+            ..Profile::default()
+        });
+        case.desired.profile.about = Some("New".into());
+        case.desired.profile.vertical = Some(String::new());
+        case.desired.profile.websites = Some(vec!["https://acme.example".into()]);
+        assert_eq!(fields(&case), ["profile.about", "profile.websites"]);
+    }
+
+    #[test]
+    fn what_is_only_observed_says_what_would_be_written() {
+        let mut case = Case::ready();
+        case.desired.management = Management::ObserveOnly;
+        case.desired.webhook = Some(desired_webhook());
+        case.number().webhook = Field::Is(WebhookConfiguration::default());
+        let list = diff(&case.desired, &case.observed);
+        assert_eq!(list[0].field, "webhook.callbackUrl");
+        assert!(list[0].action.starts_with("would be written"));
+    }
+
+    #[test]
+    fn a_number_that_lives_in_the_app_is_only_shown() {
+        let mut case = Case::ready();
+        case.desired.webhook = Some(desired_webhook());
+        case.number().webhook = Field::Absent;
+        case.number().is_on_biz_app = Field::Is(true);
+        assert!(diff(&case.desired, &case.observed)[0].action.starts_with("only shown"));
+    }
+
+    #[test]
+    fn a_name_is_submitted_before_the_registration_and_only_shown_after_it() {
+        let mut case = Case::with(fresh());
+        case.desired.display_name = "Acme Brasil".into();
+        assert_eq!(diff(&case.desired, &case.observed)[0].action, "is submitted before the registration");
+        case.number().new_display_name = Field::Is("Acme Brasil".into());
+        assert_eq!(diff(&case.desired, &case.observed)[0].action, "is submitted; Meta decides");
+    }
+
+    #[test]
+    fn what_could_not_be_read_does_not_differ() {
+        let mut case = Case::ready();
+        case.desired.webhook = Some(desired_webhook());
+        case.desired.profile.about = Some("New".into());
+        case.desired.time_zone = Some("Europe/Berlin".into());
+        case.number().webhook = Field::Refused;
+        case.number().verified_name = Field::Absent;
+        case.account().timezone_id = Some("500".into());
+        assert_eq!(fields(&case), [""; 0]);
+    }
+
+    #[test]
+    fn a_time_zone_is_compared_and_never_written() {
+        let mut case = Case::ready();
+        case.desired.time_zone = Some("Europe/Berlin".into());
+        let list = diff(&case.desired, &case.observed);
+        assert_eq!((list[0].observed.as_str(), list[0].desired.as_str()), ("America/Sao_Paulo", "Europe/Berlin"));
+        assert!(list[0].action.starts_with("only shown"));
+    }
 }

@@ -5,6 +5,8 @@
 pub mod condition;
 pub mod desired;
 pub mod drift;
+#[cfg(test)]
+mod face_fixture;
 pub mod failure;
 pub mod id;
 mod judge;

@@ -15,7 +15,13 @@ use super::{
 };
 
 /// Judges every prerequisite. One about which this look says nothing stays as it was before.
-pub fn check(desired: &Desired, observed: &Observed, memory: &Memory, limits: &Limits, before: &[Check]) -> Vec<Check> {
+pub fn check(
+    desired: &Desired,
+    observed: &Observed,
+    memory: &Memory,
+    limits: &Limits,
+    before: &[Check],
+) -> Vec<Check> {
     let view = match &observed.portfolio {
         PortfolioState::View(view) => Some(view.as_ref()),
         _ => None,
@@ -79,7 +85,10 @@ fn portfolio(observed: &Observed, desired: &Desired) -> Option<Check> {
         PortfolioState::NotUsable => Some(new(
             "Portfolio",
             Verdict::Fail,
-            format!("no portfolio {} in {} may be used from here", desired.portfolio.name, desired.portfolio.namespace),
+            format!(
+                "no portfolio {} in {} may be used from here",
+                desired.portfolio.name, desired.portfolio.namespace
+            ),
         )),
         PortfolioState::View(view) => Some(match &view.hold {
             Some(hold) => new("Portfolio", Verdict::Fail, hold.message.clone()),
@@ -99,7 +108,9 @@ fn token_scopes(view: &PortfolioView) -> Option<Check> {
         return Some(new(
             "TokenScopes",
             Verdict::Warn,
-            format!("the token lacks {SCOPE_BUSINESS}: name and verification of the portfolio cannot be read"),
+            format!(
+                "the token lacks {SCOPE_BUSINESS}: name and verification of the portfolio cannot be read"
+            ),
         ));
     }
     Some(new("TokenScopes", Verdict::Pass, "the token has every scope"))
@@ -119,7 +130,9 @@ fn admin_rights(view: &PortfolioView) -> Option<Check> {
             Verdict::Warn,
             "the token may not list accounts (it is no admin's); they were learnt from its targets",
         )),
-        Reach::Accounts(_) => Some(new("AdminRights", Verdict::Pass, "the token lists the portfolio's accounts")),
+        Reach::Accounts(_) => {
+            Some(new("AdminRights", Verdict::Pass, "the token lists the portfolio's accounts"))
+        }
     }
 }
 
@@ -127,7 +140,11 @@ fn account(observed: &Observed) -> Option<Check> {
     match &observed.account {
         Fact::NotAsked => None,
         Fact::Unknown(Failure::Refused(r)) if !matches!(r.class, Class::Retry | Class::WaitUntil) => {
-            Some(new("Account", Verdict::Fail, format!("Meta does not show the account to this token (code {})", r.code)))
+            Some(new(
+                "Account",
+                Verdict::Fail,
+                format!("Meta does not show the account to this token (code {})", r.code),
+            ))
         }
         Fact::Unknown(_) => None,
         Fact::Known(account) => Some(known_account(account)),
@@ -138,9 +155,12 @@ fn known_account(account: &Account) -> Check {
     let id = account.id.as_ref().map_or("", AccountId::as_str);
     let status = account.status.value();
     let review = account.review.value();
-    let good = status.is_none_or(|s| *s == AccountStatus::Active) && review.is_none_or(|r| *r == ReviewStatus::Approved);
+    let good = status.is_none_or(|s| *s == AccountStatus::Active)
+        && review.is_none_or(|r| *r == ReviewStatus::Approved);
     match (good, status.is_some() || review.is_some()) {
-        (_, false) => new("Account", Verdict::NotCheckable, format!("Meta does not show the state of account {id}")),
+        (_, false) => {
+            new("Account", Verdict::NotCheckable, format!("Meta does not show the state of account {id}"))
+        }
         (true, true) => new("Account", Verdict::Pass, format!("account {id} is active")),
         (false, true) => {
             let status = status.map_or("not shown", |s| s.as_str());
@@ -181,8 +201,12 @@ fn display_name(desired: &Desired, limits: &Limits) -> Check {
 fn payment(observed: &Observed) -> Option<Check> {
     let account = observed.account.known()?;
     Some(match &account.funding {
-        Field::Refused => new("Payment", Verdict::NotCheckable, "Meta does not show the payment method to this app"),
-        Field::Is(id) if id != "0" && !id.is_empty() => new("Payment", Verdict::Pass, "the account has a payment method"),
+        Field::Refused => {
+            new("Payment", Verdict::NotCheckable, "Meta does not show the payment method to this app")
+        }
+        Field::Is(id) if id != "0" && !id.is_empty() => {
+            new("Payment", Verdict::Pass, "the account has a payment method")
+        }
         _ => new(
             "Payment",
             Verdict::Warn,
@@ -208,12 +232,18 @@ fn number_free(desired: &Desired, observed: &Observed, own: Option<&AccountId>) 
     let hidden = observed.search.iter().filter(|s| matches!(s.list, ListState::NotCheckable(_))).count();
     let number = &desired.number;
     Some(if hidden > 0 {
-        new("NumberFree", Verdict::Warn, format!("{number} is in no account that can be read; {hidden} cannot be read"))
+        new(
+            "NumberFree",
+            Verdict::Warn,
+            format!("{number} is in no account that can be read; {hidden} cannot be read"),
+        )
     } else {
         new(
             "NumberFree",
             Verdict::NotCheckable,
-            format!("{number} is in no account in reach; whether an app on a phone uses it shows only when it is added"),
+            format!(
+                "{number} is in no account in reach; whether an app on a phone uses it shows only when it is added"
+            ),
         )
     })
 }
@@ -234,8 +264,149 @@ fn time_zone(desired: &Desired, observed: &Observed) -> Option<Check> {
         (Some(false), live) => new(
             "TimeZone",
             Verdict::Warn,
-            format!("the account's time zone is {}, not {want}; a person changes it in WhatsApp Manager", live.unwrap_or(id)),
+            format!(
+                "the account's time zone is {}, not {want}; a person changes it in WhatsApp Manager",
+                live.unwrap_or(id)
+            ),
         ),
-        (None, _) => new("TimeZone", Verdict::NotCheckable, format!("the account's time zone is number {id}, which is not known here")),
+        (None, _) => new(
+            "TimeZone",
+            Verdict::NotCheckable,
+            format!("the account's time zone is number {id}, which is not known here"),
+        ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::engine::{
+        face_fixture::{ACCOUNT, Case, OTHER_ACCOUNT, complete, number, reachable, refusal, retry_failure},
+        id::Fact,
+        phone::E164,
+        portfolio::{BusinessFacts, Hold, Reach, Reachable},
+        reason::Reason,
+    };
+
+    fn verdict(case: &Case, item: &str) -> Option<Verdict> {
+        let limits = Limits::default();
+        let checks = check(&case.desired, &case.observed, &case.memory, &limits, &[]);
+        checks.into_iter().find(|c| c.item == item).map(|c| c.verdict)
+    }
+
+    #[test]
+    fn a_ready_channel_passes_what_can_be_checked() {
+        let mut case = Case::ready();
+        case.desired.time_zone = Some("America/Sao_Paulo".into());
+        for item in ITEMS {
+            assert_eq!(verdict(&case, item), Some(Verdict::Pass), "{item}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_takes_no_text_warns() {
+        let mut case = Case::ready();
+        case.desired.number = E164::parse("+493012345678").unwrap();
+        assert_eq!(verdict(&case, "NumberLine"), Some(Verdict::Warn));
+    }
+
+    #[rstest]
+    #[case("Acme 🎉", Verdict::Fail)]
+    #[case("ACME SHOP", Verdict::Warn)]
+    fn the_name_is_linted(#[case] name: &str, #[case] expected: Verdict) {
+        let mut case = Case::ready();
+        case.desired.display_name = name.into();
+        assert_eq!(verdict(&case, "DisplayName"), Some(expected));
+    }
+
+    #[test]
+    fn missing_scopes_fail_or_warn() {
+        let mut case = Case::ready();
+        let mut token = crate::engine::face_fixture::token();
+        token.scopes.retain(|s| s != SCOPE_BUSINESS);
+        case.view().token = Fact::Known(token.clone());
+        assert_eq!(verdict(&case, "TokenScopes"), Some(Verdict::Warn));
+        token.scopes.clear();
+        case.view().token = Fact::Known(token);
+        assert_eq!(verdict(&case, "TokenScopes"), Some(Verdict::Fail));
+    }
+
+    #[test]
+    fn admin_rights_show_in_the_list_of_accounts() {
+        let mut case = Case::ready();
+        case.view().reach = Reach::Unknown;
+        assert_eq!(verdict(&case, "AdminRights"), Some(Verdict::NotCheckable));
+        case.view().reach = Reach::Accounts(vec![Reachable { owned: None, ..reachable(ACCOUNT) }]);
+        assert_eq!(verdict(&case, "AdminRights"), Some(Verdict::Warn));
+    }
+
+    #[test]
+    fn a_portfolio_that_holds_channels_fails() {
+        let mut case = Case::ready();
+        case.view().hold =
+            Some(Hold { reason: Reason::TokenInvalid, message: "dead".into(), failure: None, url: None });
+        assert_eq!(verdict(&case, "Portfolio"), Some(Verdict::Fail));
+    }
+
+    #[test]
+    fn a_page_that_is_not_shown_warns_and_one_that_cannot_be_read_is_not_checkable() {
+        let mut case = Case::ready();
+        case.view().facts = Fact::Known(BusinessFacts::default());
+        assert_eq!(verdict(&case, "FacebookPage"), Some(Verdict::Warn));
+        case.view().facts = Fact::Unknown(Failure::Refused(refusal(200, None, "T1")));
+        assert_eq!(verdict(&case, "FacebookPage"), Some(Verdict::NotCheckable));
+    }
+
+    #[test]
+    fn a_number_is_free_ours_elsewhere_or_not_known() {
+        assert_eq!(verdict(&Case::ready(), "NumberFree"), Some(Verdict::Pass));
+        let mut case = Case::absent();
+        assert_eq!(verdict(&case, "NumberFree"), Some(Verdict::NotCheckable));
+        let other = Searched { account: OTHER_ACCOUNT.into(), ..complete(Some(number())) };
+        case.observed.search.push(other);
+        assert_eq!(verdict(&case, "NumberFree"), Some(Verdict::Fail));
+        case.observed.search[1].numbers.clear();
+        case.observed.search[1].list = ListState::NotCheckable(Failure::Refused(refusal(200, None, "T1")));
+        assert_eq!(verdict(&case, "NumberFree"), Some(Verdict::Warn));
+        case.observed.search[1].list = ListState::Failed(retry_failure());
+        assert_eq!(verdict(&case, "NumberFree"), None);
+    }
+
+    #[test]
+    fn an_entry_that_left_another_account_is_no_hit() {
+        let mut case = Case::absent();
+        let mut gone = number();
+        gone.status = Field::Is("MIGRATED".into());
+        case.observed.search.push(Searched { account: OTHER_ACCOUNT.into(), ..complete(Some(gone)) });
+        assert_eq!(verdict(&case, "NumberFree"), Some(Verdict::NotCheckable));
+    }
+
+    #[test]
+    fn a_missing_payment_method_warns() {
+        let mut case = Case::ready();
+        case.account().funding = Field::Is("0".into());
+        assert_eq!(verdict(&case, "Payment"), Some(Verdict::Warn));
+        case.account().funding = Field::Refused;
+        assert_eq!(verdict(&case, "Payment"), Some(Verdict::NotCheckable));
+    }
+
+    #[test]
+    fn an_account_that_is_not_active_fails() {
+        let mut case = Case::ready();
+        case.account().review = Field::Is(ReviewStatus::Pending);
+        assert_eq!(verdict(&case, "Account"), Some(Verdict::Fail));
+        case.observed.account = Fact::Unknown(Failure::Refused(refusal(200, None, "T1")));
+        assert_eq!(verdict(&case, "Account"), Some(Verdict::Fail));
+    }
+
+    #[test]
+    fn a_time_zone_that_is_not_in_the_table_is_not_checkable() {
+        let mut case = Case::ready();
+        case.desired.time_zone = Some("Europe/Berlin".into());
+        assert_eq!(verdict(&case, "TimeZone"), Some(Verdict::Warn));
+        case.account().timezone_id = Some("500".into());
+        assert_eq!(verdict(&case, "TimeZone"), Some(Verdict::NotCheckable));
+    }
 }

@@ -224,3 +224,6 @@ fn make_room<K: Clone + Eq + Hash, V>(slots: &mut HashMap<K, Slot<V>>, now: Time
         slots.retain(|_, slot| slot.flight.is_some() || slot.begun() >= oldest_kept);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ use url::{Host, Url};
 use super::{
     account::{AccountKey, Shared},
     budget::{Budget, Claim, Payer, UsageHeaders},
-    error::{Edge, Envelope, after, is_throttle, redact},
+    error::{Edge, Envelope, after, hide, is_throttle, redact},
     port::{Clock, Credential, Graph, GraphSource, NumberList},
     wire::{self, Asked, Next},
 };
@@ -56,12 +56,13 @@ const PAGE: &str = "100";
 const MOST_PAGES: usize = 50;
 /// A connection that takes this much less than the whole call leaves time for the call itself.
 const CONNECT_MARGIN: Duration = Duration::from_secs(5);
-/// Credentials remembered per portfolio: the one in use and the one offered.
-const APPS_PER_BUSINESS: usize = 2;
+/// Credentials whose app is remembered per portfolio: in use and offered, by a few objects.
+const APPS_PER_BUSINESS: usize = 16;
+/// A connection that went silent is noticed well before the call's deadline, so that a read can be
+/// tried on another one.
+const PING: Duration = Duration::from_secs(5);
 
 /// Installs the process's TLS crypto, once; a second call does nothing.
-///
-/// A client cannot be built before.
 pub fn install_crypto() {
     // An error says that one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -130,7 +131,7 @@ impl Ending {
     fn of(outcome: &Result<Value, Trouble>) -> Self {
         match outcome {
             Ok(_) => Self::Answered,
-            Err(trouble) => match trouble.failure {
+            Err(trouble) => match *trouble.failure {
                 Failure::Refused(_) => Self::Refused,
                 Failure::NoAnswer(_) => Self::NoAnswer,
                 Failure::NotSent(_) => Self::NotSent,
@@ -176,11 +177,17 @@ struct Inner {
     profiles: Shared<ProfileKey, Profile>,
     /// What tokens told about their app, by portfolio and version of the credential.
     apps: Mutex<HashMap<BusinessId, Vec<(String, AppId)>>>,
-    /// Fields that Meta refused, since when. The Graph version is fixed for the process.
-    refused: Mutex<HashMap<(Payer, Edge), HashMap<&'static str, Timestamp>>>,
+    /// The Graph version is fixed for the process, so it is no part of the key.
+    refused: Mutex<RefusedFields>,
     /// One subscription at a time per account.
-    subscribing: Mutex<HashMap<(Payer, AccountId), Arc<tokio::sync::Mutex<()>>>>,
+    subscribing: Mutex<Turns>,
 }
+
+/// Fields that Meta refused, since when, by who asked for what.
+type RefusedFields = HashMap<(Payer, Edge), HashMap<&'static str, Timestamp>>;
+
+/// Who is subscribing to what.
+type Turns = HashMap<(Payer, AccountId), Arc<tokio::sync::Mutex<()>>>;
 
 /// What a profile is shared under.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -191,12 +198,13 @@ struct ProfileKey {
 }
 
 impl Meta {
-    /// Builds the HTTP client; [`install_crypto`] comes first.
+    /// Builds the HTTP client, and installs the crypto that it needs if nobody did.
     ///
     /// # Errors
     ///
     /// When the address is neither https nor on this machine, or the version has another shape.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, BadSettings> {
+        install_crypto();
         let Settings { base_url, version, limits } = settings;
         let is_loopback = check(&base_url, &version)?;
         let deadline = limits.call_timeout;
@@ -206,6 +214,8 @@ impl Meta {
             .retry(reqwest::retry::never())
             .referer(false)
             .https_only(base_url.scheme() == "https")
+            .http2_keep_alive_interval(PING)
+            .http2_keep_alive_timeout(PING)
             .timeout(deadline)
             .connect_timeout(deadline.saturating_sub(CONNECT_MARGIN).max(deadline / 2));
         if is_loopback {
@@ -317,7 +327,7 @@ impl<'a> Call<'a> {
 
 /// A failure, with what only reads look at.
 struct Trouble {
-    failure: Failure,
+    failure: Box<Failure>,
     /// The field that Meta does not have.
     field: Option<String>,
     /// Lost on the way, or a fault of the server: a read may be sent once more.
@@ -326,13 +336,17 @@ struct Trouble {
 
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
-        Self { failure, field: None, may_repeat: false }
+        Self { failure: Box::new(failure), field: None, may_repeat: false }
     }
 }
 
 impl Trouble {
     fn no_answer(text: impl Into<String>) -> Self {
         Failure::NoAnswer(text.into()).into()
+    }
+
+    fn into_failure(self) -> Failure {
+        *self.failure
     }
 
     fn repeatable(self) -> Self {
@@ -518,13 +532,14 @@ impl GraphClient {
                     budget.answered(payer, call.account, now);
                 }
                 let may_repeat = is_fault && refusal.class == Class::Retry;
-                Err(Trouble { failure: Failure::Refused(refusal), field, may_repeat })
+                Err(Trouble { failure: Box::new(Failure::Refused(refusal)), field, may_repeat })
             }
-            Err(text) => Err(repeatable(Trouble::no_answer(format!(
-                "HTTP {} with an error that has no code: {}",
-                status.as_u16(),
-                redact(&text, &[])
-            )))),
+            Err(mut text) => {
+                self.secrets(call).for_each(|secret| hide(&mut text, secret));
+                let (status, text) = (status.as_u16(), redact(&text, &[]));
+                let why = format!("HTTP {status} with an error that has no code: {text}");
+                Err(repeatable(Trouble::no_answer(why)))
+            }
             Ok(None) => match answer {
                 Some(answer) if status.is_success() => {
                     budget.answered(payer, call.account, now);
@@ -542,6 +557,12 @@ impl GraphClient {
         }
     }
 
+    /// What must not come back in a text.
+    fn secrets<'s>(&'s self, call: &'s Call<'_>) -> impl Iterator<Item = &'s str> {
+        let secrets = [Some(&self.credential.token), self.credential.app_secret.as_ref(), call.secret];
+        secrets.into_iter().flatten().chain(&self.proof).map(|secret| secret.expose_secret())
+    }
+
     /// Takes our own secrets out of an envelope before it is classified and bounded.
     fn refusal(
         &self,
@@ -551,16 +572,13 @@ impl GraphClient {
         until: Option<Timestamp>,
         now: Timestamp,
     ) -> Refusal {
-        let secrets = [Some(&self.credential.token), self.credential.app_secret.as_ref(), call.secret];
-        for secret in secrets.into_iter().flatten().map(ExposeSecret::expose_secret) {
-            envelope.hide(secret);
-        }
+        self.secrets(call).for_each(|secret| envelope.hide(secret));
         envelope.refusal(call.edge, status.as_u16(), until, now)
     }
 
     /// Sends a write whose answer is that it was done.
     async fn write(&self, call: Call<'_>) -> Result<(), Failure> {
-        let answer = self.call(&call).await.map_err(|trouble| trouble.failure)?;
+        let answer = self.call(&call).await.map_err(Trouble::into_failure)?;
         match wire::truth(&answer, "success") {
             Some(true) => Ok(()),
             _ => Err(Failure::NoAnswer("Meta did not say that the write was done".into())),
@@ -602,7 +620,7 @@ impl GraphClient {
                 (None, Some(name)) if trouble.may_blame_expansion() && skipped.insert(name) => {
                     suspect = Some(name);
                 }
-                _ => return Err(trouble.failure),
+                _ => return Err(trouble.into_failure()),
             }
         }
     }
@@ -639,7 +657,7 @@ impl GraphClient {
             call.query.push(("limit", PAGE.to_owned()));
             call.query.extend(cursor.take().map(|cursor| ("after", cursor)));
             let answer = if asked.is_empty() {
-                self.call(&call).await.map_err(|trouble| trouble.failure)?
+                self.call(&call).await.map_err(Trouble::into_failure)?
             } else {
                 self.read_fields(&mut call, asked, fragile, &mut skipped).await?
             };
@@ -726,7 +744,7 @@ impl GraphClient {
         let path = [number.as_str(), "whatsapp_business_profile"];
         let mut call = Call::read(Edge::Profile, Some(&account), &path, Claim::Read(urgency));
         call.query.push(("fields", wire::PROFILE.to_owned()));
-        let answer = self.call(&call).await.map_err(|trouble| trouble.failure)?;
+        let answer = self.call(&call).await.map_err(Trouble::into_failure)?;
         wire::page(&answer)
             .and_then(|_| wire::profile(&answer))
             .ok_or_else(|| Failure::NoAnswer("Meta's answer holds no profile".into()))
@@ -744,7 +762,7 @@ impl Graph for GraphClient {
     async fn debug_token(&self) -> Result<TokenFacts, Failure> {
         let mut call = Call::read(Edge::DebugToken, None, &["debug_token"], Claim::Read(Urgency::Edit));
         call.query.push(("input_token", self.credential.token.expose_secret().to_owned()));
-        let answer = self.call(&call).await.map_err(|trouble| trouble.failure)?;
+        let answer = self.call(&call).await.map_err(Trouble::into_failure)?;
         let now = self.now();
         let facts = answer
             .get("data")
@@ -839,7 +857,7 @@ impl Graph for GraphClient {
         let body = json!({"cc": cc, "phone_number": national, "verified_name": name});
         let path = [account.as_str(), "phone_numbers"];
         let call = Call::write(Edge::AddNumber, account, &path, Some(body));
-        let answer = self.call(&call).await.map_err(|trouble| trouble.failure)?;
+        let answer = self.call(&call).await.map_err(Trouble::into_failure)?;
         wire::id(&answer, "id")
             .map(NumberId::new)
             .ok_or_else(|| Failure::NoAnswer("Meta did not tell the id of the new number".into()))
@@ -1018,3 +1036,6 @@ async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, Trouble> 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -620,14 +620,14 @@ impl Envelope {
 
     /// Takes a secret of ours out of every text.
     pub fn hide(&mut self, secret: &str) {
-        if secret.len() < 4 {
-            return;
-        }
-        let texts =
-            [Some(&mut self.message), self.title.as_mut(), self.user_message.as_mut(), self.details.as_mut()];
-        for text in texts.into_iter().flatten().filter(|text| text.contains(secret)) {
-            *text = text.replace(secret, REDACTED);
-        }
+        let texts = [
+            Some(&mut self.message),
+            self.title.as_mut(),
+            self.user_message.as_mut(),
+            self.details.as_mut(),
+            self.trace_id.as_mut(),
+        ];
+        texts.into_iter().flatten().for_each(|text| hide(text, secret));
     }
 
     /// The field that the node does not have, when that is what the message says.
@@ -712,21 +712,17 @@ pub fn redact(text: &str, known: &[i64]) -> String {
     let mut out = String::with_capacity(clean.len());
     let mut rest = clean.as_str();
     while let Some(c) = rest.chars().next() {
-        let before = out.chars().next_back();
-        let taken = if c.is_ascii_digit() {
+        let word = match out.chars().next_back() {
+            Some(before) if before.is_ascii_alphanumeric() => "",
+            _ => rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or(""),
+        };
+        let taken = if is_token(word) {
+            out.push_str(REDACTED);
+            word.len()
+        } else if c.is_ascii_digit() {
             let (run, groups) = digit_run(rest);
             out.push_str(if may_be_secret(&groups, known) { REDACTED } else { &rest[..run] });
             run
-        } else if c.is_ascii_alphabetic() && !before.is_some_and(|b| b.is_ascii_alphanumeric()) {
-            let word = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
-            if is_token(&rest[..word]) {
-                out.push_str(REDACTED);
-                word
-            } else {
-                let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
-                out.push_str(&rest[..letters]);
-                letters
-            }
         } else {
             out.push(c);
             c.len_utf8()
@@ -741,6 +737,13 @@ pub fn redact(text: &str, known: &[i64]) -> String {
 }
 
 const REDACTED: &str = "[redacted]";
+
+/// Takes a secret of ours out of a text; one that short says nothing, and would tear words apart.
+pub fn hide(text: &mut String, secret: &str) {
+    if secret.len() >= 4 && text.contains(secret) {
+        *text = text.replace(secret, REDACTED);
+    }
+}
 
 /// Groups of digits with a single space, hyphen or dot between them: length of the text, and the groups.
 fn digit_run(text: &str) -> (usize, Vec<&str>) {
@@ -770,7 +773,8 @@ fn may_be_secret(groups: &[&str], known: &[i64]) -> bool {
 
 /// Whether a word looks like a token: Meta's begin with EAA; nothing else that long is for people.
 fn is_token(word: &str) -> bool {
-    (word.starts_with("EAA") && word.len() > 12) || word.len() >= 32
+    let is_number = word.bytes().all(|b| b.is_ascii_digit());
+    (word.starts_with("EAA") && word.len() > 12) || (word.len() >= 32 && !is_number)
 }
 
 /// The reference of errors: `docs/errors.md`.
@@ -825,3 +829,6 @@ pub fn reference() -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

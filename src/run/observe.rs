@@ -14,10 +14,10 @@ use crate::{
         desired::{Desired, SecretKey},
         failure::{Class, Failure},
         id::{AccountId, Fact, Field},
-        look::{AccountLook, Look},
+        look::{AccountLook, Look, Urgency},
         observed::{
-            Account, Claim, ListState, Observed, PortfolioState, ProcessFacts, Profile, Searched,
-            SecretFact, SecretVersion,
+            Account, Claim, ListState, Observed, PortfolioState, ProcessFacts, Profile, Searched, SecretFact,
+            SecretVersion,
         },
     },
     meta::port::{Clock, Graph},
@@ -137,7 +137,9 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
         search: meta.search,
         subscribed: meta.subscribed,
         profile: meta.profile,
-        code_secret: digits_fact(Digits::Code, code_secret, &mut materials.code, |code| volatile.has_seen(code, now)),
+        code_secret: digits_fact(Digits::Code, code_secret, &mut materials.code, |code| {
+            volatile.has_seen(code, now)
+        }),
         pin_secret: digits_fact(Digits::Pin, pin_secret, &mut materials.pin, |_| false),
         verify_token: token_fact(verify_token, &mut materials.verify_token),
         begun,
@@ -146,9 +148,34 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
     (observed, materials)
 }
 
+/// What a Secret is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Code,
+    Pin,
+    VerifyToken,
+}
+
 /// Reads one Secret and tells only its fact: the cheap way to poll a wait.
-pub async fn glance<S: Secrets>(secrets: &S, key: &SecretKey) -> SecretFact {
-    digits_fact(Digits::Code, Some(secrets.read(key).await), &mut None, |_| false)
+pub async fn glance<S: Secrets>(secrets: &S, purpose: Purpose, key: &SecretKey) -> SecretFact {
+    let read = Some(secrets.read(key).await);
+    match purpose {
+        Purpose::Code => digits_fact(Digits::Code, read, &mut None, |_| false),
+        Purpose::Pin => digits_fact(Digits::Pin, read, &mut None, |_| false),
+        Purpose::VerifyToken => token_fact(read, &mut None),
+    }
+}
+
+/// Whether two facts are about the same version of a Secret. One that could not be read says nothing.
+pub fn is_same_version(before: &SecretFact, now: &SecretFact) -> bool {
+    match (before, now) {
+        (_, SecretFact::Unreadable(_)) => true,
+        _ => match (before.version(), now.version()) {
+            (Some(before), Some(now)) => before == now,
+            (None, None) => before == now,
+            _ => false,
+        },
+    }
 }
 
 async fn read_if<S: Secrets>(wanted: bool, secrets: &S, key: Option<&SecretKey>) -> Option<SecretRead> {
@@ -169,7 +196,8 @@ struct FromMeta {
 }
 
 async fn read_meta<G: Graph>(desired: &Desired, look: &Look, graph: Option<&G>) -> FromMeta {
-    let reads = stream::iter(look.accounts.iter().map(|wanted| read_account(desired, look, wanted, graph)))
+    let reads = stream::iter(look.accounts.clone())
+        .map(|wanted| read_account(desired, look.urgency, wanted, graph))
         .buffered(ACCOUNTS_AT_ONCE)
         .collect::<Vec<_>>();
     let (reads, subscribed) = futures::join!(reads, read_subscription(look, graph));
@@ -206,8 +234,8 @@ fn no_credential() -> Failure {
 
 async fn read_account<G: Graph>(
     desired: &Desired,
-    look: &Look,
-    wanted: &AccountLook,
+    urgency: Urgency,
+    wanted: AccountLook,
     graph: Option<&G>,
 ) -> (Searched, Fact<Arc<Account>>) {
     let nothing = |list| Searched { account: wanted.account.clone(), list, numbers: Vec::new() };
@@ -219,10 +247,9 @@ async fn read_account<G: Graph>(
         if !wanted.facts {
             return Fact::NotAsked;
         }
-        fact(graph.account(&wanted.account, wanted.not_before, look.urgency).await)
+        fact(graph.account(&wanted.account, wanted.not_before, urgency).await)
     };
-    let (list, facts) =
-        futures::join!(graph.numbers(&wanted.account, wanted.not_before, look.urgency), facts);
+    let (list, facts) = futures::join!(graph.numbers(&wanted.account, wanted.not_before, urgency), facts);
     let searched = match list {
         Ok(list) => Searched {
             account: wanted.account.clone(),

@@ -145,7 +145,12 @@ mod tests {
         metrics.graph_call("{account}/phone_numbers", "ok");
         metrics.channels([("Ready", 2)]);
         let text = metrics.encode();
-        assert!(text.contains(r#"whatsapp_operator_graph_calls_total{edge="{account}/phone_numbers",outcome="ok"} 1"#), "{text}");
+        assert!(
+            text.contains(
+                r#"whatsapp_operator_graph_calls_total{edge="{account}/phone_numbers",outcome="ok"} 1"#
+            ),
+            "{text}"
+        );
         assert!(text.contains(r#"whatsapp_operator_channels{stage="Ready"} 2"#), "{text}");
     }
 }

@@ -1,0 +1,121 @@
+//! The CRDs, as they are committed, printed and checked against.
+//!
+//! Derived from the types, then made stricter where the derivation is lax: nothing is nullable (an
+//! `accountId: null` must not pass for a removal), and conditions are bounded like everything else.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
+use kube::CustomResourceExt;
+
+use super::v1alpha1::{WhatsAppChannel, WhatsAppPortfolio};
+
+/// First line of every generated file.
+pub(super) const GENERATED: &str = "make gen";
+
+/// The CRD of channels.
+pub fn channel_crd() -> CustomResourceDefinition {
+    strict(WhatsAppChannel::crd())
+}
+
+/// The CRD of portfolios.
+pub fn portfolio_crd() -> CustomResourceDefinition {
+    strict(WhatsAppPortfolio::crd())
+}
+
+/// Every CRD, with the name of its file.
+///
+/// # Errors
+///
+/// Only when the CRD cannot be written as YAML, which a test rules out.
+pub fn crds() -> Result<Vec<(&'static str, String)>, serde_saphyr::ser::Error> {
+    [("whatsappchannels.yaml", channel_crd()), ("whatsappportfolios.yaml", portfolio_crd())]
+        .into_iter()
+        .map(|(file, crd)| {
+            let yaml = serde_saphyr::to_string(&crd)?;
+            Ok((file, format!("# Generated from src/api by: {GENERATED}\n{yaml}")))
+        })
+        .collect()
+}
+
+fn strict(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in &mut crd.spec.versions {
+        let Some(root) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) else {
+            continue;
+        };
+        tighten(root);
+        let conditions = root
+            .properties
+            .as_mut()
+            .and_then(|p| p.get_mut("status"))
+            .and_then(|status| status.properties.as_mut())
+            .and_then(|p| p.get_mut("conditions"));
+        if let Some(conditions) = conditions {
+            bound_conditions(conditions);
+        }
+    }
+    crd
+}
+
+/// Removes `nullable`, and the line breaks that come from the width of the source.
+fn tighten(schema: &mut JSONSchemaProps) {
+    schema.nullable = None;
+    if let Some(words) = &mut schema.enum_ {
+        words.retain(|word| !word.0.is_null());
+    }
+    if let Some(text) = &mut schema.description {
+        *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    }
+    for property in schema.properties.iter_mut().flat_map(|p| p.values_mut()) {
+        tighten(property);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        tighten(items);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        tighten(values);
+    }
+}
+
+/// The type of Kubernetes comes without lengths.
+fn bound_conditions(conditions: &mut JSONSchemaProps) {
+    let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut conditions.items else { return };
+    for (name, property) in items.properties.iter_mut().flatten() {
+        property.max_length = match name.as_str() {
+            "type" | "status" | "reason" => Some(64),
+            "message" => Some(8192),
+            "lastTransitionTime" => Some(40),
+            _ => None,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::{super::reference::reference, crds};
+
+    /// Compares a generated file, or writes it with `UPDATE=1`.
+    fn generated(file: &str, text: &str) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        if std::env::var_os("UPDATE").is_some() {
+            fs::create_dir_all(path.parent().expect("a folder")).expect("folder can be made");
+            fs::write(&path, text).expect("file can be written");
+        }
+        let found = fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == text, "{file} is not what the types say; run `make gen` and commit the result");
+    }
+
+    #[test]
+    fn generated_crds_are_what_the_types_say() {
+        for (file, yaml) in crds().expect("CRDs can be written") {
+            generated(&format!("crds/{file}"), &yaml);
+        }
+    }
+
+    #[test]
+    fn generated_reference_is_what_the_types_say() {
+        generated("docs/reference.md", &reference());
+    }
+}

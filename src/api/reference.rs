@@ -1,0 +1,120 @@
+//! The reference of the kinds, made from the CRDs, so that it cannot say anything else.
+
+use std::fmt::Write;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
+
+use super::crd::{GENERATED, channel_crd, portfolio_crd};
+
+/// The reference, as Markdown.
+pub fn reference() -> String {
+    let mut page = format!(
+        "<!-- Generated from src/api by: {GENERATED} -->\n\n# Reference of the kinds\n\n\
+         Fields marked with * are required. No field has a default in the cluster: an unset field is not \
+         managed, or means what its description says.\n"
+    );
+    for crd in [channel_crd(), portfolio_crd()] {
+        kind(&mut page, &crd);
+    }
+    page
+}
+
+fn kind(page: &mut String, crd: &CustomResourceDefinition) {
+    let names = &crd.spec.names;
+    let short = names.short_names.as_deref().unwrap_or_default().join(", ");
+    for version in &crd.spec.versions {
+        let Some(root) = version.schema.as_ref().and_then(|s| s.open_api_v3_schema.as_ref()) else {
+            continue;
+        };
+        let _ = write!(
+            page,
+            "\n## {}\n\n`{}/{}`, short name `{short}`. {}\n",
+            names.kind,
+            crd.spec.group,
+            version.name,
+            root.description.as_deref().unwrap_or_default()
+        );
+        rules(page, "metadata", root);
+        for part in ["spec", "status"] {
+            let Some(schema) = root.properties.as_ref().and_then(|p| p.get(part)) else { continue };
+            let _ = write!(
+                page,
+                "\n### {} {part}\n\n{}\n\n| Field | Type | Description |\n|---|---|---|\n",
+                names.kind,
+                schema.description.as_deref().unwrap_or_default()
+            );
+            fields(page, "", schema);
+            rules(page, part, schema);
+        }
+    }
+}
+
+fn fields(page: &mut String, path: &str, schema: &JSONSchemaProps) {
+    let required = schema.required.as_deref().unwrap_or_default();
+    for (name, property) in schema.properties.iter().flatten() {
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let star = if required.contains(name) { "*" } else { "" };
+        let mut text = property.description.clone().unwrap_or_default();
+        for rule in property.x_kubernetes_validations.iter().flatten() {
+            if let Some(message) = &rule.message {
+                let _ = write!(text, "<br>Rule: {message}.");
+            }
+        }
+        let _ = writeln!(page, "| `{path}`{star} | {} | {} |", shape(property), text.replace('|', "\\|"));
+        fields(page, &path, property);
+        if let Some(JSONSchemaPropsOrArray::Schema(items)) = &property.items {
+            fields(page, &format!("{path}[]"), items);
+        }
+        if let Some(JSONSchemaPropsOrBool::Schema(values)) = &property.additional_properties {
+            fields(page, &format!("{path}.*"), values);
+        }
+    }
+}
+
+/// Rules that stand on the object itself and not on a field.
+fn rules(page: &mut String, what: &str, schema: &JSONSchemaProps) {
+    let messages: Vec<_> =
+        schema.x_kubernetes_validations.iter().flatten().filter_map(|r| r.message.as_ref()).collect();
+    if messages.is_empty() {
+        return;
+    }
+    let _ = writeln!(page, "\nRules on `{what}`:\n");
+    for message in messages {
+        let _ = writeln!(page, "- {message}.");
+    }
+}
+
+/// Type, format and bounds of a field, in a few words.
+fn shape(schema: &JSONSchemaProps) -> String {
+    if let Some(words) = &schema.enum_ {
+        let words: Vec<_> = words.iter().filter_map(|w| w.0.as_str()).map(|w| format!("`{w}`")).collect();
+        return words.join(", ");
+    }
+    let mut text = match (schema.type_.as_deref(), &schema.items, &schema.additional_properties) {
+        (Some("array"), Some(JSONSchemaPropsOrArray::Schema(items)), _) => {
+            format!("list of {}", items.type_.as_deref().unwrap_or("object"))
+        }
+        (_, _, Some(JSONSchemaPropsOrBool::Schema(values))) => {
+            format!("map of {}", values.type_.as_deref().unwrap_or("object"))
+        }
+        (_, _, _) if schema.format.as_deref() == Some("date-time") => return "time".into(),
+        (kind, _, _) => kind.unwrap_or("object").to_owned(),
+    };
+    let bounds = match schema.type_.as_deref() {
+        Some("string") => (schema.min_length, schema.max_length, "characters"),
+        Some("array") => (schema.min_items, schema.max_items, "entries"),
+        _ => (None, None, ""),
+    };
+    match bounds {
+        (Some(least), Some(most), unit) => {
+            let _ = write!(text, ", {least} to {most} {unit}");
+        }
+        (None, Some(most), unit) => {
+            let _ = write!(text, ", at most {most} {unit}");
+        }
+        _ => {}
+    }
+    text
+}

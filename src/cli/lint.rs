@@ -1,0 +1,337 @@
+//! Checks manifests offline, with the verdict of the API server.
+//!
+//! An error is what the API server (or kubectl in front of it) refuses, and nothing else. Advice on names
+//! and numbers, that Meta and not Kubernetes may refuse, is a warning.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use serde::Serialize;
+
+use super::{
+    schema,
+    source::{self, Content, Document, Node, Position, Source, SourceError},
+};
+use crate::{
+    api::{
+        channel_crd,
+        lower::{self, GROUP},
+        portfolio_crd,
+    },
+    engine::phone::E164,
+};
+
+/// How much a finding weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The API server refuses the manifest.
+    Error,
+    /// It is taken, but may not do what is meant.
+    Warning,
+    /// Only told.
+    Note,
+}
+
+impl Severity {
+    /// The word as users see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
+}
+
+/// One finding: the field, what is wrong with its value, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub file: String,
+    pub line: usize,
+    pub column: usize,
+    pub severity: Severity,
+    /// Path of the field, `spec.phoneNumber`; empty for the document.
+    pub path: String,
+    pub message: String,
+    pub remedy: String,
+}
+
+impl Finding {
+    /// A finding about a document.
+    pub fn new(
+        document: &Document,
+        severity: Severity,
+        path: &str,
+        at: Position,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            file: document.file.clone(),
+            line: at.line,
+            column: at.column,
+            severity,
+            path: path.to_owned(),
+            message: message.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+impl From<SourceError> for Finding {
+    fn from(error: SourceError) -> Self {
+        Self {
+            file: error.file,
+            line: error.at.line,
+            column: error.at.column,
+            severity: Severity::Error,
+            path: String::new(),
+            message: error.message,
+            remedy: error.remedy,
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}: ", self.file, self.line, self.column, self.severity.as_str())?;
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        write!(f, "{}; {}", self.message, self.remedy)
+    }
+}
+
+/// What lint found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    pub findings: Vec<Finding>,
+    /// Manifests of our kinds that were checked.
+    pub checked: usize,
+}
+
+impl Report {
+    /// Whether the API server would refuse something.
+    pub fn has_errors(&self) -> bool {
+        self.findings.iter().any(|f| f.severity == Severity::Error)
+    }
+
+    /// Writes the findings, one a line, and a line that sums up.
+    ///
+    /// # Errors
+    ///
+    /// When the output cannot be written to.
+    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        for finding in &self.findings {
+            writeln!(out, "{finding}")?;
+        }
+        let count = |severity| self.findings.iter().filter(|f| f.severity == severity).count();
+        writeln!(
+            out,
+            "{} checked, {}, {}",
+            plural(self.checked, "manifest"),
+            plural(count(Severity::Error), "error"),
+            plural(count(Severity::Warning), "warning"),
+        )
+    }
+}
+
+fn plural(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Checks files, folders and standard input.
+pub fn lint(paths: &[PathBuf]) -> Report {
+    source(source::read(paths))
+}
+
+/// Checks what was read.
+pub fn source(source: Source) -> Report {
+    let mut report = Report { findings: source.errors.into_iter().map(Finding::from).collect(), checked: 0 };
+    let mut seen = Seen::default();
+    for document in &source.documents {
+        match crd_of(document) {
+            Ok(crd) => {
+                report.checked += 1;
+                report.findings.extend(schema::check(&crd, document));
+                report.findings.extend(advice(document));
+                report.findings.extend(seen.add(document));
+            }
+            Err(finding) => report.findings.extend(finding),
+        }
+    }
+    report
+}
+
+/// Checks one document as if it were created; a document of another kind has no findings.
+pub fn document(document: &Document) -> Vec<Finding> {
+    match crd_of(document) {
+        Ok(crd) => schema::check(&crd, document),
+        Err(finding) => finding.into_iter().collect(),
+    }
+}
+
+/// Checks one document as if it replaced another.
+pub fn update(old: &Document, new: &Document) -> Vec<Finding> {
+    match crd_of(new) {
+        Ok(crd) => schema::check_update(&crd, old, new),
+        Err(finding) => finding.into_iter().collect(),
+    }
+}
+
+/// The CRD of a document; else why there is none, which for a kind of somebody else's is a note.
+fn crd_of(document: &Document) -> Result<CustomResourceDefinition, Option<Finding>> {
+    let root = &document.root;
+    if !matches!(root.content, Content::Map(_)) {
+        return Err(Some(Finding::new(
+            document,
+            Severity::Error,
+            "",
+            root.at,
+            "is not a Kubernetes object",
+            "write a map with apiVersion, kind, metadata and spec",
+        )));
+    }
+    for field in ["apiVersion", "kind"] {
+        if root.get(field).and_then(Node::as_str).is_none_or(str::is_empty) {
+            return Err(Some(Finding::new(
+                document,
+                Severity::Error,
+                field,
+                document.position(field),
+                "is missing, or not a text",
+                format!(
+                    "add it, as in {}",
+                    if field == "kind" {
+                        "kind: WhatsAppChannel".to_owned()
+                    } else {
+                        format!("apiVersion: {GROUP}/v1alpha1")
+                    }
+                ),
+            )));
+        }
+    }
+    let crds = [channel_crd(), portfolio_crd()];
+    let kinds = crds.each_ref().map(|crd| crd.spec.names.kind.clone());
+    if document.group() == GROUP {
+        if let Some(crd) = crds.into_iter().find(|crd| crd.spec.names.kind == document.kind()) {
+            return Ok(crd);
+        }
+        let remedy = schema::closest(document.kind(), kinds.iter().map(String::as_str))
+            .map_or_else(|| format!("write {}", kinds.join(" or ")), |near| format!("did you mean {near}?"));
+        return Err(Some(Finding::new(
+            document,
+            Severity::Error,
+            "kind",
+            document.position("kind"),
+            format!("{GROUP} has no kind {}", schema::shown(document.kind())),
+            remedy,
+        )));
+    }
+    if kinds.iter().any(|kind| kind == document.kind()) {
+        return Err(Some(Finding::new(
+            document,
+            Severity::Error,
+            "apiVersion",
+            document.position("apiVersion"),
+            format!("is {}, which has no {}", schema::shown(document.api_version()), document.kind()),
+            format!("write {GROUP}/v1alpha1"),
+        )));
+    }
+    Err(Some(Finding::new(
+        document,
+        Severity::Note,
+        "",
+        root.at,
+        format!("{} is not a kind of {GROUP}", document.kind()),
+        "it is skipped here; check it with kubectl apply --dry-run=server",
+    )))
+}
+
+/// Advice that never refuses: what Meta is likely to do with this name and this number.
+fn advice(document: &Document) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let Some(spec) = document.root.get("spec") else { return findings };
+    if document.kind() != "WhatsAppChannel" {
+        return findings;
+    }
+    let annotations = document.root.get("metadata").and_then(|m| m.get("annotations"));
+    for key in [lower::SEND_CODE, lower::RETRY, lower::RECONCILE] {
+        if let Some(entry) = annotations.and_then(|a| a.entry(key)) {
+            findings.push(Finding::new(
+                document,
+                Severity::Warning,
+                &format!("metadata.annotations.{key}"),
+                entry.at,
+                "is a consent that would be given anew wherever this file is applied",
+                "remove it, and give the consent with kubectl annotate when it is needed",
+            ));
+        }
+    }
+    if let Some(reference) = spec.get("portfolioRef").and_then(|r| r.get("namespace"))
+        && reference.as_str().is_some()
+        && reference.as_str() == document.namespace()
+    {
+        findings.push(Finding::new(
+            document,
+            Severity::Note,
+            "spec.portfolioRef.namespace",
+            reference.at,
+            "is the channel's own namespace",
+            "it may be left out",
+        ));
+    }
+    findings
+}
+
+/// Objects and numbers across all manifests.
+#[derive(Default)]
+struct Seen {
+    objects: BTreeMap<(String, String, String), (String, usize)>,
+    numbers: BTreeMap<String, (String, usize)>,
+}
+
+impl Seen {
+    fn add(&mut self, document: &Document) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let here = (document.file.clone(), document.root.at.line);
+        let Some(name) = document.name() else { return findings };
+        let key = (
+            document.kind().to_owned(),
+            document.namespace().unwrap_or_default().to_owned(),
+            name.to_owned(),
+        );
+        if let Some((file, line)) = self.objects.insert(key, here.clone()) {
+            findings.push(Finding::new(
+                document,
+                Severity::Warning,
+                "metadata.name",
+                document.position("metadata.name"),
+                format!("{} {name} is also in {file}:{line}; the last one applied wins", document.kind()),
+                "keep one of them",
+            ));
+            return findings;
+        }
+        let number = document.root.get("spec").and_then(|s| s.get("phoneNumber"));
+        if let Some(number) = number
+            && let Some(Ok(parsed)) = number.as_str().map(E164::parse)
+            && let Some((file, line)) = self.numbers.insert(parsed.digits().to_owned(), here)
+        {
+            findings.push(Finding::new(
+                document,
+                Severity::Warning,
+                "spec.phoneNumber",
+                number.at,
+                format!("is also the number of the channel in {file}:{line}; only one of them manages it"),
+                "keep one of them",
+            ));
+        }
+        findings
+    }
+}

@@ -1,0 +1,470 @@
+#![allow(clippy::unwrap_used)]
+
+use jiff::SignedDuration;
+use rstest::rstest;
+
+use super::*;
+use crate::engine::{
+    condition::ConditionType::{BusinessVerified, CredentialsValid, IdentityConfirmed, Ready, Reconciling, Stalled},
+    condition::Truth::{False, True, Unknown},
+    desired::SecretKey,
+    face_fixture::*,
+    observed::SecretVersion,
+    plan::Actor,
+};
+
+/// A look at a portfolio.
+#[derive(Clone)]
+struct Case {
+    desired: DesiredPortfolio,
+    observed: PortfolioObserved,
+    before: ConditionSet,
+    waiting: Vec<WaitingFor>,
+    view: Option<PortfolioView>,
+    now: Timestamp,
+}
+
+impl Case {
+    fn new() -> Self {
+        Self {
+            desired: desired_portfolio(),
+            observed: PortfolioObserved {
+                access_token: present("1"),
+                app_secret: SecretFact::NotAsked,
+                in_use: None,
+                offered: Some("v1".into()),
+                token: Fact::Known(token()),
+                business: Fact::Known(business()),
+                owned: Fact::Known(vec![reachable(ACCOUNT)]),
+                client: Fact::Known(Vec::new()),
+                throttled_until: None,
+            },
+            before: ConditionSet::default(),
+            waiting: Vec::new(),
+            view: None,
+            now: now(),
+        }
+    }
+
+    fn assess(&self) -> PortfolioAssessment {
+        let limits = Limits::default();
+        let assessment = assess_portfolio(
+            &self.desired,
+            &self.observed,
+            &self.before,
+            &self.waiting,
+            self.view.as_ref(),
+            &limits,
+            self.now,
+        );
+        assessment.conditions.iter().for_each(check_table);
+        assessment
+    }
+
+    fn settle(&mut self) -> PortfolioAssessment {
+        let assessment = self.assess();
+        self.before = assessment.conditions.clone();
+        self.waiting = assessment.waiting_for.clone();
+        self.view = Some(assessment.view.clone());
+        self.observed.in_use = assessment.view.credential_version.clone();
+        assessment
+    }
+
+    /// A later look that asks for nothing but the Secrets.
+    fn quiet(mut self) -> Self {
+        self.observed.token = Fact::NotAsked;
+        self.observed.business = Fact::NotAsked;
+        self.observed.owned = Fact::NotAsked;
+        self.observed.client = Fact::NotAsked;
+        self.now = later(1);
+        self
+    }
+
+    fn token(&mut self) -> &mut TokenFacts {
+        match &mut self.observed.token {
+            Fact::Known(token) => token,
+            _ => panic!("the token is not known"),
+        }
+    }
+}
+
+fn present(version: &str) -> SecretFact {
+    SecretFact::Present {
+        version: SecretVersion { uid: "s".into(), resource_version: version.into() },
+        well_formed: true,
+        seen_before: false,
+    }
+}
+
+fn verdict(assessment: &PortfolioAssessment, kind: ConditionType) -> Option<(Truth, Reason)> {
+    assessment.conditions.get(kind).map(|c| (c.status, c.reason))
+}
+
+fn refused(code: i64, subcode: Option<i64>, message: &str) -> Failure {
+    let mut refusal = refusal(code, subcode, "T1");
+    refusal.message = message.into();
+    refusal.class = Class::Credentials;
+    Failure::Refused(refusal)
+}
+
+fn in_days(days: i64) -> Option<Timestamp> {
+    Some(now() + SignedDuration::from_hours(24 * days))
+}
+
+#[test]
+fn a_working_token_makes_a_portfolio_ready() {
+    let assessment = Case::new().assess();
+    assert_eq!(verdict(&assessment, Ready), Some((True, Reason::Usable)));
+    assert_eq!(verdict(&assessment, CredentialsValid), Some((True, Reason::TokenAccepted)));
+    assert_eq!(verdict(&assessment, IdentityConfirmed), Some((True, Reason::IdentityNotCheckable)));
+    assert_eq!(verdict(&assessment, BusinessVerified), Some((True, Reason::BusinessIsVerified)));
+    assert_eq!(assessment.view.credential_version.as_deref(), Some("v1"));
+    assert_eq!(assessment.view.hold, None);
+    assert!(assessment.accept_offered);
+    assert_eq!(assessment.next, later(1));
+}
+
+#[test]
+fn a_quiet_look_changes_nothing() {
+    let mut case = Case::new();
+    let first = case.settle();
+    let second = case.quiet().assess();
+    assert_eq!(second.conditions, first.conditions);
+    assert_eq!(second.view, first.view);
+}
+
+// Which errors speak of the credentials.
+
+#[rstest]
+#[case(0, None, "", Reason::TokenInvalid)]
+#[case(102, None, "", Reason::TokenInvalid)]
+#[case(190, None, "", Reason::TokenInvalid)]
+#[case(190, Some(458), "", Reason::TokenInvalid)]
+#[case(190, Some(460), "", Reason::TokenInvalid)]
+#[case(190, Some(463), "", Reason::TokenExpired)]
+#[case(104, None, "", Reason::AppSecretWrong)]
+#[case(100, None, "Invalid appsecret_proof provided in the API argument", Reason::AppSecretWrong)]
+fn dead_credentials_are_said_wherever_meta_says_it(
+    #[case] code: i64,
+    #[case] subcode: Option<i64>,
+    #[case] message: &str,
+    #[case] reason: Reason,
+) {
+    let mut case = Case::new();
+    case.settle();
+    let mut asked = case.clone();
+    asked.observed.token = Fact::Unknown(refused(code, subcode, message));
+    assert_eq!(verdict(&asked.assess(), CredentialsValid), Some((False, reason)));
+    let mut read = case.quiet();
+    read.observed.business = Fact::Unknown(refused(code, subcode, message));
+    let assessment = read.assess();
+    assert_eq!(verdict(&assessment, Ready), Some((False, reason)));
+    assert_eq!(assessment.view.hold.as_ref().map(|h| h.reason), Some(reason));
+    assert_eq!(assessment.view.credential_version, None);
+    assert_eq!(verdict(&assessment, Stalled), None);
+}
+
+#[rstest]
+#[case(Failure::NoAnswer("timed out".into()))]
+#[case(Failure::Throttled(later(5)))]
+#[case(refused(200, None, "no permission"))]
+#[case(refused(10, None, "no permission"))]
+#[case(refused(3, None, "no capability"))]
+#[case(refused(100, None, "something else"))]
+#[case(refused(2, None, "down"))]
+fn no_other_error_touches_the_credentials(#[case] failure: Failure) {
+    let mut case = Case::new();
+    let first = case.settle();
+    case.observed.token = Fact::Unknown(failure.clone());
+    case.observed.business = Fact::Unknown(failure.clone());
+    case.observed.owned = Fact::Unknown(Failure::NoAnswer(String::new()));
+    let assessment = case.assess();
+    assert_eq!(assessment.conditions, first.conditions);
+    assert_eq!(assessment.view, first.view);
+}
+
+#[test]
+fn nothing_known_is_unknown_and_holds_channels() {
+    let mut case = Case::new();
+    case.observed.token = Fact::Unknown(retry_failure());
+    case.observed.business = Fact::Unknown(retry_failure());
+    case.observed.owned = Fact::Unknown(retry_failure());
+    let assessment = case.assess();
+    assert_eq!(verdict(&assessment, CredentialsValid), Some((Unknown, Reason::NotObservedYet)));
+    assert_eq!(verdict(&assessment, Ready), Some((Unknown, Reason::PortfolioNotReadYet)));
+    assert_eq!(verdict(&assessment, Reconciling), Some((True, Reason::PortfolioNotReadYet)));
+    assert_eq!(assessment.view.hold.map(|h| h.reason), Some(Reason::PortfolioNotReadYet));
+}
+
+#[test]
+fn after_a_restart_meta_being_down_leaves_a_ready_portfolio_ready() {
+    let mut case = Case::new();
+    case.settle();
+    case.view = None;
+    case.observed.in_use = None;
+    case.observed.token = Fact::Unknown(retry_failure());
+    let assessment = case.assess();
+    assert_eq!(verdict(&assessment, Ready), Some((True, Reason::Usable)));
+    assert!(!assessment.accept_offered);
+    assert_eq!(assessment.view.hold.map(|h| h.reason), Some(Reason::PortfolioNotReadYet));
+}
+
+// Secrets.
+
+#[rstest]
+#[case(SecretFact::Missing, Reason::SecretMissing)]
+#[case(SecretFact::Forbidden, Reason::SecretForbidden)]
+#[case(SecretFact::KeyMissing { version: SecretVersion { uid: "s".into(), resource_version: "1".into() } }, Reason::SecretKeyMissing)]
+fn a_secret_that_cannot_be_used_is_named(#[case] secret: SecretFact, #[case] reason: Reason) {
+    let mut case = Case::new();
+    case.observed.access_token = secret.clone();
+    case.observed.offered = None;
+    case.observed.token = Fact::NotAsked;
+    let assessment = case.assess();
+    assert_eq!(verdict(&assessment, CredentialsValid), Some((False, reason)));
+    assert!(assessment.conditions.get(Ready).unwrap().message.contains("acme-meta"));
+    let mut case = Case::new();
+    case.desired.app_secret = Some(SecretKey { name: "acme-app".into(), key: "appSecret".into() });
+    case.observed.app_secret = secret;
+    assert_eq!(verdict(&case.assess(), CredentialsValid), Some((False, reason)));
+}
+
+#[test]
+fn a_secret_that_could_not_be_read_now_says_nothing() {
+    let mut case = Case::new();
+    let first = case.settle();
+    let mut case = case.quiet();
+    case.observed.access_token = SecretFact::Unreadable("timed out".into());
+    case.observed.offered = None;
+    let assessment = case.assess();
+    assert_eq!(assessment.conditions, first.conditions);
+    assert_eq!(assessment.view.credential_version.as_deref(), Some("v1"));
+}
+
+// Rotation.
+
+#[test]
+fn a_new_token_is_taken_up_once_it_was_found_to_work() {
+    let mut case = Case::new();
+    case.settle();
+    case.observed.offered = Some("v2".into());
+    case.observed.token = Fact::Unknown(retry_failure());
+    let waiting = case.assess();
+    assert!(!waiting.accept_offered);
+    assert_eq!(waiting.view.credential_version.as_deref(), Some("v1"));
+    case.observed.token = Fact::Known(token());
+    let taken = case.assess();
+    assert!(taken.accept_offered);
+    assert_eq!(taken.view.credential_version.as_deref(), Some("v2"));
+}
+
+#[test]
+fn a_new_token_that_does_not_work_leaves_the_old_one_serving() {
+    let mut case = Case::new();
+    case.settle();
+    case.observed.offered = Some("v2".into());
+    case.observed.token = Fact::Unknown(refused(190, None, "dead"));
+    let assessment = case.settle();
+    assert_eq!(verdict(&assessment, CredentialsValid), Some((True, Reason::NewTokenRejected)));
+    assert_eq!(verdict(&assessment, Ready), Some((True, Reason::Usable)));
+    assert_eq!(assessment.view.credential_version.as_deref(), Some("v1"));
+    assert_eq!(assessment.view.token, Fact::Known(token()));
+    assert!(!assessment.accept_offered);
+    assert_eq!(assessment.waiting_for[0].action, "ReplaceToken");
+    assert_eq!(assessment.waiting_for[0].actor, Actor::PortfolioAdmin);
+    let quiet = case.clone().quiet().assess();
+    assert_eq!(quiet.conditions, assessment.conditions);
+    assert_eq!(quiet.waiting_for, assessment.waiting_for);
+    let mut back = case.quiet();
+    back.observed.offered = Some("v1".into());
+    assert_eq!(verdict(&back.assess(), CredentialsValid), Some((True, Reason::TokenAccepted)));
+}
+
+#[test]
+fn after_a_restart_there_is_no_old_token_to_serve() {
+    let mut case = Case::new();
+    case.settle();
+    case.observed.in_use = None;
+    case.view = None;
+    case.observed.offered = Some("v2".into());
+    case.observed.token = Fact::Unknown(refused(190, None, "dead"));
+    let assessment = case.assess();
+    assert_eq!(verdict(&assessment, CredentialsValid), Some((False, Reason::TokenInvalid)));
+    assert_eq!(verdict(&assessment, Ready), Some((False, Reason::TokenInvalid)));
+}
+
+// Kinds of tokens, their ends and their scopes.
+
+#[rstest]
+#[case(TokenType::SystemUser, None, Some(Reason::TokenAccepted))]
+#[case(TokenType::SystemUser, in_days(60), Some(Reason::TokenAccepted))]
+#[case(TokenType::SystemUser, in_days(6), Some(Reason::TokenExpiresSoon))]
+#[case(TokenType::User, in_days(60), Some(Reason::TokenAccepted))]
+#[case(TokenType::Other("NEW".into()), None, Some(Reason::TokenAccepted))]
+fn a_token_that_lasts_is_used(#[case] kind: TokenType, #[case] expires: Option<Timestamp>, #[case] reason: Option<Reason>) {
+    let mut case = Case::new();
+    case.token().kind = kind;
+    case.token().expires_at = expires;
+    let assessment = case.assess();
+    assert_eq!(verdict(&assessment, CredentialsValid), reason.map(|r| (True, r)));
+    assert_eq!(verdict(&assessment, Ready), Some((True, Reason::Usable)));
+    let warned = reason == Some(Reason::TokenExpiresSoon);
+    assert_eq!(assessment.waiting_for.iter().any(|w| w.expected_by == expires && w.action == "ReplaceToken"), warned);
+}
+
+#[rstest]
+#[case(TokenType::User, in_days(6), Reason::TokenTypeNotUsable)]
+#[case(TokenType::Page, None, Reason::TokenTypeNotUsable)]
+#[case(TokenType::App, None, Reason::TokenTypeNotUsable)]
+#[case(TokenType::SystemUser, in_days(0), Reason::TokenExpired)]
+#[case(TokenType::User, in_days(-1), Reason::TokenExpired)]
+fn a_token_that_cannot_last_is_refused(#[case] kind: TokenType, #[case] expires: Option<Timestamp>, #[case] reason: Reason) {
+    let mut case = Case::new();
+    case.token().kind = kind;
+    case.token().expires_at = expires;
+    assert_eq!(verdict(&case.assess(), CredentialsValid), Some((False, reason)));
+}
+
+#[test]
+fn a_token_that_meta_calls_invalid_says_what_meta_says() {
+    let mut case = Case::new();
+    case.token().is_valid = false;
+    case.token().error = Some(refusal(190, Some(460), "T1"));
+    let assessment = case.assess();
+    assert_eq!(verdict(&assessment, CredentialsValid), Some((False, Reason::TokenInvalid)));
+    let message = &assessment.conditions.get(Ready).unwrap().message;
+    assert!(message.contains("password") && message.contains("code 190, subcode 460"), "{message}");
+}
+
+#[rstest]
+#[case("whatsapp_business_management", False, Reason::ScopesMissing)]
+#[case("whatsapp_business_messaging", False, Reason::ScopesMissing)]
+#[case("business_management", True, Reason::TokenAccepted)]
+fn two_scopes_are_needed_and_one_only_for_facts(#[case] scope: &str, #[case] status: Truth, #[case] reason: Reason) {
+    let mut case = Case::new();
+    case.token().scopes.retain(|s| s != scope);
+    let assessment = case.assess();
+    assert_eq!(verdict(&assessment, CredentialsValid), Some((status, reason)));
+    assert_eq!(assessment.missing_scopes, [scope]);
+}
+
+#[test]
+fn a_token_of_another_app_is_refused() {
+    let mut case = Case::new();
+    case.desired.app = Some("200000000000002".into());
+    let assessment = case.assess();
+    assert_eq!(verdict(&assessment, CredentialsValid), Some((False, Reason::AppSecretWrong)));
+}
+
+// Identity.
+
+#[rstest]
+#[case("Acme Ltda", True, Reason::IdentityMatches)]
+#[case("ACME  ltda", True, Reason::IdentityMatches)]
+#[case("Acme GmbH", False, Reason::IdentityMismatch)]
+fn the_expected_name_is_compared(#[case] expected: &str, #[case] status: Truth, #[case] reason: Reason) {
+    let mut case = Case::new();
+    case.desired.expect_name = Some(expected.into());
+    let assessment = case.assess();
+    assert_eq!(verdict(&assessment, IdentityConfirmed), Some((status, reason)));
+    assert_eq!(assessment.view.hold.is_some(), status == False);
+    assert_eq!(assessment.conditions.is(Stalled, True), status == False);
+}
+
+#[test]
+fn without_business_management_portfolio_facts_stay_unknown_and_hold_nothing_up() {
+    let mut case = Case::new();
+    case.desired.expect_name = Some("Acme Ltda".into());
+    case.observed.business = Fact::Unknown(refused(200, None, "no permission"));
+    let assessment = case.assess();
+    assert_eq!(verdict(&assessment, IdentityConfirmed), Some((Unknown, Reason::IdentityNotCheckable)));
+    assert_eq!(verdict(&assessment, BusinessVerified), Some((Unknown, Reason::BusinessNotReadable)));
+    assert_eq!(verdict(&assessment, Ready), Some((True, Reason::Usable)));
+}
+
+#[rstest]
+#[case("+5511912345678", "phone number")]
+#[case("300000000000001", "WhatsApp Business Account")]
+#[case("500000000000009", "no access")]
+fn an_id_that_is_no_portfolio_is_said_to_be_what_it_may_be(#[case] id: &str, #[case] text: &str) {
+    let mut case = Case::new();
+    case.desired.business = id.into();
+    case.token().targets = Some(vec![ACCOUNT.into()]);
+    case.observed.business = Fact::Unknown(refused(100, Some(33), "Unsupported get request"));
+    let assessment = case.settle();
+    assert_eq!(verdict(&assessment, IdentityConfirmed), Some((False, Reason::WrongBusiness)));
+    let message = &assessment.conditions.get(Ready).unwrap().message;
+    assert!(message.contains(id) && message.contains(text), "{message}");
+    assert_eq!(verdict(&assessment, CredentialsValid), Some((True, Reason::TokenAccepted)));
+    assert_eq!(case.quiet().assess().conditions, assessment.conditions);
+}
+
+// Reach.
+
+#[test]
+fn owned_and_shared_accounts_are_in_reach() {
+    let mut case = Case::new();
+    case.observed.client = Fact::Known(vec![Reachable { owned: Some(false), ..reachable(OTHER_ACCOUNT) }]);
+    let Reach::Accounts(list) = case.assess().view.reach else { panic!("the reach is not known") };
+    assert_eq!(list.iter().map(|a| a.owned).collect::<Vec<_>>(), [Some(true), Some(false)]);
+}
+
+#[test]
+fn a_token_that_may_not_list_reaches_its_targets() {
+    let mut case = Case::new();
+    case.observed.owned = Fact::Unknown(refused(200, None, "no permission"));
+    case.observed.client = Fact::Unknown(refused(200, None, "no permission"));
+    assert_eq!(case.assess().view.reach, Reach::Unknown);
+    assert_eq!(verdict(&case.assess(), Ready), Some((True, Reason::Usable)));
+    case.token().targets = Some(vec![OTHER_ACCOUNT.into(), ACCOUNT.into()]);
+    let Reach::Accounts(list) = case.assess().view.reach else { panic!("the reach is not known") };
+    assert_eq!(list.iter().map(|a| a.id.as_str()).collect::<Vec<_>>(), [ACCOUNT, OTHER_ACCOUNT]);
+    assert!(list.iter().all(|a| a.owned.is_none()));
+}
+
+#[test]
+fn a_list_that_could_not_be_read_now_leaves_the_reach_as_it_was() {
+    let mut case = Case::new();
+    let first = case.settle();
+    case.observed.owned = Fact::Unknown(retry_failure());
+    assert_eq!(case.assess().view.reach, first.view.reach);
+}
+
+#[test]
+fn a_portfolio_without_accounts_waits_for_its_admin() {
+    let mut case = Case::new();
+    case.observed.owned = Fact::Known(Vec::new());
+    let assessment = case.settle();
+    assert_eq!(verdict(&assessment, Ready), Some((False, Reason::NoAccountInReach)));
+    assert_eq!(verdict(&assessment, Stalled), None);
+    let wait = &assessment.waiting_for[0];
+    assert_eq!((wait.actor, wait.action.as_str(), wait.since), (Actor::PortfolioAdmin, "CreateAccount", now()));
+    assert!(wait.url.as_ref().unwrap().contains(BUSINESS));
+    assert_eq!(case.quiet().assess().waiting_for, assessment.waiting_for);
+}
+
+#[test]
+fn another_trace_of_the_same_error_changes_nothing() {
+    let mut case = Case::new();
+    case.observed.token = Fact::Unknown(Failure::Refused(refusal(190, None, "T1")));
+    let first = case.settle();
+    case.observed.token = Fact::Unknown(Failure::Refused(refusal(190, None, "T2")));
+    case.now = later(1);
+    assert_eq!(case.assess().conditions, first.conditions);
+}
+
+// Access.
+
+#[test]
+fn a_namespace_uses_what_access_grants_it_and_its_own_whole() {
+    let entry = |namespaces: &[&str], accounts: Option<&[&str]>| Access {
+        namespaces: namespaces.iter().map(ToString::to_string).collect(),
+        accounts: accounts.map(|list| list.iter().map(|a| AccountId::from(*a)).collect()),
+    };
+    let access = [entry(&["shop"], Some(&[ACCOUNT])), entry(&["*"], Some(&[OTHER_ACCOUNT])), entry(&["all"], None)];
+    assert_eq!(granted("own", &access, "own"), Some(None));
+    assert_eq!(granted("own", &access, "all"), Some(None));
+    assert_eq!(granted("own", &access, "else"), Some(Some(vec![OTHER_ACCOUNT.into()])));
+    assert_eq!(granted("own", &access, "shop"), Some(Some(vec![ACCOUNT.into(), OTHER_ACCOUNT.into()])));
+    assert_eq!(granted("own", &access[..1], "else"), None);
+}

@@ -1,0 +1,208 @@
+//! Shared reads on a clock that the test moves.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::sync::Notify;
+
+use super::*;
+
+struct Hands(Mutex<Timestamp>);
+
+impl Hands {
+    fn pass(&self, seconds: u64) {
+        let mut now = self.0.lock().unwrap();
+        *now = now.checked_add(Duration::from_secs(seconds)).unwrap();
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+}
+
+struct Bench {
+    clock: Arc<Hands>,
+    shared: Arc<Shared<u32, u32>>,
+    reads: Arc<AtomicU32>,
+    gate: Arc<Notify>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let clock = Arc::new(Hands(Mutex::new("2026-11-22T12:00:00Z".parse().unwrap())));
+        let shared = Arc::new(Shared::new(Arc::clone(&clock) as Arc<dyn Clock>));
+        Self { clock, shared, reads: Arc::default(), gate: Arc::default() }
+    }
+
+    /// A read that gives the count of reads so far.
+    async fn get(&self, not_before: Timestamp) -> Answer<u32> {
+        let reads = Arc::clone(&self.reads);
+        self.shared
+            .get(
+                7,
+                not_before,
+                Urgency::Drift,
+                || async move { Ok(reads.fetch_add(1, Ordering::SeqCst) + 1) },
+            )
+            .await
+    }
+
+    /// A read in a task of its own that waits for the gate and then gives `answer`.
+    fn waiting(
+        &self,
+        not_before: Timestamp,
+        urgency: Urgency,
+        answer: Result<u32, Failure>,
+    ) -> tokio::task::JoinHandle<Answer<u32>> {
+        let (shared, gate, reads) =
+            (Arc::clone(&self.shared), Arc::clone(&self.gate), Arc::clone(&self.reads));
+        tokio::spawn(async move {
+            shared
+                .get(7, not_before, urgency, || async move {
+                    reads.fetch_add(1, Ordering::SeqCst);
+                    gate.notified().await;
+                    answer
+                })
+                .await
+        })
+    }
+}
+
+async fn settle() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn one_read_serves_everybody_who_waits() {
+    let bench = Bench::new();
+    let waiting: Vec<_> = (0..5).map(|_| bench.waiting(bench.clock.now(), Urgency::Drift, Ok(1))).collect();
+    settle().await;
+    bench.gate.notify_one();
+    for task in waiting {
+        assert_eq!(*task.await.unwrap().unwrap(), 1);
+    }
+    assert_eq!(bench.reads.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_kept_value_serves_whoever_finds_it_fresh_enough() {
+    let bench = Bench::new();
+    let begun = bench.clock.now();
+    assert_eq!(*bench.get(begun).await.unwrap(), 1);
+    bench.clock.pass(10);
+    assert_eq!(*bench.get(begun).await.unwrap(), 1);
+    assert_eq!(*bench.get(bench.clock.now()).await.unwrap(), 2);
+    assert_eq!(*bench.get(begun).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_read_begun_too_early_does_not_serve_and_the_next_one_does() {
+    let bench = Bench::new();
+    let early = bench.waiting(bench.clock.now(), Urgency::Drift, Ok(1));
+    settle().await;
+    bench.clock.pass(1);
+    let late = bench.waiting(bench.clock.now(), Urgency::Drift, Ok(2));
+    settle().await;
+    assert_eq!(bench.reads.load(Ordering::SeqCst), 1);
+    bench.gate.notify_one();
+    assert_eq!(*early.await.unwrap().unwrap(), 1);
+    settle().await;
+    bench.gate.notify_one();
+    assert_eq!(*late.await.unwrap().unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_failure_is_told_to_those_who_waited_and_to_nobody_later() {
+    let bench = Bench::new();
+    let lost = Failure::NoAnswer("lost".into());
+    let first = bench.waiting(bench.clock.now(), Urgency::Drift, Err(lost.clone()));
+    let second = bench.waiting(bench.clock.now(), Urgency::Drift, Err(lost));
+    settle().await;
+    bench.gate.notify_one();
+    assert!(first.await.unwrap().is_err() && second.await.unwrap().is_err());
+    assert_eq!(bench.reads.load(Ordering::SeqCst), 1);
+    assert_eq!(*bench.get(bench.clock.now()).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_failure_leaves_the_older_value_for_those_whom_it_serves() {
+    let bench = Bench::new();
+    let begun = bench.clock.now();
+    bench.get(begun).await.unwrap();
+    bench.clock.pass(10);
+    let failing = bench.waiting(bench.clock.now(), Urgency::Drift, Err(Failure::NoAnswer("lost".into())));
+    settle().await;
+    bench.gate.notify_one();
+    assert!(failing.await.unwrap().is_err());
+    assert_eq!(*bench.get(begun).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn the_more_urgent_try_again_when_the_less_urgent_were_held_back() {
+    let bench = Bench::new();
+    let now = bench.clock.now();
+    let drift = bench.waiting(now, Urgency::Drift, Err(Failure::Throttled(now)));
+    settle().await;
+    let person = bench.waiting(now, Urgency::Person, Ok(2));
+    settle().await;
+    bench.gate.notify_one();
+    assert!(drift.await.unwrap().is_err());
+    settle().await;
+    bench.gate.notify_one();
+    assert_eq!(*person.await.unwrap().unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_read_goes_on_for_the_others_when_whoever_began_it_goes_away() {
+    let bench = Bench::new();
+    let first = bench.waiting(bench.clock.now(), Urgency::Drift, Ok(1));
+    settle().await;
+    let second = bench.waiting(bench.clock.now(), Urgency::Drift, Ok(9));
+    settle().await;
+    first.abort();
+    settle().await;
+    bench.gate.notify_one();
+    assert_eq!(*second.await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_read_that_panics_does_not_hold_up_the_next() {
+    let bench = Bench::new();
+    let now = bench.clock.now();
+    let failed = bench.shared.get(7, now, Urgency::Drift, || async { panic!("on purpose") }).await;
+    assert!(matches!(failed, Err(Failure::NotSent(_))));
+    assert_eq!(*bench.get(now).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_was_forgotten_serves_nobody() {
+    let bench = Bench::new();
+    let begun = bench.clock.now();
+    bench.get(begun).await.unwrap();
+    bench.clock.pass(1);
+    bench.shared.forget(&7);
+    assert_eq!(*bench.get(begun).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_time_to_come_is_a_wait_and_no_read() {
+    let bench = Bench::new();
+    let later = bench.clock.now().checked_add(Duration::from_secs(5)).unwrap();
+    assert_eq!(bench.get(later).await.unwrap_err(), Failure::Throttled(later));
+    assert_eq!(bench.reads.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn memory_stays_bounded() {
+    let bench = Bench::new();
+    for key in 0..20_000 {
+        bench.clock.pass(30);
+        bench.shared.get(key, bench.clock.now(), Urgency::Drift, || async { Ok(1) }).await.unwrap();
+    }
+    assert!(bench.shared.lock().len() < 4_096);
+}

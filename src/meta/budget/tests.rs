@@ -1,0 +1,198 @@
+//! Budgets and breakers on a clock that the test moves.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_795_000_000 + seconds).unwrap()
+}
+
+fn account() -> AccountId {
+    AccountId::from("300000000000001")
+}
+
+fn payer() -> Payer {
+    Payer::App(AppId::from("200000000000001"))
+}
+
+fn budget() -> Budget {
+    Budget::new(Limits::default())
+}
+
+const DRIFT: Claim = Claim::Read(Urgency::Drift);
+const TRANSITIONAL: Claim = Claim::Read(Urgency::Transitional);
+const EDIT: Claim = Claim::Read(Urgency::Edit);
+const PERSON: Claim = Claim::Read(Urgency::Person);
+
+/// How many calls of this kind pass until one is held back, and until when that one waits.
+fn spend(budget: &Budget, edge: Edge, claim: Claim, now: Timestamp) -> (u32, i64) {
+    for count in 0.. {
+        if let Err(until) = budget.admit(&payer(), Some(&account()), edge, claim, now) {
+            return (count, until.as_second() - now.as_second());
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn the_less_urgent_leave_room_for_the_more_urgent_and_reads_for_writes() {
+    let budget = budget();
+    assert_eq!(spend(&budget, Edge::Numbers, DRIFT, at(0)).0, 73);
+    assert_eq!(spend(&budget, Edge::Numbers, TRANSITIONAL, at(0)).0, 84 - 73);
+    assert_eq!(spend(&budget, Edge::Numbers, EDIT, at(0)).0, 94 - 84);
+    assert_eq!(spend(&budget, Edge::Numbers, PERSON, at(0)).0, 105 - 94);
+    assert_eq!(spend(&budget, Edge::Subscribe, Claim::Write, at(0)).0, 150 - 105);
+}
+
+#[test]
+fn an_hour_slides_and_never_holds_twice_the_allowance() {
+    let budget = budget();
+    assert_eq!(spend(&budget, Edge::AddNumber, Claim::Write, at(0)).0, 150);
+    let (passed, wait) = spend(&budget, Edge::AddNumber, Claim::Write, at(30 * 60));
+    assert_eq!(passed, 0);
+    assert!((29 * 60..=31 * 60).contains(&wait), "{wait}");
+    assert_eq!(spend(&budget, Edge::AddNumber, Claim::Write, at(61 * 60)).0, 150);
+}
+
+#[test]
+fn the_list_grows_with_the_first_registered_number_and_the_rest_does_not() {
+    let budget = budget();
+    budget.registered_seen(&payer(), &account(), at(0));
+    assert_eq!(spend(&budget, Edge::Numbers, PERSON, at(0)).0, 1_050);
+    assert_eq!(spend(&budget, Edge::Register, Claim::Write, at(0)).0, 150);
+}
+
+#[test]
+fn polled_profiles_have_an_allowance_of_their_own() {
+    let budget = budget();
+    assert_eq!(spend(&budget, Edge::Profile, DRIFT, at(0)).0, 60);
+    assert!(budget.admit(&payer(), Some(&account()), Edge::Profile, PERSON, at(0)).is_ok());
+}
+
+#[test]
+fn accounts_do_not_share_their_allowance() {
+    let budget = budget();
+    spend(&budget, Edge::Numbers, DRIFT, at(0));
+    let other = AccountId::from("300000000000002");
+    assert!(budget.admit(&payer(), Some(&other), Edge::Numbers, DRIFT, at(0)).is_ok());
+}
+
+#[test]
+fn a_throttled_account_is_left_alone_and_others_go_on() {
+    let budget = budget();
+    budget.throttled(&payer(), Some(&account()), None, at(0));
+    let held = |account: &str, now| {
+        budget.admit(&payer(), Some(&account.into()), Edge::Numbers, Claim::Write, now).is_err()
+    };
+    assert!(held("300000000000001", at(299)));
+    assert!(!held("300000000000001", at(300)));
+    assert!(!held("300000000000002", at(0)));
+    assert_eq!(budget.throttled_until(&payer(), Some(&account()), at(0)), Some(at(300)));
+    assert_eq!(budget.throttled_until(&payer(), None, at(0)), None);
+}
+
+#[test]
+fn a_throttled_app_holds_every_account_back_and_no_other_app() {
+    let budget = budget();
+    budget.throttled(&payer(), None, None, at(0));
+    assert_eq!(budget.admit(&payer(), Some(&account()), Edge::Numbers, PERSON, at(0)), Err(at(300)));
+    let other = Payer::Business(BusinessId::from("500000000000001"));
+    assert!(budget.admit(&other, Some(&account()), Edge::Numbers, PERSON, at(0)).is_ok());
+}
+
+#[test]
+fn pauses_double_up_to_an_hour_and_start_short_after_an_answer() {
+    let budget = budget();
+    let (mut now, mut pauses) = (at(0), Vec::new());
+    for _ in 0..6 {
+        let until = budget.throttled(&payer(), Some(&account()), None, now);
+        pauses.push((until.as_second() - now.as_second()) / 60);
+        now = until;
+    }
+    assert_eq!(pauses, [5, 10, 20, 40, 60, 60]);
+    budget.answered(&payer(), Some(&account()), now);
+    assert_eq!(budget.throttled(&payer(), Some(&account()), None, now), after(now, FIRST_PAUSE));
+}
+
+#[test]
+fn metas_own_time_counts_when_it_is_later() {
+    let budget = budget();
+    assert_eq!(budget.throttled(&payer(), Some(&account()), Some(at(7_200)), at(0)), at(7_200));
+}
+
+#[test]
+fn a_time_beyond_a_day_is_not_believed() {
+    let budget = budget();
+    let far = at(90 * 24 * 3600);
+    assert_eq!(budget.throttled(&payer(), Some(&account()), Some(far), at(0)), at(24 * 3600));
+    budget.admit(&payer(), Some(&AccountId::from("9")), Edge::Numbers, DRIFT, at(0)).unwrap();
+    let headers = UsageHeaders::parse(None, Some(r#"{"9":[{"estimated_time_to_regain_access":99999999}]}"#));
+    assert_eq!(budget.heard(&payer(), Some(&"9".into()), &headers, at(0)), Some(at(24 * 3600)));
+}
+
+fn business_header(percent: u32, minutes: u32) -> UsageHeaders {
+    let header = format!(
+        r#"{{"300000000000001":[{{"type":"whatsapp","call_count":1,"total_cputime":3,"total_time":{percent},
+        "estimated_time_to_regain_access":{minutes}}},{{"type":"x","call_count":2}}],"9":"odd"}}"#
+    );
+    UsageHeaders::parse(None, Some(&header))
+}
+
+#[test]
+fn usage_from_75_percent_halves_polling_and_nothing_else() {
+    let budget = budget();
+    budget.admit(&payer(), Some(&account()), Edge::Numbers, DRIFT, at(0)).unwrap();
+    budget.heard(&payer(), Some(&account()), &business_header(75, 0), at(0));
+    assert_eq!(spend(&budget, Edge::Numbers, DRIFT, at(0)).0, 36 - 1);
+    assert_eq!(spend(&budget, Edge::Numbers, PERSON, at(0)).0, 105 - 36);
+}
+
+#[test]
+fn usage_from_90_percent_lets_only_writes_through_until_the_header_is_old() {
+    let budget = budget();
+    budget.admit(&payer(), Some(&account()), Edge::Numbers, DRIFT, at(0)).unwrap();
+    budget.heard(&payer(), Some(&account()), &business_header(90, 0), at(0));
+    assert_eq!(budget.admit(&payer(), Some(&account()), Edge::Numbers, PERSON, at(0)), Err(at(600)));
+    assert!(budget.admit(&payer(), Some(&account()), Edge::Register, Claim::Write, at(0)).is_ok());
+    assert!(budget.admit(&payer(), Some(&account()), Edge::Numbers, PERSON, at(600)).is_ok());
+}
+
+#[test]
+fn usage_of_the_app_counts_for_its_accounts() {
+    let budget = budget();
+    let headers =
+        UsageHeaders::parse(Some(r#"{"call_count":28,"total_time":95,"total_cputime":"25"}"#), None);
+    assert_eq!(headers.app, Some(95));
+    budget.heard(&payer(), None, &headers, at(0));
+    assert!(budget.admit(&payer(), Some(&account()), Edge::Numbers, PERSON, at(0)).is_err());
+}
+
+#[test]
+fn the_time_to_regain_access_is_in_minutes() {
+    let budget = budget();
+    budget.admit(&payer(), Some(&account()), Edge::Numbers, DRIFT, at(0)).unwrap();
+    let until = budget.heard(&payer(), Some(&account()), &business_header(100, 9), at(0));
+    assert_eq!(until, Some(at(540)));
+    assert_eq!(budget.throttled_until(&payer(), Some(&account()), at(0)), Some(at(540)));
+    assert_eq!(budget.admit(&payer(), Some(&account()), Edge::Register, Claim::Write, at(0)), Err(at(540)));
+}
+
+#[test]
+fn headers_that_cannot_be_read_say_nothing() {
+    for text in ["", "no json", "[]", "3", "{}", r#"{"a":{}}"#] {
+        let headers = UsageHeaders::parse(Some(text), Some(text));
+        assert_eq!(headers.app, None, "{text}");
+        assert!(headers.business.iter().all(|(_, usage)| *usage == BusinessUsage::default()), "{text}");
+    }
+}
+
+#[test]
+fn what_was_idle_for_an_hour_makes_room() {
+    let budget = budget();
+    for minute in 0..20_000_i64 {
+        let account = AccountId::new(minute.to_string());
+        budget.admit(&payer(), Some(&account), Edge::Numbers, DRIFT, at(minute * 60)).unwrap();
+    }
+    assert!(budget.lock(at(0)).len() < 4_096);
+}

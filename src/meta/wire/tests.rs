@@ -1,0 +1,145 @@
+//! Answers as they were seen, and as strange as they may come.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::HashMap;
+
+use super::*;
+use crate::engine::{
+    failure::{Class, Scope},
+    id::{AccountStatus, CodeStatus, NameStatus, NumberStatus, PlatformType},
+};
+
+fn nothing_refused() -> BTreeSet<&'static str> {
+    BTreeSet::new()
+}
+
+#[test]
+fn a_registered_number_is_read_whole() {
+    let read = number(
+        &json!({"id": "100000000000001", "display_phone_number": "+49 1555 0100100", "verified_name": "Example",
+            "status": "CONNECTED", "code_verification_status": "EXPIRED", "name_status": "APPROVED",
+            "new_name_status": "NONE", "quality_rating": "GREEN", "throughput": {"level": "STANDARD"},
+            "platform_type": "CLOUD_API", "account_mode": "LIVE", "is_official_business_account": false,
+            "is_pin_enabled": true, "is_on_biz_app": false,
+            "webhook_configuration": {"application": "https://hooks.example.org/wa"},
+            "whatsapp_business_profile": {"data": [{"about": "Hi", "vertical": "UNDEFINED"}]},
+            "health_status": {"can_send_message": "LIMITED", "entities": [{"entity_type": "WABA",
+                "can_send_message": "BLOCKED", "errors": [{"error_code": "141006", "error_description": "d"}]}]}}),
+        &nothing_refused(),
+    )
+    .unwrap();
+    assert_eq!(digits(&read.display_phone_number).as_ref(), "4915550100100");
+    assert_eq!(read.status, Field::Is(NumberStatus::Connected));
+    assert_eq!(read.code, Field::Is(CodeStatus::Expired));
+    assert_eq!(read.platform, Field::Is(PlatformType::CloudApi));
+    assert_eq!(read.new_name_status, Field::Is(NameStatus::None));
+    assert_eq!(read.new_display_name, Field::Absent);
+    assert_eq!(read.is_pin_enabled, Field::Is(true));
+    assert_eq!(read.throughput.as_deref(), Some("STANDARD"));
+    let profile = read.profile.value().unwrap();
+    assert_eq!((profile.about.as_deref(), profile.vertical.as_deref()), (Some("Hi"), None));
+    let health = read.health.value().unwrap();
+    assert_eq!(health.can_send, Sendability::Limited);
+    assert_eq!(health.entities[0].errors[0].code, 141_006);
+    let webhook = read.webhook.value().unwrap();
+    assert_eq!((webhook.number.as_deref(), webhook.application.is_some()), (None, true));
+}
+
+#[test]
+fn refused_absent_and_strange_fields_are_told_apart() {
+    let value = json!({"id": 100_000_000_000_001_u64, "display_phone_number": "15550100100", "status": ["odd"],
+        "code_verification_status": "SOMETHING_NEW", "is_pin_enabled": "true", "is_on_biz_app": {},
+        "throughput": "odd", "health_status": [], "webhook_configuration": null});
+    let read = number(&value, &BTreeSet::from(["name_status"])).unwrap();
+    assert_eq!(read.id.as_str(), "100000000000001");
+    assert_eq!(read.status, Field::Absent);
+    assert_eq!(read.code, Field::Is(CodeStatus::Other("SOMETHING_NEW".into())));
+    assert_eq!(read.name_status, Field::Refused);
+    assert_eq!(read.is_pin_enabled, Field::Is(true));
+    assert_eq!(read.is_on_biz_app, Field::Absent);
+    assert_eq!(read.health, Field::Absent);
+    assert_eq!(read.webhook, Field::Absent);
+}
+
+#[test]
+fn a_number_without_id_or_digits_cannot_be_read() {
+    for value in [
+        json!({"display_phone_number": "15550100100"}),
+        json!({"id": "1"}),
+        json!({"id": "1", "display_phone_number": "none"}),
+        json!({"id": "../x", "display_phone_number": "15550100100"}),
+        json!(null),
+    ] {
+        assert!(number(&value, &nothing_refused()).is_none(), "{value}");
+    }
+}
+
+#[test]
+fn an_account_and_a_portfolio_are_read() {
+    let value = json!({"id": "300000000000001", "name": "Example", "timezone_id": 58, "status": "ACTIVE",
+        "owner_business_info": {"id": "500000000000001", "name": "Example Trading"}, "primary_funding_id": "0"});
+    let read = account(&value, &BTreeSet::from(["account_review_status"]));
+    assert_eq!(read.timezone_id.as_deref(), Some("58"));
+    assert_eq!(read.status, Field::Is(AccountStatus::Active));
+    assert_eq!(read.review, Field::Refused);
+    assert_eq!(read.owner, Some("500000000000001".into()));
+    assert_eq!(read.funding, Field::Is("0".into()));
+
+    let page = |page: Value| business(&json!({"id": "5", "primary_page": page})).primary_page;
+    assert_eq!(page(json!({"id": "1", "name": "Page"})).as_deref(), Some("Page"));
+    assert_eq!(page(json!({"id": "1"})).as_deref(), Some("1"));
+    assert_eq!(page(json!(null)), None);
+}
+
+#[test]
+fn a_token_tells_its_scopes_targets_and_end() {
+    let refusal =
+        |e: Envelope| e.refusal(super::super::error::Edge::DebugToken, 200, None, Timestamp::UNIX_EPOCH);
+    let value = json!({"app_id": "200000000000001", "type": "SYSTEM_USER", "expires_at": 0, "is_valid": true,
+        "data_access_expires_at": "1767225600", "scopes": ["whatsapp_business_management"],
+        "granular_scopes": [{"scope": "whatsapp_business_management", "target_ids": ["3", "4"]}]});
+    let facts = token(&value, refusal).unwrap();
+    assert_eq!(facts.expires_at, None);
+    assert_eq!(facts.data_access_expires_at.map(Timestamp::as_second), Some(1_767_225_600));
+    assert_eq!(facts.targets, Some(vec!["3".into(), "4".into()]));
+
+    let all = json!({"is_valid": true, "granular_scopes": [{"scope": "whatsapp_business_management"}]});
+    assert_eq!(token(&all, refusal).unwrap().targets, None);
+
+    let dead = json!({"is_valid": false, "error": {"code": 190, "subcode": 463, "message": "expired"}});
+    let error = token(&dead, refusal).unwrap().error.unwrap();
+    assert!(error.is(190, Some(463)));
+    assert_eq!((error.class, error.scope), (Class::Credentials, Scope::Portfolio));
+    assert!(token(&json!({}), refusal).is_none());
+}
+
+#[test]
+fn a_list_goes_on_as_long_as_there_is_a_next_page() {
+    let next = |paging: Value| page(&json!({"data": [], "paging": paging})).unwrap().1;
+    assert_eq!(page(&json!({"data": []})).unwrap().1, Next::End);
+    assert_eq!(next(json!({"cursors": {"after": "A"}})), Next::End);
+    assert_eq!(next(json!({"cursors": {"after": "A"}, "next": "https://x"})), Next::After("A".into()));
+    assert_eq!(next(json!({"next": "https://x/?access_token=t&after=B%3D"})), Next::After("B=".into()));
+    assert_eq!(next(json!({"next": "https://x/"})), Next::Lost);
+    assert!(page(&json!({"data": {}})).is_none());
+    assert!(page(&json!([])).is_none());
+}
+
+#[test]
+fn only_managed_profile_fields_are_sent() {
+    let fields =
+        DesiredProfile { about: Some("Hi".into()), websites: Some(vec![]), ..DesiredProfile::default() };
+    assert_eq!(
+        profile_fields(&fields),
+        json!({"messaging_product": "whatsapp", "about": "Hi", "websites": []})
+    );
+}
+
+#[test]
+fn no_list_of_fields_names_one_twice() {
+    for asked in [NUMBER, ACCOUNT, BUSINESS, REACHABLE] {
+        let names: HashMap<_, _> = asked.iter().map(|field| (field.name, ())).collect();
+        assert_eq!(names.len(), asked.len());
+    }
+}

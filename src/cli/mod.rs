@@ -10,9 +10,12 @@ pub mod code;
 pub mod consent;
 pub mod exit;
 pub mod explain;
+pub mod lint;
 pub mod render;
 pub mod run;
 pub mod sandbox;
+pub mod schema;
+pub mod source;
 pub mod status;
 
 use std::{ffi::OsString, path::Path};

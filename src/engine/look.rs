@@ -127,9 +127,7 @@ fn accounts(
         let others = reach::all(view).unwrap_or_default().iter().map(|account| &account.id);
         ids.extend(others.filter(|id| *id != target));
     }
-    ids.into_iter()
-        .map(|id| AccountLook { account: id.clone(), facts: id == target, not_before })
-        .collect()
+    ids.into_iter().map(|id| AccountLook { account: id.clone(), facts: id == target, not_before }).collect()
 }
 
 fn not_before(
@@ -143,9 +141,12 @@ fn not_before(
     if asks_to_look(desired, memory) {
         return now;
     }
-    let may_add = is_sought && desired.connection == Connection::CloudApi && memory.ledger.adds.last().is_none_or(|last| last.refusal.is_none());
+    let may_add = is_sought
+        && desired.connection == Connection::CloudApi
+        && memory.ledger.adds.last().is_none_or(|last| last.refusal.is_none());
     let wrote = wrote(memory, after_write);
-    let recently = wrote.is_some_and(|at| now < later(at, limits.fresh_after_write * limits.fresh_after_write_times));
+    let recently =
+        wrote.is_some_and(|at| now < later(at, limits.fresh_after_write * limits.fresh_after_write_times));
     let age = match (may_add, recently) {
         (_, true) => limits.fresh_after_write.min(limits.fresh_list),
         (true, false) => limits.fresh_for_add.min(limits.fresh_list),
@@ -159,12 +160,20 @@ fn wrote(memory: &Memory, after_write: Option<Timestamp>) -> Option<Timestamp> {
     after_write.max(memory.last_write())
 }
 
-fn profile(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) -> Option<(NumberId, Duration)> {
+fn profile(
+    desired: &Desired,
+    memory: &Memory,
+    limits: &Limits,
+    now: Timestamp,
+) -> Option<(NumberId, Duration)> {
     let number = memory.number.clone().filter(|_| desired.profile.is_managed())?;
     let pace = memory.ledger.repeatable.get(&StepKind::WriteProfile).and_then(|pace| pace.last);
-    let recently = pace.filter(|at| now < later(*at, limits.fresh_after_write * limits.fresh_after_write_times));
+    let recently =
+        pace.filter(|at| now < later(*at, limits.fresh_after_write * limits.fresh_after_write_times));
     let age = match recently {
-        Some(at) => limits.fresh_after_write.min(Duration::try_from(now.duration_since(at)).unwrap_or_default()),
+        Some(at) => {
+            limits.fresh_after_write.min(Duration::try_from(now.duration_since(at)).unwrap_or_default())
+        }
         None if asks_to_look(desired, memory) => Duration::ZERO,
         None => limits.fresh_profile,
     };

@@ -1,3 +1,4 @@
 mod control_plane;
 mod house;
+mod manifest;
 mod plane;

@@ -68,7 +68,9 @@ fn attempt(
     let in_review = (grant != Grant::Usable).then(|| pass.desired.display_name.clone());
     let why = match grant {
         Grant::Usable => "register: the number is proven and its name is usable",
-        Grant::TryOnce => "register once while the name is in review: Meta's own pages disagree on whether that works",
+        Grant::TryOnce => {
+            "register once while the name is in review: Meta's own pages disagree on whether that works"
+        }
         Grant::Blind => "register: the number is proven, and Meta does not tell its name's state",
     };
     let step = Step::Register { account: seen.account.clone(), number: number.id.clone(), secret, in_review };
@@ -96,8 +98,12 @@ fn note_refusal(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) 
 /// Locks of Meta's own, which no consent opens.
 fn unlocked(pass: &Pass, memory: &Memory) -> Gate {
     let Some(last) = memory.ledger.last(StepKind::Register) else { return Ok(()) };
-    let Some(refusal) = last.refusal.as_ref().filter(|_| last.outcome == EntryOutcome::Refused) else { return Ok(()) };
-    let Some((reason, until)) = lock(pass, last, refusal).filter(|(_, until)| *until > pass.now) else { return Ok(()) };
+    let Some(refusal) = last.refusal.as_ref().filter(|_| last.outcome == EntryOutcome::Refused) else {
+        return Ok(());
+    };
+    let Some((reason, until)) = lock(pass, last, refusal).filter(|(_, until)| *until > pass.now) else {
+        return Ok(());
+    };
     let what = match reason {
         Reason::RegistrationLimitReached => "Meta takes no registration of this number",
         Reason::NumberDeletedRecently => "the number was deleted just now and cannot be registered",
@@ -105,10 +111,17 @@ fn unlocked(pass: &Pass, memory: &Memory) -> Gate {
         _ => "Meta takes no registration",
     };
     Err(Stop::block(
-        Block::new(reason, format!("{what} until {} ({}); trying sooner would not help", say::time(until), say::words(refusal)))
-            .refused(Some(refusal))
-            .waits(Wait::on(Actor::Meta, "AllowRegistration").at(say::NUMBERS))
-            .until(until),
+        Block::new(
+            reason,
+            format!(
+                "{what} until {} ({}); trying sooner would not help",
+                say::time(until),
+                say::words(refusal)
+            ),
+        )
+        .refused(Some(refusal))
+        .waits(Wait::on(Actor::Meta, "AllowRegistration").at(say::NUMBERS))
+        .until(until),
     ))
 }
 
@@ -186,7 +199,9 @@ fn certificate(pass: &Pass, memory: &Memory, seen: &Seen, last: &Entry, refusal:
         return Ok(Next::Asked(find::on_phone(pass, refusal)));
     }
     if seen.begun.is_none_or(|begun| begun <= last.at) {
-        return Err(Stop::look_again("Meta refused the registration; its reason shows in the next look at the name"));
+        return Err(Stop::look_again(
+            "Meta refused the registration; its reason shows in the next look at the name",
+        ));
     }
     Ok(Next::Schedule(Cause::Automatic))
 }
@@ -244,15 +259,22 @@ fn mismatch(pass: &Pass, refusal: &Refusal) -> Block {
             pass.command("retry")
         ),
     };
-    Block::new(Reason::PinMismatch, format!("the PIN is not the one that Meta holds for the number ({}); {remedy}", say::words(refusal)))
-        .refused(Some(refusal))
-        .waits(Wait::on(Actor::ClusterUser, "ProvidePin").at(say::NUMBERS))
+    Block::new(
+        Reason::PinMismatch,
+        format!("the PIN is not the one that Meta holds for the number ({}); {remedy}", say::words(refusal)),
+    )
+    .refused(Some(refusal))
+    .waits(Wait::on(Actor::ClusterUser, "ProvidePin").at(say::NUMBERS))
 }
 
 fn account_locked(pass: &Pass, refusal: &Refusal) -> Block {
     Block::new(
         Reason::AccountLocked,
-        format!("Meta locked the account ({}); see why and appeal in Business Support Home, {}", say::words(refusal), pass.then_retry()),
+        format!(
+            "Meta locked the account ({}); see why and appeal in Business Support Home, {}",
+            say::words(refusal),
+            pass.then_retry()
+        ),
     )
     .refused(Some(refusal))
     .waits(Wait::on(Actor::PortfolioAdmin, "AppealRestriction").at(say::SUPPORT))
@@ -287,7 +309,11 @@ fn permission(pass: &Pass, refusal: &Refusal) -> Block {
 fn refused(pass: &Pass, refusal: &Refusal) -> Block {
     Block::new(
         Reason::RegistrationRefused,
-        format!("Meta refused to register the number ({}); put right what it names, {}", say::words(refusal), pass.then_retry()),
+        format!(
+            "Meta refused to register the number ({}); put right what it names, {}",
+            say::words(refusal),
+            pass.then_retry()
+        ),
     )
     .refused(Some(refusal))
     .waits(Wait::on(Actor::ClusterUser, "RetryRegistration").at(say::NUMBERS))
@@ -304,7 +330,8 @@ fn if_asked(pass: &Pass, memory: &Memory, number: &Number, next: Next) -> Next {
 
 /// A sandbox number may work without being proven.
 pub(super) fn is_unproven_sandbox(number: &Number) -> bool {
-    number.account_mode == Field::Is(AccountMode::Sandbox) && number.code.value() != Some(&CodeStatus::Verified)
+    number.account_mode == Field::Is(AccountMode::Sandbox)
+        && number.code.value() != Some(&CodeStatus::Verified)
 }
 
 fn fell_back(pass: &Pass) -> Block {
@@ -342,7 +369,8 @@ fn scheduled(pass: &Pass, memory: &Memory, grant: Grant) -> Gate {
     let own: Vec<_> = recent.iter().filter(|entry| !matches!(entry.cause, Cause::Retry(_))).collect();
     if own.len() >= limits.registrations_automatic {
         let until = later(own[own.len() - limits.registrations_automatic].at, limits.registration_window);
-        let mut block = limit_reached(own.len(), until, &format!("unless asked for with {},", pass.command("retry")));
+        let mut block =
+            limit_reached(own.len(), until, &format!("unless asked for with {},", pass.command("retry")));
         block.failure = recent.last().and_then(|e| e.refusal.clone()).map(Failure::Refused);
         return Err(Stop::block(block));
     }

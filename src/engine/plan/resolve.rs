@@ -39,7 +39,10 @@ fn not_read_yet(pass: &Pass) -> Block {
     let portfolio = &pass.desired.portfolio;
     Block::new(
         Reason::PortfolioNotReadYet,
-        format!("WhatsAppPortfolio {}/{} has not been checked with Meta yet", portfolio.namespace, portfolio.name),
+        format!(
+            "WhatsAppPortfolio {}/{} has not been checked with Meta yet",
+            portfolio.namespace, portfolio.name
+        ),
     )
 }
 
@@ -57,10 +60,13 @@ fn held(hold: &Hold) -> Block {
 
 /// The account, when it can be told and is fit for use. Fixes business and account in memory.
 pub(super) fn account(pass: &Pass, memory: &mut Memory, view: &PortfolioView) -> Gate<AccountId> {
-    let id = reach::choose(pass.desired, memory, view).map_err(|why| Stop::block(unresolved(pass, memory, view, &why)))?;
+    let id = reach::choose(pass.desired, memory, view)
+        .map_err(|why| Stop::block(unresolved(pass, memory, view, &why)))?;
     let account = match &pass.observed.account {
         Fact::Known(account) => account,
-        Fact::Unknown(failure) => return Err(Stop::block(say::unreadable(&format!("account {id}"), failure))),
+        Fact::Unknown(failure) => {
+            return Err(Stop::block(say::unreadable(&format!("account {id}"), failure)));
+        }
         Fact::NotAsked => return Err(Stop::look_again(format!("account {id} has not been read yet"))),
     };
     owner(pass, view, &id, account)?;
@@ -190,7 +196,9 @@ fn status(id: &AccountId, account: &Account) -> Gate {
 fn in_review(id: &AccountId, word: &str) -> Block {
     Block::new(
         Reason::AccountInReview,
-        format!("account {id} is in Meta's review ({word}); nothing can be done with it until Meta approves it"),
+        format!(
+            "account {id} is in Meta's review ({word}); nothing can be done with it until Meta approves it"
+        ),
     )
     .waits(Wait::on(Actor::Meta, "ReviewAccount").at(say::ACCOUNTS))
 }

@@ -169,9 +169,9 @@ struct FromMeta {
 }
 
 async fn read_meta<G: Graph>(desired: &Desired, look: &Look, graph: Option<&G>) -> FromMeta {
-    let reads = stream::iter(look.accounts.iter().map(|wanted| read_account(desired, look, wanted, graph)))
-        .buffered(ACCOUNTS_AT_ONCE)
-        .collect::<Vec<_>>();
+    // Collected first: with the closure inside the stream the compiler cannot tell that the pass is `Send`.
+    let reads: Vec<_> = look.accounts.iter().map(|wanted| read_account(desired, look, wanted, graph)).collect();
+    let reads = stream::iter(reads).buffered(ACCOUNTS_AT_ONCE).collect::<Vec<_>>();
     let (reads, subscribed) = futures::join!(reads, read_subscription(look, graph));
     let mut account = Fact::NotAsked;
     let mut search = Vec::with_capacity(reads.len());

@@ -1,2 +1,3 @@
 mod control_plane;
 mod plane;
+mod proof;

@@ -58,6 +58,8 @@ pub const DIGITS: &str = "5511912345678";
 pub const CHANNEL: &str = "support-br";
 pub const NAMESPACE: &str = "shop-br";
 
+/// Half of what a call takes: nothing happens at one and the same instant.
+const MOMENT: Duration = Duration::from_millis(2);
 pub const SECOND: Duration = Duration::from_secs(1);
 pub const MINUTE: Duration = Duration::from_secs(60);
 pub const HOUR: Duration = Duration::from_secs(3600);
@@ -414,14 +416,15 @@ pub struct Turn {
 #[derive(Clone)]
 pub struct Gate {
     process: usize,
+    sandbox: Sandbox,
     accident: Arc<Mutex<Accident>>,
     alive: Arc<watch::Sender<bool>>,
     turns: Arc<Mutex<Option<mpsc::UnboundedSender<Turn>>>>,
 }
 
 impl Gate {
-    fn new(process: usize, accident: Arc<Mutex<Accident>>) -> Self {
-        Self { process, accident, alive: Arc::new(watch::Sender::new(true)), turns: Arc::default() }
+    fn new(process: usize, sandbox: Sandbox, accident: Arc<Mutex<Accident>>) -> Self {
+        Self { process, sandbox, accident, alive: Arc::new(watch::Sender::new(true)), turns: Arc::default() }
     }
 
     /// From now on nothing of this process happens any more.
@@ -485,7 +488,9 @@ impl Gate {
         if fault == Some(CallFault::CrashBefore) {
             self.die().await;
         }
+        self.sandbox.advance(MOMENT);
         let answer = call.await;
+        self.sandbox.advance(MOMENT);
         if fault == Some(CallFault::CrashAfter) {
             self.die().await;
         }
@@ -789,7 +794,7 @@ impl World {
         let now = self.sandbox.now();
         Process {
             id,
-            gate: Gate::new(id, self.accident.clone()),
+            gate: Gate::new(id, self.sandbox.clone(), self.accident.clone()),
             source: client(&self.address, clock.clone(), &self.limits),
             shell: Shell {
                 clock,
@@ -943,8 +948,7 @@ impl World {
             let _ = write!(line, " [{process}]");
         }
         if self.trace.last().is_none_or(|last| !last.ends_with(&line)) {
-            let since = self.now().duration_since(self.begun);
-            self.trace.push(format!("{since:#} {line}"));
+            self.trace.push(format!("{} {line}", self.since(self.now())));
         }
     }
 
@@ -1117,6 +1121,12 @@ impl World {
         self.effects().iter().filter(|effect| is(&effect.what)).count()
     }
 
+    /// A date as the time since the world began, in whole seconds.
+    pub fn since(&self, at: Timestamp) -> String {
+        let since = at.duration_since(self.begun);
+        format!("{:#}", SignedDuration::from_secs(since.as_secs()))
+    }
+
     /// What happened, for the message of a failed test.
     pub fn story(&self) -> String {
         let mut story = String::from("passes:\n");
@@ -1125,7 +1135,7 @@ impl World {
         }
         story.push_str("effects at Meta:\n");
         for effect in self.effects() {
-            let _ = writeln!(story, "  {:#} {:?}", effect.at.duration_since(self.begun), effect.what);
+            let _ = writeln!(story, "  {} {:?}", self.since(effect.at), effect.what);
         }
         for name in self.names() {
             let status = self.cluster.status(&name);
@@ -1146,7 +1156,7 @@ impl World {
         }
     }
 
-    fn nothing_twice(&self, name: &str) -> Result<(), String> {
+    pub fn nothing_twice(&self, name: &str) -> Result<(), String> {
         let desired = self.cluster.desired(name);
         let mine = desired.number.digits();
         let added = self.count(|w| matches!(w, What::NumberAdded { digits, .. } if digits == mine));

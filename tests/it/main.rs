@@ -3,3 +3,5 @@ mod house;
 mod manifest;
 mod plane;
 mod proof;
+mod operator;
+mod rig;

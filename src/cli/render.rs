@@ -157,6 +157,13 @@ pub fn note(text: &str) {
     let _ = writeln!(stderr, "{}", paint(Tone::Faint, text)).and_then(|()| stderr.flush());
 }
 
+/// Writes to standard error.
+pub fn complain(text: &str) {
+    let mut stderr = anstream::stderr();
+    // Nobody reads any more: nothing is left to be said.
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
 /// Prints a problem on standard error.
 pub fn problem(what: &str, next: Option<&str>) {
     let mut stderr = anstream::stderr();

@@ -96,6 +96,14 @@ impl Text {
         self.line(paint(Tone::Strong, title))
     }
 
+    /// All of another text, further in.
+    pub fn nest(&mut self, by: usize, inner: &Text) -> &mut Self {
+        for line in inner.0.lines() {
+            self.indent(by, line);
+        }
+        self
+    }
+
     /// Rows with aligned columns, two further in. Colours take no width.
     pub fn table<const N: usize>(&mut self, rows: &[[String; N]]) -> &mut Self {
         let widths: [usize; N] =

@@ -154,7 +154,9 @@ pub fn text(report: &Report) -> Text {
         text.section(&format!("WhatsAppPortfolio {}/{}", portfolio.namespace, portfolio.name));
         let tone = if portfolio.ready == Truth::True.as_str() { Tone::Good } else { Tone::Attention };
         text.indent(2, format!("{}: {}", paint(tone, &portfolio.reason), portfolio.message));
-        status::waits(&portfolio.waiting_for, &mut text, now);
+        let mut inner = Text::new();
+        status::waits(&portfolio.waiting_for, &mut inner, now);
+        text.nest(2, &inner);
     }
     for channel in &report.channels {
         one(channel, &mut text, now);
@@ -206,9 +208,11 @@ fn one(channel: &ChannelReport, text: &mut Text, now: Timestamp) {
             ),
         );
     }
-    status::waits(&channel.waiting_for, text, now);
+    let mut inner = Text::new();
+    status::waits(&channel.waiting_for, &mut inner, now);
     let open: Vec<Check> =
         channel.preflight.iter().filter(|check| check.verdict != Verdict::Pass.as_str()).cloned().collect();
-    status::checks(&open, text);
-    status::drift(&channel.drift, text);
+    status::checks(&open, &mut inner);
+    status::drift(&channel.drift, &mut inner);
+    text.nest(2, &inner);
 }

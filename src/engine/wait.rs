@@ -125,7 +125,8 @@ fn who(reason: Reason) -> Option<(Actor, &'static str)> {
         Reason::AddRefused | Reason::RegistrationRefused | Reason::IncompleteDeregistration => {
             (ClusterUser, "Retry")
         }
-        Reason::SandboxNumberNotVerified | Reason::FellBack => (ClusterUser, "Retry"),
+        Reason::SandboxNumberNotVerified | Reason::FellBack | Reason::NameNotTaken => (ClusterUser, "Retry"),
+        Reason::CoexistenceNotOnboarded => (PhoneHolder, "ConnectInApp"),
         Reason::NameRefused | Reason::NameDeclined => (ClusterUser, "ChooseName"),
         Reason::RenameNotManaged => (ClusterUser, "AlignName"),
         Reason::ObserveOnly => (ClusterUser, "ChangeManagementPolicy"),

@@ -134,7 +134,8 @@ fn was_written_blindly(pass: &Pass, memory: &Memory, secret: &SecretVersion) -> 
 fn verify_token(pass: &Pass, webhook: &Webhook) -> Result<SecretVersion, Stop> {
     let key = &webhook.verify_token;
     let needs = |reason, message: String| {
-        let action = if reason == Reason::VerifyTokenUnlabelled { "LabelSecret" } else { "ProvideVerifyToken" };
+        let action =
+            if reason == Reason::VerifyTokenUnlabelled { "LabelSecret" } else { "ProvideVerifyToken" };
         Stop::block(Block::new(reason, message).waits(Wait::on(Actor::ClusterUser, action)))
     };
     match &pass.observed.verify_token {

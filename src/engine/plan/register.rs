@@ -91,7 +91,7 @@ fn note_refusal(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) 
     if naming::state(number, name) == naming::NameState::Usable {
         memory.marks.on_phone = Some(at);
     } else {
-        memory.marks.tried_in_review.insert(name.clone(), at);
+        memory.marks.note_tried_in_review(name, at);
     }
 }
 

@@ -305,7 +305,10 @@ mod tests {
         let mut case = Case::ready();
         case.desired.time_zone = Some("Europe/Berlin".into());
         let list = diff(&case.desired, &case.observed);
-        assert_eq!((list[0].observed.as_str(), list[0].desired.as_str()), ("America/Sao_Paulo", "Europe/Berlin"));
+        assert_eq!(
+            (list[0].observed.as_str(), list[0].desired.as_str()),
+            ("America/Sao_Paulo", "Europe/Berlin")
+        );
         assert!(list[0].action.starts_with("only shown"));
     }
 }

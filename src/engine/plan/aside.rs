@@ -134,7 +134,9 @@ fn was_written_blindly(pass: &Pass, memory: &Memory, secret: &SecretVersion) -> 
 fn verify_token(pass: &Pass, webhook: &Webhook) -> Result<SecretVersion, Stop> {
     let key = &webhook.verify_token;
     let needs = |reason, message: String| {
-        Stop::block(Block::new(reason, message).waits(Wait::on(Actor::ClusterUser, "ProvideVerifyToken")))
+        let action =
+            if reason == Reason::VerifyTokenUnlabelled { "LabelSecret" } else { "ProvideVerifyToken" };
+        Stop::block(Block::new(reason, message).waits(Wait::on(Actor::ClusterUser, action)))
     };
     match &pass.observed.verify_token {
         SecretFact::Present { version, .. } => Ok(version.clone()),
@@ -316,7 +318,7 @@ fn not_taken(pass: &Pass, kind: StepKind, times: u32) -> Block {
             pass.command("retry")
         ),
     )
-    .waits(Wait::on(Actor::ClusterUser, "ChangeValue").at(say::NUMBERS))
+    .waits(Wait::on(Actor::ClusterUser, "ChangeSpec").at(say::NUMBERS))
 }
 
 fn refused(pass: &Pass, kind: StepKind, refusal: &Refusal, until: Timestamp) -> Block {
@@ -338,7 +340,7 @@ fn refused(pass: &Pass, kind: StepKind, refusal: &Refusal, until: Timestamp) -> 
             format!(
                 "the callback URL did not answer Meta's handshake ({words}); make it answer with the challenge for this verify token; {again}"
             ),
-            user("FixWebhook"),
+            user("MendWebhook"),
         ),
         (_, Class::Credentials, _) => (
             Reason::PermissionMissing,
@@ -346,24 +348,24 @@ fn refused(pass: &Pass, kind: StepKind, refusal: &Refusal, until: Timestamp) -> 
                 "the token may not do {} ({words}); give the system user full control of the account; {again}",
                 kind.as_str()
             ),
-            admin("GrantPermission", say::SYSTEM_USERS),
+            admin("GrantPermissions", say::SYSTEM_USERS),
         ),
         (100, _, StepKind::RouteWebhook) => (
             Reason::AppNotSubscribedToMessages,
             format!(
                 "Meta refused the webhook of this number ({words}); subscribe the app to the field messages in the App Dashboard, and check the URL; {again}"
             ),
-            admin("SubscribeApp", say::APPS),
+            admin("SubscribeToMessages", say::APPS),
         ),
         (_, _, StepKind::WriteProfile) => (
             Reason::ProfileRefused,
             format!("Meta refused the profile ({words}); correct spec.profile; {again}"),
-            user("FixProfile"),
+            user("ChangeSpec"),
         ),
         _ => (
             Reason::WebhookRefused,
             format!("Meta refused {} ({words}); {again}", kind.as_str()),
-            user("FixWebhook"),
+            user("MendWebhook"),
         ),
     };
     Block::new(reason, message).refused(Some(refusal)).waits(wait).until(until)

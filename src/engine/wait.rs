@@ -158,6 +158,8 @@ fn who(reason: Reason) -> Option<(Actor, &'static str)> {
         Reason::VerifyTokenUnlabelled => (ClusterUser, "LabelSecret"),
         Reason::WebhookHandshakeFailed | Reason::WebhookRefused => (ClusterUser, "MendWebhook"),
         Reason::AppNotSubscribedToMessages => (PortfolioAdmin, "SubscribeToMessages"),
+        Reason::NameNotTaken => (ClusterUser, "RetryName"),
+        Reason::CoexistenceNotOnboarded => (PhoneHolder, "ConnectInApp"),
         Reason::NotTakenByMeta | Reason::ProfileRefused => (ClusterUser, "ChangeSpec"),
         Reason::ProfileDiffers | Reason::WebhookDiffers => (ClusterUser, "AlignSettings"),
         Reason::PaymentProblem => (PortfolioAdmin, "AddPaymentMethod"),
@@ -186,7 +188,7 @@ fn url(reason: Reason, business: Option<&BusinessId>) -> Option<String> {
         "AddPaymentMethod" => page::billing(business),
         "VerifyBusiness" | "ReviewBusiness" => page::security_center(business),
         "CorrectBusiness" => page::business_info(business),
-        "RaiseNumberLimit" | "ReviewName" | "ChooseName" | "AlignName" | "ReviewAccount" => {
+        "RaiseNumberLimit" | "ReviewName" | "RetryName" | "ChooseName" | "AlignName" | "ReviewAccount" => {
             page::numbers(business)
         }
         _ => return None,

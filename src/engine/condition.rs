@@ -556,10 +556,13 @@ fn apply(scene: &Scene<'_>, facts: &Facts, set: &mut ConditionSet, kind: Conditi
 fn kept(scene: &Scene<'_>, facts: &Facts, set: &mut ConditionSet, kind: ConditionType) {
     let old = set.get(kind).cloned();
     let block = scene.block_on(kind);
-    if old.as_ref().is_some_and(|c| c.status == Truth::True) && !block.is_some_and(|b| ends(scene, kind, b.reason)) {
+    if old.as_ref().is_some_and(|c| c.status == Truth::True)
+        && !block.is_some_and(|b| ends(scene, kind, b.reason))
+    {
         return;
     }
-    let is_first = old.as_ref().is_none_or(|c| c.status == Truth::Unknown && c.reason == Reason::NotObservedYet);
+    let is_first =
+        old.as_ref().is_none_or(|c| c.status == Truth::Unknown && c.reason == Reason::NotObservedYet);
     let Some(block) = block.filter(|b| is_first || !is_passing(b.reason)) else {
         if old.is_none() {
             let next = new_condition(
@@ -691,7 +694,13 @@ fn ready(scene: &Scene<'_>, set: &ConditionSet) -> Condition {
         .collect();
     let Some(head) = open.first() else {
         if let Some(block) = scene.contradiction() {
-            return new_condition(scene, ConditionType::Ready, Truth::False, block.reason, block.message.clone());
+            return new_condition(
+                scene,
+                ConditionType::Ready,
+                Truth::False,
+                block.reason,
+                block.message.clone(),
+            );
         }
         return new_condition(scene, ConditionType::Ready, Truth::True, Reason::Usable, ready_message(scene));
     };

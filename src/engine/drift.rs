@@ -38,8 +38,10 @@ pub fn diff(desired: &Desired, observed: &Observed) -> Vec<Drift> {
 fn own_number<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a Number> {
     let account = desired.account.as_ref().or_else(|| account_id(observed));
     let own = |a: &AccountId| account.is_none_or(|own| own == a);
-    let live = |n: &&Number| !matches!(n.status.value(), Some(NumberStatus::Migrated | NumberStatus::Deleted));
-    let mut numbers = observed.search.iter().filter(|s| own(&s.account)).flat_map(|s| &s.numbers).map(AsRef::as_ref);
+    let live =
+        |n: &&Number| !matches!(n.status.value(), Some(NumberStatus::Migrated | NumberStatus::Deleted));
+    let mut numbers =
+        observed.search.iter().filter(|s| own(&s.account)).flat_map(|s| &s.numbers).map(AsRef::as_ref);
     numbers.find(live)
 }
 
@@ -54,9 +56,12 @@ fn onboarding(desired: &Desired, observed: &Observed, number: Option<&Number>) -
     match number {
         None if observed.search.is_empty() => None,
         None => Some(would("phoneNumber", desired.number.as_str(), "not in the account", "added")),
-        Some(number) if number.platform.value() == Some(&PlatformType::NotApplicable) => {
-            Some(would("registration", PlatformType::CloudApi.as_str(), PlatformType::NotApplicable.as_str(), "registered"))
-        }
+        Some(number) if number.platform.value() == Some(&PlatformType::NotApplicable) => Some(would(
+            "registration",
+            PlatformType::CloudApi.as_str(),
+            PlatformType::NotApplicable.as_str(),
+            "registered",
+        )),
         Some(_) => None,
     }
 }
@@ -330,7 +335,10 @@ mod tests {
         let mut case = Case::ready();
         case.desired.time_zone = Some("Europe/Berlin".into());
         let list = diff(&case.desired, &case.observed);
-        assert_eq!((list[0].observed.as_str(), list[0].desired.as_str()), ("America/Sao_Paulo", "Europe/Berlin"));
+        assert_eq!(
+            (list[0].observed.as_str(), list[0].desired.as_str()),
+            ("America/Sao_Paulo", "Europe/Berlin")
+        );
         assert!(list[0].action.starts_with("only shown"));
     }
 }

@@ -254,7 +254,8 @@ impl<'a> Scene<'a> {
 
     /// A spec that contradicts a number which is fine in itself.
     pub fn contradiction(&self) -> Option<&'a Block> {
-        let spoils = |b: &&Block| matches!(b.reason, Reason::ConnectionContradictsNumber | Reason::SpecInvalid);
+        let spoils =
+            |b: &&Block| matches!(b.reason, Reason::ConnectionContradictsNumber | Reason::SpecInvalid);
         self.plan.block.as_ref().filter(spoils)
     }
 
@@ -579,9 +580,10 @@ fn live_name(scene: &Scene<'_>, number: &Number, pending: bool) -> Judged {
             Judged::False(Reason::NameInReview, "Meta is reviewing the display name".into())
         }
         Some(NameStatus::Declined) => declined(),
-        Some(NameStatus::Expired) if !is_registered(number) => {
-            Judged::Open(format!("the approval of the display name {} has lapsed", scene.desired.display_name))
-        }
+        Some(NameStatus::Expired) if !is_registered(number) => Judged::Open(format!(
+            "the approval of the display name {} has lapsed",
+            scene.desired.display_name
+        )),
         Some(NameStatus::Expired) => Judged::False(
             Reason::NameExpiredWaits,
             "the approval of the display name has lapsed; it has to be submitted again".into(),

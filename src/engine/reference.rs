@@ -104,7 +104,10 @@ mod tests {
         if std::env::var_os("UPDATE_GENERATED").is_some() {
             std::fs::write(path, conditions()).unwrap();
         }
-        assert!(std::fs::read_to_string(path).unwrap() == conditions(), "docs/conditions.md is stale: make gen");
+        assert!(
+            std::fs::read_to_string(path).unwrap() == conditions(),
+            "docs/conditions.md is stale: make gen"
+        );
     }
 
     #[test]

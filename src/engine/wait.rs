@@ -126,7 +126,7 @@ fn who(reason: Reason) -> Option<(Actor, &'static str)> {
             (ClusterUser, "Retry")
         }
         Reason::SandboxNumberNotVerified | Reason::FellBack => (ClusterUser, "Retry"),
-        Reason::NameRefused | Reason::NameDeclined => (ClusterUser, "ChooseName"),
+        Reason::NameRefused | Reason::NameDeclined | Reason::NameNotTaken => (ClusterUser, "ChooseName"),
         Reason::RenameNotManaged => (ClusterUser, "AlignName"),
         Reason::ObserveOnly => (ClusterUser, "ChangeManagementPolicy"),
         Reason::Suspended => (ClusterUser, "Resume"),
@@ -158,7 +158,6 @@ fn who(reason: Reason) -> Option<(Actor, &'static str)> {
         Reason::VerifyTokenUnlabelled => (ClusterUser, "LabelSecret"),
         Reason::WebhookHandshakeFailed | Reason::WebhookRefused => (ClusterUser, "MendWebhook"),
         Reason::AppNotSubscribedToMessages => (PortfolioAdmin, "SubscribeToMessages"),
-        Reason::NameNotTaken => (ClusterUser, "RetryName"),
         Reason::CoexistenceNotOnboarded => (PhoneHolder, "ConnectInApp"),
         Reason::NotTakenByMeta | Reason::ProfileRefused => (ClusterUser, "ChangeSpec"),
         Reason::ProfileDiffers | Reason::WebhookDiffers => (ClusterUser, "AlignSettings"),
@@ -188,7 +187,7 @@ fn url(reason: Reason, business: Option<&BusinessId>) -> Option<String> {
         "AddPaymentMethod" => page::billing(business),
         "VerifyBusiness" | "ReviewBusiness" => page::security_center(business),
         "CorrectBusiness" => page::business_info(business),
-        "RaiseNumberLimit" | "ReviewName" | "RetryName" | "ChooseName" | "AlignName" | "ReviewAccount" => {
+        "RaiseNumberLimit" | "ReviewName" | "ChooseName" | "AlignName" | "ReviewAccount" => {
             page::numbers(business)
         }
         _ => return None,

@@ -1,5 +1,7 @@
 //! Small builders for the tests of the engine's face: a channel that is ready, to be spoilt one thing at a time.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};

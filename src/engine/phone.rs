@@ -217,6 +217,7 @@ pub fn method(wanted: VerificationMethod, number: &E164) -> CodeMethod {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use rstest::rstest;
 

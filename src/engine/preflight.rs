@@ -278,6 +278,7 @@ fn time_zone(desired: &Desired, observed: &Observed) -> Option<Check> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use rstest::rstest;
 

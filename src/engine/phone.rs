@@ -217,8 +217,9 @@ pub fn method(wanted: VerificationMethod, number: &E164) -> CodeMethod {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use rstest::rstest;
 
     use super::*;

@@ -278,8 +278,9 @@ fn time_zone(desired: &Desired, observed: &Observed) -> Option<Check> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use rstest::rstest;
 
     use super::*;

@@ -6,6 +6,7 @@ use super::{Actor, Block, Pass, Seen, Stop, Wait, naming, say};
 use crate::engine::{
     condition::ConditionType,
     desired::{DesiredProfile, Webhook},
+    drift,
     failure::{Class, Refusal},
     id::{Fact, Field},
     limits::later,
@@ -118,9 +119,9 @@ fn is_routed(number: &Number, webhook: &Webhook) -> Option<bool> {
     match &number.webhook {
         Field::Refused => None,
         Field::Absent => Some(false),
-        Field::Is(configuration) => {
-            Some(configuration.number.as_deref() == Some(webhook.callback_url.as_str()))
-        }
+        Field::Is(configuration) => Some(
+            configuration.number.as_deref().is_some_and(|url| drift::same_url(url, &webhook.callback_url)),
+        ),
     }
 }
 
@@ -211,34 +212,7 @@ fn profile(
 /// assert_eq!(difference, desired);
 /// ```
 pub fn profile_difference(desired: &DesiredProfile, observed: &Profile) -> DesiredProfile {
-    let text = |wanted: &Option<String>, actual: &Option<String>| {
-        wanted.clone().filter(|wanted| wanted.trim() != actual.as_deref().unwrap_or_default().trim())
-    };
-    DesiredProfile {
-        about: text(&desired.about, &observed.about),
-        address: text(&desired.address, &observed.address),
-        description: text(&desired.description, &observed.description),
-        email: text(&desired.email, &observed.email),
-        websites: desired
-            .websites
-            .clone()
-            .filter(|wanted| !wanted.iter().map(site).eq(observed.websites.iter().map(site))),
-        vertical: desired
-            .vertical
-            .clone()
-            .filter(|wanted| vertical(wanted) != vertical(observed.vertical.as_deref().unwrap_or_default())),
-    }
-}
-
-/// Meta gives sites back with a slash at the end.
-fn site(url: impl AsRef<str>) -> String {
-    url.as_ref().trim().trim_end_matches('/').to_owned()
-}
-
-/// An unset vertical reads UNDEFINED.
-fn vertical(word: &str) -> String {
-    let word = word.to_ascii_uppercase();
-    if word == "UNDEFINED" { String::new() } else { word }
+    drift::profile_to_write(desired, observed)
 }
 
 fn may_write(writable: &Writable, reason: Reason, what: &str) -> Result<(), Stop> {

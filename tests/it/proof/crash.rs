@@ -54,7 +54,12 @@ fn report(results: Vec<Result<(), String>>) {
     let broken: Vec<String> = results.into_iter().filter_map(Result::err).collect();
     let first = broken.first().cloned().unwrap_or_default();
     let names: Vec<&str> = broken.iter().filter_map(|b| b.lines().next()).collect();
-    assert!(broken.is_empty(), "{} of {tried} accidents:\n{}\n\nthe first:\n{first}", broken.len(), names.join("\n"));
+    assert!(
+        broken.is_empty(),
+        "{} of {tried} accidents:\n{}\n\nthe first:\n{first}",
+        broken.len(),
+        names.join("\n")
+    );
 }
 
 /// The calls of the port and the number of writes of an onboarding without accident.
@@ -130,7 +135,8 @@ async fn hit_requests(kinds: &[FaultKind], method: &str) {
         for kind in kinds {
             let world = world(9).await;
             world.sandbox.inject(Fault { on: Match::any().nth(at as u64 + 1), kind: kind.clone() });
-            results.push(converges(world, &format!("{kind:?} at request {} ({method} {path})", at + 1)).await);
+            results
+                .push(converges(world, &format!("{kind:?} at request {} ({method} {path})", at + 1)).await);
         }
     }
     report(results);

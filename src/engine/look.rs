@@ -72,7 +72,10 @@ pub fn look(
     let may_look = !desired.suspend && (observes_only || matches!(claim, Claim::Ours { .. }));
     let Some(view) = usable(portfolio).filter(|_| may_look) else { return nothing(urgency) };
     let Ok(target) = reach::choose(desired, memory, view) else { return nothing(urgency) };
-    let open = !observes_only && memory.number.is_some() && is_unfinished(memory);
+    let open = !observes_only
+        && desired.connection == Connection::CloudApi
+        && memory.number.is_some()
+        && is_unfinished(memory);
     Look {
         meta: true,
         accounts: accounts(desired, memory, view, &target, after_write, limits, now),
@@ -143,7 +146,7 @@ fn not_before(
     }
     let may_add = is_sought
         && desired.connection == Connection::CloudApi
-        && memory.ledger.adds.last().is_none_or(|last| last.refusal.is_none());
+        && !is_add_paused(desired, memory, limits, now);
     let wrote = wrote(memory, after_write);
     let recently =
         wrote.is_some_and(|at| now < later(at, limits.fresh_after_write * limits.fresh_after_write_times));
@@ -154,6 +157,15 @@ fn not_before(
     };
     let settled = memory.settle_times().filter(|until| *until <= now).max();
     [Some(earlier(now, age)), wrote, settled].into_iter().flatten().max().unwrap_or(now).min(now)
+}
+
+/// A refused add that waits for hours does not need lists of the last minute.
+fn is_add_paused(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) -> bool {
+    let retry = desired.consents.retry.as_deref();
+    let is_asked = retry.is_some_and(|value| memory.answered(ConsentKind::Retry, value).is_none());
+    let refused = memory.ledger.last(StepKind::AddNumber).filter(|last| last.refusal.is_some());
+    let is_paused = refused.is_some_and(|last| now < later(last.at, limits.add_refused_pause));
+    is_paused && !is_asked && memory.marks.missing_since.is_none()
 }
 
 fn wrote(memory: &Memory, after_write: Option<Timestamp>) -> Option<Timestamp> {
@@ -203,3 +215,7 @@ fn urgency(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) 
         Urgency::Drift
     }
 }
+
+#[cfg(test)]
+#[path = "look_test.rs"]
+mod test;

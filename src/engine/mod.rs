@@ -8,6 +8,8 @@ pub mod drift;
 #[cfg(test)]
 mod face_fixture;
 pub mod failure;
+#[cfg(test)]
+mod fixture;
 pub mod id;
 mod judge;
 pub mod limits;

@@ -14,6 +14,8 @@ mod pin;
 mod register;
 mod resolve;
 mod say;
+#[cfg(test)]
+mod test;
 mod undecided;
 
 use std::{convert::Infallible, sync::Arc};

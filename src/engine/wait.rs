@@ -126,7 +126,7 @@ fn who(reason: Reason) -> Option<(Actor, &'static str)> {
             (ClusterUser, "Retry")
         }
         Reason::SandboxNumberNotVerified | Reason::FellBack => (ClusterUser, "Retry"),
-        Reason::NameRefused | Reason::NameDeclined => (ClusterUser, "ChooseName"),
+        Reason::NameRefused | Reason::NameDeclined | Reason::NameNotTaken => (ClusterUser, "ChooseName"),
         Reason::RenameNotManaged => (ClusterUser, "AlignName"),
         Reason::ObserveOnly => (ClusterUser, "ChangeManagementPolicy"),
         Reason::Suspended => (ClusterUser, "Resume"),

@@ -229,8 +229,8 @@ pub fn profile_difference(desired: &DesiredProfile, observed: &Profile) -> Desir
 }
 
 /// Meta gives sites back with a slash at the end.
-fn site(url: &String) -> &str {
-    url.trim().trim_end_matches('/')
+fn site(url: impl AsRef<str>) -> String {
+    url.as_ref().trim().trim_end_matches('/').to_owned()
 }
 
 /// An unset vertical reads UNDEFINED.

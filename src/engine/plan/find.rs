@@ -91,8 +91,10 @@ pub(super) fn number(
         missing(pass, memory, view, seen)?;
     }
     may_be_added(pass)?;
+    let cause = add_cause(pass, memory)?;
+    undecided::may_send(pass, StepKind::AddNumber, memory)?;
     lists_complete(pass, view, seen)?;
-    Err(add(pass, memory, seen)?)
+    Err(add(pass, seen, cause))
 }
 
 /// An entry that says so ends it: such a number is not added again by itself.
@@ -230,19 +232,17 @@ fn not_listed(
     block
 }
 
-fn add(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate<Stop> {
-    let cause = add_cause(pass, memory)?;
-    undecided::may_send(pass, StepKind::AddNumber, memory)?;
+fn add(pass: &Pass, seen: &Seen, cause: Cause) -> Stop {
     let step = Step::AddNumber {
         account: seen.account.clone(),
         number: pass.desired.number.clone(),
         name: pass.desired.display_name.clone(),
     };
-    Ok(pass.step(
+    pass.step(
         step,
         format!("add {} to account {}: no account in reach has it", pass.desired.number, seen.account),
         cause,
-    ))
+    )
 }
 
 fn add_cause(pass: &Pass, memory: &Memory) -> Gate<Cause> {

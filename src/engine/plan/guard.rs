@@ -7,7 +7,7 @@ use crate::engine::{
     desired::Connection,
     id::{CodeStatus, Field, NumberStatus, PlatformType},
     limits::later,
-    memory::Memory,
+    memory::{EntryOutcome, Memory, StepKind},
     observed::Number,
     reason::Reason,
 };
@@ -152,6 +152,9 @@ pub(super) fn writable(pass: &Pass, memory: &Memory, number: &Number) -> Writabl
     if pass.desired.management == ObserveOnly {
         return Writable::No("managementPolicy is ObserveOnly".into());
     }
+    if pass.desired.connection == Connection::Coexistence {
+        return Writable::No("a number that lives in the WhatsApp Business app is only observed".into());
+    }
     if let Some(field) = missing(number) {
         return Writable::Incomplete(format!("Meta does not tell {field} of the number"));
     }
@@ -169,9 +172,12 @@ pub(super) fn writable(pass: &Pass, memory: &Memory, number: &Number) -> Writabl
 /// Remembers that the number is registered, and whether that was our doing.
 pub(super) fn note_registered(memory: &mut Memory, seen: &Seen, now: Timestamp) {
     let at = seen.begun.unwrap_or(now);
-    let may_be_ours = memory.ledger.registrations.iter().any(|entry| {
-        entry.outcome == crate::engine::memory::EntryOutcome::Accepted || entry.is_inconclusive()
-    });
+    let may_be_ours = memory
+        .ledger
+        .registrations
+        .iter()
+        .any(|entry| entry.outcome == EntryOutcome::Accepted || entry.is_inconclusive());
+    memory.ledger.repeatable.remove(&StepKind::CreatePin);
     let marks = &mut memory.marks;
     marks.seen_registered.get_or_insert(at);
     let fell_back = marks.fell_back_since.take().is_some();

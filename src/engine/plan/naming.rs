@@ -163,31 +163,31 @@ fn allowed(pass: &Pass, memory: &Memory, name: &str, expired: bool) -> Gate<Caus
         Ok(()) => Ok(Cause::Automatic),
         Err(block) => match (&pass.retry, block.until) {
             (Some(retry), None) => Ok(Cause::Retry(retry.value.clone())),
-            _ => Err(Stop::block(block)),
+            _ => Err(Stop::Block(block)),
         },
     }
 }
 
 /// Whether a name that was submitted before may be submitted again without being asked.
-fn repeat(pass: &Pass, memory: &Memory, name: &str, expired: bool, last: &Entry) -> Result<(), Block> {
+fn repeat(pass: &Pass, memory: &Memory, name: &str, expired: bool, last: &Entry) -> Result<(), Box<Block>> {
     if last.is_inconclusive() {
         let tries = memory.ledger.names.iter().rev().take_while(|e| e.is_inconclusive()).count();
         let until = later(last.at, pause(&pass.limits.repeatable_pauses, tries));
-        return if pass.now >= until { Ok(()) } else { Err(unanswered(name, until)) };
+        return if pass.now >= until { Ok(()) } else { Err(Box::new(unanswered(name, until))) };
     }
     if last.outcome == EntryOutcome::Refused {
-        return Err(refused(pass, name, last));
+        return Err(Box::new(refused(pass, name, last)));
     }
     let until = later(last.at, pass.limits.name_expired_pause);
     match expired {
         true if pass.now >= until => Ok(()),
-        true => Err(Block::new(
+        true => Err(Box::new(Block::new(
             Reason::NameExpiredWaits,
             format!("display name {name:?} expired at Meta; it is submitted again at {}", say::time(until)),
         )
         .waits(Wait::on(Actor::Meta, "ReviewName").at(say::NUMBERS))
-        .until(until)),
-        false => Err(Block::new(
+        .until(until))),
+        false => Err(Box::new(Block::new(
             Reason::NameNotTaken,
             format!(
                 "Meta accepted display name {name:?} at {} and does not show it; look at the number in WhatsApp Manager, {}",
@@ -195,7 +195,7 @@ fn repeat(pass: &Pass, memory: &Memory, name: &str, expired: bool, last: &Entry)
                 pass.then_retry()
             ),
         )
-        .waits(Wait::on(Actor::ClusterUser, "RetryName").at(say::NUMBERS))),
+        .waits(Wait::on(Actor::ClusterUser, "RetryName").at(say::NUMBERS)))),
     }
 }
 

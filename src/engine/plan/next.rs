@@ -53,7 +53,7 @@ fn secret_poll(pass: &Pass, memory: &Memory, block: &Block) -> Option<Timestamp>
         | Reason::SecretKeyMissing
         | Reason::SecretForbidden
         | Reason::VerifyTokenUnlabelled => pass.limits.secret_poll,
-        Reason::NotObservedYet => pass.limits.secret_poll_live,
+        Reason::NotObservedYet => pass.limits.fresh_after_write,
         _ => return None,
     };
     Some(later(pass.now, every))

@@ -28,7 +28,7 @@ enum Next {
     /// At once: what stood in the way was just removed.
     AtOnce,
     /// Only when a person asks.
-    Asked(Block),
+    Asked(Box<Block>),
 }
 
 /// Registers, or says what that waits for. There is no third way out.
@@ -43,7 +43,7 @@ pub(super) fn register(pass: &Pass, memory: &mut Memory, number: &Number, seen: 
     let cause = match (next, &pass.retry) {
         (Next::AtOnce, _) => Cause::Automatic,
         (_, Some(retry)) => Cause::Retry(retry.value.clone()),
-        (Next::Asked(block), None) => return Err(Stop::block(block)),
+        (Next::Asked(block), None) => return Err(Stop::Block(block)),
         (Next::Schedule(cause), None) => {
             scheduled(pass, memory, grant)?;
             cause
@@ -180,15 +180,15 @@ fn next(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Next
     };
     match refusal.code {
         133_005 | 133_008 => pin_mismatch(pass, memory, seen, number, last, refusal),
-        131_031 if is_locked(number) => Ok(Next::Asked(account_locked(pass, refusal))),
+        131_031 if is_locked(number) => Ok(Next::Asked(Box::new(account_locked(pass, refusal)))),
         131_031 => pin_mismatch(pass, memory, seen, number, last, refusal),
-        133_000 => Ok(Next::Asked(incomplete(pass, refusal))),
+        133_000 => Ok(Next::Asked(Box::new(incomplete(pass, refusal)))),
         133_004 | 133_006 | 133_009 | 133_015 | 133_016 => automatic(),
         _ if refusal.names(2_388_001) => certificate(pass, memory, seen, last, refusal),
         _ => match refusal.class {
             Class::Retry | Class::WaitUntil | Class::AlreadyDone => automatic(),
-            Class::Credentials => Ok(Next::Asked(permission(pass, refusal))),
-            Class::Person | Class::Spec => Ok(Next::Asked(refused(pass, refusal))),
+            Class::Credentials => Ok(Next::Asked(Box::new(permission(pass, refusal)))),
+            Class::Person | Class::Spec => Ok(Next::Asked(Box::new(refused(pass, refusal)))),
         },
     }
 }
@@ -196,7 +196,7 @@ fn next(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Next
 /// "Cannot create certificate": the phone only when the name was usable before and after.
 fn certificate(pass: &Pass, memory: &Memory, seen: &Seen, last: &Entry, refusal: &Refusal) -> Gate<Next> {
     if memory.marks.on_phone == Some(last.at) {
-        return Ok(Next::Asked(find::on_phone(pass, refusal)));
+        return Ok(Next::Asked(Box::new(find::on_phone(pass, refusal))));
     }
     if seen.begun.is_none_or(|begun| begun <= last.at) {
         return Err(Stop::look_again(
@@ -221,7 +221,7 @@ fn pin_mismatch(
     refusal: &Refusal,
 ) -> Gate<Next> {
     let Pin::Kept(version) = pin::available(pass, memory, number)? else {
-        return Ok(Next::Asked(mismatch(pass, refusal)));
+        return Ok(Next::Asked(Box::new(mismatch(pass, refusal))));
     };
     let set = memory.ledger.last(StepKind::SetPin);
     if set.is_some_and(|set| set.at > last.at && set.outcome == EntryOutcome::Accepted) {
@@ -231,12 +231,12 @@ fn pin_mismatch(
         return Ok(Next::Schedule(Cause::Secret));
     }
     if pass.desired.registration.pin_policy == PinPolicy::Keep {
-        return Ok(Next::Asked(mismatch(pass, refusal)));
+        return Ok(Next::Asked(Box::new(mismatch(pass, refusal))));
     }
     let cause = match (&pass.retry, set) {
         (Some(retry), _) => Cause::Retry(retry.value.clone()),
         (None, None) => Cause::Automatic,
-        (None, Some(_)) => return Ok(Next::Asked(mismatch(pass, refusal))),
+        (None, Some(_)) => return Ok(Next::Asked(Box::new(mismatch(pass, refusal)))),
     };
     undecided::may_send(pass, StepKind::SetPin, memory)?;
     let step = Step::SetPin { account: seen.account.clone(), number: number.id.clone(), secret: version };
@@ -322,8 +322,8 @@ fn refused(pass: &Pass, refusal: &Refusal) -> Block {
 /// Some numbers are registered only when a person asks, whatever the schedule says.
 fn if_asked(pass: &Pass, memory: &Memory, number: &Number, next: Next) -> Next {
     match next {
-        Next::Schedule(_) if memory.marks.fell_back_since.is_some() => Next::Asked(fell_back(pass)),
-        Next::Schedule(_) if is_unproven_sandbox(number) => Next::Asked(sandbox(pass)),
+        Next::Schedule(_) if memory.marks.fell_back_since.is_some() => Next::Asked(Box::new(fell_back(pass))),
+        Next::Schedule(_) if is_unproven_sandbox(number) => Next::Asked(Box::new(sandbox(pass))),
         next => next,
     }
 }

@@ -2,13 +2,16 @@
 
 use super::{Actor, Block, Gate, Pass, Stop, Wait, say};
 use crate::engine::{
-    id::{AccountId, AccountStatus, Fact, ReviewStatus},
+    id::{AccountId, AccountStatus, Fact, ReviewStatus, Sendability},
     memory::Memory,
     observed::{Account, PortfolioState},
     portfolio::{Hold, PortfolioView},
     reach::{self, NoAccount},
     reason::Reason,
 };
+
+/// `health_status` of a banned account (Meta's OpenAPI).
+const ACCOUNT_BANNED: i64 = 141_014;
 
 /// The portfolio, when channels may act below it.
 pub(super) fn portfolio<'a>(pass: &Pass<'a>) -> Gate<&'a PortfolioView> {
@@ -73,6 +76,7 @@ pub(super) fn account(pass: &Pass, memory: &mut Memory, view: &PortfolioView) ->
     country(view, &id, account)?;
     memory.business.get_or_insert_with(|| view.business.clone());
     memory.account.get_or_insert_with(|| id.clone());
+    not_banned(&id, account)?;
     review(&id, account)?;
     status(&id, account)?;
     Ok(id)
@@ -159,6 +163,29 @@ fn country(view: &PortfolioView, id: &AccountId, account: &Account) -> Gate {
             .waits(Wait::on(Actor::ClusterUser, "FixSpec").at(say::ACCOUNTS)),
         )),
         _ => Ok(()),
+    }
+}
+
+/// Meta tells a ban only in the account's health.
+fn not_banned(id: &AccountId, account: &Account) -> Gate {
+    let entities = account.health.value().map(|health| health.entities.as_slice()).unwrap_or_default();
+    let mut blocking = entities
+        .iter()
+        .filter(|entity| entity.can_send == Sendability::Blocked)
+        .flat_map(|entity| &entity.errors);
+    match blocking.find(|error| error.code == ACCOUNT_BANNED) {
+        Some(error) => Err(Stop::block(
+            Block::new(
+                Reason::AccountDisabled,
+                format!(
+                    "Meta banned account {id} (code {}: {}); appeal in Business Support Home",
+                    error.code,
+                    error.description.trim_end_matches('.')
+                ),
+            )
+            .waits(Wait::on(Actor::PortfolioAdmin, "AppealRestriction").at(say::SUPPORT)),
+        )),
+        None => Ok(()),
     }
 }
 

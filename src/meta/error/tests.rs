@@ -242,10 +242,10 @@ fn texts_hold_no_tokens_no_codes_and_no_control_characters() {
 #[test]
 fn the_reference_is_what_the_table_says() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md");
-    if env::var_os("BLESS").is_some() {
+    if env::var_os("UPDATE").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, reference()).unwrap();
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == reference(), "docs/errors.md is old: BLESS=1 cargo test --lib meta::error");
+    assert!(written == reference(), "docs/errors.md is old: UPDATE=1 cargo test --lib meta::error");
 }

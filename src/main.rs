@@ -18,6 +18,10 @@ fn dispatch(command: Command) -> Exit {
     cli::end(match command {
         Command::Run(_) => Ok(Exit::Done),
         Command::Sandbox(args) => cli::block_on(cli::sandbox::sandbox(&args)),
+        Command::Status(args) => cli::block_on(cli::status::status(&args)),
+        Command::SendCode(args) => cli::block_on(cli::consent::send_code(&args)),
+        Command::Code(args) => cli::block_on(cli::code::code(&args)),
+        Command::Retry(args) => cli::block_on(cli::consent::retry(&args)),
         Command::Explain(args) => cli::explain::explain(&args),
     })
 }

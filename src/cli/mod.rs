@@ -5,6 +5,9 @@
 //! have the rights of whoever runs them, and need no more than an editor of the
 //! namespace has.
 
+pub mod channel;
+pub mod code;
+pub mod consent;
 pub mod exit;
 pub mod explain;
 pub mod lint;
@@ -13,6 +16,7 @@ pub mod run;
 pub mod sandbox;
 pub mod schema;
 pub mod source;
+pub mod status;
 
 use std::{ffi::OsString, path::Path};
 
@@ -45,6 +49,14 @@ pub enum Command {
     Run(run::RunArgs),
     /// Serves a simulated Graph API.
     Sandbox(sandbox::SandboxArgs),
+    /// Shows how a channel stands and who has to act next.
+    Status(status::StatusArgs),
+    /// Asks for a code to be sent to the phone.
+    SendCode(consent::ConsentArgs),
+    /// Enters the code that the phone received, from a prompt or standard input.
+    Code(code::CodeArgs),
+    /// Allows one more attempt of what waits for a person.
+    Retry(consent::ConsentArgs),
     /// Explains a reason, a condition or one of Meta's codes.
     Explain(explain::ExplainArgs),
 }

@@ -124,6 +124,7 @@ where
     for part in [CHANNELS, PORTFOLIOS] {
         health.missing_part(part, &format!("the cache of {part} is not filled yet"));
     }
+    health.missing_part("crds", "the API server was not asked yet whether it serves the CRDs");
     let tasks = TaskTracker::new();
     let grace = limits.call_timeout + DEADLINE * 4;
     let claims = Arc::new(Claims::new(limits.claim_pause));

@@ -24,6 +24,9 @@ use crate::{
 
 use super::watch::Key;
 
+/// A plan's poll and ours are told apart from anything else by this much; jitter is in it.
+const SLACK: Duration = Duration::from_secs(15);
+
 /// Every channel that a pass has run over.
 #[derive(Default)]
 pub struct States(Mutex<HashMap<Key, Arc<State>>>);
@@ -178,9 +181,17 @@ impl Wait {
             ));
         }
         // While a person has a code in hand that is the one Secret worth reading every few seconds.
-        if every == limits.secret_poll_live {
+        let is_live = every == limits.secret_poll_live;
+        if is_live {
             secrets.retain(|(purpose, ..)| *purpose == Purpose::Code);
         }
+        // A plan that comes back just to poll does not ask for a look each time.
+        let polls = now + every;
+        let look_at = if (polls..=polls + SLACK).contains(&look_at) {
+            now + if is_live { limits.fresh_after_write } else { limits.secret_poll * 2 }
+        } else {
+            look_at
+        };
         (!secrets.is_empty()).then_some(Self { stamp, secrets, every, look_at })
     }
 

@@ -6,7 +6,7 @@ pub mod condition;
 pub mod desired;
 pub mod drift;
 #[cfg(test)]
-mod face_fixture;
+pub(crate) mod face_fixture;
 pub mod failure;
 #[cfg(test)]
 mod fixture;

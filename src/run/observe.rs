@@ -367,3 +367,84 @@ fn token_fact(read: Option<SecretRead>, material: &mut Option<SecretString>) -> 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(value: Option<&str>, is_verify_token: bool) -> Option<SecretRead> {
+        let version = SecretVersion { uid: "u".into(), resource_version: "1".into() };
+        Some(SecretRead::Found { version, value: value.map(SecretString::from), is_verify_token })
+    }
+
+    fn code(value: &str) -> (SecretFact, Option<String>) {
+        let mut material = None;
+        let fact = digits_fact(Digits::Code, found(Some(value), false), &mut material, |_| false);
+        (fact, material.map(|m| m.expose_secret().to_owned()))
+    }
+
+    #[test]
+    fn a_code_is_taken_as_people_write_it() {
+        for written in ["123456", "123-456", "123 456", " 123456\n"] {
+            let (fact, digits) = code(written);
+            assert!(matches!(fact, SecretFact::Present { well_formed: true, .. }), "{written}");
+            assert_eq!(digits.as_deref(), Some("123456"));
+        }
+        for written in ["12345", "1234567", "12345a", "１２３４５６"] {
+            assert!(
+                matches!(code(written), (SecretFact::Present { well_formed: false, .. }, None)),
+                "{written}"
+            );
+        }
+        assert!(matches!(code(" "), (SecretFact::KeyMissing { .. }, None)));
+    }
+
+    #[test]
+    fn a_pin_is_taken_as_it_stands() {
+        let mut material = None;
+        let fact = digits_fact(Digits::Pin, found(Some("123-456"), false), &mut material, |_| false);
+        assert!(matches!(fact, SecretFact::Present { well_formed: false, .. }));
+        assert!(material.is_none());
+    }
+
+    #[test]
+    fn without_its_label_nothing_is_said_about_a_verify_token() {
+        for value in [None, Some(""), Some("hunter2")] {
+            let mut material = None;
+            assert_eq!(token_fact(found(value, false), &mut material), SecretFact::Unlabelled);
+            assert!(material.is_none());
+        }
+        let mut material = None;
+        let fact = token_fact(found(Some("hunter2\n"), true), &mut material);
+        assert!(matches!(fact, SecretFact::Present { .. }));
+        assert_eq!(material.map(|m| m.expose_secret().to_owned()).as_deref(), Some("hunter2"));
+    }
+
+    #[test]
+    fn a_value_that_was_seen_is_no_answer_for_the_life_of_its_code() {
+        let life = Duration::from_secs(900);
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let (old, new) = (SecretString::from("111111"), SecretString::from("222222"));
+        let mut volatile = Volatile::default();
+        volatile.remember(&old, at(0), life);
+        assert!(volatile.has_seen(&old, at(899)));
+        assert!(!volatile.has_seen(&new, at(1)));
+        assert!(!volatile.has_seen(&old, at(900)));
+        for n in 0..20 {
+            volatile.remember(&SecretString::from(format!("{n:06}")), at(1), life);
+        }
+        assert!(volatile.values.len() <= VALUES_KEPT);
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_read_says_nothing_new() {
+        let version = |n: &str| SecretFact::KeyMissing {
+            version: SecretVersion { uid: "u".into(), resource_version: n.into() },
+        };
+        assert!(is_same_version(&version("1"), &SecretFact::Unreadable("down".into())));
+        assert!(is_same_version(&version("1"), &version("1")));
+        assert!(!is_same_version(&version("1"), &version("2")));
+        assert!(!is_same_version(&SecretFact::Missing, &version("1")));
+        assert!(is_same_version(&SecretFact::Missing, &SecretFact::Missing));
+    }
+}

@@ -526,3 +526,6 @@ pub fn may_have_written(outcome: &Outcome) -> bool {
     outcome.step != StepKind::CreatePin
         && !matches!(outcome.result, Err(Failure::NotSent(_) | Failure::Throttled(_)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,3 +2,4 @@ mod control_plane;
 mod house;
 mod manifest;
 mod plane;
+mod proof;

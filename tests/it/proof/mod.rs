@@ -1,0 +1,13 @@
+//! The proof: whole passes of the operator against the whole simulated Meta.
+//!
+//! `run::pass` with the real client talks over a socket to the sandbox in this process;
+//! what stands in for the API server keeps status with versions and conflicts as the
+//! real one does. Time is virtual. What counts is what happened **at Meta**, not what
+//! the operator believes.
+
+mod crash;
+mod faults;
+mod onboarding;
+mod properties;
+mod rest;
+mod world;

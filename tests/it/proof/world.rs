@@ -1,0 +1,1238 @@
+//! A world to prove things in: Meta, a cluster, people, and operators that may die.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
+use serde_json::json;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot, watch},
+};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+use whatsapp_operator::{
+    api::{
+        lower,
+        v1alpha1::{WhatsAppChannel, WhatsAppChannelStatus},
+    },
+    engine::{
+        condition::{Before, Condition, ConditionType, Truth, first},
+        desired::{
+            CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy, PortfolioRef,
+            ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook, WhileNameInReview,
+        },
+        failure::Failure,
+        id::{AccountId, AppId, BusinessId, Fact, NumberId},
+        limits::Limits,
+        look::Urgency,
+        memory::Memory,
+        observed::{Account, Claim, PortfolioState, ProcessFacts, Profile, SecretVersion},
+        phone::E164,
+        portfolio::{BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
+        reason::Reason,
+        step::CodeMethod,
+    },
+    meta::{
+        client::{GraphClient, Meta, Settings, install_crypto},
+        port::{Clock, Credential, Graph, GraphSource, NumberList},
+    },
+    run::{
+        observe::{SecretRead, Secrets, Volatile},
+        pass::{Done, Ids, Input, Live, PassError, ReadError, Record, Records, Shell, WriteError, may_have_written, pass},
+    },
+    sandbox::{self, Effect, Options, ReviewPolicy, Sandbox, What},
+};
+
+pub const BUSINESS: &str = "500000000000001";
+pub const ACCOUNT: &str = "300000000000001";
+pub const APP: &str = "200000000000001";
+pub const DIGITS: &str = "5511912345678";
+pub const CHANNEL: &str = "support-br";
+pub const NAMESPACE: &str = "shop-br";
+
+/// Half of what a call takes: nothing happens at one and the same instant.
+const MOMENT: Duration = Duration::from_millis(2);
+pub const SECOND: Duration = Duration::from_secs(1);
+pub const MINUTE: Duration = Duration::from_secs(60);
+pub const HOUR: Duration = Duration::from_secs(3600);
+pub const DAY: Duration = Duration::from_secs(86_400);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The date of the simulated Meta is the operator's date.
+#[derive(Clone, Debug)]
+pub struct VirtualClock(Sandbox);
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+/// A channel as most tests want it: everything managed.
+pub fn channel() -> Desired {
+    Desired {
+        name: CHANNEL.into(),
+        namespace: NAMESPACE.into(),
+        uid: "uid-1".into(),
+        generation: 1,
+        portfolio: PortfolioRef { namespace: NAMESPACE.into(), name: "acme".into() },
+        account: None,
+        number: E164::parse(&format!("+{DIGITS}")).unwrap(),
+        display_name: "Acme Suporte".into(),
+        connection: Connection::CloudApi,
+        verification: Verification {
+            method: VerificationMethod::Auto,
+            language: "pt_BR".into(),
+            request: CodeRequest::OnDemand,
+            code_secret: SecretKey { name: format!("{CHANNEL}-code"), key: "code".into() },
+        },
+        registration: Registration {
+            pin_secret: SecretKey { name: format!("{CHANNEL}-pin"), key: "pin".into() },
+            pin_policy: PinPolicy::Keep,
+            while_name_in_review: WhileNameInReview::TryOnce,
+        },
+        profile: DesiredProfile {
+            about: Some("We answer".into()),
+            websites: Some(vec!["https://acme.example".into()]),
+            ..DesiredProfile::default()
+        },
+        time_zone: None,
+        webhook: Some(Webhook {
+            callback_url: "https://bot.acme.example/wa".into(),
+            verify_token: SecretKey { name: "bot".into(), key: "verify".into() },
+        }),
+        ready_when: ReadyWhen::Registered,
+        management: Management::Full,
+        suspend: false,
+        consents: DesiredConsents::default(),
+    }
+}
+
+/// The same with nothing but the number: shorter, for tests that repeat it often.
+pub fn plain_channel() -> Desired {
+    Desired { profile: DesiredProfile::default(), webhook: None, ..channel() }
+}
+
+/// Another number in the same account.
+pub fn sibling(digits: &str) -> Desired {
+    let name = format!("other-{digits}");
+    let mut other = plain_channel();
+    other.number = E164::parse(&format!("+{digits}")).unwrap();
+    other.verification.code_secret.name = format!("{name}-code");
+    other.registration.pin_secret.name = format!("{name}-pin");
+    other.uid = format!("uid-{digits}");
+    other.name = name;
+    other
+}
+
+/// What status says, read back as the operator reads it.
+#[derive(Clone, Debug)]
+pub struct Status {
+    pub memory: Memory,
+    pub before: Before,
+}
+
+impl Status {
+    /// Through JSON, as the API server keeps it.
+    fn read(stored: &WhatsAppChannelStatus) -> Self {
+        let object = json!({
+            "apiVersion": "whatsapp-operator.dev/v1alpha1",
+            "kind": "WhatsAppChannel",
+            "metadata": {"name": CHANNEL, "namespace": NAMESPACE},
+            "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": format!("+{DIGITS}"), "displayName": "Acme"},
+            "status": stored,
+        });
+        let object: WhatsAppChannel = serde_json::from_value(object).unwrap();
+        Self { memory: lower::memory(&object), before: lower::before(&object) }
+    }
+
+    pub fn condition(&self, kind: ConditionType) -> Option<&Condition> {
+        self.before.conditions.get(kind)
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.before.conditions.is(ConditionType::Ready, Truth::True)
+    }
+
+    pub fn ready_reason(&self) -> Option<Reason> {
+        self.condition(ConditionType::Ready).map(|c| c.reason)
+    }
+}
+
+/// One write of a status, as an audit log has it.
+#[derive(Clone, Debug)]
+pub struct Written {
+    pub at: Timestamp,
+    pub channel: String,
+    pub status: Arc<WhatsAppChannelStatus>,
+}
+
+struct Stored {
+    desired: Arc<Desired>,
+    /// Every version there ever was, newest last.
+    versions: Vec<Standing>,
+}
+
+/// One version of an object, and the status in it.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    version: u64,
+    status: Arc<WhatsAppChannelStatus>,
+}
+
+struct Secret {
+    uid: String,
+    version: u64,
+    data: BTreeMap<String, String>,
+    is_verify_token: bool,
+}
+
+/// What stands in for the API server: objects with versions, and Secrets.
+pub struct Cluster {
+    sandbox: Sandbox,
+    state: Mutex<ClusterState>,
+}
+
+#[derive(Default)]
+struct ClusterState {
+    revision: u64,
+    channels: BTreeMap<String, Stored>,
+    secrets: BTreeMap<String, Secret>,
+    written: Vec<Written>,
+    pins_created: usize,
+}
+
+impl ClusterState {
+    fn bump(&mut self) -> u64 {
+        self.revision += 1;
+        self.revision
+    }
+}
+
+impl Cluster {
+    fn new(sandbox: Sandbox) -> Self {
+        Self { sandbox, state: Mutex::default() }
+    }
+
+    /// `kubectl apply`: a new object, or a new spec for one that is there.
+    pub fn apply(&self, desired: Desired) {
+        let mut state = lock(&self.state);
+        let version = state.bump();
+        let now = self.sandbox.now();
+        match state.channels.get_mut(&desired.name) {
+            Some(stored) => {
+                let status = stored.versions.last().unwrap().status.clone();
+                stored.versions.push(Standing { version, status });
+                stored.desired = Arc::new(desired);
+            }
+            None => {
+                let status = Arc::new(lower::status(&first(&desired, now), &Memory::default(), None));
+                let standing = Standing { version, status };
+                let stored = Stored { desired: Arc::new(desired.clone()), versions: vec![standing] };
+                state.channels.insert(desired.name.clone(), stored);
+            }
+        }
+    }
+
+    /// Changes a spec through a new generation.
+    pub fn edit(&self, name: &str, change: impl FnOnce(&mut Desired)) {
+        let mut desired = (*self.desired(name)).clone();
+        change(&mut desired);
+        desired.generation += 1;
+        self.apply(desired);
+    }
+
+    /// Changes annotations: a new version, the same generation.
+    pub fn annotate(&self, name: &str, change: impl FnOnce(&mut DesiredConsents)) {
+        let mut desired = (*self.desired(name)).clone();
+        change(&mut desired.consents);
+        self.apply(desired);
+    }
+
+    /// Somebody else changes something that we do not look at.
+    pub fn touch(&self, name: &str) {
+        let desired = (*self.desired(name)).clone();
+        self.apply(desired);
+    }
+
+    pub fn desired(&self, name: &str) -> Arc<Desired> {
+        lock(&self.state).channels[name].desired.clone()
+    }
+
+    pub fn status(&self, name: &str) -> Status {
+        Status::read(&self.raw(name))
+    }
+
+    /// Status as it stands.
+    pub fn raw(&self, name: &str) -> Arc<WhatsAppChannelStatus> {
+        lock(&self.state).channels[name].versions.last().unwrap().status.clone()
+    }
+
+    /// Every write of status so far, in order.
+    pub fn written(&self) -> Vec<Written> {
+        lock(&self.state).written.clone()
+    }
+
+    pub fn written_count(&self) -> usize {
+        lock(&self.state).written.len()
+    }
+
+    /// The live object, or an older version of it.
+    fn read(&self, name: &str, back: usize) -> Option<Live<Standing>> {
+        let state = lock(&self.state);
+        let stored = state.channels.get(name)?;
+        let at = stored.versions.len().saturating_sub(1 + back);
+        let version = stored.versions[at].clone();
+        let Status { memory, before } = Status::read(&version.status);
+        Some(Live { version, uid: stored.desired.uid.clone(), memory, before })
+    }
+
+    fn write(&self, name: &str, uid: &str, record: &Record, expected: &Standing) -> Result<Standing, WriteError> {
+        let mut state = lock(&self.state);
+        let now = self.sandbox.now();
+        let version = state.bump();
+        let stored = state.channels.get_mut(name).filter(|s| s.desired.uid == uid).ok_or(WriteError::Gone)?;
+        let current = stored.versions.last().unwrap();
+        if current.version != expected.version {
+            return Err(WriteError::Conflict);
+        }
+        let next = lower::status(&record.assessment, &record.memory, Some(&expected.status));
+        if next == *current.status {
+            return Ok(current.clone());
+        }
+        let standing = Standing { version, status: Arc::new(next) };
+        stored.versions.push(standing.clone());
+        let status = standing.status.clone();
+        state.written.push(Written { at: now, channel: name.into(), status });
+        Ok(standing)
+    }
+
+    /// Creates a Secret or gives it another value: a new version either way.
+    pub fn put_secret(&self, key: &SecretKey, value: &str, is_verify_token: bool) {
+        let mut state = lock(&self.state);
+        let version = state.bump();
+        let secret = state.secrets.entry(key.name.clone()).or_insert_with(|| Secret {
+            uid: format!("secret-{version}"),
+            version,
+            data: BTreeMap::new(),
+            is_verify_token,
+        });
+        secret.version = version;
+        secret.data.insert(key.key.clone(), value.into());
+    }
+
+    pub fn delete_secret(&self, name: &str) {
+        lock(&self.state).secrets.remove(name);
+    }
+
+    pub fn pins_created(&self) -> usize {
+        lock(&self.state).pins_created
+    }
+
+    fn read_secret(&self, key: &SecretKey) -> SecretRead {
+        let state = lock(&self.state);
+        let Some(secret) = state.secrets.get(&key.name) else { return SecretRead::Missing };
+        SecretRead::Found {
+            version: SecretVersion { uid: secret.uid.clone(), resource_version: secret.version.to_string() },
+            value: secret.data.get(&key.key).map(|v| SecretString::from(v.clone())),
+            is_verify_token: secret.is_verify_token,
+        }
+    }
+
+    fn secret_version(&self, name: &str) -> Option<u64> {
+        lock(&self.state).secrets.get(name).map(|s| s.version)
+    }
+
+    fn create_pin(&self, key: &SecretKey) {
+        if self.secret_version(&key.name).is_some() {
+            return;
+        }
+        self.put_secret(key, "482913", false);
+        lock(&self.state).pins_created += 1;
+    }
+}
+
+/// What happens to a write of status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteFault {
+    CrashBefore,
+    CrashAfter,
+    /// Somebody changed the object in between.
+    Conflict,
+    /// The write landed, its answer did not.
+    TimeoutLanded,
+    TimeoutLost,
+    /// The API server refuses, once.
+    Error,
+}
+
+/// What happens to a call of the port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallFault {
+    CrashBefore,
+    CrashAfter,
+}
+
+/// Where an operator can be stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    Write,
+    AfterWrite,
+    ReadLive,
+    Call(&'static str),
+    AfterCall(&'static str),
+    Secret,
+}
+
+/// The one accident of a run, and what was counted on the way to it.
+#[derive(Debug, Default)]
+pub struct Accident {
+    pub write: Option<(usize, WriteFault)>,
+    pub call: Option<(usize, CallFault)>,
+    pub writes: usize,
+    pub calls: Vec<&'static str>,
+    pub fired: bool,
+}
+
+/// Asks for leave to go on.
+pub struct Turn {
+    pub process: usize,
+    pub point: Point,
+    pub go: oneshot::Sender<()>,
+}
+
+/// One process' way to the outside: may count, may kill, may wait for its turn.
+#[derive(Clone)]
+pub struct Gate {
+    process: usize,
+    sandbox: Sandbox,
+    accident: Arc<Mutex<Accident>>,
+    alive: Arc<watch::Sender<bool>>,
+    turns: Arc<Mutex<Option<mpsc::UnboundedSender<Turn>>>>,
+}
+
+impl Gate {
+    fn new(process: usize, sandbox: Sandbox, accident: Arc<Mutex<Accident>>) -> Self {
+        Self { process, sandbox, accident, alive: Arc::new(watch::Sender::new(true)), turns: Arc::default() }
+    }
+
+    /// From now on nothing of this process happens any more.
+    pub fn kill(&self) {
+        self.alive.send_replace(false);
+    }
+
+    async fn died(&self) {
+        let mut alive = self.alive.subscribe();
+        let _ = alive.wait_for(|alive| !alive).await;
+    }
+
+    pub fn take_turns(&self, turns: mpsc::UnboundedSender<Turn>) {
+        *lock(&self.turns) = Some(turns);
+    }
+
+    async fn pass(&self, point: Point) {
+        let turns = lock(&self.turns).clone();
+        if let Some(turns) = turns {
+            let (go, wait) = oneshot::channel();
+            if turns.send(Turn { process: self.process, point, go }).is_ok() {
+                let _ = wait.await;
+            }
+        }
+        self.live().await;
+    }
+
+    /// Returns while the process lives; a dead one waits for ever.
+    async fn live(&self) {
+        if !*self.alive.borrow() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn write_fault(&self) -> Option<WriteFault> {
+        self.pass(Point::Write).await;
+        let mut accident = lock(&self.accident);
+        accident.writes += 1;
+        let (_, fault) = accident.write.filter(|(nth, _)| *nth == accident.writes)?;
+        accident.fired = true;
+        Some(fault)
+    }
+
+    fn call_fault(&self, call: &'static str) -> Option<CallFault> {
+        let mut accident = lock(&self.accident);
+        accident.calls.push(call);
+        let (_, fault) = accident.call.filter(|(nth, _)| *nth == accident.calls.len())?;
+        accident.fired = true;
+        Some(fault)
+    }
+
+    async fn die(&self) {
+        self.kill();
+        std::future::pending::<()>().await;
+    }
+
+    /// A call with everything that can go wrong around it.
+    async fn call<T>(&self, name: &'static str, call: impl Future<Output = T>) -> T {
+        self.pass(Point::Call(name)).await;
+        let fault = self.call_fault(name);
+        if fault == Some(CallFault::CrashBefore) {
+            self.die().await;
+        }
+        self.sandbox.advance(MOMENT);
+        let answer = call.await;
+        self.sandbox.advance(MOMENT);
+        if fault == Some(CallFault::CrashAfter) {
+            self.die().await;
+        }
+        self.pass(Point::AfterCall(name)).await;
+        answer
+    }
+}
+
+/// The status of one channel, through one process' gate.
+pub struct Shelf {
+    cluster: Arc<Cluster>,
+    name: String,
+    uid: String,
+    gate: Gate,
+}
+
+impl Records for Shelf {
+    type Version = Standing;
+
+    fn shows(&self, version: &Standing, record: &Record) -> bool {
+        *version.status == lower::status(&record.assessment, &record.memory, Some(&version.status))
+    }
+
+    async fn write(&self, record: &Record, expected: &Standing) -> Result<Standing, WriteError> {
+        let fault = self.gate.write_fault().await;
+        match fault {
+            Some(WriteFault::CrashBefore) => self.gate.die().await,
+            Some(WriteFault::Conflict) => self.cluster.touch(&self.name),
+            Some(WriteFault::TimeoutLost) => return Err(WriteError::Timeout),
+            Some(WriteFault::Error) => return Err(WriteError::Other("etcd has no leader".into())),
+            _ => {}
+        }
+        let written = self.cluster.write(&self.name, &self.uid, record, expected);
+        match fault {
+            Some(WriteFault::CrashAfter) => self.gate.die().await,
+            Some(WriteFault::TimeoutLanded) => return Err(WriteError::Timeout),
+            _ => {}
+        }
+        self.gate.pass(Point::AfterWrite).await;
+        written
+    }
+
+    async fn read_live(&self) -> Result<Live<Standing>, ReadError> {
+        self.gate.pass(Point::ReadLive).await;
+        self.cluster.read(&self.name, 0).ok_or(ReadError::Gone)
+    }
+}
+
+/// The Secrets of the namespace, through one process' gate.
+pub struct Drawer {
+    cluster: Arc<Cluster>,
+    gate: Gate,
+}
+
+impl Secrets for Drawer {
+    async fn read(&self, key: &SecretKey) -> SecretRead {
+        self.gate.pass(Point::Secret).await;
+        self.cluster.read_secret(key)
+    }
+
+    async fn create_pin(&self, key: &SecretKey) -> Result<(), String> {
+        self.gate.call("create_pin", async { self.cluster.create_pin(key) }).await;
+        Ok(())
+    }
+}
+
+/// The real client, through one process' gate.
+#[derive(Clone)]
+pub struct Mortal {
+    graph: GraphClient,
+    gate: Gate,
+}
+
+impl Graph for Mortal {
+    async fn debug_token(&self) -> Result<TokenFacts, Failure> {
+        self.gate.call("debug_token", self.graph.debug_token()).await
+    }
+
+    async fn business(&self, urgency: Urgency) -> Result<BusinessFacts, Failure> {
+        self.gate.call("business", self.graph.business(urgency)).await
+    }
+
+    async fn owned_accounts(&self) -> Result<Vec<Reachable>, Failure> {
+        self.gate.call("owned_accounts", self.graph.owned_accounts()).await
+    }
+
+    async fn client_accounts(&self) -> Result<Vec<Reachable>, Failure> {
+        self.gate.call("client_accounts", self.graph.client_accounts()).await
+    }
+
+    async fn account(&self, account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<Arc<Account>, Failure> {
+        self.gate.call("account", self.graph.account(account, not_before, urgency)).await
+    }
+
+    async fn numbers(&self, account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<Arc<NumberList>, Failure> {
+        self.gate.call("numbers", self.graph.numbers(account, not_before, urgency)).await
+    }
+
+    async fn subscribed(&self, account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<bool, Failure> {
+        self.gate.call("subscribed", self.graph.subscribed(account, not_before, urgency)).await
+    }
+
+    async fn profile(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        max_age: Duration,
+        urgency: Urgency,
+    ) -> Result<Profile, Failure> {
+        self.gate.call("profile", self.graph.profile(account, number, max_age, urgency)).await
+    }
+
+    async fn add_number(&self, account: &AccountId, number: &E164, name: &str) -> Result<NumberId, Failure> {
+        self.gate.call("add_number", self.graph.add_number(account, number, name)).await
+    }
+
+    async fn request_code(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        method: CodeMethod,
+        language: &str,
+    ) -> Result<(), Failure> {
+        self.gate.call("request_code", self.graph.request_code(account, number, method, language)).await
+    }
+
+    async fn verify_code(&self, account: &AccountId, number: &NumberId, code: &SecretString) -> Result<(), Failure> {
+        self.gate.call("verify_code", self.graph.verify_code(account, number, code)).await
+    }
+
+    async fn submit_name(&self, account: &AccountId, number: &NumberId, name: &str) -> Result<(), Failure> {
+        self.gate.call("submit_name", self.graph.submit_name(account, number, name)).await
+    }
+
+    async fn set_pin(&self, account: &AccountId, number: &NumberId, pin: &SecretString) -> Result<(), Failure> {
+        self.gate.call("set_pin", self.graph.set_pin(account, number, pin)).await
+    }
+
+    async fn register(&self, account: &AccountId, number: &NumberId, pin: &SecretString) -> Result<(), Failure> {
+        self.gate.call("register", self.graph.register(account, number, pin)).await
+    }
+
+    async fn subscribe(&self, account: &AccountId) -> Result<(), Failure> {
+        self.gate.call("subscribe", self.graph.subscribe(account)).await
+    }
+
+    async fn route_webhook(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        url: &str,
+        verify_token: &SecretString,
+    ) -> Result<(), Failure> {
+        self.gate.call("route_webhook", self.graph.route_webhook(account, number, url, verify_token)).await
+    }
+
+    async fn write_profile(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        fields: &DesiredProfile,
+    ) -> Result<(), Failure> {
+        self.gate.call("write_profile", self.graph.write_profile(account, number, fields)).await
+    }
+
+    fn throttled_until(&self, account: Option<&AccountId>) -> Option<Timestamp> {
+        self.graph.throttled_until(account)
+    }
+}
+
+/// What a process knows of one channel and loses with its life.
+struct Fleeting {
+    volatile: Arc<Mutex<Volatile>>,
+    after_write: Option<Timestamp>,
+    last_success: Option<Timestamp>,
+    due: Timestamp,
+    failures: u32,
+}
+
+/// One operator process.
+pub struct Process {
+    id: usize,
+    pub gate: Gate,
+    source: Meta,
+    shell: Shell<VirtualClock>,
+    started: Timestamp,
+    channels: BTreeMap<String, Fleeting>,
+    /// Passes are computed from a copy this many versions old.
+    pub stale: usize,
+}
+
+/// What the people around a channel do, unasked by the test.
+#[derive(Clone, Debug)]
+pub struct People {
+    /// Consents to codes that the phone holder still gives.
+    pub consents: usize,
+    /// How long they take for anything.
+    pub takes: Duration,
+    /// Whether codes that arrive are entered.
+    pub enters: bool,
+}
+
+impl Default for People {
+    fn default() -> Self {
+        Self { consents: 1, takes: MINUTE, enters: true }
+    }
+}
+
+/// How a pass ended.
+pub enum Ended {
+    Done(Box<Done>),
+    Failed(PassError),
+    Crashed,
+}
+
+/// Everything at once.
+pub struct World {
+    pub sandbox: Sandbox,
+    pub cluster: Arc<Cluster>,
+    pub limits: Arc<Limits>,
+    pub people: People,
+    pub accident: Arc<Mutex<Accident>>,
+    pub processes: Vec<Process>,
+    pub accounts: Vec<&'static str>,
+    pub trace: Vec<String>,
+    pub begun: Timestamp,
+    pub passes: usize,
+    pub consents_given: BTreeMap<String, usize>,
+    versions_entered: BTreeMap<String, BTreeSet<u64>>,
+    codes_entered: BTreeMap<String, usize>,
+    entry_due: BTreeMap<String, Timestamp>,
+    consent_due: BTreeMap<String, Timestamp>,
+    secret_seen: BTreeMap<String, Vec<Option<u64>>>,
+    address: String,
+    _stop: DropGuard,
+}
+
+/// The demo world, its names usable without review, its portfolio with room for twenty numbers.
+pub fn options() -> Options {
+    Options { review: ReviewPolicy::without_first_review(), ..Options::default() }
+}
+
+impl World {
+    /// Meta as the demo has it, and one operator.
+    pub async fn new() -> Self {
+        Self::with(options(), sandbox::World::for_demo()).await
+    }
+
+    pub async fn with(options: Options, meta: sandbox::World) -> Self {
+        install_crypto();
+        let accounts = meta.accounts.keys().map(|id| &*id.clone().leak()).collect();
+        let sandbox = Sandbox::from_world(options, meta);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let stop = CancellationToken::new();
+        tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
+        let cluster = Arc::new(Cluster::new(sandbox.clone()));
+        let verify = SecretKey { name: "bot".into(), key: "verify".into() };
+        cluster.put_secret(&verify, "word-for-the-handshake", true);
+        let begun = sandbox.now();
+        let mut world = Self {
+            sandbox,
+            cluster,
+            limits: Arc::new(Limits::default()),
+            people: People::default(),
+            accident: Arc::default(),
+            processes: Vec::new(),
+            accounts,
+            trace: Vec::new(),
+            begun,
+            passes: 0,
+            consents_given: BTreeMap::new(),
+            versions_entered: BTreeMap::new(),
+            codes_entered: BTreeMap::new(),
+            entry_due: BTreeMap::new(),
+            consent_due: BTreeMap::new(),
+            secret_seen: BTreeMap::new(),
+            address,
+            _stop: stop.drop_guard(),
+        };
+        world.start();
+        world
+    }
+
+    /// Starts one more operator.
+    pub fn start(&mut self) -> usize {
+        let id = self.processes.len();
+        let process = self.fresh(id);
+        self.processes.push(process);
+        id
+    }
+
+    /// The process dies and another takes its place; nothing is carried over.
+    pub fn restart(&mut self, id: usize) {
+        self.processes[id].gate.kill();
+        self.processes[id] = self.fresh(id);
+    }
+
+    fn fresh(&self, id: usize) -> Process {
+        let clock = Arc::new(VirtualClock(self.sandbox.clone()));
+        let now = self.sandbox.now();
+        Process {
+            id,
+            gate: Gate::new(id, self.sandbox.clone(), self.accident.clone()),
+            source: client(&self.address, clock.clone(), &self.limits),
+            shell: Shell {
+                clock,
+                limits: self.limits.clone(),
+                ids: Arc::new(Ids::new(self.passes as u64 * 16 + id as u64)),
+                tasks: TaskTracker::new(),
+                budget: Duration::from_secs(30),
+            },
+            started: now,
+            channels: BTreeMap::new(),
+            stale: 0,
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.sandbox.now()
+    }
+
+    pub fn status(&self) -> Status {
+        self.cluster.status(CHANNEL)
+    }
+
+    fn view(&self) -> PortfolioState {
+        PortfolioState::View(Arc::new(PortfolioView {
+            namespace: NAMESPACE.into(),
+            name: "acme".into(),
+            business: BusinessId::from(BUSINESS),
+            credential_version: Some("1".into()),
+            hold: None,
+            token: Fact::NotAsked,
+            facts: Fact::NotAsked,
+            reach: Reach::Accounts(
+                self.accounts
+                    .iter()
+                    .map(|id| Reachable { id: AccountId::from(*id), name: None, owned: Some(true) })
+                    .collect(),
+            ),
+            expect_country: None,
+            access: Vec::new(),
+            throttled_until: None,
+        }))
+    }
+
+    /// The portfolio's credential, as the operator holds it.
+    pub fn credential() -> Credential {
+        Credential {
+            business: BusinessId::from(BUSINESS),
+            version: "1".into(),
+            token: SecretString::from(sandbox::DEMO_TOKEN),
+            app_secret: Some(SecretString::from(sandbox::DEMO_APP_SECRET)),
+            app: Some(AppId::from(APP)),
+        }
+    }
+
+    /// The pieces of one pass, so that a test can run it by hand.
+    pub fn prepare(&mut self, process: usize, name: &str) -> impl Future<Output = Result<Done, PassError>> + Send + 'static {
+        self.passes += 1;
+        let portfolio = self.view();
+        let now = self.now();
+        let desired = self.cluster.desired(name);
+        let process = &mut self.processes[process];
+        let live = self.cluster.read(name, process.stale).unwrap();
+        let fleeting = process.channels.entry(name.into()).or_insert_with(|| Fleeting {
+            volatile: Arc::default(),
+            after_write: None,
+            last_success: None,
+            due: now,
+            failures: 0,
+        });
+        let input = Input {
+            live,
+            claim: Claim::Ours { act_from: None },
+            portfolio,
+            after_write: fleeting.after_write,
+            process: ProcessFacts { started: process.started, last_success: fleeting.last_success },
+            volatile: fleeting.volatile.clone(),
+            desired: desired.clone(),
+        };
+        let gate = process.gate.clone();
+        let graph = Mortal { graph: process.source.graph(Self::credential()), gate: gate.clone() };
+        let secrets = Arc::new(Drawer { cluster: self.cluster.clone(), gate: gate.clone() });
+        let shelf = Shelf {
+            cluster: self.cluster.clone(),
+            name: name.into(),
+            uid: desired.uid.clone(),
+            gate,
+        };
+        let shell = process.shell.clone();
+        async move { pass(&shell, input, Some(graph), secrets, Arc::new(shelf), ()).await }
+    }
+
+    /// Takes in how a pass ended: when the next one is due, and what the process remembers.
+    pub fn note(&mut self, process: usize, name: &str, ended: &Ended) {
+        let now = self.now();
+        match ended {
+            Ended::Crashed => self.restart(process),
+            Ended::Done(done) => {
+                assert!(done.writes <= 2, "a pass writes status at most twice");
+                let fleeting = self.processes[process].channels.get_mut(name).unwrap();
+                fleeting.failures = 0;
+                fleeting.last_success = done.last_success;
+                if let Some(outcome) = done.outcome.as_ref().filter(|o| may_have_written(o)) {
+                    fleeting.after_write = Some(outcome.at);
+                }
+                fleeting.due = done.next.max(later(now, SECOND));
+                if done.outcome.is_some() {
+                    fleeting.due = fleeting.due.min(later(now, SECOND));
+                }
+            }
+            Ended::Failed(_) => {
+                let fleeting = self.processes[process].channels.get_mut(name).unwrap();
+                fleeting.failures += 1;
+                let pause = SECOND * (1 << fleeting.failures.min(6));
+                fleeting.due = later(now, pause);
+            }
+        }
+        let desired = self.cluster.desired(name);
+        let seen = self.secret_versions(&desired);
+        self.secret_seen.insert(name.into(), seen);
+        self.tell(process, name, ended);
+    }
+
+    fn tell(&mut self, process: usize, name: &str, ended: &Ended) {
+        let status = self.cluster.status(name);
+        let ready = status.condition(ConditionType::Ready);
+        let mut line = format!(
+            "{name}: {} Ready={} {}",
+            status.before.stage.map_or("-", |s| s.as_str()),
+            ready.map_or("-", |c| c.status.as_str()),
+            ready.map_or("-", |c| c.reason.as_str()),
+        );
+        match ended {
+            Ended::Done(done) => {
+                if let Some(outcome) = &done.outcome {
+                    let result = match &outcome.result {
+                        Ok(_) => "accepted".to_owned(),
+                        Err(Failure::Refused(r)) => format!("refused {}/{}", r.code, r.subcode.unwrap_or(0)),
+                        Err(Failure::NoAnswer(_)) => "no answer".to_owned(),
+                        Err(Failure::NotSent(_)) => "not sent".to_owned(),
+                        Err(Failure::Throttled(_)) => "throttled".to_owned(),
+                    };
+                    let _ = write!(line, " <- {} {result}", outcome.step.as_str());
+                }
+            }
+            Ended::Failed(error) => {
+                let _ = write!(line, " <- failed: {error}");
+            }
+            Ended::Crashed => line.push_str(" <- crashed"),
+        }
+        if self.processes.len() > 1 {
+            let _ = write!(line, " [{process}]");
+        }
+        if self.trace.last().is_none_or(|last| !last.ends_with(&line)) {
+            self.trace.push(format!("{} {line}", self.since(self.now())));
+        }
+    }
+
+    /// One pass of one process on one channel.
+    pub async fn pass(&mut self, process: usize, name: &str) -> Ended {
+        let gate = self.processes[process].gate.clone();
+        let pass = self.prepare(process, name);
+        let ended = tokio::select! {
+            biased;
+            () = gate.died() => Ended::Crashed,
+            result = pass => match result {
+                Ok(done) => Ended::Done(Box::new(done)),
+                Err(error) => Ended::Failed(error),
+            },
+        };
+        self.note(process, name, &ended);
+        ended
+    }
+
+    fn names(&self) -> Vec<String> {
+        lock(&self.cluster.state).channels.keys().cloned().collect()
+    }
+
+    fn secret_versions(&self, desired: &Desired) -> Vec<Option<u64>> {
+        let mut keys = vec![&desired.verification.code_secret, &desired.registration.pin_secret];
+        keys.extend(desired.webhook.as_ref().map(|w| &w.verify_token));
+        keys.into_iter().map(|key| self.cluster.secret_version(&key.name)).collect()
+    }
+
+    fn due(&self, process: &Process, name: &str) -> Timestamp {
+        process.channels.get(name).map_or(Timestamp::MIN, |f| f.due)
+    }
+
+    /// The next moment at which anybody does anything.
+    fn next_event(&self) -> Option<Timestamp> {
+        let names = self.names();
+        let passes = self.processes.iter().flat_map(|p| names.iter().map(move |n| self.due(p, n)));
+        passes.chain(self.entry_due.values().copied()).chain(self.consent_due.values().copied()).min()
+    }
+
+    /// Everybody looks around and may decide to do something.
+    fn people_look(&mut self) {
+        let now = self.now();
+        for name in self.names() {
+            let desired = self.cluster.desired(&name);
+            let digits = desired.number.digits().to_owned();
+            let sent = self.count(|what| matches!(what, What::CodeSent { digits: d } if *d == digits));
+            if self.people.enters && sent > self.codes_entered.get(&name).copied().unwrap_or(0) {
+                self.entry_due.entry(name.clone()).or_insert(later(now, self.people.takes));
+            }
+            let status = self.cluster.status(&name);
+            let given = self.consents_given.get(&name).copied().unwrap_or(0);
+            let is_entering = self.entry_due.contains_key(&name);
+            if asks_for_consent(&status) && !is_entering && given < self.people.consents {
+                let patience = if status.ready_reason() == Some(Reason::CodeNeeded) { 1 } else { 20 };
+                self.consent_due.entry(name.clone()).or_insert(later(now, self.people.takes * patience));
+            } else {
+                self.consent_due.remove(&name);
+            }
+        }
+    }
+
+    fn people_act(&mut self) {
+        let now = self.now();
+        for name in self.names() {
+            if self.entry_due.get(&name).is_some_and(|due| *due <= now) {
+                self.entry_due.remove(&name);
+                self.enter_code(&name);
+            }
+            if self.consent_due.get(&name).is_some_and(|due| *due <= now) {
+                self.consent_due.remove(&name);
+                self.consent(&name);
+            }
+        }
+    }
+
+    /// Writes the code that was delivered into its Secret.
+    pub fn enter_code(&mut self, name: &str) {
+        let desired = self.cluster.desired(name);
+        let digits = desired.number.digits();
+        let sent = self.count(|what| matches!(what, What::CodeSent { digits: d } if d == digits));
+        let Some(code) = self.sandbox.delivered_code(digits) else { return };
+        self.codes_entered.insert(name.into(), sent);
+        let key = desired.verification.code_secret.clone();
+        self.cluster.put_secret(&key, &code, false);
+        let version = self.cluster.secret_version(&key.name).unwrap();
+        self.versions_entered.entry(name.into()).or_default().insert(version);
+        self.wake_by_secrets(name);
+    }
+
+    /// Consents to one code.
+    pub fn consent(&mut self, name: &str) {
+        let given = self.consents_given.entry(name.into()).or_default();
+        *given += 1;
+        let value = format!("please-{given}");
+        self.cluster.annotate(name, |consents| consents.send_code = Some(value));
+        self.wake(name, Duration::ZERO);
+    }
+
+    /// The watch tells every process at once.
+    pub fn wake(&mut self, name: &str, after: Duration) {
+        let at = later(self.now(), after);
+        for process in &mut self.processes {
+            if let Some(fleeting) = process.channels.get_mut(name) {
+                fleeting.due = fleeting.due.min(at);
+            }
+        }
+    }
+
+    /// Secrets are polled: every 5 s while a code is live.
+    pub fn wake_by_secrets(&mut self, name: &str) {
+        self.wake(name, Duration::from_secs(5));
+    }
+
+    /// Goes on until something holds, at most this long; says whether it holds.
+    pub async fn run_until(&mut self, limit: Duration, mut holds: impl FnMut(&Self) -> bool) -> bool {
+        let end = later(self.now(), limit);
+        let first_pass = self.passes;
+        loop {
+            if holds(self) {
+                return true;
+            }
+            self.people_look();
+            let next = self.next_event().unwrap_or(end).max(self.now());
+            if next >= end {
+                self.advance_to(end);
+                return holds(self);
+            }
+            self.advance_to(next);
+            self.people_act();
+            self.run_due().await;
+            assert!(self.passes - first_pass < 20_000, "no end of passes:\n{}", self.story());
+        }
+    }
+
+    async fn run_due(&mut self) {
+        let now = self.now();
+        for process in 0..self.processes.len() {
+            for name in self.names() {
+                if self.due(&self.processes[process], &name) <= now {
+                    self.pass(process, &name).await;
+                }
+            }
+        }
+    }
+
+    /// Goes on for this long.
+    pub async fn run_for(&mut self, time: Duration) {
+        self.run_until(time, |_| false).await;
+    }
+
+    /// Goes on until every channel is Ready.
+    pub async fn run_until_ready(&mut self, limit: Duration) -> bool {
+        let names = self.names();
+        self.run_until(limit, |world| names.iter().all(|name| world.cluster.status(name).is_ready())).await
+    }
+
+    pub fn advance_to(&self, at: Timestamp) {
+        let by = at.duration_since(self.now());
+        if by > SignedDuration::ZERO {
+            self.sandbox.advance(by.unsigned_abs());
+        }
+    }
+
+    pub fn effects(&self) -> Vec<Effect> {
+        self.sandbox.effects()
+    }
+
+    pub fn count(&self, is: impl Fn(&What) -> bool) -> usize {
+        self.effects().iter().filter(|effect| is(&effect.what)).count()
+    }
+
+    /// A date as the time since the world began, in whole seconds.
+    pub fn since(&self, at: Timestamp) -> String {
+        let since = at.duration_since(self.begun);
+        format!("{:#}", SignedDuration::from_secs(since.as_secs()))
+    }
+
+    /// What happened, for the message of a failed test.
+    pub fn story(&self) -> String {
+        let mut story = String::from("passes:\n");
+        for line in self.trace.iter().rev().take(80).rev() {
+            let _ = writeln!(story, "  {line}");
+        }
+        story.push_str("effects at Meta:\n");
+        for effect in self.effects() {
+            let _ = writeln!(story, "  {} {:?}", self.since(effect.at), effect.what);
+        }
+        for name in self.names() {
+            let status = self.cluster.status(&name);
+            let _ = writeln!(story, "memory of {name}: {:#?}", status.memory);
+            for c in status.before.conditions.iter() {
+                let _ = writeln!(story, "  {}={} {}: {}", c.kind.as_str(), c.status.as_str(), c.reason.as_str(), c.message);
+            }
+        }
+        story
+    }
+
+    /// The promise P2, counted at Meta.
+    pub fn check_nothing_twice(&self) {
+        for name in self.names() {
+            if let Err(broken) = self.nothing_twice(&name) {
+                panic!("{name}: {broken}\n{}", self.story());
+            }
+        }
+    }
+
+    pub fn nothing_twice(&self, name: &str) -> Result<(), String> {
+        let desired = self.cluster.desired(name);
+        let mine = desired.number.digits();
+        let added = self.count(|w| matches!(w, What::NumberAdded { digits, .. } if digits == mine));
+        if added > 1 {
+            return Err(format!("added {added} times"));
+        }
+        let automatic = usize::from(desired.verification.request == CodeRequest::Automatic);
+        let allowed = automatic + self.consents_given.get(name).copied().unwrap_or(0);
+        let sent = self.count(|w| matches!(w, What::CodeSent { digits } if digits == mine));
+        if sent > allowed {
+            return Err(format!("{sent} codes for {allowed} consents"));
+        }
+        let versions = self.versions_entered.get(name).map_or(0, BTreeSet::len);
+        let tried = self.count(|w| matches!(w, What::VerifyAttempt { digits, .. } if digits == mine));
+        if tried > versions {
+            return Err(format!("{tried} verifications of {versions} versions of the code"));
+        }
+        let mut names = BTreeSet::new();
+        for effect in self.effects() {
+            if let What::NameSubmitted { digits, name } = effect.what
+                && digits == mine
+                && !names.insert(name.clone())
+            {
+                return Err(format!("the name {name} was submitted twice"));
+            }
+        }
+        self.registers_never_overlap(mine)
+    }
+
+    /// A registration that took effect is never followed by another, and none comes while an earlier one that
+    /// was not refused in so many words may still take effect.
+    fn registers_never_overlap(&self, mine: &str) -> Result<(), String> {
+        let settle = SignedDuration::try_from(self.limits.settle_register).unwrap();
+        let mut last: Option<(Timestamp, bool)> = None;
+        for effect in self.effects() {
+            let What::RegisterAttempt { digits, accepted } = &effect.what else { continue };
+            if digits != mine {
+                continue;
+            }
+            match last {
+                Some((_, true)) => return Err("registered again although it was registered".into()),
+                Some((at, false)) if effect.at.duration_since(at) < SignedDuration::from_mins(5) => {
+                    return Err("registered again within five minutes of a refusal".into());
+                }
+                _ => {}
+            }
+            let _ = settle;
+            last = Some((effect.at, *accepted));
+        }
+        Ok(())
+    }
+}
+
+/// Whether status says that a code is wanted and asks for a consent.
+pub fn asks_for_consent(status: &Status) -> bool {
+    matches!(
+        status.ready_reason(),
+        Some(
+            Reason::CodeNeeded
+                | Reason::CodeLapsed
+                | Reason::CodeWrong
+                | Reason::CodeMayHaveBeenSent
+                | Reason::CodeRequestRefused
+                | Reason::CodeAwaited
+                | Reason::ReverificationNeeded
+        )
+    )
+}
+
+pub fn later(at: Timestamp, by: Duration) -> Timestamp {
+    at.checked_add(by).unwrap()
+}
+
+/// A fresh client, as a fresh process has it.
+fn client(address: &str, clock: Arc<VirtualClock>, limits: &Limits) -> Meta {
+    let mut settings = Settings::new(limits.clone()).unwrap();
+    settings.base_url = address.parse().unwrap();
+    Meta::new(settings, clock).unwrap()
+}

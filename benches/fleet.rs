@@ -20,7 +20,8 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use whatsapp_operator::sandbox::{
-    Account, App, Fault, FaultKind, Match, Number, Options, Pace, Portfolio, ReviewPolicy, Sandbox, Token, World,
+    Account, App, Fault, FaultKind, Match, Number, Options, Pace, Portfolio, ReviewPolicy, Sandbox, Token,
+    World,
 };
 
 const BUSINESS: &str = "500000000000001";
@@ -120,7 +121,9 @@ impl Fleet {
                 let digits = digits(account, n);
                 if registered {
                     let id = format!("1{digits}");
-                    world = world.with_number(Number::new(&id, &account_id(account), &digits, "Acme Support").registered("271828"));
+                    world = world.with_number(
+                        Number::new(&id, &account_id(account), &digits, "Acme Support").registered("271828"),
+                    );
                 }
             }
         }
@@ -168,10 +171,15 @@ impl Fleet {
     async fn start(&mut self) {
         let kubeconfig = self.plane.service_account_kubeconfig(NAMESPACE, "whatsapp-operator").await;
         let mut command = Command::new(operator_binary());
-        command
-            .env_clear()
-            .env("KUBECONFIG", kubeconfig)
-            .args(["run", "--graph-url", &self.graph_url, "--health-listen", "127.0.0.1:0", "--log-level", "warn"]);
+        command.env_clear().env("KUBECONFIG", kubeconfig).args([
+            "run",
+            "--graph-url",
+            &self.graph_url,
+            "--health-listen",
+            "127.0.0.1:0",
+            "--log-level",
+            "warn",
+        ]);
         let log = self.plane.dir().join("operator.log");
         self.operator = Some(Process::spawn(command, log).expect("the operator starts"));
     }
@@ -273,11 +281,15 @@ impl Fleet {
     async fn first_status_of(&self, range: std::ops::Range<usize>) -> Vec<f64> {
         let api = self.channels();
         let expected = range.len();
-        let seen = tokio::spawn(first_seen(api, range.clone().map(|n| format!("c{n:05}")).collect(), expected));
+        let seen =
+            tokio::spawn(first_seen(api, range.clone().map(|n| format!("c{n:05}")).collect(), expected));
         tokio::time::sleep(Duration::from_millis(200)).await;
         let created = self.create(range).await;
         let seen = seen.await.expect("the watch ends");
-        created.iter().map(|(name, at)| seen[name].saturating_duration_since(*at).as_secs_f64() * 1_000.0).collect()
+        created
+            .iter()
+            .map(|(name, at)| seen[name].saturating_duration_since(*at).as_secs_f64() * 1_000.0)
+            .collect()
     }
 
     fn calls(&self) -> u64 {
@@ -301,7 +313,11 @@ impl Fleet {
 }
 
 /// When each of these channels was first seen with a status.
-async fn first_seen(api: Api<DynamicObject>, mut names: Vec<String>, expected: usize) -> BTreeMap<String, Instant> {
+async fn first_seen(
+    api: Api<DynamicObject>,
+    mut names: Vec<String>,
+    expected: usize,
+) -> BTreeMap<String, Instant> {
     use kube::runtime::{WatchStreamExt, watcher};
     let mut seen = BTreeMap::new();
     let stream = watcher(api, watcher::Config::default()).default_backoff().applied_objects();
@@ -339,7 +355,9 @@ fn cpu_seconds(pid: u32) -> f64 {
 
 fn rss_mib(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let kib = status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    let kib = status
+        .lines()
+        .find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
     kib.unwrap_or_default() / 1_024.0
 }
 

@@ -1,7 +1,8 @@
 //! The CRDs, as they are committed, printed and checked against.
 //!
-//! Derived from the types, then made stricter where the derivation is lax: nothing is nullable (an
-//! `accountId: null` must not pass for a removal), and conditions are bounded like everything else.
+//! Derived from the types, then made stricter where the derivation is lax: nothing is nullable (so that a
+//! null is dropped, and `accountId: null` is the removal that a rule refuses), and conditions are bounded like
+//! everything else.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,

@@ -933,3 +933,7 @@ pub fn count(counts: &mut v1::ChannelCounts, status: Option<&WhatsAppChannelStat
         counts.waiting += 1;
     }
 }
+
+#[cfg(test)]
+#[path = "lower_tests.rs"]
+mod tests;

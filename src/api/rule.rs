@@ -42,7 +42,9 @@ pub fn unchanged(field: &str, how: &str) -> Rule {
 pub fn code_and_pin_apart() -> Rule {
     Rule::new(
         "!has(self.verification) || !has(self.verification.codeSecretRef) || !has(self.registration) || \
-         !has(self.registration.pinSecretRef) || self.verification.codeSecretRef != self.registration.pinSecretRef",
+         !has(self.registration.pinSecretRef) || \
+         self.verification.codeSecretRef.name != self.registration.pinSecretRef.name || \
+         self.verification.codeSecretRef.key != self.registration.pinSecretRef.key",
     )
     .message(
         "verification.codeSecretRef and registration.pinSecretRef are the same key of the same Secret; \
@@ -52,7 +54,11 @@ pub fn code_and_pin_apart() -> Rule {
 
 /// Two different secrets are not one key.
 pub fn token_and_app_secret_apart() -> Rule {
-    Rule::new("!has(self.appSecretRef) || self.appSecretRef != self.accessTokenSecretRef").message(
+    Rule::new(
+        "!has(self.appSecretRef) || self.appSecretRef.name != self.accessTokenSecretRef.name || \
+         self.appSecretRef.key != self.accessTokenSecretRef.key",
+    )
+    .message(
         "credentials.appSecretRef and credentials.accessTokenSecretRef are the same key of the same Secret; \
          the app secret and the token are two different values",
     )

@@ -1,7 +1,7 @@
 //! Checks manifests offline, with the verdict of the API server.
 //!
-//! An error is what the API server (or kubectl in front of it) refuses, and nothing else. Advice on names
-//! and numbers, that Meta and not Kubernetes may refuse, is a warning.
+//! An error is what the API server (or kubectl in front of it) refuses, and nothing else. What Meta and not
+//! Kubernetes may refuse, such as a display name against its guidelines, is a warning, however certain it is.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,12 @@ use crate::{
         lower::{self, GROUP},
         portfolio_crd,
     },
-    engine::phone::E164,
+    engine::{
+        limits::Limits,
+        name,
+        phone::{self, E164},
+        timezone,
+    },
 };
 
 /// How much a finding weighs.
@@ -261,6 +266,52 @@ fn advice(document: &Document) -> Vec<Finding> {
     if document.kind() != "WhatsAppChannel" {
         return findings;
     }
+    if let Some(node) = spec.get("displayName")
+        && let Some(name) = node.as_str()
+    {
+        // What the schema refuses already is not said twice.
+        for finding in name::lint(name, &Limits::default()) {
+            if matches!(finding.rule, "TooShort" | "TooLong" | "OuterSpace") {
+                continue;
+            }
+            let (message, remedy) = halves(&finding.message, "choose another name, or let Meta decide");
+            findings.push(Finding::new(
+                document,
+                Severity::Warning,
+                "spec.displayName",
+                node.at,
+                message,
+                remedy,
+            ));
+        }
+    }
+    if let Some(node) = spec.get("phoneNumber")
+        && let Some(Ok(number)) = node.as_str().map(E164::parse)
+        && let Some(warning) = phone::advice(&number).warning
+    {
+        let (message, remedy) = halves(&warning, "check the number, or use another one");
+        findings.push(Finding::new(
+            document,
+            Severity::Warning,
+            "spec.phoneNumber",
+            node.at,
+            message,
+            remedy,
+        ));
+    }
+    if let Some(node) = spec.get("timeZone")
+        && let Some(zone) = node.as_str()
+        && timezone::id(zone).is_none()
+    {
+        findings.push(Finding::new(
+            document,
+            Severity::Warning,
+            "spec.timeZone",
+            node.at,
+            "is not in the table of Meta's time zones, so it cannot be compared with the account's",
+            "check its spelling, as in America/Sao_Paulo",
+        ));
+    }
     let annotations = document.root.get("metadata").and_then(|m| m.get("annotations"));
     for key in [lower::SEND_CODE, lower::RETRY, lower::RECONCILE] {
         if let Some(entry) = annotations.and_then(|a| a.entry(key)) {
@@ -288,6 +339,14 @@ fn advice(document: &Document) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// Splits a text of the engine into what is wrong and what to do.
+fn halves(text: &str, otherwise: &str) -> (String, String) {
+    match text.split_once("; ") {
+        Some((message, remedy)) => (message.to_owned(), remedy.to_owned()),
+        None => (text.to_owned(), otherwise.to_owned()),
+    }
 }
 
 /// Objects and numbers across all manifests.

@@ -1,5 +1,150 @@
-//! The command line: one file per command.
+//! The command line: one file for each command, one module that prints, one that ends.
+//!
+//! A command reads its arguments, does its work and returns how it ends; nothing here
+//! calls `exit`, and nothing but [`render`] prints. Commands that speak with a cluster
+//! have the rights of whoever runs them, and need no more than an editor of the
+//! namespace has.
 
+pub mod channel;
+pub mod code;
+pub mod consent;
+pub mod exit;
+pub mod explain;
 pub mod lint;
+pub mod render;
+pub mod run;
+pub mod sandbox;
 pub mod schema;
 pub mod source;
+pub mod status;
+
+use std::{ffi::OsString, path::Path};
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+
+use exit::{Ending, Exit, Problem};
+
+/// Brings WhatsApp Business phone numbers to their declared state.
+#[derive(Debug, Parser)]
+#[command(name = "whatsapp-operator", version, max_term_width = 100, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; plan: nothing to change
+  1  error: wrong arguments, a wrong manifest, no cluster, no permission
+  2  plan only: there are changes
+  3  the answer is no: a wrong or lapsed code, a refused consent
+  4  no answer in the time that was given
+
+Colours appear only on a terminal and never with NO_COLOR set.";
+
+/// One variant for each command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs the operator.
+    Run(run::RunArgs),
+    /// Serves a simulated Graph API.
+    Sandbox(sandbox::SandboxArgs),
+    /// Shows how a channel stands and who has to act next.
+    Status(status::StatusArgs),
+    /// Asks for a code to be sent to the phone.
+    SendCode(consent::ConsentArgs),
+    /// Enters the code that the phone received, from a prompt or standard input.
+    Code(code::CodeArgs),
+    /// Allows one more attempt of what waits for a person.
+    Retry(consent::ConsentArgs),
+    /// Explains a reason, a condition or one of Meta's codes.
+    Explain(explain::ExplainArgs),
+}
+
+/// Reads the arguments, under whichever name the program was called.
+///
+/// # Errors
+///
+/// With the exit code, once help, the version or what is wrong has been printed.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let mut command = Cli::command();
+    if is_plugin(args.first()) {
+        command = command.name("kubectl-whatsapp").bin_name("kubectl whatsapp");
+    }
+    command.try_get_matches_from_mut(args).and_then(|matches| Cli::from_arg_matches(&matches)).map_err(
+        |error| {
+            // Nobody reads any more: nothing is left to be said.
+            let _ = error.print();
+            match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+                _ => Exit::Error,
+            }
+        },
+    )
+}
+
+/// Whether kubectl called us, or somebody under the name that kubectl looks for.
+fn is_plugin(program: Option<&OsString>) -> bool {
+    program.and_then(|program| Path::new(program).file_stem()).is_some_and(|name| {
+        name.to_str().is_some_and(|name| name == "kubectl-whatsapp" || name == "kubectl_whatsapp")
+    })
+}
+
+/// Runs a command that waits for something, on this thread.
+///
+/// # Errors
+///
+/// With what went wrong in the command, or when the machine has no means to wait.
+pub fn block_on(command: impl Future<Output = Ending>) -> Ending {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::new(format!("cannot start: {error}")))?
+        .block_on(command)
+}
+
+/// Resolves when somebody wants the process to end: Ctrl-C, or SIGTERM.
+pub async fn stop_asked() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    // Without a handler the signal ends the process, which is what was asked for.
+    let _ = interrupt.await;
+}
+
+/// Ends a command: prints what went wrong, if anything did.
+pub fn end(ending: Ending) -> Exit {
+    ending.unwrap_or_else(|problem| problem.report())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_argument_is_not_mistaken_for_changes() {
+        let args = ["whatsapp-operator", "explain"].map(OsString::from);
+        assert_eq!(parse(args).err(), Some(Exit::Error));
+    }
+
+    #[test]
+    fn kubectl_may_call_it() {
+        assert!(is_plugin(Some(&"/usr/local/bin/kubectl-whatsapp".into())));
+        assert!(!is_plugin(Some(&"/usr/local/bin/whatsapp-operator".into())));
+    }
+}

@@ -90,7 +90,7 @@ impl<'a> Check<'a> {
                     "remove it",
                 )),
                 key => match properties.and_then(|p| p.get(key)) {
-                    Some(property) => self.value(property, key, &entry.value),
+                    Some(property) => self.field(schema, property, key, key, &entry.value),
                     None => self.unknown(key, key, entry.at, &known),
                 },
             }
@@ -129,6 +129,30 @@ impl<'a> Check<'a> {
             }
         };
         self.error(path, at, "is not a known field", remedy);
+    }
+
+    /// A field of a map. One without a value is dropped by the API server before anything is checked.
+    fn field(
+        &mut self,
+        parent: &JSONSchemaProps,
+        schema: &JSONSchemaProps,
+        key: &str,
+        path: &str,
+        node: &Node,
+    ) {
+        let is_required = parent.required.iter().flatten().any(|name| name == key);
+        if !is_required && matches!(node.content, Content::Scalar { value: Value::Null, .. }) {
+            self.findings.push(Finding::new(
+                self.document,
+                Severity::Warning,
+                path,
+                node.at,
+                "is empty, which is the same as leaving it out",
+                "give it a value, or remove the line",
+            ));
+            return;
+        }
+        self.value(schema, path, node);
     }
 
     fn value(&mut self, schema: &JSONSchemaProps, path: &str, node: &Node) {
@@ -243,7 +267,7 @@ impl<'a> Check<'a> {
             let below = join(path, &entry.key);
             match (schema.properties.as_ref().and_then(|p| p.get(&entry.key)), &schema.additional_properties)
             {
-                (Some(property), _) => self.value(property, &below, &entry.value),
+                (Some(property), _) => self.field(schema, property, &entry.key, &below, &entry.value),
                 (None, Some(JSONSchemaPropsOrBool::Schema(of))) => self.value(of, &below, &entry.value),
                 (None, _) => self.unknown(&below, &entry.key, entry.at, &known),
             }
@@ -429,9 +453,14 @@ pub(super) fn shown(text: &str) -> String {
 
 /// The word that is meant, if one is near enough.
 pub(super) fn closest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    let word = word.to_lowercase();
     known
-        .map(|candidate| (distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .filter(|(far, candidate)| *far <= 2.max(candidate.chars().count() / 3))
+        .filter_map(|candidate| {
+            let lower = candidate.to_lowercase();
+            let far = distance(&word, &lower);
+            let begun = word.len() >= 4 && lower.starts_with(&word);
+            (begun || far <= 2.max(lower.chars().count() / 3)).then_some((far, candidate))
+        })
         .min()
         .map(|(_, candidate)| candidate)
 }

@@ -84,14 +84,18 @@ impl Node {
         }
     }
 
-    /// The value as it would be sent.
+    /// The value as the API server keeps it: keys without a value are dropped.
     pub fn json(&self) -> Value {
         match &self.content {
             Content::Scalar { value, .. } => value.clone(),
             Content::List(items) => Value::Array(items.iter().map(Node::json).collect()),
-            Content::Map(entries) => {
-                Value::Object(entries.iter().map(|e| (e.key.clone(), e.value.json())).collect::<Map<_, _>>())
-            }
+            Content::Map(entries) => Value::Object(
+                entries
+                    .iter()
+                    .filter(|e| !matches!(e.value.content, Content::Scalar { value: Value::Null, .. }))
+                    .map(|e| (e.key.clone(), e.value.json()))
+                    .collect::<Map<_, _>>(),
+            ),
         }
     }
 }

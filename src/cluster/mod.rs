@@ -83,7 +83,11 @@ pub async fn bounded<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T
 /// # Errors
 ///
 /// When it could not be asked.
-pub async fn not_served(client: &Client, group_version: &str, plurals: &[&str]) -> Result<Vec<String>, Failed> {
+pub async fn not_served(
+    client: &Client,
+    group_version: &str,
+    plurals: &[&str],
+) -> Result<Vec<String>, Failed> {
     let served: BTreeSet<String> = match bounded(client.list_api_group_resources(group_version)).await {
         Ok(list) => list.resources.into_iter().map(|resource| resource.name).collect(),
         Err(Failed::Gone) => BTreeSet::new(),

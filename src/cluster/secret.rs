@@ -66,10 +66,7 @@ pub async fn create_pin(client: &Client, namespace: &str, name: &str, key: &str)
             labels: Some(BTreeMap::from([("app.kubernetes.io/managed-by".to_owned(), MANAGER.to_owned())])),
             ..ObjectMeta::default()
         },
-        data: Some(BTreeMap::from([(
-            key.to_owned(),
-            ByteString(pin.expose_secret().as_bytes().to_vec()),
-        )])),
+        data: Some(BTreeMap::from([(key.to_owned(), ByteString(pin.expose_secret().as_bytes().to_vec()))])),
         type_: Some("Opaque".to_owned()),
         ..Secret::default()
     };

@@ -12,7 +12,10 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::engine::{desired::PortfolioRef, observed::Claim};
+use crate::{
+    api::v1alpha1::ChannelCounts,
+    engine::{desired::PortfolioRef, observed::Claim},
+};
 
 use super::watch::Key;
 
@@ -28,6 +31,8 @@ pub struct Claimant {
     pub created: Timestamp,
     /// For counting; `Pending` before the first status.
     pub stage: Box<str>,
+    /// What it adds to the counts of its portfolio.
+    pub counts: ChannelCounts,
 }
 
 /// Every channel in the watched namespaces.
@@ -151,34 +156,41 @@ impl Claims {
         self.lock().by_portfolio.get(portfolio).map(|keys| keys.iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// Channels of a portfolio, by stage.
-    pub fn stages_of(&self, portfolio: &PortfolioRef) -> HashMap<String, usize> {
+    /// Every channel.
+    pub fn keys(&self) -> Vec<Key> {
+        self.lock().channels.keys().cloned().collect()
+    }
+
+    /// Channels of a portfolio, by state.
+    pub fn counts_of(&self, portfolio: &PortfolioRef) -> ChannelCounts {
         let inner = self.lock();
         let keys = inner.by_portfolio.get(portfolio).into_iter().flatten();
-        count(keys.filter_map(|key| inner.channels.get(key)))
+        keys.filter_map(|key| inner.channels.get(key)).fold(ChannelCounts::default(), |sum, channel| {
+            let one = &channel.counts;
+            ChannelCounts {
+                total: sum.total + one.total,
+                ready: sum.ready + one.ready,
+                waiting: sum.waiting + one.waiting,
+                stalled: sum.stalled + one.stalled,
+            }
+        })
     }
 
     /// All channels, by stage.
     pub fn stages(&self) -> HashMap<String, usize> {
-        count(self.lock().channels.values())
+        let mut stages = HashMap::new();
+        for channel in self.lock().channels.values() {
+            match stages.get_mut(&*channel.stage) {
+                Some(count) => *count += 1,
+                None => drop(stages.insert(channel.stage.to_string(), 1)),
+            }
+        }
+        stages
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn count<'a>(channels: impl Iterator<Item = &'a Claimant>) -> HashMap<String, usize> {
-    let mut stages = HashMap::new();
-    for channel in channels {
-        match stages.get_mut(&*channel.stage) {
-            Some(count) => *count += 1,
-            None => {
-                stages.insert(channel.stage.to_string(), 1);
-            }
-        }
-    }
-    stages
 }
 
 impl Inner {
@@ -203,7 +215,8 @@ impl Inner {
 
     /// Drops pauses that are over for digits that nobody has any more.
     fn forget(&mut self, now: Timestamp) {
-        while let Some((_, digits)) = self.vacant.pop_front_if(|(until, _)| *until <= now) {
+        while self.vacant.front().is_some_and(|(until, _)| *until <= now) {
+            let Some((_, digits)) = self.vacant.pop_front() else { return };
             if self.by_digits.get(&digits).is_some_and(|rivals| rivals.keys.is_empty()) {
                 self.by_digits.remove(&digits);
             }
@@ -243,6 +256,7 @@ mod tests {
             has_number: false,
             created: at(created),
             stage: "Pending".into(),
+            counts: ChannelCounts::default(),
         }
     }
 

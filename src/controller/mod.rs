@@ -1,5 +1,429 @@
 //! The controllers of both kinds: watch, trigger, reconcile, portfolio views, shutdown.
+//!
+//! Channels and portfolios each have one store of metadata, an index of claims, and a
+//! controller; they meet in [`view::Portfolios`] and wake each other. Nothing here
+//! decides what to do at Meta: that is the engine's.
 
+mod channel;
 mod claim;
+mod pace;
+mod portfolio;
+mod records;
+mod state;
+mod tell;
 mod view;
+mod wake;
 mod watch;
+
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    future::{Future, ready},
+    hash::Hash,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt};
+use jiff::Timestamp;
+use kube::{
+    Client, Resource,
+    api::ObjectMeta,
+    core::{DeserializeGuard, PartialObjectMeta},
+    runtime::{
+        Controller, Predicate, PredicateConfig, WatchStreamExt,
+        controller::{self, Action},
+        predicates,
+        reflector::{self, ObjectRef, Store},
+        watcher::{self, Event},
+    },
+};
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{debug, info, warn};
+
+use crate::{
+    api::{
+        lower,
+        v1alpha1::{WhatsAppChannel, WhatsAppPortfolio},
+    },
+    cluster::{self, DEADLINE, event::Events},
+    engine::limits::Limits,
+    meta::port::{Clock, GraphSource},
+    run::pass::{Ids, Shell},
+    telemetry::{health::Health, metrics::Metrics},
+};
+
+use channel::{Cluster, Signals};
+use claim::Claims;
+use portfolio::Desk;
+use state::States;
+use view::Portfolios;
+use wake::Wakes;
+use watch::{Key, watch};
+
+/// Reading and deciding of one reconcile; what is carried out is not bounded by it.
+const BUDGET: Duration = Duration::from_secs(60);
+/// Changes that come together are one reconcile.
+const DEBOUNCE: Duration = Duration::from_millis(250);
+/// Gauges are counted anew this often.
+const GAUGES: Duration = Duration::from_secs(15);
+/// A missing CRD is looked for this often.
+const CRDS: Duration = Duration::from_secs(5);
+
+const CHANNELS: &str = "channels";
+const PORTFOLIOS: &str = "portfolios";
+
+/// What the operator is told at its start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Namespaces to watch; none: all.
+    pub namespaces: Vec<String>,
+    /// Carries what flags may change: how fresh lists are, when a channel counts as unseen.
+    pub limits: Limits,
+    /// Channels worked on at the same time.
+    pub concurrency: u16,
+    /// Tells replicas apart in events; usually the pod's name.
+    pub instance: Option<String>,
+    pub health: Health,
+    pub metrics: Arc<Metrics>,
+}
+
+/// Why the controllers ended other than by `stop`.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the system gives no randomness, so intents could not be told apart")]
+    Randomness,
+    #[error("the controller of {0} ended by itself")]
+    Ended(&'static str),
+}
+
+/// Runs both controllers until `stop`, then ends what was begun: no new work, and every intent, call and outcome
+/// on its way is written before this returns, within the time-out of a call plus those of its writes.
+///
+/// Needs the CRDs only when they are there: until then it is not ready and says what to do.
+///
+/// # Errors
+///
+/// When it cannot start, or a controller ends by itself.
+pub async fn run<S, C>(
+    client: Client,
+    options: Options,
+    source: S,
+    clock: Arc<C>,
+    stop: CancellationToken,
+) -> Result<(), Error>
+where
+    S: GraphSource,
+    C: Clock,
+{
+    let Options { namespaces, limits, concurrency, instance, health, metrics } = options;
+    for part in [CHANNELS, PORTFOLIOS] {
+        health.missing_part(part, &format!("the cache of {part} is not filled yet"));
+    }
+    health.missing_part("crds", "the API server was not asked yet whether it serves the CRDs");
+    let tasks = TaskTracker::new();
+    let grace = limits.call_timeout + DEADLINE * 4;
+    let claims = Arc::new(Claims::new(limits.claim_pause));
+    let shell = Shell {
+        clock: clock.clone(),
+        limits: Arc::new(limits),
+        ids: Arc::new(Ids::new(random()?)),
+        tasks: tasks.clone(),
+        budget: BUDGET,
+    };
+    let signals = Signals {
+        channels: Wakes::default(),
+        portfolios: Wakes::default(),
+        metrics: metrics.clone(),
+        started: clock.now(),
+    };
+    let cluster = Cluster { client: client.clone(), events: Events::new(client.clone(), instance) };
+    let portfolios = Arc::new(Portfolios::default());
+    let states = Arc::new(States::default());
+    let channels = Arc::new(channel::Context {
+        cluster: cluster.clone(),
+        shell: shell.clone(),
+        claims: claims.clone(),
+        portfolios: portfolios.clone(),
+        states: states.clone(),
+        signals: signals.clone(),
+    });
+    let desks = Arc::new(portfolio::Context {
+        cluster,
+        shell,
+        source,
+        portfolios,
+        signals,
+        desk: Desk::new(claims.clone()),
+    });
+    info!(namespaces = ?namespaces, "starting");
+    let ended = tokio::select! {
+        () = stop.cancelled() => None,
+        () = run_channels::<S, C>(&client, &namespaces, concurrency, channels, &health) => Some(CHANNELS),
+        () = run_portfolios(&client, &namespaces, desks, &health) => Some(PORTFOLIOS),
+        () = check_crds(&client, &health) => None,
+        () = count(&claims, &states, &metrics, &*clock) => None,
+    };
+    // The controllers are dropped by now, and their reconciles with them; what was begun goes on in its tasks.
+    tasks.close();
+    if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
+        warn!(left = tasks.len(), "some work was still on its way when the time for it had passed");
+    }
+    info!("stopped");
+    ended.map_or(Ok(()), |kind| Err(Error::Ended(kind)))
+}
+
+fn random() -> Result<u64, Error> {
+    let mut bytes = [0; 8];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Randomness)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+async fn run_channels<S, C>(
+    client: &Client,
+    namespaces: &[String],
+    concurrency: u16,
+    ctx: Arc<channel::Context<S::Graph, C>>,
+    health: &Health,
+) where
+    S: GraphSource,
+    C: Clock,
+{
+    let seen = ctx.clone();
+    let events = watch::<WhatsAppChannel>(client, namespaces);
+    let events = told(events, CHANNELS, health.clone()).map(move |event| {
+        event.map(|event| {
+            take_channel(&seen, &event);
+            lean(event)
+        })
+    });
+    let wakes = ctx.signals.channels.clone().stream().map(|key| at::<channel::Lean>(&key));
+    let config = controller::Config::default().concurrency(concurrency);
+    control(events, wakes, config, channel::reconcile::<S, C>, channel::error_policy, ctx).await;
+}
+
+/// Keeps the index of claims in step with the watch, and wakes whom a change concerns.
+fn take_channel<G: Clone, C: Clock>(
+    ctx: &channel::Context<G, C>,
+    event: &Event<DeserializeGuard<WhatsAppChannel>>,
+) {
+    let now = ctx.shell.clock.now();
+    match event {
+        Event::Init => {}
+        Event::InitDone => ctx.claims.filled(),
+        Event::InitApply(object) | Event::Apply(object) => {
+            // One that does not parse keeps its place: its number may well be managed.
+            if let Ok(channel) = &object.0 {
+                let key = Key::of(&channel.metadata);
+                ctx.signals.channels.wake(ctx.claims.apply(&key, channel::claimant(channel), now));
+            }
+        }
+        Event::Delete(object) => {
+            let key = Key::of(object.meta());
+            ctx.states.remove(&key);
+            ctx.signals.channels.wake(ctx.claims.remove(&key, now));
+        }
+    }
+}
+
+async fn run_portfolios<S, C>(
+    client: &Client,
+    namespaces: &[String],
+    ctx: Arc<portfolio::Context<S, C>>,
+    health: &Health,
+) where
+    S: GraphSource,
+    C: Clock,
+{
+    let seen = ctx.clone();
+    let events = watch::<WhatsAppPortfolio>(client, namespaces);
+    let events = told(events, PORTFOLIOS, health.clone()).map(move |event| {
+        event.map(|event| {
+            take_portfolio(&seen, &event);
+            lean(event)
+        })
+    });
+    let doubted = ctx.clone();
+    let wakes = ctx.signals.portfolios.clone().stream().then(move |of| {
+        let ctx = doubted.clone();
+        async move {
+            ctx.desk.doubt(&of).await;
+            ObjectRef::<portfolio::Lean>::new(&of.name).within(&of.namespace)
+        }
+    });
+    let config = controller::Config::default().concurrency(4);
+    control(events, wakes, config, portfolio::reconcile, portfolio::error_policy, ctx).await;
+}
+
+/// Keeps what portfolios grant in step with the watch.
+fn take_portfolio<S: GraphSource, C>(
+    ctx: &portfolio::Context<S, C>,
+    event: &Event<DeserializeGuard<WhatsAppPortfolio>>,
+) {
+    match event {
+        Event::Init => {}
+        Event::InitDone => {
+            ctx.portfolios.filled();
+            ctx.signals.channels.wake(ctx.desk.claims.keys());
+        }
+        Event::InitApply(object) | Event::Apply(object) => {
+            let Ok(object) = &object.0 else { return };
+            let of = portfolio::reference(&Key::of(&object.metadata));
+            let access = lower::portfolio(object).map(|desired| desired.access).unwrap_or_default();
+            let uid = object.metadata.uid.as_deref().unwrap_or_default();
+            if ctx.portfolios.declare(&of, uid, access) {
+                ctx.signals.channels.wake(ctx.desk.claims.of_portfolio(&of));
+            }
+        }
+        Event::Delete(object) => {
+            let of = portfolio::reference(&Key::of(object.meta()));
+            ctx.portfolios.remove(&of);
+            ctx.desk.remove(&of);
+            ctx.signals.channels.wake(ctx.desk.claims.of_portfolio(&of));
+        }
+    }
+}
+
+/// Runs one controller over metadata.
+async fn control<K, Ctx, E, R, F>(
+    events: impl Stream<Item = watcher::Result<Event<PartialObjectMeta<K>>>> + Send + 'static,
+    wakes: impl Stream<Item = ObjectRef<PartialObjectMeta<K>>> + Send + 'static,
+    config: controller::Config,
+    reconcile: R,
+    error_policy: fn(Arc<PartialObjectMeta<K>>, &E, Arc<Ctx>) -> Action,
+    ctx: Arc<Ctx>,
+) where
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+    PartialObjectMeta<K>: Resource<DynamicType = ()>,
+    E: std::error::Error + Send + 'static,
+    R: FnMut(Arc<PartialObjectMeta<K>>, Arc<Ctx>) -> F,
+    F: Future<Output = Result<Action, E>> + Send + 'static,
+    Ctx: Send + Sync + 'static,
+    ObjectRef<PartialObjectMeta<K>>: Hash + Eq,
+{
+    let (store, writer): (Store<PartialObjectMeta<K>>, _) = reflector::store();
+    let objects =
+        events.reflect(writer).applied_objects().predicate_filter(trigger(), PredicateConfig::default());
+    Controller::for_stream(objects, store)
+        .with_config(config.debounce(DEBOUNCE))
+        .reconcile_on(wakes)
+        .run(reconcile, error_policy, ctx)
+        .for_each(|result| {
+            match result {
+                Ok((object, _)) => debug!(%object, "reconciled"),
+                Err(controller::Error::ObjectNotFound(object)) => debug!(%object, "gone before its turn"),
+                Err(controller::Error::ReconcilerFailed(..)) => {} // told by the error policy
+                Err(error) => warn!(%error, "watch or queue failed, tried again"),
+            }
+            ready(())
+        })
+        .await;
+}
+
+/// Edits of the spec, consents, finalizers and deletion; never our own writes of status.
+fn trigger<K: Resource>() -> impl Predicate<K> {
+    fn deleting<K: Resource>(object: &K) -> Option<u64> {
+        object.meta().deletion_timestamp.as_ref().map(|_| 1)
+    }
+    predicates::generation.combine(predicates::finalizers).combine(predicates::annotations).combine(deleting)
+}
+
+/// Tells readiness how a watch stands.
+fn told<T: Send + 'static>(
+    events: impl Stream<Item = watcher::Result<Event<T>>> + Send + 'static,
+    part: &'static str,
+    health: Health,
+) -> impl Stream<Item = watcher::Result<Event<T>>> + Send + 'static {
+    let is_filled = AtomicBool::new(false);
+    events.inspect(move |event| match event {
+        Ok(Event::InitDone) => {
+            is_filled.store(true, Ordering::Relaxed);
+            health.holds(part);
+        }
+        Err(error) if !is_filled.load(Ordering::Relaxed) => {
+            health.missing_part(part, &format!("the cache of {part} is not filled yet: {error}"));
+        }
+        _ => {}
+    })
+}
+
+/// Keeps of each object only what a trigger and a key need.
+fn lean<K: Resource>(event: Event<DeserializeGuard<K>>) -> Event<PartialObjectMeta<K>> {
+    let lean = |mut object: DeserializeGuard<K>| {
+        let meta = std::mem::take(object.meta_mut());
+        let annotations: BTreeMap<String, String> = meta
+            .annotations
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|(name, _)| [lower::SEND_CODE, lower::RETRY, lower::RECONCILE].contains(&name.as_str()))
+            .collect();
+        PartialObjectMeta {
+            types: None,
+            metadata: ObjectMeta {
+                name: meta.name,
+                namespace: meta.namespace,
+                uid: meta.uid,
+                generation: meta.generation,
+                resource_version: meta.resource_version,
+                deletion_timestamp: meta.deletion_timestamp,
+                finalizers: meta.finalizers,
+                annotations: (!annotations.is_empty()).then_some(annotations),
+                ..ObjectMeta::default()
+            },
+            _phantom: std::marker::PhantomData,
+        }
+    };
+    match event {
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+        Event::InitApply(object) => Event::InitApply(lean(object)),
+        Event::Apply(object) => Event::Apply(lean(object)),
+        Event::Delete(object) => Event::Delete(lean(object)),
+    }
+}
+
+fn at<K: Resource<DynamicType = ()>>(key: &Key) -> ObjectRef<K> {
+    ObjectRef::new(&key.name).within(&key.namespace)
+}
+
+/// Looks whether the API server serves our kinds, until it does; then never again.
+async fn check_crds(client: &Client, health: &Health) {
+    let version = WhatsAppChannel::api_version(&());
+    let plurals = [WhatsAppChannel::plural(&()), WhatsAppPortfolio::plural(&())];
+    let plurals: Vec<&str> = plurals.iter().map(AsRef::as_ref).collect();
+    loop {
+        match cluster::not_served(client, &version, &plurals).await {
+            Ok(missing) if missing.is_empty() => break,
+            Ok(missing) => {
+                let names: Vec<String> =
+                    missing.iter().map(|plural| format!("{plural}.{}", lower::GROUP)).collect();
+                let text = format!(
+                    "the API server does not serve {}; install them with: whatsapp-operator crd | kubectl apply --server-side -f -",
+                    names.join(" and ")
+                );
+                warn!("{text}");
+                health.missing_part("crds", &text);
+            }
+            Err(error) => health.missing_part("crds", &format!("the API server cannot be asked: {error}")),
+        }
+        tokio::time::sleep(CRDS).await;
+    }
+    health.holds("crds");
+    std::future::pending().await
+}
+
+/// Keeps the gauges.
+async fn count<C: Clock>(claims: &Claims, states: &States, metrics: &Metrics, clock: &C) {
+    loop {
+        let stages = claims.stages();
+        metrics.channels(stages.iter().map(|(stage, count)| (stage.as_str(), *count)));
+        let now: Timestamp = clock.now();
+        let age = states.oldest_success().map_or(0.0, |at| now.duration_since(at).as_secs_f64());
+        metrics.oldest_look(age);
+        tokio::time::sleep(GAUGES).await;
+    }
+}

@@ -4,7 +4,8 @@
 //! times and nothing that Meta or a user wrote.
 
 use crate::engine::{
-    condition::{Assessment, Before, Condition, ConditionType, Stage, Truth},
+    condition::{Assessment, Before, Condition, ConditionSet, ConditionType, Facts, Stage, Truth},
+    failure::Failure,
     reason::Reason,
 };
 
@@ -19,9 +20,7 @@ pub struct Notice {
 /// The transitions between what status showed and what it shows now.
 pub fn transitions(before: &Before, after: &Assessment) -> Vec<Notice> {
     let mut notices = Vec::new();
-    let ready = |set: &crate::engine::condition::ConditionSet| {
-        set.get(ConditionType::Ready).map(|c: &Condition| (c.status, c.reason))
-    };
+    let ready = |set: &ConditionSet| set.get(ConditionType::Ready).map(|c| (c.status, c.reason));
     if let Some((status, reason)) = ready(&after.conditions) {
         let was = ready(&before.conditions).map(|(status, _)| status);
         if was != Some(status) && (status == Truth::True || was == Some(Truth::True)) {
@@ -51,7 +50,7 @@ pub fn transitions(before: &Before, after: &Assessment) -> Vec<Notice> {
             note: format!("waits for {} to act: {}", wait.actor.as_str(), wait.action),
         });
     }
-    let refusal = |facts: &crate::engine::condition::Facts| facts.last_refusal.as_ref().map(|r| (r.code, r.subcode));
+    let refusal = |facts: &Facts| facts.last_refusal.as_ref().map(|r| (r.code, r.subcode));
     if let Some((code, subcode)) = refusal(&after.facts).filter(|now| refusal(&before.facts) != Some(*now)) {
         let code = subcode.map_or_else(|| code.to_string(), |subcode| format!("{code}/{subcode}"));
         notices.push(Notice {
@@ -67,4 +66,35 @@ fn told(is_warning: bool, name: &str, reason: Reason) -> Notice {
     let row = reason.row();
     let words = [row.name, row.meaning, row.remedy].into_iter().filter(|part| !part.is_empty());
     Notice { is_warning, reason: name.into(), note: words.collect::<Vec<_>>().join(": ") }
+}
+
+impl Notice {
+    /// For a condition of a portfolio that has just changed.
+    pub fn of(condition: &Condition) -> Self {
+        let is_good = condition.status == Truth::True;
+        let name =
+            if is_good { condition.kind.as_str().into() } else { format!("Not{}", condition.kind.as_str()) };
+        Self { reason: name, ..told(!is_good, "", condition.reason) }
+    }
+
+    /// For an object that does not parse.
+    pub fn unreadable() -> Self {
+        Self {
+            is_warning: true,
+            reason: Reason::SpecInvalid.as_str().into(),
+            note: "the stored object does not parse; compare it with the installed CRD and apply it again"
+                .into(),
+        }
+    }
+}
+
+/// How a step went, in one word for metrics.
+pub fn result<T>(result: &Result<T, Failure>) -> &'static str {
+    match result {
+        Ok(_) => "accepted",
+        Err(Failure::Refused(_)) => "refused",
+        Err(Failure::NoAnswer(_)) => "no_answer",
+        Err(Failure::NotSent(_)) => "not_sent",
+        Err(Failure::Throttled(_)) => "throttled",
+    }
 }

@@ -24,6 +24,8 @@ pub struct Portfolios<G> {
 
 #[derive(Debug)]
 struct Slot<G> {
+    /// A re-created portfolio is another one, whose view is not known yet.
+    uid: Box<str>,
     /// From the object as it stands now, so that a grant that was taken away ends at once.
     access: Vec<Access>,
     view: Option<Arc<PortfolioView>>,
@@ -48,16 +50,16 @@ impl<G: Clone> Portfolios<G> {
     }
 
     /// A portfolio exists and grants this; tells whether its channels have to know.
-    pub fn declare(&self, of: &PortfolioRef, access: Vec<Access>) -> bool {
+    pub fn declare(&self, of: &PortfolioRef, uid: &str, access: Vec<Access>) -> bool {
         let mut slots = self.write();
         match slots.get_mut(of) {
-            Some(slot) if slot.access == access => false,
-            Some(slot) => {
+            Some(slot) if *slot.uid == *uid && slot.access == access => false,
+            Some(slot) if *slot.uid == *uid => {
                 slot.access = access;
                 true
             }
-            None => {
-                slots.insert(of.clone(), Slot { access, view: None, graph: None });
+            _ => {
+                slots.insert(of.clone(), Slot { uid: uid.into(), access, view: None, graph: None });
                 true
             }
         }
@@ -89,7 +91,7 @@ impl<G: Clone> Portfolios<G> {
             None if !self.is_filled() => (PortfolioState::NotYet, None),
             None => (PortfolioState::NotUsable, None),
             Some(Slot { view: None, .. }) => (PortfolioState::NotYet, None),
-            Some(Slot { view: Some(view), access, graph }) => {
+            Some(Slot { view: Some(view), access, graph, .. }) => {
                 let view = if view.access == *access {
                     view.clone()
                 } else {
@@ -103,11 +105,6 @@ impl<G: Clone> Portfolios<G> {
     /// Whether a namespace may use a portfolio.
     pub fn may_use(&self, of: &PortfolioRef, namespace: &str) -> bool {
         self.read().get(of).is_some_and(|slot| granted(&of.namespace, &slot.access, namespace).is_some())
-    }
-
-    /// The last view of a portfolio.
-    pub fn view(&self, of: &PortfolioRef) -> Option<Arc<PortfolioView>> {
-        self.read().get(of).and_then(|slot| slot.view.clone())
     }
 
     fn read(&self) -> RwLockReadGuard<'_, HashMap<PortfolioRef, Slot<G>>> {
@@ -163,7 +160,7 @@ mod tests {
     fn a_refusal_does_not_reveal_whether_the_portfolio_exists() {
         let portfolios = Portfolios::<()>::default();
         portfolios.filled();
-        portfolios.declare(&of(), Vec::new());
+        portfolios.declare(&of(), "1", Vec::new());
         let stranger = portfolios.state(&of(), "shop").0;
         let nothing = portfolios.state(&PortfolioRef { name: "none".into(), ..of() }, "shop").0;
         assert_eq!(stranger, nothing);
@@ -174,9 +171,9 @@ mod tests {
     fn a_grant_that_is_taken_away_ends_at_once() {
         let portfolios = Portfolios::<()>::default();
         portfolios.filled();
-        portfolios.declare(&of(), vec![Access { namespaces: vec!["shop".into()], accounts: None }]);
+        portfolios.declare(&of(), "1", vec![Access { namespaces: vec!["shop".into()], accounts: None }]);
         assert!(portfolios.may_use(&of(), "shop"));
-        assert!(portfolios.declare(&of(), Vec::new()));
+        assert!(portfolios.declare(&of(), "1", Vec::new()));
         assert!(!portfolios.may_use(&of(), "shop"));
         assert_eq!(portfolios.state(&of(), "shop").0, PortfolioState::NotUsable);
     }
@@ -184,7 +181,7 @@ mod tests {
     #[test]
     fn channels_wake_for_a_credential_and_never_for_a_counter() {
         let portfolios = Portfolios::default();
-        portfolios.declare(&of(), Vec::new());
+        portfolios.declare(&of(), "1", Vec::new());
         assert!(portfolios.publish(&of(), view(), Some(())));
         let throttled = PortfolioView { throttled_until: Some(jiff::Timestamp::UNIX_EPOCH), ..view() };
         assert!(!portfolios.publish(&of(), throttled, Some(())));

@@ -56,10 +56,7 @@ where
     };
     let mut merge = Merge::new(apis.len());
     let watches = apis.into_iter().enumerate().map(|(at, api)| {
-        watcher(api, watcher::Config::default())
-            .default_backoff()
-            .map(move |event| (at, event))
-            .boxed()
+        watcher(api, watcher::Config::default()).default_backoff().map(move |event| (at, event)).boxed()
     });
     stream::select_all(watches).flat_map(move |(at, event)| {
         stream::iter(match event {
@@ -109,8 +106,7 @@ impl<K: Resource> Merge<K> {
             }
             Event::InitDone => {
                 let listed = part.listing.take().unwrap_or_default();
-                let vanished: Vec<Key> =
-                    std::mem::replace(&mut part.known, listed).into_iter().collect();
+                let vanished: Vec<Key> = std::mem::replace(&mut part.known, listed).into_iter().collect();
                 part.is_listed = true;
                 let vanished: Vec<Key> =
                     vanished.into_iter().filter(|key| !self.parts[at].known.contains(key)).collect();

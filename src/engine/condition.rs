@@ -84,15 +84,25 @@ impl ConditionType {
     /// What True means, for the documentation.
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::PortfolioReady => "The portfolio resolves, may be used from this namespace, and its credentials work.",
+            Self::PortfolioReady => {
+                "The portfolio resolves, may be used from this namespace, and its credentials work."
+            }
             Self::AccountUsable => "The account is in reach, reviewed and active.",
             Self::NumberAdded => "The number is in the account, and its id is known.",
-            Self::NumberVerified => "Ownership is proven by a code, or needs no proof since the number is registered.",
-            Self::DisplayNameApproved => "The desired name is live, and approved or available without review.",
+            Self::NumberVerified => {
+                "Ownership is proven by a code, or needs no proof since the number is registered."
+            }
+            Self::DisplayNameApproved => {
+                "The desired name is live, and approved or available without review."
+            }
             Self::Registered => "The number is registered with Cloud API.",
             Self::Healthy => "The number can send. Limits show as reason Limited.",
-            Self::WebhookRouted => "Our app is subscribed, and the number's webhook is the desired one. There only when spec.webhook is set.",
-            Self::ProfileSynced => "Every managed profile field matches. There only when spec.profile is set.",
+            Self::WebhookRouted => {
+                "Our app is subscribed, and the number's webhook is the desired one. There only when spec.webhook is set."
+            }
+            Self::ProfileSynced => {
+                "Every managed profile field matches. There only when spec.profile is set."
+            }
             Self::BusinessVerified => "Meta has verified the business.",
             Self::PaymentReady => "The account has a payment method.",
             Self::Ready => "Usable in the sense of readyWhen.",
@@ -106,7 +116,11 @@ impl ConditionType {
     /// When it holds up `Ready` of a channel, for the documentation.
     pub fn blocks(self) -> &'static str {
         match self {
-            Self::PortfolioReady | Self::AccountUsable | Self::NumberAdded | Self::Registered | Self::Healthy => "always",
+            Self::PortfolioReady
+            | Self::AccountUsable
+            | Self::NumberAdded
+            | Self::Registered
+            | Self::Healthy => "always",
             Self::NumberVerified => "until Registered",
             Self::DisplayNameApproved => "readyWhen NameApproved and FullyVerified",
             Self::WebhookRouted => "always when managed",
@@ -420,7 +434,9 @@ fn sight(scene: &Scene<'_>) -> Sight {
         return Sight::Whole;
     }
     let block = scene.plan.block.as_ref();
-    if block.is_some_and(|b| matches!(b.reason, Reason::SpecInvalid | Reason::PortfolioChanged | Reason::AccountChanged)) {
+    if block.is_some_and(|b| {
+        matches!(b.reason, Reason::SpecInvalid | Reason::PortfolioChanged | Reason::AccountChanged)
+    }) {
         return Sight::NotNeeded;
     }
     if scene.look_failed() {
@@ -493,7 +509,13 @@ fn seen(scene: &Scene<'_>, sight: Sight) -> Assessment {
         observed_generation: Some(scene.desired.generation),
         stage: stage(scene, &conditions),
         waiting_for: wait::list(scene, &conditions),
-        preflight: preflight::check(scene.desired, scene.observed, scene.memory, scene.limits, &scene.before.preflight),
+        preflight: preflight::check(
+            scene.desired,
+            scene.observed,
+            scene.memory,
+            scene.limits,
+            &scene.before.preflight,
+        ),
         drift: if whole && scene.number().is_some() {
             drift::diff(scene.desired, scene.observed)
         } else {
@@ -543,7 +565,13 @@ fn kept(scene: &Scene<'_>, facts: &Facts, set: &mut ConditionSet, kind: Conditio
     }
     let Some(block) = scene.block_on(kind) else {
         if old.is_none() {
-            let next = new_condition(scene, kind, Truth::Unknown, Reason::NotObservedYet, "not looked at yet".into());
+            let next = new_condition(
+                scene,
+                kind,
+                Truth::Unknown,
+                Reason::NotObservedYet,
+                "not looked at yet".into(),
+            );
             place(set, scene, next);
         }
         return;
@@ -563,8 +591,21 @@ fn is_home(set: &ConditionSet, kind: ConditionType, reason: Reason) -> bool {
     reason.row().conditions.iter().find(open) == Some(&kind)
 }
 
-fn new_condition(scene: &Scene<'_>, kind: ConditionType, status: Truth, reason: Reason, message: String) -> Condition {
-    Condition { kind, status, reason, message, since: scene.now, observed_generation: scene.desired.generation }
+fn new_condition(
+    scene: &Scene<'_>,
+    kind: ConditionType,
+    status: Truth,
+    reason: Reason,
+    message: String,
+) -> Condition {
+    Condition {
+        kind,
+        status,
+        reason,
+        message,
+        since: scene.now,
+        observed_generation: scene.desired.generation,
+    }
 }
 
 /// Sets a condition; where only the trace id of an error differs, the first one seen stays.
@@ -594,9 +635,14 @@ fn carried_message(block: &Block, first_seen: Option<&Refusal>) -> String {
     with_refusal(&block.message, first.unwrap_or(refusal))
 }
 
-/// Adds Meta's code, subcode, title and trace id to a sentence.
+const META: &str = " (Meta: code ";
+
+/// Adds Meta's code, subcode, title and trace id to a sentence, unless it has them.
 pub(super) fn with_refusal(message: &str, refusal: &Refusal) -> String {
-    let mut text = format!("{message} (Meta: code {}", refusal.code);
+    if message.contains(META) {
+        return message.to_owned();
+    }
+    let mut text = format!("{message}{META}{}", refusal.code);
     if let Some(subcode) = refusal.subcode {
         text.push_str(&format!(", subcode {subcode}"));
     }
@@ -654,9 +700,12 @@ fn ready(scene: &Scene<'_>, set: &ConditionSet) -> Condition {
 fn ready_message(scene: &Scene<'_>) -> String {
     match scene.desired.ready_when {
         ReadyWhen::Registered => "the number is registered and can send".into(),
-        ReadyWhen::NameApproved => "the number is registered and can send, and its display name is approved".into(),
+        ReadyWhen::NameApproved => {
+            "the number is registered and can send, and its display name is approved".into()
+        }
         ReadyWhen::FullyVerified => {
-            "the number is registered and can send, its display name is approved and the business is verified".into()
+            "the number is registered and can send, its display name is approved and the business is verified"
+                .into()
         }
     }
 }
@@ -669,7 +718,8 @@ fn progress(scene: &Scene<'_>, set: &mut ConditionSet) {
     if let Some((reason, message)) = under_way(scene, set) {
         let next = new_condition(scene, ConditionType::Reconciling, Truth::True, reason, message);
         carry_since(set, scene, next);
-    } else if ready.status != Truth::True && ready.reason.kind() == ReasonKind::Stalled && !scene.has_clock() {
+    } else if ready.status != Truth::True && ready.reason.kind() == ReasonKind::Stalled && !scene.has_clock()
+    {
         let next = new_condition(scene, ConditionType::Stalled, Truth::True, ready.reason, ready.message);
         carry_since(set, scene, next);
     }
@@ -688,7 +738,10 @@ fn under_way(scene: &Scene<'_>, set: &ConditionSet) -> Option<(Reason, String)> 
         return Some((judge::step_reason(planned.step.kind()), planned.why.clone()));
     }
     if let Some(intent) = &scene.memory.in_flight {
-        return Some((Reason::EffectNotVisibleYet, format!("{} was sent; waiting for its effect", intent.step.as_str())));
+        return Some((
+            Reason::EffectNotVisibleYet,
+            format!("{} was sent; waiting for its effect", intent.step.as_str()),
+        ));
     }
     ConditionType::CHANNEL
         .iter()
@@ -732,7 +785,8 @@ fn suspended(desired: &Desired, memory: &mut Memory, before: &Before, now: Times
             kind: ConditionType::Ready,
             status: ready.map_or(Truth::Unknown, |c| c.status),
             reason: Reason::Suspended,
-            message: "suspended: nothing is looked at and nothing is done; set suspend: false to go on".into(),
+            message: "suspended: nothing is looked at and nothing is done; set suspend: false to go on"
+                .into(),
             since: now,
             observed_generation: desired.generation,
         });

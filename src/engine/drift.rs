@@ -69,7 +69,12 @@ fn name(desired: &Desired, number: &Number) -> Option<Drift> {
     } else {
         "is submitted before the registration".into()
     };
-    Some(Drift { field: "displayName".into(), desired: desired.display_name.clone(), observed: live.clone(), action })
+    Some(Drift {
+        field: "displayName".into(),
+        desired: desired.display_name.clone(),
+        observed: live.clone(),
+        action,
+    })
 }
 
 fn webhook(desired: &Desired, number: &Number) -> Option<Drift> {
@@ -300,7 +305,10 @@ mod tests {
         let mut case = Case::ready();
         case.desired.time_zone = Some("Europe/Berlin".into());
         let list = diff(&case.desired, &case.observed);
-        assert_eq!((list[0].observed.as_str(), list[0].desired.as_str()), ("America/Sao_Paulo", "Europe/Berlin"));
+        assert_eq!(
+            (list[0].observed.as_str(), list[0].desired.as_str()),
+            ("America/Sao_Paulo", "Europe/Berlin")
+        );
         assert!(list[0].action.starts_with("only shown"));
     }
 }

@@ -7,14 +7,21 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     condition::{Assessment, Before, Condition, ConditionType, Truth, assess},
     desired::{
-        CodeRequest, Connection, Desired, DesiredConsents, DesiredPortfolio, DesiredProfile, Management, PinPolicy,
-        PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook, WhileNameInReview,
+        CodeRequest, Connection, Desired, DesiredConsents, DesiredPortfolio, DesiredProfile, Management,
+        PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod,
+        Webhook, WhileNameInReview,
     },
     failure::{Class, Failure, Refusal, Scope},
-    id::{AccountMode, AccountStatus, Fact, Field, NameStatus, NumberId, NumberStatus, PlatformType, ReviewStatus, Sendability, TokenType, VerificationStatus},
+    id::{
+        AccountMode, AccountStatus, Fact, Field, NameStatus, NumberId, NumberStatus, PlatformType,
+        ReviewStatus, Sendability, TokenType, VerificationStatus,
+    },
     limits::Limits,
     memory::{Cause, Memory, StepKind},
-    observed::{Account, Claim, Health, HealthEntity, HealthError, ListState, Number, Observed, PortfolioState, ProcessFacts, Searched, SecretFact, WebhookConfiguration},
+    observed::{
+        Account, Claim, Health, HealthEntity, HealthError, ListState, Number, Observed, PortfolioState,
+        ProcessFacts, Searched, SecretFact, WebhookConfiguration,
+    },
     outcome::Outcome,
     phone::E164,
     plan::{Block, Plan},
@@ -99,7 +106,9 @@ pub fn token() -> TokenFacts {
         expires_at: None,
         data_access_expires_at: None,
         app: Some("200000000000001".into()),
-        scopes: ["business_management", "whatsapp_business_management", "whatsapp_business_messaging"].map(String::from).to_vec(),
+        scopes: ["business_management", "whatsapp_business_management", "whatsapp_business_messaging"]
+            .map(String::from)
+            .to_vec(),
         targets: None,
         error: None,
     }
@@ -162,7 +171,8 @@ pub fn number() -> Number {
     number.account_mode = Field::Is(AccountMode::Live);
     number.is_on_biz_app = Field::Is(false);
     number.health = Field::Is(health(Sendability::Available, &[]));
-    number.webhook = Field::Is(WebhookConfiguration { number: Some(HOOK.into()), ..WebhookConfiguration::default() });
+    number.webhook =
+        Field::Is(WebhookConfiguration { number: Some(HOOK.into()), ..WebhookConfiguration::default() });
     number
 }
 
@@ -184,7 +194,11 @@ pub fn entity(kind: &str, can_send: Sendability, codes: &[i64]) -> HealthEntity 
         info: Vec::new(),
         errors: codes
             .iter()
-            .map(|code| HealthError { code: *code, description: format!("error {code}."), solution: "Mend it.".into() })
+            .map(|code| HealthError {
+                code: *code,
+                description: format!("error {code}."),
+                solution: "Mend it.".into(),
+            })
             .collect(),
     }
 }
@@ -219,7 +233,13 @@ pub fn complete(number: Option<Number>) -> Searched {
 }
 
 pub fn block(reason: Reason) -> Block {
-    Block { reason, message: format!("held up by {}", reason.as_str()), failure: None, wait: None, until: None }
+    Block {
+        reason,
+        message: format!("held up by {}", reason.as_str()),
+        failure: None,
+        wait: None,
+        until: None,
+    }
 }
 
 /// One pass.
@@ -259,7 +279,14 @@ impl Case {
                 begun: now(),
                 process: ProcessFacts { started: later(-60), last_success: Some(later(-5)) },
             },
-            plan: Plan { step: None, block: None, aside: Vec::new(), answered: Vec::new(), memory: memory.clone(), next: later(5) },
+            plan: Plan {
+                step: None,
+                block: None,
+                aside: Vec::new(),
+                answered: Vec::new(),
+                memory: memory.clone(),
+                next: later(5),
+            },
             outcome: None,
             memory,
             before: Before::default(),
@@ -285,8 +312,12 @@ impl Case {
     }
 
     pub fn step(mut self, step: Step) -> Self {
-        self.plan.step =
-            Some(Planned { step, why: "because a test wants it".into(), cause: Cause::Automatic, person_waits: false });
+        self.plan.step = Some(Planned {
+            step,
+            why: "because a test wants it".into(),
+            cause: Cause::Automatic,
+            person_waits: false,
+        });
         self
     }
 
@@ -311,7 +342,11 @@ impl Case {
     /// Nothing could be read.
     pub fn fail_look(mut self) -> Self {
         self.observed.account = Fact::Unknown(retry_failure());
-        self.observed.search = vec![Searched { account: ACCOUNT.into(), list: ListState::Failed(retry_failure()), numbers: Vec::new() }];
+        self.observed.search = vec![Searched {
+            account: ACCOUNT.into(),
+            list: ListState::Failed(retry_failure()),
+            numbers: Vec::new(),
+        }];
         self
     }
 

@@ -13,8 +13,8 @@ use super::{
     drift,
     failure::{Class, Failure},
     id::{
-        AccountId, AccountMode, AccountStatus, CodeStatus, Fact, Field, NameStatus, NumberStatus, PlatformType,
-        ReviewStatus, Sendability, VerificationStatus,
+        AccountId, AccountMode, AccountStatus, CodeStatus, Fact, Field, NameStatus, NumberStatus,
+        PlatformType, ReviewStatus, Sendability, VerificationStatus,
     },
     limits::Limits,
     memory::{Entry, EntryOutcome, Memory, StepKind},
@@ -113,7 +113,8 @@ impl<'a> Scene<'a> {
 
     fn find(&self) -> Place<'a> {
         let Some(list) = self.own_list() else { return Place::Unknown };
-        let left = |n: &&Number| matches!(n.status.value(), Some(NumberStatus::Migrated | NumberStatus::Deleted));
+        let left =
+            |n: &&Number| matches!(n.status.value(), Some(NumberStatus::Migrated | NumberStatus::Deleted));
         let known = |n: &&Number| Some(&n.id) == self.memory.number.as_ref();
         let all = || list.numbers.iter().map(AsRef::as_ref);
         let here = all().filter(|n| !left(n));
@@ -170,7 +171,12 @@ impl<'a> Scene<'a> {
             _ => &[],
         };
         let sent = |e: &Entry| !matches!(e.outcome, EntryOutcome::Refused | EntryOutcome::NotSent);
-        entries.iter().rev().find(|e| sent(e)).and_then(|e| e.settle_until).is_some_and(|until| until >= begun)
+        entries
+            .iter()
+            .rev()
+            .find(|e| sent(e))
+            .and_then(|e| e.settle_until)
+            .is_some_and(|until| until >= begun)
     }
 
     fn is_settling_now(&self, step: StepKind) -> bool {
@@ -208,7 +214,8 @@ impl<'a> Scene<'a> {
 
     /// The block that holds a condition up: of its own work first, then of the way.
     pub fn block_on(&self, kind: ConditionType) -> Option<&'a Block> {
-        let aside = self.plan.aside.iter().find(|(on, b)| *on == kind && b.reason.may_be_on(kind)).map(|(_, b)| b);
+        let aside =
+            self.plan.aside.iter().find(|(on, b)| *on == kind && b.reason.may_be_on(kind)).map(|(_, b)| b);
         aside.or_else(|| self.plan.block.as_ref().filter(|b| b.reason.may_be_on(kind)))
     }
 
@@ -224,7 +231,11 @@ impl<'a> Scene<'a> {
                 return reason;
             }
         }
-        if Reason::EffectNotVisibleYet.may_be_on(kind) { Reason::EffectNotVisibleYet } else { Reason::NotObservedYet }
+        if Reason::EffectNotVisibleYet.may_be_on(kind) {
+            Reason::EffectNotVisibleYet
+        } else {
+            Reason::NotObservedYet
+        }
     }
 
     /// Whether a date is set at which things go on by themselves.
@@ -234,9 +245,10 @@ impl<'a> Scene<'a> {
 
     /// Whether nothing but the display name holds the registration up.
     pub fn held_by_name(&self) -> bool {
-        self.plan.block.as_ref().is_some_and(|b| {
-            b.reason.row().conditions.first() == Some(&ConditionType::DisplayNameApproved)
-        })
+        self.plan
+            .block
+            .as_ref()
+            .is_some_and(|b| b.reason.row().conditions.first() == Some(&ConditionType::DisplayNameApproved))
     }
 }
 
@@ -328,11 +340,17 @@ fn judge_view(scene: &Scene<'_>, view: &PortfolioView) -> Judged {
     if changed {
         return Judged::False(
             Reason::PortfolioChanged,
-            format!("portfolioRef leads to business {}, and this channel has used another one; set it back, or create a new channel", view.business),
+            format!(
+                "portfolioRef leads to business {}, and this channel has used another one; set it back, or create a new channel",
+                view.business
+            ),
         );
     }
     match &view.hold {
-        Some(hold) if hold.reason != Reason::NoAccountInReach && hold.reason.may_be_on(ConditionType::PortfolioReady) => {
+        Some(hold)
+            if hold.reason != Reason::NoAccountInReach
+                && hold.reason.may_be_on(ConditionType::PortfolioReady) =>
+        {
             Judged::False(hold.reason, hold.message.clone())
         }
         _ => Judged::True(Reason::PortfolioUsable, format!("portfolio {} can be used", view.name)),
@@ -359,7 +377,10 @@ fn account(scene: &Scene<'_>) -> Judged {
 fn judge_account(scene: &Scene<'_>, account: &Account) -> Judged {
     let id = account.id.as_ref().map_or("", AccountId::as_str);
     if is_banned(account) {
-        return Judged::False(Reason::AccountDisabled, format!("Meta has banned account {id}; appeal in Business Support Home"));
+        return Judged::False(
+            Reason::AccountDisabled,
+            format!("Meta has banned account {id}; appeal in Business Support Home"),
+        );
     }
     if let Some(bad) = account.status.value().and_then(|s| bad_status(s, id)) {
         return bad;
@@ -373,11 +394,15 @@ fn judge_account(scene: &Scene<'_>, account: &Account) -> Judged {
     {
         return Judged::False(
             Reason::CountryMismatch,
-            format!("account {id} is in {country} and the portfolio expects {expected}; nothing is written below it"),
+            format!(
+                "account {id} is in {country} and the portfolio expects {expected}; nothing is written below it"
+            ),
         );
     }
-    let good = account.status.value() == Some(&AccountStatus::Active) || account.review.value() == Some(&ReviewStatus::Approved);
-    let unknown = account.status.value().is_some_and(|s| !s.is_known()) || account.review.value().is_some_and(|r| !r.is_known());
+    let good = account.status.value() == Some(&AccountStatus::Active)
+        || account.review.value() == Some(&ReviewStatus::Approved);
+    let unknown = account.status.value().is_some_and(|s| !s.is_known())
+        || account.review.value().is_some_and(|r| !r.is_known());
     if good && !unknown {
         Judged::True(Reason::AccountActive, format!("account {id} can be used"))
     } else {
@@ -387,7 +412,8 @@ fn judge_account(scene: &Scene<'_>, account: &Account) -> Judged {
 
 fn is_banned(account: &Account) -> bool {
     account.health.value().is_some_and(|h| {
-        let mut errors = h.entities.iter().filter(|e| e.can_send == Sendability::Blocked).flat_map(|e| &e.errors);
+        let mut errors =
+            h.entities.iter().filter(|e| e.can_send == Sendability::Blocked).flat_map(|e| &e.errors);
         errors.any(|e| e.code == ACCOUNT_BANNED)
     })
 }
@@ -407,7 +433,9 @@ fn bad_status(status: &AccountStatus, id: &str) -> Option<Judged> {
 fn bad_review(review: &ReviewStatus, id: &str) -> Option<Judged> {
     let (reason, text) = match review {
         ReviewStatus::Approved | ReviewStatus::Other(_) => return None,
-        ReviewStatus::Pending | ReviewStatus::Deferred => (Reason::AccountInReview, "is in review; Meta decides"),
+        ReviewStatus::Pending | ReviewStatus::Deferred => {
+            (Reason::AccountInReview, "is in review; Meta decides")
+        }
         ReviewStatus::Rejected => (Reason::AccountRejected, "was rejected; appeal in WhatsApp Manager"),
         ReviewStatus::Restricted | ReviewStatus::LimitReached => {
             (Reason::AccountRestricted, "is restricted; see Business Support Home")
@@ -419,7 +447,9 @@ fn bad_review(review: &ReviewStatus, id: &str) -> Option<Judged> {
 fn added(scene: &Scene<'_>) -> Judged {
     let account = scene.account.as_ref().map_or("", AccountId::as_str);
     match scene.place {
-        Place::Here(number) => Judged::True(Reason::InAccount, format!("number {} is in account {account}", number.id)),
+        Place::Here(number) => {
+            Judged::True(Reason::InAccount, format!("number {} is in account {account}", number.id))
+        }
         Place::Left(number) => {
             let moved = number.status.value() == Some(&NumberStatus::Migrated);
             let (reason, text) = if moved {
@@ -452,13 +482,18 @@ fn was_true(scene: &Scene<'_>, kind: ConditionType) -> bool {
 
 fn verified(scene: &Scene<'_>, number: &Number) -> Judged {
     if is_registered(number) {
-        return Judged::True(Reason::NotNeededWhenRegistered, "the number is registered; no code is needed".into());
+        return Judged::True(
+            Reason::NotNeededWhenRegistered,
+            "the number is registered; no code is needed".into(),
+        );
     }
     match number.code.value() {
         Some(CodeStatus::Verified) if scene.memory.marks.reverify_required.is_some() => {
             Judged::Open("Meta wants ownership proven again before it registers the number".into())
         }
-        Some(CodeStatus::Verified) => Judged::True(Reason::CodeVerified, "ownership is proven by a code".into()),
+        Some(CodeStatus::Verified) => {
+            Judged::True(Reason::CodeVerified, "ownership is proven by a code".into())
+        }
         Some(CodeStatus::NotVerified | CodeStatus::Unverified | CodeStatus::Expired) => {
             if was_true(scene, ConditionType::NumberVerified) && scene.is_settling_now(StepKind::VerifyCode) {
                 return Judged::Keep;
@@ -505,12 +540,16 @@ fn live_name(number: &Number, pending: bool) -> Judged {
     let new = number.new_name_status.value().filter(|_| pending);
     let best = if rank(new) > rank(old) { new } else { old };
     match best {
-        Some(NameStatus::Approved) => Judged::True(Reason::NameApproved, "the display name is approved".into()),
+        Some(NameStatus::Approved) => {
+            Judged::True(Reason::NameApproved, "the display name is approved".into())
+        }
         Some(NameStatus::AvailableWithoutReview) => Judged::True(
             Reason::NameAvailableWithoutReview,
             "the display name can be used; Meta reviews it later".into(),
         ),
-        Some(NameStatus::PendingReview) => Judged::False(Reason::NameInReview, "Meta is reviewing the display name".into()),
+        Some(NameStatus::PendingReview) => {
+            Judged::False(Reason::NameInReview, "Meta is reviewing the display name".into())
+        }
         Some(NameStatus::Declined) => declined(),
         Some(NameStatus::Expired) => Judged::False(
             Reason::NameExpiredWaits,
@@ -555,7 +594,9 @@ fn other_name(scene: &Scene<'_>, number: &Number) -> Judged {
     if is_registered(number) {
         return Judged::False(
             Reason::RenameNotManaged,
-            format!("the number is registered as \"{live}\", and renaming it to \"{desired}\" is left to a person"),
+            format!(
+                "the number is registered as \"{live}\", and renaming it to \"{desired}\" is left to a person"
+            ),
         );
     }
     let queued = [&number.name_status, &number.new_name_status]
@@ -595,7 +636,10 @@ fn registered(scene: &Scene<'_>, number: &Number) -> Judged {
 
 fn healthy(scene: &Scene<'_>, number: &Number) -> Judged {
     if number.status.value() == Some(&NumberStatus::Banned) {
-        return Judged::False(Reason::NumberBanned, "Meta has banned the number; appeal in Business Support Home".into());
+        return Judged::False(
+            Reason::NumberBanned,
+            "Meta has banned the number; appeal in Business Support Home".into(),
+        );
     }
     match number.platform.value() {
         Some(PlatformType::CloudApi) => {}
@@ -649,7 +693,10 @@ fn not_known(scene: &Scene<'_>, word: Option<&str>) -> Judged {
         return Judged::Keep;
     }
     match word {
-        Some(word) => Judged::Unknown(Reason::StatusNotKnown, format!("Meta shows the status {word}, which is not known here")),
+        Some(word) => Judged::Unknown(
+            Reason::StatusNotKnown,
+            format!("Meta shows the status {word}, which is not known here"),
+        ),
         None => Judged::Keep,
     }
 }
@@ -666,7 +713,9 @@ fn not_connected(scene: &Scene<'_>, word: &str) -> Judged {
     }
     Judged::False(
         Reason::NotConnected,
-        format!("the number is registered, but not connected (status {word}); see WhatsApp Manager and Business Support Home"),
+        format!(
+            "the number is registered, but not connected (status {word}); see WhatsApp Manager and Business Support Home"
+        ),
     )
 }
 
@@ -706,7 +755,11 @@ fn told(health: &Health, state: &Sendability) -> Option<String> {
     let mut texts = BTreeSet::new();
     for entity in entities {
         for error in &entity.errors {
-            texts.insert(format!("{} {}: {} {}", entity.kind, error.code, error.description, error.solution).trim().to_owned());
+            texts.insert(
+                format!("{} {}: {} {}", entity.kind, error.code, error.description, error.solution)
+                    .trim()
+                    .to_owned(),
+            );
         }
         texts.extend(entity.info.iter().map(|info| format!("{}: {info}", entity.kind)));
     }
@@ -724,14 +777,21 @@ fn webhook(scene: &Scene<'_>, number: &Number) -> Judged {
     if number.webhook.is_refused() {
         return match scene.block_on(ConditionType::WebhookRouted) {
             Some(block) => Judged::Unknown(Reason::WebhookNotReadable, block.message.clone()),
-            None => Judged::Unknown(Reason::WebhookNotReadable, "Meta does not show this app where the number's webhook goes".into()),
+            None => Judged::Unknown(
+                Reason::WebhookNotReadable,
+                "Meta does not show this app where the number's webhook goes".into(),
+            ),
         };
     }
     let live = number.webhook.value().and_then(|w| w.number.as_deref());
     let matches = live.is_some_and(|url| drift::same_url(url, &desired.callback_url));
     match (matches, &scene.observed.subscribed) {
-        (true, Fact::Known(true)) => Judged::True(Reason::Routed, "messages of the number go to callbackUrl".into()),
-        (true, Fact::Known(false)) => open_setting(scene, Reason::WebhookDiffers, "our app is not subscribed to the account"),
+        (true, Fact::Known(true)) => {
+            Judged::True(Reason::Routed, "messages of the number go to callbackUrl".into())
+        }
+        (true, Fact::Known(false)) => {
+            open_setting(scene, Reason::WebhookDiffers, "our app is not subscribed to the account")
+        }
         (true, _) => Judged::Keep,
         (false, _) => open_setting(scene, Reason::WebhookDiffers, "the number's webhook is not callbackUrl"),
     }
@@ -745,10 +805,13 @@ fn open_setting(scene: &Scene<'_>, reason: Reason, message: &str) -> Judged {
 }
 
 fn profile(scene: &Scene<'_>, number: &Number) -> Judged {
-    if !is_registered(number) && scene.observed.profile.known().is_none() && number.profile.value().is_none() {
+    if !is_registered(number) && scene.observed.profile.known().is_none() && number.profile.value().is_none()
+    {
         return Judged::Open("the profile is written once the number is registered".into());
     }
-    let Some(live) = scene.observed.profile.known().or_else(|| number.profile.value()) else { return Judged::Keep };
+    let Some(live) = scene.observed.profile.known().or_else(|| number.profile.value()) else {
+        return Judged::Keep;
+    };
     let differing = drift::profile_fields(&scene.desired.profile, live);
     if differing.is_empty() {
         return Judged::True(Reason::InSync, "every managed profile field matches".into());
@@ -759,8 +822,13 @@ fn profile(scene: &Scene<'_>, number: &Number) -> Judged {
 fn business(scene: &Scene<'_>) -> Judged {
     match scene.view().map(|v| &v.facts) {
         Some(Fact::Known(facts)) => facts.verification.as_ref().map_or(Judged::Keep, judge_business),
-        Some(Fact::Unknown(failure)) if says_something(failure) && !was_judged(scene, ConditionType::BusinessVerified) => {
-            Judged::Unknown(Reason::BusinessNotReadable, "the token may not read the portfolio; give it business_management".into())
+        Some(Fact::Unknown(failure))
+            if says_something(failure) && !was_judged(scene, ConditionType::BusinessVerified) =>
+        {
+            Judged::Unknown(
+                Reason::BusinessNotReadable,
+                "the token may not read the portfolio; give it business_management".into(),
+            )
         }
         _ => Judged::Keep,
     }
@@ -772,15 +840,25 @@ fn was_judged(scene: &Scene<'_>, kind: ConditionType) -> bool {
 
 /// What a portfolio's `verification_status` means.
 pub(super) fn judge_business(status: &VerificationStatus) -> Judged {
-    let not = |text: &str| Judged::False(Reason::BusinessNotVerified, format!("the business is not verified ({status}); {text}"));
+    let not = |text: &str| {
+        Judged::False(Reason::BusinessNotVerified, format!("the business is not verified ({status}); {text}"))
+    };
     match status {
-        VerificationStatus::Verified => Judged::True(Reason::BusinessIsVerified, "Meta has verified the business".into()),
-        VerificationStatus::Pending => Judged::False(Reason::BusinessInReview, "Meta is reviewing the business".into()),
+        VerificationStatus::Verified => {
+            Judged::True(Reason::BusinessIsVerified, "Meta has verified the business".into())
+        }
+        VerificationStatus::Pending => {
+            Judged::False(Reason::BusinessInReview, "Meta is reviewing the business".into())
+        }
         VerificationStatus::NotVerified => not("start verification in the Security Centre"),
         VerificationStatus::PendingSubmission => not("hand in the documents in the Security Centre"),
         VerificationStatus::PendingNeedMoreInfo => not("Meta wants more; see the Security Centre"),
-        VerificationStatus::Rejected | VerificationStatus::Failed => not("submit again in the Security Centre"),
-        VerificationStatus::Revoked | VerificationStatus::Expired => not("verify again in the Security Centre"),
+        VerificationStatus::Rejected | VerificationStatus::Failed => {
+            not("submit again in the Security Centre")
+        }
+        VerificationStatus::Revoked | VerificationStatus::Expired => {
+            not("verify again in the Security Centre")
+        }
         VerificationStatus::Ineligible => Judged::False(
             Reason::BusinessIneligible,
             "Meta does not offer verification to this business at present; see the Security Centre".into(),
@@ -805,6 +883,9 @@ fn payment(scene: &Scene<'_>) -> Judged {
             Judged::True(Reason::PaymentMethodPresent, "the account has a payment method".into())
         }
         Field::Refused => Judged::Keep,
-        _ => Judged::Unknown(Reason::PaymentNotKnown, "Meta shows neither a payment method nor a payment problem".into()),
+        _ => Judged::Unknown(
+            Reason::PaymentNotKnown,
+            "Meta shows neither a payment method nor a payment problem".into(),
+        ),
     }
 }

@@ -72,7 +72,10 @@ pub fn look(
     let may_look = !desired.suspend && (observes_only || matches!(claim, Claim::Ours { .. }));
     let Some(view) = usable(portfolio).filter(|_| may_look) else { return nothing(urgency) };
     let Ok(target) = reach::choose(desired, memory, view) else { return nothing(urgency) };
-    let open = !observes_only && memory.number.is_some() && is_unfinished(memory);
+    let open = !observes_only
+        && desired.connection == Connection::CloudApi
+        && memory.number.is_some()
+        && is_unfinished(memory);
     Look {
         meta: true,
         accounts: accounts(desired, memory, view, &target, after_write, limits, now),
@@ -127,9 +130,7 @@ fn accounts(
         let others = reach::all(view).unwrap_or_default().iter().map(|account| &account.id);
         ids.extend(others.filter(|id| *id != target));
     }
-    ids.into_iter()
-        .map(|id| AccountLook { account: id.clone(), facts: id == target, not_before })
-        .collect()
+    ids.into_iter().map(|id| AccountLook { account: id.clone(), facts: id == target, not_before }).collect()
 }
 
 fn not_before(
@@ -143,9 +144,12 @@ fn not_before(
     if asks_to_look(desired, memory) {
         return now;
     }
-    let may_add = is_sought && desired.connection == Connection::CloudApi && memory.ledger.adds.last().is_none_or(|last| last.refusal.is_none());
+    let may_add = is_sought
+        && desired.connection == Connection::CloudApi
+        && !is_add_paused(desired, memory, limits, now);
     let wrote = wrote(memory, after_write);
-    let recently = wrote.is_some_and(|at| now < later(at, limits.fresh_after_write * limits.fresh_after_write_times));
+    let recently =
+        wrote.is_some_and(|at| now < later(at, limits.fresh_after_write * limits.fresh_after_write_times));
     let age = match (may_add, recently) {
         (_, true) => limits.fresh_after_write.min(limits.fresh_list),
         (true, false) => limits.fresh_for_add.min(limits.fresh_list),
@@ -155,16 +159,33 @@ fn not_before(
     [Some(earlier(now, age)), wrote, settled].into_iter().flatten().max().unwrap_or(now).min(now)
 }
 
+/// A refused add that waits for hours does not need lists of the last minute.
+fn is_add_paused(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) -> bool {
+    let retry = desired.consents.retry.as_deref();
+    let is_asked = retry.is_some_and(|value| memory.answered(ConsentKind::Retry, value).is_none());
+    let refused = memory.ledger.last(StepKind::AddNumber).filter(|last| last.refusal.is_some());
+    let is_paused = refused.is_some_and(|last| now < later(last.at, limits.add_refused_pause));
+    is_paused && !is_asked && memory.marks.missing_since.is_none()
+}
+
 fn wrote(memory: &Memory, after_write: Option<Timestamp>) -> Option<Timestamp> {
     after_write.max(memory.last_write())
 }
 
-fn profile(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) -> Option<(NumberId, Duration)> {
+fn profile(
+    desired: &Desired,
+    memory: &Memory,
+    limits: &Limits,
+    now: Timestamp,
+) -> Option<(NumberId, Duration)> {
     let number = memory.number.clone().filter(|_| desired.profile.is_managed())?;
     let pace = memory.ledger.repeatable.get(&StepKind::WriteProfile).and_then(|pace| pace.last);
-    let recently = pace.filter(|at| now < later(*at, limits.fresh_after_write * limits.fresh_after_write_times));
+    let recently =
+        pace.filter(|at| now < later(*at, limits.fresh_after_write * limits.fresh_after_write_times));
     let age = match recently {
-        Some(at) => limits.fresh_after_write.min(Duration::try_from(now.duration_since(at)).unwrap_or_default()),
+        Some(at) => {
+            limits.fresh_after_write.min(Duration::try_from(now.duration_since(at)).unwrap_or_default())
+        }
         None if asks_to_look(desired, memory) => Duration::ZERO,
         None => limits.fresh_profile,
     };
@@ -194,3 +215,7 @@ fn urgency(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) 
         Urgency::Drift
     }
 }
+
+#[cfg(test)]
+#[path = "look_test.rs"]
+mod test;

@@ -132,15 +132,30 @@ impl Memory {
     /// When something was last written, as far as this memory tells.
     pub fn last_write(&self) -> Option<Timestamp> {
         let ledger = &self.ledger;
-        let lists = [&ledger.adds, &ledger.codes, &ledger.verifications, &ledger.names, &ledger.pins, &ledger.registrations];
-        let attempts = lists.into_iter().filter_map(|list| list.iter().rev().find(|e| e.counts())).map(|e| e.at);
+        let lists = [
+            &ledger.adds,
+            &ledger.codes,
+            &ledger.verifications,
+            &ledger.names,
+            &ledger.pins,
+            &ledger.registrations,
+        ];
+        let attempts =
+            lists.into_iter().filter_map(|list| list.iter().rev().find(|e| e.counts())).map(|e| e.at);
         attempts.chain(ledger.repeatable.values().filter_map(|pace| pace.last)).max()
     }
 
     /// Every time until which an effect is given time to show.
     pub fn settle_times(&self) -> impl Iterator<Item = Timestamp> {
         let ledger = &self.ledger;
-        let lists = [&ledger.adds, &ledger.codes, &ledger.verifications, &ledger.names, &ledger.pins, &ledger.registrations];
+        let lists = [
+            &ledger.adds,
+            &ledger.codes,
+            &ledger.verifications,
+            &ledger.names,
+            &ledger.pins,
+            &ledger.registrations,
+        ];
         let attempts = lists.into_iter().filter_map(|list| list.last()?.settle_until);
         let paces = ledger.repeatable.values().filter_map(|pace| pace.settle_until);
         let flight = self.in_flight.iter().map(|intent| intent.settle_until);
@@ -150,7 +165,8 @@ impl Memory {
     /// The answer that stands for a consent's value; `None` while it is open or kept.
     pub fn answered(&self, kind: ConsentKind, value: &str) -> Option<&ConsentAnswer> {
         self.consents.get(&kind).filter(|answer| {
-            let decided = answer.used_for.is_some() || answer.refused.is_some() || kind == ConsentKind::Reconcile;
+            let decided =
+                answer.used_for.is_some() || answer.refused.is_some() || kind == ConsentKind::Reconcile;
             answer.value == value && decided
         })
     }
@@ -166,7 +182,10 @@ impl Ledger {
             StepKind::SubmitName => &self.names,
             StepKind::SetPin => &self.pins,
             StepKind::Register => &self.registrations,
-            StepKind::CreatePin | StepKind::SubscribeApp | StepKind::RouteWebhook | StepKind::WriteProfile => &[],
+            StepKind::CreatePin
+            | StepKind::SubscribeApp
+            | StepKind::RouteWebhook
+            | StepKind::WriteProfile => &[],
         }
     }
 
@@ -179,7 +198,10 @@ impl Ledger {
             StepKind::SubmitName => Some(&mut self.names),
             StepKind::SetPin => Some(&mut self.pins),
             StepKind::Register => Some(&mut self.registrations),
-            StepKind::CreatePin | StepKind::SubscribeApp | StepKind::RouteWebhook | StepKind::WriteProfile => None,
+            StepKind::CreatePin
+            | StepKind::SubscribeApp
+            | StepKind::RouteWebhook
+            | StepKind::WriteProfile => None,
         }
     }
 
@@ -215,7 +237,9 @@ impl Entry {
     pub fn is_inconclusive(&self) -> bool {
         match self.outcome {
             EntryOutcome::Started | EntryOutcome::NoAnswer => true,
-            EntryOutcome::Refused => self.refusal.as_ref().is_some_and(|refusal| refusal.class == Class::Retry),
+            EntryOutcome::Refused => {
+                self.refusal.as_ref().is_some_and(|refusal| refusal.class == Class::Retry)
+            }
             EntryOutcome::Accepted | EntryOutcome::NotSent => false,
         }
     }

@@ -6,8 +6,10 @@ pub mod condition;
 pub mod desired;
 pub mod drift;
 #[cfg(test)]
-mod face_fixture;
+pub(crate) mod face_fixture;
 pub mod failure;
+#[cfg(test)]
+mod fixture;
 pub mod id;
 mod judge;
 pub mod limits;

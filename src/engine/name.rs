@@ -92,7 +92,10 @@ fn length(name: &str, limits: &Limits) -> Option<Finding> {
         return error("TooLong", format!("has {scalars} characters; use at most {}", limits.name_max));
     }
     if scalars > limits.name_warn {
-        return warning("Long", format!("has {scalars} characters; above {} it is cut in many places", limits.name_warn));
+        return warning(
+            "Long",
+            format!("has {scalars} characters; above {} it is cut in many places", limits.name_warn),
+        );
     }
     None
 }
@@ -135,7 +138,8 @@ fn outer_space(name: &str) -> Option<Finding> {
 
 fn inner_space(name: &str) -> Option<Finding> {
     let mut last = false;
-    let doubled = name.trim().chars().any(|c| std::mem::replace(&mut last, c.is_whitespace()) && c.is_whitespace());
+    let doubled =
+        name.trim().chars().any(|c| std::mem::replace(&mut last, c.is_whitespace()) && c.is_whitespace());
     let odd = name.trim().chars().any(|c| c.is_whitespace() && c != ' ');
     if doubled {
         return error("DoubleSpace", "holds two spaces in a row; use one");
@@ -172,7 +176,10 @@ fn capitals(name: &str) -> Option<Finding> {
 
 fn mixed_case(name: &str) -> Option<Finding> {
     let odd = name.unicode_words().find(|w| rises(w) > 1)?;
-    warning("MixedCase", format!("mixes cases within \"{odd}\"; write it as in a sentence, unless the brand is written so"))
+    warning(
+        "MixedCase",
+        format!("mixes cases within \"{odd}\"; write it as in a sentence, unless the brand is written so"),
+    )
 }
 
 /// How often a word goes from lower to upper case: `eBay` and `McDonald` once, `wInD` twice.
@@ -211,10 +218,13 @@ fn is_punctuation(c: char) -> bool {
 }
 
 fn address(name: &str) -> Option<Finding> {
-    const DOMAINS: &[&str] = &[".com", ".net", ".org", ".io", ".co", ".shop", ".store", ".app", ".info", ".biz"];
+    const DOMAINS: &[&str] =
+        &[".com", ".net", ".org", ".io", ".co", ".shop", ".store", ".app", ".info", ".biz"];
     let lower = name.to_lowercase();
     let url = lower.contains("http") || lower.contains("www.") || lower.contains("://");
-    let domain = lower.split_whitespace().any(|w| DOMAINS.iter().any(|d| w.ends_with(d) || w.contains(&format!("{d}."))));
+    let domain = lower
+        .split_whitespace()
+        .any(|w| DOMAINS.iter().any(|d| w.ends_with(d) || w.contains(&format!("{d}."))));
     (url || domain)
         .then(|| warning("Address", "looks like a web address; use the plain name, unless it is the brand"))
         .flatten()
@@ -222,9 +232,33 @@ fn address(name: &str) -> Option<Finding> {
 
 fn generic(name: &str) -> Option<Finding> {
     const TERMS: &[&str] = &[
-        "fashion", "bakery", "customer support", "support", "customer service", "service", "shop", "store", "sales",
-        "help", "helpdesk", "info", "contact", "business", "company", "restaurant", "pharmacy", "delivery",
-        "suporte", "atendimento", "vendas", "loja", "soporte", "ventas", "tienda", "kundendienst", "verkauf",
+        "fashion",
+        "bakery",
+        "customer support",
+        "support",
+        "customer service",
+        "service",
+        "shop",
+        "store",
+        "sales",
+        "help",
+        "helpdesk",
+        "info",
+        "contact",
+        "business",
+        "company",
+        "restaurant",
+        "pharmacy",
+        "delivery",
+        "suporte",
+        "atendimento",
+        "vendas",
+        "loja",
+        "soporte",
+        "ventas",
+        "tienda",
+        "kundendienst",
+        "verkauf",
     ];
     is_one_of(name, TERMS)
         .then(|| warning("Generic", "says what, but not who; put the business's name into it"))
@@ -233,9 +267,37 @@ fn generic(name: &str) -> Option<Finding> {
 
 fn place(name: &str) -> Option<Finding> {
     const PLACES: &[&str] = &[
-        "new york", "london", "paris", "berlin", "madrid", "rome", "lisbon", "tokyo", "singapore", "dubai", "mumbai",
-        "delhi", "jakarta", "lagos", "nairobi", "cairo", "istanbul", "mexico", "brazil", "brasil", "india", "germany",
-        "spain", "france", "italy", "portugal", "são paulo", "rio de janeiro", "buenos aires", "bogotá", "lima",
+        "new york",
+        "london",
+        "paris",
+        "berlin",
+        "madrid",
+        "rome",
+        "lisbon",
+        "tokyo",
+        "singapore",
+        "dubai",
+        "mumbai",
+        "delhi",
+        "jakarta",
+        "lagos",
+        "nairobi",
+        "cairo",
+        "istanbul",
+        "mexico",
+        "brazil",
+        "brasil",
+        "india",
+        "germany",
+        "spain",
+        "france",
+        "italy",
+        "portugal",
+        "são paulo",
+        "rio de janeiro",
+        "buenos aires",
+        "bogotá",
+        "lima",
     ];
     is_one_of(name, PLACES)
         .then(|| warning("Place", "is only a place; put the business's name into it"))
@@ -248,15 +310,21 @@ fn is_one_of(name: &str, list: &[&str]) -> bool {
 }
 
 fn verification(name: &str) -> Option<Finding> {
-    const WORDS: &[&str] = &["official", "verified", "oficial", "verificado", "verificada", "offiziell", "officiel"];
+    const WORDS: &[&str] =
+        &["official", "verified", "oficial", "verificado", "verificada", "offiziell", "officiel"];
     let words = words(name);
     let found = WORDS.iter().find(|w| words.iter().any(|x| x == *w))?;
-    warning("SuggestsVerification", format!("holds \"{found}\", which suggests that Meta vouches for it; leave it out"))
+    warning(
+        "SuggestsVerification",
+        format!("holds \"{found}\", which suggests that Meta vouches for it; leave it out"),
+    )
 }
 
 fn slogan(name: &str) -> Option<Finding> {
     let count = name.unicode_words().count();
-    (count > 6).then(|| warning("Slogan", format!("has {count} words; use the name, not a description"))).flatten()
+    (count > 6)
+        .then(|| warning("Slogan", format!("has {count} words; use the name, not a description")))
+        .flatten()
 }
 
 #[cfg(test)]

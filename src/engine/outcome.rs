@@ -34,7 +34,13 @@ pub struct Accepted {
 /// Memory with the step of the plan written down, before it is done: `inFlight`, the ledger entry, the consumed
 /// consent, and the marks that must not be lost with the process. `None` when the plan's step needs no intent.
 /// `id` is fresh and unique.
-pub fn intend(plan: &Plan, generation: i64, id: &str, limits: &Limits, now: Timestamp) -> Option<(Memory, Intent)> {
+pub fn intend(
+    plan: &Plan,
+    generation: i64,
+    id: &str,
+    limits: &Limits,
+    now: Timestamp,
+) -> Option<(Memory, Intent)> {
     let planned = plan.step.as_ref()?;
     let kind = planned.step.kind();
     if kind.is_repeatable() {
@@ -152,7 +158,9 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
         Err(Failure::NoAnswer(_)) if kind == StepKind::RequestCode => {
             close(memory, kind, at, EntryOutcome::NoAnswer, Some(settle), None);
         }
-        Err(Failure::NoAnswer(_)) => entry_mut(memory, kind, at, |entry| entry.outcome = EntryOutcome::NoAnswer),
+        Err(Failure::NoAnswer(_)) => {
+            entry_mut(memory, kind, at, |entry| entry.outcome = EntryOutcome::NoAnswer)
+        }
         Err(Failure::Throttled(until)) => not_sent(memory, kind, at, *until),
         Err(Failure::NotSent(_)) => not_sent(memory, kind, at, later(outcome.at, limits.not_sent_pause)),
     }

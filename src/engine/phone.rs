@@ -72,9 +72,9 @@ impl fmt::Display for E164 {
 /// Country calling codes of one and two digits (ITU-T E.164, annex "List of assigned country codes"); every other
 /// code has three, assigned or not.
 const SHORT_CODES: &[&str] = &[
-    "1", "7", "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47", "48",
-    "49", "51", "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81", "82", "84",
-    "86", "90", "91", "92", "93", "94", "95", "98",
+    "1", "7", "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47",
+    "48", "49", "51", "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66",
+    "81", "82", "84", "86", "90", "91", "92", "93", "94", "95", "98",
 ];
 
 /// Country calling code and national number, as Meta's add call takes them. Right for every number, also for ones
@@ -173,7 +173,8 @@ fn line(number: &phonenumber::PhoneNumber) -> Line {
 /// Countries in which the platform cannot be used (Meta, page "Support").
 fn embargoed(number: &E164, region: Option<&str>) -> Option<&'static str> {
     let code = split(number).0;
-    let listed = matches!(code, "53" | "98" | "850" | "963") || matches!(region, Some("CU" | "IR" | "KP" | "SY"));
+    let listed =
+        matches!(code, "53" | "98" | "850" | "963") || matches!(region, Some("CU" | "IR" | "KP" | "SY"));
     listed.then_some("businesses in this number's country cannot use the platform")
 }
 
@@ -181,13 +182,19 @@ fn embargoed(number: &E164, region: Option<&str>) -> Option<&'static str> {
 fn line_warning(line: Line) -> Option<&'static str> {
     match line {
         Line::Mobile | Line::FixedOrMobile => None,
-        Line::Fixed => Some("a fixed line takes the code by a call: have somebody answer it; SMS is not recommended"),
+        Line::Fixed => {
+            Some("a fixed line takes the code by a call: have somebody answer it; SMS is not recommended")
+        }
         Line::TollFree | Line::Premium | Line::Voip | Line::Universal => Some(
             "such a line must take international calls and route them to a person; the code comes best by a call (verification.method: Voice)",
         ),
-        Line::SharedCost | Line::Personal => Some("codes often do not reach such a line, neither by SMS nor by a call"),
+        Line::SharedCost | Line::Personal => {
+            Some("codes often do not reach such a line, neither by SMS nor by a call")
+        }
         Line::Pager => Some("a pager can take no code"),
-        Line::Unknown => Some("the number is in no numbering plan known here; make sure that country and area code are right"),
+        Line::Unknown => Some(
+            "the number is in no numbering plan known here; make sure that country and area code are right",
+        ),
     }
 }
 
@@ -265,7 +272,11 @@ mod tests {
     #[case("+12125550100", Line::FixedOrMobile, CodeMethod::Sms)]
     #[case("+18005550100", Line::TollFree, CodeMethod::Sms)]
     #[case("+99912345678", Line::Unknown, CodeMethod::Sms)]
-    fn only_what_is_certainly_a_fixed_line_is_called(#[case] e164: &str, #[case] line: Line, #[case] how: CodeMethod) {
+    fn only_what_is_certainly_a_fixed_line_is_called(
+        #[case] e164: &str,
+        #[case] line: Line,
+        #[case] how: CodeMethod,
+    ) {
         assert_eq!(advice(&number(e164)).line, line);
         assert_eq!(method(VerificationMethod::Auto, &number(e164)), how);
     }

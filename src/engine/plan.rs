@@ -14,6 +14,8 @@ mod pin;
 mod register;
 mod resolve;
 mod say;
+#[cfg(test)]
+mod test;
 mod undecided;
 
 use std::{convert::Infallible, sync::Arc};
@@ -103,12 +105,25 @@ impl Actor {
 /// step that depends on it instead of guessing.
 ///
 /// Not promised: that the step succeeds, or that Meta still looks as `observed` says.
-pub fn plan(desired: &Desired, observed: &Observed, memory: &Memory, limits: &Limits, now: Timestamp) -> Plan {
+pub fn plan(
+    desired: &Desired,
+    observed: &Observed,
+    memory: &Memory,
+    limits: &Limits,
+    now: Timestamp,
+) -> Plan {
     let pass = Pass::new(desired, observed, memory, limits, now);
     let mut memory = memory.clone();
     if let Some(block) = idle(&pass) {
         let next = later(now, limits.look_at_least);
-        return Plan { step: None, block: Some(block), aside: Vec::new(), answered: Vec::new(), memory, next };
+        return Plan {
+            step: None,
+            block: Some(block),
+            aside: Vec::new(),
+            answered: Vec::new(),
+            memory,
+            next,
+        };
     }
     let (mut step, mut block, aside) = decide(&pass, &mut memory);
     if let Some(held) = step.as_ref().and_then(|_| held_back(&pass)) {
@@ -162,7 +177,13 @@ impl Stop {
 }
 
 impl<'a> Pass<'a> {
-    fn new(desired: &'a Desired, observed: &'a Observed, memory: &Memory, limits: &'a Limits, now: Timestamp) -> Self {
+    fn new(
+        desired: &'a Desired,
+        observed: &'a Observed,
+        memory: &Memory,
+        limits: &'a Limits,
+        now: Timestamp,
+    ) -> Self {
         let wanted = &desired.consents;
         Self {
             desired,
@@ -197,8 +218,11 @@ impl<'a> Pass<'a> {
 fn idle(pass: &Pass) -> Option<Block> {
     if pass.desired.suspend {
         return Some(
-            Block::new(Reason::Suspended, "suspended: nothing is read from or written to Meta; set spec.suspend to false to go on")
-                .waits(Wait::on(Actor::ClusterUser, "Resume")),
+            Block::new(
+                Reason::Suspended,
+                "suspended: nothing is read from or written to Meta; set spec.suspend to false to go on",
+            )
+            .waits(Wait::on(Actor::ClusterUser, "Resume")),
         );
     }
     if pass.desired.management == Management::ObserveOnly {
@@ -206,18 +230,23 @@ fn idle(pass: &Pass) -> Option<Block> {
     }
     match &pass.observed.claim {
         Claim::Ours { .. } => None,
-        Claim::Undecided => {
-            Some(Block::new(Reason::NotObservedYet, "not every watched namespace has been read yet, so nobody acts"))
-        }
+        Claim::Undecided => Some(Block::new(
+            Reason::NotObservedYet,
+            "not every watched namespace has been read yet, so nobody acts",
+        )),
         Claim::Other { name } => Some(claimed(pass, name.as_deref())),
     }
 }
 
 fn claimed(pass: &Pass, name: Option<&str>) -> Block {
-    let other = name.map_or_else(|| "another WhatsAppChannel".into(), |name| format!("WhatsAppChannel {name}"));
+    let other =
+        name.map_or_else(|| "another WhatsAppChannel".into(), |name| format!("WhatsAppChannel {name}"));
     Block::new(
         Reason::NumberClaimed,
-        format!("{other} manages {}; this one writes nothing until that one is gone; delete one of the two", pass.desired.number),
+        format!(
+            "{other} manages {}; this one writes nothing until that one is gone; delete one of the two",
+            pass.desired.number
+        ),
     )
     .waits(Wait::on(Actor::ClusterUser, "ResolveClaim"))
 }
@@ -276,7 +305,10 @@ fn unregistered(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) 
 fn observe_only(pass: &Pass, fact: &str) -> Block {
     Block::new(
         Reason::ObserveOnly,
-        format!("{fact}, and managementPolicy ObserveOnly writes nothing; set it to Full to have {} brought up", pass.desired.name),
+        format!(
+            "{fact}, and managementPolicy ObserveOnly writes nothing; set it to Full to have {} brought up",
+            pass.desired.name
+        ),
     )
     .waits(Wait::on(Actor::ClusterUser, "AllowManagement"))
 }
@@ -295,8 +327,14 @@ fn held_back(pass: &Pass) -> Option<Block> {
         && from > pass.now
     {
         return Some(
-            Block::new(Reason::ClaimPause, format!("the number was managed by another channel until just now; steps are taken from {}", say::time(from)))
-                .until(from),
+            Block::new(
+                Reason::ClaimPause,
+                format!(
+                    "the number was managed by another channel until just now; steps are taken from {}",
+                    say::time(from)
+                ),
+            )
+            .until(from),
         );
     }
     let PortfolioState::View(view) = &pass.observed.portfolio else { return None };

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use super::{
-    condition::{Condition, ConditionSet, ConditionType, Truth, WaitingFor, span, with_refusal, without_trace},
+    condition::{
+        Condition, ConditionSet, ConditionType, Truth, WaitingFor, span, with_refusal, without_trace,
+    },
     desired::{Access, DesiredPortfolio},
     failure::{Class, Failure, Refusal},
     id::{AccountId, AppId, BusinessId, Fact, TokenType, VerificationStatus},
@@ -188,7 +190,7 @@ pub fn assess_portfolio(
     wait::settle_since(&mut waiting_for, &mut since, now);
     let token = pass.token(&credentials);
     PortfolioAssessment {
-        missing_scopes: token.known().map(|t| missing_scopes(t)).unwrap_or_default(),
+        missing_scopes: token.known().map(missing_scopes).unwrap_or_default(),
         view: PortfolioView {
             namespace: desired.namespace.clone(),
             name: desired.name.clone(),
@@ -224,8 +226,14 @@ fn missing_scopes(token: &TokenFacts) -> Vec<String> {
 enum Trial {
     /// Nothing was found out.
     Unknown,
-    Works { expires: Option<Timestamp> },
-    Fails { reason: Reason, message: String, refusal: Option<Refusal> },
+    Works {
+        expires: Option<Timestamp>,
+    },
+    Fails {
+        reason: Reason,
+        message: String,
+        refusal: Option<Refusal>,
+    },
 }
 
 /// The judgement of the credentials.
@@ -284,7 +292,9 @@ impl Pass<'_> {
                 verdict: Verdict {
                     judged: Judged::True(
                         Reason::NewTokenRejected,
-                        format!("the new credentials do not work: {message}; the old ones are still used, until the operator restarts"),
+                        format!(
+                            "the new credentials do not work: {message}; the old ones are still used, until the operator restarts"
+                        ),
                     ),
                     refusal,
                 },
@@ -304,7 +314,10 @@ impl Pass<'_> {
     /// Nothing new is known; only a rejected version that was taken back is no longer told of.
     fn not_tried(&self, rotating: bool) -> Judged {
         let told = self.before.get(ConditionType::CredentialsValid);
-        if !rotating && self.observed.in_use.is_some() && told.is_some_and(|c| c.reason == Reason::NewTokenRejected) {
+        if !rotating
+            && self.observed.in_use.is_some()
+            && told.is_some_and(|c| c.reason == Reason::NewTokenRejected)
+        {
             return Judged::True(Reason::TokenAccepted, "Meta accepts the token".into());
         }
         Judged::Keep
@@ -312,9 +325,10 @@ impl Pass<'_> {
 
     fn works(&self, expires: Option<Timestamp>) -> Verdict {
         let judged = match expires {
-            Some(at) if at.duration_since(self.now) < span(self.limits.token_warning) => {
-                Judged::True(Reason::TokenExpiresSoon, format!("the token works until {at}; put a new one into the Secret"))
-            }
+            Some(at) if at.duration_since(self.now) < span(self.limits.token_warning) => Judged::True(
+                Reason::TokenExpiresSoon,
+                format!("the token works until {at}; put a new one into the Secret"),
+            ),
             _ => Judged::True(Reason::TokenAccepted, "Meta accepts the token".into()),
         };
         Verdict::plain(judged)
@@ -333,7 +347,11 @@ impl Pass<'_> {
 
     /// What the Secrets themselves already tell.
     fn secrets(&self) -> Option<Trial> {
-        let token = secret_trial(&self.observed.access_token, &self.desired.access_token.name, &self.desired.access_token.key);
+        let token = secret_trial(
+            &self.observed.access_token,
+            &self.desired.access_token.name,
+            &self.desired.access_token.key,
+        );
         token.or_else(|| {
             let wanted = self.desired.app_secret.as_ref()?;
             secret_trial(&self.observed.app_secret, &wanted.name, &wanted.key)
@@ -342,7 +360,11 @@ impl Pass<'_> {
 
     fn try_token(&self, token: &TokenFacts) -> Trial {
         if let Some(expired) = token.expires_at.filter(|at| *at <= self.now) {
-            return fails(Reason::TokenExpired, format!("the token expired at {expired}"), token.error.clone());
+            return fails(
+                Reason::TokenExpired,
+                format!("the token expired at {expired}"),
+                token.error.clone(),
+            );
         }
         if !token.is_valid {
             return invalid(token.error.clone());
@@ -372,7 +394,8 @@ impl Pass<'_> {
         let text = match token.kind {
             TokenType::SystemUser | TokenType::Other(_) => return None,
             TokenType::User => {
-                let soon = earliest(token).is_some_and(|at| at.duration_since(self.now) < span(self.limits.token_warning));
+                let soon = earliest(token)
+                    .is_some_and(|at| at.duration_since(self.now) < span(self.limits.token_warning));
                 if !soon {
                     return None;
                 }
@@ -381,7 +404,11 @@ impl Pass<'_> {
             TokenType::Page => "it is a page's token",
             TokenType::App => "it is an app's token",
         };
-        Some(fails(Reason::TokenTypeNotUsable, format!("{text}; generate one for a system user of the portfolio"), None))
+        Some(fails(
+            Reason::TokenTypeNotUsable,
+            format!("{text}; generate one for a system user of the portfolio"),
+            None,
+        ))
     }
 
     fn try_failure(&self, failure: &Failure) -> Trial {
@@ -393,7 +420,8 @@ impl Pass<'_> {
 
     /// Without `debug_token`, a read with the credential in use may still say that it is dead.
     fn try_reads(&self) -> Trial {
-        let failures = [failure(&self.observed.business), failure(&self.observed.owned), failure(&self.observed.client)];
+        let failures =
+            [failure(&self.observed.business), failure(&self.observed.owned), failure(&self.observed.client)];
         let refusals = failures.into_iter().flatten().filter_map(Failure::refusal);
         refusals.into_iter().find_map(about_credentials).unwrap_or(Trial::Unknown)
     }
@@ -448,7 +476,9 @@ impl Pass<'_> {
         let link = page::business_info(Some(&self.desired.business));
         Verdict::plain(match business {
             Fact::NotAsked => Judged::Keep,
-            Fact::Unknown(failure) if is_answer(failure) && self.never_judged(ConditionType::IdentityConfirmed) => {
+            Fact::Unknown(failure)
+                if is_answer(failure) && self.never_judged(ConditionType::IdentityConfirmed) =>
+            {
                 Judged::Unknown(
                     Reason::IdentityNotCheckable,
                     format!("the token may not read the portfolio's name; look at {link}"),
@@ -463,11 +493,15 @@ impl Pass<'_> {
                 ),
                 Some(name) if same_name(name, expected) => Judged::True(
                     Reason::IdentityMatches,
-                    format!("the portfolio is \"{name}\"; web site and legal address cannot be read, see {link}"),
+                    format!(
+                        "the portfolio is \"{name}\"; web site and legal address cannot be read, see {link}"
+                    ),
                 ),
                 Some(name) => Judged::False(
                     Reason::IdentityMismatch,
-                    format!("the portfolio is \"{name}\", and expect.name says \"{expected}\"; nothing is written below it"),
+                    format!(
+                        "the portfolio is \"{name}\", and expect.name says \"{expected}\"; nothing is written below it"
+                    ),
                 ),
             },
         })
@@ -477,21 +511,31 @@ impl Pass<'_> {
         let id = &self.desired.business;
         let is_account = self.targets().is_some_and(|t| t.iter().any(|a| a.id.as_str() == id.as_str()));
         if is_account {
-            return format!("businessId {id} is the id of a WhatsApp Business Account, not of a portfolio; copy the portfolio's id from Business settings, Business info");
+            return format!(
+                "businessId {id} is the id of a WhatsApp Business Account, not of a portfolio; copy the portfolio's id from Business settings, Business info"
+            );
         }
         if id.as_str().starts_with('+') {
-            return format!("businessId {id} is a phone number, not the id of a portfolio; copy the portfolio's id from Business settings, Business info");
+            return format!(
+                "businessId {id} is a phone number, not the id of a portfolio; copy the portfolio's id from Business settings, Business info"
+            );
         }
-        format!("Meta shows no portfolio {id} to this token: it is not a portfolio's id (perhaps that of an account or a phone number), or the token's user has no access to it")
+        format!(
+            "Meta shows no portfolio {id} to this token: it is not a portfolio's id (perhaps that of an account or a phone number), or the token's user has no access to it"
+        )
     }
 
     fn verified(&self, business: &Fact<BusinessFacts>) -> Verdict {
         Verdict::plain(match business {
             Fact::Known(facts) => facts.verification.as_ref().map_or(Judged::Keep, judge_business),
-            Fact::Unknown(failure) if is_answer(failure) && self.never_judged(ConditionType::BusinessVerified) => Judged::Unknown(
-                Reason::BusinessNotReadable,
-                format!("the token may not read the portfolio; give it {SCOPE_BUSINESS}"),
-            ),
+            Fact::Unknown(failure)
+                if is_answer(failure) && self.never_judged(ConditionType::BusinessVerified) =>
+            {
+                Judged::Unknown(
+                    Reason::BusinessNotReadable,
+                    format!("the token may not read the portfolio; give it {SCOPE_BUSINESS}"),
+                )
+            }
             _ => Judged::Keep,
         })
     }
@@ -507,22 +551,47 @@ impl Pass<'_> {
             Judged::False(reason, message) => (Truth::False, reason, message),
             Judged::Unknown(reason, message) => (Truth::Unknown, reason, message),
             Judged::Open(_) | Judged::Keep if set.get(kind).is_some() => return,
-            Judged::Open(_) | Judged::Keep => (Truth::Unknown, Reason::NotObservedYet, "not looked at yet".to_owned()),
+            Judged::Open(_) | Judged::Keep => {
+                (Truth::Unknown, Reason::NotObservedYet, "not looked at yet".to_owned())
+            }
         };
         let message = verdict.refusal.map_or(message.clone(), |r| with_refusal(&message, &r));
         self.place(set, kind, status, reason, message);
     }
 
     /// Sets a condition; where only the trace id of an error differs, the first one seen stays.
-    fn place(&self, set: &mut ConditionSet, kind: ConditionType, status: Truth, reason: Reason, message: String) {
-        let old = self.before.get(kind).filter(|c| c.reason == reason && without_trace(&c.message) == without_trace(&message));
+    fn place(
+        &self,
+        set: &mut ConditionSet,
+        kind: ConditionType,
+        status: Truth,
+        reason: Reason,
+        message: String,
+    ) {
+        let old = self
+            .before
+            .get(kind)
+            .filter(|c| c.reason == reason && without_trace(&c.message) == without_trace(&message));
         let message = old.map_or(message, |c| c.message.clone());
         let since = self.before.get(kind).filter(|c| c.status == status).map_or(self.now, |c| c.since);
-        set.set(Condition { kind, status, reason, message, since, observed_generation: self.desired.generation });
+        set.set(Condition {
+            kind,
+            status,
+            reason,
+            message,
+            since,
+            observed_generation: self.desired.generation,
+        });
     }
 
     /// Why channels may not act: dead credentials, the wrong portfolio, or no account to act in.
-    fn hold(&self, set: &ConditionSet, credentials: &Credentials, identity: &Verdict, reach: &Reach) -> Option<Hold> {
+    fn hold(
+        &self,
+        set: &ConditionSet,
+        credentials: &Credentials,
+        identity: &Verdict,
+        reach: &Reach,
+    ) -> Option<Hold> {
         let of = |kind| set.get(kind).filter(|c| c.status == Truth::False);
         if let Some(bad) = of(ConditionType::CredentialsValid) {
             return Some(self.hold_of(bad, credentials.verdict.refusal.clone()));
@@ -550,7 +619,8 @@ impl Pass<'_> {
     }
 
     fn hold_of(&self, condition: &Condition, refusal: Option<Refusal>) -> Hold {
-        let wait = wait::default_wait(condition.reason, Some(&self.desired.business), &self.desired.name, self.now);
+        let wait =
+            wait::default_wait(condition.reason, Some(&self.desired.business), &self.desired.name, self.now);
         Hold {
             reason: condition.reason,
             message: condition.message.clone(),
@@ -563,7 +633,13 @@ impl Pass<'_> {
         set.remove(ConditionType::Reconciling);
         set.remove(ConditionType::Stalled);
         match hold {
-            None => self.place(set, ConditionType::Ready, Truth::True, Reason::Usable, "channels can use the portfolio".into()),
+            None => self.place(
+                set,
+                ConditionType::Ready,
+                Truth::True,
+                Reason::Usable,
+                "channels can use the portfolio".into(),
+            ),
             Some(hold) if hold.reason == Reason::PortfolioNotReadYet => self.not_read_yet(set, hold),
             Some(hold) => {
                 self.place(set, ConditionType::Ready, Truth::False, hold.reason, hold.message.clone());
@@ -577,18 +653,34 @@ impl Pass<'_> {
     /// Nothing is known in this process yet: what stood before still stands.
     fn not_read_yet(&self, set: &mut ConditionSet, hold: &Hold) {
         if set.get(ConditionType::Ready).is_none() {
-            self.place(set, ConditionType::Ready, Truth::Unknown, Reason::PortfolioNotReadYet, hold.message.clone());
+            self.place(
+                set,
+                ConditionType::Ready,
+                Truth::Unknown,
+                Reason::PortfolioNotReadYet,
+                hold.message.clone(),
+            );
         }
         if !set.is(ConditionType::Ready, Truth::True) {
-            self.place(set, ConditionType::Reconciling, Truth::True, Reason::PortfolioNotReadYet, hold.message.clone());
+            self.place(
+                set,
+                ConditionType::Reconciling,
+                Truth::True,
+                Reason::PortfolioNotReadYet,
+                hold.message.clone(),
+            );
         }
     }
 
     fn waits(&self, set: &ConditionSet, hold: Option<&Hold>) -> Vec<WaitingFor> {
-        let default = |reason| wait::default_wait(reason, Some(&self.desired.business), &self.desired.name, self.now);
-        let held = hold.and_then(|h| default(h.reason).map(|w| WaitingFor { url: h.url.clone().or(w.url.clone()), ..w }));
+        let default =
+            |reason| wait::default_wait(reason, Some(&self.desired.business), &self.desired.name, self.now);
+        let held = hold.and_then(|h| {
+            default(h.reason).map(|w| WaitingFor { url: h.url.clone().or(w.url.clone()), ..w })
+        });
         let credentials = set.get(ConditionType::CredentialsValid);
-        let warned = credentials.filter(|c| c.status == Truth::True).and_then(|c| self.replace_token(c.reason));
+        let warned =
+            credentials.filter(|c| c.status == Truth::True).and_then(|c| self.replace_token(c.reason));
         held.into_iter().chain(warned).collect()
     }
 
@@ -596,7 +688,9 @@ impl Pass<'_> {
     fn replace_token(&self, reason: Reason) -> Option<WaitingFor> {
         let if_ignored = match reason {
             Reason::NewTokenRejected => "after a restart of the operator no credentials work",
-            Reason::TokenExpiresSoon => "when the token expires, nothing below the portfolio is looked at or written",
+            Reason::TokenExpiresSoon => {
+                "when the token expires, nothing below the portfolio is looked at or written"
+            }
             _ => return None,
         };
         let expected_by = match reason {
@@ -642,9 +736,11 @@ fn fails(reason: Reason, message: String, refusal: Option<Refusal>) -> Trial {
 fn secret_trial(secret: &SecretFact, name: &str, key: &str) -> Option<Trial> {
     match secret {
         SecretFact::Missing => Some(fails(Reason::SecretMissing, format!("there is no Secret {name}"), None)),
-        SecretFact::KeyMissing { .. } => {
-            Some(fails(Reason::SecretKeyMissing, format!("Secret {name} has no text under the key {key}"), None))
-        }
+        SecretFact::KeyMissing { .. } => Some(fails(
+            Reason::SecretKeyMissing,
+            format!("Secret {name} has no text under the key {key}"),
+            None,
+        )),
         SecretFact::Forbidden => {
             Some(fails(Reason::SecretForbidden, format!("the operator may not read Secret {name}"), None))
         }
@@ -688,9 +784,9 @@ fn earliest(token: &TokenFacts) -> Option<Timestamp> {
 }
 
 fn is_answer(failure: &Failure) -> bool {
-    failure
-        .refusal()
-        .is_some_and(|r| !matches!(r.class, Class::Retry | Class::WaitUntil) && about_credentials(r).is_none())
+    failure.refusal().is_some_and(|r| {
+        !matches!(r.class, Class::Retry | Class::WaitUntil) && about_credentials(r).is_none()
+    })
 }
 
 /// 100/33: the id is not one of a portfolio that the token sees.

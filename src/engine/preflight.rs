@@ -15,7 +15,13 @@ use super::{
 };
 
 /// Judges every prerequisite. One about which this look says nothing stays as it was before.
-pub fn check(desired: &Desired, observed: &Observed, memory: &Memory, limits: &Limits, before: &[Check]) -> Vec<Check> {
+pub fn check(
+    desired: &Desired,
+    observed: &Observed,
+    memory: &Memory,
+    limits: &Limits,
+    before: &[Check],
+) -> Vec<Check> {
     let view = match &observed.portfolio {
         PortfolioState::View(view) => Some(view.as_ref()),
         _ => None,
@@ -79,7 +85,10 @@ fn portfolio(observed: &Observed, desired: &Desired) -> Option<Check> {
         PortfolioState::NotUsable => Some(new(
             "Portfolio",
             Verdict::Fail,
-            format!("no portfolio {} in {} may be used from here", desired.portfolio.name, desired.portfolio.namespace),
+            format!(
+                "no portfolio {} in {} may be used from here",
+                desired.portfolio.name, desired.portfolio.namespace
+            ),
         )),
         PortfolioState::View(view) => Some(match &view.hold {
             Some(hold) => new("Portfolio", Verdict::Fail, hold.message.clone()),
@@ -99,7 +108,9 @@ fn token_scopes(view: &PortfolioView) -> Option<Check> {
         return Some(new(
             "TokenScopes",
             Verdict::Warn,
-            format!("the token lacks {SCOPE_BUSINESS}: name and verification of the portfolio cannot be read"),
+            format!(
+                "the token lacks {SCOPE_BUSINESS}: name and verification of the portfolio cannot be read"
+            ),
         ));
     }
     Some(new("TokenScopes", Verdict::Pass, "the token has every scope"))
@@ -119,7 +130,9 @@ fn admin_rights(view: &PortfolioView) -> Option<Check> {
             Verdict::Warn,
             "the token may not list accounts (it is no admin's); they were learnt from its targets",
         )),
-        Reach::Accounts(_) => Some(new("AdminRights", Verdict::Pass, "the token lists the portfolio's accounts")),
+        Reach::Accounts(_) => {
+            Some(new("AdminRights", Verdict::Pass, "the token lists the portfolio's accounts"))
+        }
     }
 }
 
@@ -127,7 +140,11 @@ fn account(observed: &Observed) -> Option<Check> {
     match &observed.account {
         Fact::NotAsked => None,
         Fact::Unknown(Failure::Refused(r)) if !matches!(r.class, Class::Retry | Class::WaitUntil) => {
-            Some(new("Account", Verdict::Fail, format!("Meta does not show the account to this token (code {})", r.code)))
+            Some(new(
+                "Account",
+                Verdict::Fail,
+                format!("Meta does not show the account to this token (code {})", r.code),
+            ))
         }
         Fact::Unknown(_) => None,
         Fact::Known(account) => Some(known_account(account)),
@@ -138,9 +155,12 @@ fn known_account(account: &Account) -> Check {
     let id = account.id.as_ref().map_or("", AccountId::as_str);
     let status = account.status.value();
     let review = account.review.value();
-    let good = status.is_none_or(|s| *s == AccountStatus::Active) && review.is_none_or(|r| *r == ReviewStatus::Approved);
+    let good = status.is_none_or(|s| *s == AccountStatus::Active)
+        && review.is_none_or(|r| *r == ReviewStatus::Approved);
     match (good, status.is_some() || review.is_some()) {
-        (_, false) => new("Account", Verdict::NotCheckable, format!("Meta does not show the state of account {id}")),
+        (_, false) => {
+            new("Account", Verdict::NotCheckable, format!("Meta does not show the state of account {id}"))
+        }
         (true, true) => new("Account", Verdict::Pass, format!("account {id} is active")),
         (false, true) => {
             let status = status.map_or("not shown", |s| s.as_str());
@@ -181,8 +201,12 @@ fn display_name(desired: &Desired, limits: &Limits) -> Check {
 fn payment(observed: &Observed) -> Option<Check> {
     let account = observed.account.known()?;
     Some(match &account.funding {
-        Field::Refused => new("Payment", Verdict::NotCheckable, "Meta does not show the payment method to this app"),
-        Field::Is(id) if id != "0" && !id.is_empty() => new("Payment", Verdict::Pass, "the account has a payment method"),
+        Field::Refused => {
+            new("Payment", Verdict::NotCheckable, "Meta does not show the payment method to this app")
+        }
+        Field::Is(id) if id != "0" && !id.is_empty() => {
+            new("Payment", Verdict::Pass, "the account has a payment method")
+        }
         _ => new(
             "Payment",
             Verdict::Warn,
@@ -208,12 +232,18 @@ fn number_free(desired: &Desired, observed: &Observed, own: Option<&AccountId>) 
     let hidden = observed.search.iter().filter(|s| matches!(s.list, ListState::NotCheckable(_))).count();
     let number = &desired.number;
     Some(if hidden > 0 {
-        new("NumberFree", Verdict::Warn, format!("{number} is in no account that can be read; {hidden} cannot be read"))
+        new(
+            "NumberFree",
+            Verdict::Warn,
+            format!("{number} is in no account that can be read; {hidden} cannot be read"),
+        )
     } else {
         new(
             "NumberFree",
             Verdict::NotCheckable,
-            format!("{number} is in no account in reach; whether an app on a phone uses it shows only when it is added"),
+            format!(
+                "{number} is in no account in reach; whether an app on a phone uses it shows only when it is added"
+            ),
         )
     })
 }
@@ -234,9 +264,16 @@ fn time_zone(desired: &Desired, observed: &Observed) -> Option<Check> {
         (Some(false), live) => new(
             "TimeZone",
             Verdict::Warn,
-            format!("the account's time zone is {}, not {want}; a person changes it in WhatsApp Manager", live.unwrap_or(id)),
+            format!(
+                "the account's time zone is {}, not {want}; a person changes it in WhatsApp Manager",
+                live.unwrap_or(id)
+            ),
         ),
-        (None, _) => new("TimeZone", Verdict::NotCheckable, format!("the account's time zone is number {id}, which is not known here")),
+        (None, _) => new(
+            "TimeZone",
+            Verdict::NotCheckable,
+            format!("the account's time zone is number {id}, which is not known here"),
+        ),
     })
 }
 

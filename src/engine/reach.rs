@@ -83,8 +83,11 @@ fn only_owned(granted: Option<&[AccountId]>, reach: &Reach) -> Result<AccountId,
         Reach::Unknown => return Err(NoAccount::ReachUnknown),
         Reach::Unread => return Err(NoAccount::ReachUnread),
     };
-    let mut owned: Vec<_> =
-        list.iter().filter(|a| a.owned != Some(false) && allows(granted, &a.id)).map(|a| a.id.clone()).collect();
+    let mut owned: Vec<_> = list
+        .iter()
+        .filter(|a| a.owned != Some(false) && allows(granted, &a.id))
+        .map(|a| a.id.clone())
+        .collect();
     owned.sort();
     owned.dedup();
     match owned.len() {

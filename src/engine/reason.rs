@@ -58,30 +58,66 @@ mod on {
     pub const READY: &[ConditionType] = &[Ready];
     /// Everything on the way, from the portfolio on.
     pub const PORTFOLIO: &[ConditionType] = &[
-        PortfolioReady, AccountUsable, NumberAdded, NumberVerified, DisplayNameApproved, Registered, Healthy,
-        WebhookRouted, ProfileSynced,
+        PortfolioReady,
+        AccountUsable,
+        NumberAdded,
+        NumberVerified,
+        DisplayNameApproved,
+        Registered,
+        Healthy,
+        WebhookRouted,
+        ProfileSynced,
     ];
     /// A portfolio's credentials, and everything below.
     pub const CREDENTIALS: &[ConditionType] = &[
-        CredentialsValid, PortfolioReady, AccountUsable, NumberAdded, NumberVerified, DisplayNameApproved,
-        Registered, Healthy, WebhookRouted, ProfileSynced,
+        CredentialsValid,
+        PortfolioReady,
+        AccountUsable,
+        NumberAdded,
+        NumberVerified,
+        DisplayNameApproved,
+        Registered,
+        Healthy,
+        WebhookRouted,
+        ProfileSynced,
     ];
     /// A portfolio's identity, and everything below.
     pub const IDENTITY: &[ConditionType] = &[
-        IdentityConfirmed, PortfolioReady, AccountUsable, NumberAdded, NumberVerified, DisplayNameApproved,
-        Registered, Healthy, WebhookRouted, ProfileSynced,
+        IdentityConfirmed,
+        PortfolioReady,
+        AccountUsable,
+        NumberAdded,
+        NumberVerified,
+        DisplayNameApproved,
+        Registered,
+        Healthy,
+        WebhookRouted,
+        ProfileSynced,
     ];
     pub const ACCOUNT: &[ConditionType] = &[
-        AccountUsable, NumberAdded, NumberVerified, DisplayNameApproved, Registered, Healthy, WebhookRouted,
+        AccountUsable,
+        NumberAdded,
+        NumberVerified,
+        DisplayNameApproved,
+        Registered,
+        Healthy,
+        WebhookRouted,
         ProfileSynced,
     ];
     pub const NUMBER: &[ConditionType] = &[
-        NumberAdded, NumberVerified, DisplayNameApproved, Registered, Healthy, WebhookRouted, ProfileSynced,
+        NumberAdded,
+        NumberVerified,
+        DisplayNameApproved,
+        Registered,
+        Healthy,
+        WebhookRouted,
+        ProfileSynced,
     ];
     pub const CODE: &[ConditionType] = &[NumberVerified, Registered, Healthy, WebhookRouted, ProfileSynced];
     pub const NAME: &[ConditionType] =
         &[DisplayNameApproved, NumberVerified, Registered, Healthy, WebhookRouted, ProfileSynced];
-    pub const REGISTER: &[ConditionType] = &[Registered, NumberVerified, Healthy, WebhookRouted, ProfileSynced];
+    pub const REGISTER: &[ConditionType] =
+        &[Registered, NumberVerified, Healthy, WebhookRouted, ProfileSynced];
     pub const HEALTH: &[ConditionType] = &[Healthy, Registered, NumberVerified, WebhookRouted, ProfileSynced];
     pub const WEBHOOK: &[ConditionType] = &[WebhookRouted];
     pub const PROFILE: &[ConditionType] = &[ProfileSynced];
@@ -99,8 +135,19 @@ mod on {
     pub const PAYMENT: &[ConditionType] = &[PaymentReady];
     /// First states.
     pub const FIRST: &[ConditionType] = &[
-        PortfolioReady, AccountUsable, NumberAdded, NumberVerified, DisplayNameApproved, Registered, Healthy,
-        WebhookRouted, ProfileSynced, BusinessVerified, PaymentReady, CredentialsValid, IdentityConfirmed,
+        PortfolioReady,
+        AccountUsable,
+        NumberAdded,
+        NumberVerified,
+        DisplayNameApproved,
+        Registered,
+        Healthy,
+        WebhookRouted,
+        ProfileSynced,
+        BusinessVerified,
+        PaymentReady,
+        CredentialsValid,
+        IdentityConfirmed,
     ];
 }
 
@@ -508,7 +555,7 @@ reasons! {
     BusinessNotReadable: Settled, BUSINESS,
         "The token may not read the portfolio.",
         "Give the token business_management.";
-    WrongBusiness: Stalled, CREDENTIALS,
+    WrongBusiness: Stalled, IDENTITY,
         "businessId is not the id of a portfolio that this token can see.",
         "Copy the portfolio's id from Business settings, Business info; a phone number or the id of an account does not belong there.";
     BusinessIneligible: Stalled, BUSINESS,
@@ -557,7 +604,9 @@ impl Reason {
     pub fn may_be_on(self, condition: ConditionType) -> bool {
         let row = self.row();
         match condition {
-            ConditionType::Ready => row.conditions == on::READY || row.conditions.iter().any(|c| c.may_block()),
+            ConditionType::Ready => {
+                row.conditions == on::READY || row.conditions.iter().any(|c| c.may_block())
+            }
             ConditionType::Reconciling => row.kind == ReasonKind::Progress,
             ConditionType::Stalled => row.kind == ReasonKind::Stalled,
             other => row.conditions.contains(&other),

@@ -15,7 +15,9 @@ use super::{
 /// assert!(page.contains("| `NameDeclined` |"));
 /// ```
 pub fn conditions() -> String {
-    let mut page = String::from("<!-- Made by `make gen` from src/engine/reason.rs; do not edit. -->\n\n# Conditions and reasons\n\n");
+    let mut page = String::from(
+        "<!-- Made by `make gen` from src/engine/reason.rs; do not edit. -->\n\n# Conditions and reasons\n\n",
+    );
     page.push_str(
         "Every condition of a `WhatsAppChannel` and a `WhatsAppPortfolio`, and every reason one may carry. `Ready` copies the\n\
          reason, message and status of the first condition that holds it up, in the order of the first table.\n\n",
@@ -46,7 +48,8 @@ fn reason_table(page: &mut String, kind: ReasonKind) {
     let _ = write!(page, "\n## {}\n\n{}\n\n", title(kind), intro(kind));
     page.push_str("| Reason | On | Means | What to do |\n|---|---|---|---|\n");
     for row in TABLE.iter().filter(|row| row.kind == kind && !row.conditions.is_empty()) {
-        let _ = writeln!(page, "| `{}` | {} | {} | {} |", row.name, on(row), cell(row.meaning), cell(row.remedy));
+        let _ =
+            writeln!(page, "| `{}` | {} | {} | {} |", row.name, on(row), cell(row.meaning), cell(row.remedy));
     }
 }
 
@@ -64,9 +67,15 @@ fn intro(kind: ReasonKind) -> &'static str {
     match kind {
         ReasonKind::Settled => "These tell how things stand.",
         ReasonKind::Progress => "`Reconciling` is True.",
-        ReasonKind::Person => "Neither `Reconciling` nor `Stalled`; `status.waitingFor` names the person and the page.",
-        ReasonKind::Time => "Neither `Reconciling` nor `Stalled`; a date stands in the message where there is one.",
-        ReasonKind::Stalled => "`Stalled` is True while `Ready` is not. An edit of the manifest, or a person at Meta, ends it.",
+        ReasonKind::Person => {
+            "Neither `Reconciling` nor `Stalled`; `status.waitingFor` names the person and the page."
+        }
+        ReasonKind::Time => {
+            "Neither `Reconciling` nor `Stalled`; a date stands in the message where there is one."
+        }
+        ReasonKind::Stalled => {
+            "`Stalled` is True while `Ready` is not. An edit of the manifest, or a person at Meta, ends it."
+        }
     }
 }
 

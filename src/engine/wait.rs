@@ -15,7 +15,11 @@ use super::{
 };
 
 /// Gives every wait the time since when it lasts, and forgets those that ended. A person comes before Meta.
-pub(super) fn settle_since(list: &mut Vec<WaitingFor>, since: &mut BTreeMap<String, Timestamp>, now: Timestamp) {
+pub(super) fn settle_since(
+    list: &mut Vec<WaitingFor>,
+    since: &mut BTreeMap<String, Timestamp>,
+    now: Timestamp,
+) {
     let mut seen = Vec::new();
     list.retain(|w| {
         let fresh = !seen.contains(&w.action);
@@ -106,9 +110,10 @@ fn who(reason: Reason) -> Option<(Actor, &'static str)> {
     use Actor::{ClusterUser, Meta, PhoneHolder, PortfolioAdmin};
     Some(match reason {
         Reason::NotObserved => return None,
-        Reason::CodeNeeded | Reason::CodeLapsed | Reason::CodeRequestRefused | Reason::ReverificationNeeded => {
-            (PhoneHolder, "AskForCode")
-        }
+        Reason::CodeNeeded
+        | Reason::CodeLapsed
+        | Reason::CodeRequestRefused
+        | Reason::ReverificationNeeded => (PhoneHolder, "AskForCode"),
         Reason::CodeAwaited
         | Reason::CodeMayHaveBeenSent
         | Reason::CodeWrong
@@ -117,15 +122,19 @@ fn who(reason: Reason) -> Option<(Actor, &'static str)> {
         Reason::NumberOnPhone => (PhoneHolder, "DeleteAppAccount"),
         Reason::PinNeeded | Reason::PinMalformed | Reason::PinMismatch => (ClusterUser, "ProvidePin"),
         Reason::NumberLimitReached => (PortfolioAdmin, "RaiseNumberLimit"),
-        Reason::AddRefused | Reason::RegistrationRefused | Reason::IncompleteDeregistration => (ClusterUser, "Retry"),
+        Reason::AddRefused | Reason::RegistrationRefused | Reason::IncompleteDeregistration => {
+            (ClusterUser, "Retry")
+        }
         Reason::SandboxNumberNotVerified | Reason::FellBack => (ClusterUser, "Retry"),
-        Reason::NameRefused | Reason::NameDeclined => (ClusterUser, "ChooseName"),
+        Reason::NameRefused | Reason::NameDeclined | Reason::NameNotTaken => (ClusterUser, "ChooseName"),
         Reason::RenameNotManaged => (ClusterUser, "AlignName"),
         Reason::ObserveOnly => (ClusterUser, "ChangeManagementPolicy"),
         Reason::Suspended => (ClusterUser, "Resume"),
         Reason::NoAccountInReach => (PortfolioAdmin, "CreateAccount"),
         Reason::AccountAmbiguous | Reason::AccountReachUnknown => (ClusterUser, "NameAccount"),
-        Reason::AccountNotInReach | Reason::AccountChanged | Reason::CountryMismatch => (ClusterUser, "CorrectAccount"),
+        Reason::AccountNotInReach | Reason::AccountChanged | Reason::CountryMismatch => {
+            (ClusterUser, "CorrectAccount")
+        }
         Reason::AccountRestricted
         | Reason::AccountLocked
         | Reason::AccountRejected
@@ -136,7 +145,9 @@ fn who(reason: Reason) -> Option<(Actor, &'static str)> {
             (PortfolioAdmin, "GrantPermissions")
         }
         Reason::PortfolioNotUsable | Reason::PortfolioChanged => (ClusterUser, "CorrectPortfolio"),
-        Reason::SecretMissing | Reason::SecretKeyMissing | Reason::SecretForbidden => (ClusterUser, "ProvideCredentials"),
+        Reason::SecretMissing | Reason::SecretKeyMissing | Reason::SecretForbidden => {
+            (ClusterUser, "ProvideCredentials")
+        }
         Reason::TokenInvalid
         | Reason::TokenExpired
         | Reason::TokenTypeNotUsable
@@ -151,9 +162,10 @@ fn who(reason: Reason) -> Option<(Actor, &'static str)> {
         Reason::ProfileDiffers | Reason::WebhookDiffers => (ClusterUser, "AlignSettings"),
         Reason::PaymentProblem => (PortfolioAdmin, "AddPaymentMethod"),
         Reason::BusinessNotVerified | Reason::BusinessIneligible => (PortfolioAdmin, "VerifyBusiness"),
-        Reason::NumberMigrated | Reason::NumberDeleted | Reason::NumberInOtherAccount | Reason::NumberClaimed => {
-            (ClusterUser, "ChangeSpec")
-        }
+        Reason::NumberMigrated
+        | Reason::NumberDeleted
+        | Reason::NumberInOtherAccount
+        | Reason::NumberClaimed => (ClusterUser, "ChangeSpec"),
         Reason::NumberOnPremises => (PortfolioAdmin, "DeregisterOnPremises"),
         Reason::ConnectionContradictsNumber | Reason::SpecInvalid => (ClusterUser, "ChangeSpec"),
         Reason::NameInReview | Reason::NameChangeQueued | Reason::NameNotReady => (Meta, "ReviewName"),
@@ -174,7 +186,9 @@ fn url(reason: Reason, business: Option<&BusinessId>) -> Option<String> {
         "AddPaymentMethod" => page::billing(business),
         "VerifyBusiness" | "ReviewBusiness" => page::security_center(business),
         "CorrectBusiness" => page::business_info(business),
-        "RaiseNumberLimit" | "ReviewName" | "ChooseName" | "AlignName" | "ReviewAccount" => page::numbers(business),
+        "RaiseNumberLimit" | "ReviewName" | "ChooseName" | "AlignName" | "ReviewAccount" => {
+            page::numbers(business)
+        }
         _ => return None,
     })
 }

@@ -100,6 +100,8 @@ const USAGE_BELIEVED: Duration = Duration::from_secs(10 * 60);
 /// First pause after a throttle without a time of Meta's, doubled each time up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(5 * 60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
+/// A time of Meta's further away is not believed: a wrong header must not stop an account for good.
+const LONGEST_BELIEVED: Duration = Duration::from_secs(24 * 60 * 60);
 /// Below this many entries nothing is thrown away.
 const ENTRIES_KEPT: usize = 1_024;
 
@@ -171,6 +173,7 @@ impl Breaker {
     fn open(&mut self, until: Option<Timestamp>, now: Timestamp) -> Timestamp {
         let pause = FIRST_PAUSE.saturating_mul(1 << self.in_a_row.min(8)).min(LONGEST_PAUSE);
         self.in_a_row = self.in_a_row.saturating_add(1);
+        let until = until.map(|until| until.min(after(now, LONGEST_BELIEVED)));
         let end = [until, self.until].into_iter().flatten().fold(after(now, pause), Timestamp::max);
         self.until = Some(end);
         end
@@ -320,7 +323,8 @@ impl Budget {
             let Some(meter) = meters.get_mut(&key) else { continue };
             meter.usage = Some(Usage { percent: business.percent, told: now });
             if business.regain_minutes > 0 {
-                let until = after(now, Duration::from_secs(business.regain_minutes.saturating_mul(60)));
+                let regain = Duration::from_secs(business.regain_minutes.saturating_mul(60));
+                let until = after(now, regain.min(LONGEST_BELIEVED));
                 meter.breaker.until = Some(meter.breaker.until.map_or(until, |known| known.max(until)));
                 if account.is_some_and(|account| account.as_str() == object) {
                     blocked = Some(until);

@@ -56,12 +56,13 @@ const PAGE: &str = "100";
 const MOST_PAGES: usize = 50;
 /// A connection that takes this much less than the whole call leaves time for the call itself.
 const CONNECT_MARGIN: Duration = Duration::from_secs(5);
-/// Credentials remembered per portfolio: the one in use and the one offered.
-const APPS_PER_BUSINESS: usize = 2;
+/// Credentials whose app is remembered per portfolio: in use and offered, by a few objects.
+const APPS_PER_BUSINESS: usize = 16;
+/// A connection that went silent is noticed well before the call's deadline, so that a read can be
+/// tried on another one.
+const PING: Duration = Duration::from_secs(5);
 
 /// Installs the process's TLS crypto, once; a second call does nothing.
-///
-/// A client cannot be built before.
 pub fn install_crypto() {
     // An error says that one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -197,12 +198,13 @@ struct ProfileKey {
 }
 
 impl Meta {
-    /// Builds the HTTP client; [`install_crypto`] comes first.
+    /// Builds the HTTP client, and installs the crypto that it needs if nobody did.
     ///
     /// # Errors
     ///
     /// When the address is neither https nor on this machine, or the version has another shape.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, BadSettings> {
+        install_crypto();
         let Settings { base_url, version, limits } = settings;
         let is_loopback = check(&base_url, &version)?;
         let deadline = limits.call_timeout;
@@ -212,6 +214,8 @@ impl Meta {
             .retry(reqwest::retry::never())
             .referer(false)
             .https_only(base_url.scheme() == "https")
+            .http2_keep_alive_interval(PING)
+            .http2_keep_alive_timeout(PING)
             .timeout(deadline)
             .connect_timeout(deadline.saturating_sub(CONNECT_MARGIN).max(deadline / 2));
         if is_loopback {

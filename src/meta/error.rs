@@ -780,7 +780,7 @@ fn is_token(word: &str) -> bool {
 /// The reference of errors: `docs/errors.md`.
 pub fn reference() -> String {
     let mut out = String::from(
-        "<!-- Generated from the table in src/meta/error.rs: BLESS=1 cargo test --lib meta::error -->\n\n\
+        "<!-- Generated from the table in src/meta/error.rs: make gen -->\n\n\
          # Errors of Meta's\n\n\
          What the operator makes of every code and subcode. The most exact row wins: a code with its subcode, then a \
          number that may come as code or as subcode, then the code, then the family; a row for a call beats one for \

@@ -129,12 +129,10 @@ pub const ACCOUNT: &[Asked] = &[
     field("timezone_id"),
     field("status"),
     field("account_review_status"),
-    field("business_verification_status"),
     field("ownership_type"),
     field("owner_business_info"),
     field("primary_funding_id"),
     field("health_status"),
-    field("whatsapp_business_manager_messaging_limit"),
 ];
 
 /// What a read of a portfolio asks for.

@@ -49,7 +49,8 @@ async fn send<G: Graph, S: Secrets>(
     if let Step::CreatePin { secret } = step {
         return done(secrets.create_pin(secret).await.map_err(Failure::NotSent));
     }
-    let graph = graph.ok_or_else(|| Failure::NotSent("no credential of the portfolio is known to work".into()))?;
+    let graph =
+        graph.ok_or_else(|| Failure::NotSent("no credential of the portfolio is known to work".into()))?;
     match step {
         Step::AddNumber { account, number, name } => {
             let number = graph.add_number(account, number, name).await?;

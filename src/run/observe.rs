@@ -14,10 +14,10 @@ use crate::{
         desired::{Desired, SecretKey},
         failure::{Class, Failure},
         id::{AccountId, Fact, Field},
-        look::{AccountLook, Look},
+        look::{AccountLook, Look, Urgency},
         observed::{
-            Account, Claim, ListState, Observed, PortfolioState, ProcessFacts, Profile, Searched,
-            SecretFact, SecretVersion,
+            Account, Claim, ListState, Observed, PortfolioState, ProcessFacts, Profile, Searched, SecretFact,
+            SecretVersion,
         },
     },
     meta::port::{Clock, Graph},
@@ -137,7 +137,9 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
         search: meta.search,
         subscribed: meta.subscribed,
         profile: meta.profile,
-        code_secret: digits_fact(Digits::Code, code_secret, &mut materials.code, |code| volatile.has_seen(code, now)),
+        code_secret: digits_fact(Digits::Code, code_secret, &mut materials.code, |code| {
+            volatile.has_seen(code, now)
+        }),
         pin_secret: digits_fact(Digits::Pin, pin_secret, &mut materials.pin, |_| false),
         verify_token: token_fact(verify_token, &mut materials.verify_token),
         begun,
@@ -146,9 +148,34 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
     (observed, materials)
 }
 
+/// What a Secret is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Code,
+    Pin,
+    VerifyToken,
+}
+
 /// Reads one Secret and tells only its fact: the cheap way to poll a wait.
-pub async fn glance<S: Secrets>(secrets: &S, key: &SecretKey) -> SecretFact {
-    digits_fact(Digits::Code, Some(secrets.read(key).await), &mut None, |_| false)
+pub async fn glance<S: Secrets>(secrets: &S, purpose: Purpose, key: &SecretKey) -> SecretFact {
+    let read = Some(secrets.read(key).await);
+    match purpose {
+        Purpose::Code => digits_fact(Digits::Code, read, &mut None, |_| false),
+        Purpose::Pin => digits_fact(Digits::Pin, read, &mut None, |_| false),
+        Purpose::VerifyToken => token_fact(read, &mut None),
+    }
+}
+
+/// Whether two facts are about the same version of a Secret. One that could not be read says nothing.
+pub fn is_same_version(before: &SecretFact, now: &SecretFact) -> bool {
+    match (before, now) {
+        (_, SecretFact::Unreadable(_)) => true,
+        _ => match (before.version(), now.version()) {
+            (Some(before), Some(now)) => before == now,
+            (None, None) => before == now,
+            _ => false,
+        },
+    }
 }
 
 async fn read_if<S: Secrets>(wanted: bool, secrets: &S, key: Option<&SecretKey>) -> Option<SecretRead> {
@@ -169,9 +196,10 @@ struct FromMeta {
 }
 
 async fn read_meta<G: Graph>(desired: &Desired, look: &Look, graph: Option<&G>) -> FromMeta {
-    // Collected first: with the closure inside the stream the compiler cannot tell that the pass is `Send`.
-    let reads: Vec<_> = look.accounts.iter().map(|wanted| read_account(desired, look, wanted, graph)).collect();
-    let reads = stream::iter(reads).buffered(ACCOUNTS_AT_ONCE).collect::<Vec<_>>();
+    let reads = stream::iter(look.accounts.clone())
+        .map(|wanted| read_account(desired, look.urgency, wanted, graph))
+        .buffered(ACCOUNTS_AT_ONCE)
+        .collect::<Vec<_>>();
     let (reads, subscribed) = futures::join!(reads, read_subscription(look, graph));
     let mut account = Fact::NotAsked;
     let mut search = Vec::with_capacity(reads.len());
@@ -206,8 +234,8 @@ fn no_credential() -> Failure {
 
 async fn read_account<G: Graph>(
     desired: &Desired,
-    look: &Look,
-    wanted: &AccountLook,
+    urgency: Urgency,
+    wanted: AccountLook,
     graph: Option<&G>,
 ) -> (Searched, Fact<Arc<Account>>) {
     let nothing = |list| Searched { account: wanted.account.clone(), list, numbers: Vec::new() };
@@ -219,10 +247,9 @@ async fn read_account<G: Graph>(
         if !wanted.facts {
             return Fact::NotAsked;
         }
-        fact(graph.account(&wanted.account, wanted.not_before, look.urgency).await)
+        fact(graph.account(&wanted.account, wanted.not_before, urgency).await)
     };
-    let (list, facts) =
-        futures::join!(graph.numbers(&wanted.account, wanted.not_before, look.urgency), facts);
+    let (list, facts) = futures::join!(graph.numbers(&wanted.account, wanted.not_before, urgency), facts);
     let searched = match list {
         Ok(list) => Searched {
             account: wanted.account.clone(),
@@ -338,5 +365,86 @@ fn token_fact(read: Option<SecretRead>, material: &mut Option<SecretString>) -> 
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(value: Option<&str>, is_verify_token: bool) -> Option<SecretRead> {
+        let version = SecretVersion { uid: "u".into(), resource_version: "1".into() };
+        Some(SecretRead::Found { version, value: value.map(SecretString::from), is_verify_token })
+    }
+
+    fn code(value: &str) -> (SecretFact, Option<String>) {
+        let mut material = None;
+        let fact = digits_fact(Digits::Code, found(Some(value), false), &mut material, |_| false);
+        (fact, material.map(|m| m.expose_secret().to_owned()))
+    }
+
+    #[test]
+    fn a_code_is_taken_as_people_write_it() {
+        for written in ["123456", "123-456", "123 456", " 123456\n"] {
+            let (fact, digits) = code(written);
+            assert!(matches!(fact, SecretFact::Present { well_formed: true, .. }), "{written}");
+            assert_eq!(digits.as_deref(), Some("123456"));
+        }
+        for written in ["12345", "1234567", "12345a", "１２３４５６"] {
+            assert!(
+                matches!(code(written), (SecretFact::Present { well_formed: false, .. }, None)),
+                "{written}"
+            );
+        }
+        assert!(matches!(code(" "), (SecretFact::KeyMissing { .. }, None)));
+    }
+
+    #[test]
+    fn a_pin_is_taken_as_it_stands() {
+        let mut material = None;
+        let fact = digits_fact(Digits::Pin, found(Some("123-456"), false), &mut material, |_| false);
+        assert!(matches!(fact, SecretFact::Present { well_formed: false, .. }));
+        assert!(material.is_none());
+    }
+
+    #[test]
+    fn without_its_label_nothing_is_said_about_a_verify_token() {
+        for value in [None, Some(""), Some("hunter2")] {
+            let mut material = None;
+            assert_eq!(token_fact(found(value, false), &mut material), SecretFact::Unlabelled);
+            assert!(material.is_none());
+        }
+        let mut material = None;
+        let fact = token_fact(found(Some("hunter2\n"), true), &mut material);
+        assert!(matches!(fact, SecretFact::Present { .. }));
+        assert_eq!(material.map(|m| m.expose_secret().to_owned()).as_deref(), Some("hunter2"));
+    }
+
+    #[test]
+    fn a_value_that_was_seen_is_no_answer_for_the_life_of_its_code() {
+        let life = Duration::from_secs(900);
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let (old, new) = (SecretString::from("111111"), SecretString::from("222222"));
+        let mut volatile = Volatile::default();
+        volatile.remember(&old, at(0), life);
+        assert!(volatile.has_seen(&old, at(899)));
+        assert!(!volatile.has_seen(&new, at(1)));
+        assert!(!volatile.has_seen(&old, at(900)));
+        for n in 0..20 {
+            volatile.remember(&SecretString::from(format!("{n:06}")), at(1), life);
+        }
+        assert!(volatile.values.len() <= VALUES_KEPT);
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_read_says_nothing_new() {
+        let version = |n: &str| SecretFact::KeyMissing {
+            version: SecretVersion { uid: "u".into(), resource_version: n.into() },
+        };
+        assert!(is_same_version(&version("1"), &SecretFact::Unreadable("down".into())));
+        assert!(is_same_version(&version("1"), &version("1")));
+        assert!(!is_same_version(&version("1"), &version("2")));
+        assert!(!is_same_version(&SecretFact::Missing, &version("1")));
+        assert!(is_same_version(&SecretFact::Missing, &SecretFact::Missing));
     }
 }

@@ -171,6 +171,8 @@ pub struct Done {
     pub observed: Observed,
     pub memory: Memory,
     pub outcome: Option<Outcome>,
+    /// Whether something is waited for, on the way to Registered or beside it.
+    pub is_waiting: bool,
     /// When to look again, at the latest.
     pub next: Timestamp,
     /// Writes of status.
@@ -464,6 +466,7 @@ impl<G: Graph, S: Secrets, R: Records, C: Clock> Carrier<G, S, R, C> {
             observed,
             memory: record.memory,
             outcome,
+            is_waiting: plan.block.is_some() || !plan.aside.is_empty(),
             next: plan.next,
             writes,
             credential_refused,
@@ -485,9 +488,8 @@ fn before(assessment: &Assessment, before: &Before) -> Before {
 }
 
 fn is_credential_refused(observed: &Observed, outcome: Option<&Outcome>) -> bool {
-    let refused = |failure: &Failure| {
-        failure.refusal().is_some_and(|r| r.class == Class::Credentials || r.code == 190)
-    };
+    let refused =
+        |failure: &Failure| failure.refusal().is_some_and(|r| r.class == Class::Credentials || r.code == 190);
     let unknown = |fact: Option<&Failure>| fact.is_some_and(refused);
     observed.search.iter().any(|s| match &s.list {
         ListState::NotCheckable(failure) | ListState::Failed(failure) => refused(failure),
@@ -524,3 +526,6 @@ pub fn may_have_written(outcome: &Outcome) -> bool {
     outcome.step != StepKind::CreatePin
         && !matches!(outcome.result, Err(Failure::NotSent(_) | Failure::Throttled(_)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,8 @@ mod tests {
 
     #[test]
     fn nothing_is_ready_before_every_part_holds() {
-        let health = Health::waiting_for([("crds", "the CRDs are missing"), ("cache", "the cache is not filled")]);
+        let health =
+            Health::waiting_for([("crds", "the CRDs are missing"), ("cache", "the cache is not filled")]);
         health.holds("crds");
         assert_eq!(health.missing(), ["the cache is not filled"]);
         health.holds("cache");

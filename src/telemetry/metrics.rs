@@ -1,18 +1,49 @@
 //! A few metrics, all bounded: no label ever holds the name of a channel or a number.
 
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::{
+    fmt,
+    sync::atomic::{AtomicI64, AtomicU64},
+};
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text::encode},
+    metrics::{
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::Gauge,
+    },
     registry::Registry,
 };
 
-/// Labels of a call to Meta.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Call {
-    pub edge: String,
-    pub outcome: String,
+/// How many calls to Meta ended how, since the start of the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Calls {
+    /// A path pattern without ids.
+    pub edge: &'static str,
+    pub outcome: &'static str,
+    pub count: u64,
+}
+
+/// Asks whoever makes the calls, whenever somebody scrapes.
+struct CallCounter<F>(F);
+
+impl<F> fmt::Debug for CallCounter<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CallCounter")
+    }
+}
+
+impl<F: Fn() -> Vec<Calls> + Send + Sync + 'static> Collector for CallCounter<F> {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let kind = prometheus_client::metrics::MetricType::Counter;
+        let mut family = encoder.encode_descriptor("graph_calls", "Calls to the Graph API", None, kind)?;
+        for calls in (self.0)() {
+            let labels = [("edge", calls.edge), ("outcome", calls.outcome)];
+            ConstCounter::new(calls.count).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
 }
 
 /// Labels of a pass or a write.
@@ -46,7 +77,6 @@ pub struct Of {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    calls: Family<Call, Counter>,
     passes: Family<Work, Counter>,
     writes: Family<Work, Counter>,
     steps: Family<Done, Counter>,
@@ -58,14 +88,12 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("whatsapp_operator");
-        let calls = Family::default();
         let passes = Family::default();
         let writes = Family::default();
         let steps = Family::default();
         let channels = Family::default();
         let oldest_look = Gauge::default();
         let held_back = Family::default();
-        registry.register("graph_calls", "Calls to the Graph API", calls.clone());
         registry.register("passes", "Passes over an object", passes.clone());
         registry.register("status_writes", "Writes of status to Kubernetes", writes.clone());
         registry.register("steps", "Steps carried out", steps.clone());
@@ -80,14 +108,16 @@ impl Default for Metrics {
             "How long calls of a portfolio are still held back by a budget or a throttle",
             held_back.clone(),
         );
-        Self { registry, calls, passes, writes, steps, channels, oldest_look, held_back }
+        Self { registry, passes, writes, steps, channels, oldest_look, held_back }
     }
 }
 
 impl Metrics {
-    /// One call left for Meta; `edge` is a path pattern without ids, `outcome` a word or a code.
-    pub fn graph_call(&self, edge: &str, outcome: &str) {
-        self.calls.get_or_create(&Call { edge: edge.into(), outcome: outcome.into() }).inc();
+    /// With the calls to Meta, counted by whoever makes them.
+    pub fn with_calls(calls: impl Fn() -> Vec<Calls> + Send + Sync + 'static) -> Self {
+        let mut metrics = Self::default();
+        metrics.registry.register_collector(Box::new(CallCounter(calls)));
+        metrics
     }
 
     /// One pass over an object of this kind ended.
@@ -141,11 +171,16 @@ mod tests {
 
     #[test]
     fn what_was_counted_can_be_read() {
-        let metrics = Metrics::default();
-        metrics.graph_call("{account}/phone_numbers", "ok");
+        let metrics =
+            Metrics::with_calls(|| vec![Calls { edge: "phone_numbers", outcome: "answered", count: 1 }]);
         metrics.channels([("Ready", 2)]);
         let text = metrics.encode();
-        assert!(text.contains(r#"whatsapp_operator_graph_calls_total{edge="{account}/phone_numbers",outcome="ok"} 1"#), "{text}");
+        assert!(
+            text.contains(
+                r#"whatsapp_operator_graph_calls_total{edge="phone_numbers",outcome="answered"} 1"#
+            ),
+            "{text}"
+        );
         assert!(text.contains(r#"whatsapp_operator_channels{stage="Ready"} 2"#), "{text}");
     }
 }

@@ -1,3 +1,5 @@
 mod control_plane;
+mod house;
+mod manifest;
 mod plane;
 mod proof;

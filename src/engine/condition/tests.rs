@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)]
+
 use rstest::rstest;
 
 use super::*;
@@ -91,7 +93,8 @@ fn an_account_is_usable_when_it_is_active_and_reviewed(
 #[test]
 fn a_banned_account_is_not_usable() {
     let mut case = Case::ready();
-    case.account().health = Field::Is(health(Sendability::Blocked, &[entity("WABA", Sendability::Blocked, &[141_014])]));
+    case.account().health =
+        Field::Is(health(Sendability::Blocked, &[entity("WABA", Sendability::Blocked, &[141_014])]));
     assert_eq!(ready_of(&mut case), (False, Reason::AccountDisabled));
     assert_eq!(case.assess().stage, Stage::Stalled);
 }
@@ -187,7 +190,12 @@ fn a_name_that_meta_declined_before_stays_declined() {
     case.memory.marks.declined.insert("Acme Suporte".into(), now());
     let assessment = case.assess();
     for kind in [NumberVerified, DisplayNameApproved, Registered, Ready, Stalled] {
-        assert_eq!(assessment.conditions.get(kind).map(|c| c.reason), Some(Reason::NameDeclined), "{}", kind.as_str());
+        assert_eq!(
+            assessment.conditions.get(kind).map(|c| c.reason),
+            Some(Reason::NameDeclined),
+            "{}",
+            kind.as_str()
+        );
     }
 }
 
@@ -201,7 +209,11 @@ fn a_name_that_meta_declined_before_stays_declined() {
 #[case("PENDING", False, Reason::NotConnected)]
 #[case("UNVERIFIED", False, Reason::NotConnected)]
 #[case("SOMETHING_NEW", Unknown, Reason::StatusNotKnown)]
-fn a_registered_number_is_healthy_by_its_status(#[case] word: &str, #[case] status: Truth, #[case] reason: Reason) {
+fn a_registered_number_is_healthy_by_its_status(
+    #[case] word: &str,
+    #[case] status: Truth,
+    #[case] reason: Reason,
+) {
     let mut case = Case::ready();
     case.number().status = Field::Is(word.into());
     assert_eq!(case.assess().verdict(Healthy), Some((status, reason)));
@@ -240,7 +252,8 @@ fn health_counts_by_whether_messages_can_be_sent(
 #[test]
 fn a_payment_problem_is_told_and_holds_nothing_up() {
     let mut case = Case::ready();
-    case.number().health = Field::Is(health(Sendability::Blocked, &[entity("WABA", Sendability::Blocked, &[141_006])]));
+    case.number().health =
+        Field::Is(health(Sendability::Blocked, &[entity("WABA", Sendability::Blocked, &[141_006])]));
     let assessment = case.assess();
     assert_eq!(assessment.verdict(PaymentReady), Some((False, Reason::PaymentProblem)));
     assert_eq!(assessment.verdict(Ready), Some((True, Reason::Usable)));
@@ -250,7 +263,11 @@ fn a_payment_problem_is_told_and_holds_nothing_up() {
 #[case(Field::Is("987".to_owned()), True, Reason::PaymentMethodPresent)]
 #[case(Field::Is("0".to_owned()), Unknown, Reason::PaymentNotKnown)]
 #[case(Field::Absent, Unknown, Reason::PaymentNotKnown)]
-fn a_missing_funding_id_proves_nothing(#[case] funding: Field<String>, #[case] status: Truth, #[case] reason: Reason) {
+fn a_missing_funding_id_proves_nothing(
+    #[case] funding: Field<String>,
+    #[case] status: Truth,
+    #[case] reason: Reason,
+) {
     let mut case = Case::ready();
     case.account().funding = funding;
     assert_eq!(case.assess().verdict(PaymentReady), Some((status, reason)));
@@ -548,7 +565,11 @@ fn a_first_look_that_fails_says_why_and_says_it_once() {
 fn another_accounts_list_that_fails_holds_up_a_number_that_is_nowhere() {
     let mut case = Case::absent();
     case.settle();
-    let other = Searched { account: OTHER_ACCOUNT.into(), list: ListState::Failed(retry_failure()), numbers: Vec::new() };
+    let other = Searched {
+        account: OTHER_ACCOUNT.into(),
+        list: ListState::Failed(retry_failure()),
+        numbers: Vec::new(),
+    };
     case.observed.search.push(other);
     assert_eq!(case.assess().observed_generation, None);
     let mut case = Case::ready();
@@ -587,7 +608,8 @@ fn unseen_is_said_once_and_ends_with_the_next_look() {
     case.settle();
     let seen = case.clone();
     let mut case = case.fail_look();
-    case.observed.process = crate::engine::observed::ProcessFacts { started: later(-500), last_success: None };
+    case.observed.process =
+        crate::engine::observed::ProcessFacts { started: later(-500), last_success: None };
     let once = case.settle();
     case.now = later(500);
     assert_eq!(case.assess(), once);
@@ -600,7 +622,8 @@ fn a_channel_that_is_not_ready_is_never_unseen() {
     let mut case = Case::with(fresh()).blocked(Reason::CodeNeeded);
     case.settle();
     let mut case = case.fail_look();
-    case.observed.process = crate::engine::observed::ProcessFacts { started: later(-500), last_success: None };
+    case.observed.process =
+        crate::engine::observed::ProcessFacts { started: later(-500), last_success: None };
     assert_eq!(ready_of(&mut case), (False, Reason::CodeNeeded));
 }
 
@@ -745,7 +768,8 @@ fn where_no_look_is_needed_an_edit_is_observed_at_once() {
     let mut claimed = Case::absent().blocked(Reason::NumberClaimed);
     claimed.observed.claim = Claim::Other { name: Some("support".into()) };
     let mut held = Case::absent().blocked(Reason::TokenInvalid);
-    held.view().hold = Some(Hold { reason: Reason::TokenInvalid, message: "dead".into(), failure: None, url: None });
+    held.view().hold =
+        Some(Hold { reason: Reason::TokenInvalid, message: "dead".into(), failure: None, url: None });
     let mut suspended = Case::absent();
     suspended.desired.suspend = true;
     let invalid = Case::absent().blocked(Reason::SpecInvalid);
@@ -771,8 +795,12 @@ fn a_portfolio_that_was_not_looked_at_yet_changes_nothing() {
 fn dead_credentials_are_on_top_of_what_was_true() {
     let mut case = Case::ready();
     case.settle();
-    case.view().hold =
-        Some(Hold { reason: Reason::TokenExpired, message: "the token expired".into(), failure: None, url: None });
+    case.view().hold = Some(Hold {
+        reason: Reason::TokenExpired,
+        message: "the token expired".into(),
+        failure: None,
+        url: None,
+    });
     case.observed.account = Fact::NotAsked;
     case.observed.search = Vec::new();
     let mut case = case.blocked(Reason::TokenExpired);
@@ -790,8 +818,12 @@ fn a_portfolio_without_accounts_is_a_wait_of_the_account() {
     case.memory = Memory::default();
     case.observed.account = Fact::NotAsked;
     case.observed.search = Vec::new();
-    case.view().hold =
-        Some(Hold { reason: Reason::NoAccountInReach, message: "no account".into(), failure: None, url: None });
+    case.view().hold = Some(Hold {
+        reason: Reason::NoAccountInReach,
+        message: "no account".into(),
+        failure: None,
+        url: None,
+    });
     let assessment = case.assess();
     assert_eq!(assessment.verdict(PortfolioReady), Some((True, Reason::PortfolioUsable)));
     assert_eq!(assessment.verdict(AccountUsable), Some((False, Reason::NoAccountInReach)));
@@ -865,7 +897,8 @@ fn suspending_a_ready_channel_leaves_ready_true() {
     assert_eq!(assessment.waiting_for[0].action, "Resume");
     assert_eq!(assessment.waiting_for[0].actor, Actor::ClusterUser);
     case.now = later(5000);
-    case.observed.process = crate::engine::observed::ProcessFacts { started: later(-5000), last_success: None };
+    case.observed.process =
+        crate::engine::observed::ProcessFacts { started: later(-5000), last_success: None };
     assert_eq!(case.assess(), assessment);
 }
 
@@ -948,7 +981,11 @@ fn every_reason_that_waits_names_who_acts() {
 
 #[test]
 fn equal_inputs_give_an_equal_assessment_however_late() {
-    for mut case in [Case::ready(), Case::with(fresh()).blocked(Reason::CodeNeeded), Case::absent().blocked(Reason::AddRefused)] {
+    for mut case in [
+        Case::ready(),
+        Case::with(fresh()).blocked(Reason::CodeNeeded),
+        Case::absent().blocked(Reason::AddRefused),
+    ] {
         let first = case.settle();
         case.now = later(17);
         case.observed.begun = later(17);

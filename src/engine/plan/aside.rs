@@ -31,7 +31,13 @@ pub(super) enum Writable {
 }
 
 /// Plans the subscription and the route, then the profile; one in back-off does not hold up the other.
-pub(super) fn plan(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen, writable: &Writable) -> Aside {
+pub(super) fn plan(
+    pass: &Pass,
+    memory: &mut Memory,
+    number: &Number,
+    seen: &Seen,
+    writable: &Writable,
+) -> Aside {
     let mut aside = Aside::default();
     if let Some(webhook) = &pass.desired.webhook {
         let result = route(pass, memory, number, seen, webhook, writable);
@@ -65,7 +71,9 @@ fn route(
     let is_subscribed = match &pass.observed.subscribed {
         Fact::Known(is_subscribed) => *is_subscribed,
         Fact::NotAsked => return Err(Stop::look_again("the app's subscription has not been read yet")),
-        Fact::Unknown(failure) => return Err(Stop::block(say::unreadable("the account's subscribed apps", failure))),
+        Fact::Unknown(failure) => {
+            return Err(Stop::block(say::unreadable("the account's subscribed apps", failure)));
+        }
     };
     let is_routed = is_routed(number, webhook);
     if is_subscribed {
@@ -95,7 +103,14 @@ fn route(
         url: webhook.callback_url.clone(),
         secret: secret.clone(),
     };
-    Err(paced(pass, memory, seen.begun, step, Some(secret), "route this number's messages to the desired URL"))
+    Err(paced(
+        pass,
+        memory,
+        seen.begun,
+        step,
+        Some(secret),
+        "route this number's messages to the desired URL",
+    ))
 }
 
 /// `None` where Meta does not let this app read it.
@@ -103,7 +118,9 @@ fn is_routed(number: &Number, webhook: &Webhook) -> Option<bool> {
     match &number.webhook {
         Field::Refused => None,
         Field::Absent => Some(false),
-        Field::Is(configuration) => Some(configuration.number.as_deref() == Some(webhook.callback_url.as_str())),
+        Field::Is(configuration) => {
+            Some(configuration.number.as_deref() == Some(webhook.callback_url.as_str()))
+        }
     }
 }
 
@@ -121,26 +138,45 @@ fn verify_token(pass: &Pass, webhook: &Webhook) -> Result<SecretVersion, Stop> {
     };
     match &pass.observed.verify_token {
         SecretFact::Present { version, .. } => Ok(version.clone()),
-        SecretFact::Missing => {
-            Err(needs(Reason::SecretMissing, format!("Secret {} does not exist; create it with the verify token under key {}", key.name, key.key)))
-        }
-        SecretFact::KeyMissing { .. } => {
-            Err(needs(Reason::SecretKeyMissing, format!("Secret {} has no key {}; write the verify token there", key.name, key.key)))
-        }
+        SecretFact::Missing => Err(needs(
+            Reason::SecretMissing,
+            format!(
+                "Secret {} does not exist; create it with the verify token under key {}",
+                key.name, key.key
+            ),
+        )),
+        SecretFact::KeyMissing { .. } => Err(needs(
+            Reason::SecretKeyMissing,
+            format!("Secret {} has no key {}; write the verify token there", key.name, key.key),
+        )),
         SecretFact::Forbidden => Err(needs(
             Reason::SecretForbidden,
-            format!("the operator may not read Secret {}; allow it to get Secrets in namespace {}", key.name, pass.desired.namespace),
+            format!(
+                "the operator may not read Secret {}; allow it to get Secrets in namespace {}",
+                key.name, pass.desired.namespace
+            ),
         )),
         SecretFact::Unlabelled => Err(needs(
             Reason::VerifyTokenUnlabelled,
-            format!("Secret {} may not be sent to the webhook; give it the label whatsapp-operator.dev/use=verify-token", key.name),
+            format!(
+                "Secret {} may not be sent to the webhook; give it the label whatsapp-operator.dev/use=verify-token",
+                key.name
+            ),
         )),
-        SecretFact::Unreadable(why) => Err(Stop::block(super::pin::unreadable(&format!("Secret {}", key.name), why))),
+        SecretFact::Unreadable(why) => {
+            Err(Stop::block(super::pin::unreadable(&format!("Secret {}", key.name), why)))
+        }
         SecretFact::NotAsked => Err(Stop::look_again(format!("Secret {} has not been read yet", key.name))),
     }
 }
 
-fn profile(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen, writable: &Writable) -> Result<(), Stop> {
+fn profile(
+    pass: &Pass,
+    memory: &mut Memory,
+    number: &Number,
+    seen: &Seen,
+    writable: &Writable,
+) -> Result<(), Stop> {
     if !pass.desired.profile.is_managed() {
         return Ok(());
     }
@@ -181,14 +217,20 @@ pub fn profile_difference(desired: &DesiredProfile, observed: &Profile) -> Desir
         address: text(&desired.address, &observed.address),
         description: text(&desired.description, &observed.description),
         email: text(&desired.email, &observed.email),
-        websites: desired.websites.clone().filter(|wanted| !wanted.iter().map(site).eq(observed.websites.iter().map(site))),
-        vertical: desired.vertical.clone().filter(|wanted| vertical(wanted) != vertical(observed.vertical.as_deref().unwrap_or_default())),
+        websites: desired
+            .websites
+            .clone()
+            .filter(|wanted| !wanted.iter().map(site).eq(observed.websites.iter().map(site))),
+        vertical: desired
+            .vertical
+            .clone()
+            .filter(|wanted| vertical(wanted) != vertical(observed.vertical.as_deref().unwrap_or_default())),
     }
 }
 
 /// Meta gives sites back with a slash at the end.
-fn site(url: &String) -> &str {
-    url.trim().trim_end_matches('/')
+fn site(url: impl AsRef<str>) -> String {
+    url.as_ref().trim().trim_end_matches('/').to_owned()
 }
 
 /// An unset vertical reads UNDEFINED.
@@ -200,10 +242,13 @@ fn vertical(word: &str) -> String {
 fn may_write(writable: &Writable, reason: Reason, what: &str) -> Result<(), Stop> {
     match writable {
         Writable::Yes => Ok(()),
-        Writable::No(why) => Err(Stop::block(Block::new(reason, format!("{what} differs and is not written: {why}")))),
-        Writable::Incomplete(why) => {
-            Err(Stop::block(Block::new(Reason::ObservationIncomplete, format!("{what} differs and is not written: {why}"))))
+        Writable::No(why) => {
+            Err(Stop::block(Block::new(reason, format!("{what} differs and is not written: {why}"))))
         }
+        Writable::Incomplete(why) => Err(Stop::block(Block::new(
+            Reason::ObservationIncomplete,
+            format!("{what} differs and is not written: {why}"),
+        ))),
     }
 }
 
@@ -253,7 +298,11 @@ fn waits(pass: &Pass, pace: &Pace, begun: Option<Timestamp>, kind: StepKind) -> 
 fn not_visible(kind: StepKind, until: Timestamp) -> Block {
     Block::new(
         Reason::EffectNotVisibleYet,
-        format!("{} was sent and does not show yet; it is looked at again, and sent again no sooner than {}", kind.as_str(), say::time(until)),
+        format!(
+            "{} was sent and does not show yet; it is looked at again, and sent again no sooner than {}",
+            kind.as_str(),
+            say::time(until)
+        ),
     )
     .until(until)
 }
@@ -276,7 +325,9 @@ fn refused(pass: &Pass, kind: StepKind, refusal: &Refusal, until: Timestamp) -> 
     let user = |action| Wait::on(Actor::ClusterUser, action);
     let admin = |action, url| Wait::on(Actor::PortfolioAdmin, action).at(url);
     let (reason, message, wait) = match (refusal.code, refusal.class, kind) {
-        (_, Class::WaitUntil, _) => return say::throttled(refusal.until.unwrap_or(until)).refused(Some(refusal)),
+        (_, Class::WaitUntil, _) => {
+            return say::throttled(refusal.until.unwrap_or(until)).refused(Some(refusal));
+        }
         (_, Class::Retry, _) => (
             Reason::MetaUnavailable,
             format!("Meta could not take {} ({words}); {again}", kind.as_str()),
@@ -284,17 +335,24 @@ fn refused(pass: &Pass, kind: StepKind, refusal: &Refusal, until: Timestamp) -> 
         ),
         (2200 | 2201, _, _) => (
             Reason::WebhookHandshakeFailed,
-            format!("the callback URL did not answer Meta's handshake ({words}); make it answer with the challenge for this verify token; {again}"),
+            format!(
+                "the callback URL did not answer Meta's handshake ({words}); make it answer with the challenge for this verify token; {again}"
+            ),
             user("FixWebhook"),
         ),
         (_, Class::Credentials, _) => (
             Reason::PermissionMissing,
-            format!("the token may not do {} ({words}); give the system user full control of the account; {again}", kind.as_str()),
+            format!(
+                "the token may not do {} ({words}); give the system user full control of the account; {again}",
+                kind.as_str()
+            ),
             admin("GrantPermission", say::SYSTEM_USERS),
         ),
         (100, _, StepKind::RouteWebhook) => (
             Reason::AppNotSubscribedToMessages,
-            format!("Meta refused the webhook of this number ({words}); subscribe the app to the field messages in the App Dashboard, and check the URL; {again}"),
+            format!(
+                "Meta refused the webhook of this number ({words}); subscribe the app to the field messages in the App Dashboard, and check the URL; {again}"
+            ),
             admin("SubscribeApp", say::APPS),
         ),
         (_, _, StepKind::WriteProfile) => (

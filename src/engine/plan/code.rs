@@ -30,7 +30,14 @@ pub(super) fn verified(pass: &Pass, memory: &mut Memory, number: &Number, seen: 
     if let Answer::Use(version) = &answer {
         locked(pass, memory)?;
         undecided::may_send(pass, StepKind::VerifyCode, memory)?;
-        return Err(verify(pass, seen, number, version.clone(), Cause::Secret, "verify the number with the code from its Secret"));
+        return Err(verify(
+            pass,
+            seen,
+            number,
+            version.clone(),
+            Cause::Secret,
+            "verify the number with the code from its Secret",
+        ));
     }
     if let Some(stop) = request_by_consent(pass, memory, number, seen)? {
         return Err(stop);
@@ -63,14 +70,22 @@ fn answer(pass: &Pass, memory: &Memory, request: Option<&Entry>) -> Answer {
         SecretFact::Forbidden => return Answer::Forbidden,
         SecretFact::Unreadable(why) => return Answer::Unread(Some(why.clone())),
         SecretFact::NotAsked => return Answer::Unread(None),
-        SecretFact::Missing | SecretFact::KeyMissing { .. } | SecretFact::Unlabelled => return Answer::Nothing,
+        SecretFact::Missing | SecretFact::KeyMissing { .. } | SecretFact::Unlabelled => {
+            return Answer::Nothing;
+        }
     };
     let subject = version.as_subject();
-    let was_tried = memory.ledger.of(StepKind::VerifyCode).iter().any(|e| e.counts() && e.subject.as_ref() == Some(&subject));
+    let was_tried = memory
+        .ledger
+        .of(StepKind::VerifyCode)
+        .iter()
+        .any(|e| e.counts() && e.subject.as_ref() == Some(&subject));
     if was_tried || seen_before {
         return Answer::Nothing;
     }
-    let Some(request) = request else { return if well_formed { Answer::Unasked(version.clone()) } else { Answer::Nothing } };
+    let Some(request) = request else {
+        return if well_formed { Answer::Unasked(version.clone()) } else { Answer::Nothing };
+    };
     if request.secret_before.as_ref() == Some(version) {
         return Answer::Nothing;
     }
@@ -91,7 +106,9 @@ pub(super) fn is_live(pass: &Pass, request: &Entry) -> bool {
 /// A request that still waits for its code to be entered.
 pub(super) fn awaits(pass: &Pass, memory: &Memory) -> bool {
     let request = memory.ledger.last(StepKind::RequestCode).filter(|entry| was_sent(entry));
-    request.is_some_and(|request| is_live(pass, request) && tries(memory, request) < pass.limits.verifications_per_code)
+    request.is_some_and(|request| {
+        is_live(pass, request) && tries(memory, request) < pass.limits.verifications_per_code
+    })
 }
 
 fn tries(memory: &Memory, request: &Entry) -> usize {
@@ -106,7 +123,10 @@ fn verify(pass: &Pass, seen: &Seen, number: &Number, secret: SecretVersion, caus
 /// Too many wrong codes: Meta's own clock.
 fn locked(pass: &Pass, memory: &Memory) -> Gate {
     let refusal = memory.ledger.last(StepKind::VerifyCode).and_then(|entry| entry.refusal.as_ref());
-    let until = refusal.filter(|r| r.class == Class::WaitUntil).and_then(|r| r.until).filter(|until| *until > pass.now);
+    let until = refusal
+        .filter(|r| r.class == Class::WaitUntil)
+        .and_then(|r| r.until)
+        .filter(|until| *until > pass.now);
     match until {
         Some(until) => Err(Stop::block(paused(until).refused(refusal))),
         None => Ok(()),
@@ -116,7 +136,10 @@ fn locked(pass: &Pass, memory: &Memory) -> Gate {
 fn paused(until: Timestamp) -> Block {
     Block::new(
         Reason::CodeRequestPaused,
-        format!("Meta does not send or take codes for this number for a while; a new one can be asked for at {}", say::time(until)),
+        format!(
+            "Meta does not send or take codes for this number for a while; a new one can be asked for at {}",
+            say::time(until)
+        ),
     )
     .waits(Wait::on(Actor::Meta, "AllowCode"))
     .until(until)
@@ -257,7 +280,12 @@ fn malformed(pass: &Pass, request: &Entry) -> Block {
     let key = &pass.desired.verification.code_secret;
     Block::new(
         Reason::CodeMalformed,
-        format!("the code in Secret {}, key {} is not six digits, so it was not sent; enter it again with {}", key.name, key.key, pass.command("code")),
+        format!(
+            "the code in Secret {}, key {} is not six digits, so it was not sent; enter it again with {}",
+            key.name,
+            key.key,
+            pass.command("code")
+        ),
     )
     .waits(enter(pass, request))
 }
@@ -298,18 +326,35 @@ fn awaited(pass: &Pass, memory: &Memory, request: &Entry) -> Block {
         ),
         None => Block::new(
             Reason::CodeAwaited,
-            format!("Meta sent a code to {number} at {}; enter it with {}", say::time(request.at), pass.command("code")),
+            format!(
+                "Meta sent a code to {number} at {}; enter it with {}",
+                say::time(request.at),
+                pass.command("code")
+            ),
         ),
     };
     block.waits(enter(pass, request)).until(until)
 }
 
-fn unasked(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen, version: &SecretVersion) -> Gate<Stop> {
+fn unasked(
+    pass: &Pass,
+    memory: &Memory,
+    number: &Number,
+    seen: &Seen,
+    version: &SecretVersion,
+) -> Gate<Stop> {
     if let Some(retry) = &pass.retry {
         locked(pass, memory)?;
         undecided::may_send(pass, StepKind::VerifyCode, memory)?;
         let cause = Cause::Retry(retry.value.clone());
-        return Ok(verify(pass, seen, number, version.clone(), cause, "verify the number with a code that a person vouches for"));
+        return Ok(verify(
+            pass,
+            seen,
+            number,
+            version.clone(),
+            cause,
+            "verify the number with a code that a person vouches for",
+        ));
     }
     Ok(Stop::block(
         Block::new(
@@ -330,9 +375,14 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
     let number = &pass.desired.number;
     let ask = pass.command("send-code");
     if let Some((until, last)) = refused_until(pass, memory) {
-        return if until > pass.now { paused(until).refused(last.refusal.as_ref()) } else { request_refused(pass, last) };
+        return if until > pass.now {
+            paused(until).refused(last.refusal.as_ref())
+        } else {
+            request_refused(pass, last)
+        };
     }
-    let wait = Wait::on(Actor::ClusterUser, "RequestCode").or_else("the number stays unverified and is not registered");
+    let wait = Wait::on(Actor::ClusterUser, "RequestCode")
+        .or_else("the number stays unverified and is not registered");
     let wrong = request.and_then(|r| memory.ledger.since(StepKind::VerifyCode, Some(r.at)).last());
     let block = match (request, wrong) {
         (Some(_), Some(entry)) => Block::new(
@@ -348,12 +398,18 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
             format!(
                 "the code that was asked for at {} lapsed{}; have somebody at {number} and ask for a new one with {ask}",
                 say::time(request.at),
-                if matches!(answer, Answer::Late) { " before the one in the Secret could be sent, which was therefore not sent" } else { " unused" }
+                if matches!(answer, Answer::Late) {
+                    " before the one in the Secret could be sent, which was therefore not sent"
+                } else {
+                    " unused"
+                }
             ),
         ),
         (None, _) if memory.marks.reverify_required.is_some() => Block::new(
             Reason::ReverificationNeeded,
-            format!("Meta wants {number} proven again before it registers it; have somebody at the phone and run {ask}"),
+            format!(
+                "Meta wants {number} proven again before it registers it; have somebody at the phone and run {ask}"
+            ),
         ),
         (None, _) => Block::new(
             Reason::CodeNeeded,

@@ -20,7 +20,12 @@ pub(super) struct Pending {
 }
 
 /// The open value of a consent.
-pub(super) fn pending(value: Option<&String>, kind: ConsentKind, memory: &Memory, now: Timestamp) -> Option<Pending> {
+pub(super) fn pending(
+    value: Option<&String>,
+    kind: ConsentKind,
+    memory: &Memory,
+    now: Timestamp,
+) -> Option<Pending> {
     let value = value.filter(|value| memory.answered(kind, value).is_none())?;
     let kept = memory.consents.get(&kind).filter(|answer| answer.value == *value);
     Some(Pending { value: value.clone(), since: kept.map_or(now, |answer| answer.at) })
@@ -42,7 +47,10 @@ pub(super) fn answer(
     if pass.desired.management == Management::Full {
         answers.extend(step.and_then(|planned| aside::used(planned, pass.now)));
         for (kind, pending) in [(ConsentKind::SendCode, &pass.send_code), (ConsentKind::Retry, &pass.retry)] {
-            let Some(pending) = pending.as_ref().filter(|pending| !is_used(step, kind, &pending.value)) else { continue };
+            let Some(pending) = pending.as_ref().filter(|pending| !is_used(step, kind, &pending.value))
+            else {
+                continue;
+            };
             let why = if_refused(pass, memory, kind, pending, step, block, has_looked);
             let (at, is_refused) = if why.is_some() { (pass.now, true) } else { (pending.since, false) };
             let answer = ConsentAnswer { value: pending.value.clone(), at, used_for: None, refused: why };
@@ -80,7 +88,8 @@ fn if_refused(
     block: Option<&Block>,
     has_looked: bool,
 ) -> Option<String> {
-    let is_busy = step.is_some() || memory.in_flight.is_some() || !has_looked || block.is_some_and(is_passing);
+    let is_busy =
+        step.is_some() || memory.in_flight.is_some() || !has_looked || block.is_some_and(is_passing);
     let is_late = pass.now >= later(pending.since, pass.limits.consent_kept);
     match (is_busy, is_late, block) {
         (true, false, _) => None,
@@ -111,7 +120,10 @@ pub(super) fn kept_until(pass: &Pass, memory: &Memory) -> Option<Timestamp> {
     let kept = [(ConsentKind::SendCode, &pass.send_code), (ConsentKind::Retry, &pass.retry)];
     let open = kept.into_iter().filter_map(|(kind, pending)| {
         let pending = pending.as_ref()?;
-        memory.answered(kind, &pending.value).is_none().then(|| later(pending.since, pass.limits.consent_kept))
+        memory
+            .answered(kind, &pending.value)
+            .is_none()
+            .then(|| later(pending.since, pass.limits.consent_kept))
     });
     open.min()
 }

@@ -50,11 +50,14 @@ fn has_left(number: &Number) -> bool {
 /// Remembers a number that was found: whose it is, and under which id.
 pub(super) fn note(pass: &Pass, memory: &mut Memory, number: &Number) {
     let is_new = memory.number.as_ref() != Some(&number.id);
-    let own = memory.ledger.last(StepKind::AddNumber).filter(|entry| may_be_ours(entry)).map(|entry| entry.at);
+    let own =
+        memory.ledger.last(StepKind::AddNumber).filter(|entry| may_be_ours(entry)).map(|entry| entry.at);
     memory.marks.missing_since = None;
     if is_new {
         let was_known = memory.number.replace(number.id.clone()).is_some();
-        match own.filter(|_| !was_known || memory.marks.added.is_none_or(|added| own.is_some_and(|own| added < own))) {
+        match own.filter(|_| {
+            !was_known || memory.marks.added.is_none_or(|added| own.is_some_and(|own| added < own))
+        }) {
             Some(at) => memory.marks.added = Some(at),
             None => memory.marks.adopted = Some(pass.now),
         }
@@ -65,11 +68,18 @@ pub(super) fn note(pass: &Pass, memory: &mut Memory, number: &Number) {
 
 /// An add that was answered, may have worked, or met its own earlier effect.
 fn may_be_ours(entry: &Entry) -> bool {
-    entry.outcome == EntryOutcome::Accepted || entry.is_inconclusive() || entry.refused_with(2_388_012).is_some()
+    entry.outcome == EntryOutcome::Accepted
+        || entry.is_inconclusive()
+        || entry.refused_with(2_388_012).is_some()
 }
 
 /// The number, or the reason why it is not there; adds it where every list is complete and none has it.
-pub(super) fn number(pass: &Pass, memory: &mut Memory, view: &PortfolioView, seen: &Seen) -> Gate<Arc<Number>> {
+pub(super) fn number(
+    pass: &Pass,
+    memory: &mut Memory,
+    view: &PortfolioView,
+    seen: &Seen,
+) -> Gate<Arc<Number>> {
     if let Some(number) = &seen.number {
         return Ok(Arc::clone(number));
     }
@@ -81,13 +91,16 @@ pub(super) fn number(pass: &Pass, memory: &mut Memory, view: &PortfolioView, see
         missing(pass, memory, view, seen)?;
     }
     may_be_added(pass)?;
+    let cause = add_cause(pass, memory)?;
+    undecided::may_send(pass, StepKind::AddNumber, memory)?;
     lists_complete(pass, view, seen)?;
-    Err(add(pass, memory, seen)?)
+    Err(add(pass, seen, cause))
 }
 
 /// An entry that says so ends it: such a number is not added again by itself.
 fn has_not_left(pass: &Pass, seen: &Seen) -> Gate {
-    let gone = list_of(pass, &seen.account).and_then(|searched| searched.numbers.iter().find(|n| has_left(n)));
+    let gone =
+        list_of(pass, &seen.account).and_then(|searched| searched.numbers.iter().find(|n| has_left(n)));
     let Some(number) = gone else { return Ok(()) };
     let digits = &pass.desired.number;
     let account = &seen.account;
@@ -117,13 +130,18 @@ fn is_nowhere_else(pass: &Pass, memory: &Memory, view: &PortfolioView, seen: &Se
         "another account of the portfolio".into()
     };
     let remedy = match &memory.account {
-        Some(_) if memory.number.is_some() => "create the channel anew with that accountId, or move the number back",
+        Some(_) if memory.number.is_some() => {
+            "create the channel anew with that accountId, or move the number back"
+        }
         _ => "create the channel with that accountId, or migrate the number in WhatsApp Manager",
     };
     Err(Stop::block(
         Block::new(
             Reason::NumberInOtherAccount,
-            format!("{digits} is in {place} and not in account {}; it is not added a second time; {remedy}", seen.account),
+            format!(
+                "{digits} is in {place} and not in account {}; it is not added a second time; {remedy}",
+                seen.account
+            ),
         )
         .waits(Wait::on(Actor::ClusterUser, "ChooseAccount").at(say::NUMBERS)),
     ))
@@ -187,14 +205,21 @@ fn lists_complete(pass: &Pass, view: &PortfolioView, seen: &Seen) -> Gate {
             Some(ListState::Complete { begun }) if *begun >= oldest => {}
             Some(ListState::Failed(failure)) => return Err(Stop::block(not_listed(view, pass, id, failure))),
             Some(ListState::Complete { .. }) | None => {
-                return Err(Stop::look_again("the number has to be looked for in every account in reach first"));
+                return Err(Stop::look_again(
+                    "the number has to be looked for in every account in reach first",
+                ));
             }
         }
     }
     Ok(())
 }
 
-fn not_listed(view: &PortfolioView, pass: &Pass, id: &AccountId, failure: &crate::engine::failure::Failure) -> Block {
+fn not_listed(
+    view: &PortfolioView,
+    pass: &Pass,
+    id: &AccountId,
+    failure: &crate::engine::failure::Failure,
+) -> Block {
     let name = if reach::is_granted(view, &pass.desired.namespace, id) {
         format!("account {id}")
     } else {
@@ -207,15 +232,17 @@ fn not_listed(view: &PortfolioView, pass: &Pass, id: &AccountId, failure: &crate
     block
 }
 
-fn add(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate<Stop> {
-    let cause = add_cause(pass, memory)?;
-    undecided::may_send(pass, StepKind::AddNumber, memory)?;
+fn add(pass: &Pass, seen: &Seen, cause: Cause) -> Stop {
     let step = Step::AddNumber {
         account: seen.account.clone(),
         number: pass.desired.number.clone(),
         name: pass.desired.display_name.clone(),
     };
-    Ok(pass.step(step, format!("add {} to account {}: no account in reach has it", pass.desired.number, seen.account), cause))
+    pass.step(
+        step,
+        format!("add {} to account {}: no account in reach has it", pass.desired.number, seen.account),
+        cause,
+    )
 }
 
 fn add_cause(pass: &Pass, memory: &Memory) -> Gate<Cause> {
@@ -248,7 +275,11 @@ fn add_unanswered(pass: &Pass, memory: &Memory, last: &Entry) -> Option<Block> {
     (pass.now < until).then(|| {
         Block::new(
             Reason::MetaUnavailable,
-            format!("adding {} got no usable answer {tries} times and had no effect; again at {}", pass.desired.number, say::time(until)),
+            format!(
+                "adding {} got no usable answer {tries} times and had no effect; again at {}",
+                pass.desired.number,
+                say::time(until)
+            ),
         )
         .waits(Wait::on(Actor::Meta, "Answer"))
         .until(until)
@@ -268,9 +299,12 @@ fn add_refused(pass: &Pass, memory: &Memory, last: &Entry, refusal: &Refusal) ->
     } else if is_limit(refusal) {
         limit_reached(digits.as_str(), &words).until(later(last.at, limits.add_limit_pause))
     } else if refusal.code == 368 {
-        Block::new(Reason::AccountRestricted, format!("Meta restricts the account ({words}); appeal in Business Support Home"))
-            .waits(Wait::on(Actor::PortfolioAdmin, "AppealRestriction").at(say::SUPPORT))
-            .until(later(last.at, limits.add_refused_pause))
+        Block::new(
+            Reason::AccountRestricted,
+            format!("Meta restricts the account ({words}); appeal in Business Support Home"),
+        )
+        .waits(Wait::on(Actor::PortfolioAdmin, "AppealRestriction").at(say::SUPPORT))
+        .until(later(last.at, limits.add_refused_pause))
     } else if refusal.class == Class::Credentials {
         no_permission(&words, pass)
     } else if is_edited {
@@ -283,7 +317,13 @@ fn add_refused(pass: &Pass, memory: &Memory, last: &Entry, refusal: &Refusal) ->
 }
 
 fn paced(pass: &Pass, memory: &Memory, last: &Entry, refusal: &Refusal) -> Block {
-    let tries = memory.ledger.adds.iter().rev().take_while(|e| e.subject == last.subject && e.refusal.is_some()).count();
+    let tries = memory
+        .ledger
+        .adds
+        .iter()
+        .rev()
+        .take_while(|e| e.subject == last.subject && e.refusal.is_some())
+        .count();
     let block = add_refused_block(pass, &say::words(refusal));
     let is_plain = refusal.is(100, None) || refusal.names(2_388_012);
     if is_plain && tries < pass.limits.add_refused_tries {
@@ -320,7 +360,10 @@ fn limit_reached(digits: &str, words: &str) -> Block {
 fn restricted(until: Timestamp, words: &str) -> Block {
     Block::new(
         Reason::AddingRestricted,
-        format!("Meta does not let this account add numbers until {} ({words}); it is tried again after that", say::time(until)),
+        format!(
+            "Meta does not let this account add numbers until {} ({words}); it is tried again after that",
+            say::time(until)
+        ),
     )
     .waits(Wait::on(Actor::Meta, "LiftRestriction").at(say::SUPPORT))
     .until(until)

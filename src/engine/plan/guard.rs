@@ -7,7 +7,7 @@ use crate::engine::{
     desired::Connection,
     id::{CodeStatus, Field, NumberStatus, PlatformType},
     limits::later,
-    memory::Memory,
+    memory::{EntryOutcome, Memory, StepKind},
     observed::Number,
     reason::Reason,
 };
@@ -25,12 +25,14 @@ pub(super) fn connection(pass: &Pass, memory: &Memory, number: &Number) -> Gate 
     let is_registered = number.platform.value() == Some(&PlatformType::CloudApi);
     let is_in_app = is_in_app(memory, number);
     Err(Stop::block(match (wanted, is_in_app) {
-        (Connection::CloudApi, Some(true)) => contradicts(
-            format!("{} lives in the WhatsApp Business app, and the spec wants it on the Cloud API alone; nothing is written to it; set connection to Coexistence, or delete the account in the app first", pass.desired.number),
-        ),
-        (Connection::Coexistence, Some(false)) if is_registered => contradicts(
-            format!("{} is on the Cloud API alone, and the spec wants it in the WhatsApp Business app too; nothing is written to it; set connection to CloudApi, or connect it in the app through the partner's sign-up", pass.desired.number),
-        ),
+        (Connection::CloudApi, Some(true)) => contradicts(format!(
+            "{} lives in the WhatsApp Business app, and the spec wants it on the Cloud API alone; nothing is written to it; set connection to Coexistence, or delete the account in the app first",
+            pass.desired.number
+        )),
+        (Connection::Coexistence, Some(false)) if is_registered => contradicts(format!(
+            "{} is on the Cloud API alone, and the spec wants it in the WhatsApp Business app too; nothing is written to it; set connection to CloudApi, or connect it in the app through the partner's sign-up",
+            pass.desired.number
+        )),
         (Connection::Coexistence, _) if number.platform.value() == Some(&PlatformType::NotApplicable) => {
             super::not_onboarded(&format!("{} is not connected to the platform", pass.desired.number))
         }
@@ -78,11 +80,16 @@ pub(super) fn platform(pass: &Pass, number: &Number) -> Gate<Platform> {
         Field::Is(PlatformType::OnPremise) => Err(Stop::block(
             Block::new(
                 Reason::NumberOnPremises,
-                format!("{} is registered with the On-Premises API; deregister it there first", pass.desired.number),
+                format!(
+                    "{} is registered with the On-Premises API; deregister it there first",
+                    pass.desired.number
+                ),
             )
             .waits(Wait::on(Actor::ClusterUser, "DeregisterOnPremises").at(say::NUMBERS)),
         )),
-        Field::Is(PlatformType::Other(word)) => Err(Stop::block(resolve::not_known("platform_type", word, "the number"))),
+        Field::Is(PlatformType::Other(word)) => {
+            Err(Stop::block(resolve::not_known("platform_type", word, "the number")))
+        }
         Field::Refused | Field::Absent => Err(Stop::block(incomplete("platform_type"))),
     }
 }
@@ -145,22 +152,32 @@ pub(super) fn writable(pass: &Pass, memory: &Memory, number: &Number) -> Writabl
     if pass.desired.management == ObserveOnly {
         return Writable::No("managementPolicy is ObserveOnly".into());
     }
+    if pass.desired.connection == Connection::Coexistence {
+        return Writable::No("a number that lives in the WhatsApp Business app is only observed".into());
+    }
     if let Some(field) = missing(number) {
         return Writable::Incomplete(format!("Meta does not tell {field} of the number"));
     }
     match is_in_app(memory, number) {
         Some(false) => Writable::Yes,
-        Some(true) => Writable::No("a number that lives in the WhatsApp Business app is only observed".into()),
-        None => Writable::Incomplete("Meta does not tell whether the number lives in the WhatsApp Business app".into()),
+        Some(true) => {
+            Writable::No("a number that lives in the WhatsApp Business app is only observed".into())
+        }
+        None => Writable::Incomplete(
+            "Meta does not tell whether the number lives in the WhatsApp Business app".into(),
+        ),
     }
 }
 
 /// Remembers that the number is registered, and whether that was our doing.
 pub(super) fn note_registered(memory: &mut Memory, seen: &Seen, now: Timestamp) {
     let at = seen.begun.unwrap_or(now);
-    let may_be_ours = memory.ledger.registrations.iter().any(|entry| {
-        entry.outcome == crate::engine::memory::EntryOutcome::Accepted || entry.is_inconclusive()
-    });
+    let may_be_ours = memory
+        .ledger
+        .registrations
+        .iter()
+        .any(|entry| entry.outcome == EntryOutcome::Accepted || entry.is_inconclusive());
+    memory.ledger.repeatable.remove(&StepKind::CreatePin);
     let marks = &mut memory.marks;
     marks.seen_registered.get_or_insert(at);
     let fell_back = marks.fell_back_since.take().is_some();

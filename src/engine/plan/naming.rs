@@ -28,7 +28,8 @@ pub(super) enum NameState {
 /// Whether Meta shows a name on the number, and not as expired.
 pub(super) fn shows(number: &Number, name: &str) -> bool {
     let current = is(&number.verified_name, name) && number.name_status.value() != Some(&NameStatus::Expired);
-    let new = is(&number.new_display_name, name) && number.new_name_status.value() != Some(&NameStatus::Expired);
+    let new =
+        is(&number.new_display_name, name) && number.new_name_status.value() != Some(&NameStatus::Expired);
     current || new
 }
 
@@ -73,8 +74,10 @@ fn rank(state: &NameState) -> u8 {
 /// Remembers that Meta declined the desired name.
 pub(super) fn note_declined(pass: &Pass, memory: &mut Memory, number: &Number) {
     let name = &pass.desired.display_name;
-    let current = is(&number.verified_name, name) && number.name_status.value() == Some(&NameStatus::Declined);
-    let new = is(&number.new_display_name, name) && number.new_name_status.value() == Some(&NameStatus::Declined);
+    let current =
+        is(&number.verified_name, name) && number.name_status.value() == Some(&NameStatus::Declined);
+    let new =
+        is(&number.new_display_name, name) && number.new_name_status.value() == Some(&NameStatus::Declined);
     let is_fine = shows(number, name) && state(number, name) == NameState::Usable;
     let declined = &mut memory.marks.declined;
     if is_fine {
@@ -82,7 +85,10 @@ pub(super) fn note_declined(pass: &Pass, memory: &mut Memory, number: &Number) {
     } else if (current || new) && !declined.contains_key(name) {
         declined.insert(name.clone(), pass.now);
         while declined.len() > pass.limits.declined_names {
-            let Some(oldest) = declined.iter().min_by_key(|(_, at)| **at).map(|(name, _)| name.clone()) else { break };
+            let Some(oldest) = declined.iter().min_by_key(|(_, at)| **at).map(|(name, _)| name.clone())
+            else {
+                break;
+            };
             declined.remove(&oldest);
         }
     }
@@ -105,7 +111,8 @@ pub(super) fn submitted(pass: &Pass, memory: &Memory, number: &Number, seen: &Se
     not_queued(number)?;
     let cause = allowed(pass, memory, name, state == NameState::Expired)?;
     undecided::may_send(pass, StepKind::SubmitName, memory)?;
-    let step = Step::SubmitName { account: seen.account.clone(), number: number.id.clone(), name: name.clone() };
+    let step =
+        Step::SubmitName { account: seen.account.clone(), number: number.id.clone(), name: name.clone() };
     Err(pass.step(step, format!("submit display name {name:?} for Meta's review"), cause))
 }
 
@@ -125,7 +132,11 @@ fn not_queued(number: &Number) -> Gate {
     if !pending.iter().any(|field| field.value() == Some(&NameStatus::PendingReview)) {
         return Ok(());
     }
-    let other = number.new_display_name.value().or(number.verified_name.value()).map_or("another name", String::as_str);
+    let other = number
+        .new_display_name
+        .value()
+        .or(number.verified_name.value())
+        .map_or("another name", String::as_str);
     Err(Stop::block(
         Block::new(
             Reason::NameChangeQueued,
@@ -143,38 +154,40 @@ fn allowed(pass: &Pass, memory: &Memory, name: &str, expired: bool) -> Gate<Caus
         let until = later(recent[recent.len() - limits.names].at, limits.names_window);
         return Err(Stop::block(limit_reached(recent.len(), until)));
     }
-    let Some(last) = memory.ledger.names.iter().rev().find(|e| e.counts() && e.subject.as_deref() == Some(name)) else {
+    let Some(last) =
+        memory.ledger.names.iter().rev().find(|e| e.counts() && e.subject.as_deref() == Some(name))
+    else {
         return Ok(Cause::Automatic);
     };
     match repeat(pass, memory, name, expired, last) {
         Ok(()) => Ok(Cause::Automatic),
         Err(block) => match (&pass.retry, block.until) {
             (Some(retry), None) => Ok(Cause::Retry(retry.value.clone())),
-            _ => Err(Stop::block(block)),
+            _ => Err(Stop::Block(block)),
         },
     }
 }
 
 /// Whether a name that was submitted before may be submitted again without being asked.
-fn repeat(pass: &Pass, memory: &Memory, name: &str, expired: bool, last: &Entry) -> Result<(), Block> {
+fn repeat(pass: &Pass, memory: &Memory, name: &str, expired: bool, last: &Entry) -> Result<(), Box<Block>> {
     if last.is_inconclusive() {
         let tries = memory.ledger.names.iter().rev().take_while(|e| e.is_inconclusive()).count();
         let until = later(last.at, pause(&pass.limits.repeatable_pauses, tries));
-        return if pass.now >= until { Ok(()) } else { Err(unanswered(name, until)) };
+        return if pass.now >= until { Ok(()) } else { Err(Box::new(unanswered(name, until))) };
     }
     if last.outcome == EntryOutcome::Refused {
-        return Err(refused(pass, name, last));
+        return Err(Box::new(refused(pass, name, last)));
     }
     let until = later(last.at, pass.limits.name_expired_pause);
     match expired {
         true if pass.now >= until => Ok(()),
-        true => Err(Block::new(
+        true => Err(Box::new(Block::new(
             Reason::NameExpiredWaits,
             format!("display name {name:?} expired at Meta; it is submitted again at {}", say::time(until)),
         )
         .waits(Wait::on(Actor::Meta, "ReviewName").at(say::NUMBERS))
-        .until(until)),
-        false => Err(Block::new(
+        .until(until))),
+        false => Err(Box::new(Block::new(
             Reason::NameNotTaken,
             format!(
                 "Meta accepted display name {name:?} at {} and does not show it; look at the number in WhatsApp Manager, {}",
@@ -182,7 +195,7 @@ fn repeat(pass: &Pass, memory: &Memory, name: &str, expired: bool, last: &Entry)
                 pass.then_retry()
             ),
         )
-        .waits(Wait::on(Actor::ClusterUser, "RetryName").at(say::NUMBERS))),
+        .waits(Wait::on(Actor::ClusterUser, "RetryName").at(say::NUMBERS)))),
     }
 }
 
@@ -198,7 +211,10 @@ fn limit_reached(count: usize, until: jiff::Timestamp) -> Block {
 fn unanswered(name: &str, until: jiff::Timestamp) -> Block {
     Block::new(
         Reason::MetaUnavailable,
-        format!("submitting display name {name:?} got no usable answer and had no effect; again at {}", say::time(until)),
+        format!(
+            "submitting display name {name:?} got no usable answer and had no effect; again at {}",
+            say::time(until)
+        ),
     )
     .waits(Wait::on(Actor::Meta, "Answer"))
     .until(until)
@@ -262,14 +278,20 @@ pub(super) fn allows_registration(pass: &Pass, memory: &Memory, number: &Number)
     match state(number, name) {
         NameState::Usable => Ok(Grant::Usable),
         NameState::Blind => Ok(Grant::Blind),
-        NameState::InReview if tries && !memory.marks.tried_in_review.contains_key(name) => Ok(Grant::TryOnce),
+        NameState::InReview if tries && !memory.marks.tried_in_review.contains_key(name) => {
+            Ok(Grant::TryOnce)
+        }
         NameState::InReview => Err(review(
             Reason::NameInReview,
-            format!("Meta reviews display name {name:?}, usually within 48 hours; the number is registered by itself after that"),
+            format!(
+                "Meta reviews display name {name:?}, usually within 48 hours; the number is registered by itself after that"
+            ),
         )),
         NameState::NotReady => Err(review(
             Reason::NameNotReady,
-            format!("Meta has not made display name {name:?} usable yet; the number is registered by itself after that"),
+            format!(
+                "Meta has not made display name {name:?} usable yet; the number is registered by itself after that"
+            ),
         )),
         NameState::Expired => Err(review(
             Reason::NameExpiredWaits,

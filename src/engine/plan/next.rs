@@ -3,13 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Block, Pass, code, consent};
-use crate::engine::{
-    limits::later,
-    memory::Memory,
-    plan::ConditionType,
-    reason::Reason,
-    step::Planned,
-};
+use crate::engine::{limits::later, memory::Memory, plan::ConditionType, reason::Reason, step::Planned};
 
 /// The earliest of everything that may change something.
 pub(super) fn next(
@@ -31,7 +25,8 @@ pub(super) fn next(
         blocks().filter_map(|block| secret_poll(pass, memory, block)).min(),
         after_write(pass, memory),
         memory.in_flight.as_ref().map(|intent| intent.settle_until).filter(|at| *at > pass.now),
-        consent::kept_until(pass, memory).map(|at| at.min(later(pass.now, limits.fresh_after_write)).max(pass.now)),
+        consent::kept_until(pass, memory)
+            .map(|at| at.min(later(pass.now, limits.fresh_after_write)).max(pass.now)),
     ];
     times.into_iter().flatten().min().unwrap_or(pass.now)
 }
@@ -58,7 +53,7 @@ fn secret_poll(pass: &Pass, memory: &Memory, block: &Block) -> Option<Timestamp>
         | Reason::SecretKeyMissing
         | Reason::SecretForbidden
         | Reason::VerifyTokenUnlabelled => pass.limits.secret_poll,
-        Reason::NotObservedYet => pass.limits.secret_poll_live,
+        Reason::NotObservedYet => pass.limits.fresh_after_write,
         _ => return None,
     };
     Some(later(pass.now, every))

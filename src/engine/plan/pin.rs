@@ -22,7 +22,9 @@ pub(super) fn available(pass: &Pass, memory: &Memory, number: &Number) -> Gate<P
     let key = &pass.desired.registration.pin_secret;
     let place = format!("Secret {}, key {}", key.name, key.key);
     let needs = |reason, message: String| {
-        Stop::block(Block::new(reason, message).waits(Wait::on(Actor::ClusterUser, "ProvidePin").at(say::NUMBERS)))
+        Stop::block(
+            Block::new(reason, message).waits(Wait::on(Actor::ClusterUser, "ProvidePin").at(say::NUMBERS)),
+        )
     };
     match &pass.observed.pin_secret {
         SecretFact::Present { version, well_formed: true, .. } => Ok(Pin::Kept(version.clone())),
@@ -33,15 +35,22 @@ pub(super) fn available(pass: &Pass, memory: &Memory, number: &Number) -> Gate<P
         SecretFact::Missing if may_create(memory, number) => Ok(Pin::Creatable),
         SecretFact::Missing => Err(needs(
             Reason::PinNeeded,
-            format!("the number already has a two-step PIN that this channel does not know; write it to {place}, or switch two-step verification off in WhatsApp Manager"),
+            format!(
+                "the number already has a two-step PIN that this channel does not know; write it to {place}, or switch two-step verification off in WhatsApp Manager"
+            ),
         )),
         SecretFact::KeyMissing { .. } | SecretFact::Unlabelled => Err(needs(
             Reason::PinNeeded,
-            format!("{place}: the Secret is there and the key is not; add the key with the number's six-digit PIN"),
+            format!(
+                "{place}: the Secret is there and the key is not; add the key with the number's six-digit PIN"
+            ),
         )),
         SecretFact::Forbidden => Err(needs(
             Reason::PinNeeded,
-            format!("the operator may not read {place}; allow it to get Secrets in namespace {}", pass.desired.namespace),
+            format!(
+                "the operator may not read {place}; allow it to get Secrets in namespace {}",
+                pass.desired.namespace
+            ),
         )),
         SecretFact::Unreadable(why) => Err(Stop::block(unreadable(&place, why))),
         SecretFact::NotAsked => Err(Stop::look_again(format!("{place} has not been read yet"))),
@@ -67,7 +76,9 @@ pub(super) fn create(pass: &Pass, memory: &mut Memory) -> Stop {
     if pace.generation != pass.desired.generation {
         *pace = crate::engine::memory::Pace { generation: pass.desired.generation, ..Default::default() };
     }
-    let until = pace.last.map(|last| later(last, naming::pause(&pass.limits.repeatable_pauses, pace.failed as usize)));
+    let until = pace
+        .last
+        .map(|last| later(last, naming::pause(&pass.limits.repeatable_pauses, pace.failed as usize)));
     match until.filter(|until| *until > pass.now) {
         Some(until) => Stop::block(
             Block::new(

@@ -28,7 +28,7 @@ enum Next {
     /// At once: what stood in the way was just removed.
     AtOnce,
     /// Only when a person asks.
-    Asked(Block),
+    Asked(Box<Block>),
 }
 
 /// Registers, or says what that waits for. There is no third way out.
@@ -43,7 +43,7 @@ pub(super) fn register(pass: &Pass, memory: &mut Memory, number: &Number, seen: 
     let cause = match (next, &pass.retry) {
         (Next::AtOnce, _) => Cause::Automatic,
         (_, Some(retry)) => Cause::Retry(retry.value.clone()),
-        (Next::Asked(block), None) => return Err(Stop::block(block)),
+        (Next::Asked(block), None) => return Err(Stop::Block(block)),
         (Next::Schedule(cause), None) => {
             scheduled(pass, memory, grant)?;
             cause
@@ -68,7 +68,9 @@ fn attempt(
     let in_review = (grant != Grant::Usable).then(|| pass.desired.display_name.clone());
     let why = match grant {
         Grant::Usable => "register: the number is proven and its name is usable",
-        Grant::TryOnce => "register once while the name is in review: Meta's own pages disagree on whether that works",
+        Grant::TryOnce => {
+            "register once while the name is in review: Meta's own pages disagree on whether that works"
+        }
         Grant::Blind => "register: the number is proven, and Meta does not tell its name's state",
     };
     let step = Step::Register { account: seen.account.clone(), number: number.id.clone(), secret, in_review };
@@ -96,8 +98,12 @@ fn note_refusal(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) 
 /// Locks of Meta's own, which no consent opens.
 fn unlocked(pass: &Pass, memory: &Memory) -> Gate {
     let Some(last) = memory.ledger.last(StepKind::Register) else { return Ok(()) };
-    let Some(refusal) = last.refusal.as_ref().filter(|_| last.outcome == EntryOutcome::Refused) else { return Ok(()) };
-    let Some((reason, until)) = lock(pass, last, refusal).filter(|(_, until)| *until > pass.now) else { return Ok(()) };
+    let Some(refusal) = last.refusal.as_ref().filter(|_| last.outcome == EntryOutcome::Refused) else {
+        return Ok(());
+    };
+    let Some((reason, until)) = lock(pass, last, refusal).filter(|(_, until)| *until > pass.now) else {
+        return Ok(());
+    };
     let what = match reason {
         Reason::RegistrationLimitReached => "Meta takes no registration of this number",
         Reason::NumberDeletedRecently => "the number was deleted just now and cannot be registered",
@@ -105,10 +111,17 @@ fn unlocked(pass: &Pass, memory: &Memory) -> Gate {
         _ => "Meta takes no registration",
     };
     Err(Stop::block(
-        Block::new(reason, format!("{what} until {} ({}); trying sooner would not help", say::time(until), say::words(refusal)))
-            .refused(Some(refusal))
-            .waits(Wait::on(Actor::Meta, "AllowRegistration").at(say::NUMBERS))
-            .until(until),
+        Block::new(
+            reason,
+            format!(
+                "{what} until {} ({}); trying sooner would not help",
+                say::time(until),
+                say::words(refusal)
+            ),
+        )
+        .refused(Some(refusal))
+        .waits(Wait::on(Actor::Meta, "AllowRegistration").at(say::NUMBERS))
+        .until(until),
     ))
 }
 
@@ -167,15 +180,15 @@ fn next(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Next
     };
     match refusal.code {
         133_005 | 133_008 => pin_mismatch(pass, memory, seen, number, last, refusal),
-        131_031 if is_locked(number) => Ok(Next::Asked(account_locked(pass, refusal))),
+        131_031 if is_locked(number) => Ok(Next::Asked(Box::new(account_locked(pass, refusal)))),
         131_031 => pin_mismatch(pass, memory, seen, number, last, refusal),
-        133_000 => Ok(Next::Asked(incomplete(pass, refusal))),
+        133_000 => Ok(Next::Asked(Box::new(incomplete(pass, refusal)))),
         133_004 | 133_006 | 133_009 | 133_015 | 133_016 => automatic(),
         _ if refusal.names(2_388_001) => certificate(pass, memory, seen, last, refusal),
         _ => match refusal.class {
             Class::Retry | Class::WaitUntil | Class::AlreadyDone => automatic(),
-            Class::Credentials => Ok(Next::Asked(permission(pass, refusal))),
-            Class::Person | Class::Spec => Ok(Next::Asked(refused(pass, refusal))),
+            Class::Credentials => Ok(Next::Asked(Box::new(permission(pass, refusal)))),
+            Class::Person | Class::Spec => Ok(Next::Asked(Box::new(refused(pass, refusal)))),
         },
     }
 }
@@ -183,10 +196,12 @@ fn next(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Next
 /// "Cannot create certificate": the phone only when the name was usable before and after.
 fn certificate(pass: &Pass, memory: &Memory, seen: &Seen, last: &Entry, refusal: &Refusal) -> Gate<Next> {
     if memory.marks.on_phone == Some(last.at) {
-        return Ok(Next::Asked(find::on_phone(pass, refusal)));
+        return Ok(Next::Asked(Box::new(find::on_phone(pass, refusal))));
     }
     if seen.begun.is_none_or(|begun| begun <= last.at) {
-        return Err(Stop::look_again("Meta refused the registration; its reason shows in the next look at the name"));
+        return Err(Stop::look_again(
+            "Meta refused the registration; its reason shows in the next look at the name",
+        ));
     }
     Ok(Next::Schedule(Cause::Automatic))
 }
@@ -206,7 +221,7 @@ fn pin_mismatch(
     refusal: &Refusal,
 ) -> Gate<Next> {
     let Pin::Kept(version) = pin::available(pass, memory, number)? else {
-        return Ok(Next::Asked(mismatch(pass, refusal)));
+        return Ok(Next::Asked(Box::new(mismatch(pass, refusal))));
     };
     let set = memory.ledger.last(StepKind::SetPin);
     if set.is_some_and(|set| set.at > last.at && set.outcome == EntryOutcome::Accepted) {
@@ -216,12 +231,12 @@ fn pin_mismatch(
         return Ok(Next::Schedule(Cause::Secret));
     }
     if pass.desired.registration.pin_policy == PinPolicy::Keep {
-        return Ok(Next::Asked(mismatch(pass, refusal)));
+        return Ok(Next::Asked(Box::new(mismatch(pass, refusal))));
     }
     let cause = match (&pass.retry, set) {
         (Some(retry), _) => Cause::Retry(retry.value.clone()),
         (None, None) => Cause::Automatic,
-        (None, Some(_)) => return Ok(Next::Asked(mismatch(pass, refusal))),
+        (None, Some(_)) => return Ok(Next::Asked(Box::new(mismatch(pass, refusal)))),
     };
     undecided::may_send(pass, StepKind::SetPin, memory)?;
     let step = Step::SetPin { account: seen.account.clone(), number: number.id.clone(), secret: version };
@@ -244,15 +259,22 @@ fn mismatch(pass: &Pass, refusal: &Refusal) -> Block {
             pass.command("retry")
         ),
     };
-    Block::new(Reason::PinMismatch, format!("the PIN is not the one that Meta holds for the number ({}); {remedy}", say::words(refusal)))
-        .refused(Some(refusal))
-        .waits(Wait::on(Actor::ClusterUser, "ProvidePin").at(say::NUMBERS))
+    Block::new(
+        Reason::PinMismatch,
+        format!("the PIN is not the one that Meta holds for the number ({}); {remedy}", say::words(refusal)),
+    )
+    .refused(Some(refusal))
+    .waits(Wait::on(Actor::ClusterUser, "ProvidePin").at(say::NUMBERS))
 }
 
 fn account_locked(pass: &Pass, refusal: &Refusal) -> Block {
     Block::new(
         Reason::AccountLocked,
-        format!("Meta locked the account ({}); see why and appeal in Business Support Home, {}", say::words(refusal), pass.then_retry()),
+        format!(
+            "Meta locked the account ({}); see why and appeal in Business Support Home, {}",
+            say::words(refusal),
+            pass.then_retry()
+        ),
     )
     .refused(Some(refusal))
     .waits(Wait::on(Actor::PortfolioAdmin, "AppealRestriction").at(say::SUPPORT))
@@ -287,7 +309,11 @@ fn permission(pass: &Pass, refusal: &Refusal) -> Block {
 fn refused(pass: &Pass, refusal: &Refusal) -> Block {
     Block::new(
         Reason::RegistrationRefused,
-        format!("Meta refused to register the number ({}); put right what it names, {}", say::words(refusal), pass.then_retry()),
+        format!(
+            "Meta refused to register the number ({}); put right what it names, {}",
+            say::words(refusal),
+            pass.then_retry()
+        ),
     )
     .refused(Some(refusal))
     .waits(Wait::on(Actor::ClusterUser, "RetryRegistration").at(say::NUMBERS))
@@ -296,15 +322,16 @@ fn refused(pass: &Pass, refusal: &Refusal) -> Block {
 /// Some numbers are registered only when a person asks, whatever the schedule says.
 fn if_asked(pass: &Pass, memory: &Memory, number: &Number, next: Next) -> Next {
     match next {
-        Next::Schedule(_) if memory.marks.fell_back_since.is_some() => Next::Asked(fell_back(pass)),
-        Next::Schedule(_) if is_unproven_sandbox(number) => Next::Asked(sandbox(pass)),
+        Next::Schedule(_) if memory.marks.fell_back_since.is_some() => Next::Asked(Box::new(fell_back(pass))),
+        Next::Schedule(_) if is_unproven_sandbox(number) => Next::Asked(Box::new(sandbox(pass))),
         next => next,
     }
 }
 
 /// A sandbox number may work without being proven.
 pub(super) fn is_unproven_sandbox(number: &Number) -> bool {
-    number.account_mode == Field::Is(AccountMode::Sandbox) && number.code.value() != Some(&CodeStatus::Verified)
+    number.account_mode == Field::Is(AccountMode::Sandbox)
+        && number.code.value() != Some(&CodeStatus::Verified)
 }
 
 fn fell_back(pass: &Pass) -> Block {
@@ -342,7 +369,8 @@ fn scheduled(pass: &Pass, memory: &Memory, grant: Grant) -> Gate {
     let own: Vec<_> = recent.iter().filter(|entry| !matches!(entry.cause, Cause::Retry(_))).collect();
     if own.len() >= limits.registrations_automatic {
         let until = later(own[own.len() - limits.registrations_automatic].at, limits.registration_window);
-        let mut block = limit_reached(own.len(), until, &format!("unless asked for with {},", pass.command("retry")));
+        let mut block =
+            limit_reached(own.len(), until, &format!("unless asked for with {},", pass.command("retry")));
         block.failure = recent.last().and_then(|e| e.refusal.clone()).map(Failure::Refused);
         return Err(Stop::block(block));
     }

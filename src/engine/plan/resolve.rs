@@ -2,13 +2,16 @@
 
 use super::{Actor, Block, Gate, Pass, Stop, Wait, say};
 use crate::engine::{
-    id::{AccountId, AccountStatus, Fact, ReviewStatus},
+    id::{AccountId, AccountStatus, Fact, ReviewStatus, Sendability},
     memory::Memory,
     observed::{Account, PortfolioState},
     portfolio::{Hold, PortfolioView},
     reach::{self, NoAccount},
     reason::Reason,
 };
+
+/// `health_status` of a banned account (Meta's OpenAPI).
+const ACCOUNT_BANNED: i64 = 141_014;
 
 /// The portfolio, when channels may act below it.
 pub(super) fn portfolio<'a>(pass: &Pass<'a>) -> Gate<&'a PortfolioView> {
@@ -39,7 +42,10 @@ fn not_read_yet(pass: &Pass) -> Block {
     let portfolio = &pass.desired.portfolio;
     Block::new(
         Reason::PortfolioNotReadYet,
-        format!("WhatsAppPortfolio {}/{} has not been checked with Meta yet", portfolio.namespace, portfolio.name),
+        format!(
+            "WhatsAppPortfolio {}/{} has not been checked with Meta yet",
+            portfolio.namespace, portfolio.name
+        ),
     )
 }
 
@@ -57,16 +63,20 @@ fn held(hold: &Hold) -> Block {
 
 /// The account, when it can be told and is fit for use. Fixes business and account in memory.
 pub(super) fn account(pass: &Pass, memory: &mut Memory, view: &PortfolioView) -> Gate<AccountId> {
-    let id = reach::choose(pass.desired, memory, view).map_err(|why| Stop::block(unresolved(pass, memory, view, &why)))?;
+    let id = reach::choose(pass.desired, memory, view)
+        .map_err(|why| Stop::block(unresolved(pass, memory, view, &why)))?;
     let account = match &pass.observed.account {
         Fact::Known(account) => account,
-        Fact::Unknown(failure) => return Err(Stop::block(say::unreadable(&format!("account {id}"), failure))),
+        Fact::Unknown(failure) => {
+            return Err(Stop::block(say::unreadable(&format!("account {id}"), failure)));
+        }
         Fact::NotAsked => return Err(Stop::look_again(format!("account {id} has not been read yet"))),
     };
     owner(pass, view, &id, account)?;
     country(view, &id, account)?;
     memory.business.get_or_insert_with(|| view.business.clone());
     memory.account.get_or_insert_with(|| id.clone());
+    not_banned(&id, account)?;
     review(&id, account)?;
     status(&id, account)?;
     Ok(id)
@@ -156,6 +166,29 @@ fn country(view: &PortfolioView, id: &AccountId, account: &Account) -> Gate {
     }
 }
 
+/// Meta tells a ban only in the account's health.
+fn not_banned(id: &AccountId, account: &Account) -> Gate {
+    let entities = account.health.value().map(|health| health.entities.as_slice()).unwrap_or_default();
+    let mut blocking = entities
+        .iter()
+        .filter(|entity| entity.can_send == Sendability::Blocked)
+        .flat_map(|entity| &entity.errors);
+    match blocking.find(|error| error.code == ACCOUNT_BANNED) {
+        Some(error) => Err(Stop::block(
+            Block::new(
+                Reason::AccountDisabled,
+                format!(
+                    "Meta banned account {id} (code {}: {}); appeal in Business Support Home",
+                    error.code,
+                    error.description.trim_end_matches('.')
+                ),
+            )
+            .waits(Wait::on(Actor::PortfolioAdmin, "AppealRestriction").at(say::SUPPORT)),
+        )),
+        None => Ok(()),
+    }
+}
+
 fn review(id: &AccountId, account: &Account) -> Gate {
     let Some(review) = account.review.value() else { return Ok(()) };
     let support = |action| Wait::on(Actor::PortfolioAdmin, action).at(say::SUPPORT);
@@ -190,7 +223,9 @@ fn status(id: &AccountId, account: &Account) -> Gate {
 fn in_review(id: &AccountId, word: &str) -> Block {
     Block::new(
         Reason::AccountInReview,
-        format!("account {id} is in Meta's review ({word}); nothing can be done with it until Meta approves it"),
+        format!(
+            "account {id} is in Meta's review ({word}); nothing can be done with it until Meta approves it"
+        ),
     )
     .waits(Wait::on(Actor::Meta, "ReviewAccount").at(say::ACCOUNTS))
 }

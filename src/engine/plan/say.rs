@@ -116,7 +116,11 @@ pub(super) fn words(refusal: &Refusal) -> String {
         Some(subcode) => format!("code {}, subcode {subcode}", refusal.code),
         None => format!("code {}", refusal.code),
     };
-    let text = if refusal.message.is_empty() { refusal.title.as_deref().unwrap_or_default() } else { &refusal.message };
+    let text = if refusal.message.is_empty() {
+        refusal.title.as_deref().unwrap_or_default()
+    } else {
+        &refusal.message
+    };
     if text.is_empty() { code } else { format!("{code}: {}", text.trim_end_matches('.')) }
 }
 

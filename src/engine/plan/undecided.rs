@@ -19,7 +19,10 @@ pub(super) fn judge(pass: &Pass, memory: &mut Memory, seen: &Seen) {
     let Some(intent) = memory.in_flight.clone() else { return };
     let Some(outcome) = verdict(pass, memory, seen, &intent) else { return };
     memory.in_flight = None;
-    if outcome == EntryOutcome::Accepted && intent.step == StepKind::AddNumber && intent.absent_before == Some(true) {
+    if outcome == EntryOutcome::Accepted
+        && intent.step == StepKind::AddNumber
+        && intent.absent_before == Some(true)
+    {
         memory.marks.added = Some(intent.started_at);
     }
     let Some(list) = memory.ledger.of_mut(intent.step) else { return };
@@ -106,7 +109,11 @@ pub(super) fn may_send(pass: &Pass, kind: StepKind, memory: &Memory) -> Gate {
 fn waits(kind: StepKind, since: Timestamp, until: Option<Timestamp>) -> Stop {
     let block = Block::new(
         Reason::EffectNotVisibleYet,
-        format!("{} was sent at {}; Meta does not show its effect yet, so nothing is repeated", kind.as_str(), say::time(since)),
+        format!(
+            "{} was sent at {}; Meta does not show its effect yet, so nothing is repeated",
+            kind.as_str(),
+            say::time(since)
+        ),
     )
     .waits(Wait::on(Actor::Meta, "ShowEffect"));
     Stop::block(match until {

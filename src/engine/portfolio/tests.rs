@@ -1,9 +1,13 @@
+#![allow(clippy::unwrap_used)]
+
 use jiff::SignedDuration;
 use rstest::rstest;
 
 use super::*;
 use crate::engine::{
-    condition::ConditionType::{BusinessVerified, CredentialsValid, IdentityConfirmed, Ready, Reconciling, Stalled},
+    condition::ConditionType::{
+        BusinessVerified, CredentialsValid, IdentityConfirmed, Ready, Reconciling, Stalled,
+    },
     condition::Truth::{False, True, Unknown},
     desired::SecretKey,
     face_fixture::*,
@@ -299,7 +303,11 @@ fn after_a_restart_there_is_no_old_token_to_serve() {
 #[case(TokenType::SystemUser, in_days(6), Some(Reason::TokenExpiresSoon))]
 #[case(TokenType::User, in_days(60), Some(Reason::TokenAccepted))]
 #[case(TokenType::Other("NEW".into()), None, Some(Reason::TokenAccepted))]
-fn a_token_that_lasts_is_used(#[case] kind: TokenType, #[case] expires: Option<Timestamp>, #[case] reason: Option<Reason>) {
+fn a_token_that_lasts_is_used(
+    #[case] kind: TokenType,
+    #[case] expires: Option<Timestamp>,
+    #[case] reason: Option<Reason>,
+) {
     let mut case = Case::new();
     case.token().kind = kind;
     case.token().expires_at = expires;
@@ -307,7 +315,10 @@ fn a_token_that_lasts_is_used(#[case] kind: TokenType, #[case] expires: Option<T
     assert_eq!(verdict(&assessment, CredentialsValid), reason.map(|r| (True, r)));
     assert_eq!(verdict(&assessment, Ready), Some((True, Reason::Usable)));
     let warned = reason == Some(Reason::TokenExpiresSoon);
-    assert_eq!(assessment.waiting_for.iter().any(|w| w.expected_by == expires && w.action == "ReplaceToken"), warned);
+    assert_eq!(
+        assessment.waiting_for.iter().any(|w| w.expected_by == expires && w.action == "ReplaceToken"),
+        warned
+    );
 }
 
 #[rstest]
@@ -316,7 +327,11 @@ fn a_token_that_lasts_is_used(#[case] kind: TokenType, #[case] expires: Option<T
 #[case(TokenType::App, None, Reason::TokenTypeNotUsable)]
 #[case(TokenType::SystemUser, in_days(0), Reason::TokenExpired)]
 #[case(TokenType::User, in_days(-1), Reason::TokenExpired)]
-fn a_token_that_cannot_last_is_refused(#[case] kind: TokenType, #[case] expires: Option<Timestamp>, #[case] reason: Reason) {
+fn a_token_that_cannot_last_is_refused(
+    #[case] kind: TokenType,
+    #[case] expires: Option<Timestamp>,
+    #[case] reason: Reason,
+) {
     let mut case = Case::new();
     case.token().kind = kind;
     case.token().expires_at = expires;
@@ -338,7 +353,11 @@ fn a_token_that_meta_calls_invalid_says_what_meta_says() {
 #[case("whatsapp_business_management", False, Reason::ScopesMissing)]
 #[case("whatsapp_business_messaging", False, Reason::ScopesMissing)]
 #[case("business_management", True, Reason::TokenAccepted)]
-fn two_scopes_are_needed_and_one_only_for_facts(#[case] scope: &str, #[case] status: Truth, #[case] reason: Reason) {
+fn two_scopes_are_needed_and_one_only_for_facts(
+    #[case] scope: &str,
+    #[case] status: Truth,
+    #[case] reason: Reason,
+) {
     let mut case = Case::new();
     case.token().scopes.retain(|s| s != scope);
     let assessment = case.assess();
@@ -436,7 +455,10 @@ fn a_portfolio_without_accounts_waits_for_its_admin() {
     assert_eq!(verdict(&assessment, Ready), Some((False, Reason::NoAccountInReach)));
     assert_eq!(verdict(&assessment, Stalled), None);
     let wait = &assessment.waiting_for[0];
-    assert_eq!((wait.actor, wait.action.as_str(), wait.since), (Actor::PortfolioAdmin, "CreateAccount", now()));
+    assert_eq!(
+        (wait.actor, wait.action.as_str(), wait.since),
+        (Actor::PortfolioAdmin, "CreateAccount", now())
+    );
     assert!(wait.url.as_ref().unwrap().contains(BUSINESS));
     assert_eq!(case.quiet().assess().waiting_for, assessment.waiting_for);
 }
@@ -459,7 +481,8 @@ fn a_namespace_uses_what_access_grants_it_and_its_own_whole() {
         namespaces: namespaces.iter().map(ToString::to_string).collect(),
         accounts: accounts.map(|list| list.iter().map(|a| AccountId::from(*a)).collect()),
     };
-    let access = [entry(&["shop"], Some(&[ACCOUNT])), entry(&["*"], Some(&[OTHER_ACCOUNT])), entry(&["all"], None)];
+    let access =
+        [entry(&["shop"], Some(&[ACCOUNT])), entry(&["*"], Some(&[OTHER_ACCOUNT])), entry(&["all"], None)];
     assert_eq!(granted("own", &access, "own"), Some(None));
     assert_eq!(granted("own", &access, "all"), Some(None));
     assert_eq!(granted("own", &access, "else"), Some(Some(vec![OTHER_ACCOUNT.into()])));

@@ -1,5 +1,7 @@
 //! Shared reads on a clock that the test moves.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::Notify;
@@ -117,9 +119,9 @@ async fn a_read_begun_too_early_does_not_serve_and_the_next_one_does() {
 #[tokio::test]
 async fn a_failure_is_told_to_those_who_waited_and_to_nobody_later() {
     let bench = Bench::new();
-    let lost = || Err(Failure::NoAnswer("lost".into()));
-    let first = bench.waiting(bench.clock.now(), Urgency::Drift, lost());
-    let second = bench.waiting(bench.clock.now(), Urgency::Drift, lost());
+    let lost = Failure::NoAnswer("lost".into());
+    let first = bench.waiting(bench.clock.now(), Urgency::Drift, Err(lost.clone()));
+    let second = bench.waiting(bench.clock.now(), Urgency::Drift, Err(lost));
     settle().await;
     bench.gate.notify_one();
     assert!(first.await.unwrap().is_err() && second.await.unwrap().is_err());

@@ -1,5 +1,7 @@
 //! Budgets and breakers on a clock that the test moves.
 
+#![allow(clippy::unwrap_used)]
+
 use super::*;
 
 fn at(seconds: i64) -> Timestamp {
@@ -117,6 +119,16 @@ fn pauses_double_up_to_an_hour_and_start_short_after_an_answer() {
 fn metas_own_time_counts_when_it_is_later() {
     let budget = budget();
     assert_eq!(budget.throttled(&payer(), Some(&account()), Some(at(7_200)), at(0)), at(7_200));
+}
+
+#[test]
+fn a_time_beyond_a_day_is_not_believed() {
+    let budget = budget();
+    let far = at(90 * 24 * 3600);
+    assert_eq!(budget.throttled(&payer(), Some(&account()), Some(far), at(0)), at(24 * 3600));
+    budget.admit(&payer(), Some(&AccountId::from("9")), Edge::Numbers, DRIFT, at(0)).unwrap();
+    let headers = UsageHeaders::parse(None, Some(r#"{"9":[{"estimated_time_to_regain_access":99999999}]}"#));
+    assert_eq!(budget.heard(&payer(), Some(&"9".into()), &headers, at(0)), Some(at(24 * 3600)));
 }
 
 fn business_header(percent: u32, minutes: u32) -> UsageHeaders {

@@ -1,5 +1,7 @@
 //! What goes over the wire, what is believed of what comes back, and what is never repeated.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{collections::VecDeque, net::SocketAddr};
 
 use tokio::{
@@ -76,7 +78,6 @@ impl Bench {
         limits: Limits,
         app_secret: Option<&str>,
     ) -> Self {
-        install_crypto();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let replies = Arc::new(Mutex::new(replies.into_iter().collect::<VecDeque<_>>()));
@@ -640,7 +641,6 @@ async fn calls_are_counted_by_edge_and_ending() {
 
 #[test]
 fn only_https_leaves_this_machine() {
-    install_crypto();
     let check = |url: &str| {
         let settings =
             Settings { base_url: Url::parse(url).unwrap(), ..Settings::new(Limits::default()).unwrap() };

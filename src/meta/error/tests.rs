@@ -1,5 +1,7 @@
 //! What codes mean and what texts may say.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{collections::HashSet, env, fs, path::Path};
 
 use serde_json::json;
@@ -232,7 +234,7 @@ fn texts_hold_no_tokens_no_codes_and_no_control_characters() {
         "number +55 11 91234-5678 in 300000000000001"
     );
     assert_eq!(redact("token EAAGm0PX4ZCpsBAKZC9 is bad", &[]), "token [redacted] is bad");
-    assert_eq!(redact("secret 0123456789abcdef0123456789abcdef!", &[]).contains("89abcdef"), false);
+    assert_eq!(redact("secret 0123456789abcdef0123456789abcdef!", &[]), "secret [redacted]!");
     assert_eq!(redact("a\nb\u{7}c", &[]), "a b c");
     assert_eq!(redact(&"é".repeat(500), &[]).chars().count(), 301);
 }
@@ -240,10 +242,10 @@ fn texts_hold_no_tokens_no_codes_and_no_control_characters() {
 #[test]
 fn the_reference_is_what_the_table_says() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md");
-    if env::var_os("BLESS").is_some() {
+    if env::var_os("UPDATE").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, reference()).unwrap();
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == reference(), "docs/errors.md is old: BLESS=1 cargo test --lib meta::error");
+    assert!(written == reference(), "docs/errors.md is old: UPDATE=1 cargo test --lib meta::error");
 }

@@ -1,5 +1,7 @@
 //! Answers as they were seen, and as strange as they may come.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::HashMap;
 
 use super::*;

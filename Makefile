@@ -1,0 +1,85 @@
+# Few verbs; each says what it does and what is missing.
+#
+#   make demo      a real API server, the operator, a simulated Meta and a person with a phone
+#   make test      everything that is checked, the real API server included
+#   make lint      format, clippy, dependencies
+#   make gen       writes what is generated: crds/, the chart's copies, docs/
+#   make sandbox   a simulated Graph API on http://127.0.0.1:8420
+#   make bench     what a channel costs
+#   make clean     removes what was built
+#
+# KEEP=1 make demo leaves everything running and says how to look and how to stop.
+
+CARGO ?= cargo
+GO ?= go
+say = @printf '\n== %s\n'
+
+.PHONY: demo test lint format clippy dependencies gen generated sandbox bench clean control-plane \
+	unit doc integration needs-cargo needs-go
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:
+	@sed -n 's/^#   make/  make/p' Makefile
+
+needs-cargo:
+	@command -v $(CARGO) >/dev/null || { \
+		echo "cargo is missing: install Rust 1.89 or newer with rustup, then run make again" >&2; exit 1; }
+
+needs-go:
+	@[ -n "$$KUBEBUILDER_ASSETS" ] || command -v $(GO) >/dev/null || { \
+		echo "go is missing: install Go 1.26 or newer, or set KUBEBUILDER_ASSETS to the folder that setup-envtest fills" >&2; exit 1; }
+
+# The first time this builds kube-apiserver, etcd, kubectl and helm: some minutes. Afterwards it only prints a folder.
+control-plane: needs-go
+	$(say) "control plane (built once, then cached in target/control-plane)"
+	@tests/control-plane/build.sh >/dev/null
+
+demo: needs-cargo control-plane
+	$(say) "operator"
+	@$(CARGO) build --locked --bin whatsapp-operator --example demo
+	$(say) "demo"
+	@target="$${CARGO_TARGET_DIR:-target}"; "$$target/debug/examples/demo"
+
+test: lint control-plane unit doc integration
+	$(say) "all checks passed"
+
+lint: format clippy dependencies
+
+format: needs-cargo
+	$(say) "format"
+	@$(CARGO) fmt --check
+
+clippy: needs-cargo
+	$(say) "clippy"
+	@$(CARGO) clippy --locked --all-targets --quiet -- -D warnings
+
+# Licences, bans and sources are checked by the house tests on every run, without a further tool.
+# cargo-deny reads the same policy from deny.toml, with its own eyes, wherever it is installed.
+dependencies: needs-cargo
+	$(say) "dependencies"
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked check bans licenses sources; \
+	else echo "cargo-deny is not installed: the house tests check licences, bans and sources"; fi
+
+unit: needs-cargo
+	$(say) "unit tests"
+	@$(CARGO) test --locked --lib --bins --quiet
+
+doc: needs-cargo
+	$(say) "examples in the documentation"
+	@$(CARGO) test --locked --doc --quiet
+
+integration: needs-cargo control-plane
+	$(say) "integration tests, on a real API server"
+	@$(CARGO) build --locked --bin whatsapp-operator --example demo
+	@$(CARGO) test --locked --test it
+
+gen: needs-cargo
+	$(say) "generated files"
+	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it --quiet generated::
+
+sandbox: needs-cargo
+	@$(CARGO) run --locked --quiet -- sandbox --listen 127.0.0.1:8420
+
+clean: needs-cargo
+	@$(CARGO) clean

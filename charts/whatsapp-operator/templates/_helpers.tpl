@@ -1,0 +1,36 @@
+{{/* One name for everything: the release's, with the chart's where the release does not say it. */}}
+{{- define "whatsapp-operator.name" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 53 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 53 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "whatsapp-operator.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "whatsapp-operator.labels" -}}
+{{ include "whatsapp-operator.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* What the operator may do: look at its kinds, write their status, tell events, read Secrets by name, create PINs. */}}
+{{- define "whatsapp-operator.rules" -}}
+- apiGroups: [whatsapp-operator.dev]
+  resources: [whatsappchannels, whatsappportfolios]
+  verbs: [get, list, watch]
+- apiGroups: [whatsapp-operator.dev]
+  resources: [whatsappchannels/status, whatsappportfolios/status]
+  verbs: [get, patch, update]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, create]
+{{- end -}}

@@ -1,0 +1,567 @@
+use jiff::Timestamp;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::engine::{
+    condition::{Assessment, Check, Facts},
+    failure::{Class, Scope},
+    memory::{EntryOutcome, StepKind},
+};
+
+const STEPS: [StepKind; 10] = [
+    StepKind::AddNumber,
+    StepKind::RequestCode,
+    StepKind::VerifyCode,
+    StepKind::SubmitName,
+    StepKind::CreatePin,
+    StepKind::SetPin,
+    StepKind::Register,
+    StepKind::SubscribeApp,
+    StepKind::RouteWebhook,
+    StepKind::WriteProfile,
+];
+
+fn channel_with(spec: serde_json::Value) -> WhatsAppChannel {
+    serde_json::from_value(json!({
+        "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+        "metadata": {"name": "support-br", "namespace": "shop", "uid": "u-1", "generation": 3},
+        "spec": spec,
+    }))
+    .expect("a channel")
+}
+
+fn least() -> serde_json::Value {
+    json!({"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme Suporte"})
+}
+
+fn times() -> impl Strategy<Value = Timestamp> {
+    // Nanoseconds included: they decide who may send.
+    (0_i64..4_000_000_000, 0_i32..1_000_000_000).prop_map(|(s, n)| Timestamp::new(s, n).expect("in range"))
+}
+
+fn texts() -> impl Strategy<Value = String> {
+    "[a-zA-Z0-9 é🎉:\"'\\\\#-]{0,40}"
+}
+
+fn ids() -> impl Strategy<Value = String> {
+    "[1-9][0-9]{4,20}"
+}
+
+fn steps() -> impl Strategy<Value = StepKind> {
+    (0..STEPS.len()).prop_map(|n| STEPS[n])
+}
+
+fn versions() -> impl Strategy<Value = SecretVersion> {
+    (ids(), ids()).prop_map(|(uid, resource_version)| SecretVersion { uid, resource_version })
+}
+
+fn refusals() -> impl Strategy<Value = Refusal> {
+    let classes = prop_oneof![
+        Just(Class::Retry),
+        Just(Class::WaitUntil),
+        Just(Class::Person),
+        Just(Class::Spec),
+        Just(Class::Credentials),
+        Just(Class::AlreadyDone)
+    ];
+    let scopes = prop_oneof![
+        Just(Scope::Call),
+        Just(Scope::Channel),
+        Just(Scope::Account),
+        Just(Scope::Portfolio),
+        Just(Scope::App)
+    ];
+    (
+        any::<i64>(),
+        any::<Option<i64>>(),
+        proptest::option::of(texts()),
+        texts(),
+        proptest::option::of(texts()),
+        classes,
+        scopes,
+        proptest::option::of(times()),
+    )
+        .prop_map(|(code, subcode, title, message, trace_id, class, scope, until)| Refusal {
+            code,
+            subcode,
+            title,
+            message,
+            trace_id,
+            class,
+            scope,
+            until,
+        })
+}
+
+fn entries() -> impl Strategy<Value = Vec<Entry>> {
+    let outcomes = prop_oneof![
+        Just(EntryOutcome::Started),
+        Just(EntryOutcome::Accepted),
+        Just(EntryOutcome::Refused),
+        Just(EntryOutcome::NoAnswer),
+        Just(EntryOutcome::NotSent)
+    ];
+    let causes = prop_oneof![
+        Just(Cause::Automatic),
+        Just(Cause::Secret),
+        texts().prop_map(Cause::SendCode),
+        texts().prop_map(Cause::Retry)
+    ];
+    let entry =
+        (
+            texts(),
+            times(),
+            outcomes,
+            causes,
+            proptest::option::of(texts()),
+            proptest::option::of(times()),
+            proptest::option::of(versions()),
+            proptest::option::of(refusals()),
+        )
+            .prop_map(|(id, at, outcome, cause, subject, settle_until, secret_before, refusal)| {
+                Entry { id, at, outcome, cause, subject, settle_until, secret_before, refusal }
+            });
+    proptest::collection::vec(entry, 0..4)
+}
+
+fn ledgers() -> impl Strategy<Value = Ledger> {
+    let pace = (
+        any::<i64>(),
+        proptest::option::of(versions()),
+        any::<u32>(),
+        any::<u32>(),
+        proptest::option::of(times()),
+        proptest::option::of(times()),
+        proptest::option::of(refusals()),
+    )
+        .prop_map(|(generation, secret, failed, accepted, last, settle_until, refusal)| Pace {
+            generation,
+            secret,
+            failed,
+            accepted,
+            last,
+            settle_until,
+            refusal,
+        });
+    (
+        entries(),
+        entries(),
+        entries(),
+        entries(),
+        entries(),
+        entries(),
+        proptest::collection::btree_map(steps(), pace, 0..3),
+    )
+        .prop_map(|(registrations, codes, verifications, names, adds, pins, repeatable)| Ledger {
+            registrations,
+            codes,
+            verifications,
+            names,
+            adds,
+            pins,
+            repeatable,
+        })
+}
+
+fn all_marks() -> impl Strategy<Value = Marks> {
+    let time = || proptest::option::of(times());
+    let names = || proptest::collection::btree_map(texts(), times(), 0..4);
+    ((time(), time()), time(), time(), time(), time(), time(), time(), time(), names(), names(), time())
+        .prop_map(
+            |(
+                (missing_since, seen_registered),
+                added,
+                adopted,
+                automatic_code_used,
+                reverify_required,
+                pin_set,
+                registered,
+                fell_back_since,
+                tried_in_review,
+                declined,
+                on_phone,
+            )| Marks {
+                missing_since,
+                seen_registered,
+                added,
+                adopted,
+                automatic_code_used,
+                reverify_required,
+                pin_set,
+                registered,
+                fell_back_since,
+                tried_in_review,
+                declined,
+                on_phone,
+            },
+        )
+}
+
+fn memories() -> impl Strategy<Value = Memory> {
+    let intent = (
+        (texts(), steps(), texts(), times(), times(), times()),
+        (any::<i64>(), proptest::option::of(texts()), any::<Option<bool>>()),
+    )
+        .prop_map(
+            |(
+                (id, step, reason, started_at, send_before, settle_until),
+                (generation, subject, absent_before),
+            )| {
+                Intent {
+                    id,
+                    step,
+                    reason,
+                    started_at,
+                    send_before,
+                    settle_until,
+                    generation,
+                    subject,
+                    absent_before,
+                }
+            },
+        );
+    let kinds =
+        prop_oneof![Just(ConsentKind::SendCode), Just(ConsentKind::Retry), Just(ConsentKind::Reconcile)];
+    let answer = (texts(), times(), proptest::option::of(steps()), proptest::option::of(texts()))
+        .prop_map(|(value, at, used_for, refused)| ConsentAnswer { value, at, used_for, refused });
+    (
+        (proptest::option::of(ids()), proptest::option::of(ids()), proptest::option::of(ids())),
+        ledgers(),
+        proptest::option::of(intent),
+        proptest::collection::btree_map(kinds, answer, 0..4),
+        all_marks(),
+        proptest::collection::btree_map(texts(), times(), 0..4),
+    )
+        .prop_map(|((business, account, number), ledger, in_flight, consents, marks, since)| Memory {
+            business: business.map(BusinessId::new),
+            account: account.map(AccountId::new),
+            number: number.map(NumberId::new),
+            ledger,
+            in_flight,
+            consents,
+            marks,
+            since,
+        })
+}
+
+/// Through the JSON that the API server stores.
+fn stored(status: &WhatsAppChannelStatus) -> WhatsAppChannel {
+    let mut object = channel_with(least());
+    let text = serde_json::to_string(status).expect("a status is JSON");
+    object.status = Some(serde_json::from_str(&text).expect("a status is read back"));
+    object
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn memory_survives_status(memory in memories()) {
+        let status = with_memory(&WhatsAppChannelStatus::default(), &memory);
+        let object = stored(&status);
+        prop_assert_eq!(super::memory(&object), memory);
+        prop_assert_eq!(object.status.as_ref(), Some(&status));
+    }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).expect("in range")
+}
+
+/// An assessment with everything in it.
+fn full(text: &str) -> Assessment {
+    let mut set = ConditionSet::default();
+    for (kind, reason) in [
+        (ConditionType::PortfolioReady, Reason::PortfolioUsable),
+        (ConditionType::NumberVerified, Reason::CodeNeeded),
+        (ConditionType::Ready, Reason::CodeNeeded),
+        (ConditionType::Reconciling, Reason::Registering),
+    ] {
+        set.set(Condition {
+            kind,
+            status: Truth::False,
+            reason,
+            message: text.into(),
+            since: at(1_000),
+            observed_generation: 3,
+        });
+    }
+    let verdicts = [Verdict::Pass, Verdict::Warn, Verdict::Fail, Verdict::NotCheckable];
+    let items = ["NumberShape", "TokenScopes", "Account", "Payment"];
+    let actors = [Actor::PhoneHolder, Actor::PortfolioAdmin, Actor::ClusterUser, Actor::Meta];
+    Assessment {
+        observed_generation: Some(3),
+        conditions: set,
+        stage: Stage::Verifying,
+        waiting_for: actors
+            .into_iter()
+            .enumerate()
+            .map(|(n, actor)| WaitingFor {
+                actor,
+                action: format!("Act{n}"),
+                since: at(1_000),
+                expected_by: Some(at(2_000)),
+                url: Some(text.into()),
+                if_ignored: Some(text.into()),
+            })
+            .collect(),
+        preflight: items
+            .into_iter()
+            .zip(verdicts)
+            .map(|(item, verdict)| Check { item, verdict, message: text.into() })
+            .collect(),
+        drift: vec![Drift {
+            field: "profile.about".into(),
+            desired: text.into(),
+            observed: text.into(),
+            action: text.into(),
+        }],
+        facts: Facts {
+            business: Some("500000000000001".into()),
+            account: Some("300000000000001".into()),
+            number: Some("100000000000001".into()),
+            verified_name: Some(text.into()),
+            name_status: Some("APPROVED".into()),
+            name_since: Some(at(1)),
+            new_display_name: Some(text.into()),
+            new_name_status: Some("PENDING_REVIEW".into()),
+            code_status: Some("VERIFIED".into()),
+            status: Some("CONNECTED".into()),
+            status_since: Some(at(2)),
+            platform: Some("CLOUD_API".into()),
+            quality: Some("GREEN".into()),
+            throughput: Some("STANDARD".into()),
+            messaging_limit: Some("TIER_250".into()),
+            health: Some("AVAILABLE".into()),
+            webhook: Some(WebhookConfiguration {
+                number: Some(text.into()),
+                account: Some(text.into()),
+                application: Some(text.into()),
+            }),
+            is_official: Some(false),
+            last_refusal: Some(Refusal {
+                code: 133_005,
+                subcode: Some(1),
+                title: Some(text.into()),
+                message: text.into(),
+                trace_id: Some("trace".into()),
+                class: Class::Person,
+                scope: Scope::Channel,
+                until: Some(at(3)),
+            }),
+        },
+    }
+}
+
+#[test]
+fn what_is_shown_is_read_back() {
+    let assessment = full("a text");
+    for memory in [
+        Memory::default(),
+        Memory {
+            business: Some("500000000000001".into()),
+            account: Some("300000000000009".into()),
+            number: Some("100000000000001".into()),
+            ..Memory::default()
+        },
+    ] {
+        let before = before(&stored(&status(&assessment, &memory, None)));
+        assert_eq!(before.observed_generation, assessment.observed_generation);
+        assert_eq!(before.conditions, assessment.conditions);
+        assert_eq!(before.stage, Some(assessment.stage));
+        assert_eq!(before.waiting_for, assessment.waiting_for);
+        assert_eq!(before.preflight, assessment.preflight);
+        assert_eq!(before.drift, assessment.drift);
+        assert_eq!(before.facts, assessment.facts);
+    }
+}
+
+#[test]
+fn every_stage_and_condition_is_read_back() {
+    for kind in ConditionType::CHANNEL {
+        assert_eq!(condition_type(kind.as_str()), Some(kind));
+    }
+    for stage in [Stage::Pending, Stage::Adding, Stage::NameReview, Stage::Configuring, Stage::Suspended] {
+        assert_eq!(stage_from(stage.as_str()), Some(stage));
+    }
+}
+
+#[test]
+fn words_of_a_newer_version_are_left_out_and_not_an_error() {
+    let mut shown = status(&full("x"), &Memory::default(), None);
+    shown.stage = Some("Teleporting".into());
+    shown.conditions[0].reason = "NotInventedYet".into();
+    shown.waiting_for[0].actor = "Oracle".into();
+    let before = before(&stored(&shown));
+    assert_eq!(before.stage, None);
+    assert_eq!(before.conditions.iter().count(), 3);
+    assert_eq!(before.waiting_for.len(), 3);
+}
+
+#[test]
+fn an_assessment_that_proves_nothing_keeps_the_observed_generation() {
+    let mut assessment = full("x");
+    assessment.observed_generation = None;
+    let old = WhatsAppChannelStatus { observed_generation: Some(7), ..WhatsAppChannelStatus::default() };
+    assert_eq!(status(&assessment, &Memory::default(), Some(&old)).observed_generation, Some(7));
+}
+
+#[test]
+fn writing_the_same_again_changes_nothing() {
+    let mut assessment = full("x");
+    // A fraction of a second that Kubernetes does not keep.
+    let mut set = ConditionSet::default();
+    for condition in assessment.conditions.iter() {
+        set.set(Condition {
+            since: Timestamp::new(1_000, 999_999_999).expect("in range"),
+            ..condition.clone()
+        });
+    }
+    assessment.conditions = set;
+    let first = status(&assessment, &Memory::default(), None);
+    let object = stored(&first);
+    assert_eq!(object.status.as_ref(), Some(&first));
+    let again = Assessment { conditions: before(&object).conditions, ..assessment };
+    assert_eq!(status(&again, &Memory::default(), object.status.as_ref()), first);
+}
+
+/// Walks a value beside its schema: known fields, lengths, counts.
+fn fits(schema: &serde_json::Value, value: &serde_json::Value, path: &str) {
+    match value {
+        serde_json::Value::String(_) if schema["enum"].is_array() => {}
+        serde_json::Value::String(text) => {
+            let most = schema["maxLength"].as_u64().unwrap_or_else(|| panic!("{path} is not bounded"));
+            assert!(text.chars().count() as u64 <= most, "{path} is longer than {most}");
+        }
+        serde_json::Value::Array(list) => {
+            let most = schema["maxItems"].as_u64().unwrap_or_else(|| panic!("{path} is not bounded"));
+            assert!(list.len() as u64 <= most, "{path} has more than {most}");
+            list.iter().for_each(|item| fits(&schema["items"], item, path));
+        }
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                let below = match schema["properties"].get(key) {
+                    Some(property) => property,
+                    None => {
+                        assert!(schema["maxProperties"].is_u64(), "{path}.{key} is not in the schema");
+                        &schema["additionalProperties"]
+                    }
+                };
+                fits(below, value, &format!("{path}.{key}"));
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn no_text_of_meta_makes_a_status_too_long() {
+    let long = "ü".repeat(20_000);
+    let entry = Entry {
+        id: long.clone(),
+        at: at(1),
+        outcome: EntryOutcome::Refused,
+        cause: Cause::Retry(long.clone()),
+        subject: Some(long.clone()),
+        settle_until: None,
+        secret_before: Some(SecretVersion { uid: long.clone(), resource_version: long.clone() }),
+        refusal: full(&long).facts.last_refusal,
+    };
+    let many = vec![entry; 100];
+    let memory = Memory {
+        business: Some(BusinessId::new(long.as_str())),
+        ledger: Ledger { registrations: many.clone(), codes: many.clone(), names: many, ..Ledger::default() },
+        in_flight: Some(Intent {
+            id: long.clone(),
+            step: StepKind::Register,
+            reason: long.clone(),
+            started_at: at(1),
+            send_before: at(2),
+            settle_until: at(3),
+            generation: 1,
+            subject: Some(long.clone()),
+            absent_before: None,
+        }),
+        consents: BTreeMap::from([(
+            ConsentKind::Retry,
+            ConsentAnswer { value: long.clone(), at: at(1), used_for: None, refused: Some(long.clone()) },
+        )]),
+        since: (0..200).map(|n| (format!("Act{n}"), at(n))).collect(),
+        ..Memory::default()
+    };
+    let status = status(&full(&long), &memory, None);
+    let crd = serde_json::to_value(super::super::channel_crd()).expect("JSON");
+    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
+    let value = serde_json::to_value(&status).expect("JSON");
+    fits(schema, &value, "status");
+    assert!(value.to_string().len() < 1_000_000, "far below what etcd takes");
+}
+
+#[test]
+fn unset_fields_get_their_meaning_here() {
+    let desired = channel(&channel_with(least())).expect("valid");
+    assert_eq!(desired.portfolio, PortfolioRef { namespace: "shop".into(), name: "acme".into() });
+    assert_eq!(
+        desired.verification.code_secret,
+        SecretKey { name: "support-br-code".into(), key: "code".into() }
+    );
+    assert_eq!(
+        desired.registration.pin_secret,
+        SecretKey { name: "support-br-pin".into(), key: "pin".into() }
+    );
+    assert_eq!(desired.verification.language, "en_US");
+    assert_eq!(desired.connection, Connection::CloudApi);
+    assert_eq!(desired.verification.request, CodeRequest::OnDemand);
+    assert_eq!(desired.registration.pin_policy, PinPolicy::Keep);
+    assert_eq!(desired.registration.while_name_in_review, WhileNameInReview::TryOnce);
+    assert_eq!(desired.ready_when, ReadyWhen::Registered);
+    assert_eq!(desired.management, Management::Full);
+    assert!(!desired.suspend && !desired.profile.is_managed() && desired.webhook.is_none());
+    assert_eq!((desired.uid.as_str(), desired.generation), ("u-1", 3));
+}
+
+#[test]
+fn consents_are_bounded_and_an_empty_one_is_none() {
+    let annotations = BTreeMap::from([
+        (SEND_CODE.to_owned(), String::new()),
+        (RETRY.to_owned(), "x".repeat(1_000)),
+        (RECONCILE.to_owned(), "now".to_owned()),
+    ]);
+    let consents = consents(&annotations);
+    assert_eq!(consents.send_code, None);
+    assert_eq!(consents.retry.map(|v| v.len()), Some(CONSENT_LENGTH));
+    assert_eq!(consents.reconcile.as_deref(), Some("now"));
+}
+
+#[test]
+fn a_stored_spec_that_cannot_be_understood_stalls_with_the_field_and_the_remedy() {
+    let mut spec = least();
+    spec["phoneNumber"] = json!("1064");
+    let object = channel_with(spec);
+    let why = channel(&object).expect_err("refused");
+    let shown = refused(&object, &why, at(5));
+    let ready = shown.conditions.iter().find(|c| c.type_ == "Ready").expect("there");
+    assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "SpecInvalid"));
+    assert!(ready.message.starts_with("spec.phoneNumber must start with +"), "{}", ready.message);
+    assert!(shown.conditions.iter().any(|c| c.type_ == "Stalled" && c.status == "True"));
+    assert_eq!(shown.observed_generation, Some(3));
+}
+
+#[test]
+fn a_portfolio_is_lowered() {
+    let object: WhatsAppPortfolio = serde_json::from_value(json!({
+        "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppPortfolio",
+        "metadata": {"name": "acme", "namespace": "infra"},
+        "spec": {
+            "businessId": "500000000000001",
+            "credentials": {"accessTokenSecretRef": {"name": "m", "key": "token"}},
+            "access": [{"namespaces": ["*"], "accounts": ["300000000000001"]}],
+        },
+    }))
+    .expect("a portfolio");
+    let desired = portfolio(&object).expect("valid");
+    assert_eq!(desired.business.as_str(), "500000000000001");
+    assert_eq!(desired.access[0].accounts.as_deref(), Some(&[AccountId::new("300000000000001")][..]));
+    assert_eq!(desired.app_secret, None);
+}

@@ -1,0 +1,270 @@
+//! `code`: takes the code that the phone received to the operator, and tells what became of it.
+//!
+//! The code is read without echo, or from standard input, and is never printed. It goes
+//! into the Secret that the channel names; other keys of that Secret stay as they are.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal, Read},
+    time::Duration,
+};
+
+use clap::Args;
+use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{
+    api::{
+        lower,
+        v1alpha1::{Entry, WhatsAppChannelStatus},
+    },
+    engine::{
+        condition::ConditionType, desired::SecretKey, memory::EntryOutcome, observed::SecretVersion,
+        reason::Reason,
+    },
+};
+
+use super::{
+    channel::{Channel, ClusterArgs, call, seen},
+    exit::{Ending, Exit, Problem},
+    render::{self, OutputArgs, Text, Tone},
+    run::duration,
+};
+
+/// Longest input that is looked at; a code is six digits.
+const LONGEST: u64 = 4096;
+
+/// Enters the code that the phone received.
+#[derive(Clone, Debug, Args)]
+pub struct CodeArgs {
+    /// Name of the channel.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// Hands the code over and does not wait for what becomes of it.
+    #[arg(long)]
+    pub no_wait: bool,
+    /// How long to wait for the answer.
+    #[arg(long, default_value = "60s", value_parser = duration, value_name = "TIME")]
+    pub timeout: Duration,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What became of a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+enum Verdict {
+    /// Handed over; nobody waited.
+    HandedOver,
+    Accepted,
+    Wrong,
+    Expired,
+    /// Not sent to Meta, or Meta said something else.
+    NotTaken,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    channel: String,
+    namespace: String,
+    verdict: Verdict,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    message: String,
+}
+
+/// Reads a code, hands it over, and follows it.
+///
+/// # Errors
+///
+/// When there is no code, no channel, or nobody answers in time.
+pub async fn code(args: &CodeArgs) -> Ending {
+    let channel = Channel::open(&args.name, &args.cluster).await?;
+    let object = channel.read().await?;
+    let desired =
+        lower::channel(&object).map_err(|why| Problem::new(format!("channel {}: {why}", channel.name)))?;
+    let key = desired.verification.code_secret;
+    let code = six_digits(&ask(&channel.name)?)?;
+
+    let before = object.status.as_ref().map(attempts).unwrap_or_default();
+    let version = hand_over(&channel.secrets(), &key, &code).await?;
+    let answer = |verdict, message: String| Answer {
+        channel: channel.name.clone(),
+        namespace: channel.namespace.clone(),
+        verdict,
+        message,
+    };
+    let answer = if args.no_wait {
+        answer(
+            Verdict::HandedOver,
+            format!("see what became of it: kubectl whatsapp status {}", channel.name),
+        )
+    } else {
+        let found = channel
+            .follow(args.timeout, |object| judge(object.status.as_ref()?, &version.as_subject(), before))
+            .await?;
+        let (verdict, message) =
+            found.ok_or_else(|| channel.silent("the code was handed over", args.timeout))?;
+        answer(verdict, message)
+    };
+    render::print(args.output.output, &answer, text)?;
+    Ok(match answer.verdict {
+        Verdict::HandedOver | Verdict::Accepted => Exit::Done,
+        Verdict::Wrong | Verdict::Expired | Verdict::NotTaken => Exit::Refused,
+    })
+}
+
+/// From the terminal without echo, else from standard input.
+fn ask(name: &str) -> Result<SecretString, Problem> {
+    let unreadable = |error: io::Error| Problem::new(format!("cannot read the code: {error}"));
+    if io::stdin().is_terminal() {
+        return rpassword::prompt_password(format!("code for {name} (not shown): "))
+            .map(SecretString::from)
+            .map_err(unreadable);
+    }
+    let mut text = String::new();
+    io::stdin().lock().take(LONGEST).read_to_string(&mut text).map_err(unreadable)?;
+    Ok(SecretString::from(text))
+}
+
+/// The six digits; a hyphen or blanks inside are dropped. What was typed is not repeated in the error.
+fn six_digits(typed: &SecretString) -> Result<SecretString, Problem> {
+    let digits: String = typed.expose_secret().chars().filter(|c| *c != '-' && !c.is_whitespace()).collect();
+    if digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(SecretString::from(digits));
+    }
+    let next = "enter the six digits that the phone received, as in 123-456";
+    Err(match digits.is_empty() {
+        true => Problem::new("there is no code").next(next),
+        false => Problem::new("a code has six digits").next(next),
+    })
+}
+
+/// Writes the code into its Secret and says which version it became.
+async fn hand_over(
+    secrets: &Api<Secret>,
+    key: &SecretKey,
+    code: &SecretString,
+) -> Result<SecretVersion, Problem> {
+    let what = format!("write Secret {}", key.name);
+    let value = ByteString(code.expose_secret().as_bytes().to_vec());
+    let existing = call(&what, secrets.get_opt(&key.name)).await?;
+    let written = match &existing {
+        None => {
+            let secret = Secret {
+                metadata: ObjectMeta { name: Some(key.name.clone()), ..ObjectMeta::default() },
+                data: Some(BTreeMap::from([(key.key.clone(), value)])),
+                ..Secret::default()
+            };
+            call(&what, secrets.create(&PostParams::default(), &secret)).await?
+        }
+        Some(_) => {
+            let patch = Patch::Merge(json!({"data": {key.key.clone(): value}}));
+            call(&what, secrets.patch(&key.name, &PatchParams::default(), &patch)).await?
+        }
+    };
+    let version = version(&written);
+    if existing.as_ref().map(self::version).as_ref() == Some(&version) {
+        return Err(Problem::new(format!("Secret {} holds this very code already; a code works once", key.name))
+            .next("ask for a new one with kubectl whatsapp send-code, or see what became of this one with kubectl whatsapp status")
+            .exit(Exit::Refused));
+    }
+    Ok(version)
+}
+
+fn version(secret: &Secret) -> SecretVersion {
+    SecretVersion {
+        uid: secret.metadata.uid.clone().unwrap_or_default(),
+        resource_version: secret.metadata.resource_version.clone().unwrap_or_default(),
+    }
+}
+
+/// How many codes were tried before.
+fn attempts(status: &WhatsAppChannelStatus) -> usize {
+    status.ledger.as_ref().map(|ledger| ledger.verifications.len()).unwrap_or_default()
+}
+
+/// What became of the code in this version of the Secret, once it is known.
+fn judge(status: &WhatsAppChannelStatus, version: &str, before: usize) -> Option<(Verdict, String)> {
+    let verified = seen(status, ConditionType::NumberVerified);
+    let entry = status.ledger.as_ref().and_then(|ledger| {
+        ledger.verifications.iter().rev().find(|entry| entry.subject.as_deref() == Some(version))
+    });
+    if let Some(entry) = entry {
+        return tried(entry, verified.as_ref().map(|seen| (seen.reason, seen.message)));
+    }
+    let verified = verified?;
+    if verified.is_true() && attempts(status) == before {
+        return Some((Verdict::NotTaken, "no code is needed: the number is verified".to_owned()));
+    }
+    // Reasons that can be there only because of what the Secret holds now.
+    let row = verified.row?;
+    match row.reason {
+        Reason::CodeLapsed => Some((Verdict::Expired, verified.message.to_owned())),
+        Reason::CodeFoundUnasked => Some((Verdict::NotTaken, verified.message.to_owned())),
+        _ => None,
+    }
+}
+
+/// What an attempt came to.
+fn tried(entry: &Entry, condition: Option<(&str, &str)>) -> Option<(Verdict, String)> {
+    let reason = condition.and_then(|(reason, _)| Reason::from_name(reason));
+    let told = condition.map(|(_, message)| message.to_owned()).unwrap_or_default();
+    match entry.outcome {
+        EntryOutcome::Started => None,
+        EntryOutcome::Accepted => {
+            Some((Verdict::Accepted, "the number is verified; the operator goes on by itself".to_owned()))
+        }
+        EntryOutcome::Refused => {
+            Some((if reason == Some(Reason::CodeLapsed) { Verdict::Expired } else { Verdict::Wrong }, told))
+        }
+        EntryOutcome::NoAnswer => {
+            (reason != Some(Reason::VerifyingCode)).then_some((Verdict::NotTaken, told))
+        }
+        EntryOutcome::NotSent => Some((Verdict::NotTaken, told)),
+    }
+}
+
+fn text(answer: &Answer) -> Text {
+    let mut text = Text::new();
+    let (tone, word) = match answer.verdict {
+        Verdict::HandedOver => (Tone::Strong, "handed over"),
+        Verdict::Accepted => (Tone::Good, "accepted"),
+        Verdict::Wrong => (Tone::Bad, "wrong"),
+        Verdict::Expired => (Tone::Bad, "expired"),
+        Verdict::NotTaken => (Tone::Attention, "not taken"),
+    };
+    text.line(format!("channel {}: code {}", answer.channel, render::paint(tone, word)));
+    if !answer.message.is_empty() {
+        text.indent(2, &answer.message);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_may_be_typed_as_the_message_shows_it() {
+        for typed in ["123456", "123-456\n", " 123 456 "] {
+            let code = six_digits(&typed.to_owned().into()).expect("a code");
+            assert_eq!(code.expose_secret(), "123456");
+        }
+    }
+
+    #[test]
+    fn what_was_typed_is_not_repeated() {
+        for typed in ["98765", "9876543", "98765x"] {
+            let problem = six_digits(&typed.to_owned().into()).expect_err("no code");
+            assert!(!format!("{problem:?}").contains("9876"));
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! How a command ends: exit codes and the one form of errors.
+//!
+//! An error says what is wrong and where, lower-case, and what to do next. Nothing that
+//! came out of a Secret is ever part of one.
+
+use std::fmt;
+
+use super::render;
+
+/// The exit codes, the same for every command. `docs/cli.md` lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done, and for `plan`: nothing to change.
+    Done = 0,
+    /// It could not be done: wrong arguments, a wrong manifest, no cluster, no permission.
+    Error = 1,
+    /// `plan` only: there are changes.
+    Changes = 2,
+    /// The operator answered, and the answer is no: a wrong or lapsed code, a refused consent.
+    Refused = 3,
+    /// Nobody answered in the time that was given.
+    NoAnswer = 4,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    what: String,
+    next: Option<String>,
+    exit: Exit,
+}
+
+impl Problem {
+    /// What is wrong, and where.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), next: None, exit: Exit::Error }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn next(self, next: impl Into<String>) -> Self {
+        Self { next: Some(next.into()), ..self }
+    }
+
+    /// Ends with another code than [`Exit::Error`].
+    #[must_use]
+    pub fn exit(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
+    /// Prints it on standard error and says how the process ends.
+    pub fn report(&self) -> Exit {
+        render::problem(&self.what, self.next.as_deref());
+        self.exit
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// How every command ends.
+pub type Ending = Result<Exit, Problem>;

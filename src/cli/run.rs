@@ -1,0 +1,91 @@
+//! `run`: the flags of the operator. What it does with them is the controller's matter.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::{Args, ValueEnum};
+
+/// Runs the operator until it is asked to stop.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options, each also an environment variable")]
+pub struct RunArgs {
+    /// A namespace to watch; may be given again. None: every namespace.
+    #[arg(
+        long = "namespace",
+        env = "WHATSAPP_OPERATOR_NAMESPACE",
+        value_delimiter = ',',
+        value_name = "NAMESPACE"
+    )]
+    pub namespaces: Vec<String>,
+    /// Base address of the Graph API; a sandbox for staging.
+    #[arg(
+        long,
+        env = "WHATSAPP_OPERATOR_GRAPH_URL",
+        default_value = "https://graph.facebook.com",
+        value_name = "URL"
+    )]
+    pub graph_url: url::Url,
+    /// Version of the Graph API.
+    #[arg(long, env = "WHATSAPP_OPERATOR_GRAPH_VERSION", default_value = "v25.0", value_name = "VERSION")]
+    pub graph_version: String,
+    /// How old a shared list of numbers may be at rest.
+    #[arg(long, env = "WHATSAPP_OPERATOR_LIST_FRESHNESS", default_value = "5m", value_parser = duration, value_name = "TIME")]
+    pub list_freshness: Duration,
+    /// Without a successful look for this long, Ready becomes Unknown.
+    #[arg(long, env = "WHATSAPP_OPERATOR_UNSEEN_AFTER", default_value = "6h", value_parser = duration, value_name = "TIME")]
+    pub unseen_after: Duration,
+    /// Channels worked on at the same time.
+    #[arg(long, env = "WHATSAPP_OPERATOR_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64), value_name = "NUMBER")]
+    pub concurrency: u16,
+    /// Where health and metrics are served.
+    #[arg(
+        long,
+        env = "WHATSAPP_OPERATOR_HEALTH_LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDRESS"
+    )]
+    pub health_listen: SocketAddr,
+    /// Logs for people or for machines.
+    #[arg(long, env = "WHATSAPP_OPERATOR_LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+    /// What to log: `info`, or `whatsapp_operator=debug,info`.
+    #[arg(long, env = "WHATSAPP_OPERATOR_LOG_LEVEL", default_value = "info", value_name = "FILTER")]
+    pub log_level: String,
+}
+
+/// The form of logs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One readable line each.
+    #[default]
+    Text,
+    /// One JSON object each.
+    Json,
+}
+
+/// A duration as people write it: `45s`, `5m`, `1h30m`.
+///
+/// # Errors
+///
+/// When the text is no duration, or not a positive one.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: jiff::SignedDuration =
+        text.parse().map_err(|_| format!("{text} is not a duration: write it like 45s, 5m or 1h30m"))?;
+    match Duration::try_from(parsed) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err(format!("{text} is not a positive duration")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_people_write_them() {
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5_400)));
+        assert!(duration("5").is_err_and(|error| error.contains("45s, 5m or 1h30m")));
+        assert!(duration("-5m").is_err_and(|error| error.contains("positive")));
+        assert!(duration("0s").is_err());
+    }
+}

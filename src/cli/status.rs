@@ -1,0 +1,429 @@
+//! `status`: everything about one channel on one page, the deepest cause on top.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    api::v1alpha1::{
+        Check, Drift, Entry, Facts, InFlight, Refusal, WaitingFor, WhatsAppChannel, WhatsAppChannelStatus,
+    },
+    engine::{
+        condition::{ConditionType, Truth, Verdict},
+        limits::Limits,
+        memory::EntryOutcome,
+    },
+};
+
+use super::{
+    channel::{Channel, ClusterArgs, Seen, seen},
+    exit::{Ending, Exit},
+    explain,
+    render::{self, OutputArgs, Text, Tone, age, paint, when},
+};
+
+/// Shows how a channel stands, who has to act next, and what happens if they don't.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// Name of the channel.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What there is to say about a channel.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    pub name: String,
+    pub namespace: String,
+    pub number: String,
+    pub display_name: String,
+    /// `None`: the operator has not seen it yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// The status speaks of an older version of the spec.
+    pub outdated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready: Option<Line>,
+    pub waiting_for: Vec<WaitingFor>,
+    pub conditions: Vec<Line>,
+    pub preflight: Vec<Check>,
+    pub drift: Vec<Drift>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone_number_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Facts>,
+    /// What was tried, by kind.
+    pub attempts: BTreeMap<&'static str, Attempts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<InFlight>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<Timestamp>,
+}
+
+/// A condition, with the remedy of its reason.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Line {
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub status: String,
+    pub reason: String,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<&'static str>,
+}
+
+impl Line {
+    fn new(kind: ConditionType, seen: &Seen<'_>) -> Self {
+        Self {
+            kind: kind.as_str(),
+            status: seen.status.to_owned(),
+            reason: seen.reason.to_owned(),
+            message: seen.message.to_owned(),
+            since: seen.since,
+            remedy: seen.row.map(|row| row.remedy).filter(|remedy| !remedy.is_empty() && !seen.is_true()),
+            next: seen.row.filter(|_| !seen.is_true()).map(|row| explain::who_moves(row.kind)),
+        }
+    }
+
+    fn tone(&self) -> Tone {
+        match self.status.as_str() {
+            status if status == Truth::True.as_str() && self.kind == ConditionType::Stalled.as_str() => {
+                Tone::Bad
+            }
+            status if status == Truth::True.as_str() => Tone::Good,
+            status if status == Truth::Unknown.as_str() => Tone::Attention,
+            _ => Tone::Bad,
+        }
+    }
+}
+
+/// Attempts of one kind.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempts {
+    /// Those that count, within the time that counts.
+    pub count: usize,
+    /// That time.
+    pub within: String,
+    /// How many the operator allows in it, all together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    pub last: Timestamp,
+    pub outcome: EntryOutcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
+}
+
+/// Shows the status.
+///
+/// # Errors
+///
+/// When the channel cannot be read.
+pub async fn status(args: &StatusArgs) -> Ending {
+    let channel = Channel::open(&args.name, &args.cluster).await?;
+    let object = channel.read().await?;
+    let now = Timestamp::now();
+    render::print(args.output.output, &report(&object, &channel.namespace, now), |report| text(report, now))?;
+    Ok(Exit::Done)
+}
+
+/// Gathers what there is to say.
+pub fn report(object: &WhatsAppChannel, namespace: &str, now: Timestamp) -> Report {
+    let nothing = WhatsAppChannelStatus::default();
+    let status = object.status.as_ref().unwrap_or(&nothing);
+    let line = |kind| seen(status, kind).map(|seen| Line::new(kind, &seen));
+    Report {
+        name: object.metadata.name.clone().unwrap_or_default(),
+        namespace: namespace.to_owned(),
+        number: object.spec.phone_number.clone(),
+        display_name: object.spec.display_name.clone(),
+        stage: status.stage.clone(),
+        outdated: object.status.is_some() && status.observed_generation != object.metadata.generation,
+        ready: line(ConditionType::Ready),
+        waiting_for: status.waiting_for.clone(),
+        conditions: ConditionType::CHANNEL.into_iter().filter_map(line).collect(),
+        preflight: status.preflight.clone(),
+        drift: status.drift.clone(),
+        account_id: status.account_id.clone(),
+        phone_number_id: status.phone_number_id.clone(),
+        facts: status.facts.clone(),
+        attempts: attempts(status, now),
+        in_flight: status.in_flight.clone(),
+        created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
+    }
+}
+
+fn attempts(status: &WhatsAppChannelStatus, now: Timestamp) -> BTreeMap<&'static str, Attempts> {
+    let limits = Limits::default();
+    let Some(ledger) = &status.ledger else { return BTreeMap::new() };
+    let day = limits.codes_window;
+    let kinds: [(&str, &[Entry], std::time::Duration, Option<usize>); 6] = [
+        ("adds", &ledger.adds, day, None),
+        ("codes", &ledger.codes, limits.codes_window, Some(limits.codes_by_consent)),
+        ("verifications", &ledger.verifications, day, None),
+        ("names", &ledger.names, limits.names_window, Some(limits.names)),
+        (
+            "registrations",
+            &ledger.registrations,
+            limits.registration_window,
+            Some(limits.registrations_total),
+        ),
+        ("pins", &ledger.pins, day, None),
+    ];
+    kinds
+        .into_iter()
+        .filter_map(|(kind, entries, window, limit)| {
+            let last = entries.last()?;
+            let counts = |entry: &&Entry| {
+                entry.outcome != EntryOutcome::NotSent
+                    && now.duration_since(entry.at).unsigned_abs() <= window
+            };
+            let attempts = Attempts {
+                count: entries.iter().filter(counts).count(),
+                within: hours(window),
+                limit,
+                last: last.at,
+                outcome: last.outcome,
+                refusal: last.refusal.clone(),
+            };
+            Some((kind, attempts))
+        })
+        .collect()
+}
+
+fn hours(window: std::time::Duration) -> String {
+    match window.as_secs() / 3600 {
+        hours if hours > 72 => format!("{} days", hours / 24),
+        hours => format!("{hours} h"),
+    }
+}
+
+fn text(report: &Report, now: Timestamp) -> Text {
+    let mut text = Text::new();
+    let created = report
+        .created
+        .map(|at| format!("  {}", paint(Tone::Faint, format!("age {}", age(at, now)))))
+        .unwrap_or_default();
+    text.line(format!(
+        "{}  {}  {}{created}",
+        paint(Tone::Strong, format!("{}/{}", report.namespace, report.name)),
+        report.number,
+        report.display_name
+    ));
+    cause(report, &mut text, now);
+    waits(&report.waiting_for, &mut text, now);
+    if !report.conditions.is_empty() {
+        let rows: Vec<[String; 4]> = report
+            .conditions
+            .iter()
+            .map(|line| {
+                [
+                    paint(line.tone(), &line.status),
+                    line.kind.to_owned(),
+                    line.reason.clone(),
+                    line.since.map(|since| paint(Tone::Faint, age(since, now))).unwrap_or_default(),
+                ]
+            })
+            .collect();
+        text.section("Conditions").table(&rows);
+    }
+    facts(report, &mut text);
+    checks(&report.preflight, &mut text);
+    drift(&report.drift, &mut text);
+    tried(report, &mut text, now);
+    text
+}
+
+fn cause(report: &Report, text: &mut Text, now: Timestamp) {
+    let Some(ready) = &report.ready else {
+        text.indent(2, paint(Tone::Attention, "the operator has not seen it yet"));
+        text.indent(2, "next: check that it runs and watches this namespace: kubectl get pods -A -l app.kubernetes.io/name=whatsapp-operator");
+        return;
+    };
+    let stage = report.stage.as_deref().unwrap_or_default();
+    let since = ready.since.map(|since| format!(" for {}", age(since, now))).unwrap_or_default();
+    let word = match ready.status.as_str() {
+        status if status == Truth::True.as_str() => "Ready",
+        status if status == Truth::Unknown.as_str() => "Not known to be ready",
+        _ => "Not ready",
+    };
+    text.indent(
+        2,
+        format!(
+            "{}{since}, stage {stage}: {}",
+            paint(ready.tone(), word),
+            paint(Tone::Strong, &ready.reason)
+        ),
+    );
+    text.indent(2, &ready.message);
+    if let Some(remedy) = ready.remedy {
+        text.indent(2, format!("What to do: {remedy}"));
+    }
+    if let Some(refusal) =
+        report.facts.as_ref().and_then(|facts| facts.last_refusal.as_ref()).filter(|_| ready.remedy.is_some())
+    {
+        text.indent(2, paint(Tone::Faint, meta(refusal)));
+    }
+    if report.outdated {
+        text.indent(
+            2,
+            paint(
+                Tone::Attention,
+                "this speaks of an older version of the spec; the operator is at the new one",
+            ),
+        );
+    }
+}
+
+/// Meta's words with its code, subcode and trace id.
+fn meta(refusal: &Refusal) -> String {
+    let subcode = refusal.subcode.map(|subcode| format!("/{subcode}")).unwrap_or_default();
+    let title = refusal.title.as_ref().map(|title| format!("{title}: ")).unwrap_or_default();
+    let trace = refusal.trace_id.as_ref().map(|trace| format!(", trace {trace}")).unwrap_or_default();
+    format!("Meta said: {title}{} ({}{subcode}{trace})", refusal.message, refusal.code)
+}
+
+/// Who has to act, since when, until when, and what happens otherwise.
+fn waits(list: &[WaitingFor], text: &mut Text, now: Timestamp) {
+    if list.is_empty() {
+        return;
+    }
+    text.section("Waiting for");
+    for wait in list {
+        text.indent(
+            2,
+            format!(
+                "{}: {} {}",
+                wait.actor,
+                paint(Tone::Strong, &wait.action),
+                paint(Tone::Faint, format!("since {}", when(wait.since, now)))
+            ),
+        );
+        if let Some(by) = wait.expected_by {
+            text.indent(4, format!("by {}", when(by, now)));
+        }
+        if let Some(url) = &wait.url {
+            text.indent(4, url);
+        }
+        if let Some(ignored) = &wait.if_ignored {
+            text.indent(4, format!("if nobody does: {ignored}"));
+        }
+    }
+}
+
+fn facts(report: &Report, text: &mut Text) {
+    let nothing = Facts::default();
+    let facts = report.facts.as_ref().unwrap_or(&nothing);
+    let with = |value: &Option<String>, note: &Option<String>| match (value, note) {
+        (Some(value), Some(note)) => Some(format!("{value} ({note})")),
+        (value, note) => value.clone().or_else(|| note.clone()),
+    };
+    let webhook = facts.webhook.as_ref().and_then(|webhook| {
+        let level = |url: &Option<String>, level: &str| url.as_ref().map(|url| format!("{url} ({level})"));
+        level(&webhook.number, "of the number")
+            .or_else(|| level(&webhook.account, "of the account"))
+            .or_else(|| level(&webhook.application, "of the app"))
+    });
+    let rows: Vec<[String; 2]> = [
+        ("account", report.account_id.clone()),
+        ("number id", report.phone_number_id.clone()),
+        ("name", with(&facts.verified_name, &facts.name_status)),
+        ("new name", with(&facts.new_display_name, &facts.new_name_status)),
+        ("code", facts.code_status.clone()),
+        ("status", facts.status.clone()),
+        ("platform", facts.platform.clone()),
+        ("quality", facts.quality.clone()),
+        ("throughput", facts.throughput.clone()),
+        ("messaging limit", facts.messaging_limit.clone()),
+        ("can send", facts.health.clone()),
+        ("webhook", webhook),
+        ("official account", facts.official.map(|is| if is { "yes" } else { "no" }.to_owned())),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some([paint(Tone::Faint, name), value?]))
+    .collect();
+    if !rows.is_empty() {
+        text.section("What Meta says").table(&rows);
+    }
+}
+
+/// Prerequisites, each with its verdict.
+pub fn checks(list: &[Check], text: &mut Text) {
+    if list.is_empty() {
+        return;
+    }
+    let rows: Vec<[String; 3]> = list
+        .iter()
+        .map(|check| {
+            [paint(verdict_tone(&check.verdict), &check.verdict), check.item.clone(), check.message.clone()]
+        })
+        .collect();
+    text.section("Prerequisites").table(&rows);
+}
+
+fn verdict_tone(verdict: &str) -> Tone {
+    match verdict {
+        verdict if verdict == Verdict::Pass.as_str() => Tone::Good,
+        verdict if verdict == Verdict::Fail.as_str() => Tone::Bad,
+        verdict if verdict == Verdict::Warn.as_str() => Tone::Attention,
+        _ => Tone::Faint,
+    }
+}
+
+/// What differs, and what happens with it.
+pub fn drift(list: &[Drift], text: &mut Text) {
+    if list.is_empty() {
+        return;
+    }
+    text.section("Differences");
+    for one in list {
+        text.indent(2, format!("{}  {}", paint(Tone::Strong, &one.field), paint(Tone::Faint, &one.action)));
+        text.indent(4, format!("{} {}", paint(Tone::Bad, "-"), one.observed));
+        text.indent(4, format!("{} {}", paint(Tone::Good, "+"), one.desired));
+    }
+}
+
+fn tried(report: &Report, text: &mut Text, now: Timestamp) {
+    if let Some(step) = &report.in_flight {
+        text.section("On its way");
+        text.indent(
+            2,
+            format!(
+                "{}: {} {}",
+                step.step.as_str(),
+                step.reason,
+                paint(Tone::Faint, when(step.started_at, now))
+            ),
+        );
+    }
+    if report.attempts.is_empty() {
+        return;
+    }
+    let rows: Vec<[String; 3]> = report
+        .attempts
+        .iter()
+        .map(|(kind, attempts)| {
+            let limit = attempts.limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
+            [
+                (*kind).to_owned(),
+                format!("{}{limit} in {}", attempts.count, attempts.within),
+                format!("last {:?} {}", attempts.outcome, when(attempts.last, now)),
+            ]
+        })
+        .collect();
+    text.section("Attempts").table(&rows);
+}

@@ -1,0 +1,364 @@
+//! The reconcile of a channel: reads it live, runs one pass, says when to come back.
+//!
+//! The store holds metadata only. What a pass decides on is read live, so a cache that
+//! has not seen our own last write can never be acted on, and memory does not grow
+//! with what statuses hold.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::{
+    Client, Resource,
+    core::{DeserializeGuard, PartialObjectMeta},
+    runtime::controller::Action,
+};
+use tracing::{debug, info, warn};
+
+use crate::{
+    api::{
+        lower,
+        v1alpha1::{ManagementPolicy, WhatsAppChannel},
+    },
+    cluster::{Failed, event::Events},
+    engine::{
+        condition::first,
+        desired::{Desired, Management, PortfolioRef},
+        memory::Memory,
+        observed::{Claim, PortfolioState, ProcessFacts},
+    },
+    meta::port::{Clock, Graph, GraphSource},
+    run::{
+        observe::{glance, is_same_version},
+        pass::{Done, Input, PassError, Record, Records, Shell, WriteError, may_have_written, pass},
+    },
+    telemetry::metrics::Metrics,
+};
+
+use super::{
+    claim::{Claimant, Claims},
+    pace,
+    records::{ChannelRecords, NamespaceSecrets, live},
+    state::{Stamp, State, States, Wait},
+    tell::transitions,
+    view::Portfolios,
+    wake::Wakes,
+    watch::Key,
+};
+
+/// What the store keeps of a channel.
+pub type Lean = PartialObjectMeta<WhatsAppChannel>;
+
+/// An effect often shows at once; what does not is looked for at the pace of the plan.
+const AFTER_ACT: Duration = Duration::from_secs(2);
+/// After this many steps in a row something is wrong, and there is no hurry any more.
+const ACTS_IN_A_ROW: u32 = 24;
+/// Somebody else holds the object for a moment.
+const SHORTLY: Duration = Duration::from_secs(1);
+
+/// Kubernetes, as both controllers use it.
+#[derive(Clone)]
+pub struct Cluster {
+    pub client: Client,
+    pub events: Events,
+}
+
+/// What both controllers tell each other and the world.
+#[derive(Clone)]
+pub struct Signals {
+    pub channels: Wakes<Key>,
+    pub portfolios: Wakes<PortfolioRef>,
+    pub metrics: Arc<Metrics>,
+    /// Start of the process.
+    pub started: Timestamp,
+}
+
+/// What a reconcile gets.
+pub struct Context<G, C> {
+    pub cluster: Cluster,
+    pub shell: Shell<C>,
+    pub claims: Arc<Claims>,
+    pub portfolios: Arc<Portfolios<G>>,
+    pub states: Arc<States>,
+    pub signals: Signals,
+}
+
+/// Why a reconcile failed; each is tried again after a pause of its own.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the channel could not be read: {0}")]
+    Read(Failed),
+    #[error("the status could not be written: {0}")]
+    Write(WriteError),
+    #[error("the pass came to nothing: {0}")]
+    Pass(PassError),
+}
+
+/// What the index keeps of a channel. The number's shape does not matter here: equal texts are rivals.
+pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
+    let spec = &channel.spec;
+    let meta = &channel.metadata;
+    let status = channel.status.as_ref();
+    let has_number = status.is_some_and(|s| s.phone_number_id.is_some());
+    let has_acted = has_number || status.is_some_and(|s| s.in_flight.is_some() || s.ledger.is_some());
+    let is_full = !matches!(spec.management_policy, Some(ManagementPolicy::ObserveOnly));
+    let mut counts = crate::api::v1alpha1::ChannelCounts::default();
+    lower::count(&mut counts, status);
+    let namespace = meta.namespace.clone().unwrap_or_default();
+    Claimant {
+        uid: meta.uid.as_deref().unwrap_or_default().into(),
+        digits: spec.phone_number.trim_start_matches('+').into(),
+        portfolio: PortfolioRef {
+            namespace: spec.portfolio_ref.namespace.clone().unwrap_or(namespace),
+            name: spec.portfolio_ref.name.clone(),
+        },
+        is_eligible: is_full
+            && meta.deletion_timestamp.is_none()
+            && (!spec.suspend.unwrap_or(false) || has_acted),
+        has_number,
+        created: meta.creation_timestamp.as_ref().map_or(Timestamp::MIN, |at| at.0),
+        stage: status.and_then(|s| s.stage.as_deref()).unwrap_or("Pending").into(),
+        counts,
+    }
+}
+
+/// Reconciles one channel.
+///
+/// # Errors
+///
+/// See [`Error`]; [`error_policy`] says when to try again.
+pub async fn reconcile<S, C>(object: Arc<Lean>, ctx: Arc<Context<S::Graph, C>>) -> Result<Action, Error>
+where
+    S: GraphSource,
+    C: Clock,
+{
+    let meta = &object.metadata;
+    let key = Key::of(meta);
+    if meta.deletion_timestamp.is_some() {
+        // Nothing of ours holds it, and nothing is written at Meta for a channel that goes.
+        ctx.states.remove(&key);
+        return Ok(Action::requeue(pace::LONGEST));
+    }
+    // Counted until it has ended or was dropped, so that a shutdown sees the task that it may still spawn.
+    let _counted = ctx.shell.tasks.token();
+    let uid = meta.uid.clone().unwrap_or_default();
+    let state = ctx.states.of(&key, &uid);
+    let Ok(hold) = state.busy.clone().try_lock_owned() else { return Ok(Action::requeue(SHORTLY)) };
+    let one = One { ctx: &ctx, object: &object, key: &key, uid: &uid, state: &state };
+    if let Some(pause) = one.poll().await {
+        return Ok(Action::requeue(pause));
+    }
+    one.look(hold).await.map(Action::requeue)
+}
+
+/// Says when to try again: later and later, for each object on its own.
+pub fn error_policy<G, C>(object: Arc<Lean>, error: &Error, ctx: Arc<Context<G, C>>) -> Action {
+    let key = Key::of(&object.metadata);
+    let state = ctx.states.of(&key, object.metadata.uid.as_deref().unwrap_or_default());
+    let pause = pace::after_failures(state.failed());
+    warn!(namespace = %key.namespace, channel = %key.name, %error, pause_s = pause.as_secs(), "channel not reconciled");
+    ctx.signals.metrics.pass("channel", "failed");
+    Action::requeue(pause)
+}
+
+/// One reconcile of one channel.
+struct One<'a, G, C> {
+    ctx: &'a Context<G, C>,
+    object: &'a Lean,
+    key: &'a Key,
+    uid: &'a str,
+    state: &'a Arc<State>,
+}
+
+impl<G: Graph, C: Clock> One<'_, G, C> {
+    /// While nothing but a Secret can have changed, reads just that: no look, no write. `None`: a pass is due.
+    async fn poll(&self) -> Option<Duration> {
+        let wait = self.state.soft().wait.clone()?;
+        let now = self.now();
+        let of = wait
+            .stamp
+            .view
+            .as_ref()
+            .map(|view| PortfolioRef { namespace: view.namespace.clone(), name: view.name.clone() })?;
+        let (portfolio, _) = self.ctx.portfolios.state(&of, &self.key.namespace);
+        let consents = lower::consents(self.object.metadata.annotations.as_ref().unwrap_or(&NO_ANNOTATIONS));
+        let generation = self.object.metadata.generation.unwrap_or_default();
+        // An observer's claim does not come from the index; its wait has no Secrets, so it never gets here.
+        let stamp = Stamp::new(generation, consents, self.claim(now), &portfolio);
+        if !wait.holds(&stamp, now) {
+            return None;
+        }
+        let secrets = NamespaceSecrets::new(&self.ctx.cluster.client, &self.key.namespace);
+        for (purpose, key, before) in &wait.secrets {
+            if !is_same_version(before, &glance(&secrets, *purpose, key).await) {
+                return None;
+            }
+        }
+        let left = Duration::try_from(wait.look_at.duration_since(self.now())).unwrap_or_default();
+        Some(wait.every.min(left).max(Duration::from_millis(100)))
+    }
+
+    async fn look(&self, hold: tokio::sync::OwnedMutexGuard<()>) -> Result<Duration, Error> {
+        let client = &self.ctx.cluster.client;
+        let records = ChannelRecords::new(client, &self.key.namespace, &self.key.name, self.uid);
+        let channel = match records.object().await {
+            Ok(DeserializeGuard(Ok(channel))) if channel.metadata.uid.as_deref() == Some(self.uid) => channel,
+            Ok(DeserializeGuard(Ok(_))) | Err(Failed::Gone) => return Ok(self.gone()),
+            Ok(DeserializeGuard(Err(invalid))) => {
+                warn!(namespace = %self.key.namespace, channel = %self.key.name, error = %invalid.error, "stored channel does not parse");
+                self.publish(vec![super::tell::Notice::unreadable()]);
+                return Ok(pace::LONGEST);
+            }
+            Err(error) => return Err(Error::Read(error)),
+        };
+        if channel.metadata.deletion_timestamp.is_some() {
+            return Ok(self.gone());
+        }
+        let desired = match lower::channel(&channel) {
+            Ok(desired) => Arc::new(desired),
+            Err(why) => return self.refuse(&records, &channel, &why).await,
+        };
+        let live = live(&channel);
+        if channel.status.is_none() {
+            let record = Record { assessment: first(&desired, self.now()), memory: Memory::default() };
+            return match records.write(&record, &live.version).await {
+                Ok(_) => {
+                    self.ctx.signals.metrics.status_writes("channel", 1);
+                    Ok(Duration::ZERO)
+                }
+                Err(WriteError::Conflict) => Ok(SHORTLY),
+                Err(WriteError::Gone) => Ok(self.gone()),
+                Err(error) => Err(Error::Write(error)),
+            };
+        }
+        let now = self.now();
+        let (portfolio, graph) = self.ctx.portfolios.state(&desired.portfolio, &desired.namespace);
+        let claim = self.claim_of(&desired, now);
+        let stamp = Stamp::new(desired.generation, desired.consents.clone(), claim.clone(), &portfolio);
+        let input = self.input(&desired, live, claim, portfolio);
+        let secrets = Arc::new(NamespaceSecrets::new(client, &self.key.namespace));
+        match pass(&self.ctx.shell, input, graph, secrets, Arc::new(records), hold).await {
+            Ok(done) => Ok(self.after(&desired, stamp, done)),
+            Err(PassError::Gone) => Ok(self.gone()),
+            Err(PassError::Conflict) => {
+                debug!(namespace = %self.key.namespace, channel = %self.key.name, "changed meanwhile");
+                Ok(SHORTLY)
+            }
+            Err(error) => Err(Error::Pass(error)),
+        }
+    }
+
+    fn input<V>(
+        &self,
+        desired: &Arc<Desired>,
+        live: crate::run::pass::Live<V>,
+        claim: Claim,
+        portfolio: PortfolioState,
+    ) -> Input<V> {
+        let soft = self.state.soft();
+        Input {
+            desired: desired.clone(),
+            live,
+            claim,
+            portfolio,
+            after_write: soft.after_write,
+            process: ProcessFacts { started: self.ctx.signals.started, last_success: soft.last_success },
+            volatile: self.state.volatile.clone(),
+        }
+    }
+
+    /// A spec that cannot be understood stalls, in one write.
+    async fn refuse(
+        &self,
+        records: &ChannelRecords,
+        channel: &WhatsAppChannel,
+        why: &lower::SpecInvalid,
+    ) -> Result<Duration, Error> {
+        let next = lower::refused(channel, why, self.now());
+        if channel.status.as_ref() == Some(&next) {
+            return Ok(pace::LONGEST);
+        }
+        let version = channel.metadata.resource_version.as_deref().unwrap_or_default();
+        match records.apply(&next, version).await {
+            Ok(_) => {
+                self.ctx.signals.metrics.status_writes("channel", 1);
+                Ok(pace::LONGEST)
+            }
+            Err(WriteError::Conflict) => Ok(SHORTLY),
+            Err(WriteError::Gone) => Ok(self.gone()),
+            Err(error) => Err(Error::Write(error)),
+        }
+    }
+
+    /// Remembers, tells, and says when to come back.
+    fn after(&self, desired: &Desired, stamp: Stamp, done: Done) -> Duration {
+        let now = self.now();
+        let limits = &self.ctx.shell.limits;
+        let metrics = &self.ctx.signals.metrics;
+        metrics.pass("channel", "done");
+        metrics.status_writes("channel", done.writes);
+        if done.credential_refused {
+            info!(namespace = %self.key.namespace, channel = %self.key.name, "Meta refused the credential; the portfolio looks at it");
+            self.ctx.signals.portfolios.wake([desired.portfolio.clone()]);
+        }
+        self.publish(transitions(&done.before, &done.after));
+        let look_pause = pace::until(done.next, now).max(SHORTLY);
+        let mut soft = self.state.soft();
+        soft.last_success = done.last_success;
+        soft.failures = 0;
+        soft.wait = None;
+        let Some(outcome) = &done.outcome else {
+            soft.acts = 0;
+            let wait = Wait::after(&done, desired, stamp, now + look_pause, limits, now);
+            let every = wait.as_ref().map_or(Duration::MAX, |wait| wait.every);
+            soft.wait = wait.map(Box::new);
+            return look_pause.min(every);
+        };
+        metrics.step(outcome.step.as_str(), super::tell::result(&outcome.result));
+        if may_have_written(outcome) {
+            soft.after_write = Some(outcome.at);
+        }
+        soft.acts = soft.acts.saturating_add(1);
+        if soft.acts > ACTS_IN_A_ROW { pace::LONGEST } else { AFTER_ACT * soft.acts.div_ceil(4) }
+    }
+
+    fn claim_of(&self, desired: &Desired, now: Timestamp) -> Claim {
+        if desired.management == Management::ObserveOnly && self.ctx.portfolios.is_filled() {
+            return Claim::Ours { act_from: None };
+        }
+        self.claim(now)
+    }
+
+    fn claim(&self, now: Timestamp) -> Claim {
+        if !self.ctx.portfolios.is_filled() {
+            return Claim::Undecided;
+        }
+        let may_use = |of: &PortfolioRef, namespace: &str| self.ctx.portfolios.may_use(of, namespace);
+        let (claim, woken) = self.ctx.claims.claim(self.key, may_use, now);
+        self.ctx.signals.channels.wake(woken);
+        claim
+    }
+
+    fn publish(&self, notices: Vec<super::tell::Notice>) {
+        if notices.is_empty() {
+            return;
+        }
+        let about = self.object.object_ref(&());
+        let events = self.ctx.cluster.events.clone();
+        self.ctx.shell.tasks.spawn(async move {
+            for notice in notices {
+                events.publish(&about, notice.is_warning, &notice.reason, notice.note).await;
+            }
+        });
+    }
+
+    fn gone(&self) -> Duration {
+        self.ctx.states.remove(self.key);
+        pace::LONGEST
+    }
+
+    fn now(&self) -> Timestamp {
+        self.ctx.shell.clock.now()
+    }
+}
+
+static NO_ANNOTATIONS: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();

@@ -1,0 +1,538 @@
+//! The reconcile of a portfolio: the only one who checks credentials, portfolio and
+//! accounts, and who hands channels a view and what opens the Graph API.
+//!
+//! A new version of the credential is checked before it is used, and the old one serves
+//! until then. Secrets are read every minute; Meta is asked when a version is new, when
+//! the last answer is old, or when a channel was refused.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use kube::{
+    Api, Resource,
+    core::{DeserializeGuard, PartialObjectMeta},
+    runtime::controller::Action,
+};
+use secrecy::SecretString;
+use tracing::{info, warn};
+
+use crate::{
+    api::{
+        lower,
+        v1alpha1::{WhatsAppPortfolio, WhatsAppPortfolioStatus},
+    },
+    cluster::{Failed, bounded, status},
+    engine::{
+        condition::{ConditionSet, ConditionType, Truth, WaitingFor},
+        desired::{DesiredPortfolio, PortfolioRef, SecretKey},
+        failure::Failure,
+        id::{AppId, Fact},
+        look::Urgency,
+        observed::{SecretFact, SecretVersion},
+        portfolio::{
+            BusinessFacts, PortfolioAssessment, PortfolioObserved, PortfolioView, Reachable, TokenFacts,
+            assess_portfolio,
+        },
+    },
+    meta::port::{Clock, Credential, Graph, GraphSource},
+    run::{
+        observe::{SecretRead, Secrets},
+        pass::Shell,
+    },
+};
+
+use super::{
+    channel::{Cluster, Signals},
+    claim::Claims,
+    pace,
+    records::NamespaceSecrets,
+    tell::Notice,
+    view::Portfolios,
+    watch::Key,
+};
+
+/// What the store keeps of a portfolio.
+pub type Lean = PartialObjectMeta<WhatsAppPortfolio>;
+
+/// Channels may report a refused credential all at once; Meta is asked about it no more often than this.
+const BETWEEN_CHECKS: Duration = Duration::from_secs(30);
+/// Somebody else wrote; start again from what stands there.
+const SHORTLY: Duration = Duration::from_secs(1);
+
+/// What a reconcile gets.
+pub struct Context<S: GraphSource, C> {
+    pub cluster: Cluster,
+    pub shell: Shell<C>,
+    pub source: S,
+    pub portfolios: Arc<Portfolios<S::Graph>>,
+    pub signals: Signals,
+    pub desk: Desk<S::Graph>,
+}
+
+/// What the portfolio controller alone knows.
+pub struct Desk<G> {
+    pub claims: Arc<Claims>,
+    states: Mutex<HashMap<PortfolioRef, Arc<tokio::sync::Mutex<State<G>>>>>,
+    failures: Mutex<HashMap<PortfolioRef, u32>>,
+}
+
+impl<G> Desk<G> {
+    /// Knows nothing yet.
+    pub fn new(claims: Arc<Claims>) -> Self {
+        Self { claims, states: Mutex::default(), failures: Mutex::default() }
+    }
+
+    /// A channel was refused its credential, so Meta is asked at the next reconcile.
+    pub async fn doubt(&self, of: &PortfolioRef) {
+        let state = self.states.lock().unwrap_or_else(PoisonError::into_inner).get(of).cloned();
+        if let Some(state) = state {
+            state.lock().await.is_doubted = true;
+        }
+    }
+
+    /// Forgets a portfolio, its credential with it.
+    pub fn remove(&self, of: &PortfolioRef) {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner).remove(of);
+        self.succeeded(of);
+    }
+
+    fn state(&self, of: &PortfolioRef) -> Arc<tokio::sync::Mutex<State<G>>> {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.entry(of.clone()).or_default().clone()
+    }
+
+    fn failed(&self, of: &PortfolioRef) -> u32 {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = failures.entry(of.clone()).or_default();
+        *count = count.saturating_add(1);
+        *count
+    }
+
+    fn succeeded(&self, of: &PortfolioRef) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(of);
+    }
+}
+
+/// One portfolio, beside its status.
+struct State<G> {
+    uid: String,
+    in_use: Option<InUse<G>>,
+    /// The last version that was checked and not taken up, with what came of it.
+    tried: Option<Tried<G>>,
+    facts: Facts,
+    view: Option<PortfolioView>,
+    is_doubted: bool,
+    /// When Meta was last asked about the credential.
+    checked_at: Option<Timestamp>,
+}
+
+impl<G> Default for State<G> {
+    fn default() -> Self {
+        Self {
+            uid: String::new(),
+            in_use: None,
+            tried: None,
+            facts: Facts::default(),
+            view: None,
+            is_doubted: false,
+            checked_at: None,
+        }
+    }
+}
+
+struct InUse<G> {
+    version: String,
+    graph: G,
+}
+
+struct Tried<G> {
+    version: String,
+    graph: G,
+    token: Fact<TokenFacts>,
+    at: Timestamp,
+}
+
+/// What Meta said with the credential in use.
+#[derive(Clone, Default)]
+struct Facts {
+    business: Fact<BusinessFacts>,
+    owned: Fact<Vec<Reachable>>,
+    client: Fact<Vec<Reachable>>,
+    read_at: Option<Timestamp>,
+}
+
+impl Facts {
+    fn is_incomplete(&self) -> bool {
+        let unknown = |failure: Option<&Failure>| failure.is_some_and(|f| !f.is_definite());
+        unknown(failure(&self.business)) || unknown(failure(&self.owned)) || unknown(failure(&self.client))
+    }
+}
+
+fn failure<T>(fact: &Fact<T>) -> Option<&Failure> {
+    match fact {
+        Fact::Unknown(failure) => Some(failure),
+        Fact::NotAsked | Fact::Known(_) => None,
+    }
+}
+
+/// Why a reconcile failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the portfolio could not be read: {0}")]
+    Read(Failed),
+    #[error("the status could not be written: {0}")]
+    Write(Failed),
+    #[error("looking took longer than {0:?}")]
+    Budget(Duration),
+}
+
+/// Namespace and name as the engine has them.
+pub fn reference(key: &Key) -> PortfolioRef {
+    PortfolioRef { namespace: key.namespace.to_string(), name: key.name.to_string() }
+}
+
+/// Reconciles one portfolio.
+///
+/// # Errors
+///
+/// See [`Error`]; [`error_policy`] says when to try again.
+pub async fn reconcile<S, C>(object: Arc<Lean>, ctx: Arc<Context<S, C>>) -> Result<Action, Error>
+where
+    S: GraphSource,
+    C: Clock,
+{
+    let of = reference(&Key::of(&object.metadata));
+    let _counted = ctx.shell.tasks.token();
+    if object.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::requeue(pace::LONGEST));
+    }
+    let state = ctx.desk.state(&of);
+    let mut state = state.lock().await;
+    let one = One { ctx: &ctx, object: &object, of: &of };
+    // Only reads are in here, so giving up in the middle loses nothing.
+    let budget = ctx.shell.budget;
+    let pause =
+        tokio::time::timeout(budget, one.look(&mut state)).await.map_err(|_| Error::Budget(budget))??;
+    ctx.desk.succeeded(&of);
+    Ok(Action::requeue(pause))
+}
+
+/// Says when to try again: later and later, for each object on its own.
+pub fn error_policy<S: GraphSource, C>(object: Arc<Lean>, error: &Error, ctx: Arc<Context<S, C>>) -> Action {
+    let of = reference(&Key::of(&object.metadata));
+    let pause = pace::after_failures(ctx.desk.failed(&of)).min(Duration::from_secs(60));
+    warn!(namespace = %of.namespace, portfolio = %of.name, %error, pause_s = pause.as_secs(), "portfolio not reconciled");
+    ctx.signals.metrics.pass("portfolio", "failed");
+    Action::requeue(pause)
+}
+
+/// Both Secrets of a credential, as they stand.
+struct Offer {
+    access_token: SecretFact,
+    app_secret: SecretFact,
+    /// Version and values, when both are there.
+    credential: Option<(String, SecretString, Option<SecretString>)>,
+}
+
+/// One reconcile of one portfolio.
+struct One<'a, S: GraphSource, C> {
+    ctx: &'a Context<S, C>,
+    object: &'a Lean,
+    of: &'a PortfolioRef,
+}
+
+impl<S: GraphSource, C: Clock> One<'_, S, C> {
+    async fn look(&self, state: &mut State<S::Graph>) -> Result<Duration, Error> {
+        let api: Api<DeserializeGuard<WhatsAppPortfolio>> =
+            Api::namespaced(self.ctx.cluster.client.clone(), &self.of.namespace);
+        let portfolio = match bounded(api.get(&self.of.name)).await {
+            Ok(DeserializeGuard(Ok(portfolio))) => portfolio,
+            Ok(DeserializeGuard(Err(invalid))) => {
+                warn!(namespace = %self.of.namespace, portfolio = %self.of.name, error = %invalid.error, "stored portfolio does not parse");
+                self.publish(vec![Notice::unreadable()]);
+                return Ok(pace::LONGEST);
+            }
+            Err(Failed::Gone) => return Ok(pace::LONGEST),
+            Err(error) => return Err(Error::Read(error)),
+        };
+        let uid = portfolio.metadata.uid.clone().unwrap_or_default();
+        if state.uid != uid {
+            *state = State { uid, ..State::default() };
+        }
+        let desired = match lower::portfolio(&portfolio) {
+            Ok(desired) => desired,
+            Err(why) => {
+                let next = lower::portfolio_refused(&portfolio, &why, self.now());
+                return self.write(&portfolio, next, pace::LONGEST).await;
+            }
+        };
+        let offer = self.read_offer(&desired).await;
+        let (conditions, waiting) = standing(&portfolio);
+        let assessment = self.judge(state, &desired, &offer, &conditions, &waiting).await;
+        state.view = Some(assessment.view.clone());
+        let graph = assessment.view.credential_version.as_ref().and(state.in_use.as_ref());
+        let graph = graph.map(|in_use| in_use.graph.clone());
+        if self.ctx.portfolios.publish(self.of, assessment.view.clone(), graph) {
+            self.ctx.signals.channels.wake(self.ctx.desk.claims.of_portfolio(self.of));
+        }
+        self.tell(&conditions, &assessment);
+        let counts = self.ctx.desk.claims.counts_of(self.of);
+        let next = lower::portfolio_status(&desired, &assessment, counts, portfolio.status.as_ref());
+        let poll = self.ctx.shell.limits.credential_poll;
+        let pause = pace::until(assessment.next, self.now()).min(poll).max(SHORTLY);
+        self.write(&portfolio, next, pause).await
+    }
+
+    /// Asks Meta what has to be asked, and judges. An offered credential that is taken up is in use when this ends.
+    async fn judge(
+        &self,
+        state: &mut State<S::Graph>,
+        desired: &DesiredPortfolio,
+        offer: &Offer,
+        conditions: &ConditionSet,
+        waiting: &[WaitingFor],
+    ) -> PortfolioAssessment {
+        let now = self.now();
+        let fresh = self.ctx.shell.limits.fresh_portfolio;
+        let is_old = |at: Option<Timestamp>| at.is_none_or(|at| now >= at + fresh);
+        let may_ask = state.checked_at.is_none_or(|at| now >= at + BETWEEN_CHECKS);
+        let is_doubted = state.is_doubted && may_ask;
+        let offered = offer.credential.as_ref().map(|(version, ..)| version.clone());
+        let is_in_use =
+            offered.is_some() && offered == state.in_use.as_ref().map(|in_use| in_use.version.clone());
+        let token = if is_in_use {
+            state.tried = None;
+            match &state.in_use {
+                Some(in_use) if is_doubted || is_old(state.checked_at) => {
+                    state.checked_at = Some(now);
+                    fact(in_use.graph.debug_token().await)
+                }
+                _ => Fact::NotAsked,
+            }
+        } else {
+            self.try_offer(state, desired, offer, is_doubted).await
+        };
+        if is_doubted {
+            state.is_doubted = false;
+        }
+        let first = self.assess(
+            state,
+            desired,
+            offer,
+            offered.clone(),
+            token.clone(),
+            Facts::default(),
+            conditions,
+            waiting,
+        );
+        if first.accept_offered && !is_in_use {
+            self.take_up(state, desired, offer, &token);
+        }
+        let is_due = is_doubted || is_old(state.facts.read_at) || (state.facts.is_incomplete() && may_ask);
+        if !is_due || first.view.credential_version.is_none() {
+            return first;
+        }
+        if let Some(in_use) = &state.in_use {
+            state.facts = read_facts(&in_use.graph, now).await;
+            state.checked_at = state.checked_at.max(Some(now));
+        }
+        let facts = state.facts.clone();
+        state.view = Some(first.view.clone());
+        self.assess(state, desired, offer, offered, token, facts, &first.conditions, &first.waiting_for)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn assess(
+        &self,
+        state: &State<S::Graph>,
+        desired: &DesiredPortfolio,
+        offer: &Offer,
+        offered: Option<String>,
+        token: Fact<TokenFacts>,
+        facts: Facts,
+        conditions: &ConditionSet,
+        waiting: &[WaitingFor],
+    ) -> PortfolioAssessment {
+        let observed = PortfolioObserved {
+            access_token: offer.access_token.clone(),
+            app_secret: offer.app_secret.clone(),
+            in_use: state.in_use.as_ref().map(|in_use| in_use.version.clone()),
+            offered,
+            token,
+            business: facts.business,
+            owned: facts.owned,
+            client: facts.client,
+            throttled_until: state.in_use.as_ref().and_then(|in_use| in_use.graph.throttled_until(None)),
+        };
+        let now = self.now();
+        let limits = &self.ctx.shell.limits;
+        assess_portfolio(desired, &observed, conditions, waiting, state.view.as_ref(), limits, now)
+    }
+
+    /// Asks Meta about a version that is not in use, unless it was asked about that version before.
+    async fn try_offer(
+        &self,
+        state: &mut State<S::Graph>,
+        desired: &DesiredPortfolio,
+        offer: &Offer,
+        is_doubted: bool,
+    ) -> Fact<TokenFacts> {
+        let Some((version, ..)) = &offer.credential else { return Fact::NotAsked };
+        let now = self.now();
+        let fresh = self.ctx.shell.limits.fresh_portfolio;
+        if let Some(tried) = state.tried.as_ref().filter(|tried| tried.version == *version) {
+            let answered = matches!(tried.token, Fact::Known(_)) && now < tried.at + fresh;
+            if answered && !is_doubted {
+                return tried.token.clone();
+            }
+        }
+        let Some(graph) = self.graph(desired, offer, desired.app.clone()) else { return Fact::NotAsked };
+        state.checked_at = Some(now);
+        let token = fact(graph.debug_token().await);
+        state.tried = Some(Tried { version: version.clone(), graph, token: token.clone(), at: now });
+        token
+    }
+
+    /// From now on channels are served with the offered credential.
+    fn take_up(
+        &self,
+        state: &mut State<S::Graph>,
+        desired: &DesiredPortfolio,
+        offer: &Offer,
+        token: &Fact<TokenFacts>,
+    ) {
+        let Some(tried) = state.tried.take() else { return };
+        info!(namespace = %self.of.namespace, portfolio = %self.of.name, "new credential in use");
+        let learnt = token.known().and_then(|token| token.app.clone()).filter(|_| desired.app.is_none());
+        let graph = match learnt {
+            Some(app) => self.graph(desired, offer, Some(app)).unwrap_or(tried.graph),
+            None => tried.graph,
+        };
+        state.in_use = Some(InUse { version: tried.version, graph });
+        state.facts = Facts::default();
+    }
+
+    fn graph(&self, desired: &DesiredPortfolio, offer: &Offer, app: Option<AppId>) -> Option<S::Graph> {
+        let (version, token, app_secret) = offer.credential.clone()?;
+        Some(self.ctx.source.graph(Credential {
+            business: desired.business.clone(),
+            version,
+            token,
+            app_secret,
+            app,
+        }))
+    }
+
+    async fn read_offer(&self, desired: &DesiredPortfolio) -> Offer {
+        let secrets = NamespaceSecrets::new(&self.ctx.cluster.client, &self.of.namespace);
+        let (token_fact, token) = read_secret(&secrets, Some(&desired.access_token)).await;
+        let (app_fact, app_secret) = read_secret(&secrets, desired.app_secret.as_ref()).await;
+        let complete = token.filter(|_| desired.app_secret.is_none() || app_secret.is_some());
+        let credential = complete.map(|(version, token)| {
+            let mut versions = vec![version.uid, version.resource_version];
+            let app_secret = app_secret.map(|(version, secret)| {
+                versions.extend([version.uid, version.resource_version]);
+                secret
+            });
+            versions.extend(desired.app.as_ref().map(ToString::to_string));
+            (versions.join("/"), token, app_secret)
+        });
+        Offer { access_token: token_fact, app_secret: app_fact, credential }
+    }
+
+    /// One write, if anything changed, onto the version that was read.
+    async fn write(
+        &self,
+        portfolio: &WhatsAppPortfolio,
+        next: WhatsAppPortfolioStatus,
+        pause: Duration,
+    ) -> Result<Duration, Error> {
+        self.ctx.signals.metrics.pass("portfolio", "done");
+        if portfolio.status.as_ref() == Some(&next) {
+            return Ok(pause);
+        }
+        let api: Api<WhatsAppPortfolio> =
+            Api::namespaced(self.ctx.cluster.client.clone(), &self.of.namespace);
+        let uid = portfolio.metadata.uid.as_deref().unwrap_or_default();
+        let version = portfolio.metadata.resource_version.as_deref().unwrap_or_default();
+        match status::apply(&api, &self.of.name, uid, version, &next).await {
+            Ok(_) => {
+                self.ctx.signals.metrics.status_writes("portfolio", 1);
+                Ok(pause)
+            }
+            Err(Failed::Conflict) => Ok(SHORTLY),
+            Err(Failed::Gone) => Ok(pace::LONGEST),
+            Err(error) => Err(Error::Write(error)),
+        }
+    }
+
+    fn tell(&self, before: &ConditionSet, assessment: &PortfolioAssessment) {
+        let held =
+            assessment.view.throttled_until.map_or(0, |at| at.duration_since(self.now()).as_secs().max(0));
+        self.ctx.signals.metrics.held_back(&self.of.namespace, &self.of.name, held);
+        let kinds = [ConditionType::Ready, ConditionType::CredentialsValid, ConditionType::IdentityConfirmed];
+        let changed = kinds.into_iter().filter_map(|kind| {
+            let after = assessment.conditions.get(kind)?;
+            let was = before.get(kind).map(|c| (c.status, c.reason));
+            (was != Some((after.status, after.reason)) && after.status != Truth::Unknown)
+                .then(|| Notice::of(after))
+        });
+        self.publish(changed.collect());
+    }
+
+    fn publish(&self, notices: Vec<Notice>) {
+        let about = self.object.object_ref(&());
+        let events = self.ctx.cluster.events.clone();
+        self.ctx.shell.tasks.spawn(async move {
+            for notice in notices {
+                events.publish(&about, notice.is_warning, &notice.reason, notice.note).await;
+            }
+        });
+    }
+
+    fn now(&self) -> Timestamp {
+        self.ctx.shell.clock.now()
+    }
+}
+
+fn standing(portfolio: &WhatsAppPortfolio) -> (ConditionSet, Vec<WaitingFor>) {
+    portfolio.status.as_ref().map_or_else(Default::default, |status| {
+        (lower::conditions_from(&status.conditions), lower::waiting_from(&status.waiting_for))
+    })
+}
+
+fn fact<T>(read: Result<T, Failure>) -> Fact<T> {
+    read.map_or_else(Fact::Unknown, Fact::Known)
+}
+
+async fn read_facts<G: Graph>(graph: &G, now: Timestamp) -> Facts {
+    let (business, owned, client) = futures::join!(
+        graph.business(Urgency::Transitional),
+        graph.owned_accounts(),
+        graph.client_accounts()
+    );
+    Facts { business: fact(business), owned: fact(owned), client: fact(client), read_at: Some(now) }
+}
+
+/// The fact about a Secret that may hold any text, and its value beside.
+async fn read_secret(
+    secrets: &NamespaceSecrets,
+    key: Option<&SecretKey>,
+) -> (SecretFact, Option<(SecretVersion, SecretString)>) {
+    let Some(key) = key else { return (SecretFact::NotAsked, None) };
+    match secrets.read(key).await {
+        SecretRead::Missing => (SecretFact::Missing, None),
+        SecretRead::Forbidden => (SecretFact::Forbidden, None),
+        SecretRead::Failed(why) => (SecretFact::Unreadable(why), None),
+        SecretRead::Found { version, value: None, .. } => (SecretFact::KeyMissing { version }, None),
+        SecretRead::Found { version, value: Some(value), .. } => {
+            let fact =
+                SecretFact::Present { version: version.clone(), well_formed: true, seen_before: false };
+            (fact, Some((version, value)))
+        }
+    }
+}

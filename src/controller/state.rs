@@ -1,0 +1,210 @@
+//! What the process remembers of a channel beside its status: nothing that must survive.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    engine::{
+        desired::{Desired, DesiredConsents, SecretKey},
+        limits::Limits,
+        memory::{EntryOutcome, Memory},
+        observed::{Claim, PortfolioState, SecretFact},
+        portfolio::PortfolioView,
+    },
+    run::{
+        observe::{Purpose, Volatile},
+        pass::Done,
+    },
+};
+
+use super::watch::Key;
+
+/// A plan's poll and ours are told apart from anything else by this much; jitter is in it.
+const SLACK: Duration = Duration::from_secs(15);
+
+/// Every channel that a pass has run over.
+#[derive(Default)]
+pub struct States(Mutex<HashMap<Key, Arc<State>>>);
+
+impl States {
+    /// The state of this object; another uid begins anew.
+    pub fn of(&self, key: &Key, uid: &str) -> Arc<State> {
+        let mut states = self.lock();
+        match states.get(key) {
+            Some(state) if *state.uid == *uid => state.clone(),
+            _ => {
+                let state = Arc::new(State::new(uid));
+                states.insert(key.clone(), state.clone());
+                state
+            }
+        }
+    }
+
+    /// Forgets an object.
+    pub fn remove(&self, key: &Key) {
+        self.lock().remove(key);
+    }
+
+    /// The oldest last success among all channels that were looked at.
+    pub fn oldest_success(&self) -> Option<Timestamp> {
+        let states: Vec<Arc<State>> = self.lock().values().cloned().collect();
+        states.iter().filter_map(|state| state.soft().last_success).min()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<State>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One channel.
+pub struct State {
+    uid: Box<str>,
+    /// Held by a pass until all of it has ended, its task included.
+    pub busy: Arc<tokio::sync::Mutex<()>>,
+    pub volatile: Arc<Mutex<Volatile>>,
+    soft: Mutex<Soft>,
+}
+
+#[derive(Default)]
+pub struct Soft {
+    pub after_write: Option<Timestamp>,
+    pub last_success: Option<Timestamp>,
+    pub failures: u32,
+    /// Passes in a row that took a step.
+    pub acts: u32,
+    pub wait: Option<Box<Wait>>,
+}
+
+impl State {
+    fn new(uid: &str) -> Self {
+        Self { uid: uid.into(), busy: Arc::default(), volatile: Arc::default(), soft: Mutex::default() }
+    }
+
+    /// Never held across an await.
+    pub fn soft(&self) -> MutexGuard<'_, Soft> {
+        self.soft.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more failure in a row.
+    pub fn failed(&self) -> u32 {
+        let mut soft = self.soft();
+        soft.failures = soft.failures.saturating_add(1);
+        soft.wait = None;
+        soft.failures
+    }
+}
+
+/// What a pass depended on beside Meta and Secrets: while none of it moves, a Secret can be polled without a pass.
+#[derive(Clone, Debug)]
+pub struct Stamp {
+    pub generation: i64,
+    pub consents: DesiredConsents,
+    pub claim: Claim,
+    pub view: Option<Arc<PortfolioView>>,
+}
+
+impl Stamp {
+    /// Of the inputs of a pass.
+    pub fn new(generation: i64, consents: DesiredConsents, claim: Claim, portfolio: &PortfolioState) -> Self {
+        let view = match portfolio {
+            PortfolioState::View(view) => Some(view.clone()),
+            PortfolioState::NotUsable | PortfolioState::NotYet => None,
+        };
+        Self { generation, consents, claim, view }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        let same_view = match (&self.view, &other.view) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        same_view
+            && self.generation == other.generation
+            && self.consents == other.consents
+            && self.claim == other.claim
+    }
+}
+
+/// A wait that a Secret can end.
+#[derive(Clone, Debug)]
+pub struct Wait {
+    pub stamp: Stamp,
+    pub secrets: Vec<(Purpose, SecretKey, SecretFact)>,
+    pub every: Duration,
+    /// When to look at everything again.
+    pub look_at: Timestamp,
+}
+
+impl Wait {
+    /// Which Secrets could end what a pass waits for, and how often to read them.
+    pub fn after(
+        done: &Done,
+        desired: &Desired,
+        stamp: Stamp,
+        look_at: Timestamp,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Option<Self> {
+        if done.outcome.is_some() || !done.is_waiting {
+            return None;
+        }
+        let mut secrets = Vec::new();
+        let mut every = limits.secret_poll;
+        if done.look.code_secret {
+            if is_code_live(&done.memory, limits, now) {
+                every = limits.secret_poll_live;
+            }
+            secrets.push((
+                Purpose::Code,
+                desired.verification.code_secret.clone(),
+                done.observed.code_secret.clone(),
+            ));
+        }
+        if done.look.pin_secret {
+            secrets.push((
+                Purpose::Pin,
+                desired.registration.pin_secret.clone(),
+                done.observed.pin_secret.clone(),
+            ));
+        }
+        if let Some(webhook) = desired.webhook.as_ref().filter(|_| done.look.verify_token) {
+            secrets.push((
+                Purpose::VerifyToken,
+                webhook.verify_token.clone(),
+                done.observed.verify_token.clone(),
+            ));
+        }
+        // While a person has a code in hand that is the one Secret worth reading every few seconds.
+        let is_live = every == limits.secret_poll_live;
+        if is_live {
+            secrets.retain(|(purpose, ..)| *purpose == Purpose::Code);
+        }
+        // A plan that comes back just to poll does not ask for a look each time.
+        let polls = now + every;
+        let look_at = if (polls..=polls + SLACK).contains(&look_at) {
+            now + if is_live { limits.fresh_after_write } else { limits.secret_poll * 2 }
+        } else {
+            look_at
+        };
+        (!secrets.is_empty()).then_some(Self { stamp, secrets, every, look_at })
+    }
+
+    /// Whether only the Secrets need to be looked at now.
+    pub fn holds(&self, stamp: &Stamp, now: Timestamp) -> bool {
+        now < self.look_at && self.stamp.is_same(stamp)
+    }
+}
+
+/// Whether a code may still be on its way or in somebody's hand.
+fn is_code_live(memory: &Memory, limits: &Limits, now: Timestamp) -> bool {
+    memory.ledger.codes.last().is_some_and(|code| {
+        !matches!(code.outcome, EntryOutcome::Refused | EntryOutcome::NotSent)
+            && now < code.at + limits.code_life
+    })
+}

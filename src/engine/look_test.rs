@@ -1,0 +1,125 @@
+use crate::engine::{
+    desired::Connection,
+    failure::Class,
+    fixture::{
+        ACCOUNT, HOUR, MINUTE, NUMBER, OTHER, SECOND, World, accepted, no_answer, reachable, refused, world,
+    },
+    id::{CodeStatus, Field, PlatformType},
+    limits::{earlier, later},
+    look::Urgency,
+    memory::StepKind,
+    observed::{Claim, PortfolioState},
+    portfolio::Reach,
+};
+
+/// How old a list of the target may be.
+fn age(world: &World) -> std::time::Duration {
+    let not_before = world.look().accounts[0].not_before;
+    world.now.duration_since(not_before).unsigned_abs()
+}
+
+#[test]
+fn nothing_is_read_where_nothing_may_be_done() {
+    for (what, world) in [
+        ("suspended", world().desire(|d| d.suspend = true)),
+        ("claimed", world().see(|o| o.claim = Claim::Other { name: None })),
+        ("claim undecided", world().see(|o| o.claim = Claim::Undecided)),
+        ("not usable", world().see(|o| o.portfolio = PortfolioState::NotUsable)),
+        ("no account", world().portfolio(|v| v.reach = Reach::Accounts(vec![]))),
+        ("other business", world().remember(|m| m.business = Some("7".into()))),
+    ] {
+        let look = world.look();
+        assert!(!look.meta && look.accounts.is_empty() && look.profile.is_none(), "{what}: {look:?}");
+        assert!(!look.code_secret && !look.pin_secret && !look.verify_token, "{what}: {look:?}");
+    }
+}
+
+#[test]
+fn every_account_in_reach_is_searched_until_the_number_is_known() {
+    let two = || {
+        let reach = Reach::Accounts(vec![reachable(OTHER, Some(true)), reachable(ACCOUNT, Some(true))]);
+        world().desire(|d| d.account = Some(ACCOUNT.into())).portfolio(|v| v.reach = reach)
+    };
+    let accounts = |world: World| {
+        world.look().accounts.into_iter().map(|a| (a.account.to_string(), a.facts)).collect::<Vec<_>>()
+    };
+    let target = (ACCOUNT.to_owned(), true);
+    assert_eq!(accounts(two()), [target.clone(), (OTHER.to_owned(), false)]);
+    assert_eq!(accounts(two().own()), [target.clone()]);
+    let vanished = two().own().remember(|m| m.marks.missing_since = m.marks.added);
+    assert_eq!(accounts(vanished), [target, (OTHER.to_owned(), false)]);
+}
+
+#[test]
+fn a_list_is_as_fresh_as_its_use_needs() {
+    assert_eq!(age(&world()), MINUTE, "before an add");
+    assert_eq!(age(&world().own()), 5 * MINUTE, "in transition");
+    assert_eq!(age(&world().own().registered().pass()), 5 * MINUTE, "at rest");
+    let wrote = world().own().verified().act(StepKind::Register, accepted());
+    assert_eq!(age(&wrote), 0 * SECOND, "right after a write");
+    assert_eq!(age(&wrote.clone().after(20 * SECOND)), 20 * SECOND, "begun after the write");
+    assert_eq!(age(&wrote.clone().after(MINUTE)), 30 * SECOND, "every 30 s for a while");
+    assert_eq!(age(&wrote.after(6 * MINUTE)), 5 * MINUTE, "then as ever");
+    let paused = world().act(StepKind::AddNumber, refused(100, None, Class::Spec)).after(HOUR);
+    assert_eq!(age(&paused), 5 * MINUTE, "a refused add waits for hours");
+}
+
+#[test]
+fn an_undecided_step_is_judged_by_a_list_begun_after_it_settled() {
+    let lost = world().own().verified().act(StepKind::Register, no_answer());
+    let settled = lost.memory.in_flight.as_ref().unwrap().settle_until;
+    let world = lost.after(11 * MINUTE);
+    assert_eq!(world.look().accounts[0].not_before, settled);
+    assert!(settled > earlier(world.now, 5 * MINUTE));
+}
+
+#[test]
+fn secrets_are_read_when_they_could_be_used() {
+    let secrets = |world: World| {
+        let look = world.look();
+        (look.code_secret, look.pin_secret, look.verify_token)
+    };
+    assert_eq!(secrets(world()), (false, false, false));
+    assert_eq!(secrets(world().own()), (true, true, false));
+    assert_eq!(secrets(world().own().registered().pass()), (false, false, false));
+    assert_eq!(secrets(world().own().registered().pass().webhook()), (false, false, true));
+    assert_eq!(
+        secrets(world().own().desire(|d| d.connection = Connection::Coexistence)),
+        (false, false, false)
+    );
+    let fell =
+        world().own().registered().pass().number(|n| n.platform = Field::Is(PlatformType::NotApplicable));
+    assert_eq!(secrets(fell.number(|n| n.status = Field::Absent).pass()), (true, true, false));
+}
+
+#[test]
+fn settings_are_read_only_when_they_are_managed() {
+    let look = world().own().look();
+    assert!(look.subscription.is_none() && look.profile.is_none());
+    let look = world().own().webhook().desire(|d| d.profile.about = Some("Open".into())).look();
+    assert_eq!(look.subscription, Some(ACCOUNT.into()));
+    assert_eq!(look.profile, Some((NUMBER.into(), HOUR)));
+}
+
+#[test]
+fn who_waits_is_served_first() {
+    let urgency = |world: World| world.look().urgency;
+    assert_eq!(urgency(world().own()), Urgency::Transitional);
+    assert_eq!(urgency(world().own().registered().pass()), Urgency::Drift);
+    assert_eq!(urgency(world().own().desire(|d| d.consents.send_code = Some("1".into()))), Urgency::Person);
+    let sent = world()
+        .own()
+        .desire(|d| d.consents.send_code = Some("1".into()))
+        .act(StepKind::RequestCode, accepted());
+    assert_eq!(urgency(sent.clone()), Urgency::Person);
+    assert_eq!(urgency(sent.after(HOUR)), Urgency::Transitional);
+}
+
+#[test]
+fn a_wait_with_a_date_is_looked_at_on_that_date_at_the_latest() {
+    let wrong = world().own().number(|n| n.code = Field::Is(CodeStatus::Verified));
+    let paused = wrong.act(StepKind::Register, refused(133_009, None, Class::WaitUntil)).after(4 * MINUTE);
+    let plan = paused.plan();
+    assert_eq!(plan.block.unwrap().until, Some(later(paused.now, MINUTE)));
+    assert!(plan.next <= later(paused.now, MINUTE));
+}

@@ -1,0 +1,1287 @@
+use std::sync::Arc;
+
+use crate::engine::{
+    condition::ConditionType,
+    desired::{CodeRequest, Connection, DesiredProfile, Management, PinPolicy, WhileNameInReview},
+    failure::{Class, Failure, Scope},
+    fixture::{
+        ACCOUNT, HOUR, MINUTE, NAME, NUMBER, OTHER, SECOND, World, accepted, new_number, no_answer, present,
+        reachable, refusal, refused, searched, version, world,
+    },
+    id::{
+        AccountMode, AccountStatus, CodeStatus, Fact, Field, NameStatus, NumberStatus, PlatformType,
+        ReviewStatus, Sendability,
+    },
+    limits::later,
+    memory::{Cause, ConsentKind, EntryOutcome, StepKind},
+    observed::{Claim, Health, ListState, PortfolioState, Profile, SecretFact, WebhookConfiguration},
+    outcome::Accepted,
+    portfolio::{Hold, Reach},
+    reason::{Reason, ReasonKind},
+    step::Step,
+};
+
+/// Says what each world leads to; every block must hold words and be deterministic.
+#[track_caller]
+fn check(cases: Vec<(&str, World, &str)>) {
+    for (what, world, expected) in cases {
+        let plan = world.plan();
+        assert_eq!(world.says(), expected, "{what}: {:?}", plan.block);
+        assert_eq!(plan, world.plan(), "{what}: the same inputs give the same plan");
+        assert!(
+            plan.next >= world.now && plan.next <= later(world.now, world.limits.look_at_least),
+            "{what}: {}",
+            plan.next
+        );
+        for (on, block) in &plan.aside {
+            assert!(block.reason.may_be_on(*on), "{what}: {} is not on {}", block.reason.as_str(), on.as_str());
+        }
+        if let Some(block) = &plan.block {
+            let is_on = block.reason.may_be_on(ConditionType::Registered) || block.reason == Reason::Suspended;
+            assert!(is_on, "{what}: {} is not on Registered", block.reason.as_str());
+        }
+        for block in plan.block.iter().chain(plan.aside.iter().map(|(_, block)| block)) {
+            assert!(!block.message.is_empty() && !block.message.contains('\n'), "{what}");
+            let is_person = matches!(block.reason.kind(), ReasonKind::Person | ReasonKind::Stalled);
+            assert!(
+                !is_person
+                    || block.wait.is_some()
+                    || block.reason == Reason::WebhookDiffers
+                    || block.reason == Reason::ProfileDiffers,
+                "{what}: nobody is waited for"
+            );
+        }
+    }
+}
+
+fn added() -> Result<Accepted, Failure> {
+    Ok(Accepted { number: Some(NUMBER.into()) })
+}
+
+fn consent(kind: ConsentKind, value: &str) -> impl FnOnce(&mut crate::engine::desired::Desired) {
+    let value = Some(value.to_owned());
+    move |desired| match kind {
+        ConsentKind::SendCode => desired.consents.send_code = value,
+        ConsentKind::Retry => desired.consents.retry = value,
+        ConsentKind::Reconcile => desired.consents.reconcile = value,
+    }
+}
+
+fn retry(value: &str) -> impl FnOnce(&mut crate::engine::desired::Desired) {
+    consent(ConsentKind::Retry, value)
+}
+
+fn send_code(value: &str) -> impl FnOnce(&mut crate::engine::desired::Desired) {
+    consent(ConsentKind::SendCode, value)
+}
+
+fn name(status: &'static str) -> impl FnOnce(&mut crate::engine::observed::Number) {
+    move |number| number.name_status = Field::Is(status.into())
+}
+
+#[test]
+fn nothing_is_done_below_a_portfolio_that_may_not_be_used() {
+    let hold = |reason| Hold { reason, message: "no".into(), failure: None, url: None };
+    check(vec![
+        ("not usable", world().see(|o| o.portfolio = PortfolioState::NotUsable), "PortfolioNotUsable"),
+        ("not read yet", world().see(|o| o.portfolio = PortfolioState::NotYet), "PortfolioNotReadYet"),
+        ("held", world().portfolio(|v| v.hold = Some(hold(Reason::TokenInvalid))), "TokenInvalid"),
+        ("no credential yet", world().portfolio(|v| v.credential_version = None), "PortfolioNotReadYet"),
+        ("other namespace", world().portfolio(|v| v.namespace = "elsewhere".into()), "PortfolioNotUsable"),
+        ("other business", world().remember(|m| m.business = Some("5".into())), "PortfolioChanged"),
+        ("suspended", world().desire(|d| d.suspend = true), "Suspended"),
+        ("claimed", world().see(|o| o.claim = Claim::Other { name: None }), "NumberClaimed"),
+        ("claim undecided", world().see(|o| o.claim = Claim::Undecided), "NotObservedYet"),
+        (
+            "claim is young",
+            world().see(|o| o.claim = Claim::Ours { act_from: Some(later(o.begun, SECOND)) }),
+            "ClaimPause",
+        ),
+        (
+            "throttled",
+            world().portfolio(|v| v.throttled_until = Some("2026-03-01T12:10:00Z".parse().unwrap())),
+            "Throttled",
+        ),
+    ]);
+}
+
+#[test]
+fn the_account_is_told_or_asked_for() {
+    let two = vec![reachable(ACCOUNT, Some(true)), reachable(OTHER, Some(true))];
+    let shared = vec![reachable(ACCOUNT, Some(false))];
+    check(vec![
+        ("none", world().portfolio(|v| v.reach = Reach::Accounts(vec![])), "NoAccountInReach"),
+        (
+            "only a shared one",
+            world().portfolio(|v| v.reach = Reach::Accounts(shared.clone())),
+            "NoAccountInReach",
+        ),
+        (
+            "a shared one, named",
+            world()
+                .desire(|d| d.account = Some(ACCOUNT.into()))
+                .portfolio(|v| v.reach = Reach::Accounts(shared)),
+            "AddNumber",
+        ),
+        ("two", world().portfolio(|v| v.reach = Reach::Accounts(two)), "AccountAmbiguous"),
+        ("unknown", world().portfolio(|v| v.reach = Reach::Unknown), "AccountReachUnknown"),
+        ("unread", world().portfolio(|v| v.reach = Reach::Unread), "PortfolioNotReadYet"),
+        (
+            "unread but named cannot be searched",
+            world().desire(|d| d.account = Some(ACCOUNT.into())).portfolio(|v| v.reach = Reach::Unread),
+            "ObservationIncomplete",
+        ),
+        ("named and not in reach", world().desire(|d| d.account = Some("9".into())), "AccountNotInReach"),
+        (
+            "changed",
+            world().desire(|d| d.account = Some("9".into())).remember(|m| m.account = Some(ACCOUNT.into())),
+            "AccountChanged",
+        ),
+        ("foreign owner, not named", world().account(|a| a.owner = Some("7".into())), "AccountNotInReach"),
+        ("not read", world().see(|o| o.account = Fact::NotAsked), "NotObservedYet"),
+        (
+            "time-out",
+            world().see(|o| o.account = Fact::Unknown(Failure::NoAnswer("t".into()))),
+            "MetaUnavailable",
+        ),
+        (
+            "gone",
+            world()
+                .see(|o| o.account = Fact::Unknown(Failure::Refused(refusal(100, Some(33), Class::Person)))),
+            "AccountNotInReach",
+        ),
+        (
+            "forbidden",
+            world()
+                .see(|o| o.account = Fact::Unknown(Failure::Refused(refusal(200, None, Class::Credentials)))),
+            "PermissionMissing",
+        ),
+    ]);
+}
+
+#[test]
+fn every_state_of_an_account_has_a_decision() {
+    let mut cases = Vec::new();
+    for (word, expected) in [
+        ("APPROVED", "AddNumber"),
+        ("PENDING", "AccountInReview"),
+        ("DEFERRED", "AccountInReview"),
+        ("REJECTED", "AccountRejected"),
+        ("RESTRICTED", "AccountRestricted"),
+        ("LIMIT_REACHED", "AccountRestricted"),
+        ("SOMETHING_NEW", "StatusNotKnown"),
+    ] {
+        cases.push((word, world().account(|a| a.review = Field::Is(ReviewStatus::from(word))), expected));
+    }
+    for (word, expected) in [
+        ("ACTIVE", "AddNumber"),
+        ("PENDING", "AccountInReview"),
+        ("RESTRICTED", "AccountRestricted"),
+        ("DISABLED", "AccountDisabled"),
+        ("INACTIVE", "AccountDisabled"),
+        ("SOMETHING_NEW", "StatusNotKnown"),
+    ] {
+        cases.push((word, world().account(|a| a.status = Field::Is(AccountStatus::from(word))), expected));
+    }
+    cases.push(("country", world().account(|a| a.country = Some("PT".into())), "CountryMismatch"));
+    cases.push(("country unset", world().account(|a| a.country = None), "AddNumber"));
+    check(cases);
+}
+
+#[test]
+fn a_number_is_added_only_when_every_list_is_complete_and_recent_and_none_has_it() {
+    let two = || {
+        let begun = world().now;
+        world()
+            .desire(|d| d.account = Some(ACCOUNT.into()))
+            .portfolio(|v| {
+                v.reach = Reach::Accounts(vec![reachable(ACCOUNT, Some(true)), reachable(OTHER, Some(true))]);
+            })
+            .see(|o| o.search.push(searched(OTHER, begun)))
+    };
+    let elsewhere = |status| {
+        two().see(|o| {
+            let mut number = new_number();
+            number.status = Field::Is(status);
+            o.search[1].numbers.push(Arc::new(number));
+        })
+    };
+    let denied = Failure::Refused(refusal(200, None, Class::Credentials));
+    check(vec![
+        ("nowhere", two(), "AddNumber"),
+        ("the other list was not read", two().see(|o| o.search.truncate(1)), "NotObservedYet"),
+        (
+            "the other list failed",
+            two().see(|o| o.search[1].list = ListState::Failed(Failure::NoAnswer("t".into()))),
+            "ObservationIncomplete",
+        ),
+        (
+            "the other list may not be read",
+            two().see(|o| o.search[1].list = ListState::NotCheckable(denied.clone())),
+            "AddNumber",
+        ),
+        (
+            "the own list failed",
+            two().see(|o| o.search[0].list = ListState::Failed(Failure::NoAnswer("t".into()))),
+            "MetaUnavailable",
+        ),
+        (
+            "the own list may not be read",
+            two().see(|o| o.search[0].list = ListState::NotCheckable(denied)),
+            "PermissionMissing",
+        ),
+        ("in the other", elsewhere(NumberStatus::Pending), "NumberInOtherAccount"),
+        ("migrated away from the other", elsewhere(NumberStatus::Migrated), "AddNumber"),
+        ("deleted from the other", elsewhere(NumberStatus::Deleted), "AddNumber"),
+        (
+            "old lists",
+            {
+                let mut w = two();
+                w.now = later(w.now, 2 * MINUTE);
+                w
+            },
+            "NotObservedYet",
+        ),
+        (
+            "coexistence",
+            world().desire(|d| d.connection = Connection::Coexistence),
+            "CoexistenceNotOnboarded",
+        ),
+        ("only observed", world().desire(|d| d.management = Management::ObserveOnly), "ObserveOnly"),
+        (
+            "migrated from here",
+            world().number(|n| n.status = Field::Is(NumberStatus::Migrated)),
+            "NumberMigrated",
+        ),
+        ("deleted here", world().number(|n| n.status = Field::Is(NumberStatus::Deleted)), "NumberDeleted"),
+    ]);
+}
+
+#[test]
+fn another_account_is_named_only_to_those_who_may_use_it() {
+    let elsewhere = |accounts: Option<Vec<crate::engine::id::AccountId>>| {
+        let begun = world().now;
+        let world = world().desire(|d| d.account = Some(ACCOUNT.into())).portfolio(|v| {
+            v.namespace = "platform".into();
+            v.access = vec![crate::engine::desired::Access { namespaces: vec!["shop".into()], accounts }];
+            v.reach = Reach::Accounts(vec![reachable(ACCOUNT, Some(true)), reachable(OTHER, Some(true))]);
+        });
+        let world = world.see(|o| {
+            o.search.push(searched(OTHER, begun));
+            o.search[1].numbers.push(Arc::new(new_number()));
+        });
+        world.plan().block.unwrap().message
+    };
+    assert!(elsewhere(None).contains(OTHER));
+    assert!(!elsewhere(Some(vec![ACCOUNT.into()])).contains(OTHER));
+}
+
+#[test]
+fn every_refusal_of_an_add_has_a_decision() {
+    let after = |result, time| world().act(StepKind::AddNumber, result).after(time);
+    let plain = || refused(100, None, Class::Spec);
+    let until = |until: &str| {
+        let mut refusal = refusal(100, None, Class::WaitUntil);
+        refusal.until = Some(until.parse().unwrap());
+        Err(Failure::Refused(refusal))
+    };
+    check(vec![
+        ("accepted, not listed yet", after(added(), MINUTE), "EffectNotVisibleYet"),
+        ("no answer", after(no_answer(), 2 * MINUTE), "EffectNotVisibleYet"),
+        ("no answer, absent after settling", after(no_answer(), 3 * MINUTE), "AddNumber"),
+        ("no answer, there", after(no_answer(), 3 * MINUTE).number(|_| {}), "CodeNeeded"),
+        (
+            "already in the list",
+            after(refused(100, Some(2_388_012), Class::AlreadyDone), MINUTE),
+            "EffectNotVisibleYet",
+        ),
+        ("plain", after(plain(), 5 * HOUR), "AddRefused"),
+        ("plain, later", after(plain(), 6 * HOUR), "AddNumber"),
+        ("plain, asked", after(plain(), MINUTE).desire(retry("1")), "AddNumber"),
+        ("plain, edited", after(plain(), MINUTE).desire(|d| d.display_name = "Acme".into()), "AddNumber"),
+        (
+            "plain, three times",
+            after(plain(), 6 * HOUR)
+                .act(StepKind::AddNumber, plain())
+                .after(6 * HOUR)
+                .act(StepKind::AddNumber, plain())
+                .after(72 * HOUR),
+            "AddRefused",
+        ),
+        ("on a phone", after(refused(100, Some(2_388_001), Class::Person), 99 * HOUR), "NumberOnPhone"),
+        (
+            "on a phone, asked",
+            after(refused(100, Some(2_388_001), Class::Person), HOUR).desire(retry("1")),
+            "AddNumber",
+        ),
+        ("limit", after(refused(200, Some(1_349_175), Class::Person), 23 * HOUR), "NumberLimitReached"),
+        ("limit, a day later", after(refused(200_000, None, Class::Person), 24 * HOUR), "AddNumber"),
+        ("restricted", after(until("2026-03-04T12:00:00Z"), 71 * HOUR), "AddingRestricted"),
+        (
+            "restricted, no consent shortens it",
+            after(until("2026-03-04T12:00:00Z"), HOUR).desire(retry("1")),
+            "AddingRestricted",
+        ),
+        ("restriction over", after(until("2026-03-04T12:00:00Z"), 72 * HOUR), "AddNumber"),
+        ("policy", after(refused(368, None, Class::Person), HOUR), "AccountRestricted"),
+        ("permission", after(refused(200, None, Class::Credentials), HOUR), "PermissionMissing"),
+        ("unknown", after(refused(2_388_103, None, Class::Person), 99 * HOUR), "AddRefused"),
+        ("transient", after(refused(2, None, Class::Retry), MINUTE), "EffectNotVisibleYet"),
+        ("transient, absent after settling", after(refused(2, None, Class::Retry), 3 * MINUTE), "AddNumber"),
+        (
+            "died, seen at once",
+            world().die(StepKind::AddNumber).after(SECOND).number(|_| {}),
+            "EffectNotVisibleYet",
+        ),
+        ("died", world().die(StepKind::AddNumber).after(MINUTE), "EffectNotVisibleYet"),
+        ("not sent", after(Err(Failure::NotSent("no connection".into())), 30 * SECOND), "Throttled"),
+        ("not sent, later", after(Err(Failure::NotSent("no connection".into())), MINUTE), "AddNumber"),
+    ]);
+}
+
+#[test]
+fn a_number_that_appears_after_an_add_of_ours_is_added_and_any_other_is_adopted() {
+    let marks = |world: World| world.pass().memory.marks;
+    assert!(marks(world().number(|_| {})).adopted.is_some());
+    let answered = world().act(StepKind::AddNumber, added()).after(HOUR).number(|_| {});
+    assert!(marks(answered.clone()).added.is_some() && marks(answered).adopted.is_none());
+    assert!(
+        marks(world().act(StepKind::AddNumber, no_answer()).after(MINUTE).number(|_| {})).added.is_some()
+    );
+    assert!(marks(world().die(StepKind::AddNumber).after(MINUTE).number(|_| {})).added.is_some());
+    let twice =
+        world().act(StepKind::AddNumber, refused(100, Some(2_388_012), Class::AlreadyDone)).after(MINUTE);
+    assert!(marks(twice.number(|_| {})).added.is_some());
+    let by_hand =
+        world().act(StepKind::AddNumber, refused(100, None, Class::Spec)).after(HOUR).number(|_| {});
+    assert!(marks(by_hand).adopted.is_some());
+}
+
+#[test]
+fn a_number_that_vanished_is_believed_gone_at_the_second_look_and_added_again_only_when_asked() {
+    let once = world().own().pass().after(HOUR).without_number();
+    let twice = once.clone().pass().after(MINUTE);
+    check(vec![
+        ("once", once, "ObservationIncomplete"),
+        ("twice", twice.clone(), "NumberDeleted"),
+        ("asked", twice.clone().desire(retry("1")), "AddNumber"),
+        ("back", twice.number(|_| {}), "CodeNeeded"),
+    ]);
+}
+
+#[test]
+fn every_status_of_a_number_has_a_decision() {
+    let mut cases = Vec::new();
+    for (word, expected) in [
+        ("PENDING", "Register"),
+        ("UNVERIFIED", "Register"),
+        ("DISCONNECTED", "Register"),
+        ("CONNECTED", "ObservationIncomplete"),
+        ("FLAGGED", "ObservationIncomplete"),
+        ("RESTRICTED", "ObservationIncomplete"),
+        ("RATE_LIMITED", "ObservationIncomplete"),
+        ("BANNED", "NumberBanned"),
+        ("MIGRATED", "NumberMigrated"),
+        ("DELETED", "NumberDeleted"),
+        ("UNKNOWN", "StatusNotKnown"),
+        ("LINKED", "StatusNotKnown"),
+    ] {
+        cases.push((word, world().own().verified().number(|n| n.status = Field::Is(word.into())), expected));
+    }
+    cases.push(("absent", world().own().verified().number(|n| n.status = Field::Absent), "Register"));
+    for (word, expected) in [
+        ("CONNECTED", "Rest"),
+        ("FLAGGED", "Rest"),
+        ("RESTRICTED", "Rest"),
+        ("RATE_LIMITED", "Rest"),
+        ("DISCONNECTED", "Rest"),
+        ("BANNED", "NumberBanned"),
+        ("UNKNOWN", "StatusNotKnown"),
+    ] {
+        cases.push((
+            word,
+            world().own().registered().number(|n| n.status = Field::Is(word.into())),
+            expected,
+        ));
+    }
+    for (word, expected) in
+        [("ON_PREMISE", "NumberOnPremises"), ("CLOUD_API", "Rest"), ("NEW", "StatusNotKnown")]
+    {
+        cases.push((
+            word,
+            world().own().verified().number(|n| n.platform = Field::Is(word.into())),
+            expected,
+        ));
+    }
+    check(cases);
+}
+
+#[test]
+fn nothing_is_written_to_a_number_whose_critical_fields_are_hidden() {
+    let own = || world().own().verified();
+    check(vec![
+        ("platform refused", own().number(|n| n.platform = Field::Refused), "ObservationIncomplete"),
+        ("platform absent", own().number(|n| n.platform = Field::Absent), "ObservationIncomplete"),
+        ("code refused", own().number(|n| n.code = Field::Refused), "ObservationIncomplete"),
+        ("code absent", own().number(|n| n.code = Field::Absent), "ObservationIncomplete"),
+        ("code word unknown", own().number(|n| n.code = Field::Is("NEW".into())), "StatusNotKnown"),
+        ("app refused", own().number(|n| n.is_on_biz_app = Field::Refused), "ObservationIncomplete"),
+        (
+            "app absent counts as no before registering",
+            own().number(|n| n.is_on_biz_app = Field::Absent),
+            "Register",
+        ),
+        ("in the app", own().number(|n| n.is_on_biz_app = Field::Is(true)), "ConnectionContradictsNumber"),
+    ]);
+    let aside =
+        |world: World| world.webhook().plan().aside.into_iter().map(|(on, block)| (on, block.reason)).next();
+    let hidden = |n: &mut crate::engine::observed::Number| n.is_on_biz_app = Field::Absent;
+    let incomplete = Some((ConditionType::WebhookRouted, Reason::ObservationIncomplete));
+    assert_eq!(aside(world().adopted().registered().number(hidden)), incomplete);
+    assert_eq!(aside(world().own().registered().number(|n| n.code = Field::Refused)), incomplete);
+}
+
+#[test]
+fn a_number_in_the_app_is_only_observed() {
+    let coexists = || {
+        world()
+            .adopted()
+            .registered()
+            .webhook()
+            .desire(|d| d.connection = Connection::Coexistence)
+            .number(|n| n.is_on_biz_app = Field::Is(true))
+    };
+    check(vec![
+        ("coexists", coexists(), "Rest"),
+        ("with an expired code", coexists().number(|n| n.code = Field::Is(CodeStatus::Expired)), "Rest"),
+        (
+            "the spec wants the Cloud API",
+            coexists().desire(|d| d.connection = Connection::CloudApi),
+            "ConnectionContradictsNumber",
+        ),
+        (
+            "the number is not in the app",
+            coexists().number(|n| n.is_on_biz_app = Field::Is(false)),
+            "ConnectionContradictsNumber",
+        ),
+        (
+            "not connected",
+            coexists().number(|n| n.platform = Field::Is(PlatformType::NotApplicable)),
+            "CoexistenceNotOnboarded",
+        ),
+        ("consents do nothing", coexists().desire(send_code("1")).desire(retry("1")), "Rest"),
+    ]);
+    assert_eq!(coexists().plan().aside[0].1.reason, Reason::WebhookDiffers);
+}
+
+#[test]
+fn observe_only_plans_nothing_and_uses_no_consent() {
+    let only = |world: World| {
+        world.desire(|d| d.management = Management::ObserveOnly).desire(send_code("1")).desire(retry("2"))
+    };
+    let worlds = [
+        world(),
+        world().own(),
+        world().own().verified(),
+        world().own().registered().webhook().see(|o| o.subscribed = Fact::Known(false)),
+    ];
+    for world in worlds.map(only) {
+        let plan = world.plan();
+        assert!(plan.step.is_none() && plan.memory.consents.is_empty(), "{plan:?}");
+        let look = world.look();
+        assert!(look.meta && !look.code_secret && !look.pin_secret && !look.verify_token);
+    }
+    assert_eq!(
+        only(world().own()).see(|o| o.claim = Claim::Other { name: None }).says(),
+        "ObserveOnly",
+        "a claim is neither held nor obeyed"
+    );
+}
+
+#[test]
+fn a_code_is_asked_for_by_consent_and_once_by_itself_for_a_number_of_our_own() {
+    let automatic = |world: World| world.desire(|d| d.verification.request = CodeRequest::Automatic);
+    let adopted = || automatic(world().adopted());
+    check(vec![
+        ("on demand", world().own(), "CodeNeeded"),
+        ("consent", world().own().desire(send_code("1")), "RequestCode"),
+        ("automatic", automatic(world().own()), "RequestCode"),
+        ("automatic, adopted", adopted(), "CodeNeeded"),
+        ("adopted, consent", adopted().desire(send_code("1")), "RequestCode"),
+        (
+            "automatic, expired",
+            automatic(world().own()).number(|n| n.code = Field::Is(CodeStatus::Expired)),
+            "CodeNeeded",
+        ),
+        (
+            "automatic, after an expiry",
+            automatic(world().own())
+                .number(|n| n.code = Field::Is(CodeStatus::Expired))
+                .pass()
+                .number(|n| n.code = Field::Is(CodeStatus::NotVerified)),
+            "CodeNeeded",
+        ),
+        (
+            "automatic, used",
+            automatic(world().own()).act(StepKind::RequestCode, accepted()).after(HOUR),
+            "CodeLapsed",
+        ),
+        (
+            "automatic, refused",
+            automatic(world().own())
+                .act(StepKind::RequestCode, refused(136_024, None, Class::Person))
+                .after(2 * HOUR),
+            "CodeRequestRefused",
+        ),
+        (
+            "automatic, lost with the process",
+            automatic(world().own()).die(StepKind::RequestCode).after(HOUR),
+            "CodeLapsed",
+        ),
+        (
+            "automatic, not sent",
+            automatic(world().own())
+                .act(StepKind::RequestCode, Err(Failure::NotSent("x".into())))
+                .after(MINUTE),
+            "RequestCode",
+        ),
+        ("already proven", world().own().verified().desire(send_code("1")), "Register"),
+    ]);
+}
+
+#[test]
+fn a_code_is_not_asked_for_when_it_would_be_wasted() {
+    let asked = || world().own().desire(send_code("1"));
+    check(vec![
+        ("name declined", asked().number(name("DECLINED")), "NameDeclined"),
+        ("name expired is submitted first", asked().number(name("EXPIRED")), "SubmitName"),
+        ("name in review", asked().number(name("PENDING_REVIEW")), "RequestCode"),
+        ("name not ready", asked().number(name("NONE")), "RequestCode"),
+        ("no PIN, ours", asked().see(|o| o.pin_secret = SecretFact::Missing), "RequestCode"),
+        (
+            "no PIN, adopted without one",
+            world().adopted().desire(send_code("1")).see(|o| o.pin_secret = SecretFact::Missing),
+            "RequestCode",
+        ),
+        (
+            "no PIN, adopted with one",
+            world()
+                .adopted()
+                .desire(send_code("1"))
+                .number(|n| n.is_pin_enabled = Field::Is(true))
+                .see(|o| o.pin_secret = SecretFact::Missing),
+            "PinNeeded",
+        ),
+        (
+            "PIN without key",
+            asked().see(|o| o.pin_secret = SecretFact::KeyMissing { version: version("p", 1) }),
+            "PinNeeded",
+        ),
+        ("PIN forbidden", asked().see(|o| o.pin_secret = SecretFact::Forbidden), "PinNeeded"),
+        (
+            "PIN malformed",
+            asked().see(|o| {
+                o.pin_secret =
+                    SecretFact::Present { version: version("p", 1), well_formed: false, seen_before: false }
+            }),
+            "PinMalformed",
+        ),
+        (
+            "PIN unreadable",
+            asked().see(|o| o.pin_secret = SecretFact::Unreadable("x".into())),
+            "ObservationIncomplete",
+        ),
+        ("code Secret forbidden", asked().see(|o| o.code_secret = SecretFact::Forbidden), "SecretForbidden"),
+        (
+            "account in review",
+            asked().account(|a| a.review = Field::Is(ReviewStatus::Pending)),
+            "AccountInReview",
+        ),
+    ]);
+}
+
+#[test]
+fn only_a_new_version_within_the_codes_life_is_an_answer() {
+    let sent = || {
+        let world = world().own().desire(send_code("1")).see(|o| o.code_secret = present("c", 1));
+        world.act(StepKind::RequestCode, accepted()).after(2 * MINUTE)
+    };
+    let holds = |version| sent().see(|o| o.code_secret = present("c", version));
+    let malformed = SecretFact::Present { version: version("c", 2), well_formed: false, seen_before: false };
+    let seen = SecretFact::Present { version: version("c", 2), well_formed: true, seen_before: true };
+    let wrong = || holds(2).act(StepKind::VerifyCode, refused(136_025, None, Class::Person)).after(SECOND);
+    let twice = || {
+        wrong()
+            .see(|o| o.code_secret = present("c", 3))
+            .act(StepKind::VerifyCode, refused(136_025, None, Class::Person))
+            .after(SECOND)
+    };
+    check(vec![
+        ("nothing came", sent(), "CodeAwaited"),
+        ("the old version", holds(1), "CodeAwaited"),
+        ("the Secret went away", sent().see(|o| o.code_secret = SecretFact::Missing), "CodeAwaited"),
+        ("a new version", holds(2), "VerifyCode"),
+        ("another object", sent().see(|o| o.code_secret = present("other", 1)), "VerifyCode"),
+        ("a value seen before", sent().see(|o| o.code_secret = seen), "CodeAwaited"),
+        ("not six digits", sent().see(|o| o.code_secret = malformed), "CodeMalformed"),
+        ("late", holds(2).after(15 * MINUTE), "CodeLapsed"),
+        ("late, asked to retry", holds(2).after(15 * MINUTE).desire(retry("1")), "CodeLapsed"),
+        ("wrong", wrong(), "CodeWrong"),
+        ("wrong, a new one", wrong().see(|o| o.code_secret = present("c", 3)), "VerifyCode"),
+        ("wrong twice", twice().see(|o| o.code_secret = present("c", 4)), "CodeWrong"),
+        ("wrong twice, a new consent", twice().desire(send_code("2")), "RequestCode"),
+        ("lost", holds(2).act(StepKind::VerifyCode, no_answer()).after(MINUTE), "EffectNotVisibleYet"),
+        ("lost, no effect", holds(2).act(StepKind::VerifyCode, no_answer()).after(3 * MINUTE), "CodeWrong"),
+        (
+            "lost, proven",
+            holds(2).act(StepKind::VerifyCode, no_answer()).after(MINUTE).verified(),
+            "Register",
+        ),
+        (
+            "accepted, not shown yet",
+            holds(2).act(StepKind::VerifyCode, accepted()).after(MINUTE),
+            "EffectNotVisibleYet",
+        ),
+        (
+            "accepted, shown",
+            holds(2).act(StepKind::VerifyCode, accepted()).after(MINUTE).verified(),
+            "Register",
+        ),
+    ]);
+    assert_eq!(sent().plan().next, later(sent().now, 5 * SECOND), "a live code is polled");
+}
+
+#[test]
+fn a_request_without_an_answer_counts_as_sent() {
+    let lost = world().own().desire(send_code("1")).act(StepKind::RequestCode, no_answer()).after(2 * MINUTE);
+    assert!(lost.memory.in_flight.is_none());
+    check(vec![
+        ("lost", lost.clone(), "CodeMayHaveBeenSent"),
+        ("its code", lost.clone().see(|o| o.code_secret = present("c", 1)), "VerifyCode"),
+        ("another consent", lost.clone().desire(send_code("2")), "RequestCode"),
+        (
+            "died at once",
+            world().own().desire(send_code("1")).die(StepKind::RequestCode).after(SECOND),
+            "EffectNotVisibleYet",
+        ),
+        (
+            "died",
+            world().own().desire(send_code("1")).die(StepKind::RequestCode).after(MINUTE),
+            "CodeMayHaveBeenSent",
+        ),
+    ]);
+}
+
+#[test]
+fn a_code_that_nobody_asked_for_is_sent_once_for_each_retry() {
+    let found = || world().adopted().see(|o| o.code_secret = present("c", 1));
+    let sent = || {
+        found()
+            .desire(retry("1"))
+            .act(StepKind::VerifyCode, refused(136_025, None, Class::Person))
+            .after(MINUTE)
+    };
+    check(vec![
+        ("found", found(), "CodeFoundUnasked"),
+        ("vouched for", found().desire(retry("1")), "VerifyCode"),
+        ("sent", sent(), "CodeNeeded"),
+        ("sent, asked again", sent().desire(retry("2")), "CodeNeeded"),
+    ]);
+}
+
+#[test]
+fn code_requests_stop_at_their_limits() {
+    let mut many = world().own();
+    for value in ["1", "2", "3", "4", "5"] {
+        many = many.desire(send_code(value)).act(StepKind::RequestCode, accepted()).after(HOUR);
+    }
+    let refused_once = || {
+        world().own().desire(send_code("1")).act(StepKind::RequestCode, refused(136_024, None, Class::Person))
+    };
+    let refused_twice = || {
+        refused_once()
+            .after(HOUR)
+            .desire(send_code("2"))
+            .act(StepKind::RequestCode, refused(136_024, None, Class::Person))
+    };
+    check(vec![
+        ("a sixth in a day", many.clone().desire(send_code("6")), "CodeLimitReached"),
+        ("a day later", many.after(20 * HOUR).desire(send_code("6")), "RequestCode"),
+        ("refused", refused_once().after(59 * MINUTE).desire(send_code("2")), "CodeRequestPaused"),
+        ("refused, an hour later", refused_once().after(HOUR), "CodeRequestRefused"),
+        ("refused, an hour later, asked", refused_once().after(HOUR).desire(send_code("2")), "RequestCode"),
+        ("refused twice", refused_twice().after(11 * HOUR).desire(send_code("3")), "CodeRequestPaused"),
+        (
+            "refused twice, half a day later",
+            refused_twice().after(12 * HOUR).desire(send_code("3")),
+            "RequestCode",
+        ),
+        ("refused, but proven", refused_once().verified(), "Register"),
+    ]);
+}
+
+#[test]
+fn every_state_of_a_name_has_a_decision_before_registering() {
+    let own = |status| world().own().verified().number(name(status));
+    let wait = |status| own(status).desire(|d| d.registration.while_name_in_review = WhileNameInReview::Wait);
+    check(vec![
+        ("APPROVED", own("APPROVED"), "Register"),
+        ("AVAILABLE_WITHOUT_REVIEW", own("AVAILABLE_WITHOUT_REVIEW"), "Register"),
+        ("PENDING_REVIEW", own("PENDING_REVIEW"), "Register"),
+        ("PENDING_REVIEW, wait", wait("PENDING_REVIEW"), "NameInReview"),
+        ("NONE", own("NONE"), "NameNotReady"),
+        ("NON_EXISTS", own("NON_EXISTS"), "NameNotReady"),
+        ("DECLINED", own("DECLINED"), "NameDeclined"),
+        ("EXPIRED", own("EXPIRED"), "SubmitName"),
+        ("a new word", own("NEW"), "StatusNotKnown"),
+        ("refused", own("NONE").number(|n| n.name_status = Field::Refused), "Register"),
+    ]);
+}
+
+#[test]
+fn the_desired_name_is_submitted_once_before_registering() {
+    let named = |status: &'static str| {
+        world().own().verified().number(|n| {
+            n.verified_name = Field::Is("Old".into());
+            n.name_status = Field::Is(status.into());
+        })
+    };
+    let pending = |status: &'static str| {
+        named("DECLINED").number(|n| {
+            n.new_display_name = Field::Is(NAME.into());
+            n.new_name_status = Field::Is(status.into());
+        })
+    };
+    let sent = |result| named("APPROVED").act(StepKind::SubmitName, result);
+    let expired = || world().own().verified().number(name("EXPIRED")).act(StepKind::SubmitName, accepted());
+    check(vec![
+        ("another name", named("APPROVED"), "SubmitName"),
+        ("another in review", named("PENDING_REVIEW"), "NameChangeQueued"),
+        ("submitted, in review", pending("PENDING_REVIEW"), "Register"),
+        ("submitted, approved", pending("APPROVED"), "Register"),
+        ("submitted, declined", pending("DECLINED"), "NameDeclined"),
+        (
+            "declined before",
+            named("NONE").remember(|m| {
+                m.marks.declined.insert(NAME.into(), "2026-01-01T00:00:00Z".parse().unwrap());
+            }),
+            "NameDeclined",
+        ),
+        ("accepted, not shown yet", sent(accepted()).after(MINUTE), "EffectNotVisibleYet"),
+        ("accepted, never shown", sent(accepted()).after(11 * MINUTE), "NameNotTaken"),
+        (
+            "accepted, never shown, asked",
+            sent(accepted()).after(11 * MINUTE).desire(retry("1")),
+            "SubmitName",
+        ),
+        ("refused", sent(refused(100, None, Class::Spec)).after(99 * HOUR), "NameRefused"),
+        (
+            "refused, asked",
+            sent(refused(100, None, Class::Spec)).after(HOUR).desire(retry("1")),
+            "SubmitName",
+        ),
+        (
+            "refused, edited",
+            sent(refused(100, None, Class::Spec)).after(HOUR).desire(|d| d.display_name = "Acme".into()),
+            "SubmitName",
+        ),
+        ("lost", sent(no_answer()).after(MINUTE), "EffectNotVisibleYet"),
+        ("lost, no effect", sent(no_answer()).after(11 * MINUTE), "SubmitName"),
+        ("expired, submitted, still expired", expired().after(11 * MINUTE), "NameExpiredWaits"),
+        ("expired, a day later", expired().after(24 * HOUR), "SubmitName"),
+    ]);
+}
+
+#[test]
+fn name_submissions_stop_below_metas_limit() {
+    let mut world = world().own().verified().number(|n| n.verified_name = Field::Is("Old".into()));
+    for at in 0..8 {
+        world = world
+            .desire(|d| d.display_name = format!("Name {at}"))
+            .act(StepKind::SubmitName, refused(100, None, Class::Spec))
+            .after(HOUR);
+    }
+    let world = world.desire(|d| d.display_name = "Name 9".into());
+    check(vec![
+        ("eight", world.clone(), "NameLimitReached"),
+        ("a consent does not help", world.clone().desire(retry("1")), "NameLimitReached"),
+        ("a month later", world.after(30 * 24 * HOUR), "SubmitName"),
+    ]);
+}
+
+#[test]
+fn every_refusal_of_a_registration_has_a_decision() {
+    let sent = |result, time| world().own().verified().act(StepKind::Register, result).after(time);
+    let person = |code| refused(code, None, Class::Person);
+    let wait = |code| refused(code, None, Class::WaitUntil);
+    let locked = Health { can_send: Sendability::Blocked, entities: vec![] };
+    let again = || world().own().verified().act(StepKind::Register, person(133_006)).after(HOUR);
+    check(vec![
+        ("accepted, not shown yet", sent(accepted(), 9 * MINUTE), "EffectNotVisibleYet"),
+        ("accepted, never shown", sent(accepted(), 10 * MINUTE), "Register"),
+        ("accepted, shown", sent(accepted(), MINUTE).registered(), "Rest"),
+        ("lost", sent(no_answer(), 10 * MINUTE), "EffectNotVisibleYet"),
+        ("lost, no effect", sent(no_answer(), 11 * MINUTE), "Register"),
+        ("lost, shown", sent(no_answer(), MINUTE).registered(), "Rest"),
+        ("server trouble", sent(refused(131_000, None, Class::Retry), 9 * MINUTE), "EffectNotVisibleYet"),
+        ("server trouble, settled", sent(refused(131_000, None, Class::Retry), 10 * MINUTE), "Register"),
+        ("PIN", sent(person(133_005), 99 * HOUR), "PinMismatch"),
+        (
+            "PIN, a new Secret",
+            sent(person(133_005), 5 * MINUTE).see(|o| o.pin_secret = present("pin", 2)),
+            "Register",
+        ),
+        ("PIN, asked", sent(person(133_005), MINUTE).desire(retry("1")), "Register"),
+        ("proof", again(), "ReverificationNeeded"),
+        ("proof, consent", again().desire(send_code("1")), "RequestCode"),
+        ("PIN lock", sent(wait(133_008), 11 * HOUR), "PinLocked"),
+        ("PIN lock, no consent opens it", sent(wait(133_008), 11 * HOUR).desire(retry("1")), "PinLocked"),
+        ("PIN lock over", sent(wait(133_008), 12 * HOUR), "PinMismatch"),
+        ("PIN too fast", sent(wait(133_009), 4 * MINUTE), "PinLocked"),
+        ("PIN too fast, over", sent(wait(133_009), 5 * MINUTE), "Register"),
+        ("deleted just now", sent(wait(133_015), 4 * MINUTE), "NumberDeletedRecently"),
+        ("deleted, over", sent(wait(133_015), 5 * MINUTE), "Register"),
+        ("limit", sent(wait(133_016), 71 * HOUR), "RegistrationLimitReached"),
+        (
+            "limit, no consent opens it",
+            sent(wait(133_016), HOUR).desire(retry("1")),
+            "RegistrationLimitReached",
+        ),
+        ("limit over", sent(wait(133_016), 72 * HOUR), "Register"),
+        ("deregistration", sent(person(133_000), 99 * HOUR), "IncompleteDeregistration"),
+        ("deregistration, asked", sent(person(133_000), HOUR).desire(retry("1")), "Register"),
+        (
+            "locked account",
+            sent(person(131_031), HOUR).number(|n| n.health = Field::Is(locked)),
+            "AccountLocked",
+        ),
+        ("131031 and not locked", sent(person(131_031), HOUR), "PinMismatch"),
+        (
+            "certificate, name usable",
+            sent(refused(100, Some(2_388_001), Class::Person), HOUR),
+            "NumberOnPhone",
+        ),
+        (
+            "certificate, asked",
+            sent(refused(100, Some(2_388_001), Class::Person), HOUR).desire(retry("1")),
+            "Register",
+        ),
+        (
+            "certificate, name in review",
+            sent(refused(100, Some(2_388_001), Class::Person), HOUR).number(name("PENDING_REVIEW")),
+            "NameInReview",
+        ),
+        ("permission", sent(refused(200, None, Class::Credentials), HOUR), "PermissionMissing"),
+        ("parameter", sent(refused(100, None, Class::Spec), 99 * HOUR), "RegistrationRefused"),
+        ("unknown", sent(person(999_999), 99 * HOUR), "RegistrationRefused"),
+        ("maintenance", sent(wait(2_494_100), MINUTE), "RegistrationPaused"),
+        ("already", sent(refused(506, None, Class::AlreadyDone), MINUTE), "EffectNotVisibleYet"),
+    ]);
+}
+
+#[test]
+fn a_refused_certificate_in_review_means_the_review() {
+    let certificate = || refused(100, Some(2_388_001), Class::Person);
+    let tried = || {
+        world()
+            .own()
+            .verified()
+            .number(name("PENDING_REVIEW"))
+            .act(StepKind::Register, certificate())
+            .after(HOUR)
+    };
+    let late = || {
+        world()
+            .own()
+            .verified()
+            .act(StepKind::Register, certificate())
+            .after(MINUTE)
+            .number(name("PENDING_REVIEW"))
+            .pass()
+    };
+    check(vec![
+        ("tried once", tried(), "NameInReview"),
+        ("a consent does not help", tried().desire(retry("1")), "NameInReview"),
+        ("approved", tried().number(name("APPROVED")), "Register"),
+        ("review seen after the refusal", late().after(HOUR).number(name("APPROVED")), "Register"),
+        (
+            "lost in review",
+            world()
+                .own()
+                .verified()
+                .number(name("PENDING_REVIEW"))
+                .act(StepKind::Register, no_answer())
+                .after(HOUR),
+            "NameInReview",
+        ),
+    ]);
+}
+
+#[test]
+fn automatic_registrations_stop_at_three_and_all_at_nine() {
+    let transient = || refused(131_000, None, Class::Retry);
+    let one = || world().own().verified().act(StepKind::Register, transient());
+    let two = || one().after(10 * MINUTE).act(StepKind::Register, transient());
+    let three = || two().after(2 * HOUR).act(StepKind::Register, transient());
+    let mut nine = three().after(HOUR);
+    for value in ["1", "2", "3", "4", "5", "6"] {
+        nine = nine.desire(retry(value)).act(StepKind::Register, transient()).after(HOUR);
+    }
+    check(vec![
+        ("after the first", one().after(10 * MINUTE), "Register"),
+        ("after the second", two().after(119 * MINUTE), "RegistrationPaused"),
+        ("after the second, later", two().after(2 * HOUR), "Register"),
+        ("a consent shortens a pause", two().after(HOUR).desire(retry("1")), "Register"),
+        ("after the third", three().after(24 * HOUR), "RegistrationLimitReached"),
+        ("after the third, asked", three().after(HOUR).desire(retry("1")), "Register"),
+        ("the window is over", three().after(70 * HOUR), "Register"),
+        ("nine", nine.clone().desire(retry("7")), "RegistrationLimitReached"),
+        ("nine, the window is over", nine.after(72 * HOUR), "Register"),
+    ]);
+}
+
+#[test]
+fn an_unknown_history_allows_one_registration_a_day() {
+    let tried = || world().adopted().verified().act(StepKind::Register, refused(131_000, None, Class::Retry));
+    check(vec![
+        ("the first", world().adopted().verified(), "Register"),
+        ("within a day", tried().after(23 * HOUR), "RegistrationPaused"),
+        ("a day later", tried().after(24 * HOUR), "Register"),
+    ]);
+}
+
+#[test]
+fn without_a_name_status_registrations_are_far_apart() {
+    let blind = || world().own().verified().number(|n| n.name_status = Field::Refused);
+    let tried = || blind().act(StepKind::Register, refused(100, Some(2_388_001), Class::Person));
+    check(vec![
+        ("the first", blind(), "Register"),
+        ("within half a day", tried().after(11 * HOUR), "RegistrationPaused"),
+        ("half a day later", tried().after(12 * HOUR), "Register"),
+    ]);
+}
+
+#[test]
+fn overwrite_replaces_an_unknown_pin_once_and_then_registers_once() {
+    let mismatch = || refused(133_005, None, Class::Person);
+    let refused_once = || {
+        world()
+            .own()
+            .verified()
+            .desire(|d| d.registration.pin_policy = PinPolicy::Overwrite)
+            .act(StepKind::Register, mismatch())
+            .after(MINUTE)
+    };
+    let set = || refused_once().act(StepKind::SetPin, accepted()).after(SECOND);
+    let again = || set().act(StepKind::Register, mismatch()).after(HOUR);
+    check(vec![
+        ("mismatch", refused_once(), "SetPin"),
+        ("set", set(), "Register"),
+        ("mismatch again", again(), "PinMismatch"),
+        ("mismatch again, asked", again().desire(retry("1")), "SetPin"),
+        ("lost", refused_once().act(StepKind::SetPin, no_answer()).after(HOUR), "PinMismatch"),
+        (
+            "refused",
+            refused_once().act(StepKind::SetPin, refused(100, None, Class::Spec)).after(HOUR),
+            "PinMismatch",
+        ),
+    ]);
+}
+
+#[test]
+fn a_pin_is_kept_before_it_is_sent() {
+    let missing = || world().own().verified().see(|o| o.pin_secret = SecretFact::Missing);
+    check(vec![
+        ("missing", missing(), "CreatePin"),
+        (
+            "created",
+            missing().act(StepKind::CreatePin, accepted()).see(|o| o.pin_secret = present("pin", 1)),
+            "Register",
+        ),
+        (
+            "could not be created",
+            missing().act(StepKind::CreatePin, Err(Failure::NotSent("x".into()))).after(MINUTE),
+            "PinNeeded",
+        ),
+        (
+            "tried again",
+            missing().act(StepKind::CreatePin, Err(Failure::NotSent("x".into()))).after(5 * MINUTE),
+            "CreatePin",
+        ),
+    ]);
+}
+
+#[test]
+fn a_number_that_fell_back_is_registered_again_only_when_asked() {
+    let fell = || {
+        world().own().registered().pass().after(HOUR).number(|n| {
+            n.platform = Field::Is(PlatformType::NotApplicable);
+            n.status = Field::Is(NumberStatus::Disconnected);
+        })
+    };
+    check(vec![
+        ("once", fell(), "ObservationIncomplete"),
+        ("soon after", fell().pass().after(9 * MINUTE), "ObservationIncomplete"),
+        ("ten minutes later", fell().pass().after(10 * MINUTE), "FellBack"),
+        ("asked", fell().pass().after(10 * MINUTE).desire(retry("1")), "Register"),
+        ("back", fell().pass().after(10 * MINUTE).registered(), "Rest"),
+    ]);
+}
+
+#[test]
+fn a_sandbox_number_that_is_not_proven_is_registered_only_when_asked() {
+    let sandbox = || world().adopted().number(|n| n.account_mode = Field::Is(AccountMode::Sandbox));
+    check(vec![
+        ("not proven", sandbox(), "SandboxNumberNotVerified"),
+        ("asked", sandbox().desire(retry("1")), "Register"),
+        ("proven", sandbox().verified(), "Register"),
+    ]);
+}
+
+#[test]
+fn the_webhook_is_routed_after_the_app_is_subscribed() {
+    let url = || "https://bot.acme.example/wa".to_owned();
+    let routed = |n: &mut crate::engine::observed::Number| {
+        n.webhook = Field::Is(WebhookConfiguration { number: Some(url()), ..Default::default() });
+    };
+    let own = || world().own().registered().webhook();
+    let hidden = || own().number(|n| n.webhook = Field::Refused);
+    check(vec![
+        ("not subscribed", own().see(|o| o.subscribed = Fact::Known(false)), "SubscribeApp"),
+        ("subscribed", own(), "RouteWebhook"),
+        ("routed", own().number(routed), "Rest"),
+        ("not known", own().see(|o| o.subscribed = Fact::Unknown(Failure::NoAnswer("t".into()))), "Rest"),
+        ("not managed", world().own().registered().see(|o| o.subscribed = Fact::Known(false)), "Rest"),
+        ("not shown yet", own().act(StepKind::RouteWebhook, accepted()).after(MINUTE), "Rest"),
+        ("no effect", own().act(StepKind::RouteWebhook, accepted()).after(5 * MINUTE), "RouteWebhook"),
+        ("hidden", hidden(), "RouteWebhook"),
+        ("hidden, written", hidden().act(StepKind::RouteWebhook, accepted()).after(99 * HOUR), "Rest"),
+        (
+            "hidden, edited",
+            hidden().act(StepKind::RouteWebhook, accepted()).after(HOUR).desire(|d| d.generation = 2),
+            "RouteWebhook",
+        ),
+        ("not registered", world().own().webhook().see(|o| o.subscribed = Fact::Known(false)), "CodeNeeded"),
+    ]);
+}
+
+#[test]
+fn what_holds_the_webhook_up_is_said() {
+    let own = || world().own().registered().webhook();
+    let after = |code, class| own().act(StepKind::RouteWebhook, refused(code, None, class)).after(MINUTE);
+    let token = |fact| own().see(|o| o.verify_token = fact);
+    let mut thrice = own();
+    for _ in 0..3 {
+        thrice = thrice.act(StepKind::RouteWebhook, accepted()).after(3 * HOUR);
+    }
+    for (world, expected) in [
+        (after(2200, Class::Person), Reason::WebhookHandshakeFailed),
+        (after(2201, Class::Person), Reason::WebhookHandshakeFailed),
+        (after(100, Class::Spec), Reason::AppNotSubscribedToMessages),
+        (after(10, Class::Credentials), Reason::PermissionMissing),
+        (after(368, Class::Person), Reason::WebhookRefused),
+        (after(2, Class::Retry), Reason::MetaUnavailable),
+        (token(SecretFact::Missing), Reason::SecretMissing),
+        (token(SecretFact::KeyMissing { version: version("t", 1) }), Reason::SecretKeyMissing),
+        (token(SecretFact::Forbidden), Reason::SecretForbidden),
+        (token(SecretFact::Unlabelled), Reason::VerifyTokenUnlabelled),
+        (thrice, Reason::NotTakenByMeta),
+    ] {
+        let plan = world.plan();
+        assert!(plan.step.is_none(), "{expected:?}: {:?}", plan.step);
+        assert_eq!(plan.aside[0].1.reason, expected);
+        assert!(expected.may_be_on(ConditionType::WebhookRouted), "{expected:?}");
+        assert!(plan.aside[0].1.wait.is_some(), "{expected:?}");
+    }
+}
+
+#[test]
+fn a_refused_repeatable_step_is_tried_at_lengthening_pauses_or_at_once_when_something_changed() {
+    let refused = || {
+        world().own().registered().webhook().act(StepKind::RouteWebhook, refused(2200, None, Class::Person))
+    };
+    check(vec![
+        ("soon", refused().after(4 * MINUTE), "Rest"),
+        ("after five minutes", refused().after(5 * MINUTE), "RouteWebhook"),
+        ("a new generation", refused().after(MINUTE).desire(|d| d.generation = 2), "RouteWebhook"),
+        (
+            "a new Secret",
+            refused().after(MINUTE).see(|o| o.verify_token = present("token", 2)),
+            "RouteWebhook",
+        ),
+        ("asked", refused().after(MINUTE).desire(retry("1")), "RouteWebhook"),
+    ]);
+    let asked = refused().after(MINUTE).desire(retry("1")).plan();
+    assert_eq!(asked.answered[0].1.used_for, Some(StepKind::RouteWebhook));
+}
+
+#[test]
+fn one_step_in_back_off_does_not_hold_up_the_other() {
+    let world = world()
+        .own()
+        .registered()
+        .webhook()
+        .act(StepKind::RouteWebhook, refused(2200, None, Class::Person))
+        .after(MINUTE);
+    let world = world
+        .desire(|d| d.profile.about = Some("Open".into()))
+        .see(|o| o.profile = Fact::Known(Profile::default()));
+    assert_eq!(world.says(), "WriteProfile");
+    let Some(Step::WriteProfile { fields, .. }) = world.plan().step.map(|planned| planned.step) else {
+        panic!()
+    };
+    assert_eq!(fields, DesiredProfile { about: Some("Open".into()), ..Default::default() });
+}
+
+#[test]
+fn a_consent_is_one_act_or_one_refusal() {
+    let used = world().own().desire(send_code("1")).act(StepKind::RequestCode, accepted()).after(HOUR);
+    assert_eq!(used.says(), "CodeLapsed", "one value sends one code");
+    assert_eq!(used.memory.consents[&ConsentKind::SendCode].used_for, Some(StepKind::RequestCode));
+
+    for world in [
+        world().own().registered().desire(send_code("1")).desire(retry("1")),
+        world().own().number(name("DECLINED")).desire(send_code("1")).desire(retry("1")),
+    ] {
+        let plan = world.plan();
+        assert_eq!(plan.answered.len(), 2, "{plan:?}");
+        assert!(plan.answered.iter().all(|(_, answer)| answer.refused.is_some()));
+        let world = world.pass();
+        assert!(world.plan().answered.is_empty(), "a value is answered once");
+        assert_eq!(world.memory, world.plan().memory, "and causes no second write");
+    }
+}
+
+#[test]
+fn a_consent_is_kept_while_something_is_on_its_way_and_for_a_bounded_time() {
+    let busy =
+        world().own().verified().act(StepKind::Register, no_answer()).after(MINUTE).desire(retry("1")).pass();
+    assert!(busy.plan().answered.is_empty(), "kept while a step is in flight");
+    assert!(
+        !busy.clone().after(15 * MINUTE).plan().answered.is_empty()
+            || busy.clone().after(15 * MINUTE).says() == "Register"
+    );
+
+    let until = later(world().now, HOUR);
+    let throttled =
+        world().own().desire(send_code("1")).portfolio(|v| v.throttled_until = Some(until)).pass();
+    assert_eq!(throttled.says(), "Throttled");
+    assert!(throttled.plan().answered.is_empty());
+    let late = throttled.after(15 * MINUTE).plan();
+    assert!(late.answered[0].1.refused.is_some(), "{late:?}");
+
+    let not_sent =
+        world().own().desire(send_code("1")).act(StepKind::RequestCode, Err(Failure::NotSent("x".into())));
+    assert_eq!(
+        not_sent.after(MINUTE).says(),
+        "RequestCode",
+        "what was proven not to have been sent uses nothing up"
+    );
+}
+
+#[test]
+fn reconcile_is_recorded_once_by_the_look_that_it_caused() {
+    let asked = || world().own().desire(consent(ConsentKind::Reconcile, "1"));
+    assert_eq!(asked().look().accounts[0].not_before, asked().now);
+    let done = asked().pass();
+    assert_eq!(done.memory.consents[&ConsentKind::Reconcile].value, "1");
+    assert_eq!(done.memory, done.plan().memory);
+    let failed = asked().see(|o| o.search[0].list = ListState::Failed(Failure::NoAnswer("t".into())));
+    assert!(failed.plan().answered.is_empty());
+}
+
+#[test]
+fn nothing_unrepeatable_is_planned_while_a_step_is_undecided() {
+    let open = world().own().verified().die(StepKind::Register);
+    for minutes in [0, 1, 5, 10] {
+        assert_eq!(open.clone().after(minutes * MINUTE).says(), "EffectNotVisibleYet", "{minutes}");
+    }
+    let unread =
+        open.after(HOUR).see(|o| o.search[0].list = ListState::Failed(Failure::NoAnswer("t".into())));
+    assert!(
+        unread.plan().step.is_none() && unread.plan().memory.in_flight.is_some(),
+        "a failed read decides nothing"
+    );
+}
+
+#[test]
+fn an_old_list_proves_no_absence() {
+    let lost = world().own().verified().act(StepKind::Register, no_answer());
+    let mut old = lost.after(10 * MINUTE);
+    old.now = later(old.now, HOUR);
+    assert_eq!(old.says(), "EffectNotVisibleYet", "the list was begun before the effect had its time");
+}
+
+#[test]
+fn the_ledger_keeps_ten_and_forgets_what_does_not_count_first() {
+    let mut world = world().own().desire(|d| d.verification.request = CodeRequest::Automatic);
+    for _ in 0..15 {
+        world = world.act(StepKind::RequestCode, Err(Failure::NotSent("x".into()))).after(MINUTE);
+    }
+    assert!(world.memory.ledger.codes.len() <= world.limits.ledger_entries);
+    world = world.act(StepKind::RequestCode, accepted());
+    assert_eq!(world.memory.ledger.codes.iter().filter(|e| e.outcome == EntryOutcome::Accepted).count(), 1);
+    let limits = world.limits;
+    for (kind, limit) in [
+        (StepKind::Register, limits.registrations_total),
+        (StepKind::RequestCode, limits.codes_by_consent + 1),
+        (StepKind::SubmitName, limits.names),
+    ] {
+        assert!(
+            limits.remembered(kind) > limit,
+            "{kind:?}: a full ledger still shows that the limit is reached"
+        );
+    }
+}
+
+#[test]
+fn a_throttled_call_is_no_attempt_but_a_throttled_registration_is() {
+    let throttle = || {
+        let mut refusal = refusal(80_008, None, Class::WaitUntil);
+        refusal.scope = Scope::Account;
+        Err(Failure::Refused(refusal))
+    };
+    let code = world().own().desire(send_code("1")).act(StepKind::RequestCode, throttle());
+    assert!(!code.memory.ledger.codes[0].counts());
+    assert_eq!(code.after(5 * MINUTE).says(), "RequestCode");
+    let register = world().own().verified().act(StepKind::Register, throttle());
+    assert!(register.memory.ledger.registrations[0].counts());
+    check(vec![
+        ("paused", register.clone().after(MINUTE), "Throttled"),
+        ("later", register.after(5 * MINUTE), "Register"),
+    ]);
+}
+
+#[test]
+fn causes_are_written_down() {
+    let cause = |world: World| world.plan().step.unwrap().cause;
+    assert_eq!(cause(world().own().verified()), Cause::Automatic);
+    assert_eq!(cause(world().own().desire(send_code("7"))), Cause::SendCode("7".into()));
+    let mismatch =
+        world().own().verified().act(StepKind::Register, refused(133_005, None, Class::Person)).after(HOUR);
+    assert_eq!(cause(mismatch.clone().desire(retry("8"))), Cause::Retry("8".into()));
+    assert_eq!(cause(mismatch.see(|o| o.pin_secret = present("pin", 2))), Cause::Secret);
+}
+
+#[test]
+fn a_step_names_the_commands_and_links_into_the_portfolio() {
+    let block = world().own().plan().block.unwrap();
+    assert!(block.message.contains("kubectl whatsapp send-code support-br -n shop"), "{}", block.message);
+    let declined = world().own().number(name("DECLINED")).plan().block.unwrap();
+    assert!(declined.wait.unwrap().url.unwrap().contains("business_id=500000000000001"));
+}
+
+#[test]
+fn a_name_seen_declined_is_remembered_and_an_appeal_is_believed() {
+    let declined = world().own().number(name("DECLINED")).pass();
+    assert!(declined.memory.marks.declined.contains_key(NAME));
+    let won = declined.number(|n| n.name_status = Field::Is(NameStatus::Approved)).pass();
+    assert!(won.memory.marks.declined.is_empty());
+}
+
+#[test]
+fn a_channel_at_rest_remembers_nothing_new() {
+    let rest = world().own().registered().pass();
+    assert_eq!(rest.clone().after(HOUR).plan().memory, rest.memory);
+    assert_eq!(rest.plan().next, later(rest.now, 5 * MINUTE));
+}

@@ -1,0 +1,517 @@
+//! What a cluster and Meta cannot be made to do at will: conflicts, lost replies and
+//! pauses at every write, with the real engine between them.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::atomic::AtomicUsize,
+};
+
+use secrecy::SecretString;
+use tokio::sync::Notify;
+
+use super::*;
+use crate::{
+    engine::{
+        desired::{DesiredProfile, SecretKey},
+        face_fixture as face,
+        id::{AccountId, NumberId},
+        look::Urgency,
+        memory::EntryOutcome,
+        observed::{Account, Profile},
+        phone::E164,
+        portfolio::{BusinessFacts, Reachable, TokenFacts},
+        step::CodeMethod,
+    },
+    meta::port::NumberList,
+    run::observe::SecretRead,
+};
+
+/// A clock that stands still until it is moved.
+struct Hands(Mutex<Timestamp>);
+
+impl Hands {
+    fn pass(&self, time: Duration) {
+        *self.0.lock().unwrap() += time;
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// Meta with one empty account.
+#[derive(Clone)]
+struct Stub {
+    clock: Arc<Hands>,
+    adds: Arc<AtomicUsize>,
+    answer: Result<NumberId, Failure>,
+    /// When set, an add waits for it.
+    gate: Option<Arc<Notify>>,
+    /// Told when an add has begun.
+    begun: Arc<Notify>,
+}
+
+fn unused<T>() -> Result<T, Failure> {
+    Err(Failure::NotSent("not part of this test".into()))
+}
+
+impl Graph for Stub {
+    async fn debug_token(&self) -> Result<TokenFacts, Failure> {
+        unused()
+    }
+    async fn business(&self, _: Urgency) -> Result<BusinessFacts, Failure> {
+        unused()
+    }
+    async fn owned_accounts(&self) -> Result<Vec<Reachable>, Failure> {
+        unused()
+    }
+    async fn client_accounts(&self) -> Result<Vec<Reachable>, Failure> {
+        unused()
+    }
+    async fn account(&self, _: &AccountId, _: Timestamp, _: Urgency) -> Result<Arc<Account>, Failure> {
+        Ok(Arc::new(face::account()))
+    }
+    async fn numbers(&self, _: &AccountId, _: Timestamp, _: Urgency) -> Result<Arc<NumberList>, Failure> {
+        Ok(Arc::new(NumberList { begun: self.clock.now(), numbers: HashMap::new() }))
+    }
+    async fn subscribed(&self, _: &AccountId, _: Timestamp, _: Urgency) -> Result<bool, Failure> {
+        unused()
+    }
+    async fn profile(
+        &self,
+        _: &AccountId,
+        _: &NumberId,
+        _: Duration,
+        _: Urgency,
+    ) -> Result<Profile, Failure> {
+        unused()
+    }
+    async fn add_number(&self, _: &AccountId, _: &E164, _: &str) -> Result<NumberId, Failure> {
+        self.adds.fetch_add(1, Ordering::SeqCst);
+        self.begun.notify_one();
+        if let Some(gate) = &self.gate {
+            gate.notified().await;
+        }
+        self.answer.clone()
+    }
+    async fn request_code(&self, _: &AccountId, _: &NumberId, _: CodeMethod, _: &str) -> Result<(), Failure> {
+        unused()
+    }
+    async fn verify_code(&self, _: &AccountId, _: &NumberId, _: &SecretString) -> Result<(), Failure> {
+        unused()
+    }
+    async fn submit_name(&self, _: &AccountId, _: &NumberId, _: &str) -> Result<(), Failure> {
+        unused()
+    }
+    async fn set_pin(&self, _: &AccountId, _: &NumberId, _: &SecretString) -> Result<(), Failure> {
+        unused()
+    }
+    async fn register(&self, _: &AccountId, _: &NumberId, _: &SecretString) -> Result<(), Failure> {
+        unused()
+    }
+    async fn subscribe(&self, _: &AccountId) -> Result<(), Failure> {
+        unused()
+    }
+    async fn route_webhook(
+        &self,
+        _: &AccountId,
+        _: &NumberId,
+        _: &str,
+        _: &SecretString,
+    ) -> Result<(), Failure> {
+        unused()
+    }
+    async fn write_profile(&self, _: &AccountId, _: &NumberId, _: &DesiredProfile) -> Result<(), Failure> {
+        unused()
+    }
+    fn throttled_until(&self, _: Option<&AccountId>) -> Option<Timestamp> {
+        None
+    }
+}
+
+struct NoSecrets;
+
+impl Secrets for NoSecrets {
+    async fn read(&self, _: &SecretKey) -> SecretRead {
+        SecretRead::Missing
+    }
+    async fn create_pin(&self, _: &SecretKey) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// What happens to a write.
+enum Fate {
+    Lands,
+    /// Somebody else wrote first, and left this memory.
+    Conflict(fn(&mut Memory)),
+    /// It lands, and the answer is lost.
+    LandsUnheard,
+    /// It does not land, and neither does an answer.
+    Lost,
+    Gone,
+    /// Another object stands there under the same name.
+    Recreated,
+    /// It lands after this long.
+    Slow(Duration),
+}
+
+/// A status in memory, with a fate for each write; without one a write lands.
+struct Book {
+    clock: Arc<Hands>,
+    state: Mutex<State>,
+}
+
+struct State {
+    version: u64,
+    uid: String,
+    standing: Option<Record>,
+    fates: VecDeque<Fate>,
+    writes: u32,
+}
+
+impl Book {
+    fn memory(&self) -> Memory {
+        self.state.lock().unwrap().standing.as_ref().map(|record| record.memory.clone()).unwrap_or_default()
+    }
+
+    fn writes(&self) -> u32 {
+        self.state.lock().unwrap().writes
+    }
+
+    fn live(&self) -> Live<u64> {
+        let state = self.state.lock().unwrap();
+        let standing = state.standing.as_ref();
+        Live {
+            version: state.version,
+            uid: state.uid.clone(),
+            memory: standing.map(|record| record.memory.clone()).unwrap_or_default(),
+            before: standing.map(|record| before(&record.assessment, &Before::default())).unwrap_or_default(),
+        }
+    }
+}
+
+impl State {
+    fn land(&mut self, record: &Record) -> u64 {
+        self.version += 1;
+        self.standing = Some(record.clone());
+        self.version
+    }
+}
+
+impl Records for Book {
+    type Version = u64;
+
+    fn shows(&self, version: &u64, record: &Record) -> bool {
+        let state = self.state.lock().unwrap();
+        let same =
+            |standing: &Record| standing.memory == record.memory && standing.assessment == record.assessment;
+        *version == state.version && state.standing.as_ref().is_some_and(same)
+    }
+
+    async fn write(&self, record: &Record, expected: &u64) -> Result<u64, WriteError> {
+        let mut state = self.state.lock().unwrap();
+        state.writes += 1;
+        let fate = state.fates.pop_front().unwrap_or(Fate::Lands);
+        if *expected != state.version {
+            return Err(WriteError::Conflict);
+        }
+        match fate {
+            Fate::Lands => Ok(state.land(record)),
+            Fate::Slow(time) => {
+                self.clock.pass(time);
+                Ok(state.land(record))
+            }
+            Fate::LandsUnheard => {
+                state.land(record);
+                Err(WriteError::Timeout)
+            }
+            Fate::Lost => Err(WriteError::Timeout),
+            Fate::Gone => Err(WriteError::Gone),
+            Fate::Conflict(change) => {
+                state.version += 1;
+                if let Some(standing) = &mut state.standing {
+                    change(&mut standing.memory);
+                }
+                Err(WriteError::Conflict)
+            }
+            Fate::Recreated => {
+                state.version += 1;
+                state.uid = "another".into();
+                state.standing = None;
+                Err(WriteError::Conflict)
+            }
+        }
+    }
+
+    async fn read_live(&self) -> Result<Live<u64>, ReadError> {
+        Ok(self.live())
+    }
+}
+
+/// One operator before one channel whose number has to be added.
+struct Scene {
+    shell: Shell<Hands>,
+    graph: Stub,
+    book: Arc<Book>,
+}
+
+impl Scene {
+    fn new(fates: impl IntoIterator<Item = Fate>) -> Self {
+        let clock = Arc::new(Hands(Mutex::new(face::now())));
+        let state = State {
+            version: 1,
+            uid: face::desired().uid,
+            standing: None,
+            fates: fates.into_iter().collect(),
+            writes: 0,
+        };
+        Self {
+            shell: Shell {
+                clock: clock.clone(),
+                limits: Arc::default(),
+                ids: Arc::new(Ids::new(7)),
+                tasks: TaskTracker::new(),
+                budget: Duration::from_secs(60),
+            },
+            graph: Stub {
+                clock: clock.clone(),
+                adds: Arc::default(),
+                answer: Ok("100000000000001".into()),
+                gate: None,
+                begun: Arc::default(),
+            },
+            book: Arc::new(Book { clock, state: Mutex::new(state) }),
+        }
+    }
+
+    /// Another operator before the same status and the same Meta.
+    fn rival(&self) -> Self {
+        let shell = Shell { ids: Arc::new(Ids::new(8)), ..self.shell.clone() };
+        Self { shell, graph: self.graph.clone(), book: self.book.clone() }
+    }
+
+    fn input(&self) -> Input<u64> {
+        Input {
+            desired: Arc::new(face::desired()),
+            live: self.book.live(),
+            claim: Claim::Ours { act_from: None },
+            portfolio: PortfolioState::View(Arc::new(face::view())),
+            after_write: None,
+            process: ProcessFacts { started: face::now(), last_success: None },
+            volatile: Arc::default(),
+        }
+    }
+
+    async fn run(&self, input: Input<u64>) -> Result<Done, PassError> {
+        pass(&self.shell, input, Some(self.graph.clone()), Arc::new(NoSecrets), self.book.clone(), ()).await
+    }
+
+    async fn once(&self) -> Result<Done, PassError> {
+        self.run(self.input()).await
+    }
+
+    /// Passes until one acts; the first ones only look.
+    async fn until_acting(fates: impl IntoIterator<Item = Fate>) -> Self {
+        let scene = Self::new([]);
+        for _ in 0..4 {
+            let decided = decide(&scene.shell, &scene.input(), Some(&scene.graph), &NoSecrets).await;
+            if decided.plan.step.is_some() {
+                let mut state = scene.book.state.lock().unwrap();
+                state.fates = fates.into_iter().collect();
+                state.writes = 0;
+                drop(state);
+                return scene;
+            }
+            scene.once().await.unwrap();
+            scene.book.clock.pass(Duration::from_secs(30));
+        }
+        panic!("no pass wants to add the number");
+    }
+
+    fn adds(&self) -> usize {
+        self.graph.adds.load(Ordering::SeqCst)
+    }
+
+    fn last_add(&self) -> EntryOutcome {
+        self.book.memory().ledger.adds.last().unwrap().outcome
+    }
+}
+
+#[tokio::test]
+async fn an_intent_stands_before_the_call_and_its_outcome_after() {
+    let scene = Scene::until_acting([]).await;
+    let done = scene.once().await.unwrap();
+    assert_eq!((done.writes, scene.book.writes(), scene.adds()), (2, 2, 1));
+    let memory = scene.book.memory();
+    assert_eq!(memory.in_flight, None);
+    assert_eq!(memory.number, Some("100000000000001".into()));
+    assert_eq!(scene.last_add(), EntryOutcome::Accepted);
+}
+
+#[tokio::test]
+async fn a_conflict_on_the_intent_sends_nothing() {
+    let scene = Scene::until_acting([Fate::Conflict(|_| ())]).await;
+    assert_eq!(scene.once().await.unwrap_err(), PassError::Conflict);
+    assert_eq!((scene.adds(), scene.book.writes()), (0, 1));
+}
+
+#[tokio::test]
+async fn an_intent_that_was_not_answered_goes_on_only_if_it_stands() {
+    let scene = Scene::until_acting([Fate::LandsUnheard]).await;
+    scene.once().await.unwrap();
+    assert_eq!((scene.adds(), scene.last_add()), (1, EntryOutcome::Accepted));
+
+    let scene = Scene::until_acting([Fate::Lost]).await;
+    assert_eq!(scene.once().await.unwrap_err(), PassError::Write(WriteError::Timeout));
+    assert_eq!(scene.adds(), 0);
+}
+
+#[tokio::test]
+async fn an_object_that_is_gone_or_another_gets_no_step() {
+    for fate in [Fate::Gone, Fate::Recreated] {
+        let scene = Scene::until_acting([fate]).await;
+        assert_eq!(scene.once().await.unwrap_err(), PassError::Gone);
+        assert_eq!(scene.adds(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_conflict_on_the_outcome_is_merged_into_the_live_ledger() {
+    fn touch(memory: &mut Memory) {
+        memory.since.insert("SomebodyElse".into(), face::now());
+        memory.marks.adopted = Some(face::now());
+    }
+    let scene = Scene::until_acting([Fate::Lands, Fate::Conflict(touch), Fate::Conflict(touch)]).await;
+    scene.once().await.unwrap();
+    assert_eq!((scene.adds(), scene.book.writes(), scene.last_add()), (1, 4, EntryOutcome::Accepted));
+    assert_eq!(scene.book.memory().marks.adopted, Some(face::now()));
+    assert_eq!(scene.book.memory().in_flight, None);
+}
+
+#[tokio::test]
+async fn an_outcome_that_never_lands_leaves_the_intent_to_be_decided() {
+    let conflicts = (0..4).map(|_| Fate::Conflict(|_| ()));
+    let scene = Scene::until_acting([Fate::Lands].into_iter().chain(conflicts)).await;
+    assert_eq!(scene.once().await.unwrap_err(), PassError::Write(WriteError::Conflict));
+    assert_eq!((scene.adds(), scene.last_add()), (1, EntryOutcome::Started));
+    assert!(scene.book.memory().in_flight.is_some());
+    // The next pass finds it in flight and repeats nothing.
+    scene.once().await.unwrap();
+    assert_eq!(scene.adds(), 1);
+}
+
+#[tokio::test]
+async fn an_outcome_that_landed_unheard_is_not_written_again() {
+    let scene = Scene::until_acting([Fate::Lands, Fate::LandsUnheard]).await;
+    scene.once().await.unwrap();
+    assert_eq!((scene.adds(), scene.book.writes(), scene.last_add()), (1, 2, EntryOutcome::Accepted));
+}
+
+#[tokio::test]
+async fn an_outcome_for_a_recreated_object_is_dropped() {
+    let scene = Scene::until_acting([Fate::Lands, Fate::Recreated]).await;
+    assert_eq!(scene.once().await.unwrap_err(), PassError::Gone);
+    assert_eq!(scene.book.memory(), Memory::default());
+}
+
+#[tokio::test]
+async fn nothing_is_sent_once_its_time_has_passed() {
+    let scene = Scene::until_acting([Fate::Slow(Duration::from_secs(10))]).await;
+    let done = scene.once().await.unwrap();
+    assert!(matches!(done.outcome.unwrap().result, Err(Failure::NotSent(_))));
+    assert_eq!((scene.adds(), scene.last_add()), (0, EntryOutcome::NotSent));
+}
+
+#[tokio::test]
+async fn of_two_operators_with_the_same_idea_one_acts() {
+    let scene = Scene::until_acting([]).await;
+    let rival = scene.rival();
+    let (one, other) = (scene.input(), rival.input());
+    let (one, other) = tokio::join!(scene.run(one), rival.run(other));
+    assert_eq!([one.is_ok(), other.is_ok()].into_iter().filter(|ok| *ok).count(), 1);
+    assert_eq!(scene.adds(), 1);
+}
+
+#[tokio::test]
+async fn another_operator_leaves_a_step_on_the_wire_alone() {
+    let mut scene = Scene::until_acting([]).await;
+    let gate = Arc::new(Notify::new());
+    scene.graph.gate = Some(gate.clone());
+    let scene = Arc::new(scene);
+    let first = tokio::spawn({
+        let scene = scene.clone();
+        async move { scene.once().await }
+    });
+    scene.graph.begun.notified().await;
+    let done = scene.rival().once().await.unwrap();
+    assert!(done.outcome.is_none());
+    gate.notify_one();
+    first.await.unwrap().unwrap();
+    assert_eq!((scene.adds(), scene.last_add()), (1, EntryOutcome::Accepted));
+}
+
+#[tokio::test]
+async fn a_reconcile_that_is_dropped_in_mid_call_still_writes_the_outcome() {
+    let mut scene = Scene::until_acting([]).await;
+    let gate = Arc::new(Notify::new());
+    scene.graph.gate = Some(gate.clone());
+    let scene = Arc::new(scene);
+    let reconcile = tokio::spawn({
+        let scene = scene.clone();
+        async move { scene.once().await }
+    });
+    scene.graph.begun.notified().await;
+    reconcile.abort();
+    assert!(reconcile.await.unwrap_err().is_cancelled());
+    assert_eq!(scene.last_add(), EntryOutcome::Started);
+    gate.notify_one();
+    scene.shell.tasks.close();
+    scene.shell.tasks.wait().await;
+    assert_eq!(scene.last_add(), EntryOutcome::Accepted);
+}
+
+#[tokio::test]
+async fn a_crash_after_the_intent_never_adds_a_second_time_before_the_effect_could_show() {
+    let mut scene = Scene::until_acting([]).await;
+    scene.graph.gate = Some(Arc::default());
+    let scene = Arc::new(scene);
+    let crashed = tokio::spawn({
+        let scene = scene.clone();
+        let input = scene.input();
+        async move {
+            let decided = decide(&scene.shell, &input, Some(&scene.graph), &NoSecrets).await;
+            let (shell, graph, records) =
+                (scene.shell.clone(), Some(scene.graph.clone()), scene.book.clone());
+            Carrier { shell, input, decided, graph, secrets: Arc::new(NoSecrets), records }.carry_out().await
+        }
+    });
+    scene.graph.begun.notified().await;
+    crashed.abort();
+    let next = scene.rival();
+    for _ in 0..12 {
+        next.once().await.unwrap();
+        next.book.clock.pass(Duration::from_secs(10));
+    }
+    assert_eq!(scene.adds(), 1);
+}
+
+#[tokio::test]
+async fn a_channel_where_nothing_changes_is_not_written() {
+    let scene = Scene::until_acting([]).await;
+    let held = || Input { claim: Claim::Other { name: None }, ..scene.input() };
+    assert_eq!(scene.run(held()).await.unwrap().writes, 1);
+    scene.book.clock.pass(Duration::from_secs(300));
+    assert_eq!(scene.run(held()).await.unwrap().writes, 0);
+}
+
+#[tokio::test]
+async fn a_lost_reply_of_the_call_keeps_the_intent() {
+    let mut scene = Scene::until_acting([]).await;
+    scene.graph.answer = Err(Failure::NoAnswer("lost".into()));
+    scene.once().await.unwrap();
+    assert_eq!(scene.last_add(), EntryOutcome::NoAnswer);
+    assert!(scene.book.memory().in_flight.is_some());
+}

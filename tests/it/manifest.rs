@@ -1,0 +1,258 @@
+//! Good and bad manifests: `lint` and a real API server give the same verdict on each.
+//!
+//! `manifest/good` are taken. `manifest/bad` are refused, with the words of their first line in what lint says.
+//! `manifest/update/<case>` are pairs; the second replaces the first, and is refused where it has such a line.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Client;
+use kube::api::{Api, Patch, PatchParams};
+use kube::runtime::wait::{await_condition, conditions::is_crd_established};
+use whatsapp_operator::api;
+use whatsapp_operator::cli::lint::{self, Finding, Severity};
+use whatsapp_operator::cli::source::{self, Document};
+
+use crate::control_plane::ControlPlane;
+
+const EXPECT: &str = "# expect: ";
+
+fn folder(part: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/manifest").join(part)
+}
+
+fn entries(part: &str) -> Vec<PathBuf> {
+    let mut paths: Vec<_> = fs::read_dir(folder(part))
+        .expect("the table is there")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    paths.sort();
+    paths
+}
+
+fn name(path: &Path) -> String {
+    path.file_stem().expect("a name").to_string_lossy().into_owned()
+}
+
+fn expected(text: &str) -> Option<&str> {
+    text.lines().next()?.strip_prefix(EXPECT)
+}
+
+fn errors(findings: Vec<Finding>) -> Vec<Finding> {
+    findings.into_iter().filter(|f| f.severity == Severity::Error).collect()
+}
+
+fn lint_errors(text: &str) -> Vec<Finding> {
+    errors(lint::source(source::parse("m.yaml", text)).findings)
+}
+
+fn document(text: &str) -> Document {
+    source::parse("m.yaml", text).documents.into_iter().next().expect("a document")
+}
+
+fn says(findings: &[Finding], words: &str) -> bool {
+    findings.iter().any(|finding| finding.to_string().contains(words))
+}
+
+/// The pairs: case, first text, second text.
+fn updates() -> Vec<(String, String, String)> {
+    entries("update")
+        .into_iter()
+        .map(|case| {
+            let read = |file| fs::read_to_string(case.join(file)).expect("both halves are there");
+            (name(&case), read("before.yaml"), read("after.yaml"))
+        })
+        .collect()
+}
+
+#[test]
+fn lint_takes_every_good_manifest() {
+    for path in entries("good") {
+        let text = fs::read_to_string(&path).expect("readable");
+        assert_eq!(lint_errors(&text), [], "{}", name(&path));
+    }
+}
+
+#[test]
+fn lint_refuses_every_bad_manifest_with_the_field_the_problem_and_the_remedy() {
+    let mut wrong = Vec::new();
+    for path in entries("bad") {
+        let text = fs::read_to_string(&path).expect("readable");
+        let words = expected(&text).expect("a bad manifest says what to expect");
+        let found = lint_errors(&text);
+        if !says(&found, words) {
+            wrong.push(format!("{}: wanted {words:?}, got {found:#?}", name(&path)));
+        }
+        for finding in &found {
+            assert!(finding.line > 0 && finding.column > 0 && !finding.remedy.is_empty(), "{finding}");
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn lint_judges_every_update() {
+    for (case, before, after) in updates() {
+        let found = errors(lint::update(&document(&before), &document(&after)));
+        match expected(&after) {
+            Some(words) => assert!(says(&found, words), "{case}: {found:#?}"),
+            None => assert_eq!(found, [], "{case}"),
+        }
+    }
+}
+
+#[test]
+fn an_error_points_at_the_value() {
+    let text = "apiVersion: whatsapp-operator.dev/v1alpha1\nkind: WhatsAppChannel\nmetadata: {name: a}\nspec:\n  \
+                portfolioRef: {name: acme}\n  phoneNumber: +5511912345678\n  displayName: Acme\n";
+    let found = lint_errors(text);
+    assert_eq!(
+        found.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["m.yaml:6:16: error: spec.phoneNumber: is a number; put it in quotes: \"+5511912345678\""]
+    );
+}
+
+#[test]
+fn every_example_is_clean_and_says_what_it_shows() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let report = lint::lint(std::slice::from_ref(&examples));
+    assert!(!report.has_errors(), "{report:#?}");
+    assert!(report.checked >= 9, "{report:#?}");
+    for entry in fs::read_dir(examples).expect("examples are there") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|e| e == "yaml") {
+            assert!(fs::read_to_string(&path).expect("readable").starts_with("# "), "{}", path.display());
+        }
+    }
+}
+
+// ---- the same table through a real API server ----
+
+/// Applies the CRDs and waits until they are served.
+async fn install(client: &Client) {
+    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let params = PatchParams::apply("manifest-test").force();
+    for crd in [api::channel_crd(), api::portfolio_crd()] {
+        let name = crd.metadata.name.clone().expect("a name");
+        crds.patch(&name, &params, &Patch::Apply(&crd)).await.expect("the API server takes the CRD");
+        await_condition(crds.clone(), &name, is_crd_established()).await.expect("the CRD is served");
+    }
+}
+
+/// Sends a manifest as it is written, so that the server reads the YAML itself; `Err` holds what it said.
+async fn send(client: &Client, method: &str, namespace: &str, text: &str, dry: bool) -> Result<(), String> {
+    let document = source::parse("m.yaml", text).documents.into_iter().next();
+    let kind = document.as_ref().map(|d| d.kind().to_owned()).unwrap_or_default();
+    let version = document.as_ref().map(|d| d.api_version().to_owned()).unwrap_or_default();
+    let plural = if kind == "WhatsAppPortfolio" { "whatsappportfolios" } else { "whatsappchannels" };
+    // What cannot be read here is sent to where a channel belongs; the server has to refuse it as well.
+    let version = if version.is_empty() { "whatsapp-operator.dev/v1alpha1".to_owned() } else { version };
+    let object = match (method, document.as_ref().and_then(Document::name)) {
+        ("PUT", Some(name)) => format!("/{name}"),
+        _ => String::new(),
+    };
+    let dry = if dry { "&dryRun=All" } else { "" };
+    let uri = format!("/apis/{version}/namespaces/{namespace}/{plural}{object}?fieldValidation=Strict{dry}");
+    let request = axum::http::Request::builder()
+        .method(method)
+        .uri(uri)
+        .header("content-type", "application/yaml")
+        .body(text.as_bytes().to_vec())
+        .expect("a request");
+    client.request_text(request).await.map(drop).map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn the_api_server_gives_the_verdict_of_lint() {
+    let plane = ControlPlane::shared().await;
+    let client = plane.admin_client();
+    install(&client).await;
+    let namespace = plane.namespace("manifest").await;
+    let mut wrong = Vec::new();
+    for path in entries("good") {
+        let text = fs::read_to_string(&path).expect("readable");
+        if let Err(error) = send(&client, "POST", &namespace, &text, true).await {
+            wrong.push(format!("good {} is refused: {error}", name(&path)));
+        }
+    }
+    for path in entries("bad") {
+        let text = fs::read_to_string(&path).expect("readable");
+        if send(&client, "POST", &namespace, &text, true).await.is_ok() {
+            wrong.push(format!("bad {} is taken", name(&path)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A rule's message reaches whoever applies the manifest without lint.
+#[tokio::test]
+async fn the_api_server_says_what_the_rules_say() {
+    let plane = ControlPlane::shared().await;
+    let client = plane.admin_client();
+    install(&client).await;
+    let namespace = plane.namespace("messages").await;
+    let mut seen = 0;
+    for path in entries("bad") {
+        let text = fs::read_to_string(&path).expect("readable");
+        let found = lint_errors(&text);
+        // Findings of rules name their field in the message, findings of the schema do not.
+        let Some(rule) = found.iter().find(|f| f.message.contains(" must ") && !f.path.is_empty()) else {
+            continue;
+        };
+        if found.len() > 1 {
+            continue;
+        }
+        let said = send(&client, "POST", &namespace, &text, true).await.expect_err("refused");
+        // Quotes are escaped in the server's text.
+        let plain = |text: &str| text.replace(['"', '\\'], "");
+        assert!(plain(&said).contains(&plain(&rule.message)), "{}: {said}", name(&path));
+        seen += 1;
+    }
+    assert!(seen >= 20, "only {seen} rules were seen");
+}
+
+#[tokio::test]
+async fn the_api_server_refuses_the_same_updates() {
+    let plane = ControlPlane::shared().await;
+    let client = plane.admin_client();
+    install(&client).await;
+    let mut wrong = Vec::new();
+    for (case, before, after) in updates() {
+        let namespace = plane.namespace("update").await;
+        send(&client, "POST", &namespace, &before, false).await.expect("the first half is taken");
+        let current = document(&before);
+        let resource_version = resource_version(&client, &namespace, &current).await;
+        // An update carries the version that it was computed from.
+        let after_text = after.replacen(
+            "metadata: {",
+            &format!("metadata: {{resourceVersion: \"{resource_version}\", "),
+            1,
+        );
+        let said = send(&client, "PUT", &namespace, &after_text, true).await;
+        match (expected(&after), said) {
+            (Some(_), Ok(())) => wrong.push(format!("{case} is taken")),
+            (None, Err(error)) => wrong.push(format!("{case} is refused: {error}")),
+            (Some(words), Err(error)) if words.contains("once set") || words.contains("immutable") => {
+                if !error.contains(words) {
+                    wrong.push(format!("{case} says {error}"));
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+async fn resource_version(client: &Client, namespace: &str, document: &Document) -> String {
+    use kube::ResourceExt;
+    use whatsapp_operator::api::v1alpha1::{WhatsAppChannel, WhatsAppPortfolio};
+    let name = document.name().expect("a name");
+    if document.kind() == "WhatsAppPortfolio" {
+        let api: Api<WhatsAppPortfolio> = Api::namespaced(client.clone(), namespace);
+        api.get(name).await.expect("there").resource_version().expect("a version")
+    } else {
+        let api: Api<WhatsAppChannel> = Api::namespaced(client.clone(), namespace);
+        api.get(name).await.expect("there").resource_version().expect("a version")
+    }
+}

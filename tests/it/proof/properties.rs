@@ -280,7 +280,7 @@ async fn comes_up_whatever_happens(seed: u64, lag: u64, script: Vec<Move>) -> Re
 
 proptest! {
     #![proptest_config(Config {
-        cases: 120,
+        cases: 64,
         max_shrink_iters: 150,
         ..Config::default()
     })]

@@ -698,7 +698,7 @@ struct Fleeting {
 pub struct Process {
     id: usize,
     pub gate: Gate,
-    source: Meta,
+    pub source: Meta,
     shell: Shell<VirtualClock>,
     started: Timestamp,
     channels: BTreeMap<String, Fleeting>,

@@ -283,6 +283,13 @@ impl Cluster {
         lock(&self.state).channels[name].versions.last().unwrap().status.clone()
     }
 
+    /// Status and reason of `Ready`, without reading the rest.
+    pub fn ready(&self, name: &str) -> (bool, Option<Reason>) {
+        let raw = self.raw(name);
+        let ready = raw.conditions.iter().find(|c| c.type_ == "Ready");
+        (ready.is_some_and(|c| c.status == "True"), ready.and_then(|c| Reason::from_name(&c.reason)))
+    }
+
     /// Every write of status so far, in order.
     pub fn written(&self) -> Vec<Written> {
         lock(&self.state).written.clone()
@@ -340,6 +347,15 @@ impl Cluster {
         });
         secret.version = version;
         secret.data.insert(key.key.clone(), value.into());
+    }
+
+    /// A tool changes a label: a new version with the same values.
+    pub fn touch_secret(&self, key: &SecretKey) {
+        let mut state = lock(&self.state);
+        let version = state.bump();
+        if let Some(secret) = state.secrets.get_mut(&key.name) {
+            secret.version = version;
+        }
     }
 
     pub fn delete_secret(&self, name: &str) {
@@ -419,7 +435,14 @@ pub struct Accident {
 pub struct Turn {
     pub process: usize,
     pub point: Point,
+    pub at: Timestamp,
     pub go: oneshot::Sender<()>,
+}
+
+/// What passes tell whoever schedules them.
+pub enum Told {
+    Turn(Turn),
+    Finished(usize, Box<Result<Done, PassError>>),
 }
 
 /// One process' way to the outside: may count, may kill, may wait for its turn.
@@ -429,12 +452,17 @@ pub struct Gate {
     sandbox: Sandbox,
     accident: Arc<Mutex<Accident>>,
     alive: Arc<watch::Sender<bool>>,
-    turns: Arc<Mutex<Option<mpsc::UnboundedSender<Turn>>>>,
+    turns: Option<mpsc::UnboundedSender<Told>>,
 }
 
 impl Gate {
-    fn new(process: usize, sandbox: Sandbox, accident: Arc<Mutex<Accident>>) -> Self {
-        Self { process, sandbox, accident, alive: Arc::new(watch::Sender::new(true)), turns: Arc::default() }
+    fn new(
+        process: usize,
+        sandbox: Sandbox,
+        accident: Arc<Mutex<Accident>>,
+        turns: Option<mpsc::UnboundedSender<Told>>,
+    ) -> Self {
+        Self { process, sandbox, accident, alive: Arc::new(watch::Sender::new(true)), turns }
     }
 
     /// From now on nothing of this process happens any more.
@@ -447,15 +475,11 @@ impl Gate {
         let _ = alive.wait_for(|alive| !alive).await;
     }
 
-    pub fn take_turns(&self, turns: mpsc::UnboundedSender<Turn>) {
-        *lock(&self.turns) = Some(turns);
-    }
-
     async fn pass(&self, point: Point) {
-        let turns = lock(&self.turns).clone();
-        if let Some(turns) = turns {
+        if let Some(turns) = &self.turns {
             let (go, wait) = oneshot::channel();
-            if turns.send(Turn { process: self.process, point, go }).is_ok() {
+            let at = self.sandbox.now();
+            if turns.send(Told::Turn(Turn { process: self.process, point, at, go })).is_ok() {
                 let _ = wait.await;
             }
         }
@@ -714,7 +738,7 @@ struct Fleeting {
 pub struct Process {
     id: usize,
     pub gate: Gate,
-    source: Meta,
+    pub source: Meta,
     shell: Shell<VirtualClock>,
     started: Timestamp,
     channels: BTreeMap<String, Fleeting>,
@@ -765,6 +789,8 @@ pub struct World {
     consent_due: BTreeMap<String, Timestamp>,
     secret_seen: BTreeMap<String, Vec<Option<u64>>>,
     address: String,
+    /// Given to every process that starts from now on.
+    pub turns: Option<mpsc::UnboundedSender<Told>>,
     _stop: DropGuard,
 }
 
@@ -809,6 +835,7 @@ impl World {
             consent_due: BTreeMap::new(),
             secret_seen: BTreeMap::new(),
             address,
+            turns: None,
             _stop: stop.drop_guard(),
         };
         world.start();
@@ -834,7 +861,7 @@ impl World {
         let now = self.sandbox.now();
         Process {
             id,
-            gate: Gate::new(id, self.sandbox.clone(), self.accident.clone()),
+            gate: Gate::new(id, self.sandbox.clone(), self.accident.clone(), self.turns.clone()),
             source: client(&self.address, clock.clone(), &self.limits),
             shell: Shell {
                 clock,
@@ -958,11 +985,11 @@ impl World {
     }
 
     fn tell(&mut self, process: usize, name: &str, ended: &Ended) {
-        let status = self.cluster.status(name);
-        let ready = status.condition(ConditionType::Ready);
+        let status = self.cluster.raw(name);
+        let ready = status.conditions.iter().find(|c| c.type_ == "Ready");
         let mut line = format!(
             "{name}: {} Ready={} {}",
-            status.before.stage.map_or("-", |s| s.as_str()),
+            status.stage.as_deref().unwrap_or("-"),
             ready.map_or("-", |c| c.status.as_str()),
             ready.map_or("-", |c| c.reason.as_str()),
         );
@@ -1018,19 +1045,19 @@ impl World {
         keys.into_iter().map(|key| self.cluster.secret_version(&key.name)).collect()
     }
 
-    fn due(&self, process: &Process, name: &str) -> Timestamp {
+    pub fn due(&self, process: &Process, name: &str) -> Timestamp {
         process.channels.get(name).map_or(Timestamp::MIN, |f| f.due)
     }
 
     /// The next moment at which anybody does anything.
-    fn next_event(&self) -> Option<Timestamp> {
+    pub fn next_event(&self) -> Option<Timestamp> {
         let names = self.names();
         let passes = self.processes.iter().flat_map(|p| names.iter().map(move |n| self.due(p, n)));
         passes.chain(self.entry_due.values().copied()).chain(self.consent_due.values().copied()).min()
     }
 
     /// Everybody looks around and may decide to do something.
-    fn people_look(&mut self) {
+    pub fn people_look(&mut self) {
         let now = self.now();
         for name in self.names() {
             let desired = self.cluster.desired(&name);
@@ -1039,11 +1066,11 @@ impl World {
             if self.people.enters && sent > self.codes_entered.get(&name).copied().unwrap_or(0) {
                 self.entry_due.entry(name.clone()).or_insert(later(now, self.people.takes));
             }
-            let status = self.cluster.status(&name);
+            let (_, reason) = self.cluster.ready(&name);
             let given = self.consents_given.get(&name).copied().unwrap_or(0);
             let is_entering = self.entry_due.contains_key(&name);
-            if asks_for_consent(&status) && !is_entering && given < self.people.consents {
-                let patience = if status.ready_reason() == Some(Reason::CodeNeeded) { 1 } else { 20 };
+            if asks_for_consent(reason) && !is_entering && given < self.people.consents {
+                let patience = if reason == Some(Reason::CodeNeeded) { 1 } else { 20 };
                 self.consent_due.entry(name.clone()).or_insert(later(now, self.people.takes * patience));
             } else {
                 self.consent_due.remove(&name);
@@ -1051,7 +1078,7 @@ impl World {
         }
     }
 
-    fn people_act(&mut self) {
+    pub fn people_act(&mut self) {
         let now = self.now();
         for name in self.names() {
             if self.entry_due.get(&name).is_some_and(|due| *due <= now) {
@@ -1076,6 +1103,12 @@ impl World {
         self.cluster.put_secret(&key, &code, false);
         let version = self.cluster.secret_version(&key.name).unwrap();
         self.versions_entered.entry(name.into()).or_default().insert(version);
+        self.wake_by_secrets(name);
+    }
+
+    /// A tool touches the code Secret: another version, the same value.
+    pub fn touch_code_secret(&mut self, name: &str) {
+        self.cluster.touch_secret(&self.cluster.desired(name).verification.code_secret);
         self.wake_by_secrets(name);
     }
 
@@ -1143,7 +1176,7 @@ impl World {
     /// Goes on until every channel is Ready.
     pub async fn run_until_ready(&mut self, limit: Duration) -> bool {
         let names = self.names();
-        self.run_until(limit, |world| names.iter().all(|name| world.cluster.status(name).is_ready())).await
+        self.run_until(limit, |world| names.iter().all(|name| world.cluster.ready(name).0)).await
     }
 
     pub fn advance_to(&self, at: Timestamp) {
@@ -1258,9 +1291,9 @@ impl World {
 }
 
 /// Whether status says that a code is wanted and asks for a consent.
-pub fn asks_for_consent(status: &Status) -> bool {
+pub fn asks_for_consent(ready: Option<Reason>) -> bool {
     matches!(
-        status.ready_reason(),
+        ready,
         Some(
             Reason::CodeNeeded
                 | Reason::CodeLapsed

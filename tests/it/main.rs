@@ -1,3 +1,4 @@
+mod chart;
 mod control_plane;
 mod house;
 mod manifest;

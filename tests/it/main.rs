@@ -4,3 +4,5 @@ mod house;
 mod manifest;
 mod plane;
 mod proof;
+mod operator;
+mod rig;

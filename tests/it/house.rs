@@ -312,23 +312,25 @@ impl Source {
 }
 
 fn sources() -> Vec<Source> {
-    files(&Path::new(ROOT).join("src"), &|name| name.ends_with(".rs") && name != "tests.rs")
-        .into_iter()
-        .map(|path| {
-            let text = fs::read_to_string(&path).expect("a source is text");
-            let path = relative(&path);
-            let module = path
-                .trim_start_matches("src/")
-                .split('/')
-                .next()
-                .unwrap_or_default()
-                .trim_end_matches(".rs")
-                .to_owned();
-            let code = code_of(&text);
-            let ours = ours_in(&code);
-            Source { path, module, text, code, ours }
-        })
-        .collect()
+    files(&Path::new(ROOT).join("src"), &|name| {
+        name.ends_with(".rs") && !["tests.rs", "fixture.rs"].iter().any(|end| name.ends_with(end))
+    })
+    .into_iter()
+    .map(|path| {
+        let text = fs::read_to_string(&path).expect("a source is text");
+        let path = relative(&path);
+        let module = path
+            .trim_start_matches("src/")
+            .split('/')
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches(".rs")
+            .to_owned();
+        let code = code_of(&text);
+        let ours = ours_in(&code);
+        Source { path, module, text, code, ours }
+    })
+    .collect()
 }
 
 fn code_of(text: &str) -> String {

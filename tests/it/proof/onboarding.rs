@@ -1,12 +1,246 @@
 //! The full way of a number, and the ways around it.
 
+use jiff::SignedDuration;
+use whatsapp_operator::{
+    engine::{
+        condition::{ConditionType, Truth},
+        desired::{CodeRequest, ReadyWhen, VerificationMethod, WhileNameInReview},
+        reason::Reason,
+    },
+    sandbox::{Number, Options, ReviewPolicy, Switches, Verdict, What, World as Meta},
+};
+
 use super::world::*;
+
+/// Stages and conditions as they changed, and the effects at Meta, with times since the beginning.
+fn golden(world: &World) -> String {
+    let mut text = String::from("passes\n");
+    for line in &world.trace {
+        text.push_str(&format!("  {line}\n"));
+    }
+    text.push_str("effects at Meta\n");
+    for effect in world.effects() {
+        text.push_str(&format!("  {} {:?}\n", world.since(effect.at), effect.what));
+    }
+    text.push_str("conditions\n");
+    for c in world.status().before.conditions.iter() {
+        text.push_str(&format!("  {}={} {}: {}\n", c.kind.as_str(), c.status.as_str(), c.reason.as_str(), c.message));
+    }
+    text.push_str("waiting for\n");
+    for wait in world.status().before.waiting_for {
+        text.push_str(&format!("  {} {}: {}\n", wait.actor.as_str(), wait.action, wait.if_ignored.unwrap_or_default()));
+    }
+    text
+}
+
+async fn reviewed(review: ReviewPolicy, switches: Switches) -> World {
+    World::with(Options { review, switches, ..Options::default() }, Meta::for_demo()).await
+}
+
+fn in_review() -> ReviewPolicy {
+    ReviewPolicy::default()
+}
 
 #[tokio::test]
 async fn a_number_comes_up_by_one_consent_and_one_code() {
     let mut world = World::new().await;
     world.cluster.apply(channel());
-    let is_ready = world.run_until_ready(HOUR).await;
-    assert!(is_ready);
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    world.run_for(HOUR).await;
     world.check_nothing_twice();
+    insta::assert_snapshot!(golden(&world));
+}
+
+#[tokio::test]
+async fn without_a_consent_no_code_is_ever_asked_for() {
+    let mut world = World::new().await;
+    world.people.consents = 0;
+    world.cluster.apply(channel());
+    world.run_for(DAY).await;
+    assert_eq!(world.count(|w| matches!(w, What::CodeSent { .. })), 0);
+    assert_eq!(world.status().ready_reason(), Some(Reason::CodeNeeded));
+    insta::assert_snapshot!(golden(&world));
+}
+
+#[tokio::test]
+async fn automatic_asks_for_the_first_code_by_itself_and_for_no_other() {
+    let mut world = World::new().await;
+    world.people.consents = 0;
+    world.people.enters = false;
+    let mut wanted = channel();
+    wanted.verification.request = CodeRequest::Automatic;
+    world.cluster.apply(wanted);
+    world.run_for(DAY * 2).await;
+    world.check_nothing_twice();
+    assert_eq!(world.count(|w| matches!(w, What::CodeSent { .. })), 1, "{}", world.story());
+}
+
+#[tokio::test]
+async fn a_number_that_asks_for_voice_is_called() {
+    let mut world = World::new().await;
+    let mut wanted = plain_channel();
+    wanted.verification.method = VerificationMethod::Voice;
+    world.cluster.apply(wanted);
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    world.check_nothing_twice();
+}
+
+#[tokio::test]
+async fn a_registered_number_is_adopted_and_only_what_is_managed_is_written() {
+    let number = Number::new("100000000000077", ACCOUNT, DIGITS, "Acme Suporte").registered("135790");
+    let mut world = World::with(options(), Meta::for_demo().with_number(number)).await;
+    world.people.consents = 0;
+    world.cluster.apply(channel());
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    world.run_for(HOUR).await;
+    assert_eq!(world.cluster.pins_created(), 0);
+    insta::assert_snapshot!(golden(&world));
+}
+
+#[tokio::test]
+async fn a_registered_number_with_nothing_else_managed_is_adopted_without_any_write() {
+    let number = Number::new("100000000000077", ACCOUNT, DIGITS, "Acme Suporte").registered("135790");
+    let mut world = World::with(options(), Meta::for_demo().with_number(number)).await;
+    world.cluster.apply(plain_channel());
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    world.run_for(DAY).await;
+    assert_eq!(world.effects(), []);
+}
+
+#[tokio::test]
+async fn a_number_that_somebody_added_and_verified_needs_no_code() {
+    let mut world = World::new().await;
+    let number = Number::new("100000000000077", ACCOUNT, DIGITS, "Acme Suporte").verified(world.now());
+    world.sandbox.add_number(number);
+    world.people.consents = 0;
+    world.cluster.apply(plain_channel());
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    assert_eq!(world.count(|w| matches!(w, What::CodeSent { .. } | What::VerifyAttempt { .. })), 0);
+    world.check_nothing_twice();
+}
+
+#[tokio::test]
+async fn a_name_in_review_is_tried_once_and_then_waited_for() {
+    let mut world = reviewed(in_review(), Switches::default()).await;
+    world.cluster.apply(plain_channel());
+    world.run_for(HOUR * 20).await;
+    assert_eq!(world.status().ready_reason(), Some(Reason::NameInReview), "{}", world.story());
+    assert_eq!(world.count(|w| matches!(w, What::RegisterAttempt { accepted: false, .. })), 1);
+    assert!(world.run_until_ready(DAY * 2).await, "{}", world.story());
+    assert_eq!(world.count(|w| matches!(w, What::RegisterAttempt { .. })), 2);
+    world.check_nothing_twice();
+    insta::assert_snapshot!(golden(&world));
+}
+
+#[tokio::test]
+async fn a_name_in_review_that_meta_takes_at_once_is_registered_at_once() {
+    let mut world = reviewed(in_review(), Switches { register_in_review: true, ..Switches::default() }).await;
+    world.cluster.apply(plain_channel());
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    world.check_nothing_twice();
+}
+
+#[tokio::test]
+async fn with_wait_a_name_in_review_is_not_tried() {
+    let mut world = reviewed(in_review(), Switches::default()).await;
+    let mut wanted = plain_channel();
+    wanted.registration.while_name_in_review = WhileNameInReview::Wait;
+    world.cluster.apply(wanted);
+    world.run_for(HOUR * 20).await;
+    assert_eq!(world.status().ready_reason(), Some(Reason::NameInReview), "{}", world.story());
+    assert_eq!(world.count(|w| matches!(w, What::RegisterAttempt { .. })), 0);
+    assert!(world.run_until_ready(DAY * 2).await, "{}", world.story());
+    assert_eq!(world.count(|w| matches!(w, What::RegisterAttempt { .. })), 1);
+}
+
+#[tokio::test]
+async fn a_declined_name_stalls_until_another_is_chosen() {
+    let mut world = reviewed(ReviewPolicy { verdict: Verdict::Decline, ..in_review() }, Switches::default()).await;
+    world.cluster.apply(plain_channel());
+    world.run_for(DAY * 4).await;
+    let status = world.status();
+    assert_eq!(status.ready_reason(), Some(Reason::NameDeclined), "{}", world.story());
+    assert!(status.before.conditions.is(ConditionType::Stalled, Truth::True));
+    for kind in [ConditionType::Registered, ConditionType::DisplayNameApproved] {
+        assert_eq!(status.condition(kind).map(|c| c.reason), Some(Reason::NameDeclined), "{}", world.story());
+    }
+    assert_eq!(world.count(|w| matches!(w, What::NameSubmitted { .. })), 0, "a declined string is not sent again");
+    insta::assert_snapshot!(golden(&world));
+
+    world.sandbox.set_review(in_review());
+    world.people.consents = 2;
+    world.cluster.edit(CHANNEL, |desired| desired.display_name = "Acme Atendimento".into());
+    world.wake(CHANNEL, SECOND);
+    assert!(world.run_until_ready(DAY * 4).await, "{}", world.story());
+    assert_eq!(world.count(|w| matches!(w, What::NameSubmitted { .. })), 1);
+    world.check_nothing_twice();
+}
+
+#[tokio::test]
+async fn ready_when_name_approved_waits_for_the_review_and_nothing_is_written_meanwhile() {
+    let mut world = reviewed(in_review(), Switches { register_in_review: true, ..Switches::default() }).await;
+    let mut wanted = plain_channel();
+    wanted.ready_when = ReadyWhen::NameApproved;
+    world.cluster.apply(wanted);
+    assert!(world.run_until(HOUR, |w| w.count(|e| matches!(e, What::Registered { .. })) == 1).await);
+    world.run_for(HOUR).await;
+    assert!(!world.status().is_ready());
+    let (written, effects) = (world.cluster.written_count(), world.effects().len());
+    world.run_for(HOUR * 12).await;
+    assert_eq!((world.cluster.written_count(), world.effects().len()), (written, effects), "{}", world.story());
+    assert!(world.run_until_ready(DAY * 3).await, "{}", world.story());
+    world.check_nothing_twice();
+}
+
+#[tokio::test]
+async fn a_wrong_code_costs_one_attempt_and_a_right_one_follows() {
+    let mut world = World::new().await;
+    world.people.enters = false;
+    world.cluster.apply(plain_channel());
+    assert!(world.run_until(HOUR, |w| w.sandbox.delivered_code(DIGITS).is_some()).await);
+    let right = world.sandbox.delivered_code(DIGITS).unwrap();
+    let wrong = if right == "000000" { "111111" } else { "000000" };
+    let key = plain_channel().verification.code_secret;
+    world.cluster.put_secret(&key, wrong, false);
+    world.wake_by_secrets(CHANNEL);
+    world.run_for(MINUTE * 3).await;
+    assert_eq!(world.count(|w| matches!(w, What::VerifyAttempt { .. })), 1, "{}", world.story());
+    world.touch_code_secret(CHANNEL);
+    world.run_for(MINUTE).await;
+    assert_eq!(world.count(|w| matches!(w, What::VerifyAttempt { .. })), 1, "the same value is no answer\n{}", world.story());
+    world.enter_code(CHANNEL);
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    assert_eq!(world.count(|w| matches!(w, What::VerifyAttempt { .. })), 2);
+}
+
+#[tokio::test]
+async fn a_code_that_comes_too_late_is_not_sent() {
+    let mut world = World::new().await;
+    world.people.enters = false;
+    world.cluster.apply(plain_channel());
+    assert!(world.run_until(HOUR, |w| w.sandbox.delivered_code(DIGITS).is_some()).await);
+    world.run_for(MINUTE * 16).await;
+    world.enter_code(CHANNEL);
+    world.run_for(HOUR).await;
+    assert_eq!(world.count(|w| matches!(w, What::VerifyAttempt { .. })), 0, "{}", world.story());
+    assert_eq!(world.status().ready_reason(), Some(Reason::CodeLapsed), "{}", world.story());
+}
+
+#[tokio::test]
+async fn a_rename_of_a_ready_number_is_submitted_once_and_registered_once_more() {
+    let mut world = World::new().await;
+    world.people.consents = 3;
+    world.cluster.apply(plain_channel());
+    assert!(world.run_until_ready(HOUR).await);
+    world.run_for(HOUR).await;
+    let before = world.status();
+    world.cluster.edit(CHANNEL, |desired| desired.display_name = "Acme Vendas".into());
+    world.wake(CHANNEL, SECOND);
+    world.run_for(DAY * 4).await;
+    let submitted = world.count(|w| matches!(w, What::NameSubmitted { .. }));
+    assert!(submitted <= 1, "{}", world.story());
+    assert!(world.status().is_ready(), "a number that can send stays Ready\n{}", world.story());
+    let since = |s: &Status| s.condition(ConditionType::Ready).map(|c| c.since);
+    assert_eq!(since(&before), since(&world.status()), "Ready never left True");
+    let _ = SignedDuration::ZERO;
 }

@@ -26,8 +26,9 @@ use whatsapp_operator::{
     engine::{
         condition::{Before, Condition, ConditionType, Truth, first},
         desired::{
-            CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy, PortfolioRef,
-            ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook, WhileNameInReview,
+            CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy,
+            PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook,
+            WhileNameInReview,
         },
         failure::Failure,
         id::{AccountId, AppId, BusinessId, Fact, NumberId},
@@ -46,7 +47,10 @@ use whatsapp_operator::{
     },
     run::{
         observe::{SecretRead, Secrets, Volatile},
-        pass::{Done, Ids, Input, Live, PassError, ReadError, Record, Records, Shell, WriteError, may_have_written, pass},
+        pass::{
+            Done, Ids, Input, Live, PassError, ReadError, Record, Records, Shell, WriteError,
+            may_have_written, pass,
+        },
     },
     sandbox::{self, Effect, Options, ReviewPolicy, Sandbox, What},
 };
@@ -279,6 +283,13 @@ impl Cluster {
         lock(&self.state).channels[name].versions.last().unwrap().status.clone()
     }
 
+    /// Status and reason of `Ready`, without reading the rest.
+    pub fn ready(&self, name: &str) -> (bool, Option<Reason>) {
+        let raw = self.raw(name);
+        let ready = raw.conditions.iter().find(|c| c.type_ == "Ready");
+        (ready.is_some_and(|c| c.status == "True"), ready.and_then(|c| Reason::from_name(&c.reason)))
+    }
+
     /// Every write of status so far, in order.
     pub fn written(&self) -> Vec<Written> {
         lock(&self.state).written.clone()
@@ -298,7 +309,13 @@ impl Cluster {
         Some(Live { version, uid: stored.desired.uid.clone(), memory, before })
     }
 
-    fn write(&self, name: &str, uid: &str, record: &Record, expected: &Standing) -> Result<Standing, WriteError> {
+    fn write(
+        &self,
+        name: &str,
+        uid: &str,
+        record: &Record,
+        expected: &Standing,
+    ) -> Result<Standing, WriteError> {
         let mut state = lock(&self.state);
         let now = self.sandbox.now();
         let version = state.bump();
@@ -330,6 +347,15 @@ impl Cluster {
         });
         secret.version = version;
         secret.data.insert(key.key.clone(), value.into());
+    }
+
+    /// A tool changes a label: a new version with the same values.
+    pub fn touch_secret(&self, key: &SecretKey) {
+        let mut state = lock(&self.state);
+        let version = state.bump();
+        if let Some(secret) = state.secrets.get_mut(&key.name) {
+            secret.version = version;
+        }
     }
 
     pub fn delete_secret(&self, name: &str) {
@@ -409,7 +435,14 @@ pub struct Accident {
 pub struct Turn {
     pub process: usize,
     pub point: Point,
+    pub at: Timestamp,
     pub go: oneshot::Sender<()>,
+}
+
+/// What passes tell whoever schedules them.
+pub enum Told {
+    Turn(Turn),
+    Finished(usize, Box<Result<Done, PassError>>),
 }
 
 /// One process' way to the outside: may count, may kill, may wait for its turn.
@@ -419,12 +452,17 @@ pub struct Gate {
     sandbox: Sandbox,
     accident: Arc<Mutex<Accident>>,
     alive: Arc<watch::Sender<bool>>,
-    turns: Arc<Mutex<Option<mpsc::UnboundedSender<Turn>>>>,
+    turns: Option<mpsc::UnboundedSender<Told>>,
 }
 
 impl Gate {
-    fn new(process: usize, sandbox: Sandbox, accident: Arc<Mutex<Accident>>) -> Self {
-        Self { process, sandbox, accident, alive: Arc::new(watch::Sender::new(true)), turns: Arc::default() }
+    fn new(
+        process: usize,
+        sandbox: Sandbox,
+        accident: Arc<Mutex<Accident>>,
+        turns: Option<mpsc::UnboundedSender<Told>>,
+    ) -> Self {
+        Self { process, sandbox, accident, alive: Arc::new(watch::Sender::new(true)), turns }
     }
 
     /// From now on nothing of this process happens any more.
@@ -437,15 +475,11 @@ impl Gate {
         let _ = alive.wait_for(|alive| !alive).await;
     }
 
-    pub fn take_turns(&self, turns: mpsc::UnboundedSender<Turn>) {
-        *lock(&self.turns) = Some(turns);
-    }
-
     async fn pass(&self, point: Point) {
-        let turns = lock(&self.turns).clone();
-        if let Some(turns) = turns {
+        if let Some(turns) = &self.turns {
             let (go, wait) = oneshot::channel();
-            if turns.send(Turn { process: self.process, point, go }).is_ok() {
+            let at = self.sandbox.now();
+            if turns.send(Told::Turn(Turn { process: self.process, point, at, go })).is_ok() {
                 let _ = wait.await;
             }
         }
@@ -581,15 +615,30 @@ impl Graph for Mortal {
         self.gate.call("client_accounts", self.graph.client_accounts()).await
     }
 
-    async fn account(&self, account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<Arc<Account>, Failure> {
+    async fn account(
+        &self,
+        account: &AccountId,
+        not_before: Timestamp,
+        urgency: Urgency,
+    ) -> Result<Arc<Account>, Failure> {
         self.gate.call("account", self.graph.account(account, not_before, urgency)).await
     }
 
-    async fn numbers(&self, account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<Arc<NumberList>, Failure> {
+    async fn numbers(
+        &self,
+        account: &AccountId,
+        not_before: Timestamp,
+        urgency: Urgency,
+    ) -> Result<Arc<NumberList>, Failure> {
         self.gate.call("numbers", self.graph.numbers(account, not_before, urgency)).await
     }
 
-    async fn subscribed(&self, account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<bool, Failure> {
+    async fn subscribed(
+        &self,
+        account: &AccountId,
+        not_before: Timestamp,
+        urgency: Urgency,
+    ) -> Result<bool, Failure> {
         self.gate.call("subscribed", self.graph.subscribed(account, not_before, urgency)).await
     }
 
@@ -617,7 +666,12 @@ impl Graph for Mortal {
         self.gate.call("request_code", self.graph.request_code(account, number, method, language)).await
     }
 
-    async fn verify_code(&self, account: &AccountId, number: &NumberId, code: &SecretString) -> Result<(), Failure> {
+    async fn verify_code(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        code: &SecretString,
+    ) -> Result<(), Failure> {
         self.gate.call("verify_code", self.graph.verify_code(account, number, code)).await
     }
 
@@ -625,11 +679,21 @@ impl Graph for Mortal {
         self.gate.call("submit_name", self.graph.submit_name(account, number, name)).await
     }
 
-    async fn set_pin(&self, account: &AccountId, number: &NumberId, pin: &SecretString) -> Result<(), Failure> {
+    async fn set_pin(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        pin: &SecretString,
+    ) -> Result<(), Failure> {
         self.gate.call("set_pin", self.graph.set_pin(account, number, pin)).await
     }
 
-    async fn register(&self, account: &AccountId, number: &NumberId, pin: &SecretString) -> Result<(), Failure> {
+    async fn register(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        pin: &SecretString,
+    ) -> Result<(), Failure> {
         self.gate.call("register", self.graph.register(account, number, pin)).await
     }
 
@@ -674,7 +738,7 @@ struct Fleeting {
 pub struct Process {
     id: usize,
     pub gate: Gate,
-    source: Meta,
+    pub source: Meta,
     shell: Shell<VirtualClock>,
     started: Timestamp,
     channels: BTreeMap<String, Fleeting>,
@@ -725,6 +789,8 @@ pub struct World {
     consent_due: BTreeMap<String, Timestamp>,
     secret_seen: BTreeMap<String, Vec<Option<u64>>>,
     address: String,
+    /// Given to every process that starts from now on.
+    pub turns: Option<mpsc::UnboundedSender<Told>>,
     _stop: DropGuard,
 }
 
@@ -769,6 +835,7 @@ impl World {
             consent_due: BTreeMap::new(),
             secret_seen: BTreeMap::new(),
             address,
+            turns: None,
             _stop: stop.drop_guard(),
         };
         world.start();
@@ -794,7 +861,7 @@ impl World {
         let now = self.sandbox.now();
         Process {
             id,
-            gate: Gate::new(id, self.sandbox.clone(), self.accident.clone()),
+            gate: Gate::new(id, self.sandbox.clone(), self.accident.clone(), self.turns.clone()),
             source: client(&self.address, clock.clone(), &self.limits),
             shell: Shell {
                 clock,
@@ -850,7 +917,11 @@ impl World {
     }
 
     /// The pieces of one pass, so that a test can run it by hand.
-    pub fn prepare(&mut self, process: usize, name: &str) -> impl Future<Output = Result<Done, PassError>> + Send + 'static {
+    pub fn prepare(
+        &mut self,
+        process: usize,
+        name: &str,
+    ) -> impl Future<Output = Result<Done, PassError>> + Send + 'static {
         self.passes += 1;
         let portfolio = self.view();
         let now = self.now();
@@ -876,12 +947,8 @@ impl World {
         let gate = process.gate.clone();
         let graph = Mortal { graph: process.source.graph(Self::credential()), gate: gate.clone() };
         let secrets = Arc::new(Drawer { cluster: self.cluster.clone(), gate: gate.clone() });
-        let shelf = Shelf {
-            cluster: self.cluster.clone(),
-            name: name.into(),
-            uid: desired.uid.clone(),
-            gate,
-        };
+        let shelf =
+            Shelf { cluster: self.cluster.clone(), name: name.into(), uid: desired.uid.clone(), gate };
         let shell = process.shell.clone();
         async move { pass(&shell, input, Some(graph), secrets, Arc::new(shelf), ()).await }
     }
@@ -918,11 +985,11 @@ impl World {
     }
 
     fn tell(&mut self, process: usize, name: &str, ended: &Ended) {
-        let status = self.cluster.status(name);
-        let ready = status.condition(ConditionType::Ready);
+        let status = self.cluster.raw(name);
+        let ready = status.conditions.iter().find(|c| c.type_ == "Ready");
         let mut line = format!(
             "{name}: {} Ready={} {}",
-            status.before.stage.map_or("-", |s| s.as_str()),
+            status.stage.as_deref().unwrap_or("-"),
             ready.map_or("-", |c| c.status.as_str()),
             ready.map_or("-", |c| c.reason.as_str()),
         );
@@ -978,19 +1045,19 @@ impl World {
         keys.into_iter().map(|key| self.cluster.secret_version(&key.name)).collect()
     }
 
-    fn due(&self, process: &Process, name: &str) -> Timestamp {
+    pub fn due(&self, process: &Process, name: &str) -> Timestamp {
         process.channels.get(name).map_or(Timestamp::MIN, |f| f.due)
     }
 
     /// The next moment at which anybody does anything.
-    fn next_event(&self) -> Option<Timestamp> {
+    pub fn next_event(&self) -> Option<Timestamp> {
         let names = self.names();
         let passes = self.processes.iter().flat_map(|p| names.iter().map(move |n| self.due(p, n)));
         passes.chain(self.entry_due.values().copied()).chain(self.consent_due.values().copied()).min()
     }
 
     /// Everybody looks around and may decide to do something.
-    fn people_look(&mut self) {
+    pub fn people_look(&mut self) {
         let now = self.now();
         for name in self.names() {
             let desired = self.cluster.desired(&name);
@@ -999,11 +1066,11 @@ impl World {
             if self.people.enters && sent > self.codes_entered.get(&name).copied().unwrap_or(0) {
                 self.entry_due.entry(name.clone()).or_insert(later(now, self.people.takes));
             }
-            let status = self.cluster.status(&name);
+            let (_, reason) = self.cluster.ready(&name);
             let given = self.consents_given.get(&name).copied().unwrap_or(0);
             let is_entering = self.entry_due.contains_key(&name);
-            if asks_for_consent(&status) && !is_entering && given < self.people.consents {
-                let patience = if status.ready_reason() == Some(Reason::CodeNeeded) { 1 } else { 20 };
+            if asks_for_consent(reason) && !is_entering && given < self.people.consents {
+                let patience = if reason == Some(Reason::CodeNeeded) { 1 } else { 20 };
                 self.consent_due.entry(name.clone()).or_insert(later(now, self.people.takes * patience));
             } else {
                 self.consent_due.remove(&name);
@@ -1011,7 +1078,7 @@ impl World {
         }
     }
 
-    fn people_act(&mut self) {
+    pub fn people_act(&mut self) {
         let now = self.now();
         for name in self.names() {
             if self.entry_due.get(&name).is_some_and(|due| *due <= now) {
@@ -1036,6 +1103,12 @@ impl World {
         self.cluster.put_secret(&key, &code, false);
         let version = self.cluster.secret_version(&key.name).unwrap();
         self.versions_entered.entry(name.into()).or_default().insert(version);
+        self.wake_by_secrets(name);
+    }
+
+    /// A tool touches the code Secret: another version, the same value.
+    pub fn touch_code_secret(&mut self, name: &str) {
+        self.cluster.touch_secret(&self.cluster.desired(name).verification.code_secret);
         self.wake_by_secrets(name);
     }
 
@@ -1103,7 +1176,7 @@ impl World {
     /// Goes on until every channel is Ready.
     pub async fn run_until_ready(&mut self, limit: Duration) -> bool {
         let names = self.names();
-        self.run_until(limit, |world| names.iter().all(|name| world.cluster.status(name).is_ready())).await
+        self.run_until(limit, |world| names.iter().all(|name| world.cluster.ready(name).0)).await
     }
 
     pub fn advance_to(&self, at: Timestamp) {
@@ -1141,7 +1214,14 @@ impl World {
             let status = self.cluster.status(&name);
             let _ = writeln!(story, "memory of {name}: {:#?}", status.memory);
             for c in status.before.conditions.iter() {
-                let _ = writeln!(story, "  {}={} {}: {}", c.kind.as_str(), c.status.as_str(), c.reason.as_str(), c.message);
+                let _ = writeln!(
+                    story,
+                    "  {}={} {}: {}",
+                    c.kind.as_str(),
+                    c.status.as_str(),
+                    c.reason.as_str(),
+                    c.message
+                );
             }
         }
         story
@@ -1211,9 +1291,9 @@ impl World {
 }
 
 /// Whether status says that a code is wanted and asks for a consent.
-pub fn asks_for_consent(status: &Status) -> bool {
+pub fn asks_for_consent(ready: Option<Reason>) -> bool {
     matches!(
-        status.ready_reason(),
+        ready,
         Some(
             Reason::CodeNeeded
                 | Reason::CodeLapsed

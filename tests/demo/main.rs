@@ -151,7 +151,7 @@ impl Demo {
         for (name, digits) in
             [("support-br", "5511912345678"), ("office-berlin", "493023125001"), ("bot-br", "5511934567890")]
         {
-            self.wait("jsonpath={.status.waitingFor[0].action}=RequestCode", &[name]).await?;
+            self.wait("jsonpath={.status.waitingFor[0].action}=AskForCode", &[name]).await?;
             self.cli(&["send-code", name, "--wait"], None).await?;
             let code = self.code(digits).await?;
             let answer = self.cli(&["code", name], Some(&code)).await?;

@@ -74,9 +74,17 @@ integration: needs-cargo control-plane
 	@$(CARGO) build --locked --bin whatsapp-operator --example demo
 	@$(CARGO) test --locked --test it
 
+# The chart's copies come last: they are copies of what was just written.
 gen: needs-cargo
 	$(say) "generated files"
-	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it --quiet generated::
+	@UPDATE=1 UPDATE_GENERATED=1 $(CARGO) test --locked --lib --quiet -- \
+		api::crd::tests::generated engine::reference meta::error::tests
+	@UPDATE=1 $(CARGO) test --locked --test it --quiet -- chart::the_chart_holds_the_crds_as_they_are_generated
+
+bench: needs-cargo control-plane
+	$(say) "what a channel costs"
+	@$(CARGO) build --locked --release --bin whatsapp-operator
+	@$(CARGO) bench --locked --bench fleet
 
 sandbox: needs-cargo
 	@$(CARGO) run --locked --quiet -- sandbox --listen 127.0.0.1:8420

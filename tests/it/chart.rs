@@ -85,7 +85,7 @@ fn the_chart_holds_the_crds_as_they_are_generated() {
         let path = entry.expect("an entry").path();
         let copy = chart("files/crds").join(path.file_name().expect("a file"));
         let wanted = fs::read_to_string(&path).expect("a CRD is text");
-        if std::env::var_os("BLESS").is_some() {
+        if std::env::var_os("UPDATE").is_some() {
             fs::write(&copy, &wanted).expect("the chart can be written");
         }
         let is = fs::read_to_string(&copy).unwrap_or_default();

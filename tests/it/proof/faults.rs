@@ -159,7 +159,10 @@ async fn unknown_fields_and_values_flip_nothing_and_write_nothing() {
         "webhook_configuration",
     ] {
         kinds.push(FaultKind::UnknownEnum { field: field.into(), value: odd() });
-        kinds.push(FaultKind::UnknownEnum { field: field.into(), value: Value::Null });
+        // Without a webhook of its own a number has no such key: that is an answer.
+        if field != "webhook_configuration" {
+            kinds.push(FaultKind::UnknownEnum { field: field.into(), value: Value::Null });
+        }
     }
     for kind in kinds {
         let mut world = ready().await;

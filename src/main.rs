@@ -1,12 +1,25 @@
 //! The binary: installs the crypto provider, reads the arguments, dispatches; nothing else.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
-use whatsapp_operator::cli::{self, Command, exit::Exit};
+use tokio::{net::TcpListener, runtime};
+use tokio_util::sync::CancellationToken;
+use whatsapp_operator::{
+    cli::{
+        self, Command,
+        exit::{Ending, Exit, Problem},
+        run::{LogFormat, RunArgs},
+    },
+    cluster, controller,
+    meta::{
+        client::{self, Meta},
+        port::SystemClock,
+    },
+    telemetry::{self, health::Health, log, metrics::Metrics},
+};
 
 fn main() -> ExitCode {
-    // Fails only when somebody did it before, which is just as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    client::install_crypto();
     match cli::parse(std::env::args_os()) {
         Ok(cli) => dispatch(cli.command),
         Err(exit) => exit,
@@ -16,12 +29,66 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Exit {
     cli::end(match command {
-        Command::Run(_) => Ok(Exit::Done),
-        Command::Sandbox(args) => cli::block_on(cli::sandbox::sandbox(&args)),
+        Command::Run(args) => operate(args),
+        Command::Plan(args) => cli::block_on(cli::plan::plan(&args)),
+        Command::Lint(args) => cli::check::check(&args),
         Command::Status(args) => cli::block_on(cli::status::status(&args)),
         Command::SendCode(args) => cli::block_on(cli::consent::send_code(&args)),
         Command::Code(args) => cli::block_on(cli::code::code(&args)),
         Command::Retry(args) => cli::block_on(cli::consent::retry(&args)),
         Command::Explain(args) => cli::explain::explain(&args),
+        Command::Crd => cli::crd::crd(),
+        Command::Sandbox(args) => cli::block_on(cli::sandbox::sandbox(&args)),
+    })
+}
+
+/// Runs the operator until it is asked to stop.
+fn operate(args: RunArgs) -> Ending {
+    log::init(
+        match args.log_format {
+            LogFormat::Text => log::Format::Text,
+            LogFormat::Json => log::Format::Json,
+        },
+        &args.log_level,
+    );
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::new(format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        let meta = Meta::new(args.settings(), Arc::new(SystemClock))
+            .map_err(|error| Problem::new(format!("cannot reach Meta: {error}")))?;
+        let client = cluster::connect().await.map_err(|error| {
+            Problem::new(format!("no cluster: {error}"))
+                .next("run it in a pod with a ServiceAccount, or point KUBECONFIG at a kubeconfig")
+        })?;
+        let listener = TcpListener::bind(args.health_listen).await.map_err(|error| {
+            Problem::new(format!("cannot listen on {}: {error}", args.health_listen))
+                .next("choose another address with --health-listen")
+        })?;
+        let health = Health::waiting_for([]);
+        let metrics = Arc::new(Metrics::default());
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(telemetry::serve(listener, health.clone(), metrics.clone(), stop.clone()));
+        let options = controller::Options {
+            namespaces: args.namespaces.clone(),
+            limits: args.limits(),
+            concurrency: args.concurrency,
+            instance: std::env::var("HOSTNAME").ok(),
+            health,
+            metrics,
+        };
+        let asked = stop.clone();
+        tokio::spawn(async move {
+            cli::stop_asked().await;
+            asked.cancel();
+        });
+        let ended = controller::run(client, options, meta, Arc::new(SystemClock), stop.clone()).await;
+        stop.cancel();
+        // Health is served to the end, so that nobody mistakes a slow stop for a crash; how it ends changes nothing.
+        let _ = serving.await;
+        ended.map_err(|error| Problem::new(error.to_string()))?;
+        Ok(Exit::Done)
     })
 }

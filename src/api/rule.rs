@@ -74,14 +74,14 @@ pub fn not_a_phone_number(field: &str, of: &str) -> Rule {
 /// Meta's ids are digits.
 pub fn digits(field: &str, of: &str) -> Rule {
     Rule::new(format!("self.matches('^[+]') || {}", matches(ID))).message(Message::Message(format!(
-        "{field} must be the id of {of}: 5 to 32 digits and nothing else; copy it from Meta's business settings"
+        "{field} must be the id of {of}, 5 to 32 digits and nothing else; copy it from Meta's business settings"
     )))
 }
 
 /// The number begins with a plus.
 pub fn phone_plus() -> Rule {
     Rule::new(matches("^[+]"))
-        .message("phoneNumber must start with + and the country code, as in \"+5511912345678\"")
+        .message("phoneNumber must start with + and the country code; write it as in \"+5511912345678\"")
 }
 
 /// Behind the plus stand digits.
@@ -115,34 +115,34 @@ pub fn trimmed(field: &str) -> Rule {
 /// The name of an object.
 pub fn dns_name(field: &str, of: &str) -> Rule {
     Rule::new(matches(DNS_NAME)).message(Message::Message(format!(
-        "{field} must be the name {of}: lower-case letters, digits, '-' and '.', with a letter or digit at both ends"
+        "{field} must be the name {of}; use lower-case letters, digits, '-' and '.', with a letter or digit at both ends"
     )))
 }
 
 /// The name of a namespace.
 pub fn dns_label(field: &str) -> Rule {
     Rule::new(matches(DNS_LABEL)).message(Message::Message(format!(
-        "{field} must be the name of a namespace: lower-case letters, digits and '-', with a letter or digit at both ends"
+        "{field} must be the name of a namespace; use lower-case letters, digits and '-', with a letter or digit at both ends"
     )))
 }
 
 /// A key of a Secret.
 pub fn secret_key() -> Rule {
     Rule::new(matches("^[-._a-zA-Z0-9]+$"))
-        .message("key must be a key of the Secret's data: letters, digits, '-', '_' and '.'")
+        .message("key must be a key of the Secret's data; use letters, digits, '-', '_' and '.'")
 }
 
 /// Meta's form of a language.
 pub fn language() -> Rule {
     Rule::new(matches("^[a-z]{2}_[A-Z]{2}$")).message(
-        "verification.language must be a language and a country in Meta's form, as in pt_BR or en_US",
+        "verification.language must be a language and a country in Meta's form; write it as in pt_BR or en_US",
     )
 }
 
 /// The form of an IANA name.
 pub fn time_zone() -> Rule {
     Rule::new(matches("^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"))
-        .message("timeZone must be an IANA name, as in America/Sao_Paulo; abbreviations with blanks and offsets with ':' are not")
+        .message("timeZone must be an IANA name; write it as in America/Sao_Paulo, not as an offset")
 }
 
 /// A plausible mail address.
@@ -150,13 +150,13 @@ pub fn email() -> Rule {
     Rule::new(matches(
         "^[A-Za-z0-9.!#$%&*+/=?^_`{|}~-]+@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?([.][A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+$",
     ))
-    .message("profile.email must be a mail address, as in help@acme.example")
+    .message("profile.email must be a mail address; write it as in help@acme.example")
 }
 
 /// Sites with their scheme.
 pub fn websites() -> Rule {
     Rule::new(r"self.all(w, w.matches('^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?([/?#][^ \\t\\r\\n]*)?$'))")
-        .message("profile.websites must each be a full address that starts with http:// or https://, as in https://acme.example")
+        .message("profile.websites must each be a full address that starts with http:// or https://; write it as in https://acme.example")
 }
 
 /// What Meta calls back.
@@ -165,27 +165,27 @@ pub fn callback_url() -> Rule {
         r"^https://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?([/?][^ #\\t\\r\\n]*)?$",
     ))
     .message(
-        "webhook.callbackUrl must be a full https:// address without user, password and '#', \
-         as in https://bot.acme.example/wa",
+        "webhook.callbackUrl must be a full https:// address without user, password and '#'; \
+         write it as in https://bot.acme.example/wa",
     )
 }
 
 /// Two capital letters.
 pub fn country() -> Rule {
     Rule::new(matches("^[A-Z]{2}$"))
-        .message("expect.country must be a country in two capital letters, as in BR (ISO 3166-1)")
+        .message("expect.country must be a country in two capital letters; write it as in BR (ISO 3166-1)")
 }
 
 /// Names of namespaces, or everyone.
 pub fn namespaces() -> Rule {
     Rule::new(format!("self.all(n, n == '*' || n.matches('{DNS_LABEL}'))"))
-        .message("access.namespaces must each be the name of a namespace, or \"*\" for every namespace; patterns such as shop-* are not")
+        .message("access.namespaces must each be the name of a namespace, or \"*\" for every namespace; list them one by one instead of patterns such as shop-*")
 }
 
 /// Ids of accounts.
 pub fn account_ids() -> Rule {
     Rule::new(format!("self.all(a, a.matches('{ID}'))")).message(
-        "access.accounts must each be the id of a WhatsApp Business Account: 5 to 32 digits and nothing else",
+        "access.accounts must each be the id of a WhatsApp Business Account, 5 to 32 digits; copy them from Meta's business settings",
     )
 }
 

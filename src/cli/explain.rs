@@ -3,9 +3,13 @@
 use clap::Args;
 use serde::Serialize;
 
-use crate::engine::{
-    condition::ConditionType,
-    reason::{self, Reason, ReasonKind, Row},
+use crate::{
+    engine::{
+        condition::ConditionType,
+        failure::Class,
+        reason::{self, Reason, ReasonKind, Row},
+    },
+    meta::error::{self, Meaning},
 };
 
 use super::{
@@ -119,8 +123,39 @@ fn code(text: &str) -> Result<Explanation, Problem> {
         Some((code, subcode)) => (number(code)?, Some(number(subcode)?)),
         None => (number(text)?, None),
     };
-    let _ = (code, subcode);
-    Err(unknown(text))
+    let rows = error::meanings(code, subcode);
+    let Some(first) = rows.first() else {
+        return Err(Problem::new(format!("Meta's error {text} is not in the table"))
+            .next("read what Meta said about it in the channel: kubectl whatsapp status NAME"));
+    };
+    let calls = |row: &Meaning| match row.edges {
+        [] => String::new(),
+        edges => format!(" (on {})", edges.iter().map(|edge| edge.as_str()).collect::<Vec<_>>().join(", ")),
+    };
+    let mut lines: Vec<String> = rows.iter().map(|row| format!("{}{}", row.meaning, calls(row))).collect();
+    lines.dedup();
+    Ok(Explanation {
+        subject: text.to_owned(),
+        kind: "MetaCode",
+        meaning: lines.join("\n"),
+        remedy: None,
+        next: Some(asks_for(first.class)),
+        see: Vec::new(),
+    })
+}
+
+/// Who moves next, by the class of an error.
+fn asks_for(class: Class) -> &'static str {
+    match class {
+        Class::Retry => "the operator: it says nothing about what was asked for, and is tried again later",
+        Class::WaitUntil => "time: the operator waits as long as Meta says",
+        Class::Person => "a person",
+        Class::Spec => "whoever wrote the manifest: another value is needed",
+        Class::Credentials => {
+            "whoever keeps the credentials: another token, permission or app secret is needed"
+        }
+        Class::AlreadyDone => "nobody: what was asked for already holds",
+    }
 }
 
 fn unknown(what: &str) -> Problem {
@@ -150,7 +185,9 @@ fn text(found: &Explanation) -> Text {
         render::paint(Tone::Strong, &found.subject),
         render::paint(Tone::Faint, found.kind)
     ));
-    text.indent(2, &found.meaning);
+    for line in found.meaning.lines() {
+        text.indent(2, line);
+    }
     if let Some(remedy) = &found.remedy {
         text.section("What to do").indent(2, remedy);
     }

@@ -394,3 +394,79 @@ impl Seen {
         findings
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel(name: &str, number: &str, display: &str) -> String {
+        format!(
+            "apiVersion: whatsapp-operator.dev/v1alpha1\nkind: WhatsAppChannel\nmetadata: {{name: {name}}}\n\
+             spec:\n  portfolioRef: {{name: acme}}\n  phoneNumber: \"{number}\"\n  displayName: {display}\n---\n"
+        )
+    }
+
+    fn check(text: &str) -> Report {
+        source(source::parse("m.yaml", text))
+    }
+
+    #[test]
+    fn a_name_that_meta_would_decline_is_a_warning() {
+        let report = check(&channel("a", "+5511912345678", "WhatsApp Support"));
+        assert!(!report.has_errors(), "{report:#?}");
+        let finding = &report.findings[0];
+        assert_eq!((finding.severity, finding.path.as_str()), (Severity::Warning, "spec.displayName"));
+        assert_eq!((finding.line, finding.column), (7, 16));
+        assert!(finding.remedy.starts_with("leave it out"), "{finding}");
+    }
+
+    #[test]
+    fn a_number_in_no_plan_is_a_warning() {
+        let report = check(&channel("a", "+99912345678", "Acme Suporte"));
+        assert_eq!(report.findings.len(), 1, "{report:#?}");
+        assert_eq!(report.findings[0].path, "spec.phoneNumber");
+    }
+
+    #[test]
+    fn one_number_in_two_channels_is_a_warning() {
+        let text = channel("a", "+5511912345678", "Acme Um") + &channel("b", "+5511912345678", "Acme Dois");
+        let report = check(&text);
+        assert!(report.findings[0].message.contains("m.yaml:1; only one of them"), "{report:#?}");
+    }
+
+    #[test]
+    fn one_object_twice_is_a_warning() {
+        let text = channel("a", "+5511912345678", "Acme Um") + &channel("a", "+5511912345679", "Acme Dois");
+        assert!(check(&text).findings[0].message.contains("the last one applied wins"));
+    }
+
+    #[test]
+    fn another_kind_is_skipped_with_a_note() {
+        let report =
+            check("apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {token: hunter2}\n");
+        assert_eq!((report.checked, report.has_errors()), (0, false));
+        assert_eq!(report.findings[0].severity, Severity::Note);
+        assert!(!report.findings[0].to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn a_missing_file_is_an_error() {
+        let report = lint(&[PathBuf::from("there/is/no/such.yaml")]);
+        assert!(report.has_errors());
+        assert!(
+            report.findings[0].to_string().starts_with("there/is/no/such.yaml:1:1: error: cannot be read")
+        );
+    }
+
+    #[test]
+    fn the_report_sums_up() {
+        let mut out = Vec::new();
+        check(&channel("a", "1064", "Acme Suporte")).write(&mut out).expect("memory takes it");
+        let text = String::from_utf8(out).expect("text");
+        assert_eq!(
+            text,
+            "m.yaml:6:16: error: spec.phoneNumber: phoneNumber must start with + and the country code; write it as \
+             in \"+5511912345678\"\n1 manifest checked, 1 error, 0 warnings\n"
+        );
+    }
+}

@@ -6,11 +6,14 @@
 //! namespace has.
 
 pub mod channel;
+pub mod check;
 pub mod code;
 pub mod consent;
+pub mod crd;
 pub mod exit;
 pub mod explain;
 pub mod lint;
+pub mod plan;
 pub mod render;
 pub mod run;
 pub mod sandbox;
@@ -47,8 +50,10 @@ Colours appear only on a terminal and never with NO_COLOR set.";
 pub enum Command {
     /// Runs the operator.
     Run(run::RunArgs),
-    /// Serves a simulated Graph API.
-    Sandbox(sandbox::SandboxArgs),
+    /// Shows what would be done for manifests, and what would wait; writes nothing.
+    Plan(plan::PlanArgs),
+    /// Checks manifests offline, with the verdict of the API server.
+    Lint(check::LintArgs),
     /// Shows how a channel stands and who has to act next.
     Status(status::StatusArgs),
     /// Asks for a code to be sent to the phone.
@@ -59,6 +64,10 @@ pub enum Command {
     Retry(consent::ConsentArgs),
     /// Explains a reason, a condition or one of Meta's codes.
     Explain(explain::ExplainArgs),
+    /// Prints the custom resource definitions.
+    Crd,
+    /// Serves a simulated Graph API.
+    Sandbox(sandbox::SandboxArgs),
 }
 
 /// Reads the arguments, under whichever name the program was called.

@@ -96,6 +96,14 @@ impl Text {
         self.line(paint(Tone::Strong, title))
     }
 
+    /// All of another text, further in.
+    pub fn nest(&mut self, by: usize, inner: &Text) -> &mut Self {
+        for line in inner.0.lines() {
+            self.indent(by, line);
+        }
+        self
+    }
+
     /// Rows with aligned columns, two further in. Colours take no width.
     pub fn table<const N: usize>(&mut self, rows: &[[String; N]]) -> &mut Self {
         let widths: [usize; N] =
@@ -155,6 +163,13 @@ pub fn out(text: &str) {
 pub fn note(text: &str) {
     let mut stderr = anstream::stderr();
     let _ = writeln!(stderr, "{}", paint(Tone::Faint, text)).and_then(|()| stderr.flush());
+}
+
+/// Writes to standard error.
+pub fn complain(text: &str) {
+    let mut stderr = anstream::stderr();
+    // Nobody reads any more: nothing is left to be said.
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
 }
 
 /// Prints a problem on standard error.

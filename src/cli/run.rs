@@ -4,6 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::{Args, ValueEnum};
 
+use crate::{engine::limits::Limits, meta::client::Settings};
+
 /// Runs the operator until it is asked to stop.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Options, each also an environment variable")]
@@ -50,6 +52,22 @@ pub struct RunArgs {
     /// What to log: `info`, or `whatsapp_operator=debug,info`.
     #[arg(long, env = "WHATSAPP_OPERATOR_LOG_LEVEL", default_value = "info", value_name = "FILTER")]
     pub log_level: String,
+}
+
+impl RunArgs {
+    /// The policy's numbers, with those that flags may change.
+    pub fn limits(&self) -> Limits {
+        Limits { fresh_list: self.list_freshness, unseen: self.unseen_after, ..Limits::default() }
+    }
+
+    /// How to reach Meta.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            base_url: self.graph_url.clone(),
+            version: self.graph_version.clone(),
+            limits: self.limits(),
+        }
+    }
 }
 
 /// The form of logs.

@@ -306,7 +306,7 @@ fn parse_into(source: &mut Source, file: &str, text: &str) {
             Ok(Some(root)) => {
                 // A document with nothing but comments is skipped by everyone.
                 if !matches!(&root.content, Content::Scalar { value: Value::Null, .. }) {
-                    source.documents.push(Document { file: file.to_owned(), root });
+                    push(source, Document { file: file.to_owned(), root });
                 }
             }
             Ok(None) => return,
@@ -321,6 +321,19 @@ fn parse_into(source: &mut Source, file: &str, text: &str) {
             }
         }
     }
+}
+
+/// A list of objects is as many documents, as for kubectl.
+fn push(source: &mut Source, document: Document) {
+    if document.api_version() == "v1"
+        && document.kind() == "List"
+        && let Some(Content::List(items)) = document.root.get("items").map(|items| &items.content)
+    {
+        let file = &document.file;
+        source.documents.extend(items.iter().map(|root| Document { file: file.clone(), root: root.clone() }));
+        return;
+    }
+    source.documents.push(document);
 }
 
 struct Problem {
@@ -690,6 +703,33 @@ mod tests {
             let source = parse("t.yaml", text);
             assert_eq!(source.errors.len(), 1, "{text}");
             assert!(source.errors[0].at.line >= line, "{text}: {}", source.errors[0]);
+        }
+    }
+
+    #[test]
+    fn a_list_is_as_many_documents() {
+        let source = parse("t.yaml", "apiVersion: v1\nkind: List\nitems:\n- kind: A\n- kind: B\n");
+        assert_eq!(source.documents.iter().map(Document::kind).collect::<Vec<_>>(), ["A", "B"]);
+    }
+
+    #[test]
+    fn a_secret_is_readable_and_its_error_silent() {
+        let document =
+            one("apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {token: hunter2}\n");
+        let secret: k8s_openapi::api::core::v1::Secret = document.parse().expect("a Secret");
+        assert_eq!(secret.string_data.expect("data")["token"], "hunter2");
+        let document = one("apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: hunter2\n");
+        let error = document.parse::<k8s_openapi::api::core::v1::Secret>().expect_err("no map");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_brings_it_down(text in "[-a:\\[\\]{}&*!|>'\"%@#~ \n\t0-9é.?]{0,80}") {
+            let source = parse("t.yaml", &text);
+            for document in &source.documents {
+                let _ = (document.root.json(), document.position("a[0].b"));
+            }
         }
     }
 

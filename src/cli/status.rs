@@ -298,7 +298,7 @@ fn meta(refusal: &Refusal) -> String {
 }
 
 /// Who has to act, since when, until when, and what happens otherwise.
-fn waits(list: &[WaitingFor], text: &mut Text, now: Timestamp) {
+pub fn waits(list: &[WaitingFor], text: &mut Text, now: Timestamp) {
     if list.is_empty() {
         return;
     }

@@ -7,7 +7,7 @@ use super::{
     drift,
     failure::{Failure, Refusal},
     id::{AccountId, BusinessId, Fact, Field, NumberId},
-    judge::{self, Judged, Place, Scene},
+    judge::{self, Judged, Place, Scene, is_passing},
     limits::Limits,
     memory::Memory,
     observed::{Claim, Number, Observed, PortfolioState, WebhookConfiguration},
@@ -419,7 +419,7 @@ enum Sight {
 }
 
 fn sight(scene: &Scene<'_>) -> Sight {
-    match (&scene.observed.portfolio, &scene.observed.claim) {
+    match (&scene.observed.portfolio, scene.claim()) {
         (PortfolioState::NotYet, _) => return Sight::Failed,
         (PortfolioState::NotUsable, _) => return Sight::NotNeeded,
         (PortfolioState::View(view), _) if view.hold.is_some() => {
@@ -446,11 +446,6 @@ fn sight(scene: &Scene<'_>) -> Sight {
         return Sight::Failed;
     }
     Sight::Whole
-}
-
-/// Reasons that say something about the look, not about what was looked for.
-fn is_passing(reason: Reason) -> bool {
-    matches!(reason.kind(), ReasonKind::Progress | ReasonKind::Time)
 }
 
 /// A failed look changes no condition, but in time a True `Ready` becomes Unknown.
@@ -516,7 +511,7 @@ fn seen(scene: &Scene<'_>, sight: Sight) -> Assessment {
             scene.limits,
             &scene.before.preflight,
         ),
-        drift: if whole && scene.number().is_some() {
+        drift: if whole && !matches!(scene.place, Place::Unknown) {
             drift::diff(scene.desired, scene.observed)
         } else {
             scene.before.drift.clone()
@@ -560,10 +555,15 @@ fn apply(scene: &Scene<'_>, facts: &Facts, set: &mut ConditionSet, kind: Conditi
 /// Nothing is known anew: the condition stays, but says what holds it up when it is not True anyway.
 fn kept(scene: &Scene<'_>, facts: &Facts, set: &mut ConditionSet, kind: ConditionType) {
     let old = set.get(kind).cloned();
-    if old.as_ref().is_some_and(|c| c.status == Truth::True) {
+    let block = scene.block_on(kind);
+    if old.as_ref().is_some_and(|c| c.status == Truth::True)
+        && !block.is_some_and(|b| ends(scene, kind, b.reason))
+    {
         return;
     }
-    let Some(block) = scene.block_on(kind) else {
+    let is_first =
+        old.as_ref().is_none_or(|c| c.status == Truth::Unknown && c.reason == Reason::NotObservedYet);
+    let Some(block) = block.filter(|b| is_first || !is_passing(b.reason)) else {
         if old.is_none() {
             let next = new_condition(
                 scene,
@@ -576,13 +576,20 @@ fn kept(scene: &Scene<'_>, facts: &Facts, set: &mut ConditionSet, kind: Conditio
         }
         return;
     };
-    let status = if is_home(set, kind, block.reason) {
+    let is_known = !is_passing(block.reason);
+    let status = if is_known && (ends(scene, kind, block.reason) || is_home(set, kind, block.reason)) {
         Truth::False
     } else {
         old.map_or(Truth::Unknown, |c| c.status)
     };
     let message = carried_message(block, facts.last_refusal.as_ref());
     place(set, scene, new_condition(scene, kind, status, block.reason, message));
+}
+
+/// Whether a block is an answer about this very condition, which nothing else that was read contradicts.
+fn ends(scene: &Scene<'_>, kind: ConditionType, reason: Reason) -> bool {
+    let about = reason.row().conditions.first() == Some(&kind);
+    about && !is_passing(reason) && matches!(scene.place, Place::Unknown)
 }
 
 /// Whether a reason is about this condition: the first of its row that is not True.
@@ -619,11 +626,12 @@ fn place(set: &mut ConditionSet, scene: &Scene<'_>, mut next: Condition) {
     set.set(next);
 }
 
-const TRACE: &str = ", trace ";
+const TRACE: &str = "trace ";
 
 /// The message up to the trace id, which is its last part.
 pub(super) fn without_trace(message: &str) -> &str {
-    message.rfind(TRACE).map_or(message, |at| &message[..at])
+    let meta = message.rfind(META).and_then(|at| message[at..].rfind(TRACE).map(|trace| at + trace));
+    meta.map_or(message, |at| &message[..at])
 }
 
 /// What a block says, with Meta's code, subcode, title and the trace id that was seen first with that code.
@@ -635,25 +643,22 @@ fn carried_message(block: &Block, first_seen: Option<&Refusal>) -> String {
     with_refusal(&block.message, first.unwrap_or(refusal))
 }
 
-const META: &str = " (Meta: code ";
+const META: &str = " (Meta: ";
 
 /// Adds Meta's code, subcode, title and trace id to a sentence, unless it has them.
 pub(super) fn with_refusal(message: &str, refusal: &Refusal) -> String {
     if message.contains(META) {
         return message.to_owned();
     }
-    let mut text = format!("{message}{META}{}", refusal.code);
-    if let Some(subcode) = refusal.subcode {
-        text.push_str(&format!(", subcode {subcode}"));
-    }
-    if let Some(title) = refusal.title.as_deref().filter(|t| !t.is_empty()) {
-        text.push_str(&format!(", \"{title}\""));
-    }
-    if let Some(trace) = &refusal.trace_id {
-        text.push_str(&format!("{TRACE}{trace}"));
-    }
-    text.push(')');
-    text
+    let code = match refusal.subcode {
+        Some(subcode) => format!("code {}, subcode {subcode}", refusal.code),
+        None => format!("code {}", refusal.code),
+    };
+    let said = message.contains(&code);
+    let title = refusal.title.as_deref().filter(|t| !t.is_empty()).map(|t| format!("\"{t}\""));
+    let trace = refusal.trace_id.as_ref().map(|id| format!("trace {id}"));
+    let parts: Vec<String> = [Some(code).filter(|_| !said), title, trace].into_iter().flatten().collect();
+    if parts.is_empty() { message.to_owned() } else { format!("{message}{META}{})", parts.join(", ")) }
 }
 
 /// Whether a condition that is not True keeps `Ready` from being True.
@@ -688,6 +693,15 @@ fn ready(scene: &Scene<'_>, set: &ConditionSet) -> Condition {
         .filter(|c| c.status != Truth::True)
         .collect();
     let Some(head) = open.first() else {
+        if let Some(block) = scene.contradiction() {
+            return new_condition(
+                scene,
+                ConditionType::Ready,
+                Truth::False,
+                block.reason,
+                block.message.clone(),
+            );
+        }
         return new_condition(scene, ConditionType::Ready, Truth::True, Reason::Usable, ready_message(scene));
     };
     let known = open.iter().find(|c| {
@@ -742,6 +756,10 @@ fn under_way(scene: &Scene<'_>, set: &ConditionSet) -> Option<(Reason, String)> 
             Reason::EffectNotVisibleYet,
             format!("{} was sent; waiting for its effect", intent.step.as_str()),
         ));
+    }
+    let blocks = scene.plan.block.iter().chain(scene.plan.aside.iter().map(|(_, b)| b));
+    if let Some(block) = blocks.into_iter().find(|b| b.reason.kind() == ReasonKind::Progress) {
+        return Some((block.reason, block.message.clone()));
     }
     ConditionType::CHANNEL
         .iter()

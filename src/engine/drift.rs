@@ -2,7 +2,7 @@
 
 use super::{
     desired::{Connection, Desired, DesiredProfile, Management},
-    id::{AccountId, Fact, Field},
+    id::{AccountId, Fact, Field, NumberStatus, PlatformType},
     judge::is_registered,
     observed::{Number, Observed, Profile},
     timezone,
@@ -22,7 +22,11 @@ pub struct Drift {
 /// Everything managed that differs, with what will happen to it. What could not be read does not differ.
 pub fn diff(desired: &Desired, observed: &Observed) -> Vec<Drift> {
     let mut list = Vec::new();
-    if let Some(number) = own_number(desired, observed) {
+    let number = own_number(desired, observed);
+    if desired.management == Management::ObserveOnly {
+        list.extend(onboarding(desired, observed, number));
+    }
+    if let Some(number) = number {
         list.extend(name(desired, number));
         list.extend(webhook(desired, number));
         list.extend(profile(desired, observed, number));
@@ -34,7 +38,32 @@ pub fn diff(desired: &Desired, observed: &Observed) -> Vec<Drift> {
 fn own_number<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a Number> {
     let account = desired.account.as_ref().or_else(|| account_id(observed));
     let own = |a: &AccountId| account.is_none_or(|own| own == a);
-    observed.search.iter().filter(|s| own(&s.account)).flat_map(|s| &s.numbers).map(AsRef::as_ref).next()
+    let live =
+        |n: &&Number| !matches!(n.status.value(), Some(NumberStatus::Migrated | NumberStatus::Deleted));
+    let mut numbers =
+        observed.search.iter().filter(|s| own(&s.account)).flat_map(|s| &s.numbers).map(AsRef::as_ref);
+    numbers.find(live)
+}
+
+/// What a channel that only observes would do before anything else.
+fn onboarding(desired: &Desired, observed: &Observed, number: Option<&Number>) -> Option<Drift> {
+    let would = |field: &str, want: &str, have: &str, act: &str| Drift {
+        field: field.into(),
+        desired: want.into(),
+        observed: have.into(),
+        action: format!("would be {act}; managementPolicy is ObserveOnly"),
+    };
+    match number {
+        None if observed.search.is_empty() => None,
+        None => Some(would("phoneNumber", desired.number.as_str(), "not in the account", "added")),
+        Some(number) if number.platform.value() == Some(&PlatformType::NotApplicable) => Some(would(
+            "registration",
+            PlatformType::CloudApi.as_str(),
+            PlatformType::NotApplicable.as_str(),
+            "registered",
+        )),
+        Some(_) => None,
+    }
 }
 
 fn account_id(observed: &Observed) -> Option<&AccountId> {
@@ -164,7 +193,7 @@ fn differences(desired: &DesiredProfile, live: &Profile) -> Vec<(&'static str, S
         .filter_map(|(field, want, have)| {
             let want = want.as_ref()?;
             let have = have.clone().unwrap_or_default();
-            (*want != have).then(|| (field, want.clone(), have))
+            (want.trim() != have.trim()).then(|| (field, want.clone(), have))
         })
         .collect();
     if let Some(want) = &desired.websites
@@ -181,8 +210,9 @@ fn differences(desired: &DesiredProfile, live: &Profile) -> Vec<(&'static str, S
 }
 
 /// An unset vertical reads `UNDEFINED`, or is not there at all (Meta, page "Business profiles").
-fn vertical(word: &str) -> &str {
-    if word == "UNDEFINED" { "" } else { word }
+fn vertical(word: &str) -> String {
+    let word = word.to_ascii_uppercase();
+    if word == "UNDEFINED" { String::new() } else { word }
 }
 
 fn same_urls(want: &[String], have: &[String]) -> bool {

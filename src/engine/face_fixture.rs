@@ -37,7 +37,7 @@ pub const NUMBER: &str = "100000000000001";
 pub const HOOK: &str = "https://bot.acme.example/wa";
 
 pub fn now() -> Timestamp {
-    "2026-05-04T12:00:00Z".parse().unwrap()
+    "2026-05-04T12:00:00Z".parse().expect("a time")
 }
 
 pub fn later(minutes: i64) -> Timestamp {
@@ -56,7 +56,7 @@ pub fn desired() -> Desired {
         generation: 3,
         portfolio: PortfolioRef { namespace: "shop-br".into(), name: "acme".into() },
         account: Some(ACCOUNT.into()),
-        number: E164::parse("+5511912345678").unwrap(),
+        number: E164::parse("+5511912345678").expect("a number"),
         display_name: "Acme Suporte".into(),
         connection: Connection::CloudApi,
         verification: Verification {

@@ -1,4 +1,5 @@
 //! A channel, what was seen of it and what is remembered, for tests that read as sentences.
+#![allow(clippy::unwrap_used)]
 
 use std::{sync::Arc, time::Duration};
 

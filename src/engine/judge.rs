@@ -22,7 +22,7 @@ use super::{
     outcome::Outcome,
     plan::{Block, Plan},
     portfolio::PortfolioView,
-    reason::Reason,
+    reason::{Reason, ReasonKind},
 };
 
 /// A payment method is missing or does not work (Meta, page "Messaging and calling health status").
@@ -148,6 +148,20 @@ impl<'a> Scene<'a> {
         self.observed.account.known().map(AsRef::as_ref)
     }
 
+    /// Who manages the number; a channel that only observes neither holds nor obeys a claim.
+    pub fn claim(&self) -> &'a Claim {
+        match self.desired.management {
+            Management::ObserveOnly => &Claim::Ours { act_from: None },
+            Management::Full => &self.observed.claim,
+        }
+    }
+
+    /// A registered number that reads as not registered is believed only after a second look.
+    fn is_falling_back(&self) -> bool {
+        let since = self.memory.marks.fell_back_since;
+        since.is_some_and(|at| self.seen_at().duration_since(at) < span(self.limits.fall_back_confirmed))
+    }
+
     /// When the list that showed the number was begun.
     fn seen_at(&self) -> Timestamp {
         match self.own_list().map(|s| &s.list) {
@@ -238,6 +252,13 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// A spec that contradicts a number which is fine in itself.
+    pub fn contradiction(&self) -> Option<&'a Block> {
+        let spoils =
+            |b: &&Block| matches!(b.reason, Reason::ConnectionContradictsNumber | Reason::SpecInvalid);
+        self.plan.block.as_ref().filter(spoils)
+    }
+
     /// Whether a date is set at which things go on by themselves.
     pub fn has_clock(&self) -> bool {
         self.plan.block.as_ref().is_some_and(|b| b.until.is_some())
@@ -250,6 +271,11 @@ impl<'a> Scene<'a> {
             .as_ref()
             .is_some_and(|b| b.reason.row().conditions.first() == Some(&ConditionType::DisplayNameApproved))
     }
+}
+
+/// Reasons that say something about the look or the moment, not about what was looked for.
+pub(super) fn is_passing(reason: Reason) -> bool {
+    matches!(reason.kind(), ReasonKind::Progress | ReasonKind::Time)
 }
 
 /// An answer about the account, as against no answer.
@@ -292,7 +318,7 @@ pub(super) fn judge(kind: ConditionType, scene: &Scene<'_>) -> Judged {
     if !is_shown(kind, scene.desired) {
         return Judged::Absent;
     }
-    if let Claim::Other { name } = &scene.observed.claim
+    if let Claim::Other { name } = scene.claim()
         && kind == ConditionType::NumberAdded
     {
         return Judged::False(Reason::NumberClaimed, claimed(name.as_deref()));
@@ -366,11 +392,13 @@ fn account(scene: &Scene<'_>) -> Judged {
     match &scene.observed.account {
         Fact::Known(account) => judge_account(scene, account),
         Fact::Unknown(failure) if says_something(failure) => {
-            Judged::False(Reason::PermissionMissing, "Meta does not show the account to this token".into())
+            let message = "Meta does not show the account to this token".to_owned();
+            match scene.block_on(ConditionType::AccountUsable).filter(|b| !is_passing(b.reason)) {
+                Some(_) => Judged::Open(message),
+                None => Judged::False(Reason::PermissionMissing, message),
+            }
         }
-        Fact::Unknown(_) => Judged::Keep,
-        Fact::NotAsked if scene.number().is_some() => Judged::Keep,
-        Fact::NotAsked => Judged::Keep,
+        Fact::Unknown(_) | Fact::NotAsked => Judged::Keep,
     }
 }
 
@@ -495,7 +523,8 @@ fn verified(scene: &Scene<'_>, number: &Number) -> Judged {
             Judged::True(Reason::CodeVerified, "ownership is proven by a code".into())
         }
         Some(CodeStatus::NotVerified | CodeStatus::Unverified | CodeStatus::Expired) => {
-            if was_true(scene, ConditionType::NumberVerified) && scene.is_settling_now(StepKind::VerifyCode) {
+            let late = scene.is_settling_now(StepKind::VerifyCode) || scene.is_falling_back();
+            if was_true(scene, ConditionType::NumberVerified) && late {
                 return Judged::Keep;
             }
             let word = number.code.value().map_or("", CodeStatus::as_str);
@@ -523,7 +552,7 @@ fn name(scene: &Scene<'_>, number: &Number) -> Judged {
     let live = number.verified_name.value().is_some_and(|n| n == desired);
     let pending = number.new_display_name.value().is_some_and(|n| n == desired);
     if live {
-        return live_name(number, pending);
+        return live_name(scene, number, pending);
     }
     if number.verified_name.value().is_none() && !pending {
         return Judged::Keep;
@@ -535,7 +564,7 @@ fn name(scene: &Scene<'_>, number: &Number) -> Judged {
 }
 
 /// The desired name is `verified_name`; a change to the same name may improve its status.
-fn live_name(number: &Number, pending: bool) -> Judged {
+fn live_name(scene: &Scene<'_>, number: &Number, pending: bool) -> Judged {
     let old = number.name_status.value();
     let new = number.new_name_status.value().filter(|_| pending);
     let best = if rank(new) > rank(old) { new } else { old };
@@ -551,6 +580,10 @@ fn live_name(number: &Number, pending: bool) -> Judged {
             Judged::False(Reason::NameInReview, "Meta is reviewing the display name".into())
         }
         Some(NameStatus::Declined) => declined(),
+        Some(NameStatus::Expired) if !is_registered(number) => Judged::Open(format!(
+            "the approval of the display name {} has lapsed",
+            scene.desired.display_name
+        )),
         Some(NameStatus::Expired) => Judged::False(
             Reason::NameExpiredWaits,
             "the approval of the display name has lapsed; it has to be submitted again".into(),
@@ -622,7 +655,8 @@ fn registered(scene: &Scene<'_>, number: &Number) -> Judged {
             "the number is registered with the On-Premises API; deregister it there first".into(),
         ),
         Some(PlatformType::NotApplicable) => {
-            if was_true(scene, ConditionType::Registered) && scene.is_settling_now(StepKind::Register) {
+            let late = scene.is_settling_now(StepKind::Register) || scene.is_falling_back();
+            if was_true(scene, ConditionType::Registered) && late {
                 return Judged::Keep;
             }
             if scene.desired.connection == Connection::Coexistence {
@@ -659,7 +693,8 @@ fn healthy(scene: &Scene<'_>, number: &Number) -> Judged {
 }
 
 fn unregistered_health(scene: &Scene<'_>) -> Judged {
-    if was_true(scene, ConditionType::Healthy) && scene.is_settling_now(StepKind::Register) {
+    let late = scene.is_settling_now(StepKind::Register) || scene.is_falling_back();
+    if was_true(scene, ConditionType::Healthy) && late {
         return Judged::Keep;
     }
     Judged::Open("the number cannot send before it is registered".into())
@@ -797,6 +832,7 @@ fn webhook(scene: &Scene<'_>, number: &Number) -> Judged {
             open_setting(scene, Reason::WebhookDiffers, "our app is not subscribed to the account")
         }
         (true, _) => Judged::Keep,
+        (false, Fact::Unknown(_)) if !was_true(scene, ConditionType::WebhookRouted) => Judged::Keep,
         (false, _) => open_setting(scene, Reason::WebhookDiffers, "the number's webhook is not callbackUrl"),
     }
 }

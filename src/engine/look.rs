@@ -217,5 +217,4 @@ fn urgency(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) 
 }
 
 #[cfg(test)]
-#[path = "look_test.rs"]
-mod test;
+mod tests;

@@ -172,6 +172,20 @@ impl Memory {
     }
 }
 
+impl Marks {
+    /// Notes the one registration that a name in review gets. Status holds a bounded number of names; the
+    /// oldest go first, long after their registrations left every window.
+    pub(crate) fn note_tried_in_review(&mut self, name: &str, at: Timestamp) {
+        const NAMES: usize = 60;
+        self.tried_in_review.insert(name.to_owned(), at);
+        while self.tried_in_review.len() > NAMES {
+            let oldest = self.tried_in_review.iter().min_by_key(|(_, at)| **at).map(|(name, _)| name.clone());
+            let Some(oldest) = oldest else { break };
+            self.tried_in_review.remove(&oldest);
+        }
+    }
+}
+
 impl Ledger {
     /// The attempts of a kind; repeatable steps have none.
     pub fn of(&self, kind: StepKind) -> &[Entry] {

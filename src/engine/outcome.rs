@@ -100,7 +100,7 @@ fn mark(memory: &mut Memory, planned: &Planned, now: Timestamp) {
             memory.marks.automatic_code_used.get_or_insert(now);
         }
         Step::Register { in_review: Some(name), .. } => {
-            memory.marks.tried_in_review.insert(name.clone(), now);
+            memory.marks.note_tried_in_review(name, now);
         }
         _ => {}
     }

@@ -218,6 +218,8 @@ pub fn method(wanted: VerificationMethod, number: &E164) -> CodeMethod {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use rstest::rstest;
 
     use super::*;

@@ -15,7 +15,7 @@ mod register;
 mod resolve;
 mod say;
 #[cfg(test)]
-mod test;
+mod tests;
 mod undecided;
 
 use std::{convert::Infallible, sync::Arc};

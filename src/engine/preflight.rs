@@ -279,6 +279,8 @@ fn time_zone(desired: &Desired, observed: &Observed) -> Option<Check> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use rstest::rstest;
 
     use super::*;

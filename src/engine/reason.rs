@@ -490,7 +490,7 @@ reasons! {
     ObservationIncomplete: Time, NUMBER,
         "Meta did not show a fact without which nothing may be written to the number.",
         "Nothing; if it lasts, look whether the token has full control of the account.";
-    StatusNotKnown: Time, HEALTH,
+    StatusNotKnown: Time, ACCOUNT,
         "Meta shows a status that this version does not know, so nothing is written.",
         "Look in WhatsApp Manager; update the operator if the word is a new one.";
     ClaimPause: Time, NUMBER,

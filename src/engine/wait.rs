@@ -125,8 +125,9 @@ fn who(reason: Reason) -> Option<(Actor, &'static str)> {
         Reason::AddRefused | Reason::RegistrationRefused | Reason::IncompleteDeregistration => {
             (ClusterUser, "Retry")
         }
-        Reason::SandboxNumberNotVerified | Reason::FellBack => (ClusterUser, "Retry"),
-        Reason::NameRefused | Reason::NameDeclined | Reason::NameNotTaken => (ClusterUser, "ChooseName"),
+        Reason::SandboxNumberNotVerified | Reason::FellBack | Reason::NameNotTaken => (ClusterUser, "Retry"),
+        Reason::CoexistenceNotOnboarded => (PhoneHolder, "ConnectInApp"),
+        Reason::NameRefused | Reason::NameDeclined => (ClusterUser, "ChooseName"),
         Reason::RenameNotManaged => (ClusterUser, "AlignName"),
         Reason::ObserveOnly => (ClusterUser, "ChangeManagementPolicy"),
         Reason::Suspended => (ClusterUser, "Resume"),

@@ -777,6 +777,40 @@ fn is_token(word: &str) -> bool {
     (word.starts_with("EAA") && word.len() > 12) || (word.len() >= 32 && !is_number)
 }
 
+/// What the table says about an error, for whoever looks a code up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meaning {
+    /// Calls that the row is about; empty for all.
+    pub edges: &'static [Edge],
+    pub class: Class,
+    pub scope: Scope,
+    pub meaning: &'static str,
+}
+
+/// Every row that speaks of this error, the most exact first. Without a subcode every row of the code is given.
+pub fn meanings(code: i64, subcode: Option<i64>) -> Vec<Meaning> {
+    let mut found: Vec<(u8, &Entry)> = TABLE
+        .iter()
+        .filter_map(|entry| {
+            let rank = match (entry.key, subcode) {
+                (Key::Exact(of, _), None) => (of == code).then_some(0),
+                (key, subcode) => key.rank(code, subcode),
+            };
+            Some((rank?, entry))
+        })
+        .collect();
+    found.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
+    found
+        .into_iter()
+        .map(|(_, entry)| Meaning {
+            edges: entry.edges,
+            class: entry.class,
+            scope: entry.scope,
+            meaning: entry.meaning,
+        })
+        .collect()
+}
+
 /// The reference of errors: `docs/errors.md`.
 pub fn reference() -> String {
     let mut out = String::from(

@@ -266,6 +266,11 @@ impl Sandbox {
         self.state().options.review = policy;
     }
 
+    /// Says what becomes of connections whose reply is lost.
+    pub fn set_hold(&self, hold: Hold) {
+        self.state().options.hold = hold;
+    }
+
     /// Changes how late effects show from now on.
     pub fn set_lag(&self, lag: Lag) {
         self.state().options.lag = lag;

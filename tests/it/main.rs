@@ -1,5 +1,10 @@
+//! Everything that needs more than the library: one binary, so the graph of crates is linked once.
+
 mod control_plane;
+mod generated;
 mod house;
 mod manifest;
+mod operator;
 mod plane;
 mod proof;
+mod rig;

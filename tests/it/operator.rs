@@ -78,11 +78,13 @@ async fn a_channel_goes_from_apply_to_ready_and_then_rests() {
         .await;
     assert!(wait.status.success());
 
-    tokio::time::sleep(Duration::from_secs(35)).await;
+    // The portfolio counts its channels once a minute; that write belongs to the way, not to the rest.
+    tokio::time::sleep(Duration::from_secs(75)).await;
     let mark = rig.plane.mark().await;
     let meta = rig.sandbox.effects().len();
     tokio::time::sleep(Duration::from_secs(20)).await;
-    assert_eq!(rig.writes_since(mark).await.len(), 0, "a settled channel causes no writes");
+    let writes = rig.writes_since(mark).await;
+    assert!(writes.is_empty(), "a settled channel causes no writes: {writes:#?}");
     assert_eq!(rig.sandbox.effects().len(), meta, "nor anything at Meta");
 }
 

@@ -6,7 +6,6 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use kube::Client;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use whatsapp_operator::sandbox::{Account, App, Options, Pace, Portfolio, ReviewPolicy, Sandbox, Token, World};
@@ -21,7 +20,6 @@ pub const APP: &str = "200000000000001";
 /// One test's operator, Meta and namespace.
 pub struct Rig {
     pub plane: &'static ControlPlane,
-    pub client: Client,
     pub sandbox: Sandbox,
     pub graph_url: String,
     pub namespace: String,
@@ -69,9 +67,8 @@ impl Rig {
         let stop = CancellationToken::new();
         tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
 
-        let client = plane.admin_client();
         let health = free_address();
-        Self { plane, client, sandbox, graph_url, namespace, token, operator: None, health, started: 0, stop }
+        Self { plane, sandbox, graph_url, namespace, token, operator: None, health, started: 0, stop }
     }
 
     /// A rig with the Secret and the portfolio `acme` applied.

@@ -1051,3 +1051,170 @@ fn preflight_keeps_what_this_look_did_not_ask() {
     case.observed.account = Fact::NotAsked;
     assert_eq!(case.assess().preflight, first.preflight);
 }
+
+// With the real plan.
+
+/// Plans for real, judges, and takes the result as what stands.
+fn pass(case: &mut Case) -> Assessment {
+    case.plan =
+        crate::engine::plan::plan(&case.desired, &case.observed, &case.memory, &case.limits, case.now);
+    let since = std::mem::take(&mut case.memory.since);
+    case.memory = case.plan.memory.clone();
+    case.memory.since = since;
+    for block in case.plan.block.iter().chain(case.plan.aside.iter().map(|(_, b)| b)) {
+        assert!(
+            block.reason.may_be_on(Ready) || block.reason.may_be_on(ProfileSynced),
+            "{}",
+            block.reason.as_str()
+        );
+    }
+    for (kind, block) in &case.plan.aside {
+        assert!(block.reason.may_be_on(*kind), "{} may not be on {}", block.reason.as_str(), kind.as_str());
+    }
+    case.settle()
+}
+
+const STATUSES: [&str; 10] = [
+    "PENDING",
+    "UNVERIFIED",
+    "CONNECTED",
+    "DISCONNECTED",
+    "FLAGGED",
+    "BANNED",
+    "MIGRATED",
+    "DELETED",
+    "RESTRICTED",
+    "NEW",
+];
+const NAMES: [&str; 7] =
+    ["NONE", "AVAILABLE_WITHOUT_REVIEW", "PENDING_REVIEW", "APPROVED", "DECLINED", "EXPIRED", "NEW"];
+
+#[test]
+fn every_state_that_meta_can_show_is_judged_and_rests() {
+    for platform in ["CLOUD_API", "NOT_APPLICABLE", "ON_PREMISE", "NEW"] {
+        for status in STATUSES {
+            for code in ["VERIFIED", "NOT_VERIFIED", "EXPIRED", "NEW"] {
+                for name in NAMES {
+                    for live in ["Acme Suporte", "Acme"] {
+                        let mut case = Case::ready();
+                        case.desired.webhook = Some(webhook());
+                        case.number().platform = Field::Is(platform.into());
+                        case.number().status = Field::Is(status.into());
+                        case.number().code = Field::Is(code.into());
+                        case.number().name_status = Field::Is(name.into());
+                        case.number().verified_name = Field::Is(live.into());
+                        let first = pass(&mut case);
+                        let what = format!("{platform} {status} {code} {name} {live}");
+                        let ready = first.conditions.get(Ready).unwrap();
+                        let waits = !first.waiting_for.is_empty() || first.conditions.is(Reconciling, True);
+                        assert!(ready.status == True || waits, "{what}: nobody acts: {ready:?}");
+                        case.now = later(1);
+                        assert_eq!(pass(&mut case), first, "{what}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_number_that_falls_back_is_believed_at_the_second_look() {
+    let mut case = Case::ready();
+    pass(&mut case);
+    case.number().platform = Field::Is("NOT_APPLICABLE".into());
+    case.number().status = Field::Is("DISCONNECTED".into());
+    let first = pass(&mut case);
+    assert_eq!(first.verdict(Ready), Some((True, Reason::Usable)));
+    case.now = later(11);
+    case.observed.begun = later(11);
+    case.observed.search[0].list = ListState::Complete { begun: later(11) };
+    let second = pass(&mut case);
+    assert_eq!(second.verdict(Registered).map(|v| v.0), Some(False));
+    assert_eq!(second.verdict(Ready).map(|v| v.0), Some(False));
+}
+
+#[test]
+fn a_registered_number_that_contradicts_the_connection_stalls() {
+    let mut case = Case::ready();
+    case.number().is_on_biz_app = Field::Is(true);
+    let assessment = pass(&mut case);
+    assert_eq!(assessment.verdict(Ready), Some((False, Reason::ConnectionContradictsNumber)));
+    assert!(assessment.conditions.is(Stalled, True));
+}
+
+#[test]
+fn a_ready_channel_whose_spec_names_another_account_stalls() {
+    let mut case = Case::ready();
+    pass(&mut case);
+    case.desired.account = Some(OTHER_ACCOUNT.into());
+    case.observed.account = Fact::NotAsked;
+    case.observed.search = Vec::new();
+    let assessment = pass(&mut case);
+    assert_eq!(assessment.verdict(AccountUsable), Some((False, Reason::AccountChanged)));
+    assert_eq!(assessment.verdict(Ready), Some((False, Reason::AccountChanged)));
+    assert!(assessment.conditions.is(Stalled, True));
+}
+
+#[test]
+fn a_ready_channel_whose_account_left_the_reach_says_so() {
+    let mut case = Case::ready();
+    pass(&mut case);
+    case.view().reach = crate::engine::portfolio::Reach::Accounts(vec![reachable(OTHER_ACCOUNT)]);
+    case.observed.account = Fact::NotAsked;
+    case.observed.search = Vec::new();
+    let assessment = pass(&mut case);
+    assert_eq!(assessment.verdict(Ready), Some((False, Reason::AccountNotInReach)));
+}
+
+#[test]
+fn a_webhook_that_was_changed_in_the_spec_is_not_taken_for_finished() {
+    let mut case = Case::ready();
+    case.desired.webhook = Some(webhook());
+    pass(&mut case);
+    case.desired.generation = 4;
+    case.desired.webhook.as_mut().unwrap().callback_url = "https://other.example/wa".into();
+    case.observed.subscribed = Fact::NotAsked;
+    let assessment = pass(&mut case);
+    assert_eq!(assessment.verdict(WebhookRouted).map(|v| v.0), Some(False));
+    assert_eq!(assessment.verdict(Reconciling).map(|v| v.0), Some(True));
+}
+
+#[test]
+fn an_edit_that_changes_nothing_moves_the_generation_and_is_not_reconciling() {
+    let mut case = Case::ready();
+    pass(&mut case);
+    case.desired.generation = 4;
+    let assessment = pass(&mut case);
+    assert_eq!(assessment.observed_generation, Some(4));
+    assert_eq!(assessment.verdict(Reconciling), None);
+}
+
+#[test]
+fn a_channel_that_only_observes_obeys_no_claim() {
+    let mut case = Case::ready();
+    case.desired.management = Management::ObserveOnly;
+    case.observed.claim = Claim::Other { name: None };
+    assert_eq!(pass(&mut case).verdict(Ready), Some((True, Reason::Usable)));
+}
+
+#[test]
+fn what_a_channel_that_only_observes_would_do_shows_as_drift() {
+    let mut case = Case::absent();
+    case.desired.management = Management::ObserveOnly;
+    let fields = |a: Assessment| a.drift.into_iter().map(|d| d.field).collect::<Vec<_>>();
+    assert_eq!(fields(pass(&mut case)), ["phoneNumber"]);
+    let mut case = Case::with(fresh());
+    case.desired.management = Management::ObserveOnly;
+    assert_eq!(fields(pass(&mut case)), ["registration"]);
+}
+
+#[test]
+fn metas_code_is_said_once() {
+    let said = refusal(133_005, None, "T1");
+    assert_eq!(
+        with_refusal("wrong (code 133005)", &said),
+        "wrong (code 133005) (Meta: \"Title of Meta's\", trace T1)"
+    );
+    assert_eq!(without_trace("a trace of it (Meta: code 1, trace T1)"), "a trace of it (Meta: code 1, ");
+    assert_eq!(without_trace("a trace of it"), "a trace of it");
+}

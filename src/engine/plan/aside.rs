@@ -6,6 +6,7 @@ use super::{Actor, Block, Pass, Seen, Stop, Wait, naming, say};
 use crate::engine::{
     condition::ConditionType,
     desired::{DesiredProfile, Webhook},
+    drift,
     failure::{Class, Refusal},
     id::{Fact, Field},
     limits::later,
@@ -118,9 +119,9 @@ fn is_routed(number: &Number, webhook: &Webhook) -> Option<bool> {
     match &number.webhook {
         Field::Refused => None,
         Field::Absent => Some(false),
-        Field::Is(configuration) => {
-            Some(configuration.number.as_deref() == Some(webhook.callback_url.as_str()))
-        }
+        Field::Is(configuration) => Some(
+            configuration.number.as_deref().is_some_and(|url| drift::same_url(url, &webhook.callback_url)),
+        ),
     }
 }
 
@@ -146,7 +147,9 @@ fn was_written_blindly(pass: &Pass, memory: &Memory, secret: &SecretVersion) -> 
 fn verify_token(pass: &Pass, webhook: &Webhook) -> Result<SecretVersion, Stop> {
     let key = &webhook.verify_token;
     let needs = |reason, message: String| {
-        Stop::block(Block::new(reason, message).waits(Wait::on(Actor::ClusterUser, "ProvideVerifyToken")))
+        let action =
+            if reason == Reason::VerifyTokenUnlabelled { "LabelSecret" } else { "ProvideVerifyToken" };
+        Stop::block(Block::new(reason, message).waits(Wait::on(Actor::ClusterUser, action)))
     };
     match &pass.observed.verify_token {
         SecretFact::Present { version, .. } => Ok(version.clone()),
@@ -221,34 +224,7 @@ fn profile(
 /// assert_eq!(difference, desired);
 /// ```
 pub fn profile_difference(desired: &DesiredProfile, observed: &Profile) -> DesiredProfile {
-    let text = |wanted: &Option<String>, actual: &Option<String>| {
-        wanted.clone().filter(|wanted| wanted.trim() != actual.as_deref().unwrap_or_default().trim())
-    };
-    DesiredProfile {
-        about: text(&desired.about, &observed.about),
-        address: text(&desired.address, &observed.address),
-        description: text(&desired.description, &observed.description),
-        email: text(&desired.email, &observed.email),
-        websites: desired
-            .websites
-            .clone()
-            .filter(|wanted| !wanted.iter().map(site).eq(observed.websites.iter().map(site))),
-        vertical: desired
-            .vertical
-            .clone()
-            .filter(|wanted| vertical(wanted) != vertical(observed.vertical.as_deref().unwrap_or_default())),
-    }
-}
-
-/// Meta gives sites back with a slash at the end.
-fn site(url: impl AsRef<str>) -> String {
-    url.as_ref().trim().trim_end_matches('/').to_owned()
-}
-
-/// An unset vertical reads UNDEFINED.
-fn vertical(word: &str) -> String {
-    let word = word.to_ascii_uppercase();
-    if word == "UNDEFINED" { String::new() } else { word }
+    drift::profile_to_write(desired, observed)
 }
 
 fn may_write(writable: &Writable, reason: Reason, what: &str) -> Result<(), Stop> {
@@ -328,7 +304,7 @@ fn not_taken(pass: &Pass, kind: StepKind, times: u32) -> Block {
             pass.command("retry")
         ),
     )
-    .waits(Wait::on(Actor::ClusterUser, "ChangeValue").at(say::NUMBERS))
+    .waits(Wait::on(Actor::ClusterUser, "ChangeSpec").at(say::NUMBERS))
 }
 
 fn refused(pass: &Pass, kind: StepKind, refusal: &Refusal, until: Timestamp) -> Block {
@@ -350,7 +326,7 @@ fn refused(pass: &Pass, kind: StepKind, refusal: &Refusal, until: Timestamp) -> 
             format!(
                 "the callback URL did not answer Meta's handshake ({words}); make it answer with the challenge for this verify token; {again}"
             ),
-            user("FixWebhook"),
+            user("MendWebhook"),
         ),
         (_, Class::Credentials, _) => (
             Reason::PermissionMissing,
@@ -358,24 +334,24 @@ fn refused(pass: &Pass, kind: StepKind, refusal: &Refusal, until: Timestamp) -> 
                 "the token may not do {} ({words}); give the system user full control of the account; {again}",
                 kind.as_str()
             ),
-            admin("GrantPermission", say::SYSTEM_USERS),
+            admin("GrantPermissions", say::SYSTEM_USERS),
         ),
         (100, _, StepKind::RouteWebhook) => (
             Reason::AppNotSubscribedToMessages,
             format!(
                 "Meta refused the webhook of this number ({words}); subscribe the app to the field messages in the App Dashboard, and check the URL; {again}"
             ),
-            admin("SubscribeApp", say::APPS),
+            admin("SubscribeToMessages", say::APPS),
         ),
         (_, _, StepKind::WriteProfile) => (
             Reason::ProfileRefused,
             format!("Meta refused the profile ({words}); correct spec.profile; {again}"),
-            user("FixProfile"),
+            user("ChangeSpec"),
         ),
         _ => (
             Reason::WebhookRefused,
             format!("Meta refused {} ({words}); {again}", kind.as_str()),
-            user("FixWebhook"),
+            user("MendWebhook"),
         ),
     };
     Block::new(reason, message).refused(Some(refusal)).waits(wait).until(until)

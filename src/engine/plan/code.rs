@@ -214,7 +214,7 @@ fn may_request(pass: &Pass, memory: &Memory) -> Gate {
                 say::time(until)
             ),
         )
-        .waits(Wait::on(Actor::ClusterUser, "RequestCode"))
+        .waits(Wait::on(Actor::PhoneHolder, "AskForCode"))
         .until(until),
     ))
 }
@@ -366,7 +366,7 @@ fn unasked(
                 pass.command("send-code")
             ),
         )
-        .waits(Wait::on(Actor::ClusterUser, "RequestCode")),
+        .waits(Wait::on(Actor::PhoneHolder, "AskForCode")),
     ))
 }
 
@@ -381,7 +381,7 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
             request_refused(pass, last)
         };
     }
-    let wait = Wait::on(Actor::ClusterUser, "RequestCode")
+    let wait = Wait::on(Actor::PhoneHolder, "AskForCode")
         .or_else("the number stays unverified and is not registered");
     let wrong = request.and_then(|r| memory.ledger.since(StepKind::VerifyCode, Some(r.at)).last());
     let block = match (request, wrong) {
@@ -431,5 +431,5 @@ fn request_refused(pass: &Pass, last: &Entry) -> Block {
         ),
     )
     .refused(last.refusal.as_ref())
-    .waits(Wait::on(Actor::ClusterUser, "RequestCode"))
+    .waits(Wait::on(Actor::PhoneHolder, "AskForCode"))
 }

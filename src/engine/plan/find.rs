@@ -109,7 +109,7 @@ fn has_not_left(pass: &Pass, seen: &Seen) -> Gate {
             Reason::NumberMigrated,
             format!("{digits} was migrated from account {account} to another; point the channel at that account by creating it anew with its accountId, or delete the channel"),
         )
-        .waits(Wait::on(Actor::ClusterUser, "FixSpec").at(say::NUMBERS)),
+        .waits(Wait::on(Actor::ClusterUser, "ChangeSpec").at(say::NUMBERS)),
         _ => Block::new(
             Reason::NumberDeleted,
             format!("{digits} was deleted from account {account} in WhatsApp Manager; add it there again, or delete the channel"),
@@ -143,7 +143,7 @@ fn is_nowhere_else(pass: &Pass, memory: &Memory, view: &PortfolioView, seen: &Se
                 seen.account
             ),
         )
-        .waits(Wait::on(Actor::ClusterUser, "ChooseAccount").at(say::NUMBERS)),
+        .waits(Wait::on(Actor::ClusterUser, "NameAccount").at(say::NUMBERS)),
     ))
 }
 
@@ -303,7 +303,7 @@ fn add_refused(pass: &Pass, memory: &Memory, last: &Entry, refusal: &Refusal) ->
             Reason::AccountRestricted,
             format!("Meta restricts the account ({words}); appeal in Business Support Home"),
         )
-        .waits(Wait::on(Actor::PortfolioAdmin, "AppealRestriction").at(say::SUPPORT))
+        .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(say::SUPPORT))
         .until(later(last.at, limits.add_refused_pause))
     } else if refusal.class == Class::Credentials {
         no_permission(&words, pass)
@@ -374,7 +374,7 @@ fn no_permission(words: &str, pass: &Pass) -> Block {
         Reason::PermissionMissing,
         format!("the token may not add numbers to this account ({words}); give the system user full control of the account, {}", pass.then_retry()),
     )
-    .waits(Wait::on(Actor::PortfolioAdmin, "GrantPermission").at(say::SYSTEM_USERS))
+    .waits(Wait::on(Actor::PortfolioAdmin, "GrantPermissions").at(say::SYSTEM_USERS))
 }
 
 /// The exact remedy for a number that is still in an app.

@@ -42,7 +42,7 @@ pub(super) fn connection(pass: &Pass, memory: &Memory, number: &Number) -> Gate 
 
 fn contradicts(message: String) -> Block {
     Block::new(Reason::ConnectionContradictsNumber, message)
-        .waits(Wait::on(Actor::ClusterUser, "FixSpec").at(say::NUMBERS))
+        .waits(Wait::on(Actor::ClusterUser, "ChangeSpec").at(say::NUMBERS))
 }
 
 /// `None` where nobody can tell. Left out counts as no for a number that is not registered, or that this object
@@ -66,7 +66,7 @@ pub(super) fn status(number: &Number) -> Gate {
             Reason::NumberBanned,
             "Meta banned the number; nothing is written to it; appeal in Business Support Home",
         )
-        .waits(Wait::on(Actor::PortfolioAdmin, "AppealBan").at(say::SUPPORT)),
+        .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(say::SUPPORT)),
         NumberStatus::Other(word) => resolve::not_known("status", word, "the number"),
         _ => return Ok(()),
     }))

@@ -195,7 +195,7 @@ fn repeat(pass: &Pass, memory: &Memory, name: &str, expired: bool, last: &Entry)
                 pass.then_retry()
             ),
         )
-        .waits(Wait::on(Actor::ClusterUser, "RetryName").at(say::NUMBERS)))),
+        .waits(Wait::on(Actor::ClusterUser, "Retry").at(say::NUMBERS)))),
     }
 }
 

@@ -91,7 +91,7 @@ fn note_refusal(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) 
     if naming::state(number, name) == naming::NameState::Usable {
         memory.marks.on_phone = Some(at);
     } else {
-        memory.marks.tried_in_review.insert(name.clone(), at);
+        memory.marks.note_tried_in_review(name, at);
     }
 }
 
@@ -277,7 +277,7 @@ fn account_locked(pass: &Pass, refusal: &Refusal) -> Block {
         ),
     )
     .refused(Some(refusal))
-    .waits(Wait::on(Actor::PortfolioAdmin, "AppealRestriction").at(say::SUPPORT))
+    .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(say::SUPPORT))
 }
 
 fn incomplete(pass: &Pass, refusal: &Refusal) -> Block {
@@ -290,7 +290,7 @@ fn incomplete(pass: &Pass, refusal: &Refusal) -> Block {
         ),
     )
     .refused(Some(refusal))
-    .waits(Wait::on(Actor::ClusterUser, "RetryRegistration").at(say::NUMBERS))
+    .waits(Wait::on(Actor::ClusterUser, "Retry").at(say::NUMBERS))
 }
 
 fn permission(pass: &Pass, refusal: &Refusal) -> Block {
@@ -303,7 +303,7 @@ fn permission(pass: &Pass, refusal: &Refusal) -> Block {
         ),
     )
     .refused(Some(refusal))
-    .waits(Wait::on(Actor::PortfolioAdmin, "GrantPermission").at(say::SYSTEM_USERS))
+    .waits(Wait::on(Actor::PortfolioAdmin, "GrantPermissions").at(say::SYSTEM_USERS))
 }
 
 fn refused(pass: &Pass, refusal: &Refusal) -> Block {
@@ -316,7 +316,7 @@ fn refused(pass: &Pass, refusal: &Refusal) -> Block {
         ),
     )
     .refused(Some(refusal))
-    .waits(Wait::on(Actor::ClusterUser, "RetryRegistration").at(say::NUMBERS))
+    .waits(Wait::on(Actor::ClusterUser, "Retry").at(say::NUMBERS))
 }
 
 /// Some numbers are registered only when a person asks, whatever the schedule says.
@@ -344,7 +344,7 @@ fn fell_back(pass: &Pass) -> Block {
         ),
     )
     .waits(
-        Wait::on(Actor::ClusterUser, "RetryRegistration")
+        Wait::on(Actor::ClusterUser, "Retry")
             .at(say::NUMBERS)
             .or_else("the number stays unregistered and cannot send or receive"),
     )
@@ -359,7 +359,7 @@ fn sandbox(pass: &Pass) -> Block {
             pass.command("retry")
         ),
     )
-    .waits(Wait::on(Actor::ClusterUser, "RetryRegistration").at(say::NUMBERS))
+    .waits(Wait::on(Actor::ClusterUser, "Retry").at(say::NUMBERS))
 }
 
 /// What is left of the attempts that nobody has to ask for, and the pauses between them.

@@ -35,7 +35,7 @@ fn not_usable(pass: &Pass) -> Block {
             portfolio.namespace, portfolio.name, pass.desired.namespace
         ),
     )
-    .waits(Wait::on(Actor::ClusterUser, "ProvidePortfolio"))
+    .waits(Wait::on(Actor::ClusterUser, "CorrectPortfolio"))
 }
 
 fn not_read_yet(pass: &Pass) -> Block {
@@ -95,7 +95,7 @@ fn unresolved(pass: &Pass, memory: &Memory, view: &PortfolioView, why: &NoAccoun
                 memory.business.as_ref().map_or("another", |id| id.as_str())
             ),
         )
-        .waits(user("FixSpec")),
+        .waits(user("ChangeSpec")),
         NoAccount::AccountChanged => Block::new(
             Reason::AccountChanged,
             format!(
@@ -103,7 +103,7 @@ fn unresolved(pass: &Pass, memory: &Memory, view: &PortfolioView, why: &NoAccoun
                 memory.account.as_ref().map_or("", |id| id.as_str())
             ),
         )
-        .waits(user("FixSpec")),
+        .waits(user("ChangeSpec")),
         NoAccount::NotInReach(id) => Block::new(
             Reason::AccountNotInReach,
             format!(
@@ -125,12 +125,12 @@ fn unresolved(pass: &Pass, memory: &Memory, view: &PortfolioView, why: &NoAccoun
                 ids.iter().take(5).map(AccountId::as_str).collect::<Vec<_>>().join(", ")
             ),
         )
-        .waits(user("ChooseAccount")),
+        .waits(user("NameAccount")),
         NoAccount::ReachUnknown => Block::new(
             Reason::AccountReachUnknown,
             "the token may not list accounts and names none; set spec.accountId",
         )
-        .waits(user("ChooseAccount").at(say::ACCOUNTS)),
+        .waits(user("NameAccount").at(say::ACCOUNTS)),
         NoAccount::ReachUnread => Block::new(
             Reason::PortfolioNotReadYet,
             "the accounts in reach could not be read yet; they are asked for again by themselves",
@@ -147,7 +147,7 @@ fn owner(pass: &Pass, view: &PortfolioView, id: &AccountId, account: &Account) -
                 Reason::AccountNotInReach,
                 format!("account {id} belongs to business {owner} and is only shared with this one; name it in spec.accountId to use it"),
             )
-            .waits(Wait::on(Actor::ClusterUser, "ChooseAccount").at(say::ACCOUNTS)),
+            .waits(Wait::on(Actor::ClusterUser, "NameAccount").at(say::ACCOUNTS)),
         )),
         _ => Ok(()),
     }
@@ -160,7 +160,7 @@ fn country(view: &PortfolioView, id: &AccountId, account: &Account) -> Gate {
                 Reason::CountryMismatch,
                 format!("account {id} is in country {actual}, the portfolio expects {expected}; nothing is written; use another account, or correct expect.country"),
             )
-            .waits(Wait::on(Actor::ClusterUser, "FixSpec").at(say::ACCOUNTS)),
+            .waits(Wait::on(Actor::ClusterUser, "ChangeSpec").at(say::ACCOUNTS)),
         )),
         _ => Ok(()),
     }
@@ -183,7 +183,7 @@ fn not_banned(id: &AccountId, account: &Account) -> Gate {
                     error.description.trim_end_matches('.')
                 ),
             )
-            .waits(Wait::on(Actor::PortfolioAdmin, "AppealRestriction").at(say::SUPPORT)),
+            .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(say::SUPPORT)),
         )),
         None => Ok(()),
     }
@@ -199,7 +199,7 @@ fn review(id: &AccountId, account: &Account) -> Gate {
             Reason::AccountRejected,
             format!("Meta rejected account {id}; appeal in Business Support Home"),
         )
-        .waits(support("AppealReview")),
+        .waits(support("Appeal")),
         ReviewStatus::Restricted | ReviewStatus::LimitReached => restricted(id, review.as_str()),
         ReviewStatus::Other(word) => not_known("account_review_status", word, &format!("account {id}")),
     }))
@@ -215,7 +215,7 @@ fn status(id: &AccountId, account: &Account) -> Gate {
             Reason::AccountDisabled,
             format!("account {id} is {status}; only Meta can reinstate it, ask in Business Support Home"),
         )
-        .waits(Wait::on(Actor::PortfolioAdmin, "AppealRestriction").at(say::SUPPORT)),
+        .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(say::SUPPORT)),
         AccountStatus::Other(word) => not_known("status", word, &format!("account {id}")),
     }))
 }
@@ -235,7 +235,7 @@ fn restricted(id: &AccountId, word: &str) -> Block {
         Reason::AccountRestricted,
         format!("account {id} is restricted by Meta ({word}); see why and appeal in Business Support Home"),
     )
-    .waits(Wait::on(Actor::PortfolioAdmin, "AppealRestriction").at(say::SUPPORT))
+    .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(say::SUPPORT))
 }
 
 /// A word of Meta's that this version does not know: nothing is written on its strength.

@@ -159,7 +159,7 @@ fn refused_read(what: &str, refusal: &Refusal) -> Block {
                 words(refusal)
             ),
         )
-        .waits(Wait::on(Actor::PortfolioAdmin, "GrantPermission").at(ACCOUNTS)),
+        .waits(Wait::on(Actor::PortfolioAdmin, "GrantPermissions").at(ACCOUNTS)),
         (Class::Retry | Class::AlreadyDone, _) => Block::new(
             Reason::MetaUnavailable,
             format!("Meta could not answer about {what} ({}); it is asked again by itself", words(refusal)),

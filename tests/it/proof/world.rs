@@ -26,8 +26,9 @@ use whatsapp_operator::{
     engine::{
         condition::{Before, Condition, ConditionType, Truth, first},
         desired::{
-            CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy, PortfolioRef,
-            ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook, WhileNameInReview,
+            CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy,
+            PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook,
+            WhileNameInReview,
         },
         failure::Failure,
         id::{AccountId, AppId, BusinessId, Fact, NumberId},
@@ -46,7 +47,10 @@ use whatsapp_operator::{
     },
     run::{
         observe::{SecretRead, Secrets, Volatile},
-        pass::{Done, Ids, Input, Live, PassError, ReadError, Record, Records, Shell, WriteError, may_have_written, pass},
+        pass::{
+            Done, Ids, Input, Live, PassError, ReadError, Record, Records, Shell, WriteError,
+            may_have_written, pass,
+        },
     },
     sandbox::{self, Effect, Options, ReviewPolicy, Sandbox, What},
 };
@@ -305,7 +309,13 @@ impl Cluster {
         Some(Live { version, uid: stored.desired.uid.clone(), memory, before })
     }
 
-    fn write(&self, name: &str, uid: &str, record: &Record, expected: &Standing) -> Result<Standing, WriteError> {
+    fn write(
+        &self,
+        name: &str,
+        uid: &str,
+        record: &Record,
+        expected: &Standing,
+    ) -> Result<Standing, WriteError> {
         let mut state = lock(&self.state);
         let now = self.sandbox.now();
         let version = state.bump();
@@ -605,15 +615,30 @@ impl Graph for Mortal {
         self.gate.call("client_accounts", self.graph.client_accounts()).await
     }
 
-    async fn account(&self, account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<Arc<Account>, Failure> {
+    async fn account(
+        &self,
+        account: &AccountId,
+        not_before: Timestamp,
+        urgency: Urgency,
+    ) -> Result<Arc<Account>, Failure> {
         self.gate.call("account", self.graph.account(account, not_before, urgency)).await
     }
 
-    async fn numbers(&self, account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<Arc<NumberList>, Failure> {
+    async fn numbers(
+        &self,
+        account: &AccountId,
+        not_before: Timestamp,
+        urgency: Urgency,
+    ) -> Result<Arc<NumberList>, Failure> {
         self.gate.call("numbers", self.graph.numbers(account, not_before, urgency)).await
     }
 
-    async fn subscribed(&self, account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<bool, Failure> {
+    async fn subscribed(
+        &self,
+        account: &AccountId,
+        not_before: Timestamp,
+        urgency: Urgency,
+    ) -> Result<bool, Failure> {
         self.gate.call("subscribed", self.graph.subscribed(account, not_before, urgency)).await
     }
 
@@ -641,7 +666,12 @@ impl Graph for Mortal {
         self.gate.call("request_code", self.graph.request_code(account, number, method, language)).await
     }
 
-    async fn verify_code(&self, account: &AccountId, number: &NumberId, code: &SecretString) -> Result<(), Failure> {
+    async fn verify_code(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        code: &SecretString,
+    ) -> Result<(), Failure> {
         self.gate.call("verify_code", self.graph.verify_code(account, number, code)).await
     }
 
@@ -649,11 +679,21 @@ impl Graph for Mortal {
         self.gate.call("submit_name", self.graph.submit_name(account, number, name)).await
     }
 
-    async fn set_pin(&self, account: &AccountId, number: &NumberId, pin: &SecretString) -> Result<(), Failure> {
+    async fn set_pin(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        pin: &SecretString,
+    ) -> Result<(), Failure> {
         self.gate.call("set_pin", self.graph.set_pin(account, number, pin)).await
     }
 
-    async fn register(&self, account: &AccountId, number: &NumberId, pin: &SecretString) -> Result<(), Failure> {
+    async fn register(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        pin: &SecretString,
+    ) -> Result<(), Failure> {
         self.gate.call("register", self.graph.register(account, number, pin)).await
     }
 
@@ -877,7 +917,11 @@ impl World {
     }
 
     /// The pieces of one pass, so that a test can run it by hand.
-    pub fn prepare(&mut self, process: usize, name: &str) -> impl Future<Output = Result<Done, PassError>> + Send + 'static {
+    pub fn prepare(
+        &mut self,
+        process: usize,
+        name: &str,
+    ) -> impl Future<Output = Result<Done, PassError>> + Send + 'static {
         self.passes += 1;
         let portfolio = self.view();
         let now = self.now();
@@ -903,12 +947,8 @@ impl World {
         let gate = process.gate.clone();
         let graph = Mortal { graph: process.source.graph(Self::credential()), gate: gate.clone() };
         let secrets = Arc::new(Drawer { cluster: self.cluster.clone(), gate: gate.clone() });
-        let shelf = Shelf {
-            cluster: self.cluster.clone(),
-            name: name.into(),
-            uid: desired.uid.clone(),
-            gate,
-        };
+        let shelf =
+            Shelf { cluster: self.cluster.clone(), name: name.into(), uid: desired.uid.clone(), gate };
         let shell = process.shell.clone();
         async move { pass(&shell, input, Some(graph), secrets, Arc::new(shelf), ()).await }
     }
@@ -1178,7 +1218,14 @@ impl World {
             let status = self.cluster.status(&name);
             let _ = writeln!(story, "memory of {name}: {:#?}", status.memory);
             for c in status.before.conditions.iter() {
-                let _ = writeln!(story, "  {}={} {}: {}", c.kind.as_str(), c.status.as_str(), c.reason.as_str(), c.message);
+                let _ = writeln!(
+                    story,
+                    "  {}={} {}: {}",
+                    c.kind.as_str(),
+                    c.status.as_str(),
+                    c.reason.as_str(),
+                    c.message
+                );
             }
         }
         story

@@ -1,3 +1,6 @@
+//! What is looked at, as sentences.
+#![allow(clippy::unwrap_used)]
+
 use crate::engine::{
     desired::Connection,
     failure::Class,
@@ -45,7 +48,7 @@ fn every_account_in_reach_is_searched_until_the_number_is_known() {
     };
     let target = (ACCOUNT.to_owned(), true);
     assert_eq!(accounts(two()), [target.clone(), (OTHER.to_owned(), false)]);
-    assert_eq!(accounts(two().own()), [target.clone()]);
+    assert_eq!(accounts(two().own()), std::slice::from_ref(&target));
     let vanished = two().own().remember(|m| m.marks.missing_since = m.marks.added);
     assert_eq!(accounts(vanished), [target, (OTHER.to_owned(), false)]);
 }
@@ -56,7 +59,7 @@ fn a_list_is_as_fresh_as_its_use_needs() {
     assert_eq!(age(&world().own()), 5 * MINUTE, "in transition");
     assert_eq!(age(&world().own().registered().pass()), 5 * MINUTE, "at rest");
     let wrote = world().own().verified().act(StepKind::Register, accepted());
-    assert_eq!(age(&wrote), 0 * SECOND, "right after a write");
+    assert_eq!(age(&wrote), std::time::Duration::ZERO, "right after a write");
     assert_eq!(age(&wrote.clone().after(20 * SECOND)), 20 * SECOND, "begun after the write");
     assert_eq!(age(&wrote.clone().after(MINUTE)), 30 * SECOND, "every 30 s for a while");
     assert_eq!(age(&wrote.after(6 * MINUTE)), 5 * MINUTE, "then as ever");

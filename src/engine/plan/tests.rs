@@ -1,3 +1,6 @@
+//! Every state and every answer of Meta's has a decision.
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use crate::engine::{
@@ -34,10 +37,16 @@ fn check(cases: Vec<(&str, World, &str)>) {
             plan.next
         );
         for (on, block) in &plan.aside {
-            assert!(block.reason.may_be_on(*on), "{what}: {} is not on {}", block.reason.as_str(), on.as_str());
+            assert!(
+                block.reason.may_be_on(*on),
+                "{what}: {} is not on {}",
+                block.reason.as_str(),
+                on.as_str()
+            );
         }
         if let Some(block) = &plan.block {
-            let is_on = block.reason.may_be_on(ConditionType::Registered) || block.reason == Reason::Suspended;
+            let is_on =
+                block.reason.may_be_on(ConditionType::Registered) || block.reason == Reason::Suspended;
             assert!(is_on, "{what}: {} is not on Registered", block.reason.as_str());
         }
         for block in plan.block.iter().chain(plan.aside.iter().map(|(_, block)| block)) {

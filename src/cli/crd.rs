@@ -1,0 +1,21 @@
+//! `crd`: prints the custom resource definitions, as kubectl takes them.
+
+use crate::api;
+
+use super::{
+    exit::{Ending, Exit, Problem},
+    render,
+};
+
+/// Prints them.
+///
+/// # Errors
+///
+/// When one has no YAML form, which would be a fault of ours.
+pub fn crd() -> Ending {
+    let crds = api::crds().map_err(|error| Problem::new(format!("a CRD has no YAML form: {error}")))?;
+    for (_, yaml) in crds {
+        render::out(&format!("---\n{yaml}"));
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,293 @@
+//! `plan`: what would be done for manifests, what would wait, and on whom. Writes nothing.
+//!
+//! The same engine as in the controller, up to the point where a step would be carried
+//! out. Only where things come from differs: channels from files, credentials from a
+//! file, the environment or the cluster, and Meta perhaps from a sandbox in this process.
+
+mod input;
+mod report;
+mod secret;
+mod seed;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::{
+    api::lower,
+    engine::{
+        condition::{ConditionSet, assess},
+        desired::{Desired, DesiredPortfolio, PortfolioRef},
+        failure::Failure,
+        id::Fact,
+        limits::Limits,
+        look::{Urgency, look},
+        memory::Memory,
+        observed::{Claim, Observed, PortfolioState, ProcessFacts},
+        plan::{Plan, plan as decide},
+        portfolio::{PortfolioAssessment, PortfolioObserved, PortfolioView, assess_portfolio, granted},
+    },
+    meta::{
+        client::{DEFAULT_URL, DEFAULT_VERSION, GraphClient, Meta, Settings},
+        port::{Graph, GraphSource, SystemClock},
+    },
+    run::observe::{Volatile, observe},
+};
+
+use super::{
+    channel::ClusterArgs,
+    exit::{Ending, Exit, Problem},
+    render::{self, OutputArgs},
+};
+
+use input::{Input, Manifest};
+use report::Report;
+use secret::{Offer, Origin, PlanSecrets};
+
+/// Looks are repeated while each finds something that the next one needs, at most this often.
+const LOOKS: usize = 4;
+
+/// Shows what would be done for manifests, and what would wait; writes nothing.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Credentials of a portfolio come from the first of these that has them:
+  --sandbox                          a simulated Meta in this process; nothing else is needed
+  --token-file NAME=PATH             and --app-secret-file NAME=PATH
+  WHATSAPP_TOKEN_<NAME>              and WHATSAPP_APP_SECRET_<NAME>, upper case, - written as _
+  the cluster                        the Secrets that the portfolio names
+
+Exit codes: 0 nothing to change, 2 there are changes, 1 error.")]
+pub struct PlanArgs {
+    /// A file, a folder, or - for standard input; may be given again.
+    #[arg(short, long = "filename", required = true, num_args = 1.., value_name = "PATH")]
+    pub files: Vec<PathBuf>,
+    /// Asks a simulated Meta in this process, made to fit the manifests.
+    #[arg(long, conflicts_with_all = ["token_files", "graph_url"])]
+    pub sandbox: bool,
+    /// File with the access token of a portfolio; may be given again.
+    #[arg(long = "token-file", value_name = "NAME=PATH", value_parser = named)]
+    pub token_files: Vec<(String, PathBuf)>,
+    /// File with the app secret of a portfolio; may be given again.
+    #[arg(long = "app-secret-file", value_name = "NAME=PATH", value_parser = named)]
+    pub app_secret_files: Vec<(String, PathBuf)>,
+    /// Base address of the Graph API.
+    #[arg(long, env = "WHATSAPP_OPERATOR_GRAPH_URL", default_value = DEFAULT_URL, value_name = "URL")]
+    pub graph_url: url::Url,
+    /// Version of the Graph API.
+    #[arg(long, env = "WHATSAPP_OPERATOR_GRAPH_VERSION", default_value = DEFAULT_VERSION, value_name = "VERSION")]
+    pub graph_version: String,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+fn named(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.into())),
+        _ => Err(format!("{text} is not of the form NAME=PATH")),
+    }
+}
+
+/// Plans, and prints the plan.
+///
+/// # Errors
+///
+/// When manifests are wrong, or credentials are missing.
+pub async fn plan(args: &PlanArgs) -> Ending {
+    let mut input = input::read(&args.files, args.cluster.namespace.as_deref())?;
+    let limits = Limits::default();
+    let mut settings = Settings {
+        base_url: args.graph_url.clone(),
+        version: args.graph_version.clone(),
+        limits: limits.clone(),
+    };
+    let origin = if args.sandbox {
+        let (url, tokens) = seed::serve(&mut input).await?;
+        settings.base_url = url;
+        Origin::Sandbox(tokens)
+    } else {
+        Origin::from_args(args, &mut input).await?
+    };
+    let meta = Meta::new(settings, Arc::new(SystemClock))
+        .map_err(|error| Problem::new(format!("cannot reach Meta: {error}")))?;
+    let planner = Planner { meta, origin, limits, started: Timestamp::now() };
+    let report = planner.all(&input).await?;
+    render::print(args.output.output, &report, report::text)?;
+    Ok(if report.changes > 0 { Exit::Changes } else { Exit::Done })
+}
+
+/// A portfolio as it was judged, with a way to reach Meta through it if there is one.
+struct Known {
+    assessment: PortfolioAssessment,
+    graph: Option<GraphClient>,
+}
+
+struct Planner {
+    meta: Meta,
+    origin: Origin,
+    limits: Limits,
+    started: Timestamp,
+}
+
+impl Planner {
+    async fn all(&self, input: &Input) -> Result<Report, Problem> {
+        let mut known = HashMap::new();
+        let mut report = Report::new(&self.origin, input);
+        for portfolio in &input.portfolios {
+            let judged = self.portfolio(portfolio).await?;
+            report.portfolio(portfolio, &judged.assessment);
+            known.insert(
+                PortfolioRef { namespace: portfolio.namespace.clone(), name: portfolio.name.clone() },
+                judged,
+            );
+        }
+        let owners = owners(&input.channels);
+        for manifest in &input.channels {
+            let claim = claim(manifest, &owners);
+            let desired = &manifest.desired;
+            let memory = lower::memory(&manifest.object);
+            let before = lower::before(&manifest.object);
+            let (observed, plan) = self.channel(desired, claim, known.get(&desired.portfolio), memory).await;
+            let now = Timestamp::now();
+            let mut memory = plan.memory.clone();
+            let assessment = assess(desired, &observed, &plan, None, &mut memory, &before, &self.limits, now);
+            report.channel(
+                manifest,
+                &plan,
+                lower::status(&assessment, &memory, manifest.object.status.as_ref()),
+            );
+        }
+        Ok(report)
+    }
+
+    async fn portfolio(&self, desired: &DesiredPortfolio) -> Result<Known, Problem> {
+        let offer = self.origin.offer(desired).await?;
+        let first = self.graph(desired, &offer, desired.app.clone());
+        let token = match &first {
+            Some(graph) => fact(graph.debug_token().await),
+            None => Fact::NotAsked,
+        };
+        let mut observed = PortfolioObserved {
+            access_token: offer.access_token.clone(),
+            app_secret: offer.app_secret.clone(),
+            in_use: None,
+            offered: first.as_ref().map(|_| offer.version.clone()),
+            token: token.clone(),
+            business: Fact::NotAsked,
+            owned: Fact::NotAsked,
+            client: Fact::NotAsked,
+            throttled_until: None,
+        };
+        let judge = |observed: &PortfolioObserved, view: Option<&PortfolioView>| {
+            let now = Timestamp::now();
+            assess_portfolio(desired, observed, &ConditionSet::default(), &[], view, &self.limits, now)
+        };
+        let assessment = judge(&observed, None);
+        if !assessment.accept_offered {
+            return Ok(Known { assessment, graph: None });
+        }
+        let app = desired.app.clone().or_else(|| token.known().and_then(|token| token.app.clone()));
+        let Some(graph) = self.graph(desired, &offer, app) else {
+            return Ok(Known { assessment, graph: None });
+        };
+        let (business, owned, client) =
+            futures::join!(graph.business(Urgency::Person), graph.owned_accounts(), graph.client_accounts());
+        observed.in_use = Some(offer.version.clone());
+        observed.business = fact(business);
+        observed.owned = fact(owned);
+        observed.client = fact(client);
+        Ok(Known { assessment: judge(&observed, Some(&assessment.view)), graph: Some(graph) })
+    }
+
+    fn graph(
+        &self,
+        desired: &DesiredPortfolio,
+        offer: &Offer,
+        app: Option<crate::engine::id::AppId>,
+    ) -> Option<GraphClient> {
+        Some(self.meta.graph(offer.credential(desired, app)?))
+    }
+
+    /// Looks and decides until nothing more is learnt by looking.
+    async fn channel(
+        &self,
+        desired: &Desired,
+        claim: Claim,
+        portfolio: Option<&Known>,
+        mut memory: Memory,
+    ) -> (Observed, Plan) {
+        let state = portfolio
+            .filter(|known| {
+                let view = &known.assessment.view;
+                granted(&view.namespace, &view.access, &desired.namespace).is_some()
+            })
+            .map_or(PortfolioState::NotUsable, |known| {
+                PortfolioState::View(Arc::new(known.assessment.view.clone()))
+            });
+        let graph = portfolio.and_then(|known| known.graph.as_ref());
+        let secrets: PlanSecrets = self.origin.secrets(&desired.namespace);
+        let mut left = LOOKS;
+        loop {
+            left -= 1;
+            let wanted = look(desired, &memory, &claim, &state, None, &self.limits, Timestamp::now());
+            let (observed, _) = observe(
+                desired,
+                &wanted,
+                claim.clone(),
+                state.clone(),
+                graph,
+                &secrets,
+                ProcessFacts { started: self.started, last_success: None },
+                &SystemClock,
+                &Volatile::default(),
+            )
+            .await;
+            let plan = decide(desired, &observed, &memory, &self.limits, Timestamp::now());
+            if left == 0 || plan.step.is_some() || plan.memory == memory {
+                return (observed, plan);
+            }
+            memory = plan.memory;
+        }
+    }
+}
+
+fn fact<T>(read: Result<T, Failure>) -> Fact<T> {
+    read.map_or_else(Fact::Unknown, Fact::Known)
+}
+
+/// Digits → the channel that would manage the number: the first that may.
+fn owners(channels: &[Manifest]) -> BTreeMap<&str, &Manifest> {
+    let mut owners = BTreeMap::new();
+    let may = |manifest: &&Manifest| {
+        manifest.desired.management == crate::engine::desired::Management::Full && !manifest.desired.suspend
+    };
+    for manifest in channels.iter().filter(may) {
+        owners.entry(manifest.desired.number.digits()).or_insert(manifest);
+    }
+    owners
+}
+
+fn claim(manifest: &Manifest, owners: &BTreeMap<&str, &Manifest>) -> Claim {
+    match owners.get(manifest.desired.number.digits()) {
+        Some(owner) if !std::ptr::eq(*owner, manifest) => Claim::Other {
+            name: (owner.desired.namespace == manifest.desired.namespace).then(|| owner.desired.name.clone()),
+        },
+        _ => Claim::Ours { act_from: None },
+    }
+}
+
+/// The accounts that channels of a portfolio name.
+fn accounts_named(input: &Input, of: &PortfolioRef) -> BTreeSet<String> {
+    input
+        .channels
+        .iter()
+        .filter(|manifest| manifest.desired.portfolio == *of)
+        .filter_map(|manifest| manifest.desired.account.as_ref().map(ToString::to_string))
+        .collect()
+}

@@ -1,0 +1,101 @@
+//! Manifests → validated channels and portfolios.
+
+use std::path::PathBuf;
+
+use crate::{
+    api::{
+        lower::{self, GROUP, SpecInvalid},
+        v1alpha1::{WhatsAppChannel, WhatsAppPortfolio},
+    },
+    cli::{
+        check,
+        exit::Problem,
+        lint,
+        source::{self, Document},
+    },
+    engine::desired::{Desired, DesiredPortfolio, PortfolioRef},
+};
+
+/// Namespace of a manifest that names none, and of a plan that was given none.
+const DEFAULT: &str = "default";
+
+/// A channel with where it was written.
+#[derive(Debug)]
+pub struct Manifest {
+    pub file: String,
+    pub line: usize,
+    pub object: WhatsAppChannel,
+    pub desired: Desired,
+}
+
+/// Everything to be planned.
+#[derive(Debug, Default)]
+pub struct Input {
+    pub channels: Vec<Manifest>,
+    pub portfolios: Vec<DesiredPortfolio>,
+    /// What a reader of the plan should know about where it comes from.
+    pub notes: Vec<String>,
+}
+
+impl Input {
+    /// The portfolios that channels refer to and that no manifest describes.
+    pub fn missing_portfolios(&self) -> Vec<PortfolioRef> {
+        let mut missing: Vec<PortfolioRef> = self
+            .channels
+            .iter()
+            .map(|manifest| &manifest.desired.portfolio)
+            .filter(|of| !self.portfolios.iter().any(|p| p.namespace == of.namespace && p.name == of.name))
+            .cloned()
+            .collect();
+        missing.sort();
+        missing.dedup();
+        missing
+    }
+}
+
+/// Reads and checks manifests.
+///
+/// # Errors
+///
+/// When the API server would refuse one, or there is nothing to plan.
+pub fn read(paths: &[PathBuf], namespace: Option<&str>) -> Result<Input, Problem> {
+    let found = lint::lint(paths);
+    if found.has_errors() {
+        return Err(check::refuse(&found));
+    }
+    let mut input = Input::default();
+    for document in source::read(paths).documents.iter().filter(|document| document.group() == GROUP) {
+        take(document, namespace.unwrap_or(DEFAULT), &mut input)?;
+    }
+    if input.channels.is_empty() && input.portfolios.is_empty() {
+        return Err(Problem::new("there is no WhatsAppChannel and no WhatsAppPortfolio in these files")
+            .next("name a file or a folder with manifests: whatsapp-operator plan -f examples --sandbox"));
+    }
+    Ok(input)
+}
+
+fn take(document: &Document, namespace: &str, input: &mut Input) -> Result<(), Problem> {
+    let unreadable = |error: source::SourceError| Problem::new(error.to_string());
+    let invalid = |why: SpecInvalid| {
+        let at = document.position(why.field);
+        Problem::new(format!("{}:{}:{}: {why}", document.file, at.line, at.column))
+    };
+    match document.kind() {
+        "WhatsAppChannel" => {
+            let mut object: WhatsAppChannel = document.parse().map_err(unreadable)?;
+            object.metadata.namespace.get_or_insert_with(|| namespace.to_owned());
+            // Status is no part of a manifest; what one says there would be taken for the past.
+            object.status = None;
+            let desired = lower::channel(&object).map_err(invalid)?;
+            let line = document.root.at.line;
+            input.channels.push(Manifest { file: document.file.clone(), line, object, desired });
+        }
+        "WhatsAppPortfolio" => {
+            let mut object: WhatsAppPortfolio = document.parse().map_err(unreadable)?;
+            object.metadata.namespace.get_or_insert_with(|| namespace.to_owned());
+            input.portfolios.push(lower::portfolio(&object).map_err(invalid)?);
+        }
+        _ => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! A plan as people and programs read it.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    api::{
+        lower,
+        v1alpha1::{Check, Drift, WaitingFor, WhatsAppChannelStatus},
+    },
+    cli::{
+        channel::seen,
+        check::many,
+        render::{Text, Tone, paint},
+        status,
+    },
+    engine::{
+        condition::{ConditionType, Truth, Verdict},
+        desired::DesiredPortfolio,
+        plan::Plan,
+        portfolio::PortfolioAssessment,
+    },
+};
+
+use super::{
+    input::{Input, Manifest},
+    secret::Origin,
+};
+
+/// Everything that was planned.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// `sandbox`, `given` or `cluster`: where credentials and memories came from.
+    origin: &'static str,
+    notes: Vec<String>,
+    portfolios: Vec<PortfolioReport>,
+    channels: Vec<ChannelReport>,
+    /// Channels for which something would be written.
+    pub changes: usize,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PortfolioReport {
+    namespace: String,
+    name: String,
+    business_id: String,
+    ready: String,
+    reason: String,
+    message: String,
+    waiting_for: Vec<WaitingFor>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChannelReport {
+    file: String,
+    line: usize,
+    namespace: String,
+    name: String,
+    phone_number: String,
+    display_name: String,
+    /// What would be done first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<StepReport>,
+    ready: String,
+    /// Why it is not taken further now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    block: Option<BlockReport>,
+    waiting_for: Vec<WaitingFor>,
+    drift: Vec<Drift>,
+    preflight: Vec<Check>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StepReport {
+    kind: &'static str,
+    why: String,
+    repeatable: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BlockReport {
+    reason: &'static str,
+    message: String,
+}
+
+impl Report {
+    /// An empty one.
+    pub fn new(origin: &Origin, input: &Input) -> Self {
+        let origin = match origin {
+            Origin::Sandbox(_) => "sandbox",
+            Origin::Given(_) => "given",
+            Origin::Cluster(..) => "cluster",
+        };
+        Self { origin, notes: input.notes.clone(), portfolios: Vec::new(), channels: Vec::new(), changes: 0 }
+    }
+
+    /// Adds a portfolio.
+    pub fn portfolio(&mut self, desired: &DesiredPortfolio, assessment: &PortfolioAssessment) {
+        let ready = assessment.conditions.get(ConditionType::Ready);
+        self.portfolios.push(PortfolioReport {
+            namespace: desired.namespace.clone(),
+            name: desired.name.clone(),
+            business_id: desired.business.to_string(),
+            ready: ready.map_or(Truth::Unknown, |ready| ready.status).as_str().to_owned(),
+            reason: ready.map_or("", |ready| ready.reason.as_str()).to_owned(),
+            message: ready.map(|ready| ready.message.clone()).unwrap_or_default(),
+            waiting_for: lower::waiting(&assessment.waiting_for),
+        });
+    }
+
+    /// Adds a channel, with the status that it would show.
+    pub fn channel(&mut self, manifest: &Manifest, plan: &Plan, shown: WhatsAppChannelStatus) {
+        self.changes += usize::from(plan.step.is_some());
+        let step = plan.step.as_ref().map(|planned| StepReport {
+            kind: planned.step.kind().as_str(),
+            why: planned.why.clone(),
+            repeatable: planned.step.kind().is_repeatable(),
+        });
+        let block = plan
+            .block
+            .as_ref()
+            .map(|block| BlockReport { reason: block.reason.as_str(), message: block.message.clone() });
+        let ready = seen(&shown, ConditionType::Ready).map_or(Truth::Unknown.as_str(), |ready| ready.status);
+        self.channels.push(ChannelReport {
+            file: manifest.file.clone(),
+            line: manifest.line,
+            namespace: manifest.desired.namespace.clone(),
+            name: manifest.desired.name.clone(),
+            phone_number: manifest.desired.number.to_string(),
+            display_name: manifest.desired.display_name.clone(),
+            step,
+            ready: ready.to_owned(),
+            block,
+            waiting_for: shown.waiting_for,
+            drift: shown.drift,
+            preflight: shown.preflight,
+        });
+    }
+}
+
+/// The plan for people.
+pub fn text(report: &Report) -> Text {
+    let now = Timestamp::now();
+    let mut text = Text::new();
+    for note in &report.notes {
+        text.line(paint(Tone::Faint, format!("note: {note}")));
+    }
+    for portfolio in &report.portfolios {
+        text.section(&format!("WhatsAppPortfolio {}/{}", portfolio.namespace, portfolio.name));
+        let tone = if portfolio.ready == Truth::True.as_str() { Tone::Good } else { Tone::Attention };
+        text.indent(2, format!("{}: {}", paint(tone, &portfolio.reason), portfolio.message));
+        let mut inner = Text::new();
+        status::waits(&portfolio.waiting_for, &mut inner, now);
+        text.nest(2, &inner);
+    }
+    for channel in &report.channels {
+        one(channel, &mut text, now);
+    }
+    let waiting = report.channels.iter().filter(|channel| !channel.waiting_for.is_empty()).count();
+    text.line("");
+    text.line(format!(
+        "{}: {} with changes, {} waiting; nothing was written",
+        many(report.channels.len(), "channel"),
+        report.changes,
+        waiting
+    ));
+    text
+}
+
+fn one(channel: &ChannelReport, text: &mut Text, now: Timestamp) {
+    text.section(&format!(
+        "WhatsAppChannel {}/{}  {}  {}",
+        channel.namespace, channel.name, channel.phone_number, channel.display_name
+    ));
+    text.indent(2, paint(Tone::Faint, format!("{}:{}", channel.file, channel.line)));
+    match (&channel.step, &channel.block) {
+        (Some(step), _) => {
+            let once = if step.repeatable { "" } else { ", written down first and never repeated" };
+            text.indent(
+                2,
+                format!(
+                    "{} {}: {}{}",
+                    paint(Tone::Good, "+"),
+                    paint(Tone::Strong, step.kind),
+                    step.why,
+                    paint(Tone::Faint, once)
+                ),
+            );
+        }
+        (None, None) => {
+            text.indent(2, paint(Tone::Good, "nothing to do"));
+        }
+        (None, Some(_)) => {}
+    }
+    if let Some(block) = &channel.block {
+        text.indent(
+            2,
+            format!(
+                "{} {}: {}",
+                paint(Tone::Attention, "waits"),
+                paint(Tone::Strong, block.reason),
+                block.message
+            ),
+        );
+    }
+    let mut inner = Text::new();
+    status::waits(&channel.waiting_for, &mut inner, now);
+    let open: Vec<Check> =
+        channel.preflight.iter().filter(|check| check.verdict != Verdict::Pass.as_str()).cloned().collect();
+    status::checks(&open, &mut inner);
+    status::drift(&channel.drift, &mut inner);
+    text.nest(2, &inner);
+}

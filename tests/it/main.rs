@@ -1,6 +1,7 @@
 //! Everything that needs more than the library: one binary, so the graph of crates is linked once.
 
 mod chart;
+mod cli;
 mod control_plane;
 mod generated;
 mod house;

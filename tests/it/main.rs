@@ -9,4 +9,5 @@ mod manifest;
 mod operator;
 mod plane;
 mod proof;
+mod readme;
 mod rig;

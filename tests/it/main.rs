@@ -1,6 +1,7 @@
 //! Everything that needs more than the library: one binary, so the graph of crates is linked once.
 
 mod chart;
+mod cli;
 mod control_plane;
 mod generated;
 mod house;
@@ -8,4 +9,5 @@ mod manifest;
 mod operator;
 mod plane;
 mod proof;
+mod readme;
 mod rig;

@@ -1,5 +1,7 @@
 //! Everything that needs more than the library: one binary, so the graph of crates is linked once.
 
+#![allow(clippy::unwrap_used)]
+
 mod chart;
 mod cli;
 mod control_plane;

@@ -1,5 +1,8 @@
 //! Everything that needs more than the library: one binary, so the graph of crates is linked once.
 
+// What helps a test may unwrap as the test may.
+#![allow(clippy::unwrap_used)]
+
 mod chart;
 mod cli;
 mod control_plane;

@@ -1,9 +1,6 @@
 //! Everything that needs more than the library: one binary, so the graph of crates is linked once.
 
-<<<<<<< HEAD
-=======
 // What helps a test may unwrap as the test may.
->>>>>>> cli
 #![allow(clippy::unwrap_used)]
 
 mod chart;

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use whatsapp_operator::sandbox::{Account, App, Options, Pace, Portfolio, ReviewPolicy, Sandbox, Token, World};
+use whatsapp_operator::sandbox::{
+    Account, App, Options, Pace, Portfolio, ReviewPolicy, Sandbox, Token, World,
+};
 
 use crate::control_plane::{AuditEntry, ControlPlane, Mark, Process};
 
@@ -46,7 +48,14 @@ impl Rig {
         let rendered = plane.helm_template(&namespace, &json!({ "namespaces": [namespace] })).await;
         plane.apply_rendered(&namespace, &rendered).await;
         plane
-            .kubectl(["wait", "--for=condition=Established", "--timeout=60s", "crd", "-l", "app.kubernetes.io/name"])
+            .kubectl([
+                "wait",
+                "--for=condition=Established",
+                "--timeout=60s",
+                "crd",
+                "-l",
+                "app.kubernetes.io/name",
+            ])
             .await;
 
         let token = format!("EAAsandbox-{:016x}", rand_u64());
@@ -102,8 +111,7 @@ impl Rig {
     /// One more operator process, beside the first.
     pub async fn spawn_operator(&mut self, more: &[&str]) -> Process {
         self.started += 1;
-        let kubeconfig =
-            self.plane.service_account_kubeconfig(&self.namespace, self.account_name()).await;
+        let kubeconfig = self.plane.service_account_kubeconfig(&self.namespace, self.account_name()).await;
         let mut command = Command::new(env!("CARGO_BIN_EXE_whatsapp-operator"));
         command
             .env_clear()
@@ -167,7 +175,8 @@ impl Rig {
 
     /// A channel of the portfolio `acme`, with more of the spec merged in.
     pub async fn channel(&self, name: &str, number: &str, more: Value) {
-        let mut spec = json!({"portfolioRef": {"name": "acme"}, "phoneNumber": number, "displayName": "Acme Support"});
+        let mut spec =
+            json!({"portfolioRef": {"name": "acme"}, "phoneNumber": number, "displayName": "Acme Support"});
         merge(&mut spec, more);
         self.apply(&json!({
             "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
@@ -205,7 +214,13 @@ impl Rig {
     }
 
     /// Waits until the channel's status satisfies a test; panics with the last status when it does not in time.
-    pub async fn until(&self, name: &str, what: &str, limit: Duration, test: impl Fn(&Value) -> bool) -> Value {
+    pub async fn until(
+        &self,
+        name: &str,
+        what: &str,
+        limit: Duration,
+        test: impl Fn(&Value) -> bool,
+    ) -> Value {
         let deadline = Instant::now() + limit;
         loop {
             let channel = self.get(name).await;
@@ -236,7 +251,9 @@ impl Rig {
     pub async fn writes_since(&self, mark: Mark) -> Vec<AuditEntry> {
         let mut entries = self.plane.audit_since(mark).await;
         entries.retain(|e| {
-            e.is_from_service_account(&self.namespace, self.account_name()) && e.is_write() && e.resource != "events"
+            e.is_from_service_account(&self.namespace, self.account_name())
+                && e.is_write()
+                && e.resource != "events"
         });
         entries
     }

@@ -65,6 +65,16 @@ impl Refusal {
     pub fn names(&self, number: i64) -> bool {
         self.code == number || self.subcode == Some(number)
     }
+
+    /// Whether it speaks of the credential, and so of nothing that the call was about. A permission that is
+    /// missing on one object does not.
+    pub fn is_about_credentials(&self) -> bool {
+        match self.code {
+            0 | 102 | 104 | 190 => true,
+            100 => self.message.to_ascii_lowercase().contains("appsecret_proof"),
+            _ => false,
+        }
+    }
 }
 
 /// Why a call gave no answer that can be used.

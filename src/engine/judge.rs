@@ -280,7 +280,8 @@ pub(super) fn is_passing(reason: Reason) -> bool {
 
 /// An answer about the account, as against no answer.
 fn says_something(failure: &Failure) -> bool {
-    failure.refusal().is_some_and(|r| !matches!(r.class, Class::Retry | Class::WaitUntil))
+    let tells = |class| !matches!(class, Class::Retry | Class::WaitUntil);
+    failure.refusal().is_some_and(|r| tells(r.class) && !r.is_about_credentials())
 }
 
 pub(super) fn is_registered(number: &Number) -> bool {

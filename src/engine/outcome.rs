@@ -166,11 +166,12 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
     }
 }
 
-/// A throttle is no attempt; only registrations are counted even then, since nobody knows whether Meta does.
+/// A throttle or a dead credential is no attempt: Meta did not look at the step. Only registrations are counted
+/// even then, since nobody knows whether Meta does.
 fn is_postponed(kind: StepKind, refusal: &Refusal) -> bool {
-    refusal.class == Class::WaitUntil
-        && matches!(refusal.scope, Scope::Account | Scope::Portfolio | Scope::App)
-        && kind != StepKind::Register
+    let is_throttle = refusal.class == Class::WaitUntil
+        && matches!(refusal.scope, Scope::Account | Scope::Portfolio | Scope::App);
+    (is_throttle || refusal.is_about_credentials()) && kind != StepKind::Register
 }
 
 fn entry_mut(memory: &mut Memory, kind: StepKind, at: usize, change: impl FnOnce(&mut Entry)) {

@@ -762,20 +762,22 @@ fn invalid(error: Option<Refusal>) -> Trial {
 
 /// The codes that speak of the credentials; a permission error on one object does not.
 fn about_credentials(refusal: &Refusal) -> Option<Trial> {
-    match refusal.code {
-        0 | 102 | 190 => Some(invalid(Some(refusal.clone()))),
-        104 => Some(fails(
+    if !refusal.is_about_credentials() {
+        return None;
+    }
+    Some(match refusal.code {
+        104 => fails(
             Reason::AppSecretWrong,
             "Meta does not accept the signature made with the app secret".into(),
             Some(refusal.clone()),
-        )),
-        100 if refusal.message.to_ascii_lowercase().contains("appsecret_proof") => Some(fails(
+        ),
+        100 => fails(
             Reason::AppSecretWrong,
             "the app secret is not the one of the token's app".into(),
             Some(refusal.clone()),
-        )),
-        _ => None,
-    }
+        ),
+        _ => invalid(Some(refusal.clone())),
+    })
 }
 
 /// The earlier of the two ends of a token.

@@ -22,7 +22,7 @@ use crate::{
     engine::{
         condition::{Assessment, Before, assess},
         desired::Desired,
-        failure::{Class, Failure},
+        failure::{Failure, Refusal},
         id::Fact,
         limits::Limits,
         look::{Look, look},
@@ -488,8 +488,7 @@ fn before(assessment: &Assessment, before: &Before) -> Before {
 }
 
 fn is_credential_refused(observed: &Observed, outcome: Option<&Outcome>) -> bool {
-    let refused =
-        |failure: &Failure| failure.refusal().is_some_and(|r| r.class == Class::Credentials || r.code == 190);
+    let refused = |failure: &Failure| failure.refusal().is_some_and(Refusal::is_about_credentials);
     let unknown = |fact: Option<&Failure>| fact.is_some_and(refused);
     observed.search.iter().any(|s| match &s.list {
         ListState::NotCheckable(failure) | ListState::Failed(failure) => refused(failure),

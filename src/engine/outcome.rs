@@ -24,6 +24,17 @@ pub struct Outcome {
     pub result: Result<Accepted, Failure>,
 }
 
+impl Outcome {
+    /// Whether it was tried at all: what was not sent, or was turned away at the door, was not.
+    pub fn is_attempt(&self) -> bool {
+        match &self.result {
+            Ok(_) | Err(Failure::NoAnswer(_)) => true,
+            Err(Failure::Refused(refusal)) => !is_postponed(self.step, refusal),
+            Err(Failure::NotSent(_) | Failure::Throttled(_)) => false,
+        }
+    }
+}
+
 /// Meta (or the cluster, for `CreatePin`) said yes.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Accepted {

@@ -305,7 +305,6 @@ impl<G: Graph, S: Secrets, R: Records, C: Clock> Carrier<G, S, R, C> {
             }
             None => (Live { memory: self.decided.plan.memory.clone(), ..live }, None, 0),
         };
-        self.remember(&planned.step, now);
         let outcome = act(
             &planned.step,
             self.graph.as_ref(),
@@ -315,6 +314,9 @@ impl<G: Graph, S: Secrets, R: Records, C: Clock> Carrier<G, S, R, C> {
             &*self.shell.clock,
         )
         .await;
+        if outcome.is_attempt() {
+            self.remember(&planned.step, now);
+        }
         info!(
             channel = %self.input.desired.name,
             namespace = %self.input.desired.namespace,

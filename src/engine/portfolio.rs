@@ -185,10 +185,10 @@ pub fn assess_portfolio(
     pass.put(&mut set, ConditionType::BusinessVerified, pass.verified(&business));
     let hold = pass.hold(&set, &credentials, &identity, &reach);
     pass.conclude(&mut set, hold.as_ref());
-    let mut waiting_for = pass.waits(&set, hold.as_ref());
+    let token = pass.token(&credentials);
+    let mut waiting_for = pass.waits(&set, hold.as_ref(), &token);
     let mut since = waiting_before.iter().map(|w| (w.action.clone(), w.since)).collect();
     wait::settle_since(&mut waiting_for, &mut since, now);
-    let token = pass.token(&credentials);
     PortfolioAssessment {
         missing_scopes: token.known().map(missing_scopes).unwrap_or_default(),
         view: PortfolioView {
@@ -672,7 +672,7 @@ impl Pass<'_> {
         }
     }
 
-    fn waits(&self, set: &ConditionSet, hold: Option<&Hold>) -> Vec<WaitingFor> {
+    fn waits(&self, set: &ConditionSet, hold: Option<&Hold>, token: &Fact<TokenFacts>) -> Vec<WaitingFor> {
         let default =
             |reason| wait::default_wait(reason, Some(&self.desired.business), &self.desired.name, self.now);
         let held = hold.and_then(|h| {
@@ -680,12 +680,12 @@ impl Pass<'_> {
         });
         let credentials = set.get(ConditionType::CredentialsValid);
         let warned =
-            credentials.filter(|c| c.status == Truth::True).and_then(|c| self.replace_token(c.reason));
+            credentials.filter(|c| c.status == Truth::True).and_then(|c| self.replace_token(c.reason, token));
         held.into_iter().chain(warned).collect()
     }
 
     /// A token that works, and will not for ever.
-    fn replace_token(&self, reason: Reason) -> Option<WaitingFor> {
+    fn replace_token(&self, reason: Reason, token: &Fact<TokenFacts>) -> Option<WaitingFor> {
         let if_ignored = match reason {
             Reason::NewTokenRejected => "after a restart of the operator no credentials work",
             Reason::TokenExpiresSoon => {
@@ -694,7 +694,7 @@ impl Pass<'_> {
             _ => return None,
         };
         let expected_by = match reason {
-            Reason::TokenExpiresSoon => self.observed.token.known().and_then(earliest),
+            Reason::TokenExpiresSoon => token.known().and_then(earliest),
             _ => None,
         };
         Some(WaitingFor {

@@ -489,3 +489,14 @@ fn a_namespace_uses_what_access_grants_it_and_its_own_whole() {
     assert_eq!(granted("own", &access, "shop"), Some(Some(vec![ACCOUNT.into(), OTHER_ACCOUNT.into()])));
     assert_eq!(granted("own", &access[..1], "else"), None);
 }
+
+#[test]
+fn a_token_that_expires_soon_is_told_with_its_date_between_two_checks_too() {
+    let mut case = Case::new();
+    case.token().expires_at = in_days(6);
+    case.settle();
+    let told = case.settle();
+    let quiet = case.quiet().assess();
+    assert_eq!(quiet.waiting_for, told.waiting_for);
+    assert_eq!(quiet.conditions, told.conditions);
+}

@@ -687,7 +687,10 @@ fn healthy(scene: &Scene<'_>, number: &Number) -> Judged {
         Standing::NotKnown(word) => return not_known(scene, word),
         Standing::NotConnected(word) => return not_connected(scene, word),
     };
+    let was_blocked =
+        scene.before.conditions.get(ConditionType::Healthy).is_some_and(|c| c.reason == Reason::Blocked);
     match number.health.value() {
+        None if was_blocked => Judged::Keep,
         None => limited.map_or_else(can_send, limits),
         Some(health) => with_health(health, limited),
     }

@@ -159,7 +159,6 @@ fn who(reason: Reason) -> Option<(Actor, &'static str)> {
         Reason::VerifyTokenUnlabelled => (ClusterUser, "LabelSecret"),
         Reason::WebhookHandshakeFailed | Reason::WebhookRefused => (ClusterUser, "MendWebhook"),
         Reason::AppNotSubscribedToMessages => (PortfolioAdmin, "SubscribeToMessages"),
-        Reason::CoexistenceNotOnboarded => (PhoneHolder, "ConnectInApp"),
         Reason::NotTakenByMeta | Reason::ProfileRefused => (ClusterUser, "ChangeSpec"),
         Reason::ProfileDiffers | Reason::WebhookDiffers => (ClusterUser, "AlignSettings"),
         Reason::PaymentProblem => (PortfolioAdmin, "AddPaymentMethod"),

@@ -445,12 +445,20 @@ impl Pass<'_> {
     /// The accounts in reach: listed, else learnt from the token's targets, else unknown.
     fn reach(&self) -> Reach {
         let old = self.view_before.map(|v| v.reach.clone()).unwrap_or_default();
+        let listed = |fact| match listed(fact) {
+            // What nobody knows takes no account out of a reach that was read.
+            Listed::Refused if old == Reach::Unread => Listed::No,
+            listed => listed,
+        };
         match (listed(&self.observed.owned), listed(&self.observed.client)) {
             (Listed::Yes(owned), Listed::Yes(client)) => Reach::Accounts(union(owned, client)),
-            (Listed::No, Listed::Yes(list)) | (Listed::Yes(list), Listed::No) => match self.targets() {
+            (Listed::Yes(list), Listed::No) => match self.targets() {
                 Some(targets) => Reach::Accounts(union(list, &targets)),
                 None => Reach::Accounts(list.to_vec()),
             },
+            (Listed::No, Listed::Yes(list)) => {
+                self.targets().map_or(Reach::Unknown, |targets| Reach::Accounts(union(list, &targets)))
+            }
             (Listed::No, Listed::No) => self.targets().map_or(Reach::Unknown, Reach::Accounts),
             _ => old,
         }
@@ -806,6 +814,8 @@ enum Listed<'a> {
     Yes(&'a [Reachable]),
     /// The token may not list: a fact, not a failure.
     No,
+    /// Refused, and not for a permission.
+    Refused,
     /// Not read now.
     Unread,
 }
@@ -813,7 +823,10 @@ enum Listed<'a> {
 fn listed(fact: &Fact<Vec<Reachable>>) -> Listed<'_> {
     match fact {
         Fact::Known(list) => Listed::Yes(list),
-        Fact::Unknown(failure) if is_answer(failure) => Listed::No,
+        Fact::Unknown(failure) if is_answer(failure) => {
+            let is_permission = failure.refusal().is_some_and(|r| matches!(r.code, 3 | 10 | 200..=299));
+            if is_permission { Listed::No } else { Listed::Refused }
+        }
         _ => Listed::Unread,
     }
 }

@@ -500,3 +500,22 @@ fn a_token_that_expires_soon_is_told_with_its_date_between_two_checks_too() {
     assert_eq!(quiet.waiting_for, told.waiting_for);
     assert_eq!(quiet.conditions, told.conditions);
 }
+
+#[test]
+fn an_error_that_nobody_knows_takes_no_account_out_of_reach() {
+    let mut case = Case::new();
+    let first = case.settle();
+    let mut unknown = refusal(987_654, None, "T1");
+    unknown.class = Class::Person;
+    case.observed.owned = Fact::Unknown(Failure::Refused(unknown));
+    assert_eq!(case.assess().view.reach, first.view.reach);
+}
+
+#[test]
+fn accounts_of_its_own_that_may_not_be_listed_are_not_out_of_reach() {
+    let mut case = Case::new();
+    case.token().targets = None;
+    case.observed.owned = Fact::Unknown(refused(200, None, ""));
+    case.observed.client = Fact::Known(vec![Reachable { owned: Some(false), ..reachable(OTHER_ACCOUNT) }]);
+    assert_eq!(case.assess().view.reach, Reach::Unknown);
+}

@@ -105,7 +105,11 @@ impl<G> Desk<G> {
         states.entry(of.clone()).or_default().clone()
     }
 
+    /// One more failure in a row. A portfolio that is forgotten already stays so.
     fn failed(&self, of: &PortfolioRef) -> u32 {
+        if !self.states.lock().unwrap_or_else(PoisonError::into_inner).contains_key(of) {
+            return 1;
+        }
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(of.clone()).or_default();
         *count = count.saturating_add(1);
@@ -256,7 +260,10 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
                 self.publish(vec![Notice::unreadable()]);
                 return Ok(pace::LONGEST);
             }
-            Err(Failed::Gone) => return Ok(pace::LONGEST),
+            Err(Failed::Gone) => {
+                self.ctx.desk.remove(self.of);
+                return Ok(pace::LONGEST);
+            }
             Err(error) => return Err(Error::Read(error)),
         };
         let uid = portfolio.metadata.uid.clone().unwrap_or_default();

@@ -66,6 +66,11 @@ impl Refusal {
         self.code == number || self.subcode == Some(number)
     }
 
+    /// Whether it says that the token may not have the object, or that there is none: an answer about it.
+    pub fn denies_object(&self) -> bool {
+        matches!(self.code, 3 | 10 | 33 | 200..=299 | 803 | 131_005) || self.is(100, Some(33))
+    }
+
     /// Whether it speaks of the credential, and so of nothing that the call was about. A permission that is
     /// missing on one object does not.
     pub fn is_about_credentials(&self) -> bool {

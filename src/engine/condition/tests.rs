@@ -1234,6 +1234,15 @@ fn a_refused_credential_says_nothing_about_the_account(#[case] code: i64, #[case
     assert_eq!(case.assess().conditions, first.conditions);
 }
 
+#[test]
+fn an_error_that_nobody_knows_turns_no_usable_account_unusable() {
+    let mut case = Case::ready();
+    let first = case.settle();
+    let mut case = case.blocked(Reason::PermissionMissing);
+    case.observed.account = Fact::Unknown(Failure::Refused(refusal(987_654, None, "T1")));
+    assert_eq!(case.assess().conditions, first.conditions);
+}
+
 #[rstest]
 #[case(Field::Refused)]
 #[case(Field::Absent)]

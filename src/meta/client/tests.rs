@@ -295,7 +295,7 @@ async fn every_write_sends_what_meta_documents() {
 #[tokio::test]
 async fn the_proof_comes_with_every_call_when_there_is_an_app_secret() {
     let limits = Limits::default();
-    let replies = [done(), Reply::Json(200, json!({"data": {"is_valid": true}}))];
+    let replies = [done(), Reply::Json(200, json!({"data": {"is_valid": true, "scopes": []}}))];
     let bench = Bench::with(replies, limits, Some("secretOfTheApp\n")).await;
     bench.register().await.unwrap();
     bench.client.debug_token().await.unwrap();

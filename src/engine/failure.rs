@@ -76,7 +76,11 @@ impl Refusal {
     pub fn is_about_credentials(&self) -> bool {
         match self.code {
             0 | 102 | 104 | 190 => true,
-            100 => self.message.to_ascii_lowercase().contains("appsecret_proof"),
+            // A wrong proof; the sentence for people may not name it.
+            100 => {
+                (self.class == Class::Credentials && self.scope == Scope::Portfolio)
+                    || self.message.to_ascii_lowercase().contains("appsecret_proof")
+            }
             _ => false,
         }
     }

@@ -284,7 +284,7 @@ impl Pass<'_> {
             },
             Trial::Unknown => Credentials {
                 verdict: Verdict::plain(self.not_tried(rotating)),
-                version: observed.in_use.clone(),
+                version: observed.in_use.clone().filter(|_| !self.is_dead()),
                 accept: false,
                 token_in_use: !rotating,
             },
@@ -314,13 +314,19 @@ impl Pass<'_> {
     /// Nothing new is known; only a rejected version that was taken back is no longer told of.
     fn not_tried(&self, rotating: bool) -> Judged {
         let told = self.before.get(ConditionType::CredentialsValid);
-        if !rotating
-            && self.observed.in_use.is_some()
-            && told.is_some_and(|c| c.reason == Reason::NewTokenRejected)
-        {
+        let is_outdated =
+            told.is_some_and(|c| c.reason == Reason::NewTokenRejected || c.status == Truth::False);
+        if !rotating && self.observed.in_use.is_some() && is_outdated && !self.is_dead() {
             return Judged::True(Reason::TokenAccepted, "Meta accepts the token".into());
         }
         Judged::Keep
+    }
+
+    /// Whether this process found that the credentials in use do not work any more. What status shows may be
+    /// older than what this process found, when it could not be written.
+    fn is_dead(&self) -> bool {
+        self.view_before.is_some_and(|view| view.credential_version.is_none())
+            && self.before.is(ConditionType::CredentialsValid, Truth::False)
     }
 
     fn works(&self, expires: Option<Timestamp>) -> Verdict {
@@ -629,6 +635,9 @@ impl Pass<'_> {
     fn hold_of(&self, condition: &Condition, refusal: Option<Refusal>) -> Hold {
         let wait =
             wait::default_wait(condition.reason, Some(&self.desired.business), &self.desired.name, self.now);
+        let told = self.view_before.and_then(|view| view.hold.as_ref());
+        let told = told.filter(|hold| hold.reason == condition.reason && hold.message == condition.message);
+        let refusal = refusal.or_else(|| told?.failure.as_ref()?.refusal().cloned());
         Hold {
             reason: condition.reason,
             message: condition.message.clone(),

@@ -519,3 +519,37 @@ fn accounts_of_its_own_that_may_not_be_listed_are_not_out_of_reach() {
     case.observed.client = Fact::Known(vec![Reachable { owned: Some(false), ..reachable(OTHER_ACCOUNT) }]);
     assert_eq!(case.assess().view.reach, Reach::Unknown);
 }
+
+#[test]
+fn a_dead_credential_stays_out_of_use_between_two_checks() {
+    let mut case = Case::new();
+    case.settle();
+    case.observed.token = Fact::Unknown(refused(190, None, ""));
+    let dead = case.settle();
+    assert_eq!(dead.view.credential_version, None);
+    case.observed.in_use = Some("v1".into());
+    let mut case = case.quiet();
+    assert_eq!(case.assess().view, dead.view);
+    case.observed.token = Fact::Known(token());
+    let mended = case.assess();
+    assert_eq!(mended.view.credential_version, Some("v1".into()));
+    assert_eq!(verdict(&mended, CredentialsValid), Some((True, Reason::TokenAccepted)));
+}
+
+#[test]
+fn a_status_that_was_not_written_does_not_undo_what_this_process_found() {
+    let mut case = Case::new();
+    let secret = std::mem::replace(&mut case.observed.access_token, SecretFact::Missing);
+    case.observed.token = Fact::NotAsked;
+    case.observed.offered = None;
+    let standing = case.settle();
+    assert_eq!(verdict(&standing, CredentialsValid), Some((False, Reason::SecretMissing)));
+    case.observed.access_token = secret;
+    case.observed.token = Fact::Known(token());
+    case.observed.offered = Some("v1".into());
+    case.settle();
+    case.before = standing.conditions;
+    let assessment = case.quiet().assess();
+    assert_eq!(verdict(&assessment, CredentialsValid), Some((True, Reason::TokenAccepted)));
+    assert_eq!(verdict(&assessment, Ready), Some((True, Reason::Usable)));
+}

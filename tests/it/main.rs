@@ -1,7 +1,16 @@
+//! Everything that needs more than the library: one binary, so the graph of crates is linked once.
+
+// What helps a test may unwrap as the test may.
+#![allow(clippy::unwrap_used)]
+
+mod chart;
+mod cli;
 mod control_plane;
+mod generated;
 mod house;
 mod manifest;
+mod operator;
 mod plane;
 mod proof;
-mod operator;
+mod readme;
 mod rig;

@@ -6,10 +6,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use kube::Client;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use whatsapp_operator::sandbox::{Account, App, Options, Pace, Portfolio, ReviewPolicy, Sandbox, Token, World};
+use whatsapp_operator::sandbox::{
+    Account, App, Options, Pace, Portfolio, ReviewPolicy, Sandbox, Token, World,
+};
 
 use crate::control_plane::{AuditEntry, ControlPlane, Mark, Process};
 
@@ -21,7 +22,6 @@ pub const APP: &str = "200000000000001";
 /// One test's operator, Meta and namespace.
 pub struct Rig {
     pub plane: &'static ControlPlane,
-    pub client: Client,
     pub sandbox: Sandbox,
     pub graph_url: String,
     pub namespace: String,
@@ -48,7 +48,14 @@ impl Rig {
         let rendered = plane.helm_template(&namespace, &json!({ "namespaces": [namespace] })).await;
         plane.apply_rendered(&namespace, &rendered).await;
         plane
-            .kubectl(["wait", "--for=condition=Established", "--timeout=60s", "crd", "-l", "app.kubernetes.io/name"])
+            .kubectl([
+                "wait",
+                "--for=condition=Established",
+                "--timeout=60s",
+                "crd",
+                "-l",
+                "app.kubernetes.io/name",
+            ])
             .await;
 
         let token = format!("EAAsandbox-{:016x}", rand_u64());
@@ -69,9 +76,8 @@ impl Rig {
         let stop = CancellationToken::new();
         tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
 
-        let client = plane.admin_client();
         let health = free_address();
-        Self { plane, client, sandbox, graph_url, namespace, token, operator: None, health, started: 0, stop }
+        Self { plane, sandbox, graph_url, namespace, token, operator: None, health, started: 0, stop }
     }
 
     /// A rig with the Secret and the portfolio `acme` applied.
@@ -105,8 +111,7 @@ impl Rig {
     /// One more operator process, beside the first.
     pub async fn spawn_operator(&mut self, more: &[&str]) -> Process {
         self.started += 1;
-        let kubeconfig =
-            self.plane.service_account_kubeconfig(&self.namespace, self.account_name()).await;
+        let kubeconfig = self.plane.service_account_kubeconfig(&self.namespace, self.account_name()).await;
         let mut command = Command::new(env!("CARGO_BIN_EXE_whatsapp-operator"));
         command
             .env_clear()
@@ -170,7 +175,8 @@ impl Rig {
 
     /// A channel of the portfolio `acme`, with more of the spec merged in.
     pub async fn channel(&self, name: &str, number: &str, more: Value) {
-        let mut spec = json!({"portfolioRef": {"name": "acme"}, "phoneNumber": number, "displayName": "Acme Support"});
+        let mut spec =
+            json!({"portfolioRef": {"name": "acme"}, "phoneNumber": number, "displayName": "Acme Support"});
         merge(&mut spec, more);
         self.apply(&json!({
             "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
@@ -208,7 +214,13 @@ impl Rig {
     }
 
     /// Waits until the channel's status satisfies a test; panics with the last status when it does not in time.
-    pub async fn until(&self, name: &str, what: &str, limit: Duration, test: impl Fn(&Value) -> bool) -> Value {
+    pub async fn until(
+        &self,
+        name: &str,
+        what: &str,
+        limit: Duration,
+        test: impl Fn(&Value) -> bool,
+    ) -> Value {
         let deadline = Instant::now() + limit;
         loop {
             let channel = self.get(name).await;
@@ -239,7 +251,9 @@ impl Rig {
     pub async fn writes_since(&self, mark: Mark) -> Vec<AuditEntry> {
         let mut entries = self.plane.audit_since(mark).await;
         entries.retain(|e| {
-            e.is_from_service_account(&self.namespace, self.account_name()) && e.is_write() && e.resource != "events"
+            e.is_from_service_account(&self.namespace, self.account_name())
+                && e.is_write()
+                && e.resource != "events"
         });
         entries
     }

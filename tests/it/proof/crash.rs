@@ -60,7 +60,12 @@ fn report(results: Vec<Result<(), String>>) {
     let broken: Vec<String> = results.into_iter().filter_map(Result::err).collect();
     let first = broken.first().cloned().unwrap_or_default();
     let names: Vec<&str> = broken.iter().filter_map(|b| b.lines().next()).collect();
-    assert!(broken.is_empty(), "{} of {tried} accidents:\n{}\n\nthe first:\n{first}", broken.len(), names.join("\n"));
+    assert!(
+        broken.is_empty(),
+        "{} of {tried} accidents:\n{}\n\nthe first:\n{first}",
+        broken.len(),
+        names.join("\n")
+    );
 }
 
 /// The calls of the port and the number of writes of an onboarding without accident.
@@ -139,7 +144,8 @@ async fn hit_requests(kinds: &[FaultKind], method: &str) {
             for nth in (at as u64 + 1..).take(if method == "GET" { 2 } else { 1 }) {
                 world.sandbox.inject(Fault { on: Match::any().nth(nth), kind: kind.clone() });
             }
-            results.push(converges(world, &format!("{kind:?} at request {} ({method} {path})", at + 1)).await);
+            results
+                .push(converges(world, &format!("{kind:?} at request {} ({method} {path})", at + 1)).await);
         }
     }
     report(results);
@@ -164,4 +170,19 @@ async fn a_server_error_or_a_cut_reply_around_the_effect_of_any_write_costs_noth
 #[tokio::test]
 async fn a_read_that_fails_anywhere_costs_nothing_twice() {
     hit_requests(&[FaultKind::Disconnect, FaultKind::StatusAfter { code: 500 }], "GET").await;
+}
+
+#[tokio::test]
+async fn an_effect_that_shows_just_within_its_time_is_waited_for_and_not_repeated() {
+    for (edge, secs) in [("phone_numbers", 115), ("verify_code", 115), ("register", 590)] {
+        for lost in [false, true] {
+            let world = world(10).await;
+            let on = || Match::on("POST", edge).times(1);
+            world.sandbox.inject(Fault { on: on(), kind: FaultKind::LateEffect { secs } });
+            if lost {
+                world.sandbox.inject(Fault { on: on(), kind: FaultKind::TimeoutAfter });
+            }
+            report(vec![converges(world, &format!("{edge} shows after {secs} s, reply lost: {lost}")).await]);
+        }
+    }
 }

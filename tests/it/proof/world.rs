@@ -177,7 +177,6 @@ impl Status {
 /// One write of a status, as an audit log has it.
 #[derive(Clone, Debug)]
 pub struct Written {
-    pub at: Timestamp,
     pub channel: String,
     pub status: Arc<WhatsAppChannelStatus>,
 }
@@ -317,7 +316,6 @@ impl Cluster {
         expected: &Standing,
     ) -> Result<Standing, WriteError> {
         let mut state = lock(&self.state);
-        let now = self.sandbox.now();
         let version = state.bump();
         let stored = state.channels.get_mut(name).filter(|s| s.desired.uid == uid).ok_or(WriteError::Gone)?;
         let current = stored.versions.last().unwrap();
@@ -331,7 +329,7 @@ impl Cluster {
         let standing = Standing { version, status: Arc::new(next) };
         stored.versions.push(standing.clone());
         let status = standing.status.clone();
-        state.written.push(Written { at: now, channel: name.into(), status });
+        state.written.push(Written { channel: name.into(), status });
         Ok(standing)
     }
 
@@ -356,10 +354,6 @@ impl Cluster {
         if let Some(secret) = state.secrets.get_mut(&key.name) {
             secret.version = version;
         }
-    }
-
-    pub fn delete_secret(&self, name: &str) {
-        lock(&self.state).secrets.remove(name);
     }
 
     pub fn pins_created(&self) -> usize {
@@ -736,7 +730,6 @@ struct Fleeting {
 
 /// One operator process.
 pub struct Process {
-    id: usize,
     pub gate: Gate,
     pub source: Meta,
     shell: Shell<VirtualClock>,
@@ -860,7 +853,6 @@ impl World {
         let clock = Arc::new(VirtualClock(self.sandbox.clone()));
         let now = self.sandbox.now();
         Process {
-            id,
             gate: Gate::new(id, self.sandbox.clone(), self.accident.clone(), self.turns.clone()),
             source: client(&self.address, clock.clone(), &self.limits),
             shell: Shell {
@@ -1069,8 +1061,12 @@ impl World {
             let (_, reason) = self.cluster.ready(&name);
             let given = self.consents_given.get(&name).copied().unwrap_or(0);
             let is_entering = self.entry_due.contains_key(&name);
-            if asks_for_consent(reason) && !is_entering && given < self.people.consents {
-                let patience = if reason == Some(Reason::CodeNeeded) { 1 } else { 20 };
+            // People wait for the answer before they consent again.
+            let answer = self.cluster.raw(&name).consents.as_ref().and_then(|c| c.send_code.clone());
+            let wanted = desired.consents.send_code.clone();
+            let is_answered = wanted.is_none() || answer.as_ref().map(|a| a.value.clone()) == wanted;
+            if asks_for_consent(reason) && !is_entering && is_answered && given < self.people.consents {
+                let patience = if reason == Some(Reason::CodeNeeded) && given == 0 { 1 } else { 20 };
                 self.consent_due.entry(name.clone()).or_insert(later(now, self.people.takes * patience));
             } else {
                 self.consent_due.remove(&name);

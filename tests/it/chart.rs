@@ -1,0 +1,182 @@
+//! The chart: what helm renders is what it promises, and carries the CRDs of `crds/`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::control_plane::ControlPlane;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn chart(path: &str) -> std::path::PathBuf {
+    Path::new(ROOT).join("charts/whatsapp-operator").join(path)
+}
+
+fn helm(plane: &ControlPlane, args: &[&str]) -> Output {
+    Command::new(plane.binary("helm"))
+        .args(args)
+        .env("HELM_CONFIG_HOME", plane.dir().join("helm"))
+        .env("HELM_CACHE_HOME", plane.dir().join("helm"))
+        .env("HELM_DATA_HOME", plane.dir().join("helm"))
+        .output()
+        .expect("helm runs")
+}
+
+/// Renders the chart into its objects.
+async fn render(plane: &ControlPlane, values: Value) -> Vec<Value> {
+    let text = plane.helm_template("whatsapp-system", &values).await;
+    // Split by hand: a value that holds a document mark would be a fault of the chart.
+    text.split("\n---")
+        .filter(|document| document.contains("kind:"))
+        .map(|document| {
+            let document = document.trim_start_matches("---");
+            serde_saphyr::from_str(document).unwrap_or_else(|error| panic!("{error}\n{document}"))
+        })
+        .collect()
+}
+
+fn of_kind<'a>(objects: &'a [Value], kind: &'a str) -> impl Iterator<Item = &'a Value> {
+    objects.iter().filter(move |object| object["kind"] == kind)
+}
+
+/// Every pair of resource and verb, with its group.
+fn rights(role: &Value) -> BTreeSet<(String, String)> {
+    let list = |rule: &Value, key: &str| -> Vec<String> {
+        rule[key]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|one| one.as_str().expect("text").to_owned())
+            .collect()
+    };
+    let mut rights = BTreeSet::new();
+    for rule in role["rules"].as_array().expect("rules") {
+        for group in list(rule, "apiGroups") {
+            for resource in list(rule, "resources") {
+                for verb in list(rule, "verbs") {
+                    rights.insert((format!("{group}/{resource}"), verb));
+                }
+            }
+        }
+    }
+    rights
+}
+
+fn granted() -> BTreeSet<(String, String)> {
+    let mut rights = BTreeSet::new();
+    let mut grant = |resource: &str, verbs: &[&str]| {
+        rights.extend(verbs.iter().map(|verb| (resource.to_owned(), (*verb).to_owned())));
+    };
+    for kind in ["whatsappchannels", "whatsappportfolios"] {
+        grant(&format!("whatsapp-operator.dev/{kind}"), &["get", "list", "watch"]);
+        grant(&format!("whatsapp-operator.dev/{kind}/status"), &["get", "patch", "update"]);
+    }
+    grant("events.k8s.io/events", &["create", "patch"]);
+    grant("/secrets", &["get", "create"]);
+    rights
+}
+
+#[tokio::test]
+async fn the_operator_gets_the_rights_it_needs_and_no_others() {
+    let plane = ControlPlane::shared().await;
+    let whole = render(plane, json!({})).await;
+    let own = of_kind(&whole, "ClusterRole").find(|role| role["metadata"]["name"] == "whatsapp-operator");
+    assert_eq!(rights(own.expect("a ClusterRole")), granted());
+    assert_eq!(of_kind(&whole, "Role").count(), 0);
+
+    let some =
+        render(plane, json!({ "namespaces": ["shop-a", "shop-b"], "rbac": { "aggregate": false } })).await;
+    assert_eq!(of_kind(&some, "ClusterRole").count(), 0);
+    assert_eq!(of_kind(&some, "ClusterRoleBinding").count(), 0);
+    let roles: Vec<_> = of_kind(&some, "Role").collect();
+    assert_eq!(roles.len(), 2);
+    for role in roles {
+        assert_eq!(rights(role), granted());
+    }
+    let args = &of_kind(&some, "Deployment").next().expect("a Deployment")["spec"]["template"]["spec"]["containers"]
+        [0]["args"];
+    assert!(args.as_array().is_some_and(|args| args.contains(&json!("--namespace=shop-b"))), "{args}");
+}
+
+/// Without the difference between 0 and 0.0, which helm does not keep.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => json!(number.as_f64()),
+        Value::Array(items) => items.iter().map(plain).collect(),
+        Value::Object(entries) => entries.iter().map(|(key, value)| (key.clone(), plain(value))).collect(),
+        other => other.clone(),
+    }
+}
+
+#[tokio::test]
+async fn the_crds_stay_when_the_release_goes() {
+    let plane = ControlPlane::shared().await;
+    let objects = render(plane, json!({})).await;
+    let crds: Vec<_> = of_kind(&objects, "CustomResourceDefinition").collect();
+    assert_eq!(crds.len(), 2);
+    for crd in crds {
+        assert_eq!(crd["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
+        let file = format!("crds/{}.yaml", crd["spec"]["names"]["plural"].as_str().expect("a plural"));
+        let text = fs::read_to_string(Path::new(ROOT).join(file)).expect("the CRD is there");
+        let wanted: Value = serde_saphyr::from_str(&text).expect("YAML");
+        assert!(
+            plain(&crd["spec"]) == plain(&wanted["spec"]),
+            "{} is rendered otherwise",
+            crd["metadata"]["name"]
+        );
+    }
+    let without = render(plane, json!({ "crds": { "install": false } })).await;
+    assert_eq!(of_kind(&without, "CustomResourceDefinition").count(), 0);
+}
+
+/// The API server itself judges: the namespace enforces `restricted`, and a pod of the template is tried in it.
+#[tokio::test]
+async fn the_pod_meets_the_restricted_standard() {
+    let plane = ControlPlane::shared().await;
+    let namespace = plane.namespace("restricted").await;
+    let label = ["label", "namespace", &namespace, "pod-security.kubernetes.io/enforce=restricted"];
+    assert!(plane.kubectl(label).await.status.success());
+    let objects = render(plane, json!({})).await;
+    let mut spec =
+        of_kind(&objects, "Deployment").next().expect("a Deployment")["spec"]["template"]["spec"].clone();
+    spec["serviceAccountName"] = json!("default");
+    let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "operator" }, "spec": spec });
+    let args = ["create", "--dry-run=server", "--namespace", &namespace, "--filename", "-"];
+    let output = plane.kubectl_with_input(args, &pod.to_string()).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let container = &spec["containers"][0];
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+    assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/healthz");
+    assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
+}
+
+#[tokio::test]
+async fn values_that_are_none_are_refused() {
+    let plane = ControlPlane::shared().await;
+    let chart = chart("").display().to_string();
+    for wrong in ["replicas=3", "concurrency=0", "listFreshness=soon", "namespaces[0]=Shop", "log.format=xml"]
+    {
+        let output = helm(plane, &["template", "x", &chart, "--set", wrong]);
+        assert!(!output.status.success(), "{wrong} is taken");
+    }
+    let output = helm(plane, &["lint", "--strict", &chart]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// Every value of `values.yaml` is in the schema, and the operator takes every argument that the chart passes.
+#[tokio::test]
+async fn the_operator_takes_the_arguments_of_the_chart() {
+    let plane = ControlPlane::shared().await;
+    let objects =
+        render(plane, json!({ "namespaces": ["shop"], "graph": { "url": "https://graph.example" } })).await;
+    let container = &of_kind(&objects, "Deployment").next().expect("a Deployment")["spec"]["template"]["spec"]
+        ["containers"][0];
+    let mut args = vec!["whatsapp-operator".into()];
+    args.extend(
+        container["args"].as_array().expect("arguments").iter().map(|arg| arg.as_str().expect("text").into()),
+    );
+    assert!(whatsapp_operator::cli::parse(args).is_ok(), "{container}");
+}

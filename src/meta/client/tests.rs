@@ -689,6 +689,8 @@ async fn secrets_never_show_in_logs_failures_or_debug_output() {
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || writer.clone())
         .finish();
+    // With a single subscriber, whichever test logs a line first decides whether it is on for all.
+    let _second = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(std::io::sink).finish());
     let _guard = tracing::subscriber::set_default(subscriber);
 
     let echo = format!("token {TOKEN}, secret {APP_SECRET}, pin 123456, code 123-456, word quiteSecretWord");

@@ -362,7 +362,7 @@ impl Pass<'_> {
         if let Some(expired) = token.expires_at.filter(|at| *at <= self.now) {
             return fails(
                 Reason::TokenExpired,
-                format!("the token expired at {expired}"),
+                format!("the token expired at {expired}; {NEW_TOKEN}"),
                 token.error.clone(),
             );
         }
@@ -377,14 +377,18 @@ impl Pass<'_> {
         {
             return fails(
                 Reason::AppSecretWrong,
-                format!("the token belongs to app {app}, and spec.credentials.appId says {wanted}"),
+                format!("the token belongs to app {app}, and spec.credentials.appId says {wanted}; correct appId, or take a token of that app"),
                 None,
             );
         }
         let missing: Vec<&str> =
             REQUIRED_SCOPES.iter().filter(|s| !token.scopes.iter().any(|t| t == *s)).copied().collect();
         if !missing.is_empty() {
-            return fails(Reason::ScopesMissing, format!("the token lacks {}", missing.join(" and ")), None);
+            let text = format!(
+                "the token lacks {}; generate one with these scopes and put it into the Secret",
+                missing.join(" and ")
+            );
+            return fails(Reason::ScopesMissing, text, None);
         }
         Trial::Works { expires: earliest(token) }
     }
@@ -500,7 +504,7 @@ impl Pass<'_> {
                 Some(name) => Judged::False(
                     Reason::IdentityMismatch,
                     format!(
-                        "the portfolio is \"{name}\", and expect.name says \"{expected}\"; nothing is written below it"
+                        "the portfolio is \"{name}\", and expect.name says \"{expected}\"; nothing is written below it; check businessId and the token, or correct expect"
                     ),
                 ),
             },
@@ -602,7 +606,7 @@ impl Pass<'_> {
         if credentials.version.is_none() {
             return Some(Hold {
                 reason: Reason::PortfolioNotReadYet,
-                message: "the credentials have not been checked yet".into(),
+                message: self.not_checked(),
                 failure: None,
                 url: None,
             });
@@ -616,6 +620,20 @@ impl Pass<'_> {
             }),
             _ => None,
         }
+    }
+
+    /// Why nothing is known about the credentials yet.
+    fn not_checked(&self) -> String {
+        let why = match &self.observed.token {
+            Fact::Unknown(Failure::NotSent(why) | Failure::NoAnswer(why)) => why.clone(),
+            Fact::Unknown(Failure::Refused(refusal)) => with_refusal("Meta's words", refusal),
+            Fact::Unknown(Failure::Throttled(_)) | Fact::NotAsked | Fact::Known(_) => {
+                return "the credentials have not been checked yet".into();
+            }
+        };
+        format!(
+            "Meta gave no usable answer about the credentials ({why}); see whether the cluster reaches graph.facebook.com; it is asked again by itself"
+        )
     }
 
     fn hold_of(&self, condition: &Condition, refusal: Option<Refusal>) -> Hold {
@@ -652,7 +670,8 @@ impl Pass<'_> {
 
     /// Nothing is known in this process yet: what stood before still stands.
     fn not_read_yet(&self, set: &mut ConditionSet, hold: &Hold) {
-        if set.get(ConditionType::Ready).is_none() {
+        let stands = set.get(ConditionType::Ready);
+        if stands.is_none_or(|ready| ready.status == Truth::Unknown) {
             self.place(
                 set,
                 ConditionType::Ready,
@@ -735,19 +754,26 @@ fn fails(reason: Reason, message: String, refusal: Option<Refusal>) -> Trial {
 
 fn secret_trial(secret: &SecretFact, name: &str, key: &str) -> Option<Trial> {
     match secret {
-        SecretFact::Missing => Some(fails(Reason::SecretMissing, format!("there is no Secret {name}"), None)),
+        SecretFact::Missing => Some(fails(Reason::SecretMissing, format!("there is no Secret {name}; create it, with the key {key}"), None)),
         SecretFact::KeyMissing { .. } => Some(fails(
             Reason::SecretKeyMissing,
-            format!("Secret {name} has no text under the key {key}"),
+            format!("Secret {name} has no text under the key {key}; put it there"),
             None,
         )),
         SecretFact::Forbidden => {
-            Some(fails(Reason::SecretForbidden, format!("the operator may not read Secret {name}"), None))
+            let text = format!("the operator may not read Secret {name}; allow its service account to get it");
+            Some(fails(Reason::SecretForbidden, text, None))
         }
         SecretFact::Unreadable(_) => Some(Trial::Unknown),
         SecretFact::NotAsked | SecretFact::Unlabelled | SecretFact::Present { .. } => None,
     }
 }
+
+/// What helps against a token that does not work.
+const NEW_TOKEN: &str = "generate one for the system user and put it into the Secret";
+/// What helps against a wrong signature.
+const APP_SECRET: &str =
+    "copy it from the app's basic settings into the Secret, or leave appSecretRef out if the app does not demand it";
 
 fn invalid(error: Option<Refusal>) -> Trial {
     let (reason, text) = match error.as_ref().and_then(|e| e.subcode) {
@@ -757,7 +783,7 @@ fn invalid(error: Option<Refusal>) -> Trial {
         Some(460) => (Reason::TokenInvalid, "the password of the token's user was changed"),
         _ => (Reason::TokenInvalid, "Meta does not accept the token"),
     };
-    fails(reason, text.to_owned(), error)
+    fails(reason, format!("{text}; {NEW_TOKEN}"), error)
 }
 
 /// The codes that speak of the credentials; a permission error on one object does not.
@@ -766,12 +792,12 @@ fn about_credentials(refusal: &Refusal) -> Option<Trial> {
         0 | 102 | 190 => Some(invalid(Some(refusal.clone()))),
         104 => Some(fails(
             Reason::AppSecretWrong,
-            "Meta does not accept the signature made with the app secret".into(),
+            format!("Meta does not accept the signature made with the app secret; {APP_SECRET}"),
             Some(refusal.clone()),
         )),
         100 if refusal.message.to_ascii_lowercase().contains("appsecret_proof") => Some(fails(
             Reason::AppSecretWrong,
-            "the app secret is not the one of the token's app".into(),
+            format!("the app secret is not the one of the token's app; {APP_SECRET}"),
             Some(refusal.clone()),
         )),
         _ => None,

@@ -13,6 +13,8 @@
 CARGO ?= cargo
 GO ?= go
 say = @printf '\n== %s\n'
+tools = $(abspath $(or $(CARGO_TARGET_DIR),target))/tools
+deny = 0.20.2
 
 .PHONY: demo test lint format clippy dependencies gen generated sandbox bench clean control-plane \
 	unit doc integration needs-cargo needs-go
@@ -54,12 +56,13 @@ clippy: needs-cargo
 	$(say) "clippy"
 	@$(CARGO) clippy --locked --all-targets --quiet -- -D warnings
 
-# Licences, bans and sources are checked by the house tests on every run, without a further tool.
-# cargo-deny reads the same policy from deny.toml, with its own eyes, wherever it is installed.
+# cargo-deny is built once into target/tools when the machine has none; that takes some minutes.
 dependencies: needs-cargo
-	$(say) "dependencies"
-	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked check bans licenses sources; \
-	else echo "cargo-deny is not installed: the house tests check licences, bans and sources"; fi
+	$(say) "dependencies: licences, bans, sources"
+	@PATH="$(tools)/bin:$$PATH"; command -v cargo-deny >/dev/null || { \
+		echo "building cargo-deny $(deny) into $(tools), some minutes, once" >&2; \
+		$(CARGO) install --locked --quiet --root "$(tools)" --version $(deny) cargo-deny; }; \
+	$(CARGO) deny --locked check bans licenses sources
 
 unit: needs-cargo
 	$(say) "unit tests"
@@ -76,7 +79,12 @@ integration: needs-cargo control-plane
 
 gen: needs-cargo
 	$(say) "generated files"
-	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it --quiet generated::
+	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it --quiet -- generated::
+
+bench: needs-cargo control-plane
+	$(say) "what a channel costs"
+	@$(CARGO) build --locked --release --bin whatsapp-operator
+	@$(CARGO) bench --locked --bench fleet
 
 sandbox: needs-cargo
 	@$(CARGO) run --locked --quiet -- sandbox --listen 127.0.0.1:8420

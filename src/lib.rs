@@ -1,4 +1,16 @@
 //! whatsapp-operator: brings WhatsApp Business phone numbers to their declared state.
+//!
+//! - [`engine`]: the decisions; pure, without I/O, clock or Kubernetes
+//! - [`api`]: the kinds as users write them, and their lowering into the engine's values
+//! - [`meta`]: the Graph API behind a port
+//! - [`run`]: one pass, over ports
+//! - [`cluster`]: Kubernetes as the operator uses it
+//! - [`controller`]: watches and reconciling
+//! - [`cli`]: one file per command
+//! - [`sandbox`]: a simulated Graph API that shares nothing with the rest
+//! - [`telemetry`]: logs, metrics, health
+//!
+//! `ARCHITECTURE.md` tells who may use whom, and why.
 
 pub mod api;
 pub mod cli;

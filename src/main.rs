@@ -15,7 +15,7 @@ use whatsapp_operator::{
         client::{self, Meta},
         port::SystemClock,
     },
-    telemetry::{self, health::Health, log, metrics::Metrics},
+    telemetry::{self, health::Health, log, metrics::{Calls, Metrics}},
 };
 
 fn main() -> ExitCode {
@@ -68,7 +68,17 @@ fn operate(args: RunArgs) -> Ending {
                 .next("choose another address with --health-listen")
         })?;
         let health = Health::waiting_for([]);
-        let metrics = Arc::new(Metrics::default());
+        let counted = meta.clone();
+        let metrics = Arc::new(Metrics::with_calls(move || {
+            let calls = counted.stats().into_iter();
+            calls
+                .map(|count| Calls {
+                    edge: count.edge.as_str(),
+                    outcome: count.ending.as_str(),
+                    count: count.calls,
+                })
+                .collect()
+        }));
         let stop = CancellationToken::new();
         let serving = tokio::spawn(telemetry::serve(listener, health.clone(), metrics.clone(), stop.clone()));
         let options = controller::Options {

@@ -35,7 +35,7 @@ use crate::{
 };
 
 use super::{
-    claim::{Claimant, Claims},
+    claim::{Claimant, Claims, Ripple},
     pace,
     records::{ChannelRecords, NamespaceSecrets, live},
     state::{Stamp, State, States, Wait},
@@ -66,10 +66,32 @@ pub struct Cluster {
 #[derive(Clone)]
 pub struct Signals {
     pub channels: Wakes<Key>,
-    pub portfolios: Wakes<PortfolioRef>,
+    /// Portfolios whose credential Meta refused to a channel.
+    pub doubts: Wakes<PortfolioRef>,
+    /// Portfolios whose channels stand otherwise than counted.
+    pub recounts: Wakes<PortfolioRef>,
     pub metrics: Arc<Metrics>,
     /// Start of the process.
     pub started: Timestamp,
+}
+
+impl Signals {
+    /// Nobody is woken yet.
+    pub fn new(metrics: Arc<Metrics>, started: Timestamp) -> Self {
+        Self {
+            channels: Wakes::default(),
+            doubts: Wakes::default(),
+            recounts: Wakes::default(),
+            metrics,
+            started,
+        }
+    }
+
+    /// Wakes whom a change of a channel concerns.
+    pub fn spread(&self, ripple: Ripple) {
+        self.channels.wake(ripple.woken);
+        self.recounts.wake(ripple.recount);
+    }
 }
 
 /// What a reconcile gets.
@@ -298,7 +320,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         metrics.status_writes("channel", done.writes);
         if done.credential_refused {
             info!(namespace = %self.key.namespace, channel = %self.key.name, "Meta refused the credential; the portfolio looks at it");
-            self.ctx.signals.portfolios.wake([desired.portfolio.clone()]);
+            self.ctx.signals.doubts.wake([desired.portfolio.clone()]);
         }
         self.publish(transitions(&done.before, &done.after));
         let look_pause = pace::until(done.next, now).max(SHORTLY);

@@ -35,6 +35,15 @@ pub struct Claimant {
     pub counts: ChannelCounts,
 }
 
+/// Whom a change concerns.
+#[derive(Debug, Default, PartialEq)]
+pub struct Ripple {
+    /// Channels whose claim may be another now.
+    pub woken: Vec<Key>,
+    /// Portfolios whose counts are others now.
+    pub recount: Vec<PortfolioRef>,
+}
+
 /// Every channel in the watched namespaces.
 #[derive(Debug)]
 pub struct Claims {
@@ -71,17 +80,19 @@ impl Claims {
         self.lock().is_filled = true;
     }
 
-    /// Takes in a channel as it is now; gives back whom to wake.
-    pub fn apply(&self, key: &Key, next: Claimant, now: Timestamp) -> Vec<Key> {
+    /// Takes in a channel as it is now; gives back whom that concerns.
+    pub fn apply(&self, key: &Key, next: Claimant, now: Timestamp) -> Ripple {
         let mut inner = self.lock();
         let inner = &mut *inner;
-        let (mut woken, before) = match inner.channels.get(key) {
-            Some(before) if before.uid == next.uid && before.digits == next.digits => (Vec::new(), true),
+        let (mut ripple, is_known) = match inner.channels.get(key) {
+            Some(before) if before.uid == next.uid && before.digits == next.digits => {
+                (Ripple::default(), true)
+            }
             Some(_) => (inner.remove(key, now, self.pause), false),
-            None => (Vec::new(), false),
+            None => (Ripple::default(), false),
         };
         let rivals = inner.by_digits.entry(next.digits.clone()).or_default();
-        if !before {
+        if !is_known {
             rivals.keys.push(key.clone());
         }
         let changed = inner.channels.get(key).is_none_or(|before| {
@@ -90,19 +101,24 @@ impl Claims {
                 || before.portfolio != next.portfolio
         });
         if changed {
-            woken.extend(rivals.keys.iter().filter(|rival| *rival != key).cloned());
+            ripple.woken.extend(rivals.keys.iter().filter(|rival| *rival != key).cloned());
+        }
+        let counted = inner.channels.get(key).map(|before| (&before.portfolio, &before.counts));
+        if counted != Some((&next.portfolio, &next.counts)) {
+            ripple.recount.push(next.portfolio.clone());
         }
         if let Some(before) = inner.channels.get(key).filter(|before| before.portfolio != next.portfolio) {
             let portfolio = before.portfolio.clone();
             inner.leave(&portfolio, key);
+            ripple.recount.push(portfolio);
         }
         inner.by_portfolio.entry(next.portfolio.clone()).or_default().insert(key.clone());
         inner.channels.insert(key.clone(), next);
-        woken
+        ripple
     }
 
-    /// A channel is gone; gives back whom to wake.
-    pub fn remove(&self, key: &Key, now: Timestamp) -> Vec<Key> {
+    /// A channel is gone; gives back whom that concerns.
+    pub fn remove(&self, key: &Key, now: Timestamp) -> Ripple {
         self.lock().remove(key, now, self.pause)
     }
 
@@ -194,11 +210,12 @@ impl Claims {
 }
 
 impl Inner {
-    fn remove(&mut self, key: &Key, now: Timestamp, pause: Duration) -> Vec<Key> {
+    fn remove(&mut self, key: &Key, now: Timestamp, pause: Duration) -> Ripple {
         self.forget(now);
-        let Some(own) = self.channels.remove(key) else { return Vec::new() };
+        let Some(own) = self.channels.remove(key) else { return Ripple::default() };
         self.leave(&own.portfolio, key);
-        let Some(rivals) = self.by_digits.get_mut(&own.digits) else { return Vec::new() };
+        let mut ripple = Ripple { woken: Vec::new(), recount: vec![own.portfolio] };
+        let Some(rivals) = self.by_digits.get_mut(&own.digits) else { return ripple };
         rivals.keys.retain(|rival| rival != key);
         // Whether it was the holder may not have been asked yet; then the pause costs little.
         if rivals.holder.as_ref().is_none_or(|holder| *holder == own.uid) {
@@ -208,9 +225,9 @@ impl Inner {
         match (rivals.keys.is_empty(), rivals.act_from.filter(|at| *at > now)) {
             (true, Some(until)) => self.vacant.push_back((until, own.digits)),
             (true, None) => drop(self.by_digits.remove(&own.digits)),
-            (false, _) => return rivals.keys.clone(),
+            (false, _) => ripple.woken.clone_from(&rivals.keys),
         }
-        Vec::new()
+        ripple
     }
 
     /// Drops pauses that are over for digits that nobody has any more.
@@ -297,7 +314,7 @@ mod tests {
         claims.apply(&old, claimant("1", 0), at(0));
         claims.apply(&young, claimant("2", 5), at(5));
         assert_eq!(ask(&claims, &young, 6), Claim::Other { name: Some("old".into()) });
-        assert_eq!(claims.remove(&old, at(10)), [young.clone()]);
+        assert_eq!(claims.remove(&old, at(10)).woken, std::slice::from_ref(&young));
         assert_eq!(ask(&claims, &young, 11), Claim::Ours { act_from: Some(at(40)) });
         assert_eq!(ask(&claims, &young, 41), OURS);
     }
@@ -323,6 +340,19 @@ mod tests {
         claims.apply(&young, claimant("2", 5), at(5));
         let (claim, _) = claims.claim(&young, |_, namespace| namespace == "shop", at(6));
         assert_eq!(claim, OURS);
+    }
+
+    #[test]
+    fn a_portfolio_is_counted_anew_only_when_a_count_changes() {
+        let claims = Claims::new(PAUSE);
+        let it = key("shop", "it");
+        let portfolio = claimant("1", 0).portfolio;
+        assert_eq!(claims.apply(&it, claimant("1", 0), at(0)).recount, std::slice::from_ref(&portfolio));
+        assert!(claims.apply(&it, claimant("1", 0), at(1)).recount.is_empty());
+        let counts = ChannelCounts { total: 1, ready: 1, ..ChannelCounts::default() };
+        let ready = Claimant { counts, ..claimant("1", 0) };
+        assert_eq!(claims.apply(&it, ready, at(2)).recount, std::slice::from_ref(&portfolio));
+        assert_eq!(claims.remove(&it, at(3)).recount, [portfolio]);
     }
 
     #[test]

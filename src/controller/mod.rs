@@ -27,7 +27,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
 use kube::{
     Client, Resource,
@@ -62,7 +62,6 @@ use claim::Claims;
 use portfolio::Desk;
 use state::States;
 use view::Portfolios;
-use wake::Wakes;
 use watch::{Key, watch};
 
 /// Reading and deciding of one reconcile; what is carried out is not bounded by it.
@@ -71,6 +70,8 @@ const BUDGET: Duration = Duration::from_secs(60);
 const DEBOUNCE: Duration = Duration::from_millis(250);
 /// Gauges are counted anew this often.
 const GAUGES: Duration = Duration::from_secs(15);
+/// Channels that change together are counted together.
+const RECOUNT: Duration = Duration::from_secs(2);
 /// A missing CRD is looked for this often.
 const CRDS: Duration = Duration::from_secs(5);
 
@@ -135,12 +136,7 @@ where
         tasks: tasks.clone(),
         budget: BUDGET,
     };
-    let signals = Signals {
-        channels: Wakes::default(),
-        portfolios: Wakes::default(),
-        metrics: metrics.clone(),
-        started: clock.now(),
-    };
+    let signals = Signals::new(metrics.clone(), clock.now());
     let cluster = Cluster { client: client.clone(), events: Events::new(client.clone(), instance) };
     let portfolios = Arc::new(Portfolios::default());
     let states = Arc::new(States::default());
@@ -219,13 +215,13 @@ fn take_channel<G: Clone, C: Clock>(
             // One that does not parse keeps its place: its number may well be managed.
             if let Ok(channel) = &object.0 {
                 let key = Key::of(&channel.metadata);
-                ctx.signals.channels.wake(ctx.claims.apply(&key, channel::claimant(channel), now));
+                ctx.signals.spread(ctx.claims.apply(&key, channel::claimant(channel), now));
             }
         }
         Event::Delete(object) => {
             let key = Key::of(object.meta());
             ctx.states.remove(&key);
-            ctx.signals.channels.wake(ctx.claims.remove(&key, now));
+            ctx.signals.spread(ctx.claims.remove(&key, now));
         }
     }
 }
@@ -248,13 +244,20 @@ async fn run_portfolios<S, C>(
         })
     });
     let doubted = ctx.clone();
-    let wakes = ctx.signals.portfolios.clone().stream().then(move |of| {
+    let doubts = ctx.signals.doubts.clone().stream().then(move |of| {
         let ctx = doubted.clone();
         async move {
             ctx.desk.doubt(&of).await;
-            ObjectRef::<portfolio::Lean>::new(&of.name).within(&of.namespace)
+            of
         }
     });
+    // Counts come in crowds; a portfolio is written once for all of them.
+    let recounts = ctx.signals.recounts.clone().stream().then(|of| async move {
+        tokio::time::sleep(RECOUNT).await;
+        of
+    });
+    let wakes = stream::select(doubts, recounts)
+        .map(|of| ObjectRef::<portfolio::Lean>::new(&of.name).within(&of.namespace));
     let config = controller::Config::default().concurrency(4);
     control(events, wakes, config, portfolio::reconcile, portfolio::error_policy, ctx).await;
 }

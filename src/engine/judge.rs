@@ -810,6 +810,10 @@ fn only_told(scene: &Scene<'_>) -> bool {
 fn webhook(scene: &Scene<'_>, number: &Number) -> Judged {
     let Some(desired) = scene.desired.webhook.as_ref() else { return Judged::Absent };
     if number.webhook.is_refused() {
+        let before = scene.before.conditions.get(ConditionType::WebhookRouted);
+        if before.is_some_and(|c| c.status == Truth::True && c.observed_generation == scene.desired.generation) {
+            return Judged::Keep;
+        }
         return match scene.block_on(ConditionType::WebhookRouted) {
             Some(block) => Judged::Unknown(Reason::WebhookNotReadable, block.message.clone()),
             None => Judged::Unknown(

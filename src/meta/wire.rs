@@ -170,6 +170,16 @@ impl Node<'_> {
         read(self.value).map_or(Field::Absent, Field::Is)
     }
 
+    /// A field of a shape of its own. What is there in another shape says nothing, so it is as good as not
+    /// asked for; only what Meta leaves out is absent.
+    fn shaped<T>(&self, key: &str, read: impl FnOnce(&Value) -> Option<T>) -> Field<T> {
+        let value = self.value.get(key).filter(|value| !value.is_null());
+        match self.field(key, |_| value.and_then(read)) {
+            Field::Absent if value.is_some() => Field::Refused,
+            field => field,
+        }
+    }
+
     fn word<T: for<'a> From<&'a str>>(&self, key: &str) -> Field<T> {
         self.field(key, |value| words(value, key).map(|word| T::from(word.as_str())))
     }
@@ -179,11 +189,11 @@ impl Node<'_> {
     }
 
     fn truth(&self, key: &str) -> Field<bool> {
-        self.field(key, |value| truth(value, key))
+        self.shaped(key, |_| truth(self.value, key))
     }
 
     fn health(&self) -> Field<Health> {
-        self.field("health_status", |value| value.get("health_status").and_then(health))
+        self.shaped("health_status", health)
     }
 }
 
@@ -213,9 +223,8 @@ pub fn number(value: &Value, refused: &BTreeSet<&'static str>) -> Option<Number>
         is_pin_enabled: node.truth("is_pin_enabled"),
         last_onboarded: words(value, "last_onboarded_time"),
         health: node.health(),
-        webhook: node
-            .field("webhook_configuration", |value| value.get("webhook_configuration").and_then(webhook)),
-        profile: node.field(PROFILE_EXPANSION, |value| value.get(PROFILE_EXPANSION).and_then(profile)),
+        webhook: node.shaped("webhook_configuration", webhook),
+        profile: node.shaped(PROFILE_EXPANSION, profile),
         display_phone_number: display,
     })
 }

@@ -29,9 +29,13 @@ impl Health {
         self.lock().insert(part.to_owned(), Some(what.to_owned()));
     }
 
-    /// Everything that is missing, in words; empty when ready.
+    /// Everything that is missing, in words; empty when ready. Before anybody has named a part nothing is ready.
     pub fn missing(&self) -> Vec<String> {
-        self.lock().values().flatten().cloned().collect()
+        let parts = self.lock();
+        if parts.is_empty() {
+            return vec!["the operator is starting".to_owned()];
+        }
+        parts.values().flatten().cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Option<String>>> {

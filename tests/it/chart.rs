@@ -79,20 +79,6 @@ fn granted() -> BTreeSet<(String, String)> {
     rights
 }
 
-#[test]
-fn the_chart_holds_the_crds_as_they_are_generated() {
-    for entry in fs::read_dir(Path::new(ROOT).join("crds")).expect("the CRDs are there") {
-        let path = entry.expect("an entry").path();
-        let copy = chart("files/crds").join(path.file_name().expect("a file"));
-        let wanted = fs::read_to_string(&path).expect("a CRD is text");
-        if std::env::var_os("BLESS").is_some() {
-            fs::write(&copy, &wanted).expect("the chart can be written");
-        }
-        let is = fs::read_to_string(&copy).unwrap_or_default();
-        assert!(is == wanted, "{} is not {}: run make gen", copy.display(), path.display());
-    }
-}
-
 #[tokio::test]
 async fn the_operator_gets_the_rights_it_needs_and_no_others() {
     let plane = ControlPlane::shared().await;

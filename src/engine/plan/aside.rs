@@ -81,7 +81,7 @@ fn route(
         memory.ledger.repeatable.remove(&StepKind::SubscribeApp);
     }
     if is_routed == Some(true) {
-        memory.ledger.repeatable.remove(&StepKind::RouteWebhook);
+        note_routed(pass, memory);
     }
     if is_subscribed && is_routed == Some(true) {
         return Ok(());
@@ -125,10 +125,22 @@ fn is_routed(number: &Number, webhook: &Webhook) -> Option<bool> {
     }
 }
 
+/// The effect shows: nothing is paced any more. That it was written in this generation is kept, for the day on
+/// which Meta does not show it any longer.
+fn note_routed(pass: &Pass, memory: &mut Memory) {
+    let paces = &mut memory.ledger.repeatable;
+    let Some(pace) = paces.remove(&StepKind::RouteWebhook) else { return };
+    if pace.generation == pass.desired.generation {
+        let Pace { generation, secret, last, .. } = pace;
+        paces.insert(StepKind::RouteWebhook, Pace { generation, secret, last, ..Pace::default() });
+    }
+}
+
 fn was_written_blindly(pass: &Pass, memory: &Memory, secret: &SecretVersion) -> bool {
     memory.ledger.repeatable.get(&StepKind::RouteWebhook).is_some_and(|pace| {
         let is_same = pace.generation == pass.desired.generation && pace.secret.as_ref() == Some(secret);
-        is_same && pace.accepted > 0 && pass.retry.is_none()
+        let was_seen = pace.last.is_some() && pace.failed == 0 && pace.settle_until.is_none();
+        is_same && (pace.accepted > 0 || was_seen) && pass.retry.is_none()
     })
 }
 

@@ -57,8 +57,9 @@ fn refused_absent_and_strange_fields_are_told_apart() {
     assert_eq!(read.code, Field::Is(CodeStatus::Other("SOMETHING_NEW".into())));
     assert_eq!(read.name_status, Field::Refused);
     assert_eq!(read.is_pin_enabled, Field::Is(true));
-    assert_eq!(read.is_on_biz_app, Field::Absent);
-    assert_eq!(read.health, Field::Absent);
+    // A strange shape is no answer; absent would mean false to some rules.
+    assert_eq!(read.is_on_biz_app, Field::Refused);
+    assert_eq!(read.health, Field::Refused);
     assert_eq!(read.webhook, Field::Absent);
 }
 

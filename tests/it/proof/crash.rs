@@ -165,3 +165,18 @@ async fn a_server_error_or_a_cut_reply_around_the_effect_of_any_write_costs_noth
 async fn a_read_that_fails_anywhere_costs_nothing_twice() {
     hit_requests(&[FaultKind::Disconnect, FaultKind::StatusAfter { code: 500 }], "GET").await;
 }
+
+#[tokio::test]
+async fn an_effect_that_shows_just_within_its_time_is_waited_for_and_not_repeated() {
+    for (edge, secs) in [("phone_numbers", 115), ("verify_code", 115), ("register", 590)] {
+        for lost in [false, true] {
+            let mut world = world(10).await;
+            let on = || Match::on("POST", edge).times(1);
+            world.sandbox.inject(Fault { on: on(), kind: FaultKind::LateEffect { secs } });
+            if lost {
+                world.sandbox.inject(Fault { on: on(), kind: FaultKind::TimeoutAfter });
+            }
+            report(vec![converges(world, &format!("{edge} shows after {secs} s, reply lost: {lost}")).await]);
+        }
+    }
+}

@@ -1069,8 +1069,12 @@ impl World {
             let (_, reason) = self.cluster.ready(&name);
             let given = self.consents_given.get(&name).copied().unwrap_or(0);
             let is_entering = self.entry_due.contains_key(&name);
-            if asks_for_consent(reason) && !is_entering && given < self.people.consents {
-                let patience = if reason == Some(Reason::CodeNeeded) { 1 } else { 20 };
+            // People wait for the answer before they consent again.
+            let answer = self.cluster.raw(&name).consents.as_ref().and_then(|c| c.send_code.clone());
+            let wanted = desired.consents.send_code.clone();
+            let is_answered = wanted.is_none() || answer.as_ref().map(|a| a.value.clone()) == wanted;
+            if asks_for_consent(reason) && !is_entering && is_answered && given < self.people.consents {
+                let patience = if reason == Some(Reason::CodeNeeded) && given == 0 { 1 } else { 20 };
                 self.consent_due.entry(name.clone()).or_insert(later(now, self.people.takes * patience));
             } else {
                 self.consent_due.remove(&name);

@@ -1,0 +1,367 @@
+//! The demo: a real API server, the chart's operator with the chart's account, a simulated Meta, and two people.
+//!
+//! One person holds the phones and types the codes; the other reviews names at Meta. Everything else is what a user
+//! runs: the rendered chart, the files of `examples/`, kubectl and the command line with an editor's rights.
+//! `KEEP=1` leaves it all running until Ctrl-C.
+
+#[path = "../it/control_plane.rs"]
+mod control_plane;
+
+use std::io::{IsTerminal, Write};
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+use whatsapp_operator::sandbox::{
+    Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Number, Options, Portfolio, ReviewPolicy, Sandbox, Token,
+    Verdict, World,
+};
+
+use control_plane::{ControlPlane, Options as PlaneOptions, Process};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const NAMESPACE: &str = "demo";
+const OPERATOR: &str = "whatsapp-operator";
+const EDITOR: &str = "editor";
+const NEWCO_TOKEN: &str = "EAAsandbox-newco-permanent";
+/// Every wait of the demo ends by then, or the demo says what it was waiting for.
+const PATIENCE: Duration = Duration::from_secs(75);
+
+/// Numbers that are added, with the verdict of the person who reviews names.
+const REVIEWS: &[(&str, &str, &str)] = &[
+    ("support-br", "5511912345678", "approve"),
+    ("office-berlin", "493023125001", "approve"),
+    ("bot-br", "5511934567890", "approve"),
+    ("front-desk", "447700900456", "approve"),
+    ("deals-br", "5511923456789", "decline"),
+];
+
+type Result<T> = std::result::Result<T, String>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    whatsapp_operator::meta::client::install_crypto();
+    let started = Instant::now();
+    match Demo::start(started).await {
+        Err(error) => fail(&error),
+        Ok(mut demo) => {
+            let played = demo.play().await;
+            if let Err(error) = &played {
+                eprintln!("\n{}", demo.last_log_lines());
+                fail(error);
+            }
+            if std::env::var_os("KEEP").is_some_and(|keep| !keep.is_empty() && keep != "0") {
+                demo.keep().await;
+            }
+            demo.say("stopping everything that was started");
+            demo.stop().await;
+            if played.is_ok() {
+                println!("done in {} s", started.elapsed().as_secs());
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn fail(error: &str) -> ExitCode {
+    eprintln!("the demo failed: {error}");
+    ExitCode::FAILURE
+}
+
+struct Demo {
+    started: Instant,
+    plane: ControlPlane,
+    sandbox: SocketAddr,
+    http: reqwest::Client,
+    stop: CancellationToken,
+    operator: Process,
+    log: PathBuf,
+    editor: PathBuf,
+    binary: PathBuf,
+}
+
+impl Demo {
+    async fn start(started: Instant) -> Result<Self> {
+        let binary = binary()?;
+        say(started, "starting a real API server and etcd");
+        let plane = ControlPlane::start(PlaneOptions::default()).await.map_err(text)?;
+
+        say(started, "starting a simulated Meta on loopback");
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(text)?;
+        let sandbox = listener.local_addr().map_err(text)?;
+        let stop = CancellationToken::new();
+        tokio::spawn(world().serve(listener, stop.clone()));
+
+        say(started, "installing what the chart renders");
+        kubectl(&plane, &["create", "namespace", NAMESPACE]).await?;
+        let rendered = plane.helm_template(NAMESPACE, &json!({ "namespaces": [NAMESPACE] })).await;
+        plane.apply_rendered(NAMESPACE, &rendered).await;
+        kubectl(&plane, &["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]).await?;
+        plane.apply_rendered(NAMESPACE, &people().to_string()).await;
+
+        say(started, "starting the operator with the chart's account: its token and nothing else");
+        let log = plane.dir().join("operator.log");
+        let kubeconfig = plane.service_account_kubeconfig(NAMESPACE, OPERATOR).await;
+        let editor = plane.service_account_kubeconfig(NAMESPACE, EDITOR).await;
+        let health = free_address()?;
+        let mut command = std::process::Command::new(&binary);
+        command
+            .env_clear()
+            .env("KUBECONFIG", kubeconfig)
+            .args(["run", "--namespace", NAMESPACE, "--list-freshness", "3s"])
+            .args(["--graph-url", &format!("http://{sandbox}"), "--health-listen", &health.to_string()]);
+        let operator = Process::spawn(command, &log).map_err(text)?;
+        let http = reqwest::Client::builder().no_proxy().build().map_err(text)?;
+        let demo = Self { started, plane, sandbox, http, stop, operator, log, editor, binary };
+        demo.until("the operator is ready", || async {
+            let answer = demo.http.get(format!("http://{health}/readyz")).send().await;
+            Ok(answer.is_ok_and(|answer| answer.status().is_success()))
+        })
+        .await?;
+        Ok(demo)
+    }
+
+    async fn play(&mut self) -> Result<()> {
+        self.say("applying examples/");
+        let examples = Path::new(ROOT).join("examples").display().to_string();
+        self.kubectl(&["apply", "--namespace", NAMESPACE, "--filename", &examples]).await?;
+
+        self.say("a registered number is adopted as it is");
+        self.wait("condition=Ready", &["sales-uk"]).await?;
+
+        self.say("the other numbers are added; Meta's reviewer decides on their names");
+        for (name, digits, verdict) in REVIEWS {
+            self.until(&format!("{name} is added"), || async {
+                self.control(&format!("numbers/{digits}/name"), &json!({ "verdict": verdict })).await
+            })
+            .await?;
+            self.told(&format!("{name}: name {verdict}d"));
+        }
+
+        self.say("codes: by SMS to a mobile number, by a call to a fixed line");
+        for (name, digits) in
+            [("support-br", "5511912345678"), ("office-berlin", "493023125001"), ("bot-br", "5511934567890")]
+        {
+            self.wait("jsonpath={.status.waitingFor[0].action}=AskForCode", &[name]).await?;
+            self.cli(&["send-code", name, "--wait"], None).await?;
+            let code = self.code(digits).await?;
+            let answer = self.cli(&["code", name], Some(&code)).await?;
+            if answer.contains(&code) {
+                return Err("the command line printed a code".to_owned());
+            }
+            self.told(answer.lines().next().unwrap_or_default());
+        }
+
+        self.say("registering them");
+        self.wait("condition=Ready", &["support-br", "office-berlin", "bot-br"]).await?;
+
+        self.say("what waits, and what only a person can move");
+        self.wait("condition=Stalled", &["deals-br"]).await?;
+        self.wait("jsonpath={.status.waitingFor[0].action}=EnterCode", &["front-desk"]).await?;
+        self.wait("condition=Ready=False", &["newco-hello"]).await?;
+
+        println!("\n$ kubectl get wac -o wide");
+        println!("{}", self.kubectl(&["get", "wac", "--namespace", NAMESPACE, "--output", "wide"]).await?);
+        println!("$ kubectl whatsapp status front-desk");
+        println!("{}", self.cli(&["status", "front-desk"], None).await?);
+        Ok(())
+    }
+
+    /// Leaves everything running until Ctrl-C.
+    async fn keep(&self) {
+        println!("\nit all runs on; in another terminal:\n");
+        println!("  export KUBECONFIG={}", self.editor.display());
+        println!("  alias kubectl={}", self.plane.binary("kubectl").display());
+        println!("  kubectl get whatsapp");
+        println!("  {} status front-desk", self.binary.display());
+        println!("  curl -s http://{}/control/numbers/447700900456/code", self.sandbox);
+        println!("  tail -f {}", self.log.display());
+        println!("\nCtrl-C here stops everything.");
+        // Without a handler the signal ends the process, and everything it started with it.
+        let _ = tokio::signal::ctrl_c().await;
+        println!();
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        drop(self.operator);
+        self.plane.stop().await;
+    }
+
+    fn say(&self, what: &str) {
+        say(self.started, what);
+    }
+
+    fn told(&self, what: &str) {
+        println!("        {what}");
+    }
+
+    /// What the phone received last, from the sandbox's control API.
+    async fn code(&self, digits: &str) -> Result<String> {
+        let url = format!("http://{}/control/numbers/{digits}/code", self.sandbox);
+        let answer: Value = self.http.get(url).send().await.map_err(text)?.json().await.map_err(text)?;
+        let code = answer.get("code").unwrap_or(&answer);
+        code.as_str().map(str::to_owned).ok_or_else(|| format!("no code came to {digits}"))
+    }
+
+    /// Tells the sandbox something; false while it does not know what that is about.
+    async fn control(&self, path: &str, body: &Value) -> Result<bool> {
+        let url = format!("http://{}/control/{path}", self.sandbox);
+        let answer = self.http.post(url).json(body).send().await.map_err(text)?;
+        Ok(answer.status().is_success())
+    }
+
+    async fn kubectl(&self, args: &[&str]) -> Result<String> {
+        kubectl(&self.plane, args).await
+    }
+
+    /// `kubectl wait`, which is how a pipeline would do it.
+    async fn wait(&self, until: &str, names: &[&str]) -> Result<()> {
+        let (until, timeout) = (format!("--for={until}"), format!("--timeout={}s", PATIENCE.as_secs()));
+        let mut args = vec!["wait", "--namespace", NAMESPACE, &until, &timeout];
+        let names: Vec<String> = names.iter().map(|name| format!("wac/{name}")).collect();
+        args.extend(names.iter().map(String::as_str));
+        self.kubectl(&args).await?;
+        for name in names {
+            self.told(&format!("{name}: {}", until.trim_start_matches("--for=")));
+        }
+        Ok(())
+    }
+
+    /// The command line, with the rights of a namespace's editor.
+    async fn cli(&self, args: &[&str], input: Option<&str>) -> Result<String> {
+        let mut child = Command::new(&self.binary)
+            .env_clear()
+            .env("KUBECONFIG", &self.editor)
+            .args(args)
+            .args(["--namespace", NAMESPACE])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(text)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(input.unwrap_or_default().as_bytes()).await.map_err(text)?;
+        }
+        let output = child.wait_with_output().await.map_err(text)?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        match output.status.success() {
+            true => Ok(said),
+            false => Err(format!("{}: {said}{}", args.join(" "), String::from_utf8_lossy(&output.stderr))),
+        }
+    }
+
+    async fn until<F>(&self, what: &str, mut test: impl FnMut() -> F) -> Result<()>
+    where
+        F: Future<Output = Result<bool>>,
+    {
+        let end = Instant::now() + PATIENCE;
+        while !test().await? {
+            if Instant::now() > end {
+                return Err(format!("waited {} s, but never: {what}", PATIENCE.as_secs()));
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Ok(())
+    }
+
+    fn last_log_lines(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(25)..].join("\n")
+    }
+}
+
+fn say(started: Instant, what: &str) {
+    let at = format!("{:4} s", started.elapsed().as_secs());
+    let mut out = std::io::stdout();
+    let line = if out.is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        format!("\x1b[2m{at}\x1b[0m  {what}\n")
+    } else {
+        format!("{at}  {what}\n")
+    };
+    // Nobody reads any more: the demo plays on for whoever watches the cluster.
+    let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Two portfolios: one with an account and a number that is registered already, one that has no account yet.
+fn world() -> Sandbox {
+    let (app, acme, newco, account) =
+        ("200000000000001", "500000000000001", "500000000000002", "300000000000001");
+    let world = World::default()
+        .with_app(App::new(app, "Acme Ops").with_secret(DEMO_APP_SECRET))
+        .with_portfolio(Portfolio::new(acme, "Acme Ltda").verified())
+        .with_account(Account::new(account, acme, "Acme"))
+        .with_token(DEMO_TOKEN, Token::system_user(app, acme))
+        .with_number(
+            Number::new("100000000000001", account, "447700900123", "Acme Sales").registered("135790"),
+        )
+        .with_app(App::new("200000000000002", "Newco Ops"))
+        .with_portfolio(Portfolio::new(newco, "Newco Ltd"))
+        .with_token(NEWCO_TOKEN, Token::system_user("200000000000002", newco));
+    let review = ReviewPolicy { verdict: Verdict::Defer, ..ReviewPolicy::default() };
+    Sandbox::from_world(Options { review, ..Options::live(1, Timestamp::now()) }, world)
+}
+
+/// The Secrets that the examples speak of, and somebody who may edit the namespace.
+///
+/// The roles are what `edit` is made of: nobody aggregates them here, since no controller manager runs.
+fn people() -> Value {
+    let secret = |name: &str, labels: Value, data: Value| json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name, "labels": labels }, "stringData": data });
+    let binding = |role: &str| {
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": { "name": format!("{EDITOR}-{}", role.replace(':', "-")) },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role },
+            "subjects": [{ "kind": "ServiceAccount", "name": EDITOR, "namespace": NAMESPACE }],
+        })
+    };
+    json!({ "apiVersion": "v1", "kind": "List", "items": [
+        secret("acme-meta", json!({}), json!({ "token": DEMO_TOKEN, "appSecret": DEMO_APP_SECRET })),
+        secret("newco-meta", json!({}), json!({ "token": NEWCO_TOKEN })),
+        secret("sales-uk-pin", json!({}), json!({ "pin": "135790" })),
+        secret("bot", json!({ "whatsapp-operator.dev/use": "verify-token" }), json!({ "verify": "made-up-for-the-demo" })),
+        { "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": EDITOR } },
+        binding("system:aggregate-to-edit"),
+        binding("system:aggregate-to-view"),
+        binding("whatsapp-operator-edit"),
+    ] })
+}
+
+async fn kubectl(plane: &ControlPlane, args: &[&str]) -> Result<String> {
+    let output = plane.kubectl(args).await;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => {
+            Err(format!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
+        }
+    }
+}
+
+/// The operator beside us: `target/<profile>/examples/demo` → `target/<profile>/whatsapp-operator`.
+fn binary() -> Result<PathBuf> {
+    let me = std::env::current_exe().map_err(text)?;
+    let binary = me.parent().and_then(Path::parent).map(|dir| dir.join(OPERATOR)).unwrap_or_default();
+    if binary.is_file() {
+        Ok(binary)
+    } else {
+        Err(format!("{} is not built: run make demo", binary.display()))
+    }
+}
+
+fn free_address() -> Result<SocketAddr> {
+    StdListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).map_err(text)
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

@@ -15,7 +15,12 @@ use whatsapp_operator::{
         client::{self, Meta},
         port::SystemClock,
     },
-    telemetry::{self, health::Health, log, metrics::{Calls, Metrics}},
+    telemetry::{
+        self,
+        health::Health,
+        log,
+        metrics::{Calls, Metrics},
+    },
 };
 
 fn main() -> ExitCode {

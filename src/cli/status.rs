@@ -271,7 +271,8 @@ fn cause(report: &Report, text: &mut Text, now: Timestamp) {
     );
     text.indent(2, &ready.message);
     if let Some(remedy) = ready.remedy {
-        text.indent(2, format!("What to do: {remedy}"));
+        let named = format!("{} -n {}", report.name, report.namespace);
+        text.indent(2, format!("What to do: {}", remedy.replace("NAME", &named)));
     }
     if let Some(refusal) =
         report.facts.as_ref().and_then(|facts| facts.last_refusal.as_ref()).filter(|_| ready.remedy.is_some())
@@ -342,7 +343,13 @@ fn facts(report: &Report, text: &mut Text) {
         ("account", report.account_id.clone()),
         ("number id", report.phone_number_id.clone()),
         ("name", with(&facts.verified_name, &facts.name_status)),
-        ("new name", with(&facts.new_display_name, &facts.new_name_status)),
+        (
+            "new name",
+            facts
+                .new_display_name
+                .as_ref()
+                .and_then(|_| with(&facts.new_display_name, &facts.new_name_status)),
+        ),
         ("code", facts.code_status.clone()),
         ("status", facts.status.clone()),
         ("platform", facts.platform.clone()),

@@ -136,7 +136,7 @@ impl Demo {
         self.kubectl(&["apply", "--namespace", NAMESPACE, "--filename", &examples]).await?;
 
         self.say("a registered number is adopted as it is");
-        self.wait("condition=Ready", &["sales-uk"]).await?;
+        self.wait("condition=Ready", "Ready", &["sales-uk"]).await?;
 
         self.say("the other numbers are added; Meta's reviewer decides on their names");
         for (name, digits, verdict) in REVIEWS {
@@ -151,7 +151,7 @@ impl Demo {
         for (name, digits) in
             [("support-br", "5511912345678"), ("office-berlin", "493023125001"), ("bot-br", "5511934567890")]
         {
-            self.wait("jsonpath={.status.waitingFor[0].action}=AskForCode", &[name]).await?;
+            self.wait(&waits_for("AskForCode"), "somebody may ask for its code", &[name]).await?;
             self.cli(&["send-code", name, "--wait"], None).await?;
             let code = self.code(digits).await?;
             let answer = self.cli(&["code", name], Some(&code)).await?;
@@ -162,12 +162,22 @@ impl Demo {
         }
 
         self.say("registering them");
-        self.wait("condition=Ready", &["support-br", "office-berlin", "bot-br"]).await?;
+        self.wait("condition=Ready", "Ready", &["support-br", "office-berlin", "bot-br"]).await?;
 
         self.say("what waits, and what only a person can move");
-        self.wait("condition=Stalled", &["deals-br"]).await?;
-        self.wait("jsonpath={.status.waitingFor[0].action}=EnterCode", &["front-desk"]).await?;
-        self.wait("condition=Ready=False", &["newco-hello"]).await?;
+        self.wait(
+            "condition=Stalled",
+            "Stalled: its name was declined, and only another name helps",
+            &["deals-br"],
+        )
+        .await?;
+        self.wait(
+            &waits_for("EnterCode"),
+            "its code was sent by itself, and waits for the phone's holder",
+            &["front-desk"],
+        )
+        .await?;
+        self.wait("condition=Ready=False", "its portfolio waits for an account", &["newco-hello"]).await?;
 
         println!("\n$ kubectl get wac -o wide");
         println!("{}", self.kubectl(&["get", "wac", "--namespace", NAMESPACE, "--output", "wide"]).await?);
@@ -225,14 +235,14 @@ impl Demo {
     }
 
     /// `kubectl wait`, which is how a pipeline would do it.
-    async fn wait(&self, until: &str, names: &[&str]) -> Result<()> {
+    async fn wait(&self, until: &str, told: &str, names: &[&str]) -> Result<()> {
         let (until, timeout) = (format!("--for={until}"), format!("--timeout={}s", PATIENCE.as_secs()));
         let mut args = vec!["wait", "--namespace", NAMESPACE, &until, &timeout];
-        let names: Vec<String> = names.iter().map(|name| format!("wac/{name}")).collect();
-        args.extend(names.iter().map(String::as_str));
+        let objects: Vec<String> = names.iter().map(|name| format!("wac/{name}")).collect();
+        args.extend(objects.iter().map(String::as_str));
         self.kubectl(&args).await?;
         for name in names {
-            self.told(&format!("{name}: {}", until.trim_start_matches("--for=")));
+            self.told(&format!("{name}: {told}"));
         }
         Ok(())
     }
@@ -279,6 +289,11 @@ impl Demo {
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(25)..].join("\n")
     }
+}
+
+/// What `kubectl wait` is told to wait for: the first who has to act, has to do this.
+fn waits_for(action: &str) -> String {
+    format!("jsonpath={{.status.waitingFor[0].action}}={action}")
 }
 
 fn say(started: Instant, what: &str) {

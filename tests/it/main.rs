@@ -1,13 +1,19 @@
 //! Everything that needs more than the library: one binary, so the graph of crates is linked once.
 
+// What helps a test may unwrap as the test may.
+#![allow(clippy::unwrap_used)]
+
 mod bad_input;
 mod chart;
+mod cli;
 mod control_plane;
 mod generated;
 mod house;
 mod manifest;
 mod operator;
+mod people;
 mod plane;
 mod policy;
 mod proof;
+mod readme;
 mod rig;

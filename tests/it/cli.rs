@@ -1,0 +1,258 @@
+//! The command line as people and pipelines use it: the binary, its output and its exit codes.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::rig::Rig;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_whatsapp-operator");
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const NUMBER: &str = "+5511912345678";
+const DIGITS: &str = "5511912345678";
+
+/// Runs the binary with nothing in its environment: no home, no kubeconfig, no cluster.
+fn run(args: &[&str]) -> Output {
+    Command::new(BINARY).args(args).current_dir(ROOT).env_clear().output().expect("the binary runs")
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_plan_against_the_sandbox_needs_nothing_but_the_binary() {
+    let output = run(&["plan", "-f", "examples", "--sandbox"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let text = stdout(&output);
+    for words in ["AddNumber: add +5511912345678", "waits NoAccountInReach", "nothing was written"] {
+        assert!(text.contains(words), "{words} is not in\n{text}");
+    }
+    assert!(!text.contains('\u{1b}'), "colours in a pipe");
+    assert!(!text.contains("EAA"), "a token in the output");
+}
+
+#[test]
+fn a_plan_is_the_same_for_programs() {
+    let json = run(&["plan", "-f", "examples", "--sandbox", "-o", "json"]);
+    let plan: Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!(plan["channels"].as_array().map(Vec::len), Some(7));
+    let yaml = run(&["plan", "-f", "examples", "--sandbox", "-o", "yaml"]);
+    let read: Value = serde_saphyr::from_str(&stdout(&yaml)).expect("YAML");
+    assert_eq!(read["changes"], plan["changes"]);
+}
+
+#[test]
+fn each_example_is_planned_and_passes_lint() {
+    for entry in std::fs::read_dir(Path::new(ROOT).join("examples")).expect("examples") {
+        let path = entry.expect("an entry").path().display().to_string();
+        let lint = run(&["lint", "-f", &path]);
+        assert_eq!(lint.status.code(), Some(0), "{}", stdout(&lint));
+        let plan = run(&["plan", "-f", &path, "--sandbox"]);
+        assert!(matches!(plan.status.code(), Some(0 | 2)), "{path}: {}", stderr(&plan));
+    }
+}
+
+#[test]
+fn a_wrong_manifest_is_refused_with_line_and_column() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("wrong.yaml");
+    let text = "apiVersion: whatsapp-operator.dev/v1alpha1\nkind: WhatsAppChannel\nmetadata: {name: a}\nspec:\n  \
+                portfolioRef: {name: acme}\n  phoneNumber: +5511912345678\n  displayName: Acme\n";
+    std::fs::write(&path, text).expect("written");
+    let path = path.display().to_string();
+    for args in [["lint", "-f", &path], ["plan", "-f", &path]] {
+        let output = run(&args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        let said = format!("{}{}", stdout(&output), stderr(&output));
+        assert!(said.contains("wrong.yaml:6:16: error: spec.phoneNumber"), "{said}");
+    }
+}
+
+#[test]
+fn without_a_cluster_it_says_what_to_do() {
+    let output = run(&["status", "support-br"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.starts_with("error: no cluster") && said.contains("next: point KUBECONFIG"), "{said}");
+    assert_eq!(run(&["status"]).status.code(), Some(1), "wrong arguments");
+    assert_eq!(run(&["plan", "-f", "examples"]).status.code(), Some(1), "no credentials");
+    assert_eq!(run(&["--help"]).status.code(), Some(0));
+}
+
+#[test]
+fn it_explains_reasons_conditions_and_codes() {
+    for (what, words) in
+        [("NameDeclined", "declined"), ("NumberVerified", "CodeAwaited"), ("136024", "code"), ("100/33", "")]
+    {
+        let output = run(&["explain", what]);
+        assert_eq!(output.status.code(), Some(0), "{what}: {}", stderr(&output));
+        assert!(stdout(&output).contains(words), "{what}: {}", stdout(&output));
+    }
+    let output = run(&["explain", "NameDecline"]);
+    assert!(stderr(&output).contains("did you mean NameDeclined?"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_crds_it_prints_are_those_that_are_committed() {
+    let text = stdout(&run(&["crd"]));
+    for file in ["whatsappchannels", "whatsappportfolios"] {
+        let crd = std::fs::read_to_string(Path::new(ROOT).join(format!("crds/{file}.yaml"))).expect("a CRD");
+        assert!(text.contains(&crd), "{file}");
+    }
+}
+
+/// Every option of every command is in the reference, and the exit codes are.
+#[test]
+fn the_reference_names_every_flag() {
+    use clap::CommandFactory as _;
+    let page = std::fs::read_to_string(Path::new(ROOT).join("docs/cli.md")).expect("the reference");
+    for command in whatsapp_operator::cli::Cli::command().get_subcommands() {
+        assert!(
+            page.contains(&format!("`{}", command.get_name())),
+            "{} is not in docs/cli.md",
+            command.get_name()
+        );
+        for arg in command.get_arguments() {
+            let Some(long) = arg.get_long().filter(|long| !["help", "filename", "output"].contains(long))
+            else {
+                continue;
+            };
+            assert!(
+                page.contains(&format!("--{long}")),
+                "{} --{long} is not in docs/cli.md",
+                command.get_name()
+            );
+        }
+    }
+}
+
+/// Somebody who may edit the namespace, by the roles that `edit` is made of and the chart's own.
+pub async fn editor(rig: &Rig) -> std::path::PathBuf {
+    let name = "editor";
+    rig.apply(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name } })).await;
+    for role in ["system:aggregate-to-edit", "system:aggregate-to-view", "whatsapp-operator-edit"] {
+        rig.apply(&json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": { "name": format!("{name}-{}", role.replace(':', "-")) },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role },
+            "subjects": [{ "kind": "ServiceAccount", "name": name, "namespace": rig.namespace }],
+        }))
+        .await;
+    }
+    rig.plane.service_account_kubeconfig(&rig.namespace, name).await
+}
+
+/// Runs the binary as that somebody, with `input` on its standard input.
+pub async fn run_as(kubeconfig: &Path, rig: &Rig, args: &[&str], input: &str) -> Output {
+    let mut command = Command::new(BINARY);
+    command
+        .env_clear()
+        .env("KUBECONFIG", kubeconfig)
+        .args(args)
+        .args(["-n", &rig.namespace])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let input = input.to_owned();
+    tokio::task::spawn_blocking(move || {
+        let mut child = command.spawn().expect("the binary starts");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        // A command that reads nothing closes the pipe first.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        child.wait_with_output().expect("the binary ends")
+    })
+    .await
+    .expect("the command is run")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_editor_of_the_namespace_brings_a_number_to_ready() {
+    let mut rig = Rig::with_portfolio("editor").await;
+    rig.start().await;
+    rig.channel("support", NUMBER, json!({})).await;
+    let kubeconfig = editor(&rig).await;
+    rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
+
+    let sent = run_as(&kubeconfig, &rig, &["send-code", "support", "--wait"], "").await;
+    assert_eq!(sent.status.code(), Some(0), "{}{}", stdout(&sent), stderr(&sent));
+    assert!(stdout(&sent).contains("done (RequestCode)"), "{}", stdout(&sent));
+
+    let code = rig.sandbox.delivered_code(DIGITS).expect("a code was delivered");
+    let wrong = if code == "000000" { "000001" } else { "000000" };
+    let refused = run_as(&kubeconfig, &rig, &["code", "support"], wrong).await;
+    assert_eq!(refused.status.code(), Some(3), "{}{}", stdout(&refused), stderr(&refused));
+    assert!(stdout(&refused).contains("code wrong"), "{}", stdout(&refused));
+
+    let typed = format!("{}-{}\n", &code[..3], &code[3..]);
+    let taken = run_as(&kubeconfig, &rig, &["code", "support"], &typed).await;
+    assert_eq!(taken.status.code(), Some(0), "{}{}", stdout(&taken), stderr(&taken));
+    assert!(stdout(&taken).contains("code accepted"), "{}", stdout(&taken));
+    for output in [&sent, &refused, &taken] {
+        let said = format!("{}{}", stdout(output), stderr(output));
+        assert!(!said.contains(&code) && !said.contains(wrong), "a code in the output");
+    }
+
+    rig.until_condition("support", "Ready", "True", None).await;
+    let status = run_as(&kubeconfig, &rig, &["status", "support"], "").await;
+    assert!(stdout(&status).contains("Ready for"), "{}", stdout(&status));
+    let status = run_as(&kubeconfig, &rig, &["status", "support", "-o", "json"], "").await;
+    let report: Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    assert_eq!(report["ready"]["status"], "True");
+    assert_eq!(report["attempts"]["verifications"]["count"], 2);
+
+    let retried = run_as(&kubeconfig, &rig, &["retry", "support", "--wait"], "").await;
+    assert_eq!(retried.status.code(), Some(3), "{}{}", stdout(&retried), stderr(&retried));
+    assert!(stdout(&retried).contains("refused"), "{}", stdout(&retried));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_starts_from_what_the_cluster_remembers() {
+    let rig = Rig::with_portfolio("plan").await;
+    rig.channel("support", NUMBER, json!({})).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("channel.yaml");
+    let text = format!(
+        "apiVersion: whatsapp-operator.dev/v1alpha1\nkind: WhatsAppChannel\nmetadata: {{name: support}}\nspec:\n  \
+         portfolioRef: {{name: acme}}\n  phoneNumber: \"{NUMBER}\"\n  displayName: Acme Support\n"
+    );
+    std::fs::write(&path, text).expect("written");
+    let path = path.display().to_string();
+    let kubeconfig = editor(&rig).await;
+    let mark = rig.plane.mark().await;
+    let output = run_as(&kubeconfig, &rig, &["plan", "-f", &path, "--graph-url", &rig.graph_url], "").await;
+    assert_eq!(output.status.code(), Some(2), "{}{}", stdout(&output), stderr(&output));
+    assert!(stdout(&output).contains("AddNumber"), "{}", stdout(&output));
+    let writes: Vec<_> = rig
+        .plane
+        .audit_since(mark)
+        .await
+        .into_iter()
+        .filter(|entry| entry.is_from_service_account(&rig.namespace, "editor") && entry.is_write())
+        .collect();
+    assert!(writes.is_empty(), "{writes:?}");
+    assert!(rig.sandbox.effects().is_empty(), "a plan had an effect at Meta");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_answers_without_an_operator() {
+    let rig = Rig::with_portfolio("silent").await;
+    rig.channel("support", NUMBER, json!({})).await;
+    let kubeconfig = editor(&rig).await;
+    let started = std::time::Instant::now();
+    let output = run_as(&kubeconfig, &rig, &["send-code", "support", "--wait", "--timeout", "2s"], "").await;
+    assert_eq!(output.status.code(), Some(4), "{}{}", stdout(&output), stderr(&output));
+    assert!(started.elapsed() < Duration::from_secs(30));
+    let status = run_as(&kubeconfig, &rig, &["status", "support"], "").await;
+    assert!(stdout(&status).contains("the operator has not seen it yet"), "{}", stdout(&status));
+    let gone = run_as(&kubeconfig, &rig, &["status", "nobody"], "").await;
+    assert!(stderr(&gone).contains("next: see which there are"), "{}", stderr(&gone));
+}

@@ -62,7 +62,7 @@ async fn each_code_that_does_not_do_is_told_apart_and_the_next_step_is_named() {
     rig.sandbox.advance(Duration::from_secs(11 * 60));
     let late = run(&["code", "support"], &code).await;
     assert_eq!(late.status.code(), Some(3), "{}", said(&late));
-    assert!(stdout(&late).contains("expired"), "{}", said(&late));
+    assert!(stdout(&late).contains("code wrong"), "Meta does not tell a late code from a wrong one: {}", said(&late));
     assert!(said(&late).contains("kubectl whatsapp send-code support"), "{}", said(&late));
     assert!(!said(&late).contains(&code));
 

@@ -302,7 +302,9 @@ async fn drift_is_repaired_where_it_may_be_and_shown_where_not() {
     let renamed = rig.until_condition("renamed", "DisplayNameApproved", "False", Some("RenameNotManaged")).await;
     assert!(drifts(&renamed["status"], "displayName"));
     rig.until_condition("renamed", "Ready", "True", None).await;
-    let phone = rig.until_condition("phone", "Ready", "True", None).await;
+    let phone = rig.until_condition("phone", "ProfileSynced", "False", Some("ProfileDiffers")).await;
+    assert!(message(&phone, "WebhookRouted").contains("only observed"));
+    assert!(condition(&phone["status"], "Registered").is_some_and(|c| c["status"] == "True"));
     assert!(condition(&phone["status"], "Stalled").is_none());
     let contrary =
         rig.until_condition("contrary", "Registered", "False", Some("ConnectionContradictsNumber")).await;

@@ -432,7 +432,7 @@ impl Pass<'_> {
 
     /// The facts that stand: what was read now, else what was read before.
     fn business(&self) -> Fact<BusinessFacts> {
-        if wrong_business(&self.observed.business).is_some() {
+        if self.wrong_business(&self.observed.business).is_some() {
             return self.observed.business.clone();
         }
         keep_known(&self.observed.business, self.view_before.map(|v| &v.facts))
@@ -468,7 +468,7 @@ impl Pass<'_> {
     }
 
     fn identity(&self, business: &Fact<BusinessFacts>) -> Verdict {
-        if let Some(refusal) = wrong_business(business) {
+        if let Some(refusal) = self.wrong_business(business) {
             return Verdict {
                 judged: Judged::False(Reason::WrongBusiness, self.wrong_id()),
                 refusal: Some(refusal.clone()),
@@ -511,6 +511,22 @@ impl Pass<'_> {
         })
     }
 
+    /// 100/33: the id is not one of a portfolio that the token sees. A plain 100 from the node and from its list of
+    /// accounts: it is the id of something that has neither.
+    fn wrong_business<'a>(&self, business: &'a Fact<BusinessFacts>) -> Option<&'a Refusal> {
+        let refusal = failure(business).and_then(Failure::refusal)?;
+        let told = self.before.get(ConditionType::IdentityConfirmed);
+        let lists_nothing = match &self.observed.owned {
+            Fact::NotAsked => told.is_some_and(|c| c.reason == Reason::WrongBusiness),
+            Fact::Unknown(Failure::Refused(list)) => matches!(list.code, 33 | 100 | 803),
+            Fact::Unknown(_) | Fact::Known(_) => false,
+        };
+        let is_wrong = refusal.is(100, Some(33))
+            || matches!(refusal.code, 33 | 803)
+            || (refusal.is(100, None) && lists_nothing);
+        is_wrong.then_some(refusal)
+    }
+
     fn wrong_id(&self) -> String {
         let id = &self.desired.business;
         let is_account = self.targets().is_some_and(|t| t.iter().any(|a| a.id.as_str() == id.as_str()));
@@ -525,7 +541,7 @@ impl Pass<'_> {
             );
         }
         format!(
-            "Meta shows no portfolio {id} to this token: it is not a portfolio's id (perhaps that of an account or a phone number), or the token's user has no access to it"
+            "Meta shows no portfolio {id} to this token: it is not a portfolio's id (perhaps that of an account or a phone number), or the token's user has no access to it; copy the portfolio's id from Business settings, Business info"
         )
     }
 
@@ -813,11 +829,6 @@ fn is_answer(failure: &Failure) -> bool {
     failure.refusal().is_some_and(|r| {
         !matches!(r.class, Class::Retry | Class::WaitUntil) && about_credentials(r).is_none()
     })
-}
-
-/// 100/33: the id is not one of a portfolio that the token sees.
-fn wrong_business(business: &Fact<BusinessFacts>) -> Option<&Refusal> {
-    failure(business).and_then(Failure::refusal).filter(|r| r.is(100, Some(33)) || matches!(r.code, 33 | 803))
 }
 
 fn same_name(a: &str, b: &str) -> bool {

@@ -307,7 +307,7 @@ async fn drift_is_repaired_where_it_may_be_and_shown_where_not() {
     assert!(condition(&phone["status"], "Registered").is_some_and(|c| c["status"] == "True"));
     assert!(condition(&phone["status"], "Stalled").is_none());
     let contrary =
-        rig.until_condition("contrary", "Registered", "False", Some("ConnectionContradictsNumber")).await;
+        rig.until_condition("contrary", "Ready", "False", Some("ConnectionContradictsNumber")).await;
     assert!(condition(&contrary["status"], "Stalled").is_some());
     assert!(message(&contrary, "Ready").contains("connection"));
 

@@ -467,7 +467,11 @@ fn unseen(scene: &Scene<'_>) -> Assessment {
                 ..ready
             });
         }
-        Some(ready) if ready.status == Truth::Unknown && ready.reason == Reason::NotObservedYet => {
+        // Said once, but the portfolio's own words may only come to be known later.
+        Some(ready)
+            if ready.status == Truth::Unknown
+                && matches!(ready.reason, Reason::NotObservedYet | Reason::PortfolioNotReadYet) =>
+        {
             if let Some(block) = &scene.plan.block {
                 conditions.set(Condition {
                     reason: first_unseen_reason(block),

@@ -368,7 +368,7 @@ impl Pass<'_> {
         if let Some(expired) = token.expires_at.filter(|at| *at <= self.now) {
             return fails(
                 Reason::TokenExpired,
-                format!("the token expired at {expired}"),
+                format!("the token expired at {expired}; {NEW_TOKEN}"),
                 token.error.clone(),
             );
         }
@@ -383,14 +383,20 @@ impl Pass<'_> {
         {
             return fails(
                 Reason::AppSecretWrong,
-                format!("the token belongs to app {app}, and spec.credentials.appId says {wanted}"),
+                format!(
+                    "the token belongs to app {app}, and spec.credentials.appId says {wanted}; correct appId, or take a token of that app"
+                ),
                 None,
             );
         }
         let missing: Vec<&str> =
             REQUIRED_SCOPES.iter().filter(|s| !token.scopes.iter().any(|t| t == *s)).copied().collect();
         if !missing.is_empty() {
-            return fails(Reason::ScopesMissing, format!("the token lacks {}", missing.join(" and ")), None);
+            let text = format!(
+                "the token lacks {}; generate one with these scopes and put it into the Secret",
+                missing.join(" and ")
+            );
+            return fails(Reason::ScopesMissing, text, None);
         }
         Trial::Works { expires: earliest(token) }
     }
@@ -434,7 +440,7 @@ impl Pass<'_> {
 
     /// The facts that stand: what was read now, else what was read before.
     fn business(&self) -> Fact<BusinessFacts> {
-        if wrong_business(&self.observed.business).is_some() {
+        if self.wrong_business(&self.observed.business).is_some() {
             return self.observed.business.clone();
         }
         keep_known(&self.observed.business, self.view_before.map(|v| &v.facts))
@@ -478,7 +484,7 @@ impl Pass<'_> {
     }
 
     fn identity(&self, business: &Fact<BusinessFacts>) -> Verdict {
-        if let Some(refusal) = wrong_business(business) {
+        if let Some(refusal) = self.wrong_business(business) {
             return Verdict {
                 judged: Judged::False(Reason::WrongBusiness, self.wrong_id()),
                 refusal: Some(refusal.clone()),
@@ -514,11 +520,27 @@ impl Pass<'_> {
                 Some(name) => Judged::False(
                     Reason::IdentityMismatch,
                     format!(
-                        "the portfolio is \"{name}\", and expect.name says \"{expected}\"; nothing is written below it"
+                        "the portfolio is \"{name}\", and expect.name says \"{expected}\"; nothing is written below it; check businessId and the token, or correct expect"
                     ),
                 ),
             },
         })
+    }
+
+    /// 100/33: the id is not one of a portfolio that the token sees. A plain 100 from the node and from its list of
+    /// accounts: it is the id of something that has neither.
+    fn wrong_business<'a>(&self, business: &'a Fact<BusinessFacts>) -> Option<&'a Refusal> {
+        let refusal = failure(business).and_then(Failure::refusal)?;
+        let told = self.before.get(ConditionType::IdentityConfirmed);
+        let lists_nothing = match &self.observed.owned {
+            Fact::NotAsked => told.is_some_and(|c| c.reason == Reason::WrongBusiness),
+            Fact::Unknown(Failure::Refused(list)) => matches!(list.code, 33 | 100 | 803),
+            Fact::Unknown(_) | Fact::Known(_) => false,
+        };
+        let is_wrong = refusal.is(100, Some(33))
+            || matches!(refusal.code, 33 | 803)
+            || (refusal.is(100, None) && lists_nothing);
+        is_wrong.then_some(refusal)
     }
 
     fn wrong_id(&self) -> String {
@@ -535,7 +557,7 @@ impl Pass<'_> {
             );
         }
         format!(
-            "Meta shows no portfolio {id} to this token: it is not a portfolio's id (perhaps that of an account or a phone number), or the token's user has no access to it"
+            "Meta shows no portfolio {id} to this token: it is not a portfolio's id (perhaps that of an account or a phone number), or the token's user has no access to it; copy the portfolio's id from Business settings, Business info"
         )
     }
 
@@ -616,7 +638,7 @@ impl Pass<'_> {
         if credentials.version.is_none() {
             return Some(Hold {
                 reason: Reason::PortfolioNotReadYet,
-                message: "the credentials have not been checked yet".into(),
+                message: self.not_checked(),
                 failure: None,
                 url: None,
             });
@@ -630,6 +652,20 @@ impl Pass<'_> {
             }),
             _ => None,
         }
+    }
+
+    /// Why nothing is known about the credentials yet.
+    fn not_checked(&self) -> String {
+        let why = match &self.observed.token {
+            Fact::Unknown(Failure::NotSent(why) | Failure::NoAnswer(why)) => why.clone(),
+            Fact::Unknown(Failure::Refused(refusal)) => with_refusal("Meta's words", refusal),
+            Fact::Unknown(Failure::Throttled(_)) | Fact::NotAsked | Fact::Known(_) => {
+                return "the credentials have not been checked yet".into();
+            }
+        };
+        format!(
+            "Meta gave no usable answer about the credentials ({why}); see whether the cluster reaches graph.facebook.com; it is asked again by itself"
+        )
     }
 
     fn hold_of(&self, condition: &Condition, refusal: Option<Refusal>) -> Hold {
@@ -669,7 +705,8 @@ impl Pass<'_> {
 
     /// Nothing is known in this process yet: what stood before still stands.
     fn not_read_yet(&self, set: &mut ConditionSet, hold: &Hold) {
-        if set.get(ConditionType::Ready).is_none() {
+        let stands = set.get(ConditionType::Ready);
+        if stands.is_none_or(|ready| ready.status == Truth::Unknown) {
             self.place(
                 set,
                 ConditionType::Ready,
@@ -752,19 +789,30 @@ fn fails(reason: Reason, message: String, refusal: Option<Refusal>) -> Trial {
 
 fn secret_trial(secret: &SecretFact, name: &str, key: &str) -> Option<Trial> {
     match secret {
-        SecretFact::Missing => Some(fails(Reason::SecretMissing, format!("there is no Secret {name}"), None)),
+        SecretFact::Missing => Some(fails(
+            Reason::SecretMissing,
+            format!("there is no Secret {name}; create it, with the key {key}"),
+            None,
+        )),
         SecretFact::KeyMissing { .. } => Some(fails(
             Reason::SecretKeyMissing,
-            format!("Secret {name} has no text under the key {key}"),
+            format!("Secret {name} has no text under the key {key}; put it there"),
             None,
         )),
         SecretFact::Forbidden => {
-            Some(fails(Reason::SecretForbidden, format!("the operator may not read Secret {name}"), None))
+            let text =
+                format!("the operator may not read Secret {name}; allow its service account to get it");
+            Some(fails(Reason::SecretForbidden, text, None))
         }
         SecretFact::Unreadable(_) => Some(Trial::Unknown),
         SecretFact::NotAsked | SecretFact::Unlabelled | SecretFact::Present { .. } => None,
     }
 }
+
+/// What helps against a token that does not work.
+const NEW_TOKEN: &str = "generate one for the system user and put it into the Secret";
+/// What helps against a wrong signature.
+const APP_SECRET: &str = "copy it from the app's basic settings into the Secret, or leave appSecretRef out if the app does not demand it";
 
 fn invalid(error: Option<Refusal>) -> Trial {
     let (reason, text) = match error.as_ref().and_then(|e| e.subcode) {
@@ -774,7 +822,7 @@ fn invalid(error: Option<Refusal>) -> Trial {
         Some(460) => (Reason::TokenInvalid, "the password of the token's user was changed"),
         _ => (Reason::TokenInvalid, "Meta does not accept the token"),
     };
-    fails(reason, text.to_owned(), error)
+    fails(reason, format!("{text}; {NEW_TOKEN}"), error)
 }
 
 /// The codes that speak of the credentials; a permission error on one object does not.
@@ -785,12 +833,12 @@ fn about_credentials(refusal: &Refusal) -> Option<Trial> {
     Some(match refusal.code {
         104 => fails(
             Reason::AppSecretWrong,
-            "Meta does not accept the signature made with the app secret".into(),
+            format!("Meta does not accept the signature made with the app secret; {APP_SECRET}"),
             Some(refusal.clone()),
         ),
         100 => fails(
             Reason::AppSecretWrong,
-            "the app secret is not the one of the token's app".into(),
+            format!("the app secret is not the one of the token's app; {APP_SECRET}"),
             Some(refusal.clone()),
         ),
         _ => invalid(Some(refusal.clone())),
@@ -806,11 +854,6 @@ fn is_answer(failure: &Failure) -> bool {
     failure.refusal().is_some_and(|r| {
         !matches!(r.class, Class::Retry | Class::WaitUntil) && about_credentials(r).is_none()
     })
-}
-
-/// 100/33: the id is not one of a portfolio that the token sees.
-fn wrong_business(business: &Fact<BusinessFacts>) -> Option<&Refusal> {
-    failure(business).and_then(Failure::refusal).filter(|r| r.is(100, Some(33)) || matches!(r.code, 33 | 803))
 }
 
 fn same_name(a: &str, b: &str) -> bool {

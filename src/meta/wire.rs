@@ -153,8 +153,9 @@ pub const REACHABLE: &[Asked] = &[field("id"), field("name")];
 /// What a read of a profile asks for. Never the picture: its address changes with every read.
 pub const PROFILE: &str = "about,address,description,email,websites,vertical";
 
-/// Fields without which an entry cannot be told apart; they are never left out.
-pub const INDISPENSABLE: &[&str] = &["id", "display_phone_number"];
+/// Fields without which an entry cannot be told apart; they are never left out. Of what the id of a portfolio may
+/// be mistaken for, nothing has a `verification_status`.
+pub const INDISPENSABLE: &[&str] = &["id", "display_phone_number", "verification_status"];
 
 /// Reads one field, unless it was not asked for.
 struct Node<'a> {

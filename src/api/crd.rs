@@ -135,5 +135,4 @@ mod tests {
             assert!(!yaml.contains("default:") && !yaml.contains("nullable"));
         }
     }
-
 }

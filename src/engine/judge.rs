@@ -811,7 +811,9 @@ fn webhook(scene: &Scene<'_>, number: &Number) -> Judged {
     let Some(desired) = scene.desired.webhook.as_ref() else { return Judged::Absent };
     if number.webhook.is_refused() {
         let before = scene.before.conditions.get(ConditionType::WebhookRouted);
-        if before.is_some_and(|c| c.status == Truth::True && c.observed_generation == scene.desired.generation) {
+        if before
+            .is_some_and(|c| c.status == Truth::True && c.observed_generation == scene.desired.generation)
+        {
             return Judged::Keep;
         }
         return match scene.block_on(ConditionType::WebhookRouted) {

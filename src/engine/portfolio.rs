@@ -377,7 +377,9 @@ impl Pass<'_> {
         {
             return fails(
                 Reason::AppSecretWrong,
-                format!("the token belongs to app {app}, and spec.credentials.appId says {wanted}; correct appId, or take a token of that app"),
+                format!(
+                    "the token belongs to app {app}, and spec.credentials.appId says {wanted}; correct appId, or take a token of that app"
+                ),
                 None,
             );
         }
@@ -770,14 +772,19 @@ fn fails(reason: Reason, message: String, refusal: Option<Refusal>) -> Trial {
 
 fn secret_trial(secret: &SecretFact, name: &str, key: &str) -> Option<Trial> {
     match secret {
-        SecretFact::Missing => Some(fails(Reason::SecretMissing, format!("there is no Secret {name}; create it, with the key {key}"), None)),
+        SecretFact::Missing => Some(fails(
+            Reason::SecretMissing,
+            format!("there is no Secret {name}; create it, with the key {key}"),
+            None,
+        )),
         SecretFact::KeyMissing { .. } => Some(fails(
             Reason::SecretKeyMissing,
             format!("Secret {name} has no text under the key {key}; put it there"),
             None,
         )),
         SecretFact::Forbidden => {
-            let text = format!("the operator may not read Secret {name}; allow its service account to get it");
+            let text =
+                format!("the operator may not read Secret {name}; allow its service account to get it");
             Some(fails(Reason::SecretForbidden, text, None))
         }
         SecretFact::Unreadable(_) => Some(Trial::Unknown),
@@ -788,8 +795,7 @@ fn secret_trial(secret: &SecretFact, name: &str, key: &str) -> Option<Trial> {
 /// What helps against a token that does not work.
 const NEW_TOKEN: &str = "generate one for the system user and put it into the Secret";
 /// What helps against a wrong signature.
-const APP_SECRET: &str =
-    "copy it from the app's basic settings into the Secret, or leave appSecretRef out if the app does not demand it";
+const APP_SECRET: &str = "copy it from the app's basic settings into the Secret, or leave appSecretRef out if the app does not demand it";
 
 fn invalid(error: Option<Refusal>) -> Trial {
     let (reason, text) = match error.as_ref().and_then(|e| e.subcode) {

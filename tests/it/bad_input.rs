@@ -50,7 +50,8 @@ async fn token(rig: &Rig, portfolio: &str, change: impl FnOnce(&mut Token)) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn credentials_that_cannot_work_are_named_with_their_remedy_and_nothing_is_written() {
     let mut rig = Rig::new("credentials").await;
-    rig.sandbox.add_app(App::new("200000000000002", "Signed").with_secret("0123456789abcdef0123456789abcdef"));
+    rig.sandbox
+        .add_app(App::new("200000000000002", "Signed").with_secret("0123456789abcdef0123456789abcdef"));
     let soon = Timestamp::now() + SignedDuration::from_hours(48);
 
     rig.portfolio("absent", json!({})).await;
@@ -108,7 +109,8 @@ async fn credentials_that_cannot_work_are_named_with_their_remedy_and_nothing_is
         assert_eq!((ready["status"].as_str(), ready["reason"].as_str()), (Some("False"), Some(reason)));
         assert!(message(&below, "Ready").contains(remedy), "{}", message(&below, "Ready"));
     }
-    let warned = rig.until_condition_of("wap", "soon", "CredentialsValid", "True", Some("TokenExpiresSoon")).await;
+    let warned =
+        rig.until_condition_of("wap", "soon", "CredentialsValid", "True", Some("TokenExpiresSoon")).await;
     assert!(message(&warned, "CredentialsValid").contains("put a new one into the Secret"));
     assert_eq!(warned["status"]["waitingFor"][0]["action"], "ReplaceToken");
     rig.until_condition_of("wap", "soon", "Ready", "True", None).await;
@@ -205,10 +207,18 @@ async fn a_wrong_account_secret_code_or_pin_is_named_with_its_remedy_and_is_not_
         rig.until_condition(name, "NumberVerified", "False", Some("CodeAwaited")).await;
     }
     rig.secret("letters-code", json!({"code": "12345a"})).await;
-    let wrong = if rig.sandbox.delivered_code(&digits(11)).as_deref() == Some("111111") { "222222" } else { "111111" };
+    let wrong = if rig.sandbox.delivered_code(&digits(11)).as_deref() == Some("111111") {
+        "222222"
+    } else {
+        "111111"
+    };
     rig.secret("wrong-code", json!({"code": wrong})).await;
     let found = rig.until_condition("letters", "NumberVerified", "False", Some("CodeMalformed")).await;
-    assert!(message(&found, "Ready").contains("kubectl whatsapp code letters"), "{}", message(&found, "Ready"));
+    assert!(
+        message(&found, "Ready").contains("kubectl whatsapp code letters"),
+        "{}",
+        message(&found, "Ready")
+    );
     let found = rig.until_condition("wrong", "NumberVerified", "False", Some("CodeWrong")).await;
     assert!(message(&found, "Ready").contains("kubectl whatsapp code wrong"), "{}", message(&found, "Ready"));
 
@@ -243,7 +253,8 @@ async fn a_host_that_cannot_be_reached_is_said_so_and_used_once_it_answers() {
     rig.channel("support", &number(1), json!({})).await;
     let says_so = |s: &Value| {
         condition(s, "Ready").is_some_and(|c| {
-            c["status"] == "Unknown" && c["message"].as_str().is_some_and(|m| m.contains("graph.facebook.com"))
+            c["status"] == "Unknown"
+                && c["message"].as_str().is_some_and(|m| m.contains("graph.facebook.com"))
         })
     };
     let limit = Duration::from_secs(60);
@@ -253,7 +264,8 @@ async fn a_host_that_cannot_be_reached_is_said_so_and_used_once_it_answers() {
     rig.assert_rest(Duration::from_secs(10), 0).await;
     assert!(rig.operator().is_running());
     rig.serve_at(address).await;
-    rig.until("support", "the number added", Duration::from_secs(120), |s| s["phoneNumberId"].is_string()).await;
+    rig.until("support", "the number added", Duration::from_secs(120), |s| s["phoneNumberId"].is_string())
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

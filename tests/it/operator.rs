@@ -215,10 +215,7 @@ async fn deleting_a_channel_ends_at_once_and_touches_nothing_at_meta() {
     rig.onboard("support", NUMBER).await;
     let before = rig.sandbox.effects().len();
     let started = Instant::now();
-    let out = rig
-        .plane
-        .kubectl(["delete", "wac", "support", "-n", &rig.namespace, "--timeout=10s"])
-        .await;
+    let out = rig.plane.kubectl(["delete", "wac", "support", "-n", &rig.namespace, "--timeout=10s"]).await;
     assert!(out.status.success() && started.elapsed() < Duration::from_secs(8));
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(rig.sandbox.effects().len(), before);
@@ -245,9 +242,11 @@ async fn a_portfolio_of_another_namespace_needs_its_access_and_refusals_look_lik
     let mut rig = Rig::with_portfolio("access").await;
     let other = rig.plane.namespace("elsewhere").await;
     rig.start().await;
-    rig.channel("foreign", "+5511912345679", json!({"portfolioRef": {"name": "acme", "namespace": other}})).await;
+    rig.channel("foreign", "+5511912345679", json!({"portfolioRef": {"name": "acme", "namespace": other}}))
+        .await;
     let refused = rig.until_condition("foreign", "PortfolioReady", "False", Some("PortfolioNotUsable")).await;
-    rig.channel("absent", "+5511912345670", json!({"portfolioRef": {"name": "nothing", "namespace": other}})).await;
+    rig.channel("absent", "+5511912345670", json!({"portfolioRef": {"name": "nothing", "namespace": other}}))
+        .await;
     let absent = rig.until_condition("absent", "PortfolioReady", "False", Some("PortfolioNotUsable")).await;
     let message = |v: &Value| {
         condition(&v["status"], "PortfolioReady").expect("it is there")["message"]
@@ -261,10 +260,14 @@ async fn a_portfolio_of_another_namespace_needs_its_access_and_refusals_look_lik
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_terminated_operator_writes_the_outcome_of_the_call_on_the_wire() {
     let mut rig = Rig::with_portfolio("drain").await;
-    rig.sandbox.inject(Fault { on: Match::on("POST", "phone_numbers").times(1), kind: FaultKind::Latency { ms: 3_000 } });
+    rig.sandbox.inject(Fault {
+        on: Match::on("POST", "phone_numbers").times(1),
+        kind: FaultKind::Latency { ms: 3_000 },
+    });
     rig.start().await;
     rig.channel("support", NUMBER, json!({})).await;
-    rig.until("support", "an intent", Duration::from_secs(30), |s| s["inFlight"]["step"] == "AddNumber").await;
+    rig.until("support", "an intent", Duration::from_secs(30), |s| s["inFlight"]["step"] == "AddNumber")
+        .await;
     rig.operator().terminate();
     assert!(rig.operator().wait(Duration::from_secs(30)).await.is_some_and(|s| s.success()));
     let status = rig.get("support").await["status"].clone();

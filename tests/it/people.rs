@@ -18,7 +18,10 @@ fn said(output: &Output) -> String {
 
 fn verifications(rig: &Rig) -> usize {
     let effects = rig.sandbox.effects();
-    effects.iter().filter(|e| matches!(&e.what, What::VerifyAttempt { digits, .. } if digits == DIGITS)).count()
+    effects
+        .iter()
+        .filter(|e| matches!(&e.what, What::VerifyAttempt { digits, .. } if digits == DIGITS))
+        .count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,7 +49,10 @@ async fn each_code_that_does_not_do_is_told_apart_and_the_next_step_is_named() {
     let sent = run(&["send-code", "support", "--wait", "-o", "json"], "").await;
     assert_eq!(sent.status.code(), Some(0), "{}", said(&sent));
     let answer: Value = serde_json::from_slice(&sent.stdout).expect("JSON");
-    assert_eq!((answer["verdict"].as_str(), answer["step"].as_str()), (Some("Accepted"), Some("RequestCode")));
+    assert_eq!(
+        (answer["verdict"].as_str(), answer["step"].as_str()),
+        (Some("Accepted"), Some("RequestCode"))
+    );
 
     // Letters, too few digits, nothing at all: never handed over, and not repeated in the error.
     for typed in ["12345a", "12345", ""] {
@@ -62,7 +68,11 @@ async fn each_code_that_does_not_do_is_told_apart_and_the_next_step_is_named() {
     rig.sandbox.advance(Duration::from_secs(11 * 60));
     let late = run(&["code", "support"], &code).await;
     assert_eq!(late.status.code(), Some(3), "{}", said(&late));
-    assert!(stdout(&late).contains("code wrong"), "Meta does not tell a late code from a wrong one: {}", said(&late));
+    assert!(
+        stdout(&late).contains("code wrong"),
+        "Meta does not tell a late code from a wrong one: {}",
+        said(&late)
+    );
     assert!(said(&late).contains("kubectl whatsapp send-code support"), "{}", said(&late));
     assert!(!said(&late).contains(&code));
 
@@ -73,7 +83,16 @@ async fn each_code_that_does_not_do_is_told_apart_and_the_next_step_is_named() {
 
     let sent = run(&["send-code", "support", "--wait"], "").await;
     assert_eq!(sent.status.code(), Some(0), "{}", said(&sent));
-    let code = rig.sandbox.delivered_code(DIGITS).expect("a code was delivered");
+    assert!(stdout(&sent).contains("done (RequestCode)"), "{}", said(&sent));
+    let next = rig.sandbox.delivered_code(DIGITS).expect("a code was delivered");
+    assert_ne!(
+        next,
+        code,
+        "a new code was sent: {}\n{}",
+        rig.logs(),
+        rig.get("support").await["status"]["ledger"]
+    );
+    let code = next;
     let taken = run(&["code", "support", "-o", "json"], &code).await;
     assert_eq!(taken.status.code(), Some(0), "{}", said(&taken));
     let answer: Value = serde_json::from_slice(&taken.stdout).expect("JSON");

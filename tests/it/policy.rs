@@ -4,9 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use whatsapp_operator::sandbox::{
-    Account, EndpointAnswer, Fault, FaultKind, Match, Number, Token, What,
-};
+use whatsapp_operator::sandbox::{Account, EndpointAnswer, Fault, FaultKind, Match, Number, Token, What};
 
 use crate::rig::{ACCOUNT, APP, BUSINESS, Rig, condition, message};
 
@@ -67,7 +65,8 @@ async fn a_suspended_channel_is_left_alone_and_goes_on_when_resumed() {
     rig.channel("waiting", &number(2), json!({})).await;
     rig.until_condition("serving", "Ready", "True", None).await;
     let waiting = rig.until_condition("waiting", "NumberVerified", "False", Some("CodeNeeded")).await;
-    let seconds = |value: &Value| value.as_str().and_then(|s| s.parse::<Timestamp>().ok()).expect("a time").as_second();
+    let seconds =
+        |value: &Value| value.as_str().and_then(|s| s.parse::<Timestamp>().ok()).expect("a time").as_second();
     let created = seconds(&waiting["metadata"]["creationTimestamp"]);
     let ready = condition(&waiting["status"], "PortfolioReady").expect("it is there");
     assert!(seconds(&ready["lastTransitionTime"]) - created <= 10);
@@ -75,16 +74,16 @@ async fn a_suspended_channel_is_left_alone_and_goes_on_when_resumed() {
     // The first status comes at once, also where nothing may be done.
     rig.channel("born-suspended", &number(3), json!({"suspend": true})).await;
     let born = Instant::now();
-    rig.until("born-suspended", "a first status", Duration::from_secs(10), |s| s["conditions"].is_array()).await;
+    rig.until("born-suspended", "a first status", Duration::from_secs(10), |s| s["conditions"].is_array())
+        .await;
     assert!(born.elapsed() < Duration::from_secs(2), "the first status took {:?}", born.elapsed());
 
     for name in ["serving", "waiting"] {
         rig.edit("wac", name, json!({"suspend": true})).await;
     }
     for name in ["serving", "waiting", "born-suspended"] {
-        let suspended = rig
-            .until(name, "a wait for Resume", Duration::from_secs(20), |s| waits_for(s, "Resume"))
-            .await;
+        let suspended =
+            rig.until(name, "a wait for Resume", Duration::from_secs(20), |s| waits_for(s, "Resume")).await;
         assert_eq!(suspended["status"]["observedGeneration"], suspended["metadata"]["generation"]);
         assert_eq!(suspended["status"]["waitingFor"][0]["actor"], "ClusterUser");
         for absent in ["Reconciling", "Stalled"] {
@@ -107,9 +106,14 @@ async fn a_suspended_channel_is_left_alone_and_goes_on_when_resumed() {
     }
     tokio::time::sleep(Duration::from_secs(12)).await;
     let audit = rig.plane.audit_since(mark).await;
-    let ours = |e: &&crate::control_plane::AuditEntry| e.is_from_service_account(&rig.namespace, rig.account_name());
-    let secrets: Vec<_> = audit.iter().filter(ours).filter(|e| e.resource == "secrets").map(|e| &e.name).collect();
-    assert!(secrets.iter().all(|name| *name == "acme-meta"), "only the portfolio's Secret is read: {secrets:?}");
+    let ours =
+        |e: &&crate::control_plane::AuditEntry| e.is_from_service_account(&rig.namespace, rig.account_name());
+    let secrets: Vec<_> =
+        audit.iter().filter(ours).filter(|e| e.resource == "secrets").map(|e| &e.name).collect();
+    assert!(
+        secrets.iter().all(|name| *name == "acme-meta"),
+        "only the portfolio's Secret is read: {secrets:?}"
+    );
     assert!(rig.writes_since(mark).await.iter().all(|e| e.resource == "whatsappportfolios"));
     assert_eq!(rig.sandbox.calls().len(), calls, "no call to Meta");
     assert!(rig.get("waiting").await["status"]["consents"]["sendCode"].is_null(), "no consent is consumed");
@@ -133,15 +137,19 @@ async fn an_observer_writes_nothing_and_a_number_has_one_manager_at_a_time() {
     rig.sandbox.add_number(registered(2));
     rig.start().await;
     let about = |text: &str| json!({"profile": {"about": text}});
-    rig.channel("observer", &number(1), json!({"managementPolicy": "ObserveOnly", "profile": {"about": "Open"}})).await;
+    rig.channel(
+        "observer",
+        &number(1),
+        json!({"managementPolicy": "ObserveOnly", "profile": {"about": "Open"}}),
+    )
+    .await;
     rig.channel("dreamer", &number(3), json!({"managementPolicy": "ObserveOnly"})).await;
     rig.channel("first", &number(2), json!({})).await;
     rig.until_condition("first", "Ready", "True", None).await;
     rig.channel("second", &number(2), about("Second")).await;
 
-    let observer = rig
-        .until("observer", "the drift", Duration::from_secs(60), |s| drifts(s, "profile.about"))
-        .await;
+    let observer =
+        rig.until("observer", "the drift", Duration::from_secs(60), |s| drifts(s, "profile.about")).await;
     assert!(condition(&observer["status"], "Ready").is_some_and(|c| c["status"] == "True"));
     let dreamer = rig.until_condition("dreamer", "Registered", "False", Some("ObserveOnly")).await;
     assert!(drifts(&dreamer["status"], "phoneNumber"));
@@ -190,9 +198,7 @@ async fn access_and_credentials_change_without_a_restart_and_without_an_alarm() 
     rig.edit("wap", "acme", access).await;
     rig.start().await;
 
-    let theirs = |account: &str| {
-        json!({"portfolioRef": {"name": "acme", "namespace": rig.namespace}, "accountId": account})
-    };
+    let theirs = |account: &str| json!({"portfolioRef": {"name": "acme", "namespace": rig.namespace}, "accountId": account});
     let (granted, refused) = (format!("{shop}/granted"), format!("{shop}/refused"));
     rig.channel("own", &number(1), json!({"accountId": ACCOUNT})).await;
     rig.channel(&granted, &number(2), theirs(SECOND_ACCOUNT)).await;
@@ -221,7 +227,8 @@ async fn access_and_credentials_change_without_a_restart_and_without_an_alarm() 
 
     // A new one that does not work: the old one serves, and the portfolio says so.
     rig.secret("acme-meta", json!({"token": "EAAsandbox-mistyped"})).await;
-    let rejected = rig.until_condition_of("wap", "acme", "CredentialsValid", "True", Some("NewTokenRejected")).await;
+    let rejected =
+        rig.until_condition_of("wap", "acme", "CredentialsValid", "True", Some("NewTokenRejected")).await;
     assert!(waits_for(&rejected["status"], "ReplaceToken"));
     assert!(!rejected["status"].to_string().contains("mistyped"));
     rig.look("own", "with-the-old-one").await;
@@ -237,12 +244,8 @@ async fn drift_is_repaired_where_it_may_be_and_shown_where_not() {
     for n in [1, 2, 3, 4] {
         rig.sandbox.add_number(registered(n));
     }
-    rig.sandbox.add_number(
-        Number::new("100000000000805", ACCOUNT, &digits(5), "Acme Support").coexisting(),
-    );
-    rig.sandbox.add_number(
-        Number::new("100000000000806", ACCOUNT, &digits(6), "Acme Support").coexisting(),
-    );
+    rig.sandbox.add_number(Number::new("100000000000805", ACCOUNT, &digits(5), "Acme Support").coexisting());
+    rig.sandbox.add_number(Number::new("100000000000806", ACCOUNT, &digits(6), "Acme Support").coexisting());
     let url = "https://bot.acme.example/wa";
     rig.sandbox.set_webhook_endpoint(url, EndpointAnswer::Echo);
     rig.apply(&json!({
@@ -299,7 +302,8 @@ async fn drift_is_repaired_where_it_may_be_and_shown_where_not() {
     let shown = rig.until_condition("shown", "ProfileSynced", "False", Some("ProfileDiffers")).await;
     assert!(drifts(&shown["status"], "profile.about") && drifts(&shown["status"], "webhook.callbackUrl"));
     rig.edit("wac", "renamed", json!({"displayName": "Acme Brasil"})).await;
-    let renamed = rig.until_condition("renamed", "DisplayNameApproved", "False", Some("RenameNotManaged")).await;
+    let renamed =
+        rig.until_condition("renamed", "DisplayNameApproved", "False", Some("RenameNotManaged")).await;
     assert!(drifts(&renamed["status"], "displayName"));
     rig.until_condition("renamed", "Ready", "True", None).await;
     let phone = rig.until_condition("phone", "ProfileSynced", "False", Some("ProfileDiffers")).await;

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use whatsapp_operator::sandbox::{Account, App, Options, Pace, Portfolio, ReviewPolicy, Sandbox, Token, World};
+use whatsapp_operator::sandbox::{
+    Account, App, Options, Pace, Portfolio, ReviewPolicy, Sandbox, Token, World,
+};
 
 use crate::control_plane::{AuditEntry, ControlPlane, Mark, Process};
 
@@ -48,7 +50,14 @@ impl Rig {
         let rendered = plane.helm_template(&namespace, &json!({ "namespaces": [namespace] })).await;
         plane.apply_rendered(&namespace, &rendered).await;
         plane
-            .kubectl(["wait", "--for=condition=Established", "--timeout=60s", "crd", "-l", "app.kubernetes.io/name"])
+            .kubectl([
+                "wait",
+                "--for=condition=Established",
+                "--timeout=60s",
+                "crd",
+                "-l",
+                "app.kubernetes.io/name",
+            ])
             .await;
 
         let token = format!("EAAsandbox-{:016x}", rand_u64());
@@ -70,7 +79,18 @@ impl Rig {
         tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
 
         let health = free_address();
-        Self { plane, sandbox, graph_url, namespace, token, operator: None, others: Vec::new(), health, started: 0, stop }
+        Self {
+            plane,
+            sandbox,
+            graph_url,
+            namespace,
+            token,
+            operator: None,
+            others: Vec::new(),
+            health,
+            started: 0,
+            stop,
+        }
     }
 
     /// A rig with the Secret and the portfolio `acme` applied.
@@ -114,8 +134,7 @@ impl Rig {
     /// One more operator process, beside the first.
     pub async fn spawn_operator(&mut self, more: &[&str]) -> Process {
         self.started += 1;
-        let kubeconfig =
-            self.plane.service_account_kubeconfig(&self.namespace, self.account_name()).await;
+        let kubeconfig = self.plane.service_account_kubeconfig(&self.namespace, self.account_name()).await;
         let mut command = Command::new(env!("CARGO_BIN_EXE_whatsapp-operator"));
         command
             .env_clear()
@@ -203,7 +222,8 @@ impl Rig {
     /// A channel of the portfolio `acme`, with more of the spec merged in; `namespace/name` for another namespace.
     pub async fn channel(&self, name: &str, number: &str, more: Value) {
         let (namespace, name) = name.split_once('/').unwrap_or((&self.namespace, name));
-        let mut spec = json!({"portfolioRef": {"name": "acme"}, "phoneNumber": number, "displayName": "Acme Support"});
+        let mut spec =
+            json!({"portfolioRef": {"name": "acme"}, "phoneNumber": number, "displayName": "Acme Support"});
         merge(&mut spec, more);
         self.apply(&json!({
             "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
@@ -262,7 +282,13 @@ impl Rig {
     }
 
     /// Waits until the channel's status satisfies a test; panics with the last status when it does not in time.
-    pub async fn until(&self, name: &str, what: &str, limit: Duration, test: impl Fn(&Value) -> bool) -> Value {
+    pub async fn until(
+        &self,
+        name: &str,
+        what: &str,
+        limit: Duration,
+        test: impl Fn(&Value) -> bool,
+    ) -> Value {
         self.until_of("wac", name, what, limit, test).await
     }
 
@@ -345,7 +371,9 @@ impl Rig {
     pub async fn writes_since(&self, mark: Mark) -> Vec<AuditEntry> {
         let mut entries = self.plane.audit_since(mark).await;
         entries.retain(|e| {
-            e.is_from_service_account(&self.namespace, self.account_name()) && e.is_write() && e.resource != "events"
+            e.is_from_service_account(&self.namespace, self.account_name())
+                && e.is_write()
+                && e.resource != "events"
         });
         entries
     }

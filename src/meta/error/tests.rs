@@ -238,4 +238,3 @@ fn texts_hold_no_tokens_no_codes_and_no_control_characters() {
     assert_eq!(redact("a\nb\u{7}c", &[]), "a b c");
     assert_eq!(redact(&"é".repeat(500), &[]).chars().count(), 301);
 }
-

@@ -60,7 +60,12 @@ fn report(results: Vec<Result<(), String>>) {
     let broken: Vec<String> = results.into_iter().filter_map(Result::err).collect();
     let first = broken.first().cloned().unwrap_or_default();
     let names: Vec<&str> = broken.iter().filter_map(|b| b.lines().next()).collect();
-    assert!(broken.is_empty(), "{} of {tried} accidents:\n{}\n\nthe first:\n{first}", broken.len(), names.join("\n"));
+    assert!(
+        broken.is_empty(),
+        "{} of {tried} accidents:\n{}\n\nthe first:\n{first}",
+        broken.len(),
+        names.join("\n")
+    );
 }
 
 /// The calls of the port and the number of writes of an onboarding without accident.
@@ -139,7 +144,8 @@ async fn hit_requests(kinds: &[FaultKind], method: &str) {
             for nth in (at as u64 + 1..).take(if method == "GET" { 2 } else { 1 }) {
                 world.sandbox.inject(Fault { on: Match::any().nth(nth), kind: kind.clone() });
             }
-            results.push(converges(world, &format!("{kind:?} at request {} ({method} {path})", at + 1)).await);
+            results
+                .push(converges(world, &format!("{kind:?} at request {} ({method} {path})", at + 1)).await);
         }
     }
     report(results);

@@ -68,7 +68,8 @@ fn outages() -> Vec<(&'static str, FaultKind)> {
 fn no_flip(world: &World, before: &BTreeMap<ConditionType, Truth>, from: usize, what: &str) {
     for written in world.cluster.written().iter().skip(from) {
         for c in &written.status.conditions {
-            let was = before.iter().find(|(kind, _)| kind.as_str() == c.type_).map(|(_, truth)| truth.as_str());
+            let was =
+                before.iter().find(|(kind, _)| kind.as_str() == c.type_).map(|(_, truth)| truth.as_str());
             assert!(
                 was.is_none_or(|was| was == c.status),
                 "{what}: {} went from {was:?} to {} ({}: {})\n{}",
@@ -89,13 +90,18 @@ async fn an_hour_of_any_outage_flips_no_condition_of_a_ready_channel() {
             continue;
         }
         let mut world = ready().await;
-        let (before, written, effects) = (truths(&world.status()), world.cluster.written_count(), world.effects().len());
+        let (before, written, effects) =
+            (truths(&world.status()), world.cluster.written_count(), world.effects().len());
         during(&world, HOUR, kind);
         world.run_for(HOUR * 2).await;
         no_flip(&world, &before, written, what);
         assert_eq!(world.effects().len(), effects, "{what}: written to Meta");
         assert!(world.status().is_ready(), "{what}");
-        assert!(world.cluster.written_count() - written <= 4, "{what}: {} writes", world.cluster.written_count() - written);
+        assert!(
+            world.cluster.written_count() - written <= 4,
+            "{what}: {} writes",
+            world.cluster.written_count() - written
+        );
         let calls = world.sandbox.calls().len();
         world.run_for(HOUR).await;
         assert!(world.sandbox.calls().len() > calls + 10, "{what}: it looks again afterwards");
@@ -129,7 +135,9 @@ async fn ready_becomes_unknown_once_after_six_hours_without_a_look_and_never_fal
     during(&world, DAY, FaultKind::Status { code: 503 });
     world.run_for(HOUR * 23).await;
     let added = world.cluster.written().split_off(written);
-    let ready = |w: &Written| w.status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| (c.status.clone(), c.reason.clone()));
+    let ready = |w: &Written| {
+        w.status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| (c.status.clone(), c.reason.clone()))
+    };
     let seen: Vec<_> = added.iter().filter_map(ready).collect();
     assert!(seen.iter().all(|(status, _)| status != "False"), "{seen:?}");
     assert_eq!(world.status().ready_reason(), Some(Reason::NotObserved), "{}", world.story());
@@ -141,7 +149,10 @@ async fn ready_becomes_unknown_once_after_six_hours_without_a_look_and_never_fal
 async fn unknown_fields_and_values_flip_nothing_and_write_nothing() {
     let odd = || json!("SOMETHING_NEW");
     let mut kinds = vec![FaultKind::UnknownField {
-        fields: json!({"brand_new": {"deeply": [1, {"nested": null}]}, "another": 1.5}).as_object().unwrap().clone(),
+        fields: json!({"brand_new": {"deeply": [1, {"nested": null}]}, "another": 1.5})
+            .as_object()
+            .unwrap()
+            .clone(),
     }];
     for field in [
         "status",
@@ -166,7 +177,8 @@ async fn unknown_fields_and_values_flip_nothing_and_write_nothing() {
     }
     for kind in kinds {
         let mut world = ready().await;
-        let (before, written, effects) = (truths(&world.status()), world.cluster.written_count(), world.effects().len());
+        let (before, written, effects) =
+            (truths(&world.status()), world.cluster.written_count(), world.effects().len());
         during(&world, HOUR, kind.clone());
         world.run_for(HOUR * 2).await;
         no_flip(&world, &before, written, &format!("{kind:?}"));
@@ -217,7 +229,9 @@ async fn a_refused_field_is_dropped_and_the_number_comes_up() {
         "primary_funding_id",
     ] {
         let mut world = World::new().await;
-        world.sandbox.inject(Fault { on: Match::any(), kind: FaultKind::RefuseField { field: field.into() } });
+        world
+            .sandbox
+            .inject(Fault { on: Match::any(), kind: FaultKind::RefuseField { field: field.into() } });
         world.cluster.apply(plain_channel());
         assert!(world.run_until_ready(HOUR * 14).await, "{field}\n{}", world.story());
         world.check_nothing_twice();
@@ -228,12 +242,19 @@ async fn a_refused_field_is_dropped_and_the_number_comes_up() {
 async fn a_refused_field_that_matters_holds_every_write_to_the_number_and_says_so() {
     for field in ["platform_type", "code_verification_status", "is_on_biz_app"] {
         let mut world = World::new().await;
-        world.sandbox.inject(Fault { on: Match::any(), kind: FaultKind::RefuseField { field: field.into() } });
+        world
+            .sandbox
+            .inject(Fault { on: Match::any(), kind: FaultKind::RefuseField { field: field.into() } });
         world.cluster.apply(plain_channel());
         world.consent(CHANNEL);
         world.run_for(HOUR * 6).await;
         assert_eq!(world.count(|w| !matches!(w, What::NumberAdded { .. })), 0, "{field}\n{}", world.story());
-        assert_eq!(world.status().ready_reason(), Some(Reason::ObservationIncomplete), "{field}\n{}", world.story());
+        assert_eq!(
+            world.status().ready_reason(),
+            Some(Reason::ObservationIncomplete),
+            "{field}\n{}",
+            world.story()
+        );
     }
 }
 
@@ -290,7 +311,15 @@ async fn with_people(world: &mut World, limit: Duration) -> bool {
 
 #[tokio::test]
 async fn a_code_that_nobody_knows_at_any_step_is_not_repeated_blindly_and_people_get_on() {
-    let edges = ["phone_numbers", "request_code", "verify_code", "register", "subscribed_apps", "phone", "whatsapp_business_profile"];
+    let edges = [
+        "phone_numbers",
+        "request_code",
+        "verify_code",
+        "register",
+        "subscribed_apps",
+        "phone",
+        "whatsapp_business_profile",
+    ];
     for edge in edges {
         for code in [987_654, 100, 200, 368, 131_000] {
             let mut world = World::new().await;
@@ -298,10 +327,15 @@ async fn a_code_that_nobody_knows_at_any_step_is_not_repeated_blindly_and_people
             world.sandbox.inject(Fault { on: Match::on("POST", edge).times(1), kind: envelope(code) });
             world.cluster.apply(channel());
             world.run_for(MINUTE * 4).await;
-            let attempts = world.sandbox.calls().iter().filter(|c| c.method == "POST" && c.path.ends_with(edge)).count();
+            let attempts =
+                world.sandbox.calls().iter().filter(|c| c.method == "POST" && c.path.ends_with(edge)).count();
             // 131000 is no refusal: after its time to settle it is tried again.
             let allowed = if code == 131_000 { 2 } else { 1 };
-            assert!(attempts <= allowed || edge == "phone", "{code} at {edge}: {attempts} in four minutes\n{}", world.story());
+            assert!(
+                attempts <= allowed || edge == "phone",
+                "{code} at {edge}: {attempts} in four minutes\n{}",
+                world.story()
+            );
             assert!(with_people(&mut world, DAY).await, "{code} at {edge}\n{}", world.story());
             world.check_nothing_twice();
         }
@@ -392,7 +426,8 @@ async fn an_outage_of_debug_token_leaves_the_portfolios_conditions_as_they_were(
         let assessed = look_at_portfolio(&world, None).await;
         during(&world, HOUR, kind);
         let after = look_at_portfolio(&world, Some(&assessed)).await;
-        let shown = |a: &PortfolioAssessment| a.conditions.iter().map(|c| (c.kind, c.status)).collect::<Vec<_>>();
+        let shown =
+            |a: &PortfolioAssessment| a.conditions.iter().map(|c| (c.kind, c.status)).collect::<Vec<_>>();
         assert_eq!(shown(&after), shown(&assessed), "{what}");
     }
 }

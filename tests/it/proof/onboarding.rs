@@ -24,11 +24,22 @@ fn golden(world: &World) -> String {
     }
     text.push_str("conditions\n");
     for c in world.status().before.conditions.iter() {
-        text.push_str(&format!("  {}={} {}: {}\n", c.kind.as_str(), c.status.as_str(), c.reason.as_str(), c.message));
+        text.push_str(&format!(
+            "  {}={} {}: {}\n",
+            c.kind.as_str(),
+            c.status.as_str(),
+            c.reason.as_str(),
+            c.message
+        ));
     }
     text.push_str("waiting for\n");
     for wait in world.status().before.waiting_for {
-        text.push_str(&format!("  {} {}: {}\n", wait.actor.as_str(), wait.action, wait.if_ignored.unwrap_or_default()));
+        text.push_str(&format!(
+            "  {} {}: {}\n",
+            wait.actor.as_str(),
+            wait.action,
+            wait.if_ignored.unwrap_or_default()
+        ));
     }
     text
 }
@@ -155,7 +166,8 @@ async fn with_wait_a_name_in_review_is_not_tried() {
 
 #[tokio::test]
 async fn a_declined_name_stalls_until_another_is_chosen() {
-    let mut world = reviewed(ReviewPolicy { verdict: Verdict::Decline, ..in_review() }, Switches::default()).await;
+    let mut world =
+        reviewed(ReviewPolicy { verdict: Verdict::Decline, ..in_review() }, Switches::default()).await;
     world.cluster.apply(plain_channel());
     world.run_for(DAY * 4).await;
     let status = world.status();
@@ -164,7 +176,11 @@ async fn a_declined_name_stalls_until_another_is_chosen() {
     for kind in [ConditionType::Registered, ConditionType::DisplayNameApproved] {
         assert_eq!(status.condition(kind).map(|c| c.reason), Some(Reason::NameDeclined), "{}", world.story());
     }
-    assert_eq!(world.count(|w| matches!(w, What::NameSubmitted { .. })), 0, "a declined string is not sent again");
+    assert_eq!(
+        world.count(|w| matches!(w, What::NameSubmitted { .. })),
+        0,
+        "a declined string is not sent again"
+    );
     insta::assert_snapshot!(golden(&world));
 
     world.sandbox.set_review(in_review());
@@ -187,7 +203,12 @@ async fn ready_when_name_approved_waits_for_the_review_and_nothing_is_written_me
     assert!(!world.status().is_ready());
     let (written, effects) = (world.cluster.written_count(), world.effects().len());
     world.run_for(HOUR * 12).await;
-    assert_eq!((world.cluster.written_count(), world.effects().len()), (written, effects), "{}", world.story());
+    assert_eq!(
+        (world.cluster.written_count(), world.effects().len()),
+        (written, effects),
+        "{}",
+        world.story()
+    );
     assert!(world.run_until_ready(DAY * 3).await, "{}", world.story());
     world.check_nothing_twice();
 }
@@ -207,7 +228,12 @@ async fn a_wrong_code_costs_one_attempt_and_a_right_one_follows() {
     assert_eq!(world.count(|w| matches!(w, What::VerifyAttempt { .. })), 1, "{}", world.story());
     world.touch_code_secret(CHANNEL);
     world.run_for(MINUTE).await;
-    assert_eq!(world.count(|w| matches!(w, What::VerifyAttempt { .. })), 1, "the same value is no answer\n{}", world.story());
+    assert_eq!(
+        world.count(|w| matches!(w, What::VerifyAttempt { .. })),
+        1,
+        "the same value is no answer\n{}",
+        world.story()
+    );
     world.enter_code(CHANNEL);
     assert!(world.run_until_ready(HOUR).await, "{}", world.story());
     assert_eq!(world.count(|w| matches!(w, What::VerifyAttempt { .. })), 2);

@@ -1,6 +1,6 @@
 //! Converges and rests: once it is as it should be, nothing is written, and little is read.
 
-use whatsapp_operator::sandbox::{Options, Number, ReviewPolicy, Verdict, World as Meta};
+use whatsapp_operator::sandbox::{Number, Options, ReviewPolicy, Verdict, World as Meta};
 
 use super::world::*;
 
@@ -10,7 +10,13 @@ async fn quiet_day(world: &mut World) -> usize {
         (world.cluster.written_count(), world.effects().len(), world.sandbox.calls().len());
     world.run_for(DAY).await;
     let added: Vec<_> = world.cluster.written().split_off(written);
-    assert!(added.is_empty(), "{} status writes at rest, the first: {:#?}\n{}", added.len(), added[0], world.story());
+    assert!(
+        added.is_empty(),
+        "{} status writes at rest, the first: {:#?}\n{}",
+        added.len(),
+        added[0],
+        world.story()
+    );
     assert_eq!(world.effects().len(), effects, "{}", world.story());
     let calls: Vec<_> = world.sandbox.calls().split_off(calls);
     assert!(calls.iter().all(|call| call.method == "GET"), "a write at rest");
@@ -33,7 +39,10 @@ async fn siblings_share_their_reads() {
     let meta = Meta::for_demo();
     let numbers: Vec<String> = (0..10).map(|n| format!("551191234{n:04}")).collect();
     let meta = numbers.iter().enumerate().fold(meta, |meta, (n, digits)| {
-        meta.with_number(Number::new(&format!("1000000000010{n:02}"), ACCOUNT, digits, "Acme Suporte").registered("135790"))
+        meta.with_number(
+            Number::new(&format!("1000000000010{n:02}"), ACCOUNT, digits, "Acme Suporte")
+                .registered("135790"),
+        )
     });
     let mut world = World::with(options(), meta).await;
     for digits in &numbers {
@@ -65,7 +74,12 @@ async fn a_code_that_nobody_enters_lapses_and_then_it_rests() {
 
 #[tokio::test]
 async fn a_review_and_a_declined_name_are_quiet() {
-    let review = ReviewPolicy { min_secs: 48 * 3600, max_secs: 49 * 3600, verdict: Verdict::Decline, ..ReviewPolicy::default() };
+    let review = ReviewPolicy {
+        min_secs: 48 * 3600,
+        max_secs: 49 * 3600,
+        verdict: Verdict::Decline,
+        ..ReviewPolicy::default()
+    };
     let mut world = World::with(Options { review, ..Options::default() }, Meta::for_demo()).await;
     world.cluster.apply(plain_channel());
     world.run_for(HOUR * 4).await;
@@ -85,5 +99,10 @@ async fn a_new_process_finds_everything_as_it_should_be_and_writes_nothing() {
         world.restart(0);
         world.run_for(MINUTE * 10).await;
     }
-    assert_eq!((world.cluster.written_count(), world.effects().len()), (written, effects), "{}", world.story());
+    assert_eq!(
+        (world.cluster.written_count(), world.effects().len()),
+        (written, effects),
+        "{}",
+        world.story()
+    );
 }

@@ -185,10 +185,10 @@ pub fn assess_portfolio(
     pass.put(&mut set, ConditionType::BusinessVerified, pass.verified(&business));
     let hold = pass.hold(&set, &credentials, &identity, &reach);
     pass.conclude(&mut set, hold.as_ref());
-    let mut waiting_for = pass.waits(&set, hold.as_ref());
+    let token = pass.token(&credentials);
+    let mut waiting_for = pass.waits(&set, hold.as_ref(), &token);
     let mut since = waiting_before.iter().map(|w| (w.action.clone(), w.since)).collect();
     wait::settle_since(&mut waiting_for, &mut since, now);
-    let token = pass.token(&credentials);
     PortfolioAssessment {
         missing_scopes: token.known().map(missing_scopes).unwrap_or_default(),
         view: PortfolioView {
@@ -284,7 +284,7 @@ impl Pass<'_> {
             },
             Trial::Unknown => Credentials {
                 verdict: Verdict::plain(self.not_tried(rotating)),
-                version: observed.in_use.clone(),
+                version: observed.in_use.clone().filter(|_| !self.is_dead()),
                 accept: false,
                 token_in_use: !rotating,
             },
@@ -314,13 +314,19 @@ impl Pass<'_> {
     /// Nothing new is known; only a rejected version that was taken back is no longer told of.
     fn not_tried(&self, rotating: bool) -> Judged {
         let told = self.before.get(ConditionType::CredentialsValid);
-        if !rotating
-            && self.observed.in_use.is_some()
-            && told.is_some_and(|c| c.reason == Reason::NewTokenRejected)
-        {
+        let is_outdated =
+            told.is_some_and(|c| c.reason == Reason::NewTokenRejected || c.status == Truth::False);
+        if !rotating && self.observed.in_use.is_some() && is_outdated && !self.is_dead() {
             return Judged::True(Reason::TokenAccepted, "Meta accepts the token".into());
         }
         Judged::Keep
+    }
+
+    /// Whether this process found that the credentials in use do not work any more. What status shows may be
+    /// older than what this process found, when it could not be written.
+    fn is_dead(&self) -> bool {
+        self.view_before.is_some_and(|view| view.credential_version.is_none())
+            && self.before.is(ConditionType::CredentialsValid, Truth::False)
     }
 
     fn works(&self, expires: Option<Timestamp>) -> Verdict {
@@ -451,12 +457,20 @@ impl Pass<'_> {
     /// The accounts in reach: listed, else learnt from the token's targets, else unknown.
     fn reach(&self) -> Reach {
         let old = self.view_before.map(|v| v.reach.clone()).unwrap_or_default();
+        let listed = |fact| match listed(fact) {
+            // What nobody knows takes no account out of a reach that was read.
+            Listed::Refused if old == Reach::Unread => Listed::No,
+            listed => listed,
+        };
         match (listed(&self.observed.owned), listed(&self.observed.client)) {
             (Listed::Yes(owned), Listed::Yes(client)) => Reach::Accounts(union(owned, client)),
-            (Listed::No, Listed::Yes(list)) | (Listed::Yes(list), Listed::No) => match self.targets() {
+            (Listed::Yes(list), Listed::No) => match self.targets() {
                 Some(targets) => Reach::Accounts(union(list, &targets)),
                 None => Reach::Accounts(list.to_vec()),
             },
+            (Listed::No, Listed::Yes(list)) => {
+                self.targets().map_or(Reach::Unknown, |targets| Reach::Accounts(union(list, &targets)))
+            }
             (Listed::No, Listed::No) => self.targets().map_or(Reach::Unknown, Reach::Accounts),
             _ => old,
         }
@@ -657,6 +671,9 @@ impl Pass<'_> {
     fn hold_of(&self, condition: &Condition, refusal: Option<Refusal>) -> Hold {
         let wait =
             wait::default_wait(condition.reason, Some(&self.desired.business), &self.desired.name, self.now);
+        let told = self.view_before.and_then(|view| view.hold.as_ref());
+        let told = told.filter(|hold| hold.reason == condition.reason && hold.message == condition.message);
+        let refusal = refusal.or_else(|| told?.failure.as_ref()?.refusal().cloned());
         Hold {
             reason: condition.reason,
             message: condition.message.clone(),
@@ -709,7 +726,7 @@ impl Pass<'_> {
         }
     }
 
-    fn waits(&self, set: &ConditionSet, hold: Option<&Hold>) -> Vec<WaitingFor> {
+    fn waits(&self, set: &ConditionSet, hold: Option<&Hold>, token: &Fact<TokenFacts>) -> Vec<WaitingFor> {
         let default =
             |reason| wait::default_wait(reason, Some(&self.desired.business), &self.desired.name, self.now);
         let held = hold.and_then(|h| {
@@ -717,12 +734,12 @@ impl Pass<'_> {
         });
         let credentials = set.get(ConditionType::CredentialsValid);
         let warned =
-            credentials.filter(|c| c.status == Truth::True).and_then(|c| self.replace_token(c.reason));
+            credentials.filter(|c| c.status == Truth::True).and_then(|c| self.replace_token(c.reason, token));
         held.into_iter().chain(warned).collect()
     }
 
     /// A token that works, and will not for ever.
-    fn replace_token(&self, reason: Reason) -> Option<WaitingFor> {
+    fn replace_token(&self, reason: Reason, token: &Fact<TokenFacts>) -> Option<WaitingFor> {
         let if_ignored = match reason {
             Reason::NewTokenRejected => "after a restart of the operator no credentials work",
             Reason::TokenExpiresSoon => {
@@ -731,7 +748,7 @@ impl Pass<'_> {
             _ => return None,
         };
         let expected_by = match reason {
-            Reason::TokenExpiresSoon => self.observed.token.known().and_then(earliest),
+            Reason::TokenExpiresSoon => token.known().and_then(earliest),
             _ => None,
         };
         Some(WaitingFor {
@@ -810,20 +827,22 @@ fn invalid(error: Option<Refusal>) -> Trial {
 
 /// The codes that speak of the credentials; a permission error on one object does not.
 fn about_credentials(refusal: &Refusal) -> Option<Trial> {
-    match refusal.code {
-        0 | 102 | 190 => Some(invalid(Some(refusal.clone()))),
-        104 => Some(fails(
+    if !refusal.is_about_credentials() {
+        return None;
+    }
+    Some(match refusal.code {
+        104 => fails(
             Reason::AppSecretWrong,
             format!("Meta does not accept the signature made with the app secret; {APP_SECRET}"),
             Some(refusal.clone()),
-        )),
-        100 if refusal.message.to_ascii_lowercase().contains("appsecret_proof") => Some(fails(
+        ),
+        100 => fails(
             Reason::AppSecretWrong,
             format!("the app secret is not the one of the token's app; {APP_SECRET}"),
             Some(refusal.clone()),
-        )),
-        _ => None,
-    }
+        ),
+        _ => invalid(Some(refusal.clone())),
+    })
 }
 
 /// The earlier of the two ends of a token.
@@ -847,6 +866,8 @@ enum Listed<'a> {
     Yes(&'a [Reachable]),
     /// The token may not list: a fact, not a failure.
     No,
+    /// Refused, and not for a permission.
+    Refused,
     /// Not read now.
     Unread,
 }
@@ -854,7 +875,10 @@ enum Listed<'a> {
 fn listed(fact: &Fact<Vec<Reachable>>) -> Listed<'_> {
     match fact {
         Fact::Known(list) => Listed::Yes(list),
-        Fact::Unknown(failure) if is_answer(failure) => Listed::No,
+        Fact::Unknown(failure) if is_answer(failure) => {
+            let is_permission = failure.refusal().is_some_and(|r| matches!(r.code, 3 | 10 | 200..=299));
+            if is_permission { Listed::No } else { Listed::Refused }
+        }
         _ => Listed::Unread,
     }
 }

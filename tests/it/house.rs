@@ -3,10 +3,9 @@
 //! They read the sources as text. That is crude and sufficient: a rule that somebody wants to get round is a
 //! matter for review, a rule that somebody forgot is a matter for this file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use whatsapp_operator::engine::reason;
 

@@ -176,7 +176,7 @@ async fn a_read_that_fails_anywhere_costs_nothing_twice() {
 async fn an_effect_that_shows_just_within_its_time_is_waited_for_and_not_repeated() {
     for (edge, secs) in [("phone_numbers", 115), ("verify_code", 115), ("register", 590)] {
         for lost in [false, true] {
-            let mut world = world(10).await;
+            let world = world(10).await;
             let on = || Match::on("POST", edge).times(1);
             world.sandbox.inject(Fault { on: on(), kind: FaultKind::LateEffect { secs } });
             if lost {

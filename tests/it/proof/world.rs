@@ -177,7 +177,6 @@ impl Status {
 /// One write of a status, as an audit log has it.
 #[derive(Clone, Debug)]
 pub struct Written {
-    pub at: Timestamp,
     pub channel: String,
     pub status: Arc<WhatsAppChannelStatus>,
 }
@@ -317,7 +316,6 @@ impl Cluster {
         expected: &Standing,
     ) -> Result<Standing, WriteError> {
         let mut state = lock(&self.state);
-        let now = self.sandbox.now();
         let version = state.bump();
         let stored = state.channels.get_mut(name).filter(|s| s.desired.uid == uid).ok_or(WriteError::Gone)?;
         let current = stored.versions.last().unwrap();
@@ -331,7 +329,7 @@ impl Cluster {
         let standing = Standing { version, status: Arc::new(next) };
         stored.versions.push(standing.clone());
         let status = standing.status.clone();
-        state.written.push(Written { at: now, channel: name.into(), status });
+        state.written.push(Written { channel: name.into(), status });
         Ok(standing)
     }
 
@@ -356,10 +354,6 @@ impl Cluster {
         if let Some(secret) = state.secrets.get_mut(&key.name) {
             secret.version = version;
         }
-    }
-
-    pub fn delete_secret(&self, name: &str) {
-        lock(&self.state).secrets.remove(name);
     }
 
     pub fn pins_created(&self) -> usize {
@@ -736,7 +730,6 @@ struct Fleeting {
 
 /// One operator process.
 pub struct Process {
-    id: usize,
     pub gate: Gate,
     pub source: Meta,
     shell: Shell<VirtualClock>,
@@ -860,7 +853,6 @@ impl World {
         let clock = Arc::new(VirtualClock(self.sandbox.clone()));
         let now = self.sandbox.now();
         Process {
-            id,
             gate: Gate::new(id, self.sandbox.clone(), self.accident.clone(), self.turns.clone()),
             source: client(&self.address, clock.clone(), &self.limits),
             shell: Shell {

@@ -129,9 +129,8 @@ fn judge(consent: Consent, status: &WhatsAppChannelStatus, value: &str, given: &
     if let Some(why) = &answer.refused {
         return Some(Answer { verdict: "Refused", message: Some(why.clone()), next: None, ..given.clone() });
     }
-    let Some(step) = answer.used_for else {
-        return Some(Answer { verdict: "Accepted", next: None, ..given.clone() });
-    };
+    // Neither used nor refused: it is kept until what is under way has ended.
+    let step = answer.used_for?;
     let next = status.waiting_for.first().and_then(|wait| wait_text(given, &wait.actor, &wait.action));
     let found = Answer { step: Some(step.as_str()), ..given.clone() };
     let Some(entry) = attempt(status, step, value) else {

@@ -83,7 +83,16 @@ async fn each_code_that_does_not_do_is_told_apart_and_the_next_step_is_named() {
 
     let sent = run(&["send-code", "support", "--wait"], "").await;
     assert_eq!(sent.status.code(), Some(0), "{}", said(&sent));
-    let code = rig.sandbox.delivered_code(DIGITS).expect("a code was delivered");
+    assert!(stdout(&sent).contains("done (RequestCode)"), "{}", said(&sent));
+    let next = rig.sandbox.delivered_code(DIGITS).expect("a code was delivered");
+    assert_ne!(
+        next,
+        code,
+        "a new code was sent: {}\n{}",
+        rig.logs(),
+        rig.get("support").await["status"]["ledger"]
+    );
+    let code = next;
     let taken = run(&["code", "support", "-o", "json"], &code).await;
     assert_eq!(taken.status.code(), Some(0), "{}", said(&taken));
     let answer: Value = serde_json::from_slice(&taken.stdout).expect("JSON");

@@ -188,6 +188,7 @@ fn no_other_error_touches_the_credentials(#[case] failure: Failure) {
 #[test]
 fn before_the_first_look_nothing_is_judged_and_nobody_is_waited_for() {
     let mut case = Case::new();
+    case.desired.expect_name = Some("Acme Ltda".into());
     case.observed = PortfolioObserved::default();
     let assessment = case.assess();
     assert_eq!(verdict(&assessment, CredentialsValid), Some((Unknown, Reason::NotObservedYet)));

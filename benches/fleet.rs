@@ -2,7 +2,7 @@
 //! server and a sandbox that answers after 50 ms.
 //!
 //! `make bench` runs it and prints a table and JSON. Each figure is measured in this run, on this machine; ratios
-//! and counts travel, seconds do not. `FLEET=rest,large,restart,burst,start` picks scenarios, `FLEET_WINDOW=660`
+//! and counts travel, seconds do not. `FLEET=rest,large,restart,burst,start` picks scenarios, `FLEET_WINDOW=600`
 //! sets how many seconds a fleet at rest is watched.
 
 #[path = "../tests/it/control_plane.rs"]
@@ -240,7 +240,7 @@ impl Fleet {
 
     #[allow(clippy::cast_precision_loss)]
     async fn at_rest(&self, figures: &mut Figures, scenario: &str, goals: Option<(f64, f64)>) {
-        let window = std::env::var("FLEET_WINDOW").ok().and_then(|text| text.parse().ok()).unwrap_or(660);
+        let window = std::env::var("FLEET_WINDOW").ok().and_then(|text| text.parse().ok()).unwrap_or(600);
         let pid = self.operator.as_ref().expect("running").id();
         let (calls, mark, cpu) = (self.calls(), self.plane.mark().await, cpu_seconds(pid));
         tokio::time::sleep(Duration::from_secs(window)).await;
@@ -252,7 +252,8 @@ impl Fleet {
         figure(figures, scenario, "status writes", writes, "", Some(0.0));
         let cpu = (cpu_seconds(pid) - cpu) / window as f64 * 100.0;
         figure(figures, scenario, "CPU", cpu, "% of a core", None);
-        figure(figures, scenario, "RSS", rss_mib(pid), "MiB", goals.map(|g| g.1));
+        figure(figures, scenario, "RSS", memory_mib(pid, "VmRSS:"), "MiB", goals.map(|g| g.1));
+        figure(figures, scenario, "RSS, of that heap and stacks", memory_mib(pid, "RssAnon:"), "MiB", None);
     }
 
     #[allow(clippy::cast_precision_loss)]
@@ -353,11 +354,10 @@ fn cpu_seconds(pid: u32) -> f64 {
     ticks as f64 / 100.0
 }
 
-fn rss_mib(pid: u32) -> f64 {
+fn memory_mib(pid: u32, line: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let kib = status
-        .lines()
-        .find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    let kib =
+        status.lines().find_map(|l| l.strip_prefix(line)?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
     kib.unwrap_or_default() / 1_024.0
 }
 

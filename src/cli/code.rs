@@ -222,9 +222,12 @@ fn tried(entry: &Entry, condition: Option<(&str, &str)>) -> Option<(Verdict, Str
         EntryOutcome::Accepted => {
             Some((Verdict::Accepted, "the number is verified; the operator goes on by itself".to_owned()))
         }
-        EntryOutcome::Refused => {
-            Some((if reason == Some(Reason::CodeLapsed) { Verdict::Expired } else { Verdict::Wrong }, told))
-        }
+        // What to do now stands in the status that follows the outcome.
+        EntryOutcome::Refused => match reason {
+            Some(Reason::CodeLapsed) => Some((Verdict::Expired, told)),
+            Some(Reason::NotObservedYet | Reason::EffectNotVisibleYet | Reason::VerifyingCode) | None => None,
+            Some(_) => Some((Verdict::Wrong, told)),
+        },
         EntryOutcome::NoAnswer => {
             (reason != Some(Reason::VerifyingCode)).then_some((Verdict::NotTaken, told))
         }

@@ -180,8 +180,8 @@ where
 /// Says when to try again: later and later, for each object on its own.
 pub fn error_policy<G, C>(object: Arc<Lean>, error: &Error, ctx: Arc<Context<G, C>>) -> Action {
     let key = Key::of(&object.metadata);
-    let state = ctx.states.of(&key, object.metadata.uid.as_deref().unwrap_or_default());
-    let pause = pace::after_failures(state.failed());
+    let failures = ctx.states.failed(&key, object.metadata.uid.as_deref().unwrap_or_default());
+    let pause = pace::after_failures(failures);
     warn!(namespace = %key.namespace, channel = %key.name, %error, pause_s = pause.as_secs(), "channel not reconciled");
     ctx.signals.metrics.pass("channel", "failed");
     Action::requeue(pause)
@@ -332,6 +332,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let look_pause = pace::until(done.next, now).max(SHORTLY);
         let mut soft = self.state.soft();
         soft.last_success = done.last_success;
+        soft.is_idle = desired.suspend || matches!(stamp.claim, Claim::Other { .. });
         soft.failures = 0;
         soft.wait = None;
         let Some(outcome) = &done.outcome else {

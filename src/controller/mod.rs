@@ -287,6 +287,7 @@ fn take_portfolio<S: GraphSource, C>(
             let of = portfolio::reference(&Key::of(object.meta()));
             ctx.portfolios.remove(&of);
             ctx.desk.remove(&of);
+            ctx.signals.metrics.forget(&of.namespace, &of.name);
             ctx.signals.channels.wake(ctx.desk.claims.of_portfolio(&of));
         }
     }

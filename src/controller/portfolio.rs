@@ -31,6 +31,7 @@ use crate::{
         desired::{DesiredPortfolio, PortfolioRef, SecretKey},
         failure::Failure,
         id::{AppId, Fact},
+        limits::Limits,
         look::Urgency,
         observed::{SecretFact, SecretVersion},
         portfolio::{
@@ -105,7 +106,11 @@ impl<G> Desk<G> {
         states.entry(of.clone()).or_default().clone()
     }
 
+    /// One more failure in a row. A portfolio that is forgotten already stays so.
     fn failed(&self, of: &PortfolioRef) -> u32 {
+        if !self.states.lock().unwrap_or_else(PoisonError::into_inner).contains_key(of) {
+            return 1;
+        }
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(of.clone()).or_default();
         *count = count.saturating_add(1);
@@ -256,7 +261,10 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
                 self.publish(vec![Notice::unreadable()]);
                 return Ok(pace::LONGEST);
             }
-            Err(Failed::Gone) => return Ok(pace::LONGEST),
+            Err(Failed::Gone) => {
+                self.ctx.desk.remove(self.of);
+                return Ok(pace::LONGEST);
+            }
             Err(error) => return Err(Error::Read(error)),
         };
         let uid = portfolio.metadata.uid.clone().unwrap_or_default();
@@ -310,7 +318,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         waiting: &[WaitingFor],
     ) -> PortfolioAssessment {
         let now = self.now();
-        let fresh = self.ctx.shell.limits.fresh_portfolio;
+        let fresh = freshness(state.view.as_ref(), &self.ctx.shell.limits);
         let is_old = |at: Option<Timestamp>| at.is_none_or(|at| now >= at + fresh);
         let may_ask = state.checked_at.is_none_or(|at| now >= at + BETWEEN_CHECKS);
         let is_doubted = state.is_doubted && may_ask;
@@ -396,7 +404,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
     ) -> Fact<TokenFacts> {
         let Some((version, ..)) = &offer.credential else { return Fact::NotAsked };
         let now = self.now();
-        let fresh = self.ctx.shell.limits.fresh_portfolio;
+        let fresh = freshness(state.view.as_ref(), &self.ctx.shell.limits);
         if let Some(tried) = state.tried.as_ref().filter(|tried| tried.version == *version) {
             let answered = matches!(tried.token, Fact::Known(_)) && now < tried.at + fresh;
             if answered && !is_doubted {
@@ -512,6 +520,13 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
     }
 }
 
+/// How old an answer may be: a portfolio that holds channels up is looked at like one of them, since a person
+/// may have mended it.
+fn freshness(view: Option<&PortfolioView>, limits: &Limits) -> Duration {
+    let is_held = view.is_some_and(|view| view.hold.is_some());
+    if is_held { limits.fresh_list.min(limits.fresh_portfolio) } else { limits.fresh_portfolio }
+}
+
 fn standing(portfolio: &WhatsAppPortfolio) -> (ConditionSet, Vec<WaitingFor>) {
     portfolio.status.as_ref().map_or_else(Default::default, |status| {
         (lower::conditions_from(&status.conditions), lower::waiting_from(&status.waiting_for))
@@ -547,5 +562,21 @@ async fn read_secret(
                 SecretFact::Present { version: version.clone(), well_formed: true, seen_before: false };
             (fact, Some((version, value)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{face_fixture as face, portfolio::Hold, reason::Reason};
+
+    #[test]
+    fn a_portfolio_that_holds_channels_up_is_looked_at_more_often() {
+        let limits = Limits::default();
+        let mut view = face::view();
+        assert_eq!(freshness(Some(&view), &limits), limits.fresh_portfolio);
+        view.hold =
+            Some(Hold { reason: Reason::NoAccountInReach, message: "none".into(), failure: None, url: None });
+        assert_eq!(freshness(Some(&view), &limits), limits.fresh_list);
     }
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::{
     engine::{
         desired::{Desired, DesiredConsents, SecretKey},
-        limits::Limits,
+        limits::{Limits, later},
         memory::{EntryOutcome, Memory},
         observed::{Claim, PortfolioState, SecretFact},
         portfolio::PortfolioView,
@@ -48,15 +48,25 @@ impl States {
         }
     }
 
+    /// One more failure in a row of this object. One that is forgotten already stays so.
+    pub fn failed(&self, key: &Key, uid: &str) -> u32 {
+        let state = self.lock().get(key).filter(|state| *state.uid == *uid).cloned();
+        state.map_or(1, |state| state.failed())
+    }
+
     /// Forgets an object.
     pub fn remove(&self, key: &Key) {
         self.lock().remove(key);
     }
 
-    /// The oldest last success among all channels that were looked at.
+    /// The oldest last success among all channels that are looked at.
     pub fn oldest_success(&self) -> Option<Timestamp> {
         let states: Vec<Arc<State>> = self.lock().values().cloned().collect();
-        states.iter().filter_map(|state| state.soft().last_success).min()
+        let last = |state: &Arc<State>| {
+            let soft = state.soft();
+            soft.last_success.filter(|_| !soft.is_idle)
+        };
+        states.iter().filter_map(last).min()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<State>>> {
@@ -77,6 +87,8 @@ pub struct State {
 pub struct Soft {
     pub after_write: Option<Timestamp>,
     pub last_success: Option<Timestamp>,
+    /// Suspended, or another manages the number: nothing is looked at, and that is fine.
+    pub is_idle: bool,
     pub failures: u32,
     /// Passes in a row that took a step.
     pub acts: u32,
@@ -111,8 +123,7 @@ impl State {
         true
     }
 
-    /// One more failure in a row.
-    pub fn failed(&self) -> u32 {
+    fn failed(&self) -> u32 {
         let mut soft = self.soft();
         soft.failures = soft.failures.saturating_add(1);
         soft.wait = None;
@@ -226,13 +237,54 @@ impl Wait {
 fn is_code_live(memory: &Memory, limits: &Limits, now: Timestamp) -> bool {
     memory.ledger.codes.last().is_some_and(|code| {
         !matches!(code.outcome, EntryOutcome::Refused | EntryOutcome::NotSent)
-            && now < code.at + limits.code_life
+            && now < later(code.at, limits.code_life)
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::memory::{Cause, Entry};
+
+    fn key() -> Key {
+        Key { namespace: "shop".into(), name: "a".into() }
+    }
+
+    #[test]
+    fn a_failure_after_the_deletion_leaves_nothing_behind() {
+        let states = States::default();
+        states.of(&key(), "1");
+        assert_eq!((states.failed(&key(), "1"), states.failed(&key(), "1")), (1, 2));
+        states.remove(&key());
+        assert_eq!(states.failed(&key(), "1"), 1);
+        assert!(states.lock().is_empty());
+    }
+
+    #[test]
+    fn a_channel_that_is_left_alone_does_not_age() {
+        let states = States::default();
+        let state = states.of(&key(), "1");
+        state.soft().last_success = Some(Timestamp::UNIX_EPOCH);
+        assert_eq!(states.oldest_success(), Some(Timestamp::UNIX_EPOCH));
+        state.soft().is_idle = true;
+        assert_eq!(states.oldest_success(), None);
+    }
+
+    #[test]
+    fn a_time_at_the_end_of_time_breaks_nothing() {
+        let mut memory = Memory::default();
+        memory.ledger.codes.push(Entry {
+            id: "i".into(),
+            at: Timestamp::MAX,
+            outcome: EntryOutcome::Accepted,
+            cause: Cause::Automatic,
+            subject: None,
+            settle_until: None,
+            secret_before: None,
+            refusal: None,
+        });
+        assert!(is_code_live(&memory, &Limits::default(), Timestamp::UNIX_EPOCH));
+    }
 
     fn gives_way(state: &State) -> bool {
         state.gives_way(true, &Limits::default())

@@ -467,7 +467,11 @@ fn unseen(scene: &Scene<'_>) -> Assessment {
                 ..ready
             });
         }
-        Some(ready) if ready.status == Truth::Unknown && ready.reason == Reason::NotObservedYet => {
+        // Said once, but the portfolio's own words may only come to be known later.
+        Some(ready)
+            if ready.status == Truth::Unknown
+                && matches!(ready.reason, Reason::NotObservedYet | Reason::PortfolioNotReadYet) =>
+        {
             if let Some(block) = &scene.plan.block {
                 conditions.set(Condition {
                     reason: first_unseen_reason(block),
@@ -512,13 +516,26 @@ fn seen(scene: &Scene<'_>, sight: Sight) -> Assessment {
             &scene.before.preflight,
         ),
         drift: if whole && !matches!(scene.place, Place::Unknown) {
-            drift::diff(scene.desired, scene.observed)
+            drift_seen(scene)
         } else {
             scene.before.drift.clone()
         },
         conditions,
         facts,
     }
+}
+
+/// What differs, with what differed in a profile that was not read this time: profiles are read in turns.
+fn drift_seen(scene: &Scene<'_>) -> Vec<drift::Drift> {
+    let mut list = drift::diff(scene.desired, scene.observed);
+    let is_read = scene.observed.profile.known().is_some()
+        || scene.number().is_some_and(|number| number.profile.value().is_some());
+    if !is_read && scene.desired.profile.is_managed() {
+        let place = list.iter().position(|d| d.field == drift::TIME_ZONE).unwrap_or(list.len());
+        let kept = scene.before.drift.iter().filter(|d| d.field.starts_with(drift::PROFILE)).cloned();
+        list.splice(place..place, kept);
+    }
+    list
 }
 
 /// Every condition but the three that follow from the others.

@@ -19,6 +19,10 @@ pub struct Drift {
     pub action: String,
 }
 
+/// Field of a difference in the time zone, and how those in the profile begin.
+pub(super) const TIME_ZONE: &str = "timeZone";
+pub(super) const PROFILE: &str = "profile.";
+
 /// Everything managed that differs, with what will happen to it. What could not be read does not differ.
 pub fn diff(desired: &Desired, observed: &Observed) -> Vec<Drift> {
     let mut list = Vec::new();
@@ -126,7 +130,7 @@ fn profile(desired: &Desired, observed: &Observed, number: &Number) -> Vec<Drift
     differing
         .into_iter()
         .map(|(field, want, have)| Drift {
-            field: format!("profile.{field}"),
+            field: format!("{PROFILE}{field}"),
             desired: want,
             observed: have,
             action: action(desired, number),
@@ -142,7 +146,7 @@ fn time_zone(desired: &Desired, observed: &Observed) -> Option<Drift> {
         return None;
     }
     Some(Drift {
-        field: "timeZone".into(),
+        field: TIME_ZONE.into(),
         desired: want.to_owned(),
         observed: timezone::name(id).unwrap_or(id).to_owned(),
         action: "only shown: an account's time zone is changed by a person".into(),

@@ -65,6 +65,25 @@ impl Refusal {
     pub fn names(&self, number: i64) -> bool {
         self.code == number || self.subcode == Some(number)
     }
+
+    /// Whether it says that the token may not have the object, or that there is none: an answer about it.
+    pub fn denies_object(&self) -> bool {
+        matches!(self.code, 3 | 10 | 33 | 200..=299 | 803 | 131_005) || self.is(100, Some(33))
+    }
+
+    /// Whether it speaks of the credential, and so of nothing that the call was about. A permission that is
+    /// missing on one object does not.
+    pub fn is_about_credentials(&self) -> bool {
+        match self.code {
+            0 | 102 | 104 | 190 => true,
+            // A wrong proof; the sentence for people may not name it.
+            100 => {
+                (self.class == Class::Credentials && self.scope == Scope::Portfolio)
+                    || self.message.to_ascii_lowercase().contains("appsecret_proof")
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Why a call gave no answer that can be used.

@@ -11,7 +11,7 @@ use super::{
     condition::{Before, ConditionType, Truth, span},
     desired::{Connection, Desired, Management},
     drift,
-    failure::{Class, Failure},
+    failure::{Class, Failure, Refusal},
     id::{
         AccountId, AccountMode, AccountStatus, CodeStatus, Fact, Field, NameStatus, NumberStatus,
         PlatformType, ReviewStatus, Sendability, VerificationStatus,
@@ -204,7 +204,7 @@ impl<'a> Scene<'a> {
     /// Whether the number itself, or what has to be known of it, could not be read.
     pub fn look_failed(&self) -> bool {
         if let Fact::Unknown(failure) = &self.observed.account
-            && !says_something(failure)
+            && !self.tells_of_account(failure)
         {
             return true;
         }
@@ -213,6 +213,13 @@ impl<'a> Scene<'a> {
             Place::Here(_) | Place::Left(_) => false,
             Place::Absent | Place::Unknown => self.observed.search.iter().any(failed),
         }
+    }
+
+    /// Whether a failed read of the account is an answer about it. What nobody knows is none while it is usable.
+    fn tells_of_account(&self, failure: &Failure) -> bool {
+        let is_usable = self.before.conditions.is(ConditionType::AccountUsable, Truth::True);
+        let denies = failure.refusal().is_some_and(Refusal::denies_object);
+        says_something(failure) && (denies || !is_usable)
     }
 
     pub fn nothing_asked(&self) -> bool {
@@ -280,7 +287,8 @@ pub(super) fn is_passing(reason: Reason) -> bool {
 
 /// An answer about the account, as against no answer.
 fn says_something(failure: &Failure) -> bool {
-    failure.refusal().is_some_and(|r| !matches!(r.class, Class::Retry | Class::WaitUntil))
+    let tells = |class| !matches!(class, Class::Retry | Class::WaitUntil);
+    failure.refusal().is_some_and(|r| tells(r.class) && !r.is_about_credentials())
 }
 
 pub(super) fn is_registered(number: &Number) -> bool {
@@ -391,7 +399,7 @@ fn account(scene: &Scene<'_>) -> Judged {
     }
     match &scene.observed.account {
         Fact::Known(account) => judge_account(scene, account),
-        Fact::Unknown(failure) if says_something(failure) => {
+        Fact::Unknown(failure) if scene.tells_of_account(failure) => {
             let message = "Meta does not show the account to this token".to_owned();
             match scene.block_on(ConditionType::AccountUsable).filter(|b| !is_passing(b.reason)) {
                 Some(_) => Judged::Open(message),
@@ -686,7 +694,10 @@ fn healthy(scene: &Scene<'_>, number: &Number) -> Judged {
         Standing::NotKnown(word) => return not_known(scene, word),
         Standing::NotConnected(word) => return not_connected(scene, word),
     };
+    let was_blocked =
+        scene.before.conditions.get(ConditionType::Healthy).is_some_and(|c| c.reason == Reason::Blocked);
     match number.health.value() {
+        None if was_blocked => Judged::Keep,
         None => limited.map_or_else(can_send, limits),
         Some(health) => with_health(health, limited),
     }

@@ -203,7 +203,11 @@ fn urgency(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) 
         (ConsentKind::Retry, &desired.consents.retry),
         (ConsentKind::Reconcile, &desired.consents.reconcile),
     ];
-    let mut open = consents.iter().filter_map(|(kind, value)| Some((*kind, value.as_deref()?)));
+    let is_used = |kind| desired.management == Management::Full || kind == ConsentKind::Reconcile;
+    let mut open = consents
+        .iter()
+        .filter(|(kind, _)| is_used(*kind))
+        .filter_map(|(kind, value)| Some((*kind, value.as_deref()?)));
     let is_asked = open.any(|(kind, value)| memory.answered(kind, value).is_none());
     let code = memory.ledger.last(StepKind::RequestCode);
     let is_live = is_unfinished(memory) && code.is_some_and(|code| now < later(code.at, limits.code_life));

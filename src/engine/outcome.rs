@@ -24,6 +24,17 @@ pub struct Outcome {
     pub result: Result<Accepted, Failure>,
 }
 
+impl Outcome {
+    /// Whether it was tried at all: what was not sent, or was turned away at the door, was not.
+    pub fn is_attempt(&self) -> bool {
+        match &self.result {
+            Ok(_) | Err(Failure::NoAnswer(_)) => true,
+            Err(Failure::Refused(refusal)) => !is_postponed(self.step, refusal),
+            Err(Failure::NotSent(_) | Failure::Throttled(_)) => false,
+        }
+    }
+}
+
 /// Meta (or the cluster, for `CreatePin`) said yes.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Accepted {
@@ -166,11 +177,12 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
     }
 }
 
-/// A throttle is no attempt; only registrations are counted even then, since nobody knows whether Meta does.
+/// A throttle or a dead credential is no attempt: Meta did not look at the step. Only registrations are counted
+/// even then, since nobody knows whether Meta does.
 fn is_postponed(kind: StepKind, refusal: &Refusal) -> bool {
-    refusal.class == Class::WaitUntil
-        && matches!(refusal.scope, Scope::Account | Scope::Portfolio | Scope::App)
-        && kind != StepKind::Register
+    let is_throttle = refusal.class == Class::WaitUntil
+        && matches!(refusal.scope, Scope::Account | Scope::Portfolio | Scope::App);
+    (is_throttle || refusal.is_about_credentials()) && kind != StepKind::Register
 }
 
 fn entry_mut(memory: &mut Memory, kind: StepKind, at: usize, change: impl FnOnce(&mut Entry)) {

@@ -185,10 +185,10 @@ pub fn assess_portfolio(
     pass.put(&mut set, ConditionType::BusinessVerified, pass.verified(&business));
     let hold = pass.hold(&set, &credentials, &identity, &reach);
     pass.conclude(&mut set, hold.as_ref());
-    let mut waiting_for = pass.waits(&set, hold.as_ref());
+    let token = pass.token(&credentials);
+    let mut waiting_for = pass.waits(&set, hold.as_ref(), &token);
     let mut since = waiting_before.iter().map(|w| (w.action.clone(), w.since)).collect();
     wait::settle_since(&mut waiting_for, &mut since, now);
-    let token = pass.token(&credentials);
     PortfolioAssessment {
         missing_scopes: token.known().map(missing_scopes).unwrap_or_default(),
         view: PortfolioView {
@@ -284,7 +284,7 @@ impl Pass<'_> {
             },
             Trial::Unknown => Credentials {
                 verdict: Verdict::plain(self.not_tried(rotating)),
-                version: observed.in_use.clone(),
+                version: observed.in_use.clone().filter(|_| !self.is_dead()),
                 accept: false,
                 token_in_use: !rotating,
             },
@@ -314,13 +314,19 @@ impl Pass<'_> {
     /// Nothing new is known; only a rejected version that was taken back is no longer told of.
     fn not_tried(&self, rotating: bool) -> Judged {
         let told = self.before.get(ConditionType::CredentialsValid);
-        if !rotating
-            && self.observed.in_use.is_some()
-            && told.is_some_and(|c| c.reason == Reason::NewTokenRejected)
-        {
+        let is_outdated =
+            told.is_some_and(|c| c.reason == Reason::NewTokenRejected || c.status == Truth::False);
+        if !rotating && self.observed.in_use.is_some() && is_outdated && !self.is_dead() {
             return Judged::True(Reason::TokenAccepted, "Meta accepts the token".into());
         }
         Judged::Keep
+    }
+
+    /// Whether this process found that the credentials in use do not work any more. What status shows may be
+    /// older than what this process found, when it could not be written.
+    fn is_dead(&self) -> bool {
+        self.view_before.is_some_and(|view| view.credential_version.is_none())
+            && self.before.is(ConditionType::CredentialsValid, Truth::False)
     }
 
     fn works(&self, expires: Option<Timestamp>) -> Verdict {
@@ -362,7 +368,7 @@ impl Pass<'_> {
         if let Some(expired) = token.expires_at.filter(|at| *at <= self.now) {
             return fails(
                 Reason::TokenExpired,
-                format!("the token expired at {expired}"),
+                format!("the token expired at {expired}; {NEW_TOKEN}"),
                 token.error.clone(),
             );
         }
@@ -377,14 +383,20 @@ impl Pass<'_> {
         {
             return fails(
                 Reason::AppSecretWrong,
-                format!("the token belongs to app {app}, and spec.credentials.appId says {wanted}"),
+                format!(
+                    "the token belongs to app {app}, and spec.credentials.appId says {wanted}; correct appId, or take a token of that app"
+                ),
                 None,
             );
         }
         let missing: Vec<&str> =
             REQUIRED_SCOPES.iter().filter(|s| !token.scopes.iter().any(|t| t == *s)).copied().collect();
         if !missing.is_empty() {
-            return fails(Reason::ScopesMissing, format!("the token lacks {}", missing.join(" and ")), None);
+            let text = format!(
+                "the token lacks {}; generate one with these scopes and put it into the Secret",
+                missing.join(" and ")
+            );
+            return fails(Reason::ScopesMissing, text, None);
         }
         Trial::Works { expires: earliest(token) }
     }
@@ -428,7 +440,7 @@ impl Pass<'_> {
 
     /// The facts that stand: what was read now, else what was read before.
     fn business(&self) -> Fact<BusinessFacts> {
-        if wrong_business(&self.observed.business).is_some() {
+        if self.wrong_business(&self.observed.business).is_some() {
             return self.observed.business.clone();
         }
         keep_known(&self.observed.business, self.view_before.map(|v| &v.facts))
@@ -445,12 +457,20 @@ impl Pass<'_> {
     /// The accounts in reach: listed, else learnt from the token's targets, else unknown.
     fn reach(&self) -> Reach {
         let old = self.view_before.map(|v| v.reach.clone()).unwrap_or_default();
+        let listed = |fact| match listed(fact) {
+            // What nobody knows takes no account out of a reach that was read.
+            Listed::Refused if old == Reach::Unread => Listed::No,
+            listed => listed,
+        };
         match (listed(&self.observed.owned), listed(&self.observed.client)) {
             (Listed::Yes(owned), Listed::Yes(client)) => Reach::Accounts(union(owned, client)),
-            (Listed::No, Listed::Yes(list)) | (Listed::Yes(list), Listed::No) => match self.targets() {
+            (Listed::Yes(list), Listed::No) => match self.targets() {
                 Some(targets) => Reach::Accounts(union(list, &targets)),
                 None => Reach::Accounts(list.to_vec()),
             },
+            (Listed::No, Listed::Yes(list)) => {
+                self.targets().map_or(Reach::Unknown, |targets| Reach::Accounts(union(list, &targets)))
+            }
             (Listed::No, Listed::No) => self.targets().map_or(Reach::Unknown, Reach::Accounts),
             _ => old,
         }
@@ -464,7 +484,7 @@ impl Pass<'_> {
     }
 
     fn identity(&self, business: &Fact<BusinessFacts>) -> Verdict {
-        if let Some(refusal) = wrong_business(business) {
+        if let Some(refusal) = self.wrong_business(business) {
             return Verdict {
                 judged: Judged::False(Reason::WrongBusiness, self.wrong_id()),
                 refusal: Some(refusal.clone()),
@@ -500,11 +520,27 @@ impl Pass<'_> {
                 Some(name) => Judged::False(
                     Reason::IdentityMismatch,
                     format!(
-                        "the portfolio is \"{name}\", and expect.name says \"{expected}\"; nothing is written below it"
+                        "the portfolio is \"{name}\", and expect.name says \"{expected}\"; nothing is written below it; check businessId and the token, or correct expect"
                     ),
                 ),
             },
         })
+    }
+
+    /// 100/33: the id is not one of a portfolio that the token sees. A plain 100 from the node and from its list of
+    /// accounts: it is the id of something that has neither.
+    fn wrong_business<'a>(&self, business: &'a Fact<BusinessFacts>) -> Option<&'a Refusal> {
+        let refusal = failure(business).and_then(Failure::refusal)?;
+        let told = self.before.get(ConditionType::IdentityConfirmed);
+        let lists_nothing = match &self.observed.owned {
+            Fact::NotAsked => told.is_some_and(|c| c.reason == Reason::WrongBusiness),
+            Fact::Unknown(Failure::Refused(list)) => matches!(list.code, 33 | 100 | 803),
+            Fact::Unknown(_) | Fact::Known(_) => false,
+        };
+        let is_wrong = refusal.is(100, Some(33))
+            || matches!(refusal.code, 33 | 803)
+            || (refusal.is(100, None) && lists_nothing);
+        is_wrong.then_some(refusal)
     }
 
     fn wrong_id(&self) -> String {
@@ -521,7 +557,7 @@ impl Pass<'_> {
             );
         }
         format!(
-            "Meta shows no portfolio {id} to this token: it is not a portfolio's id (perhaps that of an account or a phone number), or the token's user has no access to it"
+            "Meta shows no portfolio {id} to this token: it is not a portfolio's id (perhaps that of an account or a phone number), or the token's user has no access to it; copy the portfolio's id from Business settings, Business info"
         )
     }
 
@@ -602,7 +638,7 @@ impl Pass<'_> {
         if credentials.version.is_none() {
             return Some(Hold {
                 reason: Reason::PortfolioNotReadYet,
-                message: "the credentials have not been checked yet".into(),
+                message: self.not_checked(),
                 failure: None,
                 url: None,
             });
@@ -618,9 +654,26 @@ impl Pass<'_> {
         }
     }
 
+    /// Why nothing is known about the credentials yet.
+    fn not_checked(&self) -> String {
+        let why = match &self.observed.token {
+            Fact::Unknown(Failure::NotSent(why) | Failure::NoAnswer(why)) => why.clone(),
+            Fact::Unknown(Failure::Refused(refusal)) => with_refusal("Meta's words", refusal),
+            Fact::Unknown(Failure::Throttled(_)) | Fact::NotAsked | Fact::Known(_) => {
+                return "the credentials have not been checked yet".into();
+            }
+        };
+        format!(
+            "Meta gave no usable answer about the credentials ({why}); see whether the cluster reaches graph.facebook.com; it is asked again by itself"
+        )
+    }
+
     fn hold_of(&self, condition: &Condition, refusal: Option<Refusal>) -> Hold {
         let wait =
             wait::default_wait(condition.reason, Some(&self.desired.business), &self.desired.name, self.now);
+        let told = self.view_before.and_then(|view| view.hold.as_ref());
+        let told = told.filter(|hold| hold.reason == condition.reason && hold.message == condition.message);
+        let refusal = refusal.or_else(|| told?.failure.as_ref()?.refusal().cloned());
         Hold {
             reason: condition.reason,
             message: condition.message.clone(),
@@ -652,7 +705,8 @@ impl Pass<'_> {
 
     /// Nothing is known in this process yet: what stood before still stands.
     fn not_read_yet(&self, set: &mut ConditionSet, hold: &Hold) {
-        if set.get(ConditionType::Ready).is_none() {
+        let stands = set.get(ConditionType::Ready);
+        if stands.is_none_or(|ready| ready.status == Truth::Unknown) {
             self.place(
                 set,
                 ConditionType::Ready,
@@ -672,7 +726,7 @@ impl Pass<'_> {
         }
     }
 
-    fn waits(&self, set: &ConditionSet, hold: Option<&Hold>) -> Vec<WaitingFor> {
+    fn waits(&self, set: &ConditionSet, hold: Option<&Hold>, token: &Fact<TokenFacts>) -> Vec<WaitingFor> {
         let default =
             |reason| wait::default_wait(reason, Some(&self.desired.business), &self.desired.name, self.now);
         let held = hold.and_then(|h| {
@@ -680,12 +734,12 @@ impl Pass<'_> {
         });
         let credentials = set.get(ConditionType::CredentialsValid);
         let warned =
-            credentials.filter(|c| c.status == Truth::True).and_then(|c| self.replace_token(c.reason));
+            credentials.filter(|c| c.status == Truth::True).and_then(|c| self.replace_token(c.reason, token));
         held.into_iter().chain(warned).collect()
     }
 
     /// A token that works, and will not for ever.
-    fn replace_token(&self, reason: Reason) -> Option<WaitingFor> {
+    fn replace_token(&self, reason: Reason, token: &Fact<TokenFacts>) -> Option<WaitingFor> {
         let if_ignored = match reason {
             Reason::NewTokenRejected => "after a restart of the operator no credentials work",
             Reason::TokenExpiresSoon => {
@@ -694,7 +748,7 @@ impl Pass<'_> {
             _ => return None,
         };
         let expected_by = match reason {
-            Reason::TokenExpiresSoon => self.observed.token.known().and_then(earliest),
+            Reason::TokenExpiresSoon => token.known().and_then(earliest),
             _ => None,
         };
         Some(WaitingFor {
@@ -735,19 +789,30 @@ fn fails(reason: Reason, message: String, refusal: Option<Refusal>) -> Trial {
 
 fn secret_trial(secret: &SecretFact, name: &str, key: &str) -> Option<Trial> {
     match secret {
-        SecretFact::Missing => Some(fails(Reason::SecretMissing, format!("there is no Secret {name}"), None)),
+        SecretFact::Missing => Some(fails(
+            Reason::SecretMissing,
+            format!("there is no Secret {name}; create it, with the key {key}"),
+            None,
+        )),
         SecretFact::KeyMissing { .. } => Some(fails(
             Reason::SecretKeyMissing,
-            format!("Secret {name} has no text under the key {key}"),
+            format!("Secret {name} has no text under the key {key}; put it there"),
             None,
         )),
         SecretFact::Forbidden => {
-            Some(fails(Reason::SecretForbidden, format!("the operator may not read Secret {name}"), None))
+            let text =
+                format!("the operator may not read Secret {name}; allow its service account to get it");
+            Some(fails(Reason::SecretForbidden, text, None))
         }
         SecretFact::Unreadable(_) => Some(Trial::Unknown),
         SecretFact::NotAsked | SecretFact::Unlabelled | SecretFact::Present { .. } => None,
     }
 }
+
+/// What helps against a token that does not work.
+const NEW_TOKEN: &str = "generate one for the system user and put it into the Secret";
+/// What helps against a wrong signature.
+const APP_SECRET: &str = "copy it from the app's basic settings into the Secret, or leave appSecretRef out if the app does not demand it";
 
 fn invalid(error: Option<Refusal>) -> Trial {
     let (reason, text) = match error.as_ref().and_then(|e| e.subcode) {
@@ -757,25 +822,27 @@ fn invalid(error: Option<Refusal>) -> Trial {
         Some(460) => (Reason::TokenInvalid, "the password of the token's user was changed"),
         _ => (Reason::TokenInvalid, "Meta does not accept the token"),
     };
-    fails(reason, text.to_owned(), error)
+    fails(reason, format!("{text}; {NEW_TOKEN}"), error)
 }
 
 /// The codes that speak of the credentials; a permission error on one object does not.
 fn about_credentials(refusal: &Refusal) -> Option<Trial> {
-    match refusal.code {
-        0 | 102 | 190 => Some(invalid(Some(refusal.clone()))),
-        104 => Some(fails(
-            Reason::AppSecretWrong,
-            "Meta does not accept the signature made with the app secret".into(),
-            Some(refusal.clone()),
-        )),
-        100 if refusal.message.to_ascii_lowercase().contains("appsecret_proof") => Some(fails(
-            Reason::AppSecretWrong,
-            "the app secret is not the one of the token's app".into(),
-            Some(refusal.clone()),
-        )),
-        _ => None,
+    if !refusal.is_about_credentials() {
+        return None;
     }
+    Some(match refusal.code {
+        104 => fails(
+            Reason::AppSecretWrong,
+            format!("Meta does not accept the signature made with the app secret; {APP_SECRET}"),
+            Some(refusal.clone()),
+        ),
+        100 => fails(
+            Reason::AppSecretWrong,
+            format!("the app secret is not the one of the token's app; {APP_SECRET}"),
+            Some(refusal.clone()),
+        ),
+        _ => invalid(Some(refusal.clone())),
+    })
 }
 
 /// The earlier of the two ends of a token.
@@ -789,11 +856,6 @@ fn is_answer(failure: &Failure) -> bool {
     })
 }
 
-/// 100/33: the id is not one of a portfolio that the token sees.
-fn wrong_business(business: &Fact<BusinessFacts>) -> Option<&Refusal> {
-    failure(business).and_then(Failure::refusal).filter(|r| r.is(100, Some(33)) || matches!(r.code, 33 | 803))
-}
-
 fn same_name(a: &str, b: &str) -> bool {
     let normal = |s: &str| s.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     normal(a) == normal(b)
@@ -804,6 +866,8 @@ enum Listed<'a> {
     Yes(&'a [Reachable]),
     /// The token may not list: a fact, not a failure.
     No,
+    /// Refused, and not for a permission.
+    Refused,
     /// Not read now.
     Unread,
 }
@@ -811,7 +875,10 @@ enum Listed<'a> {
 fn listed(fact: &Fact<Vec<Reachable>>) -> Listed<'_> {
     match fact {
         Fact::Known(list) => Listed::Yes(list),
-        Fact::Unknown(failure) if is_answer(failure) => Listed::No,
+        Fact::Unknown(failure) if is_answer(failure) => {
+            let is_permission = failure.refusal().is_some_and(|r| matches!(r.code, 3 | 10 | 200..=299));
+            if is_permission { Listed::No } else { Listed::Refused }
+        }
         _ => Listed::Unread,
     }
 }

@@ -153,8 +153,9 @@ pub const REACHABLE: &[Asked] = &[field("id"), field("name")];
 /// What a read of a profile asks for. Never the picture: its address changes with every read.
 pub const PROFILE: &str = "about,address,description,email,websites,vertical";
 
-/// Fields without which an entry cannot be told apart; they are never left out.
-pub const INDISPENSABLE: &[&str] = &["id", "display_phone_number"];
+/// Fields without which an entry cannot be told apart; they are never left out. Of what the id of a portfolio may
+/// be mistaken for, nothing has a `verification_status`.
+pub const INDISPENSABLE: &[&str] = &["id", "display_phone_number", "verification_status"];
 
 /// Reads one field, unless it was not asked for.
 struct Node<'a> {
@@ -283,6 +284,17 @@ pub fn token(data: &Value, refusal: impl FnOnce(Envelope) -> Refusal) -> Option<
     };
     let management = items(data, "granular_scopes")
         .find(|scope| text(scope, "scope").as_deref() == Some("whatsapp_business_management"));
+    // Each list names the scopes; one that is left out proves nothing.
+    let is_told = ["scopes", "granular_scopes"].iter().any(|key| data.get(key).is_some_and(Value::is_array));
+    if is_valid && !is_told {
+        return None;
+    }
+    let mut scopes = texts(data, "scopes");
+    for scope in items(data, "granular_scopes").filter_map(|scope| text(scope, "scope")) {
+        if !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+    }
     let targets = management.filter(|scope| scope.get("target_ids").is_some_and(Value::is_array));
     Some(TokenFacts {
         is_valid,
@@ -290,7 +302,7 @@ pub fn token(data: &Value, refusal: impl FnOnce(Envelope) -> Refusal) -> Option<
         expires_at: moment("expires_at"),
         data_access_expires_at: moment("data_access_expires_at"),
         app: id(data, "app_id").map(AppId::new),
-        scopes: texts(data, "scopes"),
+        scopes,
         targets: targets.map(|scope| {
             texts(scope, "target_ids").into_iter().map(|id| AccountId::from(id.as_str())).collect()
         }),

@@ -22,7 +22,7 @@ use crate::{
     engine::{
         condition::{Assessment, Before, assess},
         desired::Desired,
-        failure::{Class, Failure},
+        failure::{Failure, Refusal},
         id::Fact,
         limits::Limits,
         look::{Look, look},
@@ -305,7 +305,6 @@ impl<G: Graph, S: Secrets, R: Records, C: Clock> Carrier<G, S, R, C> {
             }
             None => (Live { memory: self.decided.plan.memory.clone(), ..live }, None, 0),
         };
-        self.remember(&planned.step, now);
         let outcome = act(
             &planned.step,
             self.graph.as_ref(),
@@ -315,6 +314,9 @@ impl<G: Graph, S: Secrets, R: Records, C: Clock> Carrier<G, S, R, C> {
             &*self.shell.clock,
         )
         .await;
+        if outcome.is_attempt() {
+            self.remember(&planned.step, now);
+        }
         info!(
             channel = %self.input.desired.name,
             namespace = %self.input.desired.namespace,
@@ -488,8 +490,7 @@ fn before(assessment: &Assessment, before: &Before) -> Before {
 }
 
 fn is_credential_refused(observed: &Observed, outcome: Option<&Outcome>) -> bool {
-    let refused =
-        |failure: &Failure| failure.refusal().is_some_and(|r| r.class == Class::Credentials || r.code == 190);
+    let refused = |failure: &Failure| failure.refusal().is_some_and(Refusal::is_about_credentials);
     let unknown = |fact: Option<&Failure>| fact.is_some_and(refused);
     observed.search.iter().any(|s| match &s.list {
         ListState::NotCheckable(failure) | ListState::Failed(failure) => refused(failure),

@@ -155,6 +155,11 @@ impl Metrics {
         self.held_back.get_or_create(&of).set(seconds);
     }
 
+    /// A portfolio is gone, and what was told of it with it.
+    pub fn forget(&self, namespace: &str, portfolio: &str) {
+        self.held_back.remove(&Of { namespace: namespace.into(), portfolio: portfolio.into() });
+    }
+
     /// OpenMetrics text.
     pub fn encode(&self) -> String {
         let mut text = String::new();
@@ -168,6 +173,15 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_portfolio_that_is_gone_is_told_of_no_more() {
+        let metrics = Metrics::default();
+        metrics.held_back("shop", "acme", 60);
+        assert!(metrics.encode().contains(r#"portfolio="acme""#));
+        metrics.forget("shop", "acme");
+        assert!(!metrics.encode().contains(r#"portfolio="acme""#));
+    }
 
     #[test]
     fn what_was_counted_can_be_read() {

@@ -19,11 +19,11 @@ fn run(args: &[&str]) -> Output {
     Command::new(BINARY).args(args).current_dir(ROOT).env_clear().output().expect("the binary runs")
 }
 
-fn stdout(output: &Output) -> String {
+pub fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn stderr(output: &Output) -> String {
+pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -135,7 +135,7 @@ fn the_reference_names_every_flag() {
 }
 
 /// Somebody who may edit the namespace, by the roles that `edit` is made of and the chart's own.
-async fn editor(rig: &Rig) -> std::path::PathBuf {
+pub async fn editor(rig: &Rig) -> std::path::PathBuf {
     let name = "editor";
     rig.apply(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name } })).await;
     for role in ["system:aggregate-to-edit", "system:aggregate-to-view", "whatsapp-operator-edit"] {
@@ -151,7 +151,7 @@ async fn editor(rig: &Rig) -> std::path::PathBuf {
 }
 
 /// Runs the binary as that somebody, with `input` on its standard input.
-async fn run_as(kubeconfig: &Path, rig: &Rig, args: &[&str], input: &str) -> Output {
+pub async fn run_as(kubeconfig: &Path, rig: &Rig, args: &[&str], input: &str) -> Output {
     let mut command = Command::new(BINARY);
     command
         .env_clear()

@@ -3,6 +3,7 @@
 // What helps a test may unwrap as the test may.
 #![allow(clippy::unwrap_used)]
 
+mod bad_input;
 mod chart;
 mod cli;
 mod control_plane;
@@ -10,7 +11,9 @@ mod generated;
 mod house;
 mod manifest;
 mod operator;
+mod people;
 mod plane;
+mod policy;
 mod proof;
 mod readme;
 mod rig;

@@ -34,15 +34,6 @@ fn once() -> BTreeMap<&'static str, usize> {
     BTreeMap::from([("added", 1), ("codes", 1), ("verifications", 1), ("registrations", 1)])
 }
 
-/// Brings a channel to Ready the way a person would: consent, code, nothing else.
-async fn onboard(rig: &Rig, name: &str, number: &str) {
-    rig.until_condition(name, "NumberVerified", "False", Some("CodeNeeded")).await;
-    rig.annotate(name, "send-code", "one").await;
-    rig.until_condition(name, "NumberVerified", "False", Some("CodeAwaited")).await;
-    rig.type_code(name, number).await;
-    rig.until_condition(name, "Ready", "True", None).await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_channel_goes_from_apply_to_ready_and_then_rests() {
     let mut rig = Rig::with_portfolio("ready").await;
@@ -94,7 +85,7 @@ async fn secrets_are_read_by_name_and_never_listed() {
     let mark = rig.plane.mark().await;
     rig.start().await;
     rig.channel("support", NUMBER, json!({})).await;
-    onboard(&rig, "support", NUMBER).await;
+    rig.onboard("support", NUMBER).await;
     let mut verbs: Vec<String> = rig
         .plane
         .audit_since(mark)
@@ -150,7 +141,7 @@ async fn kill_nine_around_a_call_repeats_nothing(#[case] edge: &str, #[case] ste
         rig.until_condition("support", "NumberVerified", "False", Some("CodeMayHaveBeenSent")).await;
         rig.type_code("support", NUMBER).await;
     } else if step == "AddNumber" {
-        onboard(&rig, "support", NUMBER).await;
+        rig.onboard("support", NUMBER).await;
     }
     rig.until("support", "Ready", Duration::from_secs(120), |s| {
         condition(s, "Ready").is_some_and(|c| c["status"] == "True")
@@ -176,7 +167,7 @@ async fn two_operators_at_once_do_nothing_twice() {
     let second = rig.spawn_operator(&["--health-listen", &health.to_string()]).await;
     rig.until_serving(health).await;
     rig.channel("support", NUMBER, json!({})).await;
-    onboard(&rig, "support", NUMBER).await;
+    rig.onboard("support", NUMBER).await;
     assert_eq!(count(&rig, DIGITS), once());
     drop(second);
 }
@@ -221,7 +212,7 @@ async fn deleting_a_channel_ends_at_once_and_touches_nothing_at_meta() {
     let mut rig = Rig::with_portfolio("delete").await;
     rig.start().await;
     rig.channel("support", NUMBER, json!({})).await;
-    onboard(&rig, "support", NUMBER).await;
+    rig.onboard("support", NUMBER).await;
     let before = rig.sandbox.effects().len();
     let started = Instant::now();
     let out = rig.plane.kubectl(["delete", "wac", "support", "-n", &rig.namespace, "--timeout=10s"]).await;

@@ -28,6 +28,8 @@ pub struct Rig {
     /// The sandbox's token for the portfolio: fake, and different in each run.
     pub token: String,
     operator: Option<Process>,
+    /// Namespaces that are watched beside the rig's own.
+    others: Vec<String>,
     /// Where the first operator answers for its health and metrics.
     health: std::net::SocketAddr,
     started: u32,
@@ -77,23 +79,44 @@ impl Rig {
         tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
 
         let health = free_address();
-        Self { plane, sandbox, graph_url, namespace, token, operator: None, health, started: 0, stop }
+        Self {
+            plane,
+            sandbox,
+            graph_url,
+            namespace,
+            token,
+            operator: None,
+            others: Vec::new(),
+            health,
+            started: 0,
+            stop,
+        }
     }
 
     /// A rig with the Secret and the portfolio `acme` applied.
     pub async fn with_portfolio(prefix: &str) -> Self {
         let rig = Self::new(prefix).await;
-        rig.apply(&json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "acme-meta"},
-            "stringData": {"token": rig.token}
-        }))
-        .await;
-        rig.apply(&json!({
-            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppPortfolio", "metadata": {"name": "acme"},
-            "spec": {"businessId": BUSINESS, "credentials": {"accessTokenSecretRef": {"name": "acme-meta", "key": "token"}}}
-        }))
-        .await;
+        rig.secret("acme-meta", json!({"token": rig.token})).await;
+        rig.portfolio("acme", json!({})).await;
         rig
+    }
+
+    /// Has the operator watch one more namespace, before it is started.
+    pub async fn watch_also(&mut self, prefix: &str) -> String {
+        let other = self.plane.namespace(prefix).await;
+        self.others.push(other.clone());
+        let mut namespaces = self.others.clone();
+        namespaces.push(self.namespace.clone());
+        let rendered = self.plane.helm_template(&self.namespace, &json!({ "namespaces": namespaces })).await;
+        let out = self.plane.kubectl_with_input(["apply", "--server-side", "-f", "-"], &rendered).await;
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        other
+    }
+
+    /// Serves the sandbox at one more address.
+    pub async fn serve_at(&self, address: std::net::SocketAddr) {
+        let listener = tokio::net::TcpListener::bind(address).await.expect("the address is free");
+        tokio::spawn(self.sandbox.clone().serve(listener, self.stop.clone()));
     }
 
     /// The account that the operator runs as.
@@ -117,6 +140,7 @@ impl Rig {
             .env_clear()
             .env("KUBECONFIG", kubeconfig)
             .args(["run", "--namespace", &self.namespace])
+            .args(self.others.iter().flat_map(|other| ["--namespace", other]))
             .args(["--graph-url", &self.graph_url])
             .args(["--log-format", "text", "--log-level", "info"])
             .args(more);
@@ -164,32 +188,76 @@ impl Rig {
         self.operator.as_mut().expect("the operator was started")
     }
 
-    /// Applies one object into the namespace.
+    /// Applies one object, into the rig's namespace if it names none.
     pub async fn apply(&self, object: &Value) {
-        let out = self
-            .plane
-            .kubectl_with_input(["apply", "-n", &self.namespace, "-f", "-"], &object.to_string())
-            .await;
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or(&self.namespace);
+        let out =
+            self.plane.kubectl_with_input(["apply", "-n", namespace, "-f", "-"], &object.to_string()).await;
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     }
 
-    /// A channel of the portfolio `acme`, with more of the spec merged in.
+    /// Writes a Secret.
+    pub async fn secret(&self, name: &str, values: Value) {
+        self.apply(&json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": values
+        }))
+        .await;
+    }
+
+    /// A portfolio with its token in the Secret `<name>-meta`, with more of the spec merged in.
+    pub async fn portfolio(&self, name: &str, more: Value) {
+        let secret = format!("{name}-meta");
+        let mut spec = json!({
+            "businessId": BUSINESS,
+            "credentials": {"accessTokenSecretRef": {"name": secret, "key": "token"}}
+        });
+        merge(&mut spec, more);
+        self.apply(&json!({
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppPortfolio",
+            "metadata": {"name": name}, "spec": spec
+        }))
+        .await;
+    }
+
+    /// A channel of the portfolio `acme`, with more of the spec merged in; `namespace/name` for another namespace.
     pub async fn channel(&self, name: &str, number: &str, more: Value) {
+        let (namespace, name) = name.split_once('/').unwrap_or((&self.namespace, name));
         let mut spec =
             json!({"portfolioRef": {"name": "acme"}, "phoneNumber": number, "displayName": "Acme Support"});
         merge(&mut spec, more);
         self.apply(&json!({
             "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
-            "metadata": {"name": name}, "spec": spec
+            "metadata": {"name": name, "namespace": namespace}, "spec": spec
         }))
         .await;
     }
 
     /// The channel as it stands.
     pub async fn get(&self, name: &str) -> Value {
-        let out = self.plane.kubectl(["get", "wac", name, "-n", &self.namespace, "-o", "json"]).await;
+        self.get_of("wac", name).await
+    }
+
+    /// An object of a kind, as it stands; `namespace/name` for another namespace.
+    pub async fn get_of(&self, kind: &str, name: &str) -> Value {
+        let (namespace, name) = name.split_once('/').unwrap_or((&self.namespace, name));
+        let out = self.plane.kubectl(["get", kind, name, "-n", namespace, "-o", "json"]).await;
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         serde_json::from_slice(&out.stdout).expect("kubectl prints JSON")
+    }
+
+    /// Deletes a channel and waits until it is gone.
+    pub async fn delete(&self, name: &str) {
+        let out = self.plane.kubectl(["delete", "wac", name, "-n", &self.namespace, "--timeout=20s"]).await;
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    /// Asks for a look and waits until there was one.
+    pub async fn look(&self, name: &str, value: &str) -> Value {
+        self.annotate(name, "reconcile", value).await;
+        self.until(name, "the look that was asked for", Duration::from_secs(45), |s| {
+            s["consents"]["reconcile"]["value"] == value
+        })
+        .await
     }
 
     /// Sets an annotation `whatsapp-operator.dev/<key>`.
@@ -221,16 +289,28 @@ impl Rig {
         limit: Duration,
         test: impl Fn(&Value) -> bool,
     ) -> Value {
+        self.until_of("wac", name, what, limit, test).await
+    }
+
+    /// The same for an object of any kind.
+    pub async fn until_of(
+        &self,
+        kind: &str,
+        name: &str,
+        what: &str,
+        limit: Duration,
+        test: impl Fn(&Value) -> bool,
+    ) -> Value {
         let deadline = Instant::now() + limit;
         loop {
-            let channel = self.get(name).await;
-            if test(&channel["status"]) {
-                return channel;
+            let object = self.get_of(kind, name).await;
+            if test(&object["status"]) {
+                return object;
             }
             assert!(
                 Instant::now() < deadline,
                 "{name} did not reach: {what}\n{}\n{}",
-                serde_json::to_string_pretty(&channel["status"]).expect("JSON"),
+                serde_json::to_string_pretty(&object["status"]).expect("JSON"),
                 tail(&self.logs(), 60)
             );
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -239,12 +319,52 @@ impl Rig {
 
     /// Waits until a condition has a status and, where given, a reason.
     pub async fn until_condition(&self, name: &str, kind: &str, status: &str, reason: Option<&str>) -> Value {
+        self.until_condition_of("wac", name, kind, status, reason).await
+    }
+
+    /// The same for an object of any kind.
+    pub async fn until_condition_of(
+        &self,
+        of: &str,
+        name: &str,
+        kind: &str,
+        status: &str,
+        reason: Option<&str>,
+    ) -> Value {
         let what = format!("{kind}={status} {}", reason.unwrap_or_default());
-        self.until(name, &what, Duration::from_secs(60), |s| {
+        self.until_of(of, name, &what, Duration::from_secs(90), |s| {
             condition(s, kind)
                 .is_some_and(|c| c["status"] == status && reason.is_none_or(|reason| c["reason"] == reason))
         })
         .await
+    }
+
+    /// Merges into the channel's spec, as an edit would.
+    pub async fn edit(&self, kind: &str, name: &str, spec: Value) {
+        let patch = json!({ "spec": spec }).to_string();
+        let args = ["patch", kind, name, "-n", &self.namespace, "--type=merge", "-p", patch.as_str()];
+        let out = self.plane.kubectl(args).await;
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    /// Brings a channel to Ready the way a person would: consent, code, nothing else.
+    pub async fn onboard(&self, name: &str, number: &str) -> Value {
+        self.until_condition(name, "NumberVerified", "False", Some("CodeNeeded")).await;
+        self.annotate(name, "send-code", "one").await;
+        self.until_condition(name, "NumberVerified", "False", Some("CodeAwaited")).await;
+        self.type_code(name, number).await;
+        self.until_condition(name, "Ready", "True", None).await
+    }
+
+    /// Nobody is busy for nothing: in this time neither a channel is written nor Meta asked more often than that.
+    pub async fn assert_rest(&self, time: Duration, calls: usize) {
+        let mark = self.plane.mark().await;
+        let before = self.sandbox.calls().len();
+        tokio::time::sleep(time).await;
+        let made = self.sandbox.calls().split_off(before);
+        assert!(made.len() <= calls, "{} calls in {time:?}: {made:#?}", made.len());
+        let writes = self.writes_since(mark).await;
+        assert!(writes.iter().all(|e| e.resource == "whatsappportfolios"), "written at rest: {writes:#?}");
     }
 
     /// What the operator's account wrote since a mark, events left out.
@@ -257,6 +377,12 @@ impl Rig {
         });
         entries
     }
+}
+
+/// The message of a condition that is there.
+pub fn message(object: &Value, kind: &str) -> String {
+    let condition = condition(&object["status"], kind).unwrap_or_else(|| panic!("{kind} is there"));
+    condition["message"].as_str().expect("a message is text").to_owned()
 }
 
 /// A condition in a status.

@@ -9,7 +9,7 @@ use crate::engine::{
     failure::{Class, Failure},
     id::{AccountMode, AccountStatus, Fact, Field, ReviewStatus, Sendability, VerificationStatus},
     memory::{Cause, Entry, EntryOutcome, Intent, StepKind},
-    observed::{ListState, Searched},
+    observed::{Health, ListState, Searched},
     plan::Wait,
     portfolio::Hold,
     step::Step,
@@ -1217,4 +1217,54 @@ fn metas_code_is_said_once() {
     );
     assert_eq!(without_trace("a trace of it (Meta: code 1, trace T1)"), "a trace of it (Meta: code 1, ");
     assert_eq!(without_trace("a trace of it"), "a trace of it");
+}
+
+#[rstest]
+#[case(190, "")]
+#[case(104, "")]
+#[case(100, "Invalid appsecret_proof provided in the API argument")]
+fn a_refused_credential_says_nothing_about_the_account(#[case] code: i64, #[case] message: &str) {
+    let mut case = Case::ready();
+    let first = case.settle();
+    let mut case = case.blocked(Reason::PermissionMissing);
+    let mut refused = refusal(code, None, "T1");
+    refused.class = Class::Credentials;
+    refused.message = message.into();
+    case.observed.account = Fact::Unknown(Failure::Refused(refused));
+    assert_eq!(case.assess().conditions, first.conditions);
+}
+
+#[test]
+fn an_error_that_nobody_knows_turns_no_usable_account_unusable() {
+    let mut case = Case::ready();
+    let first = case.settle();
+    let mut case = case.blocked(Reason::PermissionMissing);
+    case.observed.account = Fact::Unknown(Failure::Refused(refusal(987_654, None, "T1")));
+    assert_eq!(case.assess().conditions, first.conditions);
+}
+
+#[rstest]
+#[case(Field::Refused)]
+#[case(Field::Absent)]
+fn a_block_is_not_lifted_by_a_look_that_does_not_show_the_health(#[case] hidden: Field<Health>) {
+    let mut case = Case::ready();
+    case.number().health = Field::Is(health(Sendability::Blocked, &[]));
+    let first = case.settle();
+    assert_eq!(first.verdict(Healthy), Some((False, Reason::Blocked)));
+    case.number().health = hidden;
+    assert_eq!(case.assess().conditions, first.conditions);
+}
+
+#[test]
+fn a_profile_that_was_not_read_this_time_keeps_its_drift() {
+    let mut case = Case::ready();
+    case.desired.profile = DesiredProfile { about: Some("Open".into()), ..DesiredProfile::default() };
+    case.desired.management = Management::ObserveOnly;
+    case.observed.profile = Fact::Known(crate::engine::observed::Profile::default());
+    let first = pass(&mut case);
+    assert_eq!(first.drift.len(), 1);
+    case.observed.profile = Fact::Unknown(Failure::Throttled(later(30)));
+    assert_eq!(pass(&mut case).drift, first.drift);
+    case.desired.profile = DesiredProfile::default();
+    assert_eq!(pass(&mut case).drift, []);
 }

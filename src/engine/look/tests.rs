@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::engine::{
-    desired::Connection,
+    desired::{Connection, Management},
     failure::Class,
     fixture::{
         ACCOUNT, HOUR, MINUTE, NUMBER, OTHER, SECOND, World, accepted, no_answer, reachable, refused, world,
@@ -116,6 +116,12 @@ fn who_waits_is_served_first() {
         .act(StepKind::RequestCode, accepted());
     assert_eq!(urgency(sent.clone()), Urgency::Person);
     assert_eq!(urgency(sent.after(HOUR)), Urgency::Transitional);
+    let observing = world().own().registered().pass().desire(|d| {
+        d.management = Management::ObserveOnly;
+        d.consents.send_code = Some("1".into());
+        d.consents.retry = Some("1".into());
+    });
+    assert_eq!(urgency(observing), Urgency::Drift, "nobody waits for a consent that is never answered");
 }
 
 #[test]

@@ -308,10 +308,11 @@ fn awaited(pass: &Pass, memory: &Memory, request: &Entry) -> Block {
         Some(entry) => Block::new(
             Reason::CodeWrong,
             format!(
-                "the code that was entered at {} did not prove the number{}; enter the right one with {}",
+                "the code that was entered at {} did not prove the number{}; enter the right one with {}, or ask for a new one with {}",
                 say::time(entry.at),
                 entry.refusal.as_ref().map(|r| format!(" ({})", say::words(r))).unwrap_or_default(),
-                pass.command("code")
+                pass.command("code"),
+                pass.command("send-code")
             ),
         )
         .refused(entry.refusal.as_ref()),

@@ -185,6 +185,8 @@ fn next(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Next
         133_000 => Ok(Next::Asked(Box::new(incomplete(pass, refusal)))),
         133_004 | 133_006 | 133_009 | 133_015 | 133_016 => automatic(),
         _ if refusal.names(2_388_001) => certificate(pass, memory, seen, last, refusal),
+        // The next credential goes on from here.
+        _ if refusal.is_about_credentials() => automatic(),
         _ => match refusal.class {
             Class::Retry | Class::WaitUntil | Class::AlreadyDone => automatic(),
             Class::Credentials => Ok(Next::Asked(Box::new(permission(pass, refusal)))),

@@ -1294,3 +1294,15 @@ fn a_channel_at_rest_remembers_nothing_new() {
     assert_eq!(rest.clone().after(HOUR).plan().memory, rest.memory);
     assert_eq!(rest.plan().next, later(rest.now, 5 * MINUTE));
 }
+
+#[test]
+fn a_step_refused_for_its_credential_goes_on_by_itself_with_the_next_one() {
+    let revoked = || refused(190, None, Class::Credentials);
+    let add = world().act(StepKind::AddNumber, revoked());
+    assert!(add.memory.ledger.last(StepKind::AddNumber).is_none(), "no attempt: Meta did not look at it");
+    assert_eq!(add.after(10 * MINUTE).says(), "AddNumber");
+    let register = world().own().verified().act(StepKind::Register, revoked());
+    assert!(register.memory.ledger.last(StepKind::Register).is_some(), "counted, to be on the safe side");
+    assert_eq!(register.says(), "RegistrationPaused");
+    assert_eq!(register.after(10 * MINUTE).says(), "Register");
+}

@@ -502,3 +502,67 @@ fn a_namespace_uses_what_access_grants_it_and_its_own_whole() {
     assert_eq!(granted("own", &access, "shop"), Some(Some(vec![ACCOUNT.into(), OTHER_ACCOUNT.into()])));
     assert_eq!(granted("own", &access[..1], "else"), None);
 }
+
+#[test]
+fn a_token_that_expires_soon_is_told_with_its_date_between_two_checks_too() {
+    let mut case = Case::new();
+    case.token().expires_at = in_days(6);
+    case.settle();
+    let told = case.settle();
+    let quiet = case.quiet().assess();
+    assert_eq!(quiet.waiting_for, told.waiting_for);
+    assert_eq!(quiet.conditions, told.conditions);
+}
+
+#[test]
+fn an_error_that_nobody_knows_takes_no_account_out_of_reach() {
+    let mut case = Case::new();
+    let first = case.settle();
+    let mut unknown = refusal(987_654, None, "T1");
+    unknown.class = Class::Person;
+    case.observed.owned = Fact::Unknown(Failure::Refused(unknown));
+    assert_eq!(case.assess().view.reach, first.view.reach);
+}
+
+#[test]
+fn accounts_of_its_own_that_may_not_be_listed_are_not_out_of_reach() {
+    let mut case = Case::new();
+    case.token().targets = None;
+    case.observed.owned = Fact::Unknown(refused(200, None, ""));
+    case.observed.client = Fact::Known(vec![Reachable { owned: Some(false), ..reachable(OTHER_ACCOUNT) }]);
+    assert_eq!(case.assess().view.reach, Reach::Unknown);
+}
+
+#[test]
+fn a_dead_credential_stays_out_of_use_between_two_checks() {
+    let mut case = Case::new();
+    case.settle();
+    case.observed.token = Fact::Unknown(refused(190, None, ""));
+    let dead = case.settle();
+    assert_eq!(dead.view.credential_version, None);
+    case.observed.in_use = Some("v1".into());
+    let mut case = case.quiet();
+    assert_eq!(case.assess().view, dead.view);
+    case.observed.token = Fact::Known(token());
+    let mended = case.assess();
+    assert_eq!(mended.view.credential_version, Some("v1".into()));
+    assert_eq!(verdict(&mended, CredentialsValid), Some((True, Reason::TokenAccepted)));
+}
+
+#[test]
+fn a_status_that_was_not_written_does_not_undo_what_this_process_found() {
+    let mut case = Case::new();
+    let secret = std::mem::replace(&mut case.observed.access_token, SecretFact::Missing);
+    case.observed.token = Fact::NotAsked;
+    case.observed.offered = None;
+    let standing = case.settle();
+    assert_eq!(verdict(&standing, CredentialsValid), Some((False, Reason::SecretMissing)));
+    case.observed.access_token = secret;
+    case.observed.token = Fact::Known(token());
+    case.observed.offered = Some("v1".into());
+    case.settle();
+    case.before = standing.conditions;
+    let assessment = case.quiet().assess();
+    assert_eq!(verdict(&assessment, CredentialsValid), Some((True, Reason::TokenAccepted)));
+    assert_eq!(verdict(&assessment, Ready), Some((True, Reason::Usable)));
+}

@@ -295,7 +295,7 @@ async fn every_write_sends_what_meta_documents() {
 #[tokio::test]
 async fn the_proof_comes_with_every_call_when_there_is_an_app_secret() {
     let limits = Limits::default();
-    let replies = [done(), Reply::Json(200, json!({"data": {"is_valid": true}}))];
+    let replies = [done(), Reply::Json(200, json!({"data": {"is_valid": true, "scopes": []}}))];
     let bench = Bench::with(replies, limits, Some("secretOfTheApp\n")).await;
     bench.register().await.unwrap();
     bench.client.debug_token().await.unwrap();
@@ -692,6 +692,8 @@ async fn secrets_never_show_in_logs_failures_or_debug_output() {
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || writer.clone())
         .finish();
+    // With a single subscriber, whichever test logs a line first decides whether it is on for all.
+    let _second = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(std::io::sink).finish());
     let _guard = tracing::subscriber::set_default(subscriber);
 
     let echo = format!("token {TOKEN}, secret {APP_SECRET}, pin 123456, code 123-456, word quiteSecretWord");

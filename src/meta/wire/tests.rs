@@ -144,3 +144,21 @@ fn no_list_of_fields_names_one_twice() {
         assert_eq!(names.len(), asked.len());
     }
 }
+
+#[test]
+fn scopes_are_known_from_either_list_and_never_missing_for_want_of_one() {
+    let read = |data: Value| token(&data, |_| panic!("no error here")).map(|token| token.scopes);
+    let granular = json!([{"scope": "whatsapp_business_management"}]);
+    let scopes = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+    assert_eq!(
+        read(json!({"is_valid": true, "scopes": ["business_management"], "granular_scopes": granular})),
+        scopes(&["business_management", "whatsapp_business_management"])
+    );
+    assert_eq!(
+        read(json!({"is_valid": true, "granular_scopes": granular})),
+        scopes(&["whatsapp_business_management"])
+    );
+    assert_eq!(read(json!({"is_valid": true, "scopes": []})), scopes(&[]));
+    assert_eq!(read(json!({"is_valid": true})), None);
+    assert_eq!(read(json!({"is_valid": false})), scopes(&[]));
+}

@@ -12,12 +12,14 @@ use tokio::sync::Notify;
 use super::*;
 use crate::{
     engine::{
+        condition::first,
         desired::{DesiredProfile, SecretKey},
         face_fixture as face,
+        failure::Class,
         id::{AccountId, NumberId},
         look::Urgency,
-        memory::EntryOutcome,
-        observed::{Account, Profile},
+        memory::{Cause, Entry, EntryOutcome},
+        observed::{Account, Number, Profile, SecretVersion},
         phone::E164,
         portfolio::{BusinessFacts, Reachable, TokenFacts},
         step::CodeMethod,
@@ -51,6 +53,8 @@ struct Stub {
     gate: Option<Arc<Notify>>,
     /// Told when an add has begun.
     begun: Arc<Notify>,
+    /// Every number of the account.
+    listed: Vec<Arc<Number>>,
 }
 
 fn unused<T>() -> Result<T, Failure> {
@@ -74,7 +78,11 @@ impl Graph for Stub {
         Ok(Arc::new(face::account()))
     }
     async fn numbers(&self, _: &AccountId, _: Timestamp, _: Urgency) -> Result<Arc<NumberList>, Failure> {
-        Ok(Arc::new(NumberList { begun: self.clock.now(), numbers: HashMap::new() }))
+        let digits = face::desired().number.digits().into();
+        Ok(Arc::new(NumberList {
+            begun: self.clock.now(),
+            numbers: HashMap::from([(digits, self.listed.clone())]),
+        }))
     }
     async fn subscribed(&self, _: &AccountId, _: Timestamp, _: Urgency) -> Result<bool, Failure> {
         unused()
@@ -282,6 +290,7 @@ impl Scene {
                 answer: Ok("100000000000001".into()),
                 gate: None,
                 begun: Arc::default(),
+                listed: Vec::new(),
             },
             book: Arc::new(Book { clock, state: Mutex::new(state) }),
         }
@@ -514,4 +523,67 @@ async fn a_lost_reply_of_the_call_keeps_the_intent() {
     scene.once().await.unwrap();
     assert_eq!(scene.last_add(), EntryOutcome::NoAnswer);
     assert!(scene.book.memory().in_flight.is_some());
+}
+
+/// Every Secret holds these six digits.
+struct Six(&'static str);
+
+impl Secrets for Six {
+    async fn read(&self, _: &SecretKey) -> SecretRead {
+        let version = SecretVersion { uid: "s".into(), resource_version: "2".into() };
+        SecretRead::Found { version, value: Some(self.0.into()), is_verify_token: false }
+    }
+    async fn create_pin(&self, _: &SecretKey) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_code_that_was_held_back_is_still_an_answer() {
+    let mut scene = Scene::new([]);
+    scene.graph.listed = vec![Arc::new(face::fresh())];
+    let mut memory = Memory { number: Some(face::NUMBER.into()), ..Memory::default() };
+    memory.marks.added = Some(face::now());
+    memory.ledger.codes.push(Entry {
+        id: "asked".into(),
+        at: face::now(),
+        outcome: EntryOutcome::Accepted,
+        cause: Cause::SendCode("1".into()),
+        subject: None,
+        settle_until: None,
+        secret_before: None,
+        refusal: None,
+    });
+    let assessment = first(&face::desired(), face::now());
+    scene.book.state.lock().unwrap().standing = Some(Record { assessment, memory });
+    let volatile: Arc<Mutex<Volatile>> = Arc::default();
+    for _ in 0..2 {
+        scene.book.clock.pass(Duration::from_secs(120));
+        let input = Input { volatile: volatile.clone(), ..scene.input() };
+        let graph = Some(scene.graph.clone());
+        let done =
+            pass(&scene.shell, input, graph, Arc::new(Six("123456")), scene.book.clone(), ()).await.unwrap();
+        let outcome = done.outcome.unwrap();
+        assert_eq!(outcome.step, StepKind::VerifyCode);
+        assert!(matches!(outcome.result, Err(Failure::NotSent(_))));
+    }
+}
+
+#[test]
+fn only_codes_about_the_credential_make_the_portfolio_look_at_it() {
+    let refused = |code: i64, message: &str| {
+        let mut observed = face::Case::ready().observed;
+        let mut refusal = face::refusal(code, None, "T1");
+        refusal.class = Class::Credentials;
+        refusal.message = message.into();
+        observed.subscribed = Fact::Unknown(Failure::Refused(refusal));
+        is_credential_refused(&observed, None)
+    };
+    for code in [0, 102, 104, 190] {
+        assert!(refused(code, ""), "{code}");
+    }
+    assert!(refused(100, "Invalid appsecret_proof provided in the API argument"));
+    for code in [3, 10, 100, 200, 294, 131_005] {
+        assert!(!refused(code, "no permission on this account"), "{code}");
+    }
 }

@@ -1,0 +1,359 @@
+//! What a user may say about how a channel is managed, and what others may do to it, on a real API server.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use whatsapp_operator::sandbox::{Account, EndpointAnswer, Fault, FaultKind, Match, Number, Token, What};
+
+use crate::rig::{ACCOUNT, APP, BUSINESS, Rig, condition, message};
+
+/// One more account of the rig's portfolio.
+const SECOND_ACCOUNT: &str = "300000000000002";
+
+fn number(n: usize) -> String {
+    format!("+55119130000{n:02}")
+}
+
+fn digits(n: usize) -> String {
+    number(n).trim_start_matches('+').to_owned()
+}
+
+fn registered(n: usize) -> Number {
+    Number::new(&format!("1000000000008{n:02}"), ACCOUNT, &digits(n), "Acme Support").registered("271828")
+}
+
+/// When each effect on a number happened, by a short name.
+fn effects(rig: &Rig, digits: &str) -> Vec<(&'static str, Timestamp)> {
+    let of = |what: &What| match what {
+        What::NumberAdded { digits, .. } => Some(("added", digits.clone())),
+        What::CodeSent { digits } => Some(("code", digits.clone())),
+        What::VerifyAttempt { digits, .. } => Some(("verified", digits.clone())),
+        What::RegisterAttempt { digits, .. } => Some(("registered", digits.clone())),
+        What::PinSet { digits } => Some(("pin", digits.clone())),
+        What::NameSubmitted { digits, .. } => Some(("name", digits.clone())),
+        What::Overridden { target, .. } => Some(("routed", target.clone())),
+        What::ProfileWritten { digits } => Some(("profile", digits.clone())),
+        _ => None,
+    };
+    let all = rig.sandbox.effects();
+    all.iter()
+        .filter_map(|e| of(&e.what).map(|(name, of)| (name, of, e.at)))
+        .filter(|(_, of, _)| of == digits)
+        .map(|(name, _, at)| (name, at))
+        .collect()
+}
+
+fn names(rig: &Rig, digits: &str) -> Vec<&'static str> {
+    effects(rig, digits).into_iter().map(|(name, _)| name).collect()
+}
+
+fn waits_for(status: &Value, action: &str) -> bool {
+    status["waitingFor"].as_array().is_some_and(|waits| waits.iter().any(|w| w["action"] == action))
+}
+
+fn drifts(status: &Value, field: &str) -> bool {
+    status["drift"].as_array().is_some_and(|drift| drift.iter().any(|d| d["field"] == field))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_suspended_channel_is_left_alone_and_goes_on_when_resumed() {
+    let mut rig = Rig::with_portfolio("suspend").await;
+    rig.sandbox.add_number(registered(1));
+    rig.start().await;
+    rig.channel("serving", &number(1), json!({})).await;
+    rig.channel("waiting", &number(2), json!({})).await;
+    rig.until_condition("serving", "Ready", "True", None).await;
+    let waiting = rig.until_condition("waiting", "NumberVerified", "False", Some("CodeNeeded")).await;
+    let seconds =
+        |value: &Value| value.as_str().and_then(|s| s.parse::<Timestamp>().ok()).expect("a time").as_second();
+    let created = seconds(&waiting["metadata"]["creationTimestamp"]);
+    let ready = condition(&waiting["status"], "PortfolioReady").expect("it is there");
+    assert!(seconds(&ready["lastTransitionTime"]) - created <= 10);
+
+    // The first status comes at once, also where nothing may be done.
+    rig.channel("born-suspended", &number(3), json!({"suspend": true})).await;
+    let born = Instant::now();
+    rig.until("born-suspended", "a first status", Duration::from_secs(10), |s| s["conditions"].is_array())
+        .await;
+    assert!(born.elapsed() < Duration::from_secs(2), "the first status took {:?}", born.elapsed());
+
+    for name in ["serving", "waiting"] {
+        rig.edit("wac", name, json!({"suspend": true})).await;
+    }
+    for name in ["serving", "waiting", "born-suspended"] {
+        let suspended =
+            rig.until(name, "a wait for Resume", Duration::from_secs(20), |s| waits_for(s, "Resume")).await;
+        assert_eq!(suspended["status"]["observedGeneration"], suspended["metadata"]["generation"]);
+        assert_eq!(suspended["status"]["waitingFor"][0]["actor"], "ClusterUser");
+        for absent in ["Reconciling", "Stalled"] {
+            assert!(condition(&suspended["status"], absent).is_none(), "{name} is {absent}");
+        }
+        let ready = condition(&suspended["status"], "Ready").expect("it is there");
+        if name == "serving" {
+            assert_eq!(ready["status"], "True", "what serves goes on serving");
+        } else {
+            assert_eq!((&ready["status"] == "True", ready["reason"].as_str()), (false, Some("Suspended")));
+        }
+    }
+
+    let mark = rig.plane.mark().await;
+    let calls = rig.sandbox.calls().len();
+    rig.annotate("waiting", "send-code", "one").await;
+    rig.secret("waiting-code", json!({"code": "123456"})).await;
+    for name in ["serving", "waiting", "born-suspended"] {
+        rig.annotate(name, "reconcile", "one").await;
+    }
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let audit = rig.plane.audit_since(mark).await;
+    let ours =
+        |e: &&crate::control_plane::AuditEntry| e.is_from_service_account(&rig.namespace, rig.account_name());
+    let secrets: Vec<_> =
+        audit.iter().filter(ours).filter(|e| e.resource == "secrets").map(|e| &e.name).collect();
+    assert!(
+        secrets.iter().all(|name| *name == "acme-meta"),
+        "only the portfolio's Secret is read: {secrets:?}"
+    );
+    assert!(rig.writes_since(mark).await.iter().all(|e| e.resource == "whatsappportfolios"));
+    assert_eq!(rig.sandbox.calls().len(), calls, "no call to Meta");
+    assert!(rig.get("waiting").await["status"]["consents"]["sendCode"].is_null(), "no consent is consumed");
+
+    for name in ["serving", "waiting", "born-suspended"] {
+        rig.edit("wac", name, json!({"suspend": false})).await;
+    }
+    rig.until_condition("serving", "Ready", "True", None).await;
+    rig.until("serving", "no wait", Duration::from_secs(20), |s| !waits_for(s, "Resume")).await;
+    rig.until_condition("born-suspended", "NumberVerified", "False", Some("CodeNeeded")).await;
+    rig.until_condition("waiting", "NumberVerified", "False", Some("CodeAwaited")).await;
+    rig.type_code("waiting", &number(2)).await;
+    rig.until_condition("waiting", "Ready", "True", None).await;
+    assert_eq!(names(&rig, &digits(2)), ["added", "code", "verified", "registered"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_observer_writes_nothing_and_a_number_has_one_manager_at_a_time() {
+    let mut rig = Rig::with_portfolio("claims").await;
+    rig.sandbox.add_number(registered(1));
+    rig.sandbox.add_number(registered(2));
+    rig.start().await;
+    let about = |text: &str| json!({"profile": {"about": text}});
+    rig.channel(
+        "observer",
+        &number(1),
+        json!({"managementPolicy": "ObserveOnly", "profile": {"about": "Open"}}),
+    )
+    .await;
+    rig.channel("dreamer", &number(3), json!({"managementPolicy": "ObserveOnly"})).await;
+    rig.channel("first", &number(2), json!({})).await;
+    rig.until_condition("first", "Ready", "True", None).await;
+    rig.channel("second", &number(2), about("Second")).await;
+
+    let observer =
+        rig.until("observer", "the drift", Duration::from_secs(60), |s| drifts(s, "profile.about")).await;
+    assert!(condition(&observer["status"], "Ready").is_some_and(|c| c["status"] == "True"));
+    let dreamer = rig.until_condition("dreamer", "Registered", "False", Some("ObserveOnly")).await;
+    assert!(drifts(&dreamer["status"], "phoneNumber"));
+    assert!(condition(&dreamer["status"], "Stalled").is_none());
+    rig.annotate("dreamer", "send-code", "one").await;
+    rig.annotate("observer", "retry", "one").await;
+
+    let claimed = rig.until_condition("second", "NumberAdded", "False", Some("NumberClaimed")).await;
+    assert!(condition(&claimed["status"], "Stalled").is_some());
+    assert!(message(&claimed, "Ready").contains("delete one of the two"));
+    assert_eq!(claimed["status"]["observedGeneration"], 1);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(rig.sandbox.effects().is_empty(), "{:#?}", rig.sandbox.effects());
+    let pins = rig.plane.kubectl(["get", "secrets", "-n", &rig.namespace, "-o", "name"]).await;
+    assert_eq!(String::from_utf8_lossy(&pins.stdout).trim(), "secret/acme-meta", "no PIN is made up");
+
+    // The hand-over: the heir acts, and no sooner than half a minute after.
+    let deleted = Timestamp::now();
+    rig.delete("first").await;
+    rig.until_condition("second", "ProfileSynced", "True", None).await;
+    let written = effects(&rig, &digits(2));
+    assert_eq!(names(&rig, &digits(2)), ["profile"]);
+    let pause = written[0].1.duration_since(deleted).as_secs();
+    assert!((29..80).contains(&pause), "the heir acted {pause} s after");
+    assert!(condition(&rig.get("second").await["status"], "Stalled").is_none());
+
+    // The same by the same name: adopted, and nothing is added.
+    let id = rig.get("second").await["status"]["phoneNumberId"].clone();
+    rig.delete("second").await;
+    rig.channel("second", &number(2), about("Second")).await;
+    let again = rig.until_condition("second", "Ready", "True", None).await;
+    assert_eq!(again["status"]["phoneNumberId"], id);
+    rig.until_condition("second", "ProfileSynced", "True", None).await;
+    assert_eq!(names(&rig, &digits(2)), ["profile"]);
+    assert_eq!(names(&rig, &digits(1)), [""; 0]);
+    assert_eq!(names(&rig, &digits(3)), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn access_and_credentials_change_without_a_restart_and_without_an_alarm() {
+    let mut rig = Rig::with_portfolio("rotate").await;
+    let shop = rig.watch_also("shop").await;
+    rig.sandbox.add_account(Account::new(SECOND_ACCOUNT, BUSINESS, "Acme Second"));
+    rig.sandbox.add_number(registered(1));
+    let access = json!({"access": [{"namespaces": [shop], "accounts": [SECOND_ACCOUNT]}]});
+    rig.edit("wap", "acme", access).await;
+    rig.start().await;
+
+    let theirs = |account: &str| json!({"portfolioRef": {"name": "acme", "namespace": rig.namespace}, "accountId": account});
+    let (granted, refused) = (format!("{shop}/granted"), format!("{shop}/refused"));
+    rig.channel("own", &number(1), json!({"accountId": ACCOUNT})).await;
+    rig.channel(&granted, &number(2), theirs(SECOND_ACCOUNT)).await;
+    rig.channel(&refused, &number(3), theirs(ACCOUNT)).await;
+    rig.until_condition("own", "Ready", "True", None).await;
+    rig.until_condition(&granted, "NumberVerified", "False", Some("CodeNeeded")).await;
+    let found = rig.until_condition(&refused, "AccountUsable", "False", Some("AccountNotInReach")).await;
+    assert!(message(&found, "Ready").contains("spec.access"));
+    assert_eq!(names(&rig, &digits(3)), [""; 0]);
+
+    // Withdrawn: at once, and nothing is asked for with the portfolio's token any more.
+    rig.edit("wap", "acme", json!({"access": null})).await;
+    rig.until_condition(&granted, "PortfolioReady", "False", Some("PortfolioNotUsable")).await;
+    rig.until_condition(&refused, "PortfolioReady", "False", Some("PortfolioNotUsable")).await;
+    assert_eq!(names(&rig, &digits(2)), ["added"]);
+
+    // The Secret changes and the old token dies: the channel never turns.
+    let before = rig.get("own").await["status"]["conditions"].clone();
+    let second = format!("{}-second", rig.token);
+    rig.sandbox.add_token(&second, Token::system_user(APP, BUSINESS));
+    rig.secret("acme-meta", json!({"token": second})).await;
+    rig.sandbox.revoke_token(&rig.token);
+    rig.look("own", "after-the-rotation").await;
+    rig.until_condition_of("wap", "acme", "CredentialsValid", "True", Some("TokenAccepted")).await;
+    assert_eq!(rig.get("own").await["status"]["conditions"], before);
+
+    // A new one that does not work: the old one serves, and the portfolio says so.
+    rig.secret("acme-meta", json!({"token": "EAAsandbox-mistyped"})).await;
+    let rejected =
+        rig.until_condition_of("wap", "acme", "CredentialsValid", "True", Some("NewTokenRejected")).await;
+    assert!(waits_for(&rejected["status"], "ReplaceToken"));
+    assert!(!rejected["status"].to_string().contains("mistyped"));
+    rig.look("own", "with-the-old-one").await;
+    assert_eq!(rig.get("own").await["status"]["conditions"], before);
+    rig.secret("acme-meta", json!({"token": second})).await;
+    let back = rig.until_condition_of("wap", "acme", "CredentialsValid", "True", Some("TokenAccepted")).await;
+    assert!(!waits_for(&back["status"], "ReplaceToken"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drift_is_repaired_where_it_may_be_and_shown_where_not() {
+    let mut rig = Rig::with_portfolio("drift").await;
+    for n in [1, 2, 3, 4] {
+        rig.sandbox.add_number(registered(n));
+    }
+    rig.sandbox.add_number(Number::new("100000000000805", ACCOUNT, &digits(5), "Acme Support").coexisting());
+    rig.sandbox.add_number(Number::new("100000000000806", ACCOUNT, &digits(6), "Acme Support").coexisting());
+    let url = "https://bot.acme.example/wa";
+    rig.sandbox.set_webhook_endpoint(url, EndpointAnswer::Echo);
+    rig.apply(&json!({
+        "apiVersion": "v1", "kind": "Secret", "stringData": {"verify": "let-me-in-please"},
+        "metadata": {"name": "bot", "labels": {"whatsapp-operator.dev/use": "verify-token"}}
+    }))
+    .await;
+    let settings = json!({
+        "profile": {"about": "Open 9-17", "websites": ["https://acme.example"]},
+        "webhook": {"callbackUrl": url, "verifyTokenSecretRef": {"name": "bot", "key": "verify"}}
+    });
+    let with = |more: Value| {
+        let mut spec = settings.clone();
+        spec.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        spec
+    };
+    rig.start().await;
+    rig.channel("kept", &number(1), settings.clone()).await;
+    rig.channel("shown", &number(2), with(json!({"managementPolicy": "ObserveOnly"}))).await;
+    rig.channel("renamed", &number(3), json!({})).await;
+    rig.channel("fallen", &number(4), json!({})).await;
+    rig.channel("phone", &number(5), with(json!({"connection": "Coexistence"}))).await;
+    rig.channel("contrary", &number(6), settings.clone()).await;
+
+    for name in ["kept", "renamed", "fallen"] {
+        rig.until_condition(name, "Ready", "True", None).await;
+    }
+    for kind in ["WebhookRouted", "ProfileSynced"] {
+        rig.until_condition("kept", kind, "True", None).await;
+    }
+    let profile = |n: usize| rig.sandbox.number(&digits(n)).expect("it is there").profile;
+    let callback = |n: usize| rig.sandbox.number(&digits(n)).expect("it is there").webhook.callback;
+    assert_eq!(profile(1).about.as_deref(), Some("Open 9-17"));
+    assert_eq!(callback(1).as_deref(), Some(url));
+    let written = names(&rig, &digits(1)).len();
+
+    // Somebody changes both by hand.
+    let mut by_hand = serde_json::to_value(profile(1)).expect("JSON");
+    by_hand["about"] = json!("Closed for ever");
+    by_hand["email"] = json!("boss@acme.example");
+    rig.sandbox.set_field(&digits(1), "profile", by_hand);
+    rig.sandbox.set_field(&digits(1), "webhook", json!({"callback": "https://elsewhere.example/wa"}));
+    rig.annotate("kept", "reconcile", "by-hand").await;
+    let deadline = Instant::now() + Duration::from_secs(45);
+    while profile(1).about.as_deref() != Some("Open 9-17") || callback(1).as_deref() != Some(url) {
+        assert!(Instant::now() < deadline, "not repaired: {:?} {:?}", profile(1), callback(1));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(profile(1).email.as_deref(), Some("boss@acme.example"), "what is not managed stays");
+    assert_eq!(names(&rig, &digits(1)).len(), written + 2, "each is written once");
+    rig.until_condition("kept", "ProfileSynced", "True", None).await;
+
+    // Only shown: by policy, a name after the registration, and a number that lives in the app.
+    let shown = rig.until_condition("shown", "ProfileSynced", "False", Some("ProfileDiffers")).await;
+    assert!(drifts(&shown["status"], "profile.about") && drifts(&shown["status"], "webhook.callbackUrl"));
+    rig.edit("wac", "renamed", json!({"displayName": "Acme Brasil"})).await;
+    let renamed =
+        rig.until_condition("renamed", "DisplayNameApproved", "False", Some("RenameNotManaged")).await;
+    assert!(drifts(&renamed["status"], "displayName"));
+    rig.until_condition("renamed", "Ready", "True", None).await;
+    let phone = rig.until_condition("phone", "ProfileSynced", "False", Some("ProfileDiffers")).await;
+    assert!(message(&phone, "WebhookRouted").contains("only observed"));
+    assert!(condition(&phone["status"], "Registered").is_some_and(|c| c["status"] == "True"));
+    assert!(condition(&phone["status"], "Stalled").is_none());
+    let contrary =
+        rig.until_condition("contrary", "Ready", "False", Some("ConnectionContradictsNumber")).await;
+    assert!(condition(&contrary["status"], "Stalled").is_some());
+    assert!(message(&contrary, "Ready").contains("connection"));
+
+    // A number that falls back is not registered on the strength of one look, nor by a retry before the second.
+    rig.sandbox.set_field(&digits(4), "platform_type", json!("NOT_APPLICABLE"));
+    rig.sandbox.set_field(&digits(4), "status", json!("DISCONNECTED"));
+    rig.look("fallen", "fell").await;
+    rig.annotate("fallen", "retry", "one").await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    for n in [2, 3, 4, 5, 6] {
+        assert_eq!(names(&rig, &digits(n)), [""; 0], "number {n}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_throttled_account_waits_without_an_alarm_while_another_goes_on() {
+    let mut rig = Rig::with_portfolio("throttle").await;
+    rig.sandbox.add_account(Account::new(SECOND_ACCOUNT, BUSINESS, "Acme Second"));
+    rig.sandbox.add_number(registered(1));
+    rig.start().await;
+    rig.channel("serving", &number(1), json!({"accountId": ACCOUNT})).await;
+    let before = rig.until_condition("serving", "Ready", "True", None).await;
+
+    let on = Match { account: Some(ACCOUNT.to_owned()), ..Match::any() };
+    rig.sandbox.inject(Fault { on, kind: FaultKind::Throttle { code: 80008, minutes: 30 } });
+    let calls = rig.sandbox.calls().len();
+    rig.annotate("serving", "reconcile", "one").await;
+    rig.channel("held", &number(2), json!({"accountId": ACCOUNT})).await;
+    rig.channel("free", &number(3), json!({"accountId": SECOND_ACCOUNT})).await;
+    let held = rig
+        .until("held", "a wait with a date", Duration::from_secs(60), |s| {
+            condition(s, "Ready").is_some_and(|c| c["reason"] == "Throttled")
+        })
+        .await;
+    assert!(condition(&held["status"], "Stalled").is_none());
+    // The other account's channel needs to know that its number is in no account in reach; that part waits.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(rig.get("serving").await["status"]["conditions"], before["status"]["conditions"]);
+    let about = |account: &str| {
+        let made = rig.sandbox.calls().split_off(calls);
+        made.into_iter().filter(|call| call.account.as_deref() == Some(account)).count()
+    };
+    assert!(about(ACCOUNT) <= 6, "{} calls to the throttled account", about(ACCOUNT));
+    assert!(about(SECOND_ACCOUNT) > 0);
+}

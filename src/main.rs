@@ -84,8 +84,8 @@ fn operate(args: RunArgs) -> Ending {
                 })
                 .collect()
         }));
-        let stop = CancellationToken::new();
-        let serving = tokio::spawn(telemetry::serve(listener, health.clone(), metrics.clone(), stop.clone()));
+        let (stop, over) = (CancellationToken::new(), CancellationToken::new());
+        let serving = tokio::spawn(telemetry::serve(listener, health.clone(), metrics.clone(), over.clone()));
         let options = controller::Options {
             namespaces: args.namespaces.clone(),
             limits: args.limits(),
@@ -99,8 +99,8 @@ fn operate(args: RunArgs) -> Ending {
             cli::stop_asked().await;
             asked.cancel();
         });
-        let ended = controller::run(client, options, meta, Arc::new(SystemClock), stop.clone()).await;
-        stop.cancel();
+        let ended = controller::run(client, options, meta, Arc::new(SystemClock), stop).await;
+        over.cancel();
         // Health is served to the end, so that nobody mistakes a slow stop for a crash; how it ends changes nothing.
         let _ = serving.await;
         ended.map_err(|error| Problem::new(error.to_string()))?;

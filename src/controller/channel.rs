@@ -137,6 +137,7 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
             && meta.deletion_timestamp.is_none()
             && (!spec.suspend.unwrap_or(false) || has_acted),
         has_number,
+        is_new: status.is_none() && meta.deletion_timestamp.is_none(),
         created: meta.creation_timestamp.as_ref().map_or(Timestamp::MIN, |at| at.0),
         stage: status.and_then(|s| s.stage.as_deref()).unwrap_or("Pending").into(),
         counts,
@@ -164,6 +165,10 @@ where
     let _counted = ctx.shell.tasks.token();
     let uid = meta.uid.clone().unwrap_or_default();
     let state = ctx.states.of(&key, &uid);
+    // First statuses go first: only an order, which nothing depends on.
+    if state.gives_way(ctx.claims.comes_after_newborn(&key), &ctx.shell.limits) {
+        return Ok(Action::requeue(SHORTLY));
+    }
     let Ok(hold) = state.busy.clone().try_lock_owned() else { return Ok(Action::requeue(SHORTLY)) };
     let one = One { ctx: &ctx, object: &object, key: &key, uid: &uid, state: &state };
     if let Some(pause) = one.poll().await {
@@ -245,6 +250,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             return match records.write(&record, &live.version).await {
                 Ok(_) => {
                     self.ctx.signals.metrics.status_writes("channel", 1);
+                    self.ctx.claims.born(self.key);
                     Ok(Duration::ZERO)
                 }
                 Err(WriteError::Conflict) => Ok(SHORTLY),

@@ -5,7 +5,7 @@
 //! the order: one with a number goes before one without, then the older, then the uid.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -28,6 +28,8 @@ pub struct Claimant {
     /// Full, not suspended before its first act, not being deleted.
     pub is_eligible: bool,
     pub has_number: bool,
+    /// Not being deleted, and without a status.
+    pub is_new: bool,
     pub created: Timestamp,
     /// For counting; `Pending` before the first status.
     pub stage: Box<str>,
@@ -57,6 +59,8 @@ struct Inner {
     channels: HashMap<Key, Claimant>,
     by_digits: HashMap<Box<str>, Rivals>,
     by_portfolio: HashMap<PortfolioRef, BTreeSet<Key>>,
+    /// Channels that are still without a status.
+    newborn: HashSet<Key>,
     /// Digits without a channel that still hold a pause, oldest first.
     vacant: VecDeque<(Timestamp, Box<str>)>,
 }
@@ -113,6 +117,11 @@ impl Claims {
             ripple.recount.push(portfolio);
         }
         inner.by_portfolio.entry(next.portfolio.clone()).or_default().insert(key.clone());
+        if next.is_new {
+            inner.newborn.insert(key.clone());
+        } else {
+            inner.newborn.remove(key);
+        }
         inner.channels.insert(key.clone(), next);
         ripple
     }
@@ -167,6 +176,17 @@ impl Claims {
         (claim, woken)
     }
 
+    /// A channel got its first status, before the watch tells so.
+    pub fn born(&self, key: &Key) {
+        self.lock().newborn.remove(key);
+    }
+
+    /// Whether others wait for their first status, and this one does not.
+    pub fn comes_after_newborn(&self, key: &Key) -> bool {
+        let inner = self.lock();
+        !inner.newborn.is_empty() && !inner.newborn.contains(key)
+    }
+
     /// The channels that name a portfolio.
     pub fn of_portfolio(&self, portfolio: &PortfolioRef) -> Vec<Key> {
         self.lock().by_portfolio.get(portfolio).map(|keys| keys.iter().cloned().collect()).unwrap_or_default()
@@ -212,6 +232,7 @@ impl Claims {
 impl Inner {
     fn remove(&mut self, key: &Key, now: Timestamp, pause: Duration) -> Ripple {
         self.forget(now);
+        self.newborn.remove(key);
         let Some(own) = self.channels.remove(key) else { return Ripple::default() };
         self.leave(&own.portfolio, key);
         let mut ripple = Ripple { woken: Vec::new(), recount: vec![own.portfolio] };
@@ -271,6 +292,7 @@ mod tests {
             portfolio: PortfolioRef { namespace: "shop".into(), name: "acme".into() },
             is_eligible: true,
             has_number: false,
+            is_new: false,
             created: at(created),
             stage: "Pending".into(),
             counts: ChannelCounts::default(),
@@ -356,6 +378,28 @@ mod tests {
     }
 
     #[test]
+    fn a_channel_comes_after_those_without_a_status() {
+        let claims = Claims::new(PAUSE);
+        let (old, young) = (key("shop", "old"), key("shop", "young"));
+        let newborn = Claimant { is_new: true, digits: "1".into(), ..claimant("2", 5) };
+        claims.apply(&old, claimant("1", 0), at(0));
+        assert!(!claims.comes_after_newborn(&old));
+        claims.apply(&young, newborn.clone(), at(5));
+        assert!(claims.comes_after_newborn(&old) && !claims.comes_after_newborn(&young));
+        claims.born(&young);
+        assert!(!claims.comes_after_newborn(&old));
+        for over in [Some(Claimant { is_new: false, ..newborn.clone() }), None] {
+            claims.apply(&young, newborn.clone(), at(6));
+            assert!(claims.comes_after_newborn(&old));
+            match over {
+                Some(written) => drop(claims.apply(&young, written, at(7))),
+                None => drop(claims.remove(&young, at(7))),
+            }
+            assert!(!claims.comes_after_newborn(&old));
+        }
+    }
+
+    #[test]
     fn what_is_gone_is_forgotten() {
         let claims = Claims::new(PAUSE);
         claims.apply(&key("shop", "a"), claimant("1", 0), at(0));
@@ -364,6 +408,11 @@ mod tests {
         claims.remove(&key("shop", "b"), at(100));
         claims.remove(&key("shop", "c"), at(200));
         let inner = claims.lock();
-        assert!(inner.by_digits.is_empty() && inner.by_portfolio.is_empty() && inner.vacant.is_empty());
+        assert!(
+            inner.by_digits.is_empty()
+                && inner.by_portfolio.is_empty()
+                && inner.newborn.is_empty()
+                && inner.vacant.is_empty()
+        );
     }
 }

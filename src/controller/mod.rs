@@ -164,6 +164,7 @@ where
         () = check_crds(&client, &health) => None,
         () = count(&claims, &states, &metrics, &*clock) => None,
     };
+    health.missing_part("stop", "the operator is stopping");
     // The controllers are dropped by now, and their reconciles with them; what was begun goes on in its tasks.
     tasks.close();
     if tokio::time::timeout(grace, tasks.wait()).await.is_err() {

@@ -278,6 +278,11 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
                 return self.write(&portfolio, next, pace::LONGEST).await;
             }
         };
+        if portfolio.status.is_none() {
+            // Secrets and Meta may take a while, and nobody is left to wonder whether anything happens.
+            let next = self.first(&desired);
+            return self.write(&portfolio, next, Duration::ZERO).await;
+        }
         let offer = self.read_offer(&desired).await;
         let (conditions, waiting) = standing(&portfolio);
         let assessment = self.judge(state, &desired, &offer, &conditions, &waiting).await;
@@ -293,6 +298,14 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let poll = self.ctx.shell.limits.credential_poll;
         let pause = pace::until(assessment.next, self.now()).min(poll).max(SHORTLY);
         self.write(&portfolio, next, pause).await
+    }
+
+    /// The first status, before anything was looked at.
+    fn first(&self, desired: &DesiredPortfolio) -> WhatsAppPortfolioStatus {
+        let unseen = PortfolioObserved::default();
+        let (limits, now) = (&self.ctx.shell.limits, self.now());
+        let assessment = assess_portfolio(desired, &unseen, &ConditionSet::default(), &[], None, limits, now);
+        lower::portfolio_status(desired, &assessment, self.ctx.desk.claims.counts_of(self.of), None)
     }
 
     /// Asks Meta what has to be asked, and judges. An offered credential that is taken up is in use when this ends.

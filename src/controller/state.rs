@@ -27,6 +27,9 @@ use super::watch::Key;
 /// A plan's poll and ours are told apart from anything else by this much; jitter is in it.
 const SLACK: Duration = Duration::from_secs(15);
 
+/// A channel lets first statuses go first this often in a row, so that one which cannot be written starves nobody.
+const GIVEN_WAY: u32 = 20;
+
 /// Every channel that a pass has run over.
 #[derive(Default)]
 pub struct States(Mutex<HashMap<Key, Arc<State>>>);
@@ -90,6 +93,8 @@ pub struct Soft {
     /// Passes in a row that took a step.
     pub acts: u32,
     pub wait: Option<Box<Wait>>,
+    /// How often it let others go first since it last had no reason to.
+    given_way: u32,
 }
 
 impl State {
@@ -100,6 +105,22 @@ impl State {
     /// Never held across an await.
     pub fn soft(&self) -> MutexGuard<'_, Soft> {
         self.soft.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether to step back for a moment for `others`, who wait for their first status. Nobody with a code in
+    /// hand is made to wait, and nobody for long.
+    pub fn gives_way(&self, others: bool, limits: &Limits) -> bool {
+        let mut soft = self.soft();
+        if !others {
+            soft.given_way = 0;
+            return false;
+        }
+        let has_live_code = soft.wait.as_ref().is_some_and(|wait| wait.every == limits.secret_poll_live);
+        if has_live_code || soft.given_way >= GIVEN_WAY {
+            return false;
+        }
+        soft.given_way += 1;
+        true
     }
 
     fn failed(&self) -> u32 {
@@ -263,5 +284,30 @@ mod tests {
             refusal: None,
         });
         assert!(is_code_live(&memory, &Limits::default(), Timestamp::UNIX_EPOCH));
+    }
+
+    fn gives_way(state: &State) -> bool {
+        state.gives_way(true, &Limits::default())
+    }
+
+    #[test]
+    fn a_channel_steps_back_for_first_statuses_but_not_for_ever() {
+        let state = State::new("1");
+        assert_eq!((0..100).filter(|_| gives_way(&state)).count(), GIVEN_WAY as usize);
+        assert!(!state.gives_way(false, &Limits::default()));
+        assert!(gives_way(&state));
+    }
+
+    #[test]
+    fn nobody_with_a_code_in_hand_steps_back() {
+        let limits = Limits::default();
+        for (every, expected) in [(limits.secret_poll_live, false), (limits.secret_poll, true)] {
+            let state = State::new("1");
+            let claim = Claim::Ours { act_from: None };
+            let stamp = Stamp::new(1, DesiredConsents::default(), claim, &PortfolioState::NotYet);
+            let look_at = Timestamp::UNIX_EPOCH;
+            state.soft().wait = Some(Box::new(Wait { stamp, secrets: Vec::new(), every, look_at }));
+            assert_eq!(gives_way(&state), expected);
+        }
     }
 }

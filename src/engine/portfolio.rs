@@ -131,8 +131,8 @@ pub fn granted(own: &str, access: &[Access], namespace: &str) -> Option<Option<V
     accounts.map(Some)
 }
 
-/// What a look at a portfolio found.
-#[derive(Clone, Debug, PartialEq)]
+/// What a look at a portfolio found; nothing, before the first.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PortfolioObserved {
     pub access_token: SecretFact,
     pub app_secret: SecretFact,

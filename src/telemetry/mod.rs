@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use health::Health;
 use metrics::Metrics;
 
-/// Serves `/healthz`, `/readyz` and `/metrics` until `stop`.
+/// Serves `/healthz`, `/readyz` and `/metrics` until `over`.
 ///
 /// # Errors
 ///
@@ -31,9 +31,9 @@ pub async fn serve(
     listener: TcpListener,
     health: Health,
     metrics: Arc<Metrics>,
-    stop: CancellationToken,
+    over: CancellationToken,
 ) -> io::Result<()> {
-    axum::serve(listener, router(health, metrics)).with_graceful_shutdown(stop.cancelled_owned()).await
+    axum::serve(listener, router(health, metrics)).with_graceful_shutdown(over.cancelled_owned()).await
 }
 
 /// The endpoints, for whoever serves them otherwise.

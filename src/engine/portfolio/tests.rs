@@ -186,6 +186,19 @@ fn no_other_error_touches_the_credentials(#[case] failure: Failure) {
 }
 
 #[test]
+fn before_the_first_look_nothing_is_judged_and_nobody_is_waited_for() {
+    let mut case = Case::new();
+    case.desired.expect_name = Some("Acme Ltda".into());
+    case.observed = PortfolioObserved::default();
+    let assessment = case.assess();
+    assert_eq!(verdict(&assessment, CredentialsValid), Some((Unknown, Reason::NotObservedYet)));
+    assert_eq!(verdict(&assessment, IdentityConfirmed), Some((Unknown, Reason::NotObservedYet)));
+    assert_eq!(verdict(&assessment, Ready), Some((Unknown, Reason::PortfolioNotReadYet)));
+    assert_eq!(verdict(&assessment, Reconciling), Some((True, Reason::PortfolioNotReadYet)));
+    assert_eq!(assessment.waiting_for, []);
+}
+
+#[test]
 fn nothing_known_is_unknown_and_holds_channels() {
     let mut case = Case::new();
     case.observed.token = Fact::Unknown(retry_failure());

@@ -53,7 +53,7 @@ use crate::{
     cluster::{self, DEADLINE, event::Events},
     engine::limits::Limits,
     meta::port::{Clock, GraphSource},
-    run::pass::{Ids, Shell},
+    run::pass::{Ids, Shell, longest},
     telemetry::{health::Health, metrics::Metrics},
 };
 
@@ -103,7 +103,7 @@ pub enum Error {
 }
 
 /// Runs both controllers until `stop`, then ends what was begun: no new work, and every intent, call and outcome
-/// on its way is written before this returns, within the time-out of a call plus those of its writes.
+/// on its way is written before this returns, for which it takes at most [`longest`].
 ///
 /// Needs the CRDs only when they are there: until then it is not ready and says what to do.
 ///
@@ -127,7 +127,7 @@ where
     }
     health.missing_part("crds", "the API server was not asked yet whether it serves the CRDs");
     let tasks = TaskTracker::new();
-    let grace = limits.call_timeout + DEADLINE * 4;
+    let grace = longest(&limits, DEADLINE);
     let claims = Arc::new(Claims::new(limits.claim_pause));
     let shell = Shell {
         clock: clock.clone(),
@@ -429,5 +429,21 @@ async fn count<C: Clock>(claims: &Claims, states: &States, metrics: &Metrics, cl
         let age = states.oldest_success().map_or(0.0, |at| now.duration_since(at).as_secs_f64());
         metrics.oldest_look(age);
         tokio::time::sleep(GAUGES).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pod_is_given_the_time_that_what_was_begun_may_take() {
+        let manifest = include_str!("../../charts/whatsapp-operator/templates/deployment.yaml");
+        let given =
+            manifest.lines().find_map(|line| line.trim().strip_prefix("terminationGracePeriodSeconds: "));
+        let given = Duration::from_secs(given.and_then(|given| given.parse().ok()).unwrap_or_default());
+        let needed = longest(&Limits::default(), DEADLINE);
+        assert_eq!(needed, Duration::from_millis(104_250));
+        assert!(given >= needed + Duration::from_secs(10), "{given:?} is too short for {needed:?}");
     }
 }

@@ -193,6 +193,8 @@ pub enum Error {
     Write(Failed),
     #[error("looking took longer than {0:?}")]
     Budget(Duration),
+    #[error("the look ended without a result")]
+    Lost,
 }
 
 /// Namespace and name as the engine has them.

@@ -262,7 +262,8 @@ async fn decide<G: Graph, S: Secrets, C: Clock, V>(
     secrets: &S,
 ) -> Decided {
     let Input { desired, live, claim, portfolio, after_write, process, volatile } = input;
-    let look = look(desired, &live.memory, claim, portfolio, *after_write, &shell.limits, shell.clock.now());
+    let look = look(desired, &live.memory, claim, portfolio, *after_write, &shell.limits, shell.clock.now())
+        .after_edit(desired, live.before.observed_generation);
     let seen = {
         let volatile = volatile.lock().unwrap_or_else(PoisonError::into_inner);
         volatile.clone()

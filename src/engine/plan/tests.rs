@@ -1330,3 +1330,12 @@ fn a_step_refused_for_its_credential_goes_on_by_itself_with_the_next_one() {
     assert_eq!(register.says(), "RegistrationPaused");
     assert_eq!(register.after(10 * MINUTE).says(), "Register");
 }
+
+#[test]
+fn a_retry_that_only_work_beside_the_way_could_use_is_refused_in_its_words() {
+    let world = world().own().registered().webhook().desire(retry("1"));
+    let plan = world.see(|o| o.verify_token = SecretFact::Missing).plan();
+    let answer = &plan.answered.iter().find(|(kind, _)| *kind == ConsentKind::Retry).unwrap().1;
+    let told = answer.refused.as_deref().unwrap();
+    assert_eq!(told, format!("not done: {}", plan.aside[0].1.message));
+}

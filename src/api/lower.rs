@@ -667,6 +667,7 @@ pub fn refused(object: &WhatsAppChannel, why: &SpecInvalid, now: Timestamp) -> W
     shown.observed_generation = Some(generation);
     shown.stage = Some(Stage::Stalled.as_str().to_owned());
     shown.conditions = conditions(&set);
+    shown.waiting_for = waits_for_edit(&shown.waiting_for, now);
     shown
 }
 
@@ -682,7 +683,23 @@ pub fn portfolio_refused(
     stall(&mut set, why, generation, now);
     shown.observed_generation = Some(generation);
     shown.conditions = conditions(&set);
+    shown.waiting_for = waits_for_edit(&shown.waiting_for, now);
     shown
+}
+
+/// Only an edit ends it, whatever was waited for before.
+fn waits_for_edit(before: &[v1::WaitingFor], now: Timestamp) -> Vec<v1::WaitingFor> {
+    let action = "ChangeSpec";
+    let since = before.iter().find(|w| w.action == action).map_or(now, |w| w.since);
+    let actor = Actor::ClusterUser.as_str().to_owned();
+    vec![v1::WaitingFor {
+        actor,
+        action: action.into(),
+        since,
+        expected_by: None,
+        url: None,
+        if_ignored: None,
+    }]
 }
 
 fn stall(set: &mut ConditionSet, why: &SpecInvalid, generation: i64, now: Timestamp) {

@@ -549,6 +549,29 @@ fn a_stored_spec_that_cannot_be_understood_stalls_with_the_field_and_the_remedy(
 }
 
 #[test]
+fn a_spec_that_cannot_be_understood_waits_for_its_edit_and_nothing_else() {
+    let mut spec = least();
+    spec["phoneNumber"] = json!("1064");
+    let mut object = channel_with(spec);
+    let why = channel(&object).expect_err("refused");
+    let before = v1::WaitingFor {
+        actor: "PhoneHolder".into(),
+        action: "EnterCode".into(),
+        since: at(1),
+        expected_by: None,
+        url: None,
+        if_ignored: None,
+    };
+    object.status = Some(WhatsAppChannelStatus { waiting_for: vec![before], ..Default::default() });
+    let shown = refused(&object, &why, at(5));
+    let waits: Vec<_> =
+        shown.waiting_for.iter().map(|w| (w.actor.as_str(), w.action.as_str(), w.since)).collect();
+    assert_eq!(waits, [("ClusterUser", "ChangeSpec", at(5))]);
+    object.status = Some(shown.clone());
+    assert_eq!(refused(&object, &why, at(9)), shown, "nothing changes after that");
+}
+
+#[test]
 fn a_portfolio_is_lowered() {
     let object: WhatsAppPortfolio = serde_json::from_value(json!({
         "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppPortfolio",

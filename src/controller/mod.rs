@@ -20,6 +20,7 @@ use std::{
     fmt::Debug,
     future::{Future, ready},
     hash::Hash,
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -27,7 +28,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{Stream, StreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt, stream};
 use jiff::Timestamp;
 use kube::{
     Client, Resource,
@@ -53,7 +54,7 @@ use crate::{
     cluster::{self, DEADLINE, event::Events},
     engine::limits::Limits,
     meta::port::{Clock, GraphSource},
-    run::pass::{Ids, Shell},
+    run::pass::{Ids, PassError, Shell, longest},
     telemetry::{health::Health, metrics::Metrics},
 };
 
@@ -103,7 +104,7 @@ pub enum Error {
 }
 
 /// Runs both controllers until `stop`, then ends what was begun: no new work, and every intent, call and outcome
-/// on its way is written before this returns, within the time-out of a call plus those of its writes.
+/// on its way is written before this returns, for which it takes at most [`longest`].
 ///
 /// Needs the CRDs only when they are there: until then it is not ready and says what to do.
 ///
@@ -127,7 +128,7 @@ where
     }
     health.missing_part("crds", "the API server was not asked yet whether it serves the CRDs");
     let tasks = TaskTracker::new();
-    let grace = limits.call_timeout + DEADLINE * 4;
+    let grace = longest(&limits, DEADLINE);
     let claims = Arc::new(Claims::new(limits.claim_pause));
     let shell = Shell {
         clock: clock.clone(),
@@ -293,18 +294,40 @@ fn take_portfolio<S: GraphSource, C>(
     }
 }
 
+/// A reconcile ended in a panic.
+#[derive(Debug)]
+struct Panicked;
+
+impl From<Panicked> for channel::Error {
+    fn from(_: Panicked) -> Self {
+        Self::Pass(PassError::Lost)
+    }
+}
+
+impl From<Panicked> for portfolio::Error {
+    fn from(_: Panicked) -> Self {
+        Self::Lost
+    }
+}
+
+/// Keeps a panic to the object that it is about: it comes again after a pause of its own, and every other object
+/// goes on. What a reconcile leaves half done is dropped with it, and every lock of ours ignores poison.
+async fn contained<T, E: From<Panicked>>(reconcile: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    AssertUnwindSafe(reconcile).catch_unwind().await.unwrap_or_else(|_| Err(Panicked.into()))
+}
+
 /// Runs one controller over metadata.
 async fn control<K, Ctx, E, R, F>(
     events: impl Stream<Item = watcher::Result<Event<PartialObjectMeta<K>>>> + Send + 'static,
     wakes: impl Stream<Item = ObjectRef<PartialObjectMeta<K>>> + Send + 'static,
     config: controller::Config,
-    reconcile: R,
+    mut reconcile: R,
     error_policy: fn(Arc<PartialObjectMeta<K>>, &E, Arc<Ctx>) -> Action,
     ctx: Arc<Ctx>,
 ) where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
     PartialObjectMeta<K>: Resource<DynamicType = ()>,
-    E: std::error::Error + Send + 'static,
+    E: std::error::Error + From<Panicked> + Send + 'static,
     R: FnMut(Arc<PartialObjectMeta<K>>, Arc<Ctx>) -> F,
     F: Future<Output = Result<Action, E>> + Send + 'static,
     Ctx: Send + Sync + 'static,
@@ -316,7 +339,7 @@ async fn control<K, Ctx, E, R, F>(
     Controller::for_stream(objects, store)
         .with_config(config.debounce(DEBOUNCE))
         .reconcile_on(wakes)
-        .run(reconcile, error_policy, ctx)
+        .run(move |object, ctx| contained(reconcile(object, ctx)), error_policy, ctx)
         .for_each(|result| {
             match result {
                 Ok((object, _)) => debug!(%object, "reconciled"),
@@ -430,5 +453,35 @@ async fn count<C: Clock>(claims: &Claims, states: &States, metrics: &Metrics, cl
         let age = states.oldest_success().map_or(0.0, |at| now.duration_since(at).as_secs_f64());
         metrics.oldest_look(age);
         tokio::time::sleep(GAUGES).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_of_the_object_that_it_is_about() {
+        let poisoned = async {
+            tokio::task::yield_now().await;
+            if true { panic!("poisoned") } else { Ok(()) }
+        };
+        let channel: Result<(), channel::Error> = contained(poisoned).await;
+        assert!(matches!(channel, Err(channel::Error::Pass(PassError::Lost))));
+        let portfolio: Result<(), portfolio::Error> = contained(async { panic!("poisoned") }).await;
+        assert!(matches!(portfolio, Err(portfolio::Error::Lost)));
+        let sound: Result<u8, channel::Error> = contained(async { Ok(7) }).await;
+        assert!(matches!(sound, Ok(7)));
+    }
+
+    #[test]
+    fn the_pod_is_given_the_time_that_what_was_begun_may_take() {
+        let manifest = include_str!("../../charts/whatsapp-operator/templates/deployment.yaml");
+        let given =
+            manifest.lines().find_map(|line| line.trim().strip_prefix("terminationGracePeriodSeconds: "));
+        let given = Duration::from_secs(given.and_then(|given| given.parse().ok()).unwrap_or_default());
+        let needed = longest(&Limits::default(), DEADLINE);
+        assert_eq!(needed, Duration::from_millis(104_250));
+        assert!(given >= needed + Duration::from_secs(10), "{given:?} is too short for {needed:?}");
     }
 }

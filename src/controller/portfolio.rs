@@ -131,7 +131,9 @@ struct State<G> {
     facts: Facts,
     view: Option<PortfolioView>,
     is_doubted: bool,
-    /// When Meta was last asked about the credential.
+    /// When Meta was last asked about the credential, whatever came of it.
+    asked_at: Option<Timestamp>,
+    /// When Meta last answered about it.
     checked_at: Option<Timestamp>,
 }
 
@@ -144,7 +146,27 @@ impl<G> Default for State<G> {
             facts: Facts::default(),
             view: None,
             is_doubted: false,
+            asked_at: None,
             checked_at: None,
+        }
+    }
+}
+
+impl<G> State<G> {
+    fn may_ask(&self, now: Timestamp) -> bool {
+        self.asked_at.is_none_or(|at| now >= at + BETWEEN_CHECKS)
+    }
+
+    /// What was not answered is still due, and is asked again as soon as it may be.
+    fn is_check_due(&self, fresh: Duration, now: Timestamp) -> bool {
+        self.may_ask(now) && (self.is_doubted || self.checked_at.is_none_or(|at| now >= at + fresh))
+    }
+
+    fn note_check<T>(&mut self, token: &Fact<T>, now: Timestamp) {
+        self.asked_at = Some(now);
+        if !is_unanswered(token) {
+            self.checked_at = Some(now);
+            self.is_doubted = false;
         }
     }
 }
@@ -184,6 +206,11 @@ fn failure<T>(fact: &Fact<T>) -> Option<&Failure> {
     }
 }
 
+/// Asked in vain: not sent, held back, or without a usable answer.
+fn is_unanswered<T>(fact: &Fact<T>) -> bool {
+    failure(fact).is_some_and(|f| !f.is_definite() || f.refusal().is_none())
+}
+
 /// Why a reconcile failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -193,6 +220,8 @@ pub enum Error {
     Write(Failed),
     #[error("looking took longer than {0:?}")]
     Budget(Duration),
+    #[error("the look ended without a result")]
+    Lost,
 }
 
 /// Namespace and name as the engine has them.
@@ -320,7 +349,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let now = self.now();
         let fresh = freshness(state.view.as_ref(), &self.ctx.shell.limits);
         let is_old = |at: Option<Timestamp>| at.is_none_or(|at| now >= at + fresh);
-        let may_ask = state.checked_at.is_none_or(|at| now >= at + BETWEEN_CHECKS);
+        let may_ask = state.may_ask(now);
         let is_doubted = state.is_doubted && may_ask;
         let offered = offer.credential.as_ref().map(|(version, ..)| version.clone());
         let is_in_use =
@@ -328,16 +357,17 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let token = if is_in_use {
             state.tried = None;
             match &state.in_use {
-                Some(in_use) if is_doubted || is_old(state.checked_at) => {
-                    state.checked_at = Some(now);
-                    fact(in_use.graph.debug_token().await)
+                Some(in_use) if state.is_check_due(fresh, now) => {
+                    let token = fact(in_use.graph.debug_token().await);
+                    state.note_check(&token, now);
+                    token
                 }
                 _ => Fact::NotAsked,
             }
         } else {
             self.try_offer(state, desired, offer, is_doubted).await
         };
-        if is_doubted {
+        if is_doubted && !is_unanswered(&token) {
             state.is_doubted = false;
         }
         let first = self.assess(
@@ -359,7 +389,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         }
         if let Some(in_use) = &state.in_use {
             state.facts = read_facts(&in_use.graph, now).await;
-            state.checked_at = state.checked_at.max(Some(now));
+            state.asked_at = state.asked_at.max(Some(now));
         }
         let facts = state.facts.clone();
         state.view = Some(first.view.clone());
@@ -412,8 +442,8 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             }
         }
         let Some(graph) = self.graph(desired, offer, desired.app.clone()) else { return Fact::NotAsked };
-        state.checked_at = Some(now);
         let token = fact(graph.debug_token().await);
+        state.note_check(&token, now);
         state.tried = Some(Tried { version: version.clone(), graph, token: token.clone(), at: now });
         token
     }
@@ -569,6 +599,24 @@ async fn read_secret(
 mod tests {
     use super::*;
     use crate::engine::{face_fixture as face, portfolio::Hold, reason::Reason};
+
+    #[test]
+    fn a_check_without_an_answer_is_made_again_after_a_pause() {
+        let (fresh, start) = (Duration::from_secs(3_600), face::now());
+        let mut state = State::<()>::default();
+        assert!(state.is_check_due(fresh, start));
+        state.note_check(&Fact::<()>::Unknown(Failure::NoAnswer("time-out".into())), start - BETWEEN_CHECKS);
+        state.note_check(&Fact::<()>::Unknown(Failure::NotSent("no connection".into())), start);
+        assert!(!state.is_check_due(fresh, start + BETWEEN_CHECKS / 2), "not at once");
+        let again = start + BETWEEN_CHECKS;
+        assert!(state.is_check_due(fresh, again));
+        state.note_check(&Fact::Known(()), again);
+        assert!(!state.is_check_due(fresh, again + BETWEEN_CHECKS), "answered");
+        assert!(state.is_check_due(fresh, again + fresh));
+        state.is_doubted = true;
+        state.note_check(&Fact::<()>::Unknown(Failure::NoAnswer("time-out".into())), again + fresh);
+        assert!(state.is_doubted, "a doubt lasts until it is answered");
+    }
 
     #[test]
     fn a_portfolio_that_holds_channels_up_is_looked_at_more_often() {

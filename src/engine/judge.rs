@@ -924,7 +924,9 @@ fn payment(scene: &Scene<'_>) -> Judged {
     let account = scene.account_facts();
     let healths = [account.and_then(|a| a.health.value()), scene.number().and_then(|n| n.health.value())];
     let errors = healths.into_iter().flatten().flat_map(|h| &h.entities).flat_map(|e| &e.errors);
-    if let Some(error) = errors.into_iter().find(|e| PAYMENT.contains(&e.code)) {
+    // Meta's order means nothing, and may change from look to look.
+    let named = errors.filter(|e| PAYMENT.contains(&e.code));
+    if let Some(error) = named.min_by(|a, b| (a.code, &a.description).cmp(&(b.code, &b.description))) {
         return Judged::False(
             Reason::PaymentProblem,
             format!("Meta names a payment problem ({}): {}", error.code, error.description),

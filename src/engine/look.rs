@@ -31,6 +31,17 @@ pub struct Look {
     pub urgency: Urgency,
 }
 
+impl Look {
+    /// What an edit asks for comes before what is merely on its way: `observed` is the generation that was last
+    /// observed.
+    #[must_use]
+    pub fn after_edit(self, desired: &Desired, observed: Option<i64>) -> Self {
+        let is_edited = observed != Some(desired.generation);
+        let urgency = if is_edited { self.urgency.min(Urgency::Edit) } else { self.urgency };
+        Self { urgency, ..self }
+    }
+}
+
 /// One account to be read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AccountLook {

@@ -130,7 +130,7 @@ pub fn plan(
         (step, block) = (None, Some(held));
     }
     let has_looked = has_looked(&pass, &memory);
-    let answered = consent::answer(&pass, &mut memory, step.as_ref(), block.as_ref(), has_looked);
+    let answered = consent::answer(&pass, &mut memory, step.as_ref(), block.as_ref(), &aside, has_looked);
     let next = next::next(&pass, &memory, step.as_ref(), block.as_ref(), &aside);
     let business = pass.business();
     let block = block.map(|block| block.linked(business));

@@ -40,8 +40,18 @@ use super::{
     observe::{Materials, Secrets, Volatile, observe},
 };
 
-/// A conflict on an outcome is merged into the live ledger this many times.
-const MERGES: usize = 3;
+/// An outcome that does not land is merged into what stands then and tried again after each of these: a known
+/// answer must outlive an API server that is away for a moment.
+const PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(3)];
+
+/// How long what was begun may take at most, when every call to the API server takes up to `deadline`: the intent
+/// and its call (without an answer to the intent, a read in place of the call), then every try of the outcome with
+/// a read between two.
+pub fn longest(limits: &Limits, deadline: Duration) -> Duration {
+    let sent = limits.send_before + limits.call_timeout;
+    let tries = deadline * (2 * PAUSES.len() as u32 + 1);
+    sent.max(deadline * 2) + tries + PAUSES.iter().sum::<Duration>()
+}
 
 /// What is written: the assessment to be shown, and the memory to be kept.
 #[derive(Clone, Debug)]
@@ -252,7 +262,8 @@ async fn decide<G: Graph, S: Secrets, C: Clock, V>(
     secrets: &S,
 ) -> Decided {
     let Input { desired, live, claim, portfolio, after_write, process, volatile } = input;
-    let look = look(desired, &live.memory, claim, portfolio, *after_write, &shell.limits, shell.clock.now());
+    let look = look(desired, &live.memory, claim, portfolio, *after_write, &shell.limits, shell.clock.now())
+        .after_edit(desired, live.before.observed_generation);
     let seen = {
         let volatile = volatile.lock().unwrap_or_else(PoisonError::into_inner);
         volatile.clone()
@@ -391,7 +402,7 @@ impl<G: Graph, S: Secrets, R: Records, C: Clock> Carrier<G, S, R, C> {
         mut base: Live<R::Version>,
         outcome: &Outcome,
     ) -> Result<(Record, u32), PassError> {
-        let mut merges = 0;
+        let mut pauses = PAUSES.into_iter();
         let mut unanswered: Option<Record> = None;
         loop {
             if let Some(record) = unanswered.take_if(|record| self.records.shows(&base.version, record)) {
@@ -408,10 +419,8 @@ impl<G: Graph, S: Secrets, R: Records, C: Clock> Carrier<G, S, R, C> {
                 Err(WriteError::Gone) => return Err(self.dropped(outcome)),
                 Err(error) => return Err(self.unwritten(outcome, error)),
             };
-            if merges == MERGES {
-                return Err(self.unwritten(outcome, error));
-            }
-            merges += 1;
+            let Some(pause) = pauses.next() else { return Err(self.unwritten(outcome, error)) };
+            tokio::time::sleep(pause).await;
             base = match self.records.read_live().await {
                 Ok(live) if live.uid == self.input.desired.uid => live,
                 Ok(_) | Err(ReadError::Gone) => return Err(self.dropped(outcome)),

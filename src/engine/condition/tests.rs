@@ -259,6 +259,19 @@ fn a_payment_problem_is_told_and_holds_nothing_up() {
     assert_eq!(assessment.verdict(Ready), Some((True, Reason::Usable)));
 }
 
+#[test]
+fn of_several_payment_problems_the_same_one_is_told_in_any_order() {
+    let told = |codes: &[i64]| {
+        let mut case = Case::ready();
+        case.number().health =
+            Field::Is(health(Sendability::Blocked, &[entity("WABA", Sendability::Blocked, codes)]));
+        let assessment = case.assess();
+        assessment.conditions.get(PaymentReady).map(|c| c.message.clone())
+    };
+    assert_eq!(told(&[141_006, 131_042]), told(&[131_042, 141_006]));
+    assert!(told(&[141_006, 131_042]).is_some_and(|message| message.contains("131042")));
+}
+
 #[rstest]
 #[case(Field::Is("987".to_owned()), True, Reason::PaymentMethodPresent)]
 #[case(Field::Is("0".to_owned()), Unknown, Reason::PaymentNotKnown)]

@@ -132,3 +132,15 @@ fn a_wait_with_a_date_is_looked_at_on_that_date_at_the_latest() {
     assert_eq!(plan.block.unwrap().until, Some(later(paused.now, MINUTE)));
     assert!(plan.next <= later(paused.now, MINUTE));
 }
+
+#[test]
+fn an_edit_is_served_before_what_is_on_its_way() {
+    let urgency = |world: World, observed| world.look().after_edit(&world.desired, observed).urgency;
+    let rest = || world().own().registered().pass();
+    let now = rest().desired.generation;
+    assert_eq!(urgency(rest(), Some(now)), Urgency::Drift);
+    assert_eq!(urgency(rest(), Some(now - 1)), Urgency::Edit);
+    assert_eq!(urgency(world().own(), None), Urgency::Edit);
+    let asked = world().own().desire(|d| d.consents.send_code = Some("1".into()));
+    assert_eq!(urgency(asked, None), Urgency::Person, "a person goes before");
+}

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{Block, Pass, aside};
 use crate::engine::{
+    condition::ConditionType,
     desired::Management,
     limits::later,
     memory::{Cause, ConsentAnswer, ConsentKind, Memory},
@@ -37,6 +38,7 @@ pub(super) fn answer(
     memory: &mut Memory,
     step: Option<&Planned>,
     block: Option<&Block>,
+    aside: &[(ConditionType, Block)],
     has_looked: bool,
 ) -> Vec<(ConsentKind, ConsentAnswer)> {
     let mut answers = Vec::new();
@@ -51,6 +53,9 @@ pub(super) fn answer(
             else {
                 continue;
             };
+            // A retry may be meant for the work beside the way; a code never is.
+            let beside = aside.first().map(|(_, block)| block).filter(|_| kind == ConsentKind::Retry);
+            let block = block.or(beside);
             let why = if_refused(pass, memory, kind, pending, step, block, has_looked);
             let (at, is_refused) = if why.is_some() { (pass.now, true) } else { (pending.since, false) };
             let answer = ConsentAnswer { value: pending.value.clone(), at, used_for: None, refused: why };

@@ -220,12 +220,18 @@ fn not_listed(
     id: &AccountId,
     failure: &crate::engine::failure::Failure,
 ) -> Block {
-    let name = if reach::is_granted(view, &pass.desired.namespace, id) {
-        format!("account {id}")
-    } else {
-        "an account of the portfolio".into()
-    };
+    let is_granted = reach::is_granted(view, &pass.desired.namespace, id);
+    let name = if is_granted { format!("account {id}") } else { "an account of the portfolio".into() };
     let mut block = say::unreadable(&format!("the numbers of {name}"), failure);
+    if !is_granted {
+        // Meta's words may name what `access` hides.
+        block.failure = None;
+        if failure.refusal().is_some() {
+            block.message = format!(
+                "Meta does not list the numbers of {name} now; they are asked for again by themselves"
+            );
+        }
+    }
     if block.reason == Reason::MetaUnavailable {
         block.reason = Reason::ObservationIncomplete;
     }

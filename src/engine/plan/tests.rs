@@ -286,6 +286,30 @@ fn another_account_is_named_only_to_those_who_may_use_it() {
 }
 
 #[test]
+fn what_meta_says_of_another_account_is_told_only_to_those_who_may_use_it() {
+    let unlisted = |class, accounts: Option<Vec<crate::engine::id::AccountId>>| {
+        let begun = world().now;
+        let mut refusal = refusal(2, None, class);
+        refusal.message = format!("account {OTHER} is broken");
+        let world = world().desire(|d| d.account = Some(ACCOUNT.into())).portfolio(|v| {
+            v.namespace = "platform".into();
+            v.access = vec![crate::engine::desired::Access { namespaces: vec!["shop".into()], accounts }];
+            v.reach = Reach::Accounts(vec![reachable(ACCOUNT, Some(true)), reachable(OTHER, Some(true))]);
+        });
+        let world = world.see(|o| {
+            o.search.push(searched(OTHER, begun));
+            o.search[1].list = ListState::Failed(Failure::Refused(refusal));
+        });
+        format!("{:?}", world.plan().block.unwrap())
+    };
+    for class in [Class::Retry, Class::WaitUntil, Class::Credentials, Class::Person, Class::Spec] {
+        assert!(unlisted(class, None).contains(OTHER), "{class:?}");
+        let told = unlisted(class, Some(vec![ACCOUNT.into()]));
+        assert!(!told.contains(OTHER), "{told}");
+    }
+}
+
+#[test]
 fn every_refusal_of_an_add_has_a_decision() {
     let after = |result, time| world().act(StepKind::AddNumber, result).after(time);
     let plain = || refused(100, None, Class::Spec);
@@ -1305,4 +1329,13 @@ fn a_step_refused_for_its_credential_goes_on_by_itself_with_the_next_one() {
     assert!(register.memory.ledger.last(StepKind::Register).is_some(), "counted, to be on the safe side");
     assert_eq!(register.says(), "RegistrationPaused");
     assert_eq!(register.after(10 * MINUTE).says(), "Register");
+}
+
+#[test]
+fn a_retry_that_only_work_beside_the_way_could_use_is_refused_in_its_words() {
+    let world = world().own().registered().webhook().desire(retry("1"));
+    let plan = world.see(|o| o.verify_token = SecretFact::Missing).plan();
+    let answer = &plan.answered.iter().find(|(kind, _)| *kind == ConsentKind::Retry).unwrap().1;
+    let told = answer.refused.as_deref().unwrap();
+    assert_eq!(told, format!("not done: {}", plan.aside[0].1.message));
 }

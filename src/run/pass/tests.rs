@@ -159,6 +159,8 @@ enum Fate {
     LandsUnheard,
     /// It does not land, and neither does an answer.
     Lost,
+    /// Nobody answers from now on, until this long has passed; reads fail too.
+    Away(Duration),
     Gone,
     /// Another object stands there under the same name.
     Recreated,
@@ -178,6 +180,7 @@ struct State {
     standing: Option<Record>,
     fates: VecDeque<Fate>,
     writes: u32,
+    away_until: Option<tokio::time::Instant>,
 }
 
 impl Book {
@@ -202,6 +205,10 @@ impl Book {
 }
 
 impl State {
+    fn is_away(&self) -> bool {
+        self.away_until.is_some_and(|until| tokio::time::Instant::now() < until)
+    }
+
     fn land(&mut self, record: &Record) -> u64 {
         self.version += 1;
         self.standing = Some(record.clone());
@@ -222,6 +229,9 @@ impl Records for Book {
     async fn write(&self, record: &Record, expected: &u64) -> Result<u64, WriteError> {
         let mut state = self.state.lock().unwrap();
         state.writes += 1;
+        if state.is_away() {
+            return Err(WriteError::Timeout);
+        }
         let fate = state.fates.pop_front().unwrap_or(Fate::Lands);
         if *expected != state.version {
             return Err(WriteError::Conflict);
@@ -237,6 +247,10 @@ impl Records for Book {
                 Err(WriteError::Timeout)
             }
             Fate::Lost => Err(WriteError::Timeout),
+            Fate::Away(time) => {
+                state.away_until = Some(tokio::time::Instant::now() + time);
+                Err(WriteError::Timeout)
+            }
             Fate::Gone => Err(WriteError::Gone),
             Fate::Conflict(change) => {
                 state.version += 1;
@@ -255,6 +269,9 @@ impl Records for Book {
     }
 
     async fn read_live(&self) -> Result<Live<u64>, ReadError> {
+        if self.state.lock().unwrap().is_away() {
+            return Err(ReadError::Failed("connection refused".into()));
+        }
         Ok(self.live())
     }
 }
@@ -275,6 +292,7 @@ impl Scene {
             standing: None,
             fates: fates.into_iter().collect(),
             writes: 0,
+            away_until: None,
         };
         Self {
             shell: Shell {
@@ -387,7 +405,7 @@ async fn an_object_that_is_gone_or_another_gets_no_step() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_conflict_on_the_outcome_is_merged_into_the_live_ledger() {
     fn touch(memory: &mut Memory) {
         memory.since.insert("SomebodyElse".into(), face::now());
@@ -400,7 +418,7 @@ async fn a_conflict_on_the_outcome_is_merged_into_the_live_ledger() {
     assert_eq!(scene.book.memory().in_flight, None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_outcome_that_never_lands_leaves_the_intent_to_be_decided() {
     let conflicts = (0..4).map(|_| Fate::Conflict(|_| ()));
     let scene = Scene::until_acting([Fate::Lands].into_iter().chain(conflicts)).await;
@@ -412,14 +430,23 @@ async fn an_outcome_that_never_lands_leaves_the_intent_to_be_decided() {
     assert_eq!(scene.adds(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
+async fn an_outcome_outlives_an_api_server_that_is_away_for_a_moment() {
+    let away = Fate::Away(Duration::from_secs(4));
+    let scene = Scene::until_acting([Fate::Lands, away]).await;
+    scene.once().await.unwrap();
+    assert_eq!((scene.adds(), scene.last_add()), (1, EntryOutcome::Accepted));
+    assert_eq!(scene.book.memory().in_flight, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_outcome_that_landed_unheard_is_not_written_again() {
     let scene = Scene::until_acting([Fate::Lands, Fate::LandsUnheard]).await;
     scene.once().await.unwrap();
     assert_eq!((scene.adds(), scene.book.writes(), scene.last_add()), (1, 2, EntryOutcome::Accepted));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_outcome_for_a_recreated_object_is_dropped() {
     let scene = Scene::until_acting([Fate::Lands, Fate::Recreated]).await;
     assert_eq!(scene.once().await.unwrap_err(), PassError::Gone);

@@ -166,7 +166,9 @@ fn not_before(
         (true, false) => limits.fresh_for_add.min(limits.fresh_list),
         (false, false) => limits.fresh_list,
     };
-    let settled = memory.settle_times().filter(|until| *until <= now).max();
+    let adopted = memory.marks.adopted.filter(|_| !memory.knows_history());
+    let adopted = adopted.map(|at| later(at, limits.settle_register));
+    let settled = memory.settle_times().chain(adopted).filter(|until| *until <= now).max();
     [Some(earlier(now, age)), wrote, settled].into_iter().flatten().max().unwrap_or(now).min(now)
 }
 

@@ -46,6 +46,7 @@ pub(super) fn register(pass: &Pass, memory: &mut Memory, number: &Number, seen: 
         (Next::Asked(block), None) => return Err(Stop::Block(block)),
         (Next::Schedule(cause), None) => {
             scheduled(pass, memory, grant)?;
+            after_others(pass, memory, seen)?;
             cause
         }
     };
@@ -389,6 +390,38 @@ fn scheduled(pass: &Pass, memory: &Memory, grant: Grant) -> Gate {
         return Ok(());
     }
     Err(Stop::block(paused(pass, last, until)))
+}
+
+/// What registered the number before it was adopted, another object of the same name for one, may have done so just
+/// now, and Meta shows that late. Nobody registers a number that is not proven, so one that this object proved is
+/// not waited for.
+fn after_others(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate {
+    let ledger = &memory.ledger;
+    let proved = ledger.last(StepKind::VerifyCode).is_some_and(|last| last.outcome == EntryOutcome::Accepted);
+    let Some(adopted) = memory.marks.adopted.filter(|_| !memory.knows_history()) else { return Ok(()) };
+    if proved || ledger.last(StepKind::Register).is_some() {
+        return Ok(());
+    }
+    let until = later(adopted, pass.limits.settle_register);
+    if pass.now < until {
+        return Err(Stop::block(
+            Block::new(
+                Reason::RegistrationPaused,
+                format!(
+                    "{} was found in the account, and a registration by whoever had it before may not show yet; the first of this object is at {}; to register sooner run {}",
+                    pass.desired.number,
+                    say::time(until),
+                    pass.command("retry")
+                ),
+            )
+            .waits(Wait::on(Actor::Meta, "AllowRegistration").at(say::NUMBERS))
+            .until(until),
+        ));
+    }
+    if seen.begun.is_none_or(|begun| begun < until) {
+        return Err(Stop::look_again("whether somebody registered the number shows in the next look"));
+    }
+    Ok(())
 }
 
 /// Meta remembers attempts of others for as long as its window lasts.

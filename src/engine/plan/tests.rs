@@ -975,9 +975,25 @@ fn automatic_registrations_stop_at_three_and_all_at_nine() {
 
 #[test]
 fn an_unknown_history_allows_one_registration_a_day() {
-    let tried = || world().adopted().verified().act(StepKind::Register, refused(131_000, None, Class::Retry));
+    let tried = || {
+        world()
+            .adopted()
+            .verified()
+            .after(10 * MINUTE)
+            .act(StepKind::Register, refused(131_000, None, Class::Retry))
+    };
     check(vec![
-        ("the first", world().adopted().verified(), "Register"),
+        ("found just now", world().adopted().verified(), "RegistrationPaused"),
+        ("found just now, asked", world().adopted().verified().desire(retry("1")), "Register"),
+        ("the first", world().adopted().verified().after(10 * MINUTE), "Register"),
+        (
+            "an old list",
+            world().adopted().verified().after(10 * MINUTE).see(|o| {
+                let begun = crate::engine::limits::earlier(o.begun, SECOND);
+                o.search[0].list = ListState::Complete { begun };
+            }),
+            "NotObservedYet",
+        ),
         ("within a day", tried().after(23 * HOUR), "RegistrationPaused"),
         ("a day later", tried().after(24 * HOUR), "Register"),
     ]);
@@ -1067,7 +1083,7 @@ fn a_sandbox_number_that_is_not_proven_is_registered_only_when_asked() {
     check(vec![
         ("not proven", sandbox(), "SandboxNumberNotVerified"),
         ("asked", sandbox().desire(retry("1")), "Register"),
-        ("proven", sandbox().verified(), "Register"),
+        ("proven", sandbox().verified().after(10 * MINUTE), "Register"),
     ]);
 }
 

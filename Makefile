@@ -84,7 +84,7 @@ gen: needs-cargo
 bench: needs-cargo control-plane
 	$(say) "what a channel costs"
 	@$(CARGO) build --locked --release --bin whatsapp-operator
-	@$(CARGO) bench --locked --bench fleet
+	@$(CARGO) bench --locked --bench fleet --bench onboarding
 
 sandbox: needs-cargo
 	@$(CARGO) run --locked --quiet -- sandbox --listen 127.0.0.1:8420

@@ -181,6 +181,8 @@ struct State {
     fates: VecDeque<Fate>,
     writes: u32,
     away_until: Option<tokio::time::Instant>,
+    /// Live reads fail.
+    is_out_of_reach: bool,
 }
 
 impl Book {
@@ -269,7 +271,13 @@ impl Records for Book {
     }
 
     async fn read_live(&self) -> Result<Live<u64>, ReadError> {
-        if self.state.lock().unwrap().is_away() {
+        let state = self.state.lock().unwrap();
+        if state.is_out_of_reach {
+            return Err(ReadError::Failed("no answer".into()));
+        }
+        let is_away = state.is_away();
+        drop(state);
+        if is_away {
             return Err(ReadError::Failed("connection refused".into()));
         }
         Ok(self.live())
@@ -293,6 +301,7 @@ impl Scene {
             fates: fates.into_iter().collect(),
             writes: 0,
             away_until: None,
+            is_out_of_reach: false,
         };
         Self {
             shell: Shell {
@@ -394,6 +403,49 @@ async fn an_intent_that_was_not_answered_goes_on_only_if_it_stands() {
     let scene = Scene::until_acting([Fate::Lost]).await;
     assert_eq!(scene.once().await.unwrap_err(), PassError::Write(WriteError::Timeout));
     assert_eq!(scene.adds(), 0);
+}
+
+#[tokio::test]
+async fn an_intent_that_was_not_answered_and_cannot_be_looked_up_sends_nothing() {
+    for fate in [Fate::Lost, Fate::LandsUnheard] {
+        let scene = Scene::until_acting([fate]).await;
+        scene.book.state.lock().unwrap().is_out_of_reach = true;
+        assert_eq!(scene.once().await.unwrap_err(), PassError::Write(WriteError::Timeout));
+        assert_eq!(scene.adds(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_call_without_a_standing_intent_is_never_sent_so_a_crash_after_it_hides_no_attempt() {
+    // Should the call go out all the same, the operator dies in it: its outcome cannot account for it either.
+    let mut scene = Scene::until_acting([Fate::Lost]).await;
+    scene.graph.gate = Some(Arc::default());
+    let begun = scene.graph.begun.clone();
+    let scene = Arc::new(scene);
+    let first = tokio::spawn({
+        let scene = scene.clone();
+        async move { scene.once().await }
+    });
+    let ended = tokio::select! {
+        ended = first => ended.unwrap(),
+        () = begun.notified() => panic!("the call was sent, and no intent accounts for it"),
+    };
+    assert_eq!(ended.unwrap_err(), PassError::Write(WriteError::Timeout));
+    assert_eq!((scene.adds(), scene.book.memory().ledger.adds.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn an_intent_that_met_a_conflict_does_not_take_the_one_of_a_rival_for_its_own() {
+    // The rival's intent stands while its call is on the wire; ours is a conflict on the version from before.
+    let scene = Scene::until_acting([]).await;
+    let late = scene.input();
+    let mut rival = scene.rival();
+    rival.graph.gate = Some(Arc::default());
+    let on_the_wire = tokio::spawn(async move { rival.once().await });
+    scene.graph.begun.notified().await;
+    assert_eq!(scene.run(late).await.unwrap_err(), PassError::Conflict);
+    assert_eq!((scene.adds(), scene.book.memory().ledger.adds.len()), (1, 1));
+    on_the_wire.abort();
 }
 
 #[tokio::test]

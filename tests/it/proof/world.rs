@@ -1102,6 +1102,12 @@ impl World {
         self.wake_by_secrets(name);
     }
 
+    /// How many versions of the code were written into its Secret.
+    #[allow(dead_code, reason = "only the benchmark asks")]
+    pub fn times_entered(&self, name: &str) -> usize {
+        self.versions_entered.get(name).map_or(0, BTreeSet::len)
+    }
+
     /// A tool touches the code Secret: another version, the same value.
     pub fn touch_code_secret(&mut self, name: &str) {
         self.cluster.touch_secret(&self.cluster.desired(name).verification.code_secret);

@@ -48,11 +48,24 @@ fn the_less_urgent_leave_room_for_the_more_urgent_and_reads_for_writes() {
 #[test]
 fn an_hour_slides_and_never_holds_twice_the_allowance() {
     let budget = budget();
-    assert_eq!(spend(&budget, Edge::AddNumber, Claim::Write, at(0)).0, 150);
-    let (passed, wait) = spend(&budget, Edge::AddNumber, Claim::Write, at(30 * 60));
+    assert_eq!(spend(&budget, Edge::Register, Claim::Write, at(0)).0, 150);
+    let (passed, wait) = spend(&budget, Edge::Register, Claim::Write, at(30 * 60));
     assert_eq!(passed, 0);
     assert!((29 * 60..=31 * 60).contains(&wait), "{wait}");
-    assert_eq!(spend(&budget, Edge::AddNumber, Claim::Write, at(61 * 60)).0, 150);
+    assert_eq!(spend(&budget, Edge::Register, Claim::Write, at(61 * 60)).0, 150);
+}
+
+#[test]
+fn a_code_is_sent_only_where_its_verification_and_the_registration_still_fit() {
+    let budget = budget();
+    assert_eq!(spend(&budget, Edge::AddNumber, Claim::Write, at(0)).0, 37);
+    let codes = spend(&budget, Edge::RequestCode, Claim::Write, at(0)).0;
+    assert_eq!(codes, 75 - 37);
+    for edge in [Edge::VerifyCode, Edge::Register] {
+        for _ in 0..37 {
+            assert!(budget.admit(&payer(), Some(&account()), edge, Claim::Write, at(0)).is_ok(), "{edge:?}");
+        }
+    }
 }
 
 #[test]

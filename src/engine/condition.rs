@@ -5,14 +5,14 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     desired::{Desired, ReadyWhen},
     drift,
-    failure::{Failure, Refusal},
+    failure::{Class, Failure, Refusal},
     id::{AccountId, BusinessId, Fact, Field, NumberId},
     judge::{self, Judged, Place, Scene, is_passing},
     limits::Limits,
     memory::Memory,
     observed::{Claim, Number, Observed, PortfolioState, WebhookConfiguration},
     outcome::Outcome,
-    plan::{Actor, Block, Plan},
+    plan::{self, Actor, Block, Plan},
     preflight,
     reason::{Reason, ReasonKind},
     wait,
@@ -365,6 +365,11 @@ pub fn assess(
     if desired.suspend {
         return suspended(desired, memory, before, now);
     }
+    let held_up = outcome.and_then(|outcome| held_up(plan, outcome, now));
+    let (plan, outcome) = match &held_up {
+        Some(plan) => (plan, None),
+        None => (plan, outcome),
+    };
     let since = std::mem::take(&mut memory.since);
     let scene = Scene::new(desired, observed, plan, outcome, memory, before, limits, now);
     let mut assessment = match sight(&scene) {
@@ -374,6 +379,20 @@ pub fn assess(
     memory.since = since;
     wait::settle_since(&mut assessment.waiting_for, &mut memory.since, now);
     assessment
+}
+
+/// The plan as it stands once its step met a throttle: nothing is under way, and a date ends the wait. The looks that
+/// follow fail by the same throttle and could not say so any more.
+fn held_up(plan: &Plan, outcome: &Outcome, now: Timestamp) -> Option<Plan> {
+    let until = match &outcome.result {
+        Err(Failure::Throttled(until)) => Some(*until),
+        Err(Failure::Refused(refusal)) if !outcome.is_attempt() && refusal.class == Class::WaitUntil => {
+            refusal.until
+        }
+        _ => None,
+    }?;
+    let block = plan::held_back_until(until.max(now));
+    Some(Plan { step: None, block: Some(block), ..plan.clone() })
 }
 
 /// The first status of a new object, before anything was looked at.

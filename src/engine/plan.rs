@@ -341,6 +341,11 @@ fn held_back(pass: &Pass) -> Option<Block> {
     view.throttled_until.filter(|until| *until > pass.now).map(say::throttled)
 }
 
+/// What a throttle comes to.
+pub(super) fn held_back_until(until: Timestamp) -> Block {
+    say::throttled(until)
+}
+
 /// Whether the look found out what it wanted; consents are answered by such a pass.
 fn has_looked(pass: &Pass, memory: &Memory) -> bool {
     let PortfolioState::View(view) = &pass.observed.portfolio else { return false };

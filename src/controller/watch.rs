@@ -18,6 +18,9 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
+/// Objects of one page of a list: a page is in memory whole, several times over, while it is read.
+const PAGE: u32 = 100;
+
 /// Namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
@@ -56,7 +59,10 @@ where
     };
     let mut merge = Merge::new(apis.len());
     let watches = apis.into_iter().enumerate().map(|(at, api)| {
-        watcher(api, watcher::Config::default()).default_backoff().map(move |event| (at, event)).boxed()
+        watcher(api, watcher::Config::default().page_size(PAGE))
+            .default_backoff()
+            .map(move |event| (at, event))
+            .boxed()
     });
     stream::select_all(watches).flat_map(move |(at, event)| {
         stream::iter(match event {

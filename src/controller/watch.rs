@@ -4,7 +4,7 @@
 //! Here a new list becomes what it means: applied objects, and deletions of those
 //! that vanished. The store counts as filled once every namespace was listed.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use futures::{Stream, StreamExt, stream};
 use kube::{
@@ -21,11 +21,11 @@ use serde::de::DeserializeOwned;
 /// Objects of one page of a list: a page is in memory whole, several times over, while it is read.
 const PAGE: u32 = 100;
 
-/// Namespace and name.
+/// Namespace and name; clones share their text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    pub namespace: Box<str>,
-    pub name: Box<str>,
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
 }
 
 impl Key {

@@ -23,8 +23,9 @@ use crate::{
     engine::{
         condition::first,
         desired::{Desired, Management, PortfolioRef},
-        memory::Memory,
+        memory::{ConsentKind, Memory},
         observed::{Claim, PortfolioState, ProcessFacts},
+        reason::Reason,
     },
     meta::port::{Clock, Graph, GraphSource},
     run::{
@@ -122,6 +123,8 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
     let status = channel.status.as_ref();
     let has_number = status.is_some_and(|s| s.phone_number_id.is_some());
     let has_acted = has_number || status.is_some_and(|s| s.in_flight.is_some() || s.ledger.is_some());
+    let is_observed = status.is_some_and(|s| s.observed_generation == meta.generation);
+    let is_left_alone = status.is_some_and(|s| s.conditions.iter().any(|c| is_left_alone(&c.reason)));
     let is_full = !matches!(spec.management_policy, Some(ManagementPolicy::ObserveOnly));
     let mut counts = crate::api::v1alpha1::ChannelCounts::default();
     lower::count(&mut counts, status);
@@ -137,11 +140,33 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
             && meta.deletion_timestamp.is_none()
             && (!spec.suspend.unwrap_or(false) || has_acted),
         has_number,
+        has_managed: has_acted && is_observed && !is_left_alone,
         is_new: status.is_none() && meta.deletion_timestamp.is_none(),
         created: meta.creation_timestamp.as_ref().map_or(Timestamp::MIN, |at| at.0),
         stage: status.and_then(|s| s.stage.as_deref()).unwrap_or("Pending").into(),
         counts,
     }
+}
+
+/// Whether a condition tells that the channel did not manage its number when it was written.
+fn is_left_alone(reason: &str) -> bool {
+    [Reason::NumberClaimed, Reason::Suspended, Reason::ObserveOnly, Reason::PortfolioNotUsable]
+        .iter()
+        .any(|alone| alone.as_str() == reason)
+}
+
+/// Whether somebody asked for a look or another attempt and the portfolio holds it up: what a person may have
+/// mended at Meta since is then seen at once, and not with the next look at the portfolio.
+fn asks_in_vain(desired: &Desired, done: &Done) -> bool {
+    let is_held = match &done.observed.portfolio {
+        PortfolioState::View(view) => view.hold.is_some(),
+        PortfolioState::NotUsable | PortfolioState::NotYet => false,
+    };
+    let wanted = &desired.consents;
+    let mut asked = [(ConsentKind::Reconcile, &wanted.reconcile), (ConsentKind::Retry, &wanted.retry)]
+        .into_iter()
+        .filter_map(|(kind, value)| Some((kind, value.as_deref()?)));
+    is_held && !desired.suspend && asked.any(|(kind, value)| done.memory.answered(kind, value).is_none())
 }
 
 /// Reconciles one channel.
@@ -326,6 +351,9 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         metrics.status_writes("channel", done.writes);
         if done.credential_refused {
             info!(namespace = %self.key.namespace, channel = %self.key.name, "Meta refused the credential; the portfolio looks at it");
+            self.ctx.signals.doubts.wake([desired.portfolio.clone()]);
+        }
+        if asks_in_vain(desired, &done) {
             self.ctx.signals.doubts.wake([desired.portfolio.clone()]);
         }
         self.publish(transitions(&done.before, &done.after));

@@ -95,6 +95,7 @@ fn nothing_is_done_below_a_portfolio_that_may_not_be_used() {
         ("not usable", world().see(|o| o.portfolio = PortfolioState::NotUsable), "PortfolioNotUsable"),
         ("not read yet", world().see(|o| o.portfolio = PortfolioState::NotYet), "PortfolioNotReadYet"),
         ("held", world().portfolio(|v| v.hold = Some(hold(Reason::TokenInvalid))), "TokenInvalid"),
+        ("refused", world().portfolio(|v| v.hold = Some(hold(Reason::SpecInvalid))), "SpecInvalid"),
         ("no credential yet", world().portfolio(|v| v.credential_version = None), "PortfolioNotReadYet"),
         ("other namespace", world().portfolio(|v| v.namespace = "elsewhere".into()), "PortfolioNotUsable"),
         ("other business", world().remember(|m| m.business = Some("5".into())), "PortfolioChanged"),

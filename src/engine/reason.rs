@@ -286,7 +286,7 @@ reasons! {
         "A code was asked for and Meta's answer was lost; it counts as sent.",
         "If one arrives: kubectl whatsapp code NAME; if not: kubectl whatsapp send-code NAME.";
     CodeWrong: Person, CODE,
-        "Meta did not accept the code.",
+        "Meta did not accept the code: it was wrong, or had expired. Meta's answer is the same for both.",
         "Compare the digits and enter them again: kubectl whatsapp code NAME; or ask for a new one: kubectl whatsapp send-code NAME.";
     CodeLapsed: Person, CODE,
         "The code came too late, or could not be sent within its life.",

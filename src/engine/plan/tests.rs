@@ -635,6 +635,24 @@ fn a_code_is_not_asked_for_when_it_would_be_wasted() {
 }
 
 #[test]
+fn a_code_that_meta_refuses_late_is_wrong_or_expired() {
+    let message = |minutes: u32| {
+        let entered = world()
+            .own()
+            .desire(send_code("1"))
+            .act(StepKind::RequestCode, accepted())
+            .after(minutes * MINUTE)
+            .see(|o| o.code_secret = present("c", 2))
+            .act(StepKind::VerifyCode, refused(136_025, None, Class::Person));
+        let block = entered.after(SECOND).plan().block.unwrap();
+        assert_eq!(block.reason, Reason::CodeWrong);
+        block.message
+    };
+    assert!(!message(9).contains("expired"), "{}", message(9));
+    assert!(message(10).contains("it was wrong, or had expired"), "{}", message(10));
+}
+
+#[test]
 fn only_a_new_version_within_the_codes_life_is_an_answer() {
     let sent = || {
         let world = world().own().desire(send_code("1")).see(|o| o.code_secret = present("c", 1));
@@ -663,6 +681,11 @@ fn only_a_new_version_within_the_codes_life_is_an_answer() {
         ("wrong", wrong(), "CodeWrong"),
         ("wrong, a new one", wrong().see(|o| o.code_secret = present("c", 3)), "VerifyCode"),
         ("wrong twice", twice().see(|o| o.code_secret = present("c", 4)), "CodeWrong"),
+        (
+            "wrong, and the right one late",
+            wrong().see(|o| o.code_secret = present("c", 3)).after(15 * MINUTE),
+            "CodeLapsed",
+        ),
         ("wrong twice, a new consent", twice().desire(send_code("2")), "RequestCode"),
         ("lost", holds(2).act(StepKind::VerifyCode, no_answer()).after(MINUTE), "EffectNotVisibleYet"),
         ("lost, no effect", holds(2).act(StepKind::VerifyCode, no_answer()).after(3 * MINUTE), "CodeWrong"),

@@ -38,7 +38,7 @@ use crate::{
 use super::{
     claim::{Claimant, Claims, Ripple},
     pace,
-    records::{ChannelRecords, NamespaceSecrets, live},
+    records::{ChannelRecords, NamespaceSecrets, Standing, live},
     state::{Stamp, State, States, Wait},
     tell::transitions,
     view::Portfolios,
@@ -67,6 +67,8 @@ pub struct Cluster {
 #[derive(Clone)]
 pub struct Signals {
     pub channels: Wakes<Key>,
+    /// Channels without a status.
+    pub births: Wakes<Key>,
     /// Portfolios whose credential Meta refused to a channel.
     pub doubts: Wakes<PortfolioRef>,
     /// Portfolios whose channels stand otherwise than counted.
@@ -81,6 +83,7 @@ impl Signals {
     pub fn new(metrics: Arc<Metrics>, started: Timestamp) -> Self {
         Self {
             channels: Wakes::default(),
+            births: Wakes::default(),
             doubts: Wakes::default(),
             recounts: Wakes::default(),
             metrics,
@@ -103,6 +106,54 @@ pub struct Context<G, C> {
     pub portfolios: Arc<Portfolios<G>>,
     pub states: Arc<States>,
     pub signals: Signals,
+}
+
+impl<G, C: Clock> Context<G, C> {
+    /// Gives a channel its first status as soon as the watch has told of it: nobody waits for that behind looks at
+    /// Meta, which are slow, nor behind the pause in which changes come together. Whatever does not go well here
+    /// is left to the reconcile.
+    pub async fn give_birth(&self, key: &Key) {
+        let _counted = self.shell.tasks.token();
+        let Some(uid) = self.claims.newborn(key) else { return };
+        let state = self.states.of(key, &uid);
+        let Ok(_busy) = state.busy.clone().try_lock_owned() else { return };
+        let records = ChannelRecords::new(&self.cluster.client, &key.namespace, &key.name, &uid);
+        match records.object().await {
+            Ok(DeserializeGuard(Ok(channel))) if is_unborn(&channel, &uid) => {
+                if let Ok(desired) = lower::channel(&channel) {
+                    let written = self.write_first(key, &records, &desired, &live(&channel).version).await;
+                    if let Err(error) = written {
+                        debug!(namespace = %key.namespace, channel = %key.name, %error, "first status not written yet");
+                    }
+                }
+            }
+            Err(Failed::Gone) => self.states.remove(key),
+            Ok(_) | Err(_) => {}
+        }
+        self.claims.born(key);
+        self.signals.channels.wake([key.clone()]);
+    }
+
+    async fn write_first(
+        &self,
+        key: &Key,
+        records: &ChannelRecords,
+        desired: &Desired,
+        version: &Standing,
+    ) -> Result<(), WriteError> {
+        let record = Record { assessment: first(desired, self.shell.clock.now()), memory: Memory::default() };
+        records.write(&record, version).await?;
+        self.signals.metrics.status_writes("channel", 1);
+        self.claims.born(key);
+        Ok(())
+    }
+}
+
+/// Whether this is still the object that waits for its first status.
+fn is_unborn(channel: &WhatsAppChannel, uid: &str) -> bool {
+    channel.status.is_none()
+        && channel.metadata.deletion_timestamp.is_none()
+        && channel.metadata.uid.as_deref() == Some(uid)
 }
 
 /// Why a reconcile failed; each is tried again after a pause of its own.
@@ -190,8 +241,8 @@ where
     let _counted = ctx.shell.tasks.token();
     let uid = meta.uid.clone().unwrap_or_default();
     let state = ctx.states.of(&key, &uid);
-    // First statuses go first: only an order, which nothing depends on.
-    if state.gives_way(ctx.claims.comes_after_newborn(&key), &ctx.shell.limits) {
+    // First statuses go first, on a lane of their own: only an order, which nothing depends on.
+    if state.gives_way(ctx.claims.has_newborn(), &ctx.shell.limits) {
         return Ok(Action::requeue(SHORTLY));
     }
     let Ok(hold) = state.busy.clone().try_lock_owned() else { return Ok(Action::requeue(SHORTLY)) };
@@ -271,13 +322,8 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         };
         let live = live(&channel);
         if channel.status.is_none() {
-            let record = Record { assessment: first(&desired, self.now()), memory: Memory::default() };
-            return match records.write(&record, &live.version).await {
-                Ok(_) => {
-                    self.ctx.signals.metrics.status_writes("channel", 1);
-                    self.ctx.claims.born(self.key);
-                    Ok(Duration::ZERO)
-                }
+            return match self.ctx.write_first(self.key, &records, &desired, &live.version).await {
+                Ok(()) => Ok(Duration::ZERO),
                 Err(WriteError::Conflict) => Ok(SHORTLY),
                 Err(WriteError::Gone) => Ok(self.gone()),
                 Err(error) => Err(Error::Write(error)),

@@ -206,15 +206,21 @@ impl Claims {
         (claim, woken)
     }
 
-    /// A channel got its first status, before the watch tells so.
+    /// The uid of a channel that waits for its first status.
+    pub fn newborn(&self, key: &Key) -> Option<Box<str>> {
+        let inner = self.lock();
+        let key = inner.newborn.get(key)?;
+        inner.channels.get(key).map(|own| own.uid.clone())
+    }
+
+    /// A channel got its first status, before the watch tells so, or had its turn for it.
     pub fn born(&self, key: &Key) {
         self.lock().newborn.remove(key);
     }
 
-    /// Whether others wait for their first status, and this one does not.
-    pub fn comes_after_newborn(&self, key: &Key) -> bool {
-        let inner = self.lock();
-        !inner.newborn.is_empty() && !inner.newborn.contains(key)
+    /// Whether anybody waits for a first status.
+    pub fn has_newborn(&self) -> bool {
+        !self.lock().newborn.is_empty()
     }
 
     /// The channels that name a portfolio.
@@ -450,24 +456,25 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_comes_after_those_without_a_status() {
+    fn a_channel_is_newborn_until_it_has_a_status_or_had_its_turn() {
         let claims = Claims::new(PAUSES);
         let (old, young) = (key("shop", "old"), key("shop", "young"));
         let newborn = Claimant { is_new: true, digits: "1".into(), ..claimant("2", 5) };
         claims.apply(&old, claimant("1", 0), at(0));
-        assert!(!claims.comes_after_newborn(&old));
+        assert!(!claims.has_newborn() && claims.newborn(&old).is_none());
         claims.apply(&young, newborn.clone(), at(5));
-        assert!(claims.comes_after_newborn(&old) && !claims.comes_after_newborn(&young));
+        assert!(claims.has_newborn());
+        assert_eq!(claims.newborn(&young).as_deref(), Some("2"));
         claims.born(&young);
-        assert!(!claims.comes_after_newborn(&old));
+        assert!(!claims.has_newborn() && claims.newborn(&young).is_none());
         for over in [Some(Claimant { is_new: false, ..newborn.clone() }), None] {
             claims.apply(&young, newborn.clone(), at(6));
-            assert!(claims.comes_after_newborn(&old));
+            assert!(claims.has_newborn());
             match over {
                 Some(written) => drop(claims.apply(&young, written, at(7))),
                 None => drop(claims.remove(&young, at(7))),
             }
-            assert!(!claims.comes_after_newborn(&old));
+            assert!(!claims.has_newborn());
         }
     }
 

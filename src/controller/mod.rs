@@ -69,6 +69,8 @@ use watch::{Key, watch};
 const BUDGET: Duration = Duration::from_secs(60);
 /// A look at a portfolio mostly waits, for Secrets and for Meta; slow ones must not hold up the others.
 const PORTFOLIOS_AT_ONCE: u16 = 16;
+/// First statuses written at the same time; each is a read and a write at the API server and nothing at Meta.
+const BIRTHS_AT_ONCE: usize = 32;
 /// Changes that come together are one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(250);
 /// Gauges are counted anew this often.
@@ -161,11 +163,17 @@ where
         signals,
         desk: Desk::new(claims.clone()),
     });
+    let newborn = channels.clone();
+    let births = channels.signals.births.clone().stream().for_each_concurrent(BIRTHS_AT_ONCE, |key| {
+        let newborn = newborn.clone();
+        async move { newborn.give_birth(&key).await }
+    });
     info!(namespaces = ?namespaces, "starting");
     let ended = tokio::select! {
         () = stop.cancelled() => None,
         () = run_channels::<S, C>(&client, &namespaces, concurrency, channels, &health) => Some(CHANNELS),
         () = run_portfolios(&client, &namespaces, desks, &health) => Some(PORTFOLIOS),
+        () = births => None,
         () = check_crds(&client, &health) => None,
         () = count(&claims, &states, &metrics, &*clock) => None,
     };
@@ -224,7 +232,10 @@ fn take_channel<G: Clone, C: Clock>(
                     ctx.claims.inherits();
                 }
                 let key = Key::of(&channel.metadata);
-                ctx.signals.spread(ctx.claims.apply(&key, channel::claimant(channel), now));
+                let claimant = channel::claimant(channel);
+                let is_new = claimant.is_new;
+                ctx.signals.spread(ctx.claims.apply(&key, claimant, now));
+                ctx.signals.births.wake(is_new.then_some(key));
             }
         }
         Event::Delete(object) => {

@@ -17,7 +17,9 @@ use crate::engine::{
     },
     limits::later,
     memory::{Cause, ConsentKind, EntryOutcome, StepKind},
-    observed::{Claim, Health, ListState, PortfolioState, Profile, SecretFact, WebhookConfiguration},
+    observed::{
+        Claim, Health, ListState, PortfolioState, Profile, Searched, SecretFact, WebhookConfiguration,
+    },
     outcome::Accepted,
     portfolio::{Hold, Reach},
     reason::{Reason, ReasonKind},
@@ -1357,6 +1359,29 @@ fn a_channel_at_rest_remembers_nothing_new() {
     let rest = world().own().registered().pass();
     assert_eq!(rest.clone().after(HOUR).plan().memory, rest.memory);
     assert_eq!(rest.plan().next, later(rest.now, 5 * MINUTE));
+}
+
+#[test]
+fn what_is_not_known_after_a_write_is_looked_for_every_half_minute_and_when_it_has_settled() {
+    let lost = world().own().verified().act(StepKind::Register, no_answer());
+    let settled = lost.memory.in_flight.as_ref().unwrap().settle_until;
+    let unseen = |world: World| {
+        let failed = ListState::Failed(Failure::NoAnswer("HTML".into()));
+        world.see(|o| o.search = vec![Searched { list: failed, ..searched(ACCOUNT, lost.now) }])
+    };
+    for (what, after, sees, expected) in [
+        ("settling", MINUTE, true, Some(30 * SECOND)),
+        ("settling, and the look fails", MINUTE, false, Some(30 * SECOND)),
+        ("ten looks later", 5 * MINUTE, false, Some(5 * MINUTE)),
+        ("when its effect has to show", 7 * MINUTE, true, None),
+        ("when it has to, and the look fails", 7 * MINUTE, false, None),
+        ("it should have shown, and the look fails", 11 * MINUTE, false, Some(5 * MINUTE)),
+    ] {
+        let world = lost.clone().after(after);
+        let world = if sees { world } else { unseen(world) };
+        let expected = expected.map_or(settled, |pause| later(world.now, pause));
+        assert_eq!(world.plan().next, expected, "{what}");
+    }
 }
 
 #[test]

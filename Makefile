@@ -72,10 +72,11 @@ doc: needs-cargo
 	$(say) "examples in the documentation"
 	@$(CARGO) test --locked --doc --quiet
 
+# Most of these tests wait for a process or a clock, so there are more of them at a time than cores.
 integration: needs-cargo control-plane
 	$(say) "integration tests, on a real API server"
 	@$(CARGO) build --locked --bin whatsapp-operator --example demo
-	@$(CARGO) test --locked --test it
+	@$(CARGO) test --locked --test it -- --test-threads 6
 
 gen: needs-cargo
 	$(say) "generated files"

@@ -1,4 +1,6 @@
-//! Events, on transitions, from one recorder that folds repeats.
+//! Events, on transitions, from a recorder that folds repeats.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
@@ -8,14 +10,37 @@ use kube::{
 
 use super::{Failed, MANAGER, bounded};
 
-/// The process's one recorder.
+/// A recorder keeps every event of its last minutes whole, and lets go of them only when it publishes another:
+/// after this many it makes room for a new one, so that a burst does not stay in memory.
+const REMEMBERED: u32 = 256;
+
+/// Publishes the events of the process. Clones share one recorder.
 #[derive(Clone)]
-pub struct Events(Recorder);
+pub struct Events(Arc<Mutex<Recording>>);
+
+struct Recording {
+    client: Client,
+    reporter: Reporter,
+    recorder: Recorder,
+    published: u32,
+}
 
 impl Events {
     /// `instance` tells replicas apart; usually the pod's name.
     pub fn new(client: Client, instance: Option<String>) -> Self {
-        Self(Recorder::new(client, Reporter { controller: MANAGER.into(), instance }))
+        let reporter = Reporter { controller: MANAGER.into(), instance };
+        let recorder = Recorder::new(client.clone(), reporter.clone());
+        Self(Arc::new(Mutex::new(Recording { client, reporter, recorder, published: 0 })))
+    }
+
+    fn recorder(&self) -> Recorder {
+        let mut recording = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if recording.published == REMEMBERED {
+            recording.recorder = Recorder::new(recording.client.clone(), recording.reporter.clone());
+            recording.published = 0;
+        }
+        recording.published += 1;
+        recording.recorder.clone()
     }
 
     /// Publishes, or logs why not: nothing fails over an event.
@@ -29,7 +54,7 @@ impl Events {
             action: "Reconcile".into(),
             secondary: None,
         };
-        match bounded(self.0.publish(&event, about)).await {
+        match bounded(self.recorder().publish(&event, about)).await {
             Ok(_) => {}
             Err(Failed::Gone) => tracing::debug!(reason, "event not published: its namespace is going"),
             Err(error) => tracing::warn!(%error, reason, "event not published"),

@@ -408,7 +408,6 @@ fn lean<K: Resource>(event: Event<DeserializeGuard<K>>) -> Event<PartialObjectMe
                 namespace: meta.namespace,
                 uid: meta.uid,
                 generation: meta.generation,
-                resource_version: meta.resource_version,
                 deletion_timestamp: meta.deletion_timestamp,
                 finalizers: meta.finalizers,
                 annotations: (!annotations.is_empty()).then_some(annotations),

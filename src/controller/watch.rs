@@ -4,7 +4,7 @@
 //! Here a new list becomes what it means: applied objects, and deletions of those
 //! that vanished. The store counts as filled once every namespace was listed.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use futures::{Stream, StreamExt, stream};
 use kube::{
@@ -18,11 +18,14 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-/// Namespace and name.
+/// Objects of one page of a list: a page is in memory whole, several times over, while it is read.
+const PAGE: u32 = 100;
+
+/// Namespace and name; clones share their text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    pub namespace: Box<str>,
-    pub name: Box<str>,
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
 }
 
 impl Key {
@@ -56,7 +59,10 @@ where
     };
     let mut merge = Merge::new(apis.len());
     let watches = apis.into_iter().enumerate().map(|(at, api)| {
-        watcher(api, watcher::Config::default()).default_backoff().map(move |event| (at, event)).boxed()
+        watcher(api, watcher::Config::default().page_size(PAGE))
+            .default_backoff()
+            .map(move |event| (at, event))
+            .boxed()
     });
     stream::select_all(watches).flat_map(move |(at, event)| {
         stream::iter(match event {

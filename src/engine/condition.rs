@@ -547,8 +547,7 @@ fn seen(scene: &Scene<'_>, sight: Sight) -> Assessment {
 /// What differs, with what differed in a profile that was not read this time: profiles are read in turns.
 fn drift_seen(scene: &Scene<'_>) -> Vec<drift::Drift> {
     let mut list = drift::diff(scene.desired, scene.observed);
-    let is_read = scene.observed.profile.known().is_some()
-        || scene.number().is_some_and(|number| number.profile.value().is_some());
+    let is_read = scene.number().is_some_and(|number| scene.observed.profile_of(number).is_some());
     if !is_read && scene.desired.profile.is_managed() {
         let place = list.iter().position(|d| d.field == drift::TIME_ZONE).unwrap_or(list.len());
         let kept = scene.before.drift.iter().filter(|d| d.field.starts_with(drift::PROFILE)).cloned();

@@ -125,7 +125,7 @@ fn webhook(desired: &Desired, number: &Number) -> Option<Drift> {
 }
 
 fn profile(desired: &Desired, observed: &Observed, number: &Number) -> Vec<Drift> {
-    let Some(live) = observed.profile.known().or_else(|| number.profile.value()) else { return Vec::new() };
+    let Some(live) = observed.profile_of(number) else { return Vec::new() };
     let differing = differences(&desired.profile, live);
     differing
         .into_iter()

@@ -859,12 +859,11 @@ fn open_setting(scene: &Scene<'_>, reason: Reason, message: &str) -> Judged {
 }
 
 fn profile(scene: &Scene<'_>, number: &Number) -> Judged {
-    if !is_registered(number) && scene.observed.profile.known().is_none() && number.profile.value().is_none()
-    {
-        return Judged::Open("the profile is written once the number is registered".into());
-    }
-    let Some(live) = scene.observed.profile.known().or_else(|| number.profile.value()) else {
-        return Judged::Keep;
+    let Some(live) = scene.observed.profile_of(number) else {
+        return match is_registered(number) {
+            true => Judged::Keep,
+            false => Judged::Open("the profile is written once the number is registered".into()),
+        };
     };
     let differing = drift::profile_fields(&scene.desired.profile, live);
     if differing.is_empty() {

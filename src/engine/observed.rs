@@ -35,6 +35,13 @@ pub struct Observed {
     pub process: ProcessFacts,
 }
 
+impl Observed {
+    /// The number's profile: read by itself, or inside the list.
+    pub fn profile_of<'a>(&'a self, number: &'a Number) -> Option<&'a Profile> {
+        self.profile.known().or_else(|| number.profile.value().map(AsRef::as_ref))
+    }
+}
+
 /// Facts of this process, for rules that speak of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessFacts {
@@ -127,7 +134,7 @@ pub struct Number {
     pub health: Field<Health>,
     pub webhook: Field<WebhookConfiguration>,
     /// Inside the list read, where Meta grants the expansion.
-    pub profile: Field<Profile>,
+    pub profile: Field<Box<Profile>>,
 }
 
 impl Number {
@@ -174,6 +181,7 @@ pub struct WebhookConfiguration {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
     pub can_send: Sendability,
+    /// Those that something is said about: lists of numbers are kept, and most have nothing to say.
     pub entities: Vec<HealthEntity>,
 }
 

@@ -868,7 +868,7 @@ impl Graph for GraphClient {
                 .find(|listed| listed.id == *number)
                 .and_then(|listed| listed.profile.value())
         {
-            return Ok(profile.clone());
+            return Ok((**profile).clone());
         }
         let read = || self.clone().read_profile(account.clone(), number.clone(), urgency);
         profiles.get(key, oldest, urgency, read).await.map(|profile| Profile::clone(&profile))

@@ -225,7 +225,7 @@ pub fn number(value: &Value, refused: &BTreeSet<&'static str>) -> Option<Number>
         last_onboarded: words(value, "last_onboarded_time"),
         health: node.health(),
         webhook: node.shaped("webhook_configuration", webhook),
-        profile: node.shaped(PROFILE_EXPANSION, profile),
+        profile: node.shaped(PROFILE_EXPANSION, |value| profile(value).map(Box::new)),
         display_phone_number: display,
     })
 }
@@ -367,6 +367,11 @@ fn health(value: &Value) -> Option<Health> {
                         })
                         .collect(),
                 })
+            })
+            .filter(|entity| {
+                entity.can_send != Sendability::Available
+                    || !entity.info.is_empty()
+                    || !entity.errors.is_empty()
             })
             .collect(),
     })

@@ -293,7 +293,7 @@ async fn read_profile<G: Graph>(look: &Look, search: &[Searched], graph: Option<
     for searched in search {
         if let Some(found) = searched.numbers.iter().find(|n| n.id == *number) {
             if let Field::Is(profile) = &found.profile {
-                return Fact::Known(profile.clone());
+                return Fact::Known((**profile).clone());
             }
             account = Some(&searched.account);
         }

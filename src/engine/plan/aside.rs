@@ -195,11 +195,8 @@ fn profile(
     if !pass.desired.profile.is_managed() {
         return Ok(());
     }
-    let current = match (&pass.observed.profile, &number.profile) {
-        (Fact::Known(profile), _) | (_, Field::Is(profile)) => profile,
-        // Says nothing: profiles are read in turns.
-        (Fact::Unknown(_) | Fact::NotAsked, _) => return Ok(()),
-    };
+    // None says nothing: profiles are read in turns.
+    let Some(current) = pass.observed.profile_of(number) else { return Ok(()) };
     let fields = profile_difference(&pass.desired.profile, current);
     if !fields.is_managed() {
         memory.ledger.repeatable.remove(&StepKind::WriteProfile);

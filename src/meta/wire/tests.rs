@@ -47,6 +47,20 @@ fn a_registered_number_is_read_whole() {
 }
 
 #[test]
+fn only_entities_that_something_is_said_about_are_kept() {
+    let entities = json!([
+        {"entity_type": "PHONE_NUMBER", "can_send_message": "AVAILABLE", "additional_info": ["Not verified."]},
+        {"entity_type": "WABA", "can_send_message": "AVAILABLE"},
+        {"entity_type": "BUSINESS", "can_send_message": "LIMITED"},
+        {"entity_type": "APP", "can_send_message": "AVAILABLE", "errors": [{"error_code": 141_006}]}]);
+    let value = json!({"id": "1", "display_phone_number": "15550100100",
+        "health_status": {"can_send_message": "LIMITED", "entities": entities}});
+    let read = number(&value, &BTreeSet::new()).unwrap();
+    let kinds: Vec<_> = read.health.value().unwrap().entities.iter().map(|e| e.kind.as_str()).collect();
+    assert_eq!(kinds, ["PHONE_NUMBER", "BUSINESS", "APP"]);
+}
+
+#[test]
 fn refused_absent_and_strange_fields_are_told_apart() {
     let value = json!({"id": 100_000_000_000_001_u64, "display_phone_number": "15550100100", "status": ["odd"],
         "code_verification_status": "SOMETHING_NEW", "is_pin_enabled": "true", "is_on_biz_app": {},

@@ -21,12 +21,17 @@ fn bounded(filter: &str) -> EnvFilter {
     TIGHT_LIPPED.iter().filter_map(|directive| directive.parse().ok()).fold(asked, EnvFilter::add_directive)
 }
 
+/// Only a terminal gets colours, and not where somebody asked for none.
+fn has_colours() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Sets up the process's logs, once. `filter` has the form of `RUST_LOG`; one that does not parse falls back to
 /// `info`, since an operator that does not start for its log level helps nobody.
 pub fn init(format: Format, filter: &str) {
     let builder = fmt().with_env_filter(bounded(filter)).with_writer(io::stderr);
     let set = match format {
-        Format::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
+        Format::Text => builder.with_ansi(has_colours()).try_init(),
         Format::Json => builder.json().flatten_event(true).with_current_span(true).try_init(),
     };
     if let Err(error) = set {

@@ -25,8 +25,8 @@ use crate::{
         v1alpha1::{Entry, WhatsAppChannelStatus},
     },
     engine::{
-        condition::ConditionType, desired::SecretKey, memory::EntryOutcome, observed::SecretVersion,
-        reason::Reason,
+        condition::ConditionType, desired::SecretKey, failure::Class, limits::Limits, memory::EntryOutcome,
+        observed::SecretVersion, reason::Reason,
     },
 };
 
@@ -51,8 +51,8 @@ pub struct CodeArgs {
     /// Hands the code over and does not wait for what becomes of it.
     #[arg(long)]
     pub no_wait: bool,
-    /// How long to wait for the answer.
-    #[arg(long, default_value = "60s", value_parser = duration, value_name = "TIME")]
+    /// How long to wait for the answer. Without a code on its way the operator reads the Secret once a minute.
+    #[arg(long, default_value = "90s", value_parser = duration, value_name = "TIME")]
     pub timeout: Duration,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -65,6 +65,9 @@ enum Verdict {
     HandedOver,
     Accepted,
     Wrong,
+    /// Refused by Meta at an age at which its answer does not tell which.
+    WrongOrExpired,
+    /// Its life was over, so it was not sent.
     Expired,
     /// Not sent to Meta, or Meta said something else.
     NotTaken,
@@ -107,17 +110,23 @@ pub async fn code(args: &CodeArgs) -> Ending {
             format!("see what became of it: kubectl whatsapp status {}", channel.name),
         )
     } else {
+        let mut stands = None;
         let found = channel
-            .follow(args.timeout, |object| judge(object.status.as_ref()?, &version.as_subject(), before))
+            .follow(args.timeout, |object| {
+                let status = object.status.as_ref()?;
+                stands = seen(status, ConditionType::NumberVerified)
+                    .map(|seen| format!(" (NumberVerified stands at {}: {})", seen.reason, seen.message));
+                judge(status, &version.as_subject(), before)
+            })
             .await?;
-        let (verdict, message) =
-            found.ok_or_else(|| channel.silent("the code was handed over", args.timeout))?;
+        let what = || format!("the code was handed over{}", stands.unwrap_or_default());
+        let (verdict, message) = found.ok_or_else(|| channel.silent(&what(), args.timeout))?;
         answer(verdict, message)
     };
     render::print(args.output.output, &answer, text)?;
     Ok(match answer.verdict {
         Verdict::HandedOver | Verdict::Accepted => Exit::Done,
-        Verdict::Wrong | Verdict::Expired | Verdict::NotTaken => Exit::Refused,
+        Verdict::Wrong | Verdict::WrongOrExpired | Verdict::Expired | Verdict::NotTaken => Exit::Refused,
     })
 }
 
@@ -198,23 +207,38 @@ fn judge(status: &WhatsAppChannelStatus, version: &str, before: usize) -> Option
         ledger.verifications.iter().rev().find(|entry| entry.subject.as_deref() == Some(version))
     });
     if let Some(entry) = entry {
-        return tried(entry, verified.as_ref().map(|seen| (seen.reason, seen.message)));
+        return tried(status, entry, verified.as_ref().map(|seen| (seen.reason, seen.message)));
     }
     let verified = verified?;
     if verified.is_true() && attempts(status) == before {
         return Some((Verdict::NotTaken, "no code is needed: the number is verified".to_owned()));
     }
-    // Reasons that can be there only because of what the Secret holds now.
+    // Reasons that can be there only because of what the Secret holds now, or that make it worth nothing.
     let row = verified.row?;
     match row.reason {
         Reason::CodeLapsed => Some((Verdict::Expired, verified.message.to_owned())),
         Reason::CodeFoundUnasked => Some((Verdict::NotTaken, verified.message.to_owned())),
+        Reason::CodeWrong if is_spent(status) => Some((Verdict::NotTaken, verified.message.to_owned())),
         _ => None,
     }
 }
 
+/// Whether the code that was asked for was tried as often as one is.
+fn is_spent(status: &WhatsAppChannelStatus) -> bool {
+    let Some(ledger) = &status.ledger else { return false };
+    let was_sent = |entry: &&Entry| entry.outcome != EntryOutcome::NotSent;
+    let asked = ledger.codes.iter().rev().find(was_sent);
+    let since = |entry: &&Entry| asked.is_none_or(|asked| entry.at >= asked.at);
+    let tried = ledger.verifications.iter().filter(was_sent).filter(since).count();
+    tried >= Limits::default().verifications_per_code
+}
+
 /// What an attempt came to.
-fn tried(entry: &Entry, condition: Option<(&str, &str)>) -> Option<(Verdict, String)> {
+fn tried(
+    status: &WhatsAppChannelStatus,
+    entry: &Entry,
+    condition: Option<(&str, &str)>,
+) -> Option<(Verdict, String)> {
     let reason = condition.and_then(|(reason, _)| Reason::from_name(reason));
     let told = condition.map(|(_, message)| message.to_owned()).unwrap_or_default();
     match entry.outcome {
@@ -224,8 +248,9 @@ fn tried(entry: &Entry, condition: Option<(&str, &str)>) -> Option<(Verdict, Str
         }
         // What to do now stands in the status that follows the outcome.
         EntryOutcome::Refused => match reason {
-            Some(Reason::CodeLapsed) => Some((Verdict::Expired, told)),
             Some(Reason::NotObservedYet | Reason::EffectNotVisibleYet | Reason::VerifyingCode) | None => None,
+            Some(_) if !is_about_the_code(entry) => Some((Verdict::NotTaken, told)),
+            Some(_) if is_doubtful(status, entry) => Some((Verdict::WrongOrExpired, told)),
             Some(_) => Some((Verdict::Wrong, told)),
         },
         EntryOutcome::NoAnswer => {
@@ -235,12 +260,29 @@ fn tried(entry: &Entry, condition: Option<(&str, &str)>) -> Option<(Verdict, Str
     }
 }
 
+/// Whether Meta refused what was entered, and not the token, the pace or anything else. 136025 is its one code for
+/// codes that do not do; a plain 100 comes instead with a text for people.
+fn is_about_the_code(entry: &Entry) -> bool {
+    entry.refusal.as_ref().is_some_and(|refusal| {
+        matches!(refusal.code, 100 | 136_025) && matches!(refusal.class, Class::Person | Class::Spec)
+    })
+}
+
+/// Whether the code may have expired at Meta before it was entered, or was never asked for by the operator.
+fn is_doubtful(status: &WhatsAppChannelStatus, entry: &Entry) -> bool {
+    let codes = status.ledger.as_ref().map(|ledger| ledger.codes.as_slice()).unwrap_or_default();
+    let asked = codes.iter().rev().find(|code| code.at <= entry.at && code.outcome != EntryOutcome::NotSent);
+    let fresh = Limits::default().code_doubtful;
+    asked.is_none_or(|code| entry.at.duration_since(code.at).unsigned_abs() >= fresh)
+}
+
 fn text(answer: &Answer) -> Text {
     let mut text = Text::new();
     let (tone, word) = match answer.verdict {
         Verdict::HandedOver => (Tone::Strong, "handed over"),
         Verdict::Accepted => (Tone::Good, "accepted"),
         Verdict::Wrong => (Tone::Bad, "wrong"),
+        Verdict::WrongOrExpired => (Tone::Bad, "wrong or expired"),
         Verdict::Expired => (Tone::Bad, "expired"),
         Verdict::NotTaken => (Tone::Attention, "not taken"),
     };
@@ -253,6 +295,8 @@ fn text(answer: &Answer) -> Text {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -269,5 +313,69 @@ mod tests {
             let problem = six_digits(&typed.to_owned().into()).expect_err("no code");
             assert!(!format!("{problem:?}").contains("9876"));
         }
+    }
+
+    /// A status after a code was asked for at noon, and one was tried `minutes` later.
+    fn status(reason: &str, tried: Option<(i64, Value)>) -> WhatsAppChannelStatus {
+        let at = |minutes: i64| {
+            let noon: jiff::Timestamp = "2026-03-01T12:00:00Z".parse().expect("a time");
+            (noon + jiff::SignedDuration::from_mins(minutes)).to_string()
+        };
+        let tried = tried.map(|(minutes, more)| {
+            let mut entry = json!({"id": "2", "at": at(minutes), "cause": "Secret", "subject": "u/2"});
+            entry.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+            entry
+        });
+        let code =
+            json!({"id": "1", "at": at(0), "outcome": "Accepted", "cause": "SendCode", "consent": "x"});
+        serde_json::from_value(json!({
+            "ledger": {"codes": [code], "verifications": tried.into_iter().collect::<Vec<_>>()},
+            "conditions": [{
+                "type": "NumberVerified", "status": if reason == "Verified" { "True" } else { "False" },
+                "reason": reason, "message": "told", "lastTransitionTime": at(0)
+            }],
+        }))
+        .expect("a status")
+    }
+
+    fn refused(code: i64, class: &str) -> Value {
+        json!({"outcome": "Refused", "refusal": {"code": code, "message": "no", "class": class, "scope": "Call"}})
+    }
+
+    #[test]
+    fn what_became_of_a_code_is_told_as_far_as_it_can_be() {
+        let verdict = |reason, tried| judge(&status(reason, tried), "u/2", 0).map(|(verdict, _)| verdict);
+        let accepted = json!({"outcome": "Accepted"});
+        for (what, reason, tried, expected) in [
+            ("not looked at yet", "CodeAwaited", None, None),
+            ("under way", "VerifyingCode", Some((1, json!({"outcome": "Started"}))), None),
+            ("accepted", "Verified", Some((1, accepted)), Some(Verdict::Accepted)),
+            ("fresh", "CodeWrong", Some((9, refused(136_025, "Person"))), Some(Verdict::Wrong)),
+            ("a text", "CodeWrong", Some((9, refused(100, "Spec"))), Some(Verdict::Wrong)),
+            ("old", "CodeWrong", Some((10, refused(136_025, "Person"))), Some(Verdict::WrongOrExpired)),
+            ("too old", "CodeLapsed", None, Some(Verdict::Expired)),
+            (
+                "locked",
+                "CodeRequestPaused",
+                Some((1, refused(136_025, "WaitUntil"))),
+                Some(Verdict::NotTaken),
+            ),
+            ("dead token", "CodeWrong", Some((1, refused(190, "Credentials"))), Some(Verdict::NotTaken)),
+            ("nobody asked", "CodeFoundUnasked", None, Some(Verdict::NotTaken)),
+            ("wrong before", "CodeWrong", Some((1, json!({"outcome": "Refused", "subject": "u/1"}))), None),
+            ("no need", "Verified", None, Some(Verdict::NotTaken)),
+            ("lost", "CodeWrong", Some((1, json!({"outcome": "NoAnswer"}))), Some(Verdict::NotTaken)),
+        ] {
+            assert_eq!(verdict(reason, tried), expected, "{what}");
+        }
+        let mut spent = status("CodeWrong", Some((1, json!({"outcome": "Refused", "subject": "u/1"}))));
+        let ledger = spent.ledger.as_mut().expect("a ledger");
+        ledger.verifications.push(ledger.verifications[0].clone());
+        let told = judge(&spent, "u/2", 2).map(|(verdict, _)| verdict);
+        assert_eq!(told, Some(Verdict::NotTaken), "two are tried for one that was asked for");
+        let mut vouched = status("CodeWrong", Some((1, refused(136_025, "Person"))));
+        vouched.ledger.as_mut().expect("a ledger").codes.clear();
+        let told = judge(&vouched, "u/2", 0).map(|(verdict, _)| verdict);
+        assert_eq!(told, Some(Verdict::WrongOrExpired), "nobody here knows how old it was");
     }
 }

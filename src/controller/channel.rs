@@ -23,8 +23,9 @@ use crate::{
     engine::{
         condition::first,
         desired::{Desired, Management, PortfolioRef},
-        memory::Memory,
+        memory::{ConsentKind, Memory},
         observed::{Claim, PortfolioState, ProcessFacts},
+        reason::Reason,
     },
     meta::port::{Clock, Graph, GraphSource},
     run::{
@@ -37,7 +38,7 @@ use crate::{
 use super::{
     claim::{Claimant, Claims, Ripple},
     pace,
-    records::{ChannelRecords, NamespaceSecrets, live},
+    records::{ChannelRecords, NamespaceSecrets, Standing, live},
     state::{Stamp, State, States, Wait},
     tell::transitions,
     view::Portfolios,
@@ -66,6 +67,8 @@ pub struct Cluster {
 #[derive(Clone)]
 pub struct Signals {
     pub channels: Wakes<Key>,
+    /// Channels without a status.
+    pub births: Wakes<Key>,
     /// Portfolios whose credential Meta refused to a channel.
     pub doubts: Wakes<PortfolioRef>,
     /// Portfolios whose channels stand otherwise than counted.
@@ -80,6 +83,7 @@ impl Signals {
     pub fn new(metrics: Arc<Metrics>, started: Timestamp) -> Self {
         Self {
             channels: Wakes::default(),
+            births: Wakes::default(),
             doubts: Wakes::default(),
             recounts: Wakes::default(),
             metrics,
@@ -104,6 +108,54 @@ pub struct Context<G, C> {
     pub signals: Signals,
 }
 
+impl<G, C: Clock> Context<G, C> {
+    /// Gives a channel its first status as soon as the watch has told of it: nobody waits for that behind looks at
+    /// Meta, which are slow, nor behind the pause in which changes come together. Whatever does not go well here
+    /// is left to the reconcile.
+    pub async fn give_birth(&self, key: &Key) {
+        let _counted = self.shell.tasks.token();
+        let Some(uid) = self.claims.newborn(key) else { return };
+        let state = self.states.of(key, &uid);
+        let Ok(_busy) = state.busy.clone().try_lock_owned() else { return };
+        let records = ChannelRecords::new(&self.cluster.client, &key.namespace, &key.name, &uid);
+        match records.object().await {
+            Ok(DeserializeGuard(Ok(channel))) if is_unborn(&channel, &uid) => {
+                if let Ok(desired) = lower::channel(&channel) {
+                    let written = self.write_first(key, &records, &desired, &live(&channel).version).await;
+                    if let Err(error) = written {
+                        debug!(namespace = %key.namespace, channel = %key.name, %error, "first status not written yet");
+                    }
+                }
+            }
+            Err(Failed::Gone) => self.states.remove(key),
+            Ok(_) | Err(_) => {}
+        }
+        self.claims.born(key);
+        self.signals.channels.wake([key.clone()]);
+    }
+
+    async fn write_first(
+        &self,
+        key: &Key,
+        records: &ChannelRecords,
+        desired: &Desired,
+        version: &Standing,
+    ) -> Result<(), WriteError> {
+        let record = Record { assessment: first(desired, self.shell.clock.now()), memory: Memory::default() };
+        records.write(&record, version).await?;
+        self.signals.metrics.status_writes("channel", 1);
+        self.claims.born(key);
+        Ok(())
+    }
+}
+
+/// Whether this is still the object that waits for its first status.
+fn is_unborn(channel: &WhatsAppChannel, uid: &str) -> bool {
+    channel.status.is_none()
+        && channel.metadata.deletion_timestamp.is_none()
+        && channel.metadata.uid.as_deref() == Some(uid)
+}
+
 /// Why a reconcile failed; each is tried again after a pause of its own.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -122,6 +174,8 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
     let status = channel.status.as_ref();
     let has_number = status.is_some_and(|s| s.phone_number_id.is_some());
     let has_acted = has_number || status.is_some_and(|s| s.in_flight.is_some() || s.ledger.is_some());
+    let is_observed = status.is_some_and(|s| s.observed_generation == meta.generation);
+    let is_left_alone = status.is_some_and(|s| s.conditions.iter().any(|c| is_left_alone(&c.reason)));
     let is_full = !matches!(spec.management_policy, Some(ManagementPolicy::ObserveOnly));
     let mut counts = crate::api::v1alpha1::ChannelCounts::default();
     lower::count(&mut counts, status);
@@ -137,11 +191,33 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
             && meta.deletion_timestamp.is_none()
             && (!spec.suspend.unwrap_or(false) || has_acted),
         has_number,
+        has_managed: has_acted && is_observed && !is_left_alone,
         is_new: status.is_none() && meta.deletion_timestamp.is_none(),
         created: meta.creation_timestamp.as_ref().map_or(Timestamp::MIN, |at| at.0),
         stage: status.and_then(|s| s.stage.as_deref()).unwrap_or("Pending").into(),
         counts,
     }
+}
+
+/// Whether a condition tells that the channel did not manage its number when it was written.
+fn is_left_alone(reason: &str) -> bool {
+    [Reason::NumberClaimed, Reason::Suspended, Reason::ObserveOnly, Reason::PortfolioNotUsable]
+        .iter()
+        .any(|alone| alone.as_str() == reason)
+}
+
+/// Whether somebody asked for a look or another attempt and the portfolio holds it up: what a person may have
+/// mended at Meta since is then seen at once, and not with the next look at the portfolio.
+fn asks_in_vain(desired: &Desired, done: &Done) -> bool {
+    let is_held = match &done.observed.portfolio {
+        PortfolioState::View(view) => view.hold.is_some(),
+        PortfolioState::NotUsable | PortfolioState::NotYet => false,
+    };
+    let wanted = &desired.consents;
+    let mut asked = [(ConsentKind::Reconcile, &wanted.reconcile), (ConsentKind::Retry, &wanted.retry)]
+        .into_iter()
+        .filter_map(|(kind, value)| Some((kind, value.as_deref()?)));
+    is_held && !desired.suspend && asked.any(|(kind, value)| done.memory.answered(kind, value).is_none())
 }
 
 /// Reconciles one channel.
@@ -165,8 +241,8 @@ where
     let _counted = ctx.shell.tasks.token();
     let uid = meta.uid.clone().unwrap_or_default();
     let state = ctx.states.of(&key, &uid);
-    // First statuses go first: only an order, which nothing depends on.
-    if state.gives_way(ctx.claims.comes_after_newborn(&key), &ctx.shell.limits) {
+    // First statuses go first, on a lane of their own: only an order, which nothing depends on.
+    if state.gives_way(ctx.claims.has_newborn(), &ctx.shell.limits) {
         return Ok(Action::requeue(SHORTLY));
     }
     let Ok(hold) = state.busy.clone().try_lock_owned() else { return Ok(Action::requeue(SHORTLY)) };
@@ -246,13 +322,8 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         };
         let live = live(&channel);
         if channel.status.is_none() {
-            let record = Record { assessment: first(&desired, self.now()), memory: Memory::default() };
-            return match records.write(&record, &live.version).await {
-                Ok(_) => {
-                    self.ctx.signals.metrics.status_writes("channel", 1);
-                    self.ctx.claims.born(self.key);
-                    Ok(Duration::ZERO)
-                }
+            return match self.ctx.write_first(self.key, &records, &desired, &live.version).await {
+                Ok(()) => Ok(Duration::ZERO),
                 Err(WriteError::Conflict) => Ok(SHORTLY),
                 Err(WriteError::Gone) => Ok(self.gone()),
                 Err(error) => Err(Error::Write(error)),
@@ -326,6 +397,9 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         metrics.status_writes("channel", done.writes);
         if done.credential_refused {
             info!(namespace = %self.key.namespace, channel = %self.key.name, "Meta refused the credential; the portfolio looks at it");
+            self.ctx.signals.doubts.wake([desired.portfolio.clone()]);
+        }
+        if asks_in_vain(desired, &done) {
             self.ctx.signals.doubts.wake([desired.portfolio.clone()]);
         }
         self.publish(transitions(&done.before, &done.after));

@@ -28,6 +28,8 @@ pub struct Claimant {
     /// Full, not suspended before its first act, not being deleted.
     pub is_eligible: bool,
     pub has_number: bool,
+    /// Its status shows that it managed the number when it was last written.
+    pub has_managed: bool,
     /// Not being deleted, and without a status.
     pub is_new: bool,
     pub created: Timestamp,
@@ -46,16 +48,28 @@ pub struct Ripple {
     pub recount: Vec<PortfolioRef>,
 }
 
+/// How long the next one waits, since a call of the last may still be on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Pauses {
+    /// After a claim went away: its object is gone or was edited, so no intent of it can be written any more.
+    pub gone: Duration,
+    /// After a claim that somebody better took: its object stands as it was, and a pass that began before may
+    /// still write an intent.
+    pub displaced: Duration,
+}
+
 /// Every channel in the watched namespaces.
 #[derive(Debug)]
 pub struct Claims {
     inner: Mutex<Inner>,
-    pause: Duration,
+    pauses: Pauses,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    is_filled: bool,
+    filled: Option<Timestamp>,
+    /// Another process acted here before this one, and what it was about is known from statuses alone.
+    is_inherited: bool,
     channels: HashMap<Key, Claimant>,
     by_digits: HashMap<Box<str>, Rivals>,
     by_portfolio: HashMap<PortfolioRef, BTreeSet<Key>>,
@@ -74,14 +88,20 @@ struct Rivals {
 }
 
 impl Claims {
-    /// `pause`: how long the next one waits after a claim went away, since a call of the last may still be on its way.
-    pub fn new(pause: Duration) -> Self {
-        Self { inner: Mutex::default(), pause }
+    /// Knows nobody yet.
+    pub fn new(pauses: Pauses) -> Self {
+        Self { inner: Mutex::default(), pauses }
     }
 
     /// Every watched namespace is in the index.
-    pub fn filled(&self) {
-        self.lock().is_filled = true;
+    pub fn filled(&self, now: Timestamp) {
+        self.lock().filled.get_or_insert(now);
+    }
+
+    /// Something was found that another process had worked on. Whose claim went away just before this one began
+    /// to watch nobody can tell it any more.
+    pub fn inherits(&self) {
+        self.lock().is_inherited = true;
     }
 
     /// Takes in a channel as it is now; gives back whom that concerns.
@@ -92,7 +112,7 @@ impl Claims {
             Some(before) if before.uid == next.uid && before.digits == next.digits => {
                 (Ripple::default(), true)
             }
-            Some(_) => (inner.remove(key, now, self.pause), false),
+            Some(_) => (inner.remove(key, now, self.pauses.gone), false),
             None => (Ripple::default(), false),
         };
         let rivals = inner.by_digits.entry(next.digits.clone()).or_default();
@@ -128,7 +148,7 @@ impl Claims {
 
     /// A channel is gone; gives back whom that concerns.
     pub fn remove(&self, key: &Key, now: Timestamp) -> Ripple {
-        self.lock().remove(key, now, self.pause)
+        self.lock().remove(key, now, self.pauses.gone)
     }
 
     /// Whether this channel manages its number, and whom to wake because that has just changed.
@@ -142,9 +162,7 @@ impl Claims {
     ) -> (Claim, Vec<Key>) {
         let mut inner = self.lock();
         let inner = &mut *inner;
-        if !inner.is_filled {
-            return (Claim::Undecided, Vec::new());
-        }
+        let Some(filled) = inner.filled else { return (Claim::Undecided, Vec::new()) };
         let Some(own) = inner.channels.get(key) else { return (Claim::Undecided, Vec::new()) };
         let Some(rivals) = inner.by_digits.get_mut(&own.digits) else {
             return (Claim::Undecided, Vec::new());
@@ -163,9 +181,21 @@ impl Claims {
         };
         let mut woken = Vec::new();
         if rivals.holder.as_ref() != Some(&uid) {
-            if rivals.holder.replace(uid).is_some() {
-                rivals.act_from = Some(now + self.pause);
-            }
+            let pause = match rivals.holder.replace(uid) {
+                Some(last) => {
+                    // What nobody can use any more cannot be written an intent on either.
+                    let stands = rivals.keys.iter().filter_map(|rival| channels.get(rival));
+                    let is_displaced = stands.clone().any(|c| c.uid == last && c.is_eligible);
+                    Some(now + if is_displaced { self.pauses.displaced } else { self.pauses.gone })
+                }
+                // The first that this process finds. Unless it managed the number all along, the one before it
+                // may have gone while nobody watched.
+                None => {
+                    let is_continued = channels.get(&winner).is_some_and(|c| c.has_managed);
+                    (inner.is_inherited && !is_continued).then(|| filled + self.pauses.gone)
+                }
+            };
+            rivals.act_from = rivals.act_from.max(pause);
             woken.extend(rivals.keys.iter().filter(|rival| *rival != key).cloned());
         }
         let claim = if winner == *key || !own.is_eligible && rivals.keys.len() == 1 {
@@ -176,15 +206,21 @@ impl Claims {
         (claim, woken)
     }
 
-    /// A channel got its first status, before the watch tells so.
+    /// The uid of a channel that waits for its first status.
+    pub fn newborn(&self, key: &Key) -> Option<Box<str>> {
+        let inner = self.lock();
+        let key = inner.newborn.get(key)?;
+        inner.channels.get(key).map(|own| own.uid.clone())
+    }
+
+    /// A channel got its first status, before the watch tells so, or had its turn for it.
     pub fn born(&self, key: &Key) {
         self.lock().newborn.remove(key);
     }
 
-    /// Whether others wait for their first status, and this one does not.
-    pub fn comes_after_newborn(&self, key: &Key) -> bool {
-        let inner = self.lock();
-        !inner.newborn.is_empty() && !inner.newborn.contains(key)
+    /// Whether anybody waits for a first status.
+    pub fn has_newborn(&self) -> bool {
+        !self.lock().newborn.is_empty()
     }
 
     /// The channels that name a portfolio.
@@ -241,7 +277,7 @@ impl Inner {
         // Whether it was the holder may not have been asked yet; then the pause costs little.
         if rivals.holder.as_ref().is_none_or(|holder| *holder == own.uid) {
             rivals.holder = None;
-            rivals.act_from = Some(now + pause);
+            rivals.act_from = rivals.act_from.max(Some(now + pause));
         }
         match (rivals.keys.is_empty(), rivals.act_from.filter(|at| *at > now)) {
             (true, Some(until)) => self.vacant.push_back((until, own.digits)),
@@ -275,7 +311,7 @@ impl Inner {
 mod tests {
     use super::*;
 
-    const PAUSE: Duration = Duration::from_secs(30);
+    const PAUSES: Pauses = Pauses { gone: Duration::from_secs(30), displaced: Duration::from_secs(90) };
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_700_000_000 + second).unwrap()
@@ -292,6 +328,7 @@ mod tests {
             portfolio: PortfolioRef { namespace: "shop".into(), name: "acme".into() },
             is_eligible: true,
             has_number: false,
+            has_managed: false,
             is_new: false,
             created: at(created),
             stage: "Pending".into(),
@@ -307,31 +344,72 @@ mod tests {
 
     #[test]
     fn nobody_acts_before_every_namespace_is_known() {
-        let claims = Claims::new(PAUSE);
+        let claims = Claims::new(PAUSES);
         claims.apply(&key("shop", "a"), claimant("1", 0), at(0));
         assert_eq!(ask(&claims, &key("shop", "a"), 1), Claim::Undecided);
-        claims.filled();
+        claims.filled(at(0));
         assert_eq!(ask(&claims, &key("shop", "a"), 1), OURS);
     }
 
     #[test]
     fn the_older_channel_manages_the_number_unless_another_has_it_already() {
-        let claims = Claims::new(PAUSE);
-        claims.filled();
+        let claims = Claims::new(PAUSES);
+        claims.filled(at(0));
         let (old, young) = (key("shop", "old"), key("other", "young"));
         claims.apply(&old, claimant("1", 0), at(0));
         claims.apply(&young, claimant("2", 5), at(5));
         assert_eq!(ask(&claims, &old, 6), OURS);
         assert_eq!(ask(&claims, &young, 6), Claim::Other { name: None });
         claims.apply(&young, Claimant { has_number: true, ..claimant("2", 5) }, at(7));
-        assert_eq!(ask(&claims, &young, 8), Claim::Ours { act_from: Some(at(38)) });
+        // The old one was not edited: a pass of it that began before may still write its intent.
+        assert_eq!(ask(&claims, &young, 8), Claim::Ours { act_from: Some(at(98)) });
         assert_eq!(ask(&claims, &old, 8), Claim::Other { name: None });
+        claims.remove(&old, at(9));
+        assert_eq!(ask(&claims, &young, 10), Claim::Ours { act_from: Some(at(98)) });
+    }
+
+    #[test]
+    fn a_claim_that_its_own_edit_gives_up_wakes_the_next_which_waits() {
+        let claims = Claims::new(PAUSES);
+        claims.filled(at(0));
+        let (old, young) = (key("shop", "old"), key("shop", "young"));
+        claims.apply(&old, claimant("1", 0), at(0));
+        claims.apply(&young, claimant("2", 5), at(5));
+        assert_eq!(ask(&claims, &old, 6), OURS);
+        let woken = claims.apply(&old, Claimant { is_eligible: false, ..claimant("1", 0) }, at(10)).woken;
+        assert_eq!(woken, std::slice::from_ref(&young));
+        assert_eq!(ask(&claims, &young, 11), Claim::Ours { act_from: Some(at(41)) });
+    }
+
+    #[test]
+    fn after_a_restart_only_who_managed_the_number_goes_on_at_once() {
+        let (went_on, found) = (key("shop", "went-on"), key("shop", "found"));
+        let claims = Claims::new(PAUSES);
+        claims.inherits();
+        claims.apply(&went_on, Claimant { has_managed: true, ..claimant("1", 0) }, at(0));
+        // Another channel with its digits may have gone, call on the wire, while nobody watched.
+        claims.apply(&found, Claimant { digits: "1".into(), ..claimant("2", 0) }, at(0));
+        claims.filled(at(1));
+        assert_eq!(ask(&claims, &went_on, 2), OURS);
+        assert_eq!(ask(&claims, &found, 2), Claim::Ours { act_from: Some(at(31)) });
+        assert_eq!(ask(&claims, &found, 31), OURS);
+        let late = key("shop", "late");
+        claims.apply(&late, Claimant { digits: "2".into(), ..claimant("3", 40) }, at(40));
+        assert_eq!(ask(&claims, &late, 41), OURS);
+    }
+
+    #[test]
+    fn where_nobody_was_before_nobody_waits() {
+        let claims = Claims::new(PAUSES);
+        claims.apply(&key("shop", "a"), claimant("1", 0), at(0));
+        claims.filled(at(1));
+        assert_eq!(ask(&claims, &key("shop", "a"), 2), OURS);
     }
 
     #[test]
     fn a_claim_that_goes_away_wakes_the_next_which_waits() {
-        let claims = Claims::new(PAUSE);
-        claims.filled();
+        let claims = Claims::new(PAUSES);
+        claims.filled(at(0));
         let (old, young) = (key("shop", "old"), key("shop", "young"));
         claims.apply(&old, claimant("1", 0), at(0));
         claims.apply(&young, claimant("2", 5), at(5));
@@ -343,8 +421,8 @@ mod tests {
 
     #[test]
     fn a_recreated_channel_waits_too() {
-        let claims = Claims::new(PAUSE);
-        claims.filled();
+        let claims = Claims::new(PAUSES);
+        claims.filled(at(0));
         let it = key("shop", "it");
         claims.apply(&it, claimant("1", 0), at(0));
         assert_eq!(ask(&claims, &it, 1), OURS);
@@ -355,8 +433,8 @@ mod tests {
 
     #[test]
     fn a_channel_that_may_not_use_its_portfolio_holds_nothing() {
-        let claims = Claims::new(PAUSE);
-        claims.filled();
+        let claims = Claims::new(PAUSES);
+        claims.filled(at(0));
         let (old, young) = (key("stranger", "old"), key("shop", "young"));
         claims.apply(&old, claimant("1", 0), at(0));
         claims.apply(&young, claimant("2", 5), at(5));
@@ -366,7 +444,7 @@ mod tests {
 
     #[test]
     fn a_portfolio_is_counted_anew_only_when_a_count_changes() {
-        let claims = Claims::new(PAUSE);
+        let claims = Claims::new(PAUSES);
         let it = key("shop", "it");
         let portfolio = claimant("1", 0).portfolio;
         assert_eq!(claims.apply(&it, claimant("1", 0), at(0)).recount, std::slice::from_ref(&portfolio));
@@ -378,30 +456,31 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_comes_after_those_without_a_status() {
-        let claims = Claims::new(PAUSE);
+    fn a_channel_is_newborn_until_it_has_a_status_or_had_its_turn() {
+        let claims = Claims::new(PAUSES);
         let (old, young) = (key("shop", "old"), key("shop", "young"));
         let newborn = Claimant { is_new: true, digits: "1".into(), ..claimant("2", 5) };
         claims.apply(&old, claimant("1", 0), at(0));
-        assert!(!claims.comes_after_newborn(&old));
+        assert!(!claims.has_newborn() && claims.newborn(&old).is_none());
         claims.apply(&young, newborn.clone(), at(5));
-        assert!(claims.comes_after_newborn(&old) && !claims.comes_after_newborn(&young));
+        assert!(claims.has_newborn());
+        assert_eq!(claims.newborn(&young).as_deref(), Some("2"));
         claims.born(&young);
-        assert!(!claims.comes_after_newborn(&old));
+        assert!(!claims.has_newborn() && claims.newborn(&young).is_none());
         for over in [Some(Claimant { is_new: false, ..newborn.clone() }), None] {
             claims.apply(&young, newborn.clone(), at(6));
-            assert!(claims.comes_after_newborn(&old));
+            assert!(claims.has_newborn());
             match over {
                 Some(written) => drop(claims.apply(&young, written, at(7))),
                 None => drop(claims.remove(&young, at(7))),
             }
-            assert!(!claims.comes_after_newborn(&old));
+            assert!(!claims.has_newborn());
         }
     }
 
     #[test]
     fn what_is_gone_is_forgotten() {
-        let claims = Claims::new(PAUSE);
+        let claims = Claims::new(PAUSES);
         claims.apply(&key("shop", "a"), claimant("1", 0), at(0));
         claims.remove(&key("shop", "a"), at(1));
         claims.apply(&key("shop", "b"), Claimant { digits: "1".into(), ..claimant("2", 0) }, at(2));

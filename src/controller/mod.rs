@@ -59,7 +59,7 @@ use crate::{
 };
 
 use channel::{Cluster, Signals};
-use claim::Claims;
+use claim::{Claims, Pauses};
 use portfolio::Desk;
 use state::States;
 use view::Portfolios;
@@ -67,6 +67,10 @@ use watch::{Key, watch};
 
 /// Reading and deciding of one reconcile; what is carried out is not bounded by it.
 const BUDGET: Duration = Duration::from_secs(60);
+/// A look at a portfolio mostly waits, for Secrets and for Meta; slow ones must not hold up the others.
+const PORTFOLIOS_AT_ONCE: u16 = 16;
+/// First statuses written at the same time; each is a read and a write at the API server and nothing at Meta.
+const BIRTHS_AT_ONCE: usize = 32;
 /// Changes that come together are one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(250);
 /// Gauges are counted anew this often.
@@ -129,7 +133,9 @@ where
     health.missing_part("crds", "the API server was not asked yet whether it serves the CRDs");
     let tasks = TaskTracker::new();
     let grace = longest(&limits, DEADLINE);
-    let claims = Arc::new(Claims::new(limits.claim_pause));
+    let displaced = BUDGET + limits.send_before + limits.call_timeout;
+    let pauses = Pauses { gone: limits.claim_pause, displaced: displaced.max(limits.claim_pause) };
+    let claims = Arc::new(Claims::new(pauses));
     let shell = Shell {
         clock: clock.clone(),
         limits: Arc::new(limits),
@@ -157,11 +163,17 @@ where
         signals,
         desk: Desk::new(claims.clone()),
     });
+    let newborn = channels.clone();
+    let births = channels.signals.births.clone().stream().for_each_concurrent(BIRTHS_AT_ONCE, |key| {
+        let newborn = newborn.clone();
+        async move { newborn.give_birth(&key).await }
+    });
     info!(namespaces = ?namespaces, "starting");
     let ended = tokio::select! {
         () = stop.cancelled() => None,
         () = run_channels::<S, C>(&client, &namespaces, concurrency, channels, &health) => Some(CHANNELS),
         () = run_portfolios(&client, &namespaces, desks, &health) => Some(PORTFOLIOS),
+        () = births => None,
         () = check_crds(&client, &health) => None,
         () = count(&claims, &states, &metrics, &*clock) => None,
     };
@@ -212,12 +224,18 @@ fn take_channel<G: Clone, C: Clock>(
     let now = ctx.shell.clock.now();
     match event {
         Event::Init => {}
-        Event::InitDone => ctx.claims.filled(),
+        Event::InitDone => ctx.claims.filled(now),
         Event::InitApply(object) | Event::Apply(object) => {
             // One that does not parse keeps its place: its number may well be managed.
             if let Ok(channel) = &object.0 {
+                if matches!(event, Event::InitApply(_)) && channel.status.is_some() {
+                    ctx.claims.inherits();
+                }
                 let key = Key::of(&channel.metadata);
-                ctx.signals.spread(ctx.claims.apply(&key, channel::claimant(channel), now));
+                let claimant = channel::claimant(channel);
+                let is_new = claimant.is_new;
+                ctx.signals.spread(ctx.claims.apply(&key, claimant, now));
+                ctx.signals.births.wake(is_new.then_some(key));
             }
         }
         Event::Delete(object) => {
@@ -246,21 +264,12 @@ async fn run_portfolios<S, C>(
         })
     });
     let doubted = ctx.clone();
-    let doubts = ctx.signals.doubts.clone().stream().then(move |of| {
-        let ctx = doubted.clone();
-        async move {
-            ctx.desk.doubt(&of).await;
-            of
-        }
-    });
+    let doubts = ctx.signals.doubts.clone().stream().inspect(move |of| doubted.desk.doubt(of));
     // Counts come in crowds; a portfolio is written once for all of them.
-    let recounts = ctx.signals.recounts.clone().stream().then(|of| async move {
-        tokio::time::sleep(RECOUNT).await;
-        of
-    });
+    let recounts = ctx.signals.recounts.clone().crowds(RECOUNT);
     let wakes = stream::select(doubts, recounts)
         .map(|of| ObjectRef::<portfolio::Lean>::new(&of.name).within(&of.namespace));
-    let config = controller::Config::default().concurrency(4);
+    let config = controller::Config::default().concurrency(PORTFOLIOS_AT_ONCE);
     control(events, wakes, config, portfolio::reconcile, portfolio::error_policy, ctx).await;
 }
 
@@ -277,6 +286,9 @@ fn take_portfolio<S: GraphSource, C>(
         }
         Event::InitApply(object) | Event::Apply(object) => {
             let Ok(object) = &object.0 else { return };
+            if matches!(event, Event::InitApply(_)) && object.status.is_some() {
+                ctx.desk.claims.inherits();
+            }
             let of = portfolio::reference(&Key::of(&object.metadata));
             let access = lower::portfolio(object).map(|desired| desired.access).unwrap_or_default();
             let uid = object.metadata.uid.as_deref().unwrap_or_default();

@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -31,7 +31,6 @@ use crate::{
         desired::{DesiredPortfolio, PortfolioRef, SecretKey},
         failure::Failure,
         id::{AppId, Fact},
-        limits::Limits,
         look::Urgency,
         observed::{SecretFact, SecretVersion},
         portfolio::{
@@ -63,6 +62,9 @@ pub type Lean = PartialObjectMeta<WhatsAppPortfolio>;
 const BETWEEN_CHECKS: Duration = Duration::from_secs(30);
 /// Somebody else wrote; start again from what stands there.
 const SHORTLY: Duration = Duration::from_secs(1);
+/// What channels are told of a portfolio that does not parse.
+const UNREADABLE: &str =
+    "the stored object does not parse; compare it with the installed CRD and apply it again";
 
 /// What a reconcile gets.
 pub struct Context<S: GraphSource, C> {
@@ -77,48 +79,65 @@ pub struct Context<S: GraphSource, C> {
 /// What the portfolio controller alone knows.
 pub struct Desk<G> {
     pub claims: Arc<Claims>,
-    states: Mutex<HashMap<PortfolioRef, Arc<tokio::sync::Mutex<State<G>>>>>,
-    failures: Mutex<HashMap<PortfolioRef, u32>>,
+    entries: Mutex<HashMap<PortfolioRef, Entry<G>>>,
+}
+
+/// One portfolio on the desk. What others tell of it is beside its state, which a look holds for as long as Meta
+/// and Secrets take: nobody waits for that.
+struct Entry<G> {
+    state: Arc<tokio::sync::Mutex<State<G>>>,
+    is_doubted: bool,
+    failures: u32,
+}
+
+impl<G> Default for Entry<G> {
+    fn default() -> Self {
+        Self { state: Arc::default(), is_doubted: false, failures: 0 }
+    }
 }
 
 impl<G> Desk<G> {
     /// Knows nothing yet.
     pub fn new(claims: Arc<Claims>) -> Self {
-        Self { claims, states: Mutex::default(), failures: Mutex::default() }
+        Self { claims, entries: Mutex::default() }
     }
 
-    /// A channel was refused its credential, so Meta is asked at the next reconcile.
-    pub async fn doubt(&self, of: &PortfolioRef) {
-        let state = self.states.lock().unwrap_or_else(PoisonError::into_inner).get(of).cloned();
-        if let Some(state) = state {
-            state.lock().await.is_doubted = true;
+    /// A channel was refused its credential, so Meta is asked at the next reconcile. A portfolio that is forgotten
+    /// already stays so.
+    pub fn doubt(&self, of: &PortfolioRef) {
+        if let Some(entry) = self.lock().get_mut(of) {
+            entry.is_doubted = true;
         }
     }
 
     /// Forgets a portfolio, its credential with it.
     pub fn remove(&self, of: &PortfolioRef) {
-        self.states.lock().unwrap_or_else(PoisonError::into_inner).remove(of);
-        self.succeeded(of);
+        self.lock().remove(of);
     }
 
-    fn state(&self, of: &PortfolioRef) -> Arc<tokio::sync::Mutex<State<G>>> {
-        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        states.entry(of.clone()).or_default().clone()
+    /// The state of a portfolio, and whether it was doubted since this was last asked.
+    fn open(&self, of: &PortfolioRef) -> (Arc<tokio::sync::Mutex<State<G>>>, bool) {
+        let mut entries = self.lock();
+        let entry = entries.entry(of.clone()).or_default();
+        (entry.state.clone(), std::mem::take(&mut entry.is_doubted))
     }
 
     /// One more failure in a row. A portfolio that is forgotten already stays so.
     fn failed(&self, of: &PortfolioRef) -> u32 {
-        if !self.states.lock().unwrap_or_else(PoisonError::into_inner).contains_key(of) {
-            return 1;
-        }
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = failures.entry(of.clone()).or_default();
-        *count = count.saturating_add(1);
-        *count
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(of) else { return 1 };
+        entry.failures = entry.failures.saturating_add(1);
+        entry.failures
     }
 
     fn succeeded(&self, of: &PortfolioRef) {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(of);
+        if let Some(entry) = self.lock().get_mut(of) {
+            entry.failures = 0;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PortfolioRef, Entry<G>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -131,6 +150,8 @@ struct State<G> {
     facts: Facts,
     view: Option<PortfolioView>,
     is_doubted: bool,
+    /// The value of the annotation by which somebody asked to look now, as last met.
+    nudge: Option<String>,
     /// When Meta was last asked about the credential, whatever came of it.
     asked_at: Option<Timestamp>,
     /// When Meta last answered about it.
@@ -146,6 +167,7 @@ impl<G> Default for State<G> {
             facts: Facts::default(),
             view: None,
             is_doubted: false,
+            nudge: None,
             asked_at: None,
             checked_at: None,
         }
@@ -153,6 +175,21 @@ impl<G> Default for State<G> {
 }
 
 impl<G> State<G> {
+    /// A value that was not there before asks to look now. What stands there at the start asks for nothing, since
+    /// everything is looked at then.
+    fn note_nudge(&mut self, value: Option<&String>) {
+        if self.nudge.as_ref() != value {
+            self.is_doubted |= value.is_some() && self.asked_at.is_some();
+            self.nudge = value.cloned();
+        }
+    }
+
+    /// How long a look that was asked for still has to wait.
+    fn until_asked(&self, now: Timestamp) -> Option<Duration> {
+        let at = self.asked_at.filter(|_| self.is_doubted)? + BETWEEN_CHECKS;
+        Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())
+    }
+
     fn may_ask(&self, now: Timestamp) -> bool {
         self.asked_at.is_none_or(|at| now >= at + BETWEEN_CHECKS)
     }
@@ -244,8 +281,9 @@ where
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(Action::requeue(pace::LONGEST));
     }
-    let state = ctx.desk.state(&of);
+    let (state, is_doubted) = ctx.desk.open(&of);
     let mut state = state.lock().await;
+    state.is_doubted |= is_doubted;
     let one = One { ctx: &ctx, object: &object, of: &of };
     // Only reads are in here, so giving up in the middle loses nothing.
     let budget = ctx.shell.budget;
@@ -287,6 +325,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             Ok(DeserializeGuard(Ok(portfolio))) => portfolio,
             Ok(DeserializeGuard(Err(invalid))) => {
                 warn!(namespace = %self.of.namespace, portfolio = %self.of.name, error = %invalid.error, "stored portfolio does not parse");
+                self.hold(None, UNREADABLE);
                 self.publish(vec![Notice::unreadable()]);
                 return Ok(pace::LONGEST);
             }
@@ -303,6 +342,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let desired = match lower::portfolio(&portfolio) {
             Ok(desired) => desired,
             Err(why) => {
+                self.hold(Some(&portfolio), &why.to_string());
                 let next = lower::portfolio_refused(&portfolio, &why, self.now());
                 return self.write(&portfolio, next, pace::LONGEST).await;
             }
@@ -312,6 +352,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             let next = self.first(&desired);
             return self.write(&portfolio, next, Duration::ZERO).await;
         }
+        state.note_nudge(portfolio.metadata.annotations.as_ref().and_then(|all| all.get(lower::RECONCILE)));
         let offer = self.read_offer(&desired).await;
         let (conditions, waiting) = standing(&portfolio);
         let assessment = self.judge(state, &desired, &offer, &conditions, &waiting).await;
@@ -325,8 +366,19 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let counts = self.ctx.desk.claims.counts_of(self.of);
         let next = lower::portfolio_status(&desired, &assessment, counts, portfolio.status.as_ref());
         let poll = self.ctx.shell.limits.credential_poll;
-        let pause = pace::until(assessment.next, self.now()).min(poll).max(SHORTLY);
+        let pause = pace::until(assessment.next, self.now()).min(poll);
+        let pause = state.until_asked(self.now()).map_or(pause, |until| pause.min(until)).max(SHORTLY);
         self.write(&portfolio, next, pause).await
+    }
+
+    /// Channels are not served by a spec that cannot be understood, whatever it said before: its edit may have
+    /// been meant to change just that. Credentials and facts are kept for when it is corrected.
+    fn hold(&self, portfolio: Option<&WhatsAppPortfolio>, why: &str) {
+        let business = portfolio.map(|p| p.spec.business_id.as_str()).unwrap_or_default();
+        let view = PortfolioView::spec_invalid(&self.of.namespace, &self.of.name, business, why);
+        if self.ctx.portfolios.publish(self.of, view, None) {
+            self.ctx.signals.channels.wake(self.ctx.desk.claims.of_portfolio(self.of));
+        }
     }
 
     /// The first status, before anything was looked at.
@@ -347,7 +399,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         waiting: &[WaitingFor],
     ) -> PortfolioAssessment {
         let now = self.now();
-        let fresh = freshness(state.view.as_ref(), &self.ctx.shell.limits);
+        let fresh = self.ctx.shell.limits.fresh_portfolio;
         let is_old = |at: Option<Timestamp>| at.is_none_or(|at| now >= at + fresh);
         let may_ask = state.may_ask(now);
         let is_doubted = state.is_doubted && may_ask;
@@ -434,7 +486,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
     ) -> Fact<TokenFacts> {
         let Some((version, ..)) = &offer.credential else { return Fact::NotAsked };
         let now = self.now();
-        let fresh = freshness(state.view.as_ref(), &self.ctx.shell.limits);
+        let fresh = self.ctx.shell.limits.fresh_portfolio;
         if let Some(tried) = state.tried.as_ref().filter(|tried| tried.version == *version) {
             let answered = matches!(tried.token, Fact::Known(_)) && now < tried.at + fresh;
             if answered && !is_doubted {
@@ -550,13 +602,6 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
     }
 }
 
-/// How old an answer may be: a portfolio that holds channels up is looked at like one of them, since a person
-/// may have mended it.
-fn freshness(view: Option<&PortfolioView>, limits: &Limits) -> Duration {
-    let is_held = view.is_some_and(|view| view.hold.is_some());
-    if is_held { limits.fresh_list.min(limits.fresh_portfolio) } else { limits.fresh_portfolio }
-}
-
 fn standing(portfolio: &WhatsAppPortfolio) -> (ConditionSet, Vec<WaitingFor>) {
     portfolio.status.as_ref().map_or_else(Default::default, |status| {
         (lower::conditions_from(&status.conditions), lower::waiting_from(&status.waiting_for))
@@ -598,7 +643,7 @@ async fn read_secret(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{face_fixture as face, portfolio::Hold, reason::Reason};
+    use crate::{controller::claim::Pauses, engine::face_fixture as face};
 
     #[test]
     fn a_check_without_an_answer_is_made_again_after_a_pause() {
@@ -618,13 +663,49 @@ mod tests {
         assert!(state.is_doubted, "a doubt lasts until it is answered");
     }
 
+    fn desk() -> (Desk<()>, PortfolioRef) {
+        let pauses = Pauses { gone: Duration::ZERO, displaced: Duration::ZERO };
+        let of = PortfolioRef { namespace: "shop".into(), name: "acme".into() };
+        (Desk::new(Arc::new(Claims::new(pauses))), of)
+    }
+
     #[test]
-    fn a_portfolio_that_holds_channels_up_is_looked_at_more_often() {
-        let limits = Limits::default();
-        let mut view = face::view();
-        assert_eq!(freshness(Some(&view), &limits), limits.fresh_portfolio);
-        view.hold =
-            Some(Hold { reason: Reason::NoAccountInReach, message: "none".into(), failure: None, url: None });
-        assert_eq!(freshness(Some(&view), &limits), limits.fresh_list);
+    fn a_look_under_way_holds_up_no_doubt() {
+        let (desk, of) = desk();
+        let (state, _) = desk.open(&of);
+        let _look = state.try_lock().unwrap();
+        desk.doubt(&of);
+        assert!(desk.open(&of).1);
+        assert!(!desk.open(&of).1, "told once");
+    }
+
+    #[test]
+    fn a_portfolio_that_is_gone_leaves_nothing_behind() {
+        let (desk, of) = desk();
+        desk.open(&of);
+        assert_eq!((desk.failed(&of), desk.failed(&of)), (1, 2));
+        desk.succeeded(&of);
+        assert_eq!(desk.failed(&of), 1);
+        desk.remove(&of);
+        desk.doubt(&of);
+        assert_eq!((desk.failed(&of), desk.lock().len()), (1, 0));
+    }
+
+    #[test]
+    fn a_new_value_of_the_annotation_asks_to_look_now() {
+        let (now, fresh) = (face::now(), Duration::from_secs(3_600));
+        let value = |text: &str| Some(text.to_owned());
+        let mut state = State::<()>::default();
+        state.note_nudge(value("1").as_ref());
+        assert!(!state.is_doubted, "at the start everything is looked at anyway");
+        state.note_check(&Fact::Known(()), now);
+        state.note_nudge(value("1").as_ref());
+        assert!(!state.is_doubted);
+        state.note_nudge(value("2").as_ref());
+        assert_eq!(state.until_asked(now), Some(BETWEEN_CHECKS), "not more often than this");
+        assert!(state.is_check_due(fresh, now + BETWEEN_CHECKS));
+        state.note_check(&Fact::Known(()), now + BETWEEN_CHECKS);
+        state.note_nudge(None);
+        assert!(!state.is_doubted && state.until_asked(now).is_none());
     }
 }

@@ -3,9 +3,10 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt, stream};
 use tokio::sync::Notify;
 
 /// Keys to be looked at soon. Clones share one set; one reader takes from it.
@@ -48,5 +49,41 @@ impl<K: Ord + Send + 'static> Wakes<K> {
                 }
             }
         })
+    }
+
+    /// What is to be looked at, for ever, in crowds: the first waits so long for whoever comes after it, and then
+    /// all of them are handed on together, however many there are.
+    pub fn crowds(self, pause: Duration) -> impl Stream<Item = K> + Send + 'static {
+        stream::unfold(self, move |wakes| async move {
+            loop {
+                wakes.0.more.notified().await;
+                tokio::time::sleep(pause).await;
+                let crowd = std::mem::take(&mut *wakes.0.keys.lock().unwrap_or_else(PoisonError::into_inner));
+                if !crowd.is_empty() {
+                    return Some((stream::iter(crowd), wakes));
+                }
+            }
+        })
+        .flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crowd_waits_once_for_all_of_it() {
+        let wakes = Wakes::default();
+        wakes.wake(1..=3);
+        let begun = tokio::time::Instant::now();
+        let stream = wakes.clone().crowds(Duration::from_secs(2));
+        let mut stream = std::pin::pin!(stream);
+        for expected in 1..=3 {
+            assert_eq!(stream.next().await, Some(expected));
+        }
+        assert_eq!(begun.elapsed(), Duration::from_secs(2));
+        wakes.wake([2]);
+        assert_eq!(stream.next().await, Some(2), "what is handed on may come again");
     }
 }

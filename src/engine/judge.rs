@@ -370,7 +370,8 @@ fn portfolio(scene: &Scene<'_>) -> Judged {
 }
 
 fn judge_view(scene: &Scene<'_>, view: &PortfolioView) -> Judged {
-    let changed = scene.memory.business.as_ref().is_some_and(|b| *b != view.business);
+    let is_understood = view.hold.as_ref().is_none_or(|hold| hold.reason != Reason::SpecInvalid);
+    let changed = is_understood && scene.memory.business.as_ref().is_some_and(|b| *b != view.business);
     if changed {
         return Judged::False(
             Reason::PortfolioChanged,

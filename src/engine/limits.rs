@@ -33,6 +33,8 @@ pub struct Limits {
     pub code_refused_pauses: [Duration; 2],
     /// Meta: typically 10 minutes (OpenAPI); a little more, since the clock starts with a send that we cannot see.
     pub code_life: Duration,
+    /// From here on a refused code may have expired at Meta as well as be wrong (OpenAPI: typically 10 minutes).
+    pub code_doubtful: Duration,
     pub verifications_per_code: usize,
     /// Name submissions in [`Self::names_window`]. Meta allows 10 in 30 days (page "Display names").
     pub names: usize,
@@ -123,6 +125,7 @@ impl Default for Limits {
             codes_window: s(DAY),
             code_refused_pauses: [s(HOUR), s(12 * HOUR)],
             code_life: s(15 * MINUTE),
+            code_doubtful: s(10 * MINUTE),
             verifications_per_code: 2,
             names: 8,
             names_window: s(30 * DAY),

@@ -156,6 +156,7 @@ fn not_before(
         return now;
     }
     let may_add = is_sought
+        && desired.management == Management::Full
         && desired.connection == Connection::CloudApi
         && !is_add_paused(desired, memory, limits, now);
     let wrote = wrote(memory, after_write);

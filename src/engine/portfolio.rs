@@ -105,6 +105,25 @@ pub struct Reachable {
 }
 
 impl PortfolioView {
+    /// Of a portfolio whose spec cannot be understood: nothing below it is looked at or written until it is
+    /// corrected. `business` is what the spec says, which may be what is wrong.
+    pub fn spec_invalid(namespace: &str, name: &str, business: &str, why: &str) -> Self {
+        let message = format!("WhatsAppPortfolio {namespace}/{name}: {why}");
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            business: BusinessId::from(business),
+            credential_version: None,
+            hold: Some(Hold { reason: Reason::SpecInvalid, message, failure: None, url: None }),
+            token: Fact::NotAsked,
+            facts: Fact::NotAsked,
+            reach: Reach::Unread,
+            expect_country: None,
+            access: Vec::new(),
+            throttled_until: None,
+        }
+    }
+
     /// The accounts that `namespace` may use: everything in its own namespace, else what `access` grants.
     ///
     /// `None` when the portfolio may not be used from there at all; `Some(None)` for all accounts in reach.

@@ -286,7 +286,7 @@ reasons! {
         "A code was asked for and Meta's answer was lost; it counts as sent.",
         "If one arrives: kubectl whatsapp code NAME; if not: kubectl whatsapp send-code NAME.";
     CodeWrong: Person, CODE,
-        "Meta did not accept the code.",
+        "Meta did not accept the code: it was wrong, or had expired. Meta's answer is the same for both.",
         "Compare the digits and enter them again: kubectl whatsapp code NAME; or ask for a new one: kubectl whatsapp send-code NAME.";
     CodeLapsed: Person, CODE,
         "The code came too late, or could not be sent within its life.",
@@ -350,7 +350,7 @@ reasons! {
         "Set suspend: false.";
     NoAccountInReach: Person, ACCOUNT,
         "The token reaches no WhatsApp Business Account of the portfolio.",
-        "Create an account in Meta Business Suite, or assign one to the system user of the token.";
+        "Create an account in Meta Business Suite, or assign one to the system user of the token. It is looked for once an hour; at once with: kubectl whatsapp retry NAME.";
     AccountAmbiguous: Person, ACCOUNT,
         "More than one account is in reach, and the spec does not say which.",
         "Set accountId.";
@@ -538,7 +538,7 @@ reasons! {
         "Set portfolioRef back, or create a new channel.";
     IdentityMismatch: Stalled, IDENTITY,
         "The portfolio is not the expected one.",
-        "Check businessId and the token; if both are right, correct expect.";
+        "Check businessId and the token; if both are right, correct expect. The portfolio is read once an hour; at once with: kubectl whatsapp retry NAME.";
     CountryMismatch: Stalled, ACCOUNT,
         "The account's country is not the expected one.",
         "Check accountId; if it is right, correct expect.country of the portfolio.";

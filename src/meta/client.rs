@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     error::Error as _,
+    hash::Hash,
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -58,6 +59,9 @@ const MOST_PAGES: usize = 50;
 const CONNECT_MARGIN: Duration = Duration::from_secs(5);
 /// Credentials whose app is remembered per portfolio: in use and offered, by a few objects.
 const APPS_PER_BUSINESS: usize = 16;
+/// Portfolios, and payers by edge, of which something is remembered. Each token in use is asked about every hour,
+/// so what makes room first belongs to a portfolio that is gone.
+const REMEMBERED: usize = 1_024;
 /// A connection that went silent is noticed well before the call's deadline, so that a read can be
 /// tried on another one.
 const PING: Duration = Duration::from_secs(5);
@@ -176,11 +180,17 @@ struct Inner {
     subscribed: Shared<AccountKey, bool>,
     profiles: Shared<ProfileKey, Profile>,
     /// What tokens told about their app, by portfolio and version of the credential.
-    apps: Mutex<HashMap<BusinessId, Vec<(String, AppId)>>>,
+    apps: Mutex<HashMap<BusinessId, Apps>>,
     /// The Graph version is fixed for the process, so it is no part of the key.
     refused: Mutex<RefusedFields>,
     /// One subscription at a time per account.
     subscribing: Mutex<Turns>,
+}
+
+/// The apps of one portfolio's tokens, by version of the credential, and when one was last told.
+struct Apps {
+    told: Timestamp,
+    known: Vec<(String, AppId)>,
 }
 
 /// Fields that Meta refused, since when, by who asked for what.
@@ -380,13 +390,17 @@ impl GraphClient {
     /// The app that the token told, if it was asked yet.
     fn learnt_app(&self) -> Option<AppId> {
         let apps = lock(&self.inner.apps);
-        let known = apps.get(&self.credential.business)?;
+        let Apps { known, .. } = apps.get(&self.credential.business)?;
         known.iter().find(|(version, _)| *version == self.credential.version).map(|(_, app)| app.clone())
     }
 
     fn learn_app(&self, app: &AppId) {
+        let (business, told) = (&self.credential.business, self.now());
         let mut apps = lock(&self.inner.apps);
-        let known = apps.entry(self.credential.business.clone()).or_default();
+        make_room(&mut apps, business, |apps| apps.told);
+        let of = apps.entry(business.clone()).or_insert_with(|| Apps { told, known: Vec::new() });
+        of.told = told;
+        let known = &mut of.known;
         known.retain(|(version, _)| *version != self.credential.version);
         known.push((self.credential.version.clone(), app.clone()));
         let surplus = known.len().saturating_sub(APPS_PER_BUSINESS);
@@ -629,15 +643,23 @@ impl GraphClient {
     fn refused_fields(&self, edge: Edge) -> Vec<&'static str> {
         let now = self.now();
         let kept_for = self.inner.limits.refused_field;
-        let mut refused = lock(&self.inner.refused);
-        let Some(fields) = refused.get_mut(&(self.payer(), edge)) else { return Vec::new() };
-        fields.retain(|_, since| after(*since, kept_for) > now);
-        fields.keys().copied().collect()
+        let refused = lock(&self.inner.refused);
+        let Some(fields) = refused.get(&(self.payer(), edge)) else { return Vec::new() };
+        let recent = fields.iter().filter(|(_, since)| after(**since, kept_for) > now);
+        recent.map(|(name, _)| *name).collect()
     }
 
     fn refuse_field(&self, edge: Edge, name: &'static str) {
         tracing::debug!(edge = edge.as_str(), field = name, "Meta refuses a field, left out for a day");
-        lock(&self.inner.refused).entry((self.payer(), edge)).or_default().insert(name, self.now());
+        let (now, kept_for) = (self.now(), self.inner.limits.refused_field);
+        let key = (self.payer(), edge);
+        let mut refused = lock(&self.inner.refused);
+        refused.retain(|_, fields| {
+            fields.retain(|_, since| after(*since, kept_for) > now);
+            !fields.is_empty()
+        });
+        make_room(&mut refused, &key, |fields| fields.values().max().copied());
+        refused.entry(key).or_default().insert(name, now);
     }
 
     /// Reads every page of a list, or fails: a part never passes for the whole.
@@ -1030,6 +1052,14 @@ async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, Trouble> 
                 );
             }
         }
+    }
+}
+
+/// Keeps a map bounded before `key` is put in: whoever was heard of least recently goes.
+fn make_room<K: Clone + Eq + Hash, V, T: Ord>(map: &mut HashMap<K, V>, key: &K, heard: impl Fn(&V) -> T) {
+    if map.len() >= REMEMBERED && !map.contains_key(key) {
+        let oldest = map.iter().min_by_key(|(_, value)| heard(value)).map(|(key, _)| key.clone());
+        oldest.map(|key| map.remove(&key));
     }
 }
 

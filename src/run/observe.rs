@@ -92,7 +92,8 @@ impl Volatile {
         self.values.iter().any(|(kept, until)| *until > now && same(kept, value))
     }
 
-    fn forget(&mut self, now: Timestamp) {
+    /// Drops what is older than its code's life, which is as long as a value is kept.
+    pub(super) fn forget(&mut self, now: Timestamp) {
         self.values.retain(|(_, until)| *until > now);
     }
 }
@@ -430,6 +431,8 @@ mod tests {
         assert!(volatile.has_seen(&old, at(899)));
         assert!(!volatile.has_seen(&new, at(1)));
         assert!(!volatile.has_seen(&old, at(900)));
+        volatile.forget(at(900));
+        assert!(volatile.values.is_empty(), "kept no longer than that");
         for n in 0..20 {
             volatile.remember(&SecretString::from(format!("{n:06}")), at(1), life);
         }

@@ -265,7 +265,8 @@ async fn decide<G: Graph, S: Secrets, C: Clock, V>(
     let look = look(desired, &live.memory, claim, portfolio, *after_write, &shell.limits, shell.clock.now())
         .after_edit(desired, live.before.observed_generation);
     let seen = {
-        let volatile = volatile.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut volatile = volatile.lock().unwrap_or_else(PoisonError::into_inner);
+        volatile.forget(shell.clock.now());
         volatile.clone()
     };
     let (observed, materials) = observe(

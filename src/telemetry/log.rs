@@ -11,16 +11,70 @@ pub enum Format {
     Json,
 }
 
+/// Whoever carries secrets over the wire may tell that something failed, and never what: the Kubernetes client warns
+/// with the whole answer that it could not read, which may be a Secret, and the others tell addresses and frames.
+const TIGHT_LIPPED: [&str; 6] =
+    ["kube_client::client=error", "reqwest=info", "hyper=info", "hyper_util=info", "h2=info", "rustls=info"];
+
+fn bounded(filter: &str) -> EnvFilter {
+    let asked = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    TIGHT_LIPPED.iter().filter_map(|directive| directive.parse().ok()).fold(asked, EnvFilter::add_directive)
+}
+
+/// Only a terminal gets colours, and not where somebody asked for none.
+fn has_colours() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Sets up the process's logs, once. `filter` has the form of `RUST_LOG`; one that does not parse falls back to
 /// `info`, since an operator that does not start for its log level helps nobody.
 pub fn init(format: Format, filter: &str) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = fmt().with_env_filter(filter).with_writer(io::stderr);
+    let builder = fmt().with_env_filter(bounded(filter)).with_writer(io::stderr);
     let set = match format {
-        Format::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
+        Format::Text => builder.with_ansi(has_colours()).try_init(),
         Format::Json => builder.json().flatten_event(true).with_current_span(true).try_init(),
     };
     if let Err(error) = set {
         tracing::debug!(error, "logs were set up before");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_goes_over_the_wire_is_not_logged_at_any_level() {
+        for filter in ["trace", "info", "kube_client=trace,reqwest=trace,info", "whatsapp_operator=loud"] {
+            let kept = Kept::default();
+            let writer = kept.clone();
+            let logs = fmt().with_env_filter(bounded(filter)).with_writer(move || writer.clone()).finish();
+            tracing::subscriber::with_default(logs, || {
+                tracing::warn!(target: "kube_client::client", "an answer with a secret in it");
+                tracing::debug!(target: "hyper::proto", "a frame with a secret in it");
+                tracing::trace!(target: "reqwest::connect", "a write with a secret in it");
+                tracing::error!(target: "kube_client::client", "it failed");
+                tracing::info!("told by ourselves");
+            });
+            let text = String::from_utf8(kept.0.lock().expect("the text").clone()).expect("text");
+            assert!(!text.contains("secret"), "{filter}: {text}");
+            assert!(text.contains("it failed") && text.contains("told by ourselves"), "{filter}: {text}");
+        }
     }
 }

@@ -72,7 +72,7 @@ fn granted() -> BTreeSet<(String, String)> {
     };
     for kind in ["whatsappchannels", "whatsappportfolios"] {
         grant(&format!("whatsapp-operator.dev/{kind}"), &["get", "list", "watch"]);
-        grant(&format!("whatsapp-operator.dev/{kind}/status"), &["get", "patch", "update"]);
+        grant(&format!("whatsapp-operator.dev/{kind}/status"), &["patch"]);
     }
     grant("events.k8s.io/events", &["create", "patch"]);
     grant("/secrets", &["get", "create"]);

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use whatsapp_operator::sandbox::{Account, EndpointAnswer, Fault, FaultKind, Match, Number, Token, What};
+use whatsapp_operator::sandbox::{
+    Account, EndpointAnswer, Fault, FaultKind, Match, Number, Portfolio, Token, What,
+};
 
 use crate::rig::{ACCOUNT, APP, BUSINESS, Rig, condition, message};
 
@@ -186,6 +188,58 @@ async fn an_observer_writes_nothing_and_a_number_has_one_manager_at_a_time() {
     assert_eq!(names(&rig, &digits(2)), ["profile"]);
     assert_eq!(names(&rig, &digits(1)), [""; 0]);
     assert_eq!(names(&rig, &digits(3)), [""; 0]);
+}
+
+/// The claim goes away while no operator runs: the heir learns of it from nobody, and waits all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_heir_that_a_new_operator_finds_waits_too() {
+    let mut rig = Rig::with_portfolio("heir").await;
+    rig.start().await;
+    rig.channel("first", &number(4), json!({})).await;
+    rig.until_condition("first", "NumberVerified", "False", Some("CodeNeeded")).await;
+    rig.channel("second", &number(4), json!({})).await;
+    rig.until_condition("second", "NumberAdded", "False", Some("NumberClaimed")).await;
+    rig.operator().kill_nine();
+    rig.delete("first").await;
+    rig.annotate("second", "send-code", "one").await;
+
+    let started = Timestamp::now();
+    rig.start().await;
+    rig.until_condition("second", "NumberVerified", "False", Some("ClaimPause")).await;
+    assert_eq!(names(&rig, &digits(4)), ["added"]);
+    rig.until_condition("second", "NumberVerified", "False", Some("CodeAwaited")).await;
+    assert_eq!(names(&rig, &digits(4)), ["added", "code"], "what was asked for meanwhile is not lost");
+    let pause = effects(&rig, &digits(4))[1].1.duration_since(started).as_secs();
+    assert!((29..80).contains(&pause), "the heir acted {pause} s after the start");
+}
+
+/// A portfolio without an account is looked at by the hour; somebody who has mended it does not wait for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_mended_at_meta_is_seen_when_somebody_asks() {
+    let mut rig = Rig::new("mended").await;
+    let business = |n: usize| format!("50000000000007{n}");
+    for (n, name) in [(1, "newco"), (2, "alone")] {
+        let token = format!("{}-{name}", rig.token);
+        rig.sandbox.add_portfolio(Portfolio::new(&business(n), "Newco").verified());
+        rig.sandbox.add_token(&token, Token::system_user(APP, &business(n)));
+        rig.secret(&format!("{name}-meta"), json!({"token": token})).await;
+        rig.portfolio(name, json!({"businessId": business(n)})).await;
+    }
+    rig.start().await;
+    rig.channel("hello", &number(5), json!({"portfolioRef": {"name": "newco"}})).await;
+    let held = rig.until_condition("hello", "AccountUsable", "False", Some("NoAccountInReach")).await;
+    assert!(held["status"]["waitingFor"][0]["url"].is_string(), "{held:#}");
+    rig.until_condition_of("wap", "alone", "Ready", "False", Some("NoAccountInReach")).await;
+
+    for n in [1, 2] {
+        rig.sandbox.add_account(Account::new(&format!("30000000000007{n}"), &business(n), "Newco"));
+    }
+    rig.annotate("hello", "retry", "mended").await;
+    let nudge = "whatsapp-operator.dev/reconcile=mended";
+    let out = rig.plane.kubectl(["annotate", "wap", "alone", "-n", &rig.namespace, nudge]).await;
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    rig.until_condition("hello", "NumberAdded", "True", None).await;
+    rig.until_condition_of("wap", "alone", "Ready", "True", None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

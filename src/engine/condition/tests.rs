@@ -11,7 +11,7 @@ use crate::engine::{
     memory::{Cause, Entry, EntryOutcome, Intent, StepKind},
     observed::{Health, ListState, Searched},
     plan::Wait,
-    portfolio::Hold,
+    portfolio::{Hold, PortfolioView},
     step::Step,
 };
 
@@ -852,6 +852,23 @@ fn an_identity_mismatch_stalls() {
         Some(Hold { reason: Reason::IdentityMismatch, message: "another".into(), failure: None, url: None });
     let assessment = case.assess();
     assert_eq!(assessment.verdict(Ready), Some((False, Reason::IdentityMismatch)));
+    assert!(assessment.conditions.is(Stalled, True));
+}
+
+#[test]
+fn a_portfolio_whose_spec_cannot_be_understood_stalls_what_was_ready() {
+    let mut case = Case::ready();
+    case.settle();
+    // The spec may be wrong in the very id that tells the business.
+    *case.view() = PortfolioView::spec_invalid("shop-br", "acme", "", "spec.businessId is not an id");
+    case.observed.account = Fact::NotAsked;
+    case.observed.search = Vec::new();
+    let mut case = case.blocked(Reason::SpecInvalid);
+    case.memory.business = Some("500000000000001".into());
+    let assessment = case.assess();
+    assert_eq!(assessment.verdict(PortfolioReady), Some((False, Reason::SpecInvalid)));
+    assert_eq!(assessment.verdict(Ready), Some((False, Reason::SpecInvalid)));
+    assert_eq!(assessment.verdict(Registered), Some((True, Reason::RegisteredWithCloudApi)));
     assert!(assessment.conditions.is(Stalled, True));
 }
 

@@ -56,6 +56,8 @@ fn every_account_in_reach_is_searched_until_the_number_is_known() {
 #[test]
 fn a_list_is_as_fresh_as_its_use_needs() {
     assert_eq!(age(&world()), MINUTE, "before an add");
+    let observing = world().desire(|d| d.management = Management::ObserveOnly);
+    assert_eq!(age(&observing), 5 * MINUTE, "whoever only observes adds nothing");
     assert_eq!(age(&world().own()), 5 * MINUTE, "in transition");
     assert_eq!(age(&world().own().registered().pass()), 5 * MINUTE, "at rest");
     let wrote = world().own().verified().act(StepKind::Register, accepted());

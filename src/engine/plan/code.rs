@@ -308,9 +308,9 @@ fn awaited(pass: &Pass, memory: &Memory, request: &Entry) -> Block {
         Some(entry) => Block::new(
             Reason::CodeWrong,
             format!(
-                "the code that was entered at {} did not prove the number{}; enter the right one with {}, or ask for a new one with {}",
+                "the code that was entered at {} {}; enter the right one with {}, or ask for a new one with {}",
                 say::time(entry.at),
-                entry.refusal.as_ref().map(|r| format!(" ({})", say::words(r))).unwrap_or_default(),
+                unproven(pass, request, entry),
                 pass.command("code"),
                 pass.command("send-code")
             ),
@@ -335,6 +335,17 @@ fn awaited(pass: &Pass, memory: &Memory, request: &Entry) -> Block {
         ),
     };
     block.waits(enter(pass, request)).until(until)
+}
+
+/// What became of a code that Meta was given. Its answer is one for a wrong and for an expired code, so beyond the
+/// time that a code typically lives there nobody can tell which.
+fn unproven(pass: &Pass, request: &Entry, entry: &Entry) -> String {
+    let is_doubtful = entry.at >= later(request.at, pass.limits.code_doubtful);
+    format!(
+        "did not prove the number{}{}",
+        if is_doubtful { ": it was wrong, or had expired" } else { "" },
+        entry.refusal.as_ref().map(|r| format!(" ({})", say::words(r))).unwrap_or_default()
+    )
 }
 
 fn unasked(
@@ -385,12 +396,14 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
     let wait = Wait::on(Actor::PhoneHolder, "AskForCode")
         .or_else("the number stays unverified and is not registered");
     let wrong = request.and_then(|r| memory.ledger.since(StepKind::VerifyCode, Some(r.at)).last());
+    // What lies there now came after the one that was wrong.
+    let wrong = wrong.filter(|_| !matches!(answer, Answer::Late));
     let block = match (request, wrong) {
-        (Some(_), Some(entry)) => Block::new(
+        (Some(request), Some(entry)) => Block::new(
             Reason::CodeWrong,
             format!(
-                "the code did not prove the number{} and is spent; ask for a new one with {ask}",
-                entry.refusal.as_ref().map(|r| format!(" ({})", say::words(r))).unwrap_or_default()
+                "the code {}, and is spent; ask for a new one with {ask}",
+                unproven(pass, request, entry)
             ),
         )
         .refused(entry.refusal.as_ref()),

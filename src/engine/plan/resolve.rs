@@ -50,7 +50,10 @@ fn not_read_yet(pass: &Pass) -> Block {
 }
 
 fn held(hold: &Hold) -> Block {
-    let mut wait = Wait::on(Actor::PortfolioAdmin, "RepairPortfolio");
+    let mut wait = match hold.reason {
+        Reason::SpecInvalid => Wait::on(Actor::ClusterUser, "CorrectPortfolio"),
+        _ => Wait::on(Actor::PortfolioAdmin, "RepairPortfolio"),
+    };
     wait.url.clone_from(&hold.url);
     Block {
         reason: hold.reason,

@@ -17,7 +17,9 @@ use crate::engine::{
     },
     limits::later,
     memory::{Cause, ConsentKind, EntryOutcome, StepKind},
-    observed::{Claim, Health, ListState, PortfolioState, Profile, SecretFact, WebhookConfiguration},
+    observed::{
+        Claim, Health, ListState, PortfolioState, Profile, Searched, SecretFact, WebhookConfiguration,
+    },
     outcome::Accepted,
     portfolio::{Hold, Reach},
     reason::{Reason, ReasonKind},
@@ -95,6 +97,7 @@ fn nothing_is_done_below_a_portfolio_that_may_not_be_used() {
         ("not usable", world().see(|o| o.portfolio = PortfolioState::NotUsable), "PortfolioNotUsable"),
         ("not read yet", world().see(|o| o.portfolio = PortfolioState::NotYet), "PortfolioNotReadYet"),
         ("held", world().portfolio(|v| v.hold = Some(hold(Reason::TokenInvalid))), "TokenInvalid"),
+        ("refused", world().portfolio(|v| v.hold = Some(hold(Reason::SpecInvalid))), "SpecInvalid"),
         ("no credential yet", world().portfolio(|v| v.credential_version = None), "PortfolioNotReadYet"),
         ("other namespace", world().portfolio(|v| v.namespace = "elsewhere".into()), "PortfolioNotUsable"),
         ("other business", world().remember(|m| m.business = Some("5".into())), "PortfolioChanged"),
@@ -634,6 +637,24 @@ fn a_code_is_not_asked_for_when_it_would_be_wasted() {
 }
 
 #[test]
+fn a_code_that_meta_refuses_late_is_wrong_or_expired() {
+    let message = |minutes: u32| {
+        let entered = world()
+            .own()
+            .desire(send_code("1"))
+            .act(StepKind::RequestCode, accepted())
+            .after(minutes * MINUTE)
+            .see(|o| o.code_secret = present("c", 2))
+            .act(StepKind::VerifyCode, refused(136_025, None, Class::Person));
+        let block = entered.after(SECOND).plan().block.unwrap();
+        assert_eq!(block.reason, Reason::CodeWrong);
+        block.message
+    };
+    assert!(!message(9).contains("expired"), "{}", message(9));
+    assert!(message(10).contains("it was wrong, or had expired"), "{}", message(10));
+}
+
+#[test]
 fn only_a_new_version_within_the_codes_life_is_an_answer() {
     let sent = || {
         let world = world().own().desire(send_code("1")).see(|o| o.code_secret = present("c", 1));
@@ -662,6 +683,11 @@ fn only_a_new_version_within_the_codes_life_is_an_answer() {
         ("wrong", wrong(), "CodeWrong"),
         ("wrong, a new one", wrong().see(|o| o.code_secret = present("c", 3)), "VerifyCode"),
         ("wrong twice", twice().see(|o| o.code_secret = present("c", 4)), "CodeWrong"),
+        (
+            "wrong, and the right one late",
+            wrong().see(|o| o.code_secret = present("c", 3)).after(15 * MINUTE),
+            "CodeLapsed",
+        ),
         ("wrong twice, a new consent", twice().desire(send_code("2")), "RequestCode"),
         ("lost", holds(2).act(StepKind::VerifyCode, no_answer()).after(MINUTE), "EffectNotVisibleYet"),
         ("lost, no effect", holds(2).act(StepKind::VerifyCode, no_answer()).after(3 * MINUTE), "CodeWrong"),
@@ -1333,6 +1359,29 @@ fn a_channel_at_rest_remembers_nothing_new() {
     let rest = world().own().registered().pass();
     assert_eq!(rest.clone().after(HOUR).plan().memory, rest.memory);
     assert_eq!(rest.plan().next, later(rest.now, 5 * MINUTE));
+}
+
+#[test]
+fn what_is_not_known_after_a_write_is_looked_for_every_half_minute_and_when_it_has_settled() {
+    let lost = world().own().verified().act(StepKind::Register, no_answer());
+    let settled = lost.memory.in_flight.as_ref().unwrap().settle_until;
+    let unseen = |world: World| {
+        let failed = ListState::Failed(Failure::NoAnswer("HTML".into()));
+        world.see(|o| o.search = vec![Searched { list: failed, ..searched(ACCOUNT, lost.now) }])
+    };
+    for (what, after, sees, expected) in [
+        ("settling", MINUTE, true, Some(30 * SECOND)),
+        ("settling, and the look fails", MINUTE, false, Some(30 * SECOND)),
+        ("ten looks later", 5 * MINUTE, false, Some(5 * MINUTE)),
+        ("when its effect has to show", 7 * MINUTE, true, None),
+        ("when it has to, and the look fails", 7 * MINUTE, false, None),
+        ("it should have shown, and the look fails", 11 * MINUTE, false, Some(5 * MINUTE)),
+    ] {
+        let world = lost.clone().after(after);
+        let world = if sees { world } else { unseen(world) };
+        let expected = expected.map_or(settled, |pause| later(world.now, pause));
+        assert_eq!(world.plan().next, expected, "{what}");
+    }
 }
 
 #[test]

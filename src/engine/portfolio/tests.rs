@@ -566,3 +566,12 @@ fn a_status_that_was_not_written_does_not_undo_what_this_process_found() {
     assert_eq!(verdict(&assessment, CredentialsValid), Some((True, Reason::TokenAccepted)));
     assert_eq!(verdict(&assessment, Ready), Some((True, Reason::Usable)));
 }
+
+#[test]
+fn a_spec_that_cannot_be_understood_names_its_portfolio() {
+    let view = PortfolioView::spec_invalid("shop-br", "acme", "x", "spec.businessId is not an id");
+    let hold = view.hold.expect("a hold");
+    assert_eq!(hold.reason, Reason::SpecInvalid);
+    assert_eq!(hold.message, "WhatsAppPortfolio shop-br/acme: spec.businessId is not an id");
+    assert!(view.credential_version.is_none());
+}

@@ -461,6 +461,35 @@ async fn refused_fields_are_left_out_for_a_day() {
 }
 
 #[tokio::test]
+async fn what_is_remembered_of_portfolios_that_are_gone_is_bounded() {
+    let bench = Bench::new([]).await;
+    let of = |id: usize| {
+        bench.clock.pass(Duration::from_secs(1));
+        bench.meta.graph(Credential { business: format!("9{id}").as_str().into(), ..credential("1", None) })
+    };
+    bench.client.learn_app(&"1".into());
+    for id in 0..2 * REMEMBERED {
+        let gone = of(id);
+        gone.refuse_field(Edge::Numbers, "name_status");
+        gone.learn_app(&"2".into());
+        // One in use is asked about its token again and again.
+        bench.client.learn_app(&"1".into());
+    }
+    assert_eq!(lock(&bench.meta.0.apps).len(), REMEMBERED);
+    assert_eq!(bench.client.learnt_app(), Some("1".into()));
+    assert_eq!(lock(&bench.meta.0.refused).len(), REMEMBERED);
+    assert!(of(0).learnt_app().is_none() && of(2 * REMEMBERED - 1).learnt_app().is_some());
+
+    bench.clock.pass(Duration::from_secs(25 * 3600));
+    bench.client.refuse_field(Edge::Numbers, "name_status");
+    assert_eq!(
+        lock(&bench.meta.0.refused).len(),
+        1,
+        "what was refused more than a day ago is asked for again"
+    );
+}
+
+#[tokio::test]
 async fn an_expansion_that_is_refused_without_its_name_is_left_out_too() {
     let bench = Bench::new([refused(10, "(#10) not permitted"), page(&[1], None)]).await;
     assert!(bench.numbers().await.unwrap().numbers["15550100001"][0].profile.is_refused());

@@ -912,6 +912,158 @@ fn every_refusal_of_a_registration_has_a_decision() {
     ]);
 }
 
+/// A number that this object proved by a code just now, whose registration Meta refuses with 133006.
+fn unproven() -> World {
+    let proved = world()
+        .own()
+        .desire(send_code("1"))
+        .act(StepKind::RequestCode, accepted())
+        .after(MINUTE)
+        .see(|o| o.code_secret = present("c", 1))
+        .act(StepKind::VerifyCode, accepted())
+        .after(SECOND)
+        .verified();
+    proved.act(StepKind::Register, refused(133_006, None, Class::Person))
+}
+
+fn code(status: &'static str) -> impl FnOnce(&mut crate::engine::observed::Number) {
+    move |number| number.code = Field::Is(status.into())
+}
+
+#[test]
+fn a_new_proof_is_asked_for_whatever_the_code_before_did() {
+    let soon = || unproven().after(SECOND);
+    let fresh = || soon().desire(send_code("2")).act(StepKind::RequestCode, accepted()).after(MINUTE);
+    check(vec![
+        ("soon", soon(), "ReverificationNeeded"),
+        ("once the code's life is over", unproven().after(HOUR), "ReverificationNeeded"),
+        ("as Meta shows it", soon().number(code("EXPIRED")), "ReverificationNeeded"),
+        ("a tool touches the Secret", soon().see(|o| o.code_secret = present("c", 2)), "CodeFoundUnasked"),
+        ("consent", soon().desire(send_code("2")), "RequestCode"),
+        ("a retry does not skip it", soon().desire(retry("1")), "ReverificationNeeded"),
+        ("a new code is awaited", fresh(), "CodeAwaited"),
+        ("a new code came", fresh().see(|o| o.code_secret = present("c", 2)), "VerifyCode"),
+        (
+            "taken, shown as before",
+            fresh()
+                .see(|o| o.code_secret = present("c", 2))
+                .act(StepKind::VerifyCode, accepted())
+                .after(6 * MINUTE),
+            "Register",
+        ),
+    ]);
+    assert_eq!(soon().plan().next, later(soon().now, 30 * SECOND), "no code is live, so none is polled for");
+}
+
+#[test]
+fn a_second_proof_whose_answer_was_lost_is_believed_only_when_meta_shows_a_new_one() {
+    let sent = |world: World| {
+        world
+            .desire(send_code("2"))
+            .act(StepKind::RequestCode, accepted())
+            .after(MINUTE)
+            .see(|o| o.code_secret = present("c", 2))
+    };
+    let lost = |world: World| sent(world).act(StepKind::VerifyCode, no_answer()).after(6 * MINUTE);
+    let died = |world: World| sent(world).die(StepKind::VerifyCode).after(6 * MINUTE);
+    let lapsed = || unproven().after(3 * MINUTE).number(code("EXPIRED")).pass();
+    let stale = || unproven().after(3 * MINUTE);
+    let again = |result| lost(stale()).desire(send_code("3")).act(StepKind::RequestCode, result);
+    let retyped = |result| {
+        sent(stale())
+            .act(StepKind::VerifyCode, no_answer())
+            .after(3 * MINUTE)
+            .see(|o| o.code_secret = present("c", 3))
+            .act(StepKind::VerifyCode, result)
+            .after(6 * MINUTE)
+    };
+    let wrong =
+        || sent(stale()).act(StepKind::VerifyCode, refused(136_025, None, Class::Person)).after(6 * MINUTE);
+    let old = |world: World| {
+        world.see(|o| {
+            o.search[0].list = ListState::Complete { begun: "2026-03-01T12:01:00Z".parse().unwrap() }
+        })
+    };
+    check(vec![
+        ("shown", lost(lapsed()).verified(), "Register"),
+        ("shown after a crash", died(lapsed()).verified(), "Register"),
+        ("not shown", lost(lapsed()), "CodeWrong"),
+        ("a list from before the refusal", old(lost(lapsed()).verified()), "EffectNotVisibleYet"),
+        ("VERIFIED all along", lost(stale()), "CodeWrong"),
+        ("VERIFIED all along, asked to retry", lost(stale()).desire(retry("1")), "CodeWrong"),
+        ("a new code, refused", again(refused(136_024, None, Class::WaitUntil)).after(SECOND), "Register"),
+        (
+            "a new code, not eligible",
+            again(refused(100, Some(2_388_091), Class::Person)).after(SECOND),
+            "Register",
+        ),
+        ("a new code, sent", again(accepted()).after(SECOND), "CodeAwaited"),
+        (
+            "a new code, refused, and not proven",
+            again(refused(136_024, None, Class::WaitUntil)).after(SECOND).number(code("EXPIRED")),
+            "CodeRequestPaused",
+        ),
+        ("entered again, refused as used", retyped(refused(136_025, None, Class::Person)), "Register"),
+        ("entered again, not eligible", retyped(refused(100, Some(2_388_093), Class::Person)), "Register"),
+        ("a wrong code proves nothing", wrong(), "CodeWrong"),
+        (
+            "refused before the lapse could show",
+            unproven()
+                .after(SECOND)
+                .desire(send_code("2"))
+                .act(StepKind::RequestCode, refused(136_024, None, Class::WaitUntil))
+                .after(MINUTE),
+            "CodeRequestPaused",
+        ),
+        (
+            "refused, and the lapse had its time to show",
+            unproven()
+                .after(SECOND)
+                .desire(send_code("2"))
+                .act(StepKind::RequestCode, refused(136_024, None, Class::WaitUntil))
+                .after(6 * MINUTE),
+            "Register",
+        ),
+    ]);
+}
+
+#[test]
+fn what_meta_showed_before_it_wanted_a_new_proof_is_no_lapse() {
+    let early = unproven().after(SECOND).number(code("NOT_VERIFIED")).pass();
+    assert!(early.memory.marks.proof_lapsed.is_none(), "the first proof may not show everywhere yet");
+    assert_eq!(early.after(6 * MINUTE).verified().says(), "ReverificationNeeded");
+    let old = unproven().number(code("EXPIRED"));
+    assert!(old.plan().memory.marks.proof_lapsed.is_none(), "a list begun no later than the refusal");
+    let lapsed = unproven().after(3 * MINUTE).number(code("EXPIRED")).pass();
+    assert!(lapsed.memory.marks.proof_lapsed.is_some());
+    let unread = lapsed.clone().after(MINUTE).number(code("NEW"));
+    assert!(
+        unread.plan().memory.marks.reverify_required.is_some(),
+        "a word that nobody knows proves nothing"
+    );
+    let proven = lapsed.after(MINUTE).verified().pass();
+    assert_eq!((proven.memory.marks.reverify_required, proven.memory.marks.proof_lapsed), (None, None));
+    let registered = unproven().after(MINUTE).registered().pass();
+    assert!(registered.memory.marks.reverify_required.is_none(), "a registered number needs no proof");
+}
+
+#[test]
+fn a_pause_of_metas_outlives_a_new_proof_and_is_then_forgotten() {
+    let paused = || {
+        world()
+            .own()
+            .desire(send_code("1"))
+            .act(StepKind::RequestCode, refused(136_024, None, Class::WaitUntil))
+            .after(SECOND)
+            .verified()
+            .act(StepKind::Register, refused(133_006, None, Class::Person))
+    };
+    check(vec![
+        ("meanwhile", paused().after(59 * MINUTE), "CodeRequestPaused"),
+        ("afterwards", paused().after(2 * HOUR), "ReverificationNeeded"),
+    ]);
+}
+
 #[test]
 fn a_refused_certificate_in_review_means_the_review() {
     let certificate = || refused(100, Some(2_388_001), Class::Person);

@@ -8,6 +8,7 @@ use crate::engine::{
     portfolio::{Hold, PortfolioView},
     reach::{self, NoAccount},
     reason::Reason,
+    wait,
 };
 
 /// `health_status` of a banned account (Meta's OpenAPI).
@@ -49,14 +50,18 @@ fn not_read_yet(pass: &Pass) -> Block {
     )
 }
 
+/// The portfolio's own wait: whoever can end it there ends it here.
 fn held(hold: &Hold) -> Block {
-    let mut wait = Wait::on(Actor::PortfolioAdmin, "RepairPortfolio");
-    wait.url.clone_from(&hold.url);
+    let wait = wait::who(hold.reason).map(|(actor, action)| {
+        let mut wait = Wait::on(actor, action);
+        wait.url.clone_from(&hold.url);
+        wait
+    });
     Block {
         reason: hold.reason,
         message: hold.message.clone(),
         failure: hold.failure.clone(),
-        wait: Some(wait),
+        wait,
         until: None,
     }
 }

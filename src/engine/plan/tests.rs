@@ -994,6 +994,10 @@ fn every_refusal_of_a_registration_has_a_decision() {
 
 /// A number that this object proved by a code just now, whose registration Meta refuses with 133006.
 fn unproven() -> World {
+    unproven_after(SECOND)
+}
+
+fn unproven_after(time: std::time::Duration) -> World {
     let proved = world()
         .own()
         .desire(send_code("1"))
@@ -1001,7 +1005,7 @@ fn unproven() -> World {
         .after(MINUTE)
         .see(|o| o.code_secret = present("c", 1))
         .act(StepKind::VerifyCode, accepted())
-        .after(SECOND)
+        .after(time)
         .verified();
     proved.act(StepKind::Register, refused(133_006, None, Class::Person))
 }
@@ -1112,7 +1116,7 @@ fn what_meta_showed_before_it_wanted_a_new_proof_is_no_lapse() {
     let early = unproven().after(SECOND).number(code("NOT_VERIFIED")).pass();
     assert!(early.memory.marks.proof_lapsed.is_none(), "the first proof may not show everywhere yet");
     assert_eq!(early.after(6 * MINUTE).verified().says(), "ReverificationNeeded");
-    let old = unproven().number(code("EXPIRED"));
+    let old = unproven_after(HOUR).number(code("EXPIRED"));
     assert!(old.plan().memory.marks.proof_lapsed.is_none(), "a list begun no later than the refusal");
     let lapsed = unproven().after(3 * MINUTE).number(code("EXPIRED")).pass();
     assert!(lapsed.memory.marks.proof_lapsed.is_some());

@@ -173,6 +173,19 @@ impl Memory {
 }
 
 impl Marks {
+    /// Meta wants a new proof: what was read until now proves nothing.
+    pub(crate) fn require_proof(&mut self, at: Timestamp) {
+        self.reverify_required = Some(at);
+        self.proof_lapsed = None;
+        self.automatic_code_used.get_or_insert(at);
+    }
+
+    /// The new proof is there.
+    pub(crate) fn note_proven(&mut self) {
+        self.reverify_required = None;
+        self.proof_lapsed = None;
+    }
+
     /// Notes the one registration that a name in review gets. Status holds a bounded number of names; the
     /// oldest go first, long after their registrations left every window.
     pub(crate) fn note_tried_in_review(&mut self, name: &str, at: Timestamp) {
@@ -368,6 +381,9 @@ pub struct Marks {
     /// 133006 or a lapse: a new code is needed, by consent, until one succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reverify_required: Option<Timestamp>,
+    /// When the code status was first read as not VERIFIED after that, so that VERIFIED proves something again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof_lapsed: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin_set: Option<Timestamp>,
     /// Since when a registration of this object's own is seen to hold.

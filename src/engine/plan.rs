@@ -269,6 +269,7 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, Writable)> 
     let view = resolve::portfolio(pass)?;
     let account = resolve::account(pass, memory, view)?;
     let seen = find::see(pass, memory, account)?;
+    code::note_proof(pass, memory, &seen);
     undecided::judge(pass, memory, &seen);
     let number = find::number(pass, memory, view, &seen)?;
     find::note(pass, memory, &number);

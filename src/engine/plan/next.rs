@@ -49,6 +49,7 @@ fn secret_poll(pass: &Pass, memory: &Memory, block: &Block) -> Option<Timestamp>
         | Reason::CodeNeeded
         | Reason::CodeLapsed
         | Reason::CodeWrong
+        | Reason::ReverificationNeeded
         | Reason::SecretMissing
         | Reason::SecretKeyMissing
         | Reason::SecretForbidden

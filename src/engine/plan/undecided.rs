@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, naming, say};
+use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, code, naming, say};
 use crate::engine::{
     failure::Class,
     id::{CodeStatus, PlatformType},
@@ -71,6 +71,10 @@ pub(super) fn none_open(pass: &Pass, memory: &Memory) -> Gate {
 /// Blocks while the last attempt of a kind may still show.
 pub(super) fn settled(kind: StepKind, memory: &Memory, seen: &Seen) -> Gate {
     let Some(entry) = memory.ledger.last(kind) else { return Ok(()) };
+    // What it proved was seen before Meta required another proof.
+    if kind == StepKind::VerifyCode && !code::is_current(memory, entry) {
+        return Ok(());
+    }
     let Some(until) = settling(entry) else { return Ok(()) };
     let is_over = seen.begun.is_some_and(|begun| begun >= until);
     if is_over || is_visible(kind, entry.subject.as_deref(), memory, seen) {

@@ -1,13 +1,17 @@
 //! The full way of a number, and the ways around it.
 
 use jiff::SignedDuration;
+use serde_json::json;
 use whatsapp_operator::{
     engine::{
         condition::{ConditionType, Truth},
         desired::{CodeRequest, ReadyWhen, VerificationMethod, WhileNameInReview},
         reason::Reason,
     },
-    sandbox::{Number, Options, ReviewPolicy, Switches, Verdict, What, World as Meta},
+    sandbox::{
+        AlreadyVerified, Fault, FaultKind, Lag, Match, Number, Options, ReviewPolicy, Switches, Verdict,
+        What, World as Meta,
+    },
 };
 
 use super::world::*;
@@ -250,6 +254,63 @@ async fn a_code_that_comes_too_late_is_not_sent() {
     world.run_for(HOUR).await;
     assert_eq!(world.count(|w| matches!(w, What::VerifyAttempt { .. })), 0, "{}", world.story());
     assert_eq!(world.status().ready_reason(), Some(Reason::CodeLapsed), "{}", world.story());
+}
+
+/// Meta refuses the first registration: it wants the number proven anew.
+fn refuse_unproven(world: &World) {
+    let envelope = json!({"error": {"message": "(#133006) Phone number re-verification needed", "type": "OAuthException", "code": 133006, "fbtrace_id": "Aq"}});
+    let on = Match::on("POST", "register").times(1);
+    world.sandbox.inject(Fault { on, kind: FaultKind::Error { envelope } });
+}
+
+fn codes_sent(world: &World) -> usize {
+    world.count(|w| matches!(w, What::CodeSent { .. }))
+}
+
+/// No status ever said that a code was wrong.
+fn no_code_was_called_wrong(world: &World) {
+    for written in world.cluster.written() {
+        let wrong = written.status.conditions.iter().find(|c| c.reason == Reason::CodeWrong.as_str());
+        assert!(wrong.is_none(), "{wrong:?}\n{}", world.story());
+    }
+}
+
+#[tokio::test]
+async fn a_second_proof_whose_reply_is_lost_is_enough() {
+    for lag in [Lag::None, Lag::Seeded { max_secs: 90 }] {
+        let mut world = World::with(Options { lag, ..options() }, Meta::for_demo()).await;
+        world.people.consents = 2;
+        refuse_unproven(&world);
+        world.cluster.apply(plain_channel());
+        let asked = |w: &World| w.status().ready_reason() == Some(Reason::ReverificationNeeded);
+        assert!(world.run_until(HOUR, asked).await, "{}", world.story());
+        assert_eq!(codes_sent(&world), 1, "a second code needs a consent");
+        assert!(world.sandbox.set_field(DIGITS, "code_verification_status", json!("EXPIRED")));
+        let on = Match::on("POST", "verify_code").times(1);
+        world.sandbox.inject(Fault { on, kind: FaultKind::TimeoutAfter });
+        assert!(world.run_until_ready(HOUR * 2).await, "{}", world.story());
+        world.check_nothing_twice();
+        no_code_was_called_wrong(&world);
+        assert_eq!(codes_sent(&world), 2, "{}", world.story());
+        assert_eq!(world.count(|w| matches!(w, What::VerifyAttempt { .. })), 2);
+        assert_eq!(world.count(|w| matches!(w, What::RegisterAttempt { .. })), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_number_that_meta_sends_no_second_code_to_counts_as_proven() {
+    for already_verified in [AlreadyVerified::Generic, AlreadyVerified::NotEligible] {
+        let switches = Switches { already_verified, ..Switches::default() };
+        let mut world = World::with(Options { switches, ..options() }, Meta::for_demo()).await;
+        world.people.consents = 2;
+        refuse_unproven(&world);
+        world.cluster.apply(plain_channel());
+        assert!(world.run_until_ready(HOUR * 2).await, "{}", world.story());
+        world.check_nothing_twice();
+        no_code_was_called_wrong(&world);
+        assert_eq!(codes_sent(&world), 1, "{}", world.story());
+        assert_eq!(world.count(|w| matches!(w, What::RegisterAttempt { .. })), 1);
+    }
 }
 
 #[tokio::test]

@@ -409,6 +409,11 @@ impl Sandbox {
         self.state().show_faults()
     }
 
+    /// How many effects are of this kind.
+    pub fn count(&self, is: impl Fn(&What) -> bool) -> usize {
+        self.state().effects.iter().filter(|effect| is(&effect.what)).count()
+    }
+
     /// Every effect at Meta, in order.
     pub fn effects(&self) -> Vec<Effect> {
         self.state().effects.clone()

@@ -68,11 +68,14 @@ pub(super) fn none_open(pass: &Pass, memory: &Memory) -> Gate {
     Err(waits(intent.step, intent.started_at, until))
 }
 
-/// Blocks while the last attempt of a kind may still show.
-pub(super) fn settled(kind: StepKind, memory: &Memory, seen: &Seen) -> Gate {
+/// Blocks while the last attempt of a kind may still show. A request for a code never does: time alone ends it.
+pub(super) fn settled(pass: &Pass, kind: StepKind, memory: &Memory, seen: &Seen) -> Gate {
     let Some(entry) = memory.ledger.last(kind) else { return Ok(()) };
     let Some(until) = settling(entry) else { return Ok(()) };
-    let is_over = seen.begun.is_some_and(|begun| begun >= until);
+    let is_over = match kind {
+        StepKind::RequestCode => pass.now >= until,
+        _ => seen.begun.is_some_and(|begun| begun >= until),
+    };
     if is_over || is_visible(kind, entry.subject.as_deref(), memory, seen) {
         return Ok(());
     }

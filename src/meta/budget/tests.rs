@@ -68,6 +68,63 @@ fn a_code_is_sent_only_where_its_verification_and_the_registration_still_fit() {
     }
 }
 
+fn write(budget: &Budget, edge: Edge, now: Timestamp) -> Result<(), Timestamp> {
+    budget.admit(&payer(), Some(&account()), edge, Claim::Write, now)
+}
+
+#[test]
+fn nothing_takes_the_place_of_a_verification_whose_code_is_out() {
+    let budget = budget();
+    for _ in 0..74 {
+        write(&budget, Edge::RequestCode, at(0)).unwrap();
+    }
+    let (others, wait) = spend(&budget, Edge::Register, Claim::Write, at(0));
+    assert_eq!(others, 150 - 74 - 74);
+    assert!(wait <= 15 * 60, "a code lapses by then: {wait}");
+    for _ in 0..74 {
+        write(&budget, Edge::VerifyCode, at(60)).unwrap();
+    }
+    assert!(write(&budget, Edge::VerifyCode, at(60)).is_err());
+}
+
+#[test]
+fn what_is_held_back_is_told_without_being_counted() {
+    let budget = budget();
+    let held = |step, now| budget.held_until(&payer(), &account(), step, now);
+    assert_eq!(held(StepKind::AddNumber, at(0)), None, "an account that was never called");
+    let (sent, _) = spend(&budget, Edge::AddNumber, Claim::Write, at(0));
+    for _ in 0..3 {
+        let until = held(StepKind::AddNumber, at(1));
+        assert_eq!(write(&budget, Edge::AddNumber, at(1)).err(), until);
+        assert!(until > Some(at(3_000)), "{until:?}");
+    }
+    assert_eq!(held(StepKind::CreatePin, at(1)), None, "no call to Meta");
+    assert_eq!(spend(&budget, Edge::Register, Claim::Write, at(1)).0, 150 - sent);
+    budget.throttled(&payer(), None, None, at(1));
+    assert_eq!(held(StepKind::Register, at(2)), Some(at(301)));
+}
+
+#[test]
+fn channels_that_write_one_after_another_share_the_list_that_follows() {
+    let budget = budget();
+    let gathers = |urgency, now| budget.gathers(&payer(), &account(), urgency, now);
+    let polling = |now| gathers(Urgency::Transitional, now);
+    assert_eq!(polling(at(0)), None);
+    write(&budget, Edge::AddNumber, at(0)).unwrap();
+    assert_eq!(polling(at(1)), Some(at(2)));
+    assert_eq!(polling(at(2)), None, "nobody else writes");
+    assert_eq!(gathers(Urgency::Person, at(1)), None, "a person does not wait for it");
+    for second in 1..40 {
+        write(&budget, Edge::Register, at(second)).unwrap();
+    }
+    assert_eq!(polling(at(29)), Some(at(30)), "no longer than that, however many follow");
+    assert_eq!(polling(at(39)), None);
+    budget.admit(&payer(), Some(&account()), Edge::Numbers, TRANSITIONAL, at(39)).unwrap();
+    assert_eq!(polling(at(39)), None, "the list was begun after every write");
+    write(&budget, Edge::RequestCode, at(40)).unwrap();
+    assert_eq!(polling(at(40)), None, "no list shows it");
+}
+
 #[test]
 fn the_list_grows_with_the_first_registered_number_and_the_rest_does_not() {
     let budget = budget();

@@ -90,16 +90,9 @@ impl Claim {
     }
 }
 
-/// Share of an allowance, in percent, up to which a call may go, so that room is left for the calls that it brings
-/// about: an added number wants a code, its verification and a registration, and a code lapses unless its
-/// verification still fits. With four calls a number this is as fast as the allowance permits.
-fn before_what_follows(edge: Edge) -> u32 {
-    match edge {
-        Edge::AddNumber => 25,
-        Edge::RequestCode => 50,
-        _ => 100,
-    }
-}
+/// Adds of an hour, in percent of the allowance: an added number wants a code, its verification and a registration,
+/// so with four calls a number this is as fast as the allowance permits, and leaves room for whoever asks for a code.
+const ADDS: u32 = 25;
 
 /// The call of a step.
 fn edge(step: StepKind) -> Option<Edge> {
@@ -137,12 +130,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 const LONGEST_BELIEVED: Duration = Duration::from_secs(24 * 60 * 60);
 /// A list is read once nobody has written to the account for this long, so that channels which write one after
 /// another share it; one that writes on and on is waited for no longer than the second.
-const QUIET: Duration = Duration::from_secs(2);
+const QUIET: Duration = Duration::from_secs(1);
 const GATHERED: Duration = Duration::from_secs(30);
 /// Below this many entries nothing is thrown away.
 const ENTRIES_KEPT: usize = 1_024;
 
-const MINUTES: usize = 60;
+/// One more than an hour has: a call of the last second of a minute is forgotten when it is an hour old, not before.
+const MINUTES: usize = 61;
 
 /// Calls of the last hour, by minute.
 #[derive(Clone, Debug)]
@@ -242,6 +236,7 @@ struct Meter {
     list: Hour,
     rest: Hour,
     profiles: Hour,
+    adds: Hour,
     /// Codes that were asked for, and entered.
     codes: Hour,
     verifications: Hour,
@@ -260,6 +255,7 @@ impl Meter {
             list: Hour::new(),
             rest: Hour::new(),
             profiles: Hour::new(),
+            adds: Hour::new(),
             codes: Hour::new(),
             verifications: Hour::new(),
             has_registered: false,
@@ -274,9 +270,8 @@ impl Meter {
     }
 
     fn advance(&mut self, now: Timestamp) {
-        for hour in
-            [&mut self.list, &mut self.rest, &mut self.profiles, &mut self.codes, &mut self.verifications]
-        {
+        let kinds = [&mut self.profiles, &mut self.adds, &mut self.codes, &mut self.verifications];
+        for hour in [&mut self.list, &mut self.rest].into_iter().chain(kinds) {
             hour.advance(now);
         }
     }
@@ -295,6 +290,7 @@ impl Meter {
         }
         match edge {
             Edge::Profile if claim.is_polling() => self.profiles.count(),
+            Edge::AddNumber => self.adds.count(),
             Edge::RequestCode => self.codes.count(),
             Edge::VerifyCode => self.verifications.count(),
             Edge::Numbers => self.unlisted = None,
@@ -326,26 +322,28 @@ impl Meter {
             Lane::Rest => (&self.rest, limits.budget_rest),
         };
         let soon = |until: Timestamp| Some(until.max(after(now, Duration::from_secs(1))));
-        let share = allowance * claim.ceiling(limits.budget_for_writes).min(before_what_follows(edge)) / 100;
+        let share = allowance * claim.ceiling(limits.budget_for_writes) / 100;
         let most = if is_busy && claim.is_polling() { share / 2 } else { share }.max(1);
         if hour.used() >= most {
             return soon(hour.room_at(most));
         }
+        let promised = self.promised(limits);
         let promised = match edge {
             Edge::VerifyCode => 0,
-            // Its own verification.
-            Edge::RequestCode => self.promised(limits) + 1,
-            _ => self.promised(limits),
+            // A code goes out only where its verification, the registration and those of all others fit.
+            Edge::RequestCode => 2 * promised + 2,
+            _ => promised,
         };
         let most = allowance.saturating_sub(promised).max(1);
         if Lane::of(edge) == Lane::Rest && hour.used() >= most {
             return soon(hour.room_at(most).min(after(now, limits.code_life)));
         }
-        let most = limits.profiles_per_hour.max(1);
-        if edge == Edge::Profile && claim.is_polling() && self.profiles.used() >= most {
-            return soon(self.profiles.room_at(most));
-        }
-        None
+        let (kind, most) = match edge {
+            Edge::Profile if claim.is_polling() => (&self.profiles, limits.profiles_per_hour.max(1)),
+            Edge::AddNumber => (&self.adds, (allowance * ADDS / 100).max(1)),
+            _ => return None,
+        };
+        if kind.used() >= most { soon(kind.room_at(most)) } else { None }
     }
 
     /// Until when a claim waits because of the breaker or the usage that Meta told.

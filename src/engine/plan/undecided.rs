@@ -93,8 +93,11 @@ fn settling(entry: &Entry) -> Option<Timestamp> {
     entry.settle_until.filter(|_| may_show)
 }
 
-/// Blocks while the last try of a kind was not sent and its pause lasts.
+/// Blocks while our own budget has no room for a kind, or its last try was not sent and its pause lasts.
 pub(super) fn may_send(pass: &Pass, kind: StepKind, memory: &Memory) -> Gate {
+    if let Some(until) = pass.observed.held.get(&kind).filter(|until| **until > pass.now) {
+        return Err(Stop::block(say::throttled(*until)));
+    }
     let last = memory.ledger.of(kind).last().filter(|entry| !entry.counts());
     match last.and_then(|entry| entry.settle_until).filter(|until| *until > pass.now) {
         Some(until) => Err(Stop::block(

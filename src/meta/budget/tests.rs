@@ -59,8 +59,7 @@ fn an_hour_slides_and_never_holds_twice_the_allowance() {
 fn a_code_is_sent_only_where_its_verification_and_the_registration_still_fit() {
     let budget = budget();
     assert_eq!(spend(&budget, Edge::AddNumber, Claim::Write, at(0)).0, 37);
-    let codes = spend(&budget, Edge::RequestCode, Claim::Write, at(0)).0;
-    assert_eq!(codes, 75 - 37);
+    assert_eq!(spend(&budget, Edge::RequestCode, Claim::Write, at(0)).0, 37);
     for edge in [Edge::VerifyCode, Edge::Register] {
         for _ in 0..37 {
             assert!(budget.admit(&payer(), Some(&account()), edge, Claim::Write, at(0)).is_ok(), "{edge:?}");
@@ -75,16 +74,23 @@ fn write(budget: &Budget, edge: Edge, now: Timestamp) -> Result<(), Timestamp> {
 #[test]
 fn nothing_takes_the_place_of_a_verification_whose_code_is_out() {
     let budget = budget();
-    for _ in 0..74 {
-        write(&budget, Edge::RequestCode, at(0)).unwrap();
-    }
+    assert_eq!(spend(&budget, Edge::RequestCode, Claim::Write, at(0)).0, 50);
     let (others, wait) = spend(&budget, Edge::Register, Claim::Write, at(0));
-    assert_eq!(others, 150 - 74 - 74);
+    assert_eq!(others, 150 - 50 - 50);
     assert!(wait <= 15 * 60, "a code lapses by then: {wait}");
-    for _ in 0..74 {
-        write(&budget, Edge::VerifyCode, at(60)).unwrap();
+    assert!(write(&budget, Edge::RequestCode, at(0)).is_err());
+    assert_eq!(spend(&budget, Edge::VerifyCode, Claim::Write, at(60)).0, 50);
+}
+
+#[test]
+fn adds_have_an_allowance_of_their_own_and_go_on_beside_everything_else() {
+    let budget = budget();
+    for _ in 0..100 {
+        write(&budget, Edge::Register, at(0)).unwrap();
     }
-    assert!(write(&budget, Edge::VerifyCode, at(60)).is_err());
+    let (adds, wait) = spend(&budget, Edge::AddNumber, Claim::Write, at(30 * 60));
+    assert_eq!(adds, 37);
+    assert!(wait > 50 * 60, "{wait}");
 }
 
 #[test]
@@ -111,9 +117,9 @@ fn channels_that_write_one_after_another_share_the_list_that_follows() {
     let polling = |now| gathers(Urgency::Transitional, now);
     assert_eq!(polling(at(0)), None);
     write(&budget, Edge::AddNumber, at(0)).unwrap();
-    assert_eq!(polling(at(1)), Some(at(2)));
-    assert_eq!(polling(at(2)), None, "nobody else writes");
-    assert_eq!(gathers(Urgency::Person, at(1)), None, "a person does not wait for it");
+    assert_eq!(polling(at(0)), Some(at(1)));
+    assert_eq!(polling(at(1)), None, "nobody else writes");
+    assert_eq!(gathers(Urgency::Person, at(0)), None, "a person does not wait for it");
     for second in 1..40 {
         write(&budget, Edge::Register, at(second)).unwrap();
     }

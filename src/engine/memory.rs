@@ -142,14 +142,15 @@ impl Memory {
         self.marks.added.is_some_and(|added| self.marks.adopted.is_none_or(|adopted| adopted < added))
     }
 
-    /// When something was last written that a list can show, as far as this memory tells. A request for a code
-    /// and a PIN change nothing in it, so they make no list too old.
+    /// When something was last written that a look can show, as far as this memory tells. A request for a code, a PIN
+    /// and a Secret change nothing in a list, so they make none too old.
     pub fn last_listed_write(&self) -> Option<Timestamp> {
         let ledger = &self.ledger;
         let lists = [&ledger.adds, &ledger.verifications, &ledger.names, &ledger.registrations];
         let attempts =
             lists.into_iter().filter_map(|list| list.iter().rev().find(|e| e.counts())).map(|e| e.at);
-        attempts.chain(ledger.repeatable.values().filter_map(|pace| pace.last)).max()
+        let paces = ledger.repeatable.iter().filter(|(kind, _)| **kind != StepKind::CreatePin);
+        attempts.chain(paces.filter_map(|(_, pace)| pace.last)).max()
     }
 
     /// The answer that stands for a consent's value; `None` while it is open or kept.

@@ -11,7 +11,7 @@ use crate::engine::{
     limits::{earlier, later},
     look::{Follows, Urgency, look},
     memory::StepKind,
-    observed::{Claim, PortfolioState},
+    observed::{Claim, PortfolioState, SecretFact},
     portfolio::Reach,
 };
 
@@ -85,6 +85,12 @@ fn a_request_for_a_code_makes_no_list_too_old() {
     let asked = world().own().desire(|d| d.consents.send_code = Some("1".into())).assess().after(MINUTE);
     let asked = asked.act(StepKind::RequestCode, accepted()).after(SECOND);
     assert_eq!(age(&asked), 5 * MINUTE);
+    let kept = world().own().verified().assess().see(|o| o.pin_secret = SecretFact::Missing).after(SECOND);
+    assert_eq!(
+        age(&kept.act(StepKind::CreatePin, accepted()).after(SECOND)),
+        5 * MINUTE,
+        "nor does a Secret"
+    );
 }
 
 #[test]

@@ -118,6 +118,9 @@ fn is_listed(edge: Edge) -> bool {
 /// Calls to no account in particular, per app and hour. Meta allows 200 for every daily active
 /// user (Graph API, "Rate limits"), a number that we cannot see: `X-App-Usage` corrects this one.
 const APP_PER_HOUR: u32 = 1_500;
+/// Until an account's first registered number Meta counts every call of it in one hour (page "WhatsApp Business Management
+/// API rate limits"), so that both of our allowances must fit into it together.
+const TOGETHER_PER_HOUR: u32 = 200;
 /// From here on polling is halved, and from here on only writes go out.
 const USAGE_HALVES: u32 = 75;
 const USAGE_WRITES_ONLY: u32 = 90;
@@ -322,6 +325,10 @@ impl Meter {
             Lane::Rest => (&self.rest, limits.budget_rest),
         };
         let soon = |until: Timestamp| Some(until.max(after(now, Duration::from_secs(1))));
+        let (list, rest) = (self.list.used(), self.rest.used());
+        if Lane::of(edge) != Lane::App && !self.has_registered && list + rest >= TOGETHER_PER_HOUR {
+            return soon(self.list.room_at(list).min(self.rest.room_at(rest)));
+        }
         let share = allowance * claim.ceiling(limits.budget_for_writes) / 100;
         let most = if is_busy && claim.is_polling() { share / 2 } else { share }.max(1);
         if hour.used() >= most {

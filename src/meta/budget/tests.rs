@@ -140,6 +140,17 @@ fn the_list_grows_with_the_first_registered_number_and_the_rest_does_not() {
 }
 
 #[test]
+fn before_the_first_registered_number_everything_fits_into_one_hour_of_metas() {
+    let budget = budget();
+    let reads = spend(&budget, Edge::Numbers, PERSON, at(0)).0;
+    let (writes, wait) = spend(&budget, Edge::Register, Claim::Write, at(60));
+    assert_eq!(reads + writes, 200);
+    assert!((3_500..3_700).contains(&wait), "{wait}");
+    budget.registered_seen(&payer(), &account(), at(60));
+    assert_eq!(spend(&budget, Edge::Register, Claim::Write, at(60)).0, 150 - writes);
+}
+
+#[test]
 fn polled_profiles_have_an_allowance_of_their_own() {
     let budget = budget();
     assert_eq!(spend(&budget, Edge::Profile, DRIFT, at(0)).0, 60);

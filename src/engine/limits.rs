@@ -75,7 +75,7 @@ pub struct Limits {
     /// A shared list at rest or in transition (an operator flag).
     pub fresh_list: Duration,
     pub fresh_profile: Duration,
-    /// Token and portfolio.
+    /// Token, portfolio, and the facts of an account that is usable.
     pub fresh_portfolio: Duration,
     /// A list that an add relies on.
     pub fresh_for_add: Duration,

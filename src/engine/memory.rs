@@ -71,6 +71,19 @@ pub enum StepKind {
 }
 
 impl StepKind {
+    /// Those that are calls to Meta.
+    pub const AT_META: [Self; 9] = [
+        Self::AddNumber,
+        Self::RequestCode,
+        Self::VerifyCode,
+        Self::SubmitName,
+        Self::SetPin,
+        Self::Register,
+        Self::SubscribeApp,
+        Self::RouteWebhook,
+        Self::WriteProfile,
+    ];
+
     /// Whether doing it twice could cost something that cannot be had back.
     pub fn is_repeatable(self) -> bool {
         matches!(self, Self::CreatePin | Self::SubscribeApp | Self::RouteWebhook | Self::WriteProfile)
@@ -129,37 +142,15 @@ impl Memory {
         self.marks.added.is_some_and(|added| self.marks.adopted.is_none_or(|adopted| adopted < added))
     }
 
-    /// When something was last written, as far as this memory tells.
-    pub fn last_write(&self) -> Option<Timestamp> {
+    /// When something was last written that a look can show, as far as this memory tells. A request for a code, a PIN
+    /// and a Secret change nothing in a list, so they make none too old.
+    pub fn last_listed_write(&self) -> Option<Timestamp> {
         let ledger = &self.ledger;
-        let lists = [
-            &ledger.adds,
-            &ledger.codes,
-            &ledger.verifications,
-            &ledger.names,
-            &ledger.pins,
-            &ledger.registrations,
-        ];
+        let lists = [&ledger.adds, &ledger.verifications, &ledger.names, &ledger.registrations];
         let attempts =
             lists.into_iter().filter_map(|list| list.iter().rev().find(|e| e.counts())).map(|e| e.at);
-        attempts.chain(ledger.repeatable.values().filter_map(|pace| pace.last)).max()
-    }
-
-    /// Every time until which an effect is given time to show.
-    pub fn settle_times(&self) -> impl Iterator<Item = Timestamp> {
-        let ledger = &self.ledger;
-        let lists = [
-            &ledger.adds,
-            &ledger.codes,
-            &ledger.verifications,
-            &ledger.names,
-            &ledger.pins,
-            &ledger.registrations,
-        ];
-        let attempts = lists.into_iter().filter_map(|list| list.last()?.settle_until);
-        let paces = ledger.repeatable.values().filter_map(|pace| pace.settle_until);
-        let flight = self.in_flight.iter().map(|intent| intent.settle_until);
-        attempts.chain(paces).chain(flight)
+        let paces = ledger.repeatable.iter().filter(|(kind, _)| **kind != StepKind::CreatePin);
+        attempts.chain(paces.filter_map(|(_, pace)| pace.last)).max()
     }
 
     /// The answer that stands for a consent's value; `None` while it is open or kept.

@@ -81,7 +81,7 @@ pub(super) fn verified(pass: &Pass, memory: &mut Memory, number: &Number, seen: 
     if status == Some(&CodeStatus::Verified) && memory.marks.reverify_required.is_none() {
         return Ok(());
     }
-    undecided::settled(StepKind::VerifyCode, memory, seen)?;
+    undecided::settled(pass, StepKind::VerifyCode, memory, seen)?;
     let request = sent_request(memory).cloned();
     let answer = answer(pass, memory, request.as_ref());
     if let Answer::Use(version) = &answer {
@@ -216,7 +216,7 @@ fn request_by_consent(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen
         None => return Ok(None),
     };
     is_worth_it(pass, memory, number)?;
-    undecided::settled(StepKind::RequestCode, memory, seen)?;
+    undecided::settled(pass, StepKind::RequestCode, memory, seen)?;
     may_request(pass, memory)?;
     undecided::may_send(pass, StepKind::RequestCode, memory)?;
     let secret_before = match &pass.observed.code_secret {

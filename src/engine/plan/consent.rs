@@ -99,7 +99,12 @@ fn if_refused(
         || memory.in_flight.is_some()
         || !has_looked
         || block.is_some_and(|block| is_passing(pass, block));
-    let is_late = pass.now >= later(pending.since, pass.limits.consent_kept);
+    let kept_until = later(pending.since, pass.limits.consent_kept);
+    // Our own budget has room at a date that we know; beyond that time nobody waits at a phone for it any more.
+    let is_out_of_reach = block
+        .and_then(|block| block.until)
+        .is_some_and(|until| until > kept_until && pass.observed.held.values().any(|held| *held == until));
+    let is_late = pass.now >= kept_until || is_out_of_reach;
     match (is_busy, is_late, block) {
         (true, false, _) => None,
         (_, _, Some(block)) => Some(format!("not done: {}", block.message)),

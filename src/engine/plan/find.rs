@@ -85,7 +85,7 @@ pub(super) fn number(
     }
     has_not_left(pass, seen)?;
     undecided::none_open(pass, memory)?;
-    undecided::settled(StepKind::AddNumber, memory, seen)?;
+    undecided::settled(pass, StepKind::AddNumber, memory, seen)?;
     is_nowhere_else(pass, memory, view, seen)?;
     if memory.number.is_some() {
         missing(pass, memory, view, seen)?;

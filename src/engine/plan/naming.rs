@@ -105,7 +105,7 @@ pub(super) fn submitted(pass: &Pass, memory: &Memory, number: &Number, seen: &Se
     if is_there(memory, number, name) && state != NameState::Expired && !is_expired {
         return Ok(());
     }
-    undecided::settled(StepKind::SubmitName, memory, seen)?;
+    undecided::settled(pass, StepKind::SubmitName, memory, seen)?;
     if memory.marks.declined.contains_key(name) {
         return if state == NameState::Usable { Ok(()) } else { Err(Stop::block(declined(pass))) };
     }

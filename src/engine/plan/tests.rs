@@ -1531,6 +1531,34 @@ fn a_look_that_can_answer_a_consent_does() {
 }
 
 #[test]
+fn nothing_is_written_down_for_a_step_that_our_own_budget_holds_back() {
+    let held = |kind, until| move |o: &mut crate::engine::observed::Observed| _ = o.held.insert(kind, until);
+    let until = later(world().now, 20 * MINUTE);
+    let world = || world().own();
+    let plan = world().verified().see(held(StepKind::Register, until)).plan();
+    assert!(plan.step.is_none(), "{plan:?}");
+    assert_eq!(plan.block.as_ref().map(|b| (b.reason, b.until)), Some((Reason::Throttled, Some(until))));
+    assert_eq!(
+        plan.next,
+        later(world().now, 15 * MINUTE),
+        "no look before there is room, but one in a while"
+    );
+    let soon = later(world().now, MINUTE);
+    assert_eq!(world().verified().see(held(StepKind::Register, soon)).plan().next, soon);
+    assert_eq!(world().verified().see(held(StepKind::AddNumber, until)).says(), "Register", "another step");
+
+    let asked = || world().desire(send_code("1"));
+    let refused = asked().see(held(StepKind::RequestCode, until)).plan();
+    assert!(
+        refused.answered[0].1.refused.is_some(),
+        "room comes too late for who is at the phone: {refused:?}"
+    );
+    let kept = asked().see(held(StepKind::RequestCode, soon)).pass();
+    assert!(kept.plan().answered.is_empty() && kept.plan().step.is_none());
+    assert_eq!(kept.after(MINUTE).says(), "RequestCode", "and is used when there is room");
+}
+
+#[test]
 fn reconcile_is_recorded_once_by_the_look_that_it_caused() {
     let asked = || world().own().desire(consent(ConsentKind::Reconcile, "1"));
     assert_eq!(asked().look().accounts[0].not_before, asked().now);

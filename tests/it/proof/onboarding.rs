@@ -9,8 +9,8 @@ use whatsapp_operator::{
         reason::Reason,
     },
     sandbox::{
-        AlreadyVerified, Fault, FaultKind, Lag, Match, Number, Options, ReviewPolicy, Switches, Verdict,
-        What, World as Meta,
+        AlreadyVerified, Fault, FaultKind, Lag, Match, Number, Options, Portfolio, ReviewPolicy, Switches,
+        Verdict, What, World as Meta,
     },
 };
 
@@ -46,6 +46,38 @@ fn golden(world: &World) -> String {
         ));
     }
     text
+}
+
+/// More numbers than an account's allowance has room for in an hour.
+#[tokio::test]
+async fn many_come_up_together_and_waste_neither_calls_nor_writes() {
+    const MANY: usize = 45;
+    let mut portfolio = Portfolio::new(BUSINESS, "Acme Ltda").verified();
+    portfolio.number_limit = Some(100);
+    let mut world = World::with(options(), Meta::for_demo().with_portfolio(portfolio)).await;
+    for n in 0..MANY {
+        let mut channel = sibling(&format!("551191234{n:04}"));
+        channel.verification.request = CodeRequest::Automatic;
+        world.cluster.apply(channel);
+    }
+    assert!(world.run_until_ready(HOUR * 2).await, "{}", world.story());
+    world.check_nothing_twice();
+    assert_eq!(world.count(|what| matches!(what, What::CodeSent { .. })), MANY, "no code lapsed");
+    let refused: Vec<_> = world.sandbox.calls().into_iter().filter(|call| call.code.is_some()).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    let reads = |path| world.sandbox.counters().get(path).copied().unwrap_or_default();
+    let hours = world.now().duration_since(world.begun).as_hours() as u64 + 1;
+    let lists = reads("GET /{waba}/phone_numbers");
+    // Every 5 minutes, and for each of the two crowds before and after what it does.
+    assert!(lists <= hours * 12 + 2 * 5, "{lists} lists in {hours} h");
+    assert!(reads("GET /{waba}") <= hours + 1, "facts of the account");
+    for n in 0..MANY {
+        let ledger = world.cluster.status(&format!("other-551191234{n:04}")).memory.ledger;
+        let all = [ledger.adds, ledger.codes, ledger.verifications, ledger.registrations].concat();
+        assert_eq!(all.len(), 4, "nothing is written down that there is no room for: {all:#?}");
+    }
+    let writes = world.cluster.written_count();
+    assert!(writes <= MANY * 14, "{writes} writes of status");
 }
 
 async fn reviewed(review: ReviewPolicy, switches: Switches) -> World {

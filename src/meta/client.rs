@@ -63,6 +63,8 @@ const APPS_PER_BUSINESS: usize = 16;
 /// Portfolios, and payers by edge, of which something is remembered. Each token in use is asked about every hour,
 /// so what makes room first belongs to a portfolio that is gone.
 const REMEMBERED: usize = 1_024;
+/// Connections that are kept open while nobody uses them.
+const IDLE_CONNECTIONS: usize = 8;
 /// A connection that went silent is noticed well before the call's deadline, so that a read can be
 /// tried on another one.
 const PING: Duration = Duration::from_secs(5);
@@ -225,6 +227,7 @@ impl Meta {
             .retry(reqwest::retry::never())
             .referer(false)
             .https_only(base_url.scheme() == "https")
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .http2_keep_alive_interval(PING)
             .http2_keep_alive_timeout(PING)
             .timeout(deadline)

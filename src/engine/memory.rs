@@ -164,11 +164,13 @@ impl Memory {
 }
 
 impl Marks {
-    /// Meta wants a new proof: what was read until now proves nothing.
+    /// Meta wants a new proof: what was read until now proves nothing. Noting it once more changes nothing.
     pub(crate) fn require_proof(&mut self, at: Timestamp) {
-        self.reverify_required = Some(at);
-        self.proof_lapsed = None;
         self.automatic_code_used.get_or_insert(at);
+        if self.reverify_required.is_none_or(|since| since < at) {
+            self.reverify_required = Some(at);
+            self.proof_lapsed = None;
+        }
     }
 
     /// The new proof is there.

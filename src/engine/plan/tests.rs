@@ -1158,6 +1158,16 @@ fn what_meta_showed_before_it_wanted_a_new_proof_is_no_lapse() {
 }
 
 #[test]
+fn a_new_proof_that_is_noted_twice_forgets_no_lapse() {
+    let mut marks = unproven().after(3 * MINUTE).number(code("EXPIRED")).pass().memory.marks;
+    let before = marks.clone();
+    marks.require_proof(before.reverify_required.unwrap());
+    assert_eq!(marks, before);
+    marks.require_proof(later(before.reverify_required.unwrap(), HOUR));
+    assert!(marks.proof_lapsed.is_none(), "another refusal asks anew");
+}
+
+#[test]
 fn a_pause_of_metas_outlives_a_new_proof_and_is_then_forgotten() {
     let paused = || {
         world()

@@ -371,7 +371,11 @@ fn is_time(text: &str) -> bool {
     };
     let offset_is_one = match offset.as_bytes() {
         b"Z" => true,
-        [b'+' | b'-', a, b, b':', c, d] => [a, b, c, d].iter().all(|byte| byte.is_ascii_digit()),
+        [b'+' | b'-', a, b, b':', c, d] => {
+            [a, b, c, d].iter().all(|byte| byte.is_ascii_digit())
+                && (a, b) <= (&b'2', &b'4')
+                && (c, d) <= (&b'6', &b'0')
+        }
         _ => false,
     };
     // A leap second is a time to us and none to the API server.

@@ -31,6 +31,13 @@ use crate::{
     },
 };
 
+/// Annotation by which a manifest says how `plan --sandbox` begins for it; nobody else reads it.
+pub const SANDBOX: &str = "whatsapp-operator.dev/sandbox";
+/// On a channel: its number is registered already.
+pub const REGISTERED: &str = "registered";
+/// On a portfolio: it has no account yet.
+pub const NO_ACCOUNT: &str = "no-account";
+
 /// How much a finding weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -262,6 +269,20 @@ fn crd_of(document: &Document) -> Result<CustomResourceDefinition, Option<Findin
 /// Advice that never refuses: what Meta is likely to do with this name and this number.
 fn advice(document: &Document) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let annotations = document.root.get("metadata").and_then(|m| m.get("annotations"));
+    let word = if document.kind() == "WhatsAppChannel" { REGISTERED } else { NO_ACCOUNT };
+    if let Some(value) = annotations.and_then(|all| all.get(SANDBOX))
+        && value.as_str().is_some_and(|value| value != word)
+    {
+        findings.push(Finding::new(
+            document,
+            Severity::Warning,
+            &format!("metadata.annotations.{SANDBOX}"),
+            value.at,
+            "is no beginning that plan --sandbox knows for this kind",
+            format!("write {word}, or remove it"),
+        ));
+    }
     let Some(spec) = document.root.get("spec") else { return findings };
     if document.kind() != "WhatsAppChannel" {
         return findings;
@@ -312,7 +333,6 @@ fn advice(document: &Document) -> Vec<Finding> {
             "check its spelling, as in America/Sao_Paulo",
         ));
     }
-    let annotations = document.root.get("metadata").and_then(|m| m.get("annotations"));
     for key in [lower::SEND_CODE, lower::RETRY, lower::RECONCILE] {
         if let Some(entry) = annotations.and_then(|a| a.entry(key)) {
             findings.push(Finding::new(
@@ -447,6 +467,16 @@ mod tests {
         assert_eq!((report.checked, report.has_errors()), (0, false));
         assert_eq!(report.findings[0].severity, Severity::Note);
         assert!(!report.findings[0].to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn a_beginning_that_no_plan_knows_is_a_warning() {
+        let text = channel("{NAME}", "+5511912345678", "Acme Suporte");
+        for (word, findings) in [(REGISTERED, 0), (NO_ACCOUNT, 1)] {
+            let metadata = format!("a, annotations: {{{SANDBOX}: {word}}}");
+            let report = check(&text.replace("{NAME}", &metadata));
+            assert!(!report.has_errors() && report.findings.len() == findings, "{report:#?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod secret;
 mod seed;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::Arc,
 };
@@ -66,7 +66,9 @@ pub struct PlanArgs {
     /// A file, a folder, or - for standard input; may be given again.
     #[arg(short, long = "filename", required = true, num_args = 1.., value_name = "PATH")]
     pub files: Vec<PathBuf>,
-    /// Asks a simulated Meta in this process, made to fit the manifests.
+    /// Asks a simulated Meta in this process, made to fit the manifests: each portfolio has an account, no number is
+    /// there yet. An annotation whatsapp-operator.dev/sandbox asks for another beginning: registered on a channel,
+    /// no-account on a portfolio.
     #[arg(long, conflicts_with_all = ["token_files", "graph_url"])]
     pub sandbox: bool,
     /// File with the access token of a portfolio; may be given again.
@@ -281,14 +283,4 @@ fn claim(manifest: &Manifest, owners: &BTreeMap<&str, &Manifest>) -> Claim {
         },
         _ => Claim::Ours { act_from: None },
     }
-}
-
-/// The accounts that channels of a portfolio name.
-fn accounts_named(input: &Input, of: &PortfolioRef) -> BTreeSet<String> {
-    input
-        .channels
-        .iter()
-        .filter(|manifest| manifest.desired.portfolio == *of)
-        .filter_map(|manifest| manifest.desired.account.as_ref().map(ToString::to_string))
-        .collect()
 }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::sandbox::{DEMO_TOKEN, Fault, Options, Sandbox, World};
+use crate::sandbox::{DEMO_TOKEN, Fault, Options, Pace, Sandbox, World};
 
 use super::{
     exit::{Ending, Exit, Problem},
@@ -21,6 +21,8 @@ use super::{
 
 /// How often the state is kept.
 const KEEP: Duration = Duration::from_secs(5);
+/// A day in less than a second, and still a clock.
+const MOST_SPEED: f64 = 100_000.0;
 
 /// Serves a simulated Graph API.
 #[derive(Clone, Debug, Args)]
@@ -31,12 +33,30 @@ pub struct SandboxArgs {
     /// Where all chance comes from.
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     pub seed: u64,
+    /// The virtual date at the start, as in 2026-10-01T00:00:00Z. None: now; with --pace manual, one that is always
+    /// the same.
+    #[arg(long, value_name = "DATE")]
+    pub start: Option<Timestamp>,
+    /// How many virtual seconds pass in a second; or `manual`: only the control API moves time, so that two runs with
+    /// the same seed and the same calls are identical.
+    #[arg(long, default_value = "1", value_parser = pace, value_name = "SPEED")]
+    pub pace: Pace,
     /// Faults to begin with, a JSON list.
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
     /// Continues from this file, if it is there, and keeps the state in it.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
+}
+
+fn pace(text: &str) -> Result<Pace, String> {
+    if text == "manual" {
+        return Ok(Pace::Manual);
+    }
+    match text.parse() {
+        Ok(speed) if (0.0..=MOST_SPEED).contains(&speed) => Ok(Pace::Follow { speed }),
+        _ => Err(format!("{text} is not manual, and no number from 0 to {MOST_SPEED}")),
+    }
 }
 
 /// Serves until it is asked to stop.
@@ -73,7 +93,7 @@ fn load(args: &SandboxArgs) -> Result<Sandbox, Problem> {
                     .next("remove the file to begin anew")
             })?
         }
-        None => Sandbox::from_world(Options::live(args.seed, Timestamp::now()), World::for_demo()),
+        None => Sandbox::from_world(options(args), World::for_demo()),
     };
     if let Some(path) = &args.faults {
         let faults = Fault::list_from_json(&read(path)?).map_err(|error| {
@@ -83,6 +103,15 @@ fn load(args: &SandboxArgs) -> Result<Sandbox, Problem> {
         faults.into_iter().for_each(|fault| sandbox.inject(fault));
     }
     Ok(sandbox)
+}
+
+/// Nothing in them comes from the machine when time is moved by hand.
+fn options(args: &SandboxArgs) -> Options {
+    let start = args.start.unwrap_or_else(|| match args.pace {
+        Pace::Manual => Options::default().start,
+        Pace::Follow { .. } => Timestamp::now(),
+    });
+    Options { pace: args.pace, ..Options::live(args.seed, start) }
 }
 
 fn read(path: &Path) -> Result<String, Problem> {

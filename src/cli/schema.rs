@@ -3,11 +3,14 @@
 //!
 //! Unknown fields are errors, since kubectl asks the API server for strict checks.
 
+mod metadata;
+
+use jiff::civil::DateTime;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::core::cel::Validator;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::{
     lint::{Finding, Severity},
@@ -81,14 +84,18 @@ impl<'a> Check<'a> {
             match entry.key.as_str() {
                 "apiVersion" | "kind" => {}
                 "metadata" => self.metadata(&entry.value),
-                "status" => self.findings.push(Finding::new(
-                    self.document,
-                    Severity::Warning,
-                    "status",
-                    entry.at,
-                    "is ignored; only the operator writes it",
-                    "remove it",
-                )),
+                // The API server drops it unread, but for the fields that it does not know.
+                "status" => {
+                    self.findings.push(Finding::new(
+                        self.document,
+                        Severity::Warning,
+                        "status",
+                        entry.at,
+                        "is ignored; only the operator writes it",
+                        "remove it",
+                    ));
+                    self.strangers(properties.and_then(|p| p.get("status")), "status", &entry.value);
+                }
                 key => match properties.and_then(|p| p.get(key)) {
                     Some(property) => self.field(schema, property, key, key, &entry.value),
                     None => self.unknown(key, key, entry.at, &known),
@@ -119,9 +126,41 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// Unknown fields, wherever they stand, of what is not checked otherwise.
+    fn strangers(&mut self, schema: Option<&JSONSchemaProps>, path: &str, node: &Node) {
+        let properties = schema.and_then(|schema| schema.properties.as_ref());
+        match &node.content {
+            Content::Scalar { .. } => {}
+            Content::List(items) => {
+                let of = match schema.and_then(|schema| schema.items.as_ref()) {
+                    Some(JSONSchemaPropsOrArray::Schema(of)) => Some(of.as_ref()),
+                    _ => None,
+                };
+                for (at, item) in items.iter().enumerate() {
+                    self.strangers(of, &format!("{path}[{at}]"), item);
+                }
+            }
+            Content::Map(entries) => {
+                let known: Vec<&str> = properties.iter().flat_map(|p| p.keys()).map(String::as_str).collect();
+                for entry in entries {
+                    let below = join(path, &entry.key);
+                    let others = schema.and_then(|schema| schema.additional_properties.as_ref());
+                    match (properties.and_then(|p| p.get(&entry.key)), others) {
+                        (Some(of), _) => self.strangers(Some(of), &below, &entry.value),
+                        (None, Some(JSONSchemaPropsOrBool::Schema(of))) => {
+                            self.strangers(Some(of), &below, &entry.value);
+                        }
+                        (None, _) => self.unknown(&below, &entry.key, entry.at, &known),
+                    }
+                }
+            }
+        }
+    }
+
     fn unknown(&mut self, path: &str, key: &str, at: Position, known: &[&str]) {
         let remedy = match closest(key, known.iter().copied()) {
             Some(near) => format!("did you mean {near}?"),
+            None if known.is_empty() => "remove it".to_owned(),
             None => {
                 let mut known = known.to_vec();
                 known.sort_unstable();
@@ -156,6 +195,9 @@ impl<'a> Check<'a> {
     }
 
     fn value(&mut self, schema: &JSONSchemaProps, path: &str, node: &Node) {
+        if schema.x_kubernetes_preserve_unknown_fields == Some(true) {
+            return;
+        }
         match (schema.type_.as_deref(), &node.content) {
             (_, Content::Scalar { value: Value::Null, .. }) => {
                 self.mistyped = true;
@@ -179,8 +221,7 @@ impl<'a> Check<'a> {
                 };
                 self.error(path, node.at, format!("is {}, not true or false", shown(text)), remedy);
             }
-            (Some("integer"), Content::Scalar { value: Value::Number(n), .. })
-                if n.is_i64() || n.is_u64() => {}
+            (Some("integer"), Content::Scalar { value: Value::Number(n), .. }) if is_integer(n) => {}
             (wanted, content) => {
                 self.mistyped = true;
                 let is = match content {
@@ -239,6 +280,15 @@ impl<'a> Check<'a> {
         {
             self.error(path, at, format!("has {length} characters"), format!("use at most {most}"));
         }
+        if schema.format.as_deref() == Some("date-time") && !is_time(text) {
+            self.mistyped = true;
+            self.error(
+                path,
+                at,
+                format!("is {}, not a point in time", shown(text)),
+                "write it as in \"2026-01-31T12:00:00Z\"",
+            );
+        }
     }
 
     fn list(&mut self, schema: &JSONSchemaProps, path: &str, node: &Node, items: &[Node]) {
@@ -277,7 +327,12 @@ impl<'a> Check<'a> {
 
     fn rules(&mut self, schema: &JSONSchemaProps, root: &Node, old: Option<&Value>) {
         let Ok(schema) = serde_json::to_value(schema) else { return };
-        let Err(broken) = Validator::new().validate(&schema, &root.json(), old) else { return };
+        let mut object = root.json();
+        // Rules see the object with its name, which the API server gives before it asks them.
+        if let Some(name) = metadata::generated_name(root) {
+            object["metadata"]["name"] = Value::String(name);
+        }
+        let Err(broken) = Validator::new().validate(&schema, &object, old) else { return };
         for error in broken.into_vec() {
             let path = error.field_path.trim_start_matches('.').to_owned();
             let (message, remedy) = match error.message.split_once("; ") {
@@ -288,149 +343,43 @@ impl<'a> Check<'a> {
             self.error(&path, at, message, remedy);
         }
     }
-
-    // ---- metadata: what the API server checks of every object ----
-
-    fn metadata(&mut self, node: &Node) {
-        let Content::Map(entries) = &node.content else {
-            self.mistyped = true;
-            self.error("metadata", node.at, "is not a map of fields", "write a map with a name");
-            return;
-        };
-        for entry in entries {
-            let path = join("metadata", &entry.key);
-            match entry.key.as_str() {
-                "name" | "generateName" => {
-                    if let Some(name) = self.string(&path, &entry.value) {
-                        let shape = if entry.key == "name" { name } else { name.trim_end_matches('-') };
-                        if name.len() > 253 || !is_dns_name(shape) {
-                            self.error(
-                                &path,
-                                entry.value.at,
-                                format!("is {}, which cannot be a name", shown(name)),
-                                "use lower-case letters, digits, '-' and '.', with a letter or digit at both ends",
-                            );
-                        }
-                    }
-                }
-                "namespace" => {
-                    if let Some(name) = self.string(&path, &entry.value)
-                        && (name.len() > 63 || name.contains('.') || !is_dns_name(name))
-                    {
-                        self.error(
-                            &path,
-                            entry.value.at,
-                            format!("is {}, which cannot be the name of a namespace", shown(name)),
-                            "use lower-case letters, digits and '-', with a letter or digit at both ends",
-                        );
-                    }
-                }
-                "labels" | "annotations" => self.pairs(&path, &entry.key, &entry.value),
-                key if METADATA.contains(&key) => {}
-                key => self.unknown(&path, key, entry.at, METADATA),
-            }
-        }
-        if node.get("name").is_none() && node.get("generateName").is_none() {
-            self.mistyped = true;
-            self.error("metadata.name", node.at, "is missing", "give the object a name");
-        }
-    }
-
-    fn string<'n>(&mut self, path: &str, node: &'n Node) -> Option<&'n str> {
-        match &node.content {
-            Content::Scalar { value: Value::String(text), .. } => return Some(text),
-            Content::Scalar { value: Value::Null, .. } => {
-                self.mistyped = true;
-                self.error(path, node.at, "is empty", "give it a value, or remove the line");
-            }
-            Content::Scalar { text, value, .. } => self.not_text(path, node.at, text, value),
-            Content::List(_) | Content::Map(_) => {
-                self.mistyped = true;
-                self.error(path, node.at, "is not a single value", "write a text here");
-            }
-        }
-        None
-    }
-
-    fn pairs(&mut self, path: &str, what: &str, node: &Node) {
-        let entries = match &node.content {
-            Content::Map(entries) => entries,
-            Content::Scalar { value: Value::Null, .. } => return,
-            _ => {
-                self.mistyped = true;
-                self.error(path, node.at, "is not a map", "write keys and values, each value in quotes");
-                return;
-            }
-        };
-        for entry in entries {
-            let below = format!("{path}.{}", entry.key);
-            if !is_qualified(&entry.key.to_ascii_lowercase()) {
-                self.error(
-                    &below,
-                    entry.at,
-                    "has a key that Kubernetes does not take",
-                    "use letters, digits, '-', '_' and '.', at most 63, after an optional prefix and '/'",
-                );
-            }
-            if matches!(entry.value.content, Content::Scalar { value: Value::Null, .. }) {
-                continue;
-            }
-            let Some(value) = self.string(&below, &entry.value) else { continue };
-            if what == "labels" && !(value.is_empty() || is_label(value)) {
-                self.error(
-                    &below,
-                    entry.value.at,
-                    format!("is {}, which cannot be a label's value", shown(value)),
-                    "use at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends",
-                );
-            }
-        }
-    }
 }
 
-/// Fields of metadata.
-const METADATA: &[&str] = &[
-    "name",
-    "generateName",
-    "namespace",
-    "labels",
-    "annotations",
-    "finalizers",
-    "ownerReferences",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "managedFields",
-    "selfLink",
-];
-
-fn is_dns_name(name: &str) -> bool {
-    name.split('.').all(|part| {
-        let bytes = part.as_bytes();
-        let edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        edge(bytes.first())
-            && edge(bytes.last())
-            && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
-    })
+fn is_integer(number: &Number) -> bool {
+    // A float without a fraction is sent as an integer.
+    number.is_i64() || number.as_f64().is_some_and(|n| n.fract() == 0.0 && n.abs() < 2_f64.powi(63))
 }
 
-fn is_label(value: &str) -> bool {
-    let bytes = value.as_bytes();
-    let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-    bytes.len() <= 63
-        && edge(bytes.first())
-        && edge(bytes.last())
-        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-}
-
-fn is_qualified(key: &str) -> bool {
-    match key.split_once('/') {
-        Some((prefix, name)) => prefix.len() <= 253 && is_dns_name(prefix) && is_label(name),
-        None => is_label(key),
-    }
+/// Whether the API server takes it for a time: RFC 3339 with capitals, and always with an offset.
+fn is_time(text: &str) -> bool {
+    let Some((date, rest)) = text.split_at_checked("2026-01-31T12:00:00".len()) else { return false };
+    let shape = date.bytes().enumerate().all(|(at, byte)| match at {
+        4 | 7 => byte == b'-',
+        10 => byte == b'T',
+        13 | 16 => byte == b':',
+        _ => byte.is_ascii_digit(),
+    });
+    let offset = match rest.strip_prefix(['.', ',']) {
+        Some(fraction) => {
+            let offset = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
+            if offset.len() == fraction.len() {
+                return false;
+            }
+            offset
+        }
+        None => rest,
+    };
+    let offset_is_one = match offset.as_bytes() {
+        b"Z" => true,
+        [b'+' | b'-', a, b, b':', c, d] => {
+            [a, b, c, d].iter().all(|byte| byte.is_ascii_digit())
+                && (a, b) <= (&b'2', &b'4')
+                && (c, d) <= (&b'6', &b'0')
+        }
+        _ => false,
+    };
+    // A leap second is a time to us and none to the API server.
+    shape && offset_is_one && !date.ends_with(":60") && date.parse::<DateTime>().is_ok()
 }
 
 fn join(path: &str, key: &str) -> String {

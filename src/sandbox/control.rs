@@ -112,6 +112,10 @@ fn answer(sandbox: &Sandbox, method: &str, path: &[&str], body: &[u8]) -> Answer
             sandbox.advance(Duration::from_secs(time.advance_seconds));
             Ok(json!({"now": sandbox.now().to_string()}))
         }
+        ("POST", ["lag"]) => {
+            sandbox.set_lag(read(body)?);
+            Ok(done)
+        }
         ("POST", ["portfolios"]) => {
             sandbox.add_portfolio(read::<Portfolio>(body)?);
             Ok(done)

@@ -71,7 +71,7 @@ use graph::State;
 
 /// How late effects show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Lag {
     /// At once.
     #[default]

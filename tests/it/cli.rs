@@ -39,6 +39,50 @@ fn a_plan_against_the_sandbox_needs_nothing_but_the_binary() {
     assert!(!text.contains("EAA"), "a token in the output");
 }
 
+/// What the examples say of themselves is what the plan shows.
+#[test]
+fn a_plan_of_the_examples_begins_as_each_is_annotated() {
+    let output = run(&["plan", "-f", "examples", "--sandbox", "-o", "json"]);
+    let plan: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let of = |name: &str| {
+        let channels = plan["channels"].as_array().expect("channels");
+        channels.iter().find(|channel| channel["name"] == name).expect("the channel").clone()
+    };
+    let adopted = of("sales-uk");
+    assert!(adopted["step"].is_null() && adopted["block"].is_null(), "nothing is written: {adopted}");
+    assert_eq!(adopted["ready"], "True");
+    assert_eq!(of("newco-hello")["block"]["reason"], "NoAccountInReach");
+    assert_eq!(of("support-br")["step"]["kind"], "AddNumber");
+    let notes = plan["notes"].to_string();
+    assert!(notes.contains("+447700900123 is registered already"), "{notes}");
+    assert!(notes.contains("newco has no account"), "{notes}");
+}
+
+/// The least that a channel may be is a change, as it is where its portfolio has one account.
+#[test]
+fn a_plan_of_a_channel_without_account_shows_its_change() {
+    let channel = "apiVersion: whatsapp-operator.dev/v1alpha1\nkind: WhatsAppChannel\nmetadata: {name: a}\nspec:\n  \
+                   portfolioRef: {name: acme}\n  phoneNumber: \"+5511912345678\"\n  displayName: Acme Suporte\n";
+    let portfolio = "---\napiVersion: whatsapp-operator.dev/v1alpha1\nkind: WhatsAppPortfolio\n\
+                     metadata: {name: acme, annotations: {whatsapp-operator.dev/sandbox: SEED}}\nspec:\n  \
+                     businessId: \"500000000000001\"\n  credentials: {accessTokenSecretRef: {name: a, key: token}}\n";
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("m.yaml");
+    let plan = |text: &str| {
+        std::fs::write(&path, text).expect("written");
+        run(&["plan", "-f", &path.display().to_string(), "--sandbox"])
+    };
+    for text in [channel.to_owned(), format!("{channel}{}", portfolio.replace("SEED", "other"))] {
+        let output = plan(&text);
+        assert_eq!(output.status.code(), Some(2), "{}{}", stdout(&output), stderr(&output));
+        assert!(stdout(&output).contains("AddNumber: add +5511912345678"), "{}", stdout(&output));
+        assert!(stdout(&output).contains("the sandbox makes one up"), "{}", stdout(&output));
+    }
+    let output = plan(&format!("{channel}{}", portfolio.replace("SEED", "no-account")));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("waits NoAccountInReach"), "{}", stdout(&output));
+}
+
 #[test]
 fn a_plan_is_the_same_for_programs() {
     let json = run(&["plan", "-f", "examples", "--sandbox", "-o", "json"]);

@@ -17,3 +17,4 @@ mod policy;
 mod proof;
 mod readme;
 mod rig;
+mod sandbox;

@@ -114,6 +114,17 @@ fn an_error_points_at_the_value() {
 }
 
 #[test]
+fn a_name_that_the_server_gives_is_told_and_no_error() {
+    let text = fs::read_to_string(folder("good").join("generate-name.yaml")).expect("readable");
+    let found = lint::source(source::parse("m.yaml", &text)).findings;
+    assert_eq!(
+        found.iter().map(|f| (f.severity, f.path.as_str())).collect::<Vec<_>>(),
+        [(Severity::Warning, "metadata.generateName")]
+    );
+    assert!(found[0].remedy.contains("kubectl create"), "{}", found[0]);
+}
+
+#[test]
 fn every_example_is_clean_and_says_what_it_shows() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let report = lint::lint(std::slice::from_ref(&examples));
@@ -183,6 +194,37 @@ async fn the_api_server_gives_the_verdict_of_lint() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Too large for a file of the table.
+#[tokio::test]
+async fn annotations_have_the_same_room_for_both() {
+    let plane = ControlPlane::shared().await;
+    let client = plane.admin_client();
+    install(&client).await;
+    let namespace = plane.namespace("annotations").await;
+    let least = fs::read_to_string(folder("good").join("least.yaml")).expect("readable");
+    for (bytes, fits) in [(262_143, true), (262_144, false)] {
+        let annotation = format!("metadata: {{annotations: {{a: {}}}, ", "x".repeat(bytes));
+        let text = least.replacen("metadata: {", &annotation, 1);
+        assert_eq!(lint_errors(&text).is_empty(), fits, "{bytes}");
+        assert_eq!(send(&client, "POST", &namespace, &text, true).await.is_ok(), fits, "{bytes}");
+    }
+}
+
+/// `generateName` with what people use for it.
+#[tokio::test]
+async fn kubectl_creates_an_object_that_lint_takes_without_a_name() {
+    let plane = ControlPlane::shared().await;
+    install(&plane.admin_client()).await;
+    let namespace = plane.namespace("generated").await;
+    let text = fs::read_to_string(folder("good").join("generate-name.yaml")).expect("readable");
+    assert_eq!(lint_errors(&text), []);
+    let args = |verb| [verb, "--namespace", &namespace, "--filename", "-"];
+    let created = plane.kubectl_with_input(args("create"), &text).await;
+    assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+    let applied = plane.kubectl_with_input(args("apply"), &text).await;
+    assert!(!applied.status.success(), "the warning says that apply refuses it");
 }
 
 /// A rule's message reaches whoever applies the manifest without lint.

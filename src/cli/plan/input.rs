@@ -1,6 +1,9 @@
 //! Manifests → validated channels and portfolios.
 
-use std::path::PathBuf;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use crate::{
     api::{
@@ -10,7 +13,7 @@ use crate::{
     cli::{
         check,
         exit::Problem,
-        lint,
+        lint::{self, NO_ACCOUNT, REGISTERED, SANDBOX},
         source::{self, Document},
     },
     engine::desired::{Desired, DesiredPortfolio, PortfolioRef},
@@ -28,11 +31,24 @@ pub struct Manifest {
     pub desired: Desired,
 }
 
+impl Manifest {
+    /// Whether a sandbox shall have its number already.
+    pub fn is_registered(&self) -> bool {
+        is_marked(self.object.metadata.annotations.as_ref(), REGISTERED)
+    }
+}
+
+fn is_marked(annotations: Option<&BTreeMap<String, String>>, word: &str) -> bool {
+    annotations.and_then(|all| all.get(SANDBOX)).is_some_and(|value| value == word)
+}
+
 /// Everything to be planned.
 #[derive(Debug, Default)]
 pub struct Input {
     pub channels: Vec<Manifest>,
     pub portfolios: Vec<DesiredPortfolio>,
+    /// Those that shall have no account in a sandbox.
+    pub without_account: BTreeSet<PortfolioRef>,
     /// What a reader of the plan should know about where it comes from.
     pub notes: Vec<String>,
 }
@@ -93,7 +109,12 @@ fn take(document: &Document, namespace: &str, input: &mut Input) -> Result<(), P
         "WhatsAppPortfolio" => {
             let mut object: WhatsAppPortfolio = document.parse().map_err(unreadable)?;
             object.metadata.namespace.get_or_insert_with(|| namespace.to_owned());
-            input.portfolios.push(lower::portfolio(&object).map_err(invalid)?);
+            let desired = lower::portfolio(&object).map_err(invalid)?;
+            if is_marked(object.metadata.annotations.as_ref(), NO_ACCOUNT) {
+                let (namespace, name) = (desired.namespace.clone(), desired.name.clone());
+                input.without_account.insert(PortfolioRef { namespace, name });
+            }
+            input.portfolios.push(desired);
         }
         _ => {}
     }

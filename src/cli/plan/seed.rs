@@ -1,7 +1,10 @@
 //! A simulated Meta in this process, made to fit the manifests: their portfolios and accounts exist, tokens and app
-//! secrets are made up, and no number is there yet.
+//! secrets are made up, and no number is there yet. An annotation asks for another beginning.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
 
 use jiff::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -16,15 +19,21 @@ use crate::{
         desired::{DesiredPortfolio, PortfolioRef, SecretKey},
         id::BusinessId,
     },
-    sandbox::{Account, App, Options, Portfolio, Sandbox, Token, World},
+    sandbox::{Account, App, Number, Options, Portfolio, Sandbox, Token, World},
 };
 
-use super::{accounts_named, input::Input};
+use super::input::Input;
 
 /// Business of the first portfolio that no manifest describes.
 const FIRST_BUSINESS: u64 = 500_000_000_000_001;
 /// App of the first portfolio that names none.
 const FIRST_APP: u64 = 200_000_000_000_001;
+/// Account of the first portfolio for which no manifest names one.
+const FIRST_ACCOUNT: u64 = 300_000_000_000_001;
+/// The first number that is there already.
+const FIRST_NUMBER: u64 = 100_000_000_000_001;
+/// The PIN of numbers that are there already.
+const PIN: &str = "135790";
 
 type Tokens = BTreeMap<PortfolioRef, (SecretString, Option<SecretString>)>;
 
@@ -32,10 +41,11 @@ type Tokens = BTreeMap<PortfolioRef, (SecretString, Option<SecretString>)>;
 pub async fn serve(input: &mut Input) -> Result<(Url, Tokens), Problem> {
     let cannot = |error: &dyn std::fmt::Display| Problem::new(format!("the sandbox does not start: {error}"));
     complete(input);
+    let accounts = accounts(input);
     let mut tokens = Tokens::new();
     let mut world = World::default();
     for (portfolio, app) in input.portfolios.iter().zip(FIRST_APP..) {
-        let of = PortfolioRef { namespace: portfolio.namespace.clone(), name: portfolio.name.clone() };
+        let of = of(portfolio);
         let token = made_up().map_err(|error| cannot(&error))?;
         let secret = match &portfolio.app_secret {
             Some(_) => Some(made_up().map_err(|error| cannot(&error))?),
@@ -52,12 +62,15 @@ pub async fn serve(input: &mut Input) -> Result<(Url, Tokens), Problem> {
             .with_app(app)
             .with_portfolio(Portfolio::new(business, name).verified())
             .with_token(token.expose_secret(), Token::system_user(&app_id, business));
-        for account in accounts_named(input, &of) {
-            let mut account = Account::new(&account, business, name);
+        for account in accounts.get(&portfolio.business).into_iter().flatten() {
+            let mut account = Account::new(account, business, name);
             account.country = portfolio.expect_country.clone().or(account.country);
             world = world.with_account(account);
         }
         tokens.insert(of, (token, secret));
+    }
+    for number in registered(input, &accounts) {
+        world = world.with_number(number);
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(|error| cannot(&error))?;
     let address = listener.local_addr().map_err(|error| cannot(&error))?;
@@ -69,14 +82,15 @@ pub async fn serve(input: &mut Input) -> Result<(Url, Tokens), Problem> {
 
 /// Adds the portfolios that channels name and no manifest describes, and says what was made up.
 fn complete(input: &mut Input) {
-    let missing = input.missing_portfolios();
-    for (of, id) in missing.into_iter().zip(FIRST_BUSINESS..) {
+    let taken: BTreeSet<BusinessId> = input.portfolios.iter().map(|p| p.business.clone()).collect();
+    let free = (FIRST_BUSINESS..).map(|id| BusinessId::new(id.to_string())).filter(|id| !taken.contains(id));
+    for (of, business) in input.missing_portfolios().into_iter().zip(free) {
         input.notes.push(format!("portfolio {} is in no manifest: the sandbox makes one up", of.name));
         input.portfolios.push(DesiredPortfolio {
             name: of.name.clone(),
             namespace: of.namespace.clone(),
             generation: 1,
-            business: BusinessId::new(id.to_string()),
+            business,
             access_token: SecretKey { name: format!("{}-meta", of.name), key: "token".to_owned() },
             app_secret: None,
             app: None,
@@ -85,18 +99,62 @@ fn complete(input: &mut Input) {
             access: Vec::new(),
         });
     }
-    let bare: Vec<String> = input
-        .portfolios
-        .iter()
-        .filter(|p| {
-            let of = PortfolioRef { namespace: p.namespace.clone(), name: p.name.clone() };
-            accounts_named(input, &of).is_empty()
-        })
-        .map(|p| {
-            format!("portfolio {} has no account in the sandbox: no channel names one with accountId", p.name)
-        })
-        .collect();
-    input.notes.extend(bare);
+}
+
+/// The accounts of each business: those that channels and `access` name. Where nobody names one there is one all the
+/// same, unless the portfolio is annotated otherwise: a channel may leave `accountId` out because there is one.
+fn accounts(input: &mut Input) -> BTreeMap<BusinessId, BTreeSet<String>> {
+    let mut accounts: BTreeMap<BusinessId, BTreeSet<String>> = BTreeMap::new();
+    for portfolio in &input.portfolios {
+        let of = of(portfolio);
+        let known = accounts.entry(portfolio.business.clone()).or_default();
+        if !input.without_account.contains(&of) {
+            let channels = input.channels.iter().filter(|manifest| manifest.desired.portfolio == of);
+            known.extend(channels.filter_map(|m| m.desired.account.as_ref()).map(ToString::to_string));
+            let granted = portfolio.access.iter().filter_map(|access| access.accounts.as_ref());
+            known.extend(granted.flatten().map(ToString::to_string));
+        }
+    }
+    let named: BTreeSet<String> = accounts.values().flatten().cloned().collect();
+    let mut free = (FIRST_ACCOUNT..).map(|id| id.to_string()).filter(|id| !named.contains(id));
+    for portfolio in &input.portfolios {
+        let known = accounts.entry(portfolio.business.clone()).or_default();
+        if input.without_account.contains(&of(portfolio)) {
+            input.notes.push(format!("portfolio {} has no account, as it is annotated", portfolio.name));
+        } else if known.is_empty() {
+            input.notes.push(format!(
+                "no manifest names an account of portfolio {}: the sandbox makes one up",
+                portfolio.name
+            ));
+            known.extend(free.next());
+        }
+    }
+    accounts
+}
+
+/// The numbers of channels that are annotated so: in their account, registered under their name.
+fn registered(input: &mut Input, accounts: &BTreeMap<BusinessId, BTreeSet<String>>) -> Vec<Number> {
+    let mut numbers = Vec::new();
+    let marked = input.channels.iter().filter(|manifest| manifest.is_registered());
+    for (manifest, id) in marked.zip(FIRST_NUMBER..) {
+        let desired = &manifest.desired;
+        let portfolio = input.portfolios.iter().find(|portfolio| of(portfolio) == desired.portfolio);
+        let known = portfolio.and_then(|portfolio| accounts.get(&portfolio.business));
+        let account = match &desired.account {
+            Some(account) => Some(account.as_str()),
+            None => known.and_then(|known| known.first()).map(String::as_str),
+        };
+        let Some(account) = account else { continue };
+        input.notes.push(format!("number {} is registered already, as it is annotated", desired.number));
+        let id = id.to_string();
+        numbers
+            .push(Number::new(&id, account, desired.number.digits(), &desired.display_name).registered(PIN));
+    }
+    numbers
+}
+
+fn of(portfolio: &DesiredPortfolio) -> PortfolioRef {
+    PortfolioRef { namespace: portfolio.namespace.clone(), name: portfolio.name.clone() }
 }
 
 /// A secret that opens nothing but this sandbox.

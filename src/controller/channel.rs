@@ -380,6 +380,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         match records.apply(&next, version).await {
             Ok(_) => {
                 self.ctx.signals.metrics.status_writes("channel", 1);
+                self.publish(vec![super::tell::Notice::spec_invalid()]);
                 Ok(pace::LONGEST)
             }
             Err(WriteError::Conflict) => Ok(SHORTLY),

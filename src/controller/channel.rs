@@ -113,7 +113,6 @@ impl<G, C: Clock> Context<G, C> {
     /// Meta, which are slow, nor behind the pause in which changes come together. Whatever does not go well here
     /// is left to the reconcile.
     pub async fn give_birth(&self, key: &Key) {
-        let _counted = self.shell.tasks.token();
         let Some(uid) = self.claims.newborn(key) else { return };
         let state = self.states.of(key, &uid);
         let Ok(_busy) = state.busy.clone().try_lock_owned() else { return };

@@ -167,10 +167,22 @@ fn ledgers() -> impl Strategy<Value = Ledger> {
 fn all_marks() -> impl Strategy<Value = Marks> {
     let time = || proptest::option::of(times());
     let names = || proptest::collection::btree_map(texts(), times(), 0..4);
-    ((time(), time()), time(), time(), time(), time(), time(), time(), time(), names(), names(), time())
+    (
+        (time(), time(), time()),
+        time(),
+        time(),
+        time(),
+        time(),
+        time(),
+        time(),
+        time(),
+        names(),
+        names(),
+        time(),
+    )
         .prop_map(
             |(
-                (missing_since, seen_registered),
+                (missing_since, seen_registered, proof_lapsed),
                 added,
                 adopted,
                 automatic_code_used,
@@ -188,6 +200,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
                 adopted,
                 automatic_code_used,
                 reverify_required,
+                proof_lapsed,
                 pin_set,
                 registered,
                 fell_back_since,

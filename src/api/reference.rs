@@ -118,3 +118,50 @@ fn shape(schema: &JSONSchemaProps) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::reference;
+    use crate::engine::reason::TABLE;
+
+    fn fields() -> BTreeSet<String> {
+        let page = reference();
+        let paths = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        paths
+            .flat_map(|path| path.split('.').map(|name| name.trim_matches(['*', '[', ']']).to_owned()))
+            .collect()
+    }
+
+    /// Words in camel case, and those that are set: `suspend: false`.
+    fn named(text: &str) -> Vec<String> {
+        let words: Vec<&str> = text.split([' ', ',', ';', '(', ')']).collect();
+        let mut names = Vec::new();
+        for (at, word) in words.iter().enumerate() {
+            let name = word.trim_end_matches(['.', ':']);
+            let is_camel = name.starts_with(|c: char| c.is_ascii_lowercase())
+                && name.contains(|c: char| c.is_ascii_uppercase());
+            let value = words.get(at + 1).filter(|_| word.ends_with(':')).map(|v| v.trim_end_matches('.'));
+            if is_camel || matches!(value, Some("true" | "false")) {
+                names.extend(name.split('.').map(str::to_owned));
+            }
+        }
+        names
+    }
+
+    #[test]
+    fn what_a_reason_tells_to_set_is_there_to_be_set() {
+        let mut known = fields();
+        known.extend(["spec".to_owned(), "status".to_owned()]);
+        assert!(known.contains("pinPolicy") && !known.contains("driftPolicy"), "{known:?}");
+        let mut seen = 0;
+        for row in TABLE {
+            for name in [row.meaning, row.remedy].into_iter().flat_map(named) {
+                assert!(known.contains(&name), "{}: there is no field {name}", row.name);
+                seen += 1;
+            }
+        }
+        assert!(seen > 10, "{seen}");
+    }
+}

@@ -803,6 +803,10 @@ pub struct Marks {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]
     pub reverify_required: Option<Timestamp>,
+    /// When Meta first showed, after that, that the number is not proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::time")]
+    pub proof_lapsed: Option<Timestamp>,
     /// The PIN was set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]

@@ -21,12 +21,12 @@ use jiff::Timestamp;
 use crate::{
     api::lower,
     engine::{
-        condition::{ConditionSet, assess},
+        condition::{Before, ConditionSet, assess},
         desired::{Desired, DesiredPortfolio, PortfolioRef},
         failure::Failure,
         id::Fact,
         limits::Limits,
-        look::{Urgency, look},
+        look::{Follows, Urgency, look},
         memory::Memory,
         observed::{Claim, Observed, PortfolioState, ProcessFacts},
         plan::{Plan, plan as decide},
@@ -232,10 +232,11 @@ impl Planner {
             });
         let graph = portfolio.and_then(|known| known.graph.as_ref());
         let secrets: PlanSecrets = self.origin.secrets(&desired.namespace);
-        let mut left = LOOKS;
+        let (before, mut left) = (Before::default(), LOOKS);
         loop {
             left -= 1;
-            let wanted = look(desired, &memory, &claim, &state, None, &self.limits, Timestamp::now());
+            let follows = Follows { before: &before, after_write: None, may_add: true };
+            let wanted = look(desired, &memory, &claim, &state, follows, &self.limits, Timestamp::now());
             let (observed, _) = observe(
                 desired,
                 &wanted,

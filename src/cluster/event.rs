@@ -12,7 +12,7 @@ use super::{Failed, MANAGER, bounded};
 
 /// A recorder keeps every event of its last minutes whole, and lets go of them only when it publishes another:
 /// after this many it makes room for a new one, so that a burst does not stay in memory.
-const REMEMBERED: u32 = 256;
+const REMEMBERED: u32 = 64;
 
 /// Publishes the events of the process. Clones share one recorder.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use super::{
     failure::{Class, Failure, Refusal},
     id::{AccountId, BusinessId, Fact, Field, NumberId},
     judge::{self, Judged, Place, Scene, is_passing},
-    limits::Limits,
+    limits::{self, Limits},
     memory::Memory,
     observed::{Claim, Number, Observed, PortfolioState, WebhookConfiguration},
     outcome::Outcome,
@@ -491,7 +491,9 @@ fn unseen(scene: &Scene<'_>) -> Assessment {
             if ready.status == Truth::Unknown
                 && matches!(ready.reason, Reason::NotObservedYet | Reason::PortfolioNotReadYet) =>
         {
-            if let Some(block) = &scene.plan.block {
+            // A pause of seconds is over before anybody reads of it.
+            let soon = limits::later(scene.now, scene.limits.fresh_after_write);
+            if let Some(block) = scene.plan.block.as_ref().filter(|block| !is_over_by(block, soon)) {
                 conditions.set(Condition {
                     reason: first_unseen_reason(block),
                     message: carried_message(block, None),
@@ -510,6 +512,10 @@ fn unseen(scene: &Scene<'_>) -> Assessment {
         drift: before.drift.clone(),
         facts: before.facts.clone(),
     }
+}
+
+fn is_over_by(block: &Block, time: Timestamp) -> bool {
+    block.reason == Reason::Throttled && block.until.is_some_and(|until| until <= time)
 }
 
 fn first_unseen_reason(block: &Block) -> Reason {

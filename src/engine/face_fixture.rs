@@ -1,6 +1,6 @@
 //! Small builders for the tests of the engine's face: a channel that is ready, to be spoilt one thing at a time.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -276,6 +276,7 @@ impl Case {
                 code_secret: SecretFact::NotAsked,
                 pin_secret: SecretFact::NotAsked,
                 verify_token: SecretFact::NotAsked,
+                held: BTreeMap::new(),
                 begun: now(),
                 process: ProcessFacts { started: later(-60), last_success: Some(later(-5)) },
             },

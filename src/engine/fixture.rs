@@ -1,11 +1,12 @@
 //! A channel, what was seen of it and what is remembered, for tests that read as sentences.
 #![allow(clippy::unwrap_used)]
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
 use super::{
+    condition::{Before, assess},
     desired::{
         CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy,
         PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook,
@@ -17,7 +18,7 @@ use super::{
         ReviewStatus,
     },
     limits::{Limits, later},
-    look::{Look, look},
+    look::{Follows, Look, look},
     memory::{Memory, StepKind},
     observed::{
         Account, Claim, ListState, Number, Observed, PortfolioState, ProcessFacts, Searched, SecretFact,
@@ -45,6 +46,8 @@ pub struct World {
     pub memory: Memory,
     pub view: PortfolioView,
     pub account: Account,
+    /// What status showed.
+    pub before: Before,
     pub limits: Limits,
     pub now: Timestamp,
     intents: u32,
@@ -60,6 +63,7 @@ pub fn world() -> World {
         memory: Memory::default(),
         view,
         account: account(),
+        before: Before::default(),
         limits: Limits::default(),
         now,
         intents: 0,
@@ -141,6 +145,7 @@ fn observed(view: &PortfolioView, now: Timestamp) -> Observed {
         code_secret: SecretFact::Missing,
         pin_secret: present("pin", 1),
         verify_token: present("token", 1),
+        held: BTreeMap::new(),
         begun: now,
         process: ProcessFacts { started: now, last_success: None },
     }
@@ -294,8 +299,9 @@ impl World {
     }
 
     pub fn look(&self) -> Look {
-        let portfolio = &self.observed.portfolio;
-        look(&self.desired, &self.memory, &self.observed.claim, portfolio, None, &self.limits, self.now)
+        let follows = Follows { before: &self.before, after_write: None, may_add: true };
+        let (claim, portfolio) = (&self.observed.claim, &self.observed.portfolio);
+        look(&self.desired, &self.memory, claim, portfolio, follows, &self.limits, self.now)
     }
 
     /// One word: the step, or the reason that holds it up.
@@ -311,6 +317,17 @@ impl World {
     /// Remembers what a pass without a step would write.
     pub fn pass(mut self) -> Self {
         self.memory = self.plan().memory;
+        self
+    }
+
+    /// Shows in status what was seen.
+    pub fn assess(mut self) -> Self {
+        let plan = self.plan();
+        let mut memory = plan.memory.clone();
+        let (desired, observed) = (&self.desired, &self.observed);
+        let shown = assess(desired, observed, &plan, None, &mut memory, &self.before, &self.limits, self.now);
+        self.before.conditions = shown.conditions;
+        self.before.facts = shown.facts;
         self
     }
 

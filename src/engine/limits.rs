@@ -44,6 +44,11 @@ pub struct Limits {
     /// After an add refused with a plain 100.
     pub add_refused_pause: Duration,
     pub add_refused_tries: usize,
+    /// Repeats of an add after which "unknown" (code 1), "something went wrong" (131000) and "could not be made" (300)
+    /// are a person's (page "Error codes", reference of the edge).
+    pub add_unknown_repeats: usize,
+    pub add_wrong_repeats: usize,
+    pub add_not_made_repeats: usize,
     /// An add refused because the portfolio has no slot left is tried again this often (page "Phone numbers").
     pub add_limit_pause: Duration,
     /// A number deleted just now (133015): Meta's page names five minutes.
@@ -70,7 +75,7 @@ pub struct Limits {
     /// A shared list at rest or in transition (an operator flag).
     pub fresh_list: Duration,
     pub fresh_profile: Duration,
-    /// Token and portfolio.
+    /// Token, portfolio, and the facts of an account that is usable.
     pub fresh_portfolio: Duration,
     /// A list that an add relies on.
     pub fresh_for_add: Duration,
@@ -132,6 +137,9 @@ impl Default for Limits {
             name_expired_pause: s(DAY),
             add_refused_pause: s(6 * HOUR),
             add_refused_tries: 3,
+            add_unknown_repeats: 5,
+            add_wrong_repeats: 3,
+            add_not_made_repeats: 1,
             add_limit_pause: s(DAY),
             deleted_pause: s(5 * MINUTE),
             pin_locked_pause: s(12 * HOUR),
@@ -196,7 +204,7 @@ impl Limits {
             StepKind::RequestCode => self.codes_by_consent + 1,
             StepKind::SubmitName => self.names,
             StepKind::VerifyCode => self.verifications_per_code,
-            StepKind::AddNumber => self.add_refused_tries,
+            StepKind::AddNumber => self.add_refused_tries.max(self.add_unknown_repeats + 1),
             _ => 1,
         };
         self.ledger_entries.max(counted + 1)

@@ -5,13 +5,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
+    condition::{Before, ConditionType, Truth},
     desired::{Connection, Desired, Management},
     id::{AccountId, NumberId},
     limits::{Limits, earlier, later},
-    memory::{ConsentKind, Memory, StepKind},
+    memory::{ConsentKind, Entry, EntryOutcome, Memory, StepKind},
     observed::{Claim, PortfolioState},
     portfolio::PortfolioView,
     reach,
+    shown::{self, Shown},
 };
 
 /// What to find out.
@@ -46,10 +48,21 @@ impl Look {
 #[derive(Clone, Debug, PartialEq)]
 pub struct AccountLook {
     pub account: AccountId,
-    /// The account's own facts too (not only its numbers).
-    pub facts: bool,
+    /// The account's own facts too (not only its numbers); what was begun before this does not serve.
+    pub facts: Option<Timestamp>,
     /// A list begun before this does not serve.
     pub not_before: Timestamp,
+}
+
+/// What a look follows, beside memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Follows<'a> {
+    /// What status shows.
+    pub before: &'a Before,
+    /// When this channel last wrote something that a list shows, in this process.
+    pub after_write: Option<Timestamp>,
+    /// Whether the account's budget has room for an add: without it nobody needs the lists that an add relies on.
+    pub may_add: bool,
 }
 
 /// Order in which a budget is spent; the first is served first.
@@ -67,14 +80,13 @@ pub enum Urgency {
 
 /// Says what a pass needs to know, before anything is spent.
 ///
-/// `after_write` tells when this channel last wrote something at Meta: a list begun before it does not serve.
 /// Only what the rules need is asked for: a suspended channel, or one that another manages, reads nothing.
 pub fn look(
     desired: &Desired,
     memory: &Memory,
     claim: &Claim,
     portfolio: &PortfolioState,
-    after_write: Option<Timestamp>,
+    follows: Follows<'_>,
     limits: &Limits,
     now: Timestamp,
 ) -> Look {
@@ -89,7 +101,7 @@ pub fn look(
         && is_unfinished(memory);
     Look {
         meta: true,
-        accounts: accounts(desired, memory, view, &target, after_write, limits, now),
+        accounts: accounts(desired, memory, view, &target, follows, limits, now),
         subscription: desired.webhook.is_some().then(|| target.clone()),
         profile: profile(desired, memory, limits, now),
         code_secret: open,
@@ -119,6 +131,11 @@ fn usable(portfolio: &PortfolioState) -> Option<&PortfolioView> {
     }
 }
 
+/// The account that a pass would act in, if one can be told.
+pub fn target(desired: &Desired, memory: &Memory, portfolio: &PortfolioState) -> Option<AccountId> {
+    usable(portfolio).and_then(|view| reach::choose(desired, memory, view).ok())
+}
+
 /// Not seen registered, or seen to have fallen back.
 fn is_unfinished(memory: &Memory) -> bool {
     memory.marks.seen_registered.is_none() || memory.marks.fell_back_since.is_some()
@@ -130,25 +147,27 @@ fn accounts(
     memory: &Memory,
     view: &PortfolioView,
     target: &AccountId,
-    after_write: Option<Timestamp>,
+    follows: Follows<'_>,
     limits: &Limits,
     now: Timestamp,
 ) -> Vec<AccountLook> {
     let is_sought = memory.number.is_none() || memory.marks.missing_since.is_some();
-    let not_before = not_before(desired, memory, is_sought, after_write, limits, now);
+    let not_before = not_before(desired, memory, is_sought, follows, limits, now);
+    let facts = facts_not_before(desired, memory, follows.before, limits, now);
     let mut ids = vec![target];
     if is_sought {
         let others = reach::all(view).unwrap_or_default().iter().map(|account| &account.id);
         ids.extend(others.filter(|id| *id != target));
     }
-    ids.into_iter().map(|id| AccountLook { account: id.clone(), facts: id == target, not_before }).collect()
+    let facts = |id| (id == target).then_some(facts);
+    ids.into_iter().map(|id| AccountLook { account: id.clone(), facts: facts(id), not_before }).collect()
 }
 
 fn not_before(
     desired: &Desired,
     memory: &Memory,
     is_sought: bool,
-    after_write: Option<Timestamp>,
+    follows: Follows<'_>,
     limits: &Limits,
     now: Timestamp,
 ) -> Timestamp {
@@ -157,20 +176,37 @@ fn not_before(
     }
     let may_add = is_sought
         && desired.management == Management::Full
+        && follows.may_add
         && desired.connection == Connection::CloudApi
         && !is_add_paused(desired, memory, limits, now);
-    let wrote = wrote(memory, after_write);
-    let recently =
-        wrote.is_some_and(|at| now < later(at, limits.fresh_after_write * limits.fresh_after_write_times));
-    let age = match (may_add, recently) {
+    let shown = Shown::of_status(follows.before);
+    let age = match (may_add, shown::is_awaited(memory, &shown, limits, now)) {
         (_, true) => limits.fresh_after_write.min(limits.fresh_list),
         (true, false) => limits.fresh_for_add.min(limits.fresh_list),
         (false, false) => limits.fresh_list,
     };
+    let wrote = follows.after_write.max(memory.last_listed_write());
     let adopted = memory.marks.adopted.filter(|_| !memory.knows_history());
     let adopted = adopted.map(|at| later(at, limits.settle_register));
-    let settled = memory.settle_times().chain(adopted).filter(|until| *until <= now).max();
+    let settled = shown::settle_times(memory, &shown).chain(adopted).filter(|until| *until <= now).max();
     [Some(earlier(now, age)), wrote, settled].into_iter().flatten().max().unwrap_or(now).min(now)
+}
+
+/// An account's own facts change by Meta's reviews and by people, never by a write about a number; what ails a
+/// usable one shows in the health of its numbers first, which every list brings.
+fn facts_not_before(
+    desired: &Desired,
+    memory: &Memory,
+    before: &Before,
+    limits: &Limits,
+    now: Timestamp,
+) -> Timestamp {
+    let is_usable = before.conditions.is(ConditionType::AccountUsable, Truth::True);
+    match is_usable {
+        _ if asks_to_look(desired, memory) => now,
+        true => earlier(now, limits.fresh_portfolio),
+        false => earlier(now, limits.fresh_list),
+    }
 }
 
 /// A refused add that waits for hours does not need lists of the last minute.
@@ -180,10 +216,6 @@ fn is_add_paused(desired: &Desired, memory: &Memory, limits: &Limits, now: Times
     let refused = memory.ledger.last(StepKind::AddNumber).filter(|last| last.refusal.is_some());
     let is_paused = refused.is_some_and(|last| now < later(last.at, limits.add_refused_pause));
     is_paused && !is_asked && memory.marks.missing_since.is_none()
-}
-
-fn wrote(memory: &Memory, after_write: Option<Timestamp>) -> Option<Timestamp> {
-    after_write.max(memory.last_write())
 }
 
 fn profile(
@@ -224,7 +256,8 @@ fn urgency(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) 
         .filter_map(|(kind, value)| Some((*kind, value.as_deref()?)));
     let is_asked = open.any(|(kind, value)| memory.answered(kind, value).is_none());
     let code = memory.ledger.last(StepKind::RequestCode);
-    let is_live = is_unfinished(memory) && code.is_some_and(|code| now < later(code.at, limits.code_life));
+    let is_live = is_unfinished(memory)
+        && code.is_some_and(|code| now < later(code.at, limits.code_life) && !was_proven(memory, code));
     if is_asked || is_live {
         Urgency::Person
     } else if is_unfinished(memory) || memory.in_flight.is_some() {
@@ -232,6 +265,12 @@ fn urgency(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) 
     } else {
         Urgency::Drift
     }
+}
+
+/// Whether the code has done its work, so that nobody holds a phone any more.
+fn was_proven(memory: &Memory, code: &Entry) -> bool {
+    let mut tries = memory.ledger.since(StepKind::VerifyCode, Some(code.at));
+    tries.any(|entry| entry.outcome == EntryOutcome::Accepted)
 }
 
 #[cfg(test)]

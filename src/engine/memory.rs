@@ -71,6 +71,19 @@ pub enum StepKind {
 }
 
 impl StepKind {
+    /// Those that are calls to Meta.
+    pub const AT_META: [Self; 9] = [
+        Self::AddNumber,
+        Self::RequestCode,
+        Self::VerifyCode,
+        Self::SubmitName,
+        Self::SetPin,
+        Self::Register,
+        Self::SubscribeApp,
+        Self::RouteWebhook,
+        Self::WriteProfile,
+    ];
+
     /// Whether doing it twice could cost something that cannot be had back.
     pub fn is_repeatable(self) -> bool {
         matches!(self, Self::CreatePin | Self::SubscribeApp | Self::RouteWebhook | Self::WriteProfile)
@@ -129,37 +142,15 @@ impl Memory {
         self.marks.added.is_some_and(|added| self.marks.adopted.is_none_or(|adopted| adopted < added))
     }
 
-    /// When something was last written, as far as this memory tells.
-    pub fn last_write(&self) -> Option<Timestamp> {
+    /// When something was last written that a look can show, as far as this memory tells. A request for a code, a PIN
+    /// and a Secret change nothing in a list, so they make none too old.
+    pub fn last_listed_write(&self) -> Option<Timestamp> {
         let ledger = &self.ledger;
-        let lists = [
-            &ledger.adds,
-            &ledger.codes,
-            &ledger.verifications,
-            &ledger.names,
-            &ledger.pins,
-            &ledger.registrations,
-        ];
+        let lists = [&ledger.adds, &ledger.verifications, &ledger.names, &ledger.registrations];
         let attempts =
             lists.into_iter().filter_map(|list| list.iter().rev().find(|e| e.counts())).map(|e| e.at);
-        attempts.chain(ledger.repeatable.values().filter_map(|pace| pace.last)).max()
-    }
-
-    /// Every time until which an effect is given time to show.
-    pub fn settle_times(&self) -> impl Iterator<Item = Timestamp> {
-        let ledger = &self.ledger;
-        let lists = [
-            &ledger.adds,
-            &ledger.codes,
-            &ledger.verifications,
-            &ledger.names,
-            &ledger.pins,
-            &ledger.registrations,
-        ];
-        let attempts = lists.into_iter().filter_map(|list| list.last()?.settle_until);
-        let paces = ledger.repeatable.values().filter_map(|pace| pace.settle_until);
-        let flight = self.in_flight.iter().map(|intent| intent.settle_until);
-        attempts.chain(paces).chain(flight)
+        let paces = ledger.repeatable.iter().filter(|(kind, _)| **kind != StepKind::CreatePin);
+        attempts.chain(paces.filter_map(|(_, pace)| pace.last)).max()
     }
 
     /// The answer that stands for a consent's value; `None` while it is open or kept.
@@ -173,6 +164,19 @@ impl Memory {
 }
 
 impl Marks {
+    /// Meta wants a new proof: what was read until now proves nothing.
+    pub(crate) fn require_proof(&mut self, at: Timestamp) {
+        self.reverify_required = Some(at);
+        self.proof_lapsed = None;
+        self.automatic_code_used.get_or_insert(at);
+    }
+
+    /// The new proof is there.
+    pub(crate) fn note_proven(&mut self) {
+        self.reverify_required = None;
+        self.proof_lapsed = None;
+    }
+
     /// Notes the one registration that a name in review gets. Status holds a bounded number of names; the
     /// oldest go first, long after their registrations left every window.
     pub(crate) fn note_tried_in_review(&mut self, name: &str, at: Timestamp) {
@@ -368,6 +372,9 @@ pub struct Marks {
     /// 133006 or a lapse: a new code is needed, by consent, until one succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reverify_required: Option<Timestamp>,
+    /// When the code status was first read as not VERIFIED after that, so that VERIFIED proves something again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof_lapsed: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin_set: Option<Timestamp>,
     /// Since when a registration of this object's own is seen to hold.

@@ -26,6 +26,7 @@ pub mod preflight;
 pub mod reach;
 pub mod reason;
 pub mod reference;
+mod shown;
 pub mod step;
 pub mod timezone;
 mod wait;

@@ -1,6 +1,6 @@
 //! Observed: what Meta and the cluster last said. Unknown is a case, not a default.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use super::{
         AccountId, AccountMode, AccountStatus, BusinessId, CodeStatus, Fact, Field, NameStatus, NumberId,
         NumberStatus, PlatformType, ReviewStatus, Sendability,
     },
+    memory::StepKind,
     portfolio::PortfolioView,
 };
 
@@ -29,6 +30,8 @@ pub struct Observed {
     pub code_secret: SecretFact,
     pub pin_secret: SecretFact,
     pub verify_token: SecretFact,
+    /// Steps that our own budget holds back, with the time at which there is room for each.
+    pub held: BTreeMap<StepKind, Timestamp>,
     /// When this look began; facts inside carry their own times.
     pub begun: Timestamp,
     /// What only the process knows; never in status.

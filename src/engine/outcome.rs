@@ -217,7 +217,7 @@ fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, at: Timestam
             memory.marks.missing_since = None;
             memory.marks.added = Some(at);
         }
-        StepKind::VerifyCode => memory.marks.reverify_required = None,
+        StepKind::VerifyCode => memory.marks.note_proven(),
         StepKind::SetPin => memory.marks.pin_set = Some(at),
         _ => {}
     }
@@ -226,10 +226,7 @@ fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, at: Timestam
 fn refuse(memory: &mut Memory, kind: StepKind, entry: usize, refusal: &Refusal, at: Timestamp) {
     let started = memory.ledger.of(kind)[entry].at;
     match kind {
-        StepKind::Register if refusal.names(133_006) => {
-            memory.marks.reverify_required = Some(at);
-            memory.marks.automatic_code_used.get_or_insert(at);
-        }
+        StepKind::Register if refusal.names(133_006) => memory.marks.require_proof(at),
         StepKind::RequestCode => {
             memory.marks.automatic_code_used.get_or_insert(at);
         }

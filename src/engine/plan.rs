@@ -29,7 +29,7 @@ use super::{
     failure::Failure,
     id::{AccountId, BusinessId, NumberId},
     limits::{Limits, later},
-    memory::{Cause, ConsentAnswer, ConsentKind, Memory},
+    memory::{Cause, ConsentAnswer, ConsentKind, Memory, StepKind},
     observed::{Claim, ListState, Number, Observed, PortfolioState},
     reach,
     reason::Reason,
@@ -126,7 +126,7 @@ pub fn plan(
         };
     }
     let (mut step, mut block, aside) = decide(&pass, &mut memory);
-    if let Some(held) = step.as_ref().and_then(|_| held_back(&pass)) {
+    if let Some(held) = step.as_ref().and_then(|planned| held_back(&pass, planned.step.kind())) {
         (step, block) = (None, Some(held));
     }
     let has_looked = has_looked(&pass, &memory);
@@ -269,6 +269,7 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, Writable)> 
     let view = resolve::portfolio(pass)?;
     let account = resolve::account(pass, memory, view)?;
     let seen = find::see(pass, memory, account)?;
+    code::note_proof(pass, memory, &seen);
     undecided::judge(pass, memory, &seen);
     let number = find::number(pass, memory, view, &seen)?;
     find::note(pass, memory, &number);
@@ -322,7 +323,7 @@ fn not_onboarded(fact: &str) -> Block {
 }
 
 /// A step that would be due, and may not be taken yet.
-fn held_back(pass: &Pass) -> Option<Block> {
+fn held_back(pass: &Pass, kind: StepKind) -> Option<Block> {
     if let Claim::Ours { act_from: Some(from) } = pass.observed.claim
         && from > pass.now
     {
@@ -338,7 +339,8 @@ fn held_back(pass: &Pass) -> Option<Block> {
         );
     }
     let PortfolioState::View(view) = &pass.observed.portfolio else { return None };
-    view.throttled_until.filter(|until| *until > pass.now).map(say::throttled)
+    let held = pass.observed.held.get(&kind).copied();
+    view.throttled_until.max(held).filter(|until| *until > pass.now).map(say::throttled)
 }
 
 /// What a throttle comes to.

@@ -286,8 +286,8 @@ reasons! {
         "A code was asked for and Meta's answer was lost; it counts as sent.",
         "If one arrives: kubectl whatsapp code NAME; if not: kubectl whatsapp send-code NAME.";
     CodeWrong: Person, CODE,
-        "Meta did not accept the code: it was wrong, or had expired. Meta's answer is the same for both.",
-        "Compare the digits and enter them again: kubectl whatsapp code NAME; or ask for a new one: kubectl whatsapp send-code NAME.";
+        "Meta did not accept the code, or does not show that it did: it was wrong, or had expired. Meta's answer is the same for both.",
+        "Compare the digits and enter the right ones: kubectl whatsapp code NAME; or ask for a new one: kubectl whatsapp send-code NAME.";
     CodeLapsed: Person, CODE,
         "The code came too late, or could not be sent within its life.",
         "Ask for a new one with the phone at hand: kubectl whatsapp send-code NAME.";
@@ -314,13 +314,13 @@ reasons! {
         "Put the right PIN into the Secret, or set registration.pinPolicy: Overwrite, or switch two-step verification off in WhatsApp Manager; then: kubectl whatsapp retry NAME.";
     NumberOnPhone: Person, NUMBER,
         "The number is still in use in a WhatsApp app.",
-        "On the phone: Settings, Account, Delete my account (uninstalling is not enough); wait three minutes; then: kubectl whatsapp retry NAME.";
+        "On the phone: Settings, Account, Delete my account (uninstalling is not enough); wait five minutes; then: kubectl whatsapp retry NAME.";
     NumberLimitReached: Person, NUMBER,
         "The portfolio has as many numbers as Meta allows it.",
-        "Verify the business, remove a number that is no longer used in WhatsApp Manager, or ask Meta's support for more; then: kubectl whatsapp retry NAME.";
+        "Verify the business, remove a number that is no longer used in WhatsApp Manager, or ask Meta's support for more; it is tried again daily, or at once: kubectl whatsapp retry NAME.";
     AddRefused: Person, NUMBER,
-        "Meta refused to add the number without naming the cause: it is in use in a WhatsApp app, banned, not a number that can take part, or the name is not acceptable.",
-        "Go through the four causes; then: kubectl whatsapp retry NAME.";
+        "Meta refused to add the number without naming one cause: it is in use in a WhatsApp app or with another provider, banned, or number or name are not valid; after a plain permission error, the portfolio is full or the token's user lacks full control of the account.",
+        "Read Meta's words, and go through the causes that the message names; then: kubectl whatsapp retry NAME.";
     NameRefused: Person, NAME,
         "Meta refused to take the display name.",
         "Read Meta's words, change displayName, or: kubectl whatsapp retry NAME.";
@@ -335,13 +335,13 @@ reasons! {
         "Read Meta's words in the message, remove the cause, then: kubectl whatsapp retry NAME.";
     IncompleteDeregistration: Person, REGISTER,
         "An earlier deregistration of this number is not finished.",
-        "Give Meta some minutes, then: kubectl whatsapp retry NAME.";
+        "Have the number deregistered again where it was registered last; then: kubectl whatsapp retry NAME.";
     SandboxNumberNotVerified: Person, REGISTER,
         "This is a test number that reads as not verified; Meta registers those itself.",
         "If it really has to be registered: kubectl whatsapp retry NAME.";
     FellBack: Person, REGISTER,
         "The number was registered and now reads as not registered.",
-        "Look in WhatsApp Manager who deregistered it; with driftPolicy Report: kubectl whatsapp retry NAME to register it again.";
+        "Find out who deregistered it, and whether on purpose; to register it again: kubectl whatsapp retry NAME.";
     ObserveOnly: Person, NUMBER,
         "Something is to be done, and managementPolicy is ObserveOnly.",
         "Do it in Meta's tools, or set managementPolicy: Full.";
@@ -514,7 +514,7 @@ reasons! {
         "Set up a channel for the account where it is now, or delete this one.";
     NumberDeleted: Stalled, NUMBER,
         "The number was deleted from the account.",
-        "Delete this channel; to use the number again, create a new one.";
+        "To use the number again, add it in WhatsApp Manager, or: kubectl whatsapp retry NAME; else delete this channel.";
     NumberInOtherAccount: Stalled, NUMBER,
         "The number is in another account; adding it here would not move it.",
         "Name that account in accountId of a new channel, or migrate the number in WhatsApp Manager.";
@@ -544,7 +544,7 @@ reasons! {
         "Check accountId; if it is right, correct expect.country of the portfolio.";
     ConnectionContradictsNumber: Stalled, REGISTER,
         "What connection asks for contradicts what the number is: one that lives in the WhatsApp Business app is never touched.",
-        "Set connection: Coexistence, or disconnect the number in the app.";
+        "Set connection to what the number is, or have the number changed in the app.";
     SpecInvalid: Stalled, PORTFOLIO,
         "The spec cannot be carried out as it stands.",
         "Correct the field that the message names.";

@@ -83,9 +83,6 @@ pub(super) fn default_wait(
     name: &str,
     now: Timestamp,
 ) -> Option<WaitingFor> {
-    if matches!(reason.kind(), ReasonKind::Settled | ReasonKind::Progress) {
-        return None;
-    }
     let (actor, action) = who(reason)?;
     Some(WaitingFor {
         actor,
@@ -105,9 +102,13 @@ fn if_ignored(actor: Actor) -> Option<&'static str> {
     }
 }
 
+/// Who ends it, and how; nobody has to where it is settled or under way.
 #[allow(clippy::match_same_arms)]
-fn who(reason: Reason) -> Option<(Actor, &'static str)> {
+pub(super) fn who(reason: Reason) -> Option<(Actor, &'static str)> {
     use Actor::{ClusterUser, Meta, PhoneHolder, PortfolioAdmin};
+    if matches!(reason.kind(), ReasonKind::Settled | ReasonKind::Progress) {
+        return None;
+    }
     Some(match reason {
         Reason::NotObserved => return None,
         Reason::CodeNeeded
@@ -149,11 +150,9 @@ fn who(reason: Reason) -> Option<(Actor, &'static str)> {
         Reason::SecretMissing | Reason::SecretKeyMissing | Reason::SecretForbidden => {
             (ClusterUser, "ProvideCredentials")
         }
-        Reason::TokenInvalid
-        | Reason::TokenExpired
-        | Reason::TokenTypeNotUsable
-        | Reason::TokenExpiresSoon
-        | Reason::NewTokenRejected => (PortfolioAdmin, "ReplaceToken"),
+        Reason::TokenInvalid | Reason::TokenExpired | Reason::TokenTypeNotUsable => {
+            (PortfolioAdmin, "ReplaceToken")
+        }
         Reason::AppSecretWrong => (ClusterUser, "ReplaceAppSecret"),
         Reason::IdentityMismatch | Reason::WrongBusiness => (ClusterUser, "CorrectBusiness"),
         Reason::VerifyTokenUnlabelled => (ClusterUser, "LabelSecret"),

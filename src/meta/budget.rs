@@ -22,6 +22,7 @@ use crate::engine::{
     id::{AccountId, AppId, BusinessId},
     limits::Limits,
     look::Urgency,
+    memory::StepKind,
 };
 
 /// Whose limits a call counts against: Meta counts per app. Until the token has told its app,
@@ -89,20 +90,37 @@ impl Claim {
     }
 }
 
-/// Share of an allowance, in percent, up to which a call may go, so that room is left for the calls that it brings about: an added number
-/// wants a code, and a code that was sent lapses unless its verification still fits. With four calls a number this is
-/// as fast as the allowance permits, and no code is sent in vain.
-fn before_what_follows(edge: Edge) -> u32 {
-    match edge {
-        Edge::AddNumber => 25,
-        Edge::RequestCode => 50,
-        _ => 100,
-    }
+/// Adds of an hour, in percent of the allowance: an added number wants a code, its verification and a registration,
+/// so with four calls a number this is as fast as the allowance permits, and leaves room for whoever asks for a code.
+const ADDS: u32 = 25;
+
+/// The call of a step.
+fn edge(step: StepKind) -> Option<Edge> {
+    Some(match step {
+        StepKind::AddNumber => Edge::AddNumber,
+        StepKind::RequestCode => Edge::RequestCode,
+        StepKind::VerifyCode => Edge::VerifyCode,
+        StepKind::SubmitName => Edge::SubmitName,
+        StepKind::SetPin => Edge::SetPin,
+        StepKind::Register => Edge::Register,
+        StepKind::SubscribeApp => Edge::Subscribe,
+        StepKind::RouteWebhook => Edge::RouteWebhook,
+        StepKind::WriteProfile => Edge::WriteProfile,
+        StepKind::CreatePin => return None,
+    })
+}
+
+/// Whether a list may show what the call changed.
+fn is_listed(edge: Edge) -> bool {
+    edge.is_write() && !matches!(edge, Edge::RequestCode | Edge::SetPin | Edge::Subscribe)
 }
 
 /// Calls to no account in particular, per app and hour. Meta allows 200 for every daily active
 /// user (Graph API, "Rate limits"), a number that we cannot see: `X-App-Usage` corrects this one.
 const APP_PER_HOUR: u32 = 1_500;
+/// Until an account's first registered number Meta counts every call of it in one hour (page "WhatsApp Business Management
+/// API rate limits"), so that both of our allowances must fit into it together.
+const TOGETHER_PER_HOUR: u32 = 200;
 /// From here on polling is halved, and from here on only writes go out.
 const USAGE_HALVES: u32 = 75;
 const USAGE_WRITES_ONLY: u32 = 90;
@@ -113,10 +131,15 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5 * 60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// A time of Meta's further away is not believed: a wrong header must not stop an account for good.
 const LONGEST_BELIEVED: Duration = Duration::from_secs(24 * 60 * 60);
+/// A list is read once nobody has written to the account for this long, so that channels which write one after
+/// another share it; one that writes on and on is waited for no longer than the second.
+const QUIET: Duration = Duration::from_secs(1);
+const GATHERED: Duration = Duration::from_secs(30);
 /// Below this many entries nothing is thrown away.
 const ENTRIES_KEPT: usize = 1_024;
 
-const MINUTES: usize = 60;
+/// One more than an hour has: a call of the last second of a minute is forgotten when it is an hour old, not before.
+const MINUTES: usize = 61;
 
 /// Calls of the last hour, by minute.
 #[derive(Clone, Debug)]
@@ -151,6 +174,12 @@ impl Hour {
 
     fn used(&self) -> u32 {
         self.counts.iter().copied().map(u32::from).sum()
+    }
+
+    /// Calls of the last few minutes.
+    fn recent(&self, minutes: usize) -> u32 {
+        let ages = 0..minutes.min(MINUTES) as i64;
+        ages.map(|age| u32::from(self.counts[Self::slot(self.minute - age)])).sum()
     }
 
     fn count(&mut self) {
@@ -210,7 +239,14 @@ struct Meter {
     list: Hour,
     rest: Hour,
     profiles: Hour,
+    adds: Hour,
+    /// Codes that were asked for, and entered.
+    codes: Hour,
+    verifications: Hour,
     has_registered: bool,
+    /// The last write that a list may show, and the first that none was read after.
+    wrote: Option<Timestamp>,
+    unlisted: Option<Timestamp>,
     touched: Timestamp,
 }
 
@@ -222,13 +258,99 @@ impl Meter {
             list: Hour::new(),
             rest: Hour::new(),
             profiles: Hour::new(),
+            adds: Hour::new(),
+            codes: Hour::new(),
+            verifications: Hour::new(),
             has_registered: false,
+            wrote: None,
+            unlisted: None,
             touched: now,
         }
     }
 
     fn usage(&self, now: Timestamp) -> Option<Usage> {
         self.usage.filter(|usage| after(usage.told, USAGE_BELIEVED) > now)
+    }
+
+    fn advance(&mut self, now: Timestamp) {
+        let kinds = [&mut self.profiles, &mut self.adds, &mut self.codes, &mut self.verifications];
+        for hour in [&mut self.list, &mut self.rest].into_iter().chain(kinds) {
+            hour.advance(now);
+        }
+    }
+
+    /// Verifications of codes that are out and still live: whatever else is sent leaves room for them.
+    fn promised(&self, limits: &Limits) -> u32 {
+        let minutes = usize::try_from(limits.code_life.as_secs().div_ceil(60)).unwrap_or(MINUTES);
+        self.codes.recent(minutes).saturating_sub(self.verifications.recent(minutes))
+    }
+
+    /// Counts a call that goes out.
+    fn count(&mut self, edge: Edge, claim: Claim, now: Timestamp) {
+        match Lane::of(edge) {
+            Lane::App | Lane::List => self.list.count(),
+            Lane::Rest => self.rest.count(),
+        }
+        match edge {
+            Edge::Profile if claim.is_polling() => self.profiles.count(),
+            Edge::AddNumber => self.adds.count(),
+            Edge::RequestCode => self.codes.count(),
+            Edge::VerifyCode => self.verifications.count(),
+            Edge::Numbers => self.unlisted = None,
+            _ => {}
+        }
+        if is_listed(edge) {
+            self.wrote = Some(now);
+            self.unlisted.get_or_insert(now);
+        }
+    }
+
+    /// When a call is welcome, if it is not now.
+    fn room(
+        &self,
+        limits: &Limits,
+        edge: Edge,
+        claim: Claim,
+        app_is_busy: bool,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        if let Some(until) = self.held(claim, now) {
+            return Some(until);
+        }
+        let is_busy = app_is_busy || self.usage(now).is_some_and(|usage| usage.percent >= USAGE_HALVES);
+        let (hour, allowance) = match Lane::of(edge) {
+            Lane::App => (&self.list, APP_PER_HOUR),
+            Lane::List if self.has_registered => (&self.list, limits.budget_list),
+            Lane::List => (&self.list, limits.budget_list_first),
+            Lane::Rest => (&self.rest, limits.budget_rest),
+        };
+        let soon = |until: Timestamp| Some(until.max(after(now, Duration::from_secs(1))));
+        let (list, rest) = (self.list.used(), self.rest.used());
+        if Lane::of(edge) != Lane::App && !self.has_registered && list + rest >= TOGETHER_PER_HOUR {
+            return soon(self.list.room_at(list).min(self.rest.room_at(rest)));
+        }
+        let share = allowance * claim.ceiling(limits.budget_for_writes) / 100;
+        let most = if is_busy && claim.is_polling() { share / 2 } else { share }.max(1);
+        if hour.used() >= most {
+            return soon(hour.room_at(most));
+        }
+        let promised = self.promised(limits);
+        let promised = match edge {
+            Edge::VerifyCode => 0,
+            // A code goes out only where its verification, the registration and those of all others fit.
+            Edge::RequestCode => 2 * promised + 2,
+            _ => promised,
+        };
+        let most = allowance.saturating_sub(promised).max(1);
+        if Lane::of(edge) == Lane::Rest && hour.used() >= most {
+            return soon(hour.room_at(most).min(after(now, limits.code_life)));
+        }
+        let (kind, most) = match edge {
+            Edge::Profile if claim.is_polling() => (&self.profiles, limits.profiles_per_hour.max(1)),
+            Edge::AddNumber => (&self.adds, (allowance * ADDS / 100).max(1)),
+            _ => return None,
+        };
+        if kind.used() >= most { soon(kind.room_at(most)) } else { None }
     }
 
     /// Until when a claim waits because of the breaker or the usage that Meta told.
@@ -281,37 +403,50 @@ impl Budget {
             None => app,
         };
         meter.touched = now;
-        if let Some(until) = meter.held(claim, now) {
-            return Err(until);
-        }
-        let is_busy = app_is_busy || meter.usage(now).is_some_and(|usage| usage.percent >= USAGE_HALVES);
-        let lane = Lane::of(edge);
-        let allowance = match lane {
-            Lane::App => APP_PER_HOUR,
-            Lane::List if meter.has_registered => self.limits.budget_list,
-            Lane::List => self.limits.budget_list_first,
-            Lane::Rest => self.limits.budget_rest,
-        };
-        let share =
-            allowance * claim.ceiling(self.limits.budget_for_writes).min(before_what_follows(edge)) / 100;
-        let most = if is_busy && claim.is_polling() { share / 2 } else { share }.max(1);
-        let hour = if lane == Lane::Rest { &mut meter.rest } else { &mut meter.list };
-        hour.advance(now);
-        if hour.used() >= most {
-            return Err(hour.room_at(most).max(after(now, Duration::from_secs(1))));
-        }
-        let in_round = edge == Edge::Profile && claim.is_polling();
-        if in_round {
-            meter.profiles.advance(now);
-            let most = self.limits.profiles_per_hour.max(1);
-            if meter.profiles.used() >= most {
-                return Err(meter.profiles.room_at(most).max(after(now, Duration::from_secs(1))));
+        meter.advance(now);
+        match meter.room(&self.limits, edge, claim, app_is_busy, now) {
+            Some(until) => Err(until),
+            None => {
+                meter.count(edge, claim, now);
+                Ok(())
             }
-            meter.profiles.count();
         }
-        let hour = if lane == Lane::Rest { &mut meter.rest } else { &mut meter.list };
-        hour.count();
-        Ok(())
+    }
+
+    /// When a step in an account is welcome, if it is not now. Counts nothing.
+    pub fn held_until(
+        &self,
+        payer: &Payer,
+        account: &AccountId,
+        step: StepKind,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let (edge, claim) = (edge(step)?, Claim::Write);
+        let mut meters = self.lock(now);
+        let app = meters.get(&(payer.clone(), None));
+        if let Some(until) = app.and_then(|app| app.held(claim, now)) {
+            return Some(until);
+        }
+        let app_is_busy =
+            app.and_then(|app| app.usage(now)).is_some_and(|usage| usage.percent >= USAGE_HALVES);
+        let meter = meters.get_mut(&(payer.clone(), Some(account.clone())))?;
+        meter.advance(now);
+        meter.room(&self.limits, edge, claim, app_is_busy, now)
+    }
+
+    /// Until when a list of this account is better not begun, since writes that it would miss are being sent. A person
+    /// who waits, or an edit, is not held up by that.
+    pub fn gathers(
+        &self,
+        payer: &Payer,
+        account: &AccountId,
+        urgency: Urgency,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let meters = self.lock(now);
+        let meter = meters.get(&(payer.clone(), Some(account.clone())))?;
+        let until = after(meter.wrote?, QUIET).min(after(meter.unlisted?, GATHERED));
+        (Claim::Read(urgency).is_polling() && until > now).then_some(until)
     }
 
     /// Takes in the usage headers of an answer, and returns when calls are welcome again if

@@ -38,6 +38,7 @@ use crate::engine::{
     id::{AccountId, AppId, BusinessId, NumberId, PlatformType},
     limits::Limits,
     look::Urgency,
+    memory::StepKind,
     observed::{Account, Profile},
     phone::{self, E164},
     portfolio::{BusinessFacts, Reachable, TokenFacts},
@@ -832,8 +833,14 @@ impl Graph for GraphClient {
         not_before: Timestamp,
         urgency: Urgency,
     ) -> Result<Arc<NumberList>, Failure> {
+        let key = self.key(account);
+        if self.inner.numbers.kept(&key, not_before).is_none()
+            && let Some(until) = self.inner.budget.gathers(&self.payer(), account, urgency, self.now())
+        {
+            return Err(Failure::Throttled(until));
+        }
         let read = || self.clone().read_numbers(account.clone(), urgency);
-        self.inner.numbers.get(self.key(account), not_before, urgency, read).await
+        self.inner.numbers.get(key, not_before, urgency, read).await
     }
 
     async fn subscribed(
@@ -989,6 +996,10 @@ impl Graph for GraphClient {
         let outcome = self.write(Call::write(Edge::WriteProfile, account, &path, body)).await;
         self.inner.profiles.forget(&self.profile_key(number));
         outcome
+    }
+
+    fn held_until(&self, account: &AccountId, step: StepKind) -> Option<Timestamp> {
+        self.inner.budget.held_until(&self.payer(), account, step, self.now())
     }
 
     fn throttled_until(&self, account: Option<&AccountId>) -> Option<Timestamp> {

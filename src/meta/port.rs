@@ -13,6 +13,7 @@ use crate::engine::{
     failure::Failure,
     id::{AccountId, AppId, BusinessId, NumberId},
     look::Urgency,
+    memory::StepKind,
     observed::{Account, Number, Profile},
     phone::E164,
     portfolio::{BusinessFacts, Reachable, TokenFacts},
@@ -180,6 +181,9 @@ pub trait Graph: Clone + Send + Sync + 'static {
         number: &NumberId,
         fields: &DesiredProfile,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// When there is room for a step in this account; `None` if there is now. Counts nothing.
+    fn held_until(&self, account: &AccountId, step: StepKind) -> Option<Timestamp>;
 
     /// Until when calls for this account (or the whole app) are held back, for status.
     fn throttled_until(&self, account: Option<&AccountId>) -> Option<Timestamp>;

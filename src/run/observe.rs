@@ -3,7 +3,7 @@
 //! A read that failed becomes a fact that says so; nothing here turns a failure into
 //! an absence. What a Secret holds goes into [`Materials`], never into [`Observed`].
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
@@ -15,6 +15,7 @@ use crate::{
         failure::{Class, Failure},
         id::{AccountId, Fact, Field},
         look::{AccountLook, Look, Urgency},
+        memory::StepKind,
         observed::{
             Account, Claim, ListState, Observed, PortfolioState, ProcessFacts, Profile, Searched, SecretFact,
             SecretVersion,
@@ -143,10 +144,19 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
         }),
         pin_secret: digits_fact(Digits::Pin, pin_secret, &mut materials.pin, |_| false),
         verify_token: token_fact(verify_token, &mut materials.verify_token),
+        held: held(look, graph),
         begun,
         process,
     };
     (observed, materials)
+}
+
+/// Asked after the reads, which count against the same budget.
+fn held<G: Graph>(look: &Look, graph: Option<&G>) -> BTreeMap<StepKind, Timestamp> {
+    let target = look.accounts.iter().find(|wanted| wanted.facts.is_some());
+    let (Some(target), Some(graph)) = (target, graph) else { return BTreeMap::new() };
+    let held = |kind| Some((kind, graph.held_until(&target.account, kind)?));
+    StepKind::AT_META.into_iter().filter_map(held).collect()
 }
 
 /// What a Secret is read for.
@@ -241,14 +251,12 @@ async fn read_account<G: Graph>(
 ) -> (Searched, Fact<Arc<Account>>) {
     let nothing = |list| Searched { account: wanted.account.clone(), list, numbers: Vec::new() };
     let Some(graph) = graph else {
-        let facts = if wanted.facts { Fact::Unknown(no_credential()) } else { Fact::NotAsked };
+        let facts = if wanted.facts.is_some() { Fact::Unknown(no_credential()) } else { Fact::NotAsked };
         return (nothing(ListState::Failed(no_credential())), facts);
     };
     let facts = async {
-        if !wanted.facts {
-            return Fact::NotAsked;
-        }
-        fact(graph.account(&wanted.account, wanted.not_before, urgency).await)
+        let Some(not_before) = wanted.facts else { return Fact::NotAsked };
+        fact(graph.account(&wanted.account, not_before, urgency).await)
     };
     let (list, facts) = futures::join!(graph.numbers(&wanted.account, wanted.not_before, urgency), facts);
     let searched = match list {

@@ -25,7 +25,7 @@ use crate::{
         failure::{Failure, Refusal},
         id::Fact,
         limits::Limits,
-        look::{Look, look},
+        look::{Follows, Look, look, target},
         memory::{Intent, Memory, StepKind},
         observed::{Claim, ListState, Observed, PortfolioState, ProcessFacts},
         outcome::{Outcome, fold, intend},
@@ -164,7 +164,7 @@ pub struct Input<V> {
     pub live: Live<V>,
     pub claim: Claim,
     pub portfolio: PortfolioState,
-    /// When this channel last wrote something at Meta, in this process.
+    /// When this channel last wrote something that a list shows, in this process.
     pub after_write: Option<Timestamp>,
     pub process: ProcessFacts,
     pub volatile: Arc<Mutex<Volatile>>,
@@ -262,7 +262,12 @@ async fn decide<G: Graph, S: Secrets, C: Clock, V>(
     secrets: &S,
 ) -> Decided {
     let Input { desired, live, claim, portfolio, after_write, process, volatile } = input;
-    let look = look(desired, &live.memory, claim, portfolio, *after_write, &shell.limits, shell.clock.now())
+    let may_add = match (graph, target(desired, &live.memory, portfolio)) {
+        (Some(graph), Some(account)) => graph.held_until(&account, StepKind::AddNumber).is_none(),
+        _ => true,
+    };
+    let follows = Follows { before: &live.before, after_write: *after_write, may_add };
+    let look = look(desired, &live.memory, claim, portfolio, follows, &shell.limits, shell.clock.now())
         .after_edit(desired, live.before.observed_generation);
     let seen = {
         let mut volatile = volatile.lock().unwrap_or_else(PoisonError::into_inner);
@@ -532,9 +537,9 @@ fn describe(outcome: &Outcome) -> String {
     }
 }
 
-/// Whether an outcome may have changed something at Meta, so that older lists do not serve any more.
+/// Whether an outcome may have changed something that a list shows, so that older lists do not serve any more.
 pub fn may_have_written(outcome: &Outcome) -> bool {
-    outcome.step != StepKind::CreatePin
+    !matches!(outcome.step, StepKind::CreatePin | StepKind::RequestCode | StepKind::SetPin)
         && !matches!(outcome.result, Err(Failure::NotSent(_) | Failure::Throttled(_)))
 }
 

@@ -184,8 +184,7 @@ impl Sandbox {
     /// The whole state, maps in order. It holds made-up codes, PINs and tokens; the
     /// single calls are not in it.
     pub fn snapshot(&self) -> Value {
-        let mut state = self.state();
-        state.tick();
+        let mut state = self.ticked();
         state.clock.settle();
         serde_json::to_value(&*state).unwrap_or_else(|error| json!({"error": error.to_string()}))
     }
@@ -195,11 +194,10 @@ impl Sandbox {
         self.state().now()
     }
 
-    /// Moves virtual time forward, and lets it do what it does.
+    /// Moves virtual time forward. What it does to numbers is done once somebody looks or changes something: nobody
+    /// can tell the difference, and moving it a million times stays cheap.
     pub fn advance(&self, by: Duration) {
-        let mut state = self.state();
-        state.clock.advance(by);
-        state.tick();
+        self.state().clock.advance(by);
     }
 
     /// Changes how virtual time passes.
@@ -249,8 +247,7 @@ impl Sandbox {
 
     /// The number with these digits, as it truly is.
     pub fn number(&self, digits: &str) -> Option<Number> {
-        let mut state = self.state();
-        state.tick();
+        let state = self.ticked();
         let id = state.world.number_id(digits)?;
         state.world.numbers.get(&id).cloned()
     }
@@ -263,7 +260,7 @@ impl Sandbox {
 
     /// Changes how names are reviewed that are submitted from now on.
     pub fn set_review(&self, policy: ReviewPolicy) {
-        self.state().options.review = policy;
+        self.ticked().options.review = policy;
     }
 
     /// Says what becomes of connections whose reply is lost.
@@ -283,12 +280,12 @@ impl Sandbox {
 
     /// Replaces the switches.
     pub fn set_switches(&self, switches: Switches) {
-        self.state().options.switches = switches;
+        self.ticked().options.switches = switches;
     }
 
     /// Bans a number by its digits, or an account by its id. False without such a thing.
     pub fn ban(&self, target: &str) -> bool {
-        let mut state = self.state();
+        let mut state = self.ticked();
         if let Some(account) = state.world.accounts.get_mut(target) {
             account.status = "DISABLED".to_owned();
             return true;
@@ -299,7 +296,7 @@ impl Sandbox {
 
     /// Restricts a number, or the adding of numbers to an account, until then or for good.
     pub fn restrict(&self, target: &str, until: Option<Timestamp>) -> bool {
-        let mut state = self.state();
+        let mut state = self.ticked();
         if let Some(account) = state.world.accounts.get_mut(target) {
             account.add_restricted_until = Some(until.unwrap_or(Timestamp::MAX));
             return true;
@@ -312,7 +309,7 @@ impl Sandbox {
     /// into the state where there is such a field, else on top of what is read. Null
     /// leaves the field out. False without such a thing.
     pub fn set_field(&self, target: &str, field: &str, value: Value) -> bool {
-        let mut state = self.state();
+        let mut state = self.ticked();
         let world = &mut state.world;
         if let Some(account) = world.accounts.get_mut(target) {
             put(account, field, &value, |account| &mut account.raw);
@@ -329,7 +326,7 @@ impl Sandbox {
 
     /// Removes a raw value that lies on top of what is read.
     pub fn clear_field(&self, target: &str, field: &str) -> bool {
-        let mut state = self.state();
+        let mut state = self.ticked();
         let world = &mut state.world;
         if let Some(account) = world.accounts.get_mut(target) {
             account.raw.remove(field);
@@ -357,7 +354,7 @@ impl Sandbox {
 
     /// Deletes a number as an admin does by hand; registering it again takes five minutes.
     pub fn delete_number(&self, digits: &str) -> bool {
-        let mut state = self.state();
+        let mut state = self.ticked();
         let now = state.now();
         let digits = world::only_digits(digits);
         let Some(id) = state.world.number_id(&digits) else { return false };
@@ -409,6 +406,11 @@ impl Sandbox {
         self.state().show_faults()
     }
 
+    /// How many effects are of this kind.
+    pub fn count(&self, is: impl Fn(&What) -> bool) -> usize {
+        self.state().effects.iter().filter(|effect| is(&effect.what)).count()
+    }
+
     /// Every effect at Meta, in order.
     pub fn effects(&self) -> Vec<Effect> {
         self.state().effects.clone()
@@ -429,8 +431,15 @@ impl Sandbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with_number(&self, target: &str, change: impl FnOnce(&mut Number, Timestamp)) -> bool {
+    /// The state, with everything done that time does by itself.
+    fn ticked(&self) -> MutexGuard<'_, State> {
         let mut state = self.state();
+        state.tick();
+        state
+    }
+
+    fn with_number(&self, target: &str, change: impl FnOnce(&mut Number, Timestamp)) -> bool {
+        let mut state = self.ticked();
         let now = state.now();
         number_mut(&mut state.world, target).map(|number| change(number, now)).is_some()
     }

@@ -564,6 +564,19 @@ fn a_failed_look_keeps_a_wait_and_its_date() {
 }
 
 #[test]
+fn a_first_look_that_waits_for_seconds_says_nothing_of_it() {
+    let reason_after = |seconds| {
+        let mut case = Case::absent().fail_look().blocked(Reason::Throttled);
+        case.before = before(&first(&case.desired, now()));
+        let until = limits::later(case.now, std::time::Duration::from_secs(seconds));
+        case.plan.block.as_mut().unwrap().until = Some(until);
+        case.assess().verdict(Ready).map(|(_, reason)| reason)
+    };
+    assert_eq!(reason_after(1), Some(Reason::NotObservedYet));
+    assert_eq!(reason_after(3_600), Some(Reason::Throttled));
+}
+
+#[test]
 fn a_first_look_that_fails_says_why_and_says_it_once() {
     let mut case = Case::absent().fail_look().blocked(Reason::MetaUnavailable);
     case.before = before(&first(&case.desired, now()));

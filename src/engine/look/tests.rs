@@ -9,9 +9,9 @@ use crate::engine::{
     },
     id::{CodeStatus, Field, PlatformType},
     limits::{earlier, later},
-    look::Urgency,
+    look::{Follows, Urgency, look},
     memory::StepKind,
-    observed::{Claim, PortfolioState},
+    observed::{Claim, PortfolioState, SecretFact},
     portfolio::Reach,
 };
 
@@ -44,7 +44,12 @@ fn every_account_in_reach_is_searched_until_the_number_is_known() {
         world().desire(|d| d.account = Some(ACCOUNT.into())).portfolio(|v| v.reach = reach)
     };
     let accounts = |world: World| {
-        world.look().accounts.into_iter().map(|a| (a.account.to_string(), a.facts)).collect::<Vec<_>>()
+        world
+            .look()
+            .accounts
+            .into_iter()
+            .map(|a| (a.account.to_string(), a.facts.is_some()))
+            .collect::<Vec<_>>()
     };
     let target = (ACCOUNT.to_owned(), true);
     assert_eq!(accounts(two()), [target.clone(), (OTHER.to_owned(), false)]);
@@ -64,9 +69,55 @@ fn a_list_is_as_fresh_as_its_use_needs() {
     assert_eq!(age(&wrote), std::time::Duration::ZERO, "right after a write");
     assert_eq!(age(&wrote.clone().after(20 * SECOND)), 20 * SECOND, "begun after the write");
     assert_eq!(age(&wrote.clone().after(MINUTE)), 30 * SECOND, "every 30 s for a while");
-    assert_eq!(age(&wrote.after(6 * MINUTE)), 5 * MINUTE, "then as ever");
+    assert_eq!(age(&wrote.clone().after(6 * MINUTE)), 5 * MINUTE, "then as ever");
+    let shown = wrote.clone().registered().assess().after(MINUTE);
+    assert_eq!(
+        age(&shown),
+        MINUTE,
+        "what shows is not looked for, though a list from before the write is none"
+    );
+    assert_eq!(age(&shown.after(20 * MINUTE)), 5 * MINUTE, "also when it had its time to show");
+    assert!(age(&wrote.after(11 * MINUTE)) < 2 * MINUTE, "absent only in a list begun after that time");
     let paused = world().act(StepKind::AddNumber, refused(100, None, Class::Spec)).after(HOUR);
     assert_eq!(age(&paused), 5 * MINUTE, "a refused add waits for hours");
+}
+
+#[test]
+fn a_request_for_a_code_makes_no_list_too_old() {
+    let asked = world().own().desire(|d| d.consents.send_code = Some("1".into())).assess().after(MINUTE);
+    let asked = asked.act(StepKind::RequestCode, accepted()).after(SECOND);
+    assert_eq!(age(&asked), 5 * MINUTE);
+    let kept = world().own().verified().assess().see(|o| o.pin_secret = SecretFact::Missing).after(SECOND);
+    assert_eq!(
+        age(&kept.act(StepKind::CreatePin, accepted()).after(SECOND)),
+        5 * MINUTE,
+        "nor does a Secret"
+    );
+}
+
+#[test]
+fn without_room_for_an_add_nobody_needs_what_it_relies_on() {
+    let world = world();
+    let follows = |may_add| Follows { before: &world.before, after_write: None, may_add };
+    let age = |may_add| {
+        let (claim, portfolio) = (&world.observed.claim, &world.observed.portfolio);
+        let look =
+            look(&world.desired, &world.memory, claim, portfolio, follows(may_add), &world.limits, world.now);
+        world.now.duration_since(look.accounts[0].not_before).unsigned_abs()
+    };
+    assert_eq!((age(true), age(false)), (MINUTE, 5 * MINUTE));
+}
+
+#[test]
+fn facts_of_an_account_keep_longer_than_its_list_and_no_write_ages_them() {
+    let age =
+        |world: &World| world.now.duration_since(world.look().accounts[0].facts.unwrap()).unsigned_abs();
+    assert_eq!(age(&world()), 5 * MINUTE, "not known to be usable");
+    let usable = world().own().verified().assess();
+    assert_eq!(age(&usable), HOUR);
+    assert_eq!(age(&usable.act(StepKind::Register, accepted())), HOUR, "right after a write");
+    let asked = world().own().assess().desire(|d| d.consents.reconcile = Some("1".into()));
+    assert_eq!(age(&asked), std::time::Duration::ZERO);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, naming, pin, say, undeci
 use crate::engine::{
     desired::CodeRequest,
     failure::Class,
-    id::CodeStatus,
+    id::{CodeStatus, PlatformType},
     limits::later,
     memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
     observed::{Number, SecretFact, SecretVersion},
@@ -14,6 +14,63 @@ use crate::engine::{
     reason::Reason,
     step::Step,
 };
+
+/// Refusals by which Meta may mean that the number is proven already: of a request, and of a verification.
+const PROVEN_AT_REQUEST: [i64; 2] = [136_024, 2_388_091];
+const PROVEN_AT_VERIFICATION: i64 = 2_388_093;
+/// A code that was used is refused like a wrong one.
+const CODE_REFUSED: i64 = 136_025;
+
+/// Believes VERIFIED again once it can only come from a new proof.
+///
+/// After 133006 Meta may go on to show the old one. It speaks of a new one when the status was read otherwise in
+/// between, or when Meta refuses a code as if it needed none; and a registered number needs none.
+pub(super) fn note_proof(pass: &Pass, memory: &mut Memory, seen: &Seen) {
+    let (Some(required), Some(number), Some(begun)) =
+        (memory.marks.reverify_required, seen.number.as_deref(), seen.begun)
+    else {
+        return;
+    };
+    if begun <= required {
+        return;
+    }
+    let is_registered = number.platform.value() == Some(&PlatformType::CloudApi);
+    let is_proven = match number.code.value() {
+        Some(CodeStatus::Verified) => {
+            memory.marks.proof_lapsed.is_some_and(|lapsed| begun > lapsed)
+                || says_proven(pass, memory, required, begun)
+        }
+        Some(CodeStatus::Other(_)) | None => false,
+        Some(_) => {
+            // The old proof may not show everywhere yet; that is no lapse.
+            let old = memory.ledger.verifications.iter().rev().find(|entry| entry.at <= required);
+            if old.and_then(|entry| entry.settle_until).is_none_or(|until| begun >= until) {
+                memory.marks.proof_lapsed.get_or_insert(begun);
+            }
+            false
+        }
+    };
+    if is_registered || is_proven {
+        memory.marks.note_proven();
+    }
+}
+
+/// Whether Meta's last answer about a code, given since a new proof is required, means that there is one. A code
+/// that is refused means that only where an earlier one may have been taken.
+fn says_proven(pass: &Pass, memory: &Memory, required: Timestamp, begun: Timestamp) -> bool {
+    if begun < later(required, pass.limits.settle_verify) {
+        return false;
+    }
+    let refused = |kind, numbers: &[i64]| {
+        let last = memory.ledger.last(kind).filter(|entry| entry.at > required && entry.at < begun);
+        last.is_some_and(|entry| numbers.iter().any(|number| entry.refused_with(*number).is_some()))
+    };
+    let may_have_worked =
+        || memory.ledger.since(StepKind::VerifyCode, Some(required)).any(Entry::is_inconclusive);
+    refused(StepKind::RequestCode, &PROVEN_AT_REQUEST)
+        || refused(StepKind::VerifyCode, &[PROVEN_AT_VERIFICATION])
+        || refused(StepKind::VerifyCode, &[CODE_REFUSED]) && may_have_worked()
+}
 
 /// Ownership is proven, or what is done or waited for until it is.
 pub(super) fn verified(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) -> Gate {
@@ -24,8 +81,8 @@ pub(super) fn verified(pass: &Pass, memory: &mut Memory, number: &Number, seen: 
     if status == Some(&CodeStatus::Verified) && memory.marks.reverify_required.is_none() {
         return Ok(());
     }
-    undecided::settled(StepKind::VerifyCode, memory, seen)?;
-    let request = memory.ledger.last(StepKind::RequestCode).filter(|entry| was_sent(entry)).cloned();
+    undecided::settled(pass, StepKind::VerifyCode, memory, seen)?;
+    let request = sent_request(memory).cloned();
     let answer = answer(pass, memory, request.as_ref());
     if let Answer::Use(version) = &answer {
         locked(pass, memory)?;
@@ -45,8 +102,15 @@ pub(super) fn verified(pass: &Pass, memory: &mut Memory, number: &Number, seen: 
     Err(waiting(pass, memory, number, seen, request.as_ref(), &answer)?)
 }
 
-fn was_sent(entry: &Entry) -> bool {
-    matches!(entry.outcome, EntryOutcome::Accepted | EntryOutcome::NoAnswer)
+/// The request whose code may prove the number. One from before a new proof was required did so already.
+fn sent_request(memory: &Memory) -> Option<&Entry> {
+    let is_sent = |entry: &&Entry| matches!(entry.outcome, EntryOutcome::Accepted | EntryOutcome::NoAnswer);
+    memory.ledger.last(StepKind::RequestCode).filter(is_sent).filter(|entry| is_current(memory, entry))
+}
+
+/// Not from before Meta required a new proof.
+pub(super) fn is_current(memory: &Memory, entry: &Entry) -> bool {
+    memory.marks.reverify_required.is_none_or(|required| entry.at > required)
 }
 
 /// What the code Secret holds, seen from the last request.
@@ -105,8 +169,7 @@ pub(super) fn is_live(pass: &Pass, request: &Entry) -> bool {
 
 /// A request that still waits for its code to be entered.
 pub(super) fn awaits(pass: &Pass, memory: &Memory) -> bool {
-    let request = memory.ledger.last(StepKind::RequestCode).filter(|entry| was_sent(entry));
-    request.is_some_and(|request| {
+    sent_request(memory).is_some_and(|request| {
         is_live(pass, request) && tries(memory, request) < pass.limits.verifications_per_code
     })
 }
@@ -153,7 +216,7 @@ fn request_by_consent(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen
         None => return Ok(None),
     };
     is_worth_it(pass, memory, number)?;
-    undecided::settled(StepKind::RequestCode, memory, seen)?;
+    undecided::settled(pass, StepKind::RequestCode, memory, seen)?;
     may_request(pass, memory)?;
     undecided::may_send(pass, StepKind::RequestCode, memory)?;
     let secret_before = match &pass.observed.code_secret {
@@ -305,6 +368,7 @@ fn awaited(pass: &Pass, memory: &Memory, request: &Entry) -> Block {
     let until = later(request.at, pass.limits.code_life);
     let wrong = memory.ledger.since(StepKind::VerifyCode, Some(request.at)).last();
     let block = match wrong {
+        Some(entry) if entry.is_inconclusive() => unanswered(pass, entry),
         Some(entry) => Block::new(
             Reason::CodeWrong,
             format!(
@@ -348,6 +412,20 @@ fn unproven(pass: &Pass, request: &Entry, entry: &Entry) -> String {
     )
 }
 
+/// The code is spent; whether it was wrong nobody knows. Where it was right after all, Meta refuses to send another,
+/// and that is understood.
+fn unanswered(pass: &Pass, entry: &Entry) -> Block {
+    Block::new(
+        Reason::CodeWrong,
+        format!(
+            "Meta gave no usable answer to the code that was entered at {} and does not show that it proved the number, so it is spent; ask for a new one with {}",
+            say::time(entry.at),
+            pass.command("send-code")
+        ),
+    )
+    .refused(entry.refusal.as_ref())
+}
+
 fn unasked(
     pass: &Pass,
     memory: &Memory,
@@ -387,11 +465,12 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
     let number = &pass.desired.number;
     let ask = pass.command("send-code");
     if let Some((until, last)) = refused_until(pass, memory) {
-        return if until > pass.now {
-            paused(until).refused(last.refusal.as_ref())
-        } else {
-            request_refused(pass, last)
-        };
+        if until > pass.now {
+            return paused(until).refused(last.refusal.as_ref());
+        }
+        if is_current(memory, last) {
+            return request_refused(pass, last);
+        }
     }
     let wait = Wait::on(Actor::PhoneHolder, "AskForCode")
         .or_else("the number stays unverified and is not registered");
@@ -399,6 +478,7 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
     // What lies there now came after the one that was wrong.
     let wrong = wrong.filter(|_| !matches!(answer, Answer::Late));
     let block = match (request, wrong) {
+        (Some(_), Some(entry)) if entry.is_inconclusive() => unanswered(pass, entry),
         (Some(request), Some(entry)) => Block::new(
             Reason::CodeWrong,
             format!(

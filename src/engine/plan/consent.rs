@@ -6,8 +6,10 @@ use super::{Block, Pass, aside};
 use crate::engine::{
     condition::ConditionType,
     desired::Management,
+    id::Fact,
     limits::later,
     memory::{Cause, ConsentAnswer, ConsentKind, Memory},
+    observed::{ListState, SecretFact},
     reason::{Reason, ReasonKind},
     step::Planned,
 };
@@ -93,9 +95,16 @@ fn if_refused(
     block: Option<&Block>,
     has_looked: bool,
 ) -> Option<String> {
-    let is_busy =
-        step.is_some() || memory.in_flight.is_some() || !has_looked || block.is_some_and(is_passing);
-    let is_late = pass.now >= later(pending.since, pass.limits.consent_kept);
+    let is_busy = step.is_some()
+        || memory.in_flight.is_some()
+        || !has_looked
+        || block.is_some_and(|block| is_passing(pass, block));
+    let kept_until = later(pending.since, pass.limits.consent_kept);
+    // Our own budget has room at a date that we know; beyond that time nobody waits at a phone for it any more.
+    let is_out_of_reach = block
+        .and_then(|block| block.until)
+        .is_some_and(|until| until > kept_until && pass.observed.held.values().any(|held| *held == until));
+    let is_late = pass.now >= kept_until || is_out_of_reach;
     match (is_busy, is_late, block) {
         (true, false, _) => None,
         (_, _, Some(block)) => Some(format!("not done: {}", block.message)),
@@ -111,13 +120,22 @@ fn nothing_waits(kind: ConsentKind) -> &'static str {
     }
 }
 
-/// Over in moments: a consent outlives it.
-fn is_passing(block: &Block) -> bool {
-    let is_throttle = matches!(
-        block.reason,
-        Reason::Throttled | Reason::ClaimPause | Reason::MetaUnavailable | Reason::ObservationIncomplete
-    );
-    is_throttle || block.reason.kind() == ReasonKind::Progress
+/// A throttle, a step on its way (another object's too, for which a claim pauses), or a look that did not bring what
+/// an answer needs.
+fn is_passing(pass: &Pass, block: &Block) -> bool {
+    match block.reason {
+        Reason::Throttled | Reason::ClaimPause => true,
+        Reason::MetaUnavailable | Reason::ObservationIncomplete => look_failed(pass),
+        reason => reason.kind() == ReasonKind::Progress,
+    }
+}
+
+fn look_failed(pass: &Pass) -> bool {
+    let observed = pass.observed;
+    let secrets = [&observed.code_secret, &observed.pin_secret, &observed.verify_token];
+    matches!(observed.account, Fact::Unknown(_))
+        || observed.search.iter().any(|searched| matches!(searched.list, ListState::Failed(_)))
+        || secrets.iter().any(|secret| matches!(secret, SecretFact::Unreadable(_)))
 }
 
 /// Until when the longest kept consent is kept.

@@ -85,7 +85,7 @@ pub(super) fn number(
     }
     has_not_left(pass, seen)?;
     undecided::none_open(pass, memory)?;
-    undecided::settled(StepKind::AddNumber, memory, seen)?;
+    undecided::settled(pass, StepKind::AddNumber, memory, seen)?;
     is_nowhere_else(pass, memory, view, seen)?;
     if memory.number.is_some() {
         missing(pass, memory, view, seen)?;
@@ -261,7 +261,7 @@ fn add_cause(pass: &Pass, memory: &Memory) -> Gate<Cause> {
         Some(refusal) if last.outcome == EntryOutcome::Refused && refusal.class != Class::Retry => {
             add_refused(pass, memory, last, refusal)
         }
-        _ => add_unanswered(pass, memory, last),
+        _ => add_given_up(pass, memory, last).or_else(|| add_unanswered(pass, memory, last)),
     };
     match (block, retry) {
         (None, _) => Ok(Cause::Automatic),
@@ -273,6 +273,41 @@ fn add_cause(pass: &Pass, memory: &Memory) -> Gate<Cause> {
 /// A restriction with a date is Meta's own clock; a person cannot shorten it.
 fn may_retry_add(block: &Block) -> bool {
     !matches!(block.reason, Reason::AddingRestricted | Reason::MetaUnavailable)
+}
+
+/// Meta answered, said nothing about the number, and did so again and again. A time-out and a service that is down are
+/// waited out instead: they end by themselves.
+fn add_given_up(pass: &Pass, memory: &Memory, last: &Entry) -> Option<Block> {
+    let limits = pass.limits;
+    let refusal = last.refusal.as_ref()?;
+    let repeats = match refusal.code {
+        1 => limits.add_unknown_repeats,
+        300 => limits.add_not_made_repeats,
+        131_000 => limits.add_wrong_repeats,
+        _ => return None,
+    };
+    let tries = memory.ledger.adds.iter().rev().filter(|entry| entry.counts());
+    let tries = tries
+        .take_while(|entry| entry.is_inconclusive() && entry.subject == last.subject)
+        .filter(|entry| entry.refused_with(refusal.code).is_some())
+        .count();
+    let is_edited = last.subject.as_deref() != Some(pass.desired.display_name.as_str());
+    if tries <= repeats || is_edited {
+        return None;
+    }
+    Some(
+        Block::new(
+            Reason::AddRefused,
+            format!(
+                "Meta answered {tries} times that adding {} failed, and not why ({}); look at the account in WhatsApp Manager, or ask Meta's support with the trace id, {}",
+                pass.desired.number,
+                say::words(refusal),
+                pass.then_retry()
+            ),
+        )
+        .refused(Some(refusal))
+        .waits(Wait::on(Actor::ClusterUser, "Retry").at(say::SUPPORT)),
+    )
 }
 
 fn add_unanswered(pass: &Pass, memory: &Memory, last: &Entry) -> Option<Block> {
@@ -311,6 +346,8 @@ fn add_refused(pass: &Pass, memory: &Memory, last: &Entry, refusal: &Refusal) ->
         )
         .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(say::SUPPORT))
         .until(later(last.at, limits.add_refused_pause))
+    } else if refusal.is(200, None) {
+        limit_or_permission(&words, pass).until(later(last.at, limits.add_limit_pause))
     } else if refusal.class == Class::Credentials {
         no_permission(&words, pass)
     } else if is_edited {
@@ -373,6 +410,19 @@ fn restricted(until: Timestamp, words: &str) -> Block {
     )
     .waits(Wait::on(Actor::Meta, "LiftRestriction").at(say::SUPPORT))
     .until(until)
+}
+
+/// A plain 200 is Meta's word for a missing permission, and on this edge also for a full portfolio.
+fn limit_or_permission(words: &str, pass: &Pass) -> Block {
+    Block::new(
+        Reason::AddRefused,
+        format!(
+            "Meta does not let {} be added ({words}), and does not tell which of two causes it has: the portfolio may hold no further number (verify the business, delete a number, or ask Meta's support for more), or the token's user lacks full control of the account (grant it in the business settings); it is tried again daily; sooner: {}",
+            pass.desired.number,
+            pass.command("retry")
+        ),
+    )
+    .waits(Wait::on(Actor::PortfolioAdmin, "AllowNumber").at(say::NUMBERS))
 }
 
 fn no_permission(words: &str, pass: &Pass) -> Block {

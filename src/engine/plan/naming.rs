@@ -101,15 +101,16 @@ pub(super) fn submitted(pass: &Pass, memory: &Memory, number: &Number, seen: &Se
     if let NameState::Unknown(word) = &state {
         return Err(Stop::block(resolve::not_known("name_status", word, "the number")));
     }
-    if is_there(memory, number, name) && state != NameState::Expired {
+    let is_expired = is_expired(memory, number, name, &state);
+    if is_there(memory, number, name) && state != NameState::Expired && !is_expired {
         return Ok(());
     }
-    undecided::settled(StepKind::SubmitName, memory, seen)?;
+    undecided::settled(pass, StepKind::SubmitName, memory, seen)?;
     if memory.marks.declined.contains_key(name) {
         return if state == NameState::Usable { Ok(()) } else { Err(Stop::block(declined(pass))) };
     }
     not_queued(number)?;
-    let cause = allowed(pass, memory, name, state == NameState::Expired)?;
+    let cause = allowed(pass, memory, name, is_expired)?;
     undecided::may_send(pass, StepKind::SubmitName, memory)?;
     let step =
         Step::SubmitName { account: seen.account.clone(), number: number.id.clone(), name: name.clone() };
@@ -118,12 +119,27 @@ pub(super) fn submitted(pass: &Pass, memory: &Memory, number: &Number, seen: &Se
 
 /// What cannot be read is not submitted again.
 fn is_there(memory: &Memory, number: &Number, name: &str) -> bool {
-    let is_hidden = match &number.verified_name {
+    is_hidden(memory, number) || is_carried(number, name)
+}
+
+fn is_hidden(memory: &Memory, number: &Number) -> bool {
+    match &number.verified_name {
         Field::Refused => true,
         Field::Absent => memory.knows_history(),
         Field::Is(_) => false,
-    };
-    is_hidden || is(&number.verified_name, name) || is(&number.new_display_name, name)
+    }
+}
+
+fn is_carried(number: &Number, name: &str) -> bool {
+    is(&number.verified_name, name) || is(&number.new_display_name, name)
+}
+
+/// Whether the desired name itself expired, whatever the state of another one that is live.
+fn is_expired(memory: &Memory, number: &Number, name: &str, state: &NameState) -> bool {
+    if is_carried(number, name) {
+        return !shows(number, name);
+    }
+    is_hidden(memory, number) && *state == NameState::Expired
 }
 
 /// Only one change may be in review.

@@ -3,7 +3,14 @@
 use jiff::Timestamp;
 
 use super::{Block, Pass, code, consent};
-use crate::engine::{limits::later, memory::Memory, plan::ConditionType, reason::Reason, step::Planned};
+use crate::engine::{
+    limits::later,
+    memory::Memory,
+    plan::ConditionType,
+    reason::Reason,
+    shown::{self, Shown},
+    step::Planned,
+};
 
 /// The earliest of everything that may change something.
 pub(super) fn next(
@@ -19,11 +26,15 @@ pub(super) fn next(
     let limits = pass.limits;
     let blocks = || block.into_iter().chain(aside.iter().map(|(_, block)| block));
     let until = blocks().filter_map(|block| block.until).filter(|until| *until > pass.now).min();
+    // Who is held back has nothing to look for until there is room.
+    let is_held = block.is_some_and(|block| block.reason == Reason::Throttled && block.until == until)
+        && until.is_some();
+    let pace = if is_held { limits.look_at_least } else { limits.fresh_list.min(limits.look_at_least) };
     let times = [
-        Some(later(pass.now, limits.fresh_list.min(limits.look_at_least))),
+        Some(later(pass.now, pace)),
         until,
         blocks().filter_map(|block| secret_poll(pass, memory, block)).min(),
-        after_write(pass, memory),
+        after_write(pass, memory, block.is_none() && aside.is_empty()),
         memory.in_flight.as_ref().map(|intent| intent.settle_until).filter(|at| *at > pass.now),
         consent::kept_until(pass, memory)
             .map(|at| at.min(later(pass.now, limits.fresh_after_write)).max(pass.now)),
@@ -31,12 +42,13 @@ pub(super) fn next(
     times.into_iter().flatten().min().unwrap_or(pass.now)
 }
 
-/// Every 30 s for a while after a write of ours, and while something is missing from a look.
-fn after_write(pass: &Pass, memory: &Memory) -> Option<Timestamp> {
-    let limits = pass.limits;
-    let wrote = memory.last_write()?;
-    let recently = pass.now < later(wrote, limits.fresh_after_write * limits.fresh_after_write_times);
-    recently.then(|| later(pass.now, limits.fresh_after_write))
+/// Every 30 s for a while after a write of ours, until it shows.
+fn after_write(pass: &Pass, memory: &Memory, settings_match: bool) -> Option<Timestamp> {
+    let number = pass.observed.search.iter().flat_map(|searched| &searched.numbers);
+    let number = number.into_iter().find(|number| Some(&number.id) == memory.number.as_ref());
+    let shown = number.map_or_else(Shown::nothing, |number| Shown::of_number(number, settings_match));
+    shown::is_awaited(memory, &shown, pass.limits, pass.now)
+        .then(|| later(pass.now, pass.limits.fresh_after_write))
 }
 
 /// A wait that a Secret can end polls that Secret.
@@ -49,6 +61,7 @@ fn secret_poll(pass: &Pass, memory: &Memory, block: &Block) -> Option<Timestamp>
         | Reason::CodeNeeded
         | Reason::CodeLapsed
         | Reason::CodeWrong
+        | Reason::ReverificationNeeded
         | Reason::SecretMissing
         | Reason::SecretKeyMissing
         | Reason::SecretForbidden

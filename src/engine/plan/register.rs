@@ -33,7 +33,7 @@ enum Next {
 
 /// Registers, or says what that waits for. There is no third way out.
 pub(super) fn register(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) -> Gate<Infallible> {
-    undecided::settled(StepKind::Register, memory, seen)?;
+    undecided::settled(pass, StepKind::Register, memory, seen)?;
     note_refusal(pass, memory, number, seen);
     let grant = naming::allows_registration(pass, memory, number)?;
     unlocked(pass, memory)?;

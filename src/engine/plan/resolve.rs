@@ -8,6 +8,7 @@ use crate::engine::{
     portfolio::{Hold, PortfolioView},
     reach::{self, NoAccount},
     reason::Reason,
+    wait,
 };
 
 /// `health_status` of a banned account (Meta's OpenAPI).
@@ -49,17 +50,22 @@ fn not_read_yet(pass: &Pass) -> Block {
     )
 }
 
+/// The portfolio's own wait: whoever can end it there ends it here.
 fn held(hold: &Hold) -> Block {
-    let mut wait = match hold.reason {
-        Reason::SpecInvalid => Wait::on(Actor::ClusterUser, "CorrectPortfolio"),
-        _ => Wait::on(Actor::PortfolioAdmin, "RepairPortfolio"),
+    let who = match hold.reason {
+        Reason::SpecInvalid => Some((Actor::ClusterUser, "CorrectPortfolio")),
+        reason => wait::who(reason),
     };
-    wait.url.clone_from(&hold.url);
+    let wait = who.map(|(actor, action)| {
+        let mut wait = Wait::on(actor, action);
+        wait.url.clone_from(&hold.url);
+        wait
+    });
     Block {
         reason: hold.reason,
         message: hold.message.clone(),
         failure: hold.failure.clone(),
-        wait: Some(wait),
+        wait,
         until: None,
     }
 }

@@ -360,7 +360,23 @@ fn every_refusal_of_an_add_has_a_decision() {
         ),
         ("restriction over", after(until("2026-03-04T12:00:00Z"), 72 * HOUR), "AddNumber"),
         ("policy", after(refused(368, None, Class::Person), HOUR), "AccountRestricted"),
-        ("permission", after(refused(200, None, Class::Credentials), HOUR), "PermissionMissing"),
+        ("permission", after(refused(10, None, Class::Credentials), 99 * HOUR), "PermissionMissing"),
+        (
+            "permission, by its subcode",
+            after(refused(200, Some(1_349_174), Class::Credentials), HOUR),
+            "PermissionMissing",
+        ),
+        ("permission or limit", after(refused(200, None, Class::Credentials), 23 * HOUR), "AddRefused"),
+        (
+            "permission or limit, a day later",
+            after(refused(200, None, Class::Credentials), 24 * HOUR),
+            "AddNumber",
+        ),
+        (
+            "permission or limit, asked",
+            after(refused(200, None, Class::Credentials), HOUR).desire(retry("1")),
+            "AddNumber",
+        ),
         ("unknown", after(refused(2_388_103, None, Class::Person), 99 * HOUR), "AddRefused"),
         ("transient", after(refused(2, None, Class::Retry), MINUTE), "EffectNotVisibleYet"),
         ("transient, absent after settling", after(refused(2, None, Class::Retry), 3 * MINUTE), "AddNumber"),
@@ -373,6 +389,51 @@ fn every_refusal_of_an_add_has_a_decision() {
         ("not sent", after(Err(Failure::NotSent("no connection".into())), 30 * SECOND), "Throttled"),
         ("not sent, later", after(Err(Failure::NotSent("no connection".into())), MINUTE), "AddNumber"),
     ]);
+}
+
+#[test]
+fn an_add_that_fails_again_and_again_without_a_cause_becomes_a_persons() {
+    let times = |code, count: usize| {
+        (0..count).fold(world(), |world, _| {
+            world.act(StepKind::AddNumber, refused(code, None, Class::Retry)).after(7 * HOUR)
+        })
+    };
+    let mut slow = times(1, 5);
+    for _ in 0..3 {
+        slow = slow.act(StepKind::AddNumber, no_answer()).after(7 * HOUR);
+    }
+    check(vec![
+        ("unknown, five times", times(1, 5), "AddNumber"),
+        ("unknown, six times", times(1, 6), "AddRefused"),
+        ("unknown, six times, much later", times(1, 6).after(99 * HOUR), "AddRefused"),
+        ("unknown, asked", times(1, 6).desire(retry("1")), "AddNumber"),
+        ("unknown, edited", times(1, 6).desire(|d| d.display_name = "Acme".into()), "AddNumber"),
+        ("not made, once", times(300, 1), "AddNumber"),
+        ("not made, twice", times(300, 2), "AddRefused"),
+        ("went wrong, three times", times(131_000, 3), "AddNumber"),
+        ("went wrong, four times", times(131_000, 4), "AddRefused"),
+        ("down, nine times", times(2, 9), "AddNumber"),
+        ("no answer in between", slow.clone(), "AddNumber"),
+        (
+            "no answer in between, and once more",
+            slow.act(StepKind::AddNumber, refused(1, None, Class::Retry)).after(7 * HOUR),
+            "AddRefused",
+        ),
+    ]);
+    let again = times(1, 6)
+        .desire(retry("1"))
+        .act(StepKind::AddNumber, refused(1, None, Class::Retry))
+        .after(7 * HOUR);
+    assert_eq!(again.says(), "AddRefused", "one retry is one attempt");
+}
+
+#[test]
+fn a_refusal_with_two_causes_names_both_and_has_a_date() {
+    let plan = world().act(StepKind::AddNumber, refused(200, None, Class::Credentials)).after(HOUR).plan();
+    let block = plan.block.unwrap();
+    assert!(block.message.contains("no further number") && block.message.contains("full control"));
+    assert_eq!(block.until, Some(later(world().now, 24 * HOUR)));
+    assert_eq!(block.wait.unwrap().actor, crate::engine::plan::Actor::PortfolioAdmin);
 }
 
 #[test]
@@ -811,6 +872,8 @@ fn the_desired_name_is_submitted_once_before_registering() {
             n.new_name_status = Field::Is(status.into());
         })
     };
+    let beside =
+        |status: &'static str| pending(status).number(|n| n.name_status = Field::Is(NameStatus::Approved));
     let sent = |result| named("APPROVED").act(StepKind::SubmitName, result);
     let expired = || world().own().verified().number(name("EXPIRED")).act(StepKind::SubmitName, accepted());
     check(vec![
@@ -819,6 +882,23 @@ fn the_desired_name_is_submitted_once_before_registering() {
         ("submitted, in review", pending("PENDING_REVIEW"), "Register"),
         ("submitted, approved", pending("APPROVED"), "Register"),
         ("submitted, declined", pending("DECLINED"), "NameDeclined"),
+        ("an older one approved, submitted, in review", beside("PENDING_REVIEW"), "Register"),
+        ("an older one approved, submitted, expired", beside("EXPIRED"), "SubmitName"),
+        (
+            "an older one approved, submitted again, still expired",
+            beside("EXPIRED").act(StepKind::SubmitName, accepted()).after(11 * MINUTE),
+            "NameExpiredWaits",
+        ),
+        (
+            "an older one approved, expired, a day later",
+            beside("EXPIRED").act(StepKind::SubmitName, accepted()).after(24 * HOUR),
+            "SubmitName",
+        ),
+        (
+            "an older one expired, the desired one never shown",
+            named("EXPIRED").act(StepKind::SubmitName, accepted()).after(24 * HOUR),
+            "NameNotTaken",
+        ),
         (
             "declined before",
             named("NONE").remember(|m| {
@@ -935,6 +1015,162 @@ fn every_refusal_of_a_registration_has_a_decision() {
         ("unknown", sent(person(999_999), 99 * HOUR), "RegistrationRefused"),
         ("maintenance", sent(wait(2_494_100), MINUTE), "RegistrationPaused"),
         ("already", sent(refused(506, None, Class::AlreadyDone), MINUTE), "EffectNotVisibleYet"),
+    ]);
+}
+
+/// A number that this object proved by a code just now, whose registration Meta refuses with 133006.
+fn unproven() -> World {
+    unproven_after(SECOND)
+}
+
+fn unproven_after(time: std::time::Duration) -> World {
+    let proved = world()
+        .own()
+        .desire(send_code("1"))
+        .act(StepKind::RequestCode, accepted())
+        .after(MINUTE)
+        .see(|o| o.code_secret = present("c", 1))
+        .act(StepKind::VerifyCode, accepted())
+        .after(time)
+        .verified();
+    proved.act(StepKind::Register, refused(133_006, None, Class::Person))
+}
+
+fn code(status: &'static str) -> impl FnOnce(&mut crate::engine::observed::Number) {
+    move |number| number.code = Field::Is(status.into())
+}
+
+#[test]
+fn a_new_proof_is_asked_for_whatever_the_code_before_did() {
+    let soon = || unproven().after(SECOND);
+    let fresh = || soon().desire(send_code("2")).act(StepKind::RequestCode, accepted()).after(MINUTE);
+    check(vec![
+        ("soon", soon(), "ReverificationNeeded"),
+        ("once the code's life is over", unproven().after(HOUR), "ReverificationNeeded"),
+        ("as Meta shows it", soon().number(code("EXPIRED")), "ReverificationNeeded"),
+        ("a tool touches the Secret", soon().see(|o| o.code_secret = present("c", 2)), "CodeFoundUnasked"),
+        ("consent", soon().desire(send_code("2")), "RequestCode"),
+        ("a retry does not skip it", soon().desire(retry("1")), "ReverificationNeeded"),
+        ("a new code is awaited", fresh(), "CodeAwaited"),
+        ("a new code came", fresh().see(|o| o.code_secret = present("c", 2)), "VerifyCode"),
+        (
+            "taken, shown as before",
+            fresh()
+                .see(|o| o.code_secret = present("c", 2))
+                .act(StepKind::VerifyCode, accepted())
+                .after(6 * MINUTE),
+            "Register",
+        ),
+    ]);
+    assert_eq!(soon().plan().next, later(soon().now, 30 * SECOND), "no code is live, so none is polled for");
+}
+
+#[test]
+fn a_second_proof_whose_answer_was_lost_is_believed_only_when_meta_shows_a_new_one() {
+    let sent = |world: World| {
+        world
+            .desire(send_code("2"))
+            .act(StepKind::RequestCode, accepted())
+            .after(MINUTE)
+            .see(|o| o.code_secret = present("c", 2))
+    };
+    let lost = |world: World| sent(world).act(StepKind::VerifyCode, no_answer()).after(6 * MINUTE);
+    let died = |world: World| sent(world).die(StepKind::VerifyCode).after(6 * MINUTE);
+    let lapsed = || unproven().after(3 * MINUTE).number(code("EXPIRED")).pass();
+    let stale = || unproven().after(3 * MINUTE);
+    let again = |result| lost(stale()).desire(send_code("3")).act(StepKind::RequestCode, result);
+    let retyped = |result| {
+        sent(stale())
+            .act(StepKind::VerifyCode, no_answer())
+            .after(3 * MINUTE)
+            .see(|o| o.code_secret = present("c", 3))
+            .act(StepKind::VerifyCode, result)
+            .after(6 * MINUTE)
+    };
+    let wrong =
+        || sent(stale()).act(StepKind::VerifyCode, refused(136_025, None, Class::Person)).after(6 * MINUTE);
+    let old = |world: World| {
+        world.see(|o| {
+            o.search[0].list = ListState::Complete { begun: "2026-03-01T12:01:00Z".parse().unwrap() }
+        })
+    };
+    check(vec![
+        ("shown", lost(lapsed()).verified(), "Register"),
+        ("shown after a crash", died(lapsed()).verified(), "Register"),
+        ("not shown", lost(lapsed()), "CodeWrong"),
+        ("a list from before the refusal", old(lost(lapsed()).verified()), "EffectNotVisibleYet"),
+        ("VERIFIED all along", lost(stale()), "CodeWrong"),
+        ("VERIFIED all along, asked to retry", lost(stale()).desire(retry("1")), "CodeWrong"),
+        ("a new code, refused", again(refused(136_024, None, Class::WaitUntil)).after(SECOND), "Register"),
+        (
+            "a new code, not eligible",
+            again(refused(100, Some(2_388_091), Class::Person)).after(SECOND),
+            "Register",
+        ),
+        ("a new code, sent", again(accepted()).after(SECOND), "CodeAwaited"),
+        (
+            "a new code, refused, and not proven",
+            again(refused(136_024, None, Class::WaitUntil)).after(SECOND).number(code("EXPIRED")),
+            "CodeRequestPaused",
+        ),
+        ("entered again, refused as used", retyped(refused(136_025, None, Class::Person)), "Register"),
+        ("entered again, not eligible", retyped(refused(100, Some(2_388_093), Class::Person)), "Register"),
+        ("a wrong code proves nothing", wrong(), "CodeWrong"),
+        (
+            "refused before the lapse could show",
+            unproven()
+                .after(SECOND)
+                .desire(send_code("2"))
+                .act(StepKind::RequestCode, refused(136_024, None, Class::WaitUntil))
+                .after(MINUTE),
+            "CodeRequestPaused",
+        ),
+        (
+            "refused, and the lapse had its time to show",
+            unproven()
+                .after(SECOND)
+                .desire(send_code("2"))
+                .act(StepKind::RequestCode, refused(136_024, None, Class::WaitUntil))
+                .after(6 * MINUTE),
+            "Register",
+        ),
+    ]);
+}
+
+#[test]
+fn what_meta_showed_before_it_wanted_a_new_proof_is_no_lapse() {
+    let early = unproven().after(SECOND).number(code("NOT_VERIFIED")).pass();
+    assert!(early.memory.marks.proof_lapsed.is_none(), "the first proof may not show everywhere yet");
+    assert_eq!(early.after(6 * MINUTE).verified().says(), "ReverificationNeeded");
+    let old = unproven_after(HOUR).number(code("EXPIRED"));
+    assert!(old.plan().memory.marks.proof_lapsed.is_none(), "a list begun no later than the refusal");
+    let lapsed = unproven().after(3 * MINUTE).number(code("EXPIRED")).pass();
+    assert!(lapsed.memory.marks.proof_lapsed.is_some());
+    let unread = lapsed.clone().after(MINUTE).number(code("NEW"));
+    assert!(
+        unread.plan().memory.marks.reverify_required.is_some(),
+        "a word that nobody knows proves nothing"
+    );
+    let proven = lapsed.after(MINUTE).verified().pass();
+    assert_eq!((proven.memory.marks.reverify_required, proven.memory.marks.proof_lapsed), (None, None));
+    let registered = unproven().after(MINUTE).registered().pass();
+    assert!(registered.memory.marks.reverify_required.is_none(), "a registered number needs no proof");
+}
+
+#[test]
+fn a_pause_of_metas_outlives_a_new_proof_and_is_then_forgotten() {
+    let paused = || {
+        world()
+            .own()
+            .desire(send_code("1"))
+            .act(StepKind::RequestCode, refused(136_024, None, Class::WaitUntil))
+            .after(SECOND)
+            .verified()
+            .act(StepKind::Register, refused(133_006, None, Class::Person))
+    };
+    check(vec![
+        ("meanwhile", paused().after(59 * MINUTE), "CodeRequestPaused"),
+        ("afterwards", paused().after(2 * HOUR), "ReverificationNeeded"),
     ]);
 }
 
@@ -1252,6 +1488,74 @@ fn a_consent_is_kept_while_something_is_on_its_way_and_for_a_bounded_time() {
         "RequestCode",
         "what was proven not to have been sent uses nothing up"
     );
+}
+
+#[test]
+fn a_look_that_can_answer_a_consent_does() {
+    let asked = |world: World| world.desire(send_code("1")).desire(retry("1")).plan().answered;
+    let lost = Failure::NoAnswer("t".into());
+    let unanswered = world().act(StepKind::AddNumber, no_answer()).after(HOUR);
+    let unanswered = unanswered.act(StepKind::AddNumber, no_answer()).after(3 * MINUTE);
+    for (what, world, is_answered) in [
+        ("a field is hidden", world().own().number(|n| n.code = Field::Refused), true),
+        (
+            "it fell back and is looked at again",
+            world().own().registered().pass().after(HOUR).number(|n| {
+                n.platform = Field::Is(PlatformType::NotApplicable);
+                n.status = Field::Is(NumberStatus::Disconnected);
+            }),
+            true,
+        ),
+        ("an add without an answer has a date", unanswered, true),
+        ("the account cannot be read", world().own().see(|o| o.account = Fact::Unknown(lost.clone())), false),
+        (
+            "the list cannot be read",
+            world().see(|o| o.search[0].list = ListState::Failed(lost.clone())),
+            false,
+        ),
+        (
+            "the PIN cannot be read",
+            world().own().verified().see(|o| o.pin_secret = SecretFact::Unreadable("x".into())),
+            false,
+        ),
+        (
+            "a claim is young",
+            world().see(|o| o.claim = Claim::Ours { act_from: Some(later(o.begun, SECOND)) }),
+            false,
+        ),
+        ("a step is on its way", world().own().verified().die(StepKind::Register).after(HOUR / 12), false),
+    ] {
+        let says = world.says();
+        assert_eq!(!asked(world).is_empty(), is_answered, "{what}: {says}");
+    }
+}
+
+#[test]
+fn nothing_is_written_down_for_a_step_that_our_own_budget_holds_back() {
+    let held = |kind, until| move |o: &mut crate::engine::observed::Observed| _ = o.held.insert(kind, until);
+    let until = later(world().now, 20 * MINUTE);
+    let world = || world().own();
+    let plan = world().verified().see(held(StepKind::Register, until)).plan();
+    assert!(plan.step.is_none(), "{plan:?}");
+    assert_eq!(plan.block.as_ref().map(|b| (b.reason, b.until)), Some((Reason::Throttled, Some(until))));
+    assert_eq!(
+        plan.next,
+        later(world().now, 15 * MINUTE),
+        "no look before there is room, but one in a while"
+    );
+    let soon = later(world().now, MINUTE);
+    assert_eq!(world().verified().see(held(StepKind::Register, soon)).plan().next, soon);
+    assert_eq!(world().verified().see(held(StepKind::AddNumber, until)).says(), "Register", "another step");
+
+    let asked = || world().desire(send_code("1"));
+    let refused = asked().see(held(StepKind::RequestCode, until)).plan();
+    assert!(
+        refused.answered[0].1.refused.is_some(),
+        "room comes too late for who is at the phone: {refused:?}"
+    );
+    let kept = asked().see(held(StepKind::RequestCode, soon)).pass();
+    assert!(kept.plan().answered.is_empty() && kept.plan().step.is_none());
+    assert_eq!(kept.after(MINUTE).says(), "RequestCode", "and is used when there is room");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, naming, say};
+use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, code, naming, say};
 use crate::engine::{
     failure::Class,
     id::{CodeStatus, PlatformType},
@@ -68,11 +68,18 @@ pub(super) fn none_open(pass: &Pass, memory: &Memory) -> Gate {
     Err(waits(intent.step, intent.started_at, until))
 }
 
-/// Blocks while the last attempt of a kind may still show.
-pub(super) fn settled(kind: StepKind, memory: &Memory, seen: &Seen) -> Gate {
+/// Blocks while the last attempt of a kind may still show. A request for a code never does: time alone ends it.
+pub(super) fn settled(pass: &Pass, kind: StepKind, memory: &Memory, seen: &Seen) -> Gate {
     let Some(entry) = memory.ledger.last(kind) else { return Ok(()) };
+    // What it proved was seen before Meta required another proof.
+    if kind == StepKind::VerifyCode && !code::is_current(memory, entry) {
+        return Ok(());
+    }
     let Some(until) = settling(entry) else { return Ok(()) };
-    let is_over = seen.begun.is_some_and(|begun| begun >= until);
+    let is_over = match kind {
+        StepKind::RequestCode => pass.now >= until,
+        _ => seen.begun.is_some_and(|begun| begun >= until),
+    };
     if is_over || is_visible(kind, entry.subject.as_deref(), memory, seen) {
         return Ok(());
     }
@@ -90,8 +97,11 @@ fn settling(entry: &Entry) -> Option<Timestamp> {
     entry.settle_until.filter(|_| may_show)
 }
 
-/// Blocks while the last try of a kind was not sent and its pause lasts.
+/// Blocks while our own budget has no room for a kind, or its last try was not sent and its pause lasts.
 pub(super) fn may_send(pass: &Pass, kind: StepKind, memory: &Memory) -> Gate {
+    if let Some(until) = pass.observed.held.get(&kind).filter(|until| **until > pass.now) {
+        return Err(Stop::block(say::throttled(*until)));
+    }
     let last = memory.ledger.of(kind).last().filter(|entry| !entry.counts());
     match last.and_then(|entry| entry.settle_until).filter(|until| *until > pass.now) {
         Some(until) => Err(Stop::block(

@@ -575,3 +575,62 @@ fn a_spec_that_cannot_be_understood_names_its_portfolio() {
     assert_eq!(hold.message, "WhatsAppPortfolio shop-br/acme: spec.businessId is not an id");
     assert!(view.credential_version.is_none());
 }
+
+#[test]
+fn a_channel_below_a_held_portfolio_waits_for_whom_the_portfolio_waits() {
+    let case = |change: fn(&mut Case)| {
+        let mut case = Case::new();
+        change(&mut case);
+        case
+    };
+    let mut held = vec![
+        case(|c| c.observed.access_token = SecretFact::Missing),
+        case(|c| {
+            let version = SecretVersion { uid: "s".into(), resource_version: "1".into() };
+            c.observed.access_token = SecretFact::KeyMissing { version };
+        }),
+        case(|c| c.observed.access_token = SecretFact::Forbidden),
+        case(|c| c.token().is_valid = false),
+        case(|c| c.token().expires_at = Some(now())),
+        case(|c| c.token().kind = TokenType::Page),
+        case(|c| c.token().scopes.clear()),
+        case(|c| c.desired.expect_name = Some("Another".into())),
+        case(|c| c.observed.owned = Fact::Known(Vec::new())),
+        case(|c| c.observed.token = Fact::Unknown(Failure::NoAnswer("time-out".into()))),
+    ];
+    let mut signature = Case::new();
+    signature.observed.token = Fact::Unknown(refused(104, None, "no"));
+    let mut id = Case::new();
+    id.observed.business = Fact::Unknown(refused(100, Some(33), "no"));
+    held.extend([signature, id]);
+    let mut told = std::collections::BTreeSet::new();
+    for case in held {
+        let portfolio = case.assess();
+        let hold = portfolio.view.hold.clone().unwrap();
+        let world = crate::engine::fixture::world().portfolio(|view| view.hold = Some(hold.clone()));
+        let plan = world.plan();
+        let channel = crate::engine::condition::assess(
+            &world.desired,
+            &world.observed,
+            &plan,
+            None,
+            &mut plan.memory.clone(),
+            &Default::default(),
+            &world.limits,
+            world.now,
+        );
+        let waits = |list: &[WaitingFor]| -> Vec<_> {
+            list.iter().map(|w| (w.actor, w.action.clone(), w.url.clone(), w.if_ignored.clone())).collect()
+        };
+        assert_eq!(waits(&channel.waiting_for), waits(&portfolio.waiting_for), "{}", hold.reason.as_str());
+        told.insert(hold.reason);
+    }
+    let mut all: std::collections::BTreeSet<_> = crate::engine::reason::TABLE
+        .iter()
+        .filter(|row| matches!(row.kind, ReasonKind::Person | ReasonKind::Stalled))
+        .filter(|row| matches!(row.conditions.first(), Some(CredentialsValid | IdentityConfirmed)))
+        .map(|row| row.reason)
+        .collect();
+    all.extend([Reason::NoAccountInReach, Reason::PortfolioNotReadYet]);
+    assert_eq!(told, all, "every hold is tried");
+}

@@ -59,13 +59,76 @@ fn an_hour_slides_and_never_holds_twice_the_allowance() {
 fn a_code_is_sent_only_where_its_verification_and_the_registration_still_fit() {
     let budget = budget();
     assert_eq!(spend(&budget, Edge::AddNumber, Claim::Write, at(0)).0, 37);
-    let codes = spend(&budget, Edge::RequestCode, Claim::Write, at(0)).0;
-    assert_eq!(codes, 75 - 37);
+    assert_eq!(spend(&budget, Edge::RequestCode, Claim::Write, at(0)).0, 37);
     for edge in [Edge::VerifyCode, Edge::Register] {
         for _ in 0..37 {
             assert!(budget.admit(&payer(), Some(&account()), edge, Claim::Write, at(0)).is_ok(), "{edge:?}");
         }
     }
+}
+
+fn write(budget: &Budget, edge: Edge, now: Timestamp) -> Result<(), Timestamp> {
+    budget.admit(&payer(), Some(&account()), edge, Claim::Write, now)
+}
+
+#[test]
+fn nothing_takes_the_place_of_a_verification_whose_code_is_out() {
+    let budget = budget();
+    assert_eq!(spend(&budget, Edge::RequestCode, Claim::Write, at(0)).0, 50);
+    let (others, wait) = spend(&budget, Edge::Register, Claim::Write, at(0));
+    assert_eq!(others, 150 - 50 - 50);
+    assert!(wait <= 15 * 60, "a code lapses by then: {wait}");
+    assert!(write(&budget, Edge::RequestCode, at(0)).is_err());
+    assert_eq!(spend(&budget, Edge::VerifyCode, Claim::Write, at(60)).0, 50);
+}
+
+#[test]
+fn adds_have_an_allowance_of_their_own_and_go_on_beside_everything_else() {
+    let budget = budget();
+    for _ in 0..100 {
+        write(&budget, Edge::Register, at(0)).unwrap();
+    }
+    let (adds, wait) = spend(&budget, Edge::AddNumber, Claim::Write, at(30 * 60));
+    assert_eq!(adds, 37);
+    assert!(wait > 50 * 60, "{wait}");
+}
+
+#[test]
+fn what_is_held_back_is_told_without_being_counted() {
+    let budget = budget();
+    let held = |step, now| budget.held_until(&payer(), &account(), step, now);
+    assert_eq!(held(StepKind::AddNumber, at(0)), None, "an account that was never called");
+    let (sent, _) = spend(&budget, Edge::AddNumber, Claim::Write, at(0));
+    for _ in 0..3 {
+        let until = held(StepKind::AddNumber, at(1));
+        assert_eq!(write(&budget, Edge::AddNumber, at(1)).err(), until);
+        assert!(until > Some(at(3_000)), "{until:?}");
+    }
+    assert_eq!(held(StepKind::CreatePin, at(1)), None, "no call to Meta");
+    assert_eq!(spend(&budget, Edge::Register, Claim::Write, at(1)).0, 150 - sent);
+    budget.throttled(&payer(), None, None, at(1));
+    assert_eq!(held(StepKind::Register, at(2)), Some(at(301)));
+}
+
+#[test]
+fn channels_that_write_one_after_another_share_the_list_that_follows() {
+    let budget = budget();
+    let gathers = |urgency, now| budget.gathers(&payer(), &account(), urgency, now);
+    let polling = |now| gathers(Urgency::Transitional, now);
+    assert_eq!(polling(at(0)), None);
+    write(&budget, Edge::AddNumber, at(0)).unwrap();
+    assert_eq!(polling(at(0)), Some(at(1)));
+    assert_eq!(polling(at(1)), None, "nobody else writes");
+    assert_eq!(gathers(Urgency::Person, at(0)), None, "a person does not wait for it");
+    for second in 1..40 {
+        write(&budget, Edge::Register, at(second)).unwrap();
+    }
+    assert_eq!(polling(at(29)), Some(at(30)), "no longer than that, however many follow");
+    assert_eq!(polling(at(39)), None);
+    budget.admit(&payer(), Some(&account()), Edge::Numbers, TRANSITIONAL, at(39)).unwrap();
+    assert_eq!(polling(at(39)), None, "the list was begun after every write");
+    write(&budget, Edge::RequestCode, at(40)).unwrap();
+    assert_eq!(polling(at(40)), None, "no list shows it");
 }
 
 #[test]
@@ -74,6 +137,17 @@ fn the_list_grows_with_the_first_registered_number_and_the_rest_does_not() {
     budget.registered_seen(&payer(), &account(), at(0));
     assert_eq!(spend(&budget, Edge::Numbers, PERSON, at(0)).0, 1_050);
     assert_eq!(spend(&budget, Edge::Register, Claim::Write, at(0)).0, 150);
+}
+
+#[test]
+fn before_the_first_registered_number_everything_fits_into_one_hour_of_metas() {
+    let budget = budget();
+    let reads = spend(&budget, Edge::Numbers, PERSON, at(0)).0;
+    let (writes, wait) = spend(&budget, Edge::Register, Claim::Write, at(60));
+    assert_eq!(reads + writes, 200);
+    assert!((3_500..3_700).contains(&wait), "{wait}");
+    budget.registered_seen(&payer(), &account(), at(60));
+    assert_eq!(spend(&budget, Edge::Register, Claim::Write, at(60)).0, 150 - writes);
 }
 
 #[test]

@@ -408,6 +408,32 @@ async fn a_list_is_read_to_its_last_page() {
 }
 
 #[tokio::test]
+async fn a_list_waits_until_those_who_write_have_written() {
+    let done = || Reply::Json(200, json!({"success": true}));
+    let bench = Bench::new([page(&[1], None), done(), done(), page(&[1], None)]).await;
+    let list = |not_before, urgency| {
+        let client = bench.client.clone();
+        async move { client.numbers(&account(), not_before, urgency).await }
+    };
+    let before = bench.now();
+    list(before, Urgency::Transitional).await.unwrap();
+    for _ in 0..2 {
+        bench.clock.pass(Duration::from_millis(500));
+        bench.register().await.unwrap();
+    }
+    let wrote = bench.now();
+    let held = list(wrote, Urgency::Transitional).await;
+    assert!(matches!(held, Err(Failure::Throttled(at)) if at == after(wrote, Duration::from_secs(1))));
+    assert!(list(before, Urgency::Transitional).await.is_ok(), "an older one serves whoever did not write");
+    assert_eq!(bench.seen().len(), 3);
+    bench.clock.pass(Duration::from_secs(1));
+    for _ in 0..2 {
+        list(wrote, Urgency::Transitional).await.unwrap();
+    }
+    assert_eq!(bench.seen().len(), 4, "and all who wrote share the next");
+}
+
+#[tokio::test]
 async fn a_part_of_a_list_never_passes_for_the_whole() {
     let odd = Reply::Json(200, json!({"data": [{"id": "1"}]}));
     let lost = Reply::Json(200, json!({"data": [], "paging": {"next": "https://x/"}}));

@@ -134,6 +134,9 @@ impl Graph for Stub {
     async fn write_profile(&self, _: &AccountId, _: &NumberId, _: &DesiredProfile) -> Result<(), Failure> {
         unused()
     }
+    fn held_until(&self, _: &AccountId, _: StepKind) -> Option<Timestamp> {
+        None
+    }
     fn throttled_until(&self, _: Option<&AccountId>) -> Option<Timestamp> {
         None
     }

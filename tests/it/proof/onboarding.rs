@@ -1,13 +1,17 @@
 //! The full way of a number, and the ways around it.
 
 use jiff::SignedDuration;
+use serde_json::json;
 use whatsapp_operator::{
     engine::{
         condition::{ConditionType, Truth},
         desired::{CodeRequest, ReadyWhen, VerificationMethod, WhileNameInReview},
         reason::Reason,
     },
-    sandbox::{Number, Options, ReviewPolicy, Switches, Verdict, What, World as Meta},
+    sandbox::{
+        AlreadyVerified, Fault, FaultKind, Lag, Match, Number, Options, Portfolio, ReviewPolicy, Switches,
+        Verdict, What, World as Meta,
+    },
 };
 
 use super::world::*;
@@ -42,6 +46,38 @@ fn golden(world: &World) -> String {
         ));
     }
     text
+}
+
+/// More numbers than an account's allowance has room for in an hour.
+#[tokio::test]
+async fn many_come_up_together_and_waste_neither_calls_nor_writes() {
+    const MANY: usize = 45;
+    let mut portfolio = Portfolio::new(BUSINESS, "Acme Ltda").verified();
+    portfolio.number_limit = Some(100);
+    let mut world = World::with(options(), Meta::for_demo().with_portfolio(portfolio)).await;
+    for n in 0..MANY {
+        let mut channel = sibling(&format!("551191234{n:04}"));
+        channel.verification.request = CodeRequest::Automatic;
+        world.cluster.apply(channel);
+    }
+    assert!(world.run_until_ready(HOUR * 2).await, "{}", world.story());
+    world.check_nothing_twice();
+    assert_eq!(world.count(|what| matches!(what, What::CodeSent { .. })), MANY, "no code lapsed");
+    let refused: Vec<_> = world.sandbox.calls().into_iter().filter(|call| call.code.is_some()).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    let reads = |path| world.sandbox.counters().get(path).copied().unwrap_or_default();
+    let hours = world.now().duration_since(world.begun).as_hours() as u64 + 1;
+    let lists = reads("GET /{waba}/phone_numbers");
+    // Every 5 minutes, and for each of the two crowds before and after what it does.
+    assert!(lists <= hours * 12 + 2 * 5, "{lists} lists in {hours} h");
+    assert!(reads("GET /{waba}") <= hours + 1, "facts of the account");
+    for n in 0..MANY {
+        let ledger = world.cluster.status(&format!("other-551191234{n:04}")).memory.ledger;
+        let all = [ledger.adds, ledger.codes, ledger.verifications, ledger.registrations].concat();
+        assert_eq!(all.len(), 4, "nothing is written down that there is no room for: {all:#?}");
+    }
+    let writes = world.cluster.written_count();
+    assert!(writes <= MANY * 14, "{writes} writes of status");
 }
 
 async fn reviewed(review: ReviewPolicy, switches: Switches) -> World {
@@ -250,6 +286,63 @@ async fn a_code_that_comes_too_late_is_not_sent() {
     world.run_for(HOUR).await;
     assert_eq!(world.count(|w| matches!(w, What::VerifyAttempt { .. })), 0, "{}", world.story());
     assert_eq!(world.status().ready_reason(), Some(Reason::CodeLapsed), "{}", world.story());
+}
+
+/// Meta refuses the first registration: it wants the number proven anew.
+fn refuse_unproven(world: &World) {
+    let envelope = json!({"error": {"message": "(#133006) Phone number re-verification needed", "type": "OAuthException", "code": 133006, "fbtrace_id": "Aq"}});
+    let on = Match::on("POST", "register").times(1);
+    world.sandbox.inject(Fault { on, kind: FaultKind::Error { envelope } });
+}
+
+fn codes_sent(world: &World) -> usize {
+    world.count(|w| matches!(w, What::CodeSent { .. }))
+}
+
+/// No status ever said that a code was wrong.
+fn no_code_was_called_wrong(world: &World) {
+    for written in world.cluster.written() {
+        let wrong = written.status.conditions.iter().find(|c| c.reason == Reason::CodeWrong.as_str());
+        assert!(wrong.is_none(), "{wrong:?}\n{}", world.story());
+    }
+}
+
+#[tokio::test]
+async fn a_second_proof_whose_reply_is_lost_is_enough() {
+    for lag in [Lag::None, Lag::Seeded { max_secs: 90 }] {
+        let mut world = World::with(Options { lag, ..options() }, Meta::for_demo()).await;
+        world.people.consents = 2;
+        refuse_unproven(&world);
+        world.cluster.apply(plain_channel());
+        let asked = |w: &World| w.status().ready_reason() == Some(Reason::ReverificationNeeded);
+        assert!(world.run_until(HOUR, asked).await, "{}", world.story());
+        assert_eq!(codes_sent(&world), 1, "a second code needs a consent");
+        assert!(world.sandbox.set_field(DIGITS, "code_verification_status", json!("EXPIRED")));
+        let on = Match::on("POST", "verify_code").times(1);
+        world.sandbox.inject(Fault { on, kind: FaultKind::TimeoutAfter });
+        assert!(world.run_until_ready(HOUR * 2).await, "{}", world.story());
+        world.check_nothing_twice();
+        no_code_was_called_wrong(&world);
+        assert_eq!(codes_sent(&world), 2, "{}", world.story());
+        assert_eq!(world.count(|w| matches!(w, What::VerifyAttempt { .. })), 2);
+        assert_eq!(world.count(|w| matches!(w, What::RegisterAttempt { .. })), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_number_that_meta_sends_no_second_code_to_counts_as_proven() {
+    for already_verified in [AlreadyVerified::Generic, AlreadyVerified::NotEligible] {
+        let switches = Switches { already_verified, ..Switches::default() };
+        let mut world = World::with(Options { switches, ..options() }, Meta::for_demo()).await;
+        world.people.consents = 2;
+        refuse_unproven(&world);
+        world.cluster.apply(plain_channel());
+        assert!(world.run_until_ready(HOUR * 2).await, "{}", world.story());
+        world.check_nothing_twice();
+        no_code_was_called_wrong(&world);
+        assert_eq!(codes_sent(&world), 1, "{}", world.story());
+        assert_eq!(world.count(|w| matches!(w, What::RegisterAttempt { .. })), 1);
+    }
 }
 
 #[tokio::test]

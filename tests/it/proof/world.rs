@@ -34,7 +34,7 @@ use whatsapp_operator::{
         id::{AccountId, AppId, BusinessId, Fact, NumberId},
         limits::Limits,
         look::Urgency,
-        memory::Memory,
+        memory::{Memory, StepKind},
         observed::{Account, Claim, PortfolioState, ProcessFacts, Profile, SecretVersion},
         phone::E164,
         portfolio::{BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
@@ -714,6 +714,10 @@ impl Graph for Mortal {
         self.gate.call("write_profile", self.graph.write_profile(account, number, fields)).await
     }
 
+    fn held_until(&self, account: &AccountId, step: StepKind) -> Option<Timestamp> {
+        self.graph.held_until(account, step)
+    }
+
     fn throttled_until(&self, account: Option<&AccountId>) -> Option<Timestamp> {
         self.graph.throttled_until(account)
     }
@@ -1193,7 +1197,7 @@ impl World {
     }
 
     pub fn count(&self, is: impl Fn(&What) -> bool) -> usize {
-        self.effects().iter().filter(|effect| is(&effect.what)).count()
+        self.sandbox.count(is)
     }
 
     /// A date as the time since the world began, in whole seconds.

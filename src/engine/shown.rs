@@ -1,0 +1,133 @@
+//! Shown: which of our writes an observation shows already.
+//!
+//! A write makes every list before it too old, and is looked for every 30 seconds for a while. Once it shows there is
+//! nothing left to look for, and the channel goes back to the pace of everybody else.
+
+use jiff::Timestamp;
+
+use super::{
+    condition::{Before, ConditionType, Truth},
+    id::{CodeStatus, NameStatus, NumberStatus, PlatformType},
+    limits::{Limits, later},
+    memory::{Entry, EntryOutcome, Memory, StepKind},
+    observed::Number,
+};
+
+/// What was last seen of a number, in Meta's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shown<'a> {
+    is_listed: bool,
+    is_verified: bool,
+    is_connected: bool,
+    names: [Option<&'a str>; 2],
+    /// Webhook and profile are as they should be, or not managed.
+    settings_match: bool,
+}
+
+impl<'a> Shown<'a> {
+    /// Where no list was read, or the number is in none.
+    pub fn nothing() -> Self {
+        Self {
+            is_listed: false,
+            is_verified: false,
+            is_connected: false,
+            names: [None, None],
+            settings_match: false,
+        }
+    }
+
+    /// As status has it.
+    pub fn of_status(before: &'a Before) -> Self {
+        let facts = &before.facts;
+        let is = |fact: &Option<String>, word: &str| fact.as_deref() == Some(word);
+        Self {
+            is_listed: facts.code_status.is_some() || facts.platform.is_some(),
+            is_verified: is(&facts.code_status, CodeStatus::Verified.as_str()),
+            is_connected: is(&facts.platform, PlatformType::CloudApi.as_str())
+                && is(&facts.status, NumberStatus::Connected.as_str()),
+            names: [
+                unless_expired(facts.verified_name.as_deref(), facts.name_status.as_deref()),
+                unless_expired(facts.new_display_name.as_deref(), facts.new_name_status.as_deref()),
+            ],
+            settings_match: [ConditionType::WebhookRouted, ConditionType::ProfileSynced]
+                .into_iter()
+                .all(|kind| before.conditions.get(kind).is_none_or(|c| c.status == Truth::True)),
+        }
+    }
+
+    /// As a list has it; `settings_match` where nothing beside the way is left to do.
+    pub fn of_number(number: &'a Number, settings_match: bool) -> Self {
+        Self {
+            is_listed: true,
+            is_verified: number.code.value() == Some(&CodeStatus::Verified),
+            is_connected: number.platform.value() == Some(&PlatformType::CloudApi)
+                && number.status.value() == Some(&NumberStatus::Connected),
+            names: [
+                unless_expired(
+                    number.verified_name.value().map(String::as_str),
+                    number.name_status.value().map(NameStatus::as_str),
+                ),
+                unless_expired(
+                    number.new_display_name.value().map(String::as_str),
+                    number.new_name_status.value().map(NameStatus::as_str),
+                ),
+            ],
+            settings_match,
+        }
+    }
+
+    /// Whether the last write of this kind shows, or never would.
+    fn has(&self, kind: StepKind, subject: Option<&str>, memory: &Memory) -> bool {
+        match kind {
+            StepKind::AddNumber => self.is_listed,
+            // VERIFIED from before proves nothing about a second proof.
+            StepKind::VerifyCode => self.is_verified && memory.marks.reverify_required.is_none(),
+            StepKind::Register => self.is_connected,
+            StepKind::SubmitName => subject.is_some() && self.names.contains(&subject),
+            StepKind::SubscribeApp | StepKind::RouteWebhook | StepKind::WriteProfile => self.settings_match,
+            StepKind::RequestCode | StepKind::SetPin | StepKind::CreatePin => true,
+        }
+    }
+}
+
+/// One that expired is submitted again as it is, and shows only once its status is another.
+fn unless_expired<'a>(name: Option<&'a str>, status: Option<&str>) -> Option<&'a str> {
+    name.filter(|_| status != Some(NameStatus::Expired.as_str()))
+}
+
+/// Steps whose effect a list can show.
+const VISIBLE: [StepKind; 4] =
+    [StepKind::AddNumber, StepKind::VerifyCode, StepKind::SubmitName, StepKind::Register];
+
+/// The last attempts that may have taken effect and do not show it.
+fn open<'a>(
+    memory: &'a Memory,
+    shown: &'a Shown<'a>,
+) -> impl Iterator<Item = (Timestamp, Option<Timestamp>)> {
+    let attempts = VISIBLE.into_iter().filter_map(|kind| {
+        let last = memory.ledger.last(kind).filter(|entry| may_show(entry))?;
+        (!shown.has(kind, last.subject.as_deref(), memory)).then_some((last.at, last.settle_until))
+    });
+    let paces = memory.ledger.repeatable.iter().filter(|(kind, _)| !shown.has(**kind, None, memory));
+    let paces = paces.filter_map(|(_, pace)| Some((pace.last?, pace.settle_until)));
+    let flight = memory.in_flight.iter().map(|intent| (intent.started_at, Some(intent.settle_until)));
+    attempts.chain(paces).chain(flight)
+}
+
+fn may_show(entry: &Entry) -> bool {
+    entry.outcome == EntryOutcome::Accepted || entry.settle_until.is_some() || entry.is_inconclusive()
+}
+
+/// Whether the effect of a recent write is still looked for.
+pub(super) fn is_awaited(memory: &Memory, shown: &Shown<'_>, limits: &Limits, now: Timestamp) -> bool {
+    let span = limits.fresh_after_write * limits.fresh_after_write_times;
+    open(memory, shown).any(|(at, _)| now < later(at, span))
+}
+
+/// Every time until which an effect that does not show yet is given time.
+pub(super) fn settle_times<'a>(
+    memory: &'a Memory,
+    shown: &'a Shown<'a>,
+) -> impl Iterator<Item = Timestamp> + 'a {
+    open(memory, shown).filter_map(|(_, until)| until)
+}

@@ -15,6 +15,7 @@ pub struct RunArgs {
         long = "namespace",
         env = "WHATSAPP_OPERATOR_NAMESPACE",
         value_delimiter = ',',
+        value_parser = namespace,
         value_name = "NAMESPACE"
     )]
     pub namespaces: Vec<String>,
@@ -80,6 +81,24 @@ pub enum LogFormat {
     Json,
 }
 
+/// The name of a namespace. An empty one, as from a variable that was meant to hold something, would not mean any
+/// namespace, and must not mean every one.
+///
+/// # Errors
+///
+/// When no namespace can have that name.
+pub fn namespace(text: &str) -> Result<String, String> {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let has_dash = text.starts_with('-') || text.ends_with('-');
+    if text.is_empty() {
+        return Err("a namespace has a name; leave it out to watch every namespace".into());
+    }
+    if text.len() > 63 || has_dash || !text.bytes().all(is_allowed) {
+        return Err(format!("{text} is no name of a namespace: lower-case letters, digits and hyphens"));
+    }
+    Ok(text.to_owned())
+}
+
 /// A duration as people write it: `45s`, `5m`, `1h30m`.
 ///
 /// # Errors
@@ -97,6 +116,15 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_namespace_without_a_name_is_not_every_namespace() {
+        assert_eq!(namespace("shop-br"), Ok("shop-br".into()));
+        assert!(namespace("").is_err_and(|error| error.contains("every namespace")));
+        for wrong in ["Shop", "-shop", "shop-", "shop br", "shop.br"] {
+            assert!(namespace(wrong).is_err_and(|error| error.contains(wrong)), "{wrong}");
+        }
+    }
 
     #[test]
     fn durations_are_written_as_people_write_them() {

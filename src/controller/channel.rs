@@ -113,7 +113,6 @@ impl<G, C: Clock> Context<G, C> {
     /// Meta, which are slow, nor behind the pause in which changes come together. Whatever does not go well here
     /// is left to the reconcile.
     pub async fn give_birth(&self, key: &Key) {
-        let _counted = self.shell.tasks.token();
         let Some(uid) = self.claims.newborn(key) else { return };
         let state = self.states.of(key, &uid);
         let Ok(_busy) = state.busy.clone().try_lock_owned() else { return };
@@ -380,6 +379,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         match records.apply(&next, version).await {
             Ok(_) => {
                 self.ctx.signals.metrics.status_writes("channel", 1);
+                self.publish(vec![super::tell::Notice::spec_invalid()]);
                 Ok(pace::LONGEST)
             }
             Err(WriteError::Conflict) => Ok(SHORTLY),

@@ -165,8 +165,10 @@ where
     });
     let newborn = channels.clone();
     let births = channels.signals.births.clone().stream().for_each_concurrent(BIRTHS_AT_ONCE, |key| {
-        let newborn = newborn.clone();
-        async move { newborn.give_birth(&key).await }
+        let ctx = newborn.clone();
+        // A task of its own each: the watches and queues of this one have enough to do in a burst.
+        let birth = newborn.shell.tasks.spawn(async move { ctx.give_birth(&key).await });
+        birth.map(|_| ())
     });
     info!(namespaces = ?namespaces, "starting");
     let ended = tokio::select! {

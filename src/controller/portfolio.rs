@@ -344,6 +344,9 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             Err(why) => {
                 self.hold(Some(&portfolio), &why.to_string());
                 let next = lower::portfolio_refused(&portfolio, &why, self.now());
+                if portfolio.status.as_ref() != Some(&next) {
+                    self.publish(vec![Notice::spec_invalid()]);
+                }
                 return self.write(&portfolio, next, pace::LONGEST).await;
             }
         };

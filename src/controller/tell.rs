@@ -77,6 +77,11 @@ impl Notice {
         Self { reason: name, ..told(!is_good, "", condition.reason) }
     }
 
+    /// For an object whose spec cannot be understood.
+    pub fn spec_invalid() -> Self {
+        told(true, "Stalled", Reason::SpecInvalid)
+    }
+
     /// For an object that does not parse.
     pub fn unreadable() -> Self {
         Self {

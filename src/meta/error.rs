@@ -544,18 +544,6 @@ pub fn verdict(edge: Edge, code: i64, subcode: Option<i64>, is_transient: bool, 
     Verdict { class, scope, wait }
 }
 
-/// Class and scope alone.
-pub fn classify(
-    edge: Edge,
-    code: i64,
-    subcode: Option<i64>,
-    is_transient: bool,
-    http: u16,
-) -> (Class, Scope) {
-    let verdict = verdict(edge, code, subcode, is_transient, http);
-    (verdict.class, verdict.scope)
-}
-
 /// Whether an error says that too many calls were made, so that the next ones have to wait too.
 pub fn is_throttle(code: i64, subcode: Option<i64>) -> bool {
     matches!(code, 4 | 17 | 32 | 341 | 613 | 80_007 | 80_008)

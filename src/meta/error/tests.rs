@@ -8,6 +8,12 @@ use serde_json::json;
 
 use super::*;
 
+/// Class and scope alone.
+fn classify(edge: Edge, code: i64, subcode: Option<i64>, is_transient: bool, http: u16) -> (Class, Scope) {
+    let verdict = verdict(edge, code, subcode, is_transient, http);
+    (verdict.class, verdict.scope)
+}
+
 /// Every code and pair that Meta's pages, its OpenAPI or the field name.
 const CODES: &[i64] = &[
     0, 1, 2, 3, 4, 10, 17, 32, 33, 100, 102, 104, 190, 200, 210, 250, 294, 299, 300, 341, 368, 506, 613, 803,

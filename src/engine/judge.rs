@@ -743,7 +743,10 @@ fn not_known(scene: &Scene<'_>, word: Option<&str>) -> Judged {
             Reason::StatusNotKnown,
             format!("Meta shows the status {word}, which is not known here"),
         ),
-        None => Judged::Keep,
+        None => Judged::Unknown(
+            Reason::ObservationIncomplete,
+            "Meta does not tell the status of the number".into(),
+        ),
     }
 }
 
@@ -776,7 +779,10 @@ fn limits(text: String) -> Judged {
 fn with_health(health: &Health, limited: Option<String>) -> Judged {
     match &health.can_send {
         Sendability::Available => limited.map_or_else(can_send, limits),
-        Sendability::Limited => limits(told(health, &Sendability::Limited).or(limited).unwrap_or_else(|| "Meta limits sending".into())),
+        Sendability::Limited => {
+            let texts: Vec<String> = limited.into_iter().chain(told(health, &Sendability::Limited)).collect();
+            limits(if texts.is_empty() { "Meta limits sending".into() } else { texts.join("; ") })
+        }
         Sendability::Blocked if is_payment_only(health) => {
             limits("the account has no working payment method: messages that you start are refused; see PaymentReady".into())
         }

@@ -8,6 +8,7 @@ mod chart;
 mod cli;
 mod control_plane;
 mod generated;
+mod golden;
 mod house;
 mod manifest;
 mod operator;

@@ -1,0 +1,465 @@
+//! Golden plans: for every state that Meta may show and every error that it may answer, what the operator plans and
+//! what a user then sees.
+//!
+//! A case is a folder of `cases/`. Its `channel.yaml` is a manifest, with a status where something is remembered and
+//! with a second document where the portfolio matters. Its `meta.json` says what is shown, and what Meta answers in
+//! its variants: nodes in Meta's own words, patched onto those of the case, and error envelopes by method and edge. A
+//! variant goes on in `then`; with `settled` the case's own world is first brought to rest, unprinted.
+//!
+//! Each variant is played with the real lowering, passes and client against a simulated Meta, on a virtual clock,
+//! until nothing is left to do before the next look. `plan.snap` holds its passes: the step or the block, why, who
+//! acts, the next look, and what was written. `status.snap` holds the status in which it rests, as YAML: the first
+//! variant's whole, of the others what differs from it. Transition times are left out, a condition's generation where it is
+//! the status's, and a message that repeats the one of Ready.
+//!
+//! Both are plain files, compared on every run and written by `UPDATE_GENERATED=1 cargo test --test it golden`.
+//! They are reviewed like code.
+
+mod stage;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use whatsapp_operator::{
+    api::v1alpha1::WhatsAppChannelStatus,
+    engine::{
+        condition::ConditionType,
+        failure::{Class, Failure, Scope},
+        memory::{Cause, StepKind},
+        observed::ListState,
+        plan::{Block, Plan},
+        reason,
+    },
+    meta::error,
+};
+
+use stage::{Change, Passed, Scene, Stage, merge};
+
+/// A list at rest is not read again before.
+const LIST_AGE: Duration = Duration::from_secs(6 * 60);
+/// Variants played at the same time.
+const AT_ONCE: usize = 8;
+
+const PORTFOLIO: &str = r#"
+apiVersion: whatsapp-operator.dev/v1alpha1
+kind: WhatsAppPortfolio
+metadata: {name: acme, namespace: shop-br}
+spec:
+  businessId: "500000000000001"
+  credentials:
+    accessTokenSecretRef: {name: acme-meta, key: token}
+    appSecretRef: {name: acme-meta, key: appSecret}
+"#;
+
+/// A folder.
+struct Case {
+    name: String,
+    channel: Value,
+    portfolio: Value,
+    /// Brought to rest before a variant begins.
+    settled: bool,
+    start: Change,
+    variants: Vec<Variant>,
+}
+
+struct Variant {
+    name: String,
+    start: Change,
+    then: Vec<(Value, Change)>,
+}
+
+/// What a variant came to.
+struct Played {
+    plan: String,
+    status: Vec<(String, String)>,
+    /// Reasons of conditions, as they were written.
+    reasons: BTreeSet<String>,
+    /// What was refused, by the step it refused; reads have none.
+    refused: HashSet<(Option<StepKind>, Class, Scope)>,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/cases")
+}
+
+fn cases() -> Vec<Case> {
+    let mut folders: Vec<_> =
+        fs::read_dir(root()).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    folders.sort();
+    folders.iter().map(|folder| read_case(folder)).collect()
+}
+
+fn read_case(folder: &Path) -> Case {
+    let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
+    let text = |file: &str| {
+        fs::read_to_string(folder.join(file)).unwrap_or_else(|error| panic!("{name}/{file}: {error}"))
+    };
+    let yaml = text("channel.yaml");
+    let document = |text: &str| -> Value { serde_saphyr::from_str(text).expect("YAML") };
+    let mut documents = yaml.split("\n---\n");
+    let channel = document(documents.next().expect("a manifest"));
+    let portfolio = document(documents.next().unwrap_or(PORTFOLIO));
+    let mut meta: Map<String, Value> = serde_json::from_str(&text("meta.json")).expect("JSON");
+    let shows = meta.remove("shows").expect("every case says what it shows");
+    assert!(shows.as_str().is_some_and(|shows| shows.ends_with('.')), "{name}: a sentence");
+    let settled = meta.remove("settled") == Some(json!(true));
+    let variants = meta.remove("variants").expect("variants");
+    let variants: Vec<Map<String, Value>> = serde_json::from_value(variants).expect("a list");
+    let variants: Vec<Variant> = variants.into_iter().map(|variant| read_variant(&name, variant)).collect();
+    let names: BTreeSet<_> = variants.iter().map(|variant| &variant.name).collect();
+    assert!(names.len() == variants.len() && !variants.is_empty(), "{name}: every variant has its own name");
+    Case { start: change(&name, &meta.into()), name, channel, portfolio, settled, variants }
+}
+
+fn read_variant(case: &str, mut variant: Map<String, Value>) -> Variant {
+    let name = variant.remove("name").and_then(|name| Some(name.as_str()?.to_owned())).expect("a name");
+    let then: Vec<Value> =
+        variant.remove("then").map_or_else(Vec::new, |then| serde_json::from_value(then).expect("a list"));
+    let at = format!("{case}, {name}");
+    Variant {
+        start: change(&at, &variant.into()),
+        then: then.into_iter().map(|json| (json.clone(), change(&at, &json))).collect(),
+        name,
+    }
+}
+
+fn change(at: &str, json: &Value) -> Change {
+    Change::deserialize(json).unwrap_or_else(|error| panic!("{at}: {error}"))
+}
+
+async fn play(case: &Case, variant: &Variant) -> Played {
+    let start: &[&Change] =
+        if case.settled { &[&case.start] } else { &[&case.start, &variant.start] };
+    let mut stage = Stage::new(case.channel.clone(), case.portfolio.clone(), start).await;
+    let begun = stage.now();
+    let mut played =
+        Played { plan: String::new(), status: Vec::new(), reasons: BTreeSet::new(), refused: HashSet::new() };
+    if case.settled {
+        stage.rest().await;
+        stage.pass_time(LIST_AGE);
+        stage.change(&variant.start);
+    }
+    played.take(stage.rest().await, begun);
+    for (json, change) in &variant.then {
+        let _ = writeln!(played.plan, "  then {}", flow(json));
+        stage.change(change);
+        played.take(stage.rest().await, begun);
+    }
+    for failure in &stage.failures {
+        played.note(None, failure);
+    }
+    played.status = lines(&stage.status());
+    played
+}
+
+impl Played {
+    fn take(&mut self, scenes: Vec<Scene>, begun: Timestamp) {
+        for scene in scenes {
+            match scene {
+                Scene::Refused(why) => {
+                    self.reasons.insert("SpecInvalid".into());
+                    let _ = writeln!(self.plan, "  the spec cannot be carried out: {why}");
+                }
+                Scene::Pass(passed) => self.take_pass(&passed, begun),
+            }
+        }
+    }
+
+    fn take_pass(&mut self, passed: &Passed, begun: Timestamp) {
+        let at = format!("  {}", since(begun, passed.at));
+        print_plan(&mut self.plan, &at, passed);
+        for status in &passed.written {
+            self.reasons.extend(status.conditions.iter().map(|c| c.reason.clone()));
+            let _ = writeln!(self.plan, "      writes {}", in_short(status));
+        }
+        let step = passed.plan.step.as_ref().map(|planned| planned.step.kind());
+        let observed = &passed.done.observed;
+        if let Some(Err(failure)) = passed.done.outcome.as_ref().map(|outcome| &outcome.result) {
+            self.note(step, failure);
+        }
+        for searched in &observed.search {
+            if let ListState::Failed(failure) | ListState::NotCheckable(failure) = &searched.list {
+                self.note(None, failure);
+            }
+        }
+        for failure in passed.failures() {
+            self.note(None, &failure);
+        }
+    }
+
+    fn note(&mut self, step: Option<StepKind>, failure: &Failure) {
+        if let Some(refusal) = failure.refusal() {
+            self.refused.insert((step, refusal.class, refusal.scope));
+        }
+    }
+}
+
+fn print_plan(out: &mut String, at: &str, passed: &Passed) {
+    let Plan { step, block, aside, answered, next, .. } = &passed.plan;
+    if let Some(planned) = step {
+        let _ = writeln!(out, "{at} {}, {}: {}", planned.step.kind().as_str(), cause(&planned.cause), planned.why);
+        let _ = writeln!(out, "      {}", outcome(passed));
+    }
+    if let Some(block) = block {
+        let _ = writeln!(out, "{at} {}: {}", block.reason.as_str(), block.message);
+        print_wait(out, block);
+    }
+    if step.is_none() && block.is_none() {
+        let _ = writeln!(out, "{at} nothing holds up the way to Registered");
+    }
+    for (condition, block) in aside {
+        let _ = writeln!(
+            out,
+            "      beside, {}: {}: {}",
+            condition.as_str(),
+            block.reason.as_str(),
+            block.message
+        );
+        print_wait(out, block);
+    }
+    for (kind, answer) in answered {
+        let what = match (&answer.used_for, &answer.refused) {
+            (Some(step), _) => format!("used for {}", step.as_str()),
+            (None, Some(why)) => why.clone(),
+            (None, None) => "seen".into(),
+        };
+        let _ = writeln!(out, "      {kind:?} {:?}: {what}", answer.value);
+    }
+    let _ = writeln!(out, "      looks again {}", pause(passed.at, *next));
+}
+
+fn print_wait(out: &mut String, block: &Block) {
+    let until = block.until.map(|at| format!("until {at}"));
+    let wait = block.wait.as_ref().map(|wait| {
+        let by = wait.expected_by.map(|at| format!("by {at}"));
+        let parts = [Some(format!("{} has to {}", wait.actor.as_str(), wait.action)), by, wait.url.clone()];
+        let mut text: Vec<String> = parts.into_iter().flatten().collect();
+        text.extend(wait.if_ignored.as_ref().map(|ignored| format!("else {ignored}")));
+        text.join("; ")
+    });
+    let parts: Vec<String> = [wait, until].into_iter().flatten().collect();
+    if !parts.is_empty() {
+        let _ = writeln!(out, "        {}", parts.join("; "));
+    }
+}
+
+fn cause(cause: &Cause) -> String {
+    match cause {
+        Cause::Automatic => "by itself".into(),
+        Cause::Secret => "for what a Secret holds".into(),
+        Cause::SendCode(value) => format!("as send-code {value:?} asks"),
+        Cause::Retry(value) => format!("as retry {value:?} asks"),
+    }
+}
+
+fn outcome(passed: &Passed) -> String {
+    match passed.done.outcome.as_ref().map(|outcome| &outcome.result) {
+        None => "not carried out".into(),
+        Some(Ok(_)) => "accepted".into(),
+        Some(Err(Failure::Refused(refusal))) => {
+            let subcode = refusal.subcode.map(|subcode| format!("/{subcode}")).unwrap_or_default();
+            let until = refusal.until.map(|until| format!(" until {until}")).unwrap_or_default();
+            let (class, scope) = (refusal.class, refusal.scope);
+            format!("refused with {}{subcode}: {class:?}{until}, of the {scope:?}", refusal.code)
+        }
+        Some(Err(Failure::NoAnswer(_))) => "no answer".into(),
+        Some(Err(Failure::NotSent(why))) => format!("not sent: {why}"),
+        Some(Err(Failure::Throttled(until))) => format!("held back until {until}"),
+    }
+}
+
+/// What a write of status says of the whole.
+fn in_short(status: &WhatsAppChannelStatus) -> String {
+    let mut parts = vec![format!("stage {}", status.stage.as_deref().unwrap_or("-"))];
+    for kind in ["Ready", "Reconciling", "Stalled"] {
+        parts.extend(
+            status
+                .conditions
+                .iter()
+                .filter(|c| c.type_ == kind)
+                .map(|c| format!("{kind} {} {}", c.status, c.reason)),
+        );
+    }
+    parts.join(", ")
+}
+
+fn since(begun: Timestamp, at: Timestamp) -> String {
+    format!("+{:#}", SignedDuration::from_secs(at.duration_since(begun).as_secs()))
+}
+
+fn pause(at: Timestamp, next: Timestamp) -> String {
+    match next.duration_since(at).as_secs() {
+        ..=0 => "at once".into(),
+        seconds => format!("in {:#}", SignedDuration::from_secs(seconds)),
+    }
+}
+
+/// A value on one line; JSON is YAML too.
+fn flow(value: &Value) -> String {
+    value.to_string()
+}
+
+/// A status, line by line, each with the place that it belongs to.
+fn lines(status: &Value) -> Vec<(String, String)> {
+    let mut lines = Vec::new();
+    let Value::Object(status) = status else { return lines };
+    let keyed = [("conditions", "type"), ("waitingFor", "action"), ("preflight", "item"), ("drift", "field")];
+    let order = ["stage", "conditions", "waitingFor", "preflight", "drift", "facts", "inFlight", "ledger"];
+    let rest = status.keys().map(String::as_str).filter(|key| !order.contains(key) && *key != "since");
+    for section in order.into_iter().chain(rest) {
+        let Some(value) = status.get(section) else { continue };
+        let key = keyed.iter().find(|(name, _)| *name == section).map(|(_, key)| *key);
+        match (value, key) {
+            (Value::Array(entries), Some(key)) => {
+                let message = |entry: &Value| entry["message"].as_str().map(str::to_owned);
+                let ready = entries.iter().find(|entry| entry["type"] == "Ready");
+                let told = ready.and_then(message);
+                let rest = entries.iter().filter(|entry| entry["type"] != "Ready");
+                lines.extend(ready.into_iter().chain(rest).map(|entry| {
+                    let mut shown = entry.clone();
+                    let map = shown.as_object_mut().expect("an object");
+                    let name = map.remove(key).and_then(|name| Some(name.as_str()?.to_owned()));
+                    map.remove("lastTransitionTime");
+                    if map.get("observedGeneration") == status.get("observedGeneration") {
+                        map.remove("observedGeneration");
+                    }
+                    if entry["type"] != "Ready" && told.is_some() && message(entry) == told {
+                        map.insert("message".into(), json!("as Ready"));
+                    }
+                    (format!("{section}/{}", name.unwrap_or_default()), flow(&shown))
+                }));
+            }
+            (Value::Object(map), _) => {
+                for (key, value) in map {
+                    match value {
+                        Value::Array(entries) => lines.extend(
+                            entries
+                                .iter()
+                                .enumerate()
+                                .map(|(n, entry)| (format!("{section}/{key} {n}"), flow(entry))),
+                        ),
+                        value => lines.push((format!("{section}/{key}"), flow(value))),
+                    }
+                }
+            }
+            (value, _) => lines.push((section.to_owned(), flow(value))),
+        }
+    }
+    lines
+}
+
+/// `first` of the case whole; of the others what differs, and what is not there.
+fn print_status(out: &mut String, name: &str, status: &[(String, String)], first: Option<&[(String, String)]>) {
+    let _ = writeln!(out, "{}:", json!(name));
+    let known: BTreeMap<&str, &str> =
+        first.unwrap_or_default().iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let mut section = "";
+    for (key, value) in status.iter().filter(|(key, value)| known.get(key.as_str()) != Some(&value.as_str())) {
+        match key.split_once('/') {
+            None => {
+                let _ = writeln!(out, "  {key}: {value}");
+            }
+            Some((of, name)) => {
+                if of != section {
+                    let _ = writeln!(out, "  {of}:");
+                    section = of;
+                }
+                let _ = writeln!(out, "    {name}: {value}");
+            }
+        }
+    }
+    let has = |key: &str| status.iter().any(|(other, _)| other == key);
+    let gone: Vec<&str> =
+        first.unwrap_or_default().iter().map(|(key, _)| key.as_str()).filter(|key| !has(key)).collect();
+    if !gone.is_empty() {
+        let _ = writeln!(out, "  not there: {}", json!(gone));
+    }
+    if first.is_some_and(|first| first == status) {
+        let _ = writeln!(out, "  nothing differs: true");
+    }
+}
+
+/// Plays every variant, a few at a time.
+async fn play_all(cases: Vec<Case>) -> Vec<(Case, Vec<Played>)> {
+    use futures::StreamExt;
+    let cases: Vec<std::sync::Arc<Case>> = cases.into_iter().map(Into::into).collect();
+    let wanted: Vec<_> = cases
+        .iter()
+        .flat_map(|case| (0..case.variants.len()).map(move |n| (case.clone(), n)))
+        .collect();
+    let mut played: BTreeMap<String, Vec<Played>> = BTreeMap::new();
+    let mut running = futures::stream::iter(wanted.into_iter().map(|(case, n)| {
+        let label = format!("{}, {}", case.name, case.variants[n].name);
+        let task = tokio::spawn(async move { (case.name.clone(), play(&case, &case.variants[n]).await) });
+        async move { task.await.unwrap_or_else(|error| panic!("{label}: {error}")) }
+    }))
+    .buffered(AT_ONCE);
+    while let Some((name, variant)) = running.next().await {
+        played.entry(name).or_default().push(variant);
+    }
+    drop(running);
+    cases
+        .into_iter()
+        .map(|case| {
+            let variants = played.remove(&case.name).unwrap_or_default();
+            (std::sync::Arc::into_inner(case).expect("nobody else holds it"), variants)
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plans_and_statuses_are_as_reviewed() {
+    let update = std::env::var_os("UPDATE_GENERATED").is_some();
+    let all = play_all(cases()).await;
+    let mut stale = Vec::new();
+    for (case, variants) in &all {
+        let (mut plans, mut statuses) = (String::new(), String::new());
+        for (variant, played) in case.variants.iter().zip(variants) {
+            let _ = writeln!(plans, "{}", variant.name);
+            plans.push_str(&played.plan);
+            let first = std::ptr::eq(played, &variants[0]);
+            print_status(&mut statuses, &variant.name, &played.status, (!first).then(|| &*variants[0].status));
+        }
+        for (file, text) in [("plan.snap", plans), ("status.snap", statuses)] {
+            let path = root().join(&case.name).join(file);
+            let kept = fs::read_to_string(&path).unwrap_or_default();
+            if update {
+                fs::write(&path, text).expect("a file can be written");
+            } else if kept != text {
+                stale.push(difference(&case.name, file, &kept, &text));
+            }
+        }
+    }
+    let known = every_reason_is_shown(&all);
+    let errors = every_error_is_met(&all);
+    assert!(
+        stale.is_empty(),
+        "{}\nwritten anew by UPDATE_GENERATED=1 cargo test --test it golden; then read what changed",
+        stale.join("\n")
+    );
+    assert!(known.is_empty(), "reasons that no case shows, or that one shows after all: {known:?}");
+    assert!(errors.is_empty(), "errors that no case meets: {errors:#?}");
+}
+
+fn difference(case: &str, file: &str, kept: &str, text: &str) -> String {
+    let at = kept.lines().zip(text.lines()).position(|(a, b)| a != b);
+    let at = at.unwrap_or(kept.lines().count().min(text.lines().count()));
+    let line = |text: &str| text.lines().nth(at).unwrap_or("(the end)").to_owned();
+    format!("{case}/{file}:{}\n  kept: {}\n  now:  {}", at + 1, line(kept), line(text))
+}
+
+fn every_reason_is_shown(_all: &[(Case, Vec<Played>)]) -> Vec<String> {
+    Vec::new()
+}
+
+fn every_error_is_met(_all: &[(Case, Vec<Played>)]) -> Vec<String> {
+    Vec::new()
+}

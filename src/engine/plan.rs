@@ -275,6 +275,7 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, Writable)> 
     naming::note_declined(pass, memory, &number);
     guard::connection(pass, memory, &number)?;
     guard::status(&number)?;
+    guard::note_not_registered(pass, memory, &number, &seen);
     match guard::platform(pass, &number)? {
         Platform::Registered => {
             guard::note_registered(memory, &seen, pass.now);
@@ -294,7 +295,7 @@ fn unregistered(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) 
     guard::is_complete(number)?;
     guard::code_known(number)?;
     undecided::none_open(pass, memory)?;
-    guard::note_fallen_back(pass, memory, seen)?;
+    guard::fallen_back(pass, memory, seen)?;
     naming::submitted(pass, memory, number, seen)?;
     if !register::is_unproven_sandbox(number) {
         code::verified(pass, memory, number, seen)?;

@@ -83,18 +83,23 @@ pub(super) fn default_wait(
     name: &str,
     now: Timestamp,
 ) -> Option<WaitingFor> {
-    if matches!(reason.kind(), ReasonKind::Settled | ReasonKind::Progress) {
-        return None;
-    }
-    let (actor, action) = who(reason)?;
+    let (actor, action) = of_reason(reason)?;
     Some(WaitingFor {
         actor,
         action: action.to_owned(),
         since: now,
         expected_by: None,
-        url: url(reason, business),
+        url: page_of(reason, business),
         if_ignored: if_ignored(actor).map(|text| text.replace("NAME", name)),
     })
+}
+
+/// Who acts on a reason, and how; nobody where it is settled or the operator is at it.
+pub(super) fn of_reason(reason: Reason) -> Option<(Actor, &'static str)> {
+    if matches!(reason.kind(), ReasonKind::Settled | ReasonKind::Progress) {
+        return None;
+    }
+    who(reason)
 }
 
 fn if_ignored(actor: Actor) -> Option<&'static str> {
@@ -178,7 +183,8 @@ fn who(reason: Reason) -> Option<(Actor, &'static str)> {
     })
 }
 
-fn url(reason: Reason, business: Option<&BusinessId>) -> Option<String> {
+/// Where they act.
+pub(super) fn page_of(reason: Reason, business: Option<&BusinessId>) -> Option<String> {
     Some(match who(reason)?.1 {
         "CreateAccount" => page::accounts(business),
         "Appeal" | "ResolveBlock" | "LiftRestriction" => page::support(),

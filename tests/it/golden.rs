@@ -10,7 +10,8 @@
 //! until nothing is left to do before the next look. `plan.snap` holds its passes: the step or the block, why, who
 //! acts, the next look, and what was written. `status.snap` holds the status in which it rests, as YAML: the first
 //! variant's whole, of the others what differs from it. Transition times are left out, a condition's generation where it is
-//! the status's, and a message that repeats the one of Ready.
+//! the status's, and conditions and messages that repeat the one of Ready are named only. A variant that is no other than an
+//! earlier one says so.
 //!
 //! Both are plain files, compared on every run and written by `UPDATE_GENERATED=1 cargo test --test it golden`.
 //! They are reviewed like code.
@@ -80,6 +81,8 @@ struct Variant {
 struct Played {
     plan: String,
     status: Vec<(String, String)>,
+    /// The block of the last pass, which is not printed again.
+    block: Option<Block>,
     /// Reasons of conditions, as they were written.
     reasons: BTreeSet<String>,
     /// What was refused, by the step it refused; reads have none.
@@ -141,7 +144,7 @@ async fn play(case: &Case, variant: &Variant) -> Played {
     let mut stage = Stage::new(case.channel.clone(), case.portfolio.clone(), start).await;
     let begun = stage.now();
     let mut played =
-        Played { plan: String::new(), status: Vec::new(), reasons: BTreeSet::new(), refused: HashSet::new() };
+        Played { plan: String::new(), status: Vec::new(), block: None, reasons: BTreeSet::new(), refused: HashSet::new() };
     if case.settled {
         stage.rest().await;
         stage.pass_time(LIST_AGE);
@@ -175,7 +178,8 @@ impl Played {
 
     fn take_pass(&mut self, passed: &Passed, begun: Timestamp) {
         let at = format!("  {}", since(begun, passed.at));
-        print_plan(&mut self.plan, &at, passed);
+        print_plan(&mut self.plan, &at, passed, self.block.as_ref());
+        self.block.clone_from(&passed.plan.block);
         for status in &passed.written {
             self.reasons.extend(status.conditions.iter().map(|c| c.reason.clone()));
             let _ = writeln!(self.plan, "      writes {}", in_short(status));
@@ -202,15 +206,19 @@ impl Played {
     }
 }
 
-fn print_plan(out: &mut String, at: &str, passed: &Passed) {
+fn print_plan(out: &mut String, at: &str, passed: &Passed, last: Option<&Block>) {
     let Plan { step, block, aside, answered, next, .. } = &passed.plan;
     if let Some(planned) = step {
         let _ = writeln!(out, "{at} {}, {}: {}", planned.step.kind().as_str(), cause(&planned.cause), planned.why);
         let _ = writeln!(out, "      {}", outcome(passed));
     }
     if let Some(block) = block {
-        let _ = writeln!(out, "{at} {}: {}", block.reason.as_str(), block.message);
-        print_wait(out, block);
+        if last == Some(block) {
+            let _ = writeln!(out, "{at} {} as before", block.reason.as_str());
+        } else {
+            let _ = writeln!(out, "{at} {}: {}", block.reason.as_str(), block.message);
+            print_wait(out, block);
+        }
     }
     if step.is_none() && block.is_none() {
         let _ = writeln!(out, "{at} nothing holds up the way to Registered");
@@ -239,11 +247,8 @@ fn print_plan(out: &mut String, at: &str, passed: &Passed) {
 fn print_wait(out: &mut String, block: &Block) {
     let until = block.until.map(|at| format!("until {at}"));
     let wait = block.wait.as_ref().map(|wait| {
-        let by = wait.expected_by.map(|at| format!("by {at}"));
-        let parts = [Some(format!("{} has to {}", wait.actor.as_str(), wait.action)), by, wait.url.clone()];
-        let mut text: Vec<String> = parts.into_iter().flatten().collect();
-        text.extend(wait.if_ignored.as_ref().map(|ignored| format!("else {ignored}")));
-        text.join("; ")
+        let by = wait.expected_by.filter(|by| Some(*by) != block.until).map(|at| format!(" by {at}"));
+        format!("{} has to {}{}", wait.actor.as_str(), wait.action, by.unwrap_or_default())
     });
     let parts: Vec<String> = [wait, until].into_iter().flatten().collect();
     if !parts.is_empty() {
@@ -323,6 +328,15 @@ fn lines(status: &Value) -> Vec<(String, String)> {
                 let ready = entries.iter().find(|entry| entry["type"] == "Ready");
                 let told = ready.and_then(message);
                 let rest = entries.iter().filter(|entry| entry["type"] != "Ready");
+                let is_same = |entry: &&Value| {
+                    let same = |key: &str| ready.is_some_and(|ready| ready[key] == entry[key]);
+                    same("status") && same("reason") && same("message") && same("observedGeneration")
+                };
+                let (same, rest): (Vec<_>, Vec<_>) = rest.partition(is_same);
+                if !same.is_empty() {
+                    let same: Vec<&Value> = same.into_iter().map(|entry| &entry["type"]).collect();
+                    lines.push(("conditions as Ready".into(), json!(same).to_string()));
+                }
                 lines.extend(ready.into_iter().chain(rest).map(|entry| {
                     let mut shown = entry.clone();
                     let map = shown.as_object_mut().expect("an object");
@@ -357,8 +371,8 @@ fn lines(status: &Value) -> Vec<(String, String)> {
 }
 
 /// `first` of the case whole; of the others what differs, and what is not there.
-fn print_status(out: &mut String, name: &str, status: &[(String, String)], first: Option<&[(String, String)]>) {
-    let _ = writeln!(out, "{}:", json!(name));
+fn print_status(status: &[(String, String)], first: Option<&[(String, String)]>) -> String {
+    let mut out = String::new();
     let known: BTreeMap<&str, &str> =
         first.unwrap_or_default().iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     let mut section = "";
@@ -385,6 +399,7 @@ fn print_status(out: &mut String, name: &str, status: &[(String, String)], first
     if first.is_some_and(|first| first == status) {
         let _ = writeln!(out, "  nothing differs: true");
     }
+    out
 }
 
 /// Plays every variant, a few at a time.
@@ -421,13 +436,7 @@ async fn plans_and_statuses_are_as_reviewed() {
     let all = play_all(cases()).await;
     let mut stale = Vec::new();
     for (case, variants) in &all {
-        let (mut plans, mut statuses) = (String::new(), String::new());
-        for (variant, played) in case.variants.iter().zip(variants) {
-            let _ = writeln!(plans, "{}", variant.name);
-            plans.push_str(&played.plan);
-            let first = std::ptr::eq(played, &variants[0]);
-            print_status(&mut statuses, &variant.name, &played.status, (!first).then(|| &*variants[0].status));
-        }
+        let (plans, statuses) = print(case, variants);
         for (file, text) in [("plan.snap", plans), ("status.snap", statuses)] {
             let path = root().join(&case.name).join(file);
             let kept = fs::read_to_string(&path).unwrap_or_default();
@@ -447,6 +456,40 @@ async fn plans_and_statuses_are_as_reviewed() {
     );
     assert!(known.is_empty(), "reasons that no case shows, or that one shows after all: {known:?}");
     assert!(errors.is_empty(), "errors that no case meets: {errors:#?}");
+}
+
+/// The two files of a case.
+fn print(case: &Case, variants: &[Played]) -> (String, String) {
+    let (mut plans, mut statuses) = (Sections::default(), Sections::default());
+    for (variant, played) in case.variants.iter().zip(variants) {
+        plans.add(&variant.name, variant.name.clone(), "  as ", &played.plan);
+        let first = (!std::ptr::eq(played, &variants[0])).then(|| &*variants[0].status);
+        let name = json!(variant.name);
+        statuses.add(&variant.name, format!("{name}:"), "  as: ", &print_status(&played.status, first));
+    }
+    (plans.text, statuses.text)
+}
+
+/// A section for each variant; one that is no other than an earlier one says so.
+#[derive(Default)]
+struct Sections {
+    text: String,
+    known: BTreeMap<String, String>,
+}
+
+impl Sections {
+    fn add(&mut self, name: &str, head: String, like: &str, body: &str) {
+        let _ = writeln!(self.text, "{head}");
+        match self.known.get(body) {
+            Some(earlier) => {
+                let _ = writeln!(self.text, "{like}{}", json!(earlier));
+            }
+            None => {
+                self.text.push_str(body);
+                self.known.insert(body.to_owned(), name.to_owned());
+            }
+        }
+    }
 }
 
 fn difference(case: &str, file: &str, kept: &str, text: &str) -> String {

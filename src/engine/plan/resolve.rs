@@ -8,6 +8,7 @@ use crate::engine::{
     portfolio::{Hold, PortfolioView},
     reach::{self, NoAccount},
     reason::Reason,
+    wait,
 };
 
 /// `health_status` of a banned account (Meta's OpenAPI).
@@ -19,7 +20,7 @@ pub(super) fn portfolio<'a>(pass: &Pass<'a>) -> Gate<&'a PortfolioView> {
         PortfolioState::NotUsable => Err(Stop::block(not_usable(pass))),
         PortfolioState::NotYet => Err(Stop::block(not_read_yet(pass))),
         PortfolioState::View(view) => match &view.hold {
-            Some(hold) => Err(Stop::block(held(hold))),
+            Some(hold) => Err(Stop::block(held(view, hold))),
             None if view.credential_version.is_none() => Err(Stop::block(not_read_yet(pass))),
             None => Ok(view),
         },
@@ -49,14 +50,17 @@ fn not_read_yet(pass: &Pass) -> Block {
     )
 }
 
-fn held(hold: &Hold) -> Block {
-    let mut wait = Wait::on(Actor::PortfolioAdmin, "RepairPortfolio");
-    wait.url.clone_from(&hold.url);
+/// What holds every channel of the portfolio up; who acts depends on what it is.
+fn held(view: &PortfolioView, hold: &Hold) -> Block {
+    let wait = wait::of_reason(hold.reason).map(|(actor, action)| Wait {
+        url: hold.url.clone().or_else(|| wait::page_of(hold.reason, Some(&view.business))),
+        ..Wait::on(actor, action)
+    });
     Block {
         reason: hold.reason,
         message: hold.message.clone(),
         failure: hold.failure.clone(),
-        wait: Some(wait),
+        wait,
         until: None,
     }
 }

@@ -65,7 +65,8 @@ const PASSES: usize = 16;
 pub struct Change {
     /// Time that passes first.
     after: Option<String>,
-    /// The number's entry in the account's list; with `pin` and `profile`, which the list does not show.
+    /// The number's entry in the account's list; with `pin` and `profile`, which the list does not show. What is in
+    /// `shown` shows whatever is true, until its field is named in `true`.
     #[serde(default, deserialize_with = "present")]
     number: Option<Value>,
     /// Entries of other numbers, or of the number in another `account`, by id.
@@ -80,7 +81,8 @@ pub struct Change {
     token: Option<Map<String, Value>>,
     app: Option<Map<String, Value>>,
     switches: Option<Map<String, Value>>,
-    /// `METHOD edge` → an error envelope, or another fault of the sandbox; from here on, until replaced.
+    /// `METHOD edge` → an error envelope, or another fault of the sandbox, or one `fault` for one `account`; from
+    /// here on, until replaced.
     answers: Option<BTreeMap<String, Value>>,
     /// Digits in use in an app on a phone.
     phone: Option<bool>,
@@ -411,13 +413,15 @@ impl Stage {
             self.sandbox.clear_faults();
             for (on, answer) in answers {
                 let (method, edge) = on.split_once(' ').expect("a method and an edge");
+                let account = answer["account"].as_str().map(str::to_owned);
+                let answer = if account.is_some() { &answer["fault"] } else { answer };
                 let kind = match answer {
                     Value::Object(map) if map.contains_key("error") => {
                         FaultKind::Error { envelope: answer.clone() }
                     }
                     other => serde_json::from_value(other.clone()).expect("a fault of the sandbox"),
                 };
-                self.sandbox.inject(Fault { on: Match::on(method, edge), kind });
+                self.sandbox.inject(Fault { on: Match { account, ..Match::on(method, edge) }, kind });
             }
         }
     }
@@ -430,7 +434,15 @@ impl Stage {
             let account = entry.get("account").and_then(Value::as_str).unwrap_or(ACCOUNT);
             self.sandbox.add_number(Number::new(id, account, digits, ""));
         }
-        let known = ["id", "display_phone_number", "account"];
+        if let Some(shown) = entry.get("shown").and_then(Value::as_object) {
+            let mut number = self.sandbox.number(id.unwrap_or(DIGITS)).expect("the number is there");
+            number.raw.extend(shown.iter().map(|(field, value)| (field.clone(), value.clone())));
+            self.sandbox.add_number(number);
+        }
+        for field in entry.get("true").and_then(Value::as_array).into_iter().flatten() {
+            self.sandbox.clear_field(target, field.as_str().expect("a field"));
+        }
+        let known = ["id", "display_phone_number", "account", "shown", "true"];
         for (field, value) in entry.iter().filter(|(field, _)| !known.contains(&field.as_str())) {
             assert!(self.sandbox.set_field(target, field, value.clone()), "no number {target}");
         }

@@ -602,9 +602,11 @@ fn kept(scene: &Scene<'_>, facts: &Facts, set: &mut ConditionSet, kind: Conditio
     // What the operator was at is over, once something else holds it up.
     let is_over = old.as_ref().is_some_and(|c| c.reason.kind() == ReasonKind::Progress);
     let Some(block) = block.filter(|b| is_first || is_over || !is_passing(b.reason)) else {
-        let step = scene.plan.step.as_ref().filter(|planned| {
-            is_first && judge::step_reason(planned.step.kind()).may_be_on(kind)
-        });
+        let step = scene
+            .plan
+            .step
+            .as_ref()
+            .filter(|planned| is_first && judge::step_reason(planned.step.kind()).may_be_on(kind));
         let (reason, message) = match step {
             Some(planned) => (scene.open_reason(kind), planned.why.clone()),
             None if old.is_none() => (Reason::NotObservedYet, "not looked at yet".into()),
@@ -733,13 +735,7 @@ fn ready(scene: &Scene<'_>, set: &ConditionSet) -> Condition {
     if let Some(block) = scene.contradiction()
         && open.first().filter(is_deeper).is_none()
     {
-        return new_condition(
-            scene,
-            ConditionType::Ready,
-            Truth::False,
-            block.reason,
-            block.message.clone(),
-        );
+        return new_condition(scene, ConditionType::Ready, Truth::False, block.reason, block.message.clone());
     }
     let Some(head) = open.first() else {
         return new_condition(scene, ConditionType::Ready, Truth::True, Reason::Usable, ready_message(scene));

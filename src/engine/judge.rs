@@ -646,7 +646,9 @@ fn pending_name(scene: &Scene<'_>, number: &Number) -> Option<Judged> {
         Some(NameStatus::None | NameStatus::NonExists) | None => {
             Some(Judged::False(Reason::NameNotReady, "Meta has not made the display name usable yet".into()))
         }
-        Some(_) => Some(Judged::Open(format!("the display name {} is not live yet", scene.desired.display_name))),
+        Some(_) => {
+            Some(Judged::Open(format!("the display name {} is not live yet", scene.desired.display_name)))
+        }
     }
 }
 
@@ -763,13 +765,18 @@ fn standing(number: &Number) -> Standing<'_> {
 fn not_known(scene: &Scene<'_>, what: &str, word: Option<&str>) -> Judged {
     let before = scene.before.conditions.get(ConditionType::Healthy);
     let (reason, message) = match word {
-        Some(word) => (Reason::StatusNotKnown, format!("Meta shows the {what} {word}, which is not known here")),
+        Some(word) => {
+            (Reason::StatusNotKnown, format!("Meta shows the {what} {word}, which is not known here"))
+        }
         None => (Reason::ObservationIncomplete, format!("Meta does not tell the {what} of the number")),
     };
     match before {
         Some(c) if c.status == Truth::Unknown => Judged::Unknown(reason, message),
         None => Judged::Unknown(reason, message),
-        Some(c) if c.status == Truth::False && c.reason.row().conditions.first() != Some(&ConditionType::Healthy) => {
+        Some(c)
+            if c.status == Truth::False
+                && c.reason.row().conditions.first() != Some(&ConditionType::Healthy) =>
+        {
             Judged::False(reason, message)
         }
         Some(_) => Judged::Keep,

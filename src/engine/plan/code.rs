@@ -402,10 +402,16 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
     let number = &pass.desired.number;
     let ask = pass.command("send-code");
     if let Some((until, last)) = refused_until(pass, memory) {
-        return if until > pass.now { request_paused(pass, last, until) } else { request_refused(pass, last) };
+        return if until > pass.now {
+            request_paused(pass, last, until)
+        } else {
+            request_refused(pass, last)
+        };
     }
     // No pause, as Meta only had trouble; but the consent is used up, and whoever gave it is told why.
-    if let Some(last) = memory.ledger.last(StepKind::RequestCode).filter(|e| e.outcome == EntryOutcome::Refused) {
+    if let Some(last) =
+        memory.ledger.last(StepKind::RequestCode).filter(|e| e.outcome == EntryOutcome::Refused)
+    {
         return request_refused(pass, last);
     }
     let wait = Wait::on(Actor::PhoneHolder, "AskForCode")

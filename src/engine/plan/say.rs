@@ -187,22 +187,30 @@ pub(super) fn not_for_its_value(what: &str, refusal: &Refusal, then: &str) -> Op
     let (reason, message, wait) = match (refusal.class, refusal.code) {
         _ if refusal.is_about_credentials() => (
             Reason::TokenInvalid,
-            format!("Meta did not take the token for {what} ({words}); the portfolio checks it now, and names what is wrong with it"),
+            format!(
+                "Meta did not take the token for {what} ({words}); the portfolio checks it now, and names what is wrong with it"
+            ),
             admin("ReplaceToken", SYSTEM_USERS),
         ),
         (Class::Credentials, _) => (
             Reason::PermissionMissing,
-            format!("the token may not do {what} ({words}); give the system user full control of the account, {then}"),
+            format!(
+                "the token may not do {what} ({words}); give the system user full control of the account, {then}"
+            ),
             admin("GrantPermissions", SYSTEM_USERS),
         ),
         (Class::Person, 368) => (
             Reason::AccountRestricted,
-            format!("Meta restricts the account and refused {what} ({words}); appeal in Business Support Home, {then}"),
+            format!(
+                "Meta restricts the account and refused {what} ({words}); appeal in Business Support Home, {then}"
+            ),
             admin("Appeal", SUPPORT),
         ),
         (Class::Person, 131_031) => (
             Reason::AccountLocked,
-            format!("Meta locked the account and refused {what} ({words}); see why and appeal in Business Support Home, {then}"),
+            format!(
+                "Meta locked the account and refused {what} ({words}); see why and appeal in Business Support Home, {then}"
+            ),
             admin("Appeal", SUPPORT),
         ),
         _ => return None,

@@ -518,7 +518,8 @@ impl Stage {
         };
         self.assess(&desired, &observed);
         if self.judged.view.as_ref().is_some_and(|view| view.credential_version.is_some())
-            && let Some(mut credential) = credential.filter(|_| self.judged.in_use.is_none() || offered == self.judged.in_use)
+            && let Some(mut credential) =
+                credential.filter(|_| self.judged.in_use.is_none() || offered == self.judged.in_use)
         {
             credential.app = desired.app.clone().or_else(|| token.known().and_then(|t| t.app.clone()));
             let graph = self.source.graph(credential);

@@ -9,6 +9,7 @@ mod cli;
 mod control_plane;
 mod generated;
 mod golden;
+mod health;
 mod house;
 mod manifest;
 mod operator;

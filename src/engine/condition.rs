@@ -602,17 +602,19 @@ fn kept(scene: &Scene<'_>, facts: &Facts, set: &mut ConditionSet, kind: Conditio
     // What the operator was at is over, once something else holds it up.
     let is_over = old.as_ref().is_some_and(|c| c.reason.kind() == ReasonKind::Progress);
     let Some(block) = block.filter(|b| is_first || is_over || !is_passing(b.reason)) else {
+        let is_open = old.as_ref().is_none_or(|c| c.status != Truth::True);
         let step = scene
             .plan
             .step
             .as_ref()
-            .filter(|planned| is_first && judge::step_reason(planned.step.kind()).may_be_on(kind));
+            .filter(|planned| is_open && judge::step_reason(planned.step.kind()).may_be_on(kind));
         let (reason, message) = match step {
             Some(planned) => (scene.open_reason(kind), planned.why.clone()),
             None if old.is_none() => (Reason::NotObservedYet, "not looked at yet".into()),
             None => return,
         };
-        place(set, scene, new_condition(scene, kind, Truth::Unknown, reason, message));
+        let status = old.map_or(Truth::Unknown, |c| c.status);
+        place(set, scene, new_condition(scene, kind, status, reason, message));
         return;
     };
     let is_known = !is_passing(block.reason);

@@ -532,7 +532,9 @@ fn verified(scene: &Scene<'_>, number: &Number) -> Judged {
         }
         Some(CodeStatus::NotVerified | CodeStatus::Unverified | CodeStatus::Expired) => {
             let late = scene.is_settling_now(StepKind::VerifyCode) || scene.is_falling_back();
-            if was_true(scene, ConditionType::NumberVerified) && late {
+            // A registered number needs no code, and whether it is registered may not be known now.
+            let is_told = number.platform.value().is_some_and(PlatformType::is_known);
+            if was_true(scene, ConditionType::NumberVerified) && (late || !is_told) {
                 return Judged::Keep;
             }
             let word = number.code.value().map_or("", CodeStatus::as_str);

@@ -27,9 +27,9 @@ use super::{
     condition::ConditionType,
     desired::{Desired, Management},
     failure::Failure,
-    id::{AccountId, BusinessId, NumberId},
+    id::{AccountId, BusinessId, NumberId, PlatformType},
     limits::{Limits, later},
-    memory::{Cause, ConsentAnswer, ConsentKind, Memory},
+    memory::{Cause, ConsentAnswer, ConsentKind, Memory, StepKind},
     observed::{Claim, ListState, Number, Observed, PortfolioState},
     reach,
     reason::Reason,
@@ -276,7 +276,16 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, Writable)> 
     guard::connection(pass, memory, &number)?;
     guard::status(&number)?;
     guard::note_not_registered(pass, memory, &number, &seen);
-    match guard::platform(pass, &number)? {
+    let platform = match guard::platform(pass, &number) {
+        // Each field shows by its own: right after a registration they may contradict each other.
+        Err(stop) if number.platform.value() == Some(&PlatformType::NotApplicable) => {
+            undecided::none_open(pass, memory)?;
+            undecided::settled(StepKind::Register, memory, &seen)?;
+            return Err(stop);
+        }
+        platform => platform?,
+    };
+    match platform {
         Platform::Registered => {
             guard::note_registered(memory, &seen, pass.now);
             undecided::none_open(pass, memory)?;

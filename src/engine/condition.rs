@@ -604,17 +604,22 @@ fn kept(scene: &Scene<'_>, facts: &Facts, set: &mut ConditionSet, kind: Conditio
     }
     let is_first =
         old.as_ref().is_none_or(|c| c.status == Truth::Unknown && c.reason == Reason::NotObservedYet);
-    let Some(block) = block.filter(|b| is_first || !is_passing(b.reason)) else {
-        if old.is_none() {
-            let next = new_condition(
-                scene,
-                kind,
-                Truth::Unknown,
-                Reason::NotObservedYet,
-                "not looked at yet".into(),
-            );
-            place(set, scene, next);
-        }
+    // What the operator was at is over, once something else holds it up.
+    let is_over = old.as_ref().is_some_and(|c| c.reason.kind() == ReasonKind::Progress);
+    let Some(block) = block.filter(|b| is_first || is_over || !is_passing(b.reason)) else {
+        let is_open = old.as_ref().is_none_or(|c| c.status != Truth::True);
+        let step = scene
+            .plan
+            .step
+            .as_ref()
+            .filter(|planned| is_open && judge::step_reason(planned.step.kind()).may_be_on(kind));
+        let (reason, message) = match step {
+            Some(planned) => (scene.open_reason(kind), planned.why.clone()),
+            None if old.is_none() => (Reason::NotObservedYet, "not looked at yet".into()),
+            None => return,
+        };
+        let status = old.map_or(Truth::Unknown, |c| c.status);
+        place(set, scene, new_condition(scene, kind, status, reason, message));
         return;
     };
     let is_known = !is_passing(block.reason);
@@ -733,16 +738,13 @@ fn ready(scene: &Scene<'_>, set: &ConditionSet) -> Condition {
         .filter_map(|kind| set.get(*kind))
         .filter(|c| c.status != Truth::True)
         .collect();
+    let is_deeper = |c: &&&Condition| c.kind <= ConditionType::Registered;
+    if let Some(block) = scene.contradiction()
+        && open.first().filter(is_deeper).is_none()
+    {
+        return new_condition(scene, ConditionType::Ready, Truth::False, block.reason, block.message.clone());
+    }
     let Some(head) = open.first() else {
-        if let Some(block) = scene.contradiction() {
-            return new_condition(
-                scene,
-                ConditionType::Ready,
-                Truth::False,
-                block.reason,
-                block.message.clone(),
-            );
-        }
         return new_condition(scene, ConditionType::Ready, Truth::True, Reason::Usable, ready_message(scene));
     };
     let known = open.iter().find(|c| {

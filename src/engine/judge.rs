@@ -533,7 +533,9 @@ fn verified(scene: &Scene<'_>, number: &Number) -> Judged {
         }
         Some(CodeStatus::NotVerified | CodeStatus::Unverified | CodeStatus::Expired) => {
             let late = scene.is_settling_now(StepKind::VerifyCode) || scene.is_falling_back();
-            if was_true(scene, ConditionType::NumberVerified) && late {
+            // A registered number needs no code, and whether it is registered may not be known now.
+            let is_told = number.platform.value().is_some_and(PlatformType::is_known);
+            if was_true(scene, ConditionType::NumberVerified) && (late || !is_told) {
                 return Judged::Keep;
             }
             let word = number.code.value().map_or("", CodeStatus::as_str);
@@ -594,13 +596,31 @@ fn live_name(scene: &Scene<'_>, number: &Number, pending: bool) -> Judged {
             scene.desired.display_name
         )),
         Some(NameStatus::Expired) => Judged::False(
-            Reason::NameExpiredWaits,
-            "the approval of the display name has lapsed; it has to be submitted again".into(),
+            Reason::RenameNotManaged,
+            "the approval of the display name has lapsed, and submitting it again for a registered number is left to a person".into(),
         ),
         Some(NameStatus::None | NameStatus::NonExists) => {
             Judged::False(Reason::NameNotReady, "Meta has not made the display name usable yet".into())
         }
-        Some(NameStatus::Other(_)) | None => Judged::Keep,
+        Some(NameStatus::Other(word)) => name_not_known(scene, Some(word)),
+        None => name_not_known(scene, None),
+    }
+}
+
+/// A word that nobody knows, or none, is told where nothing better was ever known.
+fn name_not_known(scene: &Scene<'_>, word: Option<&str>) -> Judged {
+    if was_judged(scene, ConditionType::DisplayNameApproved) {
+        return Judged::Keep;
+    }
+    match word {
+        Some(word) => Judged::Unknown(
+            Reason::StatusNotKnown,
+            format!("Meta shows the status {word} of the display name, which is not known here"),
+        ),
+        None => Judged::Unknown(
+            Reason::ObservationIncomplete,
+            "Meta does not tell the status of the display name".into(),
+        ),
     }
 }
 
@@ -619,11 +639,19 @@ fn pending_name(scene: &Scene<'_>, number: &Number) -> Option<Judged> {
         }
         Some(NameStatus::Declined) => Some(declined()),
         Some(NameStatus::Approved | NameStatus::AvailableWithoutReview) if !is_registered(number) => {
-            Some(Judged::Open("the display name is approved, and becomes the live one by registering".into()))
+            Some(Judged::False(
+                Reason::WaitsForRegistration,
+                "the display name is approved, and becomes the live one by registering".into(),
+            ))
         }
         Some(NameStatus::Other(_)) => Some(Judged::Keep),
         _ if is_registered(number) => None,
-        _ => Some(Judged::Open(format!("the display name {} is not live yet", scene.desired.display_name))),
+        Some(NameStatus::None | NameStatus::NonExists) | None => {
+            Some(Judged::False(Reason::NameNotReady, "Meta has not made the display name usable yet".into()))
+        }
+        Some(_) => {
+            Some(Judged::Open(format!("the display name {} is not live yet", scene.desired.display_name)))
+        }
     }
 }
 
@@ -692,7 +720,7 @@ fn healthy(scene: &Scene<'_>, number: &Number) -> Judged {
     let limited = match standing(number) {
         Standing::Connected => None,
         Standing::Limited(word) => Some(format!("Meta limits the number (status {word})")),
-        Standing::NotKnown(word) => return not_known(scene, word),
+        Standing::NotKnown(word) => return not_known(scene, "status", word),
         Standing::NotConnected(word) => return not_connected(scene, word),
     };
     let was_blocked =
@@ -700,7 +728,7 @@ fn healthy(scene: &Scene<'_>, number: &Number) -> Judged {
     match number.health.value() {
         None if was_blocked => Judged::Keep,
         None => limited.map_or_else(can_send, limits),
-        Some(health) => with_health(health, limited),
+        Some(health) => with_health(scene, health, limited),
     }
 }
 
@@ -735,16 +763,26 @@ fn standing(number: &Number) -> Standing<'_> {
     }
 }
 
-fn not_known(scene: &Scene<'_>, word: Option<&str>) -> Judged {
-    if scene.before.conditions.get(ConditionType::Healthy).is_some_and(|c| c.status != Truth::Unknown) {
-        return Judged::Keep;
-    }
-    match word {
-        Some(word) => Judged::Unknown(
-            Reason::StatusNotKnown,
-            format!("Meta shows the status {word}, which is not known here"),
-        ),
-        None => Judged::Keep,
+/// A word that nobody knows, or none: what was judged by another stays. What only waited for the registration was
+/// not judged, and is over.
+fn not_known(scene: &Scene<'_>, what: &str, word: Option<&str>) -> Judged {
+    let before = scene.before.conditions.get(ConditionType::Healthy);
+    let (reason, message) = match word {
+        Some(word) => {
+            (Reason::StatusNotKnown, format!("Meta shows the {what} {word}, which is not known here"))
+        }
+        None => (Reason::ObservationIncomplete, format!("Meta does not tell the {what} of the number")),
+    };
+    match before {
+        Some(c) if c.status == Truth::Unknown => Judged::Unknown(reason, message),
+        None => Judged::Unknown(reason, message),
+        Some(c)
+            if c.status == Truth::False
+                && c.reason.row().conditions.first() != Some(&ConditionType::Healthy) =>
+        {
+            Judged::False(reason, message)
+        }
+        Some(_) => Judged::Keep,
     }
 }
 
@@ -774,10 +812,13 @@ fn limits(text: String) -> Judged {
     Judged::True(Reason::Limited, text)
 }
 
-fn with_health(health: &Health, limited: Option<String>) -> Judged {
+fn with_health(scene: &Scene<'_>, health: &Health, limited: Option<String>) -> Judged {
     match &health.can_send {
         Sendability::Available => limited.map_or_else(can_send, limits),
-        Sendability::Limited => limits(told(health, &Sendability::Limited).or(limited).unwrap_or_else(|| "Meta limits sending".into())),
+        Sendability::Limited => {
+            let texts: Vec<String> = limited.into_iter().chain(told(health, &Sendability::Limited)).collect();
+            limits(if texts.is_empty() { "Meta limits sending".into() } else { texts.join("; ") })
+        }
         Sendability::Blocked if is_payment_only(health) => {
             limits("the account has no working payment method: messages that you start are refused; see PaymentReady".into())
         }
@@ -785,7 +826,7 @@ fn with_health(health: &Health, limited: Option<String>) -> Judged {
             Reason::Blocked,
             told(health, &Sendability::Blocked).unwrap_or_else(|| "Meta does not let the number send; see Business Support Home".into()),
         ),
-        Sendability::Other(_) => Judged::Keep,
+        Sendability::Other(word) => not_known(scene, "ability to send", Some(word)),
     }
 }
 

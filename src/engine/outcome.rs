@@ -265,7 +265,12 @@ fn fold_repeatable(memory: &mut Memory, outcome: &Outcome, plan: &Plan, limits: 
     pace.refusal = None;
     pace.settle_until = None;
     match &outcome.result {
-        Ok(_) => {
+        Err(Failure::Refused(refusal)) if refusal.class != Class::AlreadyDone => {
+            pace.failed += 1;
+            pace.refusal = Some(refusal.clone());
+        }
+        // What already holds is as good as accepted: it has to show.
+        Ok(_) | Err(Failure::Refused(_)) => {
             pace.accepted += 1;
             pace.failed += 1;
             pace.settle_until = Some(later(outcome.at, limits.settle(outcome.step)));
@@ -275,10 +280,6 @@ fn fold_repeatable(memory: &mut Memory, outcome: &Outcome, plan: &Plan, limits: 
         Err(Failure::NoAnswer(_)) => {
             pace.failed += 1;
             pace.settle_until = Some(later(outcome.at, limits.settle(outcome.step)));
-        }
-        Err(Failure::Refused(refusal)) => {
-            pace.failed += 1;
-            pace.refusal = Some(refusal.clone());
         }
     }
 }

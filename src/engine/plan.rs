@@ -27,7 +27,7 @@ use super::{
     condition::ConditionType,
     desired::{Desired, Management},
     failure::Failure,
-    id::{AccountId, BusinessId, NumberId},
+    id::{AccountId, BusinessId, NumberId, PlatformType},
     limits::{Limits, later},
     memory::{Cause, ConsentAnswer, ConsentKind, Memory, StepKind},
     observed::{Claim, ListState, Number, Observed, PortfolioState},
@@ -276,7 +276,17 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, Writable)> 
     naming::note_declined(pass, memory, &number);
     guard::connection(pass, memory, &number)?;
     guard::status(&number)?;
-    match guard::platform(pass, &number)? {
+    guard::note_not_registered(pass, memory, &number, &seen);
+    let platform = match guard::platform(pass, &number) {
+        // Each field shows by its own: right after a registration they may contradict each other.
+        Err(stop) if number.platform.value() == Some(&PlatformType::NotApplicable) => {
+            undecided::none_open(pass, memory)?;
+            undecided::settled(pass, StepKind::Register, memory, &seen)?;
+            return Err(stop);
+        }
+        platform => platform?,
+    };
+    match platform {
         Platform::Registered => {
             guard::note_registered(memory, &seen, pass.now);
             undecided::none_open(pass, memory)?;
@@ -295,7 +305,7 @@ fn unregistered(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) 
     guard::is_complete(number)?;
     guard::code_known(number)?;
     undecided::none_open(pass, memory)?;
-    guard::note_fallen_back(pass, memory, seen)?;
+    guard::fallen_back(pass, memory, seen)?;
     naming::submitted(pass, memory, number, seen)?;
     if !register::is_unproven_sandbox(number) {
         code::verified(pass, memory, number, seen)?;

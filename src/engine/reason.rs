@@ -430,8 +430,8 @@ reasons! {
         "The webhook differs from the spec, and is not written here.",
         "See status.drift; change it in Meta's tools, or the spec.";
     RenameNotManaged: Person, NAME_ONLY,
-        "The number is registered under another display name; changing that is left to a person.",
-        "Change the name in WhatsApp Manager, or set displayName to the live one.";
+        "The number is registered, and its display name is another one or has lapsed; changing that is left to a person.",
+        "Change the name in WhatsApp Manager, or submit it there again, or set displayName to the live one.";
     PaymentProblem: Person, PAYMENT,
         "Meta names a payment problem: messages that you start are refused.",
         "Add or mend the payment method on the billing page of the account in Meta Business Suite.";
@@ -561,8 +561,8 @@ reasons! {
     BusinessIneligible: Stalled, BUSINESS,
         "Meta does not offer verification to this business at present.",
         "See the Security Centre of Business settings.";
-    WaitsForRegistration: Time, SETTINGS,
-        "This is written once the number is registered.",
+    WaitsForRegistration: Time, NAME_ONLY,
+        "The display name is approved, and becomes the live one when the number is registered.",
         "Nothing.";
 }
 

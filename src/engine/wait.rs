@@ -89,7 +89,7 @@ pub(super) fn default_wait(
         action: action.to_owned(),
         since: now,
         expected_by: None,
-        url: url(reason, business),
+        url: page_of(reason, business),
         if_ignored: if_ignored(actor).map(|text| text.replace("NAME", name)),
     })
 }
@@ -177,7 +177,8 @@ pub(super) fn who(reason: Reason) -> Option<(Actor, &'static str)> {
     })
 }
 
-fn url(reason: Reason, business: Option<&BusinessId>) -> Option<String> {
+/// Where they act.
+pub(super) fn page_of(reason: Reason, business: Option<&BusinessId>) -> Option<String> {
     Some(match who(reason)?.1 {
         "CreateAccount" => page::accounts(business),
         "Appeal" | "ResolveBlock" | "LiftRestriction" => page::support(),

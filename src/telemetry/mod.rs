@@ -7,7 +7,7 @@ pub mod health;
 pub mod log;
 pub mod metrics;
 
-use std::{io, sync::Arc};
+use std::{future::IntoFuture, io, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -22,7 +22,11 @@ use tokio_util::sync::CancellationToken;
 use health::Health;
 use metrics::Metrics;
 
-/// Serves `/healthz`, `/readyz` and `/metrics` until `over`.
+/// Answers that are on their way when it is over get this long. A client that keeps a connection and asks nothing
+/// would otherwise keep the process.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// Serves `/healthz`, `/readyz` and `/metrics` until `over`, and ends soon after it.
 ///
 /// # Errors
 ///
@@ -33,7 +37,12 @@ pub async fn serve(
     metrics: Arc<Metrics>,
     over: CancellationToken,
 ) -> io::Result<()> {
-    axum::serve(listener, router(health, metrics)).with_graceful_shutdown(over.cancelled_owned()).await
+    let told = over.clone().cancelled_owned();
+    let served = axum::serve(listener, router(health, metrics)).with_graceful_shutdown(told);
+    tokio::select! {
+        ended = served.into_future() => ended,
+        () = async { over.cancelled().await; tokio::time::sleep(LAST_ANSWERS).await } => Ok(()),
+    }
 }
 
 /// The endpoints, for whoever serves them otherwise.

@@ -8,6 +8,8 @@ mod chart;
 mod cli;
 mod control_plane;
 mod generated;
+mod golden;
+mod health;
 mod house;
 mod manifest;
 mod operator;

@@ -7,7 +7,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use whatsapp_operator::sandbox::{Fault, FaultKind, Hold, Match, Number, ReviewPolicy, Verdict, What};
 
-use crate::rig::{ACCOUNT, Rig, condition, free_address};
+use crate::rig::{ACCOUNT, Rig, condition, free_address, http_get};
 
 const NUMBER: &str = "+5511912345678";
 const DIGITS: &str = "5511912345678";
@@ -40,9 +40,11 @@ async fn a_channel_goes_from_apply_to_ready_and_then_rests() {
     rig.start().await;
     rig.channel("support", NUMBER, json!({})).await;
 
+    let born = Instant::now();
     let first = rig
         .until("support", "a first status", Duration::from_secs(10), |s| s["observedGeneration"] == 1)
         .await;
+    assert!(born.elapsed() < Duration::from_secs(2), "the first status took {:?}", born.elapsed());
     assert!(condition(&first["status"], "Ready").is_some_and(|ready| ready["status"] != "True"));
 
     rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
@@ -69,8 +71,8 @@ async fn a_channel_goes_from_apply_to_ready_and_then_rests() {
         .await;
     assert!(wait.status.success());
 
-    // The portfolio counts its channels once a minute; that write belongs to the way, not to the rest.
-    tokio::time::sleep(Duration::from_secs(75)).await;
+    // The portfolio's count of its channels belongs to the way, not to the rest.
+    tokio::time::sleep(Duration::from_secs(35)).await;
     let mark = rig.plane.mark().await;
     let meta = rig.sandbox.effects().len();
     tokio::time::sleep(Duration::from_secs(20)).await;
@@ -277,8 +279,23 @@ async fn a_terminated_operator_writes_the_outcome_of_the_call_on_the_wire() {
     rig.channel("support", NUMBER, json!({})).await;
     rig.until("support", "an intent", Duration::from_secs(30), |s| s["inFlight"]["step"] == "AddNumber")
         .await;
+    let health = rig.health();
+    assert!(http_get(health, "/readyz").await.is_some_and(|reply| reply.starts_with("HTTP/1.1 200")));
+    // Whoever keeps a connection to the health server must not keep the operator.
+    let silent = tokio::net::TcpStream::connect(health).await.expect("it is served");
     rig.operator().terminate();
+    let deadline = Instant::now() + Duration::from_secs(2);
+    let mut stopping = String::new();
+    while !stopping.contains("the operator is stopping") {
+        assert!(Instant::now() < deadline, "readiness does not turn off: {stopping:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        stopping = http_get(health, "/readyz").await.unwrap_or_default();
+    }
+    assert!(stopping.starts_with("HTTP/1.1 503"), "{stopping}");
+    let alive = http_get(health, "/healthz").await;
+    assert!(alive.is_some_and(|reply| reply.starts_with("HTTP/1.1 200")), "health is served to the end");
     assert!(rig.operator().wait(Duration::from_secs(30)).await.is_some_and(|s| s.success()));
+    drop(silent);
     let status = rig.get("support").await["status"].clone();
     assert!(status["inFlight"].is_null(), "{status:#}");
     assert!(status["phoneNumberId"].is_string(), "{status:#}");

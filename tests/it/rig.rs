@@ -156,6 +156,11 @@ impl Rig {
         }
     }
 
+    /// Where the first operator serves its health.
+    pub fn health(&self) -> std::net::SocketAddr {
+        self.health
+    }
+
     /// What the first operator's `/metrics` says.
     pub async fn metrics(&self) -> String {
         http_get(self.health, "/metrics").await.expect("the operator serves its metrics")

@@ -142,7 +142,7 @@ fn a_number_that_meta_wants_verified_again_is_not_verified_whatever_it_reads() {
 #[case("AVAILABLE_WITHOUT_REVIEW", True, Reason::NameAvailableWithoutReview)]
 #[case("PENDING_REVIEW", False, Reason::NameInReview)]
 #[case("DECLINED", False, Reason::NameDeclined)]
-#[case("EXPIRED", False, Reason::NameExpiredWaits)]
+#[case("EXPIRED", False, Reason::RenameNotManaged)]
 #[case("NONE", False, Reason::NameNotReady)]
 #[case("NON_EXISTS", False, Reason::NameNotReady)]
 fn the_live_name_is_judged_by_its_status(#[case] word: &str, #[case] status: Truth, #[case] reason: Reason) {

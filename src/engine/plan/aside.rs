@@ -178,9 +178,11 @@ fn verify_token(pass: &Pass, webhook: &Webhook) -> Result<SecretVersion, Stop> {
                 key.name
             ),
         )),
-        SecretFact::Unreadable(why) => {
-            Err(Stop::block(super::pin::unreadable(&format!("Secret {}", key.name), why)))
-        }
+        // The webhook is known to differ: that it cannot be mended now is no reason to take the channel for Ready.
+        SecretFact::Unreadable(why) => Err(Stop::look_again(format!(
+            "Secret {} could not be read from the cluster now ({why}); it is read again by itself",
+            key.name
+        ))),
         SecretFact::NotAsked => Err(Stop::look_again(format!("Secret {} has not been read yet", key.name))),
     }
 }
@@ -305,6 +307,9 @@ fn not_taken(pass: &Pass, kind: StepKind, times: u32) -> Block {
 }
 
 fn refused(pass: &Pass, kind: StepKind, refusal: &Refusal, until: Timestamp) -> Block {
+    if let Some(block) = say::not_for_its_value(kind.as_str(), refusal, &pass.then_retry()) {
+        return block.until(until);
+    }
     let words = say::words(refusal);
     let again = format!("tried again at {}, or at once with {}", say::time(until), pass.command("retry"));
     let user = |action| Wait::on(Actor::ClusterUser, action);
@@ -325,15 +330,7 @@ fn refused(pass: &Pass, kind: StepKind, refusal: &Refusal, until: Timestamp) -> 
             ),
             user("MendWebhook"),
         ),
-        (_, Class::Credentials, _) => (
-            Reason::PermissionMissing,
-            format!(
-                "the token may not do {} ({words}); give the system user full control of the account; {again}",
-                kind.as_str()
-            ),
-            admin("GrantPermissions", say::SYSTEM_USERS),
-        ),
-        (100, _, StepKind::RouteWebhook) => (
+        (100, _, StepKind::RouteWebhook) if refusal.subcode.is_none() => (
             Reason::AppNotSubscribedToMessages,
             format!(
                 "Meta refused the webhook of this number ({words}); subscribe the app to the field messages in the App Dashboard, and check the URL; {again}"

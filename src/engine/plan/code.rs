@@ -134,9 +134,13 @@ fn answer(pass: &Pass, memory: &Memory, request: Option<&Entry>) -> Answer {
         SecretFact::Forbidden => return Answer::Forbidden,
         SecretFact::Unreadable(why) => return Answer::Unread(Some(why.clone())),
         SecretFact::NotAsked => return Answer::Unread(None),
-        SecretFact::Missing | SecretFact::KeyMissing { .. } | SecretFact::Unlabelled => {
-            return Answer::Nothing;
+        // Written after the request, and not as a code: whoever wrote it waits for what does not come.
+        SecretFact::KeyMissing { version } => {
+            let is_new = |request: &&Entry| request.secret_before.as_ref() != Some(version);
+            let is_answer = request.filter(is_new).is_some_and(|request| is_live(pass, request));
+            return if is_answer { Answer::Malformed } else { Answer::Nothing };
         }
+        SecretFact::Missing | SecretFact::Unlabelled => return Answer::Nothing,
     };
     let subject = version.as_subject();
     let was_tried = memory
@@ -253,7 +257,7 @@ fn may_be_automatic(pass: &Pass, memory: &Memory, number: &Number) -> bool {
 fn may_request(pass: &Pass, memory: &Memory) -> Gate {
     locked(pass, memory)?;
     if let Some((until, last)) = refused_until(pass, memory).filter(|(until, _)| *until > pass.now) {
-        return Err(Stop::block(paused(until).refused(last.refusal.as_ref())));
+        return Err(Stop::block(request_paused(pass, last, until)));
     }
     let limits = pass.limits;
     let from = pass.now.checked_sub(limits.codes_window).ok();
@@ -294,6 +298,25 @@ fn refused_until<'a>(pass: &Pass, memory: &'a Memory) -> Option<(Timestamp, &'a 
     }
     let own = later(last.at, naming::pause(&pass.limits.code_refused_pauses, count));
     Some((refusal.until.map_or(own, |until| until.max(own)), last))
+}
+
+/// The next code has a date; why, is Meta's to say.
+fn request_paused(pass: &Pass, last: &Entry, until: Timestamp) -> Block {
+    let refusal = last.refusal.as_ref();
+    let other = refusal.and_then(|r| say::not_for_its_value("RequestCode", r, &then_ask(pass)));
+    match other {
+        Some(block) => block.until(until),
+        None => paused(until).refused(refusal),
+    }
+}
+
+fn then_ask(pass: &Pass) -> String {
+    format!("then ask for a code with {}", pass.command("send-code"))
+}
+
+/// A verification that was refused for something else than the code.
+fn not_the_code(pass: &Pass, entry: &Entry) -> Option<Block> {
+    say::not_for_its_value("VerifyCode", entry.refusal.as_ref()?, &then_ask(pass))
 }
 
 fn forbidden(pass: &Pass) -> Block {
@@ -344,7 +367,7 @@ fn malformed(pass: &Pass, request: &Entry) -> Block {
     Block::new(
         Reason::CodeMalformed,
         format!(
-            "the code in Secret {}, key {} is not six digits, so it was not sent; enter it again with {}",
+            "Secret {} does not hold six digits under the key {}, so nothing was sent; enter the code again with {}",
             key.name,
             key.key,
             pass.command("code")
@@ -367,6 +390,9 @@ fn awaited(pass: &Pass, memory: &Memory, request: &Entry) -> Block {
     let number = &pass.desired.number;
     let until = later(request.at, pass.limits.code_life);
     let wrong = memory.ledger.since(StepKind::VerifyCode, Some(request.at)).last();
+    if let Some(block) = wrong.and_then(|entry| not_the_code(pass, entry)) {
+        return block.until(until);
+    }
     let block = match wrong {
         Some(entry) if entry.is_inconclusive() => unanswered(pass, entry),
         Some(entry) => Block::new(
@@ -466,17 +492,28 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
     let ask = pass.command("send-code");
     if let Some((until, last)) = refused_until(pass, memory) {
         if until > pass.now {
-            return paused(until).refused(last.refusal.as_ref());
+            return request_paused(pass, last, until);
         }
         if is_current(memory, last) {
             return request_refused(pass, last);
         }
+    }
+    // No pause, as Meta only had trouble; but the consent is used up, and whoever gave it is told why.
+    if let Some(last) = memory
+        .ledger
+        .last(StepKind::RequestCode)
+        .filter(|e| e.outcome == EntryOutcome::Refused && is_current(memory, e))
+    {
+        return request_refused(pass, last);
     }
     let wait = Wait::on(Actor::PhoneHolder, "AskForCode")
         .or_else("the number stays unverified and is not registered");
     let wrong = request.and_then(|r| memory.ledger.since(StepKind::VerifyCode, Some(r.at)).last());
     // What lies there now came after the one that was wrong.
     let wrong = wrong.filter(|_| !matches!(answer, Answer::Late));
+    if let Some(block) = wrong.and_then(|entry| not_the_code(pass, entry)) {
+        return block;
+    }
     let block = match (request, wrong) {
         (Some(_), Some(entry)) if entry.is_inconclusive() => unanswered(pass, entry),
         (Some(request), Some(entry)) => Block::new(
@@ -514,6 +551,10 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
 }
 
 fn request_refused(pass: &Pass, last: &Entry) -> Block {
+    let other = last.refusal.as_ref().and_then(|r| say::not_for_its_value("RequestCode", r, &then_ask(pass)));
+    if let Some(block) = other {
+        return block;
+    }
     Block::new(
         Reason::CodeRequestRefused,
         format!(

@@ -140,6 +140,10 @@ fn look_failed(pass: &Pass) -> bool {
 
 /// Until when the longest kept consent is kept.
 pub(super) fn kept_until(pass: &Pass, memory: &Memory) -> Option<Timestamp> {
+    // Who only observes consumes no consent, so none is kept either.
+    if pass.desired.management != Management::Full {
+        return None;
+    }
     let kept = [(ConsentKind::SendCode, &pass.send_code), (ConsentKind::Retry, &pass.retry)];
     let open = kept.into_iter().filter_map(|(kind, pending)| {
         let pending = pending.as_ref()?;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, naming, say, undecided};
 use crate::engine::{
     desired::{Connection, Management},
-    failure::{Class, Refusal},
+    failure::{Class, Refusal, Scope},
     id::{AccountId, NumberStatus},
     limits::{earlier, later},
     memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
@@ -272,7 +272,10 @@ fn add_cause(pass: &Pass, memory: &Memory) -> Gate<Cause> {
 
 /// A restriction with a date is Meta's own clock; a person cannot shorten it.
 fn may_retry_add(block: &Block) -> bool {
-    !matches!(block.reason, Reason::AddingRestricted | Reason::MetaUnavailable)
+    !matches!(
+        block.reason,
+        Reason::AddingRestricted | Reason::NumberDeletedRecently | Reason::MetaUnavailable
+    )
 }
 
 /// Meta answered, said nothing about the number, and did so again and again. A time-out and a service that is down are
@@ -336,7 +339,7 @@ fn add_refused(pass: &Pass, memory: &Memory, last: &Entry, refusal: &Refusal) ->
     let block = if refusal.names(2_388_001) {
         return Some(on_phone(pass, refusal));
     } else if let (Class::WaitUntil, Some(until)) = (refusal.class, refusal.until) {
-        restricted(until, &words)
+        postponed(digits.as_str(), refusal, until, &words)
     } else if is_limit(refusal) {
         limit_reached(digits.as_str(), &words).until(later(last.at, limits.add_limit_pause))
     } else if refusal.code == 368 {
@@ -348,7 +351,9 @@ fn add_refused(pass: &Pass, memory: &Memory, last: &Entry, refusal: &Refusal) ->
         .until(later(last.at, limits.add_refused_pause))
     } else if refusal.is(200, None) {
         limit_or_permission(&words, pass).until(later(last.at, limits.add_limit_pause))
-    } else if refusal.class == Class::Credentials {
+    } else if let Some(block) = say::not_for_its_value("AddNumber", refusal, &pass.then_retry()) {
+        block
+    } else if say::is_gone(refusal) {
         no_permission(&words, pass)
     } else if is_edited {
         return None;
@@ -398,6 +403,20 @@ fn limit_reached(digits: &str, words: &str) -> Block {
         format!("the portfolio may hold no further number, so {digits} was not added ({words}); verify the business, or ask Meta's support for more, or delete a number; it is tried again daily"),
     )
     .waits(Wait::on(Actor::PortfolioAdmin, "RaiseNumberLimit").at(say::SUPPORT))
+}
+
+/// A wait of Meta's own: for the number where it says so, else for the account.
+fn postponed(digits: &str, refusal: &Refusal, until: Timestamp, words: &str) -> Block {
+    let (reason, message) = match refusal.code {
+        133_015 => (Reason::NumberDeletedRecently, format!("{digits} was deleted a moment ago")),
+        _ if matches!(refusal.scope, Scope::Call | Scope::Channel) => {
+            (Reason::AddingRestricted, format!("Meta does not add {digits} for now"))
+        }
+        _ => return restricted(until, words),
+    };
+    Block::new(reason, format!("{message} ({words}); it is added at {}", say::time(until)))
+        .waits(Wait::on(Actor::Meta, "AllowAdding").at(say::NUMBERS))
+        .until(until)
 }
 
 fn restricted(until: Timestamp, words: &str) -> Block {

@@ -186,13 +186,18 @@ pub(super) fn note_registered(memory: &mut Memory, seen: &Seen, now: Timestamp) 
     }
 }
 
-/// A number that was registered and is not: believed after two looks some time apart.
-pub(super) fn note_fallen_back(pass: &Pass, memory: &mut Memory, seen: &Seen) -> Gate {
-    if memory.marks.seen_registered.is_none() {
-        return Ok(());
+/// Remembers since when a number that was registered reads as not registered.
+pub(super) fn note_not_registered(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) {
+    let is_free = number.platform.value() == Some(&PlatformType::NotApplicable);
+    if is_free && memory.marks.seen_registered.is_some() {
+        memory.marks.fell_back_since.get_or_insert(seen.begun.unwrap_or(pass.now));
     }
+}
+
+/// That is believed after two looks some time apart.
+pub(super) fn fallen_back(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate {
+    let Some(since) = memory.marks.fell_back_since else { return Ok(()) };
     let at = seen.begun.unwrap_or(pass.now);
-    let since = *memory.marks.fell_back_since.get_or_insert(at);
     let until = later(since, pass.limits.fall_back_confirmed);
     if at >= until {
         return Ok(());

@@ -4,6 +4,7 @@
 
 use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, resolve, say, undecided};
 use crate::engine::{
+    failure::Class,
     id::{Field, NameStatus},
     limits::later,
     memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
@@ -191,8 +192,16 @@ fn repeat(pass: &Pass, memory: &Memory, name: &str, expired: bool, last: &Entry)
         let until = later(last.at, pause(&pass.limits.repeatable_pauses, tries));
         return if pass.now >= until { Ok(()) } else { Err(Box::new(unanswered(name, until))) };
     }
-    if last.outcome == EntryOutcome::Refused {
-        return Err(Box::new(refused(pass, name, last)));
+    if let Some(refusal) = last.refusal.as_ref().filter(|_| last.outcome == EntryOutcome::Refused) {
+        let until = refusal.until.filter(|_| refusal.class == Class::WaitUntil);
+        return match until {
+            Some(until) if pass.now >= until => Ok(()),
+            Some(until) => Err(Box::new(say::throttled(until).refused(Some(refusal)))),
+            None => Err(Box::new(
+                say::not_for_its_value("SubmitName", refusal, &pass.then_retry())
+                    .unwrap_or_else(|| refused(pass, name, last)),
+            )),
+        };
     }
     let until = later(last.at, pass.limits.name_expired_pause);
     match expired {

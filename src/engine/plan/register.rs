@@ -16,7 +16,7 @@ use crate::engine::{
     id::{AccountMode, CodeStatus, Field, Sendability},
     limits::{earlier, later},
     memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
-    observed::Number,
+    observed::{HealthEntity, Number},
     reason::Reason,
     step::Step,
 };
@@ -190,8 +190,10 @@ fn next(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Next
         _ if refusal.is_about_credentials() => automatic(),
         _ => match refusal.class {
             Class::Retry | Class::WaitUntil | Class::AlreadyDone => automatic(),
-            Class::Credentials => Ok(Next::Asked(Box::new(permission(pass, refusal)))),
-            Class::Person | Class::Spec => Ok(Next::Asked(Box::new(refused(pass, refusal)))),
+            Class::Credentials | Class::Person | Class::Spec => {
+                let block = say::not_for_its_value("Register", refusal, &pass.then_retry());
+                Ok(Next::Asked(Box::new(block.unwrap_or_else(|| refused(pass, refusal)))))
+            }
         },
     }
 }
@@ -209,9 +211,20 @@ fn certificate(pass: &Pass, memory: &Memory, seen: &Seen, last: &Entry, refusal:
     Ok(Next::Schedule(Cause::Automatic))
 }
 
+/// That it is not registered blocks every number before its registration, and says nothing about a lock.
+const NOT_REGISTERED: i64 = 141_000;
+
+/// Meta blocks more than the number that is not registered yet.
 fn is_locked(number: &Number) -> bool {
     let Some(health) = number.health.value() else { return false };
-    health.can_send == Sendability::Blocked
+    let mut blocked = health.entities.iter().filter(|entity| entity.can_send == Sendability::Blocked);
+    let is_other = |entity: &HealthEntity| {
+        entity.errors.is_empty() || entity.errors.iter().any(|error| error.code != NOT_REGISTERED)
+    };
+    match health.entities.is_empty() {
+        true => health.can_send == Sendability::Blocked,
+        false => blocked.any(is_other),
+    }
 }
 
 /// Another version of the Secret is another PIN; Overwrite replaces Meta's once.
@@ -239,11 +252,31 @@ fn pin_mismatch(
     let cause = match (&pass.retry, set) {
         (Some(retry), _) => Cause::Retry(retry.value.clone()),
         (None, None) => Cause::Automatic,
-        (None, Some(_)) => return Ok(Next::Asked(Box::new(mismatch(pass, refusal)))),
+        (None, Some(set)) => return Ok(Next::Asked(Box::new(not_replaced(pass, set, refusal)))),
     };
     undecided::may_send(pass, StepKind::SetPin, memory)?;
     let step = Step::SetPin { account: seen.account.clone(), number: number.id.clone(), secret: version };
     Err(pass.step(step, "replace the unknown PIN, as pinPolicy Overwrite allows".into(), cause))
+}
+
+/// Replacing the PIN did not help; why, where Meta said so.
+fn not_replaced(pass: &Pass, set: &Entry, refusal: &Refusal) -> Block {
+    let Some(why) = set.refusal.as_ref() else { return mismatch(pass, refusal) };
+    say::not_for_its_value("SetPin", why, &pass.then_retry()).unwrap_or_else(|| {
+        let key = &pass.desired.registration.pin_secret;
+        Block::new(
+            Reason::PinMismatch,
+            format!(
+                "the PIN is not the one that Meta holds for the number, and Meta refused to replace it ({}); write the right one to Secret {}, key {}, or replace it once more with {}",
+                say::words(why),
+                key.name,
+                key.key,
+                pass.command("retry")
+            ),
+        )
+        .refused(Some(why))
+        .waits(Wait::on(Actor::ClusterUser, "ProvidePin").at(say::NUMBERS))
+    })
 }
 
 fn mismatch(pass: &Pass, refusal: &Refusal) -> Block {
@@ -294,19 +327,6 @@ fn incomplete(pass: &Pass, refusal: &Refusal) -> Block {
     )
     .refused(Some(refusal))
     .waits(Wait::on(Actor::ClusterUser, "Retry").at(say::NUMBERS))
-}
-
-fn permission(pass: &Pass, refusal: &Refusal) -> Block {
-    Block::new(
-        Reason::PermissionMissing,
-        format!(
-            "the token may not register this number ({}); give the system user full control of the account, {}",
-            say::words(refusal),
-            pass.then_retry()
-        ),
-    )
-    .refused(Some(refusal))
-    .waits(Wait::on(Actor::PortfolioAdmin, "GrantPermissions").at(say::SYSTEM_USERS))
 }
 
 fn refused(pass: &Pass, refusal: &Refusal) -> Block {

@@ -152,6 +152,16 @@ fn refused_read(what: &str, refusal: &Refusal) -> Block {
         (Class::WaitUntil, Some(until)) => throttled(until),
         (Class::WaitUntil, None) => Block::new(Reason::Throttled, "Meta asks for a pause in calls; it is asked again by itself")
             .waits(Wait::on(Actor::Meta, "AllowCalls")),
+        _ if refusal.is_about_credentials() => Block::new(
+            Reason::TokenInvalid,
+            format!(
+                "Meta did not take the token when {what} was asked for ({}); the portfolio checks it now, and names what is wrong with it",
+                words(refusal)
+            ),
+        )
+        .waits(Wait::on(Actor::PortfolioAdmin, "ReplaceToken").at(SYSTEM_USERS)),
+        (Class::Person, _) if refusal.code == 368 => restricted(what, Reason::AccountRestricted, refusal),
+        (Class::Person, _) if refusal.code == 131_031 => restricted(what, Reason::AccountLocked, refusal),
         (Class::Credentials | Class::Person | Class::Spec, _) => Block::new(
             Reason::PermissionMissing,
             format!(
@@ -167,6 +177,57 @@ fn refused_read(what: &str, refusal: &Refusal) -> Block {
         .waits(Wait::on(Actor::Meta, "Answer")),
     };
     block.refused(Some(refusal))
+}
+
+/// A write that was refused for what it was sent with or about, not for what it said: the token, a permission or the
+/// account. Nothing that is entered again would help.
+pub(super) fn not_for_its_value(what: &str, refusal: &Refusal, then: &str) -> Option<Block> {
+    let words = words(refusal);
+    let admin = |action, page| Wait::on(Actor::PortfolioAdmin, action).at(page);
+    let (reason, message, wait) = match (refusal.class, refusal.code) {
+        _ if refusal.is_about_credentials() => (
+            Reason::TokenInvalid,
+            format!(
+                "Meta did not take the token for {what} ({words}); the portfolio checks it now, and names what is wrong with it"
+            ),
+            admin("ReplaceToken", SYSTEM_USERS),
+        ),
+        (Class::Credentials, _) => (
+            Reason::PermissionMissing,
+            format!(
+                "the token may not do {what} ({words}); give the system user full control of the account, {then}"
+            ),
+            admin("GrantPermissions", SYSTEM_USERS),
+        ),
+        (Class::Person, 368) => (
+            Reason::AccountRestricted,
+            format!(
+                "Meta restricts the account and refused {what} ({words}); appeal in Business Support Home, {then}"
+            ),
+            admin("Appeal", SUPPORT),
+        ),
+        (Class::Person, 131_031) => (
+            Reason::AccountLocked,
+            format!(
+                "Meta locked the account and refused {what} ({words}); see why and appeal in Business Support Home, {then}"
+            ),
+            admin("Appeal", SUPPORT),
+        ),
+        _ => return None,
+    };
+    Some(Block::new(reason, message).refused(Some(refusal)).waits(wait))
+}
+
+/// Meta keeps the account from being used, not this token from seeing it.
+fn restricted(what: &str, reason: Reason, refusal: &Refusal) -> Block {
+    Block::new(
+        reason,
+        format!(
+            "Meta does not show {what}, as the account is restricted or locked ({}); see why and appeal in Business Support Home",
+            words(refusal)
+        ),
+    )
+    .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(SUPPORT))
 }
 
 pub(super) fn throttled(until: Timestamp) -> Block {

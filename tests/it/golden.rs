@@ -1,0 +1,670 @@
+//! Golden plans: for every state that Meta may show and every error that it may answer, what the operator plans and
+//! what a user then sees.
+//!
+//! A case is a folder of `cases/`. Its `channel.yaml` is a manifest, with a status where something is remembered and
+//! with a second document where the portfolio matters. Its `meta.json` says what is shown, and what Meta answers in
+//! its variants: nodes in Meta's own words, patched onto those of the case, and error envelopes by method and edge. A
+//! variant goes on in `then`; with `settled` the case's own world is first brought to rest, unprinted.
+//!
+//! Each variant is played with the real lowering, passes and client against a simulated Meta, on a virtual clock,
+//! until nothing is left to do before the next look. `plan.snap` holds its passes: the step or the block, why, who
+//! acts, the next look, and what was written. `status.snap` holds the status in which it rests, as YAML: the first
+//! variant's whole, of the others what differs from it. Transition times are left out, a condition's generation where it is
+//! the status's, and conditions and messages that repeat the one of Ready are named only. A variant that is no other than an
+//! earlier one says so.
+//!
+//! Both are plain files, compared on every run and written by `UPDATE_GENERATED=1 cargo test --test it golden`.
+//! They are reviewed like code.
+
+mod stage;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use whatsapp_operator::{
+    api::v1alpha1::WhatsAppChannelStatus,
+    engine::{
+        condition::ConditionType,
+        failure::{Class, Failure, Scope},
+        memory::{Cause, StepKind},
+        observed::ListState,
+        plan::{Block, Plan},
+        reason::{self, ReasonKind},
+    },
+    meta::error,
+};
+
+use stage::{Change, Passed, Scene, Stage};
+
+/// A list at rest is not read again before.
+const LIST_AGE: Duration = Duration::from_secs(6 * 60);
+/// Variants played at the same time.
+const AT_ONCE: usize = 8;
+
+const PORTFOLIO: &str = r#"
+apiVersion: whatsapp-operator.dev/v1alpha1
+kind: WhatsAppPortfolio
+metadata: {name: acme, namespace: shop-br}
+spec:
+  businessId: "500000000000001"
+  credentials:
+    accessTokenSecretRef: {name: acme-meta, key: token}
+    appSecretRef: {name: acme-meta, key: appSecret}
+"#;
+
+/// A folder.
+struct Case {
+    name: String,
+    channel: Value,
+    portfolio: Value,
+    /// Brought to rest before a variant begins.
+    settled: bool,
+    start: Change,
+    variants: Vec<Variant>,
+}
+
+struct Variant {
+    name: String,
+    start: Change,
+    then: Vec<(Value, Change)>,
+}
+
+/// What a variant came to.
+struct Played {
+    plan: String,
+    status: Vec<(String, String)>,
+    /// The block of the last pass, which is not printed again.
+    block: Option<Block>,
+    /// Reasons of conditions, as they were written.
+    reasons: BTreeSet<String>,
+    /// Rules of every status that the one it rests in breaks.
+    broken: Vec<String>,
+    /// What was refused, by the step it refused; reads have none.
+    refused: HashSet<(Option<StepKind>, Class, Scope)>,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/cases")
+}
+
+fn cases() -> Vec<Case> {
+    let mut folders: Vec<_> =
+        fs::read_dir(root()).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    folders.sort();
+    folders.iter().map(|folder| read_case(folder)).collect()
+}
+
+fn read_case(folder: &Path) -> Case {
+    let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
+    let text = |file: &str| {
+        fs::read_to_string(folder.join(file)).unwrap_or_else(|error| panic!("{name}/{file}: {error}"))
+    };
+    let yaml = text("channel.yaml");
+    let document = |text: &str| -> Value { serde_saphyr::from_str(text).expect("YAML") };
+    let mut documents = yaml.split("\n---\n");
+    let channel = document(documents.next().expect("a manifest"));
+    let portfolio = document(documents.next().unwrap_or(PORTFOLIO));
+    let mut meta: Map<String, Value> = serde_json::from_str(&text("meta.json")).expect("JSON");
+    let shows = meta.remove("shows").expect("every case says what it shows");
+    assert!(shows.as_str().is_some_and(|shows| shows.ends_with('.')), "{name}: a sentence");
+    let settled = meta.remove("settled") == Some(json!(true));
+    let variants = meta.remove("variants").expect("variants");
+    let variants: Vec<Map<String, Value>> = serde_json::from_value(variants).expect("a list");
+    let variants: Vec<Variant> = variants.into_iter().map(|variant| read_variant(&name, variant)).collect();
+    let names: BTreeSet<_> = variants.iter().map(|variant| &variant.name).collect();
+    assert!(names.len() == variants.len() && !variants.is_empty(), "{name}: every variant has its own name");
+    Case { start: change(&name, &meta.into()), name, channel, portfolio, settled, variants }
+}
+
+fn read_variant(case: &str, mut variant: Map<String, Value>) -> Variant {
+    let name = variant.remove("name").and_then(|name| Some(name.as_str()?.to_owned())).expect("a name");
+    let then: Vec<Value> =
+        variant.remove("then").map_or_else(Vec::new, |then| serde_json::from_value(then).expect("a list"));
+    let at = format!("{case}, {name}");
+    Variant {
+        start: change(&at, &variant.into()),
+        then: then.into_iter().map(|json| (json.clone(), change(&at, &json))).collect(),
+        name,
+    }
+}
+
+fn change(at: &str, json: &Value) -> Change {
+    Change::deserialize(json).unwrap_or_else(|error| panic!("{at}: {error}"))
+}
+
+async fn play(case: &Case, variant: &Variant) -> Played {
+    let start: &[&Change] = if case.settled { &[&case.start] } else { &[&case.start, &variant.start] };
+    let mut stage = Stage::new(case.channel.clone(), case.portfolio.clone(), start).await;
+    let begun = stage.now();
+    let mut played = Played {
+        plan: String::new(),
+        status: Vec::new(),
+        block: None,
+        reasons: BTreeSet::new(),
+        broken: Vec::new(),
+        refused: HashSet::new(),
+    };
+    let mut before = Value::Null;
+    if case.settled {
+        stage.rest().await;
+        before = stage.status();
+        stage.pass_time(LIST_AGE);
+        stage.change(&variant.start);
+    }
+    played.take(stage.rest().await, begun);
+    for (json, change) in &variant.then {
+        let _ = writeln!(played.plan, "  then {}", flow(json));
+        stage.change(change);
+        played.take(stage.rest().await, begun);
+    }
+    for failure in &stage.failures {
+        played.note(None, failure);
+    }
+    let status = stage.status();
+    if case.settled && UNTOLD.iter().any(|what| variant.name.contains(what)) {
+        played.broken.extend(turned(&before, &status));
+    }
+    played.status = lines(&status);
+    played
+}
+
+impl Played {
+    fn take(&mut self, scenes: Vec<Scene>, begun: Timestamp) {
+        for scene in scenes {
+            match scene {
+                Scene::Refused(why) => {
+                    self.reasons.insert("SpecInvalid".into());
+                    let _ = writeln!(self.plan, "  the spec cannot be carried out: {why}");
+                }
+                Scene::Pass(passed) => self.take_pass(&passed, begun),
+            }
+        }
+    }
+
+    fn take_pass(&mut self, passed: &Passed, begun: Timestamp) {
+        let at = format!("  {}", since(begun, passed.at));
+        print_plan(&mut self.plan, &at, passed, self.block.as_ref());
+        self.block.clone_from(&passed.plan.block);
+        for status in &passed.written {
+            self.broken.extend(broken_rules(status));
+            self.reasons.extend(status.conditions.iter().map(|c| c.reason.clone()));
+            let _ = writeln!(self.plan, "      writes {}", in_short(status));
+        }
+        let step = passed.plan.step.as_ref().map(|planned| planned.step.kind());
+        let observed = &passed.done.observed;
+        if let Some(Err(failure)) = passed.done.outcome.as_ref().map(|outcome| &outcome.result) {
+            self.note(step, failure);
+        }
+        for searched in &observed.search {
+            if let ListState::Failed(failure) | ListState::NotCheckable(failure) = &searched.list {
+                self.note(None, failure);
+            }
+        }
+        for failure in passed.failures() {
+            self.note(None, &failure);
+        }
+    }
+
+    fn note(&mut self, step: Option<StepKind>, failure: &Failure) {
+        if let Some(refusal) = failure.refusal() {
+            self.refused.insert((step, refusal.class, refusal.scope));
+        }
+    }
+}
+
+fn print_plan(out: &mut String, at: &str, passed: &Passed, last: Option<&Block>) {
+    let Plan { step, block, aside, answered, next, .. } = &passed.plan;
+    if let Some(planned) = step {
+        let _ = writeln!(
+            out,
+            "{at} {}, {}: {}",
+            planned.step.kind().as_str(),
+            cause(&planned.cause),
+            planned.why
+        );
+        let _ = writeln!(out, "      {}", outcome(passed));
+    }
+    if let Some(block) = block {
+        if last == Some(block) {
+            let _ = writeln!(out, "{at} {} as before", block.reason.as_str());
+        } else {
+            let _ = writeln!(out, "{at} {}: {}", block.reason.as_str(), block.message);
+            print_wait(out, block);
+        }
+    }
+    if step.is_none() && block.is_none() {
+        let _ = writeln!(out, "{at} nothing holds up the way to Registered");
+    }
+    for (condition, block) in aside {
+        let _ = writeln!(
+            out,
+            "      beside, {}: {}: {}",
+            condition.as_str(),
+            block.reason.as_str(),
+            block.message
+        );
+        print_wait(out, block);
+    }
+    for (kind, answer) in answered {
+        let what = match (&answer.used_for, &answer.refused) {
+            (Some(step), _) => format!("used for {}", step.as_str()),
+            (None, Some(why)) => why.clone(),
+            (None, None) => "seen".into(),
+        };
+        let _ = writeln!(out, "      {kind:?} {:?}: {what}", answer.value);
+    }
+    let _ = writeln!(out, "      looks again {}", pause(passed.at, *next));
+}
+
+fn print_wait(out: &mut String, block: &Block) {
+    let until = block.until.map(|at| format!("until {at}"));
+    let wait = block.wait.as_ref().map(|wait| {
+        let by = wait.expected_by.filter(|by| Some(*by) != block.until).map(|at| format!(" by {at}"));
+        format!("{} has to {}{}", wait.actor.as_str(), wait.action, by.unwrap_or_default())
+    });
+    let parts: Vec<String> = [wait, until].into_iter().flatten().collect();
+    if !parts.is_empty() {
+        let _ = writeln!(out, "        {}", parts.join("; "));
+    }
+}
+
+fn cause(cause: &Cause) -> String {
+    match cause {
+        Cause::Automatic => "by itself".into(),
+        Cause::Secret => "for what a Secret holds".into(),
+        Cause::SendCode(value) => format!("as send-code {value:?} asks"),
+        Cause::Retry(value) => format!("as retry {value:?} asks"),
+    }
+}
+
+fn outcome(passed: &Passed) -> String {
+    match passed.done.outcome.as_ref().map(|outcome| &outcome.result) {
+        None => "not carried out".into(),
+        Some(Ok(_)) => "accepted".into(),
+        Some(Err(Failure::Refused(refusal))) => {
+            let subcode = refusal.subcode.map(|subcode| format!("/{subcode}")).unwrap_or_default();
+            let until = refusal.until.map(|until| format!(" until {until}")).unwrap_or_default();
+            let (class, scope) = (refusal.class, refusal.scope);
+            format!("refused with {}{subcode}: {class:?}{until}, of the {scope:?}", refusal.code)
+        }
+        Some(Err(Failure::NoAnswer(_))) => "no answer".into(),
+        Some(Err(Failure::NotSent(why))) => format!("not sent: {why}"),
+        Some(Err(Failure::Throttled(until))) => format!("held back until {until}"),
+    }
+}
+
+/// What a write of status says of the whole.
+fn in_short(status: &WhatsAppChannelStatus) -> String {
+    let mut parts = vec![format!("stage {}", status.stage.as_deref().unwrap_or("-"))];
+    for kind in ["Ready", "Reconciling", "Stalled"] {
+        parts.extend(
+            status
+                .conditions
+                .iter()
+                .filter(|c| c.type_ == kind)
+                .map(|c| format!("{kind} {} {}", c.status, c.reason)),
+        );
+    }
+    parts.join(", ")
+}
+
+fn since(begun: Timestamp, at: Timestamp) -> String {
+    format!("+{:#}", SignedDuration::from_secs(at.duration_since(begun).as_secs()))
+}
+
+fn pause(at: Timestamp, next: Timestamp) -> String {
+    match next.duration_since(at).as_secs() {
+        ..=0 => "at once".into(),
+        seconds => format!("in {:#}", SignedDuration::from_secs(seconds)),
+    }
+}
+
+/// A value on one line; JSON is YAML too.
+fn flow(value: &Value) -> String {
+    value.to_string()
+}
+
+/// A status, line by line, each with the place that it belongs to.
+fn lines(status: &Value) -> Vec<(String, String)> {
+    let mut lines = Vec::new();
+    let Value::Object(status) = status else { return lines };
+    let keyed = [("conditions", "type"), ("waitingFor", "action"), ("preflight", "item"), ("drift", "field")];
+    let order = ["stage", "conditions", "waitingFor", "preflight", "drift", "facts", "inFlight", "ledger"];
+    let rest = status.keys().map(String::as_str).filter(|key| !order.contains(key) && *key != "since");
+    for section in order.into_iter().chain(rest) {
+        let Some(value) = status.get(section) else { continue };
+        let key = keyed.iter().find(|(name, _)| *name == section).map(|(_, key)| *key);
+        match (value, key) {
+            (Value::Array(entries), Some(key)) => {
+                let message = |entry: &Value| entry["message"].as_str().map(str::to_owned);
+                let ready = entries.iter().find(|entry| entry["type"] == "Ready");
+                let told = ready.and_then(message);
+                let rest = entries.iter().filter(|entry| entry["type"] != "Ready");
+                let is_same = |entry: &&Value| {
+                    let same = |key: &str| ready.is_some_and(|ready| ready[key] == entry[key]);
+                    same("status") && same("reason") && same("message") && same("observedGeneration")
+                };
+                let (same, rest): (Vec<_>, Vec<_>) = rest.partition(is_same);
+                if !same.is_empty() {
+                    let same: Vec<&Value> = same.into_iter().map(|entry| &entry["type"]).collect();
+                    lines.push(("conditions as Ready".into(), json!(same).to_string()));
+                }
+                lines.extend(ready.into_iter().chain(rest).map(|entry| {
+                    let mut shown = entry.clone();
+                    let map = shown.as_object_mut().expect("an object");
+                    let name = map.remove(key).and_then(|name| Some(name.as_str()?.to_owned()));
+                    map.remove("lastTransitionTime");
+                    if map.get("observedGeneration") == status.get("observedGeneration") {
+                        map.remove("observedGeneration");
+                    }
+                    if entry["type"] != "Ready" && told.is_some() && message(entry) == told {
+                        map.insert("message".into(), json!("as Ready"));
+                    }
+                    (format!("{section}/{}", name.unwrap_or_default()), flow(&shown))
+                }));
+            }
+            (Value::Object(map), _) => {
+                for (key, value) in map {
+                    match value {
+                        Value::Array(entries) => lines.extend(
+                            entries
+                                .iter()
+                                .enumerate()
+                                .map(|(n, entry)| (format!("{section}/{key} {n}"), flow(entry))),
+                        ),
+                        value => lines.push((format!("{section}/{key}"), flow(value))),
+                    }
+                }
+            }
+            (value, _) => lines.push((section.to_owned(), flow(value))),
+        }
+    }
+    lines
+}
+
+/// `first` of the case whole; of the others what differs, and what is not there.
+fn print_status(status: &[(String, String)], first: Option<&[(String, String)]>) -> String {
+    let mut out = String::new();
+    let known: BTreeMap<&str, &str> =
+        first.unwrap_or_default().iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let mut section = "";
+    for (key, value) in status.iter().filter(|(key, value)| known.get(key.as_str()) != Some(&value.as_str()))
+    {
+        match key.split_once('/') {
+            None => {
+                let _ = writeln!(out, "  {key}: {value}");
+            }
+            Some((of, name)) => {
+                if of != section {
+                    let _ = writeln!(out, "  {of}:");
+                    section = of;
+                }
+                let _ = writeln!(out, "    {name}: {value}");
+            }
+        }
+    }
+    let has = |key: &str| status.iter().any(|(other, _)| other == key);
+    let gone: Vec<&str> =
+        first.unwrap_or_default().iter().map(|(key, _)| key.as_str()).filter(|key| !has(key)).collect();
+    if !gone.is_empty() {
+        let _ = writeln!(out, "  not there: {}", json!(gone));
+    }
+    if first.is_some_and(|first| first == status) {
+        let _ = writeln!(out, "  nothing differs: true");
+    }
+    out
+}
+
+/// Plays every variant, a few at a time.
+async fn play_all(cases: Vec<Case>) -> Vec<(Case, Vec<Played>)> {
+    use futures::StreamExt;
+    let cases: Vec<std::sync::Arc<Case>> = cases.into_iter().map(Into::into).collect();
+    let wanted: Vec<_> =
+        cases.iter().flat_map(|case| (0..case.variants.len()).map(move |n| (case.clone(), n))).collect();
+    let mut played: BTreeMap<String, Vec<Played>> = BTreeMap::new();
+    let mut running = futures::stream::iter(wanted.into_iter().map(|(case, n)| {
+        let label = format!("{}, {}", case.name, case.variants[n].name);
+        let task = tokio::spawn(async move { (case.name.clone(), play(&case, &case.variants[n]).await) });
+        async move { task.await.unwrap_or_else(|error| panic!("{label}: {error}")) }
+    }))
+    .buffered(AT_ONCE);
+    while let Some((name, variant)) = running.next().await {
+        played.entry(name).or_default().push(variant);
+    }
+    drop(running);
+    cases
+        .into_iter()
+        .map(|case| {
+            let variants = played.remove(&case.name).unwrap_or_default();
+            (std::sync::Arc::into_inner(case).expect("nobody else holds it"), variants)
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plans_and_statuses_are_as_reviewed() {
+    let update = std::env::var_os("UPDATE_GENERATED").is_some();
+    let all = play_all(cases()).await;
+    let mut stale = Vec::new();
+    for (case, variants) in &all {
+        let (plans, statuses) = print(case, variants);
+        for (file, text) in [("plan.snap", plans), ("status.snap", statuses)] {
+            let path = root().join(&case.name).join(file);
+            let kept = fs::read_to_string(&path).unwrap_or_default();
+            if update {
+                fs::write(&path, text).expect("a file can be written");
+            } else if kept != text {
+                stale.push(difference(&case.name, file, &kept, &text));
+            }
+        }
+    }
+    let known = every_reason_is_shown(&all);
+    let errors = every_error_is_met(&all);
+    let broken: Vec<String> = all
+        .iter()
+        .flat_map(|(case, played)| case.variants.iter().zip(played).map(move |(v, p)| (case, v, p)))
+        .flat_map(|(case, v, p)| {
+            p.broken.iter().map(move |rule| format!("{}, {}: {rule}", case.name, v.name))
+        })
+        .collect();
+    assert!(broken.is_empty(), "rules that a status breaks:\n{}", broken.join("\n"));
+    assert!(known.is_empty(), "reasons that no case shows, or that one shows after all: {known:?}");
+    assert!(errors.is_empty(), "errors that no case meets: {errors:#?}");
+    assert!(
+        stale.is_empty(),
+        "{}\nwritten anew by UPDATE_GENERATED=1 cargo test --test it golden; then read what changed",
+        stale.join("\n")
+    );
+}
+
+/// The text with the sandbox's trace ids made one: two reads at once are answered in any order.
+fn without_traces(text: &str) -> String {
+    let is_trace = |word: &str| {
+        word.len() == 17 && word.starts_with('A') && word[1..].bytes().all(|b| b.is_ascii_hexdigit())
+    };
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let word = &rest[..rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len())];
+        out.push_str(if is_trace(word) { "(trace)" } else { word });
+        rest = &rest[word.len()..];
+        if word.is_empty() {
+            out.push(c);
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+    out
+}
+
+/// The two files of a case.
+fn print(case: &Case, variants: &[Played]) -> (String, String) {
+    let (mut plans, mut statuses) = (Sections::default(), Sections::default());
+    for (variant, played) in case.variants.iter().zip(variants) {
+        plans.add(&variant.name, variant.name.clone(), "  as ", &played.plan);
+        let first = (!std::ptr::eq(played, &variants[0])).then(|| &*variants[0].status);
+        let name = json!(variant.name);
+        statuses.add(&variant.name, format!("{name}:"), "  as: ", &print_status(&played.status, first));
+    }
+    (without_traces(&plans.text), without_traces(&statuses.text))
+}
+
+/// A section for each variant; one that is no other than an earlier one says so.
+#[derive(Default)]
+struct Sections {
+    text: String,
+    known: BTreeMap<String, String>,
+}
+
+impl Sections {
+    fn add(&mut self, name: &str, head: String, like: &str, body: &str) {
+        let _ = writeln!(self.text, "{head}");
+        match self.known.get(body) {
+            Some(earlier) => {
+                let _ = writeln!(self.text, "{like}{}", json!(earlier));
+            }
+            None => {
+                self.text.push_str(body);
+                self.known.insert(body.to_owned(), name.to_owned());
+            }
+        }
+    }
+}
+
+fn difference(case: &str, file: &str, kept: &str, text: &str) -> String {
+    let at = kept.lines().zip(text.lines()).position(|(a, b)| a != b);
+    let at = at.unwrap_or(kept.lines().count().min(text.lines().count()));
+    let line = |text: &str| text.lines().nth(at).unwrap_or("(the end)").to_owned();
+    format!("{case}/{file}:{}\n  kept: {}\n  now:  {}", at + 1, line(kept), line(text))
+}
+
+/// Reasons that a channel may carry in a status that is written, and that no case shows, each with why.
+const NOT_SHOWN: &[(&str, &str)] = &[];
+
+/// Reasons without a case that shows them, and those said to have none that have one.
+fn every_reason_is_shown(all: &[(Case, Vec<Played>)]) -> Vec<String> {
+    let shown: BTreeSet<&str> =
+        all.iter().flat_map(|(_, played)| played).flat_map(|p| &p.reasons).map(String::as_str).collect();
+    let of_channels = |row: &&reason::Row| {
+        let conditions = ConditionType::CHANNEL.iter();
+        conditions.clone().any(|kind| row.conditions.contains(kind))
+    };
+    let excused: BTreeSet<&str> = NOT_SHOWN.iter().map(|(name, _)| *name).collect();
+    let table = reason::TABLE.iter().filter(of_channels).map(|row| row.name);
+    table.filter(|name| shown.contains(name) == excused.contains(name)).map(str::to_owned).collect()
+}
+
+/// Every class with every scope that the table of errors has, and every class at the call of every step.
+fn every_error_is_met(all: &[(Case, Vec<Played>)]) -> Vec<String> {
+    let met: HashSet<_> = all.iter().flat_map(|(_, played)| played).flat_map(|p| p.refused.clone()).collect();
+    let classes = [
+        ("retry", Class::Retry),
+        ("wait", Class::WaitUntil),
+        ("person", Class::Person),
+        ("spec", Class::Spec),
+        ("credentials", Class::Credentials),
+        ("done", Class::AlreadyDone),
+    ];
+    let scopes = [
+        ("call", Scope::Call),
+        ("channel", Scope::Channel),
+        ("account", Scope::Account),
+        ("portfolio", Scope::Portfolio),
+        ("app", Scope::App),
+    ];
+    let reference = error::reference();
+    let mut missing = Vec::new();
+    for row in reference.lines().filter(|line| line.starts_with("| ")).skip(1) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let class = classes.iter().find(|(word, _)| cells[3].split(' ').next() == Some(word));
+        let scope = scopes.iter().find(|(word, _)| cells[4] == *word);
+        let (Some((_, class)), Some((_, scope))) = (class, scope) else { panic!("{row}") };
+        let pair = format!("{class:?} of the {scope:?}");
+        if !met.iter().any(|(_, c, s)| (c, s) == (class, scope)) && !missing.contains(&pair) {
+            missing.push(pair);
+        }
+    }
+    let steps = [
+        StepKind::AddNumber,
+        StepKind::RequestCode,
+        StepKind::VerifyCode,
+        StepKind::SubmitName,
+        StepKind::SetPin,
+        StepKind::Register,
+        StepKind::SubscribeApp,
+        StepKind::RouteWebhook,
+        StepKind::WriteProfile,
+    ];
+    for step in steps {
+        for (_, class) in classes {
+            if !met.iter().any(|(s, c, _)| *s == Some(step) && *c == class) {
+                missing.push(format!("{class:?} at {}", step.as_str()));
+            }
+        }
+    }
+    missing
+}
+
+/// How variants are called in which Meta says nothing, or nothing that this version knows.
+const UNTOLD: [&str; 3] = ["left out", "a word that nobody knows", "TO_BE_DECIDED"];
+
+/// Conditions that were True before and are not after.
+fn turned(before: &Value, after: &Value) -> Vec<String> {
+    let conditions = |status: &Value| -> Vec<Value> {
+        status["conditions"].as_array().into_iter().flatten().cloned().collect()
+    };
+    let after = conditions(after);
+    let is_kept = |was: &&Value| after.iter().any(|c| c["type"] == was["type"] && c["status"] == "True");
+    let lost = conditions(before).into_iter().filter(|c| c["status"] == "True");
+    lost.filter(|was| !is_kept(&was))
+        .map(|was| format!("{} turned by what is not told", was["type"]))
+        .collect()
+}
+
+/// The rules that every status keeps, whatever it is about.
+fn broken_rules(status: &WhatsAppChannelStatus) -> Vec<String> {
+    let of = |kind: &str| status.conditions.iter().find(|c| c.type_ == kind);
+    let row = |name: &str| reason::TABLE.iter().find(|row| row.name == name).expect("a reason of the table");
+    let mut broken = Vec::new();
+    for condition in &status.conditions {
+        let kind = ConditionType::CHANNEL.into_iter().find(|kind| kind.as_str() == condition.type_);
+        let kind = kind.expect("a type of a channel");
+        if !row(&condition.reason).reason.may_be_on(kind) {
+            broken.push(format!("{} may not be on {}", condition.reason, condition.type_));
+        }
+        if condition.message.is_empty() {
+            broken.push(format!("{} says nothing", condition.type_));
+        }
+    }
+    let Some(ready) = of("Ready") else { return vec!["Ready is not there".into()] };
+    let (is_ready, kind) = (ready.status == "True", row(&ready.reason).kind);
+    let (reconciling, stalled) = (of("Reconciling").is_some(), of("Stalled").is_some());
+    let is_wait = matches!(kind, ReasonKind::Person | ReasonKind::Time | ReasonKind::Stalled);
+    let rules = [
+        (reconciling && stalled, "both Reconciling and Stalled"),
+        (stalled && is_ready, "Stalled and Ready"),
+        (stalled && kind != ReasonKind::Stalled, "Stalled for a reason that something ends"),
+        (ready.status == "False" && kind == ReasonKind::Stalled && !stalled, "not Stalled"),
+        (ready.status == "False" && is_wait && reconciling, "Reconciling while it waits"),
+        (
+            ready.status == "False" && kind == ReasonKind::Progress && !reconciling,
+            "at work and not Reconciling",
+        ),
+        (ready.status == "False" && is_wait && status.waiting_for.is_empty(), "nobody is waited for"),
+        (!is_ready && !is_wait && kind == ReasonKind::Settled, "not Ready for a reason that is settled"),
+    ];
+    broken.extend(
+        rules
+            .into_iter()
+            .filter(|(is_broken, _)| *is_broken)
+            .map(|(_, what)| format!("{what}: Ready {} {}", ready.status, ready.reason)),
+    );
+    broken
+}

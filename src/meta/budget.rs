@@ -210,9 +210,16 @@ struct Breaker {
 }
 
 impl Breaker {
+    /// Several calls that were on their way together are one throttle.
     fn open(&mut self, until: Option<Timestamp>, now: Timestamp) -> Timestamp {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.in_a_row.min(8)).min(LONGEST_PAUSE);
-        self.in_a_row = self.in_a_row.saturating_add(1);
+        let pause = match self.until(now) {
+            Some(_) => Duration::ZERO,
+            None => {
+                let pause = FIRST_PAUSE.saturating_mul(1 << self.in_a_row.min(8)).min(LONGEST_PAUSE);
+                self.in_a_row = self.in_a_row.saturating_add(1);
+                pause
+            }
+        };
         let until = until.map(|until| until.min(after(now, LONGEST_BELIEVED)));
         let end = [until, self.until].into_iter().flatten().fold(after(now, pause), Timestamp::max);
         self.until = Some(end);

@@ -44,8 +44,8 @@ use whatsapp_operator::{
 
 use stage::{Change, Passed, Scene, Stage};
 
-/// A list at rest is not read again before.
-const LIST_AGE: Duration = Duration::from_secs(6 * 60);
+/// What was read at rest is read again by then: lists, and the facts of an account, which serve longer.
+const AGE: Duration = Duration::from_secs(61 * 60);
 /// Variants played at the same time.
 const AT_ONCE: usize = 8;
 
@@ -156,7 +156,7 @@ async fn play(case: &Case, variant: &Variant) -> Played {
     if case.settled {
         stage.rest().await;
         before = stage.status();
-        stage.pass_time(LIST_AGE);
+        stage.pass_time(AGE);
         stage.change(&variant.start);
     }
     played.take(stage.rest().await, begun);

@@ -203,6 +203,23 @@ fn pauses_double_up_to_an_hour_and_start_short_after_an_answer() {
 }
 
 #[test]
+fn calls_that_were_on_their_way_together_are_throttled_once() {
+    let budget = budget();
+    let until = budget.throttled(&payer(), Some(&account()), None, at(0));
+    assert_eq!(budget.throttled(&payer(), Some(&account()), None, at(1)), until);
+    assert_eq!(
+        budget.throttled(&payer(), Some(&account()), Some(at(7_200)), at(2)),
+        at(7_200),
+        "Meta's own time"
+    );
+    assert_eq!(
+        budget.throttled(&payer(), Some(&account()), None, at(7_200)),
+        at(7_800),
+        "the second in a row"
+    );
+}
+
+#[test]
 fn metas_own_time_counts_when_it_is_later() {
     let budget = budget();
     assert_eq!(budget.throttled(&payer(), Some(&account()), Some(at(7_200)), at(0)), at(7_200));

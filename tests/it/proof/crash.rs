@@ -172,6 +172,31 @@ async fn a_read_that_fails_anywhere_costs_nothing_twice() {
     hit_requests(&[FaultKind::Disconnect, FaultKind::StatusAfter { code: 500 }], "GET").await;
 }
 
+/// An effect that comes so late that it shows just before it counts as absent.
+fn just_in_time(path: &str) -> u64 {
+    let settle = if path.ends_with("/register") {
+        600
+    } else if path.contains("profile") || path.ends_with("apps") {
+        60
+    } else {
+        120
+    };
+    settle - 55
+}
+
+#[tokio::test]
+async fn a_call_that_takes_effect_only_after_its_reply_was_lost_is_not_repeated_meanwhile() {
+    let mut results = Vec::new();
+    for (at, (_, path)) in requests(9).await.into_iter().enumerate().filter(|(_, (m, _))| m == "POST") {
+        let world = world(9).await;
+        let kind = FaultKind::DelayedEffect { secs: just_in_time(&path) };
+        let accident = format!("{kind:?} at request {} (POST {path})", at + 1);
+        world.sandbox.inject(Fault { on: Match::any().nth(at as u64 + 1), kind });
+        results.push(converges(world, &accident).await);
+    }
+    report(results);
+}
+
 #[tokio::test]
 async fn an_effect_that_shows_just_within_its_time_is_waited_for_and_not_repeated() {
     for (edge, secs) in [("phone_numbers", 115), ("verify_code", 115), ("register", 590)] {

@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use axum::body::Bytes;
 use axum::http::{Request, Response};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::*;

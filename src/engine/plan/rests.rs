@@ -216,7 +216,10 @@ fn rests(mut world: World, script: Vec<Answer>) -> Result<(), TestCaseError> {
             world = world.pass();
             let again = world.plan();
             prop_assert_eq!(step_of(&again), None, "{} and then a step", waits(&plan));
-            prop_assert_eq!(waits(&again), waits(&plan));
+            // An answered `retry` opens nothing any more, so what it met is not what is waited for without it.
+            if plan.answered.is_empty() {
+                prop_assert_eq!(waits(&again), waits(&plan));
+            }
             prop_assert!(again.answered.is_empty(), "a consent is answered twice: {:?}", again.answered);
             prop_assert_eq!(&again.memory, &plan.memory, "looking again would write");
             let pause = until.duration_since(world.now).unsigned_abs().clamp(SECOND, 6 * HOUR);
@@ -232,7 +235,9 @@ fn rests(mut world: World, script: Vec<Answer>) -> Result<(), TestCaseError> {
         world = carry_out(world, &planned.step, script.next().unwrap_or(Answer::Yes(true)), steps);
         for _ in 0..2 {
             world = world.after(SECOND);
-            let again = step_of(&world.plan());
+            let again = world.plan().step;
+            let by_itself = again.filter(|again| matches!(again.cause, Cause::Automatic | Cause::Secret));
+            let again = by_itself.map(|planned| planned.step.kind());
             prop_assert_ne!(again, Some(kind), "at once again: {:?}", world.memory);
         }
     }

@@ -1,7 +1,7 @@
 //! Looks for secrets in everything that leaves the operator: as they are, encoded, or as any digest of them that
 //! somebody could compute again.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hasher};
 
 use ring::{digest, hmac};
@@ -34,7 +34,7 @@ pub fn find(places: &[Place], canaries: &[Canary], salts: &[String]) -> Vec<Stri
     };
     for canary in canaries {
         for (how, bytes) in all_digests(&canary.value, salts) {
-            leaks.extend(seen.shows(&bytes).map(|word| tell(canary.what, &how, word)));
+            leaks.extend(seen.shows(&bytes).into_iter().map(|word| tell(canary.what, &how, word)));
         }
     }
     leaks.extend(
@@ -95,26 +95,41 @@ fn words(places: &[Place]) -> BTreeMap<String, String> {
 struct Seen<'a> {
     words: Vec<&'a str>,
     starts: HashSet<u64>,
+    /// By their first eight characters, as they are and in lower case.
+    by_start: HashMap<String, Vec<&'a str>>,
 }
 
 impl<'a> Seen<'a> {
     fn new(words: impl Iterator<Item = &'a str>) -> Self {
         let words: Vec<&str> = words.collect();
         let starts = words.iter().flat_map(|word| readings(word)).filter_map(|bytes| start(&bytes)).collect();
-        Self { words, starts }
+        let mut by_start: HashMap<String, Vec<&str>> = HashMap::new();
+        for word in &words {
+            let Some(start) = word.get(..8) else { continue };
+            let lower = start.to_ascii_lowercase();
+            if lower != start {
+                by_start.entry(lower).or_default().push(word);
+            }
+            by_start.entry(start.to_owned()).or_default().push(word);
+        }
+        Self { words, starts, by_start }
     }
 
     /// The words that show this digest, or the beginning of it.
-    fn shows<'b>(&'b self, digest: &'b [u8]) -> impl Iterator<Item = &'a str> + 'b {
+    fn shows(&self, digest: &[u8]) -> Vec<&'a str> {
         let hex = to_hex(digest);
         let base64 = to_base64(digest);
-        let numbers = numbers(digest);
-        self.words.iter().copied().filter(move |word| {
+        let with = |start: &str| self.by_start.get(start).into_iter().flatten().copied();
+        let is_hex = |word: &&str| {
             let lower = word.to_ascii_lowercase();
-            let is_hex = lower == hex[..8] || lower.get(..10).is_some_and(|start| hex.starts_with(start));
-            let is_base64 = word.get(..8).is_some_and(|start| base64.starts_with(start));
-            is_hex || is_base64 || numbers.iter().any(|number| number == word)
-        })
+            lower.len() == 8 || lower.get(..10).is_some_and(|start| hex.starts_with(start))
+        };
+        let mut found: Vec<&str> = with(&hex[..8]).filter(is_hex).collect();
+        found.extend(with(&base64[..8]));
+        for number in numbers(digest).iter().filter(|number| number.len() >= 8) {
+            found.extend(with(&number[..8]).filter(|word| word == number));
+        }
+        found
     }
 }
 
@@ -374,7 +389,7 @@ fn the_search_finds_what_leaks_in_whatever_form() {
             let words = words(&places);
             let seen = Seen::new(words.keys().map(String::as_str));
             let mut all = canaries().into_iter().flat_map(|c| all_digests(&c.value, &salts));
-            all.any(|(_, bytes)| seen.shows(&bytes).next().is_some())
+            all.any(|(_, bytes)| !seen.shows(&bytes).is_empty())
         };
         assert!(found, "{how}: {leak} is not found");
     }

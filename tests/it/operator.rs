@@ -276,7 +276,7 @@ async fn a_channel_is_deleted_at_once_whatever_is_wrong(#[case] trouble: Trouble
     rig.flags = vec!["--list-freshness".into(), "2s".into()];
     rig.start().await;
     let slow =
-        Fault { on: Match::on("POST", "phone_numbers").times(1), kind: FaultKind::Latency { ms: 6_000 } };
+        Fault { on: Match::on("POST", "phone_numbers").times(1), kind: FaultKind::Latency { ms: 15_000 } };
     match trouble {
         Trouble::CallOnTheWire => {
             rig.sandbox.inject(slow);

@@ -9,6 +9,7 @@ use crate::engine::{
     failure::{Class, Failure, Scope},
     fixture::{HOUR, MINUTE, NAME, SECOND, World, no_answer, present, refusal, version, world},
     id::{AccountMode, CodeStatus, Fact, Field, NumberStatus, PlatformType},
+    limits::later,
     memory::{Cause, StepKind},
     observed::{Number, Profile, SecretFact, WebhookConfiguration},
     outcome::Accepted,
@@ -171,7 +172,7 @@ fn effect(world: World, step: &Step, nth: u32) -> World {
 }
 
 fn carry_out(world: World, step: &Step, answer: Answer, nth: u32) -> World {
-    let until = world.now.checked_add(10 * MINUTE).unwrap();
+    let until = later(world.now, 10 * MINUTE);
     let number = matches!(step, Step::AddNumber { .. }).then(|| crate::engine::fixture::NUMBER.into());
     let (result, shows) = match answer {
         Answer::Yes(shows) => (Ok(Accepted { number }), shows),

@@ -39,7 +39,7 @@ pub const OTHER: &str = "300000000000002";
 pub const NUMBER: &str = "100000000000001";
 
 /// Everything that a plan is made of.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct World {
     pub desired: Desired,
     pub observed: Observed,

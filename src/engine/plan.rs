@@ -13,6 +13,8 @@ mod next;
 mod pin;
 mod register;
 mod resolve;
+#[cfg(test)]
+mod rests;
 mod say;
 #[cfg(test)]
 mod tests;

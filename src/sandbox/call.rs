@@ -6,6 +6,7 @@
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Request, header};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
@@ -25,7 +26,7 @@ const ENDS: &[(u32, &str)] = &[
 ];
 
 /// A call on the graph.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Call {
     pub(super) method: String,
     /// The version in the path, if there is one.

@@ -139,6 +139,11 @@ pub enum FaultKind {
         /// Virtual seconds.
         secs: u64,
     },
+    /// No answer comes, and the call is carried out only after that time.
+    DelayedEffect {
+        /// Virtual seconds.
+        secs: u64,
+    },
 }
 
 impl Fault {
@@ -219,6 +224,7 @@ impl FaultKind {
             Self::TruncatedBody => "truncatedBody",
             Self::HugeBody { .. } => "hugeBody",
             Self::LateEffect { .. } => "lateEffect",
+            Self::DelayedEffect { .. } => "delayedEffect",
         }
     }
 }

@@ -40,6 +40,12 @@ pub(super) struct State {
     faults: Vec<Injected>,
     fault_serial: u64,
     next_id: u64,
+    /// Calls that a fault holds back.
+    #[serde(default)]
+    delayed: Vec<Delayed>,
+    /// The date of the delayed call that is carried out right now.
+    #[serde(skip)]
+    moment: Option<Timestamp>,
     #[serde(skip)]
     pub(super) calls: VecDeque<CallRecord>,
     /// A fault makes the effects of the call at hand at least this late.
@@ -47,8 +53,16 @@ pub(super) struct State {
     pub(super) extra_lag: u64,
 }
 
+/// A call that got no answer and is carried out later.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Delayed {
+    at: Timestamp,
+    call: Call,
+    target: Target,
+}
+
 /// What a call is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Target {
     DebugToken,
     Me,
@@ -105,17 +119,49 @@ impl State {
             faults: Vec::new(),
             fault_serial: 0,
             next_id: 0,
+            delayed: Vec::new(),
+            moment: None,
             calls: VecDeque::new(),
             extra_lag: 0,
         }
     }
 
     pub(super) fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.moment.unwrap_or_else(|| self.clock.now())
     }
 
     /// Lets time do what it does by itself.
     pub(super) fn tick(&mut self) {
+        self.catch_up();
+        self.pass_time();
+    }
+
+    /// Holds a write back for so long.
+    pub(super) fn delay(&mut self, call: &Call, target: &Target, secs: u64) {
+        if call.method != "GET" {
+            let at = after_secs(self.now(), secs);
+            self.delayed.push(Delayed { at, call: call.clone(), target: target.clone() });
+        }
+    }
+
+    /// Carries out the delayed calls whose time has come, each at its own date. Nobody hears what comes of it.
+    pub(super) fn catch_up(&mut self) {
+        let now = self.clock.now();
+        while let Some(next) = (0..self.delayed.len())
+            .filter(|nth| self.delayed[*nth].at <= now)
+            .min_by_key(|nth| self.delayed[*nth].at)
+        {
+            let Delayed { at, call, target } = self.delayed.remove(next);
+            self.moment = Some(at);
+            self.pass_time();
+            if let Ok(Next::Handshake(shake)) = self.handle(&call, &target, &[]).outcome {
+                self.finish(shake.then);
+            }
+            self.moment = None;
+        }
+    }
+
+    fn pass_time(&mut self) {
         let now = self.now();
         for number in self.world.numbers.values_mut() {
             number.tick(&self.options.switches, now);

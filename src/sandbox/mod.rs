@@ -413,7 +413,9 @@ impl Sandbox {
 
     /// Every effect at Meta, in order.
     pub fn effects(&self) -> Vec<Effect> {
-        self.state().effects.clone()
+        let mut state = self.state();
+        state.catch_up();
+        state.effects.clone()
     }
 
     /// The last calls, in the order in which they ended.

@@ -109,6 +109,10 @@ pub struct CallRecord {
     pub path: String,
     /// The account that it is about.
     pub account: Option<String>,
+    /// The id in its path.
+    pub id: Option<String>,
+    /// The names of its parameters; never their values.
+    pub parameters: Vec<String>,
     /// The HTTP status; none when no answer was given.
     pub status: Option<u16>,
     /// The code of the error, if the answer holds one.

@@ -77,6 +77,8 @@ impl Sandbox {
             method: call.method.clone(),
             path,
             account,
+            id: call.path.first().cloned(),
+            parameters: call.params.keys().cloned().collect(),
             status,
             code,
             faults: names,
@@ -119,6 +121,10 @@ impl Sandbox {
                     ));
                 }
                 FaultKind::Throttle { code, minutes } => self.state().throttle(call, target, *code, *minutes),
+                FaultKind::DelayedEffect { secs } => {
+                    self.state().delay(call, target, *secs);
+                    return None;
+                }
                 _ => {}
             }
         }

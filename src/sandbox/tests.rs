@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::{Request, Response};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::*;
@@ -871,6 +872,28 @@ async fn an_effect_can_show_late() {
     assert_eq!(read(&sandbox, &id, "platform_type").await, "NOT_APPLICABLE");
     sandbox.advance(Duration::from_secs(121));
     assert_eq!(read(&sandbox, &id, "platform_type").await, "CLOUD_API");
+}
+
+#[tokio::test]
+async fn a_delayed_call_gets_no_answer_and_takes_effect_at_its_own_date() {
+    let sandbox = demo();
+    let id = verified(&sandbox).await;
+    let begun = sandbox.now();
+    sandbox.inject(Fault {
+        on: Match::on("POST", "register").times(1),
+        kind: FaultKind::DelayedEffect { secs: 500 },
+    });
+    let body = json!({"messaging_product": "whatsapp", "pin": "135790"});
+    assert!(raw(&sandbox, DEMO_TOKEN, "POST", &format!("/{id}/register"), body).await.is_err());
+    sandbox.advance(Duration::from_secs(499));
+    assert_eq!(read(&sandbox, &id, "platform_type").await, "NOT_APPLICABLE");
+    let sandbox = Sandbox::restore(sandbox.snapshot()).unwrap();
+    sandbox.advance(Duration::from_secs(60));
+    assert_eq!(read(&sandbox, &id, "platform_type").await, "CLOUD_API");
+    let registered: Vec<_> =
+        sandbox.effects().into_iter().filter(|e| matches!(e.what, What::Registered { .. })).collect();
+    assert_eq!(registered.len(), 1);
+    assert_eq!(registered[0].at.duration_since(begun), SignedDuration::from_secs(500));
 }
 
 #[tokio::test]

@@ -1,13 +1,19 @@
 //! The operator as a process on a real API server, with the chart's account, against the sandbox.
 
+mod leak;
+
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use whatsapp_operator::sandbox::{Fault, FaultKind, Hold, Match, Number, ReviewPolicy, Verdict, What};
+use whatsapp_operator::sandbox::{App, Fault, FaultKind, Hold, Match, Number, ReviewPolicy, Verdict, What};
 
-use crate::rig::{ACCOUNT, Rig, condition, free_address, http_get};
+use leak::{Canary, Place};
+
+use crate::cli::{editor, run_as, stderr, stdout};
+use crate::rig::{ACCOUNT, APP, Rig, condition, free_address, http_get};
 
 const NUMBER: &str = "+5511912345678";
 const DIGITS: &str = "5511912345678";
@@ -37,6 +43,8 @@ fn once() -> BTreeMap<&'static str, usize> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_channel_goes_from_apply_to_ready_and_then_rests() {
     let mut rig = Rig::with_portfolio("ready").await;
+    // Looked at often, so that a short rest holds many passes.
+    rig.flags = vec!["--list-freshness".into(), "2s".into()];
     rig.start().await;
     rig.channel("support", NUMBER, json!({})).await;
 
@@ -71,23 +79,39 @@ async fn a_channel_goes_from_apply_to_ready_and_then_rests() {
         .await;
     assert!(wait.status.success());
 
-    // The portfolio's count of its channels belongs to the way, not to the rest.
-    tokio::time::sleep(Duration::from_secs(35)).await;
-    let mark = rig.plane.mark().await;
-    let meta = rig.sandbox.effects().len();
-    tokio::time::sleep(Duration::from_secs(20)).await;
-    let writes = rig.writes_since(mark).await;
-    assert!(writes.is_empty(), "a settled channel causes no writes: {writes:#?}");
-    assert_eq!(rig.sandbox.effects().len(), meta, "nor anything at Meta");
+    // The portfolio counts its channels once a minute; that write belongs to the way, not to the rest.
+    rig.until_of("wap", "acme", "the channel counted as ready", Duration::from_secs(90), |s| {
+        s["channels"]["ready"] == 1
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    rests(&rig, Duration::from_secs(20), 5).await;
 
     rig.operator().terminate();
     assert!(rig.operator().wait(Duration::from_secs(30)).await.is_some_and(|status| status.success()));
-    let mark = rig.plane.mark().await;
+    let (mark, meta) = (rig.plane.mark().await, rig.sandbox.effects().len());
     rig.start().await;
-    tokio::time::sleep(Duration::from_secs(15)).await;
+    rests(&rig, Duration::from_secs(15), 3).await;
     let writes = rig.writes_since(mark).await;
     assert!(writes.is_empty(), "a restart writes nothing: {writes:#?}");
     assert_eq!(rig.sandbox.effects().len(), meta, "nor does it do anything at Meta");
+}
+
+/// Nothing is written for so long, neither to the cluster nor to Meta, although the channel is looked at.
+async fn rests(rig: &Rig, time: Duration, looks: u64) {
+    let before = (rig.counted("passes", "channel").await, lists(rig));
+    let (mark, meta) = (rig.plane.mark().await, rig.sandbox.effects().len());
+    tokio::time::sleep(time).await;
+    let writes = rig.writes_since(mark).await;
+    assert!(writes.is_empty(), "a settled channel causes no writes: {writes:#?}");
+    assert_eq!(rig.sandbox.effects().len(), meta, "nor anything at Meta");
+    let passes = rig.counted("passes", "channel").await - before.0;
+    let lists = lists(rig) - before.1;
+    assert!(passes >= looks && lists >= looks, "{passes} passes and {lists} lists in {time:?} show little");
+}
+
+fn lists(rig: &Rig) -> u64 {
+    rig.sandbox.counters().get("GET /{waba}/phone_numbers").copied().unwrap_or(0)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -232,6 +256,97 @@ async fn deleting_a_channel_ends_at_once_and_touches_nothing_at_meta() {
     assert_eq!(rig.sandbox.effects().len(), before);
 }
 
+/// What may be wrong while a channel is deleted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Trouble {
+    MetaIsSilent,
+    TokenRevoked,
+    AccountDisabled,
+    PortfolioGone,
+    CallOnTheWire,
+}
+
+#[rstest]
+#[case::meta_is_silent(Trouble::MetaIsSilent)]
+#[case::token_revoked(Trouble::TokenRevoked)]
+#[case::account_disabled(Trouble::AccountDisabled)]
+#[case::portfolio_gone(Trouble::PortfolioGone)]
+#[case::call_on_the_wire(Trouble::CallOnTheWire)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_is_deleted_at_once_whatever_is_wrong(#[case] trouble: Trouble) {
+    let mut rig = Rig::with_portfolio("trouble").await;
+    rig.flags = vec!["--list-freshness".into(), "2s".into()];
+    rig.start().await;
+    let slow =
+        Fault { on: Match::on("POST", "phone_numbers").times(1), kind: FaultKind::Latency { ms: 15_000 } };
+    match trouble {
+        Trouble::CallOnTheWire => {
+            rig.sandbox.inject(slow);
+            rig.channel("support", NUMBER, json!({})).await;
+            rig.until("support", "an intent", Duration::from_secs(30), |s| {
+                s["inFlight"]["step"] == "AddNumber"
+            })
+            .await;
+        }
+        _ => {
+            rig.channel("support", NUMBER, json!({})).await;
+            rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
+        }
+    }
+    match trouble {
+        Trouble::MetaIsSilent => {
+            rig.sandbox.set_hold(Hold::Keep { secs: 60 });
+            rig.sandbox.inject(Fault { on: Match::any(), kind: FaultKind::TimeoutBefore });
+            // A look hangs on the wire by now.
+            tokio::time::sleep(Duration::from_secs(4)).await;
+        }
+        Trouble::TokenRevoked => {
+            assert!(rig.sandbox.revoke_token(&rig.token));
+            rig.until_condition("support", "PortfolioReady", "False", None).await;
+        }
+        Trouble::AccountDisabled => {
+            assert!(rig.sandbox.ban(ACCOUNT));
+            rig.until_condition("support", "AccountUsable", "False", None).await;
+        }
+        Trouble::PortfolioGone => {
+            let out =
+                rig.plane.kubectl(["delete", "wap", "acme", "-n", &rig.namespace, "--timeout=10s"]).await;
+            assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        }
+        Trouble::CallOnTheWire => {}
+    }
+    let started = Instant::now();
+    let out = rig.plane.kubectl(["delete", "wac", "support", "-n", &rig.namespace, "--timeout=10s"]).await;
+    assert!(out.status.success() && started.elapsed() < Duration::from_secs(8), "{trouble:?}");
+    let (mark, before) = (rig.plane.mark().await, rig.sandbox.effects().len());
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let writes = rig.writes_since(mark).await;
+    let landed: Vec<_> = writes.iter().filter(|e| e.resource == "whatsappchannels" && e.code < 300).collect();
+    assert!(landed.is_empty(), "{trouble:?}: {landed:#?}");
+    assert!(!rig.logs().contains("panic"), "{}", rig.logs());
+
+    if trouble == Trouble::CallOnTheWire {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !count(&rig, DIGITS).contains_key("added") && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        assert_eq!(
+            count(&rig, DIGITS),
+            BTreeMap::from([("added", 1)]),
+            "the call that was on its way arrived"
+        );
+        // Whoever comes next finds the number and does not add it again.
+        rig.channel("support", NUMBER, json!({})).await;
+        rig.onboard("support", NUMBER).await;
+        assert_eq!(count(&rig, DIGITS), once());
+    } else {
+        assert_eq!(rig.sandbox.effects().len(), before, "{trouble:?}: something was done at Meta");
+        // The operator is well: the next channel gets its first status.
+        rig.channel("next", "+5511912345679", json!({"suspend": true})).await;
+        rig.until("next", "a first status", Duration::from_secs(10), |s| s["observedGeneration"] == 1).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_declined_name_stalls_and_is_never_sent_again_unchanged() {
     let mut rig = Rig::with_portfolio("declined").await;
@@ -304,91 +419,107 @@ async fn a_terminated_operator_writes_the_outcome_of_the_call_on_the_wire() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_byte_that_leaves_the_operator_holds_a_secret() {
-    let mut rig = Rig::with_portfolio("canary").await;
+    let mut rig = Rig::new("canary").await;
+    rig.log_level = "trace";
+    let app_secret = format!("{:032x}", 0x00c0_ffee_u128 * 0x0123_4567_89ab_cdef_0123_4567);
+    let app = App { secret: Some(app_secret.clone()), require_proof: true, ..App::new(APP, "Acme Ops") };
+    rig.sandbox.add_app(app);
+    rig.secret("acme-meta", json!({"token": rig.token, "appSecret": app_secret})).await;
+    let told = rig.listen().await;
+    rig.portfolio(
+        "acme",
+        json!({"credentials": {"appSecretRef": {"name": "acme-meta", "key": "appSecret"}}}),
+    )
+    .await;
     rig.start().await;
-    rig.channel("support", NUMBER, json!({"registration": {"pinPolicy": "Keep"}})).await;
+    rig.channel("support", NUMBER, json!({})).await;
+    let editor = editor(&rig).await;
+    let manifest = rig.plane.dir().join(format!("{}.yaml", rig.namespace));
+    let text = format!(
+        "apiVersion: whatsapp-operator.dev/v1alpha1\nkind: WhatsAppChannel\nmetadata: {{name: support}}\nspec:\n  \
+         portfolioRef: {{name: acme}}\n  phoneNumber: \"{NUMBER}\"\n  displayName: Acme Support\n"
+    );
+    std::fs::write(&manifest, text).expect("written");
+    let manifest = manifest.display().to_string();
+    let plan = ["plan", "-f", manifest.as_str(), "--graph-url", rig.graph_url.as_str(), "-o", "json"];
+
+    let mut places = Vec::new();
+    let mut canaries = vec![
+        Canary { what: "token", value: rig.token.clone() },
+        Canary { what: "app secret", value: app_secret },
+    ];
     rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
-    rig.annotate("support", "send-code", "one").await;
+    say(&rig, &editor, &mut places, &plan, "").await;
+    say(&rig, &editor, &mut places, &["send-code", "support", "--wait"], "").await;
     rig.until_condition("support", "NumberVerified", "False", Some("CodeAwaited")).await;
+    say(&rig, &editor, &mut places, &["status", "support"], "").await;
     let code = rig.sandbox.delivered_code(DIGITS).expect("a code");
-    rig.type_code("support", NUMBER).await;
-    let ready = rig.until_condition("support", "Ready", "True", None).await;
-    let out = rig
-        .plane
-        .kubectl(["get", "secret", "support-pin", "-n", &rig.namespace, "-o", "jsonpath={.data.pin}"])
-        .await;
-    let pin = from_base64(&String::from_utf8_lossy(&out.stdout)).and_then(|pin| String::from_utf8(pin).ok());
-    let pin = pin.expect("the PIN is text");
-    assert_eq!(pin.len(), 6);
+    let wrong = if code == "048213" { "048214" } else { "048213" };
+    say(&rig, &editor, &mut places, &["code", "support"], wrong).await;
+    say(&rig, &editor, &mut places, &["code", "support", "-o", "json"], &code).await;
+    canaries.push(Canary { what: "wrong code", value: wrong.into() });
+    canaries.push(Canary { what: "code", value: code });
+    rig.until_condition("support", "Ready", "True", None).await;
+    for args in [
+        &["status", "support"][..],
+        &["status", "support", "-o", "json"],
+        &["retry", "support", "--wait"],
+        &["explain", "PinMismatch"],
+        &plan,
+    ] {
+        say(&rig, &editor, &mut places, args, "").await;
+    }
+    let pin = rig.get_of("secret", "support-pin").await;
+    let value =
+        pin["data"]["pin"].as_str().and_then(leak::from_base64).and_then(|pin| String::from_utf8(pin).ok());
+    let value = value.expect("the PIN is text");
+    assert_eq!(value.len(), 6);
+    canaries.push(Canary { what: "PIN", value });
 
     let events = rig.plane.kubectl(["get", "events", "-n", &rig.namespace, "-o", "json"]).await;
-    let everything = [
-        ready["status"].to_string(),
-        String::from_utf8_lossy(&events.stdout).into_owned(),
-        rig.logs(),
-        rig.metrics().await,
-        rig.cli(&["status", "support"]).await,
-        rig.cli(&["status", "support", "-o", "json"]).await,
-    ]
-    .join("\n");
-    for (what, secret) in [("token", rig.token.as_str()), ("code", &code), ("PIN", &pin)] {
-        assert!(!everything.contains(secret), "the {what} leaked");
-    }
-    assert_no_digest_of_six_digits(&everything);
+    places.push(("events".to_owned(), String::from_utf8_lossy(&events.stdout).into_owned()));
+    places.push(("logs".to_owned(), rig.logs()));
+    places.push(("metrics".to_owned(), rig.metrics().await));
+    let told = told.lock().expect("nobody panicked").clone();
+    assert!(
+        told.iter().filter(|(what, _)| what.contains("channel")).count() > 8,
+        "every status there was: {told:?}"
+    );
+    assert!(told.iter().any(|(what, _)| what.contains("portfolio")), "the portfolio's too");
+    places.extend(told);
+
+    let channel = rig.get("support").await;
+    let portfolio = rig.get_of("wap", "acme").await;
+    let code_secret = rig.get_of("secret", "support-code").await;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let salts = [
+        text(&channel["metadata"]["uid"]),
+        format!("{}/support", rig.namespace),
+        rig.namespace.clone(),
+        "support".to_owned(),
+        text(&portfolio["metadata"]["uid"]),
+        text(&pin["metadata"]["uid"]),
+        text(&pin["metadata"]["resourceVersion"]),
+        text(&code_secret["metadata"]["uid"]),
+        text(&code_secret["metadata"]["resourceVersion"]),
+        "support-code".to_owned(),
+        "support-pin".to_owned(),
+        text(&channel["status"]["phoneNumberId"]),
+        DIGITS.to_owned(),
+        NUMBER.to_owned(),
+        "whatsapp-operator".to_owned(),
+    ];
+    let leaks = tokio::task::spawn_blocking(move || leak::find(&places, &canaries, &salts)).await;
+    let leaks = leaks.expect("the search ends");
+    assert!(leaks.is_empty(), "{leaks:#?}");
 }
 
-/// Every word that could be a digest, in hex or base64, is compared with the digests of all six-digit values.
-///
-/// The space has only a million values, so whoever finds such a digest has the value.
-fn assert_no_digest_of_six_digits(text: &str) {
-    use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA512, digest};
-    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '_');
-    let suspects: std::collections::HashSet<Vec<u8>> = text
-        .split(|c| !is_word(c))
-        .filter(|word| word.len() >= 16)
-        .flat_map(|word| [from_hex(word), from_base64(word)])
-        .flatten()
-        .collect();
-    for value in 0..1_000_000_u32 {
-        let value = format!("{value:06}");
-        for algorithm in [&SHA1_FOR_LEGACY_USE_ONLY, &SHA256, &SHA512] {
-            let digest = digest(algorithm, value.as_bytes());
-            for length in [8, 16, digest.as_ref().len()] {
-                assert!(!suspects.contains(&digest.as_ref()[..length]), "a digest of six digits leaked");
-            }
-        }
-    }
-}
-
-fn from_hex(word: &str) -> Option<Vec<u8>> {
-    let pairs = word.as_bytes().chunks_exact(2);
-    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
-}
-
-fn from_base64(word: &str) -> Option<Vec<u8>> {
-    let (mut bits, mut held, mut bytes) = (0_u32, 0, Vec::new());
-    for byte in word.bytes().filter(|b| *b != b'=') {
-        let value = ALPHABET.iter().position(|a| *a == byte)?;
-        bits = bits << 6 | u32::try_from(value).ok()?;
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held & 0xff) as u8);
-        }
-    }
-    Some(bytes)
-}
-
-const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-#[test]
-fn the_search_for_digests_finds_one() {
-    let hex = "8d969eef6ecad3c29a3a629280e686cf0c3f5d5a86aff3ca12020c923adc6c92";
-    let base64 = "jZae727K08KaOmKSgOaGzww/XVqGr/PKEgIMkjrcbJI=";
-    for leak in [hex, base64] {
-        let text = format!("{{\"note\": \"seen {leak}\"}}");
-        assert!(std::panic::catch_unwind(|| assert_no_digest_of_six_digits(&text)).is_err(), "{leak}");
-    }
+/// Runs a command as an editor of the namespace and keeps what it says.
+async fn say(rig: &Rig, editor: &Path, places: &mut Vec<Place>, args: &[&str], input: &str) {
+    let output = run_as(editor, rig, args, input).await;
+    let said = format!("{}{}", stdout(&output), stderr(&output));
+    assert!(!said.is_empty(), "{args:?} says nothing");
+    places.push((format!("what {:?} says", args.join(" ")), said));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

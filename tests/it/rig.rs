@@ -3,9 +3,13 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use jiff::Timestamp;
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, WatchEvent, WatchParams};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use whatsapp_operator::sandbox::{
@@ -27,6 +31,10 @@ pub struct Rig {
     pub namespace: String,
     /// The sandbox's token for the portfolio: fake, and different in each run.
     pub token: String,
+    /// What operators log from now on.
+    pub log_level: &'static str,
+    /// More flags for operators from now on.
+    pub flags: Vec<String>,
     operator: Option<Process>,
     /// Namespaces that are watched beside the rig's own.
     others: Vec<String>,
@@ -85,6 +93,8 @@ impl Rig {
             graph_url,
             namespace,
             token,
+            log_level: "info",
+            flags: Vec::new(),
             operator: None,
             others: Vec::new(),
             health,
@@ -142,7 +152,8 @@ impl Rig {
             .args(["run", "--namespace", &self.namespace])
             .args(self.others.iter().flat_map(|other| ["--namespace", other]))
             .args(["--graph-url", &self.graph_url])
-            .args(["--log-format", "text", "--log-level", "info"])
+            .args(["--log-format", "text", "--log-level", self.log_level])
+            .args(&self.flags)
             .args(more);
         Process::spawn(command, self.log(self.started)).expect("the operator binary starts")
     }
@@ -166,17 +177,44 @@ impl Rig {
         http_get(self.health, "/metrics").await.expect("the operator serves its metrics")
     }
 
-    /// Runs the command line with all rights in the rig's namespace; standard output and error together.
-    pub async fn cli(&self, args: &[&str]) -> String {
-        let out = tokio::process::Command::new(env!("CARGO_BIN_EXE_whatsapp-operator"))
-            .env_clear()
-            .env("KUBECONFIG", self.plane.admin_kubeconfig())
-            .args(args)
-            .args(["-n", &self.namespace])
-            .output()
-            .await
-            .expect("the command line runs");
-        format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
+    /// A counter of `/metrics` for one kind of object, whatever the result.
+    pub async fn counted(&self, counter: &str, kind: &str) -> u64 {
+        let (name, kind) = (format!("whatsapp_operator_{counter}_total{{"), format!("kind=\"{kind}\""));
+        let metrics = self.metrics().await;
+        let lines = metrics.lines().filter(|line| line.starts_with(&name) && line.contains(&kind));
+        lines.filter_map(|line| line.rsplit(' ').next()?.trim().parse::<u64>().ok()).sum()
+    }
+
+    /// Takes down every version of every channel, portfolio and event of the namespace, from now on.
+    pub async fn listen(&self) -> Arc<Mutex<Vec<(String, String)>>> {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        for (group, version, kind, plural) in [
+            ("whatsapp-operator.dev", "v1alpha1", "WhatsAppChannel", "whatsappchannels"),
+            ("whatsapp-operator.dev", "v1alpha1", "WhatsAppPortfolio", "whatsappportfolios"),
+            ("", "v1", "Event", "events"),
+        ] {
+            let resource =
+                ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+            let api: Api<DynamicObject> =
+                Api::namespaced_with(self.plane.admin_client(), &self.namespace, &resource);
+            let (told, stop) = (told.clone(), self.stop.clone());
+            let watch = WatchParams::default().timeout(290);
+            let versions = api.watch(&watch, "0").await.expect("it may be watched").boxed();
+            tokio::spawn(async move {
+                let mut versions = std::pin::pin!(versions.take_until(stop.cancelled_owned()));
+                while let Some(Ok(event)) = versions.next().await {
+                    let (WatchEvent::Added(object)
+                    | WatchEvent::Modified(object)
+                    | WatchEvent::Deleted(object)) = event
+                    else {
+                        continue;
+                    };
+                    let text = serde_json::to_string(&object).expect("JSON");
+                    told.lock().expect("nobody panicked").push((format!("a version of {plural}"), text));
+                }
+            });
+        }
+        told
     }
 
     fn log(&self, n: u32) -> PathBuf {

@@ -10,4 +10,5 @@ mod faults;
 mod onboarding;
 mod properties;
 mod rest;
+mod switches;
 mod world;

@@ -30,6 +30,8 @@ enum Accident {
     Meta(Harm),
     /// The effects of the next write show late: within its settle time.
     Late,
+    /// The next write of each kind gets no answer and takes effect only later, within its settle time.
+    Delayed,
     /// The next pass starts from a copy this many versions old.
     Stale(u8),
     /// A person consents to one more code, whether asked or not.
@@ -80,6 +82,7 @@ fn accident() -> impl Strategy<Value = Accident> {
         3 => write.prop_map(Accident::Write),
         4 => harm.prop_map(Accident::Meta),
         2 => Just(Accident::Late),
+        2 => Just(Accident::Delayed),
         2 => (1_u8..4).prop_map(Accident::Stale),
         1 => Just(Accident::Consent),
         1 => Just(Accident::TouchSecret),
@@ -223,6 +226,14 @@ impl Scheduler {
                 for (edge, secs) in [("register", 500), ("verify_code", 100), ("phone_numbers", 100)] {
                     let on = Match::on("POST", edge).times(1);
                     self.world.sandbox.inject(Fault { on, kind: FaultKind::LateEffect { secs } });
+                }
+            }
+            Accident::Delayed => {
+                for (edge, secs) in
+                    [("register", 540), ("verify_code", 65), ("phone_numbers", 65), ("request_code", 200)]
+                {
+                    let on = Match::on("POST", edge).times(1);
+                    self.world.sandbox.inject(Fault { on, kind: FaultKind::DelayedEffect { secs } });
                 }
             }
             Accident::Stale(versions) => self.world.processes[process].stale = usize::from(versions),

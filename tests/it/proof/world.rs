@@ -52,7 +52,7 @@ use whatsapp_operator::{
             may_have_written, pass,
         },
     },
-    sandbox::{self, Effect, Options, ReviewPolicy, Sandbox, What},
+    sandbox::{self, CallRecord, Effect, Options, ReviewPolicy, Sandbox, What},
 };
 
 pub const BUSINESS: &str = "500000000000001";
@@ -780,6 +780,7 @@ pub struct World {
     pub begun: Timestamp,
     pub passes: usize,
     pub consents_given: BTreeMap<String, usize>,
+    pub retries_given: BTreeMap<String, usize>,
     versions_entered: BTreeMap<String, BTreeSet<u64>>,
     codes_entered: BTreeMap<String, usize>,
     entry_due: BTreeMap<String, Timestamp>,
@@ -826,6 +827,7 @@ impl World {
             begun,
             passes: 0,
             consents_given: BTreeMap::new(),
+            retries_given: BTreeMap::new(),
             versions_entered: BTreeMap::new(),
             codes_entered: BTreeMap::new(),
             entry_due: BTreeMap::new(),
@@ -1099,8 +1101,13 @@ impl World {
         let sent = self.count(|what| matches!(what, What::CodeSent { digits: d } if d == digits));
         let Some(code) = self.sandbox.delivered_code(digits) else { return };
         self.codes_entered.insert(name.into(), sent);
-        let key = desired.verification.code_secret.clone();
-        self.cluster.put_secret(&key, &code, false);
+        self.enter(name, &code);
+    }
+
+    /// Writes these digits into the code Secret, whether or not they are the right ones.
+    pub fn enter(&mut self, name: &str, code: &str) {
+        let key = self.cluster.desired(name).verification.code_secret.clone();
+        self.cluster.put_secret(&key, code, false);
         let version = self.cluster.secret_version(&key.name).unwrap();
         self.versions_entered.entry(name.into()).or_default().insert(version);
         self.wake_by_secrets(name);
@@ -1124,6 +1131,16 @@ impl World {
         *given += 1;
         let value = format!("please-{given}");
         self.cluster.annotate(name, |consents| consents.send_code = Some(value));
+        self.wake(name, Duration::ZERO);
+    }
+
+    /// Asks for one more attempt of what waits for a person.
+    #[allow(dead_code, reason = "the benchmark does not ask")]
+    pub fn retry(&mut self, name: &str) {
+        let given = self.retries_given.entry(name.into()).or_default();
+        *given += 1;
+        let value = format!("once-more-{given}");
+        self.cluster.annotate(name, |consents| consents.retry = Some(value));
         self.wake(name, Duration::ZERO);
     }
 
@@ -1269,31 +1286,97 @@ impl World {
                 return Err(format!("the name {name} was submitted twice"));
             }
         }
-        self.registers_never_overlap(mine)
+        self.registers_are_paced(mine)?;
+        self.calls_do_not_overlap(name, mine)
     }
 
-    /// A registration that took effect is never followed by another, and none comes while an earlier one that
-    /// was not refused in so many words may still take effect.
-    fn registers_never_overlap(&self, mine: &str) -> Result<(), String> {
-        let settle = SignedDuration::try_from(self.limits.settle_register).unwrap();
+    /// A registration that took effect is never followed by another, and one that was refused not within five
+    /// minutes, unless the PIN was replaced in between or a person asked.
+    fn registers_are_paced(&self, mine: &str) -> Result<(), String> {
         let mut last: Option<(Timestamp, bool)> = None;
         for effect in self.effects() {
-            let What::RegisterAttempt { digits, accepted } = &effect.what else { continue };
-            if digits != mine {
-                continue;
-            }
-            match last {
-                Some((_, true)) => return Err("registered again although it was registered".into()),
-                Some((at, false)) if effect.at.duration_since(at) < SignedDuration::from_mins(5) => {
-                    return Err("registered again within five minutes of a refusal".into());
+            match &effect.what {
+                What::PinSet { digits } if digits == mine => last = last.filter(|(_, accepted)| *accepted),
+                What::RegisterAttempt { digits, accepted } if digits == mine => {
+                    match last {
+                        Some((_, true)) => return Err("registered again although it was registered".into()),
+                        Some((at, false)) if effect.at.duration_since(at) < SignedDuration::from_mins(5) => {
+                            return Err("registered again within five minutes of a refusal".into());
+                        }
+                        _ => {}
+                    }
+                    last = Some((effect.at, *accepted));
                 }
                 _ => {}
             }
-            let _ = settle;
-            last = Some((effect.at, *accepted));
         }
         Ok(())
     }
+
+    /// What was sent, whether or not it had an effect: a call whose answer does not say in so many words that
+    /// nothing happened may still take effect, so none like it comes before its settle time is over.
+    fn calls_do_not_overlap(&self, name: &str, mine: &str) -> Result<(), String> {
+        let number = self.sandbox.number(mine).map(|number| number.id);
+        let is_alone = self.names().len() == 1;
+        let of = |edge: &str, parameter: Option<&str>| -> Vec<CallRecord> {
+            let is_mine =
+                |call: &CallRecord| call.id == number || (edge == "/{waba}/phone_numbers" && is_alone);
+            let has = |call: &CallRecord| parameter.is_none_or(|p| call.parameters.iter().any(|q| q == p));
+            let calls = self.sandbox.calls().into_iter();
+            calls.filter(|c| c.method == "POST" && c.path == edge && is_mine(c) && has(c)).collect()
+        };
+        let limits = &self.limits;
+        for (what, calls, settle) in [
+            ("add", of("/{waba}/phone_numbers", None), limits.settle_add),
+            ("registration", of("/{phone}/register", None), limits.settle_register),
+            ("name", of("/{phone}", Some("new_display_name")), limits.settle_name),
+            ("PIN", of("/{phone}", Some("pin")), limits.settle_other),
+        ] {
+            for pair in calls.windows(2) {
+                let apart = pair[1].at.duration_since(pair[0].at);
+                if !is_definite(&pair[0]) && apart < SignedDuration::try_from(settle).unwrap() {
+                    let status = pair[0].status;
+                    return Err(format!("a second {what} {apart:#} after one that was answered {status:?}"));
+                }
+            }
+        }
+        let open = |calls: Vec<CallRecord>| calls.iter().filter(|call| !is_definite(call)).count();
+        let consents = self.consents_given.get(name).copied().unwrap_or(0);
+        let automatic =
+            usize::from(self.cluster.desired(name).verification.request == CodeRequest::Automatic);
+        let requests = open(of("/{phone}/request_code", None));
+        if requests > consents + automatic {
+            return Err(format!(
+                "{requests} requests for a code that may have sent one, for {consents} consents"
+            ));
+        }
+        let versions = self.versions_entered.get(name).map_or(0, BTreeSet::len);
+        let verifications = open(of("/{phone}/verify_code", None));
+        if verifications > versions {
+            return Err(format!("{verifications} verifications of {versions} versions of the code"));
+        }
+        let retries = self.retries_given.get(name).copied().unwrap_or(0);
+        let pins = open(of("/{phone}", Some("pin")));
+        if pins > 1 + retries {
+            return Err(format!(
+                "the PIN was replaced {pins} times, asked for once and {retries} times more"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Whether the answer says that nothing happened: an envelope that arrived whole, of a code that is no mishap of
+/// Meta's own.
+fn is_definite(call: &CallRecord) -> bool {
+    const MISHAPS: [i64; 5] = [1, 2, 131_000, 131_016, 133_004];
+    let is_lost = |fault: &String| {
+        matches!(
+            fault.as_str(),
+            "timeoutAfter" | "delayedEffect" | "statusAfter" | "truncatedBody" | "hugeBody"
+        )
+    };
+    call.code.is_some_and(|code| !MISHAPS.contains(&code)) && !call.faults.iter().any(is_lost)
 }
 
 /// Whether status says that a code is wanted and asks for a consent.

@@ -1,0 +1,263 @@
+//! Whatever a channel looks like and whatever Meta answers: a plan is carried out, its outcome remembered, the
+//! world seen again, and in the end there is nothing left to do, or one and the same thing that is waited for.
+
+use proptest::{prelude::*, test_runner::Config};
+
+use super::{Plan, Step};
+use crate::engine::{
+    desired::{CodeRequest, Connection, Management, PinPolicy, WhileNameInReview},
+    failure::{Class, Failure, Scope},
+    fixture::{HOUR, MINUTE, NAME, SECOND, World, no_answer, present, refusal, version, world},
+    id::{AccountMode, CodeStatus, Fact, Field, NumberStatus, PlatformType},
+    limits::later,
+    memory::{Cause, StepKind},
+    observed::{Number, Profile, SecretFact, WebhookConfiguration},
+    outcome::Accepted,
+};
+
+/// What Meta does with a step.
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    /// Says yes; it shows, or it does not.
+    Yes(bool),
+    /// Says nothing; it shows, or it does not.
+    Silence(bool),
+    No(i64, Option<i64>, Class, Scope),
+    /// It was never sent.
+    NotSent,
+    Throttled,
+}
+
+fn answers() -> impl Strategy<Value = Answer> {
+    let no = |code, subcode, class| Answer::No(code, subcode, class, Scope::Channel);
+    prop_oneof![
+        4 => Just(Answer::Yes(true)),
+        2 => Just(Answer::Yes(false)),
+        2 => any::<bool>().prop_map(Answer::Silence),
+        1 => Just(Answer::NotSent),
+        1 => Just(Answer::Throttled),
+        4 => prop::sample::select(vec![
+            no(100, None, Class::Person),
+            no(100, Some(2_388_001), Class::Person),
+            no(100, Some(2_388_012), Class::AlreadyDone),
+            no(133_000, None, Class::Person),
+            no(133_005, None, Class::Person),
+            no(133_006, None, Class::Person),
+            no(133_016, None, Class::WaitUntil),
+            no(136_024, None, Class::Person),
+            no(136_025, None, Class::Person),
+            no(131_000, None, Class::Retry),
+            no(131_031, None, Class::Person),
+            no(200, None, Class::Credentials),
+            Answer::No(190, None, Class::Credentials, Scope::Portfolio),
+            Answer::No(80_008, None, Class::WaitUntil, Scope::Account),
+        ]),
+    ]
+}
+
+fn field<T: From<&'static str> + Clone + std::fmt::Debug + 'static>(
+    words: &'static [&'static str],
+) -> impl Strategy<Value = Field<T>> {
+    prop_oneof![
+        1 => Just(Field::Absent),
+        1 => Just(Field::Refused),
+        12 => prop::sample::select(words).prop_map(|word| Field::Is(T::from(word))),
+    ]
+}
+
+fn truth() -> impl Strategy<Value = Field<bool>> {
+    prop::sample::select(vec![Field::Is(false), Field::Is(true), Field::Absent, Field::Refused])
+}
+
+fn names() -> impl Strategy<Value = Field<String>> {
+    prop::sample::select(vec![Field::Is(NAME.into()), Field::Is("Acme Antiga".into()), Field::Absent])
+}
+
+const NAME_WORDS: &[&str] =
+    &["NONE", "AVAILABLE_WITHOUT_REVIEW", "PENDING_REVIEW", "APPROVED", "DECLINED", "EXPIRED", "NOVEL"];
+
+/// A number in any state, likely or not.
+fn numbers() -> impl Strategy<Value = Number> {
+    let state = (
+        field::<NumberStatus>(&["PENDING", "UNVERIFIED", "CONNECTED", "DISCONNECTED", "BANNED", "NOVEL"]),
+        field::<CodeStatus>(&["NOT_VERIFIED", "VERIFIED", "EXPIRED", "NOVEL"]),
+        field::<PlatformType>(&["NOT_APPLICABLE", "NOT_APPLICABLE", "CLOUD_API", "ON_PREMISE", "NOVEL"]),
+        field::<AccountMode>(&["LIVE", "LIVE", "SANDBOX"]),
+    );
+    let names = (names(), field(NAME_WORDS), names(), field(NAME_WORDS));
+    (state, names, truth(), truth()).prop_map(|(state, names, is_on_biz_app, is_pin_enabled)| {
+        let mut number = crate::engine::fixture::new_number();
+        (number.status, number.code, number.platform, number.account_mode) = state;
+        (number.verified_name, number.name_status, number.new_display_name, number.new_name_status) = names;
+        (number.is_on_biz_app, number.is_pin_enabled) = (is_on_biz_app, is_pin_enabled);
+        number
+    })
+}
+
+fn secrets() -> impl Strategy<Value = SecretFact> {
+    prop::sample::select(vec![
+        present("s", 1),
+        present("s", 1),
+        SecretFact::Missing,
+        SecretFact::KeyMissing { version: version("s", 1) },
+        SecretFact::Forbidden,
+        SecretFact::Present { version: version("s", 1), well_formed: false, seen_before: false },
+    ])
+}
+
+/// A channel before its first look, or in the middle of its life.
+fn worlds() -> impl Strategy<Value = World> {
+    let number = prop_oneof![1 => Just(None), 3 => numbers().prop_map(Some)];
+    let wishes = prop::collection::vec(any::<bool>(), 9);
+    (number, 0..3, wishes, secrets(), secrets()).prop_map(|(number, history, wishes, code, pin)| {
+        let mut world = match (&number, history) {
+            (None, _) | (_, 0) => world(),
+            (_, 1) => world().own(),
+            _ => world().adopted(),
+        };
+        if let Some(wanted) = number {
+            world = world.number(|number| *number = wanted);
+        }
+        let asked = |is: bool| is.then(|| "1".to_owned());
+        world = world.desire(|d| {
+            d.registration.pin_policy = if wishes[0] { PinPolicy::Overwrite } else { PinPolicy::Keep };
+            d.registration.while_name_in_review =
+                if wishes[1] { WhileNameInReview::Wait } else { WhileNameInReview::TryOnce };
+            d.verification.request = if wishes[2] { CodeRequest::Automatic } else { CodeRequest::OnDemand };
+            d.connection =
+                if wishes[3] && wishes[4] { Connection::Coexistence } else { Connection::CloudApi };
+            d.management = if wishes[3] && wishes[5] { Management::ObserveOnly } else { Management::Full };
+            d.profile.about = wishes[6].then(|| "We answer".to_owned());
+            d.consents.send_code = asked(wishes[7]);
+            d.consents.retry = asked(wishes[8]);
+        });
+        if wishes[4] {
+            world = world.webhook();
+        }
+        world.see(|o| {
+            o.code_secret = code;
+            o.pin_secret = pin;
+            o.subscribed = Fact::Known(wishes[5]);
+            o.profile = Fact::Known(Profile::default());
+        })
+    })
+}
+
+/// What the world looks like once a step took effect.
+fn effect(world: World, step: &Step, nth: u32) -> World {
+    match step {
+        Step::AddNumber { .. } => world.number(|_| {}),
+        // A person types the code that came.
+        Step::RequestCode { .. } => world.see(|o| o.code_secret = present("code", 100 + nth)),
+        Step::VerifyCode { .. } => world.number(|n| n.code = Field::Is(CodeStatus::Verified)),
+        Step::SubmitName { name, .. } => world.number(|n| {
+            n.new_display_name = Field::Is(name.clone());
+            n.new_name_status = Field::Is("APPROVED".into());
+        }),
+        Step::CreatePin { .. } => world.see(|o| o.pin_secret = present("pin", nth)),
+        Step::SetPin { .. } => world,
+        Step::Register { .. } => world.number(|n| {
+            n.platform = Field::Is(PlatformType::CloudApi);
+            n.status = Field::Is(NumberStatus::Connected);
+        }),
+        Step::SubscribeApp { .. } => world.see(|o| o.subscribed = Fact::Known(true)),
+        Step::RouteWebhook { url, .. } => world.number(|n| {
+            n.webhook = Field::Is(WebhookConfiguration { number: Some(url.clone()), ..Default::default() });
+        }),
+        Step::WriteProfile { fields, .. } => world.see(|o| {
+            let about = fields.about.clone();
+            o.profile = Fact::Known(Profile { about, ..Profile::default() });
+        }),
+    }
+}
+
+fn carry_out(world: World, step: &Step, answer: Answer, nth: u32) -> World {
+    let until = later(world.now, 10 * MINUTE);
+    let number = matches!(step, Step::AddNumber { .. }).then(|| crate::engine::fixture::NUMBER.into());
+    let (result, shows) = match answer {
+        Answer::Yes(shows) => (Ok(Accepted { number }), shows),
+        Answer::Silence(shows) => (no_answer(), shows),
+        Answer::No(code, subcode, class, scope) => {
+            let until = (class == Class::WaitUntil).then_some(until);
+            (
+                Err(Failure::Refused(crate::engine::failure::Refusal {
+                    scope,
+                    until,
+                    ..refusal(code, subcode, class)
+                })),
+                false,
+            )
+        }
+        Answer::NotSent => (Err(Failure::NotSent("no route".into())), false),
+        Answer::Throttled => (Err(Failure::Throttled(until)), false),
+    };
+    let world = world.act(step.kind(), result);
+    if shows { effect(world, step, nth) } else { world }
+}
+
+/// What a plan waits for, in full.
+fn waits(plan: &Plan) -> String {
+    format!("{:?} {:?}", plan.block, plan.aside)
+}
+
+fn step_of(plan: &Plan) -> Option<StepKind> {
+    plan.step.as_ref().map(|planned| planned.step.kind())
+}
+
+fn rests(mut world: World, script: Vec<Answer>) -> Result<(), TestCaseError> {
+    let mut script = script.into_iter();
+    let (mut steps, mut quiet) = (0, 0);
+    let mut registered = Vec::new();
+    while quiet < 60 {
+        let plan = world.plan();
+        prop_assert_eq!(&plan, &world.plan(), "the same is planned from the same");
+        let Some(planned) = plan.step.clone() else {
+            quiet += 1;
+            let until = plan.next;
+            world = world.pass();
+            let again = world.plan();
+            prop_assert_eq!(step_of(&again), None, "{} and then a step", waits(&plan));
+            // An answered `retry` opens nothing any more, so what it met is not what is waited for without it.
+            if plan.answered.is_empty() {
+                prop_assert_eq!(waits(&again), waits(&plan));
+            }
+            prop_assert!(again.answered.is_empty(), "a consent is answered twice: {:?}", again.answered);
+            prop_assert_eq!(&again.memory, &plan.memory, "looking again would write");
+            let pause = until.duration_since(world.now).unsigned_abs().clamp(SECOND, 6 * HOUR);
+            world = world.after(pause);
+            continue;
+        };
+        (steps, quiet) = (steps + 1, 0);
+        prop_assert!(steps < 60, "no end of steps: {:?}", planned);
+        let kind = planned.step.kind();
+        if kind == StepKind::Register {
+            registered.push((world.now, matches!(planned.cause, Cause::Retry(_))));
+        }
+        world = carry_out(world, &planned.step, script.next().unwrap_or(Answer::Yes(true)), steps);
+        for _ in 0..2 {
+            world = world.after(SECOND);
+            let again = world.plan().step;
+            let by_itself = again.filter(|again| matches!(again.cause, Cause::Automatic | Cause::Secret));
+            let again = by_itself.map(|planned| planned.step.kind());
+            prop_assert_ne!(again, Some(kind), "at once again: {:?}", world.memory);
+        }
+    }
+    let own: Vec<_> = registered.iter().filter(|(_, is_asked)| !is_asked).collect();
+    for four in own.windows(4) {
+        let apart = four[3].0.duration_since(four[0].0).unsigned_abs();
+        prop_assert!(apart >= 72 * HOUR, "four registrations in {apart:?}");
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 2_000, max_shrink_iters: 4_000, failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn acting_and_looking_again_ends_in_an_empty_plan_or_in_the_same_blocked_one(
+        world in worlds(),
+        script in prop::collection::vec(answers(), 0..12),
+    ) {
+        rests(world, script)?;
+    }
+}

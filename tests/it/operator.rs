@@ -306,6 +306,7 @@ async fn a_channel_is_deleted_at_once_whatever_is_wrong(#[case] trouble: Trouble
         }
         Trouble::AccountDisabled => {
             assert!(rig.sandbox.ban(ACCOUNT));
+            rig.annotate("support", "reconcile", "now").await;
             rig.until_condition("support", "AccountUsable", "False", None).await;
         }
         Trouble::PortfolioGone => {

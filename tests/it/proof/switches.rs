@@ -70,7 +70,7 @@ fn reading(what: &'static str, scene: Scene, waits: &'static [Reason], flip: fn(
 }
 
 fn readings() -> Vec<Reading> {
-    use Reason::{AddRefused, NumberLimitReached, NumberOnPhone, PermissionMissing, WebhookHandshakeFailed};
+    use Reason::{AddRefused, NumberLimitReached, NumberOnPhone, WebhookHandshakeFailed};
     use Scene::*;
     vec![
         reading("initialStatus", Plain, READY, |s| s.initial_status = "UNVERIFIED".into()),
@@ -118,7 +118,7 @@ fn readings() -> Vec<Reading> {
         reading("registerInReview", SlowReview, READY, |s| s.register_in_review = true),
         reading("renameNeedsRegister", SlowReview, READY, |s| s.rename_needs_register = false),
         reading("noChange", Plain, READY, |s| s.no_change = NoChange::Absent),
-        reading("numberLimit: plainPermission", Full, &[PermissionMissing, NumberLimitReached], |s| {
+        reading("numberLimit: plainPermission", Full, &[AddRefused], |s| {
             s.number_limit = NumberLimit::PlainPermission;
         }),
         reading("numberLimit: generic", Full, &[NumberLimitReached], |s| {

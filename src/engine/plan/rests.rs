@@ -1,7 +1,10 @@
 //! Whatever a channel looks like and whatever Meta answers: a plan is carried out, its outcome remembered, the
 //! world seen again, and in the end there is nothing left to do, or one and the same thing that is waited for.
 
-use proptest::{prelude::*, test_runner::Config};
+use proptest::{
+    prelude::*,
+    test_runner::{Config, RngSeed},
+};
 
 use super::{Plan, Step};
 use crate::engine::{
@@ -25,6 +28,7 @@ enum Answer {
     No(i64, Option<i64>, Class, Scope),
     /// It was never sent.
     NotSent,
+    /// Our own budget held it back: it was never sent either.
     Throttled,
 }
 
@@ -173,6 +177,11 @@ fn effect(world: World, step: &Step, nth: u32) -> World {
 
 fn carry_out(world: World, step: &Step, answer: Answer, nth: u32) -> World {
     let until = later(world.now, 10 * MINUTE);
+    // A Secret is made in the cluster, where nothing of Meta's is in the way.
+    let answer = match (step, answer) {
+        (Step::CreatePin { .. }, Answer::No(..) | Answer::Throttled) => Answer::NotSent,
+        (_, answer) => answer,
+    };
     let number = matches!(step, Step::AddNumber { .. }).then(|| crate::engine::fixture::NUMBER.into());
     let (result, shows) = match answer {
         Answer::Yes(shows) => (Ok(Accepted { number }), shows),
@@ -230,10 +239,11 @@ fn rests(mut world: World, script: Vec<Answer>) -> Result<(), TestCaseError> {
         (steps, quiet) = (steps + 1, 0);
         prop_assert!(steps < 60, "no end of steps: {:?}", planned);
         let kind = planned.step.kind();
-        if kind == StepKind::Register {
+        let answer = script.next().unwrap_or(Answer::Yes(true));
+        if kind == StepKind::Register && !matches!(answer, Answer::NotSent | Answer::Throttled) {
             registered.push((world.now, matches!(planned.cause, Cause::Retry(_))));
         }
-        world = carry_out(world, &planned.step, script.next().unwrap_or(Answer::Yes(true)), steps);
+        world = carry_out(world, &planned.step, answer, steps);
         for _ in 0..2 {
             world = world.after(SECOND);
             let again = world.plan().step;
@@ -251,7 +261,14 @@ fn rests(mut world: World, script: Vec<Answer>) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 2_000, max_shrink_iters: 4_000, failure_persistence: None, ..Config::default() })]
+    // The same cases on every run, so that a red run is about a change; more of them try others.
+    #![proptest_config(Config {
+        cases: 2_000,
+        max_shrink_iters: 4_000,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(1),
+        ..Config::default()
+    })]
 
     #[test]
     fn acting_and_looking_again_ends_in_an_empty_plan_or_in_the_same_blocked_one(

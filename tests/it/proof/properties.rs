@@ -5,7 +5,10 @@
 //! the accidents end, and the number must come up. A byte of zero changes nothing, so a
 //! failing script shrinks to the few accidents that matter.
 
-use proptest::{prelude::*, test_runner::Config};
+use proptest::{
+    prelude::*,
+    test_runner::{Config, RngSeed},
+};
 use tokio::{sync::mpsc, task::JoinHandle};
 use whatsapp_operator::sandbox::{Fault, FaultKind, Lag, Match, Options, World as Meta};
 
@@ -293,6 +296,8 @@ proptest! {
     #![proptest_config(Config {
         cases: 64,
         max_shrink_iters: 150,
+        // The same on every run, so that a red run is about a change; more cases try others.
+        rng_seed: RngSeed::Fixed(1),
         ..Config::default()
     })]
 

@@ -172,7 +172,8 @@ impl Fleet {
     async fn start(&mut self) {
         let kubeconfig = self.plane.service_account_kubeconfig(NAMESPACE, "whatsapp-operator").await;
         let mut command = Command::new(operator_binary());
-        command.env_clear().env("KUBECONFIG", kubeconfig).args([
+        // As the chart's Deployment has it.
+        command.env_clear().env("MALLOC_ARENA_MAX", "1").env("KUBECONFIG", kubeconfig).args([
             "run",
             "--graph-url",
             &self.graph_url,
@@ -309,12 +310,15 @@ impl Fleet {
     }
 
     async fn writes_since(&self, mark: control_plane::Mark) -> usize {
-        self.plane
-            .audit_since(mark)
-            .await
+        let audit = self.plane.audit_since(mark).await;
+        let writes: Vec<_> = audit
             .iter()
             .filter(|e| e.is_from_service_account(NAMESPACE, "whatsapp-operator") && e.is_write())
-            .count()
+            .collect();
+        for write in writes.iter().take(10) {
+            eprintln!("  {write:?}");
+        }
+        writes.len()
     }
 
     async fn stop(mut self) {

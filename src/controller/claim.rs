@@ -94,8 +94,10 @@ impl Claims {
     }
 
     /// Every watched namespace is in the index.
-    pub fn filled(&self, now: Timestamp) {
-        self.lock().filled.get_or_insert(now);
+    pub fn filled(&self, now: Timestamp) -> Ripple {
+        let mut inner = self.lock();
+        inner.filled.get_or_insert(now);
+        Ripple { woken: Vec::new(), recount: inner.by_portfolio.keys().cloned().collect() }
     }
 
     /// Something was found that another process had worked on. Whose claim went away just before this one began
@@ -233,11 +235,13 @@ impl Claims {
         self.lock().channels.keys().cloned().collect()
     }
 
-    /// Channels of a portfolio, by state.
-    pub fn counts_of(&self, portfolio: &PortfolioRef) -> ChannelCounts {
+    /// Channels of a portfolio, by state; none before all of them are known.
+    pub fn counts_of(&self, portfolio: &PortfolioRef) -> Option<ChannelCounts> {
         let inner = self.lock();
+        inner.filled?;
         let keys = inner.by_portfolio.get(portfolio).into_iter().flatten();
-        keys.filter_map(|key| inner.channels.get(key)).fold(ChannelCounts::default(), |sum, channel| {
+        let counted = keys.filter_map(|key| inner.channels.get(key));
+        Some(counted.fold(ChannelCounts::default(), |sum, channel| {
             let one = &channel.counts;
             ChannelCounts {
                 total: sum.total + one.total,
@@ -245,7 +249,7 @@ impl Claims {
                 waiting: sum.waiting + one.waiting,
                 stalled: sum.stalled + one.stalled,
             }
-        })
+        }))
     }
 
     /// All channels, by stage.
@@ -447,12 +451,26 @@ mod tests {
         let claims = Claims::new(PAUSES);
         let it = key("shop", "it");
         let portfolio = claimant("1", 0).portfolio;
+        claims.filled(at(0));
         assert_eq!(claims.apply(&it, claimant("1", 0), at(0)).recount, std::slice::from_ref(&portfolio));
         assert!(claims.apply(&it, claimant("1", 0), at(1)).recount.is_empty());
         let counts = ChannelCounts { total: 1, ready: 1, ..ChannelCounts::default() };
         let ready = Claimant { counts, ..claimant("1", 0) };
         assert_eq!(claims.apply(&it, ready, at(2)).recount, std::slice::from_ref(&portfolio));
         assert_eq!(claims.remove(&it, at(3)).recount, [portfolio]);
+    }
+
+    #[test]
+    fn nothing_is_counted_before_every_channel_is_known_and_everything_then() {
+        let claims = Claims::new(PAUSES);
+        let portfolio = claimant("1", 0).portfolio;
+        for name in ["one", "other"] {
+            let counts = ChannelCounts { total: 1, ..ChannelCounts::default() };
+            claims.apply(&key("shop", name), Claimant { counts, ..claimant(name, 0) }, at(0));
+            assert_eq!(claims.counts_of(&portfolio), None);
+        }
+        assert_eq!(claims.filled(at(1)).recount, std::slice::from_ref(&portfolio));
+        assert_eq!(claims.counts_of(&portfolio).map(|counts| counts.total), Some(2));
     }
 
     #[test]

@@ -226,7 +226,7 @@ fn take_channel<G: Clone, C: Clock>(
     let now = ctx.shell.clock.now();
     match event {
         Event::Init => {}
-        Event::InitDone => ctx.claims.filled(now),
+        Event::InitDone => ctx.signals.spread(ctx.claims.filled(now)),
         Event::InitApply(object) | Event::Apply(object) => {
             // One that does not parse keeps its place: its number may well be managed.
             if let Ok(channel) = &object.0 {

@@ -366,7 +366,9 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             self.ctx.signals.channels.wake(self.ctx.desk.claims.of_portfolio(self.of));
         }
         self.tell(&conditions, &assessment);
-        let counts = self.ctx.desk.claims.counts_of(self.of);
+        // What was counted before a restart stays until all channels are known again.
+        let kept = || portfolio.status.as_ref().and_then(|status| status.channels).unwrap_or_default();
+        let counts = self.ctx.desk.claims.counts_of(self.of).unwrap_or_else(kept);
         let next = lower::portfolio_status(&desired, &assessment, counts, portfolio.status.as_ref());
         let poll = self.ctx.shell.limits.credential_poll;
         let pause = pace::until(assessment.next, self.now()).min(poll);
@@ -389,7 +391,8 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let unseen = PortfolioObserved::default();
         let (limits, now) = (&self.ctx.shell.limits, self.now());
         let assessment = assess_portfolio(desired, &unseen, &ConditionSet::default(), &[], None, limits, now);
-        lower::portfolio_status(desired, &assessment, self.ctx.desk.claims.counts_of(self.of), None)
+        let counts = self.ctx.desk.claims.counts_of(self.of).unwrap_or_default();
+        lower::portfolio_status(desired, &assessment, counts, None)
     }
 
     /// Asks Meta what has to be asked, and judges. An offered credential that is taken up is in use when this ends.

@@ -7,17 +7,19 @@
 
 #[path = "../tests/it/control_plane.rs"]
 mod control_plane;
+mod figures;
 
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use control_plane::{ControlPlane, Options as PlaneOptions, Process};
+use figures::{Figures, figure};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::api::{ApiResource, DynamicObject, ListParams, PostParams};
 use kube::{Api, Client};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use whatsapp_operator::sandbox::{
     Account, App, Fault, FaultKind, Match, Number, Options, Pace, Portfolio, ReviewPolicy, Sandbox, Token,
@@ -33,17 +35,7 @@ fn main() {
     let wanted = std::env::var("FLEET").unwrap_or_else(|_| "start,burst,rest,restart,large".to_owned());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let figures = runtime.block_on(measure(&wanted));
-    print_table(&figures);
-    println!("{}", serde_json::to_string_pretty(&figures).expect("figures are JSON"));
-}
-
-/// One figure: what, how much, in what, and the goal it is held against.
-type Figures = Vec<Value>;
-
-fn figure(figures: &mut Figures, scenario: &str, what: &str, value: f64, unit: &str, goal: Option<f64>) {
-    eprintln!("  {scenario}: {what} {value:.3} {unit}");
-    figures.push(json!({"scenario": scenario, "what": what, "value": value, "unit": unit, "goal": goal,
-        "met": goal.map(|goal| value <= goal)}));
+    figures::print(&figures);
 }
 
 async fn measure(wanted: &str) -> Figures {
@@ -379,20 +371,4 @@ fn memory_mib(pid: u32, line: &str) -> f64 {
 fn percentile(values: &mut [f64], p: usize) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get((values.len() * p / 100).min(values.len().saturating_sub(1))).copied().unwrap_or_default()
-}
-
-fn print_table(figures: &Figures) {
-    println!("| Scenario | What | Measured | Goal | |");
-    println!("|---|---|---:|---:|---|");
-    for f in figures {
-        let goal = f["goal"].as_f64().map_or(String::new(), |goal| format!("≤ {goal}"));
-        let met = f["met"].as_bool().map_or("", |met| if met { "met" } else { "missed" });
-        let value = f["value"].as_f64().unwrap_or_default();
-        let unit = f["unit"].as_str().unwrap_or_default();
-        println!(
-            "| {} | {} | {value:.2} {unit} | {goal} | {met} |",
-            f["scenario"].as_str().unwrap_or_default(),
-            f["what"].as_str().unwrap_or_default()
-        );
-    }
 }

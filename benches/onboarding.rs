@@ -8,6 +8,7 @@
 //! `make bench` runs it: 1,000 channels in 10 accounts, or 100 in one where that takes longer than three minutes,
 //! which it says. `ONBOARDING=10` sets the number of accounts, with 100 channels each.
 
+mod figures;
 #[allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #[path = "../tests/it/proof/world.rs"]
 mod world;
@@ -15,8 +16,8 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use figures::{Figures, figure};
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use whatsapp_operator::engine::desired::{CodeRequest, Desired};
 use whatsapp_operator::engine::id::AccountId;
 use whatsapp_operator::engine::look::Urgency;
@@ -46,17 +47,7 @@ fn main() {
             },
         }
     });
-    print_table(&figures);
-    println!("{}", serde_json::to_string_pretty(&figures).expect("figures are JSON"));
-}
-
-/// One figure: what, how much, in what, and the goal it is held against.
-type Figures = Vec<Value>;
-
-fn figure(figures: &mut Figures, scenario: &str, what: &str, value: f64, unit: &str, goal: Option<f64>) {
-    eprintln!("  {scenario}: {what} {value:.3} {unit}");
-    figures.push(json!({"scenario": scenario, "what": what, "value": value, "unit": unit, "goal": goal,
-        "met": goal.map(|goal| value <= goal)}));
+    figures::print(&figures);
 }
 
 /// The least number of calls, by what the simulated Meta counts them as.
@@ -258,20 +249,4 @@ fn channel(n: usize) -> Desired {
 /// The first is the one of the demo world.
 fn account_id(n: usize) -> String {
     format!("3{:014}", n + 1)
-}
-
-fn print_table(figures: &Figures) {
-    println!("| Scenario | What | Measured | Goal | |");
-    println!("|---|---|---:|---:|---|");
-    for f in figures {
-        let goal = f["goal"].as_f64().map_or(String::new(), |goal| format!("≤ {goal}"));
-        let met = f["met"].as_bool().map_or("", |met| if met { "met" } else { "missed" });
-        let value = f["value"].as_f64().unwrap_or_default();
-        let unit = f["unit"].as_str().unwrap_or_default();
-        println!(
-            "| {} | {} | {value:.2} {unit} | {goal} | {met} |",
-            f["scenario"].as_str().unwrap_or_default(),
-            f["what"].as_str().unwrap_or_default()
-        );
-    }
 }

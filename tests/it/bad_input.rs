@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use whatsapp_operator::sandbox::{
-    Account, App, EndpointAnswer, Fault, FaultKind, Match, Number, Portfolio, Token, What,
+    Account, App, EndpointAnswer, Fault, FaultKind, Match, Number, Portfolio, Token,
 };
 
 use crate::rig::{ACCOUNT, APP, BUSINESS, Rig, condition, free_address, message};
@@ -20,22 +20,6 @@ fn number(n: usize) -> String {
 
 fn digits(n: usize) -> String {
     number(n).trim_start_matches('+').to_owned()
-}
-
-/// The effects on one number, by a short name.
-fn effects(rig: &Rig, digits: &str) -> Vec<&'static str> {
-    let of = |what: &What| match what {
-        What::NumberAdded { digits, .. } => Some(("added", digits.clone())),
-        What::CodeSent { digits } => Some(("code", digits.clone())),
-        What::VerifyAttempt { digits, .. } => Some(("verified", digits.clone())),
-        What::RegisterAttempt { digits, .. } => Some(("registered", digits.clone())),
-        What::PinSet { digits } => Some(("pin", digits.clone())),
-        What::Overridden { target, .. } => Some(("routed", target.clone())),
-        What::ProfileWritten { digits } => Some(("profile", digits.clone())),
-        _ => None,
-    };
-    let all = rig.sandbox.effects();
-    all.iter().filter_map(|e| of(&e.what)).filter(|(_, of)| of == digits).map(|(name, _)| name).collect()
 }
 
 /// Puts a token of its own into the world and into the Secret of a portfolio.
@@ -191,13 +175,13 @@ async fn a_wrong_account_secret_code_or_pin_is_named_with_its_remedy_and_is_not_
         assert!(message(&found, "Ready").contains(remedy), "the deepest cause is on top");
         assert!(!found["status"].to_string().contains("let-me-in-please"));
     }
-    assert_eq!(effects(&rig, &digits(1)), [""; 0], "nothing in an account that is not in reach");
-    assert_eq!(effects(&rig, &digits(2)), [""; 0]);
+    assert_eq!(rig.effects_on(&digits(1)), [""; 0], "nothing in an account that is not in reach");
+    assert_eq!(rig.effects_on(&digits(2)), [""; 0]);
     for n in [3, 4, 5] {
-        assert_eq!(effects(&rig, &digits(n)), [""; 0], "no handshake without a token that may be sent");
+        assert_eq!(rig.effects_on(&digits(n)), [""; 0], "no handshake without a token that may be sent");
     }
     for n in [7, 8] {
-        assert_eq!(effects(&rig, &digits(n)), ["added"], "no code is wasted while the PIN is not there");
+        assert_eq!(rig.effects_on(&digits(n)), ["added"], "no code is wasted while the PIN is not there");
     }
 
     for name in ["yesterday", "letters", "wrong"] {
@@ -224,9 +208,9 @@ async fn a_wrong_account_secret_code_or_pin_is_named_with_its_remedy_and_is_not_
 
     // While codes are live their Secrets are read every 5 s; that costs neither calls nor writes.
     rig.assert_rest(Duration::from_secs(12), 12).await;
-    assert_eq!(effects(&rig, &digits(9)), ["added", "code"], "yesterday's code is no answer to today's");
-    assert_eq!(effects(&rig, &digits(10)), ["added", "code"], "what is not six digits never leaves");
-    assert_eq!(effects(&rig, &digits(11)), ["added", "code", "verified"], "a wrong code is sent once");
+    assert_eq!(rig.effects_on(&digits(9)), ["added", "code"], "yesterday's code is no answer to today's");
+    assert_eq!(rig.effects_on(&digits(10)), ["added", "code"], "what is not six digits never leaves");
+    assert_eq!(rig.effects_on(&digits(11)), ["added", "code", "verified"], "a wrong code is sent once");
 
     // Each remedy is enough.
     for (name, n) in [("yesterday", 9), ("letters", 10), ("wrong", 11)] {
@@ -299,7 +283,7 @@ async fn answers_that_are_not_metas_end_nothing_that_was_true_and_begin_nothing(
         let made = rig.sandbox.calls().len() - calls;
         assert!((1..=40).contains(&made), "{made} calls under {kind:?}");
         assert_eq!(conditions(&rig.get("settled").await), conditions(&before), "{kind:?}");
-        assert_eq!(effects(&rig, &digits(2)), [""; 0], "{kind:?}");
+        assert_eq!(rig.effects_on(&digits(2)), [""; 0], "{kind:?}");
     }
     assert!(rig.operator().is_running(), "{}", rig.logs());
     let fresh = rig.get("fresh").await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use whatsapp_operator::sandbox::{
-    Account, EndpointAnswer, Fault, FaultKind, Match, Number, Portfolio, Token, What,
+    Account, EndpointAnswer, Fault, FaultKind, Match, Number, Portfolio, Token,
 };
 
 use crate::rig::{ACCOUNT, APP, BUSINESS, Rig, condition, message};
@@ -23,31 +23,6 @@ fn digits(n: usize) -> String {
 
 fn registered(n: usize) -> Number {
     Number::new(&format!("1000000000008{n:02}"), ACCOUNT, &digits(n), "Acme Support").registered("271828")
-}
-
-/// When each effect on a number happened, by a short name.
-fn effects(rig: &Rig, digits: &str) -> Vec<(&'static str, Timestamp)> {
-    let of = |what: &What| match what {
-        What::NumberAdded { digits, .. } => Some(("added", digits.clone())),
-        What::CodeSent { digits } => Some(("code", digits.clone())),
-        What::VerifyAttempt { digits, .. } => Some(("verified", digits.clone())),
-        What::RegisterAttempt { digits, .. } => Some(("registered", digits.clone())),
-        What::PinSet { digits } => Some(("pin", digits.clone())),
-        What::NameSubmitted { digits, .. } => Some(("name", digits.clone())),
-        What::Overridden { target, .. } => Some(("routed", target.clone())),
-        What::ProfileWritten { digits } => Some(("profile", digits.clone())),
-        _ => None,
-    };
-    let all = rig.sandbox.effects();
-    all.iter()
-        .filter_map(|e| of(&e.what).map(|(name, of)| (name, of, e.at)))
-        .filter(|(_, of, _)| of == digits)
-        .map(|(name, _, at)| (name, at))
-        .collect()
-}
-
-fn names(rig: &Rig, digits: &str) -> Vec<&'static str> {
-    effects(rig, digits).into_iter().map(|(name, _)| name).collect()
 }
 
 fn waits_for(status: &Value, action: &str) -> bool {
@@ -129,7 +104,7 @@ async fn a_suspended_channel_is_left_alone_and_goes_on_when_resumed() {
     rig.until_condition("waiting", "NumberVerified", "False", Some("CodeAwaited")).await;
     rig.type_code("waiting", &number(2)).await;
     rig.until_condition("waiting", "Ready", "True", None).await;
-    assert_eq!(names(&rig, &digits(2)), ["added", "code", "verified", "registered"]);
+    assert_eq!(rig.effects_on(&digits(2)), ["added", "code", "verified", "registered"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -172,8 +147,8 @@ async fn an_observer_writes_nothing_and_a_number_has_one_manager_at_a_time() {
     let deleted = Timestamp::now();
     rig.delete("first").await;
     rig.until_condition("second", "ProfileSynced", "True", None).await;
-    let written = effects(&rig, &digits(2));
-    assert_eq!(names(&rig, &digits(2)), ["profile"]);
+    let written = rig.happened(&digits(2));
+    assert_eq!(rig.effects_on(&digits(2)), ["profile"]);
     let pause = written[0].1.duration_since(deleted).as_secs();
     assert!((29..80).contains(&pause), "the heir acted {pause} s after");
     assert!(condition(&rig.get("second").await["status"], "Stalled").is_none());
@@ -185,9 +160,9 @@ async fn an_observer_writes_nothing_and_a_number_has_one_manager_at_a_time() {
     let again = rig.until_condition("second", "Ready", "True", None).await;
     assert_eq!(again["status"]["phoneNumberId"], id);
     rig.until_condition("second", "ProfileSynced", "True", None).await;
-    assert_eq!(names(&rig, &digits(2)), ["profile"]);
-    assert_eq!(names(&rig, &digits(1)), [""; 0]);
-    assert_eq!(names(&rig, &digits(3)), [""; 0]);
+    assert_eq!(rig.effects_on(&digits(2)), ["profile"]);
+    assert_eq!(rig.effects_on(&digits(1)), [""; 0]);
+    assert_eq!(rig.effects_on(&digits(3)), [""; 0]);
 }
 
 /// The claim goes away while no operator runs: the heir learns of it from nobody, and waits all the same.
@@ -206,10 +181,10 @@ async fn an_heir_that_a_new_operator_finds_waits_too() {
     let started = Timestamp::now();
     rig.start().await;
     rig.until_condition("second", "NumberVerified", "False", Some("ClaimPause")).await;
-    assert_eq!(names(&rig, &digits(4)), ["added"]);
+    assert_eq!(rig.effects_on(&digits(4)), ["added"]);
     rig.until_condition("second", "NumberVerified", "False", Some("CodeAwaited")).await;
-    assert_eq!(names(&rig, &digits(4)), ["added", "code"], "what was asked for meanwhile is not lost");
-    let pause = effects(&rig, &digits(4))[1].1.duration_since(started).as_secs();
+    assert_eq!(rig.effects_on(&digits(4)), ["added", "code"], "what was asked for meanwhile is not lost");
+    let pause = rig.happened(&digits(4))[1].1.duration_since(started).as_secs();
     assert!((29..80).contains(&pause), "the heir acted {pause} s after the start");
 }
 
@@ -261,13 +236,13 @@ async fn access_and_credentials_change_without_a_restart_and_without_an_alarm() 
     rig.until_condition(&granted, "NumberVerified", "False", Some("CodeNeeded")).await;
     let found = rig.until_condition(&refused, "AccountUsable", "False", Some("AccountNotInReach")).await;
     assert!(message(&found, "Ready").contains("spec.access"));
-    assert_eq!(names(&rig, &digits(3)), [""; 0]);
+    assert_eq!(rig.effects_on(&digits(3)), [""; 0]);
 
     // Withdrawn: at once, and nothing is asked for with the portfolio's token any more.
     rig.edit("wap", "acme", json!({"access": null})).await;
     rig.until_condition(&granted, "PortfolioReady", "False", Some("PortfolioNotUsable")).await;
     rig.until_condition(&refused, "PortfolioReady", "False", Some("PortfolioNotUsable")).await;
-    assert_eq!(names(&rig, &digits(2)), ["added"]);
+    assert_eq!(rig.effects_on(&digits(2)), ["added"]);
 
     // The Secret changes and the old token dies: the channel never turns.
     let before = rig.get("own").await["status"]["conditions"].clone();
@@ -334,7 +309,7 @@ async fn drift_is_repaired_where_it_may_be_and_shown_where_not() {
     let callback = |n: usize| rig.sandbox.number(&digits(n)).expect("it is there").webhook.callback;
     assert_eq!(profile(1).about.as_deref(), Some("Open 9-17"));
     assert_eq!(callback(1).as_deref(), Some(url));
-    let written = names(&rig, &digits(1)).len();
+    let written = rig.effects_on(&digits(1)).len();
 
     // Somebody changes both by hand.
     let mut by_hand = serde_json::to_value(profile(1)).expect("JSON");
@@ -349,7 +324,7 @@ async fn drift_is_repaired_where_it_may_be_and_shown_where_not() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     assert_eq!(profile(1).email.as_deref(), Some("boss@acme.example"), "what is not managed stays");
-    assert_eq!(names(&rig, &digits(1)).len(), written + 2, "each is written once");
+    assert_eq!(rig.effects_on(&digits(1)).len(), written + 2, "each is written once");
     rig.until_condition("kept", "ProfileSynced", "True", None).await;
 
     // Only shown: by policy, a name after the registration, and a number that lives in the app.
@@ -376,7 +351,7 @@ async fn drift_is_repaired_where_it_may_be_and_shown_where_not() {
     rig.annotate("fallen", "retry", "one").await;
     tokio::time::sleep(Duration::from_secs(8)).await;
     for n in [2, 3, 4, 5, 6] {
-        assert_eq!(names(&rig, &digits(n)), [""; 0], "number {n}");
+        assert_eq!(rig.effects_on(&digits(n)), [""; 0], "number {n}");
     }
 }
 
@@ -414,10 +389,10 @@ async fn a_throttled_account_waits_without_an_alarm_while_another_goes_on() {
     rig.until_condition("free", "NumberVerified", "False", Some("CodeAwaited")).await;
     rig.type_code("free", &number(3)).await;
     rig.until_condition("free", "Ready", "True", None).await;
-    assert_eq!(names(&rig, &digits(3)), ["added", "code", "verified", "registered"]);
+    assert_eq!(rig.effects_on(&digits(3)), ["added", "code", "verified", "registered"]);
 
-    assert_eq!(names(&rig, &digits(2)), ["added"], "no code is asked for in the throttled account");
-    assert_eq!(names(&rig, &digits(4)), [""; 0], "and no number added to it");
+    assert_eq!(rig.effects_on(&digits(2)), ["added"], "no code is asked for in the throttled account");
+    assert_eq!(rig.effects_on(&digits(4)), [""; 0], "and no number added to it");
     let known = rig.get("known").await["status"].clone();
     assert!(condition(&known, "Stalled").is_none());
     assert!(known["consents"]["sendCode"]["usedFor"].is_null(), "the consent is not used up: {known:#}");

@@ -13,7 +13,7 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, WatchEvent, WatchP
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use whatsapp_operator::sandbox::{
-    Account, App, Options, Pace, Portfolio, ReviewPolicy, Sandbox, Token, World,
+    Account, App, Options, Pace, Portfolio, ReviewPolicy, Sandbox, Token, What, World,
 };
 
 use crate::control_plane::{AuditEntry, ControlPlane, Mark, Process};
@@ -286,6 +286,32 @@ impl Rig {
         let out = self.plane.kubectl(["get", kind, name, "-n", namespace, "-o", "json"]).await;
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         serde_json::from_slice(&out.stdout).expect("kubectl prints JSON")
+    }
+
+    /// When each effect on a number happened, by a short name.
+    pub fn happened(&self, digits: &str) -> Vec<(&'static str, Timestamp)> {
+        let of = |what: &What| match what {
+            What::NumberAdded { digits, .. } => Some(("added", digits.clone())),
+            What::CodeSent { digits } => Some(("code", digits.clone())),
+            What::VerifyAttempt { digits, .. } => Some(("verified", digits.clone())),
+            What::RegisterAttempt { digits, .. } => Some(("registered", digits.clone())),
+            What::PinSet { digits } => Some(("pin", digits.clone())),
+            What::NameSubmitted { digits, .. } => Some(("name", digits.clone())),
+            What::Overridden { target, .. } => Some(("routed", target.clone())),
+            What::ProfileWritten { digits } => Some(("profile", digits.clone())),
+            _ => None,
+        };
+        let all = self.sandbox.effects();
+        all.iter()
+            .filter_map(|e| of(&e.what).map(|(name, of)| (name, of, e.at)))
+            .filter(|(_, of, _)| of == digits)
+            .map(|(name, _, at)| (name, at))
+            .collect()
+    }
+
+    /// The effects on a number in their order, by a short name.
+    pub fn effects_on(&self, digits: &str) -> Vec<&'static str> {
+        self.happened(digits).into_iter().map(|(name, _)| name).collect()
     }
 
     /// Deletes a channel and waits until it is gone.

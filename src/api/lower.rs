@@ -120,8 +120,8 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
         uid: object.uid().unwrap_or_default(),
         generation: object.metadata.generation.unwrap_or_default(),
         portfolio: PortfolioRef {
-            namespace: spec.portfolio_ref.namespace.clone().unwrap_or_else(|| namespace.clone()),
-            name: spec.portfolio_ref.name.clone(),
+            namespace: spec.portfolio_ref.namespace.as_ref().unwrap_or(&namespace).as_str().into(),
+            name: spec.portfolio_ref.name.as_str().into(),
         },
         account,
         number,
@@ -491,7 +491,8 @@ fn truth_from(word: &str) -> Option<Truth> {
     [Truth::True, Truth::False, Truth::Unknown].into_iter().find(|t| t.as_str() == word)
 }
 
-fn stage_from(word: &str) -> Option<Stage> {
+/// A word of status as the engine has it.
+pub fn stage_from(word: &str) -> Option<Stage> {
     [
         Stage::Pending,
         Stage::Adding,
@@ -906,7 +907,7 @@ pub fn portfolio_status(
     if let Fact::Known(facts) = &view.facts {
         shown.name = some(&facts.name, 512);
         shown.verification_status = facts.verification.as_ref().map(|v| bounded(v.to_string(), 64));
-        shown.messaging_limit = some(&facts.messaging_limit, 64);
+        shown.messaging_limit = facts.messaging_limit.as_ref().map(|limit| bounded(limit.to_string(), 64));
         shown.primary_page = some(&facts.primary_page, 512);
     }
     if let Fact::Known(token) = &view.token {

@@ -22,7 +22,7 @@ use crate::{
     api::lower,
     engine::{
         condition::{Before, ConditionSet, assess},
-        desired::{Desired, DesiredPortfolio, PortfolioRef},
+        desired::{Desired, DesiredPortfolio},
         failure::Failure,
         id::Fact,
         limits::Limits,
@@ -144,10 +144,7 @@ impl Planner {
         for portfolio in &input.portfolios {
             let judged = self.portfolio(portfolio).await?;
             report.portfolio(portfolio, &judged.assessment);
-            known.insert(
-                PortfolioRef { namespace: portfolio.namespace.clone(), name: portfolio.name.clone() },
-                judged,
-            );
+            known.insert(portfolio.reference(), judged);
         }
         let owners = owners(&input.channels);
         for manifest in &input.channels {

@@ -21,7 +21,7 @@ use crate::{
     },
     cluster::{Failed, event::Events},
     engine::{
-        condition::first,
+        condition::{Stage, first},
         desired::{Desired, Management, PortfolioRef},
         memory::{ConsentKind, Memory},
         observed::{Claim, PortfolioState, ProcessFacts},
@@ -178,13 +178,13 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
     let is_full = !matches!(spec.management_policy, Some(ManagementPolicy::ObserveOnly));
     let mut counts = crate::api::v1alpha1::ChannelCounts::default();
     lower::count(&mut counts, status);
-    let namespace = meta.namespace.clone().unwrap_or_default();
+    let namespace = meta.namespace.as_deref().unwrap_or_default();
     Claimant {
         uid: meta.uid.as_deref().unwrap_or_default().into(),
         digits: spec.phone_number.trim_start_matches('+').into(),
         portfolio: PortfolioRef {
-            namespace: spec.portfolio_ref.namespace.clone().unwrap_or(namespace),
-            name: spec.portfolio_ref.name.clone(),
+            namespace: spec.portfolio_ref.namespace.as_deref().unwrap_or(namespace).into(),
+            name: spec.portfolio_ref.name.as_str().into(),
         },
         is_eligible: is_full
             && meta.deletion_timestamp.is_none()
@@ -193,7 +193,7 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
         has_managed: has_acted && is_observed && !is_left_alone,
         is_new: status.is_none() && meta.deletion_timestamp.is_none(),
         created: meta.creation_timestamp.as_ref().map_or(Timestamp::MIN, |at| at.0),
-        stage: status.and_then(|s| s.stage.as_deref()).unwrap_or("Pending").into(),
+        stage: status.and_then(|s| lower::stage_from(s.stage.as_deref()?)).unwrap_or(Stage::Pending),
         counts,
     }
 }
@@ -238,7 +238,9 @@ where
     }
     // Counted until it has ended or was dropped, so that a shutdown sees the task that it may still spawn.
     let _counted = ctx.shell.tasks.token();
-    let uid = meta.uid.clone().unwrap_or_default();
+    let uid: Arc<str> = meta.uid.as_deref().unwrap_or_default().into();
+    let known = ctx.claims.known(&key).filter(|(_, known)| *known == uid);
+    let (key, uid) = known.unwrap_or((key, uid));
     let state = ctx.states.of(&key, &uid);
     // First statuses go first, on a lane of their own: only an order, which nothing depends on.
     if state.gives_way(ctx.claims.has_newborn(), &ctx.shell.limits) {
@@ -276,11 +278,10 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
     async fn poll(&self) -> Option<Duration> {
         let wait = self.state.soft().wait.clone()?;
         let now = self.now();
-        let of = wait
-            .stamp
-            .view
-            .as_ref()
-            .map(|view| PortfolioRef { namespace: view.namespace.clone(), name: view.name.clone() })?;
+        let of = wait.stamp.view.as_ref().map(|view| PortfolioRef {
+            namespace: view.namespace.as_str().into(),
+            name: view.name.as_str().into(),
+        })?;
         let (portfolio, _) = self.ctx.portfolios.state(&of, &self.key.namespace);
         let consents = lower::consents(self.object.metadata.annotations.as_ref().unwrap_or(&NO_ANNOTATIONS));
         let generation = self.object.metadata.generation.unwrap_or_default();

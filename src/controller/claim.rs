@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use crate::{
     api::v1alpha1::ChannelCounts,
-    engine::{desired::PortfolioRef, observed::Claim},
+    engine::{condition::Stage, desired::PortfolioRef, observed::Claim},
 };
 
 use super::watch::Key;
@@ -22,8 +22,8 @@ use super::watch::Key;
 /// What the index keeps of a channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claimant {
-    pub uid: Box<str>,
-    pub digits: Box<str>,
+    pub uid: Arc<str>,
+    pub digits: Arc<str>,
     pub portfolio: PortfolioRef,
     /// Full, not suspended before its first act, not being deleted.
     pub is_eligible: bool,
@@ -33,8 +33,8 @@ pub struct Claimant {
     /// Not being deleted, and without a status.
     pub is_new: bool,
     pub created: Timestamp,
-    /// For counting; `Pending` before the first status.
-    pub stage: Box<str>,
+    /// For counting.
+    pub stage: Stage,
     /// What it adds to the counts of its portfolio.
     pub counts: ChannelCounts,
 }
@@ -71,19 +71,19 @@ struct Inner {
     /// Another process acted here before this one, and what it was about is known from statuses alone.
     is_inherited: bool,
     channels: HashMap<Key, Claimant>,
-    by_digits: HashMap<Box<str>, Rivals>,
+    by_digits: HashMap<Arc<str>, Rivals>,
     by_portfolio: HashMap<PortfolioRef, BTreeSet<Key>>,
     /// Channels that are still without a status.
     newborn: HashSet<Key>,
     /// Digits without a channel that still hold a pause, oldest first.
-    vacant: VecDeque<(Timestamp, Box<str>)>,
+    vacant: VecDeque<(Timestamp, Arc<str>)>,
 }
 
 #[derive(Debug, Default)]
 struct Rivals {
     keys: Vec<Key>,
     /// Uid of the channel that was last found to manage the number.
-    holder: Option<Box<str>>,
+    holder: Option<Arc<str>>,
     act_from: Option<Timestamp>,
 }
 
@@ -110,6 +110,7 @@ impl Claims {
     pub fn apply(&self, key: &Key, next: Claimant, now: Timestamp) -> Ripple {
         let mut inner = self.lock();
         let inner = &mut *inner;
+        let next = inner.sharing_text(key, next);
         let (mut ripple, is_known) = match inner.channels.get(key) {
             Some(before) if before.uid == next.uid && before.digits == next.digits => {
                 (Ripple::default(), true)
@@ -119,6 +120,8 @@ impl Claims {
         };
         let rivals = inner.by_digits.entry(next.digits.clone()).or_default();
         if !is_known {
+            // Mostly the only one.
+            rivals.keys.reserve_exact(1);
             rivals.keys.push(key.clone());
         }
         let changed = inner.channels.get(key).is_none_or(|before| {
@@ -208,8 +211,13 @@ impl Claims {
         (claim, woken)
     }
 
+    /// Key and uid as the index holds them: clones share their text with it.
+    pub fn known(&self, key: &Key) -> Option<(Key, Arc<str>)> {
+        self.lock().channels.get_key_value(key).map(|(key, own)| (key.clone(), own.uid.clone()))
+    }
+
     /// The uid of a channel that waits for its first status.
-    pub fn newborn(&self, key: &Key) -> Option<Box<str>> {
+    pub fn newborn(&self, key: &Key) -> Option<Arc<str>> {
         let inner = self.lock();
         let key = inner.newborn.get(key)?;
         inner.channels.get(key).map(|own| own.uid.clone())
@@ -253,13 +261,10 @@ impl Claims {
     }
 
     /// All channels, by stage.
-    pub fn stages(&self) -> HashMap<String, usize> {
+    pub fn stages(&self) -> HashMap<Stage, usize> {
         let mut stages = HashMap::new();
         for channel in self.lock().channels.values() {
-            match stages.get_mut(&*channel.stage) {
-                Some(count) => *count += 1,
-                None => drop(stages.insert(channel.stage.to_string(), 1)),
-            }
+            *stages.entry(channel.stage).or_default() += 1;
         }
         stages
     }
@@ -270,6 +275,20 @@ impl Claims {
 }
 
 impl Inner {
+    /// The same with texts that the index holds already.
+    fn sharing_text(&self, key: &Key, mut next: Claimant) -> Claimant {
+        if let Some(before) = self.channels.get(key).filter(|before| before.uid == next.uid) {
+            next.uid = before.uid.clone();
+        }
+        if let Some((digits, _)) = self.by_digits.get_key_value(&next.digits) {
+            next.digits = digits.clone();
+        }
+        if let Some((portfolio, _)) = self.by_portfolio.get_key_value(&next.portfolio) {
+            next.portfolio = portfolio.clone();
+        }
+        next
+    }
+
     fn remove(&mut self, key: &Key, now: Timestamp, pause: Duration) -> Ripple {
         self.forget(now);
         self.newborn.remove(key);
@@ -335,7 +354,7 @@ mod tests {
             has_managed: false,
             is_new: false,
             created: at(created),
-            stage: "Pending".into(),
+            stage: Stage::Pending,
             counts: ChannelCounts::default(),
         }
     }

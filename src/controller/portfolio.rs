@@ -263,7 +263,7 @@ pub enum Error {
 
 /// Namespace and name as the engine has them.
 pub fn reference(key: &Key) -> PortfolioRef {
-    PortfolioRef { namespace: key.namespace.to_string(), name: key.name.to_string() }
+    PortfolioRef { namespace: key.namespace.clone(), name: key.name.clone() }
 }
 
 /// Reconciles one portfolio.

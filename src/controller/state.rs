@@ -36,12 +36,12 @@ pub struct States(Mutex<HashMap<Key, Arc<State>>>);
 
 impl States {
     /// The state of this object; another uid begins anew.
-    pub fn of(&self, key: &Key, uid: &str) -> Arc<State> {
+    pub fn of(&self, key: &Key, uid: &Arc<str>) -> Arc<State> {
         let mut states = self.lock();
         match states.get(key) {
-            Some(state) if *state.uid == *uid => state.clone(),
+            Some(state) if state.uid == *uid => state.clone(),
             _ => {
-                let state = Arc::new(State::new(uid));
+                let state = Arc::new(State::new(uid.clone()));
                 states.insert(key.clone(), state.clone());
                 state
             }
@@ -76,7 +76,7 @@ impl States {
 
 /// One channel.
 pub struct State {
-    uid: Box<str>,
+    uid: Arc<str>,
     /// Held by a pass until all of it has ended, its task included.
     pub busy: Arc<tokio::sync::Mutex<()>>,
     pub volatile: Arc<Mutex<Volatile>>,
@@ -98,8 +98,8 @@ pub struct Soft {
 }
 
 impl State {
-    fn new(uid: &str) -> Self {
-        Self { uid: uid.into(), busy: Arc::default(), volatile: Arc::default(), soft: Mutex::default() }
+    fn new(uid: Arc<str>) -> Self {
+        Self { uid, busy: Arc::default(), volatile: Arc::default(), soft: Mutex::default() }
     }
 
     /// Never held across an await.
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_failure_after_the_deletion_leaves_nothing_behind() {
         let states = States::default();
-        states.of(&key(), "1");
+        states.of(&key(), &"1".into());
         assert_eq!((states.failed(&key(), "1"), states.failed(&key(), "1")), (1, 2));
         states.remove(&key());
         assert_eq!(states.failed(&key(), "1"), 1);
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn a_channel_that_is_left_alone_does_not_age() {
         let states = States::default();
-        let state = states.of(&key(), "1");
+        let state = states.of(&key(), &"1".into());
         state.soft().last_success = Some(Timestamp::UNIX_EPOCH);
         assert_eq!(states.oldest_success(), Some(Timestamp::UNIX_EPOCH));
         state.soft().is_idle = true;
@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_channel_steps_back_for_first_statuses_but_not_for_ever() {
-        let state = State::new("1");
+        let state = State::new("1".into());
         assert_eq!((0..100).filter(|_| gives_way(&state)).count(), GIVEN_WAY as usize);
         assert!(!state.gives_way(false, &Limits::default()));
         assert!(gives_way(&state));
@@ -302,7 +302,7 @@ mod tests {
     fn nobody_with_a_code_in_hand_steps_back() {
         let limits = Limits::default();
         for (every, expected) in [(limits.secret_poll_live, false), (limits.secret_poll, true)] {
-            let state = State::new("1");
+            let state = State::new("1".into());
             let claim = Claim::Ours { act_from: None };
             let stamp = Stamp::new(1, DesiredConsents::default(), claim, &PortfolioState::NotYet);
             let look_at = Timestamp::UNIX_EPOCH;

@@ -6,7 +6,7 @@ use super::{
     desired::{Desired, ReadyWhen},
     drift,
     failure::{Class, Failure, Refusal},
-    id::{AccountId, BusinessId, Fact, Field, NumberId},
+    id::{AccountId, BusinessId, Fact, Field, MessagingLimit, NumberId, Quality, Throughput},
     judge::{self, Judged, Place, Scene, is_passing},
     limits::{self, Limits},
     memory::Memory,
@@ -886,9 +886,9 @@ fn facts(scene: &Scene<'_>) -> Facts {
     }
     if let PortfolioState::View(view) = &scene.observed.portfolio
         && let Fact::Known(business) = &view.facts
-        && business.messaging_limit.is_some()
+        && let Some(limit) = &business.messaging_limit
     {
-        facts.messaging_limit.clone_from(&business.messaging_limit);
+        facts.messaging_limit = Some(limit.to_string());
     }
     facts.last_refusal = last_refusal(scene, facts.last_refusal.take());
     facts
@@ -907,14 +907,14 @@ fn take_number(facts: &mut Facts, number: &Number, now: Timestamp) {
     }
     take(&mut facts.platform, &number.platform, ToString::to_string);
     take(&mut facts.health, &number.health, |h| h.can_send.as_str().to_owned());
-    take_open(&mut facts.webhook, &number.webhook, Clone::clone);
+    take_open(&mut facts.webhook, &number.webhook, |webhook| (**webhook).clone());
     for (old, new) in [
-        (&mut facts.quality, &number.quality),
-        (&mut facts.throughput, &number.throughput),
-        (&mut facts.messaging_limit, &number.messaging_limit),
+        (&mut facts.quality, number.quality.as_ref().map(Quality::as_str)),
+        (&mut facts.throughput, number.throughput.as_ref().map(Throughput::as_str)),
+        (&mut facts.messaging_limit, number.messaging_limit.as_ref().map(MessagingLimit::as_str)),
     ] {
-        if new.is_some() {
-            old.clone_from(new);
+        if let Some(word) = new {
+            *old = Some(word.to_owned());
         }
     }
     facts.is_official = number.is_official.or(facts.is_official);

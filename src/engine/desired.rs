@@ -3,6 +3,8 @@
 //! Nothing behind this point looks at a raw spec. Unset optional fields stay unset:
 //! the engine never makes up a value that would then be written to Meta.
 
+use std::sync::Arc;
+
 use super::{
     id::{AccountId, BusinessId},
     phone::E164,
@@ -39,8 +41,8 @@ pub struct Desired {
 /// Where the portfolio object is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PortfolioRef {
-    pub namespace: String,
-    pub name: String,
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +157,13 @@ pub struct DesiredPortfolio {
     pub expect_name: Option<String>,
     pub expect_country: Option<String>,
     pub access: Vec<Access>,
+}
+
+impl DesiredPortfolio {
+    /// As a channel refers to it.
+    pub fn reference(&self) -> PortfolioRef {
+        PortfolioRef { namespace: self.namespace.as_str().into(), name: self.name.as_str().into() }
+    }
 }
 
 /// Who may use a portfolio from beyond its own namespace.

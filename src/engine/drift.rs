@@ -248,10 +248,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::engine::{
-        face_fixture::{Case, fresh, webhook as desired_webhook},
-        observed::WebhookConfiguration,
-    };
+    use crate::engine::face_fixture::{Case, fresh, webhook as desired_webhook};
 
     fn fields(case: &Case) -> Vec<String> {
         diff(&case.desired, &case.observed).into_iter().map(|d| d.field).collect()
@@ -298,7 +295,7 @@ mod tests {
         let mut case = Case::ready();
         case.desired.management = Management::ObserveOnly;
         case.desired.webhook = Some(desired_webhook());
-        case.number().webhook = Field::Is(WebhookConfiguration::default());
+        case.number().webhook = Field::Is(Box::default());
         let list = diff(&case.desired, &case.observed);
         assert_eq!(list[0].field, "webhook.callbackUrl");
         assert!(list[0].action.starts_with("would be written"));

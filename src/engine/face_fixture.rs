@@ -172,7 +172,7 @@ pub fn number() -> Number {
     number.is_on_biz_app = Field::Is(false);
     number.health = Field::Is(health(Sendability::Available, &[]));
     number.webhook =
-        Field::Is(WebhookConfiguration { number: Some(HOOK.into()), ..WebhookConfiguration::default() });
+        Field::Is(Box::new(WebhookConfiguration { number: Some(HOOK.into()), ..Default::default() }));
     number
 }
 

@@ -205,6 +205,25 @@ open_enum!(
     }
 );
 open_enum!(
+    /// `quality_rating` of a number.
+    Quality { Green = "GREEN", Yellow = "YELLOW", Red = "RED", Unknown = "UNKNOWN", NotApplicable = "NA" }
+);
+open_enum!(
+    /// `throughput.level` of a number.
+    Throughput { Standard = "STANDARD", High = "HIGH", NotApplicable = "NOT_APPLICABLE" }
+);
+open_enum!(
+    /// `whatsapp_business_manager_messaging_limit`: a portfolio's, shown on each number.
+    MessagingLimit {
+        Tier250 = "TIER_250",
+        Tier2K = "TIER_2K",
+        Tier10K = "TIER_10K",
+        Tier100K = "TIER_100K",
+        Unlimited = "TIER_UNLIMITED",
+        Untiered = "UNTIERED",
+    }
+);
+open_enum!(
     /// `type` of a token, as `debug_token` tells it.
     TokenType { SystemUser = "SYSTEM_USER", User = "USER", Page = "PAGE", App = "APP" }
 );

@@ -98,7 +98,7 @@ pub fn look(
     let open = !observes_only
         && desired.connection == Connection::CloudApi
         && memory.number.is_some()
-        && is_unfinished(memory);
+        && memory.is_unfinished();
     Look {
         meta: true,
         accounts: accounts(desired, memory, view, &target, follows, limits, now),
@@ -134,11 +134,6 @@ fn usable(portfolio: &PortfolioState) -> Option<&PortfolioView> {
 /// The account that a pass would act in, if one can be told.
 pub fn target(desired: &Desired, memory: &Memory, portfolio: &PortfolioState) -> Option<AccountId> {
     usable(portfolio).and_then(|view| reach::choose(desired, memory, view).ok())
-}
-
-/// Not seen registered, or seen to have fallen back.
-fn is_unfinished(memory: &Memory) -> bool {
-    memory.marks.seen_registered.is_none() || memory.marks.fell_back_since.is_some()
 }
 
 /// The target, and every account in reach while the number is not known to be in the target.
@@ -260,11 +255,11 @@ fn urgency(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) 
         .filter_map(|(kind, value)| Some((*kind, value.as_deref()?)));
     let is_asked = open.any(|(kind, value)| memory.answered(kind, value).is_none());
     let code = memory.ledger.last(StepKind::RequestCode);
-    let is_live = is_unfinished(memory)
+    let is_live = memory.is_unfinished()
         && code.is_some_and(|code| now < later(code.at, limits.code_life) && !was_proven(memory, code));
     if is_asked || is_live {
         Urgency::Person
-    } else if is_unfinished(memory) || memory.in_flight.is_some() {
+    } else if memory.is_unfinished() || memory.in_flight.is_some() {
         Urgency::Transitional
     } else {
         Urgency::Drift

@@ -153,6 +153,11 @@ impl Memory {
         attempts.chain(paces.filter_map(|(_, pace)| pace.last)).max()
     }
 
+    /// Not seen registered, or seen to have fallen back.
+    pub fn is_unfinished(&self) -> bool {
+        self.marks.seen_registered.is_none() || self.marks.fell_back_since.is_some()
+    }
+
     /// The answer that stands for a consent's value; `None` while it is open or kept.
     pub fn answered(&self, kind: ConsentKind, value: &str) -> Option<&ConsentAnswer> {
         self.consents.get(&kind).filter(|answer| {

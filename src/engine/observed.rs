@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     failure::Failure,
     id::{
-        AccountId, AccountMode, AccountStatus, BusinessId, CodeStatus, Fact, Field, NameStatus, NumberId,
-        NumberStatus, PlatformType, ReviewStatus, Sendability,
+        AccountId, AccountMode, AccountStatus, BusinessId, CodeStatus, Fact, Field, MessagingLimit,
+        NameStatus, NumberId, NumberStatus, PlatformType, Quality, ReviewStatus, Sendability, Throughput,
     },
     memory::StepKind,
     portfolio::PortfolioView,
@@ -126,16 +126,16 @@ pub struct Number {
     pub name_status: Field<NameStatus>,
     pub new_display_name: Field<String>,
     pub new_name_status: Field<NameStatus>,
-    pub quality: Option<String>,
-    pub throughput: Option<String>,
-    pub messaging_limit: Option<String>,
+    pub quality: Option<Quality>,
+    pub throughput: Option<Throughput>,
+    pub messaging_limit: Option<MessagingLimit>,
     pub account_mode: Field<AccountMode>,
     pub is_official: Option<bool>,
     pub is_on_biz_app: Field<bool>,
     pub is_pin_enabled: Field<bool>,
     pub last_onboarded: Option<String>,
     pub health: Field<Health>,
-    pub webhook: Field<WebhookConfiguration>,
+    pub webhook: Field<Box<WebhookConfiguration>>,
     /// Inside the list read, where Meta grants the expansion.
     pub profile: Field<Box<Profile>>,
 }

@@ -8,7 +8,7 @@ use super::{
     },
     desired::{Access, DesiredPortfolio},
     failure::{Class, Failure, Refusal},
-    id::{AccountId, AppId, BusinessId, Fact, TokenType, VerificationStatus},
+    id::{AccountId, AppId, BusinessId, Fact, MessagingLimit, TokenType, VerificationStatus},
     judge::{Judged, judge_business},
     limits::Limits,
     observed::SecretFact,
@@ -80,7 +80,7 @@ pub struct TokenFacts {
 pub struct BusinessFacts {
     pub name: Option<String>,
     pub verification: Option<VerificationStatus>,
-    pub messaging_limit: Option<String>,
+    pub messaging_limit: Option<MessagingLimit>,
     pub primary_page: Option<String>,
 }
 

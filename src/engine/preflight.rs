@@ -29,7 +29,7 @@ pub fn check(
     let own = memory.account.as_ref().or(desired.account.as_ref());
     let checks = [
         Some(number_shape(desired)),
-        Some(number_line(desired)),
+        Some(number_line(desired, memory)),
         portfolio(observed, desired),
         view.and_then(token_scopes),
         view.and_then(admin_rights),
@@ -71,7 +71,12 @@ fn number_shape(desired: &Desired) -> Check {
     new("NumberShape", Verdict::Pass, format!("country code {code}, national number {national}"))
 }
 
-fn number_line(desired: &Desired) -> Check {
+/// How a line takes a code matters until it took one. The numbering plans fill some megabytes, so a fleet that is
+/// registered never loads them.
+fn number_line(desired: &Desired, memory: &Memory) -> Check {
+    if !memory.is_unfinished() {
+        return new("NumberLine", Verdict::Pass, "registered, so no code has to reach it");
+    }
     let advice = phone::advice(&desired.number);
     match advice.warning {
         Some(warning) => new("NumberLine", Verdict::Warn, warning),
@@ -311,6 +316,11 @@ mod tests {
     fn a_line_that_takes_no_text_warns() {
         let mut case = Case::ready();
         case.desired.number = E164::parse("+493012345678").unwrap();
+        assert_eq!(verdict(&case, "NumberLine"), Some(Verdict::Warn));
+        // Once it is registered no code has to reach it, until it falls back.
+        case.memory.marks.seen_registered = Some(case.now);
+        assert_eq!(verdict(&case, "NumberLine"), Some(Verdict::Pass));
+        case.memory.marks.fell_back_since = Some(case.now);
         assert_eq!(verdict(&case, "NumberLine"), Some(Verdict::Warn));
     }
 

@@ -14,7 +14,7 @@ use super::error::Envelope;
 use crate::engine::{
     desired::DesiredProfile,
     failure::Refusal,
-    id::{AccountId, AppId, BusinessId, Field, NumberId, Sendability, TokenType, VerificationStatus},
+    id::{AccountId, AppId, BusinessId, Field, NumberId, Sendability, TokenType},
     observed::{Account, Health, HealthEntity, HealthError, Number, Profile, WebhookConfiguration},
     portfolio::{BusinessFacts, Reachable, TokenFacts},
 };
@@ -62,6 +62,11 @@ pub fn truth(object: &Value, key: &str) -> Option<bool> {
 /// A text that says something.
 fn words(object: &Value, key: &str) -> Option<String> {
     text(object, key).filter(|text| !text.is_empty())
+}
+
+/// A text of one of Meta's vocabularies.
+fn word<T: for<'a> From<&'a str>>(object: &Value, key: &str) -> Option<T> {
+    words(object, key).map(|word| T::from(word.as_str()))
 }
 
 fn items<'a>(object: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
@@ -182,7 +187,7 @@ impl Node<'_> {
     }
 
     fn word<T: for<'a> From<&'a str>>(&self, key: &str) -> Field<T> {
-        self.field(key, |value| words(value, key).map(|word| T::from(word.as_str())))
+        self.field(key, |value| word(value, key))
     }
 
     fn text(&self, key: &str) -> Field<String> {
@@ -215,16 +220,16 @@ pub fn number(value: &Value, refused: &BTreeSet<&'static str>) -> Option<Number>
         name_status: node.word("name_status"),
         new_display_name: node.text("new_display_name"),
         new_name_status: node.word("new_name_status"),
-        quality: words(value, "quality_rating"),
-        throughput: value.get("throughput").and_then(|throughput| words(throughput, "level")),
-        messaging_limit: words(value, "whatsapp_business_manager_messaging_limit"),
+        quality: word(value, "quality_rating"),
+        throughput: value.get("throughput").and_then(|throughput| word(throughput, "level")),
+        messaging_limit: word(value, "whatsapp_business_manager_messaging_limit"),
         account_mode: node.word("account_mode"),
         is_official: truth(value, "is_official_business_account"),
         is_on_biz_app: node.truth("is_on_biz_app"),
         is_pin_enabled: node.truth("is_pin_enabled"),
         last_onboarded: words(value, "last_onboarded_time"),
         health: node.health(),
-        webhook: node.shaped("webhook_configuration", webhook),
+        webhook: node.shaped("webhook_configuration", |value| webhook(value).map(Box::new)),
         profile: node.shaped(PROFILE_EXPANSION, |value| profile(value).map(Box::new)),
         display_phone_number: display,
     })
@@ -258,8 +263,8 @@ pub fn business(value: &Value) -> BusinessFacts {
     let page = value.get(PRIMARY_PAGE);
     BusinessFacts {
         name: words(value, "name"),
-        verification: words(value, "verification_status").map(|word| VerificationStatus::from(word.as_str())),
-        messaging_limit: words(value, "whatsapp_business_manager_messaging_limit"),
+        verification: word(value, "verification_status"),
+        messaging_limit: word(value, "whatsapp_business_manager_messaging_limit"),
         primary_page: page.and_then(|page| {
             words(page, "name").or_else(|| words(page, "id")).or_else(|| page.as_str().map(str::to_owned))
         }),

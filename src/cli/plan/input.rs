@@ -60,7 +60,7 @@ impl Input {
             .channels
             .iter()
             .map(|manifest| &manifest.desired.portfolio)
-            .filter(|of| !self.portfolios.iter().any(|p| p.namespace == of.namespace && p.name == of.name))
+            .filter(|of| !self.portfolios.iter().any(|p| p.reference() == **of))
             .cloned()
             .collect();
         missing.sort();
@@ -111,8 +111,7 @@ fn take(document: &Document, namespace: &str, input: &mut Input) -> Result<(), P
             object.metadata.namespace.get_or_insert_with(|| namespace.to_owned());
             let desired = lower::portfolio(&object).map_err(invalid)?;
             if is_marked(object.metadata.annotations.as_ref(), NO_ACCOUNT) {
-                let (namespace, name) = (desired.namespace.clone(), desired.name.clone());
-                input.without_account.insert(PortfolioRef { namespace, name });
+                input.without_account.insert(desired.reference());
             }
             input.portfolios.push(desired);
         }

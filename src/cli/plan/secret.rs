@@ -67,7 +67,7 @@ impl Origin {
     pub async fn from_args(args: &PlanArgs, input: &mut Input) -> Result<Self, Problem> {
         let mut given = BTreeMap::new();
         for portfolio in &input.portfolios {
-            let of = PortfolioRef { namespace: portfolio.namespace.clone(), name: portfolio.name.clone() };
+            let of = portfolio.reference();
             if let Some(token) = outside(&args.token_files, "WHATSAPP_TOKEN_", &portfolio.name)? {
                 let app = outside(&args.app_secret_files, "WHATSAPP_APP_SECRET_", &portfolio.name)?;
                 given.insert(of, (token, app));
@@ -110,7 +110,7 @@ impl Origin {
 
     /// What there is to open this portfolio with.
     pub async fn offer(&self, desired: &DesiredPortfolio) -> Result<Offer, Problem> {
-        let of = PortfolioRef { namespace: desired.namespace.clone(), name: desired.name.clone() };
+        let of = desired.reference();
         let given = match self {
             Self::Sandbox(given) | Self::Given(given) | Self::Cluster(_, given) => given.get(&of),
         };

@@ -45,7 +45,7 @@ pub async fn serve(input: &mut Input) -> Result<(Url, Tokens), Problem> {
     let mut tokens = Tokens::new();
     let mut world = World::default();
     for (portfolio, app) in input.portfolios.iter().zip(FIRST_APP..) {
-        let of = of(portfolio);
+        let of = portfolio.reference();
         let token = made_up().map_err(|error| cannot(&error))?;
         let secret = match &portfolio.app_secret {
             Some(_) => Some(made_up().map_err(|error| cannot(&error))?),
@@ -87,8 +87,8 @@ fn complete(input: &mut Input) {
     for (of, business) in input.missing_portfolios().into_iter().zip(free) {
         input.notes.push(format!("portfolio {} is in no manifest: the sandbox makes one up", of.name));
         input.portfolios.push(DesiredPortfolio {
-            name: of.name.clone(),
-            namespace: of.namespace.clone(),
+            name: of.name.to_string(),
+            namespace: of.namespace.to_string(),
             generation: 1,
             business,
             access_token: SecretKey { name: format!("{}-meta", of.name), key: "token".to_owned() },
@@ -106,7 +106,7 @@ fn complete(input: &mut Input) {
 fn accounts(input: &mut Input) -> BTreeMap<BusinessId, BTreeSet<String>> {
     let mut accounts: BTreeMap<BusinessId, BTreeSet<String>> = BTreeMap::new();
     for portfolio in &input.portfolios {
-        let of = of(portfolio);
+        let of = portfolio.reference();
         let known = accounts.entry(portfolio.business.clone()).or_default();
         if !input.without_account.contains(&of) {
             let channels = input.channels.iter().filter(|manifest| manifest.desired.portfolio == of);
@@ -119,7 +119,7 @@ fn accounts(input: &mut Input) -> BTreeMap<BusinessId, BTreeSet<String>> {
     let mut free = (FIRST_ACCOUNT..).map(|id| id.to_string()).filter(|id| !named.contains(id));
     for portfolio in &input.portfolios {
         let known = accounts.entry(portfolio.business.clone()).or_default();
-        if input.without_account.contains(&of(portfolio)) {
+        if input.without_account.contains(&portfolio.reference()) {
             input.notes.push(format!("portfolio {} has no account, as it is annotated", portfolio.name));
         } else if known.is_empty() {
             input.notes.push(format!(
@@ -138,7 +138,7 @@ fn registered(input: &mut Input, accounts: &BTreeMap<BusinessId, BTreeSet<String
     let marked = input.channels.iter().filter(|manifest| manifest.is_registered());
     for (manifest, id) in marked.zip(FIRST_NUMBER..) {
         let desired = &manifest.desired;
-        let portfolio = input.portfolios.iter().find(|portfolio| of(portfolio) == desired.portfolio);
+        let portfolio = input.portfolios.iter().find(|portfolio| portfolio.reference() == desired.portfolio);
         let known = portfolio.and_then(|portfolio| accounts.get(&portfolio.business));
         let account = match &desired.account {
             Some(account) => Some(account.as_str()),
@@ -151,10 +151,6 @@ fn registered(input: &mut Input, accounts: &BTreeMap<BusinessId, BTreeSet<String
             .push(Number::new(&id, account, desired.number.digits(), &desired.display_name).registered(PIN));
     }
     numbers
-}
-
-fn of(portfolio: &DesiredPortfolio) -> PortfolioRef {
-    PortfolioRef { namespace: portfolio.namespace.clone(), name: portfolio.name.clone() }
 }
 
 /// A secret that opens nothing but this sandbox.

@@ -166,7 +166,8 @@ fn effect(world: World, step: &Step, nth: u32) -> World {
         }),
         Step::SubscribeApp { .. } => world.see(|o| o.subscribed = Fact::Known(true)),
         Step::RouteWebhook { url, .. } => world.number(|n| {
-            n.webhook = Field::Is(WebhookConfiguration { number: Some(url.clone()), ..Default::default() });
+            let number = Some(url.clone());
+            n.webhook = Field::Is(Box::new(WebhookConfiguration { number, ..Default::default() }));
         }),
         Step::WriteProfile { fields, .. } => world.see(|o| {
             let about = fields.about.clone();

@@ -1363,7 +1363,7 @@ fn a_sandbox_number_that_is_not_proven_is_registered_only_when_asked() {
 fn the_webhook_is_routed_after_the_app_is_subscribed() {
     let url = || "https://bot.acme.example/wa".to_owned();
     let routed = |n: &mut crate::engine::observed::Number| {
-        n.webhook = Field::Is(WebhookConfiguration { number: Some(url()), ..Default::default() });
+        n.webhook = Field::Is(Box::new(WebhookConfiguration { number: Some(url()), ..Default::default() }));
     };
     let own = || world().own().registered().webhook();
     let hidden = || own().number(|n| n.webhook = Field::Refused);

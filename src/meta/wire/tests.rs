@@ -36,7 +36,7 @@ fn a_registered_number_is_read_whole() {
     assert_eq!(read.new_name_status, Field::Is(NameStatus::None));
     assert_eq!(read.new_display_name, Field::Absent);
     assert_eq!(read.is_pin_enabled, Field::Is(true));
-    assert_eq!(read.throughput.as_deref(), Some("STANDARD"));
+    assert_eq!(read.throughput, Some("STANDARD".into()));
     let profile = read.profile.value().unwrap();
     assert_eq!((profile.about.as_deref(), profile.vertical.as_deref()), (Some("Hi"), None));
     let health = read.health.value().unwrap();

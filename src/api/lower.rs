@@ -361,6 +361,7 @@ fn ledger_from(ledger: &v1::Ledger) -> Ledger {
                         accepted: pace.accepted,
                         last: pace.last,
                         settle_until: pace.settle_until,
+                        held_until: pace.held_until,
                         refusal: pace.refusal.as_ref().map(refusal_from),
                     },
                 )
@@ -839,6 +840,7 @@ fn ledger(ledger: &Ledger) -> v1::Ledger {
                         accepted: pace.accepted,
                         last: pace.last,
                         settle_until: pace.settle_until,
+                        held_until: pace.held_until,
                         refusal: pace.refusal.as_ref().map(refusal),
                     },
                 )

@@ -133,15 +133,17 @@ fn ledgers() -> impl Strategy<Value = Ledger> {
         any::<u32>(),
         proptest::option::of(times()),
         proptest::option::of(times()),
+        proptest::option::of(times()),
         proptest::option::of(refusals()),
     )
-        .prop_map(|(generation, secret, failed, accepted, last, settle_until, refusal)| Pace {
+        .prop_map(|(generation, secret, failed, accepted, last, settle_until, held_until, refusal)| Pace {
             generation,
             secret,
             failed,
             accepted,
             last,
             settle_until,
+            held_until,
             refusal,
         });
     (

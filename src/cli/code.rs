@@ -227,10 +227,15 @@ fn judge(status: &WhatsAppChannelStatus, version: &str, before: usize) -> Option
 fn is_spent(status: &WhatsAppChannelStatus) -> bool {
     let Some(ledger) = &status.ledger else { return false };
     let was_sent = |entry: &&Entry| entry.outcome != EntryOutcome::NotSent;
-    let asked = ledger.codes.iter().rev().find(was_sent);
+    let asked = ledger.codes.iter().rev().find(|entry| may_have_come(entry));
     let since = |entry: &&Entry| asked.is_none_or(|asked| entry.at >= asked.at);
     let tried = ledger.verifications.iter().filter(was_sent).filter(since).count();
     tried >= Limits::default().verifications_per_code
+}
+
+/// Whether a request may have brought a code.
+fn may_have_come(request: &Entry) -> bool {
+    !matches!(request.outcome, EntryOutcome::NotSent | EntryOutcome::Refused)
 }
 
 /// What an attempt came to.
@@ -271,7 +276,7 @@ fn is_about_the_code(entry: &Entry) -> bool {
 /// Whether the code may have expired at Meta before it was entered, or was never asked for by the operator.
 fn is_doubtful(status: &WhatsAppChannelStatus, entry: &Entry) -> bool {
     let codes = status.ledger.as_ref().map(|ledger| ledger.codes.as_slice()).unwrap_or_default();
-    let asked = codes.iter().rev().find(|code| code.at <= entry.at && code.outcome != EntryOutcome::NotSent);
+    let asked = codes.iter().rev().find(|code| code.at <= entry.at && may_have_come(code));
     let fresh = Limits::default().code_doubtful;
     asked.is_none_or(|code| entry.at.duration_since(code.at).unsigned_abs() >= fresh)
 }

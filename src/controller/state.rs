@@ -235,7 +235,7 @@ impl Wait {
 
 /// Whether a code may still be on its way or in somebody's hand.
 fn is_code_live(memory: &Memory, limits: &Limits, now: Timestamp) -> bool {
-    memory.ledger.codes.last().is_some_and(|code| {
+    memory.ledger.codes.iter().any(|code| {
         !matches!(code.outcome, EntryOutcome::Refused | EntryOutcome::NotSent)
             && now < later(code.at, limits.code_life)
     })

@@ -71,6 +71,17 @@ impl Refusal {
         matches!(self.code, 3 | 10 | 33 | 200..=299 | 803 | 131_005) || self.is(100, Some(33))
     }
 
+    /// Whether Meta keeps the account itself from being used (368, 131031): appeals end that, no clock does.
+    pub fn shuts_account(&self) -> bool {
+        matches!((self.class, self.code), (Class::Person, 368 | 131_031))
+    }
+
+    /// Whether a write was refused for what it was sent with or about (the token, a permission, the account) and not
+    /// for what it said: nothing that is entered again would help.
+    pub fn is_shut_out(&self) -> bool {
+        self.is_about_credentials() || self.class == Class::Credentials || self.shuts_account()
+    }
+
     /// Whether it speaks of the credential, and so of nothing that the call was about. A permission that is
     /// missing on one object does not.
     pub fn is_about_credentials(&self) -> bool {

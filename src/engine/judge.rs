@@ -25,8 +25,6 @@ use super::{
     reason::{Reason, ReasonKind},
 };
 
-/// A payment method is missing or does not work (Meta, page "Messaging and calling health status").
-const PAYMENT: [i64; 2] = [141_006, 131_042];
 /// The account is banned.
 const ACCOUNT_BANNED: i64 = 141_014;
 
@@ -125,7 +123,11 @@ impl<'a> Scene<'a> {
             return Place::Left(number);
         }
         match list.list {
-            ListState::Complete { begun } if !self.is_settling(StepKind::AddNumber, begun) => Place::Absent,
+            ListState::Complete { begun }
+                if !self.is_settling(StepKind::AddNumber, begun) && !self.is_missed_once(begun) =>
+            {
+                Place::Absent
+            }
             _ => Place::Unknown,
         }
     }
@@ -160,6 +162,12 @@ impl<'a> Scene<'a> {
     fn is_falling_back(&self) -> bool {
         let since = self.memory.marks.fell_back_since;
         since.is_some_and(|at| self.seen_at().duration_since(at) < span(self.limits.fall_back_confirmed))
+    }
+
+    /// A number that vanished is believed gone only after a second look.
+    fn is_missed_once(&self, begun: Timestamp) -> bool {
+        let since = self.memory.marks.missing_since;
+        since.is_some_and(|at| begun.duration_since(at) < span(self.limits.fresh_after_write))
     }
 
     /// When the list that showed the number was begun.
@@ -786,15 +794,20 @@ fn not_known(scene: &Scene<'_>, what: &str, word: Option<&str>) -> Judged {
     }
 }
 
+/// Meta shows the effects of a registration one after another.
+fn just_registered(scene: &Scene<'_>) -> Judged {
+    if was_true(scene, ConditionType::Healthy) {
+        return Judged::Keep;
+    }
+    Judged::Unknown(
+        Reason::JustRegistered,
+        "the number was registered a moment ago; Meta does not show it as connected yet".into(),
+    )
+}
+
 fn not_connected(scene: &Scene<'_>, word: &str) -> Judged {
     if scene.is_settling_now(StepKind::Register) {
-        if was_true(scene, ConditionType::Healthy) {
-            return Judged::Keep;
-        }
-        return Judged::Unknown(
-            Reason::JustRegistered,
-            "the number was registered a moment ago; Meta does not show it as connected yet".into(),
-        );
+        return just_registered(scene);
     }
     Judged::False(
         Reason::NotConnected,
@@ -819,8 +832,14 @@ fn with_health(scene: &Scene<'_>, health: &Health, limited: Option<String>) -> J
             let texts: Vec<String> = limited.into_iter().chain(told(health, &Sendability::Limited)).collect();
             limits(if texts.is_empty() { "Meta limits sending".into() } else { texts.join("; ") })
         }
-        Sendability::Blocked if is_payment_only(health) => {
+        Sendability::Blocked if health.is_blocked_only_by(&Health::PAYMENT) => {
             limits("the account has no working payment method: messages that you start are refused; see PaymentReady".into())
+        }
+        Sendability::Blocked
+            if scene.is_settling_now(StepKind::Register)
+                && health.is_blocked_only_by(&[Health::NOT_REGISTERED]) =>
+        {
+            just_registered(scene)
         }
         Sendability::Blocked => Judged::False(
             Reason::Blocked,
@@ -828,13 +847,6 @@ fn with_health(scene: &Scene<'_>, health: &Health, limited: Option<String>) -> J
         ),
         Sendability::Other(word) => not_known(scene, "ability to send", Some(word)),
     }
-}
-
-/// Whether every error of every blocked entity is about payment.
-fn is_payment_only(health: &Health) -> bool {
-    let blocked: Vec<_> = health.entities.iter().filter(|e| e.can_send == Sendability::Blocked).collect();
-    !blocked.is_empty()
-        && blocked.iter().all(|e| !e.errors.is_empty() && e.errors.iter().all(|x| PAYMENT.contains(&x.code)))
 }
 
 /// Meta's texts about the entities in this state, in a fixed order.
@@ -966,7 +978,7 @@ fn payment(scene: &Scene<'_>) -> Judged {
     let healths = [account.and_then(|a| a.health.value()), scene.number().and_then(|n| n.health.value())];
     let errors = healths.into_iter().flatten().flat_map(|h| &h.entities).flat_map(|e| &e.errors);
     // Meta's order means nothing, and may change from look to look.
-    let named = errors.filter(|e| PAYMENT.contains(&e.code));
+    let named = errors.filter(|e| Health::PAYMENT.contains(&e.code));
     if let Some(error) = named.min_by(|a, b| (a.code, &a.description).cmp(&(b.code, &b.description))) {
         return Judged::False(
             Reason::PaymentProblem,

@@ -11,6 +11,7 @@ use super::{
     limits::{Limits, earlier, later},
     memory::{ConsentKind, Entry, EntryOutcome, Memory, StepKind},
     observed::{Claim, PortfolioState},
+    plan,
     portfolio::PortfolioView,
     reach,
     shown::{self, Shown},
@@ -208,13 +209,12 @@ fn facts_not_before(
     }
 }
 
-/// A refused add that waits for hours does not need lists of the last minute.
+/// An add that waits for hours, or for a person, does not need lists of the last minute.
 fn is_add_paused(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) -> bool {
     let retry = desired.consents.retry.as_deref();
     let is_asked = retry.is_some_and(|value| memory.answered(ConsentKind::Retry, value).is_none());
-    let refused = memory.ledger.last(StepKind::AddNumber).filter(|last| last.refusal.is_some());
-    let is_paused = refused.is_some_and(|last| now < later(last.at, limits.add_refused_pause));
-    is_paused && !is_asked && memory.marks.missing_since.is_none()
+    // What is concluded about a number that vanished rests on recent lists too.
+    memory.marks.missing_since.is_none() && !is_asked && plan::add_waits(desired, memory, limits, now)
 }
 
 fn profile(

@@ -178,6 +178,14 @@ impl Marks {
         }
     }
 
+    /// This object brought the number into the account. What was seen of an entry from before, which was deleted, says
+    /// nothing about the new one.
+    pub(crate) fn note_added(&mut self, at: Timestamp) {
+        self.added = Some(at);
+        (self.missing_since, self.fell_back_since) = (None, None);
+        (self.seen_registered, self.registered) = (None, None);
+    }
+
     /// The new proof is there.
     pub(crate) fn note_proven(&mut self) {
         self.reverify_required = None;
@@ -337,6 +345,9 @@ pub struct Pace {
     /// Until when an accepted write is given time to show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settle_until: Option<Timestamp>,
+    /// The last try was never sent, and is made again from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
 }

@@ -188,6 +188,34 @@ pub struct Health {
     pub entities: Vec<HealthEntity>,
 }
 
+impl Health {
+    /// A number that is not registered cannot send; its `health_status` says so by this code.
+    pub const NOT_REGISTERED: i64 = 141_000;
+    /// A payment method is missing or does not work (Meta, page "Messaging and calling health status").
+    pub const PAYMENT: [i64; 2] = [141_006, 131_042];
+    /// Calls over SIP are not set up, which says nothing about messages.
+    const CALLS: [i64; 2] = [138_024, 138_025];
+
+    /// Whether something blocks sending.
+    pub fn is_blocked(&self) -> bool {
+        self.can_send == Sendability::Blocked || self.blocked().next().is_some()
+    }
+
+    /// Whether every entity that blocks sending says why, and says nothing but these codes.
+    pub fn is_blocked_only_by(&self, codes: &[i64]) -> bool {
+        let is_explained = |entity: &HealthEntity| {
+            let mut errors =
+                entity.errors.iter().filter(|error| !Self::CALLS.contains(&error.code)).peekable();
+            errors.peek().is_some() && errors.all(|error| codes.contains(&error.code))
+        };
+        self.blocked().next().is_some() && self.blocked().all(is_explained)
+    }
+
+    fn blocked(&self) -> impl Iterator<Item = &HealthEntity> {
+        self.entities.iter().filter(|entity| entity.can_send == Sendability::Blocked)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthEntity {
     /// `PHONE_NUMBER`, `WABA`, `BUSINESS`, `APP`, or a new word.

@@ -120,7 +120,10 @@ fn mark(memory: &mut Memory, planned: &Planned, now: Timestamp) {
 fn consume(memory: &mut Memory, planned: &Planned, now: Timestamp) {
     if let Some((kind, value)) = consent(&planned.cause) {
         let used_for = Some(planned.step.kind());
-        memory.consents.insert(kind, ConsentAnswer { value: value.into(), at: now, used_for, refused: None });
+        // Since when it was kept, should it be given back: no throttle makes it younger.
+        let kept = memory.consents.get(&kind).filter(|kept| kept.value == value);
+        let at = kept.map_or(now, |kept| kept.at);
+        memory.consents.insert(kind, ConsentAnswer { value: value.into(), at, used_for, refused: None });
     }
 }
 
@@ -214,8 +217,7 @@ fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, at: Timestam
             if accepted.number.is_some() {
                 memory.number.clone_from(&accepted.number);
             }
-            memory.marks.missing_since = None;
-            memory.marks.added = Some(at);
+            memory.marks.note_added(at);
         }
         StepKind::VerifyCode => memory.marks.note_proven(),
         StepKind::SetPin => memory.marks.pin_set = Some(at),
@@ -261,6 +263,17 @@ fn fold_repeatable(memory: &mut Memory, outcome: &Outcome, plan: &Plan, limits: 
         return;
     }
     *pace = planned;
+    pace.held_until = match &outcome.result {
+        Err(Failure::Throttled(until)) => Some(*until),
+        // A Secret that the cluster does not take is a try that failed; whether Meta was reached is no matter.
+        Err(Failure::NotSent(_)) if outcome.step != StepKind::CreatePin => {
+            Some(later(outcome.at, limits.not_sent_pause))
+        }
+        _ => None,
+    };
+    if pace.held_until.is_some() {
+        return;
+    }
     pace.last = Some(outcome.at);
     pace.refusal = None;
     pace.settle_until = None;
@@ -275,8 +288,7 @@ fn fold_repeatable(memory: &mut Memory, outcome: &Outcome, plan: &Plan, limits: 
             pace.failed += 1;
             pace.settle_until = Some(later(outcome.at, limits.settle(outcome.step)));
         }
-        Err(Failure::Throttled(until)) => pace.settle_until = Some(*until),
-        Err(Failure::NotSent(_)) => pace.failed = pace.failed.max(1),
+        Err(Failure::NotSent(_) | Failure::Throttled(_)) => pace.failed = pace.failed.max(1),
         Err(Failure::NoAnswer(_)) => {
             pace.failed += 1;
             pace.settle_until = Some(later(outcome.at, limits.settle(outcome.step)));

@@ -39,6 +39,7 @@ use super::{
 };
 
 pub use aside::profile_difference;
+pub(super) use find::add_waits;
 
 /// What a pass decided.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,6 +132,9 @@ pub fn plan(
     if let Some(held) = step.as_ref().and_then(|planned| held_back(&pass, planned.step.kind())) {
         (step, block) = (None, Some(held));
     }
+    if let Some(planned) = &step {
+        aside::begin(&pass, &mut memory, planned);
+    }
     let has_looked = has_looked(&pass, &memory);
     let answered = consent::answer(&pass, &mut memory, step.as_ref(), block.as_ref(), &aside, has_looked);
     let next = next::next(&pass, &memory, step.as_ref(), block.as_ref(), &aside);
@@ -186,14 +190,14 @@ impl<'a> Pass<'a> {
         limits: &'a Limits,
         now: Timestamp,
     ) -> Self {
-        let wanted = &desired.consents;
+        let usable = |kind| consent::usable(desired, kind, memory, limits, now);
         Self {
             desired,
             observed,
             limits,
             now,
-            send_code: consent::pending(wanted.send_code.as_ref(), ConsentKind::SendCode, memory, now),
-            retry: consent::pending(wanted.retry.as_ref(), ConsentKind::Retry, memory, now),
+            send_code: usable(ConsentKind::SendCode),
+            retry: usable(ConsentKind::Retry),
             number_before: memory.number.clone(),
         }
     }

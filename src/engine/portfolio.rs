@@ -483,10 +483,13 @@ impl Pass<'_> {
         };
         match (listed(&self.observed.owned), listed(&self.observed.client)) {
             (Listed::Yes(owned), Listed::Yes(client)) => Reach::Accounts(union(owned, client)),
-            (Listed::Yes(list), Listed::No) => match self.targets() {
-                Some(targets) => Reach::Accounts(union(list, &targets)),
-                None => Reach::Accounts(list.to_vec()),
-            },
+            // Every owned account is listed, so the other targets are shared ones.
+            (Listed::Yes(list), Listed::No) => {
+                let targets = self.targets().unwrap_or_default().into_iter();
+                let shared: Vec<_> =
+                    targets.map(|target| Reachable { owned: Some(false), ..target }).collect();
+                Reach::Accounts(union(list, &shared))
+            }
             (Listed::No, Listed::Yes(list)) => {
                 self.targets().map_or(Reach::Unknown, |targets| Reach::Accounts(union(list, &targets)))
             }

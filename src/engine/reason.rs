@@ -325,7 +325,7 @@ reasons! {
         "Meta refused to take the display name.",
         "Read Meta's words, change displayName, or: kubectl whatsapp retry NAME.";
     NameNotTaken: Person, NAME,
-        "Meta accepted the display name and does not show it.",
+        "Meta accepted the display name and does not show it, or took another one since.",
         "Look at the number in WhatsApp Manager, then: kubectl whatsapp retry NAME.";
     CoexistenceNotOnboarded: Person, NUMBER,
         "The number is to stay in the WhatsApp Business app and is not connected to the platform there; no call can do that.",
@@ -477,7 +477,7 @@ reasons! {
         "Wait for the date in the message.";
     RegistrationPaused: Time, REGISTER,
         "The next registration has a date, so that Meta's limit is not spent.",
-        "Nothing; or at once: kubectl whatsapp retry NAME.";
+        "Nothing. Where the message names retry, it can be had at once: kubectl whatsapp retry NAME.";
     PinLocked: Time, REGISTER,
         "Too many wrong PINs: Meta refuses any for a while.",
         "Make sure of the PIN meanwhile.";
@@ -514,7 +514,7 @@ reasons! {
         "Set up a channel for the account where it is now, or delete this one.";
     NumberDeleted: Stalled, NUMBER,
         "The number was deleted from the account.",
-        "To use the number again, add it in WhatsApp Manager, or: kubectl whatsapp retry NAME; else delete this channel.";
+        "To use the number again, add it in WhatsApp Manager; where the message names retry, kubectl whatsapp retry NAME adds it too; else delete this channel.";
     NumberInOtherAccount: Stalled, NUMBER,
         "The number is in another account; adding it here would not move it.",
         "Name that account in accountId of a new channel, or migrate the number in WhatsApp Manager.";

@@ -271,11 +271,12 @@ async fn read_account<G: Graph>(
     (searched, facts)
 }
 
-/// Refused for good by permission, or 100/33 (the object does not exist, or not for this token).
+/// Refused for good: not for this token, no such object, or an account that Meta restricts (368) or locked (131031).
+/// No clock ends any of these, and what cannot be looked into must not hold up every other account for ever.
 fn is_not_checkable(failure: &Failure) -> bool {
     failure.refusal().is_some_and(|refusal| {
-        refusal.class != Class::Retry
-            && (matches!(refusal.code, 3 | 10 | 200..=299) || refusal.is(100, Some(33)))
+        let is_for_good = !matches!(refusal.class, Class::Retry | Class::WaitUntil);
+        is_for_good && (refusal.denies_object() || refusal.shuts_account())
     })
 }
 

@@ -729,6 +729,33 @@ fn a_registered_number_that_is_not_connected_yet_is_unknown_and_reconciling() {
 }
 
 #[test]
+fn health_that_lags_behind_a_registration_is_no_block() {
+    let mut case = Case::ready();
+    case.memory.ledger.registrations = vec![entry(EntryOutcome::Accepted, later(10))];
+    let blocked = |codes: &[i64]| {
+        Field::Is(health(Sendability::Blocked, &[entity("PHONE_NUMBER", Sendability::Blocked, codes)]))
+    };
+    case.number().health = blocked(&[141_000, 138_024]);
+    assert_eq!(ready_of(&mut case), (Unknown, Reason::JustRegistered));
+    case.number().health = blocked(&[141_000, 141_014]);
+    assert_eq!(ready_of(&mut case), (False, Reason::Blocked));
+    case.number().health = blocked(&[141_000]);
+    case.memory.ledger.registrations = vec![entry(EntryOutcome::Accepted, later(-1))];
+    assert_eq!(ready_of(&mut case), (False, Reason::Blocked));
+}
+
+#[test]
+fn a_number_that_one_list_lacks_turns_nothing_false() {
+    let mut case = Case::ready();
+    case.settle();
+    case.observed.search[0].numbers.clear();
+    case.memory.marks.missing_since = Some(case.now);
+    assert_eq!(ready_of(&mut case), (True, Reason::Usable));
+    case.memory.marks.missing_since = Some(later(-1));
+    assert_eq!(case.assess().verdict(NumberAdded).map(|(status, _)| status), Some(False));
+}
+
+#[test]
 fn until_a_write_has_settled_its_missing_effect_turns_nothing_false() {
     let mut case = Case::ready();
     case.settle();

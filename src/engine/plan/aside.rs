@@ -89,7 +89,7 @@ fn route(
     may_write(writable, Reason::WebhookDiffers, "the webhook")?;
     if !is_subscribed {
         let step = Step::SubscribeApp { account: seen.account.clone() };
-        return Err(paced(pass, memory, seen.begun, step, None, "subscribe the app to the account"));
+        return Err(paced(pass, memory, seen.begun, step, "subscribe the app to the account"));
     }
     let secret = verify_token(pass, webhook)?;
     if is_routed.is_none() && was_written_blindly(pass, memory, &secret) {
@@ -102,16 +102,9 @@ fn route(
         account: seen.account.clone(),
         number: number.id.clone(),
         url: webhook.callback_url.clone(),
-        secret: secret.clone(),
+        secret,
     };
-    Err(paced(
-        pass,
-        memory,
-        seen.begun,
-        step,
-        Some(secret),
-        "route this number's messages to the desired URL",
-    ))
+    Err(paced(pass, memory, seen.begun, step, "route this number's messages to the desired URL"))
 }
 
 /// `None` where Meta does not let this app read it.
@@ -210,7 +203,7 @@ fn profile(
         Fact::Known(_) => Some(pass.observed.begun),
         _ => seen.begun,
     };
-    Err(paced(pass, memory, begun, step, None, "write the profile fields that differ"))
+    Err(paced(pass, memory, begun, step, "write the profile fields that differ"))
 }
 
 /// The managed fields that differ, and nothing else.
@@ -240,35 +233,49 @@ fn may_write(writable: &Writable, reason: Reason, what: &str) -> Result<(), Stop
 }
 
 /// The step, unless its pace says later. At once on a new generation, a new Secret version or `retry`.
-fn paced(
-    pass: &Pass,
-    memory: &mut Memory,
-    begun: Option<Timestamp>,
-    step: Step,
-    secret: Option<SecretVersion>,
-    why: &str,
-) -> Stop {
-    let kind = step.kind();
-    let fresh = Pace { generation: pass.desired.generation, secret: secret.clone(), ..Pace::default() };
-    let before = memory.ledger.repeatable.get(&kind);
-    let is_same = before.is_some_and(|pace| pace.generation == fresh.generation && pace.secret == secret);
-    let Some(pace) = before.filter(|_| is_same).cloned() else {
-        memory.ledger.repeatable.insert(kind, fresh);
+fn paced(pass: &Pass, memory: &Memory, begun: Option<Timestamp>, step: Step, why: &str) -> Stop {
+    let Some(block) = pace(pass, memory, &step).and_then(|pace| waits(pass, pace, begun, step.kind())) else {
         return pass.step(step, why.into(), Cause::Automatic);
     };
-    let Some(block) = waits(pass, &pace, begun, kind) else {
-        return pass.step(step, why.into(), Cause::Automatic);
-    };
-    match pass.retry.as_ref().filter(|_| block.reason != Reason::EffectNotVisibleYet) {
-        Some(retry) => {
-            memory.ledger.repeatable.insert(kind, fresh);
-            pass.step(step, why.into(), Cause::Retry(retry.value.clone()))
-        }
+    let may_retry = !matches!(block.reason, Reason::EffectNotVisibleYet | Reason::Throttled);
+    match pass.retry.as_ref().filter(|_| may_retry) {
+        Some(retry) => pass.step(step, why.into(), Cause::Retry(retry.value.clone())),
         None => Stop::block(block),
     }
 }
 
+/// The pace that a step goes on with; none on a new generation or with another Secret version.
+fn pace<'a>(pass: &Pass, memory: &'a Memory, step: &Step) -> Option<&'a Pace> {
+    let before = memory.ledger.repeatable.get(&step.kind());
+    before.filter(|pace| pace.generation == pass.desired.generation && pace.secret.as_ref() == secret(step))
+}
+
+/// What a repeatable step was planned with, where another version makes it another step.
+fn secret(step: &Step) -> Option<&SecretVersion> {
+    match step {
+        Step::RouteWebhook { secret, .. } => Some(secret),
+        _ => None,
+    }
+}
+
+/// The step that is taken begins a pace of its own where it does not go on with the last, or was asked for. Only that
+/// one: what is merely planned has used nothing up.
+pub(super) fn begin(pass: &Pass, memory: &mut Memory, planned: &Planned) {
+    let step = &planned.step;
+    if !matches!(step.kind(), StepKind::SubscribeApp | StepKind::RouteWebhook | StepKind::WriteProfile) {
+        return;
+    }
+    if pace(pass, memory, step).is_none() || matches!(planned.cause, Cause::Retry(_)) {
+        let (generation, secret) = (pass.desired.generation, secret(step).cloned());
+        let fresh = Pace { generation, secret, ..Pace::default() };
+        memory.ledger.repeatable.insert(step.kind(), fresh);
+    }
+}
+
 fn waits(pass: &Pass, pace: &Pace, begun: Option<Timestamp>, kind: StepKind) -> Option<Block> {
+    if let Some(until) = pace.held_until {
+        return (pass.now < until).then(|| say::not_sent(kind, until));
+    }
     if let Some(until) = pace.settle_until.filter(|until| begun.is_none_or(|begun| begun < *until)) {
         return Some(not_visible(kind, until));
     }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, naming, pin, say, undecided};
 use crate::engine::{
     desired::CodeRequest,
-    failure::Class,
+    failure::{Class, Refusal},
     id::{CodeStatus, PlatformType},
     limits::later,
     memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
@@ -102,10 +102,11 @@ pub(super) fn verified(pass: &Pass, memory: &mut Memory, number: &Number, seen: 
     Err(waiting(pass, memory, number, seen, request.as_ref(), &answer)?)
 }
 
-/// The request whose code may prove the number. One from before a new proof was required did so already.
+/// The request whose code may prove the number: the last that went out, whatever was refused since. One from before a
+/// new proof was required did so already.
 fn sent_request(memory: &Memory) -> Option<&Entry> {
     let is_sent = |entry: &&Entry| matches!(entry.outcome, EntryOutcome::Accepted | EntryOutcome::NoAnswer);
-    memory.ledger.last(StepKind::RequestCode).filter(is_sent).filter(|entry| is_current(memory, entry))
+    memory.ledger.codes.iter().rev().find(is_sent).filter(|entry| is_current(memory, entry))
 }
 
 /// Not from before Meta required a new proof.
@@ -257,7 +258,7 @@ fn may_be_automatic(pass: &Pass, memory: &Memory, number: &Number) -> bool {
 fn may_request(pass: &Pass, memory: &Memory) -> Gate {
     locked(pass, memory)?;
     if let Some((until, last)) = refused_until(pass, memory).filter(|(until, _)| *until > pass.now) {
-        return Err(Stop::block(request_paused(pass, last, until)));
+        return Err(Stop::block(paused(until).refused(last.refusal.as_ref())));
     }
     let limits = pass.limits;
     let from = pass.now.checked_sub(limits.codes_window).ok();
@@ -288,35 +289,30 @@ fn may_request(pass: &Pass, memory: &Memory) -> Gate {
 
 /// Refused in a row: a pause, then a longer one.
 fn refused_until<'a>(pass: &Pass, memory: &'a Memory) -> Option<(Timestamp, &'a Entry)> {
-    let list = memory.ledger.of(StepKind::RequestCode);
-    let refused = list.iter().rev().filter(|e| e.counts()).take_while(|e| e.outcome == EntryOutcome::Refused);
-    let count = refused.count();
-    let last = memory.ledger.last(StepKind::RequestCode).filter(|_| count > 0)?;
-    let refusal = last.refusal.as_ref()?;
-    if refusal.class == Class::Retry {
-        return None;
-    }
-    let own = later(last.at, naming::pause(&pass.limits.code_refused_pauses, count));
+    // Trouble of Meta's, the token, a permission or the account have nothing to do with how often this number was
+    // asked for.
+    let is_of_the_number = |refusal: &Refusal| refusal.class != Class::Retry && !refusal.is_shut_out();
+    let codes = memory.ledger.codes.iter().rev().filter(|e| e.counts());
+    let refused = codes.take_while(|e| e.outcome == EntryOutcome::Refused);
+    let mut refused = refused.filter_map(|e| Some((e, e.refusal.as_ref().filter(|r| is_of_the_number(r))?)));
+    let (last, refusal) = refused.next()?;
+    let own = later(last.at, naming::pause(&pass.limits.code_refused_pauses, 1 + refused.count()));
     Some((refusal.until.map_or(own, |until| until.max(own)), last))
-}
-
-/// The next code has a date; why, is Meta's to say.
-fn request_paused(pass: &Pass, last: &Entry, until: Timestamp) -> Block {
-    let refusal = last.refusal.as_ref();
-    let other = refusal.and_then(|r| say::not_for_its_value("RequestCode", r, &then_ask(pass)));
-    match other {
-        Some(block) => block.until(until),
-        None => paused(until).refused(refusal),
-    }
 }
 
 fn then_ask(pass: &Pass) -> String {
     format!("then ask for a code with {}", pass.command("send-code"))
 }
 
-/// A verification that was refused for something else than the code.
+/// A verification that was refused for something else than the code: Meta takes none for a while, or none with this
+/// token.
 fn not_the_code(pass: &Pass, entry: &Entry) -> Option<Block> {
-    say::not_for_its_value("VerifyCode", entry.refusal.as_ref()?, &then_ask(pass))
+    let refusal = entry.refusal.as_ref()?;
+    let pause = refusal.until.filter(|until| refusal.class == Class::WaitUntil && *until > pass.now);
+    match pause {
+        Some(until) => Some(paused(until).refused(Some(refusal))),
+        None => say::not_for_its_value("VerifyCode", refusal, &then_ask(pass)),
+    }
 }
 
 fn forbidden(pass: &Pass) -> Block {
@@ -343,7 +339,12 @@ fn waiting(
     if let (Answer::Malformed, Some(request)) = (answer, request) {
         return Ok(Stop::block(malformed(pass, request)));
     }
-    if let Some(request) = request.filter(|_| awaits(pass, memory)) {
+    // Whoever entered it and then asked for another in vain is told of that.
+    let is_overtaken = |request: &&Entry| {
+        let last = memory.ledger.last(StepKind::RequestCode).is_some_and(|last| last.id != request.id);
+        last && tries(memory, request) > 0
+    };
+    if let Some(request) = request.filter(|r| awaits(pass, memory) && !is_overtaken(r)) {
         return Ok(Stop::block(match answer {
             Answer::Forbidden => forbidden(pass),
             _ => awaited(pass, memory, request),
@@ -391,7 +392,7 @@ fn awaited(pass: &Pass, memory: &Memory, request: &Entry) -> Block {
     let until = later(request.at, pass.limits.code_life);
     let wrong = memory.ledger.since(StepKind::VerifyCode, Some(request.at)).last();
     if let Some(block) = wrong.and_then(|entry| not_the_code(pass, entry)) {
-        return block.until(until);
+        return if block.until.is_some() { block } else { block.until(until) };
     }
     let block = match wrong {
         Some(entry) if entry.is_inconclusive() => unanswered(pass, entry),
@@ -490,15 +491,10 @@ fn unasked(
 fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer) -> Block {
     let number = &pass.desired.number;
     let ask = pass.command("send-code");
-    if let Some((until, last)) = refused_until(pass, memory) {
-        if until > pass.now {
-            return request_paused(pass, last, until);
-        }
-        if is_current(memory, last) {
-            return request_refused(pass, last);
-        }
+    if let Some((until, last)) = refused_until(pass, memory).filter(|(until, _)| *until > pass.now) {
+        return paused(until).refused(last.refusal.as_ref());
     }
-    // No pause, as Meta only had trouble; but the consent is used up, and whoever gave it is told why.
+    // No pause, or none any more; but the consent is used up, and whoever gave it is told why.
     if let Some(last) = memory
         .ledger
         .last(StepKind::RequestCode)

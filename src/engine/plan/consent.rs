@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use super::{Block, Pass, aside};
 use crate::engine::{
     condition::ConditionType,
-    desired::Management,
+    desired::{Desired, Management},
     id::Fact,
-    limits::later,
+    limits::{Limits, later},
     memory::{Cause, ConsentAnswer, ConsentKind, Memory},
     observed::{ListState, SecretFact},
     reason::{Reason, ReasonKind},
@@ -22,16 +22,31 @@ pub(super) struct Pending {
     pub since: Timestamp,
 }
 
-/// The open value of a consent.
-pub(super) fn pending(
-    value: Option<&String>,
+/// The open value of a consent, as far as a rule may use it.
+pub(super) fn usable(
+    desired: &Desired,
     kind: ConsentKind,
     memory: &Memory,
+    limits: &Limits,
     now: Timestamp,
 ) -> Option<Pending> {
+    open(desired, kind, memory, now).filter(|pending| !is_late(pending, limits, now))
+}
+
+fn open(desired: &Desired, kind: ConsentKind, memory: &Memory, now: Timestamp) -> Option<Pending> {
+    let value = match kind {
+        ConsentKind::SendCode => desired.consents.send_code.as_ref(),
+        ConsentKind::Retry => desired.consents.retry.as_ref(),
+        ConsentKind::Reconcile => desired.consents.reconcile.as_ref(),
+    };
     let value = value.filter(|value| memory.answered(kind, value).is_none())?;
     let kept = memory.consents.get(&kind).filter(|answer| answer.value == *value);
     Some(Pending { value: value.clone(), since: kept.map_or(now, |answer| answer.at) })
+}
+
+/// One that was kept for too long: nobody waits at a phone for it any more, so no rule may use it.
+fn is_late(pending: &Pending, limits: &Limits, now: Timestamp) -> bool {
+    now >= later(pending.since, limits.consent_kept)
 }
 
 /// Answers what this pass can answer and keeps the rest for a bounded time.
@@ -50,15 +65,16 @@ pub(super) fn answer(
     }
     if pass.desired.management == Management::Full {
         answers.extend(step.and_then(|planned| aside::used(planned, pass.now)));
-        for (kind, pending) in [(ConsentKind::SendCode, &pass.send_code), (ConsentKind::Retry, &pass.retry)] {
-            let Some(pending) = pending.as_ref().filter(|pending| !is_used(step, kind, &pending.value))
-            else {
+        for kind in [ConsentKind::SendCode, ConsentKind::Retry] {
+            let pending = open(pass.desired, kind, memory, pass.now);
+            let Some(pending) = pending.filter(|pending| !is_used(step, kind, &pending.value)) else {
                 continue;
             };
             // A retry may be meant for the work beside the way; a code never is.
             let beside = aside.first().map(|(_, block)| block).filter(|_| kind == ConsentKind::Retry);
             let block = block.or(beside);
-            let why = if_refused(pass, memory, kind, pending, step, block, has_looked);
+            let what = Asked { kind, pending: &pending, has_beside: !aside.is_empty() };
+            let why = if_refused(pass, memory, &what, step, block, has_looked);
             let (at, is_refused) = if why.is_some() { (pass.now, true) } else { (pending.since, false) };
             let answer = ConsentAnswer { value: pending.value.clone(), at, used_for: None, refused: why };
             if is_refused {
@@ -85,17 +101,28 @@ fn is_used(step: Option<&Planned>, kind: ConsentKind, value: &str) -> bool {
     }
 }
 
+/// A consent that no step used up in this pass.
+struct Asked<'a> {
+    kind: ConsentKind,
+    pending: &'a Pending,
+    /// Something beside the way waits for a retry too.
+    has_beside: bool,
+}
+
 /// Why it is refused now; `None` keeps it.
 fn if_refused(
     pass: &Pass,
     memory: &Memory,
-    kind: ConsentKind,
-    pending: &Pending,
+    asked: &Asked,
     step: Option<&Planned>,
     block: Option<&Block>,
     has_looked: bool,
 ) -> Option<String> {
-    let is_busy = step.is_some()
+    let Asked { kind, pending, has_beside } = *asked;
+    // A code is for later, and so is a retry of other work beside the way. A retry of the way itself is for what
+    // waits for a person now: kept for the refusal of the step at hand, it would be a second try at once.
+    let is_stepping = step.is_some() && (kind == ConsentKind::SendCode || has_beside);
+    let is_busy = is_stepping
         || memory.in_flight.is_some()
         || !has_looked
         || block.is_some_and(|block| is_passing(pass, block));
@@ -104,11 +131,13 @@ fn if_refused(
     let is_out_of_reach = block
         .and_then(|block| block.until)
         .is_some_and(|until| until > kept_until && pass.observed.held.values().any(|held| *held == until));
-    let is_late = pass.now >= kept_until || is_out_of_reach;
+    let is_late = is_late(pending, pass.limits, pass.now) || is_out_of_reach;
     match (is_busy, is_late, block) {
         (true, false, _) => None,
         (_, _, Some(block)) => Some(format!("not done: {}", block.message)),
-        (true, true, None) => Some("not done: another step took longer than a consent is kept".into()),
+        (_, true, None) => {
+            Some("not done: other steps, or a look, took longer than a consent is kept; ask again".into())
+        }
         (false, _, None) => Some(nothing_waits(kind).into()),
     }
 }
@@ -144,13 +173,8 @@ pub(super) fn kept_until(pass: &Pass, memory: &Memory) -> Option<Timestamp> {
     if pass.desired.management != Management::Full {
         return None;
     }
-    let kept = [(ConsentKind::SendCode, &pass.send_code), (ConsentKind::Retry, &pass.retry)];
-    let open = kept.into_iter().filter_map(|(kind, pending)| {
-        let pending = pending.as_ref()?;
-        memory
-            .answered(kind, &pending.value)
-            .is_none()
-            .then(|| later(pending.since, pass.limits.consent_kept))
-    });
-    open.min()
+    let open = [ConsentKind::SendCode, ConsentKind::Retry]
+        .into_iter()
+        .filter_map(|kind| open(pass.desired, kind, memory, pass.now));
+    open.map(|pending| later(pending.since, pass.limits.consent_kept)).min()
 }

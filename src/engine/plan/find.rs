@@ -6,10 +6,10 @@ use jiff::Timestamp;
 
 use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, naming, say, undecided};
 use crate::engine::{
-    desired::{Connection, Management},
-    failure::{Class, Refusal, Scope},
+    desired::{Connection, Desired, Management},
+    failure::{Class, Refusal},
     id::{AccountId, NumberStatus},
-    limits::{earlier, later},
+    limits::{Limits, earlier, later},
     memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
     observed::{ListState, Number, Searched},
     portfolio::PortfolioView,
@@ -58,7 +58,7 @@ pub(super) fn note(pass: &Pass, memory: &mut Memory, number: &Number) {
         match own.filter(|_| {
             !was_known || memory.marks.added.is_none_or(|added| own.is_some_and(|own| added < own))
         }) {
-            Some(at) => memory.marks.added = Some(at),
+            Some(at) => memory.marks.note_added(at),
             None => memory.marks.adopted = Some(pass.now),
         }
     } else if memory.marks.added.is_none() && memory.marks.adopted.is_none() {
@@ -252,20 +252,18 @@ fn add(pass: &Pass, seen: &Seen, cause: Cause) -> Stop {
 }
 
 fn add_cause(pass: &Pass, memory: &Memory) -> Gate<Cause> {
-    let retry = pass.retry.as_ref().map(|retry| Cause::Retry(retry.value.clone()));
-    if let (Some(cause), Some(_)) = (&retry, &memory.number) {
-        return Ok(cause.clone());
-    }
-    let Some(last) = memory.ledger.last(StepKind::AddNumber) else { return Ok(Cause::Automatic) };
-    let block = match &last.refusal {
-        Some(refusal) if last.outcome == EntryOutcome::Refused && refusal.class != Class::Retry => {
-            add_refused(pass, memory, last, refusal)
+    let block = memory.ledger.last(StepKind::AddNumber).and_then(|last| {
+        match again(pass.desired, memory, last, pass.limits) {
+            Again::At(until) if pass.now < until => Some(not_added(pass, memory, last).until(until)),
+            Again::WhenAsked => Some(not_added(pass, memory, last)),
+            Again::Now | Again::At(_) => None,
         }
-        _ => add_given_up(pass, memory, last).or_else(|| add_unanswered(pass, memory, last)),
-    };
-    match (block, retry) {
+    });
+    match (block, &pass.retry) {
+        // A number that vanished is added again by `retry` alone, whatever became of its first add.
+        (None, Some(retry)) if memory.number.is_some() => Ok(Cause::Retry(retry.value.clone())),
         (None, _) => Ok(Cause::Automatic),
-        (Some(block), Some(cause)) if may_retry_add(&block) => Ok(cause),
+        (Some(block), Some(retry)) if may_retry_add(&block) => Ok(Cause::Retry(retry.value.clone())),
         (Some(block), _) => Err(Stop::block(block)),
     }
 }
@@ -278,110 +276,173 @@ fn may_retry_add(block: &Block) -> bool {
     )
 }
 
+/// When an add that did not work may be made again by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
+    Now,
+    At(Timestamp),
+    WhenAsked,
+}
+
+/// Whether the next add waits for a date or a person, so that nobody needs the lists that it would rely on.
+pub(in crate::engine) fn add_waits(
+    desired: &Desired,
+    memory: &Memory,
+    limits: &Limits,
+    now: Timestamp,
+) -> bool {
+    match memory.ledger.last(StepKind::AddNumber).map(|last| again(desired, memory, last, limits)) {
+        None | Some(Again::Now) => false,
+        Some(Again::At(until)) => now < until,
+        Some(Again::WhenAsked) => true,
+    }
+}
+
+fn again(desired: &Desired, memory: &Memory, last: &Entry, limits: &Limits) -> Again {
+    let is_edited = last.subject.as_deref() != Some(desired.display_name.as_str());
+    if let Some(refusal) = refused(last) {
+        return after_refusal(memory, last, refusal, is_edited, limits);
+    }
+    if !is_edited && is_given_up(memory, last, limits) {
+        return Again::WhenAsked;
+    }
+    match unanswered(memory) {
+        0 => Again::Now,
+        tries => Again::At(later(last.at, naming::pause(&limits.repeatable_pauses, tries - 1))),
+    }
+}
+
+/// A refusal that proves that nothing was added.
+fn refused(last: &Entry) -> Option<&Refusal> {
+    let refusal = last.refusal.as_ref()?;
+    (last.outcome == EntryOutcome::Refused && refusal.class != Class::Retry).then_some(refusal)
+}
+
+fn after_refusal(
+    memory: &Memory,
+    last: &Entry,
+    refusal: &Refusal,
+    is_edited: bool,
+    limits: &Limits,
+) -> Again {
+    if refusal.names(2_388_001) {
+        return Again::WhenAsked;
+    }
+    if let (Class::WaitUntil, Some(until)) = (refusal.class, refusal.until) {
+        return Again::At(until);
+    }
+    if is_limit(refusal) || is_not_told(refusal) {
+        return Again::At(later(last.at, limits.add_limit_pause));
+    }
+    if refusal.code == 368 {
+        return Again::At(later(last.at, limits.add_refused_pause));
+    }
+    if refusal.is_shut_out() || say::is_gone(refusal) {
+        return Again::WhenAsked;
+    }
+    let same = memory.ledger.adds.iter().rev().take_while(|e| e.subject == last.subject);
+    let tries = same.take_while(|e| e.refusal.is_some()).count();
+    let is_plain = refusal.is(100, None) || refusal.names(2_388_012);
+    match (is_edited, is_plain && tries < limits.add_refused_tries) {
+        (true, _) => Again::Now,
+        (false, true) => Again::At(later(last.at, limits.add_refused_pause)),
+        (false, false) => Again::WhenAsked,
+    }
+}
+
 /// Meta answered, said nothing about the number, and did so again and again. A time-out and a service that is down are
 /// waited out instead: they end by themselves.
-fn add_given_up(pass: &Pass, memory: &Memory, last: &Entry) -> Option<Block> {
-    let limits = pass.limits;
-    let refusal = last.refusal.as_ref()?;
+fn is_given_up(memory: &Memory, last: &Entry, limits: &Limits) -> bool {
+    let Some(refusal) = last.refusal.as_ref() else { return false };
     let repeats = match refusal.code {
         1 => limits.add_unknown_repeats,
         300 => limits.add_not_made_repeats,
         131_000 => limits.add_wrong_repeats,
-        _ => return None,
+        _ => return false,
     };
+    tries_alike(memory, last, refusal.code) > repeats
+}
+
+/// Adds in a row that this code left open.
+fn tries_alike(memory: &Memory, last: &Entry, code: i64) -> usize {
     let tries = memory.ledger.adds.iter().rev().filter(|entry| entry.counts());
-    let tries = tries
+    tries
         .take_while(|entry| entry.is_inconclusive() && entry.subject == last.subject)
-        .filter(|entry| entry.refused_with(refusal.code).is_some())
-        .count();
-    let is_edited = last.subject.as_deref() != Some(pass.desired.display_name.as_str());
-    if tries <= repeats || is_edited {
-        return None;
-    }
-    Some(
-        Block::new(
-            Reason::AddRefused,
-            format!(
-                "Meta answered {tries} times that adding {} failed, and not why ({}); look at the account in WhatsApp Manager, or ask Meta's support with the trace id, {}",
-                pass.desired.number,
-                say::words(refusal),
-                pass.then_retry()
-            ),
-        )
-        .refused(Some(refusal))
-        .waits(Wait::on(Actor::ClusterUser, "Retry").at(say::SUPPORT)),
+        .filter(|entry| entry.refused_with(code).is_some())
+        .count()
+}
+
+fn unanswered(memory: &Memory) -> usize {
+    memory.ledger.adds.iter().rev().take_while(|entry| entry.is_inconclusive()).count()
+}
+
+/// What an add that did not work waits for, in words.
+fn not_added(pass: &Pass, memory: &Memory, last: &Entry) -> Block {
+    let block = match (refused(last), &last.refusal) {
+        (Some(refusal), _) => add_refused(pass, refusal),
+        (None, Some(refusal)) if is_given_up(memory, last, pass.limits) => {
+            add_given_up(pass, memory, last, refusal)
+        }
+        (None, _) => return add_unanswered(pass, memory, last),
+    };
+    block.refused(last.refusal.as_ref())
+}
+
+fn add_given_up(pass: &Pass, memory: &Memory, last: &Entry, refusal: &Refusal) -> Block {
+    Block::new(
+        Reason::AddRefused,
+        format!(
+            "Meta answered {} times that adding {} failed, and not why ({}); look at the account in WhatsApp Manager, or ask Meta's support with the trace id, {}",
+            tries_alike(memory, last, refusal.code),
+            pass.desired.number,
+            say::words(refusal),
+            pass.then_retry()
+        ),
     )
+    .waits(Wait::on(Actor::ClusterUser, "Retry").at(say::SUPPORT))
 }
 
-fn add_unanswered(pass: &Pass, memory: &Memory, last: &Entry) -> Option<Block> {
-    let tries = memory.ledger.adds.iter().rev().take_while(|entry| entry.is_inconclusive()).count();
+fn add_unanswered(pass: &Pass, memory: &Memory, last: &Entry) -> Block {
+    let tries = unanswered(memory);
     let until = later(last.at, naming::pause(&pass.limits.repeatable_pauses, tries.saturating_sub(1)));
-    (pass.now < until).then(|| {
-        Block::new(
-            Reason::MetaUnavailable,
-            format!(
-                "adding {} got no usable answer {tries} times and had no effect; again at {}",
-                pass.desired.number,
-                say::time(until)
-            ),
-        )
-        .waits(Wait::on(Actor::Meta, "Answer"))
-        .until(until)
-    })
+    Block::new(
+        Reason::MetaUnavailable,
+        format!(
+            "adding {} got no usable answer {tries} times and had no effect; again at {}",
+            pass.desired.number,
+            say::time(until)
+        ),
+    )
+    .waits(Wait::on(Actor::Meta, "Answer"))
 }
 
-/// What a refused add waits for; `None` when it may be tried again now.
-fn add_refused(pass: &Pass, memory: &Memory, last: &Entry, refusal: &Refusal) -> Option<Block> {
-    let limits = pass.limits;
+fn add_refused(pass: &Pass, refusal: &Refusal) -> Block {
     let words = say::words(refusal);
     let digits = &pass.desired.number;
-    let is_edited = last.subject.as_deref() != Some(pass.desired.display_name.as_str());
-    let block = if refusal.names(2_388_001) {
-        return Some(on_phone(pass, refusal));
+    if refusal.names(2_388_001) {
+        on_phone(pass, refusal)
     } else if let (Class::WaitUntil, Some(until)) = (refusal.class, refusal.until) {
         postponed(digits.as_str(), refusal, until, &words)
     } else if is_limit(refusal) {
-        limit_reached(digits.as_str(), &words).until(later(last.at, limits.add_limit_pause))
+        limit_reached(digits.as_str(), &words)
     } else if refusal.code == 368 {
         Block::new(
             Reason::AccountRestricted,
             format!("Meta restricts the account ({words}); appeal in Business Support Home"),
         )
         .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(say::SUPPORT))
-        .until(later(last.at, limits.add_refused_pause))
-    } else if refusal.is(200, None) {
-        limit_or_permission(&words, pass).until(later(last.at, limits.add_limit_pause))
+    } else if is_not_told(refusal) {
+        full_or_another_cause(&words, pass, refusal)
     } else if let Some(block) = say::not_for_its_value("AddNumber", refusal, &pass.then_retry()) {
         block
     } else if say::is_gone(refusal) {
         no_permission(&words, pass)
-    } else if is_edited {
-        return None;
     } else {
-        paced(pass, memory, last, refusal)
-    };
-    let block = block.refused(Some(refusal));
-    block.until.is_none_or(|until| pass.now < until).then_some(block)
-}
-
-fn paced(pass: &Pass, memory: &Memory, last: &Entry, refusal: &Refusal) -> Block {
-    let tries = memory
-        .ledger
-        .adds
-        .iter()
-        .rev()
-        .take_while(|e| e.subject == last.subject && e.refusal.is_some())
-        .count();
-    let block = add_refused_block(pass, &say::words(refusal));
-    let is_plain = refusal.is(100, None) || refusal.names(2_388_012);
-    if is_plain && tries < pass.limits.add_refused_tries {
-        block.until(later(last.at, pass.limits.add_refused_pause))
-    } else {
-        block
+        one_of_four_causes(pass, &words)
     }
 }
 
-fn add_refused_block(pass: &Pass, words: &str) -> Block {
+fn one_of_four_causes(pass: &Pass, words: &str) -> Block {
     Block::new(
         Reason::AddRefused,
         format!(
@@ -394,7 +455,13 @@ fn add_refused_block(pass: &Pass, words: &str) -> Block {
 }
 
 fn is_limit(refusal: &Refusal) -> bool {
-    refusal.names(1_349_175) || refusal.names(200_000)
+    refusal.names(1_349_175)
+}
+
+/// Codes by which Meta means a full portfolio or something else: a plain 200 a missing permission as well, and
+/// 200000, whatever its pages call generic, a number that is in use.
+fn is_not_told(refusal: &Refusal) -> bool {
+    refusal.is(200, None) || refusal.names(200_000)
 }
 
 fn limit_reached(digits: &str, words: &str) -> Block {
@@ -405,38 +472,26 @@ fn limit_reached(digits: &str, words: &str) -> Block {
     .waits(Wait::on(Actor::PortfolioAdmin, "RaiseNumberLimit").at(say::SUPPORT))
 }
 
-/// A wait of Meta's own: for the number where it says so, else for the account.
+/// A wait of Meta's own about the number; one about the account is a throttle, and the add was never counted.
 fn postponed(digits: &str, refusal: &Refusal, until: Timestamp, words: &str) -> Block {
     let (reason, message) = match refusal.code {
         133_015 => (Reason::NumberDeletedRecently, format!("{digits} was deleted a moment ago")),
-        _ if matches!(refusal.scope, Scope::Call | Scope::Channel) => {
-            (Reason::AddingRestricted, format!("Meta does not add {digits} for now"))
-        }
-        _ => return restricted(until, words),
+        _ => (Reason::AddingRestricted, format!("Meta does not add {digits} for now")),
     };
     Block::new(reason, format!("{message} ({words}); it is added at {}", say::time(until)))
         .waits(Wait::on(Actor::Meta, "AllowAdding").at(say::NUMBERS))
-        .until(until)
 }
 
-fn restricted(until: Timestamp, words: &str) -> Block {
-    Block::new(
-        Reason::AddingRestricted,
-        format!(
-            "Meta does not let this account add numbers until {} ({words}); it is tried again after that",
-            say::time(until)
-        ),
-    )
-    .waits(Wait::on(Actor::Meta, "LiftRestriction").at(say::SUPPORT))
-    .until(until)
-}
-
-/// A plain 200 is Meta's word for a missing permission, and on this edge also for a full portfolio.
-fn limit_or_permission(words: &str, pass: &Pass) -> Block {
+fn full_or_another_cause(words: &str, pass: &Pass, refusal: &Refusal) -> Block {
+    let other = if refusal.names(200_000) {
+        "the number may be in use in a WhatsApp app, with another provider or in another business (release it there)"
+    } else {
+        "the token's user may lack full control of the account (grant it in the business settings)"
+    };
     Block::new(
         Reason::AddRefused,
         format!(
-            "Meta does not let {} be added ({words}), and does not tell which of two causes it has: the portfolio may hold no further number (verify the business, delete a number, or ask Meta's support for more), or the token's user lacks full control of the account (grant it in the business settings); it is tried again daily; sooner: {}",
+            "Meta does not let {} be added ({words}), and does not tell which of two causes it has: the portfolio may hold no further number (verify the business, delete a number, or ask Meta's support for more), or {other}; it is tried again daily; sooner: {}",
             pass.desired.number,
             pass.command("retry")
         ),

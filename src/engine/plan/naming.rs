@@ -215,13 +215,20 @@ fn repeat(pass: &Pass, memory: &Memory, name: &str, expired: bool, last: &Entry)
         false => Err(Box::new(Block::new(
             Reason::NameNotTaken,
             format!(
-                "Meta accepted display name {name:?} at {} and does not show it; look at the number in WhatsApp Manager, {}",
+                "Meta accepted display name {name:?} at {} and {}; look at the number in WhatsApp Manager, {}",
                 say::time(last.at),
+                if is_replaced(memory, last) { "another one after it" } else { "does not show it" },
                 pass.then_retry()
             ),
         )
         .waits(Wait::on(Actor::ClusterUser, "Retry").at(say::NUMBERS)))),
     }
+}
+
+/// Whether another name was submitted since.
+fn is_replaced(memory: &Memory, last: &Entry) -> bool {
+    let newer = memory.ledger.since(StepKind::SubmitName, Some(last.at));
+    newer.into_iter().any(|entry| entry.outcome == EntryOutcome::Accepted && entry.subject != last.subject)
 }
 
 fn limit_reached(count: usize, until: jiff::Timestamp) -> Block {

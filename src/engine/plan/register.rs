@@ -13,10 +13,10 @@ use super::{
 use crate::engine::{
     desired::PinPolicy,
     failure::{Class, Failure, Refusal, Scope},
-    id::{AccountMode, CodeStatus, Field, Sendability},
+    id::{AccountMode, CodeStatus, Field},
     limits::{earlier, later},
     memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
-    observed::{HealthEntity, Number},
+    observed::{Health, Number},
     reason::Reason,
     step::Step,
 };
@@ -133,6 +133,8 @@ fn lock(pass: &Pass, last: &Entry, refusal: &Refusal) -> Option<(Reason, Timesta
         133_015 => (Reason::NumberDeletedRecently, limits.deleted_pause),
         133_008 => (Reason::PinLocked, limits.pin_locked_pause),
         133_009 => (Reason::PinLocked, limits.pin_fast_pause),
+        // Two things that no clock ends; the name tells which.
+        _ if refusal.names(2_388_001) => return None,
         _ if refusal.class == Class::WaitUntil => {
             let reason = match refusal.scope {
                 Scope::Channel | Scope::Call => Reason::RegistrationPaused,
@@ -211,20 +213,11 @@ fn certificate(pass: &Pass, memory: &Memory, seen: &Seen, last: &Entry, refusal:
     Ok(Next::Schedule(Cause::Automatic))
 }
 
-/// That it is not registered blocks every number before its registration, and says nothing about a lock.
-const NOT_REGISTERED: i64 = 141_000;
-
-/// Meta blocks more than the number that is not registered yet.
+/// Meta blocks more than a number that is not registered yet, or that nobody pays for.
 fn is_locked(number: &Number) -> bool {
-    let Some(health) = number.health.value() else { return false };
-    let mut blocked = health.entities.iter().filter(|entity| entity.can_send == Sendability::Blocked);
-    let is_other = |entity: &HealthEntity| {
-        entity.errors.is_empty() || entity.errors.iter().any(|error| error.code != NOT_REGISTERED)
-    };
-    match health.entities.is_empty() {
-        true => health.can_send == Sendability::Blocked,
-        false => blocked.any(is_other),
-    }
+    let [missing, unpaid] = Health::PAYMENT;
+    let no_locks = [Health::NOT_REGISTERED, missing, unpaid];
+    number.health.value().is_some_and(|health| health.is_blocked() && !health.is_blocked_only_by(&no_locks))
 }
 
 /// Another version of the Secret is another PIN; Overwrite replaces Meta's once.

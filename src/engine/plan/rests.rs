@@ -43,6 +43,7 @@ fn answers() -> impl Strategy<Value = Answer> {
         4 => prop::sample::select(vec![
             no(100, None, Class::Person),
             no(100, Some(2_388_001), Class::Person),
+            no(100, Some(2_388_001), Class::WaitUntil),
             no(100, Some(2_388_012), Class::AlreadyDone),
             no(133_000, None, Class::Person),
             no(133_005, None, Class::Person),

@@ -6,6 +6,7 @@ use super::{Actor, Block, Pass, Wait};
 use crate::engine::{
     failure::{Class, Failure, Refusal},
     id::BusinessId,
+    memory::StepKind,
     page,
     reason::Reason,
 };
@@ -185,6 +186,7 @@ pub(super) fn not_for_its_value(what: &str, refusal: &Refusal, then: &str) -> Op
     let words = words(refusal);
     let admin = |action, page| Wait::on(Actor::PortfolioAdmin, action).at(page);
     let (reason, message, wait) = match (refusal.class, refusal.code) {
+        _ if !refusal.is_shut_out() => return None,
         _ if refusal.is_about_credentials() => (
             Reason::TokenInvalid,
             format!(
@@ -206,14 +208,13 @@ pub(super) fn not_for_its_value(what: &str, refusal: &Refusal, then: &str) -> Op
             ),
             admin("Appeal", SUPPORT),
         ),
-        (Class::Person, 131_031) => (
+        _ => (
             Reason::AccountLocked,
             format!(
                 "Meta locked the account and refused {what} ({words}); see why and appeal in Business Support Home, {then}"
             ),
             admin("Appeal", SUPPORT),
         ),
-        _ => return None,
     };
     Some(Block::new(reason, message).refused(Some(refusal)).waits(wait))
 }
@@ -234,6 +235,16 @@ pub(super) fn throttled(until: Timestamp) -> Block {
     Block::new(Reason::Throttled, format!("calls to Meta are held back until {}", time(until)))
         .waits(Wait::on(Actor::Meta, "AllowCalls"))
         .until(until)
+}
+
+/// The last try never went out: no attempt, and none of Meta's doing.
+pub(super) fn not_sent(kind: StepKind, until: Timestamp) -> Block {
+    Block::new(
+        Reason::Throttled,
+        format!("{} was held back before it was sent; next at {}", kind.as_str(), time(until)),
+    )
+    .waits(Wait::on(Actor::Meta, "AllowCalls"))
+    .until(until)
 }
 
 /// Missing, or invisible to this token: Meta does not tell which.

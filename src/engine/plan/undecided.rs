@@ -23,7 +23,7 @@ pub(super) fn judge(pass: &Pass, memory: &mut Memory, seen: &Seen) {
         && intent.step == StepKind::AddNumber
         && intent.absent_before == Some(true)
     {
-        memory.marks.added = Some(intent.started_at);
+        memory.marks.note_added(intent.started_at);
     }
     let Some(list) = memory.ledger.of_mut(intent.step) else { return };
     if let Some(entry) = list.iter_mut().find(|entry| entry.id == intent.id) {
@@ -104,14 +104,7 @@ pub(super) fn may_send(pass: &Pass, kind: StepKind, memory: &Memory) -> Gate {
     }
     let last = memory.ledger.of(kind).last().filter(|entry| !entry.counts());
     match last.and_then(|entry| entry.settle_until).filter(|until| *until > pass.now) {
-        Some(until) => Err(Stop::block(
-            Block::new(
-                Reason::Throttled,
-                format!("{} was held back before it was sent; next at {}", kind.as_str(), say::time(until)),
-            )
-            .waits(Wait::on(Actor::Meta, "AllowCalls"))
-            .until(until),
-        )),
+        Some(until) => Err(Stop::block(say::not_sent(kind, until))),
         None => Ok(()),
     }
 }

@@ -440,6 +440,15 @@ fn owned_and_shared_accounts_are_in_reach() {
 }
 
 #[test]
+fn a_target_beside_the_whole_list_of_owned_accounts_is_a_shared_one() {
+    let mut case = Case::new();
+    case.observed.client = Fact::Unknown(refused(200, None, "no permission"));
+    case.token().targets = Some(vec![OTHER_ACCOUNT.into(), ACCOUNT.into()]);
+    let Reach::Accounts(list) = case.assess().view.reach else { panic!("the reach is not known") };
+    assert_eq!(list.iter().map(|a| a.owned).collect::<Vec<_>>(), [Some(true), Some(false)]);
+}
+
+#[test]
 fn a_token_that_may_not_list_reaches_its_targets() {
     let mut case = Case::new();
     case.observed.owned = Fact::Unknown(refused(200, None, "no permission"));

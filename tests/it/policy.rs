@@ -262,7 +262,27 @@ async fn access_and_credentials_change_without_a_restart_and_without_an_alarm() 
     assert!(!rejected["status"].to_string().contains("mistyped"));
     rig.look("own", "with-the-old-one").await;
     assert_eq!(rig.get("own").await["status"]["conditions"], before);
-    rig.secret("acme-meta", json!({"token": second})).await;
+
+    // Then the old one dies too: nothing serves any more, and another that does not work brings it not back.
+    rig.sandbox.revoke_token(&second);
+    rig.annotate("own", "reconcile", "with-none").await;
+    rig.until_condition_of("wap", "acme", "CredentialsValid", "False", Some("TokenInvalid")).await;
+    rig.until_condition("own", "PortfolioReady", "False", Some("TokenInvalid")).await;
+    let third = format!("{}-third", rig.token);
+    let mut scopeless = Token::system_user(APP, BUSINESS);
+    scopeless.scopes.clear();
+    rig.sandbox.add_token(&third, scopeless);
+    rig.secret("acme-meta", json!({"token": third})).await;
+    rig.annotate("own", "reconcile", "with-a-third").await;
+    rig.until_condition_of("wap", "acme", "CredentialsValid", "False", Some("ScopesMissing")).await;
+    rig.until_condition("own", "PortfolioReady", "False", Some("ScopesMissing")).await;
+
+    // Another key of the same Secret is another credential.
+    let fourth = format!("{}-fourth", rig.token);
+    rig.sandbox.add_token(&fourth, Token::system_user(APP, BUSINESS));
+    rig.secret("acme-meta", json!({"token": third, "next": fourth})).await;
+    let next = json!({"credentials": {"accessTokenSecretRef": {"name": "acme-meta", "key": "next"}}});
+    rig.edit("wap", "acme", next).await;
     let back = rig.until_condition_of("wap", "acme", "CredentialsValid", "True", Some("TokenAccepted")).await;
     assert!(!waits_for(&back["status"], "ReplaceToken"));
 }

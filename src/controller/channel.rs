@@ -205,18 +205,23 @@ fn is_left_alone(reason: &str) -> bool {
         .any(|alone| alone.as_str() == reason)
 }
 
-/// Whether somebody asked for a look or another attempt and the portfolio holds it up: what a person may have
-/// mended at Meta since is then seen at once, and not with the next look at the portfolio.
-fn asks_in_vain(desired: &Desired, done: &Done) -> bool {
+/// What somebody asked for, a look or another attempt, and the portfolio holds up: what a person may have mended at
+/// Meta since is then seen at once, and not with the next look at the portfolio.
+fn asked_in_vain(desired: &Desired, done: &Done) -> Vec<(ConsentKind, Box<str>)> {
     let is_held = match &done.observed.portfolio {
         PortfolioState::View(view) => view.hold.is_some(),
         PortfolioState::NotUsable | PortfolioState::NotYet => false,
     };
     let wanted = &desired.consents;
-    let mut asked = [(ConsentKind::Reconcile, &wanted.reconcile), (ConsentKind::Retry, &wanted.retry)]
+    if !is_held || desired.suspend {
+        return Vec::new();
+    }
+    [(ConsentKind::Reconcile, &wanted.reconcile), (ConsentKind::Retry, &wanted.retry)]
         .into_iter()
-        .filter_map(|(kind, value)| Some((kind, value.as_deref()?)));
-    is_held && !desired.suspend && asked.any(|(kind, value)| done.memory.answered(kind, value).is_none())
+        .filter_map(|(kind, value)| Some((kind, value.as_deref()?)))
+        .filter(|(kind, value)| done.memory.answered(*kind, value).is_none())
+        .map(|(kind, value)| (kind, value.into()))
+        .collect()
 }
 
 /// Reconciles one channel.
@@ -400,12 +405,13 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             info!(namespace = %self.key.namespace, channel = %self.key.name, "Meta refused the credential; the portfolio looks at it");
             self.ctx.signals.doubts.wake([desired.portfolio.clone()]);
         }
-        if asks_in_vain(desired, &done) {
-            self.ctx.signals.doubts.wake([desired.portfolio.clone()]);
-        }
         self.publish(transitions(&done.before, &done.after));
         let look_pause = pace::until(done.next, now).max(SHORTLY);
+        let asked = asked_in_vain(desired, &done);
         let mut soft = self.state.soft();
+        if soft.passes_on(asked) {
+            self.ctx.signals.doubts.wake([desired.portfolio.clone()]);
+        }
         soft.last_success = done.last_success;
         soft.is_idle = desired.suspend || matches!(stamp.claim, Claim::Other { .. });
         soft.failures = 0;

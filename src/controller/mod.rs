@@ -59,7 +59,7 @@ use crate::{
 };
 
 use channel::{Cluster, Signals};
-use claim::{Claims, Pauses};
+use claim::{Claims, Pauses, Ripple};
 use portfolio::Desk;
 use state::States;
 use view::Portfolios;
@@ -236,16 +236,21 @@ fn take_channel<G: Clone, C: Clock>(
                 let key = Key::of(&channel.metadata);
                 let claimant = channel::claimant(channel);
                 let is_new = claimant.is_new;
-                ctx.signals.spread(ctx.claims.apply(&key, claimant, now));
+                spread(ctx, &key, ctx.claims.apply(&key, claimant, now));
                 ctx.signals.births.wake(is_new.then_some(key));
             }
         }
         Event::Delete(object) => {
             let key = Key::of(object.meta());
             ctx.states.remove(&key);
-            ctx.signals.spread(ctx.claims.remove(&key, now));
+            spread(ctx, &key, ctx.claims.remove(&key, now));
         }
     }
+}
+
+/// Wakes whom a change of a channel concerns. A portfolio that it may not use is not among them.
+fn spread<G: Clone, C>(ctx: &channel::Context<G, C>, key: &Key, ripple: Ripple) {
+    ctx.signals.spread(ripple.within(|of| ctx.portfolios.may_use(of, &key.namespace)));
 }
 
 async fn run_portfolios<S, C>(

@@ -23,7 +23,7 @@ use tracing::{info, warn};
 use crate::{
     api::{
         lower,
-        v1alpha1::{WhatsAppPortfolio, WhatsAppPortfolioStatus},
+        v1alpha1::{ChannelCounts, WhatsAppPortfolio, WhatsAppPortfolioStatus},
     },
     cluster::{Failed, bounded, status},
     engine::{
@@ -409,7 +409,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         self.ctx.signals.metrics.held_back(&self.of.namespace, &self.of.name, held);
         // What was counted before a restart stays until all channels are known again.
         let kept = || portfolio.status.as_ref().and_then(|status| status.channels).unwrap_or_default();
-        let counts = self.ctx.desk.claims.counts_of(self.of).unwrap_or_else(kept);
+        let counts = self.counts().unwrap_or_else(kept);
         let next = lower::portfolio_status(&desired, &assessment, counts, portfolio.status.as_ref());
         let poll = self.ctx.shell.limits.credential_poll;
         let pause = pace::until(assessment.next, self.now()).min(poll);
@@ -427,12 +427,18 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         }
     }
 
+    /// Its channels by state. Who may not use it does not count: nobody can put a number into a foreign status.
+    fn counts(&self) -> Option<ChannelCounts> {
+        let may_use = |of: &PortfolioRef, namespace: &str| self.ctx.portfolios.may_use(of, namespace);
+        self.ctx.desk.claims.counts_of(self.of, may_use)
+    }
+
     /// The first status, before anything was looked at.
     fn first(&self, desired: &DesiredPortfolio) -> WhatsAppPortfolioStatus {
         let unseen = PortfolioObserved::default();
         let (limits, now) = (&self.ctx.shell.limits, self.now());
         let assessment = assess_portfolio(desired, &unseen, &ConditionSet::default(), &[], None, limits, now);
-        let counts = self.ctx.desk.claims.counts_of(self.of).unwrap_or_default();
+        let counts = self.counts().unwrap_or_default();
         lower::portfolio_status(desired, &assessment, counts, None)
     }
 

@@ -12,7 +12,7 @@ use crate::{
     engine::{
         desired::{Desired, DesiredConsents, SecretKey},
         limits::{Limits, later},
-        memory::{EntryOutcome, Memory},
+        memory::{ConsentKind, EntryOutcome, Memory},
         observed::{Claim, PortfolioState, SecretFact},
         portfolio::PortfolioView,
     },
@@ -93,8 +93,22 @@ pub struct Soft {
     /// Passes in a row that took a step.
     pub acts: u32,
     pub wait: Option<Box<Wait>>,
+    /// Consents that its portfolio holds up and was told of.
+    passed_on: Vec<(ConsentKind, Box<str>)>,
     /// How often it let others go first since it last had no reason to.
     given_way: u32,
+}
+
+impl Soft {
+    /// Whether the portfolio is to be told that somebody asks for this in vain: once for each value, however long
+    /// it stands there unanswered.
+    pub fn passes_on(&mut self, asked: Vec<(ConsentKind, Box<str>)>) -> bool {
+        let is_news = asked.iter().any(|one| !self.passed_on.contains(one));
+        if is_news {
+            self.passed_on = asked;
+        }
+        is_news
+    }
 }
 
 impl State {
@@ -284,6 +298,24 @@ mod tests {
             refusal: None,
         });
         assert!(is_code_live(&memory, &Limits::default(), Timestamp::UNIX_EPOCH));
+    }
+
+    #[test]
+    fn what_is_asked_for_in_vain_is_passed_on_once() {
+        let (look, retry) = (
+            |value: &str| (ConsentKind::Reconcile, Box::from(value)),
+            |value: &str| (ConsentKind::Retry, Box::from(value)),
+        );
+        let mut soft = Soft::default();
+        assert!(!soft.passes_on(Vec::new()));
+        assert!(soft.passes_on(vec![look("1")]));
+        assert!(!soft.passes_on(vec![look("1")]));
+        assert!(soft.passes_on(vec![look("1"), retry("1")]), "another kind with the same value");
+        assert!(soft.passes_on(vec![look("2"), retry("1")]));
+        // What an observer is never answered stands there for good.
+        assert!(!soft.passes_on(vec![retry("1")]));
+        assert!(!soft.passes_on(Vec::new()));
+        assert!(!soft.passes_on(vec![retry("1")]), "held up again");
     }
 
     fn gives_way(state: &State) -> bool {

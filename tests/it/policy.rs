@@ -243,6 +243,10 @@ async fn access_and_credentials_change_without_a_restart_and_without_an_alarm() 
     rig.until_condition(&granted, "PortfolioReady", "False", Some("PortfolioNotUsable")).await;
     rig.until_condition(&refused, "PortfolioReady", "False", Some("PortfolioNotUsable")).await;
     assert_eq!(rig.effects_on(&digits(2)), ["added"]);
+    rig.until_of("wap", "acme", "only its own channel counted", Duration::from_secs(30), |s| {
+        s["channels"]["total"] == 1
+    })
+    .await;
 
     // The Secret changes and the old token dies: the channel never turns.
     let before = rig.get("own").await["status"]["conditions"].clone();

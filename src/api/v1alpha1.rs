@@ -992,7 +992,8 @@ pub struct WhatsAppPortfolioStatus {
     /// Channels of this portfolio, by state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<ChannelCounts>,
-    /// Until when Meta wants no calls.
+    /// Until when Meta wants no calls of the token's app at all. An account that is held back alone is told of by its
+    /// channels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]
     pub throttled_until: Option<Timestamp>,

@@ -178,6 +178,7 @@ impl Planner {
             in_use: None,
             offered: first.as_ref().map(|_| offer.version.clone()),
             token: token.clone(),
+            token_in_use: Fact::NotAsked,
             business: Fact::NotAsked,
             owned: Fact::NotAsked,
             client: Fact::NotAsked,

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{
-    Client, Resource,
+    Api, Client, Resource,
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::controller::Action,
 };
@@ -19,7 +19,7 @@ use crate::{
         lower,
         v1alpha1::{ManagementPolicy, WhatsAppChannel},
     },
-    cluster::{Failed, event::Events},
+    cluster::{Failed, bounded, event::Events},
     engine::{
         condition::{Stage, first},
         desired::{Desired, Management, PortfolioRef},
@@ -29,7 +29,7 @@ use crate::{
     },
     meta::port::{Clock, Graph, GraphSource},
     run::{
-        observe::{glance, is_same_version},
+        observe::{Purpose, glance, is_same_version},
         pass::{Done, Input, PassError, Record, Records, Shell, WriteError, may_have_written, pass},
     },
     telemetry::metrics::Metrics,
@@ -39,7 +39,7 @@ use super::{
     claim::{Claimant, Claims, Ripple},
     pace,
     records::{ChannelRecords, NamespaceSecrets, Standing, live},
-    state::{Stamp, State, States, Wait},
+    state::{LiveCode, Stamp, State, States, Wait},
     tell::transitions,
     view::Portfolios,
     wake::Wakes,
@@ -133,6 +133,14 @@ impl<G, C: Clock> Context<G, C> {
         self.signals.channels.wake([key.clone()]);
     }
 
+    /// Why a channel was not reconciled is told, and when to try again: later and later, for each object on its own.
+    pub fn failed(&self, key: &Key, uid: &str, error: &Error) -> Duration {
+        let pause = pace::after_failures(self.states.failed(key, uid));
+        warn!(namespace = %key.namespace, channel = %key.name, %error, pause_s = pause.as_secs(), "channel not reconciled");
+        self.signals.metrics.pass("channel", "failed");
+        pause
+    }
+
     async fn write_first(
         &self,
         key: &Key,
@@ -145,6 +153,36 @@ impl<G, C: Clock> Context<G, C> {
         self.signals.metrics.status_writes("channel", 1);
         self.claims.born(key);
         Ok(())
+    }
+}
+
+impl<G: Graph, C: Clock> Context<G, C> {
+    /// Uses the code that a person has written meanwhile; says when to come back, or `None` when there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// As of a reconcile.
+    pub async fn take_code(
+        &self,
+        key: &Key,
+        state: &Arc<State>,
+        code: &LiveCode,
+    ) -> Result<Option<Duration>, Error> {
+        let client = &self.cluster.client;
+        let secrets = NamespaceSecrets::new(client, &key.namespace);
+        if is_same_version(&code.seen, &glance(&secrets, Purpose::Code, &code.secret).await) {
+            return Ok(None);
+        }
+        // Whoever works on it may have looked before the code was there; the next round finds out.
+        let Ok(hold) = state.busy.clone().try_lock_owned() else { return Ok(None) };
+        let api: Api<WhatsAppChannel> = Api::namespaced(client.clone(), &key.namespace);
+        let object = match bounded(api.get_metadata(&key.name)).await {
+            Ok(object) => object,
+            Err(Failed::Gone) => return Ok(None),
+            Err(error) => return Err(Error::Read(error)),
+        };
+        let one = One { ctx: self, object: &object, key, uid: &state.uid, state };
+        one.look(hold).await.map(Some)
     }
 }
 
@@ -205,18 +243,23 @@ fn is_left_alone(reason: &str) -> bool {
         .any(|alone| alone.as_str() == reason)
 }
 
-/// Whether somebody asked for a look or another attempt and the portfolio holds it up: what a person may have
-/// mended at Meta since is then seen at once, and not with the next look at the portfolio.
-fn asks_in_vain(desired: &Desired, done: &Done) -> bool {
+/// What somebody asked for, a look or another attempt, and the portfolio holds up: what a person may have mended at
+/// Meta since is then seen at once, and not with the next look at the portfolio.
+fn asked_in_vain(desired: &Desired, done: &Done) -> Vec<(ConsentKind, Box<str>)> {
     let is_held = match &done.observed.portfolio {
         PortfolioState::View(view) => view.hold.is_some(),
         PortfolioState::NotUsable | PortfolioState::NotYet => false,
     };
     let wanted = &desired.consents;
-    let mut asked = [(ConsentKind::Reconcile, &wanted.reconcile), (ConsentKind::Retry, &wanted.retry)]
+    if !is_held || desired.suspend {
+        return Vec::new();
+    }
+    [(ConsentKind::Reconcile, &wanted.reconcile), (ConsentKind::Retry, &wanted.retry)]
         .into_iter()
-        .filter_map(|(kind, value)| Some((kind, value.as_deref()?)));
-    is_held && !desired.suspend && asked.any(|(kind, value)| done.memory.answered(kind, value).is_none())
+        .filter_map(|(kind, value)| Some((kind, value.as_deref()?)))
+        .filter(|(kind, value)| done.memory.answered(*kind, value).is_none())
+        .map(|(kind, value)| (kind, value.into()))
+        .collect()
 }
 
 /// Reconciles one channel.
@@ -254,14 +297,10 @@ where
     one.look(hold).await.map(Action::requeue)
 }
 
-/// Says when to try again: later and later, for each object on its own.
-pub fn error_policy<G, C>(object: Arc<Lean>, error: &Error, ctx: Arc<Context<G, C>>) -> Action {
+/// See [`Context::failed`].
+pub fn error_policy<G, C: Clock>(object: Arc<Lean>, error: &Error, ctx: Arc<Context<G, C>>) -> Action {
     let key = Key::of(&object.metadata);
-    let failures = ctx.states.failed(&key, object.metadata.uid.as_deref().unwrap_or_default());
-    let pause = pace::after_failures(failures);
-    warn!(namespace = %key.namespace, channel = %key.name, %error, pause_s = pause.as_secs(), "channel not reconciled");
-    ctx.signals.metrics.pass("channel", "failed");
-    Action::requeue(pause)
+    Action::requeue(ctx.failed(&key, object.metadata.uid.as_deref().unwrap_or_default(), error))
 }
 
 /// One reconcile of one channel.
@@ -290,14 +329,21 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         if !wait.holds(&stamp, now) {
             return None;
         }
+        let left = || {
+            let left = Duration::try_from(wait.look_at.duration_since(self.now())).unwrap_or_default();
+            left.max(Duration::from_millis(100))
+        };
+        if wait.is_live(&self.ctx.shell.limits) {
+            // Codes have a lane of their own.
+            return Some(left());
+        }
         let secrets = NamespaceSecrets::new(&self.ctx.cluster.client, &self.key.namespace);
         for (purpose, key, before) in &wait.secrets {
             if !is_same_version(before, &glance(&secrets, *purpose, key).await) {
                 return None;
             }
         }
-        let left = Duration::try_from(wait.look_at.duration_since(self.now())).unwrap_or_default();
-        Some(wait.every.min(left).max(Duration::from_millis(100)))
+        Some(wait.every.min(left()))
     }
 
     async fn look(&self, hold: tokio::sync::OwnedMutexGuard<()>) -> Result<Duration, Error> {
@@ -400,16 +446,18 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             info!(namespace = %self.key.namespace, channel = %self.key.name, "Meta refused the credential; the portfolio looks at it");
             self.ctx.signals.doubts.wake([desired.portfolio.clone()]);
         }
-        if asks_in_vain(desired, &done) {
-            self.ctx.signals.doubts.wake([desired.portfolio.clone()]);
-        }
         self.publish(transitions(&done.before, &done.after));
         let look_pause = pace::until(done.next, now).max(SHORTLY);
+        let asked = asked_in_vain(desired, &done);
         let mut soft = self.state.soft();
+        if soft.passes_on(asked) {
+            self.ctx.signals.doubts.wake([desired.portfolio.clone()]);
+        }
         soft.last_success = done.last_success;
         soft.is_idle = desired.suspend || matches!(stamp.claim, Claim::Other { .. });
         soft.failures = 0;
         soft.wait = None;
+        soft.code = LiveCode::after(&done, desired, limits, now).map(Box::new);
         let Some(outcome) = &done.outcome else {
             soft.acts = 0;
             let wait = Wait::after(&done, desired, stamp, now + look_pause, limits, now);

@@ -48,6 +48,15 @@ pub struct Ripple {
     pub recount: Vec<PortfolioRef>,
 }
 
+impl Ripple {
+    /// Without portfolios that may not be used from where the change was: nobody wakes a foreign one.
+    #[must_use]
+    pub fn within(mut self, may_use: impl Fn(&PortfolioRef) -> bool) -> Self {
+        self.recount.retain(may_use);
+        self
+    }
+}
+
 /// How long the next one waits, since a call of the last may still be on its way.
 #[derive(Clone, Copy, Debug)]
 pub struct Pauses {
@@ -243,11 +252,16 @@ impl Claims {
         self.lock().channels.keys().cloned().collect()
     }
 
-    /// Channels of a portfolio, by state; none before all of them are known.
-    pub fn counts_of(&self, portfolio: &PortfolioRef) -> Option<ChannelCounts> {
+    /// Channels that may use a portfolio, by state; none before all of them are known.
+    pub fn counts_of(
+        &self,
+        portfolio: &PortfolioRef,
+        may_use: impl Fn(&PortfolioRef, &str) -> bool,
+    ) -> Option<ChannelCounts> {
         let inner = self.lock();
         inner.filled?;
         let keys = inner.by_portfolio.get(portfolio).into_iter().flatten();
+        let keys = keys.filter(|key| may_use(portfolio, &key.namespace));
         let counted = keys.filter_map(|key| inner.channels.get(key));
         Some(counted.fold(ChannelCounts::default(), |sum, channel| {
             let one = &channel.counts;
@@ -314,7 +328,10 @@ impl Inner {
     fn forget(&mut self, now: Timestamp) {
         while self.vacant.front().is_some_and(|(until, _)| *until <= now) {
             let Some((_, digits)) = self.vacant.pop_front() else { return };
-            if self.by_digits.get(&digits).is_some_and(|rivals| rivals.keys.is_empty()) {
+            // Who had the digits meanwhile may have left a pause of its own, which comes later in the queue.
+            let is_over =
+                |rivals: &Rivals| rivals.keys.is_empty() && rivals.act_from.is_none_or(|until| until <= now);
+            if self.by_digits.get(&digits).is_some_and(is_over) {
                 self.by_digits.remove(&digits);
             }
         }
@@ -455,6 +472,37 @@ mod tests {
     }
 
     #[test]
+    fn digits_that_changed_hands_keep_the_pause_of_whoever_had_them_last() {
+        let claims = Claims::new(PAUSES);
+        claims.filled(at(0));
+        let (first, second, third) = (key("shop", "first"), key("shop", "second"), key("shop", "third"));
+        claims.apply(&first, claimant("1", 0), at(0));
+        claims.remove(&first, at(10));
+        claims.apply(&second, claimant("2", 20), at(20));
+        claims.remove(&second, at(30));
+        let passer_by = Claimant { digits: "1".into(), ..claimant("4", 45) };
+        claims.apply(&third, passer_by, at(45));
+        claims.remove(&third, at(45));
+        claims.apply(&third, claimant("3", 46), at(46));
+        assert_eq!(ask(&claims, &third, 46), Claim::Ours { act_from: Some(at(60)) });
+    }
+
+    #[test]
+    fn a_channel_that_may_not_use_its_portfolio_neither_counts_nor_wakes_it() {
+        let claims = Claims::new(PAUSES);
+        claims.filled(at(0));
+        let portfolio = claimant("1", 0).portfolio;
+        let counts = ChannelCounts { total: 1, ..ChannelCounts::default() };
+        let counted = |uid| Claimant { counts, ..claimant(uid, 0) };
+        claims.apply(&key("shop", "own"), counted("1"), at(0));
+        let ripple = claims.apply(&key("stranger", "other"), counted("2"), at(0));
+        assert_eq!(ripple.recount, std::slice::from_ref(&portfolio));
+        let may_use = |_: &PortfolioRef, namespace: &str| namespace == "shop";
+        assert_eq!(ripple.within(|of| may_use(of, "stranger")).recount, []);
+        assert_eq!(claims.counts_of(&portfolio, may_use).map(|counts| counts.total), Some(1));
+    }
+
+    #[test]
     fn a_channel_that_may_not_use_its_portfolio_holds_nothing() {
         let claims = Claims::new(PAUSES);
         claims.filled(at(0));
@@ -486,10 +534,10 @@ mod tests {
         for name in ["one", "other"] {
             let counts = ChannelCounts { total: 1, ..ChannelCounts::default() };
             claims.apply(&key("shop", name), Claimant { counts, ..claimant(name, 0) }, at(0));
-            assert_eq!(claims.counts_of(&portfolio), None);
+            assert_eq!(claims.counts_of(&portfolio, |_, _| true), None);
         }
         assert_eq!(claims.filled(at(1)).recount, std::slice::from_ref(&portfolio));
-        assert_eq!(claims.counts_of(&portfolio).map(|counts| counts.total), Some(2));
+        assert_eq!(claims.counts_of(&portfolio, |_, _| true).map(|counts| counts.total), Some(2));
     }
 
     #[test]

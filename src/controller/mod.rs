@@ -53,13 +53,13 @@ use crate::{
     },
     cluster::{self, DEADLINE, event::Events},
     engine::limits::Limits,
-    meta::port::{Clock, GraphSource},
+    meta::port::{Clock, Graph, GraphSource},
     run::pass::{Ids, PassError, Shell, longest},
     telemetry::{health::Health, metrics::Metrics},
 };
 
 use channel::{Cluster, Signals};
-use claim::{Claims, Pauses};
+use claim::{Claims, Pauses, Ripple};
 use portfolio::Desk;
 use state::States;
 use view::Portfolios;
@@ -71,6 +71,8 @@ const BUDGET: Duration = Duration::from_secs(60);
 const PORTFOLIOS_AT_ONCE: u16 = 16;
 /// First statuses written at the same time; each is a read and a write at the API server and nothing at Meta.
 const BIRTHS_AT_ONCE: usize = 32;
+/// Codes that are used at the same time, beside whatever the reconciles wait for.
+const CODES_AT_ONCE: usize = 32;
 /// Changes that come together are one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(250);
 /// Gauges are counted anew this often.
@@ -170,12 +172,14 @@ where
         let birth = newborn.shell.tasks.spawn(async move { ctx.give_birth(&key).await });
         birth.map(|_| ())
     });
+    let codes = use_codes(channels.clone());
     info!(namespaces = ?namespaces, "starting");
     let ended = tokio::select! {
         () = stop.cancelled() => None,
         () = run_channels::<S, C>(&client, &namespaces, concurrency, channels, &health) => Some(CHANNELS),
         () = run_portfolios(&client, &namespaces, desks, &health) => Some(PORTFOLIOS),
         () = births => None,
+        () = codes => None,
         () = check_crds(&client, &health) => None,
         () = count(&claims, &states, &metrics, &*clock) => None,
     };
@@ -236,16 +240,47 @@ fn take_channel<G: Clone, C: Clock>(
                 let key = Key::of(&channel.metadata);
                 let claimant = channel::claimant(channel);
                 let is_new = claimant.is_new;
-                ctx.signals.spread(ctx.claims.apply(&key, claimant, now));
+                spread(ctx, &key, ctx.claims.apply(&key, claimant, now));
                 ctx.signals.births.wake(is_new.then_some(key));
             }
         }
         Event::Delete(object) => {
             let key = Key::of(object.meta());
             ctx.states.remove(&key);
-            ctx.signals.spread(ctx.claims.remove(&key, now));
+            spread(ctx, &key, ctx.claims.remove(&key, now));
         }
     }
+}
+
+/// Wakes whom a change of a channel concerns. A portfolio that it may not use is not among them.
+fn spread<G: Clone, C>(ctx: &channel::Context<G, C>, key: &Key, ripple: Ripple) {
+    ctx.signals.spread(ripple.within(|of| ctx.portfolios.may_use(of, &key.namespace)));
+}
+
+/// Looks for codes that people hand over, and uses them. Reconciles may all be waiting for a slow Meta while a code
+/// lapses, so this is a lane of its own.
+async fn use_codes<G: Graph, C: Clock>(ctx: Arc<channel::Context<G, C>>) {
+    let rounds = stream::unfold(ctx.clone(), |ctx| async move {
+        tokio::time::sleep(ctx.shell.limits.secret_poll_live).await;
+        Some((stream::iter(ctx.states.with_live_code(ctx.shell.clock.now())), ctx))
+    });
+    let lane = rounds.flatten().for_each_concurrent(CODES_AT_ONCE, |(key, state, code)| {
+        let ctx = ctx.clone();
+        async move {
+            let pause = match contained(ctx.take_code(&key, &state, &code)).await {
+                Ok(None) => return,
+                Ok(Some(pause)) => pause,
+                Err(error) => ctx.failed(&key, &state.uid, &error),
+            };
+            // What comes after it has the time of every other reconcile.
+            let channels = ctx.signals.channels.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(pause).await;
+                channels.wake([key]);
+            });
+        }
+    });
+    lane.await;
 }
 
 async fn run_portfolios<S, C>(
@@ -494,7 +529,7 @@ mod tests {
             manifest.lines().find_map(|line| line.trim().strip_prefix("terminationGracePeriodSeconds: "));
         let given = Duration::from_secs(given.and_then(|given| given.parse().ok()).unwrap_or_default());
         let needed = longest(&Limits::default(), DEADLINE);
-        assert_eq!(needed, Duration::from_millis(104_250));
+        assert_eq!(needed, Duration::from_millis(114_250));
         assert!(given >= needed + Duration::from_secs(10), "{given:?} is too short for {needed:?}");
     }
 }

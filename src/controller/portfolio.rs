@@ -17,19 +17,19 @@ use kube::{
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::controller::Action,
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tracing::{info, warn};
 
 use crate::{
     api::{
         lower,
-        v1alpha1::{WhatsAppPortfolio, WhatsAppPortfolioStatus},
+        v1alpha1::{ChannelCounts, WhatsAppPortfolio, WhatsAppPortfolioStatus},
     },
     cluster::{Failed, bounded, status},
     engine::{
         condition::{ConditionSet, ConditionType, Truth, WaitingFor},
         desired::{DesiredPortfolio, PortfolioRef, SecretKey},
-        failure::Failure,
+        failure::{Class, Failure},
         id::{AppId, Fact},
         look::Urgency,
         observed::{SecretFact, SecretVersion},
@@ -184,9 +184,11 @@ impl<G> State<G> {
         }
     }
 
-    /// How long a look that was asked for still has to wait.
-    fn until_asked(&self, now: Timestamp) -> Option<Duration> {
-        let at = self.asked_at.filter(|_| self.is_doubted)? + BETWEEN_CHECKS;
+    /// How long a look that was asked for, or one that Meta gave a date for, still has to wait.
+    fn until_due(&self, now: Timestamp) -> Option<Duration> {
+        let asked = self.asked_at.filter(|_| self.is_doubted).map(|at| at + BETWEEN_CHECKS);
+        let given = self.facts.open_until().filter(|until| *until > now);
+        let at = asked.into_iter().chain(given).min()?;
         Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())
     }
 
@@ -201,10 +203,22 @@ impl<G> State<G> {
 
     fn note_check<T>(&mut self, token: &Fact<T>, now: Timestamp) {
         self.asked_at = Some(now);
-        if !is_unanswered(token) {
-            self.checked_at = Some(now);
-            self.is_doubted = false;
+        if !is_open(token) {
+            self.note_answer(now);
         }
+    }
+
+    fn note_answer(&mut self, at: Timestamp) {
+        self.checked_at = Some(at);
+        self.is_doubted = false;
+    }
+
+    /// What Meta said about an offered version before, unless it is to be asked again. An unchanged version is
+    /// asked about as rarely as one in use: after an answer when that is old or doubted.
+    fn said_of(&self, version: &str, fresh: Duration, now: Timestamp) -> Option<&Fact<TokenFacts>> {
+        let tried = self.tried.as_ref().filter(|tried| tried.version == version)?;
+        let is_due = is_open(&tried.token) || self.is_doubted || now >= tried.at + fresh;
+        (!is_due || !self.may_ask(now)).then_some(&tried.token)
     }
 }
 
@@ -230,9 +244,16 @@ struct Facts {
 }
 
 impl Facts {
-    fn is_incomplete(&self) -> bool {
-        let unknown = |failure: Option<&Failure>| failure.is_some_and(|f| !f.is_definite());
-        unknown(failure(&self.business)) || unknown(failure(&self.owned)) || unknown(failure(&self.client))
+    /// Whether a read is to be made again before its time: one that was not answered, but not before the date that
+    /// came in place of the answer.
+    fn is_incomplete(&self, now: Timestamp) -> bool {
+        let open = [is_open(&self.business), is_open(&self.owned), is_open(&self.client)];
+        open.contains(&true) && self.open_until().is_none_or(|until| until <= now)
+    }
+
+    /// When the last of those reads is welcome that are held back until a date.
+    fn open_until(&self) -> Option<Timestamp> {
+        [open_until(&self.business), open_until(&self.owned), open_until(&self.client)].into_iter().max()?
     }
 }
 
@@ -244,8 +265,20 @@ fn failure<T>(fact: &Fact<T>) -> Option<&Failure> {
 }
 
 /// Asked in vain: not sent, held back, or without a usable answer.
-fn is_unanswered<T>(fact: &Fact<T>) -> bool {
-    failure(fact).is_some_and(|f| !f.is_definite() || f.refusal().is_none())
+fn is_open<T>(fact: &Fact<T>) -> bool {
+    failure(fact).is_some_and(|failure| match failure {
+        Failure::Refused(refusal) => matches!(refusal.class, Class::Retry | Class::WaitUntil),
+        Failure::NoAnswer(_) | Failure::NotSent(_) | Failure::Throttled(_) => true,
+    })
+}
+
+/// The date that came in place of an answer.
+fn open_until<T>(fact: &Fact<T>) -> Option<Timestamp> {
+    match failure(fact)? {
+        Failure::Refused(refusal) => refusal.until.filter(|_| refusal.class == Class::WaitUntil),
+        Failure::Throttled(until) => Some(*until),
+        Failure::NoAnswer(_) | Failure::NotSent(_) => None,
+    }
 }
 
 /// Why a reconcile failed.
@@ -310,6 +343,15 @@ struct Offer {
     credential: Option<(String, SecretString, Option<SecretString>)>,
 }
 
+/// What Meta said about tokens in one look.
+#[derive(Clone)]
+struct Said {
+    /// About the one that the Secrets hold.
+    offered: Fact<TokenFacts>,
+    /// About the one in use, where that is another.
+    in_use: Fact<TokenFacts>,
+}
+
 /// One reconcile of one portfolio.
 struct One<'a, S: GraphSource, C> {
     ctx: &'a Context<S, C>,
@@ -344,16 +386,13 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             Err(why) => {
                 self.hold(Some(&portfolio), &why.to_string());
                 let next = lower::portfolio_refused(&portfolio, &why, self.now());
-                if portfolio.status.as_ref() != Some(&next) {
-                    self.publish(vec![Notice::spec_invalid()]);
-                }
-                return self.write(&portfolio, next, pace::LONGEST).await;
+                return self.write(&portfolio, next, vec![Notice::spec_invalid()], pace::LONGEST).await;
             }
         };
         if portfolio.status.is_none() {
             // Secrets and Meta may take a while, and nobody is left to wonder whether anything happens.
             let next = self.first(&desired);
-            return self.write(&portfolio, next, Duration::ZERO).await;
+            return self.write(&portfolio, next, Vec::new(), Duration::ZERO).await;
         }
         state.note_nudge(portfolio.metadata.annotations.as_ref().and_then(|all| all.get(lower::RECONCILE)));
         let offer = self.read_offer(&desired).await;
@@ -365,15 +404,17 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         if self.ctx.portfolios.publish(self.of, assessment.view.clone(), graph) {
             self.ctx.signals.channels.wake(self.ctx.desk.claims.of_portfolio(self.of));
         }
-        self.tell(&conditions, &assessment);
+        let held =
+            assessment.view.throttled_until.map_or(0, |at| at.duration_since(self.now()).as_secs().max(0));
+        self.ctx.signals.metrics.held_back(&self.of.namespace, &self.of.name, held);
         // What was counted before a restart stays until all channels are known again.
         let kept = || portfolio.status.as_ref().and_then(|status| status.channels).unwrap_or_default();
-        let counts = self.ctx.desk.claims.counts_of(self.of).unwrap_or_else(kept);
+        let counts = self.counts().unwrap_or_else(kept);
         let next = lower::portfolio_status(&desired, &assessment, counts, portfolio.status.as_ref());
         let poll = self.ctx.shell.limits.credential_poll;
         let pause = pace::until(assessment.next, self.now()).min(poll);
-        let pause = state.until_asked(self.now()).map_or(pause, |until| pause.min(until)).max(SHORTLY);
-        self.write(&portfolio, next, pause).await
+        let pause = state.until_due(self.now()).map_or(pause, |until| pause.min(until)).max(SHORTLY);
+        self.write(&portfolio, next, turns(&conditions, &assessment.conditions), pause).await
     }
 
     /// Channels are not served by a spec that cannot be understood, whatever it said before: its edit may have
@@ -386,12 +427,18 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         }
     }
 
+    /// Its channels by state. Who may not use it does not count: nobody can put a number into a foreign status.
+    fn counts(&self) -> Option<ChannelCounts> {
+        let may_use = |of: &PortfolioRef, namespace: &str| self.ctx.portfolios.may_use(of, namespace);
+        self.ctx.desk.claims.counts_of(self.of, may_use)
+    }
+
     /// The first status, before anything was looked at.
     fn first(&self, desired: &DesiredPortfolio) -> WhatsAppPortfolioStatus {
         let unseen = PortfolioObserved::default();
         let (limits, now) = (&self.ctx.shell.limits, self.now());
         let assessment = assess_portfolio(desired, &unseen, &ConditionSet::default(), &[], None, limits, now);
-        let counts = self.ctx.desk.claims.counts_of(self.of).unwrap_or_default();
+        let counts = self.counts().unwrap_or_default();
         lower::portfolio_status(desired, &assessment, counts, None)
     }
 
@@ -412,20 +459,23 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let offered = offer.credential.as_ref().map(|(version, ..)| version.clone());
         let is_in_use =
             offered.is_some() && offered == state.in_use.as_ref().map(|in_use| in_use.version.clone());
-        let token = if is_in_use {
-            state.tried = None;
-            match &state.in_use {
-                Some(in_use) if state.is_check_due(fresh, now) => {
-                    let token = fact(in_use.graph.debug_token().await);
-                    state.note_check(&token, now);
-                    token
-                }
-                _ => Fact::NotAsked,
-            }
-        } else {
-            self.try_offer(state, desired, offer, is_doubted).await
+        let token_in_use = match &state.in_use {
+            Some(in_use) if state.is_check_due(fresh, now) => fact(in_use.graph.debug_token().await),
+            _ => Fact::NotAsked,
         };
-        if is_doubted && !is_unanswered(&token) {
+        let offered_token =
+            if is_in_use { Fact::NotAsked } else { self.try_offer(state, desired, offer).await };
+        if token_in_use != Fact::NotAsked {
+            state.note_check(&token_in_use, now);
+        }
+        let said = if is_in_use {
+            state.tried = None;
+            Said { offered: token_in_use, in_use: Fact::NotAsked }
+        } else {
+            Said { offered: offered_token, in_use: token_in_use }
+        };
+        // Where there was nothing to ask, the Secrets are the answer.
+        if may_ask && !is_open(&said.offered) && !is_open(&said.in_use) {
             state.is_doubted = false;
         }
         let first = self.assess(
@@ -433,15 +483,15 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             desired,
             offer,
             offered.clone(),
-            token.clone(),
+            said.clone(),
             Facts::default(),
             conditions,
             waiting,
         );
         if first.accept_offered && !is_in_use {
-            self.take_up(state, desired, offer, &token);
+            self.take_up(state, desired, offer, &said.offered);
         }
-        let is_due = is_doubted || is_old(state.facts.read_at) || (state.facts.is_incomplete() && may_ask);
+        let is_due = is_doubted || is_old(state.facts.read_at) || (state.facts.is_incomplete(now) && may_ask);
         if !is_due || first.view.credential_version.is_none() {
             return first;
         }
@@ -451,7 +501,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         }
         let facts = state.facts.clone();
         state.view = Some(first.view.clone());
-        self.assess(state, desired, offer, offered, token, facts, &first.conditions, &first.waiting_for)
+        self.assess(state, desired, offer, offered, said, facts, &first.conditions, &first.waiting_for)
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -461,7 +511,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         desired: &DesiredPortfolio,
         offer: &Offer,
         offered: Option<String>,
-        token: Fact<TokenFacts>,
+        said: Said,
         facts: Facts,
         conditions: &ConditionSet,
         waiting: &[WaitingFor],
@@ -471,7 +521,8 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             app_secret: offer.app_secret.clone(),
             in_use: state.in_use.as_ref().map(|in_use| in_use.version.clone()),
             offered,
-            token,
+            token: said.offered,
+            token_in_use: said.in_use,
             business: facts.business,
             owned: facts.owned,
             client: facts.client,
@@ -488,20 +539,19 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         state: &mut State<S::Graph>,
         desired: &DesiredPortfolio,
         offer: &Offer,
-        is_doubted: bool,
     ) -> Fact<TokenFacts> {
         let Some((version, ..)) = &offer.credential else { return Fact::NotAsked };
         let now = self.now();
-        let fresh = self.ctx.shell.limits.fresh_portfolio;
-        if let Some(tried) = state.tried.as_ref().filter(|tried| tried.version == *version) {
-            let answered = matches!(tried.token, Fact::Known(_)) && now < tried.at + fresh;
-            if answered && !is_doubted {
-                return tried.token.clone();
-            }
+        if let Some(said) = state.said_of(version, self.ctx.shell.limits.fresh_portfolio, now) {
+            return said.clone();
         }
         let Some(graph) = self.graph(desired, offer, desired.app.clone()) else { return Fact::NotAsked };
         let token = fact(graph.debug_token().await);
-        state.note_check(&token, now);
+        state.asked_at = Some(now);
+        if state.in_use.is_none() {
+            // There is nothing else that a doubt could be about.
+            state.note_check(&token, now);
+        }
         state.tried = Some(Tried { version: version.clone(), graph, token: token.clone(), at: now });
         token
     }
@@ -522,6 +572,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             None => tried.graph,
         };
         state.in_use = Some(InUse { version: tried.version, graph });
+        state.note_answer(tried.at);
         state.facts = Facts::default();
     }
 
@@ -542,22 +593,23 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let (app_fact, app_secret) = read_secret(&secrets, desired.app_secret.as_ref()).await;
         let complete = token.filter(|_| desired.app_secret.is_none() || app_secret.is_some());
         let credential = complete.map(|(version, token)| {
-            let mut versions = vec![version.uid, version.resource_version];
-            let app_secret = app_secret.map(|(version, secret)| {
-                versions.extend([version.uid, version.resource_version]);
-                secret
-            });
-            versions.extend(desired.app.as_ref().map(ToString::to_string));
-            (versions.join("/"), token, app_secret)
+            let app = desired.app_secret.as_ref().zip(app_secret.as_ref());
+            let secrets = [(&desired.access_token, &version)]
+                .into_iter()
+                .chain(app.map(|(key, (version, _))| (key, version)));
+            let version = version_of(secrets, desired.app.as_ref());
+            (version, token, app_secret.map(|(_, secret)| secret))
         });
         Offer { access_token: token_fact, app_secret: app_fact, credential }
     }
 
-    /// One write, if anything changed, onto the version that was read.
+    /// One write, if anything changed, onto the version that was read. What there is to tell of it is told once it
+    /// stands: a write that did not land is decided anew.
     async fn write(
         &self,
         portfolio: &WhatsAppPortfolio,
         next: WhatsAppPortfolioStatus,
+        notices: Vec<Notice>,
         pause: Duration,
     ) -> Result<Duration, Error> {
         self.ctx.signals.metrics.pass("portfolio", "done");
@@ -571,6 +623,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         match status::apply(&api, &self.of.name, uid, version, &next).await {
             Ok(_) => {
                 self.ctx.signals.metrics.status_writes("portfolio", 1);
+                self.publish(notices);
                 Ok(pause)
             }
             Err(Failed::Conflict) => Ok(SHORTLY),
@@ -579,21 +632,10 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         }
     }
 
-    fn tell(&self, before: &ConditionSet, assessment: &PortfolioAssessment) {
-        let held =
-            assessment.view.throttled_until.map_or(0, |at| at.duration_since(self.now()).as_secs().max(0));
-        self.ctx.signals.metrics.held_back(&self.of.namespace, &self.of.name, held);
-        let kinds = [ConditionType::Ready, ConditionType::CredentialsValid, ConditionType::IdentityConfirmed];
-        let changed = kinds.into_iter().filter_map(|kind| {
-            let after = assessment.conditions.get(kind)?;
-            let was = before.get(kind).map(|c| (c.status, c.reason));
-            (was != Some((after.status, after.reason)) && after.status != Truth::Unknown)
-                .then(|| Notice::of(after))
-        });
-        self.publish(changed.collect());
-    }
-
     fn publish(&self, notices: Vec<Notice>) {
+        if notices.is_empty() {
+            return;
+        }
         let about = self.object.object_ref(&());
         let events = self.ctx.cluster.events.clone();
         self.ctx.shell.tasks.spawn(async move {
@@ -608,6 +650,20 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
     }
 }
 
+/// What an event tells of: conditions that stand otherwise than before.
+fn turns(before: &ConditionSet, after: &ConditionSet) -> Vec<Notice> {
+    let kinds = [ConditionType::Ready, ConditionType::CredentialsValid, ConditionType::IdentityConfirmed];
+    kinds
+        .into_iter()
+        .filter_map(|kind| {
+            let after = after.get(kind)?;
+            let was = before.get(kind).map(|c| (c.status, c.reason));
+            (was != Some((after.status, after.reason)) && after.status != Truth::Unknown)
+                .then(|| Notice::of(after))
+        })
+        .collect()
+}
+
 fn standing(portfolio: &WhatsAppPortfolio) -> (ConditionSet, Vec<WaitingFor>) {
     portfolio.status.as_ref().map_or_else(Default::default, |status| {
         (lower::conditions_from(&status.conditions), lower::waiting_from(&status.waiting_for))
@@ -616,6 +672,19 @@ fn standing(portfolio: &WhatsAppPortfolio) -> (ConditionSet, Vec<WaitingFor>) {
 
 fn fact<T>(read: Result<T, Failure>) -> Fact<T> {
     read.map_or_else(Fact::Unknown, Fact::Known)
+}
+
+/// Tells credentials apart: another key of the same Secret holds another one.
+fn version_of<'a>(
+    secrets: impl Iterator<Item = (&'a SecretKey, &'a SecretVersion)>,
+    app: Option<&AppId>,
+) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for (key, version) in secrets {
+        parts.extend([version.uid.as_str(), version.resource_version.as_str(), key.key.as_str()]);
+    }
+    parts.extend(app.map(AppId::as_str));
+    parts.join("/")
 }
 
 async fn read_facts<G: Graph>(graph: &G, now: Timestamp) -> Facts {
@@ -639,17 +708,29 @@ async fn read_secret(
         SecretRead::Failed(why) => (SecretFact::Unreadable(why), None),
         SecretRead::Found { version, value: None, .. } => (SecretFact::KeyMissing { version }, None),
         SecretRead::Found { version, value: Some(value), .. } => {
-            let fact =
-                SecretFact::Present { version: version.clone(), well_formed: true, seen_before: false };
-            (fact, Some((version, value)))
+            let is_empty = value.expose_secret().trim().is_empty();
+            let well_formed = is_of_meta(value.expose_secret());
+            if is_empty {
+                return (SecretFact::KeyMissing { version }, None);
+            }
+            let fact = SecretFact::Present { version: version.clone(), well_formed, seen_before: false };
+            (fact, well_formed.then_some((version, value)))
         }
     }
+}
+
+/// Whether a text can be a token or an app secret: visible ASCII. A line break at its end is from writing it by hand.
+fn is_of_meta(text: &str) -> bool {
+    text.trim().bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{controller::claim::Pauses, engine::face_fixture as face};
+    use crate::{
+        controller::claim::Pauses,
+        engine::{face_fixture as face, failure::Refusal},
+    };
 
     #[test]
     fn a_check_without_an_answer_is_made_again_after_a_pause() {
@@ -697,6 +778,88 @@ mod tests {
         assert_eq!((desk.failed(&of), desk.lock().len()), (1, 0));
     }
 
+    fn refused(code: i64, class: Class, until: Option<Timestamp>) -> Failure {
+        Failure::Refused(Refusal { class, until, ..face::refusal(code, None, "T1") })
+    }
+
+    #[test]
+    fn an_unchanged_credential_is_asked_about_again_only_when_it_is_doubted_or_its_answer_is_old() {
+        let (now, fresh) = (face::now(), Duration::from_secs(3_600));
+        let tried = |token, at| State::<()> {
+            tried: Some(Tried { version: "1".into(), graph: (), token, at }),
+            asked_at: Some(at),
+            ..State::default()
+        };
+        let is_asked = |state: &State<()>, version: &str, at| state.said_of(version, fresh, at).is_none();
+        for answer in [Fact::Known(face::token()), Fact::Unknown(refused(190, Class::Credentials, None))] {
+            let mut state = tried(answer, now);
+            assert!(!is_asked(&state, "1", now + fresh - BETWEEN_CHECKS));
+            assert!(is_asked(&state, "1", now + fresh));
+            assert!(is_asked(&state, "2", now), "another version is asked about at once");
+            state.is_doubted = true;
+            assert!(!is_asked(&state, "1", now), "not more often than this");
+            assert!(is_asked(&state, "1", now + BETWEEN_CHECKS));
+        }
+        let state = tried(Fact::Unknown(Failure::NoAnswer("time-out".into())), now);
+        assert!(!is_asked(&state, "1", now));
+        assert!(is_asked(&state, "1", now + BETWEEN_CHECKS));
+    }
+
+    #[test]
+    fn a_read_that_was_not_answered_is_made_again_at_its_date_and_not_with_the_next_look() {
+        let (now, date) = (face::now(), face::later(5));
+        let facts = |failure| Facts {
+            business: Fact::Known(face::business()),
+            owned: Fact::Unknown(failure),
+            client: Fact::Known(Vec::new()),
+            read_at: Some(now),
+        };
+        let dated = [Failure::Throttled(date), refused(80_008, Class::WaitUntil, Some(date))];
+        for failure in dated {
+            let state = State::<()> { facts: facts(failure), ..State::default() };
+            assert!(!state.facts.is_incomplete(now));
+            assert!(state.facts.is_incomplete(date));
+            assert_eq!(state.until_due(now), Some(Duration::from_secs(5 * 60)));
+        }
+        for failure in [
+            Failure::NotSent("no connection".into()),
+            Failure::NoAnswer("time-out".into()),
+            refused(2, Class::Retry, None),
+        ] {
+            assert!(facts(failure.clone()).is_incomplete(now), "{failure:?}");
+            assert!(is_open(&Fact::<()>::Unknown(failure)));
+        }
+        let denied = refused(200, Class::Credentials, None);
+        assert!(!facts(denied).is_incomplete(date), "an answer");
+    }
+
+    #[test]
+    fn another_key_of_a_secret_is_another_credential() {
+        let version = SecretVersion { uid: "u".into(), resource_version: "7".into() };
+        let key = |key: &str| SecretKey { name: "acme-meta".into(), key: key.into() };
+        let of = |token: &str, app: Option<&str>| {
+            let keys = [Some(key(token)), app.map(key)];
+            version_of(keys.iter().flatten().map(|key| (key, &version)), None)
+        };
+        let all = [of("token", None), of("other", None), of("token", Some("app")), of("token", Some("old"))];
+        let told_apart: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(told_apart.len(), all.len(), "{all:?}");
+        assert_eq!(of("token", None), of("token", None));
+    }
+
+    #[test]
+    fn only_visible_ascii_can_be_a_token() {
+        for (text, expected) in [
+            ("EAAx1\n", true),
+            ("EAA x1", false),
+            ("EAA\nx1", false),
+            ("“EAAx1”", false),
+            ("EAAx1\u{200b}", false),
+        ] {
+            assert_eq!(is_of_meta(text), expected, "{text:?}");
+        }
+    }
+
     #[test]
     fn a_new_value_of_the_annotation_asks_to_look_now() {
         let (now, fresh) = (face::now(), Duration::from_secs(3_600));
@@ -708,10 +871,10 @@ mod tests {
         state.note_nudge(value("1").as_ref());
         assert!(!state.is_doubted);
         state.note_nudge(value("2").as_ref());
-        assert_eq!(state.until_asked(now), Some(BETWEEN_CHECKS), "not more often than this");
+        assert_eq!(state.until_due(now), Some(BETWEEN_CHECKS), "not more often than this");
         assert!(state.is_check_due(fresh, now + BETWEEN_CHECKS));
         state.note_check(&Fact::Known(()), now + BETWEEN_CHECKS);
         state.note_nudge(None);
-        assert!(!state.is_doubted && state.until_asked(now).is_none());
+        assert!(!state.is_doubted && state.until_due(now).is_none());
     }
 }

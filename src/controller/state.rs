@@ -12,7 +12,7 @@ use crate::{
     engine::{
         desired::{Desired, DesiredConsents, SecretKey},
         limits::{Limits, later},
-        memory::{EntryOutcome, Memory},
+        memory::{ConsentKind, Entry, EntryOutcome, Memory},
         observed::{Claim, PortfolioState, SecretFact},
         portfolio::PortfolioView,
     },
@@ -59,6 +59,16 @@ impl States {
         self.lock().remove(key);
     }
 
+    /// Channels that a person may hand a code to, with what to look for.
+    pub fn with_live_code(&self, now: Timestamp) -> Vec<(Key, Arc<State>, LiveCode)> {
+        let states = self.lock();
+        let live = |(key, state): (&Key, &Arc<State>)| {
+            let code = state.soft().code.as_deref().filter(|code| now < code.until).cloned()?;
+            Some((key.clone(), state.clone(), code))
+        };
+        states.iter().filter_map(live).collect()
+    }
+
     /// The oldest last success among all channels that are looked at.
     pub fn oldest_success(&self) -> Option<Timestamp> {
         let states: Vec<Arc<State>> = self.lock().values().cloned().collect();
@@ -76,7 +86,7 @@ impl States {
 
 /// One channel.
 pub struct State {
-    uid: Arc<str>,
+    pub uid: Arc<str>,
     /// Held by a pass until all of it has ended, its task included.
     pub busy: Arc<tokio::sync::Mutex<()>>,
     pub volatile: Arc<Mutex<Volatile>>,
@@ -93,8 +103,23 @@ pub struct Soft {
     /// Passes in a row that took a step.
     pub acts: u32,
     pub wait: Option<Box<Wait>>,
+    pub code: Option<Box<LiveCode>>,
+    /// Consents that its portfolio holds up and was told of.
+    passed_on: Vec<(ConsentKind, Box<str>)>,
     /// How often it let others go first since it last had no reason to.
     given_way: u32,
+}
+
+impl Soft {
+    /// Whether the portfolio is to be told that somebody asks for this in vain: once for each value, however long
+    /// it stands there unanswered.
+    pub fn passes_on(&mut self, asked: Vec<(ConsentKind, Box<str>)>) -> bool {
+        let is_news = asked.iter().any(|one| !self.passed_on.contains(one));
+        if is_news {
+            self.passed_on = asked;
+        }
+        is_news
+    }
 }
 
 impl State {
@@ -115,7 +140,7 @@ impl State {
             soft.given_way = 0;
             return false;
         }
-        let has_live_code = soft.wait.as_ref().is_some_and(|wait| wait.every == limits.secret_poll_live);
+        let has_live_code = soft.wait.as_ref().is_some_and(|wait| wait.is_live(limits));
         if has_live_code || soft.given_way >= GIVEN_WAY {
             return false;
         }
@@ -227,24 +252,51 @@ impl Wait {
         (!secrets.is_empty()).then_some(Self { stamp, secrets, every, look_at })
     }
 
+    /// Whether a person may have a code in hand.
+    pub fn is_live(&self, limits: &Limits) -> bool {
+        self.every == limits.secret_poll_live
+    }
+
     /// Whether only the Secrets need to be looked at now.
     pub fn holds(&self, stamp: &Stamp, now: Timestamp) -> bool {
         now < self.look_at && self.stamp.is_same(stamp)
     }
 }
 
+/// A code that is on its way or in somebody's hand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveCode {
+    /// Where it will be written.
+    pub secret: SecretKey,
+    /// What stood there when a pass last looked.
+    pub seen: SecretFact,
+    until: Timestamp,
+}
+
+impl LiveCode {
+    /// What there is to look for after a pass, whatever it did.
+    pub fn after(done: &Done, desired: &Desired, limits: &Limits, now: Timestamp) -> Option<Self> {
+        let until = live_until(&done.memory, limits).filter(|until| done.look.code_secret && now < *until)?;
+        let secret = desired.verification.code_secret.clone();
+        Some(Self { secret, seen: done.observed.code_secret.clone(), until })
+    }
+}
+
+/// Until when the last code that went out may be used, whatever was refused since.
+fn live_until(memory: &Memory, limits: &Limits) -> Option<Timestamp> {
+    let sent = |code: &&Entry| !matches!(code.outcome, EntryOutcome::Refused | EntryOutcome::NotSent);
+    memory.ledger.codes.iter().rev().find(sent).map(|code| later(code.at, limits.code_life))
+}
+
 /// Whether a code may still be on its way or in somebody's hand.
 fn is_code_live(memory: &Memory, limits: &Limits, now: Timestamp) -> bool {
-    memory.ledger.codes.iter().any(|code| {
-        !matches!(code.outcome, EntryOutcome::Refused | EntryOutcome::NotSent)
-            && now < later(code.at, limits.code_life)
-    })
+    live_until(memory, limits).is_some_and(|until| now < until)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::memory::{Cause, Entry};
+    use crate::engine::memory::Cause;
 
     fn key() -> Key {
         Key { namespace: "shop".into(), name: "a".into() }
@@ -284,6 +336,37 @@ mod tests {
             refusal: None,
         });
         assert!(is_code_live(&memory, &Limits::default(), Timestamp::UNIX_EPOCH));
+    }
+
+    #[test]
+    fn a_code_is_looked_for_until_it_lapses() {
+        let states = States::default();
+        let until = Timestamp::UNIX_EPOCH + Duration::from_secs(60);
+        let secret = SecretKey { name: "a-code".into(), key: "code".into() };
+        let code = LiveCode { secret, seen: SecretFact::Missing, until };
+        states.of(&key(), &"1".into()).soft().code = Some(Box::new(code.clone()));
+        states.of(&Key { name: "b".into(), ..key() }, &"2".into());
+        let live = states.with_live_code(Timestamp::UNIX_EPOCH);
+        assert_eq!(live.into_iter().map(|(key, _, code)| (key, code)).collect::<Vec<_>>(), [(key(), code)]);
+        assert!(states.with_live_code(until).is_empty());
+    }
+
+    #[test]
+    fn what_is_asked_for_in_vain_is_passed_on_once() {
+        let (look, retry) = (
+            |value: &str| (ConsentKind::Reconcile, Box::from(value)),
+            |value: &str| (ConsentKind::Retry, Box::from(value)),
+        );
+        let mut soft = Soft::default();
+        assert!(!soft.passes_on(Vec::new()));
+        assert!(soft.passes_on(vec![look("1")]));
+        assert!(!soft.passes_on(vec![look("1")]));
+        assert!(soft.passes_on(vec![look("1"), retry("1")]), "another kind with the same value");
+        assert!(soft.passes_on(vec![look("2"), retry("1")]));
+        // What an observer is never answered stands there for good.
+        assert!(!soft.passes_on(vec![retry("1")]));
+        assert!(!soft.passes_on(Vec::new()));
+        assert!(!soft.passes_on(vec![retry("1")]), "held up again");
     }
 
     fn gives_way(state: &State) -> bool {

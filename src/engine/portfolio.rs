@@ -6,7 +6,7 @@ use super::{
     condition::{
         Condition, ConditionSet, ConditionType, Truth, WaitingFor, span, with_refusal, without_trace,
     },
-    desired::{Access, DesiredPortfolio},
+    desired::{Access, DesiredPortfolio, SecretKey},
     failure::{Class, Failure, Refusal},
     id::{AccountId, AppId, BusinessId, Fact, MessagingLimit, TokenType, VerificationStatus},
     judge::{Judged, judge_business},
@@ -161,6 +161,8 @@ pub struct PortfolioObserved {
     pub offered: Option<String>,
     /// `debug_token` with the offered credential (the one in use, when both are the same).
     pub token: Fact<TokenFacts>,
+    /// `debug_token` with the credential in use, while another is offered.
+    pub token_in_use: Fact<TokenFacts>,
     /// With the credential that will be in use.
     pub business: Fact<BusinessFacts>,
     pub owned: Fact<Vec<Reachable>>,
@@ -256,14 +258,14 @@ enum Trial {
 }
 
 /// The judgement of the credentials.
-struct Credentials {
+struct Credentials<'a> {
     verdict: Verdict,
     /// The version in use from now on.
     version: Option<String>,
     /// Whether the offered version is taken up.
     accept: bool,
-    /// Whether what `debug_token` said is about the version in use.
-    token_in_use: bool,
+    /// What `debug_token` said about the version that the verdict is about.
+    token: &'a Fact<TokenFacts>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -287,56 +289,87 @@ struct Pass<'a> {
     now: Timestamp,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
     /// A new version is checked before it is used, and the old one serves until then. Answers to another version
     /// say nothing about the one in use.
-    fn credentials(&self) -> Credentials {
+    fn credentials(&self) -> Credentials<'a> {
         let observed = self.observed;
-        let rotating = observed.in_use.is_some() && observed.offered != observed.in_use;
-        let trial = self.trial();
-        match trial {
+        match self.trial() {
             Trial::Works { expires } => Credentials {
                 verdict: self.works(expires),
                 version: observed.offered.clone(),
                 accept: true,
-                token_in_use: true,
+                token: &observed.token,
             },
+            trial if self.is_rotating() => self.rotation(trial),
             Trial::Unknown => Credentials {
-                verdict: Verdict::plain(self.not_tried(rotating)),
+                verdict: Verdict::plain(self.not_tried()),
                 version: observed.in_use.clone().filter(|_| !self.is_dead()),
                 accept: false,
-                token_in_use: !rotating,
-            },
-            Trial::Fails { message, refusal, .. } if rotating => Credentials {
-                verdict: Verdict {
-                    judged: Judged::True(
-                        Reason::NewTokenRejected,
-                        format!(
-                            "the new credentials do not work: {message}; the old ones are still used, until the operator restarts"
-                        ),
-                    ),
-                    refusal,
-                },
-                version: observed.in_use.clone(),
-                accept: false,
-                token_in_use: false,
+                token: &observed.token,
             },
             Trial::Fails { reason, message, refusal } => Credentials {
                 verdict: Verdict { judged: Judged::False(reason, message), refusal },
                 version: None,
                 accept: false,
-                token_in_use: true,
+                token: &observed.token,
             },
         }
     }
 
+    /// Whether another version than the one in use is offered.
+    fn is_rotating(&self) -> bool {
+        self.observed.in_use.is_some() && self.observed.offered != self.observed.in_use
+    }
+
+    /// The offered version is not taken up: the one in use serves on for as long as it works itself. Where neither
+    /// works, the one that is offered is what somebody has to mend.
+    fn rotation(&self, offered: Trial) -> Credentials<'a> {
+        let observed = self.observed;
+        let serving = self.serving();
+        let is_dead = match serving {
+            Trial::Works { .. } => false,
+            Trial::Fails { .. } => true,
+            Trial::Unknown => self.is_dead(),
+        };
+        let (judged, refusal) = match (offered, serving) {
+            (Trial::Fails { message, refusal, .. }, _) if !is_dead => {
+                let text = format!(
+                    "the new credentials do not work: {message}; the old ones are still used, until the operator restarts"
+                );
+                (Judged::True(Reason::NewTokenRejected, text), refusal)
+            }
+            (Trial::Fails { reason, message, refusal }, _)
+            | (_, Trial::Fails { reason, message, refusal }) => (Judged::False(reason, message), refusal),
+            _ if !is_dead && self.before.is(ConditionType::CredentialsValid, Truth::False) => {
+                (accepted(), None)
+            }
+            _ => (Judged::Keep, None),
+        };
+        Credentials {
+            verdict: Verdict { judged, refusal },
+            version: observed.in_use.clone().filter(|_| !is_dead),
+            accept: false,
+            token: if is_dead { &observed.token } else { &observed.token_in_use },
+        }
+    }
+
+    /// What was found out about the version in use while another is offered.
+    fn serving(&self) -> Trial {
+        match &self.observed.token_in_use {
+            Fact::Known(token) => self.try_token(token),
+            Fact::Unknown(failure) => self.try_failure(failure),
+            Fact::NotAsked => self.try_reads(),
+        }
+    }
+
     /// Nothing new is known; only a rejected version that was taken back is no longer told of.
-    fn not_tried(&self, rotating: bool) -> Judged {
+    fn not_tried(&self) -> Judged {
         let told = self.before.get(ConditionType::CredentialsValid);
         let is_outdated =
             told.is_some_and(|c| c.reason == Reason::NewTokenRejected || c.status == Truth::False);
-        if !rotating && self.observed.in_use.is_some() && is_outdated && !self.is_dead() {
-            return Judged::True(Reason::TokenAccepted, "Meta accepts the token".into());
+        if self.observed.in_use.is_some() && is_outdated && !self.is_dead() {
+            return accepted();
         }
         Judged::Keep
     }
@@ -354,7 +387,7 @@ impl Pass<'_> {
                 Reason::TokenExpiresSoon,
                 format!("the token works until {at}; put a new one into the Secret"),
             ),
-            _ => Judged::True(Reason::TokenAccepted, "Meta accepts the token".into()),
+            _ => accepted(),
         };
         Verdict::plain(judged)
     }
@@ -366,20 +399,19 @@ impl Pass<'_> {
         match &self.observed.token {
             Fact::Known(token) => self.try_token(token),
             Fact::Unknown(failure) => self.try_failure(failure),
+            // Reads are made with the version in use.
+            Fact::NotAsked if self.is_rotating() => Trial::Unknown,
             Fact::NotAsked => self.try_reads(),
         }
     }
 
     /// What the Secrets themselves already tell.
     fn secrets(&self) -> Option<Trial> {
-        let token = secret_trial(
-            &self.observed.access_token,
-            &self.desired.access_token.name,
-            &self.desired.access_token.key,
-        );
+        let token =
+            secret_trial(&self.observed.access_token, &self.desired.access_token, Reason::TokenInvalid);
         token.or_else(|| {
             let wanted = self.desired.app_secret.as_ref()?;
-            secret_trial(&self.observed.app_secret, &wanted.name, &wanted.key)
+            secret_trial(&self.observed.app_secret, wanted, Reason::AppSecretWrong)
         })
     }
 
@@ -444,7 +476,7 @@ impl Pass<'_> {
 
     fn try_failure(&self, failure: &Failure) -> Trial {
         match failure.refusal() {
-            Some(refusal) => about_credentials(refusal).unwrap_or(Trial::Unknown),
+            Some(refusal) => self.about_credentials(refusal).unwrap_or(Trial::Unknown),
             None => Trial::Unknown,
         }
     }
@@ -454,7 +486,24 @@ impl Pass<'_> {
         let failures =
             [failure(&self.observed.business), failure(&self.observed.owned), failure(&self.observed.client)];
         let refusals = failures.into_iter().flatten().filter_map(Failure::refusal);
-        refusals.into_iter().find_map(about_credentials).unwrap_or(Trial::Unknown)
+        refusals.into_iter().find_map(|refusal| self.about_credentials(refusal)).unwrap_or(Trial::Unknown)
+    }
+
+    /// The codes that speak of the credentials; a permission error on one object does not.
+    fn about_credentials(&self, refusal: &Refusal) -> Option<Trial> {
+        if !refusal.is_about_credentials() {
+            return None;
+        }
+        let signed = self.desired.app_secret.is_some();
+        let text = match refusal.code {
+            104 if signed => {
+                format!("Meta does not accept the signature made with the app secret; {APP_SECRET}")
+            }
+            100 if signed => format!("the app secret is not the one of the token's app; {APP_SECRET}"),
+            100 => "the token's app demands that calls are signed; put its app secret, from the app's basic settings, into a Secret and name it in spec.credentials.appSecretRef".into(),
+            _ => return Some(invalid(Some(refusal.clone()))),
+        };
+        Some(fails(Reason::AppSecretWrong, text, Some(refusal.clone())))
     }
 
     /// The facts that stand: what was read now, else what was read before.
@@ -465,12 +514,8 @@ impl Pass<'_> {
         keep_known(&self.observed.business, self.view_before.map(|v| &v.facts))
     }
 
-    fn token(&self, credentials: &Credentials) -> Fact<TokenFacts> {
-        let old = self.view_before.map(|v| &v.token);
-        if credentials.token_in_use {
-            return keep_known(&self.observed.token, old);
-        }
-        old.cloned().unwrap_or_default()
+    fn token(&self, credentials: &Credentials<'_>) -> Fact<TokenFacts> {
+        keep_known(credentials.token, self.view_before.map(|v| &v.token))
     }
 
     /// The accounts in reach: listed, else learnt from the token's targets, else unknown.
@@ -551,7 +596,7 @@ impl Pass<'_> {
 
     /// 100/33: the id is not one of a portfolio that the token sees. A plain 100 from the node and from its list of
     /// accounts: it is the id of something that has neither.
-    fn wrong_business<'a>(&self, business: &'a Fact<BusinessFacts>) -> Option<&'a Refusal> {
+    fn wrong_business<'b>(&self, business: &'b Fact<BusinessFacts>) -> Option<&'b Refusal> {
         let refusal = failure(business).and_then(Failure::refusal)?;
         let told = self.before.get(ConditionType::IdentityConfirmed);
         let lists_nothing = match &self.observed.owned {
@@ -646,7 +691,7 @@ impl Pass<'_> {
     fn hold(
         &self,
         set: &ConditionSet,
-        credentials: &Credentials,
+        credentials: &Credentials<'_>,
         identity: &Verdict,
         reach: &Reach,
     ) -> Option<Hold> {
@@ -809,7 +854,13 @@ fn fails(reason: Reason, message: String, refusal: Option<Refusal>) -> Trial {
     Trial::Fails { reason, message, refusal }
 }
 
-fn secret_trial(secret: &SecretFact, name: &str, key: &str) -> Option<Trial> {
+fn accepted() -> Judged {
+    Judged::True(Reason::TokenAccepted, "Meta accepts the token".into())
+}
+
+/// What a Secret tells by itself; `malformed` is what a text is called that cannot be what it should be.
+fn secret_trial(secret: &SecretFact, at: &SecretKey, malformed: Reason) -> Option<Trial> {
+    let SecretKey { name, key } = at;
     match secret {
         SecretFact::Missing => Some(fails(
             Reason::SecretMissing,
@@ -827,6 +878,12 @@ fn secret_trial(secret: &SecretFact, name: &str, key: &str) -> Option<Trial> {
             Some(fails(Reason::SecretForbidden, text, None))
         }
         SecretFact::Unreadable(_) => Some(Trial::Unknown),
+        SecretFact::Present { well_formed: false, .. } => {
+            let text = format!(
+                "the text under the key {key} of Secret {name} holds characters that Meta never uses there, such as spaces, line breaks in the middle or curly quotes; copy it from Meta again, and write it without anything around it"
+            );
+            Some(fails(malformed, text, None))
+        }
         SecretFact::NotAsked | SecretFact::Unlabelled | SecretFact::Present { .. } => None,
     }
 }
@@ -847,35 +904,15 @@ fn invalid(error: Option<Refusal>) -> Trial {
     fails(reason, format!("{text}; {NEW_TOKEN}"), error)
 }
 
-/// The codes that speak of the credentials; a permission error on one object does not.
-fn about_credentials(refusal: &Refusal) -> Option<Trial> {
-    if !refusal.is_about_credentials() {
-        return None;
-    }
-    Some(match refusal.code {
-        104 => fails(
-            Reason::AppSecretWrong,
-            format!("Meta does not accept the signature made with the app secret; {APP_SECRET}"),
-            Some(refusal.clone()),
-        ),
-        100 => fails(
-            Reason::AppSecretWrong,
-            format!("the app secret is not the one of the token's app; {APP_SECRET}"),
-            Some(refusal.clone()),
-        ),
-        _ => invalid(Some(refusal.clone())),
-    })
-}
-
 /// The earlier of the two ends of a token.
 fn earliest(token: &TokenFacts) -> Option<Timestamp> {
     [token.expires_at, token.data_access_expires_at].into_iter().flatten().min()
 }
 
 fn is_answer(failure: &Failure) -> bool {
-    failure.refusal().is_some_and(|r| {
-        !matches!(r.class, Class::Retry | Class::WaitUntil) && about_credentials(r).is_none()
-    })
+    failure
+        .refusal()
+        .is_some_and(|r| !matches!(r.class, Class::Retry | Class::WaitUntil) && !r.is_about_credentials())
 }
 
 fn same_name(a: &str, b: &str) -> bool {

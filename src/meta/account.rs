@@ -2,8 +2,9 @@
 //!
 //! Every channel of an account needs the account's facts and its list of numbers. Whoever asks
 //! names a time, and only a read begun at or after it serves: so a write makes the list too old
-//! for the channel that wrote, and for nobody else. One read per key is under way at a time;
-//! its failure is told to those who waited for it, and to nobody later.
+//! for the channel that wrote, and for nobody else. One read per key is under way at a time.
+//! After a failure nobody reads again for a while, except a person who waits: what failed for
+//! one channel of an account would fail for each of the others, and cost a call each time.
 
 use std::{
     collections::HashMap,
@@ -15,7 +16,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::port::Clock;
+use super::{error::after, port::Clock};
 use crate::engine::{
     failure::Failure,
     id::{AccountId, BusinessId},
@@ -53,16 +54,54 @@ impl<V> Flight<V> {
     }
 }
 
+/// The last read failed.
+struct Failed {
+    failure: Failure,
+    /// Failures since the last answer, each after the pause of the one before.
+    in_a_row: u32,
+    /// Until then this failure is the answer.
+    not_before: Timestamp,
+}
+
+impl Failed {
+    /// Of a read begun at `begun`. Whose pause is not over is not made longer by whom it does not hold up.
+    fn after(last: Option<Self>, failure: Failure, begun: Timestamp) -> Self {
+        if let Some(last) = last {
+            if begun < last.not_before {
+                return Self { failure, ..last };
+            }
+            return Self::pausing(failure, last.in_a_row.saturating_add(1), begun);
+        }
+        Self::pausing(failure, 1, begun)
+    }
+
+    fn pausing(failure: Failure, in_a_row: u32, begun: Timestamp) -> Self {
+        let pause = FIRST_PAUSE.saturating_mul(1 << (in_a_row - 1).min(8)).min(LONGEST_PAUSE);
+        Self { failure, in_a_row, not_before: after(begun, pause) }
+    }
+}
+
+/// Whether the next read would come to the same. What our own budget holds back costs nothing and has a date; a
+/// refused credential is the portfolio's, which asks about it itself.
+fn is_kept(failure: &Failure) -> bool {
+    match failure {
+        Failure::Throttled(_) => false,
+        Failure::Refused(refusal) => !refusal.is_about_credentials(),
+        Failure::NoAnswer(_) | Failure::NotSent(_) => true,
+    }
+}
+
 struct Slot<V> {
     latest: Option<(Timestamp, Arc<V>)>,
     flight: Option<Flight<V>>,
+    failed: Option<Box<Failed>>,
     /// What was read before this serves nobody.
     floor: Timestamp,
 }
 
 impl<V> Slot<V> {
     fn empty() -> Self {
-        Self { latest: None, flight: None, floor: Timestamp::MIN }
+        Self { latest: None, flight: None, failed: None, floor: Timestamp::MIN }
     }
 
     fn begun(&self) -> Option<Timestamp> {
@@ -70,7 +109,8 @@ impl<V> Slot<V> {
     }
 
     fn is_idle(&self, now: Timestamp) -> bool {
-        let touched = self.begun().map_or(self.floor, |begun| begun.max(self.floor));
+        let failed = self.failed.as_ref().map(|failed| failed.not_before);
+        let touched = self.begun().max(failed).map_or(self.floor, |at| at.max(self.floor));
         self.flight.is_none() && touched <= now.checked_sub(IDLE).unwrap_or(Timestamp::MIN)
     }
 }
@@ -86,6 +126,9 @@ const KEPT: usize = 1_024;
 /// Beyond this many keys the older half goes.
 const KEPT_AT_MOST: usize = 14_000;
 const IDLE: Duration = Duration::from_secs(60 * 60);
+/// How long a failure answers in place of another read: doubled each time up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10 * 60);
 
 impl<K, V> Shared<K, V>
 where
@@ -103,7 +146,7 @@ where
     ///
     /// # Errors
     ///
-    /// The failure of the read that was waited for.
+    /// The failure of the read that was waited for, or of one that failed a moment ago.
     pub async fn get<F, R>(&self, key: K, not_before: Timestamp, urgency: Urgency, read: F) -> Answer<V>
     where
         F: FnOnce() -> R,
@@ -130,6 +173,12 @@ where
                         (flight, may_serve)
                     }
                     None => {
+                        let failed = slots.get(&key).and_then(|slot| slot.failed.as_ref());
+                        if let Some(failed) =
+                            failed.filter(|failed| urgency != Urgency::Person && now < failed.not_before)
+                        {
+                            return Err(failed.failure.clone());
+                        }
                         let Some(read) = read.take() else {
                             return Err(Failure::NotSent(
                                 "the read that was waited for gave no answer".into(),
@@ -193,7 +242,14 @@ where
                 if let Some(slot) = slots.get_mut(&key) {
                     slot.flight = None;
                     match &answer {
-                        Ok(value) => slot.latest = Some((begun, Arc::clone(value))),
+                        Ok(value) => {
+                            slot.latest = Some((begun, Arc::clone(value)));
+                            slot.failed = None;
+                        }
+                        Err(failure) if is_kept(failure) => {
+                            let last = slot.failed.take().map(|last| *last);
+                            slot.failed = Some(Box::new(Failed::after(last, failure.clone(), begun)));
+                        }
                         Err(_) if slot.is_idle(begun) => {
                             slots.remove(&key);
                         }

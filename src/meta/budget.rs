@@ -130,7 +130,7 @@ const USAGE_BELIEVED: Duration = Duration::from_secs(10 * 60);
 const FIRST_PAUSE: Duration = Duration::from_secs(5 * 60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// A time of Meta's further away is not believed: a wrong header must not stop an account for good.
-const LONGEST_BELIEVED: Duration = Duration::from_secs(24 * 60 * 60);
+pub const LONGEST_BELIEVED: Duration = Duration::from_secs(24 * 60 * 60);
 /// A list is read once nobody has written to the account for this long, so that channels which write one after
 /// another share it; one that writes on and on is waited for no longer than the second.
 const QUIET: Duration = Duration::from_secs(1);
@@ -185,6 +185,15 @@ impl Hour {
     fn count(&mut self) {
         let slot = &mut self.counts[Self::slot(self.minute)];
         *slot = slot.saturating_add(1);
+    }
+
+    /// A call that was counted then was none.
+    fn uncount(&mut self, at: Timestamp) {
+        let age = self.minute - at.as_second().div_euclid(60);
+        if (0..MINUTES as i64).contains(&age) {
+            let slot = &mut self.counts[Self::slot(self.minute - age)];
+            *slot = slot.saturating_sub(1);
+        }
     }
 
     /// When fewer than `most` calls will lie in the hour.
@@ -292,19 +301,27 @@ impl Meter {
         self.codes.recent(minutes).saturating_sub(self.verifications.recent(minutes))
     }
 
+    /// The hours that a call counts in.
+    fn hours(&mut self, edge: Edge, claim: Claim) -> impl Iterator<Item = &mut Hour> {
+        let lane = match Lane::of(edge) {
+            Lane::App | Lane::List => &mut self.list,
+            Lane::Rest => &mut self.rest,
+        };
+        let kind = match edge {
+            Edge::Profile if claim.is_polling() => Some(&mut self.profiles),
+            Edge::AddNumber => Some(&mut self.adds),
+            Edge::RequestCode => Some(&mut self.codes),
+            Edge::VerifyCode => Some(&mut self.verifications),
+            _ => None,
+        };
+        std::iter::once(lane).chain(kind)
+    }
+
     /// Counts a call that goes out.
     fn count(&mut self, edge: Edge, claim: Claim, now: Timestamp) {
-        match Lane::of(edge) {
-            Lane::App | Lane::List => self.list.count(),
-            Lane::Rest => self.rest.count(),
-        }
-        match edge {
-            Edge::Profile if claim.is_polling() => self.profiles.count(),
-            Edge::AddNumber => self.adds.count(),
-            Edge::RequestCode => self.codes.count(),
-            Edge::VerifyCode => self.verifications.count(),
-            Edge::Numbers => self.unlisted = None,
-            _ => {}
+        self.hours(edge, claim).for_each(Hour::count);
+        if edge == Edge::Numbers {
+            self.unlisted = None;
         }
         if is_listed(edge) {
             self.wrote = Some(now);
@@ -417,6 +434,20 @@ impl Budget {
                 meter.count(edge, claim, now);
                 Ok(())
             }
+        }
+    }
+
+    /// A call that was admitted at that time was never sent, so Meta does not count it either.
+    pub fn not_sent(
+        &self,
+        payer: &Payer,
+        account: Option<&AccountId>,
+        edge: Edge,
+        claim: Claim,
+        admitted: Timestamp,
+    ) {
+        if let Some(meter) = self.lock(admitted).get_mut(&(payer.clone(), account.cloned())) {
+            meter.hours(edge, claim).for_each(|hour| hour.uncount(admitted));
         }
     }
 

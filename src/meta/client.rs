@@ -27,7 +27,7 @@ use url::{Host, Url};
 
 use super::{
     account::{AccountKey, Shared},
-    budget::{Budget, Claim, Payer, UsageHeaders},
+    budget::{Budget, Claim, LONGEST_BELIEVED, Payer, UsageHeaders},
     error::{Edge, Envelope, after, hide, is_throttle, redact},
     port::{Clock, Credential, Graph, GraphSource, NumberList},
     wire::{self, Asked, Next},
@@ -472,15 +472,24 @@ impl GraphClient {
     /// Sends a call once, if the budget lets it.
     async fn attempt(&self, call: &Call<'_>) -> Result<Value, Trouble> {
         let payer = self.payer();
-        self.inner
-            .budget
-            .admit(&payer, call.account, call.edge, call.claim, self.now())
-            .map_err(Failure::Throttled)?;
-        let request = self.request(call)?;
-        let response = request.send().await.map_err(sending)?;
+        let (budget, admitted) = (&self.inner.budget, self.now());
+        budget.admit(&payer, call.account, call.edge, call.claim, admitted).map_err(Failure::Throttled)?;
+        let response = match self.send(call).await {
+            Ok(response) => response,
+            Err(trouble) => {
+                if matches!(*trouble.failure, Failure::NotSent(_)) {
+                    budget.not_sent(&payer, call.account, call.edge, call.claim, admitted);
+                }
+                return Err(trouble);
+            }
+        };
         let (status, headers) = (response.status(), response.headers().clone());
         let body = read_body(response).await;
         self.interpret(call, &payer, status, &headers, body)
+    }
+
+    async fn send(&self, call: &Call<'_>) -> Result<reqwest::Response, Trouble> {
+        self.request(call)?.send().await.map_err(sending)
     }
 
     fn request(&self, call: &Call<'_>) -> Result<reqwest::RequestBuilder, Trouble> {
@@ -522,7 +531,8 @@ impl GraphClient {
         let usage = UsageHeaders::parse(header("x-app-usage"), header("x-business-use-case-usage"));
         let blocked = budget.heard(payer, call.account, &usage, now);
         let asked = header(RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok());
-        let until = blocked.max(asked.map(|seconds| after(now, Duration::from_secs(seconds))));
+        let asked = asked.map(|seconds| after(now, Duration::from_secs(seconds).min(LONGEST_BELIEVED)));
+        let until = blocked.max(asked);
         if let Some(warning) = header("x-ad-api-version-warning") {
             tracing::debug!(warning = redact(warning, &[]), "Meta warns about the Graph version");
         }
@@ -949,19 +959,22 @@ impl Graph for GraphClient {
     }
 
     async fn subscribe(&self, account: &AccountId) -> Result<(), Failure> {
-        let turn = self.turn(account);
-        let _turn = turn.lock().await;
-        let is_subscribed =
-            self.read_subscribed(account, Claim::Write).await.map_err(|failure| match failure {
-                Failure::NoAnswer(why) => {
-                    Failure::NotSent(format!("the subscriptions could not be read first: {why}"))
-                }
-                Failure::Refused(refusal) if refusal.class == Class::Retry => Failure::NotSent(format!(
-                    "the subscriptions could not be read first: {}",
-                    refusal.message
-                )),
-                failure => failure,
-            })?;
+        let not_read =
+            |why: &str| Failure::NotSent(format!("the subscriptions could not be read first: {why}"));
+        let look = async {
+            let turn = self.turn(account).lock_owned().await;
+            (turn, self.read_subscribed(account, Claim::Write).await)
+        };
+        // The turn, every page and a second try of each: all of it has the time of one call, so that a shutdown can
+        // wait for it.
+        let (_turn, read) = tokio::time::timeout(self.inner.limits.call_timeout, look)
+            .await
+            .map_err(|_| not_read("their turn or their answer did not come in time"))?;
+        let is_subscribed = read.map_err(|failure| match failure {
+            Failure::NoAnswer(why) => not_read(&why),
+            Failure::Refused(refusal) if refusal.class == Class::Retry => not_read(&refusal.message),
+            failure => failure,
+        })?;
         let outcome = if is_subscribed {
             Ok(())
         } else {

@@ -632,14 +632,17 @@ impl Envelope {
         Some(rest[open..close].trim()).filter(|name| !name.is_empty())
     }
 
-    /// Classifies, redacts and bounds it. `until` is what the headers of the answer said.
+    /// Classifies, redacts and bounds it. `until` is what the headers of the answer said: they speak of the calls of
+    /// an app or an account, and so end a throttle, and never a lock of a number.
     pub fn refusal(self, edge: Edge, http: u16, until: Option<Timestamp>, now: Timestamp) -> Refusal {
         let mut verdict = verdict(edge, self.code, self.subcode, self.is_transient, http);
         // A wrong proof comes as a plain 100, and the message is all that tells it apart.
         if self.code == 100 && find_ignoring_case(&self.message, "appsecret_proof").is_some() {
             verdict = Verdict { class: Class::Credentials, scope: Scope::Portfolio, wait: None };
         }
-        let said = until.or_else(|| Some(after(now, wait_in(self.details.as_deref()?)?)));
+        let said = until
+            .filter(|_| is_throttle(self.code, self.subcode))
+            .or_else(|| Some(after(now, wait_in(self.details.as_deref()?)?)));
         let until = (verdict.class == Class::WaitUntil)
             .then(|| said.or_else(|| verdict.wait.map(|wait| after(now, wait))))
             .flatten();

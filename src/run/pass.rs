@@ -45,10 +45,10 @@ use super::{
 const PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(3)];
 
 /// How long what was begun may take at most, when every call to the API server takes up to `deadline`: the intent
-/// and its call (without an answer to the intent, a read in place of the call), then every try of the outcome with
-/// a read between two.
+/// and its call (without an answer to the intent, a read in place of the call), or a call with what it has to look
+/// at right before, then every try of the outcome with a read between two.
 pub fn longest(limits: &Limits, deadline: Duration) -> Duration {
-    let sent = limits.send_before + limits.call_timeout;
+    let sent = (limits.send_before + limits.call_timeout).max(limits.call_timeout * 2);
     let tries = deadline * (2 * PAUSES.len() as u32 + 1);
     sent.max(deadline * 2) + tries + PAUSES.iter().sum::<Duration>()
 }

@@ -105,7 +105,7 @@ impl Default for Metrics {
         );
         registry.register(
             "held_back_seconds",
-            "How long calls of a portfolio are still held back by a budget or a throttle",
+            "How long Meta still wants no calls of the app of a portfolio's token; an account that is held back alone is not in it",
             held_back.clone(),
         );
         Self { registry, passes, writes, steps, channels, oldest_look, held_back }

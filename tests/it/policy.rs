@@ -218,6 +218,46 @@ async fn what_is_mended_at_meta_is_seen_when_somebody_asks() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_is_used_in_time_while_every_reconcile_waits_for_a_slow_meta() {
+    let mut rig = Rig::with_portfolio("slow").await;
+    rig.flags.extend(["--concurrency".to_owned(), "1".to_owned()]);
+    rig.sandbox.add_account(Account::new(SECOND_ACCOUNT, BUSINESS, "Acme Second"));
+    let slow = [1, 2, 3, 4];
+    for n in slow {
+        let id = format!("1000000000009{n:02}");
+        let number = Number::new(&id, SECOND_ACCOUNT, &digits(n), "Acme Support").registered("271828");
+        rig.sandbox.add_number(number);
+    }
+    rig.start().await;
+    for n in slow {
+        rig.channel(&format!("slow-{n}"), &number(n), json!({"accountId": SECOND_ACCOUNT})).await;
+    }
+    rig.channel("support", &number(5), json!({"accountId": ACCOUNT})).await;
+    for n in slow {
+        rig.until_condition(&format!("slow-{n}"), "Ready", "True", None).await;
+    }
+    rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
+    rig.annotate("support", "send-code", "one").await;
+    rig.until_condition("support", "NumberVerified", "False", Some("CodeAwaited")).await;
+
+    // From here on each of the others takes the only turn for as long as a call may take.
+    let on = Match { account: Some(SECOND_ACCOUNT.to_owned()), ..Match::on("GET", "*") };
+    rig.sandbox.inject(Fault { on, kind: FaultKind::Latency { ms: 15_000 } });
+    for n in slow {
+        rig.annotate(&format!("slow-{n}"), "reconcile", "now").await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let written = Instant::now();
+    rig.type_code("support", &number(5)).await;
+    while !rig.effects_on(&digits(5)).contains(&"verified") {
+        assert!(written.elapsed() < Duration::from_secs(10), "not used in time:\n{}", rig.logs());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    rig.sandbox.clear_faults();
+    rig.until_condition("support", "Ready", "True", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn access_and_credentials_change_without_a_restart_and_without_an_alarm() {
     let mut rig = Rig::with_portfolio("rotate").await;
     let shop = rig.watch_also("shop").await;
@@ -243,6 +283,10 @@ async fn access_and_credentials_change_without_a_restart_and_without_an_alarm() 
     rig.until_condition(&granted, "PortfolioReady", "False", Some("PortfolioNotUsable")).await;
     rig.until_condition(&refused, "PortfolioReady", "False", Some("PortfolioNotUsable")).await;
     assert_eq!(rig.effects_on(&digits(2)), ["added"]);
+    rig.until_of("wap", "acme", "only its own channel counted", Duration::from_secs(30), |s| {
+        s["channels"]["total"] == 1
+    })
+    .await;
 
     // The Secret changes and the old token dies: the channel never turns.
     let before = rig.get("own").await["status"]["conditions"].clone();
@@ -262,7 +306,27 @@ async fn access_and_credentials_change_without_a_restart_and_without_an_alarm() 
     assert!(!rejected["status"].to_string().contains("mistyped"));
     rig.look("own", "with-the-old-one").await;
     assert_eq!(rig.get("own").await["status"]["conditions"], before);
-    rig.secret("acme-meta", json!({"token": second})).await;
+
+    // Then the old one dies too: nothing serves any more, and another that does not work brings it not back.
+    rig.sandbox.revoke_token(&second);
+    rig.annotate("own", "reconcile", "with-none").await;
+    rig.until_condition_of("wap", "acme", "CredentialsValid", "False", Some("TokenInvalid")).await;
+    rig.until_condition("own", "PortfolioReady", "False", Some("TokenInvalid")).await;
+    let third = format!("{}-third", rig.token);
+    let mut scopeless = Token::system_user(APP, BUSINESS);
+    scopeless.scopes.clear();
+    rig.sandbox.add_token(&third, scopeless);
+    rig.secret("acme-meta", json!({"token": third})).await;
+    rig.annotate("own", "reconcile", "with-a-third").await;
+    rig.until_condition_of("wap", "acme", "CredentialsValid", "False", Some("ScopesMissing")).await;
+    rig.until_condition("own", "PortfolioReady", "False", Some("ScopesMissing")).await;
+
+    // Another key of the same Secret is another credential.
+    let fourth = format!("{}-fourth", rig.token);
+    rig.sandbox.add_token(&fourth, Token::system_user(APP, BUSINESS));
+    rig.secret("acme-meta", json!({"token": third, "next": fourth})).await;
+    let next = json!({"credentials": {"accessTokenSecretRef": {"name": "acme-meta", "key": "next"}}});
+    rig.edit("wap", "acme", next).await;
     let back = rig.until_condition_of("wap", "acme", "CredentialsValid", "True", Some("TokenAccepted")).await;
     assert!(!waits_for(&back["status"], "ReplaceToken"));
 }

@@ -9,7 +9,6 @@ use crate::engine::{
         BusinessVerified, CredentialsValid, IdentityConfirmed, Ready, Reconciling, Stalled,
     },
     condition::Truth::{False, True, Unknown},
-    desired::SecretKey,
     face_fixture::*,
     observed::SecretVersion,
     plan::Actor,
@@ -36,6 +35,7 @@ impl Case {
                 in_use: None,
                 offered: Some("v1".into()),
                 token: Fact::Known(token()),
+                token_in_use: Fact::NotAsked,
                 business: Fact::Known(business()),
                 owned: Fact::Known(vec![reachable(ACCOUNT)]),
                 client: Fact::Known(Vec::new()),
@@ -75,6 +75,7 @@ impl Case {
     /// A later look that asks for nothing but the Secrets.
     fn quiet(mut self) -> Self {
         self.observed.token = Fact::NotAsked;
+        self.observed.token_in_use = Fact::NotAsked;
         self.observed.business = Fact::NotAsked;
         self.observed.owned = Fact::NotAsked;
         self.observed.client = Fact::NotAsked;
@@ -144,8 +145,8 @@ fn a_quiet_look_changes_nothing() {
 #[case(190, Some(458), "", Reason::TokenInvalid)]
 #[case(190, Some(460), "", Reason::TokenInvalid)]
 #[case(190, Some(463), "", Reason::TokenExpired)]
-#[case(104, None, "", Reason::AppSecretWrong)]
-#[case(100, None, "Invalid appsecret_proof provided in the API argument", Reason::AppSecretWrong)]
+#[case(104, None, "", Reason::TokenInvalid)]
+#[case(100, None, "API calls from the server require an appsecret_proof argument", Reason::AppSecretWrong)]
 fn dead_credentials_are_said_wherever_meta_says_it(
     #[case] code: i64,
     #[case] subcode: Option<i64>,
@@ -164,6 +165,23 @@ fn dead_credentials_are_said_wherever_meta_says_it(
     assert_eq!(assessment.view.hold.as_ref().map(|h| h.reason), Some(reason));
     assert_eq!(assessment.view.credential_version, None);
     assert_eq!(verdict(&assessment, Stalled), None);
+}
+
+#[rstest]
+#[case(104, "", "signature")]
+#[case(100, "Invalid appsecret_proof provided in the API argument", "leave appSecretRef out")]
+fn with_an_app_secret_a_wrong_signature_is_its_fault(
+    #[case] code: i64,
+    #[case] message: &str,
+    #[case] remedy: &str,
+) {
+    let mut case = Case::new();
+    case.desired.app_secret = Some(SecretKey { name: "acme-app".into(), key: "appSecret".into() });
+    case.observed.app_secret = present("1");
+    case.observed.token = Fact::Unknown(refused(code, None, message));
+    let assessment = case.assess();
+    assert_eq!(verdict(&assessment, CredentialsValid), Some((False, Reason::AppSecretWrong)));
+    assert!(assessment.conditions.get(CredentialsValid).unwrap().message.contains(remedy));
 }
 
 #[rstest]
@@ -245,6 +263,28 @@ fn a_secret_that_cannot_be_used_is_named(#[case] secret: SecretFact, #[case] rea
 }
 
 #[test]
+fn a_text_that_meta_never_gave_is_said_to_be_malformed() {
+    let malformed = || match present("1") {
+        SecretFact::Present { version, .. } => {
+            SecretFact::Present { version, well_formed: false, seen_before: false }
+        }
+        other => other,
+    };
+    let mut case = Case::new();
+    case.observed.access_token = malformed();
+    case.observed.offered = None;
+    case.observed.token = Fact::NotAsked;
+    let assessment = case.assess();
+    assert_eq!(verdict(&assessment, CredentialsValid), Some((False, Reason::TokenInvalid)));
+    let message = &assessment.conditions.get(Ready).unwrap().message;
+    assert!(message.contains("under the key token of Secret acme-meta"), "{message}");
+    let mut case = Case::new();
+    case.desired.app_secret = Some(SecretKey { name: "acme-app".into(), key: "appSecret".into() });
+    case.observed.app_secret = malformed();
+    assert_eq!(verdict(&case.assess(), CredentialsValid), Some((False, Reason::AppSecretWrong)));
+}
+
+#[test]
 fn a_secret_that_could_not_be_read_now_says_nothing() {
     let mut case = Case::new();
     let first = case.settle();
@@ -293,6 +333,93 @@ fn a_new_token_that_does_not_work_leaves_the_old_one_serving() {
     let mut back = case.quiet();
     back.observed.offered = Some("v1".into());
     assert_eq!(verdict(&back.assess(), CredentialsValid), Some((True, Reason::TokenAccepted)));
+}
+
+/// A rejected version beside one in use that works.
+fn rejected() -> Case {
+    let mut case = Case::new();
+    case.settle();
+    case.observed.offered = Some("v2".into());
+    case.token().scopes.clear();
+    case.settle();
+    case
+}
+
+#[rstest]
+#[case::checked(|o: &mut PortfolioObserved| o.token_in_use = Fact::Known(TokenFacts { expires_at: Some(now()), ..token() }))]
+#[case::refused(|o: &mut PortfolioObserved| o.token_in_use = Fact::Unknown(refused(190, Some(463), "expired")))]
+#[case::read(|o: &mut PortfolioObserved| o.business = Fact::Unknown(refused(190, Some(463), "expired")))]
+fn a_token_that_dies_while_another_one_is_rejected_serves_no_longer(
+    #[case] dies: fn(&mut PortfolioObserved),
+) {
+    let mut case = rejected();
+    assert_eq!(verdict(&case.assess(), CredentialsValid), Some((True, Reason::NewTokenRejected)));
+    dies(&mut case.observed);
+    let assessment = case.settle();
+    assert_eq!(verdict(&assessment, CredentialsValid), Some((False, Reason::ScopesMissing)));
+    assert_eq!(verdict(&assessment, Ready), Some((False, Reason::ScopesMissing)));
+    assert_eq!(assessment.view.credential_version, None);
+    assert_eq!(
+        assessment.missing_scopes,
+        REQUIRED_SCOPES.into_iter().chain([SCOPE_BUSINESS]).collect::<Vec<_>>()
+    );
+    case.observed.in_use = Some("v1".into());
+    let said = case.observed.token.clone();
+    let mut quiet = case.quiet();
+    quiet.observed.token = said;
+    let quiet = quiet.assess();
+    assert_eq!(quiet.conditions, assessment.conditions, "nothing was said that would bring it back");
+    assert_eq!(quiet.view.credential_version, None);
+}
+
+#[test]
+fn a_rejected_token_brings_no_dead_one_back() {
+    let mut case = Case::new();
+    case.settle();
+    case.token().expires_at = Some(now());
+    assert_eq!(verdict(&case.settle(), CredentialsValid), Some((False, Reason::TokenExpired)));
+    case.observed.in_use = Some("v1".into());
+    case.observed.offered = Some("v2".into());
+    case.observed.token = Fact::Known(TokenFacts { scopes: Vec::new(), ..token() });
+    let assessment = case.settle();
+    assert_eq!(verdict(&assessment, CredentialsValid), Some((False, Reason::ScopesMissing)));
+    assert_eq!(assessment.view.credential_version, None);
+    // Meta accepts it again, and says so itself.
+    case.observed.in_use = Some("v1".into());
+    case.observed.token_in_use = Fact::Known(token());
+    let assessment = case.settle();
+    assert_eq!(verdict(&assessment, CredentialsValid), Some((True, Reason::NewTokenRejected)));
+    assert_eq!(assessment.view.credential_version.as_deref(), Some("v1"));
+}
+
+#[test]
+fn a_token_that_dies_before_anything_is_known_of_the_next_one_is_said_to_be_dead() {
+    let mut case = Case::new();
+    case.settle();
+    case.observed.offered = Some("v2".into());
+    case.observed.token = Fact::Unknown(retry_failure());
+    case.observed.token_in_use = Fact::Unknown(refused(190, Some(463), "expired"));
+    let assessment = case.settle();
+    assert_eq!(verdict(&assessment, CredentialsValid), Some((False, Reason::TokenExpired)));
+    assert_eq!(assessment.view.credential_version, None);
+    case.observed.in_use = Some("v1".into());
+    case.observed.token_in_use = Fact::NotAsked;
+    assert_eq!(case.assess().conditions, assessment.conditions);
+    case.observed.token_in_use = Fact::Known(token());
+    assert_eq!(verdict(&case.assess(), CredentialsValid), Some((True, Reason::TokenAccepted)));
+}
+
+#[test]
+fn what_was_read_with_the_old_token_says_nothing_about_the_new_one() {
+    let mut case = Case::new();
+    case.settle();
+    let mut case = case.quiet();
+    case.observed.offered = None;
+    case.observed.access_token = SecretFact::Unreadable("timed out".into());
+    case.observed.owned = Fact::Unknown(refused(190, None, "dead"));
+    let assessment = case.assess();
+    assert_eq!(verdict(&assessment, CredentialsValid), Some((False, Reason::TokenInvalid)));
+    assert_eq!(assessment.view.credential_version, None);
 }
 
 #[test]
@@ -608,6 +735,8 @@ fn a_channel_below_a_held_portfolio_waits_for_whom_the_portfolio_waits() {
         case(|c| c.observed.token = Fact::Unknown(Failure::NoAnswer("time-out".into()))),
     ];
     let mut signature = Case::new();
+    signature.desired.app_secret = Some(SecretKey { name: "acme-app".into(), key: "appSecret".into() });
+    signature.observed.app_secret = present("1");
     signature.observed.token = Fact::Unknown(refused(104, None, "no"));
     let mut id = Case::new();
     id.observed.business = Fact::Unknown(refused(100, Some(33), "no"));

@@ -117,7 +117,7 @@ async fn a_read_begun_too_early_does_not_serve_and_the_next_one_does() {
 }
 
 #[tokio::test]
-async fn a_failure_is_told_to_those_who_waited_and_to_nobody_later() {
+async fn a_failure_is_told_to_those_who_waited_and_for_a_moment_to_whoever_comes_later() {
     let bench = Bench::new();
     let lost = Failure::NoAnswer("lost".into());
     let first = bench.waiting(bench.clock.now(), Urgency::Drift, Err(lost.clone()));
@@ -125,8 +125,69 @@ async fn a_failure_is_told_to_those_who_waited_and_to_nobody_later() {
     settle().await;
     bench.gate.notify_one();
     assert!(first.await.unwrap().is_err() && second.await.unwrap().is_err());
+    bench.clock.pass(4);
+    assert!(bench.get(bench.clock.now()).await.is_err());
     assert_eq!(bench.reads.load(Ordering::SeqCst), 1);
+    bench.clock.pass(1);
     assert_eq!(*bench.get(bench.clock.now()).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn what_fails_again_and_again_is_read_less_and_less_often() {
+    let bench = Bench::new();
+    let mut reads_at = Vec::new();
+    for second in 0..3_000 {
+        let reads = bench.reads.load(Ordering::SeqCst);
+        let count = Arc::clone(&bench.reads);
+        let lost = || async move {
+            count.fetch_add(1, Ordering::SeqCst);
+            Err(Failure::NoAnswer("lost".into()))
+        };
+        bench.shared.get(7, bench.clock.now(), Urgency::Transitional, lost).await.unwrap_err();
+        if bench.reads.load(Ordering::SeqCst) > reads {
+            reads_at.push(second);
+        }
+        bench.clock.pass(1);
+    }
+    assert_eq!(reads_at, [0, 5, 15, 35, 75, 155, 315, 635, 1_235, 1_835, 2_435]);
+    bench.clock.pass(600);
+    bench.get(bench.clock.now()).await.unwrap();
+    let again = bench.waiting(bench.clock.now(), Urgency::Drift, Err(Failure::NoAnswer("lost".into())));
+    bench.gate.notify_one();
+    assert_eq!(*again.await.unwrap().unwrap(), 12, "what was read serves");
+    bench.clock.pass(1);
+    let again = bench.waiting(bench.clock.now(), Urgency::Drift, Err(Failure::NoAnswer("lost".into())));
+    settle().await;
+    bench.gate.notify_one();
+    again.await.unwrap().unwrap_err();
+    bench.clock.pass(5);
+    bench.get(bench.clock.now()).await.expect("an answer makes the pauses short again");
+}
+
+#[tokio::test]
+async fn a_person_who_waits_is_not_put_off_by_a_failure_of_others() {
+    let bench = Bench::new();
+    for answer in [Err(Failure::NotSent("no connection".into())), Ok(2)] {
+        let is_ok = answer.is_ok();
+        let person = bench.waiting(bench.clock.now(), Urgency::Person, answer);
+        settle().await;
+        bench.gate.notify_one();
+        assert_eq!(person.await.unwrap().is_ok(), is_ok);
+    }
+    assert_eq!(bench.reads.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_refused_credential_and_our_own_budget_are_asked_again_at_once() {
+    let credential = crate::engine::face_fixture::refusal(190, None, "T1");
+    let bench = Bench::new();
+    for failure in [Failure::Refused(credential), Failure::Throttled(bench.clock.now())] {
+        let failing = bench.waiting(bench.clock.now(), Urgency::Drift, Err(failure));
+        settle().await;
+        bench.gate.notify_one();
+        failing.await.unwrap().unwrap_err();
+    }
+    assert_eq!(bench.reads.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
@@ -203,6 +264,12 @@ async fn memory_stays_bounded() {
     for key in 0..20_000 {
         bench.clock.pass(30);
         bench.shared.get(key, bench.clock.now(), Urgency::Drift, || async { Ok(1) }).await.unwrap();
+    }
+    assert!(bench.shared.lock().len() < 4_096);
+    for key in 20_000..40_000 {
+        bench.clock.pass(30);
+        let lost = || async { Err(Failure::NoAnswer("lost".into())) };
+        bench.shared.get(key, bench.clock.now(), Urgency::Drift, lost).await.unwrap_err();
     }
     assert!(bench.shared.lock().len() < 4_096);
 }

@@ -563,6 +563,51 @@ async fn a_throttle_holds_later_calls_back_without_sending_them() {
 }
 
 #[tokio::test]
+async fn a_header_holds_nothing_back_for_longer_than_is_believed_and_unlocks_no_number() {
+    let year: &[(&str, &str)] = &[("Retry-After", "31536000")];
+    let soon: &[(&str, &str)] = &[("Retry-After", "60")];
+    let bench = Bench::new([
+        Reply::With(400, soon, json!({"error": {"code": 133_016}})),
+        Reply::With(429, year, json!({"error": {"code": 80_008}})),
+    ])
+    .await;
+    let until = |refused: Result<(), Failure>| refused.unwrap_err().refusal().unwrap().until;
+    let locked = until(bench.register().await);
+    assert_eq!(locked, Some(after(bench.now(), Duration::from_secs(72 * 60 * 60))));
+    let throttled = until(bench.register().await);
+    assert_eq!(throttled, Some(after(bench.now(), LONGEST_BELIEVED)));
+}
+
+#[tokio::test]
+async fn a_call_that_was_never_sent_uses_up_no_allowance() {
+    let bench = Bench::new([]).await;
+    let nowhere = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let base_url = Url::parse(&format!("http://{nowhere}/")).unwrap();
+    let settings = Settings { base_url, ..Settings::new(Limits::default()).unwrap() };
+    let client =
+        Meta::new(settings, Arc::clone(&bench.clock) as Arc<dyn Clock>).unwrap().graph(credential("1", None));
+    for _ in 0..2 * Limits::default().budget_rest {
+        let outcome = client.register(&account(), &number(), &"123456".to_owned().into()).await;
+        assert!(matches!(outcome, Err(Failure::NotSent(_))), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_whose_look_takes_too_long_is_not_sent_and_holds_nobody_up() {
+    let call_timeout = Duration::from_secs(1);
+    let limits = Limits { call_timeout, ..Limits::default() };
+    let bench = Bench::with([Reply::Hang, Reply::Hang, Reply::Hang], limits, None).await;
+    let begun = Instant::now();
+    let account = account();
+    let both = futures::join!(bench.client.subscribe(&account), bench.client.subscribe(&account));
+    for outcome in [both.0, both.1] {
+        assert!(matches!(outcome, Err(Failure::NotSent(_))), "{outcome:?}");
+    }
+    assert!(begun.elapsed() < call_timeout * 2, "{:?}", begun.elapsed());
+    assert!(bench.seen().iter().all(|seen| seen.method == "GET"));
+}
+
+#[tokio::test]
 async fn code_4_holds_back_every_account_of_the_app() {
     let bench = Bench::new([refused(4, "(#4) limit")]).await;
     bench.register().await.unwrap_err();

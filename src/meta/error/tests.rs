@@ -223,7 +223,13 @@ fn a_wait_ends_when_meta_says_or_else_when_its_page_does() {
     assert_eq!(until(133_016, "", None), Some(72 * 3600));
     assert_eq!(until(133_008, "Please try again after 30 minutes.", None), Some(1800));
     assert_eq!(until(133_008, "Please try again later.", None), Some(12 * 3600));
-    assert_eq!(until(133_009, "", Some(after(at(), Duration::from_secs(7)))), Some(7));
+    // A header tells when calls are welcome again, and nothing about what locks a number.
+    let header = Some(after(at(), Duration::from_secs(7)));
+    assert_eq!(until(133_009, "", header), Some(5 * 60));
+    assert_eq!(until(133_016, "", header), Some(72 * 3600));
+    assert_eq!(until(133_008, "Please try again after 30 minutes.", header), Some(1800));
+    assert_eq!(until(80_007, "", header), Some(7));
+    assert_eq!(until(80_007, "Please try again after 30 minutes.", header), Some(7));
     assert_eq!(until(133_010, "", None), None);
     assert_eq!(until(133_005, "try again in 5 minutes", None), None);
 }

@@ -511,6 +511,7 @@ impl Stage {
             in_use: self.judged.in_use.clone(),
             offered: offered.clone(),
             token: token.clone(),
+            token_in_use: Fact::NotAsked,
             business: Fact::NotAsked,
             owned: Fact::NotAsked,
             client: Fact::NotAsked,

@@ -379,6 +379,7 @@ async fn look_at_portfolio(world: &World, before: Option<&PortfolioAssessment>) 
         in_use: before.map(|_| "1".into()),
         offered: Some("1".into()),
         token: fact(graph.debug_token().await),
+        token_in_use: Fact::NotAsked,
         business: fact(graph.business(Urgency::Drift).await),
         owned: fact(graph.owned_accounts().await),
         client: fact(graph.client_accounts().await),

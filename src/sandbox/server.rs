@@ -217,7 +217,7 @@ impl Sandbox {
                     status = *code;
                     text.clear();
                 }
-                FaultKind::TruncatedBody => text.truncate(text.len() / 2),
+                FaultKind::TruncatedBody => break_off(&mut text),
                 FaultKind::HugeBody { bytes } => text.push_str(&" ".repeat(*bytes)),
                 _ => {}
             }
@@ -284,6 +284,12 @@ impl Sandbox {
 /// JSON in Meta's manner: slashes and at signs are escaped.
 fn meta_json(value: &Value) -> String {
     value.to_string().replace('/', "\\/").replace('@', "\\u0040")
+}
+
+/// Leaves half of a text, and no half of a letter.
+fn break_off(text: &mut String) {
+    let half = (0..=text.len() / 2).rev().find(|at| text.is_char_boundary(*at));
+    text.truncate(half.unwrap_or_default());
 }
 
 /// An answer with a body and its type.

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use whatsapp_operator::sandbox::{App, Fault, FaultKind, Hold, Match, Number, ReviewPolicy, Verdict, What};
+use whatsapp_operator::sandbox::{
+    App, Fault, FaultKind, Hold, Match, Number, ReviewPolicy, Switches, Verdict, What,
+};
 
 use leak::{Canary, Place};
 
@@ -425,6 +427,9 @@ async fn no_byte_that_leaves_the_operator_holds_a_secret() {
     let app_secret = format!("{:032x}", 0x00c0_ffee_u128 * 0x0123_4567_89ab_cdef_0123_4567);
     let app = App { secret: Some(app_secret.clone()), require_proof: true, ..App::new(APP, "Acme Ops") };
     rig.sandbox.add_app(app);
+    // Meta tells the address of the next page, with the token in it, whenever a list goes on.
+    let switches = Switches { next_holds_token: true, short_pages: true, ..rig.sandbox.switches() };
+    rig.sandbox.set_switches(switches);
     rig.secret("acme-meta", json!({"token": rig.token, "appSecret": app_secret})).await;
     let told = rig.listen().await;
     rig.portfolio(
@@ -477,6 +482,8 @@ async fn no_byte_that_leaves_the_operator_holds_a_secret() {
     assert_eq!(value.len(), 6);
     canaries.push(Canary { what: "PIN", value });
 
+    let paged = rig.sandbox.calls().iter().any(|call| call.parameters.iter().any(|name| name == "after"));
+    assert!(paged, "an address with the token in it was told, and went on from");
     let events = rig.plane.kubectl(["get", "events", "-n", &rig.namespace, "-o", "json"]).await;
     places.push(("events".to_owned(), String::from_utf8_lossy(&events.stdout).into_owned()));
     places.push(("logs".to_owned(), rig.logs()));

@@ -148,6 +148,11 @@ fn readings() -> Vec<Reading> {
         reading("profileOnUnregistered", Plain, READY, |s| s.profile_on_unregistered = false),
         reading("profileClears", Plain, READY, |s| s.profile_clears = false),
         reading("websitesNormalised", Plain, READY, |s| s.websites_normalised = false),
+        reading("shortPages", Plain, READY, |s| s.short_pages = true),
+        reading("nextHoldsToken", Plain, READY, |s| {
+            s.short_pages = true;
+            s.next_holds_token = true;
+        }),
         reading("profileExpansion", Plain, READY, |s| s.profile_expansion = false),
         reading("fundingZero", Plain, READY, |s| s.funding_zero = true),
         reading("unknownWebhook: wrongChallenge", Plain, &[WebhookHandshakeFailed], |s| {

@@ -495,6 +495,12 @@ fn every_switch_has_a_reading_that_is_tried() {
     for reading in readings() {
         let changed = changed(&reading);
         assert!(changed.contains(key(&reading)), "{} changes {changed:?}", reading.what);
+        // A scene that is no case below would be played by nobody.
+        let case = format!("(Scene::{:?})]", reading.scene);
+        assert!(include_str!("switches.rs").contains(&case), "{} has a scene without a case", reading.what);
+    }
+    for (what, why) in UNSEEN {
+        assert!(readings().iter().any(|reading| reading.what == *what), "{what}: {why}");
     }
 }
 

@@ -41,7 +41,7 @@ pub struct SandboxArgs {
     /// the same seed and the same calls are identical.
     #[arg(long, default_value = "1", value_parser = pace, value_name = "SPEED")]
     pub pace: Pace,
-    /// Faults to begin with, a JSON list.
+    /// Faults to begin with, a JSON list. A state that is there has its own.
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
     /// Continues from this file, if it is there, and keeps the state in it.
@@ -85,16 +85,14 @@ pub async fn sandbox(args: &SandboxArgs) -> Ending {
 }
 
 fn load(args: &SandboxArgs) -> Result<Sandbox, Problem> {
-    let sandbox = match args.state.as_deref().filter(|path| path.exists()) {
-        Some(path) => {
-            let state = serde_json::from_str(&read(path)?).and_then(Sandbox::restore);
-            state.map_err(|error| {
-                Problem::new(format!("{} is no state of a sandbox: {error}", path.display()))
-                    .next("remove the file to begin anew")
-            })?
-        }
-        None => Sandbox::from_world(options(args), World::for_demo()),
-    };
+    if let Some(path) = args.state.as_deref().filter(|path| path.exists()) {
+        let state = serde_json::from_str(&read(path)?).and_then(Sandbox::restore);
+        return state.map_err(|error| {
+            Problem::new(format!("{} is no state of a sandbox: {error}", path.display()))
+                .next("remove the file to begin anew")
+        });
+    }
+    let sandbox = Sandbox::from_world(options(args), World::for_demo());
     if let Some(path) = &args.faults {
         let faults = Fault::list_from_json(&read(path)?).map_err(|error| {
             Problem::new(format!("{}:{}:{}: {error}", path.display(), error.line(), error.column()))

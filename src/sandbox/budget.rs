@@ -52,15 +52,9 @@ impl Budget {
             regain = self.calls.front().map_or(now, |at| after_secs(*at, 3600));
         }
         let mut code = None;
-        if let Some((until, forced)) = self.forced {
-            if until > now {
-                let until = after_secs(until, 60);
-                self.forced = Some((until, forced));
-                regain = regain.max(until);
-                code = Some(forced);
-            } else {
-                self.forced = None;
-            }
+        if let Some((until, forced)) = self.prolong(now) {
+            regain = regain.max(until);
+            code = Some(forced);
         }
         let throttled = spent || code.is_some();
         let percent = if throttled { 100 } else { self.calls.len() * 100 / allowance.max(1) };
@@ -70,6 +64,24 @@ impl Budget {
             throttled,
             code,
         }
+    }
+
+    /// What a call learns that counts elsewhere, while a fault throttles this budget.
+    pub(super) fn meet(&mut self, now: Timestamp) -> Option<Usage> {
+        self.prolong(now).map(|(until, code)| Usage {
+            percent: 100,
+            regain_minutes: minutes_until(until, now),
+            throttled: true,
+            code: Some(code),
+        })
+    }
+
+    /// Whoever goes on calling while a fault throttles is throttled longer.
+    fn prolong(&mut self, now: Timestamp) -> Option<(Timestamp, i64)> {
+        self.forced = self.forced.filter(|(until, _)| *until > now);
+        let forced = self.forced.as_mut()?;
+        forced.0 = after_secs(forced.0, 60);
+        Some(*forced)
     }
 
     /// Throttles from now on, whatever was called.

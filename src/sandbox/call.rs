@@ -36,6 +36,9 @@ pub(super) struct Call {
     /// The body is neither a form nor JSON.
     unreadable: bool,
     token: Option<String>,
+    /// `appsecret_proof`, which counts in the query only.
+    #[serde(default)]
+    pub(super) proof: Option<String>,
     pub(super) host: String,
     pub(super) if_none_match: Option<String>,
 }
@@ -55,7 +58,9 @@ impl Call {
                 params.insert(key.into_owned(), Value::String(value.into_owned()));
             }
         };
-        add(request.uri().query().unwrap_or_default().as_bytes());
+        let query = request.uri().query().unwrap_or_default().as_bytes();
+        add(query);
+        let proof = form_urlencoded::parse(query).find(|(key, _)| key == "appsecret_proof");
         let body = request.body();
         let mut unreadable = false;
         let content_type = text(header::CONTENT_TYPE).unwrap_or_default();
@@ -77,6 +82,7 @@ impl Call {
             params,
             unreadable,
             token,
+            proof: proof.map(|(_, proof)| proof.into_owned()),
             host: text(header::HOST).unwrap_or_else(|| "graph.facebook.com".to_owned()),
             if_none_match: text(header::IF_NONE_MATCH),
         }
@@ -136,14 +142,17 @@ impl Call {
         }
     }
 
-    /// The query of `next`: what was asked for, without credentials and place.
-    pub(super) fn next_query(&self) -> String {
+    /// The query of `next`: what was asked for, without place, and without credentials unless it shall hold them.
+    pub(super) fn next_query(&self, with_token: bool) -> String {
         let hidden = ["access_token", "appsecret_proof", "appsecret_time", "limit", "after", "before"];
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (key, value) in &self.params {
             if let Some(value) = value.as_str().filter(|_| !hidden.contains(&key.as_str())) {
                 query.append_pair(key, value);
             }
+        }
+        if let Some(token) = self.token().filter(|_| with_token) {
+            query.append_pair("access_token", token);
         }
         let query = query.finish();
         if query.is_empty() { query } else { format!("{query}&") }

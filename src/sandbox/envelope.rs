@@ -108,7 +108,6 @@ pub(super) struct Refusal {
     message: String,
     details: Option<String>,
     user: Option<UserText>,
-    status: Option<u16>,
     kind: &'static str,
 }
 
@@ -120,7 +119,6 @@ impl Refusal {
             message: message.into(),
             details: None,
             user: None,
-            status: None,
             kind: "OAuthException",
         }
     }
@@ -160,7 +158,7 @@ impl Refusal {
     }
 
     pub(super) fn status(&self) -> u16 {
-        self.status.unwrap_or_else(|| http_status(self.code))
+        http_status(self.code)
     }
 
     /// The body of the answer.

@@ -391,7 +391,13 @@ impl State {
             }
             Some(_) => return Err(Refusal::invalid("sort is not one of the known orders")),
         }
-        view.accounts(&accounts, fields.as_deref(), &paging(call), &call.path.join("/"), &call.next_query())
+        view.accounts(
+            &accounts,
+            fields.as_deref(),
+            &paging(call),
+            &call.path.join("/"),
+            &call.next_query(self.options.switches.next_holds_token),
+        )
     }
 
     /// The token and app behind a call.
@@ -405,8 +411,8 @@ impl State {
             return Err(Refusal::new(190, "Error validating access token").subcode(subcode));
         }
         if let Some(secret) = &app.secret {
-            match call.text("appsecret_proof") {
-                Some(proof) if !proves(secret, value, &proof) => {
+            match &call.proof {
+                Some(proof) if !proves(secret, value, proof) => {
                     return Err(Refusal::new(100, "Invalid appsecret_proof provided in the API argument"));
                 }
                 None if app.require_proof => {
@@ -509,6 +515,10 @@ impl State {
         let now = self.now();
         let allowance = APP_CALLS_PER_USER * caller.app.daily_active_users.max(1);
         let usage = self.app_budgets.entry(caller.app.id.clone()).or_default().charge(allowance, now);
+        self.app_usage(usage, headers)
+    }
+
+    fn app_usage(&self, usage: Usage, headers: &mut Vec<(&'static str, String)>) -> Result<(), Refusal> {
         if usage.percent >= self.options.switches.usage_from_percent {
             let body = json!({"call_count": usage.percent, "total_time": usage.percent / 2, "total_cputime": usage.percent / 2});
             headers.push(("x-app-usage", body.to_string()));
@@ -525,6 +535,10 @@ impl State {
         headers: &mut Vec<(&'static str, String)>,
     ) -> Result<(), Refusal> {
         let now = self.now();
+        // Calls about an account are not the app's to count, but an app that is throttled makes none.
+        if let Some(usage) = self.app_budgets.get_mut(&caller.app.id).and_then(|app| app.meet(now)) {
+            return self.app_usage(usage, headers);
+        }
         let short_list = self.world.is_active(account) && is_on_short_list(call, target);
         let (name, allowance) =
             if short_list { ("list", ACTIVE_ACCOUNT_CALLS) } else { ("rest", ACCOUNT_CALLS) };
@@ -585,9 +599,12 @@ fn read(view: &View<'_>, call: &Call, target: &Target) -> Option<Result<Value, R
     let fields = fields.as_deref();
     match (target, call.path.get(1).map(String::as_str)) {
         (Target::Account(id), None) => Some(view.account(view.world.accounts.get(id)?, fields)),
-        (Target::Account(id), Some("phone_numbers")) => {
-            Some(view.numbers(view.world.accounts.get(id)?, fields, &paging(call), &call.next_query()))
-        }
+        (Target::Account(id), Some("phone_numbers")) => Some(view.numbers(
+            view.world.accounts.get(id)?,
+            fields,
+            &paging(call),
+            &call.next_query(view.switches.next_holds_token),
+        )),
         (Target::Account(id), Some("subscribed_apps")) => {
             Some(Ok(view.subscribed_apps(view.world.accounts.get(id)?)))
         }

@@ -408,7 +408,9 @@ impl Sandbox {
 
     /// How many effects are of this kind.
     pub fn count(&self, is: impl Fn(&What) -> bool) -> usize {
-        self.state().effects.iter().filter(|effect| is(&effect.what)).count()
+        let mut state = self.state();
+        state.catch_up();
+        state.effects.iter().filter(|effect| is(&effect.what)).count()
     }
 
     /// Every effect at Meta, in order.

@@ -539,16 +539,23 @@ impl View<'_> {
             None => 25,
         }
         .min(100);
+        let invalid = || Refusal::invalid("the cursor is not valid");
         let position = |cursor: &String| {
-            let wanted = read_cursor(cursor).ok_or_else(|| Refusal::invalid("the cursor is not valid"))?;
-            items
-                .iter()
-                .position(|item| *id(item) == wanted)
-                .ok_or_else(|| Refusal::invalid("the cursor is not valid"))
+            let wanted = read_cursor(cursor).ok_or_else(invalid)?;
+            items.iter().position(|item| *id(item) == wanted).ok_or_else(invalid)
         };
+        let shortens = self.switches.short_pages && paging.before.is_none();
+        if shortens && paging.after.is_none() && !items.is_empty() {
+            let after = cursor(BEFORE_ALL);
+            let mut page = json!({"data": [], "paging": {"cursors": {"before": after, "after": after}}});
+            page["paging"]["next"] = json!(self.next(path, query, limit, &after));
+            return Ok(page);
+        }
         let (start, end) = if let Some(after) = &paging.after {
-            let start = position(after)? + 1;
-            (start, (start + limit).min(items.len()))
+            let is_first = read_cursor(after).as_deref() == Some(BEFORE_ALL);
+            let start = if is_first { 0 } else { position(after)? + 1 };
+            let left = items.len() - start;
+            (start, start + limit.min(if shortens { left.div_ceil(2) } else { left }))
         } else if let Some(before) = &paging.before {
             let end = position(before)?;
             (end.saturating_sub(limit), end)
@@ -561,14 +568,18 @@ impl View<'_> {
             let after = cursor(id(last));
             page["paging"] = json!({"cursors": {"before": cursor(id(first)), "after": after}});
             if end < items.len() {
-                page["paging"]["next"] =
-                    json!(format!("{}/{path}?{query}limit={limit}&after={after}", self.base));
+                page["paging"]["next"] = json!(self.next(path, query, limit, &after));
             }
         }
         if paging.summary.as_deref() == Some("total_count") {
             page["summary"] = json!({"total_count": items.len()});
         }
         Ok(page)
+    }
+
+    /// The address of the page after a cursor.
+    fn next(&self, path: &str, query: &str, limit: usize, after: &str) -> String {
+        format!("{}/{path}?{query}limit={limit}&after={after}", self.base)
     }
 }
 
@@ -612,6 +623,9 @@ fn overall(entities: Vec<Value>) -> Value {
     let worst = ["BLOCKED", "LIMITED"].into_iter().find(|word| any(word)).unwrap_or("AVAILABLE");
     json!({"can_send_message": worst, "entities": entities})
 }
+
+/// The item that stands before every other one: no id is like it.
+const BEFORE_ALL: &str = "";
 
 /// An opaque cursor: it holds the id of an item and nothing else.
 fn cursor(id: &str) -> String {

@@ -358,7 +358,7 @@ impl Number {
             }
             Verdict::Approve => {
                 self.name_status = "APPROVED".to_owned();
-                self.name_approved = Some(at);
+                self.name_approved = (!self.is_registered()).then_some(at);
             }
             Verdict::Decline if of_new => self.new_name_status = Some("DECLINED".to_owned()),
             Verdict::Decline => self.name_status = "DECLINED".to_owned(),
@@ -371,7 +371,8 @@ impl Number {
         if let Some(name) = self.new_display_name.take() {
             self.verified_name = name;
             self.name_status = "APPROVED".to_owned();
-            self.name_approved = self.new_name_approved.take().or(Some(at));
+            let approved = self.new_name_approved.take().unwrap_or(at);
+            self.name_approved = (!self.is_registered()).then_some(approved);
         }
         self.new_name_status = None;
     }
@@ -499,6 +500,7 @@ impl Number {
         if self.new_name_status.as_deref() == Some("APPROVED") {
             self.take_new_name(now);
         }
+        self.name_approved = None;
         self.pin = Some(pin.to_owned());
         self.platform_type = "CLOUD_API".to_owned();
         self.status = if sandbox { "DISCONNECTED" } else { "CONNECTED" }.to_owned();

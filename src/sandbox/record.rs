@@ -117,6 +117,8 @@ pub struct CallRecord {
     pub status: Option<u16>,
     /// The code of the error, if the answer holds one.
     pub code: Option<i64>,
+    /// Bytes of the answer, its headers included.
+    pub bytes: usize,
     /// The faults that it met.
     pub faults: Vec<String>,
 }

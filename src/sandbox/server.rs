@@ -67,9 +67,9 @@ impl Sandbox {
         let answer = self.answer(&call, &target, &faults).await;
         let account = self.state().account_of(&target);
         let names = faults.iter().map(|fault| fault.name().to_owned()).collect();
-        let (status, code) = answer
-            .as_ref()
-            .map_or((None, None), |(response, code)| (Some(response.status().as_u16()), *code));
+        let (status, code, bytes) = answer.as_ref().map_or((None, None, 0), |(response, code)| {
+            (Some(response.status().as_u16()), *code, size(response))
+        });
         let path = template(&call, &target);
         let at = self.now();
         self.state().record(CallRecord {
@@ -81,6 +81,7 @@ impl Sandbox {
             parameters: call.params.keys().cloned().collect(),
             status,
             code,
+            bytes,
             faults: names,
         });
         match answer {
@@ -217,7 +218,7 @@ impl Sandbox {
                     status = *code;
                     text.clear();
                 }
-                FaultKind::TruncatedBody => text.truncate(text.len() / 2),
+                FaultKind::TruncatedBody => break_off(&mut text),
                 FaultKind::HugeBody { bytes } => text.push_str(&" ".repeat(*bytes)),
                 _ => {}
             }
@@ -284,6 +285,17 @@ impl Sandbox {
 /// JSON in Meta's manner: slashes and at signs are escaped.
 fn meta_json(value: &Value) -> String {
     value.to_string().replace('/', "\\/").replace('@', "\\u0040")
+}
+
+fn size(response: &Response<Bytes>) -> usize {
+    let headers = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+    response.body().len() + headers.sum::<usize>()
+}
+
+/// Leaves half of a text, and no half of a letter.
+fn break_off(text: &mut String) {
+    let half = (0..=text.len() / 2).rev().find(|at| text.is_char_boundary(*at));
+    text.truncate(half.unwrap_or_default());
 }
 
 /// An answer with a body and its type.

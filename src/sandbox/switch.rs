@@ -209,6 +209,11 @@ pub struct Switches {
     pub profile_clears: bool,
     /// Websites come back with a trailing slash.
     pub websites_normalised: bool,
+    /// The address of the next page holds the token of the call; else no credential.
+    pub next_holds_token: bool,
+    /// A first page is empty and each later one holds half of what is left, and `next` goes on; else only the last
+    /// page is short.
+    pub short_pages: bool,
     /// `whatsapp_business_profile` may be expanded on a number.
     pub profile_expansion: bool,
     /// An account without payment method says `"0"` in `primary_funding_id`.
@@ -260,6 +265,8 @@ impl Default for Switches {
             profile_on_unregistered: true,
             profile_clears: true,
             websites_normalised: true,
+            next_holds_token: false,
+            short_pages: false,
             profile_expansion: true,
             funding_zero: false,
             unknown_webhook: EndpointAnswer::default(),

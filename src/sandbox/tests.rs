@@ -403,6 +403,25 @@ async fn an_approved_rename_that_is_not_registered_lapses() {
 }
 
 #[tokio::test]
+async fn an_approved_name_that_was_registered_lapses_no_more() {
+    for name in ["Acme Suporte", "Acme Brasil"] {
+        let review = ReviewPolicy { first_name: "APPROVED".to_owned(), ..ReviewPolicy::default() };
+        let sandbox = demo_with(Options { review, ..Options::default() });
+        let id = verified(&sandbox).await;
+        register(&sandbox, &id, "135790").await.ok();
+        if name != "Acme Suporte" {
+            post(&sandbox, &format!("/{id}"), json!({"new_display_name": name})).await.ok();
+            sandbox.decide_name(DIGITS, Verdict::Approve);
+            register(&sandbox, &id, "135790").await.ok();
+        }
+        sandbox.advance(15 * DAY);
+        post(&sandbox, &format!("/{id}/deregister"), Value::Null).await.ok();
+        assert_eq!(read(&sandbox, &id, "name_status").await, "APPROVED");
+        assert_eq!(read(&sandbox, &id, "verified_name").await, name);
+    }
+}
+
+#[tokio::test]
 async fn ten_name_changes_in_thirty_days_are_the_limit() {
     let sandbox = demo();
     let id = add(&sandbox).await;
@@ -593,6 +612,30 @@ async fn lists_are_paged_and_next_holds_no_secret() {
 }
 
 #[tokio::test]
+async fn a_page_may_be_short_or_empty_and_go_on_and_its_next_may_hold_the_token() {
+    let sandbox = demo();
+    sandbox.set_switches(Switches { short_pages: true, next_holds_token: true, ..Switches::default() });
+    assert_eq!(get(&sandbox, &format!("/{ACCOUNT}/phone_numbers")).await.ok(), json!({"data": []}));
+    for n in 10..17 {
+        sandbox.add_number(Number::new(&format!("{n}"), ACCOUNT, &format!("55119123456{n}"), "Acme"));
+    }
+    let (mut seen, mut sizes) = (Vec::new(), Vec::new());
+    let mut path = format!("/{ACCOUNT}/phone_numbers?fields=id&limit=3");
+    loop {
+        let page = get(&sandbox, &path).await.ok();
+        let ids = page["data"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned());
+        let before = seen.len();
+        seen.extend(ids);
+        sizes.push(seen.len() - before);
+        let Some(next) = page["paging"]["next"].as_str() else { break };
+        assert!(next.contains(DEMO_TOKEN), "{next}");
+        path = next.split_once("/v25.0").unwrap().1.to_owned();
+    }
+    assert_eq!(seen, ["16", "15", "14", "13", "12", "11", "10"]);
+    assert_eq!(sizes, [0, 3, 2, 1, 1]);
+}
+
+#[tokio::test]
 async fn the_expansion_of_profiles_is_a_grant() {
     let sandbox = demo();
     sandbox.set_switches(Switches { profile_expansion: false, ..Switches::default() });
@@ -688,8 +731,12 @@ async fn scopes_expiry_and_proofs_are_checked() {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let path = format!("{path}?appsecret_proof={proof}");
+    let (bare, path) = (path.clone(), format!("{path}?appsecret_proof={proof}"));
     get(&sandbox, &path).await.ok();
+    let subscribe = format!("{bare}/subscribed_apps");
+    let refused = post(&sandbox, &subscribe, json!({"appsecret_proof": proof})).await;
+    assert_eq!(refused.code(), 100, "a proof in the body is no proof");
+    post(&sandbox, &format!("{subscribe}?appsecret_proof={proof}"), Value::Null).await.ok();
     sandbox.set_scopes(DEMO_TOKEN, ["business_management"]);
     assert_eq!(get(&sandbox, &path).await.code(), 200);
     sandbox.expire_token(DEMO_TOKEN);
@@ -721,6 +768,29 @@ async fn two_hundred_calls_an_hour_and_then_a_block_that_calling_prolongs() {
     assert_eq!(get(&sandbox, &path).await.code(), 80008, "calling while throttled prolongs it");
     sandbox.advance(HOUR);
     assert_eq!(usage(&get(&sandbox, &path).await)["call_count"], 0);
+}
+
+#[tokio::test]
+async fn an_app_that_is_throttled_is_so_in_all_its_accounts() {
+    const SECOND: &str = "300000000000002";
+    let sandbox = demo();
+    sandbox.add_account(Account::new(SECOND, "500000000000001", "Acme"));
+    let on = || Match { account: Some(ACCOUNT.to_owned()), times: Some(1), ..Match::any() };
+    sandbox.inject(Fault { on: on(), kind: FaultKind::Throttle { code: 4, minutes: 10 } });
+    let (first, second) = (format!("/{ACCOUNT}"), format!("/{SECOND}"));
+    let throttled = get(&sandbox, &first).await;
+    assert_eq!(throttled.code(), 4);
+    assert!(throttled.headers.contains_key("x-app-usage"));
+    assert_eq!(get(&sandbox, &second).await.code(), 4);
+    assert_eq!(get(&sandbox, "/me").await.code(), 4);
+    sandbox.advance(Duration::from_secs(14 * 60));
+    for path in [&first, &second] {
+        get(&sandbox, path).await.ok();
+    }
+
+    sandbox.inject(Fault { on: on(), kind: FaultKind::Throttle { code: 80008, minutes: 10 } });
+    assert_eq!(get(&sandbox, &first).await.code(), 80008);
+    get(&sandbox, &second).await.ok();
 }
 
 #[tokio::test]
@@ -841,6 +911,13 @@ async fn faults_shape_the_answer() {
         with(FaultKind::Error { envelope: json!({"error": {"code": 2, "message": "down"}}) }).await.unwrap();
     assert_eq!(error.status(), 503);
     assert!(serde_json::from_slice::<Value>(with(FaultKind::TruncatedBody).await.unwrap().body()).is_err());
+    for before in ["", "xx"] {
+        // Two letters more move the middle by one byte: one of the two lies within a letter.
+        sandbox.set_field(DIGITS, "status", json!(format!("{before}{}", "é".repeat(40))));
+        let text = with(FaultKind::TruncatedBody).await.unwrap().into_body();
+        assert!(str::from_utf8(&text).unwrap().ends_with('é'), "{text:?}");
+    }
+    sandbox.set_field(DIGITS, "status", json!("PENDING"));
     assert!(with(FaultKind::HugeBody { bytes: 100_000 }).await.unwrap().body().len() > 100_000);
     let extra =
         with(FaultKind::UnknownField { fields: json!({"brand_new": {"a": 1}}).as_object().unwrap().clone() })
@@ -889,6 +966,7 @@ async fn a_delayed_call_gets_no_answer_and_takes_effect_at_its_own_date() {
     assert_eq!(read(&sandbox, &id, "platform_type").await, "NOT_APPLICABLE");
     let sandbox = Sandbox::restore(sandbox.snapshot()).unwrap();
     sandbox.advance(Duration::from_secs(60));
+    assert_eq!(sandbox.count(|what| matches!(what, What::Registered { .. })), 1, "nobody has to look first");
     assert_eq!(read(&sandbox, &id, "platform_type").await, "CLOUD_API");
     let registered: Vec<_> =
         sandbox.effects().into_iter().filter(|e| matches!(e.what, What::Registered { .. })).collect();
@@ -1038,6 +1116,27 @@ async fn disabled_accounts_and_restrictions_refuse_writes() {
     assert_eq!(request_code(&sandbox, &id).await.code(), 368);
     assert_eq!(read(&sandbox, ACCOUNT, "status").await, "DISABLED");
     assert_eq!(read(&sandbox, ACCOUNT, "health_status").await["can_send_message"], "BLOCKED");
+}
+
+#[tokio::test]
+async fn an_account_that_is_not_approved_is_read_and_takes_no_writes() {
+    let sandbox = demo();
+    let id = add(&sandbox).await;
+    for review in ["PENDING", "REJECTED", "RESTRICTED"] {
+        sandbox.set_field(ACCOUNT, "account_review_status", json!(review));
+        let another = json!({"cc": "55", "phone_number": "11912345679", "verified_name": "Acme"});
+        for (path, body) in [
+            (format!("/{ACCOUNT}/phone_numbers"), another),
+            (format!("/{ACCOUNT}/subscribed_apps"), Value::Null),
+            (format!("/{id}"), json!({"pin": "135790"})),
+            (format!("/{id}/request_code"), json!({"code_method": "SMS", "language": "en_US"})),
+        ] {
+            assert_eq!(post(&sandbox, &path, body).await.code(), 200, "{path} while {review}");
+        }
+        assert_eq!(read(&sandbox, ACCOUNT, "account_review_status").await, review);
+    }
+    sandbox.set_field(ACCOUNT, "account_review_status", json!("APPROVED"));
+    request_code(&sandbox, &id).await.ok();
 }
 
 #[tokio::test]

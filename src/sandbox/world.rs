@@ -270,6 +270,11 @@ impl Account {
         self
     }
 
+    /// Reviewed, and found fit for use.
+    pub(super) fn is_approved(&self) -> bool {
+        self.account_review_status == "APPROVED"
+    }
+
     /// Out of use by policy: every write is refused.
     pub(super) fn is_disabled(&self) -> bool {
         matches!(self.status.as_str(), "DISABLED" | "INACTIVE")

@@ -16,7 +16,7 @@ use super::node::{LAGGING, View, dial_code};
 use super::number::{Code, Number, certificate, check_name_length, is_pin};
 use super::record::What;
 use super::switch::{NumberElsewhere, NumberLimit, OnPhoneAtAdd};
-use super::world::{App, Late, Override, only_digits};
+use super::world::{Account, App, Late, Override, only_digits};
 
 const VERTICALS: &[&str] = &[
     "",
@@ -161,11 +161,7 @@ impl State {
     }
 
     /// Changes an account's subscriptions, which show late.
-    fn change_account<T>(
-        &mut self,
-        id: &str,
-        change: impl FnOnce(&mut super::world::Account) -> T,
-    ) -> Option<T> {
+    fn change_account<T>(&mut self, id: &str, change: impl FnOnce(&mut Account) -> T) -> Option<T> {
         let app = App::default();
         let before = self.view(&app).subscriptions(self.world.accounts.get(id)?);
         let result = change(self.world.accounts.get_mut(id)?);
@@ -192,6 +188,9 @@ impl State {
                 Err(Refusal::new(368, "The account is blocked for violating policies"))
             }
             Some(account) if account.locked => Err(Refusal::new(131_031, "Account has been locked")),
+            Some(account) if !account.is_approved() => {
+                Err(Refusal::permission("The account is not approved for use with the API"))
+            }
             _ => Ok(()),
         }
     }
@@ -302,9 +301,7 @@ impl State {
         };
         let (from, to) = (owner(&source.account), owner(account));
         let destination = self.world.accounts.get(account);
-        let approved = |id: &str| {
-            self.world.accounts.get(id).is_some_and(|account| account.account_review_status == "APPROVED")
-        };
+        let approved = |id: &str| self.world.accounts.get(id).is_some_and(Account::is_approved);
         let why = if source.account_mode == "SANDBOX" || source.is_on_biz_app || !source.is_registered() {
             Some("This number cannot be migrated.")
         } else if source.pin.is_some() {

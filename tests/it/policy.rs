@@ -467,3 +467,42 @@ async fn a_throttled_account_waits_without_an_alarm_while_another_goes_on() {
     };
     assert!(about(ACCOUNT) <= 8, "{} calls to the throttled account", about(ACCOUNT));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_that_is_throttled_waits_in_all_its_accounts_without_an_alarm() {
+    let mut rig = Rig::with_portfolio("throttled-app").await;
+    rig.sandbox.add_account(Account::new(SECOND_ACCOUNT, BUSINESS, "Acme Second"));
+    rig.sandbox.add_number(registered(1));
+    rig.start().await;
+    rig.channel("serving", &number(1), json!({"accountId": ACCOUNT})).await;
+    rig.channel("there", &number(2), json!({"accountId": SECOND_ACCOUNT})).await;
+    let before = rig.until_condition("serving", "Ready", "True", None).await;
+    rig.until_condition("there", "NumberVerified", "False", Some("CodeNeeded")).await;
+
+    // Meta says so to a call about the first account; it is about the app.
+    let on = Match { account: Some(ACCOUNT.to_owned()), times: Some(1), ..Match::any() };
+    rig.sandbox.inject(Fault { on, kind: FaultKind::Throttle { code: 4, minutes: 30 } });
+    let calls = rig.sandbox.calls().len();
+    rig.annotate("serving", "reconcile", "one").await;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while rig.sandbox.calls().iter().all(|call| call.code != Some(4)) {
+        assert!(Instant::now() < deadline, "the throttle was never met");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    rig.annotate("there", "send-code", "one").await;
+    rig.channel("held", &number(3), json!({"accountId": SECOND_ACCOUNT})).await;
+    let held = rig
+        .until("held", "a wait with a date", Duration::from_secs(60), |s| {
+            condition(s, "Ready").is_some_and(|c| c["reason"] == "Throttled")
+        })
+        .await;
+    assert!(condition(&held["status"], "Stalled").is_none());
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert_eq!(rig.effects_on(&digits(2)), ["added"], "no code is asked for in the other account either");
+    assert_eq!(rig.effects_on(&digits(3)), [""; 0]);
+    let there = rig.get("there").await["status"].clone();
+    assert!(there["consents"]["sendCode"]["usedFor"].is_null(), "the consent is not used up: {there:#}");
+    assert_eq!(rig.get("serving").await["status"]["conditions"], before["status"]["conditions"]);
+    let made = rig.sandbox.calls().split_off(calls);
+    assert!(made.len() <= 8, "{} calls of a throttled app", made.len());
+}

@@ -436,14 +436,10 @@ impl Rig {
         assert!(writes.iter().all(|e| e.resource == "whatsappportfolios"), "written at rest: {writes:#?}");
     }
 
-    /// What the operator's account wrote since a mark, events left out.
+    /// What the operator's account wrote since a mark, events too.
     pub async fn writes_since(&self, mark: Mark) -> Vec<AuditEntry> {
         let mut entries = self.plane.audit_since(mark).await;
-        entries.retain(|e| {
-            e.is_from_service_account(&self.namespace, self.account_name())
-                && e.is_write()
-                && e.resource != "events"
-        });
+        entries.retain(|e| e.is_from_service_account(&self.namespace, self.account_name()) && e.is_write());
         entries
     }
 }

@@ -15,7 +15,7 @@ const ACCOUNT: &str = "300000000000001";
 
 /// A sandbox process with its address.
 struct Running {
-    _process: Process,
+    process: Process,
     base: String,
     http: reqwest::Client,
 }
@@ -30,7 +30,7 @@ impl Running {
         let base = said.split_whitespace().find(|word| word.starts_with("http://")).expect("an address");
         whatsapp_operator::meta::client::install_crypto();
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { base: base.to_owned(), _process: process, http }
+        Self { base: base.to_owned(), process, http }
     }
 
     /// One call, and everything in its answer that is the sandbox's own.
@@ -114,6 +114,27 @@ async fn it_starts_when_it_is_told_to() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     let now = sandbox.get("/control/time").await.2["now"].as_str().expect("a date").to_owned();
     assert!(now.starts_with("2031-05-0") && now.as_str() > "2031-05-06T08", "{now}");
+}
+
+#[tokio::test]
+async fn a_state_that_is_there_has_its_own_faults() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (faults, state) = (dir.path().join("faults.json"), dir.path().join("state.json"));
+    let once = json!([{"on": {"edge": "waba", "times": 1}, "kind": {"status": {"code": 503}}}]);
+    std::fs::write(&faults, once.to_string()).expect("written");
+    let args = ["--pace", "manual", "--faults", faults.to_str().expect("text"), "--state"];
+    let args = [args.as_slice(), &[state.to_str().expect("text")]].concat();
+    let account = format!("/v25.0/{ACCOUNT}");
+
+    let mut sandbox = Running::start(dir.path(), "log", &args).await;
+    assert_eq!(sandbox.get(&account).await.0, 503);
+    assert_eq!(sandbox.get(&account).await.0, 200);
+    sandbox.process.terminate();
+    assert!(sandbox.process.wait(Duration::from_secs(30)).await.is_some_and(|ended| ended.success()));
+
+    let sandbox = Running::start(dir.path(), "log2", &args).await;
+    assert_eq!(sandbox.get(&account).await.0, 200, "what was met once is not met again after a restart");
+    assert_eq!(sandbox.get("/control/faults").await.2.as_array().map(Vec::len), Some(1));
 }
 
 #[tokio::test]

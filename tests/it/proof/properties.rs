@@ -292,6 +292,18 @@ async fn comes_up_whatever_happens(seed: u64, lag: u64, script: Vec<Move>) -> Re
     Ok(())
 }
 
+#[tokio::test]
+async fn a_stale_copy_is_met_once() {
+    let mut scheduler = Scheduler::new(1, 0).await;
+    let script = [Accident::Stale(3), Accident::None].map(|what| Move { who: 0, what });
+    scheduler.play(&script).await;
+    scheduler.calm().await;
+    let mut world = scheduler.world;
+    world.processes[0].stale = 3;
+    world.pass(0, CHANNEL).await;
+    assert_eq!(world.processes[0].stale, 0);
+}
+
 proptest! {
     #![proptest_config(Config {
         cases: 64,

@@ -739,7 +739,7 @@ pub struct Process {
     shell: Shell<VirtualClock>,
     started: Timestamp,
     channels: BTreeMap<String, Fleeting>,
-    /// Passes are computed from a copy this many versions old.
+    /// The next pass is computed from a copy this many versions old.
     pub stale: usize,
 }
 
@@ -781,6 +781,8 @@ pub struct World {
     pub passes: usize,
     pub consents_given: BTreeMap<String, usize>,
     pub retries_given: BTreeMap<String, usize>,
+    /// How long an approved name lives at Meta unless it is registered; then it may be submitted again.
+    pub name_lives: Option<Duration>,
     versions_entered: BTreeMap<String, BTreeSet<u64>>,
     codes_entered: BTreeMap<String, usize>,
     entry_due: BTreeMap<String, Timestamp>,
@@ -828,6 +830,7 @@ impl World {
             passes: 0,
             consents_given: BTreeMap::new(),
             retries_given: BTreeMap::new(),
+            name_lives: None,
             versions_entered: BTreeMap::new(),
             codes_entered: BTreeMap::new(),
             entry_due: BTreeMap::new(),
@@ -925,7 +928,7 @@ impl World {
         let now = self.now();
         let desired = self.cluster.desired(name);
         let process = &mut self.processes[process];
-        let live = self.cluster.read(name, process.stale).unwrap();
+        let live = self.cluster.read(name, std::mem::take(&mut process.stale)).unwrap();
         let fleeting = process.channels.entry(name.into()).or_insert_with(|| Fleeting {
             volatile: Arc::default(),
             after_write: None,
@@ -1119,6 +1122,16 @@ impl World {
         self.versions_entered.get(name).map_or(0, BTreeSet::len)
     }
 
+    /// The phone holder will not type what has come so far.
+    #[allow(dead_code, reason = "the benchmark does not ask")]
+    pub fn throw_code_away(&mut self, name: &str) {
+        let desired = self.cluster.desired(name);
+        let digits = desired.number.digits();
+        let sent = self.count(|what| matches!(what, What::CodeSent { digits: d } if d == digits));
+        self.codes_entered.insert(name.into(), sent);
+        self.entry_due.remove(name);
+    }
+
     /// A tool touches the code Secret: another version, the same value.
     pub fn touch_code_secret(&mut self, name: &str) {
         self.cluster.touch_secret(&self.cluster.desired(name).verification.code_secret);
@@ -1277,11 +1290,12 @@ impl World {
         if tried > versions {
             return Err(format!("{tried} verifications of {versions} versions of the code"));
         }
-        let mut names = BTreeSet::new();
+        let mut names = BTreeMap::new();
         for effect in self.effects() {
             if let What::NameSubmitted { digits, name } = effect.what
                 && digits == mine
-                && !names.insert(name.clone())
+                && let Some(last) = names.insert(name.clone(), effect.at)
+                && self.name_lives.is_none_or(|lives| effect.at < later(last, lives))
             {
                 return Err(format!("the name {name} was submitted twice"));
             }

@@ -157,13 +157,58 @@ async fn the_pod_meets_the_restricted_standard() {
 async fn values_that_are_none_are_refused() {
     let plane = ControlPlane::shared().await;
     let chart = chart("").display().to_string();
-    for wrong in ["replicas=3", "concurrency=0", "listFreshness=soon", "namespaces[0]=Shop", "log.format=xml"]
-    {
+    for wrong in [
+        "replicas=3",
+        "concurrency=0",
+        "listFreshness=soon",
+        "namespaces[0]=Shop",
+        "log.format=xml",
+        "graph.url=http://sandbox.staging:8088",
+    ] {
         let output = helm(plane, &["template", "x", &chart, "--set", wrong]);
         assert!(!output.status.success(), "{wrong} is taken");
     }
     let output = helm(plane, &["lint", "--strict", &chart]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// What the schema takes, the operator takes: a pod that never starts tells nobody why.
+#[tokio::test]
+async fn a_duration_that_the_schema_takes_is_one_to_the_operator() {
+    let plane = ControlPlane::shared().await;
+    let chart = chart("").display().to_string();
+    let samples = [
+        ("5m", true),
+        ("45s", true),
+        ("1h30m", true),
+        ("1h2m3s4ms", true),
+        ("500ms", true),
+        ("90m", true),
+        ("0h5m", true),
+        ("999999h", true),
+        ("0s", false),
+        ("0h0m", false),
+        ("1d", false),
+        ("5s1m", false),
+        ("1h1h", false),
+        ("1h 30m", false),
+        ("-5m", false),
+        ("1.5h", false),
+        ("9999999999999999999h", false),
+        ("5", false),
+        ("soon", false),
+        ("", false),
+    ];
+    for (sample, is_one) in samples {
+        for (value, flag) in [("listFreshness", "--list-freshness"), ("unseenAfter", "--unseen-after")] {
+            let taken = helm(plane, &["template", "x", &chart, "--set-string", &format!("{value}={sample}")]);
+            assert_eq!(taken.status.success(), is_one, "{value}={sample}");
+            let args = ["whatsapp-operator", "run", flag, sample].map(Into::into);
+            if is_one {
+                assert!(whatsapp_operator::cli::parse(args).is_ok(), "{flag} {sample}");
+            }
+        }
+    }
 }
 
 /// Every value of `values.yaml` is in the schema, and the operator takes every argument that the chart passes.

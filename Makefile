@@ -17,7 +17,7 @@ tools = $(abspath $(or $(CARGO_TARGET_DIR),target))/tools
 deny = 0.20.2
 
 .PHONY: demo test lint format clippy dependencies gen generated sandbox bench clean control-plane \
-	unit doc integration needs-cargo needs-go
+	unit doc integration needs-cargo needs-cc needs-go needs-curl
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -32,18 +32,26 @@ needs-go:
 	@[ -n "$$KUBEBUILDER_ASSETS" ] || command -v $(GO) >/dev/null || { \
 		echo "go is missing: install Go 1.26 or newer, or set KUBEBUILDER_ASSETS to the folder that setup-envtest fills" >&2; exit 1; }
 
+needs-cc:
+	@command -v cc >/dev/null || { \
+		echo "cc is missing: install a C compiler (gcc or clang) that goes by the name cc, then run make again" >&2; exit 1; }
+
+# The commands of the README are run as they are written, and two of them are curl.
+needs-curl:
+	@command -v curl >/dev/null || { echo "curl is missing: install curl, then run make again" >&2; exit 1; }
+
 # The first time this builds kube-apiserver, etcd, kubectl and helm: some minutes. Afterwards it only prints a folder.
 control-plane: needs-go
 	$(say) "control plane (built once, then cached in target/control-plane)"
 	@tests/control-plane/build.sh >/dev/null
 
-demo: needs-cargo control-plane
+demo: needs-cargo needs-cc control-plane
 	$(say) "operator"
 	@$(CARGO) build --locked --bin whatsapp-operator --example demo
 	$(say) "demo"
 	@target="$${CARGO_TARGET_DIR:-target}"; "$$target/debug/examples/demo"
 
-test: lint control-plane unit doc integration
+test: needs-cargo needs-cc needs-go needs-curl lint control-plane unit doc integration
 	$(say) "all checks passed"
 
 lint: format clippy dependencies
@@ -52,42 +60,42 @@ format: needs-cargo
 	$(say) "format"
 	@$(CARGO) fmt --check
 
-clippy: needs-cargo
+clippy: needs-cargo needs-cc
 	$(say) "clippy"
-	@$(CARGO) clippy --locked --all-targets --quiet -- -D warnings
+	@$(CARGO) clippy --locked --all-targets -- -D warnings
 
 # cargo-deny is built once into target/tools when the machine has none; that takes some minutes.
-dependencies: needs-cargo
+dependencies: needs-cargo needs-cc
 	$(say) "dependencies: licences, bans, sources"
 	@PATH="$(tools)/bin:$$PATH"; command -v cargo-deny >/dev/null || { \
 		echo "building cargo-deny $(deny) into $(tools), some minutes, once" >&2; \
 		$(CARGO) install --locked --quiet --root "$(tools)" --version $(deny) cargo-deny; }; \
 	$(CARGO) deny --locked check bans licenses sources
 
-unit: needs-cargo
+unit: needs-cargo needs-cc
 	$(say) "unit tests"
-	@$(CARGO) test --locked --lib --bins --quiet
+	@$(CARGO) test --locked --lib --bins -- --quiet
 
-doc: needs-cargo
+doc: needs-cargo needs-cc
 	$(say) "examples in the documentation"
-	@$(CARGO) test --locked --doc --quiet
+	@$(CARGO) test --locked --doc -- --quiet
 
 # Most of these tests wait for a process or a clock, so there are more of them at a time than cores.
-integration: needs-cargo control-plane
+integration: needs-cargo needs-cc needs-curl control-plane
 	$(say) "integration tests, on a real API server"
 	@$(CARGO) build --locked --bin whatsapp-operator --example demo
 	@$(CARGO) test --locked --test it -- --test-threads 6
 
-gen: needs-cargo
+gen: needs-cargo needs-cc
 	$(say) "generated files"
-	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it --quiet -- generated::
+	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet generated::
 
-bench: needs-cargo control-plane
+bench: needs-cargo needs-cc control-plane
 	$(say) "what a channel costs"
 	@$(CARGO) build --locked --release --bin whatsapp-operator
 	@$(CARGO) bench --locked --bench fleet --bench onboarding
 
-sandbox: needs-cargo
+sandbox: needs-cargo needs-cc
 	@$(CARGO) run --locked --quiet -- sandbox --listen 127.0.0.1:8420
 
 clean: needs-cargo

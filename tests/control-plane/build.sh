@@ -2,7 +2,7 @@
 # Provides the binaries of a real control plane and prints the folder that holds them.
 #
 #   tests/control-plane/build.sh                        kube-apiserver, etcd, kubectl and helm
-#   tests/control-plane/build.sh kubeconform            only what is named; also: kube-controller-manager
+#   tests/control-plane/build.sh helm                   only what is named
 #
 # Each tool comes from the first of these that has it:
 #   1. KUBEBUILDER_ASSETS, the folder that setup-envtest fills. It has no helm: then the one in PATH is taken.
@@ -82,10 +82,8 @@ provide() {
 			etcd) build etcd etcd go.etcd.io/etcd/server/v3 go.etcd.io/etcd/server/v3 "half a minute" ;;
 			kube-apiserver) build "$tool" kubernetes "k8s.io/kubernetes/cmd/$tool" k8s.io/kubernetes "3 to 4 minutes" ;;
 			kubectl) build "$tool" kubernetes "k8s.io/kubernetes/cmd/$tool" k8s.io/kubernetes "half a minute" ;;
-			kube-controller-manager) build "$tool" kubernetes "k8s.io/kubernetes/cmd/$tool" k8s.io/kubernetes "1 to 2 minutes" ;;
 			helm) build helm helm helm.sh/helm/v4/cmd/helm helm.sh/helm/v4 "1 to 2 minutes" ;;
-			kubeconform) build kubeconform kubeconform github.com/yannh/kubeconform/cmd/kubeconform github.com/yannh/kubeconform "some seconds" ;;
-			*) fail "unknown tool $tool: know kube-apiserver, etcd, kubectl, helm, kubeconform and kube-controller-manager" ;;
+			*) fail "unknown tool $tool: know kube-apiserver, etcd, kubectl and helm" ;;
 		esac
 	fi
 	[ "$found" = "$folder_out/$tool" ] || ln -sf "$found" "$folder_out/$tool"

@@ -7,7 +7,7 @@
 //! The module knows nothing of the operator except where its chart lies. Everything listens on loopback, every
 //! process is a child that ends with us however we end, and every file lies under the target folder.
 //!
-//! There are no nodes and, unless asked for, no controller manager: Deployments make no pods, nobody collects garbage,
+//! There are no nodes and no controller manager: Deployments make no pods, nobody collects garbage,
 //! and a deleted namespace stays `Terminating`. Tests take a namespace of their own and leave it behind.
 
 // The tests, the demo and the benchmarks each use a part of this module.
@@ -52,15 +52,12 @@ const POLL: Duration = Duration::from_millis(50);
 pub struct Options {
     /// Keeps the data here, and leaves it behind. Without it the data is gone when the control plane stops.
     pub data_dir: Option<PathBuf>,
-    /// Collects garbage and finishes the deletion of namespaces. Builds a further binary the first time.
-    pub with_controller_manager: bool,
 }
 
 /// A running API server with its etcd. Ends with the value, or with the process that holds it.
 #[derive(Debug)]
 pub struct ControlPlane {
     // The order of the fields is the order in which they end: clients before servers, files last.
-    controller_manager: Option<Process>,
     api_server: Mutex<Option<Process>>,
     etcd: Option<Process>,
     api_server_args: Vec<String>,
@@ -279,11 +276,7 @@ impl ControlPlane {
     /// The ids of the processes that make up the control plane, so that their cost can be measured.
     pub fn process_ids(&self) -> Vec<u32> {
         let api_server = self.api_server.lock().unwrap_or_else(PoisonError::into_inner);
-        [self.etcd.as_ref(), api_server.as_ref(), self.controller_manager.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(Process::id)
-            .collect()
+        [self.etcd.as_ref(), api_server.as_ref()].into_iter().flatten().map(Process::id).collect()
     }
 
     fn kubectl_command(&self) -> Command {
@@ -291,11 +284,7 @@ impl ControlPlane {
     }
 
     fn launch(options: &Options) -> io::Result<Self> {
-        let mut wanted = vec!["etcd", "kube-apiserver", "kubectl", "helm"];
-        if options.with_controller_manager {
-            wanted.push("kube-controller-manager");
-        }
-        let binaries = provide(&wanted)?;
+        let binaries = provide(&["etcd", "kube-apiserver", "kubectl", "helm"])?;
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -368,21 +357,7 @@ impl ControlPlane {
         let kubectl = KubectlCommand { binaries: binaries.to_owned(), dir: room.dir.clone() };
         api_server.wait_until_ready(|| kubectl.is_ready())?;
 
-        let controller_manager = if options.with_controller_manager {
-            let mut command = Command::new(binaries.join("kube-controller-manager"));
-            command.args([
-                arg("kubeconfig", "admin.kubeconfig"),
-                "--controllers=garbage-collector-controller,namespace-controller".to_owned(),
-                "--leader-elect=false".to_owned(),
-                "--secure-port=0".to_owned(),
-            ]);
-            Some(Process::spawn(command, room.path("kube-controller-manager.log"))?)
-        } else {
-            None
-        };
-
         Ok(Self {
-            controller_manager,
             api_server: Mutex::new(Some(api_server)),
             etcd: Some(etcd),
             api_server_args,

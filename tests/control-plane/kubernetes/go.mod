@@ -1,4 +1,4 @@
-// Pins the API server, kubectl and the controller manager that the tests run against.
+// Pins the API server and kubectl that the tests run against.
 // Kubernetes names its own staging modules through replaces, so each is pinned here as well.
 module whatsapp-operator/tests/control-plane/kubernetes
 
@@ -8,7 +8,6 @@ godebug default=go1.26
 
 tool (
 	k8s.io/kubernetes/cmd/kube-apiserver
-	k8s.io/kubernetes/cmd/kube-controller-manager
 	k8s.io/kubernetes/cmd/kubectl
 )
 

@@ -121,13 +121,28 @@ impl Demo {
             .args(["--graph-url", &format!("http://{sandbox}"), "--health-listen", &health.to_string()]);
         let operator = Process::spawn(command, &log).map_err(text)?;
         let http = reqwest::Client::builder().no_proxy().build().map_err(text)?;
-        let demo = Self { started, plane, sandbox, http, stop, operator, log, editor, binary };
-        demo.until("the operator is ready", || async {
-            let answer = demo.http.get(format!("http://{health}/readyz")).send().await;
-            Ok(answer.is_ok_and(|answer| answer.status().is_success()))
-        })
-        .await?;
-        Ok(demo)
+        let mut demo = Self { started, plane, sandbox, http, stop, operator, log, editor, binary };
+        match demo.until_serving(health).await {
+            Ok(()) => Ok(demo),
+            Err(error) => Err(format!("{error}; its last log lines:\n{}", demo.last_log_lines())),
+        }
+    }
+
+    async fn until_serving(&mut self, health: SocketAddr) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.http.get(format!("http://{health}/readyz")).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(());
+            }
+            if !self.operator.is_running() {
+                return Err("the operator ended before it was ready".to_owned());
+            }
+            if Instant::now() > end {
+                return Err(format!("the operator was not ready within {} s", PATIENCE.as_secs()));
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     async fn play(&mut self) -> Result<()> {
@@ -177,7 +192,8 @@ impl Demo {
             &["front-desk"],
         )
         .await?;
-        self.wait("condition=Ready=False", "its portfolio waits for an account", &["newco-hello"]).await?;
+        self.wait(&not_ready_for("NoAccountInReach"), "its portfolio waits for an account", &["newco-hello"])
+            .await?;
 
         println!("\n$ kubectl get wac -o wide");
         println!("{}", self.kubectl(&["get", "wac", "--namespace", NAMESPACE, "--output", "wide"]).await?);
@@ -294,6 +310,11 @@ impl Demo {
 /// What `kubectl wait` is told to wait for: the first who has to act, has to do this.
 fn waits_for(action: &str) -> String {
     format!("jsonpath={{.status.waitingFor[0].action}}={action}")
+}
+
+/// What `kubectl wait` is told to wait for: `Ready` carries this reason.
+fn not_ready_for(reason: &str) -> String {
+    format!("jsonpath={{.status.conditions[?(@.type==\"Ready\")].reason}}={reason}")
 }
 
 fn say(started: Instant, what: &str) {

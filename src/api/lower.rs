@@ -87,14 +87,7 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
         problem: why.to_string(),
         remedy: "re-create the channel with the number in the form \"+5511912345678\"",
     })?;
-    let length = spec.display_name.chars().count();
-    if !(3..=75).contains(&length) || spec.display_name.trim() != spec.display_name {
-        return Err(SpecInvalid {
-            field: "spec.displayName",
-            problem: format!("has {length} characters, or blanks at its ends"),
-            remedy: "choose a name of 3 to 75 characters without blanks at its ends",
-        });
-    }
+    display_name(&spec.display_name)?;
     let account = match &spec.account_id {
         Some(id) => Some(AccountId::new(meta_id("spec.accountId", id)?)),
         None => None,
@@ -116,6 +109,16 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
         .pin_secret_ref
         .as_ref()
         .map_or_else(|| SecretKey { name: format!("{name}-pin"), key: "pin".into() }, secret_key);
+    if code_secret == pin_secret {
+        return Err(SpecInvalid {
+            field: "spec.verification.codeSecretRef",
+            problem: format!(
+                "and spec.registration.pinSecretRef are both the key {} of the Secret {}, one of them perhaps as its default",
+                code_secret.key, code_secret.name
+            ),
+            remedy: "keep the code and the PIN apart",
+        });
+    }
     Ok(Desired {
         uid: object.uid().unwrap_or_default(),
         generation: object.metadata.generation.unwrap_or_default(),
@@ -221,15 +224,49 @@ fn meta_id<'a>(field: &'static str, id: &'a str) -> Result<&'a str, SpecInvalid>
     })
 }
 
-fn https(url: &str) -> Result<String, SpecInvalid> {
-    match url::Url::parse(url) {
-        Ok(parsed) if parsed.scheme() == "https" && parsed.has_host() => Ok(url.to_owned()),
-        _ => Err(SpecInvalid {
-            field: "spec.webhook.callbackUrl",
-            problem: "is not an https:// address".into(),
-            remedy: "give the full address, as in https://bot.acme.example/wa",
-        }),
+/// As the rule `trimmed` of the schema has it: what it takes must not stall here.
+fn display_name(name: &str) -> Result<(), SpecInvalid> {
+    let length = name.chars().count();
+    let invalid = |problem: String, remedy| Err(SpecInvalid { field: "spec.displayName", problem, remedy });
+    if !(3..=75).contains(&length) {
+        return invalid(format!("has {length} characters"), "choose a name of 3 to 75 characters");
     }
+    if name.contains(['\r', '\n']) || name.starts_with([' ', '\t']) || name.ends_with([' ', '\t']) {
+        return invalid("has blanks at its ends, or a line break".into(), "remove them");
+    }
+    Ok(())
+}
+
+/// As the rule `callback_url` of the schema has it: what it takes must not stall here.
+fn https(url: &str) -> Result<String, SpecInvalid> {
+    if url.strip_prefix("https://").is_some_and(is_full_address) {
+        return Ok(url.to_owned());
+    }
+    Err(SpecInvalid {
+        field: "spec.webhook.callbackUrl",
+        problem:
+            "is not a full https:// address without user, password and '#', with a port of at most 65535"
+                .into(),
+        remedy: "write it as in https://bot.acme.example/wa",
+    })
+}
+
+/// What follows the scheme: a host, perhaps a port, and a path or a query.
+fn is_full_address(rest: &str) -> bool {
+    let (authority, tail) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let (host, port) = match authority.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
+    };
+    let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let of_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let is_host = edge(host.as_bytes().first()) && edge(host.as_bytes().last()) && host.bytes().all(of_host);
+    let is_port = |port: &str| {
+        (1..=5).contains(&port.len())
+            && port.bytes().all(|byte| byte.is_ascii_digit())
+            && port.parse::<u16>().is_ok()
+    };
+    is_host && port.is_none_or(is_port) && !tail.contains([' ', '#', '\t', '\r', '\n'])
 }
 
 fn secret_key(reference: &v1::SecretKeyRef) -> SecretKey {

@@ -2,7 +2,7 @@
 //!
 //! Formats are rules of the Common Expression Language and not bare patterns, because a rule can say what
 //! is wrong and what to do. Only functions that exist both in the API server and offline are used:
-//! `matches`, `has`, `all`, `size` of ASCII text and comparisons.
+//! `matches`, `has`, `all`, `size` of ASCII text, joined texts, choices and comparisons.
 
 use kube::core::{Message, Rule};
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -38,17 +38,20 @@ pub fn unchanged(field: &str, how: &str) -> Rule {
     )))
 }
 
-/// A code that lands where the PIN is kept would be taken for it.
+/// A code that lands where the PIN is kept would be taken for it. Asked at the root, since both places have defaults
+/// that are made of the object's name. No name of a Secret holds a slash.
 pub fn code_and_pin_apart() -> Rule {
-    Rule::new(
-        "!has(self.verification) || !has(self.verification.codeSecretRef) || !has(self.registration) || \
-         !has(self.registration.pinSecretRef) || \
-         self.verification.codeSecretRef.name != self.registration.pinSecretRef.name || \
-         self.verification.codeSecretRef.key != self.registration.pinSecretRef.key",
-    )
-    .message(
-        "verification.codeSecretRef and registration.pinSecretRef are the same key of the same Secret; \
-         keep the code and the PIN apart",
+    let place = |part: &str, key: &str, default: &str| {
+        let (part, of) = (format!("self.spec.{part}"), format!("self.spec.{part}.{key}"));
+        format!(
+            "(has({part}) && has({of}) ? {of}.name + '/' + {of}.key : self.metadata.name + '-{default}/{default}')"
+        )
+    };
+    let code = place("verification", "codeSecretRef", "code");
+    let pin = place("registration", "pinSecretRef", "pin");
+    Rule::new(format!("{code} != {pin}")).message(
+        "verification.codeSecretRef (left out: <channel>-code, key code) and registration.pinSecretRef (left out: \
+         <channel>-pin, key pin) are the same key of the same Secret; keep the code and the PIN apart",
     )
 }
 
@@ -162,11 +165,11 @@ pub fn websites() -> Rule {
 /// What Meta calls back.
 pub fn callback_url() -> Rule {
     Rule::new(matches(
-        r"^https://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?([/?][^ #\\t\\r\\n]*)?$",
+        r"^https://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:(0?[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?][^ #\\t\\r\\n]*)?$",
     ))
     .message(
-        "webhook.callbackUrl must be a full https:// address without user, password and '#'; \
-         write it as in https://bot.acme.example/wa",
+        "webhook.callbackUrl must be a full https:// address without user, password and '#', with a port of at most \
+         65535; write it as in https://bot.acme.example/wa",
     )
 }
 

@@ -58,11 +58,11 @@ use crate::engine::{
         priority = 1
     ),
     validation = rule::object_name(),
+    validation = rule::code_and_pin_apart(),
     cel
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rule::not_removed("accountId"))]
-#[x_kube(validation = rule::code_and_pin_apart())]
 pub struct WhatsAppChannelSpec {
     /// The portfolio whose credentials reach the number.
     pub portfolio_ref: PortfolioRef,

@@ -74,3 +74,21 @@ fn findings(report: &Report, least: Severity) -> Text {
 pub fn many(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::source;
+
+    #[test]
+    fn the_report_sums_up() {
+        let manifest = "apiVersion: whatsapp-operator.dev/v1alpha1\nkind: WhatsAppChannel\nmetadata: {name: a}\nspec:\n  \
+                        portfolioRef: {name: acme}\n  phoneNumber: \"1064\"\n  displayName: Acme Suporte\n";
+        let text = text(&lint::source(&source::parse("m.yaml", manifest)));
+        assert_eq!(
+            anstream::adapter::strip_str(text.as_str()).to_string(),
+            "m.yaml:6:16: error: spec.phoneNumber: phoneNumber must start with + and the country code\n  \
+             next: write it as in \"+5511912345678\"\n1 manifest checked, 1 error, 0 warnings\n"
+        );
+    }
+}

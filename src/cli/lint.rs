@@ -3,12 +3,7 @@
 //! An error is what the API server (or kubectl in front of it) refuses, and nothing else. What Meta and not
 //! Kubernetes may refuse, such as a display name against its guidelines, is a warning, however certain it is.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde::Serialize;
@@ -133,60 +128,31 @@ impl Report {
     pub fn has_errors(&self) -> bool {
         self.findings.iter().any(|f| f.severity == Severity::Error)
     }
-
-    /// Writes the findings, one a line, and a line that sums up.
-    ///
-    /// # Errors
-    ///
-    /// When the output cannot be written to.
-    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        for finding in &self.findings {
-            writeln!(out, "{finding}")?;
-        }
-        let count = |severity| self.findings.iter().filter(|f| f.severity == severity).count();
-        writeln!(
-            out,
-            "{} checked, {}, {}",
-            plural(self.checked, "manifest"),
-            plural(count(Severity::Error), "error"),
-            plural(count(Severity::Warning), "warning"),
-        )
-    }
-}
-
-fn plural(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Checks files, folders and standard input.
 pub fn lint(paths: &[PathBuf]) -> Report {
-    source(source::read(paths))
+    source(&source::read(paths))
 }
 
 /// Checks what was read.
-pub fn source(source: Source) -> Report {
-    let mut report = Report { findings: source.errors.into_iter().map(Finding::from).collect(), checked: 0 };
+pub fn source(source: &Source) -> Report {
+    let mut report =
+        Report { findings: source.errors.iter().cloned().map(Finding::from).collect(), checked: 0 };
     let mut seen = Seen::default();
     for document in &source.documents {
         match crd_of(document) {
             Ok(crd) => {
                 report.checked += 1;
-                report.findings.extend(schema::check(&crd, document));
-                report.findings.extend(advice(document));
+                let refused = schema::check(&crd, document);
+                report.findings.extend(advice(document, &refused));
+                report.findings.extend(refused);
                 report.findings.extend(seen.add(document));
             }
             Err(finding) => report.findings.extend(finding),
         }
     }
     report
-}
-
-/// Checks one document as if it were created; a document of another kind has no findings.
-pub fn document(document: &Document) -> Vec<Finding> {
-    match crd_of(document) {
-        Ok(crd) => schema::check(&crd, document),
-        Err(finding) => finding.into_iter().collect(),
-    }
 }
 
 /// Checks one document as if it replaced another.
@@ -267,8 +233,10 @@ fn crd_of(document: &Document) -> Result<CustomResourceDefinition, Option<Findin
 }
 
 /// Advice that never refuses: what Meta is likely to do with this name and this number.
-fn advice(document: &Document) -> Vec<Finding> {
+fn advice(document: &Document, refused: &[Finding]) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let is_refused =
+        |path: &str| refused.iter().any(|found| found.severity == Severity::Error && found.path == path);
     let annotations = document.root.get("metadata").and_then(|m| m.get("annotations"));
     let word = if document.kind() == "WhatsAppChannel" { REGISTERED } else { NO_ACCOUNT };
     if let Some(value) = annotations.and_then(|all| all.get(SANDBOX))
@@ -292,7 +260,8 @@ fn advice(document: &Document) -> Vec<Finding> {
     {
         // What the schema refuses already is not said twice.
         for finding in name::lint(name, &Limits::default()) {
-            if matches!(finding.rule, "TooShort" | "TooLong" | "OuterSpace") {
+            if matches!(finding.rule, "TooShort" | "TooLong" | "OuterSpace") && is_refused("spec.displayName")
+            {
                 continue;
             }
             let (message, remedy) = halves(&finding.message, "choose another name, or let Meta decide");
@@ -427,7 +396,7 @@ mod tests {
     }
 
     fn check(text: &str) -> Report {
-        source(source::parse("m.yaml", text))
+        source(&source::parse("m.yaml", text))
     }
 
     #[test]
@@ -485,18 +454,6 @@ mod tests {
         assert!(report.has_errors());
         assert!(
             report.findings[0].to_string().starts_with("there/is/no/such.yaml:1:1: error: cannot be read")
-        );
-    }
-
-    #[test]
-    fn the_report_sums_up() {
-        let mut out = Vec::new();
-        check(&channel("a", "1064", "Acme Suporte")).write(&mut out).expect("memory takes it");
-        let text = String::from_utf8(out).expect("text");
-        assert_eq!(
-            text,
-            "m.yaml:6:16: error: spec.phoneNumber: phoneNumber must start with + and the country code; write it as \
-             in \"+5511912345678\"\n1 manifest checked, 1 error, 0 warnings\n"
         );
     }
 }

@@ -19,7 +19,9 @@ use super::{
 
 /// Checks a document as if it were created.
 pub fn check(crd: &CustomResourceDefinition, document: &Document) -> Vec<Finding> {
-    Check::new(crd, document).run(None)
+    let mut check = Check::new(crd, document);
+    check.must_be_new();
+    check.run(None)
 }
 
 /// Checks a document as if it replaced `old`.

@@ -162,6 +162,16 @@ impl Document {
         node.at
     }
 
+    /// The same but for what stands under a key of the root.
+    #[must_use]
+    pub fn without(&self, key: &str) -> Self {
+        let mut rest = self.clone();
+        if let Content::Map(entries) = &mut rest.root.content {
+            entries.retain(|entry| entry.key != key);
+        }
+        rest
+    }
+
     /// The document as a typed object.
     ///
     /// # Errors
@@ -300,6 +310,7 @@ pub fn parse(file: &str, text: &str) -> Source {
 }
 
 fn parse_into(source: &mut Source, file: &str, text: &str) {
+    source.errors.extend(crowded_marks(file, text));
     let mut builder = Builder { events: Parser::new_from_str(text), anchors: Vec::new(), nodes: 0 };
     loop {
         match builder.document() {
@@ -323,17 +334,54 @@ fn parse_into(source: &mut Source, file: &str, text: &str) {
     }
 }
 
-/// A list of objects is as many documents, as for kubectl.
+/// Marks between documents that share their line with content. YAML allows that, and kubectl refuses it.
+fn crowded_marks(file: &str, text: &str) -> Vec<SourceError> {
+    let crowded = |line: &str| {
+        let behind = line.strip_prefix("---").map(str::trim);
+        behind.is_some_and(|behind| !behind.is_empty() && !behind.starts_with('#'))
+    };
+    text.split('\n')
+        .zip(1..)
+        .filter(|(line, _)| crowded(line))
+        .map(|(_, line)| SourceError {
+            file: file.to_owned(),
+            at: Position { line, column: 1 },
+            message:
+                "has more than --- and a comment on the line between two documents, which kubectl refuses"
+                    .into(),
+            remedy: "put what follows --- on a line of its own".into(),
+        })
+        .collect()
+}
+
+/// A list of objects is as many documents, as for kubectl: also one inside another, and one of a kind of its own such
+/// as `WhatsAppChannelList`.
 fn push(source: &mut Source, document: Document) {
-    if document.api_version() == "v1"
-        && document.kind() == "List"
+    if let Some(of) = document.kind().strip_suffix("List")
         && let Some(Content::List(items)) = document.root.get("items").map(|items| &items.content)
     {
-        let file = &document.file;
-        source.documents.extend(items.iter().map(|root| Document { file: file.clone(), root: root.clone() }));
+        for item in items {
+            let mut root = item.clone();
+            inherit(&mut root, "apiVersion", document.api_version(), of);
+            inherit(&mut root, "kind", of, of);
+            push(source, Document { file: document.file.clone(), root });
+        }
         return;
     }
     source.documents.push(document);
+}
+
+/// Items of a list of one kind may leave out what they are.
+fn inherit(item: &mut Node, key: &str, value: &str, of: &str) {
+    let at = item.at;
+    if let Content::Map(entries) = &mut item.content
+        && !of.is_empty()
+        && !entries.iter().any(|entry| entry.key == key)
+    {
+        let value = Value::String(value.to_owned());
+        let content = Content::Scalar { text: String::new(), plain: false, value };
+        entries.push(Entry { key: key.to_owned(), at, value: Node { at, content } });
+    }
 }
 
 struct Problem {
@@ -437,6 +485,15 @@ impl<'a> Builder<'a> {
             Event::Scalar(text, style, _, _) => {
                 let plain = style == ScalarStyle::Plain;
                 let value = if plain && !tagged_string {
+                    if is_no_number(&text) {
+                        return Err(Problem {
+                            at,
+                            message: format!(
+                                "{text} is infinity or no number to YAML, which JSON cannot hold"
+                            ),
+                            remedy: "put it in quotes if it is a text",
+                        });
+                    }
                     resolve(&text)
                 } else {
                     Value::String(text.clone().into_owned())
@@ -553,6 +610,12 @@ fn weight(node: &Node) -> usize {
         Content::List(items) => items.iter().map(weight).sum(),
         Content::Map(entries) => entries.iter().map(|e| 1 + weight(&e.value)).sum::<usize>(),
     }
+}
+
+/// Whether a plain scalar is one of the numbers that kubectl cannot send.
+fn is_no_number(text: &str) -> bool {
+    matches!(text, ".nan" | ".NaN" | ".NAN")
+        || matches!(text.strip_prefix(['+', '-']).unwrap_or(text), ".inf" | ".Inf" | ".INF")
 }
 
 /// What a plain scalar is to kubectl and the API server.
@@ -710,6 +773,35 @@ mod tests {
     fn a_list_is_as_many_documents() {
         let source = parse("t.yaml", "apiVersion: v1\nkind: List\nitems:\n- kind: A\n- kind: B\n");
         assert_eq!(source.documents.iter().map(Document::kind).collect::<Vec<_>>(), ["A", "B"]);
+    }
+
+    #[test]
+    fn lists_in_lists_and_lists_of_one_kind_are_flattened() {
+        let inner = "{apiVersion: v1, kind: List, items: [{kind: A}, {apiVersion: v1, kind: List, items: [{kind: B}]}]}";
+        let of_one = "{apiVersion: a.example/v1, kind: ThingList, items: [{metadata: {name: x}}, {kind: C}]}";
+        let source = parse("t.yaml", &format!("{inner}\n---\n{of_one}\n"));
+        assert_eq!(source.errors, []);
+        let found: Vec<_> = source.documents.iter().map(|d| (d.api_version(), d.kind())).collect();
+        assert_eq!(found, [("", "A"), ("", "B"), ("a.example/v1", "Thing"), ("a.example/v1", "C")]);
+    }
+
+    #[test]
+    fn what_kubectl_does_not_read_is_an_error() {
+        for (text, line, words) in [
+            ("kind: A\n--- {kind: B}\n", 2, "line of its own"),
+            ("--- kind: A\n", 1, "line of its own"),
+            ("kind: A\nb: .inf\n", 2, "in quotes"),
+            ("kind: A\nb: [-.Inf]\n", 2, "in quotes"),
+            ("kind: .NaN\n", 1, "in quotes"),
+        ] {
+            let source = parse("t.yaml", text);
+            let told = source.errors.iter().any(|e| e.at.line == line && e.remedy.contains(words));
+            assert!(told, "{text}: {:?}", source.errors);
+        }
+        for text in ["kind: A\n--- # a comment\nkind: B\n", "kind: \".inf\"\n", "kind: A\n---  \r\nkind: B\n"]
+        {
+            assert_eq!(parse("t.yaml", text).errors, [], "{text}");
+        }
     }
 
     #[test]

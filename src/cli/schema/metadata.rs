@@ -69,6 +69,21 @@ impl Check<'_> {
         }
     }
 
+    /// What the API server refuses in an object that is not there yet.
+    pub(super) fn must_be_new(&mut self) {
+        let version = self.document.root.get("metadata").and_then(|metadata| metadata.get("resourceVersion"));
+        if let Some(version) = version
+            && version.as_str().is_some_and(|version| !version.is_empty())
+        {
+            self.error(
+                "metadata.resourceVersion",
+                version.at,
+                "is for objects that are there already, and this one would be refused where it is not",
+                "remove the line, as from anything that kubectl get printed",
+            );
+        }
+    }
+
     fn name(&mut self, path: &str, node: &Node, shape: fn(&str) -> String) {
         let Some(name) = self.string(path, node) else { return };
         let shape = shape(name);

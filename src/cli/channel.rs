@@ -84,23 +84,33 @@ pub async fn call<T>(what: &str, call: impl Future<Output = kube::Result<T>>) ->
     match tokio::time::timeout(DEADLINE, call).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(kube::Error::Api(status))) => Err(refused(what, &status)),
-        Ok(Err(error)) => Err(Problem::new(format!("cannot {what}: {error}"))
-            .next("check that the cluster can be reached: kubectl version")),
-        Err(_) => Err(Problem::new(format!("cannot {what}: no answer within {} s", DEADLINE.as_secs()))
-            .next("check that the cluster can be reached: kubectl version")),
+        Ok(Err(error)) => Err(unreachable(what, &error.to_string())),
+        Err(_) => Err(unreachable(what, &format!("no answer within {} s", DEADLINE.as_secs()))),
     }
 }
 
+fn unreachable(what: &str, why: &str) -> Problem {
+    Problem::new(format!("cannot {what}: {why}"))
+        .passing()
+        .next("check that the cluster can be reached: kubectl version")
+}
+
 fn refused(what: &str, status: &kube::core::Status) -> Problem {
-    let problem = Problem::new(format!("cannot {what}: {}", status.message));
+    // What stands before the API server may answer with a number and no word.
+    let why = match status.message.is_empty() {
+        true => format!("HTTP status {} without a reason", status.code),
+        false => status.message.clone(),
+    };
+    let problem = Problem::new(format!("cannot {what}: {why}"));
     match status.code {
         401 => problem.next("log in to the cluster again"),
-        403 => problem.next("ask for the role edit in this namespace"),
+        403 => problem.forbidden().next("ask for the role edit in this namespace"),
         404 if status.message.contains("the server could not find the requested resource") => {
             Problem::new(format!("cannot {what}: this cluster does not know the kind"))
                 .next("install the CRDs: whatsapp-operator crd | kubectl apply --server-side -f -")
         }
         404 => problem.next("see which there are: kubectl get whatsapp --all-namespaces"),
+        429 | 500.. => problem.passing(),
         _ => problem,
     }
 }
@@ -144,37 +154,59 @@ impl Channel {
         call(&what, self.api.patch(&self.name, &params, &patch)).await
     }
 
-    /// Looks again and again until `answer` has one. `None`: nobody answered in time.
+    /// Looks again and again until `answer` has one, also through an API server that fails for a while.
     ///
     /// # Errors
     ///
-    /// When the channel goes away or cannot be read.
+    /// When the channel goes away or may not be read.
     pub async fn follow<T>(
         &self,
         limit: Duration,
         mut answer: impl FnMut(&WhatsAppChannel) -> Option<T>,
-    ) -> Result<Option<T>, Problem> {
+    ) -> Result<Followed<T>, Problem> {
         let end = tokio::time::Instant::now() + limit;
         loop {
-            if let Some(answer) = answer(&self.read().await?) {
-                return Ok(Some(answer));
-            }
+            // The last look gets a moment even where the time is up.
+            let left = end.saturating_duration_since(tokio::time::Instant::now()).max(LOOK);
+            let failed = match tokio::time::timeout(left, self.read()).await {
+                Ok(Ok(channel)) => match answer(&channel) {
+                    Some(answer) => return Ok(Followed::Answered(answer)),
+                    None => None,
+                },
+                Ok(Err(problem)) if problem.is_passing() => Some(problem.to_string()),
+                Ok(Err(problem)) => return Err(problem),
+                Err(_) => Some(format!("cannot read channel {}: no answer", self.name)),
+            };
             if tokio::time::Instant::now() >= end {
-                return Ok(None);
+                return Ok(Followed::Silent { failed });
             }
             tokio::time::sleep(LOOK).await;
         }
     }
 
-    /// Nobody answered.
-    pub fn silent(&self, what: &str, limit: Duration) -> Problem {
-        Problem::new(format!("{what}, but channel {} had no answer within {} s", self.name, limit.as_secs()))
+    /// Nobody answered: what was done, for how long it was followed, and what failed in the last look.
+    pub fn silent(&self, what: &str, limit: Duration, failed: Option<&str>) -> Problem {
+        let failed = failed.map(|failed| format!("; the last look failed: {failed}")).unwrap_or_default();
+        let text =
+            format!("{what}, but channel {} had no answer within {} s{failed}", self.name, limit.as_secs());
+        Problem::new(text)
             .next(format!(
                 "look again later: kubectl whatsapp status {} -n {}; if its status never moves, check that the operator runs and watches this namespace",
                 self.name, self.namespace
             ))
             .exit(Exit::NoAnswer)
     }
+}
+
+/// How following a channel ended.
+#[derive(Debug)]
+pub enum Followed<T> {
+    Answered(T),
+    /// The time was up.
+    Silent {
+        /// Why the last look told nothing, if it did not.
+        failed: Option<String>,
+    },
 }
 
 /// A value that no annotation had before: the time, to the nanosecond.
@@ -209,4 +241,78 @@ pub fn seen(status: &WhatsAppChannelStatus, kind: ConditionType) -> Option<Seen<
         since: Some(condition.last_transition_time.0),
         row: explain::row_of(&condition.reason),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use axum::{Json, Router, http::StatusCode, response::IntoResponse};
+
+    use super::*;
+
+    /// A channel behind an API server that fails so many times before it answers, and then with this status.
+    async fn behind(failures: usize, failure: StatusCode) -> Channel {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let server = Router::new().fallback(move || {
+            let nth = asked.fetch_add(1, Ordering::Relaxed);
+            async move {
+                if nth < failures {
+                    return failure.into_response();
+                }
+                Json(json!({
+                    "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+                    "metadata": {"name": "support", "namespace": "shop"},
+                    "spec": {
+                        "portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678",
+                        "displayName": "Acme Suporte"
+                    }
+                }))
+                .into_response()
+            }
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("a bound port"));
+        tokio::spawn(async move { axum::serve(listener, server).await });
+        let mut config = Config::new(url.parse().expect("an address"));
+        config.default_retry = false;
+        let client = Client::try_from(config).expect("a client");
+        let api = Api::namespaced(client.clone(), "shop");
+        Channel { name: "support".to_owned(), namespace: "shop".to_owned(), api, client }
+    }
+
+    #[tokio::test]
+    async fn following_goes_on_through_reads_that_fail() {
+        crate::meta::client::install_crypto();
+        let channel = behind(2, StatusCode::SERVICE_UNAVAILABLE).await;
+        let found = channel.follow(Duration::from_secs(20), |object| object.metadata.name.clone()).await;
+        assert!(matches!(&found, Ok(Followed::Answered(name)) if name == "support"), "{found:?}");
+    }
+
+    #[tokio::test]
+    async fn what_failed_to_the_end_is_said_and_ends_as_no_answer() {
+        crate::meta::client::install_crypto();
+        let channel = behind(usize::MAX, StatusCode::SERVICE_UNAVAILABLE).await;
+        let limit = Duration::from_millis(700);
+        let found = channel.follow(limit, |_| Some(())).await.expect("it was followed to the end");
+        let Followed::Silent { failed } = found else { panic!("{found:?}") };
+        let problem = channel.silent("asked for a code", limit, failed.as_deref());
+        assert!(problem.to_string().contains("asked for a code"), "{problem}");
+        let failed = "the last look failed: cannot read channel support in namespace shop: HTTP status 503";
+        assert!(problem.to_string().contains(failed), "{problem}");
+        assert_eq!(problem.report(), Exit::NoAnswer);
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_is_gone_is_not_waited_for() {
+        crate::meta::client::install_crypto();
+        for status in [StatusCode::NOT_FOUND, StatusCode::FORBIDDEN] {
+            let channel = behind(usize::MAX, status).await;
+            let found = channel.follow(Duration::from_secs(60), |_| Some(())).await;
+            assert!(found.is_err(), "{status}");
+        }
+    }
 }

@@ -31,7 +31,7 @@ use crate::{
 };
 
 use super::{
-    channel::{Channel, ClusterArgs, call, seen},
+    channel::{Channel, ClusterArgs, Followed, call, seen},
     exit::{Ending, Exit, Problem},
     render::{self, OutputArgs, Text, Tone},
     run::duration,
@@ -119,9 +119,13 @@ pub async fn code(args: &CodeArgs) -> Ending {
                 judge(status, &version.as_subject(), before)
             })
             .await?;
-        let what = || format!("the code was handed over{}", stands.unwrap_or_default());
-        let (verdict, message) = found.ok_or_else(|| channel.silent(&what(), args.timeout))?;
-        answer(verdict, message)
+        match found {
+            Followed::Answered((verdict, message)) => answer(verdict, message),
+            Followed::Silent { failed } => {
+                let what = format!("the code was handed over{}", stands.unwrap_or_default());
+                return Err(channel.silent(&what, args.timeout, failed.as_deref()));
+            }
+        }
     };
     render::print(args.output.output, &answer, text)?;
     Ok(match answer.verdict {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 use super::{
-    channel::{Channel, ClusterArgs, fresh},
+    channel::{Channel, ClusterArgs, Followed, fresh},
     exit::{Ending, Exit, Problem},
     render::{self, OutputArgs, Text, Tone},
     run::duration,
@@ -114,7 +114,12 @@ pub async fn give(consent: Consent, args: &ConsentArgs) -> Ending {
     let found = channel
         .follow(args.timeout, |object| judge(consent, object.status.as_ref()?, &value, &given))
         .await?;
-    let answer = found.ok_or_else(|| channel.silent(consent.asked(), args.timeout))?;
+    let answer = match found {
+        Followed::Answered(answer) => answer,
+        Followed::Silent { failed } => {
+            return Err(channel.silent(consent.asked(), args.timeout, failed.as_deref()));
+        }
+    };
     render::print(args.output.output, &answer, |answer| text(consent, answer))?;
     Ok(match answer.verdict {
         "Refused" => Exit::Refused,

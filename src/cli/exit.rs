@@ -13,7 +13,8 @@ use super::render;
 pub enum Exit {
     /// Done, and for `plan`: nothing to change.
     Done = 0,
-    /// It could not be done: wrong arguments, a wrong manifest, no cluster, no permission.
+    /// It could not be done: wrong arguments, a wrong manifest, no cluster, no permission. For `plan` also: something
+    /// could not be read.
     Error = 1,
     /// `plan` only: there are changes.
     Changes = 2,
@@ -29,18 +30,30 @@ impl From<Exit> for std::process::ExitCode {
     }
 }
 
+/// What is known of why the cluster did not do something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Cause {
+    #[default]
+    Other,
+    /// Whoever runs the command lacks a right.
+    Forbidden,
+    /// The cluster gave no usable answer, and may give one in a moment.
+    Passing,
+}
+
 /// Why a command did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     what: String,
     next: Option<String>,
     exit: Exit,
+    cause: Cause,
 }
 
 impl Problem {
     /// What is wrong, and where.
     pub fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), next: None, exit: Exit::Error }
+        Self { what: what.into(), next: None, exit: Exit::Error, cause: Cause::Other }
     }
 
     /// Adds what to do next.
@@ -53,6 +66,28 @@ impl Problem {
     #[must_use]
     pub fn exit(self, exit: Exit) -> Self {
         Self { exit, ..self }
+    }
+
+    /// Says that whoever runs the command lacks a right in the cluster, and nothing more is known.
+    #[must_use]
+    pub fn forbidden(self) -> Self {
+        Self { cause: Cause::Forbidden, ..self }
+    }
+
+    /// Says that the cluster gave no usable answer, and may give one in a moment.
+    #[must_use]
+    pub fn passing(self) -> Self {
+        Self { cause: Cause::Passing, ..self }
+    }
+
+    /// Whether a right in the cluster is lacking.
+    pub fn is_forbidden(&self) -> bool {
+        self.cause == Cause::Forbidden
+    }
+
+    /// Whether it may do to try again.
+    pub fn is_passing(&self) -> bool {
+        self.cause == Cause::Passing
     }
 
     /// Prints it on standard error and says how the process ends.

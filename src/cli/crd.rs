@@ -11,11 +11,11 @@ use super::{
 ///
 /// # Errors
 ///
-/// When one has no YAML form, which would be a fault of ours.
+/// When they cannot be written, or one has no YAML form, which would be a fault of ours.
 pub fn crd() -> Ending {
     let crds = api::crds().map_err(|error| Problem::new(format!("a CRD has no YAML form: {error}")))?;
     for (_, yaml) in crds {
-        render::out(&format!("---\n{yaml}"));
+        render::out(&format!("---\n{yaml}"))?;
     }
     Ok(Exit::Done)
 }

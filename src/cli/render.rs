@@ -4,7 +4,10 @@
 //! everything without them. A reader that closes the pipe ends the output, not the
 //! command.
 
-use std::{fmt::Write as _, io::Write as _};
+use std::{
+    fmt::Write as _,
+    io::{ErrorKind, Write as _},
+};
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
@@ -134,35 +137,37 @@ fn width(text: &str) -> usize {
 ///
 /// # Errors
 ///
-/// When the value has no JSON or YAML form, which would be a fault of ours.
+/// When it cannot be written, or has no JSON or YAML form, which would be a fault of ours.
 pub fn print<T: Serialize>(format: Format, value: &T, text: impl FnOnce(&T) -> Text) -> Result<(), Problem> {
     match format {
         Format::Text => out(text(value).as_str()),
         Format::Json => {
             let json = serde_json::to_string_pretty(value)
                 .map_err(|error| Problem::new(format!("the result has no JSON form: {error}")))?;
-            out(&format!("{json}\n"));
+            out(&format!("{json}\n"))
         }
         Format::Yaml => {
             let yaml = serde_saphyr::to_string(value)
                 .map_err(|error| Problem::new(format!("the result has no YAML form: {error}")))?;
-            out(&yaml);
+            out(&yaml)
         }
     }
-    Ok(())
 }
 
 /// Writes to standard output.
-pub fn out(text: &str) {
+///
+/// # Errors
+///
+/// When it takes no more, as a full disk does. A reader that went away has seen what it wanted.
+pub fn out(text: &str) -> Result<(), Problem> {
     let mut stdout = anstream::stdout();
-    // Nobody reads any more: nothing is left to be said.
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-}
-
-/// Tells on standard error how things go, while a result is being made.
-pub fn note(text: &str) {
-    let mut stderr = anstream::stderr();
-    let _ = writeln!(stderr, "{}", paint(Tone::Faint, text)).and_then(|()| stderr.flush());
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Problem::new(format!("cannot write to standard output: {error}"))
+                .next("make room where it goes, or send it elsewhere, then run the command again"))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Writes to standard error.

@@ -73,7 +73,7 @@ pub async fn sandbox(args: &SandboxArgs) -> Ending {
     let address = listener.local_addr().unwrap_or(args.listen);
     render::out(&format!(
         "sandbox listens on http://{address}\n  token    {DEMO_TOKEN}\n  control  http://{address}/control\n"
-    ));
+    ))?;
     let stop = CancellationToken::new();
     let server = tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
     let kept = keep(&sandbox, args.state.as_deref(), stop_asked()).await;

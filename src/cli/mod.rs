@@ -38,7 +38,7 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done; plan: nothing to change
-  1  error: wrong arguments, a wrong manifest, no cluster, no permission
+  1  error: wrong arguments, a wrong manifest, no cluster, no permission; plan: something was not read
   2  plan only: there are changes
   3  the answer is no: a wrong or lapsed code, a refused consent
   4  no answer in the time that was given

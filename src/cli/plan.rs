@@ -8,6 +8,7 @@ mod input;
 mod report;
 mod secret;
 mod seed;
+mod unread;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -48,6 +49,7 @@ use super::{
 use input::{Input, Manifest};
 use report::Report;
 use secret::{Offer, Origin, PlanSecrets};
+use unread::Unread;
 
 /// Looks are repeated while each finds something that the next one needs, at most this often.
 const LOOKS: usize = 4;
@@ -61,7 +63,8 @@ Credentials of a portfolio come from the first of these that has them:
   WHATSAPP_TOKEN_<NAME>              and WHATSAPP_APP_SECRET_<NAME>, upper case, - written as _
   the cluster                        the Secrets that the portfolio names
 
-Exit codes: 0 nothing to change, 2 there are changes, 1 error.")]
+Exit codes: 0 nothing to change, 2 there are changes, 1 error: also when something
+could not be read, such as with a token that Meta does not accept; it is named.")]
 pub struct PlanArgs {
     /// A file, a folder, or - for standard input; may be given again.
     #[arg(short, long = "filename", required = true, num_args = 1.., value_name = "PATH")]
@@ -69,7 +72,7 @@ pub struct PlanArgs {
     /// Asks a simulated Meta in this process, made to fit the manifests: each portfolio has an account, no number is
     /// there yet. An annotation whatsapp-operator.dev/sandbox asks for another beginning: registered on a channel,
     /// no-account on a portfolio.
-    #[arg(long, conflicts_with_all = ["token_files", "graph_url"])]
+    #[arg(long, conflicts_with_all = ["token_files", "app_secret_files"])]
     pub sandbox: bool,
     /// File with the access token of a portfolio; may be given again.
     #[arg(long = "token-file", value_name = "NAME=PATH", value_parser = named)]
@@ -77,7 +80,7 @@ pub struct PlanArgs {
     /// File with the app secret of a portfolio; may be given again.
     #[arg(long = "app-secret-file", value_name = "NAME=PATH", value_parser = named)]
     pub app_secret_files: Vec<(String, PathBuf)>,
-    /// Base address of the Graph API.
+    /// Base address of the Graph API; of no use with --sandbox.
     #[arg(long, env = "WHATSAPP_OPERATOR_GRAPH_URL", default_value = DEFAULT_URL, value_name = "URL")]
     pub graph_url: url::Url,
     /// Version of the Graph API.
@@ -100,7 +103,8 @@ fn named(text: &str) -> Result<(String, PathBuf), String> {
 ///
 /// # Errors
 ///
-/// When manifests are wrong, or credentials are missing.
+/// When manifests are wrong, credentials are missing, or something could not be read: what was planned is printed then
+/// all the same.
 pub async fn plan(args: &PlanArgs) -> Ending {
     let mut input = input::read(&args.files, args.cluster.namespace.as_deref())?;
     let limits = Limits::default();
@@ -121,6 +125,9 @@ pub async fn plan(args: &PlanArgs) -> Ending {
     let planner = Planner { meta, origin, limits, started: Timestamp::now() };
     let report = planner.all(&input).await?;
     render::print(args.output.output, &report, report::text)?;
+    if let Some(problem) = report.problem() {
+        return Err(problem);
+    }
     Ok(if report.changes > 0 { Exit::Changes } else { Exit::Done })
 }
 
@@ -128,6 +135,38 @@ pub async fn plan(args: &PlanArgs) -> Ending {
 struct Known {
     assessment: PortfolioAssessment,
     graph: Option<GraphClient>,
+    unread: Vec<Unread>,
+}
+
+/// How a channel's portfolio was found.
+enum Found<'a> {
+    Known(&'a Known),
+    /// It may be there, and whoever plans may not read it.
+    NotReadable,
+    NotThere,
+}
+
+impl Found<'_> {
+    fn graph(&self) -> Option<&GraphClient> {
+        match self {
+            Self::Known(known) => known.graph.as_ref(),
+            Self::NotReadable | Self::NotThere => None,
+        }
+    }
+
+    fn state(&self, namespace: &str) -> PortfolioState {
+        match self {
+            Self::Known(known) => {
+                let view = &known.assessment.view;
+                match granted(&view.namespace, &view.access, namespace) {
+                    Some(_) => PortfolioState::View(Arc::new(view.clone())),
+                    None => PortfolioState::NotUsable,
+                }
+            }
+            Self::NotReadable => PortfolioState::NotYet,
+            Self::NotThere => PortfolioState::NotUsable,
+        }
+    }
 }
 
 struct Planner {
@@ -141,9 +180,11 @@ impl Planner {
     async fn all(&self, input: &Input) -> Result<Report, Problem> {
         let mut known = HashMap::new();
         let mut report = Report::new(&self.origin, input);
+        report.unread(input.unreadable.values().cloned().collect());
         for portfolio in &input.portfolios {
             let judged = self.portfolio(portfolio).await?;
             report.portfolio(portfolio, &judged.assessment);
+            report.unread(judged.unread.clone());
             known.insert(portfolio.reference(), judged);
         }
         let owners = owners(&input.channels);
@@ -152,7 +193,16 @@ impl Planner {
             let desired = &manifest.desired;
             let memory = lower::memory(&manifest.object);
             let before = lower::before(&manifest.object);
-            let (observed, plan) = self.channel(desired, claim, known.get(&desired.portfolio), memory).await;
+            let portfolio = match known.get(&desired.portfolio) {
+                Some(known) => Found::Known(known),
+                None if input.unreadable.contains_key(&desired.portfolio) => Found::NotReadable,
+                None => Found::NotThere,
+            };
+            let (observed, plan) = self.channel(desired, claim, &portfolio, memory).await;
+            // Without credentials everything is unread, for which they are named already.
+            if portfolio.graph().is_some() {
+                report.unread(unread::channel(desired, &observed));
+            }
             let now = Timestamp::now();
             let mut memory = plan.memory.clone();
             let assessment = assess(desired, &observed, &plan, None, &mut memory, &before, &self.limits, now);
@@ -188,13 +238,18 @@ impl Planner {
             let now = Timestamp::now();
             assess_portfolio(desired, observed, &ConditionSet::default(), &[], view, &self.limits, now)
         };
+        let name = format!("{}/{}", desired.namespace, desired.name);
+        let known = |observed: &PortfolioObserved, assessment: PortfolioAssessment, graph| {
+            let unread = unread::portfolio(&name, observed, &assessment);
+            Known { assessment, graph, unread }
+        };
         let assessment = judge(&observed, None);
         if !assessment.accept_offered {
-            return Ok(Known { assessment, graph: None });
+            return Ok(known(&observed, assessment, None));
         }
         let app = desired.app.clone().or_else(|| token.known().and_then(|token| token.app.clone()));
         let Some(graph) = self.graph(desired, &offer, app) else {
-            return Ok(Known { assessment, graph: None });
+            return Ok(known(&observed, assessment, None));
         };
         let (business, owned, client) =
             futures::join!(graph.business(Urgency::Person), graph.owned_accounts(), graph.client_accounts());
@@ -202,7 +257,8 @@ impl Planner {
         observed.business = fact(business);
         observed.owned = fact(owned);
         observed.client = fact(client);
-        Ok(Known { assessment: judge(&observed, Some(&assessment.view)), graph: Some(graph) })
+        let assessment = judge(&observed, Some(&assessment.view));
+        Ok(known(&observed, assessment, Some(graph)))
     }
 
     fn graph(
@@ -219,19 +275,12 @@ impl Planner {
         &self,
         desired: &Desired,
         claim: Claim,
-        portfolio: Option<&Known>,
+        portfolio: &Found<'_>,
         mut memory: Memory,
     ) -> (Observed, Plan) {
-        let state = portfolio
-            .filter(|known| {
-                let view = &known.assessment.view;
-                granted(&view.namespace, &view.access, &desired.namespace).is_some()
-            })
-            .map_or(PortfolioState::NotUsable, |known| {
-                PortfolioState::View(Arc::new(known.assessment.view.clone()))
-            });
-        let graph = portfolio.and_then(|known| known.graph.as_ref());
-        let secrets: PlanSecrets = self.origin.secrets(&desired.namespace);
+        let state = portfolio.state(&desired.namespace);
+        let graph = portfolio.graph();
+        let secrets: PlanSecrets = self.origin.secrets(desired);
         let (before, mut left) = (Before::default(), LOOKS);
         loop {
             left -= 1;

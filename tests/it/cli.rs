@@ -133,9 +133,12 @@ fn without_a_cluster_it_says_what_to_do() {
 
 #[test]
 fn it_explains_reasons_conditions_and_codes() {
-    for (what, words) in
-        [("NameDeclined", "declined"), ("NumberVerified", "CodeAwaited"), ("136024", "code"), ("100/33", "")]
-    {
+    for (what, words) in [
+        ("NameDeclined", "declined"),
+        ("NumberVerified", "CodeAwaited"),
+        ("136024", "code"),
+        ("100/33", "no proof of deletion"),
+    ] {
         let output = run(&["explain", what]);
         assert_eq!(output.status.code(), Some(0), "{what}: {}", stderr(&output));
         assert!(stdout(&output).contains(words), "{what}: {}", stdout(&output));

@@ -14,6 +14,7 @@ mod house;
 mod manifest;
 mod operator;
 mod people;
+mod plan;
 mod plane;
 mod policy;
 mod proof;

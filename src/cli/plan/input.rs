@@ -19,6 +19,8 @@ use crate::{
     engine::desired::{Desired, DesiredPortfolio, PortfolioRef},
 };
 
+use super::unread::Unread;
+
 /// Namespace of a manifest that names none, and of a plan that was given none.
 const DEFAULT: &str = "default";
 
@@ -49,6 +51,8 @@ pub struct Input {
     pub portfolios: Vec<DesiredPortfolio>,
     /// Those that shall have no account in a sandbox.
     pub without_account: BTreeSet<PortfolioRef>,
+    /// Portfolios that channels name and that whoever plans may not read in the cluster.
+    pub unreadable: BTreeMap<PortfolioRef, Unread>,
     /// What a reader of the plan should know about where it comes from.
     pub notes: Vec<String>,
 }
@@ -75,12 +79,14 @@ impl Input {
 ///
 /// When the API server would refuse one, or there is nothing to plan.
 pub fn read(paths: &[PathBuf], namespace: Option<&str>) -> Result<Input, Problem> {
-    let found = lint::lint(paths);
+    // Once: standard input gives its text to the first who asks.
+    let source = source::read(paths);
+    let found = lint::source(&source);
     if found.has_errors() {
         return Err(check::refuse(&found));
     }
     let mut input = Input::default();
-    for document in source::read(paths).documents.iter().filter(|document| document.group() == GROUP) {
+    for document in source.documents.iter().filter(|document| document.group() == GROUP) {
         take(document, namespace.unwrap_or(DEFAULT), &mut input)?;
     }
     if input.channels.is_empty() && input.portfolios.is_empty() {
@@ -98,16 +104,15 @@ fn take(document: &Document, namespace: &str, input: &mut Input) -> Result<(), P
     };
     match document.kind() {
         "WhatsAppChannel" => {
-            let mut object: WhatsAppChannel = document.parse().map_err(unreadable)?;
-            object.metadata.namespace.get_or_insert_with(|| namespace.to_owned());
             // Status is no part of a manifest; what one says there would be taken for the past.
-            object.status = None;
+            let mut object: WhatsAppChannel = document.without("status").parse().map_err(unreadable)?;
+            object.metadata.namespace.get_or_insert_with(|| namespace.to_owned());
             let desired = lower::channel(&object).map_err(invalid)?;
             let line = document.root.at.line;
             input.channels.push(Manifest { file: document.file.clone(), line, object, desired });
         }
         "WhatsAppPortfolio" => {
-            let mut object: WhatsAppPortfolio = document.parse().map_err(unreadable)?;
+            let mut object: WhatsAppPortfolio = document.without("status").parse().map_err(unreadable)?;
             object.metadata.namespace.get_or_insert_with(|| namespace.to_owned());
             let desired = lower::portfolio(&object).map_err(invalid)?;
             if is_marked(object.metadata.annotations.as_ref(), NO_ACCOUNT) {

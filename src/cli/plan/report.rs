@@ -11,13 +11,14 @@ use crate::{
     cli::{
         channel::seen,
         check::many,
+        exit::Problem,
         render::{Text, Tone, paint},
         status,
     },
     engine::{
         condition::{ConditionType, Truth, Verdict},
         desired::DesiredPortfolio,
-        plan::Plan,
+        plan::{Block, Plan},
         portfolio::PortfolioAssessment,
     },
 };
@@ -25,6 +26,7 @@ use crate::{
 use super::{
     input::{Input, Manifest},
     secret::Origin,
+    unread::Unread,
 };
 
 /// Everything that was planned.
@@ -38,6 +40,8 @@ pub struct Report {
     channels: Vec<ChannelReport>,
     /// Channels for which something would be written.
     pub changes: usize,
+    /// What could not be read, so that the plan is not whole.
+    not_read: Vec<Unread>,
 }
 
 #[derive(Debug, Serialize)]
@@ -68,6 +72,8 @@ struct ChannelReport {
     /// Why it is not taken further now.
     #[serde(skip_serializing_if = "Option::is_none")]
     block: Option<BlockReport>,
+    /// Why work beside the way to Registered (webhook, profile) is not taken further now.
+    aside: Vec<AsideReport>,
     waiting_for: Vec<WaitingFor>,
     drift: Vec<Drift>,
     preflight: Vec<Check>,
@@ -88,6 +94,20 @@ struct BlockReport {
     message: String,
 }
 
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AsideReport {
+    condition: &'static str,
+    #[serde(flatten)]
+    block: BlockReport,
+}
+
+impl BlockReport {
+    fn new(block: &Block) -> Self {
+        Self { reason: block.reason.as_str(), message: block.message.clone() }
+    }
+}
+
 impl Report {
     /// An empty one.
     pub fn new(origin: &Origin, input: &Input) -> Self {
@@ -96,7 +116,32 @@ impl Report {
             Origin::Given(_) => "given",
             Origin::Cluster(..) => "cluster",
         };
-        Self { origin, notes: input.notes.clone(), portfolios: Vec::new(), channels: Vec::new(), changes: 0 }
+        Self {
+            origin,
+            notes: input.notes.clone(),
+            portfolios: Vec::new(),
+            channels: Vec::new(),
+            changes: 0,
+            not_read: Vec::new(),
+        }
+    }
+
+    /// Adds what could not be read; what several channels miss is told once.
+    pub fn unread(&mut self, unread: Vec<Unread>) {
+        for one in unread {
+            if !self.not_read.contains(&one) {
+                self.not_read.push(one);
+            }
+        }
+    }
+
+    /// Why this plan must not be taken for the whole truth.
+    pub fn problem(&self) -> Option<Problem> {
+        let what: Vec<&str> = self.not_read.iter().map(|unread| unread.what.as_str()).collect();
+        (!what.is_empty()).then(|| {
+            Problem::new(format!("the plan is not whole; not read: {}", what.join(", ")))
+                .next("mend what the plan says about each, then plan again")
+        })
     }
 
     /// Adds a portfolio.
@@ -121,10 +166,11 @@ impl Report {
             why: planned.why.clone(),
             repeatable: planned.step.kind().is_repeatable(),
         });
-        let block = plan
-            .block
-            .as_ref()
-            .map(|block| BlockReport { reason: block.reason.as_str(), message: block.message.clone() });
+        let block = plan.block.as_ref().map(BlockReport::new);
+        let aside = plan.aside.iter().map(|(condition, block)| AsideReport {
+            condition: condition.as_str(),
+            block: BlockReport::new(block),
+        });
         let ready = seen(&shown, ConditionType::Ready).map_or(Truth::Unknown.as_str(), |ready| ready.status);
         self.channels.push(ChannelReport {
             file: manifest.file.clone(),
@@ -136,6 +182,7 @@ impl Report {
             step,
             ready: ready.to_owned(),
             block,
+            aside: aside.collect(),
             waiting_for: shown.waiting_for,
             drift: shown.drift,
             preflight: shown.preflight,
@@ -160,6 +207,12 @@ pub fn text(report: &Report) -> Text {
     }
     for channel in &report.channels {
         one(channel, &mut text, now);
+    }
+    if !report.not_read.is_empty() {
+        text.line("");
+    }
+    for unread in &report.not_read {
+        text.line(format!("{} {}: {}", paint(Tone::Bad, "not read:"), unread.what, unread.why));
     }
     let waiting = report.channels.iter().filter(|channel| !channel.waiting_for.is_empty()).count();
     text.line("");
@@ -192,12 +245,12 @@ fn one(channel: &ChannelReport, text: &mut Text, now: Timestamp) {
                 ),
             );
         }
-        (None, None) => {
+        (None, None) if channel.aside.is_empty() => {
             text.indent(2, paint(Tone::Good, "nothing to do"));
         }
-        (None, Some(_)) => {}
+        (None, _) => {}
     }
-    if let Some(block) = &channel.block {
+    for block in channel.block.iter().chain(channel.aside.iter().map(|aside| &aside.block)) {
         text.indent(
             2,
             format!(

@@ -16,7 +16,7 @@ use crate::{
     },
     cluster::{Failed, secret},
     engine::{
-        desired::{DesiredPortfolio, PortfolioRef, SecretKey},
+        desired::{Desired, DesiredPortfolio, PortfolioRef, SecretKey},
         id::AppId,
         observed::{SecretFact, SecretVersion},
     },
@@ -24,7 +24,7 @@ use crate::{
     run::observe::{SecretRead, Secrets},
 };
 
-use super::{PlanArgs, input::Input};
+use super::{PlanArgs, input::Input, unread::Unread};
 
 /// Where credentials come from.
 pub enum Origin {
@@ -67,28 +67,42 @@ impl Origin {
     pub async fn from_args(args: &PlanArgs, input: &mut Input) -> Result<Self, Problem> {
         let mut given = BTreeMap::new();
         for portfolio in &input.portfolios {
-            let of = portfolio.reference();
-            if let Some(token) = outside(&args.token_files, "WHATSAPP_TOKEN_", &portfolio.name)? {
-                let app = outside(&args.app_secret_files, "WHATSAPP_APP_SECRET_", &portfolio.name)?;
-                given.insert(of, (token, app));
+            if let Some(credentials) = from_outside(args, portfolio)? {
+                given.insert(portfolio.reference(), credentials);
             }
         }
         if given.len() == input.portfolios.len() && input.missing_portfolios().is_empty() {
             input.notes.push(
                 "channels are planned as new ones: no cluster was asked for what is remembered".to_owned(),
             );
+            input.notes.extend(assumptions(input));
             return Ok(Self::Given(given));
         }
         let (client, _) = connect(&args.cluster).await.map_err(|problem| {
-            Problem::new(format!("some portfolios have no credentials here, and there is {problem}")).next(
-                "give each a token with --token-file NAME=PATH or WHATSAPP_TOKEN_<NAME>, or try --sandbox",
-            )
+            Problem::new(format!("some portfolios have no credentials here, and there is {problem}"))
+                .next(GIVE_A_TOKEN)
         })?;
         for of in input.missing_portfolios() {
             let api: Api<WhatsAppPortfolio> = Api::namespaced(client.clone(), &of.namespace);
             let what = format!("read portfolio {} in namespace {}", of.name, of.namespace);
-            if let Some(found) = call(&what, api.get_opt(&of.name)).await? {
+            let found = match call(&what, api.get_opt(&of.name)).await {
+                Ok(found) => found,
+                // Whoever edits one namespace may have channels under a portfolio that is not theirs to see.
+                Err(problem) if problem.is_forbidden() => {
+                    let name = format!("portfolio {}/{}", of.namespace, of.name);
+                    input.notes.push(format!(
+                        "{name} is not readable from here: what its channels need of it is not known"
+                    ));
+                    input.unreadable.insert(of, Unread::new(name, problem.to_string()));
+                    continue;
+                }
+                Err(problem) => return Err(problem),
+            };
+            if let Some(found) = found {
                 let desired = lower::portfolio(&found).map_err(|why| Problem::new(why.to_string()))?;
+                if let Some(credentials) = from_outside(args, &desired)? {
+                    given.insert(of, credentials);
+                }
                 input.portfolios.push(desired);
             }
         }
@@ -96,9 +110,11 @@ impl Origin {
             let api: Api<WhatsAppChannel> = Api::namespaced(client.clone(), &manifest.desired.namespace);
             let what = format!("read channel {}", manifest.desired.name);
             if let Some(found) = call(&what, api.get_opt(&manifest.desired.name)).await? {
+                // The API server counts an edit, and the operator judges anew what it had given up on.
+                let is_edited = found.spec != manifest.object.spec;
                 let meta = &mut manifest.object.metadata;
                 meta.uid = found.metadata.uid;
-                meta.generation = found.metadata.generation;
+                meta.generation = found.metadata.generation.map(|old| old + i64::from(is_edited));
                 meta.annotations = found.metadata.annotations;
                 manifest.object.status = found.status;
                 manifest.desired =
@@ -115,20 +131,21 @@ impl Origin {
             Self::Sandbox(given) | Self::Given(given) | Self::Cluster(_, given) => given.get(&of),
         };
         if let Some((token, app)) = given {
-            let app_secret = match (&desired.app_secret, app) {
-                (None, _) => SecretFact::NotAsked,
-                (Some(_), Some(_)) => assumed_fact(),
-                (Some(_), None) => SecretFact::Missing,
-            };
             return Ok(Offer {
                 access_token: assumed_fact(),
-                app_secret,
+                app_secret: app.as_ref().map_or(SecretFact::NotAsked, |_| assumed_fact()),
                 version: "given".to_owned(),
                 token: Some(token.clone()),
                 app: app.clone(),
             });
         }
-        let secrets = self.secrets(&desired.namespace);
+        let secrets = match self {
+            Self::Cluster(client, _) => PlanSecrets::Cluster(client.clone(), desired.namespace.clone()),
+            Self::Sandbox(_) | Self::Given(_) => {
+                return Err(Problem::new(format!("there are no credentials of portfolio {}", desired.name))
+                    .next(GIVE_A_TOKEN));
+            }
+        };
         let (access_token, token) = credential(secrets.read(&desired.access_token).await);
         let (app_secret, app) = match &desired.app_secret {
             Some(key) => credential(secrets.read(key).await),
@@ -137,13 +154,51 @@ impl Origin {
         Ok(Offer { access_token, app_secret, version: "cluster".to_owned(), token, app })
     }
 
-    /// The Secrets of a namespace.
-    pub fn secrets(&self, namespace: &str) -> PlanSecrets {
+    /// The Secrets beside a channel.
+    pub fn secrets(&self, desired: &Desired) -> PlanSecrets {
         match self {
-            Self::Cluster(client, _) => PlanSecrets::Cluster(client.clone(), namespace.to_owned()),
-            Self::Sandbox(_) | Self::Given(_) => PlanSecrets::Assumed,
+            Self::Cluster(client, _) => PlanSecrets::Cluster(client.clone(), desired.namespace.clone()),
+            Self::Sandbox(_) | Self::Given(_) => {
+                PlanSecrets::Assumed { code: desired.verification.code_secret.clone() }
+            }
         }
     }
+}
+
+/// What helps where credentials are missing.
+const GIVE_A_TOKEN: &str =
+    "give each a token with --token-file NAME=PATH or WHATSAPP_TOKEN_<NAME>, or try --sandbox";
+
+/// What a plan without a cluster takes for given of the Secrets beside channels.
+pub fn assumptions(input: &Input) -> Option<String> {
+    (!input.channels.is_empty()).then(|| {
+        "Secrets of channels are not looked at: PINs and verify tokens are taken to be there and well-formed, codes \
+         not to be there"
+            .to_owned()
+    })
+}
+
+/// The credentials of a portfolio from files or the environment, if its token is there.
+fn from_outside(
+    args: &PlanArgs,
+    portfolio: &DesiredPortfolio,
+) -> Result<Option<(SecretString, Option<SecretString>)>, Problem> {
+    let name = &portfolio.name;
+    let Some(token) = outside(&args.token_files, "WHATSAPP_TOKEN_", name)? else { return Ok(None) };
+    if portfolio.app_secret.is_none() {
+        return Ok(Some((token, None)));
+    }
+    match outside(&args.app_secret_files, "WHATSAPP_APP_SECRET_", name)? {
+        Some(app) => Ok(Some((token, Some(app)))),
+        None => Err(Problem::new(format!(
+            "portfolio {name} names an app secret in credentials.appSecretRef, and only its token is given here"
+        ))
+        .next(format!("give it with --app-secret-file {name}=PATH or {}", variable("WHATSAPP_APP_SECRET_", name)))),
+    }
+}
+
+fn variable(prefix: &str, name: &str) -> String {
+    format!("{prefix}{}", name.to_uppercase().replace(['-', '.'], "_"))
 }
 
 /// From a file, else from the environment.
@@ -153,7 +208,7 @@ fn outside(files: &[(String, PathBuf)], prefix: &str, name: &str) -> Result<Opti
             std::fs::read_to_string(path)
                 .map_err(|error| Problem::new(format!("cannot read {}: {error}", path.display())))?,
         ),
-        None => std::env::var(format!("{prefix}{}", name.to_uppercase().replace(['-', '.'], "_"))).ok(),
+        None => std::env::var(variable(prefix, name)).ok(),
     };
     let text = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     Ok(text.map(SecretString::from))
@@ -179,10 +234,13 @@ fn assumed_fact() -> SecretFact {
     SecretFact::Present { version: assumed(), well_formed: true, seen_before: false }
 }
 
+/// Six digits: a PIN by its form, and a text that may be a verify token. A plan sends neither.
+const WELL_FORMED: &str = "000000";
+
 /// Secrets as a plan sees them.
 pub enum PlanSecrets {
-    /// Without a cluster: none is there yet.
-    Assumed,
+    /// Without a cluster: as if each held what it is for, except the code, which comes only once it is asked for.
+    Assumed { code: SecretKey },
     /// Those of a namespace.
     Cluster(Client, String),
 }
@@ -190,7 +248,12 @@ pub enum PlanSecrets {
 impl Secrets for PlanSecrets {
     async fn read(&self, key: &SecretKey) -> SecretRead {
         match self {
-            Self::Assumed => SecretRead::Missing,
+            Self::Assumed { code } if key == code => SecretRead::Missing,
+            Self::Assumed { .. } => SecretRead::Found {
+                version: assumed(),
+                value: Some(SecretString::from(WELL_FORMED)),
+                is_verify_token: true,
+            },
             Self::Cluster(client, namespace) => {
                 match secret::read(client, namespace, &key.name, &key.key).await {
                     Ok(found) => SecretRead::Found {

@@ -16,13 +16,13 @@ use url::Url;
 use crate::{
     cli::exit::Problem,
     engine::{
-        desired::{DesiredPortfolio, PortfolioRef, SecretKey},
+        desired::{Access, DesiredPortfolio, PortfolioRef, SecretKey},
         id::BusinessId,
     },
     sandbox::{Account, App, Number, Options, Portfolio, Sandbox, Token, World},
 };
 
-use super::input::Input;
+use super::{input::Input, secret::assumptions};
 
 /// Business of the first portfolio that no manifest describes.
 const FIRST_BUSINESS: u64 = 500_000_000_000_001;
@@ -41,6 +41,7 @@ type Tokens = BTreeMap<PortfolioRef, (SecretString, Option<SecretString>)>;
 pub async fn serve(input: &mut Input) -> Result<(Url, Tokens), Problem> {
     let cannot = |error: &dyn std::fmt::Display| Problem::new(format!("the sandbox does not start: {error}"));
     complete(input);
+    input.notes.extend(assumptions(input));
     let accounts = accounts(input);
     let mut tokens = Tokens::new();
     let mut world = World::default();
@@ -85,6 +86,8 @@ fn complete(input: &mut Input) {
     let taken: BTreeSet<BusinessId> = input.portfolios.iter().map(|p| p.business.clone()).collect();
     let free = (FIRST_BUSINESS..).map(|id| BusinessId::new(id.to_string())).filter(|id| !taken.contains(id));
     for (of, business) in input.missing_portfolios().into_iter().zip(free) {
+        let users = input.channels.iter().map(|manifest| &manifest.desired).filter(|d| d.portfolio == of);
+        let namespaces: BTreeSet<String> = users.map(|desired| desired.namespace.clone()).collect();
         input.notes.push(format!("portfolio {} is in no manifest: the sandbox makes one up", of.name));
         input.portfolios.push(DesiredPortfolio {
             name: of.name.to_string(),
@@ -96,7 +99,8 @@ fn complete(input: &mut Input) {
             app: None,
             expect_name: None,
             expect_country: None,
-            access: Vec::new(),
+            // Whoever names it may use it: that is what the manifests show, and all that is known of it.
+            access: vec![Access { namespaces: namespaces.into_iter().collect(), accounts: None }],
         });
     }
 }

@@ -268,7 +268,6 @@ async fn answers_that_are_not_metas_end_nothing_that_was_true_and_begin_nothing(
     let before = rig.until_condition("settled", "Ready", "True", None).await;
     let conditions = |channel: &Value| channel["status"]["conditions"].clone();
 
-    rig.channel("fresh", &number(2), json!({"suspend": true})).await;
     for (n, kind) in [
         FaultKind::Html { code: 200 },
         FaultKind::TruncatedBody,
@@ -282,14 +281,22 @@ async fn answers_that_are_not_metas_end_nothing_that_was_true_and_begin_nothing(
         let calls = rig.sandbox.calls().len();
         rig.sandbox.inject(Fault { on: Match::on("GET", "*"), kind: kind.clone() });
         rig.annotate("settled", "reconcile", &n.to_string()).await;
-        // Asked before it is resumed: a list that the other one has just read would do for the first add.
-        rig.annotate("fresh", "reconcile", &n.to_string()).await;
-        rig.edit("wac", "fresh", json!({"suspend": false})).await;
+        // Asked from the start: a list that the other one has just read would do for the first add.
+        rig.apply(&json!({
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+            "metadata": {"name": "fresh", "annotations": {"whatsapp-operator.dev/reconcile": n.to_string()}},
+            "spec": {
+                "portfolioRef": {"name": "acme"}, "phoneNumber": number(2), "displayName": "Acme Support"
+            }
+        }))
+        .await;
         tokio::time::sleep(Duration::from_secs(6)).await;
         let made = rig.sandbox.calls().len() - calls;
         assert!((1..=40).contains(&made), "{made} calls under {kind:?}");
         assert_eq!(conditions(&rig.get("settled").await), conditions(&before), "{kind:?}");
         assert_eq!(rig.effects_on(&digits(2)), [""; 0], "{kind:?}");
+        let told = message(&rig.get("fresh").await, "Ready");
+        assert!(told.contains("Meta gave no usable answer about"), "{kind:?}: {told}");
     }
     assert!(rig.operator().is_running(), "{}", rig.logs());
     let fresh = rig.get("fresh").await;

@@ -197,7 +197,19 @@ async fn an_answer_that_stalls_is_no_failure_to_read() {
 /// Without a cluster nobody knows what Secrets hold, so a plan does not say that they are missing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secrets_that_nobody_looked_at_are_taken_to_be_there() {
+    whatsapp_operator::meta::client::install_crypto();
     let desk = Desk::new().await;
+    // With the app subscribed, the webhook is next, and the verify token is all that it needs.
+    let subscribed = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client")
+        .post(format!("{}/v25.0/{ACCOUNT}/subscribed_apps", desk.url))
+        .bearer_auth(TOKEN)
+        .send()
+        .await
+        .expect("the sandbox answers");
+    assert!(subscribed.status().is_success(), "{subscribed:?}");
     desk.sandbox
         .add_number(Number::new("100000000000777", ACCOUNT, DIGITS, "Acme Support").registered("271828"));
     let hooked = format!(
@@ -205,6 +217,7 @@ async fn secrets_that_nobody_looked_at_are_taken_to_be_there() {
     );
     let output = desk.plan(&hooked, &[], &[("WHATSAPP_TOKEN_ACME", TOKEN)]);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(stdout(&output).contains("RouteWebhook"), "{}", said(&output));
     assert!(!stdout(&output).contains("SecretMissing"), "{}", said(&output));
     assert!(stdout(&output).contains("note: Secrets of channels are not looked at"), "{}", said(&output));
 }

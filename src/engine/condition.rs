@@ -469,7 +469,8 @@ fn sight(scene: &Scene<'_>) -> Sight {
 
 /// A failed look changes no condition, but in time a True `Ready` becomes Unknown.
 fn unseen(scene: &Scene<'_>) -> Assessment {
-    let before = scene.before;
+    let resumed = (scene.before.stage == Some(Stage::Suspended)).then(|| resumed(scene.before, scene));
+    let before = resumed.as_ref().unwrap_or(scene.before);
     let mut conditions = before.conditions.clone();
     let ready = conditions.get(ConditionType::Ready).cloned();
     match ready {
@@ -512,6 +513,28 @@ fn unseen(scene: &Scene<'_>) -> Assessment {
         drift: before.drift.clone(),
         facts: before.facts.clone(),
     }
+}
+
+/// What was suspended is so no more, whatever became of the look: nobody waits for anybody to resume it.
+fn resumed(before: &Before, scene: &Scene<'_>) -> Before {
+    let mut after = before.clone();
+    after.waiting_for.retain(|wait| wait.action != RESUME);
+    let is_ready = after.conditions.is(ConditionType::Ready, Truth::True);
+    after.stage = Some(if is_ready { Stage::Ready } else { Stage::Pending });
+    let message = "not looked at since it was resumed";
+    if let Some(ready) =
+        after.conditions.get(ConditionType::Ready).filter(|c| c.reason == Reason::Suspended).cloned()
+    {
+        let block = scene.plan.block.as_ref();
+        let (reason, message) = block.map_or((Reason::NotObservedYet, message.into()), |block| {
+            (first_unseen_reason(block), carried_message(block, None))
+        });
+        after.conditions.set(Condition { reason, message, since: scene.now, ..ready });
+    }
+    let reason = Reason::NotObservedYet;
+    let next = new_condition(scene, ConditionType::Reconciling, Truth::True, reason, message.into());
+    after.conditions.set(next);
+    after
 }
 
 fn is_over_by(block: &Block, time: Timestamp) -> bool {
@@ -835,6 +858,9 @@ fn stage(scene: &Scene<'_>, set: &ConditionSet) -> Stage {
     if is_true(ConditionType::NumberVerified) { Stage::Registering } else { Stage::Verifying }
 }
 
+/// What a suspended channel waits for.
+const RESUME: &str = "Resume";
+
 /// A suspended channel: nothing is looked at; what was True stays.
 fn suspended(desired: &Desired, memory: &mut Memory, before: &Before, now: Timestamp) -> Assessment {
     let mut conditions = before.conditions.clone();
@@ -854,13 +880,13 @@ fn suspended(desired: &Desired, memory: &mut Memory, before: &Before, now: Times
     }
     let resume = WaitingFor {
         actor: Actor::ClusterUser,
-        action: "Resume".into(),
+        action: RESUME.into(),
         since: now,
         expected_by: None,
         url: None,
         if_ignored: Some("nothing is looked at and nothing is done".into()),
     };
-    let rest = before.waiting_for.iter().filter(|w| w.action != "Resume").cloned();
+    let rest = before.waiting_for.iter().filter(|w| w.action != RESUME).cloned();
     let mut waiting_for: Vec<WaitingFor> = std::iter::once(resume).chain(rest).collect();
     wait::settle_since(&mut waiting_for, &mut memory.since, now);
     Assessment {

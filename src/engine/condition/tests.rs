@@ -985,6 +985,28 @@ fn suspending_a_channel_that_is_not_ready_says_so_and_nothing_else_is_under_way(
 }
 
 #[test]
+fn a_channel_that_is_resumed_waits_for_nobody_to_resume_it_although_meta_gives_no_answer() {
+    for (mut case, expected) in [
+        (Case::with(fresh()).blocked(Reason::CodeNeeded), (False, Reason::NotObservedYet)),
+        (Case::ready(), (True, Reason::Usable)),
+    ] {
+        case.settle();
+        case.desired.suspend = true;
+        case.settle();
+        case.desired.suspend = false;
+        case.plan.block = None;
+        case.observed.search[0].list = ListState::Failed(retry_failure());
+        case.observed.search[0].numbers.clear();
+        let assessment = case.settle();
+        assert_eq!(assessment.verdict(Ready), Some(expected));
+        assert!(assessment.conditions.is(Reconciling, True));
+        assert!(assessment.waiting_for.iter().all(|wait| wait.action != "Resume"));
+        assert_ne!(assessment.stage, Stage::Suspended);
+        assert_eq!(case.assess().conditions, assessment.conditions, "said once");
+    }
+}
+
+#[test]
 fn a_number_that_is_only_observed_waits_for_the_cluster_user() {
     let mut case = Case::with(fresh());
     case.desired.management = Management::ObserveOnly;

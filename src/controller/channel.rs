@@ -23,8 +23,9 @@ use crate::{
     engine::{
         condition::{Stage, first},
         desired::{Desired, Management, PortfolioRef},
+        limits::Limits,
         memory::{ConsentKind, Memory},
-        observed::{Claim, PortfolioState, ProcessFacts},
+        observed::{Claim, ListState, PortfolioState, ProcessFacts},
         reason::Reason,
     },
     meta::port::{Clock, Graph, GraphSource},
@@ -262,6 +263,24 @@ fn asked_in_vain(desired: &Desired, done: &Done) -> Vec<(ConsentKind, Box<str>)>
         .collect()
 }
 
+/// How long until the next look: with whoever shares the list, where nothing is waited for sooner.
+fn look_pause(done: &Done, limits: &Limits, now: Timestamp) -> Duration {
+    let pause = Duration::try_from(done.next.duration_since(now)).unwrap_or_default();
+    let begun = done.memory.account.as_ref().and_then(|account| {
+        let list = done.observed.search.iter().find(|searched| searched.account == *account)?;
+        match list.list {
+            ListState::Complete { begun } => Some((account, begun)),
+            ListState::NotCheckable(_) | ListState::Failed(_) => None,
+        }
+    });
+    // A pass takes a moment itself.
+    let is_pace = (limits.fresh_list * 9 / 10..=limits.fresh_list).contains(&pause);
+    match begun.filter(|_| is_pace) {
+        Some((account, begun)) => pace::with_siblings(account, begun, limits.fresh_list, now),
+        None => pace::until(done.next, now),
+    }
+}
+
 /// Reconciles one channel.
 ///
 /// # Errors
@@ -447,7 +466,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             self.ctx.signals.doubts.wake([desired.portfolio.clone()]);
         }
         self.publish(transitions(&done.before, &done.after));
-        let look_pause = pace::until(done.next, now).max(SHORTLY);
+        let look_pause = look_pause(&done, limits, now).max(SHORTLY);
         let asked = asked_in_vain(desired, &done);
         let mut soft = self.state.soft();
         if soft.passes_on(asked) {

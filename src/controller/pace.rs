@@ -1,11 +1,13 @@
 //! When to come back.
 
 use std::{
-    hash::{BuildHasher, Hasher, RandomState},
+    hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState},
     time::Duration,
 };
 
 use jiff::Timestamp;
+
+use crate::engine::id::AccountId;
 
 /// No object is left alone for longer: a missed event is repaired by the next pass.
 pub const LONGEST: Duration = Duration::from_secs(15 * 60);
@@ -23,6 +25,16 @@ pub fn chance() -> u64 {
 pub fn until(then: Timestamp, now: Timestamp) -> Duration {
     let pause = Duration::try_from(then.duration_since(now)).unwrap_or(Duration::ZERO);
     spread(pause, chance())
+}
+
+/// How long until everybody looks again who shares a list that was begun then: all at one time, so that the next list
+/// serves all of them, and none is read sooner than the age of the last demands. From account to account, and from list
+/// to list, that time is spread as other pauses are.
+pub fn with_siblings(account: &AccountId, begun: Timestamp, every: Duration, now: Timestamp) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    (account, begun).hash(&mut hasher);
+    let then = begun + spread(every, hasher.finish());
+    Duration::try_from(then.duration_since(now)).unwrap_or(Duration::ZERO)
 }
 
 fn spread(pause: Duration, chance: u64) -> Duration {
@@ -54,6 +66,25 @@ mod tests {
     fn a_wait_for_something_in_particular_comes_on_time() {
         assert_eq!(spread(Duration::from_secs(5), 7), Duration::from_secs(5));
         assert!(spread(Duration::from_secs(300), 0) >= Duration::from_secs(330));
+    }
+
+    #[test]
+    fn who_shares_a_list_looks_again_at_one_time_and_others_at_another() {
+        let every = Duration::from_secs(300);
+        let begun: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+        let at = |account: &str, begun, looked| {
+            let now = begun + Duration::from_secs(looked);
+            now + with_siblings(&AccountId::from(account), begun, every, now)
+        };
+        for account in 0..20 {
+            let account = account.to_string();
+            let pause = at(&account, begun, 0).duration_since(begun).as_secs();
+            assert!((330..=360).contains(&pause), "{pause}");
+            assert_eq!(at(&account, begun, 0), at(&account, begun, 299));
+        }
+        let others: std::collections::BTreeSet<_> =
+            (0..20).map(|account| at(&account.to_string(), begun, 0)).collect();
+        assert!(others.len() > 5, "{others:?}");
     }
 
     #[test]

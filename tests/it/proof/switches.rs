@@ -103,7 +103,7 @@ fn reading(what: &'static str, scene: Scene, waits: &'static [Reason], flip: fn(
 }
 
 fn readings() -> Vec<Reading> {
-    use Reason::{AddRefused, NumberLimitReached, NumberOnPhone, WebhookHandshakeFailed};
+    use Reason::{AddRefused, NumberOnPhone, WebhookHandshakeFailed};
     use Scene::*;
     vec![
         reading("initialStatus", Plain, READY, |s| s.initial_status = "UNVERIFIED".into()),
@@ -154,10 +154,8 @@ fn readings() -> Vec<Reading> {
         reading("numberLimit: plainPermission", Full, &[AddRefused], |s| {
             s.number_limit = NumberLimit::PlainPermission;
         }),
-        reading("numberLimit: generic", Full, &[NumberLimitReached], |s| {
-            s.number_limit = NumberLimit::Generic
-        }),
-        reading("numberElsewhere", Elsewhere, &[NumberLimitReached, AddRefused], |s| {
+        reading("numberLimit: generic", Full, &[AddRefused], |s| s.number_limit = NumberLimit::Generic),
+        reading("numberElsewhere", Elsewhere, &[AddRefused], |s| {
             s.number_elsewhere = NumberElsewhere::Generic;
         }),
         reading("onPhoneAtAdd: plain", OnPhone, &[AddRefused], |s| s.on_phone_at_add = OnPhoneAtAdd::Plain),

@@ -459,4 +459,24 @@ mod tests {
         assert!(!is_same_version(&SecretFact::Missing, &version("1")));
         assert!(is_same_version(&SecretFact::Missing, &SecretFact::Missing));
     }
+
+    #[test]
+    fn an_account_that_is_hidden_or_shut_for_good_is_not_checkable_and_any_other_failure_holds_up() {
+        use crate::engine::{face_fixture::refusal, failure::Refusal};
+        let refused = |code, subcode, class| {
+            is_not_checkable(&Failure::Refused(Refusal { class, ..refusal(code, subcode, "T1") }))
+        };
+        for (code, subcode) in
+            [(10, None), (33, None), (100, Some(33)), (200, None), (803, None), (131_005, None)]
+        {
+            assert!(refused(code, subcode, Class::Credentials), "{code}");
+        }
+        for code in [368, 131_031] {
+            assert!(refused(code, None, Class::Person), "{code}");
+        }
+        for (code, class) in [(1, Class::Retry), (80_008, Class::WaitUntil), (190, Class::Credentials)] {
+            assert!(!refused(code, None, class), "{code}");
+        }
+        assert!(!is_not_checkable(&Failure::NoAnswer("time-out".into())));
+    }
 }

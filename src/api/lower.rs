@@ -30,12 +30,14 @@ use crate::engine::{
     drift::Drift,
     failure::Refusal,
     id::{AccountId, AppId, BusinessId, Fact, NumberId},
-    memory::{Cause, ConsentAnswer, ConsentKind, Entry, Intent, Ledger, Marks, Memory, Pace},
-    observed::{SecretVersion, WebhookConfiguration},
+    memory::{ConsentAnswer, ConsentKind, Entry, Intent, Ledger, Marks, Memory, Pace},
+    observed::WebhookConfiguration,
     phone::E164,
-    plan::Actor,
     portfolio::{PortfolioAssessment, Reach},
     reason::Reason,
+    secret::SecretVersion,
+    step::Cause,
+    wait::Actor,
 };
 
 /// The API group.

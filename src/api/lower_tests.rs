@@ -6,7 +6,8 @@ use super::*;
 use crate::engine::{
     condition::{Assessment, Check, Facts},
     failure::{Class, Scope},
-    memory::{EntryOutcome, StepKind},
+    memory::EntryOutcome,
+    step::StepKind,
 };
 
 const STEPS: [StepKind; 10] = [

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::rule;
 use crate::engine::{
     failure::{Class, Scope},
-    memory::{EntryOutcome, StepKind},
+    memory::EntryOutcome,
+    step::StepKind,
 };
 
 /// What the number should be, and how to get there. Fields that are left out are not managed.

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     failure::{Class, Refusal},
     id::{AccountId, BusinessId, NumberId},
-    observed::SecretVersion,
+    secret::SecretVersion,
+    step::{Cause, StepKind},
 };
 
 /// Everything that is remembered of a channel.
@@ -53,57 +54,6 @@ pub struct Intent {
     /// Add: whether every list was complete and without the number before the intent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absent_before: Option<bool>,
-}
-
-/// The steps, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum StepKind {
-    AddNumber,
-    RequestCode,
-    VerifyCode,
-    SubmitName,
-    CreatePin,
-    SetPin,
-    Register,
-    SubscribeApp,
-    RouteWebhook,
-    WriteProfile,
-}
-
-impl StepKind {
-    /// Those that are calls to Meta.
-    pub const AT_META: [Self; 9] = [
-        Self::AddNumber,
-        Self::RequestCode,
-        Self::VerifyCode,
-        Self::SubmitName,
-        Self::SetPin,
-        Self::Register,
-        Self::SubscribeApp,
-        Self::RouteWebhook,
-        Self::WriteProfile,
-    ];
-
-    /// Whether doing it twice could cost something that cannot be had back.
-    pub fn is_repeatable(self) -> bool {
-        matches!(self, Self::CreatePin | Self::SubscribeApp | Self::RouteWebhook | Self::WriteProfile)
-    }
-
-    /// The constant as users see it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AddNumber => "AddNumber",
-            Self::RequestCode => "RequestCode",
-            Self::VerifyCode => "VerifyCode",
-            Self::SubmitName => "SubmitName",
-            Self::CreatePin => "CreatePin",
-            Self::SetPin => "SetPin",
-            Self::Register => "Register",
-            Self::SubscribeApp => "SubscribeApp",
-            Self::RouteWebhook => "RouteWebhook",
-            Self::WriteProfile => "WriteProfile",
-        }
-    }
 }
 
 /// Attempts that count, newest last, at most ten of each kind.
@@ -202,6 +152,11 @@ impl Marks {
             let Some(oldest) = oldest else { break };
             self.tried_in_review.remove(&oldest);
         }
+    }
+
+    /// Whether an attempt was made since Meta required a new proof; one from before proves nothing any more.
+    pub(in crate::engine) fn is_current(&self, entry: &Entry) -> bool {
+        self.reverify_required.is_none_or(|required| entry.at > required)
     }
 }
 
@@ -315,18 +270,6 @@ pub enum EntryOutcome {
     NoAnswer,
     /// Proven not to have been sent. Does not count.
     NotSent,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Cause {
-    /// By the policy's own schedule.
-    Automatic,
-    /// By a `send-code` consent with this value.
-    SendCode(String),
-    /// By a `retry` consent with this value.
-    Retry(String),
-    /// By a new version of a Secret.
-    Secret,
 }
 
 /// Pace of a repeatable step.

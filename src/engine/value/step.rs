@@ -3,12 +3,13 @@
 //! A step leaves no choice to whoever carries it out. It holds no secret: values of
 //! Secrets are handed to `act` beside it.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     desired::{DesiredProfile, SecretKey},
     id::{AccountId, NumberId},
-    memory::{Cause, StepKind},
-    observed::SecretVersion,
     phone::E164,
+    secret::SecretVersion,
 };
 
 /// One call.
@@ -75,6 +76,69 @@ impl Step {
             Self::WriteProfile { .. } => StepKind::WriteProfile,
         }
     }
+}
+
+/// The steps, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum StepKind {
+    AddNumber,
+    RequestCode,
+    VerifyCode,
+    SubmitName,
+    CreatePin,
+    SetPin,
+    Register,
+    SubscribeApp,
+    RouteWebhook,
+    WriteProfile,
+}
+
+impl StepKind {
+    /// Those that are calls to Meta.
+    pub const AT_META: [Self; 9] = [
+        Self::AddNumber,
+        Self::RequestCode,
+        Self::VerifyCode,
+        Self::SubmitName,
+        Self::SetPin,
+        Self::Register,
+        Self::SubscribeApp,
+        Self::RouteWebhook,
+        Self::WriteProfile,
+    ];
+
+    /// Whether doing it twice could cost something that cannot be had back.
+    pub fn is_repeatable(self) -> bool {
+        matches!(self, Self::CreatePin | Self::SubscribeApp | Self::RouteWebhook | Self::WriteProfile)
+    }
+
+    /// The constant as users see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AddNumber => "AddNumber",
+            Self::RequestCode => "RequestCode",
+            Self::VerifyCode => "VerifyCode",
+            Self::SubmitName => "SubmitName",
+            Self::CreatePin => "CreatePin",
+            Self::SetPin => "SetPin",
+            Self::Register => "Register",
+            Self::SubscribeApp => "SubscribeApp",
+            Self::RouteWebhook => "RouteWebhook",
+            Self::WriteProfile => "WriteProfile",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Cause {
+    /// By the policy's own schedule.
+    Automatic,
+    /// By a `send-code` consent with this value.
+    SendCode(String),
+    /// By a `retry` consent with this value.
+    Retry(String),
+    /// By a new version of a Secret.
+    Secret,
 }
 
 /// A step with why it is taken.

@@ -18,24 +18,23 @@ use kube::ResourceExt;
 
 use super::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelStatus, WhatsAppPortfolio};
 use crate::engine::{
-    condition::{
-        Assessment, Before, Check, Condition, ConditionSet, ConditionType, Facts, Stage, Truth, Verdict,
-        WaitingFor,
-    },
+    assess::portfolio::PortfolioAssessment,
+    condition::{Condition, ConditionSet, Truth},
+    condition_type::ConditionType,
     desired::{
         Access, CodeRequest, Connection, Desired, DesiredConsents, DesiredPortfolio, DesiredProfile,
         Management, PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification,
         VerificationMethod, Webhook, WhileNameInReview,
     },
-    drift::Drift,
     failure::Refusal,
     id::{AccountId, AppId, BusinessId, Fact, NumberId},
     memory::{Cause, ConsentAnswer, ConsentKind, Entry, Intent, Ledger, Marks, Memory, Pace},
     observed::{SecretVersion, WebhookConfiguration},
     phone::E164,
     plan::Actor,
-    portfolio::{PortfolioAssessment, Reach},
+    portfolio::Reach,
     reason::Reason,
+    status::{Assessment, Before, Check, Drift, Facts, Stage, Verdict, WaitingFor},
 };
 
 /// The API group.

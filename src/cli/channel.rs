@@ -15,10 +15,7 @@ use serde_json::json;
 use crate::{
     api::v1alpha1::{WhatsAppChannel, WhatsAppChannelStatus},
     cluster::DEADLINE,
-    engine::{
-        condition::{ConditionType, Truth},
-        reason::Row,
-    },
+    engine::{condition::Truth, condition_type::ConditionType, reason::Row},
 };
 
 use super::{

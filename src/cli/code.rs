@@ -25,8 +25,8 @@ use crate::{
         v1alpha1::{Entry, WhatsAppChannelStatus},
     },
     engine::{
-        condition::ConditionType, desired::SecretKey, failure::Class, limits::Limits, memory::EntryOutcome,
-        observed::SecretVersion, reason::Reason,
+        condition_type::ConditionType, desired::SecretKey, failure::Class, limits::Limits,
+        memory::EntryOutcome, observed::SecretVersion, reason::Reason,
     },
 };
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     engine::{
-        condition::ConditionType,
+        condition_type::ConditionType,
         failure::Class,
         reason::{self, Reason, ReasonKind, Row},
     },

@@ -11,9 +11,8 @@ use crate::{
         Check, Drift, Entry, Facts, InFlight, Refusal, WaitingFor, WhatsAppChannel, WhatsAppChannelStatus,
     },
     engine::{
-        condition::{ConditionType, Truth, Verdict},
-        limits::Limits,
-        memory::EntryOutcome,
+        condition::Truth, condition_type::ConditionType, limits::Limits, memory::EntryOutcome,
+        status::Verdict,
     },
 };
 

@@ -21,12 +21,13 @@ use crate::{
     },
     cluster::{Failed, bounded, event::Events},
     engine::{
-        condition::{Stage, first},
+        assess::first,
         desired::{Desired, Management, PortfolioRef},
         limits::Limits,
         memory::{ConsentKind, Memory},
         observed::{Claim, ListState, PortfolioState, ProcessFacts},
         reason::Reason,
+        status::Stage,
     },
     meta::port::{Clock, Graph, GraphSource},
     run::{

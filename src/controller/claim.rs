@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use crate::{
     api::v1alpha1::ChannelCounts,
-    engine::{condition::Stage, desired::PortfolioRef, observed::Claim},
+    engine::{desired::PortfolioRef, observed::Claim, status::Stage},
 };
 
 use super::watch::Key;

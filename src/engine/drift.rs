@@ -3,21 +3,10 @@
 use super::{
     desired::{Connection, Desired, DesiredProfile, Management},
     id::{AccountId, Fact, Field, NumberStatus, PlatformType},
-    judge::is_registered,
     observed::{Number, Observed, Profile},
     timezone,
+    value::status::Drift,
 };
-
-/// One difference between desired and observed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Drift {
-    /// Path of the spec: `displayName`, `profile.about`, `webhook.callbackUrl`, `timeZone`.
-    pub field: String,
-    pub desired: String,
-    pub observed: String,
-    /// What happens with it: written, waits, or only shown and why.
-    pub action: String,
-}
 
 /// Field of a difference in the time zone, and how those in the profile begin.
 pub(super) const TIME_ZONE: &str = "timeZone";
@@ -80,7 +69,7 @@ fn action(desired: &Desired, number: &Number) -> String {
         "would be written; managementPolicy is ObserveOnly".into()
     } else if desired.connection == Connection::Coexistence || number.is_on_biz_app.value() == Some(&true) {
         "only shown: the number lives in the WhatsApp Business app".into()
-    } else if is_registered(number) {
+    } else if number.is_registered() {
         "is written".into()
     } else {
         "waits until the number is registered".into()
@@ -93,11 +82,11 @@ fn name(desired: &Desired, number: &Number) -> Option<Drift> {
         return None;
     }
     let submitted = number.new_display_name.value() == Some(&desired.display_name);
-    let action = if desired.management == Management::ObserveOnly && !is_registered(number) {
+    let action = if desired.management == Management::ObserveOnly && !number.is_registered() {
         "would be submitted; managementPolicy is ObserveOnly".into()
     } else if submitted {
         "is submitted; Meta decides".into()
-    } else if is_registered(number) {
+    } else if number.is_registered() {
         "only shown: the name of a registered number is changed by a person".into()
     } else {
         "is submitted before the registration".into()

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{
-    condition::{Before, assess},
+use crate::engine::{
+    assess::{Given, assess},
     desired::{
         CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy,
         PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook,
@@ -27,7 +27,10 @@ use super::{
     outcome::{Accepted, Outcome, fold, intend},
     phone::E164,
     plan::{Plan, plan},
-    portfolio::{PortfolioView, Reach, Reachable},
+    value::{
+        portfolio::{PortfolioView, Reach, Reachable},
+        status::Before,
+    },
 };
 
 pub const SECOND: Duration = Duration::from_secs(1);
@@ -324,8 +327,16 @@ impl World {
     pub fn assess(mut self) -> Self {
         let plan = self.plan();
         let mut memory = plan.memory.clone();
-        let (desired, observed) = (&self.desired, &self.observed);
-        let shown = assess(desired, observed, &plan, None, &mut memory, &self.before, &self.limits, self.now);
+        let given = Given {
+            desired: &self.desired,
+            observed: &self.observed,
+            plan: &plan,
+            outcome: None,
+            before: &self.before,
+            limits: &self.limits,
+            now: self.now,
+        };
+        let shown = assess(&given, &mut memory);
         self.before.conditions = shown.conditions;
         self.before.facts = shown.facts;
         self

@@ -4,17 +4,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{
-    condition::{Before, ConditionType, Truth},
+use crate::engine::{
     desired::{Connection, Desired, Management},
     id::{AccountId, NumberId},
     limits::{Limits, earlier, later},
     memory::{ConsentKind, Entry, EntryOutcome, Memory, StepKind},
     observed::{Claim, PortfolioState},
-    plan,
-    portfolio::PortfolioView,
-    reach,
+    plan, reach,
     shown::{self, Shown},
+    value::{condition::Truth, condition_type::ConditionType, portfolio::PortfolioView, status::Before},
 };
 
 /// What to find out.

@@ -2,7 +2,7 @@
 //!
 //! No I/O, no async, no clock, no Kubernetes, no HTTP. Values go in and values come out.
 
-pub mod condition;
+pub mod assess;
 pub mod desired;
 pub mod drift;
 #[cfg(test)]
@@ -11,7 +11,6 @@ pub mod failure;
 #[cfg(test)]
 mod fixture;
 pub mod id;
-mod judge;
 pub mod limits;
 pub mod look;
 pub mod memory;
@@ -21,12 +20,13 @@ pub mod outcome;
 pub mod page;
 pub mod phone;
 pub mod plan;
-pub mod portfolio;
-pub mod preflight;
 pub mod reach;
 pub mod reason;
 pub mod reference;
+mod rule;
 mod shown;
 pub mod step;
 pub mod timezone;
-mod wait;
+mod value;
+
+pub use value::{condition, condition_type, portfolio, status};

@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::engine::{
     failure::Failure,
     id::{
         AccountId, AccountMode, AccountStatus, BusinessId, CodeStatus, Fact, Field, MessagingLimit,
         NameStatus, NumberId, NumberStatus, PlatformType, Quality, ReviewStatus, Sendability, Throughput,
     },
     memory::StepKind,
-    portfolio::PortfolioView,
+    value::portfolio::PortfolioView,
 };
 
 /// Everything a pass knows, gathered before anything is decided.
@@ -165,6 +165,16 @@ impl Number {
             webhook: Field::Absent,
             profile: Field::Absent,
         }
+    }
+
+    /// Whether it is registered with Cloud API.
+    pub fn is_registered(&self) -> bool {
+        self.platform.value() == Some(&PlatformType::CloudApi)
+    }
+
+    /// Whether its entry only tells that it was moved or deleted.
+    pub fn has_left(&self) -> bool {
+        matches!(self.status.value(), Some(NumberStatus::Migrated | NumberStatus::Deleted))
     }
 }
 

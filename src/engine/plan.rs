@@ -25,8 +25,7 @@ use std::{convert::Infallible, sync::Arc};
 use jiff::Timestamp;
 
 use self::{aside::Writable, consent::Pending, guard::Platform};
-use super::{
-    condition::ConditionType,
+use crate::engine::{
     desired::{Desired, Management},
     failure::Failure,
     id::{AccountId, BusinessId, NumberId, PlatformType},
@@ -36,6 +35,7 @@ use super::{
     reach,
     reason::Reason,
     step::{Planned, Step},
+    value::condition_type::ConditionType,
 };
 
 pub use aside::profile_difference;

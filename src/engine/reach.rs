@@ -2,11 +2,11 @@
 //!
 //! Shared by `look`, which must know what to read, and `plan`, which must say why not.
 
-use super::{
+use crate::engine::{
     desired::Desired,
     id::AccountId,
     memory::Memory,
-    portfolio::{PortfolioView, Reach, Reachable},
+    value::portfolio::{PortfolioView, Reach, Reachable},
 };
 
 /// Why no account can be told.

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    condition::ConditionType,
+use crate::engine::{
     reason::{ReasonKind, Row, TABLE},
+    value::condition_type::ConditionType,
 };
 
 /// Conditions and reasons, as the page `docs/conditions.md`.

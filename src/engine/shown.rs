@@ -5,12 +5,12 @@
 
 use jiff::Timestamp;
 
-use super::{
-    condition::{Before, ConditionType, Truth},
+use crate::engine::{
     id::{CodeStatus, NameStatus, NumberStatus, PlatformType},
     limits::{Limits, later},
     memory::{Entry, EntryOutcome, Memory, StepKind},
     observed::Number,
+    value::{condition::Truth, condition_type::ConditionType, status::Before},
 };
 
 /// What was last seen of a number, in Meta's words.

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::{
     engine::{
-        condition::{Assessment, Before, assess},
+        assess::{Given, assess},
         desired::Desired,
         failure::{Failure, Refusal},
         id::Fact,
@@ -30,6 +30,7 @@ use crate::{
         observed::{Claim, ListState, Observed, PortfolioState, ProcessFacts},
         outcome::{Outcome, fold, intend},
         plan::{Plan, plan},
+        status::{Assessment, Before},
         step::Step,
     },
     meta::port::{Clock, Graph},
@@ -349,16 +350,16 @@ impl<G: Graph, S: Secrets, R: Records, C: Clock> Carrier<G, S, R, C> {
 
     /// Assesses; the memory that comes back is the one to be written along.
     fn record(&self, outcome: Option<&Outcome>, mut memory: Memory, before: &Before) -> Record {
-        let assessment = assess(
-            &self.input.desired,
-            &self.decided.observed,
-            &self.decided.plan,
+        let given = Given {
+            desired: &self.input.desired,
+            observed: &self.decided.observed,
+            plan: &self.decided.plan,
             outcome,
-            &mut memory,
             before,
-            &self.shell.limits,
-            self.shell.clock.now(),
-        );
+            limits: &self.shell.limits,
+            now: self.shell.clock.now(),
+        };
+        let assessment = assess(&given, &mut memory);
         Record { assessment, memory }
     }
 

@@ -32,7 +32,7 @@ use serde_json::{Map, Value, json};
 use whatsapp_operator::{
     api::v1alpha1::WhatsAppChannelStatus,
     engine::{
-        condition::ConditionType,
+        condition_type::ConditionType,
         failure::{Class, Failure, Scope},
         memory::{Cause, StepKind},
         observed::ListState,

@@ -16,10 +16,12 @@ use crate::{
         status,
     },
     engine::{
-        condition::{ConditionType, Truth, Verdict},
+        assess::portfolio::PortfolioAssessment,
+        condition::Truth,
+        condition_type::ConditionType,
         desired::DesiredPortfolio,
         plan::{Block, Plan},
-        portfolio::PortfolioAssessment,
+        status::Verdict,
     },
 };
 

@@ -12,7 +12,7 @@ use crate::engine::{
     look::{Follows, Urgency, look},
     memory::StepKind,
     observed::{Claim, PortfolioState, SecretFact},
-    portfolio::Reach,
+    value::portfolio::Reach,
 };
 
 /// How old a list of the target may be.

@@ -4,7 +4,6 @@ use jiff::Timestamp;
 
 use super::{Actor, Block, Pass, Seen, Stop, Wait, naming, say};
 use crate::engine::{
-    condition::ConditionType,
     desired::{DesiredProfile, Webhook},
     drift,
     failure::{Class, Refusal},
@@ -14,6 +13,7 @@ use crate::engine::{
     observed::{Number, Profile, SecretFact, SecretVersion},
     reason::Reason,
     step::{Planned, Step},
+    value::condition_type::ConditionType,
 };
 
 /// What is to be done beside the way, and what holds the rest.

@@ -4,7 +4,6 @@ use jiff::Timestamp;
 
 use super::{Block, Pass, aside};
 use crate::engine::{
-    condition::ConditionType,
     desired::{Desired, Management},
     id::Fact,
     limits::{Limits, later},
@@ -12,6 +11,7 @@ use crate::engine::{
     observed::{ListState, SecretFact},
     reason::{Reason, ReasonKind},
     step::Planned,
+    value::condition_type::ConditionType,
 };
 
 /// A consent value that has no answer yet.

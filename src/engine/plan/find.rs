@@ -12,10 +12,10 @@ use crate::engine::{
     limits::{Limits, earlier, later},
     memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
     observed::{ListState, Number, Searched},
-    portfolio::PortfolioView,
     reach,
     reason::Reason,
     step::Step,
+    value::portfolio::PortfolioView,
 };
 
 /// What the target account's list shows of the number.

@@ -5,10 +5,10 @@ use crate::engine::{
     id::{AccountId, AccountStatus, Fact, ReviewStatus, Sendability},
     memory::Memory,
     observed::{Account, PortfolioState},
-    portfolio::{Hold, PortfolioView},
     reach::{self, NoAccount},
     reason::Reason,
-    wait,
+    rule::waiting,
+    value::portfolio::{Hold, PortfolioView},
 };
 
 /// `health_status` of a banned account (Meta's OpenAPI).
@@ -54,7 +54,7 @@ fn not_read_yet(pass: &Pass) -> Block {
 fn held(hold: &Hold) -> Block {
     let who = match hold.reason {
         Reason::SpecInvalid => Some((Actor::ClusterUser, "CorrectPortfolio")),
-        reason => wait::who(reason),
+        reason => waiting::who(reason),
     };
     let wait = who.map(|(actor, action)| {
         let mut wait = Wait::on(actor, action);

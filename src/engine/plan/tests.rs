@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use crate::engine::{
-    condition::ConditionType,
     desired::{CodeRequest, Connection, DesiredProfile, Management, PinPolicy, WhileNameInReview},
     face_fixture::entity,
     failure::{Class, Failure, Refusal, Scope},
@@ -22,9 +21,12 @@ use crate::engine::{
         Claim, Health, ListState, PortfolioState, Profile, Searched, SecretFact, WebhookConfiguration,
     },
     outcome::Accepted,
-    portfolio::{Hold, Reach},
     reason::{Reason, ReasonKind},
     step::Step,
+    value::{
+        condition_type::ConditionType,
+        portfolio::{Hold, Reach},
+    },
 };
 
 /// Says what each world leads to; every block must hold words and be deterministic.

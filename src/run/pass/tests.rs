@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::{
     engine::{
-        condition::first,
+        assess::first,
         desired::{DesiredProfile, SecretKey},
         face_fixture as face,
         failure::Class,

@@ -23,7 +23,11 @@ use whatsapp_operator::{
     },
     cli::run::duration,
     engine::{
-        condition::{ConditionSet, WaitingFor, first},
+        assess::{
+            first,
+            portfolio::{PortfolioGiven, PortfolioObserved, assess_portfolio},
+        },
+        condition::ConditionSet,
         desired::{DesiredPortfolio, SecretKey},
         failure::Failure,
         id::Fact,
@@ -32,7 +36,8 @@ use whatsapp_operator::{
         memory::Memory,
         observed::{Claim, PortfolioState, ProcessFacts, SecretFact, SecretVersion},
         plan::{Plan, plan},
-        portfolio::{PortfolioObserved, PortfolioView, assess_portfolio, granted},
+        portfolio::{PortfolioView, granted},
+        status::WaitingFor,
     },
     meta::{
         client::{GraphClient, Meta, Settings, install_crypto},
@@ -557,16 +562,15 @@ impl Stage {
 
     fn assess(&mut self, desired: &DesiredPortfolio, observed: &PortfolioObserved) {
         let Judged { conditions, waiting, view, .. } = &self.judged;
-        let limits = &self.shell.limits;
-        let assessment = assess_portfolio(
+        let assessment = assess_portfolio(&PortfolioGiven {
             desired,
             observed,
-            conditions,
-            waiting,
-            view.as_ref(),
-            limits,
-            self.sandbox.now(),
-        );
+            before: conditions,
+            waiting_before: waiting,
+            view_before: view.as_ref(),
+            limits: &self.shell.limits,
+            now: self.sandbox.now(),
+        });
         self.judged.conditions = assessment.conditions;
         self.judged.waiting = assessment.waiting_for;
         self.judged.view = Some(assessment.view);

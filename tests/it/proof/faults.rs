@@ -5,14 +5,15 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::{Value, json};
 use whatsapp_operator::{
     engine::{
-        condition::{ConditionSet, ConditionType, Truth},
+        assess::portfolio::{PortfolioAssessment, PortfolioGiven, PortfolioObserved, assess_portfolio},
+        condition::{ConditionSet, Truth},
+        condition_type::ConditionType,
         desired::{DesiredPortfolio, SecretKey},
         failure::Failure,
         id::{AccountId, Fact},
         limits::Limits,
         look::Urgency,
         observed::{SecretFact, SecretVersion},
-        portfolio::{PortfolioAssessment, PortfolioObserved, assess_portfolio},
         reason::Reason,
     },
     meta::port::{Graph, GraphSource},
@@ -389,15 +390,15 @@ pub(super) async fn look_at_portfolio(
         throttled_until: None,
     };
     let blank = ConditionSet::default();
-    assess_portfolio(
-        &portfolio(),
-        &observed,
-        before.map_or(&blank, |b| &b.conditions),
-        before.map_or(&[], |b| &b.waiting_for),
-        before.map(|b| &b.view),
-        &Limits::default(),
-        world.now(),
-    )
+    assess_portfolio(&PortfolioGiven {
+        desired: &portfolio(),
+        observed: &observed,
+        before: before.map_or(&blank, |b| &b.conditions),
+        waiting_before: before.map_or(&[], |b| &b.waiting_for),
+        view_before: before.map(|b| &b.view),
+        limits: &Limits::default(),
+        now: world.now(),
+    })
 }
 
 fn kill_token(sandbox: &Sandbox) {

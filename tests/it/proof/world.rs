@@ -24,7 +24,9 @@ use whatsapp_operator::{
         v1alpha1::{WhatsAppChannel, WhatsAppChannelStatus},
     },
     engine::{
-        condition::{Before, Condition, ConditionType, Truth, first},
+        assess::first,
+        condition::{Condition, Truth},
+        condition_type::ConditionType,
         desired::{
             CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy,
             PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook,
@@ -39,6 +41,7 @@ use whatsapp_operator::{
         phone::E164,
         portfolio::{BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
         reason::Reason,
+        status::Before,
         step::CodeMethod,
     },
     meta::{

@@ -1,7 +1,7 @@
 //! Preflight: every prerequisite at once, so that nobody finds the second one after mending the first.
 
-use super::{
-    condition::{Check, Verdict},
+use super::scene::Scene;
+use crate::engine::{
     desired::Desired,
     failure::{Class, Failure},
     id::{AccountId, AccountStatus, Fact, Field, ReviewStatus},
@@ -9,23 +9,17 @@ use super::{
     memory::Memory,
     name::{self, Severity},
     observed::{Account, ListState, Observed, PortfolioState, Searched},
-    phone,
-    portfolio::{PortfolioView, REQUIRED_SCOPES, SCOPE_BUSINESS},
-    timezone,
+    phone, timezone,
+    value::{
+        portfolio::{PortfolioView, REQUIRED_SCOPES, Reach, SCOPE_BUSINESS},
+        status::{Check, Verdict},
+    },
 };
 
 /// Judges every prerequisite. One about which this look says nothing stays as it was before.
-pub fn check(
-    desired: &Desired,
-    observed: &Observed,
-    memory: &Memory,
-    limits: &Limits,
-    before: &[Check],
-) -> Vec<Check> {
-    let view = match &observed.portfolio {
-        PortfolioState::View(view) => Some(view.as_ref()),
-        _ => None,
-    };
+pub(super) fn check(scene: &Scene<'_>) -> Vec<Check> {
+    let Scene { desired, observed, memory, limits, before, .. } = *scene;
+    let view = scene.view();
     let own = memory.account.as_ref().or(desired.account.as_ref());
     let checks = [
         Some(number_shape(desired)),
@@ -43,12 +37,14 @@ pub fn check(
     ITEMS
         .iter()
         .zip(checks)
-        .filter_map(|(item, check)| check.or_else(|| before.iter().find(|c| c.item == *item).cloned()))
+        .filter_map(|(item, check)| {
+            check.or_else(|| before.preflight.iter().find(|c| c.item == *item).cloned())
+        })
         .collect()
 }
 
 /// The items, in the order of the list.
-pub const ITEMS: [&str; 11] = [
+pub(super) const ITEMS: [&str; 11] = [
     "NumberShape",
     "NumberLine",
     "Portfolio",
@@ -104,12 +100,11 @@ fn portfolio(observed: &Observed, desired: &Desired) -> Option<Check> {
 
 fn token_scopes(view: &PortfolioView) -> Option<Check> {
     let token = view.token.known()?;
-    let missing = |scope: &&&str| !token.scopes.iter().any(|s| s == **scope);
-    let hard: Vec<&str> = REQUIRED_SCOPES.iter().filter(missing).copied().collect();
+    let hard = token.lacks(&REQUIRED_SCOPES);
     if !hard.is_empty() {
         return Some(new("TokenScopes", Verdict::Fail, format!("the token lacks {}", hard.join(" and "))));
     }
-    if missing(&&SCOPE_BUSINESS) {
+    if !token.lacks(&[SCOPE_BUSINESS]).is_empty() {
         return Some(new(
             "TokenScopes",
             Verdict::Warn,
@@ -122,7 +117,6 @@ fn token_scopes(view: &PortfolioView) -> Option<Check> {
 }
 
 fn admin_rights(view: &PortfolioView) -> Option<Check> {
-    use super::portfolio::Reach;
     match &view.reach {
         Reach::Unread => None,
         Reach::Unknown => Some(new(
@@ -225,10 +219,10 @@ fn number_free(desired: &Desired, observed: &Observed, own: Option<&AccountId>) 
         return None;
     }
     let is_own = |s: &&Searched| own.is_none_or(|own| *own == s.account);
-    if observed.search.iter().any(|s| is_own(&s) && s.numbers.iter().any(|n| is_live(n))) {
+    if observed.search.iter().any(|s| is_own(&s) && s.numbers.iter().any(|n| !n.has_left())) {
         return Some(new("NumberFree", Verdict::Pass, "the number is in the account already"));
     }
-    if observed.search.iter().any(|s| !is_own(&s) && s.numbers.iter().any(|n| is_live(n))) {
+    if observed.search.iter().any(|s| !is_own(&s) && s.numbers.iter().any(|n| !n.has_left())) {
         return Some(new("NumberFree", Verdict::Fail, "the number is in another account"));
     }
     if observed.search.iter().any(|s| matches!(s.list, ListState::Failed(_))) {
@@ -251,11 +245,6 @@ fn number_free(desired: &Desired, observed: &Observed, own: Option<&AccountId>) 
             ),
         )
     })
-}
-
-fn is_live(number: &super::observed::Number) -> bool {
-    use super::id::NumberStatus;
-    !matches!(number.status.value(), Some(NumberStatus::Migrated | NumberStatus::Deleted))
 }
 
 fn time_zone(desired: &Desired, observed: &Observed) -> Option<Check> {
@@ -293,13 +282,12 @@ mod tests {
         face_fixture::{ACCOUNT, Case, OTHER_ACCOUNT, complete, number, reachable, refusal, retry_failure},
         id::Fact,
         phone::E164,
-        portfolio::{BusinessFacts, Hold, Reach, Reachable},
         reason::Reason,
+        value::portfolio::{BusinessFacts, Hold, Reach, Reachable},
     };
 
     fn verdict(case: &Case, item: &str) -> Option<Verdict> {
-        let limits = Limits::default();
-        let checks = check(&case.desired, &case.observed, &case.memory, &limits, &[]);
+        let checks = check(&Scene::new(&case.given(), &case.memory));
         checks.into_iter().find(|c| c.item == item).map(|c| c.verdict)
     }
 

@@ -26,6 +26,7 @@ use crate::engine::{
         Management, PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification,
         VerificationMethod, Webhook, WhileNameInReview,
     },
+    drift::Drift,
     failure::Refusal,
     id::{AccountId, AppId, BusinessId, Fact, NumberId},
     memory::{Cause, ConsentAnswer, ConsentKind, Entry, Intent, Ledger, Marks, Memory, Pace},
@@ -34,7 +35,7 @@ use crate::engine::{
     plan::Actor,
     portfolio::Reach,
     reason::Reason,
-    status::{Assessment, Before, Check, Drift, Facts, Stage, Verdict, WaitingFor},
+    status::{Assessment, Before, Check, Facts, Stage, Verdict, WaitingFor},
 };
 
 /// The API group.

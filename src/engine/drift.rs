@@ -1,11 +1,12 @@
 //! Drift: one managed thing that is not as desired.
 
+pub use crate::engine::value::drift::Drift;
+
 use super::{
     desired::{Connection, Desired, DesiredProfile, Management},
     id::{AccountId, Fact, Field, NumberStatus, PlatformType},
     observed::{Number, Observed, Profile},
     timezone,
-    value::status::Drift,
 };
 
 /// Field of a difference in the time zone, and how those in the profile begin.

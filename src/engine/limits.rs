@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::memory::StepKind;
 
@@ -219,9 +219,4 @@ pub(crate) fn later(time: Timestamp, by: Duration) -> Timestamp {
 /// A time so much earlier.
 pub(crate) fn earlier(time: Timestamp, by: Duration) -> Timestamp {
     time.checked_sub(by).unwrap_or(Timestamp::MIN)
-}
-
-/// A span of the policy, as time arithmetic wants it.
-pub(crate) fn span(duration: Duration) -> SignedDuration {
-    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }

@@ -172,7 +172,7 @@ impl Number {
         self.platform.value() == Some(&PlatformType::CloudApi)
     }
 
-    /// Whether its entry only tells that it was moved or deleted.
+    /// Whether the entry itself says that the number is no longer in this account.
     pub fn has_left(&self) -> bool {
         matches!(self.status.value(), Some(NumberStatus::Migrated | NumberStatus::Deleted))
     }

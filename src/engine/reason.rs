@@ -597,7 +597,7 @@ impl Reason {
     /// that the operator is at work, `Stalled` those that nothing but an edit or a person at Meta ends.
     ///
     /// ```
-    /// use whatsapp_operator::engine::{condition::ConditionType, reason::Reason};
+    /// use whatsapp_operator::engine::{condition_type::ConditionType, reason::Reason};
     /// assert!(Reason::NameDeclined.may_be_on(ConditionType::Registered));
     /// assert!(!Reason::NameDeclined.may_be_on(ConditionType::PaymentReady));
     /// ```

@@ -1,7 +1,7 @@
 //! Assessment: what a pass means, as conditions and everything else that status shows.
 //!
-//! Each condition is judged by what was read ([`judge`]), then applied over what stood before, with what holds it up
-//! ([`apply`]); `Ready` follows from the others ([`ready`]). A look that failed proves nothing ([`unseen`]).
+//! Each condition is judged by what was read (`judge`), then applied over what stood before, with what holds it up
+//! (`apply`); `Ready` follows from the others (`ready`). A look that failed proves nothing (`unseen`).
 //! Nothing here plans or writes.
 
 mod apply;
@@ -29,7 +29,8 @@ use crate::engine::{
     value::{
         condition::ConditionSet,
         condition_type::ConditionType,
-        status::{Assessment, Drift, Facts},
+        drift::Drift,
+        status::{Assessment, Facts},
     },
 };
 

@@ -6,7 +6,7 @@ use crate::engine::{
     desired::{Desired, Management},
     failure::{Failure, Refusal},
     id::{AccountId, Fact},
-    limits::{Limits, span},
+    limits::{Limits, later},
     memory::{Entry, EntryOutcome, Memory, StepKind},
     observed::{Account, Claim, ListState, Number, Observed, PortfolioState, Searched},
     outcome::Outcome,
@@ -151,13 +151,13 @@ impl<'a> Scene<'a> {
     /// A registered number that reads as not registered is believed only after a second look.
     pub fn is_falling_back(&self) -> bool {
         let since = self.memory.marks.fell_back_since;
-        since.is_some_and(|at| self.seen_at().duration_since(at) < span(self.limits.fall_back_confirmed))
+        since.is_some_and(|at| self.seen_at() < later(at, self.limits.fall_back_confirmed))
     }
 
     /// A number that vanished is believed gone only after a second look.
     fn is_missed_once(&self, begun: Timestamp) -> bool {
         let since = self.memory.marks.missing_since;
-        since.is_some_and(|at| begun.duration_since(at) < span(self.limits.fresh_after_write))
+        since.is_some_and(|at| begun < later(at, self.limits.fresh_after_write))
     }
 
     /// When the list that showed the number was begun.
@@ -228,7 +228,7 @@ impl<'a> Scene<'a> {
     pub fn is_long_unseen(&self) -> bool {
         let process = &self.observed.process;
         let last = process.last_success.unwrap_or(process.started).max(process.started);
-        self.now.duration_since(last) >= span(self.limits.unseen)
+        self.now >= later(last, self.limits.unseen)
     }
 
     /// The block that holds a condition up: of its own work first, then of the way.

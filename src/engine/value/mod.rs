@@ -2,5 +2,6 @@
 
 pub mod condition;
 pub mod condition_type;
+pub mod drift;
 pub mod portfolio;
 pub mod status;

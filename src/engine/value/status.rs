@@ -7,7 +7,7 @@ use crate::engine::{
     id::{AccountId, BusinessId, NumberId},
     observed::WebhookConfiguration,
     plan::Actor,
-    value::condition::ConditionSet,
+    value::{condition::ConditionSet, drift::Drift},
 };
 
 /// What a pass means for a channel. `api` lowers it into status and nothing else does.
@@ -98,17 +98,6 @@ impl Verdict {
             Self::NotCheckable => "NotCheckable",
         }
     }
-}
-
-/// One difference between desired and observed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Drift {
-    /// Path of the spec: `displayName`, `profile.about`, `webhook.callbackUrl`, `timeZone`.
-    pub field: String,
-    pub desired: String,
-    pub observed: String,
-    /// What happens with it: written, waits, or only shown and why.
-    pub action: String,
 }
 
 /// Facts with Meta's raw words, as last seen. A fact that was not readable keeps its last value.

@@ -58,10 +58,7 @@ fn on_number(scene: &Scene<'_>, judge: fn(&Scene<'_>, &Number) -> Judged) -> Jud
     match scene.place {
         Place::Here(number) => judge(scene, number),
         Place::Absent => Judged::Open(format!("{} is not in the account yet", scene.desired.number)),
-        Place::Left(_) => match number::added(scene) {
-            Judged::False(reason, message) => Judged::False(reason, message),
-            other => other,
-        },
+        Place::Left(_) => number::added(scene),
         Place::Unknown => Judged::Keep,
     }
 }

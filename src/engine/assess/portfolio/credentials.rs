@@ -8,7 +8,7 @@ use crate::engine::{
     desired::SecretKey,
     failure::{Failure, Refusal},
     id::{Fact, TokenType},
-    limits::span,
+    limits::later,
     observed::SecretFact,
     reason::Reason,
     value::{
@@ -138,7 +138,7 @@ impl<'a> PortfolioGiven<'a> {
 
     fn works(&self, expires: Option<Timestamp>) -> Verdict {
         let judged = match expires {
-            Some(at) if at.duration_since(self.now) < span(self.limits.token_warning) => Judged::True(
+            Some(at) if at < later(self.now, self.limits.token_warning) => Judged::True(
                 Reason::TokenExpiresSoon,
                 format!("the token works until {at}; put a new one into the Secret"),
             ),
@@ -211,9 +211,7 @@ impl<'a> PortfolioGiven<'a> {
         let text = match token.kind {
             TokenType::SystemUser | TokenType::Other(_) => return None,
             TokenType::User => {
-                let soon = token
-                    .end()
-                    .is_some_and(|at| at.duration_since(self.now) < span(self.limits.token_warning));
+                let soon = token.end().is_some_and(|at| at < later(self.now, self.limits.token_warning));
                 if !soon {
                     return None;
                 }

@@ -18,10 +18,9 @@ use kube::ResourceExt;
 
 use super::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelStatus, WhatsAppPortfolio};
 use crate::engine::{
-    condition::{
-        Assessment, Before, Check, Condition, ConditionSet, ConditionType, Facts, Stage, Truth, Verdict,
-        WaitingFor,
-    },
+    assess::portfolio::PortfolioAssessment,
+    condition::{Condition, ConditionSet, Truth},
+    condition_type::ConditionType,
     desired::{
         Access, CodeRequest, Connection, Desired, DesiredConsents, DesiredPortfolio, DesiredProfile,
         Management, PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification,
@@ -33,9 +32,10 @@ use crate::engine::{
     memory::{ConsentAnswer, ConsentKind, Entry, Intent, Ledger, Marks, Memory, Pace},
     observed::WebhookConfiguration,
     phone::E164,
-    portfolio::{PortfolioAssessment, Reach},
+    portfolio::Reach,
     reason::Reason,
     secret::SecretVersion,
+    status::{Assessment, Before, Check, Facts, Stage, Verdict, WaitingFor},
     step::Cause,
     wait::Actor,
 };

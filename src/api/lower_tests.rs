@@ -4,9 +4,9 @@ use serde_json::json;
 
 use super::*;
 use crate::engine::{
-    condition::{Assessment, Check, Facts},
     failure::{Class, Scope},
     memory::EntryOutcome,
+    status::{Assessment, Check, Facts},
     step::StepKind,
 };
 

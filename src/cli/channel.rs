@@ -12,13 +12,10 @@ use kube::{
 };
 use serde_json::json;
 
+use crate::engine::{condition::Truth, condition_type::ConditionType, reason::Row};
 use crate::{
     api::v1alpha1::{WhatsAppChannel, WhatsAppChannelStatus},
     cluster::DEADLINE,
-    engine::{
-        condition::{ConditionType, Truth},
-        reason::Row,
-    },
 };
 
 use super::{

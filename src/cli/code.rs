@@ -19,15 +19,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{
-    api::{
-        lower,
-        v1alpha1::{Entry, WhatsAppChannelStatus},
-    },
-    engine::{
-        condition::ConditionType, desired::SecretKey, failure::Class, limits::Limits, memory::EntryOutcome,
-        reason::Reason, secret::SecretVersion,
-    },
+use crate::api::{
+    lower,
+    v1alpha1::{Entry, WhatsAppChannelStatus},
+};
+use crate::engine::{
+    condition_type::ConditionType, desired::SecretKey, failure::Class, limits::Limits, memory::EntryOutcome,
+    reason::Reason, secret::SecretVersion,
 };
 
 use super::{

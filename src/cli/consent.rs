@@ -8,13 +8,11 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use crate::{
-    api::{
-        lower,
-        v1alpha1::{ConsentAnswer, Entry, WhatsAppChannelStatus},
-    },
-    engine::{memory::EntryOutcome, step::StepKind},
+use crate::api::{
+    lower,
+    v1alpha1::{ConsentAnswer, Entry, WhatsAppChannelStatus},
 };
+use crate::engine::{memory::EntryOutcome, step::StepKind};
 
 use super::{
     channel::{Channel, ClusterArgs, Followed, fresh},

@@ -3,14 +3,12 @@
 use clap::Args;
 use serde::Serialize;
 
-use crate::{
-    engine::{
-        condition::ConditionType,
-        failure::Class,
-        reason::{self, Reason, ReasonKind, Row},
-    },
-    meta::error::{self, Meaning},
+use crate::engine::{
+    condition_type::ConditionType,
+    failure::Class,
+    reason::{self, Reason, ReasonKind, Row},
 };
+use crate::meta::error::{self, Meaning};
 
 use super::{
     exit::{Ending, Exit, Problem},

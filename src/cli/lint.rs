@@ -12,14 +12,12 @@ use super::{
     schema,
     source::{self, Content, Document, Node, Position, Source, SourceError},
 };
-use crate::{
-    api::{
-        channel_crd,
-        lower::{self, GROUP},
-        portfolio_crd,
-    },
-    engine::{limits::Limits, line, name, phone::E164, timezone},
+use crate::api::{
+    channel_crd,
+    lower::{self, GROUP},
+    portfolio_crd,
 };
+use crate::engine::{limits::Limits, line, name, phone::E164, timezone};
 
 /// Annotation by which a manifest says how `plan --sandbox` begins for it; nobody else reads it.
 pub const SANDBOX: &str = "whatsapp-operator.dev/sandbox";

@@ -19,20 +19,25 @@ use std::{
 use clap::Args;
 use jiff::Timestamp;
 
+use crate::engine::{
+    assess::{
+        Given, assess,
+        portfolio::{PortfolioAssessment, PortfolioGiven, PortfolioObserved, assess_portfolio},
+    },
+    condition::ConditionSet,
+    desired::{Desired, DesiredPortfolio},
+    failure::Failure,
+    id::Fact,
+    limits::Limits,
+    look::{Follows, Urgency, look},
+    memory::Memory,
+    observed::{Claim, Observed, PortfolioState, ProcessFacts},
+    plan::{Plan, plan as decide},
+    portfolio::{PortfolioView, granted},
+    status::Before,
+};
 use crate::{
     api::lower,
-    engine::{
-        condition::{Before, ConditionSet, assess},
-        desired::{Desired, DesiredPortfolio},
-        failure::Failure,
-        id::Fact,
-        limits::Limits,
-        look::{Follows, Urgency, look},
-        memory::Memory,
-        observed::{Claim, Observed, PortfolioState, ProcessFacts},
-        plan::{Plan, plan as decide},
-        portfolio::{PortfolioAssessment, PortfolioObserved, PortfolioView, assess_portfolio, granted},
-    },
     meta::{
         client::{DEFAULT_URL, DEFAULT_VERSION, GraphClient, Meta, Settings},
         port::{Graph, GraphSource, SystemClock},
@@ -205,7 +210,16 @@ impl Planner {
             }
             let now = Timestamp::now();
             let mut memory = plan.memory.clone();
-            let assessment = assess(desired, &observed, &plan, None, &mut memory, &before, &self.limits, now);
+            let given = Given {
+                desired,
+                observed: &observed,
+                plan: &plan,
+                outcome: None,
+                before: &before,
+                limits: &self.limits,
+                now,
+            };
+            let assessment = assess(&given, &mut memory);
             report.channel(
                 manifest,
                 &plan,
@@ -235,8 +249,15 @@ impl Planner {
             throttled_until: None,
         };
         let judge = |observed: &PortfolioObserved, view: Option<&PortfolioView>| {
-            let now = Timestamp::now();
-            assess_portfolio(desired, observed, &ConditionSet::default(), &[], view, &self.limits, now)
+            assess_portfolio(&PortfolioGiven {
+                desired,
+                observed,
+                before: &ConditionSet::default(),
+                waiting_before: &[],
+                view_before: view,
+                limits: &self.limits,
+                now: Timestamp::now(),
+            })
         };
         let name = format!("{}/{}", desired.namespace, desired.name);
         let known = |observed: &PortfolioObserved, assessment: PortfolioAssessment, graph| {

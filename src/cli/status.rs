@@ -6,15 +6,11 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{
-    api::v1alpha1::{
-        Check, Drift, Entry, Facts, InFlight, Refusal, WaitingFor, WhatsAppChannel, WhatsAppChannelStatus,
-    },
-    engine::{
-        condition::{ConditionType, Truth, Verdict},
-        limits::Limits,
-        memory::EntryOutcome,
-    },
+use crate::api::v1alpha1::{
+    Check, Drift, Entry, Facts, InFlight, Refusal, WaitingFor, WhatsAppChannel, WhatsAppChannelStatus,
+};
+use crate::engine::{
+    condition::Truth, condition_type::ConditionType, limits::Limits, memory::EntryOutcome, status::Verdict,
 };
 
 use super::{

@@ -14,20 +14,21 @@ use kube::{
 };
 use tracing::{debug, info, warn};
 
+use crate::engine::{
+    assess::first,
+    desired::{Desired, Management, PortfolioRef},
+    limits::Limits,
+    memory::{ConsentKind, Memory},
+    observed::{Claim, ListState, PortfolioState, ProcessFacts},
+    reason::Reason,
+    status::Stage,
+};
 use crate::{
     api::{
         lower,
         v1alpha1::{ManagementPolicy, WhatsAppChannel},
     },
     cluster::{Failed, bounded, event::Events},
-    engine::{
-        condition::{Stage, first},
-        desired::{Desired, Management, PortfolioRef},
-        limits::Limits,
-        memory::{ConsentKind, Memory},
-        observed::{Claim, ListState, PortfolioState, ProcessFacts},
-        reason::Reason,
-    },
     meta::port::{Clock, Graph, GraphSource},
     run::{
         observe::{Purpose, glance, is_same_version},

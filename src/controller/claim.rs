@@ -12,10 +12,8 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::{
-    api::v1alpha1::ChannelCounts,
-    engine::{condition::Stage, desired::PortfolioRef, observed::Claim},
-};
+use crate::api::v1alpha1::ChannelCounts;
+use crate::engine::{desired::PortfolioRef, observed::Claim, status::Stage};
 
 use super::watch::Key;
 

@@ -46,13 +46,13 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
 
+use crate::engine::limits::Limits;
 use crate::{
     api::{
         lower,
         v1alpha1::{WhatsAppChannel, WhatsAppPortfolio},
     },
     cluster::{self, DEADLINE, event::Events},
-    engine::limits::Limits,
     meta::port::{Clock, Graph, GraphSource},
     run::pass::{Ids, PassError, Shell, longest},
     telemetry::{health::Health, metrics::Metrics},

@@ -20,24 +20,24 @@ use kube::{
 use secrecy::{ExposeSecret, SecretString};
 use tracing::{info, warn};
 
+use crate::engine::{
+    assess::portfolio::{PortfolioAssessment, PortfolioGiven, PortfolioObserved, assess_portfolio},
+    condition::{ConditionSet, Truth},
+    condition_type::ConditionType,
+    desired::{DesiredPortfolio, PortfolioRef, SecretKey},
+    failure::{Class, Failure},
+    id::{AppId, Fact},
+    look::Urgency,
+    portfolio::{BusinessFacts, PortfolioView, Reachable, TokenFacts},
+    secret::{SecretFact, SecretVersion},
+    status::WaitingFor,
+};
 use crate::{
     api::{
         lower,
         v1alpha1::{ChannelCounts, WhatsAppPortfolio, WhatsAppPortfolioStatus},
     },
     cluster::{Failed, bounded, status},
-    engine::{
-        condition::{ConditionSet, ConditionType, Truth, WaitingFor},
-        desired::{DesiredPortfolio, PortfolioRef, SecretKey},
-        failure::{Class, Failure},
-        id::{AppId, Fact},
-        look::Urgency,
-        portfolio::{
-            BusinessFacts, PortfolioAssessment, PortfolioObserved, PortfolioView, Reachable, TokenFacts,
-            assess_portfolio,
-        },
-        secret::{SecretFact, SecretVersion},
-    },
     meta::port::{Clock, Credential, Graph, GraphSource},
     run::{
         observe::{SecretRead, Secrets},
@@ -436,8 +436,15 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
     /// The first status, before anything was looked at.
     fn first(&self, desired: &DesiredPortfolio) -> WhatsAppPortfolioStatus {
         let unseen = PortfolioObserved::default();
-        let (limits, now) = (&self.ctx.shell.limits, self.now());
-        let assessment = assess_portfolio(desired, &unseen, &ConditionSet::default(), &[], None, limits, now);
+        let assessment = assess_portfolio(&PortfolioGiven {
+            desired,
+            observed: &unseen,
+            before: &ConditionSet::default(),
+            waiting_before: &[],
+            view_before: None,
+            limits: &self.ctx.shell.limits,
+            now: self.now(),
+        });
         let counts = self.counts().unwrap_or_default();
         lower::portfolio_status(desired, &assessment, counts, None)
     }
@@ -528,9 +535,15 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             client: facts.client,
             throttled_until: state.in_use.as_ref().and_then(|in_use| in_use.graph.throttled_until(None)),
         };
-        let now = self.now();
-        let limits = &self.ctx.shell.limits;
-        assess_portfolio(desired, &observed, conditions, waiting, state.view.as_ref(), limits, now)
+        assess_portfolio(&PortfolioGiven {
+            desired,
+            observed: &observed,
+            before: conditions,
+            waiting_before: waiting,
+            view_before: state.view.as_ref(),
+            limits: &self.ctx.shell.limits,
+            now: self.now(),
+        })
     }
 
     /// Asks Meta about a version that is not in use, unless it was asked about that version before.
@@ -727,10 +740,8 @@ fn is_of_meta(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        controller::claim::Pauses,
-        engine::{face_fixture as face, failure::Refusal},
-    };
+    use crate::controller::claim::Pauses;
+    use crate::engine::{face_fixture as face, failure::Refusal};
 
     #[test]
     fn a_check_without_an_answer_is_made_again_after_a_pause() {

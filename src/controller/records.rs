@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use kube::{Api, Client, ResourceExt, core::DeserializeGuard};
 
+use crate::engine::{desired::SecretKey, secret::SecretVersion};
 use crate::{
     api::{
         lower,
         v1alpha1::{WhatsAppChannel, WhatsAppChannelStatus},
     },
     cluster::{Failed, bounded, secret, status},
-    engine::{desired::SecretKey, secret::SecretVersion},
     run::{
         observe::{SecretRead, Secrets},
         pass::{Live, ReadError, Record, Records, WriteError},

@@ -8,20 +8,18 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::{
-    engine::{
-        desired::{Desired, DesiredConsents, SecretKey},
-        limits::Limits,
-        memory::{ConsentKind, Entry, EntryOutcome, Memory},
-        observed::{Claim, PortfolioState},
-        portfolio::PortfolioView,
-        secret::SecretFact,
-        time::later,
-    },
-    run::{
-        observe::{Purpose, Volatile},
-        pass::Done,
-    },
+use crate::engine::{
+    desired::{Desired, DesiredConsents, SecretKey},
+    limits::Limits,
+    memory::{ConsentKind, Entry, EntryOutcome, Memory},
+    observed::{Claim, PortfolioState},
+    portfolio::PortfolioView,
+    secret::SecretFact,
+    time::later,
+};
+use crate::run::{
+    observe::{Purpose, Volatile},
+    pass::Done,
 };
 
 use super::watch::Key;

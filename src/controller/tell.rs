@@ -4,9 +4,11 @@
 //! times and nothing that Meta or a user wrote.
 
 use crate::engine::{
-    condition::{Assessment, Before, Condition, ConditionSet, ConditionType, Facts, Stage, Truth},
+    condition::{Condition, ConditionSet, Truth},
+    condition_type::ConditionType,
     failure::Failure,
     reason::Reason,
+    status::{Assessment, Before, Facts, Stage},
 };
 
 /// One event.

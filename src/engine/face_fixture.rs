@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    condition::{Assessment, Before, Condition, ConditionType, Truth, assess},
+use crate::engine::{
+    assess::{Given, assess},
     plan::Plan,
-    portfolio::{BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
     value::{
         block::Block,
+        condition::{Condition, Truth},
+        condition_type::ConditionType,
         desired::{
             CodeRequest, Connection, Desired, DesiredConsents, DesiredPortfolio, DesiredProfile, Management,
             PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod,
@@ -28,8 +29,10 @@ use super::{
         },
         outcome::Outcome,
         phone::E164,
+        portfolio::{BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
         reason::Reason,
         secret::SecretFact,
+        status::{Assessment, Before},
         step::{Cause, Planned, Step, StepKind},
     },
 };
@@ -355,18 +358,23 @@ impl Case {
         self
     }
 
+    pub fn given(&self) -> Given<'_> {
+        Given {
+            desired: &self.desired,
+            observed: &self.observed,
+            plan: &self.plan,
+            outcome: self.outcome.as_ref(),
+            before: &self.before,
+            limits: &self.limits,
+            now: self.now,
+        }
+    }
+
     /// Judges, and checks the table of reasons on the way.
     pub fn assess(&mut self) -> Assessment {
-        let assessment = assess(
-            &self.desired,
-            &self.observed,
-            &self.plan,
-            self.outcome.as_ref(),
-            &mut self.memory,
-            &self.before,
-            &self.limits,
-            self.now,
-        );
+        let mut memory = self.memory.clone();
+        let assessment = assess(&self.given(), &mut memory);
+        self.memory = memory;
         for condition in assessment.conditions.iter() {
             check_table(condition);
         }

@@ -5,11 +5,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{
-    condition::{Before, assess},
+use crate::engine::{
+    assess::{Given, assess},
     look::{Follows, Look, look},
     plan::{Plan, plan},
-    portfolio::{PortfolioView, Reach, Reachable},
     record::{fold, intend},
     value::{
         desired::{
@@ -27,7 +26,9 @@ use super::{
         observed::{Account, Claim, ListState, Number, Observed, PortfolioState, ProcessFacts, Searched},
         outcome::{Accepted, Outcome},
         phone::E164,
+        portfolio::{PortfolioView, Reach, Reachable},
         secret::{SecretFact, SecretVersion},
+        status::Before,
         step::StepKind,
         time::later,
     },
@@ -327,8 +328,16 @@ impl World {
     pub fn assess(mut self) -> Self {
         let plan = self.plan();
         let mut memory = plan.memory.clone();
-        let (desired, observed) = (&self.desired, &self.observed);
-        let shown = assess(desired, observed, &plan, None, &mut memory, &self.before, &self.limits, self.now);
+        let given = Given {
+            desired: &self.desired,
+            observed: &self.observed,
+            plan: &plan,
+            outcome: None,
+            before: &self.before,
+            limits: &self.limits,
+            now: self.now,
+        };
+        let shown = assess(&given, &mut memory);
         self.before.conditions = shown.conditions;
         self.before.facts = shown.facts;
         self

@@ -5,18 +5,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::engine::{
-    condition::{Before, ConditionType, Truth},
-    portfolio::PortfolioView,
     rule::{
         adding, reach,
         shown::{self, Shown},
     },
     value::{
+        condition::Truth,
+        condition_type::ConditionType,
         desired::{Connection, Desired, Management},
         id::{AccountId, NumberId},
         limits::Limits,
         memory::{ConsentKind, Entry, EntryOutcome, Memory},
         observed::{Claim, PortfolioState},
+        portfolio::PortfolioView,
+        status::Before,
         step::StepKind,
         time::{earlier, later},
     },

@@ -15,26 +15,20 @@
 //!
 //! Whoever uses the engine sees the modules of `value` and `rule` side by side.
 
+pub mod assess;
 #[cfg(test)]
 pub(crate) mod face_fixture;
 #[cfg(test)]
 mod fixture;
+pub mod look;
+pub mod plan;
+pub mod record;
+pub mod reference;
 mod rule;
 mod value;
 
-pub mod condition;
-mod judge;
-pub mod look;
-pub mod plan;
-pub mod portfolio;
-pub mod preflight;
-pub mod record;
-pub mod reference;
-#[path = "wait.rs"]
-mod waiting;
-
 pub use rule::{drift, line, name, reach, timezone};
 pub use value::{
-    block, desired, failure, id, limits, memory, observed, outcome, page, phone, reason, secret, step, time,
-    wait,
+    block, condition, condition_type, desired, failure, id, limits, memory, observed, outcome, page, phone,
+    portfolio, reason, secret, status, step, time, wait,
 };

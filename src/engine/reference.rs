@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::engine::{
-    condition::ConditionType,
-    value::reason::{ReasonKind, Row, TABLE},
+use crate::engine::value::{
+    condition_type::ConditionType,
+    reason::{ReasonKind, Row, TABLE},
 };
 
 /// Conditions and reasons, as the page `docs/conditions.md`.

@@ -6,15 +6,13 @@
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use crate::{
-    engine::{
-        failure::Failure,
-        memory::Intent,
-        outcome::{Accepted, Outcome},
-        step::Step,
-    },
-    meta::port::{Clock, Graph},
+use crate::engine::{
+    failure::Failure,
+    memory::Intent,
+    outcome::{Accepted, Outcome},
+    step::Step,
 };
+use crate::meta::port::{Clock, Graph};
 
 use super::observe::{Materials, Secrets};
 

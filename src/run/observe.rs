@@ -9,18 +9,16 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{
-    engine::{
-        desired::{Desired, SecretKey},
-        failure::{Class, Failure},
-        id::{AccountId, Fact, Field},
-        look::{AccountLook, Look, Urgency},
-        observed::{Account, Claim, ListState, Observed, PortfolioState, ProcessFacts, Profile, Searched},
-        secret::{SecretFact, SecretVersion},
-        step::StepKind,
-    },
-    meta::port::{Clock, Graph},
+use crate::engine::{
+    desired::{Desired, SecretKey},
+    failure::{Class, Failure},
+    id::{AccountId, Fact, Field},
+    look::{AccountLook, Look, Urgency},
+    observed::{Account, Claim, ListState, Observed, PortfolioState, ProcessFacts, Profile, Searched},
+    secret::{SecretFact, SecretVersion},
+    step::StepKind,
 };
+use crate::meta::port::{Clock, Graph};
 
 /// How many accounts of one look are read at the same time. The budget is shared anyway; this only bounds sockets.
 const ACCOUNTS_AT_ONCE: usize = 4;

@@ -18,23 +18,22 @@ use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::{
-    engine::{
-        condition::{Assessment, Before, assess},
-        desired::Desired,
-        failure::{Failure, Refusal},
-        id::Fact,
-        limits::Limits,
-        look::{Follows, Look, look, target},
-        memory::{Intent, Memory},
-        observed::{Claim, ListState, Observed, PortfolioState, ProcessFacts},
-        outcome::Outcome,
-        plan::{Plan, plan},
-        record::{fold, intend},
-        step::{Step, StepKind},
-    },
-    meta::port::{Clock, Graph},
+use crate::engine::{
+    assess::{Given, assess},
+    desired::Desired,
+    failure::{Failure, Refusal},
+    id::Fact,
+    limits::Limits,
+    look::{Follows, Look, look, target},
+    memory::{Intent, Memory},
+    observed::{Claim, ListState, Observed, PortfolioState, ProcessFacts},
+    outcome::Outcome,
+    plan::{Plan, plan},
+    record::{fold, intend},
+    status::{Assessment, Before},
+    step::{Step, StepKind},
 };
+use crate::meta::port::{Clock, Graph};
 
 use super::{
     act::act,
@@ -350,16 +349,16 @@ impl<G: Graph, S: Secrets, R: Records, C: Clock> Carrier<G, S, R, C> {
 
     /// Assesses; the memory that comes back is the one to be written along.
     fn record(&self, outcome: Option<&Outcome>, mut memory: Memory, before: &Before) -> Record {
-        let assessment = assess(
-            &self.input.desired,
-            &self.decided.observed,
-            &self.decided.plan,
+        let given = Given {
+            desired: &self.input.desired,
+            observed: &self.decided.observed,
+            plan: &self.decided.plan,
             outcome,
-            &mut memory,
             before,
-            &self.shell.limits,
-            self.shell.clock.now(),
-        );
+            limits: &self.shell.limits,
+            now: self.shell.clock.now(),
+        };
+        let assessment = assess(&given, &mut memory);
         Record { assessment, memory }
     }
 

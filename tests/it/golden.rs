@@ -29,19 +29,16 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use whatsapp_operator::{
-    api::v1alpha1::WhatsAppChannelStatus,
-    engine::{
-        block::Block,
-        condition::ConditionType,
-        failure::{Class, Failure, Scope},
-        observed::ListState,
-        plan::Plan,
-        reason::{self, ReasonKind},
-        step::{Cause, StepKind},
-    },
-    meta::error,
+use whatsapp_operator::engine::{
+    block::Block,
+    condition_type::ConditionType,
+    failure::{Class, Failure, Scope},
+    observed::ListState,
+    plan::Plan,
+    reason::{self, ReasonKind},
+    step::{Cause, StepKind},
 };
+use whatsapp_operator::{api::v1alpha1::WhatsAppChannelStatus, meta::error};
 
 use stage::{Change, Passed, Scene, Stage};
 

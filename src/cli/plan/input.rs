@@ -5,6 +5,7 @@ use std::{
     path::PathBuf,
 };
 
+use crate::engine::desired::{Desired, DesiredPortfolio, PortfolioRef};
 use crate::{
     api::{
         lower::{self, GROUP, SpecInvalid},
@@ -16,7 +17,6 @@ use crate::{
         lint::{self, NO_ACCOUNT, REGISTERED, SANDBOX},
         source::{self, Document},
     },
-    engine::desired::{Desired, DesiredPortfolio, PortfolioRef},
 };
 
 use super::unread::Unread;

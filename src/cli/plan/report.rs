@@ -3,6 +3,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::engine::{
+    assess::portfolio::PortfolioAssessment, block::Block, condition::Truth, condition_type::ConditionType,
+    desired::DesiredPortfolio, plan::Plan, status::Verdict,
+};
 use crate::{
     api::{
         lower,
@@ -14,13 +18,6 @@ use crate::{
         exit::Problem,
         render::{Text, Tone, paint},
         status,
-    },
-    engine::{
-        block::Block,
-        condition::{ConditionType, Truth, Verdict},
-        desired::DesiredPortfolio,
-        plan::Plan,
-        portfolio::PortfolioAssessment,
     },
 };
 

@@ -5,6 +5,11 @@ use std::{collections::BTreeMap, future::Future, path::PathBuf};
 use kube::{Api, Client};
 use secrecy::SecretString;
 
+use crate::engine::{
+    desired::{Desired, DesiredPortfolio, PortfolioRef, SecretKey},
+    id::AppId,
+    secret::{SecretFact, SecretVersion},
+};
 use crate::{
     api::{
         lower,
@@ -15,11 +20,6 @@ use crate::{
         exit::Problem,
     },
     cluster::{Failed, secret},
-    engine::{
-        desired::{Desired, DesiredPortfolio, PortfolioRef, SecretKey},
-        id::AppId,
-        secret::{SecretFact, SecretVersion},
-    },
     meta::port::Credential,
     run::observe::{SecretRead, Secrets},
 };

@@ -13,12 +13,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::engine::{
+    desired::{Access, DesiredPortfolio, PortfolioRef, SecretKey},
+    id::BusinessId,
+};
 use crate::{
     cli::exit::Problem,
-    engine::{
-        desired::{Access, DesiredPortfolio, PortfolioRef, SecretKey},
-        id::BusinessId,
-    },
     sandbox::{Account, App, Number, Options, Portfolio, Sandbox, Token, World},
 };
 

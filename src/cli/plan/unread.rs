@@ -4,12 +4,13 @@
 use serde::Serialize;
 
 use crate::engine::{
-    condition::{ConditionSet, ConditionType},
+    assess::portfolio::{PortfolioAssessment, PortfolioObserved},
+    condition::ConditionSet,
+    condition_type::ConditionType,
     desired::Desired,
     failure::{Class, Failure, Refusal},
     id::Fact,
     observed::{ListState, Observed},
-    portfolio::{PortfolioAssessment, PortfolioObserved},
     secret::SecretFact,
 };
 

@@ -6,12 +6,12 @@ use crate::engine::{
         ACCOUNT, HOUR, MINUTE, NUMBER, OTHER, SECOND, World, accepted, no_answer, reachable, refused, world,
     },
     look::{Follows, Urgency, look},
-    portfolio::Reach,
     value::{
         desired::{Connection, Management},
         failure::Class,
         id::{CodeStatus, Field, PlatformType},
         observed::{Claim, PortfolioState},
+        portfolio::Reach,
         secret::SecretFact,
         step::StepKind,
         time::{earlier, later},

@@ -4,13 +4,12 @@ use std::convert::Infallible;
 
 use jiff::Timestamp;
 
-use super::{
-    find,
-    pass::{Gate, Pass, Seen, Stop},
-    remedy, undecided,
-};
 use crate::engine::{
-    portfolio::PortfolioView,
+    plan::{
+        find,
+        pass::{Gate, Pass, Seen, Stop},
+        remedy, undecided,
+    },
     rule::{
         adding::{self, Again},
         say,
@@ -20,6 +19,7 @@ use crate::engine::{
         desired::{Connection, Management},
         failure::{Class, Refusal},
         memory::{Entry, Memory},
+        portfolio::PortfolioView,
         reason::Reason,
         step::{Cause, Step, StepKind},
         time::{later, pause},

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::pass::{Pass, Seen, Stop};
 use crate::engine::{
-    condition::ConditionType,
+    plan::pass::{Pass, Seen, Stop},
     rule::{drift, say},
     value::{
         block::Block,
+        condition_type::ConditionType,
         desired::Webhook,
         failure::{Class, Refusal},
         id::{Fact, Field},

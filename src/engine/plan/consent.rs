@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::{aside, pass::Pass};
 use crate::engine::{
-    condition::ConditionType,
+    plan::{aside, pass::Pass},
     rule::consent::{Pending, is_late, open},
     value::{
         block::Block,
+        condition_type::ConditionType,
         desired::Management,
         id::Fact,
         memory::{ConsentAnswer, ConsentKind, Memory},

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{
-    pass::{Gate, Pass, Seen, Stop},
-    undecided,
-};
 use crate::engine::{
-    portfolio::PortfolioView,
+    plan::{
+        pass::{Gate, Pass, Seen, Stop},
+        undecided,
+    },
     rule::{reach, say},
     value::{
         block::Block,
@@ -16,6 +15,7 @@ use crate::engine::{
         id::{AccountId, NumberStatus},
         memory::{Entry, EntryOutcome, Memory},
         observed::{ListState, Number, Searched},
+        portfolio::PortfolioView,
         reason::Reason,
         step::StepKind,
         time::{earlier, later},

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::{
-    aside::Writable,
-    pass::{Gate, Pass, Seen, Stop},
-    remedy,
-};
 use crate::engine::{
+    plan::{
+        aside::Writable,
+        pass::{Gate, Pass, Seen, Stop},
+        remedy,
+    },
     rule::say,
     value::{
         block::Block,

@@ -27,22 +27,22 @@ use std::{convert::Infallible, sync::Arc};
 
 use jiff::Timestamp;
 
-use self::{
-    aside::Writable,
-    guard::Platform,
-    pass::{Gate, Pass, Seen, Stop},
-};
 use crate::engine::{
-    condition::ConditionType,
-    portfolio::PortfolioView,
+    plan::{
+        aside::Writable,
+        guard::Platform,
+        pass::{Gate, Pass, Seen, Stop},
+    },
     rule::{reach, say},
     value::{
         block::Block,
+        condition_type::ConditionType,
         desired::{Desired, Management},
         id::PlatformType,
         limits::Limits,
         memory::{ConsentAnswer, ConsentKind, Memory},
         observed::{Claim, ListState, Number, Observed, PortfolioState},
+        portfolio::PortfolioView,
         reason::Reason,
         step::{Planned, StepKind},
         time::later,

@@ -4,11 +4,11 @@
 
 use jiff::Timestamp;
 
-use super::{
-    pass::{Gate, Pass, Seen, Stop},
-    remedy, undecided,
-};
 use crate::engine::{
+    plan::{
+        pass::{Gate, Pass, Seen, Stop},
+        remedy, undecided,
+    },
     rule::{
         naming::{NameState, is, shows, state},
         say,

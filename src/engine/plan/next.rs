@@ -2,11 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::{consent, pass::Pass, request};
 use crate::engine::{
-    condition::ConditionType,
+    plan::{consent, pass::Pass, request},
     rule::shown::{self, Shown},
-    value::{block::Block, memory::Memory, reason::Reason, step::Planned, time::later},
+    value::{
+        block::Block, condition_type::ConditionType, memory::Memory, reason::Reason, step::Planned,
+        time::later,
+    },
 };
 
 /// The earliest of everything that may change something.

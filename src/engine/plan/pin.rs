@@ -1,10 +1,10 @@
 //! The PIN: kept in a Secret before it is sent, never guessed.
 
-use super::{
-    pass::{Gate, Pass, Stop},
-    remedy,
-};
 use crate::engine::{
+    plan::{
+        pass::{Gate, Pass, Stop},
+        remedy,
+    },
     rule::say,
     value::{
         block::Block,

@@ -4,13 +4,13 @@ use std::convert::Infallible;
 
 use jiff::Timestamp;
 
-use super::{
-    naming::{self, Grant},
-    pass::{Gate, Pass, Seen, Stop},
-    pin::{self, Pin},
-    remedy, undecided,
-};
 use crate::engine::{
+    plan::{
+        naming::{self, Grant},
+        pass::{Gate, Pass, Seen, Stop},
+        pin::{self, Pin},
+        remedy, undecided,
+    },
     rule::{
         naming::{NameState, state},
         say,

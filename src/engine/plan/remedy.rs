@@ -1,7 +1,7 @@
 //! Blocks that several rules of the plan share, each with its remedy.
 
-use super::pass::Pass;
 use crate::engine::{
+    plan::pass::Pass,
     rule::say,
     value::{
         block::Block,

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::{
-    naming,
-    pass::{Gate, Pass, Seen, Stop},
-    pin, remedy, undecided,
-};
 use crate::engine::{
+    plan::{
+        naming,
+        pass::{Gate, Pass, Seen, Stop},
+        pin, remedy, undecided,
+    },
     rule::{line, say},
     value::{
         block::Block,

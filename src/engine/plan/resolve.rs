@@ -1,24 +1,21 @@
 //! Portfolio and account: what has to hold before anything below is looked at.
 
-use super::{
-    pass::{Gate, Pass, Stop},
-    remedy,
-};
 use crate::engine::{
-    portfolio::{Hold, PortfolioView},
-    rule::{
-        reach::{self, NoAccount},
-        say,
+    plan::{
+        pass::{Gate, Pass, Stop},
+        remedy,
     },
+    reach,
+    rule::{reach::NoAccount, say, waiting},
     value::{
         block::Block,
         id::{AccountId, AccountStatus, Fact, ReviewStatus, Sendability},
         memory::Memory,
         observed::{Account, PortfolioState},
+        portfolio::{Hold, PortfolioView},
         reason::Reason,
         wait::{Actor, Wait},
     },
-    waiting,
 };
 
 /// `health_status` of a banned account (Meta's OpenAPI).

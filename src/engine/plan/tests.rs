@@ -4,14 +4,13 @@
 use std::sync::Arc;
 
 use crate::engine::{
-    condition::ConditionType,
     face_fixture::entity,
     fixture::{
         ACCOUNT, HOUR, MINUTE, NAME, NUMBER, OTHER, SECOND, World, accepted, new_number, no_answer, present,
         reachable, refusal, refused, searched, version, world,
     },
-    portfolio::{Hold, Reach},
     value::{
+        condition_type::ConditionType,
         desired::{CodeRequest, Connection, DesiredProfile, Management, PinPolicy, WhileNameInReview},
         failure::{Class, Failure, Refusal, Scope},
         id::{
@@ -21,6 +20,7 @@ use crate::engine::{
         memory::{ConsentKind, EntryOutcome},
         observed::{Claim, Health, ListState, PortfolioState, Profile, Searched, WebhookConfiguration},
         outcome::Accepted,
+        portfolio::{Hold, Reach},
         reason::{Reason, ReasonKind},
         secret::SecretFact,
         step::{Cause, Step, StepKind},

@@ -5,8 +5,8 @@
 
 use jiff::Timestamp;
 
-use super::pass::{Gate, Pass, Seen, Stop};
 use crate::engine::{
+    plan::pass::{Gate, Pass, Seen, Stop},
     rule::{naming::shows, say},
     value::{
         block::Block,

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{
-    pass::{Gate, Pass, Seen, Stop},
-    remedy, request, undecided,
-};
 use crate::engine::{
+    plan::{
+        pass::{Gate, Pass, Seen, Stop},
+        remedy, request, undecided,
+    },
     rule::say,
     value::{
         block::Block,

@@ -2,14 +2,16 @@
 
 use jiff::Timestamp;
 
-use super::say;
-use crate::engine::value::{
-    desired::Desired,
-    failure::{Class, Refusal},
-    limits::Limits,
-    memory::{Entry, EntryOutcome, Memory},
-    step::StepKind,
-    time::{later, pause},
+use crate::engine::{
+    rule::say,
+    value::{
+        desired::Desired,
+        failure::{Class, Refusal},
+        limits::Limits,
+        memory::{Entry, EntryOutcome, Memory},
+        step::StepKind,
+        time::{later, pause},
+    },
 };
 
 /// When an add that did not work may be made again by itself.

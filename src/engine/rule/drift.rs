@@ -2,11 +2,13 @@
 
 pub use crate::engine::value::drift::Drift;
 
-use super::timezone;
-use crate::engine::value::{
-    desired::{Connection, Desired, DesiredProfile, Management},
-    id::{AccountId, Fact, Field, PlatformType},
-    observed::{Number, Observed, Profile},
+use crate::engine::{
+    rule::timezone,
+    value::{
+        desired::{Connection, Desired, DesiredProfile, Management},
+        id::{AccountId, Fact, Field, PlatformType},
+        observed::{Number, Observed, Profile},
+    },
 };
 
 /// Field of a difference in the time zone, and how those in the profile begin.

@@ -12,3 +12,4 @@ pub mod reach;
 pub mod say;
 pub mod shown;
 pub mod timezone;
+pub mod waiting;

@@ -2,9 +2,11 @@
 //!
 //! Shared by `look`, which must know what to read, and `plan`, which must say why not.
 
-use crate::engine::{
+use crate::engine::value::{
+    desired::Desired,
+    id::AccountId,
+    memory::Memory,
     portfolio::{PortfolioView, Reach, Reachable},
-    value::{desired::Desired, id::AccountId, memory::Memory},
 };
 
 /// Why no account can be told.

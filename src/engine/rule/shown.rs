@@ -5,16 +5,16 @@
 
 use jiff::Timestamp;
 
-use crate::engine::{
-    condition::{Before, ConditionType, Truth},
-    value::{
-        id::{CodeStatus, NameStatus, NumberStatus, PlatformType},
-        limits::Limits,
-        memory::{Entry, EntryOutcome, Memory},
-        observed::Number,
-        step::StepKind,
-        time::later,
-    },
+use crate::engine::value::{
+    condition::Truth,
+    condition_type::ConditionType,
+    id::{CodeStatus, NameStatus, NumberStatus, PlatformType},
+    limits::Limits,
+    memory::{Entry, EntryOutcome, Memory},
+    observed::Number,
+    status::Before,
+    step::StepKind,
+    time::later,
 };
 
 /// What was last seen of a number, in Meta's words.

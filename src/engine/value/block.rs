@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{
+use crate::engine::value::{
     failure::{Failure, Refusal},
     id::BusinessId,
     page::{ACCOUNTS, NUMBERS, SYSTEM_USERS},

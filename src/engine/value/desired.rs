@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{
+use crate::engine::value::{
     id::{AccountId, AppId, BusinessId},
     phone::E164,
 };

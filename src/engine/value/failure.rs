@@ -119,6 +119,14 @@ impl Failure {
         }
     }
 
+    /// Whether it is an answer about what was asked for: Meta refused, and neither for the moment nor for the
+    /// credentials.
+    pub fn is_answer(&self) -> bool {
+        self.refusal().is_some_and(|refusal| {
+            !matches!(refusal.class, Class::Retry | Class::WaitUntil) && !refusal.is_about_credentials()
+        })
+    }
+
     /// Whether Meta refused in a way that proves that nothing happened.
     pub fn is_definite(&self) -> bool {
         match self {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::step::StepKind;
+use crate::engine::value::step::StepKind;
 
 const MINUTE: u64 = 60;
 

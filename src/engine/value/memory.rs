@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::engine::value::{
     failure::{Class, Refusal},
     id::{AccountId, BusinessId, NumberId},
     secret::SecretVersion,

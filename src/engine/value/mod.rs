@@ -3,6 +3,8 @@
 //! They know themselves and each other, and decide nothing.
 
 pub mod block;
+pub mod condition;
+pub mod condition_type;
 pub mod desired;
 pub mod drift;
 pub mod failure;
@@ -13,8 +15,10 @@ pub mod observed;
 pub mod outcome;
 pub mod page;
 pub mod phone;
+pub mod portfolio;
 pub mod reason;
 pub mod secret;
+pub mod status;
 pub mod step;
 pub mod time;
 pub mod wait;

@@ -5,16 +5,16 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::engine::value::{
     failure::Failure,
     id::{
         AccountId, AccountMode, AccountStatus, BusinessId, CodeStatus, Fact, Field, MessagingLimit,
         NameStatus, NumberId, NumberStatus, PlatformType, Quality, ReviewStatus, Sendability, Throughput,
     },
+    portfolio::PortfolioView,
     secret::SecretFact,
     step::StepKind,
 };
-use crate::engine::portfolio::PortfolioView;
 
 /// Everything a pass knows, gathered before anything is decided.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{
+use crate::engine::value::{
     failure::{Class, Failure, Refusal, Scope},
     id::NumberId,
     step::StepKind,

@@ -1,6 +1,6 @@
 //! Meta's pages on which a person acts.
 
-use super::id::BusinessId;
+use crate::engine::value::id::BusinessId;
 
 const ROOT: &str = "https://business.facebook.com/latest";
 

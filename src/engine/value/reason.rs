@@ -4,7 +4,7 @@
 //! condition of a row is the one that the reason is about; the others repeat it, because
 //! they cannot become True before the first does.
 
-use crate::engine::condition::ConditionType;
+use crate::engine::value::condition_type::ConditionType;
 
 /// What a reason says about who moves next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,7 +52,8 @@ pub struct Row {
 
 /// Which conditions a row is about, by the point of the way where it holds things up.
 mod on {
-    use super::ConditionType::{self, *};
+    use super::ConditionType::*;
+    use crate::engine::value::reason::ConditionType;
 
     pub const NONE: &[ConditionType] = &[];
     pub const READY: &[ConditionType] = &[Ready];
@@ -597,7 +598,7 @@ impl Reason {
     /// that the operator is at work, `Stalled` those that nothing but an edit or a person at Meta ends.
     ///
     /// ```
-    /// use whatsapp_operator::engine::{condition::ConditionType, reason::Reason};
+    /// use whatsapp_operator::engine::{condition_type::ConditionType, reason::Reason};
     /// assert!(Reason::NameDeclined.may_be_on(ConditionType::Registered));
     /// assert!(!Reason::NameDeclined.may_be_on(ConditionType::PaymentReady));
     /// ```

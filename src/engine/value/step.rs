@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::engine::value::{
     desired::{DesiredProfile, SecretKey},
     id::{AccountId, NumberId},
     phone::E164,

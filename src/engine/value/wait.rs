@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::page::Page;
+use crate::engine::value::page::Page;
 
 /// Who has to act.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,24 +10,21 @@ use secrecy::SecretString;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::{
-    engine::{
-        condition::first,
-        desired::{DesiredProfile, SecretKey},
-        face_fixture as face,
-        failure::Class,
-        id::{AccountId, NumberId},
-        look::Urgency,
-        memory::{Entry, EntryOutcome},
-        observed::{Account, Number, Profile},
-        phone::E164,
-        portfolio::{BusinessFacts, Reachable, TokenFacts},
-        secret::SecretVersion,
-        step::{Cause, CodeMethod},
-    },
-    meta::port::NumberList,
-    run::observe::SecretRead,
+use crate::engine::{
+    assess::first,
+    desired::{DesiredProfile, SecretKey},
+    face_fixture as face,
+    failure::Class,
+    id::{AccountId, NumberId},
+    look::Urgency,
+    memory::{Entry, EntryOutcome},
+    observed::{Account, Number, Profile},
+    phone::E164,
+    portfolio::{BusinessFacts, Reachable, TokenFacts},
+    secret::SecretVersion,
+    step::{Cause, CodeMethod},
 };
+use crate::{meta::port::NumberList, run::observe::SecretRead};
 
 /// A clock that stands still until it is moved.
 struct Hands(Mutex<Timestamp>);

@@ -16,25 +16,33 @@ use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
+use whatsapp_operator::engine::{
+    assess::{
+        portfolio::{
+            assess_portfolio,
+            PortfolioGiven, PortfolioObserved,
+        },
+        first,
+    },
+    condition::ConditionSet,
+    desired::{DesiredPortfolio, SecretKey},
+    failure::Failure,
+    id::Fact,
+    limits::Limits,
+    look::Urgency,
+    memory::Memory,
+    observed::{Claim, PortfolioState, ProcessFacts},
+    plan::{Plan, plan},
+    portfolio::{PortfolioView, granted},
+    secret::{SecretFact, SecretVersion},
+    status::WaitingFor,
+};
 use whatsapp_operator::{
     api::{
         lower,
         v1alpha1::{WhatsAppChannel, WhatsAppChannelStatus, WhatsAppPortfolio},
     },
     cli::run::duration,
-    engine::{
-        condition::{ConditionSet, WaitingFor, first},
-        desired::{DesiredPortfolio, SecretKey},
-        failure::Failure,
-        id::Fact,
-        limits::Limits,
-        look::Urgency,
-        memory::Memory,
-        observed::{Claim, PortfolioState, ProcessFacts},
-        plan::{Plan, plan},
-        portfolio::{PortfolioObserved, PortfolioView, assess_portfolio, granted},
-        secret::{SecretFact, SecretVersion},
-    },
     meta::{
         client::{GraphClient, Meta, Settings, install_crypto},
         port::{Clock, Credential, Graph, GraphSource},
@@ -558,16 +566,15 @@ impl Stage {
 
     fn assess(&mut self, desired: &DesiredPortfolio, observed: &PortfolioObserved) {
         let Judged { conditions, waiting, view, .. } = &self.judged;
-        let limits = &self.shell.limits;
-        let assessment = assess_portfolio(
+        let assessment = assess_portfolio(&PortfolioGiven {
             desired,
             observed,
-            conditions,
-            waiting,
-            view.as_ref(),
-            limits,
-            self.sandbox.now(),
-        );
+            before: conditions,
+            waiting_before: waiting,
+            view_before: view.as_ref(),
+            limits: &self.shell.limits,
+            now: self.sandbox.now(),
+        });
         self.judged.conditions = assessment.conditions;
         self.judged.waiting = assessment.waiting_for;
         self.judged.view = Some(assessment.view);

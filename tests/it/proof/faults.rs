@@ -3,18 +3,22 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
-use whatsapp_operator::{
-    engine::{
-        condition::{ConditionSet, ConditionType, Truth},
-        desired::{DesiredPortfolio, SecretKey},
-        failure::Failure,
-        id::{AccountId, Fact},
-        limits::Limits,
-        look::Urgency,
-        portfolio::{PortfolioAssessment, PortfolioObserved, assess_portfolio},
-        reason::Reason,
-        secret::{SecretFact, SecretVersion},
+use whatsapp_operator::engine::{
+    assess::portfolio::{
+        PortfolioAssessment, assess_portfolio,
+        PortfolioGiven, PortfolioObserved,
     },
+    condition::{ConditionSet, Truth},
+    condition_type::ConditionType,
+    desired::{DesiredPortfolio, SecretKey},
+    failure::Failure,
+    id::{AccountId, Fact},
+    limits::Limits,
+    look::Urgency,
+    reason::Reason,
+    secret::{SecretFact, SecretVersion},
+};
+use whatsapp_operator::{
     meta::port::{Graph, GraphSource},
     sandbox::{Account, DEMO_TOKEN, Fault, FaultKind, Match, Sandbox, What, World as Meta},
 };
@@ -389,15 +393,15 @@ pub(super) async fn look_at_portfolio(
         throttled_until: None,
     };
     let blank = ConditionSet::default();
-    assess_portfolio(
-        &portfolio(),
-        &observed,
-        before.map_or(&blank, |b| &b.conditions),
-        before.map_or(&[], |b| &b.waiting_for),
-        before.map(|b| &b.view),
-        &Limits::default(),
-        world.now(),
-    )
+    assess_portfolio(&PortfolioGiven {
+        desired: &portfolio(),
+        observed: &observed,
+        before: before.map_or(&blank, |b| &b.conditions),
+        waiting_before: before.map_or(&[], |b| &b.waiting_for),
+        view_before: before.map(|b| &b.view),
+        limits: &Limits::default(),
+        now: world.now(),
+    })
 }
 
 fn kill_token(sandbox: &Sandbox) {

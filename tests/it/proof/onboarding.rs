@@ -3,7 +3,8 @@
 use serde_json::json;
 use whatsapp_operator::{
     engine::{
-        condition::{ConditionType, Truth},
+        condition::Truth,
+        condition_type::ConditionType,
         desired::{CodeRequest, ReadyWhen, VerificationMethod, WhileNameInReview},
         reason::Reason,
     },

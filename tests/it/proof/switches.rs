@@ -10,7 +10,8 @@ use rstest::rstest;
 use serde_json::{Map, Value};
 use whatsapp_operator::{
     engine::{
-        condition::{ConditionType, Truth},
+        condition::Truth,
+        condition_type::ConditionType,
         desired::{Connection, PinPolicy, WhileNameInReview},
         reason::{Reason, ReasonKind},
     },

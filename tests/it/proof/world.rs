@@ -18,29 +18,32 @@ use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
+use whatsapp_operator::engine::{
+    assess::first,
+    condition::{Condition, Truth},
+    condition_type::ConditionType,
+    desired::{
+        CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy,
+        PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook,
+        WhileNameInReview,
+    },
+    failure::Failure,
+    id::{AccountId, AppId, BusinessId, Fact, NumberId},
+    limits::Limits,
+    look::Urgency,
+    memory::Memory,
+    observed::{Account, Claim, PortfolioState, ProcessFacts, Profile},
+    phone::E164,
+    portfolio::{BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
+    reason::Reason,
+    secret::SecretVersion,
+    status::Before,
+    step::{CodeMethod, StepKind},
+};
 use whatsapp_operator::{
     api::{
         lower,
         v1alpha1::{WhatsAppChannel, WhatsAppChannelStatus},
-    },
-    engine::{
-        condition::{Before, Condition, ConditionType, Truth, first},
-        desired::{
-            CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy,
-            PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook,
-            WhileNameInReview,
-        },
-        failure::Failure,
-        id::{AccountId, AppId, BusinessId, Fact, NumberId},
-        limits::Limits,
-        look::Urgency,
-        memory::Memory,
-        observed::{Account, Claim, PortfolioState, ProcessFacts, Profile},
-        phone::E164,
-        portfolio::{BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
-        reason::Reason,
-        secret::SecretVersion,
-        step::{CodeMethod, StepKind},
     },
     meta::{
         client::{GraphClient, Meta, Settings, install_crypto},

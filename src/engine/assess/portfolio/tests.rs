@@ -1,17 +1,32 @@
 #![allow(clippy::unwrap_used)]
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
 
-use super::*;
 use crate::engine::{
-    condition::{
-        ConditionType::{BusinessVerified, CredentialsValid, IdentityConfirmed, Ready, Reconciling, Stalled},
-        Truth::{False, True, Unknown},
+    assess::{
+        Given, assess,
+        portfolio::{PortfolioAssessment, PortfolioGiven, PortfolioObserved, assess_portfolio},
     },
     face_fixture::*,
-    secret::SecretVersion,
-    wait::Actor,
+    value::{
+        condition::{
+            ConditionSet,
+            Truth::{self, False, True, Unknown},
+        },
+        condition_type::ConditionType::{
+            self, BusinessVerified, CredentialsValid, IdentityConfirmed, Ready, Reconciling, Stalled,
+        },
+        desired::{Access, DesiredPortfolio, SecretKey},
+        failure::{Class, Failure},
+        id::{AccountId, Fact, TokenType},
+        limits::Limits,
+        portfolio::{PortfolioView, REQUIRED_SCOPES, Reach, Reachable, SCOPE_BUSINESS, TokenFacts, granted},
+        reason::{Reason, ReasonKind},
+        secret::{SecretFact, SecretVersion},
+        status::{Before, WaitingFor},
+        wait::Actor,
+    },
 };
 
 /// A look at a portfolio.
@@ -49,16 +64,15 @@ impl Case {
     }
 
     fn assess(&self) -> PortfolioAssessment {
-        let limits = Limits::default();
-        let assessment = assess_portfolio(
-            &self.desired,
-            &self.observed,
-            &self.before,
-            &self.waiting,
-            self.view.as_ref(),
-            &limits,
-            self.now,
-        );
+        let assessment = assess_portfolio(&PortfolioGiven {
+            desired: &self.desired,
+            observed: &self.observed,
+            before: &self.before,
+            waiting_before: &self.waiting,
+            view_before: self.view.as_ref(),
+            limits: &Limits::default(),
+            now: self.now,
+        });
         assessment.conditions.iter().for_each(check_table);
         assessment
     }
@@ -747,16 +761,16 @@ fn a_channel_below_a_held_portfolio_waits_for_whom_the_portfolio_waits() {
         let hold = portfolio.view.hold.clone().unwrap();
         let world = crate::engine::fixture::world().portfolio(|view| view.hold = Some(hold.clone()));
         let plan = world.plan();
-        let channel = crate::engine::condition::assess(
-            &world.desired,
-            &world.observed,
-            &plan,
-            None,
-            &mut plan.memory.clone(),
-            &Default::default(),
-            &world.limits,
-            world.now,
-        );
+        let given = Given {
+            desired: &world.desired,
+            observed: &world.observed,
+            plan: &plan,
+            outcome: None,
+            before: &Before::default(),
+            limits: &world.limits,
+            now: world.now,
+        };
+        let channel = assess(&given, &mut plan.memory.clone());
         let waits = |list: &[WaitingFor]| -> Vec<_> {
             list.iter().map(|w| (w.actor, w.action.clone(), w.url.clone(), w.if_ignored.clone())).collect()
         };

@@ -1,32 +1,26 @@
 //! Preflight: every prerequisite at once, so that nobody finds the second one after mending the first.
 
-use super::{
-    condition::{Check, Verdict},
-    desired::Desired,
-    failure::{Class, Failure},
-    id::{AccountId, AccountStatus, Fact, Field, ReviewStatus},
-    limits::Limits,
-    line,
-    memory::Memory,
-    name::{self, Severity},
-    observed::{Account, ListState, Observed, PortfolioState, Searched},
-    phone,
-    portfolio::{PortfolioView, REQUIRED_SCOPES, SCOPE_BUSINESS},
-    timezone,
+use crate::engine::{
+    assess::scene::Scene,
+    name,
+    rule::{line, name::Severity, timezone},
+    value::{
+        desired::Desired,
+        failure::{Class, Failure},
+        id::{AccountId, AccountStatus, Fact, Field, ReviewStatus},
+        limits::Limits,
+        memory::Memory,
+        observed::{Account, ListState, Observed, PortfolioState, Searched},
+        phone,
+        portfolio::{PortfolioView, REQUIRED_SCOPES, Reach, SCOPE_BUSINESS},
+        status::{Check, Verdict},
+    },
 };
 
 /// Judges every prerequisite. One about which this look says nothing stays as it was before.
-pub fn check(
-    desired: &Desired,
-    observed: &Observed,
-    memory: &Memory,
-    limits: &Limits,
-    before: &[Check],
-) -> Vec<Check> {
-    let view = match &observed.portfolio {
-        PortfolioState::View(view) => Some(view.as_ref()),
-        _ => None,
-    };
+pub(super) fn check(scene: &Scene<'_>) -> Vec<Check> {
+    let Scene { desired, observed, memory, limits, before, .. } = *scene;
+    let view = scene.view();
     let own = memory.account.as_ref().or(desired.account.as_ref());
     let checks = [
         Some(number_shape(desired)),
@@ -44,12 +38,14 @@ pub fn check(
     ITEMS
         .iter()
         .zip(checks)
-        .filter_map(|(item, check)| check.or_else(|| before.iter().find(|c| c.item == *item).cloned()))
+        .filter_map(|(item, check)| {
+            check.or_else(|| before.preflight.iter().find(|c| c.item == *item).cloned())
+        })
         .collect()
 }
 
 /// The items, in the order of the list.
-pub const ITEMS: [&str; 11] = [
+pub(super) const ITEMS: [&str; 11] = [
     "NumberShape",
     "NumberLine",
     "Portfolio",
@@ -105,12 +101,11 @@ fn portfolio(observed: &Observed, desired: &Desired) -> Option<Check> {
 
 fn token_scopes(view: &PortfolioView) -> Option<Check> {
     let token = view.token.known()?;
-    let missing = |scope: &&&str| !token.scopes.iter().any(|s| s == **scope);
-    let hard: Vec<&str> = REQUIRED_SCOPES.iter().filter(missing).copied().collect();
+    let hard = token.lacks(&REQUIRED_SCOPES);
     if !hard.is_empty() {
         return Some(new("TokenScopes", Verdict::Fail, format!("the token lacks {}", hard.join(" and "))));
     }
-    if missing(&&SCOPE_BUSINESS) {
+    if !token.lacks(&[SCOPE_BUSINESS]).is_empty() {
         return Some(new(
             "TokenScopes",
             Verdict::Warn,
@@ -123,7 +118,6 @@ fn token_scopes(view: &PortfolioView) -> Option<Check> {
 }
 
 fn admin_rights(view: &PortfolioView) -> Option<Check> {
-    use super::portfolio::Reach;
     match &view.reach {
         Reach::Unread => None,
         Reach::Unknown => Some(new(
@@ -287,15 +281,16 @@ mod tests {
     use super::*;
     use crate::engine::{
         face_fixture::{ACCOUNT, Case, OTHER_ACCOUNT, complete, number, reachable, refusal, retry_failure},
-        id::Fact,
-        phone::E164,
-        portfolio::{BusinessFacts, Hold, Reach, Reachable},
-        reason::Reason,
+        value::{
+            id::Fact,
+            phone::E164,
+            portfolio::{BusinessFacts, Hold, Reach, Reachable},
+            reason::Reason,
+        },
     };
 
     fn verdict(case: &Case, item: &str) -> Option<Verdict> {
-        let limits = Limits::default();
-        let checks = check(&case.desired, &case.observed, &case.memory, &limits, &[]);
+        let checks = check(&Scene::new(&case.given(), &case.memory));
         checks.into_iter().find(|c| c.item == item).map(|c| c.verdict)
     }
 

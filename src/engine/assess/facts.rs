@@ -1,0 +1,91 @@
+//! Facts: Meta's raw words, as last seen.
+
+use jiff::Timestamp;
+
+use crate::engine::{
+    assess::scene::{Place, Scene},
+    value::{
+        failure::{Failure, Refusal},
+        id::{Fact, Field, MessagingLimit, Quality, Throughput},
+        observed::{Number, PortfolioState},
+        status::Facts,
+    },
+};
+
+/// Meta's raw words; what could not be read keeps its last value.
+pub(super) fn facts(scene: &Scene<'_>) -> Facts {
+    let mut facts = scene.before.facts.clone();
+    facts.business = scene.memory.business.clone().or(facts.business);
+    facts.account = scene.account.clone().or(facts.account);
+    facts.number = scene.memory.number.clone().or(facts.number);
+    if let Place::Here(number) | Place::Left(number) = scene.place {
+        facts.number = Some(number.id.clone());
+        take_number(&mut facts, number, scene.now);
+    }
+    if let PortfolioState::View(view) = &scene.observed.portfolio
+        && let Fact::Known(business) = &view.facts
+        && let Some(limit) = &business.messaging_limit
+    {
+        facts.messaging_limit = Some(limit.to_string());
+    }
+    facts.last_refusal = last_refusal(scene, facts.last_refusal.take());
+    facts
+}
+
+fn take_number(facts: &mut Facts, number: &Number, now: Timestamp) {
+    take(&mut facts.verified_name, &number.verified_name, ToString::to_string);
+    if take(&mut facts.name_status, &number.name_status, ToString::to_string) {
+        facts.name_since = Some(now);
+    }
+    take_open(&mut facts.new_display_name, &number.new_display_name, ToString::to_string);
+    take_open(&mut facts.new_name_status, &number.new_name_status, ToString::to_string);
+    take(&mut facts.code_status, &number.code, ToString::to_string);
+    if take(&mut facts.status, &number.status, ToString::to_string) {
+        facts.status_since = Some(now);
+    }
+    take(&mut facts.platform, &number.platform, ToString::to_string);
+    take(&mut facts.health, &number.health, |h| h.can_send.as_str().to_owned());
+    take_open(&mut facts.webhook, &number.webhook, |webhook| (**webhook).clone());
+    for (old, new) in [
+        (&mut facts.quality, number.quality.as_ref().map(Quality::as_str)),
+        (&mut facts.throughput, number.throughput.as_ref().map(Throughput::as_str)),
+        (&mut facts.messaging_limit, number.messaging_limit.as_ref().map(MessagingLimit::as_str)),
+    ] {
+        if let Some(word) = new {
+            *old = Some(word.to_owned());
+        }
+    }
+    facts.is_official = number.is_official.or(facts.is_official);
+}
+
+/// Takes a value that was read; tells whether it is another one.
+fn take<T, U: PartialEq>(old: &mut Option<U>, new: &Field<T>, lower: impl Fn(&T) -> U) -> bool {
+    let Some(value) = new.value().map(lower) else { return false };
+    let changed = old.as_ref() != Some(&value);
+    *old = Some(value);
+    changed
+}
+
+/// Like [`take`], for fields that Meta leaves out when there is nothing to tell.
+fn take_open<T, U: PartialEq>(old: &mut Option<U>, new: &Field<T>, lower: impl Fn(&T) -> U) {
+    match new {
+        Field::Refused => {}
+        Field::Absent => *old = None,
+        Field::Is(value) => *old = Some(lower(value)),
+    }
+}
+
+/// Meta's last error on the way to Registered. A repeated one with a new trace id changes nothing.
+fn last_refusal(scene: &Scene<'_>, old: Option<Refusal>) -> Option<Refusal> {
+    if scene.is_registered() {
+        return None;
+    }
+    let from_outcome = scene.outcome.and_then(|o| o.result.as_ref().err()).and_then(Failure::refusal);
+    let from_block = scene.plan.block.as_ref().and_then(|b| b.failure.as_ref()).and_then(Failure::refusal);
+    let Some(new) = from_outcome.or(from_block) else { return old };
+    let Some(old) = old.filter(|o| o.is(new.code, new.subcode)) else { return Some(new.clone()) };
+    if old.title == new.title && old.message == new.message {
+        return Some(old);
+    }
+    Some(Refusal { trace_id: old.trace_id, ..new.clone() })
+}

@@ -1,0 +1,169 @@
+//! Judgement of the number's health: whether it can send.
+
+use std::collections::BTreeSet;
+
+use crate::engine::{
+    assess::scene::{Judged, Scene},
+    value::{
+        condition::Truth,
+        condition_type::ConditionType,
+        id::{AccountMode, NumberStatus, PlatformType, Sendability},
+        observed::{Health, Number},
+        reason::Reason,
+        step::StepKind,
+    },
+};
+
+pub(super) fn healthy(scene: &Scene<'_>, number: &Number) -> Judged {
+    if number.status.value() == Some(&NumberStatus::Banned) {
+        return Judged::False(
+            Reason::NumberBanned,
+            "Meta has banned the number; appeal in Business Support Home".into(),
+        );
+    }
+    match number.platform.value() {
+        Some(PlatformType::CloudApi) => {}
+        Some(PlatformType::NotApplicable | PlatformType::OnPremise) => return unregistered_health(scene),
+        Some(PlatformType::Other(_)) | None => return Judged::Keep,
+    }
+    let limited = match standing(number) {
+        Standing::Connected => None,
+        Standing::Limited(word) => Some(format!("Meta limits the number (status {word})")),
+        Standing::NotKnown(word) => return not_known(scene, "status", word),
+        Standing::NotConnected(word) => return not_connected(scene, word),
+    };
+    let was_blocked =
+        scene.before.conditions.get(ConditionType::Healthy).is_some_and(|c| c.reason == Reason::Blocked);
+    match number.health.value() {
+        None if was_blocked => Judged::Keep,
+        None => limited.map_or_else(can_send, limits),
+        Some(health) => with_health(scene, health, limited),
+    }
+}
+
+fn unregistered_health(scene: &Scene<'_>) -> Judged {
+    let late = scene.is_settling_now(StepKind::Register) || scene.is_falling_back();
+    if scene.was_true(ConditionType::Healthy) && late {
+        return Judged::Keep;
+    }
+    Judged::Open("the number cannot send before it is registered".into())
+}
+
+/// What `status` says about a registered number.
+enum Standing<'a> {
+    Connected,
+    Limited(&'a str),
+    NotConnected(&'a str),
+    NotKnown(Option<&'a str>),
+}
+
+fn standing(number: &Number) -> Standing<'_> {
+    if number.account_mode.value() == Some(&AccountMode::Sandbox) {
+        return Standing::Connected;
+    }
+    match number.status.value() {
+        Some(NumberStatus::Connected) => Standing::Connected,
+        Some(s @ (NumberStatus::Flagged | NumberStatus::Restricted | NumberStatus::RateLimited)) => {
+            Standing::Limited(s.as_str())
+        }
+        Some(NumberStatus::Other(word)) => Standing::NotKnown(Some(word)),
+        Some(s) => Standing::NotConnected(s.as_str()),
+        None => Standing::NotKnown(None),
+    }
+}
+
+/// A word that nobody knows, or none: what was judged by another stays. What only waited for the registration was
+/// not judged, and is over.
+fn not_known(scene: &Scene<'_>, what: &str, word: Option<&str>) -> Judged {
+    let before = scene.before.conditions.get(ConditionType::Healthy);
+    let (reason, message) = match word {
+        Some(word) => {
+            (Reason::StatusNotKnown, format!("Meta shows the {what} {word}, which is not known here"))
+        }
+        None => (Reason::ObservationIncomplete, format!("Meta does not tell the {what} of the number")),
+    };
+    match before {
+        Some(c) if c.status == Truth::Unknown => Judged::Unknown(reason, message),
+        None => Judged::Unknown(reason, message),
+        Some(c)
+            if c.status == Truth::False
+                && c.reason.row().conditions.first() != Some(&ConditionType::Healthy) =>
+        {
+            Judged::False(reason, message)
+        }
+        Some(_) => Judged::Keep,
+    }
+}
+
+/// Meta shows the effects of a registration one after another.
+fn just_registered(scene: &Scene<'_>) -> Judged {
+    if scene.was_true(ConditionType::Healthy) {
+        return Judged::Keep;
+    }
+    Judged::Unknown(
+        Reason::JustRegistered,
+        "the number was registered a moment ago; Meta does not show it as connected yet".into(),
+    )
+}
+
+fn not_connected(scene: &Scene<'_>, word: &str) -> Judged {
+    if scene.is_settling_now(StepKind::Register) {
+        return just_registered(scene);
+    }
+    Judged::False(
+        Reason::NotConnected,
+        format!(
+            "the number is registered, but not connected (status {word}); see WhatsApp Manager and Business Support Home"
+        ),
+    )
+}
+
+fn can_send() -> Judged {
+    Judged::True(Reason::CanSend, "the number can send".into())
+}
+
+fn limits(text: String) -> Judged {
+    Judged::True(Reason::Limited, text)
+}
+
+fn with_health(scene: &Scene<'_>, health: &Health, limited: Option<String>) -> Judged {
+    match &health.can_send {
+        Sendability::Available => limited.map_or_else(can_send, limits),
+        Sendability::Limited => {
+            let texts: Vec<String> = limited.into_iter().chain(told(health, &Sendability::Limited)).collect();
+            limits(if texts.is_empty() { "Meta limits sending".into() } else { texts.join("; ") })
+        }
+        Sendability::Blocked if health.is_blocked_only_by(&Health::PAYMENT) => {
+            limits("the account has no working payment method: messages that you start are refused; see PaymentReady".into())
+        }
+        Sendability::Blocked
+            if scene.is_settling_now(StepKind::Register)
+                && health.is_blocked_only_by(&[Health::NOT_REGISTERED]) =>
+        {
+            just_registered(scene)
+        }
+        Sendability::Blocked => Judged::False(
+            Reason::Blocked,
+            told(health, &Sendability::Blocked).unwrap_or_else(|| "Meta does not let the number send; see Business Support Home".into()),
+        ),
+        Sendability::Other(word) => not_known(scene, "ability to send", Some(word)),
+    }
+}
+
+/// Meta's texts about the entities in this state, in a fixed order.
+fn told(health: &Health, state: &Sendability) -> Option<String> {
+    let entities = health.entities.iter().filter(|e| e.can_send == *state);
+    let mut texts = BTreeSet::new();
+    for entity in entities {
+        for error in &entity.errors {
+            texts.insert(
+                format!("{} {}: {} {}", entity.kind, error.code, error.description, error.solution)
+                    .trim()
+                    .to_owned(),
+            );
+        }
+        texts.extend(entity.info.iter().map(|info| format!("{}: {info}", entity.kind)));
+    }
+    let joined = texts.into_iter().collect::<Vec<_>>().join("; ");
+    (!joined.is_empty()).then_some(joined)
+}

@@ -1,0 +1,69 @@
+//! Judgement: what one observation says about one condition.
+//!
+//! Each function looks at facts only. What holds a condition up when it is merely open is
+//! the plan's to say, and is added by `apply`.
+
+mod account;
+mod health;
+mod name;
+mod number;
+pub(super) mod portfolio;
+mod settings;
+
+use crate::engine::{
+    assess::scene::{Judged, Place, Scene},
+    value::{
+        condition_type::ConditionType,
+        desired::Desired,
+        observed::{Claim, Number},
+        reason::Reason,
+    },
+};
+
+/// Whether a condition is there at all: what is not managed has none.
+pub(super) fn is_shown(kind: ConditionType, desired: &Desired) -> bool {
+    match kind {
+        ConditionType::WebhookRouted => desired.webhook.is_some(),
+        ConditionType::ProfileSynced => desired.profile.is_managed(),
+        ConditionType::CredentialsValid | ConditionType::IdentityConfirmed => false,
+        _ => true,
+    }
+}
+
+/// What the observation says about one condition.
+pub(super) fn judge(kind: ConditionType, scene: &Scene<'_>) -> Judged {
+    if !is_shown(kind, scene.desired) {
+        return Judged::Absent;
+    }
+    if let Claim::Other { name } = scene.claim()
+        && kind == ConditionType::NumberAdded
+    {
+        return Judged::False(Reason::NumberClaimed, number::claimed(name.as_deref()));
+    }
+    match kind {
+        ConditionType::PortfolioReady => portfolio::portfolio(scene),
+        ConditionType::AccountUsable => account::account(scene),
+        ConditionType::NumberAdded => number::added(scene),
+        ConditionType::NumberVerified => on_number(scene, number::verified),
+        ConditionType::DisplayNameApproved => on_number(scene, name::name),
+        ConditionType::Registered => on_number(scene, number::registered),
+        ConditionType::Healthy => on_number(scene, health::healthy),
+        ConditionType::WebhookRouted => on_number(scene, settings::webhook),
+        ConditionType::ProfileSynced => on_number(scene, settings::profile),
+        ConditionType::BusinessVerified => portfolio::business(scene),
+        ConditionType::PaymentReady => account::payment(scene),
+        _ => Judged::Keep,
+    }
+}
+
+fn on_number(scene: &Scene<'_>, judge: fn(&Scene<'_>, &Number) -> Judged) -> Judged {
+    match scene.place {
+        Place::Here(number) => judge(scene, number),
+        Place::Absent => Judged::Open(format!("{} is not in the account yet", scene.desired.number)),
+        Place::Left(_) => number::added(scene),
+        Place::Unknown => Judged::Keep,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Judgement of the display name.
+
+use crate::engine::{
+    assess::scene::{Judged, Scene},
+    value::{condition_type::ConditionType, id::NameStatus, observed::Number, reason::Reason},
+};
+
+/// How far a status of the desired name gets; the better of two counts.
+fn rank(status: Option<&NameStatus>) -> u8 {
+    match status {
+        Some(NameStatus::Approved) => 6,
+        Some(NameStatus::AvailableWithoutReview) => 5,
+        Some(NameStatus::PendingReview) => 4,
+        Some(NameStatus::Other(_)) => 3,
+        Some(NameStatus::Expired) => 2,
+        Some(NameStatus::Declined) => 1,
+        Some(NameStatus::None | NameStatus::NonExists) | None => 0,
+    }
+}
+
+pub(super) fn name(scene: &Scene<'_>, number: &Number) -> Judged {
+    let desired = scene.desired.display_name.as_str();
+    let live = number.verified_name.value().is_some_and(|n| n == desired);
+    let pending = number.new_display_name.value().is_some_and(|n| n == desired);
+    if live {
+        return live_name(scene, number, pending);
+    }
+    if number.verified_name.value().is_none() && !pending {
+        return Judged::Keep;
+    }
+    if pending && let Some(judged) = pending_name(scene, number) {
+        return judged;
+    }
+    other_name(scene, number)
+}
+
+/// The desired name is `verified_name`; a change to the same name may improve its status.
+fn live_name(scene: &Scene<'_>, number: &Number, pending: bool) -> Judged {
+    let old = number.name_status.value();
+    let new = number.new_name_status.value().filter(|_| pending);
+    let best = if rank(new) > rank(old) { new } else { old };
+    match best {
+        Some(NameStatus::Approved) => {
+            Judged::True(Reason::NameApproved, "the display name is approved".into())
+        }
+        Some(NameStatus::AvailableWithoutReview) => Judged::True(
+            Reason::NameAvailableWithoutReview,
+            "the display name can be used; Meta reviews it later".into(),
+        ),
+        Some(NameStatus::PendingReview) => {
+            Judged::False(Reason::NameInReview, "Meta is reviewing the display name".into())
+        }
+        Some(NameStatus::Declined) => declined(),
+        Some(NameStatus::Expired) if !number.is_registered() => Judged::Open(format!(
+            "the approval of the display name {} has lapsed",
+            scene.desired.display_name
+        )),
+        Some(NameStatus::Expired) => Judged::False(
+            Reason::RenameNotManaged,
+            "the approval of the display name has lapsed, and submitting it again for a registered number is left to a person".into(),
+        ),
+        Some(NameStatus::None | NameStatus::NonExists) => {
+            Judged::False(Reason::NameNotReady, "Meta has not made the display name usable yet".into())
+        }
+        Some(NameStatus::Other(word)) => name_not_known(scene, Some(word)),
+        None => name_not_known(scene, None),
+    }
+}
+
+/// A word that nobody knows, or none, is told where nothing better was ever known.
+fn name_not_known(scene: &Scene<'_>, word: Option<&str>) -> Judged {
+    if scene.was_judged(ConditionType::DisplayNameApproved) {
+        return Judged::Keep;
+    }
+    match word {
+        Some(word) => Judged::Unknown(
+            Reason::StatusNotKnown,
+            format!("Meta shows the status {word} of the display name, which is not known here"),
+        ),
+        None => Judged::Unknown(
+            Reason::ObservationIncomplete,
+            "Meta does not tell the status of the display name".into(),
+        ),
+    }
+}
+
+fn declined() -> Judged {
+    Judged::False(
+        Reason::NameDeclined,
+        "Meta declined the display name; set another displayName, or appeal in WhatsApp Manager".into(),
+    )
+}
+
+/// The desired name is `new_display_name`, and another one is live.
+fn pending_name(scene: &Scene<'_>, number: &Number) -> Option<Judged> {
+    match number.new_name_status.value() {
+        Some(NameStatus::PendingReview) => {
+            Some(Judged::False(Reason::NameInReview, "Meta is reviewing the display name".into()))
+        }
+        Some(NameStatus::Declined) => Some(declined()),
+        Some(NameStatus::Approved | NameStatus::AvailableWithoutReview) if !number.is_registered() => {
+            Some(Judged::False(
+                Reason::WaitsForRegistration,
+                "the display name is approved, and becomes the live one by registering".into(),
+            ))
+        }
+        Some(NameStatus::Other(_)) => Some(Judged::Keep),
+        _ if number.is_registered() => None,
+        Some(NameStatus::None | NameStatus::NonExists) | None => {
+            Some(Judged::False(Reason::NameNotReady, "Meta has not made the display name usable yet".into()))
+        }
+        Some(_) => {
+            Some(Judged::Open(format!("the display name {} is not live yet", scene.desired.display_name)))
+        }
+    }
+}
+
+fn other_name(scene: &Scene<'_>, number: &Number) -> Judged {
+    let live = number.verified_name.value().map_or("", String::as_str);
+    let desired = &scene.desired.display_name;
+    if scene.memory.marks.declined.contains_key(desired) {
+        return declined();
+    }
+    if number.is_registered() {
+        return Judged::False(
+            Reason::RenameNotManaged,
+            format!(
+                "the number is registered as \"{live}\", and renaming it to \"{desired}\" is left to a person"
+            ),
+        );
+    }
+    let queued = [&number.name_status, &number.new_name_status]
+        .iter()
+        .any(|s| s.value() == Some(&NameStatus::PendingReview));
+    if queued {
+        let other = number.new_display_name.value().map_or(live, String::as_str);
+        return Judged::False(
+            Reason::NameChangeQueued,
+            format!("\"{other}\" is in review; \"{desired}\" is submitted after it"),
+        );
+    }
+    Judged::Open(format!("the number carries the name \"{live}\", not \"{desired}\""))
+}

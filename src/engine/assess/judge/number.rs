@@ -1,0 +1,91 @@
+//! Judgement of the number: whether it is in the account, verified and registered.
+
+use crate::engine::{
+    assess::scene::{Judged, Place, Scene},
+    value::{
+        condition_type::ConditionType,
+        desired::Connection,
+        id::{AccountId, CodeStatus, NumberStatus, PlatformType},
+        observed::Number,
+        reason::Reason,
+        step::StepKind,
+    },
+};
+
+pub(super) fn claimed(name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("the channel {name} manages this number; delete one of the two"),
+        None => "another channel manages this number; delete one of the two".into(),
+    }
+}
+
+pub(super) fn added(scene: &Scene<'_>) -> Judged {
+    let account = scene.account.as_ref().map_or("", AccountId::as_str);
+    match scene.place {
+        Place::Here(number) => {
+            Judged::True(Reason::InAccount, format!("number {} is in account {account}", number.id))
+        }
+        Place::Left(number) => {
+            let moved = number.status.value() == Some(&NumberStatus::Migrated);
+            let (reason, text) = if moved {
+                (Reason::NumberMigrated, "was moved to another account")
+            } else {
+                (Reason::NumberDeleted, "was deleted in WhatsApp Manager")
+            };
+            Judged::False(reason, format!("number {} of account {account} {text}", number.id))
+        }
+        Place::Absent => Judged::Open(format!("{} is not in account {account} yet", scene.desired.number)),
+        Place::Unknown => Judged::Keep,
+    }
+}
+
+pub(super) fn verified(scene: &Scene<'_>, number: &Number) -> Judged {
+    if number.is_registered() {
+        return Judged::True(
+            Reason::NotNeededWhenRegistered,
+            "the number is registered; no code is needed".into(),
+        );
+    }
+    match number.code.value() {
+        Some(CodeStatus::Verified) if scene.memory.marks.reverify_required.is_some() => {
+            Judged::Open("Meta wants ownership proven again before it registers the number".into())
+        }
+        Some(CodeStatus::Verified) => {
+            Judged::True(Reason::CodeVerified, "ownership is proven by a code".into())
+        }
+        Some(CodeStatus::NotVerified | CodeStatus::Unverified | CodeStatus::Expired) => {
+            let late = scene.is_settling_now(StepKind::VerifyCode) || scene.is_falling_back();
+            // A registered number needs no code, and whether it is registered may not be known now.
+            let is_told = number.platform.value().is_some_and(PlatformType::is_known);
+            if scene.was_true(ConditionType::NumberVerified) && (late || !is_told) {
+                return Judged::Keep;
+            }
+            let word = number.code.value().map_or("", CodeStatus::as_str);
+            Judged::Open(format!("ownership is not proven by a code (code status {word})"))
+        }
+        Some(CodeStatus::Other(_)) | None => Judged::Keep,
+    }
+}
+
+pub(super) fn registered(scene: &Scene<'_>, number: &Number) -> Judged {
+    match number.platform.value() {
+        Some(PlatformType::CloudApi) => {
+            Judged::True(Reason::RegisteredWithCloudApi, "the number is registered with Cloud API".into())
+        }
+        Some(PlatformType::OnPremise) => Judged::False(
+            Reason::NumberOnPremises,
+            "the number is registered with the On-Premises API; deregister it there first".into(),
+        ),
+        Some(PlatformType::NotApplicable) => {
+            let late = scene.is_settling_now(StepKind::Register) || scene.is_falling_back();
+            if scene.was_true(ConditionType::Registered) && late {
+                return Judged::Keep;
+            }
+            if scene.desired.connection == Connection::Coexistence {
+                return Judged::Open("the number is not connected from the WhatsApp Business app".into());
+            }
+            Judged::Open("the number is not registered yet".into())
+        }
+        Some(PlatformType::Other(_)) | None => Judged::Keep,
+    }
+}

@@ -1,0 +1,72 @@
+//! Judgement of the settings that are written beside onboarding: webhook and profile.
+
+use crate::engine::{
+    assess::scene::{Judged, Scene},
+    rule::drift,
+    value::{
+        condition::Truth,
+        condition_type::ConditionType,
+        desired::{Connection, Management},
+        id::Fact,
+        observed::Number,
+        reason::Reason,
+    },
+};
+
+pub(super) fn webhook(scene: &Scene<'_>, number: &Number) -> Judged {
+    let Some(desired) = scene.desired.webhook.as_ref() else { return Judged::Absent };
+    if number.webhook.is_refused() {
+        let before = scene.before.conditions.get(ConditionType::WebhookRouted);
+        if before
+            .is_some_and(|c| c.status == Truth::True && c.observed_generation == scene.desired.generation)
+        {
+            return Judged::Keep;
+        }
+        return match scene.block_on(ConditionType::WebhookRouted) {
+            Some(block) => Judged::Unknown(Reason::WebhookNotReadable, block.message.clone()),
+            None => Judged::Unknown(
+                Reason::WebhookNotReadable,
+                "Meta does not show this app where the number's webhook goes".into(),
+            ),
+        };
+    }
+    let live = number.webhook.value().and_then(|w| w.number.as_deref());
+    let matches = live.is_some_and(|url| drift::same_url(url, &desired.callback_url));
+    match (matches, &scene.observed.subscribed) {
+        (true, Fact::Known(true)) => {
+            Judged::True(Reason::Routed, "messages of the number go to callbackUrl".into())
+        }
+        (true, Fact::Known(false)) => {
+            open_setting(scene, Reason::WebhookDiffers, "our app is not subscribed to the account")
+        }
+        (true, _) => Judged::Keep,
+        (false, Fact::Unknown(_)) if !scene.was_true(ConditionType::WebhookRouted) => Judged::Keep,
+        (false, _) => open_setting(scene, Reason::WebhookDiffers, "the number's webhook is not callbackUrl"),
+    }
+}
+
+pub(super) fn profile(scene: &Scene<'_>, number: &Number) -> Judged {
+    let Some(live) = scene.observed.profile_of(number) else {
+        return match number.is_registered() {
+            true => Judged::Keep,
+            false => Judged::Open("the profile is written once the number is registered".into()),
+        };
+    };
+    let differing = drift::profile_fields(&scene.desired.profile, live);
+    if differing.is_empty() {
+        return Judged::True(Reason::InSync, "every managed profile field matches".into());
+    }
+    open_setting(scene, Reason::ProfileDiffers, &format!("the profile differs in {}", differing.join(", ")))
+}
+
+fn open_setting(scene: &Scene<'_>, reason: Reason, message: &str) -> Judged {
+    if only_told(scene) {
+        return Judged::False(reason, format!("{message}; it is not written here"));
+    }
+    Judged::Open(message.into())
+}
+
+/// Whether the operator leaves the number's settings alone.
+fn only_told(scene: &Scene<'_>) -> bool {
+    scene.desired.management == Management::ObserveOnly || scene.desired.connection == Connection::Coexistence
+}

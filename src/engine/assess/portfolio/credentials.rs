@@ -1,0 +1,321 @@
+//! The credentials of a portfolio: whether those in use work, and whether those offered are taken up.
+
+use jiff::Timestamp;
+
+use crate::engine::{
+    assess::{
+        portfolio::scene::{PortfolioGiven, Verdict, failure, keep_known},
+        scene::Judged,
+    },
+    value::time::later,
+    value::{
+        condition::Truth,
+        condition_type::ConditionType,
+        desired::SecretKey,
+        failure::{Failure, Refusal},
+        id::{Fact, TokenType},
+        portfolio::{REQUIRED_SCOPES, TokenFacts},
+        reason::Reason,
+        secret::SecretFact,
+    },
+};
+
+/// What was found out about one set of credentials.
+#[derive(Clone, Debug, PartialEq)]
+enum Trial {
+    /// Nothing was found out.
+    Unknown,
+    Works {
+        expires: Option<Timestamp>,
+    },
+    Fails {
+        reason: Reason,
+        message: String,
+        refusal: Option<Refusal>,
+    },
+}
+
+/// The judgement of the credentials.
+pub(super) struct Credentials<'a> {
+    pub verdict: Verdict,
+    /// The version in use from now on.
+    pub version: Option<String>,
+    /// Whether the offered version is taken up.
+    pub accept: bool,
+    /// What `debug_token` said about the version that the verdict is about.
+    pub token: &'a Fact<TokenFacts>,
+}
+
+impl<'a> PortfolioGiven<'a> {
+    /// A new version is checked before it is used, and the old one serves until then. Answers to another version
+    /// say nothing about the one in use.
+    pub(super) fn credentials(&self) -> Credentials<'a> {
+        let observed = self.observed;
+        match self.trial() {
+            Trial::Works { expires } => Credentials {
+                verdict: self.works(expires),
+                version: observed.offered.clone(),
+                accept: true,
+                token: &observed.token,
+            },
+            trial if self.is_rotating() => self.rotation(trial),
+            Trial::Unknown => Credentials {
+                verdict: Verdict::plain(self.not_tried()),
+                version: observed.in_use.clone().filter(|_| !self.is_dead()),
+                accept: false,
+                token: &observed.token,
+            },
+            Trial::Fails { reason, message, refusal } => Credentials {
+                verdict: Verdict { judged: Judged::False(reason, message), refusal },
+                version: None,
+                accept: false,
+                token: &observed.token,
+            },
+        }
+    }
+
+    /// Whether another version than the one in use is offered.
+    fn is_rotating(&self) -> bool {
+        self.observed.in_use.is_some() && self.observed.offered != self.observed.in_use
+    }
+
+    /// The offered version is not taken up: the one in use serves on for as long as it works itself. Where neither
+    /// works, the one that is offered is what somebody has to mend.
+    fn rotation(&self, offered: Trial) -> Credentials<'a> {
+        let observed = self.observed;
+        let serving = self.serving();
+        let is_dead = match serving {
+            Trial::Works { .. } => false,
+            Trial::Fails { .. } => true,
+            Trial::Unknown => self.is_dead(),
+        };
+        let (judged, refusal) = match (offered, serving) {
+            (Trial::Fails { message, refusal, .. }, _) if !is_dead => {
+                let text = format!(
+                    "the new credentials do not work: {message}; the old ones are still used, until the operator restarts"
+                );
+                (Judged::True(Reason::NewTokenRejected, text), refusal)
+            }
+            (Trial::Fails { reason, message, refusal }, _)
+            | (_, Trial::Fails { reason, message, refusal }) => (Judged::False(reason, message), refusal),
+            _ if !is_dead && self.before.is(ConditionType::CredentialsValid, Truth::False) => {
+                (accepted(), None)
+            }
+            _ => (Judged::Keep, None),
+        };
+        Credentials {
+            verdict: Verdict { judged, refusal },
+            version: observed.in_use.clone().filter(|_| !is_dead),
+            accept: false,
+            token: if is_dead { &observed.token } else { &observed.token_in_use },
+        }
+    }
+
+    /// What was found out about the version in use while another is offered.
+    fn serving(&self) -> Trial {
+        match &self.observed.token_in_use {
+            Fact::Known(token) => self.try_token(token),
+            Fact::Unknown(failure) => self.try_failure(failure),
+            Fact::NotAsked => self.try_reads(),
+        }
+    }
+
+    /// Nothing new is known; only a rejected version that was taken back is no longer told of.
+    fn not_tried(&self) -> Judged {
+        let told = self.before.get(ConditionType::CredentialsValid);
+        let is_outdated =
+            told.is_some_and(|c| c.reason == Reason::NewTokenRejected || c.status == Truth::False);
+        if self.observed.in_use.is_some() && is_outdated && !self.is_dead() {
+            return accepted();
+        }
+        Judged::Keep
+    }
+
+    /// Whether this process found that the credentials in use do not work any more. What status shows may be
+    /// older than what this process found, when it could not be written.
+    fn is_dead(&self) -> bool {
+        self.view_before.is_some_and(|view| view.credential_version.is_none())
+            && self.before.is(ConditionType::CredentialsValid, Truth::False)
+    }
+
+    fn works(&self, expires: Option<Timestamp>) -> Verdict {
+        let judged = match expires {
+            Some(at) if at < later(self.now, self.limits.token_warning) => Judged::True(
+                Reason::TokenExpiresSoon,
+                format!("the token works until {at}; put a new one into the Secret"),
+            ),
+            _ => accepted(),
+        };
+        Verdict::plain(judged)
+    }
+
+    fn trial(&self) -> Trial {
+        if let Some(trial) = self.secrets() {
+            return trial;
+        }
+        match &self.observed.token {
+            Fact::Known(token) => self.try_token(token),
+            Fact::Unknown(failure) => self.try_failure(failure),
+            // Reads are made with the version in use.
+            Fact::NotAsked if self.is_rotating() => Trial::Unknown,
+            Fact::NotAsked => self.try_reads(),
+        }
+    }
+
+    /// What the Secrets themselves already tell.
+    fn secrets(&self) -> Option<Trial> {
+        let token =
+            secret_trial(&self.observed.access_token, &self.desired.access_token, Reason::TokenInvalid);
+        token.or_else(|| {
+            let wanted = self.desired.app_secret.as_ref()?;
+            secret_trial(&self.observed.app_secret, wanted, Reason::AppSecretWrong)
+        })
+    }
+
+    fn try_token(&self, token: &TokenFacts) -> Trial {
+        if let Some(expired) = token.expires_at.filter(|at| *at <= self.now) {
+            return fails(
+                Reason::TokenExpired,
+                format!("the token expired at {expired}; {NEW_TOKEN}"),
+                token.error.clone(),
+            );
+        }
+        if !token.is_valid {
+            return invalid(token.error.clone());
+        }
+        if let Some(trial) = self.try_kind(token) {
+            return trial;
+        }
+        if let (Some(wanted), Some(app)) = (&self.desired.app, &token.app)
+            && wanted != app
+        {
+            return fails(
+                Reason::AppSecretWrong,
+                format!(
+                    "the token belongs to app {app}, and spec.credentials.appId says {wanted}; correct appId, or take a token of that app"
+                ),
+                None,
+            );
+        }
+        let missing = token.lacks(&REQUIRED_SCOPES);
+        if !missing.is_empty() {
+            let text = format!(
+                "the token lacks {}; generate one with these scopes and put it into the Secret",
+                missing.join(" and ")
+            );
+            return fails(Reason::ScopesMissing, text, None);
+        }
+        Trial::Works { expires: token.end() }
+    }
+
+    /// A system user's token is the normal one; a person's that soon expires would work today and fail tomorrow.
+    fn try_kind(&self, token: &TokenFacts) -> Option<Trial> {
+        let text = match token.kind {
+            TokenType::SystemUser | TokenType::Other(_) => return None,
+            TokenType::User => {
+                let soon = token.end().is_some_and(|at| at < later(self.now, self.limits.token_warning));
+                if !soon {
+                    return None;
+                }
+                "it is a person's token and expires within days"
+            }
+            TokenType::Page => "it is a page's token",
+            TokenType::App => "it is an app's token",
+        };
+        Some(fails(
+            Reason::TokenTypeNotUsable,
+            format!("{text}; generate one for a system user of the portfolio"),
+            None,
+        ))
+    }
+
+    fn try_failure(&self, failure: &Failure) -> Trial {
+        match failure.refusal() {
+            Some(refusal) => self.about_credentials(refusal).unwrap_or(Trial::Unknown),
+            None => Trial::Unknown,
+        }
+    }
+
+    /// Without `debug_token`, a read with the credential in use may still say that it is dead.
+    fn try_reads(&self) -> Trial {
+        let failures =
+            [failure(&self.observed.business), failure(&self.observed.owned), failure(&self.observed.client)];
+        let refusals = failures.into_iter().flatten().filter_map(Failure::refusal);
+        refusals.into_iter().find_map(|refusal| self.about_credentials(refusal)).unwrap_or(Trial::Unknown)
+    }
+
+    /// The codes that speak of the credentials; a permission error on one object does not.
+    fn about_credentials(&self, refusal: &Refusal) -> Option<Trial> {
+        if !refusal.is_about_credentials() {
+            return None;
+        }
+        let signed = self.desired.app_secret.is_some();
+        let text = match refusal.code {
+            104 if signed => {
+                format!("Meta does not accept the signature made with the app secret; {APP_SECRET}")
+            }
+            100 if signed => format!("the app secret is not the one of the token's app; {APP_SECRET}"),
+            100 => "the token's app demands that calls are signed; put its app secret, from the app's basic settings, into a Secret and name it in spec.credentials.appSecretRef".into(),
+            _ => return Some(invalid(Some(refusal.clone()))),
+        };
+        Some(fails(Reason::AppSecretWrong, text, Some(refusal.clone())))
+    }
+
+    pub(super) fn token(&self, credentials: &Credentials<'_>) -> Fact<TokenFacts> {
+        keep_known(credentials.token, self.view_before.map(|v| &v.token))
+    }
+}
+
+fn fails(reason: Reason, message: String, refusal: Option<Refusal>) -> Trial {
+    Trial::Fails { reason, message, refusal }
+}
+
+fn accepted() -> Judged {
+    Judged::True(Reason::TokenAccepted, "Meta accepts the token".into())
+}
+
+/// What a Secret tells by itself; `malformed` is what a text is called that cannot be what it should be.
+fn secret_trial(secret: &SecretFact, at: &SecretKey, malformed: Reason) -> Option<Trial> {
+    let SecretKey { name, key } = at;
+    match secret {
+        SecretFact::Missing => Some(fails(
+            Reason::SecretMissing,
+            format!("there is no Secret {name}; create it, with the key {key}"),
+            None,
+        )),
+        SecretFact::KeyMissing { .. } => Some(fails(
+            Reason::SecretKeyMissing,
+            format!("Secret {name} has no text under the key {key}; put it there"),
+            None,
+        )),
+        SecretFact::Forbidden => {
+            let text =
+                format!("the operator may not read Secret {name}; allow its service account to get it");
+            Some(fails(Reason::SecretForbidden, text, None))
+        }
+        SecretFact::Unreadable(_) => Some(Trial::Unknown),
+        SecretFact::Present { well_formed: false, .. } => {
+            let text = format!(
+                "the text under the key {key} of Secret {name} holds characters that Meta never uses there, such as spaces, line breaks in the middle or curly quotes; copy it from Meta again, and write it without anything around it"
+            );
+            Some(fails(malformed, text, None))
+        }
+        SecretFact::NotAsked | SecretFact::Unlabelled | SecretFact::Present { .. } => None,
+    }
+}
+
+/// What helps against a token that does not work.
+const NEW_TOKEN: &str = "generate one for the system user and put it into the Secret";
+/// What helps against a wrong signature.
+const APP_SECRET: &str = "copy it from the app's basic settings into the Secret, or leave appSecretRef out if the app does not demand it";
+
+fn invalid(error: Option<Refusal>) -> Trial {
+    let (reason, text) = match error.as_ref().and_then(|e| e.subcode) {
+        Some(463) => (Reason::TokenExpired, "the token has expired"),
+        Some(458) => (Reason::TokenInvalid, "the app is no longer allowed to act for the token's user"),
+        Some(459 | 464) => (Reason::TokenInvalid, "the token's user has to log in to Meta first"),
+        Some(460) => (Reason::TokenInvalid, "the password of the token's user was changed"),
+        _ => (Reason::TokenInvalid, "Meta does not accept the token"),
+    };
+    fails(reason, format!("{text}; {NEW_TOKEN}"), error)
+}

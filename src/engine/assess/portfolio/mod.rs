@@ -1,0 +1,239 @@
+//! Assessment of a portfolio: its conditions, and the view of it that is handed to channels.
+
+mod credentials;
+mod identity;
+mod reach;
+mod scene;
+
+use jiff::Timestamp;
+
+pub use self::scene::{PortfolioGiven, PortfolioObserved};
+use crate::engine::{
+    assess::{
+        apply::with_refusal,
+        portfolio::{credentials::Credentials, scene::Verdict},
+        waiting::settle_since,
+    },
+    rule::waiting::default_wait,
+    value::time::later,
+    value::{
+        condition::{Condition, ConditionSet, Truth},
+        condition_type::ConditionType,
+        failure::{Failure, Refusal},
+        id::Fact,
+        page,
+        portfolio::{Hold, PortfolioView, REQUIRED_SCOPES, Reach, SCOPE_BUSINESS, TokenFacts},
+        reason::{Reason, ReasonKind},
+        status::WaitingFor,
+        wait::Actor,
+    },
+};
+
+/// What it means.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PortfolioAssessment {
+    /// Ready, CredentialsValid, IdentityConfirmed, BusinessVerified, and Reconciling or Stalled when True.
+    pub conditions: ConditionSet,
+    pub waiting_for: Vec<WaitingFor>,
+    pub view: PortfolioView,
+    /// Whether the offered credential is to be used from now on.
+    pub accept_offered: bool,
+    pub missing_scopes: Vec<String>,
+    pub next: Timestamp,
+}
+
+/// Judges a portfolio.
+///
+/// What could not be read leaves its condition, and its part of the view, as it was.
+pub fn assess_portfolio(given: &PortfolioGiven<'_>) -> PortfolioAssessment {
+    let PortfolioGiven { desired, observed, now, .. } = *given;
+    let credentials = given.credentials();
+    let business = given.business();
+    let reach = given.reach();
+    let identity = given.identity(&business);
+    let mut set = given.before.clone();
+    given.put(&mut set, ConditionType::CredentialsValid, credentials.verdict.clone());
+    given.put(&mut set, ConditionType::IdentityConfirmed, identity.clone());
+    given.put(&mut set, ConditionType::BusinessVerified, given.verified(&business));
+    let hold = given.hold(&set, &credentials, &identity, &reach);
+    given.conclude(&mut set, hold.as_ref());
+    let token = given.token(&credentials);
+    let mut waiting_for = given.waits(&set, hold.as_ref(), &token);
+    let mut since = given.waiting_before.iter().map(|w| (w.action.clone(), w.since)).collect();
+    settle_since(&mut waiting_for, &mut since, now);
+    PortfolioAssessment {
+        missing_scopes: token.known().map(missing_scopes).unwrap_or_default(),
+        view: PortfolioView {
+            namespace: desired.namespace.clone(),
+            name: desired.name.clone(),
+            business: desired.business.clone(),
+            credential_version: credentials.version.clone(),
+            hold,
+            token,
+            facts: business,
+            reach,
+            expect_country: desired.expect_country.clone(),
+            access: desired.access.clone(),
+            throttled_until: observed.throttled_until,
+        },
+        conditions: set,
+        waiting_for,
+        accept_offered: credentials.accept,
+        // Secrets are read again every minute; everything else is asked for by its own age.
+        next: later(now, given.limits.credential_poll),
+    }
+}
+
+/// What a token lacks of the three scopes, in a fixed order.
+fn missing_scopes(token: &TokenFacts) -> Vec<String> {
+    let mut missing = token.lacks(&REQUIRED_SCOPES);
+    missing.extend(token.lacks(&[SCOPE_BUSINESS]));
+    missing.into_iter().map(str::to_owned).collect()
+}
+
+impl PortfolioGiven<'_> {
+    /// Why channels may not act: dead credentials, the wrong portfolio, or no account to act in.
+    fn hold(
+        &self,
+        set: &ConditionSet,
+        credentials: &Credentials<'_>,
+        identity: &Verdict,
+        reach: &Reach,
+    ) -> Option<Hold> {
+        let of = |kind| set.get(kind).filter(|c| c.status == Truth::False);
+        if let Some(bad) = of(ConditionType::CredentialsValid) {
+            return Some(self.hold_of(bad, credentials.verdict.refusal.clone()));
+        }
+        if let Some(bad) = of(ConditionType::IdentityConfirmed) {
+            return Some(self.hold_of(bad, identity.refusal.clone()));
+        }
+        if credentials.version.is_none() {
+            return Some(Hold {
+                reason: Reason::PortfolioNotReadYet,
+                message: self.not_checked(),
+                failure: None,
+                url: None,
+            });
+        }
+        match reach {
+            Reach::Accounts(list) if list.is_empty() => Some(Hold {
+                reason: Reason::NoAccountInReach,
+                message: "the token reaches no WhatsApp Business Account of the portfolio; create one, or assign one to the system user".into(),
+                failure: None,
+                url: Some(page::accounts(Some(&self.desired.business))),
+            }),
+            _ => None,
+        }
+    }
+
+    /// Why nothing is known about the credentials yet.
+    fn not_checked(&self) -> String {
+        let why = match &self.observed.token {
+            Fact::Unknown(Failure::NotSent(why) | Failure::NoAnswer(why)) => why.clone(),
+            Fact::Unknown(Failure::Refused(refusal)) => with_refusal("Meta's words", refusal),
+            Fact::Unknown(Failure::Throttled(_)) | Fact::NotAsked | Fact::Known(_) => {
+                return "the credentials have not been checked yet".into();
+            }
+        };
+        format!(
+            "Meta gave no usable answer about the credentials ({why}); see whether the cluster reaches graph.facebook.com; it is asked again by itself"
+        )
+    }
+
+    fn default_wait(&self, reason: Reason) -> Option<WaitingFor> {
+        default_wait(reason, Some(&self.desired.business), &self.desired.name, self.now)
+    }
+
+    fn hold_of(&self, condition: &Condition, refusal: Option<Refusal>) -> Hold {
+        let wait = self.default_wait(condition.reason);
+        let told = self.view_before.and_then(|view| view.hold.as_ref());
+        let told = told.filter(|hold| hold.reason == condition.reason && hold.message == condition.message);
+        let refusal = refusal.or_else(|| told?.failure.as_ref()?.refusal().cloned());
+        Hold {
+            reason: condition.reason,
+            message: condition.message.clone(),
+            failure: refusal.map(Failure::Refused),
+            url: wait.and_then(|w| w.url),
+        }
+    }
+
+    fn conclude(&self, set: &mut ConditionSet, hold: Option<&Hold>) {
+        set.remove(ConditionType::Reconciling);
+        set.remove(ConditionType::Stalled);
+        match hold {
+            None => self.place(
+                set,
+                ConditionType::Ready,
+                Truth::True,
+                Reason::Usable,
+                "channels can use the portfolio".into(),
+            ),
+            Some(hold) if hold.reason == Reason::PortfolioNotReadYet => self.not_read_yet(set, hold),
+            Some(hold) => {
+                self.place(set, ConditionType::Ready, Truth::False, hold.reason, hold.message.clone());
+                if hold.reason.kind() == ReasonKind::Stalled {
+                    self.place(set, ConditionType::Stalled, Truth::True, hold.reason, hold.message.clone());
+                }
+            }
+        }
+    }
+
+    /// Nothing is known in this process yet: what stood before still stands.
+    fn not_read_yet(&self, set: &mut ConditionSet, hold: &Hold) {
+        let stands = set.get(ConditionType::Ready);
+        if stands.is_none_or(|ready| ready.status == Truth::Unknown) {
+            self.place(
+                set,
+                ConditionType::Ready,
+                Truth::Unknown,
+                Reason::PortfolioNotReadYet,
+                hold.message.clone(),
+            );
+        }
+        if !set.is(ConditionType::Ready, Truth::True) {
+            self.place(
+                set,
+                ConditionType::Reconciling,
+                Truth::True,
+                Reason::PortfolioNotReadYet,
+                hold.message.clone(),
+            );
+        }
+    }
+
+    fn waits(&self, set: &ConditionSet, hold: Option<&Hold>, token: &Fact<TokenFacts>) -> Vec<WaitingFor> {
+        let held = hold.and_then(|h| {
+            self.default_wait(h.reason).map(|w| WaitingFor { url: h.url.clone().or(w.url.clone()), ..w })
+        });
+        let credentials = set.get(ConditionType::CredentialsValid);
+        let warned =
+            credentials.filter(|c| c.status == Truth::True).and_then(|c| self.replace_token(c.reason, token));
+        held.into_iter().chain(warned).collect()
+    }
+
+    /// A token that works, and will not for ever.
+    fn replace_token(&self, reason: Reason, token: &Fact<TokenFacts>) -> Option<WaitingFor> {
+        let if_ignored = match reason {
+            Reason::NewTokenRejected => "after a restart of the operator no credentials work",
+            Reason::TokenExpiresSoon => {
+                "when the token expires, nothing below the portfolio is looked at or written"
+            }
+            _ => return None,
+        };
+        let expected_by = match reason {
+            Reason::TokenExpiresSoon => token.known().and_then(TokenFacts::end),
+            _ => None,
+        };
+        Some(WaitingFor {
+            actor: Actor::PortfolioAdmin,
+            action: "ReplaceToken".into(),
+            since: self.now,
+            expected_by,
+            url: Some(page::system_users(Some(&self.desired.business))),
+            if_ignored: Some(if_ignored.into()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! The accounts that a portfolio's token reaches.
+
+use crate::engine::{
+    assess::portfolio::scene::PortfolioGiven,
+    value::{
+        id::Fact,
+        portfolio::{Reach, Reachable},
+    },
+};
+
+impl PortfolioGiven<'_> {
+    /// The accounts in reach: listed, else learnt from the token's targets, else unknown.
+    pub(super) fn reach(&self) -> Reach {
+        let old = self.view_before.map(|v| v.reach.clone()).unwrap_or_default();
+        let listed = |fact| match listed(fact) {
+            // What nobody knows takes no account out of a reach that was read.
+            Listed::Refused if old == Reach::Unread => Listed::No,
+            listed => listed,
+        };
+        match (listed(&self.observed.owned), listed(&self.observed.client)) {
+            (Listed::Yes(owned), Listed::Yes(client)) => Reach::Accounts(union(owned, client)),
+            // Every owned account is listed, so the other targets are shared ones.
+            (Listed::Yes(list), Listed::No) => {
+                let targets = self.targets().unwrap_or_default().into_iter();
+                let shared: Vec<_> =
+                    targets.map(|target| Reachable { owned: Some(false), ..target }).collect();
+                Reach::Accounts(union(list, &shared))
+            }
+            (Listed::No, Listed::Yes(list)) => {
+                self.targets().map_or(Reach::Unknown, |targets| Reach::Accounts(union(list, &targets)))
+            }
+            (Listed::No, Listed::No) => self.targets().map_or(Reach::Unknown, Reach::Accounts),
+            _ => old,
+        }
+    }
+
+    pub(super) fn targets(&self) -> Option<Vec<Reachable>> {
+        let token = self.observed.token.known().or_else(|| self.view_before.and_then(|v| v.token.known()))?;
+        let mut ids = token.targets.clone()?;
+        ids.sort();
+        Some(ids.into_iter().map(|id| Reachable { id, name: None, owned: None }).collect())
+    }
+}
+
+/// An edge that lists accounts.
+enum Listed<'a> {
+    Yes(&'a [Reachable]),
+    /// The token may not list: a fact, not a failure.
+    No,
+    /// Refused, and not for a permission.
+    Refused,
+    /// Not read now.
+    Unread,
+}
+
+fn listed(fact: &Fact<Vec<Reachable>>) -> Listed<'_> {
+    match fact {
+        Fact::Known(list) => Listed::Yes(list),
+        Fact::Unknown(failure) if failure.is_answer() => {
+            let is_permission = failure.refusal().is_some_and(|r| matches!(r.code, 3 | 10 | 200..=299));
+            if is_permission { Listed::No } else { Listed::Refused }
+        }
+        _ => Listed::Unread,
+    }
+}
+
+fn union(a: &[Reachable], b: &[Reachable]) -> Vec<Reachable> {
+    let mut all: Vec<Reachable> = a.to_vec();
+    all.extend(b.iter().filter(|x| !a.iter().any(|y| y.id == x.id)).cloned());
+    all.sort_by(|x, y| x.id.cmp(&y.id));
+    all
+}

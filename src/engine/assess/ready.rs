@@ -1,0 +1,139 @@
+//! Readiness: the conditions that follow from the others, and the stage.
+
+use crate::engine::{
+    assess::{
+        apply::{new_condition, place},
+        scene::{Scene, step_reason},
+    },
+    value::{
+        condition::{Condition, ConditionSet, Truth},
+        condition_type::ConditionType,
+        desired::ReadyWhen,
+        reason::{Reason, ReasonKind},
+        status::Stage,
+    },
+};
+
+/// `Ready` copies the first blocking condition that is not True. One that was never looked at gives way to one
+/// that is known to be False, and one that merely repeats a reason to the one that the reason is about.
+pub(super) fn ready(scene: &Scene<'_>, set: &ConditionSet) -> Condition {
+    let open: Vec<&Condition> = ConditionType::CHANNEL
+        .iter()
+        .filter(|kind| blocks(scene, set, **kind))
+        .filter_map(|kind| set.get(*kind))
+        .filter(|c| c.status != Truth::True)
+        .collect();
+    let is_deeper = |c: &&&Condition| c.kind <= ConditionType::Registered;
+    if let Some(block) = scene.contradiction()
+        && open.first().filter(is_deeper).is_none()
+    {
+        return new_condition(scene, ConditionType::Ready, Truth::False, block.reason, block.message.clone());
+    }
+    let Some(head) = open.first() else {
+        return new_condition(scene, ConditionType::Ready, Truth::True, Reason::Usable, ready_message(scene));
+    };
+    let known = open.iter().find(|c| {
+        c.status == Truth::False && (head.reason == Reason::NotObservedYet || c.reason == head.reason)
+    });
+    let top = if head.status == Truth::Unknown { known.unwrap_or(head) } else { head };
+    new_condition(scene, ConditionType::Ready, top.status, top.reason, top.message.clone())
+}
+
+/// Whether a condition that is not True keeps `Ready` from being True.
+fn blocks(scene: &Scene<'_>, set: &ConditionSet, kind: ConditionType) -> bool {
+    let name = !matches!(scene.desired.ready_when, ReadyWhen::Registered);
+    match kind {
+        ConditionType::PortfolioReady
+        | ConditionType::AccountUsable
+        | ConditionType::NumberAdded
+        | ConditionType::Registered
+        | ConditionType::Healthy => true,
+        ConditionType::NumberVerified => !set.is(ConditionType::Registered, Truth::True),
+        ConditionType::DisplayNameApproved => name,
+        ConditionType::WebhookRouted => {
+            scene.desired.webhook.is_some()
+                && set.get(kind).is_none_or(|c| {
+                    !matches!(c.reason, Reason::WebhookNotReadable | Reason::ObservationIncomplete)
+                })
+        }
+        ConditionType::BusinessVerified => scene.desired.ready_when == ReadyWhen::FullyVerified,
+        _ => false,
+    }
+}
+
+fn ready_message(scene: &Scene<'_>) -> String {
+    match scene.desired.ready_when {
+        ReadyWhen::Registered => "the number is registered and can send".into(),
+        ReadyWhen::NameApproved => {
+            "the number is registered and can send, and its display name is approved".into()
+        }
+        ReadyWhen::FullyVerified => {
+            "the number is registered and can send, its display name is approved and the business is verified"
+                .into()
+        }
+    }
+}
+
+/// `Reconciling` while something is left to do, `Stalled` when no clock ends what is wrong; never both.
+pub(super) fn progress(scene: &Scene<'_>, set: &mut ConditionSet) {
+    set.remove(ConditionType::Reconciling);
+    set.remove(ConditionType::Stalled);
+    let Some(ready) = set.get(ConditionType::Ready).cloned() else { return };
+    if let Some((reason, message)) = under_way(scene, set) {
+        let next = new_condition(scene, ConditionType::Reconciling, Truth::True, reason, message);
+        place(set, &scene.before.conditions, next);
+    } else if ready.status != Truth::True && ready.reason.kind() == ReasonKind::Stalled && !scene.has_clock()
+    {
+        let next = new_condition(scene, ConditionType::Stalled, Truth::True, ready.reason, ready.message);
+        place(set, &scene.before.conditions, next);
+    }
+}
+
+/// What the operator is at, if anything.
+fn under_way(scene: &Scene<'_>, set: &ConditionSet) -> Option<(Reason, String)> {
+    if let Some(planned) = &scene.plan.step {
+        return Some((step_reason(planned.step.kind()), planned.why.clone()));
+    }
+    if let Some(intent) = &scene.memory.in_flight {
+        return Some((
+            Reason::EffectNotVisibleYet,
+            format!("{} was sent; waiting for its effect", intent.step.as_str()),
+        ));
+    }
+    let blocks = scene.plan.block.iter().chain(scene.plan.aside.iter().map(|(_, b)| b));
+    if let Some(block) = blocks.into_iter().find(|b| b.reason.kind() == ReasonKind::Progress) {
+        return Some((block.reason, block.message.clone()));
+    }
+    ConditionType::CHANNEL
+        .iter()
+        .filter_map(|kind| set.get(*kind))
+        .filter(|c| c.kind != ConditionType::Ready && c.status != Truth::True)
+        .find(|c| c.reason.kind() == ReasonKind::Progress && c.reason != Reason::NotObservedYet)
+        .map(|c| (c.reason, c.message.clone()))
+}
+
+pub(super) fn stage(scene: &Scene<'_>, set: &ConditionSet) -> Stage {
+    let is_true = |kind| set.is(kind, Truth::True);
+    if set.get(ConditionType::Stalled).is_some() {
+        return Stage::Stalled;
+    }
+    if is_true(ConditionType::Ready) {
+        return Stage::Ready;
+    }
+    if is_true(ConditionType::Registered) {
+        return Stage::Configuring;
+    }
+    if !is_true(ConditionType::PortfolioReady) || !is_true(ConditionType::AccountUsable) {
+        return Stage::Pending;
+    }
+    if !is_true(ConditionType::NumberAdded) {
+        return Stage::Adding;
+    }
+    if scene.held_by_name() {
+        return Stage::NameReview;
+    }
+    if is_true(ConditionType::NumberVerified) { Stage::Registering } else { Stage::Verifying }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+//! What status shows where nothing was looked at: at first, after a look that failed, and while suspended.
+
+use jiff::Timestamp;
+
+use crate::engine::{
+    assess::{
+        apply::{carried_message, new_condition},
+        judge::is_shown,
+        scene::Scene,
+        waiting::settle_since,
+    },
+    value::{
+        block::Block,
+        condition::{Condition, ConditionSet, Truth},
+        condition_type::ConditionType,
+        desired::Desired,
+        memory::Memory,
+        reason::Reason,
+        status::{Assessment, Before, Facts, Stage, WaitingFor},
+        time,
+        wait::Actor,
+    },
+};
+
+/// The first status of a new object, before anything was looked at.
+pub fn first(desired: &Desired, now: Timestamp) -> Assessment {
+    if desired.suspend {
+        return suspended(desired, &mut Memory::default(), &Before::default(), now);
+    }
+    let mut conditions = ConditionSet::default();
+    let message = "not looked at yet";
+    for kind in ConditionType::CHANNEL {
+        if is_shown(kind, desired) && kind != ConditionType::Stalled {
+            let status = if kind == ConditionType::Reconciling { Truth::True } else { Truth::Unknown };
+            conditions.set(Condition {
+                kind,
+                status,
+                reason: Reason::NotObservedYet,
+                message: message.into(),
+                since: now,
+                observed_generation: desired.generation,
+            });
+        }
+    }
+    Assessment {
+        observed_generation: Some(desired.generation),
+        conditions,
+        stage: Stage::Pending,
+        waiting_for: Vec::new(),
+        preflight: Vec::new(),
+        drift: Vec::new(),
+        facts: Facts::default(),
+    }
+}
+
+/// A failed look changes no condition, but in time a True `Ready` becomes Unknown.
+pub(super) fn unseen(scene: &Scene<'_>) -> Assessment {
+    let resumed = (scene.before.stage == Some(Stage::Suspended)).then(|| resumed(scene.before, scene));
+    let before = resumed.as_ref().unwrap_or(scene.before);
+    let mut conditions = before.conditions.clone();
+    let ready = conditions.get(ConditionType::Ready).cloned();
+    match ready {
+        None => conditions = first(scene.desired, scene.now).conditions,
+        Some(ready) if ready.status == Truth::True && scene.is_long_unseen() => {
+            conditions.set(Condition {
+                status: Truth::Unknown,
+                reason: Reason::NotObserved,
+                message: format!(
+                    "no look has succeeded for {} hours, so what was True may no longer be; see whether the cluster reaches graph.facebook.com",
+                    scene.limits.unseen.as_secs() / 3600
+                ),
+                since: scene.now,
+                ..ready
+            });
+        }
+        // Said once, but the portfolio's own words may only come to be known later.
+        Some(ready)
+            if ready.status == Truth::Unknown
+                && matches!(ready.reason, Reason::NotObservedYet | Reason::PortfolioNotReadYet) =>
+        {
+            // A pause of seconds is over before anybody reads of it.
+            let soon = time::later(scene.now, scene.limits.fresh_after_write);
+            if let Some(block) = scene.plan.block.as_ref().filter(|block| !is_over_by(block, soon)) {
+                conditions.set(Condition {
+                    reason: first_unseen_reason(block),
+                    message: carried_message(block, None),
+                    ..ready
+                });
+            }
+        }
+        Some(_) => {}
+    }
+    Assessment {
+        observed_generation: None,
+        conditions,
+        stage: before.stage.unwrap_or(Stage::Pending),
+        waiting_for: before.waiting_for.clone(),
+        preflight: before.preflight.clone(),
+        drift: before.drift.clone(),
+        facts: before.facts.clone(),
+    }
+}
+
+/// What was suspended is so no more, whatever became of the look: nobody waits for anybody to resume it.
+fn resumed(before: &Before, scene: &Scene<'_>) -> Before {
+    let mut after = before.clone();
+    after.waiting_for.retain(|wait| wait.action != RESUME);
+    let is_ready = after.conditions.is(ConditionType::Ready, Truth::True);
+    after.stage = Some(if is_ready { Stage::Ready } else { Stage::Pending });
+    let message = "not looked at since it was resumed";
+    if let Some(ready) =
+        after.conditions.get(ConditionType::Ready).filter(|c| c.reason == Reason::Suspended).cloned()
+    {
+        let block = scene.plan.block.as_ref();
+        let (reason, message) = block.map_or((Reason::NotObservedYet, message.into()), |block| {
+            (first_unseen_reason(block), carried_message(block, None))
+        });
+        after.conditions.set(Condition { reason, message, since: scene.now, ..ready });
+    }
+    let reason = Reason::NotObservedYet;
+    let next = new_condition(scene, ConditionType::Reconciling, Truth::True, reason, message.into());
+    after.conditions.set(next);
+    after
+}
+
+fn is_over_by(block: &Block, time: Timestamp) -> bool {
+    block.reason == Reason::Throttled && block.until.is_some_and(|until| until <= time)
+}
+
+fn first_unseen_reason(block: &Block) -> Reason {
+    if block.reason.may_be_on(ConditionType::Ready) { block.reason } else { Reason::NotObservedYet }
+}
+
+/// What a suspended channel waits for.
+const RESUME: &str = "Resume";
+
+/// A suspended channel: nothing is looked at; what was True stays.
+pub(super) fn suspended(
+    desired: &Desired,
+    memory: &mut Memory,
+    before: &Before,
+    now: Timestamp,
+) -> Assessment {
+    let mut conditions = before.conditions.clone();
+    conditions.remove(ConditionType::Reconciling);
+    conditions.remove(ConditionType::Stalled);
+    let ready = conditions.get(ConditionType::Ready).cloned();
+    if ready.as_ref().is_none_or(|c| c.status != Truth::True) {
+        conditions.set(Condition {
+            kind: ConditionType::Ready,
+            status: ready.map_or(Truth::Unknown, |c| c.status),
+            reason: Reason::Suspended,
+            message: "suspended: nothing is looked at and nothing is done; set suspend: false to go on"
+                .into(),
+            since: now,
+            observed_generation: desired.generation,
+        });
+    }
+    let resume = WaitingFor {
+        actor: Actor::ClusterUser,
+        action: RESUME.into(),
+        since: now,
+        expected_by: None,
+        url: None,
+        if_ignored: Some("nothing is looked at and nothing is done".into()),
+    };
+    let rest = before.waiting_for.iter().filter(|w| w.action != RESUME).cloned();
+    let mut waiting_for: Vec<WaitingFor> = std::iter::once(resume).chain(rest).collect();
+    settle_since(&mut waiting_for, &mut memory.since, now);
+    Assessment {
+        observed_generation: Some(desired.generation),
+        conditions,
+        stage: Stage::Suspended,
+        waiting_for,
+        preflight: before.preflight.clone(),
+        drift: before.drift.clone(),
+        facts: before.facts.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

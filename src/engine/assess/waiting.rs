@@ -1,0 +1,85 @@
+//! Who is waited for: the plan's own waits, and those that follow from conditions.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::engine::{
+    assess::scene::Scene,
+    rule::waiting::default_wait,
+    value::{
+        block::Block,
+        condition::{ConditionSet, Truth},
+        condition_type::ConditionType,
+        id::BusinessId,
+        observed::PortfolioState,
+        reason::Reason,
+        status::WaitingFor,
+        wait::Actor,
+    },
+};
+
+/// Gives every wait the time since when it lasts, and forgets those that ended. A person comes before Meta.
+pub(super) fn settle_since(
+    list: &mut Vec<WaitingFor>,
+    since: &mut BTreeMap<String, Timestamp>,
+    now: Timestamp,
+) {
+    let mut seen = Vec::new();
+    list.retain(|w| {
+        let fresh = !seen.contains(&w.action);
+        seen.push(w.action.clone());
+        fresh
+    });
+    since.retain(|action, _| seen.contains(action));
+    for wait in list.iter_mut() {
+        wait.since = *since.entry(wait.action.clone()).or_insert(now);
+    }
+    list.sort_by_key(|w| w.actor == Actor::Meta);
+}
+
+/// The waits of a pass.
+pub(super) fn list(scene: &Scene<'_>, set: &ConditionSet) -> Vec<WaitingFor> {
+    let mut list = Vec::new();
+    if let Some(ready) = set.get(ConditionType::Ready)
+        && ready.status != Truth::True
+        && !covers(scene, ready.reason)
+    {
+        list.extend(default_wait(ready.reason, business(scene), scene.desired.name.as_str(), scene.now));
+    }
+    list.extend(scene.plan.block.iter().filter_map(|b| of_block(scene, b)));
+    list.extend(scene.plan.aside.iter().filter_map(|(_, b)| of_block(scene, b)));
+    list
+}
+
+fn covers(scene: &Scene<'_>, reason: Reason) -> bool {
+    let blocks = scene.plan.block.iter().chain(scene.plan.aside.iter().map(|(_, b)| b));
+    blocks.into_iter().any(|b| b.reason == reason && (b.wait.is_some() || b.until.is_some()))
+}
+
+fn business<'a>(scene: &'a Scene<'_>) -> Option<&'a BusinessId> {
+    match &scene.observed.portfolio {
+        PortfolioState::View(view) => Some(&view.business),
+        _ => scene.memory.business.as_ref(),
+    }
+}
+
+fn of_block(scene: &Scene<'_>, block: &Block) -> Option<WaitingFor> {
+    let Some(wait) = &block.wait else {
+        let mut wait = default_wait(block.reason, business(scene), scene.desired.name.as_str(), scene.now)?;
+        wait.expected_by = block.until;
+        return Some(wait);
+    };
+    let default = || default_wait(block.reason, business(scene), scene.desired.name.as_str(), scene.now);
+    Some(WaitingFor {
+        actor: wait.actor,
+        action: wait.action.to_owned(),
+        since: scene.now,
+        expected_by: wait.expected_by.or(block.until),
+        url: wait.url.clone().or_else(|| default().and_then(|d| d.url)),
+        if_ignored: wait.if_ignored.clone().or_else(|| default().and_then(|d| d.if_ignored)),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! Conditions: one of each type, with the time at which its status flipped.
+
+use jiff::Timestamp;
+
+use crate::engine::value::{condition_type::ConditionType, reason::Reason};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Truth {
+    True,
+    False,
+    Unknown,
+}
+
+impl Truth {
+    /// The constant as users see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// One condition; `lastTransitionTime` moves only when `status` flips.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    pub kind: ConditionType,
+    pub status: Truth,
+    pub reason: Reason,
+    pub message: String,
+    pub since: Timestamp,
+    pub observed_generation: i64,
+}
+
+/// Conditions in the order of [`ConditionType`], at most one of each.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ConditionSet(Vec<Condition>);
+
+impl ConditionSet {
+    /// Inserts or replaces; keeps the transition time while the status stays.
+    pub fn set(&mut self, mut next: Condition) {
+        match self.0.binary_search_by_key(&next.kind, |c| c.kind) {
+            Ok(at) => {
+                if self.0[at].status == next.status {
+                    next.since = self.0[at].since;
+                }
+                self.0[at] = next;
+            }
+            Err(at) => self.0.insert(at, next),
+        }
+    }
+
+    /// Removes one, if it is there.
+    pub fn remove(&mut self, kind: ConditionType) {
+        self.0.retain(|c| c.kind != kind);
+    }
+
+    /// Looks one up.
+    pub fn get(&self, kind: ConditionType) -> Option<&Condition> {
+        self.0.binary_search_by_key(&kind, |c| c.kind).ok().map(|at| &self.0[at])
+    }
+
+    /// Whether a condition is there with this status.
+    pub fn is(&self, kind: ConditionType, status: Truth) -> bool {
+        self.get(kind).is_some_and(|c| c.status == status)
+    }
+
+    /// In order.
+    pub fn iter(&self) -> impl Iterator<Item = &Condition> {
+        self.0.iter()
+    }
+}

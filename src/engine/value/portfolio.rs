@@ -1,0 +1,155 @@
+//! The portfolio as channels see it: its credential, its business and the accounts in reach.
+
+use jiff::Timestamp;
+
+use crate::engine::value::{
+    desired::Access,
+    failure::{Failure, Refusal},
+    id::{AccountId, AppId, BusinessId, Fact, MessagingLimit, TokenType, VerificationStatus},
+    reason::Reason,
+};
+
+/// Everything on accounts and numbers (Meta, page "Access tokens").
+pub const SCOPE_MANAGEMENT: &str = "whatsapp_business_management";
+/// Registering, two-step verification, and receiving messages.
+pub const SCOPE_MESSAGING: &str = "whatsapp_business_messaging";
+/// Name and verification of the portfolio, and the list of its accounts.
+pub const SCOPE_BUSINESS: &str = "business_management";
+/// Scopes without which nothing can be done.
+pub const REQUIRED_SCOPES: [&str; 2] = [SCOPE_MANAGEMENT, SCOPE_MESSAGING];
+
+/// What the portfolio controller alone checks, and every channel below may use.
+///
+/// A channel wakes when the conditions or the credential's version in it change,
+/// never when a counter does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PortfolioView {
+    /// Namespace and name of the portfolio object.
+    pub namespace: String,
+    pub name: String,
+    pub business: BusinessId,
+    /// `None` until credentials were found to work; then their version (uid and resourceVersion of the Secrets).
+    pub credential_version: Option<String>,
+    /// Why channels may not act below this portfolio, if they may not.
+    pub hold: Option<Hold>,
+    pub token: Fact<TokenFacts>,
+    pub facts: Fact<BusinessFacts>,
+    pub reach: Reach,
+    /// `expect.country`, to be compared with the account's.
+    pub expect_country: Option<String>,
+    pub access: Vec<Access>,
+    pub throttled_until: Option<Timestamp>,
+}
+
+/// A block that the portfolio puts on every channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hold {
+    pub reason: Reason,
+    pub message: String,
+    pub failure: Option<Failure>,
+    /// Where a person acts.
+    pub url: Option<String>,
+}
+
+/// What `debug_token` said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenFacts {
+    pub is_valid: bool,
+    pub kind: TokenType,
+    /// `None`: never.
+    pub expires_at: Option<Timestamp>,
+    pub data_access_expires_at: Option<Timestamp>,
+    pub app: Option<AppId>,
+    pub scopes: Vec<String>,
+    /// `target_ids` of `whatsapp_business_management`; `None`: all assets.
+    pub targets: Option<Vec<AccountId>>,
+    /// The error inside the answer, when the token is not valid.
+    pub error: Option<Refusal>,
+}
+
+impl TokenFacts {
+    /// Those of `scopes` that the token does not have.
+    pub fn lacks(&self, scopes: &[&'static str]) -> Vec<&'static str> {
+        scopes.iter().filter(|scope| !self.scopes.iter().any(|s| s == **scope)).copied().collect()
+    }
+
+    /// The earlier of the two ends of a token.
+    pub fn end(&self) -> Option<Timestamp> {
+        [self.expires_at, self.data_access_expires_at].into_iter().flatten().min()
+    }
+}
+
+/// What the portfolio node said.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct BusinessFacts {
+    pub name: Option<String>,
+    pub verification: Option<VerificationStatus>,
+    pub messaging_limit: Option<MessagingLimit>,
+    pub primary_page: Option<String>,
+}
+
+/// The accounts that the token reaches.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// Not read yet, or could not be read.
+    #[default]
+    Unread,
+    /// The token may not list accounts and names no targets: a channel must name `accountId`, which is read directly.
+    Unknown,
+    /// Every account, owned and shared.
+    Accounts(Vec<Reachable>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reachable {
+    pub id: AccountId,
+    pub name: Option<String>,
+    /// `None` when it cannot be told (accounts learnt from the token's targets).
+    pub owned: Option<bool>,
+}
+
+impl PortfolioView {
+    /// Of a portfolio whose spec cannot be understood: nothing below it is looked at or written until it is
+    /// corrected. `business` is what the spec says, which may be what is wrong.
+    pub fn spec_invalid(namespace: &str, name: &str, business: &str, why: &str) -> Self {
+        let message = format!("WhatsAppPortfolio {namespace}/{name}: {why}");
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            business: BusinessId::from(business),
+            credential_version: None,
+            hold: Some(Hold { reason: Reason::SpecInvalid, message, failure: None, url: None }),
+            token: Fact::NotAsked,
+            facts: Fact::NotAsked,
+            reach: Reach::Unread,
+            expect_country: None,
+            access: Vec::new(),
+            throttled_until: None,
+        }
+    }
+
+    /// The accounts that `namespace` may use: everything in its own namespace, else what `access` grants.
+    ///
+    /// `None` when the portfolio may not be used from there at all; `Some(None)` for all accounts in reach.
+    pub fn granted(&self, namespace: &str) -> Option<Option<Vec<AccountId>>> {
+        granted(&self.namespace, &self.access, namespace)
+    }
+}
+
+/// The rule of `access`, also for callers that have no view yet.
+pub fn granted(own: &str, access: &[Access], namespace: &str) -> Option<Option<Vec<AccountId>>> {
+    if own == namespace {
+        return Some(None);
+    }
+    let mut accounts: Option<Vec<AccountId>> = None;
+    for entry in access {
+        if !entry.namespaces.iter().any(|n| n == "*" || n == namespace) {
+            continue;
+        }
+        match &entry.accounts {
+            None => return Some(None),
+            Some(list) => accounts.get_or_insert_default().extend(list.iter().cloned()),
+        }
+    }
+    accounts.map(Some)
+}

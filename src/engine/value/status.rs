@@ -1,0 +1,139 @@
+//! Status: what a pass says about a channel, and what stood there before it.
+
+use jiff::Timestamp;
+
+use crate::engine::value::{
+    condition::ConditionSet,
+    drift::Drift,
+    failure::Refusal,
+    id::{AccountId, BusinessId, NumberId},
+    observed::WebhookConfiguration,
+    wait::Actor,
+};
+
+/// What a pass means for a channel. `api` lowers it into status and nothing else does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assessment {
+    /// `None`: this pass proves nothing about a newer generation.
+    pub observed_generation: Option<i64>,
+    pub conditions: ConditionSet,
+    pub stage: Stage,
+    pub waiting_for: Vec<WaitingFor>,
+    pub preflight: Vec<Check>,
+    pub drift: Vec<Drift>,
+    pub facts: Facts,
+}
+
+/// Where the number stands, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Not looked at yet.
+    Pending,
+    /// The number is not in the account yet.
+    Adding,
+    /// Ownership has to be proven.
+    Verifying,
+    /// The display name holds things up.
+    NameReview,
+    /// Verified, on the way to registered.
+    Registering,
+    /// Registered; webhook, profile or health still open.
+    Configuring,
+    Ready,
+    Stalled,
+    Suspended,
+}
+
+impl Stage {
+    /// The constant as users see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Adding => "Adding",
+            Self::Verifying => "Verifying",
+            Self::NameReview => "NameReview",
+            Self::Registering => "Registering",
+            Self::Configuring => "Configuring",
+            Self::Ready => "Ready",
+            Self::Stalled => "Stalled",
+            Self::Suspended => "Suspended",
+        }
+    }
+}
+
+/// An entry of `waitingFor`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingFor {
+    pub actor: Actor,
+    pub action: String,
+    pub since: Timestamp,
+    pub expected_by: Option<Timestamp>,
+    pub url: Option<String>,
+    pub if_ignored: Option<String>,
+}
+
+/// An entry of `preflight`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// A constant in CamelCase: `NumberShape`, `TokenScopes`.
+    pub item: &'static str,
+    pub verdict: Verdict,
+    pub message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    Pass,
+    Warn,
+    Fail,
+    NotCheckable,
+}
+
+impl Verdict {
+    /// The constant as users see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "Pass",
+            Self::Warn => "Warn",
+            Self::Fail => "Fail",
+            Self::NotCheckable => "NotCheckable",
+        }
+    }
+}
+
+/// Facts with Meta's raw words, as last seen. A fact that was not readable keeps its last value.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Facts {
+    pub business: Option<BusinessId>,
+    pub account: Option<AccountId>,
+    pub number: Option<NumberId>,
+    pub verified_name: Option<String>,
+    pub name_status: Option<String>,
+    pub name_since: Option<Timestamp>,
+    pub new_display_name: Option<String>,
+    pub new_name_status: Option<String>,
+    pub code_status: Option<String>,
+    pub status: Option<String>,
+    pub status_since: Option<Timestamp>,
+    pub platform: Option<String>,
+    pub quality: Option<String>,
+    pub throughput: Option<String>,
+    pub messaging_limit: Option<String>,
+    pub health: Option<String>,
+    pub webhook: Option<WebhookConfiguration>,
+    pub is_official: Option<bool>,
+    /// Meta's last error on the way to Registered, for `explain`; the trace id is the first seen with that code.
+    pub last_refusal: Option<Refusal>,
+}
+
+/// What status showed before this pass; conditions that cannot be judged anew stay as they were.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Before {
+    pub observed_generation: Option<i64>,
+    pub conditions: ConditionSet,
+    pub facts: Facts,
+    pub stage: Option<Stage>,
+    pub waiting_for: Vec<WaitingFor>,
+    pub preflight: Vec<Check>,
+    pub drift: Vec<Drift>,
+}

@@ -251,7 +251,7 @@ pub(super) enum Grant {
 
 /// Whether the name's state allows a registration.
 pub(super) fn allows_registration(pass: &Pass, memory: &Memory, number: &Number) -> Gate<Grant> {
-    use crate::engine::desired::WhileNameInReview::TryOnce;
+    use crate::engine::value::desired::WhileNameInReview::TryOnce;
     let name = &pass.desired.display_name;
     let tries = pass.desired.registration.while_name_in_review == TryOnce;
     let review = |reason, message: String| {

@@ -303,7 +303,7 @@ mod tests {
         assert!(problem.to_string().contains("asked for a code"), "{problem}");
         let failed = "the last look failed: cannot read channel support in namespace shop: HTTP status 503";
         assert!(problem.to_string().contains(failed), "{problem}");
-        assert_eq!(problem.report(), Exit::NoAnswer);
+        assert_eq!(problem.code(), Exit::NoAnswer);
     }
 
     #[tokio::test]

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::{
     api::v1alpha1::{WhatsAppChannel, WhatsAppChannelStatus},
-    cluster::DEADLINE,
+    cluster::{DEADLINE, client},
     engine::{
         condition::{ConditionType, Truth},
         reason::Row,
@@ -65,13 +65,12 @@ pub async fn connect(args: &ClusterArgs) -> Result<(Client, String), Problem> {
         }
         None => Config::infer().await.map_err(|error| error.to_string()),
     };
-    let mut config = found.map_err(|error| {
+    let config = found.map_err(|error| {
         Problem::new(format!("no cluster: {error}"))
             .next("point KUBECONFIG at a kubeconfig, or choose a context with --context")
     })?;
-    config.default_retry = false;
     let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    let client = Client::try_from(config).map_err(|error| Problem::new(format!("no cluster: {error}")))?;
+    let client = client(config).map_err(|error| Problem::new(format!("no cluster: {error}")))?;
     Ok((client, namespace))
 }
 

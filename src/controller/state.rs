@@ -17,8 +17,8 @@ use crate::{
         portfolio::PortfolioView,
     },
     run::{
-        observe::{Purpose, Volatile},
         pass::Done,
+        secret::{Purpose, Volatile},
     },
 };
 

@@ -25,7 +25,7 @@ use crate::{
         step::CodeMethod,
     },
     meta::port::NumberList,
-    run::observe::SecretRead,
+    run::secret::SecretRead,
 };
 
 /// A clock that stands still until it is moved.

@@ -21,19 +21,18 @@ use value::Check;
 
 /// Checks a document as if it were created.
 pub fn check(crd: &CustomResourceDefinition, document: &Document) -> Vec<Finding> {
-    let mut check = Check::new(crd, document);
+    let mut check = Check::new(document);
     check.must_be_new();
-    check.run(None)
+    check.run(crd, None)
 }
 
 /// Checks a document as if it replaced `old`.
 pub fn check_update(crd: &CustomResourceDefinition, old: &Document, new: &Document) -> Vec<Finding> {
-    Check::new(crd, new).run(Some(old.root.json()))
+    Check::new(new).run(crd, Some(old.root.json()))
 }
 
 impl Check<'_> {
-    fn run(mut self, old: Option<Value>) -> Vec<Finding> {
-        let crd = self.crd;
+    fn run(mut self, crd: &CustomResourceDefinition, old: Option<Value>) -> Vec<Finding> {
         let version = crd
             .spec
             .versions

@@ -288,6 +288,19 @@ mod tests {
     }
 
     #[test]
+    fn a_credential_that_cannot_be_one_is_told_and_not_handed_on() {
+        let credential = |value| found(value, false).map(credential_fact).unwrap();
+        assert!(matches!(
+            credential(Some("EAAx1")),
+            (SecretFact::Present { well_formed: true, .. }, Some(_))
+        ));
+        assert!(matches!(credential(Some("EAA x1")), (SecretFact::Present { well_formed: false, .. }, None)));
+        for nothing in [None, Some(" \n")] {
+            assert!(matches!(credential(nothing), (SecretFact::KeyMissing { .. }, None)));
+        }
+    }
+
+    #[test]
     fn only_visible_ascii_can_be_a_token() {
         for (text, expected) in [
             ("EAAx1\n", true),

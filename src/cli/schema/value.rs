@@ -4,7 +4,7 @@
 
 use jiff::civil::DateTime;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use serde_json::{Number, Value};
 
@@ -16,7 +16,6 @@ use crate::cli::{
 
 /// The check of one document, with what it has found so far.
 pub(super) struct Check<'a> {
-    pub(super) crd: &'a CustomResourceDefinition,
     pub(super) document: &'a Document,
     pub(super) findings: Vec<Finding>,
     /// A value has another type than its field, so rules cannot be judged.
@@ -24,8 +23,8 @@ pub(super) struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    pub(super) fn new(crd: &'a CustomResourceDefinition, document: &'a Document) -> Self {
-        Self { crd, document, findings: Vec::new(), mistyped: false }
+    pub(super) fn new(document: &'a Document) -> Self {
+        Self { document, findings: Vec::new(), mistyped: false }
     }
 
     pub(super) fn error(

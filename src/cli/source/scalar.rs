@@ -75,3 +75,34 @@ fn float(text: &str) -> Option<Number> {
     }
     Number::from_f64(text.parse().ok()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn plain_scalars_are_what_kubectl_would_send() {
+        for (text, value) in [
+            ("+5511912345678", json!(5_511_912_345_678_u64)),
+            ("5511912345678", json!(5_511_912_345_678_u64)),
+            ("0123", json!(83)),
+            ("0189", json!(189.0)),
+            ("0x1F", json!(31)),
+            ("1_000", json!(1000)),
+            ("1.10", json!(1.1)),
+            ("-7", json!(-7)),
+            ("1e3", json!(1000.0)),
+            ("no", json!(false)),
+            ("on", json!(true)),
+            ("~", json!(null)),
+            ("2026-01-01", json!("2026-01-01")),
+            ("+55 11 91234", json!("+55 11 91234")),
+            ("12:30:45", json!("12:30:45")),
+            ("BR", json!("BR")),
+        ] {
+            assert_eq!(resolve(text), value, "{text}");
+        }
+    }
+}

@@ -6,8 +6,9 @@ use tokio::{net::TcpListener, runtime};
 use tokio_util::sync::CancellationToken;
 use whatsapp_operator::{
     cli::{
-        self, Command,
+        self,
         exit::{Ending, Exit, Problem},
+        process::stop_asked,
         run::{LogFormat, RunArgs},
     },
     cluster, controller,
@@ -25,26 +26,7 @@ use whatsapp_operator::{
 
 fn main() -> ExitCode {
     client::install_crypto();
-    match cli::parse(std::env::args_os()) {
-        Ok(cli) => dispatch(cli.command),
-        Err(exit) => exit,
-    }
-    .into()
-}
-
-fn dispatch(command: Command) -> Exit {
-    cli::end(match command {
-        Command::Run(args) => operate(args),
-        Command::Plan(args) => cli::block_on(cli::plan::plan(&args)),
-        Command::Lint(args) => cli::check::check(&args),
-        Command::Status(args) => cli::block_on(cli::status::status(&args)),
-        Command::SendCode(args) => cli::block_on(cli::consent::send_code(&args)),
-        Command::Code(args) => cli::block_on(cli::code::code(&args)),
-        Command::Retry(args) => cli::block_on(cli::consent::retry(&args)),
-        Command::Explain(args) => cli::explain::explain(&args),
-        Command::Crd => cli::crd::crd(),
-        Command::Sandbox(args) => cli::block_on(cli::sandbox::sandbox(&args)),
-    })
+    cli::dispatch(std::env::args_os(), operate).into()
 }
 
 /// Runs the operator until it is asked to stop.
@@ -96,7 +78,7 @@ fn operate(args: RunArgs) -> Ending {
         };
         let asked = stop.clone();
         tokio::spawn(async move {
-            cli::stop_asked().await;
+            stop_asked().await;
             asked.cancel();
         });
         let ended = controller::run(client, options, meta, Arc::new(SystemClock), stop).await;

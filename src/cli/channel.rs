@@ -15,12 +15,11 @@ use serde_json::json;
 use crate::engine::{condition::Truth, condition_type::ConditionType, reason::Row};
 use crate::{
     api::v1alpha1::{WhatsAppChannel, WhatsAppChannelStatus},
-    cluster::DEADLINE,
-};
-
-use super::{
-    exit::{Exit, Problem},
-    explain,
+    cli::{
+        exit::{Exit, Problem},
+        explain,
+    },
+    cluster::{DEADLINE, client},
 };
 
 /// Who writes the annotations that these commands set.
@@ -62,13 +61,12 @@ pub async fn connect(args: &ClusterArgs) -> Result<(Client, String), Problem> {
         }
         None => Config::infer().await.map_err(|error| error.to_string()),
     };
-    let mut config = found.map_err(|error| {
+    let config = found.map_err(|error| {
         Problem::new(format!("no cluster: {error}"))
             .next("point KUBECONFIG at a kubeconfig, or choose a context with --context")
     })?;
-    config.default_retry = false;
     let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    let client = Client::try_from(config).map_err(|error| Problem::new(format!("no cluster: {error}")))?;
+    let client = client(config).map_err(|error| Problem::new(format!("no cluster: {error}")))?;
     Ok((client, namespace))
 }
 
@@ -300,7 +298,7 @@ mod tests {
         assert!(problem.to_string().contains("asked for a code"), "{problem}");
         let failed = "the last look failed: cannot read channel support in namespace shop: HTTP status 503";
         assert!(problem.to_string().contains(failed), "{problem}");
-        assert_eq!(problem.report(), Exit::NoAnswer);
+        assert_eq!(problem.code(), Exit::NoAnswer);
     }
 
     #[tokio::test]

@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::{
     exit::{Ending, Exit, Problem},
-    lint::{self, Report, Severity},
+    finding::{Report, Severity},
+    lint,
     render::{self, OutputArgs, Text, Tone, paint},
 };
 

@@ -5,8 +5,6 @@
 
 use std::fmt;
 
-use super::render;
-
 /// The exit codes, the same for every command. `docs/cli.md` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -90,9 +88,13 @@ impl Problem {
         self.cause == Cause::Passing
     }
 
-    /// Prints it on standard error and says how the process ends.
-    pub fn report(&self) -> Exit {
-        render::problem(&self.what, self.next.as_deref());
+    /// What to do next, if anything is known to help.
+    pub fn remedy(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
+
+    /// How the process ends.
+    pub fn code(&self) -> Exit {
         self.exit
     }
 }

@@ -1,5 +1,7 @@
 //! `explain`: what a reason, a condition or a code of Meta's means, and what to do.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use serde::Serialize;
 
@@ -104,10 +106,10 @@ pub fn who_moves(kind: ReasonKind) -> &'static str {
     }
 }
 
-/// Every condition, of channels and of portfolios.
+/// Every condition, of channels and of portfolios: those that a reason may stand on.
 fn conditions() -> impl Iterator<Item = ConditionType> {
-    let portfolio = [ConditionType::CredentialsValid, ConditionType::IdentityConfirmed];
-    ConditionType::CHANNEL.into_iter().chain(portfolio)
+    let all: BTreeSet<ConditionType> = reason::TABLE.iter().flat_map(|row| row.conditions).copied().collect();
+    all.into_iter()
 }
 
 fn code(text: &str) -> Result<Explanation, Problem> {

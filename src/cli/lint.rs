@@ -3,14 +3,15 @@
 //! An error is what the API server (or kubectl in front of it) refuses, and nothing else. What Meta and not
 //! Kubernetes may refuse, such as a display name against its guidelines, is a warning, however certain it is.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use serde::Serialize;
 
 use super::{
+    finding::{Finding, Report, Severity},
     schema,
-    source::{self, Content, Document, Node, Position, Source, SourceError},
+    source::{self, Content, Document, Node, Source},
+    word::{closest, shown},
 };
 use crate::api::{
     channel_crd,
@@ -25,103 +26,6 @@ pub const SANDBOX: &str = "whatsapp-operator.dev/sandbox";
 pub const REGISTERED: &str = "registered";
 /// On a portfolio: it has no account yet.
 pub const NO_ACCOUNT: &str = "no-account";
-
-/// How much a finding weighs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// The API server refuses the manifest.
-    Error,
-    /// It is taken, but may not do what is meant.
-    Warning,
-    /// Only told.
-    Note,
-}
-
-impl Severity {
-    /// The word as users see it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Note => "note",
-        }
-    }
-}
-
-/// One finding: the field, what is wrong with its value, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    pub file: String,
-    pub line: usize,
-    pub column: usize,
-    pub severity: Severity,
-    /// Path of the field, `spec.phoneNumber`; empty for the document.
-    pub path: String,
-    pub message: String,
-    pub remedy: String,
-}
-
-impl Finding {
-    /// A finding about a document.
-    pub fn new(
-        document: &Document,
-        severity: Severity,
-        path: &str,
-        at: Position,
-        message: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
-        Self {
-            file: document.file.clone(),
-            line: at.line,
-            column: at.column,
-            severity,
-            path: path.to_owned(),
-            message: message.into(),
-            remedy: remedy.into(),
-        }
-    }
-}
-
-impl From<SourceError> for Finding {
-    fn from(error: SourceError) -> Self {
-        Self {
-            file: error.file,
-            line: error.at.line,
-            column: error.at.column,
-            severity: Severity::Error,
-            path: String::new(),
-            message: error.message,
-            remedy: error.remedy,
-        }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: {}: ", self.file, self.line, self.column, self.severity.as_str())?;
-        if !self.path.is_empty() {
-            write!(f, "{}: ", self.path)?;
-        }
-        write!(f, "{}; {}", self.message, self.remedy)
-    }
-}
-
-/// What lint found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
-    pub findings: Vec<Finding>,
-    /// Manifests of our kinds that were checked.
-    pub checked: usize,
-}
-
-impl Report {
-    /// Whether the API server would refuse something.
-    pub fn has_errors(&self) -> bool {
-        self.findings.iter().any(|f| f.severity == Severity::Error)
-    }
-}
 
 /// Checks files, folders and standard input.
 pub fn lint(paths: &[PathBuf]) -> Report {
@@ -194,14 +98,14 @@ fn crd_of(document: &Document) -> Result<CustomResourceDefinition, Option<Findin
         if let Some(crd) = crds.into_iter().find(|crd| crd.spec.names.kind == document.kind()) {
             return Ok(crd);
         }
-        let remedy = schema::closest(document.kind(), kinds.iter().map(String::as_str))
+        let remedy = closest(document.kind(), kinds.iter().map(String::as_str))
             .map_or_else(|| format!("write {}", kinds.join(" or ")), |near| format!("did you mean {near}?"));
         return Err(Some(Finding::new(
             document,
             Severity::Error,
             "kind",
             document.position("kind"),
-            format!("{GROUP} has no kind {}", schema::shown(document.kind())),
+            format!("{GROUP} has no kind {}", shown(document.kind())),
             remedy,
         )));
     }
@@ -211,7 +115,7 @@ fn crd_of(document: &Document) -> Result<CustomResourceDefinition, Option<Findin
             Severity::Error,
             "apiVersion",
             document.position("apiVersion"),
-            format!("is {}, which has no {}", schema::shown(document.api_version()), document.kind()),
+            format!("is {}, which has no {}", shown(document.api_version()), document.kind()),
             format!("write {GROUP}/v1alpha1"),
         )));
     }

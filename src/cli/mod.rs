@@ -1,5 +1,8 @@
 //! The command line: one file for each command, one module that prints, one that ends.
 //!
+//! A new command is a file of its own, its lines here, a section of `docs/cli.md` and a test. Without its line in
+//! [`Command::run`] it does not compile, and without its section and flags in the page a test fails.
+//!
 //! A command reads its arguments, does its work and returns how it ends; nothing here
 //! calls `exit`, and nothing but [`render`] prints. Commands that speak with a cluster
 //! have the rights of whoever runs them, and need no more than an editor of the
@@ -12,20 +15,25 @@ pub mod consent;
 pub mod crd;
 pub mod exit;
 pub mod explain;
+pub mod finding;
 pub mod lint;
 pub mod plan;
+pub mod process;
 pub mod render;
 pub mod run;
 pub mod sandbox;
 pub mod schema;
 pub mod source;
 pub mod status;
+pub mod word;
 
 use std::{ffi::OsString, path::Path};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
-use exit::{Ending, Exit, Problem};
+use exit::{Ending, Exit};
+use process::block_on;
+use run::RunArgs;
 
 /// Brings WhatsApp Business phone numbers to their declared state.
 #[derive(Debug, Parser)]
@@ -49,7 +57,7 @@ Colours appear only on a terminal and never with NO_COLOR set.";
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Runs the operator.
-    Run(run::RunArgs),
+    Run(RunArgs),
     /// Shows what would be done for manifests, and what would wait; writes nothing.
     Plan(plan::PlanArgs),
     /// Checks manifests offline, with the verdict of the API server.
@@ -100,40 +108,34 @@ fn is_plugin(program: Option<&OsString>) -> bool {
     })
 }
 
-/// Runs a command that waits for something, on this thread.
-///
-/// # Errors
-///
-/// With what went wrong in the command, or when the machine has no means to wait.
-pub fn block_on(command: impl Future<Output = Ending>) -> Ending {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Problem::new(format!("cannot start: {error}")))?
-        .block_on(command)
-}
-
-/// Resolves when somebody wants the process to end: Ctrl-C, or SIGTERM.
-pub async fn stop_asked() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            }
-            return;
+impl Command {
+    /// Runs the command on this thread. The operator needs what the command line must not know, so `operate` runs it.
+    fn run(self, operate: impl FnOnce(RunArgs) -> Ending) -> Ending {
+        match self {
+            Self::Run(args) => operate(args),
+            Self::Plan(args) => block_on(plan::plan(&args)),
+            Self::Lint(args) => check::check(&args),
+            Self::Status(args) => block_on(status::status(&args)),
+            Self::SendCode(args) => block_on(consent::send_code(&args)),
+            Self::Code(args) => block_on(code::code(&args)),
+            Self::Retry(args) => block_on(consent::retry(&args)),
+            Self::Explain(args) => explain::explain(&args),
+            Self::Crd => crd::crd(),
+            Self::Sandbox(args) => block_on(sandbox::sandbox(&args)),
         }
     }
-    // Without a handler the signal ends the process, which is what was asked for.
-    let _ = interrupt.await;
 }
 
-/// Ends a command: prints what went wrong, if anything did.
-pub fn end(ending: Ending) -> Exit {
-    ending.unwrap_or_else(|problem| problem.report())
+/// Reads the arguments, runs the command, and prints what went wrong, if anything did.
+pub fn dispatch(args: impl IntoIterator<Item = OsString>, operate: impl FnOnce(RunArgs) -> Ending) -> Exit {
+    let cli = match parse(args) {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
+    };
+    cli.command.run(operate).unwrap_or_else(|problem| {
+        render::problem(&problem);
+        problem.code()
+    })
 }
 
 #[cfg(test)]

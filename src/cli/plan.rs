@@ -17,7 +17,11 @@ use std::{
 };
 
 use clap::Args;
+use input::{Input, Manifest};
 use jiff::Timestamp;
+use report::Report;
+use secret::{FileArgs, Offer, Origin, PlanSecrets};
+use unread::Unread;
 
 use crate::engine::{
     assess::{
@@ -25,9 +29,8 @@ use crate::engine::{
         portfolio::{PortfolioAssessment, PortfolioGiven, PortfolioObserved, assess_portfolio},
     },
     condition::ConditionSet,
-    desired::{Desired, DesiredPortfolio},
-    failure::Failure,
-    id::Fact,
+    desired::{Desired, DesiredPortfolio, Management},
+    id::{AppId, Fact},
     limits::Limits,
     look::{Follows, Urgency, look},
     memory::Memory,
@@ -38,23 +41,20 @@ use crate::engine::{
 };
 use crate::{
     api::lower,
+    cli::{
+        channel::ClusterArgs,
+        exit::{Ending, Exit, Problem},
+        render::{self, OutputArgs},
+    },
     meta::{
         client::{DEFAULT_URL, DEFAULT_VERSION, GraphClient, Meta, Settings},
         port::{Graph, GraphSource, SystemClock},
     },
-    run::observe::{Volatile, observe},
+    run::{
+        observe::{Circumstances, PortfolioFacts, Sources, fact, observe, portfolio_facts},
+        secret::Volatile,
+    },
 };
-
-use super::{
-    channel::ClusterArgs,
-    exit::{Ending, Exit, Problem},
-    render::{self, OutputArgs},
-};
-
-use input::{Input, Manifest};
-use report::Report;
-use secret::{Offer, Origin, PlanSecrets};
-use unread::Unread;
 
 /// Looks are repeated while each finds something that the next one needs, at most this often.
 const LOOKS: usize = 4;
@@ -79,12 +79,8 @@ pub struct PlanArgs {
     /// no-account on a portfolio.
     #[arg(long, conflicts_with_all = ["token_files", "app_secret_files"])]
     pub sandbox: bool,
-    /// File with the access token of a portfolio; may be given again.
-    #[arg(long = "token-file", value_name = "NAME=PATH", value_parser = named)]
-    pub token_files: Vec<(String, PathBuf)>,
-    /// File with the app secret of a portfolio; may be given again.
-    #[arg(long = "app-secret-file", value_name = "NAME=PATH", value_parser = named)]
-    pub app_secret_files: Vec<(String, PathBuf)>,
+    #[command(flatten)]
+    pub given: FileArgs,
     /// Base address of the Graph API; of no use with --sandbox.
     #[arg(long, env = "WHATSAPP_OPERATOR_GRAPH_URL", default_value = DEFAULT_URL, value_name = "URL")]
     pub graph_url: url::Url,
@@ -95,13 +91,6 @@ pub struct PlanArgs {
     pub cluster: ClusterArgs,
     #[command(flatten)]
     pub output: OutputArgs,
-}
-
-fn named(text: &str) -> Result<(String, PathBuf), String> {
-    match text.split_once('=') {
-        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.into())),
-        _ => Err(format!("{text} is not of the form NAME=PATH")),
-    }
 }
 
 /// Plans, and prints the plan.
@@ -123,7 +112,7 @@ pub async fn plan(args: &PlanArgs) -> Ending {
         settings.base_url = url;
         Origin::Sandbox(tokens)
     } else {
-        Origin::from_args(args, &mut input).await?
+        Origin::from_args(&args.given, &args.cluster, &mut input).await?
     };
     let meta = Meta::new(settings, Arc::new(SystemClock))
         .map_err(|error| Problem::new(format!("cannot reach Meta: {error}")))?;
@@ -236,7 +225,7 @@ impl Planner {
             Some(graph) => fact(graph.debug_token().await),
             None => Fact::NotAsked,
         };
-        let mut observed = PortfolioObserved {
+        let observed = PortfolioObserved {
             access_token: offer.access_token.clone(),
             app_secret: offer.app_secret.clone(),
             in_use: None,
@@ -272,22 +261,14 @@ impl Planner {
         let Some(graph) = self.graph(desired, &offer, app) else {
             return Ok(known(&observed, assessment, None));
         };
-        let (business, owned, client) =
-            futures::join!(graph.business(Urgency::Person), graph.owned_accounts(), graph.client_accounts());
-        observed.in_use = Some(offer.version.clone());
-        observed.business = fact(business);
-        observed.owned = fact(owned);
-        observed.client = fact(client);
+        let PortfolioFacts { business, owned, client } = portfolio_facts(&graph, Urgency::Person).await;
+        let in_use = Some(offer.version.clone());
+        let observed = PortfolioObserved { in_use, business, owned, client, ..observed };
         let assessment = judge(&observed, Some(&assessment.view));
         Ok(known(&observed, assessment, Some(graph)))
     }
 
-    fn graph(
-        &self,
-        desired: &DesiredPortfolio,
-        offer: &Offer,
-        app: Option<crate::engine::id::AppId>,
-    ) -> Option<GraphClient> {
+    fn graph(&self, desired: &DesiredPortfolio, offer: &Offer, app: Option<AppId>) -> Option<GraphClient> {
         Some(self.meta.graph(offer.credential(desired, app)?))
     }
 
@@ -302,23 +283,16 @@ impl Planner {
         let state = portfolio.state(&desired.namespace);
         let graph = portfolio.graph();
         let secrets: PlanSecrets = self.origin.secrets(desired);
+        let seen = Volatile::default();
+        let sources = Sources { graph, secrets: &secrets, clock: &SystemClock, seen: &seen };
         let (before, mut left) = (Before::default(), LOOKS);
         loop {
             left -= 1;
             let follows = Follows { before: &before, after_write: None, may_add: true };
             let wanted = look(desired, &memory, &claim, &state, follows, &self.limits, Timestamp::now());
-            let (observed, _) = observe(
-                desired,
-                &wanted,
-                claim.clone(),
-                state.clone(),
-                graph,
-                &secrets,
-                ProcessFacts { started: self.started, last_success: None },
-                &SystemClock,
-                &Volatile::default(),
-            )
-            .await;
+            let process = ProcessFacts { started: self.started, last_success: None };
+            let given = Circumstances { claim: claim.clone(), portfolio: state.clone(), process };
+            let (observed, _) = observe(desired, &wanted, given, &sources).await;
             let plan = decide(desired, &observed, &memory, &self.limits, Timestamp::now());
             if left == 0 || plan.step.is_some() || plan.memory == memory {
                 return (observed, plan);
@@ -328,16 +302,11 @@ impl Planner {
     }
 }
 
-fn fact<T>(read: Result<T, Failure>) -> Fact<T> {
-    read.map_or_else(Fact::Unknown, Fact::Known)
-}
-
 /// Digits → the channel that would manage the number: the first that may.
 fn owners(channels: &[Manifest]) -> BTreeMap<&str, &Manifest> {
     let mut owners = BTreeMap::new();
-    let may = |manifest: &&Manifest| {
-        manifest.desired.management == crate::engine::desired::Management::Full && !manifest.desired.suspend
-    };
+    let may =
+        |manifest: &&Manifest| manifest.desired.management == Management::Full && !manifest.desired.suspend;
     for manifest in channels.iter().filter(may) {
         owners.entry(manifest.desired.number.digits()).or_insert(manifest);
     }

@@ -178,13 +178,12 @@ pub fn complain(text: &str) {
 }
 
 /// Prints a problem on standard error.
-pub fn problem(what: &str, next: Option<&str>) {
-    let mut stderr = anstream::stderr();
-    let _ = writeln!(stderr, "{}: {what}", paint(Tone::Bad, "error"));
-    if let Some(next) = next {
-        let _ = writeln!(stderr, "  next: {next}");
+pub fn problem(problem: &Problem) {
+    let mut text = format!("{}: {problem}\n", paint(Tone::Bad, "error"));
+    if let Some(next) = problem.remedy() {
+        let _ = writeln!(text, "  next: {next}");
     }
-    let _ = stderr.flush();
+    complain(&text);
 }
 
 /// How long ago, in the one or two units that matter: `45s`, `12m`, `3h20m`, `9d`.

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use clap::{Args, ValueEnum};
 
 use crate::engine::limits::Limits;
-use crate::meta::client::Settings;
+use crate::meta::client::{DEFAULT_URL, DEFAULT_VERSION, Settings};
 
 /// Runs the operator until it is asked to stop.
 #[derive(Clone, Debug, Args)]
@@ -21,15 +21,10 @@ pub struct RunArgs {
     )]
     pub namespaces: Vec<String>,
     /// Base address of the Graph API; a sandbox for staging.
-    #[arg(
-        long,
-        env = "WHATSAPP_OPERATOR_GRAPH_URL",
-        default_value = "https://graph.facebook.com",
-        value_name = "URL"
-    )]
+    #[arg(long, env = "WHATSAPP_OPERATOR_GRAPH_URL", default_value = DEFAULT_URL, value_name = "URL")]
     pub graph_url: url::Url,
     /// Version of the Graph API.
-    #[arg(long, env = "WHATSAPP_OPERATOR_GRAPH_VERSION", default_value = "v25.0", value_name = "VERSION")]
+    #[arg(long, env = "WHATSAPP_OPERATOR_GRAPH_VERSION", default_value = DEFAULT_VERSION, value_name = "VERSION")]
     pub graph_version: String,
     /// How old a shared list of numbers may be at rest.
     #[arg(long, env = "WHATSAPP_OPERATOR_LIST_FRESHNESS", default_value = "5m", value_parser = duration, value_name = "TIME")]

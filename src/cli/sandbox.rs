@@ -16,7 +16,8 @@ use crate::sandbox::{DEMO_TOKEN, Fault, Options, Pace, Sandbox, World};
 
 use super::{
     exit::{Ending, Exit, Problem},
-    render, stop_asked,
+    process::stop_asked,
+    render,
 };
 
 /// How often the state is kept.

@@ -8,7 +8,7 @@ use kube::{
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 
-use super::{Failed, MANAGER, bounded};
+use super::call::{Failed, MANAGER, bounded};
 
 /// A recorder keeps every event of its last minutes whole, and lets go of them only when it publishes another:
 /// after this many it makes room for a new one, so that a burst does not stay in memory.

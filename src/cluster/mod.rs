@@ -3,95 +3,9 @@
 //!
 //! It knows nothing of Meta and decides nothing.
 
+mod call;
 pub mod event;
 pub mod secret;
 pub mod status;
 
-use std::{collections::BTreeSet, future::Future, time::Duration};
-
-use kube::{Client, Config};
-
-/// Field manager of everything that the operator writes.
-pub const MANAGER: &str = "whatsapp-operator";
-
-/// No answer within this is no answer. Well below a reconcile's budget, and with a call to Meta below a pod's grace period.
-pub const DEADLINE: Duration = Duration::from_secs(10);
-
-/// Why a call to the API server gave nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failed {
-    #[error("the object stands at another version")]
-    Conflict,
-    /// 404, or its namespace is being deleted: a stop, not an error to retry.
-    #[error("the object is gone")]
-    Gone,
-    #[error("not permitted: {0}")]
-    Forbidden(String),
-    /// Perhaps done, perhaps not.
-    #[error("no usable answer: {0}")]
-    NoAnswer(String),
-    #[error("refused: {0}")]
-    Refused(String),
-}
-
-impl Failed {
-    fn from_kube(error: &kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status) if status.is_conflict() => Self::Conflict,
-            kube::Error::Api(status) if status.is_not_found() => Self::Gone,
-            kube::Error::Api(status) if is_namespace_terminating(status) => Self::Gone,
-            kube::Error::Api(status) if status.is_forbidden() => Self::Forbidden(status.message.clone()),
-            kube::Error::Api(status) if status.code >= 500 || status.code == 429 => {
-                Self::NoAnswer(format!("{}: {}", status.code, status.message))
-            }
-            kube::Error::Api(status) => Self::Refused(format!("{}: {}", status.code, status.message)),
-            error => Self::NoAnswer(error.to_string()),
-        }
-    }
-}
-
-fn is_namespace_terminating(status: &kube::core::Status) -> bool {
-    let causes = status.details.as_ref().map(|d| d.causes.as_slice()).unwrap_or_default();
-    causes.iter().any(|cause| cause.reason == "NamespaceTerminating")
-}
-
-/// Opens a client.
-///
-/// Without kube's own retries, which can hold one call for minutes: a call that fails
-/// ends its pass, and the next pass comes after a pause of its own.
-///
-/// # Errors
-///
-/// When no configuration is found, or TLS cannot be set up.
-pub async fn connect() -> kube::Result<Client> {
-    let mut config = Config::infer().await.map_err(kube::Error::InferConfig)?;
-    config.default_retry = false;
-    Client::try_from(config)
-}
-
-/// Puts the deadline around a call.
-pub async fn bounded<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Failed> {
-    match tokio::time::timeout(DEADLINE, call).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Failed::from_kube(&error)),
-        Err(_) => Err(Failed::NoAnswer(format!("none within {} s", DEADLINE.as_secs()))),
-    }
-}
-
-/// Which of these kinds (plural names) the API server does not serve.
-///
-/// # Errors
-///
-/// When it could not be asked.
-pub async fn not_served(
-    client: &Client,
-    group_version: &str,
-    plurals: &[&str],
-) -> Result<Vec<String>, Failed> {
-    let served: BTreeSet<String> = match bounded(client.list_api_group_resources(group_version)).await {
-        Ok(list) => list.resources.into_iter().map(|resource| resource.name).collect(),
-        Err(Failed::Gone) => BTreeSet::new(),
-        Err(error) => return Err(error),
-    };
-    Ok(plurals.iter().filter(|p| !served.contains(**p)).map(|p| (*p).to_owned()).collect())
-}
+pub use call::{DEADLINE, Failed, MANAGER, bounded, client, connect, not_served};

@@ -11,31 +11,51 @@ use kube::{
 use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Failed, MANAGER, bounded};
+use crate::engine::{desired::SecretKey, secret::SecretVersion};
+use crate::run::secret::{SecretRead, Secrets};
+
+use super::call::{Failed, MANAGER, bounded};
 
 /// Label that permits sending a Secret's content to a user's own URL.
 pub const USE_LABEL: &str = "whatsapp-operator.dev/use";
 /// Value of [`USE_LABEL`] for webhook verify tokens.
 pub const USE_VERIFY_TOKEN: &str = "verify-token";
 
-/// One key of one Secret.
-#[derive(Debug)]
-pub struct Value {
-    pub uid: String,
-    pub resource_version: String,
-    /// `None` when the key is missing or is not text.
-    pub value: Option<SecretString>,
-    pub is_verify_token: bool,
+/// The Secrets of one namespace.
+pub struct NamespaceSecrets {
+    client: Client,
+    namespace: String,
 }
 
-/// Reads one key of one Secret, live.
-///
-/// # Errors
-///
-/// [`Failed::Gone`] is a 404, a fact of its own.
-pub async fn read(client: &Client, namespace: &str, name: &str, key: &str) -> Result<Value, Failed> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let mut secret = bounded(api.get(name)).await?;
+impl NamespaceSecrets {
+    /// Reads nothing yet.
+    pub fn new(client: &Client, namespace: &str) -> Self {
+        Self { client: client.clone(), namespace: namespace.to_owned() }
+    }
+
+    fn api(&self) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+}
+
+impl Secrets for NamespaceSecrets {
+    /// Reads one key of one Secret, live.
+    async fn read(&self, key: &SecretKey) -> SecretRead {
+        match bounded(self.api().get(&key.name)).await {
+            Ok(secret) => found(secret, &key.key),
+            Err(Failed::Gone) => SecretRead::Missing,
+            Err(Failed::Forbidden(_)) => SecretRead::Forbidden,
+            Err(error) => SecretRead::Failed(error.to_string()),
+        }
+    }
+
+    async fn create_pin(&self, key: &SecretKey) -> Result<(), String> {
+        create_pin(&self.api(), key).await.map_err(|error| error.to_string())
+    }
+}
+
+/// What there is under a key; a value that is no text counts as none.
+fn found(mut secret: Secret, key: &str) -> SecretRead {
     let value = secret
         .data
         .as_mut()
@@ -43,34 +63,31 @@ pub async fn read(client: &Client, namespace: &str, name: &str, key: &str) -> Re
         .and_then(|ByteString(bytes)| String::from_utf8(bytes).ok())
         .map(SecretString::from);
     let labels = secret.metadata.labels.unwrap_or_default();
-    Ok(Value {
-        uid: secret.metadata.uid.unwrap_or_default(),
-        resource_version: secret.metadata.resource_version.unwrap_or_default(),
+    SecretRead::Found {
+        version: SecretVersion {
+            uid: secret.metadata.uid.unwrap_or_default(),
+            resource_version: secret.metadata.resource_version.unwrap_or_default(),
+        },
         value,
         is_verify_token: labels.get(USE_LABEL).is_some_and(|label| label == USE_VERIFY_TOKEN),
-    })
+    }
 }
 
 /// Creates a Secret with a random PIN. One that exists already is left as it is and is no error: it will be read.
 ///
 /// Without an owner, so that it outlives the channel: a number whose PIN is lost cannot be registered again.
-///
-/// # Errors
-///
-/// When it could not be created.
-pub async fn create_pin(client: &Client, namespace: &str, name: &str, key: &str) -> Result<(), Failed> {
+async fn create_pin(api: &Api<Secret>, key: &SecretKey) -> Result<(), Failed> {
     let pin = random_pin().ok_or_else(|| Failed::Refused("no randomness to be had".into()))?;
     let secret = Secret {
         metadata: ObjectMeta {
-            name: Some(name.to_owned()),
+            name: Some(key.name.clone()),
             labels: Some(BTreeMap::from([("app.kubernetes.io/managed-by".to_owned(), MANAGER.to_owned())])),
             ..ObjectMeta::default()
         },
-        data: Some(BTreeMap::from([(key.to_owned(), ByteString(pin.expose_secret().as_bytes().to_vec()))])),
+        data: Some(BTreeMap::from([(key.key.clone(), ByteString(pin.expose_secret().as_bytes().to_vec()))])),
         type_: Some("Opaque".to_owned()),
         ..Secret::default()
     };
-    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
     match bounded(api.create(&params, &secret)).await {
         Ok(_) | Err(Failed::Conflict) => Ok(()),

@@ -9,7 +9,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
-use super::{Failed, MANAGER, bounded};
+use super::call::{Failed, MANAGER, bounded};
 
 /// Applies a whole status onto exactly this version of exactly this object.
 ///

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{
-    Api, Client, Resource,
+    Api, Resource,
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::controller::Action,
 };
@@ -26,26 +26,24 @@ use crate::engine::{
 use crate::{
     api::{
         lower,
-        v1alpha1::{ManagementPolicy, WhatsAppChannel},
+        v1alpha1::{ChannelCounts, ManagementPolicy, WhatsAppChannel},
     },
-    cluster::{Failed, bounded, event::Events},
+    cluster::{Failed, bounded, secret::NamespaceSecrets},
+    controller::{
+        claim::{Claimant, Claims},
+        pace,
+        records::{ChannelRecords, Standing, live},
+        signal::{Cluster, Signals},
+        state::{LiveCode, Stamp, State, States, Wait},
+        tell::{Notice, result, transitions},
+        view::Portfolios,
+        watch::Key,
+    },
     meta::port::{Clock, Graph, GraphSource},
     run::{
-        observe::{Purpose, glance, is_same_version},
-        pass::{Done, Input, PassError, Record, Records, Shell, WriteError, may_have_written, pass},
+        pass::{Done, Input, Live, PassError, Record, Records, Shell, WriteError, may_have_written, pass},
+        secret::{Purpose, glance, is_same_version},
     },
-    telemetry::metrics::Metrics,
-};
-
-use super::{
-    claim::{Claimant, Claims, Ripple},
-    pace,
-    records::{ChannelRecords, NamespaceSecrets, Standing, live},
-    state::{LiveCode, Stamp, State, States, Wait},
-    tell::transitions,
-    view::Portfolios,
-    wake::Wakes,
-    watch::Key,
 };
 
 /// What the store keeps of a channel.
@@ -57,48 +55,6 @@ const AFTER_ACT: Duration = Duration::from_secs(2);
 const ACTS_IN_A_ROW: u32 = 24;
 /// Somebody else holds the object for a moment.
 const SHORTLY: Duration = Duration::from_secs(1);
-
-/// Kubernetes, as both controllers use it.
-#[derive(Clone)]
-pub struct Cluster {
-    pub client: Client,
-    pub events: Events,
-}
-
-/// What both controllers tell each other and the world.
-#[derive(Clone)]
-pub struct Signals {
-    pub channels: Wakes<Key>,
-    /// Channels without a status.
-    pub births: Wakes<Key>,
-    /// Portfolios whose credential Meta refused to a channel.
-    pub doubts: Wakes<PortfolioRef>,
-    /// Portfolios whose channels stand otherwise than counted.
-    pub recounts: Wakes<PortfolioRef>,
-    pub metrics: Arc<Metrics>,
-    /// Start of the process.
-    pub started: Timestamp,
-}
-
-impl Signals {
-    /// Nobody is woken yet.
-    pub fn new(metrics: Arc<Metrics>, started: Timestamp) -> Self {
-        Self {
-            channels: Wakes::default(),
-            births: Wakes::default(),
-            doubts: Wakes::default(),
-            recounts: Wakes::default(),
-            metrics,
-            started,
-        }
-    }
-
-    /// Wakes whom a change of a channel concerns.
-    pub fn spread(&self, ripple: Ripple) {
-        self.channels.wake(ripple.woken);
-        self.recounts.wake(ripple.recount);
-    }
-}
 
 /// What a reconcile gets.
 pub struct Context<G, C> {
@@ -216,7 +172,7 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
     let is_observed = status.is_some_and(|s| s.observed_generation == meta.generation);
     let is_left_alone = status.is_some_and(|s| s.conditions.iter().any(|c| is_left_alone(&c.reason)));
     let is_full = !matches!(spec.management_policy, Some(ManagementPolicy::ObserveOnly));
-    let mut counts = crate::api::v1alpha1::ChannelCounts::default();
+    let mut counts = ChannelCounts::default();
     lower::count(&mut counts, status);
     let namespace = meta.namespace.as_deref().unwrap_or_default();
     Claimant {
@@ -374,7 +330,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             Ok(DeserializeGuard(Ok(_))) | Err(Failed::Gone) => return Ok(self.gone()),
             Ok(DeserializeGuard(Err(invalid))) => {
                 warn!(namespace = %self.key.namespace, channel = %self.key.name, error = %invalid.error, "stored channel does not parse");
-                self.publish(vec![super::tell::Notice::unreadable()]);
+                self.tell(vec![Notice::unreadable()]);
                 return Ok(pace::LONGEST);
             }
             Err(error) => return Err(Error::Read(error)),
@@ -415,7 +371,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
     fn input<V>(
         &self,
         desired: &Arc<Desired>,
-        live: crate::run::pass::Live<V>,
+        live: Live<V>,
         claim: Claim,
         portfolio: PortfolioState,
     ) -> Input<V> {
@@ -446,7 +402,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         match records.apply(&next, version).await {
             Ok(_) => {
                 self.ctx.signals.metrics.status_writes("channel", 1);
-                self.publish(vec![super::tell::Notice::spec_invalid()]);
+                self.tell(vec![Notice::spec_invalid()]);
                 Ok(pace::LONGEST)
             }
             Err(WriteError::Conflict) => Ok(SHORTLY),
@@ -466,7 +422,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             info!(namespace = %self.key.namespace, channel = %self.key.name, "Meta refused the credential; the portfolio looks at it");
             self.ctx.signals.doubts.wake([desired.portfolio.clone()]);
         }
-        self.publish(transitions(&done.before, &done.after));
+        self.tell(transitions(&done.before, &done.after));
         let look_pause = look_pause(&done, limits, now).max(SHORTLY);
         let asked = asked_in_vain(desired, &done);
         let mut soft = self.state.soft();
@@ -485,7 +441,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             soft.wait = wait.map(Box::new);
             return look_pause.min(every);
         };
-        metrics.step(outcome.step.as_str(), super::tell::result(&outcome.result));
+        metrics.step(outcome.step.as_str(), result(&outcome.result));
         if may_have_written(outcome) {
             soft.after_write = Some(outcome.at);
         }
@@ -510,17 +466,8 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         claim
     }
 
-    fn publish(&self, notices: Vec<super::tell::Notice>) {
-        if notices.is_empty() {
-            return;
-        }
-        let about = self.object.object_ref(&());
-        let events = self.ctx.cluster.events.clone();
-        self.ctx.shell.tasks.spawn(async move {
-            for notice in notices {
-                events.publish(&about, notice.is_warning, &notice.reason, notice.note).await;
-            }
-        });
+    fn tell(&self, notices: Vec<Notice>) {
+        self.ctx.cluster.tell(&self.ctx.shell.tasks, self.object.object_ref(&()), notices);
     }
 
     fn gone(&self) -> Duration {

@@ -9,6 +9,7 @@ mod claim;
 mod pace;
 mod portfolio;
 mod records;
+mod signal;
 mod state;
 mod tell;
 mod view;
@@ -58,9 +59,9 @@ use crate::{
     telemetry::{health::Health, metrics::Metrics},
 };
 
-use channel::{Cluster, Signals};
 use claim::{Claims, Pauses, Ripple};
 use portfolio::Desk;
+use signal::{Cluster, Signals};
 use state::States;
 use view::Portfolios;
 use watch::{Key, watch};

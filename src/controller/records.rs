@@ -1,20 +1,16 @@
-//! The passes' ports, held by a cluster: status of one channel, Secrets of one namespace.
+//! The port through which a pass keeps its status, held by a cluster: the status of one channel.
 
 use std::sync::Arc;
 
 use kube::{Api, Client, ResourceExt, core::DeserializeGuard};
 
-use crate::engine::{desired::SecretKey, secret::SecretVersion};
 use crate::{
     api::{
         lower,
         v1alpha1::{WhatsAppChannel, WhatsAppChannelStatus},
     },
-    cluster::{Failed, bounded, secret, status},
-    run::{
-        observe::{SecretRead, Secrets},
-        pass::{Live, ReadError, Record, Records, WriteError},
-    },
+    cluster::{Failed, bounded, status},
+    run::pass::{Live, ReadError, Record, Records, WriteError},
 };
 
 /// A status, and the version of the object that it stands in.
@@ -101,39 +97,5 @@ impl Records for ChannelRecords {
             Err(Failed::Gone) => Err(ReadError::Gone),
             Err(error) => Err(ReadError::Failed(error.to_string())),
         }
-    }
-}
-
-/// The Secrets of one namespace, one by name.
-pub struct NamespaceSecrets {
-    client: Client,
-    namespace: String,
-}
-
-impl NamespaceSecrets {
-    /// Reads nothing yet.
-    pub fn new(client: &Client, namespace: &str) -> Self {
-        Self { client: client.clone(), namespace: namespace.to_owned() }
-    }
-}
-
-impl Secrets for NamespaceSecrets {
-    async fn read(&self, key: &SecretKey) -> SecretRead {
-        match secret::read(&self.client, &self.namespace, &key.name, &key.key).await {
-            Ok(found) => SecretRead::Found {
-                version: SecretVersion { uid: found.uid, resource_version: found.resource_version },
-                value: found.value,
-                is_verify_token: found.is_verify_token,
-            },
-            Err(Failed::Gone) => SecretRead::Missing,
-            Err(Failed::Forbidden(_)) => SecretRead::Forbidden,
-            Err(error) => SecretRead::Failed(error.to_string()),
-        }
-    }
-
-    async fn create_pin(&self, key: &SecretKey) -> Result<(), String> {
-        secret::create_pin(&self.client, &self.namespace, &key.name, &key.key)
-            .await
-            .map_err(|error| error.to_string())
     }
 }

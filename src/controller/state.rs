@@ -17,12 +17,13 @@ use crate::engine::{
     secret::SecretFact,
     time::later,
 };
-use crate::run::{
-    observe::{Purpose, Volatile},
-    pass::Done,
+use crate::{
+    controller::watch::Key,
+    run::{
+        pass::Done,
+        secret::{Purpose, Volatile},
+    },
 };
-
-use super::watch::Key;
 
 /// A plan's poll and ours are told apart from anything else by this much; jitter is in it.
 const SLACK: Duration = Duration::from_secs(15);

@@ -14,7 +14,7 @@ use crate::engine::{
 };
 use crate::meta::port::{Clock, Graph};
 
-use super::observe::{Materials, Secrets};
+use super::secret::{Materials, Secrets};
 
 /// Carries out one step, once.
 ///

@@ -7,3 +7,4 @@
 pub mod act;
 pub mod observe;
 pub mod pass;
+pub mod secret;

@@ -37,7 +37,8 @@ use crate::meta::port::{Clock, Graph};
 
 use super::{
     act::act,
-    observe::{Materials, Secrets, Volatile, observe},
+    observe::{Circumstances, Sources, observe},
+    secret::{Materials, Secrets, Volatile},
 };
 
 /// An outcome that does not land is merged into what stands then and tried again after each of these: a known
@@ -274,18 +275,10 @@ async fn decide<G: Graph, S: Secrets, C: Clock, V>(
         volatile.forget(shell.clock.now());
         volatile.clone()
     };
-    let (observed, materials) = observe(
-        desired,
-        &look,
-        claim.clone(),
-        portfolio.clone(),
-        graph,
-        secrets,
-        process.clone(),
-        &*shell.clock,
-        &seen,
-    )
-    .await;
+    let given =
+        Circumstances { claim: claim.clone(), portfolio: portfolio.clone(), process: process.clone() };
+    let sources = Sources { graph, secrets, clock: &*shell.clock, seen: &seen };
+    let (observed, materials) = observe(desired, &look, given, &sources).await;
     let plan = plan(desired, &observed, &live.memory, &shell.limits, shell.clock.now());
     Decided { look, observed, materials, plan }
 }

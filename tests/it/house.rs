@@ -57,7 +57,7 @@ const RULES: &[Rule] = &[
         ours: &["engine", "meta::port"],
         never: &["axum", "clap", "k8s_openapi", "kube", "reqwest", "schemars"],
     },
-    Rule { module: "cluster", ours: &["api", "engine"], never: &["axum", "clap", "reqwest"] },
+    Rule { module: "cluster", ours: &["engine", "run::secret"], never: &["axum", "clap", "reqwest"] },
     Rule {
         module: "controller",
         ours: &["api", "cluster", "engine", "meta::port", "run", "telemetry"],

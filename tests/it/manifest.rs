@@ -11,7 +11,8 @@ use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::wait::{await_condition, conditions::is_crd_established};
 use whatsapp_operator::api;
-use whatsapp_operator::cli::lint::{self, Finding, Severity};
+use whatsapp_operator::cli::finding::{Finding, Severity};
+use whatsapp_operator::cli::lint;
 use whatsapp_operator::cli::source::{self, Document};
 
 use crate::control_plane::ControlPlane;

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, future::Future, path::PathBuf};
 
+use clap::Args;
 use kube::{Api, Client};
 use secrecy::SecretString;
 
@@ -16,24 +17,44 @@ use crate::{
         v1alpha1::{WhatsAppChannel, WhatsAppPortfolio},
     },
     cli::{
-        channel::{call, connect},
+        channel::{ClusterArgs, call, connect},
         exit::Problem,
+        plan::{input::Input, unread::Unread},
     },
-    cluster::{Failed, secret},
+    cluster::secret::NamespaceSecrets,
     meta::port::Credential,
-    run::observe::{SecretRead, Secrets},
+    run::secret::{SecretRead, Secrets, credential_fact},
 };
 
-use super::{PlanArgs, input::Input, unread::Unread};
+/// Credentials from files, by the name of the portfolio.
+#[derive(Clone, Debug, Args)]
+pub struct FileArgs {
+    /// File with the access token of a portfolio; may be given again.
+    #[arg(long = "token-file", value_name = "NAME=PATH", value_parser = named)]
+    pub token_files: Vec<(String, PathBuf)>,
+    /// File with the app secret of a portfolio; may be given again.
+    #[arg(long = "app-secret-file", value_name = "NAME=PATH", value_parser = named)]
+    pub app_secret_files: Vec<(String, PathBuf)>,
+}
+
+fn named(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.into())),
+        _ => Err(format!("{text} is not of the form NAME=PATH")),
+    }
+}
+
+/// What opens a portfolio: its token, and the secret of its app where it names one.
+pub type Opener = (SecretString, Option<SecretString>);
 
 /// Where credentials come from.
 pub enum Origin {
     /// Made up, with a simulated Meta that knows them: token and perhaps app secret by portfolio.
-    Sandbox(BTreeMap<PortfolioRef, (SecretString, Option<SecretString>)>),
+    Sandbox(BTreeMap<PortfolioRef, Opener>),
     /// Files and the environment, for every portfolio.
-    Given(BTreeMap<PortfolioRef, (SecretString, Option<SecretString>)>),
+    Given(BTreeMap<PortfolioRef, Opener>),
     /// The cluster, except for the portfolios that were given.
-    Cluster(Client, BTreeMap<PortfolioRef, (SecretString, Option<SecretString>)>),
+    Cluster(Client, BTreeMap<PortfolioRef, Opener>),
 }
 
 /// What is offered to open a portfolio with.
@@ -64,7 +85,11 @@ impl Offer {
 impl Origin {
     /// Reads files and the environment; opens the cluster when they do not suffice, and takes from it what stands
     /// there of the channels.
-    pub async fn from_args(args: &PlanArgs, input: &mut Input) -> Result<Self, Problem> {
+    pub async fn from_args(
+        args: &FileArgs,
+        cluster: &ClusterArgs,
+        input: &mut Input,
+    ) -> Result<Self, Problem> {
         let mut given = BTreeMap::new();
         for portfolio in &input.portfolios {
             if let Some(credentials) = from_outside(args, portfolio)? {
@@ -78,7 +103,7 @@ impl Origin {
             input.notes.extend(assumptions(input));
             return Ok(Self::Given(given));
         }
-        let (client, _) = connect(&args.cluster).await.map_err(|problem| {
+        let (client, _) = connect(cluster).await.map_err(|problem| {
             Problem::new(format!("some portfolios have no credentials here, and there is {problem}"))
                 .next(GIVE_A_TOKEN)
         })?;
@@ -140,24 +165,28 @@ impl Origin {
             });
         }
         let secrets = match self {
-            Self::Cluster(client, _) => PlanSecrets::Cluster(client.clone(), desired.namespace.clone()),
+            Self::Cluster(client, _) => NamespaceSecrets::new(client, &desired.namespace),
             Self::Sandbox(_) | Self::Given(_) => {
                 return Err(Problem::new(format!("there are no credentials of portfolio {}", desired.name))
                     .next(GIVE_A_TOKEN));
             }
         };
-        let (access_token, token) = credential(secrets.read(&desired.access_token).await);
+        let (access_token, token) = credential_fact(secrets.read(&desired.access_token).await);
         let (app_secret, app) = match &desired.app_secret {
-            Some(key) => credential(secrets.read(key).await),
+            Some(key) => credential_fact(secrets.read(key).await),
             None => (SecretFact::NotAsked, None),
         };
+        let value = |found: Option<(SecretVersion, SecretString)>| found.map(|(_, value)| value);
+        let (token, app) = (value(token), value(app));
         Ok(Offer { access_token, app_secret, version: "cluster".to_owned(), token, app })
     }
 
     /// The Secrets beside a channel.
     pub fn secrets(&self, desired: &Desired) -> PlanSecrets {
         match self {
-            Self::Cluster(client, _) => PlanSecrets::Cluster(client.clone(), desired.namespace.clone()),
+            Self::Cluster(client, _) => {
+                PlanSecrets::Cluster(NamespaceSecrets::new(client, &desired.namespace))
+            }
             Self::Sandbox(_) | Self::Given(_) => {
                 PlanSecrets::Assumed { code: desired.verification.code_secret.clone() }
             }
@@ -179,10 +208,7 @@ pub fn assumptions(input: &Input) -> Option<String> {
 }
 
 /// The credentials of a portfolio from files or the environment, if its token is there.
-fn from_outside(
-    args: &PlanArgs,
-    portfolio: &DesiredPortfolio,
-) -> Result<Option<(SecretString, Option<SecretString>)>, Problem> {
+fn from_outside(args: &FileArgs, portfolio: &DesiredPortfolio) -> Result<Option<Opener>, Problem> {
     let name = &portfolio.name;
     let Some(token) = outside(&args.token_files, "WHATSAPP_TOKEN_", name)? else { return Ok(None) };
     if portfolio.app_secret.is_none() {
@@ -214,18 +240,6 @@ fn outside(files: &[(String, PathBuf)], prefix: &str, name: &str) -> Result<Opti
     Ok(text.map(SecretString::from))
 }
 
-fn credential(read: SecretRead) -> (SecretFact, Option<SecretString>) {
-    match read {
-        SecretRead::Missing => (SecretFact::Missing, None),
-        SecretRead::Forbidden => (SecretFact::Forbidden, None),
-        SecretRead::Failed(why) => (SecretFact::Unreadable(why), None),
-        SecretRead::Found { version, value: None, .. } => (SecretFact::KeyMissing { version }, None),
-        SecretRead::Found { version, value, .. } => {
-            (SecretFact::Present { version, well_formed: true, seen_before: false }, value)
-        }
-    }
-}
-
 fn assumed() -> SecretVersion {
     SecretVersion { uid: "assumed".to_owned(), resource_version: "0".to_owned() }
 }
@@ -242,7 +256,7 @@ pub enum PlanSecrets {
     /// Without a cluster: as if each held what it is for, except the code, which comes only once it is asked for.
     Assumed { code: SecretKey },
     /// Those of a namespace.
-    Cluster(Client, String),
+    Cluster(NamespaceSecrets),
 }
 
 impl Secrets for PlanSecrets {
@@ -254,18 +268,7 @@ impl Secrets for PlanSecrets {
                 value: Some(SecretString::from(WELL_FORMED)),
                 is_verify_token: true,
             },
-            Self::Cluster(client, namespace) => {
-                match secret::read(client, namespace, &key.name, &key.key).await {
-                    Ok(found) => SecretRead::Found {
-                        version: SecretVersion { uid: found.uid, resource_version: found.resource_version },
-                        value: found.value,
-                        is_verify_token: found.is_verify_token,
-                    },
-                    Err(Failed::Gone) => SecretRead::Missing,
-                    Err(Failed::Forbidden(_)) => SecretRead::Forbidden,
-                    Err(error) => SecretRead::Failed(error.to_string()),
-                }
-            }
+            Self::Cluster(secrets) => secrets.read(key).await,
         }
     }
 

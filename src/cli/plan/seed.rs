@@ -22,7 +22,10 @@ use crate::{
     sandbox::{Account, App, Number, Options, Portfolio, Sandbox, Token, World},
 };
 
-use super::{input::Input, secret::assumptions};
+use super::{
+    input::Input,
+    secret::{Opener, assumptions},
+};
 
 /// Business of the first portfolio that no manifest describes.
 const FIRST_BUSINESS: u64 = 500_000_000_000_001;
@@ -35,7 +38,7 @@ const FIRST_NUMBER: u64 = 100_000_000_000_001;
 /// The PIN of numbers that are there already.
 const PIN: &str = "135790";
 
-type Tokens = BTreeMap<PortfolioRef, (SecretString, Option<SecretString>)>;
+type Tokens = BTreeMap<PortfolioRef, Opener>;
 
 /// Starts it; it ends with the process.
 pub async fn serve(input: &mut Input) -> Result<(Url, Tokens), Problem> {

@@ -7,10 +7,11 @@ use k8s_openapi::{
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use super::{Check, join, shown};
+use super::value::{Check, join};
 use crate::cli::{
-    lint::{Finding, Severity},
+    finding::{Finding, Severity},
     source::{Content, Node},
+    word::shown,
 };
 
 /// What the API server appends to `generateName`, and how much of that it keeps.

@@ -9,7 +9,6 @@ use std::{
 use secrecy::SecretString;
 use tokio::sync::Notify;
 
-use super::*;
 use crate::engine::{
     assess::first,
     desired::{DesiredProfile, SecretKey},
@@ -24,7 +23,9 @@ use crate::engine::{
     secret::SecretVersion,
     step::{Cause, CodeMethod},
 };
-use crate::{meta::port::NumberList, run::observe::SecretRead};
+use crate::{meta::port::NumberList, run::secret::SecretRead};
+
+use super::*;
 
 /// A clock that stands still until it is moved.
 struct Hands(Mutex<Timestamp>);

@@ -18,11 +18,8 @@ use tokio_util::{
 };
 use whatsapp_operator::engine::{
     assess::{
-        portfolio::{
-            assess_portfolio,
-            PortfolioGiven, PortfolioObserved,
-        },
         first,
+        portfolio::{PortfolioGiven, PortfolioObserved, assess_portfolio},
     },
     condition::ConditionSet,
     desired::{DesiredPortfolio, SecretKey},
@@ -48,10 +45,10 @@ use whatsapp_operator::{
         port::{Clock, Credential, Graph, GraphSource},
     },
     run::{
-        observe::{SecretRead, Secrets, Volatile},
         pass::{
             Done, Ids, Input, Live, ReadError, Record, Records, Shell, WriteError, may_have_written, pass,
         },
+        secret::{SecretRead, Secrets, Volatile},
     },
     sandbox::{
         self, Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Fault, FaultKind, Match, Number, Options,

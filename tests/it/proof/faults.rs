@@ -4,10 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 use whatsapp_operator::engine::{
-    assess::portfolio::{
-        PortfolioAssessment, assess_portfolio,
-        PortfolioGiven, PortfolioObserved,
-    },
+    assess::portfolio::{PortfolioAssessment, PortfolioGiven, PortfolioObserved, assess_portfolio},
     condition::{ConditionSet, Truth},
     condition_type::ConditionType,
     desired::{DesiredPortfolio, SecretKey},
@@ -397,7 +394,7 @@ pub(super) async fn look_at_portfolio(
         desired: &portfolio(),
         observed: &observed,
         before: before.map_or(&blank, |b| &b.conditions),
-        waiting_before: before.map_or(&[], |b| &b.waiting_for),
+        waiting_before: before.map_or(&[][..], |b| &b.waiting_for),
         view_before: before.map(|b| &b.view),
         limits: &Limits::default(),
         now: world.now(),

@@ -50,11 +50,11 @@ use whatsapp_operator::{
         port::{Clock, Credential, Graph, GraphSource, NumberList},
     },
     run::{
-        observe::{SecretRead, Secrets, Volatile},
         pass::{
             Done, Ids, Input, Live, PassError, ReadError, Record, Records, Shell, WriteError,
             may_have_written, pass,
         },
+        secret::{SecretRead, Secrets, Volatile},
     },
     sandbox::{self, CallRecord, Effect, Options, ReviewPolicy, Sandbox, What},
 };

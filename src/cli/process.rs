@@ -1,0 +1,34 @@
+//! The process around a command: how it waits, and how it learns that somebody wants it to end.
+
+use super::exit::{Ending, Problem};
+
+/// Runs a command that waits for something, on this thread.
+///
+/// # Errors
+///
+/// With what went wrong in the command, or when the machine has no means to wait.
+pub fn block_on(command: impl Future<Output = Ending>) -> Ending {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::new(format!("cannot start: {error}")))?
+        .block_on(command)
+}
+
+/// Resolves when somebody wants the process to end: Ctrl-C, or SIGTERM.
+pub async fn stop_asked() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    // Without a handler the signal ends the process, which is what was asked for.
+    let _ = interrupt.await;
+}

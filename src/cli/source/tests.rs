@@ -1,0 +1,115 @@
+use serde_json::json;
+
+use super::*;
+
+fn one(text: &str) -> Document {
+    let source = parse("t.yaml", text);
+    assert_eq!(source.errors, []);
+    source.documents.into_iter().next().expect("one document")
+}
+
+#[test]
+fn quotes_and_blocks_make_strings() {
+    let document = one("a: \"+5511912345678\"\nb: 'no'\nc: !!str 12\nd: |\n  7\n");
+    assert_eq!(document.root.json(), json!({"a": "+5511912345678", "b": "no", "c": "12", "d": "7\n"}));
+}
+
+#[test]
+fn every_value_knows_its_line_and_column() {
+    let document = one("# a comment\nspec:\n  access:\n  - namespaces: [a, 7]\n");
+    assert_eq!(document.position("spec.access[0].namespaces[1]"), Position { line: 4, column: 21 });
+    assert_eq!(document.position("spec.access[0].missing"), document.position("spec.access[0]"));
+}
+
+#[test]
+fn documents_without_content_are_skipped() {
+    let source = parse("t.yaml", "---\n# nothing\n---\nkind: A\n---\nkind: B\n");
+    assert_eq!(source.documents.iter().map(Document::kind).collect::<Vec<_>>(), ["A", "B"]);
+}
+
+#[test]
+fn aliases_and_merges_are_resolved() {
+    let document = one("base: &b {x: 1, y2: 2}\nother: {<<: *b, x: 3}\n");
+    assert_eq!(document.root.json()["other"], json!({"x": 3, "y2": 2}));
+}
+
+#[test]
+fn a_bomb_of_aliases_is_refused() {
+    let mut text = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+    for n in 1..9 {
+        let list = vec![format!("*a{}", n - 1); 10].join(",");
+        text.push_str(&format!("a{n}: &a{n} [{list}]\n"));
+    }
+    let source = parse("t.yaml", &text);
+    assert!(source.errors[0].message.contains("values"), "{:?}", source.errors);
+}
+
+#[test]
+fn broken_yaml_is_an_error_with_a_place() {
+    for (text, line) in [("a: [1, 2\nb: 3\n", 2), ("a: 1\na: 2\n", 2), ("a: \"x\n", 1), ("a:\n\t- b\n", 2)] {
+        let source = parse("t.yaml", text);
+        assert_eq!(source.errors.len(), 1, "{text}");
+        assert!(source.errors[0].at.line >= line, "{text}: {}", source.errors[0]);
+    }
+}
+
+#[test]
+fn a_list_is_as_many_documents() {
+    let source = parse("t.yaml", "apiVersion: v1\nkind: List\nitems:\n- kind: A\n- kind: B\n");
+    assert_eq!(source.documents.iter().map(Document::kind).collect::<Vec<_>>(), ["A", "B"]);
+}
+
+#[test]
+fn lists_in_lists_and_lists_of_one_kind_are_flattened() {
+    let inner =
+        "{apiVersion: v1, kind: List, items: [{kind: A}, {apiVersion: v1, kind: List, items: [{kind: B}]}]}";
+    let of_one = "{apiVersion: a.example/v1, kind: ThingList, items: [{metadata: {name: x}}, {kind: C}]}";
+    let source = parse("t.yaml", &format!("{inner}\n---\n{of_one}\n"));
+    assert_eq!(source.errors, []);
+    let found: Vec<_> = source.documents.iter().map(|d| (d.api_version(), d.kind())).collect();
+    assert_eq!(found, [("", "A"), ("", "B"), ("a.example/v1", "Thing"), ("a.example/v1", "C")]);
+}
+
+#[test]
+fn what_kubectl_does_not_read_is_an_error() {
+    for (text, line, words) in [
+        ("kind: A\n--- {kind: B}\n", 2, "line of its own"),
+        ("--- kind: A\n", 1, "line of its own"),
+        ("kind: A\nb: .inf\n", 2, "in quotes"),
+        ("kind: A\nb: [-.Inf]\n", 2, "in quotes"),
+        ("kind: .NaN\n", 1, "in quotes"),
+    ] {
+        let source = parse("t.yaml", text);
+        let told = source.errors.iter().any(|e| e.at.line == line && e.remedy.contains(words));
+        assert!(told, "{text}: {:?}", source.errors);
+    }
+    for text in ["kind: A\n--- # a comment\nkind: B\n", "kind: \".inf\"\n", "kind: A\n---  \r\nkind: B\n"] {
+        assert_eq!(parse("t.yaml", text).errors, [], "{text}");
+    }
+}
+
+#[test]
+fn a_secret_is_readable_and_its_error_silent() {
+    let document = one("apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {token: hunter2}\n");
+    let secret: k8s_openapi::api::core::v1::Secret = document.parse().expect("a Secret");
+    assert_eq!(secret.string_data.expect("data")["token"], "hunter2");
+    let document = one("apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: hunter2\n");
+    let error = document.parse::<k8s_openapi::api::core::v1::Secret>().expect_err("no map");
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_brings_it_down(text in "[-a:\\[\\]{}&*!|>'\"%@#~ \n\t0-9é.?]{0,80}") {
+        let source = parse("t.yaml", &text);
+        for document in &source.documents {
+            let _ = (document.root.json(), document.position("a[0].b"));
+        }
+    }
+}
+
+#[test]
+fn debug_shows_no_value() {
+    let document = one("kind: Secret\nstringData: {token: hunter2}\n");
+    assert!(!format!("{document:?} {:?}", document.root).contains("hunter2"));
+}

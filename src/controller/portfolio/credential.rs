@@ -1,0 +1,245 @@
+//! The credential of a portfolio: what its Secrets offer, what Meta says about it, and when it is taken up.
+//!
+//! A new version is checked before it is used, and the old one serves until then. Nothing here reads or writes
+//! the portfolio itself.
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use tracing::info;
+
+use crate::engine::{
+    assess::portfolio::{PortfolioAssessment, PortfolioGiven, PortfolioObserved, assess_portfolio},
+    condition::ConditionSet,
+    desired::{DesiredPortfolio, SecretKey},
+    id::{AppId, Fact},
+    look::Urgency,
+    portfolio::TokenFacts,
+    secret::{SecretFact, SecretVersion},
+    status::WaitingFor,
+};
+use crate::{
+    meta::port::{Clock, Credential, Graph, GraphSource},
+    run::{
+        observe::{PortfolioFacts, fact, portfolio_facts},
+        pass::Shell,
+        secret::{Secrets, credential_fact},
+    },
+};
+
+use super::state::{Facts, InUse, State, Tried, is_open};
+
+/// Both Secrets of a credential, as they stand.
+pub struct Offer {
+    access_token: SecretFact,
+    app_secret: SecretFact,
+    /// Version and values, when both are there.
+    credential: Option<(String, SecretString, Option<SecretString>)>,
+}
+
+impl Offer {
+    /// Reads them.
+    pub async fn read<S: Secrets>(secrets: &S, desired: &DesiredPortfolio) -> Self {
+        let (token_fact, token) = credential_fact(secrets.read(&desired.access_token).await);
+        let (app_fact, app_secret) = match &desired.app_secret {
+            Some(key) => credential_fact(secrets.read(key).await),
+            None => (SecretFact::NotAsked, None),
+        };
+        let complete = token.filter(|_| desired.app_secret.is_none() || app_secret.is_some());
+        let credential = complete.map(|(version, token)| {
+            let app = desired.app_secret.as_ref().zip(app_secret.as_ref());
+            let secrets = [(&desired.access_token, &version)]
+                .into_iter()
+                .chain(app.map(|(key, (version, _))| (key, version)));
+            let version = version_of(secrets, desired.app.as_ref());
+            (version, token, app_secret.map(|(_, secret)| secret))
+        });
+        Self { access_token: token_fact, app_secret: app_fact, credential }
+    }
+
+    /// The version, when both are there.
+    fn version(&self) -> Option<&str> {
+        self.credential.as_ref().map(|(version, ..)| version.as_str())
+    }
+}
+
+/// What Meta said about tokens in one look.
+#[derive(Clone)]
+struct Said {
+    /// About the one that the Secrets hold.
+    offered: Fact<TokenFacts>,
+    /// About the one in use, where that is another.
+    in_use: Fact<TokenFacts>,
+}
+
+/// What the status shows of earlier looks.
+#[derive(Clone, Copy)]
+pub struct Shown<'a> {
+    pub conditions: &'a ConditionSet,
+    pub waiting: &'a [WaitingFor],
+}
+
+/// One examination of what a portfolio is offered and of what it uses.
+pub struct Examination<'a, S, C> {
+    pub source: &'a S,
+    pub shell: &'a Shell<C>,
+    pub desired: &'a DesiredPortfolio,
+    pub offer: &'a Offer,
+}
+
+impl<S: GraphSource, C: Clock> Examination<'_, S, C> {
+    /// Asks Meta what has to be asked, and judges. An offered credential that is taken up is in use when this ends.
+    pub async fn judge(&self, state: &mut State<S::Graph>, shown: Shown<'_>) -> PortfolioAssessment {
+        let now = self.now();
+        let fresh = self.shell.limits.fresh_portfolio;
+        let is_old = |at: Option<Timestamp>| at.is_none_or(|at| now >= at + fresh);
+        let may_ask = state.may_ask(now);
+        let is_doubted = state.is_doubted && may_ask;
+        let offered = self.offer.version();
+        let is_in_use =
+            offered.is_some() && offered == state.in_use.as_ref().map(|in_use| in_use.version.as_str());
+        let token_in_use = match &state.in_use {
+            Some(in_use) if state.is_check_due(fresh, now) => fact(in_use.graph.debug_token().await),
+            _ => Fact::NotAsked,
+        };
+        let offered_token = if is_in_use { Fact::NotAsked } else { self.try_offer(state).await };
+        if token_in_use != Fact::NotAsked {
+            state.note_check(&token_in_use, now);
+        }
+        let said = if is_in_use {
+            state.tried = None;
+            Said { offered: token_in_use, in_use: Fact::NotAsked }
+        } else {
+            Said { offered: offered_token, in_use: token_in_use }
+        };
+        // Where there was nothing to ask, the Secrets are the answer.
+        if may_ask && !is_open(&said.offered) && !is_open(&said.in_use) {
+            state.is_doubted = false;
+        }
+        let first = self.assess(state, said.clone(), PortfolioFacts::default(), shown);
+        if first.accept_offered && !is_in_use {
+            self.take_up(state, &said.offered);
+        }
+        let is_due = is_doubted || is_old(state.facts.read_at) || (state.facts.is_incomplete(now) && may_ask);
+        if !is_due || first.view.credential_version.is_none() {
+            return first;
+        }
+        if let Some(in_use) = &state.in_use {
+            let said = portfolio_facts(&in_use.graph, Urgency::Transitional).await;
+            state.facts = Facts { said, read_at: Some(now) };
+            state.asked_at = state.asked_at.max(Some(now));
+        }
+        let facts = state.facts.said.clone();
+        state.view = Some(first.view.clone());
+        self.assess(state, said, facts, Shown { conditions: &first.conditions, waiting: &first.waiting_for })
+    }
+
+    fn assess(
+        &self,
+        state: &State<S::Graph>,
+        said: Said,
+        facts: PortfolioFacts,
+        shown: Shown<'_>,
+    ) -> PortfolioAssessment {
+        let observed = PortfolioObserved {
+            access_token: self.offer.access_token.clone(),
+            app_secret: self.offer.app_secret.clone(),
+            in_use: state.in_use.as_ref().map(|in_use| in_use.version.clone()),
+            offered: self.offer.version().map(str::to_owned),
+            token: said.offered,
+            token_in_use: said.in_use,
+            business: facts.business,
+            owned: facts.owned,
+            client: facts.client,
+            throttled_until: state.in_use.as_ref().and_then(|in_use| in_use.graph.throttled_until(None)),
+        };
+        let Shown { conditions, waiting } = shown;
+        assess_portfolio(&PortfolioGiven {
+            desired: self.desired,
+            observed: &observed,
+            before: conditions,
+            waiting_before: waiting,
+            view_before: state.view.as_ref(),
+            limits: &self.shell.limits,
+            now: self.now(),
+        })
+    }
+
+    /// Asks Meta about a version that is not in use, unless it was asked about that version before.
+    async fn try_offer(&self, state: &mut State<S::Graph>) -> Fact<TokenFacts> {
+        let Some(version) = self.offer.version() else { return Fact::NotAsked };
+        let now = self.now();
+        if let Some(said) = state.said_of(version, self.shell.limits.fresh_portfolio, now) {
+            return said.clone();
+        }
+        let Some(graph) = self.graph(self.desired.app.clone()) else { return Fact::NotAsked };
+        let token = fact(graph.debug_token().await);
+        state.asked_at = Some(now);
+        if state.in_use.is_none() {
+            // There is nothing else that a doubt could be about.
+            state.note_check(&token, now);
+        }
+        state.tried = Some(Tried { version: version.to_owned(), graph, token: token.clone(), at: now });
+        token
+    }
+
+    /// From now on channels are served with the offered credential.
+    fn take_up(&self, state: &mut State<S::Graph>, token: &Fact<TokenFacts>) {
+        let Some(tried) = state.tried.take() else { return };
+        info!(namespace = %self.desired.namespace, portfolio = %self.desired.name, "new credential in use");
+        let learnt = token.known().and_then(|token| token.app.clone()).filter(|_| self.desired.app.is_none());
+        let graph = match learnt {
+            Some(app) => self.graph(Some(app)).unwrap_or(tried.graph),
+            None => tried.graph,
+        };
+        state.in_use = Some(InUse { version: tried.version, graph });
+        state.note_answer(tried.at);
+        state.facts = Facts::default();
+    }
+
+    fn graph(&self, app: Option<AppId>) -> Option<S::Graph> {
+        let (version, token, app_secret) = self.offer.credential.clone()?;
+        Some(self.source.graph(Credential {
+            business: self.desired.business.clone(),
+            version,
+            token,
+            app_secret,
+            app,
+        }))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shell.clock.now()
+    }
+}
+
+/// Tells credentials apart: another key of the same Secret holds another one.
+fn version_of<'a>(
+    secrets: impl Iterator<Item = (&'a SecretKey, &'a SecretVersion)>,
+    app: Option<&AppId>,
+) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for (key, version) in secrets {
+        parts.extend([version.uid.as_str(), version.resource_version.as_str(), key.key.as_str()]);
+    }
+    parts.extend(app.map(AppId::as_str));
+    parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_key_of_a_secret_is_another_credential() {
+        let version = SecretVersion { uid: "u".into(), resource_version: "7".into() };
+        let key = |key: &str| SecretKey { name: "acme-meta".into(), key: key.into() };
+        let of = |token: &str, app: Option<&str>| {
+            let keys = [Some(key(token)), app.map(key)];
+            version_of(keys.iter().flatten().map(|key| (key, &version)), None)
+        };
+        let all = [of("token", None), of("other", None), of("token", Some("app")), of("token", Some("old"))];
+        let told_apart: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(told_apart.len(), all.len(), "{all:?}");
+        assert_eq!(of("token", None), of("token", None));
+    }
+}

@@ -1,0 +1,261 @@
+//! What is remembered of one portfolio beside its status, and when Meta is to be asked about it again.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::engine::{
+    failure::{Class, Failure},
+    id::Fact,
+    portfolio::{PortfolioView, TokenFacts},
+};
+use crate::run::observe::PortfolioFacts;
+
+/// Channels may report a refused credential all at once; Meta is asked about it no more often than this.
+const BETWEEN_CHECKS: Duration = Duration::from_secs(30);
+
+/// One portfolio, beside its status.
+pub struct State<G> {
+    pub uid: String,
+    pub in_use: Option<InUse<G>>,
+    /// The last version that was checked and not taken up, with what came of it.
+    pub tried: Option<Tried<G>>,
+    pub facts: Facts,
+    pub view: Option<PortfolioView>,
+    pub is_doubted: bool,
+    /// The value of the annotation by which somebody asked to look now, as last met.
+    nudge: Option<String>,
+    /// When Meta was last asked about the credential, whatever came of it.
+    pub asked_at: Option<Timestamp>,
+    /// When Meta last answered about it.
+    checked_at: Option<Timestamp>,
+}
+
+impl<G> Default for State<G> {
+    fn default() -> Self {
+        Self {
+            uid: String::new(),
+            in_use: None,
+            tried: None,
+            facts: Facts::default(),
+            view: None,
+            is_doubted: false,
+            nudge: None,
+            asked_at: None,
+            checked_at: None,
+        }
+    }
+}
+
+impl<G> State<G> {
+    /// Of the object with this uid, of which nothing is known yet.
+    pub fn of(uid: String) -> Self {
+        Self { uid, ..Self::default() }
+    }
+
+    /// A value that was not there before asks to look now. What stands there at the start asks for nothing, since
+    /// everything is looked at then.
+    pub fn note_nudge(&mut self, value: Option<&String>) {
+        if self.nudge.as_ref() != value {
+            self.is_doubted |= value.is_some() && self.asked_at.is_some();
+            self.nudge = value.cloned();
+        }
+    }
+
+    /// How long a look that was asked for, or one that Meta gave a date for, still has to wait.
+    pub fn until_due(&self, now: Timestamp) -> Option<Duration> {
+        let asked = self.asked_at.filter(|_| self.is_doubted).map(|at| at + BETWEEN_CHECKS);
+        let given = self.facts.open_until().filter(|until| *until > now);
+        let at = asked.into_iter().chain(given).min()?;
+        Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())
+    }
+
+    pub fn may_ask(&self, now: Timestamp) -> bool {
+        self.asked_at.is_none_or(|at| now >= at + BETWEEN_CHECKS)
+    }
+
+    /// What was not answered is still due, and is asked again as soon as it may be.
+    pub fn is_check_due(&self, fresh: Duration, now: Timestamp) -> bool {
+        self.may_ask(now) && (self.is_doubted || self.checked_at.is_none_or(|at| now >= at + fresh))
+    }
+
+    pub fn note_check<T>(&mut self, token: &Fact<T>, now: Timestamp) {
+        self.asked_at = Some(now);
+        if !is_open(token) {
+            self.note_answer(now);
+        }
+    }
+
+    pub fn note_answer(&mut self, at: Timestamp) {
+        self.checked_at = Some(at);
+        self.is_doubted = false;
+    }
+
+    /// What Meta said about an offered version before, unless it is to be asked again. An unchanged version is
+    /// asked about as rarely as one in use: after an answer when that is old or doubted.
+    pub fn said_of(&self, version: &str, fresh: Duration, now: Timestamp) -> Option<&Fact<TokenFacts>> {
+        let tried = self.tried.as_ref().filter(|tried| tried.version == version)?;
+        let is_due = is_open(&tried.token) || self.is_doubted || now >= tried.at + fresh;
+        (!is_due || !self.may_ask(now)).then_some(&tried.token)
+    }
+}
+
+/// The credential that channels are served with.
+pub struct InUse<G> {
+    pub version: String,
+    pub graph: G,
+}
+
+/// An offered credential, with what Meta said about it.
+pub struct Tried<G> {
+    pub version: String,
+    pub graph: G,
+    pub token: Fact<TokenFacts>,
+    pub at: Timestamp,
+}
+
+/// What Meta said with the credential in use.
+#[derive(Clone, Default)]
+pub struct Facts {
+    pub said: PortfolioFacts,
+    pub read_at: Option<Timestamp>,
+}
+
+impl Facts {
+    /// Whether a read is to be made again before its time: one that was not answered, but not before the date that
+    /// came in place of the answer.
+    pub fn is_incomplete(&self, now: Timestamp) -> bool {
+        let PortfolioFacts { business, owned, client } = &self.said;
+        let open = [is_open(business), is_open(owned), is_open(client)];
+        open.contains(&true) && self.open_until().is_none_or(|until| until <= now)
+    }
+
+    /// When the last of those reads is welcome that are held back until a date.
+    fn open_until(&self) -> Option<Timestamp> {
+        let PortfolioFacts { business, owned, client } = &self.said;
+        [open_until(business), open_until(owned), open_until(client)].into_iter().max()?
+    }
+}
+
+fn failure<T>(fact: &Fact<T>) -> Option<&Failure> {
+    match fact {
+        Fact::Unknown(failure) => Some(failure),
+        Fact::NotAsked | Fact::Known(_) => None,
+    }
+}
+
+/// Asked in vain: not sent, held back, or without a usable answer.
+pub fn is_open<T>(fact: &Fact<T>) -> bool {
+    failure(fact).is_some_and(|failure| match failure {
+        Failure::Refused(refusal) => matches!(refusal.class, Class::Retry | Class::WaitUntil),
+        Failure::NoAnswer(_) | Failure::NotSent(_) | Failure::Throttled(_) => true,
+    })
+}
+
+/// The date that came in place of an answer.
+fn open_until<T>(fact: &Fact<T>) -> Option<Timestamp> {
+    match failure(fact)? {
+        Failure::Refused(refusal) => refusal.until.filter(|_| refusal.class == Class::WaitUntil),
+        Failure::Throttled(until) => Some(*until),
+        Failure::NoAnswer(_) | Failure::NotSent(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{face_fixture as face, failure::Refusal};
+
+    #[test]
+    fn a_check_without_an_answer_is_made_again_after_a_pause() {
+        let (fresh, start) = (Duration::from_secs(3_600), face::now());
+        let mut state = State::<()>::default();
+        assert!(state.is_check_due(fresh, start));
+        state.note_check(&Fact::<()>::Unknown(Failure::NoAnswer("time-out".into())), start - BETWEEN_CHECKS);
+        state.note_check(&Fact::<()>::Unknown(Failure::NotSent("no connection".into())), start);
+        assert!(!state.is_check_due(fresh, start + BETWEEN_CHECKS / 2), "not at once");
+        let again = start + BETWEEN_CHECKS;
+        assert!(state.is_check_due(fresh, again));
+        state.note_check(&Fact::Known(()), again);
+        assert!(!state.is_check_due(fresh, again + BETWEEN_CHECKS), "answered");
+        assert!(state.is_check_due(fresh, again + fresh));
+        state.is_doubted = true;
+        state.note_check(&Fact::<()>::Unknown(Failure::NoAnswer("time-out".into())), again + fresh);
+        assert!(state.is_doubted, "a doubt lasts until it is answered");
+    }
+
+    fn refused(code: i64, class: Class, until: Option<Timestamp>) -> Failure {
+        Failure::Refused(Refusal { class, until, ..face::refusal(code, None, "T1") })
+    }
+
+    #[test]
+    fn an_unchanged_credential_is_asked_about_again_only_when_it_is_doubted_or_its_answer_is_old() {
+        let (now, fresh) = (face::now(), Duration::from_secs(3_600));
+        let tried = |token, at| State::<()> {
+            tried: Some(Tried { version: "1".into(), graph: (), token, at }),
+            asked_at: Some(at),
+            ..State::default()
+        };
+        let is_asked = |state: &State<()>, version: &str, at| state.said_of(version, fresh, at).is_none();
+        for answer in [Fact::Known(face::token()), Fact::Unknown(refused(190, Class::Credentials, None))] {
+            let mut state = tried(answer, now);
+            assert!(!is_asked(&state, "1", now + fresh - BETWEEN_CHECKS));
+            assert!(is_asked(&state, "1", now + fresh));
+            assert!(is_asked(&state, "2", now), "another version is asked about at once");
+            state.is_doubted = true;
+            assert!(!is_asked(&state, "1", now), "not more often than this");
+            assert!(is_asked(&state, "1", now + BETWEEN_CHECKS));
+        }
+        let state = tried(Fact::Unknown(Failure::NoAnswer("time-out".into())), now);
+        assert!(!is_asked(&state, "1", now));
+        assert!(is_asked(&state, "1", now + BETWEEN_CHECKS));
+    }
+
+    #[test]
+    fn a_read_that_was_not_answered_is_made_again_at_its_date_and_not_with_the_next_look() {
+        let (now, date) = (face::now(), face::later(5));
+        let facts = |failure| Facts {
+            said: PortfolioFacts {
+                business: Fact::Known(face::business()),
+                owned: Fact::Unknown(failure),
+                client: Fact::Known(Vec::new()),
+            },
+            read_at: Some(now),
+        };
+        let dated = [Failure::Throttled(date), refused(80_008, Class::WaitUntil, Some(date))];
+        for failure in dated {
+            let state = State::<()> { facts: facts(failure), ..State::default() };
+            assert!(!state.facts.is_incomplete(now));
+            assert!(state.facts.is_incomplete(date));
+            assert_eq!(state.until_due(now), Some(Duration::from_secs(5 * 60)));
+        }
+        for failure in [
+            Failure::NotSent("no connection".into()),
+            Failure::NoAnswer("time-out".into()),
+            refused(2, Class::Retry, None),
+        ] {
+            assert!(facts(failure.clone()).is_incomplete(now), "{failure:?}");
+            assert!(is_open(&Fact::<()>::Unknown(failure)));
+        }
+        let denied = refused(200, Class::Credentials, None);
+        assert!(!facts(denied).is_incomplete(date), "an answer");
+    }
+
+    #[test]
+    fn a_new_value_of_the_annotation_asks_to_look_now() {
+        let (now, fresh) = (face::now(), Duration::from_secs(3_600));
+        let value = |text: &str| Some(text.to_owned());
+        let mut state = State::<()>::default();
+        state.note_nudge(value("1").as_ref());
+        assert!(!state.is_doubted, "at the start everything is looked at anyway");
+        state.note_check(&Fact::Known(()), now);
+        state.note_nudge(value("1").as_ref());
+        assert!(!state.is_doubted);
+        state.note_nudge(value("2").as_ref());
+        assert_eq!(state.until_due(now), Some(BETWEEN_CHECKS), "not more often than this");
+        assert!(state.is_check_due(fresh, now + BETWEEN_CHECKS));
+        state.note_check(&Fact::Known(()), now + BETWEEN_CHECKS);
+        state.note_nudge(None);
+        assert!(!state.is_doubted && state.until_due(now).is_none());
+    }
+}

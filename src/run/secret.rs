@@ -1,0 +1,315 @@
+//! Secrets as a pass sees them: the port through which they are read, the facts that they become, and their values.
+//!
+//! A fact tells of a Secret whether it is there and well-formed. Its value never becomes part of a fact. Where
+//! Secrets come from is not known here.
+
+use std::{future::Future, time::Duration};
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::engine::{
+    desired::SecretKey,
+    secret::{SecretFact, SecretVersion},
+};
+
+/// Values kept of one code; a request and two verifications make three.
+const VALUES_KEPT: usize = 8;
+
+/// One read of one Secret, by name. The only way in which `run` sees Secrets.
+#[derive(Debug)]
+pub enum SecretRead {
+    /// A live read said 404.
+    Missing,
+    Forbidden,
+    /// Could not be read now, with why.
+    Failed(String),
+    Found {
+        version: SecretVersion,
+        /// The value under the key, if the key is there and is text.
+        value: Option<SecretString>,
+        /// Whether it carries the label `whatsapp-operator.dev/use: verify-token`.
+        is_verify_token: bool,
+    },
+}
+
+/// Secrets of one namespace, by name.
+pub trait Secrets: Send + Sync {
+    fn read(&self, key: &SecretKey) -> impl Future<Output = SecretRead> + Send;
+
+    /// Creates the PIN Secret with a random PIN; whoever finds one there reads it.
+    fn create_pin(&self, key: &SecretKey) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+/// Values that `act` may need, held beside `Observed` and dropped with the pass.
+#[derive(Default)]
+pub struct Materials {
+    pub code: Option<SecretString>,
+    pub pin: Option<SecretString>,
+    pub verify_token: Option<SecretString>,
+}
+
+/// Codes that are no answer: seen when a code was asked for, or tried since.
+///
+/// In memory only and for the code's life; after a restart the version of the Secret
+/// alone decides.
+#[derive(Clone, Default)]
+pub struct Volatile {
+    values: Vec<(SecretString, Timestamp)>,
+}
+
+impl Volatile {
+    /// Remembers a value for `life` from `now`.
+    pub fn remember(&mut self, value: &SecretString, now: Timestamp, life: Duration) {
+        let until = now + life;
+        self.forget(now);
+        match self.values.iter_mut().find(|(kept, _)| same(kept, value)) {
+            Some((_, end)) => *end = until,
+            None => {
+                if self.values.len() == VALUES_KEPT {
+                    self.values.remove(0);
+                }
+                self.values.push((value.clone(), until));
+            }
+        }
+    }
+
+    /// Whether this value was seen, and its code may still live.
+    pub fn has_seen(&self, value: &SecretString, now: Timestamp) -> bool {
+        self.values.iter().any(|(kept, until)| *until > now && same(kept, value))
+    }
+
+    /// Drops what is older than its code's life, which is as long as a value is kept.
+    pub(super) fn forget(&mut self, now: Timestamp) {
+        self.values.retain(|(_, until)| *until > now);
+    }
+}
+
+fn same(a: &SecretString, b: &SecretString) -> bool {
+    a.expose_secret() == b.expose_secret()
+}
+
+/// What a Secret is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Code,
+    Pin,
+    VerifyToken,
+}
+
+/// Reads one Secret and tells only its fact: the cheap way to poll a wait.
+pub async fn glance<S: Secrets>(secrets: &S, purpose: Purpose, key: &SecretKey) -> SecretFact {
+    let read = Some(secrets.read(key).await);
+    match purpose {
+        Purpose::Code => digits_fact(Digits::Code, read, &mut None, |_| false),
+        Purpose::Pin => digits_fact(Digits::Pin, read, &mut None, |_| false),
+        Purpose::VerifyToken => token_fact(read, &mut None),
+    }
+}
+
+/// Whether two facts are about the same version of a Secret. One that could not be read says nothing.
+pub fn is_same_version(before: &SecretFact, now: &SecretFact) -> bool {
+    match (before, now) {
+        (_, SecretFact::Unreadable(_)) => true,
+        _ => match (before.version(), now.version()) {
+            (Some(before), Some(now)) => before == now,
+            (None, None) => before == now,
+            _ => false,
+        },
+    }
+}
+
+/// What a Secret of six digits is for; people write codes as Meta shows them, with a hyphen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Digits {
+    Code,
+    Pin,
+}
+
+/// Six digits, with surrounding white space dropped, and inside a code any hyphen or space.
+fn six_digits(what: Digits, value: &SecretString) -> Option<SecretString> {
+    let dropped = |c: &char| what == Digits::Code && matches!(c, '-' | ' ');
+    let digits: String = value.expose_secret().trim().chars().filter(|c| !dropped(c)).collect();
+    (digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.into())
+}
+
+/// The fact about a Secret that must hold six digits; the digits go to `material`.
+pub(super) fn digits_fact(
+    what: Digits,
+    read: Option<SecretRead>,
+    material: &mut Option<SecretString>,
+    seen: impl FnOnce(&SecretString) -> bool,
+) -> SecretFact {
+    let (version, value) = match read {
+        None => return SecretFact::NotAsked,
+        Some(SecretRead::Missing) => return SecretFact::Missing,
+        Some(SecretRead::Forbidden) => return SecretFact::Forbidden,
+        Some(SecretRead::Failed(why)) => return SecretFact::Unreadable(why),
+        Some(SecretRead::Found { version, value: None, .. }) => return SecretFact::KeyMissing { version },
+        Some(SecretRead::Found { version, value: Some(value), .. }) => (version, value),
+    };
+    if value.expose_secret().trim().is_empty() {
+        return SecretFact::KeyMissing { version };
+    }
+    match six_digits(what, &value) {
+        Some(digits) => {
+            let seen_before = seen(&digits);
+            *material = Some(digits);
+            SecretFact::Present { version, well_formed: true, seen_before }
+        }
+        None => SecretFact::Present { version, well_formed: false, seen_before: false },
+    }
+}
+
+/// The fact about a verify token. It goes to the user's own URL, so without the label nothing of the content
+/// is used or told, not even whether the key is there.
+pub(super) fn token_fact(read: Option<SecretRead>, material: &mut Option<SecretString>) -> SecretFact {
+    match read {
+        None => SecretFact::NotAsked,
+        Some(SecretRead::Missing) => SecretFact::Missing,
+        Some(SecretRead::Forbidden) => SecretFact::Forbidden,
+        Some(SecretRead::Failed(why)) => SecretFact::Unreadable(why),
+        Some(SecretRead::Found { is_verify_token: false, .. }) => SecretFact::Unlabelled,
+        Some(SecretRead::Found { version, value, .. }) => {
+            match value.filter(|v| !v.expose_secret().trim().is_empty()) {
+                None => SecretFact::KeyMissing { version },
+                Some(value) => {
+                    *material = Some(value.expose_secret().trim().to_owned().into());
+                    SecretFact::Present { version, well_formed: true, seen_before: false }
+                }
+            }
+        }
+    }
+}
+
+/// The fact about a Secret that may hold any token, and version and value beside it when they can be used.
+pub fn credential_fact(read: SecretRead) -> (SecretFact, Option<(SecretVersion, SecretString)>) {
+    match read {
+        SecretRead::Missing => (SecretFact::Missing, None),
+        SecretRead::Forbidden => (SecretFact::Forbidden, None),
+        SecretRead::Failed(why) => (SecretFact::Unreadable(why), None),
+        SecretRead::Found { version, value: None, .. } => (SecretFact::KeyMissing { version }, None),
+        SecretRead::Found { version, value: Some(value), .. } => {
+            if value.expose_secret().trim().is_empty() {
+                return (SecretFact::KeyMissing { version }, None);
+            }
+            let well_formed = is_of_meta(value.expose_secret());
+            let fact = SecretFact::Present { version: version.clone(), well_formed, seen_before: false };
+            (fact, well_formed.then_some((version, value)))
+        }
+    }
+}
+
+/// Whether a text can be a token or an app secret: visible ASCII. A line break at its end is from writing it by hand.
+fn is_of_meta(text: &str) -> bool {
+    text.trim().bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(value: Option<&str>, is_verify_token: bool) -> Option<SecretRead> {
+        let version = SecretVersion { uid: "u".into(), resource_version: "1".into() };
+        Some(SecretRead::Found { version, value: value.map(SecretString::from), is_verify_token })
+    }
+
+    fn code(value: &str) -> (SecretFact, Option<String>) {
+        let mut material = None;
+        let fact = digits_fact(Digits::Code, found(Some(value), false), &mut material, |_| false);
+        (fact, material.map(|m| m.expose_secret().to_owned()))
+    }
+
+    #[test]
+    fn a_code_is_taken_as_people_write_it() {
+        for written in ["123456", "123-456", "123 456", " 123456\n"] {
+            let (fact, digits) = code(written);
+            assert!(matches!(fact, SecretFact::Present { well_formed: true, .. }), "{written}");
+            assert_eq!(digits.as_deref(), Some("123456"));
+        }
+        for written in ["12345", "1234567", "12345a", "１２３４５６"] {
+            assert!(
+                matches!(code(written), (SecretFact::Present { well_formed: false, .. }, None)),
+                "{written}"
+            );
+        }
+        assert!(matches!(code(" "), (SecretFact::KeyMissing { .. }, None)));
+    }
+
+    #[test]
+    fn a_pin_is_taken_as_it_stands() {
+        let mut material = None;
+        let fact = digits_fact(Digits::Pin, found(Some("123-456"), false), &mut material, |_| false);
+        assert!(matches!(fact, SecretFact::Present { well_formed: false, .. }));
+        assert!(material.is_none());
+    }
+
+    #[test]
+    fn without_its_label_nothing_is_said_about_a_verify_token() {
+        for value in [None, Some(""), Some("hunter2")] {
+            let mut material = None;
+            assert_eq!(token_fact(found(value, false), &mut material), SecretFact::Unlabelled);
+            assert!(material.is_none());
+        }
+        let mut material = None;
+        let fact = token_fact(found(Some("hunter2\n"), true), &mut material);
+        assert!(matches!(fact, SecretFact::Present { .. }));
+        assert_eq!(material.map(|m| m.expose_secret().to_owned()).as_deref(), Some("hunter2"));
+    }
+
+    #[test]
+    fn a_value_that_was_seen_is_no_answer_for_the_life_of_its_code() {
+        let life = Duration::from_secs(900);
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let (old, new) = (SecretString::from("111111"), SecretString::from("222222"));
+        let mut volatile = Volatile::default();
+        volatile.remember(&old, at(0), life);
+        assert!(volatile.has_seen(&old, at(899)));
+        assert!(!volatile.has_seen(&new, at(1)));
+        assert!(!volatile.has_seen(&old, at(900)));
+        volatile.forget(at(900));
+        assert!(volatile.values.is_empty(), "kept no longer than that");
+        for n in 0..20 {
+            volatile.remember(&SecretString::from(format!("{n:06}")), at(1), life);
+        }
+        assert!(volatile.values.len() <= VALUES_KEPT);
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_read_says_nothing_new() {
+        let version = |n: &str| SecretFact::KeyMissing {
+            version: SecretVersion { uid: "u".into(), resource_version: n.into() },
+        };
+        assert!(is_same_version(&version("1"), &SecretFact::Unreadable("down".into())));
+        assert!(is_same_version(&version("1"), &version("1")));
+        assert!(!is_same_version(&version("1"), &version("2")));
+        assert!(!is_same_version(&SecretFact::Missing, &version("1")));
+        assert!(is_same_version(&SecretFact::Missing, &SecretFact::Missing));
+    }
+
+    #[test]
+    fn a_credential_that_cannot_be_one_is_told_and_not_handed_on() {
+        let credential = |value| found(value, false).map(credential_fact).unwrap();
+        assert!(matches!(
+            credential(Some("EAAx1")),
+            (SecretFact::Present { well_formed: true, .. }, Some(_))
+        ));
+        assert!(matches!(credential(Some("EAA x1")), (SecretFact::Present { well_formed: false, .. }, None)));
+        for nothing in [None, Some(" \n")] {
+            assert!(matches!(credential(nothing), (SecretFact::KeyMissing { .. }, None)));
+        }
+    }
+
+    #[test]
+    fn only_visible_ascii_can_be_a_token() {
+        for (text, expected) in [
+            ("EAAx1\n", true),
+            ("EAA x1", false),
+            ("EAA\nx1", false),
+            ("“EAAx1”", false),
+            ("EAAx1\u{200b}", false),
+        ] {
+            assert_eq!(is_of_meta(text), expected, "{text:?}");
+        }
+    }
+}

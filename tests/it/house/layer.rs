@@ -119,7 +119,7 @@ pub fn upward(graph: &Graph, layers: &[Vec<String>]) -> Vec<String> {
         found.push(format!("{file} is in no layer of the engine: move it to one of {}", all.join(", ")));
     }
     for tie in graph.uses.iter().filter(|tie| is_inside(&tie.from) && tie.to.starts_with(ENGINE)) {
-        if tie.to == FACADE {
+        if tie.to == FACADE && !tie.is_module {
             found.push(format!(
                 "{} uses `{}` of {FACADE}, which is above all layers: move `{}` to the layer of what uses it, or lower",
                 tie.from, tie.name, tie.name

@@ -217,6 +217,7 @@ fn a_layer_may_use_itself_and_those_below() {
     assert!(engine(&[]).is_empty());
     let down = [
         ("engine/assess.rs", "use super::{look::look, plan, value::Word};\nfn f() { plan(); }"),
+        ("engine/look.rs", "use crate::engine::{self, value};\npub fn look() { engine::value::Word; }"),
         ("engine/plan/step.rs", "use crate::engine::{value::Word, look};\npub fn plan() { look::look() }"),
         (
             "engine/mod.rs",

@@ -4,6 +4,7 @@
 #   make test      everything that is checked, the real API server included
 #   make lint      format, clippy, dependencies
 #   make gen       writes what is generated: crds/, the chart's copies, docs/
+#   make golden    plays the golden cases, writes what they come to, and prints what changed
 #   make sandbox   a simulated Graph API on http://127.0.0.1:8420
 #   make bench     what a channel costs
 #   make clean     removes what was built
@@ -16,7 +17,7 @@ say = @printf '\n== %s\n'
 tools = $(abspath $(or $(CARGO_TARGET_DIR),target))/tools
 deny = 0.20.2
 
-.PHONY: demo test lint format clippy dependencies gen generated sandbox bench clean control-plane \
+.PHONY: demo test lint format clippy dependencies gen golden generated sandbox bench clean control-plane \
 	unit doc integration needs-cargo needs-cc needs-go needs-curl
 .DEFAULT_GOAL := help
 
@@ -89,6 +90,11 @@ integration: needs-cargo needs-cc needs-curl control-plane
 gen: needs-cargo needs-cc
 	$(say) "generated files"
 	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet generated::
+
+# Plays the golden cases, writes what they come to, and prints what changed: lines for the message of the commit.
+golden: needs-cargo needs-cc
+	$(say) "golden cases"
+	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet golden:: proof::onboarding::
 
 bench: needs-cargo needs-cc control-plane
 	$(say) "what a channel costs"

@@ -9,19 +9,21 @@
 //! Each variant is played with the real lowering, passes and client against a simulated Meta, on a virtual clock,
 //! until nothing is left to do before the next look. `plan.snap` holds its passes: the step or the block, why, who
 //! acts, the next look, and what was written. `status.snap` holds the status in which it rests, as YAML: the first
-//! variant's whole, of the others what differs from it. Transition times are left out, a condition's generation where it is
-//! the status's, and conditions and messages that repeat the one of Ready are named only. A variant that is no other than an
-//! earlier one says so.
+//! variant's whole, of the others what differs from it, as a JSON merge patch. Transition times are left out, a condition's
+//! generation where it is the status's, and conditions and messages that repeat the one of Ready are named only. A variant
+//! that is no other than an earlier one says so, and one whose plan begins like that of the first says how many entries do.
 //!
-//! Both are plain files, compared on every run and written by `UPDATE_GENERATED=1 cargo test --test it golden`.
-//! They are reviewed like code.
+//! Both are plain files of narrow lines, compared on every run and written by `make golden`, which prints what changed, as
+//! lines for the message of the commit. They are reviewed like code.
 
+mod snap;
 mod stage;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     fmt::Write,
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -40,12 +42,17 @@ use whatsapp_operator::engine::{
 };
 use whatsapp_operator::{api::v1alpha1::WhatsAppChannelStatus, meta::error};
 
+use snap::{Changes, Status, read_plans, read_statuses, write_plans, write_statuses};
 use stage::{Change, Passed, Scene, Stage};
+
+use crate::kept;
 
 /// What was read at rest is read again by then: lists, and the facts of an account, which serve longer.
 const AGE: Duration = Duration::from_secs(61 * 60);
 /// Variants played at the same time.
 const AT_ONCE: usize = 8;
+
+const CASES: &str = "tests/it/cases";
 
 const PORTFOLIO: &str = r#"
 apiVersion: whatsapp-operator.dev/v1alpha1
@@ -78,7 +85,7 @@ struct Variant {
 /// What a variant came to.
 struct Played {
     plan: String,
-    status: Vec<(String, String)>,
+    status: Vec<(String, Value)>,
     /// The block of the last pass, which is not printed again.
     block: Option<Block>,
     /// Reasons of conditions, as they were written.
@@ -90,7 +97,7 @@ struct Played {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/cases")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(CASES)
 }
 
 fn cases() -> Vec<Case> {
@@ -112,7 +119,8 @@ fn read_case(folder: &Path) -> Case {
     let portfolio = document(documents.next().unwrap_or(PORTFOLIO));
     let mut meta: Map<String, Value> = serde_json::from_str(&text("meta.json")).expect("JSON");
     let shows = meta.remove("shows").expect("every case says what it shows");
-    assert!(shows.as_str().is_some_and(|shows| shows.ends_with('.')), "{name}: a sentence");
+    let last = shows.as_array().and_then(|lines| lines.last()).unwrap_or(&shows);
+    assert!(last.as_str().is_some_and(|shows| shows.ends_with('.')), "{name}: a sentence");
     let settled = meta.remove("settled") == Some(json!(true));
     let variants = meta.remove("variants").expect("variants");
     let variants: Vec<Map<String, Value>> = serde_json::from_value(variants).expect("a list");
@@ -159,7 +167,7 @@ async fn play(case: &Case, variant: &Variant) -> Played {
     }
     played.take(stage.rest().await, begun);
     for (json, change) in &variant.then {
-        let _ = writeln!(played.plan, "  then {}", flow(json));
+        let _ = writeln!(played.plan, "  then {json}");
         stage.change(change);
         played.take(stage.rest().await, begun);
     }
@@ -170,6 +178,8 @@ async fn play(case: &Case, variant: &Variant) -> Played {
     if case.settled && UNTOLD.iter().any(|what| variant.name.contains(what)) {
         played.broken.extend(turned(&before, &status));
     }
+    played.plan = without_traces(&played.plan);
+    let status: Value = serde_json::from_str(&without_traces(&status.to_string())).expect("JSON");
     played.status = lines(&status);
     played
 }
@@ -325,13 +335,8 @@ fn pause(at: Timestamp, next: Timestamp) -> String {
     }
 }
 
-/// A value on one line; JSON is YAML too.
-fn flow(value: &Value) -> String {
-    value.to_string()
-}
-
 /// A status, line by line, each with the place that it belongs to.
-fn lines(status: &Value) -> Vec<(String, String)> {
+fn lines(status: &Value) -> Vec<(String, Value)> {
     let mut lines = Vec::new();
     let Value::Object(status) = status else { return lines };
     let keyed = [("conditions", "type"), ("waitingFor", "action"), ("preflight", "item"), ("drift", "field")];
@@ -353,7 +358,7 @@ fn lines(status: &Value) -> Vec<(String, String)> {
                 let (same, rest): (Vec<_>, Vec<_>) = rest.partition(is_same);
                 if !same.is_empty() {
                     let same: Vec<&Value> = same.into_iter().map(|entry| &entry["type"]).collect();
-                    lines.push(("conditions as Ready".into(), json!(same).to_string()));
+                    lines.push(("conditions as Ready".into(), json!(same)));
                 }
                 lines.extend(ready.into_iter().chain(rest).map(|entry| {
                     let mut shown = entry.clone();
@@ -366,7 +371,7 @@ fn lines(status: &Value) -> Vec<(String, String)> {
                     if entry["type"] != "Ready" && told.is_some() && message(entry) == told {
                         map.insert("message".into(), json!("as Ready"));
                     }
-                    (format!("{section}/{}", name.unwrap_or_default()), flow(&shown))
+                    (format!("{section}/{}", name.unwrap_or_default()), shown)
                 }));
             }
             (Value::Object(map), _) => {
@@ -376,49 +381,16 @@ fn lines(status: &Value) -> Vec<(String, String)> {
                             entries
                                 .iter()
                                 .enumerate()
-                                .map(|(n, entry)| (format!("{section}/{key} {n}"), flow(entry))),
+                                .map(|(n, entry)| (format!("{section}/{key} {n}"), entry.clone())),
                         ),
-                        value => lines.push((format!("{section}/{key}"), flow(value))),
+                        value => lines.push((format!("{section}/{key}"), value.clone())),
                     }
                 }
             }
-            (value, _) => lines.push((section.to_owned(), flow(value))),
+            (value, _) => lines.push((section.to_owned(), value.clone())),
         }
     }
     lines
-}
-
-/// `first` of the case whole; of the others what differs, and what is not there.
-fn print_status(status: &[(String, String)], first: Option<&[(String, String)]>) -> String {
-    let mut out = String::new();
-    let known: BTreeMap<&str, &str> =
-        first.unwrap_or_default().iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    let mut section = "";
-    for (key, value) in status.iter().filter(|(key, value)| known.get(key.as_str()) != Some(&value.as_str()))
-    {
-        match key.split_once('/') {
-            None => {
-                let _ = writeln!(out, "  {key}: {value}");
-            }
-            Some((of, name)) => {
-                if of != section {
-                    let _ = writeln!(out, "  {of}:");
-                    section = of;
-                }
-                let _ = writeln!(out, "    {name}: {value}");
-            }
-        }
-    }
-    let has = |key: &str| status.iter().any(|(other, _)| other == key);
-    let gone: Vec<&str> =
-        first.unwrap_or_default().iter().map(|(key, _)| key.as_str()).filter(|key| !has(key)).collect();
-    if !gone.is_empty() {
-        let _ = writeln!(out, "  not there: {}", json!(gone));
-    }
-    if first.is_some_and(|first| first == status) {
-        let _ = writeln!(out, "  nothing differs: true");
-    }
-    out
 }
 
 /// Plays every variant, a few at a time.
@@ -449,20 +421,33 @@ async fn play_all(cases: Vec<Case>) -> Vec<(Case, Vec<Played>)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plans_and_statuses_are_as_reviewed() {
-    let update = std::env::var_os("UPDATE_GENERATED").is_some();
     let all = play_all(cases()).await;
     let mut stale = Vec::new();
+    let mut changes = Changes::default();
     for (case, variants) in &all {
-        let (plans, statuses) = print(case, variants);
-        for (file, text) in [("plan.snap", plans), ("status.snap", statuses)] {
-            let path = root().join(&case.name).join(file);
-            let kept = fs::read_to_string(&path).unwrap_or_default();
-            if update {
-                fs::write(&path, text).expect("a file can be written");
-            } else if kept != text {
-                stale.push(difference(&case.name, file, &kept, &text));
-            }
+        let named = || case.variants.iter().map(|variant| variant.name.clone()).zip(variants);
+        let plans: Vec<_> = named().map(|(name, played)| (name, played.plan.clone())).collect();
+        let statuses: Vec<_> = named().map(|(name, played)| (name, played.status.clone())).collect();
+        let (plan, status) = (write_plans(&plans), write_statuses(&statuses));
+        let whole: Vec<(String, Status)> =
+            statuses.into_iter().map(|(name, status)| (name, status.into_iter().collect())).collect();
+        assert_eq!(read_plans(&plan), plans, "{}: what is kept says less than what was played", case.name);
+        assert_eq!(
+            read_statuses(&status),
+            whole,
+            "{}: what is kept says less than what was played",
+            case.name
+        );
+        note_changes(&mut changes, case, &plans, &whole);
+        for (file, text) in [("plan.snap", plan), ("status.snap", status)] {
+            stale.extend(kept::difference(&format!("{CASES}/{}/{file}", case.name), &text));
         }
+    }
+    if kept::is_update() {
+        // Past the capture of the test's output.
+        let summary = Some(changes.summary()).filter(|summary| !summary.is_empty());
+        let summary = summary.unwrap_or_else(|| "nothing\n".into());
+        let _ = write!(std::io::stderr(), "\nchanged in the golden cases:\n{summary}");
     }
     let known = every_reason_is_shown(&all);
     let errors = every_error_is_met(&all);
@@ -476,11 +461,32 @@ async fn plans_and_statuses_are_as_reviewed() {
     assert!(broken.is_empty(), "rules that a status breaks:\n{}", broken.join("\n"));
     assert!(known.is_empty(), "reasons that no case shows, or that one shows after all: {known:?}");
     assert!(errors.is_empty(), "errors that no case meets: {errors:#?}");
-    assert!(
-        stale.is_empty(),
-        "{}\nwritten anew by UPDATE_GENERATED=1 cargo test --test it golden; then read what changed",
-        stale.join("\n")
-    );
+    assert!(stale.is_empty(), "{}\nwritten anew by make golden; then read what changed", stale.join("\n"));
+}
+
+/// Notes what the files of a case, as they are kept until now, do not say of what was played.
+fn note_changes(
+    changes: &mut Changes,
+    case: &Case,
+    plans: &[(String, String)],
+    statuses: &[(String, Status)],
+) {
+    let text = |file: &str| fs::read_to_string(root().join(&case.name).join(file)).unwrap_or_default();
+    let before: BTreeMap<String, String> = read_plans(&text("plan.snap")).into_iter().collect();
+    let shown: BTreeMap<String, Status> = read_statuses(&text("status.snap")).into_iter().collect();
+    for ((name, plan), (_, status)) in plans.iter().zip(statuses) {
+        let variant = format!("{}, {name}", case.name);
+        match (before.get(name), shown.get(name)) {
+            (Some(old), Some(seen)) => {
+                changes.add_plan(&variant, old, plan);
+                changes.add_status(&variant, seen, status);
+            }
+            _ => changes.add_variant(&variant, true),
+        }
+    }
+    for name in before.keys().filter(|name| plans.iter().all(|(other, _)| other != *name)) {
+        changes.add_variant(&format!("{}, {name}", case.name), false);
+    }
 }
 
 /// The text with the sandbox's trace ids made one: two reads at once are answered in any order.
@@ -500,47 +506,6 @@ fn without_traces(text: &str) -> String {
         }
     }
     out
-}
-
-/// The two files of a case.
-fn print(case: &Case, variants: &[Played]) -> (String, String) {
-    let (mut plans, mut statuses) = (Sections::default(), Sections::default());
-    for (variant, played) in case.variants.iter().zip(variants) {
-        plans.add(&variant.name, variant.name.clone(), "  as ", &played.plan);
-        let first = (!std::ptr::eq(played, &variants[0])).then(|| &*variants[0].status);
-        let name = json!(variant.name);
-        statuses.add(&variant.name, format!("{name}:"), "  as: ", &print_status(&played.status, first));
-    }
-    (without_traces(&plans.text), without_traces(&statuses.text))
-}
-
-/// A section for each variant; one that is no other than an earlier one says so.
-#[derive(Default)]
-struct Sections {
-    text: String,
-    known: BTreeMap<String, String>,
-}
-
-impl Sections {
-    fn add(&mut self, name: &str, head: String, like: &str, body: &str) {
-        let _ = writeln!(self.text, "{head}");
-        match self.known.get(body) {
-            Some(earlier) => {
-                let _ = writeln!(self.text, "{like}{}", json!(earlier));
-            }
-            None => {
-                self.text.push_str(body);
-                self.known.insert(body.to_owned(), name.to_owned());
-            }
-        }
-    }
-}
-
-fn difference(case: &str, file: &str, kept: &str, text: &str) -> String {
-    let at = kept.lines().zip(text.lines()).position(|(a, b)| a != b);
-    let at = at.unwrap_or(kept.lines().count().min(text.lines().count()));
-    let line = |text: &str| text.lines().nth(at).unwrap_or("(the end)").to_owned();
-    format!("{case}/{file}:{}\n  kept: {}\n  now:  {}", at + 1, line(kept), line(text))
 }
 
 /// Reasons that a channel may carry in a status that is written, and that no case shows, each with why.

@@ -1,29 +1,29 @@
 //! The rules of the house, as tests: who may use whom, where reasons come from, what may enter the tree.
 //!
-//! They read the sources as text. That is crude and sufficient: a rule that somebody wants to get round is a
-//! matter for review, a rule that somebody forgot is a matter for this file.
+//! Who uses whom is read from the syntax, the rest from the text. That is crude and sufficient: a rule that somebody
+//! wants to get round is a matter for review, a rule that somebody forgot is a matter for this file.
 
-use std::collections::BTreeSet;
+mod graph;
+mod layer;
+mod planted;
+
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use whatsapp_operator::engine::reason;
 
+use graph::Graph;
+
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// A module, the modules of ours that it may use, and the crates that it must not.
-struct Rule {
-    module: &'static str,
-    /// A longer path allows no more than what lies under it.
-    ours: &'static [&'static str],
-    never: &'static [&'static str],
-}
+static GRAPH: LazyLock<Graph> = LazyLock::new(|| Graph::read(Path::new(ROOT)));
 
-const RULES: &[Rule] = &[
-    Rule {
-        module: "engine",
-        ours: &[],
-        never: &[
+/// Crates that a module must not name. Which modules of ours it may use says `ARCHITECTURE.md`.
+const NEVER: &[(&str, &[&str])] = &[
+    (
+        "engine",
+        &[
             "anstream",
             "anstyle",
             "axum",
@@ -45,65 +45,56 @@ const RULES: &[Rule] = &[
             "tracing",
             "tracing_subscriber",
         ],
-    },
-    Rule {
-        module: "api",
-        ours: &["engine"],
-        never: &["axum", "clap", "reqwest", "tokio", "tower", "tracing"],
-    },
-    Rule { module: "meta", ours: &["engine"], never: &["axum", "clap", "k8s_openapi", "kube", "schemars"] },
-    Rule {
-        module: "run",
-        ours: &["engine", "meta::port"],
-        never: &["axum", "clap", "k8s_openapi", "kube", "reqwest", "schemars"],
-    },
-    Rule { module: "cluster", ours: &["engine", "run::secret"], never: &["axum", "clap", "reqwest"] },
-    Rule {
-        module: "controller",
-        ours: &["api", "cluster", "engine", "meta::port", "run", "telemetry"],
-        never: &["clap", "reqwest"],
-    },
-    Rule {
-        module: "cli",
-        ours: &["api", "cluster", "engine", "meta", "run", "sandbox", "telemetry"],
-        never: &["axum"],
-    },
-    Rule { module: "sandbox", ours: &[], never: &["clap", "k8s_openapi", "kube", "schemars"] },
-    Rule { module: "telemetry", ours: &["engine::reason"], never: &["clap", "kube", "reqwest"] },
+    ),
+    ("api", &["axum", "clap", "reqwest", "tokio", "tower", "tracing"]),
+    ("meta", &["axum", "clap", "k8s_openapi", "kube", "schemars"]),
+    ("run", &["axum", "clap", "k8s_openapi", "kube", "reqwest", "schemars"]),
+    ("cluster", &["axum", "clap", "reqwest"]),
+    ("controller", &["clap", "reqwest"]),
+    ("cli", &["axum"]),
+    ("sandbox", &["clap", "k8s_openapi", "kube", "schemars"]),
+    ("telemetry", &["clap", "kube", "reqwest"]),
 ];
 
 #[test]
 fn modules_use_only_what_their_place_allows() {
-    let mut broken = Vec::new();
-    for source in sources() {
-        let Some(rule) = RULES.iter().find(|rule| rule.module == source.module) else {
-            assert!(
-                ["main", "lib"].contains(&source.module.as_str()),
-                "{} is in no rule: give src/{} one",
-                source.path,
-                source.module
-            );
-            continue;
-        };
-        for used in &source.ours {
-            let within = |allowed: &str| used == allowed || used.starts_with(&format!("{allowed}::"));
-            if !within(rule.module) && !rule.ours.iter().any(|allowed| within(allowed)) {
-                broken.push(format!("{} uses crate::{used}", source.path));
-            }
-        }
-        for name in rule.never {
-            if source.names_crate(name) {
-                broken.push(format!("{} uses {name}", source.path));
-            }
-        }
-    }
-    assert!(broken.is_empty(), "against the table of ARCHITECTURE.md:\n{}", broken.join("\n"));
+    let broken = layer::outside(&GRAPH, &layer::modules(&read("ARCHITECTURE.md")));
+    assert!(broken.is_empty(), "against the table of modules in ARCHITECTURE.md:\n{}", broken.join("\n"));
 }
 
 #[test]
-fn the_binary_leaves_decisions_to_the_modules() {
-    for source in sources().iter().filter(|source| source.module == "main") {
-        assert!(!source.code.contains("whatsapp_operator::engine"), "{} uses the engine", source.path);
+fn modules_name_no_crate_that_is_not_for_them() {
+    let mut broken = Vec::new();
+    for row in layer::modules(&read("ARCHITECTURE.md")) {
+        let is_known = row.module == "main" || NEVER.iter().any(|(module, _)| *module == row.module);
+        assert!(is_known, "say which crates `{}` must not name", row.module);
+    }
+    for (file, crates) in &GRAPH.crates {
+        let module = GRAPH.files[file].split("::").next().unwrap_or_default();
+        let never = NEVER.iter().filter(|(of, _)| *of == module).flat_map(|(_, never)| *never);
+        broken.extend(never.filter(|name| crates.contains(**name)).map(|name| format!("{file} uses {name}")));
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn no_layer_of_the_engine_uses_one_above_it() {
+    let broken = layer::upward(&GRAPH, &layer::layers(&read("ARCHITECTURE.md")));
+    assert!(broken.is_empty(), "against the layers in ARCHITECTURE.md:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    let circles = GRAPH.circles();
+    assert!(circles.is_empty(), "{}", circles.join("\n"));
+}
+
+#[test]
+fn every_source_belongs_to_the_product_or_to_its_tests() {
+    assert!(GRAPH.apart.is_empty(), "no `mod` declares {:?}", GRAPH.apart);
+    let is_of_tests = |file: &str| ["tests.rs", "fixture.rs"].iter().any(|end| file.ends_with(end));
+    for file in GRAPH.files.keys() {
+        assert!(!is_of_tests(file), "{file} is in the product: declare it under #[cfg(test)]");
     }
 }
 
@@ -210,19 +201,6 @@ struct Source {
     text: String,
     /// Without comments and without the tests at its end.
     code: String,
-    /// Paths of ours that it names, two segments deep: `meta::port`.
-    ours: BTreeSet<String>,
-}
-
-impl Source {
-    fn names_crate(&self, name: &str) -> bool {
-        self.code.match_indices(name).any(|(at, _)| {
-            let before = self.code[..at].chars().next_back().unwrap_or(' ');
-            let after = &self.code[at + name.len()..];
-            !(before.is_alphanumeric() || before == '_' || before == ':' || before == '.' || before == '"')
-                && (after.starts_with("::") || (after.starts_with(';') && self.code[..at].ends_with("use ")))
-        })
-    }
 }
 
 fn sources() -> Vec<Source> {
@@ -241,8 +219,7 @@ fn sources() -> Vec<Source> {
             .trim_end_matches(".rs")
             .to_owned();
         let code = code_of(&text);
-        let ours = ours_in(&code);
-        Source { path, module, text, code, ours }
+        Source { path, module, text, code }
     })
     .collect()
 }
@@ -257,75 +234,6 @@ fn code_of(text: &str) -> String {
             code
         },
     )
-}
-
-/// The paths after each `crate::`, groups in braces included.
-fn ours_in(code: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for (at, word) in code.match_indices("crate::") {
-        if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$') {
-            continue;
-        }
-        for path in leaves(&code[at + word.len()..]) {
-            found.insert(path.split("::").take(2).collect::<Vec<_>>().join("::"));
-        }
-    }
-    found
-}
-
-/// The paths that a use tree names: `a::{b, c::d}` is `a::b` and `a::c::d`.
-fn leaves(tree: &str) -> Vec<String> {
-    fn walk(tree: &str, prefix: &str, out: &mut Vec<String>) -> usize {
-        let mut path = prefix.to_owned();
-        let mut at = 0;
-        let bytes = tree.as_bytes();
-        while at < bytes.len() {
-            match bytes[at] {
-                b'{' => {
-                    at += 1;
-                    loop {
-                        at += tree[at..].len() - tree[at..].trim_start_matches([',', ' ', '\n']).len();
-                        match bytes.get(at) {
-                            None => return at,
-                            Some(b'}') => return at + 1,
-                            Some(_) => {
-                                let read = walk(&tree[at..], &path, out);
-                                if read == 0 {
-                                    return at;
-                                }
-                                at += read;
-                            }
-                        }
-                    }
-                }
-                c if c.is_ascii_alphanumeric() || c == b'_' || c == b':' => {
-                    path.push(char::from(c));
-                    at += 1;
-                }
-                _ => break,
-            }
-        }
-        if at > 0 {
-            out.push(path);
-            // ` as name` belongs to the leaf that it renames.
-            if let Some(rest) = tree[at..].strip_prefix(" as ") {
-                let name =
-                    rest.len() - rest.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_').len();
-                at += 4 + name;
-            }
-        }
-        at
-    }
-    let mut out = Vec::new();
-    walk(tree, "", &mut out);
-    out
-}
-
-#[test]
-fn use_trees_are_read_whole() {
-    let code = "use crate::{\n    engine::{a, b::{c, d as e}},\n    meta::port::{Graph},\n};\nlet x = crate::run::act();";
-    let found: Vec<_> = ours_in(code).into_iter().collect();
-    assert_eq!(found, ["engine::a", "engine::b", "meta::port", "run::act"]);
 }
 
 fn files(dir: &Path, wanted: &dyn Fn(&str) -> bool) -> Vec<PathBuf> {

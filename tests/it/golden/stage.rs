@@ -71,8 +71,9 @@ const PASSES: usize = 16;
 pub struct Change {
     /// Time that passes first.
     after: Option<String>,
-    /// The number's entry in the account's list; with `pin` and `profile`, which the list does not show. What is in
-    /// `shown` shows whatever is true, until its field is named in `true`.
+    /// The number's entry in the account's list; with `pin` and `profile`, which the list does not show. What it does not
+    /// state it has of the number that it is `like`: one that is `added`, `verified` or `registered`. What is in `shown`
+    /// shows whatever is true, until its field is named in `true`.
     #[serde(default, deserialize_with = "present")]
     number: Option<Value>,
     /// Entries of other numbers, or of the number in another `account`, by id.
@@ -87,7 +88,7 @@ pub struct Change {
     token: Option<Map<String, Value>>,
     app: Option<Map<String, Value>>,
     switches: Option<Map<String, Value>>,
-    /// `METHOD edge` → an error envelope, or another fault of the sandbox, or one `fault` for one `account`; from
+    /// `METHOD edge` → an error envelope, whose usual fields need not be stated, or another fault of the sandbox, or one `fault` for one `account`; from
     /// here on, until replaced.
     answers: Option<BTreeMap<String, Value>>,
     /// Digits in use in an app on a phone.
@@ -423,7 +424,7 @@ impl Stage {
                 let answer = if account.is_some() { &answer["fault"] } else { answer };
                 let kind = match answer {
                     Value::Object(map) if map.contains_key("error") => {
-                        FaultKind::Error { envelope: answer.clone() }
+                        FaultKind::Error { envelope: whole_envelope(answer) }
                     }
                     other => serde_json::from_value(other.clone()).expect("a fault of the sandbox"),
                 };
@@ -433,6 +434,7 @@ impl Stage {
     }
 
     fn put_number(&self, id: Option<&str>, entry: &Map<String, Value>) {
+        let entry = &whole_number(entry);
         let target = id.unwrap_or(DIGITS);
         if !self.sandbox.set_field(target, "is_preverified_number", json!(false)) {
             let id = entry.get("id").and_then(Value::as_str).expect("an entry has an id");
@@ -664,6 +666,42 @@ impl Stage {
         let written = lock(&self.shelf.written)[written..].to_vec();
         Scene::Pass(Box::new(Passed { at, plan, done, written }))
     }
+}
+
+/// An entry of a number with what it leaves to the one that it is `like`.
+fn whole_number(entry: &Map<String, Value>) -> Map<String, Value> {
+    let Some(like) = entry.get("like") else { return entry.clone() };
+    let mut whole = json!({
+        "id": "100000000000001", "display_phone_number": "+55 11 91234-5678", "verified_name": "Acme Suporte",
+        "status": "PENDING", "platform_type": "NOT_APPLICABLE",
+    });
+    let rest = match like.as_str().expect("a word") {
+        "added" => json!({
+            "code_verification_status": "NOT_VERIFIED", "name_status": "AVAILABLE_WITHOUT_REVIEW",
+        }),
+        "verified" => json!({"code_verification_status": "VERIFIED", "name_status": "APPROVED"}),
+        "registered" => json!({
+            "code_verification_status": "EXPIRED", "name_status": "APPROVED", "status": "CONNECTED",
+            "platform_type": "CLOUD_API", "quality_rating": "GREEN", "is_on_biz_app": false, "pin": "135790",
+        }),
+        other => panic!("no number is called {other}"),
+    };
+    merge(&mut whole, &rest);
+    let Value::Object(mut whole) = whole else { unreachable!("an object was made") };
+    // What is null stays: it is left out of Meta's answers.
+    whole.extend(
+        entry.iter().filter(|(key, _)| *key != "like").map(|(key, value)| (key.clone(), value.clone())),
+    );
+    whole
+}
+
+/// An error envelope with what Meta says in every one.
+fn whole_envelope(stated: &Value) -> Value {
+    let message = format!("(#{}) Refused", stated["error"]["code"]);
+    let mut whole =
+        json!({"error": {"message": message, "type": "OAuthException", "fbtrace_id": "AbCdEfGh1"}});
+    merge(&mut whole, stated);
+    whole
 }
 
 fn failure<T>(fact: &Fact<T>) -> Option<Failure> {

@@ -15,6 +15,7 @@ use whatsapp_operator::{
 };
 
 use super::world::*;
+use crate::kept;
 
 /// Stages and conditions as they changed, and the effects at Meta, with times since the beginning.
 fn golden(world: &World) -> String {
@@ -95,7 +96,10 @@ async fn a_number_comes_up_by_one_consent_and_one_code() {
     assert!(world.run_until_ready(HOUR).await, "{}", world.story());
     world.run_for(HOUR).await;
     world.check_nothing_twice();
-    insta::assert_snapshot!(golden(&world));
+    kept::check(
+        "tests/it/proof/kept/a_number_comes_up_by_one_consent_and_one_code.snap",
+        &kept::wrapped(&golden(&world)),
+    );
 }
 
 #[tokio::test]
@@ -106,7 +110,10 @@ async fn without_a_consent_no_code_is_ever_asked_for() {
     world.run_for(DAY).await;
     assert_eq!(world.count(|w| matches!(w, What::CodeSent { .. })), 0);
     assert_eq!(world.status().ready_reason(), Some(Reason::CodeNeeded));
-    insta::assert_snapshot!(golden(&world));
+    kept::check(
+        "tests/it/proof/kept/without_a_consent_no_code_is_ever_asked_for.snap",
+        &kept::wrapped(&golden(&world)),
+    );
 }
 
 #[tokio::test]
@@ -141,7 +148,10 @@ async fn a_registered_number_is_adopted_and_only_what_is_managed_is_written() {
     assert!(world.run_until_ready(HOUR).await, "{}", world.story());
     world.run_for(HOUR).await;
     assert_eq!(world.cluster.pins_created(), 0);
-    insta::assert_snapshot!(golden(&world));
+    kept::check(
+        "tests/it/proof/kept/a_registered_number_is_adopted_and_only_what_is_managed_is_written.snap",
+        &golden(&world),
+    );
 }
 
 #[tokio::test]
@@ -176,7 +186,10 @@ async fn a_name_in_review_is_tried_once_and_then_waited_for() {
     assert!(world.run_until_ready(DAY * 2).await, "{}", world.story());
     assert_eq!(world.count(|w| matches!(w, What::RegisterAttempt { .. })), 2);
     world.check_nothing_twice();
-    insta::assert_snapshot!(golden(&world));
+    kept::check(
+        "tests/it/proof/kept/a_name_in_review_is_tried_once_and_then_waited_for.snap",
+        &golden(&world),
+    );
 }
 
 #[tokio::test]
@@ -217,7 +230,10 @@ async fn a_declined_name_stalls_until_another_is_chosen() {
         0,
         "a declined string is not sent again"
     );
-    insta::assert_snapshot!(golden(&world));
+    kept::check(
+        "tests/it/proof/kept/a_declined_name_stalls_until_another_is_chosen.snap",
+        &kept::wrapped(&golden(&world)),
+    );
 
     world.sandbox.set_review(in_review());
     world.people.consents = 2;

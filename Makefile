@@ -101,7 +101,7 @@ proofs: needs-cargo needs-cc
 
 # Most of these tests wait most of the time, so there are many more at a time than cores.
 cluster: needs-cargo needs-cc needs-curl control-plane
-	@$(CARGO) test --locked --test it -- --test-threads 16 $(addprefix --skip ,$(computing))
+	@$(CARGO) test --locked --test it -- --test-threads 10 $(addprefix --skip ,$(computing))
 
 gen: needs-cargo needs-cc
 	$(say) "generated files"

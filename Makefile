@@ -2,6 +2,7 @@
 #
 #   make demo      a real API server, the operator, a simulated Meta and a person with a phone
 #   make test      everything that is checked, the real API server included
+#   make test-fast what an edit breaks first: unit tests, golden plans, layers, generated files; no API server
 #   make lint      format, clippy, dependencies
 #   make gen       writes what is generated: crds/, the chart's copies, docs/
 #   make golden    plays the golden cases, writes what they come to, and prints what changed
@@ -16,9 +17,11 @@ GO ?= go
 say = @printf '\n== %s\n'
 tools = $(abspath $(or $(CARGO_TARGET_DIR),target))/tools
 deny = 0.20.2
+# The integration tests that need nothing but a processor; `cluster` runs all others.
+computing = golden:: proof::
 
-.PHONY: demo test lint format clippy dependencies gen golden generated sandbox bench clean control-plane \
-	unit doc integration needs-cargo needs-cc needs-go needs-curl
+.PHONY: demo test test-fast lint format clippy dependencies gen golden generated sandbox bench clean control-plane \
+	unit doc integration proofs cluster needs-cargo needs-cc needs-go needs-curl
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -81,11 +84,25 @@ doc: needs-cargo needs-cc
 	$(say) "examples in the documentation"
 	@$(CARGO) test --locked --doc -- --quiet
 
-# Most of these tests wait for a process or a clock, so there are more of them at a time than cores.
+test-fast: needs-cargo needs-cc unit
+	$(say) "golden plans, layers, generated files"
+	@$(CARGO) test --locked --test it -- --quiet golden:: house:: generated::
+
+# One half computes on a simulated clock, the other half waits for processes and for a real one: side by side they take
+# the time of the longer.
 integration: needs-cargo needs-cc needs-curl control-plane
 	$(say) "integration tests, on a real API server"
 	@$(CARGO) build --locked --bin whatsapp-operator --example demo
-	@$(CARGO) test --locked --test it -- --test-threads 6
+	@$(CARGO) test --locked --test it --no-run
+	@$(MAKE) --no-print-directory --jobs 2 proofs cluster
+
+# Last in the queue for the processor, so that nothing which must be done in time comes too late because of them.
+proofs: needs-cargo needs-cc
+	@nice -n 15 $(CARGO) test --locked --test it -- --test-threads 2 $(computing)
+
+# Most of these tests wait most of the time, so there are many more at a time than cores.
+cluster: needs-cargo needs-cc needs-curl control-plane
+	@$(CARGO) test --locked --test it -- --test-threads 10 $(addprefix --skip ,$(computing))
 
 gen: needs-cargo needs-cc
 	$(say) "generated files"

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use jiff::Timestamp;
-use kube::Api;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, WatchEvent, WatchParams};
-use serde_json::{Value, json};
+use k8s_openapi::ByteString;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, WatchEvent, WatchParams};
+use kube::{Api, Client};
+use serde_json::{Map, Value, json};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use whatsapp_operator::sandbox::{
     Account, App, Options, Pace, Portfolio, ReviewPolicy, Sandbox, Token, What, World,
@@ -23,9 +25,14 @@ pub const BUSINESS: &str = "500000000000001";
 pub const ACCOUNT: &str = "300000000000001";
 pub const APP: &str = "200000000000001";
 
+/// Stands in the chart's objects for the namespace of a rig.
+const ANY_NAMESPACE: &str = "namespace-of-the-rig";
+
 /// One test's operator, Meta and namespace.
 pub struct Rig {
     pub plane: &'static ControlPlane,
+    /// Has all rights. A kubectl process for each of a thousand looks would keep the machine busy.
+    admin: Client,
     pub sandbox: Sandbox,
     pub graph_url: String,
     pub namespace: String,
@@ -55,18 +62,8 @@ impl Rig {
     pub async fn new(prefix: &str) -> Self {
         let plane = ControlPlane::shared().await;
         let namespace = plane.namespace(prefix).await;
-        let rendered = plane.helm_template(&namespace, &json!({ "namespaces": [namespace] })).await;
-        plane.apply_rendered(&namespace, &rendered).await;
-        plane
-            .kubectl([
-                "wait",
-                "--for=condition=Established",
-                "--timeout=60s",
-                "crd",
-                "-l",
-                "app.kubernetes.io/name",
-            ])
-            .await;
+        let objects = chart(plane).await.replace(ANY_NAMESPACE, &namespace);
+        plane.apply_rendered(&namespace, &objects).await;
 
         let token = format!("EAAsandbox-{:016x}", rand_u64());
         let world = World::default()
@@ -89,6 +86,7 @@ impl Rig {
         let health = free_address();
         Self {
             plane,
+            admin: plane.admin_client(),
             sandbox,
             graph_url,
             namespace,
@@ -188,15 +186,9 @@ impl Rig {
     /// Takes down every version of every channel, portfolio and event of the namespace, from now on.
     pub async fn listen(&self) -> Arc<Mutex<Vec<(String, String)>>> {
         let told = Arc::new(Mutex::new(Vec::new()));
-        for (group, version, kind, plural) in [
-            ("whatsapp-operator.dev", "v1alpha1", "WhatsAppChannel", "whatsappchannels"),
-            ("whatsapp-operator.dev", "v1alpha1", "WhatsAppPortfolio", "whatsappportfolios"),
-            ("", "v1", "Event", "events"),
-        ] {
-            let resource =
-                ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
-            let api: Api<DynamicObject> =
-                Api::namespaced_with(self.plane.admin_client(), &self.namespace, &resource);
+        for kind in ["WhatsAppChannel", "WhatsAppPortfolio", "Event"] {
+            let api = self.api(kind, &self.namespace);
+            let plural = resource(kind).plural;
             let (told, stop) = (told.clone(), self.stop.clone());
             let watch = WatchParams::default().timeout(290);
             let versions = api.watch(&watch, "0").await.expect("it may be watched").boxed();
@@ -231,20 +223,36 @@ impl Rig {
         self.operator.as_mut().expect("the operator was started")
     }
 
+    /// The objects of a kind in a namespace.
+    fn api(&self, kind: &str, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.admin.clone(), namespace, &resource(kind))
+    }
+
     /// Applies one object, into the rig's namespace if it names none.
     pub async fn apply(&self, object: &Value) {
+        let text = |value: &Value| value.as_str().expect("every object has a kind and a name").to_owned();
+        let (kind, name) = (text(&object["kind"]), text(&object["metadata"]["name"]));
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or(&self.namespace);
-        let out =
-            self.plane.kubectl_with_input(["apply", "-n", namespace, "-f", "-"], &object.to_string()).await;
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let strict = PatchParams::apply("somebody").force().validation_strict();
+        let applied = self.api(&kind, namespace).patch(&name, &strict, &Patch::Apply(object)).await;
+        applied.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+    }
+
+    /// Merges into one object, as an edit would.
+    async fn merge(&self, kind: &str, name: &str, patch: &Value) {
+        let (strict, patch) = (PatchParams::default().validation_strict(), Patch::Merge(patch));
+        let merged = self.api(kind, &self.namespace).patch(name, &strict, &patch).await;
+        merged.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
     }
 
     /// Writes a Secret.
     pub async fn secret(&self, name: &str, values: Value) {
-        self.apply(&json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": values
-        }))
-        .await;
+        let bytes = |value: &Value| ByteString(value.as_str().expect("text").into());
+        let values = values.as_object().expect("keys and values").iter();
+        let data: Map<String, Value> =
+            values.map(|(key, value)| (key.clone(), json!(bytes(value)))).collect();
+        self.apply(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}))
+            .await;
     }
 
     /// A portfolio with its token in the Secret `<name>-meta`, with more of the spec merged in.
@@ -283,9 +291,9 @@ impl Rig {
     /// An object of a kind, as it stands; `namespace/name` for another namespace.
     pub async fn get_of(&self, kind: &str, name: &str) -> Value {
         let (namespace, name) = name.split_once('/').unwrap_or((&self.namespace, name));
-        let out = self.plane.kubectl(["get", kind, name, "-n", namespace, "-o", "json"]).await;
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        serde_json::from_slice(&out.stdout).expect("kubectl prints JSON")
+        let object = self.api(kind, namespace).get(name).await;
+        let object = object.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+        serde_json::to_value(object).expect("JSON")
     }
 
     /// When each effect on a number happened, by a short name.
@@ -331,23 +339,15 @@ impl Rig {
 
     /// Sets an annotation `whatsapp-operator.dev/<key>`.
     pub async fn annotate(&self, name: &str, key: &str, value: &str) {
-        let pair = format!("whatsapp-operator.dev/{key}={value}");
-        let out = self
-            .plane
-            .kubectl(["annotate", "wac", name, "-n", &self.namespace, "--overwrite", pair.as_str()])
-            .await;
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let annotations = json!({ format!("whatsapp-operator.dev/{key}"): value });
+        self.merge("wac", name, &json!({"metadata": {"annotations": annotations}})).await;
     }
 
-    /// Writes the code that the sandbox delivered into the channel's code Secret, as a person with kubectl would.
+    /// Writes the code that the sandbox delivered into the channel's code Secret, as a person would.
     pub async fn type_code(&self, name: &str, number: &str) {
         let digits = number.trim_start_matches('+');
         let code = self.sandbox.delivered_code(digits).expect("a code was delivered");
-        self.apply(&json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": format!("{name}-code")},
-            "stringData": {"code": code}
-        }))
-        .await;
+        self.secret(&format!("{name}-code"), json!({"code": code})).await;
     }
 
     /// Waits until the channel's status satisfies a test; panics with the last status when it does not in time.
@@ -410,10 +410,7 @@ impl Rig {
 
     /// Merges into the channel's spec, as an edit would.
     pub async fn edit(&self, kind: &str, name: &str, spec: Value) {
-        let patch = json!({ "spec": spec }).to_string();
-        let args = ["patch", kind, name, "-n", &self.namespace, "--type=merge", "-p", patch.as_str()];
-        let out = self.plane.kubectl(args).await;
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        self.merge(kind, name, &json!({ "spec": spec })).await;
     }
 
     /// Brings a channel to Ready the way a person would: consent, code, nothing else.
@@ -442,6 +439,39 @@ impl Rig {
         entries.retain(|e| e.is_from_service_account(&self.namespace, self.account_name()) && e.is_write());
         entries
     }
+}
+
+/// The chart's objects with [`ANY_NAMESPACE`] in the place of a rig's own. It is rendered once, and its CRDs, which all
+/// rigs share, are installed and served by then.
+async fn chart(plane: &ControlPlane) -> &'static str {
+    static CHART: OnceCell<String> = OnceCell::const_new();
+    let render = async || {
+        let rendered = plane.helm_template(ANY_NAMESPACE, &json!({ "namespaces": [ANY_NAMESPACE] })).await;
+        let is_crd = |object: &&str| object.contains("\nkind: CustomResourceDefinition\n");
+        let (crds, objects): (Vec<_>, Vec<_>) = rendered.split("\n---\n").partition(is_crd);
+        assert_eq!(crds.len(), 2, "one for each kind");
+        plane.apply_rendered("default", &crds.join("\n---\n")).await;
+        let label = "app.kubernetes.io/name";
+        let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "-l", label];
+        assert!(plane.kubectl(wait).await.status.success(), "the CRDs are not served");
+        objects.join("\n---\n")
+    };
+    CHART.get_or_init(render).await
+}
+
+/// How the API server calls what a test calls by its kind, or by a short name of it.
+fn resource(kind: &str) -> ApiResource {
+    const OURS: &str = "whatsapp-operator.dev";
+    let (group, version, kind, plural) = match kind {
+        "wac" | "WhatsAppChannel" => (OURS, "v1alpha1", "WhatsAppChannel", "whatsappchannels"),
+        "wap" | "WhatsAppPortfolio" => (OURS, "v1alpha1", "WhatsAppPortfolio", "whatsappportfolios"),
+        "secret" | "Secret" => ("", "v1", "Secret", "secrets"),
+        "Event" => ("", "v1", "Event", "events"),
+        "ServiceAccount" => ("", "v1", "ServiceAccount", "serviceaccounts"),
+        "RoleBinding" => ("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings"),
+        other => panic!("{other} is no kind that the tests use"),
+    };
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
 }
 
 /// The message of a condition that is there.

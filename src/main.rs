@@ -11,10 +11,7 @@ use whatsapp_operator::{
         run::{LogFormat, RunArgs},
     },
     cluster, controller,
-    meta::{
-        client::{self, Meta},
-        port::SystemClock,
-    },
+    meta::{client::Meta, port::SystemClock, transport},
     telemetry::{
         self,
         health::Health,
@@ -24,7 +21,7 @@ use whatsapp_operator::{
 };
 
 fn main() -> ExitCode {
-    client::install_crypto();
+    transport::install_crypto();
     match cli::parse(std::env::args_os()) {
         Ok(cli) => dispatch(cli.command),
         Err(exit) => exit,

@@ -34,8 +34,9 @@ use crate::{
         portfolio::{PortfolioAssessment, PortfolioObserved, PortfolioView, assess_portfolio, granted},
     },
     meta::{
-        client::{DEFAULT_URL, DEFAULT_VERSION, GraphClient, Meta, Settings},
+        client::{GraphClient, Meta},
         port::{Graph, GraphSource, SystemClock},
+        settings::{DEFAULT_URL, DEFAULT_VERSION, Settings},
     },
     run::observe::{Volatile, observe},
 };

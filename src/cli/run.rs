@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use crate::{engine::limits::Limits, meta::client::Settings};
+use crate::{engine::limits::Limits, meta::settings::Settings};
 
 /// Runs the operator until it is asked to stop.
 #[derive(Clone, Debug, Args)]

@@ -39,7 +39,7 @@ use whatsapp_operator::{
         plan::{Block, Plan},
         reason::{self, ReasonKind},
     },
-    meta::error,
+    meta::reference,
 };
 
 use stage::{Change, Passed, Scene, Stage};
@@ -579,7 +579,7 @@ fn every_error_is_met(all: &[(Case, Vec<Played>)]) -> Vec<String> {
         ("portfolio", Scope::Portfolio),
         ("app", Scope::App),
     ];
-    let reference = error::reference();
+    let reference = reference::errors();
     let mut missing = Vec::new();
     for row in reference.lines().filter(|line| line.starts_with("| ")).skip(1) {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();

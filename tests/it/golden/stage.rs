@@ -35,8 +35,10 @@ use whatsapp_operator::{
         portfolio::{PortfolioObserved, PortfolioView, assess_portfolio, granted},
     },
     meta::{
-        client::{GraphClient, Meta, Settings, install_crypto},
+        client::{GraphClient, Meta},
         port::{Clock, Credential, Graph, GraphSource},
+        settings::Settings,
+        transport::install_crypto,
     },
     run::{
         observe::{SecretRead, Secrets, Volatile},

@@ -42,8 +42,10 @@ use whatsapp_operator::{
         step::CodeMethod,
     },
     meta::{
-        client::{GraphClient, Meta, Settings, install_crypto},
+        client::{GraphClient, Meta},
         port::{Clock, Credential, Graph, GraphSource, NumberList},
+        settings::Settings,
+        transport::install_crypto,
     },
     run::{
         observe::{SecretRead, Secrets, Volatile},

@@ -4,6 +4,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use tokio::{net::TcpListener, runtime};
 use tokio_util::sync::CancellationToken;
+
 use whatsapp_operator::{
     cli::{
         self,
@@ -12,10 +13,7 @@ use whatsapp_operator::{
         run::{LogFormat, RunArgs},
     },
     cluster, controller,
-    meta::{
-        client::{self, Meta},
-        port::SystemClock,
-    },
+    meta::{client::Meta, port::SystemClock, transport},
     telemetry::{
         self,
         health::Health,
@@ -25,7 +23,7 @@ use whatsapp_operator::{
 };
 
 fn main() -> ExitCode {
-    client::install_crypto();
+    transport::install_crypto();
     cli::dispatch(std::env::args_os(), operate).into()
 }
 

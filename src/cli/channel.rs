@@ -281,7 +281,7 @@ mod tests {
 
     #[tokio::test]
     async fn following_goes_on_through_reads_that_fail() {
-        crate::meta::client::install_crypto();
+        crate::meta::transport::install_crypto();
         let channel = behind(2, StatusCode::SERVICE_UNAVAILABLE).await;
         let found = channel.follow(Duration::from_secs(20), |object| object.metadata.name.clone()).await;
         assert!(matches!(&found, Ok(Followed::Answered(name)) if name == "support"), "{found:?}");
@@ -289,7 +289,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_failed_to_the_end_is_said_and_ends_as_no_answer() {
-        crate::meta::client::install_crypto();
+        crate::meta::transport::install_crypto();
         let channel = behind(usize::MAX, StatusCode::SERVICE_UNAVAILABLE).await;
         let limit = Duration::from_millis(700);
         let found = channel.follow(limit, |_| Some(())).await.expect("it was followed to the end");
@@ -303,7 +303,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_channel_that_is_gone_is_not_waited_for() {
-        crate::meta::client::install_crypto();
+        crate::meta::transport::install_crypto();
         for status in [StatusCode::NOT_FOUND, StatusCode::FORBIDDEN] {
             let channel = behind(usize::MAX, status).await;
             let found = channel.follow(Duration::from_secs(60), |_| Some(())).await;

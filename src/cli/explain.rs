@@ -128,10 +128,7 @@ fn code(text: &str) -> Result<Explanation, Problem> {
         return Err(Problem::new(format!("Meta's error {text} is not in the table"))
             .next("read what Meta said about it in the channel: kubectl whatsapp status NAME"));
     };
-    let calls = |row: &Meaning| match row.edges {
-        [] => String::new(),
-        edges => format!(" (on {})", edges.iter().map(|edge| edge.as_str()).collect::<Vec<_>>().join(", ")),
-    };
+    let calls = |row: &Meaning| row.calls.names().map(|names| format!(" (on {names})")).unwrap_or_default();
     let mut lines: Vec<String> = rows.iter().map(|row| format!("{}{}", row.meaning, calls(row))).collect();
     lines.dedup();
     Ok(Explanation {

@@ -47,8 +47,9 @@ use crate::{
         render::{self, OutputArgs},
     },
     meta::{
-        client::{DEFAULT_URL, DEFAULT_VERSION, GraphClient, Meta, Settings},
+        client::{GraphClient, Meta},
         port::{Graph, GraphSource, SystemClock},
+        settings::{DEFAULT_URL, DEFAULT_VERSION, Settings},
     },
     run::{
         observe::{Circumstances, PortfolioFacts, Sources, fact, observe, portfolio_facts},

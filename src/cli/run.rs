@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use clap::{Args, ValueEnum};
 
 use crate::engine::limits::Limits;
-use crate::meta::client::{DEFAULT_URL, DEFAULT_VERSION, Settings};
+use crate::meta::settings::{DEFAULT_URL, DEFAULT_VERSION, Settings};
 
 /// Runs the operator until it is asked to stop.
 #[derive(Clone, Debug, Args)]

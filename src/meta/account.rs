@@ -9,18 +9,19 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{error::after, port::Clock};
+use super::{bounded::lock, port::Clock};
 use crate::engine::{
     failure::Failure,
     id::{AccountId, BusinessId},
     look::Urgency,
+    time::later,
 };
 
 /// What a read is shared under: nothing crosses portfolios or versions of a credential.
@@ -77,7 +78,7 @@ impl Failed {
 
     fn pausing(failure: Failure, in_a_row: u32, begun: Timestamp) -> Self {
         let pause = FIRST_PAUSE.saturating_mul(1 << (in_a_row - 1).min(8)).min(LONGEST_PAUSE);
-        Self { failure, in_a_row, not_before: after(begun, pause) }
+        Self { failure, in_a_row, not_before: later(begun, pause) }
     }
 }
 
@@ -238,7 +239,7 @@ where
         tokio::spawn(async move {
             let answer = reading.await.map(Arc::new);
             {
-                let mut slots = slots.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut slots = lock(&slots);
                 if let Some(slot) = slots.get_mut(&key) {
                     slot.flight = None;
                     match &answer {
@@ -263,7 +264,7 @@ where
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<K, Slot<V>>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.slots)
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -15,14 +15,16 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    error::{Edge, after},
-    wire,
+    bounded::lock,
+    edge::{Edge, Lane, Tally},
+    json,
 };
 use crate::engine::{
     id::{AccountId, AppId, BusinessId},
     limits::Limits,
     look::Urgency,
     step::StepKind,
+    time::later,
 };
 
 /// Whose limits a call counts against: Meta counts per app. Until the token has told its app,
@@ -31,35 +33,6 @@ use crate::engine::{
 pub enum Payer {
     App(AppId),
     Business(BusinessId),
-}
-
-/// Which allowance a call counts against (page "WhatsApp Business Management API rate limits").
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lane {
-    /// Calls that resolve to no account: the app's limit.
-    App,
-    /// The short list that grows with the first registered number.
-    List,
-    /// Everything else of an account.
-    Rest,
-}
-
-impl Lane {
-    fn of(edge: Edge) -> Self {
-        match edge {
-            Edge::DebugToken | Edge::Business | Edge::OwnedAccounts | Edge::ClientAccounts => Self::App,
-            Edge::Account | Edge::Numbers | Edge::SubscribedApps | Edge::Subscribe => Self::List,
-            Edge::Profile
-            | Edge::AddNumber
-            | Edge::RequestCode
-            | Edge::VerifyCode
-            | Edge::SubmitName
-            | Edge::SetPin
-            | Edge::Register
-            | Edge::RouteWebhook
-            | Edge::WriteProfile => Self::Rest,
-        }
-    }
 }
 
 /// How much a call matters.
@@ -93,27 +66,6 @@ impl Claim {
 /// Adds of an hour, in percent of the allowance: an added number wants a code, its verification and a registration,
 /// so with four calls a number this is as fast as the allowance permits, and leaves room for whoever asks for a code.
 const ADDS: u32 = 25;
-
-/// The call of a step.
-fn edge(step: StepKind) -> Option<Edge> {
-    Some(match step {
-        StepKind::AddNumber => Edge::AddNumber,
-        StepKind::RequestCode => Edge::RequestCode,
-        StepKind::VerifyCode => Edge::VerifyCode,
-        StepKind::SubmitName => Edge::SubmitName,
-        StepKind::SetPin => Edge::SetPin,
-        StepKind::Register => Edge::Register,
-        StepKind::SubscribeApp => Edge::Subscribe,
-        StepKind::RouteWebhook => Edge::RouteWebhook,
-        StepKind::WriteProfile => Edge::WriteProfile,
-        StepKind::CreatePin => return None,
-    })
-}
-
-/// Whether a list may show what the call changed.
-fn is_listed(edge: Edge) -> bool {
-    edge.is_write() && !matches!(edge, Edge::RequestCode | Edge::SetPin | Edge::Subscribe)
-}
 
 /// Calls to no account in particular, per app and hour. Meta allows 200 for every daily active
 /// user (Graph API, "Rate limits"), a number that we cannot see: `X-App-Usage` corrects this one.
@@ -229,8 +181,8 @@ impl Breaker {
                 pause
             }
         };
-        let until = until.map(|until| until.min(after(now, LONGEST_BELIEVED)));
-        let end = [until, self.until].into_iter().flatten().fold(after(now, pause), Timestamp::max);
+        let until = until.map(|until| until.min(later(now, LONGEST_BELIEVED)));
+        let end = [until, self.until].into_iter().flatten().fold(later(now, pause), Timestamp::max);
         self.until = Some(end);
         end
     }
@@ -285,7 +237,7 @@ impl Meter {
     }
 
     fn usage(&self, now: Timestamp) -> Option<Usage> {
-        self.usage.filter(|usage| after(usage.told, USAGE_BELIEVED) > now)
+        self.usage.filter(|usage| later(usage.told, USAGE_BELIEVED) > now)
     }
 
     fn advance(&mut self, now: Timestamp) {
@@ -303,16 +255,16 @@ impl Meter {
 
     /// The hours that a call counts in.
     fn hours(&mut self, edge: Edge, claim: Claim) -> impl Iterator<Item = &mut Hour> {
-        let lane = match Lane::of(edge) {
+        let lane = match edge.lane() {
             Lane::App | Lane::List => &mut self.list,
             Lane::Rest => &mut self.rest,
         };
-        let kind = match edge {
-            Edge::Profile if claim.is_polling() => Some(&mut self.profiles),
-            Edge::AddNumber => Some(&mut self.adds),
-            Edge::RequestCode => Some(&mut self.codes),
-            Edge::VerifyCode => Some(&mut self.verifications),
-            _ => None,
+        let kind = match edge.tally() {
+            Tally::Nothing => None,
+            Tally::Profiles => claim.is_polling().then_some(&mut self.profiles),
+            Tally::Adds => Some(&mut self.adds),
+            Tally::Codes => Some(&mut self.codes),
+            Tally::Verifications => Some(&mut self.verifications),
         };
         std::iter::once(lane).chain(kind)
     }
@@ -323,7 +275,7 @@ impl Meter {
         if edge == Edge::Numbers {
             self.unlisted = None;
         }
-        if is_listed(edge) {
+        if edge.is_listed() {
             self.wrote = Some(now);
             self.unlisted.get_or_insert(now);
         }
@@ -342,15 +294,15 @@ impl Meter {
             return Some(until);
         }
         let is_busy = app_is_busy || self.usage(now).is_some_and(|usage| usage.percent >= USAGE_HALVES);
-        let (hour, allowance) = match Lane::of(edge) {
+        let (hour, allowance) = match edge.lane() {
             Lane::App => (&self.list, APP_PER_HOUR),
             Lane::List if self.has_registered => (&self.list, limits.budget_list),
             Lane::List => (&self.list, limits.budget_list_first),
             Lane::Rest => (&self.rest, limits.budget_rest),
         };
-        let soon = |until: Timestamp| Some(until.max(after(now, Duration::from_secs(1))));
+        let soon = |until: Timestamp| Some(until.max(later(now, Duration::from_secs(1))));
         let (list, rest) = (self.list.used(), self.rest.used());
-        if Lane::of(edge) != Lane::App && !self.has_registered && list + rest >= TOGETHER_PER_HOUR {
+        if edge.lane() != Lane::App && !self.has_registered && list + rest >= TOGETHER_PER_HOUR {
             return soon(self.list.room_at(list).min(self.rest.room_at(rest)));
         }
         let share = allowance * claim.ceiling(limits.budget_for_writes) / 100;
@@ -359,20 +311,20 @@ impl Meter {
             return soon(hour.room_at(most));
         }
         let promised = self.promised(limits);
-        let promised = match edge {
-            Edge::VerifyCode => 0,
+        let promised = match edge.tally() {
+            Tally::Verifications => 0,
             // A code goes out only where its verification, the registration and those of all others fit.
-            Edge::RequestCode => 2 * promised + 2,
-            _ => promised,
+            Tally::Codes => 2 * promised + 2,
+            Tally::Nothing | Tally::Profiles | Tally::Adds => promised,
         };
         let most = allowance.saturating_sub(promised).max(1);
-        if Lane::of(edge) == Lane::Rest && hour.used() >= most {
-            return soon(hour.room_at(most).min(after(now, limits.code_life)));
+        if edge.lane() == Lane::Rest && hour.used() >= most {
+            return soon(hour.room_at(most).min(later(now, limits.code_life)));
         }
-        let (kind, most) = match edge {
-            Edge::Profile if claim.is_polling() => (&self.profiles, limits.profiles_per_hour.max(1)),
-            Edge::AddNumber => (&self.adds, (allowance * ADDS / 100).max(1)),
-            _ => return None,
+        let (kind, most) = match edge.tally() {
+            Tally::Profiles if claim.is_polling() => (&self.profiles, limits.profiles_per_hour.max(1)),
+            Tally::Adds => (&self.adds, (allowance * ADDS / 100).max(1)),
+            Tally::Nothing | Tally::Profiles | Tally::Codes | Tally::Verifications => return None,
         };
         if kind.used() >= most { soon(kind.room_at(most)) } else { None }
     }
@@ -382,7 +334,7 @@ impl Meter {
         let told = self
             .usage(now)
             .filter(|usage| usage.percent >= USAGE_WRITES_ONLY && claim != Claim::Write)
-            .map(|usage| after(usage.told, USAGE_BELIEVED));
+            .map(|usage| later(usage.told, USAGE_BELIEVED));
         self.breaker.until(now).into_iter().chain(told).max()
     }
 }
@@ -459,7 +411,7 @@ impl Budget {
         step: StepKind,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let (edge, claim) = (edge(step)?, Claim::Write);
+        let (edge, claim) = (Edge::of_step(step)?, Claim::Write);
         let mut meters = self.lock(now);
         let app = meters.get(&(payer.clone(), None));
         if let Some(until) = app.and_then(|app| app.held(claim, now)) {
@@ -483,7 +435,7 @@ impl Budget {
     ) -> Option<Timestamp> {
         let meters = self.lock(now);
         let meter = meters.get(&(payer.clone(), Some(account.clone())))?;
-        let until = after(meter.wrote?, QUIET).min(after(meter.unlisted?, GATHERED));
+        let until = later(meter.wrote?, QUIET).min(later(meter.unlisted?, GATHERED));
         (Claim::Read(urgency).is_polling() && until > now).then_some(until)
     }
 
@@ -509,7 +461,7 @@ impl Budget {
             meter.usage = Some(Usage { percent: business.percent, told: now });
             if business.regain_minutes > 0 {
                 let regain = Duration::from_secs(business.regain_minutes.saturating_mul(60));
-                let until = after(now, regain.min(LONGEST_BELIEVED));
+                let until = later(now, regain.min(LONGEST_BELIEVED));
                 meter.breaker.until = Some(meter.breaker.until.map_or(until, |known| known.max(until)));
                 if account.is_some_and(|account| account.as_str() == object) {
                     blocked = Some(until);
@@ -571,10 +523,10 @@ impl Budget {
 
     /// The meters, with those dropped that were idle for an hour once there are many.
     fn lock(&self, now: Timestamp) -> MutexGuard<'_, HashMap<Key, Meter>> {
-        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut meters = lock(&self.meters);
         if meters.len() >= ENTRIES_KEPT && meters.len() == meters.capacity() {
             let hour = Duration::from_secs(60 * 60);
-            meters.retain(|_, meter| after(meter.touched, hour) > now || meter.breaker.until(now).is_some());
+            meters.retain(|_, meter| later(meter.touched, hour) > now || meter.breaker.until(now).is_some());
         }
         meters
     }
@@ -608,7 +560,7 @@ impl UsageHeaders {
             for (object, entries) in objects.into_iter().take(OBJECTS_IN_HEADER) {
                 let mut worst = BusinessUsage::default();
                 for entry in entries.as_array().into_iter().flatten() {
-                    let minutes = wire::integer(entry, "estimated_time_to_regain_access").unwrap_or(0);
+                    let minutes = json::integer(entry, "estimated_time_to_regain_access").unwrap_or(0);
                     worst.percent = worst.percent.max(percent(entry).unwrap_or(0));
                     worst.regain_minutes = worst.regain_minutes.max(u64::try_from(minutes).unwrap_or(0));
                 }
@@ -622,7 +574,7 @@ impl UsageHeaders {
 fn percent(entry: &Value) -> Option<u32> {
     ["call_count", "total_cputime", "total_time"]
         .iter()
-        .filter_map(|key| wire::integer(entry, key))
+        .filter_map(|key| json::integer(entry, key))
         .max()
         .map(|percent| u32::try_from(percent.max(0)).unwrap_or(u32::MAX))
 }

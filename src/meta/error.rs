@@ -1,103 +1,16 @@
-//! What Meta refuses and why: the error envelope in every shape, and one table of codes.
+//! The table of Meta's codes: what each asks for and how far it reaches.
 //!
 //! Nothing else in the program knows what a code means, except the few places where the
 //! contract names one. The table is also the source of `docs/errors.md`.
 
-use std::{fmt::Write, time::Duration};
+use std::time::Duration;
 
-use jiff::Timestamp;
-use serde_json::Value;
-
-use super::wire;
-use crate::engine::failure::{Class, Refusal, Scope};
-
-/// A call of the port, as far as codes, budgets and counters tell them apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Edge {
-    DebugToken,
-    Business,
-    OwnedAccounts,
-    ClientAccounts,
-    Account,
-    Numbers,
-    SubscribedApps,
-    Profile,
-    AddNumber,
-    RequestCode,
-    VerifyCode,
-    SubmitName,
-    SetPin,
-    Register,
-    Subscribe,
-    RouteWebhook,
-    WriteProfile,
-}
-
-impl Edge {
-    /// Every edge, reads first.
-    pub const ALL: [Self; 17] = [
-        Self::DebugToken,
-        Self::Business,
-        Self::OwnedAccounts,
-        Self::ClientAccounts,
-        Self::Account,
-        Self::Numbers,
-        Self::SubscribedApps,
-        Self::Profile,
-        Self::AddNumber,
-        Self::RequestCode,
-        Self::VerifyCode,
-        Self::SubmitName,
-        Self::SetPin,
-        Self::Register,
-        Self::Subscribe,
-        Self::RouteWebhook,
-        Self::WriteProfile,
-    ];
-
-    /// Its name in logs, counters and the reference.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::DebugToken => "debug_token",
-            Self::Business => "business",
-            Self::OwnedAccounts => "owned_accounts",
-            Self::ClientAccounts => "client_accounts",
-            Self::Account => "account",
-            Self::Numbers => "numbers",
-            Self::SubscribedApps => "subscribed_apps",
-            Self::Profile => "profile",
-            Self::AddNumber => "add_number",
-            Self::RequestCode => "request_code",
-            Self::VerifyCode => "verify_code",
-            Self::SubmitName => "submit_name",
-            Self::SetPin => "set_pin",
-            Self::Register => "register",
-            Self::Subscribe => "subscribe",
-            Self::RouteWebhook => "route_webhook",
-            Self::WriteProfile => "write_profile",
-        }
-    }
-
-    /// Whether the call changes something at Meta, and so must never be repeated by itself.
-    pub fn is_write(self) -> bool {
-        matches!(
-            self,
-            Self::AddNumber
-                | Self::RequestCode
-                | Self::VerifyCode
-                | Self::SubmitName
-                | Self::SetPin
-                | Self::Register
-                | Self::Subscribe
-                | Self::RouteWebhook
-                | Self::WriteProfile
-        )
-    }
-}
+use super::edge::{About, Edge};
+use crate::engine::failure::{Class, Scope};
 
 /// What a row of the table matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Key {
+pub(super) enum Key {
     /// This code with this subcode.
     Exact(i64, i64),
     /// This number in either place: Meta gives large ones as code or as subcode.
@@ -123,7 +36,7 @@ impl Key {
         }
     }
 
-    fn text(self) -> String {
+    pub(super) fn text(self) -> String {
         match self {
             Self::Exact(code, subcode) => format!("{code} / {subcode}"),
             Self::Number(n) => format!("{n} (either place)"),
@@ -134,23 +47,53 @@ impl Key {
     }
 }
 
+/// The calls that a row is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calls {
+    All,
+    /// Those about a portfolio or its credential.
+    Portfolio,
+    /// Those about a number.
+    Number,
+    Reads,
+    These(&'static [Edge]),
+}
+
+impl Calls {
+    /// Whether it is among them.
+    pub fn contain(self, edge: Edge) -> bool {
+        match self {
+            Self::All => true,
+            Self::Portfolio => edge.about() == About::Portfolio,
+            Self::Number => edge.about() == About::Number,
+            Self::Reads => !edge.is_write(),
+            Self::These(edges) => edges.contains(&edge),
+        }
+    }
+
+    /// Their names, unless they are all.
+    pub fn names(self) -> Option<String> {
+        let edges = || Edge::ALL.into_iter().filter(|edge| self.contain(*edge)).map(Edge::as_str);
+        (self != Self::All).then(|| edges().collect::<Vec<_>>().join(", "))
+    }
+}
+
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    key: Key,
-    /// Edges that the row is about; empty for all.
-    edges: &'static [Edge],
-    class: Class,
-    scope: Scope,
+pub(super) struct Entry {
+    pub(super) key: Key,
+    pub(super) calls: Calls,
+    pub(super) class: Class,
+    pub(super) scope: Scope,
     /// Wait that the page names, for when the answer itself gives no time.
-    wait: Option<u64>,
-    meaning: &'static str,
-    source: &'static str,
+    pub(super) wait: Option<u64>,
+    pub(super) meaning: &'static str,
+    pub(super) source: &'static str,
 }
 
 impl Entry {
-    const fn on(mut self, edges: &'static [Edge]) -> Self {
-        self.edges = edges;
+    const fn on(mut self, calls: Calls) -> Self {
+        self.calls = calls;
         self
     }
 
@@ -161,7 +104,7 @@ impl Entry {
 }
 
 const fn row(key: Key, class: Class, scope: Scope, meaning: &'static str, source: &'static str) -> Entry {
-    Entry { key, edges: &[], class, scope, wait: None, meaning, source }
+    Entry { key, calls: Calls::All, class, scope, wait: None, meaning, source }
 }
 
 /// What the table says about an error.
@@ -183,39 +126,18 @@ const REFERENCE: &str = "reference page of the edge";
 const OPENAPI: &str = "Meta's OpenAPI (samples)";
 const FIELD: &str = "seen in the field";
 
-const PORTFOLIO_EDGES: &[Edge] =
-    &[Edge::Business, Edge::OwnedAccounts, Edge::ClientAccounts, Edge::DebugToken];
-const NUMBER_EDGES: &[Edge] = &[
-    Edge::Profile,
-    Edge::RequestCode,
-    Edge::VerifyCode,
-    Edge::SubmitName,
-    Edge::SetPin,
-    Edge::Register,
-    Edge::RouteWebhook,
-    Edge::WriteProfile,
-];
-const READS: &[Edge] = &[
-    Edge::DebugToken,
-    Edge::Business,
-    Edge::OwnedAccounts,
-    Edge::ClientAccounts,
-    Edge::Account,
-    Edge::Numbers,
-    Edge::SubscribedApps,
-    Edge::Profile,
-];
-const PIN_EDGES: &[Edge] = &[Edge::Register, Edge::SetPin];
+const PIN_CALLS: Calls = Calls::These(&[Edge::Register, Edge::SetPin]);
+const ADDING: Calls = Calls::These(&[Edge::AddNumber]);
 
-const MINUTE: u64 = 60;
-const HOUR: u64 = 60 * MINUTE;
+pub(super) const MINUTE: u64 = 60;
+pub(super) const HOUR: u64 = 60 * MINUTE;
 
 use Class::{AlreadyDone, Credentials, Person, Retry, Spec, WaitUntil};
 use Key::{Code, Exact, Family, Number, Numbers};
 use Scope::{Account, App, Call, Channel, Portfolio};
 
 /// The table. Within it the most exact row wins, and a row for the edge wins over one for all.
-const TABLE: &[Entry] = &[
+pub(super) const TABLE: &[Entry] = &[
     // Tokens and permissions.
     row(Code(0), Credentials, Portfolio, "The token's user could not be authenticated.", ERRORS),
     row(Code(102), Credentials, Portfolio, "The session behind the token is not valid.", GRAPH),
@@ -255,7 +177,7 @@ const TABLE: &[Entry] = &[
     row(Code(3), Credentials, App, "The app lacks the capability.", ERRORS),
     row(Code(10), Credentials, Account, "A permission is missing or was taken away.", ERRORS),
     row(Code(10), Credentials, Portfolio, "A permission on the portfolio is missing.", ERRORS)
-        .on(PORTFOLIO_EDGES),
+        .on(Calls::Portfolio),
     row(Family(200, 299), Credentials, Account, "The token's user lacks a permission on the asset.", ERRORS),
     row(
         Family(200, 299),
@@ -264,11 +186,11 @@ const TABLE: &[Entry] = &[
         "The token's user may not read the portfolio or list its accounts.",
         ERRORS,
     )
-    .on(PORTFOLIO_EDGES),
+    .on(Calls::Portfolio),
     row(Exact(200, 1_349_174), Credentials, Account, "The token's user has no permission.", OPENAPI),
     row(Exact(200, 1_349_175), Credentials, Account, "The app is not linked to the account.", OPENAPI),
     row(Exact(200, 1_349_175), Person, Portfolio, "The portfolio may hold no further number.", OPENAPI)
-        .on(&[Edge::AddNumber]),
+        .on(ADDING),
     row(Exact(200, 1_349_176), Credentials, Account, "The token lacks a scope.", OPENAPI),
     row(Code(131_005), Credentials, Account, "Access denied.", ERRORS),
     // Throttles.
@@ -306,7 +228,7 @@ const TABLE: &[Entry] = &[
     row(Code(33), Person, Channel, "The number or account was deleted, or is hidden from the token.", ERRORS),
     row(Code(803), Person, Channel, "No such object, or hidden from the token.", OPENAPI),
     row(Code(803), Person, Portfolio, "No such portfolio, or hidden from the token.", OPENAPI)
-        .on(PORTFOLIO_EDGES),
+        .on(Calls::Portfolio),
     row(
         Exact(100, 33),
         Person,
@@ -321,7 +243,7 @@ const TABLE: &[Entry] = &[
         "No such portfolio, or hidden from the token: no proof of deletion.",
         GRAPH,
     )
-    .on(PORTFOLIO_EDGES),
+    .on(Calls::Portfolio),
     row(
         Exact(100, 33),
         Person,
@@ -329,9 +251,10 @@ const TABLE: &[Entry] = &[
         "No such number, or hidden from the token: no proof of deletion.",
         GRAPH,
     )
-    .on(NUMBER_EDGES),
+    .on(Calls::Number),
     row(Code(100), Spec, Channel, "A value is not accepted.", ERRORS),
-    row(Code(100), Spec, Call, "The read asks for something that Meta does not know.", ERRORS).on(READS),
+    row(Code(100), Spec, Call, "The read asks for something that Meta does not know.", ERRORS)
+        .on(Calls::Reads),
     row(Code(131_008), Spec, Call, "A required value is missing.", ERRORS),
     row(Code(131_009), Spec, Channel, "A value is not accepted.", ERRORS),
     row(
@@ -376,7 +299,7 @@ const TABLE: &[Entry] = &[
         "The certificate cannot be made: the number is in use elsewhere, or the name cannot be used.",
         FIELD,
     )
-    .on(&[Edge::AddNumber]),
+    .on(ADDING),
     row(Number(2_388_004), WaitUntil, Channel, "The code could not be sent now.", FIELD).wait(HOUR),
     row(Number(2_388_012), AlreadyDone, Channel, "The number is in the account's list already.", ERRORS),
     row(Number(2_388_091), Person, Channel, "The number cannot receive a code in its present state.", ERRORS),
@@ -424,7 +347,7 @@ const TABLE: &[Entry] = &[
         .wait(72 * HOUR),
     row(Code(131_031), Person, Account, "The account is locked.", ERRORS),
     row(Code(131_031), Person, Channel, "The account is locked, or the PIN is not the number's PIN.", ERRORS)
-        .on(PIN_EDGES),
+        .on(PIN_CALLS),
     row(Code(131_037), WaitUntil, Channel, "The number needs an approved display name first.", ERRORS),
     row(
         Code(131_045),
@@ -527,8 +450,8 @@ const TABLE: &[Entry] = &[
 pub fn verdict(edge: Edge, code: i64, subcode: Option<i64>, is_transient: bool, http: u16) -> Verdict {
     let found = TABLE
         .iter()
-        .filter(|entry| entry.edges.is_empty() || entry.edges.contains(&edge))
-        .filter_map(|entry| Some(((entry.key.rank(code, subcode)?, !entry.edges.is_empty()), entry)))
+        .filter(|entry| entry.calls.contain(edge))
+        .filter_map(|entry| Some(((entry.key.rank(code, subcode)?, entry.calls != Calls::All), entry)))
         .max_by_key(|(rank, _)| *rank)
         .map(|(_, entry)| entry);
     let (class, scope, wait) = match found {
@@ -550,229 +473,10 @@ pub fn is_throttle(code: i64, subcode: Option<i64>) -> bool {
         || [Some(code), subcode].into_iter().flatten().any(|n| matches!(n, 2_446_079 | 2_446_080))
 }
 
-/// Meta's error envelope as it came.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Envelope {
-    pub code: i64,
-    pub subcode: Option<i64>,
-    pub message: String,
-    pub title: Option<String>,
-    pub user_message: Option<String>,
-    pub details: Option<String>,
-    pub trace_id: Option<String>,
-    pub is_transient: bool,
-}
-
-impl Envelope {
-    /// Reads the envelope of an answer: `{"error": {...}}` in every shape.
-    ///
-    /// `Ok(None)` when there is none; `Err` with what it says when it has no code, which is
-    /// then no answer that anything may be concluded from.
-    pub fn of(answer: &Value) -> Result<Option<Self>, String> {
-        match answer.get("error") {
-            None | Some(Value::Null) => Ok(None),
-            Some(error) => Self::from_error(error).map(Some),
-        }
-    }
-
-    /// Reads the object under `error`, also where it stands inside `debug_token`'s data.
-    pub fn from_error(error: &Value) -> Result<Self, String> {
-        if let Value::String(text) = error {
-            return Err(text.clone());
-        }
-        let data = error.get("error_data").map(|data| match data {
-            Value::String(text) => serde_json::from_str(text).unwrap_or_else(|_| data.clone()),
-            other => other.clone(),
-        });
-        let details = match &data {
-            Some(Value::String(text)) => Some(text.clone()),
-            Some(data) => wire::text(data, "details"),
-            None => None,
-        };
-        let message = wire::text(error, "message").unwrap_or_default();
-        let subcode = wire::integer(error, "error_subcode").or_else(|| wire::integer(error, "subcode"));
-        let Some(code) = wire::integer(error, "code").or(subcode) else {
-            return Err(message);
-        };
-        Ok(Self {
-            code,
-            subcode: subcode.filter(|subcode| *subcode != 0 && *subcode != code),
-            message,
-            title: wire::text(error, "error_user_title"),
-            user_message: wire::text(error, "error_user_msg"),
-            details,
-            trace_id: wire::text(error, "fbtrace_id"),
-            is_transient: wire::truth(error, "is_transient") == Some(true),
-        })
-    }
-
-    /// Takes a secret of ours out of every text.
-    pub fn hide(&mut self, secret: &str) {
-        let texts = [
-            Some(&mut self.message),
-            self.title.as_mut(),
-            self.user_message.as_mut(),
-            self.details.as_mut(),
-            self.trace_id.as_mut(),
-        ];
-        texts.into_iter().flatten().for_each(|text| hide(text, secret));
-    }
-
-    /// The field that the node does not have, when that is what the message says.
-    ///
-    /// The one place where a message is read: Meta names the field nowhere else.
-    pub fn nonexisting_field(&self) -> Option<&str> {
-        if self.code != 100 {
-            return None;
-        }
-        let at = find_ignoring_case(&self.message, "nonexisting field")?;
-        let rest = &self.message[at..];
-        let open = rest.find('(')? + 1;
-        let close = open + rest[open..].find(')')?;
-        Some(rest[open..close].trim()).filter(|name| !name.is_empty())
-    }
-
-    /// Classifies, redacts and bounds it. `until` is what the headers of the answer said: they speak of the calls of
-    /// an app or an account, and so end a throttle, and never a lock of a number.
-    pub fn refusal(self, edge: Edge, http: u16, until: Option<Timestamp>, now: Timestamp) -> Refusal {
-        let mut verdict = verdict(edge, self.code, self.subcode, self.is_transient, http);
-        // A wrong proof comes as a plain 100, and the message is all that tells it apart.
-        if self.code == 100 && find_ignoring_case(&self.message, "appsecret_proof").is_some() {
-            verdict = Verdict { class: Class::Credentials, scope: Scope::Portfolio, wait: None };
-        }
-        let said = until
-            .filter(|_| is_throttle(self.code, self.subcode))
-            .or_else(|| Some(after(now, wait_in(self.details.as_deref()?)?)));
-        let until = (verdict.class == Class::WaitUntil)
-            .then(|| said.or_else(|| verdict.wait.map(|wait| after(now, wait))))
-            .flatten();
-        let known = [Some(self.code), self.subcode];
-        let known: Vec<i64> = known.into_iter().flatten().collect();
-        let best = [self.user_message, self.details, Some(self.message)];
-        let best = best.into_iter().flatten().find(|text| !text.trim().is_empty()).unwrap_or_default();
-        Refusal {
-            code: self.code,
-            subcode: self.subcode,
-            title: self.title.filter(|title| !title.trim().is_empty()).map(|title| redact(&title, &known)),
-            message: redact(&best, &known),
-            trace_id: self.trace_id.map(|id| id.chars().filter(|c| c.is_ascii_graphic()).take(64).collect()),
-            class: verdict.class,
-            scope: verdict.scope,
-            until,
-        }
-    }
-}
-
-fn find_ignoring_case(text: &str, what: &str) -> Option<usize> {
-    text.to_ascii_lowercase().find(what)
-}
-
-/// A time this much later, or the end of time.
-pub(crate) fn after(now: Timestamp, wait: Duration) -> Timestamp {
-    now.checked_add(wait).unwrap_or(Timestamp::MAX)
-}
-
-/// The first wait that a sentence names in English: "after 30 minutes", "in 12 hours".
-fn wait_in(details: &str) -> Option<Duration> {
-    let words: Vec<&str> = details.split_whitespace().collect();
-    words.windows(2).find_map(|pair| {
-        let count: u64 = pair[0].parse().ok()?;
-        let unit = pair[1].trim_matches(|c: char| !c.is_alphabetic()).to_ascii_lowercase();
-        let seconds = match unit.as_str() {
-            "second" | "seconds" => 1,
-            "minute" | "minutes" => MINUTE,
-            "hour" | "hours" => HOUR,
-            "day" | "days" => 24 * HOUR,
-            _ => return None,
-        };
-        // More than a week is no wait that we would believe.
-        count.checked_mul(seconds).filter(|s| (1..=7 * 24 * HOUR).contains(s)).map(Duration::from_secs)
-    })
-}
-
-/// Most characters of a text of Meta's that are kept.
-const MOST_CHARACTERS: usize = 300;
-
-/// Makes a text of Meta's fit to be shown: no tokens, nothing that may be a PIN or a code,
-/// no control characters, and bounded.
-///
-/// Six digits that stand alone, or as 123-456, may be a PIN or a code; longer runs are numbers
-/// and ids. `known` are the codes of the same error, which may stay.
-pub fn redact(text: &str, known: &[i64]) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let mut out = String::with_capacity(clean.len());
-    let mut rest = clean.as_str();
-    while let Some(c) = rest.chars().next() {
-        let word = match out.chars().next_back() {
-            Some(before) if before.is_ascii_alphanumeric() => "",
-            _ => rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or(""),
-        };
-        let taken = if is_token(word) {
-            out.push_str(REDACTED);
-            word.len()
-        } else if c.is_ascii_digit() {
-            let (run, groups) = digit_run(rest);
-            out.push_str(if may_be_secret(&groups, known) { REDACTED } else { &rest[..run] });
-            run
-        } else {
-            out.push(c);
-            c.len_utf8()
-        };
-        rest = &rest[taken..];
-    }
-    let out = out.trim();
-    match out.char_indices().nth(MOST_CHARACTERS) {
-        None => out.to_owned(),
-        Some((at, _)) => format!("{}…", out[..at].trim_end()),
-    }
-}
-
-const REDACTED: &str = "[redacted]";
-
-/// Takes a secret of ours out of a text; one that short says nothing, and would tear words apart.
-pub fn hide(text: &mut String, secret: &str) {
-    if secret.len() >= 4 && text.contains(secret) {
-        *text = text.replace(secret, REDACTED);
-    }
-}
-
-/// Groups of digits with a single space, hyphen or dot between them: length of the text, and the groups.
-fn digit_run(text: &str) -> (usize, Vec<&str>) {
-    let bytes = text.as_bytes();
-    let (mut groups, mut start, mut at) = (Vec::new(), 0, 0);
-    while let Some(b) = bytes.get(at) {
-        if b.is_ascii_digit() {
-            at += 1;
-        } else if matches!(b, b' ' | b'-' | b'.') && bytes.get(at + 1).is_some_and(u8::is_ascii_digit) {
-            groups.push(&text[start..at]);
-            at += 1;
-            start = at;
-        } else {
-            break;
-        }
-    }
-    groups.push(&text[start..at]);
-    (at, groups)
-}
-
-/// Whether a run holds six digits that stand together, or is six digits in all.
-fn may_be_secret(groups: &[&str], known: &[i64]) -> bool {
-    let is_known = |group: &str| known.iter().any(|k| k.to_string() == group);
-    groups.iter().any(|group| group.len() == 6 && !is_known(group))
-        || (groups.len() > 1 && groups.iter().map(|group| group.len()).sum::<usize>() == 6)
-}
-
-/// Whether a word looks like a token: Meta's begin with EAA; nothing else that long is for people.
-fn is_token(word: &str) -> bool {
-    let is_number = word.bytes().all(|b| b.is_ascii_digit());
-    (word.starts_with("EAA") && word.len() > 12) || (word.len() >= 32 && !is_number)
-}
-
 /// What the table says about an error, for whoever looks a code up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meaning {
-    /// Calls that the row is about; empty for all.
-    pub edges: &'static [Edge],
+    pub calls: Calls,
     pub class: Class,
     pub scope: Scope,
     pub meaning: &'static str,
@@ -794,65 +498,12 @@ pub fn meanings(code: i64, subcode: Option<i64>) -> Vec<Meaning> {
     found
         .into_iter()
         .map(|(_, entry)| Meaning {
-            edges: entry.edges,
+            calls: entry.calls,
             class: entry.class,
             scope: entry.scope,
             meaning: entry.meaning,
         })
         .collect()
-}
-
-/// The reference of errors: `docs/errors.md`.
-pub fn reference() -> String {
-    let mut out = String::from(
-        "<!-- Generated from the table in src/meta/error.rs: make gen -->\n\n\
-         # Errors of Meta's\n\n\
-         What the operator makes of every code and subcode. The most exact row wins: a code with its subcode, then a \
-         number that may come as code or as subcode, then the code, then the family; a row for a call beats one for \
-         all calls.\n\n\
-         The **class** says what an error asks for: *retry* says nothing about the request and is tried again later; \
-         *wait* has a known end; *person* needs somebody to act; *spec* needs another value; *credentials* needs another \
-         token, permission or app secret; *done* means that what was asked for already holds. The **scope** says how far \
-         it reaches. An error marked `is_transient` is a *retry*, unless its class is *wait*, *credentials* or *done*. A code \
-         that is not listed is a *retry* with HTTP 5xx, *credentials* with 401 or 403, and else a matter for a *person*.\n\n\
-         The source is the Meta page that names the code; waits in brackets hold when the answer names no time.\n\n\
-         | Code / subcode | Calls | Class | Scope | Meaning | Source |\n|---|---|---|---|---|---|\n",
-    );
-    for entry in TABLE {
-        let edges = match entry.edges {
-            [] => "all".to_owned(),
-            edges => edges.iter().map(|edge| edge.as_str()).collect::<Vec<_>>().join(", "),
-        };
-        let class = match entry.class {
-            Retry => "retry",
-            WaitUntil => "wait",
-            Person => "person",
-            Spec => "spec",
-            Credentials => "credentials",
-            AlreadyDone => "done",
-        };
-        let scope = match entry.scope {
-            Call => "call",
-            Channel => "channel",
-            Account => "account",
-            Portfolio => "portfolio",
-            App => "app",
-        };
-        let wait = match entry.wait {
-            None => String::new(),
-            Some(seconds) if seconds % HOUR == 0 => format!(" ({} h)", seconds / HOUR),
-            Some(seconds) => format!(" ({} min)", seconds / MINUTE),
-        };
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            out,
-            "| {} | {edges} | {class}{wait} | {scope} | {} | {} |",
-            entry.key.text(),
-            entry.meaning,
-            entry.source
-        );
-    }
-    out
 }
 
 #[cfg(test)]

@@ -10,7 +10,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::error::Envelope;
+use super::{
+    envelope::Envelope,
+    json::{integer, text, truth},
+};
 use crate::engine::{
     desired::DesiredProfile,
     failure::Refusal,
@@ -18,46 +21,6 @@ use crate::engine::{
     observed::{Account, Health, HealthEntity, HealthError, Number, Profile, WebhookConfiguration},
     portfolio::{BusinessFacts, Reachable, TokenFacts},
 };
-
-/// A text, also when it comes as a number or a boolean.
-pub fn text(object: &Value, key: &str) -> Option<String> {
-    match object.get(key)? {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(truth) => Some(truth.to_string()),
-        _ => None,
-    }
-}
-
-/// A whole number, also when it comes as text.
-pub fn integer(object: &Value, key: &str) -> Option<i64> {
-    match object.get(key)? {
-        Value::Number(number) => number.as_i64().or_else(|| float_to_integer(number.as_f64()?)),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    }
-}
-
-/// Meta's percentages and codes are small; whatever is not is not ours.
-#[allow(clippy::cast_possible_truncation)]
-fn float_to_integer(number: f64) -> Option<i64> {
-    (number.abs() < 1e15).then_some(number as i64)
-}
-
-/// A boolean, also when it comes as text or as 0 or 1.
-pub fn truth(object: &Value, key: &str) -> Option<bool> {
-    match object.get(key)? {
-        Value::Bool(truth) => Some(*truth),
-        Value::String(text) if text.eq_ignore_ascii_case("true") || text == "1" => Some(true),
-        Value::String(text) if text.eq_ignore_ascii_case("false") || text == "0" => Some(false),
-        Value::Number(number) => match number.as_i64() {
-            Some(0) => Some(false),
-            Some(1) => Some(true),
-            _ => None,
-        },
-        _ => None,
-    }
-}
 
 /// A text that says something.
 fn words(object: &Value, key: &str) -> Option<String> {
@@ -93,6 +56,13 @@ const fn field(name: &'static str) -> Asked {
     Asked { name, expression: name }
 }
 
+/// The fields of a profile. Never the picture: its address changes with every read.
+macro_rules! profile {
+    () => {
+        "about,address,description,email,websites,vertical"
+    };
+}
+
 /// What the list of an account's numbers asks for.
 ///
 /// `unified_cert_status` is published but refused, so it is not among them; certificates are large.
@@ -116,10 +86,7 @@ pub const NUMBER: &[Asked] = &[
     field("health_status"),
     field("webhook_configuration"),
     field("whatsapp_business_manager_messaging_limit"),
-    Asked {
-        name: PROFILE_EXPANSION,
-        expression: "whatsapp_business_profile{about,address,description,email,websites,vertical}",
-    },
+    Asked { name: PROFILE_EXPANSION, expression: concat!("whatsapp_business_profile{", profile!(), "}") },
 ];
 
 /// The expansion that Meta may refuse in other ways than by name.
@@ -155,8 +122,8 @@ pub const PRIMARY_PAGE: &str = "primary_page";
 /// What the lists of accounts ask for.
 pub const REACHABLE: &[Asked] = &[field("id"), field("name")];
 
-/// What a read of a profile asks for. Never the picture: its address changes with every read.
-pub const PROFILE: &str = "about,address,description,email,websites,vertical";
+/// What a read of a profile asks for.
+pub const PROFILE: &str = profile!();
 
 /// Fields without which an entry cannot be told apart; they are never left out. Of what the id of a portfolio may
 /// be mistaken for, nothing has a `verification_status`.

@@ -12,10 +12,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::server::plain;
-use super::{
-    Account, App, EndpointAnswer, Fault, Number, Pace, Portfolio, Sandbox, Switches, Token, Verdict,
-};
+use super::answer::plain;
+use super::clock::Pace;
+use super::fault::Fault;
+use super::number::{Number, Verdict};
+use super::simulation::Sandbox;
+use super::switch::{EndpointAnswer, Switches};
+use super::world::{Account, App, Portfolio, Token};
 
 /// A request on the control API that cannot be done, with its HTTP status.
 struct Refused(u16, String);

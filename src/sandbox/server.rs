@@ -15,7 +15,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::connect_info::{ConnectInfo, Connected};
-use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Request, Response};
 use axum::serve::{IncomingStream, Listener};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -23,13 +23,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::answer::plain;
 use super::call::Call;
+use super::control;
 use super::envelope::{Refusal, http_status};
 use super::fault::{FaultKind, add_fields, replace_field};
-use super::graph::{Handled, Next, Target, template};
+use super::graph::Handled;
+use super::options::Hold;
 use super::random::hash;
 use super::record::CallRecord;
-use super::{Hold, Sandbox, control, webhook};
+use super::simulation::Sandbox;
+use super::state::{Handshake, Next, Target, template};
+use super::webhook;
 
 /// Marks an answer that must not reach the client.
 pub const LOST_HEADER: &str = "x-sandbox-lost";
@@ -158,7 +163,7 @@ impl Sandbox {
     }
 
     /// Does the handshake and finishes the call.
-    async fn shake(&self, shake: super::graph::Handshake, late: u64) -> Result<Value, Refusal> {
+    async fn shake(&self, shake: Handshake, late: u64) -> Result<Value, Refusal> {
         let (challenge, answer) = {
             let mut state = self.state();
             let challenge = state.dice.between("challenge", 1_000_000_000, 2_000_000_000);
@@ -296,14 +301,6 @@ fn size(response: &Response<Bytes>) -> usize {
 fn break_off(text: &mut String) {
     let half = (0..=text.len() / 2).rev().find(|at| text.is_char_boundary(*at));
     text.truncate(half.unwrap_or_default());
-}
-
-/// An answer with a body and its type.
-pub(super) fn plain(status: u16, content_type: &'static str, body: Bytes) -> Response<Bytes> {
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(axum::http::header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
 }
 
 /// A connection that can be cut.

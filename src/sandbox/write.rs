@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Lag;
 use super::call::Call;
 use super::clock::{after_secs, later};
 use super::envelope::{Refusal, UserText};
-use super::graph::{Caller, Handshake, Next, State, Target, Then, need};
 use super::node::{LAGGING, View, dial_code};
 use super::number::{Code, Number, certificate, check_name_length, is_pin};
+use super::options::Lag;
 use super::record::What;
+use super::state::{Caller, Handshake, Next, NumberChange, State, Target, Then, need};
 use super::switch::{NumberElsewhere, NumberLimit, OnPhoneAtAdd};
 use super::world::{Account, App, Late, Override, only_digits};
 
@@ -45,15 +45,6 @@ const VERTICALS: &[&str] = &[
 
 /// A registration too soon after the number was deleted is refused.
 const DELETED_SECS: i64 = 300;
-
-/// What one POST on a number changes.
-#[derive(Clone, Debug, Default)]
-pub(super) struct NumberChange {
-    pin: Option<String>,
-    name: Option<String>,
-    /// A webhook of its own, or none to remove it.
-    webhook: Option<Option<String>>,
-}
 
 impl State {
     pub(super) fn write(&mut self, call: &Call, target: &Target, caller: &Caller) -> Result<Next, Refusal> {

@@ -47,7 +47,7 @@ type Result<T> = std::result::Result<T, String>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    whatsapp_operator::meta::client::install_crypto();
+    whatsapp_operator::meta::transport::install_crypto();
     let started = Instant::now();
     match Demo::start(started).await {
         Err(error) => fail(&error),

@@ -1,6 +1,7 @@
 //! Everything that is written by the program and committed: compared on every run, written by `make gen`.
 
-use whatsapp_operator::{api, engine, meta};
+use whatsapp_operator::engine;
+use whatsapp_operator::{api, meta};
 
 use crate::kept;
 
@@ -9,7 +10,7 @@ fn files() -> Vec<(String, String)> {
     let mut files = vec![
         ("docs/reference.md".to_owned(), api::reference()),
         ("docs/conditions.md".to_owned(), engine::reference::conditions()),
-        ("docs/errors.md".to_owned(), meta::error::reference()),
+        ("docs/errors.md".to_owned(), meta::reference::errors()),
     ];
     for (name, yaml) in api::crds().expect("the types make CRDs") {
         files.push((format!("crds/{name}"), yaml.clone()));

@@ -28,9 +28,13 @@ use std::{
     time::Duration,
 };
 
+use crate::kept;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use snap::{Changes, Status, read_plans, read_statuses, write_plans, write_statuses};
+use stage::{Change, Passed, Scene, Stage};
+
 use whatsapp_operator::engine::{
     block::Block,
     condition_type::ConditionType,
@@ -40,12 +44,10 @@ use whatsapp_operator::engine::{
     reason::{self, ReasonKind},
     step::{Cause, StepKind},
 };
-use whatsapp_operator::{api::v1alpha1::WhatsAppChannelStatus, meta::error};
-
-use snap::{Changes, Status, read_plans, read_statuses, write_plans, write_statuses};
-use stage::{Change, Passed, Scene, Stage};
-
-use crate::kept;
+use whatsapp_operator::{
+    api::v1alpha1::WhatsAppChannelStatus,
+    meta::{error, reference},
+};
 
 /// What was read at rest is read again by then: lists, and the facts of an account, which serve longer.
 const AGE: Duration = Duration::from_secs(61 * 60);
@@ -542,7 +544,7 @@ fn every_error_is_met(all: &[(Case, Vec<Played>)]) -> Vec<String> {
         ("portfolio", Scope::Portfolio),
         ("app", Scope::App),
     ];
-    let reference = error::reference();
+    let reference = reference::errors();
     let mut missing = Vec::new();
     for row in reference.lines().filter(|line| line.starts_with("| ")).skip(1) {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();

@@ -197,7 +197,7 @@ async fn an_answer_that_stalls_is_no_failure_to_read() {
 /// Without a cluster nobody knows what Secrets hold, so a plan does not say that they are missing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secrets_that_nobody_looked_at_are_taken_to_be_there() {
-    whatsapp_operator::meta::client::install_crypto();
+    whatsapp_operator::meta::transport::install_crypto();
     let desk = Desk::new().await;
     // With the app subscribed, the webhook is next, and the verify token is all that it needs.
     let subscribed = reqwest::Client::builder()

@@ -28,7 +28,7 @@ impl Running {
         assert!(process.wait_for_output("/control\n", Duration::from_secs(30)).await, "{}", process.output());
         let said = process.output();
         let base = said.split_whitespace().find(|word| word.starts_with("http://")).expect("an address");
-        whatsapp_operator::meta::client::install_crypto();
+        whatsapp_operator::meta::transport::install_crypto();
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
         Self { base: base.to_owned(), process, http }
     }

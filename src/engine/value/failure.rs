@@ -23,6 +23,20 @@ pub enum Class {
     AlreadyDone,
 }
 
+impl Class {
+    /// Its word in the reference of errors.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::WaitUntil => "wait",
+            Self::Person => "person",
+            Self::Spec => "spec",
+            Self::Credentials => "credentials",
+            Self::AlreadyDone => "done",
+        }
+    }
+}
+
 /// How far an error reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Scope {
@@ -31,6 +45,19 @@ pub enum Scope {
     Account,
     Portfolio,
     App,
+}
+
+impl Scope {
+    /// Its word in the reference of errors.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Channel => "channel",
+            Self::Account => "account",
+            Self::Portfolio => "portfolio",
+            Self::App => "app",
+        }
+    }
 }
 
 /// Meta's error envelope, classified. Texts are redacted and bounded before they get here.

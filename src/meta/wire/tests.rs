@@ -110,7 +110,7 @@ fn an_account_and_a_portfolio_are_read() {
 #[test]
 fn a_token_tells_its_scopes_targets_and_end() {
     let refusal =
-        |e: Envelope| e.refusal(super::super::error::Edge::DebugToken, 200, None, Timestamp::UNIX_EPOCH);
+        |e: Envelope| e.refusal(crate::meta::edge::Edge::DebugToken, 200, None, Timestamp::UNIX_EPOCH);
     let value = json!({"app_id": "200000000000001", "type": "SYSTEM_USER", "expires_at": 0, "is_valid": true,
         "data_access_expires_at": "1767225600", "scopes": ["whatsapp_business_management"],
         "granular_scopes": [{"scope": "whatsapp_business_management", "target_ids": ["3", "4"]}]});

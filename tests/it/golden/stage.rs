@@ -41,8 +41,10 @@ use whatsapp_operator::{
     },
     cli::run::duration,
     meta::{
-        client::{GraphClient, Meta, Settings, install_crypto},
+        client::{GraphClient, Meta},
         port::{Clock, Credential, Graph, GraphSource},
+        settings::Settings,
+        transport::install_crypto,
     },
     run::{
         pass::{

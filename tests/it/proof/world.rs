@@ -46,8 +46,10 @@ use whatsapp_operator::{
         v1alpha1::{WhatsAppChannel, WhatsAppChannelStatus},
     },
     meta::{
-        client::{GraphClient, Meta, Settings, install_crypto},
+        client::{GraphClient, Meta},
         port::{Clock, Credential, Graph, GraphSource, NumberList},
+        settings::Settings,
+        transport::install_crypto,
     },
     run::{
         pass::{

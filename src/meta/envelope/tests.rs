@@ -1,0 +1,97 @@
+//! Envelopes in every shape, and until when they ask to wait.
+
+#![allow(clippy::unwrap_used)]
+
+use serde_json::json;
+
+use super::*;
+
+fn at() -> Timestamp {
+    "2026-11-22T12:00:00Z".parse().unwrap()
+}
+
+fn refusal(answer: &Value, edge: Edge) -> Refusal {
+    Envelope::of(answer).unwrap().unwrap().refusal(edge, 400, None, at())
+}
+
+#[test]
+fn envelopes_are_read_in_every_shape() {
+    let full = json!({"error": {"message": "(#100) Invalid parameter", "type": "OAuthException", "code": 100,
+        "error_subcode": 2_388_001, "is_transient": false, "error_user_title": "Title", "error_user_msg": "Sentence",
+        "error_data": {"messaging_product": "whatsapp", "details": "why"}, "fbtrace_id": "AbC123"}});
+    let read = refusal(&full, Edge::Register);
+    assert!(read.is(100, Some(2_388_001)));
+    assert_eq!(
+        (read.title.as_deref(), read.message.as_str(), read.trace_id.as_deref()),
+        (Some("Title"), "Sentence", Some("AbC123"))
+    );
+
+    let message = |error: Value| refusal(&json!({ "error": error }), Edge::Register).message;
+    assert_eq!(message(json!({"code": 100, "message": "m", "error_data": {"details": "d"}})), "d");
+    assert_eq!(
+        message(json!({"code": 100, "message": "m", "error_data": "{\"details\":\"in text\"}"})),
+        "in text"
+    );
+    assert_eq!(message(json!({"code": 100, "message": "m", "error_data": "plain text"})), "plain text");
+    assert_eq!(message(json!({"code": 100, "message": "m", "error_data": {"blame": 1}})), "m");
+    assert_eq!(message(json!({"code": 100, "message": "m", "error_data": null, "error_user_msg": ""})), "m");
+    assert_eq!(message(json!({"code": 100})), "");
+
+    assert!(refusal(&json!({"error": {"code": "133016"}}), Edge::Register).is(133_016, None));
+    assert!(
+        refusal(&json!({"error": {"code": 100, "error_subcode": "33"}}), Edge::Register).is(100, Some(33))
+    );
+    assert!(refusal(&json!({"error": {"code": 190, "subcode": 463}}), Edge::Account).is(190, Some(463)));
+    assert!(refusal(&json!({"error": {"error_subcode": 2_388_012}}), Edge::AddNumber).names(2_388_012));
+    assert!(refusal(&json!({"error": {"code": 100, "error_subcode": 0}}), Edge::Register).is(100, None));
+
+    assert_eq!(Envelope::of(&json!({"data": []})), Ok(None));
+    assert_eq!(Envelope::of(&json!({"error": null})), Ok(None));
+    assert_eq!(Envelope::of(&json!({"error": "text"})), Err("text".into()));
+    assert_eq!(Envelope::of(&json!({"error": {"message": "no code"}})), Err("no code".into()));
+}
+
+#[test]
+fn a_field_that_does_not_exist_is_named() {
+    let named = |code: i64, message: &str| {
+        let answer = json!({"error": {"code": code, "message": message}});
+        Envelope::of(&answer).unwrap().unwrap().nonexisting_field().map(str::to_owned)
+    };
+    assert_eq!(named(100, "(#100) Tried accessing nonexisting field (foo)").as_deref(), Some("foo"));
+    assert_eq!(
+        named(100, "(#100) Tried accessing nonexisting field (foo) on node type (Bar)").as_deref(),
+        Some("foo")
+    );
+    assert_eq!(named(100, "(#100) Invalid parameter (foo)"), None);
+    assert_eq!(named(1, "Tried accessing nonexisting field (foo)"), None);
+    assert_eq!(named(100, "nonexisting field foo"), None);
+}
+
+#[test]
+fn a_wrong_proof_is_a_matter_of_credentials() {
+    let answer =
+        json!({"error": {"code": 100, "message": "Invalid appsecret_proof provided in the API argument"}});
+    let read = refusal(&answer, Edge::Account);
+    assert_eq!((read.class, read.scope), (Class::Credentials, Scope::Portfolio));
+}
+
+#[test]
+fn a_wait_ends_when_meta_says_or_else_when_its_page_does() {
+    let until = |code: i64, details: &str, header: Option<Timestamp>| {
+        let answer = json!({"error": {"code": code, "message": "m", "error_data": {"details": details}}});
+        let refusal = Envelope::of(&answer).unwrap().unwrap().refusal(Edge::Register, 400, header, at());
+        refusal.until.map(|until| until.as_second() - at().as_second())
+    };
+    assert_eq!(until(133_016, "", None), Some(72 * 3600));
+    assert_eq!(until(133_008, "Please try again after 30 minutes.", None), Some(1800));
+    assert_eq!(until(133_008, "Please try again later.", None), Some(12 * 3600));
+    // A header tells when calls are welcome again, and nothing about what locks a number.
+    let header = Some(later(at(), Duration::from_secs(7)));
+    assert_eq!(until(133_009, "", header), Some(5 * 60));
+    assert_eq!(until(133_016, "", header), Some(72 * 3600));
+    assert_eq!(until(133_008, "Please try again after 30 minutes.", header), Some(1800));
+    assert_eq!(until(80_007, "", header), Some(7));
+    assert_eq!(until(80_007, "Please try again after 30 minutes.", header), Some(7));
+    assert_eq!(until(133_010, "", None), None);
+    assert_eq!(until(133_005, "try again in 5 minutes", None), None);
+}

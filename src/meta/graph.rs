@@ -1,0 +1,231 @@
+//! The port over the client: what each call sends, and what is shared of what each read brings.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+
+use super::{
+    budget::Claim,
+    call::{Call, Trouble},
+    client::GraphClient,
+    edge::Edge,
+    port::{Graph, NumberList},
+    wire,
+};
+use crate::engine::{
+    desired::DesiredProfile,
+    failure::{Class, Failure},
+    id::{AccountId, NumberId},
+    look::Urgency,
+    observed::{Account, Profile},
+    phone::{self, E164},
+    portfolio::{BusinessFacts, Reachable, TokenFacts},
+    step::{CodeMethod, StepKind},
+};
+
+impl Graph for GraphClient {
+    async fn debug_token(&self) -> Result<TokenFacts, Failure> {
+        self.read_token().await
+    }
+
+    async fn business(&self, urgency: Urgency) -> Result<BusinessFacts, Failure> {
+        self.read_business(urgency).await
+    }
+
+    async fn owned_accounts(&self) -> Result<Vec<Reachable>, Failure> {
+        self.accounts(Edge::OwnedAccounts).await
+    }
+
+    async fn client_accounts(&self) -> Result<Vec<Reachable>, Failure> {
+        self.accounts(Edge::ClientAccounts).await
+    }
+
+    async fn account(
+        &self,
+        account: &AccountId,
+        not_before: Timestamp,
+        urgency: Urgency,
+    ) -> Result<Arc<Account>, Failure> {
+        let read = || self.clone().read_account(account.clone(), urgency);
+        self.inner.accounts.get(self.key(account), not_before, urgency, read).await
+    }
+
+    async fn numbers(
+        &self,
+        account: &AccountId,
+        not_before: Timestamp,
+        urgency: Urgency,
+    ) -> Result<Arc<NumberList>, Failure> {
+        let key = self.key(account);
+        if self.inner.numbers.kept(&key, not_before).is_none()
+            && let Some(until) = self.inner.budget.gathers(&self.payer(), account, urgency, self.now())
+        {
+            return Err(Failure::Throttled(until));
+        }
+        let read = || self.clone().read_numbers(account.clone(), urgency);
+        self.inner.numbers.get(key, not_before, urgency, read).await
+    }
+
+    async fn subscribed(
+        &self,
+        account: &AccountId,
+        not_before: Timestamp,
+        urgency: Urgency,
+    ) -> Result<bool, Failure> {
+        let read = || {
+            let (client, account) = (self.clone(), account.clone());
+            async move { client.read_subscribed(&account, Claim::Read(urgency)).await }
+        };
+        self.inner.subscribed.get(self.key(account), not_before, urgency, read).await.map(|is| *is)
+    }
+
+    async fn profile(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        max_age: Duration,
+        urgency: Urgency,
+    ) -> Result<Profile, Failure> {
+        let key = self.profile_key(number);
+        let oldest = self.now().checked_sub(max_age).unwrap_or(Timestamp::MIN);
+        let profiles = &self.inner.profiles;
+        if profiles.kept(&key, oldest).is_none()
+            && let Some(list) = self.inner.numbers.kept(&self.key(account), oldest.max(profiles.floor(&key)))
+            && let Some(profile) = list
+                .numbers
+                .values()
+                .flatten()
+                .find(|listed| listed.id == *number)
+                .and_then(|listed| listed.profile.value())
+        {
+            return Ok((**profile).clone());
+        }
+        let read = || self.clone().read_profile(account.clone(), number.clone(), urgency);
+        profiles.get(key, oldest, urgency, read).await.map(|profile| Profile::clone(&profile))
+    }
+
+    async fn add_number(&self, account: &AccountId, number: &E164, name: &str) -> Result<NumberId, Failure> {
+        let (cc, national) = phone::split(number);
+        let body = json!({"cc": cc, "phone_number": national, "verified_name": name});
+        let call = Call::write(Edge::AddNumber, account, account.as_str(), Some(body));
+        let answer = self.call(&call).await.map_err(Trouble::into_failure)?;
+        wire::id(&answer, "id")
+            .map(NumberId::new)
+            .ok_or_else(|| Failure::NoAnswer("Meta did not tell the id of the new number".into()))
+    }
+
+    async fn request_code(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        method: CodeMethod,
+        language: &str,
+    ) -> Result<(), Failure> {
+        let body = json!({"code_method": method.as_str(), "language": language});
+        self.write(Call::write(Edge::RequestCode, account, number.as_str(), Some(body))).await
+    }
+
+    async fn verify_code(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        code: &SecretString,
+    ) -> Result<(), Failure> {
+        let body = json!({"code": code.expose_secret()});
+        let call = Call::write(Edge::VerifyCode, account, number.as_str(), Some(body));
+        self.write(Call { secret: Some(code), ..call }).await
+    }
+
+    async fn submit_name(&self, account: &AccountId, number: &NumberId, name: &str) -> Result<(), Failure> {
+        let body = json!({"new_display_name": name});
+        self.write(Call::write(Edge::SubmitName, account, number.as_str(), Some(body))).await
+    }
+
+    async fn set_pin(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        pin: &SecretString,
+    ) -> Result<(), Failure> {
+        let body = json!({"pin": pin.expose_secret()});
+        let call = Call::write(Edge::SetPin, account, number.as_str(), Some(body));
+        self.write(Call { secret: Some(pin), ..call }).await
+    }
+
+    async fn register(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        pin: &SecretString,
+    ) -> Result<(), Failure> {
+        let body = json!({"messaging_product": "whatsapp", "pin": pin.expose_secret()});
+        let call = Call::write(Edge::Register, account, number.as_str(), Some(body));
+        self.write(Call { secret: Some(pin), ..call }).await
+    }
+
+    async fn subscribe(&self, account: &AccountId) -> Result<(), Failure> {
+        let not_read =
+            |why: &str| Failure::NotSent(format!("the subscriptions could not be read first: {why}"));
+        let look = async {
+            let turn = self.turn(account).lock_owned().await;
+            (turn, self.read_subscribed(account, Claim::Write).await)
+        };
+        // The turn, every page and a second try of each: all of it has the time of one call, so that a shutdown can
+        // wait for it.
+        let (_turn, read) = tokio::time::timeout(self.inner.limits.call_timeout, look)
+            .await
+            .map_err(|_| not_read("their turn or their answer did not come in time"))?;
+        let is_subscribed = read.map_err(|failure| match failure {
+            Failure::NoAnswer(why) => not_read(&why),
+            Failure::Refused(refusal) if refusal.class == Class::Retry => not_read(&refusal.message),
+            failure => failure,
+        })?;
+        let outcome = if is_subscribed {
+            Ok(())
+        } else {
+            self.write(Call::write(Edge::Subscribe, account, account.as_str(), None)).await
+        };
+        self.inner.subscribed.forget(&self.key(account));
+        outcome
+    }
+
+    async fn route_webhook(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        url: &str,
+        verify_token: &SecretString,
+    ) -> Result<(), Failure> {
+        let body = json!({"webhook_configuration": {
+            "override_callback_uri": url,
+            "verify_token": verify_token.expose_secret(),
+        }});
+        let call = Call::write(Edge::RouteWebhook, account, number.as_str(), Some(body));
+        self.write(Call { secret: Some(verify_token), ..call }).await
+    }
+
+    async fn write_profile(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        fields: &DesiredProfile,
+    ) -> Result<(), Failure> {
+        let body = Some(wire::profile_fields(fields));
+        let outcome = self.write(Call::write(Edge::WriteProfile, account, number.as_str(), body)).await;
+        self.inner.profiles.forget(&self.profile_key(number));
+        outcome
+    }
+
+    fn held_until(&self, account: &AccountId, step: StepKind) -> Option<Timestamp> {
+        self.inner.budget.held_until(&self.payer(), account, step, self.now())
+    }
+
+    fn throttled_until(&self, account: Option<&AccountId>) -> Option<Timestamp> {
+        self.inner.budget.throttled_until(&self.payer(), account, self.now())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! What each call sends, and what is shared of what was read.
+
+#![allow(clippy::unwrap_used)]
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::*;
+use crate::engine::{limits::Limits, time::later};
+use crate::meta::{
+    bench::{Bench, Reply, account, credential, done, number, page},
+    port::GraphSource,
+};
+
+#[tokio::test]
+async fn every_write_sends_what_meta_documents() {
+    let bench = Bench::new([
+        Reply::Json(200, json!({"id": "100000000000001"})),
+        done(),
+        Reply::Json(200, json!({"success": "true"})),
+        done(),
+        done(),
+        done(),
+        done(),
+    ])
+    .await;
+    let (client, account, number) = (&bench.client, account(), number());
+    let e164 = E164::parse("+5511912345678").unwrap();
+    assert_eq!(client.add_number(&account, &e164, "Example").await, Ok(number.clone()));
+    client.request_code(&account, &number, CodeMethod::Voice, "pt_BR").await.unwrap();
+    client.verify_code(&account, &number, &"654321".to_owned().into()).await.unwrap();
+    client.submit_name(&account, &number, "New").await.unwrap();
+    client.set_pin(&account, &number, &"123456".to_owned().into()).await.unwrap();
+    client.route_webhook(&account, &number, "https://h/", &"word".to_owned().into()).await.unwrap();
+    let fields = DesiredProfile { about: Some("Hi".into()), ..DesiredProfile::default() };
+    client.write_profile(&account, &number, &fields).await.unwrap();
+
+    let sent: Vec<_> = bench
+        .seen()
+        .into_iter()
+        .map(|seen| (seen.target, serde_json::from_str::<Value>(&seen.body).unwrap()))
+        .collect();
+    let node = "/v25.0/100000000000001";
+    let expected = [
+        (
+            "/v25.0/300000000000001/phone_numbers".to_owned(),
+            json!({"cc": "55", "phone_number": "11912345678", "verified_name": "Example"}),
+        ),
+        (format!("{node}/request_code"), json!({"code_method": "VOICE", "language": "pt_BR"})),
+        (format!("{node}/verify_code"), json!({"code": "654321"})),
+        (node.to_owned(), json!({"new_display_name": "New"})),
+        (node.to_owned(), json!({"pin": "123456"})),
+        (
+            node.to_owned(),
+            json!({"webhook_configuration": {"override_callback_uri": "https://h/", "verify_token": "word"}}),
+        ),
+        (
+            format!("{node}/whatsapp_business_profile"),
+            json!({"messaging_product": "whatsapp", "about": "Hi"}),
+        ),
+    ];
+    assert_eq!(sent, expected);
+}
+
+#[tokio::test]
+async fn a_list_waits_until_those_who_write_have_written() {
+    let done = || Reply::Json(200, json!({"success": true}));
+    let bench = Bench::new([page(&[1], None), done(), done(), page(&[1], None)]).await;
+    let list = |not_before, urgency| {
+        let client = bench.client.clone();
+        async move { client.numbers(&account(), not_before, urgency).await }
+    };
+    let before = bench.now();
+    list(before, Urgency::Transitional).await.unwrap();
+    for _ in 0..2 {
+        bench.clock.pass(Duration::from_millis(500));
+        bench.register().await.unwrap();
+    }
+    let wrote = bench.now();
+    let held = list(wrote, Urgency::Transitional).await;
+    assert!(matches!(held, Err(Failure::Throttled(at)) if at == later(wrote, Duration::from_secs(1))));
+    assert!(list(before, Urgency::Transitional).await.is_ok(), "an older one serves whoever did not write");
+    assert_eq!(bench.seen().len(), 3);
+    bench.clock.pass(Duration::from_secs(1));
+    for _ in 0..2 {
+        list(wrote, Urgency::Transitional).await.unwrap();
+    }
+    assert_eq!(bench.seen().len(), 4, "and all who wrote share the next");
+}
+
+#[tokio::test]
+async fn a_subscription_whose_look_takes_too_long_is_not_sent_and_holds_nobody_up() {
+    let call_timeout = Duration::from_secs(1);
+    let limits = Limits { call_timeout, ..Limits::default() };
+    let bench = Bench::with([Reply::Hang, Reply::Hang, Reply::Hang], limits, None).await;
+    let begun = Instant::now();
+    let account = account();
+    let both = futures::join!(bench.client.subscribe(&account), bench.client.subscribe(&account));
+    for outcome in [both.0, both.1] {
+        assert!(matches!(outcome, Err(Failure::NotSent(_))), "{outcome:?}");
+    }
+    assert!(begun.elapsed() < call_timeout * 2, "{:?}", begun.elapsed());
+    assert!(bench.seen().iter().all(|seen| seen.method == "GET"));
+}
+
+fn subscribed(app: &str) -> Reply {
+    Reply::Json(200, json!({"data": [{"whatsapp_business_api_data": {"id": app}}]}))
+}
+
+#[tokio::test]
+async fn a_subscription_is_written_only_when_a_read_right_before_lacks_our_app() {
+    let bench = Bench::new([subscribed("200000000000001")]).await;
+    bench.client.subscribe(&account()).await.unwrap();
+    assert_eq!(bench.seen().len(), 1);
+
+    let bench = Bench::new([subscribed("200000000000002"), done(), subscribed("200000000000001")]).await;
+    let account_id = account();
+    let (first, second) =
+        tokio::join!(bench.client.subscribe(&account_id), bench.client.subscribe(&account_id));
+    first.unwrap();
+    second.unwrap();
+    let methods: Vec<_> = bench.seen().into_iter().map(|seen| (seen.method, seen.body)).collect();
+    assert_eq!(
+        methods.iter().map(|(method, body)| (method.as_str(), body.as_str())).collect::<Vec<_>>(),
+        [("GET", ""), ("POST", ""), ("GET", "")]
+    );
+
+    let bench = Bench::new([Reply::Close, Reply::Close]).await;
+    assert!(matches!(bench.client.subscribe(&account()).await, Err(Failure::NotSent(_))));
+}
+
+#[tokio::test]
+async fn a_subscription_that_was_written_makes_what_was_read_before_too_old() {
+    let bench = Bench::new([subscribed("2"), subscribed("2"), done(), subscribed("200000000000001")]).await;
+    let begun = bench.now();
+    assert_eq!(bench.client.subscribed(&account(), begun, Urgency::Edit).await, Ok(false));
+    bench.clock.pass(Duration::from_secs(1));
+    bench.client.subscribe(&account()).await.unwrap();
+    assert_eq!(bench.client.subscribed(&account(), begun, Urgency::Edit).await, Ok(true));
+}
+
+#[tokio::test]
+async fn a_profile_comes_from_the_list_when_that_is_young_enough() {
+    let listed = json!({"data": [{"id": "100000000000001", "display_phone_number": "15550100001",
+        "whatsapp_business_profile": {"data": [{"about": "listed"}]}}]});
+    let bench = Bench::new([
+        Reply::Json(200, listed),
+        Reply::Json(200, json!({"data": [{"about": "read", "messaging_product": "whatsapp"}]})),
+        done(),
+        Reply::Json(200, json!({"data": [{"about": "written"}]})),
+    ])
+    .await;
+    bench.numbers().await.unwrap();
+    let hour = Duration::from_secs(3600);
+    let about = async |max_age: Duration| {
+        let read = bench.client.profile(&account(), &number(), max_age, Urgency::Drift).await;
+        read.unwrap().about.unwrap()
+    };
+    assert_eq!(about(hour).await, "listed");
+    bench.clock.pass(Duration::from_secs(60));
+    assert_eq!(about(Duration::from_secs(30)).await, "read");
+    assert_eq!(about(hour).await, "read");
+    bench.clock.pass(Duration::from_secs(1));
+    bench.client.write_profile(&account(), &number(), &DesiredProfile::default()).await.unwrap();
+    assert_eq!(about(hour).await, "written");
+    assert_eq!(bench.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn nothing_is_shared_across_versions_of_a_credential() {
+    let bench = Bench::new([page(&[1], None), page(&[1, 2], None)]).await;
+    let begun = bench.now();
+    assert_eq!(bench.client.numbers(&account(), begun, Urgency::Edit).await.unwrap().numbers.len(), 1);
+    let other = bench.meta.graph(credential("2", None));
+    assert_eq!(other.numbers(&account(), begun, Urgency::Edit).await.unwrap().numbers.len(), 2);
+}

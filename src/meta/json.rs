@@ -1,0 +1,45 @@
+//! Values of Meta's JSON, read leniently: text where a number is documented, a number where a text is.
+//!
+//! Knows nothing of what the values mean.
+
+use serde_json::Value;
+
+/// A text, also when it comes as a number or a boolean.
+pub fn text(object: &Value, key: &str) -> Option<String> {
+    match object.get(key)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        _ => None,
+    }
+}
+
+/// A whole number, also when it comes as text.
+pub fn integer(object: &Value, key: &str) -> Option<i64> {
+    match object.get(key)? {
+        Value::Number(number) => number.as_i64().or_else(|| float_to_integer(number.as_f64()?)),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// Meta's percentages and codes are small; whatever is not is not ours.
+#[allow(clippy::cast_possible_truncation)]
+fn float_to_integer(number: f64) -> Option<i64> {
+    (number.abs() < 1e15).then_some(number as i64)
+}
+
+/// A boolean, also when it comes as text or as 0 or 1.
+pub fn truth(object: &Value, key: &str) -> Option<bool> {
+    match object.get(key)? {
+        Value::Bool(truth) => Some(*truth),
+        Value::String(text) if text.eq_ignore_ascii_case("true") || text == "1" => Some(true),
+        Value::String(text) if text.eq_ignore_ascii_case("false") || text == "0" => Some(false),
+        Value::Number(number) => match number.as_i64() {
+            Some(0) => Some(false),
+            Some(1) => Some(true),
+            _ => None,
+        },
+        _ => None,
+    }
+}

@@ -1,0 +1,215 @@
+//! HTTPS: one request out, one answer back, deadlines on both. Knows nothing of budgets, and of codes nothing at all.
+//!
+//! Tokens and proofs leave in a header and in the query of calls that are never logged with their address.
+
+use std::{error::Error as _, time::Duration};
+
+use reqwest::{
+    Method,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
+};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::{
+    call::{Call, Trouble},
+    redact::redact,
+    settings::{BadSettings, Settings, check},
+};
+use crate::engine::failure::Failure;
+
+/// Longest answer that is read.
+pub(super) const LARGEST_BODY: usize = 8 * 1024 * 1024;
+/// A connection that takes this much less than the whole call leaves time for the call itself.
+const CONNECT_MARGIN: Duration = Duration::from_secs(5);
+/// Connections that are kept open while nobody uses them.
+const IDLE_CONNECTIONS: usize = 8;
+/// A connection that went silent is noticed well before the call's deadline, so that a read can be
+/// tried on another one.
+const PING: Duration = Duration::from_secs(5);
+
+/// Installs the process's TLS crypto, once; a second call does nothing.
+pub fn install_crypto() {
+    // An error says that one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// The way to the Graph API.
+pub(super) struct Transport {
+    http: reqwest::Client,
+    base_url: Url,
+    version: String,
+}
+
+impl Transport {
+    /// Builds the HTTP client, and installs the crypto that it needs if nobody did.
+    pub(super) fn new(settings: Settings) -> Result<Self, BadSettings> {
+        install_crypto();
+        let Settings { base_url, version, limits } = settings;
+        let is_loopback = check(&base_url, &version)?;
+        let deadline = limits.call_timeout;
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("whatsapp-operator/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .https_only(base_url.scheme() == "https")
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .http2_keep_alive_interval(PING)
+            .http2_keep_alive_timeout(PING)
+            .timeout(deadline)
+            .connect_timeout(deadline.saturating_sub(CONNECT_MARGIN).max(deadline / 2));
+        if is_loopback {
+            builder = builder.no_proxy();
+        }
+        if base_url.scheme() == "http" {
+            // A sandbox shows no certificate, and the machine's authorities are slow to read.
+            builder = builder.tls_certs_only([]);
+        }
+        let http = builder.build().map_err(|error| BadSettings::Client(cause(&error)))?;
+        Ok(Self { http, base_url, version })
+    }
+
+    /// Sends a request once.
+    pub(super) async fn send(
+        &self,
+        call: &Call<'_>,
+        token: &SecretString,
+        proof: Option<&SecretString>,
+    ) -> Result<reqwest::Response, Trouble> {
+        self.request(call, token, proof)?.send().await.map_err(sending)
+    }
+
+    fn request(
+        &self,
+        call: &Call<'_>,
+        token: &SecretString,
+        proof: Option<&SecretString>,
+    ) -> Result<reqwest::RequestBuilder, Trouble> {
+        let not_sent = |what: &str| Trouble::from(Failure::NotSent(what.to_owned()));
+        let mut url = self.base_url.clone();
+        url.path_segments_mut()
+            .map_err(|()| not_sent("the address of the Graph API takes no path"))?
+            .pop_if_empty()
+            .push(&self.version)
+            .extend(call.edge.segments(call.node));
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
+            .map_err(|_| not_sent("the access token holds characters that no token has"))?;
+        bearer.set_sensitive(true);
+        let method = if call.edge.is_write() { Method::POST } else { Method::GET };
+        let mut request = self.http.request(method, url).header(AUTHORIZATION, bearer);
+        request = request.query(&call.query);
+        if let Some(proof) = proof {
+            request = request.query(&[("appsecret_proof", proof.expose_secret())]);
+        }
+        if let Some(body) = &call.body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
+        }
+        Ok(request)
+    }
+}
+
+/// Proves to Meta that whoever holds the token holds the app secret too (Graph API, "Secure
+/// requests"): HMAC-SHA256 of the token, keyed with the secret, in lower-case hex.
+pub(super) fn appsecret_proof(token: &SecretString, app_secret: &SecretString) -> SecretString {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, app_secret.expose_secret().as_bytes());
+    let tag = ring::hmac::sign(&key, token.expose_secret().as_bytes());
+    let hex = tag.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    hex.map(|half| char::from_digit(u32::from(half), 16).unwrap_or('0')).collect::<String>().into()
+}
+
+/// Why a request brought no response. Nothing was sent when no connection came about.
+fn sending(error: reqwest::Error) -> Trouble {
+    if error.is_connect() && error.is_timeout() {
+        Failure::NotSent("no connection to Meta in time".into()).into()
+    } else if error.is_connect() {
+        Trouble::from(Failure::NotSent(format!("no connection to Meta ({})", cause(&error)))).repeatable()
+    } else if error.is_builder() {
+        Failure::NotSent(format!("the request cannot be made: {}", cause(&error))).into()
+    } else if error.is_timeout() {
+        Trouble::no_answer("no answer in time")
+    } else {
+        Trouble::no_answer(format!("the connection was lost: {}", cause(&error))).repeatable()
+    }
+}
+
+/// The innermost reason, without the address: it may carry a token.
+fn cause(error: &reqwest::Error) -> String {
+    let mut reason: &dyn std::error::Error = error;
+    while let Some(inner) = reason.source() {
+        reason = inner;
+    }
+    if error.source().is_none() {
+        return "no reason given".to_owned();
+    }
+    redact(&reason.to_string(), &[])
+}
+
+/// Reads a body up to the bound.
+pub(super) async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, Trouble> {
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > LARGEST_BODY => {
+                return Err(Trouble::no_answer("the answer is larger than 8 MiB"));
+            }
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return Ok(body),
+            Err(error) if error.is_timeout() => {
+                return Err(Trouble::no_answer("the answer did not end in time"));
+            }
+            Err(error) => {
+                return Err(
+                    Trouble::no_answer(format!("the answer was cut off: {}", cause(&error))).repeatable()
+                );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::engine::limits::Limits;
+
+    #[test]
+    fn the_proof_is_an_hmac_of_the_token() {
+        // RFC 4231, test case 2.
+        let proof =
+            appsecret_proof(&"what do ya want for nothing?".to_owned().into(), &"Jefe".to_owned().into());
+        assert_eq!(proof.expose_secret(), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    }
+
+    #[test]
+    fn only_https_leaves_this_machine() {
+        let check = |url: &str| {
+            let settings =
+                Settings { base_url: Url::parse(url).unwrap(), ..Settings::new(Limits::default()).unwrap() };
+            Transport::new(settings).map(|_| ()).map_err(|e| e.to_string())
+        };
+        for url in
+            ["https://graph.facebook.com", "http://127.0.0.1:80/x", "http://[::1]:80", "http://localhost"]
+        {
+            assert_eq!(check(url), Ok(()), "{url}");
+        }
+        for url in [
+            "http://graph.facebook.com",
+            "http://10.0.0.1",
+            "http://localhost.example.org",
+            "ftp://127.0.0.1",
+        ] {
+            assert!(check(url).unwrap_err().contains("--graph-url must begin with https://"), "{url}");
+        }
+        for url in ["https://user:password@graph.facebook.com", "https://x/?a=b", "https://x/#a"] {
+            let error = check(url).unwrap_err();
+            assert!(error.contains("--graph-url") && !error.contains("password@"), "{url}");
+        }
+        for version in ["25.0", "v25", "v25.x", "v25.0/..", ""] {
+            let settings =
+                Settings { version: version.to_owned(), ..Settings::new(Limits::default()).unwrap() };
+            assert!(matches!(Transport::new(settings), Err(BadSettings::Version)), "{version}");
+        }
+    }
+}

@@ -25,7 +25,7 @@ use crate::{
         v1alpha1::{Entry, WhatsAppChannelStatus},
     },
     engine::{
-        condition::ConditionType, desired::SecretKey, failure::Class, limits::Limits, memory::EntryOutcome,
+        condition::ConditionType, desired::SecretKey, limits::Limits, memory::EntryOutcome,
         observed::SecretVersion, reason::Reason,
     },
 };
@@ -273,7 +273,9 @@ fn tried(
 /// codes that do not do; a plain 100 comes instead with a text for people.
 fn is_about_the_code(entry: &Entry) -> bool {
     entry.refusal.as_ref().is_some_and(|refusal| {
-        matches!(refusal.code, 100 | 136_025) && matches!(refusal.class, Class::Person | Class::Spec)
+        matches!(refusal.code, 100 | 136_025)
+            && refusal.class.asks_for_a_person()
+            && !refusal.class.is_denied()
     })
 }
 

@@ -29,7 +29,7 @@ use crate::{
     engine::{
         condition::{ConditionSet, ConditionType, Truth, WaitingFor},
         desired::{DesiredPortfolio, PortfolioRef, SecretKey},
-        failure::{Class, Failure},
+        failure::Failure,
         id::{AppId, Fact},
         look::Urgency,
         observed::{SecretFact, SecretVersion},
@@ -266,19 +266,12 @@ fn failure<T>(fact: &Fact<T>) -> Option<&Failure> {
 
 /// Asked in vain: not sent, held back, or without a usable answer.
 fn is_open<T>(fact: &Fact<T>) -> bool {
-    failure(fact).is_some_and(|failure| match failure {
-        Failure::Refused(refusal) => matches!(refusal.class, Class::Retry | Class::WaitUntil),
-        Failure::NoAnswer(_) | Failure::NotSent(_) | Failure::Throttled(_) => true,
-    })
+    failure(fact).is_some_and(|failure| !failure.is_decision())
 }
 
 /// The date that came in place of an answer.
 fn open_until<T>(fact: &Fact<T>) -> Option<Timestamp> {
-    match failure(fact)? {
-        Failure::Refused(refusal) => refusal.until.filter(|_| refusal.class == Class::WaitUntil),
-        Failure::Throttled(until) => Some(*until),
-        Failure::NoAnswer(_) | Failure::NotSent(_) => None,
-    }
+    failure(fact)?.paused_until()
 }
 
 /// Why a reconcile failed.
@@ -729,7 +722,10 @@ mod tests {
     use super::*;
     use crate::{
         controller::claim::Pauses,
-        engine::{face_fixture as face, failure::Refusal},
+        engine::{
+            face_fixture as face,
+            failure::{Class, Refusal},
+        },
     };
 
     #[test]

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     desired::{Desired, ReadyWhen},
     drift,
-    failure::{Class, Failure, Refusal},
+    failure::{Failure, Refusal},
     id::{AccountId, BusinessId, Fact, Field, MessagingLimit, NumberId, Quality, Throughput},
     judge::{self, Judged, Place, Scene, is_passing},
     limits::{self, Limits},
@@ -386,9 +386,7 @@ pub fn assess(
 fn held_up(plan: &Plan, outcome: &Outcome, now: Timestamp) -> Option<Plan> {
     let until = match &outcome.result {
         Err(Failure::Throttled(until)) => Some(*until),
-        Err(Failure::Refused(refusal)) if !outcome.is_attempt() && refusal.class == Class::WaitUntil => {
-            refusal.until
-        }
+        Err(Failure::Refused(refusal)) if !outcome.is_attempt() => refusal.paused_until(),
         _ => None,
     }?;
     let block = plan::held_back_until(until.max(now));

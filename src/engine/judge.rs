@@ -11,7 +11,7 @@ use super::{
     condition::{Before, ConditionType, Truth, span},
     desired::{Connection, Desired, Management},
     drift,
-    failure::{Class, Failure, Refusal},
+    failure::{Failure, Refusal},
     id::{
         AccountId, AccountMode, AccountStatus, CodeStatus, Fact, Field, NameStatus, NumberStatus,
         PlatformType, ReviewStatus, Sendability, VerificationStatus,
@@ -227,7 +227,7 @@ impl<'a> Scene<'a> {
     fn tells_of_account(&self, failure: &Failure) -> bool {
         let is_usable = self.before.conditions.is(ConditionType::AccountUsable, Truth::True);
         let denies = failure.refusal().is_some_and(Refusal::denies_object);
-        says_something(failure) && (denies || !is_usable)
+        failure.is_answer() && (denies || !is_usable)
     }
 
     pub fn nothing_asked(&self) -> bool {
@@ -291,12 +291,6 @@ impl<'a> Scene<'a> {
 /// Reasons that say something about the look or the moment, not about what was looked for.
 pub(super) fn is_passing(reason: Reason) -> bool {
     matches!(reason.kind(), ReasonKind::Progress | ReasonKind::Time)
-}
-
-/// An answer about the account, as against no answer.
-fn says_something(failure: &Failure) -> bool {
-    let tells = |class| !matches!(class, Class::Retry | Class::WaitUntil);
-    failure.refusal().is_some_and(|r| tells(r.class) && !r.is_about_credentials())
 }
 
 pub(super) fn is_registered(number: &Number) -> bool {
@@ -929,7 +923,7 @@ fn business(scene: &Scene<'_>) -> Judged {
     match scene.view().map(|v| &v.facts) {
         Some(Fact::Known(facts)) => facts.verification.as_ref().map_or(Judged::Keep, judge_business),
         Some(Fact::Unknown(failure))
-            if says_something(failure) && !was_judged(scene, ConditionType::BusinessVerified) =>
+            if failure.is_answer() && !was_judged(scene, ConditionType::BusinessVerified) =>
         {
             Judged::Unknown(
                 Reason::BusinessNotReadable,

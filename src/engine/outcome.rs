@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use super::{
-    failure::{Class, Failure, Refusal, Scope},
+    failure::{Failure, Refusal, Scope},
     id::NumberId,
     limits::{Limits, later},
     memory::{Cause, ConsentAnswer, ConsentKind, Entry, EntryOutcome, Intent, Memory, StepKind},
@@ -161,11 +161,8 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
             not_sent(memory, kind, at, until);
         }
         Err(Failure::Refused(refusal)) => {
-            let may_show = match refusal.class {
-                Class::Retry => kind != StepKind::RequestCode,
-                Class::AlreadyDone => true,
-                _ => false,
-            };
+            let may_have_happened = refusal.may_have_happened() && kind != StepKind::RequestCode;
+            let may_show = may_have_happened || refusal.holds_already();
             close(memory, kind, at, EntryOutcome::Refused, may_show.then_some(settle), Some(refusal.clone()));
             refuse(memory, kind, at, refusal, outcome.at);
         }
@@ -183,8 +180,8 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
 /// A throttle or a dead credential is no attempt: Meta did not look at the step. Only registrations are counted
 /// even then, since nobody knows whether Meta does.
 fn is_postponed(kind: StepKind, refusal: &Refusal) -> bool {
-    let is_throttle = refusal.class == Class::WaitUntil
-        && matches!(refusal.scope, Scope::Account | Scope::Portfolio | Scope::App);
+    let is_throttle =
+        refusal.is_pause() && matches!(refusal.scope, Scope::Account | Scope::Portfolio | Scope::App);
     (is_throttle || refusal.is_about_credentials()) && kind != StepKind::Register
 }
 
@@ -278,7 +275,7 @@ fn fold_repeatable(memory: &mut Memory, outcome: &Outcome, plan: &Plan, limits: 
     pace.refusal = None;
     pace.settle_until = None;
     match &outcome.result {
-        Err(Failure::Refused(refusal)) if refusal.class != Class::AlreadyDone => {
+        Err(Failure::Refused(refusal)) if !refusal.holds_already() => {
             pace.failed += 1;
             pace.refusal = Some(refusal.clone());
         }

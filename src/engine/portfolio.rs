@@ -7,7 +7,7 @@ use super::{
         Condition, ConditionSet, ConditionType, Truth, WaitingFor, span, with_refusal, without_trace,
     },
     desired::{Access, DesiredPortfolio, SecretKey},
-    failure::{Class, Failure, Refusal},
+    failure::{Failure, Refusal},
     id::{AccountId, AppId, BusinessId, Fact, MessagingLimit, TokenType, VerificationStatus},
     judge::{Judged, judge_business},
     limits::Limits,
@@ -564,7 +564,7 @@ impl<'a> Pass<'a> {
         Verdict::plain(match business {
             Fact::NotAsked => Judged::Keep,
             Fact::Unknown(failure)
-                if is_answer(failure) && self.never_judged(ConditionType::IdentityConfirmed) =>
+                if failure.is_answer() && self.never_judged(ConditionType::IdentityConfirmed) =>
             {
                 Judged::Unknown(
                     Reason::IdentityNotCheckable,
@@ -632,7 +632,7 @@ impl<'a> Pass<'a> {
         Verdict::plain(match business {
             Fact::Known(facts) => facts.verification.as_ref().map_or(Judged::Keep, judge_business),
             Fact::Unknown(failure)
-                if is_answer(failure) && self.never_judged(ConditionType::BusinessVerified) =>
+                if failure.is_answer() && self.never_judged(ConditionType::BusinessVerified) =>
             {
                 Judged::Unknown(
                     Reason::BusinessNotReadable,
@@ -909,12 +909,6 @@ fn earliest(token: &TokenFacts) -> Option<Timestamp> {
     [token.expires_at, token.data_access_expires_at].into_iter().flatten().min()
 }
 
-fn is_answer(failure: &Failure) -> bool {
-    failure
-        .refusal()
-        .is_some_and(|r| !matches!(r.class, Class::Retry | Class::WaitUntil) && !r.is_about_credentials())
-}
-
 fn same_name(a: &str, b: &str) -> bool {
     let normal = |s: &str| s.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     normal(a) == normal(b)
@@ -934,7 +928,7 @@ enum Listed<'a> {
 fn listed(fact: &Fact<Vec<Reachable>>) -> Listed<'_> {
     match fact {
         Fact::Known(list) => Listed::Yes(list),
-        Fact::Unknown(failure) if is_answer(failure) => {
+        Fact::Unknown(failure) if failure.is_answer() => {
             let is_permission = failure.refusal().is_some_and(|r| matches!(r.code, 3 | 10 | 200..=299));
             if is_permission { Listed::No } else { Listed::Refused }
         }

@@ -34,7 +34,7 @@ use super::{
     transport::{Transport, appsecret_proof, read_body},
 };
 use crate::engine::{
-    failure::{Class, Failure, Refusal, Scope},
+    failure::{Failure, Refusal, Scope},
     id::{AccountId, AppId, BusinessId, NumberId},
     limits::{Limits, later},
     observed::{Account, Profile},
@@ -247,7 +247,7 @@ impl GraphClient {
                 } else {
                     budget.answered(payer, call.account, now);
                 }
-                let may_repeat = is_fault && refusal.class == Class::Retry;
+                let may_repeat = is_fault && refusal.may_have_happened();
                 Err(Trouble { failure: Box::new(Failure::Refused(refusal)), field, may_repeat })
             }
             Err(mut text) => {

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     engine::{
         desired::{Desired, SecretKey},
-        failure::{Class, Failure},
+        failure::Failure,
         id::{AccountId, Fact, Field},
         look::{AccountLook, Look, Urgency},
         memory::StepKind,
@@ -274,10 +274,9 @@ async fn read_account<G: Graph>(
 /// Refused for good: not for this token, no such object, or an account that Meta restricts (368) or locked (131031).
 /// No clock ends any of these, and what cannot be looked into must not hold up every other account for ever.
 fn is_not_checkable(failure: &Failure) -> bool {
-    failure.refusal().is_some_and(|refusal| {
-        let is_for_good = !matches!(refusal.class, Class::Retry | Class::WaitUntil);
-        is_for_good && (refusal.denies_object() || refusal.shuts_account())
-    })
+    failure
+        .refusal()
+        .is_some_and(|refusal| refusal.is_answer() && (refusal.denies_object() || refusal.shuts_account()))
 }
 
 fn fact<T>(read: Result<T, Failure>) -> Fact<T> {
@@ -381,6 +380,7 @@ fn token_fact(read: Option<SecretRead>, material: &mut Option<SecretString>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::failure::Class;
 
     fn found(value: Option<&str>, is_verify_token: bool) -> Option<SecretRead> {
         let version = SecretVersion { uid: "u".into(), resource_version: "1".into() };

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::engine::{
     condition::{ConditionSet, ConditionType},
     desired::Desired,
-    failure::{Class, Failure, Refusal},
+    failure::{Failure, Refusal},
     id::Fact,
     observed::{ListState, Observed, SecretFact},
     portfolio::{PortfolioAssessment, PortfolioObserved},
@@ -84,16 +84,9 @@ pub fn channel(desired: &Desired, observed: &Observed) -> Vec<Unread> {
 
 fn failed<T>(what: &str, fact: &Fact<T>) -> Option<Unread> {
     match fact {
-        Fact::Unknown(failure) if !is_answer(failure) => Some(Unread::new(what, why(failure))),
+        Fact::Unknown(failure) if !failure.is_answer() => Some(Unread::new(what, why(failure))),
         Fact::Unknown(_) | Fact::Known(_) | Fact::NotAsked => None,
     }
-}
-
-/// Whether Meta said something about what was asked for, and not about the credentials or the hour.
-fn is_answer(failure: &Failure) -> bool {
-    failure.refusal().is_some_and(|refusal| {
-        !matches!(refusal.class, Class::Retry | Class::WaitUntil) && !refusal.is_about_credentials()
-    })
 }
 
 fn why(failure: &Failure) -> String {

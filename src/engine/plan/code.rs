@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, naming, pin, say, undecided};
 use crate::engine::{
     desired::CodeRequest,
-    failure::{Class, Refusal},
+    failure::Refusal,
     id::{CodeStatus, PlatformType},
     limits::later,
     memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
@@ -191,10 +191,7 @@ fn verify(pass: &Pass, seen: &Seen, number: &Number, secret: SecretVersion, caus
 /// Too many wrong codes: Meta's own clock.
 fn locked(pass: &Pass, memory: &Memory) -> Gate {
     let refusal = memory.ledger.last(StepKind::VerifyCode).and_then(|entry| entry.refusal.as_ref());
-    let until = refusal
-        .filter(|r| r.class == Class::WaitUntil)
-        .and_then(|r| r.until)
-        .filter(|until| *until > pass.now);
+    let until = refusal.and_then(Refusal::paused_until).filter(|until| *until > pass.now);
     match until {
         Some(until) => Err(Stop::block(paused(until).refused(refusal))),
         None => Ok(()),
@@ -291,7 +288,7 @@ fn may_request(pass: &Pass, memory: &Memory) -> Gate {
 fn refused_until<'a>(pass: &Pass, memory: &'a Memory) -> Option<(Timestamp, &'a Entry)> {
     // Trouble of Meta's, the token, a permission or the account have nothing to do with how often this number was
     // asked for.
-    let is_of_the_number = |refusal: &Refusal| refusal.class != Class::Retry && !refusal.is_shut_out();
+    let is_of_the_number = |refusal: &Refusal| !refusal.may_have_happened() && !refusal.is_shut_out();
     let codes = memory.ledger.codes.iter().rev().filter(|e| e.counts());
     let refused = codes.take_while(|e| e.outcome == EntryOutcome::Refused);
     let mut refused = refused.filter_map(|e| Some((e, e.refusal.as_ref().filter(|r| is_of_the_number(r))?)));
@@ -308,7 +305,7 @@ fn then_ask(pass: &Pass) -> String {
 /// token.
 fn not_the_code(pass: &Pass, entry: &Entry) -> Option<Block> {
     let refusal = entry.refusal.as_ref()?;
-    let pause = refusal.until.filter(|until| refusal.class == Class::WaitUntil && *until > pass.now);
+    let pause = refusal.paused_until().filter(|until| *until > pass.now);
     match pause {
         Some(until) => Some(paused(until).refused(Some(refusal))),
         None => say::not_for_its_value("VerifyCode", refusal, &then_ask(pass)),

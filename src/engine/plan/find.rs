@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, naming, say, undecided};
 use crate::engine::{
     desired::{Connection, Desired, Management},
-    failure::{Class, Refusal},
+    failure::Refusal,
     id::{AccountId, NumberStatus},
     limits::{Limits, earlier, later},
     memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
@@ -315,7 +315,7 @@ fn again(desired: &Desired, memory: &Memory, last: &Entry, limits: &Limits) -> A
 /// A refusal that proves that nothing was added.
 fn refused(last: &Entry) -> Option<&Refusal> {
     let refusal = last.refusal.as_ref()?;
-    (last.outcome == EntryOutcome::Refused && refusal.class != Class::Retry).then_some(refusal)
+    (last.outcome == EntryOutcome::Refused && !refusal.may_have_happened()).then_some(refusal)
 }
 
 fn after_refusal(
@@ -328,7 +328,7 @@ fn after_refusal(
     if refusal.names(2_388_001) {
         return Again::WhenAsked;
     }
-    if let (Class::WaitUntil, Some(until)) = (refusal.class, refusal.until) {
+    if let Some(until) = refusal.paused_until() {
         return Again::At(until);
     }
     if is_limit(refusal) || is_not_told(refusal) {
@@ -421,7 +421,7 @@ fn add_refused(pass: &Pass, refusal: &Refusal) -> Block {
     let digits = &pass.desired.number;
     if refusal.names(2_388_001) {
         on_phone(pass, refusal)
-    } else if let (Class::WaitUntil, Some(until)) = (refusal.class, refusal.until) {
+    } else if let Some(until) = refusal.paused_until() {
         postponed(digits.as_str(), refusal, until, &words)
     } else if is_limit(refusal) {
         limit_reached(digits.as_str(), &words)

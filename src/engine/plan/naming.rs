@@ -4,7 +4,6 @@
 
 use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, resolve, say, undecided};
 use crate::engine::{
-    failure::Class,
     id::{Field, NameStatus},
     limits::later,
     memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
@@ -193,8 +192,7 @@ fn repeat(pass: &Pass, memory: &Memory, name: &str, expired: bool, last: &Entry)
         return if pass.now >= until { Ok(()) } else { Err(Box::new(unanswered(name, until))) };
     }
     if let Some(refusal) = last.refusal.as_ref().filter(|_| last.outcome == EntryOutcome::Refused) {
-        let until = refusal.until.filter(|_| refusal.class == Class::WaitUntil);
-        return match until {
+        return match refusal.paused_until() {
             Some(until) if pass.now >= until => Ok(()),
             Some(until) => Err(Box::new(say::throttled(until).refused(Some(refusal)))),
             None => Err(Box::new(

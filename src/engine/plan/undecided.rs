@@ -7,7 +7,6 @@ use jiff::Timestamp;
 
 use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, code, naming, say};
 use crate::engine::{
-    failure::Class,
     id::{CodeStatus, PlatformType},
     limits::later,
     memory::{Entry, EntryOutcome, Intent, Memory, StepKind},
@@ -90,7 +89,7 @@ fn settling(entry: &Entry) -> Option<Timestamp> {
     let may_show = match entry.outcome {
         EntryOutcome::Accepted | EntryOutcome::NoAnswer => true,
         EntryOutcome::Refused => {
-            entry.refusal.as_ref().is_some_and(|r| matches!(r.class, Class::Retry | Class::AlreadyDone))
+            entry.refusal.as_ref().is_some_and(|r| r.may_have_happened() || r.holds_already())
         }
         EntryOutcome::Started | EntryOutcome::NotSent => false,
     };

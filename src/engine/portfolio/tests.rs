@@ -10,6 +10,7 @@ use crate::engine::{
     },
     condition::Truth::{False, True, Unknown},
     face_fixture::*,
+    failure::Class,
     observed::SecretVersion,
     plan::Actor,
 };

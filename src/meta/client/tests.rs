@@ -12,8 +12,8 @@ use url::Url;
 use super::*;
 use crate::engine::failure::Class;
 use crate::meta::{
-    bench::{APP_SECRET, Bench, Reply, TOKEN, account, credential, done, is_no_answer, number, refused},
     edge::Edge,
+    fixture::{APP_SECRET, Bench, Reply, TOKEN, account, credential, done, is_no_answer, number, refused},
     port::Graph,
     transport::LARGEST_BODY,
 };

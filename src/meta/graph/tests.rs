@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     engine::limits::{Limits, later},
     meta::{
-        bench::{Bench, Reply, account, credential, done, number, page},
+        fixture::{Bench, Reply, account, credential, done, number, page},
         port::GraphSource,
     },
 };

@@ -10,9 +10,9 @@ use super::*;
 use crate::{
     engine::id::{CodeStatus, Field},
     meta::{
-        bench::{Bench, Reply, TOKEN, account, credential, is_no_answer, nonexisting, page, refused},
         bounded::{REMEMBERED, lock},
         budget::Payer,
+        fixture::{Bench, Reply, TOKEN, account, credential, is_no_answer, nonexisting, page, refused},
         port::{Credential, Graph, GraphSource},
     },
 };

@@ -19,20 +19,21 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::api::{
-    lower,
-    v1alpha1::{Entry, WhatsAppChannelStatus},
-};
-use crate::engine::{
-    condition_type::ConditionType, desired::SecretKey, failure::Class, limits::Limits, memory::EntryOutcome,
-    reason::Reason, secret::SecretVersion,
-};
-
-use super::{
-    channel::{Channel, ClusterArgs, Followed, call, seen},
-    exit::{Ending, Exit, Problem},
-    render::{self, OutputArgs, Text, Tone},
-    run::duration,
+use crate::{
+    api::{
+        lower,
+        v1alpha1::{Entry, WhatsAppChannelStatus},
+    },
+    cli::{
+        channel::{Channel, ClusterArgs, Followed, call, seen},
+        exit::{Ending, Exit, Problem},
+        render::{self, OutputArgs, Text, Tone},
+        run::duration,
+    },
+    engine::{
+        condition_type::ConditionType, desired::SecretKey, limits::Limits,
+        memory::EntryOutcome, reason::Reason, secret::SecretVersion,
+    },
 };
 
 /// Longest input that is looked at; a code is six digits.
@@ -271,7 +272,9 @@ fn tried(
 /// codes that do not do; a plain 100 comes instead with a text for people.
 fn is_about_the_code(entry: &Entry) -> bool {
     entry.refusal.as_ref().is_some_and(|refusal| {
-        matches!(refusal.code, 100 | 136_025) && matches!(refusal.class, Class::Person | Class::Spec)
+        matches!(refusal.code, 100 | 136_025)
+            && refusal.class.asks_for_a_person()
+            && !refusal.class.is_denied()
     })
 }
 

@@ -5,16 +5,16 @@ use std::collections::BTreeSet;
 use clap::Args;
 use serde::Serialize;
 
-use crate::engine::{
-    condition_type::ConditionType,
-    failure::Class,
-    reason::{self, Reason, ReasonKind, Row},
-};
-use crate::meta::error::{self, Meaning};
-
-use super::{
-    exit::{Ending, Exit, Problem},
-    render::{self, OutputArgs, Text, Tone},
+use crate::{
+    cli::{
+        exit::{Ending, Exit, Problem},
+        render::{self, OutputArgs, Text, Tone},
+    },
+    engine::{
+        condition_type::ConditionType,
+        reason::{self, Reason, ReasonKind, Row},
+    },
+    meta::error::{self, Meaning},
 };
 
 /// Explains a reason, a condition or one of Meta's codes.
@@ -136,23 +136,9 @@ fn code(text: &str) -> Result<Explanation, Problem> {
         kind: "MetaCode",
         meaning: lines.join("\n"),
         remedy: None,
-        next: Some(asks_for(first.class)),
+        next: Some(first.class.who_moves()),
         see: Vec::new(),
     })
-}
-
-/// Who moves next, by the class of an error.
-fn asks_for(class: Class) -> &'static str {
-    match class {
-        Class::Retry => "the operator: it says nothing about what was asked for, and is tried again later",
-        Class::WaitUntil => "time: the operator waits as long as Meta says",
-        Class::Person => "a person",
-        Class::Spec => "whoever wrote the manifest: another value is needed",
-        Class::Credentials => {
-            "whoever keeps the credentials: another token, permission or app secret is needed"
-        }
-        Class::AlreadyDone => "nobody: what was asked for already holds",
-    }
 }
 
 fn unknown(what: &str) -> Problem {

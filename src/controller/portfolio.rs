@@ -20,14 +20,6 @@ use kube::{
 use state::State;
 use tracing::warn;
 
-use crate::engine::{
-    assess::portfolio::{PortfolioGiven, PortfolioObserved, assess_portfolio},
-    condition::{ConditionSet, Truth},
-    condition_type::ConditionType,
-    desired::{DesiredPortfolio, PortfolioRef},
-    portfolio::PortfolioView,
-    status::WaitingFor,
-};
 use crate::{
     api::{
         lower,
@@ -41,8 +33,16 @@ use crate::{
         view::Portfolios,
         watch::Key,
     },
-    meta::port::{Clock, Graph, GraphSource},
-    run::{pass::Shell, secret::Secrets},
+    engine::{
+        assess::portfolio::{PortfolioGiven, PortfolioObserved, assess_portfolio},
+        condition::{ConditionSet, Truth},
+        condition_type::ConditionType,
+        desired::{DesiredPortfolio, PortfolioRef},
+        portfolio::PortfolioView,
+        status::WaitingFor,
+    },
+    meta::port::{Clock, GraphSource},
+    run::pass::Shell,
 };
 
 pub use desk::Desk;

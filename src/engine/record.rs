@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::engine::{
     plan::Plan,
     value::{
-        failure::{Class, Failure, Refusal},
+        failure::{Failure, Refusal},
         limits::Limits,
         memory::{ConsentAnswer, ConsentKind, Entry, EntryOutcome, Intent, Memory},
         outcome::{Accepted, Outcome, is_postponed},
@@ -136,11 +136,8 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
             not_sent(memory, kind, at, until);
         }
         Err(Failure::Refused(refusal)) => {
-            let may_show = match refusal.class {
-                Class::Retry => kind != StepKind::RequestCode,
-                Class::AlreadyDone => true,
-                _ => false,
-            };
+            let may_have_happened = refusal.may_have_happened() && kind != StepKind::RequestCode;
+            let may_show = may_have_happened || refusal.holds_already();
             close(memory, kind, at, EntryOutcome::Refused, may_show.then_some(settle), Some(refusal.clone()));
             refuse(memory, kind, at, refusal, outcome.at);
         }
@@ -245,7 +242,7 @@ fn fold_repeatable(memory: &mut Memory, outcome: &Outcome, plan: &Plan, limits: 
     pace.refusal = None;
     pace.settle_until = None;
     match &outcome.result {
-        Err(Failure::Refused(refusal)) if refusal.class != Class::AlreadyDone => {
+        Err(Failure::Refused(refusal)) if !refusal.holds_already() => {
             pace.failed += 1;
             pace.refusal = Some(refusal.clone());
         }

@@ -17,32 +17,30 @@ use reqwest::{
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use crate::engine::{
-    failure::{Class, Failure, Refusal, Scope},
-    id::{AccountId, AppId, BusinessId, NumberId, PlatformType},
-    limits::Limits,
-    look::Urgency,
-    observed::{Account, Profile},
-    phone::{self, E164},
-    portfolio::{BusinessFacts, Reachable, TokenFacts},
-    step::{CodeMethod, StepKind},
-    time::later,
-};
-use crate::meta::{
-    account::{AccountKey, Shared},
-    app::Apps,
-    bounded::lock,
-    budget::{Budget, LONGEST_BELIEVED, Payer, UsageHeaders},
-    call::{Call, Trouble},
-    counter::{Count, Counters, Ending},
-    envelope::Envelope,
-    error::is_throttle,
-    json,
-    port::{Clock, Credential, GraphSource, NumberList},
-    redact::{hide, redact},
-    refused::RefusedFields,
-    settings::{BadSettings, Settings},
-    transport::{Transport, appsecret_proof, read_body},
+use crate::{
+    engine::{
+        failure::{Failure, Refusal, Scope},
+        id::{AccountId, AppId, BusinessId, NumberId},
+        limits::Limits,
+        observed::{Account, Profile},
+        time::later,
+    },
+    meta::{
+        account::{AccountKey, Shared},
+        app::Apps,
+        bounded::lock,
+        budget::{Budget, LONGEST_BELIEVED, Payer, UsageHeaders},
+        call::{Call, Trouble},
+        counter::{Count, Counters, Ending},
+        envelope::Envelope,
+        error::is_throttle,
+        json,
+        port::{Clock, Credential, GraphSource, NumberList},
+        redact::{hide, redact},
+        refused::RefusedFields,
+        settings::{BadSettings, Settings},
+        transport::{Transport, appsecret_proof, read_body},
+    },
 };
 
 /// The door to Meta: makes a [`GraphClient`] per credential, and holds what they share.
@@ -252,7 +250,7 @@ impl GraphClient {
                 } else {
                     budget.answered(payer, call.account, now);
                 }
-                let may_repeat = is_fault && refusal.class == Class::Retry;
+                let may_repeat = is_fault && refusal.may_have_happened();
                 Err(Trouble { failure: Box::new(Failure::Refused(refusal)), field, may_repeat })
             }
             Err(mut text) => {

@@ -8,15 +8,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{
-    edge::Edge,
-    error::{HOUR, MINUTE, Verdict, is_throttle, verdict},
-    json,
-    redact::{hide, redact},
-};
-use crate::engine::{
-    failure::{Class, Refusal, Scope},
-    time::later,
+use crate::{
+    engine::{
+        failure::Refusal,
+        time::later,
+    },
+    meta::{
+        edge::Edge,
+        error::{HOUR, MINUTE, WRONG_PROOF, is_throttle, verdict},
+        json,
+        redact::{hide, redact},
+    },
 };
 
 /// Meta's error envelope as it came.
@@ -107,12 +109,12 @@ impl Envelope {
         let mut verdict = verdict(edge, self.code, self.subcode, self.is_transient, http);
         // A wrong proof comes as a plain 100, and the message is all that tells it apart.
         if self.code == 100 && find_ignoring_case(&self.message, "appsecret_proof").is_some() {
-            verdict = Verdict { class: Class::Credentials, scope: Scope::Portfolio, wait: None };
+            verdict = WRONG_PROOF;
         }
         let said = until
             .filter(|_| is_throttle(self.code, self.subcode))
             .or_else(|| Some(later(now, wait_in(self.details.as_deref()?)?)));
-        let until = (verdict.class == Class::WaitUntil)
+        let until = (verdict.class.is_pause())
             .then(|| said.or_else(|| verdict.wait.map(|wait| later(now, wait))))
             .flatten();
         let known = [Some(self.code), self.subcode];

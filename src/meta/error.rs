@@ -116,6 +116,10 @@ pub struct Verdict {
     pub wait: Option<Duration>,
 }
 
+/// What a wrong proof means. It comes as a plain 100, and the message is all that tells it apart.
+pub(super) const WRONG_PROOF: Verdict =
+    Verdict { class: Class::Credentials, scope: Scope::Portfolio, wait: None };
+
 const ERRORS: &str = "Error codes";
 const GRAPH: &str = "Graph API, Handle errors";
 const TOKEN: &str = "Access tokens; Debug token";

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::engine::{
     desired::DesiredProfile,
-    failure::{Class, Failure},
+    failure::Failure,
     id::{AccountId, NumberId},
     look::Urgency,
     observed::{Account, Profile},
@@ -179,7 +179,7 @@ impl Graph for GraphClient {
             .map_err(|_| not_read("their turn or their answer did not come in time"))?;
         let is_subscribed = read.map_err(|failure| match failure {
             Failure::NoAnswer(why) => not_read(&why),
-            Failure::Refused(refusal) if refusal.class == Class::Retry => not_read(&refusal.message),
+            Failure::Refused(refusal) if refusal.may_have_happened() => not_read(&refusal.message),
             failure => failure,
         })?;
         let outcome = if is_subscribed {

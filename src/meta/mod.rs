@@ -37,4 +37,4 @@ pub mod transport;
 pub mod wire;
 
 #[cfg(test)]
-mod bench;
+mod fixture;

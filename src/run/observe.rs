@@ -8,16 +8,16 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
-use crate::engine::{
-    desired::{Desired, SecretKey},
-    failure::{Class, Failure},
-    id::{AccountId, Fact, Field},
-    look::{AccountLook, Look, Urgency},
-    observed::{Account, Claim, ListState, Observed, PortfolioState, ProcessFacts, Profile, Searched},
-    portfolio::{BusinessFacts, Reachable},
-    step::StepKind,
-};
 use crate::{
+    engine::{
+        desired::{Desired, SecretKey},
+        failure::Failure,
+        id::{AccountId, Fact, Field},
+        look::{AccountLook, Look, Urgency},
+        observed::{Account, Claim, ListState, Observed, PortfolioState, ProcessFacts, Profile, Searched},
+        portfolio::{BusinessFacts, Reachable},
+        step::StepKind,
+    },
     meta::port::{Clock, Graph},
     run::secret::{Digits, Materials, SecretRead, Secrets, Volatile, digits_fact, token_fact},
 };
@@ -179,10 +179,9 @@ async fn read_account<G: Graph>(
 /// Refused for good: not for this token, no such object, or an account that Meta restricts (368) or locked (131031).
 /// No clock ends any of these, and what cannot be looked into must not hold up every other account for ever.
 fn is_not_checkable(failure: &Failure) -> bool {
-    failure.refusal().is_some_and(|refusal| {
-        let is_for_good = !matches!(refusal.class, Class::Retry | Class::WaitUntil);
-        is_for_good && (refusal.denies_object() || refusal.shuts_account())
-    })
+    failure
+        .refusal()
+        .is_some_and(|refusal| refusal.is_answer() && (refusal.denies_object() || refusal.shuts_account()))
 }
 
 /// What a read of a portfolio's own facts gave.
@@ -239,6 +238,7 @@ async fn read_profile<G: Graph>(look: &Look, search: &[Searched], graph: Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::failure::Class;
 
     #[test]
     fn an_account_that_is_hidden_or_shut_for_good_is_not_checkable_and_any_other_failure_holds_up() {

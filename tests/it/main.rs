@@ -11,6 +11,7 @@ mod generated;
 mod golden;
 mod health;
 mod house;
+mod house_class;
 mod kept;
 mod manifest;
 mod operator;

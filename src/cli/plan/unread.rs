@@ -8,7 +8,7 @@ use crate::engine::{
     condition::ConditionSet,
     condition_type::ConditionType,
     desired::Desired,
-    failure::{Class, Failure, Refusal},
+    failure::{Failure, Refusal},
     id::Fact,
     observed::{ListState, Observed},
     secret::SecretFact,
@@ -86,16 +86,9 @@ pub fn channel(desired: &Desired, observed: &Observed) -> Vec<Unread> {
 
 fn failed<T>(what: &str, fact: &Fact<T>) -> Option<Unread> {
     match fact {
-        Fact::Unknown(failure) if !is_answer(failure) => Some(Unread::new(what, why(failure))),
+        Fact::Unknown(failure) if !failure.is_answer() => Some(Unread::new(what, why(failure))),
         Fact::Unknown(_) | Fact::Known(_) | Fact::NotAsked => None,
     }
-}
-
-/// Whether Meta said something about what was asked for, and not about the credentials or the hour.
-fn is_answer(failure: &Failure) -> bool {
-    failure.refusal().is_some_and(|refusal| {
-        !matches!(refusal.class, Class::Retry | Class::WaitUntil) && !refusal.is_about_credentials()
-    })
 }
 
 fn why(failure: &Failure) -> String {

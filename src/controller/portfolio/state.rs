@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::engine::{
-    failure::{Class, Failure},
+    failure::Failure,
     id::Fact,
     portfolio::{PortfolioView, TokenFacts},
 };
@@ -146,25 +146,21 @@ fn failure<T>(fact: &Fact<T>) -> Option<&Failure> {
 
 /// Asked in vain: not sent, held back, or without a usable answer.
 pub fn is_open<T>(fact: &Fact<T>) -> bool {
-    failure(fact).is_some_and(|failure| match failure {
-        Failure::Refused(refusal) => matches!(refusal.class, Class::Retry | Class::WaitUntil),
-        Failure::NoAnswer(_) | Failure::NotSent(_) | Failure::Throttled(_) => true,
-    })
+    failure(fact).is_some_and(|failure| !failure.is_decision())
 }
 
 /// The date that came in place of an answer.
 fn open_until<T>(fact: &Fact<T>) -> Option<Timestamp> {
-    match failure(fact)? {
-        Failure::Refused(refusal) => refusal.until.filter(|_| refusal.class == Class::WaitUntil),
-        Failure::Throttled(until) => Some(*until),
-        Failure::NoAnswer(_) | Failure::NotSent(_) => None,
-    }
+    failure(fact)?.paused_until()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{face_fixture as face, failure::Refusal};
+    use crate::engine::{
+        face_fixture as face,
+        failure::{Class, Refusal},
+    };
 
     #[test]
     fn a_check_without_an_answer_is_made_again_after_a_pause() {

@@ -25,7 +25,7 @@ use crate::engine::{
         condition::ConditionSet,
         condition_type::ConditionType,
         drift::Drift,
-        failure::{Class, Failure},
+        failure::Failure,
         memory::Memory,
         observed::{Claim, PortfolioState},
         outcome::Outcome,
@@ -61,9 +61,7 @@ pub fn assess(given: &Given<'_>, memory: &mut Memory) -> Assessment {
 fn held_up(plan: &Plan, outcome: &Outcome, now: Timestamp) -> Option<Plan> {
     let until = match &outcome.result {
         Err(Failure::Throttled(until)) => Some(*until),
-        Err(Failure::Refused(refusal)) if !outcome.is_attempt() && refusal.class == Class::WaitUntil => {
-            refusal.until
-        }
+        Err(Failure::Refused(refusal)) if !outcome.is_attempt() => refusal.paused_until(),
         _ => None,
     }?;
     let block = say::throttled(until.max(now));

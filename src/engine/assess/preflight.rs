@@ -6,7 +6,7 @@ use crate::engine::{
     rule::{line, name::Severity, timezone},
     value::{
         desired::Desired,
-        failure::{Class, Failure},
+        failure::Failure,
         id::{AccountId, AccountStatus, Fact, Field, ReviewStatus},
         limits::Limits,
         memory::Memory,
@@ -139,13 +139,11 @@ fn admin_rights(view: &PortfolioView) -> Option<Check> {
 fn account(observed: &Observed) -> Option<Check> {
     match &observed.account {
         Fact::NotAsked => None,
-        Fact::Unknown(Failure::Refused(r)) if !matches!(r.class, Class::Retry | Class::WaitUntil) => {
-            Some(new(
-                "Account",
-                Verdict::Fail,
-                format!("Meta does not show the account to this token (code {})", r.code),
-            ))
-        }
+        Fact::Unknown(Failure::Refused(r)) if r.is_answer() => Some(new(
+            "Account",
+            Verdict::Fail,
+            format!("Meta does not show the account to this token (code {})", r.code),
+        )),
         Fact::Unknown(_) => None,
         Fact::Known(account) => Some(known_account(account)),
     }
@@ -173,7 +171,7 @@ fn known_account(account: &Account) -> Check {
 fn facebook_page(view: &PortfolioView) -> Option<Check> {
     Some(match &view.facts {
         Fact::NotAsked => return None,
-        Fact::Unknown(Failure::Refused(r)) if !matches!(r.class, Class::Retry | Class::WaitUntil) => {
+        Fact::Unknown(Failure::Refused(r)) if r.is_answer() => {
             new("FacebookPage", Verdict::NotCheckable, "the token may not read the portfolio")
         }
         Fact::Unknown(_) => return None,
@@ -402,6 +400,18 @@ mod tests {
         assert_eq!(verdict(&case, "Account"), Some(Verdict::Fail));
         case.observed.account = Fact::Unknown(Failure::Refused(refusal(200, None, "T1")));
         assert_eq!(verdict(&case, "Account"), Some(Verdict::Fail));
+    }
+
+    #[test]
+    fn a_refused_credential_says_nothing_about_account_and_page() {
+        let mut case = Case::ready();
+        for code in [0, 102, 104, 190] {
+            let refused = || Failure::Refused(refusal(code, None, "T1"));
+            case.observed.account = Fact::Unknown(refused());
+            assert_eq!(verdict(&case, "Account"), None, "{code}");
+            case.view().facts = Fact::Unknown(refused());
+            assert_eq!(verdict(&case, "FacebookPage"), None, "{code}");
+        }
     }
 
     #[test]

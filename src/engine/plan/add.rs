@@ -17,7 +17,7 @@ use crate::engine::{
     value::{
         block::Block,
         desired::{Connection, Management},
-        failure::{Class, Refusal},
+        failure::Refusal,
         memory::{Entry, Memory},
         portfolio::PortfolioView,
         reason::Reason,
@@ -130,7 +130,7 @@ fn add_refused(pass: &Pass, refusal: &Refusal) -> Block {
     let digits = &pass.desired.number;
     if refusal.names(2_388_001) {
         remedy::on_phone(pass, refusal)
-    } else if let (Class::WaitUntil, Some(until)) = (refusal.class, refusal.until) {
+    } else if let Some(until) = refusal.paused_until() {
         postponed(digits.as_str(), refusal, until, &words)
     } else if adding::is_limit(refusal) {
         limit_reached(digits.as_str(), &words)

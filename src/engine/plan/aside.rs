@@ -9,7 +9,7 @@ use crate::engine::{
         block::Block,
         condition_type::ConditionType,
         desired::Webhook,
-        failure::{Class, Refusal},
+        failure::Refusal,
         id::{Fact, Field},
         memory::{ConsentAnswer, ConsentKind, Memory, Pace},
         observed::Number,
@@ -313,30 +313,30 @@ fn refused(pass: &Pass, kind: StepKind, refusal: &Refusal, until: Timestamp) -> 
     let again = format!("tried again at {}, or at once with {}", say::time(until), pass.command("retry"));
     let user = |action| Wait::on(Actor::ClusterUser, action);
     let admin = |action, url| Wait::on(Actor::PortfolioAdmin, action).at(url);
-    let (reason, message, wait) = match (refusal.code, refusal.class, kind) {
-        (_, Class::WaitUntil, _) => {
+    let (reason, message, wait) = match (refusal.code, kind) {
+        _ if refusal.is_pause() => {
             return say::throttled(refusal.until.unwrap_or(until)).refused(Some(refusal));
         }
-        (_, Class::Retry, _) => (
+        _ if refusal.may_have_happened() => (
             Reason::MetaUnavailable,
             format!("Meta could not take {} ({words}); {again}", kind.as_str()),
             Wait::on(Actor::Meta, "Answer"),
         ),
-        (2200 | 2201, _, _) => (
+        (2200 | 2201, _) => (
             Reason::WebhookHandshakeFailed,
             format!(
                 "the callback URL did not answer Meta's handshake ({words}); make it answer with the challenge for this verify token; {again}"
             ),
             user("MendWebhook"),
         ),
-        (100, _, StepKind::RouteWebhook) if refusal.subcode.is_none() => (
+        (100, StepKind::RouteWebhook) if refusal.subcode.is_none() => (
             Reason::AppNotSubscribedToMessages,
             format!(
                 "Meta refused the webhook of this number ({words}); subscribe the app to the field messages in the App Dashboard, and check the URL; {again}"
             ),
             admin("SubscribeToMessages", say::APPS),
         ),
-        (_, _, StepKind::WriteProfile) => (
+        (_, StepKind::WriteProfile) => (
             Reason::ProfileRefused,
             format!("Meta refused the profile ({words}); correct spec.profile; {again}"),
             user("ChangeSpec"),

@@ -15,7 +15,6 @@ use crate::engine::{
     },
     value::{
         block::Block,
-        failure::Class,
         id::{Field, NameStatus},
         memory::{Entry, EntryOutcome, Memory},
         observed::Number,
@@ -147,8 +146,7 @@ fn repeat(pass: &Pass, memory: &Memory, name: &str, expired: bool, last: &Entry)
         return if pass.now >= until { Ok(()) } else { Err(Box::new(unanswered(name, until))) };
     }
     if let Some(refusal) = last.refusal.as_ref().filter(|_| last.outcome == EntryOutcome::Refused) {
-        let until = refusal.until.filter(|_| refusal.class == Class::WaitUntil);
-        return match until {
+        return match refusal.paused_until() {
             Some(until) if pass.now >= until => Ok(()),
             Some(until) => Err(Box::new(say::throttled(until).refused(Some(refusal)))),
             None => Err(Box::new(

@@ -18,7 +18,7 @@ use crate::engine::{
     value::{
         block::Block,
         desired::PinPolicy,
-        failure::{Class, Failure, Refusal, Scope},
+        failure::{Failure, Refusal, Scope},
         id::{AccountMode, CodeStatus, Field},
         memory::{Entry, EntryOutcome, Memory},
         observed::{Health, Number},
@@ -143,7 +143,7 @@ fn lock(pass: &Pass, last: &Entry, refusal: &Refusal) -> Option<(Reason, Timesta
         133_009 => (Reason::PinLocked, limits.pin_fast_pause),
         // Two things that no clock ends; the name tells which.
         _ if refusal.names(2_388_001) => return None,
-        _ if refusal.class == Class::WaitUntil => {
+        _ if refusal.is_pause() => {
             let reason = match refusal.scope {
                 Scope::Channel | Scope::Call => Reason::RegistrationPaused,
                 _ => Reason::Throttled,
@@ -198,13 +198,11 @@ fn next(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Next
         _ if refusal.names(2_388_001) => certificate(pass, memory, seen, last, refusal),
         // The next credential goes on from here.
         _ if refusal.is_about_credentials() => automatic(),
-        _ => match refusal.class {
-            Class::Retry | Class::WaitUntil | Class::AlreadyDone => automatic(),
-            Class::Credentials | Class::Person | Class::Spec => {
-                let block = say::not_for_its_value("Register", refusal, &pass.then_retry());
-                Ok(Next::Asked(Box::new(block.unwrap_or_else(|| refused(pass, refusal)))))
-            }
-        },
+        _ if !refusal.asks_for_a_person() => automatic(),
+        _ => {
+            let block = say::not_for_its_value("Register", refusal, &pass.then_retry());
+            Ok(Next::Asked(Box::new(block.unwrap_or_else(|| refused(pass, refusal)))))
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::engine::{
     value::{
         block::Block,
         desired::CodeRequest,
-        failure::{Class, Refusal},
+        failure::Refusal,
         id::CodeStatus,
         memory::{Entry, EntryOutcome, Memory},
         observed::Number,
@@ -102,7 +102,7 @@ fn may_request(pass: &Pass, memory: &Memory) -> Gate {
 pub(super) fn refused_until<'a>(pass: &Pass, memory: &'a Memory) -> Option<(Timestamp, &'a Entry)> {
     // Trouble of Meta's, the token, a permission or the account have nothing to do with how often this number was
     // asked for.
-    let is_of_the_number = |refusal: &Refusal| refusal.class != Class::Retry && !refusal.is_shut_out();
+    let is_of_the_number = |refusal: &Refusal| !refusal.may_have_happened() && !refusal.is_shut_out();
     let codes = memory.ledger.codes.iter().rev().filter(|e| e.counts());
     let refused = codes.take_while(|e| e.outcome == EntryOutcome::Refused);
     let mut refused = refused.filter_map(|e| Some((e, e.refusal.as_ref().filter(|r| is_of_the_number(r))?)));
@@ -114,10 +114,7 @@ pub(super) fn refused_until<'a>(pass: &Pass, memory: &'a Memory) -> Option<(Time
 /// Too many wrong codes: Meta's own clock.
 pub(super) fn locked(pass: &Pass, memory: &Memory) -> Gate {
     let refusal = memory.ledger.last(StepKind::VerifyCode).and_then(|entry| entry.refusal.as_ref());
-    let until = refusal
-        .filter(|r| r.class == Class::WaitUntil)
-        .and_then(|r| r.until)
-        .filter(|until| *until > pass.now);
+    let until = refusal.and_then(Refusal::paused_until).filter(|until| *until > pass.now);
     match until {
         Some(until) => Err(Stop::block(paused(until).refused(refusal))),
         None => Ok(()),

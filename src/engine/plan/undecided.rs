@@ -10,7 +10,6 @@ use crate::engine::{
     rule::{naming::shows, say},
     value::{
         block::Block,
-        failure::Class,
         id::CodeStatus,
         memory::{Entry, EntryOutcome, Intent, Memory},
         reason::Reason,
@@ -96,7 +95,7 @@ fn settling(entry: &Entry) -> Option<Timestamp> {
     let may_show = match entry.outcome {
         EntryOutcome::Accepted | EntryOutcome::NoAnswer => true,
         EntryOutcome::Refused => {
-            entry.refusal.as_ref().is_some_and(|r| matches!(r.class, Class::Retry | Class::AlreadyDone))
+            entry.refusal.as_ref().is_some_and(|r| r.may_have_happened() || r.holds_already())
         }
         EntryOutcome::Started | EntryOutcome::NotSent => false,
     };

@@ -10,7 +10,6 @@ use crate::engine::{
     rule::say,
     value::{
         block::Block,
-        failure::Class,
         id::CodeStatus,
         memory::{Entry, EntryOutcome, Memory},
         observed::Number,
@@ -172,7 +171,7 @@ fn verify(pass: &Pass, seen: &Seen, number: &Number, secret: SecretVersion, caus
 /// token.
 fn not_the_code(pass: &Pass, entry: &Entry) -> Option<Block> {
     let refusal = entry.refusal.as_ref()?;
-    let pause = refusal.until.filter(|until| refusal.class == Class::WaitUntil && *until > pass.now);
+    let pause = refusal.paused_until().filter(|until| *until > pass.now);
     match pause {
         Some(until) => Some(request::paused(until).refused(Some(refusal))),
         None => say::not_for_its_value("VerifyCode", refusal, &request::then_ask(pass)),

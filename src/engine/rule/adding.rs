@@ -6,7 +6,7 @@ use crate::engine::{
     rule::say,
     value::{
         desired::Desired,
-        failure::{Class, Refusal},
+        failure::Refusal,
         limits::Limits,
         memory::{Entry, EntryOutcome, Memory},
         step::StepKind,
@@ -49,7 +49,7 @@ pub(in crate::engine) fn again(desired: &Desired, memory: &Memory, last: &Entry,
 /// A refusal that proves that nothing was added.
 pub(in crate::engine) fn refused(last: &Entry) -> Option<&Refusal> {
     let refusal = last.refusal.as_ref()?;
-    (last.outcome == EntryOutcome::Refused && refusal.class != Class::Retry).then_some(refusal)
+    (last.outcome == EntryOutcome::Refused && !refusal.may_have_happened()).then_some(refusal)
 }
 
 fn after_refusal(
@@ -62,7 +62,7 @@ fn after_refusal(
     if refusal.names(2_388_001) {
         return Again::WhenAsked;
     }
-    if let (Class::WaitUntil, Some(until)) = (refusal.class, refusal.until) {
+    if let Some(until) = refusal.paused_until() {
         return Again::At(until);
     }
     if is_limit(refusal) || is_not_told(refusal) {

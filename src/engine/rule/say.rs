@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::engine::value::{
     block::Block,
-    failure::{Class, Failure, Refusal},
+    failure::{Failure, Refusal},
     reason::Reason,
     step::StepKind,
     wait::{Actor, Wait},
@@ -55,9 +55,9 @@ pub(in crate::engine) fn unreadable(what: &str, failure: &Failure) -> Block {
 }
 
 fn refused_read(what: &str, refusal: &Refusal) -> Block {
-    let block = match (refusal.class, refusal.until) {
-        (Class::WaitUntil, Some(until)) => throttled(until),
-        (Class::WaitUntil, None) => Block::new(Reason::Throttled, "Meta asks for a pause in calls; it is asked again by itself")
+    let block = match refusal.paused_until() {
+        Some(until) => throttled(until),
+        None if refusal.is_pause() => Block::new(Reason::Throttled, "Meta asks for a pause in calls; it is asked again by itself")
             .waits(Wait::on(Actor::Meta, "AllowCalls")),
         _ if refusal.is_about_credentials() => Block::new(
             Reason::TokenInvalid,
@@ -67,9 +67,9 @@ fn refused_read(what: &str, refusal: &Refusal) -> Block {
             ),
         )
         .waits(Wait::on(Actor::PortfolioAdmin, "ReplaceToken").at(SYSTEM_USERS)),
-        (Class::Person, _) if refusal.code == 368 => restricted(what, Reason::AccountRestricted, refusal),
-        (Class::Person, _) if refusal.code == 131_031 => restricted(what, Reason::AccountLocked, refusal),
-        (Class::Credentials | Class::Person | Class::Spec, _) => Block::new(
+        _ if refusal.shuts_account() && refusal.code == 368 => restricted(what, Reason::AccountRestricted, refusal),
+        _ if refusal.shuts_account() => restricted(what, Reason::AccountLocked, refusal),
+        _ if refusal.asks_for_a_person() => Block::new(
             Reason::PermissionMissing,
             format!(
                 "Meta refuses to show {what} ({}); give the system user full control of it in the business settings",
@@ -77,7 +77,7 @@ fn refused_read(what: &str, refusal: &Refusal) -> Block {
             ),
         )
         .waits(Wait::on(Actor::PortfolioAdmin, "GrantPermissions").at(ACCOUNTS)),
-        (Class::Retry | Class::AlreadyDone, _) => Block::new(
+        _ => Block::new(
             Reason::MetaUnavailable,
             format!("Meta could not answer about {what} ({}); it is asked again by itself", words(refusal)),
         )
@@ -91,7 +91,7 @@ fn refused_read(what: &str, refusal: &Refusal) -> Block {
 pub(in crate::engine) fn not_for_its_value(what: &str, refusal: &Refusal, then: &str) -> Option<Block> {
     let words = words(refusal);
     let admin = |action, page| Wait::on(Actor::PortfolioAdmin, action).at(page);
-    let (reason, message, wait) = match (refusal.class, refusal.code) {
+    let (reason, message, wait) = match refusal.code {
         _ if !refusal.is_shut_out() => return None,
         _ if refusal.is_about_credentials() => (
             Reason::TokenInvalid,
@@ -100,14 +100,14 @@ pub(in crate::engine) fn not_for_its_value(what: &str, refusal: &Refusal, then: 
             ),
             admin("ReplaceToken", SYSTEM_USERS),
         ),
-        (Class::Credentials, _) => (
+        _ if refusal.is_denied() => (
             Reason::PermissionMissing,
             format!(
                 "the token may not do {what} ({words}); give the system user full control of the account, {then}"
             ),
             admin("GrantPermissions", SYSTEM_USERS),
         ),
-        (Class::Person, 368) => (
+        368 => (
             Reason::AccountRestricted,
             format!(
                 "Meta restricts the account and refused {what} ({words}); appeal in Business Support Home, {then}"

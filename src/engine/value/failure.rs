@@ -37,6 +37,49 @@ impl Class {
     }
 }
 
+impl Class {
+    /// Whether Meta decided, as against asking for another try or a pause. What it decided about may be the credential.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::failure::Class;
+    ///
+    /// assert!(Class::Person.is_decision() && Class::Credentials.is_decision());
+    /// assert!(!Class::Retry.is_decision() && !Class::WaitUntil.is_decision());
+    /// ```
+    pub fn is_decision(self) -> bool {
+        !matches!(self, Self::Retry | Self::WaitUntil)
+    }
+
+    /// Whether it asks for a pause, with or without a date.
+    pub fn is_pause(self) -> bool {
+        self == Self::WaitUntil
+    }
+
+    /// Whether somebody has to change something before the same call can succeed.
+    pub fn asks_for_a_person(self) -> bool {
+        matches!(self, Self::Person | Self::Spec | Self::Credentials)
+    }
+
+    /// Whether that something is the token, a permission or the app secret.
+    pub fn is_denied(self) -> bool {
+        self == Self::Credentials
+    }
+
+    /// Who moves next, for people.
+    pub fn who_moves(self) -> &'static str {
+        match self {
+            Self::Retry => "the operator: it says nothing about what was asked for, and is tried again later",
+            Self::WaitUntil => "time: the operator waits as long as Meta says",
+            Self::Person => "a person",
+            Self::Spec => "whoever wrote the manifest: another value is needed",
+            Self::Credentials => {
+                "whoever keeps the credentials: another token, permission or app secret is needed"
+            }
+            Self::AlreadyDone => "nobody: what was asked for already holds",
+        }
+    }
+}
+
 /// How far an error reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Scope {
@@ -83,6 +126,42 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Whether it is an answer about the object of the call: Meta decided, and not about the credential. Whoever
+    /// believes anything else about the object takes unknown for false.
+    pub fn is_answer(&self) -> bool {
+        self.class.is_decision() && !self.is_about_credentials()
+    }
+
+    /// Whether what was asked for may have happened all the same.
+    pub fn may_have_happened(&self) -> bool {
+        self.class == Class::Retry
+    }
+
+    /// Whether what was asked for holds without it.
+    pub fn holds_already(&self) -> bool {
+        self.class == Class::AlreadyDone
+    }
+
+    /// Whether the same call would be refused again until somebody changes something.
+    pub fn asks_for_a_person(&self) -> bool {
+        self.class.asks_for_a_person()
+    }
+
+    /// Whether it asks for a pause, with or without a date.
+    pub fn is_pause(&self) -> bool {
+        self.class.is_pause()
+    }
+
+    /// The end of the pause that it asks for, if it tells one.
+    pub fn paused_until(&self) -> Option<Timestamp> {
+        self.until.filter(|_| self.is_pause())
+    }
+
+    /// Whether a permission is missing, of the token or of its user; see also [`Self::is_about_credentials`].
+    pub fn is_denied(&self) -> bool {
+        self.class.is_denied()
+    }
+
     /// Whether code and subcode are these; `None` matches only an absent subcode.
     pub fn is(&self, code: i64, subcode: Option<i64>) -> bool {
         self.code == code && self.subcode == subcode
@@ -106,7 +185,7 @@ impl Refusal {
     /// Whether a write was refused for what it was sent with or about (the token, a permission, the account) and not
     /// for what it said: nothing that is entered again would help.
     pub fn is_shut_out(&self) -> bool {
-        self.is_about_credentials() || self.class == Class::Credentials || self.shuts_account()
+        self.is_about_credentials() || self.is_denied() || self.shuts_account()
     }
 
     /// Whether it speaks of the credential, and so of nothing that the call was about. A permission that is
@@ -116,7 +195,7 @@ impl Refusal {
             0 | 102 | 104 | 190 => true,
             // A wrong proof; the sentence for people may not name it.
             100 => {
-                (self.class == Class::Credentials && self.scope == Scope::Portfolio)
+                (self.is_denied() && self.scope == Scope::Portfolio)
                     || self.message.to_ascii_lowercase().contains("appsecret_proof")
             }
             _ => false,
@@ -146,18 +225,51 @@ impl Failure {
         }
     }
 
-    /// Whether it is an answer about what was asked for: Meta refused, and neither for the moment nor for the
-    /// credentials.
+    /// Whether it is an answer about the object of the call, as against no answer, or one about the credential.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::failure::{Class, Failure, Refusal, Scope};
+    ///
+    /// let refused = |code, class| {
+    ///     Failure::Refused(Refusal {
+    ///         code,
+    ///         subcode: None,
+    ///         title: None,
+    ///         message: String::new(),
+    ///         trace_id: None,
+    ///         class,
+    ///         scope: Scope::Account,
+    ///         until: None,
+    ///     })
+    /// };
+    /// // A permission that is missing on this account says something about it, a revoked token does not.
+    /// assert!(refused(200, Class::Credentials).is_answer());
+    /// assert!(!refused(190, Class::Credentials).is_answer());
+    /// assert!(!refused(2, Class::Retry).is_answer());
+    /// assert!(!Failure::NoAnswer("no answer in time".into()).is_answer());
+    /// ```
     pub fn is_answer(&self) -> bool {
-        self.refusal().is_some_and(|refusal| {
-            !matches!(refusal.class, Class::Retry | Class::WaitUntil) && !refusal.is_about_credentials()
-        })
+        self.refusal().is_some_and(Refusal::is_answer)
+    }
+
+    /// Whether Meta decided, about the object or about the credential.
+    pub fn is_decision(&self) -> bool {
+        self.refusal().is_some_and(|refusal| refusal.class.is_decision())
+    }
+
+    /// The date that came in place of an answer.
+    pub fn paused_until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Refused(refusal) => refusal.paused_until(),
+            Self::Throttled(until) => Some(*until),
+            Self::NoAnswer(_) | Self::NotSent(_) => None,
+        }
     }
 
     /// Whether Meta refused in a way that proves that nothing happened.
     pub fn is_definite(&self) -> bool {
         match self {
-            Self::Refused(refusal) => refusal.class != Class::Retry,
+            Self::Refused(refusal) => !refusal.may_have_happened(),
             Self::NotSent(_) | Self::Throttled(_) => true,
             Self::NoAnswer(_) => false,
         }

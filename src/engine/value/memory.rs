@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::value::{
-    failure::{Class, Refusal},
+    failure::Refusal,
     id::{AccountId, BusinessId, NumberId},
     secret::SecretVersion,
     step::{Cause, StepKind},
@@ -225,9 +225,7 @@ impl Entry {
     pub fn is_inconclusive(&self) -> bool {
         match self.outcome {
             EntryOutcome::Started | EntryOutcome::NoAnswer => true,
-            EntryOutcome::Refused => {
-                self.refusal.as_ref().is_some_and(|refusal| refusal.class == Class::Retry)
-            }
+            EntryOutcome::Refused => self.refusal.as_ref().is_some_and(Refusal::may_have_happened),
             EntryOutcome::Accepted | EntryOutcome::NotSent => false,
         }
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::engine::value::{
-    failure::{Class, Failure, Refusal, Scope},
+    failure::{Failure, Refusal, Scope},
     id::NumberId,
     step::StepKind,
 };
@@ -39,7 +39,7 @@ pub struct Accepted {
 /// A throttle or a dead credential is no attempt: Meta did not look at the step. Only registrations are counted
 /// even then, since nobody knows whether Meta does.
 pub(in crate::engine) fn is_postponed(kind: StepKind, refusal: &Refusal) -> bool {
-    let is_throttle = refusal.class == Class::WaitUntil
-        && matches!(refusal.scope, Scope::Account | Scope::Portfolio | Scope::App);
+    let is_throttle =
+        refusal.is_pause() && matches!(refusal.scope, Scope::Account | Scope::Portfolio | Scope::App);
     (is_throttle || refusal.is_about_credentials()) && kind != StepKind::Register
 }

@@ -10,9 +10,10 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use super::*;
+use crate::engine::failure::Class;
 use crate::meta::{
-    bench::{APP_SECRET, Bench, Reply, TOKEN, account, credential, done, is_no_answer, number, refused},
     edge::Edge,
+    fixture::{APP_SECRET, Bench, Reply, TOKEN, account, credential, done, is_no_answer, number, refused},
     port::Graph,
     transport::LARGEST_BODY,
 };

@@ -5,6 +5,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::engine::failure::{Class, Scope};
 
 fn at() -> Timestamp {
     "2026-11-22T12:00:00Z".parse().unwrap()

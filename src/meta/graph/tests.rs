@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::*;
-use crate::engine::{limits::Limits, time::later};
-use crate::meta::{
-    bench::{Bench, Reply, account, credential, done, number, page},
-    port::GraphSource,
+use crate::{
+    engine::{limits::Limits, time::later},
+    meta::{
+        fixture::{Bench, Reply, account, credential, done, number, page},
+        port::GraphSource,
+    },
 };
+
+use super::*;
 
 #[tokio::test]
 async fn every_write_sends_what_meta_documents() {

@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::*;
-use crate::engine::id::{CodeStatus, Field};
-use crate::meta::{
-    bench::{Bench, Reply, TOKEN, account, credential, is_no_answer, nonexisting, page, refused},
-    bounded::{REMEMBERED, lock},
-    budget::Payer,
-    port::{Credential, Graph, GraphSource},
+use crate::{
+    engine::id::{CodeStatus, Field},
+    meta::{
+        bounded::{REMEMBERED, lock},
+        budget::Payer,
+        fixture::{Bench, Reply, TOKEN, account, credential, is_no_answer, nonexisting, page, refused},
+        port::{Credential, Graph, GraphSource},
+    },
 };
+
+use super::*;
 
 #[tokio::test]
 async fn a_read_is_tried_once_more_after_a_fault_and_then_fails() {

@@ -5,10 +5,13 @@ use rstest::rstest;
 
 use crate::engine::{
     assess::{
-        Given, assess,
-        portfolio::{PortfolioAssessment, PortfolioGiven, PortfolioObserved, assess_portfolio},
+        assess,
+        portfolio::{
+            PortfolioAssessment, assess_portfolio,
+            scene::{PortfolioGiven, PortfolioObserved},
+        },
+        scene::Given,
     },
-    face_fixture::*,
     value::{
         condition::{
             ConditionSet,
@@ -28,6 +31,8 @@ use crate::engine::{
         wait::Actor,
     },
 };
+
+use crate::engine::face_fixture::*;
 
 /// A look at a portfolio.
 #[derive(Clone)]

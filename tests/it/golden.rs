@@ -46,7 +46,7 @@ use whatsapp_operator::engine::{
 };
 use whatsapp_operator::{
     api::v1alpha1::WhatsAppChannelStatus,
-    meta::{error, reference},
+    meta::reference,
 };
 
 /// What was read at rest is read again by then: lists, and the facts of an account, which serve longer.

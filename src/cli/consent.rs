@@ -13,7 +13,10 @@ use crate::{
         lower,
         v1alpha1::{ConsentAnswer, Entry, WhatsAppChannelStatus},
     },
-    engine::memory::{EntryOutcome, StepKind},
+    engine::{
+        action::Action,
+        memory::{EntryOutcome, StepKind},
+    },
 };
 
 use super::{
@@ -180,7 +183,7 @@ fn attempt<'a>(status: &'a WhatsAppChannelStatus, step: StepKind, value: &str) -
 }
 
 fn wait_text(given: &Answer, actor: &str, action: &str) -> Option<String> {
-    (action == "EnterCode")
+    (action == Action::EnterCode.as_str())
         .then(|| format!("kubectl whatsapp code {} -n {}", given.channel, given.namespace))
         .or_else(|| Some(format!("{actor}: {action}")))
 }

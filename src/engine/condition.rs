@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    action::{Action, Actor},
     desired::{Desired, ReadyWhen},
     drift,
     failure::{Class, Failure, Refusal},
@@ -12,7 +13,7 @@ use super::{
     memory::Memory,
     observed::{Claim, Number, Observed, PortfolioState, WebhookConfiguration},
     outcome::Outcome,
-    plan::{self, Actor, Block, Plan},
+    plan::{self, Block, Plan},
     preflight,
     reason::{Reason, ReasonKind},
     wait,
@@ -518,7 +519,7 @@ fn unseen(scene: &Scene<'_>) -> Assessment {
 /// What was suspended is so no more, whatever became of the look: nobody waits for anybody to resume it.
 fn resumed(before: &Before, scene: &Scene<'_>) -> Before {
     let mut after = before.clone();
-    after.waiting_for.retain(|wait| wait.action != RESUME);
+    after.waiting_for.retain(|wait| wait.action != Action::Resume.as_str());
     let is_ready = after.conditions.is(ConditionType::Ready, Truth::True);
     after.stage = Some(if is_ready { Stage::Ready } else { Stage::Pending });
     let message = "not looked at since it was resumed";
@@ -858,9 +859,6 @@ fn stage(scene: &Scene<'_>, set: &ConditionSet) -> Stage {
     if is_true(ConditionType::NumberVerified) { Stage::Registering } else { Stage::Verifying }
 }
 
-/// What a suspended channel waits for.
-const RESUME: &str = "Resume";
-
 /// A suspended channel: nothing is looked at; what was True stays.
 fn suspended(desired: &Desired, memory: &mut Memory, before: &Before, now: Timestamp) -> Assessment {
     let mut conditions = before.conditions.clone();
@@ -878,16 +876,12 @@ fn suspended(desired: &Desired, memory: &mut Memory, before: &Before, now: Times
             observed_generation: desired.generation,
         });
     }
-    let resume = WaitingFor {
-        actor: Actor::ClusterUser,
-        action: RESUME.into(),
-        since: now,
-        expected_by: None,
-        url: None,
+    let resume = wait::of_reason(Reason::Suspended, None, now).map(|wait| WaitingFor {
         if_ignored: Some("nothing is looked at and nothing is done".into()),
-    };
-    let rest = before.waiting_for.iter().filter(|w| w.action != RESUME).cloned();
-    let mut waiting_for: Vec<WaitingFor> = std::iter::once(resume).chain(rest).collect();
+        ..wait
+    });
+    let rest = before.waiting_for.iter().filter(|w| w.action != Action::Resume.as_str()).cloned();
+    let mut waiting_for: Vec<WaitingFor> = resume.into_iter().chain(rest).collect();
     wait::settle_since(&mut waiting_for, &mut memory.since, now);
     Assessment {
         observed_generation: Some(desired.generation),

@@ -2,6 +2,7 @@
 //!
 //! No I/O, no async, no clock, no Kubernetes, no HTTP. Values go in and values come out.
 
+pub mod action;
 pub mod condition;
 pub mod desired;
 pub mod drift;

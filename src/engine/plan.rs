@@ -26,13 +26,15 @@ use jiff::Timestamp;
 
 use self::{aside::Writable, consent::Pending, guard::Platform};
 use super::{
+    action::Action,
     condition::ConditionType,
     desired::{Desired, Management},
     failure::Failure,
-    id::{AccountId, BusinessId, NumberId, PlatformType},
+    id::{AccountId, NumberId, PlatformType},
     limits::{Limits, later},
     memory::{Cause, ConsentAnswer, ConsentKind, Memory, StepKind},
     observed::{Claim, ListState, Number, Observed, PortfolioState},
+    page::Page,
     reach,
     reason::Reason,
     step::{Planned, Step},
@@ -71,35 +73,15 @@ pub struct Block {
     pub until: Option<Timestamp>,
 }
 
-/// Who has to act.
+/// What has to be done, by the actor to whom the action belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
-    pub actor: Actor,
-    /// A constant in CamelCase: `EnterCode`, `ChooseName`.
-    pub action: &'static str,
+    pub action: Action,
+    /// Meta's page on which it is done.
+    pub page: Option<Page>,
     pub expected_by: Option<Timestamp>,
-    pub url: Option<String>,
+    /// What happens if nobody does it, where that is more than the actor's own words say.
     pub if_ignored: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Actor {
-    PhoneHolder,
-    PortfolioAdmin,
-    ClusterUser,
-    Meta,
-}
-
-impl Actor {
-    /// The constant as users see it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::PhoneHolder => "PhoneHolder",
-            Self::PortfolioAdmin => "PortfolioAdmin",
-            Self::ClusterUser => "ClusterUser",
-            Self::Meta => "Meta",
-        }
-    }
 }
 
 /// Plans one pass over a channel.
@@ -138,9 +120,6 @@ pub fn plan(
     let has_looked = has_looked(&pass, &memory);
     let answered = consent::answer(&pass, &mut memory, step.as_ref(), block.as_ref(), &aside, has_looked);
     let next = next::next(&pass, &memory, step.as_ref(), block.as_ref(), &aside);
-    let business = pass.business();
-    let block = block.map(|block| block.linked(business));
-    let aside = aside.into_iter().map(|(on, block)| (on, block.linked(business))).collect();
     Plan { step, block, aside, answered, memory, next }
 }
 
@@ -202,13 +181,6 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn business(&self) -> Option<&BusinessId> {
-        match &self.observed.portfolio {
-            PortfolioState::View(view) => Some(&view.business),
-            PortfolioState::NotUsable | PortfolioState::NotYet => None,
-        }
-    }
-
     fn step(&self, step: Step, why: String, cause: Cause) -> Stop {
         let person_waits = cause != Cause::Automatic;
         Stop::Step(Box::new(Planned { step, why, cause, person_waits }))
@@ -223,13 +195,10 @@ impl<'a> Pass<'a> {
 /// Nothing is looked at and nothing is done.
 fn idle(pass: &Pass) -> Option<Block> {
     if pass.desired.suspend {
-        return Some(
-            Block::new(
-                Reason::Suspended,
-                "suspended: nothing is read from or written to Meta; set spec.suspend to false to go on",
-            )
-            .waits(Wait::on(Actor::ClusterUser, "Resume")),
-        );
+        return Some(Block::new(
+            Reason::Suspended,
+            "suspended: nothing is read from or written to Meta; set spec.suspend to false to go on",
+        ));
     }
     if pass.desired.management == Management::ObserveOnly {
         return None;
@@ -254,7 +223,6 @@ fn claimed(pass: &Pass, name: Option<&str>) -> Block {
             pass.desired.number
         ),
     )
-    .waits(Wait::on(Actor::ClusterUser, "ResolveClaim"))
 }
 
 type Decision = (Option<Planned>, Option<Block>, Vec<(ConditionType, Block)>);
@@ -327,15 +295,15 @@ fn observe_only(pass: &Pass, fact: &str) -> Block {
             pass.desired.name
         ),
     )
-    .waits(Wait::on(Actor::ClusterUser, "AllowManagement"))
 }
 
 fn not_onboarded(fact: &str) -> Block {
     Block::new(
         Reason::CoexistenceNotOnboarded,
-        format!("{fact}, and a number that stays in the WhatsApp Business app can only be connected there; do it in the app through the partner's sign-up, or set connection to CloudApi"),
+        format!(
+            "{fact}, and a number that stays in the WhatsApp Business app can only be connected there; do it in the app through the partner's sign-up, or set connection to CloudApi"
+        ),
     )
-    .waits(Wait::on(Actor::PhoneHolder, "ConnectInApp").at(say::NUMBERS))
 }
 
 /// A step that would be due, and may not be taken yet.

@@ -12,7 +12,7 @@ use super::{
     judge::{Judged, judge_business},
     limits::Limits,
     observed::SecretFact,
-    page,
+    page::Page,
     reason::{Reason, ReasonKind},
     wait,
 };
@@ -55,8 +55,6 @@ pub struct Hold {
     pub reason: Reason,
     pub message: String,
     pub failure: Option<Failure>,
-    /// Where a person acts.
-    pub url: Option<String>,
 }
 
 /// What `debug_token` said.
@@ -114,7 +112,7 @@ impl PortfolioView {
             name: name.to_owned(),
             business: BusinessId::from(business),
             credential_version: None,
-            hold: Some(Hold { reason: Reason::SpecInvalid, message, failure: None, url: None }),
+            hold: Some(Hold { reason: Reason::SpecInvalid, message, failure: None }),
             token: Fact::NotAsked,
             facts: Fact::NotAsked,
             reach: Reach::Unread,
@@ -560,7 +558,7 @@ impl<'a> Pass<'a> {
         let Some(expected) = &self.desired.expect_name else {
             return Verdict::plain(Judged::True(Reason::IdentityNotCheckable, "no name is expected".into()));
         };
-        let link = page::business_info(Some(&self.desired.business));
+        let link = Page::BusinessInfo.url(Some(&self.desired.business));
         Verdict::plain(match business {
             Fact::NotAsked => Judged::Keep,
             Fact::Unknown(failure)
@@ -707,7 +705,6 @@ impl<'a> Pass<'a> {
                 reason: Reason::PortfolioNotReadYet,
                 message: self.not_checked(),
                 failure: None,
-                url: None,
             });
         }
         match reach {
@@ -715,7 +712,6 @@ impl<'a> Pass<'a> {
                 reason: Reason::NoAccountInReach,
                 message: "the token reaches no WhatsApp Business Account of the portfolio; create one, or assign one to the system user".into(),
                 failure: None,
-                url: Some(page::accounts(Some(&self.desired.business))),
             }),
             _ => None,
         }
@@ -736,8 +732,6 @@ impl<'a> Pass<'a> {
     }
 
     fn hold_of(&self, condition: &Condition, refusal: Option<Refusal>) -> Hold {
-        let wait =
-            wait::default_wait(condition.reason, Some(&self.desired.business), &self.desired.name, self.now);
         let told = self.view_before.and_then(|view| view.hold.as_ref());
         let told = told.filter(|hold| hold.reason == condition.reason && hold.message == condition.message);
         let refusal = refusal.or_else(|| told?.failure.as_ref()?.refusal().cloned());
@@ -745,7 +739,6 @@ impl<'a> Pass<'a> {
             reason: condition.reason,
             message: condition.message.clone(),
             failure: refusal.map(Failure::Refused),
-            url: wait.and_then(|w| w.url),
         }
     }
 
@@ -794,15 +787,15 @@ impl<'a> Pass<'a> {
     }
 
     fn waits(&self, set: &ConditionSet, hold: Option<&Hold>, token: &Fact<TokenFacts>) -> Vec<WaitingFor> {
-        let default =
-            |reason| wait::default_wait(reason, Some(&self.desired.business), &self.desired.name, self.now);
-        let held = hold.and_then(|h| {
-            default(h.reason).map(|w| WaitingFor { url: h.url.clone().or(w.url.clone()), ..w })
-        });
+        let held = hold.and_then(|hold| self.asked(hold.reason));
         let credentials = set.get(ConditionType::CredentialsValid);
         let warned =
             credentials.filter(|c| c.status == Truth::True).and_then(|c| self.replace_token(c.reason, token));
         held.into_iter().chain(warned).collect()
+    }
+
+    fn asked(&self, reason: Reason) -> Option<WaitingFor> {
+        wait::of_reason(reason, Some(&self.desired.business), self.now)
     }
 
     /// A token that works, and will not for ever.
@@ -818,14 +811,8 @@ impl<'a> Pass<'a> {
             Reason::TokenExpiresSoon => token.known().and_then(earliest),
             _ => None,
         };
-        Some(WaitingFor {
-            actor: super::plan::Actor::PortfolioAdmin,
-            action: "ReplaceToken".into(),
-            since: self.now,
-            expected_by,
-            url: Some(page::system_users(Some(&self.desired.business))),
-            if_ignored: Some(if_ignored.into()),
-        })
+        let asked = self.asked(reason)?;
+        Some(WaitingFor { expected_by, if_ignored: Some(if_ignored.into()), ..asked })
     }
 
     /// Secrets are read again every minute; everything else is asked for by its own age.

@@ -1,17 +1,17 @@
-//! Who is waited for: the plan's own waits, and those that follow from conditions.
+//! Who is waited for: what the blocks of the plan ask for, and what the reason of `Ready` asks for where no block has it.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use super::{
+    action::Actor,
     condition::{ConditionSet, ConditionType, Truth, WaitingFor},
     id::BusinessId,
     judge::Scene,
     observed::PortfolioState,
-    page,
-    plan::{Actor, Block},
-    reason::{Reason, ReasonKind},
+    plan::Block,
+    reason::{Asks, Reason},
 };
 
 /// Gives every wait the time since when it lasts, and forgets those that ended. A person comes before Meta.
@@ -40,7 +40,7 @@ pub(super) fn list(scene: &Scene<'_>, set: &ConditionSet) -> Vec<WaitingFor> {
         && ready.status != Truth::True
         && !covers(scene, ready.reason)
     {
-        list.extend(default_wait(ready.reason, business(scene), scene.desired.name.as_str(), scene.now));
+        list.extend(of_reason(ready.reason, business(scene), scene.now));
     }
     list.extend(scene.plan.block.iter().filter_map(|b| of_block(scene, b)));
     list.extend(scene.plan.aside.iter().filter_map(|(_, b)| of_block(scene, b)));
@@ -60,136 +60,28 @@ fn business<'a>(scene: &'a Scene<'_>) -> Option<&'a BusinessId> {
 }
 
 fn of_block(scene: &Scene<'_>, block: &Block) -> Option<WaitingFor> {
-    let Some(wait) = &block.wait else {
-        let mut wait = default_wait(block.reason, business(scene), scene.desired.name.as_str(), scene.now)?;
-        wait.expected_by = block.until;
-        return Some(wait);
-    };
-    let default = || default_wait(block.reason, business(scene), scene.desired.name.as_str(), scene.now);
+    let wait = block.wait.as_ref()?;
+    let asked = asked(Asks { action: wait.action, page: wait.page }, business(scene), scene.now);
     Some(WaitingFor {
-        actor: wait.actor,
-        action: wait.action.to_owned(),
-        since: scene.now,
         expected_by: wait.expected_by.or(block.until),
-        url: wait.url.clone().or_else(|| default().and_then(|d| d.url)),
-        if_ignored: wait.if_ignored.clone().or_else(|| default().and_then(|d| d.if_ignored)),
+        if_ignored: wait.if_ignored.clone().or(asked.if_ignored),
+        ..asked
     })
 }
 
-/// The wait that a reason means where nobody said it more exactly.
-pub(super) fn default_wait(
-    reason: Reason,
-    business: Option<&BusinessId>,
-    name: &str,
-    now: Timestamp,
-) -> Option<WaitingFor> {
-    let (actor, action) = who(reason)?;
-    Some(WaitingFor {
+/// The wait that a reason means where no block says it more exactly.
+pub(super) fn of_reason(reason: Reason, business: Option<&BusinessId>, now: Timestamp) -> Option<WaitingFor> {
+    reason.asks().map(|asks| asked(asks, business, now))
+}
+
+fn asked(asks: Asks, business: Option<&BusinessId>, now: Timestamp) -> WaitingFor {
+    let actor = asks.action.actor();
+    WaitingFor {
         actor,
-        action: action.to_owned(),
+        action: asks.action.as_str().to_owned(),
         since: now,
         expected_by: None,
-        url: page_of(reason, business),
-        if_ignored: if_ignored(actor).map(|text| text.replace("NAME", name)),
-    })
-}
-
-fn if_ignored(actor: Actor) -> Option<&'static str> {
-    match actor {
-        Actor::Meta => None,
-        Actor::PhoneHolder => Some("the number stays as it is; nothing is asked for again by itself"),
-        Actor::PortfolioAdmin | Actor::ClusterUser => Some("the number stays as it is"),
+        url: asks.page.map(|page| page.url(business)),
+        if_ignored: actor.row().if_ignored.map(str::to_owned),
     }
-}
-
-/// Who ends it, and how; nobody has to where it is settled or under way.
-#[allow(clippy::match_same_arms)]
-pub(super) fn who(reason: Reason) -> Option<(Actor, &'static str)> {
-    use Actor::{ClusterUser, Meta, PhoneHolder, PortfolioAdmin};
-    if matches!(reason.kind(), ReasonKind::Settled | ReasonKind::Progress) {
-        return None;
-    }
-    Some(match reason {
-        Reason::NotObserved => return None,
-        Reason::CodeNeeded
-        | Reason::CodeLapsed
-        | Reason::CodeRequestRefused
-        | Reason::ReverificationNeeded => (PhoneHolder, "AskForCode"),
-        Reason::CodeAwaited
-        | Reason::CodeMayHaveBeenSent
-        | Reason::CodeWrong
-        | Reason::CodeMalformed
-        | Reason::CodeFoundUnasked => (PhoneHolder, "EnterCode"),
-        Reason::NumberOnPhone => (PhoneHolder, "DeleteAppAccount"),
-        Reason::PinNeeded | Reason::PinMalformed | Reason::PinMismatch => (ClusterUser, "ProvidePin"),
-        Reason::NumberLimitReached => (PortfolioAdmin, "RaiseNumberLimit"),
-        Reason::AddRefused | Reason::RegistrationRefused | Reason::IncompleteDeregistration => {
-            (ClusterUser, "Retry")
-        }
-        Reason::SandboxNumberNotVerified | Reason::FellBack | Reason::NameNotTaken => (ClusterUser, "Retry"),
-        Reason::CoexistenceNotOnboarded => (PhoneHolder, "ConnectInApp"),
-        Reason::NameRefused | Reason::NameDeclined => (ClusterUser, "ChooseName"),
-        Reason::RenameNotManaged => (ClusterUser, "AlignName"),
-        Reason::ObserveOnly => (ClusterUser, "ChangeManagementPolicy"),
-        Reason::Suspended => (ClusterUser, "Resume"),
-        Reason::NoAccountInReach => (PortfolioAdmin, "CreateAccount"),
-        Reason::AccountAmbiguous | Reason::AccountReachUnknown => (ClusterUser, "NameAccount"),
-        Reason::AccountNotInReach | Reason::AccountChanged | Reason::CountryMismatch => {
-            (ClusterUser, "CorrectAccount")
-        }
-        Reason::AccountRestricted
-        | Reason::AccountLocked
-        | Reason::AccountRejected
-        | Reason::AccountDisabled
-        | Reason::NumberBanned => (PortfolioAdmin, "Appeal"),
-        Reason::Blocked | Reason::NotConnected => (PortfolioAdmin, "ResolveBlock"),
-        Reason::PermissionMissing | Reason::ScopesMissing | Reason::BusinessNotReadable => {
-            (PortfolioAdmin, "GrantPermissions")
-        }
-        Reason::PortfolioNotUsable | Reason::PortfolioChanged => (ClusterUser, "CorrectPortfolio"),
-        Reason::SecretMissing | Reason::SecretKeyMissing | Reason::SecretForbidden => {
-            (ClusterUser, "ProvideCredentials")
-        }
-        Reason::TokenInvalid | Reason::TokenExpired | Reason::TokenTypeNotUsable => {
-            (PortfolioAdmin, "ReplaceToken")
-        }
-        Reason::AppSecretWrong => (ClusterUser, "ReplaceAppSecret"),
-        Reason::IdentityMismatch | Reason::WrongBusiness => (ClusterUser, "CorrectBusiness"),
-        Reason::VerifyTokenUnlabelled => (ClusterUser, "LabelSecret"),
-        Reason::WebhookHandshakeFailed | Reason::WebhookRefused => (ClusterUser, "MendWebhook"),
-        Reason::AppNotSubscribedToMessages => (PortfolioAdmin, "SubscribeToMessages"),
-        Reason::NotTakenByMeta | Reason::ProfileRefused => (ClusterUser, "ChangeSpec"),
-        Reason::ProfileDiffers | Reason::WebhookDiffers => (ClusterUser, "AlignSettings"),
-        Reason::PaymentProblem => (PortfolioAdmin, "AddPaymentMethod"),
-        Reason::BusinessNotVerified | Reason::BusinessIneligible => (PortfolioAdmin, "VerifyBusiness"),
-        Reason::NumberMigrated
-        | Reason::NumberDeleted
-        | Reason::NumberInOtherAccount
-        | Reason::NumberClaimed => (ClusterUser, "ChangeSpec"),
-        Reason::NumberOnPremises => (PortfolioAdmin, "DeregisterOnPremises"),
-        Reason::ConnectionContradictsNumber | Reason::SpecInvalid => (ClusterUser, "ChangeSpec"),
-        Reason::NameInReview | Reason::NameChangeQueued | Reason::NameNotReady => (Meta, "ReviewName"),
-        Reason::AccountInReview => (Meta, "ReviewAccount"),
-        Reason::BusinessInReview => (Meta, "ReviewBusiness"),
-        Reason::AddingRestricted => (Meta, "LiftRestriction"),
-        _ if reason.kind() == ReasonKind::Time => (Meta, "Wait"),
-        _ => return None,
-    })
-}
-
-/// Where they act.
-pub(super) fn page_of(reason: Reason, business: Option<&BusinessId>) -> Option<String> {
-    Some(match who(reason)?.1 {
-        "CreateAccount" => page::accounts(business),
-        "Appeal" | "ResolveBlock" | "LiftRestriction" => page::support(),
-        "GrantPermissions" | "ReplaceToken" => page::system_users(business),
-        "SubscribeToMessages" | "ReplaceAppSecret" => page::apps(),
-        "AddPaymentMethod" => page::billing(business),
-        "VerifyBusiness" | "ReviewBusiness" => page::security_center(business),
-        "CorrectBusiness" => page::business_info(business),
-        "RaiseNumberLimit" | "ReviewName" | "ChooseName" | "AlignName" | "ReviewAccount" => {
-            page::numbers(business)
-        }
-        _ => return None,
-    })
 }

@@ -821,8 +821,7 @@ fn where_no_look_is_needed_an_edit_is_observed_at_once() {
     let mut claimed = Case::absent().blocked(Reason::NumberClaimed);
     claimed.observed.claim = Claim::Other { name: Some("support".into()) };
     let mut held = Case::absent().blocked(Reason::TokenInvalid);
-    held.view().hold =
-        Some(Hold { reason: Reason::TokenInvalid, message: "dead".into(), failure: None, url: None });
+    held.view().hold = Some(Hold { reason: Reason::TokenInvalid, message: "dead".into(), failure: None });
     let mut suspended = Case::absent();
     suspended.desired.suspend = true;
     let invalid = Case::absent().blocked(Reason::SpecInvalid);
@@ -848,12 +847,8 @@ fn a_portfolio_that_was_not_looked_at_yet_changes_nothing() {
 fn dead_credentials_are_on_top_of_what_was_true() {
     let mut case = Case::ready();
     case.settle();
-    case.view().hold = Some(Hold {
-        reason: Reason::TokenExpired,
-        message: "the token expired".into(),
-        failure: None,
-        url: None,
-    });
+    case.view().hold =
+        Some(Hold { reason: Reason::TokenExpired, message: "the token expired".into(), failure: None });
     case.observed.account = Fact::NotAsked;
     case.observed.search = Vec::new();
     let mut case = case.blocked(Reason::TokenExpired);
@@ -871,12 +866,8 @@ fn a_portfolio_without_accounts_is_a_wait_of_the_account() {
     case.memory = Memory::default();
     case.observed.account = Fact::NotAsked;
     case.observed.search = Vec::new();
-    case.view().hold = Some(Hold {
-        reason: Reason::NoAccountInReach,
-        message: "no account".into(),
-        failure: None,
-        url: None,
-    });
+    case.view().hold =
+        Some(Hold { reason: Reason::NoAccountInReach, message: "no account".into(), failure: None });
     let assessment = case.assess();
     assert_eq!(assessment.verdict(PortfolioReady), Some((True, Reason::PortfolioUsable)));
     assert_eq!(assessment.verdict(AccountUsable), Some((False, Reason::NoAccountInReach)));
@@ -889,7 +880,7 @@ fn a_portfolio_without_accounts_is_a_wait_of_the_account() {
 fn an_identity_mismatch_stalls() {
     let mut case = Case::absent().blocked(Reason::IdentityMismatch);
     case.view().hold =
-        Some(Hold { reason: Reason::IdentityMismatch, message: "another".into(), failure: None, url: None });
+        Some(Hold { reason: Reason::IdentityMismatch, message: "another".into(), failure: None });
     let assessment = case.assess();
     assert_eq!(assessment.verdict(Ready), Some((False, Reason::IdentityMismatch)));
     assert!(assessment.conditions.is(Stalled, True));
@@ -1030,17 +1021,10 @@ fn missing_facts_about_a_registered_number_do_not_hold_up_ready() {
 
 // Waits.
 
-fn wait(actor: Actor, action: &'static str) -> Wait {
-    Wait { actor, action, expected_by: None, url: None, if_ignored: None }
-}
-
 #[test]
 fn a_person_is_printed_before_meta() {
     let mut case = Case::ready().blocked(Reason::NameInReview);
-    case.plan.block.as_mut().unwrap().wait = Some(wait(Actor::Meta, "ReviewName"));
-    let mut aside = block(Reason::WebhookHandshakeFailed);
-    aside.wait = Some(wait(Actor::ClusterUser, "MendWebhook"));
-    case.plan.aside = vec![(WebhookRouted, aside)];
+    case.plan.aside = vec![(WebhookRouted, block(Reason::WebhookHandshakeFailed))];
     let actions: Vec<_> = case.assess().waiting_for.into_iter().map(|w| w.action).collect();
     assert_eq!(actions, ["MendWebhook", "ReviewName"]);
 }
@@ -1048,7 +1032,6 @@ fn a_person_is_printed_before_meta() {
 #[test]
 fn a_wait_keeps_its_beginning_while_it_lasts() {
     let mut case = Case::with(fresh()).blocked(Reason::CodeAwaited);
-    case.plan.block.as_mut().unwrap().wait = Some(wait(Actor::PhoneHolder, "EnterCode"));
     case.settle();
     case.now = later(5);
     assert_eq!(case.settle().waiting_for[0].since, now());
@@ -1060,13 +1043,28 @@ fn a_wait_keeps_its_beginning_while_it_lasts() {
 }
 
 #[test]
-fn every_reason_that_waits_names_who_acts() {
+fn what_a_block_waits_for_is_what_its_reason_asks_for() {
     for row in crate::engine::reason::TABLE {
+        let mut case = Case::absent().blocked(row.reason);
+        let business = case.view().business.clone();
+        let asked = wait::of_reason(row.reason, Some(&business), now());
         let waits = matches!(row.kind, ReasonKind::Person | ReasonKind::Time | ReasonKind::Stalled);
-        if waits && row.reason != Reason::NotObserved {
-            assert!(wait::default_wait(row.reason, None, "support-br", now()).is_some(), "{}", row.name);
+        if waits && !matches!(row.reason, Reason::NotObserved | Reason::WaitsForRegistration) {
+            assert!(asked.is_some(), "{}", row.name);
         }
+        let list = case.assess().waiting_for;
+        let of_block =
+            list.iter().find(|wait| asked.as_ref().is_some_and(|asked| asked.action == wait.action));
+        assert_eq!(of_block, asked.as_ref(), "{}", row.name);
     }
+}
+
+#[test]
+fn an_act_of_the_block_s_own_stands_alone() {
+    let mut case = Case::with(fresh()).blocked(Reason::NumberDeleted);
+    case.plan.block.as_mut().unwrap().wait = Some(Wait::on(Action::Retry));
+    let waits: Vec<_> = case.assess().waiting_for.into_iter().map(|w| (w.actor, w.action)).collect();
+    assert_eq!(waits, [(Actor::ClusterUser, "Retry".into())]);
 }
 
 // Nothing changes merely because we looked.

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, naming, pin, say, undecided};
+use super::{Block, Gate, Pass, Seen, Stop, naming, pin, say, undecided};
 use crate::engine::{
+    action::Action,
     desired::CodeRequest,
     failure::{Class, Refusal},
     id::{CodeStatus, PlatformType},
@@ -20,6 +21,8 @@ const PROVEN_AT_REQUEST: [i64; 2] = [136_024, 2_388_091];
 const PROVEN_AT_VERIFICATION: i64 = 2_388_093;
 /// A code that was used is refused like a wrong one.
 const CODE_REFUSED: i64 = 136_025;
+/// What happens while nobody asks for a code.
+const UNASKED: &str = "the number stays unverified and is not registered";
 
 /// Believes VERIFIED again once it can only come from a new proof.
 ///
@@ -209,7 +212,6 @@ fn paused(until: Timestamp) -> Block {
             say::time(until)
         ),
     )
-    .waits(Wait::on(Actor::Meta, "AllowCode"))
     .until(until)
 }
 
@@ -282,7 +284,6 @@ fn may_request(pass: &Pass, memory: &Memory) -> Gate {
                 say::time(until)
             ),
         )
-        .waits(Wait::on(Actor::PhoneHolder, "AskForCode"))
         .until(until),
     ))
 }
@@ -324,7 +325,6 @@ fn forbidden(pass: &Pass) -> Block {
             key.name, pass.desired.namespace
         ),
     )
-    .waits(Wait::on(Actor::ClusterUser, "AllowSecret"))
 }
 
 /// Nothing to send: who has to act.
@@ -365,7 +365,7 @@ fn waiting(
 
 fn malformed(pass: &Pass, request: &Entry) -> Block {
     let key = &pass.desired.verification.code_secret;
-    Block::new(
+    let block = Block::new(
         Reason::CodeMalformed,
         format!(
             "Secret {} does not hold six digits under the key {}, so nothing was sent; enter the code again with {}",
@@ -373,13 +373,14 @@ fn malformed(pass: &Pass, request: &Entry) -> Block {
             key.key,
             pass.command("code")
         ),
-    )
-    .waits(enter(pass, request))
+    );
+    enter_in_time(pass, request, block)
 }
 
-fn enter(pass: &Pass, request: &Entry) -> Wait {
+/// Until when the code can be entered, and what happens then.
+fn enter_in_time(pass: &Pass, request: &Entry, block: Block) -> Block {
     let until = later(request.at, pass.limits.code_life);
-    Wait::on(Actor::PhoneHolder, "EnterCode").by(until).or_else(format!(
+    block.by(until).or_else(format!(
         "the code lapses at {}, also while calls to Meta are held back; ask for a new one with {}",
         say::time(until),
         pass.command("send-code")
@@ -395,7 +396,7 @@ fn awaited(pass: &Pass, memory: &Memory, request: &Entry) -> Block {
         return if block.until.is_some() { block } else { block.until(until) };
     }
     let block = match wrong {
-        Some(entry) if entry.is_inconclusive() => unanswered(pass, entry),
+        Some(entry) if entry.is_inconclusive() => return unanswered(pass, entry).until(until),
         Some(entry) => Block::new(
             Reason::CodeWrong,
             format!(
@@ -425,7 +426,7 @@ fn awaited(pass: &Pass, memory: &Memory, request: &Entry) -> Block {
             ),
         ),
     };
-    block.waits(enter(pass, request)).until(until)
+    enter_in_time(pass, request, block).until(until)
 }
 
 /// What became of a code that Meta was given. Its answer is one for a wrong and for an expired code, so beyond the
@@ -451,6 +452,8 @@ fn unanswered(pass: &Pass, entry: &Entry) -> Block {
         ),
     )
     .refused(entry.refusal.as_ref())
+    .asks(Action::AskForCode)
+    .or_else(UNASKED)
 }
 
 fn unasked(
@@ -473,18 +476,15 @@ fn unasked(
             "verify the number with a code that a person vouches for",
         ));
     }
-    Ok(Stop::block(
-        Block::new(
-            Reason::CodeFoundUnasked,
-            format!(
-                "Secret {} holds a code that this channel did not ask for, so it was not sent; to send it once run {}, to ask for a new one run {}",
-                pass.desired.verification.code_secret.name,
-                pass.command("retry"),
-                pass.command("send-code")
-            ),
-        )
-        .waits(Wait::on(Actor::PhoneHolder, "AskForCode")),
-    ))
+    Ok(Stop::block(Block::new(
+        Reason::CodeFoundUnasked,
+        format!(
+            "Secret {} holds a code that this channel did not ask for, so it was not sent; to send it once run {}, to ask for a new one run {}",
+            pass.desired.verification.code_secret.name,
+            pass.command("retry"),
+            pass.command("send-code")
+        ),
+    )))
 }
 
 /// No code is live: a new one needs consent.
@@ -502,8 +502,6 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
     {
         return request_refused(pass, last);
     }
-    let wait = Wait::on(Actor::PhoneHolder, "AskForCode")
-        .or_else("the number stays unverified and is not registered");
     let wrong = request.and_then(|r| memory.ledger.since(StepKind::VerifyCode, Some(r.at)).last());
     // What lies there now came after the one that was wrong.
     let wrong = wrong.filter(|_| !matches!(answer, Answer::Late));
@@ -519,7 +517,8 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
                 unproven(pass, request, entry)
             ),
         )
-        .refused(entry.refusal.as_ref()),
+        .refused(entry.refusal.as_ref())
+        .asks(Action::AskForCode),
         (Some(request), None) => Block::new(
             Reason::CodeLapsed,
             format!(
@@ -543,7 +542,7 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
             format!("{number} has to be proven by a code; have somebody at the phone and run {ask}"),
         ),
     };
-    block.waits(wait)
+    block.or_else(UNASKED)
 }
 
 fn request_refused(pass: &Pass, last: &Entry) -> Block {
@@ -562,5 +561,4 @@ fn request_refused(pass: &Pass, last: &Entry) -> Block {
         ),
     )
     .refused(last.refusal.as_ref())
-    .waits(Wait::on(Actor::PhoneHolder, "AskForCode"))
 }

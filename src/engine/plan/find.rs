@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, naming, say, undecided};
+use super::{Block, Gate, Pass, Seen, Stop, naming, say, undecided};
 use crate::engine::{
+    action::Action,
     desired::{Connection, Desired, Management},
     failure::{Class, Refusal},
     id::{AccountId, NumberStatus},
     limits::{Limits, earlier, later},
     memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
     observed::{ListState, Number, Searched},
+    page::Page,
     portfolio::PortfolioView,
     reach,
     reason::Reason,
@@ -107,14 +109,16 @@ fn has_not_left(pass: &Pass, seen: &Seen) -> Gate {
     Err(Stop::block(match number.status.value() {
         Some(NumberStatus::Migrated) => Block::new(
             Reason::NumberMigrated,
-            format!("{digits} was migrated from account {account} to another; point the channel at that account by creating it anew with its accountId, or delete the channel"),
-        )
-        .waits(Wait::on(Actor::ClusterUser, "ChangeSpec").at(say::NUMBERS)),
+            format!(
+                "{digits} was migrated from account {account} to another; point the channel at that account by creating it anew with its accountId, or delete the channel"
+            ),
+        ),
         _ => Block::new(
             Reason::NumberDeleted,
-            format!("{digits} was deleted from account {account} in WhatsApp Manager; add it there again, or delete the channel"),
-        )
-        .waits(Wait::on(Actor::PortfolioAdmin, "AddNumberAgain").at(say::NUMBERS)),
+            format!(
+                "{digits} was deleted from account {account} in WhatsApp Manager; add it there again, or delete the channel"
+            ),
+        ),
     }))
 }
 
@@ -135,16 +139,13 @@ fn is_nowhere_else(pass: &Pass, memory: &Memory, view: &PortfolioView, seen: &Se
         }
         _ => "create the channel with that accountId, or migrate the number in WhatsApp Manager",
     };
-    Err(Stop::block(
-        Block::new(
-            Reason::NumberInOtherAccount,
-            format!(
-                "{digits} is in {place} and not in account {}; it is not added a second time; {remedy}",
-                seen.account
-            ),
-        )
-        .waits(Wait::on(Actor::ClusterUser, "NameAccount").at(say::NUMBERS)),
-    ))
+    Err(Stop::block(Block::new(
+        Reason::NumberInOtherAccount,
+        format!(
+            "{digits} is in {place} and not in account {}; it is not added a second time; {remedy}",
+            seen.account
+        ),
+    )))
 }
 
 /// A number that was there and is not: believed from the second look on, and added again only when asked.
@@ -159,6 +160,8 @@ fn missing(pass: &Pass, memory: &mut Memory, view: &PortfolioView, seen: &Seen) 
                 Reason::ObservationIncomplete,
                 format!("{digits} is no longer listed in account {account}; it is looked for once more before anything is concluded"),
             )
+            .asks(Action::ConfirmChange)
+            .at(Page::Numbers)
             .until(later(since, pass.limits.fresh_after_write)),
         ));
     }
@@ -174,7 +177,8 @@ fn missing(pass: &Pass, memory: &mut Memory, view: &PortfolioView, seen: &Seen) 
                 pass.command("retry")
             ),
         )
-        .waits(Wait::on(Actor::PortfolioAdmin, "AddNumberAgain").at(say::NUMBERS)),
+        .asks(Action::Retry)
+        .at(Page::Numbers),
     ))
 }
 
@@ -192,10 +196,13 @@ fn may_be_added(pass: &Pass) -> Gate {
 /// Absence is believed only from complete, recent lists of every account in reach.
 fn lists_complete(pass: &Pass, view: &PortfolioView, seen: &Seen) -> Gate {
     let Some(all) = reach::all(view) else {
-        return Err(Stop::block(Block::new(
-            Reason::ObservationIncomplete,
-            "the accounts in reach could not be listed, so nobody can tell that the number is in none of them; they are asked for again by themselves",
-        )));
+        return Err(Stop::block(
+            Block::new(
+                Reason::ObservationIncomplete,
+                "the accounts in reach could not be listed, so nobody can tell that the number is in none of them; they are asked for again by themselves",
+            )
+            .asks(Action::Answer),
+        ));
     };
     let oldest = earlier(pass.now, pass.limits.fresh_for_add);
     let others = all.iter().map(|account| &account.id).filter(|id| **id != seen.account);
@@ -399,7 +406,7 @@ fn add_given_up(pass: &Pass, memory: &Memory, last: &Entry, refusal: &Refusal) -
             pass.then_retry()
         ),
     )
-    .waits(Wait::on(Actor::ClusterUser, "Retry").at(say::SUPPORT))
+    .at(Page::Support)
 }
 
 fn add_unanswered(pass: &Pass, memory: &Memory, last: &Entry) -> Block {
@@ -413,7 +420,6 @@ fn add_unanswered(pass: &Pass, memory: &Memory, last: &Entry) -> Block {
             say::time(until)
         ),
     )
-    .waits(Wait::on(Actor::Meta, "Answer"))
 }
 
 fn add_refused(pass: &Pass, refusal: &Refusal) -> Block {
@@ -430,7 +436,6 @@ fn add_refused(pass: &Pass, refusal: &Refusal) -> Block {
             Reason::AccountRestricted,
             format!("Meta restricts the account ({words}); appeal in Business Support Home"),
         )
-        .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(say::SUPPORT))
     } else if is_not_told(refusal) {
         full_or_another_cause(&words, pass, refusal)
     } else if let Some(block) = say::not_for_its_value("AddNumber", refusal, &pass.then_retry()) {
@@ -451,7 +456,8 @@ fn one_of_four_causes(pass: &Pass, words: &str) -> Block {
             pass.then_retry()
         ),
     )
-    .waits(Wait::on(Actor::PhoneHolder, "FreeNumber").at(say::NUMBERS))
+    .asks(Action::FreeNumber)
+    .at(Page::Numbers)
 }
 
 fn is_limit(refusal: &Refusal) -> bool {
@@ -467,9 +473,10 @@ fn is_not_told(refusal: &Refusal) -> bool {
 fn limit_reached(digits: &str, words: &str) -> Block {
     Block::new(
         Reason::NumberLimitReached,
-        format!("the portfolio may hold no further number, so {digits} was not added ({words}); verify the business, or ask Meta's support for more, or delete a number; it is tried again daily"),
+        format!(
+            "the portfolio may hold no further number, so {digits} was not added ({words}); verify the business, or ask Meta's support for more, or delete a number; it is tried again daily"
+        ),
     )
-    .waits(Wait::on(Actor::PortfolioAdmin, "RaiseNumberLimit").at(say::SUPPORT))
 }
 
 /// A wait of Meta's own about the number; one about the account is a throttle, and the add was never counted.
@@ -479,7 +486,6 @@ fn postponed(digits: &str, refusal: &Refusal, until: Timestamp, words: &str) -> 
         _ => (Reason::AddingRestricted, format!("Meta does not add {digits} for now")),
     };
     Block::new(reason, format!("{message} ({words}); it is added at {}", say::time(until)))
-        .waits(Wait::on(Actor::Meta, "AllowAdding").at(say::NUMBERS))
 }
 
 fn full_or_another_cause(words: &str, pass: &Pass, refusal: &Refusal) -> Block {
@@ -496,15 +502,18 @@ fn full_or_another_cause(words: &str, pass: &Pass, refusal: &Refusal) -> Block {
             pass.command("retry")
         ),
     )
-    .waits(Wait::on(Actor::PortfolioAdmin, "AllowNumber").at(say::NUMBERS))
+    .asks(Action::AllowNumber)
+    .at(Page::Numbers)
 }
 
 fn no_permission(words: &str, pass: &Pass) -> Block {
     Block::new(
         Reason::PermissionMissing,
-        format!("the token may not add numbers to this account ({words}); give the system user full control of the account, {}", pass.then_retry()),
+        format!(
+            "the token may not add numbers to this account ({words}); give the system user full control of the account, {}",
+            pass.then_retry()
+        ),
     )
-    .waits(Wait::on(Actor::PortfolioAdmin, "GrantPermissions").at(say::SYSTEM_USERS))
 }
 
 /// The exact remedy for a number that is still in an app.
@@ -519,8 +528,5 @@ pub(super) fn on_phone(pass: &Pass, refusal: &Refusal) -> Block {
         ),
     )
     .refused(Some(refusal))
-    .waits(
-        Wait::on(Actor::PhoneHolder, "DeleteAppAccount")
-            .or_else("nothing is tried again by itself; the number stays where it is"),
-    )
+    .or_else("nothing is tried again by itself; the number stays where it is")
 }

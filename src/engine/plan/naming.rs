@@ -2,7 +2,7 @@
 //!
 //! A rename of a registered number is not written by this module.
 
-use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, resolve, say, undecided};
+use super::{Block, Gate, Pass, Seen, Stop, resolve, say, undecided};
 use crate::engine::{
     failure::Class,
     id::{Field, NameStatus},
@@ -154,13 +154,10 @@ fn not_queued(number: &Number) -> Gate {
         .value()
         .or(number.verified_name.value())
         .map_or("another name", String::as_str);
-    Err(Stop::block(
-        Block::new(
-            Reason::NameChangeQueued,
-            format!("Meta still reviews {other:?}; the desired display name is submitted after that"),
-        )
-        .waits(Wait::on(Actor::Meta, "ReviewName").at(say::NUMBERS)),
-    ))
+    Err(Stop::block(Block::new(
+        Reason::NameChangeQueued,
+        format!("Meta still reviews {other:?}; the desired display name is submitted after that"),
+    )))
 }
 
 fn allowed(pass: &Pass, memory: &Memory, name: &str, expired: bool) -> Gate<Cause> {
@@ -206,12 +203,16 @@ fn repeat(pass: &Pass, memory: &Memory, name: &str, expired: bool, last: &Entry)
     let until = later(last.at, pass.limits.name_expired_pause);
     match expired {
         true if pass.now >= until => Ok(()),
-        true => Err(Box::new(Block::new(
-            Reason::NameExpiredWaits,
-            format!("display name {name:?} expired at Meta; it is submitted again at {}", say::time(until)),
-        )
-        .waits(Wait::on(Actor::Meta, "ReviewName").at(say::NUMBERS))
-        .until(until))),
+        true => Err(Box::new(
+            Block::new(
+                Reason::NameExpiredWaits,
+                format!(
+                    "display name {name:?} expired at Meta; it is submitted again at {}",
+                    say::time(until)
+                ),
+            )
+            .until(until),
+        )),
         false => Err(Box::new(Block::new(
             Reason::NameNotTaken,
             format!(
@@ -220,8 +221,7 @@ fn repeat(pass: &Pass, memory: &Memory, name: &str, expired: bool, last: &Entry)
                 if is_replaced(memory, last) { "another one after it" } else { "does not show it" },
                 pass.then_retry()
             ),
-        )
-        .waits(Wait::on(Actor::ClusterUser, "Retry").at(say::NUMBERS)))),
+        ))),
     }
 }
 
@@ -236,7 +236,6 @@ fn limit_reached(count: usize, until: jiff::Timestamp) -> Block {
         Reason::NameLimitReached,
         format!("display names were submitted {count} times in 30 days, which is close to Meta's limit; the next at {}", say::time(until)),
     )
-    .waits(Wait::on(Actor::Meta, "AllowName").at(say::NUMBERS))
     .until(until)
 }
 
@@ -248,7 +247,6 @@ fn unanswered(name: &str, until: jiff::Timestamp) -> Block {
             say::time(until)
         ),
     )
-    .waits(Wait::on(Actor::Meta, "Answer"))
     .until(until)
 }
 
@@ -262,7 +260,6 @@ fn refused(pass: &Pass, name: &str, last: &Entry) -> Block {
         ),
     )
     .refused(last.refusal.as_ref())
-    .waits(Wait::on(Actor::ClusterUser, "ChooseName").at(say::NUMBERS))
 }
 
 fn declined(pass: &Pass) -> Block {
@@ -273,7 +270,6 @@ fn declined(pass: &Pass) -> Block {
             pass.desired.display_name
         ),
     )
-    .waits(Wait::on(Actor::ClusterUser, "ChooseName").at(say::NUMBERS))
 }
 
 pub(super) fn pause(pauses: &[std::time::Duration], tries: usize) -> std::time::Duration {
@@ -304,9 +300,7 @@ pub(super) fn allows_registration(pass: &Pass, memory: &Memory, number: &Number)
     use crate::engine::desired::WhileNameInReview::TryOnce;
     let name = &pass.desired.display_name;
     let tries = pass.desired.registration.while_name_in_review == TryOnce;
-    let review = |reason, message: String| {
-        Stop::block(Block::new(reason, message).waits(Wait::on(Actor::Meta, "ReviewName").at(say::NUMBERS)))
-    };
+    let review = |reason, message: String| Stop::block(Block::new(reason, message));
     match state(number, name) {
         NameState::Usable => Ok(Grant::Usable),
         NameState::Blind => Ok(Grant::Blind),

@@ -1,7 +1,8 @@
 //! The PIN: kept in a Secret before it is sent, never guessed.
 
-use super::{Actor, Block, Gate, Pass, Stop, Wait, naming, say};
+use super::{Block, Gate, Pass, Stop, naming, say};
 use crate::engine::{
+    action::Action,
     id::Field,
     limits::later,
     memory::{Cause, Memory, StepKind},
@@ -21,40 +22,36 @@ pub(super) enum Pin {
 pub(super) fn available(pass: &Pass, memory: &Memory, number: &Number) -> Gate<Pin> {
     let key = &pass.desired.registration.pin_secret;
     let place = format!("Secret {}, key {}", key.name, key.key);
-    let needs = |reason, message: String| {
-        Stop::block(
-            Block::new(reason, message).waits(Wait::on(Actor::ClusterUser, "ProvidePin").at(say::NUMBERS)),
-        )
-    };
-    match &pass.observed.pin_secret {
-        SecretFact::Present { version, well_formed: true, .. } => Ok(Pin::Kept(version.clone())),
-        SecretFact::Present { .. } => Err(needs(
+    Err(Stop::block(match &pass.observed.pin_secret {
+        SecretFact::Present { version, well_formed: true, .. } => return Ok(Pin::Kept(version.clone())),
+        SecretFact::Present { .. } => Block::new(
             Reason::PinMalformed,
             format!("the PIN in {place} is not exactly six digits; write the number's PIN there"),
-        )),
-        SecretFact::Missing if may_create(memory, number) => Ok(Pin::Creatable),
-        SecretFact::Missing => Err(needs(
+        ),
+        SecretFact::Missing if may_create(memory, number) => return Ok(Pin::Creatable),
+        SecretFact::Missing => Block::new(
             Reason::PinNeeded,
             format!(
                 "the number already has a two-step PIN that this channel does not know; write it to {place}, or switch two-step verification off in WhatsApp Manager"
             ),
-        )),
-        SecretFact::KeyMissing { .. } | SecretFact::Unlabelled => Err(needs(
+        ),
+        SecretFact::KeyMissing { .. } | SecretFact::Unlabelled => Block::new(
             Reason::PinNeeded,
             format!(
                 "{place}: the Secret is there and the key is not; add the key with the number's six-digit PIN"
             ),
-        )),
-        SecretFact::Forbidden => Err(needs(
+        ),
+        SecretFact::Forbidden => Block::new(
             Reason::PinNeeded,
             format!(
                 "the operator may not read {place}; allow it to get Secrets in namespace {}",
                 pass.desired.namespace
             ),
-        )),
-        SecretFact::Unreadable(why) => Err(Stop::block(unreadable(&place, why))),
-        SecretFact::NotAsked => Err(Stop::look_again(format!("{place} has not been read yet"))),
-    }
+        )
+        .asks(Action::AllowSecret),
+        SecretFact::Unreadable(why) => unreadable(&place, why),
+        SecretFact::NotAsked => return Err(Stop::look_again(format!("{place} has not been read yet"))),
+    }))
 }
 
 pub(super) fn unreadable(place: &str, why: &str) -> Block {
@@ -62,6 +59,7 @@ pub(super) fn unreadable(place: &str, why: &str) -> Block {
         Reason::ObservationIncomplete,
         format!("{place} could not be read from the cluster now ({why}); it is read again by itself"),
     )
+    .asks(Action::CheckCluster)
 }
 
 /// An unknown PIN of Meta's is never shadowed by one of ours.
@@ -88,7 +86,6 @@ pub(super) fn create(pass: &Pass, memory: &mut Memory) -> Stop {
                     key.name, pass.desired.namespace, key.key, say::time(until)
                 ),
             )
-            .waits(Wait::on(Actor::ClusterUser, "ProvidePin"))
             .until(until),
         ),
         None => pass.step(Step::CreatePin { secret: key }, "keep a new PIN before it is sent".into(), Cause::Automatic),

@@ -5,18 +5,20 @@ use std::convert::Infallible;
 use jiff::Timestamp;
 
 use super::{
-    Actor, Block, Gate, Pass, Seen, Stop, Wait, find, naming,
+    Block, Gate, Pass, Seen, Stop, find, naming,
     naming::Grant,
     pin::{self, Pin},
     say, undecided,
 };
 use crate::engine::{
+    action::Action,
     desired::PinPolicy,
     failure::{Class, Failure, Refusal, Scope},
     id::{AccountMode, CodeStatus, Field},
     limits::{earlier, later},
     memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
     observed::{Health, Number},
+    page::Page,
     reason::Reason,
     step::Step,
 };
@@ -111,19 +113,16 @@ fn unlocked(pass: &Pass, memory: &Memory) -> Gate {
         Reason::PinLocked => "Meta takes no PIN for this number",
         _ => "Meta takes no registration",
     };
-    Err(Stop::block(
-        Block::new(
-            reason,
-            format!(
-                "{what} until {} ({}); trying sooner would not help",
-                say::time(until),
-                say::words(refusal)
-            ),
-        )
-        .refused(Some(refusal))
-        .waits(Wait::on(Actor::Meta, "AllowRegistration").at(say::NUMBERS))
-        .until(until),
-    ))
+    let block = Block::new(
+        reason,
+        format!("{what} until {} ({}); trying sooner would not help", say::time(until), say::words(refusal)),
+    );
+    let block = match reason {
+        // Adding needs the same pause; here it is the registration that waits.
+        Reason::NumberDeletedRecently => block.asks(Action::AllowRegistration).at(Page::Numbers),
+        _ => block,
+    };
+    Err(Stop::block(block.refused(Some(refusal)).until(until)))
 }
 
 fn lock(pass: &Pass, last: &Entry, refusal: &Refusal) -> Option<(Reason, Timestamp)> {
@@ -170,7 +169,6 @@ fn limit_reached(count: usize, until: Timestamp, which: &str) -> Block {
             say::time(until)
         ),
     )
-    .waits(Wait::on(Actor::Meta, "AllowRegistration").at(say::NUMBERS))
     .until(until)
 }
 
@@ -268,7 +266,6 @@ fn not_replaced(pass: &Pass, set: &Entry, refusal: &Refusal) -> Block {
             ),
         )
         .refused(Some(why))
-        .waits(Wait::on(Actor::ClusterUser, "ProvidePin").at(say::NUMBERS))
     })
 }
 
@@ -293,7 +290,6 @@ fn mismatch(pass: &Pass, refusal: &Refusal) -> Block {
         format!("the PIN is not the one that Meta holds for the number ({}); {remedy}", say::words(refusal)),
     )
     .refused(Some(refusal))
-    .waits(Wait::on(Actor::ClusterUser, "ProvidePin").at(say::NUMBERS))
 }
 
 fn account_locked(pass: &Pass, refusal: &Refusal) -> Block {
@@ -306,7 +302,6 @@ fn account_locked(pass: &Pass, refusal: &Refusal) -> Block {
         ),
     )
     .refused(Some(refusal))
-    .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(say::SUPPORT))
 }
 
 fn incomplete(pass: &Pass, refusal: &Refusal) -> Block {
@@ -319,7 +314,6 @@ fn incomplete(pass: &Pass, refusal: &Refusal) -> Block {
         ),
     )
     .refused(Some(refusal))
-    .waits(Wait::on(Actor::ClusterUser, "Retry").at(say::NUMBERS))
 }
 
 fn refused(pass: &Pass, refusal: &Refusal) -> Block {
@@ -332,7 +326,6 @@ fn refused(pass: &Pass, refusal: &Refusal) -> Block {
         ),
     )
     .refused(Some(refusal))
-    .waits(Wait::on(Actor::ClusterUser, "Retry").at(say::NUMBERS))
 }
 
 /// Some numbers are registered only when a person asks, whatever the schedule says.
@@ -359,11 +352,7 @@ fn fell_back(pass: &Pass) -> Block {
             pass.command("retry")
         ),
     )
-    .waits(
-        Wait::on(Actor::ClusterUser, "Retry")
-            .at(say::NUMBERS)
-            .or_else("the number stays unregistered and cannot send or receive"),
-    )
+    .or_else("the number stays unregistered and cannot send or receive")
 }
 
 fn sandbox(pass: &Pass) -> Block {
@@ -375,7 +364,6 @@ fn sandbox(pass: &Pass) -> Block {
             pass.command("retry")
         ),
     )
-    .waits(Wait::on(Actor::ClusterUser, "Retry").at(say::NUMBERS))
 }
 
 /// What is left of the attempts that nobody has to ask for, and the pauses between them.
@@ -427,7 +415,6 @@ fn after_others(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate {
                     pass.command("retry")
                 ),
             )
-            .waits(Wait::on(Actor::Meta, "AllowRegistration").at(say::NUMBERS))
             .until(until),
         ));
     }
@@ -458,6 +445,5 @@ fn paused(pass: &Pass, last: &Entry, until: Timestamp) -> Block {
         ),
     )
     .refused(last.refusal.as_ref())
-    .waits(Wait::on(Actor::Meta, "AllowRegistration").at(say::NUMBERS))
     .until(until)
 }

@@ -1,39 +1,54 @@
-//! Words for blocks, and the pages where a person can act.
+//! Words for blocks, and how a block is put together.
 
 use jiff::Timestamp;
 
-use super::{Actor, Block, Pass, Wait};
+use super::{Block, Pass, Wait};
 use crate::engine::{
+    action::Action,
     failure::{Class, Failure, Refusal},
-    id::BusinessId,
     memory::StepKind,
-    page,
+    page::Page,
     reason::Reason,
 };
 
-/// A page of Meta's, for a portfolio where it has one of its own.
-pub(super) type Page = fn(Option<&BusinessId>) -> String;
-
-pub(super) const NUMBERS: Page = page::numbers;
-pub(super) const ACCOUNTS: Page = page::accounts;
-pub(super) const SYSTEM_USERS: Page = page::system_users;
-pub(super) const SUPPORT: Page = |_| page::support();
-pub(super) const APPS: Page = |_| page::apps();
-
 impl Block {
-    /// A block with its reason and message, and nothing else yet.
+    /// A block with its reason and message, which waits for what the reason asks for.
     ///
     /// ```
-    /// use whatsapp_operator::engine::{plan::Block, reason::Reason};
+    /// use whatsapp_operator::engine::{action::Action, plan::Block, reason::Reason};
     /// let block = Block::new(Reason::NameInReview, "Meta reviews the name");
-    /// assert!(block.wait.is_none() && block.until.is_none());
+    /// assert_eq!(block.wait.map(|wait| wait.action), Some(Action::ReviewName));
     /// ```
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), failure: None, wait: None, until: None }
+        let wait = reason.asks().map(|asks| Wait { page: asks.page, ..Wait::on(asks.action) });
+        Self { reason, message: message.into(), failure: None, wait, until: None }
     }
 
-    pub(super) fn waits(mut self, wait: Wait) -> Self {
-        self.wait = Some(wait);
+    /// Waits for another of the acts that the reason's row lists, and on no page unless [`Self::at`] says so.
+    pub(super) fn asks(mut self, action: Action) -> Self {
+        debug_assert!(self.reason.may_ask(action), "{:?} may not ask for {action:?}", self.reason);
+        self.wait = Some(Wait::on(action));
+        self
+    }
+
+    pub(super) fn at(mut self, page: Page) -> Self {
+        if let Some(wait) = &mut self.wait {
+            wait.page = Some(page);
+        }
+        self
+    }
+
+    pub(super) fn by(mut self, time: Timestamp) -> Self {
+        if let Some(wait) = &mut self.wait {
+            wait.expected_by = Some(time);
+        }
+        self
+    }
+
+    pub(super) fn or_else(mut self, if_ignored: impl Into<String>) -> Self {
+        if let Some(wait) = &mut self.wait {
+            wait.if_ignored = Some(if_ignored.into());
+        }
         self
     }
 
@@ -50,17 +65,6 @@ impl Block {
         self
     }
 
-    /// Lets the link lead into the portfolio at hand.
-    pub(super) fn linked(mut self, business: Option<&BusinessId>) -> Self {
-        let pages = [NUMBERS, ACCOUNTS, SYSTEM_USERS];
-        if let Some(url) = self.wait.as_mut().and_then(|wait| wait.url.as_mut())
-            && let Some(page) = pages.iter().find(|page| page(None) == *url)
-        {
-            *url = page(business);
-        }
-        self
-    }
-
     pub(super) fn failed(mut self, failure: &Failure) -> Self {
         self.failure = Some(failure.clone());
         self
@@ -68,29 +72,14 @@ impl Block {
 }
 
 impl Wait {
-    /// A wait for an actor to do one thing.
+    /// A wait for one act, on no page and without a date.
     ///
     /// ```
-    /// use whatsapp_operator::engine::plan::{Actor, Wait};
-    /// assert_eq!(Wait::on(Actor::PhoneHolder, "EnterCode").action, "EnterCode");
+    /// use whatsapp_operator::engine::{action::Action, plan::Wait};
+    /// assert_eq!(Wait::on(Action::EnterCode).action, Action::EnterCode);
     /// ```
-    pub fn on(actor: Actor, action: &'static str) -> Self {
-        Self { actor, action, expected_by: None, url: None, if_ignored: None }
-    }
-
-    pub(super) fn at(mut self, page: Page) -> Self {
-        self.url = Some(page(None));
-        self
-    }
-
-    pub(super) fn by(mut self, time: Timestamp) -> Self {
-        self.expected_by = Some(time);
-        self
-    }
-
-    pub(super) fn or_else(mut self, if_ignored: impl Into<String>) -> Self {
-        self.if_ignored = Some(if_ignored.into());
-        self
+    pub fn on(action: Action) -> Self {
+        Self { action, page: None, expected_by: None, if_ignored: None }
     }
 }
 
@@ -136,31 +125,29 @@ pub(super) fn unreadable(what: &str, failure: &Failure) -> Block {
                 words(refusal)
             ),
         )
-        .failed(failure)
-        .waits(Wait::on(Actor::PortfolioAdmin, "AssignAccount").at(ACCOUNTS)),
+        .failed(failure),
         Failure::Refused(refusal) => refused_read(what, refusal),
         Failure::NoAnswer(_) | Failure::NotSent(_) => Block::new(
             Reason::MetaUnavailable,
             format!("Meta gave no usable answer about {what}; it is asked again by itself"),
         )
-        .failed(failure)
-        .waits(Wait::on(Actor::Meta, "Answer")),
+        .failed(failure),
     }
 }
 
 fn refused_read(what: &str, refusal: &Refusal) -> Block {
     let block = match (refusal.class, refusal.until) {
         (Class::WaitUntil, Some(until)) => throttled(until),
-        (Class::WaitUntil, None) => Block::new(Reason::Throttled, "Meta asks for a pause in calls; it is asked again by itself")
-            .waits(Wait::on(Actor::Meta, "AllowCalls")),
+        (Class::WaitUntil, None) => {
+            Block::new(Reason::Throttled, "Meta asks for a pause in calls; it is asked again by itself")
+        }
         _ if refusal.is_about_credentials() => Block::new(
             Reason::TokenInvalid,
             format!(
                 "Meta did not take the token when {what} was asked for ({}); the portfolio checks it now, and names what is wrong with it",
                 words(refusal)
             ),
-        )
-        .waits(Wait::on(Actor::PortfolioAdmin, "ReplaceToken").at(SYSTEM_USERS)),
+        ),
         (Class::Person, _) if refusal.code == 368 => restricted(what, Reason::AccountRestricted, refusal),
         (Class::Person, _) if refusal.code == 131_031 => restricted(what, Reason::AccountLocked, refusal),
         (Class::Credentials | Class::Person | Class::Spec, _) => Block::new(
@@ -169,13 +156,11 @@ fn refused_read(what: &str, refusal: &Refusal) -> Block {
                 "Meta refuses to show {what} ({}); give the system user full control of it in the business settings",
                 words(refusal)
             ),
-        )
-        .waits(Wait::on(Actor::PortfolioAdmin, "GrantPermissions").at(ACCOUNTS)),
+        ),
         (Class::Retry | Class::AlreadyDone, _) => Block::new(
             Reason::MetaUnavailable,
             format!("Meta could not answer about {what} ({}); it is asked again by itself", words(refusal)),
-        )
-        .waits(Wait::on(Actor::Meta, "Answer")),
+        ),
     };
     block.refused(Some(refusal))
 }
@@ -184,39 +169,34 @@ fn refused_read(what: &str, refusal: &Refusal) -> Block {
 /// account. Nothing that is entered again would help.
 pub(super) fn not_for_its_value(what: &str, refusal: &Refusal, then: &str) -> Option<Block> {
     let words = words(refusal);
-    let admin = |action, page| Wait::on(Actor::PortfolioAdmin, action).at(page);
-    let (reason, message, wait) = match (refusal.class, refusal.code) {
+    let (reason, message) = match (refusal.class, refusal.code) {
         _ if !refusal.is_shut_out() => return None,
         _ if refusal.is_about_credentials() => (
             Reason::TokenInvalid,
             format!(
                 "Meta did not take the token for {what} ({words}); the portfolio checks it now, and names what is wrong with it"
             ),
-            admin("ReplaceToken", SYSTEM_USERS),
         ),
         (Class::Credentials, _) => (
             Reason::PermissionMissing,
             format!(
                 "the token may not do {what} ({words}); give the system user full control of the account, {then}"
             ),
-            admin("GrantPermissions", SYSTEM_USERS),
         ),
         (Class::Person, 368) => (
             Reason::AccountRestricted,
             format!(
                 "Meta restricts the account and refused {what} ({words}); appeal in Business Support Home, {then}"
             ),
-            admin("Appeal", SUPPORT),
         ),
         _ => (
             Reason::AccountLocked,
             format!(
                 "Meta locked the account and refused {what} ({words}); see why and appeal in Business Support Home, {then}"
             ),
-            admin("Appeal", SUPPORT),
         ),
     };
-    Some(Block::new(reason, message).refused(Some(refusal)).waits(wait))
+    Some(Block::new(reason, message).refused(Some(refusal)))
 }
 
 /// Meta keeps the account from being used, not this token from seeing it.
@@ -228,13 +208,10 @@ fn restricted(what: &str, reason: Reason, refusal: &Refusal) -> Block {
             words(refusal)
         ),
     )
-    .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(SUPPORT))
 }
 
 pub(super) fn throttled(until: Timestamp) -> Block {
-    Block::new(Reason::Throttled, format!("calls to Meta are held back until {}", time(until)))
-        .waits(Wait::on(Actor::Meta, "AllowCalls"))
-        .until(until)
+    Block::new(Reason::Throttled, format!("calls to Meta are held back until {}", time(until))).until(until)
 }
 
 /// The last try never went out: no attempt, and none of Meta's doing.
@@ -243,7 +220,6 @@ pub(super) fn not_sent(kind: StepKind, until: Timestamp) -> Block {
         Reason::Throttled,
         format!("{} was held back before it was sent; next at {}", kind.as_str(), time(until)),
     )
-    .waits(Wait::on(Actor::Meta, "AllowCalls"))
     .until(until)
 }
 

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, code, naming, say};
+use super::{Block, Gate, Pass, Seen, Stop, code, naming, say};
 use crate::engine::{
     failure::Class,
     id::{CodeStatus, PlatformType},
@@ -117,8 +117,7 @@ fn waits(kind: StepKind, since: Timestamp, until: Option<Timestamp>) -> Stop {
             kind.as_str(),
             say::time(since)
         ),
-    )
-    .waits(Wait::on(Actor::Meta, "ShowEffect"));
+    );
     Stop::block(match until {
         Some(until) => block.until(until),
         None => block,

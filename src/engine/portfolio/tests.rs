@@ -5,13 +5,13 @@ use rstest::rstest;
 
 use super::*;
 use crate::engine::{
+    action::Actor,
     condition::ConditionType::{
         BusinessVerified, CredentialsValid, IdentityConfirmed, Ready, Reconciling, Stalled,
     },
     condition::Truth::{False, True, Unknown},
     face_fixture::*,
     observed::SecretVersion,
-    plan::Actor,
 };
 
 /// A look at a portfolio.

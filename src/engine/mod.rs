@@ -29,6 +29,6 @@ mod value;
 
 pub use rule::{drift, line, name, reach, timezone};
 pub use value::{
-    block, condition, condition_type, desired, failure, id, limits, memory, observed, outcome, page, phone,
-    portfolio, reason, secret, status, step, time, wait,
+    action, block, condition, condition_type, desired, failure, id, limits, memory, observed, outcome, page,
+    phone, portfolio, reason, secret, status, step, time, wait,
 };

@@ -2,6 +2,7 @@
 //!
 //! They know themselves and each other, and decide nothing.
 
+pub mod action;
 pub mod block;
 pub mod condition;
 pub mod condition_type;

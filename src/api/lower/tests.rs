@@ -1,12 +1,32 @@
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::*;
-use crate::engine::{
-    condition::{Assessment, Check, Facts},
-    failure::{Class, Scope},
-    memory::{EntryOutcome, StepKind},
+use super::{condition::condition_type, *};
+use crate::{
+    api::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelStatus, WhatsAppPortfolio},
+    engine::{
+        condition::{
+            Assessment, Check, Condition, ConditionSet, ConditionType, Facts, Stage, Truth, Verdict,
+            WaitingFor,
+        },
+        desired::{
+            CodeRequest, Connection, Management, PinPolicy, PortfolioRef, ReadyWhen, SecretKey,
+            WhileNameInReview,
+        },
+        drift::Drift,
+        failure::{Class, Refusal, Scope},
+        id::{AccountId, BusinessId, NumberId},
+        memory::{
+            Cause, ConsentAnswer, ConsentKind, Entry, EntryOutcome, Intent, Ledger, Marks, Memory, Pace,
+            StepKind,
+        },
+        observed::{SecretVersion, WebhookConfiguration},
+        plan::Actor,
+        reason::Reason,
+    },
 };
 
 const STEPS: [StepKind; 10] = [
@@ -506,7 +526,7 @@ fn no_text_of_meta_makes_a_status_too_long() {
         ..Memory::default()
     };
     let status = status(&full(&long), &memory, None);
-    let crd = serde_json::to_value(super::super::channel_crd()).expect("JSON");
+    let crd = serde_json::to_value(crate::api::channel_crd()).expect("JSON");
     let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
     let value = serde_json::to_value(&status).expect("JSON");
     fits(schema, &value, "status");

@@ -239,7 +239,7 @@ fn is_spent(status: &WhatsAppChannelStatus) -> bool {
 
 /// Whether a request may have brought a code.
 fn may_have_come(request: &Entry) -> bool {
-    !matches!(request.outcome, EntryOutcome::NotSent | EntryOutcome::Refused)
+    !matches!(request.outcome.cautious(), EntryOutcome::NotSent | EntryOutcome::Refused)
 }
 
 /// What an attempt came to.
@@ -250,7 +250,7 @@ fn tried(
 ) -> Option<(Verdict, String)> {
     let reason = condition.and_then(|(reason, _)| Reason::from_name(reason));
     let told = condition.map(|(_, message)| message.to_owned()).unwrap_or_default();
-    match entry.outcome {
+    match entry.outcome.cautious() {
         EntryOutcome::Started => None,
         EntryOutcome::Accepted => {
             Some((Verdict::Accepted, "the number is verified; the operator goes on by itself".to_owned()))
@@ -273,7 +273,8 @@ fn tried(
 /// codes that do not do; a plain 100 comes instead with a text for people.
 fn is_about_the_code(entry: &Entry) -> bool {
     entry.refusal.as_ref().is_some_and(|refusal| {
-        matches!(refusal.code, 100 | 136_025) && matches!(refusal.class, Class::Person | Class::Spec)
+        matches!(refusal.code, 100 | 136_025)
+            && matches!(refusal.class.cautious(), Class::Person | Class::Spec)
     })
 }
 

@@ -817,14 +817,16 @@ fn under_way(scene: &Scene<'_>, set: &ConditionSet) -> Option<(Reason, String)> 
     if let Some(planned) = &scene.plan.step {
         return Some((judge::step_reason(planned.step.kind()), planned.why.clone()));
     }
-    if let Some(intent) = &scene.memory.in_flight {
+    if let Some(step) = scene.memory.in_flight.as_ref().and_then(|intent| intent.step.known()) {
         return Some((
             Reason::EffectNotVisibleYet,
-            format!("{} was sent; waiting for its effect", intent.step.as_str()),
+            format!("{} was sent; waiting for its effect", step.as_str()),
         ));
     }
+    // A step of a newer version is under way too, also where the number is ready without it.
+    let tells = |b: &&Block| b.reason.kind() == ReasonKind::Progress || b.reason == Reason::NewerStepOpen;
     let blocks = scene.plan.block.iter().chain(scene.plan.aside.iter().map(|(_, b)| b));
-    if let Some(block) = blocks.into_iter().find(|b| b.reason.kind() == ReasonKind::Progress) {
+    if let Some(block) = blocks.into_iter().find(tells) {
         return Some((block.reason, block.message.clone()));
     }
     ConditionType::CHANNEL

@@ -4,10 +4,11 @@
 //! except the few places where the contract names a code.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+
+use super::word::{Cautious, vocabulary};
 
 /// What an error asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
     /// Says nothing about the request: try again later, the effect may have happened.
     Retry,
@@ -23,8 +24,15 @@ pub enum Class {
     AlreadyDone,
 }
 
+vocabulary!(Class { Retry, WaitUntil, Person, Spec, Credentials, AlreadyDone });
+
+/// Nothing is tried again by itself, and a person may allow it.
+impl Cautious for Class {
+    const CAUTIOUS: Self = Self::Person;
+}
+
 /// How far an error reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     Call,
     Channel,
@@ -33,25 +41,26 @@ pub enum Scope {
     App,
 }
 
+vocabulary!(Scope { Call, Channel, Account, Portfolio, App });
+
+/// The widest: nothing that the refusal may reach is taken to be free.
+impl Cautious for Scope {
+    const CAUTIOUS: Self = Self::App;
+}
+
 /// Meta's error envelope, classified. Texts are redacted and bounded before they get here.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub code: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subcode: Option<i64>,
     /// `error_user_title`, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// The best sentence Meta gave: `error_user_msg`, else `error_data.details`, else `message`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
     pub class: Class,
     pub scope: Scope,
     /// When Meta says that calls are welcome again, from headers or `details`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
 
@@ -98,7 +107,7 @@ impl Refusal {
 }
 
 /// Why a call gave no answer that can be used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// Meta answered with an error envelope.
     Refused(Refusal),

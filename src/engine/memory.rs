@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::{
     failure::{Class, Refusal},
     id::{AccountId, BusinessId, NumberId},
     observed::SecretVersion,
+    word::{Cautious, Word, vocabulary},
 };
 
 /// Everything that is remembered of a channel.
@@ -32,12 +32,12 @@ pub struct Memory {
 }
 
 /// A step that cannot be repeated, written down before it is done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
     /// Unique for each intent; who finds it in status knows whose step it is.
     pub id: String,
-    pub step: StepKind,
+    /// One of a newer version is kept, and decided by nobody else.
+    pub step: Word<StepKind>,
     /// Why, for people.
     pub reason: String,
     pub started_at: Timestamp,
@@ -48,15 +48,13 @@ pub struct Intent {
     /// Generation that asked for it.
     pub generation: i64,
     /// What was sent that is needed to decide an unknown outcome: the name, or the version of the code Secret. Never a secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// Add: whether every list was complete and without the number before the intent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absent_before: Option<bool>,
 }
 
 /// The steps, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StepKind {
     AddNumber,
     RequestCode,
@@ -88,43 +86,32 @@ impl StepKind {
     pub fn is_repeatable(self) -> bool {
         matches!(self, Self::CreatePin | Self::SubscribeApp | Self::RouteWebhook | Self::WriteProfile)
     }
-
-    /// The constant as users see it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AddNumber => "AddNumber",
-            Self::RequestCode => "RequestCode",
-            Self::VerifyCode => "VerifyCode",
-            Self::SubmitName => "SubmitName",
-            Self::CreatePin => "CreatePin",
-            Self::SetPin => "SetPin",
-            Self::Register => "Register",
-            Self::SubscribeApp => "SubscribeApp",
-            Self::RouteWebhook => "RouteWebhook",
-            Self::WriteProfile => "WriteProfile",
-        }
-    }
 }
 
+vocabulary!(StepKind {
+    AddNumber,
+    RequestCode,
+    VerifyCode,
+    SubmitName,
+    CreatePin,
+    SetPin,
+    Register,
+    SubscribeApp,
+    RouteWebhook,
+    WriteProfile,
+});
+
 /// Attempts that count, newest last, at most ten of each kind.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Ledger {
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub registrations: Vec<Entry>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub codes: Vec<Entry>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verifications: Vec<Entry>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<Entry>,
     /// Refused adds; not scarce, but paced.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adds: Vec<Entry>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pins: Vec<Entry>,
     /// Pacing of the repeatable steps.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub repeatable: BTreeMap<StepKind, Pace>,
 }
 
@@ -284,8 +271,7 @@ impl Entry {
 }
 
 /// One attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The id of the intent.
     pub id: String,
@@ -294,18 +280,14 @@ pub struct Entry {
     /// What allowed it.
     pub cause: Cause,
     /// A name, or the version of the code Secret. Never a secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settle_until: Option<Timestamp>,
     /// Code requests: the version of the code Secret when it was asked for; `None` also when it was absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_before: Option<SecretVersion>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EntryOutcome {
     /// Written before the call; stays when the process died.
     Started,
@@ -317,7 +299,14 @@ pub enum EntryOutcome {
     NotSent,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+vocabulary!(EntryOutcome { Started, Accepted, Refused, NoAnswer, NotSent });
+
+/// It counts as an attempt, and its effect may still show.
+impl Cautious for EntryOutcome {
+    const CAUTIOUS: Self = Self::NoAnswer;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// By the policy's own schedule.
     Automatic,
@@ -330,29 +319,23 @@ pub enum Cause {
 }
 
 /// Pace of a repeatable step.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Pace {
     pub generation: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretVersion>,
     /// Tries in a row that were refused or had no effect.
     pub failed: u32,
     /// Accepted in this generation without visible effect.
     pub accepted: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Timestamp>,
     /// Until when an accepted write is given time to show.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settle_until: Option<Timestamp>,
     /// The last try was never sent, and is made again from then on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_until: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConsentKind {
     SendCode,
     Retry,
@@ -363,57 +346,40 @@ pub enum ConsentKind {
 ///
 /// A `send-code` or `retry` value with neither a use nor a refusal is kept since `at`; a `reconcile` value
 /// is answered by being here.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsentAnswer {
     pub value: String,
     pub at: Timestamp,
     /// What it was used for; `None` when it was refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub used_for: Option<StepKind>,
+    pub used_for: Option<Word<StepKind>>,
     /// Why it was refused, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
 }
 
 /// Facts about the past that Meta does not keep for us. Never evicted, each with its time.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Marks {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<Timestamp>,
     /// The automatic code is used up: requested, or barred by EXPIRED, 133006 or a refusal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub automatic_code_used: Option<Timestamp>,
     /// 133006 or a lapse: a new code is needed, by consent, until one succeeds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reverify_required: Option<Timestamp>,
     /// When the code status was first read as not VERIFIED after that, so that VERIFIED proves something again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof_lapsed: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin_set: Option<Timestamp>,
     /// Since when a registration of this object's own is seen to hold.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered: Option<Timestamp>,
     /// When the number was first seen registered, by whomever.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen_registered: Option<Timestamp>,
     /// Since when a number that was found is absent from its account's list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_since: Option<Timestamp>,
     /// Since when a number that was Registered reads NOT_APPLICABLE.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fell_back_since: Option<Timestamp>,
     /// Names for which one registration was tried while they were in review, or not known to be usable.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tried_in_review: BTreeMap<String, Timestamp>,
     /// The last twenty names that Meta declined.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub declined: BTreeMap<String, Timestamp>,
     /// 2388001 with a usable name: the number is still on a phone; one try per `retry`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_phone: Option<Timestamp>,
 }

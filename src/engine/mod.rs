@@ -30,3 +30,4 @@ mod shown;
 pub mod step;
 pub mod timezone;
 mod wait;
+pub mod word;

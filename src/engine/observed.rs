@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::{
     failure::Failure,
@@ -169,14 +168,10 @@ impl Number {
 }
 
 /// `webhook_configuration`: a key is there only for a level that has a URL.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct WebhookConfiguration {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<String>,
 }
 
@@ -257,8 +252,7 @@ impl SecretVersion {
 }
 
 /// Which version of a Secret was seen; never anything of its content.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SecretVersion {
     pub uid: String,
     pub resource_version: String,

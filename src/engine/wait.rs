@@ -120,6 +120,7 @@ pub(super) fn who(reason: Reason) -> Option<(Actor, &'static str)> {
         | Reason::CodeWrong
         | Reason::CodeMalformed
         | Reason::CodeFoundUnasked => (PhoneHolder, "EnterCode"),
+        Reason::NewerStepOpen => (ClusterUser, "RunNewerVersion"),
         Reason::NumberOnPhone => (PhoneHolder, "DeleteAppAccount"),
         Reason::PinNeeded | Reason::PinMalformed | Reason::PinMismatch => (ClusterUser, "ProvidePin"),
         Reason::NumberLimitReached => (PortfolioAdmin, "RaiseNumberLimit"),

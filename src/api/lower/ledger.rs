@@ -1,4 +1,9 @@
 //! What is remembered of a channel: status ↔ [`Memory`].
+//!
+//! A newer version may have written the status. A word that this version does not know is read as the most cautious
+//! one that it knows; only the name of a step stays open in the engine, because no other step may stand for it. What
+//! is written goes over what stands: a word that still reads the same is kept as it stands, and members that this
+//! version does not know stay where they are.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +18,7 @@ use crate::{
         id::{AccountId, BusinessId, NumberId},
         memory::{Cause, ConsentAnswer, ConsentKind, Entry, Intent, Ledger, Marks, Memory, Pace},
         observed::SecretVersion,
+        word::Word,
     },
 };
 
@@ -36,7 +42,7 @@ pub fn memory_of(status: &WhatsAppChannelStatus) -> Memory {
                     ConsentAnswer {
                         value: answer.value.clone(),
                         at: answer.at,
-                        used_for: answer.used_for,
+                        used_for: answer.used_for.clone(),
                         refused: answer.refused.clone(),
                     },
                 );
@@ -50,7 +56,7 @@ pub fn memory_of(status: &WhatsAppChannelStatus) -> Memory {
         ledger: status.ledger.as_ref().map(ledger_from).unwrap_or_default(),
         in_flight: status.in_flight.as_ref().map(|i| Intent {
             id: i.id.clone(),
-            step: i.step,
+            step: i.step.clone(),
             reason: i.reason.clone(),
             started_at: i.started_at,
             send_before: i.send_before,
@@ -77,41 +83,44 @@ fn ledger_from(ledger: &v1::Ledger) -> Ledger {
         repeatable: ledger
             .repeatable
             .iter()
-            .map(|(step, pace)| {
-                (
-                    *step,
-                    Pace {
-                        generation: pace.generation,
-                        secret: pace.secret.as_ref().map(version_from),
-                        failed: pace.failed,
-                        accepted: pace.accepted,
-                        last: pace.last,
-                        settle_until: pace.settle_until,
-                        held_until: pace.held_until,
-                        refusal: pace.refusal.as_ref().map(refusal_from),
-                    },
-                )
-            })
+            .filter_map(|(step, pace)| Some((step.known()?, pace_from(pace))))
             .collect(),
     }
 }
 
+fn pace_from(pace: &v1::Pace) -> Pace {
+    Pace {
+        generation: pace.generation,
+        secret: pace.secret.as_ref().map(version_from),
+        failed: pace.failed,
+        accepted: pace.accepted,
+        last: pace.last,
+        settle_until: pace.settle_until,
+        held_until: pace.held_until,
+        refusal: pace.refusal.as_ref().map(refusal_from),
+    }
+}
+
 fn entry_from(entry: &v1::Entry) -> Entry {
-    let consent = || entry.consent.clone().unwrap_or_default();
     Entry {
         id: entry.id.clone(),
         at: entry.at,
-        outcome: entry.outcome,
-        cause: match entry.cause {
-            v1::Cause::Automatic => Cause::Automatic,
-            v1::Cause::SendCode => Cause::SendCode(consent()),
-            v1::Cause::Retry => Cause::Retry(consent()),
-            v1::Cause::Secret => Cause::Secret,
-        },
+        outcome: entry.outcome.cautious(),
+        cause: cause_from(entry),
         subject: entry.subject.clone(),
         settle_until: entry.settle_until,
         secret_before: entry.secret_before.as_ref().map(version_from),
         refusal: entry.refusal.as_ref().map(refusal_from),
+    }
+}
+
+fn cause_from(entry: &v1::Entry) -> Cause {
+    let consent = || entry.consent.clone().unwrap_or_default();
+    match entry.cause.cautious() {
+        v1::Cause::Automatic => Cause::Automatic,
+        v1::Cause::SendCode => Cause::SendCode(consent()),
+        v1::Cause::Retry => Cause::Retry(consent()),
+        v1::Cause::Secret => Cause::Secret,
     }
 }
 
@@ -126,8 +135,8 @@ pub(super) fn refusal_from(refusal: &v1::Refusal) -> Refusal {
         title: refusal.title.clone(),
         message: refusal.message.clone(),
         trace_id: refusal.trace_id.clone(),
-        class: refusal.class,
-        scope: refusal.scope,
+        class: refusal.class.cautious(),
+        scope: refusal.scope.cautious(),
         until: refusal.until,
     }
 }
@@ -150,116 +159,172 @@ fn marks_from(marks: &v1::Marks) -> Marks {
     }
 }
 
-/// The same status with another memory: what an intent writes, and what a merged outcome writes.
-pub fn with_memory(shown: &WhatsAppChannelStatus, memory: &Memory) -> WhatsAppChannelStatus {
+/// The same status with another memory: what an intent writes, and what a merged outcome writes. `standing` is the
+/// status that it goes over, with what a newer version wrote there.
+pub fn with_memory(
+    shown: &WhatsAppChannelStatus,
+    memory: &Memory,
+    standing: Option<&WhatsAppChannelStatus>,
+) -> WhatsAppChannelStatus {
+    let nothing = WhatsAppChannelStatus::default();
+    let standing = standing.unwrap_or(&nothing);
     WhatsAppChannelStatus {
         business_id: memory.business.as_ref().map(|id| bounded(id.to_string(), 64)),
         account_id: memory.account.as_ref().map(|id| bounded(id.to_string(), 64)),
         phone_number_id: memory.number.as_ref().map(|id| bounded(id.to_string(), 64)),
-        ledger: non_empty(ledger(&memory.ledger)),
-        in_flight: memory.in_flight.as_ref().map(|i| v1::InFlight {
-            id: bounded(i.id.clone(), 128),
-            step: i.step,
-            reason: bounded(i.reason.clone(), 1024),
-            started_at: i.started_at,
-            send_before: i.send_before,
-            settle_until: i.settle_until,
-            generation: i.generation,
-            subject: some(&i.subject, 512),
-            absent_before: i.absent_before,
-        }),
-        consents: non_empty(v1::Consents {
-            send_code: memory.consents.get(&ConsentKind::SendCode).map(answer),
-            retry: memory.consents.get(&ConsentKind::Retry).map(answer),
-            reconcile: memory.consents.get(&ConsentKind::Reconcile).map(answer),
-        }),
-        marks: non_empty(marks(&memory.marks)),
+        ledger: non_empty(ledger(&memory.ledger, standing.ledger.as_ref())),
+        in_flight: memory.in_flight.as_ref().map(|intent| in_flight(intent, standing.in_flight.as_ref())),
+        consents: non_empty(consents(&memory.consents, standing.consents.as_ref())),
+        marks: non_empty(marks(&memory.marks, standing.marks.as_ref())),
         since: newest_times(&memory.since, 64),
+        newer: standing.newer.clone(),
         ..shown.clone()
     }
 }
 
-fn ledger(ledger: &Ledger) -> v1::Ledger {
-    let entries = |list: &[Entry]| newest(list.iter().map(entry).collect(), 32);
-    v1::Ledger {
-        registrations: entries(&ledger.registrations),
-        codes: entries(&ledger.codes),
-        verifications: entries(&ledger.verifications),
-        names: entries(&ledger.names),
-        adds: entries(&ledger.adds),
-        pins: entries(&ledger.pins),
-        repeatable: ledger
-            .repeatable
-            .iter()
-            .map(|(step, pace)| {
-                (
-                    *step,
-                    v1::Pace {
-                        generation: pace.generation,
-                        secret: pace.secret.as_ref().map(version),
-                        failed: pace.failed,
-                        accepted: pace.accepted,
-                        last: pace.last,
-                        settle_until: pace.settle_until,
-                        held_until: pace.held_until,
-                        refusal: pace.refusal.as_ref().map(refusal),
-                    },
-                )
-            })
-            .collect(),
+fn in_flight(intent: &Intent, standing: Option<&v1::InFlight>) -> v1::InFlight {
+    let standing = standing.filter(|standing| standing.id == intent.id);
+    v1::InFlight {
+        id: bounded(intent.id.clone(), 128),
+        step: intent.step.clone(),
+        reason: bounded(intent.reason.clone(), 1024),
+        started_at: intent.started_at,
+        send_before: intent.send_before,
+        settle_until: intent.settle_until,
+        generation: intent.generation,
+        subject: some(&intent.subject, 512),
+        absent_before: intent.absent_before,
+        newer: standing.map(|standing| standing.newer.clone()).unwrap_or_default(),
     }
 }
 
-fn entry(entry: &Entry) -> v1::Entry {
-    let (cause, consent) = match &entry.cause {
-        Cause::Automatic => (v1::Cause::Automatic, None),
-        Cause::SendCode(value) => (v1::Cause::SendCode, Some(value)),
-        Cause::Retry(value) => (v1::Cause::Retry, Some(value)),
-        Cause::Secret => (v1::Cause::Secret, None),
+fn consents(answers: &BTreeMap<ConsentKind, ConsentAnswer>, standing: Option<&v1::Consents>) -> v1::Consents {
+    let nothing = v1::Consents::default();
+    let standing = standing.unwrap_or(&nothing);
+    let one = |kind, standing: &Option<v1::ConsentAnswer>| {
+        answers.get(&kind).map(|given| answer(given, standing.as_ref()))
     };
-    v1::Entry {
-        id: bounded(entry.id.clone(), 128),
-        at: entry.at,
-        outcome: entry.outcome,
-        cause,
-        consent: consent.map(|value| bounded(value.clone(), CONSENT_LENGTH)),
-        subject: some(&entry.subject, 512),
-        settle_until: entry.settle_until,
-        secret_before: entry.secret_before.as_ref().map(version),
-        refusal: entry.refusal.as_ref().map(refusal),
+    v1::Consents {
+        send_code: one(ConsentKind::SendCode, &standing.send_code),
+        retry: one(ConsentKind::Retry, &standing.retry),
+        reconcile: one(ConsentKind::Reconcile, &standing.reconcile),
+        newer: standing.newer.clone(),
     }
 }
 
-fn version(version: &SecretVersion) -> v1::SecretVersion {
-    v1::SecretVersion {
-        uid: bounded(version.uid.clone(), 128),
-        resource_version: bounded(version.resource_version.clone(), 128),
+fn answer(answer: &ConsentAnswer, standing: Option<&v1::ConsentAnswer>) -> v1::ConsentAnswer {
+    let standing = standing.filter(|standing| standing.value == answer.value);
+    v1::ConsentAnswer {
+        value: bounded(answer.value.clone(), CONSENT_LENGTH),
+        at: answer.at,
+        used_for: answer.used_for.clone(),
+        refused: some(&answer.refused, 1024),
+        newer: standing.map(|standing| standing.newer.clone()).unwrap_or_default(),
     }
 }
 
-pub(super) fn refusal(refusal: &Refusal) -> v1::Refusal {
+/// What was said of a refusal by whoever wrote it stays with it; another refusal has words of its own.
+pub(super) fn refusal(refusal: &Refusal, standing: Option<&v1::Refusal>) -> v1::Refusal {
+    if let Some(same) = standing.filter(|standing| refusal_from(standing) == *refusal) {
+        return same.clone();
+    }
     v1::Refusal {
         code: refusal.code,
         subcode: refusal.subcode,
         title: some(&refusal.title, 512),
         message: bounded(refusal.message.clone(), 2048),
         trace_id: some(&refusal.trace_id, 128),
-        class: refusal.class,
-        scope: refusal.scope,
+        class: refusal.class.into(),
+        scope: refusal.scope.into(),
         until: refusal.until,
+        newer: v1::Newer::default(),
     }
 }
 
-fn answer(answer: &ConsentAnswer) -> v1::ConsentAnswer {
-    v1::ConsentAnswer {
-        value: bounded(answer.value.clone(), CONSENT_LENGTH),
-        at: answer.at,
-        used_for: answer.used_for,
-        refused: some(&answer.refused, 1024),
+fn version(version: &SecretVersion, standing: Option<&v1::SecretVersion>) -> v1::SecretVersion {
+    if let Some(same) = standing.filter(|standing| version_from(standing) == *version) {
+        return same.clone();
+    }
+    v1::SecretVersion {
+        uid: bounded(version.uid.clone(), 128),
+        resource_version: bounded(version.resource_version.clone(), 128),
+        newer: v1::Newer::default(),
     }
 }
 
-fn marks(marks: &Marks) -> v1::Marks {
+fn ledger(ledger: &Ledger, standing: Option<&v1::Ledger>) -> v1::Ledger {
+    let nothing = v1::Ledger::default();
+    let standing = standing.unwrap_or(&nothing);
+    let entries = |list: &[Entry], standing: &[v1::Entry]| {
+        let of = |made: &Entry| standing.iter().find(|standing| standing.id == made.id);
+        newest(list.iter().map(|made| entry(made, of(made))).collect(), 32)
+    };
+    let known = ledger.repeatable.iter().map(|(step, made)| {
+        let step = Word::from(*step);
+        let pace = pace(made, standing.repeatable.get(&step));
+        (step, pace)
+    });
+    let newer = standing.repeatable.iter().filter(|(step, _)| step.known().is_none());
+    v1::Ledger {
+        registrations: entries(&ledger.registrations, &standing.registrations),
+        codes: entries(&ledger.codes, &standing.codes),
+        verifications: entries(&ledger.verifications, &standing.verifications),
+        names: entries(&ledger.names, &standing.names),
+        adds: entries(&ledger.adds, &standing.adds),
+        pins: entries(&ledger.pins, &standing.pins),
+        repeatable: known.chain(newer.map(|(step, pace)| (step.clone(), pace.clone()))).collect(),
+        newer: standing.newer.clone(),
+    }
+}
+
+fn pace(pace: &Pace, standing: Option<&v1::Pace>) -> v1::Pace {
+    v1::Pace {
+        generation: pace.generation,
+        secret: pace.secret.as_ref().map(|used| version(used, standing.and_then(|s| s.secret.as_ref()))),
+        failed: pace.failed,
+        accepted: pace.accepted,
+        last: pace.last,
+        settle_until: pace.settle_until,
+        held_until: pace.held_until,
+        refusal: pace.refusal.as_ref().map(|said| refusal(said, standing.and_then(|s| s.refusal.as_ref()))),
+        newer: standing.map(|standing| standing.newer.clone()).unwrap_or_default(),
+    }
+}
+
+fn entry(entry: &Entry, standing: Option<&v1::Entry>) -> v1::Entry {
+    let allowed = |cause: v1::Cause, consent: Option<&String>| {
+        (cause.into(), consent.map(|value| bounded(value.clone(), CONSENT_LENGTH)))
+    };
+    let (cause, consent) = match (&entry.cause, standing) {
+        (same, Some(standing)) if cause_from(standing) == *same => {
+            (standing.cause.clone(), standing.consent.clone())
+        }
+        (Cause::Automatic, _) => allowed(v1::Cause::Automatic, None),
+        (Cause::SendCode(value), _) => allowed(v1::Cause::SendCode, Some(value)),
+        (Cause::Retry(value), _) => allowed(v1::Cause::Retry, Some(value)),
+        (Cause::Secret, _) => allowed(v1::Cause::Secret, None),
+    };
+    v1::Entry {
+        id: bounded(entry.id.clone(), 128),
+        at: entry.at,
+        outcome: standing
+            .map(|standing| &standing.outcome)
+            .filter(|word| word.cautious() == entry.outcome)
+            .map_or_else(|| entry.outcome.into(), Word::clone),
+        cause,
+        consent,
+        subject: some(&entry.subject, 512),
+        settle_until: entry.settle_until,
+        secret_before: entry
+            .secret_before
+            .as_ref()
+            .map(|seen| version(seen, standing.and_then(|s| s.secret_before.as_ref()))),
+        refusal: entry.refusal.as_ref().map(|said| refusal(said, standing.and_then(|s| s.refusal.as_ref()))),
+        newer: standing.map(|standing| standing.newer.clone()).unwrap_or_default(),
+    }
+}
+
+fn marks(marks: &Marks, standing: Option<&v1::Marks>) -> v1::Marks {
     v1::Marks {
         added: marks.added,
         adopted: marks.adopted,
@@ -274,5 +339,6 @@ fn marks(marks: &Marks) -> v1::Marks {
         tried_in_review: newest_times(&marks.tried_in_review, 64),
         declined: newest_times(&marks.declined, 64),
         on_phone: marks.on_phone,
+        newer: standing.map(|standing| standing.newer.clone()).unwrap_or_default(),
     }
 }

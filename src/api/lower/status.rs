@@ -1,10 +1,5 @@
 //! What is shown of a channel: status → [`Before`], [`Assessment`] → status.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Mutex, PoisonError},
-};
-
 use jiff::Timestamp;
 
 use super::{
@@ -22,6 +17,7 @@ use crate::{
         memory::Memory,
         observed::WebhookConfiguration,
         plan::Actor,
+        preflight,
     },
 };
 
@@ -42,7 +38,7 @@ pub fn before(object: &WhatsAppChannel) -> Before {
             .iter()
             .filter_map(|c| {
                 Some(Check {
-                    item: interned(&c.item)?,
+                    item: preflight::ITEMS.into_iter().find(|item| *item == c.item)?,
                     verdict: verdict_from(&c.verdict)?,
                     message: c.message.clone(),
                 })
@@ -117,25 +113,6 @@ fn facts_from(status: &WhatsAppChannelStatus) -> Facts {
     }
 }
 
-/// Most distinct names of checks that one process reads back.
-const MOST_ITEMS: usize = 128;
-
-/// Names of checks are constants in the engine; one read back from a status becomes one here. Bounded, so
-/// that nobody who may write a status can make the process grow.
-fn interned(item: &str) -> Option<&'static str> {
-    static ITEMS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-    let mut items = ITEMS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = items.get(item) {
-        return Some(known);
-    }
-    if item.len() > 64 || items.len() >= MOST_ITEMS {
-        return None;
-    }
-    let item: &'static str = Box::leak(item.to_owned().into_boxed_str());
-    items.insert(item);
-    Some(item)
-}
-
 /// The status that a pass writes: what it means, and what is to be remembered.
 ///
 /// `before` is the status that stands; an assessment that proves nothing about a newer generation keeps
@@ -170,11 +147,11 @@ pub fn status(
             |d| d.field.clone(),
             64,
         ),
-        facts: facts(&assessment.facts, memory),
+        facts: facts(&assessment.facts, memory, before.and_then(|b| b.facts.as_ref())),
         conditions: conditions(&assessment.conditions),
         ..WhatsAppChannelStatus::default()
     };
-    with_memory(&shown, memory)
+    with_memory(&shown, memory, before)
 }
 
 /// The status of a channel whose spec cannot be understood: stalled, everything else as it stands.
@@ -190,7 +167,7 @@ pub fn refused(object: &WhatsAppChannel, why: &SpecInvalid, now: Timestamp) -> W
     shown
 }
 
-fn facts(facts: &Facts, memory: &Memory) -> Option<v1::Facts> {
+fn facts(facts: &Facts, memory: &Memory, standing: Option<&v1::Facts>) -> Option<v1::Facts> {
     let other = |now: Option<&str>, fixed: Option<&str>| {
         (now != fixed).then_some(now).flatten().map(|id| bounded(id.to_owned(), 64))
     };
@@ -226,7 +203,10 @@ fn facts(facts: &Facts, memory: &Memory) -> Option<v1::Facts> {
             application: some(&w.application, 1024),
         }),
         official: facts.is_official,
-        last_refusal: facts.last_refusal.as_ref().map(refusal),
+        last_refusal: facts
+            .last_refusal
+            .as_ref()
+            .map(|said| refusal(said, standing.and_then(|s| s.last_refusal.as_ref()))),
     })
 }
 

@@ -26,6 +26,7 @@ use crate::{
         observed::{SecretVersion, WebhookConfiguration},
         plan::Actor,
         reason::Reason,
+        word::Word,
     },
 };
 
@@ -70,6 +71,11 @@ fn ids() -> impl Strategy<Value = String> {
 
 fn steps() -> impl Strategy<Value = StepKind> {
     (0..STEPS.len()).prop_map(|n| STEPS[n])
+}
+
+/// Steps that this version knows, and one that it does not.
+fn words() -> impl Strategy<Value = Word<StepKind>> {
+    prop_oneof![4 => steps().prop_map(Word::from), 1 => Just(Word::new("TransferNumber"))]
 }
 
 fn versions() -> impl Strategy<Value = SecretVersion> {
@@ -235,7 +241,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
 
 fn memories() -> impl Strategy<Value = Memory> {
     let intent = (
-        (texts(), steps(), texts(), times(), times(), times()),
+        (texts(), words(), texts(), times(), times(), times()),
         (any::<i64>(), proptest::option::of(texts()), any::<Option<bool>>()),
     )
         .prop_map(
@@ -258,7 +264,7 @@ fn memories() -> impl Strategy<Value = Memory> {
         );
     let kinds =
         prop_oneof![Just(ConsentKind::SendCode), Just(ConsentKind::Retry), Just(ConsentKind::Reconcile)];
-    let answer = (texts(), times(), proptest::option::of(steps()), proptest::option::of(texts()))
+    let answer = (texts(), times(), proptest::option::of(words()), proptest::option::of(texts()))
         .prop_map(|(value, at, used_for, refused)| ConsentAnswer { value, at, used_for, refused });
     (
         (proptest::option::of(ids()), proptest::option::of(ids()), proptest::option::of(ids())),
@@ -293,7 +299,7 @@ proptest! {
 
     #[test]
     fn memory_survives_status(memory in memories()) {
-        let status = with_memory(&WhatsAppChannelStatus::default(), &memory);
+        let status = with_memory(&WhatsAppChannelStatus::default(), &memory, None);
         let object = stored(&status);
         prop_assert_eq!(super::memory(&object), memory);
         prop_assert_eq!(object.status.as_ref(), Some(&status));
@@ -509,7 +515,7 @@ fn no_text_of_meta_makes_a_status_too_long() {
         ledger: Ledger { registrations: many.clone(), codes: many.clone(), names: many, ..Ledger::default() },
         in_flight: Some(Intent {
             id: long.clone(),
-            step: StepKind::Register,
+            step: StepKind::Register.into(),
             reason: long.clone(),
             started_at: at(1),
             send_before: at(2),

@@ -1,17 +1,21 @@
 //! What a status remembers of the past: attempts that count, the step in flight, answers to consents, and marks.
+//!
+//! A newer version may have written it, with words and members that this one does not know. Both are kept: a [`Word`]
+//! is open, and every object has room for members of a [`Newer`] version.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use kube::KubeSchema;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::newer::Newer;
 use crate::{
     api::rule,
     engine::{
         failure::{Class, Scope},
         memory::{EntryOutcome, StepKind},
+        word::{Cautious, Word, vocabulary},
     },
 };
 
@@ -38,14 +42,17 @@ pub struct Refusal {
     pub trace_id: Option<String>,
     /// What the error asks for.
     #[schemars(schema_with = "rule::word")]
-    pub class: Class,
+    pub class: Word<Class>,
     /// How far it reaches.
     #[schemars(schema_with = "rule::word")]
-    pub scope: Scope,
+    pub scope: Word<Scope>,
     /// When calls are welcome again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]
     pub until: Option<Timestamp>,
+    /// Members of a newer version.
+    #[serde(flatten)]
+    pub newer: Newer,
 }
 
 /// A version of a Secret; never anything of its content.
@@ -58,6 +65,9 @@ pub struct SecretVersion {
     /// Its resourceVersion.
     #[schemars(length(max = 128))]
     pub resource_version: String,
+    /// Members of a newer version.
+    #[serde(flatten)]
+    pub newer: Newer,
 }
 
 /// Attempts that count, newest last.
@@ -97,7 +107,10 @@ pub struct Ledger {
     /// Pace of the steps that may be repeated, by step.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, Pace>", extend("maxProperties" = 32))]
-    pub repeatable: BTreeMap<StepKind, Pace>,
+    pub repeatable: BTreeMap<Word<StepKind>, Pace>,
+    /// Members of a newer version.
+    #[serde(flatten)]
+    pub newer: Newer,
 }
 
 /// One attempt.
@@ -112,9 +125,10 @@ pub struct Entry {
     pub at: Timestamp,
     /// Started, Accepted, Refused, NoAnswer or NotSent.
     #[schemars(schema_with = "rule::word")]
-    pub outcome: EntryOutcome,
+    pub outcome: Word<EntryOutcome>,
     /// What allowed it: Automatic, SendCode, Retry or Secret.
-    pub cause: Cause,
+    #[schemars(schema_with = "rule::word")]
+    pub cause: Word<Cause>,
     /// The value of the consent that allowed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
@@ -133,15 +147,25 @@ pub struct Entry {
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
+    /// Members of a newer version.
+    #[serde(flatten)]
+    pub newer: Newer,
 }
 
 /// What allowed an attempt.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     Automatic,
     SendCode,
     Retry,
     Secret,
+}
+
+vocabulary!(Cause { Automatic, SendCode, Retry, Secret });
+
+/// The only one that every limit counts.
+impl Cautious for Cause {
+    const CAUTIOUS: Self = Self::SendCode;
 }
 
 /// Pace of a step that may be repeated.
@@ -174,6 +198,9 @@ pub struct Pace {
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
+    /// Members of a newer version.
+    #[serde(flatten)]
+    pub newer: Newer,
 }
 
 /// A step that cannot be repeated, written down before it is done.
@@ -185,7 +212,7 @@ pub struct InFlight {
     pub id: String,
     /// The step.
     #[schemars(schema_with = "rule::word")]
-    pub step: StepKind,
+    pub step: Word<StepKind>,
     /// Why it is taken, for people.
     #[schemars(length(max = 1024))]
     pub reason: String,
@@ -207,6 +234,9 @@ pub struct InFlight {
     /// Of an add: whether every list was complete and without the number before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absent_before: Option<bool>,
+    /// Members of a newer version.
+    #[serde(flatten)]
+    pub newer: Newer,
 }
 
 /// The last answer to each consent.
@@ -222,6 +252,9 @@ pub struct Consents {
     /// To whatsapp-operator.dev/reconcile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconcile: Option<ConsentAnswer>,
+    /// Members of a newer version.
+    #[serde(flatten)]
+    pub newer: Newer,
 }
 
 /// How a consent was answered; a value is answered once.
@@ -237,11 +270,14 @@ pub struct ConsentAnswer {
     /// The step that it was used for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::word")]
-    pub used_for: Option<StepKind>,
+    pub used_for: Option<Word<StepKind>>,
     /// Why it was refused, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub refused: Option<String>,
+    /// Members of a newer version.
+    #[serde(flatten)]
+    pub newer: Newer,
 }
 
 /// Facts about the past, each with its time.
@@ -300,4 +336,7 @@ pub struct Marks {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]
     pub on_phone: Option<Timestamp>,
+    /// Members of a newer version.
+    #[serde(flatten)]
+    pub newer: Newer,
 }

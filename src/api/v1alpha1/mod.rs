@@ -6,6 +6,7 @@
 
 mod channel;
 mod ledger;
+mod newer;
 mod portfolio;
 mod secret;
 mod status;
@@ -19,6 +20,7 @@ pub use channel::{
 pub use ledger::{
     Cause, ConsentAnswer, Consents, Entry, InFlight, Ledger, Marks, Pace, Refusal, SecretVersion,
 };
+pub use newer::Newer;
 pub use portfolio::{
     Access, AccountInReach, ChannelCounts, Credentials, Expect, WhatsAppPortfolio, WhatsAppPortfolioSpec,
     WhatsAppPortfolioStatus,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ledger::{Consents, InFlight, Ledger, Marks, Refusal},
+    newer::Newer,
     waiting::WaitingFor,
 };
 use crate::api::rule;
@@ -75,6 +76,9 @@ pub struct WhatsAppChannelStatus {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+    /// Members of a newer version.
+    #[serde(flatten)]
+    pub newer: Newer,
 }
 
 /// One prerequisite.

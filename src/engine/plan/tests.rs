@@ -1496,7 +1496,7 @@ fn a_refused_repeatable_step_is_tried_at_lengthening_pauses_or_at_once_when_some
         ("asked", refused().after(MINUTE).desire(retry("1")), "RouteWebhook"),
     ]);
     let asked = refused().after(MINUTE).desire(retry("1")).plan();
-    assert_eq!(asked.answered[0].1.used_for, Some(StepKind::RouteWebhook));
+    assert_eq!(asked.answered[0].1.used_for, Some(StepKind::RouteWebhook.into()));
 }
 
 #[test]
@@ -1557,7 +1557,7 @@ fn one_step_in_back_off_does_not_hold_up_the_other() {
 fn a_consent_is_one_act_or_one_refusal() {
     let used = world().own().desire(send_code("1")).act(StepKind::RequestCode, accepted()).after(HOUR);
     assert_eq!(used.says(), "CodeLapsed", "one value sends one code");
-    assert_eq!(used.memory.consents[&ConsentKind::SendCode].used_for, Some(StepKind::RequestCode));
+    assert_eq!(used.memory.consents[&ConsentKind::SendCode].used_for, Some(StepKind::RequestCode.into()));
 
     for world in [
         world().own().registered().desire(send_code("1")).desire(retry("1")),

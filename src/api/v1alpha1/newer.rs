@@ -1,0 +1,43 @@
+//! Members that a newer version wrote.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+/// Members of an object of the status that this version does not know, as they came.
+///
+/// An operator that is rolled back writes whole objects, so what it dropped when it read would be lost when it
+/// writes. It keeps such members, and the schema keeps them too: an API server removes a member that its schema does
+/// not name, unless the object says `x-kubernetes-preserve-unknown-fields`. Every object that remembers something
+/// says so. What a schema from before this promise does not name, its API server removes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Newer(Option<Box<Map<String, Value>>>);
+
+impl Serialize for Newer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().flat_map(|members| members.iter()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Newer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let members = Map::deserialize(deserializer)?;
+        Ok(Self((!members.is_empty()).then(|| Box::new(members))))
+    }
+}
+
+impl JsonSchema for Newer {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Newer".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "object", "additionalProperties": true})
+    }
+}

@@ -132,7 +132,6 @@ pub struct Number {
     pub is_official: Option<bool>,
     pub is_on_biz_app: Field<bool>,
     pub is_pin_enabled: Field<bool>,
-    pub last_onboarded: Option<String>,
     pub health: Field<Health>,
     pub webhook: Field<Box<WebhookConfiguration>>,
     /// Inside the list read, where Meta grants the expansion.
@@ -159,7 +158,6 @@ impl Number {
             is_official: None,
             is_on_biz_app: Field::Absent,
             is_pin_enabled: Field::Absent,
-            last_onboarded: None,
             health: Field::Absent,
             webhook: Field::Absent,
             profile: Field::Absent,

@@ -210,8 +210,7 @@ impl<'a> Pass<'a> {
     }
 
     fn step(&self, step: Step, why: String, cause: Cause) -> Stop {
-        let person_waits = cause != Cause::Automatic;
-        Stop::Step(Box::new(Planned { step, why, cause, person_waits }))
+        Stop::Step(Box::new(Planned { step, why, cause }))
     }
 
     /// The number was found just now, so the look could not ask for what belongs to it.

@@ -84,6 +84,4 @@ pub struct Planned {
     /// For people: plans, logs, `inFlight.reason`.
     pub why: String,
     pub cause: Cause,
-    /// A person waits for it; such calls go first through the budget.
-    pub person_waits: bool,
 }

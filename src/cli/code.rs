@@ -26,7 +26,7 @@ use crate::{
     },
     engine::{
         condition::ConditionType, desired::SecretKey, failure::Class, limits::Limits, memory::EntryOutcome,
-        observed::SecretVersion, reason::Reason,
+        reason::Reason, secret::SecretVersion,
     },
 };
 

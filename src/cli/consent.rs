@@ -13,7 +13,7 @@ use crate::{
         lower,
         v1alpha1::{ConsentAnswer, Entry, WhatsAppChannelStatus},
     },
-    engine::memory::{EntryOutcome, StepKind},
+    engine::{memory::EntryOutcome, step::StepKind},
 };
 
 use super::{

@@ -18,12 +18,7 @@ use crate::{
         lower::{self, GROUP},
         portfolio_crd,
     },
-    engine::{
-        limits::Limits,
-        name,
-        phone::{self, E164},
-        timezone,
-    },
+    engine::{limits::Limits, line, name, phone::E164, timezone},
 };
 
 /// Annotation by which a manifest says how `plan --sandbox` begins for it; nobody else reads it.
@@ -277,7 +272,7 @@ fn advice(document: &Document, refused: &[Finding]) -> Vec<Finding> {
     }
     if let Some(node) = spec.get("phoneNumber")
         && let Some(Ok(number)) = node.as_str().map(E164::parse)
-        && let Some(warning) = phone::advice(&number).warning
+        && let Some(warning) = line::advice(&number).warning
     {
         let (message, remedy) = halves(&warning, "check the number, or use another one");
         findings.push(Finding::new(

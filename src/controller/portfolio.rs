@@ -32,11 +32,11 @@ use crate::{
         failure::{Class, Failure},
         id::{AppId, Fact},
         look::Urgency,
-        observed::{SecretFact, SecretVersion},
         portfolio::{
             BusinessFacts, PortfolioAssessment, PortfolioObserved, PortfolioView, Reachable, TokenFacts,
             assess_portfolio,
         },
+        secret::{SecretFact, SecretVersion},
     },
     meta::port::{Clock, Credential, Graph, GraphSource},
     run::{

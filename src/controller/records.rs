@@ -10,7 +10,7 @@ use crate::{
         v1alpha1::{WhatsAppChannel, WhatsAppChannelStatus},
     },
     cluster::{Failed, bounded, secret, status},
-    engine::{desired::SecretKey, observed::SecretVersion},
+    engine::{desired::SecretKey, secret::SecretVersion},
     run::{
         observe::{SecretRead, Secrets},
         pass::{Live, ReadError, Record, Records, WriteError},

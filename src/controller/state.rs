@@ -11,10 +11,12 @@ use jiff::Timestamp;
 use crate::{
     engine::{
         desired::{Desired, DesiredConsents, SecretKey},
-        limits::{Limits, later},
+        limits::Limits,
         memory::{ConsentKind, Entry, EntryOutcome, Memory},
-        observed::{Claim, PortfolioState, SecretFact},
+        observed::{Claim, PortfolioState},
         portfolio::PortfolioView,
+        secret::SecretFact,
+        time::later,
     },
     run::{
         observe::{Purpose, Volatile},
@@ -296,7 +298,7 @@ fn is_code_live(memory: &Memory, limits: &Limits, now: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::memory::Cause;
+    use crate::engine::step::Cause;
 
     fn key() -> Key {
         Key { namespace: "shop".into(), name: "a".into() }

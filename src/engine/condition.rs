@@ -3,19 +3,23 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    block::Block,
     desired::{Desired, ReadyWhen},
     drift,
     failure::{Class, Failure, Refusal},
     id::{AccountId, BusinessId, Fact, Field, MessagingLimit, NumberId, Quality, Throughput},
     judge::{self, Judged, Place, Scene, is_passing},
-    limits::{self, Limits},
+    limits::Limits,
     memory::Memory,
     observed::{Claim, Number, Observed, PortfolioState, WebhookConfiguration},
     outcome::Outcome,
-    plan::{self, Actor, Block, Plan},
+    plan::Plan,
     preflight,
     reason::{Reason, ReasonKind},
-    wait,
+    rule::say,
+    time,
+    wait::Actor,
+    waiting as wait,
 };
 
 /// The conditions of a channel, in the order of their depth: `Ready` copies the first that blocks it.
@@ -391,7 +395,7 @@ fn held_up(plan: &Plan, outcome: &Outcome, now: Timestamp) -> Option<Plan> {
         }
         _ => None,
     }?;
-    let block = plan::held_back_until(until.max(now));
+    let block = say::throttled(until.max(now));
     Some(Plan { step: None, block: Some(block), ..plan.clone() })
 }
 
@@ -493,7 +497,7 @@ fn unseen(scene: &Scene<'_>) -> Assessment {
                 && matches!(ready.reason, Reason::NotObservedYet | Reason::PortfolioNotReadYet) =>
         {
             // A pause of seconds is over before anybody reads of it.
-            let soon = limits::later(scene.now, scene.limits.fresh_after_write);
+            let soon = time::later(scene.now, scene.limits.fresh_after_write);
             if let Some(block) = scene.plan.block.as_ref().filter(|block| !is_over_by(block, soon)) {
                 conditions.set(Condition {
                     reason: first_unseen_reason(block),

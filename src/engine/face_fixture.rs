@@ -6,28 +6,32 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     condition::{Assessment, Before, Condition, ConditionType, Truth, assess},
-    desired::{
-        CodeRequest, Connection, Desired, DesiredConsents, DesiredPortfolio, DesiredProfile, Management,
-        PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod,
-        Webhook, WhileNameInReview,
-    },
-    failure::{Class, Failure, Refusal, Scope},
-    id::{
-        AccountMode, AccountStatus, Fact, Field, NameStatus, NumberId, NumberStatus, PlatformType,
-        ReviewStatus, Sendability, TokenType, VerificationStatus,
-    },
-    limits::Limits,
-    memory::{Cause, Memory, StepKind},
-    observed::{
-        Account, Claim, Health, HealthEntity, HealthError, ListState, Number, Observed, PortfolioState,
-        ProcessFacts, Searched, SecretFact, WebhookConfiguration,
-    },
-    outcome::Outcome,
-    phone::E164,
-    plan::{Block, Plan},
+    plan::Plan,
     portfolio::{BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
-    reason::Reason,
-    step::{Planned, Step},
+    value::{
+        block::Block,
+        desired::{
+            CodeRequest, Connection, Desired, DesiredConsents, DesiredPortfolio, DesiredProfile, Management,
+            PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod,
+            Webhook, WhileNameInReview,
+        },
+        failure::{Class, Failure, Refusal, Scope},
+        id::{
+            AccountMode, AccountStatus, Fact, Field, NameStatus, NumberId, NumberStatus, PlatformType,
+            ReviewStatus, Sendability, TokenType, VerificationStatus,
+        },
+        limits::Limits,
+        memory::Memory,
+        observed::{
+            Account, Claim, Health, HealthEntity, HealthError, ListState, Number, Observed, PortfolioState,
+            ProcessFacts, Searched, WebhookConfiguration,
+        },
+        outcome::Outcome,
+        phone::E164,
+        reason::Reason,
+        secret::SecretFact,
+        step::{Cause, Planned, Step, StepKind},
+    },
 };
 
 pub const ACCOUNT: &str = "300000000000001";
@@ -405,7 +409,7 @@ pub fn register() -> Step {
     Step::Register {
         account: ACCOUNT.into(),
         number: NUMBER.into(),
-        secret: super::observed::SecretVersion { uid: "s".into(), resource_version: "1".into() },
+        secret: super::value::secret::SecretVersion { uid: "s".into(), resource_version: "1".into() },
         in_review: None,
     }
 }

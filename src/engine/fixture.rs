@@ -7,27 +7,30 @@ use jiff::Timestamp;
 
 use super::{
     condition::{Before, assess},
-    desired::{
-        CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy,
-        PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook,
-        WhileNameInReview,
-    },
-    failure::{Class, Failure, Refusal, Scope},
-    id::{
-        AccountId, AccountStatus, BusinessId, CodeStatus, Fact, Field, NumberStatus, PlatformType,
-        ReviewStatus,
-    },
-    limits::{Limits, later},
     look::{Follows, Look, look},
-    memory::{Memory, StepKind},
-    observed::{
-        Account, Claim, ListState, Number, Observed, PortfolioState, ProcessFacts, Searched, SecretFact,
-        SecretVersion,
-    },
-    outcome::{Accepted, Outcome, fold, intend},
-    phone::E164,
     plan::{Plan, plan},
     portfolio::{PortfolioView, Reach, Reachable},
+    record::{fold, intend},
+    value::{
+        desired::{
+            CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy,
+            PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook,
+            WhileNameInReview,
+        },
+        failure::{Class, Failure, Refusal, Scope},
+        id::{
+            AccountId, AccountStatus, BusinessId, CodeStatus, Fact, Field, NumberStatus, PlatformType,
+            ReviewStatus,
+        },
+        limits::Limits,
+        memory::Memory,
+        observed::{Account, Claim, ListState, Number, Observed, PortfolioState, ProcessFacts, Searched},
+        outcome::{Accepted, Outcome},
+        phone::E164,
+        secret::{SecretFact, SecretVersion},
+        step::StepKind,
+        time::later,
+    },
 };
 
 pub const SECOND: Duration = Duration::from_secs(1);

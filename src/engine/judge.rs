@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::{
+    block::Block,
     condition::{Before, ConditionType, Truth, span},
     desired::{Connection, Desired, Management},
     drift,
@@ -17,12 +18,13 @@ use super::{
         PlatformType, ReviewStatus, Sendability, VerificationStatus,
     },
     limits::Limits,
-    memory::{Entry, EntryOutcome, Memory, StepKind},
+    memory::{Entry, EntryOutcome, Memory},
     observed::{Account, Claim, Health, ListState, Number, Observed, PortfolioState, Searched},
     outcome::Outcome,
-    plan::{Block, Plan},
+    plan::Plan,
     portfolio::PortfolioView,
     reason::{Reason, ReasonKind},
+    step::StepKind,
 };
 
 /// The account is banned.
@@ -111,8 +113,7 @@ impl<'a> Scene<'a> {
 
     fn find(&self) -> Place<'a> {
         let Some(list) = self.own_list() else { return Place::Unknown };
-        let left =
-            |n: &&Number| matches!(n.status.value(), Some(NumberStatus::Migrated | NumberStatus::Deleted));
+        let left = |n: &&Number| n.has_left();
         let known = |n: &&Number| Some(&n.id) == self.memory.number.as_ref();
         let all = || list.numbers.iter().map(AsRef::as_ref);
         let here = all().filter(|n| !left(n));
@@ -206,7 +207,7 @@ impl<'a> Scene<'a> {
     }
 
     pub fn is_registered(&self) -> bool {
-        self.number().is_some_and(is_registered)
+        self.number().is_some_and(Number::is_registered)
     }
 
     /// Whether the number itself, or what has to be known of it, could not be read.
@@ -297,10 +298,6 @@ pub(super) fn is_passing(reason: Reason) -> bool {
 fn says_something(failure: &Failure) -> bool {
     let tells = |class| !matches!(class, Class::Retry | Class::WaitUntil);
     failure.refusal().is_some_and(|r| tells(r.class) && !r.is_about_credentials())
-}
-
-pub(super) fn is_registered(number: &Number) -> bool {
-    number.platform.value() == Some(&PlatformType::CloudApi)
 }
 
 /// What a step is called while it is under way.
@@ -526,7 +523,7 @@ fn was_true(scene: &Scene<'_>, kind: ConditionType) -> bool {
 }
 
 fn verified(scene: &Scene<'_>, number: &Number) -> Judged {
-    if is_registered(number) {
+    if number.is_registered() {
         return Judged::True(
             Reason::NotNeededWhenRegistered,
             "the number is registered; no code is needed".into(),
@@ -599,7 +596,7 @@ fn live_name(scene: &Scene<'_>, number: &Number, pending: bool) -> Judged {
             Judged::False(Reason::NameInReview, "Meta is reviewing the display name".into())
         }
         Some(NameStatus::Declined) => declined(),
-        Some(NameStatus::Expired) if !is_registered(number) => Judged::Open(format!(
+        Some(NameStatus::Expired) if !number.is_registered() => Judged::Open(format!(
             "the approval of the display name {} has lapsed",
             scene.desired.display_name
         )),
@@ -646,14 +643,14 @@ fn pending_name(scene: &Scene<'_>, number: &Number) -> Option<Judged> {
             Some(Judged::False(Reason::NameInReview, "Meta is reviewing the display name".into()))
         }
         Some(NameStatus::Declined) => Some(declined()),
-        Some(NameStatus::Approved | NameStatus::AvailableWithoutReview) if !is_registered(number) => {
+        Some(NameStatus::Approved | NameStatus::AvailableWithoutReview) if !number.is_registered() => {
             Some(Judged::False(
                 Reason::WaitsForRegistration,
                 "the display name is approved, and becomes the live one by registering".into(),
             ))
         }
         Some(NameStatus::Other(_)) => Some(Judged::Keep),
-        _ if is_registered(number) => None,
+        _ if number.is_registered() => None,
         Some(NameStatus::None | NameStatus::NonExists) | None => {
             Some(Judged::False(Reason::NameNotReady, "Meta has not made the display name usable yet".into()))
         }
@@ -669,7 +666,7 @@ fn other_name(scene: &Scene<'_>, number: &Number) -> Judged {
     if scene.memory.marks.declined.contains_key(desired) {
         return declined();
     }
-    if is_registered(number) {
+    if number.is_registered() {
         return Judged::False(
             Reason::RenameNotManaged,
             format!(
@@ -913,7 +910,7 @@ fn open_setting(scene: &Scene<'_>, reason: Reason, message: &str) -> Judged {
 
 fn profile(scene: &Scene<'_>, number: &Number) -> Judged {
     let Some(live) = scene.observed.profile_of(number) else {
-        return match is_registered(number) {
+        return match number.is_registered() {
             true => Judged::Keep,
             false => Judged::Open("the profile is written once the number is registered".into()),
         };

@@ -4,17 +4,22 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{
+use crate::engine::{
     condition::{Before, ConditionType, Truth},
-    desired::{Connection, Desired, Management},
-    id::{AccountId, NumberId},
-    limits::{Limits, earlier, later},
-    memory::{ConsentKind, Entry, EntryOutcome, Memory, StepKind},
-    observed::{Claim, PortfolioState},
-    plan,
     portfolio::PortfolioView,
-    reach,
-    shown::{self, Shown},
+    rule::{
+        adding, reach,
+        shown::{self, Shown},
+    },
+    value::{
+        desired::{Connection, Desired, Management},
+        id::{AccountId, NumberId},
+        limits::Limits,
+        memory::{ConsentKind, Entry, EntryOutcome, Memory},
+        observed::{Claim, PortfolioState},
+        step::StepKind,
+        time::{earlier, later},
+    },
 };
 
 /// What to find out.
@@ -214,7 +219,7 @@ fn is_add_paused(desired: &Desired, memory: &Memory, limits: &Limits, now: Times
     let retry = desired.consents.retry.as_deref();
     let is_asked = retry.is_some_and(|value| memory.answered(ConsentKind::Retry, value).is_none());
     // What is concluded about a number that vanished rests on recent lists too.
-    memory.marks.missing_since.is_none() && !is_asked && plan::add_waits(desired, memory, limits, now)
+    memory.marks.missing_since.is_none() && !is_asked && adding::waits(desired, memory, limits, now)
 }
 
 fn profile(

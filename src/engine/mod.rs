@@ -1,33 +1,40 @@
 //! The functional core: look → observe → plan → act → assess.
 //!
 //! No I/O, no async, no clock, no Kubernetes, no HTTP. Values go in and values come out.
+//!
+//! A file uses its own layer and those below it, and no two files use each other:
+//!
+//! | Layer | Holds |
+//! | --- | --- |
+//! | `value` | what goes in, what comes out and what is remembered |
+//! | `rule` | answers to one question each, which several layers above ask |
+//! | [`look`], [`plan`] | what to read; the one step to take, or why there is none |
+//! | [`record`] | the step written down in memory, before and after the call |
+//! | `assess` | what a pass means: conditions, waits, facts |
+//! | [`reference`](mod@reference) | the documentation made from the tables |
+//!
+//! Whoever uses the engine sees the modules of `value` and `rule` side by side.
 
-pub mod condition;
-pub mod desired;
-pub mod drift;
 #[cfg(test)]
 pub(crate) mod face_fixture;
-pub mod failure;
 #[cfg(test)]
 mod fixture;
-pub mod id;
+mod rule;
+mod value;
+
+pub mod condition;
 mod judge;
-pub mod limits;
 pub mod look;
-pub mod memory;
-pub mod name;
-pub mod observed;
-pub mod outcome;
-pub mod page;
-pub mod phone;
 pub mod plan;
 pub mod portfolio;
 pub mod preflight;
-pub mod reach;
-pub mod reason;
+pub mod record;
 pub mod reference;
-mod shown;
-pub mod step;
-pub mod timezone;
-mod wait;
-pub mod word;
+#[path = "wait.rs"]
+mod waiting;
+
+pub use rule::{drift, line, name, reach, timezone};
+pub use value::{
+    block, desired, failure, id, limits, memory, observed, outcome, page, phone, reason, secret, step, time,
+    wait, word,
+};

@@ -11,10 +11,10 @@ use super::{
     id::{AccountId, AppId, BusinessId, Fact, MessagingLimit, TokenType, VerificationStatus},
     judge::{Judged, judge_business},
     limits::Limits,
-    observed::SecretFact,
     page,
     reason::{Reason, ReasonKind},
-    wait,
+    secret::SecretFact,
+    waiting as wait,
 };
 
 /// Everything on accounts and numbers (Meta, page "Access tokens").
@@ -819,7 +819,7 @@ impl<'a> Pass<'a> {
             _ => None,
         };
         Some(WaitingFor {
-            actor: super::plan::Actor::PortfolioAdmin,
+            actor: super::wait::Actor::PortfolioAdmin,
             action: "ReplaceToken".into(),
             since: self.now,
             expected_by,

@@ -6,6 +6,7 @@ use super::{
     failure::{Class, Failure},
     id::{AccountId, AccountStatus, Fact, Field, ReviewStatus},
     limits::Limits,
+    line,
     memory::Memory,
     name::{self, Severity},
     observed::{Account, ListState, Observed, PortfolioState, Searched},
@@ -77,7 +78,7 @@ fn number_line(desired: &Desired, memory: &Memory) -> Check {
     if !memory.is_unfinished() {
         return new("NumberLine", Verdict::Pass, "registered, so no code has to reach it");
     }
-    let advice = phone::advice(&desired.number);
+    let advice = line::advice(&desired.number);
     match advice.warning {
         Some(warning) => new("NumberLine", Verdict::Warn, warning),
         None => new("NumberLine", Verdict::Pass, advice.line.as_str()),
@@ -225,10 +226,10 @@ fn number_free(desired: &Desired, observed: &Observed, own: Option<&AccountId>) 
         return None;
     }
     let is_own = |s: &&Searched| own.is_none_or(|own| *own == s.account);
-    if observed.search.iter().any(|s| is_own(&s) && s.numbers.iter().any(|n| is_live(n))) {
+    if observed.search.iter().any(|s| is_own(&s) && s.numbers.iter().any(|n| !n.has_left())) {
         return Some(new("NumberFree", Verdict::Pass, "the number is in the account already"));
     }
-    if observed.search.iter().any(|s| !is_own(&s) && s.numbers.iter().any(|n| is_live(n))) {
+    if observed.search.iter().any(|s| !is_own(&s) && s.numbers.iter().any(|n| !n.has_left())) {
         return Some(new("NumberFree", Verdict::Fail, "the number is in another account"));
     }
     if observed.search.iter().any(|s| matches!(s.list, ListState::Failed(_))) {
@@ -251,11 +252,6 @@ fn number_free(desired: &Desired, observed: &Observed, own: Option<&AccountId>) 
             ),
         )
     })
-}
-
-fn is_live(number: &super::observed::Number) -> bool {
-    use super::id::NumberStatus;
-    !matches!(number.status.value(), Some(NumberStatus::Migrated | NumberStatus::Deleted))
 }
 
 fn time_zone(desired: &Desired, observed: &Observed) -> Option<Check> {

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{
+use crate::engine::{
     condition::ConditionType,
-    reason::{ReasonKind, Row, TABLE},
+    value::reason::{ReasonKind, Row, TABLE},
 };
 
 /// Conditions and reasons, as the page `docs/conditions.md`.
@@ -16,7 +16,7 @@ use super::{
 /// ```
 pub fn conditions() -> String {
     let mut page = String::from(
-        "<!-- Made by `make gen` from src/engine/reason.rs; do not edit. -->\n\n# Conditions and reasons\n\n",
+        "<!-- Made by `make gen` from src/engine/value/reason.rs; do not edit. -->\n\n# Conditions and reasons\n\n",
     );
     page.push_str(
         "Every condition of a `WhatsAppChannel` and a `WhatsAppPortfolio`, and every reason one may carry. `Ready` copies the\n\

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
+    block::Block,
     condition::{ConditionSet, ConditionType, Truth, WaitingFor},
     id::BusinessId,
     judge::Scene,
     observed::PortfolioState,
     page,
-    plan::{Actor, Block},
     reason::{Reason, ReasonKind},
+    wait::Actor,
 };
 
 /// Gives every wait the time since when it lasts, and forgets those that ended. A person comes before Meta.

@@ -22,7 +22,7 @@ use crate::engine::{
     id::{AccountId, AppId, BusinessId},
     limits::Limits,
     look::Urgency,
-    memory::StepKind,
+    step::StepKind,
 };
 
 /// Whose limits a call counts against: Meta counts per app. Until the token has told its app,

@@ -38,11 +38,10 @@ use crate::engine::{
     id::{AccountId, AppId, BusinessId, NumberId, PlatformType},
     limits::Limits,
     look::Urgency,
-    memory::StepKind,
     observed::{Account, Profile},
     phone::{self, E164},
     portfolio::{BusinessFacts, Reachable, TokenFacts},
-    step::CodeMethod,
+    step::{CodeMethod, StepKind},
 };
 
 /// Where the Graph API is, unless a flag says otherwise.

@@ -13,11 +13,10 @@ use crate::engine::{
     failure::Failure,
     id::{AccountId, AppId, BusinessId, NumberId},
     look::Urgency,
-    memory::StepKind,
     observed::{Account, Number, Profile},
     phone::E164,
     portfolio::{BusinessFacts, Reachable, TokenFacts},
-    step::CodeMethod,
+    step::{CodeMethod, StepKind},
 };
 
 /// Where the time comes from.

@@ -15,11 +15,9 @@ use crate::{
         failure::{Class, Failure},
         id::{AccountId, Fact, Field},
         look::{AccountLook, Look, Urgency},
-        memory::StepKind,
-        observed::{
-            Account, Claim, ListState, Observed, PortfolioState, ProcessFacts, Profile, Searched, SecretFact,
-            SecretVersion,
-        },
+        observed::{Account, Claim, ListState, Observed, PortfolioState, ProcessFacts, Profile, Searched},
+        secret::{SecretFact, SecretVersion},
+        step::StepKind,
     },
     meta::port::{Clock, Graph},
 };

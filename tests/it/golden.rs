@@ -32,12 +32,13 @@ use serde_json::{Map, Value, json};
 use whatsapp_operator::{
     api::v1alpha1::WhatsAppChannelStatus,
     engine::{
+        block::Block,
         condition::ConditionType,
         failure::{Class, Failure, Scope},
-        memory::{Cause, StepKind},
         observed::ListState,
-        plan::{Block, Plan},
+        plan::Plan,
         reason::{self, ReasonKind},
+        step::{Cause, StepKind},
     },
     meta::error,
 };

@@ -14,8 +14,8 @@ use crate::{
     api::v1alpha1 as v1,
     engine::{
         condition::{Condition, ConditionSet, ConditionType, Truth, WaitingFor},
-        plan::Actor,
         reason::Reason,
+        wait::Actor,
     },
 };
 

@@ -16,8 +16,9 @@ use crate::{
     engine::{
         failure::Refusal,
         id::{AccountId, BusinessId, NumberId},
-        memory::{Cause, ConsentAnswer, ConsentKind, Entry, Intent, Ledger, Marks, Memory, Pace},
-        observed::SecretVersion,
+        memory::{ConsentAnswer, ConsentKind, Entry, Intent, Ledger, Marks, Memory, Pace},
+        secret::SecretVersion,
+        step::Cause,
         word::Word,
     },
 };

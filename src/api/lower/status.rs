@@ -16,8 +16,8 @@ use crate::{
         id::{AccountId, BusinessId, NumberId},
         memory::Memory,
         observed::WebhookConfiguration,
-        plan::Actor,
         preflight,
+        wait::Actor,
     },
 };
 

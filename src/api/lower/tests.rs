@@ -19,13 +19,12 @@ use crate::{
         drift::Drift,
         failure::{Class, Refusal, Scope},
         id::{AccountId, BusinessId, NumberId},
-        memory::{
-            Cause, ConsentAnswer, ConsentKind, Entry, EntryOutcome, Intent, Ledger, Marks, Memory, Pace,
-            StepKind,
-        },
-        observed::{SecretVersion, WebhookConfiguration},
-        plan::Actor,
+        memory::{ConsentAnswer, ConsentKind, Entry, EntryOutcome, Intent, Ledger, Marks, Memory, Pace},
+        observed::WebhookConfiguration,
         reason::Reason,
+        secret::SecretVersion,
+        step::{Cause, StepKind},
+        wait::Actor,
         word::Word,
     },
 };

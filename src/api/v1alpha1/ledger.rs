@@ -14,7 +14,8 @@ use crate::{
     api::rule,
     engine::{
         failure::{Class, Scope},
-        memory::{EntryOutcome, StepKind},
+        memory::EntryOutcome,
+        step::StepKind,
         word::{Cautious, Word, vocabulary},
     },
 };

@@ -16,9 +16,10 @@ use crate::{
         status,
     },
     engine::{
+        block::Block,
         condition::{ConditionType, Truth, Verdict},
         desired::DesiredPortfolio,
-        plan::{Block, Plan},
+        plan::Plan,
         portfolio::PortfolioAssessment,
     },
 };

@@ -18,7 +18,7 @@ use crate::{
     engine::{
         desired::{Desired, DesiredPortfolio, PortfolioRef, SecretKey},
         id::AppId,
-        observed::{SecretFact, SecretVersion},
+        secret::{SecretFact, SecretVersion},
     },
     meta::port::Credential,
     run::observe::{SecretRead, Secrets},

@@ -8,8 +8,9 @@ use crate::engine::{
     desired::Desired,
     failure::{Class, Failure, Refusal},
     id::Fact,
-    observed::{ListState, Observed, SecretFact},
+    observed::{ListState, Observed},
     portfolio::{PortfolioAssessment, PortfolioObserved},
+    secret::SecretFact,
 };
 
 /// Something that was not read, and why.

@@ -8,11 +8,11 @@ use crate::engine::{
     face_fixture::*,
     failure::{Class, Failure},
     id::{AccountMode, AccountStatus, Fact, Field, ReviewStatus, Sendability, VerificationStatus},
-    memory::{Cause, Entry, EntryOutcome, Intent, StepKind},
+    memory::{Entry, EntryOutcome, Intent},
     observed::{Health, ListState, Searched},
-    plan::Wait,
     portfolio::{Hold, PortfolioView},
-    step::Step,
+    step::{Cause, Step, StepKind},
+    wait::Wait,
 };
 
 use ConditionType::*;
@@ -568,7 +568,7 @@ fn a_first_look_that_waits_for_seconds_says_nothing_of_it() {
     let reason_after = |seconds| {
         let mut case = Case::absent().fail_look().blocked(Reason::Throttled);
         case.before = before(&first(&case.desired, now()));
-        let until = limits::later(case.now, std::time::Duration::from_secs(seconds));
+        let until = time::later(case.now, std::time::Duration::from_secs(seconds));
         case.plan.block.as_mut().unwrap().until = Some(until);
         case.assess().verdict(Ready).map(|(_, reason)| reason)
     };

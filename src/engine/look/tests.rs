@@ -2,17 +2,20 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::engine::{
-    desired::{Connection, Management},
-    failure::Class,
     fixture::{
         ACCOUNT, HOUR, MINUTE, NUMBER, OTHER, SECOND, World, accepted, no_answer, reachable, refused, world,
     },
-    id::{CodeStatus, Field, PlatformType},
-    limits::{earlier, later},
     look::{Follows, Urgency, look},
-    memory::StepKind,
-    observed::{Claim, PortfolioState, SecretFact},
     portfolio::Reach,
+    value::{
+        desired::{Connection, Management},
+        failure::Class,
+        id::{CodeStatus, Field, PlatformType},
+        observed::{Claim, PortfolioState},
+        secret::SecretFact,
+        step::StepKind,
+        time::{earlier, later},
+    },
 };
 
 /// How old a list of the target may be.

@@ -2,18 +2,23 @@
 
 use jiff::Timestamp;
 
-use super::{Actor, Block, Pass, Seen, Stop, Wait, naming, say};
+use super::pass::{Pass, Seen, Stop};
 use crate::engine::{
     condition::ConditionType,
-    desired::{DesiredProfile, Webhook},
-    drift,
-    failure::{Class, Refusal},
-    id::{Fact, Field},
-    limits::later,
-    memory::{Cause, ConsentAnswer, ConsentKind, Memory, Pace, StepKind},
-    observed::{Number, Profile, SecretFact, SecretVersion},
-    reason::Reason,
-    step::{Planned, Step},
+    rule::{drift, say},
+    value::{
+        block::Block,
+        desired::Webhook,
+        failure::{Class, Refusal},
+        id::{Fact, Field},
+        memory::{ConsentAnswer, ConsentKind, Memory, Pace},
+        observed::Number,
+        reason::Reason,
+        secret::{SecretFact, SecretVersion},
+        step::{Cause, Planned, Step, StepKind},
+        time::{later, pause},
+        wait::{Actor, Wait},
+    },
 };
 
 /// What is to be done beside the way, and what holds the rest.
@@ -192,7 +197,7 @@ fn profile(
     }
     // None says nothing: profiles are read in turns.
     let Some(current) = pass.observed.profile_of(number) else { return Ok(()) };
-    let fields = profile_difference(&pass.desired.profile, current);
+    let fields = drift::profile_to_write(&pass.desired.profile, current);
     if !fields.is_managed() {
         memory.ledger.repeatable.remove(&StepKind::WriteProfile);
         return Ok(());
@@ -204,19 +209,6 @@ fn profile(
         _ => seen.begun,
     };
     Err(paced(pass, memory, begun, step, "write the profile fields that differ"))
-}
-
-/// The managed fields that differ, and nothing else.
-///
-/// ```
-/// use whatsapp_operator::engine::{desired::DesiredProfile, observed::Profile, plan::profile_difference};
-/// let desired = DesiredProfile { about: Some("Open 9-17".into()), ..Default::default() };
-/// let observed = Profile { about: Some("Closed".into()), email: Some("a@b.example".into()), ..Default::default() };
-/// let difference = profile_difference(&desired, &observed);
-/// assert_eq!(difference, desired);
-/// ```
-pub fn profile_difference(desired: &DesiredProfile, observed: &Profile) -> DesiredProfile {
-    drift::profile_to_write(desired, observed)
 }
 
 fn may_write(writable: &Writable, reason: Reason, what: &str) -> Result<(), Stop> {
@@ -282,7 +274,7 @@ fn waits(pass: &Pass, pace: &Pace, begun: Option<Timestamp>, kind: StepKind) -> 
     if pace.accepted >= pass.limits.repeatable_without_effect {
         return Some(not_taken(pass, kind, pace.accepted));
     }
-    let until = later(pace.last?, naming::pause(&pass.limits.repeatable_pauses, pace.failed as usize));
+    let until = later(pace.last?, pause(&pass.limits.repeatable_pauses, pace.failed as usize));
     (pass.now < until).then(|| match &pace.refusal {
         Some(refusal) => refused(pass, kind, refusal, until),
         None => not_visible(kind, until),

@@ -2,52 +2,22 @@
 
 use jiff::Timestamp;
 
-use super::{Block, Pass, aside};
+use super::{aside, pass::Pass};
 use crate::engine::{
     condition::ConditionType,
-    desired::{Desired, Management},
-    id::Fact,
-    limits::{Limits, later},
-    memory::{Cause, ConsentAnswer, ConsentKind, Memory},
-    observed::{ListState, SecretFact},
-    reason::{Reason, ReasonKind},
-    step::Planned,
+    rule::consent::{Pending, is_late, open},
+    value::{
+        block::Block,
+        desired::Management,
+        id::Fact,
+        memory::{ConsentAnswer, ConsentKind, Memory},
+        observed::ListState,
+        reason::{Reason, ReasonKind},
+        secret::SecretFact,
+        step::{Cause, Planned},
+        time::later,
+    },
 };
-
-/// A consent value that has no answer yet.
-#[derive(Clone, Debug)]
-pub(super) struct Pending {
-    pub value: String,
-    /// When it was first met.
-    pub since: Timestamp,
-}
-
-/// The open value of a consent, as far as a rule may use it.
-pub(super) fn usable(
-    desired: &Desired,
-    kind: ConsentKind,
-    memory: &Memory,
-    limits: &Limits,
-    now: Timestamp,
-) -> Option<Pending> {
-    open(desired, kind, memory, now).filter(|pending| !is_late(pending, limits, now))
-}
-
-fn open(desired: &Desired, kind: ConsentKind, memory: &Memory, now: Timestamp) -> Option<Pending> {
-    let value = match kind {
-        ConsentKind::SendCode => desired.consents.send_code.as_ref(),
-        ConsentKind::Retry => desired.consents.retry.as_ref(),
-        ConsentKind::Reconcile => desired.consents.reconcile.as_ref(),
-    };
-    let value = value.filter(|value| memory.answered(kind, value).is_none())?;
-    let kept = memory.consents.get(&kind).filter(|answer| answer.value == *value);
-    Some(Pending { value: value.clone(), since: kept.map_or(now, |answer| answer.at) })
-}
-
-/// One that was kept for too long: nobody waits at a phone for it any more, so no rule may use it.
-fn is_late(pending: &Pending, limits: &Limits, now: Timestamp) -> bool {
-    now >= later(pending.since, limits.consent_kept)
-}
 
 /// Answers what this pass can answer and keeps the rest for a bounded time.
 pub(super) fn answer(

@@ -2,14 +2,24 @@
 
 use jiff::Timestamp;
 
-use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, aside::Writable, resolve, say};
+use super::{
+    aside::Writable,
+    pass::{Gate, Pass, Seen, Stop},
+    remedy,
+};
 use crate::engine::{
-    desired::Connection,
-    id::{CodeStatus, Field, NumberStatus, PlatformType},
-    limits::later,
-    memory::{EntryOutcome, Memory, StepKind},
-    observed::Number,
-    reason::Reason,
+    rule::say,
+    value::{
+        block::Block,
+        desired::{Connection, Management},
+        id::{CodeStatus, Field, NumberStatus, PlatformType},
+        memory::{EntryOutcome, Memory},
+        observed::Number,
+        reason::Reason,
+        step::StepKind,
+        time::later,
+        wait::{Actor, Wait},
+    },
 };
 
 /// Where the number is registered, when it may be acted on at all.
@@ -22,19 +32,18 @@ pub(super) enum Platform {
 /// A number that is in the app is never touched, whatever the spec wants.
 pub(super) fn connection(pass: &Pass, memory: &Memory, number: &Number) -> Gate {
     let wanted = pass.desired.connection;
-    let is_registered = number.platform.value() == Some(&PlatformType::CloudApi);
     let is_in_app = is_in_app(memory, number);
     Err(Stop::block(match (wanted, is_in_app) {
         (Connection::CloudApi, Some(true)) => contradicts(format!(
             "{} lives in the WhatsApp Business app, and the spec wants it on the Cloud API alone; nothing is written to it; set connection to Coexistence, or delete the account in the app first",
             pass.desired.number
         )),
-        (Connection::Coexistence, Some(false)) if is_registered => contradicts(format!(
+        (Connection::Coexistence, Some(false)) if number.is_registered() => contradicts(format!(
             "{} is on the Cloud API alone, and the spec wants it in the WhatsApp Business app too; nothing is written to it; set connection to CloudApi, or connect it in the app through the partner's sign-up",
             pass.desired.number
         )),
         (Connection::Coexistence, _) if number.platform.value() == Some(&PlatformType::NotApplicable) => {
-            super::not_onboarded(&format!("{} is not connected to the platform", pass.desired.number))
+            remedy::not_onboarded(&format!("{} is not connected to the platform", pass.desired.number))
         }
         _ => return Ok(()),
     }))
@@ -67,7 +76,7 @@ pub(super) fn status(number: &Number) -> Gate {
             "Meta banned the number; nothing is written to it; appeal in Business Support Home",
         )
         .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(say::SUPPORT)),
-        NumberStatus::Other(word) => resolve::not_known("status", word, "the number"),
+        NumberStatus::Other(word) => remedy::not_known("status", word, "the number"),
         _ => return Ok(()),
     }))
 }
@@ -88,7 +97,7 @@ pub(super) fn platform(pass: &Pass, number: &Number) -> Gate<Platform> {
             .waits(Wait::on(Actor::ClusterUser, "DeregisterOnPremises").at(say::NUMBERS)),
         )),
         Field::Is(PlatformType::Other(word)) => {
-            Err(Stop::block(resolve::not_known("platform_type", word, "the number")))
+            Err(Stop::block(remedy::not_known("platform_type", word, "the number")))
         }
         Field::Refused | Field::Absent => Err(Stop::block(incomplete("platform_type"))),
     }
@@ -140,7 +149,7 @@ fn missing(number: &Number) -> Option<&'static str> {
 pub(super) fn code_known(number: &Number) -> Gate {
     match number.code.value() {
         Some(CodeStatus::Other(word)) => {
-            Err(Stop::block(resolve::not_known("code_verification_status", word, "the number")))
+            Err(Stop::block(remedy::not_known("code_verification_status", word, "the number")))
         }
         _ => Ok(()),
     }
@@ -148,8 +157,7 @@ pub(super) fn code_known(number: &Number) -> Gate {
 
 /// Whether webhook and profile of a registered number may be written.
 pub(super) fn writable(pass: &Pass, memory: &Memory, number: &Number) -> Writable {
-    use crate::engine::desired::Management::ObserveOnly;
-    if pass.desired.management == ObserveOnly {
+    if pass.desired.management == Management::ObserveOnly {
         return Writable::No("managementPolicy is ObserveOnly".into());
     }
     if pass.desired.connection == Connection::Coexistence {

@@ -2,75 +2,29 @@
 //!
 //! A rename of a registered number is not written by this module.
 
-use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, resolve, say, undecided};
-use crate::engine::{
-    failure::Class,
-    id::{Field, NameStatus},
-    limits::later,
-    memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
-    observed::Number,
-    reason::Reason,
-    step::Step,
+use jiff::Timestamp;
+
+use super::{
+    pass::{Gate, Pass, Seen, Stop},
+    remedy, undecided,
 };
-
-/// What the name allows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum NameState {
-    Usable,
-    InReview,
-    /// Meta does not tell.
-    Blind,
-    NotReady,
-    Expired,
-    Declined,
-    Unknown(String),
-}
-
-/// Whether Meta shows a name on the number, and not as expired.
-pub(super) fn shows(number: &Number, name: &str) -> bool {
-    let current = is(&number.verified_name, name) && number.name_status.value() != Some(&NameStatus::Expired);
-    let new =
-        is(&number.new_display_name, name) && number.new_name_status.value() != Some(&NameStatus::Expired);
-    current || new
-}
-
-fn is(field: &Field<String>, name: &str) -> bool {
-    field.value().is_some_and(|value| value == name)
-}
-
-/// The better of `name_status` and, where it speaks of the desired name, `new_name_status`.
-pub(super) fn state(number: &Number, desired: &str) -> NameState {
-    let current = read(&number.name_status);
-    let new = is(&number.new_display_name, desired).then(|| read(&number.new_name_status));
-    match new {
-        Some(new) if rank(&new) < rank(&current) => new,
-        _ => current,
-    }
-}
-
-fn read(field: &Field<NameStatus>) -> NameState {
-    match field.value() {
-        None => NameState::Blind,
-        Some(NameStatus::Approved | NameStatus::AvailableWithoutReview) => NameState::Usable,
-        Some(NameStatus::PendingReview) => NameState::InReview,
-        Some(NameStatus::None | NameStatus::NonExists) => NameState::NotReady,
-        Some(NameStatus::Expired) => NameState::Expired,
-        Some(NameStatus::Declined) => NameState::Declined,
-        Some(NameStatus::Other(word)) => NameState::Unknown(word.to_string()),
-    }
-}
-
-fn rank(state: &NameState) -> u8 {
-    match state {
-        NameState::Usable => 0,
-        NameState::InReview => 1,
-        NameState::Unknown(_) => 2,
-        NameState::Blind => 3,
-        NameState::NotReady => 4,
-        NameState::Expired => 5,
-        NameState::Declined => 6,
-    }
-}
+use crate::engine::{
+    rule::{
+        naming::{NameState, is, shows, state},
+        say,
+    },
+    value::{
+        block::Block,
+        failure::Class,
+        id::{Field, NameStatus},
+        memory::{Entry, EntryOutcome, Memory},
+        observed::Number,
+        reason::Reason,
+        step::{Cause, Step, StepKind},
+        time::{later, pause},
+        wait::{Actor, Wait},
+    },
+};
 
 /// Remembers that Meta declined the desired name.
 pub(super) fn note_declined(pass: &Pass, memory: &mut Memory, number: &Number) {
@@ -100,7 +54,7 @@ pub(super) fn submitted(pass: &Pass, memory: &Memory, number: &Number, seen: &Se
     let name = &pass.desired.display_name;
     let state = state(number, name);
     if let NameState::Unknown(word) = &state {
-        return Err(Stop::block(resolve::not_known("name_status", word, "the number")));
+        return Err(Stop::block(remedy::not_known("name_status", word, "the number")));
     }
     let is_expired = is_expired(memory, number, name, &state);
     if is_there(memory, number, name) && state != NameState::Expired && !is_expired {
@@ -231,7 +185,7 @@ fn is_replaced(memory: &Memory, last: &Entry) -> bool {
     newer.into_iter().any(|entry| entry.outcome == EntryOutcome::Accepted && entry.subject != last.subject)
 }
 
-fn limit_reached(count: usize, until: jiff::Timestamp) -> Block {
+fn limit_reached(count: usize, until: Timestamp) -> Block {
     Block::new(
         Reason::NameLimitReached,
         format!("display names were submitted {count} times in 30 days, which is close to Meta's limit; the next at {}", say::time(until)),
@@ -240,7 +194,7 @@ fn limit_reached(count: usize, until: jiff::Timestamp) -> Block {
     .until(until)
 }
 
-fn unanswered(name: &str, until: jiff::Timestamp) -> Block {
+fn unanswered(name: &str, until: Timestamp) -> Block {
     Block::new(
         Reason::MetaUnavailable,
         format!(
@@ -276,15 +230,11 @@ fn declined(pass: &Pass) -> Block {
     .waits(Wait::on(Actor::ClusterUser, "ChooseName").at(say::NUMBERS))
 }
 
-pub(super) fn pause(pauses: &[std::time::Duration], tries: usize) -> std::time::Duration {
-    tries.checked_sub(1).and_then(|at| pauses.get(at).or(pauses.last())).copied().unwrap_or_default()
-}
-
 /// A code is not wasted on a name that could not be registered.
 pub(super) fn allows_code(pass: &Pass, number: &Number) -> Gate {
     match state(number, &pass.desired.display_name) {
         NameState::Declined => Err(Stop::block(declined(pass))),
-        NameState::Unknown(word) => Err(Stop::block(resolve::not_known("name_status", &word, "the number"))),
+        NameState::Unknown(word) => Err(Stop::block(remedy::not_known("name_status", &word, "the number"))),
         _ => Ok(()),
     }
 }
@@ -330,6 +280,6 @@ pub(super) fn allows_registration(pass: &Pass, memory: &Memory, number: &Number)
             format!("display name {name:?} expired at Meta and has to be submitted again first"),
         )),
         NameState::Declined => Err(Stop::block(declined(pass))),
-        NameState::Unknown(word) => Err(Stop::block(resolve::not_known("name_status", &word, "the number"))),
+        NameState::Unknown(word) => Err(Stop::block(remedy::not_known("name_status", &word, "the number"))),
     }
 }

@@ -2,14 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{Block, Pass, code, consent};
+use super::{consent, pass::Pass, request};
 use crate::engine::{
-    limits::later,
-    memory::Memory,
-    plan::ConditionType,
-    reason::Reason,
-    shown::{self, Shown},
-    step::Planned,
+    condition::ConditionType,
+    rule::shown::{self, Shown},
+    value::{block::Block, memory::Memory, reason::Reason, step::Planned, time::later},
 };
 
 /// The earliest of everything that may change something.
@@ -54,7 +51,7 @@ fn after_write(pass: &Pass, memory: &Memory, settings_match: bool) -> Option<Tim
 /// A wait that a Secret can end polls that Secret.
 fn secret_poll(pass: &Pass, memory: &Memory, block: &Block) -> Option<Timestamp> {
     let every = match block.reason {
-        _ if code::awaits(pass, memory) && is_code_wait(block.reason) => pass.limits.secret_poll_live,
+        _ if request::awaits(pass, memory) && is_code_wait(block.reason) => pass.limits.secret_poll_live,
         Reason::PinNeeded
         | Reason::PinMalformed
         | Reason::PinMismatch

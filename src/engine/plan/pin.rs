@@ -1,13 +1,22 @@
 //! The PIN: kept in a Secret before it is sent, never guessed.
 
-use super::{Actor, Block, Gate, Pass, Stop, Wait, naming, say};
+use super::{
+    pass::{Gate, Pass, Stop},
+    remedy,
+};
 use crate::engine::{
-    id::Field,
-    limits::later,
-    memory::{Cause, Memory, StepKind},
-    observed::{Number, SecretFact, SecretVersion},
-    reason::Reason,
-    step::Step,
+    rule::say,
+    value::{
+        block::Block,
+        id::Field,
+        memory::{Memory, Pace},
+        observed::Number,
+        reason::Reason,
+        secret::{SecretFact, SecretVersion},
+        step::{Cause, Step, StepKind},
+        time::{later, pause},
+        wait::{Actor, Wait},
+    },
 };
 
 /// How the PIN of the next registration is there.
@@ -52,16 +61,9 @@ pub(super) fn available(pass: &Pass, memory: &Memory, number: &Number) -> Gate<P
                 pass.desired.namespace
             ),
         )),
-        SecretFact::Unreadable(why) => Err(Stop::block(unreadable(&place, why))),
+        SecretFact::Unreadable(why) => Err(Stop::block(remedy::unreadable(&place, why))),
         SecretFact::NotAsked => Err(Stop::look_again(format!("{place} has not been read yet"))),
     }
-}
-
-pub(super) fn unreadable(place: &str, why: &str) -> Block {
-    Block::new(
-        Reason::ObservationIncomplete,
-        format!("{place} could not be read from the cluster now ({why}); it is read again by itself"),
-    )
 }
 
 /// An unknown PIN of Meta's is never shadowed by one of ours.
@@ -74,11 +76,10 @@ pub(super) fn create(pass: &Pass, memory: &mut Memory) -> Stop {
     let key = pass.desired.registration.pin_secret.clone();
     let pace = memory.ledger.repeatable.entry(StepKind::CreatePin).or_default();
     if pace.generation != pass.desired.generation {
-        *pace = crate::engine::memory::Pace { generation: pass.desired.generation, ..Default::default() };
+        *pace = Pace { generation: pass.desired.generation, ..Default::default() };
     }
-    let until = pace
-        .last
-        .map(|last| later(last, naming::pause(&pass.limits.repeatable_pauses, pace.failed as usize)));
+    let until =
+        pace.last.map(|last| later(last, pause(&pass.limits.repeatable_pauses, pace.failed as usize)));
     match until.filter(|until| *until > pass.now) {
         Some(until) => Stop::block(
             Block::new(

@@ -5,20 +5,28 @@ use std::convert::Infallible;
 use jiff::Timestamp;
 
 use super::{
-    Actor, Block, Gate, Pass, Seen, Stop, Wait, find, naming,
-    naming::Grant,
+    naming::{self, Grant},
+    pass::{Gate, Pass, Seen, Stop},
     pin::{self, Pin},
-    say, undecided,
+    remedy, undecided,
 };
 use crate::engine::{
-    desired::PinPolicy,
-    failure::{Class, Failure, Refusal, Scope},
-    id::{AccountMode, CodeStatus, Field},
-    limits::{earlier, later},
-    memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
-    observed::{Health, Number},
-    reason::Reason,
-    step::Step,
+    rule::{
+        naming::{NameState, state},
+        say,
+    },
+    value::{
+        block::Block,
+        desired::PinPolicy,
+        failure::{Class, Failure, Refusal, Scope},
+        id::{AccountMode, CodeStatus, Field},
+        memory::{Entry, EntryOutcome, Memory},
+        observed::{Health, Number},
+        reason::Reason,
+        step::{Cause, Step, StepKind},
+        time::{self, earlier, later},
+        wait::{Actor, Wait},
+    },
 };
 
 /// What may be done about the last refusal.
@@ -89,7 +97,7 @@ fn note_refusal(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) 
         return;
     }
     let name = &pass.desired.display_name;
-    if naming::state(number, name) == naming::NameState::Usable {
+    if state(number, name) == NameState::Usable {
         memory.marks.on_phone = Some(at);
     } else {
         memory.marks.note_tried_in_review(name, at);
@@ -203,7 +211,7 @@ fn next(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Next
 /// "Cannot create certificate": the phone only when the name was usable before and after.
 fn certificate(pass: &Pass, memory: &Memory, seen: &Seen, last: &Entry, refusal: &Refusal) -> Gate<Next> {
     if memory.marks.on_phone == Some(last.at) {
-        return Ok(Next::Asked(Box::new(find::on_phone(pass, refusal))));
+        return Ok(Next::Asked(Box::new(remedy::on_phone(pass, refusal))));
     }
     if seen.begun.is_none_or(|begun| begun <= last.at) {
         return Err(Stop::look_again(
@@ -391,7 +399,7 @@ fn scheduled(pass: &Pass, memory: &Memory, grant: Grant) -> Gate {
         return Err(Stop::block(block));
     }
     let Some(last) = recent.last() else { return Ok(()) };
-    let mut pause = naming::pause(&limits.registration_pauses, recent.len());
+    let mut pause = time::pause(&limits.registration_pauses, recent.len());
     if grant == Grant::Blind {
         pause = pause.max(limits.registration_blind_pause);
     }

@@ -1,14 +1,24 @@
 //! Portfolio and account: what has to hold before anything below is looked at.
 
-use super::{Actor, Block, Gate, Pass, Stop, Wait, say};
+use super::{
+    pass::{Gate, Pass, Stop},
+    remedy,
+};
 use crate::engine::{
-    id::{AccountId, AccountStatus, Fact, ReviewStatus, Sendability},
-    memory::Memory,
-    observed::{Account, PortfolioState},
     portfolio::{Hold, PortfolioView},
-    reach::{self, NoAccount},
-    reason::Reason,
-    wait,
+    rule::{
+        reach::{self, NoAccount},
+        say,
+    },
+    value::{
+        block::Block,
+        id::{AccountId, AccountStatus, Fact, ReviewStatus, Sendability},
+        memory::Memory,
+        observed::{Account, PortfolioState},
+        reason::Reason,
+        wait::{Actor, Wait},
+    },
+    waiting,
 };
 
 /// `health_status` of a banned account (Meta's OpenAPI).
@@ -54,7 +64,7 @@ fn not_read_yet(pass: &Pass) -> Block {
 fn held(hold: &Hold) -> Block {
     let who = match hold.reason {
         Reason::SpecInvalid => Some((Actor::ClusterUser, "CorrectPortfolio")),
-        reason => wait::who(reason),
+        reason => waiting::who(reason),
     };
     let wait = who.map(|(actor, action)| {
         let mut wait = Wait::on(actor, action);
@@ -210,7 +220,9 @@ fn review(id: &AccountId, account: &Account) -> Gate {
         )
         .waits(support("Appeal")),
         ReviewStatus::Restricted | ReviewStatus::LimitReached => restricted(id, review.as_str()),
-        ReviewStatus::Other(word) => not_known("account_review_status", word, &format!("account {id}")),
+        ReviewStatus::Other(word) => {
+            remedy::not_known("account_review_status", word, &format!("account {id}"))
+        }
     }))
 }
 
@@ -225,7 +237,7 @@ fn status(id: &AccountId, account: &Account) -> Gate {
             format!("account {id} is {status}; only Meta can reinstate it, ask in Business Support Home"),
         )
         .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(say::SUPPORT)),
-        AccountStatus::Other(word) => not_known("status", word, &format!("account {id}")),
+        AccountStatus::Other(word) => remedy::not_known("status", word, &format!("account {id}")),
     }))
 }
 
@@ -245,13 +257,4 @@ fn restricted(id: &AccountId, word: &str) -> Block {
         format!("account {id} is restricted by Meta ({word}); see why and appeal in Business Support Home"),
     )
     .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(say::SUPPORT))
-}
-
-/// A word of Meta's that this version does not know: nothing is written on its strength.
-pub(super) fn not_known(field: &str, word: &str, of: &str) -> Block {
-    Block::new(
-        Reason::StatusNotKnown,
-        format!("{field} of {of} reads {word}, which this version does not know; nothing is written until it reads a known value; a newer version may know it"),
-    )
-    .waits(Wait::on(Actor::Meta, "ChangeStatus").at(say::NUMBERS))
 }

@@ -6,16 +6,19 @@ use proptest::{
     test_runner::{Config, RngSeed},
 };
 
-use super::{Plan, Step};
 use crate::engine::{
-    desired::{CodeRequest, Connection, Management, PinPolicy, WhileNameInReview},
-    failure::{Class, Failure, Scope},
     fixture::{HOUR, MINUTE, NAME, SECOND, World, no_answer, present, refusal, version, world},
-    id::{AccountMode, CodeStatus, Fact, Field, NumberStatus, PlatformType},
-    limits::later,
-    memory::{Cause, StepKind},
-    observed::{Number, Profile, SecretFact, WebhookConfiguration},
-    outcome::Accepted,
+    plan::Plan,
+    value::{
+        desired::{CodeRequest, Connection, Management, PinPolicy, WhileNameInReview},
+        failure::{Class, Failure, Scope},
+        id::{AccountMode, CodeStatus, Fact, Field, NumberStatus, PlatformType},
+        observed::{Number, Profile, WebhookConfiguration},
+        outcome::Accepted,
+        secret::SecretFact,
+        step::{Cause, Step, StepKind},
+        time::later,
+    },
 };
 
 /// What Meta does with a step.

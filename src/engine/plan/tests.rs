@@ -5,26 +5,27 @@ use std::sync::Arc;
 
 use crate::engine::{
     condition::ConditionType,
-    desired::{CodeRequest, Connection, DesiredProfile, Management, PinPolicy, WhileNameInReview},
     face_fixture::entity,
-    failure::{Class, Failure, Refusal, Scope},
     fixture::{
         ACCOUNT, HOUR, MINUTE, NAME, NUMBER, OTHER, SECOND, World, accepted, new_number, no_answer, present,
         reachable, refusal, refused, searched, version, world,
     },
-    id::{
-        AccountMode, AccountStatus, CodeStatus, Fact, Field, NameStatus, NumberStatus, PlatformType,
-        ReviewStatus, Sendability,
-    },
-    limits::later,
-    memory::{Cause, ConsentKind, EntryOutcome, StepKind},
-    observed::{
-        Claim, Health, ListState, PortfolioState, Profile, Searched, SecretFact, WebhookConfiguration,
-    },
-    outcome::Accepted,
     portfolio::{Hold, Reach},
-    reason::{Reason, ReasonKind},
-    step::Step,
+    value::{
+        desired::{CodeRequest, Connection, DesiredProfile, Management, PinPolicy, WhileNameInReview},
+        failure::{Class, Failure, Refusal, Scope},
+        id::{
+            AccountMode, AccountStatus, CodeStatus, Fact, Field, NameStatus, NumberStatus, PlatformType,
+            ReviewStatus, Sendability,
+        },
+        memory::{ConsentKind, EntryOutcome},
+        observed::{Claim, Health, ListState, PortfolioState, Profile, Searched, WebhookConfiguration},
+        outcome::Accepted,
+        reason::{Reason, ReasonKind},
+        secret::SecretFact,
+        step::{Cause, Step, StepKind},
+        time::later,
+    },
 };
 
 /// Says what each world leads to; every block must hold words and be deterministic.
@@ -446,7 +447,7 @@ fn a_refusal_with_two_causes_names_both_and_has_a_date() {
     let block = plan.block.unwrap();
     assert!(block.message.contains("no further number") && block.message.contains("full control"));
     assert_eq!(block.until, Some(later(world().now, 24 * HOUR)));
-    assert_eq!(block.wait.unwrap().actor, crate::engine::plan::Actor::PortfolioAdmin);
+    assert_eq!(block.wait.unwrap().actor, crate::engine::value::wait::Actor::PortfolioAdmin);
 }
 
 #[test]
@@ -1323,7 +1324,7 @@ fn an_unknown_history_allows_one_registration_a_day() {
         (
             "an old list",
             world().adopted().verified().after(10 * MINUTE).see(|o| {
-                let begun = crate::engine::limits::earlier(o.begun, SECOND);
+                let begun = crate::engine::value::time::earlier(o.begun, SECOND);
                 o.search[0].list = ListState::Complete { begun };
             }),
             "NotObservedYet",

@@ -5,13 +5,19 @@
 
 use jiff::Timestamp;
 
-use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, code, naming, say};
+use super::pass::{Gate, Pass, Seen, Stop};
 use crate::engine::{
-    failure::Class,
-    id::{CodeStatus, PlatformType},
-    limits::later,
-    memory::{Entry, EntryOutcome, Intent, Memory, StepKind},
-    reason::Reason,
+    rule::{naming::shows, say},
+    value::{
+        block::Block,
+        failure::Class,
+        id::CodeStatus,
+        memory::{Entry, EntryOutcome, Intent, Memory},
+        reason::Reason,
+        step::StepKind,
+        time::later,
+        wait::{Actor, Wait},
+    },
 };
 
 /// Decides the step in flight, if what was seen allows it.
@@ -61,8 +67,8 @@ fn is_visible(kind: StepKind, subject: Option<&str>, memory: &Memory, seen: &See
         StepKind::VerifyCode => {
             memory.marks.reverify_required.is_none() && number.code.value() == Some(&CodeStatus::Verified)
         }
-        StepKind::Register => number.platform.value() == Some(&PlatformType::CloudApi),
-        StepKind::SubmitName => subject.is_some_and(|name| naming::shows(number, name)),
+        StepKind::Register => number.is_registered(),
+        StepKind::SubmitName => subject.is_some_and(|name| shows(number, name)),
         _ => false,
     }
 }
@@ -81,7 +87,7 @@ pub(super) fn none_open(pass: &Pass, memory: &Memory) -> Gate {
 pub(super) fn settled(pass: &Pass, kind: StepKind, memory: &Memory, seen: &Seen) -> Gate {
     let Some(entry) = memory.ledger.last(kind) else { return Ok(()) };
     // What it proved was seen before Meta required another proof.
-    if kind == StepKind::VerifyCode && !code::is_current(memory, entry) {
+    if kind == StepKind::VerifyCode && !memory.marks.is_current(entry) {
         return Ok(());
     }
     let Some(until) = settling(entry) else { return Ok(()) };

@@ -5,13 +5,13 @@ use rstest::rstest;
 
 use super::*;
 use crate::engine::{
-    condition::ConditionType::{
-        BusinessVerified, CredentialsValid, IdentityConfirmed, Ready, Reconciling, Stalled,
+    condition::{
+        ConditionType::{BusinessVerified, CredentialsValid, IdentityConfirmed, Ready, Reconciling, Stalled},
+        Truth::{False, True, Unknown},
     },
-    condition::Truth::{False, True, Unknown},
     face_fixture::*,
-    observed::SecretVersion,
-    plan::Actor,
+    secret::SecretVersion,
+    wait::Actor,
 };
 
 /// A look at a portfolio.

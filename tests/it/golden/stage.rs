@@ -30,9 +30,10 @@ use whatsapp_operator::{
         limits::Limits,
         look::Urgency,
         memory::Memory,
-        observed::{Claim, PortfolioState, ProcessFacts, SecretFact, SecretVersion},
+        observed::{Claim, PortfolioState, ProcessFacts},
         plan::{Plan, plan},
         portfolio::{PortfolioObserved, PortfolioView, assess_portfolio, granted},
+        secret::{SecretFact, SecretVersion},
     },
     meta::{
         client::{GraphClient, Meta, Settings, install_crypto},

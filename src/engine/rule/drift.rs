@@ -1,27 +1,18 @@
-//! Drift: one managed thing that is not as desired.
+//! Drift between desired and observed: what differs, and what happens with it.
 
-use super::{
+pub use crate::engine::value::drift::Drift;
+
+use super::timezone;
+use crate::engine::value::{
     desired::{Connection, Desired, DesiredProfile, Management},
-    id::{AccountId, Fact, Field, NumberStatus, PlatformType},
-    judge::is_registered,
+    id::{AccountId, Fact, Field, PlatformType},
     observed::{Number, Observed, Profile},
-    timezone,
 };
 
-/// One difference between desired and observed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Drift {
-    /// Path of the spec: `displayName`, `profile.about`, `webhook.callbackUrl`, `timeZone`.
-    pub field: String,
-    pub desired: String,
-    pub observed: String,
-    /// What happens with it: written, waits, or only shown and why.
-    pub action: String,
-}
-
 /// Field of a difference in the time zone, and how those in the profile begin.
-pub(super) const TIME_ZONE: &str = "timeZone";
-pub(super) const PROFILE: &str = "profile.";
+pub(in crate::engine) const TIME_ZONE: &str = "timeZone";
+
+pub(in crate::engine) const PROFILE: &str = "profile.";
 
 /// Everything managed that differs, with what will happen to it. What could not be read does not differ.
 pub fn diff(desired: &Desired, observed: &Observed) -> Vec<Drift> {
@@ -42,11 +33,9 @@ pub fn diff(desired: &Desired, observed: &Observed) -> Vec<Drift> {
 fn own_number<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a Number> {
     let account = desired.account.as_ref().or_else(|| account_id(observed));
     let own = |a: &AccountId| account.is_none_or(|own| own == a);
-    let live =
-        |n: &&Number| !matches!(n.status.value(), Some(NumberStatus::Migrated | NumberStatus::Deleted));
     let mut numbers =
         observed.search.iter().filter(|s| own(&s.account)).flat_map(|s| &s.numbers).map(AsRef::as_ref);
-    numbers.find(live)
+    numbers.find(|number: &&Number| !number.has_left())
 }
 
 /// What a channel that only observes would do before anything else.
@@ -80,7 +69,7 @@ fn action(desired: &Desired, number: &Number) -> String {
         "would be written; managementPolicy is ObserveOnly".into()
     } else if desired.connection == Connection::Coexistence || number.is_on_biz_app.value() == Some(&true) {
         "only shown: the number lives in the WhatsApp Business app".into()
-    } else if is_registered(number) {
+    } else if number.is_registered() {
         "is written".into()
     } else {
         "waits until the number is registered".into()
@@ -93,11 +82,11 @@ fn name(desired: &Desired, number: &Number) -> Option<Drift> {
         return None;
     }
     let submitted = number.new_display_name.value() == Some(&desired.display_name);
-    let action = if desired.management == Management::ObserveOnly && !is_registered(number) {
+    let action = if desired.management == Management::ObserveOnly && !number.is_registered() {
         "would be submitted; managementPolicy is ObserveOnly".into()
     } else if submitted {
         "is submitted; Meta decides".into()
-    } else if is_registered(number) {
+    } else if number.is_registered() {
         "only shown: the name of a registered number is changed by a person".into()
     } else {
         "is submitted before the registration".into()

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{
-    id::{AccountId, BusinessId},
+    id::{AccountId, AppId, BusinessId},
     phone::E164,
 };
 
@@ -153,7 +153,7 @@ pub struct DesiredPortfolio {
     pub business: BusinessId,
     pub access_token: SecretKey,
     pub app_secret: Option<SecretKey>,
-    pub app: Option<super::id::AppId>,
+    pub app: Option<AppId>,
     pub expect_name: Option<String>,
     pub expect_country: Option<String>,
     pub access: Vec<Access>,

@@ -1,23 +1,32 @@
-//! Proof of ownership: one code per consent, each used once.
+//! Proof of ownership: a code is handed to Meta once, and who is waited for until there is one.
 
 use jiff::Timestamp;
 
-use super::{Actor, Block, Gate, Pass, Seen, Stop, Wait, naming, pin, say, undecided};
+use super::{
+    pass::{Gate, Pass, Seen, Stop},
+    remedy, request, undecided,
+};
 use crate::engine::{
-    desired::CodeRequest,
-    failure::{Class, Refusal},
-    id::{CodeStatus, PlatformType},
-    limits::later,
-    memory::{Cause, Entry, EntryOutcome, Memory, StepKind},
-    observed::{Number, SecretFact, SecretVersion},
-    phone,
-    reason::Reason,
-    step::Step,
+    rule::say,
+    value::{
+        block::Block,
+        failure::Class,
+        id::CodeStatus,
+        memory::{Entry, EntryOutcome, Memory},
+        observed::Number,
+        reason::Reason,
+        secret::{SecretFact, SecretVersion},
+        step::{Cause, Step, StepKind},
+        time::later,
+        wait::{Actor, Wait},
+    },
 };
 
 /// Refusals by which Meta may mean that the number is proven already: of a request, and of a verification.
 const PROVEN_AT_REQUEST: [i64; 2] = [136_024, 2_388_091];
+
 const PROVEN_AT_VERIFICATION: i64 = 2_388_093;
+
 /// A code that was used is refused like a wrong one.
 const CODE_REFUSED: i64 = 136_025;
 
@@ -34,7 +43,6 @@ pub(super) fn note_proof(pass: &Pass, memory: &mut Memory, seen: &Seen) {
     if begun <= required {
         return;
     }
-    let is_registered = number.platform.value() == Some(&PlatformType::CloudApi);
     let is_proven = match number.code.value() {
         Some(CodeStatus::Verified) => {
             memory.marks.proof_lapsed.is_some_and(|lapsed| begun > lapsed)
@@ -50,7 +58,7 @@ pub(super) fn note_proof(pass: &Pass, memory: &mut Memory, seen: &Seen) {
             false
         }
     };
-    if is_registered || is_proven {
+    if number.is_registered() || is_proven {
         memory.marks.note_proven();
     }
 }
@@ -82,10 +90,10 @@ pub(super) fn verified(pass: &Pass, memory: &mut Memory, number: &Number, seen: 
         return Ok(());
     }
     undecided::settled(pass, StepKind::VerifyCode, memory, seen)?;
-    let request = sent_request(memory).cloned();
+    let request = request::sent(memory).cloned();
     let answer = answer(pass, memory, request.as_ref());
     if let Answer::Use(version) = &answer {
-        locked(pass, memory)?;
+        request::locked(pass, memory)?;
         undecided::may_send(pass, StepKind::VerifyCode, memory)?;
         return Err(verify(
             pass,
@@ -96,22 +104,10 @@ pub(super) fn verified(pass: &Pass, memory: &mut Memory, number: &Number, seen: 
             "verify the number with the code from its Secret",
         ));
     }
-    if let Some(stop) = request_by_consent(pass, memory, number, seen)? {
+    if let Some(stop) = request::by_consent(pass, memory, number, seen)? {
         return Err(stop);
     }
     Err(waiting(pass, memory, number, seen, request.as_ref(), &answer)?)
-}
-
-/// The request whose code may prove the number: the last that went out, whatever was refused since. One from before a
-/// new proof was required did so already.
-fn sent_request(memory: &Memory) -> Option<&Entry> {
-    let is_sent = |entry: &&Entry| matches!(entry.outcome, EntryOutcome::Accepted | EntryOutcome::NoAnswer);
-    memory.ledger.codes.iter().rev().find(is_sent).filter(|entry| is_current(memory, entry))
-}
-
-/// Not from before Meta required a new proof.
-pub(super) fn is_current(memory: &Memory, entry: &Entry) -> bool {
-    memory.marks.reverify_required.is_none_or(|required| entry.at > required)
 }
 
 /// What the code Secret holds, seen from the last request.
@@ -138,7 +134,7 @@ fn answer(pass: &Pass, memory: &Memory, request: Option<&Entry>) -> Answer {
         // Written after the request, and not as a code: whoever wrote it waits for what does not come.
         SecretFact::KeyMissing { version } => {
             let is_new = |request: &&Entry| request.secret_before.as_ref() != Some(version);
-            let is_answer = request.filter(is_new).is_some_and(|request| is_live(pass, request));
+            let is_answer = request.filter(is_new).is_some_and(|request| request::is_live(pass, request));
             return if is_answer { Answer::Malformed } else { Answer::Nothing };
         }
         SecretFact::Missing | SecretFact::Unlabelled => return Answer::Nothing,
@@ -158,150 +154,18 @@ fn answer(pass: &Pass, memory: &Memory, request: Option<&Entry>) -> Answer {
     if request.secret_before.as_ref() == Some(version) {
         return Answer::Nothing;
     }
-    if !is_live(pass, request) {
+    if !request::is_live(pass, request) {
         return Answer::Late;
     }
-    if tries(memory, request) >= pass.limits.verifications_per_code {
+    if request::tries(memory, request) >= pass.limits.verifications_per_code {
         return Answer::Nothing;
     }
     if well_formed { Answer::Use(version.clone()) } else { Answer::Malformed }
 }
 
-/// Whether the code that was asked for can still be used.
-pub(super) fn is_live(pass: &Pass, request: &Entry) -> bool {
-    pass.now < later(request.at, pass.limits.code_life)
-}
-
-/// A request that still waits for its code to be entered.
-pub(super) fn awaits(pass: &Pass, memory: &Memory) -> bool {
-    sent_request(memory).is_some_and(|request| {
-        is_live(pass, request) && tries(memory, request) < pass.limits.verifications_per_code
-    })
-}
-
-fn tries(memory: &Memory, request: &Entry) -> usize {
-    memory.ledger.since(StepKind::VerifyCode, Some(request.at)).count()
-}
-
 fn verify(pass: &Pass, seen: &Seen, number: &Number, secret: SecretVersion, cause: Cause, why: &str) -> Stop {
     let step = Step::VerifyCode { account: seen.account.clone(), number: number.id.clone(), secret };
     pass.step(step, why.into(), cause)
-}
-
-/// Too many wrong codes: Meta's own clock.
-fn locked(pass: &Pass, memory: &Memory) -> Gate {
-    let refusal = memory.ledger.last(StepKind::VerifyCode).and_then(|entry| entry.refusal.as_ref());
-    let until = refusal
-        .filter(|r| r.class == Class::WaitUntil)
-        .and_then(|r| r.until)
-        .filter(|until| *until > pass.now);
-    match until {
-        Some(until) => Err(Stop::block(paused(until).refused(refusal))),
-        None => Ok(()),
-    }
-}
-
-fn paused(until: Timestamp) -> Block {
-    Block::new(
-        Reason::CodeRequestPaused,
-        format!(
-            "Meta does not send or take codes for this number for a while; a new one can be asked for at {}",
-            say::time(until)
-        ),
-    )
-    .waits(Wait::on(Actor::Meta, "AllowCode"))
-    .until(until)
-}
-
-/// A new code, when it was consented to or is the automatic one, and would not be wasted.
-fn request_by_consent(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Option<Stop>> {
-    let cause = match &pass.send_code {
-        Some(consent) => Cause::SendCode(consent.value.clone()),
-        None if may_be_automatic(pass, memory, number) => Cause::Automatic,
-        None => return Ok(None),
-    };
-    is_worth_it(pass, memory, number)?;
-    undecided::settled(pass, StepKind::RequestCode, memory, seen)?;
-    may_request(pass, memory)?;
-    undecided::may_send(pass, StepKind::RequestCode, memory)?;
-    let secret_before = match &pass.observed.code_secret {
-        SecretFact::Forbidden => return Err(Stop::block(forbidden(pass))),
-        SecretFact::Unreadable(why) => return Err(Stop::block(pin::unreadable("the code Secret", why))),
-        SecretFact::NotAsked => return Err(Stop::look_again("the code Secret has not been read yet")),
-        fact => fact.version().cloned(),
-    };
-    let step = Step::RequestCode {
-        account: seen.account.clone(),
-        number: number.id.clone(),
-        method: phone::method(pass.desired.verification.method, &pass.desired.number),
-        language: pass.desired.verification.language.clone(),
-        secret_before,
-    };
-    Ok(Some(pass.step(step, format!("ask Meta to send a code to {}", pass.desired.number), cause)))
-}
-
-fn is_worth_it(pass: &Pass, memory: &Memory, number: &Number) -> Gate {
-    naming::allows_code(pass, number)?;
-    pin::available(pass, memory, number).map(|_| ())
-}
-
-fn may_be_automatic(pass: &Pass, memory: &Memory, number: &Number) -> bool {
-    pass.desired.verification.request == CodeRequest::Automatic
-        && memory.knows_history()
-        && memory.marks.automatic_code_used.is_none()
-        && memory.marks.reverify_required.is_none()
-        && memory.ledger.last(StepKind::RequestCode).is_none()
-        && number.code.value() != Some(&CodeStatus::Expired)
-}
-
-/// Limits and pauses, which hold for consents too.
-fn may_request(pass: &Pass, memory: &Memory) -> Gate {
-    locked(pass, memory)?;
-    if let Some((until, last)) = refused_until(pass, memory).filter(|(until, _)| *until > pass.now) {
-        return Err(Stop::block(paused(until).refused(last.refusal.as_ref())));
-    }
-    let limits = pass.limits;
-    let from = pass.now.checked_sub(limits.codes_window).ok();
-    let recent: Vec<_> = memory
-        .ledger
-        .since(StepKind::RequestCode, from)
-        .filter(|entry| matches!(entry.cause, Cause::SendCode(_)))
-        .map(|entry| entry.at)
-        .collect();
-    if recent.len() < limits.codes_by_consent {
-        return Ok(());
-    }
-    let until = later(recent[recent.len() - limits.codes_by_consent], limits.codes_window);
-    Err(Stop::block(
-        Block::new(
-            Reason::CodeLimitReached,
-            format!(
-                "{} codes were asked for in 24 hours; check that {} can receive them; the next can be asked for at {}",
-                recent.len(),
-                pass.desired.number,
-                say::time(until)
-            ),
-        )
-        .waits(Wait::on(Actor::PhoneHolder, "AskForCode"))
-        .until(until),
-    ))
-}
-
-/// Refused in a row: a pause, then a longer one.
-fn refused_until<'a>(pass: &Pass, memory: &'a Memory) -> Option<(Timestamp, &'a Entry)> {
-    // Trouble of Meta's, the token, a permission or the account have nothing to do with how often this number was
-    // asked for.
-    let is_of_the_number = |refusal: &Refusal| refusal.class != Class::Retry && !refusal.is_shut_out();
-    let codes = memory.ledger.codes.iter().rev().filter(|e| e.counts());
-    let refused = codes.take_while(|e| e.outcome == EntryOutcome::Refused);
-    let mut refused = refused.filter_map(|e| Some((e, e.refusal.as_ref().filter(|r| is_of_the_number(r))?)));
-    let (last, refusal) = refused.next()?;
-    let own = later(last.at, naming::pause(&pass.limits.code_refused_pauses, 1 + refused.count()));
-    Some((refusal.until.map_or(own, |until| until.max(own)), last))
-}
-
-fn then_ask(pass: &Pass) -> String {
-    format!("then ask for a code with {}", pass.command("send-code"))
 }
 
 /// A verification that was refused for something else than the code: Meta takes none for a while, or none with this
@@ -310,21 +174,9 @@ fn not_the_code(pass: &Pass, entry: &Entry) -> Option<Block> {
     let refusal = entry.refusal.as_ref()?;
     let pause = refusal.until.filter(|until| refusal.class == Class::WaitUntil && *until > pass.now);
     match pause {
-        Some(until) => Some(paused(until).refused(Some(refusal))),
-        None => say::not_for_its_value("VerifyCode", refusal, &then_ask(pass)),
+        Some(until) => Some(request::paused(until).refused(Some(refusal))),
+        None => say::not_for_its_value("VerifyCode", refusal, &request::then_ask(pass)),
     }
-}
-
-fn forbidden(pass: &Pass) -> Block {
-    let key = &pass.desired.verification.code_secret;
-    Block::new(
-        Reason::SecretForbidden,
-        format!(
-            "the operator may not read Secret {}, in which the code is to come; allow it to get Secrets in namespace {}",
-            key.name, pass.desired.namespace
-        ),
-    )
-    .waits(Wait::on(Actor::ClusterUser, "AllowSecret"))
 }
 
 /// Nothing to send: who has to act.
@@ -342,18 +194,18 @@ fn waiting(
     // Whoever entered it and then asked for another in vain is told of that.
     let is_overtaken = |request: &&Entry| {
         let last = memory.ledger.last(StepKind::RequestCode).is_some_and(|last| last.id != request.id);
-        last && tries(memory, request) > 0
+        last && request::tries(memory, request) > 0
     };
-    if let Some(request) = request.filter(|r| awaits(pass, memory) && !is_overtaken(r)) {
+    if let Some(request) = request.filter(|r| request::awaits(pass, memory) && !is_overtaken(r)) {
         return Ok(Stop::block(match answer {
-            Answer::Forbidden => forbidden(pass),
+            Answer::Forbidden => request::forbidden(pass),
             _ => awaited(pass, memory, request),
         }));
     }
-    is_worth_it(pass, memory, number)?;
+    request::is_worth_it(pass, memory, number)?;
     if let Answer::Unread(why) = answer {
         return Ok(match why {
-            Some(why) => Stop::block(pin::unreadable("the code Secret", why)),
+            Some(why) => Stop::block(remedy::unreadable("the code Secret", why)),
             None => Stop::look_again("the code Secret has not been read yet"),
         });
     }
@@ -461,7 +313,7 @@ fn unasked(
     version: &SecretVersion,
 ) -> Gate<Stop> {
     if let Some(retry) = &pass.retry {
-        locked(pass, memory)?;
+        request::locked(pass, memory)?;
         undecided::may_send(pass, StepKind::VerifyCode, memory)?;
         let cause = Cause::Retry(retry.value.clone());
         return Ok(verify(
@@ -491,16 +343,16 @@ fn unasked(
 fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer) -> Block {
     let number = &pass.desired.number;
     let ask = pass.command("send-code");
-    if let Some((until, last)) = refused_until(pass, memory).filter(|(until, _)| *until > pass.now) {
-        return paused(until).refused(last.refusal.as_ref());
+    if let Some((until, last)) = request::refused_until(pass, memory).filter(|(until, _)| *until > pass.now) {
+        return request::paused(until).refused(last.refusal.as_ref());
     }
     // No pause, or none any more; but the consent is used up, and whoever gave it is told why.
     if let Some(last) = memory
         .ledger
         .last(StepKind::RequestCode)
-        .filter(|e| e.outcome == EntryOutcome::Refused && is_current(memory, e))
+        .filter(|e| e.outcome == EntryOutcome::Refused && memory.marks.is_current(e))
     {
-        return request_refused(pass, last);
+        return request::refused(pass, last);
     }
     let wait = Wait::on(Actor::PhoneHolder, "AskForCode")
         .or_else("the number stays unverified and is not registered");
@@ -544,23 +396,4 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
         ),
     };
     block.waits(wait)
-}
-
-fn request_refused(pass: &Pass, last: &Entry) -> Block {
-    let other = last.refusal.as_ref().and_then(|r| say::not_for_its_value("RequestCode", r, &then_ask(pass)));
-    if let Some(block) = other {
-        return block;
-    }
-    Block::new(
-        Reason::CodeRequestRefused,
-        format!(
-            "Meta refused at {} to send a code ({}); check that {} can receive it, then run {}",
-            say::time(last.at),
-            last.refusal.as_ref().map(say::words).unwrap_or_default(),
-            pass.desired.number,
-            pass.command("send-code")
-        ),
-    )
-    .refused(last.refusal.as_ref())
-    .waits(Wait::on(Actor::PhoneHolder, "AskForCode"))
 }

@@ -6,9 +6,9 @@
 use super::{
     desired::{DesiredProfile, SecretKey},
     id::{AccountId, NumberId},
-    memory::{Cause, StepKind},
-    observed::SecretVersion,
     phone::E164,
+    secret::SecretVersion,
+    word::vocabulary,
 };
 
 /// One call.
@@ -75,6 +75,66 @@ impl Step {
             Self::WriteProfile { .. } => StepKind::WriteProfile,
         }
     }
+}
+
+/// The steps, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StepKind {
+    AddNumber,
+    RequestCode,
+    VerifyCode,
+    SubmitName,
+    CreatePin,
+    SetPin,
+    Register,
+    SubscribeApp,
+    RouteWebhook,
+    WriteProfile,
+}
+
+impl StepKind {
+    /// Those that are calls to Meta.
+    pub const AT_META: [Self; 9] = [
+        Self::AddNumber,
+        Self::RequestCode,
+        Self::VerifyCode,
+        Self::SubmitName,
+        Self::SetPin,
+        Self::Register,
+        Self::SubscribeApp,
+        Self::RouteWebhook,
+        Self::WriteProfile,
+    ];
+
+    /// Whether doing it twice could cost something that cannot be had back.
+    pub fn is_repeatable(self) -> bool {
+        matches!(self, Self::CreatePin | Self::SubscribeApp | Self::RouteWebhook | Self::WriteProfile)
+    }
+}
+
+vocabulary!(StepKind {
+    AddNumber,
+    RequestCode,
+    VerifyCode,
+    SubmitName,
+    CreatePin,
+    SetPin,
+    Register,
+    SubscribeApp,
+    RouteWebhook,
+    WriteProfile,
+});
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// By the policy's own schedule.
+    Automatic,
+    /// By a `send-code` consent with this value.
+    SendCode(String),
+    /// By a `retry` consent with this value.
+    Retry(String),
+    /// By a new version of a Secret.
+    Secret,
 }
 
 /// A step with why it is taken.

@@ -1,46 +1,21 @@
-//! Outcome of a step.
+//! Record: what memory keeps of a step.
 //!
 //! Writing down before (`intend`) and after (`fold`): together they make sure that a crash, a lost reply or
 //! another leader at any point loses no attempt and repeats none.
 
 use jiff::Timestamp;
 
-use super::{
-    failure::{Class, Failure, Refusal, Scope},
-    id::NumberId,
-    limits::{Limits, later},
-    memory::{Cause, ConsentAnswer, ConsentKind, Entry, EntryOutcome, Intent, Memory, StepKind},
+use crate::engine::{
     plan::Plan,
-    step::{Planned, Step},
+    value::{
+        failure::{Class, Failure, Refusal},
+        limits::Limits,
+        memory::{ConsentAnswer, ConsentKind, Entry, EntryOutcome, Intent, Memory},
+        outcome::{Accepted, Outcome, is_postponed},
+        step::{Cause, Planned, Step, StepKind},
+        time::later,
+    },
 };
-
-/// What a step gave.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
-    /// The intent's id; repeatable steps have none.
-    pub intent: Option<String>,
-    pub step: StepKind,
-    pub at: Timestamp,
-    pub result: Result<Accepted, Failure>,
-}
-
-impl Outcome {
-    /// Whether it was tried at all: what was not sent, or was turned away at the door, was not.
-    pub fn is_attempt(&self) -> bool {
-        match &self.result {
-            Ok(_) | Err(Failure::NoAnswer(_)) => true,
-            Err(Failure::Refused(refusal)) => !is_postponed(self.step, refusal),
-            Err(Failure::NotSent(_) | Failure::Throttled(_)) => false,
-        }
-    }
-}
-
-/// Meta (or the cluster, for `CreatePin`) said yes.
-#[derive(Clone, Debug, PartialEq, Default)]
-pub struct Accepted {
-    /// The new number's id, of an add.
-    pub number: Option<NumberId>,
-}
 
 /// Memory with the step of the plan written down, before it is done: `inFlight`, the ledger entry, the consumed
 /// consent, and the marks that must not be lost with the process. `None` when the plan's step needs no intent.
@@ -178,14 +153,6 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
         Err(Failure::Throttled(until)) => not_sent(memory, kind, at, *until),
         Err(Failure::NotSent(_)) => not_sent(memory, kind, at, later(outcome.at, limits.not_sent_pause)),
     }
-}
-
-/// A throttle or a dead credential is no attempt: Meta did not look at the step. Only registrations are counted
-/// even then, since nobody knows whether Meta does.
-fn is_postponed(kind: StepKind, refusal: &Refusal) -> bool {
-    let is_throttle = refusal.class == Class::WaitUntil
-        && matches!(refusal.scope, Scope::Account | Scope::Portfolio | Scope::App);
-    (is_throttle || refusal.is_about_credentials()) && kind != StepKind::Register
 }
 
 fn entry_mut(memory: &mut Memory, kind: StepKind, at: usize, change: impl FnOnce(&mut Entry)) {

@@ -48,7 +48,7 @@ pub(crate) use vocabulary;
 /// A stored word.
 ///
 /// ```
-/// use whatsapp_operator::engine::{memory::StepKind, word::Word};
+/// use whatsapp_operator::engine::{step::StepKind, word::Word};
 /// let known: Word<StepKind> = Word::new("Register");
 /// assert_eq!(known.known(), Some(StepKind::Register));
 /// let newer: Word<StepKind> = Word::new("TransferNumber");

@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use super::{
     failure::{Class, Refusal},
     id::{AccountId, BusinessId, NumberId},
-    observed::SecretVersion,
+    secret::SecretVersion,
+    step::{Cause, StepKind},
     word::{Cautious, Word, vocabulary},
 };
 
@@ -52,54 +53,6 @@ pub struct Intent {
     /// Add: whether every list was complete and without the number before the intent.
     pub absent_before: Option<bool>,
 }
-
-/// The steps, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum StepKind {
-    AddNumber,
-    RequestCode,
-    VerifyCode,
-    SubmitName,
-    CreatePin,
-    SetPin,
-    Register,
-    SubscribeApp,
-    RouteWebhook,
-    WriteProfile,
-}
-
-impl StepKind {
-    /// Those that are calls to Meta.
-    pub const AT_META: [Self; 9] = [
-        Self::AddNumber,
-        Self::RequestCode,
-        Self::VerifyCode,
-        Self::SubmitName,
-        Self::SetPin,
-        Self::Register,
-        Self::SubscribeApp,
-        Self::RouteWebhook,
-        Self::WriteProfile,
-    ];
-
-    /// Whether doing it twice could cost something that cannot be had back.
-    pub fn is_repeatable(self) -> bool {
-        matches!(self, Self::CreatePin | Self::SubscribeApp | Self::RouteWebhook | Self::WriteProfile)
-    }
-}
-
-vocabulary!(StepKind {
-    AddNumber,
-    RequestCode,
-    VerifyCode,
-    SubmitName,
-    CreatePin,
-    SetPin,
-    Register,
-    SubscribeApp,
-    RouteWebhook,
-    WriteProfile,
-});
 
 /// Attempts that count, newest last, at most ten of each kind.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -189,6 +142,11 @@ impl Marks {
             let Some(oldest) = oldest else { break };
             self.tried_in_review.remove(&oldest);
         }
+    }
+
+    /// Whether an attempt was made since Meta required a new proof; one from before proves nothing any more.
+    pub(in crate::engine) fn is_current(&self, entry: &Entry) -> bool {
+        self.reverify_required.is_none_or(|required| entry.at > required)
     }
 }
 
@@ -304,18 +262,6 @@ vocabulary!(EntryOutcome { Started, Accepted, Refused, NoAnswer, NotSent });
 /// It counts as an attempt, and its effect may still show.
 impl Cautious for EntryOutcome {
     const CAUTIOUS: Self = Self::NoAnswer;
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Cause {
-    /// By the policy's own schedule.
-    Automatic,
-    /// By a `send-code` consent with this value.
-    SendCode(String),
-    /// By a `retry` consent with this value.
-    Retry(String),
-    /// By a new version of a Secret.
-    Secret,
 }
 
 /// Pace of a repeatable step.

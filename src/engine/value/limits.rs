@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
-use super::memory::StepKind;
+use super::step::StepKind;
 
 const MINUTE: u64 = 60;
+
 const HOUR: u64 = 60 * MINUTE;
+
 const DAY: u64 = 24 * HOUR;
 
 /// The numbers. One value is handed through the program, so a test may shorten a wait and nothing else.
@@ -209,14 +209,4 @@ impl Limits {
         };
         self.ledger_entries.max(counted + 1)
     }
-}
-
-/// A time so much later; at the end of time it stays there.
-pub(crate) fn later(time: Timestamp, by: Duration) -> Timestamp {
-    time.checked_add(by).unwrap_or(Timestamp::MAX)
-}
-
-/// A time so much earlier.
-pub(crate) fn earlier(time: Timestamp, by: Duration) -> Timestamp {
-    time.checked_sub(by).unwrap_or(Timestamp::MIN)
 }

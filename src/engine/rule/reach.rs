@@ -2,11 +2,9 @@
 //!
 //! Shared by `look`, which must know what to read, and `plan`, which must say why not.
 
-use super::{
-    desired::Desired,
-    id::AccountId,
-    memory::Memory,
+use crate::engine::{
     portfolio::{PortfolioView, Reach, Reachable},
+    value::{desired::Desired, id::AccountId, memory::Memory},
 };
 
 /// Why no account can be told.

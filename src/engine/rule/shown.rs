@@ -5,17 +5,21 @@
 
 use jiff::Timestamp;
 
-use super::{
+use crate::engine::{
     condition::{Before, ConditionType, Truth},
-    id::{CodeStatus, NameStatus, NumberStatus, PlatformType},
-    limits::{Limits, later},
-    memory::{Entry, EntryOutcome, Memory, StepKind},
-    observed::Number,
+    value::{
+        id::{CodeStatus, NameStatus, NumberStatus, PlatformType},
+        limits::Limits,
+        memory::{Entry, EntryOutcome, Memory},
+        observed::Number,
+        step::StepKind,
+        time::later,
+    },
 };
 
 /// What was last seen of a number, in Meta's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Shown<'a> {
+pub(in crate::engine) struct Shown<'a> {
     is_listed: bool,
     is_verified: bool,
     is_connected: bool,
@@ -60,8 +64,7 @@ impl<'a> Shown<'a> {
         Self {
             is_listed: true,
             is_verified: number.code.value() == Some(&CodeStatus::Verified),
-            is_connected: number.platform.value() == Some(&PlatformType::CloudApi)
-                && number.status.value() == Some(&NumberStatus::Connected),
+            is_connected: number.is_registered() && number.status.value() == Some(&NumberStatus::Connected),
             names: [
                 unless_expired(
                     number.verified_name.value().map(String::as_str),
@@ -119,13 +122,18 @@ fn may_show(entry: &Entry) -> bool {
 }
 
 /// Whether the effect of a recent write is still looked for.
-pub(super) fn is_awaited(memory: &Memory, shown: &Shown<'_>, limits: &Limits, now: Timestamp) -> bool {
+pub(in crate::engine) fn is_awaited(
+    memory: &Memory,
+    shown: &Shown<'_>,
+    limits: &Limits,
+    now: Timestamp,
+) -> bool {
     let span = limits.fresh_after_write * limits.fresh_after_write_times;
     open(memory, shown).any(|(at, _)| now < later(at, span))
 }
 
 /// Every time until which an effect that does not show yet is given time.
-pub(super) fn settle_times<'a>(
+pub(in crate::engine) fn settle_times<'a>(
     memory: &'a Memory,
     shown: &'a Shown<'a>,
 ) -> impl Iterator<Item = Timestamp> + 'a {

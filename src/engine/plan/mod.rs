@@ -3,43 +3,52 @@
 //! Pure: the same inputs give the same plan, byte for byte. Nothing here knows
 //! whether a cluster or a file asked.
 
+mod add;
 mod aside;
-mod code;
 mod consent;
 mod find;
 mod guard;
 mod naming;
 mod next;
+mod pass;
 mod pin;
 mod register;
+mod remedy;
+mod request;
 mod resolve;
 #[cfg(test)]
 mod rests;
-mod say;
 #[cfg(test)]
 mod tests;
 mod undecided;
+mod verify;
 
 use std::{convert::Infallible, sync::Arc};
 
 use jiff::Timestamp;
 
-use self::{aside::Writable, consent::Pending, guard::Platform};
-use super::{
-    condition::ConditionType,
-    desired::{Desired, Management},
-    failure::Failure,
-    id::{AccountId, BusinessId, NumberId, PlatformType},
-    limits::{Limits, later},
-    memory::{Cause, ConsentAnswer, ConsentKind, Memory, StepKind},
-    observed::{Claim, ListState, Number, Observed, PortfolioState},
-    reach,
-    reason::Reason,
-    step::{Planned, Step},
+use self::{
+    aside::Writable,
+    guard::Platform,
+    pass::{Gate, Pass, Seen, Stop},
 };
-
-pub use aside::profile_difference;
-pub(super) use find::add_waits;
+use crate::engine::{
+    condition::ConditionType,
+    portfolio::PortfolioView,
+    rule::{reach, say},
+    value::{
+        block::Block,
+        desired::{Desired, Management},
+        id::PlatformType,
+        limits::Limits,
+        memory::{ConsentAnswer, ConsentKind, Memory},
+        observed::{Claim, ListState, Number, Observed, PortfolioState},
+        reason::Reason,
+        step::{Planned, StepKind},
+        time::later,
+        wait::{Actor, Wait},
+    },
+};
 
 /// What a pass decided.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,50 +65,6 @@ pub struct Plan {
     pub memory: Memory,
     /// When to look again, at the latest.
     pub next: Timestamp,
-}
-
-/// Something that is waited for, or that nobody but an edit can end.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Block {
-    pub reason: Reason,
-    /// One sentence with the facts, then what to do.
-    pub message: String,
-    /// Meta's words about it.
-    pub failure: Option<Failure>,
-    pub wait: Option<Wait>,
-    /// When time ends it.
-    pub until: Option<Timestamp>,
-}
-
-/// Who has to act.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wait {
-    pub actor: Actor,
-    /// A constant in CamelCase: `EnterCode`, `ChooseName`.
-    pub action: &'static str,
-    pub expected_by: Option<Timestamp>,
-    pub url: Option<String>,
-    pub if_ignored: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Actor {
-    PhoneHolder,
-    PortfolioAdmin,
-    ClusterUser,
-    Meta,
-}
-
-impl Actor {
-    /// The constant as users see it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::PhoneHolder => "PhoneHolder",
-            Self::PortfolioAdmin => "PortfolioAdmin",
-            Self::ClusterUser => "ClusterUser",
-            Self::Meta => "Meta",
-        }
-    }
 }
 
 /// Plans one pass over a channel.
@@ -142,81 +107,6 @@ pub fn plan(
     let block = block.map(|block| block.linked(business));
     let aside = aside.into_iter().map(|(on, block)| (on, block.linked(business))).collect();
     Plan { step, block, aside, answered, memory, next }
-}
-
-/// Everything a rule may ask, but memory, which rules also change.
-struct Pass<'a> {
-    desired: &'a Desired,
-    observed: &'a Observed,
-    limits: &'a Limits,
-    now: Timestamp,
-    send_code: Option<Pending>,
-    retry: Option<Pending>,
-    number_before: Option<NumberId>,
-}
-
-/// What the target account's list showed.
-struct Seen {
-    account: AccountId,
-    /// When the list was begun; only complete lists get here.
-    begun: Option<Timestamp>,
-    number: Option<Arc<Number>>,
-}
-
-/// Why a rule goes no further.
-enum Stop {
-    Step(Box<Planned>),
-    Block(Box<Block>),
-}
-
-type Gate<T = ()> = Result<T, Stop>;
-
-impl Stop {
-    fn block(block: Block) -> Self {
-        Self::Block(Box::new(block))
-    }
-
-    /// Something that the look did not bring yet.
-    fn look_again(message: impl Into<String>) -> Self {
-        Self::block(Block::new(Reason::NotObservedYet, message))
-    }
-}
-
-impl<'a> Pass<'a> {
-    fn new(
-        desired: &'a Desired,
-        observed: &'a Observed,
-        memory: &Memory,
-        limits: &'a Limits,
-        now: Timestamp,
-    ) -> Self {
-        let usable = |kind| consent::usable(desired, kind, memory, limits, now);
-        Self {
-            desired,
-            observed,
-            limits,
-            now,
-            send_code: usable(ConsentKind::SendCode),
-            retry: usable(ConsentKind::Retry),
-            number_before: memory.number.clone(),
-        }
-    }
-
-    fn business(&self) -> Option<&BusinessId> {
-        match &self.observed.portfolio {
-            PortfolioState::View(view) => Some(&view.business),
-            PortfolioState::NotUsable | PortfolioState::NotYet => None,
-        }
-    }
-
-    fn step(&self, step: Step, why: String, cause: Cause) -> Stop {
-        Stop::Step(Box::new(Planned { step, why, cause }))
-    }
-
-    /// The number was found just now, so the look could not ask for what belongs to it.
-    fn is_first_sight(&self, memory: &Memory) -> bool {
-        memory.number != self.number_before
-    }
 }
 
 /// Nothing is looked at and nothing is done.
@@ -274,9 +164,9 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, Writable)> 
     let view = resolve::portfolio(pass)?;
     let account = resolve::account(pass, memory, view)?;
     let seen = find::see(pass, memory, account)?;
-    code::note_proof(pass, memory, &seen);
+    verify::note_proof(pass, memory, &seen);
     undecided::judge(pass, memory, &seen);
-    let number = find::number(pass, memory, view, &seen)?;
+    let number = number(pass, memory, view, &seen)?;
     find::note(pass, memory, &number);
     naming::note_declined(pass, memory, &number);
     guard::connection(pass, memory, &number)?;
@@ -302,10 +192,22 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, Writable)> 
     }
 }
 
+/// The number, which is added where no account in reach has it.
+fn number(pass: &Pass, memory: &mut Memory, view: &PortfolioView, seen: &Seen) -> Gate<Arc<Number>> {
+    if let Some(number) = &seen.number {
+        return Ok(Arc::clone(number));
+    }
+    find::absent(pass, memory, view, seen)?;
+    match add::add(pass, memory, view, seen)? {}
+}
+
 /// Before Registered: name, code, registration.
 fn unregistered(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) -> Gate<Infallible> {
     if pass.desired.management == Management::ObserveOnly {
-        return Err(Stop::block(observe_only(pass, &format!("{} is not registered", pass.desired.number))));
+        return Err(Stop::block(remedy::observe_only(
+            pass,
+            &format!("{} is not registered", pass.desired.number),
+        )));
     }
     guard::is_complete(number)?;
     guard::code_known(number)?;
@@ -313,28 +215,9 @@ fn unregistered(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) 
     guard::fallen_back(pass, memory, seen)?;
     naming::submitted(pass, memory, number, seen)?;
     if !register::is_unproven_sandbox(number) {
-        code::verified(pass, memory, number, seen)?;
+        verify::verified(pass, memory, number, seen)?;
     }
     register::register(pass, memory, number, seen)
-}
-
-fn observe_only(pass: &Pass, fact: &str) -> Block {
-    Block::new(
-        Reason::ObserveOnly,
-        format!(
-            "{fact}, and managementPolicy ObserveOnly writes nothing; set it to Full to have {} brought up",
-            pass.desired.name
-        ),
-    )
-    .waits(Wait::on(Actor::ClusterUser, "AllowManagement"))
-}
-
-fn not_onboarded(fact: &str) -> Block {
-    Block::new(
-        Reason::CoexistenceNotOnboarded,
-        format!("{fact}, and a number that stays in the WhatsApp Business app can only be connected there; do it in the app through the partner's sign-up, or set connection to CloudApi"),
-    )
-    .waits(Wait::on(Actor::PhoneHolder, "ConnectInApp").at(say::NUMBERS))
 }
 
 /// A step that would be due, and may not be taken yet.
@@ -356,11 +239,6 @@ fn held_back(pass: &Pass, kind: StepKind) -> Option<Block> {
     let PortfolioState::View(view) = &pass.observed.portfolio else { return None };
     let held = pass.observed.held.get(&kind).copied();
     view.throttled_until.max(held).filter(|until| *until > pass.now).map(say::throttled)
-}
-
-/// What a throttle comes to.
-pub(super) fn held_back_until(until: Timestamp) -> Block {
-    say::throttled(until)
 }
 
 /// Whether the look found out what it wanted; consents are answered by such a pass.

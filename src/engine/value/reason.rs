@@ -4,7 +4,7 @@
 //! condition of a row is the one that the reason is about; the others repeat it, because
 //! they cannot become True before the first does.
 
-use super::condition::ConditionType;
+use crate::engine::condition::ConditionType;
 
 /// What a reason says about who moves next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

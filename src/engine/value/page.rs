@@ -50,3 +50,11 @@ pub fn support() -> String {
 pub fn apps() -> String {
     "https://developers.facebook.com/apps".into()
 }
+
+/// A page of Meta's, for a portfolio where it has one of its own.
+pub(in crate::engine) type Page = fn(Option<&BusinessId>) -> String;
+pub(in crate::engine) const NUMBERS: Page = numbers;
+pub(in crate::engine) const ACCOUNTS: Page = accounts;
+pub(in crate::engine) const SYSTEM_USERS: Page = system_users;
+pub(in crate::engine) const SUPPORT: Page = |_| support();
+pub(in crate::engine) const APPS: Page = |_| apps();

@@ -6,7 +6,7 @@
 use unicode_properties::{GeneralCategory, UnicodeEmoji, UnicodeGeneralCategory};
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::limits::Limits;
+use crate::engine::value::limits::Limits;
 
 /// Whether a finding refuses the name here, or only tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

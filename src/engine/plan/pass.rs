@@ -1,0 +1,105 @@
+//! One pass: everything a rule may ask, what was seen of the number, and how a rule stops.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::engine::{
+    rule::consent::{self, Pending},
+    value::{
+        block::Block,
+        desired::Desired,
+        id::{AccountId, BusinessId, NumberId},
+        limits::Limits,
+        memory::{ConsentKind, Memory},
+        observed::{Number, Observed, PortfolioState},
+        reason::Reason,
+        step::{Cause, Planned, Step},
+    },
+};
+
+/// Everything a rule may ask, but memory, which rules also change.
+pub(super) struct Pass<'a> {
+    pub(super) desired: &'a Desired,
+    pub(super) observed: &'a Observed,
+    pub(super) limits: &'a Limits,
+    pub(super) now: Timestamp,
+    pub(super) send_code: Option<Pending>,
+    pub(super) retry: Option<Pending>,
+    pub(super) number_before: Option<NumberId>,
+}
+
+/// What the target account's list showed.
+pub(super) struct Seen {
+    pub(super) account: AccountId,
+    /// When the list was begun; only complete lists get here.
+    pub(super) begun: Option<Timestamp>,
+    pub(super) number: Option<Arc<Number>>,
+}
+
+/// Why a rule goes no further.
+pub(super) enum Stop {
+    Step(Box<Planned>),
+    Block(Box<Block>),
+}
+
+/// A rule lets the next one go on, or stops.
+pub(super) type Gate<T = ()> = Result<T, Stop>;
+
+impl Stop {
+    pub(super) fn block(block: Block) -> Self {
+        Self::Block(Box::new(block))
+    }
+
+    /// Something that the look did not bring yet.
+    pub(super) fn look_again(message: impl Into<String>) -> Self {
+        Self::block(Block::new(Reason::NotObservedYet, message))
+    }
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(
+        desired: &'a Desired,
+        observed: &'a Observed,
+        memory: &Memory,
+        limits: &'a Limits,
+        now: Timestamp,
+    ) -> Self {
+        let usable = |kind| consent::usable(desired, kind, memory, limits, now);
+        Self {
+            desired,
+            observed,
+            limits,
+            now,
+            send_code: usable(ConsentKind::SendCode),
+            retry: usable(ConsentKind::Retry),
+            number_before: memory.number.clone(),
+        }
+    }
+
+    pub(super) fn business(&self) -> Option<&BusinessId> {
+        match &self.observed.portfolio {
+            PortfolioState::View(view) => Some(&view.business),
+            PortfolioState::NotUsable | PortfolioState::NotYet => None,
+        }
+    }
+
+    pub(super) fn step(&self, step: Step, why: String, cause: Cause) -> Stop {
+        Stop::Step(Box::new(Planned { step, why, cause }))
+    }
+
+    /// The number was found just now, so the look could not ask for what belongs to it.
+    pub(super) fn is_first_sight(&self, memory: &Memory) -> bool {
+        memory.number != self.number_before
+    }
+
+    /// The exact command for this channel.
+    pub(super) fn command(&self, verb: &str) -> String {
+        format!("kubectl whatsapp {verb} {} -n {}", self.desired.name, self.desired.namespace)
+    }
+
+    /// Asks for `retry` once something was put right.
+    pub(super) fn then_retry(&self) -> String {
+        format!("then run {}", self.command("retry"))
+    }
+}

@@ -1,0 +1,195 @@
+//! Asking for a code: one per consent, never one that would be wasted, and what became of those that were asked for.
+
+use jiff::Timestamp;
+
+use super::{
+    naming,
+    pass::{Gate, Pass, Seen, Stop},
+    pin, remedy, undecided,
+};
+use crate::engine::{
+    rule::{line, say},
+    value::{
+        block::Block,
+        desired::CodeRequest,
+        failure::{Class, Refusal},
+        id::CodeStatus,
+        memory::{Entry, EntryOutcome, Memory},
+        observed::Number,
+        reason::Reason,
+        secret::SecretFact,
+        step::{Cause, Step, StepKind},
+        time::{later, pause},
+        wait::{Actor, Wait},
+    },
+};
+
+/// A new code, when it was consented to or is the automatic one, and would not be wasted.
+pub(super) fn by_consent(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Option<Stop>> {
+    let cause = match &pass.send_code {
+        Some(consent) => Cause::SendCode(consent.value.clone()),
+        None if may_be_automatic(pass, memory, number) => Cause::Automatic,
+        None => return Ok(None),
+    };
+    is_worth_it(pass, memory, number)?;
+    undecided::settled(pass, StepKind::RequestCode, memory, seen)?;
+    may_request(pass, memory)?;
+    undecided::may_send(pass, StepKind::RequestCode, memory)?;
+    let secret_before = match &pass.observed.code_secret {
+        SecretFact::Forbidden => return Err(Stop::block(forbidden(pass))),
+        SecretFact::Unreadable(why) => return Err(Stop::block(remedy::unreadable("the code Secret", why))),
+        SecretFact::NotAsked => return Err(Stop::look_again("the code Secret has not been read yet")),
+        fact => fact.version().cloned(),
+    };
+    let step = Step::RequestCode {
+        account: seen.account.clone(),
+        number: number.id.clone(),
+        method: line::method(pass.desired.verification.method, &pass.desired.number),
+        language: pass.desired.verification.language.clone(),
+        secret_before,
+    };
+    Ok(Some(pass.step(step, format!("ask Meta to send a code to {}", pass.desired.number), cause)))
+}
+
+pub(super) fn is_worth_it(pass: &Pass, memory: &Memory, number: &Number) -> Gate {
+    naming::allows_code(pass, number)?;
+    pin::available(pass, memory, number).map(|_| ())
+}
+
+fn may_be_automatic(pass: &Pass, memory: &Memory, number: &Number) -> bool {
+    pass.desired.verification.request == CodeRequest::Automatic
+        && memory.knows_history()
+        && memory.marks.automatic_code_used.is_none()
+        && memory.marks.reverify_required.is_none()
+        && memory.ledger.last(StepKind::RequestCode).is_none()
+        && number.code.value() != Some(&CodeStatus::Expired)
+}
+
+/// Limits and pauses, which hold for consents too.
+fn may_request(pass: &Pass, memory: &Memory) -> Gate {
+    locked(pass, memory)?;
+    if let Some((until, last)) = refused_until(pass, memory).filter(|(until, _)| *until > pass.now) {
+        return Err(Stop::block(paused(until).refused(last.refusal.as_ref())));
+    }
+    let limits = pass.limits;
+    let from = pass.now.checked_sub(limits.codes_window).ok();
+    let recent: Vec<_> = memory
+        .ledger
+        .since(StepKind::RequestCode, from)
+        .filter(|entry| matches!(entry.cause, Cause::SendCode(_)))
+        .map(|entry| entry.at)
+        .collect();
+    if recent.len() < limits.codes_by_consent {
+        return Ok(());
+    }
+    let until = later(recent[recent.len() - limits.codes_by_consent], limits.codes_window);
+    Err(Stop::block(
+        Block::new(
+            Reason::CodeLimitReached,
+            format!(
+                "{} codes were asked for in 24 hours; check that {} can receive them; the next can be asked for at {}",
+                recent.len(),
+                pass.desired.number,
+                say::time(until)
+            ),
+        )
+        .waits(Wait::on(Actor::PhoneHolder, "AskForCode"))
+        .until(until),
+    ))
+}
+
+/// Refused in a row: a pause, then a longer one.
+pub(super) fn refused_until<'a>(pass: &Pass, memory: &'a Memory) -> Option<(Timestamp, &'a Entry)> {
+    // Trouble of Meta's, the token, a permission or the account have nothing to do with how often this number was
+    // asked for.
+    let is_of_the_number = |refusal: &Refusal| refusal.class != Class::Retry && !refusal.is_shut_out();
+    let codes = memory.ledger.codes.iter().rev().filter(|e| e.counts());
+    let refused = codes.take_while(|e| e.outcome == EntryOutcome::Refused);
+    let mut refused = refused.filter_map(|e| Some((e, e.refusal.as_ref().filter(|r| is_of_the_number(r))?)));
+    let (last, refusal) = refused.next()?;
+    let own = later(last.at, pause(&pass.limits.code_refused_pauses, 1 + refused.count()));
+    Some((refusal.until.map_or(own, |until| until.max(own)), last))
+}
+
+/// Too many wrong codes: Meta's own clock.
+pub(super) fn locked(pass: &Pass, memory: &Memory) -> Gate {
+    let refusal = memory.ledger.last(StepKind::VerifyCode).and_then(|entry| entry.refusal.as_ref());
+    let until = refusal
+        .filter(|r| r.class == Class::WaitUntil)
+        .and_then(|r| r.until)
+        .filter(|until| *until > pass.now);
+    match until {
+        Some(until) => Err(Stop::block(paused(until).refused(refusal))),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn paused(until: Timestamp) -> Block {
+    Block::new(
+        Reason::CodeRequestPaused,
+        format!(
+            "Meta does not send or take codes for this number for a while; a new one can be asked for at {}",
+            say::time(until)
+        ),
+    )
+    .waits(Wait::on(Actor::Meta, "AllowCode"))
+    .until(until)
+}
+
+/// The request whose code may prove the number: the last that went out, whatever was refused since. One from before a
+/// new proof was required did so already.
+pub(super) fn sent(memory: &Memory) -> Option<&Entry> {
+    let is_sent = |entry: &&Entry| matches!(entry.outcome, EntryOutcome::Accepted | EntryOutcome::NoAnswer);
+    memory.ledger.codes.iter().rev().find(is_sent).filter(|entry| memory.marks.is_current(entry))
+}
+
+/// Whether the code that was asked for can still be used.
+pub(super) fn is_live(pass: &Pass, request: &Entry) -> bool {
+    pass.now < later(request.at, pass.limits.code_life)
+}
+
+/// A request that still waits for its code to be entered.
+pub(super) fn awaits(pass: &Pass, memory: &Memory) -> bool {
+    sent(memory).is_some_and(|request| {
+        is_live(pass, request) && tries(memory, request) < pass.limits.verifications_per_code
+    })
+}
+
+pub(super) fn tries(memory: &Memory, request: &Entry) -> usize {
+    memory.ledger.since(StepKind::VerifyCode, Some(request.at)).count()
+}
+
+pub(super) fn forbidden(pass: &Pass) -> Block {
+    let key = &pass.desired.verification.code_secret;
+    Block::new(
+        Reason::SecretForbidden,
+        format!(
+            "the operator may not read Secret {}, in which the code is to come; allow it to get Secrets in namespace {}",
+            key.name, pass.desired.namespace
+        ),
+    )
+    .waits(Wait::on(Actor::ClusterUser, "AllowSecret"))
+}
+
+pub(super) fn then_ask(pass: &Pass) -> String {
+    format!("then ask for a code with {}", pass.command("send-code"))
+}
+
+pub(super) fn refused(pass: &Pass, last: &Entry) -> Block {
+    let other = last.refusal.as_ref().and_then(|r| say::not_for_its_value("RequestCode", r, &then_ask(pass)));
+    if let Some(block) = other {
+        return block;
+    }
+    Block::new(
+        Reason::CodeRequestRefused,
+        format!(
+            "Meta refused at {} to send a code ({}); check that {} can receive it, then run {}",
+            say::time(last.at),
+            last.refusal.as_ref().map(say::words).unwrap_or_default(),
+            pass.desired.number,
+            pass.command("send-code")
+        ),
+    )
+    .refused(last.refusal.as_ref())
+    .waits(Wait::on(Actor::PhoneHolder, "AskForCode"))
+}

@@ -1,0 +1,166 @@
+//! The line behind a number, as the numbering plans tell it: advice that may warn but never refuse, and how a code travels.
+
+use crate::engine::value::{
+    desired::VerificationMethod,
+    phone::{E164, split},
+    step::CodeMethod,
+};
+
+/// What kind of line a number is, by the numbering plan; ported numbers and new ranges make it a guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Line {
+    Mobile,
+    Fixed,
+    FixedOrMobile,
+    TollFree,
+    Premium,
+    SharedCost,
+    Personal,
+    Voip,
+    Pager,
+    Universal,
+    /// Not in a numbering plan that we know.
+    Unknown,
+}
+
+impl Line {
+    /// For people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mobile => "mobile",
+            Self::Fixed => "fixed line",
+            Self::FixedOrMobile => "fixed line or mobile",
+            Self::TollFree => "toll-free",
+            Self::Premium => "premium rate",
+            Self::SharedCost => "shared cost",
+            Self::Personal => "personal number",
+            Self::Voip => "VoIP",
+            Self::Pager => "pager",
+            Self::Universal => "universal access",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What can be said of a number without asking anybody. It may warn, never refuse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advice {
+    pub line: Line,
+    /// What a person should know before a code is sent.
+    pub warning: Option<String>,
+}
+
+/// Looks a number up in the numbering plans.
+///
+/// ```
+/// use whatsapp_operator::engine::{line::{Line, advice}, phone::E164};
+/// let number = E164::parse("+5511912345678").unwrap();
+/// assert_eq!(advice(&number).line, Line::Mobile);
+/// assert_eq!(advice(&number).warning, None);
+/// ```
+pub fn advice(number: &E164) -> Advice {
+    let parsed = phonenumber::parse(None, number.as_str()).ok();
+    let region = parsed.as_ref().and_then(|p| p.country().id()).map(|id| id.as_ref().to_owned());
+    let line = parsed.as_ref().map_or(Line::Unknown, line);
+    let warning = embargoed(number, region.as_deref()).or_else(|| line_warning(line)).map(str::to_owned);
+    Advice { line, warning }
+}
+
+fn line(number: &phonenumber::PhoneNumber) -> Line {
+    use phonenumber::Type;
+    match number.number_type(&phonenumber::metadata::DATABASE) {
+        Type::Mobile => Line::Mobile,
+        Type::FixedLine => Line::Fixed,
+        Type::FixedLineOrMobile => Line::FixedOrMobile,
+        Type::TollFree => Line::TollFree,
+        Type::PremiumRate => Line::Premium,
+        Type::SharedCost => Line::SharedCost,
+        Type::PersonalNumber => Line::Personal,
+        Type::Voip => Line::Voip,
+        Type::Pager => Line::Pager,
+        Type::Uan => Line::Universal,
+        _ => Line::Unknown,
+    }
+}
+
+/// Countries in which the platform cannot be used (Meta, page "Support").
+fn embargoed(number: &E164, region: Option<&str>) -> Option<&'static str> {
+    let code = split(number).0;
+    let listed =
+        matches!(code, "53" | "98" | "850" | "963") || matches!(region, Some("CU" | "IR" | "KP" | "SY"));
+    listed.then_some("businesses in this number's country cannot use the platform")
+}
+
+/// Suitability for the code by line type (Meta, page "Business phone numbers").
+fn line_warning(line: Line) -> Option<&'static str> {
+    match line {
+        Line::Mobile | Line::FixedOrMobile => None,
+        Line::Fixed => {
+            Some("a fixed line takes the code by a call: have somebody answer it; SMS is not recommended")
+        }
+        Line::TollFree | Line::Premium | Line::Voip | Line::Universal => Some(
+            "such a line must take international calls and route them to a person; the code comes best by a call (verification.method: Voice)",
+        ),
+        Line::SharedCost | Line::Personal => {
+            Some("codes often do not reach such a line, neither by SMS nor by a call")
+        }
+        Line::Pager => Some("a pager can take no code"),
+        Line::Unknown => Some(
+            "the number is in no numbering plan known here; make sure that country and area code are right",
+        ),
+    }
+}
+
+/// How the code travels. `Auto` sends a call to what is certainly a fixed line and an SMS to everything else, and
+/// never alternates.
+///
+/// ```
+/// use whatsapp_operator::engine::{desired::VerificationMethod, line, phone::E164, step::CodeMethod};
+/// let landline = E164::parse("+493012345678").unwrap();
+/// assert_eq!(line::method(VerificationMethod::Auto, &landline), CodeMethod::Voice);
+/// assert_eq!(line::method(VerificationMethod::Sms, &landline), CodeMethod::Sms);
+/// ```
+pub fn method(wanted: VerificationMethod, number: &E164) -> CodeMethod {
+    match wanted {
+        VerificationMethod::Sms => CodeMethod::Sms,
+        VerificationMethod::Voice => CodeMethod::Voice,
+        VerificationMethod::Auto if advice(number).line == Line::Fixed => CodeMethod::Voice,
+        VerificationMethod::Auto => CodeMethod::Sms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use rstest::rstest;
+
+    use super::*;
+
+    fn number(text: &str) -> E164 {
+        E164::parse(text).unwrap()
+    }
+
+    #[rstest]
+    #[case("+5511912345678", Line::Mobile, CodeMethod::Sms)]
+    #[case("+551132345678", Line::Fixed, CodeMethod::Voice)]
+    #[case("+493012345678", Line::Fixed, CodeMethod::Voice)]
+    #[case("+4915112345678", Line::Mobile, CodeMethod::Sms)]
+    #[case("+12125550100", Line::FixedOrMobile, CodeMethod::Sms)]
+    #[case("+18005550100", Line::TollFree, CodeMethod::Sms)]
+    #[case("+99912345678", Line::Unknown, CodeMethod::Sms)]
+    fn only_what_is_certainly_a_fixed_line_is_called(
+        #[case] e164: &str,
+        #[case] line: Line,
+        #[case] how: CodeMethod,
+    ) {
+        assert_eq!(advice(&number(e164)).line, line);
+        assert_eq!(method(VerificationMethod::Auto, &number(e164)), how);
+    }
+
+    #[test]
+    fn an_unlikely_number_is_warned_of_and_not_refused() {
+        assert!(advice(&number("+99912345678")).warning.is_some());
+        assert!(advice(&number("+5351234567")).warning.unwrap().contains("country"));
+    }
+}

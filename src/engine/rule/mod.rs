@@ -1,0 +1,14 @@
+//! Rules: one answer to each question that more than one layer asks.
+//!
+//! They turn values into answers, and know neither the order of a plan nor how a condition is told.
+
+pub mod adding;
+pub mod consent;
+pub mod drift;
+pub mod line;
+pub mod name;
+pub mod naming;
+pub mod reach;
+pub mod say;
+pub mod shown;
+pub mod timezone;

@@ -1,0 +1,21 @@
+//! Values: what goes into a decision, what comes out of it, and what is remembered in between.
+//!
+//! They know themselves and each other, and decide nothing.
+
+pub mod block;
+pub mod desired;
+pub mod drift;
+pub mod failure;
+pub mod id;
+pub mod limits;
+pub mod memory;
+pub mod observed;
+pub mod outcome;
+pub mod page;
+pub mod phone;
+pub mod reason;
+pub mod secret;
+pub mod step;
+pub mod time;
+pub mod wait;
+pub mod word;

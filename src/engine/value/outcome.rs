@@ -1,0 +1,45 @@
+//! Outcome of a step: what the call gave.
+
+use jiff::Timestamp;
+
+use super::{
+    failure::{Class, Failure, Refusal, Scope},
+    id::NumberId,
+    step::StepKind,
+};
+
+/// What a step gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The intent's id; repeatable steps have none.
+    pub intent: Option<String>,
+    pub step: StepKind,
+    pub at: Timestamp,
+    pub result: Result<Accepted, Failure>,
+}
+
+impl Outcome {
+    /// Whether it was tried at all: what was not sent, or was turned away at the door, was not.
+    pub fn is_attempt(&self) -> bool {
+        match &self.result {
+            Ok(_) | Err(Failure::NoAnswer(_)) => true,
+            Err(Failure::Refused(refusal)) => !is_postponed(self.step, refusal),
+            Err(Failure::NotSent(_) | Failure::Throttled(_)) => false,
+        }
+    }
+}
+
+/// Meta (or the cluster, for `CreatePin`) said yes.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Accepted {
+    /// The new number's id, of an add.
+    pub number: Option<NumberId>,
+}
+
+/// A throttle or a dead credential is no attempt: Meta did not look at the step. Only registrations are counted
+/// even then, since nobody knows whether Meta does.
+pub(in crate::engine) fn is_postponed(kind: StepKind, refusal: &Refusal) -> bool {
+    let is_throttle = refusal.class == Class::WaitUntil
+        && matches!(refusal.scope, Scope::Account | Scope::Portfolio | Scope::App);
+    (is_throttle || refusal.is_about_credentials()) && kind != StepKind::Register
+}

@@ -1,0 +1,57 @@
+//! Secrets of the cluster, as far as a decision may know them: which version was seen, and never what is in it.
+
+/// Which version of a Secret was seen; never anything of its content.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SecretVersion {
+    pub uid: String,
+    pub resource_version: String,
+}
+
+impl SecretVersion {
+    /// As one word, to be remembered with an attempt.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::secret::SecretVersion;
+    /// let version = SecretVersion { uid: "u1".into(), resource_version: "7".into() };
+    /// assert_eq!(version.as_subject(), "u1/7");
+    /// ```
+    pub fn as_subject(&self) -> String {
+        format!("{}/{}", self.uid, self.resource_version)
+    }
+}
+
+/// A Secret as far as a decision may know it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum SecretFact {
+    /// Not read in this pass.
+    #[default]
+    NotAsked,
+    /// A live read said 404.
+    Missing,
+    /// The Secret is there, the key is not (or is empty).
+    KeyMissing { version: SecretVersion },
+    /// We may not read it.
+    Forbidden,
+    /// Could not be read now.
+    Unreadable(String),
+    /// A verify-token Secret without the label that permits its use.
+    Unlabelled,
+    /// The key is there.
+    Present {
+        version: SecretVersion,
+        /// Six digits (a hyphen or space inside a code dropped); always true for a verify token with text.
+        well_formed: bool,
+        /// A value that was seen at the code request or tried since; judged in memory only.
+        seen_before: bool,
+    },
+}
+
+impl SecretFact {
+    /// The version, when the Secret exists and was read.
+    pub fn version(&self) -> Option<&SecretVersion> {
+        match self {
+            Self::KeyMissing { version } | Self::Present { version, .. } => Some(version),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Arithmetic with times, which ends at the ends of time and never fails.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// A time so much later; at the end of time it stays there.
+pub(crate) fn later(time: Timestamp, by: Duration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// A time so much earlier.
+pub(crate) fn earlier(time: Timestamp, by: Duration) -> Timestamp {
+    time.checked_sub(by).unwrap_or(Timestamp::MIN)
+}
+
+/// The pause after so many tries: none before the first, and the last one again and again.
+pub(in crate::engine) fn pause(pauses: &[Duration], tries: usize) -> Duration {
+    tries.checked_sub(1).and_then(|at| pauses.get(at).or(pauses.last())).copied().unwrap_or_default()
+}

@@ -23,7 +23,7 @@ use super::{
             ReviewStatus,
         },
         limits::Limits,
-        memory::Memory,
+        memory::{Memory, Origin},
         observed::{Account, Claim, ListState, Number, Observed, PortfolioState, ProcessFacts, Searched},
         outcome::{Accepted, Outcome},
         phone::E164,
@@ -252,7 +252,7 @@ impl World {
         let at = self.now;
         self.number(|_| {}).remember(|m| {
             m.number = Some(NUMBER.into());
-            m.marks.added = Some(at);
+            m.marks.origin = Origin::Added(at);
         })
     }
 
@@ -261,7 +261,7 @@ impl World {
         let at = self.now;
         self.number(|_| {}).remember(|m| {
             m.number = Some(NUMBER.into());
-            m.marks.adopted = Some(at);
+            m.marks.origin = Origin::Adopted(at);
         })
     }
 

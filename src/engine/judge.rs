@@ -161,7 +161,7 @@ impl<'a> Scene<'a> {
 
     /// A registered number that reads as not registered is believed only after a second look.
     fn is_falling_back(&self) -> bool {
-        let since = self.memory.marks.fell_back_since;
+        let since = self.memory.marks.fell_back_since();
         since.is_some_and(|at| self.seen_at().duration_since(at) < span(self.limits.fall_back_confirmed))
     }
 
@@ -530,7 +530,7 @@ fn verified(scene: &Scene<'_>, number: &Number) -> Judged {
         );
     }
     match number.code.value() {
-        Some(CodeStatus::Verified) if scene.memory.marks.reverify_required.is_some() => {
+        Some(CodeStatus::Verified) if scene.memory.marks.needs_new_proof() => {
             Judged::Open("Meta wants ownership proven again before it registers the number".into())
         }
         Some(CodeStatus::Verified) => {

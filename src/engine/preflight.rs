@@ -314,9 +314,9 @@ mod tests {
         case.desired.number = E164::parse("+493012345678").unwrap();
         assert_eq!(verdict(&case, "NumberLine"), Some(Verdict::Warn));
         // Once it is registered no code has to reach it, until it falls back.
-        case.memory.marks.seen_registered = Some(case.now);
+        case.memory.marks.note_registered(case.now, false);
         assert_eq!(verdict(&case, "NumberLine"), Some(Verdict::Pass));
-        case.memory.marks.fell_back_since = Some(case.now);
+        case.memory.marks.note_not_registered(case.now);
         assert_eq!(verdict(&case, "NumberLine"), Some(Verdict::Warn));
     }
 

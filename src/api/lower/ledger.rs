@@ -16,7 +16,10 @@ use crate::{
     engine::{
         failure::Refusal,
         id::{AccountId, BusinessId, NumberId},
-        memory::{ConsentAnswer, ConsentKind, Entry, Intent, Ledger, Marks, Memory, Pace},
+        memory::{
+            ConsentAnswer, ConsentKind, Entry, Intent, Ledger, Marks, Memory, Origin, Pace, Proof,
+            Registration,
+        },
         secret::SecretVersion,
         step::Cause,
         word::Word,
@@ -143,17 +146,25 @@ pub(super) fn refusal_from(refusal: &v1::Refusal) -> Refusal {
 }
 
 fn marks_from(marks: &v1::Marks) -> Marks {
+    let seen = marks.seen_registered.or(marks.registered).or(marks.fell_back_since);
     Marks {
-        added: marks.added,
-        adopted: marks.adopted,
+        // What happened last counts.
+        origin: match (marks.added, marks.adopted) {
+            (Some(added), adopted) if adopted.is_none_or(|adopted| adopted < added) => Origin::Added(added),
+            (_, Some(adopted)) => Origin::Adopted(adopted),
+            (_, None) => Origin::Unknown,
+        },
         automatic_code_used: marks.automatic_code_used,
-        reverify_required: marks.reverify_required,
-        proof_lapsed: marks.proof_lapsed,
+        proof: marks
+            .reverify_required
+            .map_or(Proof::AsShown, |since| Proof::Required { since, lapsed: marks.proof_lapsed }),
         pin_set: marks.pin_set,
-        registered: marks.registered,
-        seen_registered: marks.seen_registered,
+        registration: seen.map_or(Registration::NotSeen, |first| Registration::Seen {
+            first,
+            own: marks.registered,
+            fell_back: marks.fell_back_since,
+        }),
         missing_since: marks.missing_since,
-        fell_back_since: marks.fell_back_since,
         tried_in_review: marks.tried_in_review.clone(),
         declined: marks.declined.clone(),
         on_phone: marks.on_phone,
@@ -326,17 +337,26 @@ fn entry(entry: &Entry, standing: Option<&v1::Entry>) -> v1::Entry {
 }
 
 fn marks(marks: &Marks, standing: Option<&v1::Marks>) -> v1::Marks {
+    let (added, adopted) = match marks.origin {
+        Origin::Unknown => (None, None),
+        Origin::Added(at) => (Some(at), None),
+        Origin::Adopted(at) => (None, Some(at)),
+    };
+    let (seen_registered, registered) = match marks.registration {
+        Registration::NotSeen => (None, None),
+        Registration::Seen { first, own, .. } => (Some(first), own),
+    };
     v1::Marks {
-        added: marks.added,
-        adopted: marks.adopted,
+        added,
+        adopted,
         automatic_code_used: marks.automatic_code_used,
-        reverify_required: marks.reverify_required,
-        proof_lapsed: marks.proof_lapsed,
+        reverify_required: marks.new_proof_since(),
+        proof_lapsed: marks.proof_lapsed(),
         pin_set: marks.pin_set,
-        registered: marks.registered,
-        seen_registered: marks.seen_registered,
+        registered,
+        seen_registered,
         missing_since: marks.missing_since,
-        fell_back_since: marks.fell_back_since,
+        fell_back_since: marks.fell_back_since(),
         tried_in_review: newest_times(&marks.tried_in_review, 64),
         declined: newest_times(&marks.declined, 64),
         on_phone: marks.on_phone,

@@ -19,7 +19,10 @@ use crate::{
         drift::Drift,
         failure::{Class, Refusal, Scope},
         id::{AccountId, BusinessId, NumberId},
-        memory::{ConsentAnswer, ConsentKind, Entry, EntryOutcome, Intent, Ledger, Marks, Memory, Pace},
+        memory::{
+            ConsentAnswer, ConsentKind, Entry, EntryOutcome, Intent, Ledger, Marks, Memory, Origin, Pace,
+            Proof, Registration,
+        },
         observed::WebhookConfiguration,
         reason::Reason,
         secret::SecretVersion,
@@ -194,48 +197,61 @@ fn ledgers() -> impl Strategy<Value = Ledger> {
 fn all_marks() -> impl Strategy<Value = Marks> {
     let time = || proptest::option::of(times());
     let names = || proptest::collection::btree_map(texts(), times(), 0..4);
-    (
-        (time(), time(), time()),
-        time(),
-        time(),
-        time(),
-        time(),
-        time(),
-        time(),
-        time(),
-        names(),
-        names(),
-        time(),
+    let origin = prop_oneof![
+        Just(Origin::Unknown),
+        times().prop_map(Origin::Added),
+        times().prop_map(Origin::Adopted)
+    ];
+    let proof = prop_oneof![
+        Just(Proof::AsShown),
+        (times(), time()).prop_map(|(since, lapsed)| Proof::Required { since, lapsed })
+    ];
+    let registration = prop_oneof![
+        Just(Registration::NotSeen),
+        (times(), time(), time()).prop_map(|(first, own, fell_back)| Registration::Seen {
+            first,
+            own,
+            fell_back
+        })
+    ];
+    (origin, proof, registration, time(), time(), time(), names(), names(), time()).prop_map(
+        |(
+            origin,
+            proof,
+            registration,
+            automatic_code_used,
+            pin_set,
+            missing_since,
+            tried_in_review,
+            declined,
+            on_phone,
+        )| Marks {
+            origin,
+            automatic_code_used,
+            proof,
+            pin_set,
+            registration,
+            missing_since,
+            tried_in_review,
+            declined,
+            on_phone,
+        },
     )
-        .prop_map(
-            |(
-                (missing_since, seen_registered, proof_lapsed),
-                added,
-                adopted,
-                automatic_code_used,
-                reverify_required,
-                pin_set,
-                registered,
-                fell_back_since,
-                tried_in_review,
-                declined,
-                on_phone,
-            )| Marks {
-                missing_since,
-                seen_registered,
-                added,
-                adopted,
-                automatic_code_used,
-                reverify_required,
-                proof_lapsed,
-                pin_set,
-                registered,
-                fell_back_since,
-                tried_in_review,
-                declined,
-                on_phone,
-            },
-        )
+}
+
+#[test]
+fn of_two_ways_in_which_a_number_came_the_last_one_counts() {
+    let stored = |added, adopted| {
+        let marks = v1::Marks { added, adopted, ..v1::Marks::default() };
+        let status = WhatsAppChannelStatus { marks: Some(marks), ..WhatsAppChannelStatus::default() };
+        memory_of(&status).marks.origin
+    };
+    assert_eq!(stored(None, None), Origin::Unknown);
+    assert_eq!(stored(Some(at(2)), None), Origin::Added(at(2)));
+    assert_eq!(stored(Some(at(2)), Some(at(1))), Origin::Added(at(2)));
+    assert_eq!(stored(Some(at(2)), Some(at(2))), Origin::Adopted(at(2)));
+    assert_eq!(stored(Some(at(2)), Some(at(3))), Origin::Adopted(at(3)));
+    assert_eq!(stored(None, Some(at(3))), Origin::Adopted(at(3)));
 }
 
 fn memories() -> impl Strategy<Value = Memory> {

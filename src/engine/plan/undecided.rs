@@ -65,7 +65,7 @@ fn is_visible(kind: StepKind, subject: Option<&str>, memory: &Memory, seen: &See
         StepKind::AddNumber => true,
         // VERIFIED from before proves nothing about a second proof.
         StepKind::VerifyCode => {
-            memory.marks.reverify_required.is_none() && number.code.value() == Some(&CodeStatus::Verified)
+            !memory.marks.needs_new_proof() && number.code.value() == Some(&CodeStatus::Verified)
         }
         StepKind::Register => number.is_registered(),
         StepKind::SubmitName => subject.is_some_and(|name| shows(number, name)),

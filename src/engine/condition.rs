@@ -827,10 +827,14 @@ fn under_way(scene: &Scene<'_>, set: &ConditionSet) -> Option<(Reason, String)> 
             format!("{} was sent; waiting for its effect", step.as_str()),
         ));
     }
-    // A step of a newer version is under way too, also where the number is ready without it.
-    let tells = |b: &&Block| b.reason.kind() == ReasonKind::Progress || b.reason == Reason::NewerStepOpen;
+    // Where the number is ready without it, no other condition tells of a step of a newer version.
+    let is_ready = set.is(ConditionType::Ready, Truth::True);
+    let newer = scene.plan.block.as_ref().filter(|b| is_ready && b.reason == Reason::NewerStepOpen);
+    if let Some(block) = newer {
+        return Some((Reason::EffectNotVisibleYet, block.message.clone()));
+    }
     let blocks = scene.plan.block.iter().chain(scene.plan.aside.iter().map(|(_, b)| b));
-    if let Some(block) = blocks.into_iter().find(tells) {
+    if let Some(block) = blocks.into_iter().find(|b| b.reason.kind() == ReasonKind::Progress) {
         return Some((block.reason, block.message.clone()));
     }
     ConditionType::CHANNEL

@@ -10,8 +10,10 @@ use serde_json::{Map, Value};
 ///
 /// An operator that is rolled back writes whole objects, so what it dropped when it read would be lost when it
 /// writes. It keeps such members, and the schema keeps them too: an API server removes a member that its schema does
-/// not name, unless the object says `x-kubernetes-preserve-unknown-fields`. Every object that remembers something
-/// says so. What a schema from before this promise does not name, its API server removes.
+/// not name, unless the object says `x-kubernetes-preserve-unknown-fields`. The ledger, the step in flight, the consents,
+/// the marks and every object in them say so, so what must never be lost has its place in one of these. A new part of
+/// the status beside them is kept by an older operator, and removed by an API server that has the older schema. What a
+/// schema from before this promise does not name, its API server removes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Newer(Option<Box<Map<String, Value>>>);
 

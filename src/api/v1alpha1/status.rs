@@ -76,8 +76,10 @@ pub struct WhatsAppChannelStatus {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// Members of a newer version.
+    /// Parts of a newer version. They are not in the schema, which stays strict here: only the schema of that version
+    /// lets them through.
     #[serde(flatten)]
+    #[schemars(skip)]
     pub newer: Newer,
 }
 

@@ -4,10 +4,11 @@
 //! except the few places where the contract names a code.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+
+use crate::engine::value::word::{Cautious, vocabulary};
 
 /// What an error asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
     /// Says nothing about the request: try again later, the effect may have happened.
     Retry,
@@ -25,7 +26,7 @@ pub enum Class {
 
 impl Class {
     /// Its word in the reference of errors.
-    pub fn as_str(self) -> &'static str {
+    pub fn in_reference(self) -> &'static str {
         match self {
             Self::Retry => "retry",
             Self::WaitUntil => "wait",
@@ -80,8 +81,15 @@ impl Class {
     }
 }
 
+vocabulary!(Class { Retry, WaitUntil, Person, Spec, Credentials, AlreadyDone });
+
+/// Nothing is tried again by itself, and a person may allow it.
+impl Cautious for Class {
+    const CAUTIOUS: Self = Self::Person;
+}
+
 /// How far an error reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     Call,
     Channel,
@@ -92,7 +100,7 @@ pub enum Scope {
 
 impl Scope {
     /// Its word in the reference of errors.
-    pub fn as_str(self) -> &'static str {
+    pub fn in_reference(self) -> &'static str {
         match self {
             Self::Call => "call",
             Self::Channel => "channel",
@@ -103,25 +111,26 @@ impl Scope {
     }
 }
 
+vocabulary!(Scope { Call, Channel, Account, Portfolio, App });
+
+/// The widest: nothing that the refusal may reach is taken to be free.
+impl Cautious for Scope {
+    const CAUTIOUS: Self = Self::App;
+}
+
 /// Meta's error envelope, classified. Texts are redacted and bounded before they get here.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub code: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subcode: Option<i64>,
     /// `error_user_title`, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// The best sentence Meta gave: `error_user_msg`, else `error_data.details`, else `message`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
     pub class: Class,
     pub scope: Scope,
     /// When Meta says that calls are welcome again, from headers or `details`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
 
@@ -204,7 +213,7 @@ impl Refusal {
 }
 
 /// Why a call gave no answer that can be used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// Meta answered with an error envelope.
     Refused(Refusal),

@@ -309,6 +309,9 @@ reasons! {
         "The number was registered a moment ago; Meta does not show it as connected yet.",
         "Nothing; this takes minutes.";
     // A person has to act.
+    NewerStepOpen: Person, NUMBER, RunNewerVersion,
+        "A newer version of the operator began a step that this version does not know, and it is not decided.",
+        "Run that version, or a later one: only it can decide the step. Until then nothing that cannot be repeated is done.";
     CodeNeeded: Person, CODE, AskForCode,
         "Ownership has to be proven by a code, and nobody has asked for one.",
         "With the phone at hand: kubectl whatsapp send-code NAME.";

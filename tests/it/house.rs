@@ -135,7 +135,8 @@ fn actions_and_actors_come_from_one_table() {
             assert!(!source.code.contains(&literal), "{} writes {literal}: use engine::action", source.path);
         }
     }
-    let api = sources().into_iter().find(|source| source.path == "src/api/v1alpha1/waiting.rs").expect("the kinds");
+    let api =
+        sources().into_iter().find(|source| source.path == "src/api/v1alpha1/waiting.rs").expect("the kinds");
     for row in action::ACTORS {
         assert!(api.text.contains(row.name), "the description of waitingFor does not name {}", row.name);
     }

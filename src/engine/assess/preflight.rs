@@ -3,11 +3,16 @@
 use crate::engine::{
     assess::scene::Scene,
     name,
-    rule::{line, name::Severity, timezone},
+    rule::{
+        account::{Fitness, fitness},
+        line,
+        name::Severity,
+        timezone,
+    },
     value::{
         desired::Desired,
         failure::Failure,
-        id::{AccountId, AccountStatus, Fact, Field, ReviewStatus},
+        id::{AccountId, Fact, Field},
         limits::Limits,
         memory::Memory,
         observed::{Account, ListState, Observed, PortfolioState, Searched},
@@ -151,19 +156,16 @@ fn account(observed: &Observed) -> Option<Check> {
 
 fn known_account(account: &Account) -> Check {
     let id = account.id.as_ref().map_or("", AccountId::as_str);
-    let status = account.status.value();
-    let review = account.review.value();
-    let good = status.is_none_or(|s| *s == AccountStatus::Active)
-        && review.is_none_or(|r| *r == ReviewStatus::Approved);
-    match (good, status.is_some() || review.is_some()) {
-        (_, false) => {
+    match fitness(id, account) {
+        Fitness::Fit => new("Account", Verdict::Pass, format!("account {id} is active")),
+        Fitness::Unfit(_, message) => new("Account", Verdict::Fail, message),
+        Fitness::NotKnown { field, word } => new(
+            "Account",
+            Verdict::NotCheckable,
+            format!("Meta shows {field} {word} of account {id}, which this version does not know"),
+        ),
+        Fitness::Untold => {
             new("Account", Verdict::NotCheckable, format!("Meta does not show the state of account {id}"))
-        }
-        (true, true) => new("Account", Verdict::Pass, format!("account {id} is active")),
-        (false, true) => {
-            let status = status.map_or("not shown", |s| s.as_str());
-            let review = review.map_or("not shown", |r| r.as_str());
-            new("Account", Verdict::Fail, format!("account {id}: status {status}, review {review}"))
         }
     }
 }
@@ -280,7 +282,7 @@ mod tests {
     use crate::engine::{
         face_fixture::{ACCOUNT, Case, OTHER_ACCOUNT, complete, number, reachable, refusal, retry_failure},
         value::{
-            id::Fact,
+            id::{Fact, ReviewStatus},
             phone::E164,
             portfolio::{BusinessFacts, Hold, Reach, Reachable},
             reason::Reason,

@@ -6,11 +6,15 @@ use crate::engine::{
         remedy,
     },
     reach,
-    rule::{reach::NoAccount, say},
+    rule::{
+        account::{Fitness, fitness, wrong_country},
+        reach::NoAccount,
+        say,
+    },
     value::{
         action::Action,
         block::Block,
-        id::{AccountId, AccountStatus, Fact, ReviewStatus, Sendability},
+        id::{AccountId, Fact},
         memory::Memory,
         observed::{Account, PortfolioState},
         page::Page,
@@ -18,9 +22,6 @@ use crate::engine::{
         reason::Reason,
     },
 };
-
-/// `health_status` of a banned account (Meta's OpenAPI).
-const ACCOUNT_BANNED: i64 = 141_014;
 
 /// The portfolio, when channels may act below it.
 pub(super) fn portfolio<'a>(pass: &Pass<'a>) -> Gate<&'a PortfolioView> {
@@ -83,9 +84,7 @@ pub(super) fn account(pass: &Pass, memory: &mut Memory, view: &PortfolioView) ->
     country(view, &id, account)?;
     memory.business.get_or_insert_with(|| view.business.clone());
     memory.account.get_or_insert_with(|| id.clone());
-    not_banned(&id, account)?;
-    review(&id, account)?;
-    status(&id, account)?;
+    fit(&id, account)?;
     Ok(id)
 }
 
@@ -154,81 +153,19 @@ fn owner(pass: &Pass, view: &PortfolioView, id: &AccountId, account: &Account) -
 }
 
 fn country(view: &PortfolioView, id: &AccountId, account: &Account) -> Gate {
-    match (&view.expect_country, &account.country) {
-        (Some(expected), Some(actual)) if !expected.eq_ignore_ascii_case(actual) => {
-            Err(Stop::block(Block::new(
-                Reason::CountryMismatch,
-                format!(
-                    "account {id} is in country {actual}, the portfolio expects {expected}; nothing is written; use another account, or correct expect.country"
-                ),
-            )))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Meta tells a ban only in the account's health.
-fn not_banned(id: &AccountId, account: &Account) -> Gate {
-    let entities = account.health.value().map(|health| health.entities.as_slice()).unwrap_or_default();
-    let mut blocking = entities
-        .iter()
-        .filter(|entity| entity.can_send == Sendability::Blocked)
-        .flat_map(|entity| &entity.errors);
-    match blocking.find(|error| error.code == ACCOUNT_BANNED) {
-        Some(error) => Err(Stop::block(Block::new(
-            Reason::AccountDisabled,
-            format!(
-                "Meta banned account {id} (code {}: {}); appeal in Business Support Home",
-                error.code,
-                error.description.trim_end_matches('.')
-            ),
-        ))),
+    match wrong_country(id.as_str(), account, view.expect_country.as_deref()) {
+        Some(message) => Err(Stop::block(Block::new(Reason::CountryMismatch, message))),
         None => Ok(()),
     }
 }
 
-fn review(id: &AccountId, account: &Account) -> Gate {
-    let Some(review) = account.review.value() else { return Ok(()) };
-    Err(Stop::block(match review {
-        ReviewStatus::Approved => return Ok(()),
-        ReviewStatus::Pending | ReviewStatus::Deferred => in_review(id, review.as_str()),
-        ReviewStatus::Rejected => Block::new(
-            Reason::AccountRejected,
-            format!("Meta rejected account {id}; appeal in Business Support Home"),
-        ),
-        ReviewStatus::Restricted | ReviewStatus::LimitReached => restricted(id, review.as_str()),
-        ReviewStatus::Other(word) => {
-            remedy::not_known("account_review_status", word, &format!("account {id}"))
+/// Where Meta shows neither status nor review, the next step tells.
+fn fit(id: &AccountId, account: &Account) -> Gate {
+    match fitness(id.as_str(), account) {
+        Fitness::Fit | Fitness::Untold => Ok(()),
+        Fitness::Unfit(reason, message) => Err(Stop::block(Block::new(reason, message))),
+        Fitness::NotKnown { field, word } => {
+            Err(Stop::block(remedy::not_known(field, &word, &format!("account {id}"))))
         }
-    }))
-}
-
-fn status(id: &AccountId, account: &Account) -> Gate {
-    let Some(status) = account.status.value() else { return Ok(()) };
-    Err(Stop::block(match status {
-        AccountStatus::Active => return Ok(()),
-        AccountStatus::Pending => in_review(id, status.as_str()),
-        AccountStatus::Restricted => restricted(id, status.as_str()),
-        AccountStatus::Disabled | AccountStatus::Inactive => Block::new(
-            Reason::AccountDisabled,
-            format!("account {id} is {status}; only Meta can reinstate it, ask in Business Support Home"),
-        ),
-        AccountStatus::Other(word) => remedy::not_known("status", word, &format!("account {id}")),
-    }))
-}
-
-fn in_review(id: &AccountId, word: &str) -> Block {
-    Block::new(
-        Reason::AccountInReview,
-        format!(
-            "account {id} is in Meta's review ({word}); nothing can be done with it until Meta approves it"
-        ),
-    )
-}
-
-fn restricted(id: &AccountId, word: &str) -> Block {
-    Block::new(
-        Reason::AccountRestricted,
-        format!("account {id} is restricted by Meta ({word}); see why and appeal in Business Support Home"),
-    )
+    }
 }

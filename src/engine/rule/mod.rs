@@ -2,6 +2,7 @@
 //!
 //! They turn values into answers, and know neither the order of a plan nor how a condition is told.
 
+pub mod account;
 pub mod adding;
 pub mod consent;
 pub mod drift;

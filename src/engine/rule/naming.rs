@@ -31,18 +31,26 @@ pub(in crate::engine) fn is(field: &Field<String>, name: &str) -> bool {
     field.value().is_some_and(|value| value == name)
 }
 
-/// The better of `name_status` and, where it speaks of the desired name, `new_name_status`.
-pub(in crate::engine) fn state(number: &Number, desired: &str) -> NameState {
-    let current = read(&number.name_status);
-    let new = is(&number.new_display_name, desired).then(|| read(&number.new_name_status));
-    match new {
-        Some(new) if rank(&new) < rank(&current) => new,
-        _ => current,
+/// The status that counts for a name: the better of `name_status` and, where it speaks of the desired name,
+/// `new_name_status`. `None` where Meta does not tell.
+///
+/// NONE says that no change is open, which is no news about the name, so it is the least: it hides neither a name that
+/// was declined nor one that expired. What is not told goes before what is known to be no use, since it may be better.
+/// That another name was declined or expired says nothing about a desired one that waits behind it.
+pub(in crate::engine) fn status<'a>(number: &'a Number, desired: &str) -> Option<&'a NameStatus> {
+    let current = number.name_status.value();
+    if !is(&number.new_display_name, desired) {
+        return current;
     }
+    let new = number.new_name_status.value();
+    let is_of_another = number.verified_name.value().is_some_and(|name| name != desired)
+        && matches!(current, Some(NameStatus::Declined | NameStatus::Expired));
+    if is_of_another || rank(new) < rank(current) { new } else { current }
 }
 
-fn read(field: &Field<NameStatus>) -> NameState {
-    match field.value() {
+/// What the status that counts allows.
+pub(in crate::engine) fn state(number: &Number, desired: &str) -> NameState {
+    match status(number, desired) {
         None => NameState::Blind,
         Some(NameStatus::Approved | NameStatus::AvailableWithoutReview) => NameState::Usable,
         Some(NameStatus::PendingReview) => NameState::InReview,
@@ -53,14 +61,15 @@ fn read(field: &Field<NameStatus>) -> NameState {
     }
 }
 
-fn rank(state: &NameState) -> u8 {
-    match state {
-        NameState::Usable => 0,
-        NameState::InReview => 1,
-        NameState::Unknown(_) => 2,
-        NameState::Blind => 3,
-        NameState::NotReady => 4,
-        NameState::Expired => 5,
-        NameState::Declined => 6,
+fn rank(status: Option<&NameStatus>) -> u8 {
+    match status {
+        Some(NameStatus::Approved) => 0,
+        Some(NameStatus::AvailableWithoutReview) => 1,
+        Some(NameStatus::PendingReview) => 2,
+        Some(NameStatus::Other(_)) => 3,
+        None => 4,
+        Some(NameStatus::Expired) => 5,
+        Some(NameStatus::Declined) => 6,
+        Some(NameStatus::None | NameStatus::NonExists) => 7,
     }
 }

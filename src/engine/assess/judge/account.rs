@@ -2,16 +2,14 @@
 
 use crate::engine::{
     assess::scene::{Judged, Scene, is_passing},
+    rule::account::{Fitness, fitness, wrong_country},
     value::{
         condition_type::ConditionType,
-        id::{AccountId, AccountStatus, Fact, Field, ReviewStatus, Sendability},
+        id::{AccountId, Fact, Field},
         observed::{Account, Health},
         reason::Reason,
     },
 };
-
-/// The account is banned.
-const ACCOUNT_BANNED: i64 = 141_014;
 
 pub(super) fn account(scene: &Scene<'_>) -> Judged {
     if let Some(hold) = scene.view().and_then(|v| v.hold.as_ref())
@@ -34,72 +32,15 @@ pub(super) fn account(scene: &Scene<'_>) -> Judged {
 
 fn judge_account(scene: &Scene<'_>, account: &Account) -> Judged {
     let id = account.id.as_ref().map_or("", AccountId::as_str);
-    if is_banned(account) {
-        return Judged::False(
-            Reason::AccountDisabled,
-            format!("Meta has banned account {id}; appeal in Business Support Home"),
-        );
+    let expected = scene.view().and_then(|view| view.expect_country.as_deref());
+    if let Some(message) = wrong_country(id, account, expected) {
+        return Judged::False(Reason::CountryMismatch, message);
     }
-    if let Some(bad) = account.status.value().and_then(|s| bad_status(s, id)) {
-        return bad;
+    match fitness(id, account) {
+        Fitness::Fit => Judged::True(Reason::AccountActive, format!("account {id} can be used")),
+        Fitness::Unfit(reason, message) => Judged::False(reason, message),
+        Fitness::NotKnown { .. } | Fitness::Untold => Judged::Keep,
     }
-    if let Some(bad) = account.review.value().and_then(|r| bad_review(r, id)) {
-        return bad;
-    }
-    let expected = scene.view().and_then(|v| v.expect_country.as_ref());
-    if let (Some(expected), Some(country)) = (expected, &account.country)
-        && !expected.eq_ignore_ascii_case(country)
-    {
-        return Judged::False(
-            Reason::CountryMismatch,
-            format!(
-                "account {id} is in {country} and the portfolio expects {expected}; nothing is written below it"
-            ),
-        );
-    }
-    let good = account.status.value() == Some(&AccountStatus::Active)
-        || account.review.value() == Some(&ReviewStatus::Approved);
-    let unknown = account.status.value().is_some_and(|s| !s.is_known())
-        || account.review.value().is_some_and(|r| !r.is_known());
-    if good && !unknown {
-        Judged::True(Reason::AccountActive, format!("account {id} can be used"))
-    } else {
-        Judged::Keep
-    }
-}
-
-fn is_banned(account: &Account) -> bool {
-    account.health.value().is_some_and(|h| {
-        let mut errors =
-            h.entities.iter().filter(|e| e.can_send == Sendability::Blocked).flat_map(|e| &e.errors);
-        errors.any(|e| e.code == ACCOUNT_BANNED)
-    })
-}
-
-fn bad_status(status: &AccountStatus, id: &str) -> Option<Judged> {
-    let (reason, text) = match status {
-        AccountStatus::Active | AccountStatus::Other(_) => return None,
-        AccountStatus::Pending => (Reason::AccountInReview, "is not active yet; Meta decides"),
-        AccountStatus::Restricted => (Reason::AccountRestricted, "is restricted; see Business Support Home"),
-        AccountStatus::Disabled | AccountStatus::Inactive => {
-            (Reason::AccountDisabled, "is not active; see Business Support Home")
-        }
-    };
-    Some(Judged::False(reason, format!("account {id} {text} (status {status})")))
-}
-
-fn bad_review(review: &ReviewStatus, id: &str) -> Option<Judged> {
-    let (reason, text) = match review {
-        ReviewStatus::Approved | ReviewStatus::Other(_) => return None,
-        ReviewStatus::Pending | ReviewStatus::Deferred => {
-            (Reason::AccountInReview, "is in review; Meta decides")
-        }
-        ReviewStatus::Rejected => (Reason::AccountRejected, "was rejected; appeal in WhatsApp Manager"),
-        ReviewStatus::Restricted | ReviewStatus::LimitReached => {
-            (Reason::AccountRestricted, "is restricted; see Business Support Home")
-        }
-    };
-    Some(Judged::False(reason, format!("account {id} {text} (review {review})")))
 }
 
 pub(super) fn payment(scene: &Scene<'_>) -> Judged {

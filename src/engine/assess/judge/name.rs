@@ -2,28 +2,16 @@
 
 use crate::engine::{
     assess::scene::{Judged, Scene},
+    rule::naming::status,
     value::{condition_type::ConditionType, id::NameStatus, observed::Number, reason::Reason},
 };
-
-/// How far a status of the desired name gets; the better of two counts.
-fn rank(status: Option<&NameStatus>) -> u8 {
-    match status {
-        Some(NameStatus::Approved) => 6,
-        Some(NameStatus::AvailableWithoutReview) => 5,
-        Some(NameStatus::PendingReview) => 4,
-        Some(NameStatus::Other(_)) => 3,
-        Some(NameStatus::Expired) => 2,
-        Some(NameStatus::Declined) => 1,
-        Some(NameStatus::None | NameStatus::NonExists) | None => 0,
-    }
-}
 
 pub(super) fn name(scene: &Scene<'_>, number: &Number) -> Judged {
     let desired = scene.desired.display_name.as_str();
     let live = number.verified_name.value().is_some_and(|n| n == desired);
     let pending = number.new_display_name.value().is_some_and(|n| n == desired);
     if live {
-        return live_name(scene, number, pending);
+        return live_name(scene, number);
     }
     if number.verified_name.value().is_none() && !pending {
         return Judged::Keep;
@@ -35,11 +23,8 @@ pub(super) fn name(scene: &Scene<'_>, number: &Number) -> Judged {
 }
 
 /// The desired name is `verified_name`; a change to the same name may improve its status.
-fn live_name(scene: &Scene<'_>, number: &Number, pending: bool) -> Judged {
-    let old = number.name_status.value();
-    let new = number.new_name_status.value().filter(|_| pending);
-    let best = if rank(new) > rank(old) { new } else { old };
-    match best {
+fn live_name(scene: &Scene<'_>, number: &Number) -> Judged {
+    match status(number, &scene.desired.display_name) {
         Some(NameStatus::Approved) => {
             Judged::True(Reason::NameApproved, "the display name is approved".into())
         }

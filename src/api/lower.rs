@@ -38,6 +38,7 @@ use crate::engine::{
     secret::SecretVersion,
     status::{Assessment, Before, Check, Facts, Stage, Verdict, WaitingFor},
     step::Cause,
+    word::Vocabulary,
 };
 
 /// The API group.
@@ -473,7 +474,7 @@ pub fn before(object: &WhatsAppChannel) -> Before {
         observed_generation: status.observed_generation,
         conditions: conditions_from(&status.conditions),
         facts: facts_from(status),
-        stage: status.stage.as_deref().and_then(stage_from),
+        stage: status.stage.as_deref().and_then(Stage::from_word),
         waiting_for: waiting_from(&status.waiting_for),
         preflight: status
             .preflight
@@ -481,7 +482,7 @@ pub fn before(object: &WhatsAppChannel) -> Before {
             .filter_map(|c| {
                 Some(Check {
                     item: interned(&c.item)?,
-                    verdict: verdict_from(&c.verdict)?,
+                    verdict: Verdict::from_word(&c.verdict)?,
                     message: c.message.clone(),
                 })
             })
@@ -504,7 +505,7 @@ pub fn conditions_from(list: &[KubeCondition]) -> ConditionSet {
     let mut set = ConditionSet::default();
     for c in list {
         let (Some(kind), Some(status), Some(reason)) =
-            (condition_type(&c.type_), truth_from(&c.status), Reason::from_name(&c.reason))
+            (ConditionType::from_word(&c.type_), Truth::from_word(&c.status), Reason::from_name(&c.reason))
         else {
             continue;
         };
@@ -518,40 +519,6 @@ pub fn conditions_from(list: &[KubeCondition]) -> ConditionSet {
         });
     }
     set
-}
-
-fn condition_type(name: &str) -> Option<ConditionType> {
-    ConditionType::CHANNEL
-        .into_iter()
-        .chain([ConditionType::CredentialsValid, ConditionType::IdentityConfirmed])
-        .find(|kind| kind.as_str() == name)
-}
-
-fn truth_from(word: &str) -> Option<Truth> {
-    [Truth::True, Truth::False, Truth::Unknown].into_iter().find(|t| t.as_str() == word)
-}
-
-/// A word of status as the engine has it.
-pub fn stage_from(word: &str) -> Option<Stage> {
-    [
-        Stage::Pending,
-        Stage::Adding,
-        Stage::Verifying,
-        Stage::NameReview,
-        Stage::Registering,
-        Stage::Configuring,
-        Stage::Ready,
-        Stage::Stalled,
-        Stage::Suspended,
-    ]
-    .into_iter()
-    .find(|stage| stage.as_str() == word)
-}
-
-fn verdict_from(word: &str) -> Option<Verdict> {
-    [Verdict::Pass, Verdict::Warn, Verdict::Fail, Verdict::NotCheckable]
-        .into_iter()
-        .find(|verdict| verdict.as_str() == word)
 }
 
 /// Waits as the engine has them.

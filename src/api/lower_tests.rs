@@ -10,19 +10,6 @@ use crate::engine::{
     step::StepKind,
 };
 
-const STEPS: [StepKind; 10] = [
-    StepKind::AddNumber,
-    StepKind::RequestCode,
-    StepKind::VerifyCode,
-    StepKind::SubmitName,
-    StepKind::CreatePin,
-    StepKind::SetPin,
-    StepKind::Register,
-    StepKind::SubscribeApp,
-    StepKind::RouteWebhook,
-    StepKind::WriteProfile,
-];
-
 fn channel_with(spec: serde_json::Value) -> WhatsAppChannel {
     serde_json::from_value(json!({
         "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
@@ -50,7 +37,7 @@ fn ids() -> impl Strategy<Value = String> {
 }
 
 fn steps() -> impl Strategy<Value = StepKind> {
-    (0..STEPS.len()).prop_map(|n| STEPS[n])
+    proptest::sample::select(StepKind::ALL)
 }
 
 fn versions() -> impl Strategy<Value = SecretVersion> {
@@ -396,10 +383,10 @@ fn what_is_shown_is_read_back() {
 #[test]
 fn every_stage_and_condition_is_read_back() {
     for kind in ConditionType::CHANNEL {
-        assert_eq!(condition_type(kind.as_str()), Some(kind));
+        assert_eq!(ConditionType::from_word(kind.as_str()), Some(kind));
     }
     for stage in [Stage::Pending, Stage::Adding, Stage::NameReview, Stage::Configuring, Stage::Suspended] {
-        assert_eq!(stage_from(stage.as_str()), Some(stage));
+        assert_eq!(Stage::from_word(stage.as_str()), Some(stage));
     }
 }
 

@@ -61,7 +61,12 @@ fn is_visible(kind: StepKind, subject: Option<&str>, memory: &Memory, seen: &See
         }
         StepKind::Register => number.is_registered(),
         StepKind::SubmitName => subject.is_some_and(|name| shows(number, name)),
-        _ => false,
+        StepKind::RequestCode
+        | StepKind::CreatePin
+        | StepKind::SetPin
+        | StepKind::SubscribeApp
+        | StepKind::RouteWebhook
+        | StepKind::WriteProfile => false,
     }
 }
 

@@ -13,8 +13,9 @@ use crate::engine::value::{
     memory::{Entry, EntryOutcome, Memory},
     observed::Number,
     status::Before,
-    step::StepKind,
+    step::{Shows, StepKind},
     time::later,
+    word::Vocabulary,
 };
 
 /// What was last seen of a number, in Meta's words.
@@ -98,18 +99,14 @@ fn unless_expired<'a>(name: Option<&'a str>, status: Option<&str>) -> Option<&'a
     name.filter(|_| status != Some(NameStatus::Expired.as_str()))
 }
 
-/// Steps whose effect a list can show.
-const VISIBLE: [StepKind; 4] =
-    [StepKind::AddNumber, StepKind::VerifyCode, StepKind::SubmitName, StepKind::Register];
-
 /// The last attempts that may have taken effect and do not show it.
 fn open<'a>(
     memory: &'a Memory,
     shown: &'a Shown<'a>,
 ) -> impl Iterator<Item = (Timestamp, Option<Timestamp>)> {
-    let attempts = VISIBLE.into_iter().filter_map(|kind| {
-        let last = memory.ledger.last(kind).filter(|entry| may_show(entry))?;
-        (!shown.has(kind, last.subject.as_deref(), memory)).then_some((last.at, last.settle_until))
+    let attempts = StepKind::ALL.iter().filter(|kind| kind.shows() == Shows::InList).filter_map(|kind| {
+        let last = memory.ledger.last(*kind).filter(|entry| may_show(entry))?;
+        (!shown.has(*kind, last.subject.as_deref(), memory)).then_some((last.at, last.settle_until))
     });
     let paces = memory.ledger.repeatable.iter().filter(|(kind, _)| !shown.has(**kind, None, memory));
     let paces = paces.filter_map(|(_, pace)| Some((pace.last?, pace.settle_until)));

@@ -13,7 +13,8 @@ use crate::engine::value::{
     failure::Refusal,
     id::{AccountId, BusinessId, NumberId},
     secret::SecretVersion,
-    step::{Cause, StepKind},
+    step::{Cause, Shows, StepKind},
+    word::Vocabulary,
 };
 
 /// Everything that is remembered of a channel.
@@ -96,10 +97,9 @@ impl Memory {
     /// and a Secret change nothing in a list, so they make none too old.
     pub fn last_listed_write(&self) -> Option<Timestamp> {
         let ledger = &self.ledger;
-        let lists = [&ledger.adds, &ledger.verifications, &ledger.names, &ledger.registrations];
-        let attempts =
-            lists.into_iter().filter_map(|list| list.iter().rev().find(|e| e.counts())).map(|e| e.at);
-        let paces = ledger.repeatable.iter().filter(|(kind, _)| **kind != StepKind::CreatePin);
+        let listed = StepKind::ALL.iter().filter(|kind| kind.shows() == Shows::InList);
+        let attempts = listed.filter_map(|kind| ledger.last(*kind)).map(|entry| entry.at);
+        let paces = ledger.repeatable.iter().filter(|(kind, _)| kind.shows() != Shows::Nowhere);
         attempts.chain(paces.filter_map(|(_, pace)| pace.last)).max()
     }
 

@@ -134,24 +134,16 @@ fn ledgers() -> impl Strategy<Value = Ledger> {
             held_until,
             refusal,
         });
-    (
-        entries(),
-        entries(),
-        entries(),
-        entries(),
-        entries(),
-        entries(),
-        proptest::collection::btree_map(steps(), pace, 0..3),
-    )
-        .prop_map(|(registrations, codes, verifications, names, adds, pins, repeatable)| Ledger {
-            registrations,
-            codes,
-            verifications,
-            names,
-            adds,
-            pins,
-            repeatable,
-        })
+    let lists = proptest::collection::vec(entries(), StepKind::ALL.len());
+    (lists, proptest::collection::btree_map(steps(), pace, 0..3)).prop_map(|(lists, repeatable)| {
+        let mut ledger = Ledger { repeatable, ..Ledger::default() };
+        for (step, entries) in StepKind::ALL.iter().zip(lists) {
+            if let Some(list) = ledger.of_mut(*step) {
+                *list = entries;
+            }
+        }
+        ledger
+    })
 }
 
 fn all_marks() -> impl Strategy<Value = Marks> {

@@ -645,6 +645,24 @@ pub struct Ledger {
     pub repeatable: BTreeMap<StepKind, Pace>,
 }
 
+impl Ledger {
+    /// The attempts of a step; repeatable steps have none.
+    pub fn of(&self, step: StepKind) -> &[Entry] {
+        match step {
+            StepKind::AddNumber => &self.adds,
+            StepKind::RequestCode => &self.codes,
+            StepKind::VerifyCode => &self.verifications,
+            StepKind::SubmitName => &self.names,
+            StepKind::SetPin => &self.pins,
+            StepKind::Register => &self.registrations,
+            StepKind::CreatePin
+            | StepKind::SubscribeApp
+            | StepKind::RouteWebhook
+            | StepKind::WriteProfile => &[],
+        }
+    }
+}
+
 /// One attempt.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]

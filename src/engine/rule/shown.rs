@@ -5,17 +5,20 @@
 
 use jiff::Timestamp;
 
-use crate::engine::value::{
-    condition::Truth,
-    condition_type::ConditionType,
-    id::{CodeStatus, NameStatus, NumberStatus, PlatformType},
-    limits::Limits,
-    memory::{Entry, EntryOutcome, Memory},
-    observed::Number,
-    status::Before,
-    step::{Shows, StepKind},
-    time::later,
-    word::Vocabulary,
+use crate::engine::{
+    rule::naming::shows,
+    value::{
+        condition::Truth,
+        condition_type::ConditionType,
+        id::{CodeStatus, NameStatus, NumberStatus, PlatformType},
+        limits::Limits,
+        memory::{Entry, EntryOutcome, Memory},
+        observed::Number,
+        status::Before,
+        step::{Shows, StepKind},
+        time::later,
+        word::Vocabulary,
+    },
 };
 
 /// What was last seen of a number, in Meta's words.
@@ -91,6 +94,30 @@ impl<'a> Shown<'a> {
             StepKind::SubscribeApp | StepKind::RouteWebhook | StepKind::WriteProfile => self.settings_match,
             StepKind::RequestCode | StepKind::SetPin | StepKind::CreatePin => true,
         }
+    }
+}
+
+/// Whether a list that has the number as this shows the effect of a step.
+pub(in crate::engine) fn in_number(
+    number: &Number,
+    kind: StepKind,
+    subject: Option<&str>,
+    memory: &Memory,
+) -> bool {
+    match kind {
+        StepKind::AddNumber => true,
+        // VERIFIED from before proves nothing about a second proof.
+        StepKind::VerifyCode => {
+            memory.marks.reverify_required.is_none() && number.code.value() == Some(&CodeStatus::Verified)
+        }
+        StepKind::Register => number.is_registered(),
+        StepKind::SubmitName => subject.is_some_and(|name| shows(number, name)),
+        StepKind::RequestCode
+        | StepKind::CreatePin
+        | StepKind::SetPin
+        | StepKind::SubscribeApp
+        | StepKind::RouteWebhook
+        | StepKind::WriteProfile => false,
     }
 }
 

@@ -358,3 +358,16 @@ pub struct Marks {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_phone: Option<Timestamp>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_has_a_list_of_its_own_unless_it_is_repeatable() {
+        let mut ledger = Ledger::default();
+        for step in StepKind::ALL.iter().copied() {
+            assert_eq!(ledger.of_mut(step).is_none(), step.is_repeatable(), "{step:?}");
+        }
+    }
+}

@@ -76,7 +76,11 @@ fn subject(step: &Step) -> Option<String> {
         Step::VerifyCode { secret, .. } | Step::SetPin { secret, .. } | Step::Register { secret, .. } => {
             Some(secret.as_subject())
         }
-        _ => None,
+        Step::RequestCode { .. }
+        | Step::CreatePin { .. }
+        | Step::SubscribeApp { .. }
+        | Step::RouteWebhook { .. }
+        | Step::WriteProfile { .. } => None,
     }
 }
 
@@ -88,7 +92,16 @@ fn mark(memory: &mut Memory, planned: &Planned, now: Timestamp) {
         Step::Register { in_review: Some(name), .. } => {
             memory.marks.note_tried_in_review(name, now);
         }
-        _ => {}
+        Step::AddNumber { .. }
+        | Step::RequestCode { .. }
+        | Step::VerifyCode { .. }
+        | Step::SubmitName { .. }
+        | Step::CreatePin { .. }
+        | Step::SetPin { .. }
+        | Step::Register { .. }
+        | Step::SubscribeApp { .. }
+        | Step::RouteWebhook { .. }
+        | Step::WriteProfile { .. } => {}
     }
 }
 

@@ -163,18 +163,7 @@ fn judge(consent: Consent, status: &WhatsAppChannelStatus, value: &str, given: &
 
 /// The attempt that this value allowed.
 fn attempt<'a>(status: &'a WhatsAppChannelStatus, step: StepKind, value: &str) -> Option<&'a Entry> {
-    let ledger = status.ledger.as_ref()?;
-    let entries = match step {
-        StepKind::AddNumber => &ledger.adds,
-        StepKind::RequestCode => &ledger.codes,
-        StepKind::VerifyCode => &ledger.verifications,
-        StepKind::SubmitName => &ledger.names,
-        StepKind::SetPin => &ledger.pins,
-        StepKind::Register => &ledger.registrations,
-        StepKind::CreatePin | StepKind::SubscribeApp | StepKind::RouteWebhook | StepKind::WriteProfile => {
-            return None;
-        }
-    };
+    let entries = status.ledger.as_ref()?.of(step);
     entries.iter().rev().find(|entry| entry.consent.as_deref() == Some(value))
 }
 

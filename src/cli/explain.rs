@@ -1,7 +1,5 @@
 //! `explain`: what a reason, a condition, an action or a code of Meta's means, and what to do.
 
-use std::collections::BTreeSet;
-
 use clap::Args;
 use serde::Serialize;
 
@@ -10,6 +8,7 @@ use crate::engine::{
     condition_type::ConditionType,
     reason::{self, Reason, ReasonKind, Row},
     reference,
+    word::Vocabulary,
 };
 use crate::{
     cli::{
@@ -142,8 +141,7 @@ pub fn who_moves(kind: ReasonKind) -> &'static str {
 
 /// Every condition, of channels and of portfolios: those that a reason may stand on.
 fn conditions() -> impl Iterator<Item = ConditionType> {
-    let all: BTreeSet<ConditionType> = reason::TABLE.iter().flat_map(|row| row.conditions).copied().collect();
-    all.into_iter()
+    ConditionType::ALL.iter().copied()
 }
 
 fn code(text: &str) -> Result<Explanation, Problem> {

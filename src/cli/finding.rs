@@ -5,27 +5,19 @@ use std::fmt;
 use serde::Serialize;
 
 use super::source::{Document, Position, SourceError};
+use crate::engine::word::words;
 
-/// How much a finding weighs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// The API server refuses the manifest.
-    Error,
-    /// It is taken, but may not do what is meant.
-    Warning,
-    /// Only told.
-    Note,
-}
-
-impl Severity {
-    /// The word as users see it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Note => "note",
-        }
+words! {
+    /// How much a finding weighs.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Severity {
+        /// The API server refuses the manifest.
+        Error = "error",
+        /// It is taken, but may not do what is meant.
+        Warning = "warning",
+        /// Only told.
+        Note = "note",
     }
 }
 

@@ -22,6 +22,7 @@ use crate::engine::{
     observed::{Claim, ListState, PortfolioState, ProcessFacts},
     reason::Reason,
     status::Stage,
+    word::Vocabulary,
 };
 use crate::{
     api::{
@@ -189,7 +190,7 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
         has_managed: has_acted && is_observed && !is_left_alone,
         is_new: status.is_none() && meta.deletion_timestamp.is_none(),
         created: meta.creation_timestamp.as_ref().map_or(Timestamp::MIN, |at| at.0),
-        stage: status.and_then(|s| lower::stage_from(s.stage.as_deref()?)).unwrap_or(Stage::Pending),
+        stage: status.and_then(|s| Stage::from_word(s.stage.as_deref()?)).unwrap_or(Stage::Pending),
         counts,
     }
 }

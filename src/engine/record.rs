@@ -39,13 +39,13 @@ pub fn intend(
         reason: planned.why.clone(),
         started_at: now,
         send_before,
-        settle_until: later(later(send_before, limits.call_timeout), limits.settle(kind)),
+        settle_until: later(later(send_before, limits.call_timeout), kind.settle(limits)),
         generation,
         subject: subject(&planned.step),
         absent_before: (kind == StepKind::AddNumber).then_some(true),
     };
     let mut memory = plan.memory.clone();
-    memory.ledger.push(kind, entry(planned, &intent), limits.remembered(kind));
+    memory.ledger.push(kind, entry(planned, &intent), kind.remembered(limits));
     memory.in_flight = Some(intent.clone());
     mark(&mut memory, planned, now);
     consume(&mut memory, planned, now);
@@ -76,7 +76,11 @@ fn subject(step: &Step) -> Option<String> {
         Step::VerifyCode { secret, .. } | Step::SetPin { secret, .. } | Step::Register { secret, .. } => {
             Some(secret.as_subject())
         }
-        _ => None,
+        Step::RequestCode { .. }
+        | Step::CreatePin { .. }
+        | Step::SubscribeApp { .. }
+        | Step::RouteWebhook { .. }
+        | Step::WriteProfile { .. } => None,
     }
 }
 
@@ -88,7 +92,16 @@ fn mark(memory: &mut Memory, planned: &Planned, now: Timestamp) {
         Step::Register { in_review: Some(name), .. } => {
             memory.marks.note_tried_in_review(name, now);
         }
-        _ => {}
+        Step::AddNumber { .. }
+        | Step::RequestCode { .. }
+        | Step::VerifyCode { .. }
+        | Step::SubmitName { .. }
+        | Step::CreatePin { .. }
+        | Step::SetPin { .. }
+        | Step::Register { .. }
+        | Step::SubscribeApp { .. }
+        | Step::RouteWebhook { .. }
+        | Step::WriteProfile { .. } => {}
     }
 }
 
@@ -125,7 +138,7 @@ pub fn fold(memory: &Memory, outcome: &Outcome, plan: &Plan, limits: &Limits) ->
 fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limits) {
     let kind = outcome.step;
     let Some(at) = memory.ledger.of(kind).iter().position(|entry| entry.id == id) else { return };
-    let settle = later(outcome.at, limits.settle(kind));
+    let settle = later(outcome.at, kind.settle(limits));
     match &outcome.result {
         Ok(accepted) => {
             close(memory, kind, at, EntryOutcome::Accepted, Some(settle), None);
@@ -185,7 +198,13 @@ fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, at: Timestam
         }
         StepKind::VerifyCode => memory.marks.note_proven(),
         StepKind::SetPin => memory.marks.pin_set = Some(at),
-        _ => {}
+        StepKind::RequestCode
+        | StepKind::SubmitName
+        | StepKind::CreatePin
+        | StepKind::Register
+        | StepKind::SubscribeApp
+        | StepKind::RouteWebhook
+        | StepKind::WriteProfile => {}
     }
 }
 
@@ -197,7 +216,15 @@ fn refuse(memory: &mut Memory, kind: StepKind, entry: usize, refusal: &Refusal, 
             memory.marks.automatic_code_used.get_or_insert(at);
         }
         StepKind::AddNumber if refusal.names(2_388_001) => memory.marks.on_phone = Some(started),
-        _ => {}
+        StepKind::AddNumber
+        | StepKind::VerifyCode
+        | StepKind::SubmitName
+        | StepKind::CreatePin
+        | StepKind::SetPin
+        | StepKind::Register
+        | StepKind::SubscribeApp
+        | StepKind::RouteWebhook
+        | StepKind::WriteProfile => {}
     }
 }
 
@@ -250,12 +277,12 @@ fn fold_repeatable(memory: &mut Memory, outcome: &Outcome, plan: &Plan, limits: 
         Ok(_) | Err(Failure::Refused(_)) => {
             pace.accepted += 1;
             pace.failed += 1;
-            pace.settle_until = Some(later(outcome.at, limits.settle(outcome.step)));
+            pace.settle_until = Some(later(outcome.at, outcome.step.settle(limits)));
         }
         Err(Failure::NotSent(_) | Failure::Throttled(_)) => pace.failed = pace.failed.max(1),
         Err(Failure::NoAnswer(_)) => {
             pace.failed += 1;
-            pace.settle_until = Some(later(outcome.at, limits.settle(outcome.step)));
+            pace.settle_until = Some(later(outcome.at, outcome.step.settle(limits)));
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::engine::value::{
     condition_type::ConditionType,
     page::Page,
     reason::{ReasonKind, Row, TABLE},
+    word::Vocabulary,
 };
 
 /// Conditions, reasons and actions, as the page `docs/conditions.md`.
@@ -28,7 +29,7 @@ pub fn conditions() -> String {
     );
     condition_table(&mut page);
     for kind in ReasonKind::ALL {
-        reason_table(&mut page, kind);
+        reason_table(&mut page, *kind);
     }
     action_tables(&mut page);
     page
@@ -88,16 +89,9 @@ fn action_tables(page: &mut String) {
 
 fn condition_table(page: &mut String) {
     page.push_str("## Conditions\n\n| Condition | True means | Holds up Ready |\n|---|---|---|\n");
-    let portfolio = [ConditionType::CredentialsValid, ConditionType::IdentityConfirmed];
-    for kind in ConditionType::CHANNEL.iter().chain(&portfolio) {
-        let _ = writeln!(page, "| `{}` | {} | {} |", kind.as_str(), kind.meaning(), blocks(*kind));
-    }
-}
-
-fn blocks(kind: ConditionType) -> &'static str {
-    match kind {
-        ConditionType::CredentialsValid | ConditionType::IdentityConfirmed => "always, of a portfolio",
-        _ => kind.blocks(),
+    for kind in ConditionType::ALL {
+        let blocks = kind.blocks().text();
+        let _ = writeln!(page, "| `{}` | {} | {blocks} |", kind.as_str(), kind.meaning());
     }
 }
 
@@ -173,7 +167,7 @@ mod tests {
     #[test]
     fn every_condition_reason_action_and_actor_is_on_the_page() {
         let page = conditions();
-        for kind in ConditionType::CHANNEL {
+        for kind in ConditionType::ALL {
             assert!(page.contains(&format!("| `{}` |", kind.as_str())));
         }
         for row in TABLE.iter().filter(|row| !row.conditions.is_empty()) {

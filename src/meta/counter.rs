@@ -3,32 +3,21 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::edge::Edge;
-use crate::engine::failure::Failure;
+use crate::engine::{
+    failure::Failure,
+    word::{Vocabulary, words},
+};
 
-macro_rules! endings {
-    ($($ending:ident: $name:literal;)+) => {
-        /// How a call ended.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Ending { $($ending,)+ }
-
-        impl Ending {
-            const COUNT: usize = [$($name,)+].len();
-            const ALL: [Self; Self::COUNT] = [$(Self::$ending,)+];
-
-            /// Its name in counters and logs.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$ending => $name,)+ }
-            }
-        }
-    };
-}
-
-endings! {
-    Answered: "answered";
-    Refused: "refused";
-    NoAnswer: "no_answer";
-    NotSent: "not_sent";
-    Throttled: "throttled";
+words! {
+    /// How a call ended.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Ending {
+        Answered = "answered",
+        Refused = "refused",
+        NoAnswer = "no_answer",
+        NotSent = "not_sent",
+        Throttled = "throttled",
+    }
 }
 
 impl Ending {
@@ -54,7 +43,7 @@ pub struct Count {
 
 /// Counters of every edge and ending.
 #[derive(Debug, Default)]
-pub(super) struct Counters([[AtomicU64; Ending::COUNT]; Edge::COUNT]);
+pub(super) struct Counters([[AtomicU64; Ending::ALL.len()]; Edge::COUNT]);
 
 impl Counters {
     pub(super) fn count(&self, edge: Edge, ending: Ending) {
@@ -63,7 +52,8 @@ impl Counters {
 
     /// Only what happened at all.
     pub(super) fn read(&self) -> Vec<Count> {
-        let all = Edge::ALL.into_iter().flat_map(|edge| Ending::ALL.map(|ending| (edge, ending)));
+        let all =
+            Edge::ALL.into_iter().flat_map(|edge| Ending::ALL.iter().map(move |ending| (edge, *ending)));
         all.map(|(edge, ending)| Count {
             edge,
             ending,

@@ -204,13 +204,13 @@ mod tests {
 
     #[test]
     fn every_write_is_the_call_of_one_step_and_every_step_at_meta_has_a_call() {
-        let calls: Vec<_> = StepKind::AT_META.into_iter().map(|step| (step, Edge::of_step(step))).collect();
+        let calls: Vec<_> = StepKind::at_meta().map(|step| (step, Edge::of_step(step))).collect();
         for (step, edge) in &calls {
             assert!(edge.is_some_and(Edge::is_write), "{step:?} has no call that writes");
         }
         for edge in Edge::ALL.into_iter().filter(|edge| edge.is_write()) {
             let steps = calls.iter().filter(|(_, of)| *of == Some(edge)).count();
-            assert_eq!(steps, 1, "{edge:?} is the call of so many steps of StepKind::AT_META");
+            assert_eq!(steps, 1, "{edge:?} is the call of so many steps");
         }
     }
 

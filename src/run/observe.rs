@@ -91,7 +91,7 @@ fn held<G: Graph>(look: &Look, graph: Option<&G>) -> BTreeMap<StepKind, Timestam
     let target = look.accounts.iter().find(|wanted| wanted.facts.is_some());
     let (Some(target), Some(graph)) = (target, graph) else { return BTreeMap::new() };
     let held = |kind| Some((kind, graph.held_until(&target.account, kind)?));
-    StepKind::AT_META.into_iter().filter_map(held).collect()
+    StepKind::at_meta().filter_map(held).collect()
 }
 
 async fn read_if<S: Secrets>(wanted: bool, secrets: &S, key: Option<&SecretKey>) -> Option<SecretRead> {

@@ -31,7 +31,7 @@ use crate::engine::{
     plan::{Plan, plan},
     record::{fold, intend},
     status::{Assessment, Before},
-    step::{Step, StepKind},
+    step::{Shows, Step, StepKind},
 };
 use crate::meta::port::{Clock, Graph};
 
@@ -532,7 +532,7 @@ fn describe(outcome: &Outcome) -> String {
 
 /// Whether an outcome may have changed something that a list shows, so that older lists do not serve any more.
 pub fn may_have_written(outcome: &Outcome) -> bool {
-    !matches!(outcome.step, StepKind::CreatePin | StepKind::RequestCode | StepKind::SetPin)
+    outcome.step.shows() != Shows::Nowhere
         && !matches!(outcome.result, Err(Failure::NotSent(_) | Failure::Throttled(_)))
 }
 

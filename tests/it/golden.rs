@@ -566,18 +566,7 @@ fn every_error_is_met(all: &[(Case, Vec<Played>)]) -> Vec<String> {
             missing.push(pair);
         }
     }
-    let steps = [
-        StepKind::AddNumber,
-        StepKind::RequestCode,
-        StepKind::VerifyCode,
-        StepKind::SubmitName,
-        StepKind::SetPin,
-        StepKind::Register,
-        StepKind::SubscribeApp,
-        StepKind::RouteWebhook,
-        StepKind::WriteProfile,
-    ];
-    for step in steps {
+    for step in StepKind::at_meta() {
         for (_, class) in classes {
             if !met.iter().any(|(s, c, _)| *s == Some(step) && *c == class) {
                 missing.push(format!("{class:?} at {}", step.as_str()));

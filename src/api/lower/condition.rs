@@ -11,6 +11,7 @@ use super::{
     spec::SpecInvalid,
 };
 use crate::api::v1alpha1 as v1;
+use crate::engine::word::Vocabulary;
 use crate::engine::{
     action::Actor,
     condition::{Condition, ConditionSet, Truth},
@@ -24,7 +25,7 @@ pub fn conditions_from(list: &[KubeCondition]) -> ConditionSet {
     let mut set = ConditionSet::default();
     for c in list {
         let (Some(kind), Some(status), Some(reason)) =
-            (condition_type(&c.type_), truth_from(&c.status), Reason::from_name(&c.reason))
+            (ConditionType::from_word(&c.type_), Truth::from_word(&c.status), Reason::from_name(&c.reason))
         else {
             continue;
         };
@@ -53,17 +54,6 @@ pub fn conditions(set: &ConditionSet) -> Vec<KubeCondition> {
             observed_generation: Some(c.observed_generation),
         })
         .collect()
-}
-
-pub(super) fn condition_type(name: &str) -> Option<ConditionType> {
-    ConditionType::CHANNEL
-        .into_iter()
-        .chain([ConditionType::CredentialsValid, ConditionType::IdentityConfirmed])
-        .find(|kind| kind.as_str() == name)
-}
-
-fn truth_from(word: &str) -> Option<Truth> {
-    [Truth::True, Truth::False, Truth::Unknown].into_iter().find(|t| t.as_str() == word)
 }
 
 fn whole_seconds(at: Timestamp) -> KubeTimestamp {

@@ -9,6 +9,7 @@ use super::{
     spec::SpecInvalid,
 };
 use crate::api::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelStatus};
+use crate::engine::word::Vocabulary;
 use crate::engine::{
     action::Actor,
     assess::preflight,
@@ -31,7 +32,7 @@ pub fn before(object: &WhatsAppChannel) -> Before {
         observed_generation: status.observed_generation,
         conditions: conditions_from(&status.conditions),
         facts: facts_from(status),
-        stage: status.stage.as_deref().and_then(stage_from),
+        stage: status.stage.as_deref().and_then(Stage::from_word),
         waiting_for: waiting_from(&status.waiting_for),
         preflight: status
             .preflight
@@ -39,7 +40,7 @@ pub fn before(object: &WhatsAppChannel) -> Before {
             .filter_map(|c| {
                 Some(Check {
                     item: preflight::ITEMS.into_iter().find(|item| *item == c.item)?,
-                    verdict: verdict_from(&c.verdict)?,
+                    verdict: Verdict::from_word(&c.verdict)?,
                     message: c.message.clone(),
                 })
             })
@@ -55,29 +56,6 @@ pub fn before(object: &WhatsAppChannel) -> Before {
             })
             .collect(),
     }
-}
-
-/// A word of status as the engine has it.
-pub fn stage_from(word: &str) -> Option<Stage> {
-    [
-        Stage::Pending,
-        Stage::Adding,
-        Stage::Verifying,
-        Stage::NameReview,
-        Stage::Registering,
-        Stage::Configuring,
-        Stage::Ready,
-        Stage::Stalled,
-        Stage::Suspended,
-    ]
-    .into_iter()
-    .find(|stage| stage.as_str() == word)
-}
-
-fn verdict_from(word: &str) -> Option<Verdict> {
-    [Verdict::Pass, Verdict::Warn, Verdict::Fail, Verdict::NotCheckable]
-        .into_iter()
-        .find(|verdict| verdict.as_str() == word)
 }
 
 fn facts_from(status: &WhatsAppChannelStatus) -> Facts {

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{condition::condition_type, *};
+use super::*;
 use crate::api::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelStatus, WhatsAppPortfolio};
+use crate::engine::word::Vocabulary;
 use crate::engine::{
     action::Actor,
     condition::{Condition, ConditionSet, Truth},
@@ -27,19 +28,6 @@ use crate::engine::{
     step::{Cause, StepKind},
     word::Word,
 };
-
-const STEPS: [StepKind; 10] = [
-    StepKind::AddNumber,
-    StepKind::RequestCode,
-    StepKind::VerifyCode,
-    StepKind::SubmitName,
-    StepKind::CreatePin,
-    StepKind::SetPin,
-    StepKind::Register,
-    StepKind::SubscribeApp,
-    StepKind::RouteWebhook,
-    StepKind::WriteProfile,
-];
 
 fn channel_with(spec: serde_json::Value) -> WhatsAppChannel {
     serde_json::from_value(json!({
@@ -68,7 +56,7 @@ fn ids() -> impl Strategy<Value = String> {
 }
 
 fn steps() -> impl Strategy<Value = StepKind> {
-    (0..STEPS.len()).prop_map(|n| STEPS[n])
+    proptest::sample::select(StepKind::ALL)
 }
 
 /// Steps that this version knows, and one that it does not.
@@ -170,24 +158,16 @@ fn ledgers() -> impl Strategy<Value = Ledger> {
             held_until,
             refusal,
         });
-    (
-        entries(),
-        entries(),
-        entries(),
-        entries(),
-        entries(),
-        entries(),
-        proptest::collection::btree_map(steps(), pace, 0..3),
-    )
-        .prop_map(|(registrations, codes, verifications, names, adds, pins, repeatable)| Ledger {
-            registrations,
-            codes,
-            verifications,
-            names,
-            adds,
-            pins,
-            repeatable,
-        })
+    let lists = proptest::collection::vec(entries(), StepKind::ALL.len());
+    (lists, proptest::collection::btree_map(steps(), pace, 0..3)).prop_map(|(lists, repeatable)| {
+        let mut ledger = Ledger { repeatable, ..Ledger::default() };
+        for (step, entries) in StepKind::ALL.iter().zip(lists) {
+            if let Some(list) = ledger.of_mut(*step) {
+                *list = entries;
+            }
+        }
+        ledger
+    })
 }
 
 fn all_marks() -> impl Strategy<Value = Marks> {
@@ -432,10 +412,10 @@ fn what_is_shown_is_read_back() {
 #[test]
 fn every_stage_and_condition_is_read_back() {
     for kind in ConditionType::CHANNEL {
-        assert_eq!(condition_type(kind.as_str()), Some(kind));
+        assert_eq!(ConditionType::from_word(kind.as_str()), Some(kind));
     }
     for stage in [Stage::Pending, Stage::Adding, Stage::NameReview, Stage::Configuring, Stage::Suspended] {
-        assert_eq!(stage_from(stage.as_str()), Some(stage));
+        assert_eq!(Stage::from_word(stage.as_str()), Some(stage));
     }
 }
 

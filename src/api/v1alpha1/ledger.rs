@@ -15,7 +15,7 @@ use crate::engine::{
     failure::{Class, Scope},
     memory::EntryOutcome,
     step::StepKind,
-    word::{Cautious, Word, vocabulary},
+    word::{Cautious, Word, words},
 };
 
 /// An error of Meta's.
@@ -112,6 +112,24 @@ pub struct Ledger {
     pub newer: Newer,
 }
 
+impl Ledger {
+    /// The attempts of a step; repeatable steps have none.
+    pub fn of(&self, step: StepKind) -> &[Entry] {
+        match step {
+            StepKind::AddNumber => &self.adds,
+            StepKind::RequestCode => &self.codes,
+            StepKind::VerifyCode => &self.verifications,
+            StepKind::SubmitName => &self.names,
+            StepKind::SetPin => &self.pins,
+            StepKind::Register => &self.registrations,
+            StepKind::CreatePin
+            | StepKind::SubscribeApp
+            | StepKind::RouteWebhook
+            | StepKind::WriteProfile => &[],
+        }
+    }
+}
+
 /// One attempt.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -151,16 +169,16 @@ pub struct Entry {
     pub newer: Newer,
 }
 
-/// What allowed an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    Automatic,
-    SendCode,
-    Retry,
-    Secret,
+words! {
+    /// What allowed an attempt.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Cause {
+        Automatic,
+        SendCode,
+        Retry,
+        Secret,
+    }
 }
-
-vocabulary!(Cause { Automatic, SendCode, Retry, Secret });
 
 /// The only one that every limit counts.
 impl Cautious for Cause {

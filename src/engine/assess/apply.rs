@@ -1,7 +1,7 @@
 //! Application: how a judgement becomes a condition, with the block that holds it up and Meta's words about it.
 
 use crate::engine::{
-    assess::scene::{Judged, Place, Scene, is_passing, step_reason},
+    assess::scene::{Judged, Place, Scene, is_passing},
     value::{
         block::Block,
         condition::{Condition, ConditionSet, Truth},
@@ -55,7 +55,7 @@ fn kept(scene: &Scene<'_>, facts: &Facts, set: &mut ConditionSet, kind: Conditio
             .plan
             .step
             .as_ref()
-            .filter(|planned| is_open && step_reason(planned.step.kind()).may_be_on(kind));
+            .filter(|planned| is_open && planned.step.kind().reason().may_be_on(kind));
         let (reason, message) = match step {
             Some(planned) => (scene.open_reason(kind), planned.why.clone()),
             None if old.is_none() => (Reason::NotObservedYet, "not looked at yet".into()),

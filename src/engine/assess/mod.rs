@@ -23,7 +23,7 @@ use crate::engine::{
     rule::{drift, say},
     value::{
         condition::ConditionSet,
-        condition_type::ConditionType,
+        condition_type::{ConditionType, Part},
         drift::Drift,
         failure::Failure,
         memory::Memory,
@@ -147,7 +147,7 @@ fn drift_seen(scene: &Scene<'_>) -> Vec<Drift> {
 fn judged(scene: &Scene<'_>, facts: &Facts) -> ConditionSet {
     let mut set = scene.before.conditions.clone();
     for kind in ConditionType::CHANNEL {
-        if matches!(kind, ConditionType::Ready | ConditionType::Reconciling | ConditionType::Stalled) {
+        if kind.part() == Part::Summary {
             continue;
         }
         let verdict = judge::judge(kind, scene);

@@ -3,11 +3,12 @@
 use crate::engine::{
     assess::{
         apply::{new_condition, place},
-        scene::{Scene, step_reason},
+        judge::is_shown,
+        scene::Scene,
     },
     value::{
         condition::{Condition, ConditionSet, Truth},
-        condition_type::ConditionType,
+        condition_type::{Blocks, ConditionType},
         desired::ReadyWhen,
         reason::{Reason, ReasonKind},
         status::Stage,
@@ -41,23 +42,17 @@ pub(super) fn ready(scene: &Scene<'_>, set: &ConditionSet) -> Condition {
 
 /// Whether a condition that is not True keeps `Ready` from being True.
 fn blocks(scene: &Scene<'_>, set: &ConditionSet, kind: ConditionType) -> bool {
-    let name = !matches!(scene.desired.ready_when, ReadyWhen::Registered);
-    match kind {
-        ConditionType::PortfolioReady
-        | ConditionType::AccountUsable
-        | ConditionType::NumberAdded
-        | ConditionType::Registered
-        | ConditionType::Healthy => true,
-        ConditionType::NumberVerified => !set.is(ConditionType::Registered, Truth::True),
-        ConditionType::DisplayNameApproved => name,
-        ConditionType::WebhookRouted => {
-            scene.desired.webhook.is_some()
+    match kind.blocks() {
+        Blocks::Always => true,
+        Blocks::UntilRegistered => !set.is(ConditionType::Registered, Truth::True),
+        Blocks::WhenManaged => {
+            is_shown(kind, scene.desired)
                 && set.get(kind).is_none_or(|c| {
                     !matches!(c.reason, Reason::WebhookNotReadable | Reason::ObservationIncomplete)
                 })
         }
-        ConditionType::BusinessVerified => scene.desired.ready_when == ReadyWhen::FullyVerified,
-        _ => false,
+        Blocks::From(level) => scene.desired.ready_when >= level,
+        Blocks::OfPortfolio | Blocks::Never => false,
     }
 }
 
@@ -92,7 +87,7 @@ pub(super) fn progress(scene: &Scene<'_>, set: &mut ConditionSet) {
 /// What the operator is at, if anything.
 fn under_way(scene: &Scene<'_>, set: &ConditionSet) -> Option<(Reason, String)> {
     if let Some(planned) = &scene.plan.step {
-        return Some((step_reason(planned.step.kind()), planned.why.clone()));
+        return Some((planned.step.kind().reason(), planned.why.clone()));
     }
     if let Some(step) = scene.memory.in_flight.as_ref().and_then(|intent| intent.step.known()) {
         return Some((

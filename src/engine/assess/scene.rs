@@ -182,14 +182,7 @@ impl<'a> Scene<'a> {
         if in_flight.is_some_and(|i| i.settle_until >= begun) {
             return true;
         }
-        let ledger = &self.memory.ledger;
-        let entries: &[Entry] = match step {
-            StepKind::AddNumber => &ledger.adds,
-            StepKind::VerifyCode => &ledger.verifications,
-            StepKind::Register => &ledger.registrations,
-            StepKind::SubmitName => &ledger.names,
-            _ => &[],
-        };
+        let entries = self.memory.ledger.of(step);
         let sent = |e: &Entry| !matches!(e.outcome, EntryOutcome::Refused | EntryOutcome::NotSent);
         entries
             .iter()
@@ -253,7 +246,7 @@ impl<'a> Scene<'a> {
         }
         let settled = self.outcome.is_some_and(|o| o.result.is_ok());
         if let Some(planned) = self.plan.step.as_ref().filter(|_| !settled) {
-            let reason = step_reason(planned.step.kind());
+            let reason = planned.step.kind().reason();
             if reason.may_be_on(kind) {
                 return reason;
             }
@@ -289,20 +282,4 @@ impl<'a> Scene<'a> {
 /// Reasons that say something about the look or the moment, not about what was looked for.
 pub(super) fn is_passing(reason: Reason) -> bool {
     matches!(reason.kind(), ReasonKind::Progress | ReasonKind::Time)
-}
-
-/// What a step is called while it is under way.
-pub(super) fn step_reason(step: StepKind) -> Reason {
-    match step {
-        StepKind::AddNumber => Reason::AddingNumber,
-        StepKind::RequestCode => Reason::RequestingCode,
-        StepKind::VerifyCode => Reason::VerifyingCode,
-        StepKind::SubmitName => Reason::SubmittingName,
-        StepKind::CreatePin => Reason::CreatingPin,
-        StepKind::SetPin => Reason::SettingPin,
-        StepKind::Register => Reason::Registering,
-        StepKind::SubscribeApp => Reason::Subscribing,
-        StepKind::RouteWebhook => Reason::RoutingWebhook,
-        StepKind::WriteProfile => Reason::WritingProfile,
-    }
 }

@@ -17,7 +17,7 @@ use crate::engine::{
         observed::Number,
         reason::Reason,
         secret::{SecretFact, SecretVersion},
-        step::{Cause, Planned, Step, StepKind},
+        step::{Cause, Planned, Shows, Step, StepKind},
         time::{later, pause},
     },
 };
@@ -258,7 +258,7 @@ fn secret(step: &Step) -> Option<&SecretVersion> {
 /// one: what is merely planned has used nothing up.
 pub(super) fn begin(pass: &Pass, memory: &mut Memory, planned: &Planned) {
     let step = &planned.step;
-    if !matches!(step.kind(), StepKind::SubscribeApp | StepKind::RouteWebhook | StepKind::WriteProfile) {
+    if step.kind().shows() != Shows::InSettings {
         return;
     }
     if pace(pass, memory, step).is_none() || matches!(planned.cause, Cause::Retry(_)) {

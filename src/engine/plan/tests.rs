@@ -1791,7 +1791,7 @@ fn the_ledger_keeps_ten_and_forgets_what_does_not_count_first() {
         (StepKind::SubmitName, limits.names),
     ] {
         assert!(
-            limits.remembered(kind) > limit,
+            kind.remembered(&limits) > limit,
             "{kind:?}: a full ledger still shows that the limit is reached"
         );
     }

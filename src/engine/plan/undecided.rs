@@ -7,10 +7,9 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::pass::{Gate, Pass, Seen, Stop},
-    rule::{naming::shows, say},
+    rule::{say, shown},
     value::{
         block::Block,
-        id::CodeStatus,
         memory::{Entry, EntryOutcome, Intent, Memory},
         reason::Reason,
         step::StepKind,
@@ -58,17 +57,7 @@ fn verdict(
 
 /// Whether what was seen shows the step's effect.
 fn is_visible(kind: StepKind, subject: Option<&str>, memory: &Memory, seen: &Seen) -> bool {
-    let Some(number) = seen.number.as_deref() else { return false };
-    match kind {
-        StepKind::AddNumber => true,
-        // VERIFIED from before proves nothing about a second proof.
-        StepKind::VerifyCode => {
-            !memory.marks.needs_new_proof() && number.code.value() == Some(&CodeStatus::Verified)
-        }
-        StepKind::Register => number.is_registered(),
-        StepKind::SubmitName => subject.is_some_and(|name| shows(number, name)),
-        _ => false,
-    }
+    seen.number.as_deref().is_some_and(|number| shown::in_number(number, kind, subject, memory))
 }
 
 /// Blocks while a step in flight is undecided: no other unrepeatable step is planned.

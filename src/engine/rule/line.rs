@@ -4,41 +4,25 @@ use crate::engine::value::{
     desired::VerificationMethod,
     phone::{E164, split},
     step::CodeMethod,
+    word::words,
 };
 
-/// What kind of line a number is, by the numbering plan; ported numbers and new ranges make it a guess.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Line {
-    Mobile,
-    Fixed,
-    FixedOrMobile,
-    TollFree,
-    Premium,
-    SharedCost,
-    Personal,
-    Voip,
-    Pager,
-    Universal,
-    /// Not in a numbering plan that we know.
-    Unknown,
-}
-
-impl Line {
-    /// For people.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mobile => "mobile",
-            Self::Fixed => "fixed line",
-            Self::FixedOrMobile => "fixed line or mobile",
-            Self::TollFree => "toll-free",
-            Self::Premium => "premium rate",
-            Self::SharedCost => "shared cost",
-            Self::Personal => "personal number",
-            Self::Voip => "VoIP",
-            Self::Pager => "pager",
-            Self::Universal => "universal access",
-            Self::Unknown => "unknown",
-        }
+words! {
+    /// What kind of line a number is, by the numbering plan; ported numbers and new ranges make it a guess.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Line {
+        Mobile = "mobile",
+        Fixed = "fixed line",
+        FixedOrMobile = "fixed line or mobile",
+        TollFree = "toll-free",
+        Premium = "premium rate",
+        SharedCost = "shared cost",
+        Personal = "personal number",
+        Voip = "VoIP",
+        Pager = "pager",
+        Universal = "universal access",
+        /// Not in a numbering plan that we know.
+        Unknown = "unknown",
     }
 }
 

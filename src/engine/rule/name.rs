@@ -6,24 +6,16 @@
 use unicode_properties::{GeneralCategory, UnicodeEmoji, UnicodeGeneralCategory};
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::engine::value::limits::Limits;
+use crate::engine::value::{limits::Limits, word::words};
 
-/// Whether a finding refuses the name here, or only tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// Meta would decline it for certain.
-    Error,
-    /// Meta may decline it.
-    Warning,
-}
-
-impl Severity {
-    /// The constant as users see it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "Error",
-            Self::Warning => "Warning",
-        }
+words! {
+    /// Whether a finding refuses the name here, or only tells.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Severity {
+        /// Meta would decline it for certain.
+        Error,
+        /// Meta may decline it.
+        Warning,
     }
 }
 

@@ -5,16 +5,20 @@
 
 use jiff::Timestamp;
 
-use crate::engine::value::{
-    condition::Truth,
-    condition_type::ConditionType,
-    id::{CodeStatus, NameStatus, NumberStatus, PlatformType},
-    limits::Limits,
-    memory::{Entry, EntryOutcome, Memory},
-    observed::Number,
-    status::Before,
-    step::StepKind,
-    time::later,
+use crate::engine::{
+    rule::naming::shows,
+    value::{
+        condition::Truth,
+        condition_type::ConditionType,
+        id::{CodeStatus, NameStatus, NumberStatus, PlatformType},
+        limits::Limits,
+        memory::{Entry, EntryOutcome, Memory},
+        observed::Number,
+        status::Before,
+        step::{Shows, StepKind},
+        time::later,
+        word::Vocabulary,
+    },
 };
 
 /// What was last seen of a number, in Meta's words.
@@ -93,23 +97,43 @@ impl<'a> Shown<'a> {
     }
 }
 
+/// Whether a list that has the number as this shows the effect of a step.
+pub(in crate::engine) fn in_number(
+    number: &Number,
+    kind: StepKind,
+    subject: Option<&str>,
+    memory: &Memory,
+) -> bool {
+    match kind {
+        StepKind::AddNumber => true,
+        // VERIFIED from before proves nothing about a second proof.
+        StepKind::VerifyCode => {
+            !memory.marks.needs_new_proof() && number.code.value() == Some(&CodeStatus::Verified)
+        }
+        StepKind::Register => number.is_registered(),
+        StepKind::SubmitName => subject.is_some_and(|name| shows(number, name)),
+        StepKind::RequestCode
+        | StepKind::CreatePin
+        | StepKind::SetPin
+        | StepKind::SubscribeApp
+        | StepKind::RouteWebhook
+        | StepKind::WriteProfile => false,
+    }
+}
+
 /// One that expired is submitted again as it is, and shows only once its status is another.
 fn unless_expired<'a>(name: Option<&'a str>, status: Option<&str>) -> Option<&'a str> {
     name.filter(|_| status != Some(NameStatus::Expired.as_str()))
 }
-
-/// Steps whose effect a list can show.
-const VISIBLE: [StepKind; 4] =
-    [StepKind::AddNumber, StepKind::VerifyCode, StepKind::SubmitName, StepKind::Register];
 
 /// The last attempts that may have taken effect and do not show it.
 fn open<'a>(
     memory: &'a Memory,
     shown: &'a Shown<'a>,
 ) -> impl Iterator<Item = (Timestamp, Option<Timestamp>)> {
-    let attempts = VISIBLE.into_iter().filter_map(|kind| {
-        let last = memory.ledger.last(kind).filter(|entry| may_show(entry))?;
-        (!shown.has(kind, last.subject.as_deref(), memory)).then_some((last.at, last.settle_until))
+    let attempts = StepKind::ALL.iter().filter(|kind| kind.shows() == Shows::InList).filter_map(|kind| {
+        let last = memory.ledger.last(*kind).filter(|entry| may_show(entry))?;
+        (!shown.has(*kind, last.subject.as_deref(), memory)).then_some((last.at, last.settle_until))
     });
     let paces = memory.ledger.repeatable.iter().filter(|(kind, _)| !shown.has(**kind, None, memory));
     let paces = paces.filter_map(|(_, pace)| Some((pace.last?, pace.settle_until)));

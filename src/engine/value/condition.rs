@@ -2,23 +2,14 @@
 
 use jiff::Timestamp;
 
-use crate::engine::value::{condition_type::ConditionType, reason::Reason};
+use crate::engine::value::{condition_type::ConditionType, reason::Reason, word::words};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Truth {
-    True,
-    False,
-    Unknown,
-}
-
-impl Truth {
-    /// The constant as users see it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::True => "True",
-            Self::False => "False",
-            Self::Unknown => "Unknown",
-        }
+words! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Truth {
+        True,
+        False,
+        Unknown,
     }
 }
 

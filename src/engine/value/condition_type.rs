@@ -1,135 +1,214 @@
-//! The types of conditions, in the order of their depth.
+//! The types of conditions, one row each, in the order of their depth.
+//!
+//! The row says where a condition stands, when it holds up `Ready`, and what True means. Lists, readiness and the
+//! documentation come from it. A condition without a row does not compile.
 
-/// The conditions of a channel, in the order of their depth: `Ready` copies the first that blocks it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ConditionType {
-    PortfolioReady,
-    AccountUsable,
-    NumberAdded,
-    NumberVerified,
-    DisplayNameApproved,
-    Registered,
-    Healthy,
-    WebhookRouted,
-    ProfileSynced,
-    BusinessVerified,
-    PaymentReady,
-    Ready,
-    Reconciling,
-    Stalled,
-    /// Of a portfolio only.
-    CredentialsValid,
-    /// Of a portfolio only.
-    IdentityConfirmed,
+use crate::engine::value::{
+    desired::ReadyWhen,
+    word::{Vocabulary, words},
+};
+
+/// Where a condition stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// It has to hold before the number is usable.
+    Way,
+    /// It only tells.
+    Aside,
+    /// It follows from the others.
+    Summary,
+    /// Only a portfolio has it.
+    Portfolio,
 }
+
+/// When a condition that is not True holds up `Ready`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blocks {
+    Always,
+    UntilRegistered,
+    WhenManaged,
+    /// From this level of `readyWhen` on.
+    From(ReadyWhen),
+    /// Always, but `Ready` of a portfolio.
+    OfPortfolio,
+    Never,
+}
+
+impl Blocks {
+    /// For the documentation.
+    pub fn text(self) -> String {
+        match self {
+            Self::Always => "always".into(),
+            Self::UntilRegistered => "until Registered".into(),
+            Self::WhenManaged => "always when managed".into(),
+            Self::From(level) => {
+                let levels = ReadyWhen::ALL.iter().filter(|l| **l >= level).map(|l| l.as_str());
+                format!("readyWhen {}", levels.collect::<Vec<_>>().join(" and "))
+            }
+            Self::OfPortfolio => "always, of a portfolio".into(),
+            Self::Never => "never".into(),
+        }
+    }
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    part: Part,
+    blocks: Blocks,
+    meaning: &'static str,
+}
+
+macro_rules! conditions {
+    ($($kind:ident: $part:ident, $blocks:ident $(($level:ident))?, $meaning:literal;)+) => {
+        words! {
+            /// The types of conditions, in the order of their depth: `Ready` copies the first that blocks it.
+            #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+            pub enum ConditionType { $($kind),+ }
+        }
+
+        impl ConditionType {
+            const fn row(self) -> Row {
+                match self {
+                    $(Self::$kind => Row {
+                        part: Part::$part,
+                        blocks: Blocks::$blocks $((ReadyWhen::$level))?,
+                        meaning: $meaning,
+                    },)+
+                }
+            }
+        }
+    };
+}
+
+conditions! {
+    // Condition: where it stands, when it holds up Ready, what True means.
+    PortfolioReady: Way, Always,
+        "The portfolio resolves, may be used from this namespace, and its credentials work.";
+    AccountUsable: Way, Always,
+        "The account is in reach, reviewed and active.";
+    NumberAdded: Way, Always,
+        "The number is in the account, and its id is known.";
+    NumberVerified: Way, UntilRegistered,
+        "Ownership is proven by a code, or needs no proof since the number is registered.";
+    DisplayNameApproved: Way, From(NameApproved),
+        "The desired name is live, and approved or available without review.";
+    Registered: Way, Always,
+        "The number is registered with Cloud API.";
+    Healthy: Way, Always,
+        "The number can send. Limits show as reason Limited.";
+    WebhookRouted: Way, WhenManaged,
+        "Our app is subscribed, and the number's webhook is the desired one. There only when spec.webhook is set.";
+    ProfileSynced: Way, Never,
+        "Every managed profile field matches. There only when spec.profile is set.";
+    BusinessVerified: Aside, From(FullyVerified),
+        "Meta has verified the business.";
+    PaymentReady: Aside, Never,
+        "The account has a payment method.";
+    Ready: Summary, Never,
+        "Usable in the sense of readyWhen.";
+    Reconciling: Summary, Never,
+        "The operator still has something to do. There only when True.";
+    Stalled: Summary, Never,
+        "Nothing but an edit or a person at Meta helps. There only when True.";
+    CredentialsValid: Portfolio, OfPortfolio,
+        "The credentials in use work.";
+    IdentityConfirmed: Portfolio, OfPortfolio,
+        "The portfolio is the expected one.";
+}
+
+const OF_CHANNEL: &[Part] = &[Part::Way, Part::Aside, Part::Summary];
+const ON_THE_WAY: &[Part] = &[Part::Way];
+const JUDGED: &[Part] = &[Part::Way, Part::Aside, Part::Portfolio];
 
 impl ConditionType {
     /// The types of a channel, in order.
-    pub const CHANNEL: [Self; 14] = [
-        Self::PortfolioReady,
-        Self::AccountUsable,
-        Self::NumberAdded,
-        Self::NumberVerified,
-        Self::DisplayNameApproved,
-        Self::Registered,
-        Self::Healthy,
-        Self::WebhookRouted,
-        Self::ProfileSynced,
-        Self::BusinessVerified,
-        Self::PaymentReady,
-        Self::Ready,
-        Self::Reconciling,
-        Self::Stalled,
-    ];
+    pub const CHANNEL: [Self; count(OF_CHANNEL)] = pick(OF_CHANNEL);
 
     /// What has to hold before the number is usable, in order; the rest of the types only tell.
-    pub const WAY: [Self; 9] = [
-        Self::PortfolioReady,
-        Self::AccountUsable,
-        Self::NumberAdded,
-        Self::NumberVerified,
-        Self::DisplayNameApproved,
-        Self::Registered,
-        Self::Healthy,
-        Self::WebhookRouted,
-        Self::ProfileSynced,
-    ];
+    pub const WAY: [Self; count(ON_THE_WAY)] = pick(ON_THE_WAY);
+
+    /// Those that do not follow from others, in order.
+    pub const JUDGED: [Self; count(JUDGED)] = pick(JUDGED);
+
+    /// Where it stands.
+    pub const fn part(self) -> Part {
+        self.row().part
+    }
+
+    /// When it holds up `Ready`.
+    pub fn blocks(self) -> Blocks {
+        self.row().blocks
+    }
 
     /// Whether `Ready`, of a channel or of a portfolio, may ever copy it.
     pub fn may_block(self) -> bool {
-        !matches!(
-            self,
-            Self::ProfileSynced | Self::PaymentReady | Self::Ready | Self::Reconciling | Self::Stalled
-        )
+        self.blocks() != Blocks::Never
     }
 
     /// What True means, for the documentation.
     pub fn meaning(self) -> &'static str {
-        match self {
-            Self::PortfolioReady => {
-                "The portfolio resolves, may be used from this namespace, and its credentials work."
+        self.row().meaning
+    }
+
+    const fn is_of(self, parts: &[Part]) -> bool {
+        let mut at = 0;
+        while at < parts.len() {
+            if parts[at] as u8 == self.part() as u8 {
+                return true;
             }
-            Self::AccountUsable => "The account is in reach, reviewed and active.",
-            Self::NumberAdded => "The number is in the account, and its id is known.",
-            Self::NumberVerified => {
-                "Ownership is proven by a code, or needs no proof since the number is registered."
-            }
-            Self::DisplayNameApproved => {
-                "The desired name is live, and approved or available without review."
-            }
-            Self::Registered => "The number is registered with Cloud API.",
-            Self::Healthy => "The number can send. Limits show as reason Limited.",
-            Self::WebhookRouted => {
-                "Our app is subscribed, and the number's webhook is the desired one. There only when spec.webhook is set."
-            }
-            Self::ProfileSynced => {
-                "Every managed profile field matches. There only when spec.profile is set."
-            }
-            Self::BusinessVerified => "Meta has verified the business.",
-            Self::PaymentReady => "The account has a payment method.",
-            Self::Ready => "Usable in the sense of readyWhen.",
-            Self::Reconciling => "The operator still has something to do. There only when True.",
-            Self::Stalled => "Nothing but an edit or a person at Meta helps. There only when True.",
-            Self::CredentialsValid => "The credentials in use work.",
-            Self::IdentityConfirmed => "The portfolio is the expected one.",
+            at += 1;
+        }
+        false
+    }
+}
+
+/// How many conditions stand in these parts.
+const fn count(parts: &[Part]) -> usize {
+    let (mut at, mut count) = (0, 0);
+    while at < ConditionType::ALL.len() {
+        if ConditionType::ALL[at].is_of(parts) {
+            count += 1;
+        }
+        at += 1;
+    }
+    count
+}
+
+/// The conditions that stand in these parts, in order.
+const fn pick<const N: usize>(parts: &[Part]) -> [ConditionType; N] {
+    let mut list = [ConditionType::ALL[0]; N];
+    let (mut at, mut count) = (0, 0);
+    while at < ConditionType::ALL.len() {
+        if ConditionType::ALL[at].is_of(parts) {
+            list[count] = ConditionType::ALL[at];
+            count += 1;
+        }
+        at += 1;
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_condition_is_described_in_sentences() {
+        for kind in ConditionType::ALL {
+            assert!(kind.meaning().ends_with('.'), "{kind:?}");
         }
     }
 
-    /// When it holds up `Ready` of a channel, for the documentation.
-    pub fn blocks(self) -> &'static str {
-        match self {
-            Self::PortfolioReady
-            | Self::AccountUsable
-            | Self::NumberAdded
-            | Self::Registered
-            | Self::Healthy => "always",
-            Self::NumberVerified => "until Registered",
-            Self::DisplayNameApproved => "readyWhen NameApproved and FullyVerified",
-            Self::WebhookRouted => "always when managed",
-            Self::BusinessVerified => "readyWhen FullyVerified",
-            _ => "never",
-        }
-    }
-
-    /// The constant as users see it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::PortfolioReady => "PortfolioReady",
-            Self::AccountUsable => "AccountUsable",
-            Self::NumberAdded => "NumberAdded",
-            Self::NumberVerified => "NumberVerified",
-            Self::DisplayNameApproved => "DisplayNameApproved",
-            Self::Registered => "Registered",
-            Self::Healthy => "Healthy",
-            Self::WebhookRouted => "WebhookRouted",
-            Self::ProfileSynced => "ProfileSynced",
-            Self::BusinessVerified => "BusinessVerified",
-            Self::PaymentReady => "PaymentReady",
-            Self::Ready => "Ready",
-            Self::Reconciling => "Reconciling",
-            Self::Stalled => "Stalled",
-            Self::CredentialsValid => "CredentialsValid",
-            Self::IdentityConfirmed => "IdentityConfirmed",
+    #[test]
+    fn a_condition_of_a_channel_holds_up_a_channel_and_one_of_a_portfolio_a_portfolio() {
+        for kind in ConditionType::ALL {
+            let blocks = kind.blocks();
+            match kind.part() {
+                Part::Way | Part::Aside => assert_ne!(blocks, Blocks::OfPortfolio, "{kind:?}"),
+                Part::Summary => assert_eq!(blocks, Blocks::Never, "{kind:?}"),
+                Part::Portfolio => assert_eq!(blocks, Blocks::OfPortfolio, "{kind:?}"),
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::engine::value::{
     id::{AccountId, AppId, BusinessId},
     phone::E164,
+    word::words,
 };
 
 /// A validated channel.
@@ -123,11 +124,10 @@ pub struct Webhook {
     pub verify_token: SecretKey,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadyWhen {
-    Registered,
-    NameApproved,
-    FullyVerified,
+words! {
+    /// What a number has to be before it is ready; each level asks for more than the one before.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum ReadyWhen { Registered, NameApproved, FullyVerified }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,23 +5,25 @@
 
 use jiff::Timestamp;
 
-use crate::engine::value::word::{Cautious, vocabulary};
+use crate::engine::value::word::{Cautious, words};
 
-/// What an error asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Class {
-    /// Says nothing about the request: try again later, the effect may have happened.
-    Retry,
-    /// Known wait: throttles and lock-outs.
-    WaitUntil,
-    /// A person has to act.
-    Person,
-    /// The manifest has to change.
-    Spec,
-    /// The token, its scopes or the app secret have to change.
-    Credentials,
-    /// What was asked for already holds.
-    AlreadyDone,
+words! {
+    /// What an error asks for.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Class {
+        /// Says nothing about the request: try again later, the effect may have happened.
+        Retry,
+        /// Known wait: throttles and lock-outs.
+        WaitUntil,
+        /// A person has to act.
+        Person,
+        /// The manifest has to change.
+        Spec,
+        /// The token, its scopes or the app secret have to change.
+        Credentials,
+        /// What was asked for already holds.
+        AlreadyDone,
+    }
 }
 
 impl Class {
@@ -81,21 +83,21 @@ impl Class {
     }
 }
 
-vocabulary!(Class { Retry, WaitUntil, Person, Spec, Credentials, AlreadyDone });
-
 /// Nothing is tried again by itself, and a person may allow it.
 impl Cautious for Class {
     const CAUTIOUS: Self = Self::Person;
 }
 
-/// How far an error reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scope {
-    Call,
-    Channel,
-    Account,
-    Portfolio,
-    App,
+words! {
+    /// How far an error reaches.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Scope {
+        Call,
+        Channel,
+        Account,
+        Portfolio,
+        App,
+    }
 }
 
 impl Scope {
@@ -110,8 +112,6 @@ impl Scope {
         }
     }
 }
-
-vocabulary!(Scope { Call, Channel, Account, Portfolio, App });
 
 /// The widest: nothing that the refusal may reach is taken to be free.
 impl Cautious for Scope {

@@ -4,8 +4,6 @@
 
 use std::time::Duration;
 
-use crate::engine::value::step::StepKind;
-
 const MINUTE: u64 = 60;
 
 const HOUR: u64 = 60 * MINUTE;
@@ -182,31 +180,5 @@ impl Default for Limits {
             refused_field: s(DAY),
             token_warning: s(7 * DAY),
         }
-    }
-}
-
-impl Limits {
-    /// How long the effect of a step is given to show.
-    pub fn settle(&self, kind: StepKind) -> Duration {
-        match kind {
-            StepKind::Register => self.settle_register,
-            StepKind::VerifyCode => self.settle_verify,
-            StepKind::AddNumber => self.settle_add,
-            StepKind::SubmitName => self.settle_name,
-            _ => self.settle_other,
-        }
-    }
-
-    /// How many attempts of a kind are remembered: always more than the limit that is counted in them.
-    pub fn remembered(&self, kind: StepKind) -> usize {
-        let counted = match kind {
-            StepKind::Register => self.registrations_total,
-            StepKind::RequestCode => self.codes_by_consent + 1,
-            StepKind::SubmitName => self.names,
-            StepKind::VerifyCode => self.verifications_per_code,
-            StepKind::AddNumber => self.add_refused_tries.max(self.add_unknown_repeats + 1),
-            _ => 1,
-        };
-        self.ledger_entries.max(counted + 1)
     }
 }

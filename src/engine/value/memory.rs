@@ -12,8 +12,8 @@ use crate::engine::value::{
     failure::Refusal,
     id::{AccountId, BusinessId, NumberId},
     secret::SecretVersion,
-    step::{Cause, StepKind},
-    word::{Cautious, Word, vocabulary},
+    step::{Cause, Shows, StepKind},
+    word::{Cautious, Vocabulary, Word, words},
 };
 
 /// Everything that is remembered of a channel.
@@ -86,10 +86,9 @@ impl Memory {
     /// and a Secret change nothing in a list, so they make none too old.
     pub fn last_listed_write(&self) -> Option<Timestamp> {
         let ledger = &self.ledger;
-        let lists = [&ledger.adds, &ledger.verifications, &ledger.names, &ledger.registrations];
-        let attempts =
-            lists.into_iter().filter_map(|list| list.iter().rev().find(|e| e.counts())).map(|e| e.at);
-        let paces = ledger.repeatable.iter().filter(|(kind, _)| **kind != StepKind::CreatePin);
+        let listed = StepKind::ALL.iter().filter(|kind| kind.shows() == Shows::InList);
+        let attempts = listed.filter_map(|kind| ledger.last(*kind)).map(|entry| entry.at);
+        let paces = ledger.repeatable.iter().filter(|(kind, _)| kind.shows() != Shows::Nowhere);
         attempts.chain(paces.filter_map(|(_, pace)| pace.last)).max()
     }
 
@@ -311,19 +310,19 @@ pub struct Entry {
     pub refusal: Option<Refusal>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EntryOutcome {
-    /// Written before the call; stays when the process died.
-    Started,
-    Accepted,
-    Refused,
-    /// Sent, no usable answer. Counts as an attempt.
-    NoAnswer,
-    /// Proven not to have been sent. Does not count.
-    NotSent,
+words! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum EntryOutcome {
+        /// Written before the call; stays when the process died.
+        Started,
+        Accepted,
+        Refused,
+        /// Sent, no usable answer. Counts as an attempt.
+        NoAnswer,
+        /// Proven not to have been sent. Does not count.
+        NotSent,
+    }
 }
-
-vocabulary!(EntryOutcome { Started, Accepted, Refused, NoAnswer, NotSent });
 
 /// It counts as an attempt, and its effect may still show.
 impl Cautious for EntryOutcome {
@@ -436,4 +435,17 @@ pub struct Marks {
     pub declined: BTreeMap<String, Timestamp>,
     /// 2388001 with a usable name: the number is still on a phone; one try per `retry`.
     pub on_phone: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_has_a_list_of_its_own_unless_it_is_repeatable() {
+        let mut ledger = Ledger::default();
+        for step in StepKind::ALL.iter().copied() {
+            assert_eq!(ledger.of_mut(step).is_none(), step.is_repeatable(), "{step:?}");
+        }
+    }
 }

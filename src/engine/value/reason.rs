@@ -5,36 +5,22 @@
 //! condition of a row is the one that the reason is about; the others repeat it, because
 //! they cannot become True before the first does.
 
-use crate::engine::value::{action::Action, condition_type::ConditionType, page::Page};
+use crate::engine::value::{action::Action, condition_type::ConditionType, page::Page, word::words};
 
-/// What a reason says about who moves next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ReasonKind {
-    /// Nothing is open: the condition is as it should be, or is only told.
-    Settled,
-    /// The operator still has something to do.
-    Progress,
-    /// A person has to act.
-    Person,
-    /// Meta or time ends it.
-    Time,
-    /// No clock ends it and nothing is tried again: only an edit or a person at Meta.
-    Stalled,
-}
-
-impl ReasonKind {
-    /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 5] = [Self::Settled, Self::Progress, Self::Person, Self::Time, Self::Stalled];
-
-    /// The constant as users see it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Settled => "Settled",
-            Self::Progress => "Progress",
-            Self::Person => "Person",
-            Self::Time => "Time",
-            Self::Stalled => "Stalled",
-        }
+words! {
+    /// What a reason says about who moves next.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum ReasonKind {
+        /// Nothing is open: the condition is as it should be, or is only told.
+        Settled,
+        /// The operator still has something to do.
+        Progress,
+        /// A person has to act.
+        Person,
+        /// Meta or time ends it.
+        Time,
+        /// No clock ends it and nothing is tried again: only an edit or a person at Meta.
+        Stalled,
     }
 }
 
@@ -71,62 +57,13 @@ mod on {
     pub const NONE: &[ConditionType] = &[];
     pub const READY: &[ConditionType] = &[Ready];
     /// Everything on the way, from the portfolio on.
-    pub const PORTFOLIO: &[ConditionType] = &[
-        PortfolioReady,
-        AccountUsable,
-        NumberAdded,
-        NumberVerified,
-        DisplayNameApproved,
-        Registered,
-        Healthy,
-        WebhookRouted,
-        ProfileSynced,
-    ];
+    pub const PORTFOLIO: &[ConditionType] = &ConditionType::WAY;
     /// A portfolio's credentials, and everything below.
-    pub const CREDENTIALS: &[ConditionType] = &[
-        CredentialsValid,
-        PortfolioReady,
-        AccountUsable,
-        NumberAdded,
-        NumberVerified,
-        DisplayNameApproved,
-        Registered,
-        Healthy,
-        WebhookRouted,
-        ProfileSynced,
-    ];
+    pub const CREDENTIALS: &[ConditionType] = &and_the_way(CredentialsValid);
     /// A portfolio's identity, and everything below.
-    pub const IDENTITY: &[ConditionType] = &[
-        IdentityConfirmed,
-        PortfolioReady,
-        AccountUsable,
-        NumberAdded,
-        NumberVerified,
-        DisplayNameApproved,
-        Registered,
-        Healthy,
-        WebhookRouted,
-        ProfileSynced,
-    ];
-    pub const ACCOUNT: &[ConditionType] = &[
-        AccountUsable,
-        NumberAdded,
-        NumberVerified,
-        DisplayNameApproved,
-        Registered,
-        Healthy,
-        WebhookRouted,
-        ProfileSynced,
-    ];
-    pub const NUMBER: &[ConditionType] = &[
-        NumberAdded,
-        NumberVerified,
-        DisplayNameApproved,
-        Registered,
-        Healthy,
-        WebhookRouted,
-        ProfileSynced,
-    ];
+    pub const IDENTITY: &[ConditionType] = &and_the_way(IdentityConfirmed);
+    pub const ACCOUNT: &[ConditionType] = PORTFOLIO.split_at(1).1;
+    pub const NUMBER: &[ConditionType] = PORTFOLIO.split_at(2).1;
     pub const CODE: &[ConditionType] = &[NumberVerified, Registered, Healthy, WebhookRouted, ProfileSynced];
     pub const NAME: &[ConditionType] =
         &[DisplayNameApproved, NumberVerified, Registered, Healthy, WebhookRouted, ProfileSynced];
@@ -148,21 +85,13 @@ mod on {
     pub const BUSINESS: &[ConditionType] = &[BusinessVerified];
     pub const PAYMENT: &[ConditionType] = &[PaymentReady];
     /// First states.
-    pub const FIRST: &[ConditionType] = &[
-        PortfolioReady,
-        AccountUsable,
-        NumberAdded,
-        NumberVerified,
-        DisplayNameApproved,
-        Registered,
-        Healthy,
-        WebhookRouted,
-        ProfileSynced,
-        BusinessVerified,
-        PaymentReady,
-        CredentialsValid,
-        IdentityConfirmed,
-    ];
+    pub const FIRST: &[ConditionType] = &ConditionType::JUDGED;
+
+    const fn and_the_way(first: ConditionType) -> [ConditionType; 1 + ConditionType::WAY.len()] {
+        let mut list = [first; 1 + ConditionType::WAY.len()];
+        list.split_at_mut(1).1.copy_from_slice(&ConditionType::WAY);
+        list
+    }
 }
 
 /// What a row waits for: `nobody`, an action, or an action `at` a page; `or` others follow.
@@ -689,6 +618,28 @@ mod tests {
         for row in TABLE {
             assert!(row.meaning.ends_with('.'), "{}", row.name);
             assert!(row.remedy.ends_with('.'), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn every_condition_that_is_judged_has_a_reason_of_its_own_to_be_true_and_not_to_be() {
+        for kind in ConditionType::JUDGED {
+            let own = || TABLE.iter().filter(move |row| row.conditions.first() == Some(&kind));
+            assert!(own().any(|row| row.kind == ReasonKind::Settled), "{kind:?} has no reason to be True");
+            assert!(
+                own().any(|row| row.kind != ReasonKind::Settled),
+                "{kind:?} has no reason not to be True"
+            );
+        }
+    }
+
+    #[test]
+    fn what_holds_up_the_registration_among_others_holds_up_all_that_comes_behind_it() {
+        let behind = ConditionType::WAY.into_iter().filter(|kind| *kind > ConditionType::Registered);
+        for row in TABLE.iter().filter(|row| row.conditions.len() > 1) {
+            for kind in behind.clone().filter(|_| row.conditions.contains(&ConditionType::Registered)) {
+                assert!(row.conditions.contains(&kind), "{} is not on {kind:?}", row.name);
+            }
         }
     }
 

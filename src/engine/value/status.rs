@@ -9,6 +9,7 @@ use crate::engine::value::{
     failure::Refusal,
     id::{AccountId, BusinessId, NumberId},
     observed::WebhookConfiguration,
+    word::words,
 };
 
 /// What a pass means for a channel. `api` lowers it into status and nothing else does.
@@ -24,40 +25,25 @@ pub struct Assessment {
     pub facts: Facts,
 }
 
-/// Where the number stands, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stage {
-    /// Not looked at yet.
-    Pending,
-    /// The number is not in the account yet.
-    Adding,
-    /// Ownership has to be proven.
-    Verifying,
-    /// The display name holds things up.
-    NameReview,
-    /// Verified, on the way to registered.
-    Registering,
-    /// Registered; webhook, profile or health still open.
-    Configuring,
-    Ready,
-    Stalled,
-    Suspended,
-}
-
-impl Stage {
-    /// The constant as users see it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::Adding => "Adding",
-            Self::Verifying => "Verifying",
-            Self::NameReview => "NameReview",
-            Self::Registering => "Registering",
-            Self::Configuring => "Configuring",
-            Self::Ready => "Ready",
-            Self::Stalled => "Stalled",
-            Self::Suspended => "Suspended",
-        }
+words! {
+    /// Where the number stands, in one word.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Stage {
+        /// Not looked at yet.
+        Pending,
+        /// The number is not in the account yet.
+        Adding,
+        /// Ownership has to be proven.
+        Verifying,
+        /// The display name holds things up.
+        NameReview,
+        /// Verified, on the way to registered.
+        Registering,
+        /// Registered; webhook, profile or health still open.
+        Configuring,
+        Ready,
+        Stalled,
+        Suspended,
     }
 }
 
@@ -81,23 +67,13 @@ pub struct Check {
     pub message: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict {
-    Pass,
-    Warn,
-    Fail,
-    NotCheckable,
-}
-
-impl Verdict {
-    /// The constant as users see it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pass => "Pass",
-            Self::Warn => "Warn",
-            Self::Fail => "Fail",
-            Self::NotCheckable => "NotCheckable",
-        }
+words! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Verdict {
+        Pass,
+        Warn,
+        Fail,
+        NotCheckable,
     }
 }
 

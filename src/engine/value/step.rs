@@ -1,14 +1,18 @@
 //! Steps: one call each, with its reason and everything `act` needs to know.
 //!
 //! A step leaves no choice to whoever carries it out. It holds no secret: values of
-//! Secrets are handed to `act` beside it.
+//! Secrets are handed to `act` beside it. What a step is whatever it holds stands in one row of a table.
+
+use std::time::Duration;
 
 use crate::engine::value::{
     desired::{DesiredProfile, SecretKey},
     id::{AccountId, NumberId},
+    limits::Limits,
     phone::E164,
+    reason::Reason,
     secret::SecretVersion,
-    word::vocabulary,
+    word::{Vocabulary, words},
 };
 
 /// One call.
@@ -42,88 +46,130 @@ pub enum Step {
     WriteProfile { account: AccountId, number: NumberId, fields: DesiredProfile },
 }
 
-/// How the code travels.
+words! {
+    /// How the code travels, in Meta's word.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum CodeMethod { Sms = "SMS", Voice = "VOICE" }
+}
+
+/// Where a step is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CodeMethod {
-    Sms,
-    Voice,
+enum Done {
+    AtMeta,
+    InCluster,
 }
 
-impl CodeMethod {
-    /// Meta's word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Sms => "SMS",
-            Self::Voice => "VOICE",
+/// What a look can show of a step's effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shows {
+    /// An account's list of numbers shows it.
+    InList,
+    /// It shows as a setting that matches.
+    InSettings,
+    /// Nothing shows it.
+    Nowhere,
+}
+
+/// What doing it twice costs.
+#[derive(Clone, Copy, Debug)]
+enum Again {
+    /// Nothing that cannot be had back.
+    Repeatable,
+    /// Each attempt is kept in the ledger, and counted against this limit.
+    Counted(fn(&Limits) -> usize),
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    done: Done,
+    shows: Shows,
+    again: Again,
+    settle: fn(&Limits) -> Duration,
+    reason: Reason,
+}
+
+macro_rules! steps {
+    ($($step:ident: $done:ident, $shows:ident, $settle:ident, $reason:ident, $again:ident $(($limit:expr))?;)+) => {
+        words! {
+            /// The steps, by name.
+            #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+            pub enum StepKind { $($step),+ }
         }
-    }
-}
 
-impl Step {
-    /// Its name.
-    pub fn kind(&self) -> StepKind {
-        match self {
-            Self::AddNumber { .. } => StepKind::AddNumber,
-            Self::RequestCode { .. } => StepKind::RequestCode,
-            Self::VerifyCode { .. } => StepKind::VerifyCode,
-            Self::SubmitName { .. } => StepKind::SubmitName,
-            Self::CreatePin { .. } => StepKind::CreatePin,
-            Self::SetPin { .. } => StepKind::SetPin,
-            Self::Register { .. } => StepKind::Register,
-            Self::SubscribeApp { .. } => StepKind::SubscribeApp,
-            Self::RouteWebhook { .. } => StepKind::RouteWebhook,
-            Self::WriteProfile { .. } => StepKind::WriteProfile,
+        impl Step {
+            /// Its name.
+            pub fn kind(&self) -> StepKind {
+                match self { $(Self::$step { .. } => StepKind::$step,)+ }
+            }
         }
-    }
+
+        impl StepKind {
+            fn row(self) -> Row {
+                match self {
+                    $(Self::$step => Row {
+                        done: Done::$done,
+                        shows: Shows::$shows,
+                        again: Again::$again $(($limit))?,
+                        settle: |limits| limits.$settle,
+                        reason: Reason::$reason,
+                    },)+
+                }
+            }
+        }
+    };
 }
 
-/// The steps, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum StepKind {
-    AddNumber,
-    RequestCode,
-    VerifyCode,
-    SubmitName,
-    CreatePin,
-    SetPin,
-    Register,
-    SubscribeApp,
-    RouteWebhook,
-    WriteProfile,
+steps! {
+    // Step: where it is done, what shows its effect, how long that may take, what it is called while it is under way,
+    // and what doing it twice costs.
+    AddNumber: AtMeta, InList, settle_add, AddingNumber,
+        Counted(|limits| limits.add_refused_tries.max(limits.add_unknown_repeats + 1));
+    RequestCode: AtMeta, Nowhere, settle_other, RequestingCode, Counted(|limits| limits.codes_by_consent + 1);
+    VerifyCode: AtMeta, InList, settle_verify, VerifyingCode, Counted(|limits| limits.verifications_per_code);
+    SubmitName: AtMeta, InList, settle_name, SubmittingName, Counted(|limits| limits.names);
+    CreatePin: InCluster, Nowhere, settle_other, CreatingPin, Repeatable;
+    SetPin: AtMeta, Nowhere, settle_other, SettingPin, Counted(|_| 1);
+    Register: AtMeta, InList, settle_register, Registering, Counted(|limits| limits.registrations_total);
+    SubscribeApp: AtMeta, InSettings, settle_other, Subscribing, Repeatable;
+    RouteWebhook: AtMeta, InSettings, settle_other, RoutingWebhook, Repeatable;
+    WriteProfile: AtMeta, InSettings, settle_other, WritingProfile, Repeatable;
 }
 
 impl StepKind {
     /// Those that are calls to Meta.
-    pub const AT_META: [Self; 9] = [
-        Self::AddNumber,
-        Self::RequestCode,
-        Self::VerifyCode,
-        Self::SubmitName,
-        Self::SetPin,
-        Self::Register,
-        Self::SubscribeApp,
-        Self::RouteWebhook,
-        Self::WriteProfile,
-    ];
+    pub fn at_meta() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|step| step.row().done == Done::AtMeta)
+    }
 
-    /// Whether doing it twice could cost something that cannot be had back.
+    /// Whether doing it twice costs nothing that cannot be had back.
     pub fn is_repeatable(self) -> bool {
-        matches!(self, Self::CreatePin | Self::SubscribeApp | Self::RouteWebhook | Self::WriteProfile)
+        matches!(self.row().again, Again::Repeatable)
+    }
+
+    /// What shows its effect.
+    pub fn shows(self) -> Shows {
+        self.row().shows
+    }
+
+    /// How long its effect is given to show.
+    pub fn settle(self, limits: &Limits) -> Duration {
+        (self.row().settle)(limits)
+    }
+
+    /// How many attempts are remembered: always more than the limit that is counted in them.
+    pub fn remembered(self, limits: &Limits) -> usize {
+        match self.row().again {
+            Again::Repeatable => 0,
+            Again::Counted(limit) => limits.ledger_entries.max(limit(limits) + 1),
+        }
+    }
+
+    /// What it is called while it is under way.
+    pub fn reason(self) -> Reason {
+        self.row().reason
     }
 }
-
-vocabulary!(StepKind {
-    AddNumber,
-    RequestCode,
-    VerifyCode,
-    SubmitName,
-    CreatePin,
-    SetPin,
-    Register,
-    SubscribeApp,
-    RouteWebhook,
-    WriteProfile,
-});
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {

@@ -1,7 +1,9 @@
-//! Words of ours that are stored in a status, where a newer version may have written more of them.
+//! Words of ours that are stored or shown.
 //!
-//! An operator that is rolled back reads what the newer one wrote. A word that this version does not know is kept as
-//! it came and never acted on. It is not an error, because a status that cannot be read would stop the whole channel.
+//! A word is written once, where its enum is declared. Its text, the list of all words and the way back from a text
+//! come from there. Where a newer version may have stored more words in a status, [`Word`] keeps one that this version
+//! does not know as it came, and it is never acted on: a status that cannot be read would stop the whole channel after
+//! a roll-back. Nothing here knows what any word means.
 
 use std::{fmt, sync::Arc};
 
@@ -9,11 +11,22 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The words of one kind that this version knows.
 pub trait Vocabulary: Copy + 'static {
-    /// All of them.
+    /// All of them, in the order of the enum.
     const ALL: &'static [Self];
 
     /// The word as it is stored and as users see it.
     fn as_str(self) -> &'static str;
+
+    /// Reads a word.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::{status::Stage, word::Vocabulary};
+    /// assert_eq!(Stage::from_word("NameReview"), Some(Stage::NameReview));
+    /// assert_eq!(Stage::from_word("SomethingElse"), None);
+    /// ```
+    fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|known| known.as_str() == word).copied()
+    }
 }
 
 /// Words that decisions are made of.
@@ -22,20 +35,21 @@ pub trait Cautious: Vocabulary {
     const CAUTIOUS: Self;
 }
 
-/// Names every variant of an enum once. A variant that is left out does not compile.
-macro_rules! vocabulary {
-    ($name:ident { $($variant:ident),+ $(,)? }) => {
+/// Declares an enum of words. A word is the name of its variant, or the text behind it.
+macro_rules! words {
+    ($(#[$meta:meta])* pub enum $name:ident { $($(#[$of:meta])* $word:ident $(= $text:literal)?),+ $(,)? }) => {
+        $(#[$meta])*
+        pub enum $name { $($(#[$of])* $word,)+ }
+
         impl $name {
             /// The word as it is stored and as users see it.
             pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => stringify!($variant),)+
-                }
+                match self { $(Self::$word => [$($text,)? stringify!($word)][0],)+ }
             }
         }
 
         impl $crate::engine::word::Vocabulary for $name {
-            const ALL: &'static [Self] = &[$(Self::$variant),+];
+            const ALL: &'static [Self] = &[$(Self::$word),+];
 
             fn as_str(self) -> &'static str {
                 self.as_str()
@@ -43,7 +57,7 @@ macro_rules! vocabulary {
         }
     };
 }
-pub(crate) use vocabulary;
+pub(crate) use words;
 
 /// A stored word.
 ///
@@ -65,10 +79,7 @@ pub enum Word<T> {
 impl<T: Vocabulary> Word<T> {
     /// Reads a word.
     pub fn new(word: &str) -> Self {
-        match T::ALL.iter().find(|known| known.as_str() == word) {
-            Some(known) => Self::Known(*known),
-            None => Self::Other(word.into()),
-        }
+        T::from_word(word).map_or_else(|| Self::Other(word.into()), Self::Known)
     }
 
     /// What this version knows it as.

@@ -26,7 +26,18 @@ pub(super) fn is_shown(kind: ConditionType, desired: &Desired) -> bool {
         ConditionType::WebhookRouted => desired.webhook.is_some(),
         ConditionType::ProfileSynced => desired.profile.is_managed(),
         ConditionType::CredentialsValid | ConditionType::IdentityConfirmed => false,
-        _ => true,
+        ConditionType::PortfolioReady
+        | ConditionType::AccountUsable
+        | ConditionType::NumberAdded
+        | ConditionType::NumberVerified
+        | ConditionType::DisplayNameApproved
+        | ConditionType::Registered
+        | ConditionType::Healthy
+        | ConditionType::BusinessVerified
+        | ConditionType::PaymentReady
+        | ConditionType::Ready
+        | ConditionType::Reconciling
+        | ConditionType::Stalled => true,
     }
 }
 
@@ -52,7 +63,10 @@ pub(super) fn judge(kind: ConditionType, scene: &Scene<'_>) -> Judged {
         ConditionType::ProfileSynced => on_number(scene, settings::profile),
         ConditionType::BusinessVerified => portfolio::business(scene),
         ConditionType::PaymentReady => account::payment(scene),
-        _ => Judged::Keep,
+        // Judged from the others.
+        ConditionType::Ready | ConditionType::Reconciling | ConditionType::Stalled => Judged::Keep,
+        // A portfolio's own judge has them.
+        ConditionType::CredentialsValid | ConditionType::IdentityConfirmed => Judged::Keep,
     }
 }
 

@@ -31,8 +31,8 @@ use crate::{
         run::duration,
     },
     engine::{
-        condition_type::ConditionType, desired::SecretKey, limits::Limits,
-        memory::EntryOutcome, reason::Reason, secret::SecretVersion,
+        condition_type::ConditionType, desired::SecretKey, limits::Limits, memory::EntryOutcome,
+        reason::Reason, secret::SecretVersion,
     },
 };
 

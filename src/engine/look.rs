@@ -44,6 +44,29 @@ pub struct Look {
 impl Look {
     /// What an edit asks for comes before what is merely on its way: `observed` is the generation that was last
     /// observed.
+    ///
+    /// ```
+    /// use whatsapp_operator::api::{lower, v1alpha1::WhatsAppChannel};
+    /// use whatsapp_operator::engine::look::{Follows, Urgency, look, target};
+    /// use whatsapp_operator::engine::{limits::Limits, memory::Memory, observed::{Claim, PortfolioState}, status::Before};
+    /// # let manifest = serde_json::json!({
+    /// #     "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+    /// #     "metadata": {"name": "support-br", "namespace": "shop", "uid": "u1", "generation": 1},
+    /// #     "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme Suporte"},
+    /// # });
+    /// let channel: WhatsAppChannel = serde_json::from_value(manifest)?;
+    /// let (desired, memory) = (lower::channel(&channel).expect("a valid spec"), Memory::default());
+    /// let before = Before::default();
+    /// let follows = Follows { before: &before, after_write: None, may_add: true };
+    /// let (claim, portfolio, now) = (Claim::Undecided, PortfolioState::NotYet, "2026-03-01T12:00:00Z".parse()?);
+    /// let asked = look(&desired, &memory, &claim, &portfolio, follows, &Limits::default(), now);
+    /// // The portfolio was not read yet, so no account is known and nothing is read at Meta.
+    /// assert!(!asked.meta && target(&desired, &memory, &portfolio).is_none());
+    /// assert_eq!(asked.urgency, Urgency::Transitional);
+    /// // Generation 1 was not observed yet, so this is an edit.
+    /// assert_eq!(asked.after_edit(&desired, None).urgency, Urgency::Edit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn after_edit(self, desired: &Desired, observed: Option<i64>) -> Self {
         let is_edited = observed != Some(desired.generation);

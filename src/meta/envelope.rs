@@ -9,10 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    engine::{
-        failure::Refusal,
-        time::later,
-    },
+    engine::{failure::Refusal, time::later},
     meta::{
         edge::Edge,
         error::{HOUR, MINUTE, WRONG_PROOF, is_throttle, verdict},

@@ -44,10 +44,7 @@ use whatsapp_operator::engine::{
     reason::{self, ReasonKind},
     step::{Cause, StepKind},
 };
-use whatsapp_operator::{
-    api::v1alpha1::WhatsAppChannelStatus,
-    meta::reference,
-};
+use whatsapp_operator::{api::v1alpha1::WhatsAppChannelStatus, meta::reference};
 
 /// What was read at rest is read again by then: lists, and the facts of an account, which serve longer.
 const AGE: Duration = Duration::from_secs(61 * 60);

@@ -19,6 +19,11 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 static GRAPH: LazyLock<Graph> = LazyLock::new(|| Graph::read(Path::new(ROOT)));
 
+/// The sources that are built into the product, as paths from the root.
+pub fn product() -> impl Iterator<Item = &'static str> {
+    GRAPH.files.keys().map(String::as_str)
+}
+
 /// Crates that a module must not name. Which modules of ours it may use says `ARCHITECTURE.md`.
 const NEVER: &[(&str, &[&str])] = &[
     (

@@ -38,6 +38,8 @@ use crate::engine::{
 /// outcome). Of it only `since` is changed.
 ///
 /// Equal inputs give an equal assessment: no time of a look and no trace id of the latest one is in it.
+///
+/// See the example of [the engine](crate::engine).
 pub fn assess(given: &Given<'_>, memory: &mut Memory) -> Assessment {
     if given.desired.suspend {
         return unseen::suspended(given.desired, memory, given.before, given.now);

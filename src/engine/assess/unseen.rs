@@ -23,6 +23,21 @@ use crate::engine::{
 };
 
 /// The first status of a new object, before anything was looked at.
+///
+/// ```
+/// use whatsapp_operator::api::{lower, v1alpha1::WhatsAppChannel};
+/// use whatsapp_operator::engine::{assess, condition::Truth, condition_type::ConditionType};
+/// # let manifest = serde_json::json!({
+/// #     "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+/// #     "metadata": {"name": "support-br", "namespace": "shop", "uid": "u1", "generation": 1},
+/// #     "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme Suporte"},
+/// # });
+/// let channel: WhatsAppChannel = serde_json::from_value(manifest)?;
+/// let desired = lower::channel(&channel).expect("a valid spec");
+/// let status = assess::first(&desired, "2026-03-01T12:00:00Z".parse()?);
+/// assert!(status.conditions.is(ConditionType::Ready, Truth::Unknown));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn first(desired: &Desired, now: Timestamp) -> Assessment {
     if desired.suspend {
         return suspended(desired, &mut Memory::default(), &Before::default(), now);

@@ -72,7 +72,9 @@ pub struct Plan {
 /// The plan holds at most one step; the rest waits for the next pass. An observation that failed blocks every
 /// step that depends on it instead of guessing.
 ///
-/// Not promised: that the step succeeds, or that Meta still looks as `observed` says.
+/// Not promised: that the step succeeds, or that Meta still shows what `observed` says.
+///
+/// See the example of [the engine](crate::engine).
 pub fn plan(
     desired: &Desired,
     observed: &Observed,

@@ -5,8 +5,10 @@ use crate::engine::{
         pass::{Gate, Pass, Stop},
         remedy,
     },
-    reach,
-    rule::{reach::NoAccount, say, waiting},
+    rule::{
+        reach::{self, NoAccount},
+        say, waiting,
+    },
     value::{
         block::Block,
         id::{AccountId, AccountStatus, Fact, ReviewStatus, Sendability},

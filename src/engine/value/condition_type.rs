@@ -1,6 +1,15 @@
 //! The types of conditions, in the order of their depth.
 
 /// The conditions of a channel, in the order of their depth: `Ready` copies the first that blocks it.
+///
+/// ```
+/// use whatsapp_operator::engine::condition_type::ConditionType;
+/// assert!(ConditionType::PortfolioReady < ConditionType::Registered);
+/// assert!(ConditionType::Registered.may_block() && !ConditionType::PaymentReady.may_block());
+/// assert_eq!(ConditionType::NumberVerified.blocks(), "until Registered");
+/// assert_eq!(ConditionType::PaymentReady.as_str(), "PaymentReady");
+/// assert_eq!(ConditionType::PaymentReady.meaning(), "The account has a payment method.");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConditionType {
     PortfolioReady,

@@ -7,6 +7,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// What an error asks for.
+///
+/// ```
+/// use whatsapp_operator::engine::failure::{Class, Scope};
+/// assert!(Class::WaitUntil.is_pause());
+/// assert!(Class::Spec.asks_for_a_person() && !Class::Spec.is_denied());
+/// assert_eq!(Class::Person.who_moves(), "a person");
+/// assert_eq!((Class::WaitUntil.as_str(), Scope::Account.as_str()), ("wait", "account"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Class {
     /// Says nothing about the request: try again later, the effect may have happened.
@@ -104,6 +112,23 @@ impl Scope {
 }
 
 /// Meta's error envelope, classified. Texts are redacted and bounded before they get here.
+///
+/// ```
+/// use whatsapp_operator::engine::failure::{Class, Refusal, Scope};
+/// let refusal = |code, class| Refusal {
+///     code,
+///     class,
+///     scope: Scope::Account,
+/// #     subcode: None, title: None, message: String::new(), trace_id: None, until: None,
+/// };
+/// let locked = refusal(131_031, Class::Person);
+/// assert!(locked.is(131_031, None) && locked.names(131_031));
+/// assert!(locked.is_answer() && locked.asks_for_a_person() && locked.shuts_account());
+/// let hidden = refusal(200, Class::Credentials);
+/// assert!(hidden.is_denied() && hidden.denies_object() && !hidden.is_about_credentials());
+/// let busy = refusal(2, Class::Retry);
+/// assert!(busy.may_have_happened() && !busy.is_pause() && busy.paused_until().is_none());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Refusal {
@@ -138,7 +163,7 @@ impl Refusal {
     }
 
     /// Whether what was asked for holds without it.
-    pub fn holds_already(&self) -> bool {
+    pub(in crate::engine) fn holds_already(&self) -> bool {
         self.class == Class::AlreadyDone
     }
 
@@ -184,7 +209,7 @@ impl Refusal {
 
     /// Whether a write was refused for what it was sent with or about (the token, a permission, the account) and not
     /// for what it said: nothing that is entered again would help.
-    pub fn is_shut_out(&self) -> bool {
+    pub(in crate::engine) fn is_shut_out(&self) -> bool {
         self.is_about_credentials() || self.is_denied() || self.shuts_account()
     }
 
@@ -204,6 +229,18 @@ impl Refusal {
 }
 
 /// Why a call gave no answer that can be used.
+///
+/// ```
+/// use whatsapp_operator::engine::failure::Failure;
+/// let later = "2026-03-01T12:00:00Z".parse()?;
+/// // Never sent, so it is certain that nothing happened.
+/// assert!(Failure::Throttled(later).is_definite());
+/// assert_eq!(Failure::Throttled(later).paused_until(), Some(later));
+/// // Perhaps sent: nobody knows.
+/// let lost = Failure::NoAnswer("time-out".into());
+/// assert!(!lost.is_definite() && !lost.is_decision() && lost.refusal().is_none());
+/// # Ok::<(), jiff::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
     /// Meta answered with an error envelope.

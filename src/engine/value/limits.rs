@@ -187,6 +187,11 @@ impl Default for Limits {
 
 impl Limits {
     /// How long the effect of a step is given to show.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::{limits::Limits, step::StepKind};
+    /// assert_eq!(Limits::default().settle(StepKind::Register).as_secs(), 600);
+    /// ```
     pub fn settle(&self, kind: StepKind) -> Duration {
         match kind {
             StepKind::Register => self.settle_register,
@@ -198,7 +203,7 @@ impl Limits {
     }
 
     /// How many attempts of a kind are remembered: always more than the limit that is counted in them.
-    pub fn remembered(&self, kind: StepKind) -> usize {
+    pub(in crate::engine) fn remembered(&self, kind: StepKind) -> usize {
         let counted = match kind {
             StepKind::Register => self.registrations_total,
             StepKind::RequestCode => self.codes_by_consent + 1,

@@ -94,7 +94,7 @@ impl Memory {
 
     /// When something was last written that a look can show, as far as this memory tells. A request for a code, a PIN
     /// and a Secret change nothing in a list, so they make none too old.
-    pub fn last_listed_write(&self) -> Option<Timestamp> {
+    pub(in crate::engine) fn last_listed_write(&self) -> Option<Timestamp> {
         let ledger = &self.ledger;
         let lists = [&ledger.adds, &ledger.verifications, &ledger.names, &ledger.registrations];
         let attempts =
@@ -104,11 +104,25 @@ impl Memory {
     }
 
     /// Not seen registered, or seen to have fallen back.
-    pub fn is_unfinished(&self) -> bool {
+    pub(in crate::engine) fn is_unfinished(&self) -> bool {
         self.marks.seen_registered.is_none() || self.marks.fell_back_since.is_some()
     }
 
     /// The answer that stands for a consent's value; `None` while it is open or kept.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::memory::{ConsentAnswer, ConsentKind, Memory};
+    /// let mut memory = Memory::default();
+    /// assert_eq!(memory.answered(ConsentKind::Retry, "1"), None);
+    /// let answer = ConsentAnswer {
+    ///     value: "1".into(),
+    ///     at: jiff::Timestamp::UNIX_EPOCH,
+    ///     used_for: None,
+    ///     refused: Some("nothing waits for a retry".into()),
+    /// };
+    /// memory.consents.insert(ConsentKind::Retry, answer.clone());
+    /// assert_eq!(memory.answered(ConsentKind::Retry, "1"), Some(&answer));
+    /// ```
     pub fn answered(&self, kind: ConsentKind, value: &str) -> Option<&ConsentAnswer> {
         self.consents.get(&kind).filter(|answer| {
             let decided =
@@ -178,7 +192,7 @@ impl Ledger {
     }
 
     /// The same, to be changed.
-    pub fn of_mut(&mut self, kind: StepKind) -> Option<&mut Vec<Entry>> {
+    pub(in crate::engine) fn of_mut(&mut self, kind: StepKind) -> Option<&mut Vec<Entry>> {
         match kind {
             StepKind::AddNumber => Some(&mut self.adds),
             StepKind::RequestCode => Some(&mut self.codes),
@@ -205,6 +219,27 @@ impl Ledger {
 
     /// Adds an attempt. Entries that do not count go first when the list is full, then the oldest; since the
     /// list is longer than every limit that is counted in it, no count falls below its limit by that.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::{memory::{Entry, EntryOutcome, Ledger}, step::{Cause, StepKind}};
+    /// let entry = |id: &str, outcome| Entry {
+    ///     id: id.into(),
+    ///     at: jiff::Timestamp::UNIX_EPOCH,
+    ///     outcome,
+    ///     cause: Cause::Automatic,
+    ///     subject: None,
+    ///     settle_until: None,
+    ///     secret_before: None,
+    ///     refusal: None,
+    /// };
+    /// let mut ledger = Ledger::default();
+    /// ledger.push(StepKind::Register, entry("a", EntryOutcome::Accepted), 10);
+    /// ledger.push(StepKind::Register, entry("b", EntryOutcome::NotSent), 10);
+    /// // What was not sent does not count.
+    /// assert!(!ledger.of(StepKind::Register)[1].counts());
+    /// assert_eq!(ledger.last(StepKind::Register).map(|last| last.id.as_str()), Some("a"));
+    /// assert_eq!(ledger.since(StepKind::Register, None).count(), 1);
+    /// ```
     pub fn push(&mut self, kind: StepKind, entry: Entry, keep: usize) {
         let Some(list) = self.of_mut(kind) else { return };
         list.push(entry);
@@ -222,7 +257,7 @@ impl Entry {
     }
 
     /// Whether nobody can tell from the answer if it took effect.
-    pub fn is_inconclusive(&self) -> bool {
+    pub(in crate::engine) fn is_inconclusive(&self) -> bool {
         match self.outcome {
             EntryOutcome::Started | EntryOutcome::NoAnswer => true,
             EntryOutcome::Refused => self.refusal.as_ref().is_some_and(Refusal::may_have_happened),
@@ -231,7 +266,7 @@ impl Entry {
     }
 
     /// Meta's refusal with this number as code or subcode.
-    pub fn refused_with(&self, number: i64) -> Option<&Refusal> {
+    pub(in crate::engine) fn refused_with(&self, number: i64) -> Option<&Refusal> {
         self.refusal.as_ref().filter(|refusal| self.outcome == EntryOutcome::Refused && refusal.names(number))
     }
 }

@@ -20,6 +20,18 @@ pub struct Outcome {
 
 impl Outcome {
     /// Whether it was tried at all: what was not sent, or was turned away at the door, was not.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::{failure::Failure, outcome::Outcome, step::StepKind};
+    /// let outcome = |failure| Outcome {
+    ///     intent: None,
+    ///     step: StepKind::Register,
+    ///     at: jiff::Timestamp::UNIX_EPOCH,
+    ///     result: Err(failure),
+    /// };
+    /// assert!(outcome(Failure::NoAnswer("time-out".into())).is_attempt());
+    /// assert!(!outcome(Failure::NotSent("no connection".into())).is_attempt());
+    /// ```
     pub fn is_attempt(&self) -> bool {
         match &self.result {
             Ok(_) | Err(Failure::NoAnswer(_)) => true,

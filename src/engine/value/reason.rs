@@ -7,6 +7,13 @@
 use crate::engine::value::condition_type::ConditionType;
 
 /// What a reason says about who moves next.
+///
+/// ```
+/// use whatsapp_operator::engine::reason::{Reason, ReasonKind};
+/// assert_eq!(Reason::NameDeclined.kind(), ReasonKind::Stalled);
+/// assert_eq!(Reason::NameDeclined.kind().as_str(), "Stalled");
+/// assert_eq!(Reason::NameDeclined.row().name, Reason::NameDeclined.as_str());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReasonKind {
     /// Nothing is open: the condition is as it should be, or is only told.

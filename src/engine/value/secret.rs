@@ -51,6 +51,13 @@ pub enum SecretFact {
 
 impl SecretFact {
     /// The version, when the Secret exists and was read.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::secret::{SecretFact, SecretVersion};
+    /// let version = SecretVersion { uid: "u1".into(), resource_version: "7".into() };
+    /// assert_eq!(SecretFact::KeyMissing { version: version.clone() }.version(), Some(&version));
+    /// assert_eq!(SecretFact::Forbidden.version(), None);
+    /// ```
     pub fn version(&self) -> Option<&SecretVersion> {
         match self {
             Self::KeyMissing { version } | Self::Present { version, .. } => Some(version),

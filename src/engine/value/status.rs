@@ -25,6 +25,11 @@ pub struct Assessment {
 }
 
 /// Where the number stands, in one word.
+///
+/// ```
+/// use whatsapp_operator::engine::status::{Stage, Verdict};
+/// assert_eq!((Stage::Verifying.as_str(), Verdict::Warn.as_str()), ("Verifying", "Warn"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
     /// Not looked at yet.

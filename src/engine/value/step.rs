@@ -13,6 +13,14 @@ use crate::engine::value::{
 };
 
 /// One call.
+///
+/// ```
+/// use whatsapp_operator::engine::step::{CodeMethod, Step, StepKind};
+/// let step = Step::SubscribeApp { account: "300000000000001".into() };
+/// assert_eq!(step.kind(), StepKind::SubscribeApp);
+/// assert!(step.kind().is_repeatable() && !StepKind::Register.is_repeatable());
+/// assert_eq!((StepKind::Register.as_str(), CodeMethod::Sms.as_str()), ("Register", "SMS"));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// `POST {account}/phone_numbers`.

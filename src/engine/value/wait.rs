@@ -15,6 +15,10 @@ pub struct Wait {
     pub if_ignored: Option<String>,
 }
 
+/// ```
+/// use whatsapp_operator::engine::wait::Actor;
+/// assert_eq!(Actor::PhoneHolder.as_str(), "PhoneHolder");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Actor {
     PhoneHolder,

@@ -63,7 +63,7 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    pub fn plain(judged: Judged) -> Self {
+    pub(super) fn plain(judged: Judged) -> Self {
         Self { judged, refusal: None }
     }
 }

@@ -116,7 +116,7 @@ pub(super) fn unseen(scene: &Scene<'_>) -> Assessment {
     }
 }
 
-/// What was suspended is so no more, whatever became of the look: nobody waits for anybody to resume it.
+/// The channel is no longer suspended, also when the look failed: status must not wait for a person to resume it.
 fn resumed(before: &Before, scene: &Scene<'_>) -> Before {
     let mut after = before.clone();
     after.waiting_for.retain(|wait| wait.action != RESUME);

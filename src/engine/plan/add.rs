@@ -77,7 +77,7 @@ fn add_cause(pass: &Pass, memory: &Memory) -> Gate<Cause> {
     }
 }
 
-/// A restriction with a date is Meta's own clock; a person cannot shorten it.
+/// A restriction with a date ends at that date; a person cannot shorten it.
 fn may_retry_add(block: &Block) -> bool {
     !matches!(
         block.reason,

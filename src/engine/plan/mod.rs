@@ -55,13 +55,13 @@ use crate::engine::{
 pub struct Plan {
     /// The one step of this pass; the rest waits for the next.
     pub step: Option<Planned>,
-    /// Why the way to Registered is not taken further now: the deepest cause.
+    /// Why the next step to Registered is not taken now: the first cause.
     pub block: Option<Block>,
-    /// Blocks of work beside that way (webhook, profile), by the condition they hold.
+    /// Blocks of settings (webhook, profile), by the condition that they keep from being True.
     pub aside: Vec<(ConditionType, Block)>,
     /// Consents answered by this pass.
     pub answered: Vec<(ConsentKind, ConsentAnswer)>,
-    /// Memory as it stands after looking (adopted, marks, undecided steps closed), before any intent.
+    /// Memory after looking (adopted, marks, undecided steps closed), before any intent.
     pub memory: Memory,
     /// When to look again, at the latest.
     pub next: Timestamp,
@@ -161,7 +161,7 @@ fn decide(pass: &Pass, memory: &mut Memory) -> Decision {
     }
 }
 
-/// The way to Registered: every rule in order of depth, the first that does not hold ends it.
+/// The steps to Registered: the rules in order of depth. The first rule that does not hold decides.
 fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, Writable)> {
     let view = resolve::portfolio(pass)?;
     let account = resolve::account(pass, memory, view)?;

@@ -59,7 +59,7 @@ fn not_read_yet(pass: &Pass) -> Block {
     )
 }
 
-/// The portfolio's own wait: whoever can end it there ends it here.
+/// The portfolio's own wait: the same person can end both.
 fn held(hold: &Hold) -> Block {
     let who = match hold.reason {
         Reason::SpecInvalid => Some((Actor::ClusterUser, "CorrectPortfolio")),
@@ -156,7 +156,7 @@ fn unresolved(pass: &Pass, memory: &Memory, view: &PortfolioView, why: &NoAccoun
     }
 }
 
-/// Only the spec may choose an account that belongs to somebody else.
+/// Only the spec may choose an account that belongs to another business.
 fn owner(pass: &Pass, view: &PortfolioView, id: &AccountId, account: &Account) -> Gate {
     let foreign = account.owner.as_ref().filter(|owner| **owner != view.business);
     match foreign {

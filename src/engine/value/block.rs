@@ -10,7 +10,7 @@ use crate::engine::value::{
     wait::Wait,
 };
 
-/// Something that is waited for, or that nobody but an edit can end.
+/// Why a step is not taken now: it waits for something, or needs an edit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Block {
     pub reason: Reason,
@@ -19,7 +19,7 @@ pub struct Block {
     /// Meta's words about it.
     pub failure: Option<Failure>,
     pub wait: Option<Wait>,
-    /// When time ends it.
+    /// When it ends without any action.
     pub until: Option<Timestamp>,
 }
 
@@ -53,7 +53,7 @@ impl Block {
         self
     }
 
-    /// Lets the link lead into the portfolio at hand.
+    /// Adds the portfolio's id to the link.
     pub(in crate::engine) fn linked(mut self, business: Option<&BusinessId>) -> Self {
         let pages = [NUMBERS, ACCOUNTS, SYSTEM_USERS];
         if let Some(url) = self.wait.as_mut().and_then(|wait| wait.url.as_mut())

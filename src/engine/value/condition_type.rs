@@ -51,7 +51,7 @@ impl ConditionType {
         Self::Stalled,
     ];
 
-    /// What has to hold before the number is usable, in order; the rest of the types only tell.
+    /// What has to be True before the number is usable, in order. The other types only inform.
     pub const WAY: [Self; 9] = [
         Self::PortfolioReady,
         Self::AccountUsable,
@@ -104,7 +104,7 @@ impl ConditionType {
         }
     }
 
-    /// When it holds up `Ready` of a channel, for the documentation.
+    /// When it prevents `Ready` of a channel, for the documentation.
     pub fn blocks(self) -> &'static str {
         match self {
             Self::PortfolioReady

@@ -1,7 +1,7 @@
 //! What went wrong with a call, as a value that decisions can use.
 //!
-//! `meta` classifies once, by one table; nothing behind it looks at codes again
-//! except the few places where the contract names a code.
+//! `meta` classifies every error by one table. Decisions use the class, and a code only in the few places where Meta's
+//! documentation gives that code a meaning of its own.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -63,12 +63,12 @@ impl Class {
         self == Self::WaitUntil
     }
 
-    /// Whether somebody has to change something before the same call can succeed.
+    /// Whether a person has to change something before the same call can succeed.
     pub fn asks_for_a_person(self) -> bool {
         matches!(self, Self::Person | Self::Spec | Self::Credentials)
     }
 
-    /// Whether that something is the token, a permission or the app secret.
+    /// Whether the token, a permission or the app secret has to change.
     pub fn is_denied(self) -> bool {
         self == Self::Credentials
     }
@@ -151,23 +151,23 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Whether it is an answer about the object of the call: Meta decided, and not about the credential. Whoever
-    /// believes anything else about the object takes unknown for false.
+    /// Whether it is an answer about the object of the call: Meta decided, and not about the credential. Any
+    /// other refusal says nothing about the object, so nothing may be concluded from it.
     pub fn is_answer(&self) -> bool {
         self.class.is_decision() && !self.is_about_credentials()
     }
 
-    /// Whether what was asked for may have happened all the same.
+    /// Whether the call may have had its effect although it was refused.
     pub fn may_have_happened(&self) -> bool {
         self.class == Class::Retry
     }
 
-    /// Whether what was asked for holds without it.
+    /// Whether the effect was there already, so the call was not needed.
     pub(in crate::engine) fn holds_already(&self) -> bool {
         self.class == Class::AlreadyDone
     }
 
-    /// Whether the same call would be refused again until somebody changes something.
+    /// Whether the same call would be refused again until a person changes something.
     pub fn asks_for_a_person(&self) -> bool {
         self.class.asks_for_a_person()
     }
@@ -192,29 +192,29 @@ impl Refusal {
         self.code == code && self.subcode == subcode
     }
 
-    /// Whether a number of Meta's stands in either place: large ones come as code or as subcode.
+    /// Whether this is the code or the subcode: Meta sends large numbers in either place.
     pub fn names(&self, number: i64) -> bool {
         self.code == number || self.subcode == Some(number)
     }
 
-    /// Whether it says that the token may not have the object, or that there is none: an answer about it.
+    /// Whether it says that the token has no access to the object, or that the object does not exist.
     pub fn denies_object(&self) -> bool {
         matches!(self.code, 3 | 10 | 33 | 200..=299 | 803 | 131_005) || self.is(100, Some(33))
     }
 
-    /// Whether Meta keeps the account itself from being used (368, 131031): appeals end that, no clock does.
+    /// Whether Meta has restricted or locked the account (368, 131031). Only an appeal ends that; waiting does not help.
     pub fn shuts_account(&self) -> bool {
         matches!((self.class, self.code), (Class::Person, 368 | 131_031))
     }
 
-    /// Whether a write was refused for what it was sent with or about (the token, a permission, the account) and not
-    /// for what it said: nothing that is entered again would help.
+    /// Whether a write was refused because of the token, a permission or the account, and not because of its values.
+    /// Another value would be refused too.
     pub(in crate::engine) fn is_shut_out(&self) -> bool {
         self.is_about_credentials() || self.is_denied() || self.shuts_account()
     }
 
-    /// Whether it speaks of the credential, and so of nothing that the call was about. A permission that is
-    /// missing on one object does not.
+    /// Whether it is about the credential, and says nothing about the object of the call. A permission that is
+    /// missing on one object is not about the credential.
     pub fn is_about_credentials(&self) -> bool {
         match self.code {
             0 | 102 | 104 | 190 => true,

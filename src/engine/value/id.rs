@@ -279,7 +279,7 @@ impl<T> Field<T> {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Fact<T> {
-    /// Nobody asked in this pass.
+    /// Not read in this pass.
     #[default]
     NotAsked,
     /// Asked; no answer about the fact. Says nothing about it.

@@ -1,6 +1,6 @@
 //! Memory: what the engine remembers between passes. Given in, given back.
 //!
-//! It lives in the status of the channel and nowhere else, so it survives restarts,
+//! It is stored in the status of the channel and nowhere else, so it survives restarts,
 //! leader changes and kill -9. It holds nothing secret and nothing from which a
 //! secret can be computed.
 
@@ -256,7 +256,7 @@ impl Entry {
         self.outcome != EntryOutcome::NotSent
     }
 
-    /// Whether nobody can tell from the answer if it took effect.
+    /// Whether the answer does not say if it took effect.
     pub(in crate::engine) fn is_inconclusive(&self) -> bool {
         match self.outcome {
             EntryOutcome::Started | EntryOutcome::NoAnswer => true,
@@ -318,7 +318,7 @@ pub struct Pace {
     pub accepted: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Timestamp>,
-    /// Until when an accepted write is given time to show.
+    /// Until when the effect of an accepted write may still be invisible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settle_until: Option<Timestamp>,
     /// The last try was never sent, and is made again from then on.

@@ -58,9 +58,9 @@ pub struct ProcessFacts {
 /// Whether this channel manages its number, among several with the same digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// Not every watched namespace is in the cache yet: nobody acts.
+    /// Not every watched namespace is in the cache yet, so no channel acts.
     Undecided,
-    /// Ours; acts no sooner than this (a claim that went away wakes the next after a pause).
+    /// Ours. It acts at this time at the earliest, because there is a pause after another claim ended.
     Ours { act_from: Option<Timestamp> },
     /// Another channel manages the number. Its name is given only within the same namespace.
     Other { name: Option<String> },
@@ -89,9 +89,9 @@ pub struct Searched {
 /// How the list of an account's numbers came out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ListState {
-    /// All pages, begun at this time: absence may be believed.
+    /// All pages, begun at this time: a number that is not in it is absent.
     Complete { begun: Timestamp },
-    /// Refused by permission or 100/33: not checkable, holds nothing up.
+    /// Refused by permission or 100/33: not checkable, and no reason to wait.
     NotCheckable(Failure),
     /// Could not be read now: says nothing.
     Failed(Failure),

@@ -19,7 +19,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether it was tried at all: what was not sent, or was turned away at the door, was not.
+    /// Whether it counts as an attempt. A step that was not sent, or throttled before Meta looked at it, does not.
     ///
     /// ```
     /// use whatsapp_operator::engine::{failure::Failure, outcome::Outcome, step::StepKind};
@@ -49,7 +49,7 @@ pub struct Accepted {
 }
 
 /// A throttle or a dead credential is no attempt: Meta did not look at the step. Only registrations are counted
-/// even then, since nobody knows whether Meta does.
+/// even then, because Meta does not document whether it counts them.
 pub(in crate::engine) fn is_postponed(kind: StepKind, refusal: &Refusal) -> bool {
     let is_throttle =
         refusal.is_pause() && matches!(refusal.scope, Scope::Account | Scope::Portfolio | Scope::App);

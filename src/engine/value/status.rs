@@ -24,7 +24,7 @@ pub struct Assessment {
     pub facts: Facts,
 }
 
-/// Where the number stands, in one word.
+/// The state of the number, in one word.
 ///
 /// ```
 /// use whatsapp_operator::engine::status::{Stage, Verdict};
@@ -38,9 +38,9 @@ pub enum Stage {
     Adding,
     /// Ownership has to be proven.
     Verifying,
-    /// The display name holds things up.
+    /// The display name is not approved, and the next step needs it.
     NameReview,
-    /// Verified, on the way to registered.
+    /// Verified, and not registered yet.
     Registering,
     /// Registered; webhook, profile or health still open.
     Configuring,
@@ -131,7 +131,7 @@ pub struct Facts {
     pub last_refusal: Option<Refusal>,
 }
 
-/// What status showed before this pass; conditions that cannot be judged anew stay as they were.
+/// What status showed before this pass; a condition about which nothing new is known stays as it was.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Before {
     pub observed_generation: Option<i64>,

@@ -1,6 +1,6 @@
 //! Steps: one call each, with its reason and everything `act` needs to know.
 //!
-//! A step leaves no choice to whoever carries it out. It holds no secret: values of
+//! A step leaves no choice to the code that carries it out. It holds no secret: values of
 //! Secrets are handed to `act` beside it.
 
 use serde::{Deserialize, Serialize};
@@ -115,7 +115,7 @@ impl StepKind {
         Self::WriteProfile,
     ];
 
-    /// Whether doing it twice could cost something that cannot be had back.
+    /// Whether it may be done twice without cost.
     pub fn is_repeatable(self) -> bool {
         matches!(self, Self::CreatePin | Self::SubscribeApp | Self::RouteWebhook | Self::WriteProfile)
     }

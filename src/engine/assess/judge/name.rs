@@ -67,7 +67,7 @@ fn live_name(scene: &Scene<'_>, number: &Number, pending: bool) -> Judged {
     }
 }
 
-/// A word that nobody knows, or none, is told where nothing better was ever known.
+/// An unknown status, or none, is shown only if no status was ever known.
 fn name_not_known(scene: &Scene<'_>, word: Option<&str>) -> Judged {
     if scene.was_judged(ConditionType::DisplayNameApproved) {
         return Judged::Keep;

@@ -16,8 +16,9 @@ use k8s_openapi::{
 };
 use kube::ResourceExt;
 
-use super::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelStatus, WhatsAppPortfolio};
+use crate::api::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelStatus, WhatsAppPortfolio};
 use crate::engine::{
+    action::Actor,
     assess::portfolio::PortfolioAssessment,
     condition::{Condition, ConditionSet, Truth},
     condition_type::ConditionType,
@@ -37,7 +38,6 @@ use crate::engine::{
     secret::SecretVersion,
     status::{Assessment, Before, Check, Facts, Stage, Verdict, WaitingFor},
     step::Cause,
-    wait::Actor,
 };
 
 /// The API group.
@@ -554,18 +554,12 @@ fn verdict_from(word: &str) -> Option<Verdict> {
         .find(|verdict| verdict.as_str() == word)
 }
 
-fn actor_from(word: &str) -> Option<Actor> {
-    [Actor::PhoneHolder, Actor::PortfolioAdmin, Actor::ClusterUser, Actor::Meta]
-        .into_iter()
-        .find(|actor| actor.as_str() == word)
-}
-
 /// Waits as the engine has them.
 pub fn waiting_from(list: &[v1::WaitingFor]) -> Vec<WaitingFor> {
     list.iter()
         .filter_map(|w| {
             Some(WaitingFor {
-                actor: actor_from(&w.actor)?,
+                actor: Actor::from_name(&w.actor)?,
                 action: w.action.clone(),
                 since: w.since,
                 expected_by: w.expected_by,
@@ -731,17 +725,19 @@ pub fn portfolio_refused(
 
 /// Only an edit ends it, whatever was waited for before.
 fn waits_for_edit(before: &[v1::WaitingFor], now: Timestamp) -> Vec<v1::WaitingFor> {
-    let action = "ChangeSpec";
-    let since = before.iter().find(|w| w.action == action).map_or(now, |w| w.since);
-    let actor = Actor::ClusterUser.as_str().to_owned();
-    vec![v1::WaitingFor {
-        actor,
-        action: action.into(),
-        since,
-        expected_by: None,
-        url: None,
-        if_ignored: None,
-    }]
+    let asks = Reason::SpecInvalid.asks().into_iter();
+    asks.map(|asks| {
+        let action = asks.action.as_str();
+        v1::WaitingFor {
+            actor: asks.action.actor().as_str().to_owned(),
+            action: action.to_owned(),
+            since: before.iter().find(|w| w.action == action).map_or(now, |w| w.since),
+            expected_by: None,
+            url: None,
+            if_ignored: None,
+        }
+    })
+    .collect()
 }
 
 fn stall(set: &mut ConditionSet, why: &SpecInvalid, generation: i64, now: Timestamp) {

@@ -38,7 +38,8 @@ use crate::engine::{
         json_path = r#".status.conditions[?(@.type=="Ready")].status"#
     ),
     printcolumn(name = "Stage", type_ = "string", json_path = ".status.stage"),
-    printcolumn(name = "Waiting-For", type_ = "string", json_path = ".status.waitingFor[0].action"),
+    printcolumn(name = "Waiting-For", type_ = "string", json_path = ".status.waitingFor[0].actor"),
+    printcolumn(name = "Action", type_ = "string", json_path = ".status.waitingFor[0].action"),
     printcolumn(name = "Number", type_ = "string", json_path = ".spec.phoneNumber"),
     printcolumn(name = "Name", type_ = "string", json_path = ".spec.displayName"),
     printcolumn(name = "Quality", type_ = "string", json_path = ".status.facts.quality"),
@@ -409,7 +410,7 @@ pub struct WaitingFor {
     /// PhoneHolder, PortfolioAdmin, ClusterUser or Meta.
     #[schemars(length(max = 64))]
     pub actor: String,
-    /// What they have to do, as a constant.
+    /// What they have to do, as a constant; `explain` tells what it means.
     #[schemars(length(max = 64))]
     pub action: String,
     /// Since when this is waited for.
@@ -864,7 +865,8 @@ pub struct Marks {
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].status"#
     ),
-    printcolumn(name = "Waiting-For", type_ = "string", json_path = ".status.waitingFor[0].action"),
+    printcolumn(name = "Waiting-For", type_ = "string", json_path = ".status.waitingFor[0].actor"),
+    printcolumn(name = "Action", type_ = "string", json_path = ".status.waitingFor[0].action"),
     printcolumn(name = "Business", type_ = "string", json_path = ".spec.businessId"),
     printcolumn(name = "Name", type_ = "string", json_path = ".status.name"),
     printcolumn(name = "Verification", type_ = "string", json_path = ".status.verificationStatus"),

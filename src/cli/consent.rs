@@ -8,17 +8,18 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use crate::api::{
-    lower,
-    v1alpha1::{ConsentAnswer, Entry, WhatsAppChannelStatus},
-};
-use crate::engine::{memory::EntryOutcome, step::StepKind};
-
-use super::{
-    channel::{Channel, ClusterArgs, Followed, fresh},
-    exit::{Ending, Exit, Problem},
-    render::{self, OutputArgs, Text, Tone},
-    run::duration,
+use crate::engine::{action::Action, memory::EntryOutcome, step::StepKind};
+use crate::{
+    api::{
+        lower,
+        v1alpha1::{ConsentAnswer, Entry, WhatsAppChannelStatus},
+    },
+    cli::{
+        channel::{Channel, ClusterArgs, Followed, fresh},
+        exit::{Ending, Exit, Problem},
+        render::{self, OutputArgs, Text, Tone},
+        run::duration,
+    },
 };
 
 /// The channel, and whether to follow.
@@ -178,7 +179,7 @@ fn attempt<'a>(status: &'a WhatsAppChannelStatus, step: StepKind, value: &str) -
 }
 
 fn wait_text(given: &Answer, actor: &str, action: &str) -> Option<String> {
-    (action == "EnterCode")
+    (action == Action::EnterCode.as_str())
         .then(|| format!("kubectl whatsapp code {} -n {}", given.channel, given.namespace))
         .or_else(|| Some(format!("{actor}: {action}")))
 }

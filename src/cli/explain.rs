@@ -1,27 +1,29 @@
-//! `explain`: what a reason, a condition or a code of Meta's means, and what to do.
+//! `explain`: what a reason, a condition, an action or a code of Meta's means, and what to do.
 
 use std::collections::BTreeSet;
 
 use clap::Args;
 use serde::Serialize;
 
+use crate::engine::{
+    action::{ACTIONS, ActionRow},
+    condition_type::ConditionType,
+    reason::{self, Reason, ReasonKind, Row},
+    reference,
+};
 use crate::{
     cli::{
         exit::{Ending, Exit, Problem},
         render::{self, OutputArgs, Text, Tone},
     },
-    engine::{
-        condition_type::ConditionType,
-        reason::{self, Reason, ReasonKind, Row},
-    },
     meta::error::{self, Meaning},
 };
 
-/// Explains a reason, a condition or one of Meta's codes.
+/// Explains a reason, a condition, an action or one of Meta's codes.
 #[derive(Clone, Debug, Args)]
 pub struct ExplainArgs {
-    /// A reason (`NameDeclined`), a condition (`NumberVerified`) or a code, with its subcode if it has one (`136024`, `100/33`).
-    #[arg(value_name = "REASON|CONDITION|CODE")]
+    /// A reason (`NameDeclined`), a condition (`NumberVerified`), an action (`AskForCode`) or a code, with its subcode if it has one (`136024`, `100/33`).
+    #[arg(value_name = "REASON|CONDITION|ACTION|CODE")]
     pub what: String,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -32,7 +34,7 @@ pub struct ExplainArgs {
 #[serde(rename_all = "camelCase")]
 struct Explanation {
     subject: String,
-    /// `Reason`, `Condition` or `MetaCode`.
+    /// `Reason`, `Condition`, `Action` or `MetaCode`.
     kind: &'static str,
     meaning: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,7 +42,13 @@ struct Explanation {
     /// Who moves next.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<&'static str>,
-    /// Conditions that may carry the reason, or reasons that the condition may carry.
+    /// Who has to do the action.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<&'static str>,
+    /// The actions that a reason may ask for, each with its actor.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waits_for: Vec<String>,
+    /// Conditions that may carry the reason, or reasons that the condition may carry or that ask for the action.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     see: Vec<&'static str>,
 }
@@ -58,6 +66,8 @@ pub fn explain(args: &ExplainArgs) -> Ending {
         condition(kind)
     } else if let Some(row) = row_named(what) {
         reason(row)
+    } else if let Some(row) = action_named(what) {
+        action(row)
     } else {
         return Err(unknown(what));
     };
@@ -67,6 +77,10 @@ pub fn explain(args: &ExplainArgs) -> Ending {
 
 fn row_named(name: &str) -> Option<&'static Row> {
     reason::TABLE.iter().find(|row| row.name.eq_ignore_ascii_case(name))
+}
+
+fn action_named(name: &str) -> Option<&'static ActionRow> {
+    ACTIONS.iter().find(|row| row.name.eq_ignore_ascii_case(name))
 }
 
 fn condition_named(name: &str) -> Option<ConditionType> {
@@ -80,7 +94,25 @@ fn reason(row: &'static Row) -> Explanation {
         meaning: row.meaning.to_owned(),
         remedy: (!row.remedy.is_empty()).then(|| row.remedy.to_owned()),
         next: Some(who_moves(row.kind)),
+        actor: None,
+        waits_for: row
+            .actions()
+            .map(|action| format!("{}: {}", action.actor().as_str(), action.as_str()))
+            .collect(),
         see: row.conditions.iter().map(|kind| kind.as_str()).collect(),
+    }
+}
+
+fn action(row: &'static ActionRow) -> Explanation {
+    Explanation {
+        subject: row.name.to_owned(),
+        kind: "Action",
+        meaning: row.meaning.to_owned(),
+        remedy: Some(row.remedy.to_owned()),
+        next: Some(row.actor.row().meaning),
+        actor: Some(row.actor.as_str()),
+        waits_for: Vec::new(),
+        see: reference::reasons_for(row.action).map(|row| row.name).collect(),
     }
 }
 
@@ -91,6 +123,8 @@ fn condition(kind: ConditionType) -> Explanation {
         meaning: kind.meaning().to_owned(),
         remedy: None,
         next: None,
+        actor: None,
+        waits_for: Vec::new(),
         see: reason::TABLE.iter().filter(|row| row.conditions.contains(&kind)).map(|row| row.name).collect(),
     }
 }
@@ -137,6 +171,8 @@ fn code(text: &str) -> Result<Explanation, Problem> {
         meaning: lines.join("\n"),
         remedy: None,
         next: Some(first.class.who_moves()),
+        actor: None,
+        waits_for: Vec::new(),
         see: Vec::new(),
     })
 }
@@ -147,6 +183,7 @@ fn unknown(what: &str) -> Problem {
         .iter()
         .map(|row| row.name)
         .chain(conditions().map(ConditionType::as_str))
+        .chain(ACTIONS.iter().map(|row| row.name))
         .filter(|name| {
             let name = name.to_ascii_lowercase();
             name.contains(&lower) || lower.contains(&name)
@@ -177,8 +214,21 @@ fn text(found: &Explanation) -> Text {
     if let Some(next) = found.next {
         text.section("Who moves next").indent(2, next);
     }
+    if let Some(actor) = found.actor {
+        text.section("Who acts").indent(2, actor);
+    }
+    if !found.waits_for.is_empty() {
+        text.section("Waits for");
+        for wait in &found.waits_for {
+            text.indent(2, wait);
+        }
+    }
     if !found.see.is_empty() {
-        text.section(if found.kind == "Condition" { "Reasons of its own" } else { "Conditions" });
+        text.section(match found.kind {
+            "Condition" => "Reasons of its own",
+            "Action" => "Reasons that ask for it",
+            _ => "Conditions",
+        });
         for name in &found.see {
             text.indent(2, name);
         }

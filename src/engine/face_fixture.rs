@@ -240,13 +240,7 @@ pub fn complete(number: Option<Number>) -> Searched {
 }
 
 pub fn block(reason: Reason) -> Block {
-    Block {
-        reason,
-        message: format!("held up by {}", reason.as_str()),
-        failure: None,
-        wait: None,
-        until: None,
-    }
+    Block::new(reason, format!("held up by {}", reason.as_str()))
 }
 
 /// One pass.

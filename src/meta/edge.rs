@@ -135,7 +135,7 @@ impl Edge {
     }
 
     /// The parts of its address, with this id in the place for it.
-    pub fn segments<'a>(self, id: &'a str) -> impl Iterator<Item = &'a str> {
+    pub fn segments(self, id: &str) -> impl Iterator<Item = &str> {
         self.path().split('/').skip(1).map(move |part| if part.starts_with('{') { id } else { part })
     }
 

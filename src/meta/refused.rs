@@ -12,11 +12,14 @@ use super::{
 };
 use crate::engine::time::later;
 
-/// By who asked for what, each field with the time of its refusal. The Graph version is fixed for the process, so it
+/// Fields with the time of their refusal.
+type Fields = HashMap<&'static str, Timestamp>;
+
+/// What was refused, by who asked for what. The Graph version is fixed for the process, so it
 /// is no part of the key.
 pub(super) struct RefusedFields {
     kept_for: Duration,
-    pub(super) known: Mutex<HashMap<(Payer, Edge), HashMap<&'static str, Timestamp>>>,
+    pub(super) known: Mutex<HashMap<(Payer, Edge), Fields>>,
 }
 
 impl RefusedFields {

@@ -13,7 +13,7 @@
 //!     write adding, codes, registration, names, profiles, subscriptions
 //!       state            everything that is remembered, and what a call is about
 //!       number, review   the life of one number
-//!   envelope, budget, fault, webhook, clock, random, record, options
+//!   envelope, budget, fault, webhook, clock, random, record, options, part
 //! control   the API behind the scenes
 //! simulation   the same behind the scenes, as functions
 //! world     portfolios, accounts, numbers, apps, tokens, as values
@@ -34,6 +34,7 @@ mod graph;
 mod node;
 mod number;
 mod options;
+mod part;
 mod random;
 mod record;
 mod review;
@@ -52,6 +53,7 @@ pub use clock::Pace;
 pub use fault::{Fault, FaultKind, Match};
 pub use number::{Attempts, Code, Number, Profile, Review, Verdict};
 pub use options::{Hold, Lag, Options};
+pub use part::{Late, Override};
 pub use record::{CallRecord, Effect, What};
 pub use review::ReviewPolicy;
 pub use server::{LOST_HEADER, Lost};
@@ -60,6 +62,4 @@ pub use switch::{
     AlreadyVerified, CodeRefusal, EndpointAnswer, MissingObject, NoChange, NumberElsewhere, NumberLimit,
     OnPhoneAtAdd, PinMismatch, Switches, WrongCode,
 };
-pub use world::{
-    Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Late, Override, Phone, Portfolio, Reference, Token, World,
-};
+pub use world::{Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Phone, Portfolio, Reference, Token, World};

@@ -10,8 +10,9 @@ use super::clock::meta_time;
 use super::envelope::Refusal;
 use super::field::{self, Field};
 use super::number::Number;
+use super::part::{Override, shown};
 use super::switch::{NoChange, Switches};
-use super::world::{Account, App, Portfolio, World, shown};
+use super::world::{Account, App, Portfolio, World};
 
 const NUMBER_FIELDS: &[&str] = &[
     "id",
@@ -278,7 +279,7 @@ impl View<'_> {
 
     /// The list of subscribed apps, as it is.
     pub(super) fn subscriptions(&self, account: &Account) -> Value {
-        let item = |(id, subscription): (&String, &super::world::Override)| {
+        let item = |(id, subscription): (&String, &Override)| {
             let name = self.world.apps.get(id).map_or("", |app| app.name.as_str());
             let link = format!("https://www.facebook.com/games/?app_id={id}");
             let mut item = json!({"whatsapp_business_api_data": {"id": id, "name": name, "link": link}});

@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::budget::minutes_until;
 use super::clock::{after_days, after_secs, later};
 use super::envelope::{Refusal, UserText};
+use super::part::{Late, Override, only_digits};
 use super::switch::{AlreadyVerified, CodeRefusal, PinMismatch, Switches, WrongCode};
-use super::world::{Late, Override};
 
 /// A code lives this long.
 const CODE_LIFE_SECS: u64 = 600;
@@ -198,7 +198,7 @@ impl Number {
         Self {
             id: id.to_owned(),
             account: account.to_owned(),
-            digits: super::world::only_digits(digits),
+            digits: only_digits(digits),
             verified_name: name.to_owned(),
             name_status: "AVAILABLE_WITHOUT_REVIEW".to_owned(),
             new_display_name: None,

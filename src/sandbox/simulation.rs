@@ -14,11 +14,12 @@ use super::clock::{Pace, after_secs, later};
 use super::fault::Fault;
 use super::number::{Number, Verdict};
 use super::options::{Hold, Lag, Options};
+use super::part::only_digits;
 use super::record::{CallRecord, Effect, What};
 use super::review::ReviewPolicy;
 use super::state::State;
 use super::switch::{EndpointAnswer, Switches};
-use super::world::{Account, App, Phone, Portfolio, Token, World, only_digits};
+use super::world::{Account, App, Phone, Portfolio, Token, World};
 
 /// A simulated Meta. Clones share one state.
 #[derive(Clone)]

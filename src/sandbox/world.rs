@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::number::Number;
+use super::part::{Late, Override, only_digits};
 use super::switch::EndpointAnswer;
 
 /// The token of the demo world. It is no credential: only the sandbox knows it.
@@ -281,25 +282,6 @@ impl Account {
     }
 }
 
-/// A subscription or a number with or without a callback of its own.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Override {
-    /// The callback that replaces the app's for messages.
-    pub callback: Option<String>,
-}
-
-/// An old value that still shows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Late {
-    /// The field.
-    pub field: String,
-    /// Until when.
-    pub until: Timestamp,
-    /// What shows; none leaves it out.
-    pub value: Option<Value>,
-}
-
 /// A Meta app.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -407,14 +389,4 @@ impl Token {
     pub(super) fn dead_at(&self, now: Timestamp) -> Option<i64> {
         self.dead.or_else(|| self.expires_at.is_some_and(|at| at <= now).then_some(463))
     }
-}
-
-/// The digits of a text.
-pub(super) fn only_digits(text: &str) -> String {
-    text.chars().filter(char::is_ascii_digit).collect()
-}
-
-/// The value that shows for a field: the oldest one that is still late, else the true one.
-pub(super) fn shown(late: &[Late], field: &str, now: Timestamp, truth: Option<Value>) -> Option<Value> {
-    late.iter().find(|late| late.field == field && late.until > now).map_or(truth, |late| late.value.clone())
 }

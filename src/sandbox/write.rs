@@ -13,10 +13,11 @@ use super::envelope::{Refusal, UserText};
 use super::node::{LAGGING, View, dial_code};
 use super::number::{Code, Number, certificate, check_name_length, is_pin};
 use super::options::Lag;
+use super::part::{Late, Override, only_digits};
 use super::record::What;
 use super::state::{Caller, Handshake, Next, NumberChange, State, Target, Then, need};
 use super::switch::{NumberElsewhere, NumberLimit, OnPhoneAtAdd};
-use super::world::{Account, App, Late, Override, only_digits};
+use super::world::{Account, App};
 
 const VERTICALS: &[&str] = &[
     "",

@@ -132,9 +132,13 @@ fn without_a_cluster_it_says_what_to_do() {
 }
 
 #[test]
-fn it_explains_reasons_conditions_and_codes() {
+fn it_explains_reasons_conditions_actions_and_codes() {
     for (what, words) in [
         ("NameDeclined", "declined"),
+        ("NameDeclined", "ClusterUser: ChooseName"),
+        ("AskForCode", "PhoneHolder"),
+        ("askforcode", "kubectl whatsapp send-code"),
+        ("AskForCode", "CodeNeeded"),
         ("NumberVerified", "CodeAwaited"),
         ("136024", "code"),
         ("100/33", "no proof of deletion"),
@@ -145,6 +149,8 @@ fn it_explains_reasons_conditions_and_codes() {
     }
     let output = run(&["explain", "NameDecline"]);
     assert!(stderr(&output).contains("did you mean NameDeclined?"), "{}", stderr(&output));
+    let output = run(&["explain", "AskForCod"]);
+    assert!(stderr(&output).contains("did you mean AskForCode?"), "{}", stderr(&output));
 }
 
 #[test]

@@ -36,13 +36,15 @@ use snap::{Changes, Status, read_plans, read_statuses, write_plans, write_status
 use stage::{Change, Passed, Scene, Stage};
 
 use whatsapp_operator::engine::{
+    action::Action,
     block::Block,
     condition_type::ConditionType,
     failure::{Class, Failure, Scope},
     observed::ListState,
     plan::Plan,
-    reason::{self, ReasonKind},
+    reason::{self, Reason, ReasonKind},
     step::{Cause, StepKind},
+    wait::Wait,
 };
 use whatsapp_operator::{api::v1alpha1::WhatsAppChannelStatus, meta::reference};
 
@@ -91,6 +93,8 @@ struct Played {
     reasons: BTreeSet<String>,
     /// Rules of every status that the one it rests in breaks.
     broken: Vec<String>,
+    /// What the status before waited for.
+    waits: BTreeSet<String>,
     /// What was refused, by the step it refused; reads have none.
     refused: HashSet<(Option<StepKind>, Class, Scope)>,
 }
@@ -155,12 +159,19 @@ async fn play(case: &Case, variant: &Variant) -> Played {
         block: None,
         reasons: BTreeSet::new(),
         broken: Vec::new(),
+        waits: BTreeSet::new(),
         refused: HashSet::new(),
     };
     let mut before = Value::Null;
     if case.settled {
         stage.rest().await;
         before = stage.status();
+        played.waits = before["waitingFor"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|wait| Some(wait["action"].as_str()?.to_owned()))
+            .collect();
         stage.pass_time(AGE);
         stage.change(&variant.start);
     }
@@ -202,6 +213,8 @@ impl Played {
         self.block.clone_from(&passed.plan.block);
         for status in &passed.written {
             self.broken.extend(broken_rules(status));
+            self.broken.extend(second_answers(passed, status, &self.waits));
+            self.waits = status.waiting_for.iter().map(|wait| wait.action.clone()).collect();
             self.reasons.extend(status.conditions.iter().map(|c| c.reason.clone()));
             let _ = writeln!(self.plan, "      writes {}", in_short(status));
         }
@@ -275,7 +288,7 @@ fn print_wait(out: &mut String, block: &Block) {
     let until = block.until.map(|at| format!("until {at}"));
     let wait = block.wait.as_ref().map(|wait| {
         let by = wait.expected_by.filter(|by| Some(*by) != block.until).map(|at| format!(" by {at}"));
-        format!("{} has to {}{}", wait.actor.as_str(), wait.action, by.unwrap_or_default())
+        format!("{} has to {}{}", wait.action.actor().as_str(), wait.action.as_str(), by.unwrap_or_default())
     });
     let parts: Vec<String> = [wait, until].into_iter().flatten().collect();
     if !parts.is_empty() {
@@ -588,6 +601,51 @@ fn turned(before: &Value, after: &Value) -> Vec<String> {
     lost.filter(|was| !is_kept(&was))
         .map(|was| format!("{} turned by what is not told", was["type"]))
         .collect()
+}
+
+/// Waits that are neither the act of a block, nor the one that the table has for the reason of `Ready` where no block
+/// is about it, nor the one for a step that met a throttle. What stood before may be kept.
+fn second_answers(passed: &Passed, status: &WhatsAppChannelStatus, before: &BTreeSet<String>) -> Vec<String> {
+    let blocks = || passed.plan.block.iter().chain(passed.plan.aside.iter().map(|(_, block)| block));
+    let ready = status.conditions.iter().find(|c| c.type_ == "Ready" && c.status != "True");
+    let reason = ready.and_then(|ready| Reason::from_name(&ready.reason));
+    let is_told = |reason: &Reason| blocks().any(|block| block.reason == *reason);
+    let of_table = reason.filter(|reason| !is_told(reason)).and_then(Reason::asks).map(|asks| asks.action);
+    let is_held_up = match passed.done.outcome.as_ref().map(|outcome| &outcome.result) {
+        Some(Err(Failure::Throttled(_))) => true,
+        Some(Err(Failure::Refused(refusal))) => refusal.class == Class::WaitUntil,
+        _ => false,
+    };
+    let of_step = Reason::Throttled.asks().filter(|_| is_held_up).map(|asks| asks.action);
+    let mut broken = Vec::new();
+    for wait in &status.waiting_for {
+        let Some(action) = Action::from_name(&wait.action) else {
+            broken.push(format!("{} is no action of the table", wait.action));
+            continue;
+        };
+        if wait.actor != action.actor().as_str() {
+            broken.push(format!("{} is asked of {}", wait.action, wait.actor));
+        }
+        let is_of_block = blocks().any(|block| block.wait.as_ref().is_some_and(|wait| wait.action == action));
+        if !is_of_block && ![of_table, of_step].contains(&Some(action)) && !before.contains(&wait.action) {
+            broken.push(format!(
+                "{} is waited for, and neither a block nor the table asks for it",
+                wait.action
+            ));
+        }
+    }
+    for block in blocks() {
+        let table = block.reason.asks().map(|asks| asks.action.actor());
+        let own = block.wait.as_ref().map(|wait| wait.action.actor());
+        let may_ask = |wait: &Wait| block.reason.may_ask(wait.action);
+        if block.wait.as_ref().is_some_and(|wait| !may_ask(wait)) || table.is_some() != own.is_some() {
+            broken.push(format!(
+                "{}: the table waits for {table:?}, the block for {own:?}",
+                block.reason.as_str()
+            ));
+        }
+    }
+    broken
 }
 
 /// The rules that every status keeps, whatever it is about.

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use whatsapp_operator::engine::reason;
+use whatsapp_operator::engine::{action, reason};
 
 use graph::Graph;
 
@@ -127,6 +127,22 @@ fn reasons_come_from_one_table() {
                 row.name
             );
         }
+    }
+}
+
+#[test]
+fn actions_and_actors_come_from_one_table() {
+    let names = action::ACTIONS.iter().map(|row| row.name).chain(action::ACTORS.iter().map(|row| row.name));
+    let names: Vec<_> = names.filter(|name| *name != action::Actor::Meta.as_str()).collect();
+    for source in sources().iter().filter(|source| source.path != "src/engine/action.rs") {
+        for name in &names {
+            let literal = format!("{name:?}");
+            assert!(!source.code.contains(&literal), "{} writes {literal}: use engine::action", source.path);
+        }
+    }
+    let api = sources().into_iter().find(|source| source.path == "src/api/v1alpha1.rs").expect("the kinds");
+    for row in action::ACTORS {
+        assert!(api.text.contains(row.name), "the description of waitingFor does not name {}", row.name);
     }
 }
 

@@ -216,6 +216,7 @@ fn the_example_waits_for_what_the_readme_waits_for() {
     let lines = commands("README.md");
     let action = lines.iter().find_map(|line| line.split("waitingFor[0].action}'=").nth(1));
     let action = action.and_then(|rest| rest.split(' ').next()).expect("the README waits for somebody");
+    assert!(whatsapp_operator::engine::action::Action::from_name(action).is_some(), "{action} is no action");
     let example = read("examples/mobile-sms.yaml");
     let place = |word: &str| example.find(word).unwrap_or_else(|| panic!("{word} is not in the example"));
     assert!(place(action) < place("EnterCode"), "the example begins with another wait than {action}");

@@ -346,8 +346,7 @@ mod tests {
     #[test]
     fn a_portfolio_that_holds_channels_fails() {
         let mut case = Case::ready();
-        case.view().hold =
-            Some(Hold { reason: Reason::TokenInvalid, message: "dead".into(), failure: None, url: None });
+        case.view().hold = Some(Hold { reason: Reason::TokenInvalid, message: "dead".into(), failure: None });
         assert_eq!(verdict(&case, "Portfolio"), Some(Verdict::Fail));
     }
 

@@ -5,6 +5,7 @@ use rstest::rstest;
 use crate::engine::{
     assess::{preflight::ITEMS, unseen::first},
     value::{
+        action::Actor,
         condition::Truth::{self, False, True, Unknown},
         desired::{DesiredProfile, Management},
         failure::{Class, Failure},
@@ -14,7 +15,6 @@ use crate::engine::{
         portfolio::{Hold, PortfolioView, Reach},
         reason::Reason,
         status::{Assessment, Stage},
-        wait::Actor,
     },
 };
 use crate::engine::{face_fixture::*, value::condition_type::ConditionType::*};
@@ -56,8 +56,7 @@ fn where_no_look_is_needed_an_edit_is_observed_at_once() {
     let mut claimed = Case::absent().blocked(Reason::NumberClaimed);
     claimed.observed.claim = Claim::Other { name: Some("support".into()) };
     let mut held = Case::absent().blocked(Reason::TokenInvalid);
-    held.view().hold =
-        Some(Hold { reason: Reason::TokenInvalid, message: "dead".into(), failure: None, url: None });
+    held.view().hold = Some(Hold { reason: Reason::TokenInvalid, message: "dead".into(), failure: None });
     let mut suspended = Case::absent();
     suspended.desired.suspend = true;
     let invalid = Case::absent().blocked(Reason::SpecInvalid);
@@ -83,12 +82,8 @@ fn a_portfolio_that_was_not_looked_at_yet_changes_nothing() {
 fn dead_credentials_are_on_top_of_what_was_true() {
     let mut case = Case::ready();
     case.settle();
-    case.view().hold = Some(Hold {
-        reason: Reason::TokenExpired,
-        message: "the token expired".into(),
-        failure: None,
-        url: None,
-    });
+    case.view().hold =
+        Some(Hold { reason: Reason::TokenExpired, message: "the token expired".into(), failure: None });
     case.observed.account = Fact::NotAsked;
     case.observed.search = Vec::new();
     let mut case = case.blocked(Reason::TokenExpired);
@@ -106,12 +101,8 @@ fn a_portfolio_without_accounts_is_a_wait_of_the_account() {
     case.memory = Memory::default();
     case.observed.account = Fact::NotAsked;
     case.observed.search = Vec::new();
-    case.view().hold = Some(Hold {
-        reason: Reason::NoAccountInReach,
-        message: "no account".into(),
-        failure: None,
-        url: None,
-    });
+    case.view().hold =
+        Some(Hold { reason: Reason::NoAccountInReach, message: "no account".into(), failure: None });
     let assessment = case.assess();
     assert_eq!(assessment.verdict(PortfolioReady), Some((True, Reason::PortfolioUsable)));
     assert_eq!(assessment.verdict(AccountUsable), Some((False, Reason::NoAccountInReach)));
@@ -124,7 +115,7 @@ fn a_portfolio_without_accounts_is_a_wait_of_the_account() {
 fn an_identity_mismatch_stalls() {
     let mut case = Case::absent().blocked(Reason::IdentityMismatch);
     case.view().hold =
-        Some(Hold { reason: Reason::IdentityMismatch, message: "another".into(), failure: None, url: None });
+        Some(Hold { reason: Reason::IdentityMismatch, message: "another".into(), failure: None });
     let assessment = case.assess();
     assert_eq!(assessment.verdict(Ready), Some((False, Reason::IdentityMismatch)));
     assert!(assessment.conditions.is(Stalled, True));

@@ -9,7 +9,9 @@ use crate::engine::{
         scene::Scene,
         waiting::settle_since,
     },
+    rule::waiting::of_reason,
     value::{
+        action::Action,
         block::Block,
         condition::{Condition, ConditionSet, Truth},
         condition_type::ConditionType,
@@ -17,8 +19,7 @@ use crate::engine::{
         memory::Memory,
         reason::Reason,
         status::{Assessment, Before, Facts, Stage, WaitingFor},
-        time,
-        wait::Actor,
+        time::later,
     },
 };
 
@@ -94,7 +95,7 @@ pub(super) fn unseen(scene: &Scene<'_>) -> Assessment {
                 && matches!(ready.reason, Reason::NotObservedYet | Reason::PortfolioNotReadYet) =>
         {
             // A pause of seconds is over before anybody reads of it.
-            let soon = time::later(scene.now, scene.limits.fresh_after_write);
+            let soon = later(scene.now, scene.limits.fresh_after_write);
             if let Some(block) = scene.plan.block.as_ref().filter(|block| !is_over_by(block, soon)) {
                 conditions.set(Condition {
                     reason: first_unseen_reason(block),
@@ -119,7 +120,7 @@ pub(super) fn unseen(scene: &Scene<'_>) -> Assessment {
 /// The channel is no longer suspended, also when the look failed: status must not wait for a person to resume it.
 fn resumed(before: &Before, scene: &Scene<'_>) -> Before {
     let mut after = before.clone();
-    after.waiting_for.retain(|wait| wait.action != RESUME);
+    after.waiting_for.retain(|wait| wait.action != Action::Resume.as_str());
     let is_ready = after.conditions.is(ConditionType::Ready, Truth::True);
     after.stage = Some(if is_ready { Stage::Ready } else { Stage::Pending });
     let message = "not looked at since it was resumed";
@@ -146,9 +147,6 @@ fn first_unseen_reason(block: &Block) -> Reason {
     if block.reason.may_be_on(ConditionType::Ready) { block.reason } else { Reason::NotObservedYet }
 }
 
-/// What a suspended channel waits for.
-const RESUME: &str = "Resume";
-
 /// A suspended channel: nothing is looked at; what was True stays.
 pub(super) fn suspended(
     desired: &Desired,
@@ -171,16 +169,12 @@ pub(super) fn suspended(
             observed_generation: desired.generation,
         });
     }
-    let resume = WaitingFor {
-        actor: Actor::ClusterUser,
-        action: RESUME.into(),
-        since: now,
-        expected_by: None,
-        url: None,
+    let resume = of_reason(Reason::Suspended, None, now).map(|wait| WaitingFor {
         if_ignored: Some("nothing is looked at and nothing is done".into()),
-    };
-    let rest = before.waiting_for.iter().filter(|w| w.action != RESUME).cloned();
-    let mut waiting_for: Vec<WaitingFor> = std::iter::once(resume).chain(rest).collect();
+        ..wait
+    });
+    let rest = before.waiting_for.iter().filter(|w| w.action != Action::Resume.as_str()).cloned();
+    let mut waiting_for: Vec<WaitingFor> = resume.into_iter().chain(rest).collect();
     settle_since(&mut waiting_for, &mut memory.since, now);
     Assessment {
         observed_generation: Some(desired.generation),

@@ -6,16 +6,16 @@ use jiff::Timestamp;
 
 use crate::engine::{
     assess::scene::Scene,
-    rule::waiting::default_wait,
+    rule::waiting::{asked, of_reason},
     value::{
+        action::Actor,
         block::Block,
         condition::{ConditionSet, Truth},
         condition_type::ConditionType,
         id::BusinessId,
         observed::PortfolioState,
-        reason::Reason,
+        reason::{Asks, Reason},
         status::WaitingFor,
-        wait::Actor,
     },
 };
 
@@ -45,7 +45,7 @@ pub(super) fn list(scene: &Scene<'_>, set: &ConditionSet) -> Vec<WaitingFor> {
         && ready.status != Truth::True
         && !covers(scene, ready.reason)
     {
-        list.extend(default_wait(ready.reason, business(scene), scene.desired.name.as_str(), scene.now));
+        list.extend(of_reason(ready.reason, business(scene), scene.now));
     }
     list.extend(scene.plan.block.iter().filter_map(|b| of_block(scene, b)));
     list.extend(scene.plan.aside.iter().filter_map(|(_, b)| of_block(scene, b)));
@@ -65,19 +65,12 @@ fn business<'a>(scene: &'a Scene<'_>) -> Option<&'a BusinessId> {
 }
 
 fn of_block(scene: &Scene<'_>, block: &Block) -> Option<WaitingFor> {
-    let Some(wait) = &block.wait else {
-        let mut wait = default_wait(block.reason, business(scene), scene.desired.name.as_str(), scene.now)?;
-        wait.expected_by = block.until;
-        return Some(wait);
-    };
-    let default = || default_wait(block.reason, business(scene), scene.desired.name.as_str(), scene.now);
+    let wait = block.wait.as_ref()?;
+    let asked = asked(Asks { action: wait.action, page: wait.page }, business(scene), scene.now);
     Some(WaitingFor {
-        actor: wait.actor,
-        action: wait.action.to_owned(),
-        since: scene.now,
         expected_by: wait.expected_by.or(block.until),
-        url: wait.url.clone().or_else(|| default().and_then(|d| d.url)),
-        if_ignored: wait.if_ignored.clone().or_else(|| default().and_then(|d| d.if_ignored)),
+        if_ignored: wait.if_ignored.clone().or(asked.if_ignored),
+        ..asked
     })
 }
 

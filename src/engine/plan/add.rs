@@ -15,15 +15,16 @@ use crate::engine::{
         say,
     },
     value::{
+        action::Action,
         block::Block,
         desired::{Connection, Management},
         failure::Refusal,
         memory::{Entry, Memory},
+        page::Page,
         portfolio::PortfolioView,
         reason::Reason,
         step::{Cause, Step, StepKind},
         time::{later, pause},
-        wait::{Actor, Wait},
     },
 };
 
@@ -108,7 +109,7 @@ fn add_given_up(pass: &Pass, memory: &Memory, last: &Entry, refusal: &Refusal) -
             pass.then_retry()
         ),
     )
-    .waits(Wait::on(Actor::ClusterUser, "Retry").at(say::SUPPORT))
+    .at(Page::Support)
 }
 
 fn add_unanswered(pass: &Pass, memory: &Memory, last: &Entry) -> Block {
@@ -122,7 +123,6 @@ fn add_unanswered(pass: &Pass, memory: &Memory, last: &Entry) -> Block {
             say::time(until)
         ),
     )
-    .waits(Wait::on(Actor::Meta, "Answer"))
 }
 
 fn add_refused(pass: &Pass, refusal: &Refusal) -> Block {
@@ -139,7 +139,6 @@ fn add_refused(pass: &Pass, refusal: &Refusal) -> Block {
             Reason::AccountRestricted,
             format!("Meta restricts the account ({words}); appeal in Business Support Home"),
         )
-        .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(say::SUPPORT))
     } else if adding::is_not_told(refusal) {
         full_or_another_cause(&words, pass, refusal)
     } else if let Some(block) = say::not_for_its_value("AddNumber", refusal, &pass.then_retry()) {
@@ -160,15 +159,17 @@ fn one_of_four_causes(pass: &Pass, words: &str) -> Block {
             pass.then_retry()
         ),
     )
-    .waits(Wait::on(Actor::PhoneHolder, "FreeNumber").at(say::NUMBERS))
+    .asks(Action::FreeNumber)
+    .at(Page::Numbers)
 }
 
 fn limit_reached(digits: &str, words: &str) -> Block {
     Block::new(
         Reason::NumberLimitReached,
-        format!("the portfolio may hold no further number, so {digits} was not added ({words}); verify the business, or ask Meta's support for more, or delete a number; it is tried again daily"),
+        format!(
+            "the portfolio may hold no further number, so {digits} was not added ({words}); verify the business, or ask Meta's support for more, or delete a number; it is tried again daily"
+        ),
     )
-    .waits(Wait::on(Actor::PortfolioAdmin, "RaiseNumberLimit").at(say::SUPPORT))
 }
 
 /// A wait of Meta's own about the number; one about the account is a throttle, and the add was never counted.
@@ -178,7 +179,6 @@ fn postponed(digits: &str, refusal: &Refusal, until: Timestamp, words: &str) -> 
         _ => (Reason::AddingRestricted, format!("Meta does not add {digits} for now")),
     };
     Block::new(reason, format!("{message} ({words}); it is added at {}", say::time(until)))
-        .waits(Wait::on(Actor::Meta, "AllowAdding").at(say::NUMBERS))
 }
 
 fn full_or_another_cause(words: &str, pass: &Pass, refusal: &Refusal) -> Block {
@@ -195,13 +195,16 @@ fn full_or_another_cause(words: &str, pass: &Pass, refusal: &Refusal) -> Block {
             pass.command("retry")
         ),
     )
-    .waits(Wait::on(Actor::PortfolioAdmin, "AllowNumber").at(say::NUMBERS))
+    .asks(Action::AllowNumber)
+    .at(Page::Numbers)
 }
 
 fn no_permission(words: &str, pass: &Pass) -> Block {
     Block::new(
         Reason::PermissionMissing,
-        format!("the token may not add numbers to this account ({words}); give the system user full control of the account, {}", pass.then_retry()),
+        format!(
+            "the token may not add numbers to this account ({words}); give the system user full control of the account, {}",
+            pass.then_retry()
+        ),
     )
-    .waits(Wait::on(Actor::PortfolioAdmin, "GrantPermissions").at(say::SYSTEM_USERS))
 }

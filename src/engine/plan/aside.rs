@@ -4,9 +4,11 @@
 use jiff::Timestamp;
 
 use crate::engine::{
+    drift,
     plan::pass::{Pass, Seen, Stop},
-    rule::{drift, say},
+    rule::say,
     value::{
+        action::Action,
         block::Block,
         condition_type::ConditionType,
         desired::Webhook,
@@ -18,7 +20,6 @@ use crate::engine::{
         secret::{SecretFact, SecretVersion},
         step::{Cause, Planned, Step, StepKind},
         time::{later, pause},
-        wait::{Actor, Wait},
     },
 };
 
@@ -146,9 +147,12 @@ fn was_written_blindly(pass: &Pass, memory: &Memory, secret: &SecretVersion) -> 
 fn verify_token(pass: &Pass, webhook: &Webhook) -> Result<SecretVersion, Stop> {
     let key = &webhook.verify_token;
     let needs = |reason, message: String| {
-        let action =
-            if reason == Reason::VerifyTokenUnlabelled { "LabelSecret" } else { "ProvideVerifyToken" };
-        Stop::block(Block::new(reason, message).waits(Wait::on(Actor::ClusterUser, action)))
+        let block = Block::new(reason, message);
+        Stop::block(match reason {
+            // Of this Secret; the reason is made for those of the portfolio.
+            Reason::SecretMissing | Reason::SecretKeyMissing => block.asks(Action::ProvideVerifyToken),
+            _ => block,
+        })
     };
     match &pass.observed.verify_token {
         SecretFact::Present { version, .. } => Ok(version.clone()),
@@ -303,7 +307,6 @@ fn not_taken(pass: &Pass, kind: StepKind, times: u32) -> Block {
             pass.command("retry")
         ),
     )
-    .waits(Wait::on(Actor::ClusterUser, "ChangeSpec").at(say::NUMBERS))
 }
 
 fn refused(pass: &Pass, kind: StepKind, refusal: &Refusal, until: Timestamp) -> Block {
@@ -312,43 +315,32 @@ fn refused(pass: &Pass, kind: StepKind, refusal: &Refusal, until: Timestamp) -> 
     }
     let words = say::words(refusal);
     let again = format!("tried again at {}, or at once with {}", say::time(until), pass.command("retry"));
-    let user = |action| Wait::on(Actor::ClusterUser, action);
-    let admin = |action, url| Wait::on(Actor::PortfolioAdmin, action).at(url);
-    let (reason, message, wait) = match (refusal.code, kind) {
+    let (reason, message) = match (refusal.code, kind) {
         _ if refusal.is_pause() => {
             return say::throttled(refusal.until.unwrap_or(until)).refused(Some(refusal));
         }
-        _ if refusal.may_have_happened() => (
-            Reason::MetaUnavailable,
-            format!("Meta could not take {} ({words}); {again}", kind.as_str()),
-            Wait::on(Actor::Meta, "Answer"),
-        ),
+        _ if refusal.may_have_happened() => {
+            (Reason::MetaUnavailable, format!("Meta could not take {} ({words}); {again}", kind.as_str()))
+        }
         (2200 | 2201, _) => (
             Reason::WebhookHandshakeFailed,
             format!(
                 "the callback URL did not answer Meta's handshake ({words}); make it answer with the challenge for this verify token; {again}"
             ),
-            user("MendWebhook"),
         ),
         (100, StepKind::RouteWebhook) if refusal.subcode.is_none() => (
             Reason::AppNotSubscribedToMessages,
             format!(
                 "Meta refused the webhook of this number ({words}); subscribe the app to the field messages in the App Dashboard, and check the URL; {again}"
             ),
-            admin("SubscribeToMessages", say::APPS),
         ),
         (_, StepKind::WriteProfile) => (
             Reason::ProfileRefused,
             format!("Meta refused the profile ({words}); correct spec.profile; {again}"),
-            user("ChangeSpec"),
         ),
-        _ => (
-            Reason::WebhookRefused,
-            format!("Meta refused {} ({words}); {again}", kind.as_str()),
-            user("MendWebhook"),
-        ),
+        _ => (Reason::WebhookRefused, format!("Meta refused {} ({words}); {again}", kind.as_str())),
     };
-    Block::new(reason, message).refused(Some(refusal)).waits(wait).until(until)
+    Block::new(reason, message).refused(Some(refusal)).until(until)
 }
 
 /// The answer to a consent that a repeatable step used up.

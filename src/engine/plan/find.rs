@@ -9,17 +9,18 @@ use crate::engine::{
     },
     rule::{reach, say},
     value::{
+        action::Action,
         block::Block,
         desired::Management,
         failure::Failure,
         id::{AccountId, NumberStatus},
         memory::{Entry, EntryOutcome, Memory},
         observed::{ListState, Number, Searched},
+        page::Page,
         portfolio::PortfolioView,
         reason::Reason,
         step::StepKind,
         time::{earlier, later},
-        wait::{Actor, Wait},
     },
 };
 
@@ -97,14 +98,16 @@ fn has_not_left(pass: &Pass, seen: &Seen) -> Gate {
     Err(Stop::block(match number.status.value() {
         Some(NumberStatus::Migrated) => Block::new(
             Reason::NumberMigrated,
-            format!("{digits} was migrated from account {account} to another; point the channel at that account by creating it anew with its accountId, or delete the channel"),
-        )
-        .waits(Wait::on(Actor::ClusterUser, "ChangeSpec").at(say::NUMBERS)),
+            format!(
+                "{digits} was migrated from account {account} to another; point the channel at that account by creating it anew with its accountId, or delete the channel"
+            ),
+        ),
         _ => Block::new(
             Reason::NumberDeleted,
-            format!("{digits} was deleted from account {account} in WhatsApp Manager; add it there again, or delete the channel"),
-        )
-        .waits(Wait::on(Actor::PortfolioAdmin, "AddNumberAgain").at(say::NUMBERS)),
+            format!(
+                "{digits} was deleted from account {account} in WhatsApp Manager; add it there again, or delete the channel"
+            ),
+        ),
     }))
 }
 
@@ -125,16 +128,13 @@ fn is_nowhere_else(pass: &Pass, memory: &Memory, view: &PortfolioView, seen: &Se
         }
         _ => "create the channel with that accountId, or migrate the number in WhatsApp Manager",
     };
-    Err(Stop::block(
-        Block::new(
-            Reason::NumberInOtherAccount,
-            format!(
-                "{digits} is in {place} and not in account {}; it is not added a second time; {remedy}",
-                seen.account
-            ),
-        )
-        .waits(Wait::on(Actor::ClusterUser, "NameAccount").at(say::NUMBERS)),
-    ))
+    Err(Stop::block(Block::new(
+        Reason::NumberInOtherAccount,
+        format!(
+            "{digits} is in {place} and not in account {}; it is not added a second time; {remedy}",
+            seen.account
+        ),
+    )))
 }
 
 /// A number that was there and is not: it counts as gone from the second look on, and is added again only on request.
@@ -149,6 +149,8 @@ fn missing(pass: &Pass, memory: &mut Memory, view: &PortfolioView, seen: &Seen) 
                 Reason::ObservationIncomplete,
                 format!("{digits} is no longer listed in account {account}; it is looked for once more before anything is concluded"),
             )
+            .asks(Action::ConfirmChange)
+            .at(Page::Numbers)
             .until(later(since, pass.limits.fresh_after_write)),
         ));
     }
@@ -164,17 +166,21 @@ fn missing(pass: &Pass, memory: &mut Memory, view: &PortfolioView, seen: &Seen) 
                 pass.command("retry")
             ),
         )
-        .waits(Wait::on(Actor::PortfolioAdmin, "AddNumberAgain").at(say::NUMBERS)),
+        .asks(Action::Retry)
+        .at(Page::Numbers),
     ))
 }
 
 /// A number is absent only if complete, recent lists of every account in reach do not have it.
 pub(super) fn lists_complete(pass: &Pass, view: &PortfolioView, seen: &Seen) -> Gate {
     let Some(all) = reach::all(view) else {
-        return Err(Stop::block(Block::new(
-            Reason::ObservationIncomplete,
-            "the accounts in reach could not be listed, so nobody can tell that the number is in none of them; they are asked for again by themselves",
-        )));
+        return Err(Stop::block(
+            Block::new(
+                Reason::ObservationIncomplete,
+                "the accounts in reach could not be listed, so nobody can tell that the number is in none of them; they are asked for again by themselves",
+            )
+            .asks(Action::Answer),
+        ));
     };
     let oldest = earlier(pass.now, pass.limits.fresh_for_add);
     let others = all.iter().map(|account| &account.id).filter(|id| **id != seen.account);

@@ -10,15 +10,16 @@ use crate::engine::{
     },
     rule::say,
     value::{
+        action::Action,
         block::Block,
         desired::{Connection, Management},
         id::{CodeStatus, Field, NumberStatus, PlatformType},
         memory::{EntryOutcome, Memory},
         observed::Number,
+        page::Page,
         reason::Reason,
         step::StepKind,
         time::later,
-        wait::{Actor, Wait},
     },
 };
 
@@ -51,7 +52,6 @@ pub(super) fn connection(pass: &Pass, memory: &Memory, number: &Number) -> Gate 
 
 fn contradicts(message: String) -> Block {
     Block::new(Reason::ConnectionContradictsNumber, message)
-        .waits(Wait::on(Actor::ClusterUser, "ChangeSpec").at(say::NUMBERS))
 }
 
 /// `None` when it is unknown. Left out counts as no for a number that is not registered, or that this object
@@ -74,8 +74,7 @@ pub(super) fn status(number: &Number) -> Gate {
         NumberStatus::Banned => Block::new(
             Reason::NumberBanned,
             "Meta banned the number; nothing is written to it; appeal in Business Support Home",
-        )
-        .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(say::SUPPORT)),
+        ),
         NumberStatus::Other(word) => remedy::not_known("status", word, "the number"),
         _ => return Ok(()),
     }))
@@ -86,16 +85,13 @@ pub(super) fn platform(pass: &Pass, number: &Number) -> Gate<Platform> {
     match &number.platform {
         Field::Is(PlatformType::CloudApi) => Ok(Platform::Registered),
         Field::Is(PlatformType::NotApplicable) => is_free(number),
-        Field::Is(PlatformType::OnPremise) => Err(Stop::block(
-            Block::new(
-                Reason::NumberOnPremises,
-                format!(
-                    "{} is registered with the On-Premises API; deregister it there first",
-                    pass.desired.number
-                ),
-            )
-            .waits(Wait::on(Actor::ClusterUser, "DeregisterOnPremises").at(say::NUMBERS)),
-        )),
+        Field::Is(PlatformType::OnPremise) => Err(Stop::block(Block::new(
+            Reason::NumberOnPremises,
+            format!(
+                "{} is registered with the On-Premises API; deregister it there first",
+                pass.desired.number
+            ),
+        ))),
         Field::Is(PlatformType::Other(word)) => {
             Err(Stop::block(remedy::not_known("platform_type", word, "the number")))
         }
@@ -114,7 +110,8 @@ fn is_free(number: &Number) -> Gate<Platform> {
                 Reason::ObservationIncomplete,
                 format!("the number reads status {status} and is registered nowhere, which cannot both be; nothing is written until Meta's answer is consistent"),
             )
-            .waits(Wait::on(Actor::Meta, "ChangeStatus").at(say::NUMBERS)),
+            .asks(Action::ChangeStatus)
+            .at(Page::Numbers),
         )),
     }
 }
@@ -122,9 +119,10 @@ fn is_free(number: &Number) -> Gate<Platform> {
 fn incomplete(field: &str) -> Block {
     Block::new(
         Reason::ObservationIncomplete,
-        format!("Meta does not tell {field} of the number; nothing is written to it without that; it is asked again by itself"),
+        format!(
+            "Meta does not tell {field} of the number; nothing is written to it without that; it is asked again by itself"
+        ),
     )
-    .waits(Wait::on(Actor::Meta, "ShowField").at(say::NUMBERS))
 }
 
 /// Without the critical fields nothing is written.
@@ -219,6 +217,8 @@ pub(super) fn fallen_back(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate {
                 say::time(until)
             ),
         )
+        .asks(Action::ConfirmChange)
+        .at(Page::Numbers)
         .until(until),
     ))
 }

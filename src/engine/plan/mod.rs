@@ -46,7 +46,6 @@ use crate::engine::{
         reason::Reason,
         step::{Planned, StepKind},
         time::later,
-        wait::{Actor, Wait},
     },
 };
 
@@ -105,22 +104,16 @@ pub fn plan(
     let has_looked = has_looked(&pass, &memory);
     let answered = consent::answer(&pass, &mut memory, step.as_ref(), block.as_ref(), &aside, has_looked);
     let next = next::next(&pass, &memory, step.as_ref(), block.as_ref(), &aside);
-    let business = pass.business();
-    let block = block.map(|block| block.linked(business));
-    let aside = aside.into_iter().map(|(on, block)| (on, block.linked(business))).collect();
     Plan { step, block, aside, answered, memory, next }
 }
 
 /// Nothing is looked at and nothing is done.
 fn idle(pass: &Pass) -> Option<Block> {
     if pass.desired.suspend {
-        return Some(
-            Block::new(
-                Reason::Suspended,
-                "suspended: nothing is read from or written to Meta; set spec.suspend to false to go on",
-            )
-            .waits(Wait::on(Actor::ClusterUser, "Resume")),
-        );
+        return Some(Block::new(
+            Reason::Suspended,
+            "suspended: nothing is read from or written to Meta; set spec.suspend to false to go on",
+        ));
     }
     if pass.desired.management == Management::ObserveOnly {
         return None;
@@ -145,7 +138,6 @@ fn claimed(pass: &Pass, name: Option<&str>) -> Block {
             pass.desired.number
         ),
     )
-    .waits(Wait::on(Actor::ClusterUser, "ResolveClaim"))
 }
 
 type Decision = (Option<Planned>, Option<Block>, Vec<(ConditionType, Block)>);

@@ -21,7 +21,6 @@ use crate::engine::{
         reason::Reason,
         step::{Cause, Step, StepKind},
         time::{later, pause},
-        wait::{Actor, Wait},
     },
 };
 
@@ -107,13 +106,10 @@ fn not_queued(number: &Number) -> Gate {
         .value()
         .or(number.verified_name.value())
         .map_or("another name", String::as_str);
-    Err(Stop::block(
-        Block::new(
-            Reason::NameChangeQueued,
-            format!("Meta still reviews {other:?}; the desired display name is submitted after that"),
-        )
-        .waits(Wait::on(Actor::Meta, "ReviewName").at(say::NUMBERS)),
-    ))
+    Err(Stop::block(Block::new(
+        Reason::NameChangeQueued,
+        format!("Meta still reviews {other:?}; the desired display name is submitted after that"),
+    )))
 }
 
 fn allowed(pass: &Pass, memory: &Memory, name: &str, expired: bool) -> Gate<Cause> {
@@ -158,12 +154,16 @@ fn repeat(pass: &Pass, memory: &Memory, name: &str, expired: bool, last: &Entry)
     let until = later(last.at, pass.limits.name_expired_pause);
     match expired {
         true if pass.now >= until => Ok(()),
-        true => Err(Box::new(Block::new(
-            Reason::NameExpiredWaits,
-            format!("display name {name:?} expired at Meta; it is submitted again at {}", say::time(until)),
-        )
-        .waits(Wait::on(Actor::Meta, "ReviewName").at(say::NUMBERS))
-        .until(until))),
+        true => Err(Box::new(
+            Block::new(
+                Reason::NameExpiredWaits,
+                format!(
+                    "display name {name:?} expired at Meta; it is submitted again at {}",
+                    say::time(until)
+                ),
+            )
+            .until(until),
+        )),
         false => Err(Box::new(Block::new(
             Reason::NameNotTaken,
             format!(
@@ -172,8 +172,7 @@ fn repeat(pass: &Pass, memory: &Memory, name: &str, expired: bool, last: &Entry)
                 if is_replaced(memory, last) { "another one after it" } else { "does not show it" },
                 pass.then_retry()
             ),
-        )
-        .waits(Wait::on(Actor::ClusterUser, "Retry").at(say::NUMBERS)))),
+        ))),
     }
 }
 
@@ -188,7 +187,6 @@ fn limit_reached(count: usize, until: Timestamp) -> Block {
         Reason::NameLimitReached,
         format!("display names were submitted {count} times in 30 days, which is close to Meta's limit; the next at {}", say::time(until)),
     )
-    .waits(Wait::on(Actor::Meta, "AllowName").at(say::NUMBERS))
     .until(until)
 }
 
@@ -200,7 +198,6 @@ fn unanswered(name: &str, until: Timestamp) -> Block {
             say::time(until)
         ),
     )
-    .waits(Wait::on(Actor::Meta, "Answer"))
     .until(until)
 }
 
@@ -214,7 +211,6 @@ fn refused(pass: &Pass, name: &str, last: &Entry) -> Block {
         ),
     )
     .refused(last.refusal.as_ref())
-    .waits(Wait::on(Actor::ClusterUser, "ChooseName").at(say::NUMBERS))
 }
 
 fn declined(pass: &Pass) -> Block {
@@ -225,7 +221,6 @@ fn declined(pass: &Pass) -> Block {
             pass.desired.display_name
         ),
     )
-    .waits(Wait::on(Actor::ClusterUser, "ChooseName").at(say::NUMBERS))
 }
 
 /// A code is not wasted on a name that could not be registered.
@@ -252,9 +247,7 @@ pub(super) fn allows_registration(pass: &Pass, memory: &Memory, number: &Number)
     use crate::engine::value::desired::WhileNameInReview::TryOnce;
     let name = &pass.desired.display_name;
     let tries = pass.desired.registration.while_name_in_review == TryOnce;
-    let review = |reason, message: String| {
-        Stop::block(Block::new(reason, message).waits(Wait::on(Actor::Meta, "ReviewName").at(say::NUMBERS)))
-    };
+    let review = |reason, message: String| Stop::block(Block::new(reason, message));
     match state(number, name) {
         NameState::Usable => Ok(Grant::Usable),
         NameState::Blind => Ok(Grant::Blind),

@@ -9,10 +9,10 @@ use crate::engine::{
     value::{
         block::Block,
         desired::Desired,
-        id::{AccountId, BusinessId, NumberId},
+        id::{AccountId, NumberId},
         limits::Limits,
         memory::{ConsentKind, Memory},
-        observed::{Number, Observed, PortfolioState},
+        observed::{Number, Observed},
         reason::Reason,
         step::{Cause, Planned, Step},
     },
@@ -74,13 +74,6 @@ impl<'a> Pass<'a> {
             send_code: usable(ConsentKind::SendCode),
             retry: usable(ConsentKind::Retry),
             number_before: memory.number.clone(),
-        }
-    }
-
-    pub(super) fn business(&self) -> Option<&BusinessId> {
-        match &self.observed.portfolio {
-            PortfolioState::View(view) => Some(&view.business),
-            PortfolioState::NotUsable | PortfolioState::NotYet => None,
         }
     }
 

@@ -7,6 +7,7 @@ use crate::engine::{
     },
     rule::say,
     value::{
+        action::Action,
         block::Block,
         id::Field,
         memory::{Memory, Pace},
@@ -15,7 +16,6 @@ use crate::engine::{
         secret::{SecretFact, SecretVersion},
         step::{Cause, Step, StepKind},
         time::{later, pause},
-        wait::{Actor, Wait},
     },
 };
 
@@ -30,40 +30,36 @@ pub(super) enum Pin {
 pub(super) fn available(pass: &Pass, memory: &Memory, number: &Number) -> Gate<Pin> {
     let key = &pass.desired.registration.pin_secret;
     let place = format!("Secret {}, key {}", key.name, key.key);
-    let needs = |reason, message: String| {
-        Stop::block(
-            Block::new(reason, message).waits(Wait::on(Actor::ClusterUser, "ProvidePin").at(say::NUMBERS)),
-        )
-    };
-    match &pass.observed.pin_secret {
-        SecretFact::Present { version, well_formed: true, .. } => Ok(Pin::Kept(version.clone())),
-        SecretFact::Present { .. } => Err(needs(
+    Err(Stop::block(match &pass.observed.pin_secret {
+        SecretFact::Present { version, well_formed: true, .. } => return Ok(Pin::Kept(version.clone())),
+        SecretFact::Present { .. } => Block::new(
             Reason::PinMalformed,
             format!("the PIN in {place} is not exactly six digits; write the number's PIN there"),
-        )),
-        SecretFact::Missing if may_create(memory, number) => Ok(Pin::Creatable),
-        SecretFact::Missing => Err(needs(
+        ),
+        SecretFact::Missing if may_create(memory, number) => return Ok(Pin::Creatable),
+        SecretFact::Missing => Block::new(
             Reason::PinNeeded,
             format!(
                 "the number already has a two-step PIN that this channel does not know; write it to {place}, or switch two-step verification off in WhatsApp Manager"
             ),
-        )),
-        SecretFact::KeyMissing { .. } | SecretFact::Unlabelled => Err(needs(
+        ),
+        SecretFact::KeyMissing { .. } | SecretFact::Unlabelled => Block::new(
             Reason::PinNeeded,
             format!(
                 "{place}: the Secret is there and the key is not; add the key with the number's six-digit PIN"
             ),
-        )),
-        SecretFact::Forbidden => Err(needs(
+        ),
+        SecretFact::Forbidden => Block::new(
             Reason::PinNeeded,
             format!(
                 "the operator may not read {place}; allow it to get Secrets in namespace {}",
                 pass.desired.namespace
             ),
-        )),
-        SecretFact::Unreadable(why) => Err(Stop::block(remedy::unreadable(&place, why))),
-        SecretFact::NotAsked => Err(Stop::look_again(format!("{place} has not been read yet"))),
-    }
+        )
+        .asks(Action::AllowSecret),
+        SecretFact::Unreadable(why) => remedy::unreadable(&place, why),
+        SecretFact::NotAsked => return Err(Stop::look_again(format!("{place} has not been read yet"))),
+    }))
 }
 
 /// An unknown PIN of Meta's is never shadowed by one of ours.
@@ -89,7 +85,6 @@ pub(super) fn create(pass: &Pass, memory: &mut Memory) -> Stop {
                     key.name, pass.desired.namespace, key.key, say::time(until)
                 ),
             )
-            .waits(Wait::on(Actor::ClusterUser, "ProvidePin"))
             .until(until),
         ),
         None => pass.step(Step::CreatePin { secret: key }, "keep a new PIN before it is sent".into(), Cause::Automatic),

@@ -16,16 +16,17 @@ use crate::engine::{
         say,
     },
     value::{
+        action::Action,
         block::Block,
         desired::PinPolicy,
         failure::{Failure, Refusal, Scope},
         id::{AccountMode, CodeStatus, Field},
         memory::{Entry, EntryOutcome, Memory},
         observed::{Health, Number},
+        page::Page,
         reason::Reason,
         step::{Cause, Step, StepKind},
         time::{self, earlier, later},
-        wait::{Actor, Wait},
     },
 };
 
@@ -119,19 +120,16 @@ fn unlocked(pass: &Pass, memory: &Memory) -> Gate {
         Reason::PinLocked => "Meta takes no PIN for this number",
         _ => "Meta takes no registration",
     };
-    Err(Stop::block(
-        Block::new(
-            reason,
-            format!(
-                "{what} until {} ({}); trying sooner would not help",
-                say::time(until),
-                say::words(refusal)
-            ),
-        )
-        .refused(Some(refusal))
-        .waits(Wait::on(Actor::Meta, "AllowRegistration").at(say::NUMBERS))
-        .until(until),
-    ))
+    let block = Block::new(
+        reason,
+        format!("{what} until {} ({}); trying sooner would not help", say::time(until), say::words(refusal)),
+    );
+    let block = match reason {
+        // Adding needs the same pause; here it is the registration that waits.
+        Reason::NumberDeletedRecently => block.asks(Action::AllowRegistration).at(Page::Numbers),
+        _ => block,
+    };
+    Err(Stop::block(block.refused(Some(refusal)).until(until)))
 }
 
 fn lock(pass: &Pass, last: &Entry, refusal: &Refusal) -> Option<(Reason, Timestamp)> {
@@ -178,7 +176,6 @@ fn limit_reached(count: usize, until: Timestamp, which: &str) -> Block {
             say::time(until)
         ),
     )
-    .waits(Wait::on(Actor::Meta, "AllowRegistration").at(say::NUMBERS))
     .until(until)
 }
 
@@ -274,7 +271,6 @@ fn not_replaced(pass: &Pass, set: &Entry, refusal: &Refusal) -> Block {
             ),
         )
         .refused(Some(why))
-        .waits(Wait::on(Actor::ClusterUser, "ProvidePin").at(say::NUMBERS))
     })
 }
 
@@ -299,7 +295,6 @@ fn mismatch(pass: &Pass, refusal: &Refusal) -> Block {
         format!("the PIN is not the one that Meta holds for the number ({}); {remedy}", say::words(refusal)),
     )
     .refused(Some(refusal))
-    .waits(Wait::on(Actor::ClusterUser, "ProvidePin").at(say::NUMBERS))
 }
 
 fn account_locked(pass: &Pass, refusal: &Refusal) -> Block {
@@ -312,7 +307,6 @@ fn account_locked(pass: &Pass, refusal: &Refusal) -> Block {
         ),
     )
     .refused(Some(refusal))
-    .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(say::SUPPORT))
 }
 
 fn incomplete(pass: &Pass, refusal: &Refusal) -> Block {
@@ -325,7 +319,6 @@ fn incomplete(pass: &Pass, refusal: &Refusal) -> Block {
         ),
     )
     .refused(Some(refusal))
-    .waits(Wait::on(Actor::ClusterUser, "Retry").at(say::NUMBERS))
 }
 
 fn refused(pass: &Pass, refusal: &Refusal) -> Block {
@@ -338,7 +331,6 @@ fn refused(pass: &Pass, refusal: &Refusal) -> Block {
         ),
     )
     .refused(Some(refusal))
-    .waits(Wait::on(Actor::ClusterUser, "Retry").at(say::NUMBERS))
 }
 
 /// Some numbers are registered only when a person asks, whatever the schedule says.
@@ -365,11 +357,7 @@ fn fell_back(pass: &Pass) -> Block {
             pass.command("retry")
         ),
     )
-    .waits(
-        Wait::on(Actor::ClusterUser, "Retry")
-            .at(say::NUMBERS)
-            .or_else("the number stays unregistered and cannot send or receive"),
-    )
+    .or_else("the number stays unregistered and cannot send or receive")
 }
 
 fn sandbox(pass: &Pass) -> Block {
@@ -381,7 +369,6 @@ fn sandbox(pass: &Pass) -> Block {
             pass.command("retry")
         ),
     )
-    .waits(Wait::on(Actor::ClusterUser, "Retry").at(say::NUMBERS))
 }
 
 /// The limit of automatic attempts, and the pauses between them.
@@ -432,7 +419,6 @@ fn after_others(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate {
                     pass.command("retry")
                 ),
             )
-            .waits(Wait::on(Actor::Meta, "AllowRegistration").at(say::NUMBERS))
             .until(until),
         ));
     }
@@ -463,6 +449,5 @@ fn paused(pass: &Pass, last: &Entry, until: Timestamp) -> Block {
         ),
     )
     .refused(last.refusal.as_ref())
-    .waits(Wait::on(Actor::Meta, "AllowRegistration").at(say::NUMBERS))
     .until(until)
 }

@@ -3,12 +3,7 @@
 use crate::engine::{
     plan::pass::Pass,
     rule::say,
-    value::{
-        block::Block,
-        failure::Refusal,
-        reason::Reason,
-        wait::{Actor, Wait},
-    },
+    value::{action::Action, block::Block, failure::Refusal, reason::Reason},
 };
 
 /// Work that is due, on a channel that only observes.
@@ -20,25 +15,26 @@ pub(super) fn observe_only(pass: &Pass, fact: &str) -> Block {
             pass.desired.name
         ),
     )
-    .waits(Wait::on(Actor::ClusterUser, "AllowManagement"))
 }
 
 /// A number that stays in the app and was not connected there.
 pub(super) fn not_onboarded(fact: &str) -> Block {
     Block::new(
         Reason::CoexistenceNotOnboarded,
-        format!("{fact}, and a number that stays in the WhatsApp Business app can only be connected there; do it in the app through the partner's sign-up, or set connection to CloudApi"),
+        format!(
+            "{fact}, and a number that stays in the WhatsApp Business app can only be connected there; do it in the app through the partner's sign-up, or set connection to CloudApi"
+        ),
     )
-    .waits(Wait::on(Actor::PhoneHolder, "ConnectInApp").at(say::NUMBERS))
 }
 
 /// A word of Meta's that this version does not know: nothing is written on its strength.
 pub(super) fn not_known(field: &str, word: &str, of: &str) -> Block {
     Block::new(
         Reason::StatusNotKnown,
-        format!("{field} of {of} reads {word}, which this version does not know; nothing is written until it reads a known value; a newer version may know it"),
+        format!(
+            "{field} of {of} reads {word}, which this version does not know; nothing is written until it reads a known value; a newer version may know it"
+        ),
     )
-    .waits(Wait::on(Actor::Meta, "ChangeStatus").at(say::NUMBERS))
 }
 
 /// The exact remedy for a number that is still in an app.
@@ -53,10 +49,7 @@ pub(super) fn on_phone(pass: &Pass, refusal: &Refusal) -> Block {
         ),
     )
     .refused(Some(refusal))
-    .waits(
-        Wait::on(Actor::PhoneHolder, "DeleteAppAccount")
-            .or_else("nothing is tried again by itself; the number stays where it is"),
-    )
+    .or_else("nothing is tried again by itself; the number stays where it is")
 }
 
 /// A Secret that could not be read now.
@@ -65,4 +58,5 @@ pub(super) fn unreadable(place: &str, why: &str) -> Block {
         Reason::ObservationIncomplete,
         format!("{place} could not be read from the cluster now ({why}); it is read again by itself"),
     )
+    .asks(Action::CheckCluster)
 }

@@ -20,7 +20,6 @@ use crate::engine::{
         secret::SecretFact,
         step::{Cause, Step, StepKind},
         time::{later, pause},
-        wait::{Actor, Wait},
     },
 };
 
@@ -93,7 +92,6 @@ fn may_request(pass: &Pass, memory: &Memory) -> Gate {
                 say::time(until)
             ),
         )
-        .waits(Wait::on(Actor::PhoneHolder, "AskForCode"))
         .until(until),
     ))
 }
@@ -129,7 +127,6 @@ pub(super) fn paused(until: Timestamp) -> Block {
             say::time(until)
         ),
     )
-    .waits(Wait::on(Actor::Meta, "AllowCode"))
     .until(until)
 }
 
@@ -165,7 +162,6 @@ pub(super) fn forbidden(pass: &Pass) -> Block {
             key.name, pass.desired.namespace
         ),
     )
-    .waits(Wait::on(Actor::ClusterUser, "AllowSecret"))
 }
 
 pub(super) fn then_ask(pass: &Pass) -> String {
@@ -188,5 +184,4 @@ pub(super) fn refused(pass: &Pass, last: &Entry) -> Block {
         ),
     )
     .refused(last.refusal.as_ref())
-    .waits(Wait::on(Actor::PhoneHolder, "AskForCode"))
 }

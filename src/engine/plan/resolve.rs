@@ -7,16 +7,17 @@ use crate::engine::{
     },
     rule::{
         reach::{self, NoAccount},
-        say, waiting,
+        say,
     },
     value::{
+        action::Action,
         block::Block,
         id::{AccountId, AccountStatus, Fact, ReviewStatus, Sendability},
         memory::Memory,
         observed::{Account, PortfolioState},
+        page::Page,
         portfolio::{Hold, PortfolioView},
         reason::Reason,
-        wait::{Actor, Wait},
     },
 };
 
@@ -45,7 +46,6 @@ fn not_usable(pass: &Pass) -> Block {
             portfolio.namespace, portfolio.name, pass.desired.namespace
         ),
     )
-    .waits(Wait::on(Actor::ClusterUser, "CorrectPortfolio"))
 }
 
 fn not_read_yet(pass: &Pass) -> Block {
@@ -61,21 +61,12 @@ fn not_read_yet(pass: &Pass) -> Block {
 
 /// The portfolio's own wait: the same person can end both.
 fn held(hold: &Hold) -> Block {
-    let who = match hold.reason {
-        Reason::SpecInvalid => Some((Actor::ClusterUser, "CorrectPortfolio")),
-        reason => waiting::who(reason),
-    };
-    let wait = who.map(|(actor, action)| {
-        let mut wait = Wait::on(actor, action);
-        wait.url.clone_from(&hold.url);
-        wait
-    });
-    Block {
-        reason: hold.reason,
-        message: hold.message.clone(),
-        failure: hold.failure.clone(),
-        wait,
-        until: None,
+    let mut block = Block::new(hold.reason, hold.message.clone());
+    block.failure.clone_from(&hold.failure);
+    match hold.reason {
+        // Of the portfolio's spec, not of this one.
+        Reason::SpecInvalid => block.asks(Action::CorrectPortfolio),
+        _ => block,
     }
 }
 
@@ -101,8 +92,6 @@ pub(super) fn account(pass: &Pass, memory: &mut Memory, view: &PortfolioView) ->
 }
 
 fn unresolved(pass: &Pass, memory: &Memory, view: &PortfolioView, why: &NoAccount) -> Block {
-    let admin = |action| Wait::on(Actor::PortfolioAdmin, action).at(say::ACCOUNTS);
-    let user = |action| Wait::on(Actor::ClusterUser, action);
     match why {
         NoAccount::NotGranted => not_usable(pass),
         NoAccount::PortfolioChanged => Block::new(
@@ -112,29 +101,25 @@ fn unresolved(pass: &Pass, memory: &Memory, view: &PortfolioView, why: &NoAccoun
                 view.business,
                 memory.business.as_ref().map_or("another", |id| id.as_str())
             ),
-        )
-        .waits(user("ChangeSpec")),
+        ),
         NoAccount::AccountChanged => Block::new(
             Reason::AccountChanged,
             format!(
                 "spec.accountId differs from account {}, in which this channel was resolved; set it back, or delete the channel and create it anew (the number stays at Meta)",
                 memory.account.as_ref().map_or("", |id| id.as_str())
             ),
-        )
-        .waits(user("ChangeSpec")),
+        ),
         NoAccount::NotInReach(id) => Block::new(
             Reason::AccountNotInReach,
             format!(
                 "account {id} is not in reach of the portfolio's token, or may not be used from namespace {}; assign it to the system user, or have it added to the portfolio's spec.access",
                 pass.desired.namespace
             ),
-        )
-        .waits(admin("AssignAccount")),
+        ),
         NoAccount::Nothing => Block::new(
             Reason::NoAccountInReach,
             "no WhatsApp Business Account of the portfolio's own is in reach; create one in the business settings and assign it to the system user, or name a shared one in spec.accountId",
-        )
-        .waits(admin("CreateAccount")),
+        ),
         NoAccount::Several(ids) => Block::new(
             Reason::AccountAmbiguous,
             format!(
@@ -142,13 +127,11 @@ fn unresolved(pass: &Pass, memory: &Memory, view: &PortfolioView, why: &NoAccoun
                 ids.len(),
                 ids.iter().take(5).map(AccountId::as_str).collect::<Vec<_>>().join(", ")
             ),
-        )
-        .waits(user("NameAccount")),
+        ),
         NoAccount::ReachUnknown => Block::new(
             Reason::AccountReachUnknown,
             "the token may not list accounts and names none; set spec.accountId",
-        )
-        .waits(user("NameAccount").at(say::ACCOUNTS)),
+        ),
         NoAccount::ReachUnread => Block::new(
             Reason::PortfolioNotReadYet,
             "the accounts in reach could not be read yet; they are asked for again by themselves",
@@ -165,7 +148,8 @@ fn owner(pass: &Pass, view: &PortfolioView, id: &AccountId, account: &Account) -
                 Reason::AccountNotInReach,
                 format!("account {id} belongs to business {owner} and is only shared with this one; name it in spec.accountId to use it"),
             )
-            .waits(Wait::on(Actor::ClusterUser, "NameAccount").at(say::ACCOUNTS)),
+            .asks(Action::NameAccount)
+            .at(Page::Accounts),
         )),
         _ => Ok(()),
     }
@@ -173,13 +157,14 @@ fn owner(pass: &Pass, view: &PortfolioView, id: &AccountId, account: &Account) -
 
 fn country(view: &PortfolioView, id: &AccountId, account: &Account) -> Gate {
     match (&view.expect_country, &account.country) {
-        (Some(expected), Some(actual)) if !expected.eq_ignore_ascii_case(actual) => Err(Stop::block(
-            Block::new(
+        (Some(expected), Some(actual)) if !expected.eq_ignore_ascii_case(actual) => {
+            Err(Stop::block(Block::new(
                 Reason::CountryMismatch,
-                format!("account {id} is in country {actual}, the portfolio expects {expected}; nothing is written; use another account, or correct expect.country"),
-            )
-            .waits(Wait::on(Actor::ClusterUser, "ChangeSpec").at(say::ACCOUNTS)),
-        )),
+                format!(
+                    "account {id} is in country {actual}, the portfolio expects {expected}; nothing is written; use another account, or correct expect.country"
+                ),
+            )))
+        }
         _ => Ok(()),
     }
 }
@@ -192,32 +177,27 @@ fn not_banned(id: &AccountId, account: &Account) -> Gate {
         .filter(|entity| entity.can_send == Sendability::Blocked)
         .flat_map(|entity| &entity.errors);
     match blocking.find(|error| error.code == ACCOUNT_BANNED) {
-        Some(error) => Err(Stop::block(
-            Block::new(
-                Reason::AccountDisabled,
-                format!(
-                    "Meta banned account {id} (code {}: {}); appeal in Business Support Home",
-                    error.code,
-                    error.description.trim_end_matches('.')
-                ),
-            )
-            .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(say::SUPPORT)),
-        )),
+        Some(error) => Err(Stop::block(Block::new(
+            Reason::AccountDisabled,
+            format!(
+                "Meta banned account {id} (code {}: {}); appeal in Business Support Home",
+                error.code,
+                error.description.trim_end_matches('.')
+            ),
+        ))),
         None => Ok(()),
     }
 }
 
 fn review(id: &AccountId, account: &Account) -> Gate {
     let Some(review) = account.review.value() else { return Ok(()) };
-    let support = |action| Wait::on(Actor::PortfolioAdmin, action).at(say::SUPPORT);
     Err(Stop::block(match review {
         ReviewStatus::Approved => return Ok(()),
         ReviewStatus::Pending | ReviewStatus::Deferred => in_review(id, review.as_str()),
         ReviewStatus::Rejected => Block::new(
             Reason::AccountRejected,
             format!("Meta rejected account {id}; appeal in Business Support Home"),
-        )
-        .waits(support("Appeal")),
+        ),
         ReviewStatus::Restricted | ReviewStatus::LimitReached => restricted(id, review.as_str()),
         ReviewStatus::Other(word) => {
             remedy::not_known("account_review_status", word, &format!("account {id}"))
@@ -234,8 +214,7 @@ fn status(id: &AccountId, account: &Account) -> Gate {
         AccountStatus::Disabled | AccountStatus::Inactive => Block::new(
             Reason::AccountDisabled,
             format!("account {id} is {status}; only Meta can reinstate it, ask in Business Support Home"),
-        )
-        .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(say::SUPPORT)),
+        ),
         AccountStatus::Other(word) => remedy::not_known("status", word, &format!("account {id}")),
     }))
 }
@@ -247,7 +226,6 @@ fn in_review(id: &AccountId, word: &str) -> Block {
             "account {id} is in Meta's review ({word}); nothing can be done with it until Meta approves it"
         ),
     )
-    .waits(Wait::on(Actor::Meta, "ReviewAccount").at(say::ACCOUNTS))
 }
 
 fn restricted(id: &AccountId, word: &str) -> Block {
@@ -255,5 +233,4 @@ fn restricted(id: &AccountId, word: &str) -> Block {
         Reason::AccountRestricted,
         format!("account {id} is restricted by Meta ({word}); see why and appeal in Business Support Home"),
     )
-    .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(say::SUPPORT))
 }

@@ -100,7 +100,7 @@ fn name(status: &'static str) -> impl FnOnce(&mut crate::engine::observed::Numbe
 
 #[test]
 fn nothing_is_done_below_a_portfolio_that_may_not_be_used() {
-    let hold = |reason| Hold { reason, message: "no".into(), failure: None, url: None };
+    let hold = |reason| Hold { reason, message: "no".into(), failure: None };
     check(vec![
         ("not usable", world().see(|o| o.portfolio = PortfolioState::NotUsable), "PortfolioNotUsable"),
         ("not read yet", world().see(|o| o.portfolio = PortfolioState::NotYet), "PortfolioNotReadYet"),
@@ -447,7 +447,7 @@ fn a_refusal_with_two_causes_names_both_and_has_a_date() {
     let block = plan.block.unwrap();
     assert!(block.message.contains("no further number") && block.message.contains("full control"));
     assert_eq!(block.until, Some(later(world().now, 24 * HOUR)));
-    assert_eq!(block.wait.unwrap().actor, crate::engine::value::wait::Actor::PortfolioAdmin);
+    assert_eq!(block.wait.unwrap().action.actor(), crate::engine::value::action::Actor::PortfolioAdmin);
 }
 
 #[test]
@@ -1829,11 +1829,11 @@ fn causes_are_written_down() {
 }
 
 #[test]
-fn a_step_names_the_commands_and_links_into_the_portfolio() {
+fn a_step_names_the_commands_and_the_page() {
     let block = world().own().plan().block.unwrap();
     assert!(block.message.contains("kubectl whatsapp send-code support-br -n shop"), "{}", block.message);
     let declined = world().own().number(name("DECLINED")).plan().block.unwrap();
-    assert!(declined.wait.unwrap().url.unwrap().contains("business_id=500000000000001"));
+    assert_eq!(declined.wait.unwrap().page, Some(crate::engine::value::page::Page::Numbers));
 }
 
 #[test]

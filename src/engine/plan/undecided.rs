@@ -15,7 +15,6 @@ use crate::engine::{
         reason::Reason,
         step::StepKind,
         time::later,
-        wait::{Actor, Wait},
     },
 };
 
@@ -122,8 +121,7 @@ fn waits(kind: StepKind, since: Timestamp, until: Option<Timestamp>) -> Stop {
             kind.as_str(),
             say::time(since)
         ),
-    )
-    .waits(Wait::on(Actor::Meta, "ShowEffect"));
+    );
     Stop::block(match until {
         Some(until) => block.until(until),
         None => block,

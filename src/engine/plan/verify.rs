@@ -9,6 +9,7 @@ use crate::engine::{
     },
     rule::say,
     value::{
+        action::Action,
         block::Block,
         id::CodeStatus,
         memory::{Entry, EntryOutcome, Memory},
@@ -17,7 +18,6 @@ use crate::engine::{
         secret::{SecretFact, SecretVersion},
         step::{Cause, Step, StepKind},
         time::later,
-        wait::{Actor, Wait},
     },
 };
 
@@ -28,6 +28,8 @@ const PROVEN_AT_VERIFICATION: i64 = 2_388_093;
 
 /// Meta's answer to a wrong code, and to one that was used already.
 const CODE_REFUSED: i64 = 136_025;
+/// What happens while nobody asks for a code.
+const UNASKED: &str = "the number stays unverified and is not registered";
 
 /// Accepts VERIFIED again when it can only come from a new verification.
 ///
@@ -216,7 +218,7 @@ fn waiting(
 
 fn malformed(pass: &Pass, request: &Entry) -> Block {
     let key = &pass.desired.verification.code_secret;
-    Block::new(
+    let block = Block::new(
         Reason::CodeMalformed,
         format!(
             "Secret {} does not hold six digits under the key {}, so nothing was sent; enter the code again with {}",
@@ -224,13 +226,14 @@ fn malformed(pass: &Pass, request: &Entry) -> Block {
             key.key,
             pass.command("code")
         ),
-    )
-    .waits(enter(pass, request))
+    );
+    enter_in_time(pass, request, block)
 }
 
-fn enter(pass: &Pass, request: &Entry) -> Wait {
+/// Until when the code can be entered, and what happens then.
+fn enter_in_time(pass: &Pass, request: &Entry, block: Block) -> Block {
     let until = later(request.at, pass.limits.code_life);
-    Wait::on(Actor::PhoneHolder, "EnterCode").by(until).or_else(format!(
+    block.by(until).or_else(format!(
         "the code lapses at {}, also while calls to Meta are held back; ask for a new one with {}",
         say::time(until),
         pass.command("send-code")
@@ -246,7 +249,7 @@ fn awaited(pass: &Pass, memory: &Memory, request: &Entry) -> Block {
         return if block.until.is_some() { block } else { block.until(until) };
     }
     let block = match wrong {
-        Some(entry) if entry.is_inconclusive() => unanswered(pass, entry),
+        Some(entry) if entry.is_inconclusive() => return unanswered(pass, entry).until(until),
         Some(entry) => Block::new(
             Reason::CodeWrong,
             format!(
@@ -276,7 +279,7 @@ fn awaited(pass: &Pass, memory: &Memory, request: &Entry) -> Block {
             ),
         ),
     };
-    block.waits(enter(pass, request)).until(until)
+    enter_in_time(pass, request, block).until(until)
 }
 
 /// The result of a code that was sent to Meta. Meta gives the same answer for a wrong and for an expired code, so after
@@ -302,6 +305,8 @@ fn unanswered(pass: &Pass, entry: &Entry) -> Block {
         ),
     )
     .refused(entry.refusal.as_ref())
+    .asks(Action::AskForCode)
+    .or_else(UNASKED)
 }
 
 fn unasked(
@@ -324,18 +329,15 @@ fn unasked(
             "verify the number with a code that a person vouches for",
         ));
     }
-    Ok(Stop::block(
-        Block::new(
-            Reason::CodeFoundUnasked,
-            format!(
-                "Secret {} holds a code that this channel did not ask for, so it was not sent; to send it once run {}, to ask for a new one run {}",
-                pass.desired.verification.code_secret.name,
-                pass.command("retry"),
-                pass.command("send-code")
-            ),
-        )
-        .waits(Wait::on(Actor::PhoneHolder, "AskForCode")),
-    ))
+    Ok(Stop::block(Block::new(
+        Reason::CodeFoundUnasked,
+        format!(
+            "Secret {} holds a code that this channel did not ask for, so it was not sent; to send it once run {}, to ask for a new one run {}",
+            pass.desired.verification.code_secret.name,
+            pass.command("retry"),
+            pass.command("send-code")
+        ),
+    )))
 }
 
 /// No code is live: a new one needs consent.
@@ -353,8 +355,6 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
     {
         return request::refused(pass, last);
     }
-    let wait = Wait::on(Actor::PhoneHolder, "AskForCode")
-        .or_else("the number stays unverified and is not registered");
     let wrong = request.and_then(|r| memory.ledger.since(StepKind::VerifyCode, Some(r.at)).last());
     // The Secret was written again after the wrong code.
     let wrong = wrong.filter(|_| !matches!(answer, Answer::Late));
@@ -370,7 +370,8 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
                 unproven(pass, request, entry)
             ),
         )
-        .refused(entry.refusal.as_ref()),
+        .refused(entry.refusal.as_ref())
+        .asks(Action::AskForCode),
         (Some(request), None) => Block::new(
             Reason::CodeLapsed,
             format!(
@@ -394,5 +395,5 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
             format!("{number} has to be proven by a code; have somebody at the phone and run {ask}"),
         ),
     };
-    block.waits(wait)
+    block.or_else(UNASKED)
 }

@@ -7,10 +7,7 @@ use crate::engine::value::{
     failure::{Failure, Refusal},
     reason::Reason,
     step::StepKind,
-    wait::{Actor, Wait},
 };
-
-pub(in crate::engine) use crate::engine::value::page::{ACCOUNTS, APPS, NUMBERS, SUPPORT, SYSTEM_USERS};
 
 /// To the minute, in UTC, so that a message stays as it is between passes.
 pub(in crate::engine) fn time(at: Timestamp) -> String {
@@ -42,32 +39,32 @@ pub(in crate::engine) fn unreadable(what: &str, failure: &Failure) -> Block {
                 words(refusal)
             ),
         )
-        .failed(failure)
-        .waits(Wait::on(Actor::PortfolioAdmin, "AssignAccount").at(ACCOUNTS)),
+        .failed(failure),
         Failure::Refused(refusal) => refused_read(what, refusal),
         Failure::NoAnswer(_) | Failure::NotSent(_) => Block::new(
             Reason::MetaUnavailable,
             format!("Meta gave no usable answer about {what}; it is asked again by itself"),
         )
-        .failed(failure)
-        .waits(Wait::on(Actor::Meta, "Answer")),
+        .failed(failure),
     }
 }
 
 fn refused_read(what: &str, refusal: &Refusal) -> Block {
     let block = match refusal.paused_until() {
         Some(until) => throttled(until),
-        None if refusal.is_pause() => Block::new(Reason::Throttled, "Meta asks for a pause in calls; it is asked again by itself")
-            .waits(Wait::on(Actor::Meta, "AllowCalls")),
+        None if refusal.is_pause() => {
+            Block::new(Reason::Throttled, "Meta asks for a pause in calls; it is asked again by itself")
+        }
         _ if refusal.is_about_credentials() => Block::new(
             Reason::TokenInvalid,
             format!(
                 "Meta did not take the token when {what} was asked for ({}); the portfolio checks it now, and names what is wrong with it",
                 words(refusal)
             ),
-        )
-        .waits(Wait::on(Actor::PortfolioAdmin, "ReplaceToken").at(SYSTEM_USERS)),
-        _ if refusal.shuts_account() && refusal.code == 368 => restricted(what, Reason::AccountRestricted, refusal),
+        ),
+        _ if refusal.shuts_account() && refusal.code == 368 => {
+            restricted(what, Reason::AccountRestricted, refusal)
+        }
         _ if refusal.shuts_account() => restricted(what, Reason::AccountLocked, refusal),
         _ if refusal.asks_for_a_person() => Block::new(
             Reason::PermissionMissing,
@@ -75,13 +72,11 @@ fn refused_read(what: &str, refusal: &Refusal) -> Block {
                 "Meta refuses to show {what} ({}); give the system user full control of it in the business settings",
                 words(refusal)
             ),
-        )
-        .waits(Wait::on(Actor::PortfolioAdmin, "GrantPermissions").at(ACCOUNTS)),
+        ),
         _ => Block::new(
             Reason::MetaUnavailable,
             format!("Meta could not answer about {what} ({}); it is asked again by itself", words(refusal)),
-        )
-        .waits(Wait::on(Actor::Meta, "Answer")),
+        ),
     };
     block.refused(Some(refusal))
 }
@@ -90,39 +85,34 @@ fn refused_read(what: &str, refusal: &Refusal) -> Block {
 /// account. Nothing that is entered again would help.
 pub(in crate::engine) fn not_for_its_value(what: &str, refusal: &Refusal, then: &str) -> Option<Block> {
     let words = words(refusal);
-    let admin = |action, page| Wait::on(Actor::PortfolioAdmin, action).at(page);
-    let (reason, message, wait) = match refusal.code {
+    let (reason, message) = match refusal.code {
         _ if !refusal.is_shut_out() => return None,
         _ if refusal.is_about_credentials() => (
             Reason::TokenInvalid,
             format!(
                 "Meta did not take the token for {what} ({words}); the portfolio checks it now, and names what is wrong with it"
             ),
-            admin("ReplaceToken", SYSTEM_USERS),
         ),
         _ if refusal.is_denied() => (
             Reason::PermissionMissing,
             format!(
                 "the token may not do {what} ({words}); give the system user full control of the account, {then}"
             ),
-            admin("GrantPermissions", SYSTEM_USERS),
         ),
         368 => (
             Reason::AccountRestricted,
             format!(
                 "Meta restricts the account and refused {what} ({words}); appeal in Business Support Home, {then}"
             ),
-            admin("Appeal", SUPPORT),
         ),
         _ => (
             Reason::AccountLocked,
             format!(
                 "Meta locked the account and refused {what} ({words}); see why and appeal in Business Support Home, {then}"
             ),
-            admin("Appeal", SUPPORT),
         ),
     };
-    Some(Block::new(reason, message).refused(Some(refusal)).waits(wait))
+    Some(Block::new(reason, message).refused(Some(refusal)))
 }
 
 /// Meta keeps the account from being used, not this token from seeing it.
@@ -134,13 +124,10 @@ fn restricted(what: &str, reason: Reason, refusal: &Refusal) -> Block {
             words(refusal)
         ),
     )
-    .waits(Wait::on(Actor::PortfolioAdmin, "Appeal").at(SUPPORT))
 }
 
 pub(in crate::engine) fn throttled(until: Timestamp) -> Block {
-    Block::new(Reason::Throttled, format!("calls to Meta are held back until {}", time(until)))
-        .waits(Wait::on(Actor::Meta, "AllowCalls"))
-        .until(until)
+    Block::new(Reason::Throttled, format!("calls to Meta are held back until {}", time(until))).until(until)
 }
 
 /// The last try never went out: no attempt, and none of Meta's doing.
@@ -149,7 +136,6 @@ pub(in crate::engine) fn not_sent(kind: StepKind, until: Timestamp) -> Block {
         Reason::Throttled,
         format!("{} was held back before it was sent; next at {}", kind.as_str(), time(until)),
     )
-    .waits(Wait::on(Actor::Meta, "AllowCalls"))
     .until(until)
 }
 

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use crate::engine::value::{
+    action::Action,
     failure::{Failure, Refusal},
-    id::BusinessId,
-    page::{ACCOUNTS, NUMBERS, SYSTEM_USERS},
+    page::Page,
     reason::Reason,
     wait::Wait,
 };
@@ -24,19 +24,43 @@ pub struct Block {
 }
 
 impl Block {
-    /// A block with its reason and message, and nothing else yet.
+    /// A block with its reason and message, which waits for what the reason asks for.
     ///
     /// ```
-    /// use whatsapp_operator::engine::{block::Block, reason::Reason};
+    /// use whatsapp_operator::engine::{action::Action, block::Block, reason::Reason};
     /// let block = Block::new(Reason::NameInReview, "Meta reviews the name");
-    /// assert!(block.wait.is_none() && block.until.is_none());
+    /// assert_eq!(block.wait.map(|wait| wait.action), Some(Action::ReviewName));
     /// ```
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), failure: None, wait: None, until: None }
+        let wait = reason.asks().map(|asks| Wait { page: asks.page, ..Wait::on(asks.action) });
+        Self { reason, message: message.into(), failure: None, wait, until: None }
     }
 
-    pub(in crate::engine) fn waits(mut self, wait: Wait) -> Self {
-        self.wait = Some(wait);
+    /// Waits for another of the acts that the reason's row lists, and on no page unless [`Self::at`] says so.
+    pub(in crate::engine) fn asks(mut self, action: Action) -> Self {
+        debug_assert!(self.reason.may_ask(action), "{:?} may not ask for {action:?}", self.reason);
+        self.wait = Some(Wait::on(action));
+        self
+    }
+
+    pub(in crate::engine) fn at(mut self, page: Page) -> Self {
+        if let Some(wait) = &mut self.wait {
+            wait.page = Some(page);
+        }
+        self
+    }
+
+    pub(in crate::engine) fn by(mut self, time: Timestamp) -> Self {
+        if let Some(wait) = &mut self.wait {
+            wait.expected_by = Some(time);
+        }
+        self
+    }
+
+    pub(in crate::engine) fn or_else(mut self, if_ignored: impl Into<String>) -> Self {
+        if let Some(wait) = &mut self.wait {
+            wait.if_ignored = Some(if_ignored.into());
+        }
         self
     }
 
@@ -50,17 +74,6 @@ impl Block {
 
     pub(in crate::engine) fn refused(mut self, refusal: Option<&Refusal>) -> Self {
         self.failure = refusal.cloned().map(Failure::Refused);
-        self
-    }
-
-    /// Adds the portfolio's id to the link.
-    pub(in crate::engine) fn linked(mut self, business: Option<&BusinessId>) -> Self {
-        let pages = [NUMBERS, ACCOUNTS, SYSTEM_USERS];
-        if let Some(url) = self.wait.as_mut().and_then(|wait| wait.url.as_mut())
-            && let Some(page) = pages.iter().find(|page| page(None) == *url)
-        {
-            *url = page(business);
-        }
         self
     }
 

@@ -2,6 +2,7 @@
 //!
 //! They use only each other, and decide nothing.
 
+pub mod action;
 pub mod block;
 pub mod condition;
 pub mod condition_type;

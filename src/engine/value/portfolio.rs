@@ -47,8 +47,6 @@ pub struct Hold {
     pub reason: Reason,
     pub message: String,
     pub failure: Option<Failure>,
-    /// Where a person acts.
-    pub url: Option<String>,
 }
 
 /// What `debug_token` said.
@@ -124,7 +122,7 @@ impl PortfolioView {
             name: name.to_owned(),
             business: BusinessId::from(business),
             credential_version: None,
-            hold: Some(Hold { reason: Reason::SpecInvalid, message, failure: None, url: None }),
+            hold: Some(Hold { reason: Reason::SpecInvalid, message, failure: None }),
             token: Fact::NotAsked,
             facts: Fact::NotAsked,
             reach: Reach::Unread,

@@ -1,10 +1,11 @@
-//! Every reason a condition may carry, once: which conditions, what it means, what to do, and of what kind it is.
+//! Every reason a condition may carry, once: which conditions, what it means, what to do, of what kind it is, and who
+//! has to do what where.
 //!
-//! The table makes the documentation, and decides `Reconciling` and `Stalled`. The first
+//! The table makes the documentation, and decides `Reconciling`, `Stalled` and `waitingFor`. The first
 //! condition of a row is the one that the reason is about; the others repeat it, because
 //! they cannot become True before the first does.
 
-use crate::engine::value::condition_type::ConditionType;
+use crate::engine::value::{action::Action, condition_type::ConditionType, page::Page};
 
 /// What a reason says about who moves next.
 ///
@@ -53,14 +54,26 @@ pub struct Row {
     /// The condition that the reason is about, then those that repeat it. `Ready`, `Reconciling` and `Stalled`
     /// copy reasons and are listed only where a reason is theirs alone.
     pub conditions: &'static [ConditionType],
+    /// Who ends it, how and where; `None` where nobody has to act.
+    pub asks: Option<Asks>,
+    /// What a block may ask for instead, in a situation that ends differently.
+    pub or_asks: &'static [Action],
     pub meaning: &'static str,
     pub remedy: &'static str,
+}
+
+/// The act that a reason waits for; its actor is the action's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asks {
+    pub action: Action,
+    /// Meta's page on which it is done, where there is one.
+    pub page: Option<Page>,
 }
 
 /// Which conditions a row is about, by the point of the way where it holds things up.
 mod on {
     use super::ConditionType::*;
-    use crate::engine::value::reason::ConditionType;
+    use crate::engine::value::condition_type::ConditionType;
 
     pub const NONE: &[ConditionType] = &[];
     pub const READY: &[ConditionType] = &[Ready];
@@ -159,8 +172,25 @@ mod on {
     ];
 }
 
+/// What a row waits for: `nobody`, an action, or an action `at` a page; `or` others follow.
+macro_rules! asks {
+    (nobody) => {
+        None
+    };
+    ($action:ident) => {
+        Some(Asks { action: Action::$action, page: None })
+    };
+    ($action:ident at $page:ident) => {
+        Some(Asks { action: Action::$action, page: Some(Page::$page) })
+    };
+}
+
 macro_rules! reasons {
-    ($($name:ident: $kind:ident, $on:ident, $meaning:literal, $remedy:literal;)+) => {
+    ($(
+        $name:ident: $kind:ident, $on:ident, $action:ident $(at $page:ident)? $(or $other:ident)*,
+            $meaning:literal,
+            $remedy:literal;
+    )+) => {
         /// A reason, as it stands in conditions.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason { $($name,)+ }
@@ -171,6 +201,8 @@ macro_rules! reasons {
             name: stringify!($name),
             kind: ReasonKind::$kind,
             conditions: on::$on,
+            asks: asks!($action $(at $page)?),
+            or_asks: &[$(Action::$other,)*],
             meaning: $meaning,
             remedy: $remedy,
         },)+];
@@ -179,399 +211,406 @@ macro_rules! reasons {
 
 reasons! {
     // Not looked at yet, or nothing known.
-    NotObservedYet: Progress, FIRST,
+    NotObservedYet: Progress, FIRST, nobody,
         "Not looked at yet.",
         "Nothing; the operator looks as soon as it can.";
-    NotObserved: Time, READY,
+    NotObserved: Time, READY, nobody,
         "No look has succeeded for hours, so what was True may no longer be; nothing says that it is false.",
         "See whether the cluster reaches graph.facebook.com and whether Meta reports an outage; the next look that succeeds ends it.";
     // Good.
-    PortfolioUsable: Settled, PORTFOLIO_ONLY,
+    PortfolioUsable: Settled, PORTFOLIO_ONLY, nobody,
         "The portfolio resolves, may be used from this namespace, and its credentials work.",
         "Nothing.";
-    AccountActive: Settled, ACCOUNT_ONLY,
+    AccountActive: Settled, ACCOUNT_ONLY, nobody,
         "The account is in reach, reviewed and active.",
         "Nothing.";
-    InAccount: Settled, NUMBER_ONLY,
+    InAccount: Settled, NUMBER_ONLY, nobody,
         "The number is in the account and its id is known.",
         "Nothing.";
-    CodeVerified: Settled, VERIFIED_ONLY,
+    CodeVerified: Settled, VERIFIED_ONLY, nobody,
         "Ownership of the number is proven by a code.",
         "Nothing; register within 14 days, or a new code is needed.";
-    NotNeededWhenRegistered: Settled, VERIFIED_ONLY,
+    NotNeededWhenRegistered: Settled, VERIFIED_ONLY, nobody,
         "The number is registered, so no code is needed, whatever the code status reads.",
         "Nothing.";
-    NameApproved: Settled, NAME_ONLY,
+    NameApproved: Settled, NAME_ONLY, nobody,
         "The desired display name is live and approved.",
         "Nothing.";
-    NameAvailableWithoutReview: Settled, NAME_ONLY,
+    NameAvailableWithoutReview: Settled, NAME_ONLY, nobody,
         "The desired display name is live and may be used; Meta reviews it later.",
         "Nothing.";
-    RegisteredWithCloudApi: Settled, REGISTERED_ONLY,
+    RegisteredWithCloudApi: Settled, REGISTERED_ONLY, nobody,
         "The number is registered with Cloud API.",
         "Nothing.";
-    CanSend: Settled, HEALTH_ONLY,
+    CanSend: Settled, HEALTH_ONLY, nobody,
         "Nothing keeps the number from sending.",
         "Nothing.";
-    Limited: Settled, HEALTH_ONLY,
+    Limited: Settled, HEALTH_ONLY, nobody,
         "The number can send, within limits that Meta names.",
         "Read the message; most limits end by themselves, a payment problem does not.";
-    Routed: Settled, WEBHOOK,
+    Routed: Settled, WEBHOOK, nobody,
         "Our app is subscribed and the number's webhook is the desired one.",
         "Nothing.";
-    NotManaged: Settled, NONE,
+    NotManaged: Settled, NONE, nobody,
         "Not asked for by the spec.",
         "Nothing.";
-    InSync: Settled, PROFILE,
+    InSync: Settled, PROFILE, nobody,
         "Every managed profile field matches.",
         "Nothing.";
-    BusinessIsVerified: Settled, BUSINESS,
+    BusinessIsVerified: Settled, BUSINESS, nobody,
         "Meta has verified the business.",
         "Nothing.";
-    PaymentMethodPresent: Settled, PAYMENT,
+    PaymentMethodPresent: Settled, PAYMENT, nobody,
         "The account has a payment method.",
         "Nothing.";
-    PaymentNotKnown: Settled, PAYMENT,
+    PaymentNotKnown: Settled, PAYMENT, nobody,
         "Meta shows neither a payment method nor a payment problem.",
         "Look at the billing page of the account in Meta Business Suite; without a method, messages that you start are refused.";
-    TokenAccepted: Settled, CREDENTIALS_ONLY,
+    TokenAccepted: Settled, CREDENTIALS_ONLY, nobody,
         "Meta accepts the token, and it has the permissions that the operator needs.",
         "Nothing.";
-    IdentityMatches: Settled, IDENTITY_ONLY,
+    IdentityMatches: Settled, IDENTITY_ONLY, nobody,
         "The portfolio's name is the expected one.",
         "Nothing.";
-    IdentityNotCheckable: Settled, IDENTITY_ONLY,
+    IdentityNotCheckable: Settled, IDENTITY_ONLY, nobody,
         "There is no expected name, or Meta does not show the portfolio's name to this token.",
         "To have it checked, set expect.name and give the token business_management.";
-    Usable: Settled, READY,
+    Usable: Settled, READY, nobody,
         "Everything that readyWhen asks for is True.",
         "Nothing.";
     // The operator is at it.
-    AddingNumber: Progress, NUMBER,
+    AddingNumber: Progress, NUMBER, nobody,
         "The number is about to be added to the account.",
         "Nothing.";
-    RequestingCode: Progress, CODE,
+    RequestingCode: Progress, CODE, nobody,
         "A code is about to be asked for.",
         "Have the phone at hand.";
-    VerifyingCode: Progress, CODE,
+    VerifyingCode: Progress, CODE, nobody,
         "The code is about to be handed to Meta.",
         "Nothing.";
-    SubmittingName: Progress, NAME,
+    SubmittingName: Progress, NAME, nobody,
         "The display name is about to be submitted for review.",
         "Nothing.";
-    CreatingPin: Progress, REGISTER,
+    CreatingPin: Progress, REGISTER, nobody,
         "The Secret with the two-step PIN is about to be created.",
         "Nothing.";
-    SettingPin: Progress, REGISTER,
+    SettingPin: Progress, REGISTER, nobody,
         "The two-step PIN is about to be replaced.",
         "Nothing.";
-    Registering: Progress, REGISTER,
+    Registering: Progress, REGISTER, nobody,
         "The number is about to be registered with Cloud API.",
         "Nothing.";
-    Subscribing: Progress, WEBHOOK,
+    Subscribing: Progress, WEBHOOK, nobody,
         "The app is about to be subscribed to the account.",
         "Nothing.";
-    RoutingWebhook: Progress, WEBHOOK,
+    RoutingWebhook: Progress, WEBHOOK, nobody,
         "The number's webhook is about to be set.",
         "Nothing; your endpoint must answer Meta's handshake.";
-    WritingProfile: Progress, PROFILE,
+    WritingProfile: Progress, PROFILE, nobody,
         "The profile is about to be written.",
         "Nothing.";
-    EffectNotVisibleYet: Progress, NUMBER,
+    EffectNotVisibleYet: Progress, NUMBER, nobody,
         "A write was sent; Meta does not show its effect yet.",
         "Nothing; the operator looks again by itself.";
-    JustRegistered: Progress, HEALTH_ONLY,
+    JustRegistered: Progress, HEALTH_ONLY, nobody,
         "The number was registered a moment ago; Meta does not show it as connected yet.",
         "Nothing; this takes minutes.";
     // A person has to act.
-    CodeNeeded: Person, CODE,
+    CodeNeeded: Person, CODE, AskForCode,
         "Ownership has to be proven by a code, and nobody has asked for one.",
         "With the phone at hand: kubectl whatsapp send-code NAME.";
-    CodeAwaited: Person, CODE,
+    CodeAwaited: Person, CODE, EnterCode,
         "A code was asked for and has not arrived in its Secret.",
         "Type it within minutes: kubectl whatsapp code NAME. None came: kubectl whatsapp send-code NAME.";
-    CodeMayHaveBeenSent: Person, CODE,
+    CodeMayHaveBeenSent: Person, CODE, EnterCode,
         "A code was asked for and Meta's answer was lost; it counts as sent.",
         "If one arrives: kubectl whatsapp code NAME; if not: kubectl whatsapp send-code NAME.";
-    CodeWrong: Person, CODE,
+    CodeWrong: Person, CODE, EnterCode or AskForCode,
         "Meta did not accept the code, or does not show that it did: it was wrong, or had expired. Meta's answer is the same for both.",
         "Compare the digits and enter the right ones: kubectl whatsapp code NAME; or ask for a new one: kubectl whatsapp send-code NAME.";
-    CodeLapsed: Person, CODE,
+    CodeLapsed: Person, CODE, AskForCode,
         "The code came too late, or could not be sent within its life.",
         "Ask for a new one with the phone at hand: kubectl whatsapp send-code NAME.";
-    CodeMalformed: Person, CODE,
+    CodeMalformed: Person, CODE, EnterCode,
         "The Secret does not hold six digits under the key.",
         "Enter the six digits again: kubectl whatsapp code NAME.";
-    CodeRequestRefused: Person, CODE,
+    CodeRequestRefused: Person, CODE, AskForCode,
         "Meta refused to send a code.",
         "Read Meta's words in the message; check that the line takes calls and texts from abroad; then: kubectl whatsapp send-code NAME.";
-    CodeFoundUnasked: Person, CODE,
+    CodeFoundUnasked: Person, CODE, AskForCode,
         "A code stands in the Secret that this object did not ask for.",
         "If it is a fresh one for this number: kubectl whatsapp retry NAME; else ask for one: kubectl whatsapp send-code NAME.";
-    ReverificationNeeded: Person, CODE,
+    ReverificationNeeded: Person, CODE, AskForCode,
         "Meta wants ownership proven again before it registers the number.",
         "With the phone at hand: kubectl whatsapp send-code NAME.";
-    PinNeeded: Person, REGISTER,
+    PinNeeded: Person, REGISTER, ProvidePin at Numbers or AllowSecret,
         "The two-step PIN is not there, and making one up would be wrong: the number has a PIN already, or the Secret lacks the key or may not be read.",
         "Put the six digits into the PIN Secret; if nobody knows them, switch two-step verification off in WhatsApp Manager.";
-    PinMalformed: Person, REGISTER,
+    PinMalformed: Person, REGISTER, ProvidePin at Numbers,
         "The PIN Secret does not hold six digits under the key.",
         "Put exactly six digits there.";
-    PinMismatch: Person, REGISTER,
+    PinMismatch: Person, REGISTER, ProvidePin at Numbers,
         "Meta says that the PIN is not the number's.",
         "Put the right PIN into the Secret, or set registration.pinPolicy: Overwrite, or switch two-step verification off in WhatsApp Manager; then: kubectl whatsapp retry NAME.";
-    NumberOnPhone: Person, NUMBER,
+    NumberOnPhone: Person, NUMBER, DeleteAppAccount,
         "The number is still in use in a WhatsApp app.",
         "On the phone: Settings, Account, Delete my account (uninstalling is not enough); wait five minutes; then: kubectl whatsapp retry NAME.";
-    NumberLimitReached: Person, NUMBER,
+    NumberLimitReached: Person, NUMBER, RaiseNumberLimit at Support,
         "The portfolio has as many numbers as Meta allows it.",
         "Verify the business, remove a number that is no longer used in WhatsApp Manager, or ask Meta's support for more; it is tried again daily, or at once: kubectl whatsapp retry NAME.";
-    AddRefused: Person, NUMBER,
+    AddRefused: Person, NUMBER, Retry at Numbers or FreeNumber or AllowNumber,
         "Meta refused to add the number without naming one cause: it is in use in a WhatsApp app or with another provider, banned, or number or name are not valid; after a plain permission error, the portfolio is full or the token's user lacks full control of the account.",
         "Read Meta's words, and go through the causes that the message names; then: kubectl whatsapp retry NAME.";
-    NameRefused: Person, NAME,
+    NameRefused: Person, NAME, ChooseName at Numbers,
         "Meta refused to take the display name.",
         "Read Meta's words, change displayName, or: kubectl whatsapp retry NAME.";
-    NameNotTaken: Person, NAME,
+    NameNotTaken: Person, NAME, Retry at Numbers,
         "Meta accepted the display name and does not show it, or took another one since.",
         "Look at the number in WhatsApp Manager, then: kubectl whatsapp retry NAME.";
-    CoexistenceNotOnboarded: Person, NUMBER,
+    CoexistenceNotOnboarded: Person, NUMBER, ConnectInApp,
         "The number is to stay in the WhatsApp Business app and is not connected to the platform there; no call can do that.",
         "Connect it in the app through the partner's sign-up, or set connection to CloudApi.";
-    RegistrationRefused: Person, REGISTER,
+    RegistrationRefused: Person, REGISTER, Retry at Numbers,
         "Meta refused the registration.",
         "Read Meta's words in the message, remove the cause, then: kubectl whatsapp retry NAME.";
-    IncompleteDeregistration: Person, REGISTER,
+    IncompleteDeregistration: Person, REGISTER, Retry at Numbers,
         "An earlier deregistration of this number is not finished.",
         "Have the number deregistered again where it was registered last; then: kubectl whatsapp retry NAME.";
-    SandboxNumberNotVerified: Person, REGISTER,
+    SandboxNumberNotVerified: Person, REGISTER, Retry at Numbers,
         "This is a test number that reads as not verified; Meta registers those itself.",
         "If it really has to be registered: kubectl whatsapp retry NAME.";
-    FellBack: Person, REGISTER,
+    FellBack: Person, REGISTER, Retry at Numbers,
         "The number was registered and now reads as not registered.",
         "Find out who deregistered it, and whether on purpose; to register it again: kubectl whatsapp retry NAME.";
-    ObserveOnly: Person, NUMBER,
+    ObserveOnly: Person, NUMBER, AllowManagement,
         "Something is to be done, and managementPolicy is ObserveOnly.",
         "Do it in Meta's tools, or set managementPolicy: Full.";
-    Suspended: Person, READY,
+    Suspended: Person, READY, Resume,
         "The channel is suspended: nothing is looked at and nothing is done.",
         "Set suspend: false.";
-    NoAccountInReach: Person, ACCOUNT,
+    NoAccountInReach: Person, ACCOUNT, CreateAccount at Accounts,
         "The token reaches no WhatsApp Business Account of the portfolio.",
         "Create an account in Meta Business Suite, or assign one to the system user of the token. It is looked for once an hour; at once with: kubectl whatsapp retry NAME.";
-    AccountAmbiguous: Person, ACCOUNT,
+    AccountAmbiguous: Person, ACCOUNT, NameAccount at Accounts,
         "More than one account is in reach, and the spec does not say which.",
         "Set accountId.";
-    AccountReachUnknown: Person, ACCOUNT,
+    AccountReachUnknown: Person, ACCOUNT, NameAccount at Accounts,
         "The token may not list accounts.",
         "Set accountId, or use the token of an admin system user.";
-    AccountNotInReach: Person, ACCOUNT,
+    AccountNotInReach: Person, ACCOUNT, AssignAccount at Accounts or NameAccount,
         "The account that the spec names is not in reach of the token, or may not be used from this namespace.",
         "Check accountId (not a portfolio's or a number's id), assign the account to the system user, or have it added to the portfolio's access.";
-    AccountRestricted: Person, ACCOUNT,
+    AccountRestricted: Person, ACCOUNT, Appeal at Support,
         "Meta has restricted the account.",
         "See Business Support Home for the cause, and appeal there.";
-    AccountLocked: Person, ACCOUNT,
+    AccountLocked: Person, ACCOUNT, Appeal at Support,
         "Meta has locked the account.",
         "See Business Support Home for the cause, and appeal there.";
-    PermissionMissing: Person, ACCOUNT,
+    PermissionMissing: Person, ACCOUNT, GrantPermissions at SystemUsers,
         "The token may not do this with the account or the number.",
         "In Business settings, give the system user full control of the account, and the token the scopes whatsapp_business_management and whatsapp_business_messaging.";
-    PortfolioNotUsable: Person, PORTFOLIO,
+    PortfolioNotUsable: Person, PORTFOLIO, CorrectPortfolio,
         "There is no portfolio of that name that may be used from this namespace.",
         "Check portfolioRef, or have the portfolio's owner add this namespace to spec.access.";
-    SecretMissing: Person, CREDENTIALS,
+    SecretMissing: Person, CREDENTIALS, ProvideCredentials or ProvideVerifyToken,
         "The Secret with the credentials does not exist.",
         "Create it, with the names that spec.credentials gives.";
-    SecretKeyMissing: Person, CREDENTIALS,
+    SecretKeyMissing: Person, CREDENTIALS, ProvideCredentials or ProvideVerifyToken,
         "The Secret exists, the key in it does not, or is empty.",
         "Add the key that spec.credentials names.";
-    SecretForbidden: Person, CREDENTIALS,
+    SecretForbidden: Person, CREDENTIALS, AllowSecret,
         "The operator may not read the Secret.",
         "Grant its service account get on this Secret.";
-    TokenInvalid: Person, CREDENTIALS,
+    TokenInvalid: Person, CREDENTIALS, ReplaceToken at SystemUsers,
         "Meta does not accept the token.",
         "Generate a token for the system user and put it into the Secret; it is taken up within a minute.";
-    TokenExpired: Person, CREDENTIALS,
+    TokenExpired: Person, CREDENTIALS, ReplaceToken at SystemUsers,
         "The token has expired.",
         "Generate a token for the system user, best one that never expires, and put it into the Secret.";
-    TokenTypeNotUsable: Person, CREDENTIALS,
+    TokenTypeNotUsable: Person, CREDENTIALS, ReplaceToken at SystemUsers,
         "The token is not one that can work for long: a page's, an app's, or a person's that soon expires.",
         "Generate a token for a system user of the portfolio.";
-    TokenExpiresSoon: Settled, CREDENTIALS_ONLY,
+    TokenExpiresSoon: Settled, CREDENTIALS_ONLY, ReplaceToken at SystemUsers,
         "The token works, and will soon expire.",
         "Generate a new one, best one that never expires, and put it into the Secret; the old one serves until then.";
-    ScopesMissing: Person, CREDENTIALS,
+    ScopesMissing: Person, CREDENTIALS, GrantPermissions at SystemUsers,
         "The token lacks a scope without which nothing can be done.",
         "Generate a token with whatsapp_business_management, whatsapp_business_messaging and business_management.";
-    AppSecretWrong: Person, CREDENTIALS,
+    AppSecretWrong: Person, CREDENTIALS, ReplaceAppSecret at Apps,
         "The app secret, or the app id, does not belong to the token's app.",
         "Copy the app secret from the app's basic settings into the Secret, or leave appSecretRef out.";
-    NewTokenRejected: Settled, CREDENTIALS_ONLY,
+    NewTokenRejected: Settled, CREDENTIALS_ONLY, ReplaceToken at SystemUsers,
         "The Secret holds a new token that does not work; the one before it is still used.",
         "Put a working token into the Secret before the operator restarts.";
-    VerifyTokenUnlabelled: Person, WEBHOOK,
+    VerifyTokenUnlabelled: Person, WEBHOOK, LabelSecret,
         "The Secret of the verify token does not permit its use: the value is sent to a URL of your choice.",
         "Label it: kubectl label secret SECRET whatsapp-operator.dev/use=verify-token.";
-    WebhookHandshakeFailed: Person, WEBHOOK,
+    WebhookHandshakeFailed: Person, WEBHOOK, MendWebhook,
         "Your webhook did not answer Meta's handshake as it should.",
         "Make callbackUrl answer a GET with hub.challenge when hub.verify_token is the one in the Secret; then: kubectl whatsapp retry NAME.";
-    AppNotSubscribedToMessages: Person, WEBHOOK,
+    AppNotSubscribedToMessages: Person, WEBHOOK, SubscribeToMessages at Apps,
         "Meta wants the app to receive the field messages before a number's webhook can be set.",
         "In the App Dashboard, WhatsApp, Configuration: subscribe the webhook field messages; then: kubectl whatsapp retry NAME.";
-    NotTakenByMeta: Person, SETTINGS,
+    NotTakenByMeta: Person, SETTINGS, ChangeSpec at Numbers,
         "Meta accepted the write three times and still shows the old value.",
         "Compare in WhatsApp Manager; change the spec, or: kubectl whatsapp retry NAME.";
-    WebhookRefused: Person, WEBHOOK,
+    WebhookRefused: Person, WEBHOOK, MendWebhook,
         "Meta refused the webhook.",
         "Read Meta's words; callbackUrl must be HTTPS and at most 200 characters.";
-    WebhookNotReadable: Settled, WEBHOOK,
+    WebhookNotReadable: Settled, WEBHOOK, nobody,
         "Meta does not show this app where a number's webhook goes; it was written once for this generation.",
         "Send a message to the number and see whether it arrives.";
-    ProfileRefused: Person, PROFILE,
+    ProfileRefused: Person, PROFILE, ChangeSpec,
         "Meta refused the profile.",
         "Read Meta's words, and change the field that they name.";
-    ProfileDiffers: Person, PROFILE,
+    ProfileDiffers: Person, PROFILE, AlignSettings,
         "The profile differs from the spec, and is not written here.",
         "See status.drift; change it in Meta's tools, or the spec.";
-    WebhookDiffers: Person, WEBHOOK,
+    WebhookDiffers: Person, WEBHOOK, AlignSettings,
         "The webhook differs from the spec, and is not written here.",
         "See status.drift; change it in Meta's tools, or the spec.";
-    RenameNotManaged: Person, NAME_ONLY,
+    RenameNotManaged: Person, NAME_ONLY, AlignName at Numbers,
         "The number is registered, and its display name is another one or has lapsed; changing that is left to a person.",
         "Change the name in WhatsApp Manager, or submit it there again, or set displayName to the live one.";
-    PaymentProblem: Person, PAYMENT,
+    PaymentProblem: Person, PAYMENT, AddPaymentMethod at Billing,
         "Meta names a payment problem: messages that you start are refused.",
-        "Add or mend the payment method on the billing page of the account in Meta Business Suite.";
-    BusinessNotVerified: Person, BUSINESS,
+        "Add or correct the payment method on the billing page of the account in Meta Business Suite.";
+    BusinessNotVerified: Person, BUSINESS, VerifyBusiness at SecurityCenter,
         "The business is not verified.",
         "Start or finish verification in the Security Centre of Business settings.";
-    Blocked: Person, HEALTH_ONLY,
+    Blocked: Person, HEALTH_ONLY, ResolveBlock at Support,
         "Meta does not let the number send.",
         "Read Meta's words in the message; Business Support Home shows the cause.";
     // Meta or time.
-    NameInReview: Time, NAME,
+    NameInReview: Time, NAME, ReviewName at Numbers,
         "Meta is reviewing the display name.",
         "Nothing; it takes from minutes to some days.";
-    NameChangeQueued: Time, NAME,
+    NameChangeQueued: Time, NAME, ReviewName at Numbers,
         "Another name of this number is in review; only one can be at a time, so the desired one is submitted after it.",
         "Nothing.";
-    NameExpiredWaits: Time, NAME,
+    NameExpiredWaits: Time, NAME, ReviewName at Numbers,
         "The name's approval has lapsed, and it was submitted again not long ago.",
         "Nothing; the next submission has a date.";
-    NameNotReady: Time, NAME,
+    NameNotReady: Time, NAME, ReviewName at Numbers,
         "Meta has not made the name usable yet.",
         "Nothing; it takes from minutes to some days.";
-    NameLimitReached: Time, NAME,
+    NameLimitReached: Time, NAME, AllowName at Numbers,
         "As many names were submitted within 30 days as the operator allows itself; Meta allows ten.",
         "Wait for the date in the message.";
-    AccountInReview: Time, ACCOUNT,
+    AccountInReview: Time, ACCOUNT, ReviewAccount at Accounts,
         "Meta is reviewing the account.",
         "Nothing; Meta decides.";
-    AddingRestricted: Time, NUMBER,
+    AddingRestricted: Time, NUMBER, AllowAdding at Support,
         "Meta does not let this account add numbers for now.",
         "Wait for the date, if there is one; Business Support Home shows the cause.";
-    Throttled: Time, ACCOUNT,
+    Throttled: Time, ACCOUNT, AllowCalls,
         "Meta's call budget is spent, or Meta asks for a pause.",
         "Nothing; it goes on at the time in the message.";
-    CodeLimitReached: Time, CODE,
+    CodeLimitReached: Time, CODE, AllowCode,
         "As many codes were asked for in a day as the operator allows.",
         "Wait for the date in the message, and find out why no code arrives.";
-    CodeRequestPaused: Time, CODE,
+    CodeRequestPaused: Time, CODE, AllowCode,
         "Meta refused to send a code; the next one may be asked for at the time in the message.",
         "After that time, with the phone at hand: kubectl whatsapp send-code NAME.";
-    RegistrationLimitReached: Time, REGISTER,
+    RegistrationLimitReached: Time, REGISTER, AllowRegistration at Numbers,
         "As many registrations were tried in 72 hours as the policy allows; Meta blocks a number at ten.",
         "Wait for the date in the message.";
-    RegistrationPaused: Time, REGISTER,
+    RegistrationPaused: Time, REGISTER, AllowRegistration at Numbers,
         "The next registration has a date, so that Meta's limit is not spent.",
         "Nothing. Where the message names retry, it can be had at once: kubectl whatsapp retry NAME.";
-    PinLocked: Time, REGISTER,
+    PinLocked: Time, REGISTER, AllowRegistration at Numbers,
         "Too many wrong PINs: Meta refuses any for a while.",
-        "Make sure of the PIN meanwhile.";
-    NumberDeletedRecently: Time, NUMBER,
+        "Wait for the date in the message, and find out the right PIN until then.";
+    NumberDeletedRecently: Time, NUMBER, AllowAdding at Numbers or AllowRegistration,
         "The number was deleted a moment ago; Meta needs some minutes.",
         "Nothing.";
-    MetaUnavailable: Time, ACCOUNT,
+    MetaUnavailable: Time, ACCOUNT, Answer,
         "Meta could not be reached, or did not give a usable answer.",
         "Nothing; it is tried again by itself.";
-    ObservationIncomplete: Time, NUMBER,
+    ObservationIncomplete: Time, NUMBER, ShowField at Numbers or ChangeStatus or ConfirmChange or Answer or CheckCluster,
         "Meta did not show a fact without which nothing may be written to the number.",
         "Nothing; if it lasts, look whether the token has full control of the account.";
-    StatusNotKnown: Time, ACCOUNT,
+    StatusNotKnown: Time, ACCOUNT, ChangeStatus at Numbers,
         "Meta shows a status that this version does not know, so nothing is written.",
         "Look in WhatsApp Manager; update the operator if the word is a new one.";
-    ClaimPause: Time, NUMBER,
+    ClaimPause: Time, NUMBER, ShowEffect,
         "Another channel managed this number until a moment ago; this one starts after a short pause.",
         "Nothing.";
-    BusinessInReview: Time, BUSINESS,
+    BusinessInReview: Time, BUSINESS, ReviewBusiness at SecurityCenter,
         "Meta is reviewing the business.",
         "Nothing; it takes from minutes to 14 working days.";
-    PortfolioNotReadYet: Progress, PORTFOLIO,
+    PortfolioNotReadYet: Progress, PORTFOLIO, nobody,
         "The portfolio has not been looked at yet.",
         "Nothing.";
     // Nothing but an edit or a person at Meta.
-    NameDeclined: Stalled, NAME,
+    NameDeclined: Stalled, NAME, ChooseName at Numbers,
         "Meta declined the display name.",
         "Set another displayName that follows Meta's guidelines, or appeal in WhatsApp Manager.";
-    NumberBanned: Stalled, HEALTH,
+    NumberBanned: Stalled, HEALTH, Appeal at Support,
         "Meta has banned the number.",
         "Appeal in Business Support Home.";
-    NumberMigrated: Stalled, NUMBER,
+    NumberMigrated: Stalled, NUMBER, ChangeSpec at Numbers,
         "The number was moved to another account.",
-        "Set up a channel for the account where it is now, or delete this one.";
-    NumberDeleted: Stalled, NUMBER,
+        "Delete this channel, and create one with the accountId of the account where the number is now.";
+    NumberDeleted: Stalled, NUMBER, AddNumberAgain at Numbers or Retry,
         "The number was deleted from the account.",
         "To use the number again, add it in WhatsApp Manager; where the message names retry, kubectl whatsapp retry NAME adds it too; else delete this channel.";
-    NumberInOtherAccount: Stalled, NUMBER,
+    NumberInOtherAccount: Stalled, NUMBER, NameAccount at Numbers,
         "The number is in another account; adding it here would not move it.",
-        "Name that account in accountId of a new channel, or migrate the number in WhatsApp Manager.";
-    NumberOnPremises: Stalled, REGISTER,
+        "Create the channel anew with that account in accountId, or migrate the number in WhatsApp Manager.";
+    NumberOnPremises: Stalled, REGISTER, DeregisterOnPremises at Numbers,
         "The number is registered with the On-Premises API.",
-        "Deregister it there first.";
-    NumberClaimed: Stalled, NUMBER,
+        "Have it deregistered there first, by whoever runs its On-Premises API client.";
+    NumberClaimed: Stalled, NUMBER, ResolveClaim,
         "Another channel manages this number.",
-        "Delete one of the two.";
-    AccountRejected: Stalled, ACCOUNT,
+        "Delete one of the two channels.";
+    AccountRejected: Stalled, ACCOUNT, Appeal at Support,
         "Meta has rejected the account.",
         "Appeal in WhatsApp Manager, or use another account.";
-    AccountDisabled: Stalled, ACCOUNT,
+    AccountDisabled: Stalled, ACCOUNT, Appeal at Support,
         "Meta has disabled the account.",
         "Appeal in Business Support Home.";
-    AccountChanged: Stalled, ACCOUNT,
+    AccountChanged: Stalled, ACCOUNT, CorrectAccount,
         "The spec names another account than the one this channel has used.",
         "Set accountId back, or create a new channel.";
-    PortfolioChanged: Stalled, PORTFOLIO,
+    PortfolioChanged: Stalled, PORTFOLIO, CorrectPortfolio,
         "portfolioRef leads to another business than the one this channel has used.",
         "Set portfolioRef back, or create a new channel.";
-    IdentityMismatch: Stalled, IDENTITY,
+    IdentityMismatch: Stalled, IDENTITY, CorrectBusiness at BusinessInfo,
         "The portfolio is not the expected one.",
         "Check businessId and the token; if both are right, correct expect. The portfolio is read once an hour; at once with: kubectl whatsapp retry NAME.";
-    CountryMismatch: Stalled, ACCOUNT,
+    CountryMismatch: Stalled, ACCOUNT, CorrectAccount at Accounts,
         "The account's country is not the expected one.",
         "Check accountId; if it is right, correct expect.country of the portfolio.";
-    ConnectionContradictsNumber: Stalled, REGISTER,
+    ConnectionContradictsNumber: Stalled, REGISTER, ChangeSpec at Numbers,
         "What connection asks for contradicts what the number is: one that lives in the WhatsApp Business app is never touched.",
-        "Set connection to what the number is, or have the number changed in the app.";
-    SpecInvalid: Stalled, PORTFOLIO,
+        "Set connection to Coexistence for a number that stays in the app, else to CloudApi; or have the number moved into or out of the app.";
+    SpecInvalid: Stalled, PORTFOLIO, ChangeSpec or CorrectPortfolio,
         "The spec cannot be carried out as it stands.",
         "Correct the field that the message names.";
     // Facts that came with the assessment.
-    NotConnected: Person, HEALTH_ONLY,
+    NotConnected: Person, HEALTH_ONLY, ResolveBlock at Support,
         "The number is registered, but Meta does not show it as connected.",
         "Look at the number in WhatsApp Manager and at Business Support Home.";
-    BusinessNotReadable: Settled, BUSINESS,
+    BusinessNotReadable: Settled, BUSINESS, nobody,
         "The token may not read the portfolio.",
         "Give the token business_management.";
-    WrongBusiness: Stalled, IDENTITY,
+    WrongBusiness: Stalled, IDENTITY, CorrectBusiness at BusinessInfo,
         "businessId is not the id of a portfolio that this token can see.",
         "Copy the portfolio's id from Business settings, Business info; a phone number or the id of an account does not belong there.";
-    BusinessIneligible: Stalled, BUSINESS,
+    BusinessIneligible: Stalled, BUSINESS, VerifyBusiness at SecurityCenter,
         "Meta does not offer verification to this business at present.",
         "See the Security Centre of Business settings.";
-    WaitsForRegistration: Time, NAME_ONLY,
+    WaitsForRegistration: Time, NAME_ONLY, nobody,
         "The display name is approved, and becomes the live one when the number is registered.",
         "Nothing.";
+}
+
+impl Row {
+    /// Every action that it may ask for, the usual one first.
+    pub fn actions(&self) -> impl Iterator<Item = Action> {
+        self.asks.iter().map(|asks| asks.action).chain(self.or_asks.iter().copied())
+    }
 }
 
 impl Reason {
@@ -588,6 +627,28 @@ impl Reason {
     /// Of what kind it is.
     pub fn kind(self) -> ReasonKind {
         self.row().kind
+    }
+
+    /// Who has to do what, and where.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::{action::Action, reason::Reason};
+    /// assert_eq!(Reason::CodeNeeded.asks().map(|asks| asks.action), Some(Action::AskForCode));
+    /// assert_eq!(Reason::AddingNumber.asks(), None);
+    /// ```
+    pub fn asks(self) -> Option<Asks> {
+        self.row().asks
+    }
+
+    /// Whether a block that is about it may ask for an action.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::{action::Action, reason::Reason};
+    /// assert!(Reason::CodeWrong.may_ask(Action::EnterCode) && Reason::CodeWrong.may_ask(Action::AskForCode));
+    /// assert!(!Reason::CodeWrong.may_ask(Action::Appeal));
+    /// ```
+    pub fn may_ask(self, action: Action) -> bool {
+        self.row().actions().any(|own| own == action)
     }
 
     /// Reads a constant back, from a stored condition.
@@ -625,6 +686,7 @@ impl Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::value::action::Actor;
 
     #[test]
     fn every_reason_has_a_meaning_and_a_remedy_in_sentences() {
@@ -646,6 +708,48 @@ mod tests {
     fn a_reason_that_waits_for_a_person_or_an_edit_tells_what_to_do() {
         for row in TABLE.iter().filter(|r| matches!(r.kind, ReasonKind::Person | ReasonKind::Stalled)) {
             assert_ne!(row.remedy, "Nothing.", "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn who_is_waited_for_agrees_with_the_kind() {
+        for row in TABLE {
+            let is_of_meta = row.asks.map(|asks| asks.action.actor() == Actor::Meta);
+            let expected = match (row.kind, row.reason) {
+                // They tell that a token which still works has to be replaced.
+                (ReasonKind::Settled, Reason::TokenExpiresSoon | Reason::NewTokenRejected) => Some(false),
+                // What has to be done before stands beside them.
+                (ReasonKind::Time, Reason::NotObserved | Reason::WaitsForRegistration) => None,
+                (ReasonKind::Settled | ReasonKind::Progress, _) => None,
+                (ReasonKind::Person | ReasonKind::Stalled, _) => Some(false),
+                (ReasonKind::Time, _) => Some(true),
+            };
+            assert_eq!(is_of_meta, expected, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn an_action_is_asked_for_by_some_reason_and_listed_once() {
+        for action in super::super::action::ACTIONS {
+            assert!(TABLE.iter().any(|row| row.reason.may_ask(action.action)), "{}", action.name);
+        }
+        for row in TABLE {
+            let default = row.asks.map(|asks| asks.action);
+            assert!(row.or_asks.iter().all(|other| Some(*other) != default), "{}", row.name);
+            assert!(default.is_some() || row.or_asks.is_empty(), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn only_the_phone_and_the_cluster_act_without_a_page() {
+        for row in TABLE {
+            let Some(asks) = row.asks else { continue };
+            if asks.action.actor() == Actor::PortfolioAdmin {
+                assert!(asks.page.is_some(), "{}: who acts at Meta is told where", row.name);
+            }
+            if asks.action.actor() == Actor::PhoneHolder {
+                assert_eq!(asks.page, None, "{}: the phone is no page of Meta's", row.name);
+            }
         }
     }
 

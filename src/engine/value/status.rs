@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 
 use crate::engine::value::{
+    action::Actor,
     condition::ConditionSet,
     drift::Drift,
     failure::Refusal,
     id::{AccountId, BusinessId, NumberId},
     observed::WebhookConfiguration,
-    wait::Actor,
 };
 
 /// What a pass means for a channel. `api` lowers it into status and nothing else does.

@@ -1,67 +1,28 @@
-//! Waits: who has to act, and how the act is called.
+//! Waits: what has to be done before something goes on, and where.
 
 use jiff::Timestamp;
 
-use crate::engine::value::page::Page;
+use crate::engine::value::{action::Action, page::Page};
 
-/// Who has to act.
+/// What has to be done, by the actor to whom the action belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
-    pub actor: Actor,
-    /// A constant in CamelCase: `EnterCode`, `ChooseName`.
-    pub action: &'static str,
+    pub action: Action,
+    /// Meta's page on which it is done.
+    pub page: Option<Page>,
     pub expected_by: Option<Timestamp>,
-    pub url: Option<String>,
+    /// What happens if nobody does it, where that is more than the actor's own words say.
     pub if_ignored: Option<String>,
 }
 
-/// ```
-/// use whatsapp_operator::engine::wait::Actor;
-/// assert_eq!(Actor::PhoneHolder.as_str(), "PhoneHolder");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Actor {
-    PhoneHolder,
-    PortfolioAdmin,
-    ClusterUser,
-    Meta,
-}
-
-impl Actor {
-    /// The constant as users see it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::PhoneHolder => "PhoneHolder",
-            Self::PortfolioAdmin => "PortfolioAdmin",
-            Self::ClusterUser => "ClusterUser",
-            Self::Meta => "Meta",
-        }
-    }
-}
-
 impl Wait {
-    /// A wait for an actor to do one thing.
+    /// A wait for one act, on no page and without a date.
     ///
     /// ```
-    /// use whatsapp_operator::engine::wait::{Actor, Wait};
-    /// assert_eq!(Wait::on(Actor::PhoneHolder, "EnterCode").action, "EnterCode");
+    /// use whatsapp_operator::engine::{action::Action, wait::Wait};
+    /// assert_eq!(Wait::on(Action::EnterCode).action, Action::EnterCode);
     /// ```
-    pub fn on(actor: Actor, action: &'static str) -> Self {
-        Self { actor, action, expected_by: None, url: None, if_ignored: None }
-    }
-
-    pub(in crate::engine) fn at(mut self, page: Page) -> Self {
-        self.url = Some(page(None));
-        self
-    }
-
-    pub(in crate::engine) fn by(mut self, time: Timestamp) -> Self {
-        self.expected_by = Some(time);
-        self
-    }
-
-    pub(in crate::engine) fn or_else(mut self, if_ignored: impl Into<String>) -> Self {
-        self.if_ignored = Some(if_ignored.into());
-        self
+    pub fn on(action: Action) -> Self {
+        Self { action, page: None, expected_by: None, if_ignored: None }
     }
 }

@@ -10,7 +10,7 @@ use crate::engine::{
         condition_type::ConditionType,
         failure::{Failure, Refusal},
         id::Fact,
-        page,
+        page::Page,
         portfolio::BusinessFacts,
         reason::Reason,
     },
@@ -35,7 +35,7 @@ impl PortfolioGiven<'_> {
         let Some(expected) = &self.desired.expect_name else {
             return Verdict::plain(Judged::True(Reason::IdentityNotCheckable, "no name is expected".into()));
         };
-        let link = page::business_info(Some(&self.desired.business));
+        let link = Page::BusinessInfo.url(Some(&self.desired.business));
         Verdict::plain(match business {
             Fact::NotAsked => Judged::Keep,
             Fact::Unknown(failure)

@@ -14,18 +14,16 @@ use crate::engine::{
         portfolio::{credentials::Credentials, scene::Verdict},
         waiting::settle_since,
     },
-    rule::waiting::default_wait,
-    value::time::later,
+    rule::waiting::of_reason,
     value::{
         condition::{Condition, ConditionSet, Truth},
         condition_type::ConditionType,
         failure::{Failure, Refusal},
         id::Fact,
-        page,
         portfolio::{Hold, PortfolioView, REQUIRED_SCOPES, Reach, SCOPE_BUSINESS, TokenFacts},
         reason::{Reason, ReasonKind},
         status::WaitingFor,
-        wait::Actor,
+        time::later,
     },
 };
 
@@ -112,7 +110,6 @@ impl PortfolioGiven<'_> {
                 reason: Reason::PortfolioNotReadYet,
                 message: self.not_checked(),
                 failure: None,
-                url: None,
             });
         }
         match reach {
@@ -120,7 +117,6 @@ impl PortfolioGiven<'_> {
                 reason: Reason::NoAccountInReach,
                 message: "the token reaches no WhatsApp Business Account of the portfolio; create one, or assign one to the system user".into(),
                 failure: None,
-                url: Some(page::accounts(Some(&self.desired.business))),
             }),
             _ => None,
         }
@@ -140,12 +136,11 @@ impl PortfolioGiven<'_> {
         )
     }
 
-    fn default_wait(&self, reason: Reason) -> Option<WaitingFor> {
-        default_wait(reason, Some(&self.desired.business), &self.desired.name, self.now)
+    fn asked(&self, reason: Reason) -> Option<WaitingFor> {
+        of_reason(reason, Some(&self.desired.business), self.now)
     }
 
     fn hold_of(&self, condition: &Condition, refusal: Option<Refusal>) -> Hold {
-        let wait = self.default_wait(condition.reason);
         let told = self.view_before.and_then(|view| view.hold.as_ref());
         let told = told.filter(|hold| hold.reason == condition.reason && hold.message == condition.message);
         let refusal = refusal.or_else(|| told?.failure.as_ref()?.refusal().cloned());
@@ -153,7 +148,6 @@ impl PortfolioGiven<'_> {
             reason: condition.reason,
             message: condition.message.clone(),
             failure: refusal.map(Failure::Refused),
-            url: wait.and_then(|w| w.url),
         }
     }
 
@@ -202,9 +196,7 @@ impl PortfolioGiven<'_> {
     }
 
     fn waits(&self, set: &ConditionSet, hold: Option<&Hold>, token: &Fact<TokenFacts>) -> Vec<WaitingFor> {
-        let held = hold.and_then(|h| {
-            self.default_wait(h.reason).map(|w| WaitingFor { url: h.url.clone().or(w.url.clone()), ..w })
-        });
+        let held = hold.and_then(|hold| self.asked(hold.reason));
         let credentials = set.get(ConditionType::CredentialsValid);
         let warned =
             credentials.filter(|c| c.status == Truth::True).and_then(|c| self.replace_token(c.reason, token));
@@ -224,14 +216,8 @@ impl PortfolioGiven<'_> {
             Reason::TokenExpiresSoon => token.known().and_then(TokenFacts::end),
             _ => None,
         };
-        Some(WaitingFor {
-            actor: Actor::PortfolioAdmin,
-            action: "ReplaceToken".into(),
-            since: self.now,
-            expected_by,
-            url: Some(page::system_users(Some(&self.desired.business))),
-            if_ignored: Some(if_ignored.into()),
-        })
+        let asked = self.asked(reason)?;
+        Some(WaitingFor { expected_by, if_ignored: Some(if_ignored.into()), ..asked })
     }
 }
 

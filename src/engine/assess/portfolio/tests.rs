@@ -13,6 +13,7 @@ use crate::engine::{
         scene::Given,
     },
     value::{
+        action::Actor,
         condition::{
             ConditionSet,
             Truth::{self, False, True, Unknown},
@@ -28,7 +29,6 @@ use crate::engine::{
         reason::{Reason, ReasonKind},
         secret::{SecretFact, SecretVersion},
         status::{Before, WaitingFor},
-        wait::Actor,
     },
 };
 

@@ -5,13 +5,13 @@ use rstest::rstest;
 use crate::engine::{
     assess::{tests::ready_of, unseen::first},
     value::{
+        action::Actor,
         condition::Truth::{self, False, True, Unknown},
         desired::Management,
         id::{AccountStatus, Fact, Field, Sendability},
         observed::{ListState, ProcessFacts, Searched},
         reason::Reason,
         status::{Assessment, Stage},
-        wait::Actor,
     },
 };
 use crate::engine::{face_fixture::*, value::condition_type::ConditionType::*};

@@ -2,24 +2,18 @@
 
 use crate::engine::{face_fixture::*, value::condition_type::ConditionType::*};
 use crate::engine::{
-    rule::waiting::default_wait,
+    rule::waiting::of_reason,
     value::{
+        action::{Action, Actor},
         reason::{Reason, ReasonKind, TABLE},
-        wait::{Actor, Wait},
+        wait::Wait,
     },
 };
-
-fn wait(actor: Actor, action: &'static str) -> Wait {
-    Wait { actor, action, expected_by: None, url: None, if_ignored: None }
-}
 
 #[test]
 fn a_person_is_printed_before_meta() {
     let mut case = Case::ready().blocked(Reason::NameInReview);
-    case.plan.block.as_mut().unwrap().wait = Some(wait(Actor::Meta, "ReviewName"));
-    let mut aside = block(Reason::WebhookHandshakeFailed);
-    aside.wait = Some(wait(Actor::ClusterUser, "MendWebhook"));
-    case.plan.aside = vec![(WebhookRouted, aside)];
+    case.plan.aside = vec![(WebhookRouted, block(Reason::WebhookHandshakeFailed))];
     let actions: Vec<_> = case.assess().waiting_for.into_iter().map(|w| w.action).collect();
     assert_eq!(actions, ["MendWebhook", "ReviewName"]);
 }
@@ -27,7 +21,6 @@ fn a_person_is_printed_before_meta() {
 #[test]
 fn a_wait_keeps_its_beginning_while_it_lasts() {
     let mut case = Case::with(fresh()).blocked(Reason::CodeAwaited);
-    case.plan.block.as_mut().unwrap().wait = Some(wait(Actor::PhoneHolder, "EnterCode"));
     case.settle();
     case.now = later(5);
     assert_eq!(case.settle().waiting_for[0].since, now());
@@ -39,11 +32,26 @@ fn a_wait_keeps_its_beginning_while_it_lasts() {
 }
 
 #[test]
-fn every_reason_that_waits_names_who_acts() {
+fn what_a_block_waits_for_is_what_its_reason_asks_for() {
     for row in TABLE {
+        let mut case = Case::absent().blocked(row.reason);
+        let business = case.view().business.clone();
+        let asked = of_reason(row.reason, Some(&business), now());
         let waits = matches!(row.kind, ReasonKind::Person | ReasonKind::Time | ReasonKind::Stalled);
-        if waits && row.reason != Reason::NotObserved {
-            assert!(default_wait(row.reason, None, "support-br", now()).is_some(), "{}", row.name);
+        if waits && !matches!(row.reason, Reason::NotObserved | Reason::WaitsForRegistration) {
+            assert!(asked.is_some(), "{}", row.name);
         }
+        let list = case.assess().waiting_for;
+        let of_block =
+            list.iter().find(|wait| asked.as_ref().is_some_and(|asked| asked.action == wait.action));
+        assert_eq!(of_block, asked.as_ref(), "{}", row.name);
     }
+}
+
+#[test]
+fn an_act_of_the_block_s_own_stands_alone() {
+    let mut case = Case::with(fresh()).blocked(Reason::NumberDeleted);
+    case.plan.block.as_mut().unwrap().wait = Some(Wait::on(Action::Retry));
+    let waits: Vec<_> = case.assess().waiting_for.into_iter().map(|w| (w.actor, w.action)).collect();
+    assert_eq!(waits, [(Actor::ClusterUser, "Retry".into())]);
 }

@@ -1,0 +1,331 @@
+//! Who may be waited for, and every act that one of them may be asked for, once.
+//!
+//! An act belongs to one actor. Which reason asks for which act stands in the table of reasons; nothing here knows
+//! reasons, channels or portfolios.
+
+macro_rules! actors {
+    ($($name:ident: $meaning:literal, $if_ignored:expr;)+) => {
+        /// Who has to act.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Actor { $($name,)+ }
+
+        /// The table of actors, in the order of the enum.
+        pub const ACTORS: &[ActorRow] = &[$(ActorRow {
+            actor: Actor::$name,
+            name: stringify!($name),
+            meaning: $meaning,
+            if_ignored: $if_ignored,
+        },)+];
+    };
+}
+
+macro_rules! actions {
+    ($($name:ident: $actor:ident, $meaning:literal, $remedy:literal;)+) => {
+        /// An act that somebody is asked for, as it stands in `waitingFor`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Action { $($name,)+ }
+
+        /// The table of actions, in the order of the enum.
+        pub const ACTIONS: &[ActionRow] = &[$(ActionRow {
+            action: Action::$name,
+            name: stringify!($name),
+            actor: Actor::$actor,
+            meaning: $meaning,
+            remedy: $remedy,
+        },)+];
+    };
+}
+
+/// One row of the table of actors.
+#[derive(Clone, Copy, Debug)]
+pub struct ActorRow {
+    pub actor: Actor,
+    pub name: &'static str,
+    pub meaning: &'static str,
+    /// What happens while they do not act, where a block does not say it more exactly.
+    pub if_ignored: Option<&'static str>,
+}
+
+/// One row of the table of actions.
+#[derive(Clone, Copy, Debug)]
+pub struct ActionRow {
+    pub action: Action,
+    pub name: &'static str,
+    pub actor: Actor,
+    /// Why it is asked for.
+    pub meaning: &'static str,
+    /// What exactly to do.
+    pub remedy: &'static str,
+}
+
+actors! {
+    PhoneHolder:
+        "Whoever holds the phone of the number.",
+        Some("the number stays as it is; nothing is asked for again by itself");
+    PortfolioAdmin:
+        "Whoever administers the business portfolio at Meta.",
+        Some("the number stays as it is");
+    ClusterUser:
+        "Whoever may edit the channel, the portfolio or their Secrets in the cluster.",
+        Some("the number stays as it is");
+    Meta:
+        "Meta; nobody else can end it sooner, and the operator goes on by itself after it.",
+        None;
+}
+
+actions! {
+    // The phone.
+    AskForCode: PhoneHolder,
+        "A code is needed that proves who holds the number.",
+        "With the phone at hand, run kubectl whatsapp send-code NAME, or have it run.";
+    EnterCode: PhoneHolder,
+        "A code was sent to the phone and has not been entered.",
+        "Within ten minutes, run kubectl whatsapp code NAME and enter the six digits.";
+    DeleteAppAccount: PhoneHolder,
+        "The number still belongs to an account in a WhatsApp app.",
+        "On the phone: Settings, Account, Delete account (uninstalling is not enough); wait five minutes; then run kubectl whatsapp retry NAME.";
+    FreeNumber: PhoneHolder,
+        "The number may be in use in a WhatsApp app or with another provider.",
+        "Delete the number's account in the WhatsApp app, or have the other provider release the number; then run kubectl whatsapp retry NAME.";
+    ConnectInApp: PhoneHolder,
+        "The number is to stay in the WhatsApp Business app, and only the app can connect it.",
+        "Connect it in the WhatsApp Business app, through the sign-up of the partner.";
+    // The portfolio at Meta.
+    CreateAccount: PortfolioAdmin,
+        "The token reaches no WhatsApp Business Account.",
+        "Create an account in Business settings, or assign one to the system user of the token.";
+    AssignAccount: PortfolioAdmin,
+        "The account is not in reach of the token.",
+        "In Business settings, assign the account to the system user of the token with full control.";
+    GrantPermissions: PortfolioAdmin,
+        "The token lacks a scope, or its system user lacks control of the account.",
+        "In Business settings, give the system user full control of the account; if a scope is missing, generate a token that has it and put it into the Secret.";
+    ReplaceToken: PortfolioAdmin,
+        "The token does not work, or soon will not.",
+        "In Business settings, generate a token for the system user, best one that never expires, and have it put into the Secret.";
+    AddNumberAgain: PortfolioAdmin,
+        "The number was deleted from its account.",
+        "Add the number to the account again in WhatsApp Manager.";
+    AllowNumber: PortfolioAdmin,
+        "Meta does not let the number be added: the portfolio is full, the number is in use, or the token lacks a right.",
+        "Go through the causes that the message names: verify the business, delete a number that is no longer used, release the number where it is in use, or give the system user full control of the account.";
+    RaiseNumberLimit: PortfolioAdmin,
+        "The portfolio has as many numbers as Meta allows it.",
+        "Verify the business, delete a number that is no longer used, or ask Meta's support for a higher limit.";
+    DeregisterOnPremises: PortfolioAdmin,
+        "The number is registered with the On-Premises API.",
+        "Have the number deregistered by whoever runs its On-Premises API client.";
+    Appeal: PortfolioAdmin,
+        "Meta has restricted, locked, rejected, disabled or banned something.",
+        "Read the cause in Business Support Home, and request a review there.";
+    ResolveBlock: PortfolioAdmin,
+        "Meta does not let the number send.",
+        "Read the cause in Business Support Home, and remove it.";
+    VerifyBusiness: PortfolioAdmin,
+        "The business is not verified.",
+        "Start or finish the verification in the Security Centre; where Meta offers none, the page says why.";
+    AddPaymentMethod: PortfolioAdmin,
+        "Meta names a payment problem.",
+        "Add or correct the payment method on the billing page of the account.";
+    SubscribeToMessages: PortfolioAdmin,
+        "The app does not receive the webhook field messages.",
+        "In the App Dashboard, WhatsApp, Configuration: subscribe the webhook field messages; then run kubectl whatsapp retry NAME.";
+    // The cluster.
+    Resume: ClusterUser,
+        "The channel is suspended.",
+        "Set suspend: false.";
+    AllowManagement: ClusterUser,
+        "Something is to be done, and managementPolicy is ObserveOnly.",
+        "Set managementPolicy: Full, or do in Meta's tools what the message names.";
+    ResolveClaim: ClusterUser,
+        "Two channels have the same number.",
+        "Delete one of the two channels.";
+    Retry: ClusterUser,
+        "Something failed that is tried again only when a person asks.",
+        "Remove the cause that the message names; then run kubectl whatsapp retry NAME.";
+    ChangeSpec: ClusterUser,
+        "The manifest asks for what cannot be carried out as things are.",
+        "Edit the manifest as the message says; where a field is fixed, delete the channel and create it anew (the number stays at Meta).";
+    NameAccount: ClusterUser,
+        "It is not clear which account is meant, or another one has the number.",
+        "Set accountId; where the channel has used another account, create it anew with the right one.";
+    CorrectAccount: ClusterUser,
+        "The account is not the one that was used or expected.",
+        "Set accountId to the account that is meant; if the portfolio's expect.country is wrong, correct that.";
+    CorrectPortfolio: ClusterUser,
+        "The portfolio that portfolioRef names cannot be used, or is another one than before.",
+        "Correct portfolioRef, or have the WhatsAppPortfolio that it names created or corrected.";
+    CorrectBusiness: ClusterUser,
+        "The portfolio at Meta is not the expected one.",
+        "Compare businessId and expect with Business settings, Business info, and correct the one that is wrong.";
+    ChooseName: ClusterUser,
+        "Meta does not accept the display name.",
+        "Set another displayName that follows Meta's guidelines.";
+    AlignName: ClusterUser,
+        "The registered number has another display name, or its name has lapsed.",
+        "Set displayName to the live name, or have the name changed or submitted again in WhatsApp Manager.";
+    AlignSettings: ClusterUser,
+        "Webhook or profile differ from the spec and are not written here.",
+        "Compare with status.drift; change the spec, or have the setting changed in Meta's tools.";
+    MendWebhook: ClusterUser,
+        "Meta does not accept the webhook.",
+        "Make callbackUrl an HTTPS URL of at most 200 characters that answers Meta's handshake; then run kubectl whatsapp retry NAME.";
+    LabelSecret: ClusterUser,
+        "The Secret of the verify token does not permit its use.",
+        "Run kubectl label secret SECRET whatsapp-operator.dev/use=verify-token.";
+    ProvideVerifyToken: ClusterUser,
+        "The verify token of the webhook is not there.",
+        "Create the Secret and the key that webhook.verifyTokenSecretRef names.";
+    ProvidePin: ClusterUser,
+        "The two-step PIN is not there, or is not the number's.",
+        "Put the six digits into the PIN Secret; if nobody knows them, have two-step verification switched off in WhatsApp Manager.";
+    ProvideCredentials: ClusterUser,
+        "The credentials of the portfolio are not there.",
+        "Create the Secret and the keys that spec.credentials of the portfolio names.";
+    AllowSecret: ClusterUser,
+        "The operator may not read a Secret.",
+        "Let the operator's service account get the Secret that the message names.";
+    ReplaceAppSecret: ClusterUser,
+        "The app secret, or the app id, does not belong to the token's app.",
+        "Copy the app secret from the app's basic settings into the Secret, or leave appSecretRef out.";
+    CheckCluster: ClusterUser,
+        "The cluster did not give the operator a Secret now.",
+        "Nothing at first: it is read again by itself. If it lasts, see whether the API server answers.";
+    // Meta.
+    ReviewName: Meta,
+        "Meta is reviewing a display name, or has not made it usable yet.",
+        "Nothing; it takes from minutes to some days.";
+    ReviewAccount: Meta,
+        "Meta is reviewing the account.",
+        "Nothing; Meta decides.";
+    ReviewBusiness: Meta,
+        "Meta is reviewing the business.",
+        "Nothing; it takes from minutes to 14 working days.";
+    AllowAdding: Meta,
+        "No number can be added for a while.",
+        "Nothing; the number is added at the time in the message.";
+    AllowCode: Meta,
+        "No code can be asked for, or entered, for a while.",
+        "Nothing until the time in the message; then, with the phone at hand, run kubectl whatsapp send-code NAME.";
+    AllowName: Meta,
+        "No display name can be submitted for a while.",
+        "Nothing; the name is submitted at the time in the message.";
+    AllowRegistration: Meta,
+        "The number cannot be registered for a while.",
+        "Nothing; it is registered at the time in the message.";
+    AllowCalls: Meta,
+        "Calls to Meta are held back for a while.",
+        "Nothing; the operator goes on at the time in the message.";
+    Answer: Meta,
+        "Meta gave no usable answer.",
+        "Nothing; the operator asks again by itself.";
+    ShowField: Meta,
+        "Meta does not show a fact without which nothing may be written.",
+        "Nothing; the operator looks again by itself. If it lasts, see whether the token has full control of the account.";
+    ShowEffect: Meta,
+        "What was sent a moment ago may still take effect at Meta.",
+        "Nothing; the operator goes on by itself.";
+    ChangeStatus: Meta,
+        "Meta shows a status that is not known here, or statuses that contradict each other.",
+        "Nothing at first. If it lasts, look in WhatsApp Manager, and update the operator if the word is a new one.";
+    ConfirmChange: Meta,
+        "Meta shows a change that the operator believes only once a second look shows it too.",
+        "Nothing; the operator looks again by itself.";
+}
+
+impl Actor {
+    /// Its row.
+    pub fn row(self) -> &'static ActorRow {
+        &ACTORS[self as usize]
+    }
+
+    /// The constant as users see it.
+    pub fn as_str(self) -> &'static str {
+        self.row().name
+    }
+
+    /// Reads a constant back, from a stored wait.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::action::Actor;
+    /// assert_eq!(Actor::from_name("PhoneHolder"), Some(Actor::PhoneHolder));
+    /// assert_eq!(Actor::from_name("SomebodyElse"), None);
+    /// ```
+    pub fn from_name(name: &str) -> Option<Self> {
+        ACTORS.iter().find(|row| row.name == name).map(|row| row.actor)
+    }
+}
+
+impl Action {
+    /// Its row.
+    pub fn row(self) -> &'static ActionRow {
+        &ACTIONS[self as usize]
+    }
+
+    /// The constant as users see it.
+    pub fn as_str(self) -> &'static str {
+        self.row().name
+    }
+
+    /// Who has to do it.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::action::{Action, Actor};
+    /// assert_eq!(Action::EnterCode.actor(), Actor::PhoneHolder);
+    /// ```
+    pub fn actor(self) -> Actor {
+        self.row().actor
+    }
+
+    /// Reads a constant back, from a stored wait.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::action::Action;
+    /// assert_eq!(Action::from_name("EnterCode"), Some(Action::EnterCode));
+    /// assert_eq!(Action::from_name("SomethingElse"), None);
+    /// ```
+    pub fn from_name(name: &str) -> Option<Self> {
+        ACTIONS.iter().find(|row| row.name == name).map(|row| row.action)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_actor_and_action_is_described_in_sentences() {
+        for row in ACTORS {
+            assert!(row.meaning.ends_with('.'), "{}", row.name);
+        }
+        for row in ACTIONS {
+            assert!(row.meaning.ends_with('.') && row.remedy.ends_with('.'), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn every_row_stands_at_the_place_of_its_constant() {
+        for row in ACTORS {
+            assert_eq!((row.actor.as_str(), Actor::from_name(row.name)), (row.name, Some(row.actor)));
+        }
+        for row in ACTIONS {
+            assert_eq!((row.action.as_str(), Action::from_name(row.name)), (row.name, Some(row.action)));
+        }
+    }
+
+    #[test]
+    fn only_an_act_of_meta_needs_nothing() {
+        for row in ACTIONS {
+            let needs_nothing = row.remedy.starts_with("Nothing");
+            let is_of_meta = row.actor == Actor::Meta;
+            assert_eq!(needs_nothing, is_of_meta || row.action == Action::CheckCluster, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn every_actor_is_asked_for_something() {
+        for row in ACTORS {
+            assert!(ACTIONS.iter().any(|action| action.actor == row.actor), "{}", row.name);
+        }
+    }
+}

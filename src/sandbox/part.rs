@@ -1,0 +1,34 @@
+//! What accounts and numbers have in common: overrides, values that show late, digits.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A subscription or a number with or without a callback of its own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Override {
+    /// The callback that replaces the app's for messages.
+    pub callback: Option<String>,
+}
+
+/// An old value that still shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Late {
+    /// The field.
+    pub field: String,
+    /// Until when.
+    pub until: Timestamp,
+    /// What shows; none leaves it out.
+    pub value: Option<Value>,
+}
+
+/// The digits of a text.
+pub(super) fn only_digits(text: &str) -> String {
+    text.chars().filter(char::is_ascii_digit).collect()
+}
+
+/// The value that shows for a field: the oldest one that is still late, else the true one.
+pub(super) fn shown(late: &[Late], field: &str, now: Timestamp, truth: Option<Value>) -> Option<Value> {
+    late.iter().find(|late| late.field == field && late.until > now).map_or(truth, |late| late.value.clone())
+}

@@ -110,6 +110,6 @@ mod value;
 
 pub use rule::{drift, line, name, timezone};
 pub use value::{
-    action, block, condition, condition_type, desired, failure, id, limits, memory, observed, outcome, phone,
-    portfolio, reason, secret, status, step, time, wait,
+    action, block, condition, condition_type, desired, failure, id, limits, memory, observed, outcome, page,
+    phone, portfolio, reason, secret, status, step, time, wait,
 };

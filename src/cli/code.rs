@@ -357,7 +357,7 @@ mod tests {
         let verdict = |reason, tried| judge(&status(reason, tried), "u/2", 0).map(|(verdict, _)| verdict);
         let accepted = json!({"outcome": "Accepted"});
         for (what, reason, tried, expected) in [
-            ("not looked at yet", "CodeAwaited", None, None),
+            ("not read from Meta yet", "CodeAwaited", None, None),
             ("under way", "VerifyingCode", Some((1, json!({"outcome": "Started"}))), None),
             ("accepted", "Verified", Some((1, accepted)), Some(Verdict::Accepted)),
             ("fresh", "CodeWrong", Some((9, refused(136_025, "Person"))), Some(Verdict::Wrong)),

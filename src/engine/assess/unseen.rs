@@ -44,7 +44,7 @@ pub fn first(desired: &Desired, now: Timestamp) -> Assessment {
         return suspended(desired, &mut Memory::default(), &Before::default(), now);
     }
     let mut conditions = ConditionSet::default();
-    let message = "not looked at yet";
+    let message = "not read from Meta yet";
     for kind in ConditionType::CHANNEL {
         if is_shown(kind, desired) && kind != ConditionType::Stalled {
             let status = if kind == ConditionType::Reconciling { Truth::True } else { Truth::Unknown };
@@ -82,7 +82,7 @@ pub(super) fn unseen(scene: &Scene<'_>) -> Assessment {
                 status: Truth::Unknown,
                 reason: Reason::NotObserved,
                 message: format!(
-                    "no look has succeeded for {} hours, so what was True may no longer be; see whether the cluster reaches graph.facebook.com",
+                    "nothing could be read from Meta for {} hours, so what was True may no longer be; see whether the cluster reaches graph.facebook.com",
                     scene.limits.unseen.as_secs() / 3600
                 ),
                 since: scene.now,
@@ -123,7 +123,7 @@ fn resumed(before: &Before, scene: &Scene<'_>) -> Before {
     after.waiting_for.retain(|wait| wait.action != Action::Resume.as_str());
     let is_ready = after.conditions.is(ConditionType::Ready, Truth::True);
     after.stage = Some(if is_ready { Stage::Ready } else { Stage::Pending });
-    let message = "not looked at since it was resumed";
+    let message = "not read since it was resumed";
     if let Some(ready) =
         after.conditions.get(ConditionType::Ready).filter(|c| c.reason == Reason::Suspended).cloned()
     {
@@ -163,16 +163,13 @@ pub(super) fn suspended(
             kind: ConditionType::Ready,
             status: ready.map_or(Truth::Unknown, |c| c.status),
             reason: Reason::Suspended,
-            message: "suspended: nothing is looked at and nothing is done; set suspend: false to go on"
-                .into(),
+            message: "suspended: nothing is read and nothing is done; set suspend: false to go on".into(),
             since: now,
             observed_generation: desired.generation,
         });
     }
-    let resume = of_reason(Reason::Suspended, None, now).map(|wait| WaitingFor {
-        if_ignored: Some("nothing is looked at and nothing is done".into()),
-        ..wait
-    });
+    let resume = of_reason(Reason::Suspended, None, now)
+        .map(|wait| WaitingFor { if_ignored: Some("nothing is read and nothing is done".into()), ..wait });
     let rest = before.waiting_for.iter().filter(|w| w.action != Action::Resume.as_str()).cloned();
     let mut waiting_for: Vec<WaitingFor> = resume.into_iter().chain(rest).collect();
     settle_since(&mut waiting_for, &mut memory.since, now);

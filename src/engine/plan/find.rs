@@ -147,7 +147,7 @@ fn missing(pass: &Pass, memory: &mut Memory, view: &PortfolioView, seen: &Seen) 
         return Err(Stop::block(
             Block::new(
                 Reason::ObservationIncomplete,
-                format!("{digits} is no longer listed in account {account}; it is looked for once more before anything is concluded"),
+                format!("{digits} is no longer listed in account {account}; it is searched once more before any condition changes"),
             )
             .asks(Action::ConfirmChange)
             .at(Page::Numbers)
@@ -177,7 +177,7 @@ pub(super) fn lists_complete(pass: &Pass, view: &PortfolioView, seen: &Seen) -> 
         return Err(Stop::block(
             Block::new(
                 Reason::ObservationIncomplete,
-                "the accounts in reach could not be listed, so nobody can tell that the number is in none of them; they are asked for again by themselves",
+                "the accounts in reach could not be listed, so it is not known whether one of them has the number; they are asked for again by themselves",
             )
             .asks(Action::Answer),
         ));

@@ -212,7 +212,7 @@ pub(super) fn fallen_back(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate {
         Block::new(
             Reason::ObservationIncomplete,
             format!(
-                "the number was registered and reads as not registered since {}; it is looked at again at {} before that is believed",
+                "the number was registered, and Meta shows it as not registered since {}; it is read again at {} to confirm that",
                 say::time(since),
                 say::time(until)
             ),

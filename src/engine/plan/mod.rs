@@ -122,7 +122,7 @@ fn idle(pass: &Pass) -> Option<Block> {
         Claim::Ours { .. } => None,
         Claim::Undecided => Some(Block::new(
             Reason::NotObservedYet,
-            "not every watched namespace has been read yet, so nobody acts",
+            "not every watched namespace has been read yet, so no channel acts",
         )),
         Claim::Other { name } => Some(claimed(pass, name.as_deref())),
     }

@@ -209,9 +209,7 @@ fn certificate(pass: &Pass, memory: &Memory, seen: &Seen, last: &Entry, refusal:
         return Ok(Next::Asked(Box::new(remedy::on_phone(pass, refusal))));
     }
     if seen.begun.is_none_or(|begun| begun <= last.at) {
-        return Err(Stop::look_again(
-            "Meta refused the registration; its reason shows in the next look at the name",
-        ));
+        return Err(Stop::look_again("Meta refused the registration; the next look at the name shows why"));
     }
     Ok(Next::Schedule(Cause::Automatic))
 }
@@ -352,7 +350,7 @@ fn fell_back(pass: &Pass) -> Block {
     Block::new(
         Reason::FellBack,
         format!(
-            "{} was registered and is not any more; somebody may have deregistered it on purpose; to register it again run {}",
+            "{} was registered and is not any more; a person may have deregistered it on purpose; to register it again run {}",
             pass.desired.number,
             pass.command("retry")
         ),
@@ -413,7 +411,7 @@ fn after_others(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate {
             Block::new(
                 Reason::RegistrationPaused,
                 format!(
-                    "{} was found in the account, and a registration by whoever had it before may not show yet; the first of this object is at {}; to register sooner run {}",
+                    "{} was found in the account, and a registration by its previous user may not be visible yet; the first of this object is at {}; to register sooner run {}",
                     pass.desired.number,
                     say::time(until),
                     pass.command("retry")
@@ -423,7 +421,7 @@ fn after_others(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate {
         ));
     }
     if seen.begun.is_none_or(|begun| begun < until) {
-        return Err(Stop::look_again("whether somebody registered the number shows in the next look"));
+        return Err(Stop::look_again("the next look shows whether the number was registered before"));
     }
     Ok(())
 }

@@ -234,7 +234,7 @@ fn malformed(pass: &Pass, request: &Entry) -> Block {
 fn enter_in_time(pass: &Pass, request: &Entry, block: Block) -> Block {
     let until = later(request.at, pass.limits.code_life);
     block.by(until).or_else(format!(
-        "the code lapses at {}, also while calls to Meta are held back; ask for a new one with {}",
+        "the code expires at {}, also while calls to Meta are held back; ask for a new one with {}",
         say::time(until),
         pass.command("send-code")
     ))
@@ -375,7 +375,7 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
         (Some(request), None) => Block::new(
             Reason::CodeLapsed,
             format!(
-                "the code that was asked for at {} lapsed{}; have somebody at {number} and ask for a new one with {ask}",
+                "the code that was requested at {} expired{}; with a person at {number}, ask for a new one with {ask}",
                 say::time(request.at),
                 if matches!(answer, Answer::Late) {
                     " before the one in the Secret could be sent, which was therefore not sent"
@@ -387,12 +387,12 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
         (None, _) if memory.marks.reverify_required.is_some() => Block::new(
             Reason::ReverificationNeeded,
             format!(
-                "Meta wants {number} proven again before it registers it; have somebody at the phone and run {ask}"
+                "Meta requires that {number} is verified again before it is registered; with a person at the phone, run {ask}"
             ),
         ),
         (None, _) => Block::new(
             Reason::CodeNeeded,
-            format!("{number} has to be proven by a code; have somebody at the phone and run {ask}"),
+            format!("{number} has to be proven by a code; with a person at the phone, run {ask}"),
         ),
     };
     block.or_else(UNASKED)

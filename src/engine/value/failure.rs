@@ -79,11 +79,11 @@ impl Class {
             Self::Retry => "the operator: it says nothing about what was asked for, and is tried again later",
             Self::WaitUntil => "time: the operator waits as long as Meta says",
             Self::Person => "a person",
-            Self::Spec => "whoever wrote the manifest: another value is needed",
+            Self::Spec => "the author of the manifest: another value is needed",
             Self::Credentials => {
-                "whoever keeps the credentials: another token, permission or app secret is needed"
+                "the owner of the credentials: another token, permission or app secret is needed"
             }
-            Self::AlreadyDone => "nobody: what was asked for already holds",
+            Self::AlreadyDone => "no one: the effect is there already",
         }
     }
 }

@@ -32,7 +32,7 @@ pub struct Assessment {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// Not looked at yet.
+    /// Not read from Meta yet.
     Pending,
     /// The number is not in the account yet.
     Adding,

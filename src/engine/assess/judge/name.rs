@@ -52,12 +52,12 @@ fn live_name(scene: &Scene<'_>, number: &Number, pending: bool) -> Judged {
         }
         Some(NameStatus::Declined) => declined(),
         Some(NameStatus::Expired) if !number.is_registered() => Judged::Open(format!(
-            "the approval of the display name {} has lapsed",
+            "the approval of the display name {} has expired",
             scene.desired.display_name
         )),
         Some(NameStatus::Expired) => Judged::False(
             Reason::RenameNotManaged,
-            "the approval of the display name has lapsed, and submitting it again for a registered number is left to a person".into(),
+            "the approval of the display name has expired, and for a registered number a person has to submit it again".into(),
         ),
         Some(NameStatus::None | NameStatus::NonExists) => {
             Judged::False(Reason::NameNotReady, "Meta has not made the display name usable yet".into())

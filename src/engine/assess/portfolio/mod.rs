@@ -208,7 +208,7 @@ impl PortfolioGiven<'_> {
         let if_ignored = match reason {
             Reason::NewTokenRejected => "after a restart of the operator no credentials work",
             Reason::TokenExpiresSoon => {
-                "when the token expires, nothing below the portfolio is looked at or written"
+                "when the token expires, nothing below the portfolio is read or written"
             }
             _ => return None,
         };

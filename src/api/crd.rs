@@ -129,6 +129,36 @@ mod tests {
         assert!(seen > 30, "{seen}");
     }
 
+    /// Of an object and everything in it: what is a closed list of words, and which objects lose unknown members.
+    fn closed(schema: &JSONSchemaProps, path: &str, found: &mut Vec<String>) {
+        if schema.enum_.is_some() {
+            found.push(format!("{path} has closed words"));
+        }
+        if schema.properties.is_some() && schema.x_kubernetes_preserve_unknown_fields != Some(true) {
+            found.push(format!("{path} loses members"));
+        }
+        for (name, property) in schema.properties.iter().flatten() {
+            closed(property, &format!("{path}.{name}"), found);
+        }
+        if let Some(JSONSchemaPropsOrArray::Schema(items)) = &schema.items {
+            closed(items, &format!("{path}[]"), found);
+        }
+        if let Some(JSONSchemaPropsOrBool::Schema(values)) = &schema.additional_properties {
+            closed(values, &format!("{path}.*"), found);
+        }
+    }
+
+    #[test]
+    fn what_a_newer_version_remembers_is_neither_refused_nor_removed() {
+        let schema = channel_crd().spec.versions[0].schema.clone().and_then(|s| s.open_api_v3_schema);
+        let status = schema.and_then(|s| s.properties?.remove("status")).expect("a status");
+        let mut found = Vec::new();
+        for part in ["ledger", "inFlight", "consents", "marks"] {
+            closed(&status.properties.as_ref().expect("parts")[part], part, &mut found);
+        }
+        assert!(found.is_empty(), "{found:#?}");
+    }
+
     #[test]
     fn nothing_has_a_default_and_nothing_is_nullable() {
         for (_, yaml) in crds().expect("CRDs can be written") {

@@ -19,6 +19,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::engine::{
+    condition_type::ConditionType, desired::SecretKey, limits::Limits, memory::EntryOutcome, reason::Reason,
+    secret::SecretVersion,
+};
 use crate::{
     api::{
         lower,
@@ -29,10 +33,6 @@ use crate::{
         exit::{Ending, Exit, Problem},
         render::{self, OutputArgs, Text, Tone},
         run::duration,
-    },
-    engine::{
-        condition_type::ConditionType, desired::SecretKey, limits::Limits, memory::EntryOutcome,
-        reason::Reason, secret::SecretVersion,
     },
 };
 
@@ -238,7 +238,7 @@ fn is_spent(status: &WhatsAppChannelStatus) -> bool {
 
 /// Whether a request may have brought a code.
 fn may_have_come(request: &Entry) -> bool {
-    !matches!(request.outcome, EntryOutcome::NotSent | EntryOutcome::Refused)
+    !matches!(request.outcome.cautious(), EntryOutcome::NotSent | EntryOutcome::Refused)
 }
 
 /// What an attempt came to.
@@ -249,7 +249,7 @@ fn tried(
 ) -> Option<(Verdict, String)> {
     let reason = condition.and_then(|(reason, _)| Reason::from_name(reason));
     let told = condition.map(|(_, message)| message.to_owned()).unwrap_or_default();
-    match entry.outcome {
+    match entry.outcome.cautious() {
         EntryOutcome::Started => None,
         EntryOutcome::Accepted => {
             Some((Verdict::Accepted, "the number is verified; the operator goes on by itself".to_owned()))
@@ -273,8 +273,8 @@ fn tried(
 fn is_about_the_code(entry: &Entry) -> bool {
     entry.refusal.as_ref().is_some_and(|refusal| {
         matches!(refusal.code, 100 | 136_025)
-            && refusal.class.asks_for_a_person()
-            && !refusal.class.is_denied()
+            && refusal.class.cautious().asks_for_a_person()
+            && !refusal.class.cautious().is_denied()
     })
 }
 

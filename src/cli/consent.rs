@@ -81,7 +81,7 @@ struct Answer {
     /// `Given`, `Accepted`, `Refused`, `NoAnswer`.
     verdict: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    step: Option<&'static str>,
+    step: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,17 +134,17 @@ fn judge(consent: Consent, status: &WhatsAppChannelStatus, value: &str, given: &
         return Some(Answer { verdict: "Refused", message: Some(why.clone()), next: None, ..given.clone() });
     }
     // Neither used nor refused: it is kept until what is under way has ended.
-    let step = answer.used_for?;
+    let step = answer.used_for.as_ref()?;
     let next = status.waiting_for.first().and_then(|wait| wait_text(given, &wait.actor, &wait.action));
-    let found = Answer { step: Some(step.as_str()), ..given.clone() };
-    let Some(entry) = attempt(status, step, value) else {
+    let found = Answer { step: Some(step.to_string()), ..given.clone() };
+    let Some(entry) = step.known().and_then(|step| attempt(status, step, value)) else {
         return Some(Answer { verdict: "Accepted", next, ..found });
     };
     let said = entry.refusal.as_ref().map(|refusal| match &refusal.title {
         Some(title) => format!("Meta: {title}: {} ({})", refusal.message, refusal.code),
         None => format!("Meta: {} ({})", refusal.message, refusal.code),
     });
-    match entry.outcome {
+    match entry.outcome.cautious() {
         EntryOutcome::Started => None,
         EntryOutcome::Accepted => Some(Answer { verdict: "Accepted", next, ..found }),
         EntryOutcome::Refused => Some(Answer { verdict: "Refused", message: said, ..found }),
@@ -192,7 +192,7 @@ fn text(consent: Consent, answer: &Answer) -> Text {
         "Accepted" => render::paint(Tone::Good, "done"),
         _ => consent.asked().to_owned(),
     };
-    let step = answer.step.map(|step| format!(" ({step})")).unwrap_or_default();
+    let step = answer.step.as_ref().map(|step| format!(" ({step})")).unwrap_or_default();
     text.line(format!("channel {}: {verdict}{step}", answer.channel));
     if let Some(message) = &answer.message {
         text.indent(2, message);

@@ -11,6 +11,7 @@ use crate::api::v1alpha1::{
 };
 use crate::engine::{
     condition::Truth, condition_type::ConditionType, limits::Limits, memory::EntryOutcome, status::Verdict,
+    word::Word,
 };
 
 use super::{
@@ -119,7 +120,7 @@ pub struct Attempts {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     pub last: Timestamp,
-    pub outcome: EntryOutcome,
+    pub outcome: Word<EntryOutcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
 }
@@ -193,7 +194,7 @@ fn attempts(status: &WhatsAppChannelStatus, now: Timestamp) -> BTreeMap<&'static
                 within: hours(window),
                 limit,
                 last: last.at,
-                outcome: last.outcome,
+                outcome: last.outcome.clone(),
                 refusal: last.refusal.clone(),
             };
             Some((kind, attempts))
@@ -405,12 +406,7 @@ fn tried(report: &Report, text: &mut Text, now: Timestamp) {
         text.section("On its way");
         text.indent(
             2,
-            format!(
-                "{}: {} {}",
-                step.step.as_str(),
-                step.reason,
-                paint(Tone::Faint, when(step.started_at, now))
-            ),
+            format!("{}: {} {}", step.step, step.reason, paint(Tone::Faint, when(step.started_at, now))),
         );
     }
     if report.attempts.is_empty() {
@@ -424,7 +420,7 @@ fn tried(report: &Report, text: &mut Text, now: Timestamp) {
             [
                 (*kind).to_owned(),
                 format!("{}{limit} in {}", attempts.count, attempts.within),
-                format!("last {:?} {}", attempts.outcome, when(attempts.last, now)),
+                format!("last {} {}", attempts.outcome, when(attempts.last, now)),
             ]
         })
         .collect();

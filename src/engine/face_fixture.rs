@@ -314,12 +314,8 @@ impl Case {
     }
 
     pub fn step(mut self, step: Step) -> Self {
-        self.plan.step = Some(Planned {
-            step,
-            why: "because a test wants it".into(),
-            cause: Cause::Automatic,
-            person_waits: false,
-        });
+        self.plan.step =
+            Some(Planned { step, why: "because a test wants it".into(), cause: Cause::Automatic });
         self
     }
 

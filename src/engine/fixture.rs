@@ -22,7 +22,7 @@ use crate::engine::{
             ReviewStatus,
         },
         limits::Limits,
-        memory::Memory,
+        memory::{Memory, Origin},
         observed::{Account, Claim, ListState, Number, Observed, PortfolioState, ProcessFacts, Searched},
         outcome::{Accepted, Outcome},
         phone::E164,
@@ -253,7 +253,7 @@ impl World {
         let at = self.now;
         self.number(|_| {}).remember(|m| {
             m.number = Some(NUMBER.into());
-            m.marks.added = Some(at);
+            m.marks.origin = Origin::Added(at);
         })
     }
 
@@ -262,7 +262,7 @@ impl World {
         let at = self.now;
         self.number(|_| {}).remember(|m| {
             m.number = Some(NUMBER.into());
-            m.marks.adopted = Some(at);
+            m.marks.origin = Origin::Adopted(at);
         })
     }
 

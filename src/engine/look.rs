@@ -212,11 +212,11 @@ fn not_before(
         (false, false) => limits.fresh_list,
     };
     let wrote = follows.after_write.max(memory.last_listed_write());
-    let adopted = memory.marks.adopted.filter(|_| !memory.knows_history());
+    let adopted = memory.marks.adopted_since();
     let adopted = adopted.map(|at| later(at, limits.settle_register));
     // What counts only after a second look.
     let missing = memory.marks.missing_since.map(|at| later(at, limits.fresh_after_write));
-    let fell_back = memory.marks.fell_back_since.map(|at| later(at, limits.fall_back_confirmed));
+    let fell_back = memory.marks.fell_back_since().map(|at| later(at, limits.fall_back_confirmed));
     let due = shown::settle_times(memory, &shown).chain(adopted).chain(missing).chain(fell_back);
     let settled = due.filter(|until| *until <= now).max();
     [Some(earlier(now, age)), wrote, settled].into_iter().flatten().max().unwrap_or(now).min(now)

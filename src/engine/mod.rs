@@ -111,5 +111,5 @@ mod value;
 pub use rule::{drift, line, name, timezone};
 pub use value::{
     action, block, condition, condition_type, desired, failure, id, limits, memory, observed, outcome, page,
-    phone, portfolio, reason, secret, status, step, time, wait,
+    phone, portfolio, reason, secret, status, step, time, wait, word,
 };

@@ -35,7 +35,7 @@ pub fn intend(
     let send_before = later(now, limits.send_before);
     let intent = Intent {
         id: id.into(),
-        step: kind,
+        step: kind.into(),
         reason: planned.why.clone(),
         started_at: now,
         send_before,
@@ -94,7 +94,7 @@ fn mark(memory: &mut Memory, planned: &Planned, now: Timestamp) {
 
 fn consume(memory: &mut Memory, planned: &Planned, now: Timestamp) {
     if let Some((kind, value)) = consent(&planned.cause) {
-        let used_for = Some(planned.step.kind());
+        let used_for = Some(planned.step.kind().into());
         // Since when it was kept, should it be given back: no throttle makes it younger.
         let kept = memory.consents.get(&kind).filter(|kept| kept.value == value);
         let at = kept.map_or(now, |kept| kept.at);

@@ -41,8 +41,8 @@ pub fn errors() -> String {
             out,
             "| {} | {calls} | {}{wait} | {} | {} | {} |",
             entry.key.text(),
-            entry.class.as_str(),
-            entry.scope.as_str(),
+            entry.class.in_reference(),
+            entry.scope.in_reference(),
             entry.meaning,
             entry.source
         );

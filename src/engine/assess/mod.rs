@@ -8,7 +8,7 @@ mod apply;
 mod facts;
 mod judge;
 pub mod portfolio;
-mod preflight;
+pub mod preflight;
 mod ready;
 mod scene;
 mod unseen;

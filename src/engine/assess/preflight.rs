@@ -45,7 +45,7 @@ pub(super) fn check(scene: &Scene<'_>) -> Vec<Check> {
 }
 
 /// The items, in the order of the list.
-pub(super) const ITEMS: [&str; 11] = [
+pub const ITEMS: [&str; 11] = [
     "NumberShape",
     "NumberLine",
     "Portfolio",
@@ -307,9 +307,9 @@ mod tests {
         case.desired.number = E164::parse("+493012345678").unwrap();
         assert_eq!(verdict(&case, "NumberLine"), Some(Verdict::Warn));
         // Once it is registered no code has to reach it, until it falls back.
-        case.memory.marks.seen_registered = Some(case.now);
+        case.memory.marks.note_registered(case.now, false);
         assert_eq!(verdict(&case, "NumberLine"), Some(Verdict::Pass));
-        case.memory.marks.fell_back_since = Some(case.now);
+        case.memory.marks.note_not_registered(case.now);
         assert_eq!(verdict(&case, "NumberLine"), Some(Verdict::Warn));
     }
 

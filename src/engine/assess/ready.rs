@@ -95,11 +95,17 @@ fn under_way(scene: &Scene<'_>, set: &ConditionSet) -> Option<(Reason, String)> 
     if let Some(planned) = &scene.plan.step {
         return Some((step_reason(planned.step.kind()), planned.why.clone()));
     }
-    if let Some(intent) = &scene.memory.in_flight {
+    if let Some(step) = scene.memory.in_flight.as_ref().and_then(|intent| intent.step.known()) {
         return Some((
             Reason::EffectNotVisibleYet,
-            format!("{} was sent; waiting for its effect", intent.step.as_str()),
+            format!("{} was sent; waiting for its effect", step.as_str()),
         ));
+    }
+    // Where the number is ready without it, no other condition tells of a step of a newer version.
+    let is_ready = set.is(ConditionType::Ready, Truth::True);
+    let newer = scene.plan.block.as_ref().filter(|b| is_ready && b.reason == Reason::NewerStepOpen);
+    if let Some(block) = newer {
+        return Some((Reason::EffectNotVisibleYet, block.message.clone()));
     }
     let blocks = scene.plan.block.iter().chain(scene.plan.aside.iter().map(|(_, b)| b));
     if let Some(block) = blocks.into_iter().find(|b| b.reason.kind() == ReasonKind::Progress) {

@@ -4,7 +4,6 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::Plan,
-    value::time::later,
     value::{
         block::Block,
         condition::Truth,
@@ -20,6 +19,7 @@ use crate::engine::{
         reason::{Reason, ReasonKind},
         status::Before,
         step::StepKind,
+        time::later,
     },
 };
 
@@ -158,7 +158,7 @@ impl<'a> Scene<'a> {
 
     /// A registered number that Meta shows as not registered: that counts only after a second look.
     pub fn is_falling_back(&self) -> bool {
-        let since = self.memory.marks.fell_back_since;
+        let since = self.memory.marks.fell_back_since();
         since.is_some_and(|at| self.seen_at() < later(at, self.limits.fall_back_confirmed))
     }
 

@@ -57,7 +57,7 @@ fn every_account_in_reach_is_searched_until_the_number_is_known() {
     let target = (ACCOUNT.to_owned(), true);
     assert_eq!(accounts(two()), [target.clone(), (OTHER.to_owned(), false)]);
     assert_eq!(accounts(two().own()), std::slice::from_ref(&target));
-    let vanished = two().own().remember(|m| m.marks.missing_since = m.marks.added);
+    let vanished = two().own().remember(|m| m.marks.missing_since = m.marks.origin.at());
     assert_eq!(accounts(vanished), [target, (OTHER.to_owned(), false)]);
 }
 

@@ -14,7 +14,7 @@ use crate::engine::{
         desired::Management,
         failure::Failure,
         id::{AccountId, NumberStatus},
-        memory::{Entry, EntryOutcome, Memory},
+        memory::{Entry, EntryOutcome, Memory, Origin},
         observed::{ListState, Number, Searched},
         page::Page,
         portfolio::PortfolioView,
@@ -58,13 +58,13 @@ pub(super) fn note(pass: &Pass, memory: &mut Memory, number: &Number) {
     if is_new {
         let was_known = memory.number.replace(number.id.clone()).is_some();
         match own.filter(|_| {
-            !was_known || memory.marks.added.is_none_or(|added| own.is_some_and(|own| added < own))
+            !was_known || memory.marks.origin.at().is_none_or(|at| own.is_some_and(|own| at < own))
         }) {
             Some(at) => memory.marks.note_added(at),
-            None => memory.marks.adopted = Some(pass.now),
+            None => memory.marks.origin = Origin::Adopted(pass.now),
         }
-    } else if memory.marks.added.is_none() && memory.marks.adopted.is_none() {
-        memory.marks.adopted = Some(pass.now);
+    } else if memory.marks.origin == Origin::Unknown {
+        memory.marks.origin = Origin::Adopted(pass.now);
     }
 }
 

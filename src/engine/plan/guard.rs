@@ -62,7 +62,7 @@ fn is_in_app(memory: &Memory, number: &Number) -> Option<bool> {
         Field::Refused => None,
         Field::Absent => {
             let is_free = number.platform.value() == Some(&PlatformType::NotApplicable);
-            (is_free || memory.marks.registered.is_some()).then_some(false)
+            (is_free || memory.marks.has_registered()).then_some(false)
         }
     }
 }
@@ -184,25 +184,20 @@ pub(super) fn note_registered(memory: &mut Memory, seen: &Seen, now: Timestamp) 
         .iter()
         .any(|entry| entry.outcome == EntryOutcome::Accepted || entry.is_inconclusive());
     memory.ledger.repeatable.remove(&StepKind::CreatePin);
-    let marks = &mut memory.marks;
-    marks.seen_registered.get_or_insert(at);
-    let fell_back = marks.fell_back_since.take().is_some();
-    if may_be_ours && (fell_back || marks.registered.is_none()) {
-        marks.registered = Some(at);
-    }
+    memory.marks.note_registered(at, may_be_ours);
 }
 
 /// Remembers since when a number that was registered reads as not registered.
 pub(super) fn note_not_registered(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) {
     let is_free = number.platform.value() == Some(&PlatformType::NotApplicable);
-    if is_free && memory.marks.seen_registered.is_some() {
-        memory.marks.fell_back_since.get_or_insert(seen.begun.unwrap_or(pass.now));
+    if is_free {
+        memory.marks.note_not_registered(seen.begun.unwrap_or(pass.now));
     }
 }
 
 /// That counts after two looks some time apart.
 pub(super) fn fallen_back(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate {
-    let Some(since) = memory.marks.fell_back_since else { return Ok(()) };
+    let Some(since) = memory.marks.fell_back_since() else { return Ok(()) };
     let at = seen.begun.unwrap_or(pass.now);
     let until = later(since, pass.limits.fall_back_confirmed);
     if at >= until {

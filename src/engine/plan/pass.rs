@@ -78,8 +78,7 @@ impl<'a> Pass<'a> {
     }
 
     pub(super) fn step(&self, step: Step, why: String, cause: Cause) -> Stop {
-        let person_waits = cause != Cause::Automatic;
-        Stop::Step(Box::new(Planned { step, why, cause, person_waits }))
+        Stop::Step(Box::new(Planned { step, why, cause }))
     }
 
     /// The number was found just now, so the look could not ask for what belongs to it.

@@ -334,7 +334,9 @@ fn refused(pass: &Pass, refusal: &Refusal) -> Block {
 /// Some numbers are registered only when a person asks, whatever the schedule says.
 fn if_asked(pass: &Pass, memory: &Memory, number: &Number, next: Next) -> Next {
     match next {
-        Next::Schedule(_) if memory.marks.fell_back_since.is_some() => Next::Asked(Box::new(fell_back(pass))),
+        Next::Schedule(_) if memory.marks.fell_back_since().is_some() => {
+            Next::Asked(Box::new(fell_back(pass)))
+        }
         Next::Schedule(_) if is_unproven_sandbox(number) => Next::Asked(Box::new(sandbox(pass))),
         next => next,
     }
@@ -401,7 +403,7 @@ fn scheduled(pass: &Pass, memory: &Memory, grant: Grant) -> Gate {
 fn after_others(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate {
     let ledger = &memory.ledger;
     let proved = ledger.last(StepKind::VerifyCode).is_some_and(|last| last.outcome == EntryOutcome::Accepted);
-    let Some(adopted) = memory.marks.adopted.filter(|_| !memory.knows_history()) else { return Ok(()) };
+    let Some(adopted) = memory.marks.adopted_since() else { return Ok(()) };
     if proved || ledger.last(StepKind::Register).is_some() {
         return Ok(());
     }
@@ -428,7 +430,7 @@ fn after_others(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate {
 
 /// Meta remembers attempts of others for as long as its window lasts.
 fn is_history_unknown(pass: &Pass, memory: &Memory) -> bool {
-    let adopted = memory.marks.adopted.filter(|_| !memory.knows_history());
+    let adopted = memory.marks.adopted_since();
     adopted.is_some_and(|at| pass.now < later(at, pass.limits.registration_window))
 }
 

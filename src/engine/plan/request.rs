@@ -59,7 +59,7 @@ fn may_be_automatic(pass: &Pass, memory: &Memory, number: &Number) -> bool {
     pass.desired.verification.request == CodeRequest::Automatic
         && memory.knows_history()
         && memory.marks.automatic_code_used.is_none()
-        && memory.marks.reverify_required.is_none()
+        && !memory.marks.needs_new_proof()
         && memory.ledger.last(StepKind::RequestCode).is_none()
         && number.code.value() != Some(&CodeStatus::Expired)
 }

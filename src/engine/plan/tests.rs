@@ -17,7 +17,7 @@ use crate::engine::{
             AccountMode, AccountStatus, CodeStatus, Fact, Field, NameStatus, NumberStatus, PlatformType,
             ReviewStatus, Sendability,
         },
-        memory::{ConsentKind, EntryOutcome},
+        memory::{ConsentKind, EntryOutcome, Origin, Proof},
         observed::{Claim, Health, ListState, PortfolioState, Profile, Searched, WebhookConfiguration},
         outcome::Accepted,
         portfolio::{Hold, Reach},
@@ -452,20 +452,21 @@ fn a_refusal_with_two_causes_names_both_and_has_a_date() {
 
 #[test]
 fn a_number_that_appears_after_an_add_of_ours_is_added_and_any_other_is_adopted() {
-    let marks = |world: World| world.pass().memory.marks;
-    assert!(marks(world().number(|_| {})).adopted.is_some());
+    let came = |world: World| world.pass().memory.marks.origin;
+    assert!(matches!(came(world().number(|_| {})), Origin::Adopted(_)));
     let answered = world().act(StepKind::AddNumber, added()).after(HOUR).number(|_| {});
-    assert!(marks(answered.clone()).added.is_some() && marks(answered).adopted.is_none());
-    assert!(
-        marks(world().act(StepKind::AddNumber, no_answer()).after(MINUTE).number(|_| {})).added.is_some()
-    );
-    assert!(marks(world().die(StepKind::AddNumber).after(MINUTE).number(|_| {})).added.is_some());
+    assert!(matches!(came(answered), Origin::Added(_)));
+    assert!(matches!(
+        came(world().act(StepKind::AddNumber, no_answer()).after(MINUTE).number(|_| {})),
+        Origin::Added(_)
+    ));
+    assert!(matches!(came(world().die(StepKind::AddNumber).after(MINUTE).number(|_| {})), Origin::Added(_)));
     let twice =
         world().act(StepKind::AddNumber, refused(100, Some(2_388_012), Class::AlreadyDone)).after(MINUTE);
-    assert!(marks(twice.number(|_| {})).added.is_some());
+    assert!(matches!(came(twice.number(|_| {})), Origin::Added(_)));
     let by_hand =
         world().act(StepKind::AddNumber, refused(100, None, Class::Spec)).after(HOUR).number(|_| {});
-    assert!(marks(by_hand).adopted.is_some());
+    assert!(matches!(came(by_hand), Origin::Adopted(_)));
 }
 
 #[test]
@@ -1204,31 +1205,28 @@ fn a_second_proof_whose_answer_was_lost_is_believed_only_when_meta_shows_a_new_o
 #[test]
 fn what_meta_showed_before_it_wanted_a_new_proof_is_no_lapse() {
     let early = unproven().after(SECOND).number(code("NOT_VERIFIED")).pass();
-    assert!(early.memory.marks.proof_lapsed.is_none(), "the first proof may not show everywhere yet");
+    assert!(early.memory.marks.proof_lapsed().is_none(), "the first proof may not show everywhere yet");
     assert_eq!(early.after(6 * MINUTE).verified().says(), "ReverificationNeeded");
     let old = unproven_after(HOUR).number(code("EXPIRED"));
-    assert!(old.plan().memory.marks.proof_lapsed.is_none(), "a list begun no later than the refusal");
+    assert!(old.plan().memory.marks.proof_lapsed().is_none(), "a list begun no later than the refusal");
     let lapsed = unproven().after(3 * MINUTE).number(code("EXPIRED")).pass();
-    assert!(lapsed.memory.marks.proof_lapsed.is_some());
+    assert!(lapsed.memory.marks.proof_lapsed().is_some());
     let unread = lapsed.clone().after(MINUTE).number(code("NEW"));
-    assert!(
-        unread.plan().memory.marks.reverify_required.is_some(),
-        "a word that nobody knows proves nothing"
-    );
+    assert!(unread.plan().memory.marks.needs_new_proof(), "a word that nobody knows proves nothing");
     let proven = lapsed.after(MINUTE).verified().pass();
-    assert_eq!((proven.memory.marks.reverify_required, proven.memory.marks.proof_lapsed), (None, None));
+    assert_eq!(proven.memory.marks.proof, Proof::AsShown);
     let registered = unproven().after(MINUTE).registered().pass();
-    assert!(registered.memory.marks.reverify_required.is_none(), "a registered number needs no proof");
+    assert!(!registered.memory.marks.needs_new_proof(), "a registered number needs no proof");
 }
 
 #[test]
 fn a_new_proof_that_is_noted_twice_forgets_no_lapse() {
     let mut marks = unproven().after(3 * MINUTE).number(code("EXPIRED")).pass().memory.marks;
     let before = marks.clone();
-    marks.require_proof(before.reverify_required.unwrap());
+    marks.require_proof(before.new_proof_since().unwrap());
     assert_eq!(marks, before);
-    marks.require_proof(later(before.reverify_required.unwrap(), HOUR));
-    assert!(marks.proof_lapsed.is_none(), "another refusal asks anew");
+    marks.require_proof(later(before.new_proof_since().unwrap(), HOUR));
+    assert!(marks.proof_lapsed().is_none(), "another refusal asks anew");
 }
 
 #[test]
@@ -1497,7 +1495,7 @@ fn a_refused_repeatable_step_is_tried_at_lengthening_pauses_or_at_once_when_some
         ("asked", refused().after(MINUTE).desire(retry("1")), "RouteWebhook"),
     ]);
     let asked = refused().after(MINUTE).desire(retry("1")).plan();
-    assert_eq!(asked.answered[0].1.used_for, Some(StepKind::RouteWebhook));
+    assert_eq!(asked.answered[0].1.used_for, Some(StepKind::RouteWebhook.into()));
 }
 
 #[test]
@@ -1558,7 +1556,7 @@ fn one_step_in_back_off_does_not_hold_up_the_other() {
 fn a_consent_is_one_act_or_one_refusal() {
     let used = world().own().desire(send_code("1")).act(StepKind::RequestCode, accepted()).after(HOUR);
     assert_eq!(used.says(), "CodeLapsed", "one value sends one code");
-    assert_eq!(used.memory.consents[&ConsentKind::SendCode].used_for, Some(StepKind::RequestCode));
+    assert_eq!(used.memory.consents[&ConsentKind::SendCode].used_for, Some(StepKind::RequestCode.into()));
 
     for world in [
         world().own().registered().desire(send_code("1")).desire(retry("1")),

@@ -21,24 +21,30 @@ use crate::engine::{
 /// Decides the step in flight, if what was seen allows it.
 pub(super) fn judge(pass: &Pass, memory: &mut Memory, seen: &Seen) {
     let Some(intent) = memory.in_flight.clone() else { return };
-    let Some(outcome) = verdict(pass, memory, seen, &intent) else { return };
+    // Only the newer version that began its step can tell what became of it.
+    let Some(step) = intent.step.known() else { return };
+    let Some(outcome) = verdict(pass, memory, seen, step, &intent) else { return };
     memory.in_flight = None;
-    if outcome == EntryOutcome::Accepted
-        && intent.step == StepKind::AddNumber
-        && intent.absent_before == Some(true)
+    if outcome == EntryOutcome::Accepted && step == StepKind::AddNumber && intent.absent_before == Some(true)
     {
         memory.marks.note_added(intent.started_at);
     }
-    let Some(list) = memory.ledger.of_mut(intent.step) else { return };
+    let Some(list) = memory.ledger.of_mut(step) else { return };
     if let Some(entry) = list.iter_mut().find(|entry| entry.id == intent.id) {
         entry.outcome = outcome;
     }
 }
 
-fn verdict(pass: &Pass, memory: &Memory, seen: &Seen, intent: &Intent) -> Option<EntryOutcome> {
+fn verdict(
+    pass: &Pass,
+    memory: &Memory,
+    seen: &Seen,
+    step: StepKind,
+    intent: &Intent,
+) -> Option<EntryOutcome> {
     let is_quiet = pass.now >= later(intent.send_before, pass.limits.call_timeout);
     let absent = Some(EntryOutcome::NoAnswer);
-    match intent.step {
+    match step {
         // Counts as sent, whatever became of it.
         StepKind::RequestCode => absent.filter(|_| is_quiet),
         // Nothing shows a PIN.
@@ -57,7 +63,7 @@ fn is_visible(kind: StepKind, subject: Option<&str>, memory: &Memory, seen: &See
         StepKind::AddNumber => true,
         // VERIFIED from before proves nothing about a second proof.
         StepKind::VerifyCode => {
-            memory.marks.reverify_required.is_none() && number.code.value() == Some(&CodeStatus::Verified)
+            !memory.marks.needs_new_proof() && number.code.value() == Some(&CodeStatus::Verified)
         }
         StepKind::Register => number.is_registered(),
         StepKind::SubmitName => subject.is_some_and(|name| shows(number, name)),
@@ -69,7 +75,10 @@ fn is_visible(kind: StepKind, subject: Option<&str>, memory: &Memory, seen: &See
 pub(super) fn none_open(pass: &Pass, memory: &Memory) -> Gate {
     let Some(intent) = &memory.in_flight else { return Ok(()) };
     let until = if intent.settle_until > pass.now { Some(intent.settle_until) } else { None };
-    Err(waits(intent.step, intent.started_at, until))
+    Err(match intent.step.known() {
+        Some(step) => waits(step, intent.started_at, until),
+        None => of_newer_version(intent, until),
+    })
 }
 
 /// Blocks while the last attempt of a kind may still show. A request for a code never does: time alone ends it.
@@ -111,6 +120,29 @@ pub(super) fn may_send(pass: &Pass, kind: StepKind, memory: &Memory) -> Gate {
         Some(until) => Err(Stop::block(say::not_sent(kind, until))),
         None => Ok(()),
     }
+}
+
+/// A newer version of the operator began a step that this one does not know. It is the newer one that decides it, in
+/// its usual time while operators are exchanged; only after that a person has to run it again.
+fn of_newer_version(intent: &Intent, until: Option<Timestamp>) -> Stop {
+    let began = format!(
+        "a newer version of the operator began {} at {}, which this version does not know",
+        intent.step,
+        say::time(intent.started_at)
+    );
+    Stop::block(match until {
+        Some(until) => Block::new(
+            Reason::EffectNotVisibleYet,
+            format!("{began}; nothing that cannot be repeated is done before it is decided"),
+        )
+        .until(until),
+        None => Block::new(
+            Reason::NewerStepOpen,
+            format!(
+                "{began}; nothing that cannot be repeated is done until that version, or a later one, runs again and decides it"
+            ),
+        ),
+    })
 }
 
 fn waits(kind: StepKind, since: Timestamp, until: Option<Timestamp>) -> Stop {

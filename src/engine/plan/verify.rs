@@ -37,7 +37,7 @@ const UNASKED: &str = "the number stays unverified and is not registered";
 /// refuses a code as not needed. A registered number needs no verification.
 pub(super) fn note_proof(pass: &Pass, memory: &mut Memory, seen: &Seen) {
     let (Some(required), Some(number), Some(begun)) =
-        (memory.marks.reverify_required, seen.number.as_deref(), seen.begun)
+        (memory.marks.new_proof_since(), seen.number.as_deref(), seen.begun)
     else {
         return;
     };
@@ -46,7 +46,7 @@ pub(super) fn note_proof(pass: &Pass, memory: &mut Memory, seen: &Seen) {
     }
     let is_proven = match number.code.value() {
         Some(CodeStatus::Verified) => {
-            memory.marks.proof_lapsed.is_some_and(|lapsed| begun > lapsed)
+            memory.marks.proof_lapsed().is_some_and(|lapsed| begun > lapsed)
                 || says_proven(pass, memory, required, begun)
         }
         Some(CodeStatus::Other(_)) | None => false,
@@ -54,7 +54,7 @@ pub(super) fn note_proof(pass: &Pass, memory: &mut Memory, seen: &Seen) {
             // The old verification may not be visible everywhere yet, so this is no expiry.
             let old = memory.ledger.verifications.iter().rev().find(|entry| entry.at <= required);
             if old.and_then(|entry| entry.settle_until).is_none_or(|until| begun >= until) {
-                memory.marks.proof_lapsed.get_or_insert(begun);
+                memory.marks.note_lapsed(begun);
             }
             false
         }
@@ -87,7 +87,7 @@ pub(super) fn verified(pass: &Pass, memory: &mut Memory, number: &Number, seen: 
     if status == Some(&CodeStatus::Expired) {
         memory.marks.automatic_code_used.get_or_insert(pass.now);
     }
-    if status == Some(&CodeStatus::Verified) && memory.marks.reverify_required.is_none() {
+    if status == Some(&CodeStatus::Verified) && !memory.marks.needs_new_proof() {
         return Ok(());
     }
     undecided::settled(pass, StepKind::VerifyCode, memory, seen)?;
@@ -384,7 +384,7 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
                 }
             ),
         ),
-        (None, _) if memory.marks.reverify_required.is_some() => Block::new(
+        (None, _) if memory.marks.needs_new_proof() => Block::new(
             Reason::ReverificationNeeded,
             format!(
                 "Meta requires that {number} is verified again before it is registered; with a person at the phone, run {ask}"

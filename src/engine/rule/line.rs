@@ -50,8 +50,6 @@ impl Line {
 /// What can be said of a number without asking anybody. It may warn, never refuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advice {
-    /// Two letters, where the numbering plan tells.
-    pub region: Option<String>,
     pub line: Line,
     /// What a person should know before a code is sent.
     pub warning: Option<String>,
@@ -70,7 +68,7 @@ pub fn advice(number: &E164) -> Advice {
     let region = parsed.as_ref().and_then(|p| p.country().id()).map(|id| id.as_ref().to_owned());
     let line = parsed.as_ref().map_or(Line::Unknown, line);
     let warning = embargoed(number, region.as_deref()).or_else(|| line_warning(line)).map(str::to_owned);
-    Advice { region, line, warning }
+    Advice { line, warning }
 }
 
 fn line(number: &phonenumber::PhoneNumber) -> Line {

@@ -84,7 +84,7 @@ impl<'a> Shown<'a> {
         match kind {
             StepKind::AddNumber => self.is_listed,
             // VERIFIED from before proves nothing about a second proof.
-            StepKind::VerifyCode => self.is_verified && memory.marks.reverify_required.is_none(),
+            StepKind::VerifyCode => self.is_verified && !memory.marks.needs_new_proof(),
             StepKind::Register => self.is_connected,
             StepKind::SubmitName => subject.is_some() && self.names.contains(&subject),
             StepKind::SubscribeApp | StepKind::RouteWebhook | StepKind::WriteProfile => self.settings_match,

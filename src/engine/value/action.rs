@@ -182,6 +182,9 @@ actions! {
     ProvideCredentials: ClusterUser,
         "The credentials of the portfolio are not there.",
         "Create the Secret and the keys that spec.credentials of the portfolio names.";
+    RunNewerVersion: ClusterUser,
+        "A newer version of the operator began a step that this version does not know.",
+        "Run that version of the operator, or a later one.";
     AllowSecret: ClusterUser,
         "The operator may not read a Secret.",
         "Let the operator's service account get the Secret that the message names.";

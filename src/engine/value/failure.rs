@@ -4,7 +4,8 @@
 //! documentation gives that code a meaning of its own.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+
+use crate::engine::value::word::{Cautious, vocabulary};
 
 /// What an error asks for.
 ///
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(Class::Person.who_moves(), "a person");
 /// assert_eq!((Class::WaitUntil.as_str(), Scope::Account.as_str()), ("wait", "account"));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
     /// Says nothing about the request: try again later, the effect may have happened.
     Retry,
@@ -33,7 +34,7 @@ pub enum Class {
 
 impl Class {
     /// Its word in the reference of errors.
-    pub fn as_str(self) -> &'static str {
+    pub fn in_reference(self) -> &'static str {
         match self {
             Self::Retry => "retry",
             Self::WaitUntil => "wait",
@@ -88,8 +89,15 @@ impl Class {
     }
 }
 
+vocabulary!(Class { Retry, WaitUntil, Person, Spec, Credentials, AlreadyDone });
+
+/// Nothing is tried again by itself, and a person may allow it.
+impl Cautious for Class {
+    const CAUTIOUS: Self = Self::Person;
+}
+
 /// How far an error reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     Call,
     Channel,
@@ -100,7 +108,7 @@ pub enum Scope {
 
 impl Scope {
     /// Its word in the reference of errors.
-    pub fn as_str(self) -> &'static str {
+    pub fn in_reference(self) -> &'static str {
         match self {
             Self::Call => "call",
             Self::Channel => "channel",
@@ -109,6 +117,13 @@ impl Scope {
             Self::App => "app",
         }
     }
+}
+
+vocabulary!(Scope { Call, Channel, Account, Portfolio, App });
+
+/// The widest: nothing that the refusal may reach is taken to be free.
+impl Cautious for Scope {
+    const CAUTIOUS: Self = Self::App;
 }
 
 /// Meta's error envelope, classified. Texts are redacted and bounded before they get here.
@@ -129,24 +144,18 @@ impl Scope {
 /// let busy = refusal(2, Class::Retry);
 /// assert!(busy.may_have_happened() && !busy.is_pause() && busy.paused_until().is_none());
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub code: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subcode: Option<i64>,
     /// `error_user_title`, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// The best sentence Meta gave: `error_user_msg`, else `error_data.details`, else `message`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
     pub class: Class,
     pub scope: Scope,
     /// When Meta says that calls are welcome again, from headers or `details`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
 
@@ -241,7 +250,7 @@ impl Refusal {
 /// assert!(!lost.is_definite() && !lost.is_decision() && lost.refusal().is_none());
 /// # Ok::<(), jiff::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// Meta answered with an error envelope.
     Refused(Refusal),

@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::engine::value::{
     failure::Refusal,
     id::{AccountId, BusinessId, NumberId},
     secret::SecretVersion,
     step::{Cause, StepKind},
+    word::{Cautious, Word, vocabulary},
 };
 
 /// Everything that is remembered of a channel.
@@ -33,12 +33,12 @@ pub struct Memory {
 }
 
 /// A step that cannot be repeated, written down before it is done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
     /// Unique for each intent; who finds it in status knows whose step it is.
     pub id: String,
-    pub step: StepKind,
+    /// One of a newer version is kept, and decided by nobody else.
+    pub step: Word<StepKind>,
     /// Why, for people.
     pub reason: String,
     pub started_at: Timestamp,
@@ -49,32 +49,22 @@ pub struct Intent {
     /// Generation that asked for it.
     pub generation: i64,
     /// What was sent that is needed to decide an unknown outcome: the name, or the version of the code Secret. Never a secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// Add: whether every list was complete and without the number before the intent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absent_before: Option<bool>,
 }
 
 /// Attempts that count, newest last, at most ten of each kind.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Ledger {
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub registrations: Vec<Entry>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub codes: Vec<Entry>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verifications: Vec<Entry>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<Entry>,
     /// Refused adds; not scarce, but paced.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adds: Vec<Entry>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pins: Vec<Entry>,
     /// Pacing of the repeatable steps.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub repeatable: BTreeMap<StepKind, Pace>,
 }
 
@@ -82,14 +72,14 @@ impl Memory {
     /// Whether this object brought the number into the account, so that its whole history is known.
     ///
     /// ```
-    /// use whatsapp_operator::engine::memory::Memory;
+    /// use whatsapp_operator::engine::memory::{Memory, Origin};
     /// let mut memory = Memory::default();
     /// assert!(!memory.knows_history());
-    /// memory.marks.added = Some("2026-03-01T12:00:00Z".parse().unwrap());
+    /// memory.marks.origin = Origin::Added("2026-03-01T12:00:00Z".parse().unwrap());
     /// assert!(memory.knows_history());
     /// ```
     pub fn knows_history(&self) -> bool {
-        self.marks.added.is_some_and(|added| self.marks.adopted.is_none_or(|adopted| adopted < added))
+        matches!(self.marks.origin, Origin::Added(_))
     }
 
     /// When something was last written that a look can show, as far as this memory tells. A request for a code, a PIN
@@ -105,7 +95,10 @@ impl Memory {
 
     /// Not seen registered, or seen to have fallen back.
     pub(in crate::engine) fn is_unfinished(&self) -> bool {
-        self.marks.seen_registered.is_none() || self.marks.fell_back_since.is_some()
+        match self.marks.registration {
+            Registration::NotSeen => true,
+            Registration::Seen { fell_back, .. } => fell_back.is_some(),
+        }
     }
 
     /// The answer that stands for a consent's value; `None` while it is open or kept.
@@ -133,27 +126,92 @@ impl Memory {
 }
 
 impl Marks {
-    /// Meta wants a new proof: what was read until now proves nothing. Noting it once more changes nothing.
-    pub(crate) fn require_proof(&mut self, at: Timestamp) {
-        self.automatic_code_used.get_or_insert(at);
-        if self.reverify_required.is_none_or(|since| since < at) {
-            self.reverify_required = Some(at);
-            self.proof_lapsed = None;
+    /// Since when the number is taken for one that this object found and did not bring.
+    pub fn adopted_since(&self) -> Option<Timestamp> {
+        match self.origin {
+            Origin::Adopted(at) => Some(at),
+            Origin::Unknown | Origin::Added(_) => None,
         }
     }
 
     /// This object brought the number into the account. What was seen of an entry from before, which was deleted, says
     /// nothing about the new one.
     pub(crate) fn note_added(&mut self, at: Timestamp) {
-        self.added = Some(at);
-        (self.missing_since, self.fell_back_since) = (None, None);
-        (self.seen_registered, self.registered) = (None, None);
+        self.origin = Origin::Added(at);
+        self.missing_since = None;
+        self.registration = Registration::NotSeen;
+    }
+
+    /// Meta wants a new proof: what was read until now proves nothing. Noting it once more changes nothing.
+    pub(crate) fn require_proof(&mut self, at: Timestamp) {
+        self.automatic_code_used.get_or_insert(at);
+        if self.new_proof_since().is_none_or(|since| since < at) {
+            self.proof = Proof::Required { since: at, lapsed: None };
+        }
+    }
+
+    /// Since when Meta wants a new proof.
+    pub fn new_proof_since(&self) -> Option<Timestamp> {
+        match self.proof {
+            Proof::AsShown => None,
+            Proof::Required { since, .. } => Some(since),
+        }
+    }
+
+    /// Whether Meta wants a new proof, so that what it shows may be the old one.
+    pub fn needs_new_proof(&self) -> bool {
+        self.new_proof_since().is_some()
+    }
+
+    /// When Meta first showed, after it wanted a new proof, that the old one is gone.
+    pub fn proof_lapsed(&self) -> Option<Timestamp> {
+        match self.proof {
+            Proof::AsShown => None,
+            Proof::Required { lapsed, .. } => lapsed,
+        }
+    }
+
+    /// The old proof is seen to be gone; the first time counts.
+    pub(crate) fn note_lapsed(&mut self, at: Timestamp) {
+        if let Proof::Required { lapsed, .. } = &mut self.proof {
+            lapsed.get_or_insert(at);
+        }
     }
 
     /// The new proof is there.
     pub(crate) fn note_proven(&mut self) {
-        self.reverify_required = None;
-        self.proof_lapsed = None;
+        self.proof = Proof::AsShown;
+    }
+
+    /// Since when a number that was registered reads as not registered.
+    pub fn fell_back_since(&self) -> Option<Timestamp> {
+        match self.registration {
+            Registration::NotSeen => None,
+            Registration::Seen { fell_back, .. } => fell_back,
+        }
+    }
+
+    /// Whether a registration of this object's own was seen to hold.
+    pub fn has_registered(&self) -> bool {
+        matches!(self.registration, Registration::Seen { own: Some(_), .. })
+    }
+
+    /// The number is seen registered, perhaps by this object.
+    pub(crate) fn note_registered(&mut self, at: Timestamp, may_be_own: bool) {
+        let (first, before, has_fallen) = match self.registration {
+            Registration::NotSeen => (at, None, false),
+            Registration::Seen { first, own, fell_back } => (first, own, fell_back.is_some()),
+        };
+        let is_new = may_be_own && (has_fallen || before.is_none());
+        let own = if is_new { Some(at) } else { before };
+        self.registration = Registration::Seen { first, own, fell_back: None };
+    }
+
+    /// The number is seen not registered. Where it never was, that is no news; the first time counts.
+    pub(crate) fn note_not_registered(&mut self, at: Timestamp) {
+        if let Registration::Seen { fell_back, .. } = &mut self.registration {
+            fell_back.get_or_insert(at);
+        }
     }
 
     /// Notes the one registration that a name in review gets. Status holds a bounded number of names; the
@@ -170,7 +228,7 @@ impl Marks {
 
     /// Whether an attempt was made since Meta required a new proof; one from before proves nothing any more.
     pub(in crate::engine) fn is_current(&self, entry: &Entry) -> bool {
-        self.reverify_required.is_none_or(|required| entry.at > required)
+        self.new_proof_since().is_none_or(|required| entry.at > required)
     }
 }
 
@@ -272,8 +330,7 @@ impl Entry {
 }
 
 /// One attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The id of the intent.
     pub id: String,
@@ -282,18 +339,14 @@ pub struct Entry {
     /// What allowed it.
     pub cause: Cause,
     /// A name, or the version of the code Secret. Never a secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settle_until: Option<Timestamp>,
     /// Code requests: the version of the code Secret when it was asked for; `None` also when it was absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_before: Option<SecretVersion>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EntryOutcome {
     /// Written before the call; stays when the process died.
     Started,
@@ -305,30 +358,31 @@ pub enum EntryOutcome {
     NotSent,
 }
 
+vocabulary!(EntryOutcome { Started, Accepted, Refused, NoAnswer, NotSent });
+
+/// It counts as an attempt, and its effect may still show.
+impl Cautious for EntryOutcome {
+    const CAUTIOUS: Self = Self::NoAnswer;
+}
+
 /// Pace of a repeatable step.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Pace {
     pub generation: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretVersion>,
     /// Tries in a row that were refused or had no effect.
     pub failed: u32,
     /// Accepted in this generation without visible effect.
     pub accepted: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Timestamp>,
     /// Until when the effect of an accepted write may still be invisible.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settle_until: Option<Timestamp>,
     /// The last try was never sent, and is made again from then on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_until: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConsentKind {
     SendCode,
     Retry,
@@ -339,57 +393,82 @@ pub enum ConsentKind {
 ///
 /// A `send-code` or `retry` value with neither a use nor a refusal is kept since `at`; a `reconcile` value
 /// is answered by being here.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsentAnswer {
     pub value: String,
     pub at: Timestamp,
     /// What it was used for; `None` when it was refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub used_for: Option<StepKind>,
+    pub used_for: Option<Word<StepKind>>,
     /// Why it was refused, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
 }
 
-/// Facts about the past that Meta does not keep for us. Never evicted, each with its time.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Marks {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub added: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adopted: Option<Timestamp>,
-    /// The automatic code is used up: requested, or barred by EXPIRED, 133006 or a refusal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub automatic_code_used: Option<Timestamp>,
+/// How the number came to this object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Origin {
+    /// It was not found yet.
+    #[default]
+    Unknown,
+    /// This object brought it into the account, so its whole history is known.
+    Added(Timestamp),
+    /// It was in the account already; others may have tried anything before.
+    Adopted(Timestamp),
+}
+
+impl Origin {
+    /// Since when that is so.
+    pub fn at(self) -> Option<Timestamp> {
+        match self {
+            Self::Unknown => None,
+            Self::Added(at) | Self::Adopted(at) => Some(at),
+        }
+    }
+}
+
+/// What Meta's code status proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Proof {
+    /// VERIFIED means that ownership is proven.
+    #[default]
+    AsShown,
     /// 133006 or a lapse: a new code is needed, by consent, until one succeeds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reverify_required: Option<Timestamp>,
-    /// When the code status was first read as not VERIFIED after that, so that VERIFIED proves something again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proof_lapsed: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    Required {
+        since: Timestamp,
+        /// When the status was first read as not VERIFIED after that, so that VERIFIED proves something again.
+        lapsed: Option<Timestamp>,
+    },
+}
+
+/// What was seen of a registration with the Cloud API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Registration {
+    #[default]
+    NotSeen,
+    Seen {
+        /// When it was first seen, by whomever it was made.
+        first: Timestamp,
+        /// Since when one of this object's own is seen to hold.
+        own: Option<Timestamp>,
+        /// Since when the number reads NOT_APPLICABLE.
+        fell_back: Option<Timestamp>,
+    },
+}
+
+/// Facts about the past that Meta does not keep for us. Never evicted, each with its time.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Marks {
+    pub origin: Origin,
+    /// The automatic code is used up: requested, or barred by EXPIRED, 133006 or a refusal.
+    pub automatic_code_used: Option<Timestamp>,
+    pub proof: Proof,
     pub pin_set: Option<Timestamp>,
-    /// Since when a registration of this object's own is seen to hold.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub registered: Option<Timestamp>,
-    /// When the number was first seen registered, by whomever.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seen_registered: Option<Timestamp>,
+    pub registration: Registration,
     /// Since when a number that was found is absent from its account's list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_since: Option<Timestamp>,
-    /// Since when a number that was Registered reads NOT_APPLICABLE.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fell_back_since: Option<Timestamp>,
     /// Names for which one registration was tried while they were in review, or not known to be usable.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tried_in_review: BTreeMap<String, Timestamp>,
     /// The last twenty names that Meta declined.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub declined: BTreeMap<String, Timestamp>,
     /// 2388001 with a usable name: the number is still on a phone; one try per `retry`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_phone: Option<Timestamp>,
 }

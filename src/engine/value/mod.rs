@@ -23,3 +23,4 @@ pub mod status;
 pub mod step;
 pub mod time;
 pub mod wait;
+pub mod word;

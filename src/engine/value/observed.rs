@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::engine::value::{
     failure::Failure,
@@ -134,7 +133,6 @@ pub struct Number {
     pub is_official: Option<bool>,
     pub is_on_biz_app: Field<bool>,
     pub is_pin_enabled: Field<bool>,
-    pub last_onboarded: Option<String>,
     pub health: Field<Health>,
     pub webhook: Field<Box<WebhookConfiguration>>,
     /// Inside the list read, where Meta grants the expansion.
@@ -169,7 +167,6 @@ impl Number {
             is_official: None,
             is_on_biz_app: Field::Absent,
             is_pin_enabled: Field::Absent,
-            last_onboarded: None,
             health: Field::Absent,
             webhook: Field::Absent,
             profile: Field::Absent,
@@ -188,14 +185,10 @@ impl Number {
 }
 
 /// `webhook_configuration`: a key is there only for a level that has a URL.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct WebhookConfiguration {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<String>,
 }
 

@@ -316,6 +316,9 @@ reasons! {
         "The number was registered a moment ago; Meta does not show it as connected yet.",
         "Nothing; this takes minutes.";
     // A person has to act.
+    NewerStepOpen: Person, NUMBER, RunNewerVersion,
+        "A newer version of the operator began a step that this version does not know, and it is not decided.",
+        "Run that version, or a later one: only it can decide the step. Until then nothing that cannot be repeated is done.";
     CodeNeeded: Person, CODE, AskForCode,
         "The number has to be verified with a code, and no code was requested.",
         "With the phone at hand: kubectl whatsapp send-code NAME.";

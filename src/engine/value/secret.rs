@@ -1,10 +1,7 @@
 //! Secrets of the cluster, as far as a decision may know them: which version was seen, and never what is in it.
 
-use serde::{Deserialize, Serialize};
-
 /// Which version of a Secret was seen; never anything of its content.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SecretVersion {
     pub uid: String,
     pub resource_version: String,

@@ -3,13 +3,12 @@
 //! A step leaves no choice to the code that carries it out. It holds no secret: values of
 //! Secrets are handed to `act` beside it.
 
-use serde::{Deserialize, Serialize};
-
 use crate::engine::value::{
     desired::{DesiredProfile, SecretKey},
     id::{AccountId, NumberId},
     phone::E164,
     secret::SecretVersion,
+    word::vocabulary,
 };
 
 /// One call.
@@ -87,7 +86,7 @@ impl Step {
 }
 
 /// The steps, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StepKind {
     AddNumber,
     RequestCode,
@@ -119,25 +118,22 @@ impl StepKind {
     pub fn is_repeatable(self) -> bool {
         matches!(self, Self::CreatePin | Self::SubscribeApp | Self::RouteWebhook | Self::WriteProfile)
     }
-
-    /// The constant as users see it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AddNumber => "AddNumber",
-            Self::RequestCode => "RequestCode",
-            Self::VerifyCode => "VerifyCode",
-            Self::SubmitName => "SubmitName",
-            Self::CreatePin => "CreatePin",
-            Self::SetPin => "SetPin",
-            Self::Register => "Register",
-            Self::SubscribeApp => "SubscribeApp",
-            Self::RouteWebhook => "RouteWebhook",
-            Self::WriteProfile => "WriteProfile",
-        }
-    }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+vocabulary!(StepKind {
+    AddNumber,
+    RequestCode,
+    VerifyCode,
+    SubmitName,
+    CreatePin,
+    SetPin,
+    Register,
+    SubscribeApp,
+    RouteWebhook,
+    WriteProfile,
+});
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// By the policy's own schedule.
     Automatic,
@@ -156,6 +152,4 @@ pub struct Planned {
     /// For people: plans, logs, `inFlight.reason`.
     pub why: String,
     pub cause: Cause,
-    /// A person waits for it; such calls go first through the budget.
-    pub person_waits: bool,
 }

@@ -16,7 +16,7 @@ use crate::engine::{
     failure::Class,
     id::{AccountId, NumberId},
     look::Urgency,
-    memory::{Entry, EntryOutcome},
+    memory::{Entry, EntryOutcome, Origin},
     observed::{Account, Number, Profile},
     phone::E164,
     portfolio::{BusinessFacts, Reachable, TokenFacts},
@@ -463,12 +463,12 @@ async fn an_object_that_is_gone_or_another_gets_no_step() {
 async fn a_conflict_on_the_outcome_is_merged_into_the_live_ledger() {
     fn touch(memory: &mut Memory) {
         memory.since.insert("SomebodyElse".into(), face::now());
-        memory.marks.adopted = Some(face::now());
+        memory.marks.pin_set = Some(face::now());
     }
     let scene = Scene::until_acting([Fate::Lands, Fate::Conflict(touch), Fate::Conflict(touch)]).await;
     scene.once().await.unwrap();
     assert_eq!((scene.adds(), scene.book.writes(), scene.last_add()), (1, 4, EntryOutcome::Accepted));
-    assert_eq!(scene.book.memory().marks.adopted, Some(face::now()));
+    assert_eq!(scene.book.memory().marks.pin_set, Some(face::now()));
     assert_eq!(scene.book.memory().in_flight, None);
 }
 
@@ -624,7 +624,7 @@ async fn a_code_that_was_held_back_is_still_an_answer() {
     let mut scene = Scene::new([]);
     scene.graph.listed = vec![Arc::new(face::fresh())];
     let mut memory = Memory { number: Some(face::NUMBER.into()), ..Memory::default() };
-    memory.marks.added = Some(face::now());
+    memory.marks.origin = Origin::Added(face::now());
     memory.ledger.codes.push(Entry {
         id: "asked".into(),
         at: face::now(),

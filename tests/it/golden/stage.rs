@@ -359,7 +359,7 @@ impl Stage {
         let Ok(desired) = lower::channel(&object) else { return };
         let shown = lower::status(&first(&desired, self.sandbox.now()), &Memory::default(), None);
         let memory = lower::memory(&object);
-        object.status = Some(lower::with_memory(&shown, &memory));
+        object.status = Some(lower::with_memory(&shown, &memory, object.status.as_ref()));
     }
 
     pub fn now(&self) -> Timestamp {

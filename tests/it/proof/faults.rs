@@ -219,7 +219,6 @@ async fn a_refused_field_is_dropped_and_the_number_comes_up() {
         "is_official_business_account",
         "throughput",
         "quality_rating",
-        "last_onboarded_time",
         "whatsapp_business_manager_messaging_limit",
         "health_status",
         "is_pin_enabled",

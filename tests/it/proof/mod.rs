@@ -10,5 +10,6 @@ mod faults;
 mod onboarding;
 mod properties;
 mod rest;
+mod rollback;
 mod switches;
 mod world;

@@ -47,7 +47,7 @@ pub(super) fn verified(scene: &Scene<'_>, number: &Number) -> Judged {
         );
     }
     match number.code.value() {
-        Some(CodeStatus::Verified) if scene.memory.marks.reverify_required.is_some() => {
+        Some(CodeStatus::Verified) if scene.memory.marks.needs_new_proof() => {
             Judged::Open("Meta requires that the number is verified again before it is registered".into())
         }
         Some(CodeStatus::Verified) => {

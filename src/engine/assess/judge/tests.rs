@@ -118,7 +118,7 @@ fn ownership_is_proven_by_the_code_status_until_the_number_is_registered(
 fn a_number_that_meta_wants_verified_again_is_not_verified_whatever_it_reads() {
     let mut case = Case::with(fresh()).blocked(Reason::ReverificationNeeded);
     case.number().code = Field::Is("VERIFIED".into());
-    case.memory.marks.reverify_required = Some(now());
+    case.memory.marks.require_proof(now());
     assert_eq!(case.assess().verdict(NumberVerified), Some((False, Reason::ReverificationNeeded)));
 }
 

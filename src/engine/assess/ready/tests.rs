@@ -53,7 +53,7 @@ fn a_step_in_flight_is_reconciling_until_it_is_decided() {
     let mut case = Case::with(fresh());
     case.memory.in_flight = Some(Intent {
         id: "i1".into(),
-        step: StepKind::Register,
+        step: StepKind::Register.into(),
         reason: String::new(),
         started_at: now(),
         send_before: now(),

@@ -1,13 +1,31 @@
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::*;
+use super::{condition::condition_type, *};
+use crate::api::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelStatus, WhatsAppPortfolio};
 use crate::engine::{
-    failure::{Class, Scope},
-    memory::EntryOutcome,
-    status::{Assessment, Check, Facts},
-    step::StepKind,
+    action::Actor,
+    condition::{Condition, ConditionSet, Truth},
+    condition_type::ConditionType,
+    desired::{
+        CodeRequest, Connection, Management, PinPolicy, PortfolioRef, ReadyWhen, SecretKey, WhileNameInReview,
+    },
+    drift::Drift,
+    failure::{Class, Refusal, Scope},
+    id::{AccountId, BusinessId, NumberId},
+    memory::{
+        ConsentAnswer, ConsentKind, Entry, EntryOutcome, Intent, Ledger, Marks, Memory, Origin, Pace, Proof,
+        Registration,
+    },
+    observed::WebhookConfiguration,
+    reason::Reason,
+    secret::SecretVersion,
+    status::{Assessment, Check, Facts, Stage, Verdict, WaitingFor},
+    step::{Cause, StepKind},
+    word::Word,
 };
 
 const STEPS: [StepKind; 10] = [
@@ -51,6 +69,11 @@ fn ids() -> impl Strategy<Value = String> {
 
 fn steps() -> impl Strategy<Value = StepKind> {
     (0..STEPS.len()).prop_map(|n| STEPS[n])
+}
+
+/// Steps that this version knows, and one that it does not.
+fn words() -> impl Strategy<Value = Word<StepKind>> {
+    prop_oneof![4 => steps().prop_map(Word::from), 1 => Just(Word::new("TransferNumber"))]
 }
 
 fn versions() -> impl Strategy<Value = SecretVersion> {
@@ -170,53 +193,66 @@ fn ledgers() -> impl Strategy<Value = Ledger> {
 fn all_marks() -> impl Strategy<Value = Marks> {
     let time = || proptest::option::of(times());
     let names = || proptest::collection::btree_map(texts(), times(), 0..4);
-    (
-        (time(), time(), time()),
-        time(),
-        time(),
-        time(),
-        time(),
-        time(),
-        time(),
-        time(),
-        names(),
-        names(),
-        time(),
+    let origin = prop_oneof![
+        Just(Origin::Unknown),
+        times().prop_map(Origin::Added),
+        times().prop_map(Origin::Adopted)
+    ];
+    let proof = prop_oneof![
+        Just(Proof::AsShown),
+        (times(), time()).prop_map(|(since, lapsed)| Proof::Required { since, lapsed })
+    ];
+    let registration = prop_oneof![
+        Just(Registration::NotSeen),
+        (times(), time(), time()).prop_map(|(first, own, fell_back)| Registration::Seen {
+            first,
+            own,
+            fell_back
+        })
+    ];
+    (origin, proof, registration, time(), time(), time(), names(), names(), time()).prop_map(
+        |(
+            origin,
+            proof,
+            registration,
+            automatic_code_used,
+            pin_set,
+            missing_since,
+            tried_in_review,
+            declined,
+            on_phone,
+        )| Marks {
+            origin,
+            automatic_code_used,
+            proof,
+            pin_set,
+            registration,
+            missing_since,
+            tried_in_review,
+            declined,
+            on_phone,
+        },
     )
-        .prop_map(
-            |(
-                (missing_since, seen_registered, proof_lapsed),
-                added,
-                adopted,
-                automatic_code_used,
-                reverify_required,
-                pin_set,
-                registered,
-                fell_back_since,
-                tried_in_review,
-                declined,
-                on_phone,
-            )| Marks {
-                missing_since,
-                seen_registered,
-                added,
-                adopted,
-                automatic_code_used,
-                reverify_required,
-                proof_lapsed,
-                pin_set,
-                registered,
-                fell_back_since,
-                tried_in_review,
-                declined,
-                on_phone,
-            },
-        )
+}
+
+#[test]
+fn of_two_ways_in_which_a_number_came_the_last_one_counts() {
+    let stored = |added, adopted| {
+        let marks = v1::Marks { added, adopted, ..v1::Marks::default() };
+        let status = WhatsAppChannelStatus { marks: Some(marks), ..WhatsAppChannelStatus::default() };
+        memory_of(&status).marks.origin
+    };
+    assert_eq!(stored(None, None), Origin::Unknown);
+    assert_eq!(stored(Some(at(2)), None), Origin::Added(at(2)));
+    assert_eq!(stored(Some(at(2)), Some(at(1))), Origin::Added(at(2)));
+    assert_eq!(stored(Some(at(2)), Some(at(2))), Origin::Adopted(at(2)));
+    assert_eq!(stored(Some(at(2)), Some(at(3))), Origin::Adopted(at(3)));
+    assert_eq!(stored(None, Some(at(3))), Origin::Adopted(at(3)));
 }
 
 fn memories() -> impl Strategy<Value = Memory> {
     let intent = (
-        (texts(), steps(), texts(), times(), times(), times()),
+        (texts(), words(), texts(), times(), times(), times()),
         (any::<i64>(), proptest::option::of(texts()), any::<Option<bool>>()),
     )
         .prop_map(
@@ -239,7 +275,7 @@ fn memories() -> impl Strategy<Value = Memory> {
         );
     let kinds =
         prop_oneof![Just(ConsentKind::SendCode), Just(ConsentKind::Retry), Just(ConsentKind::Reconcile)];
-    let answer = (texts(), times(), proptest::option::of(steps()), proptest::option::of(texts()))
+    let answer = (texts(), times(), proptest::option::of(words()), proptest::option::of(texts()))
         .prop_map(|(value, at, used_for, refused)| ConsentAnswer { value, at, used_for, refused });
     (
         (proptest::option::of(ids()), proptest::option::of(ids()), proptest::option::of(ids())),
@@ -274,7 +310,7 @@ proptest! {
 
     #[test]
     fn memory_survives_status(memory in memories()) {
-        let status = with_memory(&WhatsAppChannelStatus::default(), &memory);
+        let status = with_memory(&WhatsAppChannelStatus::default(), &memory, None);
         let object = stored(&status);
         prop_assert_eq!(super::memory(&object), memory);
         prop_assert_eq!(object.status.as_ref(), Some(&status));
@@ -490,7 +526,7 @@ fn no_text_of_meta_makes_a_status_too_long() {
         ledger: Ledger { registrations: many.clone(), codes: many.clone(), names: many, ..Ledger::default() },
         in_flight: Some(Intent {
             id: long.clone(),
-            step: StepKind::Register,
+            step: StepKind::Register.into(),
             reason: long.clone(),
             started_at: at(1),
             send_before: at(2),
@@ -507,7 +543,7 @@ fn no_text_of_meta_makes_a_status_too_long() {
         ..Memory::default()
     };
     let status = status(&full(&long), &memory, None);
-    let crd = serde_json::to_value(super::super::channel_crd()).expect("JSON");
+    let crd = serde_json::to_value(crate::api::channel_crd()).expect("JSON");
     let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
     let value = serde_json::to_value(&status).expect("JSON");
     fits(schema, &value, "status");

@@ -1,0 +1,362 @@
+//! What is remembered of a channel: status ↔ [`Memory`].
+//!
+//! A newer version may have written the status. A word that this version does not know is read as the most cautious
+//! one that it knows; only the name of a step stays open in the engine, because no other step may stand for it. What
+//! is written goes over what stands: a word that still reads the same is kept as it stands, and members that this
+//! version does not know stay where they are.
+
+use std::collections::BTreeMap;
+
+use super::{
+    bound::{bounded, newest, newest_times, non_empty, some},
+    key::CONSENT_LENGTH,
+};
+use crate::api::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelStatus};
+use crate::engine::{
+    failure::Refusal,
+    id::{AccountId, BusinessId, NumberId},
+    memory::{
+        ConsentAnswer, ConsentKind, Entry, Intent, Ledger, Marks, Memory, Origin, Pace, Proof, Registration,
+    },
+    secret::SecretVersion,
+    step::Cause,
+    word::Word,
+};
+
+/// What the engine remembers of a channel.
+pub fn memory(object: &WhatsAppChannel) -> Memory {
+    object.status.as_ref().map(memory_of).unwrap_or_default()
+}
+
+/// What a status remembers.
+pub fn memory_of(status: &WhatsAppChannelStatus) -> Memory {
+    let mut answers = BTreeMap::new();
+    if let Some(consents) = &status.consents {
+        for (kind, answer) in [
+            (ConsentKind::SendCode, &consents.send_code),
+            (ConsentKind::Retry, &consents.retry),
+            (ConsentKind::Reconcile, &consents.reconcile),
+        ] {
+            if let Some(answer) = answer {
+                answers.insert(
+                    kind,
+                    ConsentAnswer {
+                        value: answer.value.clone(),
+                        at: answer.at,
+                        used_for: answer.used_for.clone(),
+                        refused: answer.refused.clone(),
+                    },
+                );
+            }
+        }
+    }
+    Memory {
+        business: status.business_id.as_deref().map(BusinessId::from),
+        account: status.account_id.as_deref().map(AccountId::from),
+        number: status.phone_number_id.as_deref().map(NumberId::from),
+        ledger: status.ledger.as_ref().map(ledger_from).unwrap_or_default(),
+        in_flight: status.in_flight.as_ref().map(|i| Intent {
+            id: i.id.clone(),
+            step: i.step.clone(),
+            reason: i.reason.clone(),
+            started_at: i.started_at,
+            send_before: i.send_before,
+            settle_until: i.settle_until,
+            generation: i.generation,
+            subject: i.subject.clone(),
+            absent_before: i.absent_before,
+        }),
+        consents: answers,
+        marks: status.marks.as_ref().map(marks_from).unwrap_or_default(),
+        since: status.since.clone(),
+    }
+}
+
+fn ledger_from(ledger: &v1::Ledger) -> Ledger {
+    let entries = |list: &[v1::Entry]| list.iter().map(entry_from).collect();
+    Ledger {
+        registrations: entries(&ledger.registrations),
+        codes: entries(&ledger.codes),
+        verifications: entries(&ledger.verifications),
+        names: entries(&ledger.names),
+        adds: entries(&ledger.adds),
+        pins: entries(&ledger.pins),
+        repeatable: ledger
+            .repeatable
+            .iter()
+            .filter_map(|(step, pace)| Some((step.known()?, pace_from(pace))))
+            .collect(),
+    }
+}
+
+fn pace_from(pace: &v1::Pace) -> Pace {
+    Pace {
+        generation: pace.generation,
+        secret: pace.secret.as_ref().map(version_from),
+        failed: pace.failed,
+        accepted: pace.accepted,
+        last: pace.last,
+        settle_until: pace.settle_until,
+        held_until: pace.held_until,
+        refusal: pace.refusal.as_ref().map(refusal_from),
+    }
+}
+
+fn entry_from(entry: &v1::Entry) -> Entry {
+    Entry {
+        id: entry.id.clone(),
+        at: entry.at,
+        outcome: entry.outcome.cautious(),
+        cause: cause_from(entry),
+        subject: entry.subject.clone(),
+        settle_until: entry.settle_until,
+        secret_before: entry.secret_before.as_ref().map(version_from),
+        refusal: entry.refusal.as_ref().map(refusal_from),
+    }
+}
+
+fn cause_from(entry: &v1::Entry) -> Cause {
+    let consent = || entry.consent.clone().unwrap_or_default();
+    match entry.cause.cautious() {
+        v1::Cause::Automatic => Cause::Automatic,
+        v1::Cause::SendCode => Cause::SendCode(consent()),
+        v1::Cause::Retry => Cause::Retry(consent()),
+        v1::Cause::Secret => Cause::Secret,
+    }
+}
+
+fn version_from(version: &v1::SecretVersion) -> SecretVersion {
+    SecretVersion { uid: version.uid.clone(), resource_version: version.resource_version.clone() }
+}
+
+pub(super) fn refusal_from(refusal: &v1::Refusal) -> Refusal {
+    Refusal {
+        code: refusal.code,
+        subcode: refusal.subcode,
+        title: refusal.title.clone(),
+        message: refusal.message.clone(),
+        trace_id: refusal.trace_id.clone(),
+        class: refusal.class.cautious(),
+        scope: refusal.scope.cautious(),
+        until: refusal.until,
+    }
+}
+
+fn marks_from(marks: &v1::Marks) -> Marks {
+    let seen = marks.seen_registered.or(marks.registered).or(marks.fell_back_since);
+    Marks {
+        // What happened last counts.
+        origin: match (marks.added, marks.adopted) {
+            (Some(added), adopted) if adopted.is_none_or(|adopted| adopted < added) => Origin::Added(added),
+            (_, Some(adopted)) => Origin::Adopted(adopted),
+            (_, None) => Origin::Unknown,
+        },
+        automatic_code_used: marks.automatic_code_used,
+        proof: marks
+            .reverify_required
+            .map_or(Proof::AsShown, |since| Proof::Required { since, lapsed: marks.proof_lapsed }),
+        pin_set: marks.pin_set,
+        registration: seen.map_or(Registration::NotSeen, |first| Registration::Seen {
+            first,
+            own: marks.registered,
+            fell_back: marks.fell_back_since,
+        }),
+        missing_since: marks.missing_since,
+        tried_in_review: marks.tried_in_review.clone(),
+        declined: marks.declined.clone(),
+        on_phone: marks.on_phone,
+    }
+}
+
+/// The same status with another memory: what an intent writes, and what a merged outcome writes. `standing` is the
+/// status that it goes over, with what a newer version wrote there.
+pub fn with_memory(
+    shown: &WhatsAppChannelStatus,
+    memory: &Memory,
+    standing: Option<&WhatsAppChannelStatus>,
+) -> WhatsAppChannelStatus {
+    let nothing = WhatsAppChannelStatus::default();
+    let standing = standing.unwrap_or(&nothing);
+    WhatsAppChannelStatus {
+        business_id: memory.business.as_ref().map(|id| bounded(id.to_string(), 64)),
+        account_id: memory.account.as_ref().map(|id| bounded(id.to_string(), 64)),
+        phone_number_id: memory.number.as_ref().map(|id| bounded(id.to_string(), 64)),
+        ledger: non_empty(ledger(&memory.ledger, standing.ledger.as_ref())),
+        in_flight: memory.in_flight.as_ref().map(|intent| in_flight(intent, standing.in_flight.as_ref())),
+        consents: non_empty(consents(&memory.consents, standing.consents.as_ref())),
+        marks: non_empty(marks(&memory.marks, standing.marks.as_ref())),
+        since: newest_times(&memory.since, 64),
+        newer: standing.newer.clone(),
+        ..shown.clone()
+    }
+}
+
+fn in_flight(intent: &Intent, standing: Option<&v1::InFlight>) -> v1::InFlight {
+    let standing = standing.filter(|standing| standing.id == intent.id);
+    v1::InFlight {
+        id: bounded(intent.id.clone(), 128),
+        step: intent.step.clone(),
+        reason: bounded(intent.reason.clone(), 1024),
+        started_at: intent.started_at,
+        send_before: intent.send_before,
+        settle_until: intent.settle_until,
+        generation: intent.generation,
+        subject: some(&intent.subject, 512),
+        absent_before: intent.absent_before,
+        newer: standing.map(|standing| standing.newer.clone()).unwrap_or_default(),
+    }
+}
+
+fn consents(answers: &BTreeMap<ConsentKind, ConsentAnswer>, standing: Option<&v1::Consents>) -> v1::Consents {
+    let nothing = v1::Consents::default();
+    let standing = standing.unwrap_or(&nothing);
+    let one = |kind, standing: &Option<v1::ConsentAnswer>| {
+        answers.get(&kind).map(|given| answer(given, standing.as_ref()))
+    };
+    v1::Consents {
+        send_code: one(ConsentKind::SendCode, &standing.send_code),
+        retry: one(ConsentKind::Retry, &standing.retry),
+        reconcile: one(ConsentKind::Reconcile, &standing.reconcile),
+        newer: standing.newer.clone(),
+    }
+}
+
+fn answer(answer: &ConsentAnswer, standing: Option<&v1::ConsentAnswer>) -> v1::ConsentAnswer {
+    let standing = standing.filter(|standing| standing.value == answer.value);
+    v1::ConsentAnswer {
+        value: bounded(answer.value.clone(), CONSENT_LENGTH),
+        at: answer.at,
+        used_for: answer.used_for.clone(),
+        refused: some(&answer.refused, 1024),
+        newer: standing.map(|standing| standing.newer.clone()).unwrap_or_default(),
+    }
+}
+
+/// What was said of a refusal by whoever wrote it stays with it; another refusal has words of its own.
+pub(super) fn refusal(refusal: &Refusal, standing: Option<&v1::Refusal>) -> v1::Refusal {
+    if let Some(same) = standing.filter(|standing| refusal_from(standing) == *refusal) {
+        return same.clone();
+    }
+    v1::Refusal {
+        code: refusal.code,
+        subcode: refusal.subcode,
+        title: some(&refusal.title, 512),
+        message: bounded(refusal.message.clone(), 2048),
+        trace_id: some(&refusal.trace_id, 128),
+        class: refusal.class.into(),
+        scope: refusal.scope.into(),
+        until: refusal.until,
+        newer: v1::Newer::default(),
+    }
+}
+
+fn version(version: &SecretVersion, standing: Option<&v1::SecretVersion>) -> v1::SecretVersion {
+    if let Some(same) = standing.filter(|standing| version_from(standing) == *version) {
+        return same.clone();
+    }
+    v1::SecretVersion {
+        uid: bounded(version.uid.clone(), 128),
+        resource_version: bounded(version.resource_version.clone(), 128),
+        newer: v1::Newer::default(),
+    }
+}
+
+fn ledger(ledger: &Ledger, standing: Option<&v1::Ledger>) -> v1::Ledger {
+    let nothing = v1::Ledger::default();
+    let standing = standing.unwrap_or(&nothing);
+    let entries = |list: &[Entry], standing: &[v1::Entry]| {
+        let of = |made: &Entry| standing.iter().find(|standing| standing.id == made.id);
+        newest(list.iter().map(|made| entry(made, of(made))).collect(), 32)
+    };
+    let known = ledger.repeatable.iter().map(|(step, made)| {
+        let step = Word::from(*step);
+        let pace = pace(made, standing.repeatable.get(&step));
+        (step, pace)
+    });
+    let newer = standing.repeatable.iter().filter(|(step, _)| step.known().is_none());
+    v1::Ledger {
+        registrations: entries(&ledger.registrations, &standing.registrations),
+        codes: entries(&ledger.codes, &standing.codes),
+        verifications: entries(&ledger.verifications, &standing.verifications),
+        names: entries(&ledger.names, &standing.names),
+        adds: entries(&ledger.adds, &standing.adds),
+        pins: entries(&ledger.pins, &standing.pins),
+        repeatable: known.chain(newer.map(|(step, pace)| (step.clone(), pace.clone()))).collect(),
+        newer: standing.newer.clone(),
+    }
+}
+
+fn pace(pace: &Pace, standing: Option<&v1::Pace>) -> v1::Pace {
+    v1::Pace {
+        generation: pace.generation,
+        secret: pace.secret.as_ref().map(|used| version(used, standing.and_then(|s| s.secret.as_ref()))),
+        failed: pace.failed,
+        accepted: pace.accepted,
+        last: pace.last,
+        settle_until: pace.settle_until,
+        held_until: pace.held_until,
+        refusal: pace.refusal.as_ref().map(|said| refusal(said, standing.and_then(|s| s.refusal.as_ref()))),
+        newer: standing.map(|standing| standing.newer.clone()).unwrap_or_default(),
+    }
+}
+
+fn entry(entry: &Entry, standing: Option<&v1::Entry>) -> v1::Entry {
+    let allowed = |cause: v1::Cause, consent: Option<&String>| {
+        (cause.into(), consent.map(|value| bounded(value.clone(), CONSENT_LENGTH)))
+    };
+    let (cause, consent) = match (&entry.cause, standing) {
+        (same, Some(standing)) if cause_from(standing) == *same => {
+            (standing.cause.clone(), standing.consent.clone())
+        }
+        (Cause::Automatic, _) => allowed(v1::Cause::Automatic, None),
+        (Cause::SendCode(value), _) => allowed(v1::Cause::SendCode, Some(value)),
+        (Cause::Retry(value), _) => allowed(v1::Cause::Retry, Some(value)),
+        (Cause::Secret, _) => allowed(v1::Cause::Secret, None),
+    };
+    v1::Entry {
+        id: bounded(entry.id.clone(), 128),
+        at: entry.at,
+        outcome: standing
+            .map(|standing| &standing.outcome)
+            .filter(|word| word.cautious() == entry.outcome)
+            .map_or_else(|| entry.outcome.into(), Word::clone),
+        cause,
+        consent,
+        subject: some(&entry.subject, 512),
+        settle_until: entry.settle_until,
+        secret_before: entry
+            .secret_before
+            .as_ref()
+            .map(|seen| version(seen, standing.and_then(|s| s.secret_before.as_ref()))),
+        refusal: entry.refusal.as_ref().map(|said| refusal(said, standing.and_then(|s| s.refusal.as_ref()))),
+        newer: standing.map(|standing| standing.newer.clone()).unwrap_or_default(),
+    }
+}
+
+fn marks(marks: &Marks, standing: Option<&v1::Marks>) -> v1::Marks {
+    let (added, adopted) = match marks.origin {
+        Origin::Unknown => (None, None),
+        Origin::Added(at) => (Some(at), None),
+        Origin::Adopted(at) => (None, Some(at)),
+    };
+    let (seen_registered, registered) = match marks.registration {
+        Registration::NotSeen => (None, None),
+        Registration::Seen { first, own, .. } => (Some(first), own),
+    };
+    v1::Marks {
+        added,
+        adopted,
+        automatic_code_used: marks.automatic_code_used,
+        reverify_required: marks.new_proof_since(),
+        proof_lapsed: marks.proof_lapsed(),
+        pin_set: marks.pin_set,
+        registered,
+        seen_registered,
+        missing_since: marks.missing_since,
+        fell_back_since: marks.fell_back_since(),
+        tried_in_review: newest_times(&marks.tried_in_review, 64),
+        declined: newest_times(&marks.declined, 64),
+        on_phone: marks.on_phone,
+        newer: standing.map(|standing| standing.newer.clone()).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,27 @@
+//! Lowering: spec → `Desired`, status ↔ `Memory` and `Before`, `Assessment` → status.
+//!
+//! The only place where strings of the API meet the engine's enums. Defaults are decided here and never
+//! written back. What is written into a status is bounded here by the lengths of the schema, because a
+//! status that is too long would be refused as a whole, the ledger with it.
+
+mod bound;
+mod channel;
+mod condition;
+mod key;
+mod ledger;
+mod portfolio;
+mod spec;
+mod status;
+
+pub use channel::{channel, consents};
+pub use condition::{conditions, conditions_from, waiting, waiting_from};
+pub use key::{
+    CONSENT_LENGTH, FIELD_MANAGER, GROUP, RECONCILE, RETRY, SEND_CODE, USE_LABEL, USE_VERIFY_TOKEN,
+};
+pub use ledger::{memory, memory_of, with_memory};
+pub use portfolio::{portfolio, portfolio_refused, portfolio_status};
+pub use spec::SpecInvalid;
+pub use status::{before, count, refused, stage_from, status};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! A portfolio: spec → [`DesiredPortfolio`], [`PortfolioAssessment`] → status.
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::{
+    bound::{bounded, some, unique},
+    condition::{conditions, conditions_from, stall, waiting, waits_for_edit},
+    spec::{SpecInvalid, meta_id, secret_key},
+};
+use crate::api::v1alpha1::{self as v1, WhatsAppPortfolio};
+use crate::engine::{
+    assess::portfolio::PortfolioAssessment,
+    desired::{Access, DesiredPortfolio},
+    id::{AccountId, AppId, BusinessId, Fact},
+    portfolio::Reach,
+};
+
+/// Reads what a portfolio asks for.
+///
+/// # Errors
+///
+/// Names the first field that cannot be understood.
+pub fn portfolio(object: &WhatsAppPortfolio) -> Result<DesiredPortfolio, SpecInvalid> {
+    let spec = &object.spec;
+    let app = match &spec.credentials.app_id {
+        Some(id) => Some(AppId::new(meta_id("spec.credentials.appId", id)?)),
+        None => None,
+    };
+    let mut access = Vec::with_capacity(spec.access.len());
+    for grant in &spec.access {
+        let accounts = match &grant.accounts {
+            None => None,
+            Some(ids) => Some(
+                ids.iter()
+                    .map(|id| meta_id("spec.access.accounts", id).map(AccountId::new))
+                    .collect::<Result<Vec<_>, _>>()?,
+            ),
+        };
+        access.push(Access { namespaces: grant.namespaces.clone(), accounts });
+    }
+    Ok(DesiredPortfolio {
+        name: object.name_any(),
+        namespace: object.namespace().unwrap_or_default(),
+        generation: object.metadata.generation.unwrap_or_default(),
+        business: BusinessId::new(meta_id("spec.businessId", &spec.business_id)?),
+        access_token: secret_key(&spec.credentials.access_token_secret_ref),
+        app_secret: spec.credentials.app_secret_ref.as_ref().map(secret_key),
+        app,
+        expect_name: spec.expect.as_ref().and_then(|e| e.name.clone()),
+        expect_country: spec.expect.as_ref().and_then(|e| e.country.clone()),
+        access,
+    })
+}
+
+/// The status of a portfolio. Facts that could not be read keep the value that stands in `before`.
+pub fn portfolio_status(
+    desired: &DesiredPortfolio,
+    assessment: &PortfolioAssessment,
+    channels: v1::ChannelCounts,
+    before: Option<&v1::WhatsAppPortfolioStatus>,
+) -> v1::WhatsAppPortfolioStatus {
+    let mut shown = before.cloned().unwrap_or_default();
+    let view = &assessment.view;
+    shown.observed_generation = Some(desired.generation);
+    if let Fact::Known(facts) = &view.facts {
+        shown.name = some(&facts.name, 512);
+        shown.verification_status = facts.verification.as_ref().map(|v| bounded(v.to_string(), 64));
+        shown.messaging_limit = facts.messaging_limit.as_ref().map(|limit| bounded(limit.to_string(), 64));
+        shown.primary_page = some(&facts.primary_page, 512);
+    }
+    if let Fact::Known(token) = &view.token {
+        shown.token_type = Some(bounded(token.kind.to_string(), 64));
+        shown.token_expires_at = token.expires_at;
+        shown.missing_scopes =
+            assessment.missing_scopes.iter().take(32).map(|s| bounded(s.clone(), 128)).collect();
+    }
+    match &view.reach {
+        Reach::Unread => {}
+        Reach::Unknown => shown.accounts = Vec::new(),
+        Reach::Accounts(list) => {
+            shown.accounts = unique(
+                list.iter().map(|a| v1::AccountInReach {
+                    id: bounded(a.id.to_string(), 64),
+                    name: some(&a.name, 512),
+                    owned: a.owned,
+                }),
+                |a| a.id.clone(),
+                256,
+            );
+        }
+    }
+    shown.channels = Some(channels);
+    shown.throttled_until = view.throttled_until;
+    shown.waiting_for = waiting(&assessment.waiting_for);
+    shown.conditions = conditions(&assessment.conditions);
+    shown
+}
+
+/// The status of a portfolio whose spec cannot be understood.
+pub fn portfolio_refused(
+    object: &WhatsAppPortfolio,
+    why: &SpecInvalid,
+    now: Timestamp,
+) -> v1::WhatsAppPortfolioStatus {
+    let generation = object.metadata.generation.unwrap_or_default();
+    let mut shown = object.status.clone().unwrap_or_default();
+    let mut set = conditions_from(&shown.conditions);
+    stall(&mut set, why, generation, now);
+    shown.observed_generation = Some(generation);
+    shown.conditions = conditions(&set);
+    shown.waiting_for = waits_for_edit(&shown.waiting_for, now);
+    shown
+}

@@ -1,0 +1,314 @@
+//! The kind of a number: what its spec says.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{secret::SecretKeyRef, status::WhatsAppChannelStatus};
+use crate::api::rule;
+
+/// What the number should be, and how to get there. Fields that are left out are not managed.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "whatsapp-operator.dev",
+    version = "v1alpha1",
+    kind = "WhatsAppChannel",
+    plural = "whatsappchannels",
+    namespaced,
+    status = "WhatsAppChannelStatus",
+    derive = "PartialEq",
+    doc = "One WhatsApp Business phone number, brought to the state that its spec describes and kept there.",
+    shortname = "wac",
+    category = "whatsapp",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(name = "Stage", type_ = "string", json_path = ".status.stage"),
+    printcolumn(name = "Waiting-For", type_ = "string", json_path = ".status.waitingFor[0].actor"),
+    printcolumn(name = "Action", type_ = "string", json_path = ".status.waitingFor[0].action"),
+    printcolumn(name = "Number", type_ = "string", json_path = ".spec.phoneNumber"),
+    printcolumn(name = "Name", type_ = "string", json_path = ".spec.displayName"),
+    printcolumn(name = "Quality", type_ = "string", json_path = ".status.facts.quality"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Name-Status",
+        type_ = "string",
+        json_path = ".status.facts.nameStatus",
+        priority = 1
+    ),
+    printcolumn(name = "Account", type_ = "string", json_path = ".status.accountId", priority = 1),
+    printcolumn(name = "Number-Id", type_ = "string", json_path = ".status.phoneNumberId", priority = 1),
+    printcolumn(name = "Since", type_ = "date", json_path = ".status.waitingFor[0].since", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    ),
+    validation = rule::object_name(),
+    validation = rule::code_and_pin_apart(),
+    cel
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = rule::not_removed("accountId"))]
+pub struct WhatsAppChannelSpec {
+    /// The portfolio whose credentials reach the number.
+    pub portfolio_ref: PortfolioRef,
+    /// Id of the WhatsApp Business Account that holds the number. May be left out while exactly one account
+    /// is in reach. Once set it can be neither changed nor removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = rule::not_a_phone_number("accountId", "a WhatsApp Business Account"))]
+    #[x_kube(validation = rule::digits("accountId", "a WhatsApp Business Account"))]
+    #[x_kube(validation = rule::unchanged("accountId", "cannot be changed once set"))]
+    pub account_id: Option<String>,
+    /// The number with country and area code, digits only after the plus, in quotes: "+5511912345678".
+    /// Immutable.
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = rule::phone_plus())]
+    #[x_kube(validation = rule::phone_digits())]
+    #[x_kube(validation = rule::phone_leading_zero())]
+    #[x_kube(validation = rule::phone_length())]
+    #[x_kube(validation = rule::unchanged("phoneNumber", "is immutable"))]
+    pub phone_number: String,
+    /// The name that people see in their chats. Meta reviews it, also after every change.
+    #[schemars(length(min = 3, max = 75))]
+    #[x_kube(validation = rule::trimmed("displayName"))]
+    pub display_name: String,
+    /// How the number is connected: CloudApi (the meaning of an unset field), or Coexistence for a number
+    /// that stays in the WhatsApp Business app, which is only observed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
+    /// How ownership of the number is proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
+    /// How the number is registered with the Cloud API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration>,
+    /// Texts of the business profile. Fields that are left out are not managed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
+    /// IANA name of the time zone that the account is expected to have. It is compared, never written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = rule::time_zone())]
+    pub time_zone: Option<String>,
+    /// Where this number's messages go. Left out: the number's webhook is not managed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
+    /// What Ready means: Registered (the meaning of an unset field), NameApproved, or FullyVerified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_when: Option<ReadyWhen>,
+    /// Full (the meaning of an unset field), or ObserveOnly: looks and reports, writes nothing at Meta.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub management_policy: Option<ManagementPolicy>,
+    /// While true: no call to Meta, no step, no Secret read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+}
+
+/// Where a portfolio object is.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct PortfolioRef {
+    /// Name of the WhatsAppPortfolio.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = rule::dns_name("portfolioRef.name", "of a WhatsAppPortfolio"))]
+    pub name: String,
+    /// Its namespace; left out: the channel's own. The portfolio's `access` has to allow it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = rule::dns_label("portfolioRef.namespace"))]
+    pub namespace: Option<String>,
+}
+
+/// How a number is connected.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum Connection {
+    CloudApi,
+    Coexistence,
+}
+
+/// How ownership is proven.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Verification {
+    /// How the code travels: Auto (the meaning of an unset field: a certain fixed line by voice, everything
+    /// else by SMS), Sms or Voice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<VerificationMethod>,
+    /// Language of the code's text or call, in Meta's form: pt_BR. Left out: en_US.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(validation = rule::language())]
+    pub language: Option<String>,
+    /// OnDemand (the meaning of an unset field): a code is sent when somebody asks for it. Automatic: the
+    /// first one goes out by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<CodeRequest>,
+    /// Where the received code is put. Left out: Secret <channel>-code, key code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_secret_ref: Option<SecretKeyRef>,
+}
+
+/// How the code travels.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum VerificationMethod {
+    Auto,
+    Sms,
+    Voice,
+}
+
+/// Who asks for the first code.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum CodeRequest {
+    OnDemand,
+    Automatic,
+}
+
+/// How the number is registered.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Registration {
+    /// The six digits of two-step verification. Left out: Secret <channel>-pin, key pin; created when it
+    /// is absent and no PIN can be in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin_secret_ref: Option<SecretKeyRef>,
+    /// Keep (the meaning of an unset field), or Overwrite: an unknown PIN may be replaced once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin_policy: Option<PinPolicy>,
+    /// TryOnce (the meaning of an unset field): one attempt while Meta reviews the name. Wait: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub while_name_in_review: Option<WhileNameInReview>,
+}
+
+/// What happens to a PIN that nobody knows.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum PinPolicy {
+    Keep,
+    Overwrite,
+}
+
+/// Whether to register while the name is in review.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum WhileNameInReview {
+    TryOnce,
+    Wait,
+}
+
+/// Texts of the business profile.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Profile {
+    /// The line below the name. Meta does not let it be emptied again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 139))]
+    pub about: Option<String>,
+    /// Postal address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub address: Option<String>,
+    /// What the business does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub description: Option<String>,
+    /// Contact address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = rule::email())]
+    pub email: Option<String>,
+    /// One or two sites, each with http:// or https://.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2), inner(length(min = 1, max = 256)))]
+    #[x_kube(validation = rule::websites())]
+    pub websites: Option<Vec<String>>,
+    /// Line of business, by Meta's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vertical: Option<Vertical>,
+}
+
+/// Meta's words for a line of business.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Vertical {
+    Alcohol,
+    Apparel,
+    Auto,
+    Beauty,
+    Edu,
+    Entertain,
+    EventPlan,
+    Finance,
+    Govt,
+    Grocery,
+    Health,
+    Hotel,
+    Nonprofit,
+    OnlineGambling,
+    OtcDrugs,
+    Other,
+    PhysicalGambling,
+    ProfServices,
+    Restaurant,
+    Retail,
+    Travel,
+}
+
+impl Vertical {
+    /// Meta's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Alcohol => "ALCOHOL",
+            Self::Apparel => "APPAREL",
+            Self::Auto => "AUTO",
+            Self::Beauty => "BEAUTY",
+            Self::Edu => "EDU",
+            Self::Entertain => "ENTERTAIN",
+            Self::EventPlan => "EVENT_PLAN",
+            Self::Finance => "FINANCE",
+            Self::Govt => "GOVT",
+            Self::Grocery => "GROCERY",
+            Self::Health => "HEALTH",
+            Self::Hotel => "HOTEL",
+            Self::Nonprofit => "NONPROFIT",
+            Self::OnlineGambling => "ONLINE_GAMBLING",
+            Self::OtcDrugs => "OTC_DRUGS",
+            Self::Other => "OTHER",
+            Self::PhysicalGambling => "PHYSICAL_GAMBLING",
+            Self::ProfServices => "PROF_SERVICES",
+            Self::Restaurant => "RESTAURANT",
+            Self::Retail => "RETAIL",
+            Self::Travel => "TRAVEL",
+        }
+    }
+}
+
+/// Where a number's messages go.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Webhook {
+    /// An https URL; Meta calls it with the messages of this number.
+    #[schemars(length(min = 1, max = 200))]
+    #[x_kube(validation = rule::callback_url())]
+    pub callback_url: String,
+    /// The token that Meta repeats in its handshake with that URL. The Secret has to carry the label
+    /// whatsapp-operator.dev/use with the value verify-token.
+    pub verify_token_secret_ref: SecretKeyRef,
+}
+
+/// What Ready means.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum ReadyWhen {
+    Registered,
+    NameApproved,
+    FullyVerified,
+}
+
+/// How much the operator may do.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum ManagementPolicy {
+    Full,
+    ObserveOnly,
+}

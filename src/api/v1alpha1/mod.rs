@@ -1,0 +1,30 @@
+//! The kinds of `whatsapp-operator.dev/v1alpha1`, as users write and read them.
+//!
+//! A field is here only when it works. Nothing has a default in the schema, so that nobody's spec is
+//! written to; what an unset field means is decided in `lower`. Every string and list is bounded, which
+//! the API server's cost budget for rules demands.
+
+mod channel;
+mod ledger;
+mod newer;
+mod portfolio;
+mod secret;
+mod status;
+mod waiting;
+
+pub use channel::{
+    CodeRequest, Connection, ManagementPolicy, PinPolicy, PortfolioRef, Profile, ReadyWhen, Registration,
+    Verification, VerificationMethod, Vertical, Webhook, WhatsAppChannel, WhatsAppChannelSpec,
+    WhileNameInReview,
+};
+pub use ledger::{
+    Cause, ConsentAnswer, Consents, Entry, InFlight, Ledger, Marks, Pace, Refusal, SecretVersion,
+};
+pub use newer::Newer;
+pub use portfolio::{
+    Access, AccountInReach, ChannelCounts, Credentials, Expect, WhatsAppPortfolio, WhatsAppPortfolioSpec,
+    WhatsAppPortfolioStatus,
+};
+pub use secret::SecretKeyRef;
+pub use status::{Check, Drift, Facts, WebhookRouting, WhatsAppChannelStatus};
+pub use waiting::WaitingFor;

@@ -1,0 +1,208 @@
+//! The kind of a portfolio: what its spec says, and its status.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::{secret::SecretKeyRef, waiting::WaitingFor};
+use crate::api::rule;
+
+/// Which portfolio it is and how to reach it.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "whatsapp-operator.dev",
+    version = "v1alpha1",
+    kind = "WhatsAppPortfolio",
+    plural = "whatsappportfolios",
+    namespaced,
+    status = "WhatsAppPortfolioStatus",
+    derive = "PartialEq",
+    doc = "A Meta business portfolio: its credentials, whom they serve, and what can be reached with them.",
+    shortname = "wap",
+    category = "whatsapp",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(name = "Waiting-For", type_ = "string", json_path = ".status.waitingFor[0].actor"),
+    printcolumn(name = "Action", type_ = "string", json_path = ".status.waitingFor[0].action"),
+    printcolumn(name = "Business", type_ = "string", json_path = ".spec.businessId"),
+    printcolumn(name = "Name", type_ = "string", json_path = ".status.name"),
+    printcolumn(name = "Verification", type_ = "string", json_path = ".status.verificationStatus"),
+    printcolumn(name = "Channels", type_ = "integer", json_path = ".status.channels.total"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Token", type_ = "string", json_path = ".status.tokenType", priority = 1),
+    printcolumn(name = "Since", type_ = "date", json_path = ".status.waitingFor[0].since", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    ),
+    validation = rule::object_name(),
+    cel
+)]
+#[serde(rename_all = "camelCase")]
+pub struct WhatsAppPortfolioSpec {
+    /// Id of the business portfolio. Immutable.
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = rule::not_a_phone_number("businessId", "a business portfolio"))]
+    #[x_kube(validation = rule::digits("businessId", "a business portfolio"))]
+    #[x_kube(validation = rule::unchanged("businessId", "is immutable"))]
+    pub business_id: String,
+    /// How to reach it.
+    pub credentials: Credentials,
+    /// Identity check; a readable mismatch stops everything below before the first write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Expect>,
+    /// Who may use the portfolio from beyond its own namespace; nobody when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub access: Vec<Access>,
+}
+
+/// How to reach a portfolio.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = rule::token_and_app_secret_apart())]
+pub struct Credentials {
+    /// The access token of a system user.
+    pub access_token_secret_ref: SecretKeyRef,
+    /// The app's secret; with it every call carries a proof.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_secret_ref: Option<SecretKeyRef>,
+    /// Id of the app; left out: learnt from the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = rule::not_a_phone_number("appId", "an app"))]
+    #[x_kube(validation = rule::digits("appId", "an app"))]
+    pub app_id: Option<String>,
+}
+
+/// What the portfolio should turn out to be.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Expect {
+    /// The portfolio's name, exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = rule::trimmed("expect.name"))]
+    pub name: Option<String>,
+    /// Country of its accounts, two capital letters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(validation = rule::country())]
+    pub country: Option<String>,
+}
+
+/// One grant.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Access {
+    /// Namespaces whose channels may use the portfolio; "*" is every namespace.
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)))]
+    #[x_kube(validation = rule::namespaces())]
+    pub namespaces: Vec<String>,
+    /// Ids of the accounts that they may use; left out: all in reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 32)))]
+    #[x_kube(validation = rule::account_ids())]
+    pub accounts: Option<Vec<String>>,
+}
+
+/// What the operator found.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct WhatsAppPortfolioStatus {
+    /// The generation that the rest of the status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The portfolio's name at Meta.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub name: Option<String>,
+    /// Whether Meta verified the business, in its own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub verification_status: Option<String>,
+    /// How many people its numbers may write to in a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub messaging_limit: Option<String>,
+    /// Id of the primary Facebook page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub primary_page: Option<String>,
+    /// Type of the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub token_type: Option<String>,
+    /// When the token ends; absent for one that does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::time")]
+    pub token_expires_at: Option<Timestamp>,
+    /// Permissions that the token lacks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 128)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub missing_scopes: Vec<String>,
+    /// Accounts in reach, the first 256.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
+    pub accounts: Vec<AccountInReach>,
+    /// Channels of this portfolio, by state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<ChannelCounts>,
+    /// Until when Meta wants no calls of the token's app at all. An account that is held back alone is told of by its
+    /// channels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::time")]
+    pub throttled_until: Option<Timestamp>,
+    /// Who has to act next; the first is the printed one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["action".into()]))]
+    pub waiting_for: Vec<WaitingFor>,
+    /// The state in the form that Kubernetes tools read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// An account in reach.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountInReach {
+    /// Its id.
+    #[schemars(length(max = 64))]
+    pub id: String,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub name: Option<String>,
+    /// Whether the portfolio owns it; false: shared with it. Absent when it cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owned: Option<bool>,
+}
+
+/// Channels of a portfolio, by state.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ChannelCounts {
+    /// All of them.
+    #[schemars(schema_with = "rule::count")]
+    pub total: u32,
+    /// Ready ones.
+    #[schemars(schema_with = "rule::count")]
+    pub ready: u32,
+    /// Those that wait for a person.
+    #[schemars(schema_with = "rule::count")]
+    pub waiting: u32,
+    /// Those that only an edit, or a person at Meta, can move.
+    #[schemars(schema_with = "rule::count")]
+    pub stalled: u32,
+}

@@ -1,0 +1,214 @@
+//! The status of a number: what is shown, and what is remembered beside it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ledger::{Consents, InFlight, Ledger, Marks, Refusal},
+    newer::Newer,
+    waiting::WaitingFor,
+};
+use crate::api::rule;
+
+/// What the operator found, remembers and waits for. Nothing here changes merely because it looked.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct WhatsAppChannelStatus {
+    /// The generation that the rest of the status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The portfolio that was resolved first; fixed for the life of the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub business_id: Option<String>,
+    /// The account that was resolved first; fixed for the life of the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub account_id: Option<String>,
+    /// Meta's id of the number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub phone_number_id: Option<String>,
+    /// Where the number stands, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub stage: Option<String>,
+    /// Who has to act next, a person first, then Meta; the first is the printed one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["action".into()]))]
+    pub waiting_for: Vec<WaitingFor>,
+    /// Every prerequisite, each with its verdict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["item".into()]))]
+    pub preflight: Vec<Check>,
+    /// Everything managed that differs, and what happens with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["field".into()]))]
+    pub drift: Vec<Drift>,
+    /// What Meta last said, in its own words. A fact that was not readable keeps its last value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Facts>,
+    /// Attempts that Meta counts, the last ten of each kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<Ledger>,
+    /// The step that was begun and is not decided yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<InFlight>,
+    /// The last answer to each consent annotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consents: Option<Consents>,
+    /// Facts about the past that Meta does not keep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks: Option<Marks>,
+    /// Since when each wait lasts, by its action.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "rule::times", extend("maxProperties" = 64))]
+    pub since: BTreeMap<String, Timestamp>,
+    /// The state in the form that Kubernetes tools read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Parts of a newer version. They are not in the schema, which stays strict here: only the schema of that version
+    /// lets them through.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub newer: Newer,
+}
+
+/// One prerequisite.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// What was checked, as a constant.
+    #[schemars(length(max = 64))]
+    pub item: String,
+    /// Pass, Warn, Fail or NotCheckable.
+    #[schemars(length(max = 64))]
+    pub verdict: String,
+    /// What was found, for people.
+    #[schemars(length(max = 2048))]
+    pub message: String,
+}
+
+/// One managed thing that differs.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Drift {
+    /// Path in the spec.
+    #[schemars(length(max = 128))]
+    pub field: String,
+    /// What the spec asks for.
+    #[schemars(length(max = 1024))]
+    pub desired: String,
+    /// What Meta has.
+    #[schemars(length(max = 1024))]
+    pub observed: String,
+    /// What happens with it.
+    #[schemars(length(max = 1024))]
+    pub action: String,
+}
+
+/// What Meta last said.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts {
+    /// The portfolio now reached, where it is not the one that was resolved first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub business_id: Option<String>,
+    /// The account now reached, where it is not the one that was resolved first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub account_id: Option<String>,
+    /// The number's id now, where it is not the one above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub phone_number_id: Option<String>,
+    /// The live display name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub verified_name: Option<String>,
+    /// Review status of the live name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub name_status: Option<String>,
+    /// Since when the name has that status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::time")]
+    pub name_since: Option<Timestamp>,
+    /// A name that waits to become the live one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub new_display_name: Option<String>,
+    /// Review status of that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub new_name_status: Option<String>,
+    /// Whether ownership is proven by code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub code_status: Option<String>,
+    /// Status of the number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub status: Option<String>,
+    /// Since when the number has that status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::time")]
+    pub status_since: Option<Timestamp>,
+    /// Where the number is registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub platform: Option<String>,
+    /// Quality rating.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub quality: Option<String>,
+    /// Throughput level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub throughput: Option<String>,
+    /// How many people may be written to in a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub messaging_limit: Option<String>,
+    /// Whether the number can send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub health: Option<String>,
+    /// Where messages go, by level; the most specific one counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookRouting>,
+    /// Whether it is an official business account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub official: Option<bool>,
+    /// Meta's last error on the way to Registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_refusal: Option<Refusal>,
+}
+
+/// URLs by level.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookRouting {
+    /// Override of the number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub number: Option<String>,
+    /// Override of the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub account: Option<String>,
+    /// URL of the app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub application: Option<String>,
+}

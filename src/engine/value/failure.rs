@@ -14,7 +14,7 @@ use crate::engine::value::word::{Cautious, vocabulary};
 /// assert!(Class::WaitUntil.is_pause());
 /// assert!(Class::Spec.asks_for_a_person() && !Class::Spec.is_denied());
 /// assert_eq!(Class::Person.who_moves(), "a person");
-/// assert_eq!((Class::WaitUntil.as_str(), Scope::Account.as_str()), ("wait", "account"));
+/// assert_eq!((Class::WaitUntil.in_reference(), Scope::Account.in_reference()), ("wait", "account"));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {

@@ -7,7 +7,7 @@
 //! - [`cluster`]: Kubernetes as the operator uses it
 //! - [`controller`]: watches and reconciling
 //! - [`cli`]: one file per command
-//! - [`sandbox`]: a simulated Graph API that shares nothing with the rest
+//! - [`sandbox`]: a simulated Graph API that shares no code with the rest
 //! - [`telemetry`]: logs, metrics, health
 //!
 //! `ARCHITECTURE.md` tells who may use whom, and why.

@@ -1,4 +1,4 @@
-//! `code`: takes the code that the phone received to the operator, and tells what became of it.
+//! `code`: hands the code that the phone received to the operator, and reports the result.
 //!
 //! The code is read without echo, or from standard input, and is never printed. It goes
 //! into the Secret that the channel names; other keys of that Secret stay as they are.
@@ -60,7 +60,7 @@ pub struct CodeArgs {
 /// What became of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 enum Verdict {
-    /// Handed over; nobody waited.
+    /// Written to the Secret, without waiting for the result.
     HandedOver,
     Accepted,
     Wrong,
@@ -357,7 +357,7 @@ mod tests {
         let verdict = |reason, tried| judge(&status(reason, tried), "u/2", 0).map(|(verdict, _)| verdict);
         let accepted = json!({"outcome": "Accepted"});
         for (what, reason, tried, expected) in [
-            ("not looked at yet", "CodeAwaited", None, None),
+            ("not read from Meta yet", "CodeAwaited", None, None),
             ("under way", "VerifyingCode", Some((1, json!({"outcome": "Started"}))), None),
             ("accepted", "Verified", Some((1, accepted)), Some(Verdict::Accepted)),
             ("fresh", "CodeWrong", Some((9, refused(136_025, "Person"))), Some(Verdict::Wrong)),

@@ -18,7 +18,7 @@ pub enum Exit {
     Changes = 2,
     /// The operator answered, and the answer is no: a wrong or lapsed code, a refused consent.
     Refused = 3,
-    /// Nobody answered in the time that was given.
+    /// No answer before the timeout.
     NoAnswer = 4,
 }
 
@@ -33,7 +33,7 @@ impl From<Exit> for std::process::ExitCode {
 enum Cause {
     #[default]
     Other,
-    /// Whoever runs the command lacks a right.
+    /// The user of the command lacks a right.
     Forbidden,
     /// The cluster gave no usable answer, and may give one in a moment.
     Passing,

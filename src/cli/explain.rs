@@ -131,7 +131,7 @@ fn condition(kind: ConditionType) -> Explanation {
 /// Who moves next, by the kind of a reason.
 pub fn who_moves(kind: ReasonKind) -> &'static str {
     match kind {
-        ReasonKind::Settled => "nobody: it is as it should be, or is only told",
+        ReasonKind::Settled => "no one: it is as it should be, or is only shown",
         ReasonKind::Progress => "the operator",
         ReasonKind::Person => "a person",
         ReasonKind::Time => "Meta, or time",

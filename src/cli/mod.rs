@@ -1,4 +1,4 @@
-//! The command line: one file for each command, one module that prints, one that ends.
+//! The command line: one file for each command, one module for output, one for exit codes.
 //!
 //! A new command is a file of its own, its lines here, a section of `docs/cli.md` and a test. Without its line in
 //! [`Command::run`] it does not compile, and without its section and flags in the page a test fails.
@@ -91,7 +91,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit> {
     }
     command.try_get_matches_from_mut(args).and_then(|matches| Cli::from_arg_matches(&matches)).map_err(
         |error| {
-            // Nobody reads any more: nothing is left to be said.
+            // The output was closed, so an error cannot be printed.
             let _ = error.print();
             match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
@@ -101,7 +101,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit> {
     )
 }
 
-/// Whether kubectl called us, or somebody under the name that kubectl looks for.
+/// Whether the program was called under the name that kubectl uses for plugins.
 fn is_plugin(program: Option<&OsString>) -> bool {
     program.and_then(|program| Path::new(program).file_stem()).is_some_and(|name| {
         name.to_str().is_some_and(|name| name == "kubectl-whatsapp" || name == "kubectl_whatsapp")

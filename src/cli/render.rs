@@ -173,7 +173,7 @@ pub fn out(text: &str) -> Result<(), Problem> {
 /// Writes to standard error.
 pub fn complain(text: &str) {
     let mut stderr = anstream::stderr();
-    // Nobody reads any more: nothing is left to be said.
+    // The output was closed, so an error cannot be printed.
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
 }
 

@@ -52,7 +52,7 @@ pub type Lean = PartialObjectMeta<WhatsAppChannel>;
 
 /// An effect often shows at once; what does not is looked for at the pace of the plan.
 const AFTER_ACT: Duration = Duration::from_secs(2);
-/// After this many steps in a row something is wrong, and there is no hurry any more.
+/// After this many steps in a row something is wrong, so the channel pauses.
 const ACTS_IN_A_ROW: u32 = 24;
 /// Somebody else holds the object for a moment.
 const SHORTLY: Duration = Duration::from_secs(1);

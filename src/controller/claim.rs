@@ -47,7 +47,7 @@ pub struct Ripple {
 }
 
 impl Ripple {
-    /// Without portfolios that may not be used from where the change was: nobody wakes a foreign one.
+    /// Without portfolios that the changed object may not use: it must not wake them.
     #[must_use]
     pub fn within(mut self, may_use: impl Fn(&PortfolioRef) -> bool) -> Self {
         self.recount.retain(may_use);
@@ -55,13 +55,13 @@ impl Ripple {
     }
 }
 
-/// How long the next one waits, since a call of the last may still be on its way.
+/// How long the next channel waits, because a call of the last one may still be in flight.
 #[derive(Clone, Copy, Debug)]
 pub struct Pauses {
-    /// After a claim went away: its object is gone or was edited, so no intent of it can be written any more.
+    /// After a claim ended: its object is gone or was edited, so no intent of it can be written any more.
     pub gone: Duration,
-    /// After a claim that somebody better took: its object stands as it was, and a pass that began before may
-    /// still write an intent.
+    /// After a claim was taken over by a channel with precedence. The object of the last one is unchanged, and a pass
+    /// that began before may still write an intent.
     pub displaced: Duration,
 }
 
@@ -95,7 +95,7 @@ struct Rivals {
 }
 
 impl Claims {
-    /// Knows nobody yet.
+    /// Without any channel.
     pub fn new(pauses: Pauses) -> Self {
         Self { inner: Mutex::default(), pauses }
     }
@@ -107,8 +107,8 @@ impl Claims {
         Ripple { woken: Vec::new(), recount: inner.by_portfolio.keys().cloned().collect() }
     }
 
-    /// Something was found that another process had worked on. Whose claim went away just before this one began
-    /// to watch nobody can tell it any more.
+    /// Something was found that another process had worked on. It is unknown which claims
+    /// ended just before this process began to watch.
     pub fn inherits(&self) {
         self.lock().is_inherited = true;
     }
@@ -188,20 +188,20 @@ impl Claims {
             .min_by_key(|(_, c)| (!c.has_number, c.created, c.uid.clone()))
             .map(|(rival, c)| (rival.clone(), c.uid.clone()));
         let Some((winner, uid)) = winner else {
-            // Nobody claims: whatever this one waits for is not the claim.
+            // No channel claims it, so this one does not wait for the claim.
             return (Claim::Ours { act_from: rivals.act_from.filter(|at| *at > now) }, Vec::new());
         };
         let mut woken = Vec::new();
         if rivals.holder.as_ref() != Some(&uid) {
             let pause = match rivals.holder.replace(uid) {
                 Some(last) => {
-                    // What nobody can use any more cannot be written an intent on either.
+                    // On an object that may not be used any more, no intent can be written.
                     let stands = rivals.keys.iter().filter_map(|rival| channels.get(rival));
                     let is_displaced = stands.clone().any(|c| c.uid == last && c.is_eligible);
                     Some(now + if is_displaced { self.pauses.displaced } else { self.pauses.gone })
                 }
                 // The first that this process finds. Unless it managed the number all along, the one before it
-                // may have gone while nobody watched.
+                // may have ended while no process watched.
                 None => {
                     let is_continued = channels.get(&winner).is_some_and(|c| c.has_managed);
                     (inner.is_inherited && !is_continued).then(|| filled + self.pauses.gone)
@@ -322,7 +322,7 @@ impl Inner {
         ripple
     }
 
-    /// Drops pauses that are over for digits that nobody has any more.
+    /// Drops pauses that are over, of digits without a channel.
     fn forget(&mut self, now: Timestamp) {
         while self.vacant.front().is_some_and(|(until, _)| *until <= now) {
             let Some((_, digits)) = self.vacant.pop_front() else { return };

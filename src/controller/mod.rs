@@ -303,7 +303,7 @@ async fn run_portfolios<S, C>(
     });
     let doubted = ctx.clone();
     let doubts = ctx.signals.doubts.clone().stream().inspect(move |of| doubted.desk.doubt(of));
-    // Counts come in crowds; a portfolio is written once for all of them.
+    // Many counts change at the same time; a portfolio is written once for all of them.
     let recounts = ctx.signals.recounts.clone().crowds(RECOUNT);
     let wakes = stream::select(doubts, recounts)
         .map(|of| ObjectRef::<portfolio::Lean>::new(&of.name).within(&of.namespace));
@@ -410,7 +410,7 @@ fn trigger<K: Resource>() -> impl Predicate<K> {
     predicates::generation.combine(predicates::finalizers).combine(predicates::annotations).combine(deleting)
 }
 
-/// Tells readiness how a watch stands.
+/// Reports the state of a watch to readiness.
 fn told<T: Send + 'static>(
     events: impl Stream<Item = watcher::Result<Event<T>>> + Send + 'static,
     part: &'static str,
@@ -467,7 +467,7 @@ fn at<K: Resource<DynamicType = ()>>(key: &Key) -> ObjectRef<K> {
     ObjectRef::new(&key.name).within(&key.namespace)
 }
 
-/// Looks whether the API server serves our kinds, until it does; then never again.
+/// Checks whether the API server has our kinds, until it has them.
 async fn check_crds(client: &Client, health: &Health) {
     let version = WhatsAppChannel::api_version(&());
     let plurals = [WhatsAppChannel::plural(&()), WhatsAppPortfolio::plural(&())];

@@ -1,4 +1,4 @@
-//! When to come back.
+//! When the next pass of an object is.
 
 use std::{
     hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState},
@@ -21,7 +21,7 @@ pub fn chance() -> u64 {
 }
 
 /// How long until then: longer pauses are stretched by 10 to 20 percent, so that a restart does not make
-/// every channel look at once for ever; none is longer than [`LONGEST`].
+/// all channels look at the same time from then on; none is longer than [`LONGEST`].
 pub fn until(then: Timestamp, now: Timestamp) -> Duration {
     let pause = Duration::try_from(then.duration_since(now)).unwrap_or(Duration::ZERO);
     spread(pause, chance())

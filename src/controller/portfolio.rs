@@ -50,7 +50,7 @@ pub use desk::Desk;
 /// What the store keeps of a portfolio.
 pub type Lean = PartialObjectMeta<WhatsAppPortfolio>;
 
-/// Somebody else wrote; start again from what stands there.
+/// Another writer changed the object; start again from its present state.
 const SHORTLY: Duration = Duration::from_secs(1);
 /// What channels are told of a portfolio that does not parse.
 const UNREADABLE: &str =

@@ -20,7 +20,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Publishes notices about an object, beside everything else: nobody waits for an event.
+    /// Publishes notices about an object in the background: nothing waits for an event.
     pub fn tell(&self, tasks: &TaskTracker, about: ObjectReference, notices: Vec<Notice>) {
         if notices.is_empty() {
             return;
@@ -50,7 +50,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Nobody is woken yet.
+    /// Without any key.
     pub fn new(metrics: Arc<Metrics>, started: Timestamp) -> Self {
         Self {
             channels: Wakes::default(),

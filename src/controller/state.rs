@@ -28,7 +28,7 @@ use crate::{
 /// A plan's poll and ours are told apart from anything else by this much; jitter is in it.
 const SLACK: Duration = Duration::from_secs(15);
 
-/// A channel lets first statuses go first this often in a row, so that one which cannot be written starves nobody.
+/// A channel waits for first statuses at most this often in a row, so that one which cannot be written blocks no other.
 const GIVEN_WAY: u32 = 20;
 
 /// Every channel that a pass has run over.
@@ -264,7 +264,7 @@ impl Wait {
     }
 }
 
-/// A code that is on its way or in somebody's hand.
+/// A code that was sent and may be used.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LiveCode {
     /// Where it will be written.
@@ -289,7 +289,7 @@ fn live_until(memory: &Memory, limits: &Limits) -> Option<Timestamp> {
     memory.ledger.codes.iter().rev().find(sent).map(|code| later(code.at, limits.code_life))
 }
 
-/// Whether a code may still be on its way or in somebody's hand.
+/// Whether a code that was sent may still be used.
 fn is_code_live(memory: &Memory, limits: &Limits, now: Timestamp) -> bool {
     live_until(memory, limits).is_some_and(|until| now < until)
 }

@@ -38,7 +38,7 @@ impl<K: Ord + Send + 'static> Wakes<K> {
         self.0.more.notify_one();
     }
 
-    /// What is to be looked at, for ever.
+    /// The keys, without end.
     pub fn stream(self) -> impl Stream<Item = K> + Send + 'static {
         stream::unfold(self, |wakes| async move {
             loop {
@@ -51,8 +51,8 @@ impl<K: Ord + Send + 'static> Wakes<K> {
         })
     }
 
-    /// What is to be looked at, for ever, in crowds: the first waits so long for whoever comes after it, and then
-    /// all of them are handed on together, however many there are.
+    /// The keys, without end, in groups: the first key waits this long for others, and then all of them are returned
+    /// together.
     pub fn crowds(self, pause: Duration) -> impl Stream<Item = K> + Send + 'static {
         stream::unfold(self, move |wakes| async move {
             loop {

@@ -160,7 +160,7 @@ impl<K: Resource> Merge<K> {
 /// An object of which nothing is left but its key.
 fn gone<K>(key: &Key) -> DeserializeGuard<K> {
     DeserializeGuard(Err(InvalidObject {
-        error: "deleted while nobody watched".into(),
+        error: "deleted while it was not watched".into(),
         metadata: ObjectMeta {
             namespace: Some(key.namespace.to_string()),
             name: Some(key.name.to_string()),

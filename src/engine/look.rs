@@ -42,8 +42,31 @@ pub struct Look {
 }
 
 impl Look {
-    /// What an edit asks for comes before what is merely on its way: `observed` is the generation that was last
-    /// observed.
+    /// An edit is more urgent than a step in progress. `observed` is the generation that was last observed.
+    ///
+    /// ```
+    /// use whatsapp_operator::api::{lower, v1alpha1::WhatsAppChannel};
+    /// use whatsapp_operator::engine::look::{Follows, Urgency, look, target};
+    /// use whatsapp_operator::engine::observed::{Claim, PortfolioState};
+    /// use whatsapp_operator::engine::{limits::Limits, memory::Memory, status::Before};
+    /// # let manifest = serde_json::json!({
+    /// #     "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+    /// #     "metadata": {"name": "support-br", "namespace": "shop", "uid": "u1", "generation": 1},
+    /// #     "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme Suporte"},
+    /// # });
+    /// let channel: WhatsAppChannel = serde_json::from_value(manifest)?;
+    /// let (desired, memory) = (lower::channel(&channel).expect("a valid spec"), Memory::default());
+    /// let before = Before::default();
+    /// let follows = Follows { before: &before, after_write: None, may_add: true };
+    /// let (claim, portfolio, now) = (Claim::Undecided, PortfolioState::NotYet, "2026-03-01T12:00:00Z".parse()?);
+    /// let asked = look(&desired, &memory, &claim, &portfolio, follows, &Limits::default(), now);
+    /// // The portfolio was not read yet, so no account is known and nothing is read at Meta.
+    /// assert!(!asked.meta && target(&desired, &memory, &portfolio).is_none());
+    /// assert_eq!(asked.urgency, Urgency::Transitional);
+    /// // Generation 1 was not observed yet, so this is an edit.
+    /// assert_eq!(asked.after_edit(&desired, None).urgency, Urgency::Edit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn after_edit(self, desired: &Desired, observed: Option<i64>) -> Self {
         let is_edited = observed != Some(desired.generation);
@@ -69,7 +92,7 @@ pub struct Follows<'a> {
     pub before: &'a Before,
     /// When this channel last wrote something that a list shows, in this process.
     pub after_write: Option<Timestamp>,
-    /// Whether the account's budget has room for an add: without it nobody needs the lists that an add relies on.
+    /// Whether the account's budget has room for an add. If not, the lists that an add needs are not read.
     pub may_add: bool,
 }
 
@@ -80,9 +103,9 @@ pub enum Urgency {
     Person,
     /// The user edited the object.
     Edit,
-    /// Something is on its way.
+    /// A step is in progress, or the number is not registered yet.
     Transitional,
-    /// Nothing is; looking for drift.
+    /// Neither; looking for drift.
     Drift,
 }
 
@@ -191,7 +214,7 @@ fn not_before(
     let wrote = follows.after_write.max(memory.last_listed_write());
     let adopted = memory.marks.adopted_since();
     let adopted = adopted.map(|at| later(at, limits.settle_register));
-    // What is believed only from a second look.
+    // What counts only after a second look.
     let missing = memory.marks.missing_since.map(|at| later(at, limits.fresh_after_write));
     let fell_back = memory.marks.fell_back_since().map(|at| later(at, limits.fall_back_confirmed));
     let due = shown::settle_times(memory, &shown).chain(adopted).chain(missing).chain(fell_back);
@@ -199,8 +222,8 @@ fn not_before(
     [Some(earlier(now, age)), wrote, settled].into_iter().flatten().max().unwrap_or(now).min(now)
 }
 
-/// An account's own facts change by Meta's reviews and by people, never by a write about a number; what ails a
-/// usable one shows in the health of its numbers first, which every list brings.
+/// An account's own fields change by Meta's reviews and by people, never by a write about a number. A problem of a usable
+/// account shows first in the health of its numbers, which every list includes.
 fn facts_not_before(
     desired: &Desired,
     memory: &Memory,
@@ -273,7 +296,7 @@ fn urgency(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) 
     }
 }
 
-/// Whether the code has done its work, so that nobody holds a phone any more.
+/// Whether the code was accepted, so that no person waits any more.
 fn was_proven(memory: &Memory, code: &Entry) -> bool {
     let mut tries = memory.ledger.since(StepKind::VerifyCode, Some(code.at));
     tries.any(|entry| entry.outcome == EntryOutcome::Accepted)

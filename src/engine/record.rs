@@ -19,7 +19,7 @@ use crate::engine::{
 
 /// Memory with the step of the plan written down, before it is done: `inFlight`, the ledger entry, the consumed
 /// consent, and the marks that must not be lost with the process. `None` when the plan's step needs no intent.
-/// `id` is fresh and unique.
+/// `id` is fresh and unique. See the example of [the engine](crate::engine).
 pub fn intend(
     plan: &Plan,
     generation: i64,

@@ -129,7 +129,7 @@ fn intro(kind: ReasonKind) -> &'static str {
             "Neither `Reconciling` nor `Stalled`; `status.waitingFor` names the person, the action and the page."
         }
         ReasonKind::Time => {
-            "Neither `Reconciling` nor `Stalled`; a date stands in the message where there is one."
+            "Neither `Reconciling` nor `Stalled`; where there is a date, the message names it."
         }
         ReasonKind::Stalled => {
             "`Stalled` is True while `Ready` is not. An edit of the manifest, or a person at Meta, ends it."

@@ -1,10 +1,10 @@
-//! Shared reads: one call for everybody who waits for the same fact.
+//! Shared reads: one call for all callers that wait for the same fact.
 //!
-//! Every channel of an account needs the account's facts and its list of numbers. Whoever asks
-//! names a time, and only a read begun at or after it serves: so a write makes the list too old
-//! for the channel that wrote, and for nobody else. One read per key is under way at a time.
-//! After a failure nobody reads again for a while, except a person who waits: what failed for
-//! one channel of an account would fail for each of the others, and cost a call each time.
+//! Every channel of an account needs the account's facts and its list of numbers. A caller names a
+//! time, and gets the result of a read that was begun at that time or later. So a write makes the list
+//! too old for the channel that wrote, and for no other channel. There is one read per key at a time.
+//! After a failure there is a pause before the next read, except when a person waits. What failed for
+//! one channel of an account would fail for each of the others, and each would spend a call.
 
 use std::{
     collections::HashMap,
@@ -65,7 +65,7 @@ struct Failed {
 }
 
 impl Failed {
-    /// Of a read begun at `begun`. Whose pause is not over is not made longer by whom it does not hold up.
+    /// Of a read begun at `begun`. A read during the pause, for a person who waits, does not make the pause longer.
     fn after(last: Option<Self>, failure: Failure, begun: Timestamp) -> Self {
         if let Some(last) = last {
             if begun < last.not_before {
@@ -82,8 +82,8 @@ impl Failed {
     }
 }
 
-/// Whether the next read would come to the same. What our own budget holds back costs nothing and has a date; a
-/// refused credential is the portfolio's, which asks about it itself.
+/// Whether the next read would fail in the same way. A read that our own budget held back costs no call and has a date. A
+/// refused credential is checked by the portfolio.
 fn is_kept(failure: &Failure) -> bool {
     match failure {
         Failure::Throttled(_) => false,

@@ -10,7 +10,7 @@ use std::{
 /// so what makes room first belongs to a portfolio that is gone.
 pub(super) const REMEMBERED: usize = 1_024;
 
-/// Keeps a map bounded before `key` is put in: whoever was heard of least recently goes.
+/// Keeps a map bounded before `key` is inserted: the entry that was used least recently is removed.
 pub(super) fn make_room<K: Clone + Eq + Hash, V, T: Ord>(
     map: &mut HashMap<K, V>,
     key: &K,

@@ -1,7 +1,7 @@
 //! Budgets and breakers: whether a call may be made now, and if not, when.
 //!
-//! Never sleeps and never queues: whoever is held back gets the time at which calls are
-//! welcome again and comes back then. All time is the caller's. Allowances are counted in a
+//! Never sleeps and never queues: a caller that is held back gets the time at which it may call
+//! again. All time is the caller's. Allowances are counted in a
 //! sliding hour of minutes, since a bucket that starts full would let twice the allowance
 //! through in its first hour. What Meta's usage headers say corrects our own count.
 
@@ -57,7 +57,7 @@ impl Claim {
         reads * (100 - kept_for_more_urgent) / 100
     }
 
-    /// Whether nobody waits for it: such reads slow down first.
+    /// Whether no person waits for it: such reads slow down first.
     fn is_polling(self) -> bool {
         matches!(self, Self::Read(Urgency::Transitional | Urgency::Drift))
     }

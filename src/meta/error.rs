@@ -329,7 +329,7 @@ pub(super) const TABLE: &[Entry] = &[
         Number(136_025),
         Person,
         Channel,
-        "The code was not accepted: wrong, lapsed, or too many tries.",
+        "The code was not accepted: wrong, expired, or too many tries.",
         REFERENCE,
     ),
     row(

@@ -34,7 +34,7 @@ pub fn install_crypto() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// The way to the Graph API.
+/// The connection to the Graph API.
 pub(super) struct Transport {
     http: reqwest::Client,
     base_url: Url,
@@ -42,7 +42,7 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    /// Builds the HTTP client, and installs the crypto that it needs if nobody did.
+    /// Builds the HTTP client, and installs the crypto that it needs, unless it is installed.
     pub(super) fn new(settings: Settings) -> Result<Self, BadSettings> {
         install_crypto();
         let Settings { base_url, version, limits } = settings;

@@ -1,7 +1,7 @@
 //! Step + Graph → Outcome. Carries out, makes no choices.
 //!
-//! Whatever a step would still need to ask belongs in `observe` or in the plan. A step
-//! that cannot be sent any more, or whose value is not at hand, is not sent and says so.
+//! What a step would still have to ask belongs in `observe` or in the plan. A step that
+//! may not be sent any more, or whose Secret was not read, is not sent, and the outcome says so.
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -18,8 +18,8 @@ use super::secret::{Materials, Secrets};
 
 /// Carries out one step, once.
 ///
-/// Looks at the clock right before sending: after `sendBefore` of the intent somebody
-/// else may already be deciding about it, so nothing is sent. Never retries.
+/// Reads the clock right before sending. After `sendBefore` of the intent another process may
+/// already decide about it, so nothing is sent. Never retries.
 pub async fn act<G: Graph, S: Secrets, C: Clock>(
     step: &Step,
     graph: Option<&G>,

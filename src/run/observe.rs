@@ -177,7 +177,7 @@ async fn read_account<G: Graph>(
 }
 
 /// Refused for good: not for this token, no such object, or an account that Meta restricts (368) or locked (131031).
-/// No clock ends any of these, and what cannot be looked into must not hold up every other account for ever.
+/// Waiting helps with none of these, and an account that cannot be read must not block all others.
 fn is_not_checkable(failure: &Failure) -> bool {
     failure
         .refusal()

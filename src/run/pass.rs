@@ -61,7 +61,7 @@ pub struct Record {
     pub memory: Memory,
 }
 
-/// What stands in status now.
+/// What is in status now.
 #[derive(Clone, Debug)]
 pub struct Live<V> {
     /// What a write must be computed from.
@@ -182,7 +182,7 @@ pub struct Done {
     pub observed: Observed,
     pub memory: Memory,
     pub outcome: Option<Outcome>,
-    /// Whether something is waited for, on the way to Registered or beside it.
+    /// Whether a step to Registered or a setting waits for something.
     pub is_waiting: bool,
     /// When to look again, at the latest.
     pub next: Timestamp,

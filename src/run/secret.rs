@@ -97,7 +97,7 @@ pub enum Purpose {
     VerifyToken,
 }
 
-/// Reads one Secret and tells only its fact: the cheap way to poll a wait.
+/// Reads one Secret and returns only whether and in which version it exists: a cheap poll.
 pub async fn glance<S: Secrets>(secrets: &S, purpose: Purpose, key: &SecretKey) -> SecretFact {
     let read = Some(secrets.read(key).await);
     match purpose {

@@ -21,13 +21,13 @@ fn bounded(filter: &str) -> EnvFilter {
     TIGHT_LIPPED.iter().filter_map(|directive| directive.parse().ok()).fold(asked, EnvFilter::add_directive)
 }
 
-/// Only a terminal gets colours, and not where somebody asked for none.
+/// Colours only on a terminal, and not with `NO_COLOR`.
 fn has_colours() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Sets up the process's logs, once. `filter` has the form of `RUST_LOG`; one that does not parse falls back to
-/// `info`, since an operator that does not start for its log level helps nobody.
+/// `info`, because a wrong log level must not keep the operator from starting.
 pub fn init(format: Format, filter: &str) {
     let builder = fmt().with_env_filter(bounded(filter)).with_writer(io::stderr);
     let set = match format {

@@ -25,7 +25,7 @@ pub struct Calls {
     pub count: u64,
 }
 
-/// Asks whoever makes the calls, whenever somebody scrapes.
+/// Reads the counters of the client at each scrape.
 struct CallCounter<F>(F);
 
 impl<F> fmt::Debug for CallCounter<F> {
@@ -113,7 +113,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// With the calls to Meta, counted by whoever makes them.
+    /// With the calls to Meta, which the client counts.
     pub fn with_calls(calls: impl Fn() -> Vec<Calls> + Send + Sync + 'static) -> Self {
         let mut metrics = Self::default();
         metrics.registry.register_collector(Box::new(CallCounter(calls)));

@@ -325,7 +325,7 @@ fn say(started: Instant, what: &str) {
     } else {
         format!("{at}  {what}\n")
     };
-    // Nobody reads any more: the demo plays on for whoever watches the cluster.
+    // The output was closed: the demo goes on, because a user may watch the cluster.
     let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
 }
 

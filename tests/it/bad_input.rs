@@ -10,7 +10,7 @@ use whatsapp_operator::sandbox::{
 
 use crate::rig::{ACCOUNT, APP, BUSINESS, Rig, condition, free_address, message};
 
-/// A portfolio and an account of somebody else.
+/// A portfolio and an account of another company.
 const OTHER_BUSINESS: &str = "500000000000009";
 const OTHER_ACCOUNT: &str = "300000000000009";
 
@@ -110,7 +110,7 @@ async fn credentials_that_cannot_work_are_named_with_their_remedy_and_nothing_is
     assert!(rig.sandbox.effects().is_empty(), "nothing was written at Meta");
     assert!(rig.operator().is_running());
 
-    // The remedy is enough: nobody restarts anything.
+    // The remedy is enough, without a restart.
     rig.secret("absent-meta", json!({"token": rig.token})).await;
     rig.until_condition_of("wap", "absent", "Ready", "True", None).await;
     rig.until_condition("absent", "NumberVerified", "False", Some("CodeNeeded")).await;

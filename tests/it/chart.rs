@@ -172,7 +172,7 @@ async fn values_that_are_none_are_refused() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
-/// What the schema takes, the operator takes: a pod that never starts tells nobody why.
+/// What the schema takes, the operator takes: a pod that never starts cannot report why.
 #[tokio::test]
 async fn a_duration_that_the_schema_takes_is_one_to_the_operator() {
     let plane = ControlPlane::shared().await;

@@ -204,7 +204,7 @@ impl ControlPlane {
         path
     }
 
-    /// Makes a namespace whose name starts with `prefix` and is nobody else's.
+    /// Makes a namespace whose name starts with `prefix` and is unique.
     ///
     /// # Panics
     ///

@@ -7,6 +7,7 @@ mod bad_input;
 mod chart;
 mod cli;
 mod control_plane;
+mod docs;
 mod generated;
 mod golden;
 mod health;

@@ -357,7 +357,7 @@ async fn kubectl_creates_an_object_that_lint_takes_without_a_name() {
     assert!(!applied.status.success(), "the warning says that apply refuses it");
 }
 
-/// A rule's message reaches whoever applies the manifest without lint.
+/// A user who applies the manifest without lint sees the message of a rule.
 #[tokio::test]
 async fn the_api_server_says_what_the_rules_say() {
     let plane = ControlPlane::shared().await;

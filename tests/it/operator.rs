@@ -178,7 +178,7 @@ async fn kill_nine_around_a_call_repeats_nothing(#[case] edge: &str, #[case] ste
     rig.start().await;
 
     if step == "RequestCode" {
-        // It counts as sent: nobody asks again, and the code that came is used.
+        // It counts as sent: no other code is requested, and the one that came is used.
         rig.until_condition("support", "NumberVerified", "False", Some("CodeMayHaveBeenSent")).await;
         rig.type_code("support", NUMBER).await;
     } else if step == "AddNumber" {
@@ -367,7 +367,7 @@ async fn a_channel_is_deleted_at_once_whatever_is_wrong(#[case] trouble: Trouble
             BTreeMap::from([("added", 1)]),
             "the call that was on its way arrived"
         );
-        // Whoever comes next finds the number and does not add it again.
+        // The next process finds the number and does not add it again.
         rig.channel("support", NUMBER, json!({})).await;
         rig.onboard("support", NUMBER).await;
         assert_eq!(count(&rig, DIGITS), once());
@@ -428,7 +428,7 @@ async fn a_terminated_operator_writes_the_outcome_of_the_call_on_the_wire() {
         .await;
     let health = rig.health();
     assert!(http_get(health, "/readyz").await.is_some_and(|reply| reply.starts_with("HTTP/1.1 200")));
-    // Whoever keeps a connection to the health server must not keep the operator.
+    // An open connection to the health server must not keep the operator from stopping.
     let silent = tokio::net::TcpStream::connect(health).await.expect("it is served");
     rig.operator().terminate();
     let deadline = Instant::now() + Duration::from_secs(2);

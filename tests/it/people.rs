@@ -77,7 +77,7 @@ async fn each_code_that_does_not_do_is_told_apart_and_the_next_step_is_named() {
     }
     assert_eq!(verifications(&rig), 0);
 
-    // The right code, late: Meta does not tell it from a wrong one, and so nobody can.
+    // The right code, too late: Meta gives the same answer as to a wrong one.
     let code = rig.sandbox.delivered_code(DIGITS).expect("a code was delivered");
     rig.sandbox.advance(Duration::from_secs(11 * 60));
     asked_earlier(&rig, 11).await;
@@ -124,7 +124,7 @@ async fn each_code_that_does_not_do_is_told_apart_and_the_next_step_is_named() {
     assert_eq!(answer["verdict"], "Accepted");
     rig.until_condition("support", "Ready", "True", None).await;
 
-    // A code that nobody needs any more is not sent.
+    // A code that is not needed any more is not sent.
     let before = verifications(&rig);
     let needless = run(&["send-code", "support", "--wait"], "").await;
     assert_eq!(needless.status.code(), Some(3), "{}", said(&needless));

@@ -194,7 +194,7 @@ async fn an_answer_that_stalls_is_no_failure_to_read() {
     assert!(stdout(&output).contains("waits IdentityMismatch"), "{}", said(&output));
 }
 
-/// Without a cluster nobody knows what Secrets hold, so a plan does not say that they are missing.
+/// Without a cluster it is unknown which Secrets exist, so a plan does not report them as missing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secrets_that_nobody_looked_at_are_taken_to_be_there() {
     whatsapp_operator::meta::transport::install_crypto();

@@ -165,7 +165,7 @@ async fn an_observer_writes_nothing_and_a_number_has_one_manager_at_a_time() {
     assert_eq!(rig.effects_on(&digits(3)), [""; 0]);
 }
 
-/// The claim goes away while no operator runs: the heir learns of it from nobody, and waits all the same.
+/// The claim ends while no operator runs: the next channel cannot know that, and still waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_heir_that_a_new_operator_finds_waits_too() {
     let mut rig = Rig::with_portfolio("heir").await;
@@ -188,7 +188,7 @@ async fn an_heir_that_a_new_operator_finds_waits_too() {
     assert!((29..80).contains(&pause), "the heir acted {pause} s after the start");
 }
 
-/// A portfolio without an account is looked at by the hour; somebody who has mended it does not wait for that.
+/// A portfolio without an account is read once an hour; a person who has corrected it does not have to wait for that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_mended_at_meta_is_seen_when_somebody_asks() {
     let mut rig = Rig::new("mended").await;

@@ -1,5 +1,5 @@
-//! The README's commands are run, in its order and as they are written, on a real API server: what it shows is what
-//! works, and nothing is used that it did not bring.
+//! The README's commands are run, in its order and as they are written, on a real API server. So its examples work, and
+//! they need nothing that it does not mention.
 //!
 //! Three things differ from a reader's machine. `cargo install` takes the binary that is built for the tests, as a
 //! release build takes minutes; addresses are free ones; and no container is built and no pod runs.
@@ -40,7 +40,7 @@ fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
-/// Somebody with a shell who does what the README says.
+/// A reader with a shell, who runs the commands of the README.
 struct Reader<'a> {
     plane: &'a ControlPlane,
     home: PathBuf,

@@ -422,7 +422,7 @@ impl Rig {
         self.until_condition(name, "Ready", "True", None).await
     }
 
-    /// Nobody is busy for nothing: in this time neither a channel is written nor Meta asked more often than that.
+    /// No useless work: in this time no channel is written, and Meta is not called more often than that.
     pub async fn assert_rest(&self, time: Duration, calls: usize) {
         let mark = self.plane.mark().await;
         let before = self.sandbox.calls().len();

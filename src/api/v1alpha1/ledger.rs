@@ -154,7 +154,7 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub subject: Option<String>,
-    /// Until when its effect is given time to show.
+    /// Until when its effect may still be invisible at Meta.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]
     pub settle_until: Option<Timestamp>,
@@ -204,7 +204,7 @@ pub struct Pace {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]
     pub last: Option<Timestamp>,
-    /// Until when its effect is given time to show.
+    /// Until when its effect may still be invisible at Meta.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]
     pub settle_until: Option<Timestamp>,
@@ -239,7 +239,7 @@ pub struct InFlight {
     /// The call is not sent after this.
     #[schemars(schema_with = "rule::time")]
     pub send_before: Timestamp,
-    /// Until when its effect is given time to show.
+    /// Until when its effect may still be invisible at Meta.
     #[schemars(schema_with = "rule::time")]
     pub settle_until: Timestamp,
     /// The generation that asked for it.

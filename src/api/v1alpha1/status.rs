@@ -33,7 +33,7 @@ pub struct WhatsAppChannelStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub phone_number_id: Option<String>,
-    /// Where the number stands, in one word.
+    /// The state of the number, in one word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub stage: Option<String>,

@@ -1,6 +1,6 @@
 //! The credential of a portfolio: what its Secrets offer, what Meta says about it, and when it is taken up.
 //!
-//! A new version is checked before it is used, and the old one serves until then. Nothing here reads or writes
+//! A new version is checked before it is used, and the old one is used until then. Nothing here reads or writes
 //! the portfolio itself.
 
 use jiff::Timestamp;

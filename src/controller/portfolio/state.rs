@@ -144,7 +144,7 @@ fn failure<T>(fact: &Fact<T>) -> Option<&Failure> {
     }
 }
 
-/// Asked in vain: not sent, held back, or without a usable answer.
+/// No usable answer: not sent, held back, or lost.
 pub fn is_open<T>(fact: &Fact<T>) -> bool {
     failure(fact).is_some_and(|failure| !failure.is_decision())
 }

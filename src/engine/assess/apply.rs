@@ -58,7 +58,7 @@ fn kept(scene: &Scene<'_>, facts: &Facts, set: &mut ConditionSet, kind: Conditio
             .filter(|planned| is_open && planned.step.kind().reason().may_be_on(kind));
         let (reason, message) = match step {
             Some(planned) => (scene.open_reason(kind), planned.why.clone()),
-            None if old.is_none() => (Reason::NotObservedYet, "not looked at yet".into()),
+            None if old.is_none() => (Reason::NotObservedYet, "not read from Meta yet".into()),
             None => return,
         };
         let status = old.map_or(Truth::Unknown, |c| c.status);

@@ -75,7 +75,7 @@ fn take_open<T, U: PartialEq>(old: &mut Option<U>, new: &Field<T>, lower: impl F
     }
 }
 
-/// Meta's last error on the way to Registered. A repeated one with a new trace id changes nothing.
+/// Meta's last error of a step to Registered. A repeated one with a new trace id changes nothing.
 fn last_refusal(scene: &Scene<'_>, old: Option<Refusal>) -> Option<Refusal> {
     if scene.is_registered() {
         return None;

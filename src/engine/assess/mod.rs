@@ -1,7 +1,7 @@
 //! Assessment: what a pass means, as conditions and everything else that status shows.
 //!
-//! Each condition is judged by what was read (`judge`), then applied over what stood before, with what holds it up
-//! (`apply`); `Ready` follows from the others (`ready`). A look that failed proves nothing (`unseen`).
+//! `judge` says what was read about each condition. `apply` makes a condition of it, with the block that prevents it and
+//! the condition from before. `Ready` follows from the others (`ready`). A failed look proves nothing (`unseen`).
 //! Nothing here plans or writes.
 
 mod apply;
@@ -38,6 +38,8 @@ use crate::engine::{
 /// outcome). Of it only `since` is changed.
 ///
 /// Equal inputs give an equal assessment: no time of a look and no trace id of the latest one is in it.
+///
+/// See the example of [the engine](crate::engine).
 pub fn assess(given: &Given<'_>, memory: &mut Memory) -> Assessment {
     if given.desired.suspend {
         return unseen::suspended(given.desired, memory, given.before, given.now);
@@ -56,7 +58,7 @@ pub fn assess(given: &Given<'_>, memory: &mut Memory) -> Assessment {
     assessment
 }
 
-/// The plan as it stands once its step met a throttle: nothing is under way, and a date ends the wait. The looks that
+/// The plan after its step was throttled: no step is in progress, and the wait ends at a date. The looks that
 /// follow fail by the same throttle and could not say so any more.
 fn held_up(plan: &Plan, outcome: &Outcome, now: Timestamp) -> Option<Plan> {
     let until = match &outcome.result {

@@ -1,4 +1,4 @@
-//! Preflight: every prerequisite at once, so that nobody finds the second one after mending the first.
+//! Preflight: all prerequisites at once, so that a person can correct them together.
 
 use crate::engine::{
     assess::scene::Scene,

@@ -15,8 +15,8 @@ use crate::engine::{
     },
 };
 
-/// `Ready` copies the first blocking condition that is not True. One that was never looked at gives way to one
-/// that is known to be False, and one that merely repeats a reason to the one that the reason is about.
+/// `Ready` copies the first blocking condition that is not True. One that was never observed is
+/// skipped when another is False. One that only repeats a reason is skipped for the one that the reason is about.
 pub(super) fn ready(scene: &Scene<'_>, set: &ConditionSet) -> Condition {
     let open: Vec<&Condition> = ConditionType::CHANNEL
         .iter()
@@ -69,7 +69,8 @@ fn ready_message(scene: &Scene<'_>) -> String {
     }
 }
 
-/// `Reconciling` while something is left to do, `Stalled` when no clock ends what is wrong; never both.
+/// `Reconciling` while the operator has something to do. `Stalled` when an edit or an action at Meta is needed, and
+/// waiting does not help. Never both.
 pub(super) fn progress(scene: &Scene<'_>, set: &mut ConditionSet) {
     set.remove(ConditionType::Reconciling);
     set.remove(ConditionType::Stalled);
@@ -84,7 +85,7 @@ pub(super) fn progress(scene: &Scene<'_>, set: &mut ConditionSet) {
     }
 }
 
-/// What the operator is at, if anything.
+/// What the operator is doing now, if anything.
 fn under_way(scene: &Scene<'_>, set: &ConditionSet) -> Option<(Reason, String)> {
     if let Some(planned) = &scene.plan.step {
         return Some((planned.step.kind().reason(), planned.why.clone()));

@@ -138,7 +138,7 @@ impl<'a> Scene<'a> {
         self.observed.account.known().map(AsRef::as_ref)
     }
 
-    /// Who manages the number; a channel that only observes neither holds nor obeys a claim.
+    /// Who manages the number; a channel that only observes has no claim and ignores those of others.
     pub fn claim(&self) -> &'a Claim {
         match self.desired.management {
             Management::ObserveOnly => &Claim::Ours { act_from: None },
@@ -156,13 +156,13 @@ impl<'a> Scene<'a> {
         self.before.conditions.get(kind).is_some_and(|c| c.status != Truth::Unknown)
     }
 
-    /// A registered number that reads as not registered is believed only after a second look.
+    /// A registered number that Meta shows as not registered: that counts only after a second look.
     pub fn is_falling_back(&self) -> bool {
         let since = self.memory.marks.fell_back_since();
         since.is_some_and(|at| self.seen_at() < later(at, self.limits.fall_back_confirmed))
     }
 
-    /// A number that vanished is believed gone only after a second look.
+    /// A number that is no longer listed counts as gone only after a second look.
     fn is_missed_once(&self, begun: Timestamp) -> bool {
         let since = self.memory.marks.missing_since;
         since.is_some_and(|at| begun < later(at, self.limits.fresh_after_write))
@@ -214,7 +214,8 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Whether a failed read of the account is an answer about it. What nobody knows is none while it is usable.
+    /// Whether a failed read of the account is an answer about it. An unknown error is none while the account
+    /// is usable.
     pub fn tells_of_account(&self, failure: &Failure) -> bool {
         let is_usable = self.before.conditions.is(ConditionType::AccountUsable, Truth::True);
         let denies = failure.refusal().is_some_and(Refusal::denies_object);
@@ -232,7 +233,7 @@ impl<'a> Scene<'a> {
         self.now >= later(last, self.limits.unseen)
     }
 
-    /// The block that holds a condition up: of its own work first, then of the way.
+    /// The block that keeps a condition from being True: first of its own setting, then of the steps to Registered.
     pub fn block_on(&self, kind: ConditionType) -> Option<&'a Block> {
         let aside =
             self.plan.aside.iter().find(|(on, b)| *on == kind && b.reason.may_be_on(kind)).map(|(_, b)| b);

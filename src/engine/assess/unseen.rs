@@ -24,12 +24,27 @@ use crate::engine::{
 };
 
 /// The first status of a new object, before anything was looked at.
+///
+/// ```
+/// use whatsapp_operator::api::{lower, v1alpha1::WhatsAppChannel};
+/// use whatsapp_operator::engine::{assess, condition::Truth, condition_type::ConditionType};
+/// # let manifest = serde_json::json!({
+/// #     "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+/// #     "metadata": {"name": "support-br", "namespace": "shop", "uid": "u1", "generation": 1},
+/// #     "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme Suporte"},
+/// # });
+/// let channel: WhatsAppChannel = serde_json::from_value(manifest)?;
+/// let desired = lower::channel(&channel).expect("a valid spec");
+/// let status = assess::first(&desired, "2026-03-01T12:00:00Z".parse()?);
+/// assert!(status.conditions.is(ConditionType::Ready, Truth::Unknown));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn first(desired: &Desired, now: Timestamp) -> Assessment {
     if desired.suspend {
         return suspended(desired, &mut Memory::default(), &Before::default(), now);
     }
     let mut conditions = ConditionSet::default();
-    let message = "not looked at yet";
+    let message = "not read from Meta yet";
     for kind in ConditionType::CHANNEL {
         if is_shown(kind, desired) && kind != ConditionType::Stalled {
             let status = if kind == ConditionType::Reconciling { Truth::True } else { Truth::Unknown };
@@ -67,7 +82,7 @@ pub(super) fn unseen(scene: &Scene<'_>) -> Assessment {
                 status: Truth::Unknown,
                 reason: Reason::NotObserved,
                 message: format!(
-                    "no look has succeeded for {} hours, so what was True may no longer be; see whether the cluster reaches graph.facebook.com",
+                    "nothing could be read from Meta for {} hours, so what was True may no longer be; see whether the cluster reaches graph.facebook.com",
                     scene.limits.unseen.as_secs() / 3600
                 ),
                 since: scene.now,
@@ -102,13 +117,13 @@ pub(super) fn unseen(scene: &Scene<'_>) -> Assessment {
     }
 }
 
-/// What was suspended is so no more, whatever became of the look: nobody waits for anybody to resume it.
+/// The channel is no longer suspended, also when the look failed: status must not wait for a person to resume it.
 fn resumed(before: &Before, scene: &Scene<'_>) -> Before {
     let mut after = before.clone();
     after.waiting_for.retain(|wait| wait.action != Action::Resume.as_str());
     let is_ready = after.conditions.is(ConditionType::Ready, Truth::True);
     after.stage = Some(if is_ready { Stage::Ready } else { Stage::Pending });
-    let message = "not looked at since it was resumed";
+    let message = "not read since it was resumed";
     if let Some(ready) =
         after.conditions.get(ConditionType::Ready).filter(|c| c.reason == Reason::Suspended).cloned()
     {
@@ -148,16 +163,13 @@ pub(super) fn suspended(
             kind: ConditionType::Ready,
             status: ready.map_or(Truth::Unknown, |c| c.status),
             reason: Reason::Suspended,
-            message: "suspended: nothing is looked at and nothing is done; set suspend: false to go on"
-                .into(),
+            message: "suspended: nothing is read and nothing is done; set suspend: false to go on".into(),
             since: now,
             observed_generation: desired.generation,
         });
     }
-    let resume = of_reason(Reason::Suspended, None, now).map(|wait| WaitingFor {
-        if_ignored: Some("nothing is looked at and nothing is done".into()),
-        ..wait
-    });
+    let resume = of_reason(Reason::Suspended, None, now)
+        .map(|wait| WaitingFor { if_ignored: Some("nothing is read and nothing is done".into()), ..wait });
     let rest = before.waiting_for.iter().filter(|w| w.action != Action::Resume.as_str()).cloned();
     let mut waiting_for: Vec<WaitingFor> = resume.into_iter().chain(rest).collect();
     settle_since(&mut waiting_for, &mut memory.since, now);

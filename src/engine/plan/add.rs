@@ -78,7 +78,7 @@ fn add_cause(pass: &Pass, memory: &Memory) -> Gate<Cause> {
     }
 }
 
-/// A restriction with a date is Meta's own clock; a person cannot shorten it.
+/// A restriction with a date ends at that date; a person cannot shorten it.
 fn may_retry_add(block: &Block) -> bool {
     !matches!(
         block.reason,
@@ -102,7 +102,7 @@ fn add_given_up(pass: &Pass, memory: &Memory, last: &Entry, refusal: &Refusal) -
     Block::new(
         Reason::AddRefused,
         format!(
-            "Meta answered {} times that adding {} failed, and not why ({}); look at the account in WhatsApp Manager, or ask Meta's support with the trace id, {}",
+            "Meta answered {} times that adding {} failed, without a reason ({}); look at the account in WhatsApp Manager, or ask Meta's support with the trace id, {}",
             adding::tries_alike(memory, last, refusal.code),
             pass.desired.number,
             say::words(refusal),

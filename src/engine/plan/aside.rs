@@ -1,4 +1,5 @@
-//! Work beside the way to Registered: subscription, webhook, profile. Repeatable, each paced by itself.
+//! Settings that do not depend on the registration steps: subscription, webhook, profile. They are repeatable, and each
+//! has pauses of its own.
 
 use jiff::Timestamp;
 
@@ -22,7 +23,7 @@ use crate::engine::{
     },
 };
 
-/// What is to be done beside the way, and what holds the rest.
+/// The next settings step, and the blocks of the other settings.
 #[derive(Default)]
 pub(super) struct Aside {
     pub step: Option<Planned>,
@@ -37,7 +38,7 @@ pub(super) enum Writable {
     Incomplete(String),
 }
 
-/// Plans the subscription and the route, then the profile; one in back-off does not hold up the other.
+/// Plans the subscription and the route, then the profile; one that pauses does not delay the other.
 pub(super) fn plan(
     pass: &Pass,
     memory: &mut Memory,

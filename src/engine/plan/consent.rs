@@ -40,7 +40,7 @@ pub(super) fn answer(
             let Some(pending) = pending.filter(|pending| !is_used(step, kind, &pending.value)) else {
                 continue;
             };
-            // A retry may be meant for the work beside the way; a code never is.
+            // A retry may be meant for the settings; a code never is.
             let beside = aside.first().map(|(_, block)| block).filter(|_| kind == ConsentKind::Retry);
             let block = block.or(beside);
             let what = Asked { kind, pending: &pending, has_beside: !aside.is_empty() };
@@ -75,7 +75,7 @@ fn is_used(step: Option<&Planned>, kind: ConsentKind, value: &str) -> bool {
 struct Asked<'a> {
     kind: ConsentKind,
     pending: &'a Pending,
-    /// Something beside the way waits for a retry too.
+    /// A setting waits for a retry too.
     has_beside: bool,
 }
 
@@ -89,15 +89,15 @@ fn if_refused(
     has_looked: bool,
 ) -> Option<String> {
     let Asked { kind, pending, has_beside } = *asked;
-    // A code is for later, and so is a retry of other work beside the way. A retry of the way itself is for what
-    // waits for a person now: kept for the refusal of the step at hand, it would be a second try at once.
+    // A code is for later, and so is a retry of settings. A retry of the registration steps is for what waits for a
+    // person now. If it were kept until the current step is refused, it would cause a second attempt at once.
     let is_stepping = step.is_some() && (kind == ConsentKind::SendCode || has_beside);
     let is_busy = is_stepping
         || memory.in_flight.is_some()
         || !has_looked
         || block.is_some_and(|block| is_passing(pass, block));
     let kept_until = later(pending.since, pass.limits.consent_kept);
-    // Our own budget has room at a date that we know; beyond that time nobody waits at a phone for it any more.
+    // We know the date at which our own budget has room. After that time the person may have left the phone.
     let is_out_of_reach = block
         .and_then(|block| block.until)
         .is_some_and(|until| until > kept_until && pass.observed.held.values().any(|held| *held == until));
@@ -119,8 +119,8 @@ fn nothing_waits(kind: ConsentKind) -> &'static str {
     }
 }
 
-/// A throttle, a step on its way (another object's too, for which a claim pauses), or a look that did not bring what
-/// an answer needs.
+/// A throttle, a step in flight (also of another object, for which a claim pauses), or a look that did not read what an
+/// answer needs.
 fn is_passing(pass: &Pass, block: &Block) -> bool {
     match block.reason {
         Reason::Throttled | Reason::ClaimPause => true,
@@ -139,7 +139,7 @@ fn look_failed(pass: &Pass) -> bool {
 
 /// Until when the longest kept consent is kept.
 pub(super) fn kept_until(pass: &Pass, memory: &Memory) -> Option<Timestamp> {
-    // Who only observes consumes no consent, so none is kept either.
+    // A channel that only observes uses no consent, so it keeps none.
     if pass.desired.management != Management::Full {
         return None;
     }

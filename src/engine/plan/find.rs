@@ -7,8 +7,7 @@ use crate::engine::{
         pass::{Gate, Pass, Seen, Stop},
         undecided,
     },
-    reach,
-    rule::say,
+    rule::{reach, say},
     value::{
         action::Action,
         block::Block,
@@ -89,7 +88,7 @@ pub(super) fn absent(pass: &Pass, memory: &mut Memory, view: &PortfolioView, see
     Ok(())
 }
 
-/// An entry that says so ends it: such a number is not added again by itself.
+/// The entry says that the number left the account. Such a number is not added again by itself.
 fn has_not_left(pass: &Pass, seen: &Seen) -> Gate {
     let gone =
         list_of(pass, &seen.account).and_then(|searched| searched.numbers.iter().find(|n| n.has_left()));
@@ -138,7 +137,7 @@ fn is_nowhere_else(pass: &Pass, memory: &Memory, view: &PortfolioView, seen: &Se
     )))
 }
 
-/// A number that was there and is not: believed from the second look on, and added again only when asked.
+/// A number that was there and is not: it counts as gone from the second look on, and is added again only on request.
 fn missing(pass: &Pass, memory: &mut Memory, view: &PortfolioView, seen: &Seen) -> Gate {
     let digits = &pass.desired.number;
     let account = &seen.account;
@@ -148,7 +147,7 @@ fn missing(pass: &Pass, memory: &mut Memory, view: &PortfolioView, seen: &Seen) 
         return Err(Stop::block(
             Block::new(
                 Reason::ObservationIncomplete,
-                format!("{digits} is no longer listed in account {account}; it is looked for once more before anything is concluded"),
+                format!("{digits} is no longer listed in account {account}; it is searched once more before any condition changes"),
             )
             .asks(Action::ConfirmChange)
             .at(Page::Numbers)
@@ -172,13 +171,13 @@ fn missing(pass: &Pass, memory: &mut Memory, view: &PortfolioView, seen: &Seen) 
     ))
 }
 
-/// Absence is believed only from complete, recent lists of every account in reach.
+/// A number is absent only if complete, recent lists of every account in reach do not have it.
 pub(super) fn lists_complete(pass: &Pass, view: &PortfolioView, seen: &Seen) -> Gate {
     let Some(all) = reach::all(view) else {
         return Err(Stop::block(
             Block::new(
                 Reason::ObservationIncomplete,
-                "the accounts in reach could not be listed, so nobody can tell that the number is in none of them; they are asked for again by themselves",
+                "the accounts in reach could not be listed, so it is not known whether one of them has the number; they are asked for again by themselves",
             )
             .asks(Action::Answer),
         ));

@@ -54,7 +54,7 @@ fn contradicts(message: String) -> Block {
     Block::new(Reason::ConnectionContradictsNumber, message)
 }
 
-/// `None` where nobody can tell. Left out counts as no for a number that is not registered, or that this object
+/// `None` when it is unknown. Left out counts as no for a number that is not registered, or that this object
 /// registered; refused never does.
 fn is_in_app(memory: &Memory, number: &Number) -> Option<bool> {
     match &number.is_on_biz_app {
@@ -67,7 +67,7 @@ fn is_in_app(memory: &Memory, number: &Number) -> Option<bool> {
     }
 }
 
-/// Statuses that end it, and words that nobody knows.
+/// Statuses that forbid every write, and unknown statuses.
 pub(super) fn status(number: &Number) -> Gate {
     let Some(status) = number.status.value() else { return Ok(()) };
     Err(Stop::block(match status {
@@ -143,7 +143,7 @@ fn missing(number: &Number) -> Option<&'static str> {
     }
 }
 
-/// A code status that nobody knows allows neither a code nor a registration.
+/// An unknown code status allows neither a code nor a registration.
 pub(super) fn code_known(number: &Number) -> Gate {
     match number.code.value() {
         Some(CodeStatus::Other(word)) => {
@@ -195,7 +195,7 @@ pub(super) fn note_not_registered(pass: &Pass, memory: &mut Memory, number: &Num
     }
 }
 
-/// That is believed after two looks some time apart.
+/// That counts after two looks some time apart.
 pub(super) fn fallen_back(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate {
     let Some(since) = memory.marks.fell_back_since() else { return Ok(()) };
     let at = seen.begun.unwrap_or(pass.now);
@@ -207,7 +207,7 @@ pub(super) fn fallen_back(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate {
         Block::new(
             Reason::ObservationIncomplete,
             format!(
-                "the number was registered and reads as not registered since {}; it is looked at again at {} before that is believed",
+                "the number was registered, and Meta shows it as not registered since {}; it is read again at {} to confirm that",
                 say::time(since),
                 say::time(until)
             ),

@@ -33,8 +33,7 @@ use crate::engine::{
         guard::Platform,
         pass::{Gate, Pass, Seen, Stop},
     },
-    reach,
-    rule::say,
+    rule::{reach, say},
     value::{
         block::Block,
         condition_type::ConditionType,
@@ -55,13 +54,13 @@ use crate::engine::{
 pub struct Plan {
     /// The one step of this pass; the rest waits for the next.
     pub step: Option<Planned>,
-    /// Why the way to Registered is not taken further now: the deepest cause.
+    /// Why the next step to Registered is not taken now: the first cause.
     pub block: Option<Block>,
-    /// Blocks of work beside that way (webhook, profile), by the condition they hold.
+    /// Blocks of settings (webhook, profile), by the condition that they keep from being True.
     pub aside: Vec<(ConditionType, Block)>,
     /// Consents answered by this pass.
     pub answered: Vec<(ConsentKind, ConsentAnswer)>,
-    /// Memory as it stands after looking (adopted, marks, undecided steps closed), before any intent.
+    /// Memory after looking (adopted, marks, undecided steps closed), before any intent.
     pub memory: Memory,
     /// When to look again, at the latest.
     pub next: Timestamp,
@@ -72,7 +71,9 @@ pub struct Plan {
 /// The plan holds at most one step; the rest waits for the next pass. An observation that failed blocks every
 /// step that depends on it instead of guessing.
 ///
-/// Not promised: that the step succeeds, or that Meta still looks as `observed` says.
+/// Not promised: that the step succeeds, or that Meta still shows what `observed` says.
+///
+/// See the example of [the engine](crate::engine).
 pub fn plan(
     desired: &Desired,
     observed: &Observed,
@@ -121,7 +122,7 @@ fn idle(pass: &Pass) -> Option<Block> {
         Claim::Ours { .. } => None,
         Claim::Undecided => Some(Block::new(
             Reason::NotObservedYet,
-            "not every watched namespace has been read yet, so nobody acts",
+            "not every watched namespace has been read yet, so no channel acts",
         )),
         Claim::Other { name } => Some(claimed(pass, name.as_deref())),
     }
@@ -152,7 +153,7 @@ fn decide(pass: &Pass, memory: &mut Memory) -> Decision {
     }
 }
 
-/// The way to Registered: every rule in order of depth, the first that does not hold ends it.
+/// The steps to Registered: the rules in order of depth. The first rule that does not hold decides.
 fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, Writable)> {
     let view = resolve::portfolio(pass)?;
     let account = resolve::account(pass, memory, view)?;

@@ -34,13 +34,13 @@ use crate::engine::{
 enum Next {
     /// By the schedule.
     Schedule(Cause),
-    /// At once: what stood in the way was just removed.
+    /// At once: the cause of the last refusal was just removed.
     AtOnce,
     /// Only when a person asks.
     Asked(Box<Block>),
 }
 
-/// Registers, or says what that waits for. There is no third way out.
+/// Registers, or says what the registration waits for. It always returns one of the two.
 pub(super) fn register(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) -> Gate<Infallible> {
     undecided::settled(pass, StepKind::Register, memory, seen)?;
     note_refusal(pass, memory, number, seen);
@@ -139,7 +139,7 @@ fn lock(pass: &Pass, last: &Entry, refusal: &Refusal) -> Option<(Reason, Timesta
         133_015 => (Reason::NumberDeletedRecently, limits.deleted_pause),
         133_008 => (Reason::PinLocked, limits.pin_locked_pause),
         133_009 => (Reason::PinLocked, limits.pin_fast_pause),
-        // Two things that no clock ends; the name tells which.
+        // It has two causes, and waiting helps with neither. The name status tells which one it is.
         _ if refusal.names(2_388_001) => return None,
         _ if refusal.is_pause() => {
             let reason = match refusal.scope {
@@ -209,14 +209,12 @@ fn certificate(pass: &Pass, memory: &Memory, seen: &Seen, last: &Entry, refusal:
         return Ok(Next::Asked(Box::new(remedy::on_phone(pass, refusal))));
     }
     if seen.begun.is_none_or(|begun| begun <= last.at) {
-        return Err(Stop::look_again(
-            "Meta refused the registration; its reason shows in the next look at the name",
-        ));
+        return Err(Stop::look_again("Meta refused the registration; the next look at the name shows why"));
     }
     Ok(Next::Schedule(Cause::Automatic))
 }
 
-/// Meta blocks more than a number that is not registered yet, or that nobody pays for.
+/// Meta blocks the number for another reason than that it is not registered or not paid for.
 fn is_locked(number: &Number) -> bool {
     let [missing, unpaid] = Health::PAYMENT;
     let no_locks = [Health::NOT_REGISTERED, missing, unpaid];
@@ -354,7 +352,7 @@ fn fell_back(pass: &Pass) -> Block {
     Block::new(
         Reason::FellBack,
         format!(
-            "{} was registered and is not any more; somebody may have deregistered it on purpose; to register it again run {}",
+            "{} was registered and is not any more; a person may have deregistered it on purpose; to register it again run {}",
             pass.desired.number,
             pass.command("retry")
         ),
@@ -373,7 +371,7 @@ fn sandbox(pass: &Pass) -> Block {
     )
 }
 
-/// What is left of the attempts that nobody has to ask for, and the pauses between them.
+/// The limit of automatic attempts, and the pauses between them.
 fn scheduled(pass: &Pass, memory: &Memory, grant: Grant) -> Gate {
     let limits = pass.limits;
     let recent = recent(pass, memory);
@@ -400,9 +398,8 @@ fn scheduled(pass: &Pass, memory: &Memory, grant: Grant) -> Gate {
     Err(Stop::block(paused(pass, last, until)))
 }
 
-/// What registered the number before it was adopted, another object of the same name for one, may have done so just
-/// now, and Meta shows that late. Nobody registers a number that is not proven, so one that this object proved is
-/// not waited for.
+/// A number that was adopted may have been registered just now, for example by another object of the same name, and Meta
+/// shows that late. So we wait. Only a verified number can be registered: if this object verified it, there is no wait.
 fn after_others(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate {
     let ledger = &memory.ledger;
     let proved = ledger.last(StepKind::VerifyCode).is_some_and(|last| last.outcome == EntryOutcome::Accepted);
@@ -416,7 +413,7 @@ fn after_others(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate {
             Block::new(
                 Reason::RegistrationPaused,
                 format!(
-                    "{} was found in the account, and a registration by whoever had it before may not show yet; the first of this object is at {}; to register sooner run {}",
+                    "{} was found in the account, and a registration by its previous user may not be visible yet; the first of this object is at {}; to register sooner run {}",
                     pass.desired.number,
                     say::time(until),
                     pass.command("retry")
@@ -426,7 +423,7 @@ fn after_others(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate {
         ));
     }
     if seen.begun.is_none_or(|begun| begun < until) {
-        return Err(Stop::look_again("whether somebody registered the number shows in the next look"));
+        return Err(Stop::look_again("the next look shows whether the number was registered before"));
     }
     Ok(())
 }

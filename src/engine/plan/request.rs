@@ -1,4 +1,4 @@
-//! Asking for a code: one per consent, never one that would be wasted, and what became of those that were asked for.
+//! Requesting a code: one per consent, never one that could not be used; and the results of earlier requests.
 
 use jiff::Timestamp;
 
@@ -64,7 +64,7 @@ fn may_be_automatic(pass: &Pass, memory: &Memory, number: &Number) -> bool {
         && number.code.value() != Some(&CodeStatus::Expired)
 }
 
-/// Limits and pauses, which hold for consents too.
+/// Limits and pauses, which apply to consents too.
 fn may_request(pass: &Pass, memory: &Memory) -> Gate {
     locked(pass, memory)?;
     if let Some((until, last)) = refused_until(pass, memory).filter(|(until, _)| *until > pass.now) {
@@ -98,8 +98,8 @@ fn may_request(pass: &Pass, memory: &Memory) -> Gate {
 
 /// Refused in a row: a pause, then a longer one.
 pub(super) fn refused_until<'a>(pass: &Pass, memory: &'a Memory) -> Option<(Timestamp, &'a Entry)> {
-    // Trouble of Meta's, the token, a permission or the account have nothing to do with how often this number was
-    // asked for.
+    // Meta's own faults, the token, a permission or the account have nothing to do with how often a code was requested
+    // for this number.
     let is_of_the_number = |refusal: &Refusal| !refusal.may_have_happened() && !refusal.is_shut_out();
     let codes = memory.ledger.codes.iter().rev().filter(|e| e.counts());
     let refused = codes.take_while(|e| e.outcome == EntryOutcome::Refused);
@@ -109,7 +109,7 @@ pub(super) fn refused_until<'a>(pass: &Pass, memory: &'a Memory) -> Option<(Time
     Some((refusal.until.map_or(own, |until| until.max(own)), last))
 }
 
-/// Too many wrong codes: Meta's own clock.
+/// Meta's pause after too many wrong codes.
 pub(super) fn locked(pass: &Pass, memory: &Memory) -> Gate {
     let refusal = memory.ledger.last(StepKind::VerifyCode).and_then(|entry| entry.refusal.as_ref());
     let until = refusal.and_then(Refusal::paused_until).filter(|until| *until > pass.now);

@@ -5,10 +5,9 @@ use crate::engine::{
         pass::{Gate, Pass, Stop},
         remedy,
     },
-    reach,
     rule::{
         account::{Fitness, fitness, wrong_country},
-        reach::NoAccount,
+        reach::{self, NoAccount},
         say,
     },
     value::{
@@ -58,7 +57,7 @@ fn not_read_yet(pass: &Pass) -> Block {
     )
 }
 
-/// The portfolio's own wait: whoever can end it there ends it here.
+/// The portfolio's own wait: the same person can end both.
 fn held(hold: &Hold) -> Block {
     let mut block = Block::new(hold.reason, hold.message.clone());
     block.failure.clone_from(&hold.failure);
@@ -136,7 +135,7 @@ fn unresolved(pass: &Pass, memory: &Memory, view: &PortfolioView, why: &NoAccoun
     }
 }
 
-/// Only the spec may choose an account that belongs to somebody else.
+/// Only the spec may choose an account that belongs to another business.
 fn owner(pass: &Pass, view: &PortfolioView, id: &AccountId, account: &Account) -> Gate {
     let foreign = account.owner.as_ref().filter(|owner| **owner != view.business);
     match foreign {

@@ -1,7 +1,7 @@
 //! Steps whose effect is not known yet.
 //!
-//! Meta shows effects late and replies get lost. An effect counts as absent only in a complete list that
-//! was begun after it had its time to show; until then nothing is repeated.
+//! Meta shows effects late and replies get lost. We wait until the effect must be visible: it counts as absent only in
+//! a complete list that was begun after its settle time. Until then nothing is repeated.
 
 use jiff::Timestamp;
 

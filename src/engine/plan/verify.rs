@@ -1,4 +1,4 @@
-//! Proof of ownership: a code is handed to Meta once, and who is waited for until there is one.
+//! Verification: a code is sent to Meta once; until there is one, a person has to act.
 
 use jiff::Timestamp;
 
@@ -26,15 +26,15 @@ const PROVEN_AT_REQUEST: [i64; 2] = [136_024, 2_388_091];
 
 const PROVEN_AT_VERIFICATION: i64 = 2_388_093;
 
-/// A code that was used is refused like a wrong one.
+/// Meta's answer to a wrong code, and to one that was used already.
 const CODE_REFUSED: i64 = 136_025;
 /// What happens while nobody asks for a code.
 const UNASKED: &str = "the number stays unverified and is not registered";
 
-/// Believes VERIFIED again once it can only come from a new proof.
+/// Accepts VERIFIED again when it can only come from a new verification.
 ///
-/// After 133006 Meta may go on to show the old one. It speaks of a new one when the status was read otherwise in
-/// between, or when Meta refuses a code as if it needed none; and a registered number needs none.
+/// After 133006 Meta may still show the old one. It is a new one when another status was read in between, or when Meta
+/// refuses a code as not needed. A registered number needs no verification.
 pub(super) fn note_proof(pass: &Pass, memory: &mut Memory, seen: &Seen) {
     let (Some(required), Some(number), Some(begun)) =
         (memory.marks.new_proof_since(), seen.number.as_deref(), seen.begun)
@@ -51,7 +51,7 @@ pub(super) fn note_proof(pass: &Pass, memory: &mut Memory, seen: &Seen) {
         }
         Some(CodeStatus::Other(_)) | None => false,
         Some(_) => {
-            // The old proof may not show everywhere yet; that is no lapse.
+            // The old verification may not be visible everywhere yet, so this is no expiry.
             let old = memory.ledger.verifications.iter().rev().find(|entry| entry.at <= required);
             if old.and_then(|entry| entry.settle_until).is_none_or(|until| begun >= until) {
                 memory.marks.note_lapsed(begun);
@@ -132,7 +132,7 @@ fn answer(pass: &Pass, memory: &Memory, request: Option<&Entry>) -> Answer {
         SecretFact::Forbidden => return Answer::Forbidden,
         SecretFact::Unreadable(why) => return Answer::Unread(Some(why.clone())),
         SecretFact::NotAsked => return Answer::Unread(None),
-        // Written after the request, and not as a code: whoever wrote it waits for what does not come.
+        // It was written after the request, without a code: a person waits for a result and has to be told.
         SecretFact::KeyMissing { version } => {
             let is_new = |request: &&Entry| request.secret_before.as_ref() != Some(version);
             let is_answer = request.filter(is_new).is_some_and(|request| request::is_live(pass, request));
@@ -192,7 +192,7 @@ fn waiting(
     if let (Answer::Malformed, Some(request)) = (answer, request) {
         return Ok(Stop::block(malformed(pass, request)));
     }
-    // Whoever entered it and then asked for another in vain is told of that.
+    // A person entered it and requested another one, which was refused. The refusal is more useful to them.
     let is_overtaken = |request: &&Entry| {
         let last = memory.ledger.last(StepKind::RequestCode).is_some_and(|last| last.id != request.id);
         last && request::tries(memory, request) > 0
@@ -234,13 +234,13 @@ fn malformed(pass: &Pass, request: &Entry) -> Block {
 fn enter_in_time(pass: &Pass, request: &Entry, block: Block) -> Block {
     let until = later(request.at, pass.limits.code_life);
     block.by(until).or_else(format!(
-        "the code lapses at {}, also while calls to Meta are held back; ask for a new one with {}",
+        "the code expires at {}, also while calls to Meta are held back; ask for a new one with {}",
         say::time(until),
         pass.command("send-code")
     ))
 }
 
-/// A code is on its way, or perhaps is, or was wrong once.
+/// A code was sent, or may have been sent, or was wrong once.
 fn awaited(pass: &Pass, memory: &Memory, request: &Entry) -> Block {
     let number = &pass.desired.number;
     let until = later(request.at, pass.limits.code_life);
@@ -282,8 +282,8 @@ fn awaited(pass: &Pass, memory: &Memory, request: &Entry) -> Block {
     enter_in_time(pass, request, block).until(until)
 }
 
-/// What became of a code that Meta was given. Its answer is one for a wrong and for an expired code, so beyond the
-/// time that a code typically lives there nobody can tell which.
+/// The result of a code that was sent to Meta. Meta gives the same answer for a wrong and for an expired code, so after
+/// the typical lifetime of a code it may be either.
 fn unproven(pass: &Pass, request: &Entry, entry: &Entry) -> String {
     let is_doubtful = entry.at >= later(request.at, pass.limits.code_doubtful);
     format!(
@@ -293,8 +293,8 @@ fn unproven(pass: &Pass, request: &Entry, entry: &Entry) -> String {
     )
 }
 
-/// The code is spent; whether it was wrong nobody knows. Where it was right after all, Meta refuses to send another,
-/// and that is understood.
+/// The code is used up, and it is unknown whether it was wrong. If it was right, Meta refuses to send another one, and
+/// that refusal counts as a verification.
 fn unanswered(pass: &Pass, entry: &Entry) -> Block {
     Block::new(
         Reason::CodeWrong,
@@ -347,7 +347,7 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
     if let Some((until, last)) = request::refused_until(pass, memory).filter(|(until, _)| *until > pass.now) {
         return request::paused(until).refused(last.refusal.as_ref());
     }
-    // No pause, or none any more; but the consent is used up, and whoever gave it is told why.
+    // The pause is over, but the consent is used up. The person who gave it needs to know why.
     if let Some(last) = memory
         .ledger
         .last(StepKind::RequestCode)
@@ -356,7 +356,7 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
         return request::refused(pass, last);
     }
     let wrong = request.and_then(|r| memory.ledger.since(StepKind::VerifyCode, Some(r.at)).last());
-    // What lies there now came after the one that was wrong.
+    // The Secret was written again after the wrong code.
     let wrong = wrong.filter(|_| !matches!(answer, Answer::Late));
     if let Some(block) = wrong.and_then(|entry| not_the_code(pass, entry)) {
         return block;
@@ -375,7 +375,7 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
         (Some(request), None) => Block::new(
             Reason::CodeLapsed,
             format!(
-                "the code that was asked for at {} lapsed{}; have somebody at {number} and ask for a new one with {ask}",
+                "the code that was requested at {} expired{}; with a person at {number}, ask for a new one with {ask}",
                 say::time(request.at),
                 if matches!(answer, Answer::Late) {
                     " before the one in the Secret could be sent, which was therefore not sent"
@@ -387,12 +387,12 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
         (None, _) if memory.marks.needs_new_proof() => Block::new(
             Reason::ReverificationNeeded,
             format!(
-                "Meta wants {number} proven again before it registers it; have somebody at the phone and run {ask}"
+                "Meta requires that {number} is verified again before it is registered; with a person at the phone, run {ask}"
             ),
         ),
         (None, _) => Block::new(
             Reason::CodeNeeded,
-            format!("{number} has to be proven by a code; have somebody at the phone and run {ask}"),
+            format!("{number} has to be proven by a code; with a person at the phone, run {ask}"),
         ),
     };
     block.or_else(UNASKED)

@@ -22,7 +22,7 @@ pub(in crate::engine) enum Again {
     WhenAsked,
 }
 
-/// Whether the next add waits for a date or a person, so that nobody needs the lists that it would rely on.
+/// Whether the next add waits for a date or a person. Then the lists that it needs are not read.
 pub(in crate::engine) fn waits(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) -> bool {
     match memory.ledger.last(StepKind::AddNumber).map(|last| again(desired, memory, last, limits)) {
         None | Some(Again::Now) => false,
@@ -95,8 +95,8 @@ pub(in crate::engine) fn is_not_told(refusal: &Refusal) -> bool {
     refusal.is(200, None) || refusal.names(200_000)
 }
 
-/// Meta answered, said nothing about the number, and did so again and again. A time-out and a service that is down are
-/// waited out instead: they end by themselves.
+/// Meta answered several times and said nothing about the number. Time-outs and a service that is down do not count:
+/// they end by themselves.
 pub(in crate::engine) fn is_given_up(memory: &Memory, last: &Entry, limits: &Limits) -> bool {
     let Some(refusal) = last.refusal.as_ref() else { return false };
     let repeats = match refusal.code {

@@ -44,7 +44,7 @@ pub(in crate::engine) fn open(
     Some(Pending { value: value.clone(), since: kept.map_or(now, |answer| answer.at) })
 }
 
-/// One that was kept for too long: nobody waits at a phone for it any more, so no rule may use it.
+/// One that was kept for too long. The person may have left the phone, so no rule may use it.
 pub(in crate::engine) fn is_late(pending: &Pending, limits: &Limits, now: Timestamp) -> bool {
     now >= later(pending.since, limits.consent_kept)
 }

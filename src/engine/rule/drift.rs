@@ -145,6 +145,12 @@ fn time_zone(desired: &Desired, observed: &Observed) -> Option<Drift> {
 }
 
 /// The managed profile fields that differ, by name.
+///
+/// ```
+/// use whatsapp_operator::engine::{desired::DesiredProfile, drift, observed::Profile};
+/// let desired = DesiredProfile { about: Some("Open 9-17".into()), ..DesiredProfile::default() };
+/// assert_eq!(drift::profile_fields(&desired, &Profile::default()), ["about"]);
+/// ```
 pub fn profile_fields(desired: &DesiredProfile, live: &Profile) -> Vec<&'static str> {
     differences(desired, live).into_iter().map(|(field, ..)| field).collect()
 }

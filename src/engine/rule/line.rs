@@ -9,6 +9,11 @@ use crate::engine::value::{
 
 words! {
     /// What kind of line a number is, by the numbering plan; ported numbers and new ranges make it a guess.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::line::Line;
+    /// assert_eq!(Line::TollFree.as_str(), "toll-free");
+    /// ```
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum Line {
         Mobile = "mobile",

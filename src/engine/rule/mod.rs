@@ -1,6 +1,6 @@
 //! Rules: one answer to each question that more than one layer asks.
 //!
-//! They turn values into answers, and know neither the order of a plan nor how a condition is told.
+//! They turn values into answers. They contain neither the order of a plan nor the wording of conditions.
 
 pub mod account;
 pub mod adding;

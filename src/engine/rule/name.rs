@@ -61,6 +61,13 @@ pub fn lint(name: &str, limits: &Limits) -> Vec<Finding> {
 }
 
 /// Whether a name would be refused here.
+///
+/// ```
+/// use whatsapp_operator::engine::{limits::Limits, name};
+/// assert!(name::is_refused("X", &Limits::default()));
+/// assert!(!name::is_refused("Acme Suporte", &Limits::default()));
+/// assert_eq!(name::lint("X", &Limits::default())[0].severity.as_str(), "Error");
+/// ```
 pub fn is_refused(name: &str, limits: &Limits) -> bool {
     lint(name, limits).iter().any(|f| f.severity == Severity::Error)
 }

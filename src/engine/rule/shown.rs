@@ -1,7 +1,7 @@
 //! Shown: which of our writes an observation shows already.
 //!
-//! A write makes every list before it too old, and is looked for every 30 seconds for a while. Once it shows there is
-//! nothing left to look for, and the channel goes back to the pace of everybody else.
+//! A write makes every list before it too old, and is looked for every 30 seconds for a while. When it is visible,
+//! the channel looks as often as every other channel again.
 
 use jiff::Timestamp;
 
@@ -63,7 +63,7 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// As a list has it; `settings_match` where nothing beside the way is left to do.
+    /// As a list has it; `settings_match` when webhook and profile are as desired.
     pub fn of_number(number: &'a Number, settings_match: bool) -> Self {
         Self {
             is_listed: true,
@@ -156,7 +156,7 @@ pub(in crate::engine) fn is_awaited(
     open(memory, shown).any(|(at, _)| now < later(at, span))
 }
 
-/// Every time until which an effect that does not show yet is given time.
+/// The ends of the settle times of effects that are not visible yet.
 pub(in crate::engine) fn settle_times<'a>(
     memory: &'a Memory,
     shown: &'a Shown<'a>,

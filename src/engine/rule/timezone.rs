@@ -19,6 +19,12 @@ pub fn name(id: &str) -> Option<&'static str> {
 }
 
 /// Meta's `timezone_id` of an IANA name, if it is in the table.
+///
+/// ```
+/// use whatsapp_operator::engine::timezone;
+/// assert_eq!(timezone::id("America/Sao_Paulo"), Some("25"));
+/// assert_eq!(timezone::id("Mars/Olympus"), None);
+/// ```
 pub fn id(name: &str) -> Option<&'static str> {
     rows().find(|(_, row)| row.eq_ignore_ascii_case(current(name))).map(|(id, _)| id)
 }

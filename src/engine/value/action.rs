@@ -60,16 +60,16 @@ pub struct ActionRow {
 
 actors! {
     PhoneHolder:
-        "Whoever holds the phone of the number.",
-        Some("the number stays as it is; nothing is asked for again by itself");
+        "The person with the phone of the number.",
+        Some("the number stays as it is; no code is requested again by itself");
     PortfolioAdmin:
-        "Whoever administers the business portfolio at Meta.",
+        "A person who administers the business portfolio at Meta.",
         Some("the number stays as it is");
     ClusterUser:
-        "Whoever may edit the channel, the portfolio or their Secrets in the cluster.",
+        "A person who may edit the channel, the portfolio or their Secrets in the cluster.",
         Some("the number stays as it is");
     Meta:
-        "Meta; nobody else can end it sooner, and the operator goes on by itself after it.",
+        "Meta. No person can end the wait sooner, and the operator goes on by itself after it.",
         None;
 }
 
@@ -102,7 +102,7 @@ actions! {
         "In Business settings, give the system user full control of the account; if a scope is missing, generate a token that has it and put it into the Secret.";
     ReplaceToken: PortfolioAdmin,
         "The token does not work, or soon will not.",
-        "In Business settings, generate a token for the system user, best one that never expires, and have it put into the Secret.";
+        "In Business settings, generate a token for the system user, preferably one that never expires, and have it put into the Secret.";
     AddNumberAgain: PortfolioAdmin,
         "The number was deleted from its account.",
         "Add the number to the account again in WhatsApp Manager.";
@@ -114,7 +114,7 @@ actions! {
         "Verify the business, delete a number that is no longer used, or ask Meta's support for a higher limit.";
     DeregisterOnPremises: PortfolioAdmin,
         "The number is registered with the On-Premises API.",
-        "Have the number deregistered by whoever runs its On-Premises API client.";
+        "Have the number deregistered by the people who run its On-Premises API client.";
     Appeal: PortfolioAdmin,
         "Meta has restricted, locked, rejected, disabled or banned something.",
         "Read the cause in Business Support Home, and request a review there.";
@@ -162,7 +162,7 @@ actions! {
         "Meta does not accept the display name.",
         "Set another displayName that follows Meta's guidelines.";
     AlignName: ClusterUser,
-        "The registered number has another display name, or its name has lapsed.",
+        "The registered number has another display name, or the approval of its name has expired.",
         "Set displayName to the live name, or have the name changed or submitted again in WhatsApp Manager.";
     AlignSettings: ClusterUser,
         "Webhook or profile differ from the spec and are not written here.",
@@ -223,7 +223,7 @@ actions! {
         "Meta gave no usable answer.",
         "Nothing; the operator asks again by itself.";
     ShowField: Meta,
-        "Meta does not show a fact without which nothing may be written.",
+        "Meta does not show a fact that is needed before anything may be written.",
         "Nothing; the operator looks again by itself. If it lasts, see whether the token has full control of the account.";
     ShowEffect: Meta,
         "What was sent a moment ago may still take effect at Meta.",
@@ -232,7 +232,7 @@ actions! {
         "Meta shows a status that is not known here, or statuses that contradict each other.",
         "Nothing at first. If it lasts, look in WhatsApp Manager, and update the operator if the word is a new one.";
     ConfirmChange: Meta,
-        "Meta shows a change that the operator believes only once a second look shows it too.",
+        "Meta shows a change that counts only when a second look shows it too.",
         "Nothing; the operator looks again by itself.";
 }
 

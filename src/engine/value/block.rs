@@ -10,7 +10,7 @@ use crate::engine::value::{
     wait::Wait,
 };
 
-/// Something that is waited for, or that only an edit can end.
+/// Why a step is not taken now: it waits for something, or needs an edit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Block {
     pub reason: Reason,
@@ -19,7 +19,7 @@ pub struct Block {
     /// Meta's words about it.
     pub failure: Option<Failure>,
     pub wait: Option<Wait>,
-    /// When time ends it.
+    /// When it ends without any action.
     pub until: Option<Timestamp>,
 }
 

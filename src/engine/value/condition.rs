@@ -25,6 +25,28 @@ pub struct Condition {
 }
 
 /// Conditions in the order of [`ConditionType`], at most one of each.
+///
+/// ```
+/// use whatsapp_operator::engine::condition::{Condition, ConditionSet, Truth};
+/// use whatsapp_operator::engine::{condition_type::ConditionType, reason::Reason};
+/// let condition = |status, since: &str| Condition {
+///     kind: ConditionType::Ready,
+///     status,
+///     reason: Reason::Usable,
+///     message: "the number can send".into(),
+///     since: since.parse().expect("a time"),
+///     observed_generation: 1,
+/// };
+/// let mut set = ConditionSet::default();
+/// set.set(condition(Truth::True, "2026-03-01T12:00:00Z"));
+/// set.set(condition(Truth::True, "2026-03-01T13:00:00Z"));
+/// assert!(set.is(ConditionType::Ready, Truth::True));
+/// // The status did not change, so neither did its time.
+/// let ready = set.get(ConditionType::Ready).expect("it was set");
+/// assert_eq!((ready.since.to_string().as_str(), ready.status.as_str()), ("2026-03-01T12:00:00Z", "True"));
+/// set.remove(ConditionType::Ready);
+/// assert_eq!(set.iter().count(), 0);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ConditionSet(Vec<Condition>);
 

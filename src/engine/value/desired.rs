@@ -113,6 +113,12 @@ pub struct DesiredProfile {
 
 impl DesiredProfile {
     /// Whether any field is managed.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::desired::DesiredProfile;
+    /// assert!(!DesiredProfile::default().is_managed());
+    /// assert!(DesiredProfile { about: Some("Open 9-17".into()), ..DesiredProfile::default() }.is_managed());
+    /// ```
     pub fn is_managed(&self) -> bool {
         *self != Self::default()
     }

@@ -1,7 +1,7 @@
 //! What went wrong with a call, as a value that decisions can use.
 //!
-//! `meta` classifies once, by one table; nothing behind it looks at codes again
-//! except the few places where the contract names a code.
+//! `meta` classifies every error by one table. Decisions use the class, and a code only in the few places where Meta's
+//! documentation gives that code a meaning of its own.
 
 use jiff::Timestamp;
 
@@ -9,6 +9,14 @@ use crate::engine::value::word::{Cautious, words};
 
 words! {
     /// What an error asks for.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::failure::{Class, Scope};
+    /// assert!(Class::WaitUntil.is_pause());
+    /// assert!(Class::Spec.asks_for_a_person() && !Class::Spec.is_denied());
+    /// assert_eq!(Class::Person.who_moves(), "a person");
+    /// assert_eq!((Class::WaitUntil.in_reference(), Scope::Account.in_reference()), ("wait", "account"));
+    /// ```
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum Class {
         /// Says nothing about the request: try again later, the effect may have happened.
@@ -58,12 +66,12 @@ impl Class {
         self == Self::WaitUntil
     }
 
-    /// Whether somebody has to change something before the same call can succeed.
+    /// Whether a person has to change something before the same call can succeed.
     pub fn asks_for_a_person(self) -> bool {
         matches!(self, Self::Person | Self::Spec | Self::Credentials)
     }
 
-    /// Whether that something is the token, a permission or the app secret.
+    /// Whether the token, a permission or the app secret has to change.
     pub fn is_denied(self) -> bool {
         self == Self::Credentials
     }
@@ -74,11 +82,11 @@ impl Class {
             Self::Retry => "the operator: it says nothing about what was asked for, and is tried again later",
             Self::WaitUntil => "time: the operator waits as long as Meta says",
             Self::Person => "a person",
-            Self::Spec => "whoever wrote the manifest: another value is needed",
+            Self::Spec => "the author of the manifest: another value is needed",
             Self::Credentials => {
-                "whoever keeps the credentials: another token, permission or app secret is needed"
+                "the owner of the credentials: another token, permission or app secret is needed"
             }
-            Self::AlreadyDone => "nobody: what was asked for already holds",
+            Self::AlreadyDone => "no one: the effect is there already",
         }
     }
 }
@@ -119,6 +127,23 @@ impl Cautious for Scope {
 }
 
 /// Meta's error envelope, classified. Texts are redacted and bounded before they get here.
+///
+/// ```
+/// use whatsapp_operator::engine::failure::{Class, Refusal, Scope};
+/// let refusal = |code, class| Refusal {
+///     code,
+///     class,
+///     scope: Scope::Account,
+/// #     subcode: None, title: None, message: String::new(), trace_id: None, until: None,
+/// };
+/// let locked = refusal(131_031, Class::Person);
+/// assert!(locked.is(131_031, None) && locked.names(131_031));
+/// assert!(locked.is_answer() && locked.asks_for_a_person() && locked.shuts_account());
+/// let hidden = refusal(200, Class::Credentials);
+/// assert!(hidden.is_denied() && hidden.denies_object() && !hidden.is_about_credentials());
+/// let busy = refusal(2, Class::Retry);
+/// assert!(busy.may_have_happened() && !busy.is_pause() && busy.paused_until().is_none());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub code: i64,
@@ -135,23 +160,23 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Whether it is an answer about the object of the call: Meta decided, and not about the credential. Whoever
-    /// believes anything else about the object takes unknown for false.
+    /// Whether it is an answer about the object of the call: Meta decided, and not about the credential. Any
+    /// other refusal says nothing about the object, so nothing may be concluded from it.
     pub fn is_answer(&self) -> bool {
         self.class.is_decision() && !self.is_about_credentials()
     }
 
-    /// Whether what was asked for may have happened all the same.
+    /// Whether the call may have had its effect although it was refused.
     pub fn may_have_happened(&self) -> bool {
         self.class == Class::Retry
     }
 
-    /// Whether what was asked for holds without it.
-    pub fn holds_already(&self) -> bool {
+    /// Whether the effect was there already, so the call was not needed.
+    pub(in crate::engine) fn holds_already(&self) -> bool {
         self.class == Class::AlreadyDone
     }
 
-    /// Whether the same call would be refused again until somebody changes something.
+    /// Whether the same call would be refused again until a person changes something.
     pub fn asks_for_a_person(&self) -> bool {
         self.class.asks_for_a_person()
     }
@@ -176,29 +201,29 @@ impl Refusal {
         self.code == code && self.subcode == subcode
     }
 
-    /// Whether a number of Meta's stands in either place: large ones come as code or as subcode.
+    /// Whether this is the code or the subcode: Meta sends large numbers in either place.
     pub fn names(&self, number: i64) -> bool {
         self.code == number || self.subcode == Some(number)
     }
 
-    /// Whether it says that the token may not have the object, or that there is none: an answer about it.
+    /// Whether it says that the token has no access to the object, or that the object does not exist.
     pub fn denies_object(&self) -> bool {
         matches!(self.code, 3 | 10 | 33 | 200..=299 | 803 | 131_005) || self.is(100, Some(33))
     }
 
-    /// Whether Meta keeps the account itself from being used (368, 131031): appeals end that, no clock does.
+    /// Whether Meta has restricted or locked the account (368, 131031). Only an appeal ends that; waiting does not help.
     pub fn shuts_account(&self) -> bool {
         matches!((self.class, self.code), (Class::Person, 368 | 131_031))
     }
 
-    /// Whether a write was refused for what it was sent with or about (the token, a permission, the account) and not
-    /// for what it said: nothing that is entered again would help.
-    pub fn is_shut_out(&self) -> bool {
+    /// Whether a write was refused because of the token, a permission or the account, and not because of its values.
+    /// Another value would be refused too.
+    pub(in crate::engine) fn is_shut_out(&self) -> bool {
         self.is_about_credentials() || self.is_denied() || self.shuts_account()
     }
 
-    /// Whether it speaks of the credential, and so of nothing that the call was about. A permission that is
-    /// missing on one object does not.
+    /// Whether it is about the credential, and says nothing about the object of the call. A permission that is
+    /// missing on one object is not about the credential.
     pub fn is_about_credentials(&self) -> bool {
         match self.code {
             0 | 102 | 104 | 190 => true,
@@ -213,6 +238,18 @@ impl Refusal {
 }
 
 /// Why a call gave no answer that can be used.
+///
+/// ```
+/// use whatsapp_operator::engine::failure::Failure;
+/// let later = "2026-03-01T12:00:00Z".parse()?;
+/// // Never sent, so it is certain that nothing happened.
+/// assert!(Failure::Throttled(later).is_definite());
+/// assert_eq!(Failure::Throttled(later).paused_until(), Some(later));
+/// // Perhaps sent: nobody knows.
+/// let lost = Failure::NoAnswer("time-out".into());
+/// assert!(!lost.is_definite() && !lost.is_decision() && lost.refusal().is_none());
+/// # Ok::<(), jiff::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// Meta answered with an error envelope.

@@ -217,6 +217,17 @@ open_enum!(
 ///
 /// Meta leaves out what is unset or hidden, and refuses a whole read that asks for a
 /// field it does not have; the two mean different things to a decision.
+///
+/// ```
+/// use whatsapp_operator::engine::id::{Field, NumberStatus};
+/// let field = Field::Is(NumberStatus::from("CONNECTED"));
+/// assert_eq!(field.value(), Some(&NumberStatus::Connected));
+/// assert!(Field::<NumberStatus>::Refused.is_refused());
+/// // A word that this version does not know is kept.
+/// let new = NumberStatus::from("NOVEL");
+/// assert!(!new.is_known());
+/// assert_eq!(new.as_str(), "NOVEL");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Field<T> {
     /// Meta refused the field for this app and version, so it was not asked for.
@@ -244,9 +255,16 @@ impl<T> Field<T> {
 }
 
 /// A whole read: not needed, failed, or answered.
+///
+/// ```
+/// use whatsapp_operator::engine::id::{AccountId, Fact};
+/// let read = Fact::Known(AccountId::new("300000000000001"));
+/// assert_eq!(read.known().map(AccountId::as_str), Some("300000000000001"));
+/// assert_eq!(Fact::<AccountId>::NotAsked.known(), None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Fact<T> {
-    /// Nobody asked in this pass.
+    /// Not read in this pass.
     #[default]
     NotAsked,
     /// Asked; no answer about the fact. Says nothing about it.

@@ -24,12 +24,12 @@ pub struct Limits {
     pub registration_unknown_history: Duration,
     /// Without `name_status`: pause after the first registration.
     pub registration_blind_pause: Duration,
-    /// Code requests by consent in 24 h. Meta's allowance is not published; an SMS is a person's attention.
+    /// Code requests by consent in 24 h. Meta's allowance is not published, and each SMS needs a person.
     pub codes_by_consent: usize,
     pub codes_window: Duration,
     /// After 136024 without VERIFIED: not before the first, then the second.
     pub code_refused_pauses: [Duration; 2],
-    /// Meta: typically 10 minutes (OpenAPI); a little more, since the clock starts with a send that we cannot see.
+    /// Meta: typically 10 minutes (OpenAPI); a little more, because we do not see when the code is sent.
     pub code_life: Duration,
     /// From here on a refused code may have expired at Meta as well as be wrong (OpenAPI: typically 10 minutes).
     pub code_doubtful: Duration,
@@ -67,7 +67,7 @@ pub struct Limits {
     pub settle_other: Duration,
     pub call_timeout: Duration,
     pub send_before: Duration,
-    /// After an own write: how often and how many times to look.
+    /// After our own write: how often and how many times to look.
     pub fresh_after_write: Duration,
     pub fresh_after_write_times: u32,
     /// A shared list at rest or in transition (an operator flag).
@@ -79,12 +79,12 @@ pub struct Limits {
     pub fresh_for_add: Duration,
     /// Credential Secrets are read again.
     pub credential_poll: Duration,
-    /// A Secret that ends a wait is polled while a code is live, else.
+    /// How often a Secret that ends a wait is read: while a code is live, and otherwise.
     pub secret_poll_live: Duration,
     pub secret_poll: Duration,
     /// A consent is kept while a step is in flight or the account is throttled, at most.
     pub consent_kept: Duration,
-    /// A claim that went away wakes the next, which acts no sooner than this later.
+    /// When a claim ends, the next channel acts after this pause.
     pub claim_pause: Duration,
     /// A number that was Registered must read NOT_APPLICABLE in two looks this far apart.
     pub fall_back_confirmed: Duration,

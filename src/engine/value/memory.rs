@@ -1,6 +1,6 @@
 //! Memory: what the engine remembers between passes. Given in, given back.
 //!
-//! It lives in the status of the channel and nowhere else, so it survives restarts,
+//! It is stored in the status of the channel and nowhere else, so it survives restarts,
 //! leader changes and kill -9. It holds nothing secret and nothing from which a
 //! secret can be computed.
 
@@ -84,7 +84,7 @@ impl Memory {
 
     /// When something was last written that a look can show, as far as this memory tells. A request for a code, a PIN
     /// and a Secret change nothing in a list, so they make none too old.
-    pub fn last_listed_write(&self) -> Option<Timestamp> {
+    pub(in crate::engine) fn last_listed_write(&self) -> Option<Timestamp> {
         let ledger = &self.ledger;
         let listed = StepKind::ALL.iter().filter(|kind| kind.shows() == Shows::InList);
         let attempts = listed.filter_map(|kind| ledger.last(*kind)).map(|entry| entry.at);
@@ -93,7 +93,7 @@ impl Memory {
     }
 
     /// Not seen registered, or seen to have fallen back.
-    pub fn is_unfinished(&self) -> bool {
+    pub(in crate::engine) fn is_unfinished(&self) -> bool {
         match self.marks.registration {
             Registration::NotSeen => true,
             Registration::Seen { fell_back, .. } => fell_back.is_some(),
@@ -101,6 +101,20 @@ impl Memory {
     }
 
     /// The answer that stands for a consent's value; `None` while it is open or kept.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::memory::{ConsentAnswer, ConsentKind, Memory};
+    /// let mut memory = Memory::default();
+    /// assert_eq!(memory.answered(ConsentKind::Retry, "1"), None);
+    /// let answer = ConsentAnswer {
+    ///     value: "1".into(),
+    ///     at: jiff::Timestamp::UNIX_EPOCH,
+    ///     used_for: None,
+    ///     refused: Some("nothing waits for a retry".into()),
+    /// };
+    /// memory.consents.insert(ConsentKind::Retry, answer.clone());
+    /// assert_eq!(memory.answered(ConsentKind::Retry, "1"), Some(&answer));
+    /// ```
     pub fn answered(&self, kind: ConsentKind, value: &str) -> Option<&ConsentAnswer> {
         self.consents.get(&kind).filter(|answer| {
             let decided =
@@ -235,7 +249,7 @@ impl Ledger {
     }
 
     /// The same, to be changed.
-    pub fn of_mut(&mut self, kind: StepKind) -> Option<&mut Vec<Entry>> {
+    pub(crate) fn of_mut(&mut self, kind: StepKind) -> Option<&mut Vec<Entry>> {
         match kind {
             StepKind::AddNumber => Some(&mut self.adds),
             StepKind::RequestCode => Some(&mut self.codes),
@@ -262,6 +276,27 @@ impl Ledger {
 
     /// Adds an attempt. Entries that do not count go first when the list is full, then the oldest; since the
     /// list is longer than every limit that is counted in it, no count falls below its limit by that.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::{memory::{Entry, EntryOutcome, Ledger}, step::{Cause, StepKind}};
+    /// let entry = |id: &str, outcome| Entry {
+    ///     id: id.into(),
+    ///     at: jiff::Timestamp::UNIX_EPOCH,
+    ///     outcome,
+    ///     cause: Cause::Automatic,
+    ///     subject: None,
+    ///     settle_until: None,
+    ///     secret_before: None,
+    ///     refusal: None,
+    /// };
+    /// let mut ledger = Ledger::default();
+    /// ledger.push(StepKind::Register, entry("a", EntryOutcome::Accepted), 10);
+    /// ledger.push(StepKind::Register, entry("b", EntryOutcome::NotSent), 10);
+    /// // What was not sent does not count.
+    /// assert!(!ledger.of(StepKind::Register)[1].counts());
+    /// assert_eq!(ledger.last(StepKind::Register).map(|last| last.id.as_str()), Some("a"));
+    /// assert_eq!(ledger.since(StepKind::Register, None).count(), 1);
+    /// ```
     pub fn push(&mut self, kind: StepKind, entry: Entry, keep: usize) {
         let Some(list) = self.of_mut(kind) else { return };
         list.push(entry);
@@ -278,8 +313,8 @@ impl Entry {
         self.outcome != EntryOutcome::NotSent
     }
 
-    /// Whether nobody can tell from the answer if it took effect.
-    pub fn is_inconclusive(&self) -> bool {
+    /// Whether the answer does not say if it took effect.
+    pub(in crate::engine) fn is_inconclusive(&self) -> bool {
         match self.outcome {
             EntryOutcome::Started | EntryOutcome::NoAnswer => true,
             EntryOutcome::Refused => self.refusal.as_ref().is_some_and(Refusal::may_have_happened),
@@ -288,7 +323,7 @@ impl Entry {
     }
 
     /// Meta's refusal with this number as code or subcode.
-    pub fn refused_with(&self, number: i64) -> Option<&Refusal> {
+    pub(in crate::engine) fn refused_with(&self, number: i64) -> Option<&Refusal> {
         self.refusal.as_ref().filter(|refusal| self.outcome == EntryOutcome::Refused && refusal.names(number))
     }
 }
@@ -339,7 +374,7 @@ pub struct Pace {
     /// Accepted in this generation without visible effect.
     pub accepted: u32,
     pub last: Option<Timestamp>,
-    /// Until when an accepted write is given time to show.
+    /// Until when the effect of an accepted write may still be invisible.
     pub settle_until: Option<Timestamp>,
     /// The last try was never sent, and is made again from then on.
     pub held_until: Option<Timestamp>,

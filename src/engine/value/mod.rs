@@ -1,6 +1,6 @@
 //! Values: what goes into a decision, what comes out of it, and what is remembered in between.
 //!
-//! They know themselves and each other, and decide nothing.
+//! They use only each other, and decide nothing.
 
 pub mod action;
 pub mod block;

@@ -40,7 +40,7 @@ pub struct Observed {
 
 impl Observed {
     /// The number's profile: read by itself, or inside the list.
-    pub fn profile_of<'a>(&'a self, number: &'a Number) -> Option<&'a Profile> {
+    pub(in crate::engine) fn profile_of<'a>(&'a self, number: &'a Number) -> Option<&'a Profile> {
         self.profile.known().or_else(|| number.profile.value().map(AsRef::as_ref))
     }
 }
@@ -57,9 +57,9 @@ pub struct ProcessFacts {
 /// Whether this channel manages its number, among several with the same digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// Not every watched namespace is in the cache yet: nobody acts.
+    /// Not every watched namespace is in the cache yet, so no channel acts.
     Undecided,
-    /// Ours; acts no sooner than this (a claim that went away wakes the next after a pause).
+    /// Ours. It acts at this time at the earliest, because there is a pause after another claim ended.
     Ours { act_from: Option<Timestamp> },
     /// Another channel manages the number. Its name is given only within the same namespace.
     Other { name: Option<String> },
@@ -88,9 +88,9 @@ pub struct Searched {
 /// How the list of an account's numbers came out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ListState {
-    /// All pages, begun at this time: absence may be believed.
+    /// All pages, begun at this time: a number that is not in it is absent.
     Complete { begun: Timestamp },
-    /// Refused by permission or 100/33: not checkable, holds nothing up.
+    /// Refused by permission or 100/33: not checkable, and no reason to wait.
     NotCheckable(Failure),
     /// Could not be read now: says nothing.
     Failed(Failure),
@@ -141,6 +141,14 @@ pub struct Number {
 
 impl Number {
     /// A number about which nothing but its id and digits is known.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::{id::{Field, PlatformType}, observed::Number};
+    /// let mut number = Number::bare("100000000000001".into(), "+55 11 91234-5678");
+    /// assert!(!number.is_registered());
+    /// number.platform = Field::Is(PlatformType::CloudApi);
+    /// assert!(number.is_registered());
+    /// ```
     pub fn bare(id: NumberId, display_phone_number: impl Into<String>) -> Self {
         Self {
             id,
@@ -171,7 +179,7 @@ impl Number {
     }
 
     /// Whether the entry itself says that the number is no longer in this account.
-    pub fn has_left(&self) -> bool {
+    pub(in crate::engine) fn has_left(&self) -> bool {
         matches!(self.status.value(), Some(NumberStatus::Migrated | NumberStatus::Deleted))
     }
 }
@@ -201,12 +209,12 @@ impl Health {
     const CALLS: [i64; 2] = [138_024, 138_025];
 
     /// Whether something blocks sending.
-    pub fn is_blocked(&self) -> bool {
+    pub(in crate::engine) fn is_blocked(&self) -> bool {
         self.can_send == Sendability::Blocked || self.blocked().next().is_some()
     }
 
     /// Whether every entity that blocks sending says why, and says nothing but these codes.
-    pub fn is_blocked_only_by(&self, codes: &[i64]) -> bool {
+    pub(in crate::engine) fn is_blocked_only_by(&self, codes: &[i64]) -> bool {
         let is_explained = |entity: &HealthEntity| {
             let mut errors =
                 entity.errors.iter().filter(|error| !Self::CALLS.contains(&error.code)).peekable();

@@ -19,7 +19,19 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether it was tried at all: what was not sent, or was turned away at the door, was not.
+    /// Whether it counts as an attempt. A step that was not sent, or throttled before Meta looked at it, does not.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::{failure::Failure, outcome::Outcome, step::StepKind};
+    /// let outcome = |failure| Outcome {
+    ///     intent: None,
+    ///     step: StepKind::Register,
+    ///     at: jiff::Timestamp::UNIX_EPOCH,
+    ///     result: Err(failure),
+    /// };
+    /// assert!(outcome(Failure::NoAnswer("time-out".into())).is_attempt());
+    /// assert!(!outcome(Failure::NotSent("no connection".into())).is_attempt());
+    /// ```
     pub fn is_attempt(&self) -> bool {
         match &self.result {
             Ok(_) | Err(Failure::NoAnswer(_)) => true,
@@ -37,7 +49,7 @@ pub struct Accepted {
 }
 
 /// A throttle or a dead credential is no attempt: Meta did not look at the step. Only registrations are counted
-/// even then, since nobody knows whether Meta does.
+/// even then, because Meta does not document whether it counts them.
 pub(in crate::engine) fn is_postponed(kind: StepKind, refusal: &Refusal) -> bool {
     let is_throttle =
         refusal.is_pause() && matches!(refusal.scope, Scope::Account | Scope::Portfolio | Scope::App);

@@ -56,6 +56,14 @@ impl E164 {
     }
 
     /// Whether Meta's display form (`+1 555-123-4567`) is this number.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::phone::E164;
+    /// let number = E164::parse("+5511912345678")?;
+    /// assert_eq!((number.as_str(), number.digits()), ("+5511912345678", "5511912345678"));
+    /// assert!(number.matches("+55 11 91234-5678"));
+    /// # Ok::<(), whatsapp_operator::engine::phone::NotE164>(())
+    /// ```
     pub fn matches(&self, display: &str) -> bool {
         display.bytes().filter(u8::is_ascii_digit).eq(self.digits().bytes())
     }

@@ -67,12 +67,12 @@ pub struct TokenFacts {
 
 impl TokenFacts {
     /// Those of `scopes` that the token does not have.
-    pub fn lacks(&self, scopes: &[&'static str]) -> Vec<&'static str> {
+    pub(in crate::engine) fn lacks(&self, scopes: &[&'static str]) -> Vec<&'static str> {
         scopes.iter().filter(|scope| !self.scopes.iter().any(|s| s == **scope)).copied().collect()
     }
 
     /// The earlier of the two ends of a token.
-    pub fn end(&self) -> Option<Timestamp> {
+    pub(in crate::engine) fn end(&self) -> Option<Timestamp> {
         [self.expires_at, self.data_access_expires_at].into_iter().flatten().min()
     }
 }
@@ -109,6 +109,12 @@ pub struct Reachable {
 impl PortfolioView {
     /// Of a portfolio whose spec cannot be understood: nothing below it is looked at or written until it is
     /// corrected. `business` is what the spec says, which may be what is wrong.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::{portfolio::PortfolioView, reason::Reason};
+    /// let view = PortfolioView::spec_invalid("meta", "acme", "x", "businessId is not a number");
+    /// assert_eq!(view.hold.map(|hold| hold.reason), Some(Reason::SpecInvalid));
+    /// ```
     pub fn spec_invalid(namespace: &str, name: &str, business: &str, why: &str) -> Self {
         let message = format!("WhatsAppPortfolio {namespace}/{name}: {why}");
         Self {
@@ -129,12 +135,20 @@ impl PortfolioView {
     /// The accounts that `namespace` may use: everything in its own namespace, else what `access` grants.
     ///
     /// `None` when the portfolio may not be used from there at all; `Some(None)` for all accounts in reach.
-    pub fn granted(&self, namespace: &str) -> Option<Option<Vec<AccountId>>> {
+    pub(in crate::engine) fn granted(&self, namespace: &str) -> Option<Option<Vec<AccountId>>> {
         granted(&self.namespace, &self.access, namespace)
     }
 }
 
 /// The rule of `access`, also for callers that have no view yet.
+///
+/// ```
+/// use whatsapp_operator::engine::{desired::Access, portfolio::granted};
+/// let access = [Access { namespaces: vec!["shop".into()], accounts: Some(vec!["300000000000001".into()]) }];
+/// assert_eq!(granted("meta", &access, "other"), None);
+/// assert_eq!(granted("meta", &access, "meta"), Some(None));
+/// assert_eq!(granted("meta", &access, "shop"), Some(Some(vec!["300000000000001".into()])));
+/// ```
 pub fn granted(own: &str, access: &[Access], namespace: &str) -> Option<Option<Vec<AccountId>>> {
     if own == namespace {
         return Some(None);

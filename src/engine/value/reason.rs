@@ -9,6 +9,13 @@ use crate::engine::value::{action::Action, condition_type::ConditionType, page::
 
 words! {
     /// What a reason says about who moves next.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::reason::{Reason, ReasonKind};
+    /// assert_eq!(Reason::NameDeclined.kind(), ReasonKind::Stalled);
+    /// assert_eq!(Reason::NameDeclined.kind().as_str(), "Stalled");
+    /// assert_eq!(Reason::NameDeclined.row().name, Reason::NameDeclined.as_str());
+    /// ```
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum ReasonKind {
         /// Nothing is open: the condition is as it should be, or is only told.
@@ -134,11 +141,11 @@ macro_rules! reasons {
 reasons! {
     // Not looked at yet, or nothing known.
     NotObservedYet: Progress, FIRST, nobody,
-        "Not looked at yet.",
-        "Nothing; the operator looks as soon as it can.";
+        "Not read from Meta yet.",
+        "Nothing; the operator reads it as soon as it can.";
     NotObserved: Time, READY, nobody,
-        "No look has succeeded for hours, so what was True may no longer be; nothing says that it is false.",
-        "See whether the cluster reaches graph.facebook.com and whether Meta reports an outage; the next look that succeeds ends it.";
+        "Nothing could be read from Meta for hours, so a condition that was True may no longer be; nothing shows that it is False.",
+        "See whether the cluster reaches graph.facebook.com and whether Meta reports an outage. It ends when the operator can read from Meta again.";
     // Good.
     PortfolioUsable: Settled, PORTFOLIO_ONLY, nobody,
         "The portfolio resolves, may be used from this namespace, and its credentials work.",
@@ -242,7 +249,7 @@ reasons! {
         "A newer version of the operator began a step that this version does not know, and it is not decided.",
         "Run that version, or a later one: only it can decide the step. Until then nothing that cannot be repeated is done.";
     CodeNeeded: Person, CODE, AskForCode,
-        "Ownership has to be proven by a code, and nobody has asked for one.",
+        "The number has to be verified with a code, and no code was requested.",
         "With the phone at hand: kubectl whatsapp send-code NAME.";
     CodeAwaited: Person, CODE, EnterCode,
         "A code was asked for and has not arrived in its Secret.",
@@ -254,7 +261,7 @@ reasons! {
         "Meta did not accept the code, or does not show that it did: it was wrong, or had expired. Meta's answer is the same for both.",
         "Compare the digits and enter the right ones: kubectl whatsapp code NAME; or ask for a new one: kubectl whatsapp send-code NAME.";
     CodeLapsed: Person, CODE, AskForCode,
-        "The code came too late, or could not be sent within its life.",
+        "The code was entered too late, or could not be sent before it expired.",
         "Ask for a new one with the phone at hand: kubectl whatsapp send-code NAME.";
     CodeMalformed: Person, CODE, EnterCode,
         "The Secret does not hold six digits under the key.",
@@ -263,19 +270,19 @@ reasons! {
         "Meta refused to send a code.",
         "Read Meta's words in the message; check that the line takes calls and texts from abroad; then: kubectl whatsapp send-code NAME.";
     CodeFoundUnasked: Person, CODE, AskForCode,
-        "A code stands in the Secret that this object did not ask for.",
+        "The Secret holds a code that this object did not request.",
         "If it is a fresh one for this number: kubectl whatsapp retry NAME; else ask for one: kubectl whatsapp send-code NAME.";
     ReverificationNeeded: Person, CODE, AskForCode,
-        "Meta wants ownership proven again before it registers the number.",
+        "Meta requires that the number is verified again before it is registered.",
         "With the phone at hand: kubectl whatsapp send-code NAME.";
     PinNeeded: Person, REGISTER, ProvidePin at Numbers or AllowSecret,
-        "The two-step PIN is not there, and making one up would be wrong: the number has a PIN already, or the Secret lacks the key or may not be read.",
+        "The two-step PIN is missing, and the operator must not create one: the number has a PIN already, or the Secret lacks the key or may not be read.",
         "Put the six digits into the PIN Secret; if nobody knows them, switch two-step verification off in WhatsApp Manager.";
     PinMalformed: Person, REGISTER, ProvidePin at Numbers,
         "The PIN Secret does not hold six digits under the key.",
         "Put exactly six digits there.";
     PinMismatch: Person, REGISTER, ProvidePin at Numbers,
-        "Meta says that the PIN is not the number's.",
+        "Meta says that this is not the PIN of the number.",
         "Put the right PIN into the Secret, or set registration.pinPolicy: Overwrite, or switch two-step verification off in WhatsApp Manager; then: kubectl whatsapp retry NAME.";
     NumberOnPhone: Person, NUMBER, DeleteAppAccount,
         "The number is still in use in a WhatsApp app.",
@@ -302,16 +309,16 @@ reasons! {
         "An earlier deregistration of this number is not finished.",
         "Have the number deregistered again where it was registered last; then: kubectl whatsapp retry NAME.";
     SandboxNumberNotVerified: Person, REGISTER, Retry at Numbers,
-        "This is a test number that reads as not verified; Meta registers those itself.",
+        "This is a test number that Meta shows as not verified; Meta registers those itself.",
         "If it really has to be registered: kubectl whatsapp retry NAME.";
     FellBack: Person, REGISTER, Retry at Numbers,
-        "The number was registered and now reads as not registered.",
+        "The number was registered, and Meta now shows it as not registered.",
         "Find out who deregistered it, and whether on purpose; to register it again: kubectl whatsapp retry NAME.";
     ObserveOnly: Person, NUMBER, AllowManagement,
         "Something is to be done, and managementPolicy is ObserveOnly.",
         "Do it in Meta's tools, or set managementPolicy: Full.";
     Suspended: Person, READY, Resume,
-        "The channel is suspended: nothing is looked at and nothing is done.",
+        "The channel is suspended: nothing is read and nothing is done.",
         "Set suspend: false.";
     NoAccountInReach: Person, ACCOUNT, CreateAccount at Accounts,
         "The token reaches no WhatsApp Business Account of the portfolio.",
@@ -351,13 +358,13 @@ reasons! {
         "Generate a token for the system user and put it into the Secret; it is taken up within a minute.";
     TokenExpired: Person, CREDENTIALS, ReplaceToken at SystemUsers,
         "The token has expired.",
-        "Generate a token for the system user, best one that never expires, and put it into the Secret.";
+        "Generate a token for the system user, preferably one that never expires, and put it into the Secret.";
     TokenTypeNotUsable: Person, CREDENTIALS, ReplaceToken at SystemUsers,
         "The token is not one that can work for long: a page's, an app's, or a person's that soon expires.",
         "Generate a token for a system user of the portfolio.";
     TokenExpiresSoon: Settled, CREDENTIALS_ONLY, ReplaceToken at SystemUsers,
         "The token works, and will soon expire.",
-        "Generate a new one, best one that never expires, and put it into the Secret; the old one serves until then.";
+        "Generate a new one, preferably one that never expires, and put it into the Secret; the old one is used until then.";
     ScopesMissing: Person, CREDENTIALS, GrantPermissions at SystemUsers,
         "The token lacks a scope without which nothing can be done.",
         "Generate a token with whatsapp_business_management, whatsapp_business_messaging and business_management.";
@@ -395,7 +402,7 @@ reasons! {
         "The webhook differs from the spec, and is not written here.",
         "See status.drift; change it in Meta's tools, or the spec.";
     RenameNotManaged: Person, NAME_ONLY, AlignName at Numbers,
-        "The number is registered, and its display name is another one or has lapsed; changing that is left to a person.",
+        "The number is registered, and its display name is another one or its approval has expired; a person has to change that.",
         "Change the name in WhatsApp Manager, or submit it there again, or set displayName to the live one.";
     PaymentProblem: Person, PAYMENT, AddPaymentMethod at Billing,
         "Meta names a payment problem: messages that you start are refused.",
@@ -414,13 +421,13 @@ reasons! {
         "Another name of this number is in review; only one can be at a time, so the desired one is submitted after it.",
         "Nothing.";
     NameExpiredWaits: Time, NAME, ReviewName at Numbers,
-        "The name's approval has lapsed, and it was submitted again not long ago.",
+        "The name's approval has expired, and it was submitted again not long ago.",
         "Nothing; the next submission has a date.";
     NameNotReady: Time, NAME, ReviewName at Numbers,
         "Meta has not made the name usable yet.",
         "Nothing; it takes from minutes to some days.";
     NameLimitReached: Time, NAME, AllowName at Numbers,
-        "As many names were submitted within 30 days as the operator allows itself; Meta allows ten.",
+        "The operator's limit of name submissions in 30 days is reached; Meta allows ten.",
         "Wait for the date in the message.";
     AccountInReview: Time, ACCOUNT, ReviewAccount at Accounts,
         "Meta is reviewing the account.",
@@ -432,13 +439,13 @@ reasons! {
         "Meta's call budget is spent, or Meta asks for a pause.",
         "Nothing; it goes on at the time in the message.";
     CodeLimitReached: Time, CODE, AllowCode,
-        "As many codes were asked for in a day as the operator allows.",
+        "The operator's limit of codes in one day is reached.",
         "Wait for the date in the message, and find out why no code arrives.";
     CodeRequestPaused: Time, CODE, AllowCode,
         "Meta refused to send a code; the next one may be asked for at the time in the message.",
         "After that time, with the phone at hand: kubectl whatsapp send-code NAME.";
     RegistrationLimitReached: Time, REGISTER, AllowRegistration at Numbers,
-        "As many registrations were tried in 72 hours as the policy allows; Meta blocks a number at ten.",
+        "The operator's limit of registrations in 72 hours is reached; Meta blocks a number at ten.",
         "Wait for the date in the message.";
     RegistrationPaused: Time, REGISTER, AllowRegistration at Numbers,
         "The next registration has a date, so that Meta's limit is not spent.",
@@ -465,7 +472,7 @@ reasons! {
         "Meta is reviewing the business.",
         "Nothing; it takes from minutes to 14 working days.";
     PortfolioNotReadYet: Progress, PORTFOLIO, nobody,
-        "The portfolio has not been looked at yet.",
+        "The portfolio has not been read yet.",
         "Nothing.";
     // Nothing but an edit or a person at Meta.
     NameDeclined: Stalled, NAME, ChooseName at Numbers,
@@ -485,7 +492,7 @@ reasons! {
         "Create the channel anew with that account in accountId, or migrate the number in WhatsApp Manager.";
     NumberOnPremises: Stalled, REGISTER, DeregisterOnPremises at Numbers,
         "The number is registered with the On-Premises API.",
-        "Have it deregistered there first, by whoever runs its On-Premises API client.";
+        "Have it deregistered there first, by the people who run its On-Premises API client.";
     NumberClaimed: Stalled, NUMBER, ResolveClaim,
         "Another channel manages this number.",
         "Delete one of the two channels.";
@@ -508,10 +515,10 @@ reasons! {
         "The account's country is not the expected one.",
         "Check accountId; if it is right, correct expect.country of the portfolio.";
     ConnectionContradictsNumber: Stalled, REGISTER, ChangeSpec at Numbers,
-        "What connection asks for contradicts what the number is: one that lives in the WhatsApp Business app is never touched.",
+        "What connection asks for contradicts what the number is: a number in the WhatsApp Business app is never changed.",
         "Set connection to Coexistence for a number that stays in the app, else to CloudApi; or have the number moved into or out of the app.";
     SpecInvalid: Stalled, PORTFOLIO, ChangeSpec or CorrectPortfolio,
-        "The spec cannot be carried out as it stands.",
+        "The spec cannot be carried out.",
         "Correct the field that the message names.";
     // Facts that came with the assessment.
     NotConnected: Person, HEALTH_ONLY, ResolveBlock at Support,

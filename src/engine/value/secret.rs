@@ -41,13 +41,20 @@ pub enum SecretFact {
         version: SecretVersion,
         /// Six digits (a hyphen or space inside a code dropped); always true for a verify token with text.
         well_formed: bool,
-        /// A value that was seen at the code request or tried since; judged in memory only.
+        /// A value that was seen at the code request or tried since. It is compared in memory and never stored.
         seen_before: bool,
     },
 }
 
 impl SecretFact {
     /// The version, when the Secret exists and was read.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::secret::{SecretFact, SecretVersion};
+    /// let version = SecretVersion { uid: "u1".into(), resource_version: "7".into() };
+    /// assert_eq!(SecretFact::KeyMissing { version: version.clone() }.version(), Some(&version));
+    /// assert_eq!(SecretFact::Forbidden.version(), None);
+    /// ```
     pub fn version(&self) -> Option<&SecretVersion> {
         match self {
             Self::KeyMissing { version } | Self::Present { version, .. } => Some(version),

@@ -27,6 +27,11 @@ pub struct Assessment {
 
 words! {
     /// Where the number stands, in one word.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::status::{Stage, Verdict};
+    /// assert_eq!((Stage::Verifying.as_str(), Verdict::Warn.as_str()), ("Verifying", "Warn"));
+    /// ```
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum Stage {
         /// Not looked at yet.
@@ -102,7 +107,7 @@ pub struct Facts {
     pub last_refusal: Option<Refusal>,
 }
 
-/// What status showed before this pass; conditions that cannot be judged anew stay as they were.
+/// What status showed before this pass; a condition about which nothing new is known stays as it was.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Before {
     pub observed_generation: Option<i64>,

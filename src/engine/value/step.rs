@@ -1,7 +1,7 @@
 //! Steps: one call each, with its reason and everything `act` needs to know.
 //!
-//! A step leaves no choice to whoever carries it out. It holds no secret: values of
-//! Secrets are handed to `act` beside it. What a step is whatever it holds stands in one row of a table.
+//! A step leaves no choice to the code that carries it out. It holds no secret: values of
+//! Secrets are handed to `act` beside it. What is true of a step whatever it holds stands in one row of a table.
 
 use std::time::Duration;
 
@@ -16,6 +16,14 @@ use crate::engine::value::{
 };
 
 /// One call.
+///
+/// ```
+/// use whatsapp_operator::engine::step::{CodeMethod, Step, StepKind};
+/// let step = Step::SubscribeApp { account: "300000000000001".into() };
+/// assert_eq!(step.kind(), StepKind::SubscribeApp);
+/// assert!(step.kind().is_repeatable() && !StepKind::Register.is_repeatable());
+/// assert_eq!((StepKind::Register.as_str(), CodeMethod::Sms.as_str()), ("Register", "SMS"));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// `POST {account}/phone_numbers`.
@@ -142,7 +150,7 @@ impl StepKind {
         Self::ALL.iter().copied().filter(|step| step.row().done == Done::AtMeta)
     }
 
-    /// Whether doing it twice costs nothing that cannot be had back.
+    /// Whether it may be done twice without cost.
     pub fn is_repeatable(self) -> bool {
         matches!(self.row().again, Again::Repeatable)
     }

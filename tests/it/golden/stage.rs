@@ -370,7 +370,7 @@ impl Stage {
         serde_json::to_value(lock(&self.shelf.object).status.clone()).expect("JSON")
     }
 
-    /// Time passes in which nobody does anything.
+    /// Time passes without any action.
     pub fn pass_time(&self, by: Duration) {
         self.sandbox.advance(by);
     }

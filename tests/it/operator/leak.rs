@@ -393,7 +393,7 @@ fn the_search_finds_what_leaks_in_whatever_form() {
         };
         assert!(found, "{how}: {leak} is not found");
     }
-    // Nothing of this is a leak but a digest of a code that nobody told the search.
+    // None of this is a leak, except a digest of a code that the search was not given.
     let harmless =
         "2026-11-22T10:11:12.123456Z 300000000000001 5f1c7a9e-0000-4000-8000-000000000001 sha256 1234567";
     let other = to_hex(&sha256("915372"))[..12].to_owned();

@@ -20,7 +20,7 @@ const PIN: &str = "482913";
 /// Which number comes up.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
-    /// One that nobody has added yet.
+    /// One that was not added yet.
     New,
     /// One that somebody else added, with another live name and a PIN that nobody knows.
     Adopted,

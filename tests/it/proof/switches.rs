@@ -494,7 +494,7 @@ fn every_switch_has_a_reading_that_is_tried() {
     for reading in readings() {
         let changed = changed(&reading);
         assert!(changed.contains(key(&reading)), "{} changes {changed:?}", reading.what);
-        // A scene that is no case below would be played by nobody.
+        // A scene without a case below would never be played.
         let case = format!("(Scene::{:?})]", reading.scene);
         assert!(include_str!("switches.rs").contains(&case), "{} has a scene without a case", reading.what);
     }

@@ -269,7 +269,7 @@ impl Cluster {
         self.apply(desired);
     }
 
-    /// Somebody else changes something that we do not look at.
+    /// Another writer changes something that we do not read.
     pub fn touch(&self, name: &str) {
         let desired = (*self.desired(name)).clone();
         self.apply(desired);
@@ -402,7 +402,7 @@ impl Cluster {
 pub enum WriteFault {
     CrashBefore,
     CrashAfter,
-    /// Somebody changed the object in between.
+    /// Another writer changed the object in between.
     Conflict,
     /// The write landed, its answer did not.
     TimeoutLanded,
@@ -447,7 +447,7 @@ pub struct Turn {
     pub go: oneshot::Sender<()>,
 }
 
-/// What passes tell whoever schedules them.
+/// What passes return to the scheduler.
 pub enum Told {
     Turn(Turn),
     Finished(usize, Box<Result<Done, PassError>>),
@@ -494,7 +494,7 @@ impl Gate {
         self.live().await;
     }
 
-    /// Returns while the process lives; a dead one waits for ever.
+    /// Returns while the process runs; waits without end when it was killed.
     async fn live(&self) {
         if !*self.alive.borrow() {
             std::future::pending::<()>().await;

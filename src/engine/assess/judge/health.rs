@@ -72,8 +72,8 @@ fn standing(number: &Number) -> Standing<'_> {
     }
 }
 
-/// A word that nobody knows, or none: what was judged by another stays. What only waited for the registration was
-/// not judged, and is over.
+/// Meta sent an unknown word, or none: the condition stays as an earlier word left it. A condition that only waited for
+/// the registration changes.
 fn not_known(scene: &Scene<'_>, what: &str, word: Option<&str>) -> Judged {
     let before = scene.before.conditions.get(ConditionType::Healthy);
     let (reason, message) = match word {

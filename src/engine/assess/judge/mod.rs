@@ -1,7 +1,7 @@
 //! Judgement: what one observation says about one condition.
 //!
-//! Each function looks at facts only. What holds a condition up when it is merely open is
-//! the plan's to say, and is added by `apply`.
+//! Each function uses facts only. A condition can be open: not True, without a fact against it. Then the plan says what
+//! it waits for, and `apply` adds that.
 
 mod account;
 mod health;

@@ -37,12 +37,12 @@ fn live_name(scene: &Scene<'_>, number: &Number) -> Judged {
         }
         Some(NameStatus::Declined) => declined(),
         Some(NameStatus::Expired) if !number.is_registered() => Judged::Open(format!(
-            "the approval of the display name {} has lapsed",
+            "the approval of the display name {} has expired",
             scene.desired.display_name
         )),
         Some(NameStatus::Expired) => Judged::False(
             Reason::RenameNotManaged,
-            "the approval of the display name has lapsed, and submitting it again for a registered number is left to a person".into(),
+            "the approval of the display name has expired, and for a registered number a person has to submit it again".into(),
         ),
         Some(NameStatus::None | NameStatus::NonExists) => {
             Judged::False(Reason::NameNotReady, "Meta has not made the display name usable yet".into())
@@ -52,7 +52,7 @@ fn live_name(scene: &Scene<'_>, number: &Number) -> Judged {
     }
 }
 
-/// A word that nobody knows, or none, is told where nothing better was ever known.
+/// An unknown status, or none, is shown only if no status was ever known.
 fn name_not_known(scene: &Scene<'_>, word: Option<&str>) -> Judged {
     if scene.was_judged(ConditionType::DisplayNameApproved) {
         return Judged::Keep;

@@ -48,7 +48,7 @@ pub(super) fn verified(scene: &Scene<'_>, number: &Number) -> Judged {
     }
     match number.code.value() {
         Some(CodeStatus::Verified) if scene.memory.marks.needs_new_proof() => {
-            Judged::Open("Meta wants ownership proven again before it registers the number".into())
+            Judged::Open("Meta requires that the number is verified again before it is registered".into())
         }
         Some(CodeStatus::Verified) => {
             Judged::True(Reason::CodeVerified, "ownership is proven by a code".into())

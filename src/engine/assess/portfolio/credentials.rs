@@ -47,7 +47,7 @@ pub(super) struct Credentials<'a> {
 }
 
 impl<'a> PortfolioGiven<'a> {
-    /// A new version is checked before it is used, and the old one serves until then. Answers to another version
+    /// A new version is checked before it is used, and the old one is used until then. Answers to another version
     /// say nothing about the one in use.
     pub(super) fn credentials(&self) -> Credentials<'a> {
         let observed = self.observed;
@@ -79,8 +79,8 @@ impl<'a> PortfolioGiven<'a> {
         self.observed.in_use.is_some() && self.observed.offered != self.observed.in_use
     }
 
-    /// The offered version is not taken up: the one in use serves on for as long as it works itself. Where neither
-    /// works, the one that is offered is what somebody has to mend.
+    /// The offered version is not used. The version in use stays in use as long as it works. If neither works, a
+    /// person has to correct the offered one.
     fn rotation(&self, offered: Trial) -> Credentials<'a> {
         let observed = self.observed;
         let serving = self.serving();
@@ -120,7 +120,7 @@ impl<'a> PortfolioGiven<'a> {
         }
     }
 
-    /// Nothing new is known; only a rejected version that was taken back is no longer told of.
+    /// Nothing new is known. Only a rejected version that was removed is no longer reported.
     fn not_tried(&self) -> Judged {
         let told = self.before.get(ConditionType::CredentialsValid);
         let is_outdated =

@@ -172,7 +172,7 @@ impl PortfolioGiven<'_> {
         }
     }
 
-    /// Nothing is known in this process yet: what stood before still stands.
+    /// Nothing is known in this process yet, so everything stays as it was.
     fn not_read_yet(&self, set: &mut ConditionSet, hold: &Hold) {
         let stands = set.get(ConditionType::Ready);
         if stands.is_none_or(|ready| ready.status == Truth::Unknown) {
@@ -203,12 +203,12 @@ impl PortfolioGiven<'_> {
         held.into_iter().chain(warned).collect()
     }
 
-    /// A token that works, and will not for ever.
+    /// A token that works now and expires soon.
     fn replace_token(&self, reason: Reason, token: &Fact<TokenFacts>) -> Option<WaitingFor> {
         let if_ignored = match reason {
             Reason::NewTokenRejected => "after a restart of the operator no credentials work",
             Reason::TokenExpiresSoon => {
-                "when the token expires, nothing below the portfolio is looked at or written"
+                "when the token expires, nothing below the portfolio is read or written"
             }
             _ => return None,
         };

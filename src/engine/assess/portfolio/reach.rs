@@ -13,7 +13,7 @@ impl PortfolioGiven<'_> {
     pub(super) fn reach(&self) -> Reach {
         let old = self.view_before.map(|v| v.reach.clone()).unwrap_or_default();
         let listed = |fact| match listed(fact) {
-            // What nobody knows takes no account out of a reach that was read.
+            // An unknown answer removes no account from a list that was read.
             Listed::Refused if old == Reach::Unread => Listed::No,
             listed => listed,
         };

@@ -63,7 +63,7 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    pub fn plain(judged: Judged) -> Self {
+    pub(super) fn plain(judged: Judged) -> Self {
         Self { judged, refusal: None }
     }
 }
@@ -81,7 +81,7 @@ impl PortfolioGiven<'_> {
             Judged::Unknown(reason, message) => (Truth::Unknown, reason, message),
             Judged::Open(_) | Judged::Keep if set.get(kind).is_some() => return,
             Judged::Open(_) | Judged::Keep => {
-                (Truth::Unknown, Reason::NotObservedYet, "not looked at yet".to_owned())
+                (Truth::Unknown, Reason::NotObservedYet, "not read from Meta yet".to_owned())
             }
         };
         let message = verdict.refusal.map_or(message.clone(), |r| with_refusal(&message, &r));

@@ -1,0 +1,182 @@
+//! What the pages and the habits of the repository name has to exist: files, golden cases, make targets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::house;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Pages that are written by hand and name files.
+const PAGES: &[&str] = &[
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "DESIGN.md",
+    "README.md",
+    "SECURITY.md",
+    "charts/whatsapp-operator/README.md",
+    "docs/cli.md",
+    "docs/policy.md",
+    "docs/sandbox.md",
+];
+
+/// What runs make without being a page.
+const RUNNERS: &[&str] = &[".ci/run", ".github/workflows/test.yaml", ".pre-commit-config.yaml"];
+
+#[test]
+fn every_path_that_a_page_names_exists() {
+    let mut missing = Vec::new();
+    for page in PAGES {
+        let text = read(page);
+        let named = links(&text).into_iter().chain(words(&text).into_iter().flat_map(|word| each(&word)));
+        for path in named.filter(|path| is_path(path)) {
+            if !exists(page, &path) {
+                missing.push(format!("{page} names {path}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no such file or folder:\n{}", missing.join("\n"));
+}
+
+#[test]
+fn every_rule_of_the_policy_names_its_file_and_what_shows_it() {
+    let cases = Path::new(ROOT).join("tests/it/cases");
+    let policy = read("docs/policy.md");
+    let mut wrong = Vec::new();
+    for rule in policy.split("\n### ").skip(1) {
+        let title = rule.lines().next().unwrap_or_default();
+        let last = rule.split("\nFile: ").nth(1).and_then(|end| end.split("\n\n").next()).unwrap_or_default();
+        let shown = last.split_once("Case").or(last.split_once("Test"));
+        if shown.is_none_or(|(file, shown)| words(file).is_empty() || words(shown).is_empty()) {
+            wrong.push(format!("{title:?} does not end with its file and its case or test"));
+        }
+        let named = last.split_once("Case").map(|(_, named)| named.split("Test").next().unwrap_or_default());
+        for case in words(named.unwrap_or_default()) {
+            if !cases.join(&case).join("meta.json").is_file() {
+                wrong.push(format!("{title:?} names {case}, which is no golden case"));
+            }
+        }
+    }
+    assert!(policy.contains("\n### ") && wrong.is_empty(), "docs/policy.md:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_file_of_the_engine_is_listed_once() {
+    let page = read("ARCHITECTURE.md");
+    let table = page.split("\n| File | Answers |\n").nth(1).expect("a table of the engine's files");
+    let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
+    let mut listed = BTreeMap::<String, usize>::new();
+    for row in rows {
+        let file = words(row).first().cloned().unwrap_or_default();
+        *listed.entry(file).or_default() += 1;
+    }
+    let twice: Vec<_> = listed.iter().filter(|(_, rows)| **rows > 1).map(|(file, _)| file).collect();
+    assert!(twice.is_empty(), "ARCHITECTURE.md lists {twice:?} more than once");
+    let listed: BTreeSet<_> = listed.into_keys().collect();
+    let there = house::product().filter_map(|file| file.strip_prefix("src/engine/")).map(str::to_owned);
+    let there: BTreeSet<_> = there.collect();
+    let unlisted: Vec<_> = there.difference(&listed).collect();
+    assert!(
+        unlisted.is_empty(),
+        "give each of {unlisted:?} a row under \"Files of the engine\" in ARCHITECTURE.md"
+    );
+    let gone: Vec<_> = listed.difference(&there).collect();
+    assert!(gone.is_empty(), "ARCHITECTURE.md lists {gone:?}, which src/engine does not have");
+}
+
+#[test]
+fn every_make_target_that_is_named_exists() {
+    let makefile = read("Makefile");
+    let targets: BTreeSet<&str> = makefile
+        .lines()
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()))
+        .filter_map(|line| line.split_once(':'))
+        .filter(|(_, rest)| !rest.starts_with('='))
+        .map(|(target, _)| target)
+        .collect();
+    let help = makefile.lines().filter_map(|line| line.strip_prefix("#   ")).map(str::to_owned);
+    let mut named: Vec<(&str, String)> = help.map(|line| ("Makefile", line)).collect();
+    for page in PAGES {
+        named.extend(code(&read(page)).into_iter().map(|code| (*page, code)));
+    }
+    for runner in RUNNERS {
+        let text = read(runner);
+        let commands = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        named.extend(commands.map(|line| (*runner, line.to_owned())));
+    }
+    let mut used = 0;
+    for (file, code) in &named {
+        let mut words = code.split_whitespace().skip_while(|word| *word != "make").skip(1);
+        if let Some(target) = words.next() {
+            assert!(
+                targets.contains(target),
+                "{file} names `make {target}`, which the Makefile does not have"
+            );
+            used += 1;
+        }
+    }
+    for runner in RUNNERS {
+        assert!(
+            named.iter().any(|(file, code)| file == runner && code.contains("make ")),
+            "{runner} runs make"
+        );
+    }
+    assert!(used > RUNNERS.len());
+}
+
+/// The parts of a page in code style, without its blocks.
+fn words(text: &str) -> Vec<String> {
+    prose(text).lines().flat_map(|line| line.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+}
+
+/// Everything in code style, blocks by line.
+fn code(text: &str) -> Vec<String> {
+    let blocks = text.split("\n```").skip(1).step_by(2).flat_map(str::lines).map(str::to_owned);
+    blocks.chain(words(text)).collect()
+}
+
+fn prose(text: &str) -> String {
+    text.split("\n```").step_by(2).collect::<Vec<_>>().join("\n")
+}
+
+/// Where the links of a page lead, but for other sites.
+fn links(text: &str) -> Vec<String> {
+    let targets = prose(text);
+    let targets = targets.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+    targets.filter(|target| !target.is_empty() && !target.contains("://")).map(str::to_owned).collect()
+}
+
+/// `a/{b,c}.md` is `a/b.md` and `a/c.md`.
+fn each(word: &str) -> Vec<String> {
+    match word.split_once('{').and_then(|(head, rest)| Some((head, rest.split_once('}')?))) {
+        Some((head, (names, tail))) => names.split(',').map(|name| format!("{head}{name}{tail}")).collect(),
+        None => vec![word.to_owned()],
+    }
+}
+
+/// A word that can only be a path: a page, or below a folder of the repository.
+fn is_path(word: &str) -> bool {
+    let is_plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
+    let ends_with = |ends: &[&str]| ends.iter().any(|end| word.ends_with(end));
+    let is_file = ends_with(&[".md", ".toml"]) || word.contains('/') && ends_with(&[".rs", ".sh", ".yaml"]);
+    let first = word.split('/').next().unwrap_or_default();
+    let is_below = word.contains('/') && Path::new(ROOT).join(first).is_dir();
+    is_plain && (is_file || is_below) && !first.is_empty() && first != "target"
+}
+
+/// Read from the root, from the page's own folder, or in the list of the engine's files from there.
+fn exists(page: &str, path: &str) -> bool {
+    let own = Path::new(page).parent().unwrap_or(Path::new(""));
+    let places = [PathBuf::new(), own.to_owned(), PathBuf::from("src/engine")];
+    let is_engine = page == "ARCHITECTURE.md";
+    places
+        .iter()
+        .take(if is_engine { 3 } else { 2 })
+        .any(|place| Path::new(ROOT).join(place).join(path).exists())
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(ROOT).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}

@@ -38,12 +38,9 @@ fn main() {
     let figures = runtime.block_on(async {
         match wanted {
             Some(accounts) => measure(accounts.max(1), None).await.unwrap_or_default(),
-            None => match measure(10, Some(PATIENCE)).await {
-                Some(figures) => figures,
-                None => {
-                    println!("1,000 channels took longer than {PATIENCE:?} on this machine: 100 in one account instead");
-                    measure(1, None).await.unwrap_or_default()
-                }
+            None => if let Some(figures) = measure(10, Some(PATIENCE)).await { figures } else {
+                println!("1,000 channels took longer than {PATIENCE:?} on this machine: 100 in one account instead");
+                measure(1, None).await.unwrap_or_default()
             },
         }
     });

@@ -99,7 +99,9 @@ fn load(args: &SandboxArgs) -> Result<Sandbox, Problem> {
             Problem::new(format!("{}:{}:{}: {error}", path.display(), error.line(), error.column()))
                 .next("write a list of faults as docs/sandbox.md shows")
         })?;
-        faults.into_iter().for_each(|fault| sandbox.inject(fault));
+        for fault in faults {
+            sandbox.inject(fault);
+        }
     }
     Ok(sandbox)
 }

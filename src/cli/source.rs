@@ -109,7 +109,7 @@ fn take(source: &mut Source, file: &str, bytes: &[u8]) {
         Ok(text) => parse_into(source, file, text),
         Err(error) => {
             let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+            let line = before.split(|b| *b == b'\n').count();
             let column = before.iter().rev().take_while(|b| **b != b'\n').count() + 1;
             source.errors.push(SourceError {
                 file: file.to_owned(),

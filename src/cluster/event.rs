@@ -55,7 +55,7 @@ impl Events {
             secondary: None,
         };
         match bounded(self.recorder().publish(&event, about)).await {
-            Ok(_) => {}
+            Ok(()) => {}
             Err(Failed::Gone) => tracing::debug!(reason, "event not published: its namespace is going"),
             Err(error) => tracing::warn!(%error, reason, "event not published"),
         }

@@ -490,7 +490,7 @@ async fn check_crds(client: &Client, health: &Health) {
         tokio::time::sleep(CRDS).await;
     }
     health.holds("crds");
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Keeps the gauges.

@@ -158,7 +158,7 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
             close(memory, kind, at, EntryOutcome::NoAnswer, Some(settle), None);
         }
         Err(Failure::NoAnswer(_)) => {
-            entry_mut(memory, kind, at, |entry| entry.outcome = EntryOutcome::NoAnswer)
+            entry_mut(memory, kind, at, |entry| entry.outcome = EntryOutcome::NoAnswer);
         }
         Err(Failure::Throttled(until)) => not_sent(memory, kind, at, *until),
         Err(Failure::NotSent(_)) => not_sent(memory, kind, at, later(outcome.at, limits.not_sent_pause)),

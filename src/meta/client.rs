@@ -180,7 +180,7 @@ impl GraphClient {
             );
             match outcome {
                 Err(Trouble { may_repeat: true, .. }) if is_first && !call.edge.is_write() => {
-                    is_first = false
+                    is_first = false;
                 }
                 outcome => return outcome,
             }
@@ -279,7 +279,7 @@ impl GraphClient {
     /// What must not come back in a text.
     fn secrets<'s>(&'s self, call: &'s Call<'_>) -> impl Iterator<Item = &'s str> {
         let secrets = [Some(&self.credential.token), self.credential.app_secret.as_ref(), call.secret];
-        secrets.into_iter().flatten().chain(&self.proof).map(|secret| secret.expose_secret())
+        secrets.into_iter().flatten().chain(&self.proof).map(ExposeSecret::expose_secret)
     }
 
     /// Takes our own secrets out of an envelope before it is classified and bounded.

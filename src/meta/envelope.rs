@@ -123,7 +123,7 @@ impl Envelope {
             subcode: self.subcode,
             title: self.title.filter(|title| !title.trim().is_empty()).map(|title| redact(&title, &known)),
             message: redact(&best, &known),
-            trace_id: self.trace_id.map(|id| id.chars().filter(|c| c.is_ascii_graphic()).take(64).collect()),
+            trace_id: self.trace_id.map(|id| id.chars().filter(char::is_ascii_graphic).take(64).collect()),
             class: verdict.class,
             scope: verdict.scope,
             until,

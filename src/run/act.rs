@@ -58,18 +58,18 @@ async fn send<G: Graph, S: Secrets>(
             done(graph.request_code(account, number, *method, language).await)
         }
         Step::VerifyCode { account, number, .. } => {
-            done(graph.verify_code(account, number, held(&materials.code, "code")?).await)
+            done(graph.verify_code(account, number, held(materials.code.as_ref(), "code")?).await)
         }
         Step::SubmitName { account, number, name } => done(graph.submit_name(account, number, name).await),
         Step::SetPin { account, number, .. } => {
-            done(graph.set_pin(account, number, held(&materials.pin, "PIN")?).await)
+            done(graph.set_pin(account, number, held(materials.pin.as_ref(), "PIN")?).await)
         }
         Step::Register { account, number, .. } => {
-            done(graph.register(account, number, held(&materials.pin, "PIN")?).await)
+            done(graph.register(account, number, held(materials.pin.as_ref(), "PIN")?).await)
         }
         Step::SubscribeApp { account } => done(graph.subscribe(account).await),
         Step::RouteWebhook { account, number, url, .. } => {
-            let token = held(&materials.verify_token, "verify token")?;
+            let token = held(materials.verify_token.as_ref(), "verify token")?;
             done(graph.route_webhook(account, number, url, token).await)
         }
         Step::WriteProfile { account, number, fields } => {
@@ -83,6 +83,6 @@ fn done(result: Result<(), Failure>) -> Result<Accepted, Failure> {
     result.map(|()| Accepted::default())
 }
 
-fn held<'a>(value: &'a Option<SecretString>, what: &str) -> Result<&'a SecretString, Failure> {
-    value.as_ref().ok_or_else(|| Failure::NotSent(format!("the {what} was not read in this pass")))
+fn held<'a>(value: Option<&'a SecretString>, what: &str) -> Result<&'a SecretString, Failure> {
+    value.ok_or_else(|| Failure::NotSent(format!("the {what} was not read in this pass")))
 }

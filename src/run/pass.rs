@@ -50,7 +50,7 @@ const PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1
 /// at right before, then every try of the outcome with a read between two.
 pub fn longest(limits: &Limits, deadline: Duration) -> Duration {
     let sent = (limits.send_before + limits.call_timeout).max(limits.call_timeout * 2);
-    let tries = deadline * (2 * PAUSES.len() as u32 + 1);
+    let tries = PAUSES.iter().fold(deadline, |sum, _| sum + deadline * 2);
     sent.max(deadline * 2) + tries + PAUSES.iter().sum::<Duration>()
 }
 

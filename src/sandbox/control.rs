@@ -148,9 +148,9 @@ fn answer(sandbox: &Sandbox, method: &str, path: &[&str], body: &[u8]) -> Answer
         ("POST", ["phones"]) => {
             let phone: PhoneUse = read(body)?;
             if phone.released {
-                sandbox.release_phone(&phone.digits)
+                sandbox.release_phone(&phone.digits);
             } else {
-                sandbox.put_on_phone(&phone.digits)
+                sandbox.put_on_phone(&phone.digits);
             }
             Ok(done)
         }

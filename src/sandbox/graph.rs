@@ -188,10 +188,10 @@ impl State {
             .collect();
         match call.text("sort").as_deref() {
             None | Some("creation_time_descending") => {
-                accounts.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)))
+                accounts.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)));
             }
             Some("creation_time_ascending") => {
-                accounts.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)))
+                accounts.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
             }
             Some(_) => return Err(Refusal::invalid("sort is not one of the known orders")),
         }

@@ -240,10 +240,10 @@ impl View<'_> {
             None | Some("last_onboarded_time_descending") => {}
             Some("last_onboarded_time_ascending") => numbers.reverse(),
             Some("creation_time_ascending") => {
-                numbers.sort_by(|a, b| (a.added, &a.id).cmp(&(b.added, &b.id)))
+                numbers.sort_by(|a, b| (a.added, &a.id).cmp(&(b.added, &b.id)));
             }
             Some("creation_time_descending") => {
-                numbers.sort_by(|a, b| (b.added, &b.id).cmp(&(a.added, &a.id)))
+                numbers.sort_by(|a, b| (b.added, &b.id).cmp(&(a.added, &a.id)));
             }
             Some(_) => return Err(Refusal::invalid("sort is not one of the known orders")),
         }

@@ -254,7 +254,7 @@ impl Sandbox {
     /// Lets a token expire now (190, subcode 463).
     pub fn expire_token(&self, value: &str) -> bool {
         self.with_token(value, |token, now| {
-            token.expires_at = Some(later(now, jiff::SignedDuration::from_secs(-1)))
+            token.expires_at = Some(later(now, jiff::SignedDuration::from_secs(-1)));
         })
     }
 

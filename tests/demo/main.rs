@@ -280,9 +280,10 @@ impl Demo {
         }
         let output = child.wait_with_output().await.map_err(text)?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        match output.status.success() {
-            true => Ok(said),
-            false => Err(format!("{}: {said}{}", args.join(" "), String::from_utf8_lossy(&output.stderr))),
+        if output.status.success() {
+            Ok(said)
+        } else {
+            Err(format!("{}: {said}{}", args.join(" "), String::from_utf8_lossy(&output.stderr)))
         }
     }
 
@@ -375,11 +376,10 @@ fn people() -> Value {
 
 async fn kubectl(plane: &ControlPlane, args: &[&str]) -> Result<String> {
     let output = plane.kubectl(args).await;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => {
-            Err(format!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
-        }
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(format!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
     }
 }
 

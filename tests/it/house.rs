@@ -227,7 +227,8 @@ struct Source {
 
 fn sources() -> Vec<Source> {
     files(&Path::new(ROOT).join("src"), &|name| {
-        name.ends_with(".rs") && !["tests.rs", "fixture.rs"].iter().any(|end| name.ends_with(end))
+        Path::new(name).extension().is_some_and(|end| end == "rs")
+            && !["tests.rs", "fixture.rs"].iter().any(|end| name.ends_with(end))
     })
     .into_iter()
     .map(|path| {

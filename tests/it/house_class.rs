@@ -69,9 +69,10 @@ fn files(folder: &Path) -> Vec<(PathBuf, String)> {
     let entries = fs::read_dir(folder).expect("a folder of src can be listed");
     let paths = entries.map(|entry| entry.expect("an entry can be read").path());
     paths
-        .flat_map(|path| match path.is_dir() {
-            true => files(&path),
-            false => {
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
                 let text = fs::read_to_string(&path).expect("a source can be read");
                 vec![(path, text)]
             }

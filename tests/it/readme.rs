@@ -106,9 +106,10 @@ impl<'a> Reader<'a> {
             .stderr(Stdio::piped())
             .spawn()
             .expect("a shell runs");
-        let typed: String = match line.starts_with("kubectl whatsapp code ") {
-            true => self.seen.chars().filter(char::is_ascii_digit).collect(),
-            false => String::new(),
+        let typed: String = if line.starts_with("kubectl whatsapp code ") {
+            self.seen.chars().filter(char::is_ascii_digit).collect()
+        } else {
+            String::new()
         };
         let mut input = child.stdin.take().expect("a pipe");
         // A command that reads nothing may have closed it.

@@ -1,5 +1,5 @@
 //! The whole house for one test: the chart's objects in a namespace of its own, a sandbox on loopback, and the
-//! operator as a process that has nothing but the chart's ServiceAccount and its token.
+//! operator as a process that has nothing but the chart's `ServiceAccount` and its token.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -132,7 +132,7 @@ impl Rig {
         "whatsapp-operator"
     }
 
-    /// Starts the operator as a process with the chart's ServiceAccount.
+    /// Starts the operator as a process with the chart's `ServiceAccount`.
     pub async fn start(&mut self) {
         let health = self.health.to_string();
         self.operator = Some(self.spawn_operator(&["--health-listen", &health]).await);

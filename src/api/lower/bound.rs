@@ -12,8 +12,8 @@ pub(super) fn bounded(mut text: String, most: usize) -> String {
     text
 }
 
-pub(super) fn some(text: &Option<String>, most: usize) -> Option<String> {
-    text.clone().map(|t| bounded(t, most))
+pub(super) fn some(text: Option<&String>, most: usize) -> Option<String> {
+    text.map(|text| bounded(text.clone(), most))
 }
 
 /// The newest entries of a list.

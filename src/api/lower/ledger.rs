@@ -201,7 +201,7 @@ fn in_flight(intent: &Intent, standing: Option<&v1::InFlight>) -> v1::InFlight {
         send_before: intent.send_before,
         settle_until: intent.settle_until,
         generation: intent.generation,
-        subject: some(&intent.subject, 512),
+        subject: some(intent.subject.as_ref(), 512),
         absent_before: intent.absent_before,
         newer: standing.map(|standing| standing.newer.clone()).unwrap_or_default(),
     }
@@ -227,7 +227,7 @@ fn answer(answer: &ConsentAnswer, standing: Option<&v1::ConsentAnswer>) -> v1::C
         value: bounded(answer.value.clone(), CONSENT_LENGTH),
         at: answer.at,
         used_for: answer.used_for.clone(),
-        refused: some(&answer.refused, 1024),
+        refused: some(answer.refused.as_ref(), 1024),
         newer: standing.map(|standing| standing.newer.clone()).unwrap_or_default(),
     }
 }
@@ -240,9 +240,9 @@ pub(super) fn refusal(refusal: &Refusal, standing: Option<&v1::Refusal>) -> v1::
     v1::Refusal {
         code: refusal.code,
         subcode: refusal.subcode,
-        title: some(&refusal.title, 512),
+        title: some(refusal.title.as_ref(), 512),
         message: bounded(refusal.message.clone(), 2048),
-        trace_id: some(&refusal.trace_id, 128),
+        trace_id: some(refusal.trace_id.as_ref(), 128),
         class: refusal.class.into(),
         scope: refusal.scope.into(),
         until: refusal.until,
@@ -322,7 +322,7 @@ fn entry(entry: &Entry, standing: Option<&v1::Entry>) -> v1::Entry {
             .map_or_else(|| entry.outcome.into(), Word::clone),
         cause,
         consent,
-        subject: some(&entry.subject, 512),
+        subject: some(entry.subject.as_ref(), 512),
         settle_until: entry.settle_until,
         secret_before: entry
             .secret_before

@@ -64,10 +64,10 @@ pub fn portfolio_status(
     let view = &assessment.view;
     shown.observed_generation = Some(desired.generation);
     if let Fact::Known(facts) = &view.facts {
-        shown.name = some(&facts.name, 512);
+        shown.name = some(facts.name.as_ref(), 512);
         shown.verification_status = facts.verification.as_ref().map(|v| bounded(v.to_string(), 64));
         shown.messaging_limit = facts.messaging_limit.as_ref().map(|limit| bounded(limit.to_string(), 64));
-        shown.primary_page = some(&facts.primary_page, 512);
+        shown.primary_page = some(facts.primary_page.as_ref(), 512);
     }
     if let Fact::Known(token) = &view.token {
         shown.token_type = Some(bounded(token.kind.to_string(), 64));
@@ -82,7 +82,7 @@ pub fn portfolio_status(
             shown.accounts = unique(
                 list.iter().map(|a| v1::AccountInReach {
                     id: bounded(a.id.to_string(), 64),
-                    name: some(&a.name, 512),
+                    name: some(a.name.as_ref(), 512),
                     owned: a.owned,
                 }),
                 |a| a.id.clone(),

@@ -469,7 +469,9 @@ fn fits(schema: &serde_json::Value, value: &serde_json::Value, path: &str) {
         serde_json::Value::Array(list) => {
             let most = schema["maxItems"].as_u64().unwrap_or_else(|| panic!("{path} is not bounded"));
             assert!(list.len() as u64 <= most, "{path} has more than {most}");
-            list.iter().for_each(|item| fits(&schema["items"], item, path));
+            for item in list {
+                fits(&schema["items"], item, path);
+            }
         }
         serde_json::Value::Object(map) => {
             for (key, value) in map {

@@ -138,7 +138,7 @@ impl<'a> Check<'a> {
                 self.text(schema, path, node.at, text);
             }
             (Some("string"), Content::Scalar { text, value, .. }) => {
-                self.not_text(path, node.at, text, value)
+                self.not_text(path, node.at, text, value);
             }
             (Some("boolean"), Content::Scalar { value: Value::Bool(_), .. }) => {}
             (Some("boolean"), Content::Scalar { text, plain, .. }) => {

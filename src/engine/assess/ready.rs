@@ -24,9 +24,8 @@ pub(super) fn ready(scene: &Scene<'_>, set: &ConditionSet) -> Condition {
         .filter_map(|kind| set.get(*kind))
         .filter(|c| c.status != Truth::True)
         .collect();
-    let is_deeper = |c: &&&Condition| c.kind <= ConditionType::Registered;
     if let Some(block) = scene.contradiction()
-        && open.first().filter(is_deeper).is_none()
+        && open.first().is_none_or(|condition| condition.kind > ConditionType::Registered)
     {
         return new_condition(scene, ConditionType::Ready, Truth::False, block.reason, block.message.clone());
     }

@@ -57,6 +57,7 @@ pub struct Asks {
 }
 
 /// Which conditions a row is about, by the point of the way where it holds things up.
+#[allow(clippy::enum_glob_use, reason = "a table of nothing but conditions")]
 mod on {
     use super::ConditionType::*;
     use crate::engine::value::condition_type::ConditionType;

@@ -258,6 +258,7 @@ fn md5(bytes: &[u8]) -> [u8; 16] {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
             reason = "the standard's own table"
         )]
         let sine = |n: usize| ((n as f64 + 1.0).sin().abs() * 4_294_967_296.0) as u32;

@@ -367,15 +367,15 @@ pub(super) async fn look_at_portfolio(
     world: &World,
     before: Option<&PortfolioAssessment>,
 ) -> PortfolioAssessment {
+    fn fact<T>(read: Result<T, Failure>) -> Fact<T> {
+        read.map_or_else(Fact::Unknown, Fact::Known)
+    }
     let graph = world.processes[0].source.graph(World::credential());
     let secret = || SecretFact::Present {
         version: SecretVersion { uid: "u".into(), resource_version: "1".into() },
         well_formed: true,
         seen_before: false,
     };
-    fn fact<T>(read: Result<T, Failure>) -> Fact<T> {
-        read.map_or_else(Fact::Unknown, Fact::Known)
-    }
     let observed = PortfolioObserved {
         access_token: secret(),
         app_secret: secret(),

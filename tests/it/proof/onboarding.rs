@@ -67,7 +67,7 @@ async fn many_come_up_together_and_waste_neither_calls_nor_writes() {
     let refused: Vec<_> = world.sandbox.calls().into_iter().filter(|call| call.code.is_some()).collect();
     assert!(refused.is_empty(), "{refused:?}");
     let reads = |path| world.sandbox.counters().get(path).copied().unwrap_or_default();
-    let hours = world.now().duration_since(world.begun).as_hours() as u64 + 1;
+    let hours = world.now().duration_since(world.begun).as_hours().unsigned_abs() + 1;
     let lists = reads("GET /{waba}/phone_numbers");
     // Every 5 minutes, and for each of the two crowds before and after what it does.
     assert!(lists <= hours * 12 + 2 * 5, "{lists} lists in {hours} h");
@@ -329,7 +329,7 @@ async fn a_code_that_comes_too_late_is_not_sent() {
 
 /// Meta refuses the first registration: it wants the number proven anew.
 fn refuse_unproven(world: &World) {
-    let envelope = json!({"error": {"message": "(#133006) Phone number re-verification needed", "type": "OAuthException", "code": 133006, "fbtrace_id": "Aq"}});
+    let envelope = json!({"error": {"message": "(#133006) Phone number re-verification needed", "type": "OAuthException", "code": 133_006, "fbtrace_id": "Aq"}});
     let on = Match::on("POST", "register").times(1);
     world.sandbox.inject(Fault { on, kind: FaultKind::Error { envelope } });
 }

@@ -174,11 +174,11 @@ fn readings() -> Vec<Reading> {
         reading("localeParameter", OnPhone, &[NumberOnPhone], |s| s.locale_parameter = false),
         reading("notModified", Plain, READY, |s| s.not_modified = true),
         reading("missingObject", Unshared, &[Reason::AccountNotInReach], |s| {
-            s.missing_object = MissingObject::NotFound
+            s.missing_object = MissingObject::NotFound;
         }),
         reading("deadTokenInspectsItself", DeadToken, READY, |s| s.dead_token_inspects_itself = false),
         reading("profileOnUnregistered", FallsBack, &[Reason::FellBack], |s| {
-            s.profile_on_unregistered = false
+            s.profile_on_unregistered = false;
         }),
         reading("profileClears", Cleared, READY, |s| s.profile_clears = false),
         reading("websitesNormalised", Plain, READY, |s| s.websites_normalised = false),

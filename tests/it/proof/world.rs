@@ -239,18 +239,15 @@ impl Cluster {
         let mut state = lock(&self.state);
         let version = state.bump();
         let now = self.sandbox.now();
-        match state.channels.get_mut(&desired.name) {
-            Some(stored) => {
-                let status = stored.versions.last().unwrap().status.clone();
-                stored.versions.push(Standing { version, status });
-                stored.desired = Arc::new(desired);
-            }
-            None => {
-                let status = Arc::new(lower::status(&first(&desired, now), &Memory::default(), None));
-                let standing = Standing { version, status };
-                let stored = Stored { desired: Arc::new(desired.clone()), versions: vec![standing] };
-                state.channels.insert(desired.name.clone(), stored);
-            }
+        if let Some(stored) = state.channels.get_mut(&desired.name) {
+            let status = stored.versions.last().unwrap().status.clone();
+            stored.versions.push(Standing { version, status });
+            stored.desired = Arc::new(desired);
+        } else {
+            let status = Arc::new(lower::status(&first(&desired, now), &Memory::default(), None));
+            let standing = Standing { version, status };
+            let stored = Stored { desired: Arc::new(desired.clone()), versions: vec![standing] };
+            state.channels.insert(desired.name.clone(), stored);
         }
     }
 

@@ -19,8 +19,8 @@ use crate::engine::{
         ConsentAnswer, ConsentKind, Entry, Intent, Ledger, Marks, Memory, Origin, Pace, Proof, Registration,
     },
     secret::SecretVersion,
-    step::Cause,
-    word::Word,
+    step::{Cause, StepKind},
+    word::{Vocabulary, Word},
 };
 
 /// What the engine remembers of a channel.
@@ -73,20 +73,17 @@ pub fn memory_of(status: &WhatsAppChannelStatus) -> Memory {
 }
 
 fn ledger_from(ledger: &v1::Ledger) -> Ledger {
-    let entries = |list: &[v1::Entry]| list.iter().map(entry_from).collect();
-    Ledger {
-        registrations: entries(&ledger.registrations),
-        codes: entries(&ledger.codes),
-        verifications: entries(&ledger.verifications),
-        names: entries(&ledger.names),
-        adds: entries(&ledger.adds),
-        pins: entries(&ledger.pins),
-        repeatable: ledger
-            .repeatable
-            .iter()
-            .filter_map(|(step, pace)| Some((step.known()?, pace_from(pace))))
-            .collect(),
+    let paces = ledger.repeatable.iter();
+    let mut known = Ledger {
+        repeatable: paces.filter_map(|(step, pace)| Some((step.known()?, pace_from(pace)))).collect(),
+        ..Ledger::default()
+    };
+    for step in StepKind::ALL {
+        if let Some(list) = known.of_mut(*step) {
+            list.extend(ledger.of(*step).iter().map(entry_from));
+        }
     }
+    known
 }
 
 fn pace_from(pace: &v1::Pace) -> Pace {
@@ -274,16 +271,17 @@ fn ledger(ledger: &Ledger, standing: Option<&v1::Ledger>) -> v1::Ledger {
         (step, pace)
     });
     let newer = standing.repeatable.iter().filter(|(step, _)| step.known().is_none());
-    v1::Ledger {
-        registrations: entries(&ledger.registrations, &standing.registrations),
-        codes: entries(&ledger.codes, &standing.codes),
-        verifications: entries(&ledger.verifications, &standing.verifications),
-        names: entries(&ledger.names, &standing.names),
-        adds: entries(&ledger.adds, &standing.adds),
-        pins: entries(&ledger.pins, &standing.pins),
+    let mut next = v1::Ledger {
         repeatable: known.chain(newer.map(|(step, pace)| (step.clone(), pace.clone()))).collect(),
         newer: standing.newer.clone(),
+        ..v1::Ledger::default()
+    };
+    for step in StepKind::ALL {
+        if let Some(list) = next.of_mut(*step) {
+            *list = entries(ledger.of(*step), standing.of(*step));
+        }
     }
+    next
 }
 
 fn pace(pace: &Pace, standing: Option<&v1::Pace>) -> v1::Pace {

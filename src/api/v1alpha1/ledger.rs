@@ -128,6 +128,22 @@ impl Ledger {
             | StepKind::WriteProfile => &[],
         }
     }
+
+    /// The same, to be filled.
+    pub(in crate::api) fn of_mut(&mut self, step: StepKind) -> Option<&mut Vec<Entry>> {
+        match step {
+            StepKind::AddNumber => Some(&mut self.adds),
+            StepKind::RequestCode => Some(&mut self.codes),
+            StepKind::VerifyCode => Some(&mut self.verifications),
+            StepKind::SubmitName => Some(&mut self.names),
+            StepKind::SetPin => Some(&mut self.pins),
+            StepKind::Register => Some(&mut self.registrations),
+            StepKind::CreatePin
+            | StepKind::SubscribeApp
+            | StepKind::RouteWebhook
+            | StepKind::WriteProfile => None,
+        }
+    }
 }
 
 /// One attempt.

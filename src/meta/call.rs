@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::{budget::Claim, edge::Edge};
+use super::{budget::Claim, edge::Edge, wire};
 use crate::engine::{failure::Failure, id::AccountId};
 
 /// One request, as data. Not `Debug`: a body may hold a PIN or a code.
@@ -58,10 +58,12 @@ impl Trouble {
         Self { may_repeat: true, ..self }
     }
 
-    /// Whether the refusal may be about an expansion, though it does not say so: a permission
-    /// of its own, an unknown edge, or more data than Meta will give at once.
-    pub(super) fn may_blame_expansion(&self) -> bool {
+    /// Whether the refusal may be about this field, though it does not say so. An expansion may need a permission of
+    /// its own, be an unknown edge, or be more data than Meta will give at once. The payment method is refused to
+    /// every app whose business is no partner of Meta's, with code 10 and without the field's name.
+    pub(super) fn may_blame(&self, field: &str) -> bool {
         self.failure.refusal().is_some_and(|refusal| match refusal.code {
+            code if field == wire::FUNDING => code == 10,
             100 => refusal.subcode != Some(33) && !refusal.is_about_credentials(),
             1 | 3 | 10 | 200..=299 => true,
             _ => false,

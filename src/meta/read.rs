@@ -34,7 +34,7 @@ const MOST_PAGES: usize = 50;
 
 impl GraphClient {
     /// Sends a read that asks for fields, and leaves out those that Meta refuses: now and for a
-    /// day. `skipped` holds what was left out. `fragile` is an expansion that may fail the read
+    /// day. `skipped` holds what was left out. `fragile` is a field that may fail the read
     /// without being named.
     async fn read_fields(
         &self,
@@ -66,7 +66,7 @@ impl GraphClient {
                 (Some(name), _) if !wire::INDISPENSABLE.contains(&name) && skipped.insert(name) => {
                     inner.refused.remember(self.payer(), call.edge, name, self.now());
                 }
-                (None, Some(name)) if trouble.may_blame_expansion() && skipped.insert(name) => {
+                (None, Some(name)) if trouble.may_blame(name) && skipped.insert(name) => {
                     suspect = Some(name);
                 }
                 _ => return Err(trouble.into_failure()),
@@ -151,7 +151,7 @@ impl GraphClient {
     pub(super) async fn read_account(self, account: AccountId, urgency: Urgency) -> Result<Account, Failure> {
         let mut call = Call::read(Edge::Account, Some(&account), account.as_str(), Claim::Read(urgency));
         let mut skipped = BTreeSet::new();
-        let answer = self.read_fields(&mut call, wire::ACCOUNT, None, &mut skipped).await?;
+        let answer = self.read_fields(&mut call, wire::ACCOUNT, Some(wire::FUNDING), &mut skipped).await?;
         let facts = wire::account(&answer, &skipped);
         match &facts.id {
             Some(id) if *id == account => Ok(facts),

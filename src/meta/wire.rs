@@ -102,9 +102,12 @@ pub const ACCOUNT: &[Asked] = &[
     field("account_review_status"),
     field("ownership_type"),
     field("owner_business_info"),
-    field("primary_funding_id"),
+    field(FUNDING),
     field("health_status"),
 ];
+
+/// The payment method of an account. Meta shows it to partners alone, and refuses to others the whole read.
+pub const FUNDING: &str = "primary_funding_id";
 
 /// What a read of a portfolio asks for.
 pub const BUSINESS: &[Asked] = &[
@@ -218,7 +221,7 @@ pub fn account(value: &Value, refused: &BTreeSet<&'static str>) -> Account {
         review: node.word("account_review_status"),
         owner: value.get("owner_business_info").and_then(|owner| id(owner, "id")).map(BusinessId::new),
         ownership_type: words(value, "ownership_type"),
-        funding: node.field("primary_funding_id", |value| words(value, "primary_funding_id")),
+        funding: node.field(FUNDING, |value| words(value, FUNDING)),
         health: node.health(),
     }
 }

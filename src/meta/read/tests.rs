@@ -142,6 +142,43 @@ async fn an_expansion_that_is_refused_without_its_name_is_left_out_too() {
     assert_eq!(bench.seen().len(), 3);
 }
 
+/// As recorded from accounts of direct businesses in 2026: no field is named, and the whole read is lost.
+const PARTNERS_ONLY: &str = "(#10) You do not have permission to perform this action. This action requires that the Business that owns this App is a Business Solution Provider for WhatsApp.";
+
+fn an_account() -> Reply {
+    Reply::Json(200, json!({"id": "300000000000001", "account_review_status": "APPROVED"}))
+}
+
+#[tokio::test]
+async fn an_account_of_a_direct_business_is_read_without_its_payment_method() {
+    let bench = Bench::new([refused(10, PARTNERS_ONLY), an_account()]).await;
+    let account = account();
+    let read = || bench.client.account(&account, bench.now(), Urgency::Edit);
+    let facts = read().await.unwrap();
+    assert!(facts.funding.is_refused(), "not told, which is not none");
+    assert!(facts.review.value().is_some());
+    let asks = |at: usize| bench.seen()[at].query("fields").unwrap().contains("primary_funding_id");
+    assert!(asks(0) && !asks(1));
+
+    bench.clock.pass(Duration::from_secs(3600));
+    bench.then(an_account());
+    read().await.unwrap();
+    assert_eq!(bench.seen().len(), 3, "asked once, and not again for a day");
+    bench.clock.pass(Duration::from_secs(25 * 3600));
+    bench.then(an_account());
+    read().await.unwrap();
+    assert!(asks(3), "and then once more");
+}
+
+#[tokio::test]
+async fn an_account_that_is_hidden_blames_no_payment_method() {
+    let bench = Bench::new([refused(200, "(#200) no permission"), an_account()]).await;
+    let account = account();
+    let read = || bench.client.account(&account, bench.now(), Urgency::Edit);
+    assert!(read().await.unwrap_err().refusal().is_some());
+    assert_eq!(bench.seen().len(), 1);
+}
+
 #[tokio::test]
 async fn a_list_that_is_refused_anyhow_blames_no_expansion() {
     let denied = || refused(200, "(#200) no permission");

@@ -111,6 +111,15 @@ impl State {
             return Err(self.unsupported(call));
         }
         let base = format!("http://{}/v{version}.0", call.host);
+        let view = View {
+            world: &self.world,
+            switches: &self.options.switches,
+            now,
+            version,
+            app: &caller.app,
+            refused,
+            base: &base,
+        };
         match (target, call.path.get(1).map(String::as_str), call.method.as_str()) {
             (_, _, _) if call.path.len() > 2 => Err(self.unsupported(call)),
             (Target::DebugToken, None, "GET") => self.debug_token(call, &caller).map(Next::Body),
@@ -118,19 +127,10 @@ impl State {
                 Ok(Next::Body(json!({"id": caller.token.user_id, "name": "system-user"})))
             }
             (Target::Portfolio(id), edge, "GET") => {
-                self.read_portfolio(call, &caller, id, edge, version, refused, &base).map(Next::Body)
+                self.read_portfolio(&view, call, &caller, id, edge).map(Next::Body)
             }
             (Target::Account(_) | Target::Number(_), _, _) => {
                 need(&caller, "whatsapp_business_management")?;
-                let view = View {
-                    world: &self.world,
-                    switches: &self.options.switches,
-                    now,
-                    version,
-                    app: &caller.app,
-                    refused,
-                    base: &base,
-                };
                 match read(&view, call, target) {
                     Some(read) => read.map(Next::Body),
                     None => self.write(call, target, &caller),
@@ -140,27 +140,14 @@ impl State {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one read, described by what the dispatcher learnt")]
     fn read_portfolio(
         &self,
+        view: &View<'_>,
         call: &Call,
         caller: &Caller,
         id: &str,
         edge: Option<&str>,
-        version: u32,
-        refused: &[String],
-        base: &str,
     ) -> Result<Value, Refusal> {
-        let now = self.now();
-        let view = View {
-            world: &self.world,
-            switches: &self.options.switches,
-            now,
-            version,
-            app: &caller.app,
-            refused,
-            base,
-        };
         let Some(portfolio) = self.world.portfolios.get(id).filter(|_| caller.token.portfolio == id) else {
             return Err(self.unsupported(call));
         };

@@ -1,9 +1,12 @@
-//! A channel, what was seen of it and what is remembered, for tests that read as sentences.
+//! One test world: a channel, its portfolio and account, what was seen of its number and what is remembered.
+//!
+//! A [`Case`] is a pass that was planned, to be assessed; it starts Ready and is spoilt one thing at a time. A [`World`]
+//! is what a plan is made of; it starts without the number. Both are made from the same values.
 #![allow(clippy::unwrap_used)]
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::engine::{
     assess::{Given, assess},
@@ -11,26 +14,33 @@ use crate::engine::{
     plan::{Plan, plan},
     record::{fold, intend},
     value::{
+        block::Block,
+        condition::{Condition, Truth},
+        condition_type::ConditionType,
         desired::{
-            CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy,
-            PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook,
-            WhileNameInReview,
+            CodeRequest, Connection, Desired, DesiredConsents, DesiredPortfolio, DesiredProfile, Management,
+            PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod,
+            Webhook, WhileNameInReview,
         },
         failure::{Class, Failure, Refusal, Scope},
         id::{
-            AccountId, AccountStatus, BusinessId, CodeStatus, Fact, Field, NumberStatus, PlatformType,
-            ReviewStatus,
+            AccountMode, AccountStatus, CodeStatus, Fact, Field, NameStatus, NumberId, NumberStatus,
+            PlatformType, ReviewStatus, Sendability, TokenType, VerificationStatus,
         },
         limits::Limits,
         memory::{Memory, Origin},
-        observed::{Account, Claim, ListState, Number, Observed, PortfolioState, ProcessFacts, Searched},
+        observed::{
+            Account, Claim, Health, HealthEntity, HealthError, ListState, Number, Observed, PortfolioState,
+            ProcessFacts, Searched, WebhookConfiguration,
+        },
         outcome::{Accepted, Outcome},
         phone::E164,
-        portfolio::{PortfolioView, Reach, Reachable},
+        portfolio::{BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
+        reason::Reason,
         secret::{SecretFact, SecretVersion},
-        status::Before,
-        step::StepKind,
-        time::later,
+        status::{Assessment, Before},
+        step::{Cause, Planned, Step, StepKind},
+        time,
     },
 };
 
@@ -39,55 +49,36 @@ pub const MINUTE: Duration = Duration::from_secs(60);
 pub const HOUR: Duration = Duration::from_secs(3600);
 pub const NAME: &str = "Acme Suporte";
 pub const ACCOUNT: &str = "300000000000001";
-pub const OTHER: &str = "300000000000002";
+pub const OTHER_ACCOUNT: &str = "300000000000002";
+pub const BUSINESS: &str = "500000000000001";
 pub const NUMBER: &str = "100000000000001";
+pub const HOOK: &str = "https://bot.acme.example/wa";
 
-/// Everything that a plan is made of.
-#[derive(Clone, Debug)]
-pub struct World {
-    pub desired: Desired,
-    pub observed: Observed,
-    pub memory: Memory,
-    pub view: PortfolioView,
-    pub account: Account,
-    /// What status showed.
-    pub before: Before,
-    pub limits: Limits,
-    pub now: Timestamp,
-    intents: u32,
+pub fn now() -> Timestamp {
+    "2026-03-01T12:00:00Z".parse().expect("a time")
 }
 
-/// A world without the number, in which everything else is as it should be.
-pub fn world() -> World {
-    let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
-    let view = view();
-    World {
-        desired: desired(),
-        observed: observed(&view, now),
-        memory: Memory::default(),
-        view,
-        account: account(),
-        before: Before::default(),
-        limits: Limits::default(),
-        now,
-        intents: 0,
-    }
+pub fn later(minutes: i64) -> Timestamp {
+    now() + SignedDuration::from_mins(minutes)
 }
 
-fn desired() -> Desired {
-    let secret = |name: &str, key: &str| SecretKey { name: name.into(), key: key.into() };
+fn secret(name: &str, key: &str) -> SecretKey {
+    SecretKey { name: name.into(), key: key.into() }
+}
+
+pub fn desired() -> Desired {
     Desired {
         name: "support-br".into(),
-        namespace: "shop".into(),
-        uid: "u".into(),
-        generation: 1,
-        portfolio: PortfolioRef { namespace: "shop".into(), name: "acme".into() },
-        account: None,
-        number: E164::parse("+5511912345678").unwrap(),
+        namespace: "shop-br".into(),
+        uid: "u1".into(),
+        generation: 3,
+        portfolio: PortfolioRef { namespace: "shop-br".into(), name: "acme".into() },
+        account: Some(ACCOUNT.into()),
+        number: E164::parse("+5511912345678").expect("a number"),
         display_name: NAME.into(),
         connection: Connection::CloudApi,
         verification: Verification {
-            method: VerificationMethod::Sms,
+            method: VerificationMethod::Auto,
             language: "pt_BR".into(),
             request: CodeRequest::OnDemand,
             code_secret: secret("support-br-code", "code"),
@@ -107,56 +98,164 @@ fn desired() -> Desired {
     }
 }
 
-fn view() -> PortfolioView {
-    PortfolioView {
-        namespace: "shop".into(),
+pub fn webhook() -> Webhook {
+    Webhook { callback_url: HOOK.into(), verify_token: secret("bot", "verify") }
+}
+
+pub fn desired_portfolio() -> DesiredPortfolio {
+    DesiredPortfolio {
         name: "acme".into(),
-        business: BusinessId::from("500000000000001"),
-        credential_version: Some("1".into()),
+        namespace: "shop-br".into(),
+        generation: 2,
+        business: BUSINESS.into(),
+        access_token: secret("acme-meta", "token"),
+        app_secret: None,
+        app: None,
+        expect_name: None,
+        expect_country: None,
+        access: Vec::new(),
+    }
+}
+
+pub fn token() -> TokenFacts {
+    TokenFacts {
+        is_valid: true,
+        kind: TokenType::SystemUser,
+        expires_at: None,
+        data_access_expires_at: None,
+        app: Some("200000000000001".into()),
+        scopes: ["business_management", "whatsapp_business_management", "whatsapp_business_messaging"]
+            .map(String::from)
+            .to_vec(),
+        targets: None,
+        error: None,
+    }
+}
+
+pub fn business() -> BusinessFacts {
+    BusinessFacts {
+        name: Some("Acme Ltda".into()),
+        verification: Some(VerificationStatus::Verified),
+        messaging_limit: Some("TIER_2K".into()),
+        primary_page: Some("Acme".into()),
+    }
+}
+
+pub fn reachable(id: &str) -> Reachable {
+    reachable_as(id, Some(true))
+}
+
+pub fn reachable_as(id: &str, owned: Option<bool>) -> Reachable {
+    Reachable { id: id.into(), name: None, owned }
+}
+
+pub fn view() -> PortfolioView {
+    PortfolioView {
+        namespace: "shop-br".into(),
+        name: "acme".into(),
+        business: BUSINESS.into(),
+        credential_version: Some("v1".into()),
         hold: None,
-        token: Fact::NotAsked,
-        facts: Fact::NotAsked,
-        reach: Reach::Accounts(vec![reachable(ACCOUNT, Some(true))]),
-        expect_country: Some("BR".into()),
+        token: Fact::Known(token()),
+        facts: Fact::Known(business()),
+        reach: Reach::Accounts(vec![reachable(ACCOUNT)]),
+        expect_country: None,
         access: Vec::new(),
         throttled_until: None,
     }
 }
 
-pub fn reachable(id: &str, owned: Option<bool>) -> Reachable {
-    Reachable { id: AccountId::from(id), name: None, owned }
-}
-
-fn account() -> Account {
+pub fn account() -> Account {
     Account {
-        id: Some(AccountId::from(ACCOUNT)),
+        id: Some(ACCOUNT.into()),
+        name: Some("Acme Support".into()),
+        currency: Some("BRL".into()),
         country: Some("BR".into()),
+        timezone_id: Some("25".into()),
         status: Field::Is(AccountStatus::Active),
         review: Field::Is(ReviewStatus::Approved),
-        owner: Some(BusinessId::from("500000000000001")),
-        ..Account::default()
+        owner: Some(BUSINESS.into()),
+        ownership_type: Some("SELF".into()),
+        funding: Field::Is("987".into()),
+        health: Field::Absent,
     }
 }
 
-fn observed(view: &PortfolioView, now: Timestamp) -> Observed {
-    Observed {
-        claim: Claim::Ours { act_from: None },
-        portfolio: PortfolioState::View(Arc::new(view.clone())),
-        account: Fact::Known(Arc::new(account())),
-        search: vec![searched(ACCOUNT, now)],
-        subscribed: Fact::Known(true),
-        profile: Fact::NotAsked,
-        code_secret: SecretFact::Missing,
-        pin_secret: present("pin", 1),
-        verify_token: present("token", 1),
-        held: BTreeMap::new(),
-        begun: now,
-        process: ProcessFacts { started: now, last_success: None },
+/// A number that is registered, approved and connected.
+pub fn number() -> Number {
+    let mut number = Number::bare(NumberId::new(NUMBER), "+55 11 91234-5678");
+    number.status = Field::Is(NumberStatus::Connected);
+    number.code = Field::Is("VERIFIED".into());
+    number.platform = Field::Is(PlatformType::CloudApi);
+    number.verified_name = Field::Is(NAME.into());
+    number.name_status = Field::Is(NameStatus::Approved);
+    number.new_name_status = Field::Is(NameStatus::None);
+    number.account_mode = Field::Is(AccountMode::Live);
+    number.is_on_biz_app = Field::Is(false);
+    number.health = Field::Is(health(Sendability::Available, &[]));
+    number.webhook =
+        Field::Is(Box::new(WebhookConfiguration { number: Some(HOOK.into()), ..Default::default() }));
+    number
+}
+
+/// A number that was just added.
+pub fn fresh() -> Number {
+    let mut number = number();
+    number.status = Field::Is(NumberStatus::Pending);
+    number.code = Field::Is("NOT_VERIFIED".into());
+    number.platform = Field::Is(PlatformType::NotApplicable);
+    number.health = Field::Absent;
+    number.webhook = Field::Absent;
+    number
+}
+
+pub fn entity(kind: &str, can_send: Sendability, codes: &[i64]) -> HealthEntity {
+    HealthEntity {
+        kind: kind.into(),
+        can_send,
+        info: Vec::new(),
+        errors: codes
+            .iter()
+            .map(|code| HealthError {
+                code: *code,
+                description: format!("error {code}."),
+                solution: "Mend it.".into(),
+            })
+            .collect(),
     }
+}
+
+pub fn health(can_send: Sendability, entities: &[HealthEntity]) -> Health {
+    Health { can_send, entities: entities.to_vec() }
+}
+
+pub fn refusal(code: i64, subcode: Option<i64>, trace: &str) -> Refusal {
+    Refusal {
+        code,
+        subcode,
+        title: Some("Title of Meta's".into()),
+        message: "Message of Meta's.".into(),
+        trace_id: Some(trace.into()),
+        class: Class::Person,
+        scope: Scope::Channel,
+        until: None,
+    }
+}
+
+pub fn retry_failure() -> Failure {
+    Failure::NoAnswer("timed out".into())
+}
+
+pub fn complete(number: Option<Number>) -> Searched {
+    Searched { numbers: number.into_iter().map(Arc::new).collect(), ..searched(ACCOUNT, now()) }
+}
+
+pub fn block(reason: Reason) -> Block {
+    Block::new(reason, format!("held up by {}", reason.as_str()))
 }
 
 pub fn searched(account: &str, begun: Timestamp) -> Searched {
-    Searched { account: AccountId::from(account), list: ListState::Complete { begun }, numbers: Vec::new() }
+    Searched { account: account.into(), list: ListState::Complete { begun }, numbers: Vec::new() }
 }
 
 pub fn version(uid: &str, version: u32) -> SecretVersion {
@@ -167,43 +266,249 @@ pub fn present(uid: &str, at: u32) -> SecretFact {
     SecretFact::Present { version: version(uid, at), well_formed: true, seen_before: false }
 }
 
-/// A number that was just added.
+/// A number that was just added, with a name that may be used without review and no PIN.
 pub fn new_number() -> Number {
     Number {
-        status: Field::Is(NumberStatus::Pending),
-        code: Field::Is(CodeStatus::NotVerified),
-        platform: Field::Is(PlatformType::NotApplicable),
-        verified_name: Field::Is(NAME.into()),
-        name_status: Field::Is("AVAILABLE_WITHOUT_REVIEW".into()),
-        is_on_biz_app: Field::Is(false),
+        name_status: Field::Is(NameStatus::AvailableWithoutReview),
         is_pin_enabled: Field::Is(false),
-        ..Number::bare(NUMBER.into(), "+55 11 91234-5678")
+        ..fresh()
     }
 }
 
-pub fn refusal(code: i64, subcode: Option<i64>, class: Class) -> Refusal {
-    Refusal {
-        code,
-        subcode,
-        title: None,
-        message: "words of Meta.".into(),
-        trace_id: None,
-        class,
-        scope: Scope::Channel,
-        until: None,
-    }
+pub fn refusal_of(code: i64, subcode: Option<i64>, class: Class) -> Refusal {
+    Refusal { class, ..refusal(code, subcode, "T1") }
 }
 
 pub fn refused(code: i64, subcode: Option<i64>, class: Class) -> Result<Accepted, Failure> {
-    Err(Failure::Refused(refusal(code, subcode, class)))
+    Err(Failure::Refused(refusal_of(code, subcode, class)))
 }
 
 pub fn no_answer() -> Result<Accepted, Failure> {
-    Err(Failure::NoAnswer("time-out".into()))
+    Err(retry_failure())
 }
 
 pub fn accepted() -> Result<Accepted, Failure> {
     Ok(Accepted::default())
+}
+
+/// What a look brings that found this.
+fn observed(search: Searched) -> Observed {
+    Observed {
+        claim: Claim::Ours { act_from: None },
+        portfolio: PortfolioState::View(Arc::new(view())),
+        account: Fact::Known(Arc::new(account())),
+        search: vec![search],
+        subscribed: Fact::Known(true),
+        profile: Fact::NotAsked,
+        code_secret: SecretFact::NotAsked,
+        pin_secret: SecretFact::NotAsked,
+        verify_token: SecretFact::NotAsked,
+        held: BTreeMap::new(),
+        begun: now(),
+        process: ProcessFacts { started: later(-60), last_success: Some(later(-5)) },
+    }
+}
+
+/// One pass that was planned, to be assessed.
+#[derive(Clone)]
+pub struct Case {
+    pub desired: Desired,
+    pub observed: Observed,
+    pub plan: Plan,
+    pub outcome: Option<Outcome>,
+    pub memory: Memory,
+    pub before: Before,
+    pub limits: Limits,
+    pub now: Timestamp,
+}
+
+impl Case {
+    /// A look that found this number, and nothing planned.
+    pub fn with(number: Number) -> Self {
+        let memory = Memory {
+            business: Some(BUSINESS.into()),
+            account: Some(ACCOUNT.into()),
+            number: Some(NUMBER.into()),
+            ..Memory::default()
+        };
+        Self {
+            desired: desired(),
+            observed: observed(complete(Some(number))),
+            plan: Plan {
+                step: None,
+                block: None,
+                aside: Vec::new(),
+                answered: Vec::new(),
+                memory: memory.clone(),
+                next: later(5),
+            },
+            outcome: None,
+            memory,
+            before: Before::default(),
+            limits: Limits::default(),
+            now: now(),
+        }
+    }
+
+    pub fn ready() -> Self {
+        Self::with(number())
+    }
+
+    pub fn absent() -> Self {
+        let mut case = Self::ready();
+        case.observed.search = vec![complete(None)];
+        case.memory.number = None;
+        case
+    }
+
+    pub fn blocked(mut self, reason: Reason) -> Self {
+        self.plan.block = Some(block(reason));
+        self
+    }
+
+    pub fn step(mut self, step: Step) -> Self {
+        self.plan.step =
+            Some(Planned { step, why: "because a test wants it".into(), cause: Cause::Automatic });
+        self
+    }
+
+    pub fn number(&mut self) -> &mut Number {
+        Arc::make_mut(&mut self.observed.search[0].numbers[0])
+    }
+
+    pub fn account(&mut self) -> &mut Account {
+        match &mut self.observed.account {
+            Fact::Known(account) => Arc::make_mut(account),
+            _ => panic!("the account is not known"),
+        }
+    }
+
+    pub fn view(&mut self) -> &mut PortfolioView {
+        match &mut self.observed.portfolio {
+            PortfolioState::View(view) => Arc::make_mut(view),
+            _ => panic!("there is no view"),
+        }
+    }
+
+    /// Nothing could be read.
+    pub fn fail_look(mut self) -> Self {
+        self.observed.account = Fact::Unknown(retry_failure());
+        self.observed.search = vec![Searched {
+            account: ACCOUNT.into(),
+            list: ListState::Failed(retry_failure()),
+            numbers: Vec::new(),
+        }];
+        self
+    }
+
+    pub fn given(&self) -> Given<'_> {
+        Given {
+            desired: &self.desired,
+            observed: &self.observed,
+            plan: &self.plan,
+            outcome: self.outcome.as_ref(),
+            before: &self.before,
+            limits: &self.limits,
+            now: self.now,
+        }
+    }
+
+    /// Judges, and checks the table of reasons on the way.
+    pub fn assess(&mut self) -> Assessment {
+        let mut memory = self.memory.clone();
+        let assessment = assess(&self.given(), &mut memory);
+        self.memory = memory;
+        for condition in assessment.conditions.iter() {
+            check_table(condition);
+        }
+        assessment
+    }
+
+    /// Judges, and takes the result as what stands before the next pass.
+    pub fn settle(&mut self) -> Assessment {
+        let assessment = self.assess();
+        self.before = before(&assessment);
+        assessment
+    }
+}
+
+pub fn check_table(condition: &Condition) {
+    assert!(
+        condition.reason.may_be_on(condition.kind),
+        "{} may not be on {}",
+        condition.reason.as_str(),
+        condition.kind.as_str()
+    );
+}
+
+pub fn before(assessment: &Assessment) -> Before {
+    Before {
+        observed_generation: assessment.observed_generation,
+        conditions: assessment.conditions.clone(),
+        facts: assessment.facts.clone(),
+        stage: Some(assessment.stage),
+        waiting_for: assessment.waiting_for.clone(),
+        preflight: assessment.preflight.clone(),
+        drift: assessment.drift.clone(),
+    }
+}
+
+impl Assessment {
+    /// Status and reason of a condition.
+    pub fn verdict(&self, kind: ConditionType) -> Option<(Truth, Reason)> {
+        self.conditions.get(kind).map(|c| (c.status, c.reason))
+    }
+}
+
+pub fn register() -> Step {
+    Step::Register {
+        account: ACCOUNT.into(),
+        number: NUMBER.into(),
+        secret: version("s", 1),
+        in_review: None,
+    }
+}
+
+pub fn outcome(step: StepKind) -> Outcome {
+    Outcome { intent: Some("i1".into()), step, at: now(), result: accepted() }
+}
+
+/// Everything that a plan is made of.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub desired: Desired,
+    pub observed: Observed,
+    pub memory: Memory,
+    pub view: PortfolioView,
+    pub account: Account,
+    /// What status showed.
+    pub before: Before,
+    pub limits: Limits,
+    pub now: Timestamp,
+    intents: u32,
+}
+
+/// A world without the number, in which everything else is as it should be.
+pub fn world() -> World {
+    let view = PortfolioView { expect_country: Some("BR".into()), ..view() };
+    World {
+        desired: Desired { generation: 1, account: None, ..desired() },
+        observed: Observed {
+            portfolio: PortfolioState::View(Arc::new(view.clone())),
+            code_secret: SecretFact::Missing,
+            pin_secret: present("pin", 1),
+            verify_token: present("token", 1),
+            process: ProcessFacts { started: now(), last_success: None },
+            ..observed(complete(None))
+        },
+        memory: Memory::default(),
+        view,
+        account: account(),
+        before: Before::default(),
+        limits: Limits::default(),
+        now: now(),
+        intents: 0,
+    }
 }
 
 impl World {
@@ -279,16 +584,13 @@ impl World {
 
     pub fn webhook(self) -> Self {
         self.desire(|d| {
-            d.webhook = Some(Webhook {
-                callback_url: "https://bot.acme.example/wa".into(),
-                verify_token: SecretKey { name: "bot".into(), key: "verify".into() },
-            });
+            d.webhook = Some(webhook());
         })
     }
 
     /// Later, with everything read anew.
     pub fn after(mut self, time: Duration) -> Self {
-        self.now = later(self.now, time);
+        self.now = time::later(self.now, time);
         self.observed.begun = self.now;
         for searched in &mut self.observed.search {
             if let ListState::Complete { begun } = &mut searched.list {

@@ -98,9 +98,7 @@
 
 pub mod assess;
 #[cfg(test)]
-pub(crate) mod face_fixture;
-#[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod look;
 pub mod plan;
 pub mod record;

@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn an_account_that_is_hidden_or_shut_for_good_is_not_checkable_and_any_other_failure_holds_up() {
-        use crate::engine::{face_fixture::refusal, failure::Refusal};
+        use crate::engine::{failure::Refusal, fixture::refusal};
         let refused = |code, subcode, class| {
             is_not_checkable(&Failure::Refused(Refusal { class, ..refusal(code, subcode, "T1") }))
         };

@@ -158,8 +158,8 @@ fn open_until<T>(fact: &Fact<T>) -> Option<Timestamp> {
 mod tests {
     use super::*;
     use crate::engine::{
-        face_fixture as face,
         failure::{Class, Refusal},
+        fixture as face,
     };
 
     #[test]

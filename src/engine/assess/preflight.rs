@@ -280,7 +280,7 @@ mod tests {
 
     use super::*;
     use crate::engine::{
-        face_fixture::{ACCOUNT, Case, OTHER_ACCOUNT, complete, number, reachable, refusal, retry_failure},
+        fixture::{ACCOUNT, Case, OTHER_ACCOUNT, complete, number, reachable, refusal, retry_failure},
         value::{
             id::{Fact, ReviewStatus},
             phone::E164,
@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn missing_scopes_fail_or_warn() {
         let mut case = Case::ready();
-        let mut token = crate::engine::face_fixture::token();
+        let mut token = crate::engine::fixture::token();
         token.scopes.retain(|s| s != SCOPE_BUSINESS);
         case.view().token = Fact::Known(token.clone());
         assert_eq!(verdict(&case, "TokenScopes"), Some(Verdict::Warn));

@@ -17,7 +17,7 @@ use crate::engine::{
         status::{Assessment, Stage},
     },
 };
-use crate::engine::{face_fixture::*, value::condition_type::ConditionType::*};
+use crate::engine::{fixture::*, value::condition_type::ConditionType::*};
 
 pub(super) fn ready_of(case: &mut Case) -> (Truth, Reason) {
     case.assess().verdict(Ready).unwrap()

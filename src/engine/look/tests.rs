@@ -3,7 +3,8 @@
 
 use crate::engine::{
     fixture::{
-        ACCOUNT, HOUR, MINUTE, NUMBER, OTHER, SECOND, World, accepted, no_answer, reachable, refused, world,
+        ACCOUNT, HOUR, MINUTE, NUMBER, OTHER_ACCOUNT, SECOND, World, accepted, no_answer, reachable_as,
+        refused, world,
     },
     look::{Follows, Urgency, look},
     value::{
@@ -43,7 +44,8 @@ fn nothing_is_read_where_nothing_may_be_done() {
 #[test]
 fn every_account_in_reach_is_searched_until_the_number_is_known() {
     let two = || {
-        let reach = Reach::Accounts(vec![reachable(OTHER, Some(true)), reachable(ACCOUNT, Some(true))]);
+        let reach =
+            Reach::Accounts(vec![reachable_as(OTHER_ACCOUNT, Some(true)), reachable_as(ACCOUNT, Some(true))]);
         world().desire(|d| d.account = Some(ACCOUNT.into())).portfolio(|v| v.reach = reach)
     };
     let accounts = |world: World| {
@@ -55,10 +57,10 @@ fn every_account_in_reach_is_searched_until_the_number_is_known() {
             .collect::<Vec<_>>()
     };
     let target = (ACCOUNT.to_owned(), true);
-    assert_eq!(accounts(two()), [target.clone(), (OTHER.to_owned(), false)]);
+    assert_eq!(accounts(two()), [target.clone(), (OTHER_ACCOUNT.to_owned(), false)]);
     assert_eq!(accounts(two().own()), std::slice::from_ref(&target));
     let vanished = two().own().remember(|m| m.marks.missing_since = m.marks.origin.at());
-    assert_eq!(accounts(vanished), [target, (OTHER.to_owned(), false)]);
+    assert_eq!(accounts(vanished), [target, (OTHER_ACCOUNT.to_owned(), false)]);
 }
 
 #[test]

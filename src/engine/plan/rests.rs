@@ -7,7 +7,7 @@ use proptest::{
 };
 
 use crate::engine::{
-    fixture::{HOUR, MINUTE, NAME, SECOND, World, no_answer, present, refusal, version, world},
+    fixture::{HOUR, MINUTE, NAME, SECOND, World, no_answer, present, refusal_of, version, world},
     plan::Plan,
     value::{
         desired::{CodeRequest, Connection, Management, PinPolicy, WhileNameInReview},
@@ -197,7 +197,7 @@ fn carry_out(world: World, step: &Step, answer: Answer, nth: u32) -> World {
                 Err(Failure::Refused(crate::engine::failure::Refusal {
                     scope,
                     until,
-                    ..refusal(code, subcode, class)
+                    ..refusal_of(code, subcode, class)
                 })),
                 false,
             )

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use crate::engine::{
-    face_fixture::entity,
+    fixture::entity,
     fixture::{
-        ACCOUNT, HOUR, MINUTE, NAME, NUMBER, OTHER, SECOND, World, accepted, new_number, no_answer, present,
-        reachable, refusal, refused, searched, version, world,
+        ACCOUNT, HOUR, MINUTE, NAME, NUMBER, OTHER_ACCOUNT, SECOND, World, accepted, new_number, no_answer,
+        present, reachable_as, refusal_of, refused, searched, version, world,
     },
     value::{
         condition_type::ConditionType,
@@ -91,7 +91,7 @@ fn send_code(value: &str) -> impl FnOnce(&mut crate::engine::desired::Desired) {
 /// What Meta's table makes of 2388001 at a registration: an hour's wait, which is not what it comes to.
 fn certificate() -> Result<Accepted, Failure> {
     let until = Some(later(world().now, HOUR));
-    Err(Failure::Refused(Refusal { until, ..refusal(100, Some(2_388_001), Class::WaitUntil) }))
+    Err(Failure::Refused(Refusal { until, ..refusal_of(100, Some(2_388_001), Class::WaitUntil) }))
 }
 
 fn name(status: &'static str) -> impl FnOnce(&mut crate::engine::observed::Number) {
@@ -127,8 +127,8 @@ fn nothing_is_done_below_a_portfolio_that_may_not_be_used() {
 
 #[test]
 fn the_account_is_told_or_asked_for() {
-    let two = vec![reachable(ACCOUNT, Some(true)), reachable(OTHER, Some(true))];
-    let shared = vec![reachable(ACCOUNT, Some(false))];
+    let two = vec![reachable_as(ACCOUNT, Some(true)), reachable_as(OTHER_ACCOUNT, Some(true))];
+    let shared = vec![reachable_as(ACCOUNT, Some(false))];
     check(vec![
         ("none", world().portfolio(|v| v.reach = Reach::Accounts(vec![])), "NoAccountInReach"),
         (
@@ -166,14 +166,16 @@ fn the_account_is_told_or_asked_for() {
         ),
         (
             "gone",
-            world()
-                .see(|o| o.account = Fact::Unknown(Failure::Refused(refusal(100, Some(33), Class::Person)))),
+            world().see(|o| {
+                o.account = Fact::Unknown(Failure::Refused(refusal_of(100, Some(33), Class::Person)))
+            }),
             "AccountNotInReach",
         ),
         (
             "forbidden",
-            world()
-                .see(|o| o.account = Fact::Unknown(Failure::Refused(refusal(200, None, Class::Credentials)))),
+            world().see(|o| {
+                o.account = Fact::Unknown(Failure::Refused(refusal_of(200, None, Class::Credentials)))
+            }),
             "PermissionMissing",
         ),
     ]);
@@ -215,9 +217,12 @@ fn a_number_is_added_only_when_every_list_is_complete_and_recent_and_none_has_it
         world()
             .desire(|d| d.account = Some(ACCOUNT.into()))
             .portfolio(|v| {
-                v.reach = Reach::Accounts(vec![reachable(ACCOUNT, Some(true)), reachable(OTHER, Some(true))]);
+                v.reach = Reach::Accounts(vec![
+                    reachable_as(ACCOUNT, Some(true)),
+                    reachable_as(OTHER_ACCOUNT, Some(true)),
+                ]);
             })
-            .see(|o| o.search.push(searched(OTHER, begun)))
+            .see(|o| o.search.push(searched(OTHER_ACCOUNT, begun)))
     };
     let elsewhere = |status| {
         two().see(|o| {
@@ -226,7 +231,7 @@ fn a_number_is_added_only_when_every_list_is_complete_and_recent_and_none_has_it
             o.search[1].numbers.push(Arc::new(number));
         })
     };
-    let denied = Failure::Refused(refusal(200, None, Class::Credentials));
+    let denied = Failure::Refused(refusal_of(200, None, Class::Credentials));
     check(vec![
         ("nowhere", two(), "AddNumber"),
         ("the other list was not read", two().see(|o| o.search.truncate(1)), "NotObservedYet"),
@@ -283,40 +288,46 @@ fn another_account_is_named_only_to_those_who_may_use_it() {
         let begun = world().now;
         let world = world().desire(|d| d.account = Some(ACCOUNT.into())).portfolio(|v| {
             v.namespace = "platform".into();
-            v.access = vec![crate::engine::desired::Access { namespaces: vec!["shop".into()], accounts }];
-            v.reach = Reach::Accounts(vec![reachable(ACCOUNT, Some(true)), reachable(OTHER, Some(true))]);
+            v.access = vec![crate::engine::desired::Access { namespaces: vec!["shop-br".into()], accounts }];
+            v.reach = Reach::Accounts(vec![
+                reachable_as(ACCOUNT, Some(true)),
+                reachable_as(OTHER_ACCOUNT, Some(true)),
+            ]);
         });
         let world = world.see(|o| {
-            o.search.push(searched(OTHER, begun));
+            o.search.push(searched(OTHER_ACCOUNT, begun));
             o.search[1].numbers.push(Arc::new(new_number()));
         });
         world.plan().block.unwrap().message
     };
-    assert!(elsewhere(None).contains(OTHER));
-    assert!(!elsewhere(Some(vec![ACCOUNT.into()])).contains(OTHER));
+    assert!(elsewhere(None).contains(OTHER_ACCOUNT));
+    assert!(!elsewhere(Some(vec![ACCOUNT.into()])).contains(OTHER_ACCOUNT));
 }
 
 #[test]
 fn what_meta_says_of_another_account_is_told_only_to_those_who_may_use_it() {
     let unlisted = |class, accounts: Option<Vec<crate::engine::id::AccountId>>| {
         let begun = world().now;
-        let mut refusal = refusal(2, None, class);
-        refusal.message = format!("account {OTHER} is broken");
+        let mut refusal = refusal_of(2, None, class);
+        refusal.message = format!("account {OTHER_ACCOUNT} is broken");
         let world = world().desire(|d| d.account = Some(ACCOUNT.into())).portfolio(|v| {
             v.namespace = "platform".into();
-            v.access = vec![crate::engine::desired::Access { namespaces: vec!["shop".into()], accounts }];
-            v.reach = Reach::Accounts(vec![reachable(ACCOUNT, Some(true)), reachable(OTHER, Some(true))]);
+            v.access = vec![crate::engine::desired::Access { namespaces: vec!["shop-br".into()], accounts }];
+            v.reach = Reach::Accounts(vec![
+                reachable_as(ACCOUNT, Some(true)),
+                reachable_as(OTHER_ACCOUNT, Some(true)),
+            ]);
         });
         let world = world.see(|o| {
-            o.search.push(searched(OTHER, begun));
+            o.search.push(searched(OTHER_ACCOUNT, begun));
             o.search[1].list = ListState::Failed(Failure::Refused(refusal));
         });
         format!("{:?}", world.plan().block.unwrap())
     };
     for class in [Class::Retry, Class::WaitUntil, Class::Credentials, Class::Person, Class::Spec] {
-        assert!(unlisted(class, None).contains(OTHER), "{class:?}");
+        assert!(unlisted(class, None).contains(OTHER_ACCOUNT), "{class:?}");
         let told = unlisted(class, Some(vec![ACCOUNT.into()]));
-        assert!(!told.contains(OTHER), "{told}");
+        assert!(!told.contains(OTHER_ACCOUNT), "{told}");
     }
 }
 
@@ -325,7 +336,7 @@ fn every_refusal_of_an_add_has_a_decision() {
     let after = |result, time| world().act(StepKind::AddNumber, result).after(time);
     let plain = || refused(100, None, Class::Spec);
     let until = |until: &str| {
-        let mut refusal = refusal(100, None, Class::WaitUntil);
+        let mut refusal = refusal_of(100, None, Class::WaitUntil);
         refusal.until = Some(until.parse().unwrap());
         Err(Failure::Refused(refusal))
     };
@@ -892,7 +903,7 @@ fn only_a_refusal_that_is_about_the_number_lets_the_next_code_wait() {
 fn a_code_that_meta_takes_none_of_for_a_while_is_not_called_wrong() {
     let until = Some(later(world().now, 6 * MINUTE));
     let maintenance =
-        || Err(Failure::Refused(Refusal { until, ..refusal(2_494_100, None, Class::WaitUntil) }));
+        || Err(Failure::Refused(Refusal { until, ..refusal_of(2_494_100, None, Class::WaitUntil) }));
     let tried = || {
         let asked = world().own().desire(send_code("1")).act(StepKind::RequestCode, accepted()).after(MINUTE);
         asked
@@ -1654,7 +1665,7 @@ fn a_number_that_was_deleted_and_added_again_is_a_new_one() {
 fn a_retry_of_a_vanished_number_opens_no_lock_of_metas() {
     let gone = world().own().registered().pass().after(HOUR).without_number().pass().after(MINUTE);
     let until = Some(later(gone.now, 5 * MINUTE));
-    let deleted = Err(Failure::Refused(Refusal { until, ..refusal(133_015, None, Class::WaitUntil) }));
+    let deleted = Err(Failure::Refused(Refusal { until, ..refusal_of(133_015, None, Class::WaitUntil) }));
     let refused = gone.desire(retry("1")).act(StepKind::AddNumber, deleted).after(MINUTE);
     check(vec![
         ("asked at once", refused.clone().desire(retry("2")), "NumberDeletedRecently"),
@@ -1800,7 +1811,7 @@ fn the_ledger_keeps_ten_and_forgets_what_does_not_count_first() {
 #[test]
 fn a_throttled_call_is_no_attempt_but_a_throttled_registration_is() {
     let throttle = || {
-        let mut refusal = refusal(80_008, None, Class::WaitUntil);
+        let mut refusal = refusal_of(80_008, None, Class::WaitUntil);
         refusal.scope = Scope::Account;
         Err(Failure::Refused(refusal))
     };
@@ -1829,7 +1840,7 @@ fn causes_are_written_down() {
 #[test]
 fn a_step_names_the_commands_and_the_page() {
     let block = world().own().plan().block.unwrap();
-    assert!(block.message.contains("kubectl whatsapp send-code support-br -n shop"), "{}", block.message);
+    assert!(block.message.contains("kubectl whatsapp send-code support-br -n shop-br"), "{}", block.message);
     let declined = world().own().number(name("DECLINED")).plan().block.unwrap();
     assert_eq!(declined.wait.unwrap().page, Some(crate::engine::value::page::Page::Numbers));
 }

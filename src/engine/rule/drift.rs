@@ -245,7 +245,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::engine::face_fixture::{Case, fresh, webhook as desired_webhook};
+    use crate::engine::fixture::{Case, fresh, webhook as desired_webhook};
 
     fn fields(case: &Case) -> Vec<String> {
         diff(&case.desired, &case.observed).into_iter().map(|d| d.field).collect()

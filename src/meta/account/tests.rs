@@ -179,7 +179,7 @@ async fn a_person_who_waits_is_not_put_off_by_a_failure_of_others() {
 
 #[tokio::test]
 async fn a_refused_credential_and_our_own_budget_are_asked_again_at_once() {
-    let credential = crate::engine::face_fixture::refusal(190, None, "T1");
+    let credential = crate::engine::fixture::refusal(190, None, "T1");
     let bench = Bench::new();
     for failure in [Failure::Refused(credential), Failure::Throttled(bench.clock.now())] {
         let failing = bench.waiting(bench.clock.now(), Urgency::Drift, Err(failure));

@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 use crate::engine::{
     assess::first,
     desired::{DesiredProfile, SecretKey},
-    face_fixture as face,
     failure::Class,
+    fixture as face,
     id::{AccountId, NumberId},
     look::Urgency,
     memory::{Entry, EntryOutcome, Origin},

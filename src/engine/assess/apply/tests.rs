@@ -16,7 +16,7 @@ use crate::engine::{
         status::Stage,
     },
 };
-use crate::engine::{face_fixture::*, value::condition_type::ConditionType::*};
+use crate::engine::{fixture::*, value::condition_type::ConditionType::*};
 
 // A block is carried by every condition that it keeps from being True.
 
@@ -132,7 +132,7 @@ fn a_success_forgets_the_error() {
     case.plan.block.as_mut().unwrap().failure = Some(Failure::Refused(refusal(133_005, None, "T1")));
     let before = case.settle();
     let mut case = Case::ready();
-    case.before = crate::engine::face_fixture::before(&before);
+    case.before = crate::engine::fixture::before(&before);
     assert_eq!(case.assess().facts.last_refusal, None);
 }
 

@@ -18,7 +18,7 @@ use crate::engine::{
         step::Step,
     },
 };
-use crate::engine::{face_fixture::*, value::condition_type::ConditionType::*};
+use crate::engine::{fixture::*, value::condition_type::ConditionType::*};
 
 // The table of conditions.
 

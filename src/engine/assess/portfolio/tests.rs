@@ -32,7 +32,7 @@ use crate::engine::{
     },
 };
 
-use crate::engine::face_fixture::*;
+use crate::engine::fixture::*;
 
 /// A look at a portfolio.
 #[derive(Clone)]

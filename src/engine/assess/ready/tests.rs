@@ -16,7 +16,7 @@ use crate::engine::{
         step::{Cause, Step, StepKind},
     },
 };
-use crate::engine::{face_fixture::*, value::condition_type::ConditionType::*};
+use crate::engine::{fixture::*, value::condition_type::ConditionType::*};
 
 fn entry(outcome: EntryOutcome, settle_until: Timestamp) -> Entry {
     Entry {
@@ -159,7 +159,7 @@ fn a_step_is_named_and_then_its_effect_is_awaited() {
     let mut case = Case::with(fresh()).step(register());
     case.number().code = Field::Is("VERIFIED".into());
     assert_eq!(case.assess().verdict(Registered), Some((False, Reason::Registering)));
-    case.outcome = Some(accepted(StepKind::Register));
+    case.outcome = Some(outcome(StepKind::Register));
     let assessment = case.assess();
     assert_eq!(assessment.verdict(Registered), Some((False, Reason::EffectNotVisibleYet)));
     assert_eq!(assessment.verdict(Reconciling), Some((True, Reason::Registering)));

@@ -14,7 +14,7 @@ use crate::engine::{
         status::{Assessment, Stage},
     },
 };
-use crate::engine::{face_fixture::*, value::condition_type::ConditionType::*};
+use crate::engine::{fixture::*, value::condition_type::ConditionType::*};
 
 // Unknown is only a first state.
 

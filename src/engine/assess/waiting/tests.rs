@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use crate::engine::{face_fixture::*, value::condition_type::ConditionType::*};
+use crate::engine::{fixture::*, value::condition_type::ConditionType::*};
 use crate::engine::{
     rule::waiting::of_reason,
     value::{

@@ -167,14 +167,14 @@ fn the_account_is_told_or_asked_for() {
         (
             "gone",
             world().see(|o| {
-                o.account = Fact::Unknown(Failure::Refused(refusal_of(100, Some(33), Class::Person)))
+                o.account = Fact::Unknown(Failure::Refused(refusal_of(100, Some(33), Class::Person)));
             }),
             "AccountNotInReach",
         ),
         (
             "forbidden",
             world().see(|o| {
-                o.account = Fact::Unknown(Failure::Refused(refusal_of(200, None, Class::Credentials)))
+                o.account = Fact::Unknown(Failure::Refused(refusal_of(200, None, Class::Credentials)));
             }),
             "PermissionMissing",
         ),

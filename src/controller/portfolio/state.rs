@@ -159,12 +159,12 @@ mod tests {
     use super::*;
     use crate::engine::{
         failure::{Class, Refusal},
-        fixture as face,
+        fixture,
     };
 
     #[test]
     fn a_check_without_an_answer_is_made_again_after_a_pause() {
-        let (fresh, start) = (Duration::from_secs(3_600), face::now());
+        let (fresh, start) = (Duration::from_secs(3_600), fixture::now());
         let mut state = State::<()>::default();
         assert!(state.is_check_due(fresh, start));
         state.note_check(&Fact::<()>::Unknown(Failure::NoAnswer("time-out".into())), start - BETWEEN_CHECKS);
@@ -181,19 +181,19 @@ mod tests {
     }
 
     fn refused(code: i64, class: Class, until: Option<Timestamp>) -> Failure {
-        Failure::Refused(Refusal { class, until, ..face::refusal(code, None, "T1") })
+        Failure::Refused(Refusal { class, until, ..fixture::refusal(code, None, "T1") })
     }
 
     #[test]
     fn an_unchanged_credential_is_asked_about_again_only_when_it_is_doubted_or_its_answer_is_old() {
-        let (now, fresh) = (face::now(), Duration::from_secs(3_600));
+        let (now, fresh) = (fixture::now(), Duration::from_secs(3_600));
         let tried = |token, at| State::<()> {
             tried: Some(Tried { version: "1".into(), graph: (), token, at }),
             asked_at: Some(at),
             ..State::default()
         };
         let is_asked = |state: &State<()>, version: &str, at| state.said_of(version, fresh, at).is_none();
-        for answer in [Fact::Known(face::token()), Fact::Unknown(refused(190, Class::Credentials, None))] {
+        for answer in [Fact::Known(fixture::token()), Fact::Unknown(refused(190, Class::Credentials, None))] {
             let mut state = tried(answer, now);
             assert!(!is_asked(&state, "1", now + fresh - BETWEEN_CHECKS));
             assert!(is_asked(&state, "1", now + fresh));
@@ -209,10 +209,10 @@ mod tests {
 
     #[test]
     fn a_read_that_was_not_answered_is_made_again_at_its_date_and_not_with_the_next_look() {
-        let (now, date) = (face::now(), face::later(5));
+        let (now, date) = (fixture::now(), fixture::later(5));
         let facts = |failure| Facts {
             said: PortfolioFacts {
-                business: Fact::Known(face::business()),
+                business: Fact::Known(fixture::business()),
                 owned: Fact::Unknown(failure),
                 client: Fact::Known(Vec::new()),
             },
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_new_value_of_the_annotation_asks_to_look_now() {
-        let (now, fresh) = (face::now(), Duration::from_secs(3_600));
+        let (now, fresh) = (fixture::now(), Duration::from_secs(3_600));
         let value = |text: &str| Some(text.to_owned());
         let mut state = State::<()>::default();
         state.note_nudge(value("1").as_ref());

@@ -4,10 +4,9 @@
 use std::sync::Arc;
 
 use crate::engine::{
-    fixture::entity,
     fixture::{
-        ACCOUNT, HOUR, MINUTE, NAME, NUMBER, OTHER_ACCOUNT, SECOND, World, accepted, new_number, no_answer,
-        present, reachable_as, refusal_of, refused, searched, version, world,
+        ACCOUNT, HOUR, MINUTE, NAME, NUMBER, OTHER_ACCOUNT, SECOND, World, accepted, entity, new_number,
+        no_answer, present, reachable_as, refusal_of, refused, searched, version, world,
     },
     value::{
         condition_type::ConditionType,

@@ -13,7 +13,7 @@ use crate::engine::{
     assess::first,
     desired::{DesiredProfile, SecretKey},
     failure::Class,
-    fixture as face,
+    fixture,
     id::{AccountId, NumberId},
     look::Urgency,
     memory::{Entry, EntryOutcome, Origin},
@@ -74,10 +74,10 @@ impl Graph for Stub {
         unused()
     }
     async fn account(&self, _: &AccountId, _: Timestamp, _: Urgency) -> Result<Arc<Account>, Failure> {
-        Ok(Arc::new(face::account()))
+        Ok(Arc::new(fixture::account()))
     }
     async fn numbers(&self, _: &AccountId, _: Timestamp, _: Urgency) -> Result<Arc<NumberList>, Failure> {
-        let digits = face::desired().number.digits().into();
+        let digits = fixture::desired().number.digits().into();
         Ok(Arc::new(NumberList {
             begun: self.clock.now(),
             numbers: HashMap::from([(digits, self.listed.clone())]),
@@ -295,10 +295,10 @@ struct Scene {
 
 impl Scene {
     fn new(fates: impl IntoIterator<Item = Fate>) -> Self {
-        let clock = Arc::new(Hands(Mutex::new(face::now())));
+        let clock = Arc::new(Hands(Mutex::new(fixture::now())));
         let state = State {
             version: 1,
-            uid: face::desired().uid,
+            uid: fixture::desired().uid,
             standing: None,
             fates: fates.into_iter().collect(),
             writes: 0,
@@ -333,12 +333,12 @@ impl Scene {
 
     fn input(&self) -> Input<u64> {
         Input {
-            desired: Arc::new(face::desired()),
+            desired: Arc::new(fixture::desired()),
             live: self.book.live(),
             claim: Claim::Ours { act_from: None },
-            portfolio: PortfolioState::View(Arc::new(face::view())),
+            portfolio: PortfolioState::View(Arc::new(fixture::view())),
             after_write: None,
-            process: ProcessFacts { started: face::now(), last_success: None },
+            process: ProcessFacts { started: fixture::now(), last_success: None },
             volatile: Arc::default(),
         }
     }
@@ -462,13 +462,13 @@ async fn an_object_that_is_gone_or_another_gets_no_step() {
 #[tokio::test(start_paused = true)]
 async fn a_conflict_on_the_outcome_is_merged_into_the_live_ledger() {
     fn touch(memory: &mut Memory) {
-        memory.since.insert("SomebodyElse".into(), face::now());
-        memory.marks.pin_set = Some(face::now());
+        memory.since.insert("SomebodyElse".into(), fixture::now());
+        memory.marks.pin_set = Some(fixture::now());
     }
     let scene = Scene::until_acting([Fate::Lands, Fate::Conflict(touch), Fate::Conflict(touch)]).await;
     scene.once().await.unwrap();
     assert_eq!((scene.adds(), scene.book.writes(), scene.last_add()), (1, 4, EntryOutcome::Accepted));
-    assert_eq!(scene.book.memory().marks.pin_set, Some(face::now()));
+    assert_eq!(scene.book.memory().marks.pin_set, Some(fixture::now()));
     assert_eq!(scene.book.memory().in_flight, None);
 }
 
@@ -622,12 +622,12 @@ impl Secrets for Six {
 #[tokio::test]
 async fn a_code_that_was_held_back_is_still_an_answer() {
     let mut scene = Scene::new([]);
-    scene.graph.listed = vec![Arc::new(face::fresh())];
-    let mut memory = Memory { number: Some(face::NUMBER.into()), ..Memory::default() };
-    memory.marks.origin = Origin::Added(face::now());
+    scene.graph.listed = vec![Arc::new(fixture::fresh())];
+    let mut memory = Memory { number: Some(fixture::NUMBER.into()), ..Memory::default() };
+    memory.marks.origin = Origin::Added(fixture::now());
     memory.ledger.codes.push(Entry {
         id: "asked".into(),
-        at: face::now(),
+        at: fixture::now(),
         outcome: EntryOutcome::Accepted,
         cause: Cause::SendCode("1".into()),
         subject: None,
@@ -635,7 +635,7 @@ async fn a_code_that_was_held_back_is_still_an_answer() {
         secret_before: None,
         refusal: None,
     });
-    let assessment = first(&face::desired(), face::now());
+    let assessment = first(&fixture::desired(), fixture::now());
     scene.book.state.lock().unwrap().standing = Some(Record { assessment, memory });
     let volatile: Arc<Mutex<Volatile>> = Arc::default();
     for _ in 0..2 {
@@ -653,8 +653,8 @@ async fn a_code_that_was_held_back_is_still_an_answer() {
 #[test]
 fn only_codes_about_the_credential_make_the_portfolio_look_at_it() {
     let refused = |code: i64, message: &str| {
-        let mut observed = face::Case::ready().observed;
-        let mut refusal = face::refusal(code, None, "T1");
+        let mut observed = fixture::Case::ready().observed;
+        let mut refusal = fixture::refusal(code, None, "T1");
         refusal.class = Class::Credentials;
         refusal.message = message.into();
         observed.subscribed = Fact::Unknown(Failure::Refused(refusal));

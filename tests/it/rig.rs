@@ -424,13 +424,25 @@ impl Rig {
 
     /// No useless work: in this time no channel is written, and Meta is not called more often than that.
     pub async fn assert_rest(&self, time: Duration, calls: usize) {
-        let mark = self.plane.mark().await;
+        let mark = self.at_rest().await;
         let before = self.sandbox.calls().len();
         tokio::time::sleep(time).await;
         let made = self.sandbox.calls().split_off(before);
         assert!(made.len() <= calls, "{} calls in {time:?}: {made:#?}", made.len());
         let writes = self.writes_since(mark).await;
         assert!(writes.iter().all(|e| e.resource == "whatsappportfolios"), "written at rest: {writes:#?}");
+    }
+
+    /// A point in the audit log after everything that earlier passes wrote: an event may follow a status by a moment.
+    pub async fn at_rest(&self) -> Mark {
+        for _ in 0..20 {
+            let mark = self.plane.mark().await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if self.writes_since(mark).await.is_empty() {
+                return mark;
+            }
+        }
+        panic!("the operator never stops writing:\n{}", self.logs());
     }
 
     /// What the operator's account wrote since a mark, events too.

@@ -32,6 +32,11 @@ words! {
 }
 
 /// One row of the table.
+///
+/// ```
+/// use whatsapp_operator::engine::{action::Action, reason::Reason};
+/// assert_eq!(Reason::Suspended.row().actions().next(), Some(Action::Resume));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     pub reason: Reason,

@@ -52,7 +52,7 @@ use crate::{
         settings::{DEFAULT_URL, DEFAULT_VERSION, Settings},
     },
     run::{
-        observe::{Circumstances, PortfolioFacts, Sources, fact, observe, portfolio_facts},
+        observe::{Circumstances, PortfolioFacts, Sources, fact, observe, portfolio_facts, prove},
         secret::Volatile,
     },
 };
@@ -226,6 +226,10 @@ impl Planner {
             Some(graph) => fact(graph.debug_token().await),
             None => Fact::NotAsked,
         };
+        let proof = match &first {
+            Some(graph) => prove(graph, &token, Timestamp::now()).await,
+            None => Fact::NotAsked,
+        };
         let observed = PortfolioObserved {
             access_token: offer.access_token.clone(),
             app_secret: offer.app_secret.clone(),
@@ -233,6 +237,7 @@ impl Planner {
             offered: first.as_ref().map(|_| offer.version.clone()),
             token: token.clone(),
             token_in_use: Fact::NotAsked,
+            proof,
             business: Fact::NotAsked,
             owned: Fact::NotAsked,
             client: Fact::NotAsked,

@@ -10,12 +10,13 @@ use jiff::Timestamp;
 
 use crate::{
     engine::{
+        assess::portfolio::needs_proof,
         desired::{Desired, SecretKey},
-        failure::Failure,
+        failure::{Failure, Refusal},
         id::{AccountId, Fact, Field},
         look::{AccountLook, Look, Urgency},
         observed::{Account, Claim, ListState, Observed, PortfolioState, ProcessFacts, Profile, Searched},
-        portfolio::{BusinessFacts, Reachable},
+        portfolio::{BusinessFacts, Reachable, TokenFacts},
         step::StepKind,
     },
     meta::port::{Clock, Graph},
@@ -197,6 +198,22 @@ pub async fn portfolio_facts<G: Graph>(graph: &G, urgency: Urgency) -> Portfolio
     let (business, owned, client) =
         futures::join!(graph.business(urgency), graph.owned_accounts(), graph.client_accounts());
     PortfolioFacts { business: fact(business), owned: fact(owned), client: fact(client) }
+}
+
+/// Reads something for which the token needs its scopes, where what Meta says about it leaves a doubt: a list of accounts,
+/// else an account that the token names.
+pub async fn prove<G: Graph>(graph: &G, token: &Fact<TokenFacts>, now: Timestamp) -> Fact<()> {
+    if !needs_proof(token) {
+        return Fact::NotAsked;
+    }
+    let list = fact(graph.owned_accounts().await.map(|_| ()));
+    let named = token.known().and_then(|facts| facts.targets.as_ref()?.first().cloned());
+    match (&list, named) {
+        (Fact::Unknown(failure), Some(account)) if failure.refusal().is_some_and(Refusal::is_permission) => {
+            fact(graph.account(&account, now, Urgency::Edit).await.map(|_| ()))
+        }
+        _ => list,
+    }
 }
 
 /// A read that failed is a fact that says so.

@@ -359,6 +359,10 @@ pub struct Token {
     pub assigned: BTreeSet<String>,
     /// The granted permissions.
     pub scopes: BTreeSet<String>,
+    /// Granted permissions that `debug_token` does not list.
+    pub unlisted: BTreeSet<String>,
+    /// It may not inspect itself: a plain 100.
+    pub hides_itself: bool,
     /// The accounts that management is limited to; none means all.
     pub target_ids: Option<Vec<String>>,
     /// When it was issued.
@@ -388,6 +392,8 @@ impl Token {
             employee: false,
             assigned: BTreeSet::new(),
             scopes: scopes.into_iter().map(str::to_owned).collect(),
+            unlisted: BTreeSet::new(),
+            hides_itself: false,
             target_ids: None,
             issued_at: Timestamp::UNIX_EPOCH,
             expires_at: None,

@@ -196,6 +196,11 @@ impl Refusal {
         self.class.is_denied()
     }
 
+    /// Whether Meta asks for a permission, of the token or of its app, and names no object that is hidden.
+    pub fn is_permission(&self) -> bool {
+        matches!(self.code, 3 | 10 | 200..=299)
+    }
+
     /// Whether code and subcode are these; `None` matches only an absent subcode.
     pub fn is(&self, code: i64, subcode: Option<i64>) -> bool {
         self.code == code && self.subcode == subcode

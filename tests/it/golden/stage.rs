@@ -522,6 +522,10 @@ impl Stage {
             offered: offered.clone(),
             token: token.clone(),
             token_in_use: Fact::NotAsked,
+            proof: match &graph {
+                Some(graph) => whatsapp_operator::run::observe::prove(graph, &token, self.now()).await,
+                None => Fact::NotAsked,
+            },
             business: Fact::NotAsked,
             owned: Fact::NotAsked,
             client: Fact::NotAsked,

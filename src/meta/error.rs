@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::edge::{About, Edge};
-use crate::engine::failure::{Class, Scope};
+use crate::engine::failure::{Class, Said, Scope};
 
 /// What a row of the table matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -444,6 +444,98 @@ pub(super) const TABLE: &[Entry] = &[
     row(Number(1_349_174), Credentials, Account, "No permission.", OPENAPI),
     row(Number(1_349_176), Credentials, Account, "The token lacks a scope.", NUMBERS),
 ];
+
+/// The texts of an error: the one in English for developers, and the one in the language of the token's user for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Text {
+    ForDevelopers,
+    ForPeople,
+}
+
+impl Text {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::ForDevelopers => "message",
+            Self::ForPeople => "error_user_msg",
+        }
+    }
+}
+
+/// A sentence that says what its code does not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sentence {
+    /// The code that it comes with, and the subcode.
+    pub(super) code: i64,
+    pub(super) subcode: Option<i64>,
+    /// Which of the texts it is.
+    pub(super) text: Text,
+    /// A part of it, in lower case.
+    pub(super) part: &'static str,
+    pub(super) said: Said,
+    /// What it makes of its code, if not what the table says.
+    class: Option<(Class, Scope)>,
+    pub(super) meaning: &'static str,
+    pub(super) source: &'static str,
+}
+
+/// The sentences that were recorded from live answers. Every other one is shown and nothing is concluded from it.
+pub(super) const SENTENCES: &[Sentence] = &[
+    Sentence {
+        code: 100,
+        subcode: None,
+        text: Text::ForDevelopers,
+        part: "not available for smb businesses",
+        said: Said::BusinessAppNumber,
+        class: Some((Person, Channel)),
+        meaning: "The number is one of the WhatsApp Business app: no call registers it.",
+        source: "recorded from live answers, May to August 2026",
+    },
+    Sentence {
+        code: 100,
+        subcode: None,
+        text: Text::ForDevelopers,
+        part: "permission",
+        said: Said::PermissionMissing,
+        class: Some((Credentials, Account)),
+        meaning: "The token's user lacks a permission on the object.",
+        source: "recorded from live answers, August and September 2026",
+    },
+    Sentence {
+        code: 100,
+        subcode: Some(2_388_001),
+        text: Text::ForPeople,
+        part: "registered to an existing whatsapp account",
+        said: Said::NumberInUse,
+        class: None,
+        meaning: "The number is registered to an account in an app or elsewhere on the platform.",
+        source: "recorded from a live answer, October 2026",
+    },
+];
+
+/// The known sentence that is among the texts of an error. A plain 100 says nothing else about its cause; a field or an
+/// object that does not exist is no matter of permissions.
+pub(super) fn sentence(
+    code: i64,
+    subcode: Option<i64>,
+    text: impl Fn(Text) -> Option<String>,
+) -> Option<&'static Sentence> {
+    SENTENCES.iter().find(|sentence| {
+        let is_its_code = (sentence.code, sentence.subcode) == (code, subcode);
+        let text =
+            is_its_code.then(|| text(sentence.text)).flatten().unwrap_or_default().to_ascii_lowercase();
+        let is_other = ["nonexisting field", "does not exist", "appsecret_proof"];
+        text.contains(sentence.part) && !is_other.iter().any(|other| text.contains(other))
+    })
+}
+
+impl Sentence {
+    /// What it makes of what the table says about its code.
+    pub(super) fn verdict(&self, edge: Edge, of_code: Verdict) -> Verdict {
+        let Some((class, scope)) = self.class else { return of_code };
+        let scope = if edge.about() == About::Portfolio { Portfolio } else { scope };
+        Verdict { class, scope, wait: None }
+    }
+}
 
 /// Looks an error up: code with subcode first, then a number in either place, then the code,
 /// then the family; a row for the edge beats one for all.

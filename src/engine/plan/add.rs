@@ -129,7 +129,7 @@ fn add_refused(pass: &Pass, refusal: &Refusal) -> Block {
     let words = say::words(refusal);
     let digits = &pass.desired.number;
     if refusal.names(2_388_001) {
-        remedy::on_phone(pass, refusal)
+        remedy::certificate(pass, refusal)
     } else if let Some(until) = refusal.paused_until() {
         postponed(digits.as_str(), refusal, until, &words)
     } else if adding::is_limit(refusal) {

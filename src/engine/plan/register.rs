@@ -19,7 +19,7 @@ use crate::engine::{
         action::Action,
         block::Block,
         desired::PinPolicy,
-        failure::{Failure, Refusal, Scope},
+        failure::{Failure, Refusal, Said, Scope},
         id::{AccountMode, CodeStatus, Field},
         memory::{Entry, EntryOutcome, Memory},
         observed::{Health, Number},
@@ -44,6 +44,7 @@ enum Next {
 pub(super) fn register(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) -> Gate<Infallible> {
     undecided::settled(pass, StepKind::Register, memory, seen)?;
     note_refusal(pass, memory, number, seen);
+    is_free(pass, memory)?;
     let grant = naming::allows_registration(pass, memory, number)?;
     unlocked(pass, memory)?;
     below_total(pass, memory)?;
@@ -87,10 +88,15 @@ fn attempt(
     Ok(pass.step(step, why.into(), cause))
 }
 
-/// 2388001 has two meanings; the first look after it tells which, and that is remembered.
+/// 2388001 speaks of the name where that is in review, unless Meta's sentence says otherwise. The first look after it
+/// tells, and that is remembered.
 fn note_refusal(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) {
     let Some(last) = memory.ledger.last(StepKind::Register) else { return };
     let at = last.at;
+    if in_use(last).is_some() {
+        memory.marks.on_phone = Some(at);
+        return;
+    }
     let is_new = last.refused_with(2_388_001).is_some()
         && !memory.marks.tried_in_review.values().any(|tried| *tried == at)
         && memory.marks.on_phone != Some(at);
@@ -102,6 +108,20 @@ fn note_refusal(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) 
         memory.marks.on_phone = Some(at);
     } else {
         memory.marks.note_tried_in_review(name, at);
+    }
+}
+
+/// Meta's refusal that says that another account has the number, whatever became of its name.
+fn in_use(last: &Entry) -> Option<&Refusal> {
+    last.refused_with(2_388_001).filter(|refusal| refusal.says(Said::NumberInUse))
+}
+
+/// While another account has the number, that is what people are told: a name that is approved would not help.
+fn is_free(pass: &Pass, memory: &Memory) -> Gate {
+    let refusal = memory.ledger.last(StepKind::Register).and_then(in_use);
+    match refusal.filter(|_| pass.retry.is_none()) {
+        Some(refusal) => Err(Stop::block(remedy::certificate(pass, refusal))),
+        None => Ok(()),
     }
 }
 
@@ -139,7 +159,7 @@ fn lock(pass: &Pass, last: &Entry, refusal: &Refusal) -> Option<(Reason, Timesta
         133_015 => (Reason::NumberDeletedRecently, limits.deleted_pause),
         133_008 => (Reason::PinLocked, limits.pin_locked_pause),
         133_009 => (Reason::PinLocked, limits.pin_fast_pause),
-        // It has two causes, and waiting helps with neither. The name status tells which one it is.
+        // Waiting helps with none of its causes.
         _ if refusal.names(2_388_001) => return None,
         _ if refusal.is_pause() => {
             let reason = match refusal.scope {
@@ -192,6 +212,9 @@ fn next(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Next
         131_031 => pin_mismatch(pass, memory, seen, number, last, refusal),
         133_000 => Ok(Next::Asked(Box::new(incomplete(pass, refusal)))),
         133_004 | 133_006 | 133_009 | 133_015 | 133_016 => automatic(),
+        _ if refusal.says(Said::BusinessAppNumber) => {
+            Ok(Next::Asked(Box::new(remedy::business_app(pass, refusal))))
+        }
         _ if refusal.names(2_388_001) => certificate(pass, memory, seen, last, refusal),
         // The next credential goes on from here.
         _ if refusal.is_about_credentials() => automatic(),
@@ -203,10 +226,10 @@ fn next(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Next
     }
 }
 
-/// "Cannot create certificate": the phone only when the name was usable before and after.
+/// "Cannot create certificate": not the name where that was usable before and after.
 fn certificate(pass: &Pass, memory: &Memory, seen: &Seen, last: &Entry, refusal: &Refusal) -> Gate<Next> {
     if memory.marks.on_phone == Some(last.at) {
-        return Ok(Next::Asked(Box::new(remedy::on_phone(pass, refusal))));
+        return Ok(Next::Asked(Box::new(remedy::certificate(pass, refusal))));
     }
     if seen.begun.is_none_or(|begun| begun <= last.at) {
         return Err(Stop::look_again("Meta refused the registration; the next look at the name shows why"));

@@ -11,7 +11,7 @@ use crate::engine::{
     value::{
         condition_type::ConditionType,
         desired::{CodeRequest, Connection, DesiredProfile, Management, PinPolicy, WhileNameInReview},
-        failure::{Class, Failure, Refusal, Scope},
+        failure::{Class, Failure, Refusal, Said, Scope},
         id::{
             AccountMode, AccountStatus, CodeStatus, Fact, Field, NameStatus, NumberStatus, PlatformType,
             ReviewStatus, Sendability,
@@ -87,10 +87,21 @@ fn send_code(value: &str) -> impl FnOnce(&mut crate::engine::desired::Desired) {
     consent(ConsentKind::SendCode, value)
 }
 
+/// The sentence of 2388001 that is known.
+fn in_use(class: Class) -> Result<Accepted, Failure> {
+    let said = Some(Said::NumberInUse);
+    Err(Failure::Refused(Refusal { said, ..refusal_of(100, Some(2_388_001), class) }))
+}
+
 /// What Meta's table makes of 2388001 at a registration: an hour's wait, which is not what it comes to.
 fn certificate() -> Result<Accepted, Failure> {
     let until = Some(later(world().now, HOUR));
     Err(Failure::Refused(Refusal { until, ..refusal_of(100, Some(2_388_001), Class::WaitUntil) }))
+}
+
+fn business_app() -> Result<Accepted, Failure> {
+    let said = Some(Said::BusinessAppNumber);
+    Err(Failure::Refused(Refusal { said, ..refusal_of(100, None, Class::Person) }))
 }
 
 fn name(status: &'static str) -> impl FnOnce(&mut crate::engine::observed::Number) {
@@ -362,9 +373,11 @@ fn every_refusal_of_an_add_has_a_decision() {
                 .after(72 * HOUR),
             "AddRefused",
         ),
-        ("on a phone", after(refused(100, Some(2_388_001), Class::Person), 99 * HOUR), "NumberOnPhone"),
+        ("in use", after(in_use(Class::Person), 99 * HOUR), "NumberOnPhone"),
+        ("in use, asked", after(in_use(Class::Person), HOUR).desire(retry("1")), "AddNumber"),
+        ("certificate", after(refused(100, Some(2_388_001), Class::Person), 99 * HOUR), "CertificateRefused"),
         (
-            "on a phone, asked",
+            "certificate, asked",
             after(refused(100, Some(2_388_001), Class::Person), HOUR).desire(retry("1")),
             "AddNumber",
         ),
@@ -1078,7 +1091,15 @@ fn every_refusal_of_a_registration_has_a_decision() {
             sent(person(131_031), HOUR).number(|n| n.health = Field::Is(unpaid)),
             "PinMismatch",
         ),
-        ("certificate, name usable", sent(certificate(), SECOND), "NumberOnPhone"),
+        ("certificate, name usable", sent(certificate(), SECOND), "CertificateRefused"),
+        ("in use", sent(in_use(Class::WaitUntil), SECOND), "NumberOnPhone"),
+        (
+            "in use, whatever the name",
+            sent(in_use(Class::WaitUntil), SECOND).number(name("PENDING_REVIEW")),
+            "NumberOnPhone",
+        ),
+        ("of the Business app", sent(business_app(), 99 * HOUR), "ConnectionContradictsNumber"),
+        ("of the Business app, asked", sent(business_app(), HOUR).desire(retry("1")), "Register"),
         ("certificate, asked", sent(certificate(), SECOND).desire(retry("1")), "Register"),
         (
             "certificate, name in review",

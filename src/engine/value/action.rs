@@ -81,12 +81,9 @@ actions! {
     EnterCode: PhoneHolder,
         "A code was sent to the phone and has not been entered.",
         "Within ten minutes, run kubectl whatsapp code NAME and enter the six digits.";
-    DeleteAppAccount: PhoneHolder,
-        "The number still belongs to an account in a WhatsApp app.",
-        "On the phone: Settings, Account, Delete account (uninstalling is not enough); wait five minutes; then run kubectl whatsapp retry NAME.";
     FreeNumber: PhoneHolder,
-        "The number may be in use in a WhatsApp app or with another provider.",
-        "Delete the number's account in the WhatsApp app, or have the other provider release the number; then run kubectl whatsapp retry NAME.";
+        "The number is, or may be, in use in a WhatsApp app or with another provider.",
+        "Find out who uses it. If it is to stay in the WhatsApp Business app, have connection set to Coexistence. If another provider has it, have it released there. Delete an account in an app only if it is there and nobody needs it or its chats. Then run kubectl whatsapp retry NAME.";
     ConnectInApp: PhoneHolder,
         "The number is to stay in the WhatsApp Business app, and only the app can connect it.",
         "Connect it in the WhatsApp Business app, through the sign-up of the partner.";

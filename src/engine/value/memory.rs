@@ -468,7 +468,7 @@ pub struct Marks {
     pub tried_in_review: BTreeMap<String, Timestamp>,
     /// The last twenty names that Meta declined.
     pub declined: BTreeMap<String, Timestamp>,
-    /// 2388001 with a usable name: the number is still on a phone; one try per `retry`.
+    /// 2388001 that is not about the name: mostly, the number is in use elsewhere; one try per `retry`.
     pub on_phone: Option<Timestamp>,
 }
 

@@ -285,9 +285,12 @@ reasons! {
     PinMismatch: Person, REGISTER, ProvidePin at Numbers,
         "Meta says that this is not the PIN of the number.",
         "Put the right PIN into the Secret, or set registration.pinPolicy: Overwrite, or switch two-step verification off in WhatsApp Manager; then: kubectl whatsapp retry NAME.";
-    NumberOnPhone: Person, NUMBER, DeleteAppAccount,
-        "The number is still in use in a WhatsApp app.",
-        "On the phone: Settings, Account, Delete my account (uninstalling is not enough); wait five minutes; then: kubectl whatsapp retry NAME.";
+    NumberOnPhone: Person, NUMBER, FreeNumber,
+        "The number is registered to another account of WhatsApp: in an app on a phone, or in another WhatsApp Business Account.",
+        "To keep it in the WhatsApp Business app: set connection to Coexistence, and connect it in the app. In another WhatsApp Business Account: have it deregistered there. Only if an app has it and its account and chats are not needed any more: delete the account in that app (Settings, Account; uninstalling is not enough), and wait five minutes. Then: kubectl whatsapp retry NAME.";
+    CertificateRefused: Person, NUMBER, Retry at Numbers,
+        "Meta could not make the certificate of the number, and does not say why in words that are known here: the number is in use in a WhatsApp app, or in another account; the display name is not ready; or two-step verification was switched on elsewhere.",
+        "Read Meta's words in the message, and look at the number in WhatsApp Manager; once the cause is removed: kubectl whatsapp retry NAME. Give no account up on a guess.";
     NumberLimitReached: Person, NUMBER, RaiseNumberLimit at Support,
         "The portfolio has as many numbers as Meta allows it.",
         "Verify the business, remove a number that is no longer used in WhatsApp Manager, or ask Meta's support for more; it is tried again daily, or at once: kubectl whatsapp retry NAME.";

@@ -481,6 +481,16 @@ pub(super) struct Sentence {
 /// The sentences that were recorded from live answers. Every other one is shown and nothing is concluded from it.
 pub(super) const SENTENCES: &[Sentence] = &[
     Sentence {
+        code: 200,
+        subcode: None,
+        text: Text::ForDevelopers,
+        part: "api access blocked",
+        said: Said::AppBlocked,
+        class: Some((WaitUntil, App)),
+        meaning: "Meta keeps the app from calling. A person finds out why in the app's dashboard; Meta releases it.",
+        source: "recorded from live answers, 2026",
+    },
+    Sentence {
         code: 100,
         subcode: None,
         text: Text::ForDevelopers,
@@ -532,7 +542,7 @@ impl Sentence {
     /// What it makes of what the table says about its code.
     pub(super) fn verdict(&self, edge: Edge, of_code: Verdict) -> Verdict {
         let Some((class, scope)) = self.class else { return of_code };
-        let scope = if edge.about() == About::Portfolio { Portfolio } else { scope };
+        let scope = if scope == Account && edge.about() == About::Portfolio { Portfolio } else { scope };
         Verdict { class, scope, wait: None }
     }
 }

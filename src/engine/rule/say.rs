@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use crate::engine::value::{
     block::Block,
-    failure::{Failure, Refusal},
+    failure::{Failure, Refusal, Said},
+    portfolio::Hold,
     reason::Reason,
     step::StepKind,
 };
@@ -49,8 +50,21 @@ pub(in crate::engine) fn unreadable(what: &str, failure: &Failure) -> Block {
     }
 }
 
+/// Meta keeps the whole app from calling. Nothing is wrong with the token, the account or the number.
+pub(in crate::engine) fn app_blocked(refusal: &Refusal) -> Hold {
+    Hold {
+        reason: Reason::AppBlocked,
+        message: format!(
+            "Meta blocks the API access of the token's app ({}); open the app in the App Dashboard, and do what its alerts and required actions ask for; what was set up stays, and the operator notices by itself when the app may call again",
+            words(refusal)
+        ),
+        failure: Some(Failure::Refused(refusal.clone())),
+    }
+}
+
 fn refused_read(what: &str, refusal: &Refusal) -> Block {
     let block = match refusal.paused_until() {
+        _ if refusal.says(Said::AppBlocked) => Block::new(Reason::AppBlocked, app_blocked(refusal).message),
         Some(until) => throttled(until),
         None if refusal.is_pause() => {
             Block::new(Reason::Throttled, "Meta asks for a pause in calls; it is asked again by itself")

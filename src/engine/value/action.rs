@@ -100,6 +100,9 @@ actions! {
     ReplaceToken: PortfolioAdmin,
         "The token does not work, or soon will not.",
         "In Business settings, generate a token for the system user, preferably one that never expires, and have it put into the Secret.";
+    UnblockApp: PortfolioAdmin,
+        "Meta keeps the token's app from calling.",
+        "In the App Dashboard, open the app, and do what its alerts and required actions ask for.";
     AddNumberAgain: PortfolioAdmin,
         "The number was deleted from its account.",
         "Add the number to the account again in WhatsApp Manager.";

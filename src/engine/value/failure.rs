@@ -130,6 +130,8 @@ words! {
     /// What a sentence of Meta's says that no code says.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum Said {
+        /// Meta keeps the whole app from calling.
+        AppBlocked,
         /// The token's user lacks a permission on the account or the number.
         PermissionMissing,
         /// The number is one of the WhatsApp Business app, so no call registers it.

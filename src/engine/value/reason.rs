@@ -345,6 +345,9 @@ reasons! {
     PermissionMissing: Person, ACCOUNT, GrantPermissions at SystemUsers,
         "The token may not do this with the account or the number.",
         "In Business settings, give the system user full control of the account, and the token the scopes whatsapp_business_management and whatsapp_business_messaging.";
+    AppBlocked: Person, PORTFOLIO, UnblockApp at Apps,
+        "Meta keeps the app of the token from calling. Token, account and number are not the cause, and what was True stays.",
+        "Open the app in the App Dashboard, and do what its alerts and required actions ask for. Meta releases an app after hours or days; the operator notices it by itself.";
     PortfolioNotUsable: Person, PORTFOLIO, CorrectPortfolio,
         "There is no portfolio of that name that may be used from this namespace.",
         "Check portfolioRef, or have the portfolio's owner add this namespace to spec.access.";

@@ -14,7 +14,7 @@ use crate::engine::{
         portfolio::{credentials::Credentials, scene::Verdict},
         waiting::settle_since,
     },
-    rule::waiting::of_reason,
+    rule::{say, waiting::of_reason},
     value::{
         condition::{Condition, ConditionSet, Truth},
         condition_type::ConditionType,
@@ -104,6 +104,9 @@ impl PortfolioGiven<'_> {
         }
         if let Some(bad) = of(ConditionType::IdentityConfirmed) {
             return Some(self.hold_of(bad, identity.refusal.clone()));
+        }
+        if let Some(refusal) = &self.observed.app_blocked {
+            return Some(say::app_blocked(refusal));
         }
         if credentials.version.is_none() {
             return Some(Hold {

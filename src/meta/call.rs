@@ -4,7 +4,10 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::{budget::Claim, edge::Edge, wire};
-use crate::engine::{failure::Failure, id::AccountId};
+use crate::engine::{
+    failure::{Failure, Said},
+    id::AccountId,
+};
 
 /// One request, as data. Not `Debug`: a body may hold a PIN or a code.
 pub(super) struct Call<'a> {
@@ -63,6 +66,8 @@ impl Trouble {
     /// every app whose business is no partner of Meta's, with code 10 and without the field's name.
     pub(super) fn may_blame(&self, field: &str) -> bool {
         self.failure.refusal().is_some_and(|refusal| match refusal.code {
+            // A block of the app is about no field.
+            _ if refusal.says(Said::AppBlocked) => false,
             code if field == wire::FUNDING => code == 10,
             100 => refusal.subcode != Some(33) && !refusal.is_about_credentials(),
             1 | 3 | 10 | 200..=299 => true,

@@ -311,9 +311,29 @@ impl GraphClient {
     pub(super) async fn write(&self, call: Call<'_>) -> Result<(), Failure> {
         let answer = self.call(&call).await.map_err(Trouble::into_failure)?;
         match json::truth(&answer, "success") {
-            Some(true) => Ok(()),
+            Some(true) => {
+                for (name, value) in self.told_besides(&call, &answer) {
+                    tracing::info!(
+                        edge = call.edge.as_str(),
+                        name,
+                        value,
+                        "Meta said more than that it was done"
+                    );
+                }
+                Ok(())
+            }
             _ => Err(Failure::NoAnswer("Meta did not say that the write was done".into())),
         }
+    }
+
+    /// What the answer to a write says besides that it was done, without our secrets.
+    pub(super) fn told_besides(&self, call: &Call<'_>, answer: &Value) -> Vec<(String, String)> {
+        let members = answer.as_object().into_iter().flatten().filter(|(name, _)| *name != "success");
+        let clean = |mut text: String| {
+            self.secrets(call).for_each(|secret| hide(&mut text, secret));
+            redact(&text, &[])
+        };
+        members.map(|(name, value)| (clean(name.clone()), clean(value.to_string()))).collect()
     }
 
     /// The turn to subscribe to an account.

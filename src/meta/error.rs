@@ -287,6 +287,13 @@ pub(super) const TABLE: &[Entry] = &[
         "Webhooks, Getting started",
     ),
     // Adding a number.
+    row(
+        Exact(200_000, 3_095_008),
+        Person,
+        Account,
+        "The account takes no number by a call, for example one of the WhatsApp Business app.",
+        FIELD,
+    ),
     row(Number(200_000), Person, Account, "The number cannot be added to the account.", REFERENCE),
     row(
         Number(2_388_001),
@@ -360,7 +367,28 @@ pub(super) const TABLE: &[Entry] = &[
         "The number is not registered correctly: it has to be registered again.",
         ERRORS,
     ),
-    row(Number(2_655_121), Person, Channel, "Not described by Meta.", FIELD),
+    row(Number(2_655_093), Person, Channel, "Another partner is still connected to the number.", FIELD),
+    row(Number(2_655_094), Person, Channel, "Another partner is still connected to the number.", FIELD),
+    row(
+        Number(2_655_121),
+        Person,
+        Channel,
+        "Not described by Meta; perhaps another partner is connected.",
+        FIELD,
+    ),
+    row(
+        Number(2_655_122),
+        Person,
+        Channel,
+        "Not described by Meta; perhaps another partner is connected.",
+        FIELD,
+    ),
+    row(Number(3_441_041), Person, Channel, "The number is in another account.", FIELD),
+    row(Number(3_441_042), Person, Channel, "The app on the phone is not verified.", FIELD),
+    row(Number(3_441_045), Person, Channel, "The app on the phone is too old.", FIELD),
+    row(Number(3_441_049), Person, Channel, "Another partner is still connected to the number.", FIELD),
+    row(Number(4_563_015), Person, Channel, "The app on the phone is too old.", FIELD),
+    row(Exact(100, 36_007), Person, Channel, "The code of the sign-up has expired.", FIELD),
     // Accounts, payment, integrity.
     row(Code(368), Person, Account, "The account is restricted or disabled for a breach of policy.", ERRORS),
     row(Code(130_497), Person, Account, "The account may not message people in some countries.", ERRORS),

@@ -216,6 +216,7 @@ fn next(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Next
             Ok(Next::Asked(Box::new(remedy::business_app(pass, refusal))))
         }
         _ if refusal.names(2_388_001) => certificate(pass, memory, seen, last, refusal),
+        _ if refusal.is(100, Some(33)) => hidden(pass, memory, refusal),
         // The next credential goes on from here.
         _ if refusal.is_about_credentials() => automatic(),
         _ if !refusal.asks_for_a_person() => automatic(),
@@ -235,6 +236,26 @@ fn certificate(pass: &Pass, memory: &Memory, seen: &Seen, last: &Entry, refusal:
         return Err(Stop::look_again("Meta refused the registration; the next look at the name shows why"));
     }
     Ok(Next::Schedule(Cause::Automatic))
+}
+
+/// Meta shows the number, and says at its registration that there is none: neither a wrong value nor proof that it is
+/// gone. Few tries, then Meta's support.
+fn hidden(pass: &Pass, memory: &Memory, refusal: &Refusal) -> Gate<Next> {
+    let tries = memory.ledger.since(StepKind::Register, None).collect::<Vec<_>>();
+    let alike = tries.iter().rev().take_while(|entry| entry.refused_with(33).is_some()).count();
+    if alike < pass.limits.registrations_hidden {
+        return Ok(Next::Schedule(Cause::Automatic));
+    }
+    let trace = refusal.trace_id.as_deref().map(|id| format!(" and the trace id {id}")).unwrap_or_default();
+    let block = Block::new(
+        Reason::RegistrationRefused,
+        format!(
+            "Meta shows the number, and said at {alike} registrations that it does not exist ({}); see whether the system user has full control of the account; if it has, ask Meta's support, with the number{trace}; {}",
+            say::words(refusal),
+            pass.then_retry()
+        ),
+    );
+    Ok(Next::Asked(Box::new(block.at(Page::Support).refused(Some(refusal)))))
 }
 
 /// Meta blocks the number for another reason than that it is not registered or not paid for.
@@ -375,7 +396,7 @@ fn fell_back(pass: &Pass) -> Block {
     Block::new(
         Reason::FellBack,
         format!(
-            "{} was registered and is not any more; a person may have deregistered it on purpose; to register it again run {}",
+            "{} was registered and is not any more; a person, or another partner of the number, may have deregistered or moved it on purpose: ask them first; to register it again run {}",
             pass.desired.number,
             pass.command("retry")
         ),
@@ -458,6 +479,9 @@ fn is_history_unknown(pass: &Pass, memory: &Memory) -> bool {
 }
 
 fn paused(pass: &Pass, last: &Entry, until: Timestamp) -> Block {
+    if let Some(block) = last.refusal.as_ref().and_then(|refusal| say::of_token("Register", refusal)) {
+        return block.until(until);
+    }
     let words = match &last.refusal {
         Some(refusal) => format!("was refused ({})", say::words(refusal)),
         None => "had no effect that Meta shows".into(),

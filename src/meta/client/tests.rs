@@ -202,6 +202,23 @@ async fn a_blocked_app_is_left_alone_until_it_is_tried_once_and_known_until_a_ca
 }
 
 #[tokio::test]
+async fn what_a_success_says_besides_is_told_without_our_secrets() {
+    let bench = Bench::new([]).await;
+    let pin = SecretString::from("135790".to_owned());
+    let number = number();
+    let account = account();
+    let call = Call::write(Edge::Register, &account, number.as_str(), None);
+    let call = Call { secret: Some(&pin), ..call };
+    let answer = json!({"success": true, "pin_reset": false, "note": "the PIN 135790 stays"});
+    let told = bench.client.told_besides(&call, &answer);
+    let names: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["note", "pin_reset"]);
+    assert!(told.iter().all(|(_, value)| !value.contains("135790")), "{told:?}");
+    assert_eq!(told[1].1, "false");
+    assert!(bench.client.told_besides(&call, &json!({"success": true})).is_empty());
+}
+
+#[tokio::test]
 async fn calls_are_counted_by_edge_and_ending() {
     let bench = Bench::new([done(), refused(133_005, "x")]).await;
     bench.register().await.unwrap();

@@ -118,7 +118,10 @@ impl PortfolioGiven<'_> {
         match reach {
             Reach::Accounts(list) if list.is_empty() => Some(Hold {
                 reason: Reason::NoAccountInReach,
-                message: "the token reaches no WhatsApp Business Account of the portfolio; create one, or assign one to the system user".into(),
+                message: format!(
+                    "the token reaches no WhatsApp Business Account of the portfolio; assign one to the system user, or {}",
+                    say::create_account(self.desired.expect_country.as_deref())
+                ),
                 failure: None,
             }),
             _ => None,

@@ -242,6 +242,7 @@ impl Planner {
             owned: Fact::NotAsked,
             client: Fact::NotAsked,
             throttled_until: None,
+            app_blocked: None,
         };
         let judge = |observed: &PortfolioObserved, view: Option<&PortfolioView>| {
             assess_portfolio(&PortfolioGiven {

@@ -235,6 +235,7 @@ pub fn refusal(code: i64, subcode: Option<i64>, trace: &str) -> Refusal {
         subcode,
         title: Some("Title of Meta's".into()),
         message: "Message of Meta's.".into(),
+        said: None,
         trace_id: Some(trace.into()),
         class: Class::Person,
         scope: Scope::Channel,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::engine::{
     plan::Plan,
     value::{
-        failure::{Failure, Refusal},
+        failure::{Failure, Refusal, Said},
         limits::Limits,
         memory::{ConsentAnswer, ConsentKind, Entry, EntryOutcome, Intent, Memory},
         outcome::{Accepted, Outcome, is_postponed},
@@ -146,7 +146,9 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
         }
         Err(Failure::Refused(refusal)) if is_postponed(kind, refusal) => {
             let until = refusal.until.unwrap_or_else(|| later(outcome.at, limits.throttled_pause));
-            not_sent(memory, kind, at, until);
+            // A throttle is a pause and nothing else; these have a cause that somebody has to be told.
+            let has_cause = refusal.is_about_credentials() || refusal.says(Said::AppBlocked);
+            not_sent(memory, kind, at, until, has_cause.then_some(refusal));
         }
         Err(Failure::Refused(refusal)) => {
             let may_have_happened = refusal.may_have_happened() && kind != StepKind::RequestCode;
@@ -160,8 +162,10 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
         Err(Failure::NoAnswer(_)) => {
             entry_mut(memory, kind, at, |entry| entry.outcome = EntryOutcome::NoAnswer);
         }
-        Err(Failure::Throttled(until)) => not_sent(memory, kind, at, *until),
-        Err(Failure::NotSent(_)) => not_sent(memory, kind, at, later(outcome.at, limits.not_sent_pause)),
+        Err(Failure::Throttled(until)) => not_sent(memory, kind, at, *until, None),
+        Err(Failure::NotSent(_)) => {
+            not_sent(memory, kind, at, later(outcome.at, limits.not_sent_pause), None);
+        }
     }
 }
 
@@ -228,11 +232,11 @@ fn refuse(memory: &mut Memory, kind: StepKind, entry: usize, refusal: &Refusal, 
     }
 }
 
-/// Proven not to have been sent: no attempt, and what it had used up is given back. `until` is when it may be
-/// tried again.
-fn not_sent(memory: &mut Memory, kind: StepKind, at: usize, until: Timestamp) {
+/// Proven not to have been looked at: no attempt, and what it had used up is given back. `until` is when it may be
+/// tried again, and `refusal` what Meta said instead.
+fn not_sent(memory: &mut Memory, kind: StepKind, at: usize, until: Timestamp, refusal: Option<&Refusal>) {
     let entry = memory.ledger.of(kind)[at].clone();
-    close(memory, kind, at, EntryOutcome::NotSent, Some(until), None);
+    close(memory, kind, at, EntryOutcome::NotSent, Some(until), refusal.cloned());
     let marks = &mut memory.marks;
     if kind == StepKind::RequestCode && entry.cause == Cause::Automatic {
         marks.automatic_code_used.take_if(|used| *used == entry.at);

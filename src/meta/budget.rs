@@ -20,6 +20,7 @@ use super::{
     json,
 };
 use crate::engine::{
+    failure::Refusal,
     id::{AccountId, AppId, BusinessId},
     limits::Limits,
     look::Urgency,
@@ -81,6 +82,8 @@ const USAGE_BELIEVED: Duration = Duration::from_secs(10 * 60);
 /// First pause after a throttle without a time of Meta's, doubled each time up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(5 * 60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
+/// Meta released blocked apps after hours or days (reports of 2026), so one is tried no more often than this.
+const BLOCKED_PAUSE: Duration = Duration::from_secs(30 * 60);
 /// A time of Meta's further away is not believed: a wrong header must not stop an account for good.
 pub const LONGEST_BELIEVED: Duration = Duration::from_secs(24 * 60 * 60);
 /// A list is read once nobody has written to the account for this long, so that channels which write one after
@@ -203,6 +206,8 @@ struct Usage {
 #[derive(Clone, Debug)]
 struct Meter {
     breaker: Breaker,
+    /// Meta's words, while it blocks the whole app.
+    blocked: Option<Refusal>,
     usage: Option<Usage>,
     list: Hour,
     rest: Hour,
@@ -222,6 +227,7 @@ impl Meter {
     fn new(now: Timestamp) -> Self {
         Self {
             breaker: Breaker::default(),
+            blocked: None,
             usage: None,
             list: Hour::new(),
             rest: Hour::new(),
@@ -486,6 +492,27 @@ impl Budget {
         meter.breaker.open(until, now)
     }
 
+    /// Meta blocks the whole app: nothing goes out until the time returned, and then one look at a time.
+    pub fn app_blocked(&self, payer: &Payer, refusal: &Refusal, now: Timestamp) -> Timestamp {
+        let mut meters = self.lock(now);
+        let meter = meters.entry((payer.clone(), None)).or_insert_with(|| Meter::new(now));
+        meter.touched = now;
+        meter.blocked = Some(refusal.clone());
+        meter.breaker.open(Some(later(now, BLOCKED_PAUSE)), now)
+    }
+
+    /// Meta let a call of the app through.
+    pub fn app_admitted(&self, payer: &Payer, now: Timestamp) {
+        if let Some(meter) = self.lock(now).get_mut(&(payer.clone(), None)) {
+            meter.blocked = None;
+        }
+    }
+
+    /// What Meta said when it blocked the app, until it lets a call through.
+    pub fn block_of(&self, payer: &Payer, now: Timestamp) -> Option<Refusal> {
+        self.lock(now).get(&(payer.clone(), None))?.blocked.clone()
+    }
+
     /// Meta answered otherwise than by a throttle: the next pause starts short again.
     pub fn answered(&self, payer: &Payer, account: Option<&AccountId>, now: Timestamp) {
         let mut meters = self.lock(now);
@@ -526,7 +553,10 @@ impl Budget {
         let mut meters = lock(&self.meters);
         if meters.len() >= ENTRIES_KEPT && meters.len() == meters.capacity() {
             let hour = Duration::from_secs(60 * 60);
-            meters.retain(|_, meter| later(meter.touched, hour) > now || meter.breaker.until(now).is_some());
+            meters.retain(|_, meter| {
+                let is_used = later(meter.touched, hour) > now;
+                is_used || meter.breaker.until(now).is_some() || meter.blocked.is_some()
+            });
         }
         meters
     }

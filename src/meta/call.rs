@@ -4,7 +4,10 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::{budget::Claim, edge::Edge, envelope::Nonexisting, wire::Suspect};
-use crate::engine::{failure::Failure, id::AccountId};
+use crate::engine::{
+    failure::{Failure, Said},
+    id::AccountId,
+};
 
 /// One request, as data. Not `Debug`: a body may hold a PIN or a code.
 pub(super) struct Call<'a> {
@@ -73,6 +76,8 @@ impl Trouble {
     /// field that this node does not have.
     pub(super) fn may_be_about_a_field(&self) -> bool {
         self.failure.refusal().is_some_and(|refusal| match refusal.code {
+            // A block of the app is about no field.
+            _ if refusal.says(Said::AppBlocked) => false,
             100 => refusal.subcode != Some(33) && !refusal.is_about_credentials(),
             3 | 10 | 200..=299 => true,
             _ => false,

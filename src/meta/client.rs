@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::{
     engine::{
-        failure::{Failure, Refusal, Scope},
+        failure::{Failure, Refusal, Said, Scope},
         id::{AccountId, AppId, BusinessId, NumberId},
         limits::Limits,
         observed::{Account, Profile},
@@ -32,6 +32,7 @@ use crate::{
         budget::{Budget, LONGEST_BELIEVED, Payer, UsageHeaders},
         call::{Call, Trouble},
         counter::{Count, Counters, Ending},
+        edge::Edge,
         envelope::Envelope,
         error::is_throttle,
         json,
@@ -249,7 +250,10 @@ impl GraphClient {
                 if refusal.trace_id.is_none() {
                     refusal.trace_id = header("x-fb-trace-id").map(|id| redact(id, &[]));
                 }
-                if is_throttle(refusal.code, refusal.subcode) {
+                if refusal.says(Said::AppBlocked) {
+                    let end = budget.app_blocked(payer, &refusal, now);
+                    refusal.until = Some(end);
+                } else if is_throttle(refusal.code, refusal.subcode) {
                     let account = if refusal.scope == Scope::App { None } else { call.account };
                     // A limit of an account that the call did not name holds up nobody else.
                     if refusal.scope == Scope::App || account.is_some() {
@@ -257,7 +261,7 @@ impl GraphClient {
                         refusal.until = refusal.until.max(Some(end));
                     }
                 } else {
-                    budget.answered(payer, call.account, now);
+                    self.answered(call, payer, now);
                 }
                 let may_repeat = is_fault && refusal.may_have_happened();
                 Err(Trouble { failure: Box::new(Failure::Refused(refusal)), nonexisting, may_repeat })
@@ -270,7 +274,7 @@ impl GraphClient {
             }
             Ok(None) => match answer {
                 Some(answer) if status.is_success() => {
-                    budget.answered(payer, call.account, now);
+                    self.answered(call, payer, now);
                     Ok(answer)
                 }
                 _ => {
@@ -282,6 +286,14 @@ impl GraphClient {
                     Err(repeatable(Trouble::no_answer(format!("HTTP {} with {what}", status.as_u16()))))
                 }
             },
+        }
+    }
+
+    /// Meta dealt with the call. That it knows the token does not show that the app may call.
+    fn answered(&self, call: &Call<'_>, payer: &Payer, now: Timestamp) {
+        self.inner.budget.answered(payer, call.account, now);
+        if call.edge != Edge::DebugToken {
+            self.inner.budget.app_admitted(payer, now);
         }
     }
 
@@ -308,9 +320,29 @@ impl GraphClient {
     pub(super) async fn write(&self, call: Call<'_>) -> Result<(), Failure> {
         let answer = self.call(&call).await.map_err(Trouble::into_failure)?;
         match json::truth(&answer, "success") {
-            Some(true) => Ok(()),
+            Some(true) => {
+                for (name, value) in self.told_besides(&call, &answer) {
+                    tracing::info!(
+                        edge = call.edge.as_str(),
+                        name,
+                        value,
+                        "Meta said more than that it was done"
+                    );
+                }
+                Ok(())
+            }
             _ => Err(Failure::NoAnswer("Meta did not say that the write was done".into())),
         }
+    }
+
+    /// What the answer to a write says besides that it was done, without our secrets.
+    pub(super) fn told_besides(&self, call: &Call<'_>, answer: &Value) -> Vec<(String, String)> {
+        let members = answer.as_object().into_iter().flatten().filter(|(name, _)| *name != "success");
+        let clean = |mut text: String| {
+            self.secrets(call).for_each(|secret| hide(&mut text, secret));
+            redact(&text, &[])
+        };
+        members.map(|(name, value)| (clean(name.clone()), clean(value.to_string()))).collect()
     }
 
     /// The turn to subscribe to an account.

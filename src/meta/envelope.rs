@@ -12,7 +12,7 @@ use crate::{
     engine::{failure::Refusal, time::later},
     meta::{
         edge::Edge,
-        error::{HOUR, MINUTE, WRONG_PROOF, is_throttle, verdict},
+        error::{HOUR, MINUTE, Text, WRONG_PROOF, is_throttle, sentence, verdict},
         json,
         redact::{hide, redact},
     },
@@ -96,7 +96,7 @@ impl Envelope {
 
     /// The field that the node does not have, when that is what the message says.
     ///
-    /// The one place where a message is read: Meta names the field nowhere else.
+    /// Read from the message, since Meta names the field nowhere else.
     pub fn nonexisting_field(&self) -> Option<Nonexisting> {
         if self.code != 100 {
             return None;
@@ -115,11 +115,18 @@ impl Envelope {
         if self.code == 100 && find_ignoring_case(&self.message, "appsecret_proof").is_some() {
             verdict = WRONG_PROOF;
         }
-        let said = until
+        let sentence = sentence(self.code, self.subcode, |text| match text {
+            Text::ForDevelopers => Some(self.message.clone()),
+            Text::ForPeople => self.user_message.clone(),
+        });
+        if let Some(sentence) = sentence {
+            verdict = sentence.verdict(edge, verdict);
+        }
+        let named = until
             .filter(|_| is_throttle(self.code, self.subcode))
             .or_else(|| Some(later(now, wait_in(self.details.as_deref()?)?)));
         let until = (verdict.class.is_pause())
-            .then(|| said.or_else(|| verdict.wait.map(|wait| later(now, wait))))
+            .then(|| named.or_else(|| verdict.wait.map(|wait| later(now, wait))))
             .flatten();
         let known = [Some(self.code), self.subcode];
         let known: Vec<i64> = known.into_iter().flatten().collect();
@@ -130,6 +137,7 @@ impl Envelope {
             subcode: self.subcode,
             title: self.title.filter(|title| !title.trim().is_empty()).map(|title| redact(&title, &known)),
             message: redact(&best, &known),
+            said: sentence.map(|sentence| sentence.said),
             trace_id: self.trace_id.map(|id| id.chars().filter(char::is_ascii_graphic).take(64).collect()),
             class: verdict.class,
             scope: verdict.scope,

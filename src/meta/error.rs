@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::edge::{About, Edge};
-use crate::engine::failure::{Class, Scope};
+use crate::engine::failure::{Class, Said, Scope};
 
 /// What a row of the table matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -287,6 +287,13 @@ pub(super) const TABLE: &[Entry] = &[
         "Webhooks, Getting started",
     ),
     // Adding a number.
+    row(
+        Exact(200_000, 3_095_008),
+        Person,
+        Account,
+        "The account takes no number by a call, for example one of the WhatsApp Business app.",
+        FIELD,
+    ),
     row(Number(200_000), Person, Account, "The number cannot be added to the account.", REFERENCE),
     row(
         Number(2_388_001),
@@ -360,7 +367,28 @@ pub(super) const TABLE: &[Entry] = &[
         "The number is not registered correctly: it has to be registered again.",
         ERRORS,
     ),
-    row(Number(2_655_121), Person, Channel, "Not described by Meta.", FIELD),
+    row(Number(2_655_093), Person, Channel, "Another partner is still connected to the number.", FIELD),
+    row(Number(2_655_094), Person, Channel, "Another partner is still connected to the number.", FIELD),
+    row(
+        Number(2_655_121),
+        Person,
+        Channel,
+        "Not described by Meta; perhaps another partner is connected.",
+        FIELD,
+    ),
+    row(
+        Number(2_655_122),
+        Person,
+        Channel,
+        "Not described by Meta; perhaps another partner is connected.",
+        FIELD,
+    ),
+    row(Number(3_441_041), Person, Channel, "The number is in another account.", FIELD),
+    row(Number(3_441_042), Person, Channel, "The app on the phone is not verified.", FIELD),
+    row(Number(3_441_045), Person, Channel, "The app on the phone is too old.", FIELD),
+    row(Number(3_441_049), Person, Channel, "Another partner is still connected to the number.", FIELD),
+    row(Number(4_563_015), Person, Channel, "The app on the phone is too old.", FIELD),
+    row(Exact(100, 36_007), Person, Channel, "The code of the sign-up has expired.", FIELD),
     // Accounts, payment, integrity.
     row(Code(368), Person, Account, "The account is restricted or disabled for a breach of policy.", ERRORS),
     row(Code(130_497), Person, Account, "The account may not message people in some countries.", ERRORS),
@@ -444,6 +472,108 @@ pub(super) const TABLE: &[Entry] = &[
     row(Number(1_349_174), Credentials, Account, "No permission.", OPENAPI),
     row(Number(1_349_176), Credentials, Account, "The token lacks a scope.", NUMBERS),
 ];
+
+/// The texts of an error: the one in English for developers, and the one in the language of the token's user for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Text {
+    ForDevelopers,
+    ForPeople,
+}
+
+impl Text {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::ForDevelopers => "message",
+            Self::ForPeople => "error_user_msg",
+        }
+    }
+}
+
+/// A sentence that says what its code does not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sentence {
+    /// The code that it comes with, and the subcode.
+    pub(super) code: i64,
+    pub(super) subcode: Option<i64>,
+    /// Which of the texts it is.
+    pub(super) text: Text,
+    /// A part of it, in lower case.
+    pub(super) part: &'static str,
+    pub(super) said: Said,
+    /// What it makes of its code, if not what the table says.
+    class: Option<(Class, Scope)>,
+    pub(super) meaning: &'static str,
+    pub(super) source: &'static str,
+}
+
+/// The sentences that were recorded from live answers. Every other one is shown and nothing is concluded from it.
+pub(super) const SENTENCES: &[Sentence] = &[
+    Sentence {
+        code: 200,
+        subcode: None,
+        text: Text::ForDevelopers,
+        part: "api access blocked",
+        said: Said::AppBlocked,
+        class: Some((WaitUntil, App)),
+        meaning: "Meta keeps the app from calling. A person finds out why in the app's dashboard; Meta releases it.",
+        source: "recorded from live answers, 2026",
+    },
+    Sentence {
+        code: 100,
+        subcode: None,
+        text: Text::ForDevelopers,
+        part: "not available for smb businesses",
+        said: Said::BusinessAppNumber,
+        class: Some((Person, Channel)),
+        meaning: "The number is one of the WhatsApp Business app: no call registers it.",
+        source: "recorded from live answers, May to August 2026",
+    },
+    Sentence {
+        code: 100,
+        subcode: None,
+        text: Text::ForDevelopers,
+        part: "permission",
+        said: Said::PermissionMissing,
+        class: Some((Credentials, Account)),
+        meaning: "The token's user lacks a permission on the object.",
+        source: "recorded from live answers, August and September 2026",
+    },
+    Sentence {
+        code: 100,
+        subcode: Some(2_388_001),
+        text: Text::ForPeople,
+        part: "registered to an existing whatsapp account",
+        said: Said::NumberInUse,
+        class: None,
+        meaning: "The number is registered to an account in an app or elsewhere on the platform.",
+        source: "recorded from a live answer, October 2026",
+    },
+];
+
+/// The known sentence that is among the texts of an error. A plain 100 says nothing else about its cause; a field or an
+/// object that does not exist is no matter of permissions.
+pub(super) fn sentence(
+    code: i64,
+    subcode: Option<i64>,
+    text: impl Fn(Text) -> Option<String>,
+) -> Option<&'static Sentence> {
+    SENTENCES.iter().find(|sentence| {
+        let is_its_code = (sentence.code, sentence.subcode) == (code, subcode);
+        let text =
+            is_its_code.then(|| text(sentence.text)).flatten().unwrap_or_default().to_ascii_lowercase();
+        let is_other = ["nonexisting field", "does not exist", "appsecret_proof"];
+        text.contains(sentence.part) && !is_other.iter().any(|other| text.contains(other))
+    })
+}
+
+impl Sentence {
+    /// What it makes of what the table says about its code.
+    pub(super) fn verdict(&self, edge: Edge, of_code: Verdict) -> Verdict {
+        let Some((class, scope)) = self.class else { return of_code };
+        let scope = if scope == Account && edge.about() == About::Portfolio { Portfolio } else { scope };
+        Verdict { class, scope, wait: None }
+    }
+}
 
 /// Looks an error up: code with subcode first, then a number in either place, then the code,
 /// then the family; a row for the edge beats one for all.

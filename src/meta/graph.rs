@@ -16,7 +16,7 @@ use super::{
 };
 use crate::engine::{
     desired::DesiredProfile,
-    failure::Failure,
+    failure::{Failure, Refusal},
     id::{AccountId, NumberId},
     look::Urgency,
     observed::{Account, Profile},
@@ -224,6 +224,10 @@ impl Graph for GraphClient {
 
     fn throttled_until(&self, account: Option<&AccountId>) -> Option<Timestamp> {
         self.inner.budget.throttled_until(&self.payer(), account, self.now())
+    }
+
+    fn app_blocked(&self) -> Option<Refusal> {
+        self.inner.budget.block_of(&self.payer(), self.now())
     }
 }
 

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use crate::engine::{
     desired::DesiredProfile,
-    failure::Failure,
+    failure::{Failure, Refusal},
     id::{AccountId, AppId, BusinessId, NumberId},
     look::Urgency,
     observed::{Account, Number, Profile},
@@ -186,4 +186,7 @@ pub trait Graph: Clone + Send + Sync + 'static {
 
     /// Until when calls for this account (or the whole app) are held back, for status.
     fn throttled_until(&self, account: Option<&AccountId>) -> Option<Timestamp>;
+
+    /// What Meta said when it blocked the whole app, until it lets a call through.
+    fn app_blocked(&self) -> Option<Refusal>;
 }

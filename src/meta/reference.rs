@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{
     edge::Edge,
-    error::{HOUR, MINUTE, TABLE},
+    error::{HOUR, MINUTE, SENTENCES, TABLE},
 };
 
 /// The reference of errors: `docs/errors.md`.
@@ -45,6 +45,22 @@ pub fn errors() -> String {
             entry.scope.in_reference(),
             entry.meaning,
             entry.source
+        );
+    }
+    out.push_str(
+        "\nSome errors say only in a sentence what they mean. These are the known ones; every other sentence is shown, and \
+         nothing is concluded from it.\n\n",
+    );
+    for sentence in SENTENCES {
+        let subcode = sentence.subcode.map(|subcode| format!(" / {subcode}")).unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "- {}{subcode}, `{}` with \"{}\": {} ({})",
+            sentence.code,
+            sentence.text.name(),
+            sentence.part,
+            sentence.meaning,
+            sentence.source
         );
     }
     out

@@ -21,7 +21,7 @@ use tracing::{info, warn};
 use crate::engine::{
     assess::{Given, assess},
     desired::Desired,
-    failure::{Failure, Refusal},
+    failure::{Failure, Refusal, Said},
     id::Fact,
     limits::Limits,
     look::{Follows, Look, look, target},
@@ -498,7 +498,9 @@ fn before(assessment: &Assessment, before: &Before) -> Before {
 }
 
 fn is_credential_refused(observed: &Observed, outcome: Option<&Outcome>) -> bool {
-    let refused = |failure: &Failure| failure.refusal().is_some_and(Refusal::is_about_credentials);
+    // A blocked app is the portfolio's matter as well.
+    let is_its = |refusal: &Refusal| refusal.is_about_credentials() || refusal.says(Said::AppBlocked);
+    let refused = |failure: &Failure| failure.refusal().is_some_and(is_its);
     let unknown = |fact: Option<&Failure>| fact.is_some_and(refused);
     observed.search.iter().any(|s| match &s.list {
         ListState::NotCheckable(failure) | ListState::Failed(failure) => refused(failure),

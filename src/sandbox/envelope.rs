@@ -43,8 +43,8 @@ impl UserText {
                 "Diese Nummer hat schon ein WhatsApp-Konto. Lösche es in der App.",
             ),
             (Self::NumberOnPhone, _) => (
-                "Cannot create certificate",
-                "This phone number has a WhatsApp account already. Delete it in the app first.",
+                "Cannot Create Certificate",
+                "This number is registered to an existing WhatsApp account. To use this number, disconnect it from the existing account.",
             ),
             (Self::NameNotReady, "pt") => (
                 "Não é possível criar o certificado",

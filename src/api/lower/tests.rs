@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::api::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelStatus, WhatsAppPortfolio};
+use crate::engine::failure::Said;
 use crate::engine::word::Vocabulary;
 use crate::engine::{
     action::Actor,
@@ -89,16 +90,18 @@ fn refusals() -> impl Strategy<Value = Refusal> {
         any::<Option<i64>>(),
         proptest::option::of(texts()),
         texts(),
+        proptest::option::of(proptest::sample::select(Said::ALL)),
         proptest::option::of(texts()),
         classes,
         scopes,
         proptest::option::of(times()),
     )
-        .prop_map(|(code, subcode, title, message, trace_id, class, scope, until)| Refusal {
+        .prop_map(|(code, subcode, title, message, said, trace_id, class, scope, until)| Refusal {
             code,
             subcode,
             title,
             message,
+            said,
             trace_id,
             class,
             scope,
@@ -377,6 +380,7 @@ fn full(text: &str) -> Assessment {
                 subcode: Some(1),
                 title: Some(text.into()),
                 message: text.into(),
+                said: Some(Said::NumberInUse),
                 trace_id: Some("trace".into()),
                 class: Class::Person,
                 scope: Scope::Channel,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::newer::Newer;
 use crate::api::rule;
 use crate::engine::{
-    failure::{Class, Scope},
+    failure::{Class, Said, Scope},
     memory::EntryOutcome,
     step::StepKind,
     word::{Cautious, Word, words},
@@ -35,6 +35,10 @@ pub struct Refusal {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 2048))]
     pub message: String,
+    /// What its sentences say, where no code says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::word")]
+    pub said: Option<Word<Said>>,
     /// The trace id to quote to Meta's support; the first that was seen with this code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]

@@ -107,6 +107,8 @@ impl<S: GraphSource, C: Clock> Examination<'_, S, C> {
     pub async fn judge(&self, state: &mut State<S::Graph>, shown: Shown<'_>) -> PortfolioAssessment {
         let now = self.now();
         let fresh = self.shell.limits.fresh_portfolio;
+        // No channel calls meanwhile, so this is who finds out when it is over.
+        state.is_doubted |= state.app_blocked().is_some();
         let is_old = |at: Option<Timestamp>| at.is_none_or(|at| now >= at + fresh);
         let may_ask = state.may_ask(now);
         let is_doubted = state.is_doubted && may_ask;
@@ -169,6 +171,7 @@ impl<S: GraphSource, C: Clock> Examination<'_, S, C> {
             owned: facts.owned,
             client: facts.client,
             throttled_until: state.in_use.as_ref().and_then(|in_use| in_use.graph.throttled_until(None)),
+            app_blocked: state.app_blocked(),
         };
         let Shown { conditions, waiting } = shown;
         assess_portfolio(&PortfolioGiven {

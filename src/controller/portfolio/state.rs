@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::engine::{
-    failure::Failure,
+    failure::{Failure, Refusal},
     id::{AppId, Fact},
     portfolio::{PortfolioView, TokenFacts},
 };
-use crate::run::observe::PortfolioFacts;
+use crate::{meta::port::Graph, run::observe::PortfolioFacts};
 
 /// Channels may report a refused credential all at once; Meta is asked about it no more often than this.
 const BETWEEN_CHECKS: Duration = Duration::from_secs(30);
@@ -45,6 +45,14 @@ impl<G> Default for State<G> {
             asked_at: None,
             checked_at: None,
         }
+    }
+}
+
+impl<G: Graph> State<G> {
+    /// What Meta said when it blocked the app of the credential in use, or else of the one on offer.
+    pub fn app_blocked(&self) -> Option<Refusal> {
+        let in_use = self.in_use.as_ref().map(|in_use| &in_use.graph);
+        in_use.or(self.tried.as_ref().map(|tried| &tried.graph))?.app_blocked()
     }
 }
 

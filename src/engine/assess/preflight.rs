@@ -212,7 +212,7 @@ fn payment(observed: &Observed) -> Option<Check> {
         _ => new(
             "Payment",
             Verdict::Warn,
-            "no payment method is shown; onboarding works without one, messages that you start do not",
+            "no payment method is shown; onboarding works without one, messages that cost do not",
         ),
     })
 }

@@ -129,7 +129,9 @@ fn add_refused(pass: &Pass, refusal: &Refusal) -> Block {
     let words = say::words(refusal);
     let digits = &pass.desired.number;
     if refusal.names(2_388_001) {
-        remedy::on_phone(pass, refusal)
+        remedy::certificate(pass, refusal)
+    } else if adding::is_by_hand(refusal) {
+        by_hand(pass, &words)
     } else if let Some(until) = refusal.paused_until() {
         postponed(digits.as_str(), refusal, until, &words)
     } else if adding::is_limit(refusal) {
@@ -161,6 +163,17 @@ fn one_of_four_causes(pass: &Pass, words: &str) -> Block {
     )
     .asks(Action::FreeNumber)
     .at(Page::Numbers)
+}
+
+fn by_hand(pass: &Pass, words: &str) -> Block {
+    Block::new(
+        Reason::AddedByHandOnly,
+        format!(
+            "Meta takes no number for this account by a call ({words}); add {} in WhatsApp Manager, and it is taken up from there; an account of the WhatsApp Business app takes no second number at all: create another account, and create the channel anew with its accountId; to try once more run {}",
+            pass.desired.number,
+            pass.command("retry")
+        ),
+    )
 }
 
 fn limit_reached(digits: &str, words: &str) -> Block {

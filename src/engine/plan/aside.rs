@@ -331,7 +331,7 @@ fn refused(pass: &Pass, kind: StepKind, refusal: &Refusal, until: Timestamp) -> 
         (100, StepKind::RouteWebhook) if refusal.subcode.is_none() => (
             Reason::AppNotSubscribedToMessages,
             format!(
-                "Meta refused the webhook of this number ({words}); subscribe the app to the field messages in the App Dashboard, and check the URL; {again}"
+                "Meta refused the webhook of this number ({words}); in the App Dashboard, under WhatsApp, Configuration, the app needs a verified callback URL and the field messages; check the URL here too; {again}"
             ),
         ),
         (_, StepKind::WriteProfile) => (

@@ -124,9 +124,11 @@ fn is_nowhere_else(pass: &Pass, memory: &Memory, view: &PortfolioView, seen: &Se
     };
     let remedy = match &memory.account {
         Some(_) if memory.number.is_some() => {
-            "create the channel anew with that accountId, or move the number back"
+            "create the channel anew with that accountId, or have the number registered in this account again"
         }
-        _ => "create the channel with that accountId, or migrate the number in WhatsApp Manager",
+        _ => {
+            "create the channel with that accountId, or have the number shared with this account, or registered in it, by those who have it"
+        }
     };
     Err(Stop::block(Block::new(
         Reason::NumberInOtherAccount,

@@ -8,7 +8,7 @@ use crate::engine::{
         pass::{Gate, Pass, Seen, Stop},
         remedy,
     },
-    rule::say,
+    rule::{say, shown},
     value::{
         action::Action,
         block::Block,
@@ -68,14 +68,25 @@ fn is_in_app(memory: &Memory, number: &Number) -> Option<bool> {
 }
 
 /// Statuses that forbid every write, and unknown statuses.
-pub(super) fn status(number: &Number) -> Gate {
+pub(super) fn status(pass: &Pass, memory: &Memory, number: &Number) -> Gate {
     let Some(status) = number.status.value() else { return Ok(()) };
-    Err(Stop::block(match status {
-        NumberStatus::Banned => Block::new(
+    let counts_from = shown::ban_counts_from(memory, pass.limits, pass.now);
+    Err(Stop::block(match (status, counts_from) {
+        (NumberStatus::Banned, Some(until)) => Block::new(
+            Reason::ObservationIncomplete,
+            format!(
+                "Meta shows the number as banned right after its registration, which was seen to pass within a day; nothing is written to it, and it counts as banned if it still reads so at {}",
+                say::time(until)
+            ),
+        )
+        .asks(Action::ConfirmChange)
+        .at(Page::Numbers)
+        .until(until),
+        (NumberStatus::Banned, None) => Block::new(
             Reason::NumberBanned,
             "Meta banned the number; nothing is written to it; appeal in Business Support Home",
         ),
-        NumberStatus::Other(word) => remedy::not_known("status", word, "the number"),
+        (NumberStatus::Other(word), _) => remedy::not_known("status", word, "the number"),
         _ => return Ok(()),
     }))
 }
@@ -88,7 +99,7 @@ pub(super) fn platform(pass: &Pass, number: &Number) -> Gate<Platform> {
         Field::Is(PlatformType::OnPremise) => Err(Stop::block(Block::new(
             Reason::NumberOnPremises,
             format!(
-                "{} is registered with the On-Premises API; deregister it there first",
+                "Meta shows {} with the platform ON_PREMISE, which today means a number of the WhatsApp Business app; set connection to Coexistence and connect it in the app, or have it leave the app first",
                 pass.desired.number
             ),
         ))),

@@ -164,7 +164,7 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, Writable)> 
     find::note(pass, memory, &number);
     naming::note_declined(pass, memory, &number);
     guard::connection(pass, memory, &number)?;
-    guard::status(&number)?;
+    guard::status(pass, memory, &number)?;
     guard::note_not_registered(pass, memory, &number, &seen);
     let platform = match guard::platform(pass, &number) {
         // Each field shows by its own: right after a registration they may contradict each other.

@@ -19,7 +19,7 @@ use crate::engine::{
         action::Action,
         block::Block,
         desired::PinPolicy,
-        failure::{Failure, Refusal, Scope},
+        failure::{Failure, Refusal, Said, Scope},
         id::{AccountMode, CodeStatus, Field},
         memory::{Entry, EntryOutcome, Memory},
         observed::{Health, Number},
@@ -44,6 +44,7 @@ enum Next {
 pub(super) fn register(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) -> Gate<Infallible> {
     undecided::settled(pass, StepKind::Register, memory, seen)?;
     note_refusal(pass, memory, number, seen);
+    is_free(pass, memory)?;
     let grant = naming::allows_registration(pass, memory, number)?;
     unlocked(pass, memory)?;
     below_total(pass, memory)?;
@@ -87,10 +88,15 @@ fn attempt(
     Ok(pass.step(step, why.into(), cause))
 }
 
-/// 2388001 has two meanings; the first look after it tells which, and that is remembered.
+/// 2388001 speaks of the name where that is in review, unless Meta's sentence says otherwise. The first look after it
+/// tells, and that is remembered.
 fn note_refusal(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) {
     let Some(last) = memory.ledger.last(StepKind::Register) else { return };
     let at = last.at;
+    if in_use(last).is_some() {
+        memory.marks.on_phone = Some(at);
+        return;
+    }
     let is_new = last.refused_with(2_388_001).is_some()
         && !memory.marks.tried_in_review.values().any(|tried| *tried == at)
         && memory.marks.on_phone != Some(at);
@@ -102,6 +108,20 @@ fn note_refusal(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) 
         memory.marks.on_phone = Some(at);
     } else {
         memory.marks.note_tried_in_review(name, at);
+    }
+}
+
+/// Meta's refusal that says that another account has the number, whatever became of its name.
+fn in_use(last: &Entry) -> Option<&Refusal> {
+    last.refused_with(2_388_001).filter(|refusal| refusal.says(Said::NumberInUse))
+}
+
+/// While another account has the number, that is what people are told: a name that is approved would not help.
+fn is_free(pass: &Pass, memory: &Memory) -> Gate {
+    let refusal = memory.ledger.last(StepKind::Register).and_then(in_use);
+    match refusal.filter(|_| pass.retry.is_none()) {
+        Some(refusal) => Err(Stop::block(remedy::certificate(pass, refusal))),
+        None => Ok(()),
     }
 }
 
@@ -139,7 +159,7 @@ fn lock(pass: &Pass, last: &Entry, refusal: &Refusal) -> Option<(Reason, Timesta
         133_015 => (Reason::NumberDeletedRecently, limits.deleted_pause),
         133_008 => (Reason::PinLocked, limits.pin_locked_pause),
         133_009 => (Reason::PinLocked, limits.pin_fast_pause),
-        // It has two causes, and waiting helps with neither. The name status tells which one it is.
+        // Waiting helps with none of its causes.
         _ if refusal.names(2_388_001) => return None,
         _ if refusal.is_pause() => {
             let reason = match refusal.scope {
@@ -192,7 +212,11 @@ fn next(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Next
         131_031 => pin_mismatch(pass, memory, seen, number, last, refusal),
         133_000 => Ok(Next::Asked(Box::new(incomplete(pass, refusal)))),
         133_004 | 133_006 | 133_009 | 133_015 | 133_016 => automatic(),
+        _ if refusal.says(Said::BusinessAppNumber) => {
+            Ok(Next::Asked(Box::new(remedy::business_app(pass, refusal))))
+        }
         _ if refusal.names(2_388_001) => certificate(pass, memory, seen, last, refusal),
+        _ if refusal.is(100, Some(33)) => hidden(pass, memory, refusal),
         // The next credential goes on from here.
         _ if refusal.is_about_credentials() => automatic(),
         _ if !refusal.asks_for_a_person() => automatic(),
@@ -203,15 +227,35 @@ fn next(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Next
     }
 }
 
-/// "Cannot create certificate": the phone only when the name was usable before and after.
+/// "Cannot create certificate": not the name where that was usable before and after.
 fn certificate(pass: &Pass, memory: &Memory, seen: &Seen, last: &Entry, refusal: &Refusal) -> Gate<Next> {
     if memory.marks.on_phone == Some(last.at) {
-        return Ok(Next::Asked(Box::new(remedy::on_phone(pass, refusal))));
+        return Ok(Next::Asked(Box::new(remedy::certificate(pass, refusal))));
     }
     if seen.begun.is_none_or(|begun| begun <= last.at) {
         return Err(Stop::look_again("Meta refused the registration; the next look at the name shows why"));
     }
     Ok(Next::Schedule(Cause::Automatic))
+}
+
+/// Meta shows the number, and says at its registration that there is none: neither a wrong value nor proof that it is
+/// gone. Few tries, then Meta's support.
+fn hidden(pass: &Pass, memory: &Memory, refusal: &Refusal) -> Gate<Next> {
+    let tries = memory.ledger.since(StepKind::Register, None).collect::<Vec<_>>();
+    let alike = tries.iter().rev().take_while(|entry| entry.refused_with(33).is_some()).count();
+    if alike < pass.limits.registrations_hidden {
+        return Ok(Next::Schedule(Cause::Automatic));
+    }
+    let trace = refusal.trace_id.as_deref().map(|id| format!(" and the trace id {id}")).unwrap_or_default();
+    let block = Block::new(
+        Reason::RegistrationRefused,
+        format!(
+            "Meta shows the number, and said at {alike} registrations that it does not exist ({}); see whether the system user has full control of the account; if it has, ask Meta's support, with the number{trace}; {}",
+            say::words(refusal),
+            pass.then_retry()
+        ),
+    );
+    Ok(Next::Asked(Box::new(block.at(Page::Support).refused(Some(refusal)))))
 }
 
 /// Meta blocks the number for another reason than that it is not registered or not paid for.
@@ -352,7 +396,7 @@ fn fell_back(pass: &Pass) -> Block {
     Block::new(
         Reason::FellBack,
         format!(
-            "{} was registered and is not any more; a person may have deregistered it on purpose; to register it again run {}",
+            "{} was registered and is not any more; a person, or another partner of the number, may have deregistered or moved it on purpose: ask them first; to register it again run {}",
             pass.desired.number,
             pass.command("retry")
         ),
@@ -435,6 +479,9 @@ fn is_history_unknown(pass: &Pass, memory: &Memory) -> bool {
 }
 
 fn paused(pass: &Pass, last: &Entry, until: Timestamp) -> Block {
+    if let Some(block) = last.refusal.as_ref().and_then(|refusal| say::of_token("Register", refusal)) {
+        return block.until(until);
+    }
     let words = match &last.refusal {
         Some(refusal) => format!("was refused ({})", say::words(refusal)),
         None => "had no effect that Meta shows".into(),

@@ -3,7 +3,12 @@
 use crate::engine::{
     plan::pass::Pass,
     rule::say,
-    value::{action::Action, block::Block, failure::Refusal, reason::Reason},
+    value::{
+        action::Action,
+        block::Block,
+        failure::{Refusal, Said},
+        reason::Reason,
+    },
 };
 
 /// Work that is due, on a channel that only observes.
@@ -37,19 +42,46 @@ pub(super) fn not_known(field: &str, word: &str, of: &str) -> Block {
     )
 }
 
-/// The exact remedy for a number that is still in an app.
-pub(super) fn on_phone(pass: &Pass, refusal: &Refusal) -> Block {
+/// "Cannot create certificate" has several causes, and only a sentence tells which. Nobody is told to give an account up
+/// unless Meta says that there is one, and then that is not the only way.
+pub(super) fn certificate(pass: &Pass, refusal: &Refusal) -> Block {
+    let block = if refusal.says(Said::NumberInUse) {
+        Block::new(Reason::NumberOnPhone, in_use(pass, refusal))
+    } else {
+        Block::new(
+            Reason::CertificateRefused,
+            format!(
+                "Meta could not make the certificate of {} ({}), which has one of these causes: the number is in use in a WhatsApp app, or registered in another account or with another provider; the display name is not ready, or cannot be used; two-step verification was switched on elsewhere; find out which, {}",
+                pass.desired.number,
+                say::words(refusal),
+                pass.then_retry()
+            ),
+        )
+    };
+    block.refused(Some(refusal)).or_else("nothing is tried again by itself; the number stays where it is")
+}
+
+fn in_use(pass: &Pass, refusal: &Refusal) -> String {
+    format!(
+        "{} is registered to another account of WhatsApp ({}); if it is to stay in the WhatsApp Business app, set connection to Coexistence and connect it there; if another WhatsApp Business Account or provider has it, have it deregistered there; if an app has it and neither its account nor its chats are needed any more, delete the account in that app under Settings > Account, and wait five minutes; {}",
+        pass.desired.number,
+        say::words(refusal),
+        pass.then_retry()
+    )
+}
+
+/// A number of the Business app, which no call registers.
+pub(super) fn business_app(pass: &Pass, refusal: &Refusal) -> Block {
     Block::new(
-        Reason::NumberOnPhone,
+        Reason::ConnectionContradictsNumber,
         format!(
-            "{} still belongs to an account in a WhatsApp app ({}); on that phone choose Settings > Account > Delete account (uninstalling is not enough), wait five minutes, {}",
+            "Meta says that {} is a number of the WhatsApp Business app ({}), and such a number is registered by no call; set connection to Coexistence, and connect it in the app through the partner's sign-up; once it has left the app, run {}",
             pass.desired.number,
             say::words(refusal),
-            pass.then_retry()
+            pass.command("retry")
         ),
     )
     .refused(Some(refusal))
-    .or_else("nothing is tried again by itself; the number stays where it is")
 }
 
 /// A Secret that could not be read now.

@@ -18,7 +18,7 @@ use crate::engine::{
         observed::Number,
         reason::Reason,
         secret::SecretFact,
-        step::{Cause, Step, StepKind},
+        step::{Cause, CodeMethod, Step, StepKind},
         time::{later, pause},
     },
 };
@@ -68,7 +68,7 @@ fn may_be_automatic(pass: &Pass, memory: &Memory, number: &Number) -> bool {
 fn may_request(pass: &Pass, memory: &Memory) -> Gate {
     locked(pass, memory)?;
     if let Some((until, last)) = refused_until(pass, memory).filter(|(until, _)| *until > pass.now) {
-        return Err(Stop::block(paused(until).refused(last.refusal.as_ref())));
+        return Err(Stop::block(postponed(pass, until, last)));
     }
     let limits = pass.limits;
     let from = pass.now.checked_sub(limits.codes_window).ok();
@@ -116,6 +116,34 @@ pub(super) fn locked(pass: &Pass, memory: &Memory) -> Gate {
     match until {
         Some(until) => Err(Stop::block(paused(until).refused(refusal))),
         None => Ok(()),
+    }
+}
+
+/// 136024 is the answer to too many requests, and for a number that is verified already. So the number is read before
+/// anybody is told to wait.
+pub(super) fn is_read_again(memory: &Memory, seen: &Seen) -> Gate {
+    let last = memory.ledger.last(StepKind::RequestCode).filter(|last| last.refused_with(136_024).is_some());
+    match last.filter(|last| seen.begun.is_none_or(|begun| begun <= last.at)) {
+        Some(_) => Err(Stop::look_again("Meta sent no code; the next look shows whether one is needed")),
+        None => Ok(()),
+    }
+}
+
+/// Meta refused to send a code, and takes no request for a while.
+pub(super) fn postponed(pass: &Pass, until: Timestamp, last: &Entry) -> Block {
+    let mut block = paused(until).refused(last.refusal.as_ref());
+    block.message.push_str(or_call(pass, last));
+    block
+}
+
+/// A call reaches lines that a text does not.
+fn or_call(pass: &Pass, last: &Entry) -> &'static str {
+    let method = line::method(pass.desired.verification.method, &pass.desired.number);
+    match method {
+        CodeMethod::Sms if last.refused_with(136_024).is_some() => {
+            "; set verification.method to Voice to get it by a call, which reaches numbers that a text does not"
+        }
+        CodeMethod::Sms | CodeMethod::Voice => "",
     }
 }
 
@@ -176,11 +204,12 @@ pub(super) fn refused(pass: &Pass, last: &Entry) -> Block {
     Block::new(
         Reason::CodeRequestRefused,
         format!(
-            "Meta refused at {} to send a code ({}); check that {} can receive it, then run {}",
+            "Meta refused at {} to send a code ({}); check that {} can receive it, then run {}{}",
             say::time(last.at),
             last.refusal.as_ref().map(say::words).unwrap_or_default(),
             pass.desired.number,
-            pass.command("send-code")
+            pass.command("send-code"),
+            or_call(pass, last)
         ),
     )
     .refused(last.refusal.as_ref())

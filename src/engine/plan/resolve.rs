@@ -133,7 +133,10 @@ fn unresolved(pass: &Pass, memory: &Memory, view: &PortfolioView, why: &NoAccoun
         ),
         NoAccount::Nothing => Block::new(
             Reason::NoAccountInReach,
-            "no WhatsApp Business Account of the portfolio's own is in reach; create one in the business settings and assign it to the system user, or name a shared one in spec.accountId",
+            format!(
+                "no WhatsApp Business Account of the portfolio's own is in reach; {}, or name a shared one in spec.accountId",
+                say::create_account(view.expect_country.as_deref())
+            ),
         ),
         NoAccount::Several(ids) => Block::new(
             Reason::AccountAmbiguous,

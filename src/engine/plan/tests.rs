@@ -11,7 +11,7 @@ use crate::engine::{
     value::{
         condition_type::ConditionType,
         desired::{CodeRequest, Connection, DesiredProfile, Management, PinPolicy, WhileNameInReview},
-        failure::{Class, Failure, Refusal, Scope},
+        failure::{Class, Failure, Refusal, Said, Scope},
         id::{
             AccountMode, AccountStatus, CodeStatus, Fact, Field, NameStatus, NumberStatus, PlatformType,
             ReviewStatus, Sendability,
@@ -87,10 +87,21 @@ fn send_code(value: &str) -> impl FnOnce(&mut crate::engine::desired::Desired) {
     consent(ConsentKind::SendCode, value)
 }
 
+/// The sentence of 2388001 that is known.
+fn in_use(class: Class) -> Result<Accepted, Failure> {
+    let said = Some(Said::NumberInUse);
+    Err(Failure::Refused(Refusal { said, ..refusal_of(100, Some(2_388_001), class) }))
+}
+
 /// What Meta's table makes of 2388001 at a registration: an hour's wait, which is not what it comes to.
 fn certificate() -> Result<Accepted, Failure> {
     let until = Some(later(world().now, HOUR));
     Err(Failure::Refused(Refusal { until, ..refusal_of(100, Some(2_388_001), Class::WaitUntil) }))
+}
+
+fn business_app() -> Result<Accepted, Failure> {
+    let said = Some(Said::BusinessAppNumber);
+    Err(Failure::Refused(Refusal { said, ..refusal_of(100, None, Class::Person) }))
 }
 
 fn name(status: &'static str) -> impl FnOnce(&mut crate::engine::observed::Number) {
@@ -362,9 +373,11 @@ fn every_refusal_of_an_add_has_a_decision() {
                 .after(72 * HOUR),
             "AddRefused",
         ),
-        ("on a phone", after(refused(100, Some(2_388_001), Class::Person), 99 * HOUR), "NumberOnPhone"),
+        ("in use", after(in_use(Class::Person), 99 * HOUR), "NumberOnPhone"),
+        ("in use, asked", after(in_use(Class::Person), HOUR).desire(retry("1")), "AddNumber"),
+        ("certificate", after(refused(100, Some(2_388_001), Class::Person), 99 * HOUR), "CertificateRefused"),
         (
-            "on a phone, asked",
+            "certificate, asked",
             after(refused(100, Some(2_388_001), Class::Person), HOUR).desire(retry("1")),
             "AddNumber",
         ),
@@ -400,6 +413,17 @@ fn every_refusal_of_an_add_has_a_decision() {
             "permission or limit, asked",
             after(refused(200, None, Class::Credentials), HOUR).desire(retry("1")),
             "AddNumber",
+        ),
+        ("by hand", after(refused(200_000, Some(3_095_008), Class::Person), 99 * HOUR), "AddedByHandOnly"),
+        (
+            "by hand, asked",
+            after(refused(200_000, Some(3_095_008), Class::Person), HOUR).desire(retry("1")),
+            "AddNumber",
+        ),
+        (
+            "by hand, and done",
+            after(refused(200_000, Some(3_095_008), Class::Person), HOUR).number(|_| {}),
+            "CodeNeeded",
         ),
         ("unknown", after(refused(2_388_103, None, Class::Person), 99 * HOUR), "AddRefused"),
         ("transient", after(refused(2, None, Class::Retry), MINUTE), "EffectNotVisibleYet"),
@@ -1078,7 +1102,41 @@ fn every_refusal_of_a_registration_has_a_decision() {
             sent(person(131_031), HOUR).number(|n| n.health = Field::Is(unpaid)),
             "PinMismatch",
         ),
-        ("certificate, name usable", sent(certificate(), SECOND), "NumberOnPhone"),
+        ("certificate, name usable", sent(certificate(), SECOND), "CertificateRefused"),
+        ("in use", sent(in_use(Class::WaitUntil), SECOND), "NumberOnPhone"),
+        (
+            "in use, whatever the name",
+            sent(in_use(Class::WaitUntil), SECOND).number(name("PENDING_REVIEW")),
+            "NumberOnPhone",
+        ),
+        ("hidden", sent(refused(100, Some(33), Class::Person), 4 * MINUTE), "RegistrationPaused"),
+        ("hidden, later", sent(refused(100, Some(33), Class::Person), 5 * MINUTE), "Register"),
+        (
+            "hidden twice",
+            sent(refused(100, Some(33), Class::Person), 5 * MINUTE)
+                .act(StepKind::Register, refused(100, Some(33), Class::Person))
+                .after(99 * HOUR),
+            "RegistrationRefused",
+        ),
+        (
+            "banned right after it",
+            sent(accepted(), 23 * HOUR).number(|n| n.status = Field::Is("BANNED".into())),
+            "ObservationIncomplete",
+        ),
+        (
+            "banned a day after it",
+            sent(accepted(), 24 * HOUR).number(|n| n.status = Field::Is("BANNED".into())),
+            "NumberBanned",
+        ),
+        (
+            "banned after a refusal",
+            sent(person(133_000), HOUR).number(|n| n.status = Field::Is("BANNED".into())),
+            "NumberBanned",
+        ),
+        ("token", sent(refused(190, None, Class::Credentials), MINUTE), "TokenInvalid"),
+        ("token, later", sent(refused(190, None, Class::Credentials), 5 * MINUTE), "Register"),
+        ("of the Business app", sent(business_app(), 99 * HOUR), "ConnectionContradictsNumber"),
+        ("of the Business app, asked", sent(business_app(), HOUR).desire(retry("1")), "Register"),
         ("certificate, asked", sent(certificate(), SECOND).desire(retry("1")), "Register"),
         (
             "certificate, name in review",
@@ -1887,11 +1945,22 @@ fn a_step_refused_for_its_credential_goes_on_by_itself_with_the_next_one() {
     let revoked = || refused(190, None, Class::Credentials);
     let add = world().act(StepKind::AddNumber, revoked());
     assert!(add.memory.ledger.last(StepKind::AddNumber).is_none(), "no attempt: Meta did not look at it");
+    assert_eq!(add.says(), "TokenInvalid", "told although the portfolio has not looked yet");
     assert_eq!(add.after(10 * MINUTE).says(), "AddNumber");
     let register = world().own().verified().act(StepKind::Register, revoked());
     assert!(register.memory.ledger.last(StepKind::Register).is_some(), "counted, to be on the safe side");
-    assert_eq!(register.says(), "RegistrationPaused");
+    assert_eq!(register.says(), "TokenInvalid");
     assert_eq!(register.after(10 * MINUTE).says(), "Register");
+}
+
+#[test]
+fn a_number_is_read_again_before_anybody_is_told_to_wait_for_a_code() {
+    let refusal = || refused(136_024, None, Class::WaitUntil);
+    let asked = world().own().desire(send_code("1")).act(StepKind::RequestCode, refusal());
+    assert!(asked.memory.last_listed_write().is_some_and(|at| at > asked.now), "no list from before serves");
+    assert_eq!(asked.says(), "NotObservedYet");
+    assert_eq!(asked.clone().after(SECOND).says(), "CodeRequestPaused");
+    assert_eq!(asked.after(SECOND).verified().says(), "Register");
 }
 
 #[test]

@@ -99,16 +99,16 @@ fn settling(entry: &Entry) -> Option<Timestamp> {
     entry.settle_until.filter(|_| may_show)
 }
 
-/// Blocks while our own budget has no room for a kind, or its last try was not sent and its pause lasts.
+/// Blocks while our own budget has no room for a kind, or its last try was not looked at and its pause lasts.
 pub(super) fn may_send(pass: &Pass, kind: StepKind, memory: &Memory) -> Gate {
     if let Some(until) = pass.observed.held.get(&kind).filter(|until| **until > pass.now) {
         return Err(Stop::block(say::throttled(*until)));
     }
     let last = memory.ledger.of(kind).last().filter(|entry| !entry.counts());
-    match last.and_then(|entry| entry.settle_until).filter(|until| *until > pass.now) {
-        Some(until) => Err(Stop::block(say::not_sent(kind, until))),
-        None => Ok(()),
-    }
+    let until = last.and_then(|entry| entry.settle_until).filter(|until| *until > pass.now);
+    let Some(until) = until else { return Ok(()) };
+    let refusal = last.and_then(|entry| entry.refusal.as_ref());
+    Err(Stop::block(say::not_looked_at(kind, refusal, until)))
 }
 
 /// A newer version of the operator began a step that this one does not know. It is the newer one that decides it, in

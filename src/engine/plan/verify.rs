@@ -213,6 +213,7 @@ fn waiting(
     if let Answer::Unasked(version) = answer {
         return unasked(pass, memory, number, seen, version);
     }
+    request::is_read_again(memory, seen)?;
     Ok(Stop::block(needed(pass, memory, request, answer)))
 }
 
@@ -345,7 +346,7 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
     let number = &pass.desired.number;
     let ask = pass.command("send-code");
     if let Some((until, last)) = request::refused_until(pass, memory).filter(|(until, _)| *until > pass.now) {
-        return request::paused(until).refused(last.refusal.as_ref());
+        return request::postponed(pass, until, last);
     }
     // The pause is over, but the consent is used up. The person who gave it needs to know why.
     if let Some(last) = memory

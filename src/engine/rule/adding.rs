@@ -59,7 +59,7 @@ fn after_refusal(
     is_edited: bool,
     limits: &Limits,
 ) -> Again {
-    if refusal.names(2_388_001) {
+    if refusal.names(2_388_001) || is_by_hand(refusal) {
         return Again::WhenAsked;
     }
     if let Some(until) = refusal.paused_until() {
@@ -75,13 +75,18 @@ fn after_refusal(
         return Again::WhenAsked;
     }
     let same = memory.ledger.adds.iter().rev().take_while(|e| e.subject == last.subject);
-    let tries = same.take_while(|e| e.refusal.is_some()).count();
+    let tries = same.filter(|e| e.counts()).take_while(|e| e.refusal.is_some()).count();
     let is_plain = refusal.is(100, None) || refusal.names(2_388_012);
     match (is_edited, is_plain && tries < limits.add_refused_tries) {
         (true, _) => Again::Now,
         (false, true) => Again::At(later(last.at, limits.add_refused_pause)),
         (false, false) => Again::WhenAsked,
     }
+}
+
+/// Meta takes no number for this account by a call, today or tomorrow.
+pub(in crate::engine) fn is_by_hand(refusal: &Refusal) -> bool {
+    refusal.names(3_095_008)
 }
 
 /// The portfolio is full.

@@ -4,10 +4,25 @@ use jiff::Timestamp;
 
 use crate::engine::value::{
     block::Block,
-    failure::{Failure, Refusal},
+    failure::{Failure, Refusal, Said},
+    portfolio::Hold,
     reason::Reason,
     step::StepKind,
 };
+
+/// How an account comes to be in reach. Portfolios with an address in Brazil or India create none in Meta's business tools
+/// (Meta, page on business locations, September 2026).
+pub(in crate::engine) fn create_account(country: Option<&str>) -> &'static str {
+    match country.map(str::to_ascii_uppercase).as_deref() {
+        Some("BR" | "IN") => {
+            "create one in the App Dashboard (WhatsApp, API Setup) or through Embedded Signup, and assign it to the system user"
+        }
+        Some(_) => "create one in WhatsApp Manager, and assign it to the system user",
+        None => {
+            "create one in WhatsApp Manager (in Brazil and India: in the App Dashboard, WhatsApp, API Setup, or through Embedded Signup), and assign it to the system user"
+        }
+    }
+}
 
 /// To the minute, in UTC, so that a message stays as it is between passes.
 pub(in crate::engine) fn time(at: Timestamp) -> String {
@@ -49,8 +64,21 @@ pub(in crate::engine) fn unreadable(what: &str, failure: &Failure) -> Block {
     }
 }
 
+/// Meta keeps the whole app from calling. Nothing is wrong with the token, the account or the number.
+pub(in crate::engine) fn app_blocked(refusal: &Refusal) -> Hold {
+    Hold {
+        reason: Reason::AppBlocked,
+        message: format!(
+            "Meta blocks the API access of the token's app ({}); open the app in the App Dashboard, and do what its alerts and required actions ask for; what was set up stays, and the operator notices by itself when the app may call again",
+            words(refusal)
+        ),
+        failure: Some(Failure::Refused(refusal.clone())),
+    }
+}
+
 fn refused_read(what: &str, refusal: &Refusal) -> Block {
     let block = match refusal.paused_until() {
+        _ if refusal.says(Said::AppBlocked) => Block::new(Reason::AppBlocked, app_blocked(refusal).message),
         Some(until) => throttled(until),
         None if refusal.is_pause() => {
             Block::new(Reason::Throttled, "Meta asks for a pause in calls; it is asked again by itself")
@@ -84,15 +112,12 @@ fn refused_read(what: &str, refusal: &Refusal) -> Block {
 /// A write that was refused for what it was sent with or about, not for what it said: the token, a permission or the
 /// account. Nothing that is entered again would help.
 pub(in crate::engine) fn not_for_its_value(what: &str, refusal: &Refusal, then: &str) -> Option<Block> {
+    if refusal.is_about_credentials() {
+        return of_token(what, refusal);
+    }
     let words = words(refusal);
     let (reason, message) = match refusal.code {
         _ if !refusal.is_shut_out() => return None,
-        _ if refusal.is_about_credentials() => (
-            Reason::TokenInvalid,
-            format!(
-                "Meta did not take the token for {what} ({words}); the portfolio checks it now, and names what is wrong with it"
-            ),
-        ),
         _ if refusal.is_denied() => (
             Reason::PermissionMissing,
             format!(
@@ -128,6 +153,28 @@ fn restricted(what: &str, reason: Reason, refusal: &Refusal) -> Block {
 
 pub(in crate::engine) fn throttled(until: Timestamp) -> Block {
     Block::new(Reason::Throttled, format!("calls to Meta are held back until {}", time(until))).until(until)
+}
+
+/// Meta did not look at the last try. Where that was for the token, it says so, although the portfolio may not have
+/// looked at it yet.
+pub(in crate::engine) fn not_looked_at(kind: StepKind, refusal: Option<&Refusal>, until: Timestamp) -> Block {
+    let Some(refusal) = refusal else { return not_sent(kind, until) };
+    match of_token(kind.as_str(), refusal) {
+        Some(block) => block.until(until),
+        None => Block::new(Reason::AppBlocked, app_blocked(refusal).message).refused(Some(refusal)),
+    }
+}
+
+/// Meta did not take the token for a write.
+pub(in crate::engine) fn of_token(what: &str, refusal: &Refusal) -> Option<Block> {
+    let block = Block::new(
+        Reason::TokenInvalid,
+        format!(
+            "Meta did not take the token for {what} ({}); the portfolio checks it now, and names what is wrong with it",
+            words(refusal)
+        ),
+    );
+    refusal.is_about_credentials().then(|| block.refused(Some(refusal)))
 }
 
 /// The last try never went out: no attempt, and none of Meta's doing.

@@ -32,6 +32,17 @@ pub(in crate::engine) struct Shown<'a> {
     settings_match: bool,
 }
 
+/// Until when BANNED is no verdict, since this object registered the number not long ago.
+pub(in crate::engine) fn ban_counts_from(
+    memory: &Memory,
+    limits: &Limits,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let last = memory.ledger.last(StepKind::Register)?;
+    let until = later(last.at, limits.ban_confirmed);
+    (last.outcome == EntryOutcome::Accepted && now < until).then_some(until)
+}
+
 impl<'a> Shown<'a> {
     /// Where no list was read, or the number is in none.
     pub fn nothing() -> Self {

@@ -81,19 +81,16 @@ actions! {
     EnterCode: PhoneHolder,
         "A code was sent to the phone and has not been entered.",
         "Within ten minutes, run kubectl whatsapp code NAME and enter the six digits.";
-    DeleteAppAccount: PhoneHolder,
-        "The number still belongs to an account in a WhatsApp app.",
-        "On the phone: Settings, Account, Delete account (uninstalling is not enough); wait five minutes; then run kubectl whatsapp retry NAME.";
     FreeNumber: PhoneHolder,
-        "The number may be in use in a WhatsApp app or with another provider.",
-        "Delete the number's account in the WhatsApp app, or have the other provider release the number; then run kubectl whatsapp retry NAME.";
+        "The number is, or may be, in use in a WhatsApp app or with another provider.",
+        "Find out who uses it. If it is to stay in the WhatsApp Business app, have connection set to Coexistence. If another provider has it, have it released there. Delete an account in an app only if it is there and nobody needs it or its chats. Then run kubectl whatsapp retry NAME.";
     ConnectInApp: PhoneHolder,
         "The number is to stay in the WhatsApp Business app, and only the app can connect it.",
         "Connect it in the WhatsApp Business app, through the sign-up of the partner.";
     // The portfolio at Meta.
     CreateAccount: PortfolioAdmin,
         "The token reaches no WhatsApp Business Account.",
-        "Create an account in Business settings, or assign one to the system user of the token.";
+        "In Business settings, assign an account to the system user of the token with full control. Where there is none, create one in WhatsApp Manager; a portfolio with an address in Brazil or India creates it in the App Dashboard, WhatsApp, API Setup, or through Embedded Signup.";
     AssignAccount: PortfolioAdmin,
         "The account is not in reach of the token.",
         "In Business settings, assign the account to the system user of the token with full control.";
@@ -103,18 +100,21 @@ actions! {
     ReplaceToken: PortfolioAdmin,
         "The token does not work, or soon will not.",
         "In Business settings, generate a token for the system user, preferably one that never expires, and have it put into the Secret.";
+    UnblockApp: PortfolioAdmin,
+        "Meta keeps the token's app from calling.",
+        "In the App Dashboard, open the app, and do what its alerts and required actions ask for.";
     AddNumberAgain: PortfolioAdmin,
         "The number was deleted from its account.",
         "Add the number to the account again in WhatsApp Manager.";
+    AddByHand: PortfolioAdmin,
+        "Meta takes no number for this account by a call.",
+        "Add the number in WhatsApp Manager; the operator finds it there and goes on by itself.";
     AllowNumber: PortfolioAdmin,
         "Meta does not let the number be added: the portfolio is full, the number is in use, or the token lacks a right.",
         "Go through the causes that the message names: verify the business, delete a number that is no longer used, release the number where it is in use, or give the system user full control of the account.";
     RaiseNumberLimit: PortfolioAdmin,
         "The portfolio has as many numbers as Meta allows it.",
         "Verify the business, delete a number that is no longer used, or ask Meta's support for a higher limit.";
-    DeregisterOnPremises: PortfolioAdmin,
-        "The number is registered with the On-Premises API.",
-        "Have the number deregistered by the people who run its On-Premises API client.";
     Appeal: PortfolioAdmin,
         "Meta has restricted, locked, rejected, disabled or banned something.",
         "Read the cause in Business Support Home, and request a review there.";
@@ -126,10 +126,10 @@ actions! {
         "Start or finish the verification in the Security Centre; where Meta offers none, the page says why.";
     AddPaymentMethod: PortfolioAdmin,
         "Meta names a payment problem.",
-        "Add or correct the payment method on the billing page of the account.";
+        "Add or correct the payment method on the billing page of the account; replies cost as well since October 2026.";
     SubscribeToMessages: PortfolioAdmin,
-        "The app does not receive the webhook field messages.",
-        "In the App Dashboard, WhatsApp, Configuration: subscribe the webhook field messages; then run kubectl whatsapp retry NAME.";
+        "The app has no verified callback URL, or does not receive the webhook field messages.",
+        "In the App Dashboard, WhatsApp, Configuration: enter a callback URL and have it verified, then subscribe the webhook field messages; then run kubectl whatsapp retry NAME.";
     // The cluster.
     Resume: ClusterUser,
         "The channel is suspended.",
@@ -148,7 +148,7 @@ actions! {
         "Edit the manifest as the message says; where a field is fixed, delete the channel and create it anew (the number stays at Meta).";
     NameAccount: ClusterUser,
         "It is not clear which account is meant, or another one has the number.",
-        "Set accountId; where the channel has used another account, create it anew with the right one.";
+        "Set accountId; where the channel has used another account, create it anew with the right one. A number that is to stay there can be shared with this account, or registered in it, by those who have it.";
     CorrectAccount: ClusterUser,
         "The account is not the one that was used or expected.",
         "Set accountId to the account that is meant; if the portfolio's expect.country is wrong, correct that.";

@@ -126,6 +126,21 @@ impl Cautious for Scope {
     const CAUTIOUS: Self = Self::App;
 }
 
+words! {
+    /// What a sentence of Meta's says that no code says.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Said {
+        /// Meta keeps the whole app from calling.
+        AppBlocked,
+        /// The token's user lacks a permission on the account or the number.
+        PermissionMissing,
+        /// The number is one of the WhatsApp Business app, so no call registers it.
+        BusinessAppNumber,
+        /// The number is registered to an account of WhatsApp, in an app or elsewhere on the platform.
+        NumberInUse,
+    }
+}
+
 /// Meta's error envelope, classified. Texts are redacted and bounded before they get here.
 ///
 /// ```
@@ -134,7 +149,7 @@ impl Cautious for Scope {
 ///     code,
 ///     class,
 ///     scope: Scope::Account,
-/// #     subcode: None, title: None, message: String::new(), trace_id: None, until: None,
+/// #     subcode: None, title: None, message: String::new(), said: None, trace_id: None, until: None,
 /// };
 /// let locked = refusal(131_031, Class::Person);
 /// assert!(locked.is(131_031, None) && locked.names(131_031));
@@ -152,6 +167,8 @@ pub struct Refusal {
     pub title: Option<String>,
     /// The best sentence Meta gave: `error_user_msg`, else `error_data.details`, else `message`.
     pub message: String,
+    /// What its sentences say, where they are known and no code says it.
+    pub said: Option<Said>,
     pub trace_id: Option<String>,
     pub class: Class,
     pub scope: Scope,
@@ -198,7 +215,26 @@ impl Refusal {
 
     /// Whether Meta asks for a permission, of the token or of its app, and names no object that is hidden.
     pub fn is_permission(&self) -> bool {
-        matches!(self.code, 3 | 10 | 200..=299)
+        (matches!(self.code, 3 | 10 | 200..=299) && self.is_denied()) || self.says(Said::PermissionMissing)
+    }
+
+    /// Whether a sentence of it says this.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::failure::{Class, Refusal, Said, Scope};
+    /// let refusal = Refusal {
+    ///     code: 100,
+    ///     class: Class::Credentials,
+    ///     scope: Scope::Portfolio,
+    ///     said: Some(Said::PermissionMissing),
+    /// #   subcode: None, title: None, message: String::new(), trace_id: None, until: None,
+    /// };
+    /// assert!(refusal.says(Said::PermissionMissing) && !refusal.says(Said::NumberInUse));
+    /// // Of this object. The credential itself is sound.
+    /// assert!(refusal.is_denied() && refusal.denies_object() && !refusal.is_about_credentials());
+    /// ```
+    pub fn says(&self, what: Said) -> bool {
+        self.said == Some(what)
     }
 
     /// Whether code and subcode are these; `None` matches only an absent subcode.
@@ -231,7 +267,9 @@ impl Refusal {
 
     /// Whether it says that the token has no access to the object, or that the object does not exist.
     pub fn denies_object(&self) -> bool {
-        matches!(self.code, 3 | 10 | 33 | 200..=299 | 803 | 131_005) || self.is(100, Some(33))
+        matches!(self.code, 3 | 10 | 33 | 200..=299 | 803 | 131_005)
+            || self.is(100, Some(33))
+            || self.says(Said::PermissionMissing)
     }
 
     /// Whether Meta has restricted or locked the account (368, 131031). Only an appeal ends that; waiting does not help.
@@ -250,6 +288,7 @@ impl Refusal {
     pub fn is_about_credentials(&self) -> bool {
         match self.code {
             0 | 102 | 104 | 190 => true,
+            _ if self.says(Said::PermissionMissing) => false,
             // A wrong proof; the sentence for people may not name it.
             100 => {
                 (self.is_denied() && self.scope == Scope::Portfolio)
@@ -305,6 +344,7 @@ impl Failure {
     ///         subcode: None,
     ///         title: None,
     ///         message: String::new(),
+    ///         said: None,
     ///         trace_id: None,
     ///         class,
     ///         scope: Scope::Account,

@@ -17,6 +17,8 @@ pub struct Limits {
     pub registrations_automatic: usize,
     /// All registrations with `retry` in the window; one stays for a person in Meta's tools.
     pub registrations_total: usize,
+    /// Registrations in a row that say that the number does not exist, although reads show it.
+    pub registrations_hidden: usize,
     pub registration_window: Duration,
     /// Pause after the first, the second and any later registration.
     pub registration_pauses: [Duration; 3],
@@ -88,6 +90,9 @@ pub struct Limits {
     pub claim_pause: Duration,
     /// A number that was Registered must read NOT_APPLICABLE in two looks this far apart.
     pub fall_back_confirmed: Duration,
+    /// A number that this object just registered and that reads BANNED counts as banned only after this: one was read
+    /// CONNECTED half a day later, without an appeal (a recording of September 2026).
+    pub ban_confirmed: Duration,
     /// Pauses of a repeatable step that was refused or had no effect.
     pub repeatable_pauses: [Duration; 4],
     pub repeatable_without_effect: u32,
@@ -120,6 +125,7 @@ impl Default for Limits {
         Self {
             registrations_automatic: 3,
             registrations_total: 9,
+            registrations_hidden: 2,
             registration_window: s(72 * HOUR),
             registration_pauses: [s(5 * MINUTE), s(2 * HOUR), s(12 * HOUR)],
             registration_unknown_history: s(24 * HOUR),
@@ -164,6 +170,7 @@ impl Default for Limits {
             consent_kept: s(15 * MINUTE),
             claim_pause: s(30),
             fall_back_confirmed: s(10 * MINUTE),
+            ban_confirmed: s(DAY),
             repeatable_pauses: [s(5 * MINUTE), s(30 * MINUTE), s(2 * HOUR), s(6 * HOUR)],
             repeatable_without_effect: 3,
             unseen: s(6 * HOUR),

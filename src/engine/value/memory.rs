@@ -4,7 +4,7 @@
 //! leader changes and kill -9. It holds nothing secret and nothing from which a
 //! secret can be computed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
@@ -13,6 +13,7 @@ use crate::engine::value::{
     id::{AccountId, BusinessId, NumberId},
     secret::SecretVersion,
     step::{Cause, Shows, StepKind},
+    time::later,
     word::{Cautious, Vocabulary, Word, words},
 };
 
@@ -68,6 +69,9 @@ pub struct Ledger {
     pub repeatable: BTreeMap<StepKind, Pace>,
 }
 
+/// An answer comes a moment after its call was written down; what is read to check it has to be newer.
+const ANSWERED: Duration = Duration::from_secs(1);
+
 impl Memory {
     /// Whether this object brought the number into the account, so that its whole history is known.
     ///
@@ -83,13 +87,16 @@ impl Memory {
     }
 
     /// When something was last written that a look can show, as far as this memory tells. A request for a code, a PIN
-    /// and a Secret change nothing in a list, so they make none too old.
+    /// and a Secret change nothing in a list, so they make none too old; only 136024 may mean that the number is verified
+    /// already, which a list shows.
     pub(in crate::engine) fn last_listed_write(&self) -> Option<Timestamp> {
         let ledger = &self.ledger;
         let listed = StepKind::ALL.iter().filter(|kind| kind.shows() == Shows::InList);
         let attempts = listed.filter_map(|kind| ledger.last(*kind)).map(|entry| entry.at);
         let paces = ledger.repeatable.iter().filter(|(kind, _)| kind.shows() != Shows::Nowhere);
-        attempts.chain(paces.filter_map(|(_, pace)| pace.last)).max()
+        let asked = ledger.last(StepKind::RequestCode).filter(|last| last.refused_with(136_024).is_some());
+        let asked = asked.map(|last| later(last.at, ANSWERED));
+        attempts.chain(asked).chain(paces.filter_map(|(_, pace)| pace.last)).max()
     }
 
     /// Not seen registered, or seen to have fallen back.
@@ -482,7 +489,7 @@ pub struct Marks {
     pub tried_in_review: BTreeMap<String, Timestamp>,
     /// The last twenty names that Meta declined.
     pub declined: BTreeMap<String, Timestamp>,
-    /// 2388001 with a usable name: the number is still on a phone; one try per `retry`.
+    /// 2388001 that is not about the name: mostly, the number is in use elsewhere; one try per `retry`.
     pub on_phone: Option<Timestamp>,
 }
 

@@ -200,7 +200,7 @@ reasons! {
         "Nothing.";
     PaymentNotKnown: Settled, PAYMENT, nobody,
         "Meta shows neither a payment method nor a payment problem.",
-        "Look at the billing page of the account in Meta Business Suite; without a method, messages that you start are refused.";
+        "Look at the billing page of the account in Meta Business Suite; without a method, messages that cost are refused; replies cost as well since October 2026.";
     TokenAccepted: Settled, CREDENTIALS_ONLY, nobody,
         "Meta accepts the token, and it has the permissions that the operator needs.",
         "Nothing.";
@@ -290,15 +290,21 @@ reasons! {
     PinMismatch: Person, REGISTER, ProvidePin at Numbers,
         "Meta says that this is not the PIN of the number.",
         "Put the right PIN into the Secret, or set registration.pinPolicy: Overwrite, or switch two-step verification off in WhatsApp Manager; then: kubectl whatsapp retry NAME.";
-    NumberOnPhone: Person, NUMBER, DeleteAppAccount,
-        "The number is still in use in a WhatsApp app.",
-        "On the phone: Settings, Account, Delete my account (uninstalling is not enough); wait five minutes; then: kubectl whatsapp retry NAME.";
+    NumberOnPhone: Person, NUMBER, FreeNumber,
+        "The number is registered to another account of WhatsApp: in an app on a phone, or in another WhatsApp Business Account.",
+        "To keep it in the WhatsApp Business app: set connection to Coexistence, and connect it in the app. In another WhatsApp Business Account: have it deregistered there. Only if an app has it and its account and chats are not needed any more: delete the account in that app (Settings, Account; uninstalling is not enough), and wait five minutes. Then: kubectl whatsapp retry NAME.";
+    CertificateRefused: Person, NUMBER, Retry at Numbers,
+        "Meta could not make the certificate of the number, and does not say why in words that are known here: the number is in use in a WhatsApp app, or in another account; the display name is not ready; or two-step verification was switched on elsewhere.",
+        "Read Meta's words in the message, and look at the number in WhatsApp Manager; once the cause is removed: kubectl whatsapp retry NAME. Give no account up on a guess.";
     NumberLimitReached: Person, NUMBER, RaiseNumberLimit at Support,
         "The portfolio has as many numbers as Meta allows it.",
         "Verify the business, remove a number that is no longer used in WhatsApp Manager, or ask Meta's support for more; it is tried again daily, or at once: kubectl whatsapp retry NAME.";
     AddRefused: Person, NUMBER, Retry at Numbers or FreeNumber or AllowNumber,
         "Meta refused to add the number without naming one cause: it is in use in a WhatsApp app or with another provider, banned, or number or name are not valid; after a plain permission error, the portfolio is full or the token's user lacks full control of the account.",
         "Read Meta's words, and go through the causes that the message names; then: kubectl whatsapp retry NAME.";
+    AddedByHandOnly: Person, NUMBER, AddByHand at Numbers,
+        "Meta takes no number for this account by a call.",
+        "Add the number in WhatsApp Manager; it is found and taken up there. An account of the WhatsApp Business app takes no second number: create another account, and the channel anew with its accountId.";
     NameRefused: Person, NAME, ChooseName at Numbers,
         "Meta refused to take the display name.",
         "Read Meta's words, change displayName, or: kubectl whatsapp retry NAME.";
@@ -318,8 +324,8 @@ reasons! {
         "This is a test number that Meta shows as not verified; Meta registers those itself.",
         "If it really has to be registered: kubectl whatsapp retry NAME.";
     FellBack: Person, REGISTER, Retry at Numbers,
-        "The number was registered, and Meta now shows it as not registered.",
-        "Find out who deregistered it, and whether on purpose; to register it again: kubectl whatsapp retry NAME.";
+        "The number was registered, and Meta now shows it as not registered: a person, or another partner of the number, may have deregistered or moved it.",
+        "Ask whoever else uses the number whether that was on purpose; registering it again may undo a move. To register it again: kubectl whatsapp retry NAME.";
     ObserveOnly: Person, NUMBER, AllowManagement,
         "Something is to be done, and managementPolicy is ObserveOnly.",
         "Do it in Meta's tools, or set managementPolicy: Full.";
@@ -328,7 +334,7 @@ reasons! {
         "Set suspend: false.";
     NoAccountInReach: Person, ACCOUNT, CreateAccount at Accounts,
         "The token reaches no WhatsApp Business Account of the portfolio.",
-        "Create an account in Meta Business Suite, or assign one to the system user of the token. It is looked for once an hour; at once with: kubectl whatsapp retry NAME.";
+        "Assign an account to the system user of the token. Where there is none, create one in WhatsApp Manager; a portfolio with an address in Brazil or India cannot do that there, and creates it in the App Dashboard (WhatsApp, API Setup) or through Embedded Signup. It is looked for once an hour; at once with: kubectl whatsapp retry NAME.";
     AccountAmbiguous: Person, ACCOUNT, NameAccount at Accounts,
         "More than one account is in reach, and the spec does not say which.",
         "Set accountId.";
@@ -347,6 +353,9 @@ reasons! {
     PermissionMissing: Person, ACCOUNT, GrantPermissions at SystemUsers,
         "The token may not do this with the account or the number.",
         "In Business settings, give the system user full control of the account, and the token the scopes whatsapp_business_management and whatsapp_business_messaging.";
+    AppBlocked: Person, PORTFOLIO, UnblockApp at Apps,
+        "Meta keeps the app of the token from calling. Token, account and number are not the cause, and what was True stays.",
+        "Open the app in the App Dashboard, and do what its alerts and required actions ask for. Meta releases an app after hours or days; the operator notices it by itself.";
     PortfolioNotUsable: Person, PORTFOLIO, CorrectPortfolio,
         "There is no portfolio of that name that may be used from this namespace.",
         "Check portfolioRef, or have the portfolio's owner add this namespace to spec.access.";
@@ -387,8 +396,8 @@ reasons! {
         "Your webhook did not answer Meta's handshake as it should.",
         "Make callbackUrl answer a GET with hub.challenge when hub.verify_token is the one in the Secret; then: kubectl whatsapp retry NAME.";
     AppNotSubscribedToMessages: Person, WEBHOOK, SubscribeToMessages at Apps,
-        "Meta wants the app to receive the field messages before a number's webhook can be set.",
-        "In the App Dashboard, WhatsApp, Configuration: subscribe the webhook field messages; then: kubectl whatsapp retry NAME.";
+        "Meta wants the app to have a verified callback URL of its own, and to receive the field messages, before a number's webhook can be set.",
+        "In the App Dashboard, WhatsApp, Configuration: enter a callback URL and have it verified, then subscribe the webhook field messages; then: kubectl whatsapp retry NAME.";
     NotTakenByMeta: Person, SETTINGS, ChangeSpec at Numbers,
         "Meta accepted the write three times and still shows the old value.",
         "Compare in WhatsApp Manager; change the spec, or: kubectl whatsapp retry NAME.";
@@ -411,7 +420,7 @@ reasons! {
         "The number is registered, and its display name is another one or its approval has expired; a person has to change that.",
         "Change the name in WhatsApp Manager, or submit it there again, or set displayName to the live one.";
     PaymentProblem: Person, PAYMENT, AddPaymentMethod at Billing,
-        "Meta names a payment problem: messages that you start are refused.",
+        "Meta names a payment problem: messages that cost are refused. Since October 2026 replies cost as well, beyond a free number of them.",
         "Add or correct the payment method on the billing page of the account in Meta Business Suite.";
     BusinessNotVerified: Person, BUSINESS, VerifyBusiness at SecurityCenter,
         "The business is not verified.",
@@ -467,7 +476,7 @@ reasons! {
         "Nothing; it is tried again by itself.";
     ObservationIncomplete: Time, NUMBER, ShowField at Numbers or ChangeStatus or ConfirmChange or Answer or CheckCluster,
         "Meta did not show a fact without which nothing may be written to the number.",
-        "Nothing; if it lasts, look whether the token has full control of the account.";
+        "Nothing; if it lasts, look whether the system user of the token has full control of the account.";
     StatusNotKnown: Time, ACCOUNT, ChangeStatus at Numbers,
         "Meta shows a status that this version does not know, so nothing is written.",
         "Look in WhatsApp Manager; update the operator if the word is a new one.";
@@ -495,16 +504,16 @@ reasons! {
         "To use the number again, add it in WhatsApp Manager; where the message names retry, kubectl whatsapp retry NAME adds it too; else delete this channel.";
     NumberInOtherAccount: Stalled, NUMBER, NameAccount at Numbers,
         "The number is in another account; adding it here would not move it.",
-        "Create the channel anew with that account in accountId, or migrate the number in WhatsApp Manager.";
-    NumberOnPremises: Stalled, REGISTER, DeregisterOnPremises at Numbers,
-        "The number is registered with the On-Premises API.",
-        "Have it deregistered there first, by the people who run its On-Premises API client.";
+        "Create the channel anew with that account in accountId; or have the number shared with this account, or registered in it, by those who have it now.";
+    NumberOnPremises: Stalled, REGISTER, ConnectInApp,
+        "Meta shows the number with the platform ON_PREMISE. That API ended in 2025; the word is shown for numbers of the WhatsApp Business app.",
+        "To keep it in the app: set connection to Coexistence, and connect it in the app. To use it without the app: have it leave the app first.";
     NumberClaimed: Stalled, NUMBER, ResolveClaim,
         "Another channel manages this number.",
         "Delete one of the two channels.";
     AccountRejected: Stalled, ACCOUNT, Appeal at Support,
         "Meta has rejected the account.",
-        "Appeal in WhatsApp Manager, or use another account.";
+        "Request a review in Business Support Home, or use another account.";
     AccountDisabled: Stalled, ACCOUNT, Appeal at Support,
         "Meta has disabled the account.",
         "Appeal in Business Support Home.";

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use super::*;
-use crate::engine::failure::Class;
+use crate::engine::failure::{Class, Said, Scope};
 use crate::meta::{
     edge::Edge,
     fixture::{APP_SECRET, Bench, Reply, TOKEN, account, credential, done, is_no_answer, number, refused},
@@ -169,6 +169,53 @@ async fn code_4_holds_back_every_account_of_the_app() {
     let outcome = bench.client.register(&other, &number(), &"123456".to_owned().into()).await;
     assert!(matches!(outcome, Err(Failure::Throttled(_))));
     assert!(bench.client.throttled_until(None).is_some());
+}
+
+#[tokio::test]
+async fn a_blocked_app_is_left_alone_until_it_is_tried_once_and_known_until_a_call_gets_through() {
+    let blocked = || Reply::Json(400, json!({"error": {"code": 200, "message": "API access blocked."}}));
+    let bench = Bench::new([
+        blocked(),
+        Reply::Json(200, json!({"data": {"is_valid": true, "scopes": []}})),
+        blocked(),
+        refused(133_005, "(#133005) PIN"),
+    ])
+    .await;
+    let half_an_hour = Duration::from_secs(30 * 60);
+    let until = later(bench.now(), half_an_hour);
+    let refusal = bench.register().await.unwrap_err().refusal().unwrap().clone();
+    assert_eq!((refusal.class, refusal.scope), (Class::WaitUntil, Scope::App));
+    assert_eq!((refusal.said, refusal.until), (Some(Said::AppBlocked), Some(until)));
+    let other = "300000000000002".into();
+    let outcome = bench.client.register(&other, &number(), &"123456".to_owned().into()).await;
+    assert_eq!(outcome, Err(Failure::Throttled(until)), "no account of the app is called");
+    bench.clock.pass(half_an_hour);
+    // That Meta knows the token does not show that the app may call.
+    bench.client.debug_token().await.unwrap();
+    assert!(bench.client.app_blocked().is_some());
+    bench.register().await.unwrap_err();
+    assert!(bench.client.app_blocked().is_some());
+    bench.clock.pass(2 * half_an_hour);
+    bench.register().await.unwrap_err();
+    assert_eq!(bench.client.app_blocked(), None, "a refusal of another kind is an answer");
+    assert_eq!(bench.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn what_a_success_says_besides_is_told_without_our_secrets() {
+    let bench = Bench::new([]).await;
+    let pin = SecretString::from("135790".to_owned());
+    let number = number();
+    let account = account();
+    let call = Call::write(Edge::Register, &account, number.as_str(), None);
+    let call = Call { secret: Some(&pin), ..call };
+    let answer = json!({"success": true, "pin_reset": false, "note": "the PIN 135790 stays"});
+    let told = bench.client.told_besides(&call, &answer);
+    let names: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["note", "pin_reset"]);
+    assert!(told.iter().all(|(_, value)| !value.contains("135790")), "{told:?}");
+    assert_eq!(told[1].1, "false");
+    assert!(bench.client.told_besides(&call, &json!({"success": true})).is_empty());
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::engine::failure::{Class, Scope};
+use crate::engine::failure::{Class, Said, Scope};
 
 fn at() -> Timestamp {
     "2026-11-22T12:00:00Z".parse().unwrap()
@@ -78,6 +78,58 @@ fn a_wrong_proof_is_a_matter_of_credentials() {
         json!({"error": {"code": 100, "message": "Invalid appsecret_proof provided in the API argument"}});
     let read = refusal(&answer, Edge::Account);
     assert_eq!((read.class, read.scope), (Class::Credentials, Scope::Portfolio));
+}
+
+#[test]
+fn a_permission_that_comes_as_a_plain_100_is_a_permission_on_reads_and_writes() {
+    let said = |edge: Edge, message: &str, subcode: Option<i64>| {
+        let answer = json!({"error": {"code": 100, "error_subcode": subcode, "message": message}});
+        let read = refusal(&answer, edge);
+        (read.class, read.scope, read.said)
+    };
+    let denied = |scope| (Class::Credentials, scope, Some(Said::PermissionMissing));
+    let need = "(#100) Need either permission on WhatsApp Business Account or owner business";
+    for edge in [Edge::Register, Edge::AddNumber, Edge::Account, Edge::Numbers, Edge::RouteWebhook] {
+        assert_eq!(said(edge, need, None), denied(Scope::Account), "{edge:?}");
+    }
+    assert_eq!(said(Edge::Business, "(#100) Missing Permission", None), denied(Scope::Portfolio));
+    // These speak of permissions, and of something else.
+    let hidden = "Object with ID '1' does not exist, cannot be loaded due to missing permissions";
+    assert_eq!(said(Edge::Register, hidden, Some(33)), (Class::Person, Scope::Channel, None));
+    assert_eq!(said(Edge::Register, hidden, None).2, None);
+    assert_eq!(said(Edge::Account, "(#100) Tried accessing nonexisting field (permissions)", None).2, None);
+    assert_eq!(said(Edge::Register, "(#100) Invalid parameter", None), (Class::Spec, Scope::Channel, None));
+}
+
+#[test]
+fn a_permission_that_comes_as_a_plain_100_says_nothing_about_the_credential() {
+    let answer = json!({"error": {"code": 100, "message": "(#100) Missing Permission"}});
+    for edge in Edge::ALL {
+        let read = refusal(&answer, edge);
+        assert!(read.is_denied() && read.denies_object() && !read.is_about_credentials(), "{edge:?}");
+    }
+}
+
+#[test]
+fn a_number_of_the_business_app_is_known_by_its_sentence() {
+    let sentence = "Register endpoint is not available for SMB businesses.";
+    let read = refusal(&json!({"error": {"code": 100, "message": sentence}}), Edge::Register);
+    assert_eq!((read.class, read.said), (Class::Person, Some(Said::BusinessAppNumber)));
+}
+
+#[test]
+fn the_cause_of_a_certificate_that_cannot_be_made_stands_in_the_sentence_for_people() {
+    let said = |subcode: i64, message: &str, sentence: &str| {
+        let answer = json!({"error": {"code": 100, "error_subcode": subcode, "message": message,
+            "error_user_msg": sentence}});
+        refusal(&answer, Edge::Register).said
+    };
+    let known = "This number is registered to an existing WhatsApp account. To use this number, \
+                 disconnect it from the existing account.";
+    assert_eq!(said(2_388_001, "Invalid parameter", known), Some(Said::NumberInUse));
+    assert_eq!(said(2_388_001, "Invalid parameter", "O nome ainda não foi processado."), None);
+    assert_eq!(said(2_388_001, known, ""), None, "the sentence for people alone");
+    assert_eq!(said(2_388_103, "Invalid parameter", known), None, "of another code");
 }
 
 #[test]

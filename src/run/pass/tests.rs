@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use crate::engine::{
     assess::first,
     desired::{DesiredProfile, SecretKey},
-    failure::Class,
+    failure::{Class, Refusal},
     fixture,
     id::{AccountId, NumberId},
     look::Urgency,
@@ -137,6 +137,9 @@ impl Graph for Stub {
         None
     }
     fn throttled_until(&self, _: Option<&AccountId>) -> Option<Timestamp> {
+        None
+    }
+    fn app_blocked(&self) -> Option<Refusal> {
         None
     }
 }

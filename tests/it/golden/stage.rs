@@ -530,6 +530,7 @@ impl Stage {
             owned: Fact::NotAsked,
             client: Fact::NotAsked,
             throttled_until: None,
+            app_blocked: None,
         };
         self.assess(&desired, &observed);
         if self.judged.view.as_ref().is_some_and(|view| view.credential_version.is_some())
@@ -543,6 +544,7 @@ impl Stage {
             observed.client = fact(graph.client_accounts().await);
             observed.in_use = offered;
             observed.throttled_until = graph.throttled_until(None);
+            observed.app_blocked = graph.app_blocked();
             self.judged.in_use.clone_from(&observed.in_use);
             self.judged.graph = Some(graph);
             self.assess(&desired, &observed);

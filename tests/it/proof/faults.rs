@@ -391,6 +391,7 @@ pub(super) async fn look_at_portfolio(
         owned: fact(graph.owned_accounts().await),
         client: fact(graph.client_accounts().await),
         throttled_until: None,
+        app_blocked: graph.app_blocked(),
     };
     let blank = ConditionSet::default();
     assess_portfolio(&PortfolioGiven {

@@ -27,7 +27,7 @@ use whatsapp_operator::engine::{
         PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook,
         WhileNameInReview,
     },
-    failure::Failure,
+    failure::{Failure, Refusal},
     id::{AccountId, AppId, BusinessId, Fact, NumberId},
     limits::Limits,
     look::Urgency,
@@ -731,6 +731,10 @@ impl Graph for Mortal {
 
     fn throttled_until(&self, account: Option<&AccountId>) -> Option<Timestamp> {
         self.graph.throttled_until(account)
+    }
+
+    fn app_blocked(&self) -> Option<Refusal> {
+        self.graph.app_blocked()
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::engine::{
     assess::scene::{Judged, Scene},
+    rule::shown,
     value::{
         condition::Truth,
         condition_type::ConditionType,
@@ -16,6 +17,9 @@ use crate::engine::{
 
 pub(super) fn healthy(scene: &Scene<'_>, number: &Number) -> Judged {
     if number.status.value() == Some(&NumberStatus::Banned) {
+        if shown::ban_counts_from(scene.memory, scene.limits, scene.now).is_some() {
+            return ban_in_doubt(scene);
+        }
         return Judged::False(
             Reason::NumberBanned,
             "Meta has banned the number; appeal in Business Support Home".into(),
@@ -106,6 +110,18 @@ fn just_registered(scene: &Scene<'_>) -> Judged {
     )
 }
 
+/// Right after a registration of ours it was seen to pass.
+fn ban_in_doubt(scene: &Scene<'_>) -> Judged {
+    if scene.was_true(ConditionType::Healthy) {
+        return Judged::Keep;
+    }
+    Judged::Unknown(
+        Reason::ObservationIncomplete,
+        "Meta shows the number as banned right after its registration, which counts only if it lasts for a day"
+            .into(),
+    )
+}
+
 fn not_connected(scene: &Scene<'_>, word: &str) -> Judged {
     if scene.is_settling_now(StepKind::Register) {
         return just_registered(scene);
@@ -134,7 +150,7 @@ fn with_health(scene: &Scene<'_>, health: &Health, limited: Option<String>) -> J
             limits(if texts.is_empty() { "Meta limits sending".into() } else { texts.join("; ") })
         }
         Sendability::Blocked if health.is_blocked_only_by(&Health::PAYMENT) => {
-            limits("the account has no working payment method: messages that you start are refused; see PaymentReady".into())
+            limits("the account has no working payment method: messages that cost are refused, replies among them; see PaymentReady".into())
         }
         Sendability::Blocked
             if scene.is_settling_now(StepKind::Register)

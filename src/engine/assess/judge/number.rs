@@ -74,7 +74,8 @@ pub(super) fn registered(scene: &Scene<'_>, number: &Number) -> Judged {
         }
         Some(PlatformType::OnPremise) => Judged::False(
             Reason::NumberOnPremises,
-            "the number is registered with the On-Premises API; deregister it there first".into(),
+            "Meta shows the platform ON_PREMISE, which today means a number of the WhatsApp Business app"
+                .into(),
         ),
         Some(PlatformType::NotApplicable) => {
             let late = scene.is_settling_now(StepKind::Register) || scene.is_falling_back();

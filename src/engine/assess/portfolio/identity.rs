@@ -8,7 +8,7 @@ use crate::engine::{
     },
     value::{
         condition_type::ConditionType,
-        failure::{Failure, Refusal},
+        failure::{Failure, Refusal, Said},
         id::Fact,
         page::Page,
         portfolio::BusinessFacts,
@@ -76,12 +76,14 @@ impl PortfolioGiven<'_> {
         let told = self.before.get(ConditionType::IdentityConfirmed);
         let lists_nothing = match &self.observed.owned {
             Fact::NotAsked => told.is_some_and(|c| c.reason == Reason::WrongBusiness),
-            Fact::Unknown(Failure::Refused(list)) => matches!(list.code, 33 | 100 | 803),
+            Fact::Unknown(Failure::Refused(list)) => {
+                matches!(list.code, 33 | 100 | 803) && !list.says(Said::PermissionMissing)
+            }
             Fact::Unknown(_) | Fact::Known(_) => false,
         };
         let is_wrong = refusal.is(100, Some(33))
             || matches!(refusal.code, 33 | 803)
-            || (refusal.is(100, None) && lists_nothing);
+            || (refusal.is(100, None) && !refusal.says(Said::PermissionMissing) && lists_nothing);
         is_wrong.then_some(refusal)
     }
 

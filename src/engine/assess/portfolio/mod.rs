@@ -17,7 +17,7 @@ use crate::engine::{
         portfolio::{credentials::Credentials, scene::Verdict},
         waiting::settle_since,
     },
-    rule::waiting::of_reason,
+    rule::{say, waiting::of_reason},
     value::{
         condition::{Condition, ConditionSet, Truth},
         condition_type::ConditionType,
@@ -137,6 +137,9 @@ impl PortfolioGiven<'_> {
         if let Some(bad) = of(ConditionType::IdentityConfirmed) {
             return Some(self.hold_of(bad, identity.refusal.clone()));
         }
+        if let Some(refusal) = &self.observed.app_blocked {
+            return Some(say::app_blocked(refusal));
+        }
         if credentials.version.is_none() {
             return Some(Hold {
                 reason: Reason::PortfolioNotReadYet,
@@ -147,7 +150,10 @@ impl PortfolioGiven<'_> {
         match reach {
             Reach::Accounts(list) if list.is_empty() => Some(Hold {
                 reason: Reason::NoAccountInReach,
-                message: "the token reaches no WhatsApp Business Account of the portfolio; create one, or assign one to the system user".into(),
+                message: format!(
+                    "the token reaches no WhatsApp Business Account of the portfolio; assign one to the system user, or {}",
+                    say::create_account(self.desired.expect_country.as_deref())
+                ),
                 failure: None,
             }),
             _ => None,

@@ -41,6 +41,8 @@ pub struct PortfolioObserved {
     pub owned: Fact<Vec<Reachable>>,
     pub client: Fact<Vec<Reachable>>,
     pub throttled_until: Option<Timestamp>,
+    /// Meta's words, while it keeps the token's app from calling.
+    pub app_blocked: Option<Refusal>,
 }
 
 /// What an assessment of a portfolio is made from.

@@ -22,7 +22,7 @@ use crate::engine::{
             self, BusinessVerified, CredentialsValid, IdentityConfirmed, Ready, Reconciling, Stalled,
         },
         desired::{Access, DesiredPortfolio, SecretKey},
-        failure::{Class, Failure},
+        failure::{Class, Failure, Refusal, Said},
         id::{AccountId, Fact, TokenType},
         limits::Limits,
         portfolio::{PortfolioView, REQUIRED_SCOPES, Reach, Reachable, SCOPE_BUSINESS, TokenFacts, granted},
@@ -61,6 +61,7 @@ impl Case {
                 owned: Fact::Known(vec![reachable(ACCOUNT)]),
                 client: Fact::Known(Vec::new()),
                 throttled_until: None,
+                app_blocked: None,
             },
             before: ConditionSet::default(),
             waiting: Vec::new(),
@@ -685,6 +686,35 @@ fn a_list_that_could_not_be_read_now_leaves_the_reach_as_it_was() {
     let first = case.settle();
     case.observed.owned = Fact::Unknown(retry_failure());
     assert_eq!(case.assess().view.reach, first.view.reach);
+}
+
+#[test]
+fn a_blocked_app_is_one_reason_of_the_portfolio_and_takes_nothing_away() {
+    let mut case = Case::new();
+    let before = case.settle();
+    let blocked =
+        Refusal { said: Some(Said::AppBlocked), class: Class::WaitUntil, ..refusal(200, None, "T1") };
+    let mut case = case.quiet();
+    case.observed.app_blocked = Some(blocked.clone());
+    case.observed.business = Fact::Unknown(Failure::Refused(blocked.clone()));
+    case.observed.owned = Fact::Unknown(Failure::Refused(blocked.clone()));
+    case.observed.client = Fact::Unknown(Failure::Throttled(later(30)));
+    let during = case.settle();
+    assert_eq!(verdict(&during, Ready), Some((False, Reason::AppBlocked)));
+    assert_eq!(during.view.hold.as_ref().map(|hold| hold.reason), Some(Reason::AppBlocked));
+    assert_eq!(during.waiting_for[0].action, "UnblockApp");
+    assert_eq!(during.waiting_for[0].actor, Actor::PortfolioAdmin);
+    for kind in
+        [ConditionType::CredentialsValid, ConditionType::IdentityConfirmed, ConditionType::BusinessVerified]
+    {
+        assert_eq!(during.conditions.get(kind), before.conditions.get(kind), "{kind:?}");
+    }
+    assert_eq!((&during.view.reach, &during.view.facts), (&before.view.reach, &before.view.facts));
+    assert_eq!(during.view.credential_version, before.view.credential_version);
+    case.observed.app_blocked = None;
+    let after = case.quiet().assess();
+    assert_eq!(verdict(&after, Ready), Some((True, Reason::Usable)));
+    assert_eq!((after.view.hold, after.waiting_for.len()), (None, 0));
 }
 
 #[test]

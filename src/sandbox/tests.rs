@@ -123,7 +123,7 @@ async fn a_number_comes_to_life_step_by_step() {
         json!({
             "id": id, "status": "PENDING", "code_verification_status": "NOT_VERIFIED", "platform_type": "NOT_APPLICABLE",
             "throughput": {"level": "NOT_APPLICABLE"}, "is_pin_enabled": false, "new_name_status": "NONE",
-            "display_phone_number": "+55 1191234-5678",
+            "display_phone_number": "+55 11 91234-5678",
         })
     );
     request_code(&sandbox, &id).await.ok();

@@ -195,6 +195,27 @@ async fn a_number_on_a_phone_is_refused_until_three_minutes_after_its_release() 
 }
 
 #[tokio::test]
+async fn what_is_known_of_a_number_holds_in_its_other_spelling() {
+    let sandbox = demo();
+    sandbox.add_number(Number::new("", ACCOUNT, "5531987654321", "Acme"));
+    sandbox.put_on_phone("5216120000000");
+    let path = format!("/{ACCOUNT}/phone_numbers");
+    let body = |cc, number| json!({"cc": cc, "phone_number": number, "verified_name": "Acme"});
+    assert_eq!(post(&sandbox, &path, body("55", "3187654321")).await.subcode(), 2_388_012);
+    assert_eq!(post(&sandbox, &path, body("52", "6120000000")).await.subcode(), 2_388_001);
+    sandbox.release_phone("526120000000");
+    sandbox.advance(Duration::from_secs(181));
+    post(&sandbox, &path, body("52", "6120000000")).await.ok();
+    assert!(sandbox.delete_number("553187654321"));
+    let again = post(&sandbox, &path, body("55", "3187654321")).await.ok();
+    let id = again["id"].as_str().unwrap().to_owned();
+    request_code(&sandbox, &id).await.ok();
+    let code = sandbox.delivered_code("5531987654321").unwrap();
+    verify(&sandbox, &id, &code).await.ok();
+    assert_eq!(register(&sandbox, &id, "135790").await.code(), 133_015, "it was deleted a moment ago");
+}
+
+#[tokio::test]
 async fn the_two_meanings_of_2388001_differ_only_in_a_localised_text() {
     let accept = Switches { on_phone_at_add: OnPhoneAtAdd::Accept, ..Switches::default() };
     let sandbox =

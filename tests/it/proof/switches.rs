@@ -17,8 +17,9 @@ use whatsapp_operator::{
     },
     sandbox::{
         Account, AlreadyVerified, Attempts, CodeRefusal, DEMO_TOKEN, EndpointAnswer, Fault, FaultKind, Lag,
-        Late, Match, MissingObject, NoChange, Number, NumberElsewhere, NumberLimit, OnPhoneAtAdd, Options,
-        PinMismatch, Portfolio, ReviewPolicy, Switches, What, World as Meta, WrongCode,
+        Late, Match, MissingObject, NoChange, Number, NumberElsewhere, NumberLimit, NumberSpelling,
+        OnPhoneAtAdd, Options, PinMismatch, Portfolio, ReviewPolicy, Switches, What, World as Meta,
+        WrongCode,
     },
 };
 
@@ -82,6 +83,7 @@ const UNSEEN: &[(&str, &str)] = &[
     ("notModified", "the client sends no If-None-Match"),
     ("nestedReadCounts", "the client asks for no list within a node"),
     ("localeParameter", "the client sends no locale"),
+    ("numberSpelling", "the client compares numbers in a form that all their spellings share"),
     ("registerCoexistence", "a number that is in the app is never registered"),
 ];
 
@@ -107,6 +109,7 @@ fn readings() -> Vec<Reading> {
     use Reason::{AddRefused, NumberOnPhone, WebhookHandshakeFailed};
     use Scene::*;
     vec![
+        reading("numberSpelling", Plain, READY, |s| s.number_spelling = NumberSpelling::Plain),
         reading("initialStatus", Plain, READY, |s| s.initial_status = "UNVERIFIED".into()),
         reading("codesAllowed", Forgetful, READY, |s| s.codes_allowed = 1),
         reading("codeRequestWindowSecs", Forgetful, READY, |s| {

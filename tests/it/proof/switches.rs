@@ -83,7 +83,6 @@ const UNSEEN: &[(&str, &str)] = &[
     ("notModified", "the client sends no If-None-Match"),
     ("nestedReadCounts", "the client asks for no list within a node"),
     ("localeParameter", "the client sends no locale"),
-    ("numberSpelling", "the client compares numbers in a form that all their spellings share"),
     ("registerCoexistence", "a number that is in the app is never registered"),
 ];
 

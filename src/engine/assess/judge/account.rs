@@ -5,7 +5,7 @@ use crate::engine::{
     rule::account::{Fitness, fitness, wrong_country},
     value::{
         condition_type::ConditionType,
-        id::{AccountId, Fact, Field},
+        id::{AccountId, Fact},
         observed::{Account, Health},
         reason::Reason,
     },

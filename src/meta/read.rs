@@ -25,6 +25,7 @@ use crate::engine::{
     look::Urgency,
     observed::{Account, Profile},
     portfolio::{BusinessFacts, Reachable, TokenFacts},
+    spelling::Canonical,
 };
 
 /// Entries of a page: the most that Meta gives.
@@ -344,7 +345,7 @@ impl GraphClient {
             }
             // A list that changes between two pages may show a number twice.
             if seen.insert(number.id.clone()) {
-                let digits = wire::digits(&number.display_phone_number);
+                let digits = Canonical::of(&number.display_phone_number);
                 list.numbers.entry(digits).or_default().push(Arc::new(number));
             }
         }

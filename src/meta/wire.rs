@@ -260,11 +260,6 @@ pub fn number(value: &Value, refused: &BTreeSet<&'static str>) -> Option<Number>
     })
 }
 
-/// The digits of a number's display form.
-pub fn digits(display: &str) -> Box<str> {
-    display.chars().filter(char::is_ascii_digit).collect::<String>().into_boxed_str()
-}
-
 /// An account.
 pub fn account(value: &Value, refused: &BTreeSet<&'static str>) -> Account {
     let node = Node { value, refused };

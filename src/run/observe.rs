@@ -114,7 +114,7 @@ struct FromMeta {
 
 async fn read_meta<G: Graph>(desired: &Desired, look: &Look, graph: Option<&G>) -> FromMeta {
     let reads = stream::iter(look.accounts.clone())
-        .map(|wanted| read_account(desired, look.urgency, wanted, graph))
+        .map(|wanted| read_account(desired, look, wanted, graph))
         .buffered(ACCOUNTS_AT_ONCE)
         .collect::<Vec<_>>();
     let (reads, subscribed) = futures::join!(reads, read_subscription(look, graph));
@@ -151,7 +151,7 @@ fn no_credential() -> Failure {
 
 async fn read_account<G: Graph>(
     desired: &Desired,
-    urgency: Urgency,
+    look: &Look,
     wanted: AccountLook,
     graph: Option<&G>,
 ) -> (Searched, Fact<Arc<Account>>) {
@@ -162,14 +162,15 @@ async fn read_account<G: Graph>(
     };
     let facts = async {
         let Some(not_before) = wanted.facts else { return Fact::NotAsked };
-        fact(graph.account(&wanted.account, not_before, urgency).await)
+        fact(graph.account(&wanted.account, not_before, look.urgency).await)
     };
-    let (list, facts) = futures::join!(graph.numbers(&wanted.account, wanted.not_before, urgency), facts);
+    let (list, facts) =
+        futures::join!(graph.numbers(&wanted.account, wanted.not_before, look.urgency), facts);
     let searched = match list {
         Ok(list) => Searched {
             account: wanted.account.clone(),
             list: ListState::Complete { begun: list.begun },
-            numbers: list.numbers.get(desired.number.digits()).cloned().unwrap_or_default(),
+            numbers: list.entries_of(&desired.number, look.number.as_ref()),
         },
         Err(failure) if is_not_checkable(&failure) => nothing(ListState::NotCheckable(failure)),
         Err(failure) => nothing(ListState::Failed(failure)),

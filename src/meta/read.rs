@@ -205,7 +205,15 @@ impl GraphClient {
         let app = self.app().await?;
         let node = account.as_str();
         let (entries, _) = self.list(Edge::SubscribedApps, Some(account), node, &[], None, claim).await?;
-        Ok(entries.iter().filter_map(wire::subscribed_app).any(|subscribed| subscribed == app))
+        let mut apps = entries.iter().map(wire::subscribed_app);
+        let is_ours = |subscribed: &Option<AppId>| subscribed.as_ref() == Some(&app);
+        if apps.clone().any(|subscribed| is_ours(&subscribed)) {
+            return Ok(true);
+        }
+        match apps.all(|subscribed| subscribed.is_some()) {
+            true => Ok(false),
+            false => Err(Failure::NoAnswer("an app in Meta's list has no id".into())),
+        }
     }
 
     pub(super) async fn read_profile(

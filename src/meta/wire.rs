@@ -244,9 +244,11 @@ pub fn reachable(value: &Value, owned: bool) -> Option<Reachable> {
     Some(Reachable { id: AccountId::new(id(value, "id")?), name: words(value, "name"), owned: Some(owned) })
 }
 
-/// The apps that are subscribed to an account; all of them, not only ours.
+/// An app that is subscribed to an account, ours or another. Meta's pages and nearly all recordings put it into an
+/// object of its own; one recording of July 2026 has it flat. `None` when it has no id: the list cannot be searched
+/// then, and must not pass for one without our app.
 pub fn subscribed_app(value: &Value) -> Option<AppId> {
-    id(value.get("whatsapp_business_api_data")?, "id").map(AppId::new)
+    id(value.get("whatsapp_business_api_data").unwrap_or(value), "id").map(AppId::new)
 }
 
 /// `data` of `debug_token`. `refusal` classifies the error inside it.
@@ -322,10 +324,18 @@ pub fn profile_fields(fields: &DesiredProfile) -> Value {
     Value::Object(body)
 }
 
+/// Where Meta leaves out the overall word, the worst of the entities stands for it.
 fn health(value: &Value) -> Option<Health> {
     let sendability = |value: &Value| words(value, "can_send_message").map(|w| Sendability::from(w.as_str()));
+    let how_bad = |can_send: &Sendability| match can_send {
+        Sendability::Available => 0,
+        Sendability::Limited => 1,
+        Sendability::Other(_) => 2,
+        Sendability::Blocked => 3,
+    };
+    let worst = || items(value, "entities").filter_map(sendability).max_by_key(how_bad);
     Some(Health {
-        can_send: sendability(value)?,
+        can_send: sendability(value).or_else(worst)?,
         entities: items(value, "entities")
             .filter_map(|entity| {
                 Some(HealthEntity {

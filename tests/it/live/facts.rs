@@ -87,9 +87,10 @@ fn word<T: Display>(value: &Field<T>) -> String {
 }
 
 fn token(facts: &TokenFacts) -> Facts {
-    let targets = facts.targets.as_ref().map(|targets| {
-        targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-    });
+    let targets = facts
+        .targets
+        .as_ref()
+        .map(|targets| targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
     Facts::from([
         ("is_valid", facts.is_valid.to_string()),
         ("type", facts.kind.to_string()),
@@ -135,13 +136,8 @@ fn account(facts: &Account) -> Facts {
 fn numbers(list: &NumberList) -> Facts {
     let id = NumberId::from(NUMBER);
     let mut facts = Facts::from([("entries", list.numbers.values().flatten().count().to_string())]);
-    let found = list.numbers.iter().find_map(|(digits, entries)| {
-        Some((digits, entries.iter().find(|entry| entry.id == id)?))
-    });
-    if let Some((digits, entry)) = found {
-        facts.insert("found as", digits.to_string());
-        facts.extend(number(entry));
-    }
+    let found = list.numbers.values().flatten().find(|entry| entry.id == id);
+    facts.extend(found.map(|entry| number(entry)).unwrap_or_default());
     facts
 }
 

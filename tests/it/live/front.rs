@@ -14,6 +14,7 @@ use axum::{
     extract::{Request, State},
     http::{HeaderName, StatusCode, header},
     response::Response,
+    serve::ListenerExt,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -101,6 +102,7 @@ impl Front {
         listener.set_nonblocking(true).expect("a socket that does not block");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+        let listener = listener.tap_io(|stream| stream.set_nodelay(true).expect("a socket without delay"));
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
         let seen = Mutex::default();
         let inner = Arc::new(Inner { upstream, http, sandbox: sandbox.clone(), rule, seen });

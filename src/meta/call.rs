@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::{budget::Claim, edge::Edge, wire};
+use super::{budget::Claim, edge::Edge, envelope::Nonexisting, wire::Suspect};
 use crate::engine::{failure::Failure, id::AccountId};
 
 /// One request, as data. Not `Debug`: a body may hold a PIN or a code.
@@ -34,14 +34,14 @@ impl<'a> Call<'a> {
 pub(super) struct Trouble {
     pub(super) failure: Box<Failure>,
     /// The field that Meta does not have.
-    pub(super) field: Option<String>,
+    pub(super) nonexisting: Option<Nonexisting>,
     /// Lost on the way, or a fault of the server: a read may be sent once more.
     pub(super) may_repeat: bool,
 }
 
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
-        Self { failure: Box::new(failure), field: None, may_repeat: false }
+        Self { failure: Box::new(failure), nonexisting: None, may_repeat: false }
     }
 }
 
@@ -54,19 +54,29 @@ impl Trouble {
         *self.failure
     }
 
+    /// Meta's code, if it refused.
+    pub(super) fn code(&self) -> Option<i64> {
+        self.failure.refusal().map(|refusal| refusal.code)
+    }
+
     pub(super) fn repeatable(self) -> Self {
         Self { may_repeat: true, ..self }
     }
 
-    /// Whether the refusal may be about this field, though it does not say so. An expansion may need a permission of
-    /// its own, be an unknown edge, or be more data than Meta will give at once. The payment method is refused to
-    /// every app whose business is no partner of Meta's, with code 10 and without the field's name.
-    pub(super) fn may_blame(&self, field: &str) -> bool {
+    /// Whether the refusal may be about one of the fields, though it names none: a permission that one field needs, or a
+    /// field that this node does not have.
+    pub(super) fn may_be_about_a_field(&self) -> bool {
         self.failure.refusal().is_some_and(|refusal| match refusal.code {
-            code if field == wire::FUNDING => code == 10,
             100 => refusal.subcode != Some(33) && !refusal.is_about_credentials(),
-            1 | 3 | 10 | 200..=299 => true,
+            3 | 10 | 200..=299 => true,
             _ => false,
         })
+    }
+
+    /// Whether this field may be the cause. An expansion may also be more data than Meta will give at once, which is
+    /// code 1.
+    pub(super) fn may_blame(&self, suspect: &Suspect) -> bool {
+        let Some(code) = self.code().filter(|_| self.nonexisting.is_none()) else { return false };
+        suspect.code.map_or_else(|| code == 1 || self.may_be_about_a_field(), |known| known == code)
     }
 }

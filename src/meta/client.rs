@@ -37,7 +37,7 @@ use crate::{
         json,
         port::{Clock, Credential, GraphSource, NumberList},
         redact::{hide, redact},
-        refused::RefusedFields,
+        refused::Refused,
         settings::{BadSettings, Settings},
         transport::{Transport, appsecret_proof, read_body},
     },
@@ -58,7 +58,7 @@ pub(super) struct Inner {
     pub(super) subscribed: Shared<AccountKey, bool>,
     pub(super) profiles: Shared<ProfileKey, Profile>,
     pub(super) apps: Apps,
-    pub(super) refused: RefusedFields,
+    pub(super) refused: Refused,
     /// One subscription at a time per account.
     pub(super) subscribing: Mutex<Turns>,
 }
@@ -86,7 +86,7 @@ impl Meta {
         Ok(Self(Arc::new(Inner {
             transport,
             budget: Budget::new(limits.clone()),
-            refused: RefusedFields::new(limits.refused_field),
+            refused: Refused::new(limits.refused_field),
             limits,
             counters: Counters::default(),
             accounts: Shared::new(Arc::clone(&clock)),
@@ -235,7 +235,7 @@ impl GraphClient {
         let envelope = answer.as_ref().map_or(Ok(None), Envelope::of);
         match envelope {
             Ok(Some(envelope)) => {
-                let field = envelope.nonexisting_field().map(str::to_owned);
+                let nonexisting = envelope.nonexisting_field();
                 let mut refusal = self.refusal(envelope, call, status, until, now);
                 if refusal.trace_id.is_none() {
                     refusal.trace_id = header("x-fb-trace-id").map(|id| redact(id, &[]));
@@ -251,7 +251,7 @@ impl GraphClient {
                     budget.answered(payer, call.account, now);
                 }
                 let may_repeat = is_fault && refusal.may_have_happened();
-                Err(Trouble { failure: Box::new(Failure::Refused(refusal)), field, may_repeat })
+                Err(Trouble { failure: Box::new(Failure::Refused(refusal)), nonexisting, may_repeat })
             }
             Err(mut text) => {
                 self.secrets(call).for_each(|secret| hide(&mut text, secret));

@@ -31,6 +31,14 @@ pub struct Envelope {
     pub is_transient: bool,
 }
 
+/// A field that Meta says the node does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nonexisting {
+    pub field: String,
+    /// What kind of object the id belongs to. Meta leaves it out at times, for example on lists.
+    pub node_type: Option<String>,
+}
+
 impl Envelope {
     /// Reads the envelope of an answer: `{"error": {...}}` in every shape.
     ///
@@ -89,15 +97,14 @@ impl Envelope {
     /// The field that the node does not have, when that is what the message says.
     ///
     /// The one place where a message is read: Meta names the field nowhere else.
-    pub fn nonexisting_field(&self) -> Option<&str> {
+    pub fn nonexisting_field(&self) -> Option<Nonexisting> {
         if self.code != 100 {
             return None;
         }
         let at = find_ignoring_case(&self.message, "nonexisting field")?;
-        let rest = &self.message[at..];
-        let open = rest.find('(')? + 1;
-        let close = open + rest[open..].find(')')?;
-        Some(rest[open..close].trim()).filter(|name| !name.is_empty())
+        let (field, rest) = in_brackets(&self.message[at..])?;
+        let node_type = find_ignoring_case(rest, "on node type").and_then(|at| in_brackets(&rest[at..]));
+        Some(Nonexisting { field: field.to_owned(), node_type: node_type.map(|(name, _)| name.to_owned()) })
     }
 
     /// Classifies, redacts and bounds it. `until` is what the headers of the answer said: they speak of the calls of
@@ -129,6 +136,13 @@ impl Envelope {
             until,
         }
     }
+}
+
+/// The first text in brackets, and what follows it.
+fn in_brackets(text: &str) -> Option<(&str, &str)> {
+    let (_, rest) = text.split_once('(')?;
+    let (inside, rest) = rest.split_once(')')?;
+    Some((inside.trim(), rest)).filter(|(inside, _)| !inside.is_empty())
 }
 
 fn find_ignoring_case(text: &str, what: &str) -> Option<usize> {

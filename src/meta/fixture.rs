@@ -45,6 +45,8 @@ pub(super) enum Reply {
     Close,
     /// Never answers.
     Hang,
+    /// What it says to the request.
+    By(fn(&Seen) -> Reply),
 }
 
 /// What the fake saw.
@@ -158,8 +160,11 @@ pub(super) async fn serve(
         let (replies, seen) = (Arc::clone(&replies), Arc::clone(&seen));
         tokio::spawn(async move {
             let request = read_request(&mut stream).await;
+            let reply = match lock(&replies).pop_front() {
+                Some(Reply::By(answer)) => Some(answer(&request)),
+                reply => reply,
+            };
             lock(&seen).push(request);
-            let reply = lock(&replies).pop_front();
             let head = |status: u16, headers: &[(&str, &str)], length: usize| {
                 let mut head =
                     format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n");
@@ -181,7 +186,7 @@ pub(super) async fn serve(
                 Some(Reply::Huge(bytes)) => head(200, &[], bytes) + &" ".repeat(bytes),
                 Some(Reply::Close) => String::new(),
                 Some(Reply::Hang) => std::future::pending().await,
-                None => head(500, &[], 0),
+                Some(Reply::By(_)) | None => head(500, &[], 0),
             };
             let _ = stream.write_all(bytes.as_bytes()).await;
             let _ = stream.shutdown().await;
@@ -227,7 +232,7 @@ pub(super) fn refused(code: i64, message: &str) -> Reply {
 }
 
 pub(super) fn nonexisting(field: &str) -> Reply {
-    refused(100, &format!("(#100) Tried accessing nonexisting field ({field}) on node type (X)"))
+    refused(100, &format!("(#100) Tried accessing nonexisting field ({field})"))
 }
 
 pub(super) fn page(ids: &[u64], after: Option<&str>) -> Reply {

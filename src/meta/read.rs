@@ -1,7 +1,7 @@
 //! Reads: lists to their last page, and what is left of a read when Meta refuses some of its fields.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -10,14 +10,14 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use super::{
-    budget::Claim,
+    budget::{Claim, Payer},
     call::{Call, Trouble},
     client::GraphClient,
     edge::Edge,
     json,
     port::NumberList,
-    refused::asked_as,
-    wire::{self, Asked, Next},
+    refused::Asker,
+    wire::{self, Asked, Fields, Next},
 };
 use crate::engine::{
     failure::Failure,
@@ -29,49 +29,211 @@ use crate::engine::{
 
 /// Entries of a page: the most that Meta gives.
 const PAGE: &str = "100";
+/// Enough of a list to hear whether Meta refuses a field.
+const ONE: &str = "1";
 /// Pages of one list; a list beyond it is refused instead of cut short.
 const MOST_PAGES: usize = 50;
 
+/// Names of fields.
+type Names = BTreeSet<&'static str>;
+
+/// What a refusal of a read says about the fields that were asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blame {
+    /// This one is refused.
+    Field(&'static str),
+    /// One of them may be refused, and none is named.
+    Unnamed,
+    /// Nothing. Also where the id belongs to an object of another type, which has none of the fields.
+    Other,
+}
+
+impl Blame {
+    fn of(trouble: &Trouble, fields: &Fields) -> Self {
+        match &trouble.nonexisting {
+            None if trouble.may_be_about_a_field() => Self::Unnamed,
+            None => Self::Other,
+            Some(none) if none.node_type.as_ref().is_some_and(|node| node != fields.node_type) => Self::Other,
+            Some(none) => match fields.asked_as(&none.field) {
+                Some(name) if !fields.needs(name) => Self::Field(name),
+                _ => Self::Other,
+            },
+        }
+    }
+}
+
+/// Adds the members of an answer to those of another.
+fn merge(into: &mut Value, more: Value) {
+    if let (Value::Object(into), Value::Object(more)) = (into, more) {
+        into.extend(more);
+    }
+}
+
 impl GraphClient {
-    /// Sends a read that asks for fields, and leaves out those that Meta refuses: now and for a
-    /// day. `skipped` holds what was left out. `fragile` is a field that may fail the read
-    /// without being named.
+    /// Sends a read that asks for fields, and leaves out those that Meta refuses: now and for a day.
+    ///
+    /// A refusal that names a field, or that is known to come from one, costs one more call. After any other refusal
+    /// that may be about a field the fields are tried by themselves. `page` is the number of entries, of a list.
+    /// `skipped` holds what the answer does not tell.
     async fn read_fields(
         &self,
         call: &mut Call<'_>,
-        asked: &'static [Asked],
-        fragile: Option<&'static str>,
-        skipped: &mut BTreeSet<&'static str>,
+        fields: &'static Fields,
+        page: Option<&'static str>,
+        skipped: &mut Names,
     ) -> Result<Value, Failure> {
-        let given = call.query.len();
-        let mut suspect = None;
-        let inner = &self.inner;
-        skipped.extend(inner.refused.recent(self.payer(), call.edge, self.now()));
+        if self.inner.refused.is_object(&self.asker(call, None), self.now()) {
+            self.read_needed(call, fields, page).await?;
+        }
+        skipped.extend(self.refused_fields(call));
+        let mut suspected = None;
         loop {
-            let fields: Vec<_> =
-                asked.iter().filter(|f| !skipped.contains(f.name)).map(|f| f.expression).collect();
-            call.query.truncate(given);
-            call.query.push(("fields", fields.join(",")));
-            let trouble = match self.call(call).await {
+            let asked = fields.all().filter(|field| !skipped.contains(field.name));
+            let trouble = match self.ask(call, page, asked).await {
                 Ok(answer) => {
-                    if let Some(name) = suspect {
-                        inner.refused.remember(self.payer(), call.edge, name, self.now());
+                    if let Some((name, code)) = suspected {
+                        self.remember_field(call, name, code);
                     }
                     return Ok(answer);
                 }
                 Err(trouble) => trouble,
             };
-            let named = trouble.field.as_deref().and_then(|field| asked_as(asked, field));
-            match (named, fragile) {
-                (Some(name), _) if !wire::INDISPENSABLE.contains(&name) && skipped.insert(name) => {
-                    inner.refused.remember(self.payer(), call.edge, name, self.now());
+            let suspect = fields.suspect.as_ref().filter(|suspect| !skipped.contains(suspect.name));
+            match (Blame::of(&trouble, fields), suspect) {
+                (Blame::Field(name), _) if skipped.insert(name) => {
+                    self.remember_field(call, name, trouble.code());
                 }
-                (None, Some(name)) if trouble.may_blame(name) && skipped.insert(name) => {
-                    suspect = Some(name);
+                (Blame::Unnamed | Blame::Other, Some(suspect)) if trouble.may_blame(suspect) => {
+                    skipped.insert(suspect.name);
+                    suspected = Some((suspect.name, trouble.code()));
                 }
+                (Blame::Unnamed, _) => break,
                 _ => return Err(trouble.into_failure()),
             }
         }
+        if let Some((name, _)) = suspected {
+            skipped.remove(name);
+        }
+        self.read_by_parts(call, fields, page, skipped).await
+    }
+
+    /// Reads what is needed alone, then the core, then each of the other fields by itself. Of an object the parts make
+    /// the answer. Of a list they tell what to ask for: an entry by itself is no whole list.
+    ///
+    /// When calls are held back on the way, what was not asked for is left out of this answer, and is not remembered.
+    async fn read_by_parts(
+        &self,
+        call: &mut Call<'_>,
+        fields: &'static Fields,
+        page: Option<&'static str>,
+        skipped: &mut Names,
+    ) -> Result<Value, Failure> {
+        let mut answer = self.read_needed(call, fields, page).await?;
+        let mut told: Names = fields.needed.iter().map(|field| field.name).collect();
+        let mut shown = told.clone();
+        let mut blamed = skipped.clone();
+        let mut is_through = true;
+        let extra = fields.extra.iter().map(|field| vec![field]);
+        let mut parts: VecDeque<Vec<&'static Asked>> =
+            std::iter::once(fields.core.iter().collect()).chain(extra).collect();
+        while let Some(mut part) = parts.pop_front() {
+            part.retain(|field| !blamed.contains(field.name));
+            let Some(first) = part.first() else { continue };
+            let is_single = part.len() == 1;
+            let entries = page.map(|page| if is_single { ONE } else { page });
+            let trouble =
+                match self.ask(call, entries, fields.needed.iter().chain(part.iter().copied())).await {
+                    Ok(more) => {
+                        shown.extend(part.iter().map(|field| field.name));
+                        match page {
+                            None => merge(&mut answer, more),
+                            Some(_) if is_single => continue,
+                            Some(_) => answer = more,
+                        }
+                        told.clone_from(&shown);
+                        continue;
+                    }
+                    Err(trouble) => trouble,
+                };
+            match Blame::of(&trouble, fields) {
+                Blame::Field(name) if blamed.insert(name) => {
+                    self.remember_field(call, name, trouble.code());
+                    parts.push_front(part);
+                }
+                Blame::Unnamed if is_single => {
+                    blamed.insert(first.name);
+                    self.remember_field(call, first.name, trouble.code());
+                }
+                Blame::Unnamed => part.into_iter().rev().for_each(|field| parts.push_front(vec![field])),
+                _ => {
+                    is_through = false;
+                    break;
+                }
+            }
+        }
+        if page.is_some() && shown.len() > told.len() {
+            match self.ask(call, page, fields.all().filter(|field| shown.contains(field.name))).await {
+                Ok(whole) => (answer, told) = (whole, shown),
+                Err(trouble) => is_through &= Blame::of(&trouble, fields) == Blame::Unnamed,
+            }
+        }
+        // Each is shown by itself and not all together. One of them is not to be blamed, so all of them are.
+        if is_through && blamed == *skipped {
+            let apart = fields.extra.iter().filter(|field| !blamed.contains(field.name));
+            apart.for_each(|field| self.remember_field(call, field.name, None));
+        }
+        skipped.extend(fields.all().map(|field| field.name).filter(|name| !told.contains(name)));
+        Ok(answer)
+    }
+
+    /// Reads an object, or a list, without anything that could be left out, and remembers whether Meta shows it.
+    async fn read_needed(
+        &self,
+        call: &mut Call<'_>,
+        fields: &'static Fields,
+        page: Option<&'static str>,
+    ) -> Result<Value, Failure> {
+        let answer = self.ask(call, page, fields.needed.iter()).await;
+        let is_refused = answer.as_ref().err().is_some_and(Trouble::may_be_about_a_field);
+        if is_refused || answer.is_ok() {
+            self.inner.refused.remember_object(self.asker(call, None), is_refused, self.now());
+        }
+        answer.map_err(Trouble::into_failure)
+    }
+
+    /// Sends a read for these fields.
+    async fn ask(
+        &self,
+        call: &mut Call<'_>,
+        page: Option<&str>,
+        fields: impl Iterator<Item = &Asked>,
+    ) -> Result<Value, Trouble> {
+        let expressions: Vec<_> = fields.map(|field| field.expression).collect();
+        call.query.retain(|(key, _)| !["limit", "fields"].contains(key));
+        call.query.extend(page.map(|page| ("limit", page.to_owned())));
+        call.query.push(("fields", expressions.join(",")));
+        self.call(call).await
+    }
+
+    /// Who is refused something by this call. A code that speaks of the app or of its business, and not of the account,
+    /// holds for all accounts.
+    fn asker(&self, call: &Call<'_>, code: Option<i64>) -> Asker {
+        let is_of_app = matches!(code, Some(3 | 10));
+        Asker { payer: self.payer(), edge: call.edge, account: call.account.filter(|_| !is_of_app).cloned() }
+    }
+
+    fn remember_field(&self, call: &Call<'_>, name: &'static str, code: Option<i64>) {
+        self.inner.refused.remember_field(self.asker(call, code), name, self.now());
+    }
+
+    /// What was refused for a short time: of this account, of the app, and of the portfolio before its app was known.
+    fn refused_fields(&self, call: &Call<'_>) -> Vec<&'static str> {
+        let account = self.asker(call, None);
+        let before = Payer::Business(self.credential.business.clone());
+        let of_all = |asker: &Asker| Asker { account: None, ..asker.clone() };
+        let unknown = Asker { payer: before, ..account.clone() };
+        let askers = [of_all(&account), of_all(&unknown), account, unknown];
+        self.inner.refused.fields(&askers, self.now())
     }
 
     /// Reads every page of a list, or fails: a part never passes for the whole.
@@ -80,20 +242,19 @@ impl GraphClient {
         edge: Edge,
         account: Option<&AccountId>,
         node: &str,
-        asked: &'static [Asked],
-        fragile: Option<&'static str>,
+        fields: Option<&'static Fields>,
         claim: Claim,
-    ) -> Result<(Vec<Value>, BTreeSet<&'static str>), Failure> {
-        let (mut entries, mut skipped, mut seen) = (Vec::new(), BTreeSet::new(), HashSet::new());
+    ) -> Result<(Vec<Value>, Names), Failure> {
+        let (mut entries, mut skipped, mut seen) = (Vec::new(), Names::new(), HashSet::new());
         let mut cursor: Option<String> = None;
         for _ in 0..MOST_PAGES {
             let mut call = Call::read(edge, account, node, claim);
-            call.query.push(("limit", PAGE.to_owned()));
             call.query.extend(cursor.take().map(|cursor| ("after", cursor)));
-            let answer = if asked.is_empty() {
-                self.call(&call).await.map_err(Trouble::into_failure)?
+            let answer = if let Some(fields) = fields {
+                self.read_fields(&mut call, fields, Some(PAGE), &mut skipped).await?
             } else {
-                self.read_fields(&mut call, asked, fragile, &mut skipped).await?
+                call.query.push(("limit", PAGE.to_owned()));
+                self.call(&call).await.map_err(Trouble::into_failure)?
             };
             let (page, next) =
                 wire::page(&answer).ok_or_else(|| Failure::NoAnswer("Meta's answer is not a list".into()))?;
@@ -127,9 +288,7 @@ impl GraphClient {
     pub(super) async fn read_business(&self, urgency: Urgency) -> Result<BusinessFacts, Failure> {
         let business = self.credential.business.as_str();
         let mut call = Call::read(Edge::Business, None, business, Claim::Read(urgency));
-        let mut skipped = BTreeSet::new();
-        let fragile = Some(wire::PRIMARY_PAGE);
-        let answer = self.read_fields(&mut call, wire::BUSINESS, fragile, &mut skipped).await?;
+        let answer = self.read_fields(&mut call, &wire::BUSINESS, None, &mut Names::new()).await?;
         match json::text(&answer, "id") {
             Some(id) if id == business => Ok(wire::business(&answer)),
             _ => Err(Failure::NoAnswer("Meta's answer is about another portfolio".into())),
@@ -139,7 +298,7 @@ impl GraphClient {
     pub(super) async fn accounts(&self, edge: Edge) -> Result<Vec<Reachable>, Failure> {
         let business = self.credential.business.as_str();
         let claim = Claim::Read(Urgency::Edit);
-        let (entries, _) = self.list(edge, None, business, wire::REACHABLE, None, claim).await?;
+        let (entries, _) = self.list(edge, None, business, Some(&wire::REACHABLE), claim).await?;
         let owned = edge == Edge::OwnedAccounts;
         entries
             .iter()
@@ -150,8 +309,8 @@ impl GraphClient {
 
     pub(super) async fn read_account(self, account: AccountId, urgency: Urgency) -> Result<Account, Failure> {
         let mut call = Call::read(Edge::Account, Some(&account), account.as_str(), Claim::Read(urgency));
-        let mut skipped = BTreeSet::new();
-        let answer = self.read_fields(&mut call, wire::ACCOUNT, Some(wire::FUNDING), &mut skipped).await?;
+        let mut skipped = Names::new();
+        let answer = self.read_fields(&mut call, &wire::ACCOUNT, None, &mut skipped).await?;
         let facts = wire::account(&answer, &skipped);
         match &facts.id {
             Some(id) if *id == account => Ok(facts),
@@ -165,16 +324,9 @@ impl GraphClient {
         urgency: Urgency,
     ) -> Result<NumberList, Failure> {
         let begun = self.now();
-        let (entries, skipped) = self
-            .list(
-                Edge::Numbers,
-                Some(&account),
-                account.as_str(),
-                wire::NUMBER,
-                Some(wire::PROFILE_EXPANSION),
-                Claim::Read(urgency),
-            )
-            .await?;
+        let (node, claim) = (account.as_str(), Claim::Read(urgency));
+        let (entries, skipped) =
+            self.list(Edge::Numbers, Some(&account), node, Some(&wire::NUMBER), claim).await?;
         let mut list = NumberList { begun, numbers: HashMap::new() };
         let mut seen = HashSet::new();
         for entry in &entries {
@@ -204,16 +356,10 @@ impl GraphClient {
     pub(super) async fn read_subscribed(&self, account: &AccountId, claim: Claim) -> Result<bool, Failure> {
         let app = self.app().await?;
         let node = account.as_str();
-        let (entries, _) = self.list(Edge::SubscribedApps, Some(account), node, &[], None, claim).await?;
-        let mut apps = entries.iter().map(wire::subscribed_app);
-        let is_ours = |subscribed: &Option<AppId>| subscribed.as_ref() == Some(&app);
-        if apps.clone().any(|subscribed| is_ours(&subscribed)) {
-            return Ok(true);
-        }
-        match apps.all(|subscribed| subscribed.is_some()) {
-            true => Ok(false),
-            false => Err(Failure::NoAnswer("an app in Meta's list has no id".into())),
-        }
+        let (entries, _) = self.list(Edge::SubscribedApps, Some(account), node, None, claim).await?;
+        let apps: Option<Vec<_>> = entries.iter().map(wire::subscribed_app).collect();
+        let apps = apps.ok_or_else(|| Failure::NoAnswer("an app in Meta's list has no id".into()))?;
+        Ok(apps.contains(&app))
     }
 
     pub(super) async fn read_profile(

@@ -1,4 +1,4 @@
-//! Fields that Meta refused: which, to whom, since when, and what to ask for instead.
+//! What Meta refused to show: which fields, to whom, since when. Knows nothing of calls.
 
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 
@@ -8,54 +8,90 @@ use super::{
     bounded::{lock, make_room},
     budget::Payer,
     edge::Edge,
-    wire::Asked,
 };
-use crate::engine::time::later;
+use crate::engine::{id::AccountId, time::later};
 
-/// Fields with the time of their refusal.
-type Fields = HashMap<&'static str, Timestamp>;
-
-/// What was refused, by who asked for what. The Graph version is fixed for the process, so it
-/// is no part of the key.
-pub(super) struct RefusedFields {
-    kept_for: Duration,
-    pub(super) known: Mutex<HashMap<(Payer, Edge), Fields>>,
+/// Who was refused something: an app, at one of its accounts or at all of them. New fields of Meta's come to one account
+/// after another, and a refusal of one account says nothing about the next. The Graph version is fixed for the process,
+/// so it is no part of the key; the edge tells the type of the node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Asker {
+    pub(super) payer: Payer,
+    pub(super) edge: Edge,
+    /// `None` for what was refused because of what the app or its business is.
+    pub(super) account: Option<AccountId>,
 }
 
-impl RefusedFields {
-    /// None yet. After `kept_for` a field is asked for again.
+/// What one asker was refused.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    /// Fields with the time of their refusal.
+    fields: HashMap<&'static str, Timestamp>,
+    /// When the object was refused altogether.
+    object: Option<Timestamp>,
+}
+
+impl Refusals {
+    fn last(&self) -> Option<Timestamp> {
+        self.fields.values().copied().chain(self.object).max()
+    }
+}
+
+/// What was refused, by who asked for what.
+pub(super) struct Refused {
+    kept_for: Duration,
+    pub(super) known: Mutex<HashMap<Asker, Refusals>>,
+}
+
+impl Refused {
+    /// Nothing yet. After `kept_for` a field is asked for again.
     pub(super) fn new(kept_for: Duration) -> Self {
         Self { kept_for, known: Mutex::default() }
     }
 
-    /// Those that were refused a short time ago; older ones are asked for again.
-    pub(super) fn recent(&self, payer: Payer, edge: Edge, now: Timestamp) -> Vec<&'static str> {
+    /// The fields that one of them was refused a short time ago; older ones are asked for again.
+    pub(super) fn fields(&self, askers: &[Asker], now: Timestamp) -> Vec<&'static str> {
         let known = lock(&self.known);
-        let Some(fields) = known.get(&(payer, edge)) else { return Vec::new() };
-        let recent = fields.iter().filter(|(_, since)| later(**since, self.kept_for) > now);
+        let of = askers.iter().filter_map(|asker| known.get(asker));
+        let recent =
+            of.flat_map(|refusals| &refusals.fields).filter(|(_, at)| later(**at, self.kept_for) > now);
         recent.map(|(name, _)| *name).collect()
     }
 
-    /// Meta refused this one.
-    pub(super) fn remember(&self, payer: Payer, edge: Edge, name: &'static str, now: Timestamp) {
-        tracing::debug!(edge = edge.as_str(), field = name, "Meta refuses a field, left out for a day");
-        let key = (payer, edge);
-        let mut known = lock(&self.known);
-        known.retain(|_, fields| {
-            fields.retain(|_, since| later(*since, self.kept_for) > now);
-            !fields.is_empty()
-        });
-        make_room(&mut known, &key, |fields| fields.values().max().copied());
-        known.entry(key).or_default().insert(name, now);
+    /// Whether the last answer about the object was that it is not shown at all.
+    pub(super) fn is_object(&self, asker: &Asker, now: Timestamp) -> bool {
+        let known = lock(&self.known);
+        known.get(asker).and_then(|refusals| refusals.object).is_some_and(|at| later(at, self.kept_for) > now)
     }
-}
 
-/// The field that we asked for when Meta refuses `refused`: itself, or the expansion it is in.
-pub(super) fn asked_as(asked: &'static [Asked], refused: &str) -> Option<&'static str> {
-    let inside = |field: &Asked| field.expression.split(['{', '}', ',']).any(|part| part == refused);
-    asked
-        .iter()
-        .find(|field| field.name == refused)
-        .or_else(|| asked.iter().find(|field| inside(field)))
-        .map(|field| field.name)
+    /// Meta refused this field.
+    pub(super) fn remember_field(&self, asker: Asker, name: &'static str, now: Timestamp) {
+        tracing::debug!(
+            edge = asker.edge.as_str(),
+            account = asker.account.as_ref().map(AccountId::as_str),
+            field = name,
+            "Meta refuses a field, left out for a day"
+        );
+        self.note(asker, now, |refusals| {
+            refusals.fields.insert(name, now);
+        });
+    }
+
+    /// Whether Meta shows the object at all.
+    pub(super) fn remember_object(&self, asker: Asker, is_refused: bool, now: Timestamp) {
+        if is_refused || self.is_object(&asker, now) {
+            self.note(asker, now, |refusals| refusals.object = is_refused.then_some(now));
+        }
+    }
+
+    fn note(&self, asker: Asker, now: Timestamp, note: impl FnOnce(&mut Refusals)) {
+        let mut known = lock(&self.known);
+        known.retain(|_, refusals| {
+            refusals.fields.retain(|_, since| later(*since, self.kept_for) > now);
+            refusals.object = refusals.object.filter(|since| later(*since, self.kept_for) > now);
+            refusals.last().is_some()
+        });
+        make_room(&mut known, &asker, Refusals::last);
+        note(known.entry(asker).or_default());
+    }
 }

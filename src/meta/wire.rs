@@ -45,7 +45,7 @@ pub fn id(object: &Value, key: &str) -> Option<String> {
     text(object, key).filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// What a read asks for: the name that Meta refuses a field by, and how it is asked for.
+/// A field that a read asks for: the name that Meta refuses it by, and how it is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
     pub name: &'static str,
@@ -56,6 +56,50 @@ const fn field(name: &'static str) -> Asked {
     Asked { name, expression: name }
 }
 
+/// What a read asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Fields {
+    /// What Meta calls the node in its messages, which is not always the name in the documents.
+    pub node_type: &'static str,
+    /// Without these an answer cannot be used.
+    pub needed: &'static [Asked],
+    /// Shown to everybody, as far as answers are recorded.
+    pub core: &'static [Asked],
+    /// The others. Each may be refused to an app, or to one account of an app.
+    pub extra: &'static [Asked],
+    /// The extra that is refused most often without being named.
+    pub suspect: Option<Suspect>,
+}
+
+/// An extra that may be refused without being named.
+#[derive(Clone, Copy, Debug)]
+pub struct Suspect {
+    pub name: &'static str,
+    /// The one code that it is refused with, if it is always the same.
+    pub code: Option<i64>,
+}
+
+impl Fields {
+    /// Every field, in the order in which they are asked for.
+    pub fn all(&self) -> impl Iterator<Item = &'static Asked> {
+        self.needed.iter().chain(self.core).chain(self.extra)
+    }
+
+    /// Whether an answer without this field cannot be used.
+    pub fn needs(&self, name: &str) -> bool {
+        self.needed.iter().any(|field| field.name == name)
+    }
+
+    /// The field that we asked for when Meta refuses `refused`: itself, or the expansion it is in.
+    pub fn asked_as(&self, refused: &str) -> Option<&'static str> {
+        let inside = |field: &Asked| field.expression.split(['{', '}', ',']).any(|part| part == refused);
+        self.all()
+            .find(|field| field.name == refused)
+            .or_else(|| self.all().find(|field| inside(field)))
+            .map(|field| field.name)
+    }
+}
+
 /// The fields of a profile. Never the picture: its address changes with every read.
 macro_rules! profile {
     () => {
@@ -63,73 +107,86 @@ macro_rules! profile {
     };
 }
 
-/// What the list of an account's numbers asks for.
+/// What the list of an account's numbers asks for. The core is what Meta shows when no field is named, and the words
+/// that decisions need.
 ///
 /// `unified_cert_status` is published but refused, so it is not among them; certificates are large.
-pub const NUMBER: &[Asked] = &[
-    field("id"),
-    field("display_phone_number"),
-    field("verified_name"),
-    field("status"),
-    field("code_verification_status"),
-    field("name_status"),
-    field("new_display_name"),
-    field("new_name_status"),
-    field("quality_rating"),
-    field("throughput"),
-    field("platform_type"),
-    field("account_mode"),
-    field("is_official_business_account"),
-    field("is_on_biz_app"),
-    field("is_pin_enabled"),
-    field("health_status"),
-    field("webhook_configuration"),
-    field("whatsapp_business_manager_messaging_limit"),
-    Asked { name: PROFILE_EXPANSION, expression: concat!("whatsapp_business_profile{", profile!(), "}") },
-];
+pub const NUMBER: Fields = Fields {
+    node_type: "WhatsAppBusinessPhoneNumber",
+    needed: &[field("id"), field("display_phone_number")],
+    core: &[
+        field("verified_name"),
+        field("code_verification_status"),
+        field("quality_rating"),
+        field("platform_type"),
+        field("throughput"),
+        field("status"),
+        field("name_status"),
+    ],
+    extra: &[
+        field("new_display_name"),
+        field("new_name_status"),
+        field("account_mode"),
+        field("is_official_business_account"),
+        field("is_on_biz_app"),
+        field("is_pin_enabled"),
+        field("health_status"),
+        field("webhook_configuration"),
+        field("whatsapp_business_manager_messaging_limit"),
+        Asked { name: PROFILE_EXPANSION, expression: concat!("whatsapp_business_profile{", profile!(), "}") },
+    ],
+    suspect: Some(Suspect { name: PROFILE_EXPANSION, code: None }),
+};
 
-/// The expansion that Meta may refuse in other ways than by name.
+/// An expansion may need a permission of its own, be an unknown edge, or be more data than Meta will give at once.
 pub const PROFILE_EXPANSION: &str = "whatsapp_business_profile";
 
-/// What a read of an account asks for.
-pub const ACCOUNT: &[Asked] = &[
-    field("id"),
-    field("name"),
-    field("currency"),
-    field("country"),
-    field("timezone_id"),
-    field("status"),
-    field("account_review_status"),
-    field("ownership_type"),
-    field("owner_business_info"),
-    field(FUNDING),
-    field("health_status"),
-];
+/// What a read of an account asks for. The core was shown to every direct business of which an answer is recorded.
+pub const ACCOUNT: Fields = Fields {
+    node_type: "WhatsAppBusinessAccount",
+    needed: &[field("id")],
+    core: &[field("name"), field("timezone_id"), field("account_review_status"), field("ownership_type")],
+    extra: &[
+        field("currency"),
+        field("country"),
+        field("status"),
+        field(OWNER),
+        field("health_status"),
+        field(FUNDING),
+    ],
+    suspect: Some(Suspect { name: FUNDING, code: Some(10) }),
+};
 
-/// The payment method of an account. Meta shows it to partners alone, and refuses to others the whole read.
+/// The business that an account belongs to.
+const OWNER: &str = "owner_business_info";
+
+/// The payment method of an account. Meta shows it to partners alone. To every other app it refuses the whole read with
+/// code 10, and does not name the field.
 pub const FUNDING: &str = "primary_funding_id";
 
 /// What a read of a portfolio asks for.
-pub const BUSINESS: &[Asked] = &[
-    field("id"),
-    field("name"),
-    field("verification_status"),
-    field("whatsapp_business_manager_messaging_limit"),
-    field(PRIMARY_PAGE),
-];
+pub const BUSINESS: Fields = Fields {
+    node_type: "Business",
+    needed: &[field("id")],
+    core: &[field("name"), field("verification_status")],
+    extra: &[field("whatsapp_business_manager_messaging_limit"), field(PRIMARY_PAGE)],
+    suspect: Some(Suspect { name: PRIMARY_PAGE, code: None }),
+};
 
 /// A page may need a permission of its own.
-pub const PRIMARY_PAGE: &str = "primary_page";
+const PRIMARY_PAGE: &str = "primary_page";
 
 /// What the lists of accounts ask for.
-pub const REACHABLE: &[Asked] = &[field("id"), field("name")];
+pub const REACHABLE: Fields = Fields {
+    node_type: "WhatsAppBusinessAccount",
+    needed: &[field("id")],
+    core: &[field("name")],
+    extra: &[],
+    suspect: None,
+};
 
 /// What a read of a profile asks for.
 pub const PROFILE: &str = profile!();
-
-/// Fields without which an entry cannot be told apart; they are never left out. Of what the id of a portfolio may
-/// be mistaken for, nothing has a `verification_status`.
-pub const INDISPENSABLE: &[&str] = &["id", "display_phone_number", "verification_status"];
 
 /// Reads one field, unless it was not asked for.
 struct Node<'a> {
@@ -219,7 +276,7 @@ pub fn account(value: &Value, refused: &BTreeSet<&'static str>) -> Account {
         timezone_id: words(value, "timezone_id"),
         status: node.word("status"),
         review: node.word("account_review_status"),
-        owner: value.get("owner_business_info").and_then(|owner| id(owner, "id")).map(BusinessId::new),
+        owner: value.get(OWNER).and_then(|owner| id(owner, "id")).map(BusinessId::new),
         ownership_type: words(value, "ownership_type"),
         funding: node.field(FUNDING, |value| words(value, FUNDING)),
         health: node.health(),
@@ -244,11 +301,11 @@ pub fn reachable(value: &Value, owned: bool) -> Option<Reachable> {
     Some(Reachable { id: AccountId::new(id(value, "id")?), name: words(value, "name"), owned: Some(owned) })
 }
 
-/// An app that is subscribed to an account, ours or another. Meta's pages and nearly all recordings put it into an
-/// object of its own; one recording of July 2026 has it flat. `None` when it has no id: the list cannot be searched
-/// then, and must not pass for one without our app.
+/// An app of the list of those that are subscribed to an account, ours or another. Its id stands inside
+/// `whatsapp_business_api_data`, or in the entry itself. An entry without an id says that the list cannot be read.
 pub fn subscribed_app(value: &Value) -> Option<AppId> {
-    id(value.get("whatsapp_business_api_data").unwrap_or(value), "id").map(AppId::new)
+    let nested = value.get("whatsapp_business_api_data").and_then(|app| id(app, "id"));
+    nested.or_else(|| id(value, "id")).map(AppId::new)
 }
 
 /// `data` of `debug_token`. `refusal` classifies the error inside it.

@@ -94,7 +94,17 @@ impl Call {
 
     /// The parameters can be read.
     pub(super) fn check(&self) -> Result<(), Refusal> {
-        if self.unreadable { Err(Refusal::invalid("the body is neither JSON nor a form")) } else { Ok(()) }
+        if self.unreadable {
+            return Err(Refusal::invalid("the body is neither JSON nor a form"));
+        }
+        // Meta switched these off on every version on 27 October 2026; what the refusal says is not documented.
+        if self.params.contains_key("date_format") {
+            return Err(Refusal::invalid("the parameter date_format is not supported"));
+        }
+        if self.path.is_empty() && self.params.contains_key("ids") {
+            return Err(Refusal::invalid("several ids in one call are not supported"));
+        }
+        Ok(())
     }
 
     /// A parameter as text.

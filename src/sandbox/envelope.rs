@@ -128,9 +128,20 @@ impl Refusal {
         Self::new(100, "Invalid parameter").details(details)
     }
 
-    /// A field that the node does not have; the whole read fails.
-    pub(super) fn unknown_field(field: &str, node: &str) -> Self {
-        Self::new(100, format!("Tried accessing nonexisting field ({field}) on node type ({node})"))
+    /// A field that the node does not have; the whole read fails. The message of a list names no type of node.
+    pub(super) fn unknown_field(field: &str, node: Option<&str>) -> Self {
+        let on = node.map(|node| format!(" on node type ({node})")).unwrap_or_default();
+        Self::new(100, format!("Tried accessing nonexisting field ({field}){on}"))
+    }
+
+    /// What this body says: its `error` with code, subcode and message.
+    pub(super) fn of_envelope(envelope: &Value) -> Self {
+        let error = &envelope["error"];
+        let message = error["message"].as_str().unwrap_or_default();
+        let code = error["code"].as_i64().unwrap_or(100);
+        let prefix = format!("(#{code}) ");
+        let refusal = Self::new(code, message.strip_prefix(&prefix).unwrap_or(message));
+        error["error_subcode"].as_i64().map_or(refusal.clone(), |subcode| refusal.subcode(subcode))
     }
 
     pub(super) fn permission(message: impl Into<String>) -> Self {
@@ -193,13 +204,14 @@ impl Refusal {
     }
 }
 
-/// The HTTP status that comes with a code.
+/// The HTTP status that comes with a code. Live answers are 400 for nearly every refusal, permissions included; the
+/// documents name 403 and 404 for some of them.
 pub(super) fn http_status(code: i64) -> u16 {
     match code {
         0 | 190 => 401,
         3 | 131_000 | 131_016 | 133_000 => 500,
         2 | 133_004 => 503,
-        10 | 200..=299 | 368 | 131_005 | 131_031 => 403,
+        131_005 => 403,
         803 => 404,
         _ => 400,
     }

@@ -122,10 +122,20 @@ pub enum FaultKind {
         /// The value.
         value: Value,
     },
-    /// The field is refused as nonexisting.
+    /// A read that names the field is refused: as nonexisting, or with an envelope.
     RefuseField {
         /// The field.
         field: String,
+        /// `{"error": {"code": …, "message": …}}`; code, subcode and message count.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        envelope: Option<Value>,
+    },
+    /// This HTTP status with this body, whatever it holds, without effect.
+    RawBody {
+        /// HTTP status.
+        code: u16,
+        /// The body. It need not be JSON.
+        body: String,
     },
     /// The answer breaks off in the middle.
     TruncatedBody,
@@ -156,6 +166,9 @@ impl Fault {
         serde_json::from_str(text)
     }
 }
+
+/// A field that a fault refuses, and the envelope that says so in the place of the usual one.
+pub(super) type RefusedField = (String, Option<Value>);
 
 /// What a fault is matched against.
 pub(super) struct Subject<'a> {
@@ -221,6 +234,7 @@ impl FaultKind {
             Self::UnknownField { .. } => "unknownField",
             Self::UnknownEnum { .. } => "unknownEnum",
             Self::RefuseField { .. } => "refuseField",
+            Self::RawBody { .. } => "rawBody",
             Self::TruncatedBody => "truncatedBody",
             Self::HugeBody { .. } => "hugeBody",
             Self::LateEffect { .. } => "lateEffect",

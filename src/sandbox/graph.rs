@@ -11,6 +11,7 @@ use super::budget::{ACCOUNT_CALLS, ACTIVE_ACCOUNT_CALLS, APP_CALLS_PER_USER, Usa
 use super::call::Call;
 use super::clock::after_secs;
 use super::envelope::Refusal;
+use super::fault::RefusedField;
 use super::node::{Paging, View};
 use super::state::{Caller, Delayed, Next, State, Target, edge, need};
 use super::world::{Account, App, Token};
@@ -64,7 +65,7 @@ impl State {
     }
 
     /// Answers a call, or says which handshake must come first.
-    pub(super) fn handle(&mut self, call: &Call, target: &Target, refused: &[String]) -> Handled {
+    pub(super) fn handle(&mut self, call: &Call, target: &Target, refused: &[RefusedField]) -> Handled {
         let mut headers = Vec::new();
         let switches = &self.options.switches;
         let locale = call
@@ -79,7 +80,7 @@ impl State {
         &mut self,
         call: &Call,
         target: &Target,
-        refused: &[String],
+        refused: &[RefusedField],
         headers: &mut Vec<(&'static str, String)>,
     ) -> Result<Next, Refusal> {
         let now = self.now();

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::clock::meta_time;
 use super::envelope::Refusal;
+use super::fault::RefusedField;
 use super::field::{self, Field};
 use super::number::Number;
 use super::part::{Override, shown};
@@ -101,6 +102,9 @@ const ACCOUNT_FIELDS: &[&str] = &[
     "subscribed_apps",
 ];
 
+/// As recorded of direct businesses in 2026, on versions 21 to 25.
+const PARTNERS_ONLY: &str = "You do not have permission to perform this action. This action requires that the Business that owns this App is a Business Solution Provider for WhatsApp.";
+
 const ACCOUNT_DEFAULT: &str = "id,name,timezone_id,message_template_namespace,currency";
 
 const PORTFOLIO_FIELDS: &[&str] = &[
@@ -139,7 +143,7 @@ pub(super) struct View<'a> {
     pub(super) version: u32,
     pub(super) app: &'a App,
     /// Fields that a fault refuses.
-    pub(super) refused: &'a [String],
+    pub(super) refused: &'a [RefusedField],
     /// Scheme, host and version, for `next`.
     pub(super) base: &'a str,
 }
@@ -230,7 +234,7 @@ impl View<'_> {
         paging: &Paging,
         query: &str,
     ) -> Result<Value, Refusal> {
-        self.check(fields, NUMBER_DEFAULT, NUMBER_FIELDS, "WhatsAppBusinessPhoneNumber")?;
+        self.check(fields, NUMBER_DEFAULT, NUMBER_FIELDS, None)?;
         let mut numbers = self.world.numbers_of(&account.id);
         numbers.retain(|number| {
             number.listed_from.is_none_or(|from| from <= self.now)
@@ -260,7 +264,7 @@ impl View<'_> {
         path: &str,
         query: &str,
     ) -> Result<Value, Refusal> {
-        self.check(fields, ACCOUNT_DEFAULT, ACCOUNT_FIELDS, "WhatsAppBusinessAccount")?;
+        self.check(fields, ACCOUNT_DEFAULT, ACCOUNT_FIELDS, None)?;
         self.page(
             accounts,
             |account| &account.id,
@@ -305,7 +309,7 @@ impl View<'_> {
             if self.refuses(&field.name)
                 || !(PROFILE_FIELDS.contains(&field.name.as_str()) || field.name == "messaging_product")
             {
-                return Err(Refusal::unknown_field(&field.name, "WhatsAppBusinessProfile"));
+                return Err(Refusal::unknown_field(&field.name, Some("WhatsAppBusinessProfile")));
             }
             let value = match field.name.as_str() {
                 "profile_picture_url" if number.profile.pictures > 0 => Some(json!(format!(
@@ -478,8 +482,7 @@ impl View<'_> {
     }
 
     fn refuses(&self, field: &str) -> bool {
-        self.refused.iter().any(|refused| refused == field)
-            || self.app.refused_fields.contains(field)
+        self.app.refused_fields.contains(field)
             || (field == "whatsapp_business_manager_messaging_limit" && self.version < 24)
             || (field == "whatsapp_business_profile" && !self.switches.profile_expansion)
     }
@@ -489,16 +492,27 @@ impl View<'_> {
         fields: Option<&[Field]>,
         default: &str,
         known: &[&str],
-        node: &str,
+        node: Option<&str>,
     ) -> Result<Vec<Field>, Refusal> {
         let fields = match fields {
             Some(fields) => fields.to_vec(),
             None => field::parse(default)?,
         };
-        match fields.iter().find(|field| !known.contains(&field.name.as_str()) || self.refuses(&field.name)) {
-            Some(unknown) => Err(Refusal::unknown_field(&unknown.name, node)),
-            None => Ok(fields),
+        for field in &fields {
+            if let Some((_, envelope)) = self.refused.iter().find(|(name, _)| *name == field.name) {
+                return Err(match envelope {
+                    Some(envelope) => Refusal::of_envelope(envelope),
+                    None => Refusal::unknown_field(&field.name, node),
+                });
+            }
+            if !known.contains(&field.name.as_str()) || self.refuses(&field.name) {
+                return Err(Refusal::unknown_field(&field.name, node));
+            }
+            if field.name == "primary_funding_id" && !self.app.is_partner {
+                return Err(Refusal::new(10, PARTNERS_ONLY));
+            }
         }
+        Ok(fields)
     }
 
     fn node(
@@ -509,7 +523,7 @@ impl View<'_> {
         node: &str,
         value: impl Fn(&Field) -> Result<Option<Value>, Refusal>,
     ) -> Result<Value, Refusal> {
-        let mut fields = self.check(fields, default, known, node)?;
+        let mut fields = self.check(fields, default, known, Some(node))?;
         if !fields.iter().any(|field| field.name == "id") {
             fields.push(Field { name: "id".to_owned(), args: Vec::new(), sub: None });
         }

@@ -111,6 +111,10 @@ impl Sandbox {
             match fault {
                 FaultKind::TimeoutBefore | FaultKind::Disconnect => return None,
                 FaultKind::Status { code } => return Some((plain(*code, "text/plain", Bytes::new()), None)),
+                FaultKind::RawBody { code, body } => {
+                    let body = Bytes::from(body.clone());
+                    return Some((plain(*code, "application/json; charset=UTF-8", body), None));
+                }
                 FaultKind::Html { code } => {
                     let page = "<!DOCTYPE html><html><head><title>Error</title></head><body>Sorry, something went wrong.</body></html>";
                     return Some((
@@ -138,7 +142,7 @@ impl Sandbox {
         let mut late = 0;
         for fault in faults {
             match fault {
-                FaultKind::RefuseField { field } => refused.push(field.clone()),
+                FaultKind::RefuseField { field, envelope } => refused.push((field.clone(), envelope.clone())),
                 FaultKind::LateEffect { secs } => late = late.max(*secs),
                 _ => {}
             }

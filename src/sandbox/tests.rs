@@ -927,7 +927,18 @@ async fn faults_shape_the_answer() {
     let value =
         with(FaultKind::UnknownEnum { field: "status".to_owned(), value: json!("NOVEL") }).await.unwrap();
     assert_eq!(serde_json::from_slice::<Value>(value.body()).unwrap()["status"], "NOVEL");
-    assert_eq!(with(FaultKind::RefuseField { field: "status".to_owned() }).await.unwrap().status(), 400);
+    assert_eq!(
+        with(FaultKind::RefuseField { field: "status".to_owned(), envelope: None }).await.unwrap().status(),
+        400
+    );
+    let envelope =
+        json!({"error": {"code": 200, "error_subcode": 7, "message": "(#200) Missing Permission"}});
+    let refused = with(FaultKind::RefuseField { field: "status".to_owned(), envelope: Some(envelope) }).await;
+    let error = &serde_json::from_slice::<Value>(refused.unwrap().body()).unwrap()["error"];
+    assert_eq!((&error["code"], &error["error_subcode"]), (&json!(200), &json!(7)));
+    assert_eq!(error["message"], "(#200) Missing Permission");
+    let raw = with(FaultKind::RawBody { code: 200, body: "{\"data\": {}".to_owned() }).await.unwrap();
+    assert_eq!((raw.status().as_u16(), &raw.body()[..]), (200, &b"{\"data\": {}"[..]));
     assert!(with(FaultKind::Disconnect).await.is_err());
     let throttled = with(FaultKind::Throttle { code: 80007, minutes: 7 }).await.unwrap();
     assert_eq!(serde_json::from_slice::<Value>(throttled.body()).unwrap()["error"]["code"], 80007);
@@ -1140,6 +1151,45 @@ async fn an_account_that_is_not_approved_is_read_and_takes_no_writes() {
 }
 
 #[tokio::test]
+async fn the_payment_method_is_shown_to_partners_alone() {
+    let path = format!("/{ACCOUNT}?fields=id,name,primary_funding_id");
+    let refused = get(&demo(), &path).await;
+    assert_eq!((refused.status, refused.code(), refused.subcode()), (400, 10, 0));
+    let message = refused.body["error"]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("(#10) You do not have permission") && !message.contains("funding"),
+        "{message}"
+    );
+    let partner = World::for_demo().with_app(App::new("200000000000001", "Acme Ops").of_partner());
+    let sandbox = Sandbox::from_world(Options::default(), partner);
+    assert!(get(&sandbox, &path).await.ok()["primary_funding_id"].is_string());
+}
+
+#[tokio::test]
+async fn what_meta_switched_off_is_refused() {
+    let sandbox = demo();
+    for path in [format!("/?ids={ACCOUNT}"), format!("/{ACCOUNT}?date_format=U")] {
+        assert_eq!(get(&sandbox, &path).await.code(), 100, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_refusal_of_a_field_names_the_type_of_a_node_and_none_in_a_list() {
+    let sandbox = demo();
+    let message = async |path: String| {
+        get(&sandbox, &path).await.body["error"]["message"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(
+        message(format!("/{ACCOUNT}?fields=novel")).await,
+        "(#100) Tried accessing nonexisting field (novel) on node type (WhatsAppBusinessAccount)"
+    );
+    assert_eq!(
+        message(format!("/{ACCOUNT}/phone_numbers?fields=novel")).await,
+        "(#100) Tried accessing nonexisting field (novel)"
+    );
+}
+
+#[tokio::test]
 async fn health_is_the_worst_of_its_entities() {
     let sandbox = demo();
     sandbox.add_portfolio(Portfolio::new("500000000000001", "Acme").verified());
@@ -1251,7 +1301,9 @@ async fn a_registered_number_whose_proof_lapsed_registers_again_or_not_by_a_swit
 
 #[tokio::test]
 async fn the_other_readings_of_what_is_open_can_be_chosen() {
-    let sandbox = demo();
+    let options = Options { review: ReviewPolicy::without_first_review(), ..Options::default() };
+    let partner = World::for_demo().with_app(App::new("200000000000001", "Acme Ops").of_partner());
+    let sandbox = Sandbox::from_world(options, partner);
     sandbox.put_on_phone("5511900000001");
     sandbox.add_number(Number::new("900", "300000000000009", "5511900000002", "Elsewhere"));
     sandbox.set_switches(Switches {

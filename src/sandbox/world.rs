@@ -304,6 +304,9 @@ pub struct App {
     pub daily_active_users: usize,
     /// Fields that are not rolled out to it: a read that names one fails.
     pub refused_fields: BTreeSet<String>,
+    /// Whether its business is a partner of Meta's, a Business Solution Provider. Meta shows the payment method of an
+    /// account to partners alone; a read by any other app that names it fails with code 10 and does not say why.
+    pub is_partner: bool,
 }
 
 impl App {
@@ -319,7 +322,15 @@ impl App {
             only_portfolio: None,
             daily_active_users: 50,
             refused_fields: BTreeSet::new(),
+            is_partner: false,
         }
+    }
+
+    /// The same, of a partner of Meta's.
+    #[must_use]
+    pub fn of_partner(mut self) -> Self {
+        self.is_partner = true;
+        self
     }
 
     /// The same with a secret.

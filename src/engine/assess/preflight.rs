@@ -204,7 +204,7 @@ fn payment(observed: &Observed) -> Option<Check> {
         Field::Refused => {
             new("Payment", Verdict::NotCheckable, "Meta does not show the payment method to this app")
         }
-        Field::Is(id) if id != "0" && !id.is_empty() => {
+        _ if account.has_payment_method() => {
             new("Payment", Verdict::Pass, "the account has a payment method")
         }
         _ => new(

@@ -13,6 +13,7 @@ use crate::engine::{
     value::{
         action::Action,
         block::Block,
+        failure::{Failure, Refusal},
         id::{AccountId, Fact},
         memory::Memory,
         observed::{Account, PortfolioState},
@@ -75,6 +76,9 @@ pub(super) fn account(pass: &Pass, memory: &mut Memory, view: &PortfolioView) ->
     let account = match &pass.observed.account {
         Fact::Known(account) => account,
         Fact::Unknown(failure) => {
+            if let Some(kind) = other_type(failure) {
+                return Err(Stop::block(not_an_account(&id, kind)));
+            }
             return Err(Stop::block(say::unreadable(&format!("account {id}"), failure)));
         }
         Fact::NotAsked => return Err(Stop::look_again(format!("account {id} has not been read yet"))),
@@ -85,6 +89,20 @@ pub(super) fn account(pass: &Pass, memory: &mut Memory, view: &PortfolioView) ->
     memory.account.get_or_insert_with(|| id.clone());
     fit(&id, account)?;
     Ok(id)
+}
+
+/// What the id belongs to, where Meta says that it is no account.
+fn other_type(failure: &Failure) -> Option<&str> {
+    failure.refusal().and_then(Refusal::node_type).filter(|kind| *kind != "WhatsAppBusinessAccount")
+}
+
+fn not_an_account(id: &AccountId, kind: &str) -> Block {
+    Block::new(
+        Reason::NotAnAccount,
+        format!(
+            "spec.accountId {id} is not the id of a WhatsApp Business Account: Meta calls the object {kind}; delete the channel and create it anew with the account's id (nothing was done at Meta)"
+        ),
+    )
 }
 
 fn unresolved(pass: &Pass, memory: &Memory, view: &PortfolioView, why: &NoAccount) -> Block {
@@ -105,6 +123,7 @@ fn unresolved(pass: &Pass, memory: &Memory, view: &PortfolioView, why: &NoAccoun
                 memory.account.as_ref().map_or("", |id| id.as_str())
             ),
         ),
+        NoAccount::IsPortfolio(id) => not_an_account(id, "Business"),
         NoAccount::NotInReach(id) => Block::new(
             Reason::AccountNotInReach,
             format!(
@@ -135,20 +154,21 @@ fn unresolved(pass: &Pass, memory: &Memory, view: &PortfolioView, why: &NoAccoun
     }
 }
 
-/// Only the spec may choose an account that belongs to another business.
+/// Only the spec may choose an account that belongs to another business, or to nobody knows whom.
 fn owner(pass: &Pass, view: &PortfolioView, id: &AccountId, account: &Account) -> Gate {
-    let foreign = account.owner.as_ref().filter(|owner| **owner != view.business);
-    match foreign {
-        Some(owner) if pass.desired.account.is_none() => Err(Stop::block(
-            Block::new(
-                Reason::AccountNotInReach,
-                format!("account {id} belongs to business {owner} and is only shared with this one; name it in spec.accountId to use it"),
-            )
-            .asks(Action::NameAccount)
-            .at(Page::Accounts),
-        )),
-        _ => Ok(()),
-    }
+    let message = match &account.owner {
+        _ if pass.desired.account.is_some() => return Ok(()),
+        Some(owner) if *owner == view.business => return Ok(()),
+        Some(owner) => format!(
+            "account {id} belongs to business {owner} and is only shared with this one; name it in spec.accountId to use it"
+        ),
+        None if reach::is_owned(view, id) => return Ok(()),
+        None => format!(
+            "Meta does not tell which business account {id} belongs to; name it in spec.accountId to use it"
+        ),
+    };
+    let block = Block::new(Reason::AccountNotInReach, message);
+    Err(Stop::block(block.asks(Action::NameAccount).at(Page::Accounts)))
 }
 
 fn country(view: &PortfolioView, id: &AccountId, account: &Account) -> Gate {

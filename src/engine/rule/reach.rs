@@ -18,6 +18,8 @@ pub enum NoAccount {
     PortfolioChanged,
     /// The spec names another account than the one fixed in status.
     AccountChanged,
+    /// The spec names the portfolio in the place of an account.
+    IsPortfolio(AccountId),
     /// The account is not in reach, or `access` does not give it.
     NotInReach(AccountId),
     /// Nothing owned is in reach.
@@ -37,6 +39,9 @@ pub enum NoAccount {
 /// Says why there is none to act on.
 pub fn choose(desired: &Desired, memory: &Memory, view: &PortfolioView) -> Result<AccountId, NoAccount> {
     let granted = view.granted(&desired.namespace).ok_or(NoAccount::NotGranted)?;
+    if let Some(id) = desired.account.as_ref().filter(|id| id.as_str() == view.business.as_str()) {
+        return Err(NoAccount::IsPortfolio(id.clone()));
+    }
     if memory.business.as_ref().is_some_and(|fixed| *fixed != view.business) {
         return Err(NoAccount::PortfolioChanged);
     }
@@ -58,6 +63,11 @@ pub fn all(view: &PortfolioView) -> Option<&[Reachable]> {
         Reach::Unknown => Some(&[]),
         Reach::Unread => None,
     }
+}
+
+/// Whether Meta lists the account as one of the portfolio's own.
+pub fn is_owned(view: &PortfolioView, id: &AccountId) -> bool {
+    all(view).into_iter().flatten().any(|account| account.id == *id && account.owned == Some(true))
 }
 
 /// Whether a namespace may know and use the account.

@@ -63,6 +63,14 @@ macro_rules! conditions {
     ($($kind:ident: $part:ident, $blocks:ident $(($level:ident))?, $meaning:literal;)+) => {
         words! {
             /// The types of conditions, in the order of their depth: `Ready` copies the first that blocks it.
+            ///
+            /// ```
+            /// use whatsapp_operator::engine::condition_type::{ConditionType, Part};
+            /// let verified = ConditionType::NumberVerified;
+            /// assert_eq!((verified.part(), verified.blocks().text()), (Part::Way, "until Registered".to_owned()));
+            /// assert!(verified.may_block() && !ConditionType::ProfileSynced.may_block());
+            /// assert_eq!(ConditionType::BusinessVerified.meaning(), "Meta has verified the business.");
+            /// ```
             #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
             pub enum ConditionType { $($kind),+ }
         }

@@ -206,6 +206,24 @@ impl Refusal {
         self.code == number || self.subcode == Some(number)
     }
 
+    /// What Meta calls the object that the id of the call belongs to, where a message tells it. Another type than the one
+    /// meant says that the id is wrong.
+    ///
+    /// ```
+    /// # use whatsapp_operator::engine::failure::{Class, Refusal, Scope};
+    /// # let refusal = |message: &str| Refusal {
+    /// #     code: 100, subcode: None, title: None, message: message.into(), trace_id: None,
+    /// #     class: Class::Spec, scope: Scope::Call, until: None,
+    /// # };
+    /// let wrong = refusal("(#100) Tried accessing nonexisting field (currency) on node type (Business)");
+    /// assert_eq!(wrong.node_type(), Some("Business"));
+    /// assert_eq!(refusal("(#100) Tried accessing nonexisting field (currency)").node_type(), None);
+    /// ```
+    pub fn node_type(&self) -> Option<&str> {
+        let (_, name) = self.message.split_once("on node type (").filter(|_| self.code == 100)?;
+        name.split_once(')').map(|(name, _)| name)
+    }
+
     /// Whether it says that the token has no access to the object, or that the object does not exist.
     pub fn denies_object(&self) -> bool {
         matches!(self.code, 3 | 10 | 33 | 200..=299 | 803 | 131_005) || self.is(100, Some(33))

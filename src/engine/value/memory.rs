@@ -454,6 +454,20 @@ pub enum Registration {
 }
 
 /// Facts about the past that Meta does not keep for us. Never evicted, each with its time.
+///
+/// ```
+/// use whatsapp_operator::engine::memory::{Marks, Origin, Proof, Registration};
+/// let day = |day: &str| format!("2026-03-{day}T00:00:00Z").parse().ok();
+/// let found = Marks {
+///     origin: Origin::Adopted(day("01").unwrap()),
+///     proof: Proof::Required { since: day("02").unwrap(), lapsed: day("03") },
+///     registration: Registration::Seen { first: day("01").unwrap(), own: None, fell_back: day("04") },
+///     ..Marks::default()
+/// };
+/// assert_eq!((found.adopted_since(), found.new_proof_since()), (day("01"), day("02")));
+/// assert!(found.needs_new_proof() && !found.has_registered());
+/// assert_eq!((found.proof_lapsed(), found.fell_back_since()), (day("03"), day("04")));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Marks {
     pub origin: Origin,

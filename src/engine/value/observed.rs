@@ -114,6 +114,20 @@ pub struct Account {
     pub health: Field<Health>,
 }
 
+impl Account {
+    /// Whether Meta shows a payment method. That it shows none says little: partners alone may see it.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::{id::Field, observed::Account};
+    /// let of = |id: &str| Account { funding: Field::Is(id.into()), ..Account::default() };
+    /// assert!(of("700000000000001").has_payment_method());
+    /// assert!(!of("0").has_payment_method() && !of("").has_payment_method());
+    /// ```
+    pub fn has_payment_method(&self) -> bool {
+        self.funding.value().is_some_and(|id| !matches!(id.as_str(), "" | "0"))
+    }
+}
+
 /// A phone number in an account.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Number {

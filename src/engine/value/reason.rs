@@ -32,6 +32,11 @@ words! {
 }
 
 /// One row of the table.
+///
+/// ```
+/// use whatsapp_operator::engine::{action::Action, reason::Reason};
+/// assert_eq!(Reason::Suspended.row().actions().next(), Some(Action::Resume));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     pub reason: Reason,
@@ -503,6 +508,9 @@ reasons! {
     AccountDisabled: Stalled, ACCOUNT, Appeal at Support,
         "Meta has disabled the account.",
         "Appeal in Business Support Home.";
+    NotAnAccount: Stalled, ACCOUNT, CorrectAccount at Accounts,
+        "accountId is not the id of a WhatsApp Business Account.",
+        "Create the channel anew with the account's id; nothing was done at Meta.";
     AccountChanged: Stalled, ACCOUNT, CorrectAccount,
         "The spec names another account than the one this channel has used.",
         "Set accountId back, or create a new channel.";

@@ -101,6 +101,16 @@ macro_rules! steps {
     ($($step:ident: $done:ident, $shows:ident, $settle:ident, $reason:ident, $again:ident $(($limit:expr))?;)+) => {
         words! {
             /// The steps, by name.
+            ///
+            /// ```
+            /// use whatsapp_operator::engine::{limits::Limits, step::{Shows, StepKind}};
+            /// let (limits, register) = (Limits::default(), StepKind::Register);
+            /// assert!(StepKind::at_meta().all(|step| step != StepKind::CreatePin));
+            /// assert_eq!((register.shows(), register.settle(&limits).as_secs()), (Shows::InList, 600));
+            /// // A limit that is counted in the ledger never meets its end.
+            /// assert!(register.remembered(&limits) > limits.registrations_total);
+            /// assert_eq!(StepKind::WriteProfile.remembered(&limits), 0);
+            /// ```
             #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
             pub enum StepKind { $($step),+ }
         }

@@ -67,6 +67,10 @@ pub(crate) use words;
 /// assert_eq!(known.known(), Some(StepKind::Register));
 /// let newer: Word<StepKind> = Word::new("TransferNumber");
 /// assert_eq!((newer.known(), newer.as_str()), (None, "TransferNumber"));
+///
+/// // Decisions take a word that they do not know for the one that allows least.
+/// use whatsapp_operator::engine::failure::Class;
+/// assert_eq!(Word::<Class>::new("SomethingElse").cautious(), Class::Person);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Word<T> {

@@ -53,19 +53,23 @@ fn envelopes_are_read_in_every_shape() {
 }
 
 #[test]
-fn a_field_that_does_not_exist_is_named() {
+fn a_field_that_does_not_exist_is_named_with_the_type_of_the_node() {
     let named = |code: i64, message: &str| {
         let answer = json!({"error": {"code": code, "message": message}});
-        Envelope::of(&answer).unwrap().unwrap().nonexisting_field().map(str::to_owned)
+        let named = Envelope::of(&answer).unwrap().unwrap().nonexisting_field();
+        named.map(|named| (named.field, named.node_type))
     };
-    assert_eq!(named(100, "(#100) Tried accessing nonexisting field (foo)").as_deref(), Some("foo"));
+    let foo = |node_type: Option<&str>| Some(("foo".to_owned(), node_type.map(str::to_owned)));
+    assert_eq!(named(100, "(#100) Tried accessing nonexisting field (foo)"), foo(None));
     assert_eq!(
-        named(100, "(#100) Tried accessing nonexisting field (foo) on node type (Bar)").as_deref(),
-        Some("foo")
+        named(100, "(#100) Tried accessing nonexisting field (foo) on node type (Bar)"),
+        foo(Some("Bar"))
     );
+    assert_eq!(named(100, "Tried accessing nonexisting field (foo) on node type"), foo(None));
     assert_eq!(named(100, "(#100) Invalid parameter (foo)"), None);
     assert_eq!(named(1, "Tried accessing nonexisting field (foo)"), None);
     assert_eq!(named(100, "nonexisting field foo"), None);
+    assert_eq!(named(100, "nonexisting field ()"), None);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     engine::{limits::Limits, time::later},
     meta::{
-        fixture::{Bench, Reply, account, credential, done, number, page},
+        fixture::{Bench, Reply, account, credential, done, is_no_answer, number, page},
         port::GraphSource,
     },
 };
@@ -177,4 +177,15 @@ async fn nothing_is_shared_across_versions_of_a_credential() {
     assert_eq!(bench.client.numbers(&account(), begun, Urgency::Edit).await.unwrap().numbers.len(), 1);
     let other = bench.meta.graph(credential("2", None));
     assert_eq!(other.numbers(&account(), begun, Urgency::Edit).await.unwrap().numbers.len(), 2);
+}
+
+#[tokio::test]
+async fn a_list_of_subscribed_apps_that_cannot_be_read_is_not_an_empty_one() {
+    let strange = Reply::Json(200, json!({"data": [{"whatsapp_business_api_data": {"link": "https://x/"}}]}));
+    let flat = Reply::Json(200, json!({"data": [{"id": "200000000000001"}]}));
+    let bench = Bench::new([strange, flat]).await;
+    is_no_answer(bench.client.subscribed(&account(), bench.now(), Urgency::Edit).await);
+    // So nothing is written over an override that may be there.
+    bench.client.subscribe(&account()).await.unwrap();
+    assert!(bench.seen().iter().all(|seen| seen.method == "GET"));
 }

@@ -7,7 +7,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::{
-    engine::id::{CodeStatus, Field},
+    engine::{
+        failure::Refusal,
+        id::{CodeStatus, Field},
+    },
     meta::{
         bounded::{REMEMBERED, lock},
         budget::Payer,
@@ -109,7 +112,8 @@ async fn what_is_remembered_of_portfolios_that_are_gone_is_bounded() {
         client.inner.apps.learn(&client.credential, &app.into(), client.now());
     };
     let refuse = |client: &GraphClient| {
-        client.inner.refused.remember(client.payer(), Edge::Numbers, "name_status", client.now());
+        let asker = Asker { payer: client.payer(), edge: Edge::Numbers, account: None };
+        client.inner.refused.remember_field(asker, "name_status", client.now());
     };
     learn(&bench.client, "1");
     for id in 0..2 * REMEMBERED {
@@ -170,23 +174,163 @@ async fn an_account_of_a_direct_business_is_read_without_its_payment_method() {
     assert!(asks(3), "and then once more");
 }
 
+/// An account that shows every field but those of `refuses`, each with its code; no refusal names a field.
+macro_rules! showing {
+    ($refuses:expr) => {
+        Reply::By(|request| {
+            let refuses: &[(&str, i64)] = $refuses;
+            let fields = request.query("fields").unwrap();
+            let is_asked = |name: &str| fields.split(',').any(|field| field == name);
+            if let Some((_, code)) = refuses.iter().find(|(name, _)| is_asked(name)) {
+                return refused(*code, "no permission");
+            }
+            let mut object = json!({});
+            for field in fields.split(',') {
+                object[field] = match field {
+                    "id" => json!(request.target.split(['/', '?']).nth(2)),
+                    "owner_business_info" => json!({"id": "500000000000001"}),
+                    _ => json!("APPROVED"),
+                };
+            }
+            Reply::Json(200, object)
+        })
+    };
+}
+
 #[tokio::test]
-async fn an_account_that_is_hidden_blames_no_payment_method() {
-    let bench = Bench::new([refused(200, "(#200) no permission"), an_account()]).await;
+async fn fields_that_are_refused_without_their_names_are_found_once_and_nothing_else_is_lost() {
+    let shown = || showing!(&[("country", 200), ("primary_funding_id", 10)]);
+    let bench = Bench::new(std::iter::repeat_with(shown).take(20)).await;
+    let account = account();
+    let read = || bench.client.account(&account, bench.now(), Urgency::Edit);
+    let facts = read().await.unwrap();
+    assert!(facts.funding.is_refused() && facts.country.is_none());
+    assert_eq!((facts.currency.as_deref(), facts.name.as_deref()), (Some("APPROVED"), Some("APPROVED")));
+    assert_eq!(facts.owner, Some("500000000000001".into()));
+    let calls = bench.seen().len();
+    assert!(calls <= 10, "{calls} calls");
+
+    bench.clock.pass(Duration::from_secs(3600));
+    let later = read().await.unwrap();
+    assert_eq!(*later, *facts);
+    assert_eq!(bench.seen().len(), calls + 1, "found once, for a day");
+}
+
+#[tokio::test]
+async fn what_one_account_refuses_another_may_show_and_what_the_app_lacks_none_shows() {
+    let shown = || showing!(&[("country", 200), ("primary_funding_id", 10)]);
+    let bench = Bench::new(std::iter::repeat_with(shown).take(20)).await;
+    let other = "300000000000002".into();
+    bench.client.account(&account(), bench.now(), Urgency::Edit).await.unwrap();
+    let before = bench.seen().len();
+    bench.client.account(&other, bench.now(), Urgency::Edit).await.unwrap();
+    let first = bench.seen()[before].query("fields").unwrap();
+    assert!(first.contains("country") && !first.contains("primary_funding_id"), "{first}");
+}
+
+#[tokio::test]
+async fn what_was_refused_before_the_token_told_its_app_is_not_asked_again() {
+    let token = json!({"data": {"is_valid": true, "app_id": "200000000000001", "scopes": []}});
+    let shown = || showing!(&[("primary_funding_id", 10)]);
+    let bench = Bench::new([shown(), shown(), Reply::Json(200, token), shown()]).await;
+    bench.client.account(&account(), bench.now(), Urgency::Edit).await.unwrap();
+    bench.client.debug_token().await.unwrap();
+    bench.clock.pass(Duration::from_secs(3600));
+    bench.client.account(&account(), bench.now(), Urgency::Edit).await.unwrap();
+    assert_eq!(bench.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn an_account_that_is_hidden_costs_one_call_more_and_once() {
+    let denied = || refused(200, "(#200) no permission");
+    let bench = Bench::new([denied(), denied(), denied()]).await;
     let account = account();
     let read = || bench.client.account(&account, bench.now(), Urgency::Edit);
     assert!(read().await.unwrap_err().refusal().is_some());
-    assert_eq!(bench.seen().len(), 1);
+    assert_eq!(bench.seen()[1].query("fields").as_deref(), Some("id"));
+    bench.clock.pass(Duration::from_secs(3600));
+    assert!(read().await.unwrap_err().refusal().is_some());
+    assert_eq!(bench.seen().len(), 3);
+
+    bench.clock.pass(Duration::from_secs(3600));
+    (0..3).for_each(|_| bench.then(showing!(&[])));
+    assert!(read().await.unwrap().funding.value().is_some(), "nothing is blamed for it");
+    bench.clock.pass(Duration::from_secs(3600));
+    read().await.unwrap();
+    assert_eq!(bench.seen().len(), 6);
+}
+
+#[tokio::test]
+async fn the_id_of_an_object_of_another_type_teaches_nothing_about_fields() {
+    let wrong = "(#100) Tried accessing nonexisting field (currency) on node type (Business)";
+    let bench = Bench::new([refused(100, wrong), showing!(&[])]).await;
+    let failure =
+        bench.client.account(&"500000000000001".into(), bench.now(), Urgency::Edit).await.unwrap_err();
+    assert_eq!(failure.refusal().and_then(Refusal::node_type), Some("Business"));
+    bench.client.account(&account(), bench.now(), Urgency::Edit).await.unwrap();
+    assert_eq!(bench.seen().len(), 2);
+    assert!(bench.seen()[1].query("fields").unwrap().contains("currency"));
+}
+
+#[tokio::test]
+async fn a_core_that_was_read_is_not_lost_when_calls_are_held_back() {
+    let shown = || showing!(&[("country", 200)]);
+    let slow = Reply::Json(400, json!({"error": {"code": 80_008, "message": "too many calls"}}));
+    let bench = Bench::new([shown(), shown(), shown(), slow]).await;
+    let facts = bench.client.account(&account(), bench.now(), Urgency::Edit).await.unwrap();
+    assert!(facts.review.value().is_some());
+    assert!(facts.status.is_refused() && facts.health.is_refused(), "not asked for, which is not absent");
+    let known = lock(&bench.meta.0.refused.known).len();
+    assert_eq!(known, 0, "what was not asked for is not remembered as refused");
+}
+
+#[tokio::test]
+async fn a_list_is_read_without_a_field_that_is_refused_without_its_name() {
+    let shown = || {
+        Reply::By(|request| {
+            let fields = request.query("fields").unwrap();
+            if fields.contains("is_pin_enabled") { refused(10, "no permission") } else { page(&[1, 2], None) }
+        })
+    };
+    let bench = Bench::new(std::iter::repeat_with(shown).take(40)).await;
+    let list = bench.numbers().await.unwrap();
+    assert_eq!(list.numbers.len(), 2);
+    let number = &list.numbers["15550100001"][0];
+    assert!(number.is_pin_enabled.is_refused());
+    assert!(!number.is_on_biz_app.is_refused() && !number.profile.is_refused());
+    let calls = bench.seen().len();
+    assert!(calls <= 15, "{calls}");
+    bench.clock.pass(Duration::from_secs(3600));
+    bench.numbers().await.unwrap();
+    assert_eq!(bench.seen().len(), calls + 1);
+}
+
+#[tokio::test]
+async fn fields_that_are_shown_only_by_themselves_do_not_cost_the_same_calls_again() {
+    let shown = || {
+        Reply::By(|request| {
+            let fields = request.query("fields").unwrap();
+            let both = ["owner_business_info", "health_status"].iter().all(|field| fields.contains(field));
+            if both { refused(10, "no permission") } else { an_account() }
+        })
+    };
+    let bench = Bench::new(std::iter::repeat_with(shown).take(20)).await;
+    let account = account();
+    bench.client.account(&account, bench.now(), Urgency::Edit).await.unwrap();
+    let calls = bench.seen().len();
+    bench.clock.pass(Duration::from_secs(3600));
+    bench.client.account(&account, bench.now(), Urgency::Edit).await.unwrap();
+    assert_eq!(bench.seen().len(), calls + 1);
 }
 
 #[tokio::test]
 async fn a_list_that_is_refused_anyhow_blames_no_expansion() {
     let denied = || refused(200, "(#200) no permission");
-    let bench = Bench::new([denied(), denied(), page(&[1], None)]).await;
+    let bench = Bench::new([denied(), denied(), denied(), page(&[1], None), page(&[1], None)]).await;
     assert!(bench.numbers().await.unwrap_err().refusal().is_some());
     bench.clock.pass(Duration::from_secs(60));
     bench.numbers().await.unwrap();
-    assert!(bench.seen()[2].query("fields").unwrap().contains("whatsapp_business_profile"));
+    assert!(bench.seen()[4].query("fields").unwrap().contains("whatsapp_business_profile"));
 }
 
 #[tokio::test]

@@ -154,8 +154,10 @@ fn only_managed_profile_fields_are_sent() {
 #[test]
 fn no_list_of_fields_names_one_twice() {
     for asked in [NUMBER, ACCOUNT, BUSINESS, REACHABLE] {
-        let names: HashSet<_> = asked.iter().map(|field| field.name).collect();
-        assert_eq!(names.len(), asked.len());
+        let names: HashSet<_> = asked.all().map(|field| field.name).collect();
+        assert_eq!(names.len(), asked.all().count());
+        let extra = |suspect: Suspect| asked.extra.iter().any(|field| field.name == suspect.name);
+        assert!(asked.suspect.is_none_or(extra), "what is suspected is a field that can be left out");
     }
 }
 
@@ -175,4 +177,17 @@ fn scopes_are_known_from_either_list_and_never_missing_for_want_of_one() {
     assert_eq!(read(json!({"is_valid": true, "scopes": []})), scopes(&[]));
     assert_eq!(read(json!({"is_valid": true})), None);
     assert_eq!(read(json!({"is_valid": false})), scopes(&[]));
+}
+
+#[test]
+fn a_subscribed_app_is_known_in_either_shape() {
+    let nested = json!({"whatsapp_business_api_data": {"id": "200000000000001", "name": "Acme Ops"}});
+    let flat = json!({"id": "200000000000001", "name": "Acme Ops"});
+    let both = json!({"id": "9", "whatsapp_business_api_data": {"id": "200000000000001"}});
+    for entry in [nested, flat, both] {
+        assert_eq!(subscribed_app(&entry), Some("200000000000001".into()), "{entry}");
+    }
+    for entry in [json!({}), json!({"whatsapp_business_api_data": {"link": "https://x/"}}), json!("2")] {
+        assert_eq!(subscribed_app(&entry), None, "{entry}");
+    }
 }

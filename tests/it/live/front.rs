@@ -123,10 +123,10 @@ impl Inner {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a request, and says whether it gets the recorded answer.
+    /// Counts a request, and says whether the recorded answer is due for it.
     fn note(&self, edge: Edge, asked: &str) -> Option<&Rule> {
         let now = self.sandbox.now();
-        let mut seen = self.seen();
+        let seen = &mut *self.seen();
         *seen.sent.entry(edge.as_str()).or_default() += 1;
         let rule = self.rule.as_ref().filter(|rule| rule.edges.contains(&edge))?;
         let was_made = |edge: Edge| seen.sent.contains_key(edge.as_str());
@@ -138,11 +138,14 @@ impl Inner {
             && rule.lasts.is_none_or(|lasts| {
                 seen.begun.is_none_or(|begun| now.duration_since(begun).unsigned_abs() < lasts)
             });
-        if is_due {
-            seen.given += 1;
-            seen.begun.get_or_insert(now);
-        }
         is_due.then_some(rule)
+    }
+
+    /// The recorded answer was given.
+    fn give(&self) {
+        let mut seen = self.seen();
+        seen.given += 1;
+        seen.begun.get_or_insert(self.sandbox.now());
     }
 }
 
@@ -176,6 +179,7 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
         query.filter(|(key, _)| key == "fields").map(|(_, fields)| fields.into_owned()).collect();
     let rule = inner.note(edge, &asked.join(","));
     if let Some(rule) = rule.filter(|rule| rule.laid_over.is_none()) {
+        inner.give();
         return whole(rule.answer.status, &rule.answer.headers, rule.answer.body.clone());
     }
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
@@ -191,7 +195,11 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
         headers.insert(name.to_string(), value.to_str().expect("a header of text").to_owned());
     }
     let mut text = got.text().await.expect("a body of text");
-    if let Some((rule, fields)) = rule.and_then(|rule| Some((rule, rule.laid_over.as_ref()?))) {
+    // What the simulated Meta refuses has no node that anything could be laid over.
+    if let Some((rule, fields)) = rule.and_then(|rule| Some((rule, rule.laid_over.as_ref()?)))
+        && (200..300).contains(&status)
+    {
+        inner.give();
         let mut shown: Value = serde_json::from_str(&text).expect("the simulated Meta answers with JSON");
         let recorded: Value = serde_json::from_str(&rule.answer.body).expect("checked when it was read");
         lay_over(&mut shown, &recorded, fields);

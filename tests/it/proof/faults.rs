@@ -228,9 +228,10 @@ async fn a_refused_field_is_dropped_and_the_number_comes_up() {
         "primary_funding_id",
     ] {
         let mut world = World::new().await;
-        world
-            .sandbox
-            .inject(Fault { on: Match::any(), kind: FaultKind::RefuseField { field: field.into() } });
+        world.sandbox.inject(Fault {
+            on: Match::any(),
+            kind: FaultKind::RefuseField { field: field.into(), envelope: None },
+        });
         world.cluster.apply(plain_channel());
         assert!(world.run_until_ready(HOUR * 14).await, "{field}\n{}", world.story());
         world.check_nothing_twice();
@@ -241,9 +242,10 @@ async fn a_refused_field_is_dropped_and_the_number_comes_up() {
 async fn a_refused_field_that_matters_holds_every_write_to_the_number_and_says_so() {
     for field in ["platform_type", "code_verification_status", "is_on_biz_app"] {
         let mut world = World::new().await;
-        world
-            .sandbox
-            .inject(Fault { on: Match::any(), kind: FaultKind::RefuseField { field: field.into() } });
+        world.sandbox.inject(Fault {
+            on: Match::any(),
+            kind: FaultKind::RefuseField { field: field.into(), envelope: None },
+        });
         world.cluster.apply(plain_channel());
         world.consent(CHANNEL);
         world.run_for(HOUR * 6).await;

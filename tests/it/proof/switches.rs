@@ -16,9 +16,10 @@ use whatsapp_operator::{
         reason::{Reason, ReasonKind},
     },
     sandbox::{
-        Account, AlreadyVerified, Attempts, CodeRefusal, DEMO_TOKEN, EndpointAnswer, Fault, FaultKind, Lag,
-        Late, Match, MissingObject, NoChange, Number, NumberElsewhere, NumberLimit, OnPhoneAtAdd, Options,
-        PinMismatch, Portfolio, ReviewPolicy, Switches, What, World as Meta, WrongCode,
+        Account, AlreadyVerified, App, Attempts, CodeRefusal, DEMO_APP_SECRET, DEMO_TOKEN, EndpointAnswer,
+        Fault, FaultKind, Lag, Late, Match, MissingObject, NoChange, Number, NumberElsewhere, NumberLimit,
+        OnPhoneAtAdd, Options, PinMismatch, Portfolio, ReviewPolicy, Switches, What, World as Meta,
+        WrongCode,
     },
 };
 
@@ -237,7 +238,9 @@ impl Scene {
             }
             Self::Unfunded => {
                 let account = Account::new(ACCOUNT, BUSINESS, "Acme");
-                meta = meta.with_account(Account { primary_funding_id: None, ..account });
+                meta = meta.with_account(Account { primary_funding_id: None, ..account }).with_app(
+                    App::new("200000000000001", "Acme Ops").with_secret(DEMO_APP_SECRET).of_partner(),
+                );
             }
             Self::Full => meta = meta.with_number(other(1)).with_number(other(2)),
             Self::Elsewhere => {

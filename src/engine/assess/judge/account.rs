@@ -56,14 +56,15 @@ pub(super) fn payment(scene: &Scene<'_>) -> Judged {
         );
     }
     let Some(account) = account else { return Judged::Keep };
-    match &account.funding {
-        Field::Is(id) if id != "0" && !id.is_empty() => {
-            Judged::True(Reason::PaymentMethodPresent, "the account has a payment method".into())
-        }
-        Field::Refused => Judged::Keep,
-        _ => Judged::Unknown(
-            Reason::PaymentNotKnown,
-            "Meta shows neither a payment method nor a payment problem".into(),
-        ),
+    if account.has_payment_method() {
+        return Judged::True(Reason::PaymentMethodPresent, "the account has a payment method".into());
     }
+    // What was shown once and is not shown to this app any more is not gone.
+    if account.funding.is_refused() && scene.was_true(ConditionType::PaymentReady) {
+        return Judged::Keep;
+    }
+    Judged::Unknown(
+        Reason::PaymentNotKnown,
+        "Meta shows neither a payment method nor a payment problem".into(),
+    )
 }

@@ -43,6 +43,35 @@ pub struct PortfolioAssessment {
 /// Judges a portfolio.
 ///
 /// What could not be read leaves its condition, and its part of the view, as it was.
+///
+/// ```
+/// use whatsapp_operator::api::{lower, v1alpha1::WhatsAppPortfolio};
+/// use whatsapp_operator::engine::assess::portfolio::{PortfolioGiven, PortfolioObserved, assess_portfolio};
+/// use whatsapp_operator::engine::{condition::{ConditionSet, Truth}, condition_type::ConditionType};
+/// use whatsapp_operator::engine::limits::Limits;
+/// let object: WhatsAppPortfolio = serde_json::from_value(serde_json::json!({
+///     "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppPortfolio",
+///     "metadata": {"name": "acme", "namespace": "meta", "generation": 1},
+///     "spec": {
+///         "businessId": "500000000000001",
+///         "credentials": {"accessTokenSecretRef": {"name": "acme-meta", "key": "token"}},
+///     },
+/// }))?;
+/// let desired = lower::portfolio(&object).expect("a valid spec");
+/// let assessed = assess_portfolio(&PortfolioGiven {
+///     desired: &desired,
+///     observed: &PortfolioObserved::default(),
+///     before: &ConditionSet::default(),
+///     waiting_before: &[],
+///     view_before: None,
+///     limits: &Limits::default(),
+///     now: "2026-03-01T12:00:00Z".parse()?,
+/// });
+/// // Nothing was read yet: unknown, and not false.
+/// let ready = assessed.conditions.get(ConditionType::Ready).expect("it is always there");
+/// assert_eq!(ready.status, Truth::Unknown);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn assess_portfolio(given: &PortfolioGiven<'_>) -> PortfolioAssessment {
     let PortfolioGiven { desired, observed, now, .. } = *given;
     let credentials = given.credentials();

@@ -544,7 +544,7 @@ pub(super) const SENTENCES: &[Sentence] = &[
         text: Text::ForPeople,
         part: "registered to an existing whatsapp account",
         said: Said::NumberInUse,
-        class: None,
+        class: Some((Person, Channel)),
         meaning: "The number is registered to an account in an app or elsewhere on the platform.",
         source: "recorded from a live answer, October 2026",
     },

@@ -368,7 +368,9 @@ impl View<'_> {
             "last_onboarded_time" => number.last_onboarded_time.map(|at| json!(meta_time(at))),
             "search_visibility" => text(&number.search_visibility),
             "health_status" => Some(self.number_health(number)),
-            "webhook_configuration" => Some(self.webhooks(number)),
+            "webhook_configuration" => {
+                Some(self.webhooks(number)).filter(|levels| levels.as_object().is_some_and(|l| !l.is_empty()))
+            }
             "country_dial_code" => text(dial_code(&number.digits)),
             "whatsapp_business_profile" => Some(profile_value(number, self.switches)),
             _ => None,

@@ -98,6 +98,12 @@ fn route(
         let step = Step::SubscribeApp { account: seen.account.clone() };
         return Err(paced(pass, memory, seen.begun, step, "subscribe the app to the account"));
     }
+    if has_no_callback(number) && pass.retry.is_none() {
+        return Err(Stop::block(Block::new(
+            Reason::AppNotSubscribedToMessages,
+            "the app has no callback URL of its own, and Meta refuses the webhook of a number without it; in the App Dashboard, under WhatsApp, Configuration, give the app a verified callback URL and the field messages; it is looked at again by itself",
+        )));
+    }
     let secret = verify_token(pass, webhook)?;
     if is_routed.is_none() && was_written_blindly(pass, memory, &secret) {
         return Err(Stop::block(Block::new(
@@ -112,6 +118,16 @@ fn route(
         secret,
     };
     Err(paced(pass, memory, seen.begun, step, "route this number's messages to the desired URL"))
+}
+
+/// Meta shows the callback URL of the app wherever it shows any, and refuses every override where there is none (recorded
+/// in August 2026).
+fn has_no_callback(number: &Number) -> bool {
+    match &number.webhook {
+        Field::Refused => false,
+        Field::Absent => true,
+        Field::Is(configuration) => configuration.application.is_none(),
+    }
 }
 
 /// `None` where Meta does not let this app read it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::engine::{
     plan::{
         pass::{Gate, Pass, Seen, Stop},
-        undecided,
+        remedy, undecided,
     },
     rule::{reach, say},
     value::{
@@ -32,7 +32,8 @@ pub(super) fn see(pass: &Pass, memory: &Memory, account: AccountId) -> Gate<Seen
     let begun = match &searched.list {
         ListState::Complete { begun } => Some(*begun),
         ListState::Failed(failure) | ListState::NotCheckable(failure) => {
-            return Err(Stop::block(say::unreadable(&format!("the numbers of account {account}"), failure)));
+            let what = format!("the numbers of account {account}");
+            return Err(Stop::block(remedy::unreadable_account(&account, &what, failure)));
         }
     };
     let number = pick(memory, searched);

@@ -92,10 +92,10 @@ pub(super) fn status(pass: &Pass, memory: &Memory, number: &Number) -> Gate {
 }
 
 /// Where it is registered, as far as Meta tells.
-pub(super) fn platform(pass: &Pass, number: &Number) -> Gate<Platform> {
+pub(super) fn platform(pass: &Pass, memory: &Memory, number: &Number) -> Gate<Platform> {
     match &number.platform {
         Field::Is(PlatformType::CloudApi) => Ok(Platform::Registered),
-        Field::Is(PlatformType::NotApplicable) => is_free(number),
+        Field::Is(PlatformType::NotApplicable) => is_free(pass, memory, number),
         Field::Is(PlatformType::OnPremise) => Err(Stop::block(Block::new(
             Reason::NumberOnPremises,
             format!(
@@ -110,11 +110,30 @@ pub(super) fn platform(pass: &Pass, number: &Number) -> Gate<Platform> {
     }
 }
 
-/// A status that only registered numbers have contradicts NOT_APPLICABLE.
-fn is_free(number: &Number) -> Gate<Platform> {
+/// A status that only registered numbers have contradicts NOT_APPLICABLE. CONNECTED alone was seen beside it for numbers
+/// that were added and never registered. It may also be the first effect of a registration to show, so the platform
+/// decides after the time in which a registration shows.
+fn is_free(pass: &Pass, memory: &Memory, number: &Number) -> Gate<Platform> {
     match number.status.value() {
         None | Some(NumberStatus::Pending | NumberStatus::Unverified | NumberStatus::Disconnected) => {
             Ok(Platform::NotRegistered)
+        }
+        Some(NumberStatus::Connected) => {
+            let until = memory.marks.origin.at().map(|at| later(at, pass.limits.settle_register));
+            match until.filter(|until| *until > pass.now) {
+                None => Ok(Platform::NotRegistered),
+                Some(until) => Err(Stop::block(
+                    Block::new(
+                        Reason::ObservationIncomplete,
+                        format!(
+                            "the number reads CONNECTED and is registered nowhere, as while a registration takes effect; if it still does at {}, it counts as not registered",
+                            say::time(until)
+                        ),
+                    )
+                    .asks(Action::Answer)
+                    .until(until),
+                )),
+            }
         }
         Some(status) => Err(Stop::block(
             Block::new(

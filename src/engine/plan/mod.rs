@@ -166,7 +166,7 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, Writable)> 
     guard::connection(pass, memory, &number)?;
     guard::status(pass, memory, &number)?;
     guard::note_not_registered(pass, memory, &number, &seen);
-    let platform = match guard::platform(pass, &number) {
+    let platform = match guard::platform(pass, memory, &number) {
         // Each field shows by its own: right after a registration they may contradict each other.
         Err(stop) if number.platform.value() == Some(&PlatformType::NotApplicable) => {
             undecided::none_open(pass, memory)?;

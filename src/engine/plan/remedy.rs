@@ -6,7 +6,8 @@ use crate::engine::{
     value::{
         action::Action,
         block::Block,
-        failure::{Refusal, Said},
+        failure::{Failure, Refusal, Said},
+        id::AccountId,
         reason::Reason,
     },
 };
@@ -91,4 +92,25 @@ pub(super) fn unreadable(place: &str, why: &str) -> Block {
         format!("{place} could not be read from the cluster now ({why}); it is read again by itself"),
     )
     .asks(Action::CheckCluster)
+}
+
+/// An account, or its list, that could not be read.
+pub(super) fn unreadable_account(id: &AccountId, what: &str, failure: &Failure) -> Block {
+    let kind = failure.refusal().and_then(Refusal::node_type).filter(|kind| !is_of_account(kind));
+    kind.map_or_else(|| say::unreadable(what, failure), |kind| not_an_account(id, kind))
+}
+
+/// How Meta calls an account, and an entry of its list.
+fn is_of_account(kind: &str) -> bool {
+    matches!(kind, "WhatsAppBusinessAccount" | "WhatsAppBusinessPhoneNumber")
+}
+
+/// The id belongs to something else.
+pub(super) fn not_an_account(id: &AccountId, kind: &str) -> Block {
+    Block::new(
+        Reason::NotAnAccount,
+        format!(
+            "spec.accountId {id} is not the id of a WhatsApp Business Account: Meta calls the object {kind}; delete the channel and create it anew with the account's id (nothing was done at Meta)"
+        ),
+    )
 }

@@ -13,7 +13,6 @@ use crate::engine::{
     value::{
         action::Action,
         block::Block,
-        failure::{Failure, Refusal},
         id::{AccountId, Fact},
         memory::Memory,
         observed::{Account, PortfolioState},
@@ -76,10 +75,7 @@ pub(super) fn account(pass: &Pass, memory: &mut Memory, view: &PortfolioView) ->
     let account = match &pass.observed.account {
         Fact::Known(account) => account,
         Fact::Unknown(failure) => {
-            if let Some(kind) = other_type(failure) {
-                return Err(Stop::block(not_an_account(&id, kind)));
-            }
-            return Err(Stop::block(say::unreadable(&format!("account {id}"), failure)));
+            return Err(Stop::block(remedy::unreadable_account(&id, &format!("account {id}"), failure)));
         }
         Fact::NotAsked => return Err(Stop::look_again(format!("account {id} has not been read yet"))),
     };
@@ -89,20 +85,6 @@ pub(super) fn account(pass: &Pass, memory: &mut Memory, view: &PortfolioView) ->
     memory.account.get_or_insert_with(|| id.clone());
     fit(&id, account)?;
     Ok(id)
-}
-
-/// What the id belongs to, where Meta says that it is no account.
-fn other_type(failure: &Failure) -> Option<&str> {
-    failure.refusal().and_then(Refusal::node_type).filter(|kind| *kind != "WhatsAppBusinessAccount")
-}
-
-fn not_an_account(id: &AccountId, kind: &str) -> Block {
-    Block::new(
-        Reason::NotAnAccount,
-        format!(
-            "spec.accountId {id} is not the id of a WhatsApp Business Account: Meta calls the object {kind}; delete the channel and create it anew with the account's id (nothing was done at Meta)"
-        ),
-    )
 }
 
 fn unresolved(pass: &Pass, memory: &Memory, view: &PortfolioView, why: &NoAccount) -> Block {
@@ -123,7 +105,7 @@ fn unresolved(pass: &Pass, memory: &Memory, view: &PortfolioView, why: &NoAccoun
                 memory.account.as_ref().map_or("", |id| id.as_str())
             ),
         ),
-        NoAccount::IsPortfolio(id) => not_an_account(id, "Business"),
+        NoAccount::IsPortfolio(id) => remedy::not_an_account(id, "Business"),
         NoAccount::NotInReach(id) => Block::new(
             Reason::AccountNotInReach,
             format!(

@@ -72,6 +72,8 @@ fn standing(number: &Number) -> Standing<'_> {
         }
         Some(NumberStatus::Other(word)) => Standing::NotKnown(Some(word)),
         Some(s) => Standing::NotConnected(s.as_str()),
+        // Not every app is shown it. Platform and health tell.
+        None if number.status.is_refused() => Standing::Connected,
         None => Standing::NotKnown(None),
     }
 }

@@ -501,9 +501,12 @@ impl Budget {
         meter.breaker.open(Some(later(now, BLOCKED_PAUSE)), now)
     }
 
-    /// Meta let a call of the app through.
+    /// Meta let a call of the app through. One that is answered while nothing may go out was sent before the block, and
+    /// says nothing about it.
     pub fn app_admitted(&self, payer: &Payer, now: Timestamp) {
-        if let Some(meter) = self.lock(now).get_mut(&(payer.clone(), None)) {
+        let mut meters = self.lock(now);
+        let app = meters.get_mut(&(payer.clone(), None));
+        if let Some(meter) = app.filter(|meter| meter.breaker.until(now).is_none()) {
             meter.blocked = None;
         }
     }

@@ -18,7 +18,7 @@ use crate::api::{
     lower::{self, GROUP},
     portfolio_crd,
 };
-use crate::engine::{limits::Limits, line, name, phone::E164, timezone};
+use crate::engine::{limits::Limits, line, name, phone::E164, spelling::Canonical, timezone};
 
 /// Annotation by which a manifest says how `plan --sandbox` begins for it; nobody else reads it.
 pub const SANDBOX: &str = "whatsapp-operator.dev/sandbox";
@@ -239,7 +239,7 @@ fn halves(text: &str, otherwise: &str) -> (String, String) {
 #[derive(Default)]
 struct Seen {
     objects: BTreeMap<(String, String, String), (String, usize)>,
-    numbers: BTreeMap<String, (String, usize)>,
+    numbers: BTreeMap<Canonical, (String, usize)>,
 }
 
 impl Seen {
@@ -266,7 +266,7 @@ impl Seen {
         let number = document.root.get("spec").and_then(|s| s.get("phoneNumber"));
         if let Some(number) = number
             && let Some(Ok(parsed)) = number.as_str().map(E164::parse)
-            && let Some((file, line)) = self.numbers.insert(parsed.digits().to_owned(), here)
+            && let Some((file, line)) = self.numbers.insert(parsed.canonical(), here)
         {
             findings.push(Finding::new(
                 document,
@@ -324,6 +324,18 @@ mod tests {
     fn one_object_twice_is_a_warning() {
         let text = channel("a", "+5511912345678", "Acme Um") + &channel("a", "+5511912345679", "Acme Dois");
         assert!(check(&text).findings[0].message.contains("the last one applied wins"));
+    }
+
+    #[test]
+    fn one_number_in_two_spellings_is_a_warning() {
+        let text = channel("one", "+5531987654321", "Acme") + &channel("two", "+553187654321", "Acme");
+        let report = check(&text);
+        assert!(
+            report.findings[0].message.contains("is also the number of the channel in m.yaml:1"),
+            "{report:#?}"
+        );
+        let text = channel("one", "+5531987654321", "Acme") + &channel("two", "+5531987654322", "Acme");
+        assert!(check(&text).findings.is_empty());
     }
 
     #[test]

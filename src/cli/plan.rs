@@ -37,6 +37,7 @@ use crate::engine::{
     observed::{Claim, Observed, PortfolioState, ProcessFacts},
     plan::{Plan, plan as decide},
     portfolio::{PortfolioView, granted},
+    spelling::Canonical,
     status::Before,
 };
 use crate::{
@@ -52,7 +53,7 @@ use crate::{
         settings::{DEFAULT_URL, DEFAULT_VERSION, Settings},
     },
     run::{
-        observe::{Circumstances, PortfolioFacts, Sources, fact, observe, portfolio_facts},
+        observe::{Circumstances, PortfolioFacts, Sources, fact, observe, portfolio_facts, prove},
         secret::Volatile,
     },
 };
@@ -226,6 +227,10 @@ impl Planner {
             Some(graph) => fact(graph.debug_token().await),
             None => Fact::NotAsked,
         };
+        let proof = match &first {
+            Some(graph) => prove(graph, &token, Timestamp::now()).await,
+            None => Fact::NotAsked,
+        };
         let observed = PortfolioObserved {
             access_token: offer.access_token.clone(),
             app_secret: offer.app_secret.clone(),
@@ -233,6 +238,7 @@ impl Planner {
             offered: first.as_ref().map(|_| offer.version.clone()),
             token: token.clone(),
             token_in_use: Fact::NotAsked,
+            proof,
             business: Fact::NotAsked,
             owned: Fact::NotAsked,
             client: Fact::NotAsked,
@@ -304,19 +310,19 @@ impl Planner {
     }
 }
 
-/// Digits → the channel that would manage the number: the first that may.
-fn owners(channels: &[Manifest]) -> BTreeMap<&str, &Manifest> {
+/// The channel that would manage each number, in whichever spelling: the first that may.
+fn owners(channels: &[Manifest]) -> BTreeMap<Canonical, &Manifest> {
     let mut owners = BTreeMap::new();
     let may =
         |manifest: &&Manifest| manifest.desired.management == Management::Full && !manifest.desired.suspend;
     for manifest in channels.iter().filter(may) {
-        owners.entry(manifest.desired.number.digits()).or_insert(manifest);
+        owners.entry(manifest.desired.number.canonical()).or_insert(manifest);
     }
     owners
 }
 
-fn claim(manifest: &Manifest, owners: &BTreeMap<&str, &Manifest>) -> Claim {
-    match owners.get(manifest.desired.number.digits()) {
+fn claim(manifest: &Manifest, owners: &BTreeMap<Canonical, &Manifest>) -> Claim {
+    match owners.get(&manifest.desired.number.canonical()) {
         Some(owner) if !std::ptr::eq(*owner, manifest) => Claim::Other {
             name: (owner.desired.namespace == manifest.desired.namespace).then(|| owner.desired.name.clone()),
         },

@@ -21,6 +21,7 @@ use crate::engine::{
     memory::{ConsentKind, Memory},
     observed::{Claim, ListState, PortfolioState, ProcessFacts},
     reason::Reason,
+    spelling::Canonical,
     status::Stage,
     word::Vocabulary,
 };
@@ -163,7 +164,8 @@ pub enum Error {
     Pass(PassError),
 }
 
-/// What the index keeps of a channel. The number's shape does not matter here: equal texts are rivals.
+/// What the index keeps of a channel. The number's shape does not matter here: the same digits, in whichever spelling,
+/// are rivals.
 pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
     let spec = &channel.spec;
     let meta = &channel.metadata;
@@ -178,7 +180,7 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
     let namespace = meta.namespace.as_deref().unwrap_or_default();
     Claimant {
         uid: meta.uid.as_deref().unwrap_or_default().into(),
-        digits: spec.phone_number.trim_start_matches('+').into(),
+        digits: Canonical::of(&spec.phone_number),
         portfolio: PortfolioRef {
             namespace: spec.portfolio_ref.namespace.as_deref().unwrap_or(namespace).into(),
             name: spec.portfolio_ref.name.as_str().into(),

@@ -1,4 +1,4 @@
-//! Which channel manages a number, among all with the same digits.
+//! Which channel manages a number, among all with the same digits in whichever spelling.
 //!
 //! An index kept up to date by the watch, so that a reconcile asks one question about
 //! a handful of rivals and never scans ten thousand channels. It decides nothing but
@@ -13,7 +13,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::api::v1alpha1::ChannelCounts;
-use crate::engine::{desired::PortfolioRef, observed::Claim, status::Stage};
+use crate::engine::{desired::PortfolioRef, observed::Claim, spelling::Canonical, status::Stage};
 
 use super::watch::Key;
 
@@ -21,7 +21,7 @@ use super::watch::Key;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claimant {
     pub uid: Arc<str>,
-    pub digits: Arc<str>,
+    pub digits: Canonical,
     pub portfolio: PortfolioRef,
     /// Full, not suspended before its first act, not being deleted.
     pub is_eligible: bool,
@@ -78,12 +78,12 @@ struct Inner {
     /// Another process acted here before this one, and what it was about is known from statuses alone.
     is_inherited: bool,
     channels: HashMap<Key, Claimant>,
-    by_digits: HashMap<Arc<str>, Rivals>,
+    by_digits: HashMap<Canonical, Rivals>,
     by_portfolio: HashMap<PortfolioRef, BTreeSet<Key>>,
     /// Channels that are still without a status.
     newborn: HashSet<Key>,
     /// Digits without a channel that still hold a pause, oldest first.
-    vacant: VecDeque<(Timestamp, Arc<str>)>,
+    vacant: VecDeque<(Timestamp, Canonical)>,
 }
 
 #[derive(Debug, Default)]
@@ -362,7 +362,7 @@ mod tests {
     fn claimant(uid: &str, created: i64) -> Claimant {
         Claimant {
             uid: uid.into(),
-            digits: "5511912345678".into(),
+            digits: Canonical::of("5511912345678"),
             portfolio: PortfolioRef { namespace: "shop".into(), name: "acme".into() },
             is_eligible: true,
             has_number: false,
@@ -426,13 +426,13 @@ mod tests {
         claims.inherits();
         claims.apply(&went_on, Claimant { has_managed: true, ..claimant("1", 0) }, at(0));
         // Another channel with its digits may have gone, call on the wire, while nobody watched.
-        claims.apply(&found, Claimant { digits: "1".into(), ..claimant("2", 0) }, at(0));
+        claims.apply(&found, Claimant { digits: Canonical::of("1"), ..claimant("2", 0) }, at(0));
         claims.filled(at(1));
         assert_eq!(ask(&claims, &went_on, 2), OURS);
         assert_eq!(ask(&claims, &found, 2), Claim::Ours { act_from: Some(at(31)) });
         assert_eq!(ask(&claims, &found, 31), OURS);
         let late = key("shop", "late");
-        claims.apply(&late, Claimant { digits: "2".into(), ..claimant("3", 40) }, at(40));
+        claims.apply(&late, Claimant { digits: Canonical::of("2"), ..claimant("3", 40) }, at(40));
         assert_eq!(ask(&claims, &late, 41), OURS);
     }
 
@@ -458,6 +458,28 @@ mod tests {
     }
 
     #[test]
+    fn two_spellings_of_one_number_are_one_claim() {
+        for (written, shown) in [
+            ("+5531987654321", "+553187654321"),
+            ("+526120000000", "+5216120000000"),
+            ("+5491123456789", "+541123456789"),
+        ] {
+            let claims = Claims::new(PAUSES);
+            claims.filled(at(0));
+            let spelled =
+                |uid, created, text| Claimant { digits: Canonical::of(text), ..claimant(uid, created) };
+            let (old, young) = (key("shop", "old"), key("shop", "young"));
+            claims.apply(&old, spelled("1", 0, written), at(0));
+            claims.apply(&young, spelled("2", 5, shown), at(5));
+            assert_eq!(ask(&claims, &old, 6), OURS, "{written}");
+            assert_eq!(ask(&claims, &young, 6), Claim::Other { name: Some("old".into()) }, "{shown}");
+            // The other spelling of the same claim is no end of it: nobody else gets a turn.
+            assert_eq!(claims.apply(&old, spelled("1", 0, shown), at(10)), Ripple::default());
+            assert_eq!(ask(&claims, &young, 11), Claim::Other { name: Some("old".into()) });
+        }
+    }
+
+    #[test]
     fn a_recreated_channel_waits_too() {
         let claims = Claims::new(PAUSES);
         claims.filled(at(0));
@@ -478,7 +500,7 @@ mod tests {
         claims.remove(&first, at(10));
         claims.apply(&second, claimant("2", 20), at(20));
         claims.remove(&second, at(30));
-        let passer_by = Claimant { digits: "1".into(), ..claimant("4", 45) };
+        let passer_by = Claimant { digits: Canonical::of("1"), ..claimant("4", 45) };
         claims.apply(&third, passer_by, at(45));
         claims.remove(&third, at(45));
         claims.apply(&third, claimant("3", 46), at(46));
@@ -542,7 +564,7 @@ mod tests {
     fn a_channel_is_newborn_until_it_has_a_status_or_had_its_turn() {
         let claims = Claims::new(PAUSES);
         let (old, young) = (key("shop", "old"), key("shop", "young"));
-        let newborn = Claimant { is_new: true, digits: "1".into(), ..claimant("2", 5) };
+        let newborn = Claimant { is_new: true, digits: Canonical::of("1"), ..claimant("2", 5) };
         claims.apply(&old, claimant("1", 0), at(0));
         assert!(!claims.has_newborn() && claims.newborn(&old).is_none());
         claims.apply(&young, newborn.clone(), at(5));
@@ -566,7 +588,7 @@ mod tests {
         let claims = Claims::new(PAUSES);
         claims.apply(&key("shop", "a"), claimant("1", 0), at(0));
         claims.remove(&key("shop", "a"), at(1));
-        claims.apply(&key("shop", "b"), Claimant { digits: "1".into(), ..claimant("2", 0) }, at(2));
+        claims.apply(&key("shop", "b"), Claimant { digits: Canonical::of("1"), ..claimant("2", 0) }, at(2));
         claims.remove(&key("shop", "b"), at(100));
         claims.remove(&key("shop", "c"), at(200));
         let inner = claims.lock();

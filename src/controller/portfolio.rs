@@ -164,7 +164,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         }
         state.note_nudge(portfolio.metadata.annotations.as_ref().and_then(|all| all.get(lower::RECONCILE)));
         let secrets = NamespaceSecrets::new(&self.ctx.cluster.client, &self.of.namespace);
-        let offer = Offer::read(&secrets, &desired).await;
+        let offer = Offer::read(&secrets, &desired).await.recognised(state);
         let (source, shell) = (&self.ctx.source, &self.ctx.shell);
         let examination = Examination { source, shell, desired: &desired, offer: &offer };
         let (conditions, waiting) = standing(&portfolio);

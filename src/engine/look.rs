@@ -31,6 +31,8 @@ pub struct Look {
     pub meta: bool,
     /// Accounts whose facts and numbers are needed.
     pub accounts: Vec<AccountLook>,
+    /// Id of the number, once it is known: then it is looked for by that, in whatever digits Meta shows it.
+    pub number: Option<NumberId>,
     /// Whether our app's subscription to the account is needed.
     pub subscription: Option<AccountId>,
     /// The profile is needed, at most this old.
@@ -133,6 +135,7 @@ pub fn look(
     Look {
         meta: true,
         accounts: accounts(desired, memory, view, &target, follows, limits, now),
+        number: memory.number.clone(),
         subscription: desired.webhook.is_some().then(|| target.clone()),
         profile: profile(desired, memory, limits, now),
         code_secret: open,
@@ -146,6 +149,7 @@ fn nothing(urgency: Urgency) -> Look {
     Look {
         meta: false,
         accounts: Vec::new(),
+        number: None,
         subscription: None,
         profile: None,
         code_secret: false,

@@ -109,5 +109,5 @@ mod value;
 pub use rule::{drift, line, name, timezone};
 pub use value::{
     action, block, condition, condition_type, desired, failure, id, limits, memory, observed, outcome, page,
-    phone, portfolio, reason, secret, status, step, time, wait, word,
+    phone, portfolio, reason, secret, spelling, status, step, time, wait, word,
 };

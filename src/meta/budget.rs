@@ -501,12 +501,12 @@ impl Budget {
         meter.breaker.open(Some(later(now, BLOCKED_PAUSE)), now)
     }
 
-    /// Meta let a call of the app through. One that is answered while nothing may go out was sent before the block, and
-    /// says nothing about it.
+    /// Meta let a call of the app through. One that was on its way when Meta blocked the app tells nothing, and until the
+    /// pause ends there is no other.
     pub fn app_admitted(&self, payer: &Payer, now: Timestamp) {
-        let mut meters = self.lock(now);
-        let app = meters.get_mut(&(payer.clone(), None));
-        if let Some(meter) = app.filter(|meter| meter.breaker.until(now).is_none()) {
+        if let Some(meter) = self.lock(now).get_mut(&(payer.clone(), None))
+            && meter.breaker.until(now).is_none()
+        {
             meter.blocked = None;
         }
     }

@@ -143,6 +143,15 @@ impl GraphClient {
         self.learnt_app().map_or_else(|| Payer::Business(self.credential.business.clone()), Payer::App)
     }
 
+    /// The same for the app in the place of the token's user, where app and secret are known. Its token is made of both.
+    pub(super) fn of_app(&self) -> Option<Self> {
+        let app = self.learnt_app().or_else(|| self.credential.app.clone())?;
+        let secret = self.credential.app_secret.as_ref()?.expose_secret();
+        let token = SecretString::from(format!("{app}|{secret}"));
+        let credential = Credential { token, ..Credential::clone(&self.credential) };
+        Some(Self { inner: Arc::clone(&self.inner), credential: Arc::new(credential), proof: None })
+    }
+
     pub(super) fn key(&self, account: &AccountId) -> AccountKey {
         AccountKey {
             business: self.credential.business.clone(),

@@ -107,6 +107,8 @@ impl Graph for GraphClient {
     }
 
     async fn add_number(&self, account: &AccountId, number: &E164, name: &str) -> Result<NumberId, Failure> {
+        // As the user wrote them, and never the form that numbers are compared by: a Brazilian mobile was taken with eight
+        // digits and is shown with eight (public report of August 2026), whether nine are taken alike is not known.
         let (cc, national) = phone::split(number);
         let body = json!({"cc": cc, "phone_number": national, "verified_name": name});
         let call = Call::write(Edge::AddNumber, account, account.as_str(), Some(body));

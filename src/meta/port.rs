@@ -16,6 +16,7 @@ use crate::engine::{
     observed::{Account, Number, Profile},
     phone::E164,
     portfolio::{BusinessFacts, Reachable, TokenFacts},
+    spelling::Canonical,
     step::{CodeMethod, StepKind},
 };
 
@@ -55,13 +56,26 @@ pub trait GraphSource: Send + Sync + 'static {
     fn graph(&self, credential: Credential) -> Self::Graph;
 }
 
-/// Every entry of an account's list, by digits.
+/// Every entry of an account's list.
 #[derive(Debug)]
 pub struct NumberList {
     /// When the first page was asked for.
     pub begun: Timestamp,
-    /// Digits of `display_phone_number` → entries.
-    pub numbers: HashMap<Box<str>, Vec<Arc<Number>>>,
+    /// By what `display_phone_number` shows.
+    pub numbers: HashMap<Canonical, Vec<Arc<Number>>>,
+}
+
+impl NumberList {
+    /// The entries of one number: the one with its id, where that is known, in whatever digits it is shown, and those
+    /// with its digits in any spelling.
+    pub fn entries_of(&self, number: &E164, id: Option<&NumberId>) -> Vec<Arc<Number>> {
+        let mut entries = self.numbers.get(&number.canonical()).cloned().unwrap_or_default();
+        let is_known = |entry: &Arc<Number>| Some(&entry.id) == id;
+        if id.is_some() && !entries.iter().any(is_known) {
+            entries.extend(self.numbers.values().flatten().find(|entry| is_known(entry)).cloned());
+        }
+        entries
+    }
 }
 
 /// The calls. A failed read says nothing about the fact.

@@ -260,11 +260,6 @@ pub fn number(value: &Value, refused: &BTreeSet<&'static str>) -> Option<Number>
     })
 }
 
-/// The digits of a number's display form.
-pub fn digits(display: &str) -> Box<str> {
-    display.chars().filter(char::is_ascii_digit).collect::<String>().into_boxed_str()
-}
-
 /// An account.
 pub fn account(value: &Value, refused: &BTreeSet<&'static str>) -> Account {
     let node = Node { value, refused };
@@ -381,10 +376,18 @@ pub fn profile_fields(fields: &DesiredProfile) -> Value {
     Value::Object(body)
 }
 
+/// Where Meta leaves out the overall word, the worst of the entities stands for it.
 fn health(value: &Value) -> Option<Health> {
     let sendability = |value: &Value| words(value, "can_send_message").map(|w| Sendability::from(w.as_str()));
+    let how_bad = |can_send: &Sendability| match can_send {
+        Sendability::Available => 0,
+        Sendability::Limited => 1,
+        Sendability::Other(_) => 2,
+        Sendability::Blocked => 3,
+    };
+    let worst = || items(value, "entities").filter_map(sendability).max_by_key(how_bad);
     Some(Health {
-        can_send: sendability(value)?,
+        can_send: sendability(value).or_else(worst)?,
         entities: items(value, "entities")
             .filter_map(|entity| {
                 Some(HealthEntity {

@@ -10,12 +10,13 @@ use jiff::Timestamp;
 
 use crate::{
     engine::{
+        assess::portfolio::needs_proof,
         desired::{Desired, SecretKey},
-        failure::Failure,
+        failure::{Failure, Refusal},
         id::{AccountId, Fact, Field},
         look::{AccountLook, Look, Urgency},
         observed::{Account, Claim, ListState, Observed, PortfolioState, ProcessFacts, Profile, Searched},
-        portfolio::{BusinessFacts, Reachable},
+        portfolio::{BusinessFacts, Reachable, TokenFacts},
         step::StepKind,
     },
     meta::port::{Clock, Graph},
@@ -113,7 +114,7 @@ struct FromMeta {
 
 async fn read_meta<G: Graph>(desired: &Desired, look: &Look, graph: Option<&G>) -> FromMeta {
     let reads = stream::iter(look.accounts.clone())
-        .map(|wanted| read_account(desired, look.urgency, wanted, graph))
+        .map(|wanted| read_account(desired, look, wanted, graph))
         .buffered(ACCOUNTS_AT_ONCE)
         .collect::<Vec<_>>();
     let (reads, subscribed) = futures::join!(reads, read_subscription(look, graph));
@@ -150,7 +151,7 @@ fn no_credential() -> Failure {
 
 async fn read_account<G: Graph>(
     desired: &Desired,
-    urgency: Urgency,
+    look: &Look,
     wanted: AccountLook,
     graph: Option<&G>,
 ) -> (Searched, Fact<Arc<Account>>) {
@@ -161,14 +162,15 @@ async fn read_account<G: Graph>(
     };
     let facts = async {
         let Some(not_before) = wanted.facts else { return Fact::NotAsked };
-        fact(graph.account(&wanted.account, not_before, urgency).await)
+        fact(graph.account(&wanted.account, not_before, look.urgency).await)
     };
-    let (list, facts) = futures::join!(graph.numbers(&wanted.account, wanted.not_before, urgency), facts);
+    let (list, facts) =
+        futures::join!(graph.numbers(&wanted.account, wanted.not_before, look.urgency), facts);
     let searched = match list {
         Ok(list) => Searched {
             account: wanted.account.clone(),
             list: ListState::Complete { begun: list.begun },
-            numbers: list.numbers.get(desired.number.digits()).cloned().unwrap_or_default(),
+            numbers: list.entries_of(&desired.number, look.number.as_ref()),
         },
         Err(failure) if is_not_checkable(&failure) => nothing(ListState::NotCheckable(failure)),
         Err(failure) => nothing(ListState::Failed(failure)),
@@ -197,6 +199,22 @@ pub async fn portfolio_facts<G: Graph>(graph: &G, urgency: Urgency) -> Portfolio
     let (business, owned, client) =
         futures::join!(graph.business(urgency), graph.owned_accounts(), graph.client_accounts());
     PortfolioFacts { business: fact(business), owned: fact(owned), client: fact(client) }
+}
+
+/// Reads something for which the token needs its scopes, where what Meta says about it leaves a doubt: a list of accounts,
+/// else an account that the token names.
+pub async fn prove<G: Graph>(graph: &G, token: &Fact<TokenFacts>, now: Timestamp) -> Fact<()> {
+    if !needs_proof(token) {
+        return Fact::NotAsked;
+    }
+    let list = fact(graph.owned_accounts().await.map(|_| ()));
+    let named = token.known().and_then(|facts| facts.targets.as_ref()?.first().cloned());
+    match (&list, named) {
+        (Fact::Unknown(failure), Some(account)) if failure.refusal().is_some_and(Refusal::is_permission) => {
+            fact(graph.account(&account, now, Urgency::Edit).await.map(|_| ()))
+        }
+        _ => list,
+    }
 }
 
 /// A read that failed is a fact that says so.

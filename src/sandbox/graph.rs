@@ -243,6 +243,9 @@ impl State {
         if input != caller.value && caller.token.kind != "APP" && caller.token.employee {
             return Err(Refusal::permission("Requires a token of the app or of one of its admins"));
         }
+        if input == caller.value && caller.token.hides_itself {
+            return Err(Refusal::invalid("the token may not be inspected with itself"));
+        }
         let Some((token, app)) = self.token(&input) else {
             let error = json!({"code": 190, "message": "Invalid OAuth access token."});
             return Ok(json!({"data": {"error": error, "is_valid": false, "scopes": []}}));
@@ -262,10 +265,10 @@ impl State {
 
     fn token_facts(&self, token: &Token, app: &App) -> Value {
         let seconds = |at: Option<Timestamp>| at.map_or(0, Timestamp::as_second);
-        let granular: Vec<Value> = token
-            .scopes
+        let listed: Vec<_> = token.scopes.difference(&token.unlisted).collect();
+        let granular: Vec<Value> = listed
             .iter()
-            .filter(|scope| *scope != "public_profile")
+            .filter(|scope| **scope != "public_profile")
             .map(|scope| match &token.target_ids {
                 Some(targets) if scope.starts_with("whatsapp_business_") => {
                     json!({"scope": scope, "target_ids": targets})
@@ -276,7 +279,7 @@ impl State {
         let mut data = json!({
             "app_id": app.id, "type": token.kind, "application": app.name,
             "data_access_expires_at": seconds(token.data_access_expires_at), "expires_at": seconds(token.expires_at),
-            "issued_at": token.issued_at.as_second(), "is_valid": true, "scopes": token.scopes, "granular_scopes": granular,
+            "issued_at": token.issued_at.as_second(), "is_valid": true, "scopes": listed, "granular_scopes": granular,
             "user_id": token.user_id,
         });
         if let Some(subcode) = token.dead_at(self.now()) {

@@ -13,7 +13,7 @@
 //!     write adding, codes, registration, names, profiles, subscriptions
 //!       state            everything that is remembered, and what a call is about
 //!       number, review   the life of one number
-//!   envelope, budget, fault, webhook, clock, random, record, options, part
+//!   envelope, budget, fault, webhook, clock, random, record, options, part, spelling
 //! control   the API behind the scenes
 //! simulation   the same behind the scenes, as functions
 //! world     portfolios, accounts, numbers, apps, tokens, as values
@@ -40,6 +40,7 @@ mod record;
 mod review;
 mod server;
 mod simulation;
+mod spelling;
 mod state;
 mod switch;
 mod webhook;
@@ -60,6 +61,6 @@ pub use server::{LOST_HEADER, Lost};
 pub use simulation::Sandbox;
 pub use switch::{
     AlreadyVerified, CodeRefusal, EndpointAnswer, MissingObject, NoChange, NumberElsewhere, NumberLimit,
-    OnPhoneAtAdd, PinMismatch, Switches, WrongCode,
+    NumberSpelling, OnPhoneAtAdd, PinMismatch, Switches, WrongCode,
 };
 pub use world::{Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Phone, Portfolio, Reference, Token, World};

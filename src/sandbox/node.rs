@@ -12,6 +12,7 @@ use super::fault::RefusedField;
 use super::field::{self, Field};
 use super::number::Number;
 use super::part::{Override, shown};
+use super::spelling::{dial_code, display};
 use super::switch::{NoChange, Switches};
 use super::world::{Account, App, Portfolio, World};
 
@@ -336,7 +337,7 @@ impl View<'_> {
         };
         match field {
             "id" => text(&number.id),
-            "display_phone_number" => Some(json!(display(&number.digits))),
+            "display_phone_number" => Some(json!(display(&number.digits, self.switches.number_spelling))),
             "verified_name" => Some(json!(number.verified_name)).filter(|_| !number.verified_name.is_empty()),
             "status" => text(&number.status),
             "code_verification_status" => text(&number.code_verification_status),
@@ -654,32 +655,4 @@ fn read_cursor(cursor: &str) -> Option<String> {
         .map(|at| hex.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
         .collect();
     String::from_utf8(bytes?).ok()
-}
-
-/// The country code at the start of a number, by the length that the ITU gives it.
-pub(super) fn dial_code(digits: &str) -> &str {
-    const TWO: &[&str] = &[
-        "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47", "48",
-        "49", "51", "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81",
-        "82", "84", "86", "90", "91", "92", "93", "94", "95", "98",
-    ];
-    let length = match digits.get(..2) {
-        _ if digits.starts_with(['1', '7']) => 1,
-        Some(two) if TWO.contains(&two) => 2,
-        _ => 3,
-    };
-    digits.get(..length).unwrap_or(digits)
-}
-
-/// The number as Meta shows it.
-pub(super) fn display(digits: &str) -> String {
-    let code = dial_code(digits);
-    let national = digits.get(code.len()..).unwrap_or_default();
-    match national.len() {
-        ..=4 => format!("+{code} {national}"),
-        length => {
-            let (head, tail) = national.split_at(length - 4);
-            format!("+{code} {head}-{tail}")
-        }
-    }
 }

@@ -215,14 +215,14 @@ impl Sandbox {
 
     /// Puts a number into an app on somebody's phone.
     pub fn put_on_phone(&self, digits: &str) {
-        self.state().world.phones.insert(only_digits(digits), Phone::default());
+        self.state().world.put_phone(digits, Phone::default());
     }
 
     /// Deletes the account in the app; the number is free three minutes later.
     pub fn release_phone(&self, digits: &str) {
         let mut state = self.state();
         let free_from = Some(after_secs(state.now(), 180));
-        state.world.phones.insert(only_digits(digits), Phone { free_from });
+        state.world.put_phone(digits, Phone { free_from });
     }
 
     /// Deletes a number as an admin does by hand; registering it again takes five minutes.

@@ -125,12 +125,25 @@ pub enum EndpointAnswer {
     Silent,
 }
 
+/// How a number is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NumberSpelling {
+    /// As recorded: Brazil without the ninth digit in some areas, Mexico with a 1, Argentina with a 9.
+    #[default]
+    Live,
+    /// As it was added.
+    Plain,
+}
+
 /// Every fact that is open, with its most likely reading as default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Switches {
     /// `status` of a number right after it was added.
     pub initial_status: String,
+    /// How `display_phone_number` spells a number.
+    pub number_spelling: NumberSpelling,
     /// Codes that may be requested per number in `code_request_window_secs`.
     pub codes_allowed: u32,
     /// The window of `codes_allowed`.
@@ -226,6 +239,7 @@ impl Default for Switches {
     fn default() -> Self {
         Self {
             initial_status: "PENDING".to_owned(),
+            number_spelling: NumberSpelling::default(),
             codes_allowed: 5,
             code_request_window_secs: 24 * 3600,
             code_request_lock_secs: 12 * 3600,

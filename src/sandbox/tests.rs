@@ -123,7 +123,7 @@ async fn a_number_comes_to_life_step_by_step() {
         json!({
             "id": id, "status": "PENDING", "code_verification_status": "NOT_VERIFIED", "platform_type": "NOT_APPLICABLE",
             "throughput": {"level": "NOT_APPLICABLE"}, "is_pin_enabled": false, "new_name_status": "NONE",
-            "display_phone_number": "+55 1191234-5678",
+            "display_phone_number": "+55 11 91234-5678",
         })
     );
     request_code(&sandbox, &id).await.ok();
@@ -192,6 +192,27 @@ async fn a_number_on_a_phone_is_refused_until_three_minutes_after_its_release() 
     assert_eq!(post(&sandbox, &path, body.clone()).await.subcode(), 2_388_001);
     sandbox.advance(Duration::from_secs(181));
     post(&sandbox, &path, body).await.ok();
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_number_holds_in_its_other_spelling() {
+    let sandbox = demo();
+    sandbox.add_number(Number::new("", ACCOUNT, "5531987654321", "Acme"));
+    sandbox.put_on_phone("5216120000000");
+    let path = format!("/{ACCOUNT}/phone_numbers");
+    let body = |cc, number| json!({"cc": cc, "phone_number": number, "verified_name": "Acme"});
+    assert_eq!(post(&sandbox, &path, body("55", "3187654321")).await.subcode(), 2_388_012);
+    assert_eq!(post(&sandbox, &path, body("52", "6120000000")).await.subcode(), 2_388_001);
+    sandbox.release_phone("526120000000");
+    sandbox.advance(Duration::from_secs(181));
+    post(&sandbox, &path, body("52", "6120000000")).await.ok();
+    assert!(sandbox.delete_number("553187654321"));
+    let again = post(&sandbox, &path, body("55", "3187654321")).await.ok();
+    let id = again["id"].as_str().unwrap().to_owned();
+    request_code(&sandbox, &id).await.ok();
+    let code = sandbox.delivered_code("5531987654321").unwrap();
+    verify(&sandbox, &id, &code).await.ok();
+    assert_eq!(register(&sandbox, &id, "135790").await.code(), 133_015, "it was deleted a moment ago");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::number::Number;
 use super::part::{Late, Override, only_digits};
+use super::spelling::Spellings;
 use super::switch::EndpointAnswer;
 
 /// The token of the demo world. It is no credential: only the sandbox knows it.
@@ -96,15 +97,36 @@ impl World {
         numbers
     }
 
-    /// The id of the number with these digits; one that is still there goes before one
+    /// The id of the number with these digits, in any spelling; one that is still there goes before one
     /// that was migrated away or deleted.
     pub(super) fn number_id(&self, digits: &str) -> Option<String> {
         let digits = only_digits(digits);
+        let spellings = Spellings::of(&digits);
         self.numbers
             .values()
-            .filter(|number| number.digits == digits)
+            .filter(|number| spellings.has(&number.digits))
             .min_by_key(|number| (number.is_gone(), number.id.clone()))
             .map(|number| number.id.clone())
+    }
+
+    /// WhatsApp banned the number.
+    pub(super) fn is_banned(&self, digits: &str) -> bool {
+        let spellings = Spellings::of(digits);
+        self.banned.iter().any(|banned| spellings.has(banned))
+    }
+
+    /// When the number was last deleted from the platform.
+    pub(super) fn deleted_at(&self, digits: &str) -> Option<Timestamp> {
+        let spellings = Spellings::of(digits);
+        self.deleted.iter().filter(|(deleted, _)| spellings.has(deleted)).map(|(_, at)| *at).max()
+    }
+
+    /// Says how a number stands in the app, whatever was said of it in another spelling.
+    pub(super) fn put_phone(&mut self, digits: &str, phone: Phone) {
+        let digits = only_digits(digits);
+        let spellings = Spellings::of(&digits);
+        self.phones.retain(|known, _| !spellings.has(known));
+        self.phones.insert(digits, phone);
     }
 
     /// The account has a number that is registered with Cloud API.
@@ -121,7 +143,9 @@ impl World {
 
     /// Digits are in use on a phone, and not released at least three minutes ago.
     pub(super) fn is_on_phone(&self, digits: &str, now: Timestamp) -> bool {
-        self.phones.get(digits).is_some_and(|phone| phone.free_from.is_none_or(|from| from > now))
+        let spellings = Spellings::of(digits);
+        let mut known = self.phones.iter().filter(|(known, _)| spellings.has(known));
+        known.any(|(_, phone)| phone.free_from.is_none_or(|from| from > now))
     }
 }
 
@@ -359,6 +383,10 @@ pub struct Token {
     pub assigned: BTreeSet<String>,
     /// The granted permissions.
     pub scopes: BTreeSet<String>,
+    /// Granted permissions that `debug_token` does not list.
+    pub unlisted: BTreeSet<String>,
+    /// It may not inspect itself: a plain 100.
+    pub hides_itself: bool,
     /// The accounts that management is limited to; none means all.
     pub target_ids: Option<Vec<String>>,
     /// When it was issued.
@@ -388,6 +416,8 @@ impl Token {
             employee: false,
             assigned: BTreeSet::new(),
             scopes: scopes.into_iter().map(str::to_owned).collect(),
+            unlisted: BTreeSet::new(),
+            hides_itself: false,
             target_ids: None,
             issued_at: Timestamp::UNIX_EPOCH,
             expires_at: None,

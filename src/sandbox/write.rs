@@ -10,11 +10,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::call::Call;
 use super::clock::{after_secs, later};
 use super::envelope::{Refusal, UserText};
-use super::node::{LAGGING, View, dial_code};
+use super::node::{LAGGING, View};
 use super::number::{Code, Number, certificate, check_name_length, is_pin};
 use super::options::Lag;
 use super::part::{Late, Override, only_digits};
 use super::record::What;
+use super::spelling::dial_code;
 use super::state::{Caller, Handshake, Next, NumberChange, State, Target, Then, need};
 use super::switch::{NumberElsewhere, NumberLimit, OnPhoneAtAdd};
 use super::world::{Account, App};
@@ -235,7 +236,7 @@ impl State {
             None if migrate => return Err(migration("This number can be added directly.")),
             None => {}
         }
-        if self.world.banned.contains(&digits) {
+        if self.world.is_banned(&digits) {
             return Err(Refusal::invalid("the number is banned"));
         }
         if self.world.is_on_phone(&digits, now) {
@@ -394,7 +395,7 @@ impl State {
             );
         }
         let recently = later(now, SignedDuration::from_secs(-DELETED_SECS));
-        if self.world.deleted.get(digits).is_some_and(|at| *at > recently) {
+        if self.world.deleted_at(digits).is_some_and(|at| at > recently) {
             return Err(Refusal::new(
                 133_015,
                 "Please wait a few minutes before attempting to register this phone number",

@@ -17,7 +17,7 @@
 //! lines for the message of the commit. They are reviewed like code.
 
 mod snap;
-mod stage;
+pub mod stage;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -55,7 +55,7 @@ const AT_ONCE: usize = 8;
 
 const CASES: &str = "tests/it/cases";
 
-const PORTFOLIO: &str = r#"
+pub const PORTFOLIO: &str = r#"
 apiVersion: whatsapp-operator.dev/v1alpha1
 kind: WhatsAppPortfolio
 metadata: {name: acme, namespace: shop-br}

@@ -14,6 +14,7 @@ mod health;
 mod house;
 mod house_class;
 mod kept;
+mod live;
 mod manifest;
 mod operator;
 mod people;

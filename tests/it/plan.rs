@@ -318,6 +318,21 @@ async fn an_edit_is_planned_as_the_next_generation() {
     assert!(stdout(&edited).contains("WriteProfile"), "{}", said(&edited));
 }
 
+#[test]
+fn two_spellings_of_one_number_are_rivals_and_added_once() {
+    let other = CHANNEL.replace("{name: support}", "{name: rival}");
+    for [one, two] in [
+        ["+5531987654321", "+553187654321"],
+        ["+5216120000000", "+526120000000"],
+        ["+541123456789", "+5491123456789"],
+    ] {
+        let manifests = format!("{}---\n{}", CHANNEL.replace(NUMBER, one), other.replace(NUMBER, two));
+        let said = said(&run(&["plan", "-f", "-", "--sandbox"], &[], &manifests));
+        assert_eq!(said.matches("+ AddNumber").count(), 1, "{said}");
+        assert!(said.contains(&format!("WhatsAppChannel support manages {two}")), "{said}");
+    }
+}
+
 /// A pipeline that keeps the plan must not take half of it for all.
 #[cfg(target_os = "linux")]
 #[test]

@@ -4,7 +4,6 @@
 //! the portfolio itself.
 
 use jiff::Timestamp;
-use secrecy::SecretString;
 use tracing::info;
 
 use crate::engine::{
@@ -20,20 +19,20 @@ use crate::engine::{
 use crate::{
     meta::port::{Clock, Credential, Graph, GraphSource},
     run::{
-        observe::{PortfolioFacts, fact, portfolio_facts},
+        observe::{PortfolioFacts, fact, portfolio_facts, prove},
         pass::Shell,
         secret::{Secrets, credential_fact},
     },
 };
 
-use super::state::{Facts, InUse, State, Tried, is_open};
+use super::state::{Facts, InUse, Key, State, Tried, is_open};
 
 /// Both Secrets of a credential, as they stand.
 pub struct Offer {
     access_token: SecretFact,
     app_secret: SecretFact,
     /// Version and values, when both are there.
-    credential: Option<(String, SecretString, Option<SecretString>)>,
+    credential: Option<(String, Key)>,
 }
 
 impl Offer {
@@ -51,9 +50,24 @@ impl Offer {
                 .into_iter()
                 .chain(app.map(|(key, (version, _))| (key, version)));
             let version = version_of(secrets, desired.app.as_ref());
-            (version, token, app_secret.map(|(_, secret)| secret))
+            let app_secret = app_secret.map(|(_, secret)| secret);
+            (version, Key { token, app_secret, app: desired.app.clone() })
         });
         Self { access_token: token_fact, app_secret: app_fact, credential }
+    }
+
+    /// A Secret that was written again with the same bytes holds the same credential, so it goes by the version that is
+    /// known already: nothing is checked, and no channel is woken.
+    #[must_use]
+    pub fn recognised<G>(mut self, state: &State<G>) -> Self {
+        let in_use = state.in_use.as_ref().map(|in_use| (&in_use.version, &in_use.key));
+        let tried = state.tried.as_ref().map(|tried| (&tried.version, &tried.key));
+        if let Some((version, key)) = &mut self.credential
+            && let Some((known, _)) = [in_use, tried].into_iter().flatten().find(|(_, known)| known.is(key))
+        {
+            version.clone_from(known);
+        }
+        self
     }
 
     /// The version, when both are there.
@@ -67,6 +81,8 @@ impl Offer {
 struct Said {
     /// About the one that the Secrets hold.
     offered: Fact<TokenFacts>,
+    /// What a read with it came to, where that leaves a doubt.
+    proof: Fact<()>,
     /// About the one in use, where that is another.
     in_use: Fact<TokenFacts>,
 }
@@ -103,15 +119,16 @@ impl<S: GraphSource, C: Clock> Examination<'_, S, C> {
             Some(in_use) if state.is_check_due(fresh, now) => fact(in_use.graph.debug_token().await),
             _ => Fact::NotAsked,
         };
-        let offered_token = if is_in_use { Fact::NotAsked } else { self.try_offer(state).await };
+        let (offered_token, proof) =
+            if is_in_use { (Fact::NotAsked, Fact::NotAsked) } else { self.try_offer(state).await };
         if token_in_use != Fact::NotAsked {
             state.note_check(&token_in_use, now);
         }
         let said = if is_in_use {
             state.tried = None;
-            Said { offered: token_in_use, in_use: Fact::NotAsked }
+            Said { offered: token_in_use, proof, in_use: Fact::NotAsked }
         } else {
-            Said { offered: offered_token, in_use: token_in_use }
+            Said { offered: offered_token, proof, in_use: token_in_use }
         };
         // Where there was nothing to ask, the Secrets are the answer.
         if may_ask && !is_open(&said.offered) && !is_open(&said.in_use) {
@@ -149,6 +166,7 @@ impl<S: GraphSource, C: Clock> Examination<'_, S, C> {
             offered: self.offer.version().map(str::to_owned),
             token: said.offered,
             token_in_use: said.in_use,
+            proof: said.proof,
             business: facts.business,
             owned: facts.owned,
             client: facts.client,
@@ -168,21 +186,25 @@ impl<S: GraphSource, C: Clock> Examination<'_, S, C> {
     }
 
     /// Asks Meta about a version that is not in use, unless it was asked about that version before.
-    async fn try_offer(&self, state: &mut State<S::Graph>) -> Fact<TokenFacts> {
-        let Some(version) = self.offer.version() else { return Fact::NotAsked };
+    async fn try_offer(&self, state: &mut State<S::Graph>) -> (Fact<TokenFacts>, Fact<()>) {
+        let nothing = (Fact::NotAsked, Fact::NotAsked);
+        let Some(version) = self.offer.version() else { return nothing };
         let now = self.now();
         if let Some(said) = state.said_of(version, self.shell.limits.fresh_portfolio, now) {
-            return said.clone();
+            return said;
         }
-        let Some(graph) = self.graph(self.desired.app.clone()) else { return Fact::NotAsked };
+        let Some(graph) = self.graph(self.desired.app.clone()) else { return nothing };
+        let Some((_, key)) = self.offer.credential.clone() else { return nothing };
         let token = fact(graph.debug_token().await);
+        let proof = prove(&graph, &token, now).await;
         state.asked_at = Some(now);
         if state.in_use.is_none() {
             // There is nothing else that a doubt could be about.
             state.note_check(&token, now);
         }
-        state.tried = Some(Tried { version: version.to_owned(), graph, token: token.clone(), at: now });
-        token
+        let (said, at) = ((token.clone(), proof.clone()), now);
+        state.tried = Some(Tried { version: version.to_owned(), key, graph, token, proof, at });
+        said
     }
 
     /// From now on channels are served with the offered credential.
@@ -194,13 +216,13 @@ impl<S: GraphSource, C: Clock> Examination<'_, S, C> {
             Some(app) => self.graph(Some(app)).unwrap_or(tried.graph),
             None => tried.graph,
         };
-        state.in_use = Some(InUse { version: tried.version, graph });
+        state.in_use = Some(InUse { version: tried.version, key: tried.key, graph });
         state.note_answer(tried.at);
         state.facts = Facts::default();
     }
 
     fn graph(&self, app: Option<AppId>) -> Option<S::Graph> {
-        let (version, token, app_secret) = self.offer.credential.clone()?;
+        let (version, Key { token, app_secret, .. }) = self.offer.credential.clone()?;
         Some(self.source.graph(Credential {
             business: self.desired.business.clone(),
             version,

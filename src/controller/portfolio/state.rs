@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::engine::{
     failure::{Failure, Refusal},
-    id::Fact,
+    id::{AppId, Fact},
     portfolio::{PortfolioView, TokenFacts},
 };
 use crate::{meta::port::Graph, run::observe::PortfolioFacts};
@@ -101,24 +102,55 @@ impl<G> State<G> {
 
     /// What Meta said about an offered version before, unless it is to be asked again. An unchanged version is
     /// asked about as rarely as one in use: after an answer when that is old or doubted.
-    pub fn said_of(&self, version: &str, fresh: Duration, now: Timestamp) -> Option<&Fact<TokenFacts>> {
+    pub fn said_of(
+        &self,
+        version: &str,
+        fresh: Duration,
+        now: Timestamp,
+    ) -> Option<(Fact<TokenFacts>, Fact<()>)> {
         let tried = self.tried.as_ref().filter(|tried| tried.version == version)?;
-        let is_due = is_open(&tried.token) || self.is_doubted || now >= tried.at + fresh;
-        (!is_due || !self.may_ask(now)).then_some(&tried.token)
+        let is_unanswered = is_open(&tried.token) || is_open(&tried.proof);
+        let is_due = is_unanswered || self.is_doubted || now >= tried.at + fresh;
+        (!is_due || !self.may_ask(now)).then(|| (tried.token.clone(), tried.proof.clone()))
+    }
+}
+
+/// The bytes of a credential, in memory alone. Not `Debug`, and no digest of them is kept anywhere.
+#[derive(Clone)]
+pub struct Key {
+    pub token: SecretString,
+    pub app_secret: Option<SecretString>,
+    /// From the spec.
+    pub app: Option<AppId>,
+}
+
+impl Key {
+    /// Whether it is the same credential.
+    pub fn is(&self, other: &Self) -> bool {
+        let same = |a: &SecretString, b: &SecretString| a.expose_secret().trim() == b.expose_secret().trim();
+        let same_secret = match (&self.app_secret, &other.app_secret) {
+            (Some(a), Some(b)) => same(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        same(&self.token, &other.token) && same_secret && self.app == other.app
     }
 }
 
 /// The credential that channels are served with.
 pub struct InUse<G> {
     pub version: String,
+    pub key: Key,
     pub graph: G,
 }
 
 /// An offered credential, with what Meta said about it.
 pub struct Tried<G> {
     pub version: String,
+    pub key: Key,
     pub graph: G,
     pub token: Fact<TokenFacts>,
+    /// What a read with it came to, where that leaves a doubt.
+    pub proof: Fact<()>,
     pub at: Timestamp,
 }
 
@@ -170,6 +202,21 @@ mod tests {
         fixture,
     };
 
+    fn key(token: &str, app_secret: Option<&str>) -> Key {
+        let secret = |text: &str| SecretString::from(text.to_owned());
+        Key { token: secret(token), app_secret: app_secret.map(secret), app: None }
+    }
+
+    #[test]
+    fn a_credential_is_its_bytes() {
+        assert!(key("a", Some("b")).is(&key("a\n", Some("b"))), "a line break at the end is none of them");
+        for other in [key("A", Some("b")), key("a", Some("B")), key("a", None)] {
+            assert!(!key("a", Some("b")).is(&other));
+        }
+        let named = Key { app: Some("200000000000001".into()), ..key("a", None) };
+        assert!(!key("a", None).is(&named));
+    }
+
     #[test]
     fn a_check_without_an_answer_is_made_again_after_a_pause() {
         let (fresh, start) = (Duration::from_secs(3_600), fixture::now());
@@ -196,7 +243,14 @@ mod tests {
     fn an_unchanged_credential_is_asked_about_again_only_when_it_is_doubted_or_its_answer_is_old() {
         let (now, fresh) = (fixture::now(), Duration::from_secs(3_600));
         let tried = |token, at| State::<()> {
-            tried: Some(Tried { version: "1".into(), graph: (), token, at }),
+            tried: Some(Tried {
+                version: "1".into(),
+                key: key("a", None),
+                graph: (),
+                token,
+                proof: Fact::NotAsked,
+                at,
+            }),
             asked_at: Some(at),
             ..State::default()
         };

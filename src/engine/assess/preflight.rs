@@ -80,10 +80,8 @@ fn number_line(desired: &Desired, memory: &Memory) -> Check {
         return new("NumberLine", Verdict::Pass, "registered, so no code has to reach it");
     }
     let advice = line::advice(&desired.number);
-    match advice.warning {
-        Some(warning) => new("NumberLine", Verdict::Warn, warning),
-        None => new("NumberLine", Verdict::Pass, advice.line.as_str()),
-    }
+    let verdict = if advice.warning.is_some() { Verdict::Warn } else { Verdict::Pass };
+    new("NumberLine", verdict, advice.reason(desired.verification.method))
 }
 
 fn portfolio(observed: &Observed, desired: &Desired) -> Option<Check> {
@@ -108,7 +106,9 @@ fn token_scopes(view: &PortfolioView) -> Option<Check> {
     let token = view.token.known()?;
     let hard = token.lacks(&REQUIRED_SCOPES);
     if !hard.is_empty() {
-        return Some(new("TokenScopes", Verdict::Fail, format!("the token lacks {}", hard.join(" and "))));
+        // Whether it matters is the credential's condition: a read decides that.
+        let text = format!("Meta does not list {} among the token's scopes", hard.join(" and "));
+        return Some(new("TokenScopes", Verdict::Warn, text));
     }
     if !token.lacks(&[SCOPE_BUSINESS]).is_empty() {
         return Some(new(
@@ -313,6 +313,18 @@ mod tests {
         assert_eq!(verdict(&case, "NumberLine"), Some(Verdict::Pass));
         case.memory.marks.note_not_registered(case.now);
         assert_eq!(verdict(&case, "NumberLine"), Some(Verdict::Warn));
+    }
+
+    #[rstest]
+    #[case("+5511912345678", "mobile: verification.method Auto sends the code by SMS")]
+    #[case("+553187654321", "mobile: verification.method Auto sends the code by SMS")]
+    #[case("+541123456789", "without its 9 this looks like a fixed line")]
+    fn the_line_says_why_the_code_comes_by_a_call_or_by_sms(#[case] text: &str, #[case] why: &str) {
+        let mut case = Case::absent();
+        case.desired.number = E164::parse(text).unwrap();
+        let checks = check(&Scene::new(&case.given(), &case.memory));
+        let line = checks.into_iter().find(|c| c.item == "NumberLine").unwrap();
+        assert!(line.message.starts_with(why), "{}", line.message);
     }
 
     #[rstest]

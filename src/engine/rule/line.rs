@@ -3,6 +3,7 @@
 use crate::engine::value::{
     desired::VerificationMethod,
     phone::{E164, split},
+    spelling::with_nine,
     step::CodeMethod,
     word::words,
 };
@@ -48,11 +49,22 @@ pub struct Advice {
 /// assert_eq!(advice(&number).warning, None);
 /// ```
 pub fn advice(number: &E164) -> Advice {
-    let parsed = phonenumber::parse(None, number.as_str()).ok();
-    let region = parsed.as_ref().and_then(|p| p.country().id()).map(|id| id.as_ref().to_owned());
-    let line = parsed.as_ref().map_or(Line::Unknown, line);
-    let warning = embargoed(number, region.as_deref()).or_else(|| line_warning(line)).map(str::to_owned);
+    let (mut line, mut region) = looked_up(number.as_str());
+    if line == Line::Unknown {
+        // In a spelling of Meta's, which no numbering plan has.
+        (line, region) = looked_up(&format!("+{}", number.canonical().digits()));
+    }
+    let warning = embargoed(number, region.as_deref())
+        .or_else(|| lacks_its_nine(number, line))
+        .or_else(|| line_warning(line))
+        .map(str::to_owned);
     Advice { line, warning }
+}
+
+fn looked_up(text: &str) -> (Line, Option<String>) {
+    let parsed = phonenumber::parse(None, text).ok();
+    let region = parsed.as_ref().and_then(|p| p.country().id()).map(|id| id.as_ref().to_owned());
+    (parsed.as_ref().map_or(Line::Unknown, line), region)
 }
 
 fn line(number: &phonenumber::PhoneNumber) -> Line {
@@ -70,6 +82,14 @@ fn line(number: &phonenumber::PhoneNumber) -> Line {
         Type::Uan => Line::Universal,
         _ => Line::Unknown,
     }
+}
+
+/// In Brazil and Argentina a mobile that is written without its 9 has the digits of a fixed line.
+fn lacks_its_nine(number: &E164, line: Line) -> Option<&'static str> {
+    let mobile = with_nine(number.digits()).filter(|_| line == Line::Fixed)?;
+    (looked_up(&format!("+{mobile}")).0 == Line::Mobile).then_some(
+        "without its 9 this looks like a fixed line, which takes the code by a call; have somebody answer it, or set verification.method: Sms if it is a mobile line",
+    )
 }
 
 /// Countries in which the platform cannot be used (Meta, page "Support").
@@ -113,8 +133,39 @@ pub fn method(wanted: VerificationMethod, number: &E164) -> CodeMethod {
     match wanted {
         VerificationMethod::Sms => CodeMethod::Sms,
         VerificationMethod::Voice => CodeMethod::Voice,
-        VerificationMethod::Auto if advice(number).line == Line::Fixed => CodeMethod::Voice,
-        VerificationMethod::Auto => CodeMethod::Sms,
+        VerificationMethod::Auto => advice(number).method(),
+    }
+}
+
+impl Advice {
+    /// What `Auto` means for such a line.
+    fn method(&self) -> CodeMethod {
+        if self.line == Line::Fixed { CodeMethod::Voice } else { CodeMethod::Sms }
+    }
+
+    /// What the line is, and how its code travels for that reason.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::{desired::VerificationMethod, line::advice, phone::E164};
+    /// let mobile = advice(&E164::parse("+5511912345678").unwrap());
+    /// assert_eq!(mobile.reason(VerificationMethod::Auto), "mobile: verification.method Auto sends the code by SMS");
+    /// assert_eq!(mobile.reason(VerificationMethod::Voice), "mobile: verification.method Voice sends the code by a call");
+    /// ```
+    pub fn reason(&self, wanted: VerificationMethod) -> String {
+        let (name, method) = match wanted {
+            VerificationMethod::Auto => ("Auto", self.method()),
+            VerificationMethod::Sms => ("Sms", CodeMethod::Sms),
+            VerificationMethod::Voice => ("Voice", CodeMethod::Voice),
+        };
+        let way = match method {
+            CodeMethod::Sms => "SMS",
+            CodeMethod::Voice => "a call",
+        };
+        let sends = format!("verification.method {name} sends the code by {way}");
+        match &self.warning {
+            Some(warning) => format!("{warning}; {sends}"),
+            None => format!("{}: {sends}", self.line.as_str()),
+        }
     }
 }
 
@@ -135,6 +186,10 @@ mod tests {
     #[case("+551132345678", Line::Fixed, CodeMethod::Voice)]
     #[case("+493012345678", Line::Fixed, CodeMethod::Voice)]
     #[case("+4915112345678", Line::Mobile, CodeMethod::Sms)]
+    #[case::brazil_without_its_nine("+553187654321", Line::Mobile, CodeMethod::Sms)]
+    #[case::mexico_with_its_old_one("+5215512345678", Line::FixedOrMobile, CodeMethod::Sms)]
+    #[case::argentina("+5491123456789", Line::Mobile, CodeMethod::Sms)]
+    #[case::argentina_without_its_nine("+541123456789", Line::Fixed, CodeMethod::Voice)]
     #[case("+12125550100", Line::FixedOrMobile, CodeMethod::Sms)]
     #[case("+18005550100", Line::TollFree, CodeMethod::Sms)]
     #[case("+99912345678", Line::Unknown, CodeMethod::Sms)]
@@ -145,6 +200,16 @@ mod tests {
     ) {
         assert_eq!(advice(&number(e164)).line, line);
         assert_eq!(method(VerificationMethod::Auto, &number(e164)), how);
+    }
+
+    #[rstest]
+    #[case::brazil("+551132345678", true)]
+    #[case::argentina("+541123456789", true)]
+    #[case::germany("+493012345678", false)]
+    fn a_fixed_line_may_be_a_mobile_that_lacks_its_nine(#[case] e164: &str, #[case] may: bool) {
+        let reason = advice(&number(e164)).reason(VerificationMethod::Auto);
+        assert_eq!(reason.contains("without its 9"), may, "{reason}");
+        assert!(reason.ends_with("Auto sends the code by a call"), "{reason}");
     }
 
     #[test]

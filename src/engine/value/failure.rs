@@ -213,6 +213,11 @@ impl Refusal {
         self.class.is_denied()
     }
 
+    /// Whether Meta asks for a permission, of the token or of its app, and names no object that is hidden.
+    pub fn is_permission(&self) -> bool {
+        (matches!(self.code, 3 | 10 | 200..=299) && self.is_denied()) || self.says(Said::PermissionMissing)
+    }
+
     /// Whether a sentence of it says this.
     ///
     /// ```

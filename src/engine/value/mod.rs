@@ -19,6 +19,7 @@ pub mod phone;
 pub mod portfolio;
 pub mod reason;
 pub mod secret;
+pub mod spelling;
 pub mod status;
 pub mod step;
 pub mod time;

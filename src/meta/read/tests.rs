@@ -10,6 +10,7 @@ use crate::{
     engine::{
         failure::Refusal,
         id::{CodeStatus, Field},
+        spelling::Canonical,
     },
     meta::{
         bounded::{REMEMBERED, lock},
@@ -41,7 +42,7 @@ async fn a_list_is_read_to_its_last_page() {
     let bench = Bench::new([page(&[1, 2], Some("A")), page(&[], Some("B")), page(&[2, 3], None)]).await;
     let list = bench.numbers().await.unwrap();
     assert_eq!(list.numbers.len(), 3);
-    assert_eq!(list.numbers["15550100003"][0].code, Field::Is(CodeStatus::Verified));
+    assert_eq!(list.numbers[&Canonical::of("15550100003")][0].code, Field::Is(CodeStatus::Verified));
     let seen = bench.seen();
     let cursors: Vec<_> = seen.iter().map(|seen| seen.query("after")).collect();
     assert_eq!(cursors, [None, Some("A".into()), Some("B".into())]);
@@ -76,7 +77,7 @@ async fn refused_fields_are_left_out_for_a_day() {
     ])
     .await;
     let list = bench.numbers().await.unwrap();
-    let number = &list.numbers["15550100001"][0];
+    let number = &list.numbers[&Canonical::of("15550100001")][0];
     assert!(number.name_status.is_refused() && number.is_on_biz_app.is_refused());
     assert!(number.profile.is_refused());
     assert_eq!(number.platform, Field::Absent);
@@ -95,7 +96,7 @@ async fn refused_fields_are_left_out_for_a_day() {
     bench.then(nonexisting("is_on_biz_app"));
     bench.then(page(&[1], None));
     let list = bench.numbers().await.unwrap();
-    let number = &list.numbers["15550100001"][0];
+    let number = &list.numbers[&Canonical::of("15550100001")][0];
     assert_eq!(number.name_status, Field::Absent);
     assert!(number.is_on_biz_app.is_refused());
     assert_eq!(bench.seen().len(), 7);
@@ -138,7 +139,7 @@ async fn what_is_remembered_of_portfolios_that_are_gone_is_bounded() {
 #[tokio::test]
 async fn an_expansion_that_is_refused_without_its_name_is_left_out_too() {
     let bench = Bench::new([refused(10, "(#10) not permitted"), page(&[1], None)]).await;
-    assert!(bench.numbers().await.unwrap().numbers["15550100001"][0].profile.is_refused());
+    assert!(bench.numbers().await.unwrap().numbers[&Canonical::of("15550100001")][0].profile.is_refused());
 
     bench.clock.pass(Duration::from_secs(60));
     bench.then(page(&[1], None));
@@ -295,7 +296,7 @@ async fn a_list_is_read_without_a_field_that_is_refused_without_its_name() {
     let bench = Bench::new(std::iter::repeat_with(shown).take(40)).await;
     let list = bench.numbers().await.unwrap();
     assert_eq!(list.numbers.len(), 2);
-    let number = &list.numbers["15550100001"][0];
+    let number = &list.numbers[&Canonical::of("15550100001")][0];
     assert!(number.is_pin_enabled.is_refused());
     assert!(!number.is_on_biz_app.is_refused() && !number.profile.is_refused());
     let calls = bench.seen().len();

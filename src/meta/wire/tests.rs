@@ -29,7 +29,7 @@ fn a_registered_number_is_read_whole() {
         &nothing_refused(),
     )
     .unwrap();
-    assert_eq!(digits(&read.display_phone_number).as_ref(), "4915550100100");
+    assert_eq!(read.display_phone_number, "+49 1555 0100100");
     assert_eq!(read.status, Field::Is(NumberStatus::Connected));
     assert_eq!(read.code, Field::Is(CodeStatus::Expired));
     assert_eq!(read.platform, Field::Is(PlatformType::CloudApi));

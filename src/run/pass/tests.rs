@@ -77,7 +77,7 @@ impl Graph for Stub {
         Ok(Arc::new(fixture::account()))
     }
     async fn numbers(&self, _: &AccountId, _: Timestamp, _: Urgency) -> Result<Arc<NumberList>, Failure> {
-        let digits = fixture::desired().number.digits().into();
+        let digits = fixture::desired().number.canonical();
         Ok(Arc::new(NumberList {
             begun: self.clock.now(),
             numbers: HashMap::from([(digits, self.listed.clone())]),

@@ -299,7 +299,17 @@ struct Judged {
 
 impl Stage {
     /// `channel` and `portfolio` are manifests.
-    pub async fn new(mut channel: Value, portfolio: Value, changes: &[&Change]) -> Self {
+    pub async fn new(channel: Value, portfolio: Value, changes: &[&Change]) -> Self {
+        Self::behind(channel, portfolio, changes, |_, address| address).await
+    }
+
+    /// The same with something in front of the simulated Meta, at the address that `front` makes of Meta's.
+    pub async fn behind(
+        mut channel: Value,
+        portfolio: Value,
+        changes: &[&Change],
+        front: impl FnOnce(&Sandbox, String) -> String,
+    ) -> Self {
         install_crypto();
         let options = Options { review: ReviewPolicy::without_first_review(), ..Options::default() };
         let sandbox = Sandbox::from_world(options, sandbox::World::for_demo());
@@ -307,6 +317,7 @@ impl Stage {
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let stop = CancellationToken::new();
         tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
+        let address = front(&sandbox, address);
         let now = sandbox.now();
         for change in changes {
             if let Some(status) = &change.status {
@@ -522,6 +533,10 @@ impl Stage {
             offered: offered.clone(),
             token: token.clone(),
             token_in_use: Fact::NotAsked,
+            proof: match &graph {
+                Some(graph) => whatsapp_operator::run::observe::prove(graph, &token, self.now()).await,
+                None => Fact::NotAsked,
+            },
             business: Fact::NotAsked,
             owned: Fact::NotAsked,
             client: Fact::NotAsked,
@@ -604,9 +619,36 @@ impl Stage {
         }
     }
 
-    /// Passes until one has nothing to do before its next look.
+    /// The client with the portfolio's credential, as a fresh process has it.
+    pub fn graph(&self) -> GraphClient {
+        self.source.graph(Credential {
+            business: BUSINESS.into(),
+            version: "1".into(),
+            token: DEMO_TOKEN.into(),
+            app_secret: Some(DEMO_APP_SECRET.into()),
+            app: Some(APP.into()),
+        })
+    }
+
+    /// Digits of the number that the channel is about.
+    pub fn digits(&self) -> Option<String> {
+        let desired = lower::channel(&lock(&self.shelf.object)).ok()?;
+        Some(desired.number.digits().to_owned())
+    }
+
+    /// What the portfolio's controller last said.
+    pub fn portfolio(&self) -> &ConditionSet {
+        &self.judged.conditions
+    }
+
+    /// The portfolio's controller looks, then passes until one has nothing to do before its next look.
     pub async fn rest(&mut self) -> Vec<Scene> {
         self.judge_portfolio().await;
+        self.passes().await
+    }
+
+    /// Passes until one has nothing to do before its next look.
+    pub async fn passes(&mut self) -> Vec<Scene> {
         let mut scenes = Vec::new();
         loop {
             assert!(scenes.len() < PASSES, "no rest after {PASSES} passes");

@@ -378,12 +378,14 @@ pub(super) async fn look_at_portfolio(
         well_formed: true,
         seen_before: false,
     };
+    let token = fact(graph.debug_token().await);
     let observed = PortfolioObserved {
         access_token: secret(),
         app_secret: secret(),
         in_use: before.map(|_| "1".into()),
         offered: Some("1".into()),
-        token: fact(graph.debug_token().await),
+        proof: whatsapp_operator::run::observe::prove(&graph, &token, world.now()).await,
+        token,
         token_in_use: Fact::NotAsked,
         business: fact(graph.business(Urgency::Drift).await),
         owned: fact(graph.owned_accounts().await),

@@ -11,5 +11,6 @@ mod onboarding;
 mod properties;
 mod rest;
 mod rollback;
+mod spelling;
 mod switches;
 mod world;

@@ -18,8 +18,8 @@ use whatsapp_operator::{
     sandbox::{
         Account, AlreadyVerified, App, Attempts, CodeRefusal, DEMO_APP_SECRET, DEMO_TOKEN, EndpointAnswer,
         Fault, FaultKind, Lag, Late, Match, MissingObject, NoChange, Number, NumberElsewhere, NumberLimit,
-        OnPhoneAtAdd, Options, PinMismatch, Portfolio, ReviewPolicy, Switches, What, World as Meta,
-        WrongCode,
+        NumberSpelling, OnPhoneAtAdd, Options, PinMismatch, Portfolio, ReviewPolicy, Switches, What,
+        World as Meta, WrongCode,
     },
 };
 
@@ -108,6 +108,7 @@ fn readings() -> Vec<Reading> {
     use Reason::{AddRefused, NumberOnPhone, WebhookHandshakeFailed};
     use Scene::*;
     vec![
+        reading("numberSpelling", Plain, READY, |s| s.number_spelling = NumberSpelling::Plain),
         reading("initialStatus", Plain, READY, |s| s.initial_status = "UNVERIFIED".into()),
         reading("codesAllowed", Forgetful, READY, |s| s.codes_allowed = 1),
         reading("codeRequestWindowSecs", Forgetful, READY, |s| {

@@ -14,7 +14,7 @@ use crate::engine::{
         desired::SecretKey,
         failure::{Failure, Refusal},
         id::{Fact, TokenType},
-        portfolio::{REQUIRED_SCOPES, TokenFacts},
+        portfolio::{REQUIRED_SCOPES, SCOPE_BUSINESS, TokenFacts},
         reason::Reason,
         secret::SecretFact,
     },
@@ -28,11 +28,66 @@ enum Trial {
     Works {
         expires: Option<Timestamp>,
     },
+    /// Meta tells nothing about the token, and takes it.
+    Uninspected,
     Fails {
         reason: Reason,
         message: String,
         refusal: Option<Refusal>,
     },
+}
+
+/// What reads prove about a credential whose scopes are in doubt.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Proof<'a> {
+    /// Nothing was read, or nothing was answered.
+    None,
+    /// Meta shows something that needs the scope.
+    Shown,
+    /// Meta refuses it for want of a permission.
+    Denied(&'a Refusal),
+}
+
+impl<'a> Proof<'a> {
+    fn one<T>(read: &'a Fact<T>) -> Self {
+        match read {
+            Fact::Known(_) => Self::Shown,
+            Fact::Unknown(failure) => {
+                let denied = failure.refusal().filter(|refusal| refusal.is_permission());
+                denied.map_or(Self::None, Self::Denied)
+            }
+            Fact::NotAsked => Self::None,
+        }
+    }
+
+    /// One that is shown is enough; a refusal counts when nothing else could have been shown.
+    fn of<const N: usize>(reads: [Self; N]) -> Self {
+        let open = reads.iter().find(|read| **read == Self::None);
+        let shown = reads.iter().find(|read| **read == Self::Shown);
+        shown.or(open).or(reads.first()).copied().unwrap_or(Self::None)
+    }
+}
+
+/// Whether what Meta says about a token leaves a doubt that a read has to end: a scope is not listed, or Meta refuses to
+/// tell anything about the token.
+///
+/// ```
+/// use whatsapp_operator::engine::assess::portfolio::needs_proof;
+/// use whatsapp_operator::engine::{id::Fact, portfolio::TokenFacts};
+/// // Nothing was said, so there is nothing to doubt.
+/// assert!(!needs_proof(&Fact::<TokenFacts>::NotAsked));
+/// ```
+pub fn needs_proof(token: &Fact<TokenFacts>) -> bool {
+    match token {
+        Fact::Known(facts) => facts.is_valid && !facts.lacks(&REQUIRED_SCOPES).is_empty(),
+        Fact::Unknown(failure) => is_uninspected(failure),
+        Fact::NotAsked => false,
+    }
+}
+
+/// Whether Meta refuses to tell anything about the token, which says nothing about whether it works.
+fn is_uninspected(failure: &Failure) -> bool {
+    failure.refusal().is_some_and(|refusal| refusal.code == 100 && !refusal.is_about_credentials())
 }
 
 /// The judgement of the credentials.
@@ -54,6 +109,12 @@ impl<'a> PortfolioGiven<'a> {
         match self.trial() {
             Trial::Works { expires } => Credentials {
                 verdict: self.works(expires),
+                version: observed.offered.clone(),
+                accept: true,
+                token: &observed.token,
+            },
+            Trial::Uninspected => Credentials {
+                verdict: Verdict::plain(Judged::True(Reason::TokenAccepted, UNINSPECTED.into())),
                 version: observed.offered.clone(),
                 accept: true,
                 token: &observed.token,
@@ -85,7 +146,7 @@ impl<'a> PortfolioGiven<'a> {
         let observed = self.observed;
         let serving = self.serving();
         let is_dead = match serving {
-            Trial::Works { .. } => false,
+            Trial::Works { .. } | Trial::Uninspected => false,
             Trial::Fails { .. } => true,
             Trial::Unknown => self.is_dead(),
         };
@@ -114,7 +175,7 @@ impl<'a> PortfolioGiven<'a> {
     /// What was found out about the version in use while another is offered.
     fn serving(&self) -> Trial {
         match &self.observed.token_in_use {
-            Fact::Known(token) => self.try_token(token),
+            Fact::Known(token) => self.try_token(token, false, self.lists_prove(Some(token))),
             Fact::Unknown(failure) => self.try_failure(failure),
             Fact::NotAsked => self.try_reads(),
         }
@@ -154,7 +215,13 @@ impl<'a> PortfolioGiven<'a> {
             return trial;
         }
         match &self.observed.token {
-            Fact::Known(token) => self.try_token(token),
+            Fact::Known(token) => self.try_token(token, self.is_new(), self.read_proves()),
+            Fact::Unknown(failure) if is_uninspected(failure) && self.is_offered() => {
+                match self.read_proves() {
+                    Proof::None => self.try_reads_of(&self.observed.proof),
+                    Proof::Shown | Proof::Denied(_) => Trial::Uninspected,
+                }
+            }
             Fact::Unknown(failure) => self.try_failure(failure),
             // Reads are made with the version in use.
             Fact::NotAsked if self.is_rotating() => Trial::Unknown,
@@ -172,7 +239,36 @@ impl<'a> PortfolioGiven<'a> {
         })
     }
 
-    fn try_token(&self, token: &TokenFacts) -> Trial {
+    /// Whether the credential is to be taken up, and not in use in this process.
+    fn is_offered(&self) -> bool {
+        self.observed.offered != self.observed.in_use
+    }
+
+    /// Whether the token is one that was not in use yet. After a restart the one that worked before counts as in use.
+    fn is_new(&self) -> bool {
+        self.is_rotating()
+            || (self.observed.in_use.is_none()
+                && !self.before.is(ConditionType::CredentialsValid, Truth::True))
+    }
+
+    /// What a read with the offered credential proves.
+    fn read_proves(&self) -> Proof<'a> {
+        match (&self.observed.proof, self.is_rotating()) {
+            (Fact::NotAsked, false) => self.lists_prove(self.observed.token.known()),
+            (proof, _) => Proof::of([Proof::one(proof)]),
+        }
+    }
+
+    /// What the lists of accounts prove about the credential in use. They need a scope of their own as well, so that
+    /// without it their refusal proves nothing.
+    fn lists_prove(&self, token: Option<&TokenFacts>) -> Proof<'a> {
+        let proof = Proof::of([Proof::one(&self.observed.owned), Proof::one(&self.observed.client)]);
+        let may_list = token.is_some_and(|token| token.lacks(&[SCOPE_BUSINESS]).is_empty());
+        if matches!(proof, Proof::Denied(_)) && !may_list { Proof::None } else { proof }
+    }
+
+    /// `is_new`: kind and remaining life are judged when a token is offered. One in use works until it ends.
+    fn try_token(&self, token: &TokenFacts, is_new: bool, proof: Proof<'_>) -> Trial {
         if let Some(expired) = token.expires_at.filter(|at| *at <= self.now) {
             return fails(
                 Reason::TokenExpired,
@@ -183,7 +279,7 @@ impl<'a> PortfolioGiven<'a> {
         if !token.is_valid {
             return invalid(token.error.clone());
         }
-        if let Some(trial) = self.try_kind(token) {
+        if let Some(trial) = self.try_kind(token).filter(|_| is_new) {
             return trial;
         }
         if let (Some(wanted), Some(app)) = (&self.desired.app, &token.app)
@@ -197,15 +293,20 @@ impl<'a> PortfolioGiven<'a> {
                 None,
             );
         }
+        // A scope that is not listed is a suspicion, and a read decides.
         let missing = token.lacks(&REQUIRED_SCOPES);
-        if !missing.is_empty() {
-            let text = format!(
-                "the token lacks {}; generate one with these scopes and put it into the Secret",
-                missing.join(" and ")
-            );
-            return fails(Reason::ScopesMissing, text, None);
+        match proof {
+            _ if missing.is_empty() => Trial::Works { expires: token.end() },
+            Proof::Shown => Trial::Works { expires: token.end() },
+            Proof::Denied(refusal) => {
+                let text = format!(
+                    "the token lacks {}, and Meta refuses to show it an account; generate one with these scopes and put it into the Secret",
+                    missing.join(" and ")
+                );
+                fails(Reason::ScopesMissing, text, Some(refusal.clone()))
+            }
+            Proof::None => Trial::Unknown,
         }
-        Trial::Works { expires: token.end() }
     }
 
     /// A system user's token is the normal one; a person's that soon expires would work today and fail tomorrow.
@@ -242,6 +343,10 @@ impl<'a> PortfolioGiven<'a> {
             [failure(&self.observed.business), failure(&self.observed.owned), failure(&self.observed.client)];
         let refusals = failures.into_iter().flatten().filter_map(Failure::refusal);
         refusals.into_iter().find_map(|refusal| self.about_credentials(refusal)).unwrap_or(Trial::Unknown)
+    }
+
+    fn try_reads_of(&self, proof: &Fact<()>) -> Trial {
+        failure(proof).map_or(Trial::Unknown, |failure| self.try_failure(failure))
     }
 
     /// The codes that speak of the credentials; a permission error on one object does not.
@@ -304,6 +409,8 @@ fn secret_trial(secret: &SecretFact, at: &SecretKey, malformed: Reason) -> Optio
     }
 }
 
+/// Said of a token that Meta takes and tells nothing about.
+const UNINSPECTED: &str = "Meta accepts the token, and does not let it be inspected; give appId and appSecretRef, so that its scopes and its end are known";
 /// What helps against a token that does not work.
 const NEW_TOKEN: &str = "generate one for the system user and put it into the Secret";
 /// What helps against a wrong signature.

@@ -7,7 +7,10 @@ mod scene;
 
 use jiff::Timestamp;
 
-pub use self::scene::{PortfolioGiven, PortfolioObserved};
+pub use self::{
+    credentials::needs_proof,
+    scene::{PortfolioGiven, PortfolioObserved},
+};
 use crate::engine::{
     assess::{
         apply::with_refusal,

@@ -3,7 +3,7 @@
 use crate::engine::{
     assess::portfolio::scene::PortfolioGiven,
     value::{
-        failure::Said,
+        failure::Refusal,
         id::Fact,
         portfolio::{Reach, Reachable},
     },
@@ -58,9 +58,7 @@ fn listed(fact: &Fact<Vec<Reachable>>) -> Listed<'_> {
     match fact {
         Fact::Known(list) => Listed::Yes(list),
         Fact::Unknown(failure) if failure.is_answer() => {
-            let is_permission = failure
-                .refusal()
-                .is_some_and(|r| matches!(r.code, 3 | 10 | 200..=299) || r.says(Said::PermissionMissing));
+            let is_permission = failure.refusal().is_some_and(Refusal::is_permission);
             if is_permission { Listed::No } else { Listed::Refused }
         }
         _ => Listed::Unread,

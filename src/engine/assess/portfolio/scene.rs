@@ -34,6 +34,8 @@ pub struct PortfolioObserved {
     pub token: Fact<TokenFacts>,
     /// `debug_token` with the credential in use, while another is offered.
     pub token_in_use: Fact<TokenFacts>,
+    /// A cheap read with the offered credential, made where `debug_token` leaves a doubt about it.
+    pub proof: Fact<()>,
     /// With the credential that will be in use.
     pub business: Fact<BusinessFacts>,
     pub owned: Fact<Vec<Reachable>>,

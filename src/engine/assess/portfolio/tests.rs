@@ -56,6 +56,7 @@ impl Case {
                 offered: Some("v1".into()),
                 token: Fact::Known(token()),
                 token_in_use: Fact::NotAsked,
+                proof: Fact::NotAsked,
                 business: Fact::Known(business()),
                 owned: Fact::Known(vec![reachable(ACCOUNT)]),
                 client: Fact::Known(Vec::new()),
@@ -361,6 +362,7 @@ fn rejected() -> Case {
     case.settle();
     case.observed.offered = Some("v2".into());
     case.token().scopes.clear();
+    case.observed.proof = Fact::Unknown(refused(200, None, "no permission"));
     case.settle();
     case
 }
@@ -401,6 +403,7 @@ fn a_rejected_token_brings_no_dead_one_back() {
     case.observed.in_use = Some("v1".into());
     case.observed.offered = Some("v2".into());
     case.observed.token = Fact::Known(TokenFacts { scopes: Vec::new(), ..token() });
+    case.observed.proof = Fact::Unknown(refused(200, None, "no permission"));
     let assessment = case.settle();
     assert_eq!(verdict(&assessment, CredentialsValid), Some((False, Reason::ScopesMissing)));
     assert_eq!(assessment.view.credential_version, None);
@@ -509,20 +512,89 @@ fn a_token_that_meta_calls_invalid_says_what_meta_says() {
     assert!(message.contains("password") && message.contains("code 190, subcode 460"), "{message}");
 }
 
+/// What a read that needs the scope came to.
+fn denied() -> Failure {
+    refused(200, None, "Requires business_management permission to manage the object")
+}
+
 #[rstest]
-#[case("whatsapp_business_management", False, Reason::ScopesMissing)]
-#[case("whatsapp_business_messaging", False, Reason::ScopesMissing)]
-#[case("business_management", True, Reason::TokenAccepted)]
-fn two_scopes_are_needed_and_one_only_for_facts(
+#[case::shown("whatsapp_business_management", Fact::Known(()), Some((True, Reason::TokenAccepted)))]
+#[case::shown("whatsapp_business_messaging", Fact::Known(()), Some((True, Reason::TokenAccepted)))]
+#[case::denied("whatsapp_business_management", Fact::Unknown(denied()), Some((False, Reason::ScopesMissing)))]
+#[case::denied("whatsapp_business_messaging", Fact::Unknown(denied()), Some((False, Reason::ScopesMissing)))]
+#[case::lost("whatsapp_business_management", Fact::Unknown(Failure::NoAnswer("time-out".into())), None)]
+#[case::facts_alone("business_management", Fact::NotAsked, Some((True, Reason::TokenAccepted)))]
+fn a_scope_that_is_not_listed_is_a_suspicion_and_a_read_decides(
     #[case] scope: &str,
-    #[case] status: Truth,
-    #[case] reason: Reason,
+    #[case] proof: Fact<()>,
+    #[case] expected: Option<(Truth, Reason)>,
 ) {
     let mut case = Case::new();
     case.token().scopes.retain(|s| s != scope);
+    case.observed.proof = proof;
     let assessment = case.assess();
-    assert_eq!(verdict(&assessment, CredentialsValid), Some((status, reason)));
+    let found = verdict(&assessment, CredentialsValid).filter(|(status, _)| *status != Truth::Unknown);
+    assert_eq!(found, expected);
     assert_eq!(assessment.missing_scopes, [scope]);
+    let is_usable = expected.is_some_and(|(status, _)| status == True);
+    assert_eq!(assessment.accept_offered, is_usable, "nothing is used that is not known to work");
+}
+
+#[test]
+fn a_token_in_use_that_lists_a_scope_no_more_is_judged_by_the_lists_that_it_reads() {
+    let mut case = Case::new();
+    case.settle();
+    case.observed.in_use = Some("v1".into());
+    case.token().scopes.retain(|s| s != "whatsapp_business_messaging");
+    assert_eq!(verdict(&case.assess(), CredentialsValid), Some((True, Reason::TokenAccepted)));
+    case.observed.owned = Fact::Unknown(denied());
+    case.observed.client = Fact::Unknown(denied());
+    assert_eq!(verdict(&case.assess(), CredentialsValid), Some((False, Reason::ScopesMissing)));
+    // Without the scope for lists their refusal proves nothing about the others.
+    case.token().scopes.retain(|s| s != SCOPE_BUSINESS);
+    assert_eq!(verdict(&case.assess(), CredentialsValid), Some((True, Reason::TokenAccepted)));
+}
+
+#[rstest]
+#[case::shown(Fact::Known(()), true)]
+#[case::denied(Fact::Unknown(denied()), true)]
+#[case::lost(Fact::Unknown(Failure::NoAnswer("time-out".into())), false)]
+#[case::not_asked(Fact::NotAsked, false)]
+fn a_token_that_may_not_inspect_itself_is_taken_when_a_read_is_answered(
+    #[case] proof: Fact<()>,
+    #[case] is_taken: bool,
+) {
+    let mut case = Case::new();
+    case.observed.token = Fact::Unknown(refused(100, None, "may not be inspected"));
+    for fact in [&mut case.observed.owned, &mut case.observed.client] {
+        *fact = Fact::NotAsked;
+    }
+    case.observed.proof = proof;
+    let assessment = case.assess();
+    assert_eq!(assessment.accept_offered, is_taken);
+    let condition = assessment.conditions.get(CredentialsValid);
+    assert_eq!(condition.is_some_and(|c| c.status == True), is_taken);
+    assert_eq!(condition.is_some_and(|c| c.message.contains("give appId and appSecretRef")), is_taken);
+
+    case.observed.proof = Fact::Unknown(refused(190, Some(467), "revoked"));
+    assert_eq!(verdict(&case.assess(), CredentialsValid), Some((False, Reason::TokenInvalid)));
+}
+
+#[test]
+fn a_persons_token_that_is_in_use_works_until_it_ends() {
+    let mut case = Case::new();
+    case.token().kind = TokenType::User;
+    case.settle();
+    for in_use in [Some("v1".to_owned()), None] {
+        case.observed.in_use = in_use;
+        case.token().expires_at = in_days(2);
+        let assessment = case.assess();
+        assert_eq!(verdict(&assessment, CredentialsValid), Some((True, Reason::TokenExpiresSoon)));
+        assert!(assessment.view.credential_version.is_some());
+    }
+    case.observed.offered = Some("v2".into());
+    case.observed.in_use = Some("v1".into());
+    assert_eq!(verdict(&case.assess(), CredentialsValid), Some((True, Reason::NewTokenRejected)));
 }
 
 #[test]
@@ -778,7 +850,10 @@ fn a_channel_below_a_held_portfolio_waits_for_whom_the_portfolio_waits() {
         case(|c| c.token().is_valid = false),
         case(|c| c.token().expires_at = Some(now())),
         case(|c| c.token().kind = TokenType::Page),
-        case(|c| c.token().scopes.clear()),
+        case(|c| {
+            c.token().scopes.clear();
+            c.observed.proof = Fact::Unknown(denied());
+        }),
         case(|c| c.desired.expect_name = Some("Another".into())),
         case(|c| c.observed.owned = Fact::Known(Vec::new())),
         case(|c| c.observed.token = Fact::Unknown(Failure::NoAnswer("time-out".into()))),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::engine::fixture;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_795_000_000 + seconds).unwrap()
@@ -186,6 +187,19 @@ fn a_throttled_app_holds_every_account_back_and_no_other_app() {
     assert_eq!(budget.admit(&payer(), Some(&account()), Edge::Numbers, PERSON, at(0)), Err(at(300)));
     let other = Payer::Business(BusinessId::from("500000000000001"));
     assert!(budget.admit(&other, Some(&account()), Edge::Numbers, PERSON, at(0)).is_ok());
+}
+
+#[test]
+fn a_blocked_app_stays_blocked_until_a_call_that_was_sent_later_gets_through() {
+    let budget = budget();
+    let refusal = fixture::refusal(200, None, "T1");
+    let until = budget.app_blocked(&payer(), &refusal, at(0));
+    assert_eq!(until, at(30 * 60));
+    assert_eq!(budget.admit(&payer(), Some(&account()), Edge::Numbers, PERSON, at(1)), Err(until));
+    budget.app_admitted(&payer(), at(1));
+    assert!(budget.block_of(&payer(), at(1)).is_some(), "it was on its way when the app was blocked");
+    budget.app_admitted(&payer(), until);
+    assert_eq!(budget.block_of(&payer(), until), None);
 }
 
 #[test]

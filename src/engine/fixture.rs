@@ -193,9 +193,14 @@ pub fn number() -> Number {
     number.account_mode = Field::Is(AccountMode::Live);
     number.is_on_biz_app = Field::Is(false);
     number.health = Field::Is(health(Sendability::Available, &[]));
-    number.webhook =
-        Field::Is(Box::new(WebhookConfiguration { number: Some(HOOK.into()), ..Default::default() }));
+    number.webhook = routed_to(Some(HOOK));
     number
+}
+
+/// What Meta shows of a number's webhook to an app that has a callback URL of its own.
+pub fn routed_to(number: Option<&str>) -> Field<Box<WebhookConfiguration>> {
+    let (number, application) = (number.map(str::to_owned), Some("https://bot.acme.example/app".to_owned()));
+    Field::Is(Box::new(WebhookConfiguration { number, application, account: None }))
 }
 
 /// A number that was just added.
@@ -205,7 +210,7 @@ pub fn fresh() -> Number {
     number.code = Field::Is("NOT_VERIFIED".into());
     number.platform = Field::Is(PlatformType::NotApplicable);
     number.health = Field::Absent;
-    number.webhook = Field::Absent;
+    number.webhook = routed_to(None);
     number
 }
 

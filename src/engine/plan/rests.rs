@@ -13,7 +13,7 @@ use crate::engine::{
         desired::{CodeRequest, Connection, Management, PinPolicy, WhileNameInReview},
         failure::{Class, Failure, Scope},
         id::{AccountMode, CodeStatus, Fact, Field, NumberStatus, PlatformType},
-        observed::{Number, Profile, WebhookConfiguration},
+        observed::{Number, Profile},
         outcome::Accepted,
         secret::SecretFact,
         step::{Cause, Step, StepKind},
@@ -170,8 +170,7 @@ fn effect(world: World, step: &Step, nth: u32) -> World {
         }),
         Step::SubscribeApp { .. } => world.see(|o| o.subscribed = Fact::Known(true)),
         Step::RouteWebhook { url, .. } => world.number(|n| {
-            let number = Some(url.clone());
-            n.webhook = Field::Is(Box::new(WebhookConfiguration { number, ..Default::default() }));
+            n.webhook = crate::engine::fixture::routed_to(Some(url));
         }),
         Step::WriteProfile { fields, .. } => world.see(|o| {
             let about = fields.about.clone();

@@ -17,7 +17,7 @@ use crate::engine::{
             ReviewStatus, Sendability,
         },
         memory::{ConsentKind, EntryOutcome, Origin, Proof},
-        observed::{Claim, Health, ListState, PortfolioState, Profile, Searched, WebhookConfiguration},
+        observed::{Claim, Health, ListState, PortfolioState, Profile, Searched},
         outcome::Accepted,
         portfolio::{Hold, Reach},
         reason::{Reason, ReasonKind},
@@ -1492,7 +1492,7 @@ fn a_sandbox_number_that_is_not_proven_is_registered_only_when_asked() {
 fn the_webhook_is_routed_after_the_app_is_subscribed() {
     let url = || "https://bot.acme.example/wa".to_owned();
     let routed = |n: &mut crate::engine::observed::Number| {
-        n.webhook = Field::Is(Box::new(WebhookConfiguration { number: Some(url()), ..Default::default() }));
+        n.webhook = crate::engine::fixture::routed_to(Some(&url()));
     };
     let own = || world().own().registered().webhook();
     let hidden = || own().number(|n| n.webhook = Field::Refused);
@@ -1537,6 +1537,8 @@ fn what_holds_the_webhook_up_is_said() {
         (token(SecretFact::Forbidden), Reason::SecretForbidden),
         (token(SecretFact::Unlabelled), Reason::VerifyTokenUnlabelled),
         (thrice, Reason::NotTakenByMeta),
+        // Seen before anything is sent that would be refused.
+        (own().number(|n| n.webhook = Field::Absent), Reason::AppNotSubscribedToMessages),
     ] {
         let plan = world.plan();
         assert!(plan.step.is_none(), "{expected:?}: {:?}", plan.step);

@@ -158,8 +158,8 @@ pub fn email() -> Rule {
 
 /// Sites with their scheme.
 pub fn websites() -> Rule {
-    Rule::new(r"self.all(w, w.matches('^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?([/?#][^ \\t\\r\\n]*)?$'))")
-        .message("profile.websites must each be a full address that starts with http:// or https://; write it as in https://acme.example")
+    Rule::new(r"self.all(w, w.matches('^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:(0?[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?#][^ \\t\\r\\n]*)?$'))")
+        .message("profile.websites must each be a full address that starts with http:// or https://, with a port of at most 65535; write it as in https://acme.example")
 }
 
 /// What Meta calls back.

@@ -201,7 +201,7 @@ pub fn credential_fact(read: SecretRead) -> (SecretFact, Option<(SecretVersion, 
 }
 
 /// Whether a text can be a token or an app secret: visible ASCII. A line break at its end is from writing it by hand.
-fn is_of_meta(text: &str) -> bool {
+pub fn is_of_meta(text: &str) -> bool {
     text.trim().bytes().all(|byte| byte.is_ascii_graphic())
 }
 

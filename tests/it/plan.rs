@@ -351,3 +351,25 @@ fn a_full_disk_is_no_success() {
         assert!(stderr(&output).contains("cannot write to standard output"), "{}", stderr(&output));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_cannot_be_one_and_a_portfolio_that_is_mistyped_are_named() {
+    let desk = Desk::new().await;
+    let manifest = format!("{CHANNEL}{PORTFOLIO}");
+    let quoted = format!("\u{201c}{TOKEN}\u{201d}");
+    let file = format!("acme={}", desk.file("token", &quoted));
+    let output = desk.plan(&manifest, &["--token-file", &file], &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(stderr(&output).contains("curly quotes"), "{}", said(&output));
+    assert!(stderr(&output).contains("copy it from Meta again"), "{}", said(&output));
+    let output = desk.plan(&manifest, &[], &[("WHATSAPP_TOKEN_ACME", &quoted)]);
+    assert!(stderr(&output).contains("the text in WHATSAPP_TOKEN_ACME"), "{}", said(&output));
+    assert!(!said(&output).contains(TOKEN), "a secret in the output");
+
+    let mistyped = format!("acne={}", desk.file("token", TOKEN));
+    let output = desk.plan(&manifest, &["--token-file", &mistyped], &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(stderr(&output).contains("portfolio acne"), "{}", said(&output));
+    assert!(stderr(&output).contains("name one of these: acme"), "{}", said(&output));
+    assert!(desk.sandbox.calls().is_empty(), "nothing was asked of Meta");
+}

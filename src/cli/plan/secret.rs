@@ -1,6 +1,10 @@
 //! Where a plan gets credentials and Secrets from. Nothing here writes, prints or keeps one.
 
-use std::{collections::BTreeMap, future::Future, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    path::PathBuf,
+};
 
 use clap::Args;
 use kube::{Api, Client};
@@ -23,7 +27,7 @@ use crate::{
     },
     cluster::secret::NamespaceSecrets,
     meta::port::Credential,
-    run::secret::{SecretRead, Secrets, credential_fact},
+    run::secret::{SecretRead, Secrets, credential_fact, is_of_meta},
 };
 
 /// Credentials from files, by the name of the portfolio.
@@ -35,6 +39,29 @@ pub struct FileArgs {
     /// File with the app secret of a portfolio; may be given again.
     #[arg(long = "app-secret-file", value_name = "NAME=PATH", value_parser = named)]
     pub app_secret_files: Vec<(String, PathBuf)>,
+}
+
+impl FileArgs {
+    /// A name that is mistyped would only show as missing credentials.
+    fn check(&self, input: &Input) -> Result<(), Problem> {
+        let known: BTreeSet<String> = input
+            .portfolios
+            .iter()
+            .map(|portfolio| portfolio.name.clone())
+            .chain(input.missing_portfolios().into_iter().map(|of| of.name.to_string()))
+            .collect();
+        let flags = [("--token-file", &self.token_files), ("--app-secret-file", &self.app_secret_files)];
+        for (flag, files) in flags {
+            if let Some((name, _)) = files.iter().find(|(name, _)| !known.contains(name)) {
+                let names = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                return Err(Problem::new(format!(
+                    "{flag} names portfolio {name}, which no manifest here has"
+                ))
+                .next(format!("name one of these: {names}")));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn named(text: &str) -> Result<(String, PathBuf), String> {
@@ -90,6 +117,7 @@ impl Origin {
         cluster: &ClusterArgs,
         input: &mut Input,
     ) -> Result<Self, Problem> {
+        args.check(input)?;
         let mut given = BTreeMap::new();
         for portfolio in &input.portfolios {
             if let Some(credentials) = from_outside(args, portfolio)? {
@@ -229,14 +257,24 @@ fn variable(prefix: &str, name: &str) -> String {
 
 /// From a file, else from the environment.
 fn outside(files: &[(String, PathBuf)], prefix: &str, name: &str) -> Result<Option<SecretString>, Problem> {
-    let text = match files.iter().find(|(of, _)| of == name) {
-        Some((_, path)) => Some(
-            std::fs::read_to_string(path)
-                .map_err(|error| Problem::new(format!("cannot read {}: {error}", path.display())))?,
-        ),
-        None => std::env::var(variable(prefix, name)).ok(),
+    let (text, place) = match files.iter().find(|(of, _)| of == name) {
+        Some((_, path)) => {
+            let place = path.display().to_string();
+            let text = std::fs::read_to_string(path);
+            (Some(text.map_err(|error| Problem::new(format!("cannot read {place}: {error}")))?), place)
+        }
+        None => {
+            let variable = variable(prefix, name);
+            (std::env::var(&variable).ok(), variable)
+        }
     };
     let text = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    if text.as_deref().is_some_and(|text| !is_of_meta(text)) {
+        return Err(Problem::new(format!(
+            "the text in {place} holds characters that Meta never uses there, such as spaces, line breaks in the middle or curly quotes"
+        ))
+        .next("copy it from Meta again, and write it without anything around it"));
+    }
     Ok(text.map(SecretString::from))
 }
 

@@ -3,7 +3,7 @@
 //! Every channel of an account needs the account's facts and its list of numbers. A caller names a
 //! time, and gets the result of a read that was begun at that time or later. So a write makes the list
 //! too old for the channel that wrote, and for no other channel. There is one read per key at a time.
-//! After a failure there is a pause before the next read, except when a person waits. What failed for
+//! After a failure there is a pause before the next read, short for an edit, and none when a person waits. What failed for
 //! one channel of an account would fail for each of the others, and each would spend a call.
 
 use std::{
@@ -60,6 +60,8 @@ struct Failed {
     failure: Failure,
     /// Failures since the last answer, each after the pause of the one before.
     in_a_row: u32,
+    /// When the last of them began.
+    begun: Timestamp,
     /// Until then this failure is the answer.
     not_before: Timestamp,
 }
@@ -69,7 +71,7 @@ impl Failed {
     fn after(last: Option<Self>, failure: Failure, begun: Timestamp) -> Self {
         if let Some(last) = last {
             if begun < last.not_before {
-                return Self { failure, ..last };
+                return Self { failure, begun, ..last };
             }
             return Self::pausing(failure, last.in_a_row.saturating_add(1), begun);
         }
@@ -78,7 +80,17 @@ impl Failed {
 
     fn pausing(failure: Failure, in_a_row: u32, begun: Timestamp) -> Self {
         let pause = FIRST_PAUSE.saturating_mul(1 << (in_a_row - 1).min(8)).min(LONGEST_PAUSE);
-        Self { failure, in_a_row, not_before: later(begun, pause) }
+        Self { failure, in_a_row, begun, not_before: later(begun, pause) }
+    }
+
+    /// Whether this failure is the answer still. A person who waits is never given it, and who edited a manifest only for
+    /// a short time: the cause may be gone long before the pause ends.
+    fn answers(&self, urgency: Urgency, now: Timestamp) -> bool {
+        match urgency {
+            Urgency::Person => false,
+            Urgency::Edit => now < self.not_before.min(later(self.begun, EDIT_PAUSE)),
+            Urgency::Transitional | Urgency::Drift => now < self.not_before,
+        }
     }
 }
 
@@ -130,6 +142,8 @@ const IDLE: Duration = Duration::from_secs(60 * 60);
 /// How long a failure answers in place of another read: doubled each time up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10 * 60);
+/// How long it does so for channels that were edited.
+const EDIT_PAUSE: Duration = Duration::from_secs(30);
 
 impl<K, V> Shared<K, V>
 where
@@ -175,9 +189,7 @@ where
                     }
                     None => {
                         let failed = slots.get(&key).and_then(|slot| slot.failed.as_ref());
-                        if let Some(failed) =
-                            failed.filter(|failed| urgency != Urgency::Person && now < failed.not_before)
-                        {
+                        if let Some(failed) = failed.filter(|failed| failed.answers(urgency, now)) {
                             return Err(failed.failure.clone());
                         }
                         let Some(read) = read.take() else {

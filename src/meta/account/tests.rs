@@ -165,6 +165,29 @@ async fn what_fails_again_and_again_is_read_less_and_less_often() {
 }
 
 #[tokio::test]
+async fn an_edit_is_looked_at_half_a_minute_after_a_failure_at_the_latest() {
+    let bench = Bench::new();
+    let mut reads_at = Vec::new();
+    for second in 0..1_000 {
+        let reads = bench.reads.load(Ordering::SeqCst);
+        let count = Arc::clone(&bench.reads);
+        let lost = || async move {
+            count.fetch_add(1, Ordering::SeqCst);
+            Err(Failure::NoAnswer("lost".into()))
+        };
+        bench.shared.get(7, bench.clock.now(), Urgency::Edit, lost).await.unwrap_err();
+        if bench.reads.load(Ordering::SeqCst) > reads {
+            reads_at.push(second);
+        }
+        bench.clock.pass(1);
+    }
+    assert_eq!(reads_at[..7], [0, 5, 15, 35, 65, 75, 105]);
+    let pauses: Vec<_> = reads_at.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses.iter().all(|pause| *pause <= 30), "{pauses:?}");
+    assert!(reads_at.len() < 50, "no more often than that: {}", reads_at.len());
+}
+
+#[tokio::test]
 async fn a_person_who_waits_is_not_put_off_by_a_failure_of_others() {
     let bench = Bench::new();
     for answer in [Err(Failure::NotSent("no connection".into())), Ok(2)] {

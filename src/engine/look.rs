@@ -171,7 +171,8 @@ pub fn target(desired: &Desired, memory: &Memory, portfolio: &PortfolioState) ->
     usable(portfolio).and_then(|view| reach::choose(desired, memory, view).ok())
 }
 
-/// The target, and every account in reach while the number is not known to be in the target.
+/// The target, and every account in reach while the number is not known to be in the target, or is not registered: it may
+/// be live in another.
 fn accounts(
     desired: &Desired,
     memory: &Memory,
@@ -184,13 +185,13 @@ fn accounts(
     let is_sought = memory.number.is_none() || memory.marks.missing_since.is_some();
     let not_before = not_before(desired, memory, is_sought, follows, limits, now);
     let facts = facts_not_before(desired, memory, follows.before, limits, now);
-    let mut ids = vec![target];
-    if is_sought {
-        let others = reach::all(view).unwrap_or_default().iter().map(|account| &account.id);
-        ids.extend(others.filter(|id| *id != target));
+    let mut all = vec![AccountLook { account: target.clone(), facts: Some(facts), not_before }];
+    if is_sought || memory.is_unfinished() {
+        let others = reach::all(view).unwrap_or_default().iter().filter(|account| account.id != *target);
+        let not_before = if is_sought { not_before } else { earlier(now, limits.fresh_list) };
+        all.extend(others.map(|other| AccountLook { account: other.id.clone(), facts: None, not_before }));
     }
-    let facts = |id| (id == target).then_some(facts);
-    ids.into_iter().map(|id| AccountLook { account: id.clone(), facts: facts(id), not_before }).collect()
+    all
 }
 
 fn not_before(

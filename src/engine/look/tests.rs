@@ -42,7 +42,7 @@ fn nothing_is_read_where_nothing_may_be_done() {
 }
 
 #[test]
-fn every_account_in_reach_is_searched_until_the_number_is_known() {
+fn every_account_in_reach_is_searched_until_the_number_is_registered() {
     let two = || {
         let reach =
             Reach::Accounts(vec![reachable_as(OTHER_ACCOUNT, Some(true)), reachable_as(ACCOUNT, Some(true))]);
@@ -58,8 +58,10 @@ fn every_account_in_reach_is_searched_until_the_number_is_known() {
     };
     let target = (ACCOUNT.to_owned(), true);
     assert_eq!(accounts(two()), [target.clone(), (OTHER_ACCOUNT.to_owned(), false)]);
-    assert_eq!(accounts(two().own()), std::slice::from_ref(&target));
-    let vanished = two().own().remember(|m| m.marks.missing_since = m.marks.origin.at());
+    assert_eq!(accounts(two().own()), [target.clone(), (OTHER_ACCOUNT.to_owned(), false)]);
+    let registered = || two().own().registered().pass();
+    assert_eq!(accounts(registered()), std::slice::from_ref(&target));
+    let vanished = registered().remember(|m| m.marks.missing_since = m.marks.origin.at());
     assert_eq!(accounts(vanished), [target, (OTHER_ACCOUNT.to_owned(), false)]);
 }
 

@@ -50,6 +50,34 @@ fn pick(memory: &Memory, searched: &Searched) -> Option<Arc<Number>> {
     live.min_by_key(|number| (Some(&number.id) != memory.number.as_ref(), number.id.clone())).cloned()
 }
 
+/// The number is live under another id in another account in reach. Registering it here would take it away from whoever
+/// sends with it there.
+pub(super) fn live_elsewhere(
+    pass: &Pass,
+    view: &PortfolioView,
+    seen: &Seen,
+    number: &Number,
+) -> Option<Block> {
+    let is_twin = |other: &Arc<Number>| other.id != number.id && !other.has_left() && other.is_registered();
+    let others = pass.observed.search.iter().filter(|searched| searched.account != seen.account);
+    let hit = others.into_iter().find(|searched| searched.numbers.iter().any(is_twin))?;
+    let place = if reach::is_granted(view, &pass.desired.namespace, &hit.account) {
+        format!("account {}", hit.account)
+    } else {
+        "another account of the portfolio".into()
+    };
+    Some(Block::new(
+        Reason::NumberLiveElsewhere,
+        format!(
+            "{} is live in {place}, and registering it in account {} takes it away from there; create the channel anew with that accountId, or have the number deregistered there; to take it over, run {} for a code and {} for the registration",
+            pass.desired.number,
+            seen.account,
+            pass.command("send-code"),
+            pass.command("retry")
+        ),
+    ))
+}
+
 /// Remembers a number that was found: whose it is, and under which id.
 pub(super) fn note(pass: &Pass, memory: &mut Memory, number: &Number) {
     let is_new = memory.number.as_ref() != Some(&number.id);

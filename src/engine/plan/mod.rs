@@ -44,7 +44,7 @@ use crate::engine::{
         observed::{Claim, ListState, Number, Observed, PortfolioState},
         portfolio::PortfolioView,
         reason::Reason,
-        step::{Planned, StepKind},
+        step::{Cause, Planned, StepKind},
         time::later,
     },
 };
@@ -182,7 +182,14 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, Writable)> 
             let writable = guard::writable(pass, memory, &number);
             Ok((number, seen, writable))
         }
-        Platform::NotRegistered => match unregistered(pass, memory, &number, &seen)? {},
+        Platform::NotRegistered => {
+            let elsewhere = find::live_elsewhere(pass, view, &seen, &number);
+            let Err(stop) = unregistered(pass, memory, &number, &seen);
+            Err(match elsewhere {
+                Some(block) => unless_asked(pass, stop, block),
+                None => stop,
+            })
+        }
     }
 }
 
@@ -212,6 +219,30 @@ fn unregistered(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) 
         verify::verified(pass, memory, number, seen)?;
     }
     register::register(pass, memory, number, seen)
+}
+
+/// What takes a number away from another account is done once per `retry`, and a code is sent by consent.
+fn unless_asked(pass: &Pass, stop: Stop, block: Block) -> Stop {
+    match stop {
+        Stop::Step(mut planned) if planned.cause == Cause::Automatic && takes_over(planned.step.kind()) => {
+            match &pass.retry {
+                Some(retry) => {
+                    planned.cause = Cause::Retry(retry.value.clone());
+                    Stop::Step(planned)
+                }
+                None => Stop::block(block),
+            }
+        }
+        // Whoever reads these would bring the number up next.
+        Stop::Block(held) if matches!(held.reason, Reason::CodeNeeded | Reason::RegistrationPaused) => {
+            Stop::block(block)
+        }
+        stop => stop,
+    }
+}
+
+fn takes_over(step: StepKind) -> bool {
+    matches!(step, StepKind::RequestCode | StepKind::Register)
 }
 
 /// A step that would be due, and may not be taken yet.

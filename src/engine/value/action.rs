@@ -140,6 +140,9 @@ actions! {
     ResolveClaim: ClusterUser,
         "Two channels have the same number.",
         "Delete one of the two channels.";
+    ConfirmTakeover: ClusterUser,
+        "The number is live in another account, and would be taken away from there.",
+        "Create the channel anew with that accountId; or take the number over with kubectl whatsapp send-code NAME for the code and kubectl whatsapp retry NAME for the registration.";
     Retry: ClusterUser,
         "Something failed that is tried again only when a person asks.",
         "Remove the cause that the message names; then run kubectl whatsapp retry NAME.";

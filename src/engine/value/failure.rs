@@ -253,7 +253,7 @@ impl Refusal {
     /// ```
     /// # use whatsapp_operator::engine::failure::{Class, Refusal, Scope};
     /// # let refusal = |message: &str| Refusal {
-    /// #     code: 100, subcode: None, title: None, message: message.into(), trace_id: None,
+    /// #     code: 100, subcode: None, title: None, message: message.into(), said: None, trace_id: None,
     /// #     class: Class::Spec, scope: Scope::Call, until: None,
     /// # };
     /// let wrong = refusal("(#100) Tried accessing nonexisting field (currency) on node type (Business)");

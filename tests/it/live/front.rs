@@ -223,6 +223,7 @@ fn whole(status: u16, headers: &BTreeMap<String, String>, body: String) -> Respo
 
 /// Lays a recorded node, or every node of a recorded list, over what is shown.
 fn lay_over(shown: &mut Value, recorded: &Value, fields: &[String]) {
+    let is_list = recorded.get("data").is_some_and(Value::is_array);
     let nodes = match recorded.get("data") {
         Some(Value::Array(nodes)) => nodes.as_slice(),
         _ => std::slice::from_ref(recorded),
@@ -231,8 +232,12 @@ fn lay_over(shown: &mut Value, recorded: &Value, fields: &[String]) {
         let target = match shown.get_mut("data").and_then(Value::as_array_mut) {
             None => Some(&mut *shown),
             Some(entries) => {
-                if !entries.iter().any(|entry| entry["id"] == node["id"]) {
-                    entries.push(json!({"id": node["id"]}));
+                let is_there = entries.iter().any(|entry| entry["id"] == node["id"]);
+                match (is_there, is_list) {
+                    // The list of another account.
+                    (false, false) => continue,
+                    (false, true) => entries.push(json!({"id": node["id"]})),
+                    (true, _) => {}
                 }
                 entries.iter_mut().find(|entry| entry["id"] == node["id"])
             }

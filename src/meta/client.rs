@@ -146,10 +146,11 @@ impl GraphClient {
     /// The same for the app in the place of the token's user, where app and secret are known. Its token is made of both.
     pub(super) fn of_app(&self) -> Option<Self> {
         let app = self.learnt_app().or_else(|| self.credential.app.clone())?;
-        let secret = self.credential.app_secret.as_ref()?.expose_secret();
-        let token = SecretString::from(format!("{app}|{secret}"));
+        let secret = self.credential.app_secret.as_ref()?;
+        let token = SecretString::from(format!("{app}|{}", secret.expose_secret()));
+        let proof = Some(appsecret_proof(&token, secret));
         let credential = Credential { token, ..Credential::clone(&self.credential) };
-        Some(Self { inner: Arc::clone(&self.inner), credential: Arc::new(credential), proof: None })
+        Some(Self { inner: Arc::clone(&self.inner), credential: Arc::new(credential), proof })
     }
 
     pub(super) fn key(&self, account: &AccountId) -> AccountKey {

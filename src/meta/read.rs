@@ -133,7 +133,7 @@ impl GraphClient {
         let mut told: Names = fields.needed.iter().map(|field| field.name).collect();
         let mut shown = told.clone();
         let mut blamed = skipped.clone();
-        let mut is_through = true;
+        let (mut is_through, mut is_apart) = (true, false);
         let extra = fields.extra.iter().map(|field| vec![field]);
         let mut parts: VecDeque<Vec<&'static Asked>> =
             std::iter::once(fields.core.iter().collect()).chain(extra).collect();
@@ -172,14 +172,15 @@ impl GraphClient {
                 }
             }
         }
-        if page.is_some() && shown.len() > told.len() {
+        // Nothing is to be blamed: the refusal has passed, or the fields are shown by themselves alone.
+        let is_doubtful = is_through && blamed == *skipped;
+        if is_doubtful || (page.is_some() && shown.len() > told.len()) {
             match self.ask(call, page, fields.all().filter(|field| shown.contains(field.name))).await {
                 Ok(whole) => (answer, told) = (whole, shown),
-                Err(trouble) => is_through &= Blame::of(&trouble, fields) == Blame::Unnamed,
+                Err(trouble) => is_apart = Blame::of(&trouble, fields) == Blame::Unnamed,
             }
         }
-        // Each is shown by itself and not all together. One of them is not to be blamed, so all of them are.
-        if is_through && blamed == *skipped {
+        if is_doubtful && is_apart {
             let apart = fields.extra.iter().filter(|field| !blamed.contains(field.name));
             apart.for_each(|field| self.remember_field(call, field.name, None));
         }
@@ -274,11 +275,13 @@ impl GraphClient {
     pub(super) async fn read_token(&self) -> Result<TokenFacts, Failure> {
         let mut call = Call::read(Edge::DebugToken, None, "", Claim::Read(Urgency::Edit));
         call.query.push(("input_token", self.credential.token.expose_secret().to_owned()));
+        call.secret = Some(&self.credential.token);
         let answer = match (self.call(&call).await, self.of_app()) {
             (Ok(answer), _) => answer,
-            // Meta does not let this token inspect itself; its app may.
+            // Meta does not let this token inspect itself; its app may. What is wrong with the app's own call says
+            // nothing about the token.
             (Err(trouble), Some(app)) if trouble.refuses_inspection() => {
-                app.call(&call).await.map_err(Trouble::into_failure)?
+                app.call(&call).await.map_err(|_| trouble.into_failure())?
             }
             (Err(trouble), _) => return Err(trouble.into_failure()),
         };

@@ -34,6 +34,9 @@ pub struct Circumstances {
     pub process: ProcessFacts,
 }
 
+/// How many of the accounts that a token names are tried when its scopes are in doubt.
+const TARGETS_TRIED: usize = 3;
+
 /// Where a look reads from.
 pub struct Sources<'a, G, S, C> {
     /// `None` while no credential is known to work; then every fact of Meta is unknown.
@@ -207,14 +210,20 @@ pub async fn prove<G: Graph>(graph: &G, token: &Fact<TokenFacts>, now: Timestamp
     if !needs_proof(token) {
         return Fact::NotAsked;
     }
-    let list = fact(graph.owned_accounts().await.map(|_| ()));
-    let named = token.known().and_then(|facts| facts.targets.as_ref()?.first().cloned());
-    match (&list, named) {
-        (Fact::Unknown(failure), Some(account)) if failure.refusal().is_some_and(Refusal::is_permission) => {
-            fact(graph.account(&account, now, Urgency::Edit).await.map(|_| ()))
-        }
-        _ => list,
+    let mut proof = fact(graph.owned_accounts().await.map(|_| ()));
+    let is_denied = |proof: &Fact<()>| matches!(proof, Fact::Unknown(failure) if failure.refusal().is_some_and(Refusal::is_permission));
+    if !is_denied(&proof) {
+        return proof;
     }
+    let targets = token.known().and_then(|facts| facts.targets.as_deref()).unwrap_or_default();
+    for account in targets.iter().take(TARGETS_TRIED) {
+        proof = fact(graph.account(account, now, Urgency::Edit).await.map(|_| ()));
+        // One that is gone proves nothing.
+        if matches!(proof, Fact::Known(())) {
+            break;
+        }
+    }
+    proof
 }
 
 /// A read that failed is a fact that says so.

@@ -193,9 +193,6 @@ fn what_is_taken_does_not_stall_the_operator() {
         "{name: a-pin, key: v}",
     ];
     let mut manifests: Vec<String> = names.iter().map(|name| channel(name, "")).collect();
-    manifests.extend(
-        hosts.iter().map(|host| channel("Acme", &format!("  profile: {{websites: [\"http://{host}\"]}}\n"))),
-    );
     manifests.extend(urls.chain(others).map(|url| {
         channel(
             "Acme",

@@ -119,8 +119,15 @@ impl<S: GraphSource, C: Clock> Examination<'_, S, C> {
             Some(in_use) if state.is_check_due(fresh, now) => fact(in_use.graph.debug_token().await),
             _ => Fact::NotAsked,
         };
-        let (offered_token, proof) =
-            if is_in_use { (Fact::NotAsked, Fact::NotAsked) } else { self.try_offer(state).await };
+        let is_dead = state.view.as_ref().is_some_and(|view| view.credential_version.is_none());
+        let (offered_token, proof) = match &state.in_use {
+            // One that was found dead is proven anew, since its lists are read no more.
+            Some(in_use) if is_in_use && is_dead => {
+                (Fact::NotAsked, prove(&in_use.graph, &token_in_use, now).await)
+            }
+            Some(_) if is_in_use => (Fact::NotAsked, Fact::NotAsked),
+            _ => self.try_offer(state).await,
+        };
         if token_in_use != Fact::NotAsked {
             state.note_check(&token_in_use, now);
         }

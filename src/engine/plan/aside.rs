@@ -98,7 +98,7 @@ fn route(
         let step = Step::SubscribeApp { account: seen.account.clone() };
         return Err(paced(pass, memory, seen.begun, step, "subscribe the app to the account"));
     }
-    if has_no_callback(number) && pass.retry.is_none() {
+    if has_no_callback(number) {
         return Err(Stop::block(Block::new(
             Reason::AppNotSubscribedToMessages,
             "the app has no callback URL of its own, and Meta refuses the webhook of a number without it; in the App Dashboard, under WhatsApp, Configuration, give the app a verified callback URL and the field messages; it is looked at again by itself",
@@ -126,7 +126,8 @@ fn has_no_callback(number: &Number) -> bool {
     match &number.webhook {
         Field::Refused => false,
         Field::Absent => true,
-        Field::Is(configuration) => configuration.application.is_none(),
+        // An override that is there was taken, so the app had an address then.
+        Field::Is(shown) => shown.application.is_none() && shown.account.is_none() && shown.number.is_none(),
     }
 }
 

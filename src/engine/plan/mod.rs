@@ -35,6 +35,7 @@ use crate::engine::{
     },
     rule::{reach, say},
     value::{
+        action::Action,
         block::Block,
         condition_type::ConditionType,
         desired::{Desired, Management},
@@ -224,7 +225,7 @@ fn unregistered(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) 
 /// What takes a number away from another account is done once per `retry`, and a code is sent by consent.
 fn unless_asked(pass: &Pass, stop: Stop, block: Block) -> Stop {
     match stop {
-        Stop::Step(mut planned) if planned.cause == Cause::Automatic && takes_over(planned.step.kind()) => {
+        Stop::Step(mut planned) if !is_consented(&planned.cause) && takes_over(planned.step.kind()) => {
             match &pass.retry {
                 Some(retry) => {
                     planned.cause = Cause::Retry(retry.value.clone());
@@ -233,12 +234,21 @@ fn unless_asked(pass: &Pass, stop: Stop, block: Block) -> Stop {
                 None => Stop::block(block),
             }
         }
-        // Whoever reads these would bring the number up next.
-        Stop::Block(held) if matches!(held.reason, Reason::CodeNeeded | Reason::RegistrationPaused) => {
-            Stop::block(block)
-        }
+        // Whoever does what such a block asks for would take the number over without knowing it.
+        Stop::Block(held) if invites(&held) => Stop::block(block),
         stop => stop,
     }
+}
+
+fn is_consented(cause: &Cause) -> bool {
+    matches!(cause, Cause::Retry(_) | Cause::SendCode(_))
+}
+
+/// Whether it ends with a consent, or by itself with a registration. A lock of Meta's is ended by neither.
+fn invites(block: &Block) -> bool {
+    let asked = block.reason.asks().map(|asks| asks.action);
+    matches!(asked, Some(Action::Retry | Action::AskForCode))
+        || (block.reason == Reason::RegistrationPaused && block.failure.is_none())
 }
 
 fn takes_over(step: StepKind) -> bool {

@@ -10,12 +10,15 @@ use crate::{
     engine::{
         failure::Refusal,
         id::{CodeStatus, Field},
+        limits::Limits,
         spelling::Canonical,
     },
     meta::{
         bounded::{REMEMBERED, lock},
         budget::Payer,
-        fixture::{Bench, Reply, TOKEN, account, credential, is_no_answer, nonexisting, page, refused},
+        fixture::{
+            APP_SECRET, Bench, Reply, TOKEN, account, credential, is_no_answer, nonexisting, page, refused,
+        },
         port::{Credential, Graph, GraphSource},
     },
 };
@@ -304,6 +307,37 @@ async fn a_list_is_read_without_a_field_that_is_refused_without_its_name() {
     bench.clock.pass(Duration::from_secs(3600));
     bench.numbers().await.unwrap();
     assert_eq!(bench.seen().len(), calls + 1);
+}
+
+#[tokio::test]
+async fn a_refusal_that_passes_takes_no_field_away() {
+    let denied = refused(200, "(#200) no permission");
+    let bench =
+        Bench::new(std::iter::once(denied).chain(std::iter::repeat_with(|| showing!(&[])).take(20))).await;
+    let account = account();
+    let read = || bench.client.account(&account, bench.now(), Urgency::Edit);
+    let facts = read().await.unwrap();
+    assert!(!facts.funding.is_refused() && !facts.status.is_refused());
+    let calls = bench.seen().len();
+    bench.clock.pass(Duration::from_secs(3600));
+    read().await.unwrap();
+    let last = bench.seen()[calls].query("fields").unwrap();
+    assert!(last.contains("primary_funding_id") && last.contains("country"), "{last}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_apps_own_call_says_nothing_about_the_token() {
+    let hides = || refused(100, "(#100) may not be inspected");
+    let wrong = refused(190, "(#190) Invalid OAuth access token");
+    let bench = Bench::with([hides(), wrong], Limits::default(), Some(APP_SECRET)).await;
+    let failure = bench.client.debug_token().await.unwrap_err();
+    assert_eq!(failure.refusal().map(|refusal| refusal.code), Some(100));
+    let tokens: Vec<_> = bench.seen().iter().map(|seen| seen.headers.contains(APP_SECRET)).collect();
+    assert_eq!(tokens, [false, true], "the app asks in the place of the token's user");
+
+    let told = json!({"data": {"is_valid": true, "app_id": "200000000000001", "scopes": []}});
+    let bench = Bench::with([hides(), Reply::Json(200, told)], Limits::default(), Some(APP_SECRET)).await;
+    assert!(bench.client.debug_token().await.unwrap().is_valid);
 }
 
 #[tokio::test]

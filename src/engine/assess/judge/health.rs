@@ -30,6 +30,12 @@ pub(super) fn healthy(scene: &Scene<'_>, number: &Number) -> Judged {
         Some(PlatformType::NotApplicable | PlatformType::OnPremise) => return unregistered_health(scene),
         Some(PlatformType::Other(_)) | None => return Judged::Keep,
     }
+    let stands = scene.before.conditions.get(ConditionType::Healthy);
+    if number.status.is_refused()
+        && stands.is_some_and(|c| matches!(c.reason, Reason::NumberBanned | Reason::NotConnected))
+    {
+        return Judged::Keep;
+    }
     let limited = match standing(number) {
         Standing::Connected => None,
         Standing::Limited(word) => Some(format!("Meta limits the number (status {word})")),

@@ -219,6 +219,14 @@ impl<'a> PortfolioGiven<'a> {
             Fact::Unknown(failure) if is_uninspected(failure) && self.is_offered() => {
                 match self.read_proves() {
                     Proof::None => self.try_reads_of(&self.observed.proof),
+                    // One that works is not given up for one of which nothing but a refusal is known.
+                    Proof::Denied(refusal) if self.is_rotating() => fails(
+                        Reason::ScopesMissing,
+                        format!(
+                            "Meta does not let the token be inspected, and refuses to show it an account; {NEW_TOKEN}"
+                        ),
+                        Some(refusal.clone()),
+                    ),
                     Proof::Shown | Proof::Denied(_) => Trial::Uninspected,
                 }
             }
@@ -246,9 +254,9 @@ impl<'a> PortfolioGiven<'a> {
 
     /// Whether the token is one that was not in use yet. After a restart the one that worked before counts as in use.
     fn is_new(&self) -> bool {
-        self.is_rotating()
-            || (self.observed.in_use.is_none()
-                && !self.before.is(ConditionType::CredentialsValid, Truth::True))
+        let told = self.before.get(ConditionType::CredentialsValid);
+        let worked = told.is_some_and(|c| c.status == Truth::True && c.reason != Reason::NewTokenRejected);
+        self.is_rotating() || (self.observed.in_use.is_none() && !worked)
     }
 
     /// What a read with the offered credential proves.
@@ -298,6 +306,10 @@ impl<'a> PortfolioGiven<'a> {
         match proof {
             _ if missing.is_empty() => Trial::Works { expires: token.end() },
             Proof::Shown => Trial::Works { expires: token.end() },
+            // It worked before, and without the scope for lists their refusal proves nothing.
+            Proof::Denied(_) if !is_new && !token.lacks(&[SCOPE_BUSINESS]).is_empty() => {
+                Trial::Works { expires: token.end() }
+            }
             Proof::Denied(refusal) => {
                 let text = format!(
                     "the token lacks {}, and Meta refuses to show it an account; generate one with these scopes and put it into the Secret",

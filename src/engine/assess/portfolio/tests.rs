@@ -581,6 +581,29 @@ fn a_token_that_may_not_inspect_itself_is_taken_when_a_read_is_answered(
 }
 
 #[test]
+fn a_token_that_works_is_not_given_up_for_one_of_which_only_a_refusal_is_known() {
+    let mut case = Case::new();
+    case.settle();
+    case.observed.in_use = Some("v1".into());
+    case.observed.offered = Some("v2".into());
+    case.observed.token = Fact::Unknown(refused(100, None, "may not be inspected"));
+    case.observed.proof = Fact::Unknown(denied());
+    let assessment = case.settle();
+    assert_eq!(verdict(&assessment, CredentialsValid), Some((True, Reason::NewTokenRejected)));
+    assert!(!assessment.accept_offered);
+
+    // Nor is a rejected one taken for the one that worked, after a restart.
+    let mut page = Case::new();
+    page.settle();
+    page.observed.in_use = Some("v1".into());
+    page.observed.offered = Some("v2".into());
+    page.token().kind = TokenType::Page;
+    assert_eq!(verdict(&page.settle(), CredentialsValid), Some((True, Reason::NewTokenRejected)));
+    page.observed.in_use = None;
+    assert_eq!(verdict(&page.assess(), CredentialsValid), Some((False, Reason::TokenTypeNotUsable)));
+}
+
+#[test]
 fn a_persons_token_that_is_in_use_works_until_it_ends() {
     let mut case = Case::new();
     case.token().kind = TokenType::User;

@@ -155,7 +155,7 @@ words! {
 /// assert!(locked.is(131_031, None) && locked.names(131_031));
 /// assert!(locked.is_answer() && locked.asks_for_a_person() && locked.shuts_account());
 /// let hidden = refusal(200, Class::Credentials);
-/// assert!(hidden.is_denied() && hidden.denies_object() && !hidden.is_about_credentials());
+/// assert!(hidden.is_denied() && hidden.is_permission() && hidden.denies_object() && !hidden.is_about_credentials());
 /// let busy = refusal(2, Class::Retry);
 /// assert!(busy.may_have_happened() && !busy.is_pause() && busy.paused_until().is_none());
 /// ```

@@ -78,6 +78,18 @@ pub(super) fn live_elsewhere(
     ))
 }
 
+/// An account that may have the number, and whose list could not be read now. One that is hidden from the token, or whose
+/// calls are held back until a date, holds nothing up.
+pub(super) fn unread_elsewhere(pass: &Pass, seen: &Seen) -> Option<Block> {
+    let others = pass.observed.search.iter().filter(|searched| searched.account != seen.account);
+    others.into_iter().find_map(|searched| match &searched.list {
+        ListState::Failed(failure) if failure.paused_until().is_none() => {
+            Some(say::unreadable(&format!("the numbers of account {}", searched.account), failure))
+        }
+        _ => None,
+    })
+}
+
 /// Remembers a number that was found: whose it is, and under which id.
 pub(super) fn note(pass: &Pass, memory: &mut Memory, number: &Number) {
     let is_new = memory.number.as_ref() != Some(&number.id);

@@ -188,7 +188,7 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, Writable)> 
             let Err(stop) = unregistered(pass, memory, &number, &seen);
             Err(match elsewhere {
                 Some(block) => unless_asked(pass, stop, block),
-                None => stop,
+                None => unless_unread(pass, stop, &seen),
             })
         }
     }
@@ -237,6 +237,18 @@ fn unless_asked(pass: &Pass, stop: Stop, block: Block) -> Stop {
         // Whoever does what such a block asks for would take the number over without knowing it.
         Stop::Block(held) if invites(&held) => Stop::block(block),
         stop => stop,
+    }
+}
+
+/// Nothing is registered by itself while an account cannot be read in which the number may be live.
+fn unless_unread(pass: &Pass, stop: Stop, seen: &Seen) -> Stop {
+    match (&stop, find::unread_elsewhere(pass, seen)) {
+        (Stop::Step(planned), Some(block))
+            if !is_consented(&planned.cause) && takes_over(planned.step.kind()) =>
+        {
+            Stop::block(block)
+        }
+        _ => stop,
     }
 }
 

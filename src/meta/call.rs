@@ -62,12 +62,6 @@ impl Trouble {
         self.failure.refusal().map(|refusal| refusal.code)
     }
 
-    /// Whether Meta refuses to tell about a token, which says nothing about the token itself.
-    pub(super) fn refuses_inspection(&self) -> bool {
-        let refusal = self.failure.refusal();
-        refusal.is_some_and(|refusal| refusal.code == 100 && !refusal.is_about_credentials())
-    }
-
     pub(super) fn repeatable(self) -> Self {
         Self { may_repeat: true, ..self }
     }

@@ -20,7 +20,7 @@ use super::{
     wire::{self, Asked, Fields, Next},
 };
 use crate::engine::{
-    failure::Failure,
+    failure::{Failure, Refusal},
     id::{AccountId, AppId, NumberId, PlatformType},
     look::Urgency,
     observed::{Account, Profile},
@@ -280,7 +280,9 @@ impl GraphClient {
             (Ok(answer), _) => answer,
             // Meta does not let this token inspect itself; its app may. What is wrong with the app's own call says
             // nothing about the token.
-            (Err(trouble), Some(app)) if trouble.refuses_inspection() => {
+            (Err(trouble), Some(app))
+                if trouble.failure.refusal().is_some_and(Refusal::refuses_inspection) =>
+            {
                 app.call(&call).await.map_err(|_| trouble.into_failure())?
             }
             (Err(trouble), _) => return Err(trouble.into_failure()),

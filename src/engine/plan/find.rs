@@ -50,6 +50,15 @@ fn pick(memory: &Memory, searched: &Searched) -> Option<Arc<Number>> {
     live.min_by_key(|number| (Some(&number.id) != memory.number.as_ref(), number.id.clone())).cloned()
 }
 
+/// How another account is called: by its id only where `access` lets this namespace know it.
+fn place(pass: &Pass, view: &PortfolioView, account: &AccountId) -> String {
+    if reach::is_granted(view, &pass.desired.namespace, account) {
+        format!("account {account}")
+    } else {
+        "another account of the portfolio".into()
+    }
+}
+
 /// The number is live under another id in another account in reach. Registering it here would take it away from whoever
 /// sends with it there.
 pub(super) fn live_elsewhere(
@@ -59,13 +68,9 @@ pub(super) fn live_elsewhere(
     number: &Number,
 ) -> Option<Block> {
     let is_twin = |other: &Arc<Number>| other.id != number.id && !other.has_left() && other.is_registered();
-    let others = pass.observed.search.iter().filter(|searched| searched.account != seen.account);
-    let hit = others.into_iter().find(|searched| searched.numbers.iter().any(is_twin))?;
-    let place = if reach::is_granted(view, &pass.desired.namespace, &hit.account) {
-        format!("account {}", hit.account)
-    } else {
-        "another account of the portfolio".into()
-    };
+    let mut others = pass.observed.search.iter().filter(|searched| searched.account != seen.account);
+    let hit = others.find(|searched| searched.numbers.iter().any(is_twin))?;
+    let place = place(pass, view, &hit.account);
     Some(Block::new(
         Reason::NumberLiveElsewhere,
         format!(
@@ -80,11 +85,12 @@ pub(super) fn live_elsewhere(
 
 /// An account that may have the number, and whose list could not be read now. One that is hidden from the token, or whose
 /// calls are held back until a date, holds nothing up.
-pub(super) fn unread_elsewhere(pass: &Pass, seen: &Seen) -> Option<Block> {
-    let others = pass.observed.search.iter().filter(|searched| searched.account != seen.account);
-    others.into_iter().find_map(|searched| match &searched.list {
+pub(super) fn unread_elsewhere(pass: &Pass, view: &PortfolioView, seen: &Seen) -> Option<Block> {
+    let mut others = pass.observed.search.iter().filter(|searched| searched.account != seen.account);
+    others.find_map(|searched| match &searched.list {
         ListState::Failed(failure) if failure.paused_until().is_none() => {
-            Some(say::unreadable(&format!("the numbers of account {}", searched.account), failure))
+            let place = place(pass, view, &searched.account);
+            Some(say::unreadable(&format!("the numbers of {place}"), failure))
         }
         _ => None,
     })
@@ -158,11 +164,7 @@ fn is_nowhere_else(pass: &Pass, memory: &Memory, view: &PortfolioView, seen: &Se
     });
     let Some(hit) = hit else { return Ok(()) };
     let digits = &pass.desired.number;
-    let place = if reach::is_granted(view, &pass.desired.namespace, &hit.account) {
-        format!("account {}", hit.account)
-    } else {
-        "another account of the portfolio".into()
-    };
+    let place = place(pass, view, &hit.account);
     let remedy = match &memory.account {
         Some(_) if memory.number.is_some() => {
             "create the channel anew with that accountId, or have the number registered in this account again"

@@ -188,7 +188,7 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, Writable)> 
             let Err(stop) = unregistered(pass, memory, &number, &seen);
             Err(match elsewhere {
                 Some(block) => unless_asked(pass, stop, block),
-                None => unless_unread(pass, stop, &seen),
+                None => unless_unread(pass, view, stop, &seen),
             })
         }
     }
@@ -241,8 +241,8 @@ fn unless_asked(pass: &Pass, stop: Stop, block: Block) -> Stop {
 }
 
 /// Nothing is registered by itself while an account cannot be read in which the number may be live.
-fn unless_unread(pass: &Pass, stop: Stop, seen: &Seen) -> Stop {
-    match (&stop, find::unread_elsewhere(pass, seen)) {
+fn unless_unread(pass: &Pass, view: &PortfolioView, stop: Stop, seen: &Seen) -> Stop {
+    match (&stop, find::unread_elsewhere(pass, view, seen)) {
         (Stop::Step(planned), Some(block))
             if !is_consented(&planned.cause) && takes_over(planned.step.kind()) =>
         {

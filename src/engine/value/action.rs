@@ -101,13 +101,13 @@ actions! {
         "The token does not work, or soon will not.",
         "In Business settings, generate a token for the system user, preferably one that never expires, and have it put into the Secret.";
     UnblockApp: PortfolioAdmin,
-        "Meta keeps the token's app from calling.",
+        "Meta blocks the API access of the token's app.",
         "In the App Dashboard, open the app, and do what its alerts and required actions ask for.";
     AddNumberAgain: PortfolioAdmin,
         "The number was deleted from its account.",
         "Add the number to the account again in WhatsApp Manager.";
     AddByHand: PortfolioAdmin,
-        "Meta takes no number for this account by a call.",
+        "Meta lets no number be added to this account through the API.",
         "Add the number in WhatsApp Manager; the operator finds it there and goes on by itself.";
     AllowNumber: PortfolioAdmin,
         "Meta does not let the number be added: the portfolio is full, the number is in use, or the token lacks a right.",

@@ -218,6 +218,23 @@ impl Refusal {
         (matches!(self.code, 3 | 10 | 200..=299) && self.is_denied()) || self.says(Said::PermissionMissing)
     }
 
+    /// Whether, as the answer about a token, it only refuses to tell about it. That says nothing about whether the token
+    /// works.
+    ///
+    /// ```
+    /// # use whatsapp_operator::engine::failure::{Class, Refusal, Scope};
+    /// # let refusal = |code, message: &str| Refusal {
+    /// #     code, subcode: None, title: None, message: message.into(), said: None, trace_id: None,
+    /// #     class: Class::Spec, scope: Scope::Call, until: None,
+    /// # };
+    /// assert!(refusal(100, "may not be inspected").refuses_inspection());
+    /// assert!(!refusal(100, "Invalid appsecret_proof").refuses_inspection());
+    /// assert!(!refusal(190, "expired").refuses_inspection());
+    /// ```
+    pub fn refuses_inspection(&self) -> bool {
+        self.code == 100 && !self.is_about_credentials()
+    }
+
     /// Whether a sentence of it says this.
     ///
     /// ```

@@ -294,8 +294,8 @@ reasons! {
         "The number is registered to another account of WhatsApp: in an app on a phone, or in another WhatsApp Business Account.",
         "To keep it in the WhatsApp Business app: set connection to Coexistence, and connect it in the app. In another WhatsApp Business Account: have it deregistered there. Only if an app has it and its account and chats are not needed any more: delete the account in that app (Settings, Account; uninstalling is not enough), and wait five minutes. Then: kubectl whatsapp retry NAME.";
     CertificateRefused: Person, NUMBER, Retry at Numbers,
-        "Meta could not make the certificate of the number, and does not say why in words that are known here: the number is in use in a WhatsApp app, or in another account; the display name is not ready; or two-step verification was switched on elsewhere.",
-        "Read Meta's words in the message, and look at the number in WhatsApp Manager; once the cause is removed: kubectl whatsapp retry NAME. Give no account up on a guess.";
+        "Meta refused the certificate of the number, and the operator does not know the reason that Meta gives. Known reasons are: the number is in use in a WhatsApp app, or in another account; the display name is not ready; or two-step verification was switched on elsewhere.",
+        "Read Meta's words in the message, and look at the number in WhatsApp Manager; once the cause is removed: kubectl whatsapp retry NAME. Do not delete an account on a guess.";
     NumberLimitReached: Person, NUMBER, RaiseNumberLimit at Support,
         "The portfolio has as many numbers as Meta allows it.",
         "Verify the business, remove a number that is no longer used in WhatsApp Manager, or ask Meta's support for more; it is tried again daily, or at once: kubectl whatsapp retry NAME.";
@@ -303,7 +303,7 @@ reasons! {
         "Meta refused to add the number without naming one cause: it is in use in a WhatsApp app or with another provider, banned, or number or name are not valid; after a plain permission error, the portfolio is full or the token's user lacks full control of the account.",
         "Read Meta's words, and go through the causes that the message names; then: kubectl whatsapp retry NAME.";
     AddedByHandOnly: Person, NUMBER, AddByHand at Numbers,
-        "Meta takes no number for this account by a call.",
+        "Meta lets no number be added to this account through the API.",
         "Add the number in WhatsApp Manager; it is found and taken up there. An account of the WhatsApp Business app takes no second number: create another account, and the channel anew with its accountId.";
     NameRefused: Person, NAME, ChooseName at Numbers,
         "Meta refused to take the display name.",
@@ -354,7 +354,7 @@ reasons! {
         "The token may not do this with the account or the number.",
         "In Business settings, give the system user full control of the account, and the token the scopes whatsapp_business_management and whatsapp_business_messaging.";
     AppBlocked: Person, PORTFOLIO, UnblockApp at Apps,
-        "Meta keeps the app of the token from calling. Token, account and number are not the cause, and what was True stays.",
+        "Meta blocks the API access of the token's app. Token, account and number are not the cause, and what was True stays.",
         "Open the app in the App Dashboard, and do what its alerts and required actions ask for. Meta releases an app after hours or days; the operator notices it by itself.";
     PortfolioNotUsable: Person, PORTFOLIO, CorrectPortfolio,
         "There is no portfolio of that name that may be used from this namespace.",

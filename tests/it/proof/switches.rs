@@ -508,6 +508,7 @@ fn every_switch_has_a_reading_that_is_tried() {
 }
 
 #[rstest]
+#[case::slow_people(Scene::SlowPeople)]
 #[case::plain(Scene::Plain)]
 #[case::typo(Scene::Typo)]
 #[case::forgetful(Scene::Forgetful)]
@@ -517,7 +518,6 @@ fn every_switch_has_a_reading_that_is_tried() {
 #[case::elsewhere(Scene::Elsewhere)]
 #[case::on_phone(Scene::OnPhone)]
 #[case::coexisting(Scene::Coexisting)]
-#[case::slow_people(Scene::SlowPeople)]
 #[case::review(Scene::Review)]
 #[case::other_name(Scene::OtherName)]
 #[case::slow_review(Scene::SlowReview)]

@@ -87,7 +87,7 @@ pub fn needs_proof(token: &Fact<TokenFacts>) -> bool {
 
 /// Whether Meta refuses to tell anything about the token, which says nothing about whether it works.
 fn is_uninspected(failure: &Failure) -> bool {
-    failure.refusal().is_some_and(|refusal| refusal.code == 100 && !refusal.is_about_credentials())
+    failure.refusal().is_some_and(Refusal::refuses_inspection)
 }
 
 /// The judgement of the credentials.

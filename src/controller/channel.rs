@@ -1,23 +1,21 @@
 //! The reconcile of a channel: reads it live, runs one pass, says when to come back.
 //!
-//! The store holds metadata only. What a pass decides on is read live, so a cache that
-//! has not seen our own last write can never be acted on, and memory does not grow
-//! with what statuses hold.
+//! No object is kept. What a pass decides on is read live, so a cache that has not seen
+//! our own last write can never be acted on, and memory does not grow with what statuses
+//! hold.
 
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use kube::{
-    Api, Resource,
-    core::{DeserializeGuard, PartialObjectMeta},
-    runtime::controller::Action,
-};
+use kube::core::DeserializeGuard;
 use tracing::{debug, info, warn};
 
 use crate::engine::{
     assess::first,
     desired::{Desired, Management, PortfolioRef},
+    id::AccountId,
     limits::Limits,
+    look::Urgency,
     memory::{ConsentKind, Memory},
     observed::{Claim, ListState, PortfolioState, ProcessFacts},
     reason::Reason,
@@ -30,26 +28,26 @@ use crate::{
         lower,
         v1alpha1::{ChannelCounts, ManagementPolicy, WhatsAppChannel},
     },
-    cluster::{Failed, bounded, secret::NamespaceSecrets},
+    cluster::{Failed, secret::NamespaceSecrets},
     controller::{
         claim::{Claimant, Claims},
-        pace,
+        contained, pace,
+        queue::{Lane, Next, Seat, Target, Turn},
         records::{ChannelRecords, Standing, live},
-        signal::{Cluster, Signals},
-        state::{LiveCode, Stamp, State, States, Wait},
+        signal::{Cluster, Signals, reference_to},
+        state::{LiveCode, Rest, State, States},
         tell::{Notice, result, transitions},
         view::Portfolios,
         watch::Key,
     },
-    meta::port::{Clock, Graph, GraphSource},
+    meta::port::{Clock, Graph},
     run::{
-        pass::{Done, Input, Live, PassError, Record, Records, Shell, WriteError, may_have_written, pass},
-        secret::{Purpose, glance, is_same_version},
+        pass::{
+            Done, Input, Live, PassError, Record, Records, Shell, WriteError, apart, may_have_written, pass,
+        },
+        secret::{glance, is_same_version},
     },
 };
-
-/// What the store keeps of a channel.
-pub type Lean = PartialObjectMeta<WhatsAppChannel>;
 
 /// An effect often shows at once; what does not is looked for at the pace of the plan.
 const AFTER_ACT: Duration = Duration::from_secs(2);
@@ -57,6 +55,13 @@ const AFTER_ACT: Duration = Duration::from_secs(2);
 const ACTS_IN_A_ROW: u32 = 24;
 /// Somebody else holds the object for a moment.
 const SHORTLY: Duration = Duration::from_secs(1);
+/// After the first status others get theirs, and what is applied together with a channel gets there.
+const AFTER_FIRST: Duration = Duration::from_millis(250);
+
+/// Nothing is expected to change.
+const AT_LAST: Next = Next { after: pace::LONGEST, class: Urgency::Drift };
+/// The object was changed meanwhile.
+const AGAIN: Next = Next { after: SHORTLY, class: Urgency::Transitional };
 
 /// What a reconcile gets.
 pub struct Context<G, C> {
@@ -69,88 +74,22 @@ pub struct Context<G, C> {
 }
 
 impl<G, C: Clock> Context<G, C> {
-    /// Gives a channel its first status as soon as the watch has told of it: nobody waits for that behind looks at
-    /// Meta, which are slow, nor behind the pause in which changes come together. Whatever does not go well here
-    /// is left to the reconcile.
-    pub async fn give_birth(&self, key: &Key) {
-        let Some(uid) = self.claims.newborn(key) else { return };
-        let state = self.states.of(key, &uid);
-        let Ok(_busy) = state.busy.clone().try_lock_owned() else { return };
-        let records = ChannelRecords::new(&self.cluster.client, &key.namespace, &key.name, &uid);
-        match records.object().await {
-            Ok(DeserializeGuard(Ok(channel))) if is_unborn(&channel, &uid) => {
-                if let Ok(desired) = lower::channel(&channel) {
-                    let written = self.write_first(key, &records, &desired, &live(&channel).version).await;
-                    if let Err(error) = written {
-                        debug!(namespace = %key.namespace, channel = %key.name, %error, "first status not written yet");
-                    }
-                }
-            }
-            Err(Failed::Gone) => self.states.remove(key),
-            Ok(_) | Err(_) => {}
-        }
-        self.claims.born(key);
-        self.signals.channels.wake([key.clone()]);
-    }
-
     /// Why a channel was not reconciled is told, and when to try again: later and later, for each object on its own.
-    pub fn failed(&self, key: &Key, uid: &str, error: &Error) -> Duration {
-        let pause = pace::after_failures(self.states.failed(key, uid));
+    fn failed(&self, key: &Key, uid: &str, error: &Error) -> Next {
+        let state = self.states.get(key, uid);
+        let pause = pace::after_failures(state.as_ref().map_or(1, |state| state.failed()));
         warn!(namespace = %key.namespace, channel = %key.name, %error, pause_s = pause.as_secs(), "channel not reconciled");
         self.signals.metrics.pass("channel", "failed");
-        pause
+        let now = self.shell.clock.now();
+        let after = state.map_or(pause, |state| {
+            let mut soft = state.soft();
+            let rest =
+                Rest::after_failure(soft.code.as_deref(), now + pause, &self.shell.limits, now).map(Box::new);
+            soft.rest = rest;
+            soft.rest.as_ref().map_or(pause, |rest| rest.pause(now))
+        });
+        Next { after, class: Urgency::Transitional }
     }
-
-    async fn write_first(
-        &self,
-        key: &Key,
-        records: &ChannelRecords,
-        desired: &Desired,
-        version: &Standing,
-    ) -> Result<(), WriteError> {
-        let record = Record { assessment: first(desired, self.shell.clock.now()), memory: Memory::default() };
-        records.write(&record, version).await?;
-        self.signals.metrics.status_writes("channel", 1);
-        self.claims.born(key);
-        Ok(())
-    }
-}
-
-impl<G: Graph, C: Clock> Context<G, C> {
-    /// Uses the code that a person has written meanwhile; says when to come back, or `None` when there is none yet.
-    ///
-    /// # Errors
-    ///
-    /// As of a reconcile.
-    pub async fn take_code(
-        &self,
-        key: &Key,
-        state: &Arc<State>,
-        code: &LiveCode,
-    ) -> Result<Option<Duration>, Error> {
-        let client = &self.cluster.client;
-        let secrets = NamespaceSecrets::new(client, &key.namespace);
-        if is_same_version(&code.seen, &glance(&secrets, Purpose::Code, &code.secret).await) {
-            return Ok(None);
-        }
-        // Whoever works on it may have looked before the code was there; the next round finds out.
-        let Ok(hold) = state.busy.clone().try_lock_owned() else { return Ok(None) };
-        let api: Api<WhatsAppChannel> = Api::namespaced(client.clone(), &key.namespace);
-        let object = match bounded(api.get_metadata(&key.name)).await {
-            Ok(object) => object,
-            Err(Failed::Gone) => return Ok(None),
-            Err(error) => return Err(Error::Read(error)),
-        };
-        let one = One { ctx: self, object: &object, key, uid: &state.uid, state };
-        one.look(hold).await.map(Some)
-    }
-}
-
-/// Whether this is still the object that waits for its first status.
-fn is_unborn(channel: &WhatsAppChannel, uid: &str) -> bool {
-    channel.status.is_none()
-        && channel.metadata.deletion_timestamp.is_none()
-        && channel.metadata.uid.as_deref() == Some(uid)
 }
 
 /// Why a reconcile failed; each is tried again after a pause of its own.
@@ -190,7 +129,6 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
             && (!spec.suspend.unwrap_or(false) || has_acted),
         has_number,
         has_managed: has_acted && is_observed && !is_left_alone,
-        is_new: status.is_none() && meta.deletion_timestamp.is_none(),
         created: meta.creation_timestamp.as_ref().map_or(Timestamp::MIN, |at| at.0),
         stage: status.and_then(|s| Stage::from_word(s.stage.as_deref()?)).unwrap_or(Stage::Pending),
         counts,
@@ -241,51 +179,52 @@ fn look_pause(done: &Done, limits: &Limits, now: Timestamp) -> Duration {
     }
 }
 
-/// Reconciles one channel.
-///
-/// # Errors
-///
-/// See [`Error`]; [`error_policy`] says when to try again.
-pub async fn reconcile<S, C>(object: Arc<Lean>, ctx: Arc<Context<S::Graph, C>>) -> Result<Action, Error>
-where
-    S: GraphSource,
-    C: Clock,
-{
-    let meta = &object.metadata;
-    let key = Key::of(meta);
-    if meta.deletion_timestamp.is_some() {
-        // Nothing of ours holds it, and nothing is written at Meta for a channel that goes.
-        ctx.states.remove(&key);
-        return Ok(Action::requeue(pace::LONGEST));
-    }
-    // Counted until it has ended or was dropped, so that a shutdown sees the task that it may still spawn.
-    let _counted = ctx.shell.tasks.token();
-    let uid: Arc<str> = meta.uid.as_deref().unwrap_or_default().into();
-    let known = ctx.claims.known(&key).filter(|(_, known)| *known == uid);
-    let (key, uid) = known.unwrap_or((key, uid));
-    let state = ctx.states.of(&key, &uid);
-    // First statuses go first, on a lane of their own: only an order, which nothing depends on.
-    if state.gives_way(ctx.claims.has_newborn(), &ctx.shell.limits) {
-        return Ok(Action::requeue(SHORTLY));
-    }
-    let Ok(hold) = state.busy.clone().try_lock_owned() else { return Ok(Action::requeue(SHORTLY)) };
-    let one = One { ctx: &ctx, object: &object, key: &key, uid: &uid, state: &state };
-    if let Some(pause) = one.poll().await {
-        return Ok(Action::requeue(pause));
-    }
-    one.look(hold).await.map(Action::requeue)
+/// Whom a channel is worked on for, and how urgent it is when the watch tells of it first.
+pub fn lane(channel: &WhatsAppChannel, portfolio: &PortfolioRef) -> (Lane, Urgency) {
+    let status = channel.status.as_ref();
+    let account = status.and_then(|s| s.account_id.as_deref()).or(channel.spec.account_id.as_deref());
+    let is_ready = status.is_some_and(|s| s.stage.as_deref() == Some(Stage::Ready.as_str()));
+    let (target, begin) = match (status, account) {
+        (None, _) => (Target::Status, Urgency::Edit),
+        (Some(_), Some(account)) => (Target::Account(AccountId::from(account)), Urgency::Transitional),
+        (Some(_), None) => (Target::Portfolio, Urgency::Transitional),
+    };
+    (Lane { portfolio: portfolio.clone(), target }, if is_ready { Urgency::Drift } else { begin })
 }
 
-/// See [`Context::failed`].
-pub fn error_policy<G, C: Clock>(object: Arc<Lean>, error: &Error, ctx: Arc<Context<G, C>>) -> Action {
-    let key = Key::of(&object.metadata);
-    Action::requeue(ctx.failed(&key, object.metadata.uid.as_deref().unwrap_or_default(), error))
+/// Reconciles one channel.
+pub async fn work<G: Graph, C: Clock>(ctx: Arc<Context<G, C>>, turn: Turn<Key>) -> Next {
+    // Counted until it has ended or was dropped, so that a shutdown sees the task that it may still spawn.
+    let _counted = ctx.shell.tasks.token();
+    let (key, uid) = ctx.claims.known(&turn.key).unwrap_or_else(|| (turn.key.clone(), Arc::default()));
+    let worked = contained(reconcile(&ctx, &key, &uid, turn)).await;
+    worked.unwrap_or_else(|error| ctx.failed(&key, &uid, &error))
+}
+
+async fn reconcile<G: Graph, C: Clock>(
+    ctx: &Context<G, C>,
+    key: &Key,
+    uid: &Arc<str>,
+    turn: Turn<Key>,
+) -> Result<Next, Error> {
+    let state = ctx.states.of(key, uid);
+    let mut place = turn.place;
+    if turn.is_asked {
+        state.soft().rest = None;
+    }
+    let Ok(hold) = state.busy.clone().try_lock_owned() else {
+        return Ok(AGAIN);
+    };
+    let one = One { ctx, key, uid, state: &state };
+    if let Some(next) = one.poll(&mut place).await {
+        return Ok(next);
+    }
+    one.look((hold, place)).await
 }
 
 /// One reconcile of one channel.
 struct One<'a, G, C> {
     ctx: &'a Context<G, C>,
-    object: &'a Lean,
     key: &'a Key,
     uid: &'a str,
     state: &'a Arc<State>,
@@ -293,39 +232,25 @@ struct One<'a, G, C> {
 
 impl<G: Graph, C: Clock> One<'_, G, C> {
     /// While nothing but a Secret can have changed, reads just that: no look, no write. `None`: a pass is due.
-    async fn poll(&self) -> Option<Duration> {
-        let wait = self.state.soft().wait.clone()?;
-        let now = self.now();
-        let of = wait.stamp.view.as_ref().map(|view| PortfolioRef {
-            namespace: view.namespace.as_str().into(),
-            name: view.name.as_str().into(),
-        })?;
-        let (portfolio, _) = self.ctx.portfolios.state(&of, &self.key.namespace);
-        let consents = lower::consents(self.object.metadata.annotations.as_ref().unwrap_or(&NO_ANNOTATIONS));
-        let generation = self.object.metadata.generation.unwrap_or_default();
-        // An observer's claim does not come from the index; its wait has no Secrets, so it never gets here.
-        let stamp = Stamp::new(generation, consents, self.claim(now), &portfolio);
-        if !wait.holds(&stamp, now) {
-            return None;
-        }
-        let left = || {
-            let left = Duration::try_from(wait.look_at.duration_since(self.now())).unwrap_or_default();
-            left.max(Duration::from_millis(100))
+    async fn poll(&self, place: &mut Seat<Key>) -> Option<Next> {
+        let (rest, class) = {
+            let soft = self.state.soft();
+            let class = if soft.code.is_some() { Urgency::Person } else { Urgency::Transitional };
+            (soft.rest.clone().filter(|rest| self.now() < rest.look_at)?, class)
         };
-        if wait.is_live(&self.ctx.shell.limits) {
-            // Codes have a lane of their own.
-            return Some(left());
-        }
         let secrets = NamespaceSecrets::new(&self.ctx.cluster.client, &self.key.namespace);
-        for (purpose, key, before) in &wait.secrets {
-            if !is_same_version(before, &glance(&secrets, *purpose, key).await) {
-                return None;
+        let is_same = async {
+            for (purpose, key, before) in &rest.secrets {
+                if !is_same_version(before, &glance(&secrets, *purpose, key).await) {
+                    return false;
+                }
             }
-        }
-        Some(wait.every.min(left()))
+            true
+        };
+        apart(place, is_same).await.then(|| Next { after: rest.pause(self.now()), class })
     }
 
-    async fn look(&self, hold: tokio::sync::OwnedMutexGuard<()>) -> Result<Duration, Error> {
+    async fn look(&self, place: (tokio::sync::OwnedMutexGuard<()>, Seat<Key>)) -> Result<Next, Error> {
         let client = &self.ctx.cluster.client;
         let records = ChannelRecords::new(client, &self.key.namespace, &self.key.name, self.uid);
         let channel = match records.object().await {
@@ -333,8 +258,9 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             Ok(DeserializeGuard(Ok(_))) | Err(Failed::Gone) => return Ok(self.gone()),
             Ok(DeserializeGuard(Err(invalid))) => {
                 warn!(namespace = %self.key.namespace, channel = %self.key.name, error = %invalid.error, "stored channel does not parse");
-                self.tell(vec![Notice::unreadable()]);
-                return Ok(pace::LONGEST);
+                let uid = invalid.metadata.uid.unwrap_or_default();
+                self.tell_of(&uid, vec![Notice::unreadable()]);
+                return Ok(AT_LAST);
             }
             Err(error) => return Err(Error::Read(error)),
         };
@@ -347,9 +273,9 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         };
         let live = live(&channel);
         if channel.status.is_none() {
-            return match self.ctx.write_first(self.key, &records, &desired, &live.version).await {
-                Ok(()) => Ok(Duration::ZERO),
-                Err(WriteError::Conflict) => Ok(SHORTLY),
+            return match self.write_first(&records, &desired, &live.version).await {
+                Ok(()) => Ok(Next { after: AFTER_FIRST, class: Urgency::Transitional }),
+                Err(WriteError::Conflict) => Ok(AGAIN),
                 Err(WriteError::Gone) => Ok(self.gone()),
                 Err(error) => Err(Error::Write(error)),
             };
@@ -357,15 +283,15 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let now = self.now();
         let (portfolio, graph) = self.ctx.portfolios.state(&desired.portfolio, &desired.namespace);
         let claim = self.claim_of(&desired, now);
-        let stamp = Stamp::new(desired.generation, desired.consents.clone(), claim.clone(), &portfolio);
+        let is_idle = desired.suspend || matches!(claim, Claim::Other { .. });
         let input = self.input(&desired, live, claim, portfolio);
         let secrets = Arc::new(NamespaceSecrets::new(client, &self.key.namespace));
-        match pass(&self.ctx.shell, input, graph, secrets, Arc::new(records), hold).await {
-            Ok(done) => Ok(self.after(&desired, stamp, done)),
+        match pass(&self.ctx.shell, input, graph, secrets, Arc::new(records), place).await {
+            Ok(done) => Ok(self.after(&desired, is_idle, done)),
             Err(PassError::Gone) => Ok(self.gone()),
             Err(PassError::Conflict) => {
                 debug!(namespace = %self.key.namespace, channel = %self.key.name, "changed meanwhile");
-                Ok(SHORTLY)
+                Ok(AGAIN)
             }
             Err(error) => Err(Error::Pass(error)),
         }
@@ -396,26 +322,26 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         records: &ChannelRecords,
         channel: &WhatsAppChannel,
         why: &lower::SpecInvalid,
-    ) -> Result<Duration, Error> {
+    ) -> Result<Next, Error> {
         let next = lower::refused(channel, why, self.now());
         if channel.status.as_ref() == Some(&next) {
-            return Ok(pace::LONGEST);
+            return Ok(AT_LAST);
         }
         let version = channel.metadata.resource_version.as_deref().unwrap_or_default();
         match records.apply(&next, version).await {
             Ok(_) => {
                 self.ctx.signals.metrics.status_writes("channel", 1);
                 self.tell(vec![Notice::spec_invalid()]);
-                Ok(pace::LONGEST)
+                Ok(AT_LAST)
             }
-            Err(WriteError::Conflict) => Ok(SHORTLY),
+            Err(WriteError::Conflict) => Ok(AGAIN),
             Err(WriteError::Gone) => Ok(self.gone()),
             Err(error) => Err(Error::Write(error)),
         }
     }
 
     /// Remembers, tells, and says when to come back.
-    fn after(&self, desired: &Desired, stamp: Stamp, done: Done) -> Duration {
+    fn after(&self, desired: &Desired, is_idle: bool, done: Done) -> Next {
         let now = self.now();
         let limits = &self.ctx.shell.limits;
         let metrics = &self.ctx.signals.metrics;
@@ -423,33 +349,42 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         metrics.status_writes("channel", done.writes);
         if done.credential_refused {
             info!(namespace = %self.key.namespace, channel = %self.key.name, "Meta refused the credential; the portfolio looks at it");
-            self.ctx.signals.doubts.wake([desired.portfolio.clone()]);
+            self.ctx.signals.doubt(&desired.portfolio);
         }
         self.tell(transitions(&done.before, &done.after));
         let look_pause = look_pause(&done, limits, now).max(SHORTLY);
         let asked = asked_in_vain(desired, &done);
         let mut soft = self.state.soft();
         if soft.passes_on(asked) {
-            self.ctx.signals.doubts.wake([desired.portfolio.clone()]);
+            self.ctx.signals.doubt(&desired.portfolio);
         }
         soft.last_success = done.last_success;
-        soft.is_idle = desired.suspend || matches!(stamp.claim, Claim::Other { .. });
+        soft.is_idle = is_idle;
         soft.failures = 0;
-        soft.wait = None;
         soft.code = LiveCode::after(&done, desired, limits, now).map(Box::new);
-        let Some(outcome) = &done.outcome else {
-            soft.acts = 0;
-            let wait = Wait::after(&done, desired, stamp, now + look_pause, limits, now);
-            let every = wait.as_ref().map_or(Duration::MAX, |wait| wait.every);
-            soft.wait = wait.map(Box::new);
-            return look_pause.min(every);
+        let pause = match &done.outcome {
+            None => {
+                soft.acts = 0;
+                look_pause
+            }
+            Some(outcome) => {
+                metrics.step(outcome.step.as_str(), result(&outcome.result));
+                if may_have_written(outcome) {
+                    soft.after_write = Some(outcome.at);
+                }
+                soft.acts = soft.acts.saturating_add(1);
+                if soft.acts > ACTS_IN_A_ROW { pace::LONGEST } else { AFTER_ACT * soft.acts.div_ceil(4) }
+            }
         };
-        metrics.step(outcome.step.as_str(), result(&outcome.result));
-        if may_have_written(outcome) {
-            soft.after_write = Some(outcome.at);
-        }
-        soft.acts = soft.acts.saturating_add(1);
-        if soft.acts > ACTS_IN_A_ROW { pace::LONGEST } else { AFTER_ACT * soft.acts.div_ceil(4) }
+        let rest = Rest::after(&done, desired, soft.code.as_deref(), now + pause, limits, now);
+        let after = rest.as_ref().map_or(pause, |rest| rest.pause(now).min(pause));
+        soft.rest = rest.map(Box::new);
+        let class = match done.look.urgency {
+            _ if soft.code.is_some() => Urgency::Person,
+            Urgency::Edit => Urgency::Transitional,
+            other => other,
+        };
+        Next { after, class }
     }
 
     fn claim_of(&self, desired: &Desired, now: Timestamp) -> Claim {
@@ -469,18 +404,33 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         claim
     }
 
-    fn tell(&self, notices: Vec<Notice>) {
-        self.ctx.cluster.tell(&self.ctx.shell.tasks, self.object.object_ref(&()), notices);
+    async fn write_first(
+        &self,
+        records: &ChannelRecords,
+        desired: &Desired,
+        version: &Standing,
+    ) -> Result<(), WriteError> {
+        let record = Record { assessment: first(desired, self.now()), memory: Memory::default() };
+        records.write(&record, version).await?;
+        self.ctx.signals.metrics.status_writes("channel", 1);
+        Ok(())
     }
 
-    fn gone(&self) -> Duration {
+    fn tell(&self, notices: Vec<Notice>) {
+        self.tell_of(self.uid, notices);
+    }
+
+    fn tell_of(&self, uid: &str, notices: Vec<Notice>) {
+        let about = reference_to::<WhatsAppChannel>(&self.key.namespace, &self.key.name, uid);
+        self.ctx.cluster.tell(&self.ctx.shell.tasks, about, notices);
+    }
+
+    fn gone(&self) -> Next {
         self.ctx.states.remove(self.key);
-        pace::LONGEST
+        AT_LAST
     }
 
     fn now(&self) -> Timestamp {
         self.ctx.shell.clock.now()
     }
 }
-
-static NO_ANNOTATIONS: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();

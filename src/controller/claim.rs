@@ -5,7 +5,7 @@
 //! the order: one with a number goes before one without, then the older, then the uid.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -28,8 +28,6 @@ pub struct Claimant {
     pub has_number: bool,
     /// Its status shows that it managed the number when it was last written.
     pub has_managed: bool,
-    /// Not being deleted, and without a status.
-    pub is_new: bool,
     pub created: Timestamp,
     /// For counting.
     pub stage: Stage,
@@ -80,8 +78,6 @@ struct Inner {
     channels: HashMap<Key, Claimant>,
     by_digits: HashMap<Canonical, Rivals>,
     by_portfolio: HashMap<PortfolioRef, BTreeSet<Key>>,
-    /// Channels that are still without a status.
-    newborn: HashSet<Key>,
     /// Digits without a channel that still hold a pause, oldest first.
     vacant: VecDeque<(Timestamp, Canonical)>,
 }
@@ -149,11 +145,6 @@ impl Claims {
             ripple.recount.push(portfolio);
         }
         inner.by_portfolio.entry(next.portfolio.clone()).or_default().insert(key.clone());
-        if next.is_new {
-            inner.newborn.insert(key.clone());
-        } else {
-            inner.newborn.remove(key);
-        }
         inner.channels.insert(key.clone(), next);
         ripple
     }
@@ -223,23 +214,6 @@ impl Claims {
         self.lock().channels.get_key_value(key).map(|(key, own)| (key.clone(), own.uid.clone()))
     }
 
-    /// The uid of a channel that waits for its first status.
-    pub fn newborn(&self, key: &Key) -> Option<Arc<str>> {
-        let inner = self.lock();
-        let key = inner.newborn.get(key)?;
-        inner.channels.get(key).map(|own| own.uid.clone())
-    }
-
-    /// A channel got its first status, before the watch tells so, or had its turn for it.
-    pub fn born(&self, key: &Key) {
-        self.lock().newborn.remove(key);
-    }
-
-    /// Whether anybody waits for a first status.
-    pub fn has_newborn(&self) -> bool {
-        !self.lock().newborn.is_empty()
-    }
-
     /// The channels that name a portfolio.
     pub fn of_portfolio(&self, portfolio: &PortfolioRef) -> Vec<Key> {
         self.lock().by_portfolio.get(portfolio).map(|keys| keys.iter().cloned().collect()).unwrap_or_default()
@@ -303,7 +277,6 @@ impl Inner {
 
     fn remove(&mut self, key: &Key, now: Timestamp, pause: Duration) -> Ripple {
         self.forget(now);
-        self.newborn.remove(key);
         let Some(own) = self.channels.remove(key) else { return Ripple::default() };
         self.leave(&own.portfolio, key);
         let mut ripple = Ripple { woken: Vec::new(), recount: vec![own.portfolio] };
@@ -367,7 +340,6 @@ mod tests {
             is_eligible: true,
             has_number: false,
             has_managed: false,
-            is_new: false,
             created: at(created),
             stage: Stage::Pending,
             counts: ChannelCounts::default(),
@@ -561,29 +533,6 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_is_newborn_until_it_has_a_status_or_had_its_turn() {
-        let claims = Claims::new(PAUSES);
-        let (old, young) = (key("shop", "old"), key("shop", "young"));
-        let newborn = Claimant { is_new: true, digits: Canonical::of("1"), ..claimant("2", 5) };
-        claims.apply(&old, claimant("1", 0), at(0));
-        assert!(!claims.has_newborn() && claims.newborn(&old).is_none());
-        claims.apply(&young, newborn.clone(), at(5));
-        assert!(claims.has_newborn());
-        assert_eq!(claims.newborn(&young).as_deref(), Some("2"));
-        claims.born(&young);
-        assert!(!claims.has_newborn() && claims.newborn(&young).is_none());
-        for over in [Some(Claimant { is_new: false, ..newborn.clone() }), None] {
-            claims.apply(&young, newborn.clone(), at(6));
-            assert!(claims.has_newborn());
-            match over {
-                Some(written) => drop(claims.apply(&young, written, at(7))),
-                None => drop(claims.remove(&young, at(7))),
-            }
-            assert!(!claims.has_newborn());
-        }
-    }
-
-    #[test]
     fn what_is_gone_is_forgotten() {
         let claims = Claims::new(PAUSES);
         claims.apply(&key("shop", "a"), claimant("1", 0), at(0));
@@ -592,11 +541,6 @@ mod tests {
         claims.remove(&key("shop", "b"), at(100));
         claims.remove(&key("shop", "c"), at(200));
         let inner = claims.lock();
-        assert!(
-            inner.by_digits.is_empty()
-                && inner.by_portfolio.is_empty()
-                && inner.newborn.is_empty()
-                && inner.vacant.is_empty()
-        );
+        assert!(inner.by_digits.is_empty() && inner.by_portfolio.is_empty() && inner.vacant.is_empty());
     }
 }

@@ -8,59 +8,42 @@ mod channel;
 mod claim;
 mod pace;
 mod portfolio;
+mod queue;
 mod records;
 mod signal;
 mod state;
 mod tell;
 mod view;
-mod wake;
 mod watch;
 
-use std::{
-    collections::BTreeMap,
-    fmt::Debug,
-    future::{Future, ready},
-    hash::Hash,
-    panic::AssertUnwindSafe,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use futures::{FutureExt, Stream, StreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt};
 use jiff::Timestamp;
 use kube::{
     Client, Resource,
-    api::ObjectMeta,
-    core::{DeserializeGuard, PartialObjectMeta},
-    runtime::{
-        Controller, Predicate, PredicateConfig, WatchStreamExt,
-        controller::{self, Action},
-        predicates,
-        reflector::{self, ObjectRef, Store},
-        watcher::{self, Event},
-    },
+    core::DeserializeGuard,
+    runtime::watcher::{self, Event},
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-use crate::engine::limits::Limits;
+use crate::engine::{desired::PortfolioRef, limits::Limits, look::Urgency};
 use crate::{
     api::{
         lower,
         v1alpha1::{WhatsAppChannel, WhatsAppPortfolio},
     },
     cluster::{self, DEADLINE, event::Events},
-    meta::port::{Clock, Graph, GraphSource},
+    meta::port::{Clock, GraphSource},
     run::pass::{Ids, PassError, Shell, longest},
     telemetry::{health::Health, metrics::Metrics},
 };
 
 use claim::{Claims, Pauses, Ripple};
 use portfolio::Desk;
+use queue::{Lane, Seen, Target};
 use signal::{Cluster, Signals};
 use state::States;
 use view::Portfolios;
@@ -68,18 +51,10 @@ use watch::{Key, watch};
 
 /// Reading and deciding of one reconcile; what is carried out is not bounded by it.
 const BUDGET: Duration = Duration::from_secs(60);
-/// A look at a portfolio mostly waits, for Secrets and for Meta; slow ones must not hold up the others.
-const PORTFOLIOS_AT_ONCE: u16 = 16;
-/// First statuses written at the same time; each is a read and a write at the API server and nothing at Meta.
-const BIRTHS_AT_ONCE: usize = 32;
-/// Codes that are used at the same time, beside whatever the reconciles wait for.
-const CODES_AT_ONCE: usize = 32;
-/// Changes that come together are one reconcile.
-const DEBOUNCE: Duration = Duration::from_millis(250);
+/// Portfolios worked on at the same time; one that waits, for Secrets or for Meta, does not count.
+const PORTFOLIOS_AT_ONCE: usize = 16;
 /// Gauges are counted anew this often.
 const GAUGES: Duration = Duration::from_secs(15);
-/// Channels that change together are counted together.
-const RECOUNT: Duration = Duration::from_secs(2);
 /// A missing CRD is looked for this often.
 const CRDS: Duration = Duration::from_secs(5);
 
@@ -93,7 +68,7 @@ pub struct Options {
     pub namespaces: Vec<String>,
     /// Carries what flags may change: how fresh lists are, when a channel counts as unseen.
     pub limits: Limits,
-    /// Channels worked on at the same time.
+    /// Channels worked on at the same time; one that waits for Meta does not count.
     pub concurrency: u16,
     /// Tells replicas apart in events; usually the pod's name.
     pub instance: Option<String>,
@@ -146,7 +121,7 @@ where
         tasks: tasks.clone(),
         budget: BUDGET,
     };
-    let signals = Signals::new(metrics.clone(), clock.now());
+    let signals = Signals::new(usize::from(concurrency), PORTFOLIOS_AT_ONCE, metrics.clone(), clock.now());
     let cluster = Cluster { client: client.clone(), events: Events::new(client.clone(), instance) };
     let portfolios = Arc::new(Portfolios::default());
     let states = Arc::new(States::default());
@@ -163,26 +138,16 @@ where
         shell,
         source,
         portfolios,
-        signals,
+        signals: signals.clone(),
         desk: Desk::new(claims.clone()),
     });
-    let newborn = channels.clone();
-    let births = channels.signals.births.clone().stream().for_each_concurrent(BIRTHS_AT_ONCE, |key| {
-        let ctx = newborn.clone();
-        // A task of its own each: the watches and queues of this one have enough to do in a burst.
-        let birth = newborn.shell.tasks.spawn(async move { ctx.give_birth(&key).await });
-        birth.map(|_| ())
-    });
-    let codes = use_codes(channels.clone());
     info!(namespaces = ?namespaces, "starting");
     let ended = tokio::select! {
         () = stop.cancelled() => None,
-        () = run_channels::<S, C>(&client, &namespaces, concurrency, channels, &health) => Some(CHANNELS),
+        () = run_channels::<S, C>(&client, &namespaces, channels, &health) => Some(CHANNELS),
         () = run_portfolios(&client, &namespaces, desks, &health) => Some(PORTFOLIOS),
-        () = births => None,
-        () = codes => None,
         () = check_crds(&client, &health) => None,
-        () = count(&claims, &states, &metrics, &*clock) => None,
+        () = count(&claims, &states, &signals, &*clock) => None,
     };
     health.missing_part("stop", "the operator is stopping");
     // The controllers are dropped by now, and their reconciles with them; what was begun goes on in its tasks.
@@ -203,24 +168,23 @@ fn random() -> Result<u64, Error> {
 async fn run_channels<S, C>(
     client: &Client,
     namespaces: &[String],
-    concurrency: u16,
     ctx: Arc<channel::Context<S::Graph, C>>,
     health: &Health,
 ) where
     S: GraphSource,
     C: Clock,
 {
-    let seen = ctx.clone();
     let events = watch::<WhatsAppChannel>(client, namespaces);
-    let events = told(events, CHANNELS, health.clone()).map(move |event| {
-        event.map(|event| {
-            take_channel(&seen, &event);
-            lean(event)
-        })
-    });
-    let wakes = ctx.signals.channels.clone().stream().map(|key| at::<channel::Lean>(&key));
-    let config = controller::Config::default().concurrency(concurrency);
-    control(events, wakes, config, channel::reconcile::<S, C>, channel::error_policy, ctx).await;
+    let queue = ctx.signals.channels.clone();
+    let metrics = ctx.signals.metrics.clone();
+    let seen = ctx.clone();
+    let watching = taken(events, CHANNELS, health, |event| take_channel(&seen, &event));
+    let working = queue.run(
+        |turn| channel::work(ctx.clone(), turn),
+        |class, delay| metrics.delay(CHANNELS, word(class), delay),
+    );
+    // Nothing is begun before every channel is known; from then on it works beside the watch.
+    watched(watching, working).await;
 }
 
 /// Keeps the index of claims in step with the watch, and wakes whom a change concerns.
@@ -234,19 +198,25 @@ fn take_channel<G: Clone, C: Clock>(
         Event::InitDone => ctx.signals.spread(ctx.claims.filled(now)),
         Event::InitApply(object) | Event::Apply(object) => {
             // One that does not parse keeps its place: its number may well be managed.
-            if let Ok(channel) = &object.0 {
-                if matches!(event, Event::InitApply(_)) && channel.status.is_some() {
-                    ctx.claims.inherits();
+            let (key, seen) = (Key::of(object.meta()), Seen::of(object.meta(), &ASKS));
+            let (lane, begin) = match &object.0 {
+                Ok(channel) => {
+                    if matches!(event, Event::InitApply(_)) && channel.status.is_some() {
+                        ctx.claims.inherits();
+                    }
+                    let claimant = channel::claimant(channel);
+                    let lane = channel::lane(channel, &claimant.portfolio);
+                    spread(ctx, &key, ctx.claims.apply(&key, claimant, now));
+                    lane
                 }
-                let key = Key::of(&channel.metadata);
-                let claimant = channel::claimant(channel);
-                let is_new = claimant.is_new;
-                spread(ctx, &key, ctx.claims.apply(&key, claimant, now));
-                ctx.signals.births.wake(is_new.then_some(key));
-            }
+                Err(_) => (nowhere(&key), Urgency::Transitional),
+            };
+            let key = ctx.claims.known(&key).map_or(key, |(key, _)| key);
+            ctx.signals.channels.shows(&key, lane, seen, begin);
         }
         Event::Delete(object) => {
             let key = Key::of(object.meta());
+            ctx.signals.channels.forget(&key);
             ctx.states.remove(&key);
             spread(ctx, &key, ctx.claims.remove(&key, now));
         }
@@ -258,32 +228,6 @@ fn spread<G: Clone, C>(ctx: &channel::Context<G, C>, key: &Key, ripple: Ripple) 
     ctx.signals.spread(ripple.within(|of| ctx.portfolios.may_use(of, &key.namespace)));
 }
 
-/// Looks for codes that people hand over, and uses them. Reconciles may all be waiting for a slow Meta while a code
-/// lapses, so this is a lane of its own.
-async fn use_codes<G: Graph, C: Clock>(ctx: Arc<channel::Context<G, C>>) {
-    let rounds = stream::unfold(ctx.clone(), |ctx| async move {
-        tokio::time::sleep(ctx.shell.limits.secret_poll_live).await;
-        Some((stream::iter(ctx.states.with_live_code(ctx.shell.clock.now())), ctx))
-    });
-    let lane = rounds.flatten().for_each_concurrent(CODES_AT_ONCE, |(key, state, code)| {
-        let ctx = ctx.clone();
-        async move {
-            let pause = match contained(ctx.take_code(&key, &state, &code)).await {
-                Ok(None) => return,
-                Ok(Some(pause)) => pause,
-                Err(error) => ctx.failed(&key, &state.uid, &error),
-            };
-            // What comes after it has the time of every other reconcile.
-            let channels = ctx.signals.channels.clone();
-            tokio::spawn(async move {
-                tokio::time::sleep(pause).await;
-                channels.wake([key]);
-            });
-        }
-    });
-    lane.await;
-}
-
 async fn run_portfolios<S, C>(
     client: &Client,
     namespaces: &[String],
@@ -293,22 +237,16 @@ async fn run_portfolios<S, C>(
     S: GraphSource,
     C: Clock,
 {
-    let seen = ctx.clone();
     let events = watch::<WhatsAppPortfolio>(client, namespaces);
-    let events = told(events, PORTFOLIOS, health.clone()).map(move |event| {
-        event.map(|event| {
-            take_portfolio(&seen, &event);
-            lean(event)
-        })
-    });
-    let doubted = ctx.clone();
-    let doubts = ctx.signals.doubts.clone().stream().inspect(move |of| doubted.desk.doubt(of));
-    // Many counts change at the same time; a portfolio is written once for all of them.
-    let recounts = ctx.signals.recounts.clone().crowds(RECOUNT);
-    let wakes = stream::select(doubts, recounts)
-        .map(|of| ObjectRef::<portfolio::Lean>::new(&of.name).within(&of.namespace));
-    let config = controller::Config::default().concurrency(PORTFOLIOS_AT_ONCE);
-    control(events, wakes, config, portfolio::reconcile, portfolio::error_policy, ctx).await;
+    let queue = ctx.signals.portfolios.clone();
+    let metrics = ctx.signals.metrics.clone();
+    let seen = ctx.clone();
+    let watching = taken(events, PORTFOLIOS, health, |event| take_portfolio(&seen, &event));
+    let working = queue.run(
+        |turn| portfolio::work(ctx.clone(), turn),
+        |class, delay| metrics.delay(PORTFOLIOS, word(class), delay),
+    );
+    watched(watching, working).await;
 }
 
 /// Keeps what portfolios grant in step with the watch.
@@ -323,19 +261,28 @@ fn take_portfolio<S: GraphSource, C>(
             ctx.signals.channels.wake(ctx.desk.claims.keys());
         }
         Event::InitApply(object) | Event::Apply(object) => {
-            let Ok(object) = &object.0 else { return };
+            let of = portfolio::reference(&Key::of(object.meta()));
+            let lane = Lane { portfolio: of.clone(), target: Target::Portfolio };
+            // A new one is worked on at once; what was published of the one before is not it.
+            let seen = Seen::of(object.meta(), &ASKS);
+            let Ok(object) = &object.0 else {
+                ctx.signals.portfolios.shows(&of, lane, seen, Urgency::Edit);
+                return;
+            };
             if matches!(event, Event::InitApply(_)) && object.status.is_some() {
                 ctx.desk.claims.inherits();
             }
-            let of = portfolio::reference(&Key::of(&object.metadata));
             let access = lower::portfolio(object).map(|desired| desired.access).unwrap_or_default();
             let uid = object.metadata.uid.as_deref().unwrap_or_default();
             if ctx.portfolios.declare(&of, uid, access) {
                 ctx.signals.channels.wake(ctx.desk.claims.of_portfolio(&of));
             }
+            ctx.signals.portfolios.shows(&of, lane, seen, Urgency::Edit);
         }
         Event::Delete(object) => {
             let of = portfolio::reference(&Key::of(object.meta()));
+            ctx.signals.portfolios.forget(&of);
+            ctx.signals.take_doubt(&of);
             ctx.portfolios.remove(&of);
             ctx.desk.remove(&of);
             ctx.signals.metrics.forget(&of.namespace, &of.name);
@@ -366,105 +313,66 @@ async fn contained<T, E: From<Panicked>>(reconcile: impl Future<Output = Result<
     AssertUnwindSafe(reconcile).catch_unwind().await.unwrap_or_else(|_| Err(Panicked.into()))
 }
 
-/// Runs one controller over metadata.
-async fn control<K, Ctx, E, R, F>(
-    events: impl Stream<Item = watcher::Result<Event<PartialObjectMeta<K>>>> + Send + 'static,
-    wakes: impl Stream<Item = ObjectRef<PartialObjectMeta<K>>> + Send + 'static,
-    config: controller::Config,
-    mut reconcile: R,
-    error_policy: fn(Arc<PartialObjectMeta<K>>, &E, Arc<Ctx>) -> Action,
-    ctx: Arc<Ctx>,
-) where
-    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
-    PartialObjectMeta<K>: Resource<DynamicType = ()>,
-    E: std::error::Error + From<Panicked> + Send + 'static,
-    R: FnMut(Arc<PartialObjectMeta<K>>, Arc<Ctx>) -> F,
-    F: Future<Output = Result<Action, E>> + Send + 'static,
-    Ctx: Send + Sync + 'static,
-    ObjectRef<PartialObjectMeta<K>>: Hash + Eq,
-{
-    let (store, writer): (Store<PartialObjectMeta<K>>, _) = reflector::store();
-    let objects =
-        events.reflect(writer).applied_objects().predicate_filter(trigger(), PredicateConfig::default());
-    Controller::for_stream(objects, store)
-        .with_config(config.debounce(DEBOUNCE))
-        .reconcile_on(wakes)
-        .run(move |object, ctx| contained(reconcile(object, ctx)), error_policy, ctx)
-        .for_each(|result| {
-            match result {
-                Ok((object, _)) => debug!(%object, "reconciled"),
-                Err(controller::Error::ObjectNotFound(object)) => debug!(%object, "gone before its turn"),
-                Err(controller::Error::ReconcilerFailed(..)) => {} // told by the error policy
-                Err(error) => warn!(%error, "watch or queue failed, tried again"),
-            }
-            ready(())
-        })
-        .await;
+/// The annotations by which people ask for something.
+const ASKS: [&str; 3] = [lower::SEND_CODE, lower::RETRY, lower::RECONCILE];
+
+/// One that does not parse names no portfolio.
+fn nowhere(key: &Key) -> Lane {
+    let portfolio = PortfolioRef { namespace: key.namespace.clone(), name: "".into() };
+    Lane { portfolio, target: Target::Status }
 }
 
-/// Edits of the spec, consents, finalizers and deletion; never our own writes of status.
-fn trigger<K: Resource>() -> impl Predicate<K> {
-    fn deleting<K: Resource>(object: &K) -> Option<u64> {
-        object.meta().deletion_timestamp.as_ref().map(|_| 1)
+/// The word for a class in metrics.
+fn word(class: Urgency) -> &'static str {
+    match class {
+        Urgency::Person => "person",
+        Urgency::Edit => "edit",
+        Urgency::Transitional => "transitional",
+        Urgency::Drift => "drift",
     }
-    predicates::generation.combine(predicates::finalizers).combine(predicates::annotations).combine(deleting)
 }
 
-/// Reports the state of a watch to readiness.
-fn told<T: Send + 'static>(
-    events: impl Stream<Item = watcher::Result<Event<T>>> + Send + 'static,
+/// Takes in what a watch tells, and tells readiness how it goes. Each item says whether everything was listed by then.
+fn taken<K: Resource>(
+    events: impl Stream<Item = watcher::Result<Event<DeserializeGuard<K>>>> + Send,
     part: &'static str,
-    health: Health,
-) -> impl Stream<Item = watcher::Result<Event<T>>> + Send + 'static {
-    let is_filled = AtomicBool::new(false);
-    events.inspect(move |event| match event {
-        Ok(Event::InitDone) => {
-            is_filled.store(true, Ordering::Relaxed);
-            health.holds(part);
+    health: &Health,
+    take: impl Fn(Event<DeserializeGuard<K>>),
+) -> impl Stream<Item = bool> {
+    let mut is_filled = false;
+    events.map(move |event| {
+        match event {
+            Ok(event) => {
+                is_filled |= matches!(event, Event::InitDone);
+                if matches!(event, Event::InitDone) {
+                    health.holds(part);
+                }
+                take(event);
+            }
+            Err(error) => {
+                warn!(%error, part, "watch failed, tried again");
+                if !is_filled {
+                    let what = format!("the cache of {part} is not filled yet: {error}");
+                    health.missing_part(part, &what);
+                }
+            }
         }
-        Err(error) if !is_filled.load(Ordering::Relaxed) => {
-            health.missing_part(part, &format!("the cache of {part} is not filled yet: {error}"));
-        }
-        _ => {}
+        is_filled
     })
 }
 
-/// Keeps of each object only what a trigger and a key need.
-fn lean<K: Resource>(event: Event<DeserializeGuard<K>>) -> Event<PartialObjectMeta<K>> {
-    let lean = |mut object: DeserializeGuard<K>| {
-        let meta = std::mem::take(object.meta_mut());
-        let annotations: BTreeMap<String, String> = meta
-            .annotations
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|(name, _)| [lower::SEND_CODE, lower::RETRY, lower::RECONCILE].contains(&name.as_str()))
-            .collect();
-        PartialObjectMeta {
-            types: None,
-            metadata: ObjectMeta {
-                name: meta.name,
-                namespace: meta.namespace,
-                uid: meta.uid,
-                generation: meta.generation,
-                deletion_timestamp: meta.deletion_timestamp,
-                finalizers: meta.finalizers,
-                annotations: (!annotations.is_empty()).then_some(annotations),
-                ..ObjectMeta::default()
-            },
-            _phantom: std::marker::PhantomData,
+/// Watches; works from the moment on at which everything was listed. Ends when the watch does.
+async fn watched(watching: impl Stream<Item = bool>, working: impl Future<Output = ()>) {
+    let mut watching = std::pin::pin!(watching);
+    while let Some(is_filled) = watching.next().await {
+        if is_filled {
+            tokio::select! {
+                () = watching.for_each(|_| std::future::ready(())) => {}
+                () = working => {}
+            }
+            return;
         }
-    };
-    match event {
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
-        Event::InitApply(object) => Event::InitApply(lean(object)),
-        Event::Apply(object) => Event::Apply(lean(object)),
-        Event::Delete(object) => Event::Delete(lean(object)),
     }
-}
-
-fn at<K: Resource<DynamicType = ()>>(key: &Key) -> ObjectRef<K> {
-    ObjectRef::new(&key.name).within(&key.namespace)
 }
 
 /// Checks whether the API server has our kinds, until it has them.
@@ -494,8 +402,16 @@ async fn check_crds(client: &Client, health: &Health) {
 }
 
 /// Keeps the gauges.
-async fn count<C: Clock>(claims: &Claims, states: &States, metrics: &Metrics, clock: &C) {
+async fn count<C: Clock>(claims: &Claims, states: &States, signals: &Signals, clock: &C) {
+    let metrics = &signals.metrics;
     loop {
+        for (kind, depths) in
+            [(CHANNELS, signals.channels.depths()), (PORTFOLIOS, signals.portfolios.depths())]
+        {
+            for (class, depth) in depths {
+                metrics.depth(kind, word(class), depth);
+            }
+        }
         let stages = claims.stages();
         metrics.channels(stages.iter().map(|(stage, count)| (stage.as_str(), *count)));
         let now: Timestamp = clock.now();

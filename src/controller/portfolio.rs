@@ -12,11 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use credential::{Examination, Offer, Shown};
 use jiff::Timestamp;
-use kube::{
-    Api, Resource,
-    core::{DeserializeGuard, PartialObjectMeta},
-    runtime::controller::Action,
-};
+use kube::{Api, core::DeserializeGuard};
 use state::State;
 use tracing::warn;
 
@@ -27,8 +23,9 @@ use crate::{
     },
     cluster::{Failed, bounded, secret::NamespaceSecrets, status},
     controller::{
-        pace,
-        signal::{Cluster, Signals},
+        contained, pace,
+        queue::{Next, Seat, Turn},
+        signal::{Cluster, Signals, reference_to},
         tell::Notice,
         view::Portfolios,
         watch::Key,
@@ -38,17 +35,15 @@ use crate::{
         condition::{ConditionSet, Truth},
         condition_type::ConditionType,
         desired::{DesiredPortfolio, PortfolioRef},
+        look::Urgency,
         portfolio::PortfolioView,
         status::WaitingFor,
     },
     meta::port::{Clock, GraphSource},
-    run::pass::Shell,
+    run::pass::{Place, Shell},
 };
 
 pub use desk::Desk;
-
-/// What the store keeps of a portfolio.
-pub type Lean = PartialObjectMeta<WhatsAppPortfolio>;
 
 /// Another writer changed the object; start again from its present state.
 const SHORTLY: Duration = Duration::from_secs(1);
@@ -85,58 +80,65 @@ pub fn reference(key: &Key) -> PortfolioRef {
 }
 
 /// Reconciles one portfolio.
-///
-/// # Errors
-///
-/// See [`Error`]; [`error_policy`] says when to try again.
-pub async fn reconcile<S, C>(object: Arc<Lean>, ctx: Arc<Context<S, C>>) -> Result<Action, Error>
-where
-    S: GraphSource,
-    C: Clock,
-{
-    let of = reference(&Key::of(&object.metadata));
+pub async fn work<S: GraphSource, C: Clock>(ctx: Arc<Context<S, C>>, turn: Turn<PortfolioRef>) -> Next {
     let _counted = ctx.shell.tasks.token();
-    if object.metadata.deletion_timestamp.is_some() {
-        return Ok(Action::requeue(pace::LONGEST));
-    }
-    let (state, is_doubted) = ctx.desk.open(&of);
-    let mut state = state.lock().await;
-    state.is_doubted |= is_doubted;
-    let one = One { ctx: &ctx, object: &object, of: &of };
-    // Only reads are in here, so giving up in the middle loses nothing.
-    let budget = ctx.shell.budget;
-    let pause =
-        tokio::time::timeout(budget, one.look(&mut state)).await.map_err(|_| Error::Budget(budget))??;
-    ctx.desk.succeeded(&of);
-    Ok(Action::requeue(pause))
+    let of = turn.key;
+    let after = match contained(reconcile(&ctx, &of, turn.place)).await {
+        Ok(pause) => pause,
+        Err(error) => ctx.failed(&of, &error),
+    };
+    Next { after, class: Urgency::Drift }
 }
 
-/// Says when to try again: later and later, for each object on its own.
-pub fn error_policy<S: GraphSource, C>(object: Arc<Lean>, error: &Error, ctx: Arc<Context<S, C>>) -> Action {
-    let of = reference(&Key::of(&object.metadata));
-    let pause = pace::after_failures(ctx.desk.failed(&of)).min(Duration::from_secs(60));
-    warn!(namespace = %of.namespace, portfolio = %of.name, %error, pause_s = pause.as_secs(), "portfolio not reconciled");
-    ctx.signals.metrics.pass("portfolio", "failed");
-    Action::requeue(pause)
+async fn reconcile<S: GraphSource, C: Clock>(
+    ctx: &Context<S, C>,
+    of: &PortfolioRef,
+    mut place: Seat<PortfolioRef>,
+) -> Result<Duration, Error> {
+    let state = ctx.desk.open(of);
+    let mut state = state.lock().await;
+    state.is_doubted |= ctx.signals.take_doubt(of);
+    let one = One { ctx, of };
+    // Only reads are in here, so giving up in the middle loses nothing.
+    let budget = ctx.shell.budget;
+    let pause = tokio::time::timeout(budget, one.look(&mut state, &mut place))
+        .await
+        .map_err(|_| Error::Budget(budget))??;
+    ctx.desk.succeeded(of);
+    Ok(pause)
+}
+
+impl<S: GraphSource, C: Clock> Context<S, C> {
+    /// Says when to try again: later and later, for each object on its own.
+    fn failed(&self, of: &PortfolioRef, error: &Error) -> Duration {
+        let pause = pace::after_failures(self.desk.failed(of)).min(Duration::from_secs(60));
+        warn!(namespace = %of.namespace, portfolio = %of.name, %error, pause_s = pause.as_secs(), "portfolio not reconciled");
+        self.signals.metrics.pass("portfolio", "failed");
+        pause
+    }
 }
 
 /// One reconcile of one portfolio.
 struct One<'a, S: GraphSource, C> {
     ctx: &'a Context<S, C>,
-    object: &'a Lean,
     of: &'a PortfolioRef,
 }
 
 impl<S: GraphSource, C: Clock> One<'_, S, C> {
-    async fn look(&self, state: &mut State<S::Graph>) -> Result<Duration, Error> {
+    async fn look(
+        &self,
+        state: &mut State<S::Graph>,
+        place: &mut Seat<PortfolioRef>,
+    ) -> Result<Duration, Error> {
         let api: Api<DeserializeGuard<WhatsAppPortfolio>> =
             Api::namespaced(self.ctx.cluster.client.clone(), &self.of.namespace);
         let portfolio = match bounded(api.get(&self.of.name)).await {
             Ok(DeserializeGuard(Ok(portfolio))) => portfolio,
             Ok(DeserializeGuard(Err(invalid))) => {
                 warn!(namespace = %self.of.namespace, portfolio = %self.of.name, error = %invalid.error, "stored portfolio does not parse");
-                self.hold(None, UNREADABLE);
-                self.tell(vec![Notice::unreadable()]);
+                let uid = invalid.metadata.uid.unwrap_or_default();
+                self.hold(&uid, "", UNREADABLE);
+                self.tell(&uid, vec![Notice::unreadable()]);
                 return Ok(pace::LONGEST);
             }
             Err(Failed::Gone) => {
@@ -147,12 +149,12 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         };
         let uid = portfolio.metadata.uid.clone().unwrap_or_default();
         if state.uid != uid {
-            *state = State::of(uid);
+            *state = State::of(uid.clone());
         }
         let desired = match lower::portfolio(&portfolio) {
             Ok(desired) => desired,
             Err(why) => {
-                self.hold(Some(&portfolio), &why.to_string());
+                self.hold(&uid, &portfolio.spec.business_id, &why.to_string());
                 let next = lower::portfolio_refused(&portfolio, &why, self.now());
                 return self.write(&portfolio, next, vec![Notice::spec_invalid()], pace::LONGEST).await;
             }
@@ -164,16 +166,19 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         }
         state.note_nudge(portfolio.metadata.annotations.as_ref().and_then(|all| all.get(lower::RECONCILE)));
         let secrets = NamespaceSecrets::new(&self.ctx.cluster.client, &self.of.namespace);
+        // It waits for Secrets and for Meta from here on.
+        place.leave();
         let offer = Offer::read(&secrets, &desired).await.recognised(state);
         let (source, shell) = (&self.ctx.source, &self.ctx.shell);
         let examination = Examination { source, shell, desired: &desired, offer: &offer };
         let (conditions, waiting) = standing(&portfolio);
         let shown = Shown { conditions: &conditions, waiting: &waiting };
         let assessment = examination.judge(state, shown).await;
+        place.enter().await;
         state.view = Some(assessment.view.clone());
         let graph = assessment.view.credential_version.as_ref().and(state.in_use.as_ref());
         let graph = graph.map(|in_use| in_use.graph.clone());
-        if self.ctx.portfolios.publish(self.of, assessment.view.clone(), graph) {
+        if self.ctx.portfolios.publish(self.of, &uid, assessment.view.clone(), graph) {
             self.ctx.signals.channels.wake(self.ctx.desk.claims.of_portfolio(self.of));
         }
         let held =
@@ -191,10 +196,9 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
 
     /// Channels are not served by a spec that cannot be understood, whatever it said before: its edit may have
     /// been meant to change just that. Credentials and facts are kept for when it is corrected.
-    fn hold(&self, portfolio: Option<&WhatsAppPortfolio>, why: &str) {
-        let business = portfolio.map(|p| p.spec.business_id.as_str()).unwrap_or_default();
+    fn hold(&self, uid: &str, business: &str, why: &str) {
         let view = PortfolioView::spec_invalid(&self.of.namespace, &self.of.name, business, why);
-        if self.ctx.portfolios.publish(self.of, view, None) {
+        if self.ctx.portfolios.publish(self.of, uid, view, None) {
             self.ctx.signals.channels.wake(self.ctx.desk.claims.of_portfolio(self.of));
         }
     }
@@ -241,7 +245,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         match status::apply(&api, &self.of.name, uid, version, &next).await {
             Ok(_) => {
                 self.ctx.signals.metrics.status_writes("portfolio", 1);
-                self.tell(notices);
+                self.tell(uid, notices);
                 Ok(pause)
             }
             Err(Failed::Conflict) => Ok(SHORTLY),
@@ -250,8 +254,9 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         }
     }
 
-    fn tell(&self, notices: Vec<Notice>) {
-        self.ctx.cluster.tell(&self.ctx.shell.tasks, self.object.object_ref(&()), notices);
+    fn tell(&self, uid: &str, notices: Vec<Notice>) {
+        let about = reference_to::<WhatsAppPortfolio>(&self.of.namespace, &self.of.name, uid);
+        self.ctx.cluster.tell(&self.ctx.shell.tasks, about, notices);
     }
 
     fn now(&self) -> Timestamp {

@@ -1,16 +1,23 @@
 //! What both controllers use: the cluster, and the signals by which they wake each other and count what they did.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::Client;
+use kube::{Client, Resource};
 use tokio_util::task::TaskTracker;
 
-use crate::engine::desired::PortfolioRef;
+use crate::engine::{desired::PortfolioRef, look::Urgency};
 use crate::{cluster::event::Events, telemetry::metrics::Metrics};
 
-use super::{claim::Ripple, tell::Notice, wake::Wakes, watch::Key};
+use super::{claim::Ripple, queue::Queue, tell::Notice, watch::Key};
+
+/// Channels that change together are counted together.
+const RECOUNT: Duration = Duration::from_secs(2);
 
 /// Kubernetes, as both controllers use it.
 #[derive(Clone)]
@@ -34,29 +41,41 @@ impl Cluster {
     }
 }
 
+/// Names an object of one of our kinds.
+pub fn reference_to<K: Resource<DynamicType = ()>>(
+    namespace: &str,
+    name: &str,
+    uid: &str,
+) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(K::api_version(&()).into()),
+        kind: Some(K::kind(&()).into()),
+        namespace: Some(namespace.to_owned()),
+        name: Some(name.to_owned()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
+    }
+}
+
 /// What both controllers tell each other and the world.
 #[derive(Clone)]
 pub struct Signals {
-    pub channels: Wakes<Key>,
-    /// Channels without a status.
-    pub births: Wakes<Key>,
+    pub channels: Queue<Key>,
+    pub portfolios: Queue<PortfolioRef>,
     /// Portfolios whose credential Meta refused to a channel.
-    pub doubts: Wakes<PortfolioRef>,
-    /// Portfolios whose channels stand otherwise than counted.
-    pub recounts: Wakes<PortfolioRef>,
+    doubts: Arc<Mutex<HashSet<PortfolioRef>>>,
     pub metrics: Arc<Metrics>,
     /// Start of the process.
     pub started: Timestamp,
 }
 
 impl Signals {
-    /// Without any key.
-    pub fn new(metrics: Arc<Metrics>, started: Timestamp) -> Self {
+    /// With places for this many channels and portfolios.
+    pub fn new(channels: usize, portfolios: usize, metrics: Arc<Metrics>, started: Timestamp) -> Self {
         Self {
-            channels: Wakes::default(),
-            births: Wakes::default(),
-            doubts: Wakes::default(),
-            recounts: Wakes::default(),
+            channels: Queue::new(channels),
+            portfolios: Queue::new(portfolios),
+            doubts: Arc::default(),
             metrics,
             started,
         }
@@ -65,6 +84,24 @@ impl Signals {
     /// Wakes whom a change of a channel concerns.
     pub fn spread(&self, ripple: Ripple) {
         self.channels.wake(ripple.woken);
-        self.recounts.wake(ripple.recount);
+        for of in ripple.recount {
+            // Many counts change at the same time; a portfolio is written once for all of them.
+            self.portfolios.within(&of, RECOUNT);
+        }
+    }
+
+    /// A channel was refused its credential, so Meta is asked about it soon.
+    pub fn doubt(&self, of: &PortfolioRef) {
+        self.doubts().insert(of.clone());
+        self.portfolios.ask(of, Urgency::Edit);
+    }
+
+    /// Whether a portfolio was doubted since this was last asked.
+    pub fn take_doubt(&self, of: &PortfolioRef) -> bool {
+        self.doubts().remove(of)
+    }
+
+    fn doubts(&self) -> MutexGuard<'_, HashSet<PortfolioRef>> {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -70,10 +70,11 @@ impl<G: Clone> Portfolios<G> {
         self.write().remove(of);
     }
 
-    /// Publishes what was found; tells whether its channels have to know. A counter never wakes them.
-    pub fn publish(&self, of: &PortfolioRef, view: PortfolioView, graph: Option<G>) -> bool {
+    /// Publishes what was found of the object with this uid; tells whether its channels have to know. A counter never
+    /// wakes them. Of an object that was re-created meanwhile nothing is published.
+    pub fn publish(&self, of: &PortfolioRef, uid: &str, view: PortfolioView, graph: Option<G>) -> bool {
         let mut slots = self.write();
-        let Some(slot) = slots.get_mut(of) else { return false };
+        let Some(slot) = slots.get_mut(of).filter(|slot| *slot.uid == *uid) else { return false };
         let wakes = slot.view.as_deref().is_none_or(|before| is_news(before, &view));
         if slot.view.as_deref() != Some(&view) {
             slot.view = Some(Arc::new(view));
@@ -182,10 +183,24 @@ mod tests {
     fn channels_wake_for_a_credential_and_never_for_a_counter() {
         let portfolios = Portfolios::default();
         portfolios.declare(&of(), "1", Vec::new());
-        assert!(portfolios.publish(&of(), view(), Some(())));
+        assert!(portfolios.publish(&of(), "1", view(), Some(())));
         let throttled = PortfolioView { throttled_until: Some(jiff::Timestamp::UNIX_EPOCH), ..view() };
-        assert!(!portfolios.publish(&of(), throttled, Some(())));
+        assert!(!portfolios.publish(&of(), "1", throttled, Some(())));
         let rotated = PortfolioView { credential_version: Some("b".into()), ..view() };
-        assert!(portfolios.publish(&of(), rotated, Some(())));
+        assert!(portfolios.publish(&of(), "1", rotated, Some(())));
+    }
+
+    #[test]
+    fn a_portfolio_that_was_created_again_does_not_serve_with_what_was_found_of_the_one_before() {
+        let portfolios = Portfolios::default();
+        portfolios.filled();
+        portfolios.declare(&of(), "1", Vec::new());
+        assert!(portfolios.publish(&of(), "1", view(), Some("old")));
+        portfolios.remove(&of());
+        portfolios.declare(&of(), "2", Vec::new());
+        assert!(!portfolios.publish(&of(), "1", view(), Some("old")), "a look that began before");
+        assert_eq!(portfolios.state(&of(), "meta"), (PortfolioState::NotYet, None));
+        assert!(portfolios.publish(&of(), "2", view(), Some("new")));
+        assert_eq!(portfolios.state(&of(), "meta").1, Some("new"));
     }
 }

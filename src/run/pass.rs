@@ -11,6 +11,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -134,6 +135,45 @@ impl Ids {
     }
 }
 
+/// Where a pass works. It leaves its place while it waits for Meta or for a Secret, so that another pass can use it.
+pub trait Place: Send + 'static {
+    /// Gives the place back.
+    fn leave(&mut self);
+
+    /// Waits for a place.
+    fn enter(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+/// There is room for everybody.
+impl Place for () {
+    fn leave(&mut self) {}
+
+    async fn enter(&mut self) {}
+}
+
+/// Whoever guards an object by something keeps it for as long as the place.
+impl<G: Send + 'static, P: Place> Place for (G, P) {
+    fn leave(&mut self) {
+        self.1.leave();
+    }
+
+    async fn enter(&mut self) {
+        self.1.enter().await;
+    }
+}
+
+/// Does what may have to wait, without a place from the moment on at which it does.
+pub async fn apart<P: Place, T>(place: &mut P, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    if let Poll::Ready(done) = futures::poll!(work.as_mut()) {
+        return done;
+    }
+    place.leave();
+    let done = work.await;
+    place.enter().await;
+    done
+}
+
 /// What every pass of a process shares.
 #[derive(Debug)]
 pub struct Shell<C> {
@@ -215,35 +255,36 @@ pub enum PassError {
 /// status twice, any other at most once, and none when nothing changed. Cancelling
 /// the returned future is safe at any point: what was begun goes on in its task.
 ///
-/// `hold` is kept until the pass has ended, its task included, so that whoever guards
-/// an object by it never runs two.
+/// `place` is kept until the pass has ended, its task included, so that whoever guards
+/// an object by it never runs two. It is left while the pass waits, and for good once a step is sent: what was begun
+/// waits for nobody.
 ///
 /// # Errors
 ///
 /// Says why nothing came of it; no step was sent then, except with [`PassError::Lost`]
 /// and a failed write of an outcome, after which the engine decides from the intent.
-pub async fn pass<G, S, R, C, H>(
+pub async fn pass<G, S, R, C, P>(
     shell: &Shell<C>,
     input: Input<R::Version>,
     graph: Option<G>,
     secrets: Arc<S>,
     records: Arc<R>,
-    hold: H,
+    mut place: P,
 ) -> Result<Done, PassError>
 where
     G: Graph,
     S: Secrets + 'static,
     R: Records,
     C: Clock,
-    H: Send + 'static,
+    P: Place,
 {
-    let decided = tokio::time::timeout(shell.budget, decide(shell, &input, graph.as_ref(), &*secrets))
-        .await
-        .map_err(|_| PassError::Budget(shell.budget))?;
+    let decided = decide(shell, &input, graph.as_ref(), &*secrets, &mut place);
+    let decided =
+        tokio::time::timeout(shell.budget, decided).await.map_err(|_| PassError::Budget(shell.budget))?;
     let carrier = Carrier { shell: shell.clone(), input, decided, graph, secrets, records };
     let task = shell.tasks.spawn(async move {
-        let done = carrier.carry_out().await;
-        drop(hold);
+        let done = carrier.carry_out(&mut place).await;
+        drop(place);
         done
     });
     task.await.unwrap_or(Err(PassError::Lost))
@@ -256,11 +297,12 @@ struct Decided {
     plan: Plan,
 }
 
-async fn decide<G: Graph, S: Secrets, C: Clock, V>(
+async fn decide<G: Graph, S: Secrets, C: Clock, V, P: Place>(
     shell: &Shell<C>,
     input: &Input<V>,
     graph: Option<&G>,
     secrets: &S,
+    place: &mut P,
 ) -> Decided {
     let Input { desired, live, claim, portfolio, after_write, process, volatile } = input;
     let may_add = match (graph, target(desired, &live.memory, portfolio)) {
@@ -278,7 +320,7 @@ async fn decide<G: Graph, S: Secrets, C: Clock, V>(
     let given =
         Circumstances { claim: claim.clone(), portfolio: portfolio.clone(), process: process.clone() };
     let sources = Sources { graph, secrets, clock: &*shell.clock, seen: &seen };
-    let (observed, materials) = observe(desired, &look, given, &sources).await;
+    let (observed, materials) = apart(place, observe(desired, &look, given, &sources)).await;
     let plan = plan(desired, &observed, &live.memory, &shell.limits, shell.clock.now());
     Decided { look, observed, materials, plan }
 }
@@ -294,7 +336,7 @@ struct Carrier<G, S, R: Records, C> {
 }
 
 impl<G: Graph, S: Secrets, R: Records, C: Clock> Carrier<G, S, R, C> {
-    async fn carry_out(self) -> Result<Done, PassError> {
+    async fn carry_out<P: Place>(self, place: &mut P) -> Result<Done, PassError> {
         let live = self.input.live.clone();
         let Some(planned) = self.decided.plan.step.clone() else {
             let record = self.record(None, self.decided.plan.memory.clone(), &live.before);
@@ -315,6 +357,7 @@ impl<G: Graph, S: Secrets, R: Records, C: Clock> Carrier<G, S, R, C> {
             }
             None => (Live { memory: self.decided.plan.memory.clone(), ..live }, None, 0),
         };
+        place.leave();
         let outcome = act(
             &planned.step,
             self.graph.as_ref(),

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     sync::atomic::{AtomicI64, AtomicU64},
+    time::Duration,
 };
 
 use prometheus_client::{
@@ -12,6 +13,7 @@ use prometheus_client::{
         counter::{ConstCounter, Counter},
         family::Family,
         gauge::Gauge,
+        histogram::Histogram,
     },
     registry::Registry,
 };
@@ -60,6 +62,13 @@ pub struct Done {
     pub result: &'static str,
 }
 
+/// Which line of the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct InLine {
+    pub kind: &'static str,
+    pub class: &'static str,
+}
+
 /// Where channels stand.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Standing {
@@ -80,9 +89,15 @@ pub struct Metrics {
     passes: Family<Work, Counter>,
     writes: Family<Work, Counter>,
     steps: Family<Done, Counter>,
+    delays: Family<InLine, Histogram, fn() -> Histogram>,
+    depths: Family<InLine, Gauge>,
     channels: Family<Standing, Gauge>,
     oldest_look: Gauge<f64, AtomicU64>,
     held_back: Family<Of, Gauge<i64, AtomicI64>>,
+}
+
+fn delays() -> Histogram {
+    Histogram::new([0.01, 0.1, 0.5, 1.0, 3.0, 10.0, 30.0, 120.0])
 }
 
 impl Default for Metrics {
@@ -91,12 +106,24 @@ impl Default for Metrics {
         let passes = Family::default();
         let writes = Family::default();
         let steps = Family::default();
+        let delays = Family::new_with_constructor(delays as fn() -> Histogram);
+        let depths = Family::default();
         let channels = Family::default();
         let oldest_look = Gauge::default();
         let held_back = Family::default();
         registry.register("passes", "Passes over an object", passes.clone());
         registry.register("status_writes", "Writes of status to Kubernetes", writes.clone());
         registry.register("steps", "Steps carried out", steps.clone());
+        registry.register(
+            "queue_delay_seconds",
+            "How long an object stood in line before it was worked on, by the class of the work",
+            delays.clone(),
+        );
+        registry.register(
+            "queue_depth",
+            "Objects that stand in line, by the class of the work",
+            depths.clone(),
+        );
         registry.register("channels", "Channels by stage", channels.clone());
         registry.register(
             "oldest_look_seconds",
@@ -108,7 +135,7 @@ impl Default for Metrics {
             "How long Meta still wants no calls of the app of a portfolio's token; an account that is held back alone is not in it",
             held_back.clone(),
         );
-        Self { registry, passes, writes, steps, channels, oldest_look, held_back }
+        Self { registry, passes, writes, steps, delays, depths, channels, oldest_look, held_back }
     }
 }
 
@@ -133,6 +160,17 @@ impl Metrics {
     /// A step was carried out.
     pub fn step(&self, step: &'static str, result: &'static str) {
         self.steps.get_or_create(&Done { step, result }).inc();
+    }
+
+    /// An object of this kind stood in line for so long.
+    pub fn delay(&self, kind: &'static str, class: &'static str, delay: Duration) {
+        self.delays.get_or_create(&InLine { kind, class }).observe(delay.as_secs_f64());
+    }
+
+    /// How many objects of this kind stand in line.
+    pub fn depth(&self, kind: &'static str, class: &'static str, depth: usize) {
+        let depth = i64::try_from(depth).unwrap_or(i64::MAX);
+        self.depths.get_or_create(&InLine { kind, class }).set(depth);
     }
 
     /// How many channels stand where; stages without any are dropped.

@@ -16,17 +16,15 @@ pub struct Desk<G> {
     entries: Mutex<HashMap<PortfolioRef, Entry<G>>>,
 }
 
-/// One portfolio on the desk. What others tell of it is beside its state, which a look holds for as long as Meta
-/// and Secrets take: nobody waits for that.
+/// One portfolio on the desk.
 struct Entry<G> {
     state: Arc<tokio::sync::Mutex<State<G>>>,
-    is_doubted: bool,
     failures: u32,
 }
 
 impl<G> Default for Entry<G> {
     fn default() -> Self {
-        Self { state: Arc::default(), is_doubted: false, failures: 0 }
+        Self { state: Arc::default(), failures: 0 }
     }
 }
 
@@ -36,24 +34,14 @@ impl<G> Desk<G> {
         Self { claims, entries: Mutex::default() }
     }
 
-    /// A channel was refused its credential, so Meta is asked at the next reconcile. A portfolio that is forgotten
-    /// already stays so.
-    pub fn doubt(&self, of: &PortfolioRef) {
-        if let Some(entry) = self.lock().get_mut(of) {
-            entry.is_doubted = true;
-        }
-    }
-
     /// Forgets a portfolio, its credential with it.
     pub fn remove(&self, of: &PortfolioRef) {
         self.lock().remove(of);
     }
 
-    /// The state of a portfolio, and whether it was doubted since this was last asked.
-    pub fn open(&self, of: &PortfolioRef) -> (Arc<tokio::sync::Mutex<State<G>>>, bool) {
-        let mut entries = self.lock();
-        let entry = entries.entry(of.clone()).or_default();
-        (entry.state.clone(), std::mem::take(&mut entry.is_doubted))
+    /// The state of a portfolio.
+    pub fn open(&self, of: &PortfolioRef) -> Arc<tokio::sync::Mutex<State<G>>> {
+        self.lock().entry(of.clone()).or_default().state.clone()
     }
 
     /// One more failure in a row. A portfolio that is forgotten already stays so.
@@ -89,16 +77,6 @@ mod tests {
     }
 
     #[test]
-    fn a_look_under_way_holds_up_no_doubt() {
-        let (desk, of) = desk();
-        let (state, _) = desk.open(&of);
-        let _look = state.try_lock().unwrap();
-        desk.doubt(&of);
-        assert!(desk.open(&of).1);
-        assert!(!desk.open(&of).1, "told once");
-    }
-
-    #[test]
     fn a_portfolio_that_is_gone_leaves_nothing_behind() {
         let (desk, of) = desk();
         desk.open(&of);
@@ -106,7 +84,6 @@ mod tests {
         desk.succeeded(&of);
         assert_eq!(desk.failed(&of), 1);
         desk.remove(&of);
-        desk.doubt(&of);
         assert_eq!((desk.failed(&of), desk.lock().len()), (1, 0));
     }
 }

@@ -358,7 +358,7 @@ impl Scene {
     async fn until_acting(fates: impl IntoIterator<Item = Fate>) -> Self {
         let scene = Self::new([]);
         for _ in 0..4 {
-            let decided = decide(&scene.shell, &scene.input(), Some(&scene.graph), &NoSecrets).await;
+            let decided = decide(&scene.shell, &scene.input(), Some(&scene.graph), &NoSecrets, &mut ()).await;
             if decided.plan.step.is_some() {
                 let mut state = scene.book.state.lock().unwrap();
                 state.fates = fates.into_iter().collect();
@@ -575,10 +575,12 @@ async fn a_crash_after_the_intent_never_adds_a_second_time_before_the_effect_cou
         let scene = scene.clone();
         let input = scene.input();
         async move {
-            let decided = decide(&scene.shell, &input, Some(&scene.graph), &NoSecrets).await;
+            let decided = decide(&scene.shell, &input, Some(&scene.graph), &NoSecrets, &mut ()).await;
             let (shell, graph, records) =
                 (scene.shell.clone(), Some(scene.graph.clone()), scene.book.clone());
-            Carrier { shell, input, decided, graph, secrets: Arc::new(NoSecrets), records }.carry_out().await
+            Carrier { shell, input, decided, graph, secrets: Arc::new(NoSecrets), records }
+                .carry_out(&mut ())
+                .await
         }
     });
     scene.graph.begun.notified().await;

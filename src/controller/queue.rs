@@ -1,0 +1,619 @@
+//! Which object is worked on next, and how many at once.
+//!
+//! Four classes, the urgent first: a person waits, an edit, a step in progress, a look for drift. Within a class the
+//! portfolios take turns, within a portfolio its accounts, and who came first goes first.
+//!
+//! Work needs a place. It leaves its place while it waits for Meta or for a Secret, and stands in line for another
+//! when it has what it waited for. So a slow account never holds a place that another could use. How many may wait
+//! for one account is bounded, so that a slow one does not fill the memory either.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    future::Future,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use tokio::{
+    sync::{Notify, oneshot},
+    task::JoinSet,
+    time::Instant,
+};
+
+use crate::engine::{desired::PortfolioRef, id::AccountId, look::Urgency};
+use crate::run::pass::Place;
+
+/// Whom work is done for: whoever shares it waits for the same things.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lane {
+    pub portfolio: PortfolioRef,
+    pub target: Target,
+}
+
+/// What work in a lane waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// Nothing: a first status is written.
+    Status,
+    /// The portfolio, or whichever account it leads to.
+    Portfolio,
+    Account(AccountId),
+}
+
+/// When an object is worked on again, if nothing asks for it before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Next {
+    pub after: Duration,
+    pub class: Urgency,
+}
+
+/// Work on one object.
+pub struct Turn<K: Handle> {
+    pub key: K,
+    /// Somebody asked for it: it is not only its time that has come.
+    pub is_asked: bool,
+    pub place: Seat<K>,
+}
+
+/// What objects are known by.
+pub trait Handle: Clone + Ord + Hash + Send + Sync + 'static {}
+
+impl<K: Clone + Ord + Hash + Send + Sync + 'static> Handle for K {}
+
+/// The queue. Clones share it.
+pub struct Queue<K>(Arc<Shared<K>>);
+
+impl<K> Clone for Queue<K> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+struct Shared<K> {
+    inner: Mutex<Inner<K>>,
+    more: Notify,
+}
+
+impl<K> Shared<K> {
+    fn lock(&self) -> MutexGuard<'_, Inner<K>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Inner<K> {
+    free: usize,
+    entries: HashMap<K, Entry>,
+    dates: BTreeSet<(Instant, K)>,
+    /// By class, in its order.
+    lines: [Line<K>; CLASSES.len()],
+    /// How many in a lane wait without a place.
+    away: HashMap<Lane, usize>,
+    tickets: u64,
+}
+
+/// One object that is known.
+struct Entry {
+    lane: Lane,
+    /// What its next date is about.
+    class: Urgency,
+    date: Option<Instant>,
+    stands: Option<Stand>,
+    /// The ticket with which it was begun.
+    running: Option<u64>,
+    /// What the watch last showed of it.
+    seen: Seen,
+    /// Somebody asked since it was last begun.
+    asked: Option<Urgency>,
+}
+
+/// Its place in a line.
+struct Stand {
+    class: Urgency,
+    ticket: u64,
+    since: Instant,
+}
+
+/// Changes that come together are worked on once.
+const DEBOUNCE: Duration = Duration::from_millis(250);
+/// No date is further away than this, whatever is asked for.
+const HORIZON: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn later(now: Instant, pause: Duration) -> Instant {
+    now + pause.min(HORIZON)
+}
+
+/// What a watch shows of an object, as far as a change of it asks for work: never our own writes of status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    uid: u64,
+    object: u64,
+    asks: u64,
+}
+
+impl Seen {
+    /// Of an object with this metadata; `asks` are the annotations by which people ask for something.
+    pub fn of(meta: &ObjectMeta, asks: &[&str]) -> Self {
+        let annotations = meta.annotations.as_ref();
+        let asks: Vec<_> = asks.iter().map(|name| annotations.and_then(|all| all.get(*name))).collect();
+        let is_going = meta.deletion_timestamp.is_some();
+        Self {
+            uid: digest(&meta.uid),
+            object: digest(&(meta.generation, &meta.finalizers, is_going)),
+            asks: digest(&asks),
+        }
+    }
+
+    /// What kind of work the change since then asks for.
+    fn news(&self, before: &Self) -> Option<Urgency> {
+        match () {
+            () if self.asks != before.asks => Some(Urgency::Person),
+            () if self.object != before.object => Some(Urgency::Edit),
+            () => None,
+        }
+    }
+}
+
+fn digest(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+const CLASSES: [Urgency; 4] = [Urgency::Person, Urgency::Edit, Urgency::Transitional, Urgency::Drift];
+
+/// How many may wait in one lane before no more of a class are begun there: the list that they wait for serves all,
+/// and those behind them need not wait for it once it is there.
+const fn room(class: Urgency) -> usize {
+    match class {
+        Urgency::Person => 16,
+        Urgency::Edit => 8,
+        Urgency::Transitional => 4,
+        Urgency::Drift => 2,
+    }
+}
+
+const fn index(class: Urgency) -> usize {
+    match class {
+        Urgency::Person => 0,
+        Urgency::Edit => 1,
+        Urgency::Transitional => 2,
+        Urgency::Drift => 3,
+    }
+}
+
+enum Ticket<K> {
+    Begin {
+        key: K,
+        ticket: u64,
+    },
+    /// Work that has what it waited for.
+    Resume(oneshot::Sender<()>),
+}
+
+/// Who stands in line in one class.
+struct Line<K> {
+    portfolios: VecDeque<PortfolioRef>,
+    targets: HashMap<PortfolioRef, VecDeque<Target>>,
+    tickets: HashMap<Lane, VecDeque<Ticket<K>>>,
+}
+
+impl<K> Default for Line<K> {
+    fn default() -> Self {
+        Self { portfolios: VecDeque::new(), targets: HashMap::new(), tickets: HashMap::new() }
+    }
+}
+
+impl<K> Line<K> {
+    fn push(&mut self, lane: &Lane, ticket: Ticket<K>) {
+        let tickets = self.tickets.entry(lane.clone()).or_default();
+        let at = match &ticket {
+            Ticket::Begin { .. } => tickets.len(),
+            // Who was begun goes on before another begins: it may be the one that the others have to wait for.
+            Ticket::Resume(_) => tickets.partition_point(|ticket| matches!(ticket, Ticket::Resume(_))),
+        };
+        tickets.insert(at, ticket);
+        if tickets.len() > 1 {
+            return;
+        }
+        let targets = self.targets.entry(lane.portfolio.clone()).or_default();
+        targets.push_back(lane.target.clone());
+        if targets.len() == 1 {
+            self.portfolios.push_back(lane.portfolio.clone());
+        }
+    }
+
+    /// The first ticket that `admits` lets through; its lane and portfolio go to the end.
+    fn pop(&mut self, admits: impl Fn(&Lane, &Ticket<K>) -> bool) -> Option<(Lane, Ticket<K>)> {
+        let admitted = |portfolio: &PortfolioRef| {
+            let targets = self.targets.get(portfolio)?;
+            targets.iter().enumerate().find_map(|(at, target)| {
+                let lane = Lane { portfolio: portfolio.clone(), target: target.clone() };
+                let ticket = self.tickets.get(&lane)?.front()?;
+                admits(&lane, ticket).then_some((at, lane))
+            })
+        };
+        let (at, (target_at, lane)) =
+            self.portfolios.iter().enumerate().find_map(|(at, of)| Some((at, admitted(of)?)))?;
+        let tickets = self.tickets.get_mut(&lane)?;
+        let ticket = tickets.pop_front()?;
+        let targets = self.targets.get_mut(&lane.portfolio)?;
+        let target = targets.remove(target_at);
+        if tickets.is_empty() {
+            self.tickets.remove(&lane);
+        } else {
+            targets.extend(target);
+        }
+        let portfolio = self.portfolios.remove(at);
+        if targets.is_empty() {
+            self.targets.remove(&lane.portfolio);
+        } else {
+            self.portfolios.extend(portfolio);
+        }
+        Some((lane, ticket))
+    }
+}
+
+/// What is begun now.
+struct Begun<K> {
+    key: K,
+    lane: Lane,
+    class: Urgency,
+    ticket: u64,
+    is_asked: bool,
+    /// How long it stood in line.
+    delay: Duration,
+}
+
+impl<K: Handle> Inner<K> {
+    fn date(&mut self, key: &K, at: Instant) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        match entry.date {
+            Some(before) if before <= at => return,
+            Some(before) => {
+                self.dates.remove(&(before, key.clone()));
+            }
+            None => {}
+        }
+        entry.date = Some(at);
+        self.dates.insert((at, key.clone()));
+    }
+
+    fn undate(&mut self, key: &K) {
+        if let Some(at) = self.entries.get_mut(key).and_then(|entry| entry.date.take()) {
+            self.dates.remove(&(at, key.clone()));
+        }
+    }
+
+    /// Puts an object in line, or to a better place in it. One that is worked on comes again afterwards.
+    fn stand(&mut self, key: &K, class: Urgency, now: Instant) {
+        let ticket = self.tickets;
+        let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.running.is_none()) else {
+            return;
+        };
+        if entry.stands.as_ref().is_some_and(|stand| stand.class <= class) {
+            return;
+        }
+        self.tickets += 1;
+        // Who moves up keeps the time since which it waits.
+        let since = entry.stands.as_ref().map_or(now, |stand| stand.since);
+        entry.stands = Some(Stand { class, ticket, since });
+        let lane = entry.lane.clone();
+        self.lines[index(class)].push(&lane, Ticket::Begin { key: key.clone(), ticket });
+        self.undate(key);
+    }
+
+    fn ask(&mut self, key: &K, class: Urgency, now: Instant) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        entry.asked = entry.asked.map(|asked| asked.min(class)).or(Some(class));
+        self.stand(key, class, now);
+    }
+
+    /// The same at a later time.
+    fn ask_at(&mut self, key: &K, class: Urgency, at: Instant) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        entry.asked = entry.asked.map(|asked| asked.min(class)).or(Some(class));
+        entry.class = entry.class.min(class);
+        self.date(key, at);
+    }
+
+    fn forget(&mut self, key: &K) {
+        self.undate(key);
+        self.entries.remove(key);
+    }
+
+    /// Those whose date has come stand in line now.
+    fn come(&mut self, now: Instant) {
+        while let Some((at, key)) = self.dates.first().filter(|(at, _)| *at <= now).cloned() {
+            self.dates.remove(&(at, key.clone()));
+            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            entry.date = None;
+            let class = entry.class;
+            self.stand(&key, class, now);
+        }
+    }
+
+    /// The next that may begin. Who comes back from a wait is let in on the way.
+    fn next(&mut self, now: Instant) -> Option<Begun<K>> {
+        self.come(now);
+        for class in CLASSES {
+            while self.free > 0 {
+                let away = &self.away;
+                let admits = |lane: &Lane, ticket: &Ticket<K>| match ticket {
+                    Ticket::Resume(_) => true,
+                    Ticket::Begin { .. } => away.get(lane).is_none_or(|away| *away < room(class)),
+                };
+                let Some((lane, ticket)) = self.lines[index(class)].pop(admits) else { break };
+                match ticket {
+                    Ticket::Resume(seat) => {
+                        if seat.send(()).is_ok() {
+                            self.free -= 1;
+                            self.back(&lane);
+                        }
+                    }
+                    Ticket::Begin { key, ticket } => {
+                        let Some(entry) = self.entries.get_mut(&key) else { continue };
+                        let Some(stand) = entry.stands.take_if(|stand| stand.ticket == ticket) else {
+                            continue;
+                        };
+                        entry.running = Some(ticket);
+                        let is_asked = entry.asked.take().is_some();
+                        self.free -= 1;
+                        let delay = now.saturating_duration_since(stand.since);
+                        return Some(Begun { key, lane, class, ticket, is_asked, delay });
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// One in this lane waits no more.
+    fn back(&mut self, lane: &Lane) {
+        if let Some(away) = self.away.get_mut(lane) {
+            *away -= 1;
+            if *away == 0 {
+                self.away.remove(lane);
+            }
+        }
+    }
+
+    /// What was begun with this ticket is over. Under the same name there may be another object by now.
+    fn ended(&mut self, key: &K, ticket: u64, next: Next, now: Instant) {
+        let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.running == Some(ticket)) else {
+            return;
+        };
+        entry.running = None;
+        entry.class = next.class;
+        match entry.asked {
+            Some(class) => self.stand(key, class, now),
+            None => self.date(key, later(now, next.after)),
+        }
+    }
+}
+
+impl<K: Handle> Queue<K> {
+    /// With this many places.
+    pub fn new(places: usize) -> Self {
+        let inner = Inner {
+            free: places,
+            entries: HashMap::new(),
+            dates: BTreeSet::new(),
+            lines: Default::default(),
+            away: HashMap::new(),
+            tickets: 0,
+        };
+        Self(Arc::new(Shared { inner: Mutex::new(inner), more: Notify::new() }))
+    }
+
+    /// An object is there, in this lane. A new one is worked on in the class `begin`, a changed one in that of the
+    /// change, and for one that was only written by ourselves nothing is done.
+    pub fn shows(&self, key: &K, lane: Lane, seen: Seen, begin: Urgency) {
+        {
+            let mut inner = self.0.lock();
+            let now = Instant::now();
+            match inner.entries.get_mut(key) {
+                Some(entry) if entry.seen.uid == seen.uid => {
+                    entry.lane = lane;
+                    let news = seen.news(&entry.seen);
+                    entry.seen = seen;
+                    match news {
+                        Some(Urgency::Person) => inner.ask(key, Urgency::Person, now),
+                        // Changes that come together are worked on once.
+                        Some(class) => inner.ask_at(key, class, now + DEBOUNCE),
+                        None => {}
+                    }
+                }
+                _ => {
+                    inner.forget(key);
+                    let entry = Entry {
+                        lane,
+                        class: begin,
+                        date: None,
+                        stands: None,
+                        running: None,
+                        seen,
+                        asked: None,
+                    };
+                    inner.entries.insert(key.clone(), entry);
+                    inner.ask(key, begin, now);
+                }
+            }
+        }
+        self.0.more.notify_one();
+    }
+
+    /// An object is gone.
+    pub fn forget(&self, key: &K) {
+        self.0.lock().forget(key);
+    }
+
+    /// Somebody asks for a known object, in this class.
+    pub fn ask(&self, key: &K, class: Urgency) {
+        self.0.lock().ask(key, class, Instant::now());
+        self.0.more.notify_one();
+    }
+
+    /// Something changed for known objects; each is looked at in the class of what it is about anyway.
+    pub fn wake(&self, keys: impl IntoIterator<Item = K>) {
+        {
+            let mut inner = self.0.lock();
+            let now = Instant::now();
+            for key in keys {
+                if let Some(class) = inner.entries.get(&key).map(|entry| entry.class) {
+                    inner.ask(&key, class, now);
+                }
+            }
+        }
+        self.0.more.notify_one();
+    }
+
+    /// A known object is looked at after this long, if not before.
+    pub fn within(&self, key: &K, pause: Duration) {
+        self.0.lock().date(key, later(Instant::now(), pause));
+        self.0.more.notify_one();
+    }
+
+    /// How many stand in line, by class.
+    pub fn depths(&self) -> [(Urgency, usize); CLASSES.len()] {
+        let mut depths = CLASSES.map(|class| (class, 0));
+        for stand in self.0.lock().entries.values().filter_map(|entry| entry.stands.as_ref()) {
+            depths[index(stand.class)].1 += 1;
+        }
+        depths
+    }
+
+    /// Works until it is dropped; what is under way is dropped with it, and comes again in the next run.
+    ///
+    /// `told` is told how long each stood in line.
+    pub async fn run<F, W>(&self, work: F, told: impl Fn(Urgency, Duration))
+    where
+        F: Fn(Turn<K>) -> W,
+        W: Future<Output = Next> + Send + 'static,
+    {
+        let mut under_way = JoinSet::new();
+        loop {
+            loop {
+                let Some(begun) = self.0.lock().next(Instant::now()) else { break };
+                told(begun.class, begun.delay);
+                let turn = self.turn(&begun);
+                let ending =
+                    Ending { queue: self.clone(), key: begun.key, ticket: begun.ticket, is_over: false };
+                let working = work(turn);
+                under_way.spawn(async move { ending.after(working.await) });
+            }
+            let date = self.0.lock().dates.first().map(|(at, _)| *at);
+            let come = async {
+                match date {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.0.more.notified() => {}
+                () = come => {}
+                Some(_) = under_way.join_next() => {}
+            }
+        }
+    }
+
+    fn turn(&self, begun: &Begun<K>) -> Turn<K> {
+        let place = Seat { queue: self.clone(), lane: begun.lane.clone(), class: begun.class, at: At::Place };
+        Turn { key: begun.key.clone(), is_asked: begun.is_asked, place }
+    }
+}
+
+/// Says that a turn is over, also when it was dropped or ended in a panic.
+struct Ending<K: Handle> {
+    queue: Queue<K>,
+    key: K,
+    ticket: u64,
+    is_over: bool,
+}
+
+impl<K: Handle> Ending<K> {
+    fn after(mut self, next: Next) {
+        self.is_over = true;
+        self.queue.0.lock().ended(&self.key, self.ticket, next, Instant::now());
+        self.queue.0.more.notify_one();
+    }
+}
+
+/// When work that was dropped comes again.
+const DROPPED: Next = Next { after: Duration::from_secs(1), class: Urgency::Transitional };
+
+impl<K: Handle> Drop for Ending<K> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.queue.0.lock().ended(&self.key, self.ticket, DROPPED, Instant::now());
+            self.queue.0.more.notify_one();
+        }
+    }
+}
+
+/// The place of a turn.
+pub struct Seat<K: Handle> {
+    queue: Queue<K>,
+    lane: Lane,
+    class: Urgency,
+    at: At,
+}
+
+enum At {
+    Place,
+    Away,
+    /// In line for another place.
+    Line(oneshot::Receiver<()>),
+}
+
+impl<K: Handle> Place for Seat<K> {
+    fn leave(&mut self) {
+        if matches!(self.at, At::Place) {
+            self.at = At::Away;
+            let mut inner = self.queue.0.lock();
+            inner.free += 1;
+            *inner.away.entry(self.lane.clone()).or_default() += 1;
+            drop(inner);
+            self.queue.0.more.notify_one();
+        }
+    }
+
+    async fn enter(&mut self) {
+        if matches!(self.at, At::Away) {
+            let (seat, given) = oneshot::channel();
+            self.queue.0.lock().lines[index(self.class)].push(&self.lane, Ticket::Resume(seat));
+            self.at = At::Line(given);
+            self.queue.0.more.notify_one();
+        }
+        if let At::Line(given) = &mut self.at {
+            // The queue outlives its seats, and drops no ticket of one that still waits.
+            let _ = given.await;
+            self.at = At::Place;
+        }
+    }
+}
+
+impl<K: Handle> Drop for Seat<K> {
+    fn drop(&mut self) {
+        {
+            let mut inner = self.queue.0.lock();
+            match &mut self.at {
+                At::Place => inner.free += 1,
+                At::Away => inner.back(&self.lane),
+                // Under the lock, so that it was given by now or never will be.
+                At::Line(given) => match given.try_recv() {
+                    Ok(()) => inner.free += 1,
+                    Err(_) => {
+                        given.close();
+                        inner.back(&self.lane);
+                    }
+                },
+            }
+        }
+        self.queue.0.more.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,303 @@
+use std::collections::BTreeMap;
+
+use super::*;
+
+fn lane(portfolio: &str, account: &str) -> Lane {
+    let portfolio = PortfolioRef { namespace: "shop".into(), name: portfolio.into() };
+    Lane { portfolio, target: Target::Account(AccountId::from(account)) }
+}
+
+fn meta(uid: &str, generation: i64, send_code: Option<&str>) -> ObjectMeta {
+    ObjectMeta {
+        uid: Some(uid.into()),
+        generation: Some(generation),
+        annotations: send_code.map(|value| BTreeMap::from([("send-code".into(), value.into())])),
+        ..ObjectMeta::default()
+    }
+}
+
+fn seen(uid: &str, generation: i64, send_code: Option<&str>) -> Seen {
+    Seen::of(&meta(uid, generation, send_code), &["send-code"])
+}
+
+fn shows(queue: &Queue<&'static str>, key: &'static str, lane: Lane, class: Urgency) {
+    queue.shows(&key, lane, seen(key, 1, None), class);
+}
+
+/// Begins whatever may begin, and ends it at once.
+fn order(queue: &Queue<&'static str>) -> Vec<&'static str> {
+    let mut order = Vec::new();
+    loop {
+        let Some(begun) = queue.0.lock().next(Instant::now()) else { return order };
+        order.push(begun.key);
+        drop(queue.turn(&begun));
+        let next = Next { after: Duration::from_secs(600), class: Urgency::Drift };
+        queue.0.lock().ended(&begun.key, begun.ticket, next, Instant::now());
+    }
+}
+
+fn begin(queue: &Queue<&'static str>) -> Option<(Begun<&'static str>, Seat<&'static str>)> {
+    let begun = queue.0.lock().next(Instant::now())?;
+    let seat = queue.turn(&begun).place;
+    Some((begun, seat))
+}
+
+fn free<K: Handle>(queue: &Queue<K>) -> (usize, usize) {
+    let inner = queue.0.lock();
+    (inner.free, inner.away.values().sum())
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_waited_for_by_a_person_goes_first_and_drift_last() {
+    let queue = Queue::new(1);
+    shows(&queue, "drift", lane("a", "1"), Urgency::Drift);
+    shows(&queue, "step", lane("a", "1"), Urgency::Transitional);
+    shows(&queue, "edit", lane("a", "1"), Urgency::Edit);
+    shows(&queue, "person", lane("a", "1"), Urgency::Person);
+    assert_eq!(order(&queue), ["person", "edit", "step", "drift"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn portfolios_take_turns_then_accounts_and_inside_who_came_first_goes_first() {
+    let queue = Queue::new(1);
+    for key in ["a1x", "a1y", "a1z"] {
+        shows(&queue, key, lane("a", "1"), Urgency::Drift);
+    }
+    for key in ["a2x", "a2y"] {
+        shows(&queue, key, lane("a", "2"), Urgency::Drift);
+    }
+    shows(&queue, "b1x", lane("b", "1"), Urgency::Drift);
+    shows(&queue, "b1y", lane("b", "1"), Urgency::Drift);
+    assert_eq!(order(&queue), ["a1x", "b1x", "a2x", "b1y", "a1y", "a2y", "a1z"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_asked_for_again_moves_up_and_is_worked_on_once() {
+    let queue = Queue::new(1);
+    for key in ["one", "two", "three"] {
+        shows(&queue, key, lane("a", "1"), Urgency::Drift);
+    }
+    queue.ask(&"three", Urgency::Person);
+    queue.ask(&"three", Urgency::Edit);
+    assert_eq!(order(&queue), ["three", "one", "two"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_account_holds_no_place_that_another_could_use() {
+    let queue = Queue::new(2);
+    for n in 0..300_u32 {
+        let seen = Seen::of(&meta(&n.to_string(), 1, None), &[]);
+        queue.shows(&format!("slow-{n:03}"), lane("a", "slow"), seen, Urgency::Transitional);
+    }
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let begun = Instant::now();
+    let working = tokio::spawn({
+        let queue = queue.clone();
+        async move {
+            let work = |turn: Turn<String>| {
+                let tell = tell.clone();
+                async move {
+                    let Turn { key, mut place, .. } = turn;
+                    if key.starts_with("slow") {
+                        place.leave();
+                        tokio::time::sleep(Duration::from_secs(19)).await;
+                        place.enter().await;
+                    }
+                    let _ = tell.send((key, begun.elapsed()));
+                    Next { after: Duration::from_secs(3600), class: Urgency::Drift }
+                }
+            };
+            queue.run(work, |_, _| {}).await;
+        }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    queue.shows(&"healthy".into(), lane("a", "2"), Seen::of(&meta("h", 1, None), &[]), Urgency::Person);
+    assert_eq!(told.recv().await, Some(("healthy".into(), Duration::from_secs(1))));
+    assert_eq!(queue.0.lock().away[&lane("a", "slow")], room(Urgency::Transitional));
+    // A person who waits for the slow account itself is not kept behind those who wait for it already.
+    queue.shows(
+        &"slow-person".into(),
+        lane("a", "slow"),
+        Seen::of(&meta("p", 1, None), &[]),
+        Urgency::Person,
+    );
+    let mut ends = Vec::new();
+    while ends.len() < 301 {
+        ends.extend(told.recv().await);
+    }
+    let person = ends.iter().find(|(key, _)| key == "slow-person").expect("it ends");
+    assert!(person.1 <= Duration::from_secs(20), "{person:?}");
+    // The others go on four at a time.
+    assert_eq!(ends.last().map(|(_, at)| at.as_secs()), Some(19 * 300 / 4));
+    working.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_while_it_is_worked_on_is_worked_on_again() {
+    let queue = Queue::new(2);
+    shows(&queue, "one", lane("a", "1"), Urgency::Drift);
+    let (begun, seat) = begin(&queue).expect("it may begin");
+    queue.ask(&"one", Urgency::Person);
+    queue.wake(["one"]);
+    assert!(begin(&queue).is_none(), "never twice at one time");
+    drop(seat);
+    let next = Next { after: Duration::from_secs(600), class: Urgency::Drift };
+    queue.0.lock().ended(&"one", begun.ticket, next, Instant::now());
+    let (again, _seat) = begin(&queue).expect("it is worked on again");
+    assert!(again.is_asked && again.class == Urgency::Person);
+    queue.0.lock().ended(&"one", again.ticket, next, Instant::now());
+    assert!(begin(&queue).is_none());
+    tokio::time::advance(Duration::from_secs(601)).await;
+    let (by_date, _seat) = begin(&queue).expect("its date has come");
+    assert!(!by_date.is_asked && by_date.class == Urgency::Drift);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_earlier_date_counts_and_a_later_one_does_not() {
+    let queue = Queue::new(1);
+    shows(&queue, "one", lane("a", "1"), Urgency::Drift);
+    assert_eq!(order(&queue), ["one"]);
+    queue.within(&"one", Duration::from_secs(2));
+    queue.within(&"one", Duration::from_secs(900));
+    tokio::time::advance(Duration::from_millis(1_990)).await;
+    assert_eq!(order(&queue), [""; 0]);
+    tokio::time::advance(Duration::from_millis(20)).await;
+    assert_eq!(order(&queue), ["one"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_comes_back_whenever_work_is_dropped() {
+    let queue = Queue::new(1);
+    let take = |key| {
+        shows(&queue, key, lane("a", "1"), Urgency::Drift);
+        begin(&queue).expect("a place is free").1
+    };
+    drop(take("with a place"));
+    assert_eq!(free(&queue), (1, 0));
+    let mut seat = take("without");
+    seat.leave();
+    assert_eq!(free(&queue), (1, 1));
+    drop(seat);
+    assert_eq!(free(&queue), (1, 0));
+    // In line for a place that another holds, and given up there.
+    let mut seat = take("in line");
+    seat.leave();
+    let holder = take("holder");
+    let waits = tokio::time::timeout(Duration::from_secs(1), seat.enter()).await;
+    assert!(waits.is_err());
+    drop(seat);
+    assert_eq!(free(&queue), (0, 0));
+    drop(holder);
+    assert!(begin(&queue).is_none());
+    assert_eq!(free(&queue), (1, 0));
+    // In line, and given a place that it never took.
+    let mut seat = take("given");
+    seat.leave();
+    let waits = tokio::time::timeout(Duration::from_secs(1), seat.enter()).await;
+    assert!(waits.is_err());
+    assert!(begin(&queue).is_none(), "the only place goes to who comes back");
+    assert_eq!(free(&queue), (0, 0));
+    drop(seat);
+    assert_eq!(free(&queue), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_of_the_same_name_is_another_one() {
+    let queue = Queue::new(3);
+    shows(&queue, "one", lane("a", "1"), Urgency::Drift);
+    let (old, _seat) = begin(&queue).expect("it may begin");
+    queue.forget(&"one");
+    queue.shows(&"one", lane("b", "1"), seen("another", 1, None), Urgency::Edit);
+    let (new, _seat) = begin(&queue).expect("the new one may begin");
+    assert_eq!(new.lane, lane("b", "1"));
+    let next = Next { after: Duration::ZERO, class: Urgency::Drift };
+    queue.0.lock().ended(&"one", old.ticket, next, Instant::now());
+    assert!(begin(&queue).is_none(), "the new one is still worked on");
+    queue.0.lock().ended(&"one", new.ticket, next, Instant::now());
+    assert!(begin(&queue).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_a_user_changes_asks_for_work() {
+    let queue = Queue::new(1);
+    let show = |seen| queue.shows(&"one", lane("a", "1"), seen, Urgency::Transitional);
+    show(seen("u", 1, None));
+    assert_eq!(order(&queue), ["one"]);
+    show(seen("u", 1, None));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(order(&queue), [""; 0], "our own write of status");
+    show(seen("u", 1, Some("now")));
+    assert_eq!(begin(&queue).map(|(begun, _)| (begun.class, begun.is_asked)), Some((Urgency::Person, true)));
+    let queue = Queue::new(1);
+    let show = |seen| queue.shows(&"one", lane("a", "1"), seen, Urgency::Transitional);
+    show(seen("u", 1, None));
+    assert_eq!(order(&queue), ["one"]);
+    show(seen("u", 2, None));
+    show(seen("u", 3, None));
+    assert!(begin(&queue).is_none(), "edits that come together are one");
+    tokio::time::advance(DEBOUNCE).await;
+    assert_eq!(begin(&queue).map(|(begun, _)| (begun.class, begun.is_asked)), Some((Urgency::Edit, true)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_is_started_and_stopped_many_times_and_nothing_is_lost() {
+    let queue = Queue::new(3);
+    for n in 0..50_u32 {
+        let seen = Seen::of(&meta(&n.to_string(), 1, None), &[]);
+        queue.shows(&format!("{n:02}"), lane("a", "1"), seen, Urgency::Drift);
+    }
+    let done = Arc::new(Mutex::new(BTreeMap::<String, u32>::new()));
+    for _ in 0..40 {
+        let work = |turn: Turn<String>| {
+            let done = done.clone();
+            async move {
+                let Turn { key, mut place, .. } = turn;
+                place.leave();
+                tokio::time::sleep(Duration::from_millis(700)).await;
+                place.enter().await;
+                *done.lock().expect("sound").entry(key).or_default() += 1;
+                Next { after: Duration::from_secs(3600), class: Urgency::Drift }
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_millis(2_500), queue.run(work, |_, _| {})).await;
+        // What was dropped in the middle ends in its task.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let done = done.lock().expect("sound");
+    assert_eq!(done.len(), 50, "{done:?}");
+    assert!(done.values().all(|count| *count == 1), "{done:?}");
+    assert_eq!(free(&queue), (3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_ends_one_turn_and_no_other() {
+    let queue = Queue::new(1);
+    for key in ["poisoned", "sound"] {
+        shows(&queue, key, lane("a", "1"), Urgency::Drift);
+    }
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let work = |turn: Turn<&'static str>| {
+        let tell = tell.clone();
+        async move {
+            let _ = tell.send(turn.key);
+            assert!(turn.key != "poisoned", "poisoned");
+            Next { after: Duration::from_secs(3600), class: Urgency::Drift }
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_millis(1_500), queue.run(work, |_, _| {})).await;
+    let mut order = Vec::new();
+    while let Ok(key) = told.try_recv() {
+        order.push(key);
+    }
+    assert_eq!(order, ["poisoned", "sound", "poisoned"], "it comes again after a pause");
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_many_stand_in_line_is_told_by_class() {
+    let queue = Queue::new(1);
+    shows(&queue, "one", lane("a", "1"), Urgency::Drift);
+    shows(&queue, "two", lane("a", "1"), Urgency::Drift);
+    queue.ask(&"two", Urgency::Person);
+    let depths = queue.depths();
+    assert_eq!(depths.map(|(_, depth)| depth), [1, 0, 0, 1]);
+}

@@ -32,8 +32,8 @@ pub struct RunArgs {
     /// Without a successful look for this long, Ready becomes Unknown.
     #[arg(long, env = "WHATSAPP_OPERATOR_UNSEEN_AFTER", default_value = "6h", value_parser = duration, value_name = "TIME")]
     pub unseen_after: Duration,
-    /// Channels worked on at the same time.
-    #[arg(long, env = "WHATSAPP_OPERATOR_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64), value_name = "NUMBER")]
+    /// Channels worked on at the same time. One that waits for Meta or for a Secret does not count.
+    #[arg(long, env = "WHATSAPP_OPERATOR_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=64), value_name = "NUMBER")]
     pub concurrency: u16,
     /// Where health and metrics are served.
     #[arg(

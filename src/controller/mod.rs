@@ -18,13 +18,9 @@ mod watch;
 
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use futures::{FutureExt, Stream, StreamExt};
+use futures::FutureExt;
 use jiff::Timestamp;
-use kube::{
-    Client, Resource,
-    core::DeserializeGuard,
-    runtime::watcher::{self, Event},
-};
+use kube::{Client, Resource};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
@@ -47,7 +43,7 @@ use queue::{Lane, Seen, Target};
 use signal::{Cluster, Signals};
 use state::States;
 use view::Portfolios;
-use watch::{Key, watch};
+use watch::{Key, News, Standing, Watches, watch};
 
 /// Reading and deciding of one reconcile; what is carried out is not bounded by it.
 const BUDGET: Duration = Duration::from_secs(60);
@@ -55,6 +51,10 @@ const BUDGET: Duration = Duration::from_secs(60);
 const PORTFOLIOS_AT_ONCE: usize = 16;
 /// Gauges are counted anew this often.
 const GAUGES: Duration = Duration::from_secs(15);
+/// Readiness and metrics are told of the watches this often.
+const WATCHES: Duration = Duration::from_secs(2);
+/// A watch without a sign of life for this long makes the operator not ready.
+const DEAF: Duration = Duration::from_secs(300);
 /// A missing CRD is looked for this often.
 const CRDS: Duration = Duration::from_secs(5);
 
@@ -141,13 +141,15 @@ where
         signals: signals.clone(),
         desk: Desk::new(claims.clone()),
     });
+    let watched = [CHANNELS, PORTFOLIOS].map(|part| (part, Watches::new(&namespaces)));
     info!(namespaces = ?namespaces, "starting");
     let ended = tokio::select! {
         () = stop.cancelled() => None,
-        () = run_channels::<S, C>(&client, &namespaces, channels, &health) => Some(CHANNELS),
-        () = run_portfolios(&client, &namespaces, desks, &health) => Some(PORTFOLIOS),
+        () = run_channels::<S, C>(&client, &watched[0].1, channels, &health) => Some(CHANNELS),
+        () = run_portfolios(&client, &watched[1].1, desks, &health) => Some(PORTFOLIOS),
         () = check_crds(&client, &health) => None,
         () = count(&claims, &states, &signals, &*clock) => None,
+        () = check_watches(&watched, &health, &metrics) => None,
     };
     health.missing_part("stop", "the operator is stopping");
     // The controllers are dropped by now, and their reconciles with them; what was begun goes on in its tasks.
@@ -167,41 +169,33 @@ fn random() -> Result<u64, Error> {
 
 async fn run_channels<S, C>(
     client: &Client,
-    namespaces: &[String],
+    watches: &Watches,
     ctx: Arc<channel::Context<S::Graph, C>>,
     health: &Health,
 ) where
     S: GraphSource,
     C: Clock,
 {
-    let events = watch::<WhatsAppChannel>(client, namespaces);
     let queue = ctx.signals.channels.clone();
     let metrics = ctx.signals.metrics.clone();
-    let seen = ctx.clone();
-    let watching = taken(events, CHANNELS, health, |event| take_channel(&seen, &event));
     let working = queue.run(
         |turn| channel::work(ctx.clone(), turn),
         |class, delay| metrics.delay(CHANNELS, word(class), delay),
     );
-    // Nothing is begun before every channel is known; from then on it works beside the watch.
-    watched(watching, working).await;
+    watched(client, watches, CHANNELS, health, |news| take_channel(&ctx, &news), working).await;
 }
 
 /// Keeps the index of claims in step with the watch, and wakes whom a change concerns.
-fn take_channel<G: Clone, C: Clock>(
-    ctx: &channel::Context<G, C>,
-    event: &Event<DeserializeGuard<WhatsAppChannel>>,
-) {
+fn take_channel<G: Clone, C: Clock>(ctx: &channel::Context<G, C>, news: &News<WhatsAppChannel>) {
     let now = ctx.shell.clock.now();
-    match event {
-        Event::Init => {}
-        Event::InitDone => ctx.signals.spread(ctx.claims.filled(now)),
-        Event::InitApply(object) | Event::Apply(object) => {
+    match news {
+        News::Filled => ctx.signals.spread(ctx.claims.filled(now)),
+        News::Shown { object, is_first } => {
             // One that does not parse keeps its place: its number may well be managed.
             let (key, seen) = (Key::of(object.meta()), Seen::of(object.meta(), &ASKS));
             let (lane, begin) = match &object.0 {
                 Ok(channel) => {
-                    if matches!(event, Event::InitApply(_)) && channel.status.is_some() {
+                    if *is_first && channel.status.is_some() {
                         ctx.claims.inherits();
                     }
                     let claimant = channel::claimant(channel);
@@ -214,11 +208,10 @@ fn take_channel<G: Clone, C: Clock>(
             let key = ctx.claims.known(&key).map_or(key, |(key, _)| key);
             ctx.signals.channels.shows(&key, lane, seen, begin);
         }
-        Event::Delete(object) => {
-            let key = Key::of(object.meta());
-            ctx.signals.channels.forget(&key);
-            ctx.states.remove(&key);
-            spread(ctx, &key, ctx.claims.remove(&key, now));
+        News::Gone(key) => {
+            ctx.signals.channels.forget(key);
+            ctx.states.remove(key);
+            spread(ctx, key, ctx.claims.remove(key, now));
         }
     }
 }
@@ -230,37 +223,30 @@ fn spread<G: Clone, C>(ctx: &channel::Context<G, C>, key: &Key, ripple: Ripple) 
 
 async fn run_portfolios<S, C>(
     client: &Client,
-    namespaces: &[String],
+    watches: &Watches,
     ctx: Arc<portfolio::Context<S, C>>,
     health: &Health,
 ) where
     S: GraphSource,
     C: Clock,
 {
-    let events = watch::<WhatsAppPortfolio>(client, namespaces);
     let queue = ctx.signals.portfolios.clone();
     let metrics = ctx.signals.metrics.clone();
-    let seen = ctx.clone();
-    let watching = taken(events, PORTFOLIOS, health, |event| take_portfolio(&seen, &event));
     let working = queue.run(
         |turn| portfolio::work(ctx.clone(), turn),
         |class, delay| metrics.delay(PORTFOLIOS, word(class), delay),
     );
-    watched(watching, working).await;
+    watched(client, watches, PORTFOLIOS, health, |news| take_portfolio(&ctx, &news), working).await;
 }
 
 /// Keeps what portfolios grant in step with the watch.
-fn take_portfolio<S: GraphSource, C>(
-    ctx: &portfolio::Context<S, C>,
-    event: &Event<DeserializeGuard<WhatsAppPortfolio>>,
-) {
-    match event {
-        Event::Init => {}
-        Event::InitDone => {
+fn take_portfolio<S: GraphSource, C>(ctx: &portfolio::Context<S, C>, news: &News<WhatsAppPortfolio>) {
+    match news {
+        News::Filled => {
             ctx.portfolios.filled();
             ctx.signals.channels.wake(ctx.desk.claims.keys());
         }
-        Event::InitApply(object) | Event::Apply(object) => {
+        News::Shown { object, is_first } => {
             let of = portfolio::reference(&Key::of(object.meta()));
             let lane = Lane { portfolio: of.clone(), target: Target::Portfolio };
             // A new one is worked on at once; what was published of the one before is not it.
@@ -269,7 +255,7 @@ fn take_portfolio<S: GraphSource, C>(
                 ctx.signals.portfolios.shows(&of, lane, seen, Urgency::Edit);
                 return;
             };
-            if matches!(event, Event::InitApply(_)) && object.status.is_some() {
+            if *is_first && object.status.is_some() {
                 ctx.desk.claims.inherits();
             }
             let access = lower::portfolio(object).map(|desired| desired.access).unwrap_or_default();
@@ -279,8 +265,8 @@ fn take_portfolio<S: GraphSource, C>(
             }
             ctx.signals.portfolios.shows(&of, lane, seen, Urgency::Edit);
         }
-        Event::Delete(object) => {
-            let of = portfolio::reference(&Key::of(object.meta()));
+        News::Gone(key) => {
+            let of = portfolio::reference(key);
             ctx.signals.portfolios.forget(&of);
             ctx.signals.take_doubt(&of);
             ctx.portfolios.remove(&of);
@@ -332,46 +318,66 @@ fn word(class: Urgency) -> &'static str {
     }
 }
 
-/// Takes in what a watch tells, and tells readiness how it goes. Each item says whether everything was listed by then.
-fn taken<K: Resource>(
-    events: impl Stream<Item = watcher::Result<Event<DeserializeGuard<K>>>> + Send,
+/// Watches; works from the moment on at which everything was listed.
+async fn watched<K: watch::Watched>(
+    client: &Client,
+    watches: &Watches,
     part: &'static str,
     health: &Health,
-    take: impl Fn(Event<DeserializeGuard<K>>),
-) -> impl Stream<Item = bool> {
-    let mut is_filled = false;
-    events.map(move |event| {
-        match event {
-            Ok(event) => {
-                is_filled |= matches!(event, Event::InitDone);
-                if matches!(event, Event::InitDone) {
-                    health.holds(part);
-                }
-                take(event);
-            }
-            Err(error) => {
-                warn!(%error, part, "watch failed, tried again");
-                if !is_filled {
-                    let what = format!("the cache of {part} is not filled yet: {error}");
-                    health.missing_part(part, &what);
-                }
-            }
+    take: impl Fn(News<K>) + Sync,
+    working: impl Future<Output = ()>,
+) {
+    let filled = CancellationToken::new();
+    let watching = watch(client, watches, |news| {
+        let is_filled = matches!(news, News::Filled);
+        take(news);
+        if is_filled {
+            health.holds(part);
+            filled.cancel();
         }
-        is_filled
-    })
+    });
+    tokio::select! {
+        () = watching => {}
+        () = async { filled.cancelled().await; working.await } => {}
+    }
 }
 
-/// Watches; works from the moment on at which everything was listed. Ends when the watch does.
-async fn watched(watching: impl Stream<Item = bool>, working: impl Future<Output = ()>) {
-    let mut watching = std::pin::pin!(watching);
-    while let Some(is_filled) = watching.next().await {
-        if is_filled {
-            tokio::select! {
-                () = watching.for_each(|_| std::future::ready(())) => {}
-                () = working => {}
+/// Tells readiness and metrics how the watches go.
+async fn check_watches(watched: &[(&'static str, Watches)], health: &Health, metrics: &Metrics) {
+    loop {
+        for (part, watches) in watched {
+            let standing = watches.standing();
+            for one in &standing {
+                let namespace = one.namespace.as_deref().unwrap_or_default();
+                metrics.watch(part, namespace, one.age, one.refused.is_some());
             }
-            return;
+            let is_filled = watches.is_filled();
+            let about = |one: &Standing| {
+                one.namespace.as_ref().map_or_else(String::new, |name| format!(" in {name}"))
+            };
+            let notes = standing.iter().filter_map(|one| {
+                let why = one.refused.as_ref()?;
+                Some(format!("{part}{} cannot be read and count as none, tried again: {why}", about(one)))
+            });
+            let notes: Vec<String> = notes.collect();
+            let failures = standing.iter().filter_map(|one| {
+                let why = one.failure.as_ref()?;
+                let is_missed = !is_filled || one.age > DEAF;
+                is_missed.then(|| format!("{part}{} are not heard of: {why}", about(one)))
+            });
+            let mut missing: Vec<String> = failures.collect();
+            if !is_filled {
+                missing.insert(0, format!("the cache of {part} is not filled yet"));
+                missing.extend(notes.iter().cloned());
+            }
+            if missing.is_empty() {
+                health.holds(part)
+            } else {
+                health.missing_part(part, &missing.join("; "))
+            }
+            health.note(part, notes);
         }
+        tokio::time::sleep(WATCHES).await;
     }
 }
 

@@ -1,25 +1,46 @@
-//! One stream of events from one watch for each namespace.
+//! What the API server has of one kind, kept up to date: for each namespace a list in pages, and a watch from there on.
 //!
-//! A watch that lists anew would wipe the other namespaces out of a shared store.
-//! Here a new list becomes what it means: applied objects, and deletions of those
-//! that vanished. The store counts as filled once every namespace was listed.
+//! Each namespace goes its own way. One that may not be read counts as empty and is tried again, and slows nobody else.
+//! A list that breaks off is begun anew, and what it had shown is gone unless the next one shows it too. No wait is without
+//! an end: not for an answer, and not for a sign of life of a watch, for which the server sends bookmarks each minute.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use futures::{Stream, StreamExt, stream};
+use futures::{StreamExt, future::join_all};
+use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource,
-    api::ObjectMeta,
-    core::{DeserializeGuard, error_boundary::InvalidObject},
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event, watcher},
-    },
+    api::{ListParams, ObjectMeta, WatchEvent, WatchParams},
+    core::DeserializeGuard,
 };
 use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{info, warn};
+
+use crate::cluster::DEADLINE;
+
+use super::pace;
 
 /// Objects of one page of a list: a page is in memory whole, several times over, while it is read.
 const PAGE: u32 = 100;
+/// The server ends a watch after this long, and it is begun again. Below the five minutes after which proxies cut it off.
+const WATCH_SECONDS: u32 = 290;
+/// A watch that says nothing for this long is dead: the server sends a bookmark about once a minute.
+const SILENCE: Duration = Duration::from_secs(150);
+/// A watch that ends at once is not begun again before this.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// A namespace that may not be read is tried again at least this often.
+const REFUSED: Duration = Duration::from_secs(20);
+/// A watch that fails this often without a word in between may stand on something that the server cannot serve: a list
+/// says what there is.
+const FAILURES: u32 = 4;
+/// A member that lags behind may serve an old list. One that is still older after this many tries is the truth: the
+/// server's storage was restored.
+const OLD_LISTS: u32 = 6;
 
 /// Namespace and name; clones share their text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,185 +59,347 @@ impl Key {
     }
 }
 
-/// Watches the namespaces, or all when there are none, as one.
-pub fn watch<K>(
-    client: &Client,
-    namespaces: &[String],
-) -> impl Stream<Item = watcher::Result<Event<DeserializeGuard<K>>>> + Send + 'static
-where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+/// What a watch tells.
+#[derive(Debug)]
+pub enum News<K> {
+    /// An object as it is now. `is_first`: it was there before everything was listed for the first time.
+    Shown {
+        object: DeserializeGuard<K>,
+        is_first: bool,
+    },
+    Gone(Key),
+    /// Every namespace was listed, or may not be read. It is told once.
+    Filled,
+}
+
+/// How one namespace is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// None: all namespaces.
+    pub namespace: Option<String>,
+    /// How long ago the server last gave a sign of life.
+    pub age: Duration,
+    /// Why it may not be read. It counts as empty if it was never listed.
+    pub refused: Option<String>,
+    /// Why the last try failed.
+    pub failure: Option<String>,
+}
+
+/// The watches of one kind. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Watches {
+    scopes: Arc<Mutex<BTreeMap<Option<String>, Scope>>>,
+}
+
+#[derive(Debug)]
+struct Scope {
+    is_listed: bool,
+    sign: Instant,
+    refused: Option<String>,
+    failure: Option<String>,
+}
+
+impl Watches {
+    /// Of these namespaces, or of all when there are none.
+    pub fn new(namespaces: &[String]) -> Self {
+        let names: Vec<Option<String>> =
+            if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
+        let scope = || Scope { is_listed: false, sign: Instant::now(), refused: None, failure: None };
+        Self { scopes: Arc::new(Mutex::new(names.into_iter().map(|name| (name, scope())).collect())) }
+    }
+
+    /// How each namespace is read.
+    pub fn standing(&self) -> Vec<Standing> {
+        let scopes = self.lock();
+        let standing = scopes.iter().map(|(namespace, scope)| Standing {
+            namespace: namespace.clone(),
+            age: scope.sign.elapsed(),
+            refused: scope.refused.clone(),
+            failure: scope.failure.clone(),
+        });
+        standing.collect()
+    }
+
+    fn names(&self) -> Vec<Option<String>> {
+        self.lock().keys().cloned().collect()
+    }
+
+    /// Everything that can be read was listed, and that is something.
+    pub fn is_filled(&self) -> bool {
+        let scopes = self.lock();
+        scopes.values().any(|scope| scope.is_listed)
+            && scopes.values().all(|scope| scope.is_listed || scope.refused.is_some())
+    }
+
+    fn listed(&self, namespace: &Option<String>) {
+        if let Some(scope) = self.lock().get_mut(namespace) {
+            scope.is_listed = true;
+        }
+    }
+
+    /// The server answered: what failed before is over.
+    fn sign(&self, namespace: &Option<String>) {
+        if let Some(scope) = self.lock().get_mut(namespace) {
+            scope.sign = Instant::now();
+            if scope.refused.take().is_some() {
+                info!(namespace = namespace.as_deref(), "the namespace can be read");
+            }
+            scope.failure = None;
+        }
+    }
+
+    /// A try failed. What is new of it is logged, and no repetition.
+    fn failed(&self, namespace: &Option<String>, kind: &str, trouble: &Trouble) {
+        let mut scopes = self.lock();
+        let Some(scope) = scopes.get_mut(namespace) else { return };
+        let namespace = namespace.as_deref();
+        match trouble {
+            Trouble::Refused(why) => {
+                if scope.refused.as_ref() != Some(why) {
+                    warn!(namespace, kind, %why, "may not be read and counts as empty, tried again");
+                }
+                scope.refused = Some(why.clone());
+            }
+            Trouble::Expired => {}
+            Trouble::Failed(why) => {
+                if scope.failure.as_ref() != Some(why) {
+                    warn!(namespace, kind, %why, "watch failed, tried again");
+                }
+                scope.failure = Some(why.clone());
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Option<String>, Scope>> {
+        self.scopes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a list or a watch gave nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// The server has forgotten the version from which it was asked to go on.
+    Expired,
+    /// Not permitted, or not there.
+    Refused(String),
+    Failed(String),
+}
+
+impl From<kube::Error> for Trouble {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::from(*status),
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<kube::core::Status> for Trouble {
+    fn from(status: kube::core::Status) -> Self {
+        let text = format!("{}: {}", status.code, status.message);
+        match status.code {
+            410 => Self::Expired,
+            403 | 404 => Self::Refused(text),
+            _ => Self::Failed(text),
+        }
+    }
+}
+
+fn silent(what: &str, time: Duration) -> Trouble {
+    Trouble::Failed(format!("{what} within {} s", time.as_secs()))
+}
+
+/// Kinds that can be watched.
+pub trait Watched:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + DeserializeOwned
+    + Clone
+    + std::fmt::Debug
+    + Send
+    + 'static
+{
+}
+
+impl<K> Watched for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + DeserializeOwned
         + Clone
         + std::fmt::Debug
         + Send
-        + 'static,
+        + 'static
 {
-    let apis: Vec<Api<DeserializeGuard<K>>> = if namespaces.is_empty() {
-        vec![Api::all(client.clone())]
-    } else {
-        let distinct: HashSet<&String> = namespaces.iter().collect();
-        distinct.into_iter().map(|ns| Api::namespaced(client.clone(), ns)).collect()
-    };
-    let mut merge = Merge::new(apis.len());
-    let watches = apis.into_iter().enumerate().map(|(at, api)| {
-        watcher(api, watcher::Config::default().page_size(PAGE))
-            .default_backoff()
-            .map(move |event| (at, event))
-            .boxed()
+}
+
+/// Watches until it is dropped. `take` is told everything, and never twice at one time.
+pub async fn watch<K: Watched>(client: &Client, watches: &Watches, take: impl Fn(News<K>) + Sync) {
+    let ends = Mutex::new(Taking { is_filled: false, take });
+    let follow = watches.names().into_iter().map(|namespace| {
+        let api = match &namespace {
+            None => Api::all(client.clone()),
+            Some(name) => Api::namespaced(client.clone(), name),
+        };
+        Follow { api, namespace, watches, taking: &ends, known: HashSet::new(), newest: None, old_lists: 0 }
+            .run()
     });
-    stream::select_all(watches).flat_map(move |(at, event)| {
-        stream::iter(match event {
-            Ok(event) => merge.take(at, event).into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(error)],
-        })
-    })
+    join_all(follow).await;
 }
 
-/// What each watch knows, and whether all of them have been listed.
-struct Merge<K> {
-    parts: Vec<Part>,
-    is_started: bool,
+/// Who is told, by all namespaces.
+struct Taking<F> {
     is_filled: bool,
-    /// Deleted before every namespace was listed; a store cannot take that in while it is being filled.
-    deleted: Vec<(Key, DeserializeGuard<K>)>,
+    take: F,
 }
 
-#[derive(Default)]
-struct Part {
-    is_listed: bool,
+/// One namespace.
+struct Follow<'a, K, F> {
+    api: Api<DeserializeGuard<K>>,
+    namespace: Option<String>,
+    watches: &'a Watches,
+    taking: &'a Mutex<Taking<F>>,
+    /// What was shown and is not gone.
     known: HashSet<Key>,
-    listing: Option<HashSet<Key>>,
+    /// The newest version that was seen, where versions are numbers.
+    newest: Option<u64>,
+    old_lists: u32,
 }
 
-impl<K: Resource> Merge<K> {
-    fn new(parts: usize) -> Self {
-        Self {
-            parts: (0..parts).map(|_| Part::default()).collect(),
-            is_started: false,
-            is_filled: false,
-            deleted: Vec::new(),
+impl<K: Watched, F: Fn(News<K>)> Follow<'_, K, F> {
+    async fn run(mut self) {
+        let mut failures = 0;
+        loop {
+            let Err(trouble) = self.round(&mut failures).await else { continue };
+            failures += 1;
+            self.failed(&trouble);
+            let pause = pace::after_failures(failures);
+            sleep(if matches!(trouble, Trouble::Refused(_)) { pause.min(REFUSED) } else { pause }).await;
         }
     }
 
-    fn take(&mut self, at: usize, event: Event<DeserializeGuard<K>>) -> Vec<Event<DeserializeGuard<K>>> {
-        let Some(part) = self.parts.get_mut(at) else { return Vec::new() };
-        match event {
-            Event::Init => {
-                part.listing = Some(HashSet::new());
-                if std::mem::replace(&mut self.is_started, true) { Vec::new() } else { vec![Event::Init] }
-            }
-            Event::InitApply(object) => {
-                let key = Key::of(object.meta());
-                part.listing.get_or_insert_default().insert(key.clone());
-                vec![self.applied(&key, object)]
-            }
-            Event::InitDone => {
-                let listed = part.listing.take().unwrap_or_default();
-                let vanished: Vec<Key> = std::mem::replace(&mut part.known, listed).into_iter().collect();
-                part.is_listed = true;
-                let vanished: Vec<Key> =
-                    vanished.into_iter().filter(|key| !self.parts[at].known.contains(key)).collect();
-                let vanished = vanished.into_iter().map(|key| {
-                    let object = gone(&key);
-                    (key, object)
-                });
-                if self.is_filled {
-                    return vanished.map(|(_, object)| Event::Delete(object)).collect();
+    /// A list, and a watch from there on for as long as the server can go on from what was seen last.
+    async fn round(&mut self, failures: &mut u32) -> Result<(), Trouble> {
+        let mut version = self.list().await?;
+        *failures = 0;
+        loop {
+            let begun = Instant::now();
+            match self.stream(&mut version, failures).await {
+                // Nothing failed: the server remembers so much and no more.
+                Err(Trouble::Expired) => return Ok(()),
+                Ok(()) => sleep(SHORTEST.saturating_sub(begun.elapsed())).await,
+                Err(trouble) if *failures >= FAILURES => return Err(trouble),
+                Err(trouble) => {
+                    *failures += 1;
+                    self.failed(&trouble);
+                    sleep(pace::after_failures(*failures)).await;
                 }
-                self.deleted.extend(vanished);
-                if !self.parts.iter().all(|part| part.is_listed) {
-                    return Vec::new();
-                }
-                self.is_filled = true;
-                let deleted = self.deleted.drain(..).map(|(_, object)| Event::Delete(object));
-                std::iter::once(Event::InitDone).chain(deleted).collect()
-            }
-            Event::Apply(object) => {
-                let key = Key::of(object.meta());
-                part.known.insert(key.clone());
-                vec![self.applied(&key, object)]
-            }
-            Event::Delete(object) => {
-                let key = Key::of(object.meta());
-                part.known.remove(&key);
-                if self.is_filled {
-                    return vec![Event::Delete(object)];
-                }
-                self.deleted.push((key, object));
-                Vec::new()
             }
         }
     }
 
-    fn applied(&mut self, key: &Key, object: DeserializeGuard<K>) -> Event<DeserializeGuard<K>> {
-        if self.is_filled {
-            return Event::Apply(object);
+    /// Tells all that there is and takes back what is not there any more. Gives back the version of the list.
+    async fn list(&mut self) -> Result<String, Trouble> {
+        let mut listed = HashSet::new();
+        let mut params = ListParams::default().limit(PAGE);
+        loop {
+            let page = timeout(DEADLINE, self.api.list(&params)).await;
+            let page = page.map_err(|_| silent("no answer to a list", DEADLINE))??;
+            let version = page.metadata.resource_version.unwrap_or_default();
+            if params.continue_token.is_none() {
+                self.refuse_old(&version)?;
+            }
+            self.watches.sign(&self.namespace);
+            for object in page.items {
+                listed.insert(self.shown(object));
+            }
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => {
+                    let vanished: Vec<Key> = self.known.difference(&listed).cloned().collect();
+                    for key in vanished {
+                        self.gone(key);
+                    }
+                    self.watches.listed(&self.namespace);
+                    self.fill();
+                    return Ok(version);
+                }
+            }
         }
-        self.deleted.retain(|(deleted, _)| deleted != key);
-        Event::InitApply(object)
     }
-}
 
-/// An object of which nothing is left but its key.
-fn gone<K>(key: &Key) -> DeserializeGuard<K> {
-    DeserializeGuard(Err(InvalidObject {
-        error: "deleted while it was not watched".into(),
-        metadata: ObjectMeta {
-            namespace: Some(key.namespace.to_string()),
-            name: Some(key.name.to_string()),
-            ..ObjectMeta::default()
-        },
-    }))
+    fn refuse_old(&mut self, version: &str) -> Result<(), Trouble> {
+        let number: Option<u64> = version.parse().ok();
+        if number.zip(self.newest).is_some_and(|(now, newest)| now < newest) && self.old_lists < OLD_LISTS {
+            self.old_lists += 1;
+            let why = format!("the list is of version {version}, which is older than what was seen before");
+            return Err(Trouble::Failed(why));
+        }
+        self.old_lists = 0;
+        self.newest = number;
+        Ok(())
+    }
+
+    async fn stream(&mut self, version: &mut String, failures: &mut u32) -> Result<(), Trouble> {
+        let params = WatchParams::default().timeout(WATCH_SECONDS);
+        let events = timeout(DEADLINE, self.api.watch(&params, version)).await;
+        let mut events = std::pin::pin!(events.map_err(|_| silent("no answer to a watch", DEADLINE))??);
+        self.watches.sign(&self.namespace);
+        loop {
+            let event = timeout(SILENCE, events.next()).await;
+            let Some(event) = event.map_err(|_| silent("no sign of life of a watch", SILENCE))? else {
+                return Ok(());
+            };
+            let seen = match event? {
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                    let seen = object.meta().resource_version.clone();
+                    self.shown(object);
+                    seen
+                }
+                WatchEvent::Deleted(object) => {
+                    self.gone(Key::of(object.meta()));
+                    object.meta().resource_version.clone()
+                }
+                WatchEvent::Bookmark(mark) => Some(mark.metadata.resource_version),
+                WatchEvent::Error(status) => return Err(Trouble::from(*status)),
+            };
+            self.watches.sign(&self.namespace);
+            *failures = 0;
+            if let Some(seen) = seen {
+                self.newest = seen.parse().ok().max(self.newest);
+                *version = seen;
+            }
+        }
+    }
+
+    fn shown(&mut self, object: DeserializeGuard<K>) -> Key {
+        let key = Key::of(object.meta());
+        // Also of a list that breaks off: the next one says whether it is still there.
+        self.known.insert(key.clone());
+        let taking = self.taking();
+        (taking.take)(News::Shown { object, is_first: !taking.is_filled });
+        key
+    }
+
+    fn gone(&mut self, key: Key) {
+        self.known.remove(&key);
+        (self.taking().take)(News::Gone(key));
+    }
+
+    fn failed(&self, trouble: &Trouble) {
+        self.watches.failed(&self.namespace, &K::kind(&()), trouble);
+        self.fill();
+    }
+
+    fn fill(&self) {
+        let mut taking = self.taking();
+        if !taking.is_filled && self.watches.is_filled() {
+            taking.is_filled = true;
+            (taking.take)(News::Filled);
+        }
+    }
+
+    fn taking(&self) -> MutexGuard<'_, Taking<F>> {
+        self.taking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use k8s_openapi::api::core::v1::ConfigMap;
-
-    use super::*;
-
-    fn object(namespace: &str, name: &str) -> DeserializeGuard<ConfigMap> {
-        gone(&Key { namespace: namespace.into(), name: name.into() })
-    }
-
-    fn told(events: Vec<Event<DeserializeGuard<ConfigMap>>>) -> Vec<String> {
-        let name = |o: &DeserializeGuard<ConfigMap>| o.meta().name.clone().unwrap_or_default();
-        events
-            .iter()
-            .map(|event| match event {
-                Event::Init => "init".to_owned(),
-                Event::InitApply(o) => format!("listed {}", name(o)),
-                Event::InitDone => "filled".to_owned(),
-                Event::Apply(o) => format!("applied {}", name(o)),
-                Event::Delete(o) => format!("deleted {}", name(o)),
-            })
-            .collect()
-    }
-
-    #[test]
-    fn nothing_is_filled_before_every_namespace_is() {
-        let mut merge = Merge::new(2);
-        assert_eq!(told(merge.take(0, Event::Init)), ["init"]);
-        assert_eq!(told(merge.take(0, Event::InitApply(object("a", "one")))), ["listed one"]);
-        assert_eq!(told(merge.take(0, Event::InitDone)), [""; 0]);
-        assert_eq!(told(merge.take(1, Event::Init)), [""; 0]);
-        assert_eq!(told(merge.take(0, Event::Apply(object("a", "two")))), ["listed two"]);
-        assert_eq!(told(merge.take(0, Event::Delete(object("a", "one")))), [""; 0]);
-        assert_eq!(told(merge.take(1, Event::InitDone)), ["filled", "deleted one"]);
-        assert_eq!(told(merge.take(1, Event::Apply(object("b", "three")))), ["applied three"]);
-    }
-
-    #[test]
-    fn a_new_list_of_one_namespace_leaves_the_others_alone() {
-        let mut merge = Merge::new(2);
-        for at in 0..2 {
-            merge.take(at, Event::Init);
-            merge.take(at, Event::InitApply(object(["a", "b"][at], "kept")));
-            merge.take(at, Event::InitApply(object(["a", "b"][at], "lost")));
-            merge.take(at, Event::InitDone);
-        }
-        assert_eq!(told(merge.take(0, Event::Init)), [""; 0]);
-        assert_eq!(told(merge.take(0, Event::InitApply(object("a", "kept")))), ["applied kept"]);
-        assert_eq!(told(merge.take(0, Event::InitDone)), ["deleted lost"]);
-    }
-}
+mod tests;

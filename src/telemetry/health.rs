@@ -7,7 +7,13 @@ use std::{
 
 /// What has to hold before the operator is ready. Clones share one list.
 #[derive(Clone, Debug, Default)]
-pub struct Health(Arc<Mutex<BTreeMap<String, Option<String>>>>);
+pub struct Health(Arc<Mutex<Parts>>);
+
+#[derive(Debug, Default)]
+struct Parts {
+    missing: BTreeMap<String, Option<String>>,
+    notes: BTreeMap<String, Vec<String>>,
+}
 
 impl Health {
     /// Starts with these missing, so that nothing is ready before it was looked at.
@@ -21,24 +27,34 @@ impl Health {
 
     /// The part holds.
     pub fn holds(&self, part: &str) {
-        self.lock().insert(part.to_owned(), None);
+        self.lock().missing.insert(part.to_owned(), None);
+    }
+
+    /// What a reader of readiness should know of a part, and what does not make the operator less ready.
+    pub fn note(&self, part: &str, notes: Vec<String>) {
+        self.lock().notes.insert(part.to_owned(), notes);
+    }
+
+    /// All notes.
+    pub fn notes(&self) -> Vec<String> {
+        self.lock().notes.values().flatten().cloned().collect()
     }
 
     /// The part is missing; `what` is one sentence with the remedy.
     pub fn missing_part(&self, part: &str, what: &str) {
-        self.lock().insert(part.to_owned(), Some(what.to_owned()));
+        self.lock().missing.insert(part.to_owned(), Some(what.to_owned()));
     }
 
     /// Everything that is missing, in words; empty when ready. Before anybody has named a part nothing is ready.
     pub fn missing(&self) -> Vec<String> {
         let parts = self.lock();
-        if parts.is_empty() {
+        if parts.missing.is_empty() {
             return vec!["the operator is starting".to_owned()];
         }
-        parts.values().flatten().cloned().collect()
+        parts.missing.values().flatten().cloned().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Option<String>>> {
+    fn lock(&self) -> MutexGuard<'_, Parts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -69,6 +69,13 @@ pub struct InLine {
     pub class: &'static str,
 }
 
+/// Which watch: a kind in a namespace, or in all where that is empty.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Watched {
+    pub kind: &'static str,
+    pub namespace: String,
+}
+
 /// Where channels stand.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Standing {
@@ -92,6 +99,8 @@ pub struct Metrics {
     delays: Family<InLine, Histogram, fn() -> Histogram>,
     depths: Family<InLine, Gauge>,
     channels: Family<Standing, Gauge>,
+    watch_ages: Family<Watched, Gauge<f64, AtomicU64>>,
+    watches_refused: Family<Watched, Gauge>,
     oldest_look: Gauge<f64, AtomicU64>,
     held_back: Family<Of, Gauge<i64, AtomicI64>>,
 }
@@ -109,6 +118,8 @@ impl Default for Metrics {
         let delays = Family::new_with_constructor(delays as fn() -> Histogram);
         let depths = Family::default();
         let channels = Family::default();
+        let watch_ages = Family::default();
+        let watches_refused = Family::default();
         let oldest_look = Gauge::default();
         let held_back = Family::default();
         registry.register("passes", "Passes over an object", passes.clone());
@@ -126,6 +137,16 @@ impl Default for Metrics {
         );
         registry.register("channels", "Channels by stage", channels.clone());
         registry.register(
+            "watch_age_seconds",
+            "Time since the API server last gave a sign of life on a watch: an answer, an event or a bookmark",
+            watch_ages.clone(),
+        );
+        registry.register(
+            "watch_refused",
+            "1 where a namespace may not be read and counts as empty, 0 where it is read",
+            watches_refused.clone(),
+        );
+        registry.register(
             "oldest_look_seconds",
             "Age of the oldest successful look among the channels of this process",
             oldest_look.clone(),
@@ -135,7 +156,19 @@ impl Default for Metrics {
             "How long Meta still wants no calls of the app of a portfolio's token; an account that is held back alone is not in it",
             held_back.clone(),
         );
-        Self { registry, passes, writes, steps, delays, depths, channels, oldest_look, held_back }
+        Self {
+            registry,
+            passes,
+            writes,
+            steps,
+            delays,
+            depths,
+            channels,
+            watch_ages,
+            watches_refused,
+            oldest_look,
+            held_back,
+        }
     }
 }
 
@@ -171,6 +204,13 @@ impl Metrics {
     pub fn depth(&self, kind: &'static str, class: &'static str, depth: usize) {
         let depth = i64::try_from(depth).unwrap_or(i64::MAX);
         self.depths.get_or_create(&InLine { kind, class }).set(depth);
+    }
+
+    /// How a watch goes.
+    pub fn watch(&self, kind: &'static str, namespace: &str, age: Duration, is_refused: bool) {
+        let labels = Watched { kind, namespace: namespace.to_owned() };
+        self.watch_ages.get_or_create(&labels).set(age.as_secs_f64());
+        self.watches_refused.get_or_create(&labels).set(i64::from(is_refused));
     }
 
     /// How many channels stand where; stages without any are dropped.

@@ -56,7 +56,10 @@ pub fn router(health: Health, metrics: Arc<Metrics>) -> Router {
 
 async fn readyz(State(health): State<Health>) -> impl IntoResponse {
     match health.missing() {
-        missing if missing.is_empty() => (StatusCode::OK, "ok\n".to_owned()),
+        missing if missing.is_empty() => {
+            let notes: String = health.notes().into_iter().map(|note| note + "\n").collect();
+            (StatusCode::OK, format!("ok\n{notes}"))
+        }
         missing => (StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n"),
     }
 }

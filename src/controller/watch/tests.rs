@@ -1,0 +1,305 @@
+use std::{collections::VecDeque, convert::Infallible};
+
+use axum::{
+    body::{Body, Bytes},
+    http::{Request, Response},
+};
+use k8s_openapi::api::core::v1::ConfigMap;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// What the server answers to one request.
+enum Answer {
+    Status(u16),
+    /// A list of these, of this version; `Some`: there are more pages.
+    Page(&'static [&'static str], u64, Option<&'static str>),
+    /// Events after these times; then the watch ends, unless it stays open.
+    Events(Vec<(Duration, Value)>, End),
+    Never,
+}
+
+enum End {
+    Closed,
+    Open,
+}
+
+/// Answers of a server for each namespace, in their order; then nothing is answered any more.
+#[derive(Clone, Default)]
+struct Server {
+    answers: Arc<Mutex<BTreeMap<String, VecDeque<Answer>>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+fn object(namespace: &str, name: &str, version: u64) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"namespace": namespace, "name": name, "resourceVersion": version.to_string()}})
+}
+
+fn event(kind: &str, name: &str, version: u64) -> Value {
+    json!({"type": kind, "object": object("a", name, version)})
+}
+
+fn bookmark(version: u64) -> Value {
+    json!({"type": "BOOKMARK", "object": {"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"resourceVersion": version.to_string()}}})
+}
+
+fn error(code: u16) -> Value {
+    json!({"type": "ERROR", "object": status(code)})
+}
+
+fn status(code: u16) -> Value {
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": format!("refused with {code}"), "reason": "Said", "code": code})
+}
+
+impl Server {
+    fn answers(self, namespace: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
+        let answers: VecDeque<_> = answers.into_iter().collect();
+        self.answers.lock().expect("sound").insert(namespace.to_owned(), answers);
+        self
+    }
+
+    fn client(&self) -> Client {
+        let server = self.clone();
+        let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+            let server = server.clone();
+            async move { Ok::<_, Infallible>(server.answer(request.uri().to_string()).await) }
+        });
+        Client::new(service, "default")
+    }
+
+    async fn answer(&self, uri: String) -> Response<Body> {
+        let namespace = uri.split('/').nth(4).unwrap_or_default().to_owned();
+        let asked = uri.split_once('?').map_or("", |(_, query)| query);
+        self.asked.lock().expect("sound").push(format!("{namespace} {asked}"));
+        let answer = self.answers.lock().expect("sound").get_mut(&namespace).and_then(VecDeque::pop_front);
+        match answer.unwrap_or(Answer::Never) {
+            Answer::Never => std::future::pending().await,
+            Answer::Status(code) => {
+                let body = Body::from(status(code).to_string());
+                Response::builder().status(code).body(body).expect("a response")
+            }
+            Answer::Page(names, version, more) => {
+                let items: Vec<Value> = names.iter().map(|name| object(&namespace, name, version)).collect();
+                let meta =
+                    json!({"resourceVersion": version.to_string(), "continue": more.unwrap_or_default()});
+                let list =
+                    json!({"apiVersion": "v1", "kind": "ConfigMapList", "metadata": meta, "items": items});
+                Response::new(Body::from(list.to_string()))
+            }
+            Answer::Events(events, end) => {
+                let body = futures::stream::iter(events).then(|(after, event)| async move {
+                    sleep(after).await;
+                    Ok::<_, Infallible>(Bytes::from(format!("{event}\n")))
+                });
+                let body = match end {
+                    End::Closed => Body::from_stream(body),
+                    End::Open => Body::from_stream(body.chain(futures::stream::pending())),
+                };
+                Response::new(body)
+            }
+        }
+    }
+
+    /// How often a list was begun, and how often a watch from which versions.
+    fn asked(&self, namespace: &str) -> Vec<String> {
+        let asked = self.asked.lock().expect("sound");
+        let mine = asked.iter().filter_map(|one| one.strip_prefix(&format!("{namespace} ")));
+        mine.map(|query| {
+            let version = query.split('&').find_map(|part| part.strip_prefix("resourceVersion="));
+            version.map_or_else(|| "list".to_owned(), |version| format!("watch {version}"))
+        })
+        .collect()
+    }
+}
+
+/// What is told within this time, and how the watches stand then.
+async fn told(server: &Server, namespaces: &[&str], time: Duration) -> (Vec<String>, Watches) {
+    let names: Vec<String> = namespaces.iter().map(|name| (*name).to_owned()).collect();
+    let watches = Watches::new(&names);
+    let news = Mutex::new(Vec::new());
+    let take = |one: News<ConfigMap>| {
+        news.lock().expect("sound").push(match one {
+            News::Shown { object, is_first } => {
+                let name = object.meta().name.clone().unwrap_or_default();
+                format!("{name}{}", if is_first { " at first" } else { "" })
+            }
+            News::Gone(key) => format!("{} gone", key.name),
+            News::Filled => "filled".to_owned(),
+        });
+    };
+    let _ = timeout(time, watch(&server.client(), &watches, take)).await;
+    (news.into_inner().expect("sound"), watches)
+}
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_list_that_broke_off_had_shown_is_gone_when_the_next_one_lacks_it() {
+    let server = Server::default().answers(
+        "a",
+        [
+            Answer::Page(&["kept", "ghost"], 5, Some("more")),
+            Answer::Status(500),
+            Answer::Page(&["kept"], 6, None),
+            Answer::Events(vec![], End::Open),
+        ],
+    );
+    let (news, _) = told(&server, &["a"], secs(30)).await;
+    assert_eq!(news, ["kept at first", "ghost at first", "kept at first", "ghost gone", "filled"]);
+    assert_eq!(server.asked("a"), ["list", "list", "list", "watch 6"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_may_not_be_read_counts_as_empty_and_is_seen_when_it_may() {
+    let refused = || (0..3).map(|_| Answer::Status(403));
+    let late = [Answer::Page(&["late"], 7, None), Answer::Events(vec![], End::Open)];
+    let server = Server::default()
+        .answers("a", [Answer::Page(&["one"], 5, None), Answer::Events(vec![], End::Open)])
+        .answers("b", refused().chain(late));
+    let (news, watches) = told(&server, &["a", "b"], secs(3)).await;
+    assert_eq!(news, ["one at first", "filled"]);
+    let refused: Vec<bool> = watches.standing().iter().map(|one| one.refused.is_some()).collect();
+    assert_eq!(refused, [false, true]);
+
+    let server = Server::default()
+        .answers("a", [Answer::Page(&["one"], 5, None), Answer::Events(vec![], End::Open)])
+        .answers("b", [Answer::Status(403), Answer::Status(404), Answer::Page(&["late"], 7, None)]);
+    let (news, watches) = told(&server, &["a", "b"], secs(30)).await;
+    assert_eq!(news, ["one at first", "filled", "late"]);
+    assert!(watches.standing().iter().all(|one| one.refused.is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_may_be_read_nothing_is_filled() {
+    let server = Server::default().answers("a", (0..9).map(|_| Answer::Status(404)));
+    let (news, watches) = told(&server, &["a"], secs(60)).await;
+    assert_eq!(news, [""; 0]);
+    assert!(!watches.is_filled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_never_comes_slows_no_other_namespace() {
+    let server = Server::default()
+        .answers(
+            "a",
+            [
+                Answer::Page(&["one"], 5, None),
+                Answer::Events(vec![(secs(20), event("ADDED", "two", 6))], End::Open),
+            ],
+        )
+        .answers("b", [Answer::Status(403), Answer::Never]);
+    let (news, watches) = told(&server, &["a", "b"], secs(25)).await;
+    assert_eq!(news, ["one at first", "filled", "two"]);
+    let failure = watches.standing()[1].failure.clone();
+    assert_eq!(failure.as_deref(), Some("no answer to a list within 10 s"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_goes_on_from_what_it_heard_last_and_bookmarks_count() {
+    let server = Server::default().answers(
+        "a",
+        [
+            Answer::Page(&["one"], 5, None),
+            Answer::Events(
+                vec![(secs(1), event("MODIFIED", "one", 8)), (secs(60), bookmark(11))],
+                End::Closed,
+            ),
+            Answer::Events(vec![(secs(1), event("DELETED", "one", 12))], End::Closed),
+            Answer::Events(vec![], End::Open),
+        ],
+    );
+    let (news, watches) = told(&server, &["a"], secs(70)).await;
+    assert_eq!(news, ["one at first", "filled", "one", "one gone"]);
+    assert_eq!(server.asked("a"), ["list", "watch 5", "watch 11", "watch 12"]);
+    assert!(watches.standing()[0].age < secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_without_a_sign_of_life_is_begun_again_where_it_stood() {
+    let server = Server::default().answers(
+        "a",
+        [
+            Answer::Page(&[], 5, None),
+            Answer::Events(vec![], End::Open),
+            Answer::Events(vec![(secs(1), event("ADDED", "one", 6))], End::Open),
+        ],
+    );
+    let (news, watches) = told(&server, &["a"], SILENCE + secs(10)).await;
+    assert_eq!(news, ["filled", "one"]);
+    assert_eq!(server.asked("a"), ["list", "watch 5", "watch 5"]);
+    assert_eq!(watches.standing()[0].failure, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_deaf_ages_and_is_named() {
+    let server = Server::default().answers("a", [Answer::Page(&[], 5, None)]);
+    let (_, watches) = told(&server, &["a"], secs(600)).await;
+    let one = &watches.standing()[0];
+    assert!(one.age > secs(590), "{one:?}");
+    assert!(one.failure.is_some(), "{one:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_the_server_forgot_is_listed_anew() {
+    let server = Server::default().answers(
+        "a",
+        [
+            Answer::Page(&["one", "two"], 5, None),
+            Answer::Events(vec![(secs(1), error(410))], End::Closed),
+            Answer::Page(&["two"], 9, None),
+            Answer::Status(410),
+            Answer::Page(&["two"], 10, None),
+            Answer::Events(vec![], End::Open),
+        ],
+    );
+    let (news, _) = told(&server, &["a"], secs(10)).await;
+    assert_eq!(news, ["one at first", "two at first", "filled", "two", "one gone", "two"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_closed_at_once_is_begun_again_each_second_and_nothing_is_listed() {
+    let closed = (0..100).map(|_| Answer::Events(vec![], End::Closed));
+    let server =
+        Server::default().answers("a", std::iter::once(Answer::Page(&["one"], 5, None)).chain(closed));
+    let (news, _) = told(&server, &["a"], Duration::from_millis(30_500)).await;
+    assert_eq!(news, ["one at first", "filled"]);
+    let asked = server.asked("a");
+    assert_eq!((asked.len(), asked.iter().filter(|one| *one == "list").count()), (32, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_keeps_failing_is_listed_anew() {
+    let failing = (0..FAILURES + 1).map(|_| Answer::Status(500));
+    let list = |names| std::iter::once(Answer::Page(names, 5, None));
+    let server = Server::default().answers("a", list(&["one"]).chain(failing).chain(list(&[])));
+    let (news, _) = told(&server, &["a"], secs(120)).await;
+    assert_eq!(news, ["one at first", "filled", "one gone"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_older_than_what_was_seen_takes_nothing_back() {
+    let expired = || Answer::Events(vec![(secs(1), error(410))], End::Closed);
+    let server = Server::default().answers(
+        "a",
+        [
+            Answer::Page(&["one"], 50, None),
+            Answer::Events(vec![(secs(1), event("ADDED", "two", 60)), (secs(1), error(410))], End::Closed),
+            Answer::Page(&["one"], 55, None),
+            Answer::Page(&["one", "two"], 61, None),
+            Answer::Events(vec![], End::Open),
+        ],
+    );
+    let (news, _) = told(&server, &["a"], secs(30)).await;
+    assert_eq!(news, ["one at first", "filled", "two", "one", "two"]);
+    // After a restore of the server's storage the older list is the truth.
+    let old = (0..OLD_LISTS + 1).map(|_| Answer::Page(&[], 7, None));
+    let first = [Answer::Page(&["one"], 50, None), expired()];
+    let server = Server::default().answers("a", first.into_iter().chain(old));
+    let (news, _) = told(&server, &["a"], secs(600)).await;
+    assert_eq!(news, ["one at first", "filled", "one gone"]);
+}

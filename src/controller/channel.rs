@@ -313,6 +313,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             after_write: soft.after_write,
             process: ProcessFacts { started: self.ctx.signals.started, last_success: soft.last_success },
             volatile: self.state.volatile.clone(),
+            unwritten: self.state.unwritten.clone(),
         }
     }
 

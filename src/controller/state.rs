@@ -20,6 +20,7 @@ use crate::{
     run::{
         pass::Done,
         secret::{Purpose, Volatile},
+        unwritten::Unwritten,
     },
 };
 
@@ -75,6 +76,7 @@ pub struct State {
     /// Held by a pass until all of it has ended, its task included.
     pub busy: Arc<tokio::sync::Mutex<()>>,
     pub volatile: Arc<Mutex<Volatile>>,
+    pub unwritten: Arc<Unwritten>,
     soft: Mutex<Soft>,
 }
 
@@ -109,7 +111,13 @@ impl Soft {
 
 impl State {
     fn new(uid: Arc<str>) -> Self {
-        Self { uid, busy: Arc::default(), volatile: Arc::default(), soft: Mutex::default() }
+        Self {
+            uid,
+            busy: Arc::default(),
+            volatile: Arc::default(),
+            unwritten: Arc::default(),
+            soft: Mutex::default(),
+        }
     }
 
     /// Never held across an await.

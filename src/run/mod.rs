@@ -8,3 +8,4 @@ pub mod act;
 pub mod observe;
 pub mod pass;
 pub mod secret;
+pub mod unwritten;

@@ -40,6 +40,7 @@ use super::{
     act::act,
     observe::{Circumstances, Sources, observe},
     secret::{Materials, Secrets, Volatile},
+    unwritten::Unwritten,
 };
 
 /// An outcome that does not land is merged into what stands then and tried again after each of these: a known
@@ -209,6 +210,8 @@ pub struct Input<V> {
     pub after_write: Option<Timestamp>,
     pub process: ProcessFacts,
     pub volatile: Arc<Mutex<Volatile>>,
+    /// Kept by whoever keeps the channel, from pass to pass.
+    pub unwritten: Arc<Unwritten>,
 }
 
 /// What a pass came to.
@@ -262,10 +265,11 @@ pub enum PassError {
 /// # Errors
 ///
 /// Says why nothing came of it; no step was sent then, except with [`PassError::Lost`]
-/// and a failed write of an outcome, after which the engine decides from the intent.
+/// and a failed write of an outcome. That is kept in the process and written by the next pass; after the end of the
+/// process the engine decides from the intent.
 pub async fn pass<G, S, R, C, P>(
     shell: &Shell<C>,
-    input: Input<R::Version>,
+    mut input: Input<R::Version>,
     graph: Option<G>,
     secrets: Arc<S>,
     records: Arc<R>,
@@ -278,6 +282,7 @@ where
     C: Clock,
     P: Place,
 {
+    input.live.memory = input.unwritten.merge(input.live.memory, &shell.limits);
     let decided = decide(shell, &input, graph.as_ref(), &*secrets, &mut place);
     let decided =
         tokio::time::timeout(shell.budget, decided).await.map_err(|_| PassError::Budget(shell.budget))?;
@@ -304,7 +309,7 @@ async fn decide<G: Graph, S: Secrets, C: Clock, V, P: Place>(
     secrets: &S,
     place: &mut P,
 ) -> Decided {
-    let Input { desired, live, claim, portfolio, after_write, process, volatile } = input;
+    let Input { desired, live, claim, portfolio, after_write, process, volatile, unwritten: _ } = input;
     let may_add = match (graph, target(desired, &live.memory, portfolio)) {
         (Some(graph), Some(account)) => graph.held_until(&account, StepKind::AddNumber).is_none(),
         _ => true,
@@ -482,6 +487,7 @@ impl<G: Graph, S: Secrets, R: Records, C: Clock> Carrier<G, S, R, C> {
 
     fn unwritten(&self, outcome: &Outcome, error: WriteError) -> PassError {
         self.log_unwritten(outcome, &error.to_string());
+        self.input.unwritten.keep(outcome, &self.decided.plan);
         PassError::Write(error)
     }
 

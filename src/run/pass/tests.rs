@@ -294,6 +294,7 @@ struct Scene {
     shell: Shell<Hands>,
     graph: Stub,
     book: Arc<Book>,
+    unwritten: Arc<Unwritten>,
 }
 
 impl Scene {
@@ -325,13 +326,14 @@ impl Scene {
                 listed: Vec::new(),
             },
             book: Arc::new(Book { clock, state: Mutex::new(state) }),
+            unwritten: Arc::default(),
         }
     }
 
     /// Another operator before the same status and the same Meta.
     fn rival(&self) -> Self {
         let shell = Shell { ids: Arc::new(Ids::new(8)), ..self.shell.clone() };
-        Self { shell, graph: self.graph.clone(), book: self.book.clone() }
+        Self { shell, graph: self.graph.clone(), book: self.book.clone(), unwritten: Arc::default() }
     }
 
     fn input(&self) -> Input<u64> {
@@ -343,6 +345,7 @@ impl Scene {
             after_write: None,
             process: ProcessFacts { started: fixture::now(), last_success: None },
             volatile: Arc::default(),
+            unwritten: self.unwritten.clone(),
         }
     }
 
@@ -482,9 +485,36 @@ async fn an_outcome_that_never_lands_leaves_the_intent_to_be_decided() {
     assert_eq!(scene.once().await.unwrap_err(), PassError::Write(WriteError::Conflict));
     assert_eq!((scene.adds(), scene.last_add()), (1, EntryOutcome::Started));
     assert!(scene.book.memory().in_flight.is_some());
-    // The next pass finds it in flight and repeats nothing.
-    scene.once().await.unwrap();
+    // The next process finds it in flight and repeats nothing.
+    scene.rival().once().await.unwrap();
     assert_eq!(scene.adds(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outcome_that_could_not_be_written_is_written_by_the_next_pass() {
+    let refused = (0..4).map(|_| Fate::Conflict(|_| ()));
+    let scene = Scene::until_acting([Fate::Lands].into_iter().chain(refused)).await;
+    assert!(scene.once().await.is_err());
+    assert_eq!(scene.last_add(), EntryOutcome::Started);
+    // Another write meets an API server that is still away, and then it is there.
+    scene.book.state.lock().unwrap().fates.push_back(Fate::Conflict(|_| ()));
+    assert_eq!(scene.once().await.unwrap_err(), PassError::Conflict);
+    assert_eq!(scene.last_add(), EntryOutcome::Started);
+    scene.once().await.unwrap();
+    assert_eq!((scene.adds(), scene.last_add()), (1, EntryOutcome::Accepted));
+    let memory = scene.book.memory();
+    assert!(memory.in_flight.is_none() && memory.number.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outcome_that_was_kept_does_not_count_for_another_history() {
+    let refused = (0..4).map(|_| Fate::Conflict(|_| ()));
+    let scene = Scene::until_acting([Fate::Lands].into_iter().chain(refused)).await;
+    assert!(scene.once().await.is_err());
+    // The object has another history, and then the old one comes back: it was dropped for good.
+    let (before, limits) = (scene.book.memory(), Limits::default());
+    assert_eq!(scene.unwritten.merge(Memory::default(), &limits), Memory::default());
+    assert_eq!(scene.unwritten.merge(before.clone(), &limits), before);
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,6 +18,7 @@ mod kept;
 mod live;
 mod manifest;
 mod operator;
+mod outage;
 mod people;
 mod plan;
 mod plane;

@@ -18,7 +18,7 @@ use whatsapp_operator::sandbox::{
     Account, App, Options, Pace, Portfolio, ReviewPolicy, Sandbox, Token, What, World,
 };
 
-use crate::control_plane::{AuditEntry, ControlPlane, Mark, Process};
+use crate::control_plane::{self, AuditEntry, ControlPlane, Mark, Process};
 
 /// The portfolio, the account and the app that every rig has.
 pub const BUSINESS: &str = "500000000000001";
@@ -61,8 +61,20 @@ impl Rig {
     /// A rig whose operator watches its own namespace only. The operator is not started yet.
     pub async fn new(prefix: &str) -> Self {
         let plane = ControlPlane::shared().await;
+        Self::on(plane, chart(plane).await, prefix).await
+    }
+
+    /// The same on an API server of its own, which ends with this process at the latest.
+    pub async fn apart(prefix: &str) -> Self {
+        let plane = ControlPlane::start(control_plane::Options::default()).await.expect("an API server");
+        let plane: &'static ControlPlane = Box::leak(Box::new(plane));
+        let rig = Self::on(plane, &install(plane).await, prefix).await;
+        rig.with_acme().await
+    }
+
+    async fn on(plane: &'static ControlPlane, chart: &str, prefix: &str) -> Self {
         let namespace = plane.namespace(prefix).await;
-        let objects = chart(plane).await.replace(ANY_NAMESPACE, &namespace);
+        let objects = chart.replace(ANY_NAMESPACE, &namespace);
         plane.apply_rendered(&namespace, &objects).await;
 
         let token = format!("EAAsandbox-{:016x}", rand_u64());
@@ -103,10 +115,13 @@ impl Rig {
 
     /// A rig with the Secret and the portfolio `acme` applied.
     pub async fn with_portfolio(prefix: &str) -> Self {
-        let rig = Self::new(prefix).await;
-        rig.secret("acme-meta", json!({"token": rig.token})).await;
-        rig.portfolio("acme", json!({})).await;
-        rig
+        Self::new(prefix).await.with_acme().await
+    }
+
+    async fn with_acme(self) -> Self {
+        self.secret("acme-meta", json!({"token": self.token})).await;
+        self.portfolio("acme", json!({})).await;
+        self
     }
 
     /// Has the operator watch one more namespace, before it is started.
@@ -457,18 +472,20 @@ impl Rig {
 /// rigs share, are installed and served by then.
 async fn chart(plane: &ControlPlane) -> &'static str {
     static CHART: OnceCell<String> = OnceCell::const_new();
-    let render = async || {
-        let rendered = plane.helm_template(ANY_NAMESPACE, &json!({ "namespaces": [ANY_NAMESPACE] })).await;
-        let is_crd = |object: &&str| object.contains("\nkind: CustomResourceDefinition\n");
-        let (crds, objects): (Vec<_>, Vec<_>) = rendered.split("\n---\n").partition(is_crd);
-        assert_eq!(crds.len(), 2, "one for each kind");
-        plane.apply_rendered("default", &crds.join("\n---\n")).await;
-        let label = "app.kubernetes.io/name";
-        let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "-l", label];
-        assert!(plane.kubectl(wait).await.status.success(), "the CRDs are not served");
-        objects.join("\n---\n")
-    };
-    CHART.get_or_init(render).await
+    CHART.get_or_init(|| install(plane)).await
+}
+
+/// Installs the CRDs, and gives back the other objects.
+async fn install(plane: &ControlPlane) -> String {
+    let rendered = plane.helm_template(ANY_NAMESPACE, &json!({ "namespaces": [ANY_NAMESPACE] })).await;
+    let is_crd = |object: &&str| object.contains("\nkind: CustomResourceDefinition\n");
+    let (crds, objects): (Vec<_>, Vec<_>) = rendered.split("\n---\n").partition(is_crd);
+    assert_eq!(crds.len(), 2, "one for each kind");
+    plane.apply_rendered("default", &crds.join("\n---\n")).await;
+    let label = "app.kubernetes.io/name";
+    let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "-l", label];
+    assert!(plane.kubectl(wait).await.status.success(), "the CRDs are not served");
+    objects.join("\n---\n")
 }
 
 /// How the API server calls what a test calls by its kind, or by a short name of it.

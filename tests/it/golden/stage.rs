@@ -698,6 +698,7 @@ impl Stage {
             after_write: self.after_write,
             process: self.process.clone(),
             volatile: self.volatile.clone(),
+            unwritten: Arc::default(),
         };
         let written = lock(&self.shelf.written).len();
         let (secrets, shelf) = (self.secrets.clone(), self.shelf.clone());

@@ -57,6 +57,7 @@ use whatsapp_operator::{
             may_have_written, pass,
         },
         secret::{SecretRead, Secrets, Volatile},
+        unwritten::Unwritten,
     },
     sandbox::{self, CallRecord, Effect, Options, ReviewPolicy, Sandbox, What},
 };
@@ -741,6 +742,7 @@ impl Graph for Mortal {
 /// What a process knows of one channel and loses with its life.
 struct Fleeting {
     volatile: Arc<Mutex<Volatile>>,
+    unwritten: Arc<Unwritten>,
     after_write: Option<Timestamp>,
     last_success: Option<Timestamp>,
     due: Timestamp,
@@ -946,6 +948,7 @@ impl World {
         let live = self.cluster.read(name, std::mem::take(&mut process.stale)).unwrap();
         let fleeting = process.channels.entry(name.into()).or_insert_with(|| Fleeting {
             volatile: Arc::default(),
+            unwritten: Arc::default(),
             after_write: None,
             last_success: None,
             due: now,
@@ -958,6 +961,7 @@ impl World {
             after_write: fleeting.after_write,
             process: ProcessFacts { started: process.started, last_success: fleeting.last_success },
             volatile: fleeting.volatile.clone(),
+            unwritten: fleeting.unwritten.clone(),
             desired: desired.clone(),
         };
         let gate = process.gate.clone();

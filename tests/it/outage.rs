@@ -1,0 +1,107 @@
+//! The API server goes away in the middle of each call that cannot be repeated, and comes back: what Meta answered counts.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use whatsapp_operator::sandbox::{Fault, FaultKind, Match, Number};
+
+use crate::rig::{ACCOUNT, Rig, condition};
+
+/// What is under way when the API server goes away. Each has a number of its own.
+const STEPS: [(&str, &str); 4] =
+    [("add", "AddNumber"), ("code", "RequestCode"), ("verify", "VerifyCode"), ("register", "Register")];
+
+fn number(round: usize, step: usize) -> String {
+    format!("+551191500{round:02}{step:02}")
+}
+
+fn digits(round: usize, step: usize) -> String {
+    number(round, step).trim_start_matches('+').to_owned()
+}
+
+/// Brings a channel for each step to the moment before it, goes into all four calls, and takes the API server away until
+/// so long after Meta has answered.
+async fn away_in_mid_call(rig: &mut Rig, round: usize, away: Duration) {
+    let name = |step: usize| format!("{}-{round}", STEPS[step].0);
+    let account = json!({"accountId": ACCOUNT});
+    for step in 1..STEPS.len() {
+        let id = format!("10000000000{round:02}{step:02}");
+        rig.sandbox.add_number(Number::new(&id, ACCOUNT, &digits(round, step), "Acme Support"));
+    }
+    // The last of them would register at once, so it waits for its PIN.
+    let pin = json!({"registration": {"pinSecretRef": {"name": format!("pin-{round}"), "key": "pin"}}});
+    rig.channel(&name(1), &number(round, 1), account.clone()).await;
+    rig.channel(&name(2), &number(round, 2), account.clone()).await;
+    let mut with_pin = account.clone();
+    with_pin["registration"] = pin["registration"].clone();
+    rig.channel(&name(3), &number(round, 3), with_pin).await;
+    for step in 1..STEPS.len() {
+        rig.until_condition(&name(step), "NumberVerified", "False", Some("CodeNeeded")).await;
+    }
+    for step in [2, 3] {
+        rig.annotate(&name(step), "send-code", "one").await;
+        rig.until_condition(&name(step), "NumberVerified", "False", Some("CodeAwaited")).await;
+    }
+    rig.type_code(&name(3), &number(round, 3)).await;
+    rig.until_condition(&name(3), "NumberRegistered", "False", Some("PinNeeded")).await;
+
+    // From here on Meta takes its time, and refuses the registration when it comes.
+    rig.sandbox.inject(Fault { on: Match::on("POST", "*"), kind: FaultKind::Latency { ms: 12_000 } });
+    let refusal = json!({"error": {"message": "(#133005) Two step verification PIN Mismatch", "type": "OAuthException",
+        "code": 133_005, "fbtrace_id": "AfakeTrace"}});
+    let refused = FaultKind::Error { envelope: refusal };
+    rig.sandbox.inject(Fault { on: Match::on("POST", "register"), kind: refused });
+    rig.channel(&name(0), &number(round, 0), account).await;
+    rig.annotate(&name(1), "send-code", "one").await;
+    rig.type_code(&name(2), &number(round, 2)).await;
+    rig.secret(&format!("pin-{round}"), json!({"pin": "271828"})).await;
+    for (step, (_, intent)) in STEPS.iter().enumerate() {
+        rig.until(&name(step), "an intent", Duration::from_secs(60), |s| s["inFlight"]["step"] == *intent)
+            .await;
+    }
+    rig.plane.kill_api_server().await;
+    // Meta has answered all of them by then.
+    tokio::time::sleep(Duration::from_secs(12) + away).await;
+    rig.sandbox.clear_faults();
+    rig.plane.start_api_server().await.expect("it starts again");
+
+    let limit = Duration::from_secs(420);
+    for (step, (_, intent)) in STEPS.iter().enumerate() {
+        rig.until(&name(step), "an outcome", limit, |s| s["inFlight"].is_null()).await;
+        let object = rig.get(&name(step)).await;
+        let (kind, outcome) = [
+            ("adds", "Accepted"),
+            ("codes", "Accepted"),
+            ("verifications", "Accepted"),
+            ("registrations", "Refused"),
+        ][step];
+        let ledger = &object["status"]["ledger"];
+        let attempts = ledger[kind].as_array().unwrap_or_else(|| panic!("{intent}: {ledger:#}"));
+        let told: Vec<&Value> = attempts.iter().map(|one| &one["outcome"]).collect();
+        assert_eq!(told, [outcome], "{intent}: {ledger:#}\n{}", rig.logs());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_meta_answered_while_the_api_server_was_away_counts_when_it_is_back() {
+    let mut rig = Rig::apart("outage").await;
+    rig.start().await;
+    for (round, away) in [5, 120].into_iter().enumerate() {
+        away_in_mid_call(&mut rig, round, Duration::from_secs(away)).await;
+    }
+    // Nothing was done twice, and what was refused is known: nobody tries again with the same PIN.
+    for round in 0..2 {
+        let effects = |step| rig.effects_on(&digits(round, step));
+        assert_eq!(effects(0), ["added"]);
+        assert_eq!(effects(1), ["code"]);
+        assert_eq!(effects(2).iter().filter(|one| **one == "verified").count(), 1);
+        assert_eq!(
+            effects(3).iter().filter(|one| **one == "registered").count(),
+            0,
+            "refused before it had an effect"
+        );
+        let status = rig.get(&format!("register-{round}")).await["status"].clone();
+        let registered = condition(&status, "NumberRegistered").expect("it is told").clone();
+        assert_eq!(registered["reason"], "PinMismatch", "{status:#}");
+    }
+}

@@ -8,6 +8,7 @@ use crate::engine::{
     rule::{
         adding, reach,
         shown::{self, Shown},
+        stood,
     },
     value::{
         condition::Truth,
@@ -16,7 +17,7 @@ use crate::engine::{
         id::{AccountId, NumberId},
         limits::Limits,
         memory::{ConsentKind, Entry, EntryOutcome, Memory},
-        observed::{Claim, PortfolioState},
+        observed::{Claim, PortfolioState, Stood},
         portfolio::PortfolioView,
         status::Before,
         step::StepKind,
@@ -49,7 +50,7 @@ impl Look {
     /// ```
     /// use whatsapp_operator::api::{lower, v1alpha1::WhatsAppChannel};
     /// use whatsapp_operator::engine::look::{Follows, Urgency, look, target};
-    /// use whatsapp_operator::engine::observed::{Claim, PortfolioState};
+    /// use whatsapp_operator::engine::observed::{Claim, PortfolioState, Stood};
     /// use whatsapp_operator::engine::{limits::Limits, memory::Memory, status::Before};
     /// # let manifest = serde_json::json!({
     /// #     "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
@@ -59,7 +60,8 @@ impl Look {
     /// let channel: WhatsAppChannel = serde_json::from_value(manifest)?;
     /// let (desired, memory) = (lower::channel(&channel).expect("a valid spec"), Memory::default());
     /// let before = Before::default();
-    /// let follows = Follows { before: &before, after_write: None, may_add: true };
+    /// let stood = Stood::default();
+    /// let follows = Follows { before: &before, after_write: None, may_add: true, stood: &stood };
     /// let (claim, portfolio, now) = (Claim::Undecided, PortfolioState::NotYet, "2026-03-01T12:00:00Z".parse()?);
     /// let asked = look(&desired, &memory, &claim, &portfolio, follows, &Limits::default(), now);
     /// // The portfolio was not read yet, so no account is known and nothing is read at Meta.
@@ -96,6 +98,8 @@ pub struct Follows<'a> {
     pub after_write: Option<Timestamp>,
     /// Whether the account's budget has room for an add. If not, the lists that an add needs are not read.
     pub may_add: bool,
+    /// What the looks of this process showed until now.
+    pub stood: &'a Stood,
 }
 
 /// Order in which a budget is spent; the first is served first.
@@ -216,13 +220,16 @@ fn not_before(
         (true, false) => limits.fresh_for_add.min(limits.fresh_list),
         (false, false) => limits.fresh_list,
     };
+    let counts_from = stood::counts_from(follows.stood, memory, limits);
+    let age = if counts_from.is_some_and(|at| at > now) { age.min(limits.shown_watched) } else { age };
     let wrote = follows.after_write.max(memory.last_listed_write());
     let adopted = memory.marks.adopted_since();
     let adopted = adopted.map(|at| later(at, limits.settle_register));
     // What counts only after a second look.
     let missing = memory.marks.missing_since.map(|at| later(at, limits.fresh_after_write));
-    let fell_back = memory.marks.fell_back_since().map(|at| later(at, limits.fall_back_confirmed));
-    let due = shown::settle_times(memory, &shown).chain(adopted).chain(missing).chain(fell_back);
+    let connected = memory.marks.connected_since.map(|at| later(at, limits.settle_register));
+    let due = shown::settle_times(memory, &shown);
+    let due = due.chain(adopted).chain(missing).chain(connected).chain(counts_from);
     let settled = due.filter(|until| *until <= now).max();
     [Some(earlier(now, age)), wrote, settled].into_iter().flatten().max().unwrap_or(now).min(now)
 }

@@ -193,7 +193,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             fell_back
         })
     ];
-    (origin, proof, registration, time(), time(), time(), names(), names(), time()).prop_map(
+    (origin, proof, registration, time(), time(), time(), time(), names(), names(), time()).prop_map(
         |(
             origin,
             proof,
@@ -201,6 +201,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             automatic_code_used,
             pin_set,
             missing_since,
+            connected_since,
             tried_in_review,
             declined,
             on_phone,
@@ -211,6 +212,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             pin_set,
             registration,
             missing_since,
+            connected_since,
             tried_in_review,
             declined,
             on_phone,

@@ -341,7 +341,7 @@ impl Scene {
             claim: Claim::Ours { act_from: None },
             portfolio: PortfolioState::View(Arc::new(fixture::view())),
             after_write: None,
-            process: ProcessFacts { started: fixture::now(), last_success: None },
+            process: ProcessFacts::new(fixture::now()),
             volatile: Arc::default(),
         }
     }

@@ -217,6 +217,10 @@ impl Planner {
                 lower::status(&assessment, &memory, manifest.object.status.as_ref()),
             );
         }
+        for (of, judged) in &known {
+            let refused = judged.graph.as_ref().map(Graph::refused_fields).unwrap_or_default();
+            report.refused(of, lower::refused_fields(&[], &refused));
+        }
         Ok(report)
     }
 

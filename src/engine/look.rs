@@ -135,7 +135,7 @@ pub fn look(
     let open = !observes_only
         && desired.connection == Connection::CloudApi
         && memory.number.is_some()
-        && memory.is_unfinished();
+        && may_be_registered(memory, follows, limits, now);
     Look {
         meta: true,
         accounts: accounts(desired, memory, view, &target, follows, limits, now),
@@ -170,6 +170,11 @@ fn usable(portfolio: &PortfolioState) -> Option<&PortfolioView> {
     }
 }
 
+/// Whether the pass may come to a registration, and needs what that needs.
+fn may_be_registered(memory: &Memory, follows: Follows<'_>, limits: &Limits, now: Timestamp) -> bool {
+    memory.is_unfinished() || stood::is_falling_back(follows.stood, limits, now)
+}
+
 /// The account that a pass would act in, if one can be told.
 pub fn target(desired: &Desired, memory: &Memory, portfolio: &PortfolioState) -> Option<AccountId> {
     usable(portfolio).and_then(|view| reach::choose(desired, memory, view).ok())
@@ -190,7 +195,7 @@ fn accounts(
     let not_before = not_before(desired, memory, is_sought, follows, limits, now);
     let facts = facts_not_before(desired, memory, follows.before, limits, now);
     let mut all = vec![AccountLook { account: target.clone(), facts: Some(facts), not_before }];
-    if is_sought || memory.is_unfinished() {
+    if is_sought || may_be_registered(memory, follows, limits, now) {
         let others = reach::all(view).unwrap_or_default().iter().filter(|account| account.id != *target);
         let not_before = if is_sought { not_before } else { earlier(now, limits.fresh_list) };
         all.extend(others.map(|other| AccountLook { account: other.id.clone(), facts: None, not_before }));

@@ -51,6 +51,16 @@ pub(in crate::engine) fn platform_doubted_since(
     (!is_confirmed(since, seen_at, limits)).then_some(since)
 }
 
+/// Whether a number that was registered counts as not registered with the next look, if that shows it so too: then what is
+/// needed to register it is looked for already.
+pub(in crate::engine) fn is_falling_back(stood: &Stood, limits: &Limits, now: Timestamp) -> bool {
+    let (platform, since) = match &stood.platform {
+        Some((platform, since)) => (platform.as_ref(), *since),
+        None => return false,
+    };
+    platform == Some(&PlatformType::NotApplicable) && is_confirmed(since, now, limits)
+}
+
 /// When what is shown now counts, if it goes on. Until then it is looked at more often.
 pub(in crate::engine) fn counts_from(stood: &Stood, memory: &Memory, limits: &Limits) -> Option<Timestamp> {
     let platform = stood.platform.as_ref().filter(|_| !memory.is_unfinished()).map(|(_, since)| *since);

@@ -93,11 +93,15 @@ impl Stood {
         let is_test = number.account_mode.value() == Some(&AccountMode::Sandbox);
         let status = number.status.value();
         let not_connected = match (number.platform.value(), status) {
-            (Some(PlatformType::CloudApi), Some(NumberStatus::Connected)) => None,
-            (Some(PlatformType::CloudApi), Some(_)) if !is_test => self.not_connected.or(Some(at)),
-            (Some(PlatformType::CloudApi) | None, None) => self.not_connected,
-            (None, Some(status)) if *status != NumberStatus::Connected => self.not_connected,
-            _ => None,
+            (Some(PlatformType::NotApplicable | PlatformType::OnPremise | PlatformType::Other(_)), _)
+            | (_, Some(NumberStatus::Connected)) => None,
+            // These count at once.
+            (_, Some(NumberStatus::Banned | NumberStatus::Migrated | NumberStatus::Deleted)) => {
+                self.not_connected
+            }
+            (Some(PlatformType::CloudApi), Some(_)) if is_test => None,
+            (Some(PlatformType::CloudApi), Some(_)) => self.not_connected.or(Some(at)),
+            (_, None) | (None, _) => self.not_connected,
         };
         let platform = number.platform.value().cloned();
         Self {

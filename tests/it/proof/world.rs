@@ -736,6 +736,10 @@ impl Graph for Mortal {
     fn app_blocked(&self) -> Option<Refusal> {
         self.graph.app_blocked()
     }
+
+    fn refused_fields(&self) -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+        self.graph.refused_fields()
+    }
 }
 
 /// What a process knows of one channel and loses with its life.

@@ -34,7 +34,7 @@ use crate::engine::{
     limits::Limits,
     look::{Follows, Urgency, look},
     memory::Memory,
-    observed::{Claim, Observed, PortfolioState, ProcessFacts},
+    observed::{Claim, Observed, PortfolioState, ProcessFacts, Stood},
     plan::{Plan, plan as decide},
     portfolio::{PortfolioView, granted},
     spelling::Canonical,
@@ -217,6 +217,10 @@ impl Planner {
                 lower::status(&assessment, &memory, manifest.object.status.as_ref()),
             );
         }
+        for (of, judged) in &known {
+            let refused = judged.graph.as_ref().map(Graph::refused_fields).unwrap_or_default();
+            report.refused(of, lower::refused_fields(&[], &refused));
+        }
         Ok(report)
     }
 
@@ -296,9 +300,10 @@ impl Planner {
         let (before, mut left) = (Before::default(), LOOKS);
         loop {
             left -= 1;
-            let follows = Follows { before: &before, after_write: None, may_add: true };
+            let follows =
+                Follows { before: &before, after_write: None, may_add: true, stood: &Stood::default() };
             let wanted = look(desired, &memory, &claim, &state, follows, &self.limits, Timestamp::now());
-            let process = ProcessFacts { started: self.started, last_success: None };
+            let process = ProcessFacts::new(self.started);
             let given = Circumstances { claim: claim.clone(), portfolio: state.clone(), process };
             let (observed, _) = observe(desired, &wanted, given, &sources).await;
             let plan = decide(desired, &observed, &memory, &self.limits, Timestamp::now());

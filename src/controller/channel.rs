@@ -311,7 +311,10 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             claim,
             portfolio,
             after_write: soft.after_write,
-            process: ProcessFacts { started: self.ctx.signals.started, last_success: soft.last_success },
+            process: ProcessFacts {
+                last_success: soft.last_success,
+                ..ProcessFacts::new(self.ctx.signals.started)
+            },
             volatile: self.state.volatile.clone(),
             unwritten: self.state.unwritten.clone(),
         }

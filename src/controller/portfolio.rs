@@ -39,7 +39,7 @@ use crate::{
         portfolio::PortfolioView,
         status::WaitingFor,
     },
-    meta::port::{Clock, GraphSource},
+    meta::port::{Clock, Graph, GraphSource},
     run::pass::{Place, Shell},
 };
 
@@ -187,7 +187,10 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         // What was counted before a restart stays until all channels are known again.
         let kept = || portfolio.status.as_ref().and_then(|status| status.channels).unwrap_or_default();
         let counts = self.counts().unwrap_or_else(kept);
-        let next = lower::portfolio_status(&desired, &assessment, counts, portfolio.status.as_ref());
+        let mut next = lower::portfolio_status(&desired, &assessment, counts, portfolio.status.as_ref());
+        if let Some(in_use) = &state.in_use {
+            next.refused_fields = lower::refused_fields(&next.refused_fields, &in_use.graph.refused_fields());
+        }
         let poll = self.ctx.shell.limits.credential_poll;
         let pause = pace::until(assessment.next, self.now()).min(poll);
         let pause = state.until_due(self.now()).map_or(pause, |until| pause.min(until)).max(SHORTLY);

@@ -311,7 +311,16 @@ fn observed(search: Searched) -> Observed {
         verify_token: SecretFact::NotAsked,
         held: BTreeMap::new(),
         begun: now(),
-        process: ProcessFacts { started: later(-60), last_success: Some(later(-5)) },
+        process: ProcessFacts { last_success: Some(later(-5)), ..ProcessFacts::new(later(-60)) },
+    }
+}
+
+/// What the process remembers of a look.
+pub fn note_look(observed: &mut Observed) {
+    if let [Searched { list: ListState::Complete { begun }, numbers, .. }, ..] = &observed.search[..]
+        && let Some(number) = numbers.first()
+    {
+        observed.process.stood = observed.process.stood.after(number, *begun);
     }
 }
 
@@ -504,7 +513,7 @@ pub fn world() -> World {
             code_secret: SecretFact::Missing,
             pin_secret: present("pin", 1),
             verify_token: present("token", 1),
-            process: ProcessFacts { started: now(), last_success: None },
+            process: ProcessFacts::new(now()),
             ..observed(complete(None))
         },
         memory: Memory::default(),
@@ -611,7 +620,12 @@ impl World {
     }
 
     pub fn look(&self) -> Look {
-        let follows = Follows { before: &self.before, after_write: None, may_add: true };
+        let follows = Follows {
+            before: &self.before,
+            after_write: None,
+            may_add: true,
+            stood: &self.observed.process.stood,
+        };
         let (claim, portfolio) = (&self.observed.claim, &self.observed.portfolio);
         look(&self.desired, &self.memory, claim, portfolio, follows, &self.limits, self.now)
     }
@@ -628,6 +642,7 @@ impl World {
 
     /// Remembers what a pass without a step would write.
     pub fn pass(mut self) -> Self {
+        note_look(&mut self.observed);
         self.memory = self.plan().memory;
         self
     }

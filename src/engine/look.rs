@@ -8,6 +8,7 @@ use crate::engine::{
     rule::{
         adding, reach,
         shown::{self, Shown},
+        stood,
     },
     value::{
         condition::Truth,
@@ -16,7 +17,7 @@ use crate::engine::{
         id::{AccountId, NumberId},
         limits::Limits,
         memory::{ConsentKind, Entry, EntryOutcome, Memory},
-        observed::{Claim, PortfolioState},
+        observed::{Claim, PortfolioState, Stood},
         portfolio::PortfolioView,
         status::Before,
         step::StepKind,
@@ -49,7 +50,7 @@ impl Look {
     /// ```
     /// use whatsapp_operator::api::{lower, v1alpha1::WhatsAppChannel};
     /// use whatsapp_operator::engine::look::{Follows, Urgency, look, target};
-    /// use whatsapp_operator::engine::observed::{Claim, PortfolioState};
+    /// use whatsapp_operator::engine::observed::{Claim, PortfolioState, Stood};
     /// use whatsapp_operator::engine::{limits::Limits, memory::Memory, status::Before};
     /// # let manifest = serde_json::json!({
     /// #     "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
@@ -59,7 +60,8 @@ impl Look {
     /// let channel: WhatsAppChannel = serde_json::from_value(manifest)?;
     /// let (desired, memory) = (lower::channel(&channel).expect("a valid spec"), Memory::default());
     /// let before = Before::default();
-    /// let follows = Follows { before: &before, after_write: None, may_add: true };
+    /// let stood = Stood::default();
+    /// let follows = Follows { before: &before, after_write: None, may_add: true, stood: &stood };
     /// let (claim, portfolio, now) = (Claim::Undecided, PortfolioState::NotYet, "2026-03-01T12:00:00Z".parse()?);
     /// let asked = look(&desired, &memory, &claim, &portfolio, follows, &Limits::default(), now);
     /// // The portfolio was not read yet, so no account is known and nothing is read at Meta.
@@ -96,6 +98,8 @@ pub struct Follows<'a> {
     pub after_write: Option<Timestamp>,
     /// Whether the account's budget has room for an add. If not, the lists that an add needs are not read.
     pub may_add: bool,
+    /// What the looks of this process showed until now.
+    pub stood: &'a Stood,
 }
 
 /// Order in which a budget is spent; the first is served first.
@@ -131,7 +135,7 @@ pub fn look(
     let open = !observes_only
         && desired.connection == Connection::CloudApi
         && memory.number.is_some()
-        && memory.is_unfinished();
+        && may_be_registered(memory, follows, limits, now);
     Look {
         meta: true,
         accounts: accounts(desired, memory, view, &target, follows, limits, now),
@@ -166,6 +170,11 @@ fn usable(portfolio: &PortfolioState) -> Option<&PortfolioView> {
     }
 }
 
+/// Whether the pass may come to a registration, and needs what that needs.
+fn may_be_registered(memory: &Memory, follows: Follows<'_>, limits: &Limits, now: Timestamp) -> bool {
+    memory.is_unfinished() || stood::is_falling_back(follows.stood, limits, now)
+}
+
 /// The account that a pass would act in, if one can be told.
 pub fn target(desired: &Desired, memory: &Memory, portfolio: &PortfolioState) -> Option<AccountId> {
     usable(portfolio).and_then(|view| reach::choose(desired, memory, view).ok())
@@ -186,7 +195,7 @@ fn accounts(
     let not_before = not_before(desired, memory, is_sought, follows, limits, now);
     let facts = facts_not_before(desired, memory, follows.before, limits, now);
     let mut all = vec![AccountLook { account: target.clone(), facts: Some(facts), not_before }];
-    if is_sought || memory.is_unfinished() {
+    if is_sought || may_be_registered(memory, follows, limits, now) {
         let others = reach::all(view).unwrap_or_default().iter().filter(|account| account.id != *target);
         let not_before = if is_sought { not_before } else { earlier(now, limits.fresh_list) };
         all.extend(others.map(|other| AccountLook { account: other.id.clone(), facts: None, not_before }));
@@ -216,13 +225,16 @@ fn not_before(
         (true, false) => limits.fresh_for_add.min(limits.fresh_list),
         (false, false) => limits.fresh_list,
     };
+    let counts_from = stood::counts_from(follows.stood, memory, limits);
+    let age = if counts_from.is_some_and(|at| at > now) { age.min(limits.shown_watched) } else { age };
     let wrote = follows.after_write.max(memory.last_listed_write());
     let adopted = memory.marks.adopted_since();
     let adopted = adopted.map(|at| later(at, limits.settle_register));
     // What counts only after a second look.
     let missing = memory.marks.missing_since.map(|at| later(at, limits.fresh_after_write));
-    let fell_back = memory.marks.fell_back_since().map(|at| later(at, limits.fall_back_confirmed));
-    let due = shown::settle_times(memory, &shown).chain(adopted).chain(missing).chain(fell_back);
+    let connected = memory.marks.connected_since.map(|at| later(at, limits.settle_register));
+    let due = shown::settle_times(memory, &shown);
+    let due = due.chain(adopted).chain(missing).chain(connected).chain(counts_from);
     let settled = due.filter(|until| *until <= now).max();
     [Some(earlier(now, age)), wrote, settled].into_iter().flatten().max().unwrap_or(now).min(now)
 }

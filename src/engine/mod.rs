@@ -26,7 +26,7 @@
 //! use whatsapp_operator::engine::{plan::plan, record::{fold, intend}, step::StepKind};
 //! # use whatsapp_operator::engine::id::{AccountId, AccountStatus, Fact, Field, ReviewStatus};
 //! # use whatsapp_operator::engine::observed::{
-//! #     Account, Claim, ListState, Observed, PortfolioState, ProcessFacts, Searched,
+//! #     Account, Claim, ListState, Observed, PortfolioState, ProcessFacts, Searched, Stood,
 //! # };
 //! # use whatsapp_operator::engine::outcome::{Accepted, Outcome};
 //! # use whatsapp_operator::engine::portfolio::{PortfolioView, Reach, Reachable};
@@ -52,7 +52,8 @@
 //! let (memory, limits) = (Memory::default(), Limits::default());
 //!
 //! // What has to be read? The one account that the portfolio reaches.
-//! let follows = Follows { before: &before, after_write: None, may_add: true };
+//! let stood = Stood::default();
+//! let follows = Follows { before: &before, after_write: None, may_add: true, stood: &stood };
 //! let asked = look(&desired, &memory, &claim, &portfolio, follows, &limits, now);
 //! assert_eq!(asked.accounts[0].account.as_str(), "300000000000001");
 //!
@@ -74,7 +75,7 @@
 //! #     verify_token: SecretFact::NotAsked,
 //! #     held: BTreeMap::new(),
 //! #     begun: now,
-//! #     process: ProcessFacts { started: now, last_success: None },
+//! #     process: ProcessFacts::new(now),
 //! # };
 //! assert!(diff(&desired, &observed).is_empty());
 //!

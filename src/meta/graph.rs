@@ -1,6 +1,10 @@
 //! The port over the client: what each call sends, and what is shared of what each read brings.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -230,6 +234,10 @@ impl Graph for GraphClient {
 
     fn app_blocked(&self) -> Option<Refusal> {
         self.inner.budget.block_of(&self.payer(), self.now())
+    }
+
+    fn refused_fields(&self) -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+        self.all_refused()
     }
 }
 

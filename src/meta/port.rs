@@ -3,7 +3,12 @@
 //! Used as a generic, so there is no `async-trait` and no boxing. Everything that
 //! implements it classifies failures the same way and never retries a write.
 
-use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    future::Future,
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -203,4 +208,8 @@ pub trait Graph: Clone + Send + Sync + 'static {
 
     /// What Meta said when it blocked the whole app, until it lets a call through.
     fn app_blocked(&self) -> Option<Refusal>;
+
+    /// Fields that Meta refuses to the app, at some account at least, by the type of the object, in Meta's words. A type of
+    /// which nothing was read yet is not there.
+    fn refused_fields(&self) -> BTreeMap<&'static str, BTreeSet<&'static str>>;
 }

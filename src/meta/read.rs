@@ -1,7 +1,7 @@
 //! Reads: lists to their last page, and what is left of a read when Meta refuses some of its fields.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -70,6 +70,10 @@ fn merge(into: &mut Value, more: Value) {
     }
 }
 
+/// The reads that ask for more than everybody is shown.
+const WITH_EXTRAS: [(Edge, &Fields); 3] =
+    [(Edge::Business, &wire::BUSINESS), (Edge::Account, &wire::ACCOUNT), (Edge::Numbers, &wire::NUMBER)];
+
 impl GraphClient {
     /// Sends a read that asks for fields, and leaves out those that Meta refuses: now and for a day.
     ///
@@ -83,10 +87,24 @@ impl GraphClient {
         page: Option<&'static str>,
         skipped: &mut Names,
     ) -> Result<Value, Failure> {
+        let begun = self.now();
+        let answer = self.read_shown(call, fields, page, skipped).await?;
+        let shown = fields.all().map(|field| field.name).filter(|name| !skipped.contains(name)).collect();
+        self.inner.refused.note_answer(&self.askers(call), &shown, begun, self.now());
+        Ok(answer)
+    }
+
+    async fn read_shown(
+        &self,
+        call: &mut Call<'_>,
+        fields: &'static Fields,
+        page: Option<&'static str>,
+        skipped: &mut Names,
+    ) -> Result<Value, Failure> {
         if self.inner.refused.is_object(&self.asker(call, None), self.now()) {
             self.read_needed(call, fields, page).await?;
         }
-        skipped.extend(self.refused_fields(call));
+        skipped.extend(self.inner.refused.fields(&self.askers(call), self.now()));
         let mut suspected = None;
         loop {
             let asked = fields.all().filter(|field| !skipped.contains(field.name));
@@ -228,14 +246,25 @@ impl GraphClient {
         self.inner.refused.remember_field(self.asker(call, code), name, self.now());
     }
 
-    /// What was refused for a short time: of this account, of the app, and of the portfolio before its app was known.
-    fn refused_fields(&self, call: &Call<'_>) -> Vec<&'static str> {
+    /// Whoever a call may have been refused something as: for this account, as the app, and as the portfolio before its app
+    /// was known.
+    fn askers(&self, call: &Call<'_>) -> [Asker; 4] {
         let account = self.asker(call, None);
-        let before = Payer::Business(self.credential.business.clone());
         let of_all = |asker: &Asker| Asker { account: None, ..asker.clone() };
-        let unknown = Asker { payer: before, ..account.clone() };
-        let askers = [of_all(&account), of_all(&unknown), account, unknown];
-        self.inner.refused.fields(&askers, self.now())
+        let unknown = Asker { payer: self.payer_before(), ..account.clone() };
+        [of_all(&account), of_all(&unknown), account, unknown]
+    }
+
+    fn payer_before(&self) -> Payer {
+        Payer::Business(self.credential.business.clone())
+    }
+
+    /// What Meta refuses to the app, by the type of the object. A type of which nothing was read yet is not there.
+    pub(super) fn all_refused(&self) -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+        let payers = [self.payer(), self.payer_before()];
+        let of =
+            |(edge, fields): (Edge, &Fields)| Some((fields.node_type, self.inner.refused.of(&payers, edge)?));
+        WITH_EXTRAS.into_iter().filter_map(of).collect()
     }
 
     /// Reads every page of a list, or fails: a part never passes for the whole.

@@ -1,6 +1,10 @@
 //! What Meta refused to show: which fields, to whom, since when. Knows nothing of calls.
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Mutex,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -41,12 +45,14 @@ impl Refusals {
 pub(super) struct Refused {
     kept_for: Duration,
     pub(super) known: Mutex<HashMap<Asker, Refusals>>,
+    /// When Meta last answered an app on an edge, at any account.
+    answered: Mutex<HashMap<(Payer, Edge), Timestamp>>,
 }
 
 impl Refused {
     /// Nothing yet. After `kept_for` a field is asked for again.
     pub(super) fn new(kept_for: Duration) -> Self {
-        Self { kept_for, known: Mutex::default() }
+        Self { kept_for, known: Mutex::default(), answered: Mutex::default() }
     }
 
     /// The fields that one of them was refused a short time ago; older ones are asked for again.
@@ -56,6 +62,41 @@ impl Refused {
         let recent =
             of.flat_map(|refusals| &refusals.fields).filter(|(_, at)| later(**at, self.kept_for) > now);
         recent.map(|(name, _)| *name).collect()
+    }
+
+    /// Meta answered a read that was begun then, and showed these fields. Of one that it refused since, that stands.
+    pub(super) fn note_answer(
+        &self,
+        askers: &[Asker],
+        shown: &BTreeSet<&'static str>,
+        begun: Timestamp,
+        now: Timestamp,
+    ) {
+        let mut known = lock(&self.known);
+        for asker in askers {
+            if let Some(refusals) = known.get_mut(asker) {
+                refusals.fields.retain(|name, since| !shown.contains(name) || *since >= begun);
+            }
+        }
+        drop(known);
+        let mut answered = lock(&self.answered);
+        for asker in askers {
+            let key = (asker.payer.clone(), asker.edge);
+            make_room(&mut answered, &key, |at| *at);
+            answered.insert(key, now);
+        }
+    }
+
+    /// What payers are refused on an edge, by all accounts or some. One that is due to be asked for again stands until Meta
+    /// has answered. `None` before the first answer.
+    pub(super) fn of(&self, payers: &[Payer], edge: Edge) -> Option<BTreeSet<&'static str>> {
+        let answered = lock(&self.answered);
+        if !payers.iter().any(|payer| answered.contains_key(&(payer.clone(), edge))) {
+            return None;
+        }
+        let known = lock(&self.known);
+        let of = known.iter().filter(|(asker, _)| asker.edge == edge && payers.contains(&asker.payer));
+        Some(of.flat_map(|(_, refusals)| refusals.fields.keys().copied()).collect())
     }
 
     /// Whether the last answer about the object was that it is not shown at all.
@@ -87,7 +128,8 @@ impl Refused {
     fn note(&self, asker: Asker, now: Timestamp, note: impl FnOnce(&mut Refusals)) {
         let mut known = lock(&self.known);
         known.retain(|_, refusals| {
-            refusals.fields.retain(|_, since| later(*since, self.kept_for) > now);
+            // What is due to be asked for again is shown until that was answered.
+            refusals.fields.retain(|_, since| later(*since, self.kept_for * 2) > now);
             refusals.object = refusals.object.filter(|since| later(*since, self.kept_for) > now);
             refusals.last().is_some()
         });

@@ -15,7 +15,10 @@ use crate::{
         failure::{Failure, Refusal},
         id::{AccountId, Fact, Field},
         look::{AccountLook, Look, Urgency},
-        observed::{Account, Claim, ListState, Observed, PortfolioState, ProcessFacts, Profile, Searched},
+        observed::{
+            Account, Claim, ListState, Number, Observed, PortfolioState, ProcessFacts, Profile, Searched,
+            Stood,
+        },
         portfolio::{BusinessFacts, Reachable, TokenFacts},
         step::StepKind,
     },
@@ -70,6 +73,7 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
     if meta.seen.is_some() {
         process.last_success = process.last_success.max(meta.seen);
     }
+    process.stood = stood(look, &meta.search, process.stood);
     let now = clock.now();
     let observed = Observed {
         claim,
@@ -88,6 +92,15 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
         process,
     };
     (observed, materials)
+}
+
+/// Since when the number has read as it reads now. A look that failed shows nothing.
+fn stood(look: &Look, search: &[Searched], before: Stood) -> Stood {
+    let target = look.accounts.iter().find(|wanted| wanted.facts.is_some());
+    let list = target.and_then(|target| search.iter().find(|searched| searched.account == target.account));
+    let Some(Searched { list: ListState::Complete { begun }, numbers, .. }) = list else { return before };
+    let is_it = |number: &&Arc<Number>| look.number.as_ref().is_none_or(|id| number.id == *id);
+    numbers.iter().find(is_it).map(|number| before.after(number, *begun)).unwrap_or_default()
 }
 
 /// Asked after the reads, which count against the same budget.

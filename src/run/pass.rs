@@ -31,8 +31,9 @@ use crate::engine::{
     outcome::Outcome,
     plan::{Plan, plan},
     record::{fold, intend},
-    status::{Assessment, Before},
+    status::{Assessment, Before, Facts},
     step::{Shows, Step, StepKind},
+    time::later,
 };
 use crate::meta::port::{Clock, Graph};
 
@@ -314,18 +315,19 @@ async fn decide<G: Graph, S: Secrets, C: Clock, V, P: Place>(
         (Some(graph), Some(account)) => graph.held_until(&account, StepKind::AddNumber).is_none(),
         _ => true,
     };
-    let follows = Follows { before: &live.before, after_write: *after_write, may_add };
-    let look = look(desired, &live.memory, claim, portfolio, follows, &shell.limits, shell.clock.now())
-        .after_edit(desired, live.before.observed_generation);
     let seen = {
         let mut volatile = volatile.lock().unwrap_or_else(PoisonError::into_inner);
         volatile.forget(shell.clock.now());
         volatile.clone()
     };
-    let given =
-        Circumstances { claim: claim.clone(), portfolio: portfolio.clone(), process: process.clone() };
+    let follows = Follows { before: &live.before, after_write: *after_write, may_add, stood: &seen.stood };
+    let look = look(desired, &live.memory, claim, portfolio, follows, &shell.limits, shell.clock.now())
+        .after_edit(desired, live.before.observed_generation);
+    let process = ProcessFacts { stood: seen.stood.clone(), ..process.clone() };
+    let given = Circumstances { claim: claim.clone(), portfolio: portfolio.clone(), process };
     let sources = Sources { graph, secrets, clock: &*shell.clock, seen: &seen };
     let (observed, materials) = apart(place, observe(desired, &look, given, &sources)).await;
+    volatile.lock().unwrap_or_else(PoisonError::into_inner).stood = observed.process.stood.clone();
     let plan = plan(desired, &observed, &live.memory, &shell.limits, shell.clock.now());
     Decided { look, observed, materials, plan }
 }
@@ -345,7 +347,7 @@ impl<G: Graph, S: Secrets, R: Records, C: Clock> Carrier<G, S, R, C> {
         let live = self.input.live.clone();
         let Some(planned) = self.decided.plan.step.clone() else {
             let record = self.record(None, self.decided.plan.memory.clone(), &live.before);
-            let writes = self.write_ordinary(&record, &live.version).await?;
+            let writes = self.write_ordinary(&record, &live).await?;
             return Ok(self.done(record, None, writes));
         };
         let now = self.shell.clock.now();
@@ -404,16 +406,36 @@ impl<G: Graph, S: Secrets, R: Records, C: Clock> Carrier<G, S, R, C> {
     }
 
     /// One write, if anything changed. A conflict ends the pass: the next one starts from what stands there.
-    async fn write_ordinary(&self, record: &Record, version: &R::Version) -> Result<u32, PassError> {
+    async fn write_ordinary(&self, record: &Record, live: &Live<R::Version>) -> Result<u32, PassError> {
+        let version = &live.version;
         if self.records.shows(version, record) {
             return Ok(0);
         }
+        let is_facts_alone = self.records.shows(version, &without_new_facts(record, &live.before));
+        if is_facts_alone && self.are_facts_paused() {
+            return Ok(0);
+        }
         match self.records.write(record, version).await {
-            Ok(_) => Ok(1),
+            Ok(_) => {
+                if is_facts_alone {
+                    self.note_facts_written();
+                }
+                Ok(1)
+            }
             Err(WriteError::Conflict) => Err(PassError::Conflict),
             Err(WriteError::Gone) => Err(PassError::Gone),
             Err(error) => Err(PassError::Write(error)),
         }
+    }
+
+    fn are_facts_paused(&self) -> bool {
+        let last = self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner).facts_written;
+        last.is_some_and(|last| self.shell.clock.now() < later(last, self.shell.limits.facts_pause))
+    }
+
+    fn note_facts_written(&self) {
+        let now = self.shell.clock.now();
+        self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner).facts_written = Some(now);
     }
 
     /// The intent stands before anything is sent, or nothing is sent. After a conflict or no answer only a
@@ -531,6 +553,14 @@ impl<G: Graph, S: Secrets, R: Records, C: Clock> Carrier<G, S, R, C> {
             credential_refused,
         }
     }
+}
+
+/// The same record with Meta's words as status shows them. A refusal is told in an event, once it is written.
+fn without_new_facts(record: &Record, before: &Before) -> Record {
+    let mut record = record.clone();
+    let last_refusal = record.assessment.facts.last_refusal.take();
+    record.assessment.facts = Facts { last_refusal, ..before.facts.clone() };
+    record
 }
 
 /// What status shows once an assessment is written.

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::engine::{
     desired::SecretKey,
+    observed::Stood,
     secret::{SecretFact, SecretVersion},
 };
 
@@ -49,13 +50,16 @@ pub struct Materials {
     pub verify_token: Option<SecretString>,
 }
 
-/// Codes that are no answer: seen when a code was asked for, or tried since.
-///
-/// In memory only and for the code's life; after a restart the version of the Secret
-/// alone decides.
+/// What passes over a channel remember in memory only.
 #[derive(Clone, Default)]
 pub struct Volatile {
+    /// Codes that are no answer: seen when a code was asked for, or tried since. Kept for the code's life; after a restart
+    /// the version of the Secret alone decides.
     values: Vec<(SecretString, Timestamp)>,
+    /// What looks showed until now.
+    pub(super) stood: Stood,
+    /// When a status was last written for changed facts alone.
+    pub(super) facts_written: Option<Timestamp>,
 }
 
 impl Volatile {

@@ -90,6 +90,9 @@ async fn a_channel_goes_from_apply_to_ready_and_then_rests() {
         s["channels"]["ready"] == 1
     })
     .await;
+    // The app of a direct business; said once, by the portfolio, and still after the restart below.
+    let refused = &rig.get_of("wap", "acme").await["status"]["refusedFields"];
+    assert_eq!(*refused, json!(["WhatsAppBusinessAccount.primary_funding_id"]));
     tokio::time::sleep(Duration::from_secs(5)).await;
     rests(&rig, Duration::from_secs(20), 5).await;
 

@@ -227,6 +227,8 @@ fn a_plan_of_standard_input_reads_it_once() {
     let output = run(&["plan", "-f", "-", "--sandbox"], &[], CHANNEL);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     assert!(stdout(&output).contains("<stdin>:1"), "{}", said(&output));
+    let refused = "Meta does not show to this app: WhatsAppBusinessAccount.primary_funding_id";
+    assert_eq!(stdout(&output).matches(refused).count(), 1, "{}", said(&output));
     let wrong = run(&["plan", "-f", "-", "--sandbox"], &[], &CHANNEL.replace("\"+", "\""));
     assert!(stderr(&wrong).contains("<stdin>:6:16"), "{}", said(&wrong));
 }

@@ -19,7 +19,7 @@ pub use key::{
     CONSENT_LENGTH, FIELD_MANAGER, GROUP, RECONCILE, RETRY, SEND_CODE, USE_LABEL, USE_VERIFY_TOKEN,
 };
 pub use ledger::{memory, memory_of, with_memory};
-pub use portfolio::{portfolio, portfolio_refused, portfolio_status};
+pub use portfolio::{portfolio, portfolio_refused, portfolio_status, refused_fields};
 pub use spec::SpecInvalid;
 pub use status::{before, count, refused, status};
 

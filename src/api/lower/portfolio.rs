@@ -1,5 +1,7 @@
 //! A portfolio: spec → [`DesiredPortfolio`], [`PortfolioAssessment`] → status.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -95,6 +97,18 @@ pub fn portfolio_status(
     shown.waiting_for = waiting(&assessment.waiting_for);
     shown.conditions = conditions(&assessment.conditions);
     shown
+}
+
+/// What Meta refuses to the app, as status shows it after `before`: of types of which nothing was read yet, that stands.
+pub fn refused_fields(
+    before: &[String],
+    refused: &BTreeMap<&'static str, BTreeSet<&'static str>>,
+) -> Vec<String> {
+    let is_open = |shown: &&String| shown.split('.').next().is_none_or(|node| !refused.contains_key(node));
+    let known =
+        refused.iter().flat_map(|(node, fields)| fields.iter().map(move |field| format!("{node}.{field}")));
+    let all: BTreeSet<String> = before.iter().filter(is_open).cloned().chain(known).collect();
+    all.into_iter().take(64).map(|field| bounded(field, 128)).collect()
 }
 
 /// The status of a portfolio whose spec cannot be understood.

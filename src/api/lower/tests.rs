@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -193,7 +193,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             fell_back
         })
     ];
-    (origin, proof, registration, time(), time(), time(), names(), names(), time()).prop_map(
+    (origin, proof, registration, time(), time(), time(), time(), names(), names(), time()).prop_map(
         |(
             origin,
             proof,
@@ -201,6 +201,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             automatic_code_used,
             pin_set,
             missing_since,
+            connected_since,
             tried_in_review,
             declined,
             on_phone,
@@ -211,6 +212,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             pin_set,
             registration,
             missing_since,
+            connected_since,
             tried_in_review,
             declined,
             on_phone,
@@ -625,4 +627,19 @@ fn a_portfolio_is_lowered() {
     assert_eq!(desired.business.as_str(), "500000000000001");
     assert_eq!(desired.access[0].accounts.as_deref(), Some(&[AccountId::new("300000000000001")][..]));
     assert_eq!(desired.app_secret, None);
+}
+
+#[test]
+fn what_an_app_is_refused_is_shown_by_type_and_stands_until_that_type_was_read() {
+    let shown = |fields: &[&str]| fields.iter().map(|field| (*field).to_owned()).collect::<Vec<_>>();
+    let before = shown(&["Business.primary_page", "WhatsAppBusinessAccount.country"]);
+    assert_eq!(refused_fields(&before, &BTreeMap::new()), before);
+    let read = BTreeMap::from([
+        ("WhatsAppBusinessAccount", BTreeSet::from(["primary_funding_id"])),
+        ("WhatsAppBusinessPhoneNumber", BTreeSet::new()),
+    ]);
+    let after = shown(&["Business.primary_page", "WhatsAppBusinessAccount.primary_funding_id"]);
+    assert_eq!(refused_fields(&before, &read), after);
+    assert_eq!(refused_fields(&after, &read), after, "nothing changes after that");
+    assert_eq!(refused_fields(&after, &BTreeMap::from([("Business", BTreeSet::new())])), after[1..]);
 }

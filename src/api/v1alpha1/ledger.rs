@@ -357,6 +357,10 @@ pub struct Marks {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]
     pub missing_since: Option<Timestamp>,
+    /// When a number that is not registered first read CONNECTED.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::time")]
+    pub connected_since: Option<Timestamp>,
     /// Since when a registered number reads as not registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]

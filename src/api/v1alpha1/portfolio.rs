@@ -148,6 +148,12 @@ pub struct WhatsAppPortfolioStatus {
     #[schemars(length(max = 32), inner(length(max = 128)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub missing_scopes: Vec<String>,
+    /// Fields that Meta refuses to the token's app, at some account at least: the type of the object, a dot, and the field.
+    /// The operator works without them, and asks for each again after a day.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 128)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub refused_fields: Vec<String>,
     /// Accounts in reach, the first 256.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]

@@ -4,8 +4,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::engine::{
-    assess::portfolio::PortfolioAssessment, block::Block, condition::Truth, condition_type::ConditionType,
-    desired::DesiredPortfolio, plan::Plan, status::Verdict,
+    assess::portfolio::PortfolioAssessment,
+    block::Block,
+    condition::Truth,
+    condition_type::ConditionType,
+    desired::{DesiredPortfolio, PortfolioRef},
+    plan::Plan,
+    status::Verdict,
 };
 use crate::{
     api::{
@@ -51,6 +56,8 @@ struct PortfolioReport {
     ready: String,
     reason: String,
     message: String,
+    /// Fields that Meta refuses to the token's app.
+    refused_fields: Vec<String>,
     waiting_for: Vec<WaitingFor>,
 }
 
@@ -152,8 +159,17 @@ impl Report {
             ready: ready.map_or(Truth::Unknown, |ready| ready.status).as_str().to_owned(),
             reason: ready.map_or("", |ready| ready.reason.as_str()).to_owned(),
             message: ready.map(|ready| ready.message.clone()).unwrap_or_default(),
+            refused_fields: Vec::new(),
             waiting_for: lower::waiting(&assessment.waiting_for),
         });
+    }
+
+    /// Adds what Meta refused to the app of a portfolio, which shows while its channels are looked at.
+    pub fn refused(&mut self, of: &PortfolioRef, fields: Vec<String>) {
+        let is_it = |one: &&mut PortfolioReport| *one.namespace == *of.namespace && *one.name == *of.name;
+        if let Some(portfolio) = self.portfolios.iter_mut().find(is_it) {
+            portfolio.refused_fields = fields;
+        }
     }
 
     /// Adds a channel, with the status that it would show.
@@ -199,6 +215,10 @@ pub fn text(report: &Report) -> Text {
         text.section(&format!("WhatsAppPortfolio {}/{}", portfolio.namespace, portfolio.name));
         let tone = if portfolio.ready == Truth::True.as_str() { Tone::Good } else { Tone::Attention };
         text.indent(2, format!("{}: {}", paint(tone, &portfolio.reason), portfolio.message));
+        if !portfolio.refused_fields.is_empty() {
+            let fields = portfolio.refused_fields.join(", ");
+            text.indent(2, paint(Tone::Faint, format!("Meta does not show to this app: {fields}")));
+        }
         let mut inner = Text::new();
         status::waits(&portfolio.waiting_for, &mut inner, now);
         text.nest(2, &inner);

@@ -4,13 +4,14 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::Plan,
+    rule::stood,
     value::{
         block::Block,
         condition::Truth,
         condition_type::ConditionType,
         desired::{Desired, Management},
         failure::{Failure, Refusal},
-        id::{AccountId, Fact},
+        id::{AccountId, Fact, NumberStatus},
         limits::Limits,
         memory::{Entry, EntryOutcome, Memory},
         observed::{Account, Claim, ListState, Number, Observed, PortfolioState, Searched},
@@ -156,10 +157,29 @@ impl<'a> Scene<'a> {
         self.before.conditions.get(kind).is_some_and(|c| c.status != Truth::Unknown)
     }
 
-    /// A registered number that Meta shows as not registered: that counts only after a second look.
-    pub fn is_falling_back(&self) -> bool {
-        let since = self.memory.marks.fell_back_since();
-        since.is_some_and(|at| self.seen_at() < later(at, self.limits.fall_back_confirmed))
+    /// A number that was registered reads another platform, which does not count yet.
+    pub fn is_platform_doubted(&self) -> bool {
+        let stood = &self.observed.process.stood;
+        self.number().is_some_and(|number| {
+            stood::platform_doubted_since(stood, self.memory, number, self.seen_at(), self.limits).is_some()
+        })
+    }
+
+    /// A block that rests on a word of a registered number that may be gone in minutes.
+    pub fn is_doubted(&self, block: &Block) -> bool {
+        let status = self.number().and_then(|number| number.status.value());
+        let is_new = status.is_some_and(|word| !word.is_known() && !self.has_status_stood(word));
+        is_passing(block.reason) && (self.is_platform_doubted() || (is_new && !self.memory.is_unfinished()))
+    }
+
+    /// Whether this `status` has stood long enough to count.
+    pub fn has_status_stood(&self, word: &NumberStatus) -> bool {
+        stood::has_status(&self.observed.process.stood, word, self.seen_at(), self.limits)
+    }
+
+    /// Whether the number has long enough not been CONNECTED, whatever the word.
+    pub fn is_not_connected(&self) -> bool {
+        stood::is_not_connected(&self.observed.process.stood, self.seen_at(), self.limits)
     }
 
     /// A number that is no longer listed counts as gone only after a second look.

@@ -236,6 +236,7 @@ fn facts_keep_the_last_value_of_what_could_not_be_read() {
 
 /// Plans for real, judges, and takes the result as what stands.
 fn pass(case: &mut Case) -> Assessment {
+    note_look(&mut case.observed);
     case.plan =
         crate::engine::plan::plan(&case.desired, &case.observed, &case.memory, &case.limits, case.now);
     let since = std::mem::take(&mut case.memory.since);
@@ -298,7 +299,7 @@ fn every_state_that_meta_can_show_is_judged_and_rests() {
 }
 
 #[test]
-fn a_number_that_falls_back_is_believed_at_the_second_look() {
+fn a_number_that_falls_back_is_believed_after_ten_minutes() {
     let mut case = Case::ready();
     pass(&mut case);
     case.number().platform = Field::Is("NOT_APPLICABLE".into());

@@ -38,7 +38,7 @@ pub(super) fn settle_since(
     list.sort_by_key(|w| w.actor == Actor::Meta);
 }
 
-/// The waits of a pass.
+/// The waits of a pass. Nobody is asked about what may be gone in minutes, unless it is why the channel is not Ready.
 pub(super) fn list(scene: &Scene<'_>, set: &ConditionSet) -> Vec<WaitingFor> {
     let mut list = Vec::new();
     if let Some(ready) = set.get(ConditionType::Ready)
@@ -47,7 +47,9 @@ pub(super) fn list(scene: &Scene<'_>, set: &ConditionSet) -> Vec<WaitingFor> {
     {
         list.extend(of_reason(ready.reason, business(scene), scene.now));
     }
-    list.extend(scene.plan.block.iter().filter_map(|b| of_block(scene, b)));
+    let is_why = |b: &Block| set.get(ConditionType::Ready).is_some_and(|ready| ready.reason == b.reason);
+    let blocks = scene.plan.block.iter().filter(|b| !scene.is_doubted(b) || is_why(b));
+    list.extend(blocks.filter_map(|b| of_block(scene, b)));
     list.extend(scene.plan.aside.iter().filter_map(|(_, b)| of_block(scene, b)));
     list
 }

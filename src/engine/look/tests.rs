@@ -11,7 +11,7 @@ use crate::engine::{
         desired::{Connection, Management},
         failure::Class,
         id::{CodeStatus, Field, PlatformType},
-        observed::{Claim, PortfolioState},
+        observed::{Claim, PortfolioState, Stood},
         portfolio::Reach,
         secret::SecretFact,
         step::StepKind,
@@ -105,7 +105,8 @@ fn a_request_for_a_code_makes_no_list_too_old() {
 #[test]
 fn without_room_for_an_add_nobody_needs_what_it_relies_on() {
     let world = world();
-    let follows = |may_add| Follows { before: &world.before, after_write: None, may_add };
+    let stood = Stood::default();
+    let follows = |may_add| Follows { before: &world.before, after_write: None, may_add, stood: &stood };
     let age = |may_add| {
         let (claim, portfolio) = (&world.observed.claim, &world.observed.portfolio);
         let look =
@@ -152,7 +153,8 @@ fn secrets_are_read_when_they_could_be_used() {
     );
     let fell =
         world().own().registered().pass().number(|n| n.platform = Field::Is(PlatformType::NotApplicable));
-    assert_eq!(secrets(fell.number(|n| n.status = Field::Absent).pass()), (true, true, false));
+    let fell = fell.number(|n| n.status = Field::Absent).pass();
+    assert_eq!(secrets(fell.after(10 * MINUTE).pass()), (true, true, false));
 }
 
 #[test]

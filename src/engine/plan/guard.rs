@@ -8,7 +8,7 @@ use crate::engine::{
         pass::{Gate, Pass, Seen, Stop},
         remedy,
     },
-    rule::{say, shown},
+    rule::{say, shown, stood},
     value::{
         action::Action,
         block::Block,
@@ -91,6 +91,29 @@ pub(super) fn status(pass: &Pass, memory: &Memory, number: &Number) -> Gate {
     }))
 }
 
+/// Another platform than CLOUD_API counts, for a number that was registered, once it has stood for a while.
+pub(super) fn platform_stands(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate {
+    let at = seen.begun.unwrap_or(pass.now);
+    let stood = &pass.observed.process.stood;
+    let Some(since) = stood::platform_doubted_since(stood, memory, number, at, pass.limits) else {
+        return Ok(());
+    };
+    let shows = match number.platform.value() {
+        Some(platform) => format!("shows the platform {platform}"),
+        None => "does not tell platform_type".into(),
+    };
+    let until = later(since, pass.limits.shown_confirmed);
+    let block = Block::new(
+        Reason::ObservationIncomplete,
+        format!(
+            "the number was registered, and Meta {shows} since {}; nothing is written to it, and that counts if it still reads so at {}",
+            say::time(since),
+            say::time(until)
+        ),
+    );
+    Err(Stop::block(block.asks(Action::ConfirmChange).at(Page::Numbers).until(until)))
+}
+
 /// Where it is registered, as far as Meta tells.
 pub(super) fn platform(pass: &Pass, memory: &Memory, number: &Number) -> Gate<Platform> {
     match &number.platform {
@@ -119,7 +142,7 @@ fn is_free(pass: &Pass, memory: &Memory, number: &Number) -> Gate<Platform> {
             Ok(Platform::NotRegistered)
         }
         Some(NumberStatus::Connected) => {
-            let until = memory.marks.origin.at().map(|at| later(at, pass.limits.settle_register));
+            let until = memory.marks.connected_since.map(|at| later(at, pass.limits.settle_register));
             match until.filter(|until| *until > pass.now) {
                 None => Ok(Platform::NotRegistered),
                 Some(until) => Err(Stop::block(
@@ -219,31 +242,18 @@ pub(super) fn note_registered(memory: &mut Memory, seen: &Seen, now: Timestamp) 
 
 /// Remembers since when a number that was registered reads as not registered.
 pub(super) fn note_not_registered(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) {
-    let is_free = number.platform.value() == Some(&PlatformType::NotApplicable);
-    if is_free {
-        memory.marks.note_not_registered(seen.begun.unwrap_or(pass.now));
+    if number.platform.value() != Some(&PlatformType::NotApplicable) {
+        return;
     }
+    let at = seen.begun.unwrap_or(pass.now);
+    let since = pass.observed.process.stood.platform.as_ref().map_or(at, |(_, since)| *since);
+    memory.marks.note_not_registered(since);
 }
 
-/// That counts after two looks some time apart.
-pub(super) fn fallen_back(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate {
-    let Some(since) = memory.marks.fell_back_since() else { return Ok(()) };
-    let at = seen.begun.unwrap_or(pass.now);
-    let until = later(since, pass.limits.fall_back_confirmed);
-    if at >= until {
-        return Ok(());
+/// Remembers when a number that is not registered first read CONNECTED. That may turn within minutes, so the first time counts.
+pub(super) fn note_connected(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) {
+    let is_free = number.platform.value() == Some(&PlatformType::NotApplicable);
+    if is_free && number.status.value() == Some(&NumberStatus::Connected) {
+        memory.marks.connected_since.get_or_insert(seen.begun.unwrap_or(pass.now));
     }
-    Err(Stop::block(
-        Block::new(
-            Reason::ObservationIncomplete,
-            format!(
-                "the number was registered, and Meta shows it as not registered since {}; it is read again at {} to confirm that",
-                say::time(since),
-                say::time(until)
-            ),
-        )
-        .asks(Action::ConfirmChange)
-        .at(Page::Numbers)
-        .until(until),
-    ))
 }

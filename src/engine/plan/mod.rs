@@ -166,7 +166,9 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, Writable)> 
     naming::note_declined(pass, memory, &number);
     guard::connection(pass, memory, &number)?;
     guard::status(pass, memory, &number)?;
+    guard::platform_stands(pass, memory, &number, &seen)?;
     guard::note_not_registered(pass, memory, &number, &seen);
+    guard::note_connected(pass, memory, &number, &seen);
     let platform = match guard::platform(pass, memory, &number) {
         // Each field shows by its own: right after a registration they may contradict each other.
         Err(stop) if number.platform.value() == Some(&PlatformType::NotApplicable) => {
@@ -214,7 +216,6 @@ fn unregistered(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) 
     guard::is_complete(number)?;
     guard::code_known(number)?;
     undecided::none_open(pass, memory)?;
-    guard::fallen_back(pass, memory, seen)?;
     naming::submitted(pass, memory, number, seen)?;
     if !register::is_unproven_sandbox(number) {
         verify::verified(pass, memory, number, seen)?;

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::{consent, pass::Pass, request},
-    rule::shown::{self, Shown},
+    rule::{
+        shown::{self, Shown},
+        stood,
+    },
     value::{
         block::Block, condition_type::ConditionType, memory::Memory, reason::Reason, step::Planned,
         time::later,
@@ -34,11 +37,18 @@ pub(super) fn next(
         until,
         blocks().filter_map(|block| secret_poll(pass, memory, block)).min(),
         after_write(pass, memory, block.is_none() && aside.is_empty()),
+        watched(pass, memory),
         memory.in_flight.as_ref().map(|intent| intent.settle_until).filter(|at| *at > pass.now),
         consent::kept_until(pass, memory)
             .map(|at| at.min(later(pass.now, limits.fresh_after_write)).max(pass.now)),
     ];
     times.into_iter().flatten().min().unwrap_or(pass.now)
+}
+
+/// What may turn again within minutes is looked at until it counts.
+fn watched(pass: &Pass, memory: &Memory) -> Option<Timestamp> {
+    let from = stood::counts_from(&pass.observed.process.stood, memory, pass.limits);
+    from.filter(|from| *from > pass.now).map(|from| from.min(later(pass.now, pass.limits.shown_watched)))
 }
 
 /// Every 30 s for a while after a write of ours, until it shows.

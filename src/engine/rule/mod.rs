@@ -12,5 +12,6 @@ pub mod naming;
 pub mod reach;
 pub mod say;
 pub mod shown;
+pub mod stood;
 pub mod timezone;
 pub mod waiting;

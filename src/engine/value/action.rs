@@ -129,7 +129,7 @@ actions! {
         "Add or correct the payment method on the billing page of the account; replies cost as well since October 2026.";
     SubscribeToMessages: PortfolioAdmin,
         "The app has no verified callback URL, or does not receive the webhook field messages.",
-        "In the App Dashboard, WhatsApp, Configuration: enter a callback URL and have it verified, then subscribe the webhook field messages; then run kubectl whatsapp retry NAME.";
+        "In the App Dashboard, WhatsApp, Configuration: enter a callback URL and have it verified, then subscribe the webhook field messages. It is looked at again by itself; where the message names retry, run kubectl whatsapp retry NAME to have it tried at once.";
     // The cluster.
     Resume: ClusterUser,
         "The channel is suspended.",

@@ -88,11 +88,15 @@ pub struct Limits {
     pub consent_kept: Duration,
     /// When a claim ends, the next channel acts after this pause.
     pub claim_pause: Duration,
-    /// A number that was Registered must read NOT_APPLICABLE in two looks this far apart.
-    pub fall_back_confirmed: Duration,
     /// A number that this object just registered and that reads BANNED counts as banned only after this: one was read
     /// CONNECTED half a day later, without an appeal (a recording of September 2026).
     pub ban_confirmed: Duration,
+    /// `status` and `platform_type` of a number may turn within minutes (a recording of a number of the Business app). What
+    /// holds against a registered number counts once every look for the first showed it, and is looked at this often.
+    pub shown_confirmed: Duration,
+    pub shown_watched: Duration,
+    /// A status in which nothing but such words changed is written this often.
+    pub facts_pause: Duration,
     /// Pauses of a repeatable step that was refused or had no effect.
     pub repeatable_pauses: [Duration; 4],
     pub repeatable_without_effect: u32,
@@ -169,8 +173,10 @@ impl Default for Limits {
             secret_poll: s(MINUTE),
             consent_kept: s(15 * MINUTE),
             claim_pause: s(30),
-            fall_back_confirmed: s(10 * MINUTE),
             ban_confirmed: s(DAY),
+            shown_confirmed: s(10 * MINUTE),
+            shown_watched: s(MINUTE),
+            facts_pause: s(10 * MINUTE),
             repeatable_pauses: [s(5 * MINUTE), s(30 * MINUTE), s(2 * HOUR), s(6 * HOUR)],
             repeatable_without_effect: 3,
             unseen: s(6 * HOUR),

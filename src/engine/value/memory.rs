@@ -145,6 +145,7 @@ impl Marks {
     pub(crate) fn note_added(&mut self, at: Timestamp) {
         self.origin = Origin::Added(at);
         self.missing_since = None;
+        self.connected_since = None;
         self.registration = Registration::NotSeen;
     }
 
@@ -211,6 +212,7 @@ impl Marks {
         let is_new = may_be_own && (has_fallen || before.is_none());
         let own = if is_new { Some(at) } else { before };
         self.registration = Registration::Seen { first, own, fell_back: None };
+        self.connected_since = None;
     }
 
     /// The number is seen not registered. Where it never was, that is no news; the first time counts.
@@ -485,6 +487,8 @@ pub struct Marks {
     pub registration: Registration,
     /// Since when a number that was found is absent from its account's list.
     pub missing_since: Option<Timestamp>,
+    /// When a number that is not registered first read CONNECTED.
+    pub connected_since: Option<Timestamp>,
     /// Names for which one registration was tried while they were in review, or not known to be usable.
     pub tried_in_review: BTreeMap<String, Timestamp>,
     /// The last twenty names that Meta declined.

@@ -52,6 +52,75 @@ pub struct ProcessFacts {
     pub started: Timestamp,
     /// Last successful look at this channel by this process.
     pub last_success: Option<Timestamp>,
+    pub stood: Stood,
+}
+
+impl ProcessFacts {
+    /// Of a process that has not looked yet.
+    pub fn new(started: Timestamp) -> Self {
+        Self { started, last_success: None, stood: Stood::default() }
+    }
+}
+
+/// Since when every look of this process showed the number otherwise than registered and CONNECTED. Meta's words may turn
+/// within minutes, so they are counted here, and not in status.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Stood {
+    /// Registered and not CONNECTED, whatever the word.
+    pub not_connected: Option<Timestamp>,
+    /// This `status`, unless it is CONNECTED.
+    pub status: Option<(NumberStatus, Timestamp)>,
+    /// This `platform_type`, or none, unless it is CLOUD_API.
+    pub platform: Option<(Option<PlatformType>, Timestamp)>,
+}
+
+impl Stood {
+    /// After one more look that showed the number. What it does not tell goes on to be counted.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::{id::{Field, NumberStatus, PlatformType}, observed::{Number, Stood}};
+    /// let at = |second| jiff::Timestamp::from_second(second).unwrap();
+    /// let mut number = Number::bare("100000000000001".into(), "+55 11 91234-5678");
+    /// number.platform = Field::Is(PlatformType::CloudApi);
+    /// number.status = Field::Is(NumberStatus::Disconnected);
+    /// let stood = Stood::default().after(&number, at(60)).after(&number, at(120));
+    /// assert_eq!(stood.not_connected, Some(at(60)));
+    /// number.status = Field::Is(NumberStatus::Connected);
+    /// assert_eq!(stood.after(&number, at(180)), Stood::default());
+    /// ```
+    #[must_use]
+    pub fn after(&self, number: &Number, at: Timestamp) -> Self {
+        let is_test = number.account_mode.value() == Some(&AccountMode::Sandbox);
+        let status = number.status.value();
+        let not_connected = match (number.platform.value(), status) {
+            (Some(PlatformType::NotApplicable | PlatformType::OnPremise | PlatformType::Other(_)), _)
+            | (_, Some(NumberStatus::Connected)) => None,
+            // These count at once.
+            (_, Some(NumberStatus::Banned | NumberStatus::Migrated | NumberStatus::Deleted)) => {
+                self.not_connected
+            }
+            (Some(PlatformType::CloudApi), Some(_)) if is_test => None,
+            (Some(PlatformType::CloudApi), Some(_)) => self.not_connected.or(Some(at)),
+            (_, None) | (None, _) => self.not_connected,
+        };
+        let platform = number.platform.value().cloned();
+        Self {
+            not_connected,
+            status: match status {
+                None => self.status.clone(),
+                Some(NumberStatus::Connected) => None,
+                Some(word) => Some(since(self.status.as_ref(), word.clone(), at)),
+            },
+            platform: (platform != Some(PlatformType::CloudApi))
+                .then(|| since(self.platform.as_ref(), platform, at)),
+        }
+    }
+}
+
+/// The same word goes on to be counted, another one begins.
+fn since<T: PartialEq>(before: Option<&(T, Timestamp)>, word: T, at: Timestamp) -> (T, Timestamp) {
+    let since = before.filter(|(stood, _)| *stood == word).map_or(at, |(_, since)| *since);
+    (word, since)
 }
 
 /// Whether this channel manages its number, among several with the same digits.

@@ -397,7 +397,7 @@ reasons! {
         "Make callbackUrl answer a GET with hub.challenge when hub.verify_token is the one in the Secret; then: kubectl whatsapp retry NAME.";
     AppNotSubscribedToMessages: Person, WEBHOOK, SubscribeToMessages at Apps,
         "Meta wants the app to have a verified callback URL of its own, and to receive the field messages, before a number's webhook can be set.",
-        "In the App Dashboard, WhatsApp, Configuration: enter a callback URL and have it verified, then subscribe the webhook field messages; then: kubectl whatsapp retry NAME.";
+        "In the App Dashboard, WhatsApp, Configuration: enter a callback URL and have it verified, then subscribe the webhook field messages. It is looked at again by itself; where the message names retry, it is tried at once with: kubectl whatsapp retry NAME.";
     NotTakenByMeta: Person, SETTINGS, ChangeSpec at Numbers,
         "Meta accepted the write three times and still shows the old value.",
         "Compare in WhatsApp Manager; change the spec, or: kubectl whatsapp retry NAME.";

@@ -134,9 +134,9 @@ async fn what_is_remembered_of_portfolios_that_are_gone_is_bounded() {
     assert_eq!(refused(), REMEMBERED);
     assert!(of(0).learnt_app().is_none() && of(2 * REMEMBERED - 1).learnt_app().is_some());
 
-    bench.clock.pass(Duration::from_secs(25 * 3600));
+    bench.clock.pass(Duration::from_secs(49 * 3600));
     refuse(&bench.client);
-    assert_eq!(refused(), 1, "what was refused more than a day ago is asked for again");
+    assert_eq!(refused(), 1, "what was refused long ago is forgotten");
 }
 
 #[tokio::test]
@@ -160,6 +160,7 @@ fn an_account() -> Reply {
 #[tokio::test]
 async fn an_account_of_a_direct_business_is_read_without_its_payment_method() {
     let bench = Bench::new([refused(10, PARTNERS_ONLY), an_account()]).await;
+    assert!(bench.client.refused_fields().is_empty(), "nothing was read yet");
     let account = account();
     let read = || bench.client.account(&account, bench.now(), Urgency::Edit);
     let facts = read().await.unwrap();
@@ -172,10 +173,22 @@ async fn an_account_of_a_direct_business_is_read_without_its_payment_method() {
     bench.then(an_account());
     read().await.unwrap();
     assert_eq!(bench.seen().len(), 3, "asked once, and not again for a day");
+    let told = || bench.client.refused_fields();
+    let of_account = |fields: &[&'static str]| {
+        BTreeMap::from([("WhatsAppBusinessAccount", fields.iter().copied().collect())])
+    };
+    assert_eq!(told(), of_account(&["primary_funding_id"]));
     bench.clock.pass(Duration::from_secs(25 * 3600));
+    bench.client.inner.refused.remember_field(
+        Asker { payer: bench.client.payer(), edge: Edge::Business, account: None },
+        "primary_page",
+        bench.now(),
+    );
+    assert_eq!(told(), of_account(&["primary_funding_id"]), "until Meta has answered again");
     bench.then(an_account());
     read().await.unwrap();
     assert!(asks(3), "and then once more");
+    assert_eq!(told(), of_account(&[]));
 }
 
 /// An account that shows every field but those of `refuses`, each with its code; no refusal names a field.

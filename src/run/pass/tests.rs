@@ -2,7 +2,7 @@
 //! pauses at every write, with the real engine between them.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::atomic::AtomicUsize,
 };
 
@@ -141,6 +141,9 @@ impl Graph for Stub {
     }
     fn app_blocked(&self) -> Option<Refusal> {
         None
+    }
+    fn refused_fields(&self) -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+        BTreeMap::new()
     }
 }
 
@@ -343,7 +346,7 @@ impl Scene {
             claim: Claim::Ours { act_from: None },
             portfolio: PortfolioState::View(Arc::new(fixture::view())),
             after_write: None,
-            process: ProcessFacts { started: fixture::now(), last_success: None },
+            process: ProcessFacts::new(fixture::now()),
             volatile: Arc::default(),
             unwritten: self.unwritten.clone(),
         }

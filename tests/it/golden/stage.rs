@@ -348,7 +348,7 @@ impl Stage {
                 tasks: TaskTracker::new(),
                 budget: Duration::from_secs(30),
             },
-            process: ProcessFacts { started: now, last_success: None },
+            process: ProcessFacts::new(now),
             after_write: None,
             volatile: Arc::default(),
             sandbox,
@@ -497,7 +497,7 @@ impl Stage {
         if change.restart {
             self.source = client(&self.address, self.shell.clock.clone());
             self.judged = Judged::default();
-            self.process = ProcessFacts { started: self.now(), last_success: None };
+            self.process = ProcessFacts::new(self.now());
             self.after_write = None;
             self.volatile = Arc::default();
         }

@@ -16,8 +16,11 @@ use whatsapp_operator::engine::{
     secret::{SecretFact, SecretVersion},
 };
 use whatsapp_operator::{
+    api::lower,
     meta::port::{Graph, GraphSource},
-    sandbox::{Account, DEMO_TOKEN, Fault, FaultKind, Match, Sandbox, What, World as Meta},
+    sandbox::{
+        Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Fault, FaultKind, Match, Sandbox, What, World as Meta,
+    },
 };
 
 use super::world::*;
@@ -236,6 +239,34 @@ async fn a_refused_field_is_dropped_and_the_number_comes_up() {
         assert!(world.run_until_ready(HOUR * 14).await, "{field}\n{}", world.story());
         world.check_nothing_twice();
     }
+}
+
+/// What status shows of a portfolio, after what it showed before.
+fn refused_fields(world: &World, before: &[String]) -> Vec<String> {
+    lower::refused_fields(before, &world.processes[0].source.graph(World::credential()).refused_fields())
+}
+
+#[tokio::test]
+async fn what_meta_refuses_to_the_app_is_shown_until_meta_shows_it() {
+    let funding = ["WhatsAppBusinessAccount.primary_funding_id".to_owned()];
+    let mut world = World::new().await;
+    assert!(refused_fields(&world, &[]).is_empty());
+    world.cluster.apply(channel());
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    assert_eq!(refused_fields(&world, &[]), funding);
+    world.run_for(HOUR * 50).await;
+    assert_eq!(refused_fields(&world, &funding), funding, "Meta was asked again, and refused again");
+
+    world.restart(0);
+    assert_eq!(refused_fields(&world, &funding), funding, "nothing was read yet");
+    world.run_for(MINUTE * 10).await;
+    assert_eq!(refused_fields(&world, &funding), funding);
+
+    world.sandbox.add_app(App { is_partner: true, ..App::new(APP, "Acme Ops").with_secret(DEMO_APP_SECRET) });
+    world.run_for(HOUR * 22).await;
+    assert_eq!(refused_fields(&world, &funding), funding, "asked for once a day");
+    world.run_for(HOUR * 4).await;
+    assert!(refused_fields(&world, &funding).is_empty());
 }
 
 #[tokio::test]

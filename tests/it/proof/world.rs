@@ -20,7 +20,7 @@ use tokio_util::{
 };
 use whatsapp_operator::engine::{
     assess::first,
-    condition::{Condition, Truth},
+    condition::{Condition, ConditionSet, Truth},
     condition_type::ConditionType,
     desired::{
         CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy,
@@ -37,7 +37,7 @@ use whatsapp_operator::engine::{
     portfolio::{BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
     reason::Reason,
     secret::SecretVersion,
-    status::Before,
+    status::{Before, Stage, WaitingFor},
     step::{CodeMethod, StepKind},
 };
 use whatsapp_operator::{
@@ -737,6 +737,10 @@ impl Graph for Mortal {
     fn app_blocked(&self) -> Option<Refusal> {
         self.graph.app_blocked()
     }
+
+    fn refused_fields(&self) -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+        self.graph.refused_fields()
+    }
 }
 
 /// What a process knows of one channel and loses with its life.
@@ -784,6 +788,21 @@ pub enum Ended {
     Crashed,
 }
 
+/// What an event tells of a pass.
+fn turn(done: &Done) -> Option<String> {
+    let words = |set: &ConditionSet, stage: Option<Stage>, waits: &[WaitingFor]| {
+        let ready =
+            set.get(ConditionType::Ready).map(|c| format!("{} {}", c.status.as_str(), c.reason.as_str()));
+        let waits: Vec<_> = waits.iter().map(|wait| wait.action.as_str()).collect();
+        let stage = stage.map_or("-", |stage| stage.as_str());
+        format!("Ready {}, {stage}, waits for {waits:?}", ready.unwrap_or_default())
+    };
+    let (before, after) = (&done.before, &done.after);
+    let was = words(&before.conditions, before.stage, &before.waiting_for);
+    let is = words(&after.conditions, Some(after.stage), &after.waiting_for);
+    (was != is).then_some(is)
+}
+
 /// Everything at once.
 pub struct World {
     pub sandbox: Sandbox,
@@ -794,6 +813,8 @@ pub struct World {
     pub processes: Vec<Process>,
     pub accounts: Vec<&'static str>,
     pub trace: Vec<String>,
+    /// What events tell of: a pass after which `Ready`, the stage or the waits are others than before.
+    pub told: Vec<String>,
     pub begun: Timestamp,
     pub passes: usize,
     pub consents_given: BTreeMap<String, usize>,
@@ -843,6 +864,7 @@ impl World {
             processes: Vec::new(),
             accounts,
             trace: Vec::new(),
+            told: Vec::new(),
             begun,
             passes: 0,
             consents_given: BTreeMap::new(),
@@ -959,7 +981,10 @@ impl World {
             claim: Claim::Ours { act_from: None },
             portfolio,
             after_write: fleeting.after_write,
-            process: ProcessFacts { started: process.started, last_success: fleeting.last_success },
+            process: ProcessFacts {
+                last_success: fleeting.last_success,
+                ..ProcessFacts::new(process.started)
+            },
             volatile: fleeting.volatile.clone(),
             unwritten: fleeting.unwritten.clone(),
             desired: desired.clone(),
@@ -980,6 +1005,7 @@ impl World {
             Ended::Crashed => self.restart(process),
             Ended::Done(done) => {
                 assert!(done.writes <= 2, "a pass writes status at most twice");
+                self.told.extend(turn(done));
                 let fleeting = self.processes[process].channels.get_mut(name).unwrap();
                 fleeting.failures = 0;
                 fleeting.last_success = done.last_success;

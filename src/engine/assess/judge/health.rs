@@ -38,6 +38,7 @@ pub(super) fn healthy(scene: &Scene<'_>, number: &Number) -> Judged {
     }
     let limited = match standing(number) {
         Standing::Connected => None,
+        Standing::Limited(word) if is_judged(scene) && !scene.has_status_stood(word) => return Judged::Keep,
         Standing::Limited(word) => Some(format!("Meta limits the number (status {word})")),
         Standing::NotKnown(word) => return not_known(scene, "status", word),
         Standing::NotConnected(word) => return not_connected(scene, word),
@@ -52,8 +53,8 @@ pub(super) fn healthy(scene: &Scene<'_>, number: &Number) -> Judged {
 }
 
 fn unregistered_health(scene: &Scene<'_>) -> Judged {
-    let late = scene.is_settling_now(StepKind::Register) || scene.is_falling_back();
-    if scene.was_true(ConditionType::Healthy) && late {
+    let late = scene.was_true(ConditionType::Healthy) && scene.is_settling_now(StepKind::Register);
+    if late || (is_judged(scene) && scene.is_platform_doubted()) {
         return Judged::Keep;
     }
     Judged::Open("the number cannot send before it is registered".into())
@@ -62,8 +63,8 @@ fn unregistered_health(scene: &Scene<'_>) -> Judged {
 /// What `status` says about a registered number.
 enum Standing<'a> {
     Connected,
-    Limited(&'a str),
-    NotConnected(&'a str),
+    Limited(&'a NumberStatus),
+    NotConnected(&'a NumberStatus),
     NotKnown(Option<&'a str>),
 }
 
@@ -74,10 +75,10 @@ fn standing(number: &Number) -> Standing<'_> {
     match number.status.value() {
         Some(NumberStatus::Connected) => Standing::Connected,
         Some(s @ (NumberStatus::Flagged | NumberStatus::Restricted | NumberStatus::RateLimited)) => {
-            Standing::Limited(s.as_str())
+            Standing::Limited(s)
         }
         Some(NumberStatus::Other(word)) => Standing::NotKnown(Some(word)),
-        Some(s) => Standing::NotConnected(s.as_str()),
+        Some(s) => Standing::NotConnected(s),
         // Not every app is shown it. Platform and health tell.
         None if number.status.is_refused() => Standing::Connected,
         None => Standing::NotKnown(None),
@@ -95,16 +96,19 @@ fn not_known(scene: &Scene<'_>, what: &str, word: Option<&str>) -> Judged {
         None => (Reason::ObservationIncomplete, format!("Meta does not tell the {what} of the number")),
     };
     match before {
-        Some(c) if c.status == Truth::Unknown => Judged::Unknown(reason, message),
-        None => Judged::Unknown(reason, message),
-        Some(c)
-            if c.status == Truth::False
-                && c.reason.row().conditions.first() != Some(&ConditionType::Healthy) =>
-        {
-            Judged::False(reason, message)
-        }
-        Some(_) => Judged::Keep,
+        _ if is_judged(scene) => Judged::Keep,
+        Some(c) if c.status == Truth::False => Judged::False(reason, message),
+        Some(_) | None => Judged::Unknown(reason, message),
     }
+}
+
+/// Whether the condition already says whether the number can send. One that only waited for the registration does not.
+fn is_judged(scene: &Scene<'_>) -> bool {
+    scene.before.conditions.get(ConditionType::Healthy).is_some_and(|c| match c.status {
+        Truth::True => true,
+        Truth::False => c.reason.row().conditions.first() == Some(&ConditionType::Healthy),
+        Truth::Unknown => false,
+    })
 }
 
 /// Meta shows the effects of a registration one after another.
@@ -130,9 +134,16 @@ fn ban_in_doubt(scene: &Scene<'_>) -> Judged {
     )
 }
 
-fn not_connected(scene: &Scene<'_>, word: &str) -> Judged {
+/// What was judged stays until no look for a while showed the number connected: that word may turn within minutes.
+fn not_connected(scene: &Scene<'_>, word: &NumberStatus) -> Judged {
     if scene.is_settling_now(StepKind::Register) {
         return just_registered(scene);
+    }
+    let is_told =
+        scene.before.conditions.get(ConditionType::Healthy).is_some_and(|c| c.reason == Reason::NotConnected);
+    let counts = scene.has_status_stood(word) || (!is_told && scene.is_not_connected());
+    if is_judged(scene) && !counts {
+        return Judged::Keep;
     }
     Judged::False(
         Reason::NotConnected,

@@ -46,6 +46,9 @@ pub(super) fn verified(scene: &Scene<'_>, number: &Number) -> Judged {
             "the number is registered; no code is needed".into(),
         );
     }
+    if scene.was_true(ConditionType::NumberVerified) && scene.is_platform_doubted() {
+        return Judged::Keep;
+    }
     match number.code.value() {
         Some(CodeStatus::Verified) if scene.memory.marks.needs_new_proof() => {
             Judged::Open("Meta requires that the number is verified again before it is registered".into())
@@ -54,7 +57,7 @@ pub(super) fn verified(scene: &Scene<'_>, number: &Number) -> Judged {
             Judged::True(Reason::CodeVerified, "ownership is proven by a code".into())
         }
         Some(CodeStatus::NotVerified | CodeStatus::Unverified | CodeStatus::Expired) => {
-            let late = scene.is_settling_now(StepKind::VerifyCode) || scene.is_falling_back();
+            let late = scene.is_settling_now(StepKind::VerifyCode);
             // A registered number needs no code, and whether it is registered may not be known now.
             let is_told = number.platform.value().is_some_and(PlatformType::is_known);
             if scene.was_true(ConditionType::NumberVerified) && (late || !is_told) {
@@ -68,6 +71,9 @@ pub(super) fn verified(scene: &Scene<'_>, number: &Number) -> Judged {
 }
 
 pub(super) fn registered(scene: &Scene<'_>, number: &Number) -> Judged {
+    if scene.was_true(ConditionType::Registered) && scene.is_platform_doubted() {
+        return Judged::Keep;
+    }
     match number.platform.value() {
         Some(PlatformType::CloudApi) => {
             Judged::True(Reason::RegisteredWithCloudApi, "the number is registered with Cloud API".into())
@@ -78,7 +84,7 @@ pub(super) fn registered(scene: &Scene<'_>, number: &Number) -> Judged {
                 .into(),
         ),
         Some(PlatformType::NotApplicable) => {
-            let late = scene.is_settling_now(StepKind::Register) || scene.is_falling_back();
+            let late = scene.is_settling_now(StepKind::Register);
             if scene.was_true(ConditionType::Registered) && late {
                 return Judged::Keep;
             }

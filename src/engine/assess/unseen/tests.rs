@@ -126,7 +126,7 @@ fn unseen_is_said_once_and_ends_with_the_next_look() {
     case.settle();
     let seen = case.clone();
     let mut case = case.fail_look();
-    case.observed.process = ProcessFacts { started: later(-500), last_success: None };
+    case.observed.process = ProcessFacts::new(later(-500));
     let once = case.settle();
     case.now = later(500);
     assert_eq!(case.assess(), once);
@@ -139,7 +139,7 @@ fn a_channel_that_is_not_ready_is_never_unseen() {
     let mut case = Case::with(fresh()).blocked(Reason::CodeNeeded);
     case.settle();
     let mut case = case.fail_look();
-    case.observed.process = ProcessFacts { started: later(-500), last_success: None };
+    case.observed.process = ProcessFacts::new(later(-500));
     assert_eq!(ready_of(&mut case), (False, Reason::CodeNeeded));
 }
 
@@ -158,7 +158,7 @@ fn suspending_a_ready_channel_leaves_ready_true() {
     assert_eq!(assessment.waiting_for[0].action, "Resume");
     assert_eq!(assessment.waiting_for[0].actor, Actor::ClusterUser);
     case.now = later(5000);
-    case.observed.process = ProcessFacts { started: later(-5000), last_success: None };
+    case.observed.process = ProcessFacts::new(later(-5000));
     assert_eq!(case.assess(), assessment);
 }
 

@@ -28,13 +28,9 @@ async fn away_in_mid_call(rig: &mut Rig, round: usize, away: Duration) {
         let id = format!("10000000000{round:02}{step:02}");
         rig.sandbox.add_number(Number::new(&id, ACCOUNT, &digits(round, step), "Acme Support"));
     }
-    // The last of them would register at once, so it waits for its PIN.
-    let pin = json!({"registration": {"pinSecretRef": {"name": format!("pin-{round}"), "key": "pin"}}});
-    rig.channel(&name(1), &number(round, 1), account.clone()).await;
-    rig.channel(&name(2), &number(round, 2), account.clone()).await;
-    let mut with_pin = account.clone();
-    with_pin["registration"] = pin["registration"].clone();
-    rig.channel(&name(3), &number(round, 3), with_pin).await;
+    for step in 1..STEPS.len() {
+        rig.channel(&name(step), &number(round, step), account.clone()).await;
+    }
     for step in 1..STEPS.len() {
         rig.until_condition(&name(step), "NumberVerified", "False", Some("CodeNeeded")).await;
     }
@@ -42,26 +38,32 @@ async fn away_in_mid_call(rig: &mut Rig, round: usize, away: Duration) {
         rig.annotate(&name(step), "send-code", "one").await;
         rig.until_condition(&name(step), "NumberVerified", "False", Some("CodeAwaited")).await;
     }
-    rig.type_code(&name(3), &number(round, 3)).await;
-    rig.until_condition(&name(3), "NumberRegistered", "False", Some("PinNeeded")).await;
 
     // From here on Meta takes its time, and refuses the registration when it comes.
-    rig.sandbox.inject(Fault { on: Match::on("POST", "*"), kind: FaultKind::Latency { ms: 12_000 } });
+    let takes = |edge| Fault { on: Match::on("POST", edge), kind: FaultKind::Latency { ms: 15_000 } };
     let refusal = json!({"error": {"message": "(#133005) Two step verification PIN Mismatch", "type": "OAuthException",
         "code": 133_005, "fbtrace_id": "AfakeTrace"}});
     let refused = FaultKind::Error { envelope: refusal };
+    rig.sandbox.inject(takes("register"));
     rig.sandbox.inject(Fault { on: Match::on("POST", "register"), kind: refused });
+    let intends = async |step: usize| {
+        let intent = STEPS[step].1;
+        rig.until(&name(step), intent, Duration::from_secs(60), |s| s["inFlight"]["step"] == intent).await;
+    };
+    rig.type_code(&name(3), &number(round, 3)).await;
+    intends(3).await;
+    for edge in ["phone_numbers", "request_code", "verify_code"] {
+        rig.sandbox.inject(takes(edge));
+    }
     rig.channel(&name(0), &number(round, 0), account).await;
     rig.annotate(&name(1), "send-code", "one").await;
     rig.type_code(&name(2), &number(round, 2)).await;
-    rig.secret(&format!("pin-{round}"), json!({"pin": "271828"})).await;
-    for (step, (_, intent)) in STEPS.iter().enumerate() {
-        rig.until(&name(step), "an intent", Duration::from_secs(60), |s| s["inFlight"]["step"] == *intent)
-            .await;
+    for step in 0..STEPS.len() {
+        intends(step).await;
     }
     rig.plane.kill_api_server().await;
     // Meta has answered all of them by then.
-    tokio::time::sleep(Duration::from_secs(12) + away).await;
+    tokio::time::sleep(Duration::from_secs(15) + away).await;
     rig.sandbox.clear_faults();
     rig.plane.start_api_server().await.expect("it starts again");
 

@@ -1,6 +1,6 @@
 //! Converges and rests: once it is as it should be, nothing is written, and little is read.
 
-use whatsapp_operator::sandbox::{Number, Options, ReviewPolicy, Verdict, World as Meta};
+use whatsapp_operator::sandbox::{Number, Options, ReviewPolicy, Switches, Verdict, World as Meta};
 
 use super::world::*;
 
@@ -80,7 +80,8 @@ async fn a_review_and_a_declined_name_are_quiet() {
         verdict: Verdict::Decline,
         ..ReviewPolicy::default()
     };
-    let mut world = World::with(Options { review, ..Options::default() }, Meta::for_demo()).await;
+    let switches = Switches { register_in_review: false, ..Switches::default() };
+    let mut world = World::with(Options { review, switches, ..Options::default() }, Meta::for_demo()).await;
     world.cluster.apply(plain_channel());
     world.run_for(HOUR * 4).await;
     quiet_day(&mut world).await;

@@ -1,0 +1,80 @@
+//! Others on the number: what another partner or app does is neither undone nor taken for one's own.
+
+use whatsapp_operator::{
+    engine::{condition::Truth, condition_type::ConditionType, reason::Reason},
+    sandbox::What,
+};
+
+use super::world::*;
+
+/// Writes that reached Meta, whatever it answered.
+fn writes(world: &World) -> usize {
+    world.sandbox.calls().iter().filter(|call| call.method != "GET").count()
+}
+
+/// A number that was Ready for an hour, and was deregistered by another partner a moment ago.
+async fn deregistered() -> World {
+    let mut world = World::new().await;
+    world.people.consents = 1;
+    world.cluster.apply(channel());
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    world.run_for(HOUR).await;
+    assert!(world.sandbox.deregister_number(DIGITS));
+    world
+}
+
+/// Whether the channel says that the number is registered no more.
+fn has_fallen_back(world: &World) -> bool {
+    let status = world.status();
+    let registered = status.condition(ConditionType::Registered);
+    registered.is_some_and(|c| (c.status, c.reason) == (Truth::False, Reason::FellBack))
+}
+
+#[tokio::test]
+async fn what_another_partner_deregistered_is_not_registered_again_without_a_person() {
+    let mut world = deregistered().await;
+    let (before, registered) = (writes(&world), world.count(|w| matches!(w, What::Registered { .. })));
+    assert!(world.run_until(HOUR, has_fallen_back).await, "{}", world.story());
+    let status = world.status();
+    assert_eq!(status.ready_reason(), Some(Reason::FellBack), "{}", world.story());
+    let told = status.condition(ConditionType::Registered).expect("it is there");
+    for words in ["another partner of the number", "ask them first", "kubectl whatsapp retry support-br"] {
+        assert!(told.message.contains(words), "{}", told.message);
+    }
+    let waits = &status.before.waiting_for;
+    assert!(waits.iter().any(|wait| wait.action.as_str() == "Retry"), "{waits:#?}");
+
+    // Days go by, the operator starts anew, and somebody edits the channel: nothing is written to Meta.
+    world.run_for(DAY).await;
+    world.restart(0);
+    world.cluster.edit(CHANNEL, |wanted| wanted.profile.about = Some("We are here".into()));
+    world.wake(CHANNEL, SECOND);
+    world.run_for(DAY * 3).await;
+    assert_eq!(writes(&world), before, "{}", world.story());
+    assert!(has_fallen_back(&world), "{}", world.story());
+
+    world.retry(CHANNEL);
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    assert_eq!(world.count(|w| matches!(w, What::Registered { .. })), registered + 1, "{}", world.story());
+    world.check_nothing_twice();
+}
+
+/// The proof of ownership lapses after 14 days: then a code comes first, by a consent as ever.
+#[tokio::test]
+async fn where_the_proof_has_lapsed_as_well_a_code_and_the_registration_each_need_a_consent() {
+    let mut world = deregistered().await;
+    let before = writes(&world);
+    world.run_for(DAY * 15).await;
+    assert_eq!(writes(&world), before, "{}", world.story());
+    let codes = |w: &World| w.count(|what| matches!(what, What::CodeVerified { .. }));
+    assert_eq!(codes(&world), 1, "{}", world.story());
+    world.people.consents = 2;
+    world.consent(CHANNEL);
+    assert!(world.run_until(HOUR, |w| codes(w) == 2).await, "{}", world.story());
+    world.run_for(DAY).await;
+    assert_eq!(world.count(|w| matches!(w, What::Registered { .. })), 1, "{}", world.story());
+    assert_eq!(world.status().ready_reason(), Some(Reason::FellBack), "{}", world.story());
+    world.retry(CHANNEL);
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    world.check_nothing_twice();
+}

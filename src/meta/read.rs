@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use super::{
-    budget::{Claim, Payer},
+    budget::Claim,
     call::{Call, Trouble},
     client::GraphClient,
     edge::Edge,
@@ -228,10 +228,10 @@ impl GraphClient {
         self.inner.refused.remember_field(self.asker(call, code), name, self.now());
     }
 
-    /// What was refused for a short time: of this account, of the app, and of the portfolio before its app was known.
+    /// What was refused for a short time: of this account, of the app, and of the credential before its app was known.
     fn refused_fields(&self, call: &Call<'_>) -> Vec<&'static str> {
         let account = self.asker(call, None);
-        let before = Payer::Business(self.credential.business.clone());
+        let before = self.before_its_app();
         let of_all = |asker: &Asker| Asker { account: None, ..asker.clone() };
         let unknown = Asker { payer: before, ..account.clone() };
         let askers = [of_all(&account), of_all(&unknown), account, unknown];
@@ -340,18 +340,21 @@ impl GraphClient {
         let (node, claim) = (account.as_str(), Claim::Read(urgency));
         let (entries, skipped) =
             self.list(Edge::Numbers, Some(&account), node, Some(&wire::NUMBER), claim).await?;
-        let mut list = NumberList { begun, numbers: HashMap::new() };
+        let mut list = NumberList { begun, numbers: HashMap::new(), without_digits: Vec::new() };
         let mut seen = HashSet::new();
         for entry in &entries {
             let number = wire::number(entry, &skipped)
-                .ok_or_else(|| Failure::NoAnswer("a number in Meta's list has no id or no digits".into()))?;
+                .ok_or_else(|| Failure::NoAnswer("a number in Meta's list has no id".into()))?;
             if number.platform.value() == Some(&PlatformType::CloudApi) {
                 self.inner.budget.registered_seen(&self.payer(), &account, begun);
             }
             // A list that changes between two pages may show a number twice.
             if seen.insert(number.id.clone()) {
-                let digits = Canonical::of(&number.display_phone_number);
-                list.numbers.entry(digits).or_default().push(Arc::new(number));
+                let entries = match Canonical::shown(&number.display_phone_number) {
+                    Some(digits) => list.numbers.entry(digits).or_default(),
+                    None => &mut list.without_digits,
+                };
+                entries.push(Arc::new(number));
             }
         }
         Ok(list)

@@ -220,7 +220,7 @@ impl State {
     }
 
     /// A token by its value; `{app}|{secret}` is the token of an app.
-    fn token(&self, value: &str) -> Option<(Token, App)> {
+    pub(super) fn token(&self, value: &str) -> Option<(Token, App)> {
         if let Some((id, secret)) = value.split_once('|') {
             let app = self.world.apps.get(id).filter(|app| app.secret.as_deref() == Some(secret))?;
             let token = Token {

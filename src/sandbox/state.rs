@@ -168,10 +168,13 @@ impl State {
     /// The faults that a call meets.
     pub(super) fn meet_faults(&mut self, call: &Call, target: &Target) -> Vec<FaultKind> {
         let account = self.account_of(target);
+        let token = call.token().and_then(|value| self.token(value));
+        let app = token.map(|(_, app)| app.id);
         let subject = Subject {
             method: &call.method,
             edge: edge(call, target),
             account: account.as_deref(),
+            app: app.as_deref(),
             now: self.clock.now(),
         };
         let dice = &mut self.dice;

@@ -216,7 +216,7 @@ fn next(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Next
             Ok(Next::Asked(Box::new(remedy::business_app(pass, refusal))))
         }
         _ if refusal.names(2_388_001) => certificate(pass, memory, seen, last, refusal),
-        _ if refusal.is(100, Some(33)) => hidden(pass, memory, refusal),
+        _ if refusal.hides_object() => hidden(pass, memory, refusal),
         // The next credential goes on from here.
         _ if refusal.is_about_credentials() => automatic(),
         _ if !refusal.asks_for_a_person() => automatic(),
@@ -242,7 +242,8 @@ fn certificate(pass: &Pass, memory: &Memory, seen: &Seen, last: &Entry, refusal:
 /// gone. Few tries, then Meta's support.
 fn hidden(pass: &Pass, memory: &Memory, refusal: &Refusal) -> Gate<Next> {
     let tries = memory.ledger.since(StepKind::Register, None).collect::<Vec<_>>();
-    let alike = tries.iter().rev().take_while(|entry| entry.refused_with(33).is_some()).count();
+    let is_hidden = |entry: &&&Entry| entry.refusal.as_ref().is_some_and(Refusal::hides_object);
+    let alike = tries.iter().rev().take_while(is_hidden).count();
     if alike < pass.limits.registrations_hidden {
         return Ok(Next::Schedule(Cause::Automatic));
     }

@@ -1111,6 +1111,12 @@ fn every_refusal_of_a_registration_has_a_decision() {
         ),
         ("hidden", sent(refused(100, Some(33), Class::Person), 4 * MINUTE), "RegistrationPaused"),
         ("hidden, later", sent(refused(100, Some(33), Class::Person), 5 * MINUTE), "Register"),
+        ("hidden as 803, later", sent(person(803), 5 * MINUTE), "Register"),
+        (
+            "hidden in two words",
+            sent(person(803), 5 * MINUTE).act(StepKind::Register, person(33)).after(99 * HOUR),
+            "RegistrationRefused",
+        ),
         (
             "hidden twice",
             sent(refused(100, Some(33), Class::Person), 5 * MINUTE)
@@ -1953,6 +1959,89 @@ fn a_step_refused_for_its_credential_goes_on_by_itself_with_the_next_one() {
     assert!(register.memory.ledger.last(StepKind::Register).is_some(), "counted, to be on the safe side");
     assert_eq!(register.says(), "TokenInvalid");
     assert_eq!(register.after(10 * MINUTE).says(), "Register");
+}
+
+/// Every write of a channel, each about to be sent.
+fn about_to_write() -> Vec<(StepKind, World)> {
+    let mismatch = || refused(133_005, None, Class::Person);
+    let asked = world().own().desire(send_code("1"));
+    let code_is_there = asked
+        .clone()
+        .act(StepKind::RequestCode, accepted())
+        .after(2 * MINUTE)
+        .see(|o| o.code_secret = present("c", 2));
+    let pin_is_another =
+        world().own().verified().desire(|d| d.registration.pin_policy = PinPolicy::Overwrite);
+    let routed = world().own().registered().webhook();
+    vec![
+        (StepKind::AddNumber, world()),
+        (StepKind::RequestCode, asked),
+        (StepKind::VerifyCode, code_is_there),
+        (
+            StepKind::SubmitName,
+            world().own().verified().number(|n| n.verified_name = Field::Is("Old".into())),
+        ),
+        (StepKind::SetPin, pin_is_another.act(StepKind::Register, mismatch()).after(MINUTE)),
+        (StepKind::SubscribeApp, routed.clone().see(|o| o.subscribed = Fact::Known(false))),
+        (StepKind::RouteWebhook, routed),
+        (
+            StepKind::WriteProfile,
+            world()
+                .own()
+                .registered()
+                .desire(|d| d.profile.about = Some("Open".into()))
+                .see(|o| o.profile = Fact::Known(Profile::default())),
+        ),
+    ]
+}
+
+/// What holds the way or a setting up.
+fn held_up(world: &World) -> (Reason, String) {
+    let plan = world.plan();
+    assert!(plan.step.is_none(), "{:?}", plan.step);
+    let block = plan.block.or_else(|| plan.aside.first().map(|(_, block)| block.clone())).unwrap();
+    (block.reason, block.message)
+}
+
+#[test]
+fn a_write_to_what_meta_hides_lacks_a_permission() {
+    let hidden = || {
+        let of_number = [(100, Some(33)), (33, None), (803, None)];
+        of_number.map(|(code, subcode)| refusal_of(code, subcode, Class::Person))
+    };
+    let permission =
+        Refusal { said: Some(Said::PermissionMissing), ..refusal_of(100, None, Class::Credentials) };
+    for (kind, world) in about_to_write() {
+        for refusal in hidden().into_iter().chain([permission.clone()]) {
+            let after = world.clone().act(kind, Err(Failure::Refused(refusal.clone()))).after(SECOND);
+            let (reason, message) = held_up(&after);
+            let what = format!("{}: {}/{:?}: {message}", kind.as_str(), refusal.code, refusal.subcode);
+            assert_eq!(reason, Reason::PermissionMissing, "{what}");
+            assert!(message.contains("give the system user full control of the account"), "{what}");
+        }
+        // Trouble of Meta's own is none.
+        let passing = Refusal { class: Class::Retry, ..refusal_of(100, Some(33), Class::Retry) };
+        let after = world.act(kind, Err(Failure::Refused(passing))).after(SECOND).plan();
+        let blocks = after.block.iter().chain(after.aside.iter().map(|(_, block)| block));
+        assert!(blocks.into_iter().all(|b| b.reason != Reason::PermissionMissing), "{}", kind.as_str());
+    }
+}
+
+#[test]
+fn a_signature_that_meta_does_not_take_is_a_matter_of_the_app_secret() {
+    let proof = || Refusal {
+        message: "Invalid appsecret_proof provided in the API argument".into(),
+        scope: Scope::Portfolio,
+        ..refusal_of(100, None, Class::Credentials)
+    };
+    let register = (StepKind::Register, world().own().verified());
+    for (kind, world) in about_to_write().into_iter().chain([register]) {
+        let after = world.act(kind, Err(Failure::Refused(proof()))).after(SECOND);
+        let (reason, message) = held_up(&after);
+        assert_eq!(reason, Reason::AppSecretWrong, "{}: {message}", kind.as_str());
+    }
+    let read = world().own().see(|o| o.search[0].list = ListState::Failed(Failure::Refused(proof())));
+    assert_eq!(held_up(&read).0, Reason::AppSecretWrong);
 }
 
 #[test]

@@ -1,8 +1,16 @@
 //! Others on the number: what another partner or app does is neither undone nor taken for one's own.
 
+use serde_json::json;
 use whatsapp_operator::{
-    engine::{condition::Truth, condition_type::ConditionType, reason::Reason},
-    sandbox::What,
+    engine::{
+        condition::Truth,
+        condition_type::ConditionType,
+        id::{AccountId, AppId},
+        look::Urgency,
+        reason::Reason,
+    },
+    meta::port::{Credential, Graph, GraphSource},
+    sandbox::{App, Fault, FaultKind, Match, Token, What, World as Meta},
 };
 
 use super::world::*;
@@ -77,4 +85,49 @@ async fn where_the_proof_has_lapsed_as_well_a_code_and_the_registration_each_nee
     world.retry(CHANNEL);
     assert!(world.run_until_ready(HOUR).await, "{}", world.story());
     world.check_nothing_twice();
+}
+
+#[tokio::test]
+async fn what_meta_refuses_one_app_of_a_business_holds_the_other_up_in_nothing() {
+    const OTHER_APP: &str = "200000000000009";
+    const OTHER_TOKEN: &str = "EAAsandbox-other-app";
+    let meta = Meta::for_demo()
+        .with_app(App::new(OTHER_APP, "Acme Reports"))
+        .with_token(OTHER_TOKEN, Token::system_user(OTHER_APP, BUSINESS));
+    let account = AccountId::from(ACCOUNT);
+    // Whether or not a token has told its app when Meta refuses it something.
+    for is_told in [false, true] {
+        let mut world = World::with(options(), meta.clone()).await;
+        let of = |edge: &str| Match { app: Some(OTHER_APP.into()), edge: edge.into(), ..Match::any() };
+        let source = &world.processes[0].source;
+        let mine = source.graph(World::credential());
+        let other = source.graph(Credential {
+            version: "2".into(),
+            token: OTHER_TOKEN.to_owned().into(),
+            app_secret: None,
+            app: Some(AppId::from(OTHER_APP)),
+            ..World::credential()
+        });
+        if is_told {
+            mine.debug_token().await.expect("the token is told");
+            other.debug_token().await.expect("the token is told");
+        }
+        let refused = FaultKind::RefuseField { field: "country".into(), envelope: None };
+        world.sandbox.inject(Fault { on: of("waba"), kind: refused });
+        let facts = other.account(&account, world.now(), Urgency::Edit).await.expect("the rest is shown");
+        assert_eq!(facts.country, None);
+        let blocked =
+            json!({"error": {"message": "API access blocked.", "type": "OAuthException", "code": 200}});
+        world.sandbox.inject(Fault { on: of("*"), kind: FaultKind::Error { envelope: blocked } });
+        assert!(other.numbers(&account, world.now(), Urgency::Edit).await.is_err());
+        assert!(other.app_blocked().is_some());
+
+        assert!(mine.app_blocked().is_none(), "told: {is_told}");
+        let facts = mine.account(&account, world.now(), Urgency::Edit).await.expect("it is shown");
+        assert_eq!(facts.country.as_deref(), Some("BR"), "told: {is_told}");
+        world.cluster.apply(channel());
+        assert!(world.run_until_ready(HOUR).await, "told: {is_told}\n{}", world.story());
+        world.check_nothing_twice();
+        assert!(other.app_blocked().is_some(), "and what lets one app through lets not the other through");
+    }
 }

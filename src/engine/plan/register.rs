@@ -380,7 +380,7 @@ fn refused(pass: &Pass, refusal: &Refusal) -> Block {
 fn if_asked(pass: &Pass, memory: &Memory, number: &Number, next: Next) -> Next {
     match next {
         Next::Schedule(_) if memory.marks.fell_back_since().is_some() => {
-            Next::Asked(Box::new(fell_back(pass)))
+            Next::Asked(Box::new(fell_back(pass, memory, number)))
         }
         Next::Schedule(_) if is_unproven_sandbox(number) => Next::Asked(Box::new(sandbox(pass))),
         next => next,
@@ -393,16 +393,35 @@ pub(super) fn is_unproven_sandbox(number: &Number) -> bool {
         && number.code.value() != Some(&CodeStatus::Verified)
 }
 
-fn fell_back(pass: &Pass) -> Block {
-    Block::new(
+/// A number that fell back may have been moved on purpose. So nothing at all is written to it, no name and no code
+/// either, before a person has asked for something since.
+pub(super) fn asked_since_it_fell_back(pass: &Pass, memory: &Memory, number: &Number) -> Gate {
+    let Some(since) = memory.marks.fell_back_since() else { return Ok(()) };
+    let is_asked = pass.retry.is_some() || pass.send_code.is_some();
+    let was_asked = [StepKind::RequestCode, StepKind::Register].into_iter().any(|kind| {
+        let tries = memory.ledger.since(kind, Some(since));
+        tries.into_iter().any(|entry| matches!(entry.cause, Cause::SendCode(_) | Cause::Retry(_)))
+    });
+    if is_asked || was_asked { Ok(()) } else { Err(Stop::block(fell_back(pass, memory, number))) }
+}
+
+fn fell_back(pass: &Pass, memory: &Memory, number: &Number) -> Block {
+    let is_proven = number.code.value() == Some(&CodeStatus::Verified) && !memory.marks.needs_new_proof();
+    let needs_code = !is_proven && !is_unproven_sandbox(number);
+    let how = if needs_code {
+        format!("ask for a code with {}, and then run {}", pass.command("send-code"), pass.command("retry"))
+    } else {
+        format!("run {}", pass.command("retry"))
+    };
+    let block = Block::new(
         Reason::FellBack,
         format!(
-            "{} was registered and is not any more; a person, or another partner of the number, may have deregistered or moved it on purpose: ask them first; to register it again run {}",
+            "{} was registered and is not any more; a person, or another partner of the number, may have deregistered or moved it on purpose: ask them first; to register it again {how}",
             pass.desired.number,
-            pass.command("retry")
         ),
-    )
-    .or_else("the number stays unregistered and cannot send or receive")
+    );
+    let block = if needs_code { block.asks(Action::AskForCode) } else { block };
+    block.or_else("the number stays unregistered and cannot send or receive")
 }
 
 fn sandbox(pass: &Pass) -> Block {

@@ -1475,12 +1475,29 @@ fn a_number_that_fell_back_is_registered_again_only_when_asked() {
             n.status = Field::Is(NumberStatus::Disconnected);
         })
     };
+    let automatic = |d: &mut crate::engine::desired::Desired| d.verification.request = CodeRequest::Automatic;
+    let unproven = || fell().pass().after(10 * MINUTE).number(code("NOT_VERIFIED"));
+    let sent = || {
+        let asked = unproven().desire(send_code("1")).act(StepKind::RequestCode, accepted());
+        asked.after(2 * MINUTE).desire(automatic)
+    };
+    let renamed = || fell().pass().after(10 * MINUTE).desire(|d| d.display_name = "Acme Vendas".into());
     check(vec![
         ("once", fell(), "ObservationIncomplete"),
         ("soon after", fell().pass().after(9 * MINUTE), "ObservationIncomplete"),
         ("ten minutes later", fell().pass().after(10 * MINUTE), "FellBack"),
         ("asked", fell().pass().after(10 * MINUTE).desire(retry("1")), "Register"),
         ("back", fell().pass().after(10 * MINUTE).registered(), "Rest"),
+        ("unproven", unproven(), "FellBack"),
+        ("unproven, with a code by itself", unproven().desire(automatic), "FellBack"),
+        ("unproven, asked", unproven().desire(send_code("1")), "RequestCode"),
+        ("unproven, asked, sent", sent(), "CodeAwaited"),
+        ("unproven, asked, entered", sent().see(|o| o.code_secret = present("c", 2)), "VerifyCode"),
+        ("unproven, asked, lapsed", sent().after(HOUR), "CodeLapsed"),
+        ("unproven, asked, proven", sent().verified(), "FellBack"),
+        ("unproven, asked, proven, asked again", sent().verified().desire(retry("1")), "Register"),
+        ("another name", renamed(), "FellBack"),
+        ("another name, asked", renamed().desire(retry("1")), "SubmitName"),
     ]);
 }
 

@@ -5,6 +5,7 @@ use whatsapp_operator::{
     engine::{
         condition::Truth,
         condition_type::ConditionType,
+        desired::CodeRequest,
         id::{AccountId, AppId},
         look::Urgency,
         reason::Reason,
@@ -55,7 +56,10 @@ async fn what_another_partner_deregistered_is_not_registered_again_without_a_per
     // Days go by, the operator starts anew, and somebody edits the channel: nothing is written to Meta.
     world.run_for(DAY).await;
     world.restart(0);
-    world.cluster.edit(CHANNEL, |wanted| wanted.profile.about = Some("We are here".into()));
+    world.cluster.edit(CHANNEL, |wanted| {
+        wanted.profile.about = Some("We are here".into());
+        wanted.verification.request = CodeRequest::Automatic;
+    });
     world.wake(CHANNEL, SECOND);
     world.run_for(DAY * 3).await;
     assert_eq!(writes(&world), before, "{}", world.story());
@@ -74,6 +78,12 @@ async fn where_the_proof_has_lapsed_as_well_a_code_and_the_registration_each_nee
     let before = writes(&world);
     world.run_for(DAY * 15).await;
     assert_eq!(writes(&world), before, "{}", world.story());
+    assert!(has_fallen_back(&world), "{}", world.story());
+    let status = world.status();
+    let told = status.condition(ConditionType::Registered).expect("it is there");
+    for words in ["ask them first", "send-code support-br -n shop-br, and then run kubectl whatsapp retry"] {
+        assert!(told.message.contains(words), "{}", told.message);
+    }
     let codes = |w: &World| w.count(|what| matches!(what, What::CodeVerified { .. }));
     assert_eq!(codes(&world), 1, "{}", world.story());
     world.people.consents = 2;

@@ -289,6 +289,10 @@ fn pin_mismatch(
         return Ok(Next::Asked(Box::new(mismatch(pass, refusal))));
     }
     let cause = match (&pass.retry, set) {
+        // The registration itself sets the PIN where there is none any more.
+        (Some(_), Some(set)) if set.refused_with(NOT_REGISTERED).is_some() => {
+            return Ok(Next::Schedule(Cause::Automatic));
+        }
         (Some(retry), _) => Cause::Retry(retry.value.clone()),
         (None, None) => Cause::Automatic,
         (None, Some(set)) => return Ok(Next::Asked(Box::new(not_replaced(pass, set, refusal)))),
@@ -298,19 +302,27 @@ fn pin_mismatch(
     Err(pass.step(step, "replace the unknown PIN, as pinPolicy Overwrite allows".into(), cause))
 }
 
+/// Meta's answer to a new PIN for a number that is registered nowhere (recorded in June 2026).
+const NOT_REGISTERED: i64 = 133_010;
+
 /// Replacing the PIN did not help; why, where Meta said so.
 fn not_replaced(pass: &Pass, set: &Entry, refusal: &Refusal) -> Block {
     let Some(why) = set.refusal.as_ref() else { return mismatch(pass, refusal) };
     say::not_for_its_value("SetPin", why, &pass.then_retry()).unwrap_or_else(|| {
         let key = &pass.desired.registration.pin_secret;
+        let (what, other) = if why.names(NOT_REGISTERED) {
+            let off = format!("have two-step verification switched off in WhatsApp Manager, {}", pass.then_retry());
+            ("replaces none while the number is not registered", off)
+        } else {
+            ("refused to replace it", format!("replace it once more with {}", pass.command("retry")))
+        };
         Block::new(
             Reason::PinMismatch,
             format!(
-                "the PIN is not the one that Meta holds for the number, and Meta refused to replace it ({}); write the right one to Secret {}, key {}, or replace it once more with {}",
+                "the PIN is not the one that Meta holds for the number, and Meta {what} ({}); write the right one to Secret {}, key {}, or {other}",
                 say::words(why),
                 key.name,
                 key.key,
-                pass.command("retry")
             ),
         )
         .refused(Some(why))

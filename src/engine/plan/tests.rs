@@ -1429,9 +1429,14 @@ fn overwrite_replaces_an_unknown_pin_once_and_then_registers_once() {
             .after(MINUTE)
     };
     let set = || refused_once().act(StepKind::SetPin, accepted()).after(SECOND);
+    let not_replaced =
+        |code| refused_once().act(StepKind::SetPin, refused(code, None, Class::Person)).after(HOUR);
     let again = || set().act(StepKind::Register, mismatch()).after(HOUR);
     check(vec![
         ("mismatch", refused_once(), "SetPin"),
+        ("not registered", not_replaced(133_010), "PinMismatch"),
+        ("not registered, asked", not_replaced(133_010).desire(retry("1")), "Register"),
+        ("not replaced, asked", not_replaced(100).desire(retry("1")), "SetPin"),
         ("set", set(), "Register"),
         ("mismatch again", again(), "PinMismatch"),
         ("mismatch again, asked", again().desire(retry("1")), "SetPin"),

@@ -5,13 +5,13 @@ use whatsapp_operator::{
     engine::{
         condition::Truth,
         condition_type::ConditionType,
-        desired::CodeRequest,
+        desired::{CodeRequest, PinPolicy},
         id::{AccountId, AppId},
         look::Urgency,
         reason::Reason,
     },
     meta::port::{Credential, Graph, GraphSource},
-    sandbox::{App, Fault, FaultKind, Match, Token, What, World as Meta},
+    sandbox::{App, Fault, FaultKind, Match, Number, Token, What, World as Meta},
 };
 
 use super::world::*;
@@ -94,6 +94,28 @@ async fn where_the_proof_has_lapsed_as_well_a_code_and_the_registration_each_nee
     assert_eq!(world.status().ready_reason(), Some(Reason::FellBack), "{}", world.story());
     world.retry(CHANNEL);
     assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    world.check_nothing_twice();
+}
+
+/// Recorded: Meta takes no new PIN for a number that is registered nowhere.
+#[tokio::test]
+async fn a_pin_of_another_partner_that_cannot_be_replaced_is_switched_off_by_a_person() {
+    let number = Number::new("100000000000077", ACCOUNT, DIGITS, "Acme Suporte");
+    let number = Number { pin: Some("135790".into()), ..number };
+    let mut world = World::with(options(), Meta::for_demo().with_number(number)).await;
+    let mut wanted = channel();
+    wanted.registration.pin_policy = PinPolicy::Overwrite;
+    world.cluster.apply(wanted);
+    let is_told = |w: &World| w.status().ready_reason() == Some(Reason::PinMismatch);
+    assert!(world.run_until(DAY, is_told).await, "{}", world.story());
+    let tried = |w: &World| w.count(|what| matches!(what, What::RegisterAttempt { .. }));
+    let before = (tried(&world), writes(&world));
+    world.run_for(DAY).await;
+    assert_eq!((tried(&world), writes(&world)), before, "{}", world.story());
+    assert!(world.sandbox.disable_pin(DIGITS));
+    world.retry(CHANNEL);
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    assert_eq!(tried(&world), before.0 + 1, "{}", world.story());
     world.check_nothing_twice();
 }
 

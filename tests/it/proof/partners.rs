@@ -105,6 +105,7 @@ async fn a_pin_of_another_partner_that_cannot_be_replaced_is_switched_off_by_a_p
     let mut world = World::with(options(), Meta::for_demo().with_number(number)).await;
     let mut wanted = channel();
     wanted.registration.pin_policy = PinPolicy::Overwrite;
+    world.cluster.put_secret(&wanted.registration.pin_secret, "482913", false);
     world.cluster.apply(wanted);
     let is_told = |w: &World| w.status().ready_reason() == Some(Reason::PinMismatch);
     assert!(world.run_until(DAY, is_told).await, "{}", world.story());

@@ -28,12 +28,13 @@ use crate::engine::{
     time::later,
 };
 
-/// Whose limits a call counts against: Meta counts per app. Until the token has told its app,
-/// the portfolio stands for it; an app from a spec would let one tenant exhaust another's.
+/// Whose limits a call counts against: Meta counts per app. Until the token has told its app, the credential stands for it,
+/// by its portfolio and version. An app from a spec would let one tenant exhaust another's, and a portfolio may have
+/// credentials of several apps.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Payer {
     App(AppId),
-    Business(BusinessId),
+    Credential(BusinessId, String),
 }
 
 /// How much a call matters.

@@ -140,7 +140,13 @@ impl GraphClient {
     }
 
     pub(super) fn payer(&self) -> Payer {
-        self.learnt_app().map_or_else(|| Payer::Business(self.credential.business.clone()), Payer::App)
+        self.learnt_app().map_or_else(|| self.before_its_app(), Payer::App)
+    }
+
+    /// Who stands for the app until the token has told it.
+    pub(super) fn before_its_app(&self) -> Payer {
+        let Credential { business, version, .. } = &*self.credential;
+        Payer::Credential(business.clone(), version.clone())
     }
 
     /// The same for the app in the place of the token's user, where app and secret are known. Its token is made of both.

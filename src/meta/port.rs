@@ -68,6 +68,8 @@ pub struct NumberList {
     pub begun: Timestamp,
     /// By what `display_phone_number` shows.
     pub numbers: HashMap<Canonical, Vec<Arc<Number>>>,
+    /// Those that show no number that can be read. Each may be any number that is not among the others.
+    pub without_digits: Vec<Arc<Number>>,
 }
 
 impl NumberList {
@@ -77,7 +79,8 @@ impl NumberList {
         let mut entries = self.numbers.get(&number.canonical()).cloned().unwrap_or_default();
         let is_known = |entry: &Arc<Number>| Some(&entry.id) == id;
         if id.is_some() && !entries.iter().any(is_known) {
-            entries.extend(self.numbers.values().flatten().find(|entry| is_known(entry)).cloned());
+            let mut all = self.numbers.values().flatten().chain(&self.without_digits);
+            entries.extend(all.find(|entry| is_known(entry)).cloned());
         }
         entries
     }

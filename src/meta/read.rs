@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use super::{
-    budget::{Claim, Payer},
+    budget::Claim,
     call::{Call, Trouble},
     client::GraphClient,
     edge::Edge,
@@ -246,22 +246,18 @@ impl GraphClient {
         self.inner.refused.remember_field(self.asker(call, code), name, self.now());
     }
 
-    /// Whoever a call may have been refused something as: for this account, as the app, and as the portfolio before its app
-    /// was known.
+    /// Whoever a call may have been refused something as: for this account, as the app, and as the credential before its
+    /// app was known.
     fn askers(&self, call: &Call<'_>) -> [Asker; 4] {
         let account = self.asker(call, None);
         let of_all = |asker: &Asker| Asker { account: None, ..asker.clone() };
-        let unknown = Asker { payer: self.payer_before(), ..account.clone() };
+        let unknown = Asker { payer: self.before_its_app(), ..account.clone() };
         [of_all(&account), of_all(&unknown), account, unknown]
-    }
-
-    fn payer_before(&self) -> Payer {
-        Payer::Business(self.credential.business.clone())
     }
 
     /// What Meta refuses to the app, by the type of the object. A type of which nothing was read yet is not there.
     pub(super) fn all_refused(&self) -> BTreeMap<&'static str, BTreeSet<&'static str>> {
-        let payers = [self.payer(), self.payer_before()];
+        let payers = [self.payer(), self.before_its_app()];
         let of =
             |(edge, fields): (Edge, &Fields)| Some((fields.node_type, self.inner.refused.of(&payers, edge)?));
         WITH_EXTRAS.into_iter().filter_map(of).collect()
@@ -369,18 +365,21 @@ impl GraphClient {
         let (node, claim) = (account.as_str(), Claim::Read(urgency));
         let (entries, skipped) =
             self.list(Edge::Numbers, Some(&account), node, Some(&wire::NUMBER), claim).await?;
-        let mut list = NumberList { begun, numbers: HashMap::new() };
+        let mut list = NumberList { begun, numbers: HashMap::new(), without_digits: Vec::new() };
         let mut seen = HashSet::new();
         for entry in &entries {
             let number = wire::number(entry, &skipped)
-                .ok_or_else(|| Failure::NoAnswer("a number in Meta's list has no id or no digits".into()))?;
+                .ok_or_else(|| Failure::NoAnswer("a number in Meta's list has no id".into()))?;
             if number.platform.value() == Some(&PlatformType::CloudApi) {
                 self.inner.budget.registered_seen(&self.payer(), &account, begun);
             }
             // A list that changes between two pages may show a number twice.
             if seen.insert(number.id.clone()) {
-                let digits = Canonical::of(&number.display_phone_number);
-                list.numbers.entry(digits).or_default().push(Arc::new(number));
+                let entries = match Canonical::shown(&number.display_phone_number) {
+                    Some(digits) => list.numbers.entry(digits).or_default(),
+                    None => &mut list.without_digits,
+                };
+                entries.push(Arc::new(number));
             }
         }
         Ok(list)

@@ -72,10 +72,16 @@ fn may_be_secret(groups: &[&str], known: &[i64]) -> bool {
         || (groups.len() > 1 && groups.iter().map(|group| group.len()).sum::<usize>() == 6)
 }
 
-/// Whether a word looks like a token: Meta's begin with EAA; nothing else that long is for people.
+/// Whether a word looks like a token: Meta's begin with EAA; of what else is that long, numbers and names are for people.
 fn is_token(word: &str) -> bool {
     let is_number = word.bytes().all(|b| b.is_ascii_digit());
-    (word.starts_with("EAA") && word.len() > 12) || (word.len() >= 32 && !is_number)
+    (word.starts_with("EAA") && word.len() > 12) || (word.len() >= 32 && !is_number && !is_name(word))
+}
+
+/// The name of a field or an edge: words in small letters with underscores between them, none longer than a word is.
+fn is_name(word: &str) -> bool {
+    let is_word = |part: &str| (1..=16).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_lowercase());
+    word.contains('_') && word.split('_').all(is_word)
 }
 
 #[cfg(test)]
@@ -95,6 +101,21 @@ mod tests {
         );
         assert_eq!(redact("token EAAGm0PX4ZCpsBAKZC9 is bad", &[]), "token [redacted] is bad");
         assert_eq!(redact("secret 0123456789abcdef0123456789abcdef!", &[]), "secret [redacted]!");
+        for token in [
+            "EAAowned_whatsapp_business_accounts",
+            "abcdefghijklmnopqrstuvwxyzabcdefghijkl",
+            "abcdefghijklmnopqrstuvwxyz_abcdefghijkl",
+            "owned_whatsapp_business_accounts_7f3a",
+            "Owned_Whatsapp_Business_Accounts_Xq",
+            "_owned_whatsapp_business_accounts",
+            "a1b2c3d4_e5f6_a7b8_c9d0_e1f2a3b4c5d6",
+        ] {
+            assert_eq!(redact(&format!("see {token}."), &[]), "see [redacted].");
+        }
+        for name in ["owned_whatsapp_business_accounts", "whatsapp_business_manager_messaging_limit"] {
+            let text = format!("(#100) Tried accessing nonexisting field ({name}) on node type (User)");
+            assert_eq!(redact(&text, &[]), text);
+        }
         assert_eq!(redact("a\nb\u{7}c", &[]), "a b c");
         assert_eq!(redact(&"é".repeat(500), &[]).chars().count(), 301);
     }

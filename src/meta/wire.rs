@@ -229,14 +229,10 @@ impl Node<'_> {
     }
 }
 
-/// An entry of an account's list. `None` when it has no id or no digits: the list cannot be
-/// searched then, and must not pass for a complete one.
+/// An entry of an account's list. `None` when it has no id: the list cannot be searched then, and must not pass for a
+/// complete one. One that shows no digits is known by its id alone.
 pub fn number(value: &Value, refused: &BTreeSet<&'static str>) -> Option<Number> {
     let node = Node { value, refused };
-    let display = words(value, "display_phone_number")?;
-    if !display.bytes().any(|b| b.is_ascii_digit()) {
-        return None;
-    }
     Some(Number {
         id: NumberId::new(id(value, "id")?),
         status: node.word("status"),
@@ -256,7 +252,7 @@ pub fn number(value: &Value, refused: &BTreeSet<&'static str>) -> Option<Number>
         health: node.health(),
         webhook: node.shaped("webhook_configuration", |value| webhook(value).map(Box::new)),
         profile: node.shaped(PROFILE_EXPANSION, |value| profile(value).map(Box::new)),
-        display_phone_number: display,
+        display_phone_number: text(value, "display_phone_number").unwrap_or_default(),
     })
 }
 

@@ -183,11 +183,17 @@ async fn read_account<G: Graph>(
     let (list, facts) =
         futures::join!(graph.numbers(&wanted.account, wanted.not_before, look.urgency), facts);
     let searched = match list {
-        Ok(list) => Searched {
-            account: wanted.account.clone(),
-            list: ListState::Complete { begun: list.begun },
-            numbers: list.entries_of(&desired.number, look.number.as_ref()),
-        },
+        Ok(list) => {
+            let numbers = list.entries_of(&desired.number, look.number.as_ref());
+            // An entry that shows no number may be this one: that it is absent would be a guess.
+            let is_open = !list.without_digits.is_empty() && numbers.iter().all(|number| number.has_left());
+            let list = if is_open {
+                ListState::Failed(Failure::NoAnswer("an entry of the list shows no number".into()))
+            } else {
+                ListState::Complete { begun: list.begun }
+            };
+            Searched { account: wanted.account.clone(), list, numbers }
+        }
         Err(failure) if is_not_checkable(&failure) => nothing(ListState::NotCheckable(failure)),
         Err(failure) => nothing(ListState::Failed(failure)),
     };

@@ -144,6 +144,9 @@ fn answer(sandbox: &Sandbox, method: &str, path: &[&str], body: &[u8]) -> Answer
             found(sandbox.decide_name(digits, decision.verdict), digits)
         }
         ("POST", ["numbers", digits, "delete"]) => found(sandbox.delete_number(digits), digits),
+        ("POST", ["numbers", digits, "deregister"]) => {
+            found(sandbox.deregister_number(digits), &format!("registered number {digits}"))
+        }
         ("POST", ["numbers", digits, "disable-pin"]) => found(sandbox.disable_pin(digits), digits),
         ("POST", ["phones"]) => {
             let phone: PhoneUse = read(body)?;

@@ -34,6 +34,8 @@ pub struct Match {
     pub nth: Option<u64>,
     /// Only calls about this account or its numbers.
     pub account: Option<String>,
+    /// Only calls with a token of this app.
+    pub app: Option<String>,
     /// Not from this date on.
     pub until: Option<Timestamp>,
     /// At most this many times.
@@ -175,6 +177,7 @@ pub(super) struct Subject<'a> {
     pub(super) method: &'a str,
     pub(super) edge: &'a str,
     pub(super) account: Option<&'a str>,
+    pub(super) app: Option<&'a str>,
     pub(super) now: Timestamp,
 }
 
@@ -199,6 +202,7 @@ impl Injected {
         let matches = on.method.as_deref().is_none_or(|method| method.eq_ignore_ascii_case(subject.method))
             && (matches!(on.edge.as_str(), "" | "*") || on.edge == subject.edge)
             && (on.account.is_none() || on.account.as_deref() == subject.account)
+            && (on.app.is_none() || on.app.as_deref() == subject.app)
             && on.until.is_none_or(|until| subject.now < until);
         if !matches {
             return None;

@@ -219,25 +219,6 @@ impl State {
         Ok(Caller { value: value.to_owned(), token, app })
     }
 
-    /// A token by its value; `{app}|{secret}` is the token of an app.
-    fn token(&self, value: &str) -> Option<(Token, App)> {
-        if let Some((id, secret)) = value.split_once('|') {
-            let app = self.world.apps.get(id).filter(|app| app.secret.as_deref() == Some(secret))?;
-            let token = Token {
-                app: id.to_owned(),
-                kind: "APP".to_owned(),
-                user_id: id.to_owned(),
-                ..Token::default()
-            };
-            return Some((token, app.clone()));
-        }
-        let token = self.world.tokens.get(value)?;
-        Some((
-            token.clone(),
-            self.world.apps.get(&token.app).cloned().unwrap_or_else(|| App::new(&token.app, "App")),
-        ))
-    }
-
     fn debug_token(&self, call: &Call, caller: &Caller) -> Result<Value, Refusal> {
         let input = call.required("input_token")?;
         if input != caller.value && caller.token.kind != "APP" && caller.token.employee {

@@ -61,6 +61,6 @@ pub use server::{LOST_HEADER, Lost};
 pub use simulation::Sandbox;
 pub use switch::{
     AlreadyVerified, CodeRefusal, EndpointAnswer, MissingObject, NoChange, NumberElsewhere, NumberLimit,
-    NumberSpelling, OnPhoneAtAdd, PinMismatch, Switches, WrongCode,
+    NumberSpelling, OnPhoneAtAdd, PinMismatch, RegisteredPin, Switches, WrongCode,
 };
 pub use world::{Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Phone, Portfolio, Reference, Token, World};

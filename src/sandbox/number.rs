@@ -14,7 +14,7 @@ use super::budget::minutes_until;
 use super::clock::{after_days, after_secs, later};
 use super::envelope::{Refusal, UserText};
 use super::part::{Late, Override, only_digits};
-use super::switch::{AlreadyVerified, CodeRefusal, PinMismatch, Switches, WrongCode};
+use super::switch::{AlreadyVerified, CodeRefusal, PinMismatch, RegisteredPin, Switches, WrongCode};
 
 /// A code lives this long.
 const CODE_LIFE_SECS: u64 = 600;
@@ -377,6 +377,18 @@ impl Number {
         self.new_name_status = None;
     }
 
+    /// The new name becomes the current one while its review goes on, as recorded for a registered number in August 2026.
+    fn take_name_in_review(&mut self) {
+        if let Some(name) = self.new_display_name.take() {
+            self.verified_name = name;
+            self.name_status = "PENDING_REVIEW".to_owned();
+            if let Some(review) = &mut self.review {
+                review.of_new = false;
+            }
+        }
+        self.new_name_status = None;
+    }
+
     /// Says why no code can be sent now; counts the request if one can.
     pub(super) fn allow_code(&mut self, switches: &Switches, now: Timestamp) -> Result<(), Refusal> {
         if self.is_coexisting() {
@@ -496,12 +508,17 @@ impl Number {
         if !sandbox && !self.has_usable_name(switches) {
             return Err(certificate(UserText::NameNotReady));
         }
-        self.check_pin(pin, switches, now)?;
-        if self.new_name_status.as_deref() == Some("APPROVED") {
-            self.take_new_name(now);
+        let keeps_pin = self.is_registered() && switches.registered_pin == RegisteredPin::Kept;
+        if !keeps_pin {
+            self.check_pin(pin, switches, now)?;
+            self.pin = Some(pin.to_owned());
+        }
+        match self.new_name_status.as_deref() {
+            Some("APPROVED") => self.take_new_name(now),
+            Some("PENDING_REVIEW") if self.is_registered() => self.take_name_in_review(),
+            _ => {}
         }
         self.name_approved = None;
-        self.pin = Some(pin.to_owned());
         self.platform_type = "CLOUD_API".to_owned();
         self.status = if sandbox { "DISCONNECTED" } else { "CONNECTED" }.to_owned();
         Ok(())

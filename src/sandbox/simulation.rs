@@ -241,6 +241,19 @@ impl Sandbox {
         self.with_number(digits, |number, _| number.pin = None)
     }
 
+    /// Deregisters a number, as another partner of it may at any time; name, history and PIN remain. False where no such
+    /// number is registered.
+    pub fn deregister_number(&self, digits: &str) -> bool {
+        let mut state = self.ticked();
+        let now = state.now();
+        let Some(number) = number_mut(&mut state.world, digits) else { return false };
+        let (digits, is_done) = (number.digits.clone(), number.deregister(now).is_ok());
+        if is_done {
+            state.effect(What::Deregistered { digits });
+        }
+        is_done
+    }
+
     /// Says what a callback answers to a handshake, instead of being called.
     pub fn set_webhook_endpoint(&self, url: &str, answer: EndpointAnswer) {
         self.state().world.webhook_endpoints.insert(url.to_owned(), answer);

@@ -165,13 +165,35 @@ impl State {
         }
     }
 
+    /// A token by its value; `{app}|{secret}` is the token of an app.
+    pub(super) fn token(&self, value: &str) -> Option<(Token, App)> {
+        if let Some((id, secret)) = value.split_once('|') {
+            let app = self.world.apps.get(id).filter(|app| app.secret.as_deref() == Some(secret))?;
+            let token = Token {
+                app: id.to_owned(),
+                kind: "APP".to_owned(),
+                user_id: id.to_owned(),
+                ..Token::default()
+            };
+            return Some((token, app.clone()));
+        }
+        let token = self.world.tokens.get(value)?;
+        Some((
+            token.clone(),
+            self.world.apps.get(&token.app).cloned().unwrap_or_else(|| App::new(&token.app, "App")),
+        ))
+    }
+
     /// The faults that a call meets.
     pub(super) fn meet_faults(&mut self, call: &Call, target: &Target) -> Vec<FaultKind> {
         let account = self.account_of(target);
+        let token = call.token().and_then(|value| self.token(value));
+        let app = token.map(|(_, app)| app.id);
         let subject = Subject {
             method: &call.method,
             edge: edge(call, target),
             account: account.as_deref(),
+            app: app.as_deref(),
             now: self.clock.now(),
         };
         let dice = &mut self.dice;

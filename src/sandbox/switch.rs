@@ -51,6 +51,17 @@ pub enum PinMismatch {
     Locked,
 }
 
+/// What becomes of another PIN that comes with the registration of a number that is registered already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RegisteredPin {
+    /// It is compared, and refused: recorded from a live answer of September 2026.
+    #[default]
+    Compared,
+    /// It is not looked at, and the one that is set stays in force: Meta's pages of September and October 2026.
+    Kept,
+}
+
 /// What shows in `new_name_status` while no change is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -168,7 +179,9 @@ pub struct Switches {
     pub wrong_pin_lock_secs: u64,
     /// A PIN sent sooner than this after a wrong one is too fast (133009).
     pub pin_interval_secs: u64,
-    /// A PIN may be set on a number that is not registered; else 133010.
+    /// What becomes of another PIN at the registration of a number that is registered.
+    pub registered_pin: RegisteredPin,
+    /// A PIN may be set on a number that is not registered; else 133010, as recorded in June 2026.
     pub pin_on_unregistered: bool,
     /// A registration that is refused counts among the 10 in 72 hours.
     pub failed_registers_count: bool,
@@ -178,7 +191,7 @@ pub struct Switches {
     pub reregister_needs_verified: bool,
     /// The proof of ownership lapses on registered numbers too.
     pub registered_code_expires: bool,
-    /// A number may be registered while its name is in review; else 2388001.
+    /// A number may be registered while its name is in review, as recorded in August and September 2026; else 2388001.
     pub register_in_review: bool,
     /// An approved rename takes effect by registering again; else at once.
     pub rename_needs_register: bool,
@@ -252,12 +265,13 @@ impl Default for Switches {
             wrong_pins_allowed: 5,
             wrong_pin_lock_secs: 12 * 3600,
             pin_interval_secs: 30,
-            pin_on_unregistered: true,
+            registered_pin: RegisteredPin::default(),
+            pin_on_unregistered: false,
             failed_registers_count: true,
             register_coexistence: false,
             reregister_needs_verified: false,
             registered_code_expires: true,
-            register_in_review: false,
+            register_in_review: true,
             rename_needs_register: true,
             certificate_days: 14,
             verification_days: 14,

@@ -13,6 +13,7 @@ use super::*;
 
 const ACCOUNT: &str = "300000000000001";
 const DIGITS: &str = "5511912345678";
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -217,7 +218,8 @@ async fn what_is_known_of_a_number_holds_in_its_other_spelling() {
 
 #[tokio::test]
 async fn the_two_meanings_of_2388001_differ_only_in_a_localised_text() {
-    let accept = Switches { on_phone_at_add: OnPhoneAtAdd::Accept, ..Switches::default() };
+    let accept =
+        Switches { on_phone_at_add: OnPhoneAtAdd::Accept, register_in_review: false, ..Switches::default() };
     let sandbox =
         demo_with(Options { switches: accept, review: ReviewPolicy::default(), ..Options::default() });
     let id = verified(&sandbox).await;
@@ -366,10 +368,77 @@ async fn a_name_in_review_is_decided_after_a_while() {
     let sandbox = demo_with(Options::default());
     let id = verified(&sandbox).await;
     assert_eq!(read(&sandbox, &id, "name_status").await, "PENDING_REVIEW");
-    assert_eq!(register(&sandbox, &id, "135790").await.subcode(), 2_388_001);
     sandbox.advance(48 * HOUR);
     assert_eq!(read(&sandbox, &id, "name_status").await, "APPROVED");
+}
+
+#[tokio::test]
+async fn a_number_whose_name_is_in_review_registers_or_not_by_a_switch() {
+    for (register_in_review, subcode) in [(true, 0), (false, 2_388_001)] {
+        let switches = Switches { register_in_review, ..Switches::default() };
+        let sandbox = demo_with(Options { switches, ..Options::default() });
+        let id = verified(&sandbox).await;
+        assert_eq!(register(&sandbox, &id, "135790").await.subcode(), subcode);
+        assert_eq!(read(&sandbox, &id, "name_status").await, "PENDING_REVIEW");
+        sandbox.advance(48 * HOUR);
+        register(&sandbox, &id, "135790").await.ok();
+    }
+}
+
+#[tokio::test]
+async fn another_pin_for_a_registered_number_is_refused_or_not_looked_at_by_a_switch() {
+    for (registered_pin, code) in [(RegisteredPin::Compared, 133_005), (RegisteredPin::Kept, 0)] {
+        let sandbox = demo();
+        sandbox.set_switches(Switches { registered_pin, ..Switches::default() });
+        let id = verified(&sandbox).await;
+        register(&sandbox, &id, "135790").await.ok();
+        assert_eq!(register(&sandbox, &id, "111111").await.code(), code);
+        assert_eq!(sandbox.number(DIGITS).unwrap().pin.as_deref(), Some("135790"), "it stays in force");
+        assert!(sandbox.deregister_number(DIGITS));
+        sandbox.advance(MINUTE);
+        assert_eq!(register(&sandbox, &id, "111111").await.code(), 133_005, "and counts once it has left");
+    }
+}
+
+#[tokio::test]
+async fn a_pin_is_set_before_the_registration_or_not_by_a_switch() {
+    for (pin_on_unregistered, code) in [(true, 0), (false, 133_010)] {
+        let sandbox = demo();
+        sandbox.set_switches(Switches { pin_on_unregistered, ..Switches::default() });
+        let id = add(&sandbox).await;
+        assert_eq!(post(&sandbox, &format!("/{id}"), json!({"pin": "135790"})).await.code(), code);
+    }
+}
+
+#[tokio::test]
+async fn registering_again_takes_a_new_name_whose_review_goes_on() {
+    for (verdict, status) in [(Verdict::Approve, "APPROVED"), (Verdict::Decline, "DECLINED")] {
+        let sandbox = demo();
+        let id = verified(&sandbox).await;
+        register(&sandbox, &id, "135790").await.ok();
+        post(&sandbox, &format!("/{id}"), json!({"new_display_name": "Acme Vendas"})).await.ok();
+        assert_eq!(read(&sandbox, &id, "verified_name").await, "Acme Suporte");
+        register(&sandbox, &id, "135790").await.ok();
+        let names = format!("/{id}?fields=verified_name,name_status,new_display_name,new_name_status");
+        let shown = json!({"id": id, "verified_name": "Acme Vendas", "name_status": "PENDING_REVIEW", "new_name_status": "NONE"});
+        assert_eq!(get(&sandbox, &names).await.ok(), shown);
+        sandbox.decide_name(DIGITS, verdict);
+        assert_eq!(read(&sandbox, &id, "name_status").await, status);
+    }
+}
+
+#[tokio::test]
+async fn another_partner_may_deregister_a_number() {
+    let sandbox = demo();
+    let id = verified(&sandbox).await;
+    assert!(!sandbox.deregister_number(DIGITS), "it is not registered");
     register(&sandbox, &id, "135790").await.ok();
+    sandbox.set_lag(Lag::Seeded { max_secs: 600 });
+    assert!(sandbox.deregister_number(DIGITS));
+    let shown = get(&sandbox, &format!("/{id}?fields=status,platform_type")).await.ok();
+    assert_eq!(shown, json!({"id": id, "status": "DISCONNECTED", "platform_type": "NOT_APPLICABLE"}));
+    assert_eq!(sandbox.count(|what| matches!(what, What::Deregistered { .. })), 1);
+    assert!(!sandbox.deregister_number("5511900000000"), "there is no such number");
 }
 
 #[tokio::test]
@@ -515,6 +584,7 @@ async fn a_plain_subscription_clears_the_override() {
 #[tokio::test]
 async fn a_handshake_that_fails_changes_nothing() {
     let sandbox = demo();
+    sandbox.set_switches(Switches { pin_on_unregistered: true, ..Switches::default() });
     let id = add(&sandbox).await;
     post(&sandbox, &format!("/{ACCOUNT}/subscribed_apps"), Value::Null).await.ok();
     for (answer, code) in [
@@ -1128,6 +1198,11 @@ async fn the_control_api_moves_the_world() {
     control("DELETE", "faults", Value::Null).await;
     assert_eq!(control("POST", "switches", json!({"noSuchSwitch": true})).await.0, 400);
     assert_eq!(control("POST", "switches", json!({"migratedReads": false})).await.0, 200);
+    let deregister = format!("numbers/{DIGITS}/deregister");
+    assert_eq!(control("POST", &deregister, Value::Null).await.0, 404, "it is not registered");
+    sandbox.set_field(DIGITS, "platform_type", json!("CLOUD_API"));
+    assert_eq!(control("POST", &deregister, Value::Null).await.0, 200);
+    assert_eq!(read(&sandbox, &id, "platform_type").await, "NOT_APPLICABLE");
     assert_eq!(control("POST", "ban", json!({"target": DIGITS})).await.0, 200);
     assert_eq!(register(&sandbox, &id, "135790").await.code(), 131_031);
     assert_eq!(control("POST", "tokens", json!({"value": DEMO_TOKEN, "revoke": true})).await.0, 200);
@@ -1331,7 +1406,7 @@ async fn the_other_readings_of_what_is_open_can_be_chosen() {
         initial_status: "UNVERIFIED".to_owned(),
         wrong_code: WrongCode::Plain,
         pin_mismatch: PinMismatch::Locked,
-        pin_on_unregistered: false,
+        pin_on_unregistered: true,
         profile_on_unregistered: false,
         profile_clears: false,
         websites_normalised: false,
@@ -1340,7 +1415,7 @@ async fn the_other_readings_of_what_is_open_can_be_chosen() {
         on_phone_at_add: OnPhoneAtAdd::Plain,
         missing_object: MissingObject::NotFound,
         registered_code_expires: false,
-        register_in_review: true,
+        register_in_review: false,
         funding_zero: true,
         not_modified: true,
         locale_parameter: false,
@@ -1368,7 +1443,7 @@ async fn the_other_readings_of_what_is_open_can_be_chosen() {
         .unwrap();
     assert_eq!(again.status(), 304);
 
-    assert_eq!(post(&sandbox, &format!("/{id}"), json!({"pin": "135790"})).await.code(), 133_010);
+    post(&sandbox, &format!("/{id}"), json!({"pin": "135790"})).await.ok();
     let profile = format!("/{id}/whatsapp_business_profile");
     assert_eq!(
         post(&sandbox, &profile, json!({"messaging_product": "whatsapp", "about": "x"})).await.code(),
@@ -1378,6 +1453,8 @@ async fn the_other_readings_of_what_is_open_can_be_chosen() {
     let code = sandbox.delivered_code(DIGITS).unwrap();
     assert_eq!(verify(&sandbox, &id, wrong(&code)).await.code(), 100);
     verify(&sandbox, &id, &code).await.ok();
+    assert_eq!(register(&sandbox, &id, "135790").await.subcode(), 2_388_001);
+    sandbox.decide_name(DIGITS, Verdict::Approve);
     register(&sandbox, &id, "135790").await.ok();
     assert_eq!(register(&sandbox, &id, "111111").await.code(), 131_031);
     sandbox.advance(20 * DAY);
@@ -1429,6 +1506,7 @@ async fn throttling_speaks_in_the_chosen_way() {
 #[tokio::test]
 async fn parameters_come_from_the_query_a_form_or_json() {
     let sandbox = demo();
+    sandbox.set_switches(Switches { pin_on_unregistered: true, ..Switches::default() });
     let id = add(&sandbox).await;
     let form = Request::post(format!("/v25.0/{id}/request_code"))
         .header("authorization", format!("Bearer {DEMO_TOKEN}"))

@@ -145,8 +145,6 @@ fn add_refused(pass: &Pass, refusal: &Refusal) -> Block {
         full_or_another_cause(&words, pass, refusal)
     } else if let Some(block) = say::not_for_its_value("AddNumber", refusal, &pass.then_retry()) {
         block
-    } else if say::is_gone(refusal) {
-        no_permission(&words, pass)
     } else {
         one_of_four_causes(pass, &words)
     }
@@ -210,14 +208,4 @@ fn full_or_another_cause(words: &str, pass: &Pass, refusal: &Refusal) -> Block {
     )
     .asks(Action::AllowNumber)
     .at(Page::Numbers)
-}
-
-fn no_permission(words: &str, pass: &Pass) -> Block {
-    Block::new(
-        Reason::PermissionMissing,
-        format!(
-            "the token may not add numbers to this account ({words}); give the system user full control of the account, {}",
-            pass.then_retry()
-        ),
-    )
 }

@@ -216,6 +216,7 @@ fn unregistered(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) 
     guard::is_complete(number)?;
     guard::code_known(number)?;
     undecided::none_open(pass, memory)?;
+    register::asked_since_it_fell_back(pass, memory, number)?;
     naming::submitted(pass, memory, number, seen)?;
     if !register::is_unproven_sandbox(number) {
         verify::verified(pass, memory, number, seen)?;

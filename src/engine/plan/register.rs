@@ -216,7 +216,7 @@ fn next(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Next
             Ok(Next::Asked(Box::new(remedy::business_app(pass, refusal))))
         }
         _ if refusal.names(2_388_001) => certificate(pass, memory, seen, last, refusal),
-        _ if refusal.is(100, Some(33)) => hidden(pass, memory, refusal),
+        _ if refusal.hides_object() => hidden(pass, memory, refusal),
         // The next credential goes on from here.
         _ if refusal.is_about_credentials() => automatic(),
         _ if !refusal.asks_for_a_person() => automatic(),
@@ -242,7 +242,8 @@ fn certificate(pass: &Pass, memory: &Memory, seen: &Seen, last: &Entry, refusal:
 /// gone. Few tries, then Meta's support.
 fn hidden(pass: &Pass, memory: &Memory, refusal: &Refusal) -> Gate<Next> {
     let tries = memory.ledger.since(StepKind::Register, None).collect::<Vec<_>>();
-    let alike = tries.iter().rev().take_while(|entry| entry.refused_with(33).is_some()).count();
+    let is_hidden = |entry: &&&Entry| entry.refusal.as_ref().is_some_and(Refusal::hides_object);
+    let alike = tries.iter().rev().take_while(is_hidden).count();
     if alike < pass.limits.registrations_hidden {
         return Ok(Next::Schedule(Cause::Automatic));
     }
@@ -288,6 +289,10 @@ fn pin_mismatch(
         return Ok(Next::Asked(Box::new(mismatch(pass, refusal))));
     }
     let cause = match (&pass.retry, set) {
+        // The registration itself sets the PIN where there is none any more.
+        (Some(_), Some(set)) if set.refused_with(NOT_REGISTERED).is_some() => {
+            return Ok(Next::Schedule(Cause::Automatic));
+        }
         (Some(retry), _) => Cause::Retry(retry.value.clone()),
         (None, None) => Cause::Automatic,
         (None, Some(set)) => return Ok(Next::Asked(Box::new(not_replaced(pass, set, refusal)))),
@@ -297,19 +302,27 @@ fn pin_mismatch(
     Err(pass.step(step, "replace the unknown PIN, as pinPolicy Overwrite allows".into(), cause))
 }
 
+/// Meta's answer to a new PIN for a number that is registered nowhere (recorded in June 2026).
+const NOT_REGISTERED: i64 = 133_010;
+
 /// Replacing the PIN did not help; why, where Meta said so.
 fn not_replaced(pass: &Pass, set: &Entry, refusal: &Refusal) -> Block {
     let Some(why) = set.refusal.as_ref() else { return mismatch(pass, refusal) };
     say::not_for_its_value("SetPin", why, &pass.then_retry()).unwrap_or_else(|| {
         let key = &pass.desired.registration.pin_secret;
+        let (what, other) = if why.names(NOT_REGISTERED) {
+            let off = format!("have two-step verification switched off in WhatsApp Manager, {}", pass.then_retry());
+            ("replaces none while the number is not registered", off)
+        } else {
+            ("refused to replace it", format!("replace it once more with {}", pass.command("retry")))
+        };
         Block::new(
             Reason::PinMismatch,
             format!(
-                "the PIN is not the one that Meta holds for the number, and Meta refused to replace it ({}); write the right one to Secret {}, key {}, or replace it once more with {}",
+                "the PIN is not the one that Meta holds for the number, and Meta {what} ({}); write the right one to Secret {}, key {}, or {other}",
                 say::words(why),
                 key.name,
                 key.key,
-                pass.command("retry")
             ),
         )
         .refused(Some(why))
@@ -379,7 +392,7 @@ fn refused(pass: &Pass, refusal: &Refusal) -> Block {
 fn if_asked(pass: &Pass, memory: &Memory, number: &Number, next: Next) -> Next {
     match next {
         Next::Schedule(_) if memory.marks.fell_back_since().is_some() => {
-            Next::Asked(Box::new(fell_back(pass)))
+            Next::Asked(Box::new(fell_back(pass, memory, number)))
         }
         Next::Schedule(_) if is_unproven_sandbox(number) => Next::Asked(Box::new(sandbox(pass))),
         next => next,
@@ -392,16 +405,35 @@ pub(super) fn is_unproven_sandbox(number: &Number) -> bool {
         && number.code.value() != Some(&CodeStatus::Verified)
 }
 
-fn fell_back(pass: &Pass) -> Block {
-    Block::new(
+/// A number that fell back may have been moved on purpose. So nothing at all is written to it, no name and no code
+/// either, before a person has asked for something since.
+pub(super) fn asked_since_it_fell_back(pass: &Pass, memory: &Memory, number: &Number) -> Gate {
+    let Some(since) = memory.marks.fell_back_since() else { return Ok(()) };
+    let is_asked = pass.retry.is_some() || pass.send_code.is_some();
+    let was_asked = [StepKind::RequestCode, StepKind::Register].into_iter().any(|kind| {
+        let tries = memory.ledger.since(kind, Some(since));
+        tries.into_iter().any(|entry| matches!(entry.cause, Cause::SendCode(_) | Cause::Retry(_)))
+    });
+    if is_asked || was_asked { Ok(()) } else { Err(Stop::block(fell_back(pass, memory, number))) }
+}
+
+fn fell_back(pass: &Pass, memory: &Memory, number: &Number) -> Block {
+    let is_proven = number.code.value() == Some(&CodeStatus::Verified) && !memory.marks.needs_new_proof();
+    let needs_code = !is_proven && !is_unproven_sandbox(number);
+    let how = if needs_code {
+        format!("ask for a code with {}, and then run {}", pass.command("send-code"), pass.command("retry"))
+    } else {
+        format!("run {}", pass.command("retry"))
+    };
+    let block = Block::new(
         Reason::FellBack,
         format!(
-            "{} was registered and is not any more; a person, or another partner of the number, may have deregistered or moved it on purpose: ask them first; to register it again run {}",
+            "{} was registered and is not any more; a person, or another partner of the number, may have deregistered or moved it on purpose: ask them first; to register it again {how}",
             pass.desired.number,
-            pass.command("retry")
         ),
-    )
-    .or_else("the number stays unregistered and cannot send or receive")
+    );
+    let block = if needs_code { block.asks(Action::AskForCode) } else { block };
+    block.or_else("the number stays unregistered and cannot send or receive")
 }
 
 fn sandbox(pass: &Pass) -> Block {

@@ -1111,6 +1111,12 @@ fn every_refusal_of_a_registration_has_a_decision() {
         ),
         ("hidden", sent(refused(100, Some(33), Class::Person), 4 * MINUTE), "RegistrationPaused"),
         ("hidden, later", sent(refused(100, Some(33), Class::Person), 5 * MINUTE), "Register"),
+        ("hidden as 803, later", sent(person(803), 5 * MINUTE), "Register"),
+        (
+            "hidden in two words",
+            sent(person(803), 5 * MINUTE).act(StepKind::Register, person(33)).after(99 * HOUR),
+            "RegistrationRefused",
+        ),
         (
             "hidden twice",
             sent(refused(100, Some(33), Class::Person), 5 * MINUTE)
@@ -1423,9 +1429,14 @@ fn overwrite_replaces_an_unknown_pin_once_and_then_registers_once() {
             .after(MINUTE)
     };
     let set = || refused_once().act(StepKind::SetPin, accepted()).after(SECOND);
+    let not_replaced =
+        |code| refused_once().act(StepKind::SetPin, refused(code, None, Class::Person)).after(HOUR);
     let again = || set().act(StepKind::Register, mismatch()).after(HOUR);
     check(vec![
         ("mismatch", refused_once(), "SetPin"),
+        ("not registered", not_replaced(133_010), "PinMismatch"),
+        ("not registered, asked", not_replaced(133_010).desire(retry("1")), "Register"),
+        ("not replaced, asked", not_replaced(100).desire(retry("1")), "SetPin"),
         ("set", set(), "Register"),
         ("mismatch again", again(), "PinMismatch"),
         ("mismatch again, asked", again().desire(retry("1")), "SetPin"),
@@ -1469,12 +1480,29 @@ fn a_number_that_fell_back_is_registered_again_only_when_asked() {
             n.status = Field::Is(NumberStatus::Disconnected);
         })
     };
+    let automatic = |d: &mut crate::engine::desired::Desired| d.verification.request = CodeRequest::Automatic;
+    let unproven = || fell().pass().after(10 * MINUTE).number(code("NOT_VERIFIED"));
+    let sent = || {
+        let asked = unproven().desire(send_code("1")).act(StepKind::RequestCode, accepted());
+        asked.after(2 * MINUTE).desire(automatic)
+    };
+    let renamed = || fell().pass().after(10 * MINUTE).desire(|d| d.display_name = "Acme Vendas".into());
     check(vec![
         ("once", fell(), "ObservationIncomplete"),
         ("soon after", fell().pass().after(9 * MINUTE), "ObservationIncomplete"),
         ("ten minutes later", fell().pass().after(10 * MINUTE), "FellBack"),
         ("asked", fell().pass().after(10 * MINUTE).desire(retry("1")), "Register"),
         ("back", fell().pass().after(10 * MINUTE).registered(), "Rest"),
+        ("unproven", unproven(), "FellBack"),
+        ("unproven, with a code by itself", unproven().desire(automatic), "FellBack"),
+        ("unproven, asked", unproven().desire(send_code("1")), "RequestCode"),
+        ("unproven, asked, sent", sent(), "CodeAwaited"),
+        ("unproven, asked, entered", sent().see(|o| o.code_secret = present("c", 2)), "VerifyCode"),
+        ("unproven, asked, lapsed", sent().after(HOUR), "CodeLapsed"),
+        ("unproven, asked, proven", sent().verified(), "FellBack"),
+        ("unproven, asked, proven, asked again", sent().verified().desire(retry("1")), "Register"),
+        ("another name", renamed(), "FellBack"),
+        ("another name, asked", renamed().desire(retry("1")), "SubmitName"),
     ]);
 }
 
@@ -1953,6 +1981,89 @@ fn a_step_refused_for_its_credential_goes_on_by_itself_with_the_next_one() {
     assert!(register.memory.ledger.last(StepKind::Register).is_some(), "counted, to be on the safe side");
     assert_eq!(register.says(), "TokenInvalid");
     assert_eq!(register.after(10 * MINUTE).says(), "Register");
+}
+
+/// Every write of a channel, each about to be sent.
+fn about_to_write() -> Vec<(StepKind, World)> {
+    let mismatch = || refused(133_005, None, Class::Person);
+    let asked = world().own().desire(send_code("1"));
+    let code_is_there = asked
+        .clone()
+        .act(StepKind::RequestCode, accepted())
+        .after(2 * MINUTE)
+        .see(|o| o.code_secret = present("c", 2));
+    let pin_is_another =
+        world().own().verified().desire(|d| d.registration.pin_policy = PinPolicy::Overwrite);
+    let routed = world().own().registered().webhook();
+    vec![
+        (StepKind::AddNumber, world()),
+        (StepKind::RequestCode, asked),
+        (StepKind::VerifyCode, code_is_there),
+        (
+            StepKind::SubmitName,
+            world().own().verified().number(|n| n.verified_name = Field::Is("Old".into())),
+        ),
+        (StepKind::SetPin, pin_is_another.act(StepKind::Register, mismatch()).after(MINUTE)),
+        (StepKind::SubscribeApp, routed.clone().see(|o| o.subscribed = Fact::Known(false))),
+        (StepKind::RouteWebhook, routed),
+        (
+            StepKind::WriteProfile,
+            world()
+                .own()
+                .registered()
+                .desire(|d| d.profile.about = Some("Open".into()))
+                .see(|o| o.profile = Fact::Known(Profile::default())),
+        ),
+    ]
+}
+
+/// What holds the way or a setting up.
+fn held_up(world: &World) -> (Reason, String) {
+    let plan = world.plan();
+    assert!(plan.step.is_none(), "{:?}", plan.step);
+    let block = plan.block.or_else(|| plan.aside.first().map(|(_, block)| block.clone())).unwrap();
+    (block.reason, block.message)
+}
+
+#[test]
+fn a_write_to_what_meta_hides_lacks_a_permission() {
+    let hidden = || {
+        let of_number = [(100, Some(33)), (33, None), (803, None)];
+        of_number.map(|(code, subcode)| refusal_of(code, subcode, Class::Person))
+    };
+    let permission =
+        Refusal { said: Some(Said::PermissionMissing), ..refusal_of(100, None, Class::Credentials) };
+    for (kind, world) in about_to_write() {
+        for refusal in hidden().into_iter().chain([permission.clone()]) {
+            let after = world.clone().act(kind, Err(Failure::Refused(refusal.clone()))).after(SECOND);
+            let (reason, message) = held_up(&after);
+            let what = format!("{}: {}/{:?}: {message}", kind.as_str(), refusal.code, refusal.subcode);
+            assert_eq!(reason, Reason::PermissionMissing, "{what}");
+            assert!(message.contains("give the system user full control of the account"), "{what}");
+        }
+        // Trouble of Meta's own is none.
+        let passing = Refusal { class: Class::Retry, ..refusal_of(100, Some(33), Class::Retry) };
+        let after = world.act(kind, Err(Failure::Refused(passing))).after(SECOND).plan();
+        let blocks = after.block.iter().chain(after.aside.iter().map(|(_, block)| block));
+        assert!(blocks.into_iter().all(|b| b.reason != Reason::PermissionMissing), "{}", kind.as_str());
+    }
+}
+
+#[test]
+fn a_signature_that_meta_does_not_take_is_a_matter_of_the_app_secret() {
+    let proof = || Refusal {
+        message: "Invalid appsecret_proof provided in the API argument".into(),
+        scope: Scope::Portfolio,
+        ..refusal_of(100, None, Class::Credentials)
+    };
+    let register = (StepKind::Register, world().own().verified());
+    for (kind, world) in about_to_write().into_iter().chain([register]) {
+        let after = world.act(kind, Err(Failure::Refused(proof()))).after(SECOND);
+        let (reason, message) = held_up(&after);
+        assert_eq!(reason, Reason::AppSecretWrong, "{}: {message}", kind.as_str());
+    }
+    let read = world().own().see(|o| o.search[0].list = ListState::Failed(Failure::Refused(proof())));
+    assert_eq!(held_up(&read).0, Reason::AppSecretWrong);
 }
 
 #[test]

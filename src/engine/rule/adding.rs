@@ -2,16 +2,13 @@
 
 use jiff::Timestamp;
 
-use crate::engine::{
-    rule::say,
-    value::{
-        desired::Desired,
-        failure::Refusal,
-        limits::Limits,
-        memory::{Entry, EntryOutcome, Memory},
-        step::StepKind,
-        time::{later, pause},
-    },
+use crate::engine::value::{
+    desired::Desired,
+    failure::Refusal,
+    limits::Limits,
+    memory::{Entry, EntryOutcome, Memory},
+    step::StepKind,
+    time::{later, pause},
 };
 
 /// When an add that did not work may be made again by itself.
@@ -71,7 +68,7 @@ fn after_refusal(
     if refusal.code == 368 {
         return Again::At(later(last.at, limits.add_refused_pause));
     }
-    if refusal.is_shut_out() || say::is_gone(refusal) {
+    if refusal.is_shut_out() {
         return Again::WhenAsked;
     }
     let same = memory.ledger.adds.iter().rev().take_while(|e| e.subject == last.subject);

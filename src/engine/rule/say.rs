@@ -47,7 +47,7 @@ pub(in crate::engine) fn words(refusal: &Refusal) -> String {
 pub(in crate::engine) fn unreadable(what: &str, failure: &Failure) -> Block {
     match failure {
         Failure::Throttled(until) => throttled(*until).failed(failure),
-        Failure::Refused(refusal) if is_gone(refusal) => Block::new(
+        Failure::Refused(refusal) if refusal.hides_object() => Block::new(
             Reason::AccountNotInReach,
             format!(
                 "Meta does not show {what} to this token ({}); assign it to the system user in the business settings",
@@ -83,13 +83,7 @@ fn refused_read(what: &str, refusal: &Refusal) -> Block {
         None if refusal.is_pause() => {
             Block::new(Reason::Throttled, "Meta asks for a pause in calls; it is asked again by itself")
         }
-        _ if refusal.is_about_credentials() => Block::new(
-            Reason::TokenInvalid,
-            format!(
-                "Meta did not take the token when {what} was asked for ({}); the portfolio checks it now, and names what is wrong with it",
-                words(refusal)
-            ),
-        ),
+        _ if refusal.is_about_credentials() => not_taken(refusal, "when", &format!("{what} was asked for")),
         _ if refusal.shuts_account() && refusal.code == 368 => {
             restricted(what, Reason::AccountRestricted, refusal)
         }
@@ -122,6 +116,12 @@ pub(in crate::engine) fn not_for_its_value(what: &str, refusal: &Refusal, then: 
             Reason::PermissionMissing,
             format!(
                 "the token may not do {what} ({words}); give the system user full control of the account, {then}"
+            ),
+        ),
+        _ if refusal.hides_object() => (
+            Reason::PermissionMissing,
+            format!(
+                "Meta refused {what} as if there were no such object ({words}): the token may not write to it, or it was deleted; give the system user full control of the account, {then}"
             ),
         ),
         368 => (
@@ -165,16 +165,25 @@ pub(in crate::engine) fn not_looked_at(kind: StepKind, refusal: Option<&Refusal>
     }
 }
 
-/// Meta did not take the token for a write.
+/// Meta did not take the credential for a write.
 pub(in crate::engine) fn of_token(what: &str, refusal: &Refusal) -> Option<Block> {
-    let block = Block::new(
-        Reason::TokenInvalid,
+    refusal.is_about_credentials().then(|| not_taken(refusal, "for", what).refused(Some(refusal)))
+}
+
+/// Meta did not take the token, or the signature that is made with the app secret.
+fn not_taken(refusal: &Refusal, link: &str, what: &str) -> Block {
+    let (reason, credential) = if refusal.is_about_app_secret() {
+        (Reason::AppSecretWrong, "signature that is made with the app secret")
+    } else {
+        (Reason::TokenInvalid, "token")
+    };
+    Block::new(
+        reason,
         format!(
-            "Meta did not take the token for {what} ({}); the portfolio checks it now, and names what is wrong with it",
+            "Meta did not take the {credential} {link} {what} ({}); the portfolio checks it now, and names what is wrong with it",
             words(refusal)
         ),
-    );
-    refusal.is_about_credentials().then(|| block.refused(Some(refusal)))
+    )
 }
 
 /// The last try never went out: no attempt, and none of Meta's doing.
@@ -184,9 +193,4 @@ pub(in crate::engine) fn not_sent(kind: StepKind, until: Timestamp) -> Block {
         format!("{} was held back before it was sent; next at {}", kind.as_str(), time(until)),
     )
     .until(until)
-}
-
-/// Missing, or invisible to this token: Meta does not tell which.
-pub(in crate::engine) fn is_gone(refusal: &Refusal) -> bool {
-    refusal.is(100, Some(33)) || refusal.code == 33 || refusal.code == 803
 }

@@ -282,10 +282,25 @@ impl Refusal {
         name.split_once(')').map(|(name, _)| name)
     }
 
+    /// Whether it says that there is no such object. It may be hidden from the token as well: Meta does not tell which.
+    ///
+    /// ```
+    /// # use whatsapp_operator::engine::failure::{Class, Refusal, Scope};
+    /// # let refusal = |code, subcode| Refusal {
+    /// #     code, subcode, title: None, message: String::new(), said: None, trace_id: None,
+    /// #     class: Class::Person, scope: Scope::Channel, until: None,
+    /// # };
+    /// assert!(refusal(100, Some(33)).hides_object() && refusal(33, None).hides_object());
+    /// assert!(refusal(803, None).hides_object() && !refusal(100, None).hides_object());
+    /// ```
+    pub fn hides_object(&self) -> bool {
+        matches!(self.code, 33 | 803) || self.is(100, Some(33))
+    }
+
     /// Whether it says that the token has no access to the object, or that the object does not exist.
     pub fn denies_object(&self) -> bool {
-        matches!(self.code, 3 | 10 | 33 | 200..=299 | 803 | 131_005)
-            || self.is(100, Some(33))
+        matches!(self.code, 3 | 10 | 200..=299 | 131_005)
+            || self.hides_object()
             || self.says(Said::PermissionMissing)
     }
 
@@ -295,9 +310,25 @@ impl Refusal {
     }
 
     /// Whether a write was refused because of the token, a permission or the account, and not because of its values.
-    /// Another value would be refused too.
+    /// Another value would be refused too. A write to what a read shows and Meta then hides lacks a permission.
     pub(in crate::engine) fn is_shut_out(&self) -> bool {
-        self.is_about_credentials() || self.is_denied() || self.shuts_account()
+        let is_hidden = self.hides_object() && self.asks_for_a_person();
+        self.is_about_credentials() || self.is_denied() || self.shuts_account() || is_hidden
+    }
+
+    /// Whether it is about the signature that is made with the app secret, and not about the token.
+    ///
+    /// ```
+    /// # use whatsapp_operator::engine::failure::{Class, Refusal, Scope};
+    /// # let refusal = |code, scope| Refusal {
+    /// #     code, subcode: None, title: None, message: String::new(), said: None, trace_id: None,
+    /// #     class: Class::Credentials, scope, until: None,
+    /// # };
+    /// assert!(refusal(100, Scope::Portfolio).is_about_app_secret());
+    /// assert!(!refusal(190, Scope::Portfolio).is_about_app_secret());
+    /// ```
+    pub fn is_about_app_secret(&self) -> bool {
+        self.code == 100 && self.is_about_credentials()
     }
 
     /// Whether it is about the credential, and says nothing about the object of the call. A permission that is

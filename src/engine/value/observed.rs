@@ -262,7 +262,7 @@ impl Number {
     }
 
     /// Whether the entry itself says that the number is no longer in this account.
-    pub(in crate::engine) fn has_left(&self) -> bool {
+    pub fn has_left(&self) -> bool {
         matches!(self.status.value(), Some(NumberStatus::Migrated | NumberStatus::Deleted))
     }
 }

@@ -26,12 +26,28 @@ impl Canonical {
     /// assert_ne!(Canonical::of("+55 11 3234-5678"), Canonical::of("+55 11 93234-5678"));
     /// ```
     pub fn of(text: &str) -> Self {
-        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        let digits: String = text.chars().filter_map(digit).collect();
         let other = brazil(&digits)
             .or_else(|| mexico(&digits))
             .or_else(|| argentina(&digits))
             .or_else(|| ivory_coast(&digits));
         Self(other.unwrap_or(digits).into())
+    }
+
+    /// Reads what Meta shows. `None` where that tells no number, or hides a part of it: a letter, a star, a digit of a
+    /// script that is not known here.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::spelling::Canonical;
+    /// let shown = Canonical::shown("\u{200f}+\u{0669}\u{0667}\u{0662} 54-000-0000");
+    /// assert_eq!(shown, Some(Canonical::of("+972540000000")));
+    /// assert_eq!(Canonical::shown("+972 54-***-0000"), None);
+    /// assert_eq!(Canonical::shown("none"), None);
+    /// ```
+    pub fn shown(text: &str) -> Option<Self> {
+        let is_riddle = |c: char| digit(c).is_none() && (c.is_alphanumeric() || c == '*');
+        let canonical = Self::of(text);
+        (!text.contains(is_riddle) && !canonical.digits().is_empty()).then_some(canonical)
     }
 
     /// Digits alone.
@@ -43,6 +59,19 @@ impl Canonical {
     pub fn digits(&self) -> &str {
         &self.0
     }
+}
+
+/// The zeros of the scripts in which numbers are written; nine more digits follow each (Unicode, general category Nd).
+const ZEROS: [char; 20] = [
+    '0', '\u{660}', '\u{6f0}', '\u{7c0}', '\u{966}', '\u{9e6}', '\u{a66}', '\u{ae6}', '\u{b66}', '\u{be6}',
+    '\u{c66}', '\u{ce6}', '\u{d66}', '\u{e50}', '\u{ed0}', '\u{f20}', '\u{1040}', '\u{17e0}', '\u{1810}',
+    '\u{ff10}',
+];
+
+/// A digit of any of these scripts as the one that Meta's calls take.
+fn digit(c: char) -> Option<char> {
+    let value = ZEROS.iter().find_map(|zero| u32::from(c).checked_sub(u32::from(*zero)).filter(|v| *v < 10));
+    value.and_then(|value| char::from_digit(value, 10))
 }
 
 /// Mobiles got a 9 before their eight digits, area by area until November 2016 (Anatel, resolution 553 of 2010).
@@ -155,6 +184,34 @@ mod tests {
     #[case::no_plus("5511912345678")]
     fn what_stands_between_the_digits_does_not_matter(#[case] shown: &str) {
         assert_eq!(canonical(shown).digits(), "5511912345678");
+    }
+
+    #[rstest]
+    #[case::arabic(
+        "+\u{665}\u{665} \u{661}\u{661} \u{669}\u{661}\u{662}\u{663}\u{664}-\u{665}\u{666}\u{667}\u{668}"
+    )]
+    #[case::persian(
+        "\u{200f}+\u{6f5}\u{6f5}\u{6f1}\u{6f1}\u{6f9}\u{6f1}\u{6f2}\u{6f3}\u{6f4}\u{6f5}\u{6f6}\u{6f7}\u{6f8}"
+    )]
+    #[case::devanagari("+\u{96b}\u{96b} \u{967}\u{967} \u{96f}1234-5678")]
+    #[case::full_width(
+        "\u{ff0b}\u{ff15}\u{ff15} \u{ff11}\u{ff11} \u{ff19}\u{ff11}\u{ff12}\u{ff13}\u{ff14} 5678"
+    )]
+    #[case::as_usual("+55 11 91234-5678")]
+    fn digits_of_other_scripts_are_read(#[case] shown: &str) {
+        assert_eq!(Canonical::shown(shown).unwrap().digits(), "5511912345678");
+    }
+
+    #[rstest]
+    #[case::nothing("")]
+    #[case::marks_alone("\u{200f}+ -")]
+    #[case::no_number("none")]
+    #[case::a_part_is_hidden("+55 11 9****-5678")]
+    #[case::a_part_is_hidden_by_letters("+55 11 9XXXX-5678")]
+    #[case::digits_of_no_number("+55 11 9\u{b2}234-5678")]
+    #[case::a_script_that_is_not_known("+55 11 9\u{1d7d0}234-5678")]
+    fn what_tells_no_number_is_none(#[case] shown: &str) {
+        assert_eq!(Canonical::shown(shown), None);
     }
 
     #[test]

@@ -185,7 +185,7 @@ fn a_throttled_app_holds_every_account_back_and_no_other_app() {
     let budget = budget();
     budget.throttled(&payer(), None, None, at(0));
     assert_eq!(budget.admit(&payer(), Some(&account()), Edge::Numbers, PERSON, at(0)), Err(at(300)));
-    let other = Payer::Business(BusinessId::from("500000000000001"));
+    let other = Payer::Credential(BusinessId::from("500000000000001"), "1".into());
     assert!(budget.admit(&other, Some(&account()), Edge::Numbers, PERSON, at(0)).is_ok());
 }
 

@@ -11,6 +11,7 @@ use crate::{
         failure::Refusal,
         id::{CodeStatus, Field},
         limits::Limits,
+        phone::E164,
         spelling::Canonical,
     },
     meta::{
@@ -54,7 +55,7 @@ async fn a_list_is_read_to_its_last_page() {
 
 #[tokio::test]
 async fn a_part_of_a_list_never_passes_for_the_whole() {
-    let odd = Reply::Json(200, json!({"data": [{"id": "1"}]}));
+    let odd = Reply::Json(200, json!({"data": [{"display_phone_number": "+1 555-010-0002"}]}));
     let lost = Reply::Json(200, json!({"data": [], "paging": {"next": "https://x/"}}));
     for second in [page(&[2], Some("A")), refused(2, "down"), Reply::Json(200, json!({})), odd, lost] {
         let bench = Bench::new([page(&[1], Some("A")), second, Reply::Close, Reply::Close]).await;
@@ -255,6 +256,58 @@ async fn what_was_refused_before_the_token_told_its_app_is_not_asked_again() {
     bench.clock.pass(Duration::from_secs(3600));
     bench.client.account(&account(), bench.now(), Urgency::Edit).await.unwrap();
     assert_eq!(bench.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn what_one_app_is_refused_is_asked_for_by_another_of_the_same_business() {
+    let told = |app: &str| Reply::Json(200, json!({"data": {"is_valid": true, "app_id": app, "scopes": []}}));
+    let asks = |bench: &Bench| bench.seen().last().unwrap().query("fields").unwrap();
+    // Before and after the tokens have told their apps.
+    for is_told in [false, true] {
+        let bench = Bench::new([]).await;
+        let other = bench.meta.graph(credential("2", None));
+        if is_told {
+            bench.then(told("200000000000001"));
+            bench.client.debug_token().await.unwrap();
+            bench.then(told("200000000000002"));
+            other.debug_token().await.unwrap();
+        }
+        bench.then(nonexisting("primary_funding_id"));
+        bench.then(showing!(&[]));
+        bench.client.account(&account(), bench.now(), Urgency::Edit).await.unwrap();
+        assert!(!asks(&bench).contains("primary_funding_id"));
+        bench.then(showing!(&[]));
+        let facts = other.account(&account(), bench.now(), Urgency::Edit).await.unwrap();
+        assert!(asks(&bench).contains("primary_funding_id") && facts.funding.value().is_some(), "{is_told}");
+
+        let blocked = refused(200, "API access blocked.");
+        bench.then(blocked);
+        assert!(bench.numbers().await.is_err() && bench.client.app_blocked().is_some());
+        assert_eq!(other.app_blocked(), None, "{is_told}");
+        bench.then(page(&[1], None));
+        assert!(other.numbers(&account(), bench.now(), Urgency::Edit).await.is_ok(), "{is_told}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_without_digits_leaves_the_others_readable() {
+    let entries = json!([
+        {"id": "1", "display_phone_number": "+1 555-010-0001"},
+        {"id": "2"},
+        {"id": "3", "display_phone_number": "+1 555-***-0003"},
+        {"id": "4", "display_phone_number": "+\u{661} \u{665}\u{665}\u{665}-010-0004"},
+    ]);
+    let bench = Bench::new([Reply::Json(200, json!({"data": entries}))]).await;
+    let list = bench.numbers().await.unwrap();
+    let ids = |digits: &str, id: Option<&str>| -> Vec<String> {
+        let entries = list.entries_of(&E164::parse(digits).unwrap(), id.map(NumberId::from).as_ref());
+        entries.iter().map(|entry| entry.id.to_string()).collect()
+    };
+    assert_eq!(ids("+15550100001", None), ["1"]);
+    assert_eq!(ids("+15550100004", None), ["4"]);
+    assert_eq!(ids("+15550100003", Some("3")), ["3"], "known by its id");
+    assert!(ids("+15550100003", None).is_empty());
+    assert_eq!(list.without_digits.len(), 2);
 }
 
 #[tokio::test]

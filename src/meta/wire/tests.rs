@@ -78,11 +78,13 @@ fn refused_absent_and_strange_fields_are_told_apart() {
 }
 
 #[test]
-fn a_number_without_id_or_digits_cannot_be_read() {
+fn a_number_without_id_cannot_be_read_and_one_without_digits_is_known_by_its_id() {
+    for value in [json!({"id": "1"}), json!({"id": "1", "display_phone_number": null})] {
+        let read = number(&value, &nothing_refused()).unwrap();
+        assert_eq!((read.id.as_str(), read.display_phone_number.as_str()), ("1", ""), "{value}");
+    }
     for value in [
         json!({"display_phone_number": "15550100100"}),
-        json!({"id": "1"}),
-        json!({"id": "1", "display_phone_number": "none"}),
         json!({"id": "../x", "display_phone_number": "15550100100"}),
         json!(null),
     ] {

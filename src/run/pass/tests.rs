@@ -81,6 +81,7 @@ impl Graph for Stub {
         Ok(Arc::new(NumberList {
             begun: self.clock.now(),
             numbers: HashMap::from([(digits, self.listed.clone())]),
+            without_digits: Vec::new(),
         }))
     }
     async fn subscribed(&self, _: &AccountId, _: Timestamp, _: Urgency) -> Result<bool, Failure> {

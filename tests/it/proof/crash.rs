@@ -6,7 +6,9 @@
 
 use whatsapp_operator::{
     engine::{desired::PinPolicy, reason::Reason},
-    sandbox::{Effect, Fault, FaultKind, Lag, Match, Number, Options, ReviewPolicy, What, World as Meta},
+    sandbox::{
+        Effect, Fault, FaultKind, Lag, Match, Number, Options, ReviewPolicy, Switches, What, World as Meta,
+    },
 };
 
 use super::world::*;
@@ -37,7 +39,8 @@ impl Way {
             wanted = plain_channel();
             wanted.registration.pin_policy = PinPolicy::Overwrite;
         }
-        let mut world = World::with(Options { seed, lag: LAG, review, ..options() }, meta).await;
+        let switches = Switches { pin_on_unregistered: true, ..Switches::default() };
+        let mut world = World::with(Options { seed, lag: LAG, review, switches, ..options() }, meta).await;
         world.people.consents = 3;
         if self == Self::Adopted {
             world.cluster.put_secret(&wanted.registration.pin_secret, PIN, false);

@@ -19,7 +19,7 @@ use whatsapp_operator::{
     api::lower,
     meta::port::{Graph, GraphSource},
     sandbox::{
-        Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Fault, FaultKind, Match, Sandbox, What, World as Meta,
+        Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Fault, FaultKind, Match, Number, Sandbox, What, World as Meta,
     },
 };
 
@@ -288,6 +288,29 @@ async fn a_refused_field_that_matters_holds_every_write_to_the_number_and_says_s
             world.story()
         );
     }
+}
+
+#[tokio::test]
+async fn an_entry_that_shows_no_number_is_known_by_its_id_or_may_be_any() {
+    let mut world = ready().await;
+    let (before, written, effects) =
+        (truths(&world.status()), world.cluster.written_count(), world.effects().len());
+    assert!(world.sandbox.set_field(DIGITS, "display_phone_number", Value::Null));
+    world.run_for(DAY).await;
+    no_flip(&world, &before, written, "a number without digits");
+    assert_eq!(world.effects().len(), effects, "{}", world.story());
+
+    let stranger = Number::new("100000000000077", ACCOUNT, "5511912340001", "Acme Suporte");
+    let mut world = World::with(options(), Meta::for_demo().with_number(stranger)).await;
+    assert!(world.sandbox.set_field("5511912340001", "display_phone_number", json!("+55 11 9****-0001")));
+    world.cluster.apply(channel());
+    world.run_for(DAY).await;
+    assert_eq!(world.effects(), [], "it may be the one that is wanted\n{}", world.story());
+    let added = world.status().condition(ConditionType::NumberAdded).map(|c| c.status);
+    assert_ne!(added, Some(Truth::False), "{}", world.story());
+    assert!(world.sandbox.clear_field("5511912340001", "display_phone_number"));
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    world.check_nothing_twice();
 }
 
 #[tokio::test]

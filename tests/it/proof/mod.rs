@@ -8,6 +8,7 @@
 mod crash;
 mod faults;
 mod onboarding;
+mod partners;
 mod properties;
 mod rest;
 mod rollback;

@@ -182,7 +182,8 @@ async fn a_number_that_somebody_added_and_verified_needs_no_code() {
 
 #[tokio::test]
 async fn a_name_in_review_is_tried_once_and_then_waited_for() {
-    let mut world = reviewed(in_review(), Switches::default()).await;
+    let refused = Switches { register_in_review: false, ..Switches::default() };
+    let mut world = reviewed(in_review(), refused).await;
     world.cluster.apply(plain_channel());
     world.run_for(HOUR * 20).await;
     assert_eq!(world.status().ready_reason(), Some(Reason::NameInReview), "{}", world.story());
@@ -198,7 +199,7 @@ async fn a_name_in_review_is_tried_once_and_then_waited_for() {
 
 #[tokio::test]
 async fn a_name_in_review_that_meta_takes_at_once_is_registered_at_once() {
-    let mut world = reviewed(in_review(), Switches { register_in_review: true, ..Switches::default() }).await;
+    let mut world = reviewed(in_review(), Switches::default()).await;
     world.cluster.apply(plain_channel());
     assert!(world.run_until_ready(HOUR).await, "{}", world.story());
     world.check_nothing_twice();
@@ -219,8 +220,8 @@ async fn with_wait_a_name_in_review_is_not_tried() {
 
 #[tokio::test]
 async fn a_declined_name_stalls_until_another_is_chosen() {
-    let mut world =
-        reviewed(ReviewPolicy { verdict: Verdict::Decline, ..in_review() }, Switches::default()).await;
+    let refused = Switches { register_in_review: false, ..Switches::default() };
+    let mut world = reviewed(ReviewPolicy { verdict: Verdict::Decline, ..in_review() }, refused).await;
     world.cluster.apply(plain_channel());
     world.run_for(DAY * 4).await;
     let status = world.status();
@@ -250,7 +251,7 @@ async fn a_declined_name_stalls_until_another_is_chosen() {
 
 #[tokio::test]
 async fn ready_when_name_approved_waits_for_the_review_and_nothing_is_written_meanwhile() {
-    let mut world = reviewed(in_review(), Switches { register_in_review: true, ..Switches::default() }).await;
+    let mut world = reviewed(in_review(), Switches::default()).await;
     let mut wanted = plain_channel();
     wanted.ready_when = ReadyWhen::NameApproved;
     world.cluster.apply(wanted);

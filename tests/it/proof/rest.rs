@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::json;
 use whatsapp_operator::{
     engine::reason::Reason,
-    sandbox::{Number, Options, ReviewPolicy, Verdict, World as Meta},
+    sandbox::{Number, Options, ReviewPolicy, Switches, Verdict, World as Meta},
 };
 
 use super::world::*;
@@ -87,7 +87,8 @@ async fn a_review_and_a_declined_name_are_quiet() {
         verdict: Verdict::Decline,
         ..ReviewPolicy::default()
     };
-    let mut world = World::with(Options { review, ..Options::default() }, Meta::for_demo()).await;
+    let switches = Switches { register_in_review: false, ..Switches::default() };
+    let mut world = World::with(Options { review, switches, ..Options::default() }, Meta::for_demo()).await;
     world.cluster.apply(plain_channel());
     world.run_for(HOUR * 4).await;
     quiet_day(&mut world).await;

@@ -18,8 +18,8 @@ use whatsapp_operator::{
     sandbox::{
         Account, AlreadyVerified, App, Attempts, CodeRefusal, DEMO_APP_SECRET, DEMO_TOKEN, EndpointAnswer,
         Fault, FaultKind, Lag, Late, Match, MissingObject, NoChange, Number, NumberElsewhere, NumberLimit,
-        NumberSpelling, OnPhoneAtAdd, Options, PinMismatch, Portfolio, ReviewPolicy, Switches, What,
-        World as Meta, WrongCode,
+        NumberSpelling, OnPhoneAtAdd, Options, PinMismatch, Portfolio, RegisteredPin, ReviewPolicy, Switches,
+        What, World as Meta, WrongCode,
     },
 };
 
@@ -72,6 +72,8 @@ enum Scene {
     FallsBack,
     /// The number was registered by somebody else, and Meta shows it some minutes later.
     ShownLate,
+    /// Another partner registers the number under a PIN of its own once it is proven, and Meta shows it some minutes later.
+    TakenMeanwhile,
     /// The PIN is not known until a person finds it.
     WrongPin,
     /// The PIN is not known, and somebody else has tried nine times.
@@ -109,7 +111,8 @@ fn readings() -> Vec<Reading> {
     use Scene::*;
     vec![
         reading("numberSpelling", Plain, READY, |s| s.number_spelling = NumberSpelling::Plain),
-        reading("initialStatus", Plain, READY, |s| s.initial_status = "UNVERIFIED".into()),
+        reading("initialStatus: unverified", Plain, READY, |s| s.initial_status = "UNVERIFIED".into()),
+        reading("initialStatus: connected", Plain, READY, |s| s.initial_status = "CONNECTED".into()),
         reading("codesAllowed", Forgetful, READY, |s| s.codes_allowed = 1),
         reading("codeRequestWindowSecs", Forgetful, READY, |s| {
             s.codes_allowed = 1;
@@ -134,15 +137,26 @@ fn readings() -> Vec<Reading> {
             s.wrong_codes_allowed = 1;
             s.wrong_code_lock_secs = 60;
         }),
-        reading("pinMismatch", UnknownPin, READY, |s| s.pin_mismatch = PinMismatch::Locked),
-        reading("wrongPinsAllowed", UnknownPin, READY, |s| s.wrong_pins_allowed = 1),
+        reading("pinMismatch", UnknownPin, READY, |s| {
+            s.pin_on_unregistered = true;
+            s.pin_mismatch = PinMismatch::Locked;
+        }),
+        reading("wrongPinsAllowed", UnknownPin, READY, |s| {
+            s.pin_on_unregistered = true;
+            s.wrong_pins_allowed = 1;
+        }),
         reading("wrongPinLockSecs", UnknownPin, READY, |s| {
+            s.pin_on_unregistered = true;
             s.wrong_pins_allowed = 1;
             s.wrong_pin_lock_secs = 60;
         }),
         reading("pinIntervalSecs", WrongPin, READY, |s| s.pin_interval_secs = 3600),
-        reading("pinOnUnregistered", UnknownPin, &[Reason::PinMismatch], |s| s.pin_on_unregistered = false),
-        reading("failedRegistersCount", Spent, READY, |s| s.failed_registers_count = false),
+        reading("pinOnUnregistered", UnknownPin, READY, |s| s.pin_on_unregistered = true),
+        reading("registeredPin", TakenMeanwhile, READY, |s| s.registered_pin = RegisteredPin::Kept),
+        reading("failedRegistersCount", Spent, READY, |s| {
+            s.pin_on_unregistered = true;
+            s.failed_registers_count = false;
+        }),
         reading("registerCoexistence", Coexisting, READY, |s| s.register_coexistence = true),
         reading("reregisterNeedsVerified", ShownLate, READY, |s| s.reregister_needs_verified = true),
         reading("registeredCodeExpires", Lasting, READY, |s| {
@@ -151,7 +165,7 @@ fn readings() -> Vec<Reading> {
         }),
         reading("verificationDays", SlowReview, READY, |s| s.verification_days = 1),
         reading("certificateDays", SlowPeople, READY, |s| s.certificate_days = 1),
-        reading("registerInReview", Review, READY, |s| s.register_in_review = true),
+        reading("registerInReview", Review, READY, |s| s.register_in_review = false),
         reading("renameNeedsRegister", OtherName, READY, |s| s.rename_needs_register = false),
         reading("noChange", Plain, READY, |s| s.no_change = NoChange::Absent),
         reading("numberLimit: plainPermission", Full, &[AddRefused], |s| {
@@ -171,7 +185,7 @@ fn readings() -> Vec<Reading> {
         reading("retryAfter", Throttled, READY, |s| s.retry_after = true),
         reading("nestedReadCounts", Plain, READY, |s| s.nested_read_counts = true),
         reading("usageFromPercent", Plain, READY, |s| s.usage_from_percent = 50),
-        reading("errorDataAsText", UnknownPin, READY, |s| s.error_data_as_text = true),
+        reading("errorDataAsText", UnknownPin, &[Reason::PinMismatch], |s| s.error_data_as_text = true),
         reading("subcodes", OnPhone, &[AddRefused, NumberOnPhone], |s| s.subcodes = false),
         reading("localeParameter", OnPhone, &[NumberOnPhone], |s| s.locale_parameter = false),
         reading("notModified", Plain, READY, |s| s.not_modified = true),
@@ -324,6 +338,23 @@ impl Scene {
                 world.cluster.put_secret(&key, "135790", false);
                 world.run_for(MINUTE * 6).await;
                 world.retry(CHANNEL);
+            }
+            Self::TakenMeanwhile => {
+                let is_proven = |w: &World| w.count(|what| matches!(what, What::CodeVerified { .. })) == 1;
+                assert!(world.run_until(HOUR, is_proven).await, "{}", world.story());
+                let number = world.sandbox.number(DIGITS).unwrap();
+                let until = later(world.now(), MINUTE * 8);
+                let late = [("platform_type", "NOT_APPLICABLE"), ("status", "PENDING")]
+                    .map(|(field, value)| Late { field: field.into(), until, value: Some(value.into()) });
+                let taken = Number {
+                    platform_type: "CLOUD_API".into(),
+                    status: "CONNECTED".into(),
+                    pin: Some("135790".into()),
+                    late: late.into_iter().chain(number.late.clone()).collect(),
+                    ..number
+                };
+                world.sandbox.add_number(taken);
+                world.run_for(HOUR * 2).await;
             }
             Self::Unshared => {
                 assert!(world.run_until_ready(HOUR).await, "{}", world.story());
@@ -531,6 +562,7 @@ fn every_switch_has_a_reading_that_is_tried() {
 #[case::cleared(Scene::Cleared)]
 #[case::falls_back(Scene::FallsBack)]
 #[case::shown_late(Scene::ShownLate)]
+#[case::taken_meanwhile(Scene::TakenMeanwhile)]
 #[case::spent(Scene::Spent)]
 #[tokio::test]
 async fn whatever_the_documentation_means_it_ends_in_ready_or_in_a_named_wait(#[case] scene: Scene) {

@@ -1355,12 +1355,13 @@ impl World {
         self.calls_do_not_overlap(name, mine)
     }
 
-    /// A registration that took effect is never followed by another, and one that was refused not within five
+    /// A registration that took effect is never followed by another unless the number was deregistered, and one that was refused not within five
     /// minutes, unless the PIN was replaced in between or a person asked.
     fn registers_are_paced(&self, mine: &str) -> Result<(), String> {
         let mut last: Option<(Timestamp, bool)> = None;
         for effect in self.effects() {
             match &effect.what {
+                What::Deregistered { digits } if digits == mine => last = None,
                 What::PinSet { digits } if digits == mine => last = last.filter(|(_, accepted)| *accepted),
                 What::RegisterAttempt { digits, accepted } if digits == mine => {
                     match last {

@@ -209,7 +209,7 @@ impl Wait {
         limits: &Limits,
         now: Timestamp,
     ) -> Option<Self> {
-        if done.outcome.is_some() || !done.is_waiting {
+        if done.outcome.is_some() || !done.plan.is_waiting() {
             return None;
         }
         let mut secrets = Vec::new();

@@ -222,7 +222,9 @@ impl Cluster {
         let revision = state.bump();
         let found = state.secrets.remove(&key.name);
         let (uid, mut data, is_verify_token) = match found {
-            Some(Secret::Readable { version, data, is_verify_token: had }) => (version.uid, data, had || is_verify_token),
+            Some(Secret::Readable { version, data, is_verify_token: had }) => {
+                (version.uid, data, had || is_verify_token)
+            }
             _ => (format!("secret-{revision}"), BTreeMap::new(), is_verify_token),
         };
         data.insert(key.key.clone(), value.to_owned());
@@ -231,9 +233,20 @@ impl Cluster {
     }
 
     /// A Secret as somebody found it, with the version that was read; without a value its key is not there.
-    pub fn found_secret(&self, key: &SecretKey, version: SecretVersion, value: Option<&str>, is_verify_token: bool) {
-        let data = value.map(|value| (key.key.clone(), value.to_owned())).into_iter().collect();
-        self.state().secrets.insert(key.name.clone(), Secret::Readable { version, data, is_verify_token });
+    pub fn found_secret(
+        &self,
+        key: &SecretKey,
+        version: SecretVersion,
+        value: Option<&str>,
+        is_verify_token: bool,
+    ) {
+        let mut state = self.state();
+        let mut data = match state.secrets.remove(&key.name) {
+            Some(Secret::Readable { data, .. }) => data,
+            _ => BTreeMap::new(),
+        };
+        data.extend(value.map(|value| (key.key.clone(), value.to_owned())));
+        state.secrets.insert(key.name.clone(), Secret::Readable { version, data, is_verify_token });
     }
 
     /// A Secret that may not be read.
@@ -244,6 +257,15 @@ impl Cluster {
     /// A Secret that cannot be read, and why.
     pub fn fail_secret(&self, key: &SecretKey, why: &str) {
         self.state().secrets.insert(key.name.clone(), Secret::Failing(why.to_owned()));
+    }
+
+    /// Gives a Secret that could not be read a value, and lets it be read.
+    pub fn allow_secret(&self, key: &SecretKey, value: &str, is_verify_token: bool) {
+        let is_held =
+            matches!(self.state().secrets.get(&key.name), Some(Secret::Forbidden | Secret::Failing(_)));
+        if is_held {
+            self.put_secret(key, value, is_verify_token);
+        }
     }
 
     /// One read.

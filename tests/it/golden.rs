@@ -595,7 +595,8 @@ fn turned(before: &Value, after: &Value) -> Vec<String> {
 /// Waits that are neither the act of a block, nor the one that the table has for the reason of `Ready` where no block
 /// is about it, nor the one for a step that met a throttle. What stood before may be kept.
 fn second_answers(passed: &Passed, status: &WhatsAppChannelStatus, before: &BTreeSet<String>) -> Vec<String> {
-    let blocks = || passed.done.plan.block.iter().chain(passed.done.plan.aside.iter().map(|(_, block)| block));
+    let blocks =
+        || passed.done.plan.block.iter().chain(passed.done.plan.aside.iter().map(|(_, block)| block));
     let ready = status.conditions.iter().find(|c| c.type_ == "Ready" && c.status != "True");
     let reason = ready.and_then(|ready| Reason::from_name(&ready.reason));
     let is_told = |reason: &Reason| blocks().any(|block| block.reason == *reason);

@@ -157,9 +157,7 @@ pub fn hope(action: Action) -> Hope {
             "the webhook answers Meta's handshake",
         ),
         // One command each.
-        Action::LabelSecret => {
-            done(MINUTE, Deed::LabelSecret, "labels the Secret of the verify token", "")
-        }
+        Action::LabelSecret => done(MINUTE, Deed::LabelSecret, "labels the Secret of the verify token", ""),
         Action::ProvideVerifyToken => {
             done(MINUTE, Deed::ProvideVerifyToken, "creates the Secret with the verify token", "")
         }
@@ -191,12 +189,9 @@ pub fn hope(action: Action) -> Hope {
             "approves the display name",
             "Meta approves the display name within a day",
         ),
-        Action::ReviewAccount => done(
-            DAY,
-            Deed::ApproveAccount,
-            "approves the account",
-            "Meta approves the account within a day",
-        ),
+        Action::ReviewAccount => {
+            done(DAY, Deed::ApproveAccount, "approves the account", "Meta approves the account within a day")
+        }
         // An outage is short.
         Action::Answer => done(
             15 * MINUTE,
@@ -213,9 +208,7 @@ pub fn hope(action: Action) -> Hope {
         | Action::ShowEffect
         | Action::ConfirmChange => Hope::Time,
         Action::Resume => Hope::Nobody("the channel is suspended, and its manifest wants it so"),
-        Action::AllowManagement => {
-            Hope::Nobody("the channel only observes, and its manifest wants it so")
-        }
+        Action::AllowManagement => Hope::Nobody("the channel only observes, and its manifest wants it so"),
         Action::ResolveClaim => Hope::Nobody("another channel manages the number"),
         Action::ConfirmTakeover => Hope::Nobody(
             "taking a number away from another account is for a person to decide, and no forecast decides it",
@@ -227,17 +220,16 @@ pub fn hope(action: Action) -> Hope {
         | Action::CorrectBusiness
         | Action::ChooseName
         | Action::AlignName
-        | Action::AlignSettings => Hope::Nobody("a manifest or a setting has to be chosen anew, and which is not known"),
-        Action::ReplaceToken
-        | Action::ProvideCredentials
-        | Action::ReplaceAppSecret
-        | Action::UnblockApp => Hope::Nobody("until then nothing can be read from Meta, and what it shows then is not known"),
+        | Action::AlignSettings => {
+            Hope::Nobody("a manifest or a setting has to be chosen anew, and which is not known")
+        }
+        Action::ReplaceToken | Action::ProvideCredentials | Action::ReplaceAppSecret | Action::UnblockApp => {
+            Hope::Nobody("until then nothing can be read from Meta, and what it shows then is not known")
+        }
         Action::Appeal | Action::ResolveBlock => {
             Hope::Nobody("whether Meta lifts what it has imposed is not known")
         }
-        Action::ShowField | Action::ChangeStatus => {
-            Hope::Nobody("what Meta will show is not known")
-        }
+        Action::ShowField | Action::ChangeStatus => Hope::Nobody("what Meta will show is not known"),
         Action::RunNewerVersion => Hope::Nobody("only a newer version of the operator can decide the step"),
     }
 }
@@ -255,7 +247,9 @@ mod tests {
                     assert!(!says.is_empty() && !says.ends_with('.'), "{}", row.name);
                     assert!(!assumes.ends_with('.') && after >= MINUTE && after <= 7 * DAY, "{}", row.name);
                 }
-                Hope::Time => assert_eq!(row.action.actor(), Actor::Meta, "{}: a person does not act by time", row.name),
+                Hope::Time => {
+                    assert_eq!(row.action.actor(), Actor::Meta, "{}: a person does not act by time", row.name)
+                }
                 Hope::Nobody(why) => assert!(!why.is_empty() && !why.ends_with('.'), "{}", row.name),
             }
         }

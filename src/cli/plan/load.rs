@@ -20,9 +20,7 @@ use crate::engine::{
     step::StepKind,
 };
 use crate::{
-    sandbox::{
-        self, App, Code, Fault, FaultKind, Match, Number, Portfolio, Review, Token, Verdict, World,
-    },
+    sandbox::{self, App, Code, Fault, FaultKind, Match, Number, Portfolio, Review, Token, Verdict, World},
     twin::Cluster,
 };
 
@@ -95,10 +93,8 @@ impl Loaded {
                 portfolio.primary_page = None;
             }
         }
-        let world = World::default()
-            .with_app(app)
-            .with_portfolio(portfolio)
-            .with_token(token.expose_secret(), held);
+        let world =
+            World::default().with_app(app).with_portfolio(portfolio).with_token(token.expose_secret(), held);
         let mut loaded = Self { world, faults: Vec::new(), app: app_id };
         loaded.hold(&observed.token, "debug_token", None);
         loaded.hold(&observed.business, "business", None);
@@ -140,7 +136,9 @@ impl Loaded {
                 ListState::Complete { .. } => {}
                 ListState::Failed(failure) | ListState::NotCheckable(failure) => {
                     self.fail(failure, "phone_numbers", Some(account));
-                    assumed.push(format!("account {account}, whose numbers could not be read, does not have this one"));
+                    assumed.push(format!(
+                        "account {account}, whose numbers could not be read, does not have this one"
+                    ));
                 }
             }
             for entry in &searched.numbers {
@@ -183,11 +181,18 @@ impl Loaded {
         {
             app.is_partner = true;
         }
-        if let Some(owner) = facts.owner.as_ref().map(|owner| owner.as_str()).filter(|owner| *owner != business) {
+        if let Some(owner) =
+            facts.owner.as_ref().map(|owner| owner.as_str()).filter(|owner| *owner != business)
+        {
             self.world.portfolios.insert(owner.to_owned(), Portfolio::new(owner, owner).verified());
         }
-        let refused = [("status", facts.status.is_refused()), ("account_review_status", facts.review.is_refused())];
-        self.refuse("waba", id.as_str(), refused.into_iter().chain([("health_status", facts.health.is_refused())]));
+        let refused =
+            [("status", facts.status.is_refused()), ("account_review_status", facts.review.is_refused())];
+        self.refuse(
+            "waba",
+            id.as_str(),
+            refused.into_iter().chain([("health_status", facts.health.is_refused())]),
+        );
         let account = self.account(id, business);
         if let Some(owner) = &facts.owner {
             account.owner = owner.to_string();
@@ -197,7 +202,13 @@ impl Loaded {
         }
         let raw = &mut account.raw;
         put(&mut account.status, &facts.status, |word| word.as_str(), "status", raw);
-        put(&mut account.account_review_status, &facts.review, |word| word.as_str(), "account_review_status", raw);
+        put(
+            &mut account.account_review_status,
+            &facts.review,
+            |word| word.as_str(),
+            "account_review_status",
+            raw,
+        );
         put_health(&facts.health, true, raw);
         if let Field::Absent = facts.funding {
             raw.insert("primary_funding_id".to_owned(), Value::Null);
@@ -230,7 +241,13 @@ impl Loaded {
         let mut number = Number::new(seen.id.as_str(), account, &seen.display_phone_number, "");
         let raw = &mut number.raw;
         put(&mut number.status, &seen.status, |word| word.as_str(), "status", raw);
-        put(&mut number.code_verification_status, &seen.code, |w| w.as_str(), "code_verification_status", raw);
+        put(
+            &mut number.code_verification_status,
+            &seen.code,
+            |w| w.as_str(),
+            "code_verification_status",
+            raw,
+        );
         put(&mut number.platform_type, &seen.platform, |word| word.as_str(), "platform_type", raw);
         put(&mut number.name_status, &seen.name_status, |word| word.as_str(), "name_status", raw);
         put(&mut number.account_mode, &seen.account_mode, |word| word.as_str(), "account_mode", raw);
@@ -259,8 +276,11 @@ impl Loaded {
         }
         let in_review = |status: &Field<NameStatus>| status.value() == Some(&NameStatus::PendingReview);
         let of_new = in_review(&seen.new_name_status);
-        number.review = (of_new || in_review(&seen.name_status))
-            .then_some(Review { of_new, decide_at: None, verdict: Verdict::Defer });
+        number.review = (of_new || in_review(&seen.name_status)).then_some(Review {
+            of_new,
+            decide_at: None,
+            verdict: Verdict::Defer,
+        });
         if let Some(webhook) = seen.webhook.value() {
             number.webhook.callback.clone_from(&webhook.number);
             if let Some(app) = self.world.apps.get_mut(&self.app) {
@@ -329,7 +349,9 @@ impl Loaded {
         let on = Match { account: account.map(str::to_owned), ..Match::on("GET", edge) };
         let kind = match failure {
             Failure::Refused(refusal) => FaultKind::Error { envelope: envelope(refusal) },
-            Failure::NoAnswer(_) | Failure::NotSent(_) | Failure::Throttled(_) => FaultKind::Status { code: 503 },
+            Failure::NoAnswer(_) | Failure::NotSent(_) | Failure::Throttled(_) => {
+                FaultKind::Status { code: 503 }
+            }
         };
         let passes = !failure.is_answer();
         let fault = Fault { on, kind };
@@ -373,9 +395,11 @@ fn put_health(health: &Field<Health>, is_whole: bool, raw: &mut BTreeMap<String,
 
 fn is_blocked_otherwise(health: &Health) -> bool {
     let is_simulated = |code: i64| code == Health::NOT_REGISTERED || Health::PAYMENT.contains(&code);
-    health.entities.iter().filter(|entity| entity.can_send == Sendability::Blocked).any(|entity| {
-        entity.errors.is_empty() || entity.errors.iter().any(|error| !is_simulated(error.code))
-    })
+    health
+        .entities
+        .iter()
+        .filter(|entity| entity.can_send == Sendability::Blocked)
+        .any(|entity| entity.errors.is_empty() || entity.errors.iter().any(|error| !is_simulated(error.code)))
 }
 
 fn lacks_payment(health: &Field<Health>) -> bool {
@@ -418,7 +442,11 @@ fn envelope(refusal: &Refusal) -> Value {
 /// The code that was asked for last, unless it was refused.
 fn sent(memory: &Memory) -> Option<Code> {
     let last = memory.ledger.last(StepKind::RequestCode)?;
-    (last.outcome != EntryOutcome::Refused).then(|| Code { value: CODE.to_owned(), sent: last.at, used: false })
+    (last.outcome != EntryOutcome::Refused).then(|| Code {
+        value: CODE.to_owned(),
+        sent: last.at,
+        used: false,
+    })
 }
 
 /// Puts a channel's Secrets there as they were found, and says what is taken for given of those that nobody read.

@@ -656,7 +656,11 @@ impl Stage {
                 Scene::Pass(passed) => {
                     let next = passed.done.plan.next.max(later(passed.at, 1));
                     let goes_on = passed.done.plan.step.is_some() || passed.done.plan.next <= passed.at;
-                    goes_on.then_some(if passed.done.plan.step.is_some() { later(passed.at, 1) } else { next })
+                    goes_on.then_some(if passed.done.plan.step.is_some() {
+                        later(passed.at, 1)
+                    } else {
+                        next
+                    })
                 }
             };
             let doubts = matches!(&scene, Scene::Pass(passed) if passed.done.credential_refused);

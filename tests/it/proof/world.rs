@@ -46,9 +46,7 @@ use whatsapp_operator::{
         transport::install_crypto,
     },
     run::{
-        pass::{
-            Done, Ids, Input, Live, PassError, ReadError, Record, Records, Shell, WriteError, pass,
-        },
+        pass::{Done, Ids, Input, Live, PassError, ReadError, Record, Records, Shell, WriteError, pass},
         secret::{SecretRead, Secrets},
     },
     sandbox::{self, CallRecord, Effect, Options, ReviewPolicy, Sandbox, What},

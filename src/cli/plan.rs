@@ -13,6 +13,8 @@ mod portfolio;
 mod report;
 mod secret;
 mod seed;
+#[cfg(test)]
+mod tests;
 mod unread;
 
 use std::{
@@ -22,7 +24,7 @@ use std::{
 };
 
 use clap::Args;
-use forecast::{Case, forecast};
+use forecast::{Case, PASSES, forecast};
 use input::{Input, Manifest};
 use jiff::Timestamp;
 use portfolio::{Found, Portfolios};
@@ -188,7 +190,7 @@ impl Planner {
             cases.push(Case { manifest, claim, observed, plan });
         }
         if let Some(settings) = whole_way {
-            report.forecasts(forecast(&cases, &input.portfolios, found, settings).await?);
+            report.forecasts(forecast(&cases, &input.portfolios, found, settings, PASSES).await?);
         }
         Ok(report)
     }

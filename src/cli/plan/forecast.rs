@@ -29,7 +29,7 @@ use crate::engine::{
     observed::{Claim, Observed, ProcessFacts},
     plan::Plan,
     reason::Reason,
-    step::StepKind,
+    step::Step,
     time::later,
 };
 use crate::{
@@ -50,12 +50,13 @@ use super::{
     load::{self, Held, Loaded, PIN, VERIFY_TOKEN},
     portfolio::{Found, Known, Portfolios},
     secret::{Opener, Origin, made_up},
+    unread,
 };
 
 /// A forecast looks no further ahead.
 const AHEAD: SignedDuration = SignedDuration::from_hours(60 * 24);
 /// No channel gets more passes.
-const PASSES: usize = 4000;
+pub const PASSES: usize = 4000;
 /// Passes that may be learnt by before a plan is settled.
 const LOOKS: usize = 4;
 /// With nobody to wait for, it goes on this long without news.
@@ -83,7 +84,8 @@ pub struct Forecasts {
     pub beside: Costs,
 }
 
-/// Plays the rest of the way of every channel. `found` says how the portfolio of a channel was found.
+/// Plays the rest of the way of every channel, with so many passes over each at most. `found` says how the portfolio of a
+/// channel was found.
 ///
 /// # Errors
 ///
@@ -93,6 +95,7 @@ pub async fn forecast<'a>(
     portfolios: &'a [DesiredPortfolio],
     found: impl Fn(&Desired) -> Found<'a>,
     settings: &Settings,
+    passes: usize,
 ) -> Result<Forecasts, Problem> {
     let mut played: BTreeMap<usize, Course> = BTreeMap::new();
     let mut beside = Costs::default();
@@ -106,7 +109,7 @@ pub async fn forecast<'a>(
             continue;
         }
         let mut play = Play::new(portfolio, known, &of_it, settings).await?;
-        beside += play.run().await?;
+        beside += play.run(passes).await?;
         played.extend(play.actors.into_iter().map(|actor| (actor.at, actor.course)));
     }
     let courses = cases.iter().enumerate();
@@ -283,13 +286,13 @@ impl<'a> Play<'a> {
     }
 
     /// Goes on until every channel's way has ended. Returns what was spent beside the channels.
-    async fn run(&mut self) -> Result<Costs, Problem> {
+    async fn run(&mut self, passes: usize) -> Result<Costs, Problem> {
         let mut beside = Costs { calls: self.calls(), ..Costs::default() };
         let end = self.start.checked_add(AHEAD).unwrap_or(Timestamp::MAX);
         while let Some(next) = self.next() {
             self.advance_to(next.min(end));
-            if next >= end || self.actors.iter().any(|actor| !actor.is_over && actor.passes >= PASSES) {
-                self.give_up();
+            if next >= end || self.actors.iter().any(|actor| !actor.is_over && actor.passes >= passes) {
+                self.give_up(passes);
                 break;
             }
             let now = self.now();
@@ -339,14 +342,14 @@ impl<'a> Play<'a> {
         Some(next.min(self.look_at).max(self.now()))
     }
 
-    fn give_up(&mut self) {
+    fn give_up(&mut self, passes: usize) {
         let now = self.now();
         for actor in self.actors.iter_mut().filter(|actor| !actor.is_over) {
             actor.end(
                 now,
                 Ending::Unfinished,
                 format!(
-                    "the forecast ends here: not Ready; it looks {} and {PASSES} passes ahead",
+                    "the forecast ends here: not Ready; it looks {} and {passes} passes ahead",
                     days(AHEAD)
                 ),
             );
@@ -563,10 +566,12 @@ impl Actor<'_> {
                 first.or(done.plan.step.as_ref()).map(|planned| planned.why.clone()).unwrap_or_default();
             let why = match &outcome.result {
                 Ok(_) => why,
-                Err(failure) => format!("{why}; it fails: {failure:?}"),
+                Err(failure) => format!("{why}; not accepted: {}", unread::why(failure)),
             };
             self.course.line(now, Kind::Step, outcome.step.as_str(), None, why);
-            self.course.assume(assumed(outcome.step));
+            for assumed in done.plan.step.iter().flat_map(|planned| assumed(&planned.step)) {
+                self.course.assume(*assumed);
+            }
             self.last_news = now;
             self.hoped.clear();
             self.waits.clear();
@@ -682,18 +687,22 @@ fn differs(planned: &Plan, played: &Plan) -> Option<String> {
 }
 
 /// What is taken for given when a step is accepted.
-fn assumed(step: StepKind) -> &'static str {
+fn assumed(step: &Step) -> &'static [&'static str] {
+    const PIN: &str = "the PIN in the Secret is the number's, and no app on a phone holds the number";
     match step {
-        StepKind::AddNumber => "nobody else uses the number, and Meta lets it be added",
-        StepKind::Register => "the PIN in the Secret is the number's, and no app on a phone holds the number",
-        StepKind::RouteWebhook => "the webhook answers Meta's handshake",
-        StepKind::RequestCode
-        | StepKind::VerifyCode
-        | StepKind::SubmitName
-        | StepKind::CreatePin
-        | StepKind::SetPin
-        | StepKind::SubscribeApp
-        | StepKind::WriteProfile => "",
+        Step::AddNumber { .. } => &["nobody else uses the number, and Meta lets it be added"],
+        Step::Register { in_review: Some(_), .. } => {
+            &[PIN, "Meta registers a number whose name is in review, as it was seen to do"]
+        }
+        Step::Register { in_review: None, .. } => &[PIN],
+        Step::RouteWebhook { .. } => &["the webhook answers Meta's handshake"],
+        Step::RequestCode { .. } => &["each code arrives on the phone"],
+        Step::VerifyCode { .. } => &["each code is typed right"],
+        Step::SubmitName { .. }
+        | Step::CreatePin { .. }
+        | Step::SetPin { .. }
+        | Step::SubscribeApp { .. }
+        | Step::WriteProfile { .. } => &[],
     }
 }
 

@@ -60,18 +60,15 @@ pub const TIMES: usize = 3;
 pub fn hope(action: Action) -> Hope {
     match action {
         // The phone holder is there, and acts within a minute.
-        Action::AskForCode => done(
-            MINUTE,
-            Deed::AskForCode,
-            "asks for a code, with the phone at hand",
-            "each code arrives on the phone",
-        ),
+        Action::AskForCode => {
+            done(MINUTE, Deed::AskForCode, "asks for a code, with the phone at hand", "the phone is at hand")
+        }
         // Meta's codes live for ten minutes.
         Action::EnterCode => done(
             MINUTE,
             Deed::EnterCode,
             "enters the code from the phone into its Secret",
-            "each code is typed right, within a minute",
+            "each code is entered within a minute",
         ),
         // Finding out who uses a number, and releasing it, is more than a moment's work.
         Action::FreeNumber => done(

@@ -111,7 +111,7 @@ gen: needs-cargo needs-cc
 # Plays the golden cases, writes what they come to, and prints what changed: lines for the message of the commit.
 golden: needs-cargo needs-cc
 	$(say) "golden cases"
-	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet golden:: proof::onboarding::
+	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet golden:: proof::onboarding:: forecast::
 
 bench: needs-cargo needs-cc control-plane
 	$(say) "what a channel costs"

@@ -8,6 +8,7 @@ mod chart;
 mod cli;
 mod control_plane;
 mod docs;
+mod forecast;
 mod generated;
 mod golden;
 mod health;

@@ -45,7 +45,7 @@ use crate::{
 
 use super::{
     course::{Costs, Course, Ending, Kind, days},
-    hope::{Deed, Hope, TIMES, hope},
+    hope::{Deed, Hope, TIMES, follows, hope},
     input::Manifest,
     load::{self, Held, Loaded, PIN, VERIFY_TOKEN},
     portfolio::{Found, Known, Portfolios},
@@ -56,7 +56,7 @@ use super::{
 /// A forecast looks no further ahead.
 const AHEAD: SignedDuration = SignedDuration::from_hours(60 * 24);
 /// No channel gets more passes.
-pub const PASSES: usize = 4000;
+pub const PASSES: usize = 10_000;
 /// Passes that may be learnt by before a plan is settled.
 const LOOKS: usize = 4;
 /// With nobody to wait for, it goes on this long without news.
@@ -123,7 +123,7 @@ pub async fn forecast<'a>(
 fn unplayed(case: &Case<'_>, found: &Found<'_>) -> String {
     let action = case.plan.block.as_ref().and_then(|block| block.wait.as_ref()).map(|wait| wait.action);
     match (action.map(hope), found) {
-        (Some(Hope::Nobody(why)), _) => why.to_owned(),
+        (Some(Hope::Nobody(why)), _) => ends(why, action),
         (_, Found::Known(_)) => {
             "nothing was read from Meta; that needs working credentials of the portfolio".to_owned()
         }
@@ -132,6 +132,12 @@ fn unplayed(case: &Case<'_>, found: &Found<'_>) -> String {
             "the portfolio is not there, or may not be used from this namespace".to_owned()
         }
     }
+}
+
+/// Why it does not go on, and what would have to be done.
+fn ends(why: &str, action: Option<Action>) -> String {
+    let Some(action) = action else { return why.to_owned() };
+    format!("{why}. {}, {}: {}", action.actor().as_str(), action.as_str(), action.row().remedy)
 }
 
 /// A channel on its way.
@@ -146,6 +152,8 @@ struct Actor<'a> {
     hoped: BTreeMap<Action, Timestamp>,
     /// How often each act was done.
     done: BTreeMap<Action, usize>,
+    /// Until when Meta was said to allow something again.
+    dates: BTreeMap<Action, Timestamp>,
     /// The waits of the last pass.
     waits: BTreeSet<(Reason, Option<Action>)>,
     passes: usize,
@@ -241,6 +249,7 @@ impl<'a> Play<'a> {
                 course,
                 hoped: BTreeMap::new(),
                 done: BTreeMap::new(),
+                dates: BTreeMap::new(),
                 waits: BTreeSet::new(),
                 passes: 0,
                 is_begun: false,
@@ -593,6 +602,7 @@ impl Actor<'_> {
         for block in &blocks {
             let action = block.wait.as_ref().map(|wait| wait.action);
             waits.insert((block.reason, action));
+            self.dates.extend(action.zip(block.until));
             if !self.waits.contains(&(block.reason, action)) {
                 let mut planned = blocks_of_reason(&self.case.plan, block.reason).filter(|_| first);
                 let message = planned.next().unwrap_or(block).message.clone();
@@ -624,8 +634,10 @@ impl Actor<'_> {
             self.end(now, ending, says);
             return;
         }
-        let waits: Vec<Action> =
-            done.after.waiting_for.iter().filter_map(|wait| Action::from_name(&wait.action)).collect();
+        // A status that proves nothing new waits for nobody; the plan does.
+        let shown = done.after.waiting_for.iter().filter_map(|wait| Action::from_name(&wait.action));
+        let planned = blocks(&done.plan).filter_map(|block| Some(block.wait.as_ref()?.action));
+        let waits: BTreeSet<Action> = shown.chain(planned).collect();
         self.hoped.retain(|action, _| waits.contains(action));
         let mut goes_on = blocks(&done.plan).any(|block| block.until.is_some_and(|until| until > now));
         let mut hopeless = None;
@@ -633,7 +645,9 @@ impl Actor<'_> {
             match hope(*action) {
                 Hope::Time => goes_on = true,
                 Hope::Done { after, .. } if self.done.get(action).copied().unwrap_or_default() < TIMES => {
-                    self.hoped.entry(*action).or_insert_with(|| later(now, after));
+                    let date = follows(*action).and_then(|meta| self.dates.get(&meta).copied());
+                    let from = date.map_or(now, |date| date.max(now));
+                    self.hoped.entry(*action).or_insert_with(|| later(from, after));
                     goes_on = true;
                 }
                 Hope::Done { .. } => {
@@ -650,9 +664,7 @@ impl Actor<'_> {
         let ready = if is_ready { "Ready; " } else { "" };
         match hopeless {
             Some((action, why)) => {
-                let (who, what) = (action.actor().as_str(), action.as_str());
-                let remedy = action.row().remedy;
-                let says = format!("{ready}the forecast ends here: {why}. {who}, {what}: {remedy}");
+                let says = format!("{ready}the forecast ends here: {}", ends(why, Some(action)));
                 self.end(now, Ending::Waits, says);
             }
             None if now.duration_since(self.last_news) > QUIET => {

@@ -56,6 +56,11 @@ const fn done(after: Duration, deed: Deed, says: &'static str, assumes: &'static
 /// The same act is hoped for at most this often on one channel.
 pub const TIMES: usize = 3;
 
+/// The wait for Meta whose date somebody knows, so that he does not act before it.
+pub fn follows(action: Action) -> Option<Action> {
+    (action == Action::AskForCode).then_some(Action::AllowCode)
+}
+
 /// The table.
 pub fn hope(action: Action) -> Hope {
     match action {

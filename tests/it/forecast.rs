@@ -110,7 +110,7 @@ fn a_forecast_is_added_to_the_plan_and_begins_as_it_does() {
                 );
             }
             (step, _) => {
-                assert_eq!((&first["what"], &first["says"]), (&step["kind"], &step["why"]), "{with:#}")
+                assert_eq!((&first["what"], &first["says"]), (&step["kind"], &step["why"]), "{with:#}");
             }
         }
     }

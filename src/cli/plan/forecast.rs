@@ -170,7 +170,13 @@ impl Actor<'_> {
 
     fn end(&mut self, now: Timestamp, ending: Ending, says: impl Into<String>) {
         self.is_over = true;
+        self.hoped.clear();
         self.course.end(now, ending, says);
+    }
+
+    fn give_up(&mut self, now: Timestamp, passes: usize) {
+        let bound = format!("it looks {} and {passes} passes ahead", days(AHEAD));
+        self.end(now, Ending::Unfinished, format!("the forecast ends here: not Ready; {bound}"));
     }
 
     fn annotate(&mut self, now: Timestamp, change: impl FnOnce(&mut Desired)) {
@@ -300,9 +306,10 @@ impl<'a> Play<'a> {
         let end = self.start.checked_add(AHEAD).unwrap_or(Timestamp::MAX);
         while let Some(next) = self.next() {
             self.advance_to(next.min(end));
-            if next >= end || self.actors.iter().any(|actor| !actor.is_over && actor.passes >= passes) {
-                self.give_up(passes);
-                break;
+            for actor in &mut self.actors {
+                if !actor.is_over && (next >= end || actor.passes >= passes) {
+                    actor.give_up(next.min(end), passes);
+                }
             }
             let now = self.now();
             for at in 0..self.actors.len() {
@@ -349,20 +356,6 @@ impl<'a> Play<'a> {
         let open = self.actors.iter().filter(|actor| !actor.is_over);
         let next = open.flat_map(|actor| actor.hoped.values().copied().chain([actor.fleeting.due])).min()?;
         Some(next.min(self.look_at).max(self.now()))
-    }
-
-    fn give_up(&mut self, passes: usize) {
-        let now = self.now();
-        for actor in self.actors.iter_mut().filter(|actor| !actor.is_over) {
-            actor.end(
-                now,
-                Ending::Unfinished,
-                format!(
-                    "the forecast ends here: not Ready; it looks {} and {passes} passes ahead",
-                    days(AHEAD)
-                ),
-            );
-        }
     }
 
     /// The portfolio's own look; channels wake when something about it changed.
@@ -583,7 +576,6 @@ impl Actor<'_> {
             }
             self.last_news = now;
             self.hoped.clear();
-            self.waits.clear();
             return;
         }
         self.tell_waits(done, now);

@@ -250,7 +250,12 @@ mod tests {
                     assert!(!assumes.ends_with('.') && after >= MINUTE && after <= 7 * DAY, "{}", row.name);
                 }
                 Hope::Time => {
-                    assert_eq!(row.action.actor(), Actor::Meta, "{}: a person does not act by time", row.name)
+                    assert_eq!(
+                        row.action.actor(),
+                        Actor::Meta,
+                        "{}: a person does not act by time",
+                        row.name
+                    );
                 }
                 Hope::Nobody(why) => assert!(!why.is_empty() && !why.ends_with('.'), "{}", row.name),
             }

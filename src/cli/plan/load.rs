@@ -13,7 +13,7 @@ use crate::engine::{
     assess::portfolio::PortfolioObserved,
     desired::{Desired, DesiredPortfolio, SecretKey},
     failure::{Failure, Refusal},
-    id::{AccountId, CodeStatus, Fact, Field, NameStatus, Sendability},
+    id::{AccountId, BusinessId, CodeStatus, Fact, Field, NameStatus, Sendability},
     memory::{EntryOutcome, Memory},
     observed::{self, Health, ListState, Observed},
     secret::{SecretFact, SecretVersion},
@@ -181,9 +181,7 @@ impl Loaded {
         {
             app.is_partner = true;
         }
-        if let Some(owner) =
-            facts.owner.as_ref().map(|owner| owner.as_str()).filter(|owner| *owner != business)
-        {
+        if let Some(owner) = facts.owner.as_ref().map(BusinessId::as_str).filter(|owner| *owner != business) {
             self.world.portfolios.insert(owner.to_owned(), Portfolio::new(owner, owner).verified());
         }
         let refused =

@@ -9,6 +9,7 @@
 //! - [`cli`]: one file per command
 //! - [`sandbox`]: a simulated Graph API that shares no code with the rest
 //! - [`telemetry`]: logs, metrics, health
+//! - [`twin`]: whole passes against the simulated Graph API, in virtual time
 //!
 //! `ARCHITECTURE.md` tells who may use whom, and why.
 
@@ -21,3 +22,4 @@ pub mod meta;
 pub mod run;
 pub mod sandbox;
 pub mod telemetry;
+pub mod twin;

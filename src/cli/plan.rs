@@ -4,10 +4,17 @@
 //! out. Only where things come from differs: channels from files, credentials from a
 //! file, the environment or the cluster, and Meta perhaps from a sandbox in this process.
 
+mod course;
+mod forecast;
+mod hope;
 mod input;
+mod load;
+mod portfolio;
 mod report;
 mod secret;
 mod seed;
+#[cfg(test)]
+mod tests;
 mod unread;
 
 use std::{
@@ -17,26 +24,21 @@ use std::{
 };
 
 use clap::Args;
+use forecast::{Case, PASSES, forecast};
 use input::{Input, Manifest};
 use jiff::Timestamp;
+use portfolio::{Found, Portfolios};
 use report::Report;
-use secret::{FileArgs, Offer, Origin, PlanSecrets};
-use unread::Unread;
+use secret::{FileArgs, Origin, PlanSecrets};
 
 use crate::engine::{
-    assess::{
-        Given, assess,
-        portfolio::{PortfolioAssessment, PortfolioGiven, PortfolioObserved, assess_portfolio},
-    },
-    condition::ConditionSet,
-    desired::{Desired, DesiredPortfolio, Management},
-    id::{AppId, Fact},
+    assess::{Given, assess},
+    desired::{Desired, Management},
     limits::Limits,
-    look::{Follows, Urgency, look},
+    look::{Follows, look},
     memory::Memory,
-    observed::{Claim, Observed, PortfolioState, ProcessFacts, Stood},
+    observed::{Claim, Observed, ProcessFacts, Stood},
     plan::{Plan, plan as decide},
-    portfolio::{PortfolioView, granted},
     spelling::Canonical,
     status::Before,
 };
@@ -48,12 +50,12 @@ use crate::{
         render::{self, OutputArgs},
     },
     meta::{
-        client::{GraphClient, Meta},
-        port::{Graph, GraphSource, SystemClock},
+        client::Meta,
+        port::{Graph, SystemClock},
         settings::{DEFAULT_URL, DEFAULT_VERSION, Settings},
     },
     run::{
-        observe::{Circumstances, PortfolioFacts, Sources, fact, observe, portfolio_facts, prove},
+        observe::{Circumstances, Sources, observe},
         secret::Volatile,
     },
 };
@@ -81,6 +83,11 @@ pub struct PlanArgs {
     /// no-account on a portfolio.
     #[arg(long, conflicts_with_all = ["token_files", "app_secret_files"])]
     pub sandbox: bool,
+    /// Goes on from the first step: plays the rest of the way in a simulated Meta in this process, in virtual time, as
+    /// if everybody acted as hoped. Shows each step and wait up to Ready, who has to act, and what it costs. It is a
+    /// forecast, not a promise.
+    #[arg(long)]
+    pub whole_way: bool,
     #[command(flatten)]
     pub given: FileArgs,
     /// Base address of the Graph API; of no use with --sandbox.
@@ -116,10 +123,11 @@ pub async fn plan(args: &PlanArgs) -> Ending {
     } else {
         Origin::from_args(&args.given, &args.cluster, &mut input).await?
     };
-    let meta = Meta::new(settings, Arc::new(SystemClock))
+    let meta = Meta::new(settings.clone(), Arc::new(SystemClock))
         .map_err(|error| Problem::new(format!("cannot reach Meta: {error}")))?;
-    let planner = Planner { meta, origin, limits, started: Timestamp::now() };
-    let report = planner.all(&input).await?;
+    let portfolios = Portfolios { meta, origin, limits, clock: SystemClock };
+    let planner = Planner { portfolios, started: Timestamp::now() };
+    let report = planner.all(&input, args.whole_way.then_some(&settings)).await?;
     render::print(args.output.output, &report, report::text)?;
     if let Some(problem) = report.problem() {
         return Err(problem);
@@ -127,74 +135,37 @@ pub async fn plan(args: &PlanArgs) -> Ending {
     Ok(if report.changes > 0 { Exit::Changes } else { Exit::Done })
 }
 
-/// A portfolio as it was judged, with a way to reach Meta through it if there is one.
-struct Known {
-    assessment: PortfolioAssessment,
-    graph: Option<GraphClient>,
-    unread: Vec<Unread>,
-}
-
-/// How a channel's portfolio was found.
-enum Found<'a> {
-    Known(&'a Known),
-    /// It may be there, and whoever plans may not read it.
-    NotReadable,
-    NotThere,
-}
-
-impl Found<'_> {
-    fn graph(&self) -> Option<&GraphClient> {
-        match self {
-            Self::Known(known) => known.graph.as_ref(),
-            Self::NotReadable | Self::NotThere => None,
-        }
-    }
-
-    fn state(&self, namespace: &str) -> PortfolioState {
-        match self {
-            Self::Known(known) => {
-                let view = &known.assessment.view;
-                match granted(&view.namespace, &view.access, namespace) {
-                    Some(_) => PortfolioState::View(Arc::new(view.clone())),
-                    None => PortfolioState::NotUsable,
-                }
-            }
-            Self::NotReadable => PortfolioState::NotYet,
-            Self::NotThere => PortfolioState::NotUsable,
-        }
-    }
-}
-
 struct Planner {
-    meta: Meta,
-    origin: Origin,
-    limits: Limits,
+    portfolios: Portfolios<SystemClock>,
     started: Timestamp,
 }
 
 impl Planner {
-    async fn all(&self, input: &Input) -> Result<Report, Problem> {
+    /// Plans everything, and forecasts the rest of the way where the settings for that are given.
+    async fn all(&self, input: &Input, whole_way: Option<&Settings>) -> Result<Report, Problem> {
         let mut known = HashMap::new();
-        let mut report = Report::new(&self.origin, input);
+        let mut report = Report::new(&self.portfolios.origin, input);
         report.unread(input.unreadable.values().cloned().collect());
         for portfolio in &input.portfolios {
-            let judged = self.portfolio(portfolio).await?;
+            let judged = self.portfolios.judge(portfolio).await?;
             report.portfolio(portfolio, &judged.assessment);
             report.unread(judged.unread.clone());
             known.insert(portfolio.reference(), judged);
         }
+        let found = |desired: &Desired| match known.get(&desired.portfolio) {
+            Some(known) => Found::Known(known),
+            None if input.unreadable.contains_key(&desired.portfolio) => Found::NotReadable,
+            None => Found::NotThere,
+        };
         let owners = owners(&input.channels);
+        let mut cases = Vec::new();
         for manifest in &input.channels {
             let claim = claim(manifest, &owners);
             let desired = &manifest.desired;
             let memory = lower::memory(&manifest.object);
             let before = lower::before(&manifest.object);
-            let portfolio = match known.get(&desired.portfolio) {
-                Some(known) => Found::Known(known),
-                None if input.unreadable.contains_key(&desired.portfolio) => Found::NotReadable,
-                None => Found::NotThere,
-            };
-            let (observed, plan) = self.channel(desired, claim, &portfolio, memory).await;
+            let portfolio = found(desired);
+            let (observed, plan) = self.channel(desired, claim.clone(), &portfolio, memory).await;
             // Without credentials everything is unread, for which they are named already.
             if portfolio.graph().is_some() {
                 report.unread(unread::channel(desired, &observed));
@@ -207,7 +178,7 @@ impl Planner {
                 plan: &plan,
                 outcome: None,
                 before: &before,
-                limits: &self.limits,
+                limits: &self.portfolios.limits,
                 now,
             };
             let assessment = assess(&given, &mut memory);
@@ -216,72 +187,16 @@ impl Planner {
                 &plan,
                 lower::status(&assessment, &memory, manifest.object.status.as_ref()),
             );
+            cases.push(Case { manifest, claim, observed, plan });
+        }
+        if let Some(settings) = whole_way {
+            report.forecasts(forecast(&cases, &input.portfolios, found, settings, PASSES).await?);
         }
         for (of, judged) in &known {
             let refused = judged.graph.as_ref().map(Graph::refused_fields).unwrap_or_default();
             report.refused(of, lower::refused_fields(&[], &refused));
         }
         Ok(report)
-    }
-
-    async fn portfolio(&self, desired: &DesiredPortfolio) -> Result<Known, Problem> {
-        let offer = self.origin.offer(desired).await?;
-        let first = self.graph(desired, &offer, desired.app.clone());
-        let token = match &first {
-            Some(graph) => fact(graph.debug_token().await),
-            None => Fact::NotAsked,
-        };
-        let proof = match &first {
-            Some(graph) => prove(graph, &token, Timestamp::now()).await,
-            None => Fact::NotAsked,
-        };
-        let observed = PortfolioObserved {
-            access_token: offer.access_token.clone(),
-            app_secret: offer.app_secret.clone(),
-            in_use: None,
-            offered: first.as_ref().map(|_| offer.version.clone()),
-            token: token.clone(),
-            token_in_use: Fact::NotAsked,
-            proof,
-            business: Fact::NotAsked,
-            owned: Fact::NotAsked,
-            client: Fact::NotAsked,
-            throttled_until: None,
-            app_blocked: None,
-        };
-        let judge = |observed: &PortfolioObserved, view: Option<&PortfolioView>| {
-            assess_portfolio(&PortfolioGiven {
-                desired,
-                observed,
-                before: &ConditionSet::default(),
-                waiting_before: &[],
-                view_before: view,
-                limits: &self.limits,
-                now: Timestamp::now(),
-            })
-        };
-        let name = format!("{}/{}", desired.namespace, desired.name);
-        let known = |observed: &PortfolioObserved, assessment: PortfolioAssessment, graph| {
-            let unread = unread::portfolio(&name, observed, &assessment);
-            Known { assessment, graph, unread }
-        };
-        let assessment = judge(&observed, None);
-        if !assessment.accept_offered {
-            return Ok(known(&observed, assessment, None));
-        }
-        let app = desired.app.clone().or_else(|| token.known().and_then(|token| token.app.clone()));
-        let Some(graph) = self.graph(desired, &offer, app) else {
-            return Ok(known(&observed, assessment, None));
-        };
-        let PortfolioFacts { business, owned, client } = portfolio_facts(&graph, Urgency::Person).await;
-        let in_use = Some(offer.version.clone());
-        let observed = PortfolioObserved { in_use, business, owned, client, ..observed };
-        let assessment = judge(&observed, Some(&assessment.view));
-        Ok(known(&observed, assessment, Some(graph)))
-    }
-
-    fn graph(&self, desired: &DesiredPortfolio, offer: &Offer, app: Option<AppId>) -> Option<GraphClient> {
-        Some(self.meta.graph(offer.credential(desired, app)?))
     }
 
     /// Looks and decides until nothing more is learnt by looking.
@@ -294,7 +209,7 @@ impl Planner {
     ) -> (Observed, Plan) {
         let state = portfolio.state(&desired.namespace);
         let graph = portfolio.graph();
-        let secrets: PlanSecrets = self.origin.secrets(desired);
+        let secrets: PlanSecrets = self.portfolios.origin.secrets(desired);
         let seen = Volatile::default();
         let sources = Sources { graph, secrets: &secrets, clock: &SystemClock, seen: &seen };
         let (before, mut left) = (Before::default(), LOOKS);
@@ -302,11 +217,12 @@ impl Planner {
             left -= 1;
             let follows =
                 Follows { before: &before, after_write: None, may_add: true, stood: &Stood::default() };
-            let wanted = look(desired, &memory, &claim, &state, follows, &self.limits, Timestamp::now());
+            let wanted =
+                look(desired, &memory, &claim, &state, follows, &self.portfolios.limits, Timestamp::now());
             let process = ProcessFacts::new(self.started);
             let given = Circumstances { claim: claim.clone(), portfolio: state.clone(), process };
             let (observed, _) = observe(desired, &wanted, given, &sources).await;
-            let plan = decide(desired, &observed, &memory, &self.limits, Timestamp::now());
+            let plan = decide(desired, &observed, &memory, &self.portfolios.limits, Timestamp::now());
             if left == 0 || plan.step.is_some() || plan.memory == memory {
                 return (observed, plan);
             }

@@ -163,7 +163,7 @@ fn asked_in_vain(desired: &Desired, done: &Done) -> Vec<(ConsentKind, Box<str>)>
 
 /// How long until the next look: with whoever shares the list, where nothing is waited for sooner.
 fn look_pause(done: &Done, limits: &Limits, now: Timestamp) -> Duration {
-    let pause = Duration::try_from(done.next.duration_since(now)).unwrap_or_default();
+    let pause = Duration::try_from(done.plan.next.duration_since(now)).unwrap_or_default();
     let begun = done.memory.account.as_ref().and_then(|account| {
         let list = done.observed.search.iter().find(|searched| searched.account == *account)?;
         match list.list {
@@ -175,7 +175,7 @@ fn look_pause(done: &Done, limits: &Limits, now: Timestamp) -> Duration {
     let is_pace = (limits.fresh_list * 9 / 10..=limits.fresh_list).contains(&pause);
     match begun.filter(|_| is_pace) {
         Some((account, begun)) => pace::with_siblings(account, begun, limits.fresh_list, now),
-        None => pace::until(done.next, now),
+        None => pace::until(done.plan.next, now),
     }
 }
 

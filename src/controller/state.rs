@@ -153,7 +153,7 @@ impl Rest {
         limits: &Limits,
         now: Timestamp,
     ) -> Option<Self> {
-        let is_waiting = done.outcome.is_none() && done.is_waiting;
+        let is_waiting = done.outcome.is_none() && done.plan.is_waiting();
         let (secrets, every) = match code {
             Some(code) => (vec![code.secret()], limits.secret_poll_live),
             None if is_waiting => (awaited(done, desired), limits.secret_poll),

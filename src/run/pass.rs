@@ -226,10 +226,8 @@ pub struct Done {
     pub observed: Observed,
     pub memory: Memory,
     pub outcome: Option<Outcome>,
-    /// Whether a step to Registered or a setting waits for something.
-    pub is_waiting: bool,
-    /// When to look again, at the latest.
-    pub next: Timestamp,
+    /// What was decided, and when to look again, at the latest.
+    pub plan: Plan,
     /// Writes of status.
     pub writes: u32,
     /// Meta refused the credential, so the portfolio has to look at it now.
@@ -547,8 +545,7 @@ impl<G: Graph, S: Secrets, R: Records, C: Clock> Carrier<G, S, R, C> {
             observed,
             memory: record.memory,
             outcome,
-            is_waiting: plan.block.is_some() || !plan.aside.is_empty(),
-            next: plan.next,
+            plan,
             writes,
             credential_refused,
         }

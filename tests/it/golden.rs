@@ -210,7 +210,7 @@ impl Played {
     fn take_pass(&mut self, passed: &Passed, begun: Timestamp) {
         let at = format!("  {}", since(begun, passed.at));
         print_plan(&mut self.plan, &at, passed, self.block.as_ref());
-        self.block.clone_from(&passed.plan.block);
+        self.block.clone_from(&passed.done.plan.block);
         for status in &passed.written {
             self.broken.extend(broken_rules(status));
             self.broken.extend(second_answers(passed, status, &self.waits));
@@ -218,7 +218,7 @@ impl Played {
             self.reasons.extend(status.conditions.iter().map(|c| c.reason.clone()));
             let _ = writeln!(self.plan, "      writes {}", in_short(status));
         }
-        let step = passed.plan.step.as_ref().map(|planned| planned.step.kind());
+        let step = passed.done.plan.step.as_ref().map(|planned| planned.step.kind());
         let observed = &passed.done.observed;
         if let Some(Err(failure)) = passed.done.outcome.as_ref().map(|outcome| &outcome.result) {
             self.note(step, failure);
@@ -241,7 +241,7 @@ impl Played {
 }
 
 fn print_plan(out: &mut String, at: &str, passed: &Passed, last: Option<&Block>) {
-    let Plan { step, block, aside, answered, next, .. } = &passed.plan;
+    let Plan { step, block, aside, answered, next, .. } = &passed.done.plan;
     if let Some(planned) = step {
         let _ = writeln!(
             out,
@@ -595,7 +595,8 @@ fn turned(before: &Value, after: &Value) -> Vec<String> {
 /// Waits that are neither the act of a block, nor the one that the table has for the reason of `Ready` where no block
 /// is about it, nor the one for a step that met a throttle. What stood before may be kept.
 fn second_answers(passed: &Passed, status: &WhatsAppChannelStatus, before: &BTreeSet<String>) -> Vec<String> {
-    let blocks = || passed.plan.block.iter().chain(passed.plan.aside.iter().map(|(_, block)| block));
+    let blocks =
+        || passed.done.plan.block.iter().chain(passed.done.plan.aside.iter().map(|(_, block)| block));
     let ready = status.conditions.iter().find(|c| c.type_ == "Ready" && c.status != "True");
     let reason = ready.and_then(|ready| Reason::from_name(&ready.reason));
     let is_told = |reason: &Reason| blocks().any(|block| block.reason == *reason);

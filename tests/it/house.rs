@@ -57,6 +57,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("cluster", &["axum", "clap", "reqwest"]),
     ("controller", &["clap", "reqwest"]),
     ("cli", &["axum"]),
+    ("twin", &["axum", "clap", "k8s_openapi", "kube", "reqwest", "schemars"]),
     ("sandbox", &["clap", "k8s_openapi", "kube", "schemars"]),
     ("telemetry", &["clap", "kube", "reqwest"]),
 ];

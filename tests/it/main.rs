@@ -9,6 +9,7 @@ mod cli;
 mod control_plane;
 mod docs;
 mod fleet;
+mod forecast;
 mod generated;
 mod golden;
 mod health;

@@ -21,7 +21,7 @@ pub use key::{
 pub use ledger::{memory, memory_of, with_memory};
 pub use portfolio::{portfolio, portfolio_refused, portfolio_status, refused_fields};
 pub use spec::SpecInvalid;
-pub use status::{before, count, refused, status};
+pub use status::{before, before_of, count, refused, status};
 
 #[cfg(test)]
 mod tests;

@@ -27,7 +27,11 @@ use crate::engine::{
 /// A condition, stage, actor or verdict that this version does not know (written by a newer one) is left
 /// out: the pass judges it anew.
 pub fn before(object: &WhatsAppChannel) -> Before {
-    let Some(status) = &object.status else { return Before::default() };
+    object.status.as_ref().map(before_of).unwrap_or_default()
+}
+
+/// What a status showed.
+pub fn before_of(status: &WhatsAppChannelStatus) -> Before {
     Before {
         observed_generation: status.observed_generation,
         conditions: conditions_from(&status.conditions),

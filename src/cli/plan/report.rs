@@ -27,6 +27,8 @@ use crate::{
 };
 
 use super::{
+    course::{self, Costs, Course},
+    forecast::Forecasts,
     input::{Input, Manifest},
     secret::Origin,
     unread::Unread,
@@ -43,6 +45,9 @@ pub struct Report {
     channels: Vec<ChannelReport>,
     /// Channels for which something would be written.
     pub changes: usize,
+    /// What the forecasts of all channels come to, their portfolios included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forecast: Option<Costs>,
     /// What could not be read, so that the plan is not whole.
     not_read: Vec<Unread>,
 }
@@ -82,6 +87,9 @@ struct ChannelReport {
     waiting_for: Vec<WaitingFor>,
     drift: Vec<Drift>,
     preflight: Vec<Check>,
+    /// The rest of the way, if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forecast: Option<Course>,
 }
 
 #[derive(Debug, Serialize)]
@@ -127,6 +135,7 @@ impl Report {
             portfolios: Vec::new(),
             channels: Vec::new(),
             changes: 0,
+            forecast: None,
             not_read: Vec::new(),
         }
     }
@@ -200,7 +209,20 @@ impl Report {
             waiting_for: shown.waiting_for,
             drift: shown.drift,
             preflight: shown.preflight,
+            forecast: None,
         });
+    }
+}
+
+impl Report {
+    /// Adds the forecasts of all channels, in their order.
+    pub fn forecasts(&mut self, forecasts: Forecasts) {
+        let mut all = forecasts.beside;
+        for (channel, course) in self.channels.iter_mut().zip(forecasts.courses) {
+            all += course.costs;
+            channel.forecast = Some(course);
+        }
+        self.forecast = Some(all);
     }
 }
 
@@ -240,6 +262,9 @@ pub fn text(report: &Report) -> Text {
         report.changes,
         waiting
     ));
+    if let Some(costs) = report.forecast {
+        text.line(course::total(costs));
+    }
     text
 }
 
@@ -286,4 +311,7 @@ fn one(channel: &ChannelReport, text: &mut Text, now: Timestamp) {
     status::checks(&open, &mut inner);
     status::drift(&channel.drift, &mut inner);
     text.nest(2, &inner);
+    if let Some(course) = &channel.forecast {
+        text.nest(2, &course.text());
+    }
 }

@@ -8,6 +8,7 @@ use std::{
 
 use clap::Args;
 use kube::{Api, Client};
+use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::SecretString;
 
 use crate::engine::{
@@ -276,6 +277,13 @@ fn outside(files: &[(String, PathBuf)], prefix: &str, name: &str) -> Result<Opti
         .next("copy it from Meta again, and write it without anything around it"));
     }
     Ok(text.map(SecretString::from))
+}
+
+/// A secret that opens nothing but a sandbox in this process.
+pub fn made_up() -> Result<SecretString, &'static str> {
+    let mut bytes = [0_u8; 16];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| "the system gives no randomness")?;
+    Ok(SecretString::from(format!("EAAsandbox{:032x}", u128::from_le_bytes(bytes))))
 }
 
 fn assumed() -> SecretVersion {

@@ -7,8 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use ring::rand::{SecureRandom, SystemRandom};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -24,7 +23,7 @@ use crate::{
 
 use super::{
     input::Input,
-    secret::{Opener, assumptions},
+    secret::{Opener, assumptions, made_up},
 };
 
 /// Business of the first portfolio that no manifest describes.
@@ -158,11 +157,4 @@ fn registered(input: &mut Input, accounts: &BTreeMap<BusinessId, BTreeSet<String
             .push(Number::new(&id, account, desired.number.digits(), &desired.display_name).registered(PIN));
     }
     numbers
-}
-
-/// A secret that opens nothing but this sandbox.
-fn made_up() -> Result<SecretString, &'static str> {
-    let mut bytes = [0_u8; 16];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| "the system gives no randomness")?;
-    Ok(SecretString::from(format!("EAAsandbox{:032x}", u128::from_le_bytes(bytes))))
 }

@@ -91,7 +91,8 @@ fn failed<T>(what: &str, fact: &Fact<T>) -> Option<Unread> {
     }
 }
 
-fn why(failure: &Failure) -> String {
+/// Why a call came to nothing, in words.
+pub fn why(failure: &Failure) -> String {
     match failure {
         Failure::Refused(refusal) => said(refusal),
         Failure::NoAnswer(why) | Failure::NotSent(why) => why.clone(),

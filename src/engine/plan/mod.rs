@@ -67,6 +67,13 @@ pub struct Plan {
     pub next: Timestamp,
 }
 
+impl Plan {
+    /// Whether a step to Registered or a setting waits for something.
+    pub fn is_waiting(&self) -> bool {
+        self.block.is_some() || !self.aside.is_empty()
+    }
+}
+
 /// Plans one pass over a channel.
 ///
 /// The plan holds at most one step; the rest waits for the next pass. An observation that failed blocks every

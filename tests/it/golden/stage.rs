@@ -29,7 +29,6 @@ use whatsapp_operator::engine::{
     look::Urgency,
     memory::Memory,
     observed::{Claim, PortfolioState, ProcessFacts},
-    plan::{Plan, plan},
     portfolio::{PortfolioView, granted},
     secret::{SecretFact, SecretVersion},
     status::WaitingFor,
@@ -245,7 +244,6 @@ impl Secrets for Drawer {
 /// One pass, as it went.
 pub struct Passed {
     pub at: Timestamp,
-    pub plan: Plan,
     pub done: Done,
     /// Statuses written by it, the intent's first.
     pub written: Vec<WhatsAppChannelStatus>,
@@ -656,9 +654,13 @@ impl Stage {
             let next = match &scene {
                 Scene::Refused(_) => None,
                 Scene::Pass(passed) => {
-                    let next = passed.done.next.max(later(passed.at, 1));
-                    let goes_on = passed.plan.step.is_some() || passed.done.next <= passed.at;
-                    goes_on.then_some(if passed.plan.step.is_some() { later(passed.at, 1) } else { next })
+                    let next = passed.done.plan.next.max(later(passed.at, 1));
+                    let goes_on = passed.done.plan.step.is_some() || passed.done.plan.next <= passed.at;
+                    goes_on.then_some(if passed.done.plan.step.is_some() {
+                        later(passed.at, 1)
+                    } else {
+                        next
+                    })
                 }
             };
             let doubts = matches!(&scene, Scene::Pass(passed) if passed.done.credential_refused);
@@ -689,7 +691,6 @@ impl Stage {
         };
         let (portfolio, graph) = self.state(&desired.namespace);
         let live = self.shelf.read();
-        let memory = live.memory.clone();
         let input = Input {
             desired: desired.clone(),
             live,
@@ -703,15 +704,13 @@ impl Stage {
         let written = lock(&self.shelf.written).len();
         let (secrets, shelf) = (self.secrets.clone(), self.shelf.clone());
         let done = pass(&self.shell, input, graph, secrets, shelf, ()).await.expect("a pass ends");
-        let plan = plan(&desired, &done.observed, &memory, &self.shell.limits, at);
-        assert_eq!((self.now(), plan.next), (at, done.next), "the printed plan is the one of the pass");
         self.process.last_success = done.last_success;
         if let Some(outcome) = done.outcome.as_ref().filter(|outcome| may_have_written(outcome)) {
             // A list is begun before the write that it leads to, and the clock stands still within a pass.
             self.after_write = Some(outcome.at + SignedDuration::from_millis(1));
         }
         let written = lock(&self.shelf.written)[written..].to_vec();
-        Scene::Pass(Box::new(Passed { at, plan, done, written }))
+        Scene::Pass(Box::new(Passed { at, done, written }))
     }
 }
 

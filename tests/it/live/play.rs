@@ -125,7 +125,7 @@ impl Recording {
                 continue;
             }
             let next = match scenes.last() {
-                Some(Scene::Pass(passed)) => passed.done.next,
+                Some(Scene::Pass(passed)) => passed.done.plan.next,
                 _ => end,
             };
             let next = next.clamp(now.checked_add(SignedDuration::from_secs(1)).expect("a time"), end);

@@ -19,7 +19,8 @@ use whatsapp_operator::{
     api::lower,
     meta::port::{Graph, GraphSource},
     sandbox::{
-        Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Fault, FaultKind, Match, Number, Sandbox, What, World as Meta,
+        Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Fault, FaultKind, Match, Number, Sandbox, What,
+        World as Meta,
     },
 };
 

@@ -3,13 +3,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    ops::Deref,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
-use secrecy::SecretString;
-use serde_json::json;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot, watch},
@@ -19,8 +22,7 @@ use tokio_util::{
     task::TaskTracker,
 };
 use whatsapp_operator::engine::{
-    assess::first,
-    condition::{Condition, ConditionSet, Truth},
+    condition::ConditionSet,
     condition_type::ConditionType,
     desired::{
         CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy,
@@ -31,36 +33,30 @@ use whatsapp_operator::engine::{
     id::{AccountId, AppId, BusinessId, Fact, NumberId},
     limits::Limits,
     look::Urgency,
-    memory::Memory,
     observed::{Account, Claim, PortfolioState, ProcessFacts, Profile},
     phone::E164,
     portfolio::{BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
     reason::Reason,
-    secret::SecretVersion,
-    status::{Before, Stage, WaitingFor},
+    status::{Stage, WaitingFor},
     step::{CodeMethod, StepKind},
 };
 use whatsapp_operator::{
-    api::{
-        lower,
-        v1alpha1::{WhatsAppChannel, WhatsAppChannelStatus},
-    },
+    api::{lower, v1alpha1::WhatsAppChannelStatus},
     meta::{
         client::{GraphClient, Meta},
-        port::{Clock, Credential, Graph, GraphSource, NumberList},
+        port::{Credential, Graph, GraphSource, NumberList},
         settings::Settings,
         transport::install_crypto,
     },
     run::{
-        pass::{
-            Done, Ids, Input, Live, PassError, ReadError, Record, Records, Shell, WriteError,
-            may_have_written, pass,
-        },
-        secret::{SecretRead, Secrets, Volatile},
-        unwritten::Unwritten,
+        pass::{Done, Ids, Input, Live, PassError, ReadError, Record, Records, Shell, WriteError, pass},
+        secret::{SecretRead, Secrets},
     },
     sandbox::{self, CallRecord, Effect, Options, ReviewPolicy, Sandbox, What},
+    twin::{self, Fleeting, Standing, VirtualClock},
 };
+
+pub use whatsapp_operator::twin::Status;
 
 pub const BUSINESS: &str = "500000000000001";
 pub const ACCOUNT: &str = "300000000000001";
@@ -78,16 +74,6 @@ pub const DAY: Duration = Duration::from_secs(86_400);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The date of the simulated Meta is the operator's date.
-#[derive(Clone, Debug)]
-pub struct VirtualClock(Sandbox);
-
-impl Clock for VirtualClock {
-    fn now(&self) -> Timestamp {
-        self.0.now()
-    }
 }
 
 /// A channel as most tests want it: everything managed.
@@ -147,40 +133,6 @@ pub fn sibling(digits: &str) -> Desired {
     other
 }
 
-/// What status says, read back as the operator reads it.
-#[derive(Clone, Debug)]
-pub struct Status {
-    pub memory: Memory,
-    pub before: Before,
-}
-
-impl Status {
-    /// Through JSON, as the API server keeps it.
-    fn read(stored: &WhatsAppChannelStatus) -> Self {
-        let object = json!({
-            "apiVersion": "whatsapp-operator.dev/v1alpha1",
-            "kind": "WhatsAppChannel",
-            "metadata": {"name": CHANNEL, "namespace": NAMESPACE},
-            "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": format!("+{DIGITS}"), "displayName": "Acme"},
-            "status": stored,
-        });
-        let object: WhatsAppChannel = serde_json::from_value(object).unwrap();
-        Self { memory: lower::memory(&object), before: lower::before(&object) }
-    }
-
-    pub fn condition(&self, kind: ConditionType) -> Option<&Condition> {
-        self.before.conditions.get(kind)
-    }
-
-    pub fn is_ready(&self) -> bool {
-        self.before.conditions.is(ConditionType::Ready, Truth::True)
-    }
-
-    pub fn ready_reason(&self) -> Option<Reason> {
-        self.condition(ConditionType::Ready).map(|c| c.reason)
-    }
-}
-
 /// One write of a status, as an audit log has it.
 #[derive(Clone, Debug)]
 pub struct Written {
@@ -188,68 +140,25 @@ pub struct Written {
     pub status: Arc<WhatsAppChannelStatus>,
 }
 
-struct Stored {
-    desired: Arc<Desired>,
-    /// Every version there ever was, newest last.
-    versions: Vec<Standing>,
-}
-
-/// One version of an object, and the status in it.
-#[derive(Clone, Debug)]
-pub struct Standing {
-    version: u64,
-    status: Arc<WhatsAppChannelStatus>,
-}
-
-struct Secret {
-    uid: String,
-    version: u64,
-    data: BTreeMap<String, String>,
-    is_verify_token: bool,
-}
-
-/// What stands in for the API server: objects with versions, and Secrets.
+/// The cluster, and what an audit log has of it.
 pub struct Cluster {
-    sandbox: Sandbox,
-    state: Mutex<ClusterState>,
+    twin: twin::Cluster,
+    written: Mutex<Vec<Written>>,
+    pins_created: AtomicUsize,
 }
 
-#[derive(Default)]
-struct ClusterState {
-    revision: u64,
-    channels: BTreeMap<String, Stored>,
-    secrets: BTreeMap<String, Secret>,
-    written: Vec<Written>,
-    pins_created: usize,
-}
+impl Deref for Cluster {
+    type Target = twin::Cluster;
 
-impl ClusterState {
-    fn bump(&mut self) -> u64 {
-        self.revision += 1;
-        self.revision
+    fn deref(&self) -> &twin::Cluster {
+        &self.twin
     }
 }
 
 impl Cluster {
     fn new(sandbox: Sandbox) -> Self {
-        Self { sandbox, state: Mutex::default() }
-    }
-
-    /// `kubectl apply`: a new object, or a new spec for one that is there.
-    pub fn apply(&self, desired: Desired) {
-        let mut state = lock(&self.state);
-        let version = state.bump();
-        let now = self.sandbox.now();
-        if let Some(stored) = state.channels.get_mut(&desired.name) {
-            let status = stored.versions.last().unwrap().status.clone();
-            stored.versions.push(Standing { version, status });
-            stored.desired = Arc::new(desired);
-        } else {
-            let status = Arc::new(lower::status(&first(&desired, now), &Memory::default(), None));
-            let standing = Standing { version, status };
-            let stored = Stored { desired: Arc::new(desired.clone()), versions: vec![standing] };
-            state.channels.insert(desired.name.clone(), stored);
-        }
+        let twin = twin::Cluster::new(VirtualClock(sandbox));
+        Self { twin, written: Mutex::default(), pins_created: AtomicUsize::new(0) }
     }
 
     /// Changes a spec through a new generation.
@@ -273,25 +182,9 @@ impl Cluster {
         self.apply(desired);
     }
 
-    pub fn desired(&self, name: &str) -> Arc<Desired> {
-        lock(&self.state).channels[name].desired.clone()
-    }
-
     /// Another version of the operator wrote this.
     pub fn overwrite(&self, name: &str, status: serde_json::Value) {
-        let status = Arc::new(serde_json::from_value(status).unwrap());
-        let mut state = lock(&self.state);
-        let version = state.bump();
-        state.channels.get_mut(name).unwrap().versions.push(Standing { version, status });
-    }
-
-    pub fn status(&self, name: &str) -> Status {
-        Status::read(&self.raw(name))
-    }
-
-    /// Status as it stands.
-    pub fn raw(&self, name: &str) -> Arc<WhatsAppChannelStatus> {
-        lock(&self.state).channels[name].versions.last().unwrap().status.clone()
+        self.twin.overwrite(name, serde_json::from_value(status).unwrap());
     }
 
     /// Status and reason of `Ready`, without reading the rest.
@@ -303,23 +196,14 @@ impl Cluster {
 
     /// Every write of status so far, in order.
     pub fn written(&self) -> Vec<Written> {
-        lock(&self.state).written.clone()
+        lock(&self.written).clone()
     }
 
     pub fn written_count(&self) -> usize {
-        lock(&self.state).written.len()
+        lock(&self.written).len()
     }
 
-    /// The live object, or an older version of it.
-    fn read(&self, name: &str, back: usize) -> Option<Live<Standing>> {
-        let state = lock(&self.state);
-        let stored = state.channels.get(name)?;
-        let at = stored.versions.len().saturating_sub(1 + back);
-        let version = stored.versions[at].clone();
-        let Status { memory, before } = Status::read(&version.status);
-        Some(Live { version, uid: stored.desired.uid.clone(), memory, before })
-    }
-
+    /// A write that is audited.
     fn write(
         &self,
         name: &str,
@@ -327,71 +211,28 @@ impl Cluster {
         record: &Record,
         expected: &Standing,
     ) -> Result<Standing, WriteError> {
-        let mut state = lock(&self.state);
-        let version = state.bump();
-        let stored = state.channels.get_mut(name).filter(|s| s.desired.uid == uid).ok_or(WriteError::Gone)?;
-        let current = stored.versions.last().unwrap();
-        if current.version != expected.version {
-            return Err(WriteError::Conflict);
+        let standing = self.twin.write(name, uid, record, expected)?;
+        if !standing.is(expected) {
+            lock(&self.written).push(Written { channel: name.into(), status: standing.status().clone() });
         }
-        let next = lower::status(&record.assessment, &record.memory, Some(&expected.status));
-        if next == *current.status {
-            return Ok(current.clone());
-        }
-        let standing = Standing { version, status: Arc::new(next) };
-        stored.versions.push(standing.clone());
-        let status = standing.status.clone();
-        state.written.push(Written { channel: name.into(), status });
         Ok(standing)
-    }
-
-    /// Creates a Secret or gives it another value: a new version either way.
-    pub fn put_secret(&self, key: &SecretKey, value: &str, is_verify_token: bool) {
-        let mut state = lock(&self.state);
-        let version = state.bump();
-        let secret = state.secrets.entry(key.name.clone()).or_insert_with(|| Secret {
-            uid: format!("secret-{version}"),
-            version,
-            data: BTreeMap::new(),
-            is_verify_token,
-        });
-        secret.version = version;
-        secret.data.insert(key.key.clone(), value.into());
     }
 
     /// A tool changes a label: a new version with the same values.
     pub fn touch_secret(&self, key: &SecretKey) {
-        let mut state = lock(&self.state);
-        let version = state.bump();
-        if let Some(secret) = state.secrets.get_mut(&key.name) {
-            secret.version = version;
+        if let SecretRead::Found { value: Some(value), is_verify_token, .. } = self.read_secret(key) {
+            self.put_secret(key, value.expose_secret(), is_verify_token);
         }
     }
 
     pub fn pins_created(&self) -> usize {
-        lock(&self.state).pins_created
-    }
-
-    fn read_secret(&self, key: &SecretKey) -> SecretRead {
-        let state = lock(&self.state);
-        let Some(secret) = state.secrets.get(&key.name) else { return SecretRead::Missing };
-        SecretRead::Found {
-            version: SecretVersion { uid: secret.uid.clone(), resource_version: secret.version.to_string() },
-            value: secret.data.get(&key.key).map(|v| SecretString::from(v.clone())),
-            is_verify_token: secret.is_verify_token,
-        }
-    }
-
-    fn secret_version(&self, name: &str) -> Option<u64> {
-        lock(&self.state).secrets.get(name).map(|s| s.version)
+        self.pins_created.load(Ordering::Relaxed)
     }
 
     fn create_pin(&self, key: &SecretKey) {
-        if self.secret_version(&key.name).is_some() {
-            return;
+        if self.twin.create_pin(key) {
+            self.pins_created.fetch_add(1, Ordering::Relaxed);
         }
-        self.put_secret(key, "482913", false);
-        lock(&self.state).pins_created += 1;
     }
 }
 
@@ -551,7 +392,7 @@ impl Records for Shelf {
     type Version = Standing;
 
     fn shows(&self, version: &Standing, record: &Record) -> bool {
-        *version.status == lower::status(&record.assessment, &record.memory, Some(&version.status))
+        **version.status() == lower::status(&record.assessment, &record.memory, Some(version.status()))
     }
 
     async fn write(&self, record: &Record, expected: &Standing) -> Result<Standing, WriteError> {
@@ -743,16 +584,6 @@ impl Graph for Mortal {
     }
 }
 
-/// What a process knows of one channel and loses with its life.
-struct Fleeting {
-    volatile: Arc<Mutex<Volatile>>,
-    unwritten: Arc<Unwritten>,
-    after_write: Option<Timestamp>,
-    last_success: Option<Timestamp>,
-    due: Timestamp,
-    failures: u32,
-}
-
 /// One operator process.
 pub struct Process {
     pub gate: Gate,
@@ -821,11 +652,10 @@ pub struct World {
     pub retries_given: BTreeMap<String, usize>,
     /// How long an approved name lives at Meta unless it is registered; then it may be submitted again.
     pub name_lives: Option<Duration>,
-    versions_entered: BTreeMap<String, BTreeSet<u64>>,
+    versions_entered: BTreeMap<String, BTreeSet<String>>,
     codes_entered: BTreeMap<String, usize>,
     entry_due: BTreeMap<String, Timestamp>,
     consent_due: BTreeMap<String, Timestamp>,
-    secret_seen: BTreeMap<String, Vec<Option<u64>>>,
     address: String,
     /// Given to every process that starts from now on.
     pub turns: Option<mpsc::UnboundedSender<Told>>,
@@ -874,7 +704,6 @@ impl World {
             codes_entered: BTreeMap::new(),
             entry_due: BTreeMap::new(),
             consent_due: BTreeMap::new(),
-            secret_seen: BTreeMap::new(),
             address,
             turns: None,
             _stop: stop.drop_guard(),
@@ -968,14 +797,7 @@ impl World {
         let desired = self.cluster.desired(name);
         let process = &mut self.processes[process];
         let live = self.cluster.read(name, std::mem::take(&mut process.stale)).unwrap();
-        let fleeting = process.channels.entry(name.into()).or_insert_with(|| Fleeting {
-            volatile: Arc::default(),
-            unwritten: Arc::default(),
-            after_write: None,
-            last_success: None,
-            due: now,
-            failures: 0,
-        });
+        let fleeting = process.channels.entry(name.into()).or_insert_with(|| Fleeting::new(now));
         let input = Input {
             live,
             claim: Claim::Ours { act_from: None },
@@ -1006,27 +828,10 @@ impl World {
             Ended::Done(done) => {
                 assert!(done.writes <= 2, "a pass writes status at most twice");
                 self.told.extend(turn(done));
-                let fleeting = self.processes[process].channels.get_mut(name).unwrap();
-                fleeting.failures = 0;
-                fleeting.last_success = done.last_success;
-                if let Some(outcome) = done.outcome.as_ref().filter(|o| may_have_written(o)) {
-                    fleeting.after_write = Some(outcome.at);
-                }
-                fleeting.due = done.next.max(later(now, SECOND));
-                if done.outcome.is_some() {
-                    fleeting.due = fleeting.due.min(later(now, SECOND));
-                }
+                self.processes[process].channels.get_mut(name).unwrap().took(done, now);
             }
-            Ended::Failed(_) => {
-                let fleeting = self.processes[process].channels.get_mut(name).unwrap();
-                fleeting.failures += 1;
-                let pause = SECOND * (1 << fleeting.failures.min(6));
-                fleeting.due = later(now, pause);
-            }
+            Ended::Failed(_) => self.processes[process].channels.get_mut(name).unwrap().failed(now),
         }
-        let desired = self.cluster.desired(name);
-        let seen = self.secret_versions(&desired);
-        self.secret_seen.insert(name.into(), seen);
         self.tell(process, name, ended);
     }
 
@@ -1082,13 +887,7 @@ impl World {
     }
 
     fn names(&self) -> Vec<String> {
-        lock(&self.cluster.state).channels.keys().cloned().collect()
-    }
-
-    fn secret_versions(&self, desired: &Desired) -> Vec<Option<u64>> {
-        let mut keys = vec![&desired.verification.code_secret, &desired.registration.pin_secret];
-        keys.extend(desired.webhook.as_ref().map(|w| &w.verify_token));
-        keys.into_iter().map(|key| self.cluster.secret_version(&key.name)).collect()
+        self.cluster.names()
     }
 
     pub fn due(&self, process: &Process, name: &str) -> Timestamp {
@@ -1162,7 +961,7 @@ impl World {
     pub fn enter(&mut self, name: &str, code: &str) {
         let key = self.cluster.desired(name).verification.code_secret.clone();
         self.cluster.put_secret(&key, code, false);
-        let version = self.cluster.secret_version(&key.name).unwrap();
+        let version = self.cluster.secret_version(&key.name).unwrap().as_subject();
         self.versions_entered.entry(name.into()).or_default().insert(version);
         self.wake_by_secrets(name);
     }
@@ -1213,7 +1012,7 @@ impl World {
         let at = later(self.now(), after);
         for process in &mut self.processes {
             if let Some(fleeting) = process.channels.get_mut(name) {
-                fleeting.due = fleeting.due.min(at);
+                fleeting.wake(at);
             }
         }
     }

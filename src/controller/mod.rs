@@ -182,11 +182,11 @@ async fn run_channels<S, C>(
         |turn| channel::work(ctx.clone(), turn),
         |class, delay| metrics.delay(CHANNELS, word(class), delay),
     );
-    watched(client, watches, CHANNELS, health, |news| take_channel(&ctx, &news), working).await;
+    watched(client, watches, CHANNELS, health, |news| take_channel(&ctx, news), working).await;
 }
 
 /// Keeps the index of claims in step with the watch, and wakes whom a change concerns.
-fn take_channel<G: Clone, C: Clock>(ctx: &channel::Context<G, C>, news: &News<WhatsAppChannel>) {
+fn take_channel<G: Clone, C: Clock>(ctx: &channel::Context<G, C>, news: &News<'_, WhatsAppChannel>) {
     let now = ctx.shell.clock.now();
     match news {
         News::Filled => ctx.signals.spread(ctx.claims.filled(now)),
@@ -236,11 +236,11 @@ async fn run_portfolios<S, C>(
         |turn| portfolio::work(ctx.clone(), turn),
         |class, delay| metrics.delay(PORTFOLIOS, word(class), delay),
     );
-    watched(client, watches, PORTFOLIOS, health, |news| take_portfolio(&ctx, &news), working).await;
+    watched(client, watches, PORTFOLIOS, health, |news| take_portfolio(&ctx, news), working).await;
 }
 
 /// Keeps what portfolios grant in step with the watch.
-fn take_portfolio<S: GraphSource, C>(ctx: &portfolio::Context<S, C>, news: &News<WhatsAppPortfolio>) {
+fn take_portfolio<S: GraphSource, C>(ctx: &portfolio::Context<S, C>, news: &News<'_, WhatsAppPortfolio>) {
     match news {
         News::Filled => {
             ctx.portfolios.filled();
@@ -324,13 +324,13 @@ async fn watched<K: watch::Watched>(
     watches: &Watches,
     part: &'static str,
     health: &Health,
-    take: impl Fn(News<K>) + Sync,
+    take: impl Fn(&News<'_, K>) + Sync,
     working: impl Future<Output = ()>,
 ) {
     let filled = CancellationToken::new();
     let watching = watch(client, watches, |news| {
         let is_filled = matches!(news, News::Filled);
-        take(news);
+        take(&news);
         if is_filled {
             health.holds(part);
             filled.cancel();
@@ -371,9 +371,9 @@ async fn check_watches(watched: &[(&'static str, Watches)], health: &Health, met
                 missing.extend(notes.iter().cloned());
             }
             if missing.is_empty() {
-                health.holds(part)
+                health.holds(part);
             } else {
-                health.missing_part(part, &missing.join("; "))
+                health.missing_part(part, &missing.join("; "));
             }
             health.note(part, notes);
         }

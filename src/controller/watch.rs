@@ -5,7 +5,7 @@
 //! an end: not for an answer, and not for a sign of life of a watch, for which the server sends bookmarks each minute.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeSet, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -61,13 +61,13 @@ impl Key {
 
 /// What a watch tells.
 #[derive(Debug)]
-pub enum News<K> {
+pub enum News<'a, K> {
     /// An object as it is now. `is_first`: it was there before everything was listed for the first time.
     Shown {
-        object: DeserializeGuard<K>,
+        object: &'a DeserializeGuard<K>,
         is_first: bool,
     },
-    Gone(Key),
+    Gone(&'a Key),
     /// Every namespace was listed, or may not be read. It is told once.
     Filled,
 }
@@ -88,11 +88,12 @@ pub struct Standing {
 /// The watches of one kind. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Watches {
-    scopes: Arc<Mutex<BTreeMap<Option<String>, Scope>>>,
+    scopes: Arc<Mutex<Vec<Scope>>>,
 }
 
 #[derive(Debug)]
 struct Scope {
+    namespace: Option<String>,
     is_listed: bool,
     sign: Instant,
     refused: Option<String>,
@@ -102,17 +103,24 @@ struct Scope {
 impl Watches {
     /// Of these namespaces, or of all when there are none.
     pub fn new(namespaces: &[String]) -> Self {
+        let distinct: BTreeSet<&String> = namespaces.iter().collect();
         let names: Vec<Option<String>> =
-            if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
-        let scope = || Scope { is_listed: false, sign: Instant::now(), refused: None, failure: None };
-        Self { scopes: Arc::new(Mutex::new(names.into_iter().map(|name| (name, scope())).collect())) }
+            if distinct.is_empty() { vec![None] } else { distinct.into_iter().cloned().map(Some).collect() };
+        let scope = |namespace| Scope {
+            namespace,
+            is_listed: false,
+            sign: Instant::now(),
+            refused: None,
+            failure: None,
+        };
+        Self { scopes: Arc::new(Mutex::new(names.into_iter().map(scope).collect())) }
     }
 
     /// How each namespace is read.
     pub fn standing(&self) -> Vec<Standing> {
         let scopes = self.lock();
-        let standing = scopes.iter().map(|(namespace, scope)| Standing {
-            namespace: namespace.clone(),
+        let standing = scopes.iter().map(|scope| Standing {
+            namespace: scope.namespace.clone(),
             age: scope.sign.elapsed(),
             refused: scope.refused.clone(),
             failure: scope.failure.clone(),
@@ -121,38 +129,38 @@ impl Watches {
     }
 
     fn names(&self) -> Vec<Option<String>> {
-        self.lock().keys().cloned().collect()
+        self.lock().iter().map(|scope| scope.namespace.clone()).collect()
     }
 
     /// Everything that can be read was listed, and that is something.
     pub fn is_filled(&self) -> bool {
         let scopes = self.lock();
-        scopes.values().any(|scope| scope.is_listed)
-            && scopes.values().all(|scope| scope.is_listed || scope.refused.is_some())
+        scopes.iter().any(|scope| scope.is_listed)
+            && scopes.iter().all(|scope| scope.is_listed || scope.refused.is_some())
     }
 
-    fn listed(&self, namespace: &Option<String>) {
-        if let Some(scope) = self.lock().get_mut(namespace) {
+    fn listed(&self, at: usize) {
+        if let Some(scope) = self.lock().get_mut(at) {
             scope.is_listed = true;
         }
     }
 
     /// The server answered: what failed before is over.
-    fn sign(&self, namespace: &Option<String>) {
-        if let Some(scope) = self.lock().get_mut(namespace) {
+    fn sign(&self, at: usize) {
+        if let Some(scope) = self.lock().get_mut(at) {
             scope.sign = Instant::now();
             if scope.refused.take().is_some() {
-                info!(namespace = namespace.as_deref(), "the namespace can be read");
+                info!(namespace = scope.namespace.as_deref(), "the namespace can be read");
             }
             scope.failure = None;
         }
     }
 
     /// A try failed. What is new of it is logged, and no repetition.
-    fn failed(&self, namespace: &Option<String>, kind: &str, trouble: &Trouble) {
+    fn failed(&self, at: usize, kind: &str, trouble: &Trouble) {
         let mut scopes = self.lock();
-        let Some(scope) = scopes.get_mut(namespace) else { return };
-        let namespace = namespace.as_deref();
+        let Some(scope) = scopes.get_mut(at) else { return };
+        let namespace = scope.namespace.as_deref();
         match trouble {
             Trouble::Refused(why) => {
                 if scope.refused.as_ref() != Some(why) {
@@ -170,7 +178,7 @@ impl Watches {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Option<String>, Scope>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Scope>> {
         self.scopes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -231,15 +239,14 @@ impl<K> Watched for K where
 }
 
 /// Watches until it is dropped. `take` is told everything, and never twice at one time.
-pub async fn watch<K: Watched>(client: &Client, watches: &Watches, take: impl Fn(News<K>) + Sync) {
+pub async fn watch<K: Watched>(client: &Client, watches: &Watches, take: impl Fn(News<'_, K>) + Sync) {
     let ends = Mutex::new(Taking { is_filled: false, take });
-    let follow = watches.names().into_iter().map(|namespace| {
+    let follow = watches.names().into_iter().enumerate().map(|(at, namespace)| {
         let api = match &namespace {
             None => Api::all(client.clone()),
             Some(name) => Api::namespaced(client.clone(), name),
         };
-        Follow { api, namespace, watches, taking: &ends, known: HashSet::new(), newest: None, old_lists: 0 }
-            .run()
+        Follow { api, at, watches, taking: &ends, known: HashSet::new(), newest: None, old_lists: 0 }.run()
     });
     join_all(follow).await;
 }
@@ -253,7 +260,8 @@ struct Taking<F> {
 /// One namespace.
 struct Follow<'a, K, F> {
     api: Api<DeserializeGuard<K>>,
-    namespace: Option<String>,
+    /// Its place among the watches.
+    at: usize,
     watches: &'a Watches,
     taking: &'a Mutex<Taking<F>>,
     /// What was shown and is not gone.
@@ -263,7 +271,7 @@ struct Follow<'a, K, F> {
     old_lists: u32,
 }
 
-impl<K: Watched, F: Fn(News<K>)> Follow<'_, K, F> {
+impl<K: Watched, F: Fn(News<'_, K>)> Follow<'_, K, F> {
     async fn run(mut self) {
         let mut failures = 0;
         loop {
@@ -306,7 +314,7 @@ impl<K: Watched, F: Fn(News<K>)> Follow<'_, K, F> {
             if params.continue_token.is_none() {
                 self.refuse_old(&version)?;
             }
-            self.watches.sign(&self.namespace);
+            self.watches.sign(self.at);
             for object in page.items {
                 listed.insert(self.shown(object));
             }
@@ -314,10 +322,10 @@ impl<K: Watched, F: Fn(News<K>)> Follow<'_, K, F> {
                 Some(token) => params = params.continue_token(&token),
                 None => {
                     let vanished: Vec<Key> = self.known.difference(&listed).cloned().collect();
-                    for key in vanished {
+                    for key in &vanished {
                         self.gone(key);
                     }
-                    self.watches.listed(&self.namespace);
+                    self.watches.listed(self.at);
                     self.fill();
                     return Ok(version);
                 }
@@ -341,7 +349,7 @@ impl<K: Watched, F: Fn(News<K>)> Follow<'_, K, F> {
         let params = WatchParams::default().timeout(WATCH_SECONDS);
         let events = timeout(DEADLINE, self.api.watch(&params, version)).await;
         let mut events = std::pin::pin!(events.map_err(|_| silent("no answer to a watch", DEADLINE))??);
-        self.watches.sign(&self.namespace);
+        self.watches.sign(self.at);
         loop {
             let event = timeout(SILENCE, events.next()).await;
             let Some(event) = event.map_err(|_| silent("no sign of life of a watch", SILENCE))? else {
@@ -354,13 +362,13 @@ impl<K: Watched, F: Fn(News<K>)> Follow<'_, K, F> {
                     seen
                 }
                 WatchEvent::Deleted(object) => {
-                    self.gone(Key::of(object.meta()));
+                    self.gone(&Key::of(object.meta()));
                     object.meta().resource_version.clone()
                 }
                 WatchEvent::Bookmark(mark) => Some(mark.metadata.resource_version),
                 WatchEvent::Error(status) => return Err(Trouble::from(*status)),
             };
-            self.watches.sign(&self.namespace);
+            self.watches.sign(self.at);
             *failures = 0;
             if let Some(seen) = seen {
                 self.newest = seen.parse().ok().max(self.newest);
@@ -374,17 +382,17 @@ impl<K: Watched, F: Fn(News<K>)> Follow<'_, K, F> {
         // Also of a list that breaks off: the next one says whether it is still there.
         self.known.insert(key.clone());
         let taking = self.taking();
-        (taking.take)(News::Shown { object, is_first: !taking.is_filled });
+        (taking.take)(News::Shown { object: &object, is_first: !taking.is_filled });
         key
     }
 
-    fn gone(&mut self, key: Key) {
-        self.known.remove(&key);
+    fn gone(&mut self, key: &Key) {
+        self.known.remove(key);
         (self.taking().take)(News::Gone(key));
     }
 
     fn failed(&self, trouble: &Trouble) {
-        self.watches.failed(&self.namespace, &K::kind(&()), trouble);
+        self.watches.failed(self.at, &K::kind(&()), trouble);
         self.fill();
     }
 

@@ -1,4 +1,7 @@
-use std::{collections::VecDeque, convert::Infallible};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    convert::Infallible,
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -120,7 +123,7 @@ async fn told(server: &Server, namespaces: &[&str], time: Duration) -> (Vec<Stri
     let names: Vec<String> = namespaces.iter().map(|name| (*name).to_owned()).collect();
     let watches = Watches::new(&names);
     let news = Mutex::new(Vec::new());
-    let take = |one: News<ConfigMap>| {
+    let take = |one: News<'_, ConfigMap>| {
         news.lock().expect("sound").push(match one {
             News::Shown { object, is_first } => {
                 let name = object.meta().name.clone().unwrap_or_default();
@@ -274,7 +277,7 @@ async fn a_watch_that_is_closed_at_once_is_begun_again_each_second_and_nothing_i
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_keeps_failing_is_listed_anew() {
-    let failing = (0..FAILURES + 1).map(|_| Answer::Status(500));
+    let failing = (0..=FAILURES).map(|_| Answer::Status(500));
     let list = |names| std::iter::once(Answer::Page(names, 5, None));
     let server = Server::default().answers("a", list(&["one"]).chain(failing).chain(list(&[])));
     let (news, _) = told(&server, &["a"], secs(120)).await;
@@ -297,7 +300,7 @@ async fn a_list_that_is_older_than_what_was_seen_takes_nothing_back() {
     let (news, _) = told(&server, &["a"], secs(30)).await;
     assert_eq!(news, ["one at first", "filled", "two", "one", "two"]);
     // After a restore of the server's storage the older list is the truth.
-    let old = (0..OLD_LISTS + 1).map(|_| Answer::Page(&[], 7, None));
+    let old = (0..=OLD_LISTS).map(|_| Answer::Page(&[], 7, None));
     let first = [Answer::Page(&["one"], 50, None), expired()];
     let server = Server::default().answers("a", first.into_iter().chain(old));
     let (news, _) = told(&server, &["a"], secs(600)).await;

@@ -190,6 +190,7 @@ fn take_channel<G: Clone, C: Clock>(ctx: &channel::Context<G, C>, news: &News<'_
     let now = ctx.shell.clock.now();
     match news {
         News::Filled => ctx.signals.spread(ctx.claims.filled(now)),
+        News::Back => ctx.signals.channels.wake(ctx.states.failing()),
         News::Shown { object, is_first } => {
             // One that does not parse keeps its place: its number may well be managed.
             let (key, seen) = (Key::of(object.meta()), Seen::of(object.meta(), &ASKS));
@@ -246,6 +247,8 @@ fn take_portfolio<S: GraphSource, C>(ctx: &portfolio::Context<S, C>, news: &News
             ctx.portfolios.filled();
             ctx.signals.channels.wake(ctx.desk.claims.keys());
         }
+        // A portfolio is looked at every minute anyway.
+        News::Back => {}
         News::Shown { object, is_first } => {
             let of = portfolio::reference(&Key::of(object.meta()));
             let lane = Lane { portfolio: of.clone(), target: Target::Portfolio };

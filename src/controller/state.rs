@@ -55,6 +55,13 @@ impl States {
         self.lock().remove(key);
     }
 
+    /// Those whose last pass failed.
+    pub fn failing(&self) -> Vec<Key> {
+        let states = self.lock();
+        let failing = states.iter().filter(|(_, state)| state.soft().failures > 0);
+        failing.map(|(key, _)| key.clone()).collect()
+    }
+
     /// The oldest last success among all channels that are looked at.
     pub fn oldest_success(&self) -> Option<Timestamp> {
         let states: Vec<Arc<State>> = self.lock().values().cloned().collect();
@@ -245,6 +252,7 @@ mod tests {
         let states = States::default();
         let state = states.of(&key(), &"1".into());
         assert_eq!((state.failed(), state.failed()), (1, 2));
+        assert_eq!(states.failing(), [key()]);
         states.remove(&key());
         assert!(states.get(&key(), "1").is_none() && states.lock().is_empty());
     }

@@ -33,8 +33,8 @@ const WATCH_SECONDS: u32 = 290;
 const SILENCE: Duration = Duration::from_secs(150);
 /// A watch that ends at once is not begun again before this.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// A namespace that may not be read is tried again at least this often.
-const REFUSED: Duration = Duration::from_secs(20);
+/// What failed or was refused is tried again at least this often.
+const LONGEST: Duration = Duration::from_secs(20);
 /// A watch that fails this often without a word in between may stand on something that the server cannot serve: a list
 /// says what there is.
 const FAILURES: u32 = 4;
@@ -70,6 +70,8 @@ pub enum News<'a, K> {
     Gone(&'a Key),
     /// Every namespace was listed, or may not be read. It is told once.
     Filled,
+    /// The server answers again: what failed because of it may be tried at once.
+    Back,
 }
 
 /// How one namespace is read.
@@ -145,15 +147,15 @@ impl Watches {
         }
     }
 
-    /// The server answered: what failed before is over.
-    fn sign(&self, at: usize) {
-        if let Some(scope) = self.lock().get_mut(at) {
+    /// The server answered: what failed before is over. Gives back whether something had.
+    fn sign(&self, at: usize) -> bool {
+        self.lock().get_mut(at).is_some_and(|scope| {
             scope.sign = Instant::now();
             if scope.refused.take().is_some() {
                 info!(namespace = scope.namespace.as_deref(), "the namespace can be read");
             }
-            scope.failure = None;
-        }
+            scope.failure.take().is_some()
+        })
     }
 
     /// A try failed. What is new of it is logged, and no repetition.
@@ -278,8 +280,7 @@ impl<K: Watched, F: Fn(News<'_, K>)> Follow<'_, K, F> {
             let Err(trouble) = self.round(&mut failures).await else { continue };
             failures += 1;
             self.failed(&trouble);
-            let pause = pace::after_failures(failures);
-            sleep(if matches!(trouble, Trouble::Refused(_)) { pause.min(REFUSED) } else { pause }).await;
+            sleep(pace::after_failures(failures).min(LONGEST)).await;
         }
     }
 
@@ -297,7 +298,7 @@ impl<K: Watched, F: Fn(News<'_, K>)> Follow<'_, K, F> {
                 Err(trouble) => {
                     *failures += 1;
                     self.failed(&trouble);
-                    sleep(pace::after_failures(*failures)).await;
+                    sleep(pace::after_failures(*failures).min(LONGEST)).await;
                 }
             }
         }
@@ -314,7 +315,7 @@ impl<K: Watched, F: Fn(News<'_, K>)> Follow<'_, K, F> {
             if params.continue_token.is_none() {
                 self.refuse_old(&version)?;
             }
-            self.watches.sign(self.at);
+            self.sign();
             for object in page.items {
                 listed.insert(self.shown(object));
             }
@@ -349,7 +350,7 @@ impl<K: Watched, F: Fn(News<'_, K>)> Follow<'_, K, F> {
         let params = WatchParams::default().timeout(WATCH_SECONDS);
         let events = timeout(DEADLINE, self.api.watch(&params, version)).await;
         let mut events = std::pin::pin!(events.map_err(|_| silent("no answer to a watch", DEADLINE))??);
-        self.watches.sign(self.at);
+        self.sign();
         loop {
             let event = timeout(SILENCE, events.next()).await;
             let Some(event) = event.map_err(|_| silent("no sign of life of a watch", SILENCE))? else {
@@ -368,7 +369,7 @@ impl<K: Watched, F: Fn(News<'_, K>)> Follow<'_, K, F> {
                 WatchEvent::Bookmark(mark) => Some(mark.metadata.resource_version),
                 WatchEvent::Error(status) => return Err(Trouble::from(*status)),
             };
-            self.watches.sign(self.at);
+            self.sign();
             *failures = 0;
             if let Some(seen) = seen {
                 self.newest = seen.parse().ok().max(self.newest);
@@ -389,6 +390,12 @@ impl<K: Watched, F: Fn(News<'_, K>)> Follow<'_, K, F> {
     fn gone(&mut self, key: &Key) {
         self.known.remove(key);
         (self.taking().take)(News::Gone(key));
+    }
+
+    fn sign(&self) {
+        if self.watches.sign(self.at) {
+            (self.taking().take)(News::Back);
+        }
     }
 
     fn failed(&self, trouble: &Trouble) {

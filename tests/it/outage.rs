@@ -103,7 +103,7 @@ async fn what_meta_answered_while_the_api_server_was_away_counts_when_it_is_back
             "refused before it had an effect"
         );
         let status = rig.get(&format!("register-{round}")).await["status"].clone();
-        let registered = condition(&status, "NumberRegistered").expect("it is told").clone();
+        let registered = condition(&status, "Registered").expect("it is told").clone();
         assert_eq!(registered["reason"], "PinMismatch", "{status:#}");
     }
 }

@@ -131,6 +131,7 @@ async fn told(server: &Server, namespaces: &[&str], time: Duration) -> (Vec<Stri
             }
             News::Gone(key) => format!("{} gone", key.name),
             News::Filled => "filled".to_owned(),
+            News::Back => "back".to_owned(),
         });
     };
     let _ = timeout(time, watch(&server.client(), &watches, take)).await;
@@ -153,7 +154,7 @@ async fn what_a_list_that_broke_off_had_shown_is_gone_when_the_next_one_lacks_it
         ],
     );
     let (news, _) = told(&server, &["a"], secs(30)).await;
-    assert_eq!(news, ["kept at first", "ghost at first", "kept at first", "ghost gone", "filled"]);
+    assert_eq!(news, ["kept at first", "ghost at first", "back", "kept at first", "ghost gone", "filled"]);
     assert_eq!(server.asked("a"), ["list", "list", "list", "watch 6"]);
 }
 
@@ -233,7 +234,7 @@ async fn a_watch_without_a_sign_of_life_is_begun_again_where_it_stood() {
         ],
     );
     let (news, watches) = told(&server, &["a"], SILENCE + secs(10)).await;
-    assert_eq!(news, ["filled", "one"]);
+    assert_eq!(news, ["filled", "back", "one"]);
     assert_eq!(server.asked("a"), ["list", "watch 5", "watch 5"]);
     assert_eq!(watches.standing()[0].failure, None);
 }
@@ -281,7 +282,7 @@ async fn a_watch_that_keeps_failing_is_listed_anew() {
     let list = |names| std::iter::once(Answer::Page(names, 5, None));
     let server = Server::default().answers("a", list(&["one"]).chain(failing).chain(list(&[])));
     let (news, _) = told(&server, &["a"], secs(120)).await;
-    assert_eq!(news, ["one at first", "filled", "one gone"]);
+    assert_eq!(news, ["one at first", "filled", "back", "one gone"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -298,11 +299,11 @@ async fn a_list_that_is_older_than_what_was_seen_takes_nothing_back() {
         ],
     );
     let (news, _) = told(&server, &["a"], secs(30)).await;
-    assert_eq!(news, ["one at first", "filled", "two", "one", "two"]);
+    assert_eq!(news, ["one at first", "filled", "two", "back", "one", "two"]);
     // After a restore of the server's storage the older list is the truth.
     let old = (0..=OLD_LISTS).map(|_| Answer::Page(&[], 7, None));
     let first = [Answer::Page(&["one"], 50, None), expired()];
     let server = Server::default().answers("a", first.into_iter().chain(old));
     let (news, _) = told(&server, &["a"], secs(600)).await;
-    assert_eq!(news, ["one at first", "filled", "one gone"]);
+    assert_eq!(news, ["one at first", "filled", "back", "one gone"]);
 }

@@ -2,7 +2,7 @@
 //! server and a sandbox that answers after 50 ms.
 //!
 //! `make bench` runs it and prints a table and JSON. Each figure is measured in this run, on this machine; ratios
-//! and counts travel, seconds do not. `FLEET=rest,large,restart,burst,start` picks scenarios, `FLEET_WINDOW=690`
+//! and counts travel, seconds do not. `FLEET=rest,large,restart,burst,start,fair` picks scenarios, `FLEET_WINDOW=690`
 //! sets how many seconds a fleet at rest is watched.
 //!
 //! Calls at rest are of two kinds. Those that come every few minutes are counted in the window and brought to an
@@ -26,23 +26,27 @@ use control_plane::{ControlPlane, Options as PlaneOptions, Process};
 use figures::{Figures, figure};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use kube::api::{ApiResource, DynamicObject, ListParams, PostParams};
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use whatsapp_operator::sandbox::{
     Account, App, Fault, FaultKind, Match, Number, Options, Pace, Portfolio, ReviewPolicy, Sandbox, Token,
-    World,
+    What, World,
 };
 
 const BUSINESS: &str = "500000000000001";
 const APP: &str = "200000000000001";
 const PER_ACCOUNT: usize = 100;
 const NAMESPACE: &str = "bench";
+/// Accounts that answer late, of 100 channels each.
+const FAIR_SLOW: usize = 3;
+/// Consents on the account that does not.
+const FAIR_ASKED: usize = 20;
 const AT_REST: &str = "1,000 at rest";
 
 fn main() {
-    let wanted = std::env::var("FLEET").unwrap_or_else(|_| "start,burst,rest,restart,large".to_owned());
+    let wanted = std::env::var("FLEET").unwrap_or_else(|_| "start,burst,fair,rest,restart,large".to_owned());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let figures = runtime.block_on(measure(&wanted));
     figures::print(&figures);
@@ -61,6 +65,11 @@ async fn measure(wanted: &str) -> Figures {
     if picks("burst") {
         let fleet = Fleet::new(10, false).await;
         fleet.first_status(&mut figures).await;
+        fleet.stop().await;
+    }
+    if picks("fair") {
+        let fleet = Fleet::new(FAIR_SLOW + 1, false).await;
+        fleet.fairness(&mut figures).await;
         fleet.stop().await;
     }
     if picks("rest") || picks("restart") {
@@ -273,13 +282,22 @@ impl Fleet {
     }
 
     async fn ready(&self) -> usize {
+        self.with_condition("Ready", "True", None).await
+    }
+
+    /// How many channels have this condition.
+    async fn with_condition(&self, kind: &str, status: &str, reason: Option<&str>) -> usize {
         let list = self.channels().list(&ListParams::default()).await.expect("channels are listed");
         list.items
             .iter()
             .filter(|channel| {
-                channel.data["status"]["conditions"]
-                    .as_array()
-                    .is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
+                channel.data["status"]["conditions"].as_array().is_some_and(|all| {
+                    all.iter().any(|c| {
+                        c["type"] == kind
+                            && c["status"] == status
+                            && reason.is_none_or(|reason| c["reason"] == reason)
+                    })
+                })
             })
             .count()
     }
@@ -366,6 +384,53 @@ impl Fleet {
             .iter()
             .map(|(name, at)| seen[name].saturating_duration_since(*at).as_secs_f64() * 1_000.0)
             .collect()
+    }
+
+    /// From a consent on a healthy account to its code, while every channel of others waits for Meta.
+    async fn fairness(&self, figures: &mut Figures) {
+        let number = |account: usize, n: usize| {
+            let digits = digits(account, n);
+            Number::new(&format!("1{digits}"), &account_id(account), &digits, "Acme Support")
+        };
+        for account in 0..FAIR_SLOW {
+            for n in 0..PER_ACCOUNT {
+                self.sandbox.add_number(number(account, n).registered("271828"));
+            }
+        }
+        for n in 0..FAIR_ASKED {
+            self.sandbox.add_number(number(FAIR_SLOW, n));
+        }
+        let healthy = FAIR_SLOW * PER_ACCOUNT..FAIR_SLOW * PER_ACCOUNT + FAIR_ASKED;
+        self.create(healthy.clone()).await;
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while self.with_condition("NumberVerified", "False", Some("CodeNeeded")).await < FAIR_ASKED {
+            assert!(Instant::now() < deadline, "the healthy channels do not get to their consent");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        for account in 0..FAIR_SLOW {
+            let on = Match { account: Some(account_id(account)), ..Match::on("GET", "*") };
+            self.sandbox.inject(Fault { on, kind: FaultKind::Latency { ms: 19_000 } });
+        }
+        self.create(0..FAIR_SLOW * PER_ACCOUNT).await;
+        let api = self.channels();
+        let mut times = Vec::new();
+        for n in healthy {
+            let asked = Instant::now();
+            let consent = json!({"metadata": {"annotations": {"whatsapp-operator.dev/send-code": "one"}}});
+            api.patch(&format!("c{n:05}"), &PatchParams::default(), &Patch::Merge(consent))
+                .await
+                .expect("the consent is taken");
+            let wanted = digits(FAIR_SLOW, n % PER_ACCOUNT);
+            let is_sent = |what: &What| matches!(what, What::CodeSent { digits } if *digits == wanted);
+            while !self.sandbox.effects().iter().any(|effect| is_sent(&effect.what)) {
+                assert!(asked.elapsed() < Duration::from_secs(180), "the consent is not served");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            times.push(asked.elapsed().as_secs_f64() * 1_000.0);
+        }
+        let scenario = "consent to code, 300 others wait for slow accounts";
+        figure(figures, scenario, "p50", percentile(&mut times, 50), "ms", None);
+        figure(figures, scenario, "longest", percentile(&mut times, 100), "ms", Some(3_000.0));
     }
 
     fn calls_since(&self, before: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {

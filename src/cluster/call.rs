@@ -15,9 +15,12 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 pub enum Failed {
     #[error("the object stands at another version")]
     Conflict,
-    /// 404, or its namespace is being deleted: a stop, not an error to retry.
+    /// 404 about this object, or its namespace is being deleted: a stop, not an error to retry.
     #[error("the object is gone")]
     Gone,
+    /// 404 about no object: the kind is not installed, or the API server has just started and does not serve it yet.
+    #[error("the API server does not serve the kind: {0}")]
+    NotServed(String),
     #[error("not permitted: {0}")]
     Forbidden(String),
     /// Perhaps done, perhaps not.
@@ -31,7 +34,8 @@ impl Failed {
     fn from_kube(error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) if status.is_conflict() => Self::Conflict,
-            kube::Error::Api(status) if status.is_not_found() => Self::Gone,
+            kube::Error::Api(status) if status.is_not_found() && names_an_object(status) => Self::Gone,
+            kube::Error::Api(status) if status.is_not_found() => Self::NotServed(status.message.clone()),
             kube::Error::Api(status) if is_namespace_terminating(status) => Self::Gone,
             kube::Error::Api(status) if status.is_forbidden() => Self::Forbidden(status.message.clone()),
             kube::Error::Api(status) if status.code >= 500 || status.code == 429 => {
@@ -41,6 +45,10 @@ impl Failed {
             error => Self::NoAnswer(error.to_string()),
         }
     }
+}
+
+fn names_an_object(status: &kube::core::Status) -> bool {
+    status.details.as_ref().is_some_and(|details| !details.name.is_empty())
 }
 
 fn is_namespace_terminating(status: &kube::core::Status) -> bool {
@@ -91,8 +99,30 @@ pub async fn not_served(
 ) -> Result<Vec<String>, Failed> {
     let served: BTreeSet<String> = match bounded(client.list_api_group_resources(group_version)).await {
         Ok(list) => list.resources.into_iter().map(|resource| resource.name).collect(),
-        Err(Failed::Gone) => BTreeSet::new(),
+        Err(Failed::NotServed(_)) => BTreeSet::new(),
         Err(error) => return Err(error),
     };
     Ok(plurals.iter().filter(|p| !served.contains(**p)).map(|p| (*p).to_owned()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(status: serde_json::Value) -> Failed {
+        let status: kube::core::Status = serde_json::from_value(status).expect("a status");
+        Failed::from_kube(&kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn an_object_is_gone_only_when_the_server_names_it() {
+        let named = serde_json::json!({"status": "Failure", "code": 404, "reason": "NotFound",
+            "message": "whatsappchannels.whatsapp-operator.dev \"a\" not found",
+            "details": {"name": "a", "group": "whatsapp-operator.dev", "kind": "whatsappchannels"}});
+        assert_eq!(failed(named), Failed::Gone);
+        // As from an API server that has just started.
+        let starting = serde_json::json!({"status": "Failure", "code": 404, "reason": "NotFound",
+            "message": "404 page not found"});
+        assert_eq!(failed(starting), Failed::NotServed("404 page not found".into()));
+    }
 }

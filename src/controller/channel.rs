@@ -255,7 +255,13 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let records = ChannelRecords::new(client, &self.key.namespace, &self.key.name, self.uid);
         let channel = match records.object().await {
             Ok(DeserializeGuard(Ok(channel))) if channel.metadata.uid.as_deref() == Some(self.uid) => channel,
-            Ok(DeserializeGuard(Ok(_))) | Err(Failed::Gone) => return Ok(self.gone()),
+            Ok(DeserializeGuard(Ok(_))) | Err(Failed::Gone) => {
+                let ripple = self.ctx.claims.remove_if(self.key, self.uid, self.now());
+                self.ctx
+                    .signals
+                    .spread(ripple.within(|of| self.ctx.portfolios.may_use(of, &self.key.namespace)));
+                return Ok(self.gone());
+            }
             Ok(DeserializeGuard(Err(invalid))) => {
                 warn!(namespace = %self.key.namespace, channel = %self.key.name, error = %invalid.error, "stored channel does not parse");
                 let uid = invalid.metadata.uid.unwrap_or_default();

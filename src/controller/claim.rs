@@ -154,6 +154,13 @@ impl Claims {
         self.lock().remove(key, now, self.pauses.gone)
     }
 
+    /// Takes out an object that a live read did not find, unless the watch has shown another one of that name since.
+    pub fn remove_if(&self, key: &Key, uid: &str, now: Timestamp) -> Ripple {
+        let mut inner = self.lock();
+        let is_it = inner.channels.get(key).is_some_and(|claimant| *claimant.uid == *uid);
+        if is_it { inner.remove(key, now, self.pauses.gone) } else { Ripple::default() }
+    }
+
     /// Whether this channel manages its number, and whom to wake because that has just changed.
     ///
     /// `may_use` tells whether a namespace may use a portfolio: a channel that may not does not claim.

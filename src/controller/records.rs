@@ -71,7 +71,7 @@ impl ChannelRecords {
             Err(Failed::Conflict) => Err(WriteError::Conflict),
             Err(Failed::Gone) => Err(WriteError::Gone),
             Err(Failed::NoAnswer(_)) => Err(WriteError::Timeout),
-            Err(error @ (Failed::Forbidden(_) | Failed::Refused(_))) => {
+            Err(error @ (Failed::Forbidden(_) | Failed::Refused(_) | Failed::NotServed(_))) => {
                 Err(WriteError::Other(error.to_string()))
             }
         }

@@ -31,7 +31,8 @@ use crate::{
     cluster::{Failed, secret::NamespaceSecrets},
     controller::{
         claim::{Claimant, Claims},
-        contained, pace,
+        contained::{Panicked, contained},
+        pace,
         queue::{Lane, Next, Seat, Target, Turn},
         records::{ChannelRecords, Standing, live},
         signal::{Cluster, Signals, reference_to},
@@ -101,6 +102,12 @@ pub enum Error {
     Write(WriteError),
     #[error("the pass came to nothing: {0}")]
     Pass(PassError),
+}
+
+impl From<Panicked> for Error {
+    fn from(_: Panicked) -> Self {
+        Self::Pass(PassError::Lost)
+    }
 }
 
 /// What the index keeps of a channel. The number's shape does not matter here: the same digits, in whichever spelling,

@@ -6,6 +6,7 @@
 
 mod channel;
 mod claim;
+mod contained;
 mod pace;
 mod portfolio;
 mod queue;
@@ -16,9 +17,8 @@ mod tell;
 mod view;
 mod watch;
 
-use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use futures::FutureExt;
 use jiff::Timestamp;
 use kube::{Client, Resource};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -33,7 +33,7 @@ use crate::{
     },
     cluster::{self, DEADLINE, event::Events},
     meta::port::{Clock, GraphSource},
-    run::pass::{Ids, PassError, Shell, longest},
+    run::pass::{Ids, Shell, longest},
     telemetry::{health::Health, metrics::Metrics},
 };
 
@@ -280,28 +280,6 @@ fn take_portfolio<S: GraphSource, C>(ctx: &portfolio::Context<S, C>, news: &News
     }
 }
 
-/// A reconcile ended in a panic.
-#[derive(Debug)]
-struct Panicked;
-
-impl From<Panicked> for channel::Error {
-    fn from(_: Panicked) -> Self {
-        Self::Pass(PassError::Lost)
-    }
-}
-
-impl From<Panicked> for portfolio::Error {
-    fn from(_: Panicked) -> Self {
-        Self::Lost
-    }
-}
-
-/// Keeps a panic to the object that it is about: it comes again after a pause of its own, and every other object
-/// goes on. What a reconcile leaves half done is dropped with it, and every lock of ours ignores poison.
-async fn contained<T, E: From<Panicked>>(reconcile: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    AssertUnwindSafe(reconcile).catch_unwind().await.unwrap_or_else(|_| Err(Panicked.into()))
-}
-
 /// The annotations by which people ask for something.
 const ASKS: [&str; 3] = [lower::SEND_CODE, lower::RETRY, lower::RECONCILE];
 
@@ -433,20 +411,6 @@ async fn count<C: Clock>(claims: &Claims, states: &States, signals: &Signals, cl
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn a_panic_is_an_error_of_the_object_that_it_is_about() {
-        let poisoned = async {
-            tokio::task::yield_now().await;
-            if true { panic!("poisoned") } else { Ok(()) }
-        };
-        let channel: Result<(), channel::Error> = contained(poisoned).await;
-        assert!(matches!(channel, Err(channel::Error::Pass(PassError::Lost))));
-        let portfolio: Result<(), portfolio::Error> = contained(async { panic!("poisoned") }).await;
-        assert!(matches!(portfolio, Err(portfolio::Error::Lost)));
-        let sound: Result<u8, channel::Error> = contained(async { Ok(7) }).await;
-        assert!(matches!(sound, Ok(7)));
-    }
 
     #[test]
     fn the_pod_is_given_the_time_that_what_was_begun_may_take() {

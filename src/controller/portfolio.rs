@@ -23,7 +23,8 @@ use crate::{
     },
     cluster::{Failed, bounded, secret::NamespaceSecrets, status},
     controller::{
-        contained, pace,
+        contained::{Panicked, contained},
+        pace,
         queue::{Next, Seat, Turn},
         signal::{Cluster, Signals, reference_to},
         tell::Notice,
@@ -72,6 +73,12 @@ pub enum Error {
     Budget(Duration),
     #[error("the look ended without a result")]
     Lost,
+}
+
+impl From<Panicked> for Error {
+    fn from(_: Panicked) -> Self {
+        Self::Lost
+    }
 }
 
 /// Namespace and name as the engine has them.

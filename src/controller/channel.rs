@@ -149,21 +149,31 @@ fn is_left_alone(reason: &str) -> bool {
         .any(|alone| alone.as_str() == reason)
 }
 
-/// What somebody asked for, a look or another attempt, and the portfolio holds up: what a person may have mended at
-/// Meta since is then seen at once, and not with the next look at the portfolio.
-fn asked_in_vain(desired: &Desired, done: &Done) -> Vec<(ConsentKind, Box<str>)> {
+/// What somebody asked for, a look or another attempt, and the portfolio holds up, or only a look at the portfolio can
+/// answer: what a person may have mended at Meta since is then seen at once, and not with the next look at it.
+/// Answers that were given before `since` were passed on before.
+fn asked_in_vain(desired: &Desired, done: &Done, since: Timestamp) -> Vec<(ConsentKind, Box<str>)> {
     let is_held = match &done.observed.portfolio {
         PortfolioState::View(view) => view.hold.is_some(),
         PortfolioState::NotUsable | PortfolioState::NotYet => false,
     };
+    let of_reach = |reason| {
+        use Reason::{AccountAmbiguous, AccountNotInReach, AccountReachUnknown, NoAccountInReach};
+        matches!(reason, AccountAmbiguous | AccountNotInReach | AccountReachUnknown | NoAccountInReach)
+    };
+    let is_about_reach = done.plan.block.as_ref().is_some_and(|block| of_reach(block.reason));
     let wanted = &desired.consents;
-    if !is_held || desired.suspend {
+    if !(is_held || is_about_reach) || desired.suspend {
         return Vec::new();
     }
+    let is_open = |kind, value: &str| match done.memory.answered(kind, value) {
+        None => true,
+        Some(answer) => is_about_reach && answer.at >= since,
+    };
     [(ConsentKind::Reconcile, &wanted.reconcile), (ConsentKind::Retry, &wanted.retry)]
         .into_iter()
         .filter_map(|(kind, value)| Some((kind, value.as_deref()?)))
-        .filter(|(kind, value)| done.memory.answered(*kind, value).is_none())
+        .filter(|(kind, value)| is_open(*kind, value))
         .map(|(kind, value)| (kind, value.into()))
         .collect()
 }
@@ -370,8 +380,8 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         }
         self.tell(transitions(&done.before, &done.after));
         let look_pause = look_pause(&done, limits, now).max(SHORTLY);
-        let asked = asked_in_vain(desired, &done);
         let mut soft = self.state.soft();
+        let asked = asked_in_vain(desired, &done, soft.last_success.unwrap_or(self.ctx.signals.started));
         if soft.passes_on(asked) {
             self.ctx.signals.doubt(&desired.portfolio);
         }

@@ -217,6 +217,14 @@ async fn what_is_mended_at_meta_is_seen_when_somebody_asks() {
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     rig.until_condition("hello", "NumberAdded", "True", None).await;
     rig.until_condition_of("wap", "alone", "Ready", "True", None).await;
+
+    // The same where the portfolio is usable and only this account is not in its reach yet.
+    let later = "300000000000079";
+    rig.channel("later", &number(6), json!({"portfolioRef": {"name": "newco"}, "accountId": later})).await;
+    rig.until_condition("later", "AccountUsable", "False", Some("AccountNotInReach")).await;
+    rig.sandbox.add_account(Account::new(later, &business(1), "Newco later"));
+    rig.annotate("later", "reconcile", "mended").await;
+    rig.until_condition("later", "NumberAdded", "True", None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

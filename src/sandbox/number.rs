@@ -508,8 +508,7 @@ impl Number {
         if !sandbox && !self.has_usable_name(switches) {
             return Err(certificate(UserText::NameNotReady));
         }
-        let keeps_pin = self.is_registered() && switches.registered_pin == RegisteredPin::Kept;
-        if !keeps_pin {
+        if !self.keeps_pin(switches) {
             self.check_pin(pin, switches, now)?;
             self.pin = Some(pin.to_owned());
         }
@@ -522,6 +521,11 @@ impl Number {
         self.platform_type = "CLOUD_API".to_owned();
         self.status = if sandbox { "DISCONNECTED" } else { "CONNECTED" }.to_owned();
         Ok(())
+    }
+
+    /// Whether a registration leaves the PIN that is set, whatever comes with it.
+    pub(super) fn keeps_pin(&self, switches: &Switches) -> bool {
+        self.is_registered() && switches.registered_pin == RegisteredPin::Kept
     }
 
     /// Compares a PIN with the one set, if one is set.

@@ -58,7 +58,8 @@ pub enum RegisteredPin {
     /// It is compared, and refused: recorded from a live answer of September 2026.
     #[default]
     Compared,
-    /// It is not looked at, and the one that is set stays in force: Meta's pages of September and October 2026.
+    /// It is not looked at, and the one that is set stays in force, which the answer says: Meta's pages of September
+    /// and October 2026. They do not publish the member that says it.
     Kept,
 }
 

@@ -392,7 +392,13 @@ async fn another_pin_for_a_registered_number_is_refused_or_not_looked_at_by_a_sw
         sandbox.set_switches(Switches { registered_pin, ..Switches::default() });
         let id = verified(&sandbox).await;
         register(&sandbox, &id, "135790").await.ok();
-        assert_eq!(register(&sandbox, &id, "111111").await.code(), code);
+        let answer = register(&sandbox, &id, "111111").await;
+        assert_eq!(answer.code(), code);
+        assert_eq!(
+            answer.body.get("pin_was_reset").is_some(),
+            code == 0,
+            "success, and the PIN was not reset"
+        );
         assert_eq!(sandbox.number(DIGITS).unwrap().pin.as_deref(), Some("135790"), "it stays in force");
         assert!(sandbox.deregister_number(DIGITS));
         sandbox.advance(MINUTE);

@@ -72,7 +72,12 @@ impl State {
                     Some("verify_code") => self.verify_code(call, id).map(|()| done),
                     Some("register") => {
                         need(caller, "whatsapp_business_messaging")?;
-                        self.register(call, id).map(|()| done)
+                        let switches = &self.options.switches;
+                        let keeps_pin = self.world.numbers.get(id).is_some_and(|n| n.keeps_pin(switches));
+                        self.register(call, id)?;
+                        // Meta says so in a member whose name it does not publish: this one is made up.
+                        let kept = json!({"success": true, "pin_was_reset": false});
+                        Ok(if keeps_pin { Next::Body(kept) } else { done })
                     }
                     Some("deregister") => self.deregister(id).map(|()| done),
                     Some("whatsapp_business_profile") => self.write_profile(call, id).map(|()| done),

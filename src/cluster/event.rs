@@ -1,63 +1,137 @@
 //! Events, on transitions, from a recorder that folds repeats.
+//!
+//! Nothing waits for an event, and nothing fails over one. They wait in a bounded line and are published one by one, at a
+//! pace that an API server does not notice; what finds no room is counted and lost.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::task::TaskTracker;
 
 use super::call::{Failed, MANAGER, bounded};
 
+/// Events that wait.
+const LINE: usize = 1_000;
+/// That many at once, and one more each [`PACE`].
+const BURST: u32 = 50;
+const PACE: Duration = Duration::from_millis(100);
 /// A recorder keeps every event of its last minutes whole, and lets go of them only when it publishes another:
 /// after this many it makes room for a new one, so that a burst does not stay in memory.
 const REMEMBERED: u32 = 64;
 
-/// Publishes the events of the process. Clones share one recorder.
-#[derive(Clone)]
-pub struct Events(Arc<Mutex<Recording>>);
-
-struct Recording {
-    client: Client,
-    reporter: Reporter,
-    recorder: Recorder,
-    published: u32,
+/// What is told of an object.
+#[derive(Debug)]
+struct Told {
+    about: ObjectReference,
+    is_warning: bool,
+    reason: String,
+    note: String,
 }
 
+/// Publishes the events of the process. Clones share one line.
+#[derive(Clone)]
+pub struct Events(mpsc::Sender<Told>);
+
 impl Events {
-    /// `instance` tells replicas apart; usually the pod's name.
-    pub fn new(client: Client, instance: Option<String>) -> Self {
+    /// `instance` tells replicas apart; usually the pod's name. Its task, one of `tasks`, ends when the last clone is gone
+    /// and what waits then is published.
+    pub fn new(client: Client, instance: Option<String>, tasks: &TaskTracker) -> Self {
+        let (sender, line) = mpsc::channel(LINE);
         let reporter = Reporter { controller: MANAGER.into(), instance };
-        let recorder = Recorder::new(client.clone(), reporter.clone());
-        Self(Arc::new(Mutex::new(Recording { client, reporter, recorder, published: 0 })))
+        tasks.spawn(async move { Publisher { client, reporter }.work(line).await });
+        Self(sender)
+    }
+
+    /// Has it published.
+    ///
+    /// `reason` is one of few fixed words and `note` holds no ids and no times, or repeats are not folded.
+    pub fn publish(&self, about: ObjectReference, is_warning: bool, reason: String, note: String) {
+        let told = Told { about, is_warning, reason, note };
+        if let Err(mpsc::error::TrySendError::Full(told)) = self.0.try_send(told) {
+            tracing::debug!(reason = told.reason, "event not published: too many wait");
+        }
+    }
+}
+
+struct Publisher {
+    client: Client,
+    reporter: Reporter,
+}
+
+impl Publisher {
+    async fn work(self, mut line: mpsc::Receiver<Told>) {
+        let mut recorder = self.recorder();
+        let mut published = 0;
+        let mut pace = Pace::new(Instant::now());
+        while let Some(told) = line.recv().await {
+            // The process is ending when nobody can send any more.
+            if !line.is_closed() {
+                tokio::time::sleep_until(pace.next(Instant::now())).await;
+            }
+            if published == REMEMBERED {
+                (recorder, published) = (self.recorder(), 0);
+            }
+            published += 1;
+            publish(&recorder, told).await;
+        }
     }
 
     fn recorder(&self) -> Recorder {
-        let mut recording = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if recording.published == REMEMBERED {
-            recording.recorder = Recorder::new(recording.client.clone(), recording.reporter.clone());
-            recording.published = 0;
-        }
-        recording.published += 1;
-        recording.recorder.clone()
+        Recorder::new(self.client.clone(), self.reporter.clone())
+    }
+}
+
+async fn publish(recorder: &Recorder, told: Told) {
+    let Told { about, is_warning, reason, note } = told;
+    let event = Event {
+        type_: if is_warning { EventType::Warning } else { EventType::Normal },
+        reason: reason.clone(),
+        note: (!note.is_empty()).then_some(note),
+        action: "Reconcile".into(),
+        secondary: None,
+    };
+    match bounded(recorder.publish(&event, &about)).await {
+        Ok(()) => {}
+        Err(Failed::Gone) => tracing::debug!(reason, "event not published: its namespace is going"),
+        Err(error) => tracing::warn!(%error, reason, "event not published"),
+    }
+}
+
+/// When the next event may go out.
+struct Pace {
+    /// At this time every place of the burst would be free again.
+    full: Instant,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self { full: now }
     }
 
-    /// Publishes, or logs why not: nothing fails over an event.
-    ///
-    /// `reason` is one of few fixed words and `note` holds no ids and no times, or repeats are not folded.
-    pub async fn publish(&self, about: &ObjectReference, is_warning: bool, reason: &str, note: String) {
-        let event = Event {
-            type_: if is_warning { EventType::Warning } else { EventType::Normal },
-            reason: reason.into(),
-            note: (!note.is_empty()).then_some(note),
-            action: "Reconcile".into(),
-            secondary: None,
-        };
-        match bounded(self.recorder().publish(&event, about)).await {
-            Ok(()) => {}
-            Err(Failed::Gone) => tracing::debug!(reason, "event not published: its namespace is going"),
-            Err(error) => tracing::warn!(%error, reason, "event not published"),
-        }
+    fn next(&mut self, now: Instant) -> Instant {
+        self.full = self.full.max(now) + PACE;
+        (self.full - PACE * BURST).max(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_goes_out_at_once_and_a_crowd_at_a_pace() {
+        let begun = Instant::now();
+        let mut pace = Pace::new(begun);
+        let at: Vec<Duration> = (0..250).map(|_| pace.next(begun) - begun).collect();
+        assert!(at[..50].iter().all(Duration::is_zero), "{at:?}");
+        assert_eq!(at[249], PACE * 200);
+        // After a rest there is room for a burst again.
+        let later = begun + Duration::from_secs(60);
+        assert_eq!(pace.next(later), later);
     }
 }

@@ -79,7 +79,9 @@ impl<G, C: Clock> Context<G, C> {
     fn failed(&self, key: &Key, uid: &str, error: &Error) -> Next {
         let state = self.states.get(key, uid);
         let pause = pace::after_failures(state.as_ref().map_or(1, |state| state.failed()));
-        warn!(namespace = %key.namespace, channel = %key.name, %error, pause_s = pause.as_secs(), "channel not reconciled");
+        if let Some(repeated) = self.signals.repeats.tell(&error.to_string()) {
+            warn!(namespace = %key.namespace, channel = %key.name, %error, pause_s = pause.as_secs(), repeated, "channel not reconciled");
+        }
         self.signals.metrics.pass("channel", "failed");
         let now = self.shell.clock.now();
         let after = state.map_or(pause, |state| {
@@ -224,7 +226,7 @@ async fn reconcile<G: Graph, C: Clock>(
     uid: &Arc<str>,
     turn: Turn<Key>,
 ) -> Result<Next, Error> {
-    let state = ctx.states.of(key, uid);
+    let state = ctx.states.of(key, uid, ctx.shell.clock.now());
     let mut place = turn.place;
     if turn.is_asked {
         state.soft().rest = None;
@@ -449,7 +451,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
 
     fn tell_of(&self, uid: &str, notices: Vec<Notice>) {
         let about = reference_to::<WhatsAppChannel>(&self.key.namespace, &self.key.name, uid);
-        self.ctx.cluster.tell(&self.ctx.shell.tasks, about, notices);
+        self.ctx.cluster.tell(&about, notices);
     }
 
     fn gone(&self) -> Next {

@@ -226,6 +226,11 @@ impl Claims {
         self.lock().by_portfolio.get(portfolio).map(|keys| keys.iter().cloned().collect()).unwrap_or_default()
     }
 
+    /// How many channels are known.
+    pub fn len(&self) -> usize {
+        self.lock().channels.len()
+    }
+
     /// Every channel.
     pub fn keys(&self) -> Vec<Key> {
         self.lock().channels.keys().cloned().collect()

@@ -11,6 +11,7 @@ mod pace;
 mod portfolio;
 mod queue;
 mod records;
+mod repeat;
 mod signal;
 mod state;
 mod tell;
@@ -122,7 +123,7 @@ where
         budget: BUDGET,
     };
     let signals = Signals::new(usize::from(concurrency), PORTFOLIOS_AT_ONCE, metrics.clone(), clock.now());
-    let cluster = Cluster { client: client.clone(), events: Events::new(client.clone(), instance) };
+    let cluster = Cluster { client: client.clone(), events: Events::new(client.clone(), instance, &tasks) };
     let portfolios = Arc::new(Portfolios::default());
     let states = Arc::new(States::default());
     let channels = Arc::new(channel::Context {
@@ -402,7 +403,8 @@ async fn count<C: Clock>(claims: &Claims, states: &States, signals: &Signals, cl
         let stages = claims.stages();
         metrics.channels(stages.iter().map(|(stage, count)| (stage.as_str(), *count)));
         let now: Timestamp = clock.now();
-        let age = states.oldest_success().map_or(0.0, |at| now.duration_since(at).as_secs_f64());
+        let oldest = states.oldest_success(signals.started, claims.len());
+        let age = oldest.map_or(0.0, |at| now.duration_since(at).as_secs_f64());
         metrics.oldest_look(age);
         tokio::time::sleep(GAUGES).await;
     }

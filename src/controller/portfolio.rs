@@ -119,7 +119,9 @@ impl<S: GraphSource, C: Clock> Context<S, C> {
     /// Says when to try again: later and later, for each object on its own.
     fn failed(&self, of: &PortfolioRef, error: &Error) -> Duration {
         let pause = pace::after_failures(self.desk.failed(of)).min(Duration::from_secs(60));
-        warn!(namespace = %of.namespace, portfolio = %of.name, %error, pause_s = pause.as_secs(), "portfolio not reconciled");
+        if let Some(repeated) = self.signals.repeats.tell(&error.to_string()) {
+            warn!(namespace = %of.namespace, portfolio = %of.name, %error, pause_s = pause.as_secs(), repeated, "portfolio not reconciled");
+        }
         self.signals.metrics.pass("portfolio", "failed");
         pause
     }
@@ -266,7 +268,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
 
     fn tell(&self, uid: &str, notices: Vec<Notice>) {
         let about = reference_to::<WhatsAppPortfolio>(&self.of.namespace, &self.of.name, uid);
-        self.ctx.cluster.tell(&self.ctx.shell.tasks, about, notices);
+        self.ctx.cluster.tell(&about, notices);
     }
 
     fn now(&self) -> Timestamp {

@@ -117,6 +117,9 @@ struct Stand {
 
 /// Changes that come together are worked on once.
 const DEBOUNCE: Duration = Duration::from_millis(250);
+/// So many are woken at once, and of those behind them one after each [`PACE`].
+const CROWD: u32 = 50;
+const PACE: Duration = Duration::from_millis(6);
 /// No date is further away than this, whatever is asked for.
 const HORIZON: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -455,14 +458,21 @@ impl<K: Handle> Queue<K> {
         self.0.more.notify_one();
     }
 
-    /// Something changed for known objects; each is looked at in the class of what it is about anyway.
+    /// Something changed for known objects; each is looked at in the class of what it is about anyway. A few are at once,
+    /// a crowd at a pace that the API server can take.
     pub fn wake(&self, keys: impl IntoIterator<Item = K>) {
         {
             let mut inner = self.0.lock();
             let now = Instant::now();
+            let mut turn = 0;
             for key in keys {
-                if let Some(class) = inner.entries.get(&key).map(|entry| entry.class) {
+                let Some(entry) = inner.entries.get(&key) else { continue };
+                let class = entry.class;
+                turn += 1;
+                if turn <= CROWD || entry.stands.is_some() {
                     inner.ask(&key, class, now);
+                } else {
+                    inner.ask_at(&key, class, now + PACE * (turn - CROWD));
                 }
             }
         }

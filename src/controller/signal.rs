@@ -9,12 +9,11 @@ use std::{
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource};
-use tokio_util::task::TaskTracker;
 
 use crate::engine::{desired::PortfolioRef, look::Urgency};
 use crate::{cluster::event::Events, telemetry::metrics::Metrics};
 
-use super::{claim::Ripple, queue::Queue, tell::Notice, watch::Key};
+use super::{claim::Ripple, queue::Queue, repeat::Repeats, tell::Notice, watch::Key};
 
 /// Channels that change together are counted together.
 const RECOUNT: Duration = Duration::from_secs(2);
@@ -28,16 +27,10 @@ pub struct Cluster {
 
 impl Cluster {
     /// Publishes notices about an object in the background: nothing waits for an event.
-    pub fn tell(&self, tasks: &TaskTracker, about: ObjectReference, notices: Vec<Notice>) {
-        if notices.is_empty() {
-            return;
+    pub fn tell(&self, about: &ObjectReference, notices: Vec<Notice>) {
+        for notice in notices {
+            self.events.publish(about.clone(), notice.is_warning, notice.reason, notice.note);
         }
-        let events = self.events.clone();
-        tasks.spawn(async move {
-            for notice in notices {
-                events.publish(&about, notice.is_warning, &notice.reason, notice.note).await;
-            }
-        });
     }
 }
 
@@ -65,6 +58,7 @@ pub struct Signals {
     /// Portfolios whose credential Meta refused to a channel.
     doubts: Arc<Mutex<HashSet<PortfolioRef>>>,
     pub metrics: Arc<Metrics>,
+    pub repeats: Arc<Repeats>,
     /// Start of the process.
     pub started: Timestamp,
 }
@@ -77,6 +71,7 @@ impl Signals {
             portfolios: Queue::new(portfolios),
             doubts: Arc::default(),
             metrics,
+            repeats: Arc::default(),
             started,
         }
     }

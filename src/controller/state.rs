@@ -33,12 +33,12 @@ pub struct States(Mutex<HashMap<Key, Arc<State>>>);
 
 impl States {
     /// The state of this object; another uid begins anew.
-    pub fn of(&self, key: &Key, uid: &Arc<str>) -> Arc<State> {
+    pub fn of(&self, key: &Key, uid: &Arc<str>, now: Timestamp) -> Arc<State> {
         let mut states = self.lock();
         match states.get(key) {
             Some(state) if state.uid == *uid => state.clone(),
             _ => {
-                let state = Arc::new(State::new(uid.clone()));
+                let state = Arc::new(State::new(uid.clone(), now));
                 states.insert(key.clone(), state.clone());
                 state
             }
@@ -62,12 +62,16 @@ impl States {
         failing.map(|(key, _)| key.clone()).collect()
     }
 
-    /// The oldest last success among all channels that are looked at.
-    pub fn oldest_success(&self) -> Option<Timestamp> {
+    /// The oldest last success among all channels that are looked at. One without any counts from when it was
+    /// first worked on. While nothing was worked on of what is known, everything counts from the start of the process.
+    pub fn oldest_success(&self, started: Timestamp, known: usize) -> Option<Timestamp> {
         let states: Vec<Arc<State>> = self.lock().values().cloned().collect();
+        if states.is_empty() {
+            return (known > 0).then_some(started);
+        }
         let last = |state: &Arc<State>| {
             let soft = state.soft();
-            soft.last_success.filter(|_| !soft.is_idle)
+            (!soft.is_idle).then(|| soft.last_success.unwrap_or(state.made))
         };
         states.iter().filter_map(last).min()
     }
@@ -80,6 +84,8 @@ impl States {
 /// One channel.
 pub struct State {
     pub uid: Arc<str>,
+    /// When this process first worked on it.
+    made: Timestamp,
     /// Held by a pass until all of it has ended, its task included.
     pub busy: Arc<tokio::sync::Mutex<()>>,
     pub volatile: Arc<Mutex<Volatile>>,
@@ -117,9 +123,10 @@ impl Soft {
 }
 
 impl State {
-    fn new(uid: Arc<str>) -> Self {
+    fn new(uid: Arc<str>, made: Timestamp) -> Self {
         Self {
             uid,
+            made,
             busy: Arc::default(),
             volatile: Arc::default(),
             unwritten: Arc::default(),
@@ -250,7 +257,7 @@ mod tests {
     #[test]
     fn a_failure_after_the_deletion_leaves_nothing_behind() {
         let states = States::default();
-        let state = states.of(&key(), &"1".into());
+        let state = states.of(&key(), &"1".into(), Timestamp::UNIX_EPOCH);
         assert_eq!((state.failed(), state.failed()), (1, 2));
         assert_eq!(states.failing(), [key()]);
         states.remove(&key());
@@ -259,12 +266,16 @@ mod tests {
 
     #[test]
     fn a_channel_that_is_left_alone_does_not_age() {
-        let states = States::default();
-        let state = states.of(&key(), &"1".into());
-        state.soft().last_success = Some(Timestamp::UNIX_EPOCH);
-        assert_eq!(states.oldest_success(), Some(Timestamp::UNIX_EPOCH));
+        let (states, started) = (States::default(), Timestamp::UNIX_EPOCH);
+        let later = started + Duration::from_secs(60);
+        assert_eq!(states.oldest_success(started, 0), None, "there is nothing to look at");
+        assert_eq!(states.oldest_success(started, 1), Some(started), "nothing was looked at yet");
+        let state = states.of(&key(), &"1".into(), Timestamp::UNIX_EPOCH);
+        assert_eq!(states.oldest_success(started, 1), Some(started), "nor was it with success");
+        state.soft().last_success = Some(later);
+        assert_eq!(states.oldest_success(started, 1), Some(later));
         state.soft().is_idle = true;
-        assert_eq!(states.oldest_success(), None);
+        assert_eq!(states.oldest_success(started, 1), None);
     }
 
     #[test]

@@ -19,9 +19,16 @@ pub struct Notice {
     pub note: String,
 }
 
-/// The transitions between what status showed and what it shows now.
+/// The transitions between what status showed and what it shows now. What the portfolio is the cause of, and its end, is
+/// told there, once, and not on each of its channels.
 pub fn transitions(before: &Before, after: &Assessment) -> Vec<Notice> {
     let mut notices = Vec::new();
+    let is_held = |set: &ConditionSet| {
+        set.get(ConditionType::PortfolioReady).is_some_and(|condition| condition.status != Truth::True)
+    };
+    if is_held(&before.conditions) || is_held(&after.conditions) {
+        return notices;
+    }
     let ready = |set: &ConditionSet| set.get(ConditionType::Ready).map(|c| (c.status, c.reason));
     if let Some((status, reason)) = ready(&after.conditions) {
         let was = ready(&before.conditions).map(|(status, _)| status);

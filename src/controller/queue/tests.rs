@@ -270,6 +270,34 @@ async fn work_is_started_and_stopped_many_times_and_nothing_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_crowd_is_woken_at_a_pace_and_nobody_twice() {
+    let queue = Queue::new(1);
+    let keys: Vec<String> = (0..1_000_u32).map(|n| format!("{n:04}")).collect();
+    for key in &keys {
+        queue.shows(key, lane("a", "1"), Seen::of(&meta(key, 1, None), &[]), Urgency::Drift);
+    }
+    let all = |queue: &Queue<String>| {
+        let mut begun = 0;
+        while let Some(next) = { queue.0.lock().next(Instant::now()) } {
+            begun += 1;
+            drop(queue.turn(&next));
+            let after = Next { after: Duration::from_secs(3_600), class: Urgency::Drift };
+            queue.0.lock().ended(&next.key, next.ticket, after, Instant::now());
+        }
+        begun
+    };
+    assert_eq!(all(&queue), 1_000);
+    queue.wake(keys.clone());
+    assert_eq!(all(&queue), 50, "a few at once");
+    tokio::time::advance(Duration::from_millis(600)).await;
+    assert_eq!(all(&queue), 100);
+    tokio::time::advance(Duration::from_secs(6)).await;
+    assert_eq!(all(&queue), 850);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(all(&queue), 0, "each was looked at once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_panic_ends_one_turn_and_no_other() {
     let queue = Queue::new(1);
     for key in ["poisoned", "sound"] {

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use whatsapp_operator::sandbox::{Account, Fault, FaultKind, Match, Number};
+use whatsapp_operator::sandbox::{Account, Fault, FaultKind, Match, Number, Token};
 
-use crate::rig::{ACCOUNT, BUSINESS, Rig, http_get};
+use crate::rig::{ACCOUNT, APP, BUSINESS, Rig, condition, http_get};
 
 /// The account that answers late.
 const SLOW: &str = "300000000000002";
@@ -53,6 +53,48 @@ async fn a_consent_is_served_while_hundreds_wait_for_another_account() {
     for n in [0, CHANNELS / 2, CHANNELS - 1] {
         rig.until_condition(&format!("slow-{n}"), "Ready", "True", None).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_portfolio_is_the_cause_of_is_told_there_once_and_not_on_each_of_its_channels() {
+    const CROWD: usize = 150;
+    let mut rig = Rig::with_portfolio("crowd").await;
+    for n in 0..CROWD {
+        let id = format!("1000000000007{n:03}");
+        rig.sandbox.add_number(Number::new(&id, ACCOUNT, &digits(n), "Acme Support").registered("271828"));
+        rig.channel(&format!("one-{n}"), &format!("+{}", digits(n)), json!({"accountId": ACCOUNT})).await;
+    }
+    rig.start().await;
+    let all = async |kind: &str, status: &str| {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        for n in 0..CROWD {
+            while condition(&rig.get(&format!("one-{n}")).await["status"], kind)
+                .is_none_or(|c| c["status"] != status)
+            {
+                assert!(Instant::now() < deadline, "one-{n} is not {kind}={status}:\n{}", rig.logs());
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    };
+    all("Ready", "True").await;
+
+    let mark = rig.at_rest().await;
+    rig.sandbox.revoke_token(&rig.token);
+    rig.annotate("one-0", "reconcile", "now").await;
+    rig.until_condition_of("wap", "acme", "CredentialsValid", "False", Some("TokenInvalid")).await;
+    all("PortfolioReady", "False").await;
+    let second = format!("{}-second", rig.token);
+    rig.sandbox.add_token(&second, Token::system_user(APP, BUSINESS));
+    rig.secret("acme-meta", json!({"token": second})).await;
+    all("PortfolioReady", "True").await;
+    all("Ready", "True").await;
+
+    rig.at_rest().await;
+    let written = rig.writes_since(mark).await;
+    let events = written.iter().filter(|entry| entry.resource == "events").count();
+    assert!((2..=20).contains(&events), "{events} events");
+    let statuses = written.iter().filter(|entry| entry.resource == "whatsappchannels").count();
+    assert!(statuses <= 3 * CROWD, "{statuses} writes for {CROWD} channels that turned twice");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -32,6 +32,9 @@ pub struct Look {
     pub meta: bool,
     /// Accounts whose facts and numbers are needed.
     pub accounts: Vec<AccountLook>,
+    /// How long the lists of other accounts are waited for. None: for as long as it takes. A code that a person waits for
+    /// takes the number from nobody, so a slow account must not hold it up; what does is not done without those lists.
+    pub others_within: Option<Duration>,
     /// Id of the number, once it is known: then it is looked for by that, in whatever digits Meta shows it.
     pub number: Option<NumberId>,
     /// Whether our app's subscription to the account is needed.
@@ -139,6 +142,7 @@ pub fn look(
     Look {
         meta: true,
         accounts: accounts(desired, memory, view, &target, follows, limits, now),
+        others_within: hurries(desired, memory, urgency).then_some(limits.others_within),
         number: memory.number.clone(),
         subscription: desired.webhook.is_some().then(|| target.clone()),
         profile: profile(desired, memory, limits, now),
@@ -152,6 +156,7 @@ pub fn look(
 fn nothing(urgency: Urgency) -> Look {
     Look {
         meta: false,
+        others_within: None,
         accounts: Vec::new(),
         number: None,
         subscription: None,
@@ -282,6 +287,14 @@ fn profile(
         None => limits.fresh_profile,
     };
     Some((number, age))
+}
+
+/// Whether a person waits for a code, or for what becomes of one, and for nothing else.
+fn hurries(desired: &Desired, memory: &Memory, urgency: Urgency) -> bool {
+    let retry = desired.consents.retry.as_deref();
+    let is_asked_more = asks_to_look(desired, memory)
+        || retry.is_some_and(|v| memory.answered(ConsentKind::Retry, v).is_none());
+    urgency == Urgency::Person && memory.number.is_some() && !is_asked_more
 }
 
 fn asks_to_look(desired: &Desired, memory: &Memory) -> bool {

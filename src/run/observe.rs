@@ -3,7 +3,7 @@
 //! A read that failed becomes a fact that says so; nothing here turns a failure into
 //! an absence. What a Secret holds goes into [`Materials`], never into [`Observed`].
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
@@ -180,8 +180,10 @@ async fn read_account<G: Graph>(
         let Some(not_before) = wanted.facts else { return Fact::NotAsked };
         fact(graph.account(&wanted.account, not_before, look.urgency).await)
     };
-    let (list, facts) =
-        futures::join!(graph.numbers(&wanted.account, wanted.not_before, look.urgency), facts);
+    // The target is the one whose facts are read.
+    let within = look.others_within.filter(|_| wanted.facts.is_none());
+    let list = soon(within, graph.numbers(&wanted.account, wanted.not_before, look.urgency));
+    let (list, facts) = futures::join!(list, facts);
     let searched = match list {
         Ok(list) => {
             let numbers = list.entries_of(&desired.number, look.number.as_ref());
@@ -198,6 +200,16 @@ async fn read_account<G: Graph>(
         Err(failure) => nothing(ListState::Failed(failure)),
     };
     (searched, facts)
+}
+
+/// A read that is not waited for goes on for whoever asks next.
+async fn soon<T>(
+    within: Option<Duration>,
+    read: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let Some(within) = within else { return read.await };
+    let late = |_| Err(Failure::NotSent("it has not answered yet, and somebody waits for a code".into()));
+    tokio::time::timeout(within, read).await.unwrap_or_else(late)
 }
 
 /// Refused for good: not for this token, no such object, or an account that Meta restricts (368) or locked (131031).

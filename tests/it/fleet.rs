@@ -40,7 +40,7 @@ async fn a_consent_is_served_while_hundreds_wait_for_another_account() {
     let asked = Instant::now();
     rig.annotate("healthy", "send-code", "one").await;
     while !rig.effects_on("5511913000001").contains(&"code") {
-        assert!(asked.elapsed() < answer, "it waited for the slow account:\n{}", rig.logs());
+        assert!(asked.elapsed() < answer / 2, "it waited for the slow account:\n{}", rig.logs());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let metrics = rig.metrics().await;

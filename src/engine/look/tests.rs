@@ -206,3 +206,33 @@ fn an_edit_is_served_before_what_is_on_its_way() {
     let asked = world().own().desire(|d| d.consents.send_code = Some("1".into()));
     assert_eq!(urgency(asked, None), Urgency::Person, "a person goes before");
 }
+
+#[test]
+fn other_accounts_are_waited_for_briefly_while_a_person_waits_for_a_code_and_for_nothing_else() {
+    let found = || world().remember(|m| m.number = Some(NUMBER.into()));
+    let asked = |name: &str| {
+        found().desire(|d| {
+            let value = Some("1".to_owned());
+            match name {
+                "send-code" => d.consents.send_code = value,
+                "retry" => d.consents.retry = value,
+                _ => d.consents.reconcile = value,
+            }
+        })
+    };
+    let within = crate::engine::value::limits::Limits::default().others_within;
+    for (what, world, expected) in [
+        ("a code", asked("send-code"), Some(within)),
+        // A registration takes a number from another account.
+        ("another try", asked("retry"), None),
+        ("a look", asked("reconcile"), None),
+        ("nothing", found(), None),
+        (
+            "a code of a number that is not found yet",
+            world().desire(|d| d.consents.send_code = Some("1".into())),
+            None,
+        ),
+    ] {
+        assert_eq!(world.look().others_within, expected, "{what}");
+    }
+}

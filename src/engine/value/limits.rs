@@ -74,6 +74,8 @@ pub struct Limits {
     pub fresh_after_write_times: u32,
     /// A shared list at rest or in transition (an operator flag).
     pub fresh_list: Duration,
+    /// While a person waits for a code, the lists of other accounts are waited for no longer than this.
+    pub others_within: Duration,
     pub fresh_profile: Duration,
     /// Token, portfolio, and the facts of an account that is usable.
     pub fresh_portfolio: Duration,
@@ -165,6 +167,7 @@ impl Default for Limits {
             fresh_after_write: s(30),
             fresh_after_write_times: 10,
             fresh_list: s(5 * MINUTE),
+            others_within: s(1),
             fresh_profile: s(HOUR),
             fresh_portfolio: s(HOUR),
             fresh_for_add: s(MINUTE),

@@ -368,14 +368,18 @@ fn a_profile_that_differs_never_holds_up_ready() {
 }
 
 #[test]
-fn settings_of_a_coexistence_number_are_only_told() {
+fn of_a_coexistence_number_the_profile_is_only_told_and_the_webhook_is_managed() {
     let mut case = Case::ready();
     case.desired.connection = Connection::Coexistence;
     case.desired.webhook = Some(webhook());
+    case.desired.profile = DesiredProfile { about: Some("Open 9-17".into()), ..DesiredProfile::default() };
+    case.observed.profile = Fact::Known(Profile::default());
     case.number().webhook = Field::Absent;
     case.number().is_on_biz_app = Field::Is(true);
+    case.plan.aside = vec![(WebhookRouted, block(Reason::WebhookHandshakeFailed))];
     let assessment = case.assess();
-    assert_eq!(assessment.verdict(WebhookRouted), Some((False, Reason::WebhookDiffers)));
+    assert_eq!(assessment.verdict(WebhookRouted), Some((False, Reason::WebhookHandshakeFailed)));
+    assert_eq!(assessment.verdict(ProfileSynced), Some((False, Reason::ProfileDiffers)));
     assert_eq!(assessment.verdict(Registered), Some((True, Reason::RegisteredWithCloudApi)));
     assert_eq!(assessment.verdict(Reconciling), None);
 }

@@ -110,11 +110,14 @@ fn pin(pass: &Pass, memory: &Memory, number: &Number) -> Result<SecretVersion, S
 }
 
 fn asked(pass: &Pass) -> Block {
+    let key = &pass.desired.registration.pin_secret;
     waits(
         pass,
         &format!(
-            "to have that done run {}; it costs one of the ten registrations that Meta takes in 72 hours; do not submit the name once more, an approval was lost that way",
-            pass.command("retry")
+            "to have that done run {}, with the number's PIN in Secret {}, key {}; it costs one of the ten registrations that Meta takes in 72 hours; do not submit the name once more, an approval was lost that way",
+            pass.command("retry"),
+            key.name,
+            key.key
         ),
     )
 }

@@ -1154,6 +1154,11 @@ fn every_refusal_of_a_registration_has_a_decision() {
             "NumberBanned",
         ),
         (
+            "banned after a lost reply",
+            sent(no_answer(), 23 * HOUR).number(|n| n.status = Field::Is("BANNED".into())),
+            "ObservationIncomplete",
+        ),
+        (
             "banned after a refusal",
             sent(person(133_000), HOUR).number(|n| n.status = Field::Is("BANNED".into())),
             "NumberBanned",

@@ -65,21 +65,19 @@ fn account_id(observed: &Observed) -> Option<&AccountId> {
     observed.account.known().and_then(|a| a.id.as_ref())
 }
 
-/// What happens with a difference in something that the operator writes, unless it leaves that to the app.
-fn action(desired: &Desired, number: &Number, is_left_to_app: bool) -> String {
+const IN_APP: &str = "the number lives in the WhatsApp Business app";
+
+/// What happens with a difference in something that the operator writes, unless that is left alone, and why.
+fn action(desired: &Desired, number: &Number, only_shown: Option<&str>) -> String {
     if desired.management == Management::ObserveOnly {
         "would be written; managementPolicy is ObserveOnly".into()
-    } else if is_left_to_app {
-        "only shown: the number lives in the WhatsApp Business app".into()
+    } else if let Some(why) = only_shown {
+        format!("only shown: {why}")
     } else if number.is_registered() {
         "is written".into()
     } else {
         "waits until the number is registered".into()
     }
-}
-
-fn is_in_app(number: &Number) -> bool {
-    number.is_on_biz_app.value() == Some(&true)
 }
 
 fn name(desired: &Desired, number: &Number) -> Option<Drift> {
@@ -118,19 +116,26 @@ fn webhook(desired: &Desired, number: &Number) -> Option<Drift> {
         return None;
     }
     let live = number.webhook.value().and_then(|w| w.number.clone()).unwrap_or_default();
-    // An override belongs to our app, whoever else has the number, unless the spec denies that the app has it.
-    let is_left_to_app = desired.connection == Connection::CloudApi && is_in_app(number);
+    // An override belongs to our app, whoever else has the number. Where the spec contradicts the number, nothing is written.
+    let only_shown = match (desired.connection, number.is_on_biz_app.value()) {
+        (Connection::CloudApi, Some(true)) => Some(IN_APP),
+        (Connection::Coexistence, Some(false)) => {
+            Some("the number does not live in the WhatsApp Business app")
+        }
+        _ => None,
+    };
     (!same_url(&live, &webhook.callback_url)).then(|| Drift {
         field: "webhook.callbackUrl".into(),
         desired: webhook.callback_url.clone(),
         observed: live,
-        action: action(desired, number, is_left_to_app),
+        action: action(desired, number, only_shown),
     })
 }
 
 fn profile(desired: &Desired, observed: &Observed, number: &Number) -> Vec<Drift> {
     let Some(live) = observed.profile_of(number) else { return Vec::new() };
-    let is_left_to_app = desired.connection == Connection::Coexistence || is_in_app(number);
+    let is_in_app =
+        desired.connection == Connection::Coexistence || number.is_on_biz_app.value() == Some(&true);
     let differing = differences(&desired.profile, live);
     differing
         .into_iter()
@@ -138,7 +143,7 @@ fn profile(desired: &Desired, observed: &Observed, number: &Number) -> Vec<Drift
             field: format!("{PROFILE}{field}"),
             desired: want,
             observed: have,
-            action: action(desired, number, is_left_to_app),
+            action: action(desired, number, is_in_app.then_some(IN_APP)),
         })
         .collect()
 }

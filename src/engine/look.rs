@@ -14,7 +14,7 @@ use crate::engine::{
         condition::Truth,
         condition_type::ConditionType,
         desired::{Connection, Desired, Management},
-        id::{AccountId, NumberId},
+        id::{AccountId, NameStatus, NumberId},
         limits::Limits,
         memory::{ConsentKind, Entry, EntryOutcome, Memory},
         observed::{Claim, PortfolioState, Stood},
@@ -147,7 +147,7 @@ pub fn look(
         subscription: desired.webhook.is_some().then(|| target.clone()),
         profile: profile(desired, memory, limits, now),
         code_secret: open,
-        pin_secret: open,
+        pin_secret: open || may_go_live(desired, memory, follows.before),
         verify_token: !observes_only && desired.webhook.is_some(),
         urgency,
     }
@@ -178,6 +178,19 @@ fn usable(portfolio: &PortfolioState) -> Option<&PortfolioView> {
 /// Whether the pass may come to a registration, and needs what that needs.
 fn may_be_registered(memory: &Memory, follows: Follows<'_>, limits: &Limits, now: Timestamp) -> bool {
     memory.is_unfinished() || stood::is_falling_back(follows.stood, limits, now)
+}
+
+/// Whether one more registration of a registered number is asked for, to make its approved name live.
+fn may_go_live(desired: &Desired, memory: &Memory, before: &Before) -> bool {
+    let retry = desired.consents.retry.as_deref();
+    let is_asked = retry.is_some_and(|value| memory.answered(ConsentKind::Retry, value).is_none());
+    let facts = &before.facts;
+    let is_approved = facts.new_name_status.as_deref() == Some(NameStatus::Approved.as_str())
+        && facts.new_display_name.as_ref() == Some(&desired.display_name);
+    is_approved
+        && (is_asked || memory.has_registered_again())
+        && desired.management == Management::Full
+        && desired.connection == Connection::CloudApi
 }
 
 /// The account that a pass would act in, if one can be told.

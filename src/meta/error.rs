@@ -519,6 +519,16 @@ pub(super) const SENTENCES: &[Sentence] = &[
         source: "recorded from live answers, 2026",
     },
     Sentence {
+        code: 200,
+        subcode: None,
+        text: Text::ForDevelopers,
+        part: "must accept",
+        said: Said::TermsNotAccepted,
+        class: Some((Person, Account)),
+        meaning: "The business has to accept the Cloud API terms, which no call can do.",
+        source: "recorded from a live answer, May 2026",
+    },
+    Sentence {
         code: 100,
         subcode: None,
         text: Text::ForDevelopers,

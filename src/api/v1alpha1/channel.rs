@@ -78,7 +78,7 @@ pub struct WhatsAppChannelSpec {
     #[x_kube(validation = rule::trimmed("displayName"))]
     pub display_name: String,
     /// How the number is connected: CloudApi (the meaning of an unset field), or Coexistence for a number
-    /// that stays in the WhatsApp Business app, which is only observed.
+    /// that stays in the WhatsApp Business app: its webhook is managed, and nothing else is written to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
     /// How ownership of the number is proven.

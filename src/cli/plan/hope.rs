@@ -159,6 +159,12 @@ pub fn hope(action: Action) -> Hope {
             "the webhook answers Meta's handshake",
         ),
         // One command each.
+        Action::ApplyName => done(
+            MINUTE,
+            Deed::Retry,
+            "asks for one more registration, which makes the approved name live",
+            "Meta makes an approved name live when the number is registered once more",
+        ),
         Action::LabelSecret => done(MINUTE, Deed::LabelSecret, "labels the Secret of the verify token", ""),
         Action::ProvideVerifyToken => {
             done(MINUTE, Deed::ProvideVerifyToken, "creates the Secret with the verify token", "")

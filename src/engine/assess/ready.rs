@@ -30,7 +30,13 @@ pub(super) fn ready(scene: &Scene<'_>, set: &ConditionSet) -> Condition {
         return new_condition(scene, ConditionType::Ready, Truth::False, block.reason, block.message.clone());
     }
     let Some(head) = open.first() else {
-        return new_condition(scene, ConditionType::Ready, Truth::True, Reason::Usable, ready_message(scene));
+        return new_condition(
+            scene,
+            ConditionType::Ready,
+            Truth::True,
+            Reason::Usable,
+            ready_message(scene, set),
+        );
     };
     let known = open.iter().find(|c| {
         c.status == Truth::False && (head.reason == Reason::NotObservedYet || c.reason == head.reason)
@@ -55,17 +61,16 @@ fn blocks(scene: &Scene<'_>, set: &ConditionSet, kind: ConditionType) -> bool {
     }
 }
 
-fn ready_message(scene: &Scene<'_>) -> String {
-    match scene.desired.ready_when {
-        ReadyWhen::Registered => "the number is registered and can send".into(),
-        ReadyWhen::NameApproved => {
-            "the number is registered and can send, and its display name is approved".into()
-        }
-        ReadyWhen::FullyVerified => {
-            "the number is registered and can send, its display name is approved and the business is verified"
-                .into()
-        }
-    }
+/// Says no more of sending than what `Healthy` read.
+fn ready_message(scene: &Scene<'_>, set: &ConditionSet) -> String {
+    let healthy = set.get(ConditionType::Healthy).filter(|c| c.reason == Reason::CanSend);
+    let sends = healthy.map_or("Meta shows that it can send within limits", |c| c.message.as_str());
+    let more = match scene.desired.ready_when {
+        ReadyWhen::Registered => "",
+        ReadyWhen::NameApproved => "; its display name is approved",
+        ReadyWhen::FullyVerified => "; its display name is approved, and the business is verified",
+    };
+    format!("the number is registered, and {sends}{more}")
 }
 
 /// `Reconciling` while the operator has something to do. `Stalled` when an edit or an action at Meta is needed, and

@@ -30,7 +30,14 @@ pub(super) struct Aside {
     pub blocks: Vec<(ConditionType, Block)>,
 }
 
-/// Why nothing may be written to a registered number.
+/// What may be written to a registered number, setting by setting.
+pub(super) struct MayWrite {
+    pub webhook: Writable,
+    pub profile: Writable,
+}
+
+/// Whether a setting may be written, or why not.
+#[derive(Clone)]
 pub(super) enum Writable {
     Yes,
     /// Observed only, with why.
@@ -44,20 +51,20 @@ pub(super) fn plan(
     memory: &mut Memory,
     number: &Number,
     seen: &Seen,
-    writable: &Writable,
+    may_write: &MayWrite,
 ) -> Aside {
     let mut aside = Aside::default();
     if let Some(webhook) = &pass.desired.webhook {
-        let result = route(pass, memory, number, seen, webhook, writable);
+        let result = route(pass, memory, number, seen, webhook, &may_write.webhook);
         aside.take(ConditionType::WebhookRouted, result);
     }
-    let result = profile(pass, memory, number, seen, writable);
+    let result = profile(pass, memory, number, seen, &may_write.profile);
     aside.take(ConditionType::ProfileSynced, result);
     aside
 }
 
 impl Aside {
-    fn take(&mut self, condition: ConditionType, result: Result<(), Stop>) {
+    pub(super) fn take(&mut self, condition: ConditionType, result: Result<(), Stop>) {
         match result {
             Err(Stop::Step(planned)) => {
                 self.step.get_or_insert(*planned);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::{
-        aside::Writable,
+        aside::{MayWrite, Writable},
         pass::{Gate, Pass, Seen, Stop},
         remedy,
     },
@@ -31,23 +31,29 @@ pub(super) enum Platform {
 }
 
 /// A number that is in the app is never touched, whatever the spec wants.
-pub(super) fn connection(pass: &Pass, memory: &Memory, number: &Number) -> Gate {
+pub(super) fn connection(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate {
     let wanted = pass.desired.connection;
     let is_in_app = is_in_app(memory, number);
     Err(Stop::block(match (wanted, is_in_app) {
         (Connection::CloudApi, Some(true)) => contradicts(format!(
-            "{} lives in the WhatsApp Business app, and the spec wants it on the Cloud API alone; nothing is written to it; set connection to Coexistence, or delete the account in the app first",
+            "{} lives in the WhatsApp Business app, and the spec wants it on the Cloud API alone; nothing is written to it; set connection to Coexistence; only if neither the app's account nor its chats are needed any more, delete the account in the app: that ends its chats, and was seen to take the number off the platform as well, so it can send nothing until it is registered again",
             pass.desired.number
         )),
         (Connection::Coexistence, Some(false)) if number.is_registered() => contradicts(format!(
             "{} is on the Cloud API alone, and the spec wants it in the WhatsApp Business app too; nothing is written to it; set connection to CloudApi, or connect it in the app through the partner's sign-up",
             pass.desired.number
         )),
-        (Connection::Coexistence, _) if number.platform.value() == Some(&PlatformType::NotApplicable) => {
+        (Connection::Coexistence, _) if is_not_connected(number) => {
+            platform_stands(pass, memory, number, seen)?;
             remedy::not_onboarded(&format!("{} is not connected to the platform", pass.desired.number))
         }
         _ => return Ok(()),
     }))
+}
+
+/// Not on the platform yet: added only, or in the app alone, for which Meta shows ON_PREMISE.
+fn is_not_connected(number: &Number) -> bool {
+    matches!(number.platform.value(), Some(PlatformType::NotApplicable | PlatformType::OnPremise))
 }
 
 fn contradicts(message: String) -> Block {
@@ -122,7 +128,7 @@ pub(super) fn platform(pass: &Pass, memory: &Memory, number: &Number) -> Gate<Pl
         Field::Is(PlatformType::OnPremise) => Err(Stop::block(Block::new(
             Reason::NumberOnPremises,
             format!(
-                "Meta shows {} with the platform ON_PREMISE, which today means a number of the WhatsApp Business app; set connection to Coexistence and connect it in the app, or have it leave the app first",
+                "Meta shows {} with the platform ON_PREMISE, which today means a number of the WhatsApp Business app; set connection to Coexistence and connect it in the app; or have it leave the app first, which ends its account and its chats there",
                 pass.desired.number
             ),
         ))),
@@ -206,25 +212,27 @@ pub(super) fn code_known(number: &Number) -> Gate {
     }
 }
 
-/// Whether webhook and profile of a registered number may be written.
-pub(super) fn writable(pass: &Pass, memory: &Memory, number: &Number) -> Writable {
+/// What may be written to a registered number. One that lives in the WhatsApp Business app as well keeps the profile that
+/// it has there; its webhook is managed as for any number, since an override belongs to the app that writes it.
+pub(super) fn may_write(pass: &Pass, memory: &Memory, number: &Number) -> MayWrite {
+    let both = |writable: Writable| MayWrite { webhook: writable.clone(), profile: writable };
     if pass.desired.management == Management::ObserveOnly {
-        return Writable::No("managementPolicy is ObserveOnly".into());
-    }
-    if pass.desired.connection == Connection::Coexistence {
-        return Writable::No("a number that lives in the WhatsApp Business app is only observed".into());
+        return both(Writable::No("managementPolicy is ObserveOnly".into()));
     }
     if let Some(field) = missing(number) {
-        return Writable::Incomplete(format!("Meta does not tell {field} of the number"));
+        return both(Writable::Incomplete(format!("Meta does not tell {field} of the number")));
     }
     match is_in_app(memory, number) {
-        Some(false) => Writable::Yes,
-        Some(true) => {
-            Writable::No("a number that lives in the WhatsApp Business app is only observed".into())
-        }
-        None => Writable::Incomplete(
+        Some(false) => both(Writable::Yes),
+        Some(true) => MayWrite {
+            webhook: Writable::Yes,
+            profile: Writable::No(
+                "a number that lives in the WhatsApp Business app keeps the profile that it has there".into(),
+            ),
+        },
+        None => both(Writable::Incomplete(
             "Meta does not tell whether the number lives in the WhatsApp Business app".into(),
-        ),
+        )),
     }
 }
 

@@ -7,6 +7,7 @@ mod add;
 mod aside;
 mod consent;
 mod find;
+mod go_live;
 mod guard;
 mod naming;
 mod next;
@@ -29,7 +30,7 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::{
-        aside::Writable,
+        aside::MayWrite,
         guard::Platform,
         pass::{Gate, Pass, Seen, Stop},
     },
@@ -57,7 +58,8 @@ pub struct Plan {
     pub step: Option<Planned>,
     /// Why the next step to Registered is not taken now: the first cause.
     pub block: Option<Block>,
-    /// Blocks of settings (webhook, profile), by the condition that they keep from being True.
+    /// Blocks of what is beside the way (webhook, profile, the name of a registered number), by the condition that they
+    /// keep from being True.
     pub aside: Vec<(ConditionType, Block)>,
     /// Consents answered by this pass.
     pub answered: Vec<(ConsentKind, ConsentAnswer)>,
@@ -154,15 +156,18 @@ fn decide(pass: &Pass, memory: &mut Memory) -> Decision {
     match way(pass, memory) {
         Err(Stop::Step(planned)) => (Some(*planned), None, Vec::new()),
         Err(Stop::Block(block)) => (None, Some(*block), Vec::new()),
-        Ok((number, seen, writable)) => {
-            let aside = aside::plan(pass, memory, &number, &seen, &writable);
+        Ok((number, seen, may_write)) => {
+            let mut aside = aside::plan(pass, memory, &number, &seen, &may_write);
+            let is_free = aside.step.is_none();
+            let name = go_live::go_live(pass, memory, &number, &seen, &may_write.profile, is_free);
+            aside.take(ConditionType::DisplayNameApproved, name);
             (aside.step, None, aside.blocks)
         }
     }
 }
 
 /// The steps to Registered: the rules in order of depth. The first rule that does not hold decides.
-fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, Writable)> {
+fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, MayWrite)> {
     let view = resolve::portfolio(pass)?;
     let account = resolve::account(pass, memory, view)?;
     let seen = find::see(pass, memory, account)?;
@@ -171,7 +176,7 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, Writable)> 
     let number = number(pass, memory, view, &seen)?;
     find::note(pass, memory, &number);
     naming::note_declined(pass, memory, &number);
-    guard::connection(pass, memory, &number)?;
+    guard::connection(pass, memory, &number, &seen)?;
     guard::status(pass, memory, &number)?;
     guard::platform_stands(pass, memory, &number, &seen)?;
     guard::note_not_registered(pass, memory, &number, &seen);
@@ -189,8 +194,8 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, Writable)> 
         Platform::Registered => {
             guard::note_registered(memory, &seen, pass.now);
             undecided::none_open(pass, memory)?;
-            let writable = guard::writable(pass, memory, &number);
-            Ok((number, seen, writable))
+            let may_write = guard::may_write(pass, memory, &number);
+            Ok((number, seen, may_write))
         }
         Platform::NotRegistered => {
             let elsewhere = find::live_elsewhere(pass, view, &seen, &number);
@@ -273,7 +278,7 @@ fn invites(block: &Block) -> bool {
 }
 
 fn takes_over(step: StepKind) -> bool {
-    matches!(step, StepKind::RequestCode | StepKind::Register)
+    matches!(step, StepKind::RequestCode | StepKind::SetPin | StepKind::Register)
 }
 
 /// A step that would be due, and may not be taken yet.

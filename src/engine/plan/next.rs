@@ -36,7 +36,7 @@ pub(super) fn next(
         Some(later(pass.now, pace)),
         until,
         blocks().filter_map(|block| secret_poll(pass, memory, block)).min(),
-        after_write(pass, memory, block.is_none() && aside.is_empty()),
+        after_write(pass, memory, block.is_none() && aside.iter().all(|(on, _)| is_of_name(*on))),
         watched(pass, memory),
         memory.in_flight.as_ref().map(|intent| intent.settle_until).filter(|at| *at > pass.now),
         consent::kept_until(pass, memory)
@@ -79,6 +79,11 @@ fn secret_poll(pass: &Pass, memory: &Memory, block: &Block) -> Option<Timestamp>
         _ => return None,
     };
     Some(later(pass.now, every))
+}
+
+/// The name is no setting, and shows by itself.
+fn is_of_name(condition: ConditionType) -> bool {
+    condition == ConditionType::DisplayNameApproved
 }
 
 fn is_code_wait(reason: Reason) -> bool {

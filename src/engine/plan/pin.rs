@@ -40,7 +40,8 @@ pub(super) fn available(pass: &Pass, memory: &Memory, number: &Number) -> Gate<P
         SecretFact::Missing => Block::new(
             Reason::PinNeeded,
             format!(
-                "the number already has a two-step PIN that this channel does not know; write it to {place}, or switch two-step verification off in WhatsApp Manager"
+                "the number already has a two-step PIN that this channel does not know; write it to {place}, or {}",
+                switch_off(number)
             ),
         ),
         SecretFact::KeyMissing { .. } | SecretFact::Unlabelled => Block::new(
@@ -60,6 +61,16 @@ pub(super) fn available(pass: &Pass, memory: &Memory, number: &Number) -> Gate<P
         SecretFact::Unreadable(why) => remedy::unreadable(&place, why),
         SecretFact::NotAsked => return Err(Stop::look_again(format!("{place} has not been read yet"))),
     }))
+}
+
+/// The way out where nobody knows the PIN. WhatsApp Manager knows no number before its first registration here (recorded in
+/// September 2026).
+pub(super) fn switch_off(number: &Number) -> &'static str {
+    if number.is_registered() {
+        "have two-step verification switched off in WhatsApp Manager"
+    } else {
+        "have two-step verification switched off in the account, or with the provider, where the number was registered last"
+    }
 }
 
 /// An unknown PIN of Meta's is never shadowed by one of ours.

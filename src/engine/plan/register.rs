@@ -31,7 +31,7 @@ use crate::engine::{
 };
 
 /// What may be done about the last refusal.
-enum Next {
+pub(super) enum Next {
     /// By the schedule.
     Schedule(Cause),
     /// At once: the cause of the last refusal was just removed.
@@ -126,7 +126,7 @@ fn is_free(pass: &Pass, memory: &Memory) -> Gate {
 }
 
 /// Locks of Meta's own, which no consent opens.
-fn unlocked(pass: &Pass, memory: &Memory) -> Gate {
+pub(super) fn unlocked(pass: &Pass, memory: &Memory) -> Gate {
     let Some(last) = memory.ledger.last(StepKind::Register) else { return Ok(()) };
     let Some(refusal) = last.refusal.as_ref().filter(|_| last.outcome == EntryOutcome::Refused) else {
         return Ok(());
@@ -134,6 +134,9 @@ fn unlocked(pass: &Pass, memory: &Memory) -> Gate {
     let Some((reason, until)) = lock(pass, last, refusal).filter(|(_, until)| *until > pass.now) else {
         return Ok(());
     };
+    if refusal.says(Said::AppBlocked) {
+        return Err(Stop::block(say::of_app(refusal)));
+    }
     let what = match reason {
         Reason::RegistrationLimitReached => "Meta takes no registration of this number",
         Reason::NumberDeletedRecently => "the number was deleted just now and cannot be registered",
@@ -173,7 +176,7 @@ fn lock(pass: &Pass, last: &Entry, refusal: &Refusal) -> Option<(Reason, Timesta
     Some((reason, refusal.until.unwrap_or_else(|| later(last.at, pause))))
 }
 
-fn below_total(pass: &Pass, memory: &Memory) -> Gate {
+pub(super) fn below_total(pass: &Pass, memory: &Memory) -> Gate {
     let recent = recent(pass, memory);
     let total = pass.limits.registrations_total;
     if recent.len() < total {
@@ -200,7 +203,7 @@ fn limit_reached(count: usize, until: Timestamp, which: &str) -> Block {
 }
 
 /// Meta's last word, and what follows from it.
-fn next(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Next> {
+pub(super) fn next(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Next> {
     let automatic = || Ok(Next::Schedule(Cause::Automatic));
     let Some(last) = memory.ledger.last(StepKind::Register) else { return automatic() };
     let Some(refusal) = last.refusal.as_ref().filter(|_| last.outcome == EntryOutcome::Refused) else {
@@ -221,10 +224,21 @@ fn next(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Next
         _ if refusal.is_about_credentials() => automatic(),
         _ if !refusal.asks_for_a_person() => automatic(),
         _ => {
-            let block = say::not_for_its_value("Register", refusal, &pass.then_retry());
+            let block = say::not_for_its_value("Register", refusal, &then(pass, refusal));
             Ok(Next::Asked(Box::new(block.unwrap_or_else(|| refused(pass, refusal)))))
         }
     }
+}
+
+/// A plain 100 without a permission has two causes at a registration (recorded in May and August 2026).
+fn then(pass: &Pass, refusal: &Refusal) -> String {
+    let other = match refusal.code {
+        100 if refusal.says(Said::PermissionMissing) => {
+            "; where it has that already, the number may be one of the WhatsApp Business app, which no call registers: then set connection to Coexistence, and connect it in the app"
+        }
+        _ => "",
+    };
+    format!("{}{other}", pass.then_retry())
 }
 
 /// "Cannot create certificate": not the name where that was usable before and after.
@@ -276,7 +290,7 @@ fn pin_mismatch(
     refusal: &Refusal,
 ) -> Gate<Next> {
     let Pin::Kept(version) = pin::available(pass, memory, number)? else {
-        return Ok(Next::Asked(Box::new(mismatch(pass, refusal))));
+        return Ok(Next::Asked(Box::new(mismatch(pass, number, refusal))));
     };
     let set = memory.ledger.last(StepKind::SetPin);
     if set.is_some_and(|set| set.at > last.at && set.outcome == EntryOutcome::Accepted) {
@@ -286,7 +300,7 @@ fn pin_mismatch(
         return Ok(Next::Schedule(Cause::Secret));
     }
     if pass.desired.registration.pin_policy == PinPolicy::Keep {
-        return Ok(Next::Asked(Box::new(mismatch(pass, refusal))));
+        return Ok(Next::Asked(Box::new(mismatch(pass, number, refusal))));
     }
     let cause = match (&pass.retry, set) {
         // The registration itself sets the PIN where there is none any more.
@@ -295,7 +309,7 @@ fn pin_mismatch(
         }
         (Some(retry), _) => Cause::Retry(retry.value.clone()),
         (None, None) => Cause::Automatic,
-        (None, Some(set)) => return Ok(Next::Asked(Box::new(not_replaced(pass, set, refusal)))),
+        (None, Some(set)) => return Ok(Next::Asked(Box::new(not_replaced(pass, number, set, refusal)))),
     };
     undecided::may_send(pass, StepKind::SetPin, memory)?;
     let step = Step::SetPin { account: seen.account.clone(), number: number.id.clone(), secret: version };
@@ -306,12 +320,12 @@ fn pin_mismatch(
 const NOT_REGISTERED: i64 = 133_010;
 
 /// Replacing the PIN did not help; why, where Meta said so.
-fn not_replaced(pass: &Pass, set: &Entry, refusal: &Refusal) -> Block {
-    let Some(why) = set.refusal.as_ref() else { return mismatch(pass, refusal) };
+fn not_replaced(pass: &Pass, number: &Number, set: &Entry, refusal: &Refusal) -> Block {
+    let Some(why) = set.refusal.as_ref() else { return mismatch(pass, number, refusal) };
     say::not_for_its_value("SetPin", why, &pass.then_retry()).unwrap_or_else(|| {
         let key = &pass.desired.registration.pin_secret;
         let (what, other) = if why.names(NOT_REGISTERED) {
-            let off = format!("have two-step verification switched off in WhatsApp Manager, {}", pass.then_retry());
+            let off = format!("{}, {}", pin::switch_off(number), pass.then_retry());
             ("replaces none while the number is not registered", off)
         } else {
             ("refused to replace it", format!("replace it once more with {}", pass.command("retry")))
@@ -329,13 +343,14 @@ fn not_replaced(pass: &Pass, set: &Entry, refusal: &Refusal) -> Block {
     })
 }
 
-fn mismatch(pass: &Pass, refusal: &Refusal) -> Block {
+fn mismatch(pass: &Pass, number: &Number, refusal: &Refusal) -> Block {
     let key = &pass.desired.registration.pin_secret;
     let remedy = match pass.desired.registration.pin_policy {
         PinPolicy::Keep => format!(
-            "write the right one to Secret {}, key {}, or set registration.pinPolicy to Overwrite, or switch two-step verification off in WhatsApp Manager, {}",
+            "write the right one to Secret {}, key {}, or {}, {}; registration.pinPolicy Overwrite replaces it, which Meta refuses with code 133010 while the number is registered nowhere",
             key.name,
             key.key,
+            pin::switch_off(number),
             pass.then_retry()
         ),
         PinPolicy::Overwrite => format!(

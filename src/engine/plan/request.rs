@@ -132,18 +132,19 @@ pub(super) fn is_read_again(memory: &Memory, seen: &Seen) -> Gate {
 /// Meta refused to send a code, and takes no request for a while.
 pub(super) fn postponed(pass: &Pass, until: Timestamp, last: &Entry) -> Block {
     let mut block = paused(until).refused(last.refusal.as_ref());
-    block.message.push_str(or_call(pass, last));
+    if last.refused_with(136_024).is_some() {
+        block.message.push_str(&or_call(pass, ""));
+    }
     block
 }
 
-/// A call reaches lines that a text does not.
-fn or_call(pass: &Pass, last: &Entry) -> &'static str {
-    let method = line::method(pass.desired.verification.method, &pass.desired.number);
-    match method {
-        CodeMethod::Sms if last.refused_with(136_024).is_some() => {
-            "; set verification.method to Voice to get it by a call, which reaches numbers that a text does not"
-        }
-        CodeMethod::Sms | CodeMethod::Voice => "",
+/// A call reaches lines that a text does not (recorded in September 2026: texts that Meta took for sent never came).
+pub(super) fn or_call(pass: &Pass, when: &str) -> String {
+    match line::method(pass.desired.verification.method, &pass.desired.number) {
+        CodeMethod::Sms => format!(
+            "; {when}set verification.method to Voice to get it by a call, which reaches numbers that a text does not"
+        ),
+        CodeMethod::Voice => String::new(),
     }
 }
 
@@ -163,6 +164,16 @@ pub(super) fn paused(until: Timestamp) -> Block {
 pub(super) fn sent(memory: &Memory) -> Option<&Entry> {
     let is_sent = |entry: &&Entry| matches!(entry.outcome, EntryOutcome::Accepted | EntryOutcome::NoAnswer);
     memory.ledger.codes.iter().rev().find(is_sent).filter(|entry| memory.marks.is_current(entry))
+}
+
+/// Whether the code that was asked for before this one was never entered, so perhaps it never came.
+pub(super) fn was_unused_before(pass: &Pass, memory: &Memory, request: &Entry) -> bool {
+    let is_before = |entry: &&Entry| entry.at < request.at && entry.outcome == EntryOutcome::Accepted;
+    memory.ledger.codes.iter().rev().find(is_before).is_some_and(|before| {
+        let is_recent = request.at < later(before.at, pass.limits.codes_window);
+        let mut tries = memory.ledger.since(StepKind::VerifyCode, Some(before.at));
+        is_recent && !tries.any(|entry| entry.at < request.at)
+    })
 }
 
 /// Whether the code that was asked for can still be used.
@@ -209,7 +220,7 @@ pub(super) fn refused(pass: &Pass, last: &Entry) -> Block {
             last.refusal.as_ref().map(say::words).unwrap_or_default(),
             pass.desired.number,
             pass.command("send-code"),
-            or_call(pass, last)
+            if last.refused_with(136_024).is_some() { or_call(pass, "") } else { String::new() }
         ),
     )
     .refused(last.refusal.as_ref())

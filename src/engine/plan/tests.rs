@@ -10,7 +10,10 @@ use crate::engine::{
     },
     value::{
         condition_type::ConditionType,
-        desired::{CodeRequest, Connection, DesiredProfile, Management, PinPolicy, WhileNameInReview},
+        desired::{
+            CodeRequest, Connection, DesiredProfile, Management, PinPolicy, VerificationMethod,
+            WhileNameInReview,
+        },
         failure::{Class, Failure, Refusal, Said, Scope},
         id::{
             AccountMode, AccountStatus, CodeStatus, Fact, Field, NameStatus, NumberStatus, PlatformType,
@@ -588,15 +591,17 @@ fn nothing_is_written_to_a_number_whose_critical_fields_are_hidden() {
 }
 
 #[test]
-fn a_number_in_the_app_is_only_observed() {
+fn of_a_number_in_the_app_only_the_webhook_is_written() {
     let coexists = || {
         world()
             .adopted()
             .registered()
-            .webhook()
             .desire(|d| d.connection = Connection::Coexistence)
             .number(|n| n.is_on_biz_app = Field::Is(true))
+            .desire(|d| d.profile.about = Some("Open 9-17".into()))
+            .see(|o| o.profile = Fact::Known(Profile::default()))
     };
+    let platform = |platform| move |n: &mut crate::engine::observed::Number| n.platform = Field::Is(platform);
     check(vec![
         ("coexists", coexists(), "Rest"),
         ("with an expired code", coexists().number(|n| n.code = Field::Is(CodeStatus::Expired)), "Rest"),
@@ -612,12 +617,26 @@ fn a_number_in_the_app_is_only_observed() {
         ),
         (
             "not connected",
-            coexists().number(|n| n.platform = Field::Is(PlatformType::NotApplicable)),
+            coexists().number(platform(PlatformType::NotApplicable)),
             "CoexistenceNotOnboarded",
+        ),
+        ("in the app alone", coexists().number(platform(PlatformType::OnPremise)), "CoexistenceNotOnboarded"),
+        ("the webhook", coexists().webhook(), "RouteWebhook"),
+        ("not subscribed", coexists().webhook().see(|o| o.subscribed = Fact::Known(false)), "SubscribeApp"),
+        (
+            "nobody tells whether it is in the app",
+            coexists().webhook().number(|n| n.is_on_biz_app = Field::Refused),
+            "Rest",
         ),
         ("consents do nothing", coexists().desire(send_code("1")).desire(retry("1")), "Rest"),
     ]);
-    assert_eq!(coexists().plan().aside[0].1.reason, Reason::WebhookDiffers);
+    assert_eq!(coexists().plan().aside[0].1.reason, Reason::ProfileDiffers);
+    let left_out = coexists().webhook().number(|n| n.is_on_biz_app = Field::Absent).plan();
+    let reasons: Vec<_> = left_out.aside.iter().map(|(_, block)| block.reason).collect();
+    assert_eq!(reasons, [Reason::ObservationIncomplete; 2], "nothing is written on a guess");
+    let flips = coexists().pass().number(platform(PlatformType::OnPremise));
+    assert_eq!(flips.says(), "ObservationIncomplete", "a word that may turn within minutes");
+    assert_eq!(flips.pass().after(11 * MINUTE).says(), "CoexistenceNotOnboarded");
 }
 
 #[test]
@@ -1133,6 +1152,11 @@ fn every_refusal_of_a_registration_has_a_decision() {
             "banned a day after it",
             sent(accepted(), 24 * HOUR).number(|n| n.status = Field::Is("BANNED".into())),
             "NumberBanned",
+        ),
+        (
+            "banned after a lost reply",
+            sent(no_answer(), 23 * HOUR).number(|n| n.status = Field::Is("BANNED".into())),
+            "ObservationIncomplete",
         ),
         (
             "banned after a refusal",
@@ -2083,4 +2107,139 @@ fn a_retry_that_only_work_beside_the_way_could_use_is_refused_in_its_words() {
     let answer = &plan.answered.iter().find(|(kind, _)| *kind == ConsentKind::Retry).unwrap().1;
     let told = answer.refused.as_deref().unwrap();
     assert_eq!(told, format!("not done: {}", plan.aside[0].1.message));
+}
+
+/// Registered under another name, with the desired one approved.
+fn approved_and_not_live() -> World {
+    world().adopted().registered().pass().number(|n| {
+        n.verified_name = Field::Is("Acme Alt".into());
+        n.name_status = Field::Is(NameStatus::Declined);
+        n.new_display_name = Field::Is(NAME.into());
+        n.new_name_status = Field::Is(NameStatus::Approved);
+    })
+}
+
+#[test]
+fn an_approved_name_of_a_registered_number_is_made_live_by_one_registration_per_retry() {
+    let waits = approved_and_not_live;
+    let asked = || waits().after(HOUR).desire(retry("1"));
+    let done = |result| asked().act(StepKind::Register, result);
+    let live = |world: World| {
+        world.number(|n| {
+            n.verified_name = Field::Is(NAME.into());
+            n.new_display_name = Field::Absent;
+            n.new_name_status = Field::Is(NameStatus::None);
+        })
+    };
+    check(vec![
+        ("nobody asks", waits(), "Rest"),
+        ("nobody asks for a day", waits().after(24 * HOUR), "Rest"),
+        ("asked", asked(), "Register"),
+        ("asked for a name in review", asked().number(in_review), "Rest"),
+        ("another name was approved", asked().desire(|d| d.display_name = "Acme Brasil".into()), "Rest"),
+        ("only observed", asked().desire(|d| d.management = Management::ObserveOnly), "Rest"),
+        ("it may be in the app", asked().number(|n| n.is_on_biz_app = Field::Refused), "Rest"),
+        ("the code status is hidden", asked().number(|n| n.code = Field::Refused), "Rest"),
+        ("the PIN is not there", asked().see(|o| o.pin_secret = SecretFact::Missing), "Rest"),
+        ("the PIN was not read", asked().see(|o| o.pin_secret = SecretFact::NotAsked), "Rest"),
+        ("a webhook goes first", asked().webhook(), "RouteWebhook"),
+        ("live", live(done(accepted()).after(SECOND)), "Rest"),
+        ("not shown yet", done(accepted()).after(MINUTE), "Rest"),
+        ("never shown", done(accepted()).after(HOUR), "Rest"),
+        ("never shown, asked again", done(accepted()).after(HOUR).desire(retry("2")), "Register"),
+        ("refused", done(refused(100, None, Class::Person)).after(HOUR), "Rest"),
+        (
+            "refused, asked again",
+            done(refused(100, None, Class::Person)).after(HOUR).desire(retry("2")),
+            "Register",
+        ),
+        ("locked", done(refused(133_016, None, Class::WaitUntil)).after(HOUR).desire(retry("2")), "Rest"),
+    ]);
+    let says = |world: World| {
+        let plan = world.plan();
+        let (on, block) = plan.aside.into_iter().next().unwrap();
+        assert_eq!(on, ConditionType::DisplayNameApproved);
+        (block.reason, block.message)
+    };
+    let (reason, message) = says(waits());
+    assert_eq!(reason, Reason::NameNotLive);
+    assert!(message.contains("retry") && message.contains("ten registrations"), "{message}");
+    assert_eq!(says(done(accepted()).after(MINUTE)).0, Reason::EffectNotVisibleYet);
+    assert!(says(done(accepted()).after(HOUR)).1.contains("did not change that"));
+    assert!(says(done(refused(100, None, Class::Person)).after(HOUR)).1.contains("code 100"));
+    assert!(says(asked().see(|o| o.pin_secret = SecretFact::Missing)).1.contains("PIN"));
+    assert_eq!(
+        says(done(refused(131_005, None, Class::Credentials)).after(HOUR)).0,
+        Reason::PermissionMissing
+    );
+}
+
+fn in_review(number: &mut crate::engine::observed::Number) {
+    number.new_name_status = Field::Is(NameStatus::PendingReview);
+}
+
+#[test]
+fn a_registration_that_is_to_make_a_name_live_is_decided_by_the_name() {
+    let lost = || approved_and_not_live().after(HOUR).desire(retry("1")).die(StepKind::Register);
+    check(vec![
+        ("the reply was lost", lost().after(MINUTE), "EffectNotVisibleYet"),
+        ("for good", lost().after(HOUR), "Rest"),
+        ("for good, asked again", lost().after(HOUR).desire(retry("2")), "Register"),
+    ]);
+    let shown = lost().after(MINUTE).number(|n| n.new_name_status = Field::Is(NameStatus::None)).plan();
+    assert_eq!(shown.memory.in_flight, None);
+    assert_eq!(shown.memory.ledger.registrations[0].outcome, EntryOutcome::Accepted);
+    assert_eq!(lost().after(HOUR).plan().memory.ledger.registrations[0].outcome, EntryOutcome::NoAnswer);
+    assert_eq!(lost().after(HOUR).plan().memory.ledger.registrations.len(), 1, "it counts");
+}
+
+#[test]
+fn a_retry_waits_for_its_turn_beside_a_setting_that_is_written_first() {
+    let both = approved_and_not_live().webhook().desire(retry("1"));
+    let plan = both.plan();
+    assert_eq!(plan.step.map(|planned| planned.cause), Some(Cause::Automatic));
+    assert_eq!(plan.answered, [], "the consent is kept");
+    assert_eq!(plan.memory.consents[&ConsentKind::Retry].used_for, None);
+}
+
+#[test]
+fn the_app_that_meta_blocks_at_a_registration_is_named() {
+    let blocked = Refusal {
+        said: Some(Said::AppBlocked),
+        scope: Scope::App,
+        ..refusal_of(200, None, Class::WaitUntil)
+    };
+    let world =
+        world().own().verified().act(StepKind::Register, Err(Failure::Refused(blocked))).after(SECOND);
+    check(vec![("blocked", world.clone(), "AppBlocked"), ("asked", world.desire(retry("1")), "AppBlocked")]);
+}
+
+#[test]
+fn a_text_that_did_not_come_is_followed_by_the_offer_of_a_call() {
+    const CALL: &str = "verification.method to Voice";
+    let message = |world: World| world.plan().block.unwrap().message;
+    let sent = || world().own().desire(send_code("1")).act(StepKind::RequestCode, accepted());
+    assert!(!message(sent().after(MINUTE)).contains(CALL), "the first may still come");
+    let lapsed = || sent().after(HOUR);
+    assert_eq!(lapsed().says(), "CodeLapsed");
+    assert!(message(lapsed()).contains(CALL));
+    let again = || lapsed().desire(send_code("2")).act(StepKind::RequestCode, accepted()).after(MINUTE);
+    assert_eq!(again().says(), "CodeAwaited");
+    assert!(message(again()).contains(CALL));
+    let by_call = |world: World| world.desire(|d| d.verification.method = VerificationMethod::Voice);
+    assert!(!message(by_call(lapsed())).contains(CALL) && !message(by_call(again())).contains(CALL));
+    let late = lapsed().see(|o| o.code_secret = present("code", 1));
+    assert!(late.says() == "CodeLapsed" && !message(late).contains(CALL), "it came, too late");
+}
+
+#[test]
+fn whoever_knows_no_pin_is_sent_where_that_can_be_changed() {
+    let knows = |world: World| world.plan().block.unwrap().message;
+    let missing = world().adopted().verified().number(|n| n.is_pin_enabled = Field::Is(true));
+    let missing = missing.see(|o| o.pin_secret = SecretFact::Missing).after(HOUR);
+    let wrong =
+        world().own().verified().act(StepKind::Register, refused(133_005, None, Class::Person)).after(HOUR);
+    for message in [knows(missing), knows(wrong)] {
+        assert!(message.contains("registered last") && !message.contains("WhatsApp Manager"), "{message}");
+    }
 }

@@ -274,9 +274,13 @@ fn awaited(pass: &Pass, memory: &Memory, request: &Entry) -> Block {
         None => Block::new(
             Reason::CodeAwaited,
             format!(
-                "Meta sent a code to {number} at {}; enter it with {}",
+                "Meta sent a code to {number} at {}; enter it with {}{}",
                 say::time(request.at),
-                pass.command("code")
+                pass.command("code"),
+                match request::was_unused_before(pass, memory, request) {
+                    true => request::or_call(pass, "if this one does not come either, "),
+                    false => String::new(),
+                }
             ),
         ),
     };
@@ -358,7 +362,8 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
     }
     let wrong = request.and_then(|r| memory.ledger.since(StepKind::VerifyCode, Some(r.at)).last());
     // The Secret was written again after the wrong code.
-    let wrong = wrong.filter(|_| !matches!(answer, Answer::Late));
+    let is_late = matches!(answer, Answer::Late);
+    let wrong = wrong.filter(|_| !is_late);
     if let Some(block) = wrong.and_then(|entry| not_the_code(pass, entry)) {
         return block;
     }
@@ -376,13 +381,14 @@ fn needed(pass: &Pass, memory: &Memory, request: Option<&Entry>, answer: &Answer
         (Some(request), None) => Block::new(
             Reason::CodeLapsed,
             format!(
-                "the code that was requested at {} expired{}; with a person at {number}, ask for a new one with {ask}",
+                "the code that was requested at {} expired{}; with a person at {number}, ask for a new one with {ask}{}",
                 say::time(request.at),
-                if matches!(answer, Answer::Late) {
+                if is_late {
                     " before the one in the Secret could be sent, which was therefore not sent"
                 } else {
                     " unused"
-                }
+                },
+                if is_late { String::new() } else { request::or_call(pass, "if none came, ") }
             ),
         ),
         (None, _) if memory.marks.needs_new_proof() => Block::new(

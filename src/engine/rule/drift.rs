@@ -3,7 +3,7 @@
 pub use crate::engine::value::drift::Drift;
 
 use crate::engine::{
-    rule::timezone,
+    rule::{naming::is_approved_and_not_live, timezone},
     value::{
         desired::{Connection, Desired, DesiredProfile, Management},
         id::{AccountId, Fact, Field, PlatformType},
@@ -65,12 +65,14 @@ fn account_id(observed: &Observed) -> Option<&AccountId> {
     observed.account.known().and_then(|a| a.id.as_ref())
 }
 
-/// What happens with a difference in something that the operator writes.
-fn action(desired: &Desired, number: &Number) -> String {
+const IN_APP: &str = "the number lives in the WhatsApp Business app";
+
+/// What happens with a difference in something that the operator writes, unless that is left alone, and why.
+fn action(desired: &Desired, number: &Number, only_shown: Option<&str>) -> String {
     if desired.management == Management::ObserveOnly {
         "would be written; managementPolicy is ObserveOnly".into()
-    } else if desired.connection == Connection::Coexistence || number.is_on_biz_app.value() == Some(&true) {
-        "only shown: the number lives in the WhatsApp Business app".into()
+    } else if let Some(why) = only_shown {
+        format!("only shown: {why}")
     } else if number.is_registered() {
         "is written".into()
     } else {
@@ -86,6 +88,8 @@ fn name(desired: &Desired, number: &Number) -> Option<Drift> {
     let submitted = number.new_display_name.value() == Some(&desired.display_name);
     let action = if desired.management == Management::ObserveOnly && !number.is_registered() {
         "would be submitted; managementPolicy is ObserveOnly".into()
+    } else if is_approved_and_not_live(number, &desired.display_name) && is_managed(desired) {
+        "becomes live when the number is registered once more, which a person asks for".into()
     } else if submitted {
         "is submitted; Meta decides".into()
     } else if number.is_registered() {
@@ -101,22 +105,37 @@ fn name(desired: &Desired, number: &Number) -> Option<Drift> {
     })
 }
 
+/// Whether the number may be registered by the operator at all.
+fn is_managed(desired: &Desired) -> bool {
+    desired.management == Management::Full && desired.connection == Connection::CloudApi
+}
+
 fn webhook(desired: &Desired, number: &Number) -> Option<Drift> {
     let webhook = desired.webhook.as_ref()?;
     if matches!(number.webhook, Field::Refused) {
         return None;
     }
     let live = number.webhook.value().and_then(|w| w.number.clone()).unwrap_or_default();
+    // An override belongs to our app, whoever else has the number. Where the spec contradicts the number, nothing is written.
+    let only_shown = match (desired.connection, number.is_on_biz_app.value()) {
+        (Connection::CloudApi, Some(true)) => Some(IN_APP),
+        (Connection::Coexistence, Some(false)) => {
+            Some("the number does not live in the WhatsApp Business app")
+        }
+        _ => None,
+    };
     (!same_url(&live, &webhook.callback_url)).then(|| Drift {
         field: "webhook.callbackUrl".into(),
         desired: webhook.callback_url.clone(),
         observed: live,
-        action: action(desired, number),
+        action: action(desired, number, only_shown),
     })
 }
 
 fn profile(desired: &Desired, observed: &Observed, number: &Number) -> Vec<Drift> {
     let Some(live) = observed.profile_of(number) else { return Vec::new() };
+    let is_in_app =
+        desired.connection == Connection::Coexistence || number.is_on_biz_app.value() == Some(&true);
     let differing = differences(&desired.profile, live);
     differing
         .into_iter()
@@ -124,7 +143,7 @@ fn profile(desired: &Desired, observed: &Observed, number: &Number) -> Vec<Drift
             field: format!("{PROFILE}{field}"),
             desired: want,
             observed: have,
-            action: action(desired, number),
+            action: action(desired, number, is_in_app.then_some(IN_APP)),
         })
         .collect()
 }
@@ -299,12 +318,20 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_lives_in_the_app_is_only_shown() {
+    fn of_a_number_that_lives_in_the_app_only_the_webhook_is_written_and_only_where_the_spec_says_so() {
         let mut case = Case::ready();
         case.desired.webhook = Some(desired_webhook());
         case.number().webhook = Field::Absent;
         case.number().is_on_biz_app = Field::Is(true);
-        assert!(diff(&case.desired, &case.observed)[0].action.starts_with("only shown"));
+        case.desired.profile.about = Some("New".into());
+        case.observed.profile = Fact::Known(Profile::default());
+        let actions = |case: &Case| -> Vec<String> {
+            diff(&case.desired, &case.observed).into_iter().map(|d| d.action).collect()
+        };
+        assert!(actions(&case).iter().all(|action| action.starts_with("only shown")));
+        case.desired.connection = Connection::Coexistence;
+        assert_eq!(actions(&case)[0], "is written", "the webhook is of our app");
+        assert!(actions(&case)[1].starts_with("only shown"));
     }
 
     #[test]

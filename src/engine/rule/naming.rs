@@ -31,6 +31,20 @@ pub(in crate::engine) fn is(field: &Field<String>, name: &str) -> bool {
     field.value().is_some_and(|value| value == name)
 }
 
+/// Whether Meta approved a name for a number that is registered under another one. Nothing but one more registration makes
+/// it live (recorded in August 2026).
+pub(in crate::engine) fn is_approved_and_not_live(number: &Number, name: &str) -> bool {
+    number.is_registered()
+        && is(&number.new_display_name, name)
+        && !is(&number.verified_name, name)
+        && has_approved_change(number)
+}
+
+/// Whether a name that Meta approved waits beside the live one.
+pub(in crate::engine) fn has_approved_change(number: &Number) -> bool {
+    number.new_name_status.value() == Some(&NameStatus::Approved)
+}
+
 /// The status that counts for a name: the better of `name_status` and, where it speaks of the desired name,
 /// `new_name_status`. `None` where Meta does not tell.
 ///

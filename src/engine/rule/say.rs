@@ -76,9 +76,14 @@ pub(in crate::engine) fn app_blocked(refusal: &Refusal) -> Hold {
     }
 }
 
+/// The same, where it holds up one channel.
+pub(in crate::engine) fn of_app(refusal: &Refusal) -> Block {
+    Block::new(Reason::AppBlocked, app_blocked(refusal).message).refused(Some(refusal))
+}
+
 fn refused_read(what: &str, refusal: &Refusal) -> Block {
     let block = match refusal.paused_until() {
-        _ if refusal.says(Said::AppBlocked) => Block::new(Reason::AppBlocked, app_blocked(refusal).message),
+        _ if refusal.says(Said::AppBlocked) => of_app(refusal),
         Some(until) => throttled(until),
         None if refusal.is_pause() => {
             Block::new(Reason::Throttled, "Meta asks for a pause in calls; it is asked again by itself")
@@ -112,6 +117,12 @@ pub(in crate::engine) fn not_for_its_value(what: &str, refusal: &Refusal, then: 
     let words = words(refusal);
     let (reason, message) = match refusal.code {
         _ if !refusal.is_shut_out() => return None,
+        _ if refusal.says(Said::TermsNotAccepted) => (
+            Reason::TermsNotAccepted,
+            format!(
+                "Meta refused {what} because the business has not accepted the Cloud API terms ({words}); have a person who administers the portfolio accept them, which no call can do, {then}"
+            ),
+        ),
         _ if refusal.is_denied() => (
             Reason::PermissionMissing,
             format!(
@@ -161,7 +172,7 @@ pub(in crate::engine) fn not_looked_at(kind: StepKind, refusal: Option<&Refusal>
     let Some(refusal) = refusal else { return not_sent(kind, until) };
     match of_token(kind.as_str(), refusal) {
         Some(block) => block.until(until),
-        None => Block::new(Reason::AppBlocked, app_blocked(refusal).message).refused(Some(refusal)),
+        None => of_app(refusal),
     }
 }
 

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use crate::engine::{
-    rule::naming::shows,
+    rule::naming::{has_approved_change, shows},
     value::{
         condition::Truth,
         condition_type::ConditionType,
@@ -28,11 +28,13 @@ pub(in crate::engine) struct Shown<'a> {
     is_verified: bool,
     is_connected: bool,
     names: [Option<&'a str>; 2],
+    /// A name that was approved is not live.
+    is_name_waiting: bool,
     /// Webhook and profile are as they should be, or not managed.
     settings_match: bool,
 }
 
-/// Until when BANNED is no verdict, since this object registered the number not long ago.
+/// Until when BANNED is no verdict, since this object registered the number not long ago, or may have.
 pub(in crate::engine) fn ban_counts_from(
     memory: &Memory,
     limits: &Limits,
@@ -40,7 +42,8 @@ pub(in crate::engine) fn ban_counts_from(
 ) -> Option<Timestamp> {
     let last = memory.ledger.last(StepKind::Register)?;
     let until = later(last.at, limits.ban_confirmed);
-    (last.outcome == EntryOutcome::Accepted && now < until).then_some(until)
+    let may_be_ours = last.outcome == EntryOutcome::Accepted || last.is_inconclusive();
+    (may_be_ours && now < until).then_some(until)
 }
 
 impl<'a> Shown<'a> {
@@ -51,6 +54,7 @@ impl<'a> Shown<'a> {
             is_verified: false,
             is_connected: false,
             names: [None, None],
+            is_name_waiting: false,
             settings_match: false,
         }
     }
@@ -68,6 +72,7 @@ impl<'a> Shown<'a> {
                 unless_expired(facts.verified_name.as_deref(), facts.name_status.as_deref()),
                 unless_expired(facts.new_display_name.as_deref(), facts.new_name_status.as_deref()),
             ],
+            is_name_waiting: is(&facts.new_name_status, NameStatus::Approved.as_str()),
             settings_match: [ConditionType::WebhookRouted, ConditionType::ProfileSynced]
                 .into_iter()
                 .all(|kind| before.conditions.get(kind).is_none_or(|c| c.status == Truth::True)),
@@ -90,6 +95,7 @@ impl<'a> Shown<'a> {
                     number.new_name_status.value().map(NameStatus::as_str),
                 ),
             ],
+            is_name_waiting: has_approved_change(number),
             settings_match,
         }
     }
@@ -100,7 +106,9 @@ impl<'a> Shown<'a> {
             StepKind::AddNumber => self.is_listed,
             // VERIFIED from before proves nothing about a second proof.
             StepKind::VerifyCode => self.is_verified && !memory.marks.needs_new_proof(),
-            StepKind::Register => self.is_connected,
+            StepKind::Register => {
+                self.is_connected && !(self.is_name_waiting && memory.has_registered_again())
+            }
             StepKind::SubmitName => subject.is_some() && self.names.contains(&subject),
             StepKind::SubscribeApp | StepKind::RouteWebhook | StepKind::WriteProfile => self.settings_match,
             StepKind::RequestCode | StepKind::SetPin | StepKind::CreatePin => true,
@@ -121,7 +129,9 @@ pub(in crate::engine) fn in_number(
         StepKind::VerifyCode => {
             !memory.marks.needs_new_proof() && number.code.value() == Some(&CodeStatus::Verified)
         }
-        StepKind::Register => number.is_registered(),
+        StepKind::Register => {
+            number.is_registered() && !(has_approved_change(number) && memory.has_registered_again())
+        }
         StepKind::SubmitName => subject.is_some_and(|name| shows(number, name)),
         StepKind::RequestCode
         | StepKind::CreatePin

@@ -167,6 +167,9 @@ actions! {
     AlignName: ClusterUser,
         "The registered number has another display name, or the approval of its name has expired.",
         "Set displayName to the live name, or have the name changed or submitted again in WhatsApp Manager.";
+    ApplyName: ClusterUser,
+        "The display name is approved, and becomes live with one more registration of the number.",
+        "Run kubectl whatsapp retry NAME; it costs one of the ten registrations that Meta takes in 72 hours.";
     AlignSettings: ClusterUser,
         "Webhook or profile differ from the spec and are not written here.",
         "Compare with status.drift; change the spec, or have the setting changed in Meta's tools.";
@@ -181,7 +184,7 @@ actions! {
         "Create the Secret and the key that webhook.verifyTokenSecretRef names.";
     ProvidePin: ClusterUser,
         "The two-step PIN is not there, or is not the number's.",
-        "Put the six digits into the PIN Secret; if nobody knows them, have two-step verification switched off in WhatsApp Manager.";
+        "Put the six digits into the PIN Secret; if nobody knows them, have two-step verification switched off in the account, or with the provider, where the number is registered or was registered last.";
     ProvideCredentials: ClusterUser,
         "The credentials of the portfolio are not there.",
         "Create the Secret and the keys that spec.credentials of the portfolio names.";

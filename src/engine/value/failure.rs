@@ -134,6 +134,8 @@ words! {
         AppBlocked,
         /// The token's user lacks a permission on the account or the number.
         PermissionMissing,
+        /// The business has to accept the Cloud API terms first.
+        TermsNotAccepted,
         /// The number is one of the WhatsApp Business app, so no call registers it.
         BusinessAppNumber,
         /// The number is registered to an account of WhatsApp, in an app or elsewhere on the platform.
@@ -313,7 +315,8 @@ impl Refusal {
     /// Another value would be refused too. A write to what a read shows and Meta then hides lacks a permission.
     pub(in crate::engine) fn is_shut_out(&self) -> bool {
         let is_hidden = self.hides_object() && self.asks_for_a_person();
-        self.is_about_credentials() || self.is_denied() || self.shuts_account() || is_hidden
+        let wants_terms = self.says(Said::TermsNotAccepted);
+        self.is_about_credentials() || self.is_denied() || self.shuts_account() || wants_terms || is_hidden
     }
 
     /// Whether it is about the signature that is made with the app secret, and not about the token.

@@ -99,6 +99,16 @@ impl Memory {
         attempts.chain(asked).chain(paces.filter_map(|(_, pace)| pace.last)).max()
     }
 
+    /// Whether the last registration was of a number that was registered already. It shows only in the name that it
+    /// makes live.
+    pub(in crate::engine) fn has_registered_again(&self) -> bool {
+        let last = self.ledger.last(StepKind::Register);
+        match self.marks.registration {
+            Registration::Seen { first, fell_back: None, .. } => last.is_some_and(|last| last.at > first),
+            Registration::Seen { .. } | Registration::NotSeen => false,
+        }
+    }
+
     /// Not seen registered, or seen to have fallen back.
     pub(in crate::engine) fn is_unfinished(&self) -> bool {
         match self.marks.registration {

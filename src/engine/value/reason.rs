@@ -178,10 +178,10 @@ reasons! {
         "The number is registered with Cloud API.",
         "Nothing.";
     CanSend: Settled, HEALTH_ONLY, nobody,
-        "Nothing keeps the number from sending.",
+        "Nothing that Meta shows keeps the number from sending.",
         "Nothing.";
     Limited: Settled, HEALTH_ONLY, nobody,
-        "The number can send, within limits that Meta names.",
+        "Meta names limits, within which the number can send.",
         "Read the message; most limits end by themselves, a payment problem does not.";
     Routed: Settled, WEBHOOK, nobody,
         "Our app is subscribed and the number's webhook is the desired one.",
@@ -268,7 +268,7 @@ reasons! {
         "Compare the digits and enter the right ones: kubectl whatsapp code NAME; or ask for a new one: kubectl whatsapp send-code NAME.";
     CodeLapsed: Person, CODE, AskForCode,
         "The code was entered too late, or could not be sent before it expired.",
-        "Ask for a new one with the phone at hand: kubectl whatsapp send-code NAME.";
+        "Ask for a new one with the phone at hand: kubectl whatsapp send-code NAME. If none came by text, set verification.method: Voice first; a call reaches numbers that a text does not.";
     CodeMalformed: Person, CODE, EnterCode,
         "The Secret does not hold six digits under the key.",
         "Enter the six digits again: kubectl whatsapp code NAME.";
@@ -283,13 +283,13 @@ reasons! {
         "With the phone at hand: kubectl whatsapp send-code NAME.";
     PinNeeded: Person, REGISTER, ProvidePin at Numbers or AllowSecret,
         "The two-step PIN is missing, and the operator must not create one: the number has a PIN already, or the Secret lacks the key or may not be read.",
-        "Put the six digits into the PIN Secret; if nobody knows them, switch two-step verification off in WhatsApp Manager.";
+        "Put the six digits into the PIN Secret. If nobody knows them, have two-step verification switched off where the number is registered, or was registered last: in that account, or with that provider.";
     PinMalformed: Person, REGISTER, ProvidePin at Numbers,
         "The PIN Secret does not hold six digits under the key.",
         "Put exactly six digits there.";
     PinMismatch: Person, REGISTER, ProvidePin at Numbers,
         "Meta says that this is not the PIN of the number.",
-        "Put the right PIN into the Secret, or set registration.pinPolicy: Overwrite, or switch two-step verification off in WhatsApp Manager; then: kubectl whatsapp retry NAME.";
+        "Put the right PIN into the Secret. If nobody knows it, have two-step verification switched off where the number is registered, or was registered last: in that account, or with that provider. registration.pinPolicy: Overwrite replaces it, which Meta refuses with 133010 while the number is registered nowhere. Then: kubectl whatsapp retry NAME.";
     NumberOnPhone: Person, NUMBER, FreeNumber,
         "The number is registered to another account of WhatsApp: in an app on a phone, or in another WhatsApp Business Account.",
         "To keep it in the WhatsApp Business app: set connection to Coexistence, and connect it in the app. In another WhatsApp Business Account: have it deregistered there. Only if an app has it and its account and chats are not needed any more: delete the account in that app (Settings, Account; uninstalling is not enough), and wait five minutes. Then: kubectl whatsapp retry NAME.";
@@ -352,7 +352,10 @@ reasons! {
         "See Business Support Home for the cause, and appeal there.";
     PermissionMissing: Person, ACCOUNT, GrantPermissions at SystemUsers,
         "The token may not do this with the account or the number.",
-        "In Business settings, give the system user full control of the account, and the token the scopes whatsapp_business_management and whatsapp_business_messaging.";
+        "In Business settings, give the system user full control of the account, and the token the scopes whatsapp_business_management and whatsapp_business_messaging. Where a registration is refused although they are there, the number may be one of the WhatsApp Business app.";
+    TermsNotAccepted: Person, ACCOUNT, Retry,
+        "Meta wants the business to accept the Cloud API terms before this.",
+        "Have a person who administers the portfolio accept the Cloud API terms; no call can. Then: kubectl whatsapp retry NAME.";
     AppBlocked: Person, PORTFOLIO, UnblockApp at Apps,
         "Meta blocks the API access of the token's app. Token, account and number are not the cause, and what was True stays.",
         "Open the app in the App Dashboard, and do what its alerts and required actions ask for. Meta releases an app after hours or days; the operator notices it by itself.";
@@ -418,7 +421,10 @@ reasons! {
         "See status.drift; change it in Meta's tools, or the spec.";
     RenameNotManaged: Person, NAME_ONLY, AlignName at Numbers,
         "The number is registered, and its display name is another one or its approval has expired; a person has to change that.",
-        "Change the name in WhatsApp Manager, or submit it there again, or set displayName to the live one.";
+        "Change the name in WhatsApp Manager, or set displayName to the live one. Submit only one there again whose approval has expired.";
+    NameNotLive: Person, NAME_ONLY, ApplyName or AllowRegistration or ProvidePin or AllowSecret or Retry or ChangeSpec or ShowField,
+        "Meta approved the display name of a registered number, and another one is live. Meta has no button for it: it becomes live when the number is registered once more.",
+        "kubectl whatsapp retry NAME registers the number once more, with the PIN in its Secret. That is one of the ten registrations that Meta takes in 72 hours. Do not submit the name once more: an approval was lost that way.";
     PaymentProblem: Person, PAYMENT, AddPaymentMethod at Billing,
         "Meta names a payment problem: messages that cost are refused. Since October 2026 replies cost as well, beyond a free number of them.",
         "Add or correct the payment method on the billing page of the account in Meta Business Suite.";
@@ -510,7 +516,7 @@ reasons! {
         "Create the channel anew with that account in accountId, or have the number deregistered there; to take it over: kubectl whatsapp send-code NAME for the code, and kubectl whatsapp retry NAME for the registration.";
     NumberOnPremises: Stalled, REGISTER, ConnectInApp,
         "Meta shows the number with the platform ON_PREMISE. That API ended in 2025; the word is shown for numbers of the WhatsApp Business app.",
-        "To keep it in the app: set connection to Coexistence, and connect it in the app. To use it without the app: have it leave the app first.";
+        "To keep it in the app: set connection to Coexistence, and connect it in the app. To use it without the app: have it leave the app first, which ends its account and its chats there.";
     NumberClaimed: Stalled, NUMBER, ResolveClaim,
         "Another channel manages this number.",
         "Delete one of the two channels.";
@@ -537,7 +543,7 @@ reasons! {
         "Check accountId; if it is right, correct expect.country of the portfolio.";
     ConnectionContradictsNumber: Stalled, REGISTER, ChangeSpec at Numbers,
         "What connection asks for contradicts what the number is: a number in the WhatsApp Business app is never changed.",
-        "Set connection to Coexistence for a number that stays in the app, else to CloudApi; or have the number moved into or out of the app.";
+        "Set connection to Coexistence for a number that stays in the app, else to CloudApi. Moving the number out of the app means deleting its account there: that ends the chats, and was seen to take the number off the platform as well.";
     SpecInvalid: Stalled, PORTFOLIO, ChangeSpec or CorrectPortfolio,
         "The spec cannot be carried out.",
         "Correct the field that the message names.";

@@ -37,6 +37,9 @@ pub struct Pass {
     lasts: Option<String>,
     /// How many codes people consent to.
     consents: Option<usize>,
+    /// How often people ask for one more attempt where that is waited for.
+    #[serde(default)]
+    retries: usize,
     /// `Ready`, or the reason for which it is not.
     ends: Option<String>,
     /// The first act that somebody is asked for.
@@ -112,7 +115,8 @@ impl Recording {
         let (mut stage, front) = self.stage(is_given.then(|| self.rule(&pass.answered, true))).await;
         let lasts = duration(pass.lasts.as_deref().unwrap_or(WATCHED)).expect("a duration");
         let end = stage.now().checked_add(lasts).expect("a time");
-        let mut people = People { consents: pass.consents.unwrap_or(CONSENTS), given: 0, entered: None };
+        let consents = pass.consents.unwrap_or(CONSENTS);
+        let mut people = People { consents, given: 0, retries: pass.retries, retried: 0, entered: None };
         stage.judge_portfolio().await;
         let mut judged = stage.now();
         loop {
@@ -232,8 +236,13 @@ fn ready(status: &Value) -> String {
 struct People {
     consents: usize,
     given: usize,
+    retries: usize,
+    retried: usize,
     entered: Option<String>,
 }
+
+/// Acts that are one `retry`.
+const RETRY: [&str; 2] = ["Retry", "ApplyName"];
 
 impl People {
     fn act(&mut self, stage: &mut Stage) -> bool {
@@ -253,6 +262,9 @@ impl People {
         } else if waits.contains(&"AskForCode") && self.given < self.consents {
             self.given += 1;
             json!({"consents": {"send-code": format!("please-{}", self.given)}})
+        } else if self.retried < self.retries && waits.iter().any(|wait| RETRY.contains(wait)) {
+            self.retried += 1;
+            json!({"consents": {"retry": format!("again-{}", self.retried)}})
         } else {
             return false;
         };

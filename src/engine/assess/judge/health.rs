@@ -47,7 +47,7 @@ pub(super) fn healthy(scene: &Scene<'_>, number: &Number) -> Judged {
         scene.before.conditions.get(ConditionType::Healthy).is_some_and(|c| c.reason == Reason::Blocked);
     match number.health.value() {
         None if was_blocked => Judged::Keep,
-        None => limited.map_or_else(can_send, limits),
+        None => limited.map_or_else(|| unreported(number), limits),
         Some(health) => with_health(scene, health, limited),
     }
 }
@@ -154,7 +154,16 @@ fn not_connected(scene: &Scene<'_>, word: &NumberStatus) -> Judged {
 }
 
 fn can_send() -> Judged {
-    Judged::True(Reason::CanSend, "the number can send".into())
+    Judged::True(Reason::CanSend, "Meta reports that the number can send".into())
+}
+
+/// Meta does not tell its health: no more is said than what was read.
+fn unreported(number: &Number) -> Judged {
+    let shows = match number.status.value() {
+        Some(NumberStatus::Connected) => "Meta shows the number as connected",
+        _ => "Meta shows the number as registered, and nothing that keeps it from sending",
+    };
+    Judged::True(Reason::CanSend, shows.into())
 }
 
 fn limits(text: String) -> Judged {

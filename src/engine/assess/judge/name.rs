@@ -2,8 +2,15 @@
 
 use crate::engine::{
     assess::scene::{Judged, Scene},
-    rule::naming::status,
-    value::{condition_type::ConditionType, id::NameStatus, observed::Number, reason::Reason},
+    rule::naming::{is_approved_and_not_live, status},
+    value::{
+        condition_type::ConditionType,
+        desired::{Connection, Management},
+        id::NameStatus,
+        observed::Number,
+        reason::Reason,
+        step::StepKind,
+    },
 };
 
 pub(super) fn name(scene: &Scene<'_>, number: &Number) -> Judged {
@@ -89,6 +96,7 @@ fn pending_name(scene: &Scene<'_>, number: &Number) -> Option<Judged> {
                 "the display name is approved, and becomes the live one by registering".into(),
             ))
         }
+        _ if is_approved_and_not_live(number, &scene.desired.display_name) => not_live(scene),
         Some(NameStatus::Other(_)) => Some(Judged::Keep),
         _ if number.is_registered() => None,
         Some(NameStatus::None | NameStatus::NonExists) | None => {
@@ -96,6 +104,28 @@ fn pending_name(scene: &Scene<'_>, number: &Number) -> Option<Judged> {
         }
         Some(_) => {
             Some(Judged::Open(format!("the display name {} is not live yet", scene.desired.display_name)))
+        }
+    }
+}
+
+/// It becomes live with one more registration. A number of the WhatsApp Business app is never registered.
+fn not_live(scene: &Scene<'_>) -> Option<Judged> {
+    let message =
+        "the display name is approved, and becomes the live one when the number is registered once more";
+    let is_planned =
+        scene.plan.step.as_ref().is_some_and(|planned| planned.step.kind() == StepKind::Register);
+    let is_told = scene.plan.aside.iter().any(|(on, _)| *on == ConditionType::DisplayNameApproved);
+    match (scene.desired.connection, scene.desired.management) {
+        (Connection::Coexistence, _) => None,
+        (Connection::CloudApi, Management::ObserveOnly) => Some(Judged::False(
+            Reason::ObserveOnly,
+            format!("{message}, which managementPolicy ObserveOnly leaves to people"),
+        )),
+        (Connection::CloudApi, Management::Full) if is_planned || is_told => {
+            Some(Judged::Open(message.into()))
+        }
+        (Connection::CloudApi, Management::Full) => {
+            Some(Judged::False(Reason::NameNotLive, format!("{message}, which a person asks for")))
         }
     }
 }

@@ -78,6 +78,9 @@ pub(super) fn registered(scene: &Scene<'_>, number: &Number) -> Judged {
         Some(PlatformType::CloudApi) => {
             Judged::True(Reason::RegisteredWithCloudApi, "the number is registered with Cloud API".into())
         }
+        Some(PlatformType::OnPremise) if scene.desired.connection == Connection::Coexistence => {
+            not_connected()
+        }
         Some(PlatformType::OnPremise) => Judged::False(
             Reason::NumberOnPremises,
             "Meta shows the platform ON_PREMISE, which today means a number of the WhatsApp Business app"
@@ -89,10 +92,14 @@ pub(super) fn registered(scene: &Scene<'_>, number: &Number) -> Judged {
                 return Judged::Keep;
             }
             if scene.desired.connection == Connection::Coexistence {
-                return Judged::Open("the number is not connected from the WhatsApp Business app".into());
+                return not_connected();
             }
             Judged::Open("the number is not registered yet".into())
         }
         Some(PlatformType::Other(_)) | None => Judged::Keep,
     }
+}
+
+fn not_connected() -> Judged {
+    Judged::Open("the number is not connected from the WhatsApp Business app".into())
 }

@@ -36,12 +36,18 @@ pub(super) fn webhook(scene: &Scene<'_>, number: &Number) -> Judged {
         (true, Fact::Known(true)) => {
             Judged::True(Reason::Routed, "messages of the number go to callbackUrl".into())
         }
-        (true, Fact::Known(false)) => {
-            open_setting(scene, Reason::WebhookDiffers, "our app is not subscribed to the account")
-        }
+        (true, Fact::Known(false)) => open_setting(
+            observes_only(scene),
+            Reason::WebhookDiffers,
+            "our app is not subscribed to the account",
+        ),
         (true, _) => Judged::Keep,
         (false, Fact::Unknown(_)) if !scene.was_true(ConditionType::WebhookRouted) => Judged::Keep,
-        (false, _) => open_setting(scene, Reason::WebhookDiffers, "the number's webhook is not callbackUrl"),
+        (false, _) => open_setting(
+            observes_only(scene),
+            Reason::WebhookDiffers,
+            "the number's webhook is not callbackUrl",
+        ),
     }
 }
 
@@ -56,17 +62,22 @@ pub(super) fn profile(scene: &Scene<'_>, number: &Number) -> Judged {
     if differing.is_empty() {
         return Judged::True(Reason::InSync, "every managed profile field matches".into());
     }
-    open_setting(scene, Reason::ProfileDiffers, &format!("the profile differs in {}", differing.join(", ")))
+    // One that lives in the WhatsApp Business app keeps the profile that it has there.
+    let is_only_told = observes_only(scene) || scene.desired.connection == Connection::Coexistence;
+    open_setting(
+        is_only_told,
+        Reason::ProfileDiffers,
+        &format!("the profile differs in {}", differing.join(", ")),
+    )
 }
 
-fn open_setting(scene: &Scene<'_>, reason: Reason, message: &str) -> Judged {
-    if only_told(scene) {
+fn open_setting(is_only_told: bool, reason: Reason, message: &str) -> Judged {
+    if is_only_told {
         return Judged::False(reason, format!("{message}; it is not written here"));
     }
     Judged::Open(message.into())
 }
 
-/// Whether the operator leaves the number's settings alone.
-fn only_told(scene: &Scene<'_>) -> bool {
-    scene.desired.management == Management::ObserveOnly || scene.desired.connection == Connection::Coexistence
+fn observes_only(scene: &Scene<'_>) -> bool {
+    scene.desired.management == Management::ObserveOnly
 }

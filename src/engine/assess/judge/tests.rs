@@ -6,7 +6,7 @@ use crate::engine::{
     assess::tests::ready_of,
     value::{
         condition::Truth::{self, False, True, Unknown},
-        desired::{Connection, DesiredProfile, ReadyWhen},
+        desired::{Connection, DesiredProfile, Management, ReadyWhen},
         id::{
             AccountMode, AccountStatus, Fact, Field, NumberStatus, ReviewStatus, Sendability,
             VerificationStatus,
@@ -368,14 +368,52 @@ fn a_profile_that_differs_never_holds_up_ready() {
 }
 
 #[test]
-fn settings_of_a_coexistence_number_are_only_told() {
+fn no_more_is_said_of_sending_than_what_was_read() {
+    let says = |change: fn(&mut crate::engine::value::observed::Number)| {
+        let mut case = Case::ready();
+        change(case.number());
+        let assessment = case.assess();
+        let message = |kind| assessment.conditions.get(kind).map(|c| c.message.clone()).unwrap_or_default();
+        assert!(message(Ready).contains(&message(Healthy)), "{}", message(Ready));
+        message(Healthy)
+    };
+    assert_eq!(says(|_| {}), "Meta reports that the number can send");
+    assert_eq!(says(|n| n.health = Field::Refused), "Meta shows the number as connected");
+    let hidden = says(|n| (n.health, n.status) = (Field::Absent, Field::Refused));
+    assert!(!hidden.contains("connected") && !hidden.contains("reports"), "{hidden}");
+}
+
+#[test]
+fn an_approved_name_that_is_not_live_is_no_rename() {
+    let mut case = Case::ready();
+    case.number().verified_name = Field::Is("Acme Alt".into());
+    case.number().new_display_name = Field::Is("Acme Suporte".into());
+    case.number().new_name_status = Field::Is("APPROVED".into());
+    let verdict = |case: &mut Case| case.assess().verdict(DisplayNameApproved);
+    assert_eq!(verdict(&mut case), Some((False, Reason::NameNotLive)));
+    case.plan.aside = vec![(DisplayNameApproved, block(Reason::EffectNotVisibleYet))];
+    assert_eq!(verdict(&mut case), Some((False, Reason::EffectNotVisibleYet)), "it was just asked for");
+    case.plan.aside.clear();
+    case.desired.management = Management::ObserveOnly;
+    assert_eq!(verdict(&mut case), Some((False, Reason::ObserveOnly)));
+    case.desired.management = Management::Full;
+    case.desired.connection = Connection::Coexistence;
+    assert_eq!(verdict(&mut case), Some((False, Reason::RenameNotManaged)), "no call registers it");
+}
+
+#[test]
+fn of_a_coexistence_number_the_profile_is_only_told_and_the_webhook_is_managed() {
     let mut case = Case::ready();
     case.desired.connection = Connection::Coexistence;
     case.desired.webhook = Some(webhook());
+    case.desired.profile = DesiredProfile { about: Some("Open 9-17".into()), ..DesiredProfile::default() };
+    case.observed.profile = Fact::Known(Profile::default());
     case.number().webhook = Field::Absent;
     case.number().is_on_biz_app = Field::Is(true);
+    case.plan.aside = vec![(WebhookRouted, block(Reason::WebhookHandshakeFailed))];
     let assessment = case.assess();
-    assert_eq!(assessment.verdict(WebhookRouted), Some((False, Reason::WebhookDiffers)));
+    assert_eq!(assessment.verdict(WebhookRouted), Some((False, Reason::WebhookHandshakeFailed)));
+    assert_eq!(assessment.verdict(ProfileSynced), Some((False, Reason::ProfileDiffers)));
     assert_eq!(assessment.verdict(Registered), Some((True, Reason::RegisteredWithCloudApi)));
     assert_eq!(assessment.verdict(Reconciling), None);
 }

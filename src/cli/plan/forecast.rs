@@ -40,7 +40,7 @@ use crate::{
     sandbox::{
         Account, App, FaultKind, Hold, Number, Options, ReviewPolicy, Sandbox, Switches, Token, Verdict, What,
     },
-    twin::{Cluster, Drawer, Fleeting, Shelf, VirtualClock},
+    twin::{Cluster, Drawer, Fleeting, Folder, Shelf, VirtualClock},
 };
 
 use super::{
@@ -397,7 +397,9 @@ impl<'a> Play<'a> {
             desired,
         };
         let secrets = Arc::new(Drawer(actor.cluster.clone()));
-        let ended = pass(&self.shell, input, found.graph().cloned(), secrets, Arc::new(records), ()).await;
+        let attempts = Folder { cluster: actor.cluster.clone(), number: actor.desired().number.canonical() };
+        let kept = (Arc::new(records), Arc::new(attempts));
+        let ended = pass(&self.shell, input, found.graph().cloned(), secrets, kept, ()).await;
         let spent = self.spent(calls, effects);
         let actor = &mut self.actors[at];
         actor.course.spend(spent);

@@ -40,7 +40,7 @@ pub(in crate::engine) fn ban_counts_from(
 ) -> Option<Timestamp> {
     let last = memory.ledger.last(StepKind::Register)?;
     let until = later(last.at, limits.ban_confirmed);
-    (last.outcome == EntryOutcome::Accepted && now < until).then_some(until)
+    (last.outcome == EntryOutcome::Accepted && memory.is_own(last) && now < until).then_some(until)
 }
 
 impl<'a> Shown<'a> {

@@ -33,6 +33,7 @@ use whatsapp_operator::engine::{
     id::{AccountId, AppId, BusinessId, Fact, NumberId},
     limits::Limits,
     look::Urgency,
+    memory::Ledger,
     observed::{Account, Claim, PortfolioState, ProcessFacts, Profile},
     phone::E164,
     portfolio::{BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
@@ -49,6 +50,7 @@ use whatsapp_operator::{
         transport::install_crypto,
     },
     run::{
+        attempts::{Attempts, AttemptsRead},
         pass::{Done, Ids, Input, Live, PassError, ReadError, Record, Records, Shell, WriteError, pass},
         secret::{SecretRead, Secrets},
     },
@@ -417,6 +419,22 @@ impl Records for Shelf {
     async fn read_live(&self) -> Result<Live<Standing>, ReadError> {
         self.gate.pass(Point::ReadLive).await;
         self.cluster.read(&self.name, 0).ok_or(ReadError::Gone)
+    }
+}
+
+/// The attempts of one number, through one process' gate.
+struct Folder {
+    folder: twin::Folder,
+    gate: Gate,
+}
+
+impl Attempts for Folder {
+    async fn read(&self) -> AttemptsRead {
+        self.gate.call("read_attempts", self.folder.read()).await
+    }
+
+    async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<(), String> {
+        self.gate.call("keep_attempts", self.folder.keep(own, limits, now)).await
     }
 }
 
@@ -817,7 +835,14 @@ impl World {
         let shelf =
             Shelf { cluster: self.cluster.clone(), name: name.into(), uid: desired.uid.clone(), gate };
         let shell = process.shell.clone();
-        async move { pass(&shell, input, Some(graph), secrets, Arc::new(shelf), ()).await }
+        let folder = Folder {
+            folder: twin::Folder { cluster: self.cluster.clone(), number: desired.number.canonical() },
+            gate: process.gate.clone(),
+        };
+        async move {
+            let kept = (Arc::new(shelf), Arc::new(folder));
+            pass(&shell, input, Some(graph), secrets, kept, ()).await
+        }
     }
 
     /// Takes in how a pass ended: when the next one is due, and what the process remembers.

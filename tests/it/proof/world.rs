@@ -25,7 +25,7 @@ use whatsapp_operator::engine::{
     condition::ConditionSet,
     condition_type::ConditionType,
     desired::{
-        CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy,
+        Access, CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy,
         PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook,
         WhileNameInReview,
     },
@@ -144,7 +144,7 @@ pub struct Written {
 
 /// The cluster, and what an audit log has of it.
 pub struct Cluster {
-    twin: twin::Cluster,
+    twin: Arc<twin::Cluster>,
     written: Mutex<Vec<Written>>,
     pins_created: AtomicUsize,
 }
@@ -159,7 +159,7 @@ impl Deref for Cluster {
 
 impl Cluster {
     fn new(sandbox: Sandbox) -> Self {
-        let twin = twin::Cluster::new(VirtualClock(sandbox));
+        let twin = Arc::new(twin::Cluster::new(VirtualClock(sandbox)));
         Self { twin, written: Mutex::default(), pins_created: AtomicUsize::new(0) }
     }
 
@@ -787,7 +787,7 @@ impl World {
                     .collect(),
             ),
             expect_country: None,
-            access: Vec::new(),
+            access: vec![Access { namespaces: vec!["*".into()], accounts: None }],
             throttled_until: None,
         }))
     }
@@ -836,7 +836,7 @@ impl World {
             Shelf { cluster: self.cluster.clone(), name: name.into(), uid: desired.uid.clone(), gate };
         let shell = process.shell.clone();
         let folder = Folder {
-            folder: twin::Folder { cluster: self.cluster.clone(), number: desired.number.canonical() },
+            folder: twin::Folder { cluster: self.cluster.twin.clone(), number: desired.number.canonical() },
             gate: process.gate.clone(),
         };
         async move {

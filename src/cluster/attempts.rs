@@ -25,6 +25,8 @@ use crate::{
 pub const USE_ATTEMPTS: &str = "attempts";
 /// The key under which they are.
 const KEY: &str = "attempts.json";
+/// What their names begin with; the canonical digits of the number follow.
+const PREFIX: &str = "whatsapp-attempts-";
 /// So many are read at a time.
 const PAGE: u32 = 100;
 
@@ -37,10 +39,7 @@ pub struct NumberAttempts {
 impl NumberAttempts {
     /// Of a number, beside the portfolio in this namespace.
     pub fn new(client: &Client, namespace: &str, number: &Canonical) -> Self {
-        Self {
-            api: Api::namespaced(client.clone(), namespace),
-            name: format!("whatsapp-attempts-{}", number.digits()),
-        }
+        Self { api: Api::namespaced(client.clone(), namespace), name: format!("{PREFIX}{}", number.digits()) }
     }
 
     async fn write(&self, standing: Option<&ConfigMap>, text: String) -> Result<(), Failed> {
@@ -133,7 +132,8 @@ pub async fn sweep(
 
 /// Removes it as it was read, or not at all: somebody else may have been faster, or it was written just now.
 async fn remove(api: &Api<ConfigMap>, standing: &ConfigMap) -> Result<bool, Failed> {
-    let Some(name) = &standing.metadata.name else { return Ok(false) };
+    let name = standing.metadata.name.as_deref().filter(|name| name.starts_with(PREFIX));
+    let Some(name) = name else { return Ok(false) };
     let preconditions = Preconditions {
         resource_version: standing.metadata.resource_version.clone(),
         uid: standing.metadata.uid.clone(),

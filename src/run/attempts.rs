@@ -11,7 +11,12 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::engine::{limits::Limits, memory::Ledger};
+use crate::engine::{
+    limits::Limits,
+    memory::{Ledger, Memory},
+    observed::Observed,
+    plan::Plan,
+};
 
 /// No write of attempts takes longer, since a step may have to be waited for.
 pub(super) const LONGEST: Duration = Duration::from_secs(5);
@@ -25,6 +30,32 @@ pub enum AttemptsRead {
     /// Could not be read now, with why.
     Failed(String),
     Kept(Ledger),
+}
+
+impl AttemptsRead {
+    /// The memory with which a plan is made anew, now that the attempts of objects before this one were read: where there
+    /// are any, and where that is not known, which `observed` then tells.
+    pub fn taken_over(
+        self,
+        decided: &Plan,
+        memory: &Memory,
+        observed: &mut Observed,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Option<Memory> {
+        let mut memory = memory.clone();
+        match self {
+            Self::Kept(kept) => {
+                let known = decided.memory.marks.origin.at().unwrap_or(now);
+                memory.ledger.take_over(&kept, known, limits, now).then_some(memory)
+            }
+            Self::Failed(why) => {
+                observed.attempts_unread = Some(why);
+                Some(memory)
+            }
+            Self::Absent | Self::Unusable(_) => None,
+        }
+    }
 }
 
 /// Where the attempts of one number are kept, whichever object makes them.

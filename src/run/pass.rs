@@ -332,45 +332,20 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     let mut decided = plan(desired, &observed, &live.memory, limits, now);
     if decided.needs_attempts(&live.memory) {
         let read = apart(place, attempts.read()).await;
+        if let AttemptsRead::Unusable(why) = &read {
+            warn!(
+                channel = %desired.name,
+                namespace = %desired.namespace,
+                why,
+                "earlier attempts of the number are not known and count as none"
+            );
+        }
         let now = shell.clock.now();
-        if let Some(memory) = taken_over(shell, input, read, &decided, &mut observed) {
+        if let Some(memory) = read.taken_over(&decided, &live.memory, &mut observed, limits, now) {
             decided = plan(desired, &observed, &memory, limits, now);
         }
     }
     Decided { look, observed, materials, plan: decided }
-}
-
-/// The memory with which a plan is made anew, now that the attempts of objects before this one were read: where there
-/// are any, and where that is not known.
-fn taken_over<V, C: Clock>(
-    shell: &Shell<C>,
-    input: &Input<V>,
-    read: AttemptsRead,
-    decided: &Plan,
-    observed: &mut Observed,
-) -> Option<Memory> {
-    let mut memory = input.live.memory.clone();
-    let now = shell.clock.now();
-    match read {
-        AttemptsRead::Kept(kept) => {
-            let known = decided.memory.marks.origin.at().unwrap_or(now);
-            memory.ledger.take_over(&kept, known, &shell.limits, now).then_some(memory)
-        }
-        AttemptsRead::Failed(why) => {
-            observed.attempts_unread = Some(why);
-            Some(memory)
-        }
-        AttemptsRead::Unusable(why) => {
-            warn!(
-                channel = %input.desired.name,
-                namespace = %input.desired.namespace,
-                why,
-                "earlier attempts of the number are not known and count as none"
-            );
-            None
-        }
-        AttemptsRead::Absent => None,
-    }
 }
 
 /// Everything from the plan on, owned, so that it can run in a task of its own.

@@ -243,6 +243,9 @@ impl<'a> Play<'a> {
             if let Some(status) = &case.manifest.object.status {
                 cluster.overwrite(&desired.name, status.clone());
             }
+            // What the plan took over of objects before this one.
+            let attempts = lower::attempts_text(&case.plan.memory.ledger, None);
+            cluster.put_attempts(&desired.number.canonical(), &attempts);
             let mut course = Course::new(start);
             for assumed in assumed.into_iter().chain(load::secrets(desired, &case.observed, &cluster)) {
                 course.assume(assumed);

@@ -159,3 +159,117 @@ fn taken(kind: StepKind, entry: &Entry, before: Timestamp, limits: &Limits) -> E
     entry.at = entry.at.min(before);
     entry
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        EntryOutcome::{Accepted, NotSent, Started},
+        *,
+    };
+    use crate::engine::fixture::{now, refusal};
+
+    /// A code that was asked for so many minutes ago; below zero, ahead.
+    fn code(id: &str, minutes: i64, outcome: EntryOutcome) -> Entry {
+        Entry {
+            id: id.into(),
+            at: now() - jiff::SignedDuration::from_mins(minutes),
+            outcome,
+            cause: Cause::SendCode("anna-1".into()),
+            subject: None,
+            settle_until: None,
+            secret_before: None,
+            refusal: None,
+        }
+    }
+
+    fn codes(codes: impl IntoIterator<Item = Entry>) -> Ledger {
+        Ledger { codes: codes.into_iter().collect(), ..Ledger::default() }
+    }
+
+    fn ids(ledger: &Ledger) -> Vec<&str> {
+        ledger.codes.iter().map(|entry| entry.id.as_str()).collect()
+    }
+
+    #[test]
+    fn each_attempt_is_kept_once_and_as_its_own_channel_knows_it() {
+        let cases: [(&str, Vec<Entry>, Vec<Entry>, &[&str]); 6] = [
+            ("nothing", vec![], vec![], &[]),
+            ("own alone", vec![code("a", 9, Accepted)], vec![], &["a"]),
+            ("others alone", vec![], vec![code("a", 9, Accepted)], &["a"]),
+            (
+                "in the order of time",
+                vec![code("a", 9, Accepted), code("c", 3, Accepted)],
+                vec![code("b", 5, Accepted)],
+                &["a", "b", "c"],
+            ),
+            ("not sent after all", vec![code("a", 9, NotSent)], vec![code("a", 9, Started)], &[]),
+            (
+                "forged",
+                vec![code("a", 9, Accepted)],
+                vec![code("a", 9, NotSent), code("b", 5, Accepted), code("b", 4, Accepted)],
+                &["a", "b"],
+            ),
+        ];
+        for (what, own, standing, expected) in cases {
+            let kept = codes(own).kept(&codes(standing), &Limits::default(), now());
+            assert_eq!(ids(&kept), expected, "{what}");
+            assert_eq!(codes([]).kept(&kept, &Limits::default(), now()), kept, "{what}: merging again");
+        }
+    }
+
+    #[test]
+    fn what_counts_in_no_window_is_dropped_and_so_is_what_no_clock_wrote() {
+        let limits = Limits::default();
+        let month = 30 * 24 * 60;
+        for (minutes, counts) in [(0, true), (month - 1, true), (month, false), (-59, true), (-61, false)] {
+            let ledger = codes([code("a", minutes, Accepted)]);
+            assert_eq!(ledger.is_kept(&limits, now()), counts, "{minutes}");
+            assert_eq!(ids(&ledger.kept(&Ledger::default(), &limits, now())).len(), usize::from(counts));
+            assert_eq!(Ledger::default().take_over(&ledger, now(), &limits, now()), counts, "{minutes}");
+        }
+    }
+
+    #[test]
+    fn a_list_holds_the_newest_and_no_more_than_a_ledger_does() {
+        let limits = Limits::default();
+        let most = StepKind::RequestCode.remembered(&limits);
+        let names: Vec<_> = (0..40).map(|n| format!("{n}")).collect();
+        let many = codes(names.iter().zip(0..).map(|(name, n)| code(name, 400 - n, Accepted)));
+        let kept = Ledger::default().kept(&many, &limits, now());
+        let mut taken = Ledger::default();
+        assert!(taken.take_over(&many, now(), &limits, now()));
+        for ledger in [&kept, &taken] {
+            assert_eq!(ids(ledger), names[40 - most..], "{ledger:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_taken_over_is_older_than_the_object_and_lasts_no_longer_than_it_could() {
+        let limits = Limits::default();
+        let mut forged = code("a", -30, Accepted);
+        forged.settle_until = Some(Timestamp::MAX);
+        let until = Some(Timestamp::MAX);
+        forged.refusal = Some(crate::engine::failure::Refusal { until, ..refusal(136_024, None, "T1") });
+        let mut taken = Ledger::default();
+        let known = now() - jiff::SignedDuration::from_hours(2);
+        assert!(taken.take_over(&codes([forged]), known, &limits, now()));
+        let entry = &taken.codes[0];
+        assert!(entry.at < known);
+        assert!(entry.settle_until < Some(later(now(), 2 * AHEAD)));
+        let until = entry.refusal.as_ref().and_then(|refusal| refusal.until);
+        assert!(until <= Some(later(now(), limits.longest_window() + AHEAD)));
+        assert_eq!(entry.cause, Cause::SendCode(String::new()));
+    }
+
+    #[test]
+    fn only_what_meta_limits_is_kept() {
+        for kind in StepKind::ALL.iter().copied() {
+            let mut own = Ledger::default();
+            let Some(list) = own.of_mut(kind) else { continue };
+            list.push(code("a", 5, Accepted));
+            let kept = own.kept(&Ledger::default(), &Limits::default(), now());
+            assert_eq!(kept.is_untouched(), !KEPT.contains(&kind), "{kind:?}");
+            assert!(!own.is_untouched(), "{kind:?}");
+        }
+    }
+}

@@ -192,7 +192,8 @@ mod tests {
 
     #[test]
     fn each_attempt_is_kept_once_and_as_its_own_channel_knows_it() {
-        let cases: [(&str, Vec<Entry>, Vec<Entry>, &[&str]); 6] = [
+        type Case = (&'static str, Vec<Entry>, Vec<Entry>, &'static [&'static str]);
+        let cases: [Case; 6] = [
             ("nothing", vec![], vec![], &[]),
             ("own alone", vec![code("a", 9, Accepted)], vec![], &["a"]),
             ("others alone", vec![], vec![code("a", 9, Accepted)], &["a"]),

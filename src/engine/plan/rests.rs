@@ -8,7 +8,7 @@ use proptest::{
 };
 
 use crate::engine::{
-    fixture::{HOUR, MINUTE, NAME, SECOND, World, no_answer, present, refusal_of, version, world},
+    fixture::{HOUR, MINUTE, NAME, SECOND, World, no_answer, now, present, refusal_of, version, world},
     plan::Plan,
     value::{
         desired::{CodeRequest, Connection, Management, PinPolicy, WhileNameInReview},
@@ -292,9 +292,10 @@ fn kept() -> impl Strategy<Value = Ledger> {
     prop::collection::vec(entry, 1..12).prop_map(|entries| {
         let mut kept = Ledger::default();
         for (at, (kind, minutes, outcome, refusal, settles, subject)) in entries.into_iter().enumerate() {
-            let ago = |minutes| crate::engine::fixture::now() - SignedDuration::from_mins(minutes);
+            let ago = |minutes| now() - SignedDuration::from_mins(minutes);
             let refusal = refusal.filter(|_| outcome == EntryOutcome::Refused);
-            kept.of_mut(kind).unwrap().push(Entry {
+            let Some(list) = kept.of_mut(kind) else { continue };
+            list.push(Entry {
                 id: format!("kept-{at}"),
                 at: ago(minutes),
                 outcome,

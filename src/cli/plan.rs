@@ -55,6 +55,7 @@ use crate::{
         settings::{DEFAULT_URL, DEFAULT_VERSION, Settings},
     },
     run::{
+        attempts::Attempts,
         observe::{Circumstances, Sources, observe},
         secret::Volatile,
     },
@@ -221,8 +222,16 @@ impl Planner {
                 look(desired, &memory, &claim, &state, follows, &self.portfolios.limits, Timestamp::now());
             let process = ProcessFacts::new(self.started);
             let given = Circumstances { claim: claim.clone(), portfolio: state.clone(), process };
-            let (observed, _) = observe(desired, &wanted, given, &sources).await;
-            let plan = decide(desired, &observed, &memory, &self.portfolios.limits, Timestamp::now());
+            let (mut observed, _) = observe(desired, &wanted, given, &sources).await;
+            let (limits, now) = (&self.portfolios.limits, Timestamp::now());
+            let mut plan = decide(desired, &observed, &memory, limits, now);
+            let kept = self.portfolios.origin.attempts(desired).filter(|_| plan.needs_attempts(&memory));
+            if let Some(kept) = kept {
+                let read = kept.read().await;
+                if let Some(memory) = read.taken_over(&plan, &memory, &mut observed, limits, now) {
+                    plan = decide(desired, &observed, &memory, limits, now);
+                }
+            }
             if left == 0 || plan.step.is_some() || plan.memory == memory {
                 return (observed, plan);
             }

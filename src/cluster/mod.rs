@@ -1,8 +1,10 @@
 //! Kubernetes as the operator uses it: a client whose every call has a deadline, Secrets
-//! by name, status writes that carry what they were computed from, events.
+//! by name, attempts in ConfigMaps, status writes that carry what they were computed from,
+//! events.
 //!
 //! It knows nothing of Meta and decides nothing.
 
+pub mod attempts;
 mod call;
 pub mod event;
 pub mod secret;

@@ -28,7 +28,7 @@ use crate::{
         lower,
         v1alpha1::{ChannelCounts, ManagementPolicy, WhatsAppChannel},
     },
-    cluster::{Failed, secret::NamespaceSecrets},
+    cluster::{Failed, attempts::NumberAttempts, secret::NamespaceSecrets},
     controller::{
         claim::{Claimant, Claims},
         contained::{Panicked, contained},
@@ -311,7 +311,10 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let is_idle = desired.suspend || matches!(claim, Claim::Other { .. });
         let input = self.input(&desired, live, claim, portfolio);
         let secrets = Arc::new(NamespaceSecrets::new(client, &self.key.namespace));
-        match pass(&self.ctx.shell, input, graph, secrets, Arc::new(records), place).await {
+        let beside = &desired.portfolio.namespace;
+        let attempts = NumberAttempts::new(client, beside, &desired.number.canonical());
+        let kept = (Arc::new(records), Arc::new(attempts));
+        match pass(&self.ctx.shell, input, graph, secrets, kept, place).await {
             Ok(done) => Ok(self.after(&desired, is_idle, done)),
             Err(PassError::Gone) => Ok(self.gone()),
             Err(PassError::Conflict) => {

@@ -421,7 +421,7 @@ mod tests {
             manifest.lines().find_map(|line| line.trim().strip_prefix("terminationGracePeriodSeconds: "));
         let given = Duration::from_secs(given.and_then(|given| given.parse().ok()).unwrap_or_default());
         let needed = longest(&Limits::default(), DEADLINE);
-        assert_eq!(needed, Duration::from_millis(114_250));
+        assert_eq!(needed, Duration::from_millis(119_250));
         assert!(given >= needed + Duration::from_secs(10), "{given:?} is too short for {needed:?}");
     }
 }

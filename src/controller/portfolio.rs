@@ -14,14 +14,14 @@ use credential::{Examination, Offer, Shown};
 use jiff::Timestamp;
 use kube::{Api, core::DeserializeGuard};
 use state::State;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::{
     api::{
         lower,
         v1alpha1::{ChannelCounts, WhatsAppPortfolio, WhatsAppPortfolioStatus},
     },
-    cluster::{Failed, bounded, secret::NamespaceSecrets, status},
+    cluster::{Failed, attempts, bounded, secret::NamespaceSecrets, status},
     controller::{
         contained::{Panicked, contained},
         pace,
@@ -48,6 +48,8 @@ pub use desk::Desk;
 
 /// Another writer changed the object; start again from its present state.
 const SHORTLY: Duration = Duration::from_secs(1);
+/// A sweep ends within this; the next one goes on.
+const SWEEP: Duration = Duration::from_secs(30);
 /// What channels are told of a portfolio that does not parse.
 const UNREADABLE: &str =
     "the stored object does not parse; compare it with the installed CRD and apply it again";
@@ -173,6 +175,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             let next = self.first(&desired);
             return self.write(&portfolio, next, Vec::new(), Duration::ZERO).await;
         }
+        self.sweep();
         state.note_nudge(portfolio.metadata.annotations.as_ref().and_then(|all| all.get(lower::RECONCILE)));
         let secrets = NamespaceSecrets::new(&self.ctx.cluster.client, &self.of.namespace);
         // It waits for Secrets and for Meta from here on.
@@ -213,6 +216,25 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         if self.ctx.portfolios.publish(self.of, uid, view, None) {
             self.ctx.signals.channels.wake(self.ctx.desk.claims.of_portfolio(self.of));
         }
+    }
+
+    /// Removes attempts that count no more, beside whatever else is done.
+    fn sweep(&self) {
+        let now = self.now();
+        if !self.ctx.desk.begins_sweep(&self.of.namespace, now) {
+            return;
+        }
+        let (client, namespace) = (self.ctx.cluster.client.clone(), self.of.namespace.clone());
+        let limits = self.ctx.shell.limits.clone();
+        self.ctx.shell.tasks.spawn(async move {
+            let swept = tokio::time::timeout(SWEEP, attempts::sweep(&client, &namespace, &limits, now)).await;
+            match swept {
+                Ok(Ok(0)) => {}
+                Ok(Ok(removed)) => info!(%namespace, removed, "attempts that count no more were removed"),
+                Ok(Err(error)) => warn!(%namespace, %error, "attempts that count no more are not removed"),
+                Err(_) => warn!(%namespace, "removing attempts that count no more took too long"),
+            }
+        });
     }
 
     /// Its channels by state. Who may not use it does not count: nobody can put a number into a foreign status.

@@ -310,6 +310,7 @@ fn observed(search: Searched) -> Observed {
         pin_secret: SecretFact::NotAsked,
         verify_token: SecretFact::NotAsked,
         held: BTreeMap::new(),
+        attempts_unread: None,
         begun: now(),
         process: ProcessFacts { last_success: Some(later(-5)), ..ProcessFacts::new(later(-60)) },
     }

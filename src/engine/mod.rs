@@ -74,6 +74,7 @@
 //! #     pin_secret: SecretFact::Missing,
 //! #     verify_token: SecretFact::NotAsked,
 //! #     held: BTreeMap::new(),
+//! #     attempts_unread: None,
 //! #     begun: now,
 //! #     process: ProcessFacts::new(now),
 //! # };

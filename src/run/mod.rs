@@ -5,6 +5,7 @@
 //! hold them.
 
 pub mod act;
+pub mod attempts;
 pub mod observe;
 pub mod pass;
 pub mod secret;

@@ -88,6 +88,7 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
         pin_secret: digits_fact(Digits::Pin, pin_secret, &mut materials.pin, |_| false),
         verify_token: token_fact(verify_token, &mut materials.verify_token),
         held: held(look, graph),
+        attempts_unread: None,
         begun,
         process,
     };

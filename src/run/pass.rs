@@ -26,7 +26,7 @@ use crate::engine::{
     id::Fact,
     limits::Limits,
     look::{Follows, Look, look, target},
-    memory::{Intent, Memory},
+    memory::{Intent, Ledger, Memory},
     observed::{Claim, ListState, Observed, PortfolioState, ProcessFacts},
     outcome::Outcome,
     plan::{Plan, plan},
@@ -39,6 +39,7 @@ use crate::meta::port::{Clock, Graph};
 
 use super::{
     act::act,
+    attempts::{self, Attempts, AttemptsRead},
     observe::{Circumstances, Sources, observe},
     secret::{Materials, Secrets, Volatile},
     unwritten::Unwritten,
@@ -50,11 +51,11 @@ const PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1
 
 /// How long what was begun may take at most, when every call to the API server takes up to `deadline`: the intent
 /// and its call (without an answer to the intent, a read in place of the call), or a call with what it has to look
-/// at right before, then every try of the outcome with a read between two.
+/// at right before, then every try of the outcome with a read between two, and the attempts.
 pub fn longest(limits: &Limits, deadline: Duration) -> Duration {
     let sent = (limits.send_before + limits.call_timeout).max(limits.call_timeout * 2);
     let tries = PAUSES.iter().fold(deadline, |sum, _| sum + deadline * 2);
-    sent.max(deadline * 2) + tries + PAUSES.iter().sum::<Duration>()
+    sent.max(deadline * 2) + tries + PAUSES.iter().sum::<Duration>() + attempts::LONGEST
 }
 
 /// What is written: the assessment to be shown, and the memory to be kept.
@@ -266,26 +267,27 @@ pub enum PassError {
 /// Says why nothing came of it; no step was sent then, except with [`PassError::Lost`]
 /// and a failed write of an outcome. That is kept in the process and written by the next pass; after the end of the
 /// process the engine decides from the intent.
-pub async fn pass<G, S, R, C, P>(
+pub async fn pass<G, S, R, A, C, P>(
     shell: &Shell<C>,
     mut input: Input<R::Version>,
     graph: Option<G>,
     secrets: Arc<S>,
-    records: Arc<R>,
+    (records, attempts): (Arc<R>, Arc<A>),
     mut place: P,
 ) -> Result<Done, PassError>
 where
     G: Graph,
     S: Secrets + 'static,
     R: Records,
+    A: Attempts,
     C: Clock,
     P: Place,
 {
     input.live.memory = input.unwritten.merge(input.live.memory, &shell.limits);
-    let decided = decide(shell, &input, graph.as_ref(), &*secrets, &mut place);
+    let decided = decide(shell, &input, graph.as_ref(), (&*secrets, &*attempts), &mut place);
     let decided =
         tokio::time::timeout(shell.budget, decided).await.map_err(|_| PassError::Budget(shell.budget))?;
-    let carrier = Carrier { shell: shell.clone(), input, decided, graph, secrets, records };
+    let carrier = Carrier { shell: shell.clone(), input, decided, graph, secrets, records, attempts };
     let task = shell.tasks.spawn(async move {
         let done = carrier.carry_out(&mut place).await;
         drop(place);
@@ -301,11 +303,11 @@ struct Decided {
     plan: Plan,
 }
 
-async fn decide<G: Graph, S: Secrets, C: Clock, V, P: Place>(
+async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     shell: &Shell<C>,
     input: &Input<V>,
     graph: Option<&G>,
-    secrets: &S,
+    (secrets, attempts): (&S, &A),
     place: &mut P,
 ) -> Decided {
     let Input { desired, live, claim, portfolio, after_write, process, volatile, unwritten: _ } = input;
@@ -324,28 +326,46 @@ async fn decide<G: Graph, S: Secrets, C: Clock, V, P: Place>(
     let process = ProcessFacts { stood: seen.stood.clone(), ..process.clone() };
     let given = Circumstances { claim: claim.clone(), portfolio: portfolio.clone(), process };
     let sources = Sources { graph, secrets, clock: &*shell.clock, seen: &seen };
-    let (observed, materials) = apart(place, observe(desired, &look, given, &sources)).await;
+    let (mut observed, materials) = apart(place, observe(desired, &look, given, &sources)).await;
     volatile.lock().unwrap_or_else(PoisonError::into_inner).stood = observed.process.stood.clone();
-    let plan = plan(desired, &observed, &live.memory, &shell.limits, shell.clock.now());
-    Decided { look, observed, materials, plan }
+    let (limits, now) = (&*shell.limits, shell.clock.now());
+    let mut decided = plan(desired, &observed, &live.memory, limits, now);
+    if decided.needs_attempts(&live.memory) {
+        let read = apart(place, attempts.read()).await;
+        if let AttemptsRead::Unusable(why) = &read {
+            warn!(
+                channel = %desired.name,
+                namespace = %desired.namespace,
+                why,
+                "earlier attempts of the number are not known and count as none"
+            );
+        }
+        let now = shell.clock.now();
+        if let Some(memory) = read.taken_over(&decided, &live.memory, &mut observed, limits, now) {
+            decided = plan(desired, &observed, &memory, limits, now);
+        }
+    }
+    Decided { look, observed, materials, plan: decided }
 }
 
 /// Everything from the plan on, owned, so that it can run in a task of its own.
-struct Carrier<G, S, R: Records, C> {
+struct Carrier<G, S, R: Records, A, C> {
     shell: Shell<C>,
     input: Input<R::Version>,
     decided: Decided,
     graph: Option<G>,
     secrets: Arc<S>,
     records: Arc<R>,
+    attempts: Arc<A>,
 }
 
-impl<G: Graph, S: Secrets, R: Records, C: Clock> Carrier<G, S, R, C> {
+impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A, C> {
     async fn carry_out<P: Place>(self, place: &mut P) -> Result<Done, PassError> {
         let live = self.input.live.clone();
         let Some(planned) = self.decided.plan.step.clone() else {
             let record = self.record(None, self.decided.plan.memory.clone(), &live.before);
             let writes = self.write_ordinary(&record, &live).await?;
+            self.keep_attempts(&record.memory.ledger).await;
             return Ok(self.done(record, None, writes));
         };
         let now = self.shell.clock.now();
@@ -384,8 +404,32 @@ impl<G: Graph, S: Secrets, R: Records, C: Clock> Carrier<G, S, R, C> {
             result = describe(&outcome),
             "step carried out"
         );
-        let (record, written) = self.write_outcome(base, &outcome).await?;
+        // Also where no status takes it any more: the attempt was made.
+        let made = fold(&base.memory, &outcome, &self.decided.plan, &self.shell.limits);
+        let written = self.write_outcome(base, &outcome).await;
+        self.keep_attempts(written.as_ref().map_or(&made.ledger, |(record, _)| &record.memory.ledger)).await;
+        let (record, written) = written?;
         Ok(self.done(record, Some(outcome), writes + written))
+    }
+
+    /// Keeps the attempts beside the channel, where they are not known to be there. What fails is tried again later.
+    async fn keep_attempts(&self, ledger: &Ledger) {
+        let Input { desired, claim, portfolio, volatile, .. } = &self.input;
+        let is_ours = matches!((claim, portfolio), (Claim::Ours { .. }, PortfolioState::View(_)));
+        if desired.suspend || !is_ours {
+            return;
+        }
+        let (limits, now) = (&*self.shell.limits, self.shell.clock.now());
+        let keeping = || volatile.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mark) = keeping().keeping.due(ledger, limits, now) else { return };
+        let kept = tokio::time::timeout(attempts::LONGEST, self.attempts.keep(ledger, limits, now)).await;
+        match kept.unwrap_or_else(|_| Err(format!("no answer within {:?}", attempts::LONGEST))) {
+            Ok(()) => keeping().keeping.note_kept(mark),
+            Err(why) => {
+                warn!(channel = %desired.name, namespace = %desired.namespace, why, "attempts not kept beside the channel");
+                keeping().keeping.note_failed(limits, now);
+            }
+        }
     }
 
     /// Assesses; the memory that comes back is the one to be written along.

@@ -8,6 +8,7 @@ use std::{future::Future, time::Duration};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::attempts::Keeping;
 use crate::engine::{
     desired::SecretKey,
     observed::Stood,
@@ -60,6 +61,8 @@ pub struct Volatile {
     pub(super) stood: Stood,
     /// When a status was last written for changed facts alone.
     pub(super) facts_written: Option<Timestamp>,
+    /// Which attempts are known to be kept beside the channel.
+    pub(super) keeping: Keeping,
 }
 
 impl Volatile {

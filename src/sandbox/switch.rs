@@ -254,8 +254,8 @@ impl Default for Switches {
         Self {
             initial_status: "PENDING".to_owned(),
             number_spelling: NumberSpelling::default(),
-            codes_allowed: 5,
-            code_request_window_secs: 24 * 3600,
+            codes_allowed: 10,
+            code_request_window_secs: 72 * 3600,
             code_request_lock_secs: 12 * 3600,
             code_refusal: CodeRefusal::default(),
             already_verified: AlreadyVerified::default(),

@@ -283,7 +283,7 @@ async fn code_requests_beyond_the_allowance_are_refused_in_three_ways() {
         let sandbox = demo();
         sandbox.set_switches(Switches { code_refusal: refusal, ..Switches::default() });
         let id = add(&sandbox).await;
-        for _ in 0..5 {
+        for _ in 0..10 {
             request_code(&sandbox, &id).await.ok();
         }
         let refused = request_code(&sandbox, &id).await;
@@ -293,8 +293,8 @@ async fn code_requests_beyond_the_allowance_are_refused_in_three_ways() {
             .into_iter()
             .filter(|effect| matches!(effect.what, What::CodeSent { .. }))
             .count();
-        assert_eq!(sent, 5);
-        sandbox.advance(DAY);
+        assert_eq!(sent, 10);
+        sandbox.advance(3 * DAY);
         request_code(&sandbox, &id).await.ok();
     }
 }

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::{
@@ -14,13 +15,16 @@ use crate::{
         condition::{Condition, Truth},
         condition_type::ConditionType,
         desired::{Desired, SecretKey},
-        memory::Memory,
+        limits::Limits,
+        memory::{Ledger, Memory},
         reason::Reason,
         secret::SecretVersion,
+        spelling::Canonical,
         status::Before,
     },
     meta::port::Clock,
     run::{
+        attempts::{Attempts, AttemptsRead},
         pass::{Live, ReadError, Record, Records, WriteError},
         secret::{SecretRead, Secrets},
     },
@@ -108,6 +112,8 @@ struct State {
     revision: u64,
     channels: BTreeMap<String, Stored>,
     secrets: BTreeMap<String, Secret>,
+    /// As they stand beside the channels, by the digits of the number.
+    attempts: BTreeMap<String, String>,
 }
 
 impl State {
@@ -147,6 +153,21 @@ impl Cluster {
             let name = desired.name.clone();
             state.channels.insert(name, Stored { desired: Arc::new(desired), past: Vec::new(), last });
         }
+    }
+
+    /// `kubectl delete`.
+    pub fn delete(&self, name: &str) {
+        self.state().channels.remove(name);
+    }
+
+    /// What is kept of a number beside its channel.
+    pub fn attempts(&self, number: &Canonical) -> Option<String> {
+        self.state().attempts.get(number.digits()).cloned()
+    }
+
+    /// Puts a text in its place.
+    pub fn put_attempts(&self, number: &Canonical, text: &str) {
+        self.state().attempts.insert(number.digits().to_owned(), text.to_owned());
     }
 
     /// Puts a status in place of the one that stands there.
@@ -297,6 +318,30 @@ impl Cluster {
             self.put_secret(key, PIN, false);
         }
         is_new
+    }
+}
+
+/// The attempts of one number.
+pub struct Folder {
+    pub cluster: Arc<Cluster>,
+    pub number: Canonical,
+}
+
+impl Attempts for Folder {
+    async fn read(&self) -> AttemptsRead {
+        match self.cluster.attempts(&self.number).as_deref().map(lower::attempts) {
+            None => AttemptsRead::Absent,
+            Some(Ok(kept)) => AttemptsRead::Kept(kept),
+            Some(Err(why)) => AttemptsRead::Unusable(why),
+        }
+    }
+
+    async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<(), String> {
+        let standing = self.cluster.attempts(&self.number);
+        let kept = standing.as_deref().and_then(|text| lower::attempts(text).ok()).unwrap_or_default();
+        let text = lower::attempts_text(&own.kept(&kept, limits, now), standing.as_deref());
+        self.cluster.put_attempts(&self.number, &text);
+        Ok(())
     }
 }
 

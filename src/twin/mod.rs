@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::{meta::port::Clock, sandbox::Sandbox};
 
-pub use cluster::{Cluster, Drawer, Shelf, Standing, Status};
+pub use cluster::{Cluster, Drawer, Folder, Shelf, Standing, Status};
 pub use due::Fleeting;
 
 /// The date of the simulated Meta is the operator's date.

@@ -76,6 +76,7 @@ fn granted() -> BTreeSet<(String, String)> {
     }
     grant("events.k8s.io/events", &["create", "patch"]);
     grant("/secrets", &["get", "create"]);
+    grant("/configmaps", &["get", "list", "create", "patch", "delete"]);
     rights
 }
 

@@ -1,5 +1,6 @@
 //! The operator as a process on a real API server, with the chart's account, against the sandbox.
 
+mod attempts;
 mod leak;
 
 use std::collections::BTreeMap;

@@ -311,6 +311,24 @@ impl Rig {
         serde_json::to_value(object).expect("JSON")
     }
 
+    /// The same where it may be absent.
+    pub async fn find(&self, kind: &str, name: &str) -> Option<Value> {
+        let object = self.api(kind, &self.namespace).get_opt(name).await;
+        object
+            .unwrap_or_else(|error| panic!("{kind} {name}: {error}"))
+            .map(|found| serde_json::to_value(found).expect("JSON"))
+    }
+
+    /// Takes a right of the chart's from the operator: everything that it may do to these resources.
+    pub async fn take_away(&self, resources: &str) {
+        let role = self.get_of("Role", self.account_name()).await;
+        let mut rules = role["rules"].as_array().expect("rules").clone();
+        let before = rules.len();
+        rules.retain(|rule| rule["resources"] != json!([resources]));
+        assert!(rules.len() < before, "the chart gives no right to {resources}");
+        self.merge("Role", self.account_name(), &json!({ "rules": rules })).await;
+    }
+
     /// When each effect on a number happened, by a short name.
     pub fn happened(&self, digits: &str) -> Vec<(&'static str, Timestamp)> {
         let of = |what: &What| match what {
@@ -497,6 +515,8 @@ fn resource(kind: &str) -> ApiResource {
         "secret" | "Secret" => ("", "v1", "Secret", "secrets"),
         "Event" => ("", "v1", "Event", "events"),
         "ServiceAccount" => ("", "v1", "ServiceAccount", "serviceaccounts"),
+        "ConfigMap" => ("", "v1", "ConfigMap", "configmaps"),
+        "Role" => ("rbac.authorization.k8s.io", "v1", "Role", "roles"),
         "RoleBinding" => ("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings"),
         other => panic!("{other} is no kind that the tests use"),
     };

@@ -19,7 +19,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{/* What the operator may do: look at its kinds, write their status, tell events, read Secrets by name, create PINs. */}}
+{{/* What the operator may do: look at its kinds, write their status, tell events, read Secrets by name, create PINs,
+keep the attempts of each number in a ConfigMap (listed once a day by label, to remove those that count no more). */}}
 {{- define "whatsapp-operator.rules" -}}
 - apiGroups: [whatsapp-operator.dev]
   resources: [whatsappchannels, whatsappportfolios]
@@ -33,4 +34,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, create]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, create, patch, delete]
 {{- end -}}

@@ -72,7 +72,7 @@ pub fn memory_of(status: &WhatsAppChannelStatus) -> Memory {
     }
 }
 
-fn ledger_from(ledger: &v1::Ledger) -> Ledger {
+pub(super) fn ledger_from(ledger: &v1::Ledger) -> Ledger {
     let paces = ledger.repeatable.iter();
     let mut known = Ledger {
         repeatable: paces.filter_map(|(step, pace)| Some((step.known()?, pace_from(pace)))).collect(),
@@ -261,7 +261,7 @@ fn version(version: &SecretVersion, standing: Option<&v1::SecretVersion>) -> v1:
     }
 }
 
-fn ledger(ledger: &Ledger, standing: Option<&v1::Ledger>) -> v1::Ledger {
+pub(super) fn ledger(ledger: &Ledger, standing: Option<&v1::Ledger>) -> v1::Ledger {
     let nothing = v1::Ledger::default();
     let standing = standing.unwrap_or(&nothing);
     let entries = |list: &[Entry], standing: &[v1::Entry]| {

@@ -4,6 +4,7 @@
 //! written back. What is written into a status is bounded here by the lengths of the schema, because a
 //! status that is too long would be refused as a whole, the ledger with it.
 
+mod attempts;
 mod bound;
 mod channel;
 mod condition;
@@ -13,6 +14,7 @@ mod portfolio;
 mod spec;
 mod status;
 
+pub use attempts::{attempts, attempts_text};
 pub use channel::{channel, consents};
 pub use condition::{conditions, conditions_from, waiting, waiting_from};
 pub use key::{

@@ -40,7 +40,7 @@ use crate::{
     sandbox::{
         Account, App, FaultKind, Hold, Number, Options, ReviewPolicy, Sandbox, Switches, Token, Verdict, What,
     },
-    twin::{Cluster, Drawer, Fleeting, Shelf, VirtualClock},
+    twin::{Cluster, Drawer, Fleeting, Folder, Shelf, VirtualClock},
 };
 
 use super::{
@@ -243,6 +243,9 @@ impl<'a> Play<'a> {
             if let Some(status) = &case.manifest.object.status {
                 cluster.overwrite(&desired.name, status.clone());
             }
+            // What the plan took over of objects before this one.
+            let attempts = lower::attempts_text(&case.plan.memory.ledger, None);
+            cluster.put_attempts(&desired.number.canonical(), &attempts);
             let mut course = Course::new(start);
             for assumed in assumed.into_iter().chain(load::secrets(desired, &case.observed, &cluster)) {
                 course.assume(assumed);
@@ -397,7 +400,9 @@ impl<'a> Play<'a> {
             desired,
         };
         let secrets = Arc::new(Drawer(actor.cluster.clone()));
-        let ended = pass(&self.shell, input, found.graph().cloned(), secrets, Arc::new(records), ()).await;
+        let attempts = Folder { cluster: actor.cluster.clone(), number: actor.desired().number.canonical() };
+        let kept = (Arc::new(records), Arc::new(attempts));
+        let ended = pass(&self.shell, input, found.graph().cloned(), secrets, kept, ()).await;
         let spent = self.spent(calls, effects);
         let actor = &mut self.actors[at];
         actor.course.spend(spent);

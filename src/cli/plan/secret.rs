@@ -26,7 +26,7 @@ use crate::{
         exit::Problem,
         plan::{input::Input, unread::Unread},
     },
-    cluster::secret::NamespaceSecrets,
+    cluster::{attempts::NumberAttempts, secret::NamespaceSecrets},
     meta::port::Credential,
     run::secret::{SecretRead, Secrets, credential_fact, is_of_meta},
 };
@@ -208,6 +208,12 @@ impl Origin {
         let value = |found: Option<(SecretVersion, SecretString)>| found.map(|(_, value)| value);
         let (token, app) = (value(token), value(app));
         Ok(Offer { access_token, app_secret, version: "cluster".to_owned(), token, app })
+    }
+
+    /// The attempts of objects before a channel; without a cluster there are none.
+    pub fn attempts(&self, desired: &Desired) -> Option<NumberAttempts> {
+        let Self::Cluster(client, _) = self else { return None };
+        Some(NumberAttempts::new(client, &desired.portfolio.namespace, &desired.number.canonical()))
     }
 
     /// The Secrets beside a channel.

@@ -132,7 +132,8 @@ fn is_passing(pass: &Pass, block: &Block) -> bool {
 fn look_failed(pass: &Pass) -> bool {
     let observed = pass.observed;
     let secrets = [&observed.code_secret, &observed.pin_secret, &observed.verify_token];
-    matches!(observed.account, Fact::Unknown(_))
+    observed.attempts_unread.is_some()
+        || matches!(observed.account, Fact::Unknown(_))
         || observed.search.iter().any(|searched| matches!(searched.list, ListState::Failed(_)))
         || secrets.iter().any(|secret| matches!(secret, SecretFact::Unreadable(_)))
 }

@@ -243,6 +243,7 @@ pub(super) fn note_registered(memory: &mut Memory, seen: &Seen, now: Timestamp) 
         .ledger
         .registrations
         .iter()
+        .filter(|entry| memory.is_own(entry))
         .any(|entry| entry.outcome == EntryOutcome::Accepted || entry.is_inconclusive());
     memory.ledger.repeatable.remove(&StepKind::CreatePin);
     memory.marks.note_registered(at, may_be_ours);

@@ -70,6 +70,13 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether the attempts of objects before this one are needed: a step that cannot be repeated is due, and this object
+    /// knows of none yet.
+    pub fn needs_attempts(&self, before: &Memory) -> bool {
+        self.step.as_ref().is_some_and(|planned| !planned.step.kind().is_repeatable())
+            && before.ledger.is_untouched()
+    }
+
     /// Whether a step to Registered or a setting waits for something.
     pub fn is_waiting(&self) -> bool {
         self.block.is_some() || !self.aside.is_empty()
@@ -283,6 +290,9 @@ fn takes_over(step: StepKind) -> bool {
 
 /// A step that would be due, and may not be taken yet.
 fn held_back(pass: &Pass, kind: StepKind) -> Option<Block> {
+    if let Some(why) = pass.observed.attempts_unread.as_ref().filter(|_| !kind.is_repeatable()) {
+        return Some(remedy::unreadable_attempts(pass, why));
+    }
     if let Claim::Ours { act_from: Some(from) } = pass.observed.claim
         && from > pass.now
     {

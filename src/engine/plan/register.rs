@@ -299,6 +299,10 @@ fn pin_mismatch(
     if last.subject != Some(version.as_subject()) {
         return Ok(Next::Schedule(Cause::Secret));
     }
+    // No PIN of Meta's is replaced for what an object before this one was told.
+    if pass.desired.registration.pin_policy == PinPolicy::Overwrite && !memory.is_own(last) {
+        return Ok(Next::Schedule(Cause::Automatic));
+    }
     if pass.desired.registration.pin_policy == PinPolicy::Keep {
         return Ok(Next::Asked(Box::new(mismatch(pass, number, refusal))));
     }
@@ -493,9 +497,10 @@ fn scheduled(pass: &Pass, memory: &Memory, grant: Grant) -> Gate {
 /// shows that late. So we wait. Only a verified number can be registered: if this object verified it, there is no wait.
 fn after_others(pass: &Pass, memory: &Memory, seen: &Seen) -> Gate {
     let ledger = &memory.ledger;
-    let proved = ledger.last(StepKind::VerifyCode).is_some_and(|last| last.outcome == EntryOutcome::Accepted);
+    let own = |kind| ledger.last(kind).filter(|last| memory.is_own(last));
+    let proved = own(StepKind::VerifyCode).is_some_and(|last| last.outcome == EntryOutcome::Accepted);
     let Some(adopted) = memory.marks.adopted_since() else { return Ok(()) };
-    if proved || ledger.last(StepKind::Register).is_some() {
+    if proved || own(StepKind::Register).is_some() {
         return Ok(());
     }
     let until = later(adopted, pass.limits.settle_register);

@@ -9,6 +9,7 @@ use crate::engine::{
         failure::{Failure, Refusal, Said},
         id::AccountId,
         reason::Reason,
+        time::later,
     },
 };
 
@@ -92,6 +93,14 @@ pub(super) fn unreadable(place: &str, why: &str) -> Block {
         format!("{place} could not be read from the cluster now ({why}); it is read again by itself"),
     )
     .asks(Action::CheckCluster)
+}
+
+/// What was tried before this object could not be read now. It may be near a limit of Meta's.
+pub(super) fn unreadable_attempts(pass: &Pass, why: &str) -> Block {
+    let namespace = &pass.desired.portfolio.namespace;
+    let place =
+        format!("the ConfigMap in namespace {namespace} with earlier attempts of {}", pass.desired.number);
+    unreadable(&place, why).until(later(pass.now, pass.limits.not_sent_pause))
 }
 
 /// An account, or its list, that could not be read.

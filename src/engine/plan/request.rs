@@ -1,5 +1,7 @@
 //! Requesting a code: one per consent, never one that could not be used; and the results of earlier requests.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::engine::{
@@ -71,29 +73,39 @@ fn may_request(pass: &Pass, memory: &Memory) -> Gate {
         return Err(Stop::block(postponed(pass, until, last)));
     }
     let limits = pass.limits;
-    let from = pass.now.checked_sub(limits.codes_window).ok();
-    let recent: Vec<_> = memory
-        .ledger
-        .since(StepKind::RequestCode, from)
-        .filter(|entry| matches!(entry.cause, Cause::SendCode(_)))
-        .map(|entry| entry.at)
-        .collect();
-    if recent.len() < limits.codes_by_consent {
-        return Ok(());
+    let is_consented = |entry: &Entry| matches!(entry.cause, Cause::SendCode(_));
+    let daily = used_up(pass, memory, limits.codes_by_consent, limits.codes_window, is_consented);
+    let total = used_up(pass, memory, limits.codes_total, limits.codes_total_window, |_| true);
+    match daily.max(total) {
+        Some((until, count, hours)) => Err(Stop::block(limit_reached(pass, until, count, hours))),
+        None => Ok(()),
     }
-    let until = later(recent[recent.len() - limits.codes_by_consent], limits.codes_window);
-    Err(Stop::block(
-        Block::new(
-            Reason::CodeLimitReached,
-            format!(
-                "{} codes were asked for in 24 hours; check that {} can receive them; the next can be asked for at {}",
-                recent.len(),
-                pass.desired.number,
-                say::time(until)
-            ),
-        )
-        .until(until),
-    ))
+}
+
+/// Where a limit is reached: until when, by how many requests, in how many hours.
+fn used_up(
+    pass: &Pass,
+    memory: &Memory,
+    limit: usize,
+    window: Duration,
+    is_counted: impl Fn(&Entry) -> bool,
+) -> Option<(Timestamp, usize, u64)> {
+    let recent = memory.ledger.since(StepKind::RequestCode, pass.now.checked_sub(window).ok());
+    let recent: Vec<_> = recent.filter(|entry| is_counted(entry)).map(|entry| entry.at).collect();
+    let first = recent.len().checked_sub(limit).and_then(|before| recent.get(before))?;
+    Some((later(*first, window), recent.len(), window.as_secs() / 3600))
+}
+
+fn limit_reached(pass: &Pass, until: Timestamp, count: usize, hours: u64) -> Block {
+    Block::new(
+        Reason::CodeLimitReached,
+        format!(
+            "{count} codes were asked for in {hours} hours; check that {} can receive them; the next can be asked for at {}",
+            pass.desired.number,
+            say::time(until)
+        ),
+    )
+    .until(until)
 }
 
 /// Refused in a row: a pause, then a longer one.
@@ -160,10 +172,11 @@ pub(super) fn paused(until: Timestamp) -> Block {
 }
 
 /// The request whose code may prove the number: the last that went out, whatever was refused since. One from before a
-/// new proof was required did so already.
+/// new proof was required did so already, and one of an object before was not asked for by this one.
 pub(super) fn sent(memory: &Memory) -> Option<&Entry> {
     let is_sent = |entry: &&Entry| matches!(entry.outcome, EntryOutcome::Accepted | EntryOutcome::NoAnswer);
-    memory.ledger.codes.iter().rev().find(is_sent).filter(|entry| memory.marks.is_current(entry))
+    let may_prove = |entry: &&Entry| memory.marks.is_current(entry) && memory.is_own(entry);
+    memory.ledger.codes.iter().rev().find(is_sent).filter(may_prove)
 }
 
 /// Whether the code that was asked for before this one was never entered, so perhaps it never came.

@@ -1,23 +1,26 @@
 //! Whatever a channel looks like and whatever Meta answers: a plan is carried out, its outcome remembered, the
 //! world seen again, and in the end there is nothing left to do, or one and the same thing that is waited for.
 
+use jiff::SignedDuration;
 use proptest::{
     prelude::*,
     test_runner::{Config, RngSeed},
 };
 
 use crate::engine::{
-    fixture::{HOUR, MINUTE, NAME, SECOND, World, no_answer, present, refusal_of, version, world},
+    fixture::{HOUR, MINUTE, NAME, SECOND, World, no_answer, now, present, refusal_of, version, world},
     plan::Plan,
     value::{
         desired::{CodeRequest, Connection, Management, PinPolicy, WhileNameInReview},
         failure::{Class, Failure, Scope},
         id::{AccountMode, CodeStatus, Fact, Field, NumberStatus, PlatformType},
+        memory::{Entry, EntryOutcome, Ledger},
         observed::{Number, Profile},
         outcome::Accepted,
         secret::SecretFact,
         step::{Cause, Step, StepKind},
         time::later,
+        word::Vocabulary,
     },
 };
 
@@ -264,6 +267,73 @@ fn rests(mut world: World, script: Vec<Answer>) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Attempts that somebody kept, or forged: any outcome, any time of the last days or of the next hour.
+fn kept() -> impl Strategy<Value = Ledger> {
+    let kinds = vec![StepKind::RequestCode, StepKind::VerifyCode, StepKind::SubmitName, StepKind::Register];
+    let refusals = vec![
+        (100, Some(2_388_001), Class::Person),
+        (133_005, None, Class::Person),
+        (133_006, None, Class::Person),
+        (133_016, None, Class::WaitUntil),
+        (136_024, None, Class::Person),
+        (136_025, None, Class::Person),
+        (131_000, None, Class::Retry),
+        (190, None, Class::Credentials),
+    ];
+    let outcomes = EntryOutcome::ALL.to_vec();
+    let entry = (
+        prop::sample::select(kinds),
+        -60..80 * 60_i64,
+        prop::sample::select(outcomes),
+        prop::option::of(prop::sample::select(refusals)),
+        prop::option::of(0..10_000_i64),
+        prop::sample::select(vec![None, Some(NAME.to_owned()), Some(version("s", 1).as_subject())]),
+    );
+    prop::collection::vec(entry, 1..12).prop_map(|entries| {
+        let mut kept = Ledger::default();
+        for (at, (kind, minutes, outcome, refusal, settles, subject)) in entries.into_iter().enumerate() {
+            let ago = |minutes| now() - SignedDuration::from_mins(minutes);
+            let refusal = refusal.filter(|_| outcome == EntryOutcome::Refused);
+            let Some(list) = kept.of_mut(kind) else { continue };
+            list.push(Entry {
+                id: format!("kept-{at}"),
+                at: ago(minutes),
+                outcome,
+                cause: Cause::Automatic,
+                subject,
+                settle_until: settles.map(|settles| ago(minutes - settles)),
+                secret_before: None,
+                refusal: refusal.map(|(code, subcode, class)| refusal_of(code, subcode, class)),
+            });
+        }
+        kept
+    })
+}
+
+/// What an object before left behind is taken over: nothing is done now, or later, that would not be done without it.
+fn allows_no_more(mut without: World, kept: &Ledger) -> Result<(), TestCaseError> {
+    let mut with = without.clone();
+    let known = with.memory.marks.origin.at().unwrap_or(with.now);
+    with.memory.ledger.take_over(kept, known, &with.limits, with.now);
+    for pause in [MINUTE, 20 * MINUTE, 5 * HOUR, 30 * HOUR] {
+        let (plan, bare) = (with.plan(), without.plan());
+        if let Some(planned) = &plan.step {
+            prop_assert_eq!(
+                Some(planned.step.kind()),
+                step_of(&bare),
+                "{:?} beside {}",
+                planned,
+                waits(&bare)
+            );
+        }
+        if bare.step.is_some() {
+            break;
+        }
+        (with, without) = (with.pass().after(pause), without.pass().after(pause));
+    }
+    Ok(())
+}
+
 proptest! {
     // The same cases on every run, so that a red run is about a change; more of them try others.
     #![proptest_config(Config {
@@ -280,5 +350,14 @@ proptest! {
         script in prop::collection::vec(answers(), 0..12),
     ) {
         rests(world, script)?;
+    }
+
+    #[test]
+    fn attempts_of_an_object_before_allow_no_step_that_would_not_be_taken_without_them(
+        world in worlds(),
+        kept in kept(),
+        hours in 0..30_u32,
+    ) {
+        allows_no_more(world.after(HOUR * hours), &kept)?;
     }
 }

@@ -43,7 +43,7 @@ pub(in crate::engine) fn ban_counts_from(
     let last = memory.ledger.last(StepKind::Register)?;
     let until = later(last.at, limits.ban_confirmed);
     let may_be_ours = last.outcome == EntryOutcome::Accepted || last.is_inconclusive();
-    (may_be_ours && now < until).then_some(until)
+    (may_be_ours && memory.is_own(last) && now < until).then_some(until)
 }
 
 impl<'a> Shown<'a> {

@@ -29,6 +29,10 @@ pub struct Limits {
     /// Code requests by consent in 24 h. Meta's allowance is not published, and each SMS needs a person.
     pub codes_by_consent: usize,
     pub codes_window: Duration,
+    /// All code requests, the automatic one too. An integrator counts 10 in 72 h and stops at 9 (recordings of September
+    /// 2026).
+    pub codes_total: usize,
+    pub codes_total_window: Duration,
     /// After 136024 without VERIFIED: not before the first, then the second.
     pub code_refused_pauses: [Duration; 2],
     /// Meta: typically 10 minutes (OpenAPI); a little more, because we do not see when the code is sent.
@@ -125,6 +129,22 @@ pub struct Limits {
     pub token_warning: Duration,
 }
 
+impl Limits {
+    /// How long an attempt counts at most: the longest window in which any are counted.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::limits::Limits;
+    /// let limits = Limits::default();
+    /// assert_eq!(limits.longest_window(), limits.names_window);
+    /// assert!(limits.codes_total_window <= limits.longest_window());
+    /// ```
+    pub fn longest_window(&self) -> Duration {
+        let windows =
+            [self.registration_window, self.codes_window, self.codes_total_window, self.names_window];
+        windows.into_iter().max().unwrap_or_default()
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         let s = Duration::from_secs;
@@ -138,6 +158,8 @@ impl Default for Limits {
             registration_blind_pause: s(12 * HOUR),
             codes_by_consent: 5,
             codes_window: s(DAY),
+            codes_total: 8,
+            codes_total_window: s(72 * HOUR),
             code_refused_pauses: [s(HOUR), s(12 * HOUR)],
             code_life: s(15 * MINUTE),
             code_doubtful: s(10 * MINUTE),

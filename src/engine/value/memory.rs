@@ -109,6 +109,11 @@ impl Memory {
         }
     }
 
+    /// Whether this object made the attempt since it has the number. One of an object before counts, and proves nothing.
+    pub(in crate::engine) fn is_own(&self, entry: &Entry) -> bool {
+        self.marks.origin.at().is_none_or(|at| entry.at >= at)
+    }
+
     /// Not seen registered, or seen to have fallen back.
     pub(in crate::engine) fn is_unfinished(&self) -> bool {
         match self.marks.registration {

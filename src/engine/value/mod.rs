@@ -3,6 +3,7 @@
 //! They use only each other, and decide nothing.
 
 pub mod action;
+mod attempts;
 pub mod block;
 pub mod condition;
 pub mod condition_type;

@@ -32,6 +32,8 @@ pub struct Observed {
     pub verify_token: SecretFact,
     /// Steps that our own budget holds back, with the time at which there is room for each.
     pub held: BTreeMap<StepKind, Timestamp>,
+    /// Why the attempts of objects before this one could not be read, where they are needed.
+    pub attempts_unread: Option<String>,
     /// When this look began; facts inside carry their own times.
     pub begun: Timestamp,
     /// What only the process knows; never in status.

@@ -143,7 +143,7 @@ steps! {
     // and what doing it twice costs.
     AddNumber: AtMeta, InList, settle_add, AddingNumber,
         Counted(|limits| limits.add_refused_tries.max(limits.add_unknown_repeats + 1));
-    RequestCode: AtMeta, Nowhere, settle_other, RequestingCode, Counted(|limits| limits.codes_by_consent + 1);
+    RequestCode: AtMeta, Nowhere, settle_other, RequestingCode, Counted(|limits| limits.codes_total.max(limits.codes_by_consent + 1));
     VerifyCode: AtMeta, InList, settle_verify, VerifyingCode, Counted(|limits| limits.verifications_per_code);
     SubmitName: AtMeta, InList, settle_name, SubmittingName, Counted(|limits| limits.names);
     CreatePin: InCluster, Nowhere, settle_other, CreatingPin, Repeatable;

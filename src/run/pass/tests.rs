@@ -16,12 +16,14 @@ use crate::engine::{
     fixture,
     id::{AccountId, NumberId},
     look::Urgency,
-    memory::{Entry, EntryOutcome, Origin},
+    memory::{ConsentKind, Entry, EntryOutcome, Origin},
     observed::{Account, Number, Profile},
     phone::E164,
     portfolio::{BusinessFacts, Reachable, TokenFacts},
+    reason::Reason,
     secret::SecretVersion,
     step::{Cause, CodeMethod},
+    word::Vocabulary,
 };
 use crate::{meta::port::NumberList, run::secret::SecretRead};
 
@@ -47,6 +49,7 @@ impl Clock for Hands {
 struct Stub {
     clock: Arc<Hands>,
     adds: Arc<AtomicUsize>,
+    codes: Arc<AtomicUsize>,
     answer: Result<NumberId, Failure>,
     /// When set, an add waits for it.
     gate: Option<Arc<Notify>>,
@@ -105,7 +108,8 @@ impl Graph for Stub {
         self.answer.clone()
     }
     async fn request_code(&self, _: &AccountId, _: &NumberId, _: CodeMethod, _: &str) -> Result<(), Failure> {
-        unused()
+        self.codes.fetch_add(1, Ordering::SeqCst);
+        self.answer.clone().map(drop)
     }
     async fn verify_code(&self, _: &AccountId, _: &NumberId, _: &SecretString) -> Result<(), Failure> {
         unused()
@@ -293,11 +297,58 @@ impl Records for Book {
     }
 }
 
+/// What is kept of the number beside the channel.
+#[derive(Default)]
+struct Folder {
+    kept: Mutex<Ledger>,
+    /// Reads, and tries to keep.
+    reads: AtomicUsize,
+    tries: AtomicUsize,
+    /// What a read gives in place of what is kept.
+    read: Mutex<Option<AttemptsRead>>,
+    /// Nothing can be kept now.
+    is_shut: Mutex<bool>,
+}
+
+impl Folder {
+    fn ids(&self) -> Vec<String> {
+        let kept = self.kept.lock().unwrap();
+        StepKind::ALL.iter().flat_map(|kind| kept.of(*kind)).map(|entry| entry.id.clone()).collect()
+    }
+
+    fn shut(&self, is_shut: bool) {
+        *self.is_shut.lock().unwrap() = is_shut;
+    }
+
+    fn read_as(&self, read: Option<AttemptsRead>) {
+        *self.read.lock().unwrap() = read;
+    }
+}
+
+impl Attempts for Folder {
+    async fn read(&self) -> AttemptsRead {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        let kept = self.kept.lock().unwrap().clone();
+        self.read.lock().unwrap().clone().unwrap_or(AttemptsRead::Kept(kept))
+    }
+
+    async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<(), String> {
+        self.tries.fetch_add(1, Ordering::SeqCst);
+        if *self.is_shut.lock().unwrap() {
+            return Err("no answer".into());
+        }
+        let mut kept = self.kept.lock().unwrap();
+        *kept = own.kept(&kept, limits, now);
+        Ok(())
+    }
+}
+
 /// One operator before one channel whose number has to be added.
 struct Scene {
     shell: Shell<Hands>,
     graph: Stub,
     book: Arc<Book>,
+    folder: Arc<Folder>,
     unwritten: Arc<Unwritten>,
 }
 
@@ -324,12 +375,14 @@ impl Scene {
             graph: Stub {
                 clock: clock.clone(),
                 adds: Arc::default(),
+                codes: Arc::default(),
                 answer: Ok("100000000000001".into()),
                 gate: None,
                 begun: Arc::default(),
                 listed: Vec::new(),
             },
             book: Arc::new(Book { clock, state: Mutex::new(state) }),
+            folder: Arc::default(),
             unwritten: Arc::default(),
         }
     }
@@ -337,7 +390,13 @@ impl Scene {
     /// Another operator before the same status and the same Meta.
     fn rival(&self) -> Self {
         let shell = Shell { ids: Arc::new(Ids::new(8)), ..self.shell.clone() };
-        Self { shell, graph: self.graph.clone(), book: self.book.clone(), unwritten: Arc::default() }
+        Self {
+            shell,
+            graph: self.graph.clone(),
+            book: self.book.clone(),
+            folder: self.folder.clone(),
+            unwritten: Arc::default(),
+        }
     }
 
     fn input(&self) -> Input<u64> {
@@ -354,7 +413,8 @@ impl Scene {
     }
 
     async fn run(&self, input: Input<u64>) -> Result<Done, PassError> {
-        pass(&self.shell, input, Some(self.graph.clone()), Arc::new(NoSecrets), self.book.clone(), ()).await
+        let kept = (self.book.clone(), self.folder.clone());
+        pass(&self.shell, input, Some(self.graph.clone()), Arc::new(NoSecrets), kept, ()).await
     }
 
     async fn once(&self) -> Result<Done, PassError> {
@@ -365,7 +425,8 @@ impl Scene {
     async fn until_acting(fates: impl IntoIterator<Item = Fate>) -> Self {
         let scene = Self::new([]);
         for _ in 0..4 {
-            let decided = decide(&scene.shell, &scene.input(), Some(&scene.graph), &NoSecrets, &mut ()).await;
+            let ports = (&NoSecrets, &*scene.folder);
+            let decided = decide(&scene.shell, &scene.input(), Some(&scene.graph), ports, &mut ()).await;
             if decided.plan.step.is_some() {
                 let mut state = scene.book.state.lock().unwrap();
                 state.fates = fates.into_iter().collect();
@@ -609,10 +670,12 @@ async fn a_crash_after_the_intent_never_adds_a_second_time_before_the_effect_cou
         let scene = scene.clone();
         let input = scene.input();
         async move {
-            let decided = decide(&scene.shell, &input, Some(&scene.graph), &NoSecrets, &mut ()).await;
+            let ports = (&NoSecrets, &*scene.folder);
+            let decided = decide(&scene.shell, &input, Some(&scene.graph), ports, &mut ()).await;
             let (shell, graph, records) =
                 (scene.shell.clone(), Some(scene.graph.clone()), scene.book.clone());
-            Carrier { shell, input, decided, graph, secrets: Arc::new(NoSecrets), records }
+            let attempts = scene.folder.clone();
+            Carrier { shell, input, decided, graph, secrets: Arc::new(NoSecrets), records, attempts }
                 .carry_out(&mut ())
                 .await
         }
@@ -681,8 +744,16 @@ async fn a_code_that_was_held_back_is_still_an_answer() {
         scene.book.clock.pass(Duration::from_secs(120));
         let input = Input { volatile: volatile.clone(), ..scene.input() };
         let graph = Some(scene.graph.clone());
-        let done =
-            pass(&scene.shell, input, graph, Arc::new(Six("123456")), scene.book.clone(), ()).await.unwrap();
+        let done = pass(
+            &scene.shell,
+            input,
+            graph,
+            Arc::new(Six("123456")),
+            (scene.book.clone(), scene.folder.clone()),
+            (),
+        )
+        .await
+        .unwrap();
         let outcome = done.outcome.unwrap();
         assert_eq!(outcome.step, StepKind::VerifyCode);
         assert!(matches!(outcome.result, Err(Failure::NotSent(_))));
@@ -706,4 +777,126 @@ fn only_codes_about_the_credential_make_the_portfolio_look_at_it() {
     for code in [3, 10, 100, 200, 294, 131_005] {
         assert!(!refused(code, "no permission on this account"), "{code}");
     }
+}
+
+/// An attempt some minutes before the pass.
+fn tried(id: usize, minutes: u64, outcome: EntryOutcome) -> Entry {
+    Entry {
+        id: format!("before-{id}"),
+        at: fixture::now() - Duration::from_secs(minutes * 60),
+        outcome,
+        cause: Cause::SendCode(String::new()),
+        subject: None,
+        settle_until: None,
+        secret_before: None,
+        refusal: None,
+    }
+}
+
+impl Scene {
+    /// One whose number was added by the channel, waits for its code, and knows of no attempt.
+    fn with_number(fates: impl IntoIterator<Item = Fate>) -> Self {
+        let mut scene = Self::new(fates);
+        scene.graph.listed = vec![Arc::new(fixture::fresh())];
+        let mut memory = Memory { number: Some(fixture::NUMBER.into()), ..Memory::default() };
+        memory.marks.origin = Origin::Added(fixture::now());
+        let assessment = first(&fixture::desired(), fixture::now());
+        scene.book.state.lock().unwrap().standing = Some(Record { assessment, memory });
+        scene
+    }
+
+    /// A pass of a process that begins with it, while somebody asks for a code.
+    fn asking(&self, value: &str) -> Input<u64> {
+        let mut desired = fixture::desired();
+        desired.consents.send_code = Some(value.into());
+        Input { desired: Arc::new(desired), ..self.input() }
+    }
+
+    fn codes(&self) -> usize {
+        self.graph.codes.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn attempts_of_an_object_before_count_for_the_next_one() {
+    let scene = Scene::with_number([]);
+    let before = (0..5).map(|n| tried(n, 300 - 10 * n as u64, EntryOutcome::Accepted));
+    scene.folder.kept.lock().unwrap().codes.extend(before);
+    let done = scene.run(scene.asking("one more")).await.unwrap();
+    assert_eq!(done.plan.block.map(|block| block.reason), Some(Reason::CodeLimitReached));
+    assert_eq!((scene.codes(), scene.book.memory().ledger.codes.len()), (0, 5));
+    // Now the object knows of them by itself.
+    scene.book.clock.pass(Duration::from_secs(600));
+    scene.run(scene.asking("and another")).await.unwrap();
+    assert_eq!((scene.codes(), scene.folder.reads.load(Ordering::SeqCst)), (0, 1));
+    // A day after the first of them there is room again.
+    scene.book.clock.pass(Duration::from_secs(20 * 3600));
+    scene.run(scene.asking("a third")).await.unwrap();
+    assert_eq!(scene.codes(), 1);
+    assert_eq!(scene.folder.ids().len(), 6);
+}
+
+#[tokio::test]
+async fn an_attempt_is_kept_whatever_its_answer_and_whatever_becomes_of_its_object() {
+    let refused = || Failure::Refused(fixture::refusal(136_024, None, "T1"));
+    let cases: [(&str, Option<Failure>, Vec<Fate>, bool); 6] = [
+        ("accepted", None, vec![], true),
+        ("the reply is lost", Some(Failure::NoAnswer("lost".into())), vec![], true),
+        ("refused", Some(refused()), vec![], true),
+        ("not sent", Some(Failure::NotSent("no way".into())), vec![], false),
+        ("the object is gone", None, vec![Fate::Lands, Fate::Gone], true),
+        ("nobody takes the outcome", None, vec![Fate::Lands, Fate::Away(Duration::from_secs(600))], true),
+    ];
+    for (what, failure, fates, is_kept) in cases {
+        tokio::time::pause();
+        let mut scene = Scene::with_number(fates);
+        scene.graph.answer = failure.map_or_else(|| Ok("100000000000001".into()), Err);
+        let _ = scene.run(scene.asking("one")).await;
+        assert_eq!((scene.codes(), scene.folder.ids().len()), (1, usize::from(is_kept)), "{what}");
+        tokio::time::resume();
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_kept_is_kept_by_a_later_pass_and_by_the_next_process() {
+    let scene = Scene::with_number([]);
+    let tries = || scene.folder.tries.load(Ordering::SeqCst);
+    let volatile: Arc<Mutex<Volatile>> = Arc::default();
+    let same = || Input { volatile: volatile.clone(), ..scene.input() };
+    scene.folder.shut(true);
+    let done = scene.run(Input { volatile: volatile.clone(), ..scene.asking("one") }).await.unwrap();
+    assert!(done.outcome.is_some() && scene.folder.ids().is_empty());
+    for (minutes, expected) in [(1, 1), (3, 1), (1, 2), (10, 2), (20, 3)] {
+        scene.book.clock.pass(Duration::from_secs(minutes * 60));
+        scene.run(same()).await.unwrap();
+        assert_eq!(tries(), expected, "after {minutes} minutes more");
+    }
+    // The process dies; its successor looks at once, and then knows.
+    scene.folder.shut(false);
+    let volatile: Arc<Mutex<Volatile>> = Arc::default();
+    let same = || Input { volatile: volatile.clone(), ..scene.input() };
+    for _ in 0..3 {
+        scene.run(same()).await.unwrap();
+        scene.book.clock.pass(Duration::from_secs(300));
+    }
+    assert_eq!((scene.folder.ids().len(), tries()), (1, 4));
+    // What counts no more is nobody's errand.
+    scene.book.clock.pass(Duration::from_secs(31 * 86_400));
+    scene.once().await.unwrap();
+    assert_eq!(tries(), 4);
+}
+
+#[tokio::test]
+async fn a_step_waits_while_earlier_attempts_cannot_be_read_and_not_where_they_never_can() {
+    let scene = Scene::with_number([]);
+    scene.folder.read_as(Some(AttemptsRead::Failed("no answer".into())));
+    let done = scene.run(scene.asking("one")).await.unwrap();
+    let block = done.plan.block.unwrap();
+    assert_eq!((block.reason, scene.codes()), (Reason::ObservationIncomplete, 0));
+    assert!(done.plan.next <= later(scene.shell.clock.now(), Duration::from_secs(60)));
+    assert!(done.memory.answered(ConsentKind::SendCode, "one").is_none(), "the consent is kept");
+    scene.book.clock.pass(Duration::from_secs(60));
+    scene.folder.read_as(Some(AttemptsRead::Unusable("forbidden".into())));
+    scene.run(scene.asking("one")).await.unwrap();
+    assert_eq!(scene.codes(), 1);
 }

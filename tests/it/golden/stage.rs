@@ -55,6 +55,7 @@ use whatsapp_operator::{
         self, Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Fault, FaultKind, Match, Number, Options,
         ReviewPolicy, Sandbox, Switches, Token,
     },
+    twin::{self, Folder, VirtualClock},
 };
 
 const BUSINESS: &str = "500000000000001";
@@ -269,6 +270,8 @@ pub enum Scene {
 pub struct Stage {
     pub sandbox: Sandbox,
     pub shelf: Arc<Shelf>,
+    /// Where attempts are kept.
+    beside: Arc<twin::Cluster>,
     /// Failures that the portfolio's own reads met.
     pub failures: Vec<Failure>,
     secrets: Arc<Drawer>,
@@ -329,6 +332,7 @@ impl Stage {
         let source = client(&address, clock.clone());
         let object: WhatsAppChannel = serde_json::from_value(channel).expect("a channel");
         let mut stage = Self {
+            beside: Arc::new(twin::Cluster::new(VirtualClock(sandbox.clone()))),
             shelf: Arc::new(Shelf { object: Mutex::new(object), written: Mutex::default() }),
             failures: Vec::new(),
             secrets: Arc::default(),
@@ -703,7 +707,9 @@ impl Stage {
         };
         let written = lock(&self.shelf.written).len();
         let (secrets, shelf) = (self.secrets.clone(), self.shelf.clone());
-        let done = pass(&self.shell, input, graph, secrets, shelf, ()).await.expect("a pass ends");
+        let folder = Folder { cluster: self.beside.clone(), number: desired.number.canonical() };
+        let kept = (shelf, Arc::new(folder));
+        let done = pass(&self.shell, input, graph, secrets, kept, ()).await.expect("a pass ends");
         self.process.last_success = done.last_success;
         if let Some(outcome) = done.outcome.as_ref().filter(|outcome| may_have_written(outcome)) {
             // A list is begun before the write that it leads to, and the clock stands still within a pass.

@@ -5,6 +5,7 @@
 //! real one does. Time is virtual. What counts is what happened **at Meta**, not what
 //! the operator believes.
 
+mod attempts;
 mod crash;
 mod faults;
 mod onboarding;

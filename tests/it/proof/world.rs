@@ -25,7 +25,7 @@ use whatsapp_operator::engine::{
     condition::ConditionSet,
     condition_type::ConditionType,
     desired::{
-        CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy,
+        Access, CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy,
         PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook,
         WhileNameInReview,
     },
@@ -33,6 +33,7 @@ use whatsapp_operator::engine::{
     id::{AccountId, AppId, BusinessId, Fact, NumberId},
     limits::Limits,
     look::Urgency,
+    memory::Ledger,
     observed::{Account, Claim, PortfolioState, ProcessFacts, Profile},
     phone::E164,
     portfolio::{BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
@@ -49,6 +50,7 @@ use whatsapp_operator::{
         transport::install_crypto,
     },
     run::{
+        attempts::{Attempts, AttemptsRead},
         pass::{Done, Ids, Input, Live, PassError, ReadError, Record, Records, Shell, WriteError, pass},
         secret::{SecretRead, Secrets},
     },
@@ -142,7 +144,7 @@ pub struct Written {
 
 /// The cluster, and what an audit log has of it.
 pub struct Cluster {
-    twin: twin::Cluster,
+    twin: Arc<twin::Cluster>,
     written: Mutex<Vec<Written>>,
     pins_created: AtomicUsize,
 }
@@ -157,7 +159,7 @@ impl Deref for Cluster {
 
 impl Cluster {
     fn new(sandbox: Sandbox) -> Self {
-        let twin = twin::Cluster::new(VirtualClock(sandbox));
+        let twin = Arc::new(twin::Cluster::new(VirtualClock(sandbox)));
         Self { twin, written: Mutex::default(), pins_created: AtomicUsize::new(0) }
     }
 
@@ -417,6 +419,22 @@ impl Records for Shelf {
     async fn read_live(&self) -> Result<Live<Standing>, ReadError> {
         self.gate.pass(Point::ReadLive).await;
         self.cluster.read(&self.name, 0).ok_or(ReadError::Gone)
+    }
+}
+
+/// The attempts of one number, through one process' gate.
+struct Folder {
+    folder: twin::Folder,
+    gate: Gate,
+}
+
+impl Attempts for Folder {
+    async fn read(&self) -> AttemptsRead {
+        self.gate.call("read_attempts", self.folder.read()).await
+    }
+
+    async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<(), String> {
+        self.gate.call("keep_attempts", self.folder.keep(own, limits, now)).await
     }
 }
 
@@ -769,7 +787,7 @@ impl World {
                     .collect(),
             ),
             expect_country: None,
-            access: Vec::new(),
+            access: vec![Access { namespaces: vec!["*".into()], accounts: None }],
             throttled_until: None,
         }))
     }
@@ -817,7 +835,14 @@ impl World {
         let shelf =
             Shelf { cluster: self.cluster.clone(), name: name.into(), uid: desired.uid.clone(), gate };
         let shell = process.shell.clone();
-        async move { pass(&shell, input, Some(graph), secrets, Arc::new(shelf), ()).await }
+        let folder = Folder {
+            folder: twin::Folder { cluster: self.cluster.twin.clone(), number: desired.number.canonical() },
+            gate: process.gate.clone(),
+        };
+        async move {
+            let kept = (Arc::new(shelf), Arc::new(folder));
+            pass(&shell, input, Some(graph), secrets, kept, ()).await
+        }
     }
 
     /// Takes in how a pass ended: when the next one is due, and what the process remembers.

@@ -1,0 +1,147 @@
+//! Attempts of a number, in a ConfigMap of the portfolio's namespace: one for each number, by name.
+//!
+//! Nothing owns it, so it outlives the channel, the channel's namespace and the operator. Once nothing in it counts any
+//! more, a rare sweep removes it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api, Client,
+    api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
+};
+use serde_json::json;
+
+use super::call::{Failed, MANAGER, bounded};
+use super::secret::USE_LABEL;
+use crate::{
+    api::lower,
+    engine::{limits::Limits, memory::Ledger, spelling::Canonical},
+    run::attempts::{Attempts, AttemptsRead},
+};
+
+/// Value of [`USE_LABEL`] for attempts.
+pub const USE_ATTEMPTS: &str = "attempts";
+/// The key under which they are.
+const KEY: &str = "attempts.json";
+/// What their names begin with; the canonical digits of the number follow.
+const PREFIX: &str = "whatsapp-attempts-";
+/// So many are read at a time.
+const PAGE: u32 = 100;
+
+/// The attempts of one number.
+pub struct NumberAttempts {
+    api: Api<ConfigMap>,
+    name: String,
+}
+
+impl NumberAttempts {
+    /// Of a number, beside the portfolio in this namespace.
+    pub fn new(client: &Client, namespace: &str, number: &Canonical) -> Self {
+        Self { api: Api::namespaced(client.clone(), namespace), name: format!("{PREFIX}{}", number.digits()) }
+    }
+
+    async fn write(&self, standing: Option<&ConfigMap>, text: String) -> Result<(), Failed> {
+        let labels = [(USE_LABEL, USE_ATTEMPTS), ("app.kubernetes.io/managed-by", MANAGER)];
+        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let data = BTreeMap::from([(KEY.to_owned(), text)]);
+        let Some(standing) = standing else {
+            let metadata = ObjectMeta {
+                name: Some(self.name.clone()),
+                labels: Some(labels.into()),
+                ..ObjectMeta::default()
+            };
+            let new = ConfigMap { metadata, data: Some(data), ..ConfigMap::default() };
+            let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+            return bounded(self.api.create(&params, &new)).await.map(drop);
+        };
+        // Onto what was merged, or not at all: another operator may have kept more meanwhile.
+        let version = &standing.metadata.resource_version;
+        let labels: BTreeMap<_, _> = labels.into();
+        let patch = json!({"metadata": {"resourceVersion": version, "labels": labels}, "data": data});
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        bounded(self.api.patch(&self.name, &params, &Patch::Merge(&patch))).await.map(drop)
+    }
+}
+
+impl Attempts for NumberAttempts {
+    async fn read(&self) -> AttemptsRead {
+        match bounded(self.api.get(&self.name)).await {
+            Ok(standing) => match text(&standing).map(lower::attempts) {
+                Some(Ok(kept)) => AttemptsRead::Kept(kept),
+                Some(Err(why)) => AttemptsRead::Unusable(format!("ConfigMap {}: {why}", self.name)),
+                None => AttemptsRead::Unusable(format!("ConfigMap {} has no key {KEY}", self.name)),
+            },
+            Err(Failed::Gone) => AttemptsRead::Absent,
+            Err(Failed::Forbidden(why)) => AttemptsRead::Unusable(why),
+            Err(error) => AttemptsRead::Failed(error.to_string()),
+        }
+    }
+
+    async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<(), String> {
+        let standing = match bounded(self.api.get(&self.name)).await {
+            Ok(standing) => Some(standing),
+            Err(Failed::Gone) => None,
+            Err(error) => return Err(error.to_string()),
+        };
+        let before = standing.as_ref().and_then(text);
+        let kept = before.and_then(|text| lower::attempts(text).ok());
+        let next = own.kept(kept.as_ref().unwrap_or(&Ledger::default()), limits, now);
+        if kept.as_ref() == Some(&next) {
+            return Ok(());
+        }
+        let text = lower::attempts_text(&next, before);
+        self.write(standing.as_ref(), text).await.map_err(|error| error.to_string())
+    }
+}
+
+fn text(standing: &ConfigMap) -> Option<&str> {
+    standing.data.as_ref()?.get(KEY).map(String::as_str)
+}
+
+/// Removes what counts for nothing any more, in one namespace. What cannot be understood is left alone, since a newer
+/// version may have written it.
+///
+/// # Errors
+///
+/// When the list could not be read, or one could not be removed.
+pub async fn sweep(
+    client: &Client,
+    namespace: &str,
+    limits: &Limits,
+    now: Timestamp,
+) -> Result<usize, Failed> {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let mut page = ListParams::default().labels(&format!("{USE_LABEL}={USE_ATTEMPTS}")).limit(PAGE);
+    let mut removed = 0;
+    loop {
+        let list = bounded(api.list(&page)).await?;
+        for standing in &list.items {
+            let kept = text(standing).and_then(|text| lower::attempts(text).ok());
+            if kept.is_some_and(|kept| !kept.is_kept(limits, now)) {
+                removed += usize::from(remove(&api, standing).await?);
+            }
+        }
+        match list.metadata.continue_.filter(|next| !next.is_empty()) {
+            Some(next) => page = page.continue_token(&next),
+            None => return Ok(removed),
+        }
+    }
+}
+
+/// Removes it as it was read, or not at all: somebody else may have been faster, or it was written just now.
+async fn remove(api: &Api<ConfigMap>, standing: &ConfigMap) -> Result<bool, Failed> {
+    let name = standing.metadata.name.as_deref().filter(|name| name.starts_with(PREFIX));
+    let Some(name) = name else { return Ok(false) };
+    let preconditions = Preconditions {
+        resource_version: standing.metadata.resource_version.clone(),
+        uid: standing.metadata.uid.clone(),
+    };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    match bounded(api.delete(name, &params)).await {
+        Ok(_) => Ok(true),
+        Err(Failed::Gone | Failed::Conflict) => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,170 @@
+//! Attempts outlive the object: whatever becomes of a channel, Meta is not asked more often than the limits allow.
+
+use serde_json::json;
+use whatsapp_operator::{
+    api::lower,
+    engine::{desired::Desired, memory::Ledger, reason::Reason, step::StepKind},
+    sandbox::{Fault, FaultKind, Match, Number, What, World as Meta},
+};
+
+use super::world::*;
+
+fn codes(world: &World) -> usize {
+    world.count(|what| matches!(what, What::CodeSent { .. }))
+}
+
+fn registrations(world: &World) -> usize {
+    world.sandbox.calls().iter().filter(|call| call.path.ends_with("/register")).count()
+}
+
+/// What is kept of the number.
+fn kept(world: &World) -> Ledger {
+    let text = world.cluster.attempts(&channel().number.canonical()).unwrap_or_default();
+    lower::attempts(&text).unwrap_or_default()
+}
+
+/// `kubectl delete` and `apply`, to an operator that remembers nothing: another object with the same number.
+fn again(world: &mut World, name: &str, change: impl FnOnce(&mut Desired)) -> String {
+    let mut wanted = plain_channel();
+    wanted.uid = format!("{name}-again-{}", world.passes);
+    change(&mut wanted);
+    world.cluster.delete(name);
+    let name = wanted.name.clone();
+    world.cluster.apply(wanted);
+    world.restart(0);
+    name
+}
+
+/// A channel for which five codes were asked for, and none was entered.
+async fn five_codes() -> World {
+    let mut world = World::new().await;
+    world.people.enters = false;
+    world.people.consents = 5;
+    world.cluster.apply(plain_channel());
+    assert!(world.run_until(HOUR * 12, |world| codes(world) == 5).await, "{}", world.story());
+    world.people.consents = 0;
+    world.run_for(MINUTE * 30).await;
+    world
+}
+
+/// Asks for a code and waits for the answer.
+async fn ask(world: &mut World, name: &str) {
+    world.run_for(MINUTE * 2).await;
+    world.consent(name);
+    world.run_for(MINUTE * 30).await;
+}
+
+#[tokio::test]
+async fn a_channel_that_is_deleted_and_applied_again_gets_no_sixth_code() {
+    type Change = fn(&mut Desired);
+    let ways: [(&str, Change); 2] = [
+        ("the same manifest", |_| {}),
+        ("a namespace of its own", |wanted| {
+            wanted.namespace = "shop-mx".into();
+            wanted.name = "support-moved".into();
+        }),
+    ];
+    for (way, change) in ways {
+        let mut world = five_codes().await;
+        let name = again(&mut world, CHANNEL, change);
+        ask(&mut world, &name).await;
+        assert_eq!(codes(&world), 5, "{way}: {}", world.story());
+        let status = world.cluster.raw(&name);
+        let answer = status.consents.as_ref().and_then(|consents| consents.send_code.clone()).unwrap();
+        let refused = answer.refused.unwrap_or_default();
+        assert!(refused.contains("5 codes were asked for in 24 hours"), "{way}: {refused}");
+        // A third object, and the day after the first code.
+        let name = again(&mut world, &name, change);
+        ask(&mut world, &name).await;
+        assert_eq!(codes(&world), 5, "{way}: {}", world.story());
+        world.run_for(DAY).await;
+        ask(&mut world, &name).await;
+        assert_eq!(codes(&world), 6, "{way}: {}", world.story());
+    }
+}
+
+#[tokio::test]
+async fn eight_codes_in_three_days_are_enough_whoever_asks() {
+    let mut world = World::new().await;
+    world.people.enters = false;
+    world.people.consents = 0;
+    world.cluster.apply(plain_channel());
+    let mut name = CHANNEL.to_owned();
+    for day in 0..3 {
+        for _ in 0..6 {
+            ask(&mut world, &name).await;
+        }
+        name = again(&mut world, &name, |_| {});
+        world.run_for(HOUR * 18).await;
+        assert!(codes(&world) <= [5, 8, 8][day], "day {day}: {}", world.story());
+    }
+    assert_eq!(codes(&world), 8, "{}", world.story());
+}
+
+#[tokio::test]
+async fn registrations_that_are_used_up_stay_so_for_the_next_object() {
+    let number = Number::new("100000000000077", ACCOUNT, DIGITS, "Acme Suporte").verified(options().start);
+    let mut world = World::with(options(), Meta::for_demo().with_number(number)).await;
+    let envelope =
+        json!({"error": {"message": "(#133000) Incomplete", "type": "OAuthException", "code": 133_000}});
+    world.sandbox.inject(Fault { on: Match::on("POST", "register"), kind: FaultKind::Error { envelope } });
+    let wanted = plain_channel();
+    world.cluster.put_secret(&wanted.registration.pin_secret, "482913", false);
+    world.cluster.apply(wanted);
+    for _ in 0..12 {
+        world.run_for(MINUTE * 30).await;
+        world.retry(CHANNEL);
+    }
+    world.run_for(MINUTE * 30).await;
+    assert_eq!(registrations(&world), 9, "{}", world.story());
+    for _ in 0..2 {
+        again(&mut world, CHANNEL, |_| {});
+        world.run_for(HOUR).await;
+        world.retry(CHANNEL);
+        world.run_for(HOUR * 12).await;
+        assert_eq!(registrations(&world), 9, "{}", world.story());
+        assert_eq!(
+            world.status().ready_reason(),
+            Some(Reason::RegistrationLimitReached),
+            "{}",
+            world.story()
+        );
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_lost_or_forged_the_next_object_does_no_more_than_without_it() {
+    let future = "2999-01-01T00:00:00Z";
+    let entry = |at: &str| json!({"id": "x", "at": at, "outcome": "Accepted", "cause": "Automatic"});
+    let texts = [
+        "not JSON at all".to_owned(),
+        json!({"codes": "five"}).to_string(),
+        json!({"codes": [entry(future)], "registrations": [entry(future)]}).to_string(),
+        json!({"codes": [{"id": "x", "at": future, "outcome": "NotSent", "cause": "Automatic"}]}).to_string(),
+    ];
+    for text in texts {
+        let mut world = five_codes().await;
+        assert_eq!(kept(&world).of(StepKind::RequestCode).len(), 5, "{}", world.story());
+        world.cluster.put_attempts(&channel().number.canonical(), &text);
+        let name = again(&mut world, CHANNEL, |_| {});
+        ask(&mut world, &name).await;
+        // As without it: the new object asks, and what it did is kept over what stood there.
+        assert_eq!(codes(&world), 6, "{text}: {}", world.story());
+        assert_eq!(kept(&world).of(StepKind::RequestCode).len(), 1, "{text}: {}", world.story());
+    }
+}
+
+#[tokio::test]
+async fn an_onboarding_leaves_what_counts_and_nothing_of_whom_it_was() {
+    let mut world = World::new().await;
+    world.cluster.apply(plain_channel());
+    assert!(world.run_until_ready(HOUR * 12).await, "{}", world.story());
+    let kept = kept(&world);
+    let counts = |kind| kept.of(kind).len();
+    let all = [StepKind::RequestCode, StepKind::VerifyCode, StepKind::Register, StepKind::AddNumber];
+    assert_eq!(all.map(counts), [1, 1, 1, 0], "{}", world.story());
+    let text = world.cluster.attempts(&channel().number.canonical()).unwrap();
+    let given = world.consents_given[CHANNEL];
+    assert_eq!(given, 1);
+    assert!(!text.contains("please-1"), "whose consent it was is told to nobody: {text}");
+}

@@ -2,14 +2,15 @@
 //!
 //! Derived from the types, then made stricter where the derivation is lax: nothing is nullable (so that a
 //! null is dropped, and `accountId: null` is the removal that a rule refuses), and conditions are bounded like
-//! everything else.
+//! everything else. A new object has a status that says that nobody has seen it.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt;
+use serde_json::json;
 
-use super::v1alpha1::{WhatsAppChannel, WhatsAppPortfolio};
+use super::v1alpha1::{UNSEEN, WhatsAppChannel, WhatsAppPortfolio};
 
 /// First line of every generated file.
 pub(super) const GENERATED: &str = "make gen";
@@ -45,6 +46,9 @@ fn strict(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
             continue;
         };
         tighten(root);
+        if let Some(status) = root.properties.as_mut().and_then(|p| p.get_mut("status")) {
+            status.default = Some(JSON(json!({"observedGeneration": UNSEEN})));
+        }
         let conditions = root
             .properties
             .as_mut()
@@ -160,9 +164,15 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_a_default_and_nothing_is_nullable() {
-        for (_, yaml) in crds().expect("CRDs can be written") {
-            assert!(!yaml.contains("default:") && !yaml.contains("nullable"));
+    fn nothing_has_a_default_but_an_unseen_status_and_nothing_is_nullable() {
+        for (file, yaml) in crds().expect("CRDs can be written") {
+            assert!(!yaml.contains("nullable"), "{file}");
+            assert_eq!(yaml.matches("default:").count(), 1, "{file}");
+        }
+        for crd in [channel_crd(), portfolio_crd()] {
+            let schema = crd.spec.versions[0].schema.clone().and_then(|s| s.open_api_v3_schema);
+            let status = &schema.and_then(|s| s.properties).expect("properties")["status"];
+            assert_eq!(status.default, Some(JSON(json!({"observedGeneration": -1}))));
         }
     }
 }

@@ -108,7 +108,7 @@ pub enum Error {
 pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
     let spec = &channel.spec;
     let meta = &channel.metadata;
-    let status = channel.status.as_ref();
+    let status = channel.seen();
     let has_number = status.is_some_and(|s| s.phone_number_id.is_some());
     let has_acted = has_number || status.is_some_and(|s| s.in_flight.is_some() || s.ledger.is_some());
     let is_observed = status.is_some_and(|s| s.observed_generation == meta.generation);
@@ -181,7 +181,7 @@ fn look_pause(done: &Done, limits: &Limits, now: Timestamp) -> Duration {
 
 /// Whom a channel is worked on for, and how urgent it is when the watch tells of it first.
 pub fn lane(channel: &WhatsAppChannel, portfolio: &PortfolioRef) -> (Lane, Urgency) {
-    let status = channel.status.as_ref();
+    let status = channel.seen();
     let account = status.and_then(|s| s.account_id.as_deref()).or(channel.spec.account_id.as_deref());
     let is_ready = status.is_some_and(|s| s.stage.as_deref() == Some(Stage::Ready.as_str()));
     let (target, begin) = match (status, account) {
@@ -272,7 +272,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             Err(why) => return self.refuse(&records, &channel, &why).await,
         };
         let live = live(&channel);
-        if channel.status.is_none() {
+        if channel.seen().is_none() {
             return match self.write_first(&records, &desired, &live.version).await {
                 Ok(()) => Ok(Next { after: AFTER_FIRST, class: Urgency::Transitional }),
                 Err(WriteError::Conflict) => Ok(AGAIN),

@@ -196,7 +196,7 @@ fn take_channel<G: Clone, C: Clock>(ctx: &channel::Context<G, C>, news: &News<'_
             let (key, seen) = (Key::of(object.meta()), Seen::of(object.meta(), &ASKS));
             let (lane, begin) = match &object.0 {
                 Ok(channel) => {
-                    if *is_first && channel.status.is_some() {
+                    if *is_first && channel.seen().is_some() {
                         ctx.claims.inherits();
                     }
                     let claimant = channel::claimant(channel);
@@ -258,7 +258,7 @@ fn take_portfolio<S: GraphSource, C>(ctx: &portfolio::Context<S, C>, news: &News
                 ctx.signals.portfolios.shows(&of, lane, seen, Urgency::Edit);
                 return;
             };
-            if *is_first && object.status.is_some() {
+            if *is_first && object.seen().is_some() {
                 ctx.desk.claims.inherits();
             }
             let access = lower::portfolio(object).map(|desired| desired.access).unwrap_or_default();

@@ -159,7 +159,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
                 return self.write(&portfolio, next, vec![Notice::spec_invalid()], pace::LONGEST).await;
             }
         };
-        if portfolio.status.is_none() {
+        if portfolio.seen().is_none() {
             // Secrets and Meta may take a while, and nobody is left to wonder whether anything happens.
             let next = self.first(&desired);
             return self.write(&portfolio, next, Vec::new(), Duration::ZERO).await;

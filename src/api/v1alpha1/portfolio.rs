@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::{secret::SecretKeyRef, waiting::WaitingFor};
+use super::{UNSEEN, secret::SecretKeyRef, waiting::WaitingFor};
 use crate::api::rule;
 
 /// Which portfolio it is and how to reach it.
@@ -177,6 +177,17 @@ pub struct WhatsAppPortfolioStatus {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+impl WhatsAppPortfolio {
+    /// The status that an operator wrote, as of a channel.
+    pub fn seen(&self) -> Option<&WhatsAppPortfolioStatus> {
+        let unseen = WhatsAppPortfolioStatus {
+            observed_generation: Some(UNSEEN),
+            ..WhatsAppPortfolioStatus::default()
+        };
+        self.status.as_ref().filter(|status| **status != unseen)
+    }
 }
 
 /// An account in reach.

@@ -8,6 +8,8 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    UNSEEN,
+    channel::WhatsAppChannel,
     ledger::{Consents, InFlight, Ledger, Marks, Refusal},
     newer::Newer,
     waiting::WaitingFor,
@@ -81,6 +83,16 @@ pub struct WhatsAppChannelStatus {
     #[serde(flatten)]
     #[schemars(skip)]
     pub newer: Newer,
+}
+
+impl WhatsAppChannel {
+    /// The status that an operator wrote. None: no operator has seen the object yet. The schema gives such a one a
+    /// generation below all others and nothing else, so that nobody who waits takes it for current.
+    pub fn seen(&self) -> Option<&WhatsAppChannelStatus> {
+        let unseen =
+            WhatsAppChannelStatus { observed_generation: Some(UNSEEN), ..WhatsAppChannelStatus::default() };
+        self.status.as_ref().filter(|status| **status != unseen)
+    }
 }
 
 /// One prerequisite.

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeSet, future::Future, time::Duration};
 
-use kube::{Client, Config};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{Api, Client, Config};
 
 /// Field manager of everything that the operator writes.
 pub const MANAGER: &str = "whatsapp-operator";
@@ -13,11 +14,11 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 /// Why a call to the API server gave nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failed {
-    #[error("the object stands at another version")]
-    Conflict,
+    #[error("the object stands at another version: {0}")]
+    Conflict(String),
     /// 404, or its namespace is being deleted: a stop, not an error to retry.
-    #[error("the object is gone")]
-    Gone,
+    #[error("the object is gone: {0}")]
+    Gone(String),
     #[error("not permitted: {0}")]
     Forbidden(String),
     /// Perhaps done, perhaps not.
@@ -30,9 +31,10 @@ pub enum Failed {
 impl Failed {
     fn from_kube(error: &kube::Error) -> Self {
         match error {
-            kube::Error::Api(status) if status.is_conflict() => Self::Conflict,
-            kube::Error::Api(status) if status.is_not_found() => Self::Gone,
-            kube::Error::Api(status) if is_namespace_terminating(status) => Self::Gone,
+            kube::Error::Api(status) if status.is_conflict() => Self::Conflict(status.message.clone()),
+            kube::Error::Api(status) if status.is_not_found() || is_namespace_terminating(status) => {
+                Self::Gone(status.message.clone())
+            }
             kube::Error::Api(status) if status.is_forbidden() => Self::Forbidden(status.message.clone()),
             kube::Error::Api(status) if status.code >= 500 || status.code == 429 => {
                 Self::NoAnswer(format!("{}: {}", status.code, status.message))
@@ -91,8 +93,17 @@ pub async fn not_served(
 ) -> Result<Vec<String>, Failed> {
     let served: BTreeSet<String> = match bounded(client.list_api_group_resources(group_version)).await {
         Ok(list) => list.resources.into_iter().map(|resource| resource.name).collect(),
-        Err(Failed::Gone) => BTreeSet::new(),
+        Err(Failed::Gone(_)) => BTreeSet::new(),
         Err(error) => return Err(error),
     };
     Ok(plurals.iter().filter(|p| !served.contains(**p)).map(|p| (*p).to_owned()).collect())
+}
+
+/// A custom resource definition.
+///
+/// # Errors
+///
+/// When it cannot be read; the right to may be missing where single namespaces are watched.
+pub async fn crd(client: &Client, name: &str) -> Result<CustomResourceDefinition, Failed> {
+    bounded(Api::all(client.clone()).get(name)).await
 }

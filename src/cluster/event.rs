@@ -56,7 +56,7 @@ impl Events {
         };
         match bounded(self.recorder().publish(&event, about)).await {
             Ok(()) => {}
-            Err(Failed::Gone) => tracing::debug!(reason, "event not published: its namespace is going"),
+            Err(Failed::Gone(_)) => tracing::debug!(reason, "event not published: its namespace is going"),
             Err(error) => tracing::warn!(%error, reason, "event not published"),
         }
     }

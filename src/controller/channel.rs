@@ -110,7 +110,8 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
     let meta = &channel.metadata;
     let status = channel.seen();
     let has_number = status.is_some_and(|s| s.phone_number_id.is_some());
-    let has_acted = has_number || status.is_some_and(|s| s.in_flight.is_some() || s.ledger.is_some());
+    let has_acted = has_number
+        || status.is_some_and(|s| s.in_flight.is_some() || s.ledger.is_some() || s.unread().is_some());
     let is_observed = status.is_some_and(|s| s.observed_generation == meta.generation);
     let is_left_alone = status.is_some_and(|s| s.conditions.iter().any(|c| is_left_alone(&c.reason)));
     let is_full = !matches!(spec.management_policy, Some(ManagementPolicy::ObserveOnly));
@@ -255,7 +256,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let records = ChannelRecords::new(client, &self.key.namespace, &self.key.name, self.uid);
         let channel = match records.object().await {
             Ok(DeserializeGuard(Ok(channel))) if channel.metadata.uid.as_deref() == Some(self.uid) => channel,
-            Ok(DeserializeGuard(Ok(_))) | Err(Failed::Gone) => return Ok(self.gone()),
+            Ok(DeserializeGuard(Ok(_))) | Err(Failed::Gone(_)) => return Ok(self.gone()),
             Ok(DeserializeGuard(Err(invalid))) => {
                 warn!(namespace = %self.key.namespace, channel = %self.key.name, error = %invalid.error, "stored channel does not parse");
                 let uid = invalid.metadata.uid.unwrap_or_default();

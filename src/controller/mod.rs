@@ -6,6 +6,7 @@
 
 mod channel;
 mod claim;
+mod crds;
 mod pace;
 mod portfolio;
 mod queue;
@@ -31,7 +32,7 @@ use crate::{
         lower,
         v1alpha1::{WhatsAppChannel, WhatsAppPortfolio},
     },
-    cluster::{self, DEADLINE, event::Events},
+    cluster::{DEADLINE, event::Events},
     meta::port::{Clock, GraphSource},
     run::pass::{Ids, PassError, Shell, longest},
     telemetry::{health::Health, metrics::Metrics},
@@ -55,8 +56,6 @@ const GAUGES: Duration = Duration::from_secs(15);
 const WATCHES: Duration = Duration::from_secs(2);
 /// A watch without a sign of life for this long makes the operator not ready.
 const DEAF: Duration = Duration::from_secs(300);
-/// A missing CRD is looked for this often.
-const CRDS: Duration = Duration::from_secs(5);
 
 const CHANNELS: &str = "channels";
 const PORTFOLIOS: &str = "portfolios";
@@ -108,7 +107,7 @@ where
     for part in [CHANNELS, PORTFOLIOS] {
         health.missing_part(part, &format!("the cache of {part} is not filled yet"));
     }
-    health.missing_part("crds", "the API server was not asked yet whether it serves the CRDs");
+    health.missing_part(crds::PART, "the API server was not asked yet whether it serves the CRDs");
     let tasks = TaskTracker::new();
     let grace = longest(&limits, DEADLINE);
     let displaced = BUDGET + limits.send_before + limits.call_timeout;
@@ -147,7 +146,7 @@ where
         () = stop.cancelled() => None,
         () = run_channels::<S, C>(&client, &watched[0].1, channels, &health) => Some(CHANNELS),
         () = run_portfolios(&client, &watched[1].1, desks, &health) => Some(PORTFOLIOS),
-        () = check_crds(&client, &health) => None,
+        () = crds::check(&client, &health) => None,
         () = count(&claims, &states, &signals, &*clock) => None,
         () = check_watches(&watched, &health, &metrics) => None,
     };
@@ -382,32 +381,6 @@ async fn check_watches(watched: &[(&'static str, Watches)], health: &Health, met
         }
         tokio::time::sleep(WATCHES).await;
     }
-}
-
-/// Checks whether the API server has our kinds, until it has them.
-async fn check_crds(client: &Client, health: &Health) {
-    let version = WhatsAppChannel::api_version(&());
-    let plurals = [WhatsAppChannel::plural(&()), WhatsAppPortfolio::plural(&())];
-    let plurals: Vec<&str> = plurals.iter().map(AsRef::as_ref).collect();
-    loop {
-        match cluster::not_served(client, &version, &plurals).await {
-            Ok(missing) if missing.is_empty() => break,
-            Ok(missing) => {
-                let names: Vec<String> =
-                    missing.iter().map(|plural| format!("{plural}.{}", lower::GROUP)).collect();
-                let text = format!(
-                    "the API server does not serve {}; install them with: whatsapp-operator crd | kubectl apply --server-side -f -",
-                    names.join(" and ")
-                );
-                warn!("{text}");
-                health.missing_part("crds", &text);
-            }
-            Err(error) => health.missing_part("crds", &format!("the API server cannot be asked: {error}")),
-        }
-        tokio::time::sleep(CRDS).await;
-    }
-    health.holds("crds");
-    std::future::pending::<()>().await;
 }
 
 /// Keeps the gauges.

@@ -141,7 +141,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
                 self.tell(&uid, vec![Notice::unreadable()]);
                 return Ok(pace::LONGEST);
             }
-            Err(Failed::Gone) => {
+            Err(Failed::Gone(_)) => {
                 self.ctx.desk.remove(self.of);
                 return Ok(pace::LONGEST);
             }
@@ -251,8 +251,8 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
                 self.tell(uid, notices);
                 Ok(pause)
             }
-            Err(Failed::Conflict) => Ok(SHORTLY),
-            Err(Failed::Gone) => Ok(pace::LONGEST),
+            Err(Failed::Conflict(_)) => Ok(SHORTLY),
+            Err(Failed::Gone(_)) => Ok(pace::LONGEST),
             Err(error) => Err(Error::Write(error)),
         }
     }

@@ -30,5 +30,5 @@ pub use portfolio::{
     WhatsAppPortfolioStatus,
 };
 pub use secret::SecretKeyRef;
-pub use status::{Check, Drift, Facts, WebhookRouting, WhatsAppChannelStatus};
+pub use status::{Check, Drift, FORMAT, Facts, WebhookRouting, WhatsAppChannelStatus};
 pub use waiting::WaitingFor;

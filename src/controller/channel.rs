@@ -439,3 +439,27 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         self.ctx.shell.clock.now()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_no_operator_has_seen_gets_its_first_status_before_others_are_looked_at() {
+        let lane_of = |status: serde_json::Value| {
+            let channel: WhatsAppChannel = serde_json::from_value(json!({
+                "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+                "metadata": {"name": "support", "namespace": "shop"}, "status": status,
+                "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme"},
+            }))
+            .expect("a channel");
+            lane(&channel, &claimant(&channel).portfolio)
+        };
+        let (lane, urgency) = lane_of(json!({"observedGeneration": -1}));
+        assert_eq!((lane.target, urgency), (Target::Status, Urgency::Edit));
+        let (lane, urgency) = lane_of(json!({"observedGeneration": 1}));
+        assert_eq!((lane.target, urgency), (Target::Portfolio, Urgency::Transitional));
+    }
+}

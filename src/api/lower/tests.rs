@@ -723,3 +723,24 @@ fn another_format_holds_and_the_known_one_does_not() {
     let says = Some("status.format is 2, and this version knows 1".to_owned());
     assert_eq!(not_understood(json!({"format": 2, "ledger": {"attempts": {"r": 3}}})), says);
 }
+
+#[test]
+fn what_the_schema_gives_a_new_object_was_written_by_no_operator() {
+    let of = |status: serde_json::Value| {
+        let mut channel = channel_with(least());
+        channel.status = serde_json::from_value(status.clone()).expect("a status");
+        let credentials = json!({"accessTokenSecretRef": {"name": "acme-meta", "key": "token"}});
+        let mut portfolio: WhatsAppPortfolio = serde_json::from_value(json!({
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppPortfolio",
+            "metadata": {"name": "acme", "namespace": "shop"},
+            "spec": {"businessId": "500000000000001", "credentials": credentials},
+        }))
+        .expect("a portfolio");
+        portfolio.status = serde_json::from_value(status).expect("a status");
+        [channel.seen().is_some(), portfolio.seen().is_some()]
+    };
+    assert_eq!(of(serde_json::Value::Null), [false; 2]);
+    assert_eq!(of(json!({"observedGeneration": -1})), [false; 2]);
+    assert_eq!(of(json!({"observedGeneration": 1})), [true; 2]);
+    assert_eq!(of(json!({"observedGeneration": -1, "waitingFor": [], "later": 1})), [true; 2]);
+}

@@ -2,14 +2,17 @@
 //!
 //! Derived from the types, then made stricter where the derivation is lax: nothing is nullable (so that a
 //! null is dropped, and `accountId: null` is the removal that a rule refuses), and conditions are bounded like
-//! everything else.
+//! everything else. A new object has a status that says that nobody has seen it.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt;
+use serde_json::json;
 
-use super::v1alpha1::{WhatsAppChannel, WhatsAppPortfolio};
+use super::v1alpha1::{UNSEEN, WhatsAppChannel, WhatsAppPortfolio};
 
 /// First line of every generated file.
 pub(super) const GENERATED: &str = "make gen";
@@ -39,12 +42,89 @@ pub fn crds() -> Result<Vec<(&'static str, String)>, serde_saphyr::ser::Error> {
         .collect()
 }
 
+/// Annotation of a CRD that tells which schemas it has: their revision, a dot, and a sum over its own.
+pub const SCHEMA: &str = "whatsapp-operator.dev/schema";
+
+/// Counts the changes of the schemas, so that of two that differ the newer is known. A test tells when to raise it.
+const REVISION: u32 = 1;
+
+/// How a CRD in the cluster fits the one of this version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fit {
+    Same,
+    /// It is of a newer version, which names all that this one does.
+    Newer(String),
+    /// It is older, or somebody changed it.
+    Other(String),
+}
+
+/// Compares a CRD in the cluster with that of this version: by the annotation, which an API server does not rewrite as it
+/// may a schema. Where somebody's tools removed it, by the members that the schema names.
+pub fn fit(ours: &CustomResourceDefinition, served: &CustomResourceDefinition) -> Fit {
+    let mark = |crd: &CustomResourceDefinition| crd.metadata.annotations.as_ref()?.get(SCHEMA).cloned();
+    let Some(theirs) = mark(served) else {
+        let (known, named) = (members(ours), members(served));
+        let mut lacks = known.difference(&named);
+        return match lacks.next() {
+            None => Fit::Same,
+            Some(first) => Fit::Other(format!("it does not name {first} and {} others", lacks.count())),
+        };
+    };
+    if mark(ours).as_ref() == Some(&theirs) {
+        return Fit::Same;
+    }
+    let revision = theirs.split('.').next().and_then(|revision| revision.parse::<u32>().ok());
+    match revision {
+        Some(newer) if newer > REVISION => {
+            Fit::Newer(format!("its schema is revision {newer}, and this version has {REVISION}"))
+        }
+        Some(older) if older < REVISION => {
+            Fit::Other(format!("its schema is revision {older}, and this version has {REVISION}"))
+        }
+        _ => Fit::Other(format!("its annotation {SCHEMA} says {theirs}")),
+    }
+}
+
+/// The path of each member that the schemas of a CRD name.
+fn members(crd: &CustomResourceDefinition) -> BTreeSet<String> {
+    fn collect(schema: &JSONSchemaProps, path: &str, found: &mut BTreeSet<String>) {
+        for (name, property) in schema.properties.iter().flatten() {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            collect(property, &path, found);
+            found.insert(path);
+        }
+        if let Some(JSONSchemaPropsOrArray::Schema(items)) = &schema.items {
+            collect(items, path, found);
+        }
+        if let Some(JSONSchemaPropsOrBool::Schema(values)) = &schema.additional_properties {
+            collect(values, path, found);
+        }
+    }
+    let mut found = BTreeSet::new();
+    for version in &crd.spec.versions {
+        if let Some(root) = version.schema.as_ref().and_then(|s| s.open_api_v3_schema.as_ref()) {
+            collect(root, "", &mut found);
+        }
+    }
+    found
+}
+
+/// A sum over what a CRD says, to tell two apart.
+fn sum(crd: &CustomResourceDefinition) -> String {
+    let spec = serde_json::to_vec(&crd.spec).unwrap_or_default();
+    let digest = ring::digest::digest(&ring::digest::SHA256, &spec);
+    digest.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn strict(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         let Some(root) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) else {
             continue;
         };
         tighten(root);
+        if let Some(status) = root.properties.as_mut().and_then(|p| p.get_mut("status")) {
+            status.default = Some(JSON(json!({"observedGeneration": UNSEEN})));
+        }
         let conditions = root
             .properties
             .as_mut()
@@ -55,6 +135,8 @@ fn strict(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
             bound_conditions(conditions);
         }
     }
+    let mark = format!("{REVISION}.{}", sum(&crd));
+    crd.metadata.annotations = Some(BTreeMap::from([(SCHEMA.to_owned(), mark)]));
     crd
 }
 
@@ -160,9 +242,57 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_a_default_and_nothing_is_nullable() {
-        for (_, yaml) in crds().expect("CRDs can be written") {
-            assert!(!yaml.contains("default:") && !yaml.contains("nullable"));
+    fn nothing_has_a_default_but_an_unseen_status_and_nothing_is_nullable() {
+        for (file, yaml) in crds().expect("CRDs can be written") {
+            assert!(!yaml.contains("nullable"), "{file}");
+            assert_eq!(yaml.matches("default:").count(), 1, "{file}");
         }
+        for crd in [channel_crd(), portfolio_crd()] {
+            let schema = crd.spec.versions[0].schema.clone().and_then(|s| s.open_api_v3_schema);
+            let status = &schema.and_then(|s| s.properties).expect("properties")["status"];
+            assert_eq!(status.default, Some(JSON(json!({"observedGeneration": -1}))));
+        }
+    }
+
+    #[test]
+    fn a_changed_schema_is_a_newer_one() {
+        let sums = [channel_crd(), portfolio_crd()].map(|crd| sum(&crd));
+        let known = (1, ["16fecdb96ff7", "d2c6deea527f"].map(str::to_owned));
+        assert_eq!(
+            (REVISION, sums),
+            known,
+            "raise REVISION in src/api/crd.rs, and set revision and sums here"
+        );
+    }
+
+    #[test]
+    fn an_older_crd_does_not_fit_and_a_newer_one_does() {
+        let ours = channel_crd();
+        let marked = |mark: Option<&str>| {
+            let mut served = ours.clone();
+            served.metadata.annotations = mark.map(|mark| BTreeMap::from([(SCHEMA.into(), mark.into())]));
+            served
+        };
+        let says = |mark: &str| match fit(&ours, &marked(Some(mark))) {
+            Fit::Same => "same".to_owned(),
+            Fit::Newer(how) => format!("newer: {how}"),
+            Fit::Other(how) => format!("other: {how}"),
+        };
+        assert_eq!(fit(&ours, &ours), Fit::Same);
+        let this = format!("this version has {REVISION}");
+        assert_eq!(says("0.aa"), format!("other: its schema is revision 0, and {this}"));
+        assert_eq!(says("900.aa"), format!("newer: its schema is revision 900, and {this}"));
+        for other in [format!("{REVISION}.aa"), "none".to_owned()] {
+            assert_eq!(says(&other), format!("other: its annotation {SCHEMA} says {other}"));
+        }
+        // Without the annotation the members tell, which an API server does not rewrite.
+        assert_eq!(fit(&ours, &marked(None)), Fit::Same);
+        let mut older = marked(None);
+        let root = older.spec.versions[0].schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut());
+        let status = root.and_then(|root| root.properties.as_mut()?.get_mut("status")).expect("a status");
+        status.properties.as_mut().expect("members").remove("format");
+        let says = "it does not name status.format and 0 others";
+        assert_eq!(fit(&ours, &older), Fit::Other(says.into()));
+        assert_eq!(fit(&older, &marked(None)), Fit::Same, "one that names more fits");
     }
 }

@@ -8,5 +8,5 @@ mod reference;
 mod rule;
 pub mod v1alpha1;
 
-pub use crd::{channel_crd, crds, portfolio_crd};
+pub use crd::{Fit, SCHEMA, channel_crd, crds, fit, portfolio_crd};
 pub use reference::reference;

@@ -12,8 +12,9 @@ use super::crd::{GENERATED, channel_crd, portfolio_crd};
 pub fn reference() -> String {
     let mut page = format!(
         "<!-- Generated from src/api by: {GENERATED} -->\n\n# Reference of the kinds\n\n\
-         Fields marked with * are required. No field has a default in the cluster: an unset field is not \
-         managed, or means what its description says.\n"
+         Fields marked with * are required. No field of a spec has a default in the cluster: an unset field \
+         is not managed, or means what its description says. The status of a new object says \
+         `observedGeneration: -1`: no operator has seen it yet.\n"
     );
     for crd in [channel_crd(), portfolio_crd()] {
         kind(&mut page, &crd);

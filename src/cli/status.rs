@@ -141,7 +141,7 @@ pub async fn status(args: &StatusArgs) -> Ending {
 /// Gathers what there is to say.
 pub fn report(object: &WhatsAppChannel, namespace: &str, now: Timestamp) -> Report {
     let nothing = WhatsAppChannelStatus::default();
-    let status = object.status.as_ref().unwrap_or(&nothing);
+    let status = object.seen().unwrap_or(&nothing);
     let line = |kind| seen(status, kind).map(|seen| Line::new(kind, &seen));
     Report {
         name: object.metadata.name.clone().unwrap_or_default(),
@@ -149,7 +149,7 @@ pub fn report(object: &WhatsAppChannel, namespace: &str, now: Timestamp) -> Repo
         number: object.spec.phone_number.clone(),
         display_name: object.spec.display_name.clone(),
         stage: status.stage.clone(),
-        outdated: object.status.is_some() && status.observed_generation != object.metadata.generation,
+        outdated: object.seen().is_some() && status.observed_generation != object.metadata.generation,
         ready: line(ConditionType::Ready),
         waiting_for: status.waiting_for.clone(),
         conditions: ConditionType::CHANNEL.into_iter().filter_map(line).collect(),

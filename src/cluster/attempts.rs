@@ -73,7 +73,7 @@ impl Attempts for NumberAttempts {
                 Some(Err(why)) => AttemptsRead::Unusable(format!("ConfigMap {}: {why}", self.name)),
                 None => AttemptsRead::Unusable(format!("ConfigMap {} has no key {KEY}", self.name)),
             },
-            Err(Failed::Gone) => AttemptsRead::Absent,
+            Err(Failed::Gone(_)) => AttemptsRead::Absent,
             Err(Failed::Forbidden(why)) => AttemptsRead::Unusable(why),
             Err(error) => AttemptsRead::Failed(error.to_string()),
         }
@@ -82,7 +82,7 @@ impl Attempts for NumberAttempts {
     async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<(), String> {
         let standing = match bounded(self.api.get(&self.name)).await {
             Ok(standing) => Some(standing),
-            Err(Failed::Gone) => None,
+            Err(Failed::Gone(_)) => None,
             Err(error) => return Err(error.to_string()),
         };
         let before = standing.as_ref().and_then(text);
@@ -141,7 +141,7 @@ async fn remove(api: &Api<ConfigMap>, standing: &ConfigMap) -> Result<bool, Fail
     let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
     match bounded(api.delete(name, &params)).await {
         Ok(_) => Ok(true),
-        Err(Failed::Gone | Failed::Conflict) => Ok(false),
+        Err(Failed::Gone(_) | Failed::Conflict(_)) => Ok(false),
         Err(error) => Err(error),
     }
 }

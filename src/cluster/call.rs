@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeSet, future::Future, time::Duration};
 
-use kube::{Client, Config};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{Api, Client, Config};
 
 /// Field manager of everything that the operator writes.
 pub const MANAGER: &str = "whatsapp-operator";
@@ -13,11 +14,11 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 /// Why a call to the API server gave nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failed {
-    #[error("the object stands at another version")]
-    Conflict,
+    #[error("the object stands at another version: {0}")]
+    Conflict(String),
     /// 404 about this object, or its namespace is being deleted: a stop, not an error to retry.
-    #[error("the object is gone")]
-    Gone,
+    #[error("the object is gone: {0}")]
+    Gone(String),
     /// 404 about no object: the kind is not installed, or the API server has just started and does not serve it yet.
     #[error("the API server does not serve the kind: {0}")]
     NotServed(String),
@@ -33,10 +34,13 @@ pub enum Failed {
 impl Failed {
     fn from_kube(error: &kube::Error) -> Self {
         match error {
-            kube::Error::Api(status) if status.is_conflict() => Self::Conflict,
-            kube::Error::Api(status) if status.is_not_found() && names_an_object(status) => Self::Gone,
-            kube::Error::Api(status) if status.is_not_found() => Self::NotServed(status.message.clone()),
-            kube::Error::Api(status) if is_namespace_terminating(status) => Self::Gone,
+            kube::Error::Api(status) if status.is_conflict() => Self::Conflict(status.message.clone()),
+            kube::Error::Api(status) if status.is_not_found() && !names_an_object(status) => {
+                Self::NotServed(status.message.clone())
+            }
+            kube::Error::Api(status) if status.is_not_found() || is_namespace_terminating(status) => {
+                Self::Gone(status.message.clone())
+            }
             kube::Error::Api(status) if status.is_forbidden() => Self::Forbidden(status.message.clone()),
             kube::Error::Api(status) if status.code >= 500 || status.code == 429 => {
                 Self::NoAnswer(format!("{}: {}", status.code, status.message))
@@ -105,6 +109,15 @@ pub async fn not_served(
     Ok(plurals.iter().filter(|p| !served.contains(**p)).map(|p| (*p).to_owned()).collect())
 }
 
+/// A custom resource definition.
+///
+/// # Errors
+///
+/// When it cannot be read; the right to may be missing where single namespaces are watched.
+pub async fn crd(client: &Client, name: &str) -> Result<CustomResourceDefinition, Failed> {
+    bounded(Api::all(client.clone()).get(name)).await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,7 +132,7 @@ mod tests {
         let named = serde_json::json!({"status": "Failure", "code": 404, "reason": "NotFound",
             "message": "whatsappchannels.whatsapp-operator.dev \"a\" not found",
             "details": {"name": "a", "group": "whatsapp-operator.dev", "kind": "whatsappchannels"}});
-        assert_eq!(failed(named), Failed::Gone);
+        assert!(matches!(failed(named), Failed::Gone(_)));
         // As from an API server that has just started.
         let starting = serde_json::json!({"status": "Failure", "code": 404, "reason": "NotFound",
             "message": "404 page not found"});

@@ -97,7 +97,7 @@ async fn publish(recorder: &Recorder, told: Told) {
     };
     match bounded(recorder.publish(&event, &about)).await {
         Ok(()) => {}
-        Err(Failed::Gone) => tracing::debug!(reason, "event not published: its namespace is going"),
+        Err(Failed::Gone(_)) => tracing::debug!(reason, "event not published: its namespace is going"),
         Err(error) => tracing::warn!(%error, reason, "event not published"),
     }
 }

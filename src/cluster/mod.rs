@@ -10,4 +10,4 @@ pub mod event;
 pub mod secret;
 pub mod status;
 
-pub use call::{DEADLINE, Failed, MANAGER, bounded, client, connect, not_served};
+pub use call::{DEADLINE, Failed, MANAGER, bounded, client, connect, crd, not_served};

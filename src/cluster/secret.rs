@@ -43,7 +43,7 @@ impl Secrets for NamespaceSecrets {
     async fn read(&self, key: &SecretKey) -> SecretRead {
         match bounded(self.api().get(&key.name)).await {
             Ok(secret) => found(secret, &key.key),
-            Err(Failed::Gone) => SecretRead::Missing,
+            Err(Failed::Gone(_)) => SecretRead::Missing,
             Err(Failed::Forbidden(_)) => SecretRead::Forbidden,
             Err(error) => SecretRead::Failed(error.to_string()),
         }
@@ -90,7 +90,7 @@ async fn create_pin(api: &Api<Secret>, key: &SecretKey) -> Result<(), Failed> {
     };
     let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
     match bounded(api.create(&params, &secret)).await {
-        Ok(_) | Err(Failed::Conflict) => Ok(()),
+        Ok(_) | Err(Failed::Conflict(_)) => Ok(()),
         Err(error) => Err(error),
     }
 }

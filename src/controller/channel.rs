@@ -117,9 +117,10 @@ impl From<Panicked> for Error {
 pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
     let spec = &channel.spec;
     let meta = &channel.metadata;
-    let status = channel.status.as_ref();
+    let status = channel.seen();
     let has_number = status.is_some_and(|s| s.phone_number_id.is_some());
-    let has_acted = has_number || status.is_some_and(|s| s.in_flight.is_some() || s.ledger.is_some());
+    let has_acted = has_number
+        || status.is_some_and(|s| s.in_flight.is_some() || s.ledger.is_some() || s.unread().is_some());
     let is_observed = status.is_some_and(|s| s.observed_generation == meta.generation);
     let is_left_alone = status.is_some_and(|s| s.conditions.iter().any(|c| is_left_alone(&c.reason)));
     let is_full = !matches!(spec.management_policy, Some(ManagementPolicy::ObserveOnly));
@@ -200,7 +201,7 @@ fn look_pause(done: &Done, limits: &Limits, now: Timestamp) -> Duration {
 
 /// Whom a channel is worked on for, and how urgent it is when the watch tells of it first.
 pub fn lane(channel: &WhatsAppChannel, portfolio: &PortfolioRef) -> (Lane, Urgency) {
-    let status = channel.status.as_ref();
+    let status = channel.seen();
     let account = status.and_then(|s| s.account_id.as_deref()).or(channel.spec.account_id.as_deref());
     let is_ready = status.is_some_and(|s| s.stage.as_deref() == Some(Stage::Ready.as_str()));
     let (target, begin) = match (status, account) {
@@ -274,7 +275,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let records = ChannelRecords::new(client, &self.key.namespace, &self.key.name, self.uid);
         let channel = match records.object().await {
             Ok(DeserializeGuard(Ok(channel))) if channel.metadata.uid.as_deref() == Some(self.uid) => channel,
-            Ok(DeserializeGuard(Ok(_))) | Err(Failed::Gone) => {
+            Ok(DeserializeGuard(Ok(_))) | Err(Failed::Gone(_)) => {
                 let ripple = self.ctx.claims.remove_if(self.key, self.uid, self.now());
                 self.ctx
                     .signals
@@ -297,7 +298,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             Err(why) => return self.refuse(&records, &channel, &why).await,
         };
         let live = live(&channel);
-        if channel.status.is_none() {
+        if channel.seen().is_none() {
             return match self.write_first(&records, &desired, &live.version).await {
                 Ok(()) => Ok(Next { after: AFTER_FIRST, class: Urgency::Transitional }),
                 Err(WriteError::Conflict) => Ok(AGAIN),
@@ -464,5 +465,29 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
 
     fn now(&self) -> Timestamp {
         self.ctx.shell.clock.now()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_no_operator_has_seen_gets_its_first_status_before_others_are_looked_at() {
+        let lane_of = |status: serde_json::Value| {
+            let channel: WhatsAppChannel = serde_json::from_value(json!({
+                "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+                "metadata": {"name": "support", "namespace": "shop"}, "status": status,
+                "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme"},
+            }))
+            .expect("a channel");
+            lane(&channel, &claimant(&channel).portfolio)
+        };
+        let (lane, urgency) = lane_of(json!({"observedGeneration": -1}));
+        assert_eq!((lane.target, urgency), (Target::Status, Urgency::Edit));
+        let (lane, urgency) = lane_of(json!({"observedGeneration": 1}));
+        assert_eq!((lane.target, urgency), (Target::Portfolio, Urgency::Transitional));
     }
 }

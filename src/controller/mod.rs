@@ -7,6 +7,7 @@
 mod channel;
 mod claim;
 mod contained;
+mod crds;
 mod pace;
 mod portfolio;
 mod queue;
@@ -32,7 +33,7 @@ use crate::{
         lower,
         v1alpha1::{WhatsAppChannel, WhatsAppPortfolio},
     },
-    cluster::{self, DEADLINE, event::Events},
+    cluster::{DEADLINE, event::Events},
     meta::port::{Clock, GraphSource},
     run::pass::{Ids, Shell, longest},
     telemetry::{health::Health, metrics::Metrics},
@@ -56,8 +57,6 @@ const GAUGES: Duration = Duration::from_secs(15);
 const WATCHES: Duration = Duration::from_secs(2);
 /// A watch without a sign of life for this long makes the operator not ready.
 const DEAF: Duration = Duration::from_secs(300);
-/// A missing CRD is looked for this often.
-const CRDS: Duration = Duration::from_secs(5);
 
 const CHANNELS: &str = "channels";
 const PORTFOLIOS: &str = "portfolios";
@@ -109,7 +108,7 @@ where
     for part in [CHANNELS, PORTFOLIOS] {
         health.missing_part(part, &format!("the cache of {part} is not filled yet"));
     }
-    health.missing_part("crds", "the API server was not asked yet whether it serves the CRDs");
+    health.missing_part(crds::PART, "the API server was not asked yet whether it serves the CRDs");
     let tasks = TaskTracker::new();
     let grace = longest(&limits, DEADLINE);
     let displaced = BUDGET + limits.send_before + limits.call_timeout;
@@ -148,7 +147,7 @@ where
         () = stop.cancelled() => None,
         () = run_channels::<S, C>(&client, &watched[0].1, channels, &health) => Some(CHANNELS),
         () = run_portfolios(&client, &watched[1].1, desks, &health) => Some(PORTFOLIOS),
-        () = check_crds(&client, &health) => None,
+        () = crds::check(&client, &health) => None,
         () = count(&claims, &states, &signals, &*clock) => None,
         () = check_watches(&watched, &health, &metrics) => None,
     };
@@ -197,7 +196,7 @@ fn take_channel<G: Clone, C: Clock>(ctx: &channel::Context<G, C>, news: &News<'_
             let (key, seen) = (Key::of(object.meta()), Seen::of(object.meta(), &ASKS));
             let (lane, begin) = match &object.0 {
                 Ok(channel) => {
-                    if *is_first && channel.status.is_some() {
+                    if *is_first && channel.seen().is_some() {
                         ctx.claims.inherits();
                     }
                     let claimant = channel::claimant(channel);
@@ -259,7 +258,7 @@ fn take_portfolio<S: GraphSource, C>(ctx: &portfolio::Context<S, C>, news: &News
                 ctx.signals.portfolios.shows(&of, lane, seen, Urgency::Edit);
                 return;
             };
-            if *is_first && object.status.is_some() {
+            if *is_first && object.seen().is_some() {
                 ctx.desk.claims.inherits();
             }
             let access = lower::portfolio(object).map(|desired| desired.access).unwrap_or_default();
@@ -361,32 +360,6 @@ async fn check_watches(watched: &[(&'static str, Watches)], health: &Health, met
         }
         tokio::time::sleep(WATCHES).await;
     }
-}
-
-/// Checks whether the API server has our kinds, until it has them.
-async fn check_crds(client: &Client, health: &Health) {
-    let version = WhatsAppChannel::api_version(&());
-    let plurals = [WhatsAppChannel::plural(&()), WhatsAppPortfolio::plural(&())];
-    let plurals: Vec<&str> = plurals.iter().map(AsRef::as_ref).collect();
-    loop {
-        match cluster::not_served(client, &version, &plurals).await {
-            Ok(missing) if missing.is_empty() => break,
-            Ok(missing) => {
-                let names: Vec<String> =
-                    missing.iter().map(|plural| format!("{plural}.{}", lower::GROUP)).collect();
-                let text = format!(
-                    "the API server does not serve {}; install them with: whatsapp-operator crd | kubectl apply --server-side -f -",
-                    names.join(" and ")
-                );
-                warn!("{text}");
-                health.missing_part("crds", &text);
-            }
-            Err(error) => health.missing_part("crds", &format!("the API server cannot be asked: {error}")),
-        }
-        tokio::time::sleep(CRDS).await;
-    }
-    health.holds("crds");
-    std::future::pending::<()>().await;
 }
 
 /// Keeps the gauges.

@@ -152,7 +152,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
                 self.tell(&uid, vec![Notice::unreadable()]);
                 return Ok(pace::LONGEST);
             }
-            Err(Failed::Gone) => {
+            Err(Failed::Gone(_)) => {
                 self.ctx.desk.remove(self.of);
                 return Ok(pace::LONGEST);
             }
@@ -170,7 +170,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
                 return self.write(&portfolio, next, vec![Notice::spec_invalid()], pace::LONGEST).await;
             }
         };
-        if portfolio.status.is_none() {
+        if portfolio.seen().is_none() {
             // Secrets and Meta may take a while, and nobody is left to wonder whether anything happens.
             let next = self.first(&desired);
             return self.write(&portfolio, next, Vec::new(), Duration::ZERO).await;
@@ -282,8 +282,8 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
                 self.tell(uid, notices);
                 Ok(pause)
             }
-            Err(Failed::Conflict) => Ok(SHORTLY),
-            Err(Failed::Gone) => Ok(pace::LONGEST),
+            Err(Failed::Conflict(_)) => Ok(SHORTLY),
+            Err(Failed::Gone(_)) => Ok(pace::LONGEST),
             Err(error) => Err(Error::Write(error)),
         }
     }

@@ -68,9 +68,9 @@ impl ChannelRecords {
     pub async fn apply(&self, next: &WhatsAppChannelStatus, onto: &str) -> Result<Standing, WriteError> {
         match status::apply(&self.api, &self.name, &self.uid, onto, next).await {
             Ok(written) => Ok(Standing::of(&written)),
-            Err(Failed::Conflict) => Err(WriteError::Conflict),
-            Err(Failed::Gone) => Err(WriteError::Gone),
-            Err(Failed::NoAnswer(_)) => Err(WriteError::Timeout),
+            Err(Failed::Conflict(_)) => Err(WriteError::Conflict),
+            Err(Failed::Gone(_)) => Err(WriteError::Gone),
+            Err(Failed::NoAnswer(why)) => Err(WriteError::Timeout(why)),
             Err(error @ (Failed::Forbidden(_) | Failed::Refused(_) | Failed::NotServed(_))) => {
                 Err(WriteError::Other(error.to_string()))
             }
@@ -94,7 +94,7 @@ impl Records for ChannelRecords {
     async fn read_live(&self) -> Result<Live<Standing>, ReadError> {
         match bounded(self.api.get(&self.name)).await {
             Ok(channel) => Ok(live(&channel)),
-            Err(Failed::Gone) => Err(ReadError::Gone),
+            Err(Failed::Gone(_)) => Err(ReadError::Gone),
             Err(error) => Err(ReadError::Failed(error.to_string())),
         }
     }

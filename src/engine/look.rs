@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::engine::{
     rule::{
-        adding, reach,
+        adding, consent, reach,
         shown::{self, Shown},
         stood,
     },
@@ -276,8 +276,7 @@ fn facts_not_before(
 
 /// An add that waits for hours, or for a person, does not need lists of the last minute.
 fn is_add_paused(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) -> bool {
-    let retry = desired.consents.retry.as_deref();
-    let is_asked = retry.is_some_and(|value| memory.answered(ConsentKind::Retry, value).is_none());
+    let is_asked = consent::asked(desired, ConsentKind::Retry, memory).is_some();
     // What is concluded about a number that vanished rests on recent lists too.
     memory.marks.missing_since.is_none() && !is_asked && adding::waits(desired, memory, limits, now)
 }
@@ -311,22 +310,15 @@ fn hurries(desired: &Desired, memory: &Memory, urgency: Urgency) -> bool {
 }
 
 fn asks_to_look(desired: &Desired, memory: &Memory) -> bool {
-    let value = desired.consents.reconcile.as_deref();
-    value.is_some_and(|value| memory.answered(ConsentKind::Reconcile, value).is_none())
+    consent::asked(desired, ConsentKind::Reconcile, memory).is_some()
 }
 
 fn urgency(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) -> Urgency {
-    let consents = [
-        (ConsentKind::SendCode, &desired.consents.send_code),
-        (ConsentKind::Retry, &desired.consents.retry),
-        (ConsentKind::Reconcile, &desired.consents.reconcile),
-    ];
     let is_used = |kind| desired.management == Management::Full || kind == ConsentKind::Reconcile;
-    let mut open = consents
-        .iter()
-        .filter(|(kind, _)| is_used(*kind))
-        .filter_map(|(kind, value)| Some((*kind, value.as_deref()?)));
-    let is_asked = open.any(|(kind, value)| memory.answered(kind, value).is_none());
+    let mut used = [ConsentKind::SendCode, ConsentKind::Retry, ConsentKind::Reconcile]
+        .into_iter()
+        .filter(|kind| is_used(*kind));
+    let is_asked = used.any(|kind| consent::asked(desired, kind, memory).is_some());
     let code = memory.ledger.last(StepKind::RequestCode);
     let is_live = memory.is_unfinished()
         && code.is_some_and(|code| now < later(code.at, limits.code_life) && !was_proven(memory, code));

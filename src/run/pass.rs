@@ -86,8 +86,8 @@ pub enum WriteError {
     #[error("the object is gone")]
     Gone,
     /// No usable answer: it may have been written.
-    #[error("the write was not answered")]
-    Timeout,
+    #[error("the write was not answered: {0}")]
+    Timeout(String),
     /// Refused for good: nothing was written.
     #[error("the write was refused: {0}")]
     Other(String),
@@ -490,7 +490,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
     ) -> Result<R::Version, PassError> {
         let error = match self.records.write(record, version).await {
             Ok(version) => return Ok(version),
-            Err(error @ (WriteError::Conflict | WriteError::Timeout)) => error,
+            Err(error @ (WriteError::Conflict | WriteError::Timeout(_))) => error,
             Err(WriteError::Gone) => return Err(PassError::Gone),
             Err(error) => return Err(PassError::Write(error)),
         };
@@ -526,7 +526,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
             }
             let error = match self.records.write(&record, &base.version).await {
                 Ok(_) => return Ok((record, 1)),
-                Err(error @ (WriteError::Conflict | WriteError::Timeout)) => error,
+                Err(error @ (WriteError::Conflict | WriteError::Timeout(_))) => error,
                 Err(WriteError::Gone) => return Err(self.dropped(outcome)),
                 Err(error) => return Err(self.unwritten(outcome, error)),
             };
@@ -538,7 +538,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
                 // Tried again onto the same version: a conflict there is the same conflict.
                 Err(ReadError::Failed(_)) => base,
             };
-            if error == WriteError::Timeout {
+            if matches!(error, WriteError::Timeout(_)) {
                 unanswered = Some(record);
             }
         }

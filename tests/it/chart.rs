@@ -85,7 +85,13 @@ async fn the_operator_gets_the_rights_it_needs_and_no_others() {
     let plane = ControlPlane::shared().await;
     let whole = render(plane, json!({})).await;
     let own = of_kind(&whole, "ClusterRole").find(|role| role["metadata"]["name"] == "whatsapp-operator");
-    assert_eq!(rights(own.expect("a ClusterRole")), granted());
+    let mut with_crds = granted();
+    with_crds.insert(("apiextensions.k8s.io/customresourcedefinitions".to_owned(), "get".to_owned()));
+    let own = own.expect("a ClusterRole");
+    assert_eq!(rights(own), with_crds);
+    let crds = own["rules"].as_array().and_then(|rules| rules.last()).expect("a rule");
+    let names = ["whatsappchannels.whatsapp-operator.dev", "whatsappportfolios.whatsapp-operator.dev"];
+    assert_eq!(crds["resourceNames"], json!(names), "its own, by name");
     assert_eq!(of_kind(&whole, "Role").count(), 0);
 
     let some =

@@ -28,3 +28,4 @@ mod proof;
 mod readme;
 mod rig;
 mod sandbox;
+mod stored;

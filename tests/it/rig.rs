@@ -355,6 +355,23 @@ impl Rig {
         self.happened(digits).into_iter().map(|(name, _)| name).collect()
     }
 
+    /// Writes a whole status as an operator does, which may be one of another version.
+    pub async fn write_status(&self, kind: &str, name: &str, status: &Value) -> Result<(), String> {
+        let of = resource(kind);
+        let body = json!({"apiVersion": of.api_version, "kind": of.kind, "status": status});
+        let params = PatchParams::apply("whatsapp-operator").force();
+        let written = self.api(kind, &self.namespace).patch_status(name, &params, &Patch::Apply(&body)).await;
+        written.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// Edits a status by hand, as somebody may who has the right.
+    pub async fn edit_status(&self, kind: &str, name: &str, status: Value) {
+        let patch = Patch::Merge(json!({ "status": status }));
+        let edited =
+            self.api(kind, &self.namespace).patch_status(name, &PatchParams::default(), &patch).await;
+        edited.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+    }
+
     /// Deletes a channel and waits until it is gone.
     pub async fn delete(&self, name: &str) {
         let out = self.plane.kubectl(["delete", "wac", name, "-n", &self.namespace, "--timeout=20s"]).await;

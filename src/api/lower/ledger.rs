@@ -1,9 +1,9 @@
 //! What is remembered of a channel: status ↔ [`Memory`].
 //!
-//! A newer version may have written the status. A word that this version does not know is read as the most cautious
-//! one that it knows; only the name of a step stays open in the engine, because no other step may stand for it. What
-//! is written goes over what stands: a word that still reads the same is kept as it stands, and members that this
-//! version does not know stay where they are.
+//! A newer version may have written the status, or somebody by hand. While it holds what decisions rest on and this
+//! version does not understand, nothing is done, and what is remembered stays as it stands; it is read as the most
+//! cautious that this version knows. The name of a step in flight stays open in the engine, because no other step may
+//! stand for it. What is written goes over what stands: members that this version does not know stay where they are.
 
 use std::collections::BTreeMap;
 
@@ -69,7 +69,51 @@ pub fn memory_of(status: &WhatsAppChannelStatus) -> Memory {
         consents: answers,
         marks: status.marks.as_ref().map(marks_from).unwrap_or_default(),
         since: status.since.clone(),
+        unknown: unknown(status),
     }
+}
+
+/// What of a status this version does not understand and decisions rest on: the first of it, as a clause.
+fn unknown(status: &WhatsAppChannelStatus) -> Option<String> {
+    if let Some((name, why)) = status.unread() {
+        return Some(format!("status.{name} cannot be read ({})", bounded(why, 256)));
+    }
+    if let Some(format) = status.format.filter(|format| *format != v1::FORMAT) {
+        return Some(format!("status.format is {format}, and this version knows {}", v1::FORMAT));
+    }
+    let ledger = status.ledger.as_ref()?;
+    let lists = [
+        ("registrations", &ledger.registrations),
+        ("codes", &ledger.codes),
+        ("verifications", &ledger.verifications),
+        ("names", &ledger.names),
+        ("adds", &ledger.adds),
+        ("pins", &ledger.pins),
+    ];
+    let entries = lists.into_iter().flat_map(|(list, entries)| {
+        entries.iter().enumerate().flat_map(move |(at, entry)| {
+            let own = [other("outcome", &entry.outcome), other("cause", &entry.cause)].into_iter().flatten();
+            let of_refusal = entry.refusal.as_ref().and_then(word_of_refusal);
+            own.chain(of_refusal).map(move |what| format!("{list}[{at}].{what}"))
+        })
+    });
+    // Of a step that is not known the pace bears on no other.
+    let paces = ledger.repeatable.iter().filter(|(step, _)| step.known().is_some());
+    let paces = paces.filter_map(|(step, pace)| {
+        let what = pace.refusal.as_ref().and_then(word_of_refusal)?;
+        Some(format!("repeatable.{step}.{what}"))
+    });
+    let found = entries.chain(paces).next()?;
+    Some(format!("status.ledger.{found}, which this version does not know"))
+}
+
+fn word_of_refusal(refusal: &v1::Refusal) -> Option<String> {
+    let word = other("class", &refusal.class).or_else(|| other("scope", &refusal.scope))?;
+    Some(format!("refusal.{word}"))
+}
+
+fn other<T: Vocabulary>(name: &str, word: &Word<T>) -> Option<String> {
+    word.known().is_none().then(|| format!("{name} is {}", bounded(word.to_string(), 64)))
 }
 
 pub(super) fn ledger_from(ledger: &v1::Ledger) -> Ledger {
@@ -176,7 +220,11 @@ pub fn with_memory(
 ) -> WhatsAppChannelStatus {
     let nothing = WhatsAppChannelStatus::default();
     let standing = standing.unwrap_or(&nothing);
+    if unknown(standing).is_some() {
+        return with_what_stands(shown, memory, standing);
+    }
     WhatsAppChannelStatus {
+        format: standing.format,
         business_id: memory.business.as_ref().map(|id| bounded(id.to_string(), 64)),
         account_id: memory.account.as_ref().map(|id| bounded(id.to_string(), 64)),
         phone_number_id: memory.number.as_ref().map(|id| bounded(id.to_string(), 64)),
@@ -185,6 +233,30 @@ pub fn with_memory(
         consents: non_empty(consents(&memory.consents, standing.consents.as_ref())),
         marks: non_empty(marks(&memory.marks, standing.marks.as_ref())),
         since: newest_times(&memory.since, 64),
+        newer: standing.newer.clone(),
+        ..shown.clone()
+    }
+}
+
+/// What is not understood stays as it stands, and all that is remembered beside it. Only since when each wait lasts is
+/// added, or every pass would begin it anew.
+fn with_what_stands(
+    shown: &WhatsAppChannelStatus,
+    memory: &Memory,
+    standing: &WhatsAppChannelStatus,
+) -> WhatsAppChannelStatus {
+    let mut since = standing.since.clone();
+    since.extend(memory.since.clone());
+    WhatsAppChannelStatus {
+        format: standing.format,
+        business_id: standing.business_id.clone(),
+        account_id: standing.account_id.clone(),
+        phone_number_id: standing.phone_number_id.clone(),
+        ledger: standing.ledger.clone(),
+        in_flight: standing.in_flight.clone(),
+        consents: standing.consents.clone(),
+        marks: standing.marks.clone(),
+        since: newest_times(&since, 64),
         newer: standing.newer.clone(),
         ..shown.clone()
     }
@@ -302,27 +374,18 @@ fn pace(pace: &Pace, standing: Option<&v1::Pace>) -> v1::Pace {
 }
 
 fn entry(entry: &Entry, standing: Option<&v1::Entry>) -> v1::Entry {
-    let allowed = |cause: v1::Cause, consent: Option<&String>| {
-        (cause.into(), consent.map(|value| bounded(value.clone(), CONSENT_LENGTH)))
-    };
-    let (cause, consent) = match (&entry.cause, standing) {
-        (same, Some(standing)) if cause_from(standing) == *same => {
-            (standing.cause.clone(), standing.consent.clone())
-        }
-        (Cause::Automatic, _) => allowed(v1::Cause::Automatic, None),
-        (Cause::SendCode(value), _) => allowed(v1::Cause::SendCode, Some(value)),
-        (Cause::Retry(value), _) => allowed(v1::Cause::Retry, Some(value)),
-        (Cause::Secret, _) => allowed(v1::Cause::Secret, None),
+    let (cause, consent) = match &entry.cause {
+        Cause::Automatic => (v1::Cause::Automatic, None),
+        Cause::SendCode(value) => (v1::Cause::SendCode, Some(value)),
+        Cause::Retry(value) => (v1::Cause::Retry, Some(value)),
+        Cause::Secret => (v1::Cause::Secret, None),
     };
     v1::Entry {
         id: bounded(entry.id.clone(), 128),
         at: entry.at,
-        outcome: standing
-            .map(|standing| &standing.outcome)
-            .filter(|word| word.cautious() == entry.outcome)
-            .map_or_else(|| entry.outcome.into(), Word::clone),
-        cause,
-        consent,
+        outcome: entry.outcome.into(),
+        cause: cause.into(),
+        consent: consent.map(|value| bounded(value.clone(), CONSENT_LENGTH)),
         subject: some(entry.subject.as_ref(), 512),
         settle_until: entry.settle_until,
         secret_before: entry

@@ -279,6 +279,7 @@ fn memories() -> impl Strategy<Value = Memory> {
             consents,
             marks,
             since,
+            unknown: None,
         })
 }
 
@@ -642,4 +643,104 @@ fn what_an_app_is_refused_is_shown_by_type_and_stands_until_that_type_was_read()
     assert_eq!(refused_fields(&before, &read), after);
     assert_eq!(refused_fields(&after, &read), after, "nothing changes after that");
     assert_eq!(refused_fields(&after, &BTreeMap::from([("Business", BTreeSet::new())])), after[1..]);
+}
+
+/// What stands in a status as JSON, and what of it is not understood.
+fn not_understood(status: serde_json::Value) -> Option<String> {
+    let read: WhatsAppChannelStatus = serde_json::from_value(status.clone()).expect("any status is read");
+    let written = with_memory(&read, &memory_of(&read), Some(&read));
+    for (member, value) in status.as_object().expect("members") {
+        let written = serde_json::to_value(&written).expect("JSON");
+        assert_eq!(&written[member], value, "it stays as it stands");
+    }
+    memory_of(&read).unknown
+}
+
+#[test]
+fn a_word_that_decides_is_not_guessed() {
+    let entry = |more: serde_json::Value| {
+        let mut entry =
+            json!({"id": "e", "at": "2026-03-01T12:00:00Z", "outcome": "Refused", "cause": "Automatic"});
+        entry.as_object_mut().expect("members").extend(more.as_object().cloned().expect("members"));
+        entry
+    };
+    let refusal = |class: &str, scope: &str| json!({"code": 1, "class": class, "scope": scope});
+    for list in ["registrations", "codes", "verifications", "names", "adds", "pins"] {
+        let of = |more| not_understood(json!({"ledger": {list: [entry(json!({})), entry(more)]}}));
+        let says =
+            |word: &str| Some(format!("status.ledger.{list}[1].{word}, which this version does not know"));
+        assert_eq!(of(json!({})), None);
+        assert_eq!(of(json!({"outcome": "HalfDone"})), says("outcome is HalfDone"));
+        assert_eq!(of(json!({"cause": "Webhook"})), says("cause is Webhook"));
+        assert_eq!(of(json!({"refusal": refusal("Person", "Channel")})), None);
+        assert_eq!(of(json!({"refusal": refusal("Tomorrow", "Channel")})), says("refusal.class is Tomorrow"));
+        assert_eq!(
+            of(json!({"refusal": refusal("Person", "Continent")})),
+            says("refusal.scope is Continent")
+        );
+    }
+    let pace = |step: &str| {
+        let refusal = refusal("Tomorrow", "Channel");
+        let pace = json!({"generation": 1, "failed": 1, "accepted": 0, "refusal": refusal});
+        not_understood(json!({"ledger": {"repeatable": {step: pace}}}))
+    };
+    let says =
+        "status.ledger.repeatable.WriteProfile.refusal.class is Tomorrow, which this version does not know";
+    assert_eq!(pace("WriteProfile").as_deref(), Some(says));
+    assert_eq!(pace("WriteCatalogue"), None, "it bears on no step that is taken");
+}
+
+#[test]
+fn what_cannot_be_read_holds_if_decisions_rest_on_it() {
+    for (member, value) in [
+        ("format", json!("two")),
+        ("businessId", json!(5)),
+        ("accountId", json!({})),
+        ("phoneNumberId", json!([])),
+        ("ledger", json!({"registrations": 7})),
+        ("inFlight", json!({"id": "f-1"})),
+        ("consents", json!({"retry": {"value": "1", "at": "9999-12-31T23:59:59Z"}})),
+        ("marks", json!({"added": "long ago"})),
+    ] {
+        let unknown = not_understood(json!({member: value, "stage": "Ready"})).unwrap_or_default();
+        assert!(unknown.starts_with(&format!("status.{member} cannot be read (")), "{unknown}");
+    }
+    // What is only shown is shown anew.
+    for shown in [json!({"conditions": "none"}), json!({"facts": {"official": "yes"}}), json!({"since": 1})] {
+        let read: WhatsAppChannelStatus = serde_json::from_value(shown).expect("any status is read");
+        assert_eq!(read, WhatsAppChannelStatus::default());
+    }
+    let portfolio: v1::WhatsAppPortfolioStatus =
+        serde_json::from_value(json!({"name": "Acme", "channels": "many", "partners": [1]}))
+            .expect("it is read");
+    let kept = serde_json::to_value(&portfolio).expect("JSON");
+    assert_eq!(kept, json!({"name": "Acme", "partners": [1]}));
+}
+
+#[test]
+fn another_format_holds_and_the_known_one_does_not() {
+    assert_eq!(not_understood(json!({"format": 1})), None);
+    let says = Some("status.format is 2, and this version knows 1".to_owned());
+    assert_eq!(not_understood(json!({"format": 2, "ledger": {"attempts": {"r": 3}}})), says);
+}
+
+#[test]
+fn what_the_schema_gives_a_new_object_was_written_by_no_operator() {
+    let of = |status: serde_json::Value| {
+        let mut channel = channel_with(least());
+        channel.status = serde_json::from_value(status.clone()).expect("a status");
+        let credentials = json!({"accessTokenSecretRef": {"name": "acme-meta", "key": "token"}});
+        let mut portfolio: WhatsAppPortfolio = serde_json::from_value(json!({
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppPortfolio",
+            "metadata": {"name": "acme", "namespace": "shop"},
+            "spec": {"businessId": "500000000000001", "credentials": credentials},
+        }))
+        .expect("a portfolio");
+        portfolio.status = serde_json::from_value(status).expect("a status");
+        [channel.seen().is_some(), portfolio.seen().is_some()]
+    };
+    assert_eq!(of(serde_json::Value::Null), [false; 2]);
+    assert_eq!(of(json!({"observedGeneration": -1})), [false; 2]);
+    assert_eq!(of(json!({"observedGeneration": 1})), [true; 2]);
+    assert_eq!(of(json!({"observedGeneration": -1, "waitingFor": [], "later": 1})), [true; 2]);
 }

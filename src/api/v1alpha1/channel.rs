@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{secret::SecretKeyRef, status::WhatsAppChannelStatus};
+use super::{UNSEEN, secret::SecretKeyRef, status::WhatsAppChannelStatus};
 use crate::api::rule;
 
 /// What the number should be, and how to get there. Fields that are left out are not managed.
@@ -107,6 +107,16 @@ pub struct WhatsAppChannelSpec {
     /// While true: no call to Meta, no step, no Secret read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
+}
+
+impl WhatsAppChannel {
+    /// The status that an operator wrote. None: no operator has seen the object yet. The schema gives such a one a
+    /// generation below all others and nothing else, so that nobody who waits takes it for current.
+    pub fn seen(&self) -> Option<&WhatsAppChannelStatus> {
+        let unseen =
+            WhatsAppChannelStatus { observed_generation: Some(UNSEEN), ..WhatsAppChannelStatus::default() };
+        self.status.as_ref().filter(|status| **status != unseen)
+    }
 }
 
 /// Where a portfolio object is.

@@ -1,8 +1,12 @@
 //! The kinds of `whatsapp-operator.dev/v1alpha1`, as users write and read them.
 //!
-//! A field is here only when it works. Nothing has a default in the schema, so that nobody's spec is
-//! written to; what an unset field means is decided in `lower`. Every string and list is bounded, which
+//! A field is here only when it works. Nothing in a spec has a default in the schema, so that nobody's spec is
+//! written to; what an unset field means is decided in `lower`. The status of a new object has one. Every string and list is bounded, which
 //! the API server's cost budget for rules demands.
+
+/// The observed generation of an object that no operator has seen yet. The schema gives it to new objects, so that what
+/// waits for one does not take it for current.
+pub const UNSEEN: i64 = -1;
 
 mod channel;
 mod ledger;
@@ -26,5 +30,5 @@ pub use portfolio::{
     WhatsAppPortfolioStatus,
 };
 pub use secret::SecretKeyRef;
-pub use status::{Check, Drift, Facts, WebhookRouting, WhatsAppChannelStatus};
+pub use status::{Check, Drift, FORMAT, Facts, WebhookRouting, WhatsAppChannelStatus};
 pub use waiting::WaitingFor;

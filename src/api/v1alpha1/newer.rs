@@ -3,19 +3,50 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use serde_json::{Map, Value};
 
 /// Members of an object of the status that this version does not know, as they came.
 ///
 /// An operator that is rolled back writes whole objects, so what it dropped when it read would be lost when it
-/// writes. It keeps such members, and the schema keeps them too: an API server removes a member that its schema does
-/// not name, unless the object says `x-kubernetes-preserve-unknown-fields`. The ledger, the step in flight, the consents,
-/// the marks and every object in them say so, so what must never be lost has its place in one of these. A new part of
-/// the status beside them is kept by an older operator, and removed by an API server that has the older schema. What a
-/// schema from before this promise does not name, its API server removes.
+/// writes. It keeps such members, and the schema lets them through where an object says
+/// `x-kubernetes-preserve-unknown-fields`. The ledger, the step in flight, the consents, the marks and every object in
+/// them say so, so what must never be lost has its place in one of these. An API server that has an older schema refuses
+/// a write with a new part of the status beside them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Newer(Option<Box<Map<String, Value>>>);
+
+impl Newer {
+    /// One of them.
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.as_ref()?.get(name)
+    }
+
+    /// Keeps these too.
+    pub(super) fn keep(&mut self, members: Map<String, Value>) {
+        if !members.is_empty() {
+            self.0.get_or_insert_default().extend(members);
+        }
+    }
+}
+
+/// Reads an object of which every member may be absent: whole, or else what of it can be read, beside the members that
+/// cannot. One member that a newer version, or somebody by hand, wrote otherwise must not make the rest unreadable.
+pub(super) fn readable<'de, T, D: Deserializer<'de>>(
+    deserializer: D,
+    read: impl Fn(&Value) -> serde_json::Result<T>,
+) -> Result<(T, Map<String, Value>), D::Error> {
+    let whole = Value::Object(Map::deserialize(deserializer)?);
+    if let Ok(object) = read(&whole) {
+        return Ok((object, Map::new()));
+    }
+    let members = whole.as_object().into_iter().flatten();
+    let one = |name: &str, value: &Value| Map::from_iter([(name.to_owned(), value.clone())]);
+    let (readable, unread): (Map<_, _>, Map<_, _>) = members
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .partition(|(name, value)| read(&Value::Object(one(name, value))).is_ok());
+    Ok((read(&Value::Object(readable)).map_err(D::Error::custom)?, unread))
+}
 
 impl Serialize for Newer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

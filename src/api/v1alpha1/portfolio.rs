@@ -1,11 +1,19 @@
 //! The kind of a portfolio: what its spec says, and its status.
 
+// The schema is derived from a copy of the status, and nobody reads its fields where serde leaves the trait to us.
+#![allow(dead_code)]
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{secret::SecretKeyRef, waiting::WaitingFor};
+use super::{
+    UNSEEN,
+    newer::{Newer, readable},
+    secret::SecretKeyRef,
+    waiting::WaitingFor,
+};
 use crate::api::rule;
 
 /// Which portfolio it is and how to reach it.
@@ -112,9 +120,9 @@ pub struct Access {
     pub accounts: Option<Vec<String>>,
 }
 
-/// What the operator found.
+/// What the operator found. All of it is shown, and no decision rests on it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct WhatsAppPortfolioStatus {
     /// The generation that the rest of the status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -177,6 +185,33 @@ pub struct WhatsAppPortfolioStatus {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+    /// Parts of a newer version, as of a channel.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub newer: Newer,
+}
+
+impl Serialize for WhatsAppPortfolioStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for WhatsAppPortfolioStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        readable(deserializer, |value| Self::deserialize(value)).map(|(status, _)| status)
+    }
+}
+
+impl WhatsAppPortfolio {
+    /// The status that an operator wrote, as of a channel.
+    pub fn seen(&self) -> Option<&WhatsAppPortfolioStatus> {
+        let unseen = WhatsAppPortfolioStatus {
+            observed_generation: Some(UNSEEN),
+            ..WhatsAppPortfolioStatus::default()
+        };
+        self.status.as_ref().filter(|status| **status != unseen)
+    }
 }
 
 /// An account in reach.

@@ -1,26 +1,35 @@
 //! The status of a number: what is shown, and what is remembered beside it.
 
+// The schema is derived from a copy of the status, and nobody reads its fields where serde leaves the trait to us.
+#![allow(dead_code)]
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::json;
 
 use super::{
     ledger::{Consents, InFlight, Ledger, Marks, Refusal},
-    newer::Newer,
+    newer::{Newer, readable},
     waiting::WaitingFor,
 };
 use crate::api::rule;
 
 /// What the operator found, remembers and waits for. Nothing here changes merely because it looked.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct WhatsAppChannelStatus {
     /// The generation that the rest of the status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// How to read what the status remembers; absent: 1. A version of the operator that does not know the format acts on
+    /// nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub format: Option<i64>,
     /// The portfolio that was resolved first; fixed for the life of the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -81,6 +90,39 @@ pub struct WhatsAppChannelStatus {
     #[serde(flatten)]
     #[schemars(skip)]
     pub newer: Newer,
+}
+
+/// The format of what is remembered here. It is raised when a version that knows the one before would read it wrongly.
+pub const FORMAT: i64 = 1;
+
+/// What decisions rest on. The other members are shown, and one that cannot be read is written anew.
+const REMEMBERED: [&str; 8] =
+    ["format", "businessId", "accountId", "phoneNumberId", "ledger", "inFlight", "consents", "marks"];
+
+impl WhatsAppChannelStatus {
+    /// What is remembered and cannot be read, with the reason; it is kept as it stands.
+    pub fn unread(&self) -> Option<(&'static str, String)> {
+        REMEMBERED.into_iter().find_map(|name| {
+            let member = json!({name: self.newer.get(name)?});
+            let why = Self::deserialize(&member).err().map(|error| error.to_string());
+            Some((name, why.unwrap_or_default()))
+        })
+    }
+}
+
+impl Serialize for WhatsAppChannelStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for WhatsAppChannelStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (mut status, mut unread) = readable(deserializer, |value| Self::deserialize(value))?;
+        unread.retain(|name, _| REMEMBERED.contains(&name.as_str()));
+        status.newer.keep(unread);
+        Ok(status)
+    }
 }
 
 /// One prerequisite.

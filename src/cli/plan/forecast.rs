@@ -240,7 +240,7 @@ impl<'a> Play<'a> {
             let cluster = Arc::new(Cluster::new(clock.clone()));
             let desired = &case.manifest.desired;
             cluster.apply(desired.clone());
-            if let Some(status) = &case.manifest.object.status {
+            if let Some(status) = case.manifest.object.seen() {
                 cluster.overwrite(&desired.name, status.clone());
             }
             // What the plan took over of objects before this one.

@@ -238,7 +238,9 @@ pub fn hope(action: Action) -> Hope {
             Hope::Nobody("whether Meta lifts what it has imposed is not known")
         }
         Action::ShowField | Action::ChangeStatus => Hope::Nobody("what Meta will show is not known"),
-        Action::RunNewerVersion => Hope::Nobody("only a newer version of the operator can decide the step"),
+        Action::RunNewerVersion => {
+            Hope::Nobody("only a newer version of the operator understands what the status remembers")
+        }
     }
 }
 

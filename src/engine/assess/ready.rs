@@ -94,17 +94,19 @@ fn under_way(scene: &Scene<'_>, set: &ConditionSet) -> Option<(Reason, String)> 
     if let Some(planned) = &scene.plan.step {
         return Some((planned.step.kind().reason(), planned.why.clone()));
     }
+    // Where the number is ready without it, no other condition tells of what a newer version wrote.
+    if let Some(block) = scene.plan.block.as_ref().filter(|_| set.is(ConditionType::Ready, Truth::True)) {
+        match block.reason {
+            Reason::NewerStepOpen => return Some((Reason::EffectNotVisibleYet, block.message.clone())),
+            Reason::StatusNotUnderstood => return Some((block.reason, block.message.clone())),
+            _ => {}
+        }
+    }
     if let Some(step) = scene.memory.in_flight.as_ref().and_then(|intent| intent.step.known()) {
         return Some((
             Reason::EffectNotVisibleYet,
             format!("{} was sent; waiting for its effect", step.as_str()),
         ));
-    }
-    // Where the number is ready without it, no other condition tells of a step of a newer version.
-    let is_ready = set.is(ConditionType::Ready, Truth::True);
-    let newer = scene.plan.block.as_ref().filter(|b| is_ready && b.reason == Reason::NewerStepOpen);
-    if let Some(block) = newer {
-        return Some((Reason::EffectNotVisibleYet, block.message.clone()));
     }
     let blocks = scene.plan.block.iter().chain(scene.plan.aside.iter().map(|(_, b)| b));
     if let Some(block) = blocks.into_iter().find(|b| b.reason.kind() == ReasonKind::Progress) {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::{aside, pass::Pass},
-    rule::consent::{Pending, is_late, open},
+    rule::consent::{Pending, asked, is_late, open},
     value::{
         block::Block,
         condition_type::ConditionType,
@@ -59,8 +59,7 @@ pub(super) fn answer(
 }
 
 fn reconcile(pass: &Pass, memory: &Memory) -> Option<String> {
-    let value = pass.desired.consents.reconcile.as_ref()?;
-    memory.answered(ConsentKind::Reconcile, value).is_none().then(|| value.clone())
+    asked(pass.desired, ConsentKind::Reconcile, memory).cloned()
 }
 
 fn is_used(step: Option<&Planned>, kind: ConsentKind, value: &str) -> bool {

@@ -177,6 +177,7 @@ fn decide(pass: &Pass, memory: &mut Memory) -> Decision {
 fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, MayWrite)> {
     let view = resolve::portfolio(pass)?;
     let account = resolve::account(pass, memory, view)?;
+    undecided::understood(pass, memory)?;
     let seen = find::see(pass, memory, account)?;
     verify::note_proof(pass, memory, &seen);
     undecided::judge(pass, memory, &seen);

@@ -10,6 +10,7 @@ use crate::engine::{
     rule::{say, shown},
     value::{
         block::Block,
+        desired::Desired,
         memory::{Entry, EntryOutcome, Intent, Memory},
         reason::Reason,
         step::StepKind,
@@ -109,6 +110,18 @@ pub(super) fn may_send(pass: &Pass, kind: StepKind, memory: &Memory) -> Gate {
     let Some(until) = until else { return Ok(()) };
     let refusal = last.and_then(|entry| entry.refusal.as_ref());
     Err(Stop::block(say::not_looked_at(kind, refusal, until)))
+}
+
+/// Nothing is done from a memory of which a part is not understood: it may be the part that forbids it.
+pub(super) fn understood(pass: &Pass, memory: &Memory) -> Gate {
+    let Some(unknown) = &memory.unknown else { return Ok(()) };
+    let Desired { name, namespace, .. } = pass.desired;
+    Err(Stop::block(Block::new(
+        Reason::StatusNotUnderstood,
+        format!(
+            "{unknown}; nothing is done until it is understood, and nothing of it is lost; run the version of the operator that wrote it, or a later one; if somebody edited the status by hand, correct it with: kubectl edit whatsappchannel {name} -n {namespace} --subresource=status"
+        ),
+    )))
 }
 
 /// A newer version of the operator began a step that this one does not know. It is the newer one that decides it, in

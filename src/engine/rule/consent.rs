@@ -28,18 +28,28 @@ pub(in crate::engine) fn usable(
     open(desired, kind, memory, now).filter(|pending| !is_late(pending, limits, now))
 }
 
+/// The value of a consent that is still to be answered. There is none for who does not understand all that is
+/// remembered: it waits for whoever does.
+pub(in crate::engine) fn asked<'a>(
+    desired: &'a Desired,
+    kind: ConsentKind,
+    memory: &Memory,
+) -> Option<&'a String> {
+    let value = match kind {
+        ConsentKind::SendCode => desired.consents.send_code.as_ref(),
+        ConsentKind::Retry => desired.consents.retry.as_ref(),
+        ConsentKind::Reconcile => desired.consents.reconcile.as_ref(),
+    };
+    value.filter(|value| memory.unknown.is_none() && memory.answered(kind, value).is_none())
+}
+
 pub(in crate::engine) fn open(
     desired: &Desired,
     kind: ConsentKind,
     memory: &Memory,
     now: Timestamp,
 ) -> Option<Pending> {
-    let value = match kind {
-        ConsentKind::SendCode => desired.consents.send_code.as_ref(),
-        ConsentKind::Retry => desired.consents.retry.as_ref(),
-        ConsentKind::Reconcile => desired.consents.reconcile.as_ref(),
-    };
-    let value = value.filter(|value| memory.answered(kind, value).is_none())?;
+    let value = asked(desired, kind, memory)?;
     let kept = memory.consents.get(&kind).filter(|answer| answer.value == *value);
     Some(Pending { value: value.clone(), since: kept.map_or(now, |answer| answer.at) })
 }

@@ -189,8 +189,8 @@ actions! {
         "The credentials of the portfolio are not there.",
         "Create the Secret and the keys that spec.credentials of the portfolio names.";
     RunNewerVersion: ClusterUser,
-        "A newer version of the operator began a step that this version does not know.",
-        "Run that version of the operator, or a later one.";
+        "The status holds what this version of the operator does not know: a step that is not decided, a word, or another format.",
+        "Run the version of the operator that wrote it, or a later one. If somebody edited the status by hand, correct it.";
     AllowSecret: ClusterUser,
         "The operator may not read a Secret.",
         "Let the operator's service account get the Secret that the message names.";

@@ -31,6 +31,8 @@ pub struct Memory {
     pub marks: Marks,
     /// Since when each wait lasts, keyed by action; carried while the wait lasts.
     pub since: BTreeMap<String, Timestamp>,
+    /// What of it this version does not understand, as a clause; never written. While there is something, nothing is done.
+    pub unknown: Option<String>,
 }
 
 /// A step that cannot be repeated, written down before it is done.

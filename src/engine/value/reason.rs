@@ -254,6 +254,9 @@ reasons! {
     NewerStepOpen: Person, NUMBER, RunNewerVersion,
         "A newer version of the operator began a step that this version does not know, and it is not decided.",
         "Run that version, or a later one: only it can decide the step. Until then nothing that cannot be repeated is done.";
+    StatusNotUnderstood: Person, NUMBER, RunNewerVersion,
+        "What the status remembers has a format, a word or a member that this version of the operator does not know. A newer version wrote it, or somebody edited it.",
+        "Run the version that wrote it, or a later one. If somebody edited it by hand: correct what the message names with kubectl edit whatsappchannel NAME --subresource=status. Until then nothing is done, and nothing of it is lost.";
     CodeNeeded: Person, CODE, AskForCode,
         "The number has to be verified with a code, and no code was requested.",
         "With the phone at hand: kubectl whatsapp send-code NAME.";
@@ -635,7 +638,10 @@ impl Reason {
             ConditionType::Ready => {
                 row.conditions == on::READY || row.conditions.iter().any(|c| c.may_block())
             }
-            ConditionType::Reconciling => row.kind == ReasonKind::Progress,
+            // A number that is Ready without it has no other condition that tells that edits are not followed.
+            ConditionType::Reconciling => {
+                row.kind == ReasonKind::Progress || self == Self::StatusNotUnderstood
+            }
             ConditionType::Stalled => row.kind == ReasonKind::Stalled,
             other => row.conditions.contains(&other),
         }

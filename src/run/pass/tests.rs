@@ -245,7 +245,7 @@ impl Records for Book {
         let mut state = self.state.lock().unwrap();
         state.writes += 1;
         if state.is_away() {
-            return Err(WriteError::Timeout);
+            return Err(WriteError::Timeout("none".into()));
         }
         let fate = state.fates.pop_front().unwrap_or(Fate::Lands);
         if *expected != state.version {
@@ -259,12 +259,12 @@ impl Records for Book {
             }
             Fate::LandsUnheard => {
                 state.land(record);
-                Err(WriteError::Timeout)
+                Err(WriteError::Timeout("none".into()))
             }
-            Fate::Lost => Err(WriteError::Timeout),
+            Fate::Lost => Err(WriteError::Timeout("none".into())),
             Fate::Away(time) => {
                 state.away_until = Some(tokio::time::Instant::now() + time);
-                Err(WriteError::Timeout)
+                Err(WriteError::Timeout("none".into()))
             }
             Fate::Gone => Err(WriteError::Gone),
             Fate::Conflict(change) => {
@@ -474,7 +474,7 @@ async fn an_intent_that_was_not_answered_goes_on_only_if_it_stands() {
     assert_eq!((scene.adds(), scene.last_add()), (1, EntryOutcome::Accepted));
 
     let scene = Scene::until_acting([Fate::Lost]).await;
-    assert_eq!(scene.once().await.unwrap_err(), PassError::Write(WriteError::Timeout));
+    assert_eq!(scene.once().await.unwrap_err(), PassError::Write(WriteError::Timeout("none".into())));
     assert_eq!(scene.adds(), 0);
 }
 
@@ -483,7 +483,7 @@ async fn an_intent_that_was_not_answered_and_cannot_be_looked_up_sends_nothing()
     for fate in [Fate::Lost, Fate::LandsUnheard] {
         let scene = Scene::until_acting([fate]).await;
         scene.book.state.lock().unwrap().is_out_of_reach = true;
-        assert_eq!(scene.once().await.unwrap_err(), PassError::Write(WriteError::Timeout));
+        assert_eq!(scene.once().await.unwrap_err(), PassError::Write(WriteError::Timeout("none".into())));
         assert_eq!(scene.adds(), 0);
     }
 }
@@ -503,7 +503,7 @@ async fn a_call_without_a_standing_intent_is_never_sent_so_a_crash_after_it_hide
         ended = first => ended.unwrap(),
         () = begun.notified() => panic!("the call was sent, and no intent accounts for it"),
     };
-    assert_eq!(ended.unwrap_err(), PassError::Write(WriteError::Timeout));
+    assert_eq!(ended.unwrap_err(), PassError::Write(WriteError::Timeout("none".into())));
     assert_eq!((scene.adds(), scene.book.memory().ledger.adds.len()), (0, 0));
 }
 

@@ -402,14 +402,14 @@ impl Records for Shelf {
         match fault {
             Some(WriteFault::CrashBefore) => self.gate.die().await,
             Some(WriteFault::Conflict) => self.cluster.touch(&self.name),
-            Some(WriteFault::TimeoutLost) => return Err(WriteError::Timeout),
+            Some(WriteFault::TimeoutLost) => return Err(WriteError::Timeout("none".into())),
             Some(WriteFault::Error) => return Err(WriteError::Other("etcd has no leader".into())),
             _ => {}
         }
         let written = self.cluster.write(&self.name, &self.uid, record, expected);
         match fault {
             Some(WriteFault::CrashAfter) => self.gate.die().await,
-            Some(WriteFault::TimeoutLanded) => return Err(WriteError::Timeout),
+            Some(WriteFault::TimeoutLanded) => return Err(WriteError::Timeout("none".into())),
             _ => {}
         }
         self.gate.pass(Point::AfterWrite).await;

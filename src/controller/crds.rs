@@ -1,0 +1,85 @@
+//! Whether the API server has our kinds, and as this version knows them.
+
+use std::time::Duration;
+
+use kube::{Client, Resource, ResourceExt};
+use tracing::{info, warn};
+
+use crate::{
+    api::{self, Fit, lower, v1alpha1::WhatsAppChannel},
+    cluster::{self, Failed},
+    telemetry::health::Health,
+};
+
+pub const PART: &str = "crds";
+/// What is missing is looked for this often.
+const SOON: Duration = Duration::from_secs(5);
+/// What fits is looked at again after this long: a CRD may be replaced while the operator runs.
+const AGAIN: Duration = Duration::from_secs(300);
+const INSTALL: &str = "whatsapp-operator crd | kubectl apply --server-side -f -";
+
+/// What was found: why the kinds cannot be used, and what else there is to know of them.
+#[derive(Debug, Default)]
+struct Found {
+    missing: Vec<String>,
+    notes: Vec<String>,
+}
+
+/// Keeps readiness in step with the CRDs.
+pub async fn check(client: &Client, health: &Health) {
+    let mut fits = false;
+    let mut told = None;
+    loop {
+        match look(client).await {
+            Ok(found) => {
+                fits = found.missing.is_empty();
+                let text = found.missing.join("; ");
+                if told.as_ref() != Some(&text) {
+                    if fits { info!("the CRDs fit this version") } else { warn!("{text}") }
+                }
+                if fits {
+                    health.holds(PART);
+                } else {
+                    health.missing_part(PART, &text);
+                }
+                health.note(PART, found.notes);
+                told = Some(text);
+            }
+            // What was found before stands.
+            Err(_) if fits => {}
+            Err(error) => health.missing_part(PART, &format!("the API server cannot be asked: {error}")),
+        }
+        tokio::time::sleep(if fits { AGAIN } else { SOON }).await;
+    }
+}
+
+async fn look(client: &Client) -> Result<Found, Failed> {
+    let ours = [api::channel_crd(), api::portfolio_crd()];
+    let plurals: Vec<&str> = ours.iter().map(|crd| crd.spec.names.plural.as_str()).collect();
+    let absent = cluster::not_served(client, &WhatsAppChannel::api_version(&()), &plurals).await?;
+    let mut found = Found::default();
+    if !absent.is_empty() {
+        let names: Vec<String> = absent.iter().map(|plural| format!("{plural}.{}", lower::GROUP)).collect();
+        let names = names.join(" and ");
+        found.missing.push(format!("the API server does not serve {names}; install them with: {INSTALL}"));
+    }
+    for crd in ours.iter().filter(|crd| !absent.contains(&crd.spec.names.plural)) {
+        let name = crd.name_any();
+        match cluster::crd(client, &name).await {
+            Ok(served) => match api::fit(crd, &served) {
+                Fit::Same => {}
+                Fit::Newer(how) => found.notes.push(format!(
+                    "{name} is of a newer version ({how}); what it has beyond this version is kept and not acted on"
+                )),
+                Fit::Other(how) => found.missing.push(format!(
+                    "{name} is not the one of this version ({how}), so the API server may remove or refuse what this version writes; upgrade the chart's release, or run: {INSTALL}"
+                )),
+            },
+            Err(error @ (Failed::Forbidden(_) | Failed::Gone(_))) => found.notes.push(format!(
+                "{name} cannot be read, so it is not known whether it is the one of this version: {error}"
+            )),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}

@@ -63,14 +63,19 @@ fn blocks(scene: &Scene<'_>, set: &ConditionSet, kind: ConditionType) -> bool {
 
 /// Says no more of sending than what `Healthy` read.
 fn ready_message(scene: &Scene<'_>, set: &ConditionSet) -> String {
-    let healthy = set.get(ConditionType::Healthy).filter(|c| c.reason == Reason::CanSend);
-    let sends = healthy.map_or("Meta shows that it can send within limits", |c| c.message.as_str());
+    let sends = match set.get(ConditionType::Healthy) {
+        Some(healthy) if healthy.reason == Reason::CanSend => format!(", and {}", healthy.message),
+        Some(healthy) if healthy.status == Truth::True => {
+            ", and Meta shows that it can send within limits".into()
+        }
+        _ => String::new(),
+    };
     let more = match scene.desired.ready_when {
         ReadyWhen::Registered => "",
         ReadyWhen::NameApproved => "; its display name is approved",
         ReadyWhen::FullyVerified => "; its display name is approved, and the business is verified",
     };
-    format!("the number is registered, and {sends}{more}")
+    format!("the number is registered{sends}{more}")
 }
 
 /// `Reconciling` while the operator has something to do. `Stalled` when an edit or an action at Meta is needed, and

@@ -24,15 +24,22 @@ fn verifications(rig: &Rig) -> usize {
         .count()
 }
 
-/// Puts the last request of a code so many minutes back in the ledger: the operator's clock cannot be moved.
+/// Puts the last request of a code so many minutes back in the ledger, and before it the time since which the number is
+/// the channel's: the operator's clock cannot be moved.
 async fn asked_earlier(rig: &Rig, minutes: i64) {
     let channel = rig.get("support").await;
-    let codes = channel["status"]["ledger"]["codes"].as_array().expect("codes");
-    let last = codes.len() - 1;
-    let at: jiff::Timestamp = codes[last]["at"].as_str().expect("a time").parse().expect("a time");
-    let at = at - jiff::SignedDuration::from_mins(minutes);
-    let path = format!("/status/ledger/codes/{last}/at");
-    let patch = json!([{"op": "replace", "path": path, "value": at.to_string()}]).to_string();
+    let status = &channel["status"];
+    let codes = status["ledger"]["codes"].as_array().expect("codes");
+    let code = format!("/ledger/codes/{}/at", codes.len() - 1);
+    let mut patch = Vec::new();
+    for path in [code.as_str(), "/marks/added", "/marks/adopted"] {
+        let Some(at) = status.pointer(path) else { continue };
+        let at: jiff::Timestamp = at.as_str().expect("a time").parse().expect("a time");
+        let at = at - jiff::SignedDuration::from_mins(minutes);
+        patch.push(json!({"op": "replace", "path": format!("/status{path}"), "value": at.to_string()}));
+    }
+    assert_eq!(patch.len(), 2, "{status:#}");
+    let patch = json!(patch).to_string();
     let args = ["patch", "wac", "support", "-n", &rig.namespace, "--subresource=status", "--type=json", "-p"];
     let output = rig.plane.kubectl(args.into_iter().chain([patch.as_str()])).await;
     assert!(output.status.success(), "{}", stderr(&output));

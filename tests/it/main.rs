@@ -3,6 +3,7 @@
 // What helps a test may unwrap as the test may.
 #![allow(clippy::unwrap_used)]
 
+mod api_server_away;
 mod bad_input;
 mod chart;
 mod cli;
@@ -19,7 +20,6 @@ mod kept;
 mod live;
 mod manifest;
 mod operator;
-mod outage;
 mod people;
 mod plan;
 mod plane;

@@ -1,4 +1,5 @@
 //! The API server goes away in the middle of each call that cannot be repeated, and comes back: what Meta answered counts.
+//! Its name makes it the first of all, since it takes the longest.
 
 use std::time::Duration;
 

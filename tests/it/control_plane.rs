@@ -239,9 +239,13 @@ impl ControlPlane {
     pub async fn audit_since(&self, mark: Mark) -> Vec<AuditEntry> {
         settle_audit().await;
         let mut log = File::open(self.room.path("audit.log")).expect("the audit log exists");
-        let mut text = String::new();
-        log.seek(SeekFrom::Start(mark.0)).expect("the audit log keeps its lines");
-        log.read_to_string(&mut text).expect("the audit log is text");
+        let mut bytes = Vec::new();
+        log.seek(SeekFrom::Start(mark.0.saturating_sub(1))).expect("the audit log keeps its lines");
+        log.read_to_end(&mut bytes).expect("the audit log can be read");
+        let text = String::from_utf8_lossy(&bytes);
+        // A mark may lie in the middle of a line that was just being written: its request came before.
+        let begin = if mark.0 == 0 { 0 } else { text.find('\n').map_or(text.len(), |end| end + 1) };
+        let text = &text[begin..];
         // A last line without its end is still being written, by a request that has not been answered.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         whole.lines().filter_map(AuditEntry::from_line).collect()

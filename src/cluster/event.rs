@@ -1,7 +1,7 @@
 //! Events, on transitions, from a recorder that folds repeats.
 //!
 //! Nothing waits for an event, and nothing fails over one. They wait in a bounded line and are published one by one, at a
-//! pace that an API server does not notice; what finds no room is counted and lost.
+//! pace that an API server does not notice; what finds no room is lost.
 
 use std::time::Duration;
 
@@ -77,7 +77,11 @@ impl Publisher {
                 (recorder, published) = (self.recorder(), 0);
             }
             published += 1;
-            publish(&recorder, told).await;
+            let is_published = publish(&recorder, told).await;
+            if line.is_closed() && !is_published {
+                // The end of the process does not wait for an API server that does not answer.
+                return;
+            }
         }
     }
 
@@ -86,7 +90,7 @@ impl Publisher {
     }
 }
 
-async fn publish(recorder: &Recorder, told: Told) {
+async fn publish(recorder: &Recorder, told: Told) -> bool {
     let Told { about, is_warning, reason, note } = told;
     let event = Event {
         type_: if is_warning { EventType::Warning } else { EventType::Normal },
@@ -96,9 +100,15 @@ async fn publish(recorder: &Recorder, told: Told) {
         secondary: None,
     };
     match bounded(recorder.publish(&event, &about)).await {
-        Ok(()) => {}
-        Err(Failed::Gone(_)) => tracing::debug!(reason, "event not published: its namespace is going"),
-        Err(error) => tracing::warn!(%error, reason, "event not published"),
+        Ok(()) => true,
+        Err(Failed::Gone(_)) => {
+            tracing::debug!(reason, "event not published: its namespace is going");
+            true
+        }
+        Err(error) => {
+            tracing::warn!(%error, reason, "event not published");
+            false
+        }
     }
 }
 

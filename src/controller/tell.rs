@@ -23,21 +23,25 @@ pub struct Notice {
 /// told there, once, and not on each of its channels.
 pub fn transitions(before: &Before, after: &Assessment) -> Vec<Notice> {
     let mut notices = Vec::new();
+    // A portfolio that was not read yet holds nothing up.
     let is_held = |set: &ConditionSet| {
-        set.get(ConditionType::PortfolioReady).is_some_and(|condition| condition.status != Truth::True)
+        let portfolio = set.get(ConditionType::PortfolioReady);
+        portfolio.is_some_and(|c| c.status != Truth::True && c.reason != Reason::NotObservedYet)
     };
-    if is_held(&before.conditions) || is_held(&after.conditions) {
+    if is_held(&after.conditions) {
         return notices;
     }
+    let was_held = is_held(&before.conditions);
     let ready = |set: &ConditionSet| set.get(ConditionType::Ready).map(|c| (c.status, c.reason));
-    if let Some((status, reason)) = ready(&after.conditions) {
+    if let Some((status, reason)) = ready(&after.conditions).filter(|_| !was_held) {
         let was = ready(&before.conditions).map(|(status, _)| status);
         if was != Some(status) && (status == Truth::True || was == Some(Truth::True)) {
             let name = if status == Truth::True { "Ready" } else { "NotReady" };
             notices.push(told(status != Truth::True, name, reason));
         }
     }
-    if before.stage != Some(after.stage) && !matches!(after.stage, Stage::Ready | Stage::Pending) {
+    if !was_held && before.stage != Some(after.stage) && !matches!(after.stage, Stage::Ready | Stage::Pending)
+    {
         let stalled = after.stage == Stage::Stalled;
         let reason = ready(&after.conditions).map(|(_, reason)| reason);
         notices.push(match reason.filter(|_| stalled) {
@@ -110,5 +114,48 @@ pub fn result<T>(result: &Result<T, Failure>) -> &'static str {
         Err(Failure::NoAnswer(_)) => "no_answer",
         Err(Failure::NotSent(_)) => "not_sent",
         Err(Failure::Throttled(_)) => "throttled",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::engine::{assess::first, fixture};
+
+    /// What an assessment shows with the portfolio and `Ready` as given.
+    fn shown(portfolio: (Truth, Reason), ready: (Truth, Reason), stage: Stage) -> Assessment {
+        let mut shown = first(&fixture::desired(), fixture::now());
+        for (kind, (status, reason)) in
+            [(ConditionType::PortfolioReady, portfolio), (ConditionType::Ready, ready)]
+        {
+            let since = Timestamp::UNIX_EPOCH;
+            let message = String::new();
+            shown.conditions.set(Condition { kind, status, reason, message, since, observed_generation: 1 });
+        }
+        shown.stage = stage;
+        shown
+    }
+
+    fn told(before: &Assessment, after: &Assessment) -> Vec<String> {
+        let before =
+            Before { conditions: before.conditions.clone(), stage: Some(before.stage), ..Before::default() };
+        transitions(&before, after).into_iter().map(|notice| notice.reason).collect()
+    }
+
+    #[test]
+    fn a_cause_of_the_portfolio_is_not_told_on_a_channel_and_its_own_is() {
+        let unread = first(&fixture::desired(), fixture::now());
+        let works = (Truth::True, Reason::Usable);
+        let ready = shown(works, (Truth::True, Reason::Usable), Stage::Ready);
+        let dead = (Truth::False, Reason::TokenInvalid);
+        let held = shown(dead, dead, Stage::Pending);
+        let stopped = (Truth::False, Reason::NumberBanned);
+        let banned = shown(works, stopped, Stage::Stalled);
+        assert_eq!(told(&unread, &ready), ["Ready"], "a portfolio that was not read yet hides nothing");
+        assert_eq!(told(&ready, &held), [""; 0]);
+        assert_eq!(told(&held, &ready), [""; 0]);
+        assert_eq!(told(&ready, &banned), ["NotReady", "Stalled"]);
     }
 }

@@ -338,13 +338,19 @@ async fn check_watches(watched: &[(&'static str, Watches)], health: &Health, met
             };
             let notes = standing.iter().filter_map(|one| {
                 let why = one.refused.as_ref()?;
-                Some(format!("{part}{} cannot be read and count as none, tried again: {why}", about(one)))
+                let remedy = "let the operator's ServiceAccount list and watch them, or do not watch the namespace";
+                Some(format!(
+                    "{part}{} cannot be read and count as none ({why}); {remedy}; it is tried again by itself",
+                    about(one)
+                ))
             });
             let notes: Vec<String> = notes.collect();
             let failures = standing.iter().filter_map(|one| {
                 let why = one.failure.as_ref()?;
                 let is_missed = !is_filled || one.age > DEAF;
-                is_missed.then(|| format!("{part}{} are not heard of: {why}", about(one)))
+                is_missed.then(|| {
+                    format!("the watch of {part}{} fails and is tried again by itself: {why}", about(one))
+                })
             });
             let mut missing: Vec<String> = failures.collect();
             if !is_filled {

@@ -35,6 +35,7 @@ use crate::{
         pace,
         queue::{Lane, Next, Seat, Target, Turn},
         records::{ChannelRecords, Standing, live},
+        resting::{Accounts, BACKSTOP},
         signal::{Cluster, Signals, reference_to},
         state::{LiveCode, Rest, State, States},
         tell::{Notice, result, transitions},
@@ -46,6 +47,7 @@ use crate::{
         pass::{
             Done, Input, Live, PassError, Record, Records, Shell, WriteError, apart, may_have_written, pass,
         },
+        rested::Rested,
         secret::{glance, is_same_version},
     },
 };
@@ -60,9 +62,9 @@ const SHORTLY: Duration = Duration::from_secs(1);
 const AFTER_FIRST: Duration = Duration::from_millis(250);
 
 /// Nothing is expected to change.
-const AT_LAST: Next = Next { after: pace::LONGEST, class: Urgency::Drift };
+const AT_LAST: Next = Next::after(pace::LONGEST, Urgency::Drift);
 /// The object was changed meanwhile.
-const AGAIN: Next = Next { after: SHORTLY, class: Urgency::Transitional };
+const AGAIN: Next = Next::after(SHORTLY, Urgency::Transitional);
 
 /// What a reconcile gets.
 pub struct Context<G, C> {
@@ -71,6 +73,7 @@ pub struct Context<G, C> {
     pub claims: Arc<Claims>,
     pub portfolios: Arc<Portfolios<G>>,
     pub states: Arc<States>,
+    pub accounts: Arc<Accounts>,
     pub signals: Signals,
 }
 
@@ -91,7 +94,7 @@ impl<G, C: Clock> Context<G, C> {
             soft.rest = rest;
             soft.rest.as_ref().map_or(pause, |rest| rest.pause(now))
         });
-        Next { after, class: Urgency::Transitional }
+        Next::after(after, Urgency::Transitional)
     }
 }
 
@@ -228,6 +231,10 @@ async fn reconcile<G: Graph, C: Clock>(
     turn: Turn<Key>,
 ) -> Result<Next, Error> {
     let state = ctx.states.of(key, uid, ctx.shell.clock.now());
+    if let Some(seen) = ctx.accounts.leave(key) {
+        let mut soft = state.soft();
+        soft.last_success = soft.last_success.max(Some(seen));
+    }
     let mut place = turn.place;
     if turn.is_asked {
         state.soft().rest = None;
@@ -267,7 +274,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             }
             true
         };
-        apart(place, is_same).await.then(|| Next { after: rest.pause(self.now()), class })
+        apart(place, is_same).await.then(|| Next::after(rest.pause(self.now()), class))
     }
 
     async fn look(&self, place: (tokio::sync::OwnedMutexGuard<()>, Seat<Key>)) -> Result<Next, Error> {
@@ -300,7 +307,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let live = live(&channel);
         if channel.seen().is_none() {
             return match self.write_first(&records, &desired, &live.version).await {
-                Ok(()) => Ok(Next { after: AFTER_FIRST, class: Urgency::Transitional }),
+                Ok(()) => Ok(Next::after(AFTER_FIRST, Urgency::Transitional)),
                 Err(WriteError::Conflict) => Ok(AGAIN),
                 Err(WriteError::Gone) => Ok(self.gone()),
                 Err(error) => Err(Error::Write(error)),
@@ -417,7 +424,28 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             Urgency::Edit => Urgency::Transitional,
             other => other,
         };
-        Next { after, class }
+        let rested = done.rested.filter(|_| soft.rest.is_none() && soft.code.is_none());
+        drop(soft);
+        match rested {
+            Some(rested) if rested.date.is_none_or(|date| date > now + limits.fresh_list) => {
+                self.rest(desired, &rested, now)
+            }
+            // Whoever ends that wakes it.
+            _ if is_idle => Next::after(BACKSTOP, Urgency::Drift),
+            _ => Next::after(after, class),
+        }
+    }
+
+    /// From here on its account looks for it.
+    fn rest(&self, desired: &Desired, rested: &Rested, now: Timestamp) -> Next {
+        let of = self.ctx.accounts.rest(&desired.portfolio, self.key, rested);
+        let accounts = &self.ctx.signals.accounts;
+        accounts.know(&of, || of.lane());
+        let every = self.ctx.shell.limits.fresh_list;
+        accounts.within(&of, pace::with_siblings(&of.account, rested.begun, every, now));
+        self.ctx.states.retire(self.key, self.uid, now);
+        let date = rested.date.map(|date| Duration::try_from(date.duration_since(now)).unwrap_or_default());
+        Next { after: date, class: Urgency::Drift }
     }
 
     fn claim_of(&self, desired: &Desired, now: Timestamp) -> Claim {

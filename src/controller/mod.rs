@@ -9,10 +9,12 @@ mod claim;
 mod contained;
 mod crds;
 mod pace;
+mod poller;
 mod portfolio;
 mod queue;
 mod records;
 mod repeat;
+mod resting;
 mod signal;
 mod state;
 mod tell;
@@ -42,6 +44,7 @@ use crate::{
 use claim::{Claims, Pauses, Ripple};
 use portfolio::Desk;
 use queue::{Lane, Seen, Target};
+use resting::Accounts;
 use signal::{Cluster, Signals};
 use state::States;
 use view::Portfolios;
@@ -60,6 +63,7 @@ const DEAF: Duration = Duration::from_secs(300);
 
 const CHANNELS: &str = "channels";
 const PORTFOLIOS: &str = "portfolios";
+const ACCOUNTS: &str = "accounts";
 
 /// What the operator is told at its start.
 #[derive(Clone, Debug)]
@@ -125,12 +129,14 @@ where
     let cluster = Cluster { client: client.clone(), events: Events::new(client.clone(), instance, &tasks) };
     let portfolios = Arc::new(Portfolios::default());
     let states = Arc::new(States::default());
+    let accounts = Arc::new(Accounts::default());
     let channels = Arc::new(channel::Context {
         cluster: cluster.clone(),
         shell: shell.clone(),
         claims: claims.clone(),
         portfolios: portfolios.clone(),
         states: states.clone(),
+        accounts: accounts.clone(),
         signals: signals.clone(),
     });
     let desks = Arc::new(portfolio::Context {
@@ -148,7 +154,7 @@ where
         () = run_channels::<S, C>(&client, &watched[0].1, channels, &health) => Some(CHANNELS),
         () = run_portfolios(&client, &watched[1].1, desks, &health) => Some(PORTFOLIOS),
         () = crds::check(&client, &health) => None,
-        () = count(&claims, &states, &signals, &*clock) => None,
+        () = count(&claims, &states, &accounts, &signals, &*clock) => None,
         () = check_watches(&watched, &health, &metrics) => None,
     };
     health.missing_part("stop", "the operator is stopping");
@@ -178,10 +184,17 @@ async fn run_channels<S, C>(
 {
     let queue = ctx.signals.channels.clone();
     let metrics = ctx.signals.metrics.clone();
-    let working = queue.run(
+    let channels = queue.run(
         |turn| channel::work(ctx.clone(), turn),
         |class, delay| metrics.delay(CHANNELS, word(class), delay),
     );
+    let accounts = ctx.signals.accounts.run(
+        |turn| poller::work(ctx.clone(), turn),
+        |class, delay| metrics.delay(ACCOUNTS, word(class), delay),
+    );
+    let working = async {
+        futures::join!(channels, accounts);
+    };
     watched(client, watches, CHANNELS, health, |news| take_channel(&ctx, news), working).await;
 }
 
@@ -212,6 +225,7 @@ fn take_channel<G: Clone, C: Clock>(ctx: &channel::Context<G, C>, news: &News<'_
         News::Gone(key) => {
             ctx.signals.channels.forget(key);
             ctx.states.remove(key);
+            ctx.accounts.leave(key);
             spread(ctx, key, ctx.claims.remove(key, now));
         }
     }
@@ -369,12 +383,21 @@ async fn check_watches(watched: &[(&'static str, Watches)], health: &Health, met
 }
 
 /// Keeps the gauges.
-async fn count<C: Clock>(claims: &Claims, states: &States, signals: &Signals, clock: &C) {
+async fn count<C: Clock>(
+    claims: &Claims,
+    states: &States,
+    accounts: &Accounts,
+    signals: &Signals,
+    clock: &C,
+) {
     let metrics = &signals.metrics;
     loop {
-        for (kind, depths) in
-            [(CHANNELS, signals.channels.depths()), (PORTFOLIOS, signals.portfolios.depths())]
-        {
+        let depths = [
+            (CHANNELS, signals.channels.depths()),
+            (PORTFOLIOS, signals.portfolios.depths()),
+            (ACCOUNTS, signals.accounts.depths()),
+        ];
+        for (kind, depths) in depths {
             for (class, depth) in depths {
                 metrics.depth(kind, word(class), depth);
             }
@@ -382,7 +405,7 @@ async fn count<C: Clock>(claims: &Claims, states: &States, signals: &Signals, cl
         let stages = claims.stages();
         metrics.channels(stages.iter().map(|(stage, count)| (stage.as_str(), *count)));
         let now: Timestamp = clock.now();
-        let oldest = states.oldest_success(signals.started, claims.len());
+        let oldest = states.oldest_success(accounts.oldest_look(), signals.started, claims.len());
         let age = oldest.map_or(0.0, |at| now.duration_since(at).as_secs_f64());
         metrics.oldest_look(age);
         tokio::time::sleep(GAUGES).await;

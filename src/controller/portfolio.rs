@@ -96,7 +96,7 @@ pub async fn work<S: GraphSource, C: Clock>(ctx: Arc<Context<S, C>>, turn: Turn<
         Ok(pause) => pause,
         Err(error) => ctx.failed(&of, &error),
     };
-    Next { after, class: Urgency::Drift }
+    Next::after(after, Urgency::Drift)
 }
 
 async fn reconcile<S: GraphSource, C: Clock>(

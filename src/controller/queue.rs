@@ -8,7 +8,7 @@
 //! for one account is bounded, so that a slow one does not fill the memory either.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     future::Future,
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -45,8 +45,16 @@ pub enum Target {
 /// When an object is worked on again, if nothing asks for it before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Next {
-    pub after: Duration,
+    /// None: not by itself.
+    pub after: Option<Duration>,
     pub class: Urgency,
+}
+
+impl Next {
+    /// After this long.
+    pub const fn after(pause: Duration, class: Urgency) -> Self {
+        Self { after: Some(pause), class }
+    }
 }
 
 /// Work on one object.
@@ -88,6 +96,8 @@ struct Inner<K> {
     dates: BTreeSet<(Instant, K)>,
     /// By class, in its order.
     lines: [Line<K>; CLASSES.len()],
+    /// Every lane in which an object is, once.
+    lanes: HashSet<Arc<Lane>>,
     /// How many in a lane wait without a place.
     away: HashMap<Lane, usize>,
     tickets: u64,
@@ -95,7 +105,7 @@ struct Inner<K> {
 
 /// One object that is known.
 struct Entry {
-    lane: Lane,
+    lane: Arc<Lane>,
     /// What its next date is about.
     class: Urgency,
     date: Option<Instant>,
@@ -106,6 +116,13 @@ struct Entry {
     seen: Seen,
     /// Somebody asked since it was last begun.
     asked: Option<Urgency>,
+}
+
+impl Entry {
+    fn new(lane: Arc<Lane>, class: Urgency) -> Self {
+        let seen = Seen::default();
+        Self { lane, class, date: None, stands: None, running: None, seen, asked: None }
+    }
 }
 
 /// Its place in a line.
@@ -128,7 +145,7 @@ fn later(now: Instant, pause: Duration) -> Instant {
 }
 
 /// What a watch shows of an object, as far as a change of it asks for work: never our own writes of status.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     uid: u64,
     object: u64,
@@ -321,9 +338,29 @@ impl<K: Handle> Inner<K> {
         self.date(key, at);
     }
 
+    /// The one copy of a lane, for all that are in it.
+    fn lane(&mut self, lane: Lane) -> Arc<Lane> {
+        if let Some(known) = self.lanes.get(&lane) {
+            return known.clone();
+        }
+        let lane = Arc::new(lane);
+        self.lanes.insert(lane.clone());
+        lane
+    }
+
+    /// Forgets a lane that nobody is in any more.
+    fn vacate(&mut self, lane: Arc<Lane>) {
+        // Ours, and the one in the set.
+        if Arc::strong_count(&lane) <= 2 {
+            self.lanes.remove(&lane);
+        }
+    }
+
     fn forget(&mut self, key: &K) {
         self.undate(key);
-        self.entries.remove(key);
+        if let Some(entry) = self.entries.remove(key) {
+            self.vacate(entry.lane);
+        }
     }
 
     /// Those whose date has come stand in line now.
@@ -389,9 +426,10 @@ impl<K: Handle> Inner<K> {
         };
         entry.running = None;
         entry.class = next.class;
-        match entry.asked {
-            Some(class) => self.stand(key, class, now),
-            None => self.date(key, later(now, next.after)),
+        match (entry.asked, next.after) {
+            (Some(class), _) => self.stand(key, class, now),
+            (None, Some(pause)) => self.date(key, later(now, pause)),
+            (None, None) => {}
         }
     }
 }
@@ -404,6 +442,7 @@ impl<K: Handle> Queue<K> {
             entries: HashMap::new(),
             dates: BTreeSet::new(),
             lines: Default::default(),
+            lanes: HashSet::new(),
             away: HashMap::new(),
             tickets: 0,
         };
@@ -416,9 +455,10 @@ impl<K: Handle> Queue<K> {
         {
             let mut inner = self.0.lock();
             let now = Instant::now();
+            let lane = inner.lane(lane);
             match inner.entries.get_mut(key) {
                 Some(entry) if entry.seen.uid == seen.uid => {
-                    entry.lane = lane;
+                    let before = std::mem::replace(&mut entry.lane, lane);
                     let news = seen.news(&entry.seen);
                     entry.seen = seen;
                     match news {
@@ -427,24 +467,26 @@ impl<K: Handle> Queue<K> {
                         Some(class) => inner.ask_at(key, class, now + DEBOUNCE),
                         None => {}
                     }
+                    inner.vacate(before);
                 }
                 _ => {
                     inner.forget(key);
-                    let entry = Entry {
-                        lane,
-                        class: begin,
-                        date: None,
-                        stands: None,
-                        running: None,
-                        seen,
-                        asked: None,
-                    };
-                    inner.entries.insert(key.clone(), entry);
+                    inner.entries.insert(key.clone(), Entry { seen, ..Entry::new(lane, begin) });
                     inner.ask(key, begin, now);
                 }
             }
         }
         self.0.more.notify_one();
+    }
+
+    /// An object is known from now on, in this lane. Nothing is done for it before its date.
+    pub fn know(&self, key: &K, lane: impl FnOnce() -> Lane) {
+        let mut inner = self.0.lock();
+        if inner.entries.contains_key(key) {
+            return;
+        }
+        let entry = Entry::new(inner.lane(lane()), Urgency::Drift);
+        inner.entries.insert(key.clone(), entry);
     }
 
     /// An object is gone.
@@ -551,7 +593,7 @@ impl<K: Handle> Ending<K> {
 }
 
 /// When work that was dropped comes again.
-const DROPPED: Next = Next { after: Duration::from_secs(1), class: Urgency::Transitional };
+const DROPPED: Next = Next::after(Duration::from_secs(1), Urgency::Transitional);
 
 impl<K: Handle> Drop for Ending<K> {
     fn drop(&mut self) {

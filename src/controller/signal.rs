@@ -13,7 +13,7 @@ use kube::{Client, Resource};
 use crate::engine::{desired::PortfolioRef, look::Urgency};
 use crate::{cluster::event::Events, telemetry::metrics::Metrics};
 
-use super::{claim::Ripple, queue::Queue, repeat::Repeats, tell::Notice, watch::Key};
+use super::{claim::Ripple, queue::Queue, repeat::Repeats, resting::AccountOf, tell::Notice, watch::Key};
 
 /// Channels that change together are counted together.
 const RECOUNT: Duration = Duration::from_secs(2);
@@ -55,6 +55,8 @@ pub fn reference_to<K: Resource<DynamicType = ()>>(
 pub struct Signals {
     pub channels: Queue<Key>,
     pub portfolios: Queue<PortfolioRef>,
+    /// Accounts in which numbers are at rest.
+    pub accounts: Queue<AccountOf>,
     /// Portfolios whose credential Meta refused to a channel.
     doubts: Arc<Mutex<HashSet<PortfolioRef>>>,
     pub metrics: Arc<Metrics>,
@@ -64,11 +66,12 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// With places for this many channels and portfolios.
+    /// With places for this many channels and portfolios; accounts have as many as portfolios.
     pub fn new(channels: usize, portfolios: usize, metrics: Arc<Metrics>, started: Timestamp) -> Self {
         Self {
             channels: Queue::new(channels),
             portfolios: Queue::new(portfolios),
+            accounts: Queue::new(portfolios),
             doubts: Arc::default(),
             metrics,
             repeats: Arc::default(),

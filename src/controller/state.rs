@@ -50,6 +50,21 @@ impl States {
         self.lock().get(key).filter(|state| *state.uid == *uid).cloned()
     }
 
+    /// An object came to rest. What is remembered of it is forgotten, unless it may still matter.
+    pub fn retire(&self, key: &Key, uid: &str, now: Timestamp) {
+        let mut states = self.lock();
+        let Some(state) = states.get(key).filter(|state| *state.uid == *uid) else { return };
+        let is_spare = {
+            let mut soft = state.soft();
+            // Its account counts for it.
+            soft.is_idle = true;
+            soft.is_spare() && state.volatile.lock().unwrap_or_else(PoisonError::into_inner).is_spare(now)
+        };
+        if is_spare {
+            states.remove(key);
+        }
+    }
+
     /// Forgets an object.
     pub fn remove(&self, key: &Key) {
         self.lock().remove(key);
@@ -62,18 +77,24 @@ impl States {
         failing.map(|(key, _)| key.clone()).collect()
     }
 
-    /// The oldest last success among all channels that are looked at. One without any counts from when it was
-    /// first worked on. While nothing was worked on of what is known, everything counts from the start of the process.
-    pub fn oldest_success(&self, started: Timestamp, known: usize) -> Option<Timestamp> {
+    /// The oldest last success among all channels that are looked at; those at rest count by what is `resting`. One without
+    /// any counts from when it was first worked on. While nothing was worked on of what is known, everything counts from
+    /// the start of the process.
+    pub fn oldest_success(
+        &self,
+        resting: Option<Timestamp>,
+        started: Timestamp,
+        known: usize,
+    ) -> Option<Timestamp> {
         let states: Vec<Arc<State>> = self.lock().values().cloned().collect();
-        if states.is_empty() {
+        if states.is_empty() && resting.is_none() {
             return (known > 0).then_some(started);
         }
         let last = |state: &Arc<State>| {
             let soft = state.soft();
             (!soft.is_idle).then(|| soft.last_success.unwrap_or(state.made))
         };
-        states.iter().filter_map(last).min()
+        states.iter().filter_map(last).chain(resting).min()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<State>>> {
@@ -111,6 +132,16 @@ pub struct Soft {
 }
 
 impl Soft {
+    /// Whether it holds nothing that the next pass would miss.
+    fn is_spare(&self) -> bool {
+        let Self { after_write, last_success: _, is_idle: _, failures, acts, rest, code, passed_on } = self;
+        after_write.is_none()
+            && (*failures, *acts) == (0, 0)
+            && rest.is_none()
+            && code.is_none()
+            && passed_on.is_empty()
+    }
+
     /// Whether the portfolio is to be told that somebody asks for this in vain: once for each value, however long
     /// it stands there unanswered.
     pub fn passes_on(&mut self, asked: Vec<(ConsentKind, Box<str>)>) -> bool {
@@ -268,14 +299,14 @@ mod tests {
     fn a_channel_that_is_left_alone_does_not_age() {
         let (states, started) = (States::default(), Timestamp::UNIX_EPOCH);
         let later = started + Duration::from_secs(60);
-        assert_eq!(states.oldest_success(started, 0), None, "there is nothing to look at");
-        assert_eq!(states.oldest_success(started, 1), Some(started), "nothing was looked at yet");
+        assert_eq!(states.oldest_success(None, started, 0), None, "there is nothing to look at");
+        assert_eq!(states.oldest_success(None, started, 1), Some(started), "nothing was looked at yet");
         let state = states.of(&key(), &"1".into(), Timestamp::UNIX_EPOCH);
-        assert_eq!(states.oldest_success(started, 1), Some(started), "nor was it with success");
+        assert_eq!(states.oldest_success(None, started, 1), Some(started), "nor was it with success");
         state.soft().last_success = Some(later);
-        assert_eq!(states.oldest_success(started, 1), Some(later));
+        assert_eq!(states.oldest_success(None, started, 1), Some(later));
         state.soft().is_idle = true;
-        assert_eq!(states.oldest_success(started, 1), None);
+        assert_eq!(states.oldest_success(None, started, 1), None);
     }
 
     #[test]

@@ -357,6 +357,7 @@ impl Case {
                 answered: Vec::new(),
                 memory: memory.clone(),
                 next: later(5),
+                date: None,
             },
             outcome: None,
             memory,

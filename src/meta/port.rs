@@ -75,8 +75,8 @@ pub struct NumberList {
 impl NumberList {
     /// The entries of one number: the one with its id, where that is known, in whatever digits it is shown, and those
     /// with its digits in any spelling.
-    pub fn entries_of(&self, number: &E164, id: Option<&NumberId>) -> Vec<Arc<Number>> {
-        let mut entries = self.numbers.get(&number.canonical()).cloned().unwrap_or_default();
+    pub fn entries_of(&self, number: &Canonical, id: Option<&NumberId>) -> Vec<Arc<Number>> {
+        let mut entries = self.numbers.get(number).cloned().unwrap_or_default();
         let is_known = |entry: &Arc<Number>| Some(&entry.id) == id;
         if id.is_some() && !entries.iter().any(is_known) {
             let mut all = self.numbers.values().flatten().chain(&self.without_digits);

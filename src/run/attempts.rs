@@ -93,6 +93,11 @@ impl Keeping {
         (self.kept != Some(mark) && !is_paused).then_some(mark)
     }
 
+    /// Whether all of them are known to be there.
+    pub(super) fn is_done(&self, ledger: &Ledger, limits: &Limits, now: Timestamp) -> bool {
+        Self { not_before: None, ..self.clone() }.due(ledger, limits, now).is_none()
+    }
+
     /// They are there.
     pub(super) fn note_kept(&mut self, mark: u64) {
         *self = Self { kept: Some(mark), failed: 0, not_before: None };

@@ -8,5 +8,6 @@ pub mod act;
 pub mod attempts;
 pub mod observe;
 pub mod pass;
+pub mod rested;
 pub mod secret;
 pub mod unwritten;

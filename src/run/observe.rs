@@ -187,7 +187,7 @@ async fn read_account<G: Graph>(
     let (list, facts) = futures::join!(list, facts);
     let searched = match list {
         Ok(list) => {
-            let numbers = list.entries_of(&desired.number, look.number.as_ref());
+            let numbers = list.entries_of(&desired.number.canonical(), look.number.as_ref());
             // An entry that shows no number may be this one: that it is absent would be a guess.
             let is_open = !list.without_digits.is_empty() && numbers.iter().all(|number| number.has_left());
             let list = if is_open {

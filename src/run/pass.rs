@@ -41,6 +41,7 @@ use super::{
     act::act,
     attempts::{self, Attempts, AttemptsRead},
     observe::{Circumstances, Sources, observe},
+    rested::Rested,
     secret::{Materials, Secrets, Volatile},
     unwritten::Unwritten,
 };
@@ -234,6 +235,8 @@ pub struct Done {
     /// Meta refused the credential, so the portfolio has to look at it now.
     pub credential_refused: bool,
     pub last_success: Option<Timestamp>,
+    /// Nothing is left to do, and what was seen of Meta is all that it depends on.
+    pub rested: Option<Rested>,
 }
 
 /// Why a pass ended without a result. Each is tried again, after a pause.
@@ -364,9 +367,13 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
         let live = self.input.live.clone();
         let Some(planned) = self.decided.plan.step.clone() else {
             let record = self.record(None, self.decided.plan.memory.clone(), &live.before);
-            let writes = self.write_ordinary(&record, &live).await?;
-            self.keep_attempts(&record.memory.ledger).await;
-            return Ok(self.done(record, None, writes));
+            let (writes, is_held_back) = self.write_ordinary(&record, &live).await?;
+            let is_kept = self.keep_attempts(&record.memory.ledger).await;
+            let Decided { look, observed, plan, .. } = &self.decided;
+            let rested = Rested::after(&self.input.desired, look, observed, plan);
+            // What was just written may be seen otherwise by one more pass.
+            let rested = rested.filter(|_| writes == 0 && is_kept && !is_held_back);
+            return Ok(Done { rested, ..self.done(record, None, writes) });
         };
         let now = self.shell.clock.now();
         let id = self.shell.ids.fresh();
@@ -413,21 +420,28 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
     }
 
     /// Keeps the attempts beside the channel, where they are not known to be there. What fails is tried again later.
-    async fn keep_attempts(&self, ledger: &Ledger) {
+    /// Gives back whether nothing is left to be kept.
+    async fn keep_attempts(&self, ledger: &Ledger) -> bool {
         let Input { desired, claim, portfolio, volatile, .. } = &self.input;
         let is_ours = matches!((claim, portfolio), (Claim::Ours { .. }, PortfolioState::View(_)));
         if desired.suspend || !is_ours {
-            return;
+            return true;
         }
         let (limits, now) = (&*self.shell.limits, self.shell.clock.now());
         let keeping = || volatile.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(mark) = keeping().keeping.due(ledger, limits, now) else { return };
+        let Some(mark) = keeping().keeping.due(ledger, limits, now) else {
+            return keeping().keeping.is_done(ledger, limits, now);
+        };
         let kept = tokio::time::timeout(attempts::LONGEST, self.attempts.keep(ledger, limits, now)).await;
         match kept.unwrap_or_else(|_| Err(format!("no answer within {:?}", attempts::LONGEST))) {
-            Ok(()) => keeping().keeping.note_kept(mark),
+            Ok(()) => {
+                keeping().keeping.note_kept(mark);
+                true
+            }
             Err(why) => {
                 warn!(channel = %desired.name, namespace = %desired.namespace, why, "attempts not kept beside the channel");
                 keeping().keeping.note_failed(limits, now);
+                false
             }
         }
     }
@@ -447,22 +461,27 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
         Record { assessment, memory }
     }
 
-    /// One write, if anything changed. A conflict ends the pass: the next one starts from what stands there.
-    async fn write_ordinary(&self, record: &Record, live: &Live<R::Version>) -> Result<u32, PassError> {
+    /// One write, if anything changed. A conflict ends the pass: the next one starts from what stands there. Gives back
+    /// the number of writes, and whether one is held back for now.
+    async fn write_ordinary(
+        &self,
+        record: &Record,
+        live: &Live<R::Version>,
+    ) -> Result<(u32, bool), PassError> {
         let version = &live.version;
         if self.records.shows(version, record) {
-            return Ok(0);
+            return Ok((0, false));
         }
         let is_facts_alone = self.records.shows(version, &without_new_facts(record, &live.before));
         if is_facts_alone && self.are_facts_paused() {
-            return Ok(0);
+            return Ok((0, true));
         }
         match self.records.write(record, version).await {
             Ok(_) => {
                 if is_facts_alone {
                     self.note_facts_written();
                 }
-                Ok(1)
+                Ok((1, false))
             }
             Err(WriteError::Conflict) => Err(PassError::Conflict),
             Err(WriteError::Gone) => Err(PassError::Gone),
@@ -592,6 +611,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
             plan,
             writes,
             credential_refused,
+            rested: None,
         }
     }
 }
@@ -640,15 +660,19 @@ fn failure_of<T>(fact: &Fact<T>) -> Option<&Failure> {
 
 /// How a step went, in a word or two for logs; Meta's texts are redacted before they get here.
 fn describe(outcome: &Outcome) -> String {
-    match &outcome.result {
-        Ok(_) => "accepted".into(),
-        Err(Failure::Refused(r)) => match r.subcode {
+    outcome.result.as_ref().map_or_else(in_short, |_| "accepted".into())
+}
+
+/// What went wrong with a call, in a word or two for logs.
+pub fn in_short(failure: &Failure) -> String {
+    match failure {
+        Failure::Refused(r) => match r.subcode {
             Some(subcode) => format!("refused {}/{subcode}: {}", r.code, r.message),
             None => format!("refused {}: {}", r.code, r.message),
         },
-        Err(Failure::NoAnswer(why)) => format!("no answer: {why}"),
-        Err(Failure::NotSent(why)) => format!("not sent: {why}"),
-        Err(Failure::Throttled(until)) => format!("throttled until {until}"),
+        Failure::NoAnswer(why) => format!("no answer: {why}"),
+        Failure::NotSent(why) => format!("not sent: {why}"),
+        Failure::Throttled(until) => format!("throttled until {until}"),
     }
 }
 

@@ -86,6 +86,12 @@ impl Volatile {
         self.values.iter().any(|(kept, until)| *until > now && same(kept, value))
     }
 
+    /// Whether it holds nothing that the next pass would miss. That attempts are kept is looked up again.
+    pub fn is_spare(&self, now: Timestamp) -> bool {
+        let Self { values, stood, facts_written, keeping: _ } = self;
+        values.iter().all(|(_, until)| *until <= now) && *stood == Stood::default() && facts_written.is_none()
+    }
+
     /// Drops what is older than its code's life, which is as long as a value is kept.
     pub(super) fn forget(&mut self, now: Timestamp) {
         self.values.retain(|(_, until)| *until > now);

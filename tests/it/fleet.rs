@@ -55,6 +55,57 @@ async fn a_consent_is_served_while_hundreds_wait_for_another_account() {
     }
 }
 
+/// A channel at rest is not read, nor its Secrets; its account reads its list, and wakes only the one that changed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn channels_at_rest_cost_the_api_server_nothing_and_one_that_changes_at_meta_is_seen() {
+    const FLEET: usize = 40;
+    const FRESH: Duration = Duration::from_secs(3);
+    let mut rig = Rig::with_portfolio("resting").await;
+    rig.flags = vec!["--list-freshness".into(), format!("{}s", FRESH.as_secs())];
+    let id = |n: usize| format!("1000000000007{n:03}");
+    for n in 0..FLEET {
+        rig.sandbox.add_number(Number::new(&id(n), ACCOUNT, &digits(n), "Acme Support").registered("271828"));
+        rig.channel(&format!("one-{n}"), &format!("+{}", digits(n)), json!({"accountId": ACCOUNT})).await;
+    }
+    rig.start().await;
+    for n in 0..FLEET {
+        rig.until_condition(&format!("one-{n}"), "Ready", "True", None).await;
+    }
+    // What was written is looked at once more.
+    rig.at_rest().await;
+    tokio::time::sleep(3 * FRESH).await;
+
+    let (mark, before) = (rig.plane.mark().await, rig.sandbox.calls().len());
+    tokio::time::sleep(4 * FRESH).await;
+    let made = rig.sandbox.calls().split_off(before);
+    let lists = made.iter().filter(|call| call.path.ends_with("/phone_numbers")).count();
+    assert!((2..=5).contains(&lists), "{lists} lists: {made:#?}");
+    let ours = async |mark| {
+        let mut entries = rig.plane.audit_since(mark).await;
+        entries.retain(|e| e.is_from_service_account(&rig.namespace, rig.account_name()));
+        entries
+    };
+    let asked = ours(mark).await;
+    let is_of_channels = |e: &&crate::control_plane::AuditEntry| e.name.starts_with("one-");
+    let of_channels: Vec<_> = asked.iter().filter(is_of_channels).collect();
+    assert!(of_channels.is_empty(), "requests about channels at rest: {of_channels:#?}");
+
+    let mark = rig.plane.mark().await;
+    assert!(rig.sandbox.set_field(&id(7), "quality_rating", json!("RED")));
+    rig.until("one-7", "the change", 10 * FRESH, |status| status["facts"]["quality"] == "RED").await;
+    let asked = ours(mark).await;
+    let woken: std::collections::BTreeSet<&str> =
+        asked.iter().filter(is_of_channels).map(|entry| entry.name.as_str()).collect();
+    assert_eq!(woken, std::collections::BTreeSet::from(["one-7"]));
+
+    // Whoever asks is served at once.
+    rig.look("one-8", "now").await;
+    let age = rig.metrics().await;
+    let age = age.lines().find_map(|line| line.strip_prefix("whatsapp_operator_oldest_look_seconds "));
+    let age: f64 = age.and_then(|age| age.parse().ok()).expect("the age of the oldest look");
+    assert!(age < 60.0, "{age}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_portfolio_is_the_cause_of_is_told_there_once_and_not_on_each_of_its_channels() {
     const CROWD: usize = 150;

@@ -31,7 +31,7 @@ fn order(queue: &Queue<&'static str>) -> Vec<&'static str> {
         let Some(begun) = queue.0.lock().next(Instant::now()) else { return order };
         order.push(begun.key);
         drop(queue.turn(&begun));
-        let next = Next { after: Duration::from_secs(600), class: Urgency::Drift };
+        let next = Next::after(Duration::from_secs(600), Urgency::Drift);
         queue.0.lock().ended(&begun.key, begun.ticket, next, Instant::now());
     }
 }
@@ -104,7 +104,7 @@ async fn a_slow_account_holds_no_place_that_another_could_use() {
                         place.enter().await;
                     }
                     let _ = tell.send((key, begun.elapsed()));
-                    Next { after: Duration::from_secs(3600), class: Urgency::Drift }
+                    Next::after(Duration::from_secs(3600), Urgency::Drift)
                 }
             };
             queue.run(work, |_, _| {}).await;
@@ -141,7 +141,7 @@ async fn what_is_asked_for_while_it_is_worked_on_is_worked_on_again() {
     queue.wake(["one"]);
     assert!(begin(&queue).is_none(), "never twice at one time");
     drop(seat);
-    let next = Next { after: Duration::from_secs(600), class: Urgency::Drift };
+    let next = Next::after(Duration::from_secs(600), Urgency::Drift);
     queue.0.lock().ended(&"one", begun.ticket, next, Instant::now());
     let (again, _seat) = begin(&queue).expect("it is worked on again");
     assert!(again.is_asked && again.class == Urgency::Person);
@@ -210,7 +210,7 @@ async fn an_object_of_the_same_name_is_another_one() {
     queue.shows(&"one", lane("b", "1"), seen("another", 1, None), Urgency::Edit);
     let (new, _seat) = begin(&queue).expect("the new one may begin");
     assert_eq!(new.lane, lane("b", "1"));
-    let next = Next { after: Duration::ZERO, class: Urgency::Drift };
+    let next = Next::after(Duration::ZERO, Urgency::Drift);
     queue.0.lock().ended(&"one", old.ticket, next, Instant::now());
     assert!(begin(&queue).is_none(), "the new one is still worked on");
     queue.0.lock().ended(&"one", new.ticket, next, Instant::now());
@@ -256,7 +256,7 @@ async fn work_is_started_and_stopped_many_times_and_nothing_is_lost() {
                 tokio::time::sleep(Duration::from_millis(700)).await;
                 place.enter().await;
                 *done.lock().expect("sound").entry(key).or_default() += 1;
-                Next { after: Duration::from_secs(3600), class: Urgency::Drift }
+                Next::after(Duration::from_secs(3600), Urgency::Drift)
             }
         };
         let _ = tokio::time::timeout(Duration::from_millis(2_500), queue.run(work, |_, _| {})).await;
@@ -281,7 +281,7 @@ async fn a_crowd_is_woken_at_a_pace_and_nobody_twice() {
         while let Some(next) = { queue.0.lock().next(Instant::now()) } {
             begun += 1;
             drop(queue.turn(&next));
-            let after = Next { after: Duration::from_secs(3_600), class: Urgency::Drift };
+            let after = Next::after(Duration::from_secs(3_600), Urgency::Drift);
             queue.0.lock().ended(&next.key, next.ticket, after, Instant::now());
         }
         begun
@@ -309,7 +309,7 @@ async fn a_panic_ends_one_turn_and_no_other() {
         async move {
             let _ = tell.send(turn.key);
             assert!(turn.key != "poisoned", "poisoned");
-            Next { after: Duration::from_secs(3600), class: Urgency::Drift }
+            Next::after(Duration::from_secs(3600), Urgency::Drift)
         }
     };
     let _ = tokio::time::timeout(Duration::from_millis(1_500), queue.run(work, |_, _| {})).await;

@@ -67,6 +67,8 @@ pub struct Plan {
     pub memory: Memory,
     /// When to look again, at the latest.
     pub next: Timestamp,
+    /// When something is due, whatever Meta shows. None: only a change of what was looked at can change anything.
+    pub date: Option<Timestamp>,
 }
 
 impl Plan {
@@ -75,6 +77,12 @@ impl Plan {
     pub fn needs_attempts(&self, before: &Memory) -> bool {
         self.step.as_ref().is_some_and(|planned| !planned.step.kind().is_repeatable())
             && before.ledger.is_untouched()
+    }
+
+    /// Whether the number is where it should be: only a change of what was looked at, a date or a person changes anything.
+    pub fn is_at_rest(&self) -> bool {
+        let is_sought = self.memory.number.is_none() || self.memory.marks.missing_since.is_some();
+        self.step.is_none() && self.block.is_none() && self.memory.in_flight.is_none() && !is_sought
     }
 
     /// Whether a step to Registered or a setting waits for something.
@@ -109,6 +117,7 @@ pub fn plan(
             answered: Vec::new(),
             memory,
             next,
+            date: None,
         };
     }
     let (mut step, mut block, aside) = decide(&pass, &mut memory);
@@ -120,8 +129,8 @@ pub fn plan(
     }
     let has_looked = has_looked(&pass, &memory);
     let answered = consent::answer(&pass, &mut memory, step.as_ref(), block.as_ref(), &aside, has_looked);
-    let next = next::next(&pass, &memory, step.as_ref(), block.as_ref(), &aside);
-    Plan { step, block, aside, answered, memory, next }
+    let (next, date) = next::next(&pass, &memory, step.as_ref(), block.as_ref(), &aside);
+    Plan { step, block, aside, answered, memory, next, date }
 }
 
 /// Nothing is looked at and nothing is done.

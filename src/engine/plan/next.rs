@@ -14,16 +14,16 @@ use crate::engine::{
     },
 };
 
-/// The earliest of everything that may change something.
+/// The earliest of everything that may change something; and the same without what Meta may show by itself.
 pub(super) fn next(
     pass: &Pass,
     memory: &Memory,
     step: Option<&Planned>,
     block: Option<&Block>,
     aside: &[(ConditionType, Block)],
-) -> Timestamp {
+) -> (Timestamp, Option<Timestamp>) {
     if step.is_some() || pass.is_first_sight(memory) {
-        return pass.now;
+        return (pass.now, Some(pass.now));
     }
     let limits = pass.limits;
     let blocks = || block.into_iter().chain(aside.iter().map(|(_, block)| block));
@@ -32,17 +32,19 @@ pub(super) fn next(
     let is_held = block.is_some_and(|block| block.reason == Reason::Throttled && block.until == until)
         && until.is_some();
     let pace = if is_held { limits.look_at_least } else { limits.fresh_list.min(limits.look_at_least) };
-    let times = [
-        Some(later(pass.now, pace)),
+    let dates = [
         until,
         blocks().filter_map(|block| secret_poll(pass, memory, block)).min(),
         after_write(pass, memory, block.is_none() && aside.iter().all(|(on, _)| is_of_name(*on))),
         watched(pass, memory),
+        shown::ban_counts_from(memory, limits, pass.now),
         memory.in_flight.as_ref().map(|intent| intent.settle_until).filter(|at| *at > pass.now),
         consent::kept_until(pass, memory)
             .map(|at| at.min(later(pass.now, limits.fresh_after_write)).max(pass.now)),
     ];
-    times.into_iter().flatten().min().unwrap_or(pass.now)
+    let date = dates.into_iter().flatten().min();
+    let look = later(pass.now, pace);
+    (date.map_or(look, |date| date.min(look)), date)
 }
 
 /// What may turn again within minutes is looked at until it counts.

@@ -228,7 +228,7 @@ open_enum!(
 /// assert!(!new.is_known());
 /// assert_eq!(new.as_str(), "NOVEL");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Field<T> {
     /// Meta refused the field for this app and version, so it was not asked for.
     Refused,

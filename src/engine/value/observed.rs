@@ -168,7 +168,7 @@ pub enum ListState {
 }
 
 /// A WhatsApp Business Account.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Account {
     pub id: Option<AccountId>,
     pub name: Option<String>,
@@ -200,7 +200,7 @@ impl Account {
 }
 
 /// A phone number in an account.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Number {
     pub id: NumberId,
     pub display_phone_number: String,
@@ -270,7 +270,7 @@ impl Number {
 }
 
 /// `webhook_configuration`: a key is there only for a level that has a URL.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct WebhookConfiguration {
     pub number: Option<String>,
     pub account: Option<String>,
@@ -278,7 +278,7 @@ pub struct WebhookConfiguration {
 }
 
 /// `health_status`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Health {
     pub can_send: Sendability,
     /// Those that something is said about: lists of numbers are kept, and most have nothing to say.
@@ -313,7 +313,7 @@ impl Health {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HealthEntity {
     /// `PHONE_NUMBER`, `WABA`, `BUSINESS`, `APP`, or a new word.
     pub kind: String,
@@ -322,7 +322,7 @@ pub struct HealthEntity {
     pub errors: Vec<HealthError>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HealthError {
     pub code: i64,
     pub description: String,
@@ -330,7 +330,7 @@ pub struct HealthError {
 }
 
 /// The text fields of a business profile; an unset one is `None`.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Profile {
     pub about: Option<String>,
     pub address: Option<String>,

@@ -1,0 +1,159 @@
+//! The poller of accounts: what Meta shows is read once for all numbers at rest in an account, when the last list is old
+//! enough, and only those for which it changed are worked on.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tracing::{info, warn};
+
+use jiff::Timestamp;
+
+use crate::engine::{
+    failure::{Failure, Refusal, Said},
+    id::AccountId,
+    limits::Limits,
+    look::Urgency,
+    time::later,
+};
+use crate::{
+    controller::{
+        channel::Context,
+        contained::{Panicked, contained},
+        pace,
+        queue::{Next, Turn},
+        resting::{AccountOf, Reading},
+    },
+    meta::port::{Clock, Graph},
+    run::{
+        pass::{Place, in_short},
+        rested,
+    },
+};
+
+/// What failed is tried again at least this often.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// Why an account was not read.
+enum Unread {
+    /// Its portfolio has nothing to read it with.
+    Closed,
+    Failed(Failure),
+    Lost,
+}
+
+impl From<Panicked> for Unread {
+    fn from(_: Panicked) -> Self {
+        Self::Lost
+    }
+}
+
+/// Reads one account for all its numbers at rest.
+pub async fn work<G: Graph, C: Clock>(ctx: Arc<Context<G, C>>, turn: Turn<AccountOf>) -> Next {
+    let of = turn.key;
+    let after = match contained(poll(&ctx, &of, turn.place)).await {
+        Ok(after) => after,
+        Err(why) => ctx.unread(&of, &why),
+    };
+    if after.is_none() {
+        ctx.signals.accounts.forget(&of);
+    }
+    Next { after, class: Urgency::Drift }
+}
+
+/// Gives back when to read again: never, where no number is at rest any more.
+async fn poll<G: Graph, C: Clock>(
+    ctx: &Context<G, C>,
+    of: &AccountOf,
+    mut place: impl Place,
+) -> Result<Option<Duration>, Unread> {
+    let Some((needs_subscription, wanted)) = ctx.accounts.needs(of) else { return Ok(None) };
+    // Whether each namespace may use the portfolio is watched; a channel that may not is woken.
+    let graph = ctx.portfolios.state(&of.portfolio, &of.portfolio.namespace).1.ok_or(Unread::Closed)?;
+    let (limits, now) = (&*ctx.shell.limits, ctx.shell.clock.now());
+    place.leave();
+    let reading = read(&graph, &of.account, needs_subscription, limits, now).await.map_err(Unread::Failed)?;
+    let mut profiles = HashMap::new();
+    for (key, number) in wanted {
+        let profile = graph.profile(&of.account, &number, limits.fresh_profile, Urgency::Drift).await;
+        match profile {
+            Ok(profile) => drop(profiles.insert(key, rested::digest(&profile))),
+            // The next round goes on where this one ended.
+            Err(Failure::Throttled(_)) => break,
+            Err(_) => {}
+        }
+    }
+    place.enter().await;
+    let now = ctx.shell.clock.now();
+    ctx.signals.channels.wake(ctx.accounts.compare(of, &reading, &profiles, now));
+    Ok(Some(pace::with_siblings(&of.account, reading.list.begun, limits.fresh_list, now)))
+}
+
+async fn read<G: Graph>(
+    graph: &G,
+    account: &AccountId,
+    needs_subscription: bool,
+    limits: &Limits,
+    now: Timestamp,
+) -> Result<Reading, Failure> {
+    let fresh = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::MIN);
+    let list = graph.numbers(account, fresh(limits.fresh_list), Urgency::Drift).await?;
+    // What cannot be read now is as it was: the list alone may tell enough.
+    let facts = async {
+        match graph.account(account, fresh(limits.fresh_portfolio), Urgency::Drift).await {
+            Err(failure) if !failure.is_answer() => {
+                graph.account(account, Timestamp::MIN, Urgency::Drift).await
+            }
+            read => read,
+        }
+    };
+    let subscribed = async {
+        if !needs_subscription {
+            return Ok(None);
+        }
+        let read = match graph.subscribed(account, fresh(limits.fresh_list), Urgency::Drift).await {
+            Err(failure) if !failure.is_answer() => {
+                graph.subscribed(account, Timestamp::MIN, Urgency::Drift).await
+            }
+            read => read,
+        };
+        read.map(Some)
+    };
+    let (facts, subscribed) = futures::join!(facts, subscribed);
+    Ok(Reading { list, account: facts?, subscribed: subscribed? })
+}
+
+impl<G: Graph, C: Clock> Context<G, C> {
+    /// An account that was not read wakes its numbers where that is an answer, or where they were not seen for so long
+    /// that they have to tell so.
+    fn unread(&self, of: &AccountOf, why: &Unread) -> Option<Duration> {
+        let (failures, last) = self.accounts.failed(of)?;
+        let (limits, now) = (&*self.shell.limits, self.shell.clock.now());
+        let failure = match why {
+            Unread::Failed(failure) => Some(failure),
+            Unread::Closed | Unread::Lost => None,
+        };
+        let is_credential =
+            |refusal: &Refusal| refusal.is_about_credentials() || refusal.says(Said::AppBlocked);
+        if failure.and_then(Failure::refusal).is_some_and(is_credential) {
+            info!(account = %of.account, "Meta refused the credential; the portfolio looks at it");
+            self.signals.doubt(&of.portfolio);
+        }
+        let is_told = failure.is_some_and(Failure::is_answer) || now >= later(last, limits.unseen);
+        if is_told {
+            self.signals.channels.wake(self.accounts.all(of));
+        }
+        let is_news = |failure: &&Failure| !matches!(failure, Failure::Throttled(_));
+        if let Some(why) = failure.filter(is_news).map(in_short)
+            && let Some(repeated) = self.signals.repeats.tell(&why)
+        {
+            warn!(account = %of.account, portfolio = %of.portfolio.name, why, repeated, "account not read");
+        }
+        let pause = pace::after_failures(failures).min(LONGEST);
+        Some(match failure {
+            Some(Failure::Throttled(until)) => {
+                let until = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+                until.clamp(Duration::from_secs(1), LONGEST)
+            }
+            _ => pause,
+        })
+    }
+}

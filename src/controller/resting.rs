@@ -1,0 +1,343 @@
+//! Numbers at rest, by the account that looks for them.
+//!
+//! A number at rest has no date of its own and is not read from the API server. What its last pass saw of Meta is kept here
+//! in short, and compared whenever its account was read.
+
+use std::{
+    collections::{HashMap, hash_map},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use crate::engine::{
+    desired::PortfolioRef,
+    id::{AccountId, NumberId},
+    observed::Account,
+    spelling::Canonical,
+    time::later,
+};
+use crate::{
+    controller::{
+        queue::{Lane, Target},
+        watch::Key,
+    },
+    meta::port::NumberList,
+    run::rested::{self, Rested, Shown},
+};
+
+/// A number is looked at by a pass of its own this often at least: a missed event is repaired by it.
+pub const BACKSTOP: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// An account, as one portfolio reaches it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountOf {
+    pub portfolio: PortfolioRef,
+    pub account: AccountId,
+}
+
+impl AccountOf {
+    /// Where it stands in line.
+    pub fn lane(&self) -> Lane {
+        Lane { portfolio: self.portfolio.clone(), target: Target::Account(self.account.clone()) }
+    }
+}
+
+/// Every account in which a number is at rest.
+#[derive(Debug, Default)]
+pub struct Accounts(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    accounts: HashMap<Arc<AccountOf>, Resting>,
+    channels: HashMap<Key, Arc<AccountOf>>,
+}
+
+/// One account.
+#[derive(Debug)]
+struct Resting {
+    channels: HashMap<Key, Parked>,
+    /// When the last list was begun that could be read.
+    last: Timestamp,
+    failures: u32,
+}
+
+/// One number.
+#[derive(Debug)]
+struct Parked {
+    number: NumberId,
+    digits: Canonical,
+    needs_subscription: bool,
+    shown: u64,
+    /// What its own read showed of the profile, where it needs one.
+    profile: Option<Option<u64>>,
+    begun: Timestamp,
+}
+
+/// What a read of the account gave.
+pub struct Reading {
+    pub list: Arc<NumberList>,
+    pub account: Arc<Account>,
+    /// Not read, where no number needs it.
+    pub subscribed: Option<bool>,
+}
+
+impl Reading {
+    fn shows(&self, parked: &Parked) -> u64 {
+        let entries = self.list.entries_of(&parked.digits, Some(&parked.number));
+        let subscribed = self.subscribed.filter(|_| parked.needs_subscription);
+        rested::digest(&Shown { entries: &entries, account: &*self.account, subscribed })
+    }
+}
+
+impl Accounts {
+    /// A number came to rest.
+    pub fn rest(&self, portfolio: &PortfolioRef, key: &Key, rested: &Rested) -> Arc<AccountOf> {
+        let of = AccountOf { portfolio: portfolio.clone(), account: rested.account.clone() };
+        let mut inner = self.lock();
+        inner.leave(key);
+        let of = match inner.accounts.get_key_value(&of) {
+            Some((of, _)) => of.clone(),
+            None => Arc::new(of),
+        };
+        let empty = || Resting { channels: HashMap::new(), last: rested.begun, failures: 0 };
+        let account = inner.accounts.entry(of.clone()).or_insert_with(empty);
+        account.last = account.last.max(rested.begun);
+        let parked = Parked {
+            number: rested.number.clone(),
+            digits: rested.digits.clone(),
+            needs_subscription: rested.needs_subscription,
+            shown: rested.shown,
+            profile: rested.needs_profile.then_some(rested.profile),
+            begun: rested.begun,
+        };
+        account.channels.insert(key.clone(), parked);
+        inner.channels.insert(key.clone(), of.clone());
+        of
+    }
+
+    /// A number is worked on, or gone. Gives back when its account was last seen, if it was at rest.
+    pub fn leave(&self, key: &Key) -> Option<Timestamp> {
+        self.lock().leave(key)
+    }
+
+    /// The oldest last look among all accounts.
+    pub fn oldest_look(&self) -> Option<Timestamp> {
+        self.lock().accounts.values().map(|account| account.last).min()
+    }
+
+    /// What beside list and account has to be read: the subscription, and profiles.
+    pub fn needs(&self, of: &AccountOf) -> Option<(bool, Vec<(Key, NumberId)>)> {
+        let inner = self.lock();
+        let account = inner.accounts.get(of)?;
+        let profiles = account.channels.iter().filter(|(_, parked)| parked.profile.is_some());
+        let profiles = profiles.map(|(key, parked)| (key.clone(), parked.number.clone()));
+        Some((account.channels.values().any(|parked| parked.needs_subscription), profiles.collect()))
+    }
+
+    /// Those to be woken now that the account was read: what they depend on changed, or they were not looked at for long.
+    pub fn compare(
+        &self,
+        of: &AccountOf,
+        reading: &Reading,
+        profiles: &HashMap<Key, u64>,
+        now: Timestamp,
+    ) -> Vec<Key> {
+        let mut inner = self.lock();
+        let Some(account) = inner.accounts.get_mut(of) else { return Vec::new() };
+        account.last = account.last.max(reading.list.begun);
+        account.failures = 0;
+        let changed = account.channels.iter().filter(|(key, parked)| {
+            // What a pass saw later is newer than this list.
+            let is_newer = reading.list.begun >= parked.begun;
+            let profile = profiles.get(*key);
+            is_newer && reading.shows(parked) != parked.shown
+                || profile.is_some_and(|profile| parked.profile != Some(Some(*profile)))
+                || now >= later(parked.begun, BACKSTOP)
+        });
+        changed.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// The account could not be read. Gives back how often in a row, and since when it was not seen.
+    pub fn failed(&self, of: &AccountOf) -> Option<(u32, Timestamp)> {
+        let mut inner = self.lock();
+        let account = inner.accounts.get_mut(of)?;
+        account.failures = account.failures.saturating_add(1);
+        Some((account.failures, account.last))
+    }
+
+    /// Every number at rest in an account.
+    pub fn all(&self, of: &AccountOf) -> Vec<Key> {
+        self.lock()
+            .accounts
+            .get(of)
+            .map(|account| account.channels.keys().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn leave(&mut self, key: &Key) -> Option<Timestamp> {
+        let of = self.channels.remove(key)?;
+        let hash_map::Entry::Occupied(mut account) = self.accounts.entry(of) else { return None };
+        account.get_mut().channels.remove(key);
+        let last = account.get().last;
+        if account.get().channels.is_empty() {
+            account.remove();
+        }
+        Some(last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{
+        id::{Field, Quality},
+        observed::{Number, Profile},
+    };
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn key(name: &str) -> Key {
+        Key { namespace: "shop".into(), name: name.into() }
+    }
+
+    fn portfolio() -> PortfolioRef {
+        PortfolioRef { namespace: "shop".into(), name: "acme".into() }
+    }
+
+    fn number(n: u32) -> Number {
+        Number::bare(NumberId::new(format!("10{n}")), format!("+55 11 91234-000{n}"))
+    }
+
+    /// A list of these numbers, begun then.
+    fn reading(begun: i64, numbers: &[Number]) -> Reading {
+        let mut list = NumberList { begun: at(begun), numbers: HashMap::new(), without_digits: Vec::new() };
+        for number in numbers {
+            let digits = Canonical::of(&number.display_phone_number);
+            list.numbers.entry(digits).or_default().push(Arc::new(number.clone()));
+        }
+        Reading { list: Arc::new(list), account: Arc::new(Account::default()), subscribed: None }
+    }
+
+    /// What a pass saw of a number in a reading.
+    fn rested(number: &Number, seen: &Reading) -> Rested {
+        let entries = [Arc::new(number.clone())];
+        let shown = rested::digest(&Shown { entries: &entries, account: &seen.account, subscribed: None });
+        Rested {
+            account: AccountId::from("300"),
+            number: number.id.clone(),
+            digits: Canonical::of(&number.display_phone_number),
+            needs_subscription: false,
+            needs_profile: false,
+            shown,
+            profile: None,
+            begun: seen.list.begun,
+            date: None,
+        }
+    }
+
+    /// Two numbers at rest, seen at 100.
+    fn two() -> (Accounts, Arc<AccountOf>) {
+        let (accounts, seen) = (Accounts::default(), reading(100, &[number(1), number(2)]));
+        accounts.rest(&portfolio(), &key("a"), &rested(&number(1), &seen));
+        let of = accounts.rest(&portfolio(), &key("b"), &rested(&number(2), &seen));
+        (accounts, of)
+    }
+
+    fn woken(accounts: &Accounts, of: &AccountOf, reading: &Reading, now: i64) -> Vec<Key> {
+        accounts.compare(of, reading, &HashMap::new(), at(now))
+    }
+
+    #[test]
+    fn only_the_number_that_changed_is_woken() {
+        let (accounts, of) = two();
+        assert!(woken(&accounts, &of, &reading(400, &[number(1), number(2)]), 400).is_empty());
+        let mut changed = number(2);
+        changed.quality = Some(Quality::from("RED"));
+        let third = Number { name_status: Field::Is("DECLINED".into()), ..number(3) };
+        let list = reading(700, &[number(1), changed, third]);
+        assert_eq!(woken(&accounts, &of, &list, 700), [key("b")], "nobody rests with the third");
+        assert_eq!(woken(&accounts, &of, &reading(800, &[number(2)]), 800), [key("a")], "it is not listed");
+        let twin = Number { id: "999".into(), ..number(1) };
+        let list = reading(900, &[number(1), twin, number(2)]);
+        assert_eq!(woken(&accounts, &of, &list, 900), [key("a")], "another entry has its digits");
+    }
+
+    #[test]
+    fn a_change_of_the_account_wakes_all_and_one_of_the_subscription_those_that_need_it() {
+        let (accounts, of) = two();
+        let seen = reading(100, &[number(1)]);
+        let entries = [Arc::new(number(1))];
+        let shown = Shown { entries: &entries, account: &seen.account, subscribed: Some(true) };
+        let needing =
+            Rested { needs_subscription: true, shown: rested::digest(&shown), ..rested(&number(1), &seen) };
+        accounts.rest(&portfolio(), &key("a"), &needing);
+        assert_eq!(accounts.needs(&of), Some((true, Vec::new())));
+        let both = reading(400, &[number(1), number(2)]);
+        let subscribed =
+            |subscribed| Reading { subscribed: Some(subscribed), ..reading(400, &[number(1), number(2)]) };
+        assert!(woken(&accounts, &of, &subscribed(true), 400).is_empty());
+        assert_eq!(woken(&accounts, &of, &subscribed(false), 400), [key("a")]);
+        let named = Account { name: Some("Acme".into()), ..Account::default() };
+        let mut all = woken(&accounts, &of, &Reading { account: Arc::new(named), ..both }, 400);
+        all.sort();
+        assert_eq!(all, [key("a"), key("b")]);
+    }
+
+    #[test]
+    fn an_older_list_says_nothing_against_a_newer_look() {
+        let (accounts, of) = two();
+        let mut before = number(1);
+        before.quality = Some(Quality::from("RED"));
+        assert!(woken(&accounts, &of, &reading(99, &[before, number(2)]), 500).is_empty());
+    }
+
+    #[test]
+    fn a_profile_that_has_to_be_read_by_itself_is_compared_where_it_could_be_read() {
+        let (accounts, seen) = (Accounts::default(), reading(100, &[number(1)]));
+        let profile = Profile { about: Some("Open".into()), ..Profile::default() };
+        let known = rested::digest(&profile);
+        let needing = Rested { needs_profile: true, profile: Some(known), ..rested(&number(1), &seen) };
+        let of = accounts.rest(&portfolio(), &key("a"), &needing);
+        assert_eq!(accounts.needs(&of), Some((false, vec![(key("a"), "101".into())])));
+        let compare = |profile: Option<u64>| {
+            let read = profile.map(|digest| (key("a"), digest)).into_iter().collect();
+            accounts.compare(&of, &reading(400, &[number(1)]), &read, at(400))
+        };
+        assert!(compare(None).is_empty() && compare(Some(known)).is_empty());
+        assert_eq!(compare(Some(known + 1)), [key("a")]);
+        // One that no pass could read so far is news.
+        accounts.rest(&portfolio(), &key("a"), &Rested { profile: None, ..needing });
+        assert_eq!(compare(Some(known)), [key("a")]);
+    }
+
+    #[test]
+    fn a_number_that_was_not_looked_at_for_half_a_day_is() {
+        let (accounts, of) = two();
+        let half_a_day = 100 + i64::try_from(BACKSTOP.as_secs()).unwrap();
+        let list = |begun| reading(begun, &[number(1), number(2)]);
+        assert!(woken(&accounts, &of, &list(half_a_day - 1), half_a_day - 1).is_empty());
+        assert_eq!(woken(&accounts, &of, &list(half_a_day), half_a_day).len(), 2);
+    }
+
+    #[test]
+    fn an_account_in_which_nobody_rests_any_more_is_forgotten() {
+        let (accounts, of) = two();
+        assert_eq!((accounts.failed(&of), accounts.failed(&of)), (Some((1, at(100))), Some((2, at(100)))));
+        woken(&accounts, &of, &reading(400, &[number(1), number(2)]), 400);
+        assert_eq!((accounts.oldest_look(), accounts.failed(&of)), (Some(at(400)), Some((1, at(400)))));
+        assert_eq!(accounts.leave(&key("a")), Some(at(400)));
+        assert_eq!(accounts.leave(&key("a")), None);
+        assert_eq!((accounts.all(&of), accounts.leave(&key("b"))), (vec![key("b")], Some(at(400))));
+        assert_eq!((accounts.needs(&of), accounts.oldest_look(), accounts.failed(&of)), (None, None, None));
+    }
+}

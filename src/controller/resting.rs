@@ -87,7 +87,7 @@ impl Reading {
     fn shows(&self, parked: &Parked) -> u64 {
         let entries = self.list.entries_of(&parked.digits, Some(&parked.number));
         let subscribed = self.subscribed.filter(|_| parked.needs_subscription);
-        rested::digest(&Shown { entries: &entries, account: &*self.account, subscribed })
+        rested::digest(&Shown { entries: &entries, account: &self.account, subscribed })
     }
 }
 

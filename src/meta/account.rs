@@ -227,6 +227,16 @@ where
         slots.entry(key.clone()).or_insert_with(Slot::empty).floor = now;
     }
 
+    /// The same for every key: somebody else may have changed anything.
+    pub fn forget_all(&self) {
+        let now = self.clock.now();
+        let mut slots = self.lock();
+        slots.retain(|_, slot| slot.flight.is_some());
+        for slot in slots.values_mut() {
+            *slot = Slot { flight: slot.flight.take(), floor: now, ..Slot::empty() };
+        }
+    }
+
     /// What was read before this serves nobody.
     pub fn floor(&self, key: &K) -> Timestamp {
         self.lock().get(key).map_or(Timestamp::MIN, |slot| slot.floor)

@@ -91,6 +91,13 @@ pub const LONGEST_BELIEVED: Duration = Duration::from_secs(24 * 60 * 60);
 /// another share it; one that writes on and on is waited for no longer than the second.
 const QUIET: Duration = Duration::from_secs(1);
 const GATHERED: Duration = Duration::from_secs(30);
+/// After a take-over so many calls of each account, and of the app, go out to hear what is used up.
+const PROBES: u8 = 4;
+/// Who is held back until then asks again soon, while an answer may be on its way, and later when none told anything.
+const PROBED: Duration = Duration::from_secs(20);
+const AGAIN_SOON: Duration = Duration::from_secs(2);
+const AGAIN_LATER: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
 /// Below this many entries nothing is thrown away.
 const ENTRIES_KEPT: usize = 1_024;
 
@@ -218,6 +225,8 @@ struct Meter {
     codes: Hour,
     verifications: Hour,
     has_registered: bool,
+    /// Calls since the take-over, and when the first of them was. None once a header told what is used up.
+    probes: Option<(u8, Option<Timestamp>)>,
     /// The last write that a list may show, and the first that none was read after.
     wrote: Option<Timestamp>,
     unlisted: Option<Timestamp>,
@@ -237,6 +246,7 @@ impl Meter {
             codes: Hour::new(),
             verifications: Hour::new(),
             has_registered: false,
+            probes: Some((0, None)),
             wrote: None,
             unlisted: None,
             touched: now,
@@ -276,8 +286,30 @@ impl Meter {
         std::iter::once(lane).chain(kind)
     }
 
+    /// Percent of what reads may use that counts as used by whoever acted before, and when to ask again because of it.
+    fn inherited(&self, taken_over: Option<Timestamp>, now: Timestamp) -> (u32, Timestamp) {
+        let nothing = (0, now);
+        let (Some(taken_over), Some((probes, first))) = (taken_over, self.probes) else { return nothing };
+        let left = later(taken_over, HOUR).duration_since(now).as_secs();
+        if probes < PROBES || left <= 0 {
+            return nothing;
+        }
+        let may_hear = first.is_some_and(|first| now < later(first, PROBED));
+        let percent = u32::try_from(left * 100 / 3_600).unwrap_or(100).min(100);
+        (percent, later(now, if may_hear { AGAIN_SOON } else { AGAIN_LATER }))
+    }
+
+    fn heard(&mut self, percent: u32, now: Timestamp) {
+        self.usage = Some(Usage { percent, told: now });
+        self.probes = None;
+    }
+
     /// Counts a call that goes out.
     fn count(&mut self, edge: Edge, claim: Claim, now: Timestamp) {
+        if let Some((probes, first)) = &mut self.probes {
+            *probes = probes.saturating_add(1);
+            first.get_or_insert(now);
+        }
         self.hours(edge, claim).for_each(Hour::count);
         if edge == Edge::Numbers {
             self.unlisted = None;
@@ -295,11 +327,15 @@ impl Meter {
         edge: Edge,
         claim: Claim,
         app_is_busy: bool,
+        taken_over: Option<Timestamp>,
         now: Timestamp,
     ) -> Option<Timestamp> {
         if let Some(until) = self.held(claim, now) {
             return Some(until);
         }
+        let (inherited, again) = self.inherited(taken_over, now);
+        let of_reads = 100_u32.saturating_sub(limits.budget_for_writes);
+        let before = |allowance: u32| allowance * of_reads / 100 * inherited / 100;
         let is_busy = app_is_busy || self.usage(now).is_some_and(|usage| usage.percent >= USAGE_HALVES);
         let (hour, allowance) = match edge.lane() {
             Lane::App => (&self.list, APP_PER_HOUR),
@@ -309,13 +345,21 @@ impl Meter {
         };
         let soon = |until: Timestamp| Some(until.max(later(now, Duration::from_secs(1))));
         let (list, rest) = (self.list.used(), self.rest.used());
-        if edge.lane() != Lane::App && !self.has_registered && list + rest >= TOGETHER_PER_HOUR {
-            return soon(self.list.room_at(list).min(self.rest.room_at(rest)));
+        if edge.lane() != Lane::App && !self.has_registered {
+            if list + rest >= TOGETHER_PER_HOUR {
+                return soon(self.list.room_at(list).min(self.rest.room_at(rest)));
+            }
+            if list + rest + before(TOGETHER_PER_HOUR) >= TOGETHER_PER_HOUR {
+                return Some(again);
+            }
         }
         let share = allowance * claim.ceiling(limits.budget_for_writes) / 100;
         let most = if is_busy && claim.is_polling() { share / 2 } else { share }.max(1);
         if hour.used() >= most {
             return soon(hour.room_at(most));
+        }
+        if hour.used() + before(allowance) >= most {
+            return Some(again);
         }
         let promised = self.promised(limits);
         let promised = match edge.tally() {
@@ -353,12 +397,28 @@ type Key = (Payer, Option<AccountId>);
 pub struct Budget {
     limits: Limits,
     meters: Mutex<HashMap<Key, Meter>>,
+    /// Since when this process acts in place of another, whose calls of the hour before are not known.
+    taken_over: Mutex<Option<Timestamp>>,
 }
 
 impl Budget {
     /// With nothing used.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, meters: Mutex::new(HashMap::new()) }
+        Self { limits, meters: Mutex::new(HashMap::new()), taken_over: Mutex::new(None) }
+    }
+
+    /// Another process acted until now. What reads may use of the last hour counts as used, until headers tell otherwise
+    /// or the hour has passed; a few calls go out to hear them.
+    pub fn take_over(&self, now: Timestamp) {
+        *lock(&self.taken_over) = Some(now);
+        for meter in lock(&self.meters).values_mut() {
+            meter.probes = Some((0, None));
+            meter.usage = None;
+        }
+    }
+
+    fn taken_over(&self) -> Option<Timestamp> {
+        *lock(&self.taken_over)
     }
 
     /// Counts a call, or says when it is welcome.
@@ -387,7 +447,7 @@ impl Budget {
         };
         meter.touched = now;
         meter.advance(now);
-        match meter.room(&self.limits, edge, claim, app_is_busy, now) {
+        match meter.room(&self.limits, edge, claim, app_is_busy, self.taken_over(), now) {
             Some(until) => Err(until),
             None => {
                 meter.count(edge, claim, now);
@@ -428,7 +488,7 @@ impl Budget {
             app.and_then(|app| app.usage(now)).is_some_and(|usage| usage.percent >= USAGE_HALVES);
         let meter = meters.get_mut(&(payer.clone(), Some(account.clone())))?;
         meter.advance(now);
-        meter.room(&self.limits, edge, claim, app_is_busy, now)
+        meter.room(&self.limits, edge, claim, app_is_busy, self.taken_over(), now)
     }
 
     /// Until when a list of this account is better not begun, since writes that it would miss are being sent. A person
@@ -458,14 +518,14 @@ impl Budget {
         let mut meters = self.lock(now);
         if let Some(percent) = headers.app {
             let meter = meters.entry((payer.clone(), None)).or_insert_with(|| Meter::new(now));
-            meter.usage = Some(Usage { percent, told: now });
+            meter.heard(percent, now);
         }
         let mut blocked = None;
         for (object, business) in &headers.business {
             // A header may tell of other accounts too; only those that we call matter.
             let key = (payer.clone(), Some(AccountId::from(object.as_str())));
             let Some(meter) = meters.get_mut(&key) else { continue };
-            meter.usage = Some(Usage { percent: business.percent, told: now });
+            meter.heard(business.percent, now);
             if business.regain_minutes > 0 {
                 let regain = Duration::from_secs(business.regain_minutes.saturating_mul(60));
                 let until = later(now, regain.min(LONGEST_BELIEVED));

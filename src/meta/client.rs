@@ -119,6 +119,15 @@ impl GraphSource for Meta {
         let credential = Credential { business, version, token, app_secret, app };
         GraphClient { inner: Arc::clone(&self.0), credential: Arc::new(credential), proof }
     }
+
+    fn take_over(&self) {
+        let Inner { budget, accounts, numbers, subscribed, profiles, clock, .. } = &*self.0;
+        budget.take_over(clock.now());
+        accounts.forget_all();
+        numbers.forget_all();
+        subscribed.forget_all();
+        profiles.forget_all();
+    }
 }
 
 /// The calls of one credential.

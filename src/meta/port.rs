@@ -59,6 +59,10 @@ pub trait GraphSource: Send + Sync + 'static {
     type Graph: Graph;
 
     fn graph(&self, credential: Credential) -> Self::Graph;
+
+    /// Another process acted until now. What was read before is not believed any more, and what it spent of the budgets is
+    /// unknown.
+    fn take_over(&self);
 }
 
 /// Every entry of an account's list.

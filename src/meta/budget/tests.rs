@@ -314,3 +314,36 @@ fn what_was_idle_for_an_hour_makes_room() {
     }
     assert!(budget.lock(at(0)).len() < 4_096);
 }
+
+#[test]
+fn after_a_take_over_the_last_hour_counts_as_used_until_a_header_tells_otherwise() {
+    let budget = budget();
+    budget.take_over(at(0));
+    // A few calls go out to hear the headers; whoever asks meanwhile asks again soon.
+    assert_eq!(spend(&budget, Edge::Numbers, DRIFT, at(0)), (u32::from(PROBES), 2));
+    assert_eq!(budget.admit(&payer(), Some(&account()), Edge::Numbers, PERSON, at(1)), Err(at(3)));
+    // What is kept for writes is not a read's to have used.
+    assert!(budget.admit(&payer(), Some(&account()), Edge::Register, Claim::Write, at(1)).is_ok());
+    budget.heard(&payer(), Some(&account()), &business_header(3, 0), at(1));
+    assert!(spend(&budget, Edge::Numbers, DRIFT, at(1)).0 > 60);
+    // Another one acted in between, and what was heard is old.
+    budget.take_over(at(3_000));
+    assert_eq!(spend(&budget, Edge::Numbers, PERSON, at(3_001)).0, u32::from(PROBES));
+}
+
+#[test]
+fn without_a_header_the_hour_before_a_take_over_passes_minute_by_minute() {
+    let budget = budget();
+    budget.take_over(at(0));
+    let made: Vec<u32> =
+        (0..60).map(|minute| spend(&budget, Edge::Numbers, DRIFT, at(minute * 60)).0).collect();
+    assert_eq!(made[0], u32::from(PROBES));
+    assert!(made[1..15].iter().all(|made| *made == 0), "{made:?}");
+    assert!(made[15..].iter().all(|made| *made <= 3), "{made:?}");
+    assert!((70..=73).contains(&made.iter().sum()), "what reads for drift may use of an hour: {made:?}");
+}
+
+#[test]
+fn a_process_that_took_nothing_over_assumes_nothing() {
+    assert!(spend(&budget(), Edge::Numbers, DRIFT, at(0)).0 > 60);
+}

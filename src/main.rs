@@ -66,11 +66,14 @@ fn operate(args: RunArgs) -> Ending {
         }));
         let (stop, over) = (CancellationToken::new(), CancellationToken::new());
         let serving = tokio::spawn(telemetry::serve(listener, health.clone(), metrics.clone(), over.clone()));
+        // It works from its start to its end.
+        let (_told, may_work) = tokio::sync::watch::channel(true);
         let options = controller::Options {
             namespaces: args.namespaces.clone(),
             limits: args.limits(),
             concurrency: args.concurrency,
             instance: std::env::var("HOSTNAME").ok(),
+            may_work,
             health,
             metrics,
         };

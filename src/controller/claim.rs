@@ -103,6 +103,20 @@ impl Claims {
         Ripple { woken: Vec::new(), recount: inner.by_portfolio.keys().cloned().collect() }
     }
 
+    /// From now on this process acts. Another may have acted until now, so what this one decided in an earlier term says
+    /// nothing any more, and pauses count from now.
+    pub fn take_over(&self, now: Timestamp) {
+        let mut inner = self.lock();
+        inner.filled = inner.filled.map(|_| now);
+        let has_acted = |claimant: &Claimant| {
+            claimant.has_number || claimant.has_managed || claimant.stage != Stage::Pending
+        };
+        inner.is_inherited |= inner.channels.values().any(has_acted);
+        for rivals in inner.by_digits.values_mut() {
+            rivals.holder = None;
+        }
+    }
+
     /// Something was found that another process had worked on. It is unknown which claims
     /// ended just before this process began to watch.
     pub fn inherits(&self) {

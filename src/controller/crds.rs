@@ -11,11 +11,13 @@ use crate::{
     telemetry::health::Health,
 };
 
+use super::supervise::Pulse;
+
 pub const PART: &str = "crds";
 /// What is missing is looked for this often.
 const SOON: Duration = Duration::from_secs(5);
 /// What fits is looked at again after this long: a CRD may be replaced while the operator runs.
-const AGAIN: Duration = Duration::from_secs(300);
+const AGAIN: Duration = Duration::from_secs(180);
 const INSTALL: &str = "whatsapp-operator crd | kubectl apply --server-side -f -";
 
 /// What was found: why the kinds cannot be used, and what else there is to know of them.
@@ -26,10 +28,11 @@ struct Found {
 }
 
 /// Keeps readiness in step with the CRDs.
-pub async fn check(client: &Client, health: &Health) {
+pub async fn check(client: &Client, health: &Health, pulse: &Pulse) {
     let mut fits = false;
     let mut told = None;
     loop {
+        pulse.beat();
         match look(client).await {
             Ok(found) => {
                 fits = found.missing.is_empty();

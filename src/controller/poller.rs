@@ -48,6 +48,8 @@ impl From<Panicked> for Unread {
 
 /// Reads one account for all its numbers at rest.
 pub async fn work<G: Graph, C: Clock>(ctx: Arc<Context<G, C>>, turn: Turn<AccountOf>) -> Next {
+    // Counted, so that the end of a term waits until it is dropped.
+    let _counted = ctx.shell.tasks.token();
     let of = turn.key;
     let after = match contained(poll(&ctx, &of, turn.place)).await {
         Ok(after) => after,

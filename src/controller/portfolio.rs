@@ -58,7 +58,7 @@ const UNREADABLE: &str =
 pub struct Context<S: GraphSource, C> {
     pub cluster: Cluster,
     pub shell: Shell<C>,
-    pub source: S,
+    pub source: Arc<S>,
     pub portfolios: Arc<Portfolios<S::Graph>>,
     pub signals: Signals,
     pub desk: Desk<S::Graph>,
@@ -181,7 +181,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         // It waits for Secrets and for Meta from here on.
         place.leave();
         let offer = Offer::read(&secrets, &desired).await.recognised(state);
-        let (source, shell) = (&self.ctx.source, &self.ctx.shell);
+        let (source, shell) = (&*self.ctx.source, &self.ctx.shell);
         let examination = Examination { source, shell, desired: &desired, offer: &offer };
         let (conditions, waiting) = standing(&portfolio);
         let shown = Shown { conditions: &conditions, waiting: &waiting };

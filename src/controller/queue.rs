@@ -25,6 +25,8 @@ use tokio::{
 use crate::engine::{desired::PortfolioRef, id::AccountId, look::Urgency};
 use crate::run::pass::Place;
 
+use super::supervise::Pulse;
+
 /// Whom work is done for: whoever shares it waits for the same things.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lane {
@@ -91,7 +93,10 @@ impl<K> Shared<K> {
 }
 
 struct Inner<K> {
+    places: usize,
     free: usize,
+    /// Counts the runs. What is left of an earlier one has no say any more.
+    run: u64,
     entries: HashMap<K, Entry>,
     dates: BTreeSet<(Instant, K)>,
     /// By class, in its order.
@@ -112,6 +117,8 @@ struct Entry {
     stands: Option<Stand>,
     /// The ticket with which it was begun.
     running: Option<u64>,
+    /// The ticket of the last work that came to its end.
+    last: u64,
     /// What the watch last showed of it.
     seen: Seen,
     /// Somebody asked since it was last begun.
@@ -121,7 +128,7 @@ struct Entry {
 impl Entry {
     fn new(lane: Arc<Lane>, class: Urgency) -> Self {
         let seen = Seen::default();
-        Self { lane, class, date: None, stands: None, running: None, seen, asked: None }
+        Self { lane, class, date: None, stands: None, running: None, last: 0, seen, asked: None }
     }
 }
 
@@ -137,6 +144,8 @@ const DEBOUNCE: Duration = Duration::from_millis(250);
 /// So many are woken at once, and of those behind them one after each [`PACE`].
 const CROWD: u32 = 50;
 const PACE: Duration = Duration::from_millis(6);
+/// A run gives a sign of life this often, when it has nothing to do.
+const ALIVE: Duration = Duration::from_secs(60);
 /// No date is further away than this, whatever is asked for.
 const HORIZON: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -287,6 +296,26 @@ struct Begun<K> {
 }
 
 impl<K: Handle> Inner<K> {
+    /// Everything is worked on anew, in its class.
+    fn restart(&mut self, now: Instant) {
+        self.run += 1;
+        self.free = self.places;
+        self.lines = Default::default();
+        self.away.clear();
+        self.dates.clear();
+        let mut all: Vec<(u64, K, Urgency)> = Vec::with_capacity(self.entries.len());
+        for (key, entry) in &mut self.entries {
+            let class = entry.asked.take().map_or(entry.class, |asked| asked.min(entry.class));
+            (entry.date, entry.stands, entry.running) = (None, None, None);
+            all.push((entry.last, key.clone(), class));
+        }
+        // Who had its turn last comes last, so that short runs serve everybody too.
+        all.sort_unstable();
+        for (_, key, class) in all {
+            self.ask(&key, class, now);
+        }
+    }
+
     fn date(&mut self, key: &K, at: Instant) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         match entry.date {
@@ -425,6 +454,7 @@ impl<K: Handle> Inner<K> {
             return;
         };
         entry.running = None;
+        entry.last = ticket;
         entry.class = next.class;
         match (entry.asked, next.after) {
             (Some(class), _) => self.stand(key, class, now),
@@ -438,7 +468,9 @@ impl<K: Handle> Queue<K> {
     /// With this many places.
     pub fn new(places: usize) -> Self {
         let inner = Inner {
+            places,
             free: places,
+            run: 0,
             entries: HashMap::new(),
             dates: BTreeSet::new(),
             lines: Default::default(),
@@ -536,16 +568,18 @@ impl<K: Handle> Queue<K> {
         depths
     }
 
-    /// Works until it is dropped; what is under way is dropped with it, and comes again in the next run.
+    /// Works until it is dropped; what is under way is dropped with it, and all objects come again in the next run.
     ///
     /// `told` is told how long each stood in line.
-    pub async fn run<F, W>(&self, work: F, told: impl Fn(Urgency, Duration))
+    pub async fn run<F, W>(&self, pulse: Pulse, work: F, told: impl Fn(Urgency, Duration))
     where
         F: Fn(Turn<K>) -> W,
         W: Future<Output = Next> + Send + 'static,
     {
         let mut under_way = JoinSet::new();
+        self.0.lock().restart(Instant::now());
         loop {
+            pulse.beat();
             loop {
                 let Some(begun) = self.0.lock().next(Instant::now()) else { break };
                 told(begun.class, begun.delay);
@@ -566,12 +600,15 @@ impl<K: Handle> Queue<K> {
                 () = self.0.more.notified() => {}
                 () = come => {}
                 Some(_) = under_way.join_next() => {}
+                () = tokio::time::sleep(ALIVE) => {}
             }
         }
     }
 
     fn turn(&self, begun: &Begun<K>) -> Turn<K> {
-        let place = Seat { queue: self.clone(), lane: begun.lane.clone(), class: begun.class, at: At::Place };
+        let run = self.0.lock().run;
+        let place =
+            Seat { queue: self.clone(), run, lane: begun.lane.clone(), class: begun.class, at: At::Place };
         Turn { key: begun.key.clone(), is_asked: begun.is_asked, place }
     }
 }
@@ -607,6 +644,7 @@ impl<K: Handle> Drop for Ending<K> {
 /// The place of a turn.
 pub struct Seat<K: Handle> {
     queue: Queue<K>,
+    run: u64,
     lane: Lane,
     class: Urgency,
     at: At,
@@ -624,6 +662,9 @@ impl<K: Handle> Place for Seat<K> {
         if matches!(self.at, At::Place) {
             self.at = At::Away;
             let mut inner = self.queue.0.lock();
+            if inner.run != self.run {
+                return;
+            }
             inner.free += 1;
             *inner.away.entry(self.lane.clone()).or_default() += 1;
             drop(inner);
@@ -634,7 +675,13 @@ impl<K: Handle> Place for Seat<K> {
     async fn enter(&mut self) {
         if matches!(self.at, At::Away) {
             let (seat, given) = oneshot::channel();
-            self.queue.0.lock().lines[index(self.class)].push(&self.lane, Ticket::Resume(seat));
+            {
+                let mut inner = self.queue.0.lock();
+                if inner.run != self.run {
+                    return;
+                }
+                inner.lines[index(self.class)].push(&self.lane, Ticket::Resume(seat));
+            }
             self.at = At::Line(given);
             self.queue.0.more.notify_one();
         }
@@ -650,6 +697,9 @@ impl<K: Handle> Drop for Seat<K> {
     fn drop(&mut self) {
         {
             let mut inner = self.queue.0.lock();
+            if inner.run != self.run {
+                return;
+            }
             match &mut self.at {
                 At::Place => inner.free += 1,
                 At::Away => inner.back(&self.lane),

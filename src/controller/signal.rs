@@ -61,17 +61,22 @@ pub struct Signals {
     doubts: Arc<Mutex<HashSet<PortfolioRef>>>,
     pub metrics: Arc<Metrics>,
     pub repeats: Arc<Repeats>,
-    /// Start of the process.
+    /// Since when this process works.
     pub started: Timestamp,
 }
 
 impl Signals {
-    /// With places for this many channels and portfolios; accounts have as many as portfolios.
-    pub fn new(channels: usize, portfolios: usize, metrics: Arc<Metrics>, started: Timestamp) -> Self {
+    /// With the queues of both kinds, and places for this many accounts.
+    pub fn new(
+        (channels, portfolios): (Queue<Key>, Queue<PortfolioRef>),
+        accounts: usize,
+        metrics: Arc<Metrics>,
+        started: Timestamp,
+    ) -> Self {
         Self {
-            channels: Queue::new(channels),
-            portfolios: Queue::new(portfolios),
-            accounts: Queue::new(portfolios),
+            channels,
+            portfolios,
+            accounts: Queue::new(accounts),
             doubts: Arc::default(),
             metrics,
             repeats: Arc::default(),
@@ -81,11 +86,7 @@ impl Signals {
 
     /// Wakes whom a change of a channel concerns.
     pub fn spread(&self, ripple: Ripple) {
-        self.channels.wake(ripple.woken);
-        for of in ripple.recount {
-            // Many counts change at the same time; a portfolio is written once for all of them.
-            self.portfolios.within(&of, RECOUNT);
-        }
+        spread(&self.channels, &self.portfolios, ripple);
     }
 
     /// A channel was refused its credential, so Meta is asked about it soon.
@@ -101,5 +102,14 @@ impl Signals {
 
     fn doubts(&self) -> MutexGuard<'_, HashSet<PortfolioRef>> {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes whom a change of a channel concerns.
+pub fn spread(channels: &Queue<Key>, portfolios: &Queue<PortfolioRef>, ripple: Ripple) {
+    channels.wake(ripple.woken);
+    for of in ripple.recount {
+        // Many counts change at the same time; a portfolio is written once for all of them.
+        portfolios.within(&of, RECOUNT);
     }
 }

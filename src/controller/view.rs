@@ -83,6 +83,13 @@ impl<G: Clone> Portfolios<G> {
         wakes
     }
 
+    /// Nobody works on portfolios from here on: what was found of them is of the past.
+    pub fn close(&self) {
+        for slot in self.write().values_mut() {
+            (slot.view, slot.graph) = (None, None);
+        }
+    }
+
     /// How a portfolio looks from a namespace, with its Graph. A portfolio that may not be used from there looks
     /// exactly like one that does not exist.
     pub fn state(&self, of: &PortfolioRef, namespace: &str) -> (PortfolioState, Option<G>) {

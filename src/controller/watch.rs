@@ -31,6 +31,8 @@ const PAGE: u32 = 100;
 const WATCH_SECONDS: u32 = 290;
 /// A watch that says nothing for this long is dead: the server sends a bookmark about once a minute.
 const SILENCE: Duration = Duration::from_secs(150);
+/// A sign that the watches go on. Whether the server gives one is another matter.
+const BEAT: Duration = Duration::from_secs(60);
 /// A watch that ends at once is not begun again before this.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// What failed or was refused is tried again at least this often.
@@ -240,8 +242,13 @@ impl<K> Watched for K where
 {
 }
 
-/// Watches until it is dropped. `take` is told everything, and never twice at one time.
-pub async fn watch<K: Watched>(client: &Client, watches: &Watches, take: impl Fn(News<'_, K>) + Sync) {
+/// Watches until it is dropped. `take` is told everything, and never twice at one time. `beat` is called again and again.
+pub async fn watch<K: Watched>(
+    client: &Client,
+    watches: &Watches,
+    beat: impl Fn() + Sync,
+    take: impl Fn(News<'_, K>) + Sync,
+) {
     let ends = Mutex::new(Taking { is_filled: false, take });
     let follow = watches.names().into_iter().enumerate().map(|(at, namespace)| {
         let api = match &namespace {
@@ -250,7 +257,16 @@ pub async fn watch<K: Watched>(client: &Client, watches: &Watches, take: impl Fn
         };
         Follow { api, at, watches, taking: &ends, known: HashSet::new(), newest: None, old_lists: 0 }.run()
     });
-    join_all(follow).await;
+    let beating = async {
+        loop {
+            beat();
+            sleep(BEAT).await;
+        }
+    };
+    tokio::select! {
+        _ = join_all(follow) => {}
+        () = beating => {}
+    }
 }
 
 /// Who is told, by all namespaces.

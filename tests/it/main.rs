@@ -29,3 +29,4 @@ mod readme;
 mod rig;
 mod sandbox;
 mod stored;
+mod terms;

@@ -107,7 +107,8 @@ async fn a_channel_goes_from_apply_to_ready_and_then_rests() {
     assert_eq!(rig.sandbox.effects().len(), meta, "nor does it do anything at Meta");
 }
 
-/// Nothing is written for so long, neither to the cluster nor to Meta, although the channel is looked at.
+/// Nothing is written for so long, neither to the cluster nor to Meta, although the account is looked at. The channel itself
+/// is not worked on.
 async fn rests(rig: &Rig, time: Duration, looks: u64) {
     let mark = rig.at_rest().await;
     let before = (rig.counted("passes", "channel").await, lists(rig));
@@ -118,7 +119,7 @@ async fn rests(rig: &Rig, time: Duration, looks: u64) {
     assert_eq!(rig.sandbox.effects().len(), meta, "nor anything at Meta");
     let passes = rig.counted("passes", "channel").await - before.0;
     let lists = lists(rig) - before.1;
-    assert!(passes >= looks && lists >= looks, "{passes} passes and {lists} lists in {time:?} show little");
+    assert!(passes == 0 && lists >= looks, "{passes} passes and {lists} lists in {time:?}");
 }
 
 fn lists(rig: &Rig) -> u64 {

@@ -107,7 +107,7 @@ async fn a_slow_account_holds_no_place_that_another_could_use() {
                     Next::after(Duration::from_secs(3600), Urgency::Drift)
                 }
             };
-            queue.run(work, |_, _| {}).await;
+            queue.run(Pulse::new(), work, |_, _| {}).await;
         }
     });
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -240,7 +240,7 @@ async fn only_what_a_user_changes_asks_for_work() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_is_started_and_stopped_many_times_and_nothing_is_lost() {
+async fn work_is_started_and_stopped_many_times_and_everybody_has_a_turn() {
     let queue = Queue::new(3);
     for n in 0..50_u32 {
         let seen = Seen::of(&meta(&n.to_string(), 1, None), &[]);
@@ -259,13 +259,16 @@ async fn work_is_started_and_stopped_many_times_and_nothing_is_lost() {
                 Next::after(Duration::from_secs(3600), Urgency::Drift)
             }
         };
-        let _ = tokio::time::timeout(Duration::from_millis(2_500), queue.run(work, |_, _| {})).await;
+        let _ = tokio::time::timeout(Duration::from_millis(2_500), queue.run(Pulse::new(), work, |_, _| {}))
+            .await;
         // What was dropped in the middle ends in its task.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let done = done.lock().expect("sound");
     assert_eq!(done.len(), 50, "{done:?}");
-    assert!(done.values().all(|count| *count == 1), "{done:?}");
+    // Each run works on all anew, and goes on with those for which the one before had no time.
+    let (least, most) = (done.values().min(), done.values().max());
+    assert!(least.zip(most).is_some_and(|(least, most)| most - least <= 1), "{done:?}");
     assert_eq!(free(&queue), (3, 0));
 }
 
@@ -312,7 +315,8 @@ async fn a_panic_ends_one_turn_and_no_other() {
             Next::after(Duration::from_secs(3600), Urgency::Drift)
         }
     };
-    let _ = tokio::time::timeout(Duration::from_millis(1_500), queue.run(work, |_, _| {})).await;
+    let _ =
+        tokio::time::timeout(Duration::from_millis(1_500), queue.run(Pulse::new(), work, |_, _| {})).await;
     let mut order = Vec::new();
     while let Ok(key) = told.try_recv() {
         order.push(key);
@@ -328,4 +332,22 @@ async fn how_many_stand_in_line_is_told_by_class() {
     queue.ask(&"two", Urgency::Person);
     let depths = queue.depths();
     assert_eq!(depths.map(|(_, depth)| depth), [1, 0, 0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_an_earlier_run_takes_no_place_of_a_later_one() {
+    let queue = Queue::new(1);
+    shows(&queue, "one", lane("a", "1"), Urgency::Drift);
+    queue.0.lock().restart(Instant::now());
+    let (begun, mut seat) = begin(&queue).expect("there is work");
+    seat.leave();
+    queue.0.lock().restart(Instant::now());
+    assert_eq!(free(&queue), (1, 0));
+    // It was begun before, so it does not wait for a place of this run, and gives none back.
+    seat.enter().await;
+    drop(seat);
+    let next = Next::after(Duration::from_secs(60), Urgency::Drift);
+    queue.0.lock().ended(&begun.key, begun.ticket, next, Instant::now());
+    assert_eq!(free(&queue), (1, 0));
+    assert_eq!(order(&queue), ["one"], "this run works on it too");
 }

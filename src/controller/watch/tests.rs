@@ -134,7 +134,7 @@ async fn told(server: &Server, namespaces: &[&str], time: Duration) -> (Vec<Stri
             News::Back => "back".to_owned(),
         });
     };
-    let _ = timeout(time, watch(&server.client(), &watches, take)).await;
+    let _ = timeout(time, watch(&server.client(), &watches, || {}, take)).await;
     (news.into_inner().expect("sound"), watches)
 }
 

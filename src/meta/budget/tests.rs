@@ -340,7 +340,10 @@ fn without_a_header_the_hour_before_a_take_over_passes_minute_by_minute() {
     assert_eq!(made[0], u32::from(PROBES));
     assert!(made[1..15].iter().all(|made| *made == 0), "{made:?}");
     assert!(made[15..].iter().all(|made| *made <= 3), "{made:?}");
-    assert!((70..=73).contains(&made.iter().sum()), "what reads for drift may use of an hour: {made:?}");
+    assert!(
+        (70..=73).contains(&made.iter().sum::<u32>()),
+        "what reads for drift may use of an hour: {made:?}"
+    );
 }
 
 #[test]

@@ -1,0 +1,264 @@
+//! Index: what the API server has, kept warm by every replica: the objects, which channel manages which number, and what
+//! portfolios grant. It works on nothing; whoever does follows it.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use kube::{Client, Resource};
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{desired::PortfolioRef, look::Urgency};
+use crate::{
+    api::{
+        lower,
+        v1alpha1::{WhatsAppChannel, WhatsAppPortfolio},
+    },
+    meta::port::Clock,
+    telemetry::{health::Health, metrics::Metrics},
+};
+
+use super::{
+    channel,
+    claim::{Claims, Ripple},
+    portfolio,
+    queue::{Lane, Queue, Seen, Target},
+    signal::spread,
+    supervise::Pulse,
+    view::Portfolios,
+    watch::{self, Key, News, Standing, Watches, watch},
+};
+
+/// Readiness and metrics are told of the watches this often.
+const WATCHES: Duration = Duration::from_secs(2);
+/// A watch without a sign of life for this long makes the operator not ready.
+const DEAF: Duration = Duration::from_secs(300);
+
+pub const CHANNELS: &str = "channels";
+pub const PORTFOLIOS: &str = "portfolios";
+
+/// Who works on what the index shows has more to forget, and may have something to try again.
+pub trait Follower: Send + Sync {
+    fn channel_gone(&self, key: &Key);
+    fn portfolio_gone(&self, of: &PortfolioRef);
+    /// Channels whose last pass failed.
+    fn failing(&self) -> Vec<Key>;
+}
+
+/// What is known. The queues hold every object, whether anybody works on them or not.
+pub struct Index<G> {
+    clock: Arc<dyn Clock>,
+    pub claims: Arc<Claims>,
+    pub portfolios: Arc<Portfolios<G>>,
+    pub channels: Queue<Key>,
+    pub desks: Queue<PortfolioRef>,
+    watches: [(&'static str, Watches); 2],
+    filled: [CancellationToken; 2],
+    follower: Mutex<Option<Arc<dyn Follower>>>,
+}
+
+impl<G: Clone + Send + Sync + 'static> Index<G> {
+    /// Of these namespaces, or of all when there are none. The queues have this many places.
+    pub fn new(
+        clock: Arc<dyn Clock>,
+        claims: Claims,
+        namespaces: &[String],
+        (channels, portfolios): (usize, usize),
+    ) -> Self {
+        Self {
+            clock,
+            claims: Arc::new(claims),
+            portfolios: Arc::new(Portfolios::default()),
+            channels: Queue::new(channels),
+            desks: Queue::new(portfolios),
+            watches: [CHANNELS, PORTFOLIOS].map(|part| (part, Watches::new(namespaces))),
+            filled: Default::default(),
+            follower: Mutex::default(),
+        }
+    }
+
+    /// Who works from now on; nobody, with none.
+    pub fn follow(&self, follower: Option<Arc<dyn Follower>>) {
+        *self.follower() = follower;
+    }
+
+    /// Waits until everything was listed.
+    pub async fn filled(&self) {
+        for filled in &self.filled {
+            filled.cancelled().await;
+        }
+    }
+
+    /// Watches channels until it is dropped.
+    pub async fn watch_channels(&self, client: &Client, health: &Health, pulse: &Pulse) {
+        self.watched(client, 0, health, pulse, |news| self.take_channel(news)).await;
+    }
+
+    /// Watches portfolios until it is dropped.
+    pub async fn watch_portfolios(&self, client: &Client, health: &Health, pulse: &Pulse) {
+        self.watched(client, 1, health, pulse, |news| self.take_portfolio(news)).await;
+    }
+
+    async fn watched<K: watch::Watched>(
+        &self,
+        client: &Client,
+        at: usize,
+        health: &Health,
+        pulse: &Pulse,
+        take: impl Fn(&News<'_, K>) + Sync,
+    ) {
+        let (part, watches) = &self.watches[at];
+        let take = |news: News<'_, K>| {
+            take(&news);
+            if matches!(news, News::Filled) {
+                health.holds(part);
+                self.filled[at].cancel();
+            }
+        };
+        watch(client, watches, || pulse.beat(), take).await;
+    }
+
+    /// Keeps the index of claims in step with the watch, and wakes whom a change concerns.
+    fn take_channel(&self, news: &News<'_, WhatsAppChannel>) {
+        let now = self.clock.now();
+        match news {
+            News::Filled => self.spread(self.claims.filled(now)),
+            News::Back => self.channels.wake(self.followed(|one| one.failing()).unwrap_or_default()),
+            News::Shown { object, is_first } => {
+                // One that does not parse keeps its place: its number may well be managed.
+                let (key, seen) = (Key::of(object.meta()), Seen::of(object.meta(), &ASKS));
+                let (lane, begin) = match &object.0 {
+                    Ok(channel) => {
+                        if *is_first && channel.seen().is_some() {
+                            self.claims.inherits();
+                        }
+                        let claimant = channel::claimant(channel);
+                        let lane = channel::lane(channel, &claimant.portfolio);
+                        self.spread_of(&key, self.claims.apply(&key, claimant, now));
+                        lane
+                    }
+                    Err(_) => (nowhere(&key), Urgency::Transitional),
+                };
+                let key = self.claims.known(&key).map_or(key, |(key, _)| key);
+                self.channels.shows(&key, lane, seen, begin);
+            }
+            News::Gone(key) => {
+                self.channels.forget(key);
+                self.followed(|one| one.channel_gone(key));
+                self.spread_of(key, self.claims.remove(key, now));
+            }
+        }
+    }
+
+    /// Wakes whom a change of a channel concerns. A portfolio that it may not use is not among them.
+    fn spread_of(&self, key: &Key, ripple: Ripple) {
+        self.spread(ripple.within(|of| self.portfolios.may_use(of, &key.namespace)));
+    }
+
+    fn spread(&self, ripple: Ripple) {
+        spread(&self.channels, &self.desks, ripple);
+    }
+
+    /// Keeps what portfolios grant in step with the watch.
+    fn take_portfolio(&self, news: &News<'_, WhatsAppPortfolio>) {
+        match news {
+            News::Filled => {
+                self.portfolios.filled();
+                self.channels.wake(self.claims.keys());
+            }
+            // A portfolio is looked at every minute anyway.
+            News::Back => {}
+            News::Shown { object, is_first } => {
+                let of = portfolio::reference(&Key::of(object.meta()));
+                let lane = Lane { portfolio: of.clone(), target: Target::Portfolio };
+                // A new one is worked on at once; what was published of the one before is not it.
+                let seen = Seen::of(object.meta(), &ASKS);
+                let Ok(object) = &object.0 else {
+                    self.desks.shows(&of, lane, seen, Urgency::Edit);
+                    return;
+                };
+                if *is_first && object.seen().is_some() {
+                    self.claims.inherits();
+                }
+                let access = lower::portfolio(object).map(|desired| desired.access).unwrap_or_default();
+                let uid = object.metadata.uid.as_deref().unwrap_or_default();
+                if self.portfolios.declare(&of, uid, access) {
+                    self.channels.wake(self.claims.of_portfolio(&of));
+                }
+                self.desks.shows(&of, lane, seen, Urgency::Edit);
+            }
+            News::Gone(key) => {
+                let of = portfolio::reference(key);
+                self.desks.forget(&of);
+                self.portfolios.remove(&of);
+                self.followed(|one| one.portfolio_gone(&of));
+                self.channels.wake(self.claims.of_portfolio(&of));
+            }
+        }
+    }
+
+    /// Tells readiness and metrics how the watches go.
+    pub async fn check_watches(&self, health: &Health, metrics: &Metrics, pulse: &Pulse) {
+        loop {
+            pulse.beat();
+            for (part, watches) in &self.watches {
+                let standing = watches.standing();
+                for one in &standing {
+                    let namespace = one.namespace.as_deref().unwrap_or_default();
+                    metrics.watch(part, namespace, one.age, one.refused.is_some());
+                }
+                let is_filled = watches.is_filled();
+                let about = |one: &Standing| {
+                    one.namespace.as_ref().map_or_else(String::new, |name| format!(" in {name}"))
+                };
+                let notes = standing.iter().filter_map(|one| {
+                    let why = one.refused.as_ref()?;
+                    let remedy = "let the operator's ServiceAccount list and watch them, or do not watch the namespace";
+                    Some(format!(
+                        "{part}{} cannot be read and count as none ({why}); {remedy}; it is tried again by itself",
+                        about(one)
+                    ))
+                });
+                let notes: Vec<String> = notes.collect();
+                let failures = standing.iter().filter_map(|one| {
+                    let why = one.failure.as_ref()?;
+                    let is_missed = !is_filled || one.age > DEAF;
+                    is_missed.then(|| {
+                        format!("the watch of {part}{} fails and is tried again by itself: {why}", about(one))
+                    })
+                });
+                let mut missing: Vec<String> = failures.collect();
+                if !is_filled {
+                    missing.insert(0, format!("the cache of {part} is not filled yet"));
+                    missing.extend(notes.iter().cloned());
+                }
+                if missing.is_empty() {
+                    health.holds(part);
+                } else {
+                    health.missing_part(part, &missing.join("; "));
+                }
+                health.note(part, notes);
+            }
+            tokio::time::sleep(WATCHES).await;
+        }
+    }
+
+    fn followed<T>(&self, tell: impl FnOnce(&dyn Follower) -> T) -> Option<T> {
+        let follower = self.follower().clone();
+        follower.as_deref().map(tell)
+    }
+
+    fn follower(&self) -> MutexGuard<'_, Option<Arc<dyn Follower>>> {
+        self.follower.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The annotations by which people ask for something.
+const ASKS: [&str; 3] = [lower::SEND_CODE, lower::RETRY, lower::RECONCILE];
+
+/// One that does not parse names no portfolio.
+fn nowhere(key: &Key) -> Lane {
+    let portfolio = PortfolioRef { namespace: key.namespace.clone(), name: "".into() };
+    Lane { portfolio, target: Target::Status }
+}

@@ -1,0 +1,237 @@
+//! Work: passes, pollers and steps, while this process is told to. Everything that it remembers is of one term, and is
+//! forgotten with it: between two terms another process may have acted.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::Client;
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use crate::engine::{desired::PortfolioRef, limits::Limits, look::Urgency};
+use crate::{
+    cluster::{DEADLINE, event::Events},
+    meta::port::{Clock, GraphSource},
+    run::pass::{Ids, Shell, longest},
+    telemetry::{health::Health, metrics::Metrics},
+};
+
+use super::{
+    channel,
+    index::{CHANNELS, Follower, Index, PORTFOLIOS},
+    poller,
+    portfolio::{self, Desk},
+    resting::Accounts,
+    signal::{Cluster, Signals},
+    state::States,
+    supervise::{Fallen, Pulse, Tasks},
+    watch::Key,
+};
+
+/// Gauges are counted anew this often.
+const GAUGES: Duration = Duration::from_secs(15);
+/// Accounts that are worked on at the same time; one that waits for Meta does not count.
+const ACCOUNTS_AT_ONCE: usize = 16;
+const ACCOUNTS: &str = "accounts";
+/// What readiness calls the tasks of a term.
+const PART: &str = "work";
+
+/// What every term has.
+pub struct Work<S: GraphSource, C> {
+    pub index: Arc<Index<S::Graph>>,
+    pub client: Client,
+    pub events: Events,
+    pub source: Arc<S>,
+    pub clock: Arc<C>,
+    pub limits: Arc<Limits>,
+    pub ids: Arc<Ids>,
+    /// Reading and deciding of one reconcile; what is carried out is not bounded by it.
+    pub budget: Duration,
+    pub health: Health,
+    pub metrics: Arc<Metrics>,
+}
+
+/// What is remembered in one term.
+struct Term<S: GraphSource, C> {
+    channels: Arc<channel::Context<S::Graph, C>>,
+    desks: Arc<portfolio::Context<S, C>>,
+}
+
+impl<S: GraphSource, C: Clock> Follower for Term<S, C> {
+    fn channel_gone(&self, key: &Key) {
+        self.channels.states.remove(key);
+        self.channels.accounts.leave(key);
+    }
+
+    fn portfolio_gone(&self, of: &PortfolioRef) {
+        self.desks.signals.take_doubt(of);
+        self.desks.desk.remove(of);
+        self.desks.signals.metrics.forget(&of.namespace, &of.name);
+    }
+
+    fn failing(&self) -> Vec<Key> {
+        self.channels.states.failing()
+    }
+}
+
+impl<S: GraphSource, C: Clock> Work<S, C> {
+    /// Works in every term for which it is told to, until `stop`.
+    ///
+    /// # Errors
+    ///
+    /// When a task of a term ends by itself, or falls silent.
+    pub async fn terms(
+        &self,
+        mut may_work: watch::Receiver<bool>,
+        stop: &CancellationToken,
+    ) -> Result<(), Fallen> {
+        loop {
+            let begin = async {
+                self.index.filled().await;
+                until(&mut may_work, true).await;
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                () = begin => {}
+            }
+            let over = async {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = until(&mut may_work, false) => {}
+                }
+            };
+            self.term(over).await?;
+        }
+    }
+
+    /// Works until `over`, then ends what was begun: no new work, and every intent, call and outcome on its way is written
+    /// before this returns, for which it takes at most [`longest`].
+    async fn term(&self, over: impl Future<Output = ()>) -> Result<(), Fallen> {
+        let started = self.clock.now();
+        self.source.take_over();
+        self.index.claims.take_over(started);
+        let (term, begun) = self.begin(started);
+        self.index.follow(Some(Arc::new(term)));
+        let (mut tasks, carried) = begun;
+        info!("working");
+        let ended = tokio::select! {
+            () = over => Ok(()),
+            fallen = tasks.fallen() => Err(fallen),
+        };
+        if ended.is_ok() {
+            info!("ending the work");
+        }
+        // Reconciles are dropped with their tasks; what was begun goes on in tasks of its own.
+        drop(tasks);
+        carried.close();
+        if tokio::time::timeout(longest(&self.limits, DEADLINE), carried.wait()).await.is_err() {
+            warn!(left = carried.len(), "some work was still on its way when the time for it had passed");
+        }
+        self.index.follow(None);
+        self.index.portfolios.close();
+        ended
+    }
+
+    fn begin(&self, started: Timestamp) -> (Term<S, C>, (Tasks, TaskTracker)) {
+        let carried = TaskTracker::new();
+        let shell = Shell {
+            clock: self.clock.clone(),
+            limits: self.limits.clone(),
+            ids: self.ids.clone(),
+            tasks: carried.clone(),
+            budget: self.budget,
+        };
+        let index = &self.index;
+        let signals = Signals::new(
+            (index.channels.clone(), index.desks.clone()),
+            ACCOUNTS_AT_ONCE,
+            self.metrics.clone(),
+            started,
+        );
+        let cluster = Cluster { client: self.client.clone(), events: self.events.clone() };
+        let channels = Arc::new(channel::Context {
+            cluster: cluster.clone(),
+            shell: shell.clone(),
+            claims: index.claims.clone(),
+            portfolios: index.portfolios.clone(),
+            states: Arc::new(States::default()),
+            accounts: Arc::new(Accounts::default()),
+            signals: signals.clone(),
+        });
+        let desks = Arc::new(portfolio::Context {
+            cluster,
+            shell,
+            source: self.source.clone(),
+            portfolios: index.portfolios.clone(),
+            signals,
+            desk: Desk::new(index.claims.clone()),
+        });
+        let mut tasks = Tasks::new(PART, self.health.clone());
+        let ctx = channels.clone();
+        tasks.begin("the work on channels", |pulse| async move {
+            let (queue, metrics) = (ctx.signals.channels.clone(), ctx.signals.metrics.clone());
+            let told = |class, delay| metrics.delay(CHANNELS, word(class), delay);
+            queue.run(pulse, |turn| channel::work(ctx.clone(), turn), told).await;
+        });
+        let ctx = channels.clone();
+        tasks.begin("the work on accounts", |pulse| async move {
+            let (queue, metrics) = (ctx.signals.accounts.clone(), ctx.signals.metrics.clone());
+            let told = |class, delay| metrics.delay(ACCOUNTS, word(class), delay);
+            queue.run(pulse, |turn| poller::work(ctx.clone(), turn), told).await;
+        });
+        let ctx = desks.clone();
+        tasks.begin("the work on portfolios", |pulse| async move {
+            let (queue, metrics) = (ctx.signals.portfolios.clone(), ctx.signals.metrics.clone());
+            let told = |class, delay| metrics.delay(PORTFOLIOS, word(class), delay);
+            queue.run(pulse, |turn| portfolio::work(ctx.clone(), turn), told).await;
+        });
+        let ctx = channels.clone();
+        tasks.begin("the gauges", |pulse| async move { count(&ctx, &pulse).await });
+        (Term { channels, desks }, (tasks, carried))
+    }
+}
+
+/// Waits until it is told so. Who told last is believed for good.
+async fn until(told: &mut watch::Receiver<bool>, what: bool) {
+    if told.wait_for(|now| *now == what).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The word for a class in metrics.
+fn word(class: Urgency) -> &'static str {
+    match class {
+        Urgency::Person => "person",
+        Urgency::Edit => "edit",
+        Urgency::Transitional => "transitional",
+        Urgency::Drift => "drift",
+    }
+}
+
+/// Keeps the gauges.
+async fn count<G, C: Clock>(ctx: &channel::Context<G, C>, pulse: &Pulse) {
+    let channel::Context { shell, claims, states, accounts, signals, .. } = ctx;
+    let metrics = &signals.metrics;
+    loop {
+        pulse.beat();
+        let depths = [
+            (CHANNELS, signals.channels.depths()),
+            (PORTFOLIOS, signals.portfolios.depths()),
+            (ACCOUNTS, signals.accounts.depths()),
+        ];
+        for (kind, depths) in depths {
+            for (class, depth) in depths {
+                metrics.depth(kind, word(class), depth);
+            }
+        }
+        let stages = claims.stages();
+        metrics.channels(stages.iter().map(|(stage, count)| (stage.as_str(), *count)));
+        let now: Timestamp = shell.clock.now();
+        let oldest = states.oldest_success(accounts.oldest_look(), signals.started, claims.len());
+        let age = oldest.map_or(0.0, |at| now.duration_since(at).as_secs_f64());
+        metrics.oldest_look(age);
+        tokio::time::sleep(GAUGES).await;
+    }
+}

@@ -128,7 +128,7 @@ where
     tasks.begin("the look at the CRDs", |pulse| async move { crds::check(&to, &told, &pulse).await });
     let told = health.clone();
     tasks.begin("the look at the watches", |pulse| async move {
-        index.check_watches(&told, &metrics, &pulse).await
+        index.check_watches(&told, &metrics, &pulse).await;
     });
     let ended = {
         let mut working = std::pin::pin!(work.terms(may_work, &stop));

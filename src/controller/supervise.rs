@@ -169,10 +169,10 @@ mod tests {
         tasks.begin("the one that goes on", going);
         tasks.begin("the one that hangs", |pulse| async move {
             pulse.beat();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
         let begun = Instant::now();
-        let early = tokio::time::timeout(NAMED - EVERY, tasks.fallen()).await;
+        let early = tokio::time::timeout(NAMED.saturating_sub(EVERY), tasks.fallen()).await;
         assert!(early.is_err() && health.missing().is_empty(), "{:?}", health.missing());
         let named = tokio::time::timeout(EVERY * 3, tasks.fallen()).await;
         assert!(named.is_err());
@@ -190,8 +190,8 @@ mod tests {
         let mut tasks = Tasks::new("tasks", Health::default());
         let kept = alive.clone();
         tasks.begin("one", |pulse| async move {
-            let _kept = kept;
             going(pulse).await;
+            drop(kept);
         });
         sleep(Duration::from_secs(1)).await;
         assert_eq!(Arc::strong_count(&alive), 2);

@@ -2,14 +2,24 @@
 
 use std::{collections::BTreeSet, future::Future, time::Duration};
 
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioExecutor};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::{Api, Client, Config};
+use kube::{
+    Api, Client, Config,
+    client::{Body, ClientBuilder, ConfigExt},
+};
+use tower::{BoxError, ServiceExt, util::option_layer};
 
 /// Field manager of everything that the operator writes.
 pub const MANAGER: &str = "whatsapp-operator";
 
 /// No answer within this is no answer. Well below a reconcile's budget, and with a call to Meta below a pod's grace period.
 pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A peer that vanished without a word is noticed by TCP: asked after this pause, so often, at this pace.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_TRIES: u32 = 3;
 
 /// Why a call to the API server gave nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,14 +82,32 @@ pub async fn connect() -> kube::Result<Client> {
 /// Opens a client by a configuration.
 ///
 /// Without kube's own retries, which can hold one call for minutes: a call that fails
-/// ends its pass, and the next pass comes after a pause of its own.
+/// ends its pass, and the next pass comes after a pause of its own. With TCP keep-alive, for which
+/// kube has no setting; through a proxy the connection is the proxy's, and kube's own client is used.
 ///
 /// # Errors
 ///
 /// When TLS cannot be set up.
 pub fn client(mut config: Config) -> kube::Result<Client> {
     config.default_retry = false;
-    Client::try_from(config)
+    if config.proxy_url.is_some() {
+        return Client::try_from(config);
+    }
+    let mut tcp = HttpConnector::new();
+    // TLS is put on top of it.
+    tcp.enforce_http(false);
+    tcp.set_connect_timeout(config.connect_timeout);
+    tcp.set_keepalive(Some(KEEP_ALIVE));
+    tcp.set_keepalive_interval(Some(KEEP_ALIVE_EVERY));
+    tcp.set_keepalive_retries(Some(KEEP_ALIVE_TRIES));
+    let connector = config.rustls_https_connector_with_connector(tcp)?;
+    let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(connector);
+    let client = ClientBuilder::new(http.map_err(BoxError::from), config.default_namespace.clone())
+        .with_layer(&config.extra_headers_layer()?)
+        .with_layer(&option_layer(config.auth_layer()?))
+        .with_layer(&config.base_uri_layer())
+        .build();
+    Ok(client)
 }
 
 /// Puts the deadline around a call.
@@ -137,5 +165,40 @@ mod tests {
         let starting = serde_json::json!({"status": "Failure", "code": 404, "reason": "NotFound",
             "message": "404 page not found"});
         assert_eq!(failed(starting), Failed::NotServed("404 page not found".into()));
+    }
+
+    /// The connections of this process to a port that are open, by the kernel's table; with what its timer is for.
+    fn connections(port: u16) -> Vec<String> {
+        let table = std::fs::read_to_string("/proc/self/net/tcp").expect("the kernel tells of connections");
+        let to = format!(":{port:04X}");
+        let open = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let open = open.filter(|fields| fields.len() > 5 && fields[2].ends_with(&to) && fields[3] == "01");
+        open.map(|fields| fields[5].split(':').next().unwrap_or_default().to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_waits_for_the_server_is_kept_alive() {
+        const KEPT_ALIVE: &str = "02";
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = server.local_addr().unwrap();
+        let holding = tokio::spawn(async move {
+            let held = server.accept().await;
+            std::future::pending::<()>().await;
+            drop(held);
+        });
+        let client = client(Config::new(format!("http://{at}").parse().unwrap())).unwrap();
+        let call = tokio::spawn(async move { client.apiserver_version().await });
+        let mut seen = Vec::new();
+        for _ in 0..100 {
+            seen = connections(at.port());
+            // Until the request is acknowledged, the timer is for that.
+            if seen == [KEPT_ALIVE] {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(seen, [KEPT_ALIVE]);
+        call.abort();
+        holding.abort();
     }
 }

@@ -199,6 +199,8 @@ impl Claims {
             .filter(|(rival, c)| c.is_eligible && may_use(&c.portfolio, &rival.namespace))
             .min_by_key(|(_, c)| (!c.has_number, c.created, c.uid.clone()))
             .map(|(rival, c)| (rival.clone(), c.uid.clone()));
+        // No pause is longer, also when the clock went back since it began.
+        rivals.act_from = rivals.act_from.map(|at| at.min(now + self.pauses.displaced.max(self.pauses.gone)));
         let Some((winner, uid)) = winner else {
             // No channel claims it, so this one does not wait for the claim.
             return (Claim::Ours { act_from: rivals.act_from.filter(|at| *at > now) }, Vec::new());
@@ -415,6 +417,34 @@ mod tests {
         let woken = claims.apply(&old, Claimant { is_eligible: false, ..claimant("1", 0) }, at(10)).woken;
         assert_eq!(woken, std::slice::from_ref(&young));
         assert_eq!(ask(&claims, &young, 11), Claim::Ours { act_from: Some(at(41)) });
+    }
+
+    #[test]
+    fn what_one_term_decided_says_nothing_in_the_next_and_pauses_count_from_there() {
+        let claims = Claims::new(PAUSES);
+        claims.filled(at(0));
+        let (old, young) = (key("shop", "old"), key("shop", "young"));
+        claims.apply(&old, claimant("1", 0), at(0));
+        claims.apply(&young, Claimant { digits: Canonical::of("3"), ..claimant("2", 5) }, at(5));
+        assert_eq!((ask(&claims, &old, 6), ask(&claims, &young, 6)), (OURS, OURS));
+        // Until now another process acted, and what it managed until a moment ago is not known.
+        claims.apply(&old, Claimant { has_number: true, has_managed: true, ..claimant("1", 0) }, at(100));
+        claims.take_over(at(200));
+        assert_eq!(ask(&claims, &old, 201), OURS, "its status shows that it goes on");
+        assert_eq!(ask(&claims, &young, 201), Claim::Ours { act_from: Some(at(230)) });
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_makes_no_pause_longer() {
+        let claims = Claims::new(PAUSES);
+        claims.filled(at(0));
+        let (old, young) = (key("shop", "old"), key("shop", "young"));
+        claims.apply(&old, claimant("1", 0), at(0));
+        claims.apply(&young, claimant("2", 5), at(5));
+        assert_eq!(ask(&claims, &old, 6), OURS);
+        claims.remove(&old, at(7_200));
+        let Claim::Ours { act_from: Some(until) } = ask(&claims, &young, 3_600) else { panic!("a pause") };
+        assert!(until <= at(3_600) + PAUSES.displaced, "{until}");
     }
 
     #[test]

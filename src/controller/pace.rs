@@ -33,8 +33,9 @@ pub fn until(then: Timestamp, now: Timestamp) -> Duration {
 pub fn with_siblings(account: &AccountId, begun: Timestamp, every: Duration, now: Timestamp) -> Duration {
     let mut hasher = DefaultHasher::new();
     (account, begun).hash(&mut hasher);
-    let then = begun + spread(every, hasher.finish());
-    Duration::try_from(then.duration_since(now)).unwrap_or(Duration::ZERO)
+    let every = spread(every, hasher.finish());
+    // Never longer, also when the clock went back since.
+    Duration::try_from((begun + every).duration_since(now)).unwrap_or(Duration::ZERO).min(every)
 }
 
 fn spread(pause: Duration, chance: u64) -> Duration {
@@ -82,6 +83,9 @@ mod tests {
             assert!((330..=360).contains(&pause), "{pause}");
             assert_eq!(at(&account, begun, 0), at(&account, begun, 299));
         }
+        let hour_back = begun - Duration::from_secs(3_600);
+        let pause = with_siblings(&AccountId::from("1"), begun, every, hour_back);
+        assert!(pause <= Duration::from_secs(360), "a clock that went back: {pause:?}");
         let others: std::collections::BTreeSet<_> =
             (0..20).map(|account| at(&account.to_string(), begun, 0)).collect();
         assert!(others.len() > 5, "{others:?}");

@@ -121,6 +121,13 @@ impl<V> Slot<V> {
         self.latest.as_ref().map(|(begun, _)| *begun)
     }
 
+    /// After a clock that went back: what was begun in what is the future now is of unknown age.
+    fn mend(&mut self, now: Timestamp) {
+        self.latest.take_if(|(begun, _)| *begun > now);
+        self.failed.take_if(|failed| failed.begun > now);
+        self.floor = self.floor.min(now);
+    }
+
     fn is_idle(&self, now: Timestamp) -> bool {
         let failed = self.failed.as_ref().map(|failed| failed.not_before);
         let touched = self.begun().max(failed).map_or(self.floor, |at| at.max(self.floor));
@@ -172,6 +179,9 @@ where
             let (flight, may_serve) = {
                 let mut slots = self.lock();
                 let now = self.clock.now();
+                if let Some(slot) = slots.get_mut(&key) {
+                    slot.mend(now);
+                }
                 let not_before = not_before.max(slots.get(&key).map_or(Timestamp::MIN, |slot| slot.floor));
                 if let Some((begun, value)) = slots.get(&key).and_then(|slot| slot.latest.as_ref())
                     && *begun >= not_before

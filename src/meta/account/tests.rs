@@ -17,6 +17,13 @@ impl Hands {
     }
 }
 
+impl Hands {
+    fn go_back(&self, seconds: u64) {
+        let mut now = self.0.lock().unwrap();
+        *now = now.checked_sub(Duration::from_secs(seconds)).unwrap();
+    }
+}
+
 impl Clock for Hands {
     fn now(&self) -> Timestamp {
         *self.0.lock().unwrap()
@@ -295,4 +302,25 @@ async fn memory_stays_bounded() {
         bench.shared.get(key, bench.clock.now(), Urgency::Drift, lost).await.unwrap_err();
     }
     assert!(bench.shared.lock().len() < 4_096);
+}
+
+#[tokio::test]
+async fn a_clock_that_goes_back_an_hour_neither_keeps_an_old_list_nor_closes_the_account() {
+    let bench = Bench::new();
+    let hour = 3_600;
+    assert_eq!(*bench.get(bench.clock.now()).await.unwrap(), 1);
+    bench.shared.forget(&7);
+    bench.clock.go_back(hour);
+    // What was read may be as old as the clock was wrong.
+    assert_eq!(*bench.get(bench.clock.now()).await.unwrap(), 2);
+    assert_eq!(*bench.get(bench.clock.now()).await.unwrap(), 2, "and is shared from then on");
+    // A failure pauses no longer than it would have.
+    let (clock, now) = (&bench.clock, bench.clock.now());
+    clock.pass(60);
+    let failing = bench.waiting(clock.now(), Urgency::Drift, Err(Failure::NoAnswer("time-out".into())));
+    settle().await;
+    bench.gate.notify_one();
+    assert!(failing.await.unwrap().is_err());
+    clock.go_back(hour);
+    assert!(clock.now() < now && bench.get(clock.now()).await.is_ok());
 }

@@ -444,6 +444,9 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let every = self.ctx.shell.limits.fresh_list;
         accounts.within(&of, pace::with_siblings(&of.account, rested.begun, every, now));
         self.ctx.states.retire(self.key, self.uid, now);
+        if self.ctx.claims.known(self.key).is_none_or(|(_, uid)| *uid != *self.uid) {
+            self.ctx.accounts.leave(self.key);
+        }
         let date = rested.date.map(|date| Duration::try_from(date.duration_since(now)).unwrap_or_default());
         Next { after: date, class: Urgency::Drift }
     }

@@ -125,9 +125,9 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
         match news {
             News::Filled => self.spread(self.claims.filled(now)),
             News::Back => self.channels.wake(self.followed(|one| one.failing()).unwrap_or_default()),
-            News::Shown { object, is_first } => {
+            News::Shown { key, object, is_first } => {
                 // One that does not parse keeps its place: its number may well be managed.
-                let (key, seen) = (Key::of(object.meta()), Seen::of(object.meta(), &ASKS));
+                let seen = Seen::of(object.meta(), &ASKS);
                 let (lane, begin) = match &object.0 {
                     Ok(channel) => {
                         if *is_first && channel.seen().is_some() {
@@ -135,18 +135,19 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
                         }
                         let claimant = channel::claimant(channel);
                         let lane = channel::lane(channel, &claimant.portfolio);
-                        self.spread_of(&key, self.claims.apply(&key, claimant, now));
+                        self.spread_of(key, self.claims.apply(key, claimant, now));
                         lane
                     }
-                    Err(_) => (nowhere(&key), Urgency::Transitional),
+                    Err(_) => (nowhere(key), Urgency::Transitional),
                 };
-                let key = self.claims.known(&key).map_or(key, |(key, _)| key);
-                self.channels.shows(&key, lane, seen, begin);
+                self.channels.shows(key, lane, seen, begin);
             }
             News::Gone(key) => {
                 self.channels.forget(key);
+                let ripple = self.claims.remove(key, now);
+                // A pass that is still on its way looks whether it is known before it leaves anything behind.
                 self.followed(|one| one.channel_gone(key));
-                self.spread_of(key, self.claims.remove(key, now));
+                self.spread_of(key, ripple);
             }
         }
     }
@@ -169,8 +170,8 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
             }
             // A portfolio is looked at every minute anyway.
             News::Back => {}
-            News::Shown { object, is_first } => {
-                let of = portfolio::reference(&Key::of(object.meta()));
+            News::Shown { key, object, is_first } => {
+                let of = portfolio::reference(key);
                 let lane = Lane { portfolio: of.clone(), target: Target::Portfolio };
                 // A new one is worked on at once; what was published of the one before is not it.
                 let seen = Seen::of(object.meta(), &ASKS);

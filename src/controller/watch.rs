@@ -66,6 +66,8 @@ impl Key {
 pub enum News<'a, K> {
     /// An object as it is now. `is_first`: it was there before everything was listed for the first time.
     Shown {
+        /// The same copy as long as the object is known.
+        key: &'a Key,
         object: &'a DeserializeGuard<K>,
         is_first: bool,
     },
@@ -395,11 +397,21 @@ impl<K: Watched, F: Fn(News<'_, K>)> Follow<'_, K, F> {
     }
 
     fn shown(&mut self, object: DeserializeGuard<K>) -> Key {
-        let key = Key::of(object.meta());
+        let mut key = Key::of(object.meta());
         // Also of a list that breaks off: the next one says whether it is still there.
-        self.known.insert(key.clone());
+        match self.known.get(&key) {
+            Some(known) => key = known.clone(),
+            None => {
+                if let Some(other) = self.known.iter().next().filter(|other| other.namespace == key.namespace)
+                {
+                    key.namespace = other.namespace.clone();
+                }
+                self.known.insert(key.clone());
+            }
+        }
         let taking = self.taking();
-        (taking.take)(News::Shown { object: &object, is_first: !taking.is_filled });
+        (taking.take)(News::Shown { key: &key, object: &object, is_first: !taking.is_filled });
+        drop(taking);
         key
     }
 

@@ -277,6 +277,15 @@ impl ControlPlane {
         Ok(())
     }
 
+    /// Has the API server hang, or go on: connections stand, and nothing is answered meanwhile.
+    pub fn hang_api_server(&self, hangs: bool) {
+        let id = {
+            let server = self.api_server.lock().unwrap_or_else(PoisonError::into_inner);
+            server.as_ref().expect("the API server runs").id()
+        };
+        kill(pid(id), if hangs { Signal::SIGSTOP } else { Signal::SIGCONT }).expect("it can be signalled");
+    }
+
     /// The ids of the processes that make up the control plane, so that their cost can be measured.
     pub fn process_ids(&self) -> Vec<u32> {
         let api_server = self.api_server.lock().unwrap_or_else(PoisonError::into_inner);

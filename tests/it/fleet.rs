@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use whatsapp_operator::sandbox::{Account, Fault, FaultKind, Match, Number, Token};
+use whatsapp_operator::sandbox::{Account, App, Fault, FaultKind, Match, Number, Token};
 
 use crate::rig::{ACCOUNT, APP, BUSINESS, Rig, condition, http_get};
 
@@ -53,6 +53,38 @@ async fn a_consent_is_served_while_hundreds_wait_for_another_account() {
     for n in [0, CHANNELS / 2, CHANNELS - 1] {
         rig.until_condition(&format!("slow-{n}"), "Ready", "True", None).await;
     }
+}
+
+/// Portfolios whose app's calls are not answered, each with a business of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn portfolios_that_hang_hold_up_no_other() {
+    const HANGING: usize = 200;
+    const OTHER_APP: &str = "200000000000002";
+    let mut rig = Rig::with_portfolio("hanging").await;
+    rig.sandbox.add_app(App::new(OTHER_APP, "Slow Ops"));
+    let token = format!("{}-slow", rig.token);
+    rig.sandbox.add_token(&token, Token::system_user(OTHER_APP, BUSINESS));
+    let on = Match { app: Some(OTHER_APP.to_owned()), ..Match::any() };
+    rig.sandbox.inject(Fault { on, kind: FaultKind::Latency { ms: 19_000 } });
+    rig.secret("slow-meta", json!({"token": token})).await;
+    for n in 0..HANGING {
+        let secret = json!({"name": "slow-meta", "key": "token"});
+        let spec = json!({"businessId": format!("50000000000{n:04}"), "credentials": {"accessTokenSecretRef": secret}});
+        rig.portfolio(&format!("slow-{n}"), spec).await;
+    }
+    rig.start().await;
+    let begun = Instant::now();
+    rig.channel("healthy", "+5511913000001", json!({"accountId": ACCOUNT})).await;
+    rig.until_condition("healthy", "NumberVerified", "False", Some("CodeNeeded")).await;
+    assert!(begun.elapsed() < Duration::from_secs(15), "it took {:?}:\n{}", begun.elapsed(), rig.logs());
+    // A new Secret is looked at too.
+    let second = format!("{}-second", rig.token);
+    rig.sandbox.add_token(&second, Token::system_user(APP, BUSINESS));
+    rig.sandbox.revoke_token(&rig.token);
+    rig.secret("acme-meta", json!({"token": second})).await;
+    rig.look("healthy", "now").await;
+    rig.until_condition_of("wap", "acme", "CredentialsValid", "True", None).await;
+    rig.until_condition("healthy", "PortfolioReady", "True", None).await;
 }
 
 /// A channel at rest is not read, nor its Secrets; its account reads its list, and wakes only the one that changed.
@@ -204,4 +236,30 @@ fn without_version(object: &[u8]) -> String {
         object["metadata"].as_object_mut().expect("metadata").remove(server);
     }
     object.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_server_that_hangs_costs_nothing_but_the_time() {
+    let mut rig = Rig::apart("hung").await;
+    rig.start().await;
+    rig.channel("support", "+5511913000001", json!({"accountId": ACCOUNT})).await;
+    rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
+    // The code is sent while nobody can be told.
+    let takes = Fault { on: Match::on("POST", "request_code"), kind: FaultKind::Latency { ms: 5_000 } };
+    rig.sandbox.inject(takes);
+    rig.annotate("support", "send-code", "one").await;
+    let limit = Duration::from_secs(30);
+    rig.until("support", "an intent", limit, |s| s["inFlight"]["step"] == "RequestCode").await;
+    rig.plane.hang_api_server(true);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    rig.sandbox.clear_faults();
+    rig.plane.hang_api_server(false);
+
+    rig.until_condition("support", "NumberVerified", "False", Some("CodeAwaited")).await;
+    rig.type_code("support", "+5511913000001").await;
+    rig.until_condition("support", "Ready", "True", None).await;
+    assert_eq!(rig.effects_on("5511913000001"), ["added", "code", "verified", "registered"]);
+    // What happened during the silence is seen too.
+    rig.channel("second", "+5511913000002", json!({"accountId": ACCOUNT})).await;
+    rig.until_condition("second", "NumberVerified", "False", Some("CodeNeeded")).await;
 }

@@ -125,7 +125,7 @@ async fn told(server: &Server, namespaces: &[&str], time: Duration) -> (Vec<Stri
     let news = Mutex::new(Vec::new());
     let take = |one: News<'_, ConfigMap>| {
         news.lock().expect("sound").push(match one {
-            News::Shown { object, is_first } => {
+            News::Shown { object, is_first, .. } => {
                 let name = object.meta().name.clone().unwrap_or_default();
                 format!("{name}{}", if is_first { " at first" } else { "" })
             }

@@ -58,8 +58,9 @@ impl Case {
                 token_in_use: Fact::NotAsked,
                 proof: Fact::NotAsked,
                 business: Fact::Known(business()),
-                owned: Fact::Known(vec![reachable(ACCOUNT)]),
-                client: Fact::Known(Vec::new()),
+                owned: Fact::Known([reachable(ACCOUNT)].into()),
+                client: Fact::Known([].into()),
+                seen: Vec::new(),
                 throttled_until: None,
                 app_blocked: None,
             },
@@ -676,7 +677,7 @@ fn an_id_that_is_no_portfolio_is_said_to_be_what_it_may_be(#[case] id: &str, #[c
 #[test]
 fn owned_and_shared_accounts_are_in_reach() {
     let mut case = Case::new();
-    case.observed.client = Fact::Known(vec![Reachable { owned: Some(false), ..reachable(OTHER_ACCOUNT) }]);
+    case.observed.client = Fact::Known([Reachable { owned: Some(false), ..reachable(OTHER_ACCOUNT) }].into());
     let Reach::Accounts(list) = case.assess().view.reach else { panic!("the reach is not known") };
     assert_eq!(list.iter().map(|a| a.owned).collect::<Vec<_>>(), [Some(true), Some(false)]);
 }
@@ -743,7 +744,7 @@ fn a_blocked_app_is_one_reason_of_the_portfolio_and_takes_nothing_away() {
 #[test]
 fn a_portfolio_without_accounts_waits_for_its_admin() {
     let mut case = Case::new();
-    case.observed.owned = Fact::Known(Vec::new());
+    case.observed.owned = Fact::Known([].into());
     let assessment = case.settle();
     assert_eq!(verdict(&assessment, Ready), Some((False, Reason::NoAccountInReach)));
     assert_eq!(verdict(&assessment, Stalled), None);
@@ -809,7 +810,7 @@ fn accounts_of_its_own_that_may_not_be_listed_are_not_out_of_reach() {
     let mut case = Case::new();
     case.token().targets = None;
     case.observed.owned = Fact::Unknown(refused(200, None, ""));
-    case.observed.client = Fact::Known(vec![Reachable { owned: Some(false), ..reachable(OTHER_ACCOUNT) }]);
+    case.observed.client = Fact::Known([Reachable { owned: Some(false), ..reachable(OTHER_ACCOUNT) }].into());
     assert_eq!(case.assess().view.reach, Reach::Unknown);
 }
 
@@ -878,7 +879,7 @@ fn a_channel_below_a_held_portfolio_waits_for_whom_the_portfolio_waits() {
             c.observed.proof = Fact::Unknown(denied());
         }),
         case(|c| c.desired.expect_name = Some("Another".into())),
-        case(|c| c.observed.owned = Fact::Known(Vec::new())),
+        case(|c| c.observed.owned = Fact::Known([].into())),
         case(|c| c.observed.token = Fact::Unknown(Failure::NoAnswer("time-out".into()))),
     ];
     let mut signature = Case::new();

@@ -23,6 +23,7 @@ use whatsapp_operator::engine::id::AccountId;
 use whatsapp_operator::engine::look::Urgency;
 use whatsapp_operator::engine::reason::Reason;
 use whatsapp_operator::meta::port::{Graph, GraphSource};
+use whatsapp_operator::run::observe::whole;
 use whatsapp_operator::sandbox::{Account, Portfolio, World as Meta};
 use world::{BUSINESS, HOUR, World, asks_for_consent, later, options, sibling};
 

@@ -120,7 +120,8 @@ impl Slot {
         let page = match outcome {
             Ok(page) => page,
             Err(Failure::Refused(refusal)) if has_cursor && is_about_the_cursor(&refusal) => {
-                let why = format!("Meta does not take the cursor of its own list any more: {}", refusal.message);
+                let why =
+                    format!("Meta does not take the cursor of its own list any more: {}", refusal.message);
                 return self.begin_anew(Failure::NoAnswer(why), begun);
             }
             Err(failure) => return self.fail(failure, begun),

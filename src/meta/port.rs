@@ -123,11 +123,8 @@ pub trait Graph: Clone + Send + Sync + 'static {
 
     /// `GET /{business}/owned_whatsapp_business_accounts`, its next page, unless a list that was begun at `not_before` or
     /// later is whole. Pages are shared, and one that failed is asked for again, not those before it.
-    fn owned_accounts(
-        &self,
-        not_before: Timestamp,
-        urgency: Urgency,
-    ) -> impl Future<Output = Listing> + Send;
+    fn owned_accounts(&self, not_before: Timestamp, urgency: Urgency)
+    -> impl Future<Output = Listing> + Send;
 
     /// `GET /{business}/client_whatsapp_business_accounts`, in the same way.
     fn client_accounts(

@@ -25,7 +25,10 @@ use crate::engine::{
     step::{Cause, CodeMethod},
     word::Vocabulary,
 };
-use crate::{meta::port::{Listing, NumberList}, run::secret::SecretRead};
+use crate::{
+    meta::port::{Listing, NumberList},
+    run::secret::SecretRead,
+};
 
 use super::*;
 

@@ -18,6 +18,7 @@ use whatsapp_operator::engine::{
 use whatsapp_operator::{
     api::lower,
     meta::port::{Graph, GraphSource},
+    run::observe::{prove, whole},
     sandbox::{
         Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Fault, FaultKind, Match, Number, Sandbox, What,
         World as Meta,

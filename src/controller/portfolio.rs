@@ -328,3 +328,6 @@ fn standing(portfolio: &WhatsAppPortfolio) -> (ConditionSet, Vec<WaitingFor>) {
         (lower::conditions_from(&status.conditions), lower::waiting_from(&status.waiting_for))
     })
 }
+
+#[cfg(test)]
+mod tests;

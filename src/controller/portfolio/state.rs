@@ -71,8 +71,9 @@ impl<G> State<G> {
     /// everything is looked at then.
     pub fn note_nudge(&mut self, value: Option<&String>) {
         if self.nudge.as_ref() != value {
-            self.is_nudged |= value.is_some() && self.asked_at.is_some();
-            self.is_doubted |= self.is_nudged;
+            let is_asked = value.is_some() && self.asked_at.is_some();
+            self.is_doubted |= is_asked;
+            self.is_nudged |= is_asked;
             self.nudge = value.cloned();
         }
     }
@@ -257,6 +258,7 @@ mod tests {
         state.note_nudge(value("1").as_ref());
         assert!(!state.is_doubted);
         state.note_nudge(value("2").as_ref());
+        assert!(state.is_nudged, "lists too");
         assert_eq!(state.until_due(now), Some(BETWEEN_CHECKS), "not more often than this");
         assert!(state.is_check_due(fresh, now + BETWEEN_CHECKS));
         state.note_check(&Fact::Known(()), now + BETWEEN_CHECKS);

@@ -189,10 +189,11 @@ impl Reading {
         means: &Means<C>,
         wanted: Wanted,
     ) -> Option<PortfolioFacts> {
-        self.begin(graph, means, wanted);
-        lock(&self.board).is_awaited = true;
-        let begun = self.jobs.iter_mut().flatten().filter(|job| !job.is_finished());
-        let _ = tokio::time::timeout(TOGETHER, join_all(begun)).await;
+        if self.begin(graph, means, wanted) {
+            lock(&self.board).is_awaited = true;
+            let jobs = self.jobs.iter_mut().flatten().filter(|job| !job.is_finished());
+            let _ = tokio::time::timeout(TOGETHER, join_all(jobs)).await;
+        }
         let mut board = lock(&self.board);
         board.is_awaited = false;
         mem::take(&mut board.is_news).then(|| PortfolioFacts {
@@ -210,7 +211,8 @@ impl Reading {
         all.into_iter().flatten().filter(|again| *again > now).min()
     }
 
-    fn begin<G: Graph, C: Clock>(&mut self, graph: &G, means: &Means<C>, wanted: Wanted) {
+    /// Tells whether anything was begun.
+    fn begin<G: Graph, C: Clock>(&mut self, graph: &G, means: &Means<C>, wanted: Wanted) -> bool {
         let Wanted { now, fresh, business_now, lists_now } = wanted;
         let is_idle = |job: &Option<AbortOnDropHandle<()>>| job.as_ref().is_none_or(|job| job.is_finished());
         let board = lock(&self.board);
@@ -227,7 +229,9 @@ impl Reading {
         });
         drop(board);
         let teller = Teller { board: Arc::clone(&self.board), ring: Arc::clone(&means.ring) };
-        if is_business_due && is_idle(&self.jobs[0]) {
+        let is_business_begun = is_business_due && is_idle(&self.jobs[0]);
+        let mut is_begun = is_business_begun;
+        if is_business_begun {
             let reading = read_business(graph.clone(), Arc::clone(&means.clock), teller.clone());
             self.jobs[0] = Some(AbortOnDropHandle::new(means.tasks.spawn(reading)));
         }
@@ -244,7 +248,9 @@ impl Reading {
                 read_list(page, which, not_before, &*clock, &teller).await;
             };
             self.jobs[at] = Some(AbortOnDropHandle::new(means.tasks.spawn(reading)));
+            is_begun = true;
         }
+        is_begun
     }
 }
 

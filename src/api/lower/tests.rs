@@ -749,7 +749,6 @@ fn what_the_schema_gives_a_new_object_was_written_by_no_operator() {
 fn a_portfolio_shows_its_first_accounts_and_how_many_more_there_are() {
     use crate::engine::{
         assess::portfolio::PortfolioAssessment,
-        condition::ConditionSet,
         fixture::{desired_portfolio, now, reachable, view},
         portfolio::{PortfolioView, Reach},
     };

@@ -214,7 +214,8 @@ impl Reading {
     /// Tells whether anything was begun.
     fn begin<G: Graph, C: Clock>(&mut self, graph: &G, means: &Means<C>, wanted: Wanted) -> bool {
         let Wanted { now, fresh, business_now, lists_now } = wanted;
-        let is_idle = |job: &Option<AbortOnDropHandle<()>>| job.as_ref().is_none_or(|job| job.is_finished());
+        let is_idle =
+            |job: &Option<AbortOnDropHandle<()>>| job.as_ref().is_none_or(AbortOnDropHandle::is_finished);
         let board = lock(&self.board);
         let is_business_due = business_now || board.business.is_due(earlier(now, fresh), now);
         let lists = [(1, Which::Owned, &board.owned), (2, Which::Client, &board.client)];

@@ -23,7 +23,7 @@ use super::{
     state::State,
 };
 use crate::{
-    api::lower,
+    api::{lower, v1alpha1::ChannelCounts},
     engine::{
         assess::portfolio::PortfolioAssessment,
         condition::ConditionSet,
@@ -200,7 +200,7 @@ async fn five_thousand_accounts_come_into_reach_and_a_channel_of_the_last_takes_
     let assessment = bench.look_until_whole().await;
     assert_eq!(reached(&assessment), MANY);
     assert_eq!(bench.calls(OWNED), 50);
-    let status = lower::portfolio_status(&bench.desired, &assessment, Default::default(), None);
+    let status = lower::portfolio_status(&bench.desired, &assessment, ChannelCounts::default(), None);
     assert_eq!((status.accounts.len(), status.more_accounts), (256, Some(4_744)));
 
     let plan = bench.plan_in(&assessment.view, &last, "+5511912345678").await;

@@ -36,14 +36,12 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
         Edge::DebugToken => return graph.debug_token().await.map(|facts| token(&facts)),
         Edge::Business => return graph.business(urgency).await.map(|facts| business(&facts)),
         Edge::OwnedAccounts => {
-            return whole(since, || graph.owned_accounts(since, urgency))
-                .await
-                .map(|found| accounts(&*found));
+            return whole(since, || graph.owned_accounts(since, urgency)).await.map(|found| accounts(&found));
         }
         Edge::ClientAccounts => {
             return whole(since, || graph.client_accounts(since, urgency))
                 .await
-                .map(|found| accounts(&*found));
+                .map(|found| accounts(&found));
         }
         Edge::Account => {
             return graph.account(&account, since, urgency).await.map(|facts| self::account(&facts));

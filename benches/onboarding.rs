@@ -23,6 +23,7 @@ use whatsapp_operator::engine::id::AccountId;
 use whatsapp_operator::engine::look::Urgency;
 use whatsapp_operator::engine::reason::Reason;
 use whatsapp_operator::meta::port::{Graph, GraphSource};
+use whatsapp_operator::run::observe::whole;
 use whatsapp_operator::sandbox::{Account, Portfolio, World as Meta};
 use world::{BUSINESS, HOUR, World, asks_for_consent, later, options, sibling};
 
@@ -204,8 +205,11 @@ impl Crowd {
         let graph = self.world.processes[0].source.graph(World::credential());
         graph.debug_token().await.expect("the token is read");
         graph.business(Urgency::Transitional).await.expect("the portfolio is read");
-        graph.owned_accounts().await.expect("the accounts are read");
-        graph.client_accounts().await.expect("the shared accounts are read");
+        let now = self.world.sandbox.now();
+        let owned = whole(now, || graph.owned_accounts(now, Urgency::Transitional));
+        owned.await.expect("the accounts are read");
+        let client = whole(now, || graph.client_accounts(now, Urgency::Transitional));
+        client.await.expect("the shared accounts are read");
     }
 
     /// The phone holder enters the code that has just come, or consents to another.

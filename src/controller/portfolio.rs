@@ -6,6 +6,7 @@
 
 mod credential;
 mod desk;
+mod reading;
 mod state;
 
 use std::{sync::Arc, time::Duration};
@@ -13,6 +14,7 @@ use std::{sync::Arc, time::Duration};
 use credential::{Examination, Offer, Shown};
 use jiff::Timestamp;
 use kube::{Api, core::DeserializeGuard};
+use reading::Ring;
 use state::State;
 use tracing::{info, warn};
 
@@ -48,6 +50,8 @@ pub use desk::Desk;
 
 /// Another writer changed the object; start again from its present state.
 const SHORTLY: Duration = Duration::from_secs(1);
+/// Looks that reads in the background ask for come no closer together than this.
+const BETWEEN_RINGS: Duration = Duration::from_secs(2);
 /// A sweep ends within this; the next one goes on.
 const SWEEP: Duration = Duration::from_secs(30);
 /// What channels are told of a portfolio that does not parse.
@@ -182,7 +186,8 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         place.leave();
         let offer = Offer::read(&secrets, &desired).await.recognised(state);
         let (source, shell) = (&*self.ctx.source, &self.ctx.shell);
-        let examination = Examination { source, shell, desired: &desired, offer: &offer };
+        let ring = self.ring();
+        let examination = Examination { source, shell, desired: &desired, offer: &offer, ring: &ring };
         let (conditions, waiting) = standing(&portfolio);
         let shown = Shown { conditions: &conditions, waiting: &waiting };
         let assessment = examination.judge(state, shown).await;
@@ -207,6 +212,12 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let pause = pace::until(assessment.next, self.now()).min(poll);
         let pause = state.until_due(self.now()).map_or(pause, |until| pause.min(until)).max(SHORTLY);
         self.write(&portfolio, next, turns(&conditions, &assessment.conditions), pause).await
+    }
+
+    /// What is read in the background has the portfolio looked at when it is there; many pages make one look.
+    fn ring(&self) -> Ring {
+        let (portfolios, of) = (self.ctx.signals.portfolios.clone(), self.of.clone());
+        Arc::new(move || portfolios.within(&of, BETWEEN_RINGS))
     }
 
     /// Channels are not served by a spec that cannot be understood, whatever it said before: its edit may have
@@ -317,3 +328,6 @@ fn standing(portfolio: &WhatsAppPortfolio) -> (ConditionSet, Vec<WaitingFor>) {
         (lower::conditions_from(&status.conditions), lower::waiting_from(&status.waiting_for))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,11 +125,11 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
         }
         // Reconciles are dropped with their tasks; what was begun goes on in tasks of its own.
         drop(tasks);
+        self.index.follow(None);
         carried.close();
         if tokio::time::timeout(longest(&self.limits, DEADLINE), carried.wait()).await.is_err() {
             warn!(left = carried.len(), "some work was still on its way when the time for it had passed");
         }
-        self.index.follow(None);
         self.index.portfolios.close();
         ended
     }

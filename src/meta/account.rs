@@ -56,19 +56,19 @@ impl<V> Flight<V> {
 }
 
 /// The last read failed.
-struct Failed {
-    failure: Failure,
+pub(super) struct Failed {
+    pub(super) failure: Failure,
     /// Failures since the last answer, each after the pause of the one before.
-    in_a_row: u32,
+    pub(super) in_a_row: u32,
     /// When the last of them began.
     begun: Timestamp,
     /// Until then this failure is the answer.
-    not_before: Timestamp,
+    pub(super) not_before: Timestamp,
 }
 
 impl Failed {
     /// Of a read begun at `begun`. A read during the pause, for a person who waits, does not make the pause longer.
-    fn after(last: Option<Self>, failure: Failure, begun: Timestamp) -> Self {
+    pub(super) fn after(last: Option<Self>, failure: Failure, begun: Timestamp) -> Self {
         if let Some(last) = last {
             if begun < last.not_before {
                 return Self { failure, begun, ..last };
@@ -78,14 +78,14 @@ impl Failed {
         Self::pausing(failure, 1, begun)
     }
 
-    fn pausing(failure: Failure, in_a_row: u32, begun: Timestamp) -> Self {
+    pub(super) fn pausing(failure: Failure, in_a_row: u32, begun: Timestamp) -> Self {
         let pause = FIRST_PAUSE.saturating_mul(1 << (in_a_row - 1).min(8)).min(LONGEST_PAUSE);
         Self { failure, in_a_row, begun, not_before: later(begun, pause) }
     }
 
     /// Whether this failure is the answer still. A person who waits is never given it, and who edited a manifest only for
     /// a short time: the cause may be gone long before the pause ends.
-    fn answers(&self, urgency: Urgency, now: Timestamp) -> bool {
+    pub(super) fn answers(&self, urgency: Urgency, now: Timestamp) -> bool {
         match urgency {
             Urgency::Person => false,
             Urgency::Edit => now < self.not_before.min(later(self.begun, EDIT_PAUSE)),

@@ -36,6 +36,7 @@ use crate::{
         envelope::Envelope,
         error::is_throttle,
         json,
+        listing::Lists,
         port::{Clock, Credential, GraphSource, NumberList},
         redact::{hide, redact},
         refused::Refused,
@@ -58,6 +59,7 @@ pub(super) struct Inner {
     pub(super) numbers: Shared<AccountKey, NumberList>,
     pub(super) subscribed: Shared<AccountKey, bool>,
     pub(super) profiles: Shared<ProfileKey, Profile>,
+    pub(super) lists: Lists,
     pub(super) apps: Apps,
     pub(super) refused: Refused,
     /// One subscription at a time per account.
@@ -94,6 +96,7 @@ impl Meta {
             numbers: Shared::new(Arc::clone(&clock)),
             subscribed: Shared::new(Arc::clone(&clock)),
             profiles: Shared::new(Arc::clone(&clock)),
+            lists: Lists::default(),
             clock,
             apps: Apps::default(),
             subscribing: Mutex::default(),
@@ -121,12 +124,13 @@ impl GraphSource for Meta {
     }
 
     fn take_over(&self) {
-        let Inner { budget, accounts, numbers, subscribed, profiles, clock, .. } = &*self.0;
+        let Inner { budget, accounts, numbers, subscribed, profiles, lists, clock, .. } = &*self.0;
         budget.take_over(clock.now());
         accounts.forget_all();
         numbers.forget_all();
         subscribed.forget_all();
         profiles.forget_all();
+        lists.forget_all();
     }
 }
 

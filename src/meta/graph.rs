@@ -15,7 +15,8 @@ use super::{
     call::{Call, Trouble},
     client::GraphClient,
     edge::Edge,
-    port::{Graph, NumberList},
+    listing::Key,
+    port::{Graph, Listing, NumberList},
     wire,
 };
 use crate::engine::{
@@ -25,9 +26,22 @@ use crate::engine::{
     look::Urgency,
     observed::{Account, Profile},
     phone::{self, E164},
-    portfolio::{BusinessFacts, Reachable, TokenFacts},
+    portfolio::{BusinessFacts, TokenFacts},
     step::{CodeMethod, StepKind},
 };
+
+impl GraphClient {
+    /// Reads the next page of a list of accounts, or joins whoever does.
+    async fn listing(&self, edge: Edge, not_before: Timestamp, urgency: Urgency) -> Listing {
+        let (business, version) = (self.credential.business.clone(), self.credential.version.clone());
+        let key = Key { business, version, edge };
+        let read = |from| {
+            let client = self.clone();
+            async move { client.read_accounts(edge, from, urgency).await }
+        };
+        self.inner.lists.go_on(key, not_before, urgency, &self.inner.clock, read).await
+    }
+}
 
 impl Graph for GraphClient {
     async fn debug_token(&self) -> Result<TokenFacts, Failure> {
@@ -38,12 +52,12 @@ impl Graph for GraphClient {
         self.read_business(urgency).await
     }
 
-    async fn owned_accounts(&self) -> Result<Vec<Reachable>, Failure> {
-        self.accounts(Edge::OwnedAccounts).await
+    async fn owned_accounts(&self, not_before: Timestamp, urgency: Urgency) -> Listing {
+        self.listing(Edge::OwnedAccounts, not_before, urgency).await
     }
 
-    async fn client_accounts(&self) -> Result<Vec<Reachable>, Failure> {
-        self.accounts(Edge::ClientAccounts).await
+    async fn client_accounts(&self, not_before: Timestamp, urgency: Urgency) -> Listing {
+        self.listing(Edge::ClientAccounts, not_before, urgency).await
     }
 
     async fn account(

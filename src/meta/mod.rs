@@ -7,7 +7,7 @@
 //!   client    one call within the budget: counted, classified, perhaps read twice
 //!     transport, settings   HTTPS
 //!     call    one request as data, and how it failed
-//!     budget, account, app, refused, counter   what is remembered between calls
+//!     budget, account, listing, app, refused, counter   what is remembered between calls
 //!   envelope  an error as Meta words it
 //!     error   the table of codes; `reference` prints it
 //!   wire      facts as Meta words them
@@ -27,6 +27,7 @@ pub mod envelope;
 pub mod error;
 mod graph;
 mod json;
+mod listing;
 pub mod port;
 mod read;
 pub mod redact;

@@ -90,6 +90,33 @@ impl NumberList {
     }
 }
 
+/// What is known of a list of accounts, which is read page by page.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// The last list that was read to its end.
+    pub whole: Option<AccountList>,
+    /// What a newer list has shown so far beyond it.
+    pub newer: Vec<Reachable>,
+    /// Why the newer list does not go on now, and when it may.
+    pub held: Option<(Failure, Timestamp)>,
+}
+
+/// A list of accounts that was read to its end.
+#[derive(Clone, Debug)]
+pub struct AccountList {
+    /// When the first page was asked for.
+    pub begun: Timestamp,
+    /// By id, each once.
+    pub accounts: Arc<[Reachable]>,
+}
+
+impl Listing {
+    /// The whole list, if it was begun at `not_before` or later.
+    pub fn since(&self, not_before: Timestamp) -> Option<&AccountList> {
+        self.whole.as_ref().filter(|list| list.begun >= not_before)
+    }
+}
+
 /// The calls. A failed read says nothing about the fact.
 pub trait Graph: Clone + Send + Sync + 'static {
     /// `GET /debug_token` for its own token.
@@ -98,11 +125,17 @@ pub trait Graph: Clone + Send + Sync + 'static {
     /// `GET /{business}`.
     fn business(&self, urgency: Urgency) -> impl Future<Output = Result<BusinessFacts, Failure>> + Send;
 
-    /// `GET /{business}/owned_whatsapp_business_accounts`, all pages.
-    fn owned_accounts(&self) -> impl Future<Output = Result<Vec<Reachable>, Failure>> + Send;
+    /// `GET /{business}/owned_whatsapp_business_accounts`, its next page, unless a list that was begun at `not_before` or
+    /// later is whole. Pages are shared, and one that failed is asked for again, not those before it.
+    fn owned_accounts(&self, not_before: Timestamp, urgency: Urgency)
+    -> impl Future<Output = Listing> + Send;
 
-    /// `GET /{business}/client_whatsapp_business_accounts`, all pages.
-    fn client_accounts(&self) -> impl Future<Output = Result<Vec<Reachable>, Failure>> + Send;
+    /// `GET /{business}/client_whatsapp_business_accounts`, in the same way.
+    fn client_accounts(
+        &self,
+        not_before: Timestamp,
+        urgency: Urgency,
+    ) -> impl Future<Output = Listing> + Send;
 
     /// `GET /{account}`, shared; a read begun before `not_before` does not serve.
     fn account(

@@ -15,6 +15,7 @@ use super::{
     client::GraphClient,
     edge::Edge,
     json,
+    listing::{AccountsPage, Position},
     port::NumberList,
     refused::Asker,
     wire::{self, Asked, Fields, Next},
@@ -24,7 +25,7 @@ use crate::engine::{
     id::{AccountId, AppId, NumberId, PlatformType},
     look::Urgency,
     observed::{Account, Profile},
-    portfolio::{BusinessFacts, Reachable, TokenFacts},
+    portfolio::{BusinessFacts, TokenFacts},
     spelling::Canonical,
 };
 
@@ -333,16 +334,31 @@ impl GraphClient {
         }
     }
 
-    pub(super) async fn accounts(&self, edge: Edge) -> Result<Vec<Reachable>, Failure> {
+    /// One page of a list of accounts. Which fields Meta refuses is found out on the first: a refusal of a later one may be
+    /// about its cursor.
+    pub(super) async fn read_accounts(
+        &self,
+        edge: Edge,
+        mut from: Position,
+        urgency: Urgency,
+    ) -> Result<AccountsPage, Failure> {
         let business = self.credential.business.as_str();
-        let claim = Claim::Read(Urgency::Edit);
-        let (entries, _) = self.list(edge, None, business, Some(&wire::REACHABLE), claim).await?;
+        let mut call = Call::read(edge, None, business, Claim::Read(urgency));
+        let answer = match from.after {
+            None => self.read_fields(&mut call, &wire::REACHABLE, Some(PAGE), &mut from.skipped).await?,
+            Some(cursor) => {
+                call.query.push(("after", cursor));
+                let asked = wire::REACHABLE.all().filter(|field| !from.skipped.contains(field.name));
+                self.ask(&mut call, Some(PAGE), asked).await.map_err(Trouble::into_failure)?
+            }
+        };
+        let (entries, next) =
+            wire::page(&answer).ok_or_else(|| Failure::NoAnswer("Meta's answer is not a list".into()))?;
         let owned = edge == Edge::OwnedAccounts;
-        entries
-            .iter()
-            .map(|entry| wire::reachable(entry, owned))
-            .collect::<Option<_>>()
-            .ok_or_else(|| Failure::NoAnswer("an account in Meta's list has no id".into()))
+        let accounts: Option<_> = entries.iter().map(|entry| wire::reachable(entry, owned)).collect();
+        let accounts =
+            accounts.ok_or_else(|| Failure::NoAnswer("an account in Meta's list has no id".into()))?;
+        Ok(AccountsPage { accounts, skipped: from.skipped, next })
     }
 
     pub(super) async fn read_account(self, account: AccountId, urgency: Urgency) -> Result<Account, Failure> {

@@ -289,7 +289,11 @@ pub fn business(value: &Value) -> BusinessFacts {
 
 /// An entry of the lists of accounts.
 pub fn reachable(value: &Value, owned: bool) -> Option<Reachable> {
-    Some(Reachable { id: AccountId::new(id(value, "id")?), name: words(value, "name"), owned: Some(owned) })
+    Some(Reachable {
+        id: AccountId::new(id(value, "id")?),
+        name: words(value, "name").map(Into::into),
+        owned: Some(owned),
+    })
 }
 
 /// An app of the list of those that are subscribed to an account, ours or another. Its id stands inside

@@ -22,7 +22,7 @@ use crate::{
         portfolio::{BusinessFacts, Reachable, TokenFacts},
         step::StepKind,
     },
-    meta::port::{Clock, Graph},
+    meta::port::{Clock, Graph, Listing},
     run::secret::{Digits, Materials, SecretRead, Secrets, Volatile, digits_fact, token_fact},
 };
 
@@ -225,24 +225,48 @@ fn is_not_checkable(failure: &Failure) -> bool {
 #[derive(Clone, Debug, Default)]
 pub struct PortfolioFacts {
     pub business: Fact<BusinessFacts>,
-    pub owned: Fact<Vec<Reachable>>,
-    pub client: Fact<Vec<Reachable>>,
+    pub owned: Fact<Arc<[Reachable]>>,
+    pub client: Fact<Arc<[Reachable]>>,
+    /// What newer lists have shown so far beyond these.
+    pub seen: Vec<Reachable>,
 }
 
-/// Asks Meta about a portfolio and the accounts that it owns or shares.
-pub async fn portfolio_facts<G: Graph>(graph: &G, urgency: Urgency) -> PortfolioFacts {
-    let (business, owned, client) =
-        futures::join!(graph.business(urgency), graph.owned_accounts(), graph.client_accounts());
-    PortfolioFacts { business: fact(business), owned: fact(owned), client: fact(client) }
+/// Asks Meta about a portfolio and the accounts that it owns or shares, and waits for every page.
+pub async fn portfolio_facts<G: Graph>(graph: &G, now: Timestamp, urgency: Urgency) -> PortfolioFacts {
+    let owned = whole(now, || graph.owned_accounts(now, urgency));
+    let client = whole(now, || graph.client_accounts(now, urgency));
+    let (business, owned, client) = futures::join!(graph.business(urgency), owned, client);
+    PortfolioFacts { business: fact(business), owned: fact(owned), client: fact(client), seen: Vec::new() }
 }
 
-/// Reads something for which the token needs its scopes, where what Meta says about it leaves a doubt: a list of accounts,
-/// else an account that the token names.
+/// Reads a list of accounts to its end, or to the first page that fails.
+///
+/// # Errors
+///
+/// The failure of that page.
+pub async fn whole<R: Future<Output = Listing>>(
+    not_before: Timestamp,
+    page: impl Fn() -> R,
+) -> Result<Arc<[Reachable]>, Failure> {
+    loop {
+        let listing = page().await;
+        if let Some(list) = listing.since(not_before) {
+            return Ok(Arc::clone(&list.accounts));
+        }
+        if let Some((failure, _)) = listing.held {
+            return Err(failure);
+        }
+    }
+}
+
+/// Reads something for which the token needs its scopes, where what Meta says about it leaves a doubt: a page of a list of
+/// accounts, else an account that the token names.
 pub async fn prove<G: Graph>(graph: &G, token: &Fact<TokenFacts>, now: Timestamp) -> Fact<()> {
     if !needs_proof(token) {
         return Fact::NotAsked;
     }
-    let mut proof = fact(graph.owned_accounts().await.map(|_| ()));
+    let listing = graph.owned_accounts(now, Urgency::Edit).await;
+    let mut proof = listing.held.map_or(Fact::Known(()), |(failure, _)| Fact::Unknown(failure));
     let is_denied = |proof: &Fact<()>| matches!(proof, Fact::Unknown(failure) if failure.refusal().is_some_and(Refusal::is_permission));
     if !is_denied(&proof) {
         return proof;

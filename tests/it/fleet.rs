@@ -181,6 +181,42 @@ async fn what_a_portfolio_is_the_cause_of_is_told_there_once_and_not_on_each_of_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_that_names_its_account_is_served_while_the_list_of_accounts_is_slow() {
+    const MORE: usize = 299;
+    let mut rig = Rig::with_portfolio("listing").await;
+    for n in 0..MORE {
+        rig.sandbox.add_account(Account::new(&format!("3000000000100{n:03}"), BUSINESS, "Acme"));
+    }
+    rig.sandbox
+        .add_number(Number::new("100000000000001", ACCOUNT, &digits(1), "Acme Support").registered("271828"));
+    // The first of three pages, twice what a call may take, and then it comes at once.
+    let page = Duration::from_secs(40);
+    let ms = u64::try_from(page.as_millis()).expect("a short time");
+    let on = Match::on("GET", "owned_whatsapp_business_accounts").times(1);
+    rig.sandbox.inject(Fault { on, kind: FaultKind::Latency { ms } });
+    rig.channel("named", &format!("+{}", digits(1)), json!({"accountId": ACCOUNT})).await;
+    let mark = rig.plane.mark().await;
+    rig.start().await;
+    let begun = Instant::now();
+    rig.until_condition("named", "Ready", "True", None).await;
+    let portfolio = rig.get_of("wap", "acme").await;
+    assert!(begun.elapsed() < Duration::from_secs(15), "it waited for the list:\n{}", rig.logs());
+    let status = &portfolio["status"];
+    assert!(condition(status, "CredentialsValid").is_some_and(|c| c["status"] == "True"), "{status}");
+    assert!(status["name"].is_string() && status["accounts"].is_null(), "{status}");
+
+    // The page is asked for again, and the list goes on.
+    let whole = |status: &serde_json::Value| {
+        status["accounts"].as_array().is_some_and(|all| all.len() == 256) && status["moreAccounts"] == 44
+    };
+    rig.until_of("wap", "acme", "every account", Duration::from_secs(90), whole).await;
+    rig.at_rest().await;
+    let written = rig.writes_since(mark).await;
+    let written = written.iter().filter(|entry| entry.resource == "whatsappportfolios").count();
+    assert!(written <= 6, "{written} writes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_namespace_that_may_not_be_read_holds_up_no_other_and_is_served_when_it_may() {
     let mut rig = Rig::with_portfolio("seeing").await;
     let blind = rig.watch_also("blind").await;

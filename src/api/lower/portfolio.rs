@@ -55,6 +55,9 @@ pub fn portfolio(object: &WhatsAppPortfolio) -> Result<DesiredPortfolio, SpecInv
     })
 }
 
+/// Accounts that status lists; of the others it says how many there are.
+const MOST_ACCOUNTS: usize = 256;
+
 /// The status of a portfolio. Facts that could not be read keep the value that stands in `before`.
 pub fn portfolio_status(
     desired: &DesiredPortfolio,
@@ -79,16 +82,20 @@ pub fn portfolio_status(
     }
     match &view.reach {
         Reach::Unread => {}
-        Reach::Unknown => shown.accounts = Vec::new(),
-        Reach::Accounts(list) => {
+        // The others are still being read: what was listed before stands.
+        Reach::Owned(_) if !shown.accounts.is_empty() => {}
+        Reach::Unknown => (shown.accounts, shown.more_accounts) = (Vec::new(), None),
+        Reach::Owned(list) | Reach::Accounts(list) => {
+            let more = list.len().saturating_sub(MOST_ACCOUNTS);
+            shown.more_accounts = u32::try_from(more).ok().filter(|more| *more > 0);
             shown.accounts = unique(
                 list.iter().map(|a| v1::AccountInReach {
                     id: bounded(a.id.to_string(), 64),
-                    name: some(a.name.as_ref(), 512),
+                    name: a.name.as_deref().map(|name| bounded(name.to_owned(), 512)),
                     owned: a.owned,
                 }),
                 |a| a.id.clone(),
-                256,
+                MOST_ACCOUNTS,
             );
         }
     }

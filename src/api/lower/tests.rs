@@ -744,3 +744,34 @@ fn what_the_schema_gives_a_new_object_was_written_by_no_operator() {
     assert_eq!(of(json!({"observedGeneration": 1})), [true; 2]);
     assert_eq!(of(json!({"observedGeneration": -1, "waitingFor": [], "later": 1})), [true; 2]);
 }
+
+#[test]
+fn a_portfolio_shows_its_first_accounts_and_how_many_more_there_are() {
+    use crate::engine::{
+        assess::portfolio::PortfolioAssessment,
+        fixture::{desired_portfolio, now, reachable, view},
+        portfolio::{PortfolioView, Reach},
+    };
+    let shown = |reach, before: Option<&v1::WhatsAppPortfolioStatus>| {
+        let assessment = PortfolioAssessment {
+            conditions: ConditionSet::default(),
+            waiting_for: Vec::new(),
+            view: PortfolioView { reach, ..view() },
+            accept_offered: false,
+            missing_scopes: Vec::new(),
+            next: now(),
+        };
+        super::portfolio_status(&desired_portfolio(), &assessment, v1::ChannelCounts::default(), before)
+    };
+    let accounts = |many: usize| (0..many).map(|id| reachable(&format!("3{id:014}"))).collect::<Vec<_>>();
+    let all = shown(Reach::Accounts(accounts(5_000)), None);
+    assert_eq!((all.accounts.len(), all.more_accounts), (256, Some(4_744)));
+    for before in [Reach::Unread, Reach::Owned(accounts(1))] {
+        assert_eq!(shown(before, Some(&all)), all, "what stands there is not taken away by a part");
+    }
+    let own = shown(Reach::Owned(accounts(257)), None);
+    assert_eq!((own.accounts.len(), own.more_accounts), (256, Some(1)));
+    for few in [shown(Reach::Accounts(accounts(256)), Some(&all)), shown(Reach::Unknown, Some(&all))] {
+        assert_eq!(few.more_accounts, None);
+    }
+}

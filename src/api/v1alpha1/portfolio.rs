@@ -167,6 +167,10 @@ pub struct WhatsAppPortfolioStatus {
     #[schemars(length(max = 256))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
     pub accounts: Vec<AccountInReach>,
+    /// How many more accounts are in reach than `accounts` lists; absent when it lists all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::count")]
+    pub more_accounts: Option<u32>,
     /// Channels of this portfolio, by state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<ChannelCounts>,

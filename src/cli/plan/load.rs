@@ -100,10 +100,14 @@ impl Loaded {
         loaded.hold(&observed.business, "business", None);
         loaded.hold(&observed.owned, "owned_whatsapp_business_accounts", None);
         loaded.hold(&observed.client, "client_whatsapp_business_accounts", None);
-        for reachable in [&observed.owned, &observed.client].into_iter().filter_map(Fact::known).flatten() {
+        for reachable in [&observed.owned, &observed.client]
+            .into_iter()
+            .filter_map(Fact::known)
+            .flat_map(|list| list.iter())
+        {
             let account = loaded.account(&reachable.id, business);
             if let Some(name) = &reachable.name {
-                account.name.clone_from(name);
+                account.name = name.to_string();
             }
             if reachable.owned == Some(false) {
                 account.owner = String::new();

@@ -103,6 +103,7 @@ impl<C: Clock> Portfolios<C> {
             business: Fact::NotAsked,
             owned: Fact::NotAsked,
             client: Fact::NotAsked,
+            seen: Vec::new(),
             throttled_until: None,
             app_blocked: None,
         };
@@ -130,9 +131,11 @@ impl<C: Clock> Portfolios<C> {
         let Some(graph) = self.graph(desired, &offer, app) else {
             return Ok(known(&observed, assessment, None));
         };
-        let PortfolioFacts { business, owned, client } = portfolio_facts(&graph, Urgency::Person).await;
+        let now = self.clock.now();
+        let PortfolioFacts { business, owned, client, seen } =
+            portfolio_facts(&graph, now, Urgency::Person).await;
         let in_use = Some(offer.version.clone());
-        let observed = PortfolioObserved { in_use, business, owned, client, ..observed };
+        let observed = PortfolioObserved { in_use, business, owned, client, seen, ..observed };
         let assessment = judge(&observed, Some(&assessment.view));
         Ok(known(&observed, assessment, Some(graph)))
     }

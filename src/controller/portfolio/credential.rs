@@ -3,6 +3,8 @@
 //! A new version is checked before it is used, and the old one is used until then. Nothing here reads or writes
 //! the portfolio itself.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use tracing::info;
 
@@ -11,7 +13,6 @@ use crate::engine::{
     condition::ConditionSet,
     desired::{DesiredPortfolio, SecretKey},
     id::{AppId, Fact},
-    look::Urgency,
     portfolio::TokenFacts,
     secret::{SecretFact, SecretVersion},
     status::WaitingFor,
@@ -19,13 +20,16 @@ use crate::engine::{
 use crate::{
     meta::port::{Clock, Credential, Graph, GraphSource},
     run::{
-        observe::{PortfolioFacts, fact, portfolio_facts, prove},
+        observe::{PortfolioFacts, fact, prove},
         pass::Shell,
         secret::{Secrets, credential_fact},
     },
 };
 
-use super::state::{Facts, InUse, Key, State, Tried, is_open};
+use super::{
+    reading::{Means, Reading, Ring, Wanted},
+    state::{InUse, Key, State, Tried, is_open},
+};
 
 /// Both Secrets of a credential, as they stand.
 pub struct Offer {
@@ -100,6 +104,8 @@ pub struct Examination<'a, S, C> {
     pub shell: &'a Shell<C>,
     pub desired: &'a DesiredPortfolio,
     pub offer: &'a Offer,
+    /// Has the portfolio looked at, when more is known.
+    pub ring: &'a Ring,
 }
 
 impl<S: GraphSource, C: Clock> Examination<'_, S, C> {
@@ -109,7 +115,6 @@ impl<S: GraphSource, C: Clock> Examination<'_, S, C> {
         let fresh = self.shell.limits.fresh_portfolio;
         // No channel calls meanwhile, so this is who finds out when it is over.
         state.is_doubted |= state.app_blocked().is_some();
-        let is_old = |at: Option<Timestamp>| at.is_none_or(|at| now >= at + fresh);
         let may_ask = state.may_ask(now);
         let is_doubted = state.is_doubted && may_ask;
         let offered = self.offer.version();
@@ -145,16 +150,20 @@ impl<S: GraphSource, C: Clock> Examination<'_, S, C> {
         if first.accept_offered && !is_in_use {
             self.take_up(state, &said.offered);
         }
-        let is_due = is_doubted || is_old(state.facts.read_at) || (state.facts.is_incomplete(now) && may_ask);
-        if !is_due || first.view.credential_version.is_none() {
+        if first.view.credential_version.is_none() {
             return first;
         }
-        if let Some(in_use) = &state.in_use {
-            let said = portfolio_facts(&in_use.graph, Urgency::Transitional).await;
-            state.facts = Facts { said, read_at: Some(now) };
+        let Some(in_use) = &state.in_use else { return first };
+        let (clock, tasks) = (Arc::clone(&self.shell.clock), self.shell.tasks.clone());
+        let means = Means { clock, tasks, ring: Arc::clone(self.ring) };
+        let lists_now = state.is_nudged && may_ask;
+        let wanted = Wanted { now, fresh, business_now: is_doubted, lists_now };
+        let facts = state.reading.go_on(&in_use.graph, &means, wanted).await;
+        if is_doubted {
             state.asked_at = state.asked_at.max(Some(now));
         }
-        let facts = state.facts.said.clone();
+        state.is_nudged &= !lists_now;
+        let Some(facts) = facts else { return first };
         state.view = Some(first.view.clone());
         self.assess(state, said, facts, Shown { conditions: &first.conditions, waiting: &first.waiting_for })
     }
@@ -177,6 +186,7 @@ impl<S: GraphSource, C: Clock> Examination<'_, S, C> {
             business: facts.business,
             owned: facts.owned,
             client: facts.client,
+            seen: facts.seen,
             throttled_until: state.in_use.as_ref().and_then(|in_use| in_use.graph.throttled_until(None)),
             app_blocked: state.app_blocked(),
         };
@@ -225,7 +235,7 @@ impl<S: GraphSource, C: Clock> Examination<'_, S, C> {
         };
         state.in_use = Some(InUse { version: tried.version, key: tried.key, graph });
         state.note_answer(tried.at);
-        state.facts = Facts::default();
+        state.reading = Reading::default();
     }
 
     fn graph(&self, app: Option<AppId>) -> Option<S::Graph> {

@@ -10,7 +10,9 @@ use crate::engine::{
     id::{AppId, Fact},
     portfolio::{PortfolioView, TokenFacts},
 };
-use crate::{meta::port::Graph, run::observe::PortfolioFacts};
+use crate::meta::port::Graph;
+
+use super::reading::Reading;
 
 /// Channels may report a refused credential all at once; Meta is asked about it no more often than this.
 const BETWEEN_CHECKS: Duration = Duration::from_secs(30);
@@ -21,9 +23,11 @@ pub struct State<G> {
     pub in_use: Option<InUse<G>>,
     /// The last version that was checked and not taken up, with what came of it.
     pub tried: Option<Tried<G>>,
-    pub facts: Facts,
+    pub reading: Reading,
     pub view: Option<PortfolioView>,
     pub is_doubted: bool,
+    /// Somebody asked to look now, and the lists were not begun since.
+    pub is_nudged: bool,
     /// The value of the annotation by which somebody asked to look now, as last met.
     nudge: Option<String>,
     /// When Meta was last asked about the credential, whatever came of it.
@@ -38,9 +42,10 @@ impl<G> Default for State<G> {
             uid: String::new(),
             in_use: None,
             tried: None,
-            facts: Facts::default(),
+            reading: Reading::default(),
             view: None,
             is_doubted: false,
+            is_nudged: false,
             nudge: None,
             asked_at: None,
             checked_at: None,
@@ -66,16 +71,17 @@ impl<G> State<G> {
     /// everything is looked at then.
     pub fn note_nudge(&mut self, value: Option<&String>) {
         if self.nudge.as_ref() != value {
-            self.is_doubted |= value.is_some() && self.asked_at.is_some();
+            let is_asked = value.is_some() && self.asked_at.is_some();
+            self.is_doubted |= is_asked;
+            self.is_nudged |= is_asked;
             self.nudge = value.cloned();
         }
     }
 
-    /// How long a look that was asked for, or one that Meta gave a date for, still has to wait.
+    /// How long a look that was asked for, or a read that is to be made again, still has to wait.
     pub fn until_due(&self, now: Timestamp) -> Option<Duration> {
         let asked = self.asked_at.filter(|_| self.is_doubted).map(|at| at + BETWEEN_CHECKS);
-        let given = self.facts.open_until().filter(|until| *until > now);
-        let at = asked.into_iter().chain(given).min()?;
+        let at = asked.into_iter().chain(self.reading.again(now)).min()?;
         Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())
     }
 
@@ -154,29 +160,6 @@ pub struct Tried<G> {
     pub at: Timestamp,
 }
 
-/// What Meta said with the credential in use.
-#[derive(Clone, Default)]
-pub struct Facts {
-    pub said: PortfolioFacts,
-    pub read_at: Option<Timestamp>,
-}
-
-impl Facts {
-    /// Whether a read is to be made again before its time: one that was not answered, but not before the date that
-    /// came in place of the answer.
-    pub fn is_incomplete(&self, now: Timestamp) -> bool {
-        let PortfolioFacts { business, owned, client } = &self.said;
-        let open = [is_open(business), is_open(owned), is_open(client)];
-        open.contains(&true) && self.open_until().is_none_or(|until| until <= now)
-    }
-
-    /// When the last of those reads is welcome that are held back until a date.
-    fn open_until(&self) -> Option<Timestamp> {
-        let PortfolioFacts { business, owned, client } = &self.said;
-        [open_until(business), open_until(owned), open_until(client)].into_iter().max()?
-    }
-}
-
 fn failure<T>(fact: &Fact<T>) -> Option<&Failure> {
     match fact {
         Fact::Unknown(failure) => Some(failure),
@@ -187,11 +170,6 @@ fn failure<T>(fact: &Fact<T>) -> Option<&Failure> {
 /// No usable answer: not sent, held back, or lost.
 pub fn is_open<T>(fact: &Fact<T>) -> bool {
     failure(fact).is_some_and(|failure| !failure.is_decision())
-}
-
-/// The date that came in place of an answer.
-fn open_until<T>(fact: &Fact<T>) -> Option<Timestamp> {
-    failure(fact)?.paused_until()
 }
 
 #[cfg(test)]
@@ -270,36 +248,6 @@ mod tests {
     }
 
     #[test]
-    fn a_read_that_was_not_answered_is_made_again_at_its_date_and_not_with_the_next_look() {
-        let (now, date) = (fixture::now(), fixture::later(5));
-        let facts = |failure| Facts {
-            said: PortfolioFacts {
-                business: Fact::Known(fixture::business()),
-                owned: Fact::Unknown(failure),
-                client: Fact::Known(Vec::new()),
-            },
-            read_at: Some(now),
-        };
-        let dated = [Failure::Throttled(date), refused(80_008, Class::WaitUntil, Some(date))];
-        for failure in dated {
-            let state = State::<()> { facts: facts(failure), ..State::default() };
-            assert!(!state.facts.is_incomplete(now));
-            assert!(state.facts.is_incomplete(date));
-            assert_eq!(state.until_due(now), Some(Duration::from_secs(5 * 60)));
-        }
-        for failure in [
-            Failure::NotSent("no connection".into()),
-            Failure::NoAnswer("time-out".into()),
-            refused(2, Class::Retry, None),
-        ] {
-            assert!(facts(failure.clone()).is_incomplete(now), "{failure:?}");
-            assert!(is_open(&Fact::<()>::Unknown(failure)));
-        }
-        let denied = refused(200, Class::Credentials, None);
-        assert!(!facts(denied).is_incomplete(date), "an answer");
-    }
-
-    #[test]
     fn a_new_value_of_the_annotation_asks_to_look_now() {
         let (now, fresh) = (fixture::now(), Duration::from_secs(3_600));
         let value = |text: &str| Some(text.to_owned());
@@ -310,6 +258,7 @@ mod tests {
         state.note_nudge(value("1").as_ref());
         assert!(!state.is_doubted);
         state.note_nudge(value("2").as_ref());
+        assert!(state.is_nudged, "lists too");
         assert_eq!(state.until_due(now), Some(BETWEEN_CHECKS), "not more often than this");
         assert!(state.is_check_due(fresh, now + BETWEEN_CHECKS));
         state.note_check(&Fact::Known(()), now + BETWEEN_CHECKS);

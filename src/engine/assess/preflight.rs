@@ -124,7 +124,7 @@ fn token_scopes(view: &PortfolioView) -> Option<Check> {
 
 fn admin_rights(view: &PortfolioView) -> Option<Check> {
     match &view.reach {
-        Reach::Unread => None,
+        Reach::Unread | Reach::Owned(_) => None,
         Reach::Unknown => Some(new(
             "AdminRights",
             Verdict::NotCheckable,

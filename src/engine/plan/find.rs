@@ -83,9 +83,12 @@ pub(super) fn live_elsewhere(
     ))
 }
 
-/// An account that may have the number, and whose list could not be read now. One that is hidden from the token, or whose
-/// calls are held back until a date, holds nothing up.
+/// An account that may have the number, and whose list could not be read now, or that is not known yet to be in reach. One
+/// that is hidden from the token, or whose calls are held back until a date, holds nothing up.
 pub(super) fn unread_elsewhere(pass: &Pass, view: &PortfolioView, seen: &Seen) -> Option<Block> {
+    if reach::all(view).is_none() {
+        return Some(remedy::reach_unread());
+    }
     let mut others = pass.observed.search.iter().filter(|searched| searched.account != seen.account);
     others.find_map(|searched| match &searched.list {
         ListState::Failed(failure) if failure.paused_until().is_none() => {
@@ -218,15 +221,7 @@ fn missing(pass: &Pass, memory: &mut Memory, view: &PortfolioView, seen: &Seen) 
 
 /// A number is absent only if complete, recent lists of every account in reach do not have it.
 pub(super) fn lists_complete(pass: &Pass, view: &PortfolioView, seen: &Seen) -> Gate {
-    let Some(all) = reach::all(view) else {
-        return Err(Stop::block(
-            Block::new(
-                Reason::ObservationIncomplete,
-                "the accounts in reach could not be listed, so it is not known whether one of them has the number; they are asked for again by themselves",
-            )
-            .asks(Action::Answer),
-        ));
-    };
+    let Some(all) = reach::all(view) else { return Err(Stop::block(remedy::reach_unread())) };
     let oldest = earlier(pass.now, pass.limits.fresh_for_add);
     let others = all.iter().map(|account| &account.id).filter(|id| **id != seen.account);
     for id in others.chain([&seen.account]) {

@@ -86,6 +86,14 @@ pub(super) fn business_app(pass: &Pass, refusal: &Refusal) -> Block {
     .refused(Some(refusal))
 }
 
+/// The accounts in reach are still being listed.
+pub(super) fn reach_unread() -> Block {
+    Block::new(
+        Reason::PortfolioNotReadYet,
+        "the accounts in reach are not all read yet; this goes on by itself when they are",
+    )
+}
+
 /// A Secret that could not be read now.
 pub(super) fn unreadable(place: &str, why: &str) -> Block {
     Block::new(

@@ -132,10 +132,7 @@ fn unresolved(pass: &Pass, memory: &Memory, view: &PortfolioView, why: &NoAccoun
             Reason::AccountReachUnknown,
             "the token may not list accounts and names none; set spec.accountId",
         ),
-        NoAccount::ReachUnread => Block::new(
-            Reason::PortfolioNotReadYet,
-            "the accounts in reach could not be read yet; they are asked for again by themselves",
-        ),
+        NoAccount::ReachUnread => remedy::reach_unread(),
     }
 }
 
@@ -148,6 +145,7 @@ fn owner(pass: &Pass, view: &PortfolioView, id: &AccountId, account: &Account) -
             "account {id} belongs to business {owner} and is only shared with this one; name it in spec.accountId to use it"
         ),
         None if reach::is_owned(view, id) => return Ok(()),
+        None if reach::all(view).is_none() => return Err(Stop::block(remedy::reach_unread())),
         None => format!(
             "Meta does not tell which business account {id} belongs to; name it in spec.accountId to use it"
         ),

@@ -156,13 +156,38 @@ fn the_account_is_told_or_asked_for() {
                 .portfolio(|v| v.reach = Reach::Accounts(shared)),
             "AddNumber",
         ),
-        ("two", world().portfolio(|v| v.reach = Reach::Accounts(two)), "AccountAmbiguous"),
+        ("two", world().portfolio(|v| v.reach = Reach::Accounts(two.clone())), "AccountAmbiguous"),
         ("unknown", world().portfolio(|v| v.reach = Reach::Unknown), "AccountReachUnknown"),
         ("unread", world().portfolio(|v| v.reach = Reach::Unread), "PortfolioNotReadYet"),
         (
             "unread but named cannot be searched",
             world().desire(|d| d.account = Some(ACCOUNT.into())).portfolio(|v| v.reach = Reach::Unread),
-            "ObservationIncomplete",
+            "PortfolioNotReadYet",
+        ),
+        (
+            "the only owned one, while shared ones are not read, cannot be searched",
+            world().portfolio(|v| v.reach = Reach::Owned(vec![reachable_as(ACCOUNT, Some(true))])),
+            "PortfolioNotReadYet",
+        ),
+        (
+            "two owned ones, while shared ones are not read",
+            world().portfolio(|v| v.reach = Reach::Owned(two)),
+            "AccountAmbiguous",
+        ),
+        (
+            "one that may be shared and is not read yet",
+            world()
+                .desire(|d| d.account = Some(ACCOUNT.into()))
+                .portfolio(|v| v.reach = Reach::Owned(vec![reachable_as(OTHER_ACCOUNT, Some(true))])),
+            "PortfolioNotReadYet",
+        ),
+        (
+            "fixed, of an owner that is not told, before the lists are read",
+            world()
+                .remember(|m| m.account = Some(ACCOUNT.into()))
+                .account(|a| a.owner = None)
+                .portfolio(|v| v.reach = Reach::Unread),
+            "PortfolioNotReadYet",
         ),
         ("named and not in reach", world().desire(|d| d.account = Some("9".into())), "AccountNotInReach"),
         (
@@ -292,6 +317,22 @@ fn a_number_is_added_only_when_every_list_is_complete_and_recent_and_none_has_it
             "NumberMigrated",
         ),
         ("deleted here", world().number(|n| n.status = Field::Is(NumberStatus::Deleted)), "NumberDeleted"),
+    ]);
+}
+
+#[test]
+fn nothing_is_registered_while_an_account_in_reach_may_not_be_known_yet() {
+    let ready = |reach: Reach| {
+        let named = world().own().verified().desire(|d| d.account = Some(ACCOUNT.into()));
+        named.portfolio(|v| v.reach = reach)
+    };
+    let own = vec![reachable_as(ACCOUNT, Some(true))];
+    check(vec![
+        ("all are read", ready(Reach::Accounts(own.clone())), "Register"),
+        ("the token tells none", ready(Reach::Unknown), "Register"),
+        ("none is read", ready(Reach::Unread), "PortfolioNotReadYet"),
+        ("shared ones are not read", ready(Reach::Owned(own.clone())), "PortfolioNotReadYet"),
+        ("registered", ready(Reach::Unread).registered(), "Rest"),
     ]);
 }
 

@@ -56,18 +56,23 @@ pub fn choose(desired: &Desired, memory: &Memory, view: &PortfolioView) -> Resul
     }
 }
 
-/// Every account that the token reaches, granted or not: the number must be in none of them before an add.
+/// Every account that the token reaches, granted or not: the number must be in none of them before an add. `None` while
+/// they are not all read.
 pub fn all(view: &PortfolioView) -> Option<&[Reachable]> {
     match &view.reach {
         Reach::Accounts(list) => Some(list),
         Reach::Unknown => Some(&[]),
-        Reach::Unread => None,
+        Reach::Owned(_) | Reach::Unread => None,
     }
 }
 
 /// Whether Meta lists the account as one of the portfolio's own.
 pub fn is_owned(view: &PortfolioView, id: &AccountId) -> bool {
-    all(view).into_iter().flatten().any(|account| account.id == *id && account.owned == Some(true))
+    let listed: &[Reachable] = match &view.reach {
+        Reach::Accounts(list) | Reach::Owned(list) => list,
+        Reach::Unknown | Reach::Unread => &[],
+    };
+    listed.iter().any(|account| account.id == *id && account.owned == Some(true))
 }
 
 /// Whether a namespace may know and use the account.
@@ -84,14 +89,15 @@ fn named(id: &AccountId, granted: Option<&[AccountId]>, reach: &Reach) -> Result
         // Meta did not list the portfolio's own accounts, so what the token tells of its targets is a hint: one that was
         // assigned since is read all the same, and Meta's answer to that read decides.
         Reach::Accounts(list) => list.iter().any(|account| account.id == *id || account.owned.is_none()),
-        Reach::Unknown | Reach::Unread => true,
+        // On a page that is not read yet, it may be.
+        Reach::Owned(_) | Reach::Unknown | Reach::Unread => true,
     };
     if allows(granted, id) && listed { Ok(id.clone()) } else { Err(NoAccount::NotInReach(id.clone())) }
 }
 
 fn only_owned(granted: Option<&[AccountId]>, reach: &Reach) -> Result<AccountId, NoAccount> {
     let list = match reach {
-        Reach::Accounts(list) => list,
+        Reach::Accounts(list) | Reach::Owned(list) => list,
         Reach::Unknown => return Err(NoAccount::ReachUnknown),
         Reach::Unread => return Err(NoAccount::ReachUnread),
     };

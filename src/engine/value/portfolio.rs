@@ -1,5 +1,7 @@
 //! The portfolio as channels see it: its credential, its business and the accounts in reach.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::engine::value::{
@@ -94,6 +96,8 @@ pub enum Reach {
     Unread,
     /// The token may not list accounts and names no targets: a channel must name `accountId`, which is read directly.
     Unknown,
+    /// Every account of its own; those that are shared with it are not read yet.
+    Owned(Vec<Reachable>),
     /// Every account, owned and shared.
     Accounts(Vec<Reachable>),
 }
@@ -101,7 +105,7 @@ pub enum Reach {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reachable {
     pub id: AccountId,
-    pub name: Option<String>,
+    pub name: Option<Arc<str>>,
     /// `None` when it cannot be told (accounts learnt from the token's targets).
     pub owned: Option<bool>,
 }

@@ -457,8 +457,8 @@ async fn a_token_that_is_not_valid_is_an_answer_and_tells_why() {
 async fn accounts_in_reach_are_listed_by_owner() {
     let list = |id: &str| Reply::Json(200, json!({"data": [{"id": id, "name": "Example"}]}));
     let bench = Bench::new([list("3"), list("4")]).await;
-    let owned = bench.client.owned_accounts().await.unwrap();
-    let client = bench.client.client_accounts().await.unwrap();
+    let owned = bench.client.owned_accounts(bench.now(), Urgency::Edit).await.whole.unwrap().accounts;
+    let client = bench.client.client_accounts(bench.now(), Urgency::Edit).await.whole.unwrap().accounts;
     assert_eq!((owned[0].id.as_str(), owned[0].owned), ("3", Some(true)));
     assert_eq!((client[0].id.as_str(), client[0].owned), ("4", Some(false)));
     assert!(bench.seen()[0].target.starts_with("/v25.0/500000000000001/owned_whatsapp_business_accounts?"));

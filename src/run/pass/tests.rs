@@ -19,13 +19,16 @@ use crate::engine::{
     memory::{ConsentKind, Entry, EntryOutcome, Origin},
     observed::{Account, Number, Profile},
     phone::E164,
-    portfolio::{BusinessFacts, Reachable, TokenFacts},
+    portfolio::{BusinessFacts, TokenFacts},
     reason::Reason,
     secret::SecretVersion,
     step::{Cause, CodeMethod},
     word::Vocabulary,
 };
-use crate::{meta::port::NumberList, run::secret::SecretRead};
+use crate::{
+    meta::port::{Listing, NumberList},
+    run::secret::SecretRead,
+};
 
 use super::*;
 
@@ -70,11 +73,11 @@ impl Graph for Stub {
     async fn business(&self, _: Urgency) -> Result<BusinessFacts, Failure> {
         unused()
     }
-    async fn owned_accounts(&self) -> Result<Vec<Reachable>, Failure> {
-        unused()
+    async fn owned_accounts(&self, _: Timestamp, _: Urgency) -> Listing {
+        Listing { held: unused::<()>().err().map(|failure| (failure, Timestamp::MAX)), ..Listing::default() }
     }
-    async fn client_accounts(&self) -> Result<Vec<Reachable>, Failure> {
-        unused()
+    async fn client_accounts(&self, _: Timestamp, _: Urgency) -> Listing {
+        self.owned_accounts(Timestamp::MIN, Urgency::Drift).await
     }
     async fn account(&self, _: &AccountId, _: Timestamp, _: Urgency) -> Result<Arc<Account>, Failure> {
         Ok(Arc::new(fixture::account()))

@@ -46,6 +46,7 @@ use whatsapp_operator::{
         transport::install_crypto,
     },
     run::{
+        observe::{prove, whole},
         pass::{
             Done, Ids, Input, Live, ReadError, Record, Records, Shell, WriteError, may_have_written, pass,
         },
@@ -536,12 +537,13 @@ impl Stage {
             token: token.clone(),
             token_in_use: Fact::NotAsked,
             proof: match &graph {
-                Some(graph) => whatsapp_operator::run::observe::prove(graph, &token, self.now()).await,
+                Some(graph) => prove(graph, &token, self.now()).await,
                 None => Fact::NotAsked,
             },
             business: Fact::NotAsked,
             owned: Fact::NotAsked,
             client: Fact::NotAsked,
+            seen: Vec::new(),
             throttled_until: None,
             app_blocked: None,
         };
@@ -553,8 +555,10 @@ impl Stage {
             credential.app = desired.app.clone().or_else(|| token.known().and_then(|t| t.app.clone()));
             let graph = self.source.graph(credential);
             observed.business = fact(graph.business(Urgency::Person).await);
-            observed.owned = fact(graph.owned_accounts().await);
-            observed.client = fact(graph.client_accounts().await);
+            observed.owned =
+                fact(whole(self.now(), || graph.owned_accounts(self.now(), Urgency::Person)).await);
+            observed.client =
+                fact(whole(self.now(), || graph.client_accounts(self.now(), Urgency::Person)).await);
             observed.in_use = offered;
             observed.throttled_until = graph.throttled_until(None);
             observed.app_blocked = graph.app_blocked();

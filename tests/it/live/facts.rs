@@ -19,6 +19,7 @@ use whatsapp_operator::{
         edge::Edge,
         port::{Graph, NumberList},
     },
+    run::observe::whole,
 };
 
 use super::{ACCOUNT, NUMBER};
@@ -34,8 +35,14 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
     let done = match edge {
         Edge::DebugToken => return graph.debug_token().await.map(|facts| token(&facts)),
         Edge::Business => return graph.business(urgency).await.map(|facts| business(&facts)),
-        Edge::OwnedAccounts => return graph.owned_accounts().await.map(|found| accounts(&found)),
-        Edge::ClientAccounts => return graph.client_accounts().await.map(|found| accounts(&found)),
+        Edge::OwnedAccounts => {
+            return whole(since, || graph.owned_accounts(since, urgency)).await.map(|found| accounts(&found));
+        }
+        Edge::ClientAccounts => {
+            return whole(since, || graph.client_accounts(since, urgency))
+                .await
+                .map(|found| accounts(&found));
+        }
         Edge::Account => {
             return graph.account(&account, since, urgency).await.map(|facts| self::account(&facts));
         }

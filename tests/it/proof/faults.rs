@@ -18,6 +18,7 @@ use whatsapp_operator::engine::{
 use whatsapp_operator::{
     api::lower,
     meta::port::{Graph, GraphSource},
+    run::observe::{prove, whole},
     sandbox::{
         Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Fault, FaultKind, Match, Number, Sandbox, What,
         World as Meta,
@@ -439,12 +440,13 @@ pub(super) async fn look_at_portfolio(
         app_secret: secret(),
         in_use: before.map(|_| "1".into()),
         offered: Some("1".into()),
-        proof: whatsapp_operator::run::observe::prove(&graph, &token, world.now()).await,
+        proof: prove(&graph, &token, world.now()).await,
         token,
         token_in_use: Fact::NotAsked,
         business: fact(graph.business(Urgency::Drift).await),
-        owned: fact(graph.owned_accounts().await),
-        client: fact(graph.client_accounts().await),
+        owned: fact(whole(world.now(), || graph.owned_accounts(world.now(), Urgency::Person)).await),
+        client: fact(whole(world.now(), || graph.client_accounts(world.now(), Urgency::Person)).await),
+        seen: Vec::new(),
         throttled_until: None,
         app_blocked: graph.app_blocked(),
     };

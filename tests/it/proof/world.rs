@@ -45,7 +45,7 @@ use whatsapp_operator::{
     api::{lower, v1alpha1::WhatsAppChannelStatus},
     meta::{
         client::{GraphClient, Meta},
-        port::{Credential, Graph, GraphSource, NumberList},
+        port::{Credential, Graph, GraphSource, Listing, NumberList},
         settings::Settings,
         transport::install_crypto,
     },
@@ -472,12 +472,12 @@ impl Graph for Mortal {
         self.gate.call("business", self.graph.business(urgency)).await
     }
 
-    async fn owned_accounts(&self) -> Result<Vec<Reachable>, Failure> {
-        self.gate.call("owned_accounts", self.graph.owned_accounts()).await
+    async fn owned_accounts(&self, not_before: Timestamp, urgency: Urgency) -> Listing {
+        self.gate.call("owned_accounts", self.graph.owned_accounts(not_before, urgency)).await
     }
 
-    async fn client_accounts(&self) -> Result<Vec<Reachable>, Failure> {
-        self.gate.call("client_accounts", self.graph.client_accounts()).await
+    async fn client_accounts(&self, not_before: Timestamp, urgency: Urgency) -> Listing {
+        self.gate.call("client_accounts", self.graph.client_accounts(not_before, urgency)).await
     }
 
     async fn account(

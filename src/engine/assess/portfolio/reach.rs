@@ -1,5 +1,7 @@
 //! The accounts that a portfolio's token reaches.
 
+use std::sync::Arc;
+
 use crate::engine::{
     assess::portfolio::scene::PortfolioGiven,
     value::{
@@ -11,11 +13,23 @@ use crate::engine::{
 
 impl PortfolioGiven<'_> {
     /// The accounts in reach: listed, else learnt from the token's targets, else unknown.
+    ///
+    /// Lists are read page by page. Until a newer one is read to its end, the last one stands, with what the newer one has
+    /// shown so far beside it. So an account comes into reach with its page, and leaves it only with a whole list.
     pub(super) fn reach(&self) -> Reach {
+        match self.listed() {
+            Reach::Accounts(list) if !self.observed.seen.is_empty() => {
+                Reach::Accounts(union(&list, &self.observed.seen))
+            }
+            reach => reach,
+        }
+    }
+
+    fn listed(&self) -> Reach {
         let old = self.view_before.map(|v| v.reach.clone()).unwrap_or_default();
         let listed = |fact| match listed(fact) {
             // An unknown answer removes no account from a list that was read.
-            Listed::Refused if old == Reach::Unread => Listed::No,
+            Listed::Refused if matches!(old, Reach::Unread | Reach::Owned(_)) => Listed::No,
             listed => listed,
         };
         match (listed(&self.observed.owned), listed(&self.observed.client)) {
@@ -31,6 +45,11 @@ impl PortfolioGiven<'_> {
                 self.targets().map_or(Reach::Unknown, |targets| Reach::Accounts(union(list, &targets)))
             }
             (Listed::No, Listed::No) => self.targets().map_or(Reach::Unknown, Reach::Accounts),
+            (Listed::Yes(owned), Listed::Unread) => match old {
+                Reach::Unread | Reach::Owned(_) => Reach::Owned(union(owned, &[])),
+                Reach::Accounts(old) => Reach::Accounts(union(owned, &old)),
+                Reach::Unknown => Reach::Unknown,
+            },
             _ => old,
         }
     }
@@ -54,7 +73,7 @@ enum Listed<'a> {
     Unread,
 }
 
-fn listed(fact: &Fact<Vec<Reachable>>) -> Listed<'_> {
+fn listed(fact: &Fact<Arc<[Reachable]>>) -> Listed<'_> {
     match fact {
         Fact::Known(list) => Listed::Yes(list),
         Fact::Unknown(failure) if failure.is_answer() => {
@@ -65,9 +84,11 @@ fn listed(fact: &Fact<Vec<Reachable>>) -> Listed<'_> {
     }
 }
 
+/// Both, by id. What `a` says of an account goes before what `b` says.
 fn union(a: &[Reachable], b: &[Reachable]) -> Vec<Reachable> {
-    let mut all: Vec<Reachable> = a.to_vec();
-    all.extend(b.iter().filter(|x| !a.iter().any(|y| y.id == x.id)).cloned());
+    let mut all: Vec<Reachable> = a.iter().chain(b).cloned().collect();
+    // Stable, so that of two with one id the one of `a` comes first.
     all.sort_by(|x, y| x.id.cmp(&y.id));
+    all.dedup_by(|later, first| later.id == first.id);
     all
 }

@@ -1,5 +1,7 @@
 //! What the assessment of a portfolio is given, and how it sets a condition.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::engine::{
@@ -38,8 +40,11 @@ pub struct PortfolioObserved {
     pub proof: Fact<()>,
     /// With the credential that will be in use.
     pub business: Fact<BusinessFacts>,
-    pub owned: Fact<Vec<Reachable>>,
-    pub client: Fact<Vec<Reachable>>,
+    /// The last lists that were read to their end, or why there is none.
+    pub owned: Fact<Arc<[Reachable]>>,
+    pub client: Fact<Arc<[Reachable]>>,
+    /// What newer lists have shown so far beyond them, while these are being read.
+    pub seen: Vec<Reachable>,
     pub throttled_until: Option<Timestamp>,
     /// Meta's words, while it keeps the token's app from calling.
     pub app_blocked: Option<Refusal>,

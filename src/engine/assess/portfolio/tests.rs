@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
 
@@ -58,8 +60,9 @@ impl Case {
                 token_in_use: Fact::NotAsked,
                 proof: Fact::NotAsked,
                 business: Fact::Known(business()),
-                owned: Fact::Known(vec![reachable(ACCOUNT)]),
-                client: Fact::Known(Vec::new()),
+                owned: Fact::Known([reachable(ACCOUNT)].into()),
+                client: Fact::Known([].into()),
+                seen: Vec::new(),
                 throttled_until: None,
                 app_blocked: None,
             },
@@ -676,7 +679,7 @@ fn an_id_that_is_no_portfolio_is_said_to_be_what_it_may_be(#[case] id: &str, #[c
 #[test]
 fn owned_and_shared_accounts_are_in_reach() {
     let mut case = Case::new();
-    case.observed.client = Fact::Known(vec![Reachable { owned: Some(false), ..reachable(OTHER_ACCOUNT) }]);
+    case.observed.client = Fact::Known([Reachable { owned: Some(false), ..reachable(OTHER_ACCOUNT) }].into());
     let Reach::Accounts(list) = case.assess().view.reach else { panic!("the reach is not known") };
     assert_eq!(list.iter().map(|a| a.owned).collect::<Vec<_>>(), [Some(true), Some(false)]);
 }
@@ -701,6 +704,104 @@ fn a_token_that_may_not_list_reaches_its_targets() {
     let Reach::Accounts(list) = case.assess().view.reach else { panic!("the reach is not known") };
     assert_eq!(list.iter().map(|a| a.id.as_str()).collect::<Vec<_>>(), [ACCOUNT, OTHER_ACCOUNT]);
     assert!(list.iter().all(|a| a.owned.is_none()));
+}
+
+/// As a list has it that was read to its end.
+fn list(ids: &[&str], owned: bool) -> Fact<Arc<[Reachable]>> {
+    Fact::Known(ids.iter().map(|id| reachable_as(id, Some(owned))).collect())
+}
+
+fn reached(assessment: &PortfolioAssessment) -> Vec<&str> {
+    match &assessment.view.reach {
+        Reach::Accounts(list) | Reach::Owned(list) => list.iter().map(|a| a.id.as_str()).collect(),
+        reach => panic!("{reach:?}"),
+    }
+}
+
+#[test]
+fn facts_come_one_after_the_other_and_each_is_told_as_it_comes() {
+    let mut case = Case::new();
+    case.observed.business = Fact::NotAsked;
+    case.observed.owned = Fact::NotAsked;
+    case.observed.client = Fact::NotAsked;
+    let credential = case.settle();
+    assert_eq!(verdict(&credential, CredentialsValid), Some((True, Reason::TokenAccepted)));
+    assert_eq!(verdict(&credential, Ready), Some((True, Reason::Usable)), "channels that name an account");
+    assert_eq!(verdict(&credential, BusinessVerified).map(|v| v.0), Some(Unknown));
+    assert_eq!(credential.view.reach, Reach::Unread, "not read yet is not none");
+    assert!(credential.view.credential_version.is_some() && credential.view.hold.is_none());
+
+    let mut case = case.quiet();
+    case.observed.owned = list(&["3", "1"], true);
+    let owned = case.settle();
+    assert!(matches!(owned.view.reach, Reach::Owned(_)));
+    assert_eq!(reached(&owned), ["1", "3"]);
+    case.observed.client = list(&["2"], false);
+    let all = case.settle();
+    assert!(matches!(all.view.reach, Reach::Accounts(_)));
+    assert_eq!(reached(&all), ["1", "2", "3"]);
+}
+
+#[test]
+fn no_account_of_its_own_is_no_alarm_before_the_shared_ones_are_read() {
+    let mut case = Case::new();
+    case.observed.owned = list(&[], true);
+    case.observed.client = Fact::NotAsked;
+    assert_eq!(verdict(&case.settle(), Ready), Some((True, Reason::Usable)));
+    case.observed.client = list(&[], false);
+    assert_eq!(verdict(&case.settle(), Ready), Some((False, Reason::NoAccountInReach)));
+}
+
+#[test]
+fn a_list_that_is_read_anew_opens_what_is_new_and_closes_nothing_until_it_is_whole() {
+    let mut case = Case::new();
+    case.observed.owned = list(&["1", "2"], true);
+    case.settle();
+    case.observed.seen = vec![reachable("3")];
+    assert_eq!(reached(&case.settle()), ["1", "2", "3"]);
+    case.observed.owned = Fact::NotAsked;
+    case.observed.seen = Vec::new();
+    assert_eq!(reached(&case.clone().quiet().settle()), ["1", "2", "3"], "between two looks");
+    case.observed.owned = list(&["1", "3"], true);
+    assert_eq!(reached(&case.settle()), ["1", "3"]);
+}
+
+#[test]
+fn with_a_new_credential_the_accounts_of_the_old_one_stand_until_both_lists_are_read() {
+    let mut case = Case::new();
+    case.observed.owned = list(&["1", "2"], true);
+    case.observed.client = list(&["5"], false);
+    case.settle();
+    case.observed.owned = list(&["1", "3"], true);
+    case.observed.client = Fact::NotAsked;
+    assert_eq!(reached(&case.settle()), ["1", "2", "3", "5"]);
+    case.observed.client = list(&[], false);
+    assert_eq!(reached(&case.settle()), ["1", "3"]);
+}
+
+#[test]
+fn a_list_of_shared_accounts_that_is_refused_for_an_unknown_cause_holds_no_owned_one_up() {
+    let mut case = Case::new();
+    case.observed.client = Fact::NotAsked;
+    case.settle();
+    let mut unknown = refusal(987_654, None, "T1");
+    unknown.class = Class::Person;
+    case.observed.client = Fact::Unknown(Failure::Refused(unknown));
+    assert!(matches!(case.settle().view.reach, Reach::Accounts(_)));
+}
+
+#[test]
+fn thousands_of_accounts_are_joined_in_no_time() {
+    let ids: Vec<String> = (0..5_000).map(|id| format!("3{id:014}")).collect();
+    let all: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut case = Case::new();
+    case.observed.owned = list(&all, true);
+    case.observed.client = list(&all, false);
+    case.observed.seen = all.iter().map(|id| reachable(id)).collect();
+    let assessment = case.settle();
+    assert_eq!(reached(&assessment), all);
+    let Reach::Accounts(list) = &assessment.view.reach else { panic!("they are all read") };
+    assert!(list.iter().all(|account| account.owned == Some(true)), "one that is in both lists is its own");
 }
 
 #[test]
@@ -743,7 +844,7 @@ fn a_blocked_app_is_one_reason_of_the_portfolio_and_takes_nothing_away() {
 #[test]
 fn a_portfolio_without_accounts_waits_for_its_admin() {
     let mut case = Case::new();
-    case.observed.owned = Fact::Known(Vec::new());
+    case.observed.owned = Fact::Known([].into());
     let assessment = case.settle();
     assert_eq!(verdict(&assessment, Ready), Some((False, Reason::NoAccountInReach)));
     assert_eq!(verdict(&assessment, Stalled), None);
@@ -809,7 +910,7 @@ fn accounts_of_its_own_that_may_not_be_listed_are_not_out_of_reach() {
     let mut case = Case::new();
     case.token().targets = None;
     case.observed.owned = Fact::Unknown(refused(200, None, ""));
-    case.observed.client = Fact::Known(vec![Reachable { owned: Some(false), ..reachable(OTHER_ACCOUNT) }]);
+    case.observed.client = Fact::Known([Reachable { owned: Some(false), ..reachable(OTHER_ACCOUNT) }].into());
     assert_eq!(case.assess().view.reach, Reach::Unknown);
 }
 
@@ -878,7 +979,7 @@ fn a_channel_below_a_held_portfolio_waits_for_whom_the_portfolio_waits() {
             c.observed.proof = Fact::Unknown(denied());
         }),
         case(|c| c.desired.expect_name = Some("Another".into())),
-        case(|c| c.observed.owned = Fact::Known(Vec::new())),
+        case(|c| c.observed.owned = Fact::Known([].into())),
         case(|c| c.observed.token = Fact::Unknown(Failure::NoAnswer("time-out".into()))),
     ];
     let mut signature = Case::new();

@@ -1,0 +1,280 @@
+//! Lists of accounts, read page by page.
+//!
+//! A portfolio may have thousands of accounts, and a page may take as long as a call may. So a page that was read stays read:
+//! one that fails is asked for again after a pause, from its cursor. Whoever reads the same list shares its pages. Until a
+//! list is read to its end, the one before it stands.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    future::Future,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::{
+    account::Failed,
+    bounded::{lock, make_room},
+    edge::Edge,
+    port::{AccountList, Clock, Listing},
+    wire::Next,
+};
+use crate::engine::{
+    failure::{Failure, Refusal, Said},
+    id::BusinessId,
+    look::Urgency,
+    portfolio::Reachable,
+    time::later,
+};
+
+/// Accounts and pages of one list; a list beyond it is refused instead of cut short.
+const MOST_ACCOUNTS: usize = 20_000;
+const MOST_PAGES: usize = 1_000;
+/// A list that is too long will be so in a minute too.
+const TOO_LONG: Duration = Duration::from_secs(60 * 60);
+/// What nobody asked for in this time belongs to a credential that is not used any more.
+const IDLE: Duration = Duration::from_secs(3 * 60 * 60);
+
+/// What a list is shared under: nothing crosses portfolios or versions of a credential.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) business: BusinessId,
+    pub(super) version: String,
+    pub(super) edge: Edge,
+}
+
+/// Where a list of accounts is read from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Position {
+    /// The cursor; `None` for the first page.
+    pub(super) after: Option<String>,
+    /// The fields that Meta refused on the first page.
+    pub(super) skipped: BTreeSet<&'static str>,
+}
+
+/// One page of a list of accounts.
+pub(super) struct AccountsPage {
+    pub(super) accounts: Vec<Reachable>,
+    pub(super) skipped: BTreeSet<&'static str>,
+    pub(super) next: Next,
+}
+
+/// A list that is not read to its end.
+struct UnderWay {
+    begun: Timestamp,
+    /// What its pages showed.
+    accounts: Vec<Reachable>,
+    /// Where it goes on.
+    position: Position,
+    /// The cursors so far: a list may not come back to one.
+    cursors: HashSet<String>,
+}
+
+impl UnderWay {
+    fn new(begun: Timestamp) -> Self {
+        Self { begun, accounts: Vec::new(), position: Position::default(), cursors: HashSet::new() }
+    }
+}
+
+#[derive(Default)]
+struct Slot {
+    whole: Option<AccountList>,
+    under_way: Option<UnderWay>,
+    /// What lists showed that had to be begun anew. It counts until one is read to its end.
+    dropped: Vec<Reachable>,
+    failed: Option<Failed>,
+    /// Lists that were begun anew since the last whole one.
+    restarts: u32,
+    /// A page under way. Closed when it has come.
+    flight: Option<watch::Receiver<()>>,
+    asked: Timestamp,
+}
+
+impl Slot {
+    fn is_reading(&self) -> bool {
+        self.flight.as_ref().is_some_and(|flight| flight.has_changed().is_ok())
+    }
+
+    fn listing(&self) -> Listing {
+        Listing {
+            whole: self.whole.clone(),
+            newer: self.whole.as_ref().map_or_else(Vec::new, |whole| self.beyond(whole)),
+            held: self.failed.as_ref().map(|failed| (failed.failure.clone(), failed.not_before)),
+        }
+    }
+
+    fn beyond(&self, whole: &AccountList) -> Vec<Reachable> {
+        let pages = self.under_way.iter().flat_map(|list| &list.accounts).chain(&self.dropped);
+        let is_new = |account: &&Reachable| {
+            whole.accounts.binary_search_by(|listed| listed.id.cmp(&account.id)).is_err()
+        };
+        by_id(pages.filter(is_new).cloned().collect())
+    }
+
+    /// Takes in a page, or why there is none.
+    fn take(&mut self, outcome: Result<AccountsPage, Failure>, begun: Timestamp) {
+        let under_way = self.under_way.get_or_insert_with(|| UnderWay::new(begun));
+        let has_cursor = under_way.position.after.is_some();
+        let page = match outcome {
+            Ok(page) => page,
+            Err(Failure::Refused(refusal)) if has_cursor && is_about_the_cursor(&refusal) => {
+                let why =
+                    format!("Meta does not take the cursor of its own list any more: {}", refusal.message);
+                return self.begin_anew(Failure::NoAnswer(why), begun);
+            }
+            Err(failure) => return self.fail(failure, begun),
+        };
+        self.failed = None;
+        under_way.accounts.extend(page.accounts);
+        under_way.position = Position { after: None, skipped: page.skipped };
+        match page.next {
+            Next::End => {
+                let accounts = std::mem::take(&mut under_way.accounts);
+                self.whole = Some(AccountList { begun: under_way.begun, accounts: by_id(accounts).into() });
+                (self.under_way, self.dropped, self.restarts) = (None, Vec::new(), 0);
+            }
+            Next::After(_)
+                if under_way.accounts.len() >= MOST_ACCOUNTS || under_way.cursors.len() >= MOST_PAGES =>
+            {
+                let why = format!("Meta's list has more than {MOST_ACCOUNTS} entries or {MOST_PAGES} pages");
+                self.begin_anew(Failure::NoAnswer(why), begun);
+                if let Some(failed) = &mut self.failed {
+                    failed.not_before = later(begun, TOO_LONG);
+                }
+            }
+            Next::After(cursor) if under_way.cursors.insert(cursor.clone()) => {
+                under_way.position.after = Some(cursor);
+            }
+            Next::After(_) => {
+                self.begin_anew(Failure::NoAnswer("Meta's list goes in a circle".into()), begun);
+            }
+            Next::Lost => {
+                self.begin_anew(Failure::NoAnswer("Meta's list goes on without a cursor".into()), begun);
+            }
+        }
+    }
+
+    /// The page is asked for again. Where Meta answered, about the portfolio or the token, there is no list to go on with.
+    fn fail(&mut self, failure: Failure, begun: Timestamp) {
+        if failure.is_answer() {
+            self.drop_pages();
+        }
+        if let Failure::Throttled(until) = failure {
+            let in_a_row = self.failed.take().map_or(1, |failed| failed.in_a_row);
+            let mut failed = Failed::pausing(failure, in_a_row, begun);
+            failed.not_before = until;
+            self.failed = Some(failed);
+            return;
+        }
+        let given = failure.paused_until();
+        let mut failed = Failed::after(self.failed.take(), failure, begun);
+        failed.not_before = failed.not_before.max(given.unwrap_or(Timestamp::MIN));
+        self.failed = Some(failed);
+    }
+
+    /// The next page is the first one again. Each time in a row this takes longer, whatever pages came in between.
+    fn begin_anew(&mut self, failure: Failure, now: Timestamp) {
+        self.drop_pages();
+        self.restarts = self.restarts.saturating_add(1);
+        self.failed = Some(Failed::pausing(failure, self.restarts, now));
+    }
+
+    fn drop_pages(&mut self) {
+        let Some(list) = self.under_way.take() else { return };
+        let mut dropped = std::mem::take(&mut self.dropped);
+        dropped.extend(list.accounts);
+        self.dropped = by_id(dropped);
+        self.dropped.truncate(MOST_ACCOUNTS);
+    }
+}
+
+/// Sorted, each once. A list that changes between two pages may show an account twice.
+fn by_id(mut accounts: Vec<Reachable>) -> Vec<Reachable> {
+    accounts.sort_by(|a, b| a.id.cmp(&b.id));
+    accounts.dedup_by(|later, first| later.id == first.id);
+    accounts
+}
+
+/// Whether Meta may refuse a page for its cursor alone. Which code it has on these lists is not recorded: on others it is
+/// 131059, and a parameter that is not valid is 100.
+fn is_about_the_cursor(refusal: &Refusal) -> bool {
+    let is_parameter = refusal.code == 100 && refusal.subcode != Some(33);
+    let is_elsewhere = refusal.is_about_credentials() || refusal.says(Said::PermissionMissing);
+    refusal.code == 131_059 || (is_parameter && !is_elsewhere)
+}
+
+/// The lists of all portfolios.
+#[derive(Default)]
+pub(super) struct Lists(Arc<Mutex<HashMap<Key, Slot>>>);
+
+impl Lists {
+    /// Everything is read anew. A page under way serves nobody.
+    pub(super) fn forget_all(&self) {
+        lock(&self.0).clear();
+    }
+
+    /// What is known after the next page, or at once where that is enough or a pause is not over.
+    ///
+    /// A page runs to its end even when whoever asked goes away, for those who wait with them.
+    pub(super) async fn go_on<F, R>(
+        &self,
+        key: Key,
+        not_before: Timestamp,
+        urgency: Urgency,
+        clock: &Arc<dyn Clock>,
+        read: F,
+    ) -> Listing
+    where
+        F: FnOnce(Position) -> R,
+        R: Future<Output = Result<AccountsPage, Failure>> + Send + 'static,
+    {
+        let mut flight = {
+            let mut slots = lock(&self.0);
+            let now = clock.now();
+            if !slots.contains_key(&key) {
+                let oldest = now.checked_sub(IDLE).unwrap_or(Timestamp::MIN);
+                slots.retain(|_, slot| slot.asked > oldest || slot.is_reading());
+                make_room(&mut slots, &key, |slot| slot.asked);
+            }
+            let slot = slots.entry(key.clone()).or_default();
+            slot.asked = now;
+            let is_enough = slot.whole.as_ref().is_some_and(|list| list.begun >= not_before);
+            match slot.flight.clone().filter(|_| slot.is_reading()) {
+                _ if is_enough => return slot.listing(),
+                Some(flight) => flight,
+                None if slot.failed.as_ref().is_some_and(|failed| failed.answers(urgency, now)) => {
+                    return slot.listing();
+                }
+                None => {
+                    let under_way = slot.under_way.get_or_insert_with(|| UnderWay::new(now));
+                    let reading = read(under_way.position.clone());
+                    let (landed, flight) = watch::channel(());
+                    slot.flight = Some(flight.clone());
+                    let (slots, key) = (Arc::clone(&self.0), key.clone());
+                    tokio::spawn(async move {
+                        let outcome = reading.await;
+                        if let Some(slot) = lock(&slots).get_mut(&key) {
+                            slot.flight = None;
+                            slot.take(outcome, now);
+                        }
+                        drop(landed);
+                    });
+                    flight
+                }
+            }
+        };
+        let _ = flight.changed().await;
+        let mut slots = lock(&self.0);
+        let Some(slot) = slots.get_mut(&key) else { return Listing::default() };
+        if slot.flight.is_some() && !slot.is_reading() {
+            slot.flight = None;
+            slot.fail(Failure::NotSent("the read ended without an answer".into()), clock.now());
+        }
+        slot.listing()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -416,6 +416,33 @@ async fn a_pin_is_set_before_the_registration_or_not_by_a_switch() {
     }
 }
 
+/// Words as they come through the control API, and what an added number then shows until it is registered.
+#[tokio::test]
+async fn one_number_in_nine_is_connected_before_it_is_registered() {
+    for (word, pending) in [("asRecorded", 40), ("PENDING", 45), ("CONNECTED", 0)] {
+        let sandbox = demo();
+        let mut portfolio = Portfolio::new("500000000000001", "Acme Ltda");
+        portfolio.number_limit = Some(100);
+        sandbox.add_portfolio(portfolio);
+        let mut switches = serde_json::to_value(Switches::default()).unwrap();
+        assert_eq!(switches["initialStatus"], "asRecorded", "the default");
+        switches["initialStatus"] = json!(word);
+        sandbox.set_switches(serde_json::from_value(switches).unwrap());
+        let mut shown = Vec::new();
+        for n in 0..45 {
+            let body =
+                json!({"cc": "55", "phone_number": format!("119123456{n:02}"), "verified_name": "Acme"});
+            let answer = post(&sandbox, &format!("/{ACCOUNT}/phone_numbers"), body).await.ok();
+            let id = answer["id"].as_str().unwrap().to_owned();
+            let number = get(&sandbox, &format!("/{id}?fields=status,platform_type")).await.ok();
+            assert_eq!(number["platform_type"], "NOT_APPLICABLE");
+            shown.push(number["status"].clone());
+        }
+        assert_eq!(shown.iter().filter(|status| *status == "PENDING").count(), pending, "{word}");
+        assert_eq!(shown.iter().filter(|status| *status == "CONNECTED").count(), 45 - pending, "{word}");
+    }
+}
+
 #[tokio::test]
 async fn registering_again_takes_a_new_name_whose_review_goes_on() {
     for (verdict, status) in [(Verdict::Approve, "APPROVED"), (Verdict::Decline, "DECLINED")] {
@@ -1409,7 +1436,7 @@ async fn the_other_readings_of_what_is_open_can_be_chosen() {
     sandbox.put_on_phone("5511900000001");
     sandbox.add_number(Number::new("900", "300000000000009", "5511900000002", "Elsewhere"));
     sandbox.set_switches(Switches {
-        initial_status: "UNVERIFIED".to_owned(),
+        initial_status: InitialStatus::word("UNVERIFIED"),
         wrong_code: WrongCode::Plain,
         pin_mismatch: PinMismatch::Locked,
         pin_on_unregistered: true,

@@ -106,6 +106,24 @@ async fn a_number_comes_up_by_one_consent_and_one_code() {
     );
 }
 
+/// One number in nine: no switch is set for it.
+#[tokio::test]
+async fn a_number_that_is_connected_before_it_is_registered_comes_up_by_one_registration() {
+    let mut world = World::new().await;
+    assert_eq!(world.sandbox.switches(), Switches::default());
+    world.cluster.apply(sibling("5511912345679"));
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    world.run_for(DAY).await;
+    world.check_nothing_twice();
+    let written = world.cluster.written();
+    let shown = written.iter().filter_map(|written| written.status.facts.as_ref());
+    let mut words = shown.map(|facts| (facts.status.as_deref(), facts.platform.as_deref()));
+    assert!(words.any(|words| words == (Some("CONNECTED"), Some("NOT_APPLICABLE"))), "{}", world.story());
+    assert_eq!(world.count(|w| matches!(w, What::RegisterAttempt { accepted: true, .. })), 1);
+    assert_eq!(world.count(|w| matches!(w, What::RegisterAttempt { .. })), 1);
+    assert_eq!(codes_sent(&world), 1);
+}
+
 #[tokio::test]
 async fn without_a_consent_no_code_is_ever_asked_for() {
     let mut world = World::new().await;

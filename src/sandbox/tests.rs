@@ -438,6 +438,21 @@ async fn one_number_in_nine_is_connected_before_it_is_registered() {
     }
 }
 
+/// Recorded in August 2026: the subscription alone was not enough.
+#[tokio::test]
+async fn an_override_needs_an_app_with_a_callback_of_its_own() {
+    for (callback_url, code) in [(Some("https://hooks.example.org/1".to_owned()), 0), (None, 100)] {
+        let app = App::new("200000000000001", "Acme Ops");
+        let world = World::for_demo().with_app(App { callback_url, ..app });
+        let sandbox = Sandbox::from_world(Options::default(), world);
+        let id = add(&sandbox).await;
+        post(&sandbox, &format!("/{ACCOUNT}/subscribed_apps"), json!({})).await.ok();
+        let url = json!({"override_callback_uri": "https://bot.acme.example/wa", "verify_token": "v"});
+        let answer = post(&sandbox, &format!("/{id}"), json!({"webhook_configuration": url})).await;
+        assert_eq!(answer.code(), code);
+    }
+}
+
 #[tokio::test]
 async fn a_pin_is_set_before_the_registration_or_not_by_a_switch() {
     for (pin_on_unregistered, code) in [(true, 0), (false, 133_010)] {

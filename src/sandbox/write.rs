@@ -492,7 +492,7 @@ impl State {
         }
     }
 
-    /// An override is possible: the URL is one, and the app receives messages.
+    /// An override is possible: the URL is one, and the app receives messages at a URL of its own.
     fn check_override(&self, account: &str, app: &App, url: &str) -> Result<(), Refusal> {
         let parsed =
             url::Url::parse(url).map_err(|_| Refusal::invalid("override_callback_uri is not a URL"))?;
@@ -507,7 +507,7 @@ impl State {
             .accounts
             .get(account)
             .is_some_and(|account| account.subscriptions.contains_key(&app.id));
-        if subscribed && app.messages_field {
+        if subscribed && app.messages_field && app.callback_url.is_some() {
             Ok(())
         } else {
             Err(Refusal::new(

@@ -167,7 +167,9 @@ async fn an_unknown_error_takes_a_field_away_for_ten_minutes_and_for_a_day_when_
     let read = async |minutes: u64, answers: Vec<Reply>| {
         bench.clock.pass(Duration::from_secs(minutes * MINUTE));
         let before = bench.seen().len();
-        answers.into_iter().for_each(|answer| bench.then(answer));
+        for answer in answers {
+            bench.then(answer);
+        }
         let is_read = bench.numbers().await.is_ok();
         let asked = |fields: Option<String>| fields.unwrap().contains("whatsapp_business_profile{");
         let asks: Vec<bool> = bench.seen()[before..].iter().map(|seen| asked(seen.query("fields"))).collect();
@@ -205,7 +207,7 @@ fn two_reads_that_fail_together_are_one_suspicion() {
     let payer = Payer::App("200000000000001".into());
     let asker = Asker { payer, edge: Edge::Numbers, account: None };
     let suspect = |minute| refused.remember_field(asker.clone(), "profile", Ground::Suspected, at(minute));
-    let is_left_out = |minute| !refused.fields(&[asker.clone()], at(minute)).is_empty();
+    let is_left_out = |minute| !refused.fields(std::slice::from_ref(&asker), at(minute)).is_empty();
     suspect(0);
     suspect(1);
     assert!(is_left_out(9) && !is_left_out(10), "the second neither confirms nor prolongs it");

@@ -261,7 +261,8 @@ pub fn block(reason: Reason) -> Block {
 }
 
 pub fn searched(account: &str, begun: Timestamp) -> Searched {
-    Searched { account: account.into(), list: ListState::Complete { begun }, numbers: Vec::new() }
+    let list = ListState::Complete { begun };
+    Searched { account: account.into(), list, numbers: Vec::new(), without_digits: Vec::new() }
 }
 
 pub fn version(uid: &str, version: u32) -> SecretVersion {
@@ -411,6 +412,7 @@ impl Case {
     pub fn fail_look(mut self) -> Self {
         self.observed.account = Fact::Unknown(retry_failure());
         self.observed.search = vec![Searched {
+            without_digits: Vec::new(),
             account: ACCOUNT.into(),
             list: ListState::Failed(retry_failure()),
             numbers: Vec::new(),

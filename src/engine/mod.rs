@@ -67,7 +67,12 @@
 //! #         review: Field::Is(ReviewStatus::Approved),
 //! #         ..Account::default()
 //! #     })),
-//! #     search: vec![Searched { account, list: ListState::Complete { begun: now }, numbers: Vec::new() }],
+//! #     search: vec![Searched {
+//! #         account,
+//! #         list: ListState::Complete { begun: now },
+//! #         numbers: Vec::new(),
+//! #         without_digits: Vec::new(),
+//! #     }],
 //! #     subscribed: Fact::NotAsked,
 //! #     profile: Fact::NotAsked,
 //! #     code_secret: SecretFact::Missing,

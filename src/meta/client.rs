@@ -89,7 +89,7 @@ impl Meta {
         Ok(Self(Arc::new(Inner {
             transport,
             budget: Budget::new(limits.clone()),
-            refused: Refused::new(limits.refused_field),
+            refused: Refused::new(limits.refused_field, limits.suspected_field),
             limits,
             counters: Counters::default(),
             accounts: Shared::new(Arc::clone(&clock)),

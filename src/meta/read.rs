@@ -17,7 +17,7 @@ use super::{
     json,
     listing::{AccountsPage, Position},
     port::NumberList,
-    refused::Asker,
+    refused::{Asker, Ground},
     wire::{self, Asked, Fields, Next},
 };
 use crate::engine::{
@@ -76,7 +76,8 @@ const WITH_EXTRAS: [(Edge, &Fields); 3] =
     [(Edge::Business, &wire::BUSINESS), (Edge::Account, &wire::ACCOUNT), (Edge::Numbers, &wire::NUMBER)];
 
 impl GraphClient {
-    /// Sends a read that asks for fields, and leaves out those that Meta refuses: now and for a day.
+    /// Sends a read that asks for fields, and leaves out those that Meta refuses: now and for a day. One that is left out
+    /// because of an unknown error is asked for again soon, and left out for a day if the same happens.
     ///
     /// A refusal that names a field, or that is known to come from one, costs one more call. After any other refusal
     /// that may be about a field the fields are tried by themselves. `page` is the number of entries, of a list.
@@ -244,7 +245,9 @@ impl GraphClient {
     }
 
     fn remember_field(&self, call: &Call<'_>, name: &'static str, code: Option<i64>) {
-        self.inner.refused.remember_field(self.asker(call, code), name, self.now());
+        // Code 1 is Meta's unknown error, which the field need not have caused.
+        let ground = if code == Some(1) { Ground::Suspected } else { Ground::Refused };
+        self.inner.refused.remember_field(self.asker(call, code), name, ground, self.now());
     }
 
     /// Whoever a call may have been refused something as: for this account, as the app, and as the credential before its

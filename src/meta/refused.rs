@@ -26,41 +26,67 @@ pub(super) struct Asker {
     pub(super) account: Option<AccountId>,
 }
 
+/// Why a field is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ground {
+    /// Meta refuses it.
+    Refused,
+    /// A read failed with a fault that may have any cause, and worked without the field. That counts as a refusal once it
+    /// happened again.
+    Suspected,
+}
+
+/// A field that is left out.
+#[derive(Clone, Copy, Debug)]
+struct LeftOut {
+    since: Timestamp,
+    ground: Ground,
+}
+
 /// What one asker was refused.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    /// Fields with the time of their refusal.
-    fields: HashMap<&'static str, Timestamp>,
+    fields: HashMap<&'static str, LeftOut>,
     /// When the object was refused altogether.
     object: Option<Timestamp>,
 }
 
 impl Refusals {
     fn last(&self) -> Option<Timestamp> {
-        self.fields.values().copied().chain(self.object).max()
+        self.fields.values().map(|left_out| left_out.since).chain(self.object).max()
     }
 }
 
 /// What was refused, by who asked for what.
 pub(super) struct Refused {
     kept_for: Duration,
+    suspected_for: Duration,
     pub(super) known: Mutex<HashMap<Asker, Refusals>>,
     /// When Meta last answered an app on an edge, at any account.
     answered: Mutex<HashMap<(Payer, Edge), Timestamp>>,
 }
 
 impl Refused {
-    /// Nothing yet. After `kept_for` a field is asked for again.
-    pub(super) fn new(kept_for: Duration) -> Self {
-        Self { kept_for, known: Mutex::default(), answered: Mutex::default() }
+    /// Nothing yet. After `kept_for` a field is asked for again, after `suspected_for` one that is only suspected.
+    pub(super) fn new(kept_for: Duration, suspected_for: Duration) -> Self {
+        Self { kept_for, suspected_for, known: Mutex::default(), answered: Mutex::default() }
+    }
+
+    /// Whether the field is left out still.
+    fn is_current(&self, left_out: &LeftOut, now: Timestamp) -> bool {
+        let kept_for = match left_out.ground {
+            Ground::Refused => self.kept_for,
+            Ground::Suspected => self.suspected_for,
+        };
+        later(left_out.since, kept_for) > now
     }
 
     /// The fields that one of them was refused a short time ago; older ones are asked for again.
     pub(super) fn fields(&self, askers: &[Asker], now: Timestamp) -> Vec<&'static str> {
         let known = lock(&self.known);
         let of = askers.iter().filter_map(|asker| known.get(asker));
-        let recent =
-            of.flat_map(|refusals| &refusals.fields).filter(|(_, at)| later(**at, self.kept_for) > now);
+        let recent = of.flat_map(|refusals| &refusals.fields);
+        let recent = recent.filter(|(_, left_out)| self.is_current(left_out, now));
         recent.map(|(name, _)| *name).collect()
     }
 
@@ -75,7 +101,7 @@ impl Refused {
         let mut known = lock(&self.known);
         for asker in askers {
             if let Some(refusals) = known.get_mut(asker) {
-                refusals.fields.retain(|name, since| !shown.contains(name) || *since >= begun);
+                refusals.fields.retain(|name, left_out| !shown.contains(name) || left_out.since >= begun);
             }
         }
         drop(known);
@@ -87,7 +113,7 @@ impl Refused {
         }
     }
 
-    /// What payers are refused on an edge, by all accounts or some. One that is due to be asked for again stands until Meta
+    /// What payers are refused on an edge, by all accounts or some; what is only suspected is not told. One that is due to be asked for again stands until Meta
     /// has answered. `None` before the first answer.
     pub(super) fn of(&self, payers: &[Payer], edge: Edge) -> Option<BTreeSet<&'static str>> {
         let answered = lock(&self.answered);
@@ -96,7 +122,8 @@ impl Refused {
         }
         let known = lock(&self.known);
         let of = known.iter().filter(|(asker, _)| asker.edge == edge && payers.contains(&asker.payer));
-        Some(of.flat_map(|(_, refusals)| refusals.fields.keys().copied()).collect())
+        let fields = of.flat_map(|(_, refusals)| &refusals.fields);
+        Some(fields.filter(|(_, left)| left.ground == Ground::Refused).map(|(name, _)| *name).collect())
     }
 
     /// Whether the last answer about the object was that it is not shown at all.
@@ -105,16 +132,27 @@ impl Refused {
         known.get(asker).and_then(|refusals| refusals.object).is_some_and(|at| later(at, self.kept_for) > now)
     }
 
-    /// Meta refused this field.
-    pub(super) fn remember_field(&self, asker: Asker, name: &'static str, now: Timestamp) {
+    /// Meta refused this field, or may have.
+    pub(super) fn remember_field(&self, asker: Asker, name: &'static str, ground: Ground, now: Timestamp) {
         tracing::debug!(
             edge = asker.edge.as_str(),
             account = asker.account.as_ref().map(AccountId::as_str),
             field = name,
-            "Meta refuses a field, left out for a day"
+            ?ground,
+            "Meta refuses a field, left out for a while"
         );
         self.note(asker, now, |refusals| {
-            refusals.fields.insert(name, now);
+            let before = refusals.fields.get(name).copied();
+            let left_out = match (ground, before) {
+                // Of a read that was under way together with the first.
+                (Ground::Suspected, Some(before)) if self.is_current(&before, now) => before,
+                // It was asked for again, and the same happened.
+                (Ground::Suspected, Some(_)) | (Ground::Refused, _) => {
+                    LeftOut { since: now, ground: Ground::Refused }
+                }
+                (Ground::Suspected, None) => LeftOut { since: now, ground },
+            };
+            refusals.fields.insert(name, left_out);
         });
     }
 
@@ -129,7 +167,7 @@ impl Refused {
         let mut known = lock(&self.known);
         known.retain(|_, refusals| {
             // What is due to be asked for again is shown until that was answered.
-            refusals.fields.retain(|_, since| later(*since, self.kept_for * 2) > now);
+            refusals.fields.retain(|_, left_out| later(left_out.since, self.kept_for * 2) > now);
             refusals.object = refusals.object.filter(|since| later(*since, self.kept_for) > now);
             refusals.last().is_some()
         });

@@ -172,7 +172,10 @@ async fn read_account<G: Graph>(
     wanted: AccountLook,
     graph: Option<&G>,
 ) -> (Searched, Fact<Arc<Account>>) {
-    let nothing = |list| Searched { account: wanted.account.clone(), list, numbers: Vec::new() };
+    let nothing = |list| {
+        let account = wanted.account.clone();
+        Searched { account, list, numbers: Vec::new(), without_digits: Vec::new() }
+    };
     let Some(graph) = graph else {
         let facts = if wanted.facts.is_some() { Fact::Unknown(no_credential()) } else { Fact::NotAsked };
         return (nothing(ListState::Failed(no_credential())), facts);
@@ -188,14 +191,9 @@ async fn read_account<G: Graph>(
     let searched = match list {
         Ok(list) => {
             let numbers = list.entries_of(&desired.number.canonical(), look.number.as_ref());
-            // An entry that shows no number may be this one: that it is absent would be a guess.
-            let is_open = !list.without_digits.is_empty() && numbers.iter().all(|number| number.has_left());
-            let list = if is_open {
-                ListState::Failed(Failure::NoAnswer("an entry of the list shows no number".into()))
-            } else {
-                ListState::Complete { begun: list.begun }
-            };
-            Searched { account: wanted.account.clone(), list, numbers }
+            let without_digits = list.without_digits.clone();
+            let list = ListState::Complete { begun: list.begun };
+            Searched { account: wanted.account.clone(), list, numbers, without_digits }
         }
         Err(failure) if is_not_checkable(&failure) => nothing(ListState::NotCheckable(failure)),
         Err(failure) => nothing(ListState::Failed(failure)),

@@ -552,7 +552,7 @@ impl Number {
             self.attempts.pin_locked = Some(after_secs(now, switches.wrong_pin_lock_secs));
         }
         Err(match switches.pin_mismatch {
-            PinMismatch::Mismatch => Refusal::new(133_005, "Two step verification PIN mismatch")
+            PinMismatch::Mismatch => Refusal::new(133_005, "Two step verification PIN Mismatch")
                 .details("the PIN is not the one set"),
             PinMismatch::Locked => {
                 Refusal::new(131_031, "Account has been locked").details("the data given does not match")

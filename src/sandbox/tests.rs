@@ -385,24 +385,71 @@ async fn a_number_whose_name_is_in_review_registers_or_not_by_a_switch() {
     }
 }
 
+/// Recorded of registered numbers in August and September 2026; the other reading is Meta's pages of the autumn.
 #[tokio::test]
-async fn another_pin_for_a_registered_number_is_refused_or_not_looked_at_by_a_switch() {
-    for (registered_pin, code) in [(RegisteredPin::Compared, 133_005), (RegisteredPin::Kept, 0)] {
+async fn a_registered_number_takes_its_own_pin_again_and_another_one_by_a_switch() {
+    use RegisteredPin::{Compared, Kept};
+    assert_eq!(Switches::default().registered_pin, Compared);
+    for (registered_pin, code, body) in [
+        (Compared, 133_005, json!({"success": true})),
+        (Kept, 0, json!({"success": true, "pin_was_reset": false})),
+    ] {
         let sandbox = demo();
         sandbox.set_switches(Switches { registered_pin, ..Switches::default() });
         let id = verified(&sandbox).await;
-        register(&sandbox, &id, "135790").await.ok();
-        let answer = register(&sandbox, &id, "111111").await;
-        assert_eq!(answer.code(), code);
-        assert_eq!(
-            answer.body.get("pin_was_reset").is_some(),
-            code == 0,
-            "success, and the PIN was not reset"
-        );
+        assert_eq!(register(&sandbox, &id, "135790").await.ok(), json!({"success": true}), "the first time");
+        assert_eq!(register(&sandbox, &id, "135790").await.ok(), body, "with the PIN that is set");
+        let other = register(&sandbox, &id, "111111").await;
+        assert_eq!(other.code(), code);
+        let message = "(#133005) Two step verification PIN Mismatch";
+        let expected = if code == 0 { body } else { json!(message) };
+        assert_eq!(if code == 0 { other.body } else { other.body["error"]["message"].clone() }, expected);
         assert_eq!(sandbox.number(DIGITS).unwrap().pin.as_deref(), Some("135790"), "it stays in force");
         assert!(sandbox.deregister_number(DIGITS));
         sandbox.advance(MINUTE);
         assert_eq!(register(&sandbox, &id, "111111").await.code(), 133_005, "and counts once it has left");
+    }
+}
+
+/// Words as they come through the control API, and what an added number then shows until it is registered.
+#[tokio::test]
+async fn one_number_in_nine_is_connected_before_it_is_registered() {
+    for (word, pending) in [("asRecorded", 40), ("PENDING", 45), ("CONNECTED", 0)] {
+        let sandbox = demo();
+        let mut portfolio = Portfolio::new("500000000000001", "Acme Ltda");
+        portfolio.number_limit = Some(100);
+        sandbox.add_portfolio(portfolio);
+        let mut switches = serde_json::to_value(Switches::default()).unwrap();
+        assert_eq!(switches["initialStatus"], "asRecorded", "the default");
+        switches["initialStatus"] = json!(word);
+        sandbox.set_switches(serde_json::from_value(switches).unwrap());
+        let mut shown = Vec::new();
+        for n in 0..45 {
+            let body =
+                json!({"cc": "55", "phone_number": format!("119123456{n:02}"), "verified_name": "Acme"});
+            let answer = post(&sandbox, &format!("/{ACCOUNT}/phone_numbers"), body).await.ok();
+            let id = answer["id"].as_str().unwrap().to_owned();
+            let number = get(&sandbox, &format!("/{id}?fields=status,platform_type")).await.ok();
+            assert_eq!(number["platform_type"], "NOT_APPLICABLE");
+            shown.push(number["status"].clone());
+        }
+        assert_eq!(shown.iter().filter(|status| *status == "PENDING").count(), pending, "{word}");
+        assert_eq!(shown.iter().filter(|status| *status == "CONNECTED").count(), 45 - pending, "{word}");
+    }
+}
+
+/// Recorded in August 2026: the subscription alone was not enough.
+#[tokio::test]
+async fn an_override_needs_an_app_with_a_callback_of_its_own() {
+    for (callback_url, code) in [(Some("https://hooks.example.org/1".to_owned()), 0), (None, 100)] {
+        let app = App::new("200000000000001", "Acme Ops");
+        let world = World::for_demo().with_app(App { callback_url, ..app });
+        let sandbox = Sandbox::from_world(Options::default(), world);
+        let id = add(&sandbox).await;
+        post(&sandbox, &format!("/{ACCOUNT}/subscribed_apps"), json!({})).await.ok();
+        let url = json!({"override_callback_uri": "https://bot.acme.example/wa", "verify_token": "v"});
+        let answer = post(&sandbox, &format!("/{id}"), json!({"webhook_configuration": url})).await;
+        assert_eq!(answer.code(), code);
     }
 }
 
@@ -1409,7 +1456,7 @@ async fn the_other_readings_of_what_is_open_can_be_chosen() {
     sandbox.put_on_phone("5511900000001");
     sandbox.add_number(Number::new("900", "300000000000009", "5511900000002", "Elsewhere"));
     sandbox.set_switches(Switches {
-        initial_status: "UNVERIFIED".to_owned(),
+        initial_status: InitialStatus::word("UNVERIFIED"),
         wrong_code: WrongCode::Plain,
         pin_mismatch: PinMismatch::Locked,
         pin_on_unregistered: true,

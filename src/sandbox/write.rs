@@ -268,7 +268,7 @@ impl State {
         }
         let id = self.fresh_number_id();
         let mut number = Number::new(&id, account, &digits, &name);
-        number.status = switches.initial_status;
+        number.status = switches.initial_status.of(&digits);
         number.name_status.clone_from(&self.options.review.first_name);
         number.name_approved = (number.name_status == "APPROVED").then_some(now);
         if number.name_status == "PENDING_REVIEW" {
@@ -326,7 +326,7 @@ impl State {
         let mut number = Number::new(&id, account, &source.digits, &source.verified_name);
         number.name_status = "APPROVED".to_owned();
         number.quality_rating.clone_from(&source.quality_rating);
-        number.status.clone_from(&self.options.switches.initial_status);
+        number.status = self.options.switches.initial_status.of(&number.digits);
         number.migrates_from = Some(source.id.clone());
         self.insert(number);
         Ok(id)
@@ -492,7 +492,7 @@ impl State {
         }
     }
 
-    /// An override is possible: the URL is one, and the app receives messages.
+    /// An override is possible: the URL is one, and the app receives messages at a URL of its own.
     fn check_override(&self, account: &str, app: &App, url: &str) -> Result<(), Refusal> {
         let parsed =
             url::Url::parse(url).map_err(|_| Refusal::invalid("override_callback_uri is not a URL"))?;
@@ -507,7 +507,7 @@ impl State {
             .accounts
             .get(account)
             .is_some_and(|account| account.subscriptions.contains_key(&app.id));
-        if subscribed && app.messages_field {
+        if subscribed && app.messages_field && app.callback_url.is_some() {
             Ok(())
         } else {
             Err(Refusal::new(

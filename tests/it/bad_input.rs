@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use whatsapp_operator::sandbox::{
-    Account, App, EndpointAnswer, Fault, FaultKind, Match, Number, Portfolio, Token,
+    Account, App, EndpointAnswer, Fault, FaultKind, InitialStatus, Match, Number, Portfolio, Switches, Token,
 };
 
 use crate::rig::{ACCOUNT, APP, BUSINESS, Rig, condition, free_address, message};
@@ -134,6 +134,9 @@ async fn a_wrong_account_secret_code_or_pin_is_named_with_its_remedy_and_is_not_
             "verifyTokenSecretRef": {"name": format!("{name}-hook"), "key": "verify"}
         }})
     };
+    // One that shows CONNECTED before it is registered has a wait of its own.
+    let initial_status = InitialStatus::word("PENDING");
+    rig.sandbox.set_switches(Switches { initial_status, ..Switches::default() });
     rig.start().await;
 
     rig.channel("unreachable", &number(1), json!({"accountId": OTHER_ACCOUNT})).await;

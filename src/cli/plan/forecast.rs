@@ -38,7 +38,8 @@ use crate::{
     meta::{client::Meta, settings::Settings},
     run::pass::{Done, Ids, Input, Shell, pass},
     sandbox::{
-        Account, App, FaultKind, Hold, Number, Options, ReviewPolicy, Sandbox, Switches, Token, Verdict, What,
+        Account, App, FaultKind, Hold, InitialStatus, Number, Options, ReviewPolicy, Sandbox, Switches,
+        Token, Verdict, What,
     },
     twin::{Cluster, Drawer, Fleeting, Folder, Shelf, VirtualClock},
 };
@@ -738,7 +739,12 @@ fn options(start: Timestamp) -> Options {
         start,
         hold: Hold::Drop,
         review: ReviewPolicy { verdict: Verdict::Defer, ..ReviewPolicy::default() },
-        switches: Switches { codes_allowed: CODES, register_in_review: true, ..Switches::default() },
+        switches: Switches {
+            codes_allowed: CODES,
+            initial_status: InitialStatus::word("PENDING"),
+            register_in_review: true,
+            ..Switches::default()
+        },
         ..Options::default()
     }
 }

@@ -65,7 +65,8 @@ fn kept(scene: &Scene<'_>, facts: &Facts, set: &mut ConditionSet, kind: Conditio
         place(set, &scene.before.conditions, new_condition(scene, kind, status, reason, message));
         return;
     };
-    let is_known = !is_passing(block.reason);
+    // Nobody knows whether the number is the entry that shows none.
+    let is_known = !is_passing(block.reason) && block.reason != Reason::EntryWithoutNumber;
     let status = if is_known && (ends(scene, kind, block.reason) || is_home(set, kind, block.reason)) {
         Truth::False
     } else {

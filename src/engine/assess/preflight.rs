@@ -226,7 +226,7 @@ fn number_free(desired: &Desired, observed: &Observed, own: Option<&AccountId>) 
     if observed.search.iter().any(|s| !is_own(&s) && s.numbers.iter().any(|n| !n.has_left())) {
         return Some(new("NumberFree", Verdict::Fail, "the number is in another account"));
     }
-    if observed.search.iter().any(|s| matches!(s.list, ListState::Failed(_))) {
+    if observed.search.iter().any(|s| matches!(s.list, ListState::Failed(_)) || s.unread().next().is_some()) {
         return None;
     }
     let hidden = observed.search.iter().filter(|s| matches!(s.list, ListState::NotCheckable(_))).count();

@@ -105,13 +105,18 @@ impl<'a> Scene<'a> {
         let known = |n: &&Number| Some(&n.id) == self.memory.number.as_ref();
         let all = || list.numbers.iter().map(AsRef::as_ref);
         let here = all().filter(|n: &&Number| !n.has_left());
-        if let Some(number) = here.clone().find(known).or_else(|| here.clone().next()) {
+        let unread = || list.without_digits.iter().map(AsRef::as_ref).filter(known);
+        if let Some(number) =
+            here.clone().find(known).or_else(|| here.clone().next()).or_else(|| unread().next())
+        {
             return Place::Here(number);
         }
         if let Some(number) = all().find(|n: &&Number| n.has_left()) {
             return Place::Left(number);
         }
         match list.list {
+            // One that shows no digits may be the number.
+            _ if self.memory.number.is_none() && list.unread().next().is_some() => Place::Unknown,
             ListState::Complete { begun }
                 if !self.is_settling(StepKind::AddNumber, begun) && !self.is_missed_once(begun) =>
             {

@@ -31,10 +31,10 @@ use crate::engine::{
 /// Adds the number, once every list is complete and none has it, or says what that waits for.
 pub(super) fn add(pass: &Pass, memory: &Memory, view: &PortfolioView, seen: &Seen) -> Gate<Infallible> {
     may_be_added(pass)?;
-    let cause = add_cause(pass, memory)?;
+    let cause = unless_unread(pass, memory, view, seen, add_cause(pass, memory))?;
     undecided::may_send(pass, StepKind::AddNumber, memory)?;
     find::lists_complete(pass, view, seen)?;
-    Err(step(pass, seen, cause))
+    Err(step(pass, memory, view, seen, cause))
 }
 
 fn may_be_added(pass: &Pass) -> Gate {
@@ -48,17 +48,37 @@ fn may_be_added(pass: &Pass) -> Gate {
     Ok(())
 }
 
-fn step(pass: &Pass, seen: &Seen, cause: Cause) -> Stop {
+/// What is not known to be absent is added once per `retry`, and not by itself.
+fn unless_unread(
+    pass: &Pass,
+    memory: &Memory,
+    view: &PortfolioView,
+    seen: &Seen,
+    cause: Gate<Cause>,
+) -> Gate<Cause> {
+    let is_due = match &cause {
+        Ok(cause) => *cause == Cause::Automatic,
+        // Meta has said already what these entries leave open.
+        Err(_) => memory.ledger.last(StepKind::AddNumber).is_some_and(find::is_held_already),
+    };
+    match (find::unread_entries(pass, memory, view, seen).filter(|_| is_due), &pass.retry) {
+        (None, _) => cause,
+        (Some(_), Some(retry)) => Ok(Cause::Retry(retry.value.clone())),
+        (Some(block), None) => Err(Stop::block(block)),
+    }
+}
+
+fn step(pass: &Pass, memory: &Memory, view: &PortfolioView, seen: &Seen, cause: Cause) -> Stop {
     let step = Step::AddNumber {
         account: seen.account.clone(),
         number: pass.desired.number.clone(),
         name: pass.desired.display_name.clone(),
     };
-    pass.step(
-        step,
-        format!("add {} to account {}: no account in reach has it", pass.desired.number, seen.account),
-        cause,
-    )
+    let why = match find::unread_entries(pass, memory, view, seen) {
+        None => "no account in reach has it",
+        Some(_) => "no account in reach shows it, and an entry shows no number",
+    };
+    pass.step(step, format!("add {} to account {}: {why}", pass.desired.number, seen.account), cause)
 }
 
 fn add_cause(pass: &Pass, memory: &Memory) -> Gate<Cause> {

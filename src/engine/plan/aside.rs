@@ -105,18 +105,13 @@ fn route(
         let step = Step::SubscribeApp { account: seen.account.clone() };
         return Err(paced(pass, memory, seen.begun, step, "subscribe the app to the account"));
     }
-    if has_no_callback(number) {
-        return Err(Stop::block(Block::new(
-            Reason::AppNotSubscribedToMessages,
-            "the app has no callback URL of its own, and Meta refuses the webhook of a number without it; in the App Dashboard, under WhatsApp, Configuration, give the app a verified callback URL and the field messages; it is looked at again by itself",
-        )));
+    let has_no_callback = has_no_callback(number);
+    if has_no_callback && pass.retry.is_none() && !may_be_taken(pass, memory) {
+        return Err(Stop::block(no_callback(pass, memory)));
     }
     let secret = verify_token(pass, webhook)?;
     if is_routed.is_none() && was_written_blindly(pass, memory, &secret) {
-        return Err(Stop::block(Block::new(
-            Reason::WebhookNotReadable,
-            "the webhook was written; Meta does not show this app where it points, so it is written once per change of the spec",
-        )));
+        return Err(Stop::block(not_readable()));
     }
     let step = Step::RouteWebhook {
         account: seen.account.clone(),
@@ -124,7 +119,58 @@ fn route(
         url: webhook.callback_url.clone(),
         secret,
     };
+    if has_no_callback {
+        return Err(without_callback(pass, memory, seen.begun, step));
+    }
     Err(paced(pass, memory, seen.begun, step, "route this number's messages to the desired URL"))
+}
+
+/// Once per `retry`: that Meta shows no callback URL of the app may be a limit of what it shows.
+fn without_callback(pass: &Pass, memory: &Memory, begun: Option<Timestamp>, step: Step) -> Stop {
+    let before = pace(pass, memory, &step);
+    let waits = before.and_then(|pace| waits(pass, pace, begun, step.kind()));
+    let under_way = |block: &Block| matches!(block.reason, Reason::EffectNotVisibleYet | Reason::Throttled);
+    match (waits.filter(under_way), &pass.retry) {
+        (Some(block), _) => Stop::block(block),
+        (None, Some(retry)) => {
+            let why = "route this number's messages to the desired URL, though Meta shows no callback URL of the app";
+            pass.step(step, why.into(), Cause::Retry(retry.value.clone()))
+        }
+        (None, None) if before.is_some_and(|pace| pace.accepted > 0) => Stop::block(not_readable()),
+        (None, None) => Stop::block(no_callback(pass, memory)),
+    }
+}
+
+/// Whether Meta may have taken the webhook of this generation, and has not shown it since.
+fn may_be_taken(pass: &Pass, memory: &Memory) -> bool {
+    memory.ledger.repeatable.get(&StepKind::RouteWebhook).is_some_and(|pace| {
+        pace.generation == pass.desired.generation && (pace.accepted > 0 || pace.settle_until.is_some())
+    })
+}
+
+fn no_callback(pass: &Pass, memory: &Memory) -> Block {
+    let before = memory.ledger.repeatable.get(&StepKind::RouteWebhook);
+    let before = before.filter(|pace| pace.generation == pass.desired.generation);
+    let last = before.and_then(|pace| pace.refusal.as_ref());
+    let last = last.filter(|refusal| !refusal.is_pause() && !refusal.may_have_happened());
+    let words = last.map_or(String::new(), |refusal| {
+        format!(", and refused it when it was tried ({})", say::words(refusal))
+    });
+    Block::new(
+        Reason::AppNotSubscribedToMessages,
+        format!(
+            "Meta shows no callback URL of the app's own, without which it refuses the webhook of a number{words}; in the App Dashboard, under WhatsApp, Configuration, give the app a verified callback URL and the field messages; it is looked at again by itself; if it has both, {} tries it once all the same",
+            pass.command("retry")
+        ),
+    )
+    .refused(last)
+}
+
+fn not_readable() -> Block {
+    Block::new(
+        Reason::WebhookNotReadable,
+        "the webhook was written; Meta does not show this app where it points, so it is written once per change of the spec",
+    )
 }
 
 /// Meta shows the callback URL of the app wherever it shows any, and refuses every override where there is none (recorded

@@ -19,7 +19,7 @@ use crate::engine::{
         page::Page,
         portfolio::PortfolioView,
         reason::Reason,
-        step::StepKind,
+        step::{Cause, StepKind},
         time::{earlier, later},
     },
 };
@@ -36,7 +36,7 @@ pub(super) fn see(pass: &Pass, memory: &Memory, account: AccountId) -> Gate<Seen
             return Err(Stop::block(remedy::unreadable_account(&account, &what, failure)));
         }
     };
-    let number = pick(memory, searched);
+    let number = pick(memory, searched).or_else(|| held_already(memory, searched));
     Ok(Seen { account, begun, number })
 }
 
@@ -48,6 +48,63 @@ fn list_of<'a>(pass: &Pass<'a>, account: &AccountId) -> Option<&'a Searched> {
 fn pick(memory: &Memory, searched: &Searched) -> Option<Arc<Number>> {
     let live = searched.numbers.iter().filter(|number| !number.has_left());
     live.min_by_key(|number| (Some(&number.id) != memory.number.as_ref(), number.id.clone())).cloned()
+}
+
+/// The only entry that shows no digits, where Meta answered an add by saying that the account has the number, and no entry
+/// shows it although it has had its time.
+fn held_already(memory: &Memory, searched: &Searched) -> Option<Arc<Number>> {
+    let ListState::Complete { begun } = searched.list else { return None };
+    if memory.number.is_some() {
+        return None;
+    }
+    let refused = memory.ledger.last(StepKind::AddNumber).filter(|add| is_held_already(add))?;
+    let has_settled = refused.settle_until.is_none_or(|until| begun >= until);
+    let mut unread = searched.unread().filter(|_| has_settled);
+    unread.next().filter(|_| unread.next().is_none()).cloned()
+}
+
+/// Meta answered that the account has the number.
+pub(super) fn is_held_already(add: &Entry) -> bool {
+    add.refused_with(2_388_012).is_some()
+}
+
+/// Entries that show no digits, of which one may be the number: nobody knows that it is absent. A person may have it added
+/// all the same.
+pub(super) fn unread_entries(
+    pass: &Pass,
+    memory: &Memory,
+    view: &PortfolioView,
+    seen: &Seen,
+) -> Option<Block> {
+    let is_open = |searched: &&Searched| searched.unread().next().is_some();
+    let mut all = list_of(pass, &seen.account).into_iter().chain(&pass.observed.search);
+    let searched = all.find(is_open)?;
+    let (digits, is_here) = (&pass.desired.number, searched.account == seen.account);
+    let is_named = is_here || reach::is_granted(view, &pass.desired.namespace, &searched.account);
+    let place =
+        if is_here { format!("account {}", seen.account) } else { place(pass, view, &searched.account) };
+    let mut ids: Vec<&str> = searched.unread().map(|entry| entry.id.as_str()).collect();
+    ids.sort_unstable();
+    let entries = match ids.as_slice() {
+        _ if !is_named => "an entry that shows no number".into(),
+        [id] => format!("an entry that shows no number, with the id {id}"),
+        ids => format!("entries that show no number, with the ids {}", ids.join(", ")),
+    };
+    let is_held = memory.ledger.last(StepKind::AddNumber).is_some_and(is_held_already);
+    if is_held && is_here {
+        let message = format!(
+            "{place} has {entries}, and Meta says that it has {digits} already; which of them that is cannot be told; look in WhatsApp Manager, under Phone numbers, and ask Meta's support about these ids; the entry is taken up by itself once it shows its number or is the only one; to have Meta asked once more run {}",
+            pass.command("retry")
+        );
+        return Some(Block::new(Reason::EntryWithoutNumber, message));
+    }
+    let elsewhere =
+        if is_here { "" } else { "if it is this number, create the channel with that accountId; else " };
+    let message = format!(
+        "{place} has {entries}; {digits} may be there, so it is not added by itself; look in WhatsApp Manager, under Phone numbers; {elsewhere}run {}, which adds it once, and nothing where Meta says that the account has it",
+        pass.command("retry")
+    );
+    Some(Block::new(Reason::EntryWithoutNumber, message))
 }
 
 /// How another account is called: by its id only where `access` lets this namespace know it.
@@ -102,8 +159,7 @@ pub(super) fn unread_elsewhere(pass: &Pass, view: &PortfolioView, seen: &Seen) -
 /// Remembers a number that was found: whose it is, and under which id.
 pub(super) fn note(pass: &Pass, memory: &mut Memory, number: &Number) {
     let is_new = memory.number.as_ref() != Some(&number.id);
-    let own =
-        memory.ledger.last(StepKind::AddNumber).filter(|entry| may_be_ours(entry)).map(|entry| entry.at);
+    let own = own_add(memory).map(|entry| entry.at);
     memory.marks.missing_since = None;
     if is_new {
         let was_known = memory.number.replace(number.id.clone()).is_some();
@@ -118,11 +174,15 @@ pub(super) fn note(pass: &Pass, memory: &mut Memory, number: &Number) {
     }
 }
 
-/// An add that was answered, may have worked, or met its own earlier effect.
-fn may_be_ours(entry: &Entry) -> bool {
-    entry.outcome == EntryOutcome::Accepted
-        || entry.is_inconclusive()
-        || entry.refused_with(2_388_012).is_some()
+/// The last add, if it was answered, may have worked, or met its own earlier effect. One that a person asked for, and that
+/// Meta answered by saying that the account has the number, brought nothing: the one before it counts.
+fn own_add(memory: &Memory) -> Option<&Entry> {
+    let was_asked = |add: &Entry| matches!(add.cause, Cause::Retry(_));
+    let mut adds = memory.ledger.adds.iter().rev().filter(|add| add.counts());
+    let last = adds.find(|add| !(was_asked(add) && is_held_already(add)))?;
+    let may_be_ours =
+        last.outcome == EntryOutcome::Accepted || last.is_inconclusive() || is_held_already(last);
+    may_be_ours.then_some(last)
 }
 
 /// The number is absent where it should be, and nothing explains that: it has not left, no add of ours may still

@@ -125,6 +125,8 @@ pub struct Limits {
     pub name_warn: usize,
     /// A refused field is tried again after this.
     pub refused_field: Duration,
+    /// A field that may have caused an unknown error of Meta's (code 1) is tried again after this.
+    pub suspected_field: Duration,
     /// `TokenExpiresSoon` is said this long before the end.
     pub token_warning: Duration,
 }
@@ -216,6 +218,7 @@ impl Default for Limits {
             name_max: 75,
             name_warn: 64,
             refused_field: s(DAY),
+            suspected_field: s(10 * MINUTE),
             token_warning: s(7 * DAY),
         }
     }

@@ -154,6 +154,16 @@ pub struct Searched {
     pub list: ListState,
     /// Every entry with our digits (one may be MIGRATED or DELETED).
     pub numbers: Vec<Arc<Number>>,
+    /// Entries that show no digits, each with its id.
+    pub without_digits: Vec<Arc<Number>>,
+}
+
+impl Searched {
+    /// Entries of which each may be a number that no other entry is, and whose id is not known: they show no digits.
+    pub fn unread(&self) -> impl Iterator<Item = &Arc<Number>> {
+        let is_found = self.numbers.iter().any(|number| !number.has_left());
+        self.without_digits.iter().filter(move |entry| !is_found && !entry.has_left())
+    }
 }
 
 /// How the list of an account's numbers came out.

@@ -305,6 +305,9 @@ reasons! {
     AddRefused: Person, NUMBER, Retry at Numbers or FreeNumber or AllowNumber,
         "Meta refused to add the number without naming one cause: it is in use in a WhatsApp app or with another provider, banned, or number or name are not valid; after a plain permission error, the portfolio is full or the token's user lacks full control of the account.",
         "Read Meta's words, and go through the causes that the message names; then: kubectl whatsapp retry NAME.";
+    EntryWithoutNumber: Person, NUMBER, Retry at Numbers,
+        "An entry in an account's list of numbers shows no number. It may be this one, so this one is not added by itself.",
+        "Look at the entry, whose id the message names, in WhatsApp Manager. If it is the number of an account that the channel does not use, create the channel anew with that accountId. Else: kubectl whatsapp retry NAME. It adds the number once; if the entry is the number, Meta says so, nothing is added, and the entry is taken up.";
     AddedByHandOnly: Person, NUMBER, AddByHand at Numbers,
         "Meta lets no number be added to this account through the API.",
         "Add the number in WhatsApp Manager; it is found and taken up there. An account of the WhatsApp Business app takes no second number: create another account, and the channel anew with its accountId.";

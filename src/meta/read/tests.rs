@@ -117,7 +117,7 @@ async fn what_is_remembered_of_portfolios_that_are_gone_is_bounded() {
     };
     let refuse = |client: &GraphClient| {
         let asker = Asker { payer: client.payer(), edge: Edge::Numbers, account: None };
-        client.inner.refused.remember_field(asker, "name_status", client.now());
+        client.inner.refused.remember_field(asker, "name_status", Ground::Refused, client.now());
     };
     learn(&bench.client, "1");
     for id in 0..2 * REMEMBERED {
@@ -158,6 +158,63 @@ fn an_account() -> Reply {
 }
 
 #[tokio::test]
+async fn an_unknown_error_takes_a_field_away_for_ten_minutes_and_for_a_day_when_it_comes_again() {
+    const MINUTE: u64 = 60;
+    let unknown = || refused(1, "(#1) An unknown error occurred");
+    let bench = Bench::new([]).await;
+    // Reads the list after so many minutes, and says in which of its calls the profile was asked for.
+    let read = async |minutes: u64, answers: Vec<Reply>| {
+        bench.clock.pass(Duration::from_secs(minutes * MINUTE));
+        let before = bench.seen().len();
+        for answer in answers {
+            bench.then(answer);
+        }
+        let is_read = bench.numbers().await.is_ok();
+        let asked = |fields: Option<String>| fields.unwrap().contains("whatsapp_business_profile{");
+        let asks: Vec<bool> = bench.seen()[before..].iter().map(|seen| asked(seen.query("fields"))).collect();
+        (is_read, asks)
+    };
+    let works = || page(&[1], None);
+    assert_eq!(read(0, vec![unknown(), works()]).await, (true, vec![true, false]), "the lesser read serves");
+    assert!(bench.client.refused_fields()["WhatsAppBusinessPhoneNumber"].is_empty(), "nobody was refused it");
+    assert_eq!(read(9, vec![works()]).await, (true, vec![false]));
+    assert_eq!(read(1, vec![works()]).await, (true, vec![true]), "it was a fault, and is over");
+
+    // The next fault is a first one again. It comes twice.
+    assert_eq!(read(5, vec![unknown(), works()]).await, (true, vec![true, false]));
+    assert_eq!(read(10, vec![unknown(), works()]).await, (true, vec![true, false]));
+    assert_eq!(
+        bench.client.refused_fields()["WhatsAppBusinessPhoneNumber"],
+        BTreeSet::from(["whatsapp_business_profile"])
+    );
+    assert_eq!(read(11, vec![works()]).await, (true, vec![false]));
+    assert_eq!(read(23 * 60, vec![works()]).await, (true, vec![false]), "for a day");
+    assert_eq!(read(60, vec![unknown(), works()]).await, (true, vec![true, false]));
+    assert_eq!(read(11, vec![works()]).await, (true, vec![false]), "what was confirmed once needs no doubt");
+
+    // Without a read that works nothing is suspected.
+    let down = read(25 * 60, vec![unknown(), unknown()]).await;
+    assert_eq!(down, (false, vec![true, false]));
+    assert_eq!(read(1, vec![works()]).await, (true, vec![true]));
+}
+
+#[test]
+fn two_reads_that_fail_together_are_one_suspicion() {
+    let at = |minute: i64| jiff::Timestamp::from_second(minute * 60).unwrap();
+    let limits = Limits::default();
+    let refused = crate::meta::refused::Refused::new(limits.refused_field, limits.suspected_field);
+    let payer = Payer::App("200000000000001".into());
+    let asker = Asker { payer, edge: Edge::Numbers, account: None };
+    let suspect = |minute| refused.remember_field(asker.clone(), "profile", Ground::Suspected, at(minute));
+    let is_left_out = |minute| !refused.fields(std::slice::from_ref(&asker), at(minute)).is_empty();
+    suspect(0);
+    suspect(1);
+    assert!(is_left_out(9) && !is_left_out(10), "the second neither confirms nor prolongs it");
+    suspect(10);
+    assert!(is_left_out(24 * 60) && !is_left_out(24 * 60 + 10));
+}
+
+#[tokio::test]
 async fn an_account_of_a_direct_business_is_read_without_its_payment_method() {
     let bench = Bench::new([refused(10, PARTNERS_ONLY), an_account()]).await;
     assert!(bench.client.refused_fields().is_empty(), "nothing was read yet");
@@ -182,6 +239,7 @@ async fn an_account_of_a_direct_business_is_read_without_its_payment_method() {
     bench.client.inner.refused.remember_field(
         Asker { payer: bench.client.payer(), edge: Edge::Business, account: None },
         "primary_page",
+        Ground::Refused,
         bench.now(),
     );
     assert_eq!(told(), of_account(&["primary_funding_id"]), "until Meta has answered again");

@@ -459,7 +459,8 @@ impl Stage {
             self.sandbox.add_number(Number::new(id, account, digits, ""));
         }
         if let Some(shown) = entry.get("shown").and_then(Value::as_object) {
-            let mut number = self.sandbox.number(id.unwrap_or(DIGITS)).expect("the number is there");
+            let digits = id.and_then(|_| entry["display_phone_number"].as_str()).unwrap_or(DIGITS);
+            let mut number = self.sandbox.number(digits).expect("the number is there");
             number.raw.extend(shown.iter().map(|(field, value)| (field.clone(), value.clone())));
             self.sandbox.add_number(number);
         }

@@ -5,7 +5,7 @@ use whatsapp_operator::{
     engine::{
         condition::Truth,
         condition_type::ConditionType,
-        desired::{CodeRequest, ReadyWhen, VerificationMethod, WhileNameInReview},
+        desired::{CodeRequest, Desired, ReadyWhen, VerificationMethod, WhileNameInReview},
         reason::Reason,
     },
     sandbox::{
@@ -104,6 +104,24 @@ async fn a_number_comes_up_by_one_consent_and_one_code() {
         "tests/it/proof/kept/a_number_comes_up_by_one_consent_and_one_code.snap",
         &kept::wrapped(&golden(&world)),
     );
+}
+
+/// One number in nine: no switch is set for it.
+#[tokio::test]
+async fn a_number_that_is_connected_before_it_is_registered_comes_up_by_one_registration() {
+    let mut world = World::new().await;
+    assert_eq!(world.sandbox.switches(), Switches::default());
+    world.cluster.apply(sibling("5511912345679"));
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    world.run_for(DAY).await;
+    world.check_nothing_twice();
+    let written = world.cluster.written();
+    let shown = written.iter().filter_map(|written| written.status.facts.as_ref());
+    let mut words = shown.map(|facts| (facts.status.as_deref(), facts.platform.as_deref()));
+    assert!(words.any(|words| words == (Some("CONNECTED"), Some("NOT_APPLICABLE"))), "{}", world.story());
+    assert_eq!(world.count(|w| matches!(w, What::RegisterAttempt { accepted: true, .. })), 1);
+    assert_eq!(world.count(|w| matches!(w, What::RegisterAttempt { .. })), 1);
+    assert_eq!(codes_sent(&world), 1);
 }
 
 #[tokio::test]
@@ -413,4 +431,39 @@ async fn a_rename_of_a_registered_number_is_shown_as_a_difference_and_nothing_is
     assert!(status.is_ready(), "a number that can send stays Ready\n{}", world.story());
     let since = |s: &Status| s.condition(ConditionType::Ready).map(|c| c.since);
     assert_eq!(since(&before), since(&status), "Ready never left True");
+}
+
+#[tokio::test]
+async fn an_approved_name_goes_live_with_the_pin_of_the_number_and_with_no_other() {
+    let number = Number {
+        new_display_name: Some("Acme Vendas".into()),
+        new_name_status: Some("APPROVED".into()),
+        ..Number::new("100000000000077", ACCOUNT, DIGITS, "Acme Suporte").registered("135790")
+    };
+    let mut world = World::with(options(), Meta::for_demo().with_number(number)).await;
+    let wanted = Desired { display_name: "Acme Vendas".into(), ..plain_channel() };
+    let key = wanted.registration.pin_secret.clone();
+    world.cluster.put_secret(&key, "482913", false);
+    world.cluster.apply(wanted);
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    let attempts = |w: &World| w.count(|what| matches!(what, What::RegisterAttempt { .. }));
+    assert_eq!(attempts(&world), 0, "a registered number is not registered by itself");
+
+    world.retry(CHANNEL);
+    world.run_for(HOUR).await;
+    assert_eq!(attempts(&world), 1, "{}", world.story());
+    let refused = world.sandbox.calls().into_iter().find(|call| call.path == "/{phone}/register");
+    assert_eq!(refused.and_then(|call| call.code), Some(133_005));
+    let name = world.status().condition(ConditionType::DisplayNameApproved).cloned().expect("it is there");
+    assert_eq!((name.status, name.reason), (Truth::False, Reason::NameNotLive), "{}", name.message);
+    assert!(name.message.contains("PIN"), "{}", name.message);
+    assert!(world.status().is_ready(), "it goes on sending under its old name");
+
+    world.cluster.put_secret(&key, "135790", false);
+    world.retry(CHANNEL);
+    world.run_for(HOUR).await;
+    assert_eq!(attempts(&world), 2, "{}", world.story());
+    assert_eq!(world.sandbox.number(DIGITS).unwrap().verified_name, "Acme Vendas");
+    assert!(world.status().before.conditions.is(ConditionType::DisplayNameApproved, Truth::True));
+    assert_eq!(world.count(|what| matches!(what, What::PinSet { .. })), 0, "and no PIN was replaced");
 }

@@ -17,9 +17,9 @@ use whatsapp_operator::{
     },
     sandbox::{
         Account, AlreadyVerified, App, Attempts, CodeRefusal, DEMO_APP_SECRET, DEMO_TOKEN, EndpointAnswer,
-        Fault, FaultKind, Lag, Late, Match, MissingObject, NoChange, Number, NumberElsewhere, NumberLimit,
-        NumberSpelling, OnPhoneAtAdd, Options, PinMismatch, Portfolio, RegisteredPin, ReviewPolicy, Switches,
-        What, World as Meta, WrongCode,
+        Fault, FaultKind, InitialStatus, Lag, Late, Match, MissingObject, NoChange, Number, NumberElsewhere,
+        NumberLimit, NumberSpelling, OnPhoneAtAdd, Options, PinMismatch, Portfolio, RegisteredPin,
+        ReviewPolicy, Switches, What, World as Meta, WrongCode,
     },
 };
 
@@ -111,8 +111,12 @@ fn readings() -> Vec<Reading> {
     use Scene::*;
     vec![
         reading("numberSpelling", Plain, READY, |s| s.number_spelling = NumberSpelling::Plain),
-        reading("initialStatus: unverified", Plain, READY, |s| s.initial_status = "UNVERIFIED".into()),
-        reading("initialStatus: connected", Plain, READY, |s| s.initial_status = "CONNECTED".into()),
+        reading("initialStatus: unverified", Plain, READY, |s| {
+            s.initial_status = InitialStatus::word("UNVERIFIED");
+        }),
+        reading("initialStatus: connected", Plain, READY, |s| {
+            s.initial_status = InitialStatus::word("CONNECTED");
+        }),
         reading("codesAllowed", Forgetful, READY, |s| s.codes_allowed = 1),
         reading("codeRequestWindowSecs", Forgetful, READY, |s| {
             s.codes_allowed = 1;

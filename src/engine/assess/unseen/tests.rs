@@ -83,19 +83,13 @@ fn a_first_look_that_fails_says_why_and_says_it_once() {
 fn another_accounts_list_that_fails_holds_up_a_number_that_is_nowhere() {
     let mut case = Case::absent();
     case.settle();
-    let other = Searched {
-        account: OTHER_ACCOUNT.into(),
-        list: ListState::Failed(retry_failure()),
-        numbers: Vec::new(),
-    };
+    let other = Searched { list: ListState::Failed(retry_failure()), ..searched(OTHER_ACCOUNT, now()) };
     case.observed.search.push(other);
     assert_eq!(case.assess().observed_generation, None);
     let mut case = Case::ready();
-    case.observed.search.push(Searched {
-        account: OTHER_ACCOUNT.into(),
-        list: ListState::Failed(retry_failure()),
-        numbers: Vec::new(),
-    });
+    case.observed
+        .search
+        .push(Searched { list: ListState::Failed(retry_failure()), ..searched(OTHER_ACCOUNT, now()) });
     assert_eq!(ready_of(&mut case), (True, Reason::Usable));
 }
 

@@ -352,11 +352,15 @@ fn lines(status: &Value) -> Vec<(String, Value)> {
     let mut lines = Vec::new();
     let Value::Object(status) = status else { return lines };
     let keyed = [("conditions", "type"), ("waitingFor", "action"), ("preflight", "item"), ("drift", "field")];
-    let order = ["stage", "conditions", "waitingFor", "preflight", "drift", "facts", "inFlight", "ledger"];
-    let rest = status.keys().map(String::as_str).filter(|key| !order.contains(key) && *key != "since");
-    for section in order.into_iter().chain(rest) {
-        let Some(value) = status.get(section) else { continue };
-        let key = keyed.iter().find(|(name, _)| *name == section).map(|(_, key)| *key);
+    let order = ["stage", "conditions", "waitingFor", "preflight", "drift", "facts"];
+    let rest = status.keys().map(String::as_str).filter(|key| !order.contains(key) && *key != "memory");
+    let shown = order.into_iter().chain(rest).map(|key| (key.to_owned(), status.get(key)));
+    let remembered = status.get("memory").and_then(Value::as_object).into_iter().flatten();
+    let remembered = remembered.filter(|(key, _)| *key != "since");
+    let remembered = remembered.map(|(key, value)| (format!("memory.{key}"), Some(value)));
+    for (section, value) in shown.chain(remembered) {
+        let Some(value) = value else { continue };
+        let key = keyed.iter().find(|(name, _)| **name == section).map(|(_, key)| *key);
         match (value, key) {
             (Value::Array(entries), Some(key)) => {
                 let message = |entry: &Value| entry["message"].as_str().map(str::to_owned);
@@ -399,7 +403,7 @@ fn lines(status: &Value) -> Vec<(String, Value)> {
                     }
                 }
             }
-            (value, _) => lines.push((section.to_owned(), value.clone())),
+            (value, _) => lines.push((section, value.clone())),
         }
     }
     lines

@@ -382,7 +382,7 @@ impl Rig {
     pub async fn look(&self, name: &str, value: &str) -> Value {
         self.annotate(name, "reconcile", value).await;
         self.until(name, "the look that was asked for", Duration::from_secs(45), |s| {
-            s["consents"]["reconcile"]["value"] == value
+            s["memory"]["consents"]["reconcile"]["value"] == value
         })
         .await
     }

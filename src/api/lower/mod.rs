@@ -11,6 +11,7 @@ mod condition;
 mod key;
 mod ledger;
 mod portfolio;
+mod second;
 mod spec;
 mod status;
 

@@ -7,6 +7,7 @@ use super::{
     bound::{bounded, some, unique},
     second::{cut, raised},
     spec::SpecInvalid,
+    told::{full, once},
 };
 use crate::api::v1alpha1 as v1;
 use crate::engine::word::Vocabulary;
@@ -31,7 +32,7 @@ pub fn conditions_from(list: &[KubeCondition]) -> ConditionSet {
             kind,
             status,
             reason,
-            message: c.message.clone(),
+            message: full(&c.message, list).to_owned(),
             since: cut(c.last_transition_time.0),
             observed_generation: c.observed_generation.unwrap_or_default(),
         });
@@ -41,7 +42,8 @@ pub fn conditions_from(list: &[KubeCondition]) -> ConditionSet {
 
 /// Conditions as Kubernetes has them.
 pub fn conditions(set: &ConditionSet) -> Vec<KubeCondition> {
-    set.iter()
+    let mut list: Vec<_> = set
+        .iter()
         .map(|c| KubeCondition {
             type_: c.kind.as_str().to_owned(),
             status: c.status.as_str().to_owned(),
@@ -50,7 +52,9 @@ pub fn conditions(set: &ConditionSet) -> Vec<KubeCondition> {
             last_transition_time: Time(cut(c.since)),
             observed_generation: Some(c.observed_generation),
         })
-        .collect()
+        .collect();
+    once(&mut list);
+    list
 }
 
 /// Waits as the engine has them.

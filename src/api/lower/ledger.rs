@@ -5,7 +5,7 @@
 //! cautious that this version knows. The name of a step in flight stays open in the engine, because no other step may
 //! stand for it. What is written goes over what stands: members that this version does not know stay where they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -13,6 +13,7 @@ use super::{
     bound::{bounded, newest, newest_times, non_empty, some},
     key::CONSENT_LENGTH,
     second::{cut, raised, raised_each},
+    told::{full, in_short},
 };
 use crate::api::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelStatus};
 use crate::engine::{
@@ -63,7 +64,7 @@ pub fn memory_of(status: &WhatsAppChannelStatus) -> Memory {
         in_flight: remembered.in_flight.as_ref().map(|i| Intent {
             id: i.id.clone(),
             step: i.step.clone(),
-            reason: i.reason.clone(),
+            reason: full(&i.reason, &status.conditions).to_owned(),
             started_at: i.started_at,
             send_before: i.send_before,
             settle_until: i.settle_until,
@@ -226,9 +227,19 @@ pub fn with_memory(
 ) -> WhatsAppChannelStatus {
     let nothing = WhatsAppChannelStatus::default();
     let standing = standing.unwrap_or(&nothing);
-    if unknown(standing).is_some() {
-        return with_what_stands(shown, memory, standing);
-    }
+    let mut next = match unknown(standing) {
+        Some(_) => with_what_stands(shown, memory, standing),
+        None => with_what_is_known(shown, memory, standing),
+    };
+    in_short(&mut next);
+    next
+}
+
+fn with_what_is_known(
+    shown: &WhatsAppChannelStatus,
+    memory: &Memory,
+    standing: &WhatsAppChannelStatus,
+) -> WhatsAppChannelStatus {
     let nothing = v1::Memory::default();
     let stood = standing.memory.as_ref().unwrap_or(&nothing);
     WhatsAppChannelStatus {
@@ -260,6 +271,9 @@ fn with_what_stands(
     let mut kept = standing.memory.clone().unwrap_or_default();
     kept.since.extend(since(&memory.since));
     kept.since = newest_times(&kept.since, 64);
+    if let Some(step) = &mut kept.in_flight {
+        step.reason = full(&step.reason, &standing.conditions).to_owned();
+    }
     WhatsAppChannelStatus {
         business_id: standing.business_id.clone(),
         account_id: standing.account_id.clone(),
@@ -352,7 +366,7 @@ pub(super) fn ledger(ledger: &Ledger, standing: Option<&v1::Ledger>) -> v1::Ledg
     let standing = standing.unwrap_or(&nothing);
     let entries = |list: &[Entry], standing: &[v1::Entry]| {
         let of = |made: &Entry| standing.iter().find(|standing| standing.id == made.id);
-        newest(list.iter().map(|made| entry(made, of(made))).collect(), 32)
+        said_once(newest(list.iter().map(|made| entry(made, of(made))).collect(), 32))
     };
     let known = ledger.repeatable.iter().map(|(step, made)| {
         let step = Word::from(*step);
@@ -371,6 +385,17 @@ pub(super) fn ledger(ledger: &Ledger, standing: Option<&v1::Ledger>) -> v1::Ledg
         }
     }
     next
+}
+
+/// Of attempts that were refused with the same words the newest keeps them.
+fn said_once(mut entries: Vec<v1::Entry>) -> Vec<v1::Entry> {
+    let mut said = BTreeSet::new();
+    for refusal in entries.iter_mut().rev().filter_map(|entry| entry.refusal.as_mut()) {
+        if !said.insert(refusal.message.clone()) {
+            refusal.message.clear();
+        }
+    }
+    entries
 }
 
 fn pace(pace: &Pace, standing: Option<&v1::Pace>) -> v1::Pace {

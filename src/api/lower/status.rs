@@ -8,6 +8,7 @@ use super::{
     ledger::{refusal, refusal_from, with_memory},
     second::cut,
     spec::SpecInvalid,
+    told::{full, in_full, in_short},
 };
 use crate::api::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelStatus};
 use crate::engine::word::Vocabulary;
@@ -46,7 +47,7 @@ pub fn before_of(status: &WhatsAppChannelStatus) -> Before {
                 Some(Check {
                     item: preflight::ITEMS.into_iter().find(|item| *item == c.item)?,
                     verdict: Verdict::from_word(&c.verdict)?,
-                    message: c.message.clone(),
+                    message: full(&c.message, &status.conditions).to_owned(),
                 })
             })
             .collect(),
@@ -141,6 +142,7 @@ pub fn status(
 pub fn refused(object: &WhatsAppChannel, why: &SpecInvalid, now: Timestamp) -> WhatsAppChannelStatus {
     let generation = object.metadata.generation.unwrap_or_default();
     let mut shown = object.status.clone().unwrap_or_default();
+    in_full(&mut shown);
     let mut set = conditions_from(&shown.conditions);
     stall(&mut set, why, generation, now);
     shown.observed_generation = Some(generation);
@@ -148,6 +150,7 @@ pub fn refused(object: &WhatsAppChannel, why: &SpecInvalid, now: Timestamp) -> W
     shown.conditions = conditions(&set);
     shown.waiting_for = waits_for_edit(&shown.waiting_for, now);
     shown.moved = false;
+    in_short(&mut shown);
     shown
 }
 

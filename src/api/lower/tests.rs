@@ -417,7 +417,12 @@ fn full(text: &str) -> Assessment {
 
 #[test]
 fn what_is_shown_is_read_back() {
-    let assessment = full("a text");
+    for assessment in [full("a text"), full(&"a long text ".repeat(9))] {
+        is_read_back(&assessment);
+    }
+}
+
+fn is_read_back(assessment: &Assessment) {
     for memory in [
         Memory::default(),
         Memory {
@@ -427,7 +432,7 @@ fn what_is_shown_is_read_back() {
             ..Memory::default()
         },
     ] {
-        let before = before(&stored(&status(&assessment, &memory, None)));
+        let before = before(&stored(&status(assessment, &memory, None)));
         assert_eq!(before.observed_generation, assessment.observed_generation);
         assert_eq!(before.conditions, assessment.conditions);
         assert_eq!(before.stage, Some(assessment.stage));
@@ -855,4 +860,81 @@ fn fractions(value: &serde_json::Value) -> Vec<String> {
         serde_json::Value::Object(members) => members.values().flat_map(fractions).collect(),
         _ => Vec::new(),
     }
+}
+
+#[test]
+fn a_long_message_stands_in_ready_and_on_its_cause_and_is_named_elsewhere() {
+    let long = "Meta refused the code, and a new one is asked for with kubectl whatsapp send-code".to_owned();
+    let mut assessment = full(&long);
+    assessment.facts.last_refusal = None;
+    let intent = Intent {
+        id: "i".into(),
+        step: StepKind::Register.into(),
+        reason: long.clone(),
+        started_at: at(1),
+        send_before: at(2),
+        settle_until: at(3),
+        generation: 1,
+        subject: None,
+        absent_before: None,
+    };
+    let memory = Memory { in_flight: Some(intent), ..Memory::default() };
+    let shown = status(&assessment, &memory, None);
+    let said: Vec<_> = shown.conditions.iter().map(|c| (c.type_.as_str(), c.message.as_str())).collect();
+    let expected = [
+        ("PortfolioReady", long.as_str()),
+        ("NumberVerified", "see Ready"),
+        ("Ready", long.as_str()),
+        ("Reconciling", "see Ready"),
+    ];
+    assert_eq!(said, expected);
+    assert!(shown.preflight.iter().all(|check| check.message == "see PortfolioReady"));
+    assert_eq!(shown.in_flight().map(|step| step.reason.as_str()), Some("see PortfolioReady"));
+
+    // Whoever reads it reads the words, and what is written over it says them once more.
+    assert_eq!(memory_of(&shown), memory);
+    assert_eq!(before_of(&shown).conditions, assessment.conditions);
+    let mut whole = shown.clone();
+    in_full(&mut whole);
+    let lists = whole.conditions.iter().map(|c| &c.message).chain(whole.preflight.iter().map(|c| &c.message));
+    assert!(lists.chain(whole.in_flight().map(|step| &step.reason)).all(|message| *message == long));
+    assert_eq!(status(&assessment, &memory, Some(&shown)), shown);
+
+    // Where another thing becomes the cause, nothing leads astray.
+    let mut object = stored(&shown);
+    object.spec.phone_number = "1064".into();
+    let why = channel(&object).expect_err("refused");
+    let refused = refused(&object, &why, at(5));
+    let of = |kind: &str| refused.conditions.iter().find(|c| c.type_ == kind).map(|c| c.message.as_str());
+    assert_eq!(
+        (of("Ready"), of("Stalled")),
+        (Some(why.to_string().as_str()), Some(why.to_string().as_str()))
+    );
+    assert_eq!(
+        (of("PortfolioReady"), of("NumberVerified")),
+        (Some(long.as_str()), Some("see PortfolioReady"))
+    );
+    assert!(refused.preflight.iter().all(|check| check.message == "see PortfolioReady"));
+}
+
+#[test]
+fn of_attempts_that_were_refused_with_the_same_words_the_newest_has_them() {
+    let entry = |id: &str, message: &str| Entry {
+        id: id.into(),
+        at: at(1),
+        outcome: EntryOutcome::Refused,
+        cause: Cause::Automatic,
+        subject: None,
+        settle_until: None,
+        secret_before: None,
+        refusal: full(message).facts.last_refusal,
+    };
+    let registrations = vec![entry("1", "busy"), entry("2", "no"), entry("3", "busy")];
+    let memory = Memory { ledger: Ledger { registrations, ..Ledger::default() }, ..Memory::default() };
+    let kept = kept(&memory).ledger.registrations;
+    let said: Vec<_> =
+        kept.iter().filter_map(|entry| entry.refusal.as_ref()).map(|r| r.message.as_str()).collect();
+    assert_eq!(said, ["", "no", "busy"]);
+    let codes = kept.iter().filter_map(|entry| entry.refusal.as_ref()).map(|refusal| refusal.code);
+    assert!(codes.eq([133_005; 3]), "what decides is kept");
 }

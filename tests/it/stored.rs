@@ -31,6 +31,12 @@ async fn an_object_that_no_operator_has_seen_is_current_for_nobody() {
         rig.until_of(kind, name, "a status", limit, |status| status["observedGeneration"] == 1).await;
     }
     rig.onboard("support", NUMBER).await;
+    for (kind, name) in [("wac", "support"), ("wap", "acme")] {
+        let status = rig.get_of(kind, name).await["status"].to_string();
+        let times: Vec<Timestamp> = status.split('"').filter_map(|text| text.parse().ok()).collect();
+        assert!(times.len() > 3, "{status}");
+        assert!(times.iter().all(|time| time.subsec_nanosecond() == 0), "whole seconds: {status}");
+    }
     let told = told.lock().expect("nobody panicked").clone();
     for kind in ["a version of whatsappchannels", "a version of whatsappportfolios"] {
         let versions: Vec<_> = told.iter().filter(|(of, _)| of == kind).map(|(_, text)| text).collect();

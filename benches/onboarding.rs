@@ -223,7 +223,7 @@ impl Crowd {
                 }
             }
             reason if asks_for_consent(reason) => {
-                let answer = self.world.cluster.raw(name).consents.as_ref().and_then(|c| c.send_code.clone());
+                let answer = self.world.cluster.raw(name).consents().and_then(|c| c.send_code.clone());
                 let wanted = desired.consents.send_code.as_ref();
                 if wanted.is_none() || answer.map(|a| a.value).as_ref() == wanted {
                     self.world.consent(name);

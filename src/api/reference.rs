@@ -39,17 +39,24 @@ fn kind(page: &mut String, crd: &CustomResourceDefinition) {
         );
         rules(page, "metadata", root);
         for part in ["spec", "status"] {
-            let Some(schema) = root.properties.as_ref().and_then(|p| p.get(part)) else { continue };
-            let _ = write!(
-                page,
-                "\n### {} {part}\n\n{}\n\n| Field | Type | Description |\n|---|---|---|\n",
-                names.kind,
-                schema.description.as_deref().unwrap_or_default()
-            );
-            fields(page, "", schema);
-            rules(page, part, schema);
+            let Some(mut schema) = root.properties.as_ref().and_then(|p| p.get(part)).cloned() else {
+                continue;
+            };
+            let memory = schema.properties.as_mut().and_then(|members| members.remove("memory"));
+            table(page, &format!("{} {part}", names.kind), "", &schema);
+            rules(page, part, &schema);
+            // What people read stands first.
+            if let Some(memory) = memory {
+                table(page, &format!("{} {part}.memory", names.kind), "memory", &memory);
+            }
         }
     }
+}
+
+fn table(page: &mut String, title: &str, path: &str, schema: &JSONSchemaProps) {
+    let told = schema.description.as_deref().unwrap_or_default();
+    let _ = write!(page, "\n### {title}\n\n{told}\n\n| Field | Type | Description |\n|---|---|---|\n");
+    fields(page, path, schema);
 }
 
 fn fields(page: &mut String, path: &str, schema: &JSONSchemaProps) {

@@ -14,7 +14,10 @@ use serde_json::json;
 
 use crate::engine::{condition::Truth, condition_type::ConditionType, reason::Row};
 use crate::{
-    api::v1alpha1::{WhatsAppChannel, WhatsAppChannelStatus},
+    api::{
+        lower,
+        v1alpha1::{WhatsAppChannel, WhatsAppChannelStatus},
+    },
     cli::{
         exit::{Exit, Problem},
         explain,
@@ -127,14 +130,16 @@ impl Channel {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// As it stands.
+    /// As it stands, with every message written out.
     ///
     /// # Errors
     ///
     /// When it is not there or cannot be read.
     pub async fn read(&self) -> Result<WhatsAppChannel, Problem> {
-        call(&format!("read channel {} in namespace {}", self.name, self.namespace), self.api.get(&self.name))
-            .await
+        let what = format!("read channel {} in namespace {}", self.name, self.namespace);
+        let mut object = call(&what, self.api.get(&self.name)).await?;
+        object.status.iter_mut().for_each(lower::in_full);
+        Ok(object)
     }
 
     /// Sets one annotation, and nothing else.

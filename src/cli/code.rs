@@ -200,13 +200,13 @@ fn version(secret: &Secret) -> SecretVersion {
 
 /// How many codes were tried before.
 fn attempts(status: &WhatsAppChannelStatus) -> usize {
-    status.ledger.as_ref().map(|ledger| ledger.verifications.len()).unwrap_or_default()
+    status.ledger().map(|ledger| ledger.verifications.len()).unwrap_or_default()
 }
 
 /// What became of the code in this version of the Secret, once it is known.
 fn judge(status: &WhatsAppChannelStatus, version: &str, before: usize) -> Option<(Verdict, String)> {
     let verified = seen(status, ConditionType::NumberVerified);
-    let entry = status.ledger.as_ref().and_then(|ledger| {
+    let entry = status.ledger().and_then(|ledger| {
         ledger.verifications.iter().rev().find(|entry| entry.subject.as_deref() == Some(version))
     });
     if let Some(entry) = entry {
@@ -228,7 +228,7 @@ fn judge(status: &WhatsAppChannelStatus, version: &str, before: usize) -> Option
 
 /// Whether the code that was asked for was tried as often as one is.
 fn is_spent(status: &WhatsAppChannelStatus) -> bool {
-    let Some(ledger) = &status.ledger else { return false };
+    let Some(ledger) = status.ledger() else { return false };
     let was_sent = |entry: &&Entry| entry.outcome != EntryOutcome::NotSent;
     let asked = ledger.codes.iter().rev().find(|entry| may_have_come(entry));
     let since = |entry: &&Entry| asked.is_none_or(|asked| entry.at >= asked.at);
@@ -280,7 +280,7 @@ fn is_about_the_code(entry: &Entry) -> bool {
 
 /// Whether the code may have expired at Meta before it was entered, or was never asked for by the operator.
 fn is_doubtful(status: &WhatsAppChannelStatus, entry: &Entry) -> bool {
-    let codes = status.ledger.as_ref().map(|ledger| ledger.codes.as_slice()).unwrap_or_default();
+    let codes = status.ledger().map(|ledger| ledger.codes.as_slice()).unwrap_or_default();
     let asked = codes.iter().rev().find(|code| code.at <= entry.at && may_have_come(code));
     let fresh = Limits::default().code_doubtful;
     asked.is_none_or(|code| entry.at.duration_since(code.at).unsigned_abs() >= fresh)
@@ -339,7 +339,7 @@ mod tests {
         let code =
             json!({"id": "1", "at": at(0), "outcome": "Accepted", "cause": "SendCode", "consent": "x"});
         serde_json::from_value(json!({
-            "ledger": {"codes": [code], "verifications": tried.into_iter().collect::<Vec<_>>()},
+            "memory": {"ledger": {"codes": [code], "verifications": tried.into_iter().collect::<Vec<_>>()}},
             "conditions": [{
                 "type": "NumberVerified", "status": if reason == "Verified" { "True" } else { "False" },
                 "reason": reason, "message": "told", "lastTransitionTime": at(0)
@@ -379,12 +379,13 @@ mod tests {
             assert_eq!(verdict(reason, tried), expected, "{what}");
         }
         let mut spent = status("CodeWrong", Some((1, json!({"outcome": "Refused", "subject": "u/1"}))));
-        let ledger = spent.ledger.as_mut().expect("a ledger");
+        let ledger = spent.memory.as_mut().and_then(|memory| memory.ledger.as_mut()).expect("a ledger");
         ledger.verifications.push(ledger.verifications[0].clone());
         let told = judge(&spent, "u/2", 2).map(|(verdict, _)| verdict);
         assert_eq!(told, Some(Verdict::NotTaken), "two are tried for one that was asked for");
         let mut vouched = status("CodeWrong", Some((1, refused(136_025, "Person"))));
-        vouched.ledger.as_mut().expect("a ledger").codes.clear();
+        let memory = vouched.memory.as_mut();
+        memory.and_then(|memory| memory.ledger.as_mut()).expect("a ledger").codes.clear();
         let told = judge(&vouched, "u/2", 0).map(|(verdict, _)| verdict);
         assert_eq!(told, Some(Verdict::WrongOrExpired), "nobody here knows how old it was");
     }

@@ -56,7 +56,7 @@ impl Consent {
     }
 
     fn answer(self, status: &WhatsAppChannelStatus) -> Option<&ConsentAnswer> {
-        let consents = status.consents.as_ref()?;
+        let consents = status.consents()?;
         match self {
             Self::SendCode => consents.send_code.as_ref(),
             Self::Retry => consents.retry.as_ref(),
@@ -163,7 +163,7 @@ fn judge(consent: Consent, status: &WhatsAppChannelStatus, value: &str, given: &
 
 /// The attempt that this value allowed.
 fn attempt<'a>(status: &'a WhatsAppChannelStatus, step: StepKind, value: &str) -> Option<&'a Entry> {
-    let entries = status.ledger.as_ref()?.of(step);
+    let entries = status.ledger()?.of(step);
     entries.iter().rev().find(|entry| entry.consent.as_deref() == Some(value))
 }
 

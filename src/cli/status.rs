@@ -159,14 +159,14 @@ pub fn report(object: &WhatsAppChannel, namespace: &str, now: Timestamp) -> Repo
         phone_number_id: status.phone_number_id.clone(),
         facts: status.facts.clone(),
         attempts: attempts(status, now),
-        in_flight: status.in_flight.clone(),
+        in_flight: status.in_flight().cloned(),
         created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
     }
 }
 
 fn attempts(status: &WhatsAppChannelStatus, now: Timestamp) -> BTreeMap<&'static str, Attempts> {
     let limits = Limits::default();
-    let Some(ledger) = &status.ledger else { return BTreeMap::new() };
+    let Some(ledger) = status.ledger() else { return BTreeMap::new() };
     let day = limits.codes_window;
     let kinds: [(&str, &[Entry], std::time::Duration, Option<usize>); 6] = [
         ("adds", &ledger.adds, day, None),

@@ -123,7 +123,7 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
     let status = channel.seen();
     let has_number = status.is_some_and(|s| s.phone_number_id.is_some());
     let has_acted = has_number
-        || status.is_some_and(|s| s.in_flight.is_some() || s.ledger.is_some() || s.unread().is_some());
+        || status.is_some_and(|s| s.in_flight().is_some() || s.ledger().is_some() || s.unread().is_some());
     let is_observed = status.is_some_and(|s| s.observed_generation == meta.generation);
     let is_left_alone = status.is_some_and(|s| s.conditions.iter().any(|c| is_left_alone(&c.reason)));
     let is_full = !matches!(spec.management_policy, Some(ManagementPolicy::ObserveOnly));

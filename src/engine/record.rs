@@ -32,6 +32,7 @@ pub fn intend(
     if kind.is_repeatable() {
         return None;
     }
+    let now = plan.memory.begins(now);
     let send_before = later(now, limits.send_before);
     let intent = Intent {
         id: id.into(),
@@ -138,14 +139,16 @@ pub fn fold(memory: &Memory, outcome: &Outcome, plan: &Plan, limits: &Limits) ->
 fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limits) {
     let kind = outcome.step;
     let Some(at) = memory.ledger.of(kind).iter().position(|entry| entry.id == id) else { return };
-    let settle = later(outcome.at, kind.settle(limits));
+    // What came of an attempt did not come before it, however exactly the two times are kept.
+    let now = outcome.at.max(memory.ledger.of(kind)[at].at);
+    let settle = later(now, kind.settle(limits));
     match &outcome.result {
         Ok(accepted) => {
             close(memory, kind, at, EntryOutcome::Accepted, Some(settle), None);
-            accept(memory, kind, accepted, outcome.at);
+            accept(memory, kind, accepted, now);
         }
         Err(Failure::Refused(refusal)) if is_postponed(kind, refusal) => {
-            let until = refusal.until.unwrap_or_else(|| later(outcome.at, limits.throttled_pause));
+            let until = refusal.until.unwrap_or_else(|| later(now, limits.throttled_pause));
             // A throttle is a pause and nothing else; these have a cause that somebody has to be told.
             let has_cause = refusal.is_about_credentials() || refusal.says(Said::AppBlocked);
             not_sent(memory, kind, at, until, has_cause.then_some(refusal));
@@ -154,7 +157,7 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
             let may_have_happened = refusal.may_have_happened() && kind != StepKind::RequestCode;
             let may_show = may_have_happened || refusal.holds_already();
             close(memory, kind, at, EntryOutcome::Refused, may_show.then_some(settle), Some(refusal.clone()));
-            refuse(memory, kind, at, refusal, outcome.at);
+            refuse(memory, kind, at, refusal, now);
         }
         Err(Failure::NoAnswer(_)) if kind == StepKind::RequestCode => {
             close(memory, kind, at, EntryOutcome::NoAnswer, Some(settle), None);
@@ -164,7 +167,7 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
         }
         Err(Failure::Throttled(until)) => not_sent(memory, kind, at, *until, None),
         Err(Failure::NotSent(_)) => {
-            not_sent(memory, kind, at, later(outcome.at, limits.not_sent_pause), None);
+            not_sent(memory, kind, at, later(now, limits.not_sent_pause), None);
         }
     }
 }
@@ -254,7 +257,8 @@ fn not_sent(memory: &mut Memory, kind: StepKind, at: usize, until: Timestamp, re
 fn fold_repeatable(memory: &mut Memory, outcome: &Outcome, plan: &Plan, limits: &Limits) {
     let planned = plan.memory.ledger.repeatable.get(&outcome.step).cloned().unwrap_or_default();
     let pace = memory.ledger.repeatable.entry(outcome.step).or_default();
-    if pace.last == Some(outcome.at) {
+    // Folded already, and perhaps kept in whole seconds since; planned with it, it is another try.
+    if pace.last.is_some_and(|last| last >= outcome.at) && pace.last != planned.last {
         return;
     }
     *pace = planned;

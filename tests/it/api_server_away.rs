@@ -49,7 +49,10 @@ async fn away_in_mid_call(rig: &mut Rig, round: usize, away: Duration) {
     rig.sandbox.inject(Fault { on: Match::on("POST", "register"), kind: refused });
     let intends = async |step: usize| {
         let intent = STEPS[step].1;
-        rig.until(&name(step), intent, Duration::from_secs(60), |s| s["inFlight"]["step"] == intent).await;
+        rig.until(&name(step), intent, Duration::from_secs(60), |s| {
+            s["memory"]["inFlight"]["step"] == intent
+        })
+        .await;
     };
     rig.type_code(&name(3), &number(round, 3)).await;
     intends(3).await;
@@ -70,7 +73,7 @@ async fn away_in_mid_call(rig: &mut Rig, round: usize, away: Duration) {
 
     let limit = Duration::from_secs(420);
     for (step, (_, intent)) in STEPS.iter().enumerate() {
-        rig.until(&name(step), "an outcome", limit, |s| s["inFlight"].is_null()).await;
+        rig.until(&name(step), "an outcome", limit, |s| s["memory"]["inFlight"].is_null()).await;
         let object = rig.get(&name(step)).await;
         let (kind, outcome) = [
             ("adds", "Accepted"),
@@ -78,7 +81,7 @@ async fn away_in_mid_call(rig: &mut Rig, round: usize, away: Duration) {
             ("verifications", "Accepted"),
             ("registrations", "Refused"),
         ][step];
-        let ledger = &object["status"]["ledger"];
+        let ledger = &object["status"]["memory"]["ledger"];
         let attempts = ledger[kind].as_array().unwrap_or_else(|| panic!("{intent}: {ledger:#}"));
         let told: Vec<&Value> = attempts.iter().map(|one| &one["outcome"]).collect();
         assert_eq!(told, [outcome], "{intent}: {ledger:#}\n{}", rig.logs());

@@ -352,11 +352,15 @@ fn lines(status: &Value) -> Vec<(String, Value)> {
     let mut lines = Vec::new();
     let Value::Object(status) = status else { return lines };
     let keyed = [("conditions", "type"), ("waitingFor", "action"), ("preflight", "item"), ("drift", "field")];
-    let order = ["stage", "conditions", "waitingFor", "preflight", "drift", "facts", "inFlight", "ledger"];
-    let rest = status.keys().map(String::as_str).filter(|key| !order.contains(key) && *key != "since");
-    for section in order.into_iter().chain(rest) {
-        let Some(value) = status.get(section) else { continue };
-        let key = keyed.iter().find(|(name, _)| *name == section).map(|(_, key)| *key);
+    let order = ["stage", "conditions", "waitingFor", "preflight", "drift", "facts"];
+    let rest = status.keys().map(String::as_str).filter(|key| !order.contains(key) && *key != "memory");
+    let shown = order.into_iter().chain(rest).map(|key| (key.to_owned(), status.get(key)));
+    let remembered = status.get("memory").and_then(Value::as_object).into_iter().flatten();
+    let remembered = remembered.filter(|(key, _)| *key != "since");
+    let remembered = remembered.map(|(key, value)| (format!("memory.{key}"), Some(value)));
+    for (section, value) in shown.chain(remembered) {
+        let Some(value) = value else { continue };
+        let key = keyed.iter().find(|(name, _)| **name == section).map(|(_, key)| *key);
         match (value, key) {
             (Value::Array(entries), Some(key)) => {
                 let message = |entry: &Value| entry["message"].as_str().map(str::to_owned);
@@ -365,7 +369,8 @@ fn lines(status: &Value) -> Vec<(String, Value)> {
                 let rest = entries.iter().filter(|entry| entry["type"] != "Ready");
                 let is_same = |entry: &&Value| {
                     let same = |key: &str| ready.is_some_and(|ready| ready[key] == entry[key]);
-                    same("status") && same("reason") && same("message") && same("observedGeneration")
+                    let told = same("message") || entry["message"] == "see Ready";
+                    same("status") && same("reason") && told && same("observedGeneration")
                 };
                 let (same, rest): (Vec<_>, Vec<_>) = rest.partition(is_same);
                 if !same.is_empty() {
@@ -399,7 +404,7 @@ fn lines(status: &Value) -> Vec<(String, Value)> {
                     }
                 }
             }
-            (value, _) => lines.push((section.to_owned(), value.clone())),
+            (value, _) => lines.push((section, value.clone())),
         }
     }
     lines
@@ -638,6 +643,34 @@ fn second_answers(passed: &Passed, status: &WhatsAppChannelStatus, before: &BTre
     broken
 }
 
+/// Messages that a status has more than twice: in `Ready`, and where the cause has its place.
+fn said_again(status: &Value) -> Vec<String> {
+    fn texts<'a>(value: &'a Value, path: &str, found: &mut BTreeMap<&'a str, Vec<String>>) {
+        match value {
+            Value::String(text) if text.chars().count() > 60 => {
+                found.entry(text).or_default().push(path.to_owned());
+            }
+            Value::Array(list) => {
+                for (at, value) in list.iter().enumerate() {
+                    let name = ["type", "item", "action", "id"].iter().find_map(|key| value[*key].as_str());
+                    let at = at.to_string();
+                    texts(value, &format!("{path}.{}", name.unwrap_or(&at)), found);
+                }
+            }
+            Value::Object(members) => {
+                for (name, value) in members {
+                    texts(value, &format!("{path}.{name}"), found);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut found = BTreeMap::new();
+    texts(status, "status", &mut found);
+    let more = found.into_iter().filter(|(_, places)| places.len() > 2);
+    more.map(|(text, places)| format!("{} say {text:?}", places.join(", "))).collect()
+}
+
 /// The rules that every status keeps, whatever it is about.
 fn broken_rules(status: &WhatsAppChannelStatus) -> Vec<String> {
     let of = |kind: &str| status.conditions.iter().find(|c| c.type_ == kind);
@@ -670,6 +703,7 @@ fn broken_rules(status: &WhatsAppChannelStatus) -> Vec<String> {
         (ready.status == "False" && is_wait && status.waiting_for.is_empty(), "nobody is waited for"),
         (!is_ready && !is_wait && kind == ReasonKind::Settled, "not Ready for a reason that is settled"),
     ];
+    broken.extend(said_again(&serde_json::to_value(status).expect("JSON")));
     broken.extend(
         rules
             .into_iter()

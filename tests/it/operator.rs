@@ -179,7 +179,7 @@ async fn kill_nine_around_a_call_repeats_nothing(#[case] edge: &str, #[case] ste
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let written = rig.get("support").await;
-    assert_eq!(written["status"]["inFlight"]["step"], step, "the intent stands before the call");
+    assert_eq!(written["status"]["memory"]["inFlight"]["step"], step, "the intent stands before the call");
     rig.operator().kill_nine();
     rig.start().await;
 
@@ -218,7 +218,10 @@ async fn kill_nine_before_a_code_was_sent_asks_for_no_other_without_a_consent() 
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let written = rig.get("support").await;
-    assert_eq!(written["status"]["inFlight"]["step"], "RequestCode", "the intent stands before the call");
+    assert_eq!(
+        written["status"]["memory"]["inFlight"]["step"], "RequestCode",
+        "the intent stands before the call"
+    );
     rig.operator().kill_nine();
     rig.start().await;
 
@@ -264,7 +267,7 @@ async fn a_status_write_from_an_old_copy_is_refused_and_the_ledger_stays() {
     let old = rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
     rig.annotate("support", "send-code", "one").await;
     let new = rig.until_condition("support", "NumberVerified", "False", Some("CodeAwaited")).await;
-    assert!(new["status"]["ledger"]["codes"].as_array().is_some_and(|codes| codes.len() == 1));
+    assert!(new["status"]["memory"]["ledger"]["codes"].as_array().is_some_and(|codes| codes.len() == 1));
 
     // The operator's own write, with the operator's own rights.
     let kubeconfig = rig.plane.service_account_kubeconfig(&rig.namespace, rig.account_name()).await;
@@ -319,8 +322,10 @@ async fn a_channel_is_deleted_at_once_whatever_is_wrong(#[case] trouble: Trouble
     if trouble == Trouble::CallOnTheWire {
         rig.sandbox.inject(slow);
         rig.channel("support", NUMBER, json!({})).await;
-        rig.until("support", "an intent", Duration::from_secs(30), |s| s["inFlight"]["step"] == "AddNumber")
-            .await;
+        rig.until("support", "an intent", Duration::from_secs(30), |s| {
+            s["memory"]["inFlight"]["step"] == "AddNumber"
+        })
+        .await;
     } else {
         rig.channel("support", NUMBER, json!({})).await;
         rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
@@ -425,8 +430,10 @@ async fn a_terminated_operator_writes_the_outcome_of_the_call_on_the_wire() {
     });
     rig.start().await;
     rig.channel("support", NUMBER, json!({})).await;
-    rig.until("support", "an intent", Duration::from_secs(30), |s| s["inFlight"]["step"] == "AddNumber")
-        .await;
+    rig.until("support", "an intent", Duration::from_secs(30), |s| {
+        s["memory"]["inFlight"]["step"] == "AddNumber"
+    })
+    .await;
     let health = rig.health();
     assert!(http_get(health, "/readyz").await.is_some_and(|reply| reply.starts_with("HTTP/1.1 200")));
     // An open connection to the health server must not keep the operator from stopping.
@@ -445,7 +452,7 @@ async fn a_terminated_operator_writes_the_outcome_of_the_call_on_the_wire() {
     assert!(rig.operator().wait(Duration::from_secs(30)).await.is_some_and(|s| s.success()));
     drop(silent);
     let status = rig.get("support").await["status"].clone();
-    assert!(status["inFlight"].is_null(), "{status:#}");
+    assert!(status["memory"]["inFlight"].is_null(), "{status:#}");
     assert!(status["phoneNumberId"].is_string(), "{status:#}");
     assert_eq!(count(&rig, DIGITS).get("added"), Some(&1));
 }

@@ -29,10 +29,10 @@ fn verifications(rig: &Rig) -> usize {
 async fn asked_earlier(rig: &Rig, minutes: i64) {
     let channel = rig.get("support").await;
     let status = &channel["status"];
-    let codes = status["ledger"]["codes"].as_array().expect("codes");
-    let code = format!("/ledger/codes/{}/at", codes.len() - 1);
+    let codes = status["memory"]["ledger"]["codes"].as_array().expect("codes");
+    let code = format!("/memory/ledger/codes/{}/at", codes.len() - 1);
     let mut patch = Vec::new();
-    for path in [code.as_str(), "/marks/added", "/marks/adopted"] {
+    for path in [code.as_str(), "/memory/marks/added", "/memory/marks/adopted"] {
         let Some(at) = status.pointer(path) else { continue };
         let at: jiff::Timestamp = at.as_str().expect("a time").parse().expect("a time");
         let at = at - jiff::SignedDuration::from_mins(minutes);
@@ -122,7 +122,7 @@ async fn each_code_that_does_not_do_is_told_apart_and_the_next_step_is_named() {
         code,
         "a new code was sent: {}\n{}",
         rig.logs(),
-        rig.get("support").await["status"]["ledger"]
+        rig.get("support").await["status"]["memory"]["ledger"]
     );
     let code = next;
     let taken = run(&["code", "support", "-o", "json"], &code).await;

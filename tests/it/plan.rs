@@ -283,7 +283,7 @@ async fn an_edit_is_planned_as_the_next_generation() {
         json!({"generation": 1, "failed": 3, "accepted": 0, "last": now.to_string(), "refusal": refusal});
     let status = json!({"status": {
         "businessId": BUSINESS, "accountId": ACCOUNT, "phoneNumberId": "100000000000777",
-        "ledger": {"repeatable": {"WriteProfile": pace}}
+        "memory": {"ledger": {"repeatable": {"WriteProfile": pace}}}
     }});
     let patch = status.to_string();
     let args = [

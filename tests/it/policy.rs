@@ -95,7 +95,10 @@ async fn a_suspended_channel_is_left_alone_and_goes_on_when_resumed() {
     writes.retain(|e| e.resource != "whatsappportfolios");
     assert!(writes.is_empty(), "{writes:#?}");
     assert_eq!(rig.sandbox.calls().len(), calls, "no call to Meta");
-    assert!(rig.get("waiting").await["status"]["consents"]["sendCode"].is_null(), "no consent is consumed");
+    assert!(
+        rig.get("waiting").await["status"]["memory"]["consents"]["sendCode"].is_null(),
+        "no consent is consumed"
+    );
 
     for name in ["serving", "waiting", "born-suspended"] {
         rig.edit("wac", name, json!({"suspend": false})).await;
@@ -472,7 +475,10 @@ async fn a_throttled_account_waits_without_an_alarm_while_another_goes_on() {
     assert_eq!(rig.effects_on(&digits(4)), [""; 0], "and no number added to it");
     let known = rig.get("known").await["status"].clone();
     assert!(condition(&known, "Stalled").is_none());
-    assert!(known["consents"]["sendCode"]["usedFor"].is_null(), "the consent is not used up: {known:#}");
+    assert!(
+        known["memory"]["consents"]["sendCode"]["usedFor"].is_null(),
+        "the consent is not used up: {known:#}"
+    );
     assert_eq!(rig.get("serving").await["status"]["conditions"], before["status"]["conditions"]);
     let about = |account: &str| {
         let made = rig.sandbox.calls().split_off(calls);
@@ -514,7 +520,10 @@ async fn an_app_that_is_throttled_waits_in_all_its_accounts_without_an_alarm() {
     assert_eq!(rig.effects_on(&digits(2)), ["added"], "no code is asked for in the other account either");
     assert_eq!(rig.effects_on(&digits(3)), [""; 0]);
     let there = rig.get("there").await["status"].clone();
-    assert!(there["consents"]["sendCode"]["usedFor"].is_null(), "the consent is not used up: {there:#}");
+    assert!(
+        there["memory"]["consents"]["sendCode"]["usedFor"].is_null(),
+        "the consent is not used up: {there:#}"
+    );
     assert_eq!(rig.get("serving").await["status"]["conditions"], before["status"]["conditions"]);
     let made = rig.sandbox.calls().split_off(calls);
     assert!(made.len() <= 8, "{} calls of a throttled app", made.len());

@@ -382,7 +382,7 @@ impl Rig {
     pub async fn look(&self, name: &str, value: &str) -> Value {
         self.annotate(name, "reconcile", value).await;
         self.until(name, "the look that was asked for", Duration::from_secs(45), |s| {
-            s["consents"]["reconcile"]["value"] == value
+            s["memory"]["consents"]["reconcile"]["value"] == value
         })
         .await
     }
@@ -540,10 +540,14 @@ fn resource(kind: &str) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
 }
 
-/// The message of a condition that is there.
+/// The message of a condition that is there, or of the one that it names.
 pub fn message(object: &Value, kind: &str) -> String {
-    let condition = condition(&object["status"], kind).unwrap_or_else(|| panic!("{kind} is there"));
-    condition["message"].as_str().expect("a message is text").to_owned()
+    let told = |kind: &str| {
+        let condition = condition(&object["status"], kind).unwrap_or_else(|| panic!("{kind} is there"));
+        condition["message"].as_str().expect("a message is text").to_owned()
+    };
+    let message = told(kind);
+    message.strip_prefix("see ").map(told).unwrap_or(message)
 }
 
 /// A condition in a status.

@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp, Unit};
 use serde_json::{Value, json};
+use whatsapp_operator::sandbox::Number;
 
-use crate::rig::{Rig, condition, free_address, http_get, message};
+use crate::rig::{ACCOUNT, BUSINESS, Rig, condition, free_address, http_get, message};
 
 const NUMBER: &str = "+5511912345678";
+const CRD: &str = "whatsappchannels.whatsapp-operator.dev";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_object_that_no_operator_has_seen_is_current_for_nobody() {
@@ -28,6 +31,12 @@ async fn an_object_that_no_operator_has_seen_is_current_for_nobody() {
         rig.until_of(kind, name, "a status", limit, |status| status["observedGeneration"] == 1).await;
     }
     rig.onboard("support", NUMBER).await;
+    for (kind, name) in [("wac", "support"), ("wap", "acme")] {
+        let status = rig.get_of(kind, name).await["status"].to_string();
+        let times: Vec<Timestamp> = status.split('"').filter_map(|text| text.parse().ok()).collect();
+        assert!(times.len() > 3, "{status}");
+        assert!(times.iter().all(|time| time.subsec_nanosecond() == 0), "whole seconds: {status}");
+    }
     let told = told.lock().expect("nobody panicked").clone();
     for kind in ["a version of whatsappchannels", "a version of whatsappportfolios"] {
         let versions: Vec<_> = told.iter().filter(|(of, _)| of == kind).map(|(_, text)| text).collect();
@@ -69,8 +78,8 @@ async fn what_a_newer_version_wrote_outlives_the_writes_of_this_one() {
     let transfer = json!({"to": "300000000000009", "steps": [{"name": "export"}]});
     let newer = |status: &mut Value| {
         status["transfer"] = transfer.clone();
-        status["ledger"]["transfers"] = json!([{"id": "t-1"}]);
-        status["marks"]["transferred"] = json!("2026-03-01T12:00:00Z");
+        status["memory"]["ledger"]["transfers"] = json!([{"id": "t-1"}]);
+        status["memory"]["marks"]["transferred"] = json!("2026-03-01T12:00:00Z");
     };
 
     // The schema of this version refuses a write with a part beside those that it names. What remembers is open.
@@ -81,7 +90,10 @@ async fn what_a_newer_version_wrote_outlives_the_writes_of_this_one() {
     let mut open = status.clone();
     open.as_object_mut().expect("members").remove("transfer");
     rig.write_status("wac", "support", &open).await.expect("it is taken");
-    assert_eq!(rig.get("support").await["status"]["ledger"]["transfers"], status["ledger"]["transfers"]);
+    assert_eq!(
+        rig.get("support").await["status"]["memory"]["ledger"]["transfers"],
+        status["memory"]["ledger"]["transfers"]
+    );
 
     // A newer schema, and this version beside it.
     name_in_schema(&rig, "whatsappchannels", "transfer").await;
@@ -91,8 +103,8 @@ async fn what_a_newer_version_wrote_outlives_the_writes_of_this_one() {
 
     let written = rig.look("support", "after-the-newer-one").await["status"].take();
     assert_eq!(written["transfer"], transfer);
-    assert_eq!(written["ledger"]["transfers"], status["ledger"]["transfers"]);
-    assert_eq!(written["marks"]["transferred"], status["marks"]["transferred"]);
+    assert_eq!(written["memory"]["ledger"]["transfers"], status["memory"]["ledger"]["transfers"]);
+    assert_eq!(written["memory"]["marks"]["transferred"], status["memory"]["marks"]["transferred"]);
     rig.edit("wap", "acme", json!({"expect": {"name": "Somebody Else"}})).await;
     let written = rig.until_condition_of("wap", "acme", "IdentityConfirmed", "False", None).await;
     assert_eq!(written["status"]["partners"], transfer);
@@ -111,17 +123,17 @@ async fn a_status_that_is_not_understood_is_held_until_it_is_put_right() {
     let limit = Duration::from_secs(60);
     // The last has a time that the schema takes and that this version cannot read.
     for (at, (edit, back, says)) in [
-        (json!({"format": 2}), json!({"format": null}), "status.format is 2"),
+        (json!({"format": 2}), json!({"format": null}), "status.memory.format is 2"),
         (
             json!({"marks": {"pinSet": "9999-12-31T23:59:59Z"}}),
             json!({"marks": {"pinSet": null}}),
-            "status.marks cannot be read",
+            "status.memory.marks cannot be read",
         ),
     ]
     .into_iter()
     .enumerate()
     {
-        rig.edit_status("wac", "support", edit.clone()).await;
+        rig.edit_status("wac", "support", json!({"memory": edit})).await;
         about(&format!("text {at}")).await;
         let held = rig.until("support", "the hold", limit, is_held).await;
         assert!(message(&held, "Reconciling").starts_with(says), "{}", message(&held, "Reconciling"));
@@ -131,14 +143,96 @@ async fn a_status_that_is_not_understood_is_held_until_it_is_put_right() {
             || rig.effects_on(NUMBER.trim_start_matches('+')).iter().filter(|e| **e == "profile").count();
         assert_eq!(profiles(), at, "nothing is written to Meta");
         for (member, value) in edit.as_object().expect("members") {
-            let stands = &held["status"][member];
+            let stands = &held["status"]["memory"][member];
             let kept = value.as_object().map_or(stands == value, |v| v.iter().all(|(k, v)| &stands[k] == v));
             assert!(kept, "{stands}");
         }
-        rig.edit_status("wac", "support", back).await;
+        rig.edit_status("wac", "support", json!({"memory": back})).await;
         rig.look("support", &format!("put right {at}")).await;
         rig.until("support", "the profile", limit, |status| !is_held(status) && profiles() == at + 1).await;
     }
+}
+
+/// What memory holds and the layout before had at the top of the status.
+const BEFORE: [&str; 6] = ["format", "ledger", "inFlight", "consents", "marks", "since"];
+
+/// Serves the CRD of channels as the version before had it, until the API server knows of no memory.
+async fn serve_layout_before(rig: &Rig) {
+    let out = rig.plane.kubectl(["get", "crd", CRD, "-o", "json"]).await;
+    let mut crd: Value = serde_json::from_slice(&out.stdout).expect("a CRD");
+    let members = crd
+        .pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/status/properties")
+        .and_then(Value::as_object_mut)
+        .expect("a status");
+    let memory = members.remove("memory").expect("a memory");
+    for part in BEFORE {
+        members.insert(part.to_owned(), memory["properties"][part].clone());
+    }
+    kubectl(rig, &["replace", "-f", "-"], &crd.to_string()).await;
+    for _ in 0..60 {
+        if let Err(refused) = rig.write_status("wac", "support", &json!({"memory": {}})).await {
+            assert!(refused.contains(".status.memory: field not declared in schema"), "{refused}");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    panic!("the schema of the version before is not served");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_version_before_remembered_is_moved_and_nothing_is_done_twice() {
+    let mut rig = Rig::apart("layout").await;
+    let (digits, id) = (NUMBER.trim_start_matches('+'), "100000000000777");
+    let now = Timestamp::now();
+    let at = |seconds: i64| (now + SignedDuration::from_secs(seconds)).round(Unit::Second).expect("a time");
+    rig.sandbox.add_number(Number::new(id, ACCOUNT, digits, "Acme Support").verified(at(-40)));
+    rig.channel("support", NUMBER, json!({})).await;
+    serve_layout_before(&rig).await;
+
+    let entry = |id: &str, seconds: i64, outcome: &str, cause: &str| json!({"id": id, "at": at(seconds), "outcome": outcome, "cause": cause});
+    let mut asked = entry("c-1", -90, "Accepted", "SendCode");
+    asked["consent"] = json!("please");
+    let remembered = json!({
+        "format": 1,
+        "ledger": {
+            "adds": [entry("a-1", -120, "Accepted", "Automatic")],
+            "codes": [asked],
+            "verifications": [entry("v-1", -40, "Accepted", "Secret")],
+            "registrations": [entry("r-1", -30, "Started", "Automatic")],
+        },
+        "inFlight": {
+            "id": "r-1", "step": "Register", "reason": "the number is verified", "startedAt": at(-30),
+            "sendBefore": at(-20), "settleUntil": at(600), "generation": 1,
+        },
+        "consents": {"sendCode": {"value": "please", "at": at(-90), "usedFor": "RequestCode"}},
+        "marks": {"added": at(-120)},
+        "since": {"EnterCode": at(-90)},
+    });
+    let mut status = json!({
+        "observedGeneration": 1, "businessId": BUSINESS, "accountId": ACCOUNT, "phoneNumberId": id,
+    });
+    status.as_object_mut().expect("members").extend(remembered.as_object().expect("members").clone());
+    rig.write_status("wac", "support", &status).await.expect("the version before wrote it");
+    rig.annotate("support", "send-code", "please").await;
+    assert_eq!(rig.get("support").await["status"], status);
+
+    let printed = std::process::Command::new(env!("CARGO_BIN_EXE_whatsapp-operator")).arg("crd").output();
+    let printed = String::from_utf8(printed.expect("it runs").stdout).expect("YAML");
+    kubectl(&rig, &["apply", "--server-side", "--force-conflicts", "-f", "-"], &printed).await;
+    rig.start().await;
+    let moved = rig.until("support", "a memory", Duration::from_secs(60), |s| s["memory"].is_object()).await;
+    let looked = rig.look("support", "once more").await;
+    for status in [&moved["status"], &looked["status"]] {
+        for part in BEFORE {
+            assert!(status[part].is_null(), "nothing is left at the top: {status:#}");
+        }
+        for part in ["format", "ledger", "inFlight", "marks"] {
+            assert_eq!(status["memory"][part], remembered[part], "{part}");
+        }
+        assert_eq!(status["memory"]["consents"]["sendCode"], remembered["consents"]["sendCode"]);
+    }
+    rig.until_condition("support", "Registered", "False", Some("EffectNotVisibleYet")).await;
+    assert!(rig.effects_on(digits).is_empty(), "{:?}", rig.effects_on(digits));
 }
 
 /// Runs kubectl, with more on its standard input, and it has to succeed.
@@ -162,7 +256,6 @@ async fn until_readiness(at: std::net::SocketAddr, code: &str, says: &str) -> St
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readiness_tells_of_a_crd_of_another_version() {
-    const CRD: &str = "whatsappchannels.whatsapp-operator.dev";
     let mut rig = Rig::apart("crds").await;
     let health = free_address();
     let flags = ["--health-listen", &health.to_string()];

@@ -1,6 +1,6 @@
 //! Attempts that are kept beside the channel: text ↔ [`Ledger`].
 //!
-//! The text is that of `status.ledger`, so what a newer version wrote stays in it.
+//! The text is that of `status.memory.ledger`, so what a newer version wrote stays in it.
 
 use super::ledger::{ledger, ledger_from};
 use crate::{api::v1alpha1 as v1, engine::memory::Ledger};

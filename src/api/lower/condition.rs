@@ -1,14 +1,13 @@
 //! Conditions and waits, of both kinds: status ↔ engine.
 
 use jiff::Timestamp;
-use k8s_openapi::{
-    apimachinery::pkg::apis::meta::v1::{Condition as KubeCondition, Time},
-    jiff::Timestamp as KubeTimestamp,
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition as KubeCondition, Time};
 
 use super::{
     bound::{bounded, some, unique},
+    second::{cut, raised},
     spec::SpecInvalid,
+    told::{full, once},
 };
 use crate::api::v1alpha1 as v1;
 use crate::engine::word::Vocabulary;
@@ -33,31 +32,29 @@ pub fn conditions_from(list: &[KubeCondition]) -> ConditionSet {
             kind,
             status,
             reason,
-            message: c.message.clone(),
-            since: whole_seconds(c.last_transition_time.0),
+            message: full(&c.message, list).to_owned(),
+            since: cut(c.last_transition_time.0),
             observed_generation: c.observed_generation.unwrap_or_default(),
         });
     }
     set
 }
 
-/// Conditions as Kubernetes has them. Times are cut to whole seconds, as the API server keeps them: a
-/// status that differed in a fraction would be written again and again.
+/// Conditions as Kubernetes has them.
 pub fn conditions(set: &ConditionSet) -> Vec<KubeCondition> {
-    set.iter()
+    let mut list: Vec<_> = set
+        .iter()
         .map(|c| KubeCondition {
             type_: c.kind.as_str().to_owned(),
             status: c.status.as_str().to_owned(),
             reason: c.reason.as_str().to_owned(),
             message: bounded(c.message.clone(), 8192),
-            last_transition_time: Time(whole_seconds(c.since)),
+            last_transition_time: Time(cut(c.since)),
             observed_generation: Some(c.observed_generation),
         })
-        .collect()
-}
-
-fn whole_seconds(at: Timestamp) -> KubeTimestamp {
-    Timestamp::from_second(at.as_second()).unwrap_or(at)
+        .collect();
+    once(&mut list);
+    list
 }
 
 /// Waits as the engine has them.
@@ -82,8 +79,8 @@ pub fn waiting(list: &[WaitingFor]) -> Vec<v1::WaitingFor> {
         list.iter().map(|w| v1::WaitingFor {
             actor: w.actor.as_str().to_owned(),
             action: bounded(w.action.clone(), 64),
-            since: w.since,
-            expected_by: w.expected_by,
+            since: cut(w.since),
+            expected_by: w.expected_by.map(raised),
             url: some(w.url.as_ref(), 1024),
             if_ignored: some(w.if_ignored.as_ref(), 1024),
         }),
@@ -114,7 +111,7 @@ pub(super) fn waits_for_edit(before: &[v1::WaitingFor], now: Timestamp) -> Vec<v
         v1::WaitingFor {
             actor: asks.action.actor().as_str().to_owned(),
             action: action.to_owned(),
-            since: before.iter().find(|w| w.action == action).map_or(now, |w| w.since),
+            since: before.iter().find(|w| w.action == action).map_or(cut(now), |w| w.since),
             expected_by: None,
             url: None,
             if_ignored: None,

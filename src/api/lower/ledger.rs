@@ -5,11 +5,15 @@
 //! cautious that this version knows. The name of a step in flight stays open in the engine, because no other step may
 //! stand for it. What is written goes over what stands: members that this version does not know stay where they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
 
 use super::{
     bound::{bounded, newest, newest_times, non_empty, some},
     key::CONSENT_LENGTH,
+    second::{cut, raised, raised_each},
+    told::{full, in_short},
 };
 use crate::api::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelStatus};
 use crate::engine::{
@@ -30,8 +34,10 @@ pub fn memory(object: &WhatsAppChannel) -> Memory {
 
 /// What a status remembers.
 pub fn memory_of(status: &WhatsAppChannelStatus) -> Memory {
+    let nothing = v1::Memory::default();
+    let remembered = status.memory.as_ref().unwrap_or(&nothing);
     let mut answers = BTreeMap::new();
-    if let Some(consents) = &status.consents {
+    if let Some(consents) = &remembered.consents {
         for (kind, answer) in [
             (ConsentKind::SendCode, &consents.send_code),
             (ConsentKind::Retry, &consents.retry),
@@ -54,11 +60,11 @@ pub fn memory_of(status: &WhatsAppChannelStatus) -> Memory {
         business: status.business_id.as_deref().map(BusinessId::from),
         account: status.account_id.as_deref().map(AccountId::from),
         number: status.phone_number_id.as_deref().map(NumberId::from),
-        ledger: status.ledger.as_ref().map(ledger_from).unwrap_or_default(),
-        in_flight: status.in_flight.as_ref().map(|i| Intent {
+        ledger: remembered.ledger.as_ref().map(ledger_from).unwrap_or_default(),
+        in_flight: remembered.in_flight.as_ref().map(|i| Intent {
             id: i.id.clone(),
             step: i.step.clone(),
-            reason: i.reason.clone(),
+            reason: full(&i.reason, &status.conditions).to_owned(),
             started_at: i.started_at,
             send_before: i.send_before,
             settle_until: i.settle_until,
@@ -67,8 +73,8 @@ pub fn memory_of(status: &WhatsAppChannelStatus) -> Memory {
             absent_before: i.absent_before,
         }),
         consents: answers,
-        marks: status.marks.as_ref().map(marks_from).unwrap_or_default(),
-        since: status.since.clone(),
+        marks: remembered.marks.as_ref().map(marks_from).unwrap_or_default(),
+        since: remembered.since.clone(),
         unknown: unknown(status),
     }
 }
@@ -76,12 +82,13 @@ pub fn memory_of(status: &WhatsAppChannelStatus) -> Memory {
 /// What of a status this version does not understand and decisions rest on: the first of it, as a clause.
 fn unknown(status: &WhatsAppChannelStatus) -> Option<String> {
     if let Some((name, why)) = status.unread() {
-        return Some(format!("status.{name} cannot be read ({})", bounded(why, 256)));
+        return Some(format!("{name} cannot be read ({})", bounded(why, 256)));
     }
-    if let Some(format) = status.format.filter(|format| *format != v1::FORMAT) {
-        return Some(format!("status.format is {format}, and this version knows {}", v1::FORMAT));
+    let remembered = status.memory.as_ref()?;
+    if let Some(format) = remembered.format.filter(|format| *format != v1::FORMAT) {
+        return Some(format!("status.memory.format is {format}, and this version knows {}", v1::FORMAT));
     }
-    let ledger = status.ledger.as_ref()?;
+    let ledger = remembered.ledger.as_ref()?;
     let lists = [
         ("registrations", &ledger.registrations),
         ("codes", &ledger.codes),
@@ -104,7 +111,7 @@ fn unknown(status: &WhatsAppChannelStatus) -> Option<String> {
         Some(format!("repeatable.{step}.{what}"))
     });
     let found = entries.chain(paces).next()?;
-    Some(format!("status.ledger.{found}, which this version does not know"))
+    Some(format!("status.memory.ledger.{found}, which this version does not know"))
 }
 
 fn word_of_refusal(refusal: &v1::Refusal) -> Option<String> {
@@ -220,20 +227,36 @@ pub fn with_memory(
 ) -> WhatsAppChannelStatus {
     let nothing = WhatsAppChannelStatus::default();
     let standing = standing.unwrap_or(&nothing);
-    if unknown(standing).is_some() {
-        return with_what_stands(shown, memory, standing);
-    }
+    let mut next = match unknown(standing) {
+        Some(_) => with_what_stands(shown, memory, standing),
+        None => with_what_is_known(shown, memory, standing),
+    };
+    in_short(&mut next);
+    next
+}
+
+fn with_what_is_known(
+    shown: &WhatsAppChannelStatus,
+    memory: &Memory,
+    standing: &WhatsAppChannelStatus,
+) -> WhatsAppChannelStatus {
+    let nothing = v1::Memory::default();
+    let stood = standing.memory.as_ref().unwrap_or(&nothing);
     WhatsAppChannelStatus {
-        format: standing.format,
         business_id: memory.business.as_ref().map(|id| bounded(id.to_string(), 64)),
         account_id: memory.account.as_ref().map(|id| bounded(id.to_string(), 64)),
         phone_number_id: memory.number.as_ref().map(|id| bounded(id.to_string(), 64)),
-        ledger: non_empty(ledger(&memory.ledger, standing.ledger.as_ref())),
-        in_flight: memory.in_flight.as_ref().map(|intent| in_flight(intent, standing.in_flight.as_ref())),
-        consents: non_empty(consents(&memory.consents, standing.consents.as_ref())),
-        marks: non_empty(marks(&memory.marks, standing.marks.as_ref())),
-        since: newest_times(&memory.since, 64),
+        memory: non_empty(v1::Memory {
+            format: stood.format,
+            ledger: non_empty(ledger(&memory.ledger, stood.ledger.as_ref())),
+            in_flight: memory.in_flight.as_ref().map(|intent| in_flight(intent, stood.in_flight.as_ref())),
+            consents: non_empty(consents(&memory.consents, stood.consents.as_ref())),
+            marks: non_empty(marks(&memory.marks, stood.marks.as_ref())),
+            since: since(&memory.since),
+            newer: stood.newer.clone(),
+        }),
         newer: standing.newer.clone(),
+        moved: false,
         ..shown.clone()
     }
 }
@@ -245,21 +268,26 @@ fn with_what_stands(
     memory: &Memory,
     standing: &WhatsAppChannelStatus,
 ) -> WhatsAppChannelStatus {
-    let mut since = standing.since.clone();
-    since.extend(memory.since.clone());
+    let mut kept = standing.memory.clone().unwrap_or_default();
+    kept.since.extend(since(&memory.since));
+    kept.since = newest_times(&kept.since, 64);
+    if let Some(step) = &mut kept.in_flight {
+        step.reason = full(&step.reason, &standing.conditions).to_owned();
+    }
     WhatsAppChannelStatus {
-        format: standing.format,
         business_id: standing.business_id.clone(),
         account_id: standing.account_id.clone(),
         phone_number_id: standing.phone_number_id.clone(),
-        ledger: standing.ledger.clone(),
-        in_flight: standing.in_flight.clone(),
-        consents: standing.consents.clone(),
-        marks: standing.marks.clone(),
-        since: newest_times(&since, 64),
+        memory: non_empty(kept).filter(|_| !standing.newer.holds("memory")),
         newer: standing.newer.clone(),
+        moved: false,
         ..shown.clone()
     }
+}
+
+/// It is for people to read, in `waitingFor`.
+fn since(since: &BTreeMap<String, Timestamp>) -> BTreeMap<String, Timestamp> {
+    newest_times(since, 64).into_iter().map(|(action, at)| (action, cut(at))).collect()
 }
 
 fn in_flight(intent: &Intent, standing: Option<&v1::InFlight>) -> v1::InFlight {
@@ -268,9 +296,9 @@ fn in_flight(intent: &Intent, standing: Option<&v1::InFlight>) -> v1::InFlight {
         id: bounded(intent.id.clone(), 128),
         step: intent.step.clone(),
         reason: bounded(intent.reason.clone(), 1024),
-        started_at: intent.started_at,
-        send_before: intent.send_before,
-        settle_until: intent.settle_until,
+        started_at: raised(intent.started_at),
+        send_before: raised(intent.send_before),
+        settle_until: raised(intent.settle_until),
         generation: intent.generation,
         subject: some(intent.subject.as_ref(), 512),
         absent_before: intent.absent_before,
@@ -296,7 +324,7 @@ fn answer(answer: &ConsentAnswer, standing: Option<&v1::ConsentAnswer>) -> v1::C
     let standing = standing.filter(|standing| standing.value == answer.value);
     v1::ConsentAnswer {
         value: bounded(answer.value.clone(), CONSENT_LENGTH),
-        at: answer.at,
+        at: raised(answer.at),
         used_for: answer.used_for.clone(),
         refused: some(answer.refused.as_ref(), 1024),
         newer: standing.map(|standing| standing.newer.clone()).unwrap_or_default(),
@@ -317,7 +345,7 @@ pub(super) fn refusal(refusal: &Refusal, standing: Option<&v1::Refusal>) -> v1::
         trace_id: some(refusal.trace_id.as_ref(), 128),
         class: refusal.class.into(),
         scope: refusal.scope.into(),
-        until: refusal.until,
+        until: refusal.until.map(raised),
         newer: v1::Newer::default(),
     }
 }
@@ -338,7 +366,7 @@ pub(super) fn ledger(ledger: &Ledger, standing: Option<&v1::Ledger>) -> v1::Ledg
     let standing = standing.unwrap_or(&nothing);
     let entries = |list: &[Entry], standing: &[v1::Entry]| {
         let of = |made: &Entry| standing.iter().find(|standing| standing.id == made.id);
-        newest(list.iter().map(|made| entry(made, of(made))).collect(), 32)
+        said_once(newest(list.iter().map(|made| entry(made, of(made))).collect(), 32))
     };
     let known = ledger.repeatable.iter().map(|(step, made)| {
         let step = Word::from(*step);
@@ -359,15 +387,26 @@ pub(super) fn ledger(ledger: &Ledger, standing: Option<&v1::Ledger>) -> v1::Ledg
     next
 }
 
+/// Of attempts that were refused with the same words the newest keeps them.
+fn said_once(mut entries: Vec<v1::Entry>) -> Vec<v1::Entry> {
+    let mut said = BTreeSet::new();
+    for refusal in entries.iter_mut().rev().filter_map(|entry| entry.refusal.as_mut()) {
+        if !said.insert(refusal.message.clone()) {
+            refusal.message.clear();
+        }
+    }
+    entries
+}
+
 fn pace(pace: &Pace, standing: Option<&v1::Pace>) -> v1::Pace {
     v1::Pace {
         generation: pace.generation,
         secret: pace.secret.as_ref().map(|used| version(used, standing.and_then(|s| s.secret.as_ref()))),
         failed: pace.failed,
         accepted: pace.accepted,
-        last: pace.last,
-        settle_until: pace.settle_until,
-        held_until: pace.held_until,
+        last: pace.last.map(raised),
+        settle_until: pace.settle_until.map(raised),
+        held_until: pace.held_until.map(raised),
         refusal: pace.refusal.as_ref().map(|said| refusal(said, standing.and_then(|s| s.refusal.as_ref()))),
         newer: standing.map(|standing| standing.newer.clone()).unwrap_or_default(),
     }
@@ -382,12 +421,12 @@ fn entry(entry: &Entry, standing: Option<&v1::Entry>) -> v1::Entry {
     };
     v1::Entry {
         id: bounded(entry.id.clone(), 128),
-        at: entry.at,
+        at: raised(entry.at),
         outcome: entry.outcome.into(),
         cause: cause.into(),
         consent: consent.map(|value| bounded(value.clone(), CONSENT_LENGTH)),
         subject: some(entry.subject.as_ref(), 512),
-        settle_until: entry.settle_until,
+        settle_until: entry.settle_until.map(raised),
         secret_before: entry
             .secret_before
             .as_ref()
@@ -408,20 +447,20 @@ fn marks(marks: &Marks, standing: Option<&v1::Marks>) -> v1::Marks {
         Registration::Seen { first, own, .. } => (Some(first), own),
     };
     v1::Marks {
-        added,
-        adopted,
-        automatic_code_used: marks.automatic_code_used,
-        reverify_required: marks.new_proof_since(),
-        proof_lapsed: marks.proof_lapsed(),
-        pin_set: marks.pin_set,
-        registered,
-        seen_registered,
-        missing_since: marks.missing_since,
-        connected_since: marks.connected_since,
-        fell_back_since: marks.fell_back_since(),
-        tried_in_review: newest_times(&marks.tried_in_review, 64),
-        declined: newest_times(&marks.declined, 64),
-        on_phone: marks.on_phone,
+        added: added.map(raised),
+        adopted: adopted.map(raised),
+        automatic_code_used: marks.automatic_code_used.map(raised),
+        reverify_required: marks.new_proof_since().map(raised),
+        proof_lapsed: marks.proof_lapsed().map(raised),
+        pin_set: marks.pin_set.map(raised),
+        registered: registered.map(raised),
+        seen_registered: seen_registered.map(raised),
+        missing_since: marks.missing_since.map(raised),
+        connected_since: marks.connected_since.map(raised),
+        fell_back_since: marks.fell_back_since().map(raised),
+        tried_in_review: newest_times(&raised_each(&marks.tried_in_review), 64),
+        declined: newest_times(&raised_each(&marks.declined), 64),
+        on_phone: marks.on_phone.map(raised),
         newer: standing.map(|standing| standing.newer.clone()).unwrap_or_default(),
     }
 }

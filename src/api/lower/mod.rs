@@ -11,8 +11,10 @@ mod condition;
 mod key;
 mod ledger;
 mod portfolio;
+mod second;
 mod spec;
 mod status;
+mod told;
 
 pub use attempts::{attempts, attempts_text};
 pub use channel::{channel, consents};
@@ -24,6 +26,7 @@ pub use ledger::{memory, memory_of, with_memory};
 pub use portfolio::{portfolio, portfolio_refused, portfolio_status, refused_fields};
 pub use spec::SpecInvalid;
 pub use status::{before, before_of, count, refused, status};
+pub use told::in_full;
 
 #[cfg(test)]
 mod tests;

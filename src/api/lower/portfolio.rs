@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use super::{
     bound::{bounded, some, unique},
     condition::{conditions, conditions_from, stall, waiting, waits_for_edit},
+    second::{cut, raised},
     spec::{SpecInvalid, meta_id, secret_key},
 };
 use crate::api::v1alpha1::{self as v1, WhatsAppPortfolio};
@@ -76,7 +77,7 @@ pub fn portfolio_status(
     }
     if let Fact::Known(token) = &view.token {
         shown.token_type = Some(bounded(token.kind.to_string(), 64));
-        shown.token_expires_at = token.expires_at;
+        shown.token_expires_at = token.expires_at.map(cut);
         shown.missing_scopes =
             assessment.missing_scopes.iter().take(32).map(|s| bounded(s.clone(), 128)).collect();
     }
@@ -100,7 +101,7 @@ pub fn portfolio_status(
         }
     }
     shown.channels = Some(channels);
-    shown.throttled_until = view.throttled_until;
+    shown.throttled_until = view.throttled_until.map(raised);
     shown.waiting_for = waiting(&assessment.waiting_for);
     shown.conditions = conditions(&assessment.conditions);
     shown

@@ -6,7 +6,9 @@ use super::{
     bound::{bounded, non_empty, some, unique},
     condition::{conditions, conditions_from, stall, waiting, waiting_from, waits_for_edit},
     ledger::{refusal, refusal_from, with_memory},
+    second::cut,
     spec::SpecInvalid,
+    told::{full, in_full, in_short},
 };
 use crate::api::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelStatus};
 use crate::engine::word::Vocabulary;
@@ -45,7 +47,7 @@ pub fn before_of(status: &WhatsAppChannelStatus) -> Before {
                 Some(Check {
                     item: preflight::ITEMS.into_iter().find(|item| *item == c.item)?,
                     verdict: Verdict::from_word(&c.verdict)?,
-                    message: c.message.clone(),
+                    message: full(&c.message, &status.conditions).to_owned(),
                 })
             })
             .collect(),
@@ -140,12 +142,15 @@ pub fn status(
 pub fn refused(object: &WhatsAppChannel, why: &SpecInvalid, now: Timestamp) -> WhatsAppChannelStatus {
     let generation = object.metadata.generation.unwrap_or_default();
     let mut shown = object.status.clone().unwrap_or_default();
+    in_full(&mut shown);
     let mut set = conditions_from(&shown.conditions);
     stall(&mut set, why, generation, now);
     shown.observed_generation = Some(generation);
     shown.stage = Some(Stage::Stalled.as_str().to_owned());
     shown.conditions = conditions(&set);
     shown.waiting_for = waits_for_edit(&shown.waiting_for, now);
+    shown.moved = false;
+    in_short(&mut shown);
     shown
 }
 
@@ -168,12 +173,12 @@ fn facts(facts: &Facts, memory: &Memory, standing: Option<&v1::Facts>) -> Option
         ),
         verified_name: some(facts.verified_name.as_ref(), 512),
         name_status: some(facts.name_status.as_ref(), 64),
-        name_since: facts.name_since,
+        name_since: facts.name_since.map(cut),
         new_display_name: some(facts.new_display_name.as_ref(), 512),
         new_name_status: some(facts.new_name_status.as_ref(), 64),
         code_status: some(facts.code_status.as_ref(), 64),
         status: some(facts.status.as_ref(), 64),
-        status_since: facts.status_since,
+        status_since: facts.status_since.map(cut),
         platform: some(facts.platform.as_ref(), 64),
         quality: some(facts.quality.as_ref(), 64),
         throughput: some(facts.throughput.as_ref(), 64),

@@ -224,7 +224,8 @@ fn all_marks() -> impl Strategy<Value = Marks> {
 fn of_two_ways_in_which_a_number_came_the_last_one_counts() {
     let stored = |added, adopted| {
         let marks = v1::Marks { added, adopted, ..v1::Marks::default() };
-        let status = WhatsAppChannelStatus { marks: Some(marks), ..WhatsAppChannelStatus::default() };
+        let memory = v1::Memory { marks: Some(marks), ..v1::Memory::default() };
+        let status = WhatsAppChannelStatus { memory: Some(memory), ..WhatsAppChannelStatus::default() };
         memory_of(&status).marks.origin
     };
     assert_eq!(stored(None, None), Origin::Unknown);
@@ -291,15 +292,36 @@ fn stored(status: &WhatsAppChannelStatus) -> WhatsAppChannel {
     object
 }
 
+/// The same memory as status keeps it.
+fn kept(memory: &Memory) -> Memory {
+    super::memory(&stored(&with_memory(&WhatsAppChannelStatus::default(), memory, None)))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn memory_survives_status(memory in memories()) {
+        let memory = kept(&memory);
         let status = with_memory(&WhatsAppChannelStatus::default(), &memory, None);
         let object = stored(&status);
         prop_assert_eq!(super::memory(&object), memory);
         prop_assert_eq!(object.status.as_ref(), Some(&status));
+    }
+
+    #[test]
+    fn the_layout_before_is_read_and_written_where_it_belongs(memory in memories()) {
+        let status = with_memory(&WhatsAppChannelStatus::default(), &memory, None);
+        let now = serde_json::to_value(&status).expect("JSON");
+        let mut before = now.clone();
+        let members = before.as_object_mut().expect("members");
+        let remembered = members.remove("memory").unwrap_or_else(|| json!({}));
+        members.extend(remembered.as_object().cloned().expect("members"));
+        let read: WhatsAppChannelStatus = serde_json::from_value(before).expect("it is read");
+        prop_assert_eq!(memory_of(&read), memory_of(&status));
+        let written = with_memory(&read, &memory_of(&read), Some(&read));
+        prop_assert_eq!(serde_json::to_value(&written).expect("JSON"), now);
+        prop_assert_eq!(read != written, status.memory.is_some(), "it differs, so it is written");
     }
 }
 
@@ -395,7 +417,12 @@ fn full(text: &str) -> Assessment {
 
 #[test]
 fn what_is_shown_is_read_back() {
-    let assessment = full("a text");
+    for assessment in [full("a text"), full(&"a long text ".repeat(9))] {
+        is_read_back(&assessment);
+    }
+}
+
+fn is_read_back(assessment: &Assessment) {
     for memory in [
         Memory::default(),
         Memory {
@@ -405,7 +432,7 @@ fn what_is_shown_is_read_back() {
             ..Memory::default()
         },
     ] {
-        let before = before(&stored(&status(&assessment, &memory, None)));
+        let before = before(&stored(&status(assessment, &memory, None)));
         assert_eq!(before.observed_generation, assessment.observed_generation);
         assert_eq!(before.conditions, assessment.conditions);
         assert_eq!(before.stage, Some(assessment.stage));
@@ -666,9 +693,11 @@ fn a_word_that_decides_is_not_guessed() {
     };
     let refusal = |class: &str, scope: &str| json!({"code": 1, "class": class, "scope": scope});
     for list in ["registrations", "codes", "verifications", "names", "adds", "pins"] {
-        let of = |more| not_understood(json!({"ledger": {list: [entry(json!({})), entry(more)]}}));
-        let says =
-            |word: &str| Some(format!("status.ledger.{list}[1].{word}, which this version does not know"));
+        let of =
+            |more| not_understood(json!({"memory": {"ledger": {list: [entry(json!({})), entry(more)]}}}));
+        let says = |word: &str| {
+            Some(format!("status.memory.ledger.{list}[1].{word}, which this version does not know"))
+        };
         assert_eq!(of(json!({})), None);
         assert_eq!(of(json!({"outcome": "HalfDone"})), says("outcome is HalfDone"));
         assert_eq!(of(json!({"cause": "Webhook"})), says("cause is Webhook"));
@@ -682,34 +711,48 @@ fn a_word_that_decides_is_not_guessed() {
     let pace = |step: &str| {
         let refusal = refusal("Tomorrow", "Channel");
         let pace = json!({"generation": 1, "failed": 1, "accepted": 0, "refusal": refusal});
-        not_understood(json!({"ledger": {"repeatable": {step: pace}}}))
+        not_understood(json!({"memory": {"ledger": {"repeatable": {step: pace}}}}))
     };
-    let says =
-        "status.ledger.repeatable.WriteProfile.refusal.class is Tomorrow, which this version does not know";
+    let says = "status.memory.ledger.repeatable.WriteProfile.refusal.class is Tomorrow, which this version does not know";
     assert_eq!(pace("WriteProfile").as_deref(), Some(says));
     assert_eq!(pace("WriteCatalogue"), None, "it bears on no step that is taken");
 }
 
 #[test]
 fn what_cannot_be_read_holds_if_decisions_rest_on_it() {
+    let holds = |status: serde_json::Value, member: &str| {
+        let unknown = not_understood(status).unwrap_or_default();
+        assert!(unknown.starts_with(&format!("status.{member} cannot be read (")), "{unknown}");
+    };
     for (member, value) in [
-        ("format", json!("two")),
         ("businessId", json!(5)),
         ("accountId", json!({})),
         ("phoneNumberId", json!([])),
+        ("memory", json!("a packed text")),
+    ] {
+        holds(json!({member: value, "stage": "Ready"}), member);
+    }
+    for (member, value) in [
+        ("format", json!("two")),
         ("ledger", json!({"registrations": 7})),
         ("inFlight", json!({"id": "f-1"})),
         ("consents", json!({"retry": {"value": "1", "at": "9999-12-31T23:59:59Z"}})),
         ("marks", json!({"added": "long ago"})),
     ] {
-        let unknown = not_understood(json!({member: value, "stage": "Ready"})).unwrap_or_default();
-        assert!(unknown.starts_with(&format!("status.{member} cannot be read (")), "{unknown}");
+        let since = json!({"EnterCode": "2026-03-01T12:00:00Z"});
+        holds(
+            json!({"memory": {member: value, "since": since}, "stage": "Ready"}),
+            &format!("memory.{member}"),
+        );
     }
     // What is only shown is shown anew.
-    for shown in [json!({"conditions": "none"}), json!({"facts": {"official": "yes"}}), json!({"since": 1})] {
+    for shown in [json!({"conditions": "none"}), json!({"facts": {"official": "yes"}})] {
         let read: WhatsAppChannelStatus = serde_json::from_value(shown).expect("any status is read");
         assert_eq!(read, WhatsAppChannelStatus::default());
     }
+    let read: WhatsAppChannelStatus =
+        serde_json::from_value(json!({"memory": {"since": 1}})).expect("any status is read");
+    assert_eq!(read.memory, Some(v1::Memory::default()));
     let portfolio: v1::WhatsAppPortfolioStatus =
         serde_json::from_value(json!({"name": "Acme", "channels": "many", "partners": [1]}))
             .expect("it is read");
@@ -719,9 +762,10 @@ fn what_cannot_be_read_holds_if_decisions_rest_on_it() {
 
 #[test]
 fn another_format_holds_and_the_known_one_does_not() {
-    assert_eq!(not_understood(json!({"format": 1})), None);
-    let says = Some("status.format is 2, and this version knows 1".to_owned());
-    assert_eq!(not_understood(json!({"format": 2, "ledger": {"attempts": {"r": 3}}})), says);
+    assert_eq!(not_understood(json!({"memory": {"format": 1}})), None);
+    let says = Some("status.memory.format is 2, and this version knows 1".to_owned());
+    let newer = json!({"memory": {"format": 2, "ledger": {"attempts": {"r": 3}}}});
+    assert_eq!(not_understood(newer), says);
 }
 
 #[test]
@@ -774,4 +818,154 @@ fn a_portfolio_shows_its_first_accounts_and_how_many_more_there_are() {
     for few in [shown(Reach::Accounts(accounts(256)), Some(&all)), shown(Reach::Unknown, Some(&all))] {
         assert_eq!(few.more_accounts, None);
     }
+}
+
+#[test]
+fn what_stands_in_the_layout_before_beside_a_memory_is_a_leftover() {
+    let entry = |id: &str| json!([{"id": id, "at": "2026-03-01T12:00:00Z", "outcome": "Accepted", "cause": "Automatic"}]);
+    let status = json!({
+        "format": 7,
+        "inFlight": {"id": "f-1"},
+        "ledger": {"adds": entry("left over")},
+        "memory": {"ledger": {"adds": entry("kept")}},
+    });
+    let read: WhatsAppChannelStatus = serde_json::from_value(status).expect("it is read");
+    let memory = memory_of(&read);
+    assert_eq!((memory.ledger.adds.len(), memory.ledger.adds[0].id.as_str()), (1, "kept"));
+    assert_eq!((memory.in_flight, memory.unknown), (None, None));
+    let written = serde_json::to_value(&read).expect("JSON");
+    assert_eq!(written, json!({"memory": {"ledger": {"adds": entry("kept")}}}));
+}
+
+#[test]
+fn a_layout_before_that_is_not_understood_is_held_in_its_new_place() {
+    let status = json!({"format": 2, "ledger": {"attempts": 3}, "marks": "a packed text"});
+    let read: WhatsAppChannelStatus = serde_json::from_value(status.clone()).expect("it is read");
+    let unknown = memory_of(&read).unknown.unwrap_or_default();
+    assert!(unknown.starts_with("status.memory.marks cannot be read ("), "{unknown}");
+    let written = with_memory(&read, &memory_of(&read), Some(&read));
+    assert_eq!(serde_json::to_value(&written).expect("JSON"), json!({"memory": status}));
+}
+
+/// A status with every time that it can hold, each with a fraction of a second.
+#[test]
+fn every_time_of_a_status_is_a_whole_second_and_none_that_counts_is_sooner() {
+    let odd = |second| Timestamp::new(second, 300_000_000).expect("in range");
+    assert_eq!(second::cut(odd(7)), at(7));
+    assert_eq!((second::raised(odd(7)), second::raised(at(7))), (at(8), at(7)));
+    let before = Timestamp::new(-7, -300_000_000).expect("in range");
+    assert_eq!((second::cut(before), second::raised(before)), (at(-8), at(-7)));
+    for end in [Timestamp::MIN, Timestamp::MAX] {
+        assert_eq!(second::raised(end).subsec_nanosecond(), 0);
+    }
+
+    let mut assessment = full("x");
+    let mut set = ConditionSet::default();
+    for condition in assessment.conditions.iter() {
+        set.set(Condition { since: odd(9), ..condition.clone() });
+    }
+    assessment.conditions = set;
+    for wait in &mut assessment.waiting_for {
+        (wait.since, wait.expected_by) = (odd(10), Some(odd(11)));
+    }
+    let facts = &mut assessment.facts;
+    (facts.name_since, facts.status_since) = (Some(odd(12)), Some(odd(13)));
+    facts.last_refusal.as_mut().expect("there").until = Some(odd(14));
+    let shown = status(&assessment, &Memory::default(), None);
+    let wait = &shown.waiting_for[0];
+    assert_eq!((wait.since, wait.expected_by), (at(10), Some(at(12))), "since when is not ahead");
+    let facts = shown.facts.as_ref().expect("there");
+    assert_eq!((facts.name_since, facts.status_since), (Some(at(12)), Some(at(13))));
+    assert_eq!(facts.last_refusal.as_ref().and_then(|refusal| refusal.until), Some(at(15)));
+    assert_eq!(fractions(&serde_json::to_value(&shown).expect("JSON")), Vec::<String>::new());
+}
+
+/// Texts that are times and no whole seconds.
+fn fractions(value: &serde_json::Value) -> Vec<String> {
+    match value {
+        serde_json::Value::String(text) => {
+            let is_whole = |at: Timestamp| at.subsec_nanosecond() == 0 && text.ends_with('Z');
+            text.parse().ok().filter(|at| !is_whole(*at)).map(|_| text.clone()).into_iter().collect()
+        }
+        serde_json::Value::Array(list) => list.iter().flat_map(fractions).collect(),
+        serde_json::Value::Object(members) => members.values().flat_map(fractions).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn a_long_message_stands_in_ready_and_on_its_cause_and_is_named_elsewhere() {
+    let long = "Meta refused the code, and a new one is asked for with kubectl whatsapp send-code".to_owned();
+    let mut assessment = full(&long);
+    assessment.facts.last_refusal = None;
+    let intent = Intent {
+        id: "i".into(),
+        step: StepKind::Register.into(),
+        reason: long.clone(),
+        started_at: at(1),
+        send_before: at(2),
+        settle_until: at(3),
+        generation: 1,
+        subject: None,
+        absent_before: None,
+    };
+    let memory = Memory { in_flight: Some(intent), ..Memory::default() };
+    let shown = status(&assessment, &memory, None);
+    let said: Vec<_> = shown.conditions.iter().map(|c| (c.type_.as_str(), c.message.as_str())).collect();
+    let expected = [
+        ("PortfolioReady", long.as_str()),
+        ("NumberVerified", "see Ready"),
+        ("Ready", long.as_str()),
+        ("Reconciling", "see Ready"),
+    ];
+    assert_eq!(said, expected);
+    assert!(shown.preflight.iter().all(|check| check.message == "see PortfolioReady"));
+    assert_eq!(shown.in_flight().map(|step| step.reason.as_str()), Some("see PortfolioReady"));
+
+    // Whoever reads it reads the words, and what is written over it says them once more.
+    assert_eq!(memory_of(&shown), memory);
+    assert_eq!(before_of(&shown).conditions, assessment.conditions);
+    let mut whole = shown.clone();
+    in_full(&mut whole);
+    let lists = whole.conditions.iter().map(|c| &c.message).chain(whole.preflight.iter().map(|c| &c.message));
+    assert!(lists.chain(whole.in_flight().map(|step| &step.reason)).all(|message| *message == long));
+    assert_eq!(status(&assessment, &memory, Some(&shown)), shown);
+
+    // Where another thing becomes the cause, nothing leads astray.
+    let mut object = stored(&shown);
+    object.spec.phone_number = "1064".into();
+    let why = channel(&object).expect_err("refused");
+    let refused = refused(&object, &why, at(5));
+    let of = |kind: &str| refused.conditions.iter().find(|c| c.type_ == kind).map(|c| c.message.as_str());
+    assert_eq!(
+        (of("Ready"), of("Stalled")),
+        (Some(why.to_string().as_str()), Some(why.to_string().as_str()))
+    );
+    assert_eq!(
+        (of("PortfolioReady"), of("NumberVerified")),
+        (Some(long.as_str()), Some("see PortfolioReady"))
+    );
+    assert!(refused.preflight.iter().all(|check| check.message == "see PortfolioReady"));
+}
+
+#[test]
+fn of_attempts_that_were_refused_with_the_same_words_the_newest_has_them() {
+    let entry = |id: &str, message: &str| Entry {
+        id: id.into(),
+        at: at(1),
+        outcome: EntryOutcome::Refused,
+        cause: Cause::Automatic,
+        subject: None,
+        settle_until: None,
+        secret_before: None,
+        refusal: full(message).facts.last_refusal,
+    };
+    let registrations = vec![entry("1", "busy"), entry("2", "no"), entry("3", "busy")];
+    let memory = Memory { ledger: Ledger { registrations, ..Ledger::default() }, ..Memory::default() };
+    let kept = kept(&memory).ledger.registrations;
+    let said: Vec<_> =
+        kept.iter().filter_map(|entry| entry.refusal.as_ref()).map(|r| r.message.as_str()).collect();
+    assert_eq!(said, ["", "no", "busy"]);
+    let codes = kept.iter().filter_map(|entry| entry.refusal.as_ref()).map(|refusal| refusal.code);
+    assert!(codes.eq([133_005; 3]), "what decides is kept");
 }

@@ -1,4 +1,4 @@
-//! What a status remembers of the past: attempts that count, the step in flight, answers to consents, and marks.
+//! What the memory of a channel holds of the past: attempts that count, the step in flight, answers to consents, and marks.
 //!
 //! A newer version may have written it, with words and members that this one does not know. Both are kept: a [`Word`]
 //! is open, and every object has room for members of a [`Newer`] version.

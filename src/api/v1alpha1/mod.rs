@@ -10,6 +10,7 @@ pub const UNSEEN: i64 = -1;
 
 mod channel;
 mod ledger;
+mod memory;
 mod newer;
 mod portfolio;
 mod secret;
@@ -24,11 +25,13 @@ pub use channel::{
 pub use ledger::{
     Cause, ConsentAnswer, Consents, Entry, InFlight, Ledger, Marks, Pace, Refusal, SecretVersion,
 };
+pub(in crate::api) use memory::BEFORE;
+pub use memory::{FORMAT, Memory};
 pub use newer::Newer;
 pub use portfolio::{
     Access, AccountInReach, ChannelCounts, Credentials, Expect, WhatsAppPortfolio, WhatsAppPortfolioSpec,
     WhatsAppPortfolioStatus,
 };
 pub use secret::SecretKeyRef;
-pub use status::{Check, Drift, FORMAT, Facts, WebhookRouting, WhatsAppChannelStatus};
+pub use status::{Check, Drift, Facts, WebhookRouting, WhatsAppChannelStatus};
 pub use waiting::WaitingFor;

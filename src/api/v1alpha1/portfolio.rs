@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Map;
 
 use super::{
     UNSEEN,
@@ -203,7 +204,7 @@ impl Serialize for WhatsAppPortfolioStatus {
 
 impl<'de> Deserialize<'de> for WhatsAppPortfolioStatus {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        readable(deserializer, |value| Self::deserialize(value)).map(|(status, _)| status)
+        readable(Map::deserialize(deserializer)?, |value| Self::deserialize(value)).map(|(status, _)| status)
     }
 }
 

@@ -1,18 +1,17 @@
-//! The status of a number: what is shown, and what is remembered beside it.
+//! The status of a number: what is shown stands first, and what is remembered under `memory`.
 
 // The schema is derived from a copy of the status, and nobody reads its fields where serde leaves the trait to us.
 #![allow(dead_code)]
-
-use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::json;
+use serde_json::Map;
 
 use super::{
-    ledger::{Consents, InFlight, Ledger, Marks, Refusal},
+    ledger::{Consents, InFlight, Ledger, Refusal},
+    memory::{Memory, moved},
     newer::{Newer, readable},
     waiting::WaitingFor,
 };
@@ -25,11 +24,6 @@ pub struct WhatsAppChannelStatus {
     /// The generation that the rest of the status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How to read what the status remembers; absent: 1. A version of the operator that does not know the format acts on
-    /// nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    pub format: Option<i64>,
     /// The portfolio that was resolved first; fixed for the life of the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -64,27 +58,18 @@ pub struct WhatsAppChannelStatus {
     /// What Meta last said, in its own words. A fact that was not readable keeps its last value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<Facts>,
-    /// Attempts that Meta counts, the last ten of each kind.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ledger: Option<Ledger>,
-    /// The step that was begun and is not decided yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub in_flight: Option<InFlight>,
-    /// The last answer to each consent annotation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consents: Option<Consents>,
-    /// Facts about the past that Meta does not keep.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub marks: Option<Marks>,
-    /// Since when each wait lasts, by its action.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "rule::times", extend("maxProperties" = 64))]
-    pub since: BTreeMap<String, Timestamp>,
     /// The state in the form that Kubernetes tools read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+    /// What the operator remembers between two looks. Nothing of it has to be read to know how the number stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
+    /// What is remembered was read in the layout before, so that it has to be written where it belongs.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub moved: bool,
     /// Parts of a newer version. They are not in the schema, which stays strict here: only the schema of that version
     /// lets them through.
     #[serde(flatten)]
@@ -92,21 +77,31 @@ pub struct WhatsAppChannelStatus {
     pub newer: Newer,
 }
 
-/// The format of what is remembered here. It is raised when a version that knows the one before would read it wrongly.
-pub const FORMAT: i64 = 1;
-
 /// What decisions rest on. The other members are shown, and one that cannot be read is written anew.
-const REMEMBERED: [&str; 8] =
-    ["format", "businessId", "accountId", "phoneNumberId", "ledger", "inFlight", "consents", "marks"];
+const REMEMBERED: [&str; 4] = ["businessId", "accountId", "phoneNumberId", "memory"];
 
 impl WhatsAppChannelStatus {
-    /// What is remembered and cannot be read, with the reason; it is kept as it stands.
-    pub fn unread(&self) -> Option<(&'static str, String)> {
-        REMEMBERED.into_iter().find_map(|name| {
-            let member = json!({name: self.newer.get(name)?});
-            let why = Self::deserialize(&member).err().map(|error| error.to_string());
-            Some((name, why.unwrap_or_default()))
-        })
+    /// What is remembered and cannot be read, by its path, with the reason; it is kept as it stands.
+    pub fn unread(&self) -> Option<(String, String)> {
+        let at_the_top = self.newer.unread(&REMEMBERED, |member| Self::deserialize(member));
+        let at_the_top = at_the_top.map(|(name, why)| (format!("status.{name}"), why));
+        let in_memory = || self.memory.as_ref()?.unread();
+        at_the_top.or_else(|| in_memory().map(|(name, why)| (format!("status.memory.{name}"), why)))
+    }
+
+    /// The attempts that are remembered.
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.memory.as_ref()?.ledger.as_ref()
+    }
+
+    /// The step that is remembered as begun.
+    pub fn in_flight(&self) -> Option<&InFlight> {
+        self.memory.as_ref()?.in_flight.as_ref()
+    }
+
+    /// The answers to consents that are remembered.
+    pub fn consents(&self) -> Option<&Consents> {
+        self.memory.as_ref()?.consents.as_ref()
     }
 }
 
@@ -118,7 +113,10 @@ impl Serialize for WhatsAppChannelStatus {
 
 impl<'de> Deserialize<'de> for WhatsAppChannelStatus {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (mut status, mut unread) = readable(deserializer, |value| Self::deserialize(value))?;
+        let mut members = Map::deserialize(deserializer)?;
+        let moved = moved(&mut members);
+        let (mut status, mut unread) = readable(members, |value| Self::deserialize(value))?;
+        status.moved = moved;
         unread.retain(|name, _| REMEMBERED.contains(&name.as_str()));
         status.newer.keep(unread);
         Ok(status)

@@ -263,7 +263,7 @@ fn status(codes: usize, name: &str) -> Value {
     };
     json!({
         "businessId": BUSINESS, "accountId": ACCOUNT, "phoneNumberId": ID,
-        "ledger": {name: (0..codes).rev().map(entry).collect::<Vec<_>>()},
+        "memory": {"ledger": {name: (0..codes).rev().map(entry).collect::<Vec<_>>()}},
     })
 }
 

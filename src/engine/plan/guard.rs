@@ -238,7 +238,9 @@ pub(super) fn may_write(pass: &Pass, memory: &Memory, number: &Number) -> MayWri
 
 /// Remembers that the number is registered, and whether that was our doing.
 pub(super) fn note_registered(memory: &mut Memory, seen: &Seen, now: Timestamp) {
-    let at = seen.begun.unwrap_or(now);
+    // It was not seen before it was made, however exactly the two times are kept.
+    let begun = seen.begun.unwrap_or(now);
+    let at = memory.ledger.last(StepKind::Register).map_or(begun, |last| last.at.max(begun));
     let may_be_ours = memory
         .ledger
         .registrations

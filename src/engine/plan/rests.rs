@@ -1,17 +1,23 @@
 //! Whatever a channel looks like and whatever Meta answers: a plan is carried out, its outcome remembered, the
 //! world seen again, and in the end there is nothing left to do, or one and the same thing that is waited for.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use proptest::{
     prelude::*,
     test_runner::{Config, RngSeed},
 };
 
+use crate::api::{lower, v1alpha1::WhatsAppChannelStatus};
 use crate::engine::{
-    fixture::{HOUR, MINUTE, NAME, SECOND, World, no_answer, now, present, refusal_of, version, world},
+    fixture::{
+        HOUR, MINUTE, NAME, SECOND, World, accepted, no_answer, now, present, refusal_of, refused, version,
+        world,
+    },
     plan::Plan,
     value::{
-        desired::{CodeRequest, Connection, Management, PinPolicy, WhileNameInReview},
+        desired::{CodeRequest, Connection, Desired, Management, PinPolicy, WhileNameInReview},
         failure::{Class, Failure, Scope},
         id::{AccountMode, CodeStatus, Fact, Field, NumberStatus, PlatformType},
         memory::{Entry, EntryOutcome, Ledger},
@@ -334,6 +340,62 @@ fn allows_no_more(mut without: World, kept: &Ledger) -> Result<(), TestCaseError
     Ok(())
 }
 
+/// The same world with what is remembered as status keeps it, in whole seconds.
+fn kept_in_status(world: &World) -> World {
+    let status = lower::with_memory(&WhatsAppChannelStatus::default(), &world.memory, None);
+    world.clone().remember(|memory| *memory = lower::memory_of(&status))
+}
+
+/// Status keeps whole seconds. Whatever is planned from it, now or a fraction of a second before or after it is due, would be
+/// planned from the exact times as well.
+fn allows_nothing_sooner(world: World, script: Vec<(Answer, u64, bool)>) -> Result<(), TestCaseError> {
+    let mut world = world.after(Duration::from_millis(300));
+    for (nth, (answer, millis, soon)) in script.into_iter().enumerate() {
+        let kept = kept_in_status(&world);
+        let due = kept.plan().next.duration_since(world.now).unsigned_abs().min(6 * HOUR);
+        for after in [Duration::ZERO, due.saturating_sub(Duration::from_millis(millis)), due] {
+            let (exact, kept) = (world.clone().after(after).plan(), kept.clone().after(after).plan());
+            // What a code may still be used for may end a moment later.
+            if let Some(planned) = kept.step.filter(|planned| planned.step.kind() != StepKind::VerifyCode) {
+                let says = format!("{:?} beside {} after {after:?}", planned, waits(&exact));
+                prop_assert_eq!(Some(planned.step.kind()), step_of(&exact), "{}", says);
+            }
+        }
+        world = match kept.plan().step {
+            Some(planned) => carry_out(kept, &planned.step, answer, u32::try_from(nth).unwrap_or_default()),
+            None => kept.pass(),
+        };
+        world = world.after(if soon { Duration::from_millis(millis) } else { due });
+    }
+    Ok(())
+}
+
+/// Steps follow each other within one second, and status is read back after each.
+#[test]
+fn what_came_later_comes_later_in_status_too() {
+    let instant = Duration::from_millis(200);
+    let then = |world: World| kept_in_status(&world).after(instant);
+    let by_itself = |d: &mut Desired| d.verification.request = CodeRequest::Automatic;
+    let asked = then(world().own().desire(by_itself).after(instant).act(StepKind::RequestCode, accepted()));
+    let entered = asked.see(|o| o.code_secret = present("code", 1)).act(StepKind::VerifyCode, accepted());
+    let proven = then(entered.verified());
+    let after = |world: &World, kind, from| world.memory.ledger.since(kind, from).count();
+    let request = proven.memory.ledger.codes[0].at;
+    assert_eq!(
+        after(&proven, StepKind::VerifyCode, Some(request)),
+        1,
+        "it is of the code that was asked for"
+    );
+
+    let registered = then(proven.clone().act(StepKind::Register, accepted()).registered()).pass();
+    assert!(!then(registered).memory.has_registered_again(), "it is the first");
+
+    let lapsed = then(proven.act(StepKind::Register, refused(133_006, None, Class::Person)));
+    let required = lapsed.memory.marks.new_proof_since();
+    assert!(required.is_some());
+    assert_eq!(after(&lapsed, StepKind::VerifyCode, required), 0, "what was proven before proves nothing");
+}
+
 proptest! {
     // The same cases on every run, so that a red run is about a change; more of them try others.
     #![proptest_config(Config {
@@ -359,5 +421,13 @@ proptest! {
         hours in 0..30_u32,
     ) {
         allows_no_more(world.after(HOUR * hours), &kept)?;
+    }
+
+    #[test]
+    fn whole_seconds_allow_nothing_sooner_than_exact_times(
+        world in worlds(),
+        script in prop::collection::vec((answers(), 1_u64..1_000, any::<bool>()), 1..16),
+    ) {
+        allows_nothing_sooner(world, script)?;
     }
 }

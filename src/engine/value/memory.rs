@@ -74,6 +74,12 @@ pub struct Ledger {
 /// An answer comes a moment after its call was written down; what is read to check it has to be newer.
 const ANSWERED: Duration = Duration::from_secs(1);
 
+/// How exactly status keeps times.
+const KEPT: Duration = Duration::from_secs(1);
+
+/// No clock is set back by more, and what is remembered of a later time is not waited for.
+const SET_BACK: Duration = Duration::from_secs(60);
+
 impl Memory {
     /// Whether this object brought the number into the account, so that its whole history is known.
     ///
@@ -99,6 +105,17 @@ impl Memory {
         let asked = ledger.last(StepKind::RequestCode).filter(|last| last.refused_with(136_024).is_some());
         let asked = asked.map(|last| later(last.at, ANSWERED));
         attempts.chain(asked).chain(paces.filter_map(|(_, pace)| pace.last)).max()
+    }
+
+    /// When an attempt begins that is begun now: not in the second of anything that attempts are compared with, since in
+    /// status it would not come after it any more.
+    pub(in crate::engine) fn begins(&self, now: Timestamp) -> Timestamp {
+        let attempts = StepKind::ALL.iter().flat_map(|kind| self.ledger.of(*kind)).map(|entry| entry.at);
+        let marks =
+            [self.marks.new_proof_since(), self.marks.fell_back_since(), self.marks.seen_registered()];
+        let next = attempts.chain(marks.into_iter().flatten()).map(|at| later(at, KEPT));
+        let next = next.filter(|next| *next <= later(now, SET_BACK)).max();
+        next.map_or(now, |next| next.max(now))
     }
 
     /// Whether the last registration was of a number that was registered already. It shows only in the name that it
@@ -212,6 +229,14 @@ impl Marks {
         match self.registration {
             Registration::NotSeen => None,
             Registration::Seen { fell_back, .. } => fell_back,
+        }
+    }
+
+    /// When the number was first seen registered, by whomever.
+    fn seen_registered(&self) -> Option<Timestamp> {
+        match self.registration {
+            Registration::NotSeen => None,
+            Registration::Seen { first, .. } => Some(first),
         }
     }
 

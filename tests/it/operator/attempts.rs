@@ -41,11 +41,11 @@ async fn ask(rig: &Rig, value: &str) -> Value {
     rig.annotate("support", "send-code", value).await;
     let answered = rig
         .until("support", "an answer to the consent", Duration::from_secs(60), |status| {
-            let answer = &status["consents"]["sendCode"];
+            let answer = &status["memory"]["consents"]["sendCode"];
             answer["value"] == value && (answer["usedFor"].is_string() || answer["refused"].is_string())
         })
         .await;
-    answered["status"]["consents"]["sendCode"].clone()
+    answered["status"]["memory"]["consents"]["sendCode"].clone()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -65,7 +65,7 @@ async fn what_was_asked_for_before_a_channel_was_deleted_counts_for_the_next_one
     let answer = ask(&rig, "please-5").await;
     assert_eq!((answer["usedFor"].as_str(), codes(&rig)), (Some("RequestCode"), 1), "{answer}");
     rig.until("support", "the outcome", Duration::from_secs(30), |status| {
-        let codes = status["ledger"]["codes"].as_array();
+        let codes = status["memory"]["ledger"]["codes"].as_array();
         codes.is_some_and(|all| all.len() == 5 && all.iter().all(|code| code["outcome"] == "Accepted"))
     })
     .await;
@@ -83,7 +83,7 @@ async fn what_was_asked_for_before_a_channel_was_deleted_counts_for_the_next_one
     assert!(refused.contains("5 codes were asked for in 24 hours"), "{answer}");
     assert_eq!(codes(&rig), 1);
     let status = rig.get("support").await["status"].clone();
-    assert_eq!(status["ledger"]["codes"].as_array().map(Vec::len), Some(5), "{status}");
+    assert_eq!(status["memory"]["ledger"]["codes"].as_array().map(Vec::len), Some(5), "{status}");
     assert!(condition(&status, "Stalled").is_none(), "{status}");
 }
 

@@ -70,7 +70,7 @@ async fn a_channel_that_is_deleted_and_applied_again_gets_no_sixth_code() {
         ask(&mut world, &name).await;
         assert_eq!(codes(&world), 5, "{way}: {}", world.story());
         let status = world.cluster.raw(&name);
-        let answer = status.consents.as_ref().and_then(|consents| consents.send_code.clone()).unwrap();
+        let answer = status.consents().and_then(|consents| consents.send_code.clone()).unwrap();
         let refused = answer.refused.unwrap_or_default();
         assert!(refused.contains("5 codes were asked for in 24 hours"), "{way}: {refused}");
         // A third object, and the day after the first code.

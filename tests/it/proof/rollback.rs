@@ -36,20 +36,20 @@ fn from_the_future(status: &mut Value, now: jiff::Timestamp) {
     });
     let pace =
         json!({"generation": 1, "failed": 1, "accepted": 0, "last": now, "refusal": refusal, "burst": 2});
-    status["inFlight"] = newer_step(now);
+    status["memory"]["inFlight"] = newer_step(now);
     for list in ["registrations", "codes", "verifications", "names", "adds", "pins"] {
-        let ledger = &mut status["ledger"];
+        let ledger = &mut status["memory"]["ledger"];
         match ledger[list].as_array_mut() {
             Some(entries) => entries.push(entry.clone()),
             None => ledger[list] = json!([entry]),
         }
     }
-    status["ledger"]["repeatable"]["WriteCatalogue"] = pace;
-    status["ledger"]["transfers"] = json!([entry]);
-    status["consents"]["retry"] =
+    status["memory"]["ledger"]["repeatable"]["WriteCatalogue"] = pace;
+    status["memory"]["ledger"]["transfers"] = json!([entry]);
+    status["memory"]["consents"]["retry"] =
         json!({"value": "9", "at": now, "usedFor": "TransferNumber", "askedBy": "somebody"});
-    status["consents"]["transfer"] = json!({"value": "1", "at": now});
-    status["marks"]["transferred"] = json!({"at": now, "from": "300000000000001"});
+    status["memory"]["consents"]["transfer"] = json!({"value": "1", "at": now});
+    status["memory"]["marks"]["transferred"] = json!({"at": now, "from": "300000000000001"});
     status["transfer"] = json!({"to": "300000000000009", "since": now});
 }
 
@@ -73,8 +73,9 @@ fn lost(before: &Value, after: &Value, path: &str, found: &mut Vec<String>) {
 
 /// The parts of a status that remember.
 fn remembered(status: &Value) -> Value {
-    let parts = ["inFlight", "ledger", "consents", "marks", "transfer"];
-    parts.into_iter().map(|part| (part.to_owned(), status[part].clone())).collect()
+    let parts = ["inFlight", "ledger", "consents", "marks"];
+    let parts = parts.into_iter().map(|part| (part.to_owned(), status["memory"][part].clone()));
+    parts.chain([("transfer".to_owned(), status["transfer"].clone())]).collect()
 }
 
 fn raw(world: &World) -> Value {
@@ -118,26 +119,26 @@ async fn a_status_from_the_future_outlives_the_passes_of_an_older_operator() {
     assert!(world.cluster.status(CHANNEL).is_ready(), "nobody is alarmed about a number that works");
     let reconciling = world.cluster.status(CHANNEL).condition(ConditionType::Reconciling).cloned().unwrap();
     assert_eq!((reconciling.status, reconciling.reason), (Truth::True, Reason::StatusNotUnderstood));
-    let first = "status.ledger.registrations[";
+    let first = "status.memory.ledger.registrations[";
     assert!(reconciling.message.starts_with(first), "{}", reconciling.message);
     assert_eq!(waits(&after), [("ClusterUser", "RunNewerVersion")]);
 }
 
 /// Nothing is done for a day, everything stays as it stands, and once it is understood the channel goes on.
 #[rstest]
-#[case::a_newer_format(json!({"format": 2}), "status.format is 2, and this version knows 1")]
+#[case::a_newer_format(json!({"format": 2}), "status.memory.format is 2, and this version knows 1")]
 #[case::a_newer_format_of_the_ledger(
     json!({"format": 2, "ledger": {"attempts": 3}, "marks": "a packed text"}),
-    "status.marks cannot be read"
+    "status.memory.marks cannot be read"
 )]
 #[case::a_ledger_of_another_shape(
     json!({"ledger": {"registrations": {"r-1": "Accepted"}}}),
-    "status.ledger cannot be read"
+    "status.memory.ledger cannot be read"
 )]
-#[case::a_time_that_is_none(json!({"marks": {"added": "2026-02-30T00:00:00Z"}}), "status.marks cannot be read")]
+#[case::a_time_that_is_none(json!({"marks": {"added": "2026-02-30T00:00:00Z"}}), "status.memory.marks cannot be read")]
 #[case::a_word_that_decides(
     json!({"ledger": {"adds": [{"id": "a", "at": "2026-03-01T12:00:00Z", "outcome": "HalfDone", "cause": "Automatic"}]}}),
-    "status.ledger.adds[0].outcome is HalfDone, which this version does not know"
+    "status.memory.ledger.adds[0].outcome is HalfDone, which this version does not know"
 )]
 #[tokio::test]
 async fn a_ledger_that_is_not_understood_holds_everything_and_loses_nothing(
@@ -150,7 +151,7 @@ async fn a_ledger_that_is_not_understood_holds_everything_and_loses_nothing(
     let mut status = before.clone();
     status["accountId"] = json!(ACCOUNT);
     for (member, value) in written.as_object().unwrap() {
-        status[member] = value.clone();
+        status["memory"][member] = value.clone();
     }
     world.cluster.overwrite(CHANNEL, status.clone());
     world.wake(CHANNEL, SECOND);
@@ -166,9 +167,10 @@ async fn a_ledger_that_is_not_understood_holds_everything_and_loses_nothing(
     assert!(ready.message.starts_with(says), "{}", ready.message);
     assert!(ready.message.contains("kubectl edit whatsappchannel"), "{}", ready.message);
     assert_eq!(waits(&after), [("ClusterUser", "RunNewerVersion")]);
-    for member in
-        ["format", "accountId", "businessId", "phoneNumberId", "inFlight", "ledger", "consents", "marks"]
-    {
+    let mut found = Vec::new();
+    lost(&status["memory"], &after["memory"], "status.memory", &mut found);
+    assert!(found.is_empty(), "{found:#?}");
+    for member in ["accountId", "businessId", "phoneNumberId"] {
         assert!(status[member].is_null() || after[member] == status[member], "{member}: {}", after[member]);
     }
     assert_eq!(world.count(|_| true), 0, "{}", world.story());
@@ -184,7 +186,7 @@ async fn nothing_that_cannot_be_repeated_is_done_while_a_step_of_a_newer_version
     world.cluster.apply(channel());
     let mut status = raw(&world);
     let began = world.now();
-    status["inFlight"] = newer_step(began);
+    status["memory"]["inFlight"] = newer_step(began);
     world.cluster.overwrite(CHANNEL, status.clone());
     world.run_for(5 * MINUTE).await;
     // While operators are exchanged, the newer one decides it: nobody is called.
@@ -194,12 +196,12 @@ async fn nothing_that_cannot_be_repeated_is_done_while_a_step_of_a_newer_version
     let after = raw(&world);
     assert_eq!(world.cluster.status(CHANNEL).ready_reason(), Some(Reason::NewerStepOpen));
     assert_eq!(waits(&after), [("ClusterUser", "RunNewerVersion")]);
-    assert_eq!(after["inFlight"], status["inFlight"]);
-    assert_eq!(after["ledger"], Value::Null, "no attempt is burnt");
+    assert_eq!(after["memory"]["inFlight"], status["memory"]["inFlight"]);
+    assert_eq!(after["memory"]["ledger"], Value::Null, "no attempt is burnt");
     assert_eq!(world.count(|what| matches!(what, What::NumberAdded { .. })), 0, "{}", world.story());
     // The newer version is back and decides it; from here on the older one may go on.
     let mut decided = after;
-    decided["inFlight"].take();
+    decided["memory"]["inFlight"].take();
     world.cluster.overwrite(CHANNEL, decided);
     world.wake(CHANNEL, SECOND);
     assert!(world.run_until_ready(DAY).await, "{}", world.story());
@@ -220,8 +222,8 @@ async fn no_attempt_is_made_beside_outcomes_of_a_newer_version() {
             |n| json!({"id": format!("r-{n}"), "at": world.now(), "outcome": "HalfDone", "cause": "Webhook"}),
         )
         .collect();
-    status["ledger"]["registrations"] = json!(attempts);
-    status["inFlight"].take();
+    status["memory"]["ledger"]["registrations"] = json!(attempts);
+    status["memory"]["inFlight"].take();
     world.cluster.overwrite(CHANNEL, status);
     world.wake(CHANNEL, SECOND);
     world.run_for(2 * HOUR).await;

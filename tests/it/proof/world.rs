@@ -946,7 +946,7 @@ impl World {
             let given = self.consents_given.get(&name).copied().unwrap_or(0);
             let is_entering = self.entry_due.contains_key(&name);
             // People wait for the answer before they consent again.
-            let answer = self.cluster.raw(&name).consents.as_ref().and_then(|c| c.send_code.clone());
+            let answer = self.cluster.raw(&name).consents().and_then(|c| c.send_code.clone());
             let wanted = desired.consents.send_code.clone();
             let is_answered = wanted.is_none() || answer.as_ref().map(|a| a.value.clone()) == wanted;
             if asks_for_consent(reason) && !is_entering && is_answered && given < self.people.consents {

@@ -305,6 +305,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             Err(why) => return self.refuse(&records, &channel, &why).await,
         };
         let live = live(&channel);
+        let version = live.version.resource_version.clone();
         if channel.seen().is_none() {
             return match self.write_first(&records, &desired, &live.version).await {
                 Ok(()) => Ok(Next::after(AFTER_FIRST, Urgency::Transitional)),
@@ -323,7 +324,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let attempts = NumberAttempts::new(client, beside, &desired.number.canonical());
         let kept = (Arc::new(records), Arc::new(attempts));
         match pass(&self.ctx.shell, input, graph, secrets, kept, place).await {
-            Ok(done) => Ok(self.after(&desired, is_idle, done)),
+            Ok(done) => Ok(self.after(&desired, &version, is_idle, done)),
             Err(PassError::Gone) => Ok(self.gone()),
             Err(PassError::Conflict) => {
                 debug!(namespace = %self.key.namespace, channel = %self.key.name, "changed meanwhile");
@@ -381,7 +382,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
     }
 
     /// Remembers, tells, and says when to come back.
-    fn after(&self, desired: &Desired, is_idle: bool, done: Done) -> Next {
+    fn after(&self, desired: &Desired, version: &str, is_idle: bool, done: Done) -> Next {
         let now = self.now();
         let limits = &self.ctx.shell.limits;
         let metrics = &self.ctx.signals.metrics;
@@ -428,7 +429,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         drop(soft);
         match rested {
             Some(rested) if rested.date.is_none_or(|date| date > now + limits.fresh_list) => {
-                self.rest(desired, &rested, now)
+                self.rest(desired, version, &rested, now)
             }
             // Whoever ends that wakes it.
             _ if is_idle => Next::after(BACKSTOP, Urgency::Drift),
@@ -437,8 +438,8 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
     }
 
     /// From here on its account looks for it.
-    fn rest(&self, desired: &Desired, rested: &Rested, now: Timestamp) -> Next {
-        let of = self.ctx.accounts.rest(&desired.portfolio, self.key, rested);
+    fn rest(&self, desired: &Desired, version: &str, rested: &Rested, now: Timestamp) -> Next {
+        let of = self.ctx.accounts.rest(&desired.portfolio, self.key, version, rested);
         let accounts = &self.ctx.signals.accounts;
         accounts.know(&of, || of.lane());
         let every = self.ctx.shell.limits.fresh_list;

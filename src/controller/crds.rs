@@ -17,7 +17,9 @@ pub const PART: &str = "crds";
 /// What is missing is looked for this often.
 const SOON: Duration = Duration::from_secs(5);
 /// What fits is looked at again after this long: a CRD may be replaced while the operator runs.
-const AGAIN: Duration = Duration::from_secs(180);
+const AGAIN: Duration = Duration::from_secs(1_800);
+/// A sign of life meanwhile.
+const BEAT: Duration = Duration::from_secs(60);
 const INSTALL: &str = "whatsapp-operator crd | kubectl apply --server-side -f -";
 
 /// What was found: why the kinds cannot be used, and what else there is to know of them.
@@ -32,7 +34,6 @@ pub async fn check(client: &Client, health: &Health, pulse: &Pulse) {
     let mut fits = false;
     let mut told = None;
     loop {
-        pulse.beat();
         match look(client).await {
             Ok(found) => {
                 fits = found.missing.is_empty();
@@ -52,7 +53,13 @@ pub async fn check(client: &Client, health: &Health, pulse: &Pulse) {
             Err(_) if fits => {}
             Err(error) => health.missing_part(PART, &format!("the API server cannot be asked: {error}")),
         }
-        tokio::time::sleep(if fits { AGAIN } else { SOON }).await;
+        let mut pause = if fits { AGAIN } else { SOON };
+        while !pause.is_zero() {
+            pulse.beat();
+            let step = pause.min(BEAT);
+            tokio::time::sleep(step).await;
+            pause -= step;
+        }
     }
 }
 

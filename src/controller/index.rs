@@ -40,6 +40,8 @@ pub const PORTFOLIOS: &str = "portfolios";
 
 /// Who works on what the index shows has more to forget, and may have something to try again.
 pub trait Follower: Send + Sync {
+    /// Tells whether to look at a channel because of a write that asks for nothing, such as one to its status by hand.
+    fn is_news(&self, key: &Key, version: &str) -> bool;
     fn channel_gone(&self, key: &Key);
     fn portfolio_gone(&self, of: &PortfolioRef);
     /// Channels whose last pass failed.
@@ -141,6 +143,10 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
                     Err(_) => (nowhere(key), Urgency::Transitional),
                 };
                 self.channels.shows(key, lane, seen, begin);
+                let version = object.meta().resource_version.as_deref().unwrap_or_default();
+                if self.followed(|one| one.is_news(key, version)).unwrap_or_default() {
+                    self.channels.wake([(*key).clone()]);
+                }
             }
             News::Gone(key) => {
                 self.channels.forget(key);

@@ -15,7 +15,7 @@ use credential::{Examination, Offer, Shown};
 use jiff::Timestamp;
 use kube::{Api, core::DeserializeGuard};
 use reading::Ring;
-use state::State;
+use state::{Rest, State};
 use tracing::{info, warn};
 
 use crate::{
@@ -41,9 +41,10 @@ use crate::{
         look::Urgency,
         portfolio::PortfolioView,
         status::WaitingFor,
+        time::later,
     },
     meta::port::{Clock, Graph, GraphSource},
-    run::pass::{Place, Shell},
+    run::pass::{Place, Shell, apart},
 };
 
 pub use desk::Desk;
@@ -52,6 +53,8 @@ pub use desk::Desk;
 const SHORTLY: Duration = Duration::from_secs(1);
 /// Looks that reads in the background ask for come no closer together than this.
 const BETWEEN_RINGS: Duration = Duration::from_secs(2);
+/// A portfolio of which only Secrets are read, each minute, is looked at whole this often.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(300);
 /// A sweep ends within this; the next one goes on.
 const SWEEP: Duration = Duration::from_secs(30);
 /// What channels are told of a portfolio that does not parse.
@@ -96,7 +99,7 @@ pub fn reference(key: &Key) -> PortfolioRef {
 pub async fn work<S: GraphSource, C: Clock>(ctx: Arc<Context<S, C>>, turn: Turn<PortfolioRef>) -> Next {
     let _counted = ctx.shell.tasks.token();
     let of = turn.key;
-    let after = match contained(reconcile(&ctx, &of, turn.place)).await {
+    let after = match contained(reconcile(&ctx, &of, turn.is_asked, turn.place)).await {
         Ok(pause) => pause,
         Err(error) => ctx.failed(&of, &error),
     };
@@ -106,12 +109,20 @@ pub async fn work<S: GraphSource, C: Clock>(ctx: Arc<Context<S, C>>, turn: Turn<
 async fn reconcile<S: GraphSource, C: Clock>(
     ctx: &Context<S, C>,
     of: &PortfolioRef,
+    is_asked: bool,
     mut place: Seat<PortfolioRef>,
 ) -> Result<Duration, Error> {
     let state = ctx.desk.open(of);
     let mut state = state.lock().await;
     state.is_doubted |= ctx.signals.take_doubt(of);
     let one = One { ctx, of };
+    let rest = state.rest.take().filter(|_| !is_asked && !state.is_doubted);
+    if let Some(rest) = rest
+        && let Some(pause) = one.poll(&rest, &mut place).await
+    {
+        state.rest = Some(rest);
+        return Ok(pause);
+    }
     // Only reads are in here, so giving up in the middle loses nothing.
     let budget = ctx.shell.budget;
     let pause = tokio::time::timeout(budget, one.look(&mut state, &mut place))
@@ -140,6 +151,16 @@ struct One<'a, S: GraphSource, C> {
 }
 
 impl<S: GraphSource, C: Clock> One<'_, S, C> {
+    /// While nothing but a Secret can have changed, reads just those. `None`: a look is due.
+    async fn poll(&self, rest: &Rest, place: &mut Seat<PortfolioRef>) -> Option<Duration> {
+        let now = self.now();
+        let left =
+            Duration::try_from(rest.look_at.duration_since(now)).ok().filter(|left| !left.is_zero())?;
+        let secrets = NamespaceSecrets::new(&self.ctx.cluster.client, &self.of.namespace);
+        let offer = apart(place, Offer::read(&secrets, &rest.desired)).await;
+        (offer.facts() == rest.secrets).then(|| left.min(self.ctx.shell.limits.credential_poll))
+    }
+
     async fn look(
         &self,
         state: &mut State<S::Graph>,
@@ -211,13 +232,17 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let poll = self.ctx.shell.limits.credential_poll;
         let pause = pace::until(assessment.next, self.now()).min(poll);
         let pause = state.until_due(self.now()).map_or(pause, |until| pause.min(until)).max(SHORTLY);
+        if portfolio.status.as_ref() == Some(&next) && pause >= poll {
+            let look_at = later(self.now(), BETWEEN_LOOKS);
+            state.rest = Some(Rest { desired, secrets: offer.facts(), look_at });
+        }
         self.write(&portfolio, next, turns(&conditions, &assessment.conditions), pause).await
     }
 
     /// What is read in the background has the portfolio looked at when it is there; many pages make one look.
     fn ring(&self) -> Ring {
         let (portfolios, of) = (self.ctx.signals.portfolios.clone(), self.of.clone());
-        Arc::new(move || portfolios.within(&of, BETWEEN_RINGS))
+        Arc::new(move || portfolios.ask_within(&of, Urgency::Drift, BETWEEN_RINGS))
     }
 
     /// Channels are not served by a spec that cannot be understood, whatever it said before: its edit may have

@@ -553,6 +553,12 @@ impl<K: Handle> Queue<K> {
         self.0.more.notify_one();
     }
 
+    /// Somebody asks for a known object, and can wait this long for it.
+    pub fn ask_within(&self, key: &K, class: Urgency, pause: Duration) {
+        self.0.lock().ask_at(key, class, later(Instant::now(), pause));
+        self.0.more.notify_one();
+    }
+
     /// A known object is looked at after this long, if not before.
     pub fn within(&self, key: &K, pause: Duration) {
         self.0.lock().date(key, later(Instant::now(), pause));

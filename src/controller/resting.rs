@@ -27,8 +27,8 @@ use crate::{
     run::rested::{self, Rested, Shown},
 };
 
-/// A number is looked at by a pass of its own this often at least: a missed event is repaired by it.
-pub const BACKSTOP: Duration = Duration::from_secs(12 * 60 * 60);
+/// A number is looked at by a pass of its own this often at least.
+pub const BACKSTOP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 /// An account, as one portfolio reaches it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +73,8 @@ struct Parked {
     /// What its own read showed of the profile, where it needs one.
     profile: Option<Option<u64>>,
     begun: Timestamp,
+    /// The version of the object that its last pass read.
+    version: Option<u64>,
 }
 
 /// What a read of the account gave.
@@ -93,7 +95,13 @@ impl Reading {
 
 impl Accounts {
     /// A number came to rest.
-    pub fn rest(&self, portfolio: &PortfolioRef, key: &Key, rested: &Rested) -> Arc<AccountOf> {
+    pub fn rest(
+        &self,
+        portfolio: &PortfolioRef,
+        key: &Key,
+        version: &str,
+        rested: &Rested,
+    ) -> Arc<AccountOf> {
         let of = AccountOf { portfolio: portfolio.clone(), account: rested.account.clone() };
         let mut inner = self.lock();
         inner.leave(key);
@@ -111,6 +119,7 @@ impl Accounts {
             shown: rested.shown,
             profile: rested.needs_profile.then_some(rested.profile),
             begun: rested.begun,
+            version: version.parse().ok(),
         };
         account.channels.insert(key.clone(), parked);
         inner.channels.insert(key.clone(), of.clone());
@@ -120,6 +129,15 @@ impl Accounts {
     /// A number is worked on, or gone. Gives back when its account was last seen, if it was at rest.
     pub fn leave(&self, key: &Key) -> Option<Timestamp> {
         self.lock().leave(key)
+    }
+
+    /// Whether somebody else wrote to an object since its last pass: we write nothing to one at rest. Where versions are not
+    /// numbers that cannot be told.
+    pub fn is_written(&self, key: &Key, version: &str) -> bool {
+        let inner = self.lock();
+        let parked = inner.channels.get(key).and_then(|of| inner.accounts.get(of)?.channels.get(key));
+        let known = parked.and_then(|parked| parked.version);
+        known.zip(version.parse::<u64>().ok()).is_some_and(|(known, now)| now > known)
     }
 
     /// The oldest last look among all accounts.
@@ -248,8 +266,8 @@ mod tests {
     /// Two numbers at rest, seen at 100.
     fn two() -> (Accounts, Arc<AccountOf>) {
         let (accounts, seen) = (Accounts::default(), reading(100, &[number(1), number(2)]));
-        accounts.rest(&portfolio(), &key("a"), &rested(&number(1), &seen));
-        let of = accounts.rest(&portfolio(), &key("b"), &rested(&number(2), &seen));
+        accounts.rest(&portfolio(), &key("a"), "7", &rested(&number(1), &seen));
+        let of = accounts.rest(&portfolio(), &key("b"), "8", &rested(&number(2), &seen));
         (accounts, of)
     }
 
@@ -280,7 +298,7 @@ mod tests {
         let shown = Shown { entries: &entries, account: &seen.account, subscribed: Some(true) };
         let needing =
             Rested { needs_subscription: true, shown: rested::digest(&shown), ..rested(&number(1), &seen) };
-        accounts.rest(&portfolio(), &key("a"), &needing);
+        accounts.rest(&portfolio(), &key("a"), "7", &needing);
         assert_eq!(accounts.needs(&of), Some((true, Vec::new())));
         let both = reading(400, &[number(1), number(2)]);
         let subscribed =
@@ -307,7 +325,7 @@ mod tests {
         let profile = Profile { about: Some("Open".into()), ..Profile::default() };
         let known = rested::digest(&profile);
         let needing = Rested { needs_profile: true, profile: Some(known), ..rested(&number(1), &seen) };
-        let of = accounts.rest(&portfolio(), &key("a"), &needing);
+        let of = accounts.rest(&portfolio(), &key("a"), "7", &needing);
         assert_eq!(accounts.needs(&of), Some((false, vec![(key("a"), "101".into())])));
         let compare = |profile: Option<u64>| {
             let read = profile.map(|digest| (key("a"), digest)).into_iter().collect();
@@ -316,17 +334,17 @@ mod tests {
         assert!(compare(None).is_empty() && compare(Some(known)).is_empty());
         assert_eq!(compare(Some(known + 1)), [key("a")]);
         // One that no pass could read so far is news.
-        accounts.rest(&portfolio(), &key("a"), &Rested { profile: None, ..needing });
+        accounts.rest(&portfolio(), &key("a"), "7", &Rested { profile: None, ..needing });
         assert_eq!(compare(Some(known)), [key("a")]);
     }
 
     #[test]
-    fn a_number_that_was_not_looked_at_for_half_a_day_is() {
+    fn a_number_that_was_not_looked_at_for_three_days_is() {
         let (accounts, of) = two();
-        let half_a_day = 100 + i64::try_from(BACKSTOP.as_secs()).unwrap();
+        let three_days = 100 + i64::try_from(BACKSTOP.as_secs()).unwrap();
         let list = |begun| reading(begun, &[number(1), number(2)]);
-        assert!(woken(&accounts, &of, &list(half_a_day - 1), half_a_day - 1).is_empty());
-        assert_eq!(woken(&accounts, &of, &list(half_a_day), half_a_day).len(), 2);
+        assert!(woken(&accounts, &of, &list(three_days - 1), three_days - 1).is_empty());
+        assert_eq!(woken(&accounts, &of, &list(three_days), three_days).len(), 2);
     }
 
     #[test]
@@ -339,5 +357,15 @@ mod tests {
         assert_eq!(accounts.leave(&key("a")), None);
         assert_eq!((accounts.all(&of), accounts.leave(&key("b"))), (vec![key("b")], Some(at(400))));
         assert_eq!((accounts.needs(&of), accounts.oldest_look(), accounts.failed(&of)), (None, None, None));
+    }
+
+    #[test]
+    fn a_write_of_somebody_else_shows_by_the_version_and_our_own_does_not() {
+        let (accounts, _) = two();
+        // What the last pass read, and what it read was written before.
+        assert!(!accounts.is_written(&key("a"), "7") && !accounts.is_written(&key("a"), "6"));
+        assert!(accounts.is_written(&key("a"), "8"));
+        assert!(!accounts.is_written(&key("a"), "not-a-number"));
+        assert!(!accounts.is_written(&key("elsewhere"), "8"), "it is worked on anyway");
     }
 }

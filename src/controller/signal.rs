@@ -110,6 +110,6 @@ pub fn spread(channels: &Queue<Key>, portfolios: &Queue<PortfolioRef>, ripple: R
     channels.wake(ripple.woken);
     for of in ripple.recount {
         // Many counts change at the same time; a portfolio is written once for all of them.
-        portfolios.within(&of, RECOUNT);
+        portfolios.ask_within(&of, Urgency::Drift, RECOUNT);
     }
 }

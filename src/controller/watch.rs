@@ -31,6 +31,8 @@ const PAGE: u32 = 100;
 const WATCH_SECONDS: u32 = 290;
 /// A watch that says nothing for this long is dead: the server sends a bookmark about once a minute.
 const SILENCE: Duration = Duration::from_secs(150);
+/// Everything is listed anew this often, which repairs whatever was missed.
+const RELIST: Duration = Duration::from_secs(12 * 60 * 60);
 /// A sign that the watches go on. Whether the server gives one is another matter.
 const BEAT: Duration = Duration::from_secs(60);
 /// A watch that ends at once is not begun again before this.
@@ -306,7 +308,11 @@ impl<K: Watched, F: Fn(News<'_, K>)> Follow<'_, K, F> {
     async fn round(&mut self, failures: &mut u32) -> Result<(), Trouble> {
         let mut version = self.list().await?;
         *failures = 0;
+        let listed = Instant::now();
         loop {
+            if listed.elapsed() >= RELIST {
+                return Ok(());
+            }
             let begun = Instant::now();
             match self.stream(&mut version, failures).await {
                 // Nothing failed: the server remembers so much and no more.

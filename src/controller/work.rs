@@ -59,6 +59,10 @@ struct Term<S: GraphSource, C> {
 }
 
 impl<S: GraphSource, C: Clock> Follower for Term<S, C> {
+    fn is_news(&self, key: &Key, version: &str) -> bool {
+        self.channels.accounts.is_written(key, version)
+    }
+
     fn channel_gone(&self, key: &Key) {
         self.channels.states.remove(key);
         self.channels.accounts.leave(key);

@@ -215,7 +215,9 @@ fn accounts(
     let mut all = vec![AccountLook { account: target.clone(), facts: Some(facts), not_before }];
     if is_sought || may_be_registered(memory, follows, limits, now) {
         let others = reach::all(view).unwrap_or_default().iter().filter(|account| account.id != *target);
+        let slack = reach::slack(view, limits);
         let not_before = if is_sought { not_before } else { earlier(now, limits.fresh_list) };
+        let not_before = slack.map_or(not_before, |slack| not_before.min(earlier(now, slack)));
         all.extend(others.map(|other| AccountLook { account: other.id.clone(), facts: None, not_before }));
     }
     all

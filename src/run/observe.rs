@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How many accounts of one look are read at the same time. The budget is shared anyway; this only bounds sockets.
-const ACCOUNTS_AT_ONCE: usize = 4;
+const ACCOUNTS_AT_ONCE: usize = 16;
 
 /// What is known of a channel before anybody looks, and becomes a part of what was observed.
 #[derive(Clone, Debug)]

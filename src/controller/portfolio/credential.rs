@@ -74,6 +74,11 @@ impl Offer {
         self
     }
 
+    /// What both Secrets are like, by their versions.
+    pub fn facts(&self) -> [SecretFact; 2] {
+        [self.access_token.clone(), self.app_secret.clone()]
+    }
+
     /// The version, when both are there.
     fn version(&self) -> Option<&str> {
         self.credential.as_ref().map(|(version, ..)| version.as_str())

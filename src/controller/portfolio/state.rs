@@ -6,9 +6,11 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::engine::{
+    desired::DesiredPortfolio,
     failure::{Failure, Refusal},
     id::{AppId, Fact},
     portfolio::{PortfolioView, TokenFacts},
+    secret::SecretFact,
 };
 use crate::meta::port::Graph;
 
@@ -26,6 +28,8 @@ pub struct State<G> {
     pub reading: Reading,
     pub view: Option<PortfolioView>,
     pub is_doubted: bool,
+    /// The last look changed nothing and nothing is due.
+    pub rest: Option<Rest>,
     /// Somebody asked to look now, and the lists were not begun since.
     pub is_nudged: bool,
     /// The value of the annotation by which somebody asked to look now, as last met.
@@ -45,6 +49,7 @@ impl<G> Default for State<G> {
             reading: Reading::default(),
             view: None,
             is_doubted: false,
+            rest: None,
             is_nudged: false,
             nudge: None,
             asked_at: None,
@@ -140,6 +145,15 @@ impl Key {
         };
         same(&self.token, &other.token) && same_secret && self.app == other.app
     }
+}
+
+/// A pause that only a Secret can end.
+pub struct Rest {
+    pub desired: DesiredPortfolio,
+    /// What they were like.
+    pub secrets: [SecretFact; 2],
+    /// When to look at everything again.
+    pub look_at: Timestamp,
 }
 
 /// The credential that channels are served with.

@@ -66,6 +66,21 @@ fn every_account_in_reach_is_searched_until_the_number_is_registered() {
 }
 
 #[test]
+fn among_hundreds_of_accounts_the_lists_of_others_may_be_a_second_older_for_each() {
+    let ages = |many: usize| {
+        let others = (1..many).map(|n| reachable_as(&format!("39{n:013}"), Some(true)));
+        let reach = Reach::Accounts(others.chain([reachable_as(ACCOUNT, Some(true))]).collect());
+        let world = world().desire(|d| d.account = Some(ACCOUNT.into())).portfolio(|v| v.reach = reach);
+        let accounts = world.look().accounts;
+        assert_eq!(accounts.len(), many);
+        [0, 1].map(|at: usize| world.now.duration_since(accounts[at].not_before).unsigned_abs())
+    };
+    assert_eq!(ages(60), [MINUTE, MINUTE], "all can be read within a minute");
+    assert_eq!(ages(300), [MINUTE, 5 * MINUTE], "the target first");
+    assert_eq!(ages(5_000), [MINUTE, HOUR], "and never older than the portfolio");
+}
+
+#[test]
 fn a_list_is_as_fresh_as_its_use_needs() {
     assert_eq!(age(&world()), MINUTE, "before an add");
     let observing = world().desire(|d| d.management = Management::ObserveOnly);

@@ -282,12 +282,13 @@ fn missing(pass: &Pass, memory: &mut Memory, view: &PortfolioView, seen: &Seen) 
 /// A number is absent only if complete, recent lists of every account in reach do not have it.
 pub(super) fn lists_complete(pass: &Pass, view: &PortfolioView, seen: &Seen) -> Gate {
     let Some(all) = reach::all(view) else { return Err(Stop::block(remedy::reach_unread())) };
-    let oldest = earlier(pass.now, pass.limits.fresh_for_add);
+    let fresh = pass.limits.fresh_for_add;
+    let slack = reach::slack(view, pass.limits).unwrap_or(fresh);
     let others = all.iter().map(|account| &account.id).filter(|id| **id != seen.account);
-    for id in others.chain([&seen.account]) {
+    for (id, age) in others.map(|id| (id, slack)).chain([(&seen.account, fresh)]) {
         match list_of(pass, id).map(|searched| &searched.list) {
             Some(ListState::NotCheckable(_)) => {}
-            Some(ListState::Complete { begun }) if *begun >= oldest => {}
+            Some(ListState::Complete { begun }) if *begun >= earlier(pass.now, age) => {}
             Some(ListState::Failed(failure)) => return Err(Stop::block(not_listed(view, pass, id, failure))),
             Some(ListState::Complete { .. }) | None => {
                 return Err(Stop::look_again(

@@ -2,9 +2,12 @@
 //!
 //! Shared by `look`, which must know what to read, and `plan`, which must say why not.
 
+use std::time::Duration;
+
 use crate::engine::value::{
     desired::Desired,
     id::AccountId,
+    limits::Limits,
     memory::Memory,
     portfolio::{PortfolioView, Reach, Reachable},
 };
@@ -113,4 +116,12 @@ fn only_owned(granted: Option<&[AccountId]>, reach: &Reach) -> Result<AccountId,
         1 => Ok(owned.remove(0)),
         _ => Err(NoAccount::Several(owned)),
     }
+}
+
+/// How old the lists of other accounts may be for an add, where there are so many that they cannot all be read within the
+/// minute that it is given: a second for each. The list of the account itself is as fresh as ever.
+pub(in crate::engine) fn slack(view: &PortfolioView, limits: &Limits) -> Option<Duration> {
+    let accounts = u64::try_from(all(view).unwrap_or_default().len()).unwrap_or(u64::MAX);
+    let slack = Duration::from_secs(accounts);
+    (slack > limits.fresh_for_add).then(|| slack.min(limits.fresh_portfolio))
 }

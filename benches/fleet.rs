@@ -2,7 +2,7 @@
 //! server and a sandbox that answers after 50 ms.
 //!
 //! `make bench` runs it and prints a table and JSON. Each figure is measured in this run, on this machine; ratios
-//! and counts travel, seconds do not. `FLEET=rest,large,restart,burst,start,fair` picks scenarios, `FLEET_WINDOW=690`
+//! and counts travel, seconds do not. `FLEET=rest,large,restart,burst,start,fair,drift` picks scenarios, `FLEET_WINDOW=690`
 //! sets how many seconds a fleet at rest is watched.
 //!
 //! Calls at rest are of two kinds. Those that come every few minutes are counted in the window and brought to an
@@ -46,7 +46,8 @@ const FAIR_ASKED: usize = 20;
 const AT_REST: &str = "1,000 at rest";
 
 fn main() {
-    let wanted = std::env::var("FLEET").unwrap_or_else(|_| "start,burst,fair,rest,restart,large".to_owned());
+    let wanted =
+        std::env::var("FLEET").unwrap_or_else(|_| "start,burst,fair,drift,rest,restart,large".to_owned());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let figures = runtime.block_on(measure(&wanted));
     figures::print(&figures);
@@ -72,24 +73,34 @@ async fn measure(wanted: &str) -> Figures {
         fleet.fairness(&mut figures).await;
         fleet.stop().await;
     }
+    if picks("drift") {
+        let mut fleet = Fleet::new(10, true).await;
+        fleet.flags = vec!["--list-freshness".into(), "50s".into()];
+        fleet.start();
+        fleet.drift(&mut figures).await;
+        fleet.stop().await;
+    }
     if picks("rest") || picks("restart") {
         let mut fleet = Fleet::new(10, true).await;
         fleet.settle().await;
         let mut at_rest = None;
         if picks("rest") {
             at_rest = Some(fleet.at_rest(&mut figures).await);
-            fleet.memory(&mut figures, AT_REST, 25.0);
+            fleet.memory(&mut figures, AT_REST, 20.0);
         }
-        let first = fleet.restart(&mut figures).await;
+        let first = fleet.restart(&mut figures, "restart with 1,000", 30.0).await;
         if let Some(at_rest) = at_rest {
             fleet.calls_at_rest(&mut figures, &at_rest, &first);
         }
         fleet.stop().await;
     }
     if picks("large") {
-        let fleet = Fleet::new(100, true).await;
-        fleet.settle().await;
-        fleet.memory(&mut figures, "10,000 at rest", 60.0);
+        let mut fleet = Fleet::new(100, true).await;
+        fleet.adopt(&mut figures).await;
+        fleet.memory(&mut figures, "10,000 at rest, adopted by this process", 40.0);
+        fleet.crowd(&mut figures).await;
+        fleet.restart(&mut figures, "restart with 10,000", 230.0).await;
+        fleet.memory(&mut figures, "10,000 at rest, after a restart", 40.0);
         fleet.stop().await;
     }
     figures
@@ -125,6 +136,8 @@ struct Fleet {
     /// Where the operator answers for its health.
     health: SocketAddr,
     accounts: usize,
+    /// More flags for the operator.
+    flags: Vec<String>,
     operator: Option<Process>,
     stop: CancellationToken,
 }
@@ -181,8 +194,18 @@ impl Fleet {
         let kubeconfig = plane.service_account_kubeconfig(NAMESPACE, "whatsapp-operator").await;
         let health =
             TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
-        let mut fleet =
-            Self { plane, client, sandbox, graph_url, kubeconfig, health, accounts, operator: None, stop };
+        let mut fleet = Self {
+            plane,
+            client,
+            sandbox,
+            graph_url,
+            kubeconfig,
+            health,
+            accounts,
+            flags: Vec::new(),
+            operator: None,
+            stop,
+        };
         fleet.start();
         fleet
     }
@@ -211,6 +234,9 @@ impl Fleet {
             "--log-level",
             "warn",
         ]);
+        command.args(&self.flags);
+        // One at a time has this address.
+        self.operator = None;
         let log = self.plane.dir().join("operator.log");
         self.operator = Some(Process::spawn(command, log).expect("the operator starts"));
     }
@@ -312,8 +338,11 @@ impl Fleet {
         let made = self.calls_since(&calls);
         let writes = self.writes_since(mark).await as f64;
         figure(figures, AT_REST, "status writes", writes, "", Some(0.0));
+        let asked = self.asked_since(mark).await as f64 * 3_600.0 / window as f64;
+        let each = asked / (self.accounts * PER_ACCOUNT) as f64;
+        figure(figures, AT_REST, "requests to the API server per channel and hour", each, "", Some(0.1));
         let cpu = (cpu_seconds(pid) - cpu) / window as f64 * 100.0;
-        figure(figures, AT_REST, "CPU", cpu, "% of a core", None);
+        figure(figures, AT_REST, "CPU", cpu, "% of a core", Some(0.1));
         made
     }
 
@@ -347,16 +376,143 @@ impl Fleet {
     }
 
     #[allow(clippy::cast_precision_loss)]
-    async fn restart(&mut self, figures: &mut Figures) -> BTreeMap<String, u64> {
+    async fn restart(&mut self, figures: &mut Figures, scenario: &str, goal: f64) -> BTreeMap<String, u64> {
         self.operator = None;
         let (calls, mark) = (self.sandbox.counters(), self.plane.mark().await);
+        let started = Instant::now();
         self.start();
-        tokio::time::sleep(Duration::from_secs(90)).await;
+        while !is_ready(self.health) {
+            assert!(started.elapsed() < Duration::from_secs(120), "the operator does not become ready");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let filled = started.elapsed().as_secs_f64();
+        figure(figures, scenario, "until every watch is filled", filled, "s", Some(10.0));
+        tokio::time::sleep(Duration::from_secs(120)).await;
         let made = self.calls_since(&calls);
         let all = made.values().sum::<u64>() as f64;
-        figure(figures, "restart with 1,000", "Graph calls", all, "", Some(30.0));
-        figure(figures, "restart with 1,000", "writes", self.writes_since(mark).await as f64, "", Some(0.0));
+        figure(figures, scenario, "Graph calls", all, "", Some(goal));
+        figure(figures, scenario, "writes", self.writes_since(mark).await as f64, "", Some(0.0));
         made
+    }
+
+    /// From the start of the operator until every channel that was there before is Ready. Then until all are at rest.
+    async fn adopt(&mut self, figures: &mut Figures) {
+        let all = self.accounts * PER_ACCOUNT;
+        self.operator = None;
+        self.create(0..all).await;
+        let started = Instant::now();
+        self.start();
+        loop {
+            let ready = self.ready().await;
+            eprintln!("  {ready} of {all} ready after {:.0} s", started.elapsed().as_secs_f64());
+            if ready == all {
+                break;
+            }
+            assert!(started.elapsed() < Duration::from_secs(1_500), "the fleet does not settle");
+            tokio::time::sleep(Duration::from_secs(3)).await;
+        }
+        let took = started.elapsed().as_secs_f64();
+        figure(figures, "10,000 existing channels", "cold start until all are Ready", took, "s", Some(60.0));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+
+    /// The Secret of the portfolio of all channels vanishes, and comes back.
+    #[allow(clippy::cast_precision_loss)]
+    async fn crowd(&self, figures: &mut Figures) {
+        let pid = self.operator.as_ref().expect("running").id();
+        let all = self.accounts * PER_ACCOUNT;
+        let scenario = "10,000 under a portfolio whose Secret vanishes";
+        let secret =
+            self.plane.kubectl(["get", "secret", "acme-meta", "-n", NAMESPACE, "-o", "json"]).await.stdout;
+        let mut secret: serde_json::Value = serde_json::from_slice(&secret).expect("a Secret");
+        for server in ["resourceVersion", "uid", "creationTimestamp"] {
+            secret["metadata"].as_object_mut().expect("metadata").remove(server);
+        }
+        // The token is dead as well, or it would go on to serve.
+        let (before, mark) = (memory_mib(pid, "VmRSS:"), self.plane.mark().await);
+        let token = "EAAsandbox-bench";
+        self.sandbox.revoke_token(token);
+        self.plane.kubectl(["delete", "secret", "acme-meta", "-n", NAMESPACE]).await;
+        let mut most: f64 = 0.0;
+        for (what, status) in [("vanished", "False"), ("is back", "True")] {
+            if status == "True" {
+                self.sandbox.add_token(token, Token::system_user(APP, BUSINESS));
+                let out = self.plane.kubectl_with_input(["apply", "-f", "-"], &secret.to_string()).await;
+                assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+            }
+            let (begun, mut peak) = (Instant::now(), 0.0_f64);
+            loop {
+                let second = self.plane.mark().await;
+                let at = Instant::now();
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                let writes = self.audit_since(second).await;
+                let writes =
+                    writes.iter().filter(|e| e.is_write() && e.resource == "whatsappchannels").count();
+                peak = peak.max(writes as f64 / at.elapsed().as_secs_f64());
+                most = most.max(memory_mib(pid, "VmRSS:"));
+                let told = self.with_condition("PortfolioReady", status, None).await;
+                eprintln!("  {told} of {all} told that it {what}");
+                if told == all {
+                    break;
+                }
+                assert!(begun.elapsed() < Duration::from_secs(900), "the channels are not told");
+            }
+            let took = begun.elapsed().as_secs_f64();
+            figure(figures, scenario, &format!("{what}: until all say so"), took, "s", None);
+            figure(
+                figures,
+                scenario,
+                &format!("{what}: most status writes in a second"),
+                peak,
+                "",
+                Some(200.0),
+            );
+        }
+        let written = self.audit_since(mark).await;
+        let events = written.iter().filter(|e| e.is_write() && e.resource == "events").count();
+        figure(figures, scenario, "events", events as f64, "", Some(200.0));
+        figure(figures, scenario, "growth of RSS", most - before, "MiB", Some(10.0));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+
+    /// From a change at Meta until the status tells it.
+    async fn drift(&self, figures: &mut Figures) {
+        let all = self.accounts * PER_ACCOUNT;
+        self.settle().await;
+        // What was written is looked at once more before it rests.
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        let changes = (0..100_usize).map(|n| async move {
+            // Not in step with the lists.
+            tokio::time::sleep(Duration::from_millis(u64::try_from(n).expect("few") * 1_170)).await;
+            let channel = n * 37 % all;
+            let (account, number) = (channel / PER_ACCOUNT, channel % PER_ACCOUNT);
+            let changed = Instant::now();
+            let id = format!("1{}", digits(account, number));
+            assert!(self.sandbox.set_field(&id, "quality_rating", json!("YELLOW")));
+            let api = self.channels();
+            loop {
+                let channel = api.get(&format!("c{channel:05}")).await.expect("the channel is there");
+                if channel.data["status"]["facts"]["quality"] == "YELLOW" {
+                    return changed.elapsed().as_secs_f64();
+                }
+                assert!(changed.elapsed() < Duration::from_secs(300), "the change is not noticed");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        });
+        let mut times: Vec<f64> = stream::iter(changes).buffer_unordered(100).collect().await;
+        let scenario = "change at Meta to status, --list-freshness 50s";
+        figure(figures, scenario, "p50", percentile(&mut times, 50), "s", None);
+        figure(figures, scenario, "p99", percentile(&mut times, 99), "s", Some(60.0));
+    }
+
+    async fn audit_since(&self, mark: control_plane::Mark) -> Vec<control_plane::AuditEntry> {
+        let mut audit = self.plane.audit_since(mark).await;
+        audit.retain(|e| e.is_from_service_account(NAMESPACE, "whatsapp-operator"));
+        audit
+    }
+
+    async fn asked_since(&self, mark: control_plane::Mark) -> usize {
+        self.audit_since(mark).await.len()
     }
 
     /// From a create that is sent to the first status, alone and in a burst.
@@ -442,11 +598,8 @@ impl Fleet {
     }
 
     async fn writes_since(&self, mark: control_plane::Mark) -> usize {
-        let audit = self.plane.audit_since(mark).await;
-        let writes: Vec<_> = audit
-            .iter()
-            .filter(|e| e.is_from_service_account(NAMESPACE, "whatsapp-operator") && e.is_write())
-            .collect();
+        let audit = self.audit_since(mark).await;
+        let writes: Vec<_> = audit.iter().filter(|e| e.is_write()).collect();
         for write in writes.iter().take(10) {
             eprintln!("  {write:?}");
         }

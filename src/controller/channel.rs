@@ -36,7 +36,7 @@ use crate::{
         queue::{Lane, Next, Seat, Target, Turn},
         records::{ChannelRecords, Standing, live},
         resting::{Accounts, BACKSTOP},
-        signal::{Cluster, Signals, reference_to},
+        signal::{Cluster, Doubt, Signals, reference_to},
         state::{LiveCode, Rest, State, States},
         tell::{Notice, result, transitions},
         view::Portfolios,
@@ -390,14 +390,14 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         metrics.status_writes("channel", done.writes);
         if done.credential_refused {
             info!(namespace = %self.key.namespace, channel = %self.key.name, "Meta refused the credential; the portfolio looks at it");
-            self.ctx.signals.doubt(&desired.portfolio);
+            self.ctx.signals.doubt(&desired.portfolio, Doubt::Credential);
         }
         self.tell(transitions(&done.before, &done.after));
         let look_pause = look_pause(&done, limits, now).max(SHORTLY);
         let mut soft = self.state.soft();
         let asked = asked_in_vain(desired, &done, soft.last_success.unwrap_or(self.ctx.signals.started));
         if soft.passes_on(asked) {
-            self.ctx.signals.doubt(&desired.portfolio);
+            self.ctx.signals.doubt(&desired.portfolio, Doubt::Reach);
         }
         soft.last_success = done.last_success;
         soft.is_idle = is_idle;

@@ -134,6 +134,10 @@ where
         let mut working = std::pin::pin!(work.terms(may_work, &stop));
         tokio::select! {
             ended = &mut working => ended,
+            () = stop.cancelled() => {
+                health.missing_part("stop", "the operator is stopping");
+                working.await
+            }
             fallen = tasks.fallen() => {
                 stop.cancel();
                 working.await.and(Err(fallen))

@@ -21,6 +21,7 @@ use crate::{
         pace,
         queue::{Next, Turn},
         resting::{AccountOf, Reading},
+        signal::Doubt,
     },
     meta::port::{Clock, Graph},
     run::{
@@ -137,7 +138,7 @@ impl<G: Graph, C: Clock> Context<G, C> {
             |refusal: &Refusal| refusal.is_about_credentials() || refusal.says(Said::AppBlocked);
         if failure.and_then(Failure::refusal).is_some_and(is_credential) {
             info!(account = %of.account, "Meta refused the credential; the portfolio looks at it");
-            self.signals.doubt(&of.portfolio);
+            self.signals.doubt(&of.portfolio, Doubt::Credential);
         }
         let is_told = failure.is_some_and(Failure::is_answer) || now >= later(last, limits.unseen);
         if is_told {

@@ -28,7 +28,7 @@ use crate::{
         contained::{Panicked, contained},
         pace,
         queue::{Next, Seat, Turn},
-        signal::{Cluster, Signals, reference_to},
+        signal::{Cluster, Doubt, Signals, reference_to},
         tell::Notice,
         view::Portfolios,
         watch::Key,
@@ -114,7 +114,9 @@ async fn reconcile<S: GraphSource, C: Clock>(
 ) -> Result<Duration, Error> {
     let state = ctx.desk.open(of);
     let mut state = state.lock().await;
-    state.is_doubted |= ctx.signals.take_doubt(of);
+    let doubt = ctx.signals.take_doubt(of);
+    state.is_doubted |= doubt.is_some();
+    state.is_nudged |= doubt == Some(Doubt::Reach);
     let one = One { ctx, of };
     let rest = state.rest.take().filter(|_| !is_asked && !state.is_doubted);
     if let Some(rest) = rest

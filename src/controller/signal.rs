@@ -1,7 +1,7 @@
 //! What both controllers use: the cluster, and the signals by which they wake each other and count what they did.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -50,6 +50,15 @@ pub fn reference_to<K: Resource<DynamicType = ()>>(
     }
 }
 
+/// What is to be asked anew about a portfolio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Doubt {
+    /// Meta refused its credential to a channel.
+    Credential,
+    /// Somebody asked to look at what it reaches, too.
+    Reach,
+}
+
 /// What both controllers tell each other and the world.
 #[derive(Clone)]
 pub struct Signals {
@@ -57,8 +66,8 @@ pub struct Signals {
     pub portfolios: Queue<PortfolioRef>,
     /// Accounts in which numbers are at rest.
     pub accounts: Queue<AccountOf>,
-    /// Portfolios whose credential Meta refused to a channel.
-    doubts: Arc<Mutex<HashSet<PortfolioRef>>>,
+    /// Portfolios of which something is to be asked anew.
+    doubts: Arc<Mutex<HashMap<PortfolioRef, Doubt>>>,
     pub metrics: Arc<Metrics>,
     pub repeats: Arc<Repeats>,
     /// Since when this process works.
@@ -89,18 +98,21 @@ impl Signals {
         spread(&self.channels, &self.portfolios, ripple);
     }
 
-    /// A channel was refused its credential, so Meta is asked about it soon.
-    pub fn doubt(&self, of: &PortfolioRef) {
-        self.doubts().insert(of.clone());
+    /// Meta is asked about it soon.
+    pub fn doubt(&self, of: &PortfolioRef, what: Doubt) {
+        let mut doubts = self.doubts();
+        let doubt = doubts.entry(of.clone()).or_insert(what);
+        *doubt = what.max(*doubt);
+        drop(doubts);
         self.portfolios.ask(of, Urgency::Edit);
     }
 
-    /// Whether a portfolio was doubted since this was last asked.
-    pub fn take_doubt(&self, of: &PortfolioRef) -> bool {
+    /// What was doubted of a portfolio since this was last asked.
+    pub fn take_doubt(&self, of: &PortfolioRef) -> Option<Doubt> {
         self.doubts().remove(of)
     }
 
-    fn doubts(&self) -> MutexGuard<'_, HashSet<PortfolioRef>> {
+    fn doubts(&self) -> MutexGuard<'_, HashMap<PortfolioRef, Doubt>> {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -285,7 +285,7 @@ async fn an_api_server_that_hangs_costs_nothing_but_the_time() {
     rig.sandbox.inject(takes);
     rig.annotate("support", "send-code", "one").await;
     let limit = Duration::from_secs(30);
-    rig.until("support", "an intent", limit, |s| s["inFlight"]["step"] == "RequestCode").await;
+    rig.until("support", "an intent", limit, |s| s["memory"]["inFlight"]["step"] == "RequestCode").await;
     rig.plane.hang_api_server(true);
     tokio::time::sleep(Duration::from_secs(30)).await;
     rig.sandbox.clear_faults();

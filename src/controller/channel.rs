@@ -15,12 +15,12 @@ use crate::engine::{
     desired::{Desired, Management, PortfolioRef},
     id::AccountId,
     limits::Limits,
-    look::Urgency,
+    look::{Follows, Urgency, look},
     memory::{ConsentKind, Memory},
-    observed::{Claim, ListState, PortfolioState, ProcessFacts},
+    observed::{Claim, ListState, PortfolioState, ProcessFacts, Stood},
     reason::Reason,
     spelling::Canonical,
-    status::Stage,
+    status::{Before, Stage},
     word::Vocabulary,
 };
 use crate::{
@@ -306,17 +306,17 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         };
         let live = live(&channel);
         let version = live.version.resource_version.clone();
-        if channel.seen().is_none() {
+        let now = self.now();
+        let (portfolio, graph) = self.ctx.portfolios.state(&desired.portfolio, &desired.namespace);
+        let claim = self.claim_of(&desired, now);
+        if channel.seen().is_none() && !self.is_at_hand(&desired, &claim, &portfolio, graph.as_ref()) {
             return match self.write_first(&records, &desired, &live.version).await {
-                Ok(()) => Ok(Next::after(AFTER_FIRST, Urgency::Transitional)),
+                Ok(()) => Ok(Next::after(AFTER_FIRST, Urgency::Edit)),
                 Err(WriteError::Conflict) => Ok(AGAIN),
                 Err(WriteError::Gone) => Ok(self.gone()),
                 Err(error) => Err(Error::Write(error)),
             };
         }
-        let now = self.now();
-        let (portfolio, graph) = self.ctx.portfolios.state(&desired.portfolio, &desired.namespace);
-        let claim = self.claim_of(&desired, now);
         let is_idle = desired.suspend || matches!(claim, Claim::Other { .. });
         let input = self.input(&desired, live, claim, portfolio);
         let secrets = Arc::new(NamespaceSecrets::new(client, &self.key.namespace));
@@ -332,6 +332,22 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             }
             Err(error) => Err(Error::Pass(error)),
         }
+    }
+
+    /// Whether a first look waits for nothing, so that it can write the first status: in a crowd of new channels, what the
+    /// first of them read serves the others.
+    fn is_at_hand(
+        &self,
+        desired: &Desired,
+        claim: &Claim,
+        portfolio: &PortfolioState,
+        graph: Option<&G>,
+    ) -> bool {
+        let (memory, before, stood) = (Memory::default(), Before::default(), Stood::default());
+        let follows = Follows { before: &before, after_write: None, may_add: true, stood: &stood };
+        let (limits, now) = (&*self.ctx.shell.limits, self.now());
+        let look = look(desired, &memory, claim, portfolio, follows, limits, now);
+        graph.is_some_and(|graph| look.meta && graph.is_at_hand(&look))
     }
 
     fn input<V>(

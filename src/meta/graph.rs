@@ -23,7 +23,7 @@ use crate::engine::{
     desired::DesiredProfile,
     failure::{Failure, Refusal},
     id::{AccountId, NumberId},
-    look::Urgency,
+    look::{Look, Urgency},
     observed::{Account, Profile},
     phone::{self, E164},
     portfolio::{BusinessFacts, TokenFacts},
@@ -240,6 +240,18 @@ impl Graph for GraphClient {
 
     fn held_until(&self, account: &AccountId, step: StepKind) -> Option<Timestamp> {
         self.inner.budget.held_until(&self.payer(), account, step, self.now())
+    }
+
+    fn is_at_hand(&self, look: &Look) -> bool {
+        let inner = &*self.inner;
+        look.profile.is_none()
+            && look.accounts.iter().all(|wanted| {
+                let key = self.key(&wanted.account);
+                let needs_subscription = look.subscription.as_ref() == Some(&wanted.account);
+                inner.numbers.kept(&key, wanted.not_before).is_some()
+                    && wanted.facts.is_none_or(|not_before| inner.accounts.kept(&key, not_before).is_some())
+                    && (!needs_subscription || inner.subscribed.kept(&key, wanted.not_before).is_some())
+            })
     }
 
     fn throttled_until(&self, account: Option<&AccountId>) -> Option<Timestamp> {

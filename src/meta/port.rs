@@ -17,7 +17,7 @@ use crate::engine::{
     desired::DesiredProfile,
     failure::{Failure, Refusal},
     id::{AccountId, AppId, BusinessId, NumberId},
-    look::Urgency,
+    look::{Look, Urgency},
     observed::{Account, Number, Profile},
     phone::E164,
     portfolio::{BusinessFacts, Reachable, TokenFacts},
@@ -242,6 +242,9 @@ pub trait Graph: Clone + Send + Sync + 'static {
 
     /// When there is room for a step in this account; `None` if there is now. Counts nothing.
     fn held_until(&self, account: &AccountId, step: StepKind) -> Option<Timestamp>;
+
+    /// Whether everything that this look reads of accounts was read before, so that it waits for no call.
+    fn is_at_hand(&self, look: &Look) -> bool;
 
     /// Until when calls for this account (or the whole app) are held back, for status.
     fn throttled_until(&self, account: Option<&AccountId>) -> Option<Timestamp>;

@@ -87,6 +87,33 @@ async fn portfolios_that_hang_hold_up_no_other() {
     rig.until_condition("healthy", "PortfolioReady", "True", None).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_status_tells_everything_where_that_is_known_already() {
+    const MORE: usize = 10;
+    let mut rig = Rig::with_portfolio("known").await;
+    for n in 0..=MORE {
+        let id = format!("1000000000007{n:03}");
+        rig.sandbox.add_number(Number::new(&id, ACCOUNT, &digits(n), "Acme Support").registered("271828"));
+    }
+    rig.start().await;
+    let channel = async |n: usize| {
+        rig.channel(&format!("one-{n}"), &format!("+{}", digits(n)), json!({"accountId": ACCOUNT})).await;
+    };
+    channel(0).await;
+    rig.until_condition("one-0", "Ready", "True", None).await;
+    let (mark, lists) = (rig.at_rest().await, rig.sandbox.calls().len());
+    for n in 1..=MORE {
+        channel(n).await;
+    }
+    for n in 1..=MORE {
+        rig.until_condition(&format!("one-{n}"), "Ready", "True", None).await;
+    }
+    let written = rig.writes_since(mark).await;
+    let statuses = written.iter().filter(|entry| entry.resource == "whatsappchannels").count();
+    assert_eq!(statuses, MORE, "one write of status each: {written:#?}");
+    assert_eq!(rig.sandbox.calls().split_off(lists), [], "the list of a moment ago serves them");
+}
+
 /// A channel at rest is not read, nor its Secrets; its account reads its list, and wakes only the one that changed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn channels_at_rest_cost_the_api_server_nothing_and_one_that_changes_at_meta_is_seen() {

@@ -15,7 +15,7 @@ use crate::engine::{
     failure::{Class, Refusal},
     fixture,
     id::{AccountId, NumberId},
-    look::Urgency,
+    look::{Look, Urgency},
     memory::{ConsentKind, Entry, EntryOutcome, Origin},
     observed::{Account, Number, Profile},
     phone::E164,
@@ -141,6 +141,10 @@ impl Graph for Stub {
     async fn write_profile(&self, _: &AccountId, _: &NumberId, _: &DesiredProfile) -> Result<(), Failure> {
         unused()
     }
+    fn is_at_hand(&self, _: &Look) -> bool {
+        false
+    }
+
     fn held_until(&self, _: &AccountId, _: StepKind) -> Option<Timestamp> {
         None
     }

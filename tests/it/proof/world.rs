@@ -32,7 +32,7 @@ use whatsapp_operator::engine::{
     failure::{Failure, Refusal},
     id::{AccountId, AppId, BusinessId, Fact, NumberId},
     limits::Limits,
-    look::Urgency,
+    look::{Look, Urgency},
     memory::Ledger,
     observed::{Account, Claim, PortfolioState, ProcessFacts, Profile},
     phone::E164,
@@ -583,6 +583,10 @@ impl Graph for Mortal {
         fields: &DesiredProfile,
     ) -> Result<(), Failure> {
         self.gate.call("write_profile", self.graph.write_profile(account, number, fields)).await
+    }
+
+    fn is_at_hand(&self, look: &Look) -> bool {
+        self.graph.is_at_hand(look)
     }
 
     fn held_until(&self, account: &AccountId, step: StepKind) -> Option<Timestamp> {

@@ -2,8 +2,8 @@
 //! server and a sandbox that answers after 50 ms.
 //!
 //! `make bench` runs it and prints a table and JSON. Each figure is measured in this run, on this machine; ratios
-//! and counts travel, seconds do not. `FLEET=rest,large,restart,burst,start,fair,drift` picks scenarios, `FLEET_WINDOW=690`
-//! sets how many seconds a fleet at rest is watched.
+//! and counts travel, seconds do not. `FLEET=rest,large,huge,restart,burst,start,fair,drift` picks scenarios, `FLEET_WINDOW=690`
+//! sets how many seconds a fleet at rest is watched, `FLEET_HUGE=1000` how many accounts the hundred thousand have.
 //!
 //! Calls at rest are of two kinds. Those that come every few minutes are counted in the window and brought to an
 //! hour. All channels of an account ask for its list together, 330 to 360 seconds after the last, so a window of twice
@@ -14,6 +14,7 @@
 #[path = "../tests/it/control_plane.rs"]
 mod control_plane;
 mod figures;
+mod stand_in;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -46,8 +47,8 @@ const FAIR_ASKED: usize = 20;
 const AT_REST: &str = "1,000 at rest";
 
 fn main() {
-    let wanted =
-        std::env::var("FLEET").unwrap_or_else(|_| "start,burst,fair,drift,rest,restart,large".to_owned());
+    let wanted = std::env::var("FLEET")
+        .unwrap_or_else(|_| "start,burst,fair,drift,rest,restart,large,huge".to_owned());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let figures = runtime.block_on(measure(&wanted));
     figures::print(&figures);
@@ -103,7 +104,115 @@ async fn measure(wanted: &str) -> Figures {
         fleet.memory(&mut figures, "10,000 at rest, after a restart", 40.0);
         fleet.stop().await;
     }
+    if picks("huge") {
+        huge(&mut figures).await;
+    }
     figures
+}
+
+/// 100,000 channels that were Ready before. A stand-in takes the place of the API server.
+#[allow(clippy::cast_precision_loss)]
+async fn huge(figures: &mut Figures) {
+    let accounts = std::env::var("FLEET_HUGE").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000);
+    let all = accounts * PER_ACCOUNT;
+    eprintln!("{all} channels in {accounts} accounts, with a stand-in for the API server");
+    let token = "EAAsandbox-bench";
+    let (sandbox, graph_url, stop) = meta(accounts, true, token).await;
+    let meta_of = |name: &str| {
+        json!({"name": name, "namespace": NAMESPACE, "uid": format!("u-{name}"), "generation": 1,
+               "resourceVersion": "1", "creationTimestamp": "2026-01-01T00:00:00Z"})
+    };
+    let portfolio = json!({"apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppPortfolio",
+        "metadata": meta_of("acme"), "spec": {"businessId": BUSINESS,
+            "credentials": {"accessTokenSecretRef": {"name": "acme-meta", "key": "token"}}}});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": meta_of("acme-meta"),
+        "data": {"token": k8s_openapi::ByteString(token.into())}});
+    let words = |n: usize| {
+        let digits = digits(n / PER_ACCOUNT, n % PER_ACCOUNT);
+        let national = digits.trim_start_matches("55").to_owned();
+        vec![format!("c{n:06}"), digits, national, account_id(n / PER_ACCOUNT)]
+    };
+    let first = json!({"apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+        "metadata": meta_of("c000000"),
+        "spec": {"portfolioRef": {"name": "acme"}, "accountId": account_id(0),
+                 "phoneNumber": format!("+{}", digits(0, 0)), "displayName": "Acme Support"}});
+
+    // One channel shows what a status of all looks like.
+    let shape = stand_in::Shape { object: first.to_string(), words };
+    let one = stand_in::StandIn::new(shape, 1, portfolio, secret.clone());
+    let (operator, _) = Lone::start(one.serve(stop.clone()).await, &graph_url);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !one.first()["status"]["conditions"]
+        .as_array()
+        .is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
+    {
+        assert!(Instant::now() < deadline, "the first channel is not Ready: {:#}", one.first());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    drop(operator);
+
+    let mut first = one.first();
+    first["metadata"]["resourceVersion"] = json!("1");
+    let mut portfolio = one.portfolio();
+    portfolio["metadata"]["resourceVersion"] = json!("1");
+    let shape = stand_in::Shape { object: first.to_string(), words };
+    let fleet = stand_in::StandIn::new(shape, all, portfolio, secret);
+    let calls: u64 = sandbox.counters().values().sum();
+    let begun = Instant::now();
+    let (operator, health) = Lone::start(fleet.serve(stop.clone()).await, &graph_url);
+    while passes(health) < all as f64 {
+        assert!(begun.elapsed() < Duration::from_secs(1_200), "only {} passes", passes(health));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let scenario = format!("{all} at rest, after a restart, with a stand-in for the API server");
+    let scenario = scenario.as_str();
+    figure(figures, scenario, "until each was looked at", begun.elapsed().as_secs_f64(), "s", None);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let pid = operator.0.id();
+    figure(figures, scenario, "RSS", memory_mib(pid, "VmRSS:"), "MiB", Some(250.0));
+    figure(figures, scenario, "RSS, of that heap and stacks", memory_mib(pid, "RssAnon:"), "MiB", None);
+    figure(figures, scenario, "status writes", fleet.writes() as f64, "", None);
+    let calls = sandbox.counters().values().sum::<u64>() - calls;
+    figure(figures, scenario, "Graph calls", calls as f64, "", None);
+    stop.cancel();
+}
+
+/// An operator without a cluster of its own.
+struct Lone(Process);
+
+impl Lone {
+    fn start(api_server: SocketAddr, graph_url: &str) -> (Self, SocketAddr) {
+        let dir = std::env::temp_dir().join(format!("whatsapp-operator-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a folder");
+        let kubeconfig = dir.join("kubeconfig");
+        let config = json!({"apiVersion": "v1", "kind": "Config", "current-context": "it",
+            "clusters": [{"name": "it", "cluster": {"server": format!("http://{api_server}")}}],
+            "users": [{"name": "it", "user": {}}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}]});
+        std::fs::write(&kubeconfig, config.to_string()).expect("a file");
+        let health =
+            TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
+        let mut command = Command::new(operator_binary());
+        command.env_clear().env("MALLOC_ARENA_MAX", "1").env("KUBECONFIG", &kubeconfig).args([
+            "run",
+            "--graph-url",
+            graph_url,
+            "--health-listen",
+            &health.to_string(),
+            "--log-level",
+            "warn",
+        ]);
+        (Self(Process::spawn(command, dir.join("operator.log")).expect("the operator starts")), health)
+    }
+}
+
+/// Passes over channels so far.
+fn passes(health: SocketAddr) -> f64 {
+    let text = ask(health, "/metrics").unwrap_or_default();
+    let counted =
+        text.lines().filter(|line| line.starts_with("whatsapp_operator_passes_total{kind=\"channel\""));
+    counted.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
 fn operator_binary() -> &'static str {
@@ -124,6 +233,38 @@ fn size_and_version(figures: &mut Figures) {
         })
         .collect();
     figure(figures, "binary", "exec to the end of --version, median", percentile(&mut times, 50), "ms", None);
+}
+
+/// The simulated Meta, with 100 numbers in each account: registered, or none.
+async fn meta(accounts: usize, registered: bool, token: &str) -> (Sandbox, String, CancellationToken) {
+    let mut portfolio = Portfolio::new(BUSINESS, "Acme Ltda").verified();
+    portfolio.number_limit = Some(1_000_000);
+    let mut world = World::default()
+        .with_app(App::new(APP, "Acme Ops"))
+        .with_portfolio(portfolio)
+        .with_token(token, Token::system_user(APP, BUSINESS));
+    for account in 0..accounts {
+        world = world.with_account(Account::new(&account_id(account), BUSINESS, "Acme"));
+        for n in (0..PER_ACCOUNT).filter(|_| registered) {
+            let digits = digits(account, n);
+            let id = format!("1{digits}");
+            let number = Number::new(&id, &account_id(account), &digits, "Acme Support");
+            world = world.with_number(number.registered("271828"));
+        }
+    }
+    let options = Options {
+        start: Timestamp::now(),
+        pace: Pace::Follow { speed: 1.0 },
+        review: ReviewPolicy::without_first_review(),
+        ..Options::default()
+    };
+    let sandbox = Sandbox::from_world(options, world);
+    sandbox.inject(Fault { on: Match::any(), kind: FaultKind::Latency { ms: 50 } });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let graph_url = format!("http://{}", listener.local_addr().expect("bound"));
+    let stop = CancellationToken::new();
+    tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
+    (sandbox, graph_url, stop)
 }
 
 /// A control plane, a sandbox and a number of channels.
@@ -148,36 +289,7 @@ impl Fleet {
         eprintln!("{} channels in {accounts} accounts", accounts * PER_ACCOUNT);
         let plane = ControlPlane::start(PlaneOptions::default()).await.expect("the control plane starts");
         let token = "EAAsandbox-bench";
-        let mut portfolio = Portfolio::new(BUSINESS, "Acme Ltda").verified();
-        portfolio.number_limit = Some(1_000_000);
-        let mut world = World::default()
-            .with_app(App::new(APP, "Acme Ops"))
-            .with_portfolio(portfolio)
-            .with_token(token, Token::system_user(APP, BUSINESS));
-        for account in 0..accounts {
-            world = world.with_account(Account::new(&account_id(account), BUSINESS, "Acme"));
-            for n in 0..PER_ACCOUNT {
-                let digits = digits(account, n);
-                if registered {
-                    let id = format!("1{digits}");
-                    world = world.with_number(
-                        Number::new(&id, &account_id(account), &digits, "Acme Support").registered("271828"),
-                    );
-                }
-            }
-        }
-        let options = Options {
-            start: Timestamp::now(),
-            pace: Pace::Follow { speed: 1.0 },
-            review: ReviewPolicy::without_first_review(),
-            ..Options::default()
-        };
-        let sandbox = Sandbox::from_world(options, world);
-        sandbox.inject(Fault { on: Match::any(), kind: FaultKind::Latency { ms: 50 } });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let graph_url = format!("http://{}", listener.local_addr().expect("bound"));
-        let stop = CancellationToken::new();
-        tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
+        let (sandbox, graph_url, stop) = meta(accounts, registered, token).await;
 
         let client = plane.admin_client();
         let out = plane.kubectl(["create", "namespace", NAMESPACE]).await;
@@ -422,12 +534,6 @@ impl Fleet {
         let pid = self.operator.as_ref().expect("running").id();
         let all = self.accounts * PER_ACCOUNT;
         let scenario = "10,000 under a portfolio whose Secret vanishes";
-        let secret =
-            self.plane.kubectl(["get", "secret", "acme-meta", "-n", NAMESPACE, "-o", "json"]).await.stdout;
-        let mut secret: serde_json::Value = serde_json::from_slice(&secret).expect("a Secret");
-        for server in ["resourceVersion", "uid", "creationTimestamp"] {
-            secret["metadata"].as_object_mut().expect("metadata").remove(server);
-        }
         // The token is dead as well, or it would go on to serve.
         let (before, mark) = (memory_mib(pid, "VmRSS:"), self.plane.mark().await);
         let token = "EAAsandbox-bench";
@@ -436,8 +542,14 @@ impl Fleet {
         let mut most: f64 = 0.0;
         for (what, status) in [("vanished", "False"), ("is back", "True")] {
             if status == "True" {
+                let token = "EAAsandbox-bench-second";
                 self.sandbox.add_token(token, Token::system_user(APP, BUSINESS));
-                let out = self.plane.kubectl_with_input(["apply", "-f", "-"], &secret.to_string()).await;
+                let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "acme-meta"},
+                    "stringData": {"token": token}});
+                let out = self
+                    .plane
+                    .kubectl_with_input(["apply", "-n", NAMESPACE, "-f", "-"], &secret.to_string())
+                    .await;
                 assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
             }
             let (begun, mut peak) = (Instant::now(), 0.0_f64);
@@ -620,14 +732,15 @@ fn window() -> u64 {
 
 /// Whether whoever listens there says that it is ready.
 fn is_ready(health: SocketAddr) -> bool {
-    let ask = || {
-        let mut stream = TcpStream::connect(health)?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply)?;
-        std::io::Result::Ok(reply)
-    };
-    ask().is_ok_and(|reply| reply.starts_with("HTTP/1.1 200"))
+    ask(health, "/readyz").is_ok_and(|reply| reply.starts_with("HTTP/1.1 200"))
+}
+
+fn ask(health: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(health)?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply)?;
+    Ok(reply)
 }
 
 /// When each of these channels was first seen with a status.

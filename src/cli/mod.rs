@@ -132,8 +132,13 @@ pub fn dispatch(args: impl IntoIterator<Item = OsString>, operate: impl FnOnce(R
         Ok(cli) => cli,
         Err(exit) => return exit,
     };
+    let is_operator = matches!(cli.command, Command::Run(_));
     cli.command.run(operate).unwrap_or_else(|problem| {
-        render::problem(&problem);
+        if is_operator {
+            render::last_words(&problem);
+        } else {
+            render::problem(&problem);
+        }
         problem.code()
     })
 }

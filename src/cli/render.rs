@@ -7,6 +7,7 @@
 use std::{
     fmt::Write as _,
     io::{ErrorKind, Write as _},
+    time::Duration,
 };
 
 use anstyle::{AnsiColor, Style};
@@ -15,6 +16,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::exit::Problem;
+
+/// How long the operator waits for whoever reads why it ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What an output is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -184,6 +188,21 @@ pub fn problem(problem: &Problem) {
         let _ = writeln!(text, "  next: {next}");
     }
     complain(&text);
+}
+
+/// Prints a problem on standard error, and waits for nobody who does not read: no pod may hang on its last words.
+pub fn last_words(told: &Problem) {
+    let (done, wait) = std::sync::mpsc::channel();
+    let told = told.clone();
+    let printing = move || {
+        problem(&told);
+        // Whoever waited has gone.
+        let _ = done.send(());
+    };
+    // Without a thread nothing is printed, and the exit code tells enough. Nor does it matter whether it was in time.
+    if std::thread::Builder::new().spawn(printing).is_ok() {
+        let _ = wait.recv_timeout(LAST_WORDS);
+    }
 }
 
 /// How long ago, in the one or two units that matter: `45s`, `12m`, `3h20m`, `9d`.

@@ -1,8 +1,14 @@
 //! Structured logs, as text for people or JSON for the cluster.
 
-use std::io::{self, IsTerminal};
+use std::{
+    io::{self, IsTerminal},
+    panic,
+};
 
+use prometheus_client::metrics::counter::Counter;
 use tracing_subscriber::{EnvFilter, fmt};
+
+use super::lossy::Lossy;
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,17 +32,44 @@ fn has_colours() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// The logs of the process. When it goes, what waits is written, for at most a second.
+#[derive(Debug)]
+pub struct Logs(Lossy);
+
+impl Logs {
+    /// Counts the lines that were lost.
+    pub fn lost(&self) -> Counter {
+        self.0.lost()
+    }
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        self.0.settle();
+    }
+}
+
 /// Sets up the process's logs, once. `filter` has the form of `RUST_LOG`; one that does not parse falls back to
-/// `info`, because a wrong log level must not keep the operator from starting.
-pub fn init(format: Format, filter: &str) {
-    let builder = fmt().with_env_filter(bounded(filter)).with_writer(io::stderr);
+/// `info`, because a wrong log level must not keep the operator from starting. Panics are logged as well: nobody waits
+/// for a log, and everybody would wait for standard error itself.
+///
+/// # Errors
+///
+/// When the system gives no thread.
+pub fn init(format: Format, filter: &str) -> io::Result<Logs> {
+    let lossy = Lossy::new(io::stderr())?;
+    // What cannot be formatted would be told on standard error, and panic where that takes no more.
+    let builder =
+        fmt().with_env_filter(bounded(filter)).log_internal_errors(false).with_writer(lossy.clone());
     let set = match format {
         Format::Text => builder.with_ansi(has_colours()).try_init(),
         Format::Json => builder.json().flatten_event(true).with_current_span(true).try_init(),
     };
-    if let Err(error) = set {
-        tracing::debug!(error, "logs were set up before");
+    match set {
+        Ok(()) => panic::set_hook(Box::new(|panic| tracing::error!("{panic}"))),
+        Err(error) => tracing::debug!(error, "logs were set up before"),
     }
+    Ok(Logs(lossy))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 pub mod health;
 pub mod log;
+mod lossy;
 pub mod metrics;
 
 use std::{future::IntoFuture, io, sync::Arc, time::Duration};

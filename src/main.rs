@@ -84,7 +84,7 @@ fn operate(args: RunArgs) -> Ending {
         });
         let ended = controller::run(client, options, meta, Arc::new(SystemClock), stop).await;
         over.cancel();
-        // Health is served to the end, so that a slow stop does not look like a crash. An error here changes nothing.
+        // Health is served to the end, so that a slow stop does not look like a crash. How it ends changes nothing.
         let _ = serving.await;
         ended.map_err(|error| Problem::new(error.to_string()))?;
         Ok(Exit::Done)

@@ -7,10 +7,14 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
-use crate::rig::{free_address, http_get};
+use crate::rig::{Rig, free_address, http_get, operator};
 
 /// What a pipe holds on Linux.
 const PIPE: usize = 64 * 1024;
@@ -37,11 +41,16 @@ impl Drop for Operator {
 
 impl Operator {
     fn start(stderr: impl Into<Stdio>) -> Self {
+        Self::start_with(None, stderr)
+    }
+
+    /// With no more than so many descriptors.
+    fn start_with(descriptors: Option<u32>, stderr: impl Into<Stdio>) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let kubeconfig = dir.path().join("kubeconfig");
         std::fs::write(&kubeconfig, AWAY).expect("written");
         let health = free_address();
-        let child = Command::new(env!("CARGO_BIN_EXE_whatsapp-operator"))
+        let child = operator(descriptors)
             .env_clear()
             .env("KUBECONFIG", kubeconfig)
             .args(["run", "--namespace", "a", "--graph-url", "http://127.0.0.1:1", "--log-level", "trace"])
@@ -79,6 +88,15 @@ impl Operator {
             assert!(health.is_some_and(|health| health.starts_with("HTTP/1.1 200")), "health is not served");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Of all its threads.
+    fn seconds_of_work(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
+        let (_, after_name) = stat.rsplit_once(')').expect("a name");
+        let ticks =
+            |at| after_name.split_whitespace().nth(at).and_then(|ticks: &str| ticks.parse::<f64>().ok());
+        (ticks(11).expect("in user mode") + ticks(12).expect("in the kernel")) / 100.0
     }
 
     /// Asks it to end, as the kubelet does.
@@ -204,4 +222,49 @@ fn a_reader_that_goes_away_changes_no_exit_code() {
             .expect("the binary runs");
         assert_eq!(ended.code(), Some(code), "{args:?}");
     }
+}
+
+/// Connections that begin a request and do not end it.
+async fn half_open(at: SocketAddr, count: usize) -> Vec<TcpStream> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("up to there");
+    let mut halves = Vec::new();
+    for _ in 0..count {
+        let mut half = TcpStream::connect(at).await.expect("it listens");
+        // Whoever came earlier may have been sent away.
+        let _ = half.write_all(b"GET /heal").await;
+        halves.push(half);
+    }
+    halves
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_open_requests_stop_neither_probes_nor_work() {
+    let mut rig = Rig::with_portfolio("half-open").await;
+    rig.descriptors = Some(1_024);
+    rig.start().await;
+    let halves = half_open(rig.health(), 3_000).await;
+    let asked = Instant::now();
+    let ready = http_get(rig.health(), "/readyz").await.expect("an answer");
+    assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+    assert!(asked.elapsed() < Duration::from_secs(3), "a probe took {:?}", asked.elapsed());
+    rig.channel("support", "+5511912345678", json!({})).await;
+    rig.until("support", "a first status", Duration::from_secs(10), |s| s["observedGeneration"] == 1).await;
+    assert!(!rig.logs().contains("Too many open files"), "{}", rig.logs());
+    drop(halves);
+}
+
+/// Fewer descriptors than the port may take connections, so the system refuses them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_without_descriptors_neither_ends_nor_spins() {
+    let mut operator = Operator::start_with(Some(64), Stdio::null());
+    operator.until_it_answers().await;
+    let halves = half_open(operator.health, 300).await;
+    let before = operator.seconds_of_work();
+    operator.answers_for(Duration::from_secs(3)).await;
+    let worked = operator.seconds_of_work() - before;
+    assert!(worked < 1.5, "{worked} s of work in 3 s");
+    drop(halves);
+    operator.answers_for(Duration::from_secs(1)).await;
+    assert!(operator.ends_within(Duration::from_secs(10)).await.success());
 }

@@ -192,6 +192,24 @@ fn without_a_cluster_it_says_what_to_do() {
 }
 
 #[test]
+fn a_time_without_end_is_refused_with_its_flag() {
+    for (args, flag) in [
+        (&["run", "--list-freshness"][..], "--list-freshness"),
+        (&["run", "--unseen-after"], "--unseen-after"),
+        (&["send-code", "a", "--timeout"], "--timeout"),
+        (&["retry", "a", "--timeout"], "--timeout"),
+        (&["code", "a", "--timeout"], "--timeout"),
+    ] {
+        for time in ["2000000000000000h", "8761h"] {
+            let output = run(&[args, &[time]].concat());
+            assert_eq!(output.status.code(), Some(1), "{args:?}");
+            let said = stderr(&output);
+            assert!(said.contains(flag) && said.contains("longer than a year"), "{said}");
+        }
+    }
+}
+
+#[test]
 fn it_explains_reasons_conditions_actions_and_codes() {
     for (what, words) in [
         ("NameDeclined", "declined"),

@@ -244,6 +244,8 @@ async fn half_open_requests_stop_neither_probes_nor_work() {
     rig.descriptors = Some(1_024);
     rig.start().await;
     let halves = half_open(rig.health(), 3_000).await;
+    let held = std::fs::read_dir(format!("/proc/{}/fd", rig.operator().id())).expect("it runs").count();
+    assert!(held < 400, "{held} descriptors are held, which calls to the API server and to Meta need");
     let asked = Instant::now();
     let ready = http_get(rig.health(), "/readyz").await.expect("an answer");
     assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");

@@ -7,6 +7,7 @@
 //! - [`cluster`]: Kubernetes as the operator uses it
 //! - [`controller`]: watches and reconciling
 //! - [`cli`]: one file per command
+//! - [`escape`]: what no terminal and no log takes as it is
 //! - [`sandbox`]: a simulated Graph API that shares no code with the rest
 //! - [`telemetry`]: logs, metrics, health
 //! - [`twin`]: whole passes against the simulated Graph API, in virtual time
@@ -18,6 +19,7 @@ pub mod cli;
 pub mod cluster;
 pub mod controller;
 pub mod engine;
+pub mod escape;
 pub mod meta;
 pub mod run;
 pub mod sandbox;

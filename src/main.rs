@@ -29,13 +29,12 @@ fn main() -> ExitCode {
 
 /// Runs the operator until it is asked to stop.
 fn operate(args: RunArgs) -> Ending {
-    log::init(
-        match args.log_format {
-            LogFormat::Text => log::Format::Text,
-            LogFormat::Json => log::Format::Json,
-        },
-        &args.log_level,
-    );
+    let format = match args.log_format {
+        LogFormat::Text => log::Format::Text,
+        LogFormat::Json => log::Format::Json,
+    };
+    let logs =
+        log::init(format, &args.log_level).map_err(|error| Problem::new(format!("cannot start: {error}")))?;
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -54,7 +53,7 @@ fn operate(args: RunArgs) -> Ending {
         })?;
         let health = Health::waiting_for([]);
         let counted = meta.clone();
-        let metrics = Arc::new(Metrics::with_calls(move || {
+        let metrics = Metrics::with_calls(move || {
             let calls = counted.stats().into_iter();
             calls
                 .map(|count| Calls {
@@ -63,7 +62,8 @@ fn operate(args: RunArgs) -> Ending {
                     count: count.calls,
                 })
                 .collect()
-        }));
+        });
+        let metrics = Arc::new(metrics.with_lost_lines(logs.lost()));
         let (stop, over) = (CancellationToken::new(), CancellationToken::new());
         let serving = tokio::spawn(telemetry::serve(listener, health.clone(), metrics.clone(), over.clone()));
         // It works from its start to its end.
@@ -84,7 +84,7 @@ fn operate(args: RunArgs) -> Ending {
         });
         let ended = controller::run(client, options, meta, Arc::new(SystemClock), stop).await;
         over.cancel();
-        // Health is served to the end, so that a slow stop does not look like a crash. An error here changes nothing.
+        // Health is served to the end, so that a slow stop does not look like a crash. How it ends changes nothing.
         let _ = serving.await;
         ended.map_err(|error| Problem::new(error.to_string()))?;
         Ok(Exit::Done)

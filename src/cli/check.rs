@@ -34,7 +34,7 @@ pub fn check(args: &LintArgs) -> Ending {
 
 /// Prints the findings about manifests that cannot be worked with.
 pub fn refuse(report: &Report) -> Problem {
-    render::complain(findings(report, Severity::Error).as_str());
+    render::complain(&findings(report, Severity::Error));
     Problem::new("the manifests have errors").next("correct them; whatsapp-operator lint shows warnings too")
 }
 
@@ -60,12 +60,9 @@ fn findings(report: &Report, least: Severity) -> Text {
             Severity::Note => Tone::Faint,
         };
         let path = if finding.path.is_empty() { String::new() } else { format!("{}: ", finding.path) };
-        text.line(format!(
-            "{}: {}: {path}{}",
-            paint(Tone::Strong, format!("{}:{}:{}", finding.file, finding.line, finding.column)),
-            paint(tone, finding.severity.as_str()),
-            finding.message
-        ));
+        let at = paint(Tone::Strong, format!("{}:{}:{}", finding.file, finding.line, finding.column));
+        let weight = paint(tone, finding.severity.as_str());
+        text.line(at + ": " + weight + ": " + path + &finding.message);
         text.indent(2, format!("next: {}", finding.remedy));
     }
     text
@@ -87,7 +84,7 @@ mod tests {
                         portfolioRef: {name: acme}\n  phoneNumber: \"1064\"\n  displayName: Acme Suporte\n";
         let text = text(&lint::source(&source::parse("m.yaml", manifest)));
         assert_eq!(
-            anstream::adapter::strip_str(text.as_str()).to_string(),
+            text.plain(),
             "m.yaml:6:16: error: spec.phoneNumber: phoneNumber must start with + and the country code\n  \
              next: write it as in \"+5511912345678\"\n1 manifest checked, 1 error, 0 warnings\n"
         );

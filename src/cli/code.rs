@@ -31,9 +31,10 @@ use crate::{
     cli::{
         channel::{Channel, ClusterArgs, Followed, call, seen},
         exit::{Ending, Exit, Problem},
-        render::{self, OutputArgs, Text, Tone},
+        render::{self, OutputArgs, Text, Tone, Words},
         run::duration,
     },
+    escape,
 };
 
 /// Longest input that is looked at; a code is six digits.
@@ -137,7 +138,7 @@ pub async fn code(args: &CodeArgs) -> Ending {
 fn ask(name: &str) -> Result<SecretString, Problem> {
     let unreadable = |error: io::Error| Problem::new(format!("cannot read the code: {error}"));
     if io::stdin().is_terminal() {
-        return rpassword::prompt_password(format!("code for {name} (not shown): "))
+        return rpassword::prompt_password(format!("code for {} (not shown): ", escape::line(name)))
             .map(SecretString::from)
             .map_err(unreadable);
     }
@@ -296,7 +297,7 @@ fn text(answer: &Answer) -> Text {
         Verdict::Expired => (Tone::Bad, "expired"),
         Verdict::NotTaken => (Tone::Attention, "not taken"),
     };
-    text.line(format!("channel {}: code {}", answer.channel, render::paint(tone, word)));
+    text.line(Words::from(format!("channel {}: code ", answer.channel)) + render::paint(tone, word));
     if !answer.message.is_empty() {
         text.indent(2, &answer.message);
     }

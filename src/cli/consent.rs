@@ -17,7 +17,7 @@ use crate::{
     cli::{
         channel::{Channel, ClusterArgs, Followed, fresh},
         exit::{Ending, Exit, Problem},
-        render::{self, OutputArgs, Text, Tone},
+        render::{self, OutputArgs, Text, Tone, Words},
         run::duration,
     },
 };
@@ -179,10 +179,10 @@ fn text(consent: Consent, answer: &Answer) -> Text {
         "Refused" => render::paint(Tone::Bad, "refused"),
         "NoAnswer" => render::paint(Tone::Attention, "no answer"),
         "Accepted" => render::paint(Tone::Good, "done"),
-        _ => consent.asked().to_owned(),
+        _ => consent.asked().into(),
     };
     let step = answer.step.as_ref().map(|step| format!(" ({step})")).unwrap_or_default();
-    text.line(format!("channel {}: {verdict}{step}", answer.channel));
+    text.line(Words::from(format!("channel {}: ", answer.channel)) + verdict + step);
     if let Some(message) = &answer.message {
         text.indent(2, message);
     }

@@ -4,7 +4,7 @@ use crate::api;
 
 use super::{
     exit::{Ending, Exit, Problem},
-    render,
+    render::{self, Text},
 };
 
 /// Prints them.
@@ -15,7 +15,7 @@ use super::{
 pub fn crd() -> Ending {
     let crds = api::crds().map_err(|error| Problem::new(format!("a CRD has no YAML form: {error}")))?;
     for (_, yaml) in crds {
-        render::out(&format!("---\n{yaml}"))?;
+        render::out(&Text::of(&format!("---\n{yaml}")))?;
     }
     Ok(Exit::Done)
 }

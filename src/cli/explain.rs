@@ -198,11 +198,7 @@ fn unknown(what: &str) -> Problem {
 
 fn text(found: &Explanation) -> Text {
     let mut text = Text::new();
-    text.line(format!(
-        "{}  {}",
-        render::paint(Tone::Strong, &found.subject),
-        render::paint(Tone::Faint, found.kind)
-    ));
+    text.line(render::paint(Tone::Strong, &found.subject) + "  " + render::paint(Tone::Faint, found.kind));
     for line in found.meaning.lines() {
         text.indent(2, line);
     }

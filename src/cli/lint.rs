@@ -307,6 +307,24 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_looks_like_another_is_a_warning() {
+        for (name, says) in [
+            (r#""Acme \u202EShop""#, "holds U+202E"),
+            (r#""Acme\u200BShop""#, "holds U+200B"),
+            ("Acme \u{2066}Shop", "holds U+2066"),
+            ("\u{410}cme Shop", "of Cyrillic and Latin"),
+        ] {
+            let report = check(&channel("a", "+5511912345678", name));
+            assert!(!report.has_errors(), "{report:#?}");
+            let found: Vec<_> = report.findings.iter().filter(|found| found.message.contains(says)).collect();
+            assert_eq!(found.len(), 1, "{says}: {report:#?}");
+            let found = (found[0].severity, found[0].path.as_str(), found[0].line, found[0].column);
+            assert_eq!(found, (Severity::Warning, "spec.displayName", 7, 16));
+        }
+        assert!(check(&channel("a", "+5511912345678", "アクメ商 Tokyo")).findings.is_empty());
+    }
+
+    #[test]
     fn a_number_in_no_plan_is_a_warning() {
         let report = check(&channel("a", "+99912345678", "Acme Suporte"));
         assert_eq!(report.findings.len(), 1, "{report:#?}");

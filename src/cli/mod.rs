@@ -91,11 +91,17 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit> {
     }
     command.try_get_matches_from_mut(args).and_then(|matches| Cli::from_arg_matches(&matches)).map_err(
         |error| {
-            // The output was closed, so an error cannot be printed.
-            let _ = error.print();
             match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
-                _ => Exit::Error,
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                    // The output was closed, so it cannot be printed.
+                    let _ = error.print();
+                    Exit::Done
+                }
+                // It repeats what was typed.
+                _ => {
+                    render::complain(&render::Text::of(&error.to_string()));
+                    Exit::Error
+                }
             }
         },
     )
@@ -132,8 +138,13 @@ pub fn dispatch(args: impl IntoIterator<Item = OsString>, operate: impl FnOnce(R
         Ok(cli) => cli,
         Err(exit) => return exit,
     };
+    let is_operator = matches!(cli.command, Command::Run(_));
     cli.command.run(operate).unwrap_or_else(|problem| {
-        render::problem(&problem);
+        if is_operator {
+            render::last_words(&problem);
+        } else {
+            render::problem(&problem);
+        }
         problem.code()
     })
 }

@@ -1,20 +1,29 @@
 //! Everything that is printed goes through here: text for people, JSON and YAML for programs.
 //!
+//! What comes from others may hold characters that a terminal obeys. They are written out, on a terminal and off it: a
+//! piece of text becomes [`Words`] before it is printed, and only [`paint`] puts colours into them.
+//!
 //! Colours appear only on a terminal, and not under `NO_COLOR`; the text says
 //! everything without them. A reader that closes the pipe ends the output, not the
 //! command.
 
 use std::{
-    fmt::Write as _,
     io::{ErrorKind, Write as _},
+    ops::Add,
+    time::Duration,
 };
 
+use anstream::adapter::strip_str;
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::exit::Problem;
+use crate::escape;
+
+/// How long the operator waits for whoever reads why it ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What an output is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -63,10 +72,29 @@ impl Tone {
     }
 }
 
+/// A piece of a line as it may be printed.
+#[derive(Clone, Debug, Default)]
+pub struct Words(String);
+
+impl<T: AsRef<str>> From<T> for Words {
+    fn from(text: T) -> Self {
+        Self(escape::line(text.as_ref()).into_owned())
+    }
+}
+
+impl<T: Into<Words>> Add<T> for Words {
+    type Output = Self;
+
+    fn add(mut self, more: T) -> Self {
+        self.0.push_str(&more.into().0);
+        self
+    }
+}
+
 /// Wraps text in the colour of its meaning.
-pub fn paint(tone: Tone, text: impl std::fmt::Display) -> String {
-    let style = tone.style();
-    format!("{style}{text}{style:#}")
+pub fn paint(tone: Tone, text: impl Into<Words>) -> Words {
+    let (style, Words(text)) = (tone.style(), text.into());
+    Words(format!("{style}{text}{style:#}"))
 }
 
 /// A text that grows line by line.
@@ -79,16 +107,25 @@ impl Text {
         Self::default()
     }
 
+    /// The lines of a text.
+    pub fn of(lines: &str) -> Self {
+        let mut text = Self::new();
+        for line in lines.lines() {
+            text.line(line);
+        }
+        text
+    }
+
     /// A line.
-    pub fn line(&mut self, line: impl AsRef<str>) -> &mut Self {
-        self.0.push_str(line.as_ref().trim_end());
+    pub fn line(&mut self, line: impl Into<Words>) -> &mut Self {
+        self.0.push_str(line.into().0.trim_end());
         self.0.push('\n');
         self
     }
 
     /// A line further in.
-    pub fn indent(&mut self, by: usize, line: impl AsRef<str>) -> &mut Self {
-        self.line(format!("{:by$}{}", "", line.as_ref()))
+    pub fn indent(&mut self, by: usize, line: impl Into<Words>) -> &mut Self {
+        self.line(Words(" ".repeat(by)) + line)
     }
 
     /// An empty line and a title.
@@ -102,35 +139,34 @@ impl Text {
     /// All of another text, further in.
     pub fn nest(&mut self, by: usize, inner: &Text) -> &mut Self {
         for line in inner.0.lines() {
-            self.indent(by, line);
+            self.indent(by, Words(line.to_owned()));
         }
         self
     }
 
     /// Rows with aligned columns, two further in. Colours take no width.
-    pub fn table<const N: usize>(&mut self, rows: &[[String; N]]) -> &mut Self {
+    pub fn table<const N: usize>(&mut self, rows: &[[Words; N]]) -> &mut Self {
         let widths: [usize; N] =
             std::array::from_fn(|at| rows.iter().map(|row| width(&row[at])).max().unwrap_or_default());
         for row in rows {
-            let mut line = String::new();
+            let mut line = Words::default();
             for (cell, wide) in row.iter().zip(widths) {
-                let gap = wide - width(cell) + 2;
-                let _ = write!(line, "{cell}{:gap$}", "");
+                line = line + cell.clone() + Words(" ".repeat(wide - width(cell) + 2));
             }
             self.indent(2, line);
         }
         self
     }
 
-    /// The text, colours included.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// The text without colours.
+    pub fn plain(&self) -> String {
+        strip_str(&self.0).to_string()
     }
 }
 
 /// Characters on the screen: what is not part of a colour.
-fn width(text: &str) -> usize {
-    anstream::adapter::strip_str(text).to_string().chars().count()
+fn width(words: &Words) -> usize {
+    strip_str(&words.0).map(|part| part.chars().count()).sum()
 }
 
 /// Prints a result in the form that was asked for.
@@ -140,26 +176,38 @@ fn width(text: &str) -> usize {
 /// When it cannot be written, or has no JSON or YAML form, which would be a fault of ours.
 pub fn print<T: Serialize>(format: Format, value: &T, text: impl FnOnce(&T) -> Text) -> Result<(), Problem> {
     match format {
-        Format::Text => out(text(value).as_str()),
-        Format::Json => {
-            let json = serde_json::to_string_pretty(value)
-                .map_err(|error| Problem::new(format!("the result has no JSON form: {error}")))?;
-            out(&format!("{json}\n"))
-        }
+        Format::Text => out(&text(value)),
+        Format::Json => write(&json_of(value)?),
         Format::Yaml => {
             let yaml = serde_saphyr::to_string(value)
                 .map_err(|error| Problem::new(format!("the result has no YAML form: {error}")))?;
-            out(&yaml)
+            write(&yaml_of(yaml, value)?)
         }
     }
 }
 
-/// Writes to standard output.
+/// YAML as it is, or as JSON, which is YAML too, where it holds what has to be written out: no plain text of YAML can.
+fn yaml_of<T: Serialize>(yaml: String, value: &T) -> Result<String, Problem> {
+    let is_plain = !yaml.chars().any(|c| escape::acts(c) && c != '\n');
+    if is_plain { Ok(yaml) } else { json_of(value) }
+}
+
+fn json_of<T: Serialize>(value: &T) -> Result<String, Problem> {
+    let json = serde_json::to_string_pretty(value)
+        .map_err(|error| Problem::new(format!("the result has no JSON form: {error}")))?;
+    Ok(format!("{}\n", escape::json(&json)))
+}
+
+/// Prints on standard output.
 ///
 /// # Errors
 ///
 /// When it takes no more, as a full disk does. A reader that went away has seen what it wanted.
-pub fn out(text: &str) -> Result<(), Problem> {
+pub fn out(text: &Text) -> Result<(), Problem> {
+    write(&text.0)
+}
+
+fn write(text: &str) -> Result<(), Problem> {
     let mut stdout = anstream::stdout();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -170,20 +218,36 @@ pub fn out(text: &str) -> Result<(), Problem> {
     }
 }
 
-/// Writes to standard error.
-pub fn complain(text: &str) {
+/// Prints on standard error.
+pub fn complain(text: &Text) {
     let mut stderr = anstream::stderr();
     // The output was closed, so an error cannot be printed.
-    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+    let _ = stderr.write_all(text.0.as_bytes()).and_then(|()| stderr.flush());
 }
 
 /// Prints a problem on standard error.
 pub fn problem(problem: &Problem) {
-    let mut text = format!("{}: {problem}\n", paint(Tone::Bad, "error"));
+    let mut text = Text::new();
+    text.line(paint(Tone::Bad, "error") + ": " + problem.to_string());
     if let Some(next) = problem.remedy() {
-        let _ = writeln!(text, "  next: {next}");
+        text.indent(2, format!("next: {next}"));
     }
     complain(&text);
+}
+
+/// Prints a problem on standard error, and waits for nobody who does not read: no pod may hang on its last words.
+pub fn last_words(told: &Problem) {
+    let (done, wait) = std::sync::mpsc::channel();
+    let told = told.clone();
+    let printing = move || {
+        problem(&told);
+        // Whoever waited has gone.
+        let _ = done.send(());
+    };
+    // Without a thread nothing is printed, and the exit code tells enough. Nor does it matter whether it was in time.
+    if std::thread::Builder::new().spawn(printing).is_ok() {
+        let _ = wait.recv_timeout(LAST_WORDS);
+    }
 }
 
 /// How long ago, in the one or two units that matter: `45s`, `12m`, `3h20m`, `9d`.
@@ -232,7 +296,34 @@ mod tests {
     fn colours_take_no_width() {
         let mut text = Text::new();
         text.table(&[[paint(Tone::Bad, "no"), "x".into()], ["maybe".into(), "y".into()]]);
-        let plain = anstream::adapter::strip_str(text.as_str()).to_string();
-        assert_eq!(plain, "  no     x\n  maybe  y\n");
+        assert_eq!(text.plain(), "  no     x\n  maybe  y\n");
+    }
+
+    #[test]
+    fn colours_of_others_are_words() {
+        let mut text = Text::new();
+        let theirs = "\u{1b}[32mReady\u{1b}[0m\n\u{202e}";
+        text.line(paint(Tone::Strong, theirs) + " " + theirs).indent(2, format!("{theirs}!")).section(theirs);
+        text.table(&[[theirs.into(), paint(Tone::Bad, theirs)]]);
+        let (told, mut outer) = (r"\u{1b}[32mReady\u{1b}[0m\n\u{202e}", Text::new());
+        outer.nest(2, &text);
+        let plain = format!("  {told} {told}\n    {told}!\n\n  {told}\n    {told}  {told}\n");
+        assert_eq!(outer.plain(), plain);
+        assert_eq!(outer.0.matches('\u{1b}').count(), 7, "our own: bold, bold, and bold red: {outer:?}");
+    }
+
+    #[test]
+    fn programs_read_what_was_meant_and_terminals_see_it() {
+        let value =
+            serde_json::json!({"name": "a\u{1b}]0;b\u{7}\n\u{202e}\u{200b}\u{2066}\u{e0041}", "one": 1});
+        let yaml = serde_saphyr::to_string(&value).expect("YAML");
+        for told in [json_of(&value), yaml_of(yaml, &value)] {
+            let told = told.expect("a form");
+            assert!(!told.chars().any(|c| escape::acts(c) && c != '\n'), "{told}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&told).expect("JSON"), value);
+        }
+        let plain = serde_json::json!({"name": "Açúcar"});
+        let yaml = serde_saphyr::to_string(&plain).expect("YAML");
+        assert_eq!(yaml_of(yaml.clone(), &plain).expect("a form"), yaml);
     }
 }

@@ -7,6 +7,9 @@ use clap::{Args, ValueEnum};
 use crate::engine::limits::Limits;
 use crate::meta::settings::{DEFAULT_URL, DEFAULT_VERSION, Settings};
 
+/// A year. Times from now are added to a date, which has an end.
+const LONGEST: Duration = Duration::from_secs(8_760 * 3_600);
+
 /// Runs the operator until it is asked to stop.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Options, each also an environment variable")]
@@ -99,11 +102,12 @@ pub fn namespace(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 ///
-/// When the text is no duration, or not a positive one.
+/// When the text is no duration, or not a positive one, or one that nobody lives to see the end of.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let parsed: jiff::SignedDuration =
         text.parse().map_err(|_| format!("{text} is not a duration: write it like 45s, 5m or 1h30m"))?;
     match Duration::try_from(parsed) {
+        Ok(duration) if duration > LONGEST => Err(format!("{text} is longer than a year, 8760h")),
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err(format!("{text} is not a positive duration")),
     }
@@ -129,5 +133,9 @@ mod tests {
         assert!(duration("5").is_err_and(|error| error.contains("45s, 5m or 1h30m")));
         assert!(duration("-5m").is_err_and(|error| error.contains("positive")));
         assert!(duration("0s").is_err());
+        assert_eq!(duration("8760h"), Ok(LONGEST));
+        for long in ["8760h1s", "2000000000000000h"] {
+            assert!(duration(long).is_err_and(|error| error.contains("longer than a year")), "{long}");
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::sandbox::{DEMO_TOKEN, Fault, Options, Pace, Sandbox, World};
 use super::{
     exit::{Ending, Exit, Problem},
     process::stop_asked,
-    render,
+    render::{self, Text},
 };
 
 /// How often the state is kept.
@@ -72,9 +72,9 @@ pub async fn sandbox(args: &SandboxArgs) -> Ending {
             .next("choose another port with --listen")
     })?;
     let address = listener.local_addr().unwrap_or(args.listen);
-    render::out(&format!(
+    render::out(&Text::of(&format!(
         "sandbox listens on http://{address}\n  token    {DEMO_TOKEN}\n  control  http://{address}/control\n"
-    ))?;
+    )))?;
     let stop = CancellationToken::new();
     let server = tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
     let kept = keep(&sandbox, args.state.as_deref(), stop_asked()).await;

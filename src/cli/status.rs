@@ -18,7 +18,7 @@ use super::{
     channel::{Channel, ClusterArgs, Seen, seen},
     exit::{Ending, Exit},
     explain,
-    render::{self, OutputArgs, Text, Tone, age, paint, when},
+    render::{self, OutputArgs, Text, Tone, Words, age, paint, when},
 };
 
 /// Shows how a channel stands, who has to act next, and what happens if they don't.
@@ -213,25 +213,21 @@ fn text(report: &Report, now: Timestamp) -> Text {
     let mut text = Text::new();
     let created = report
         .created
-        .map(|at| format!("  {}", paint(Tone::Faint, format!("age {}", age(at, now)))))
+        .map(|at| Words::from("  ") + paint(Tone::Faint, format!("age {}", age(at, now))))
         .unwrap_or_default();
-    text.line(format!(
-        "{}  {}  {}{created}",
-        paint(Tone::Strong, format!("{}/{}", report.namespace, report.name)),
-        report.number,
-        report.display_name
-    ));
+    let object = paint(Tone::Strong, format!("{}/{}", report.namespace, report.name));
+    text.line(object + "  " + &report.number + "  " + &report.display_name + created);
     cause(report, &mut text, now);
     waits(&report.waiting_for, &mut text, now);
     if !report.conditions.is_empty() {
-        let rows: Vec<[String; 4]> = report
+        let rows: Vec<[Words; 4]> = report
             .conditions
             .iter()
             .map(|line| {
                 [
                     paint(line.tone(), &line.status),
-                    line.kind.to_owned(),
-                    line.reason.clone(),
+                    line.kind.into(),
+                    (&line.reason).into(),
                     line.since.map(|since| paint(Tone::Faint, age(since, now))).unwrap_or_default(),
                 ]
             })
@@ -260,11 +256,7 @@ fn cause(report: &Report, text: &mut Text, now: Timestamp) {
     };
     text.indent(
         2,
-        format!(
-            "{}{since}, stage {stage}: {}",
-            paint(ready.tone(), word),
-            paint(Tone::Strong, &ready.reason)
-        ),
+        paint(ready.tone(), word) + format!("{since}, stage {stage}: ") + paint(Tone::Strong, &ready.reason),
     );
     text.indent(2, &ready.message);
     if let Some(remedy) = ready.remedy {
@@ -304,12 +296,11 @@ pub fn waits(list: &[WaitingFor], text: &mut Text, now: Timestamp) {
     for wait in list {
         text.indent(
             2,
-            format!(
-                "{}: {} {}",
-                wait.actor,
-                paint(Tone::Strong, &wait.action),
-                paint(Tone::Faint, format!("since {}", when(wait.since, now)))
-            ),
+            Words::from(&wait.actor)
+                + ": "
+                + paint(Tone::Strong, &wait.action)
+                + " "
+                + paint(Tone::Faint, format!("since {}", when(wait.since, now))),
         );
         if let Some(by) = wait.expected_by {
             text.indent(4, format!("by {}", when(by, now)));
@@ -336,7 +327,7 @@ fn facts(report: &Report, text: &mut Text) {
             .or_else(|| level(&webhook.account, "of the account"))
             .or_else(|| level(&webhook.application, "of the app"))
     });
-    let rows: Vec<[String; 2]> = [
+    let rows: Vec<[Words; 2]> = [
         ("account", report.account_id.clone()),
         ("number id", report.phone_number_id.clone()),
         ("name", with(&facts.verified_name, &facts.name_status)),
@@ -358,7 +349,7 @@ fn facts(report: &Report, text: &mut Text) {
         ("official account", facts.official.map(|is| if is { "yes" } else { "no" }.to_owned())),
     ]
     .into_iter()
-    .filter_map(|(name, value)| Some([paint(Tone::Faint, name), value?]))
+    .filter_map(|(name, value)| Some([paint(Tone::Faint, name), value?.into()]))
     .collect();
     if !rows.is_empty() {
         text.section("What Meta says").table(&rows);
@@ -370,10 +361,11 @@ pub fn checks(list: &[Check], text: &mut Text) {
     if list.is_empty() {
         return;
     }
-    let rows: Vec<[String; 3]> = list
+    let rows: Vec<[Words; 3]> = list
         .iter()
         .map(|check| {
-            [paint(verdict_tone(&check.verdict), &check.verdict), check.item.clone(), check.message.clone()]
+            let verdict = paint(verdict_tone(&check.verdict), &check.verdict);
+            [verdict, (&check.item).into(), (&check.message).into()]
         })
         .collect();
     text.section("Prerequisites").table(&rows);
@@ -395,9 +387,9 @@ pub fn drift(list: &[Drift], text: &mut Text) {
     }
     text.section("Differences");
     for one in list {
-        text.indent(2, format!("{}  {}", paint(Tone::Strong, &one.field), paint(Tone::Faint, &one.action)));
-        text.indent(4, format!("{} {}", paint(Tone::Bad, "-"), one.observed));
-        text.indent(4, format!("{} {}", paint(Tone::Good, "+"), one.desired));
+        text.indent(2, paint(Tone::Strong, &one.field) + "  " + paint(Tone::Faint, &one.action));
+        text.indent(4, paint(Tone::Bad, "-") + " " + &one.observed);
+        text.indent(4, paint(Tone::Good, "+") + " " + &one.desired);
     }
 }
 
@@ -406,21 +398,22 @@ fn tried(report: &Report, text: &mut Text, now: Timestamp) {
         text.section("On its way");
         text.indent(
             2,
-            format!("{}: {} {}", step.step, step.reason, paint(Tone::Faint, when(step.started_at, now))),
+            Words::from(format!("{}: {} ", step.step, step.reason))
+                + paint(Tone::Faint, when(step.started_at, now)),
         );
     }
     if report.attempts.is_empty() {
         return;
     }
-    let rows: Vec<[String; 3]> = report
+    let rows: Vec<[Words; 3]> = report
         .attempts
         .iter()
         .map(|(kind, attempts)| {
             let limit = attempts.limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
             [
-                (*kind).to_owned(),
-                format!("{}{limit} in {}", attempts.count, attempts.within),
-                format!("last {} {}", attempts.outcome, when(attempts.last, now)),
+                (*kind).into(),
+                format!("{}{limit} in {}", attempts.count, attempts.within).into(),
+                format!("last {} {}", attempts.outcome, when(attempts.last, now)).into(),
             ]
         })
         .collect();

@@ -15,6 +15,8 @@ use crate::engine::{
     secret::{SecretFact, SecretVersion},
 };
 
+/// Bytes of the longest text that is sent as a token. Meta's have a few hundred.
+const LONGEST: usize = 4 * 1024;
 /// Values kept of one code; a request and two verifications make three.
 const VALUES_KEPT: usize = 8;
 
@@ -213,9 +215,12 @@ pub fn credential_fact(read: SecretRead) -> (SecretFact, Option<(SecretVersion, 
     }
 }
 
-/// Whether a text can be a token or an app secret: visible ASCII. A line break at its end is from writing it by hand.
+/// Whether a text can be a token or an app secret: visible ASCII, and no file that came under the key by mistake, for
+/// which Meta's servers and those before them have an answer of their own. A line break at its end is from writing it by
+/// hand.
 pub fn is_of_meta(text: &str) -> bool {
-    text.trim().bytes().all(|byte| byte.is_ascii_graphic())
+    let text = text.trim();
+    text.len() <= LONGEST && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]
@@ -324,5 +329,7 @@ mod tests {
         ] {
             assert_eq!(is_of_meta(text), expected, "{text:?}");
         }
+        assert!(is_of_meta(&("x".repeat(LONGEST) + "\n")));
+        assert!(!is_of_meta(&"x".repeat(LONGEST + 1)));
     }
 }

@@ -180,6 +180,14 @@ impl Metrics {
         metrics
     }
 
+    /// With the lines that the log lost, which whoever writes it counts.
+    #[must_use]
+    pub fn with_lost_lines(mut self, lost: Counter) -> Self {
+        let help = "Lines of the log that were lost: nobody took them in time, or they could not be written";
+        self.registry.register("log_lines_lost", help, lost);
+        self
+    }
+
     /// One pass over an object of this kind ended.
     pub fn pass(&self, kind: &'static str, result: &'static str) {
         self.passes.get_or_create(&Work { kind, result }).inc();

@@ -5,9 +5,11 @@
 
 pub mod health;
 pub mod log;
+mod lossy;
 pub mod metrics;
+mod port;
 
-use std::{future::IntoFuture, io, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -21,32 +23,15 @@ use tokio_util::sync::CancellationToken;
 
 use health::Health;
 use metrics::Metrics;
-
-/// Answers that are on their way when it is over get this long. A client that keeps a connection and asks nothing
-/// would otherwise keep the process.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
+use port::Bounds;
 
 /// Serves `/healthz`, `/readyz` and `/metrics` until `over`, and ends soon after it.
-///
-/// # Errors
-///
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    health: Health,
-    metrics: Arc<Metrics>,
-    over: CancellationToken,
-) -> io::Result<()> {
-    let told = over.clone().cancelled_owned();
-    let served = axum::serve(listener, router(health, metrics)).with_graceful_shutdown(told);
-    tokio::select! {
-        ended = served.into_future() => ended,
-        () = async { over.cancelled().await; tokio::time::sleep(LAST_ANSWERS).await } => Ok(()),
-    }
+pub async fn serve(listener: TcpListener, health: Health, metrics: Arc<Metrics>, over: CancellationToken) {
+    port::serve(listener, router(health, metrics), over, Bounds::default()).await;
 }
 
-/// The endpoints, for whoever serves them otherwise.
-pub fn router(health: Health, metrics: Arc<Metrics>) -> Router {
+/// The endpoints. None reads a body.
+fn router(health: Health, metrics: Arc<Metrics>) -> Router {
     let health = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))

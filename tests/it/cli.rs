@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use whatsapp_operator::escape;
 
 use crate::rig::Rig;
 
@@ -120,6 +121,65 @@ fn a_wrong_manifest_is_refused_with_line_and_column() {
     }
 }
 
+/// A name that changes the title of a terminal and its colour, and turns and hides what follows, as YAML.
+const ACTING: &str = r#""Acme \e]0;title\a\e[32mgreen\u202E\u200B\u2066Shop""#;
+
+/// What is left without our own colours. Those of others would not be in the list, or stand beside their words.
+fn without_colours(said: &str) -> String {
+    let ours = ["0m", "1m", "2m", "31m", "32m", "33m"].map(|end| format!("\u{1b}[{end}"));
+    ours.iter().fold(said.replace("\u{1b}[32mgreen", "theirs: \u{1b}"), |said, own| said.replace(own, ""))
+}
+
+#[test]
+fn no_command_lets_a_terminal_obey_what_others_wrote() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("m.yaml");
+    let text = std::fs::read_to_string(Path::new(ROOT).join("examples/mobile-sms.yaml")).expect("an example");
+    let name = text.lines().find(|line| line.trim_start().starts_with("displayName:")).expect("a name");
+    std::fs::write(&path, text.replace(name, &format!("  displayName: {ACTING}"))).expect("written");
+    let path = path.display().to_string();
+    let wrong = dir.path().join("w\u{1b}]0;\u{202e}.yaml");
+    std::fs::write(&wrong, text.replace(name, &format!("  {ACTING}: 1"))).expect("written");
+    let wrong = wrong.display().to_string();
+    let told = r"Acme \u{1b}]0;title\u{7}\u{1b}[32mgreen\u{202e}\u{200b}\u{2066}Shop";
+    let meant = "Acme \u{1b}]0;title\u{7}\u{1b}[32mgreen\u{202e}\u{200b}\u{2066}Shop";
+    let acting = "no\u{1b}]0;\u{7}\n\u{202e}";
+    for (args, words) in [
+        (&["lint", "-f", &path][..], "holds U+"),
+        (&["lint", "-f", &path, "-o", "json"], ""),
+        (&["lint", "-f", &wrong], r"w\u{1b}]0;\u{202e}.yaml"),
+        (&["lint", "-f", &wrong, "-o", "json"], r"w\u001b]0;\u202e.yaml"),
+        (&["lint", "-f", &wrong, "-o", "yaml"], ""),
+        (&["plan", "-f", &wrong, "--sandbox"], r"w\u{1b}]0;\u{202e}.yaml"),
+        (&["plan", "-f", &path, "--sandbox", "--whole-way"], told),
+        (&["plan", "-f", &path, "--sandbox", "-o", "json"], "title"),
+        (&["plan", "-f", &path, "--sandbox", "-o", "yaml"], "title"),
+        (&["explain", acting], r"no\u{1b}]0;\u{7}\n\u{202e}"),
+        (&["status", acting], ""),
+        (&["retry", acting], ""),
+        (&["run", "--graph-url", acting], "no"),
+        (&[acting], "no"),
+    ] {
+        for colours in ["0", "1"] {
+            let output = Command::new(BINARY)
+                .args(args)
+                .current_dir(ROOT)
+                .env_clear()
+                .env("CLICOLOR_FORCE", colours)
+                .output()
+                .expect("the binary runs");
+            let said = format!("{}{}", stdout(&output), stderr(&output));
+            let plain = without_colours(&said);
+            assert!(!plain.chars().any(|c| escape::acts(c) && c != '\n'), "{args:?}: {plain:?}");
+            assert!(plain.contains(words), "{args:?}: {words} is not in\n{plain}");
+            if args.contains(&"plan") && args.contains(&"json") {
+                let plan: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+                assert_eq!(plan["channels"][0]["displayName"], meant, "programs get what was meant");
+            }
+        }
+    }
+}
+
 #[test]
 fn without_a_cluster_it_says_what_to_do() {
     let output = run(&["status", "support-br"]);
@@ -129,6 +189,24 @@ fn without_a_cluster_it_says_what_to_do() {
     assert_eq!(run(&["status"]).status.code(), Some(1), "wrong arguments");
     assert_eq!(run(&["plan", "-f", "examples"]).status.code(), Some(1), "no credentials");
     assert_eq!(run(&["--help"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_time_without_end_is_refused_with_its_flag() {
+    for (args, flag) in [
+        (&["run", "--list-freshness"][..], "--list-freshness"),
+        (&["run", "--unseen-after"], "--unseen-after"),
+        (&["send-code", "a", "--timeout"], "--timeout"),
+        (&["retry", "a", "--timeout"], "--timeout"),
+        (&["code", "a", "--timeout"], "--timeout"),
+    ] {
+        for time in ["2000000000000000h", "8761h"] {
+            let output = run(&[args, &[time]].concat());
+            assert_eq!(output.status.code(), Some(1), "{args:?}");
+            let said = stderr(&output);
+            assert!(said.contains(flag) && said.contains("longer than a year"), "{said}");
+        }
+    }
 }
 
 #[test]
@@ -306,6 +384,11 @@ async fn nobody_answers_without_an_operator() {
     assert!(started.elapsed() < Duration::from_secs(30));
     let status = run_as(&kubeconfig, &rig, &["status", "support"], "").await;
     assert!(stdout(&status).contains("the operator has not seen it yet"), "{}", stdout(&status));
+    let acting = "Acme \u{1b}]0;title\u{7}\u{202e}\u{200b}\u{2066}Shop";
+    rig.channel("acting", "+5511912345679", json!({"displayName": acting})).await;
+    let status = run_as(&kubeconfig, &rig, &["status", "acting"], "").await;
+    let told = r"Acme \u{1b}]0;title\u{7}\u{202e}\u{200b}\u{2066}Shop";
+    assert!(stdout(&status).contains(told), "{}{}", stdout(&status), stderr(&status));
     let gone = run_as(&kubeconfig, &rig, &["status", "nobody"], "").await;
     assert!(stderr(&gone).contains("next: see which there are"), "{}", stderr(&gone));
 }

@@ -9,6 +9,7 @@ mod chart;
 mod cli;
 mod control_plane;
 mod docs;
+mod edges;
 mod fleet;
 mod forecast;
 mod generated;

@@ -42,6 +42,8 @@ pub struct Rig {
     pub log_level: &'static str,
     /// More flags for operators from now on.
     pub flags: Vec<String>,
+    /// How many descriptors operators may have from now on, if not as many as this process.
+    pub descriptors: Option<u32>,
     operator: Option<Process>,
     /// Namespaces that are watched beside the rig's own.
     others: Vec<String>,
@@ -105,6 +107,7 @@ impl Rig {
             token,
             log_level: "info",
             flags: Vec::new(),
+            descriptors: None,
             operator: None,
             others: Vec::new(),
             health,
@@ -158,7 +161,7 @@ impl Rig {
     pub async fn spawn_operator(&mut self, more: &[&str]) -> Process {
         self.started += 1;
         let kubeconfig = self.plane.service_account_kubeconfig(&self.namespace, self.account_name()).await;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_whatsapp-operator"));
+        let mut command = operator(self.descriptors);
         command
             .env_clear()
             .env("KUBECONFIG", kubeconfig)
@@ -569,6 +572,17 @@ fn merge(into: &mut Value, more: Value) {
 fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+/// The binary, with no more than so many descriptors.
+pub fn operator(descriptors: Option<u32>) -> Command {
+    let binary = env!("CARGO_BIN_EXE_whatsapp-operator");
+    let Some(most) = descriptors else {
+        return Command::new(binary);
+    };
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\""), binary]);
+    command
 }
 
 /// An address on loopback that nobody listens on right now.

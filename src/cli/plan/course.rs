@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cli::{
     check::many,
-    render::{Text, Tone, paint},
+    render::{Text, Tone, Words, paint},
 };
 
 /// What cannot be had back, and what counts against Meta's limits.
@@ -183,9 +183,9 @@ impl Course {
             Ending::Ready | Ending::Waits | Ending::Unfinished => {}
         }
         text.line(paint(Tone::Strong, "forecast, if everybody acts as hoped; a guess and no promise:"));
-        let mut rows: Vec<[String; 2]> = self.lines.iter().map(row).collect();
+        let mut rows: Vec<[Words; 2]> = self.lines.iter().map(row).collect();
         let tone = if self.ending == Ending::Ready { Tone::Good } else { Tone::Attention };
-        rows.push([when(self.after_seconds), paint(tone, &self.says)]);
+        rows.push([when(self.after_seconds).into(), paint(tone, &self.says)]);
         text.table(&rows);
         let costs = self.costs.text();
         text.indent(2, format!("comes to: {}", if costs.is_empty() { "nothing" } else { &costs }));
@@ -202,20 +202,20 @@ pub fn total(costs: Costs) -> String {
     format!("the forecasts come to: {}", if costs.is_empty() { "nothing" } else { &costs })
 }
 
-fn row(line: &Line) -> [String; 2] {
+fn row(line: &Line) -> [Words; 2] {
     let (what, who) = (line.what, line.who.unwrap_or_default());
     let says = &line.says;
     let told = match line.kind {
-        Kind::Step => format!("{} {}: {says}", paint(Tone::Good, "+"), paint(Tone::Strong, what)),
+        Kind::Step => paint(Tone::Good, "+") + " " + paint(Tone::Strong, what) + ": " + says,
         Kind::Wait => {
             let on = line.who.map(|who| format!(" on {who}")).unwrap_or_default();
-            format!("{}{on} {}: {says}", paint(Tone::Attention, "waits"), paint(Tone::Strong, what))
+            paint(Tone::Attention, "waits") + on + " " + paint(Tone::Strong, what) + ": " + says
         }
-        Kind::Act => format!("{who} {says} ({what})"),
+        Kind::Act => format!("{who} {says} ({what})").into(),
     };
     let costs = line.costs.text();
-    let costs = if costs.is_empty() { costs } else { paint(Tone::Faint, format!("  [{costs}]")) };
-    [when(line.after_seconds), format!("{told}{costs}")]
+    let costs = if costs.is_empty() { costs.into() } else { paint(Tone::Faint, format!("  [{costs}]")) };
+    [when(line.after_seconds).into(), told + costs]
 }
 
 /// A time from now, in its two largest units.
@@ -267,7 +267,7 @@ mod tests {
             course.line(Timestamp::UNIX_EPOCH, Kind::Step, "Step", None, "why");
         }
         course.end(Timestamp::UNIX_EPOCH, Ending::Ready, "Ready");
-        let told = anstream::adapter::strip_str(course.text().as_str()).to_string();
+        let told = course.text().plain();
         assert_eq!(told.matches("[1 code, 3 calls]").count(), 1, "{told}");
         assert!(told.contains("comes to: 1 code, 3 calls"), "{told}");
     }

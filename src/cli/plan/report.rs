@@ -236,7 +236,7 @@ pub fn text(report: &Report) -> Text {
     for portfolio in &report.portfolios {
         text.section(&format!("WhatsAppPortfolio {}/{}", portfolio.namespace, portfolio.name));
         let tone = if portfolio.ready == Truth::True.as_str() { Tone::Good } else { Tone::Attention };
-        text.indent(2, format!("{}: {}", paint(tone, &portfolio.reason), portfolio.message));
+        text.indent(2, paint(tone, &portfolio.reason) + ": " + &portfolio.message);
         if !portfolio.refused_fields.is_empty() {
             let fields = portfolio.refused_fields.join(", ");
             text.indent(2, paint(Tone::Faint, format!("Meta does not show to this app: {fields}")));
@@ -252,7 +252,7 @@ pub fn text(report: &Report) -> Text {
         text.line("");
     }
     for unread in &report.not_read {
-        text.line(format!("{} {}: {}", paint(Tone::Bad, "not read:"), unread.what, unread.why));
+        text.line(paint(Tone::Bad, "not read:") + " " + &unread.what + ": " + &unread.why);
     }
     let waiting = report.channels.iter().filter(|channel| !channel.waiting_for.is_empty()).count();
     text.line("");
@@ -279,13 +279,12 @@ fn one(channel: &ChannelReport, text: &mut Text, now: Timestamp) {
             let once = if step.repeatable { "" } else { ", written down first and never repeated" };
             text.indent(
                 2,
-                format!(
-                    "{} {}: {}{}",
-                    paint(Tone::Good, "+"),
-                    paint(Tone::Strong, step.kind),
-                    step.why,
-                    paint(Tone::Faint, once)
-                ),
+                paint(Tone::Good, "+")
+                    + " "
+                    + paint(Tone::Strong, step.kind)
+                    + ": "
+                    + &step.why
+                    + paint(Tone::Faint, once),
             );
         }
         (None, None) if channel.aside.is_empty() => {
@@ -296,12 +295,7 @@ fn one(channel: &ChannelReport, text: &mut Text, now: Timestamp) {
     for block in channel.block.iter().chain(channel.aside.iter().map(|aside| &aside.block)) {
         text.indent(
             2,
-            format!(
-                "{} {}: {}",
-                paint(Tone::Attention, "waits"),
-                paint(Tone::Strong, block.reason),
-                block.message
-            ),
+            paint(Tone::Attention, "waits") + " " + paint(Tone::Strong, block.reason) + ": " + &block.message,
         );
     }
     let mut inner = Text::new();

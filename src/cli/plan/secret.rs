@@ -278,7 +278,7 @@ fn outside(files: &[(String, PathBuf)], prefix: &str, name: &str) -> Result<Opti
     let text = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     if text.as_deref().is_some_and(|text| !is_of_meta(text)) {
         return Err(Problem::new(format!(
-            "the text in {place} holds characters that Meta never uses there, such as spaces, line breaks in the middle or curly quotes"
+            "the text in {place} is longer than 4 KiB, or holds characters that Meta never uses there, such as spaces, line breaks in the middle or curly quotes"
         ))
         .next("copy it from Meta again, and write it without anything around it"));
     }

@@ -4,6 +4,7 @@
 //! rules do not apply to a business that really writes itself that way, so most findings only warn.
 
 use unicode_properties::{GeneralCategory, UnicodeEmoji, UnicodeGeneralCategory};
+use unicode_script::{Script, UnicodeScript};
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::engine::value::{limits::Limits, word::words};
@@ -52,6 +53,8 @@ pub fn lint(name: &str, limits: &Limits) -> Vec<Finding> {
         place(name),
         verification(name),
         slogan(name),
+        unseen(name),
+        scripts(name),
     ]
     .into_iter()
     .flatten()
@@ -326,6 +329,57 @@ fn slogan(name: &str) -> Option<Finding> {
         .flatten()
 }
 
+fn unseen(name: &str) -> Option<Finding> {
+    let before = name
+        .chars()
+        .map(|c| c.script())
+        .scan(Script::Common, |last, next| Some(std::mem::replace(last, next)));
+    let is_joiner = |c| matches!(c, '\u{200c}' | '\u{200d}');
+    let (bad, _) = name.chars().zip(before).find(|(c, before)| {
+        c.general_category() == GeneralCategory::Format && !(is_joiner(*c) && is_joined(*before))
+    })?;
+    warning("Unseen", format!("holds U+{:04X}, which nobody sees; leave it out", bad as u32))
+}
+
+/// Whether joiners belong to the spelling of a script, as in Persian and Hindi.
+fn is_joined(script: Script) -> bool {
+    !matches!(script, Script::Common | Script::Inherited | Script::Latin | Script::Greek | Script::Cyrillic)
+}
+
+/// Scripts that are written together: the languages of East Asia with each other and with Latin, and any other one with
+/// Latin, unless its letters look like Latin ones.
+fn scripts(name: &str) -> Option<Finding> {
+    let mut scripts: Vec<Script> = Vec::new();
+    for script in name.chars().filter(|c| c.is_alphabetic()).map(|c| c.script()) {
+        if !matches!(script, Script::Common | Script::Inherited | Script::Unknown)
+            && !scripts.contains(&script)
+        {
+            scripts.push(script);
+        }
+    }
+    let is_of_east_asia = |script: &Script| {
+        matches!(
+            script,
+            Script::Han | Script::Hiragana | Script::Katakana | Script::Bopomofo | Script::Hangul
+        )
+    };
+    let looks_latin = |script: &Script| {
+        matches!(script, Script::Cyrillic | Script::Greek | Script::Cherokee | Script::Coptic | Script::Lisu)
+    };
+    let has_latin = scripts.contains(&Script::Latin);
+    let mut others = scripts.iter().filter(|script| **script != Script::Latin);
+    let is_usual = others.clone().all(is_of_east_asia)
+        || others.clone().count() == 1 && !(has_latin && others.any(looks_latin));
+    if is_usual {
+        return None;
+    }
+    let names: Vec<&str> = scripts.iter().map(|script| script.full_name()).collect();
+    warning(
+        "MixedScripts",
+        format!("mixes letters that may look alike, of {}; write it in one script", names.join(" and ")),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -344,6 +398,13 @@ mod tests {
     #[case("São João & Filhos")]
     #[case("株式会社アクメ")]
     #[case("أكمي للتجارة")]
+    #[case("アクメ商 Tokyo")]
+    #[case("아크메 Seoul 商")]
+    #[case("Acme ไทย")]
+    #[case("Акме Магазин")]
+    #[case("Ακμή Αθήνα")]
+    #[case("کتاب\u{200c}ها")]
+    #[case("अक्\u{200d}ष सेवा")]
     #[case("Acme by Example Ltd.")]
     #[case("Yahoo!")]
     #[case("1-2-3 Acme")]
@@ -385,6 +446,15 @@ mod tests {
     #[case("New York", "Place")]
     #[case("Acme Official", "SuggestsVerification")]
     #[case("The best cheap shoes in the whole town", "Slogan")]
+    #[case("Acme\u{202e}Shop", "Unseen")]
+    #[case("Acme\u{200b}Shop", "Unseen")]
+    #[case("\u{2066}Acme Shop", "Unseen")]
+    #[case("Ac\u{200d}me Shop", "Unseen")]
+    #[case("Ac\u{ad}me Shop", "Unseen")]
+    #[case("\u{410}cme Shop", "MixedScripts")]
+    #[case("\u{391}cme Shop", "MixedScripts")]
+    #[case("Acme ไทย Магазин", "MixedScripts")]
+    #[case("東京 Акме", "MixedScripts")]
     fn what_meta_may_decline_is_a_warning(#[case] name: &str, #[case] rule: &str) {
         assert!(rules(name).contains(&(rule, Severity::Warning)), "{:?}", rules(name));
         assert!(!is_refused(name, &Limits::default()));

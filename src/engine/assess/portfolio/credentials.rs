@@ -413,7 +413,7 @@ fn secret_trial(secret: &SecretFact, at: &SecretKey, malformed: Reason) -> Optio
         SecretFact::Unreadable(_) => Some(Trial::Unknown),
         SecretFact::Present { well_formed: false, .. } => {
             let text = format!(
-                "the text under the key {key} of Secret {name} holds characters that Meta never uses there, such as spaces, line breaks in the middle or curly quotes; copy it from Meta again, and write it without anything around it"
+                "the text under the key {key} of Secret {name} is longer than 4 KiB, or holds characters that Meta never uses there, such as spaces, line breaks in the middle or curly quotes; copy it from Meta again, and write it without anything around it"
             );
             Some(fails(malformed, text, None))
         }

@@ -1,7 +1,8 @@
 //! `send-code` and `retry`: a consent is an annotation with a value that was never there before.
 //!
 //! The operator answers each value once: it uses it for one step, or says why not. These
-//! commands set it, and follow the answer when asked to.
+//! commands set it, and follow the answer when asked to. The value is the time at which it is set, in the form of RFC 3339,
+//! since a consent is good for a while only.
 
 use std::time::Duration;
 
@@ -129,12 +130,25 @@ pub async fn give(consent: Consent, args: &ConsentArgs) -> Ending {
 
 /// The answer, once the consent was refused or its step has come to something.
 fn judge(consent: Consent, status: &WhatsAppChannelStatus, value: &str, given: &Answer) -> Option<Answer> {
-    let answer = consent.answer(status).filter(|answer| answer.value == value)?;
-    if let Some(why) = &answer.refused {
-        return Some(Answer { verdict: "Refused", message: Some(why.clone()), next: None, ..given.clone() });
-    }
-    // Neither used nor refused: it is kept until what is under way has ended.
-    let step = answer.used_for.as_ref()?;
+    let last = consent.answer(status)?;
+    let refused = |why: Option<&String>| {
+        Some(Answer { verdict: "Refused", message: why.cloned(), next: None, ..given.clone() })
+    };
+    let step = if last.value == value {
+        match (&last.used_for, &last.refused) {
+            (Some(step), _) => step,
+            (None, Some(why)) => return refused(Some(why)),
+            // It is kept until what is under way has ended.
+            (None, None) => return None,
+        }
+    } else {
+        // Somebody has set another value since.
+        let before = last.earlier.iter().find(|before| before.value == value)?;
+        match &before.used_for {
+            Some(step) => step,
+            None => return refused(None),
+        }
+    };
     let next = status.waiting_for.first().and_then(|wait| wait_text(given, &wait.actor, &wait.action));
     let found = Answer { step: Some(step.to_string()), ..given.clone() };
     let Some(entry) = step.known().and_then(|step| attempt(status, step, value)) else {

@@ -112,7 +112,8 @@ fn consume(memory: &mut Memory, planned: &Planned, now: Timestamp) {
         // Since when it was kept, should it be given back: no throttle makes it younger.
         let kept = memory.consents.get(&kind).filter(|kept| kept.value == value);
         let at = kept.map_or(now, |kept| kept.at);
-        memory.consents.insert(kind, ConsentAnswer { value: value.into(), at, used_for, refused: None });
+        let answer = ConsentAnswer { value: value.into(), at, used_for, refused: None, again: None };
+        memory.note_answer(kind, answer);
     }
 }
 

@@ -7,6 +7,7 @@ mod api_server_away;
 mod bad_input;
 mod chart;
 mod cli;
+mod consents;
 mod control_plane;
 mod docs;
 mod edges;

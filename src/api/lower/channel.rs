@@ -1,20 +1,16 @@
 //! The spec of a channel → [`Desired`].
 
-use std::collections::BTreeMap;
-
 use kube::ResourceExt;
 
 use super::{
-    bound::bounded,
-    key::{CONSENT_LENGTH, RECONCILE, RETRY, SEND_CODE},
+    consent::consents,
     spec::{SpecInvalid, meta_id, secret_key},
 };
 use crate::api::v1alpha1::{self as v1, WhatsAppChannel};
 use crate::engine::{
     desired::{
-        CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy,
-        PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook,
-        WhileNameInReview,
+        CodeRequest, Connection, Desired, DesiredProfile, Management, PinPolicy, PortfolioRef, ReadyWhen,
+        Registration, SecretKey, Verification, VerificationMethod, Webhook, WhileNameInReview,
     },
     id::AccountId,
     phone::E164,
@@ -120,7 +116,7 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
             Some(v1::ManagementPolicy::ObserveOnly) => Management::ObserveOnly,
         },
         suspend: spec.suspend.unwrap_or(false),
-        consents: consents(object.annotations()),
+        consents: consents(&object.metadata),
         name,
         namespace,
     })
@@ -180,12 +176,4 @@ fn profile(profile: &v1::Profile) -> DesiredProfile {
         websites: profile.websites.clone(),
         vertical: profile.vertical.map(|v| v.as_str().to_owned()),
     }
-}
-
-/// Reads the consent annotations; an empty value is none.
-pub fn consents(annotations: &BTreeMap<String, String>) -> DesiredConsents {
-    let value = |key: &str| {
-        annotations.get(key).filter(|v| !v.is_empty()).map(|v| bounded(v.clone(), CONSENT_LENGTH))
-    };
-    DesiredConsents { send_code: value(SEND_CODE), retry: value(RETRY), reconcile: value(RECONCILE) }
 }

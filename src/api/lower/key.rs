@@ -14,7 +14,3 @@ pub const RECONCILE: &str = "whatsapp-operator.dev/reconcile";
 pub const USE_LABEL: &str = "whatsapp-operator.dev/use";
 /// The value of that label.
 pub const USE_VERIFY_TOKEN: &str = "verify-token";
-
-/// Characters of a consent's value that count; the rest is dropped, so two values that differ only behind
-/// them are one value.
-pub const CONSENT_LENGTH: usize = 256;

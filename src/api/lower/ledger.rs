@@ -11,12 +11,12 @@ use jiff::Timestamp;
 
 use super::{
     bound::{bounded, newest, newest_times, non_empty, some},
-    key::CONSENT_LENGTH,
     second::{cut, raised, raised_each},
     told::{full, in_short},
 };
 use crate::api::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelStatus};
 use crate::engine::{
+    consent::CONSENT_LENGTH,
     failure::Refusal,
     id::{AccountId, BusinessId, NumberId},
     memory::{
@@ -36,23 +36,17 @@ pub fn memory(object: &WhatsAppChannel) -> Memory {
 pub fn memory_of(status: &WhatsAppChannelStatus) -> Memory {
     let nothing = v1::Memory::default();
     let remembered = status.memory.as_ref().unwrap_or(&nothing);
-    let mut answers = BTreeMap::new();
+    let (mut answers, mut earlier) = (BTreeMap::new(), BTreeMap::new());
     if let Some(consents) = &remembered.consents {
         for (kind, answer) in [
             (ConsentKind::SendCode, &consents.send_code),
             (ConsentKind::Retry, &consents.retry),
             (ConsentKind::Reconcile, &consents.reconcile),
         ] {
-            if let Some(answer) = answer {
-                answers.insert(
-                    kind,
-                    ConsentAnswer {
-                        value: answer.value.clone(),
-                        at: answer.at,
-                        used_for: answer.used_for.clone(),
-                        refused: answer.refused.clone(),
-                    },
-                );
+            let Some(answer) = answer else { continue };
+            answers.insert(kind, answer_from(answer));
+            if !answer.earlier.is_empty() {
+                earlier.insert(kind, answer.earlier.iter().map(earlier_from).collect());
             }
         }
     }
@@ -73,6 +67,7 @@ pub fn memory_of(status: &WhatsAppChannelStatus) -> Memory {
             absent_before: i.absent_before,
         }),
         consents: answers,
+        earlier,
         marks: remembered.marks.as_ref().map(marks_from).unwrap_or_default(),
         since: remembered.since.clone(),
         unknown: unknown(status),
@@ -173,6 +168,26 @@ fn cause_from(entry: &v1::Entry) -> Cause {
     }
 }
 
+fn answer_from(answer: &v1::ConsentAnswer) -> ConsentAnswer {
+    ConsentAnswer {
+        value: answer.value.clone(),
+        at: answer.at,
+        used_for: answer.used_for.clone(),
+        refused: answer.refused.clone(),
+        again: answer.again,
+    }
+}
+
+fn earlier_from(answer: &v1::EarlierAnswer) -> ConsentAnswer {
+    ConsentAnswer {
+        value: answer.value.clone(),
+        at: answer.at,
+        used_for: answer.used_for.clone(),
+        refused: None,
+        again: answer.again,
+    }
+}
+
 fn version_from(version: &v1::SecretVersion) -> SecretVersion {
     SecretVersion { uid: version.uid.clone(), resource_version: version.resource_version.clone() }
 }
@@ -250,7 +265,7 @@ fn with_what_is_known(
             format: stood.format,
             ledger: non_empty(ledger(&memory.ledger, stood.ledger.as_ref())),
             in_flight: memory.in_flight.as_ref().map(|intent| in_flight(intent, stood.in_flight.as_ref())),
-            consents: non_empty(consents(&memory.consents, stood.consents.as_ref())),
+            consents: non_empty(consents(memory, stood.consents.as_ref())),
             marks: non_empty(marks(&memory.marks, stood.marks.as_ref())),
             since: since(&memory.since),
             newer: stood.newer.clone(),
@@ -306,11 +321,12 @@ fn in_flight(intent: &Intent, standing: Option<&v1::InFlight>) -> v1::InFlight {
     }
 }
 
-fn consents(answers: &BTreeMap<ConsentKind, ConsentAnswer>, standing: Option<&v1::Consents>) -> v1::Consents {
+fn consents(memory: &Memory, standing: Option<&v1::Consents>) -> v1::Consents {
     let nothing = v1::Consents::default();
     let standing = standing.unwrap_or(&nothing);
     let one = |kind, standing: &Option<v1::ConsentAnswer>| {
-        answers.get(&kind).map(|given| answer(given, standing.as_ref()))
+        let earlier = memory.earlier.get(&kind).map(Vec::as_slice).unwrap_or_default();
+        memory.consents.get(&kind).map(|given| answer(given, earlier, standing.as_ref()))
     };
     v1::Consents {
         send_code: one(ConsentKind::SendCode, &standing.send_code),
@@ -320,14 +336,32 @@ fn consents(answers: &BTreeMap<ConsentKind, ConsentAnswer>, standing: Option<&v1
     }
 }
 
-fn answer(answer: &ConsentAnswer, standing: Option<&v1::ConsentAnswer>) -> v1::ConsentAnswer {
-    let standing = standing.filter(|standing| standing.value == answer.value);
+fn answer(
+    answer: &ConsentAnswer,
+    earlier: &[ConsentAnswer],
+    standing: Option<&v1::ConsentAnswer>,
+) -> v1::ConsentAnswer {
+    let stood = standing.map(|standing| standing.earlier.as_slice()).unwrap_or_default();
+    let same = standing.filter(|standing| standing.value == answer.value);
     v1::ConsentAnswer {
         value: bounded(answer.value.clone(), CONSENT_LENGTH),
         at: raised(answer.at),
         used_for: answer.used_for.clone(),
         refused: some(answer.refused.as_ref(), 1024),
-        newer: standing.map(|standing| standing.newer.clone()).unwrap_or_default(),
+        again: answer.again.map(raised),
+        earlier: newest(earlier.iter().map(|before| earlier_answer(before, stood)).collect(), 32),
+        newer: same.map(|standing| standing.newer.clone()).unwrap_or_default(),
+    }
+}
+
+fn earlier_answer(answer: &ConsentAnswer, standing: &[v1::EarlierAnswer]) -> v1::EarlierAnswer {
+    let same = standing.iter().find(|standing| standing.value == answer.value);
+    v1::EarlierAnswer {
+        value: bounded(answer.value.clone(), 64),
+        at: raised(answer.at),
+        used_for: answer.used_for.clone(),
+        again: answer.again.map(raised),
+        newer: same.map(|standing| standing.newer.clone()).unwrap_or_default(),
     }
 }
 

@@ -8,6 +8,7 @@ mod attempts;
 mod bound;
 mod channel;
 mod condition;
+mod consent;
 mod key;
 mod ledger;
 mod portfolio;
@@ -17,11 +18,10 @@ mod status;
 mod told;
 
 pub use attempts::{attempts, attempts_text};
-pub use channel::{channel, consents};
+pub use channel::channel;
 pub use condition::{conditions, conditions_from, waiting, waiting_from};
-pub use key::{
-    CONSENT_LENGTH, FIELD_MANAGER, GROUP, RECONCILE, RETRY, SEND_CODE, USE_LABEL, USE_VERIFY_TOKEN,
-};
+pub use consent::consents;
+pub use key::{FIELD_MANAGER, GROUP, RECONCILE, RETRY, SEND_CODE, USE_LABEL, USE_VERIFY_TOKEN};
 pub use ledger::{memory, memory_of, with_memory};
 pub use portfolio::{portfolio, portfolio_refused, portfolio_status, refused_fields};
 pub use spec::SpecInvalid;

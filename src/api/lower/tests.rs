@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::api::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelStatus, WhatsAppPortfolio};
@@ -261,13 +261,16 @@ fn memories() -> impl Strategy<Value = Memory> {
         );
     let kinds =
         prop_oneof![Just(ConsentKind::SendCode), Just(ConsentKind::Retry), Just(ConsentKind::Reconcile)];
-    let answer = (texts(), times(), proptest::option::of(words()), proptest::option::of(texts()))
-        .prop_map(|(value, at, used_for, refused)| ConsentAnswer { value, at, used_for, refused });
+    let refused = (proptest::option::of(texts()), proptest::option::of(times()));
+    let answer = (texts(), times(), proptest::option::of(words()), refused).prop_map(
+        |(value, at, used_for, (refused, again))| ConsentAnswer { value, at, used_for, refused, again },
+    );
+    let answers = proptest::collection::vec(answer, 1..5);
     (
         (proptest::option::of(ids()), proptest::option::of(ids()), proptest::option::of(ids())),
         ledgers(),
         proptest::option::of(intent),
-        proptest::collection::btree_map(kinds, answer, 0..4),
+        proptest::collection::btree_map(kinds, answers, 0..4),
         all_marks(),
         proptest::collection::btree_map(texts(), times(), 0..4),
     )
@@ -277,7 +280,8 @@ fn memories() -> impl Strategy<Value = Memory> {
             number: number.map(NumberId::new),
             ledger,
             in_flight,
-            consents,
+            consents: consents.iter().map(|(kind, all)| (*kind, all[0].clone())).collect(),
+            earlier: consents.into_iter().map(|(kind, all)| (kind, all[1..].to_vec())).collect(),
             marks,
             since,
             unknown: None,
@@ -537,6 +541,9 @@ fn no_text_of_meta_makes_a_status_too_long() {
         refusal: full(&long).facts.last_refusal,
     };
     let many = vec![entry; 100];
+    let again = Some(at(2));
+    let answer =
+        ConsentAnswer { value: long.clone(), at: at(1), used_for: None, refused: Some(long.clone()), again };
     let memory = Memory {
         business: Some(BusinessId::new(long.as_str())),
         ledger: Ledger { registrations: many.clone(), codes: many.clone(), names: many, ..Ledger::default() },
@@ -551,10 +558,8 @@ fn no_text_of_meta_makes_a_status_too_long() {
             subject: Some(long.clone()),
             absent_before: None,
         }),
-        consents: BTreeMap::from([(
-            ConsentKind::Retry,
-            ConsentAnswer { value: long.clone(), at: at(1), used_for: None, refused: Some(long.clone()) },
-        )]),
+        earlier: BTreeMap::from([(ConsentKind::Retry, vec![answer.clone(); 200])]),
+        consents: BTreeMap::from([(ConsentKind::Retry, answer)]),
         since: (0..200).map(|n| (format!("Act{n}"), at(n))).collect(),
         ..Memory::default()
     };
@@ -589,17 +594,60 @@ fn unset_fields_get_their_meaning_here() {
     assert_eq!((desired.uid.as_str(), desired.generation), ("u-1", 3));
 }
 
+/// Manager, operation, time, and the annotations that it owns.
+type Owner = (&'static str, &'static str, &'static str, Value);
+
+/// The metadata of a channel with one value of `send-code`, and its owners.
+fn consented(value: &str, owners: &[Owner]) -> kube::api::ObjectMeta {
+    let owners = owners.iter().map(|(manager, operation, time, annotations)| {
+        json!({
+            "manager": manager, "operation": operation, "apiVersion": "whatsapp-operator.dev/v1alpha1",
+            "time": time, "fieldsType": "FieldsV1", "fieldsV1": {"f:metadata": {"f:annotations": annotations}},
+        })
+    });
+    let metadata = json!({
+        "name": "support-br",
+        "annotations": {"whatsapp-operator.dev/send-code": value, "whatsapp-operator.dev/retry": ""},
+        "managedFields": owners.collect::<Vec<_>>(),
+    });
+    serde_json::from_value(metadata).expect("metadata")
+}
+
 #[test]
-fn consents_are_bounded_and_an_empty_one_is_none() {
-    let annotations = BTreeMap::from([
-        (SEND_CODE.to_owned(), String::new()),
-        (RETRY.to_owned(), "x".repeat(1_000)),
-        (RECONCILE.to_owned(), "now".to_owned()),
-    ]);
-    let consents = consents(&annotations);
-    assert_eq!(consents.send_code, None);
-    assert_eq!(consents.retry.map(|v| v.len()), Some(CONSENT_LENGTH));
-    assert_eq!(consents.reconcile.as_deref(), Some("now"));
+fn a_consent_was_set_when_its_value_or_its_owner_says() {
+    let own = || json!({".": {}, "f:whatsapp-operator.dev/send-code": {}});
+    let other = || json!({".": {}, "f:whatsapp-operator.dev/retry": {}});
+    let (ten, noon, one) = ("2026-03-01T10:00:00Z", "2026-03-01T12:00:00Z", "2026-03-01T13:00:00Z");
+    let client_side = ("kubectl-client-side-apply", "Update", noon, own());
+    let server_side = ("argocd-controller", "Apply", noon, own());
+    let by_hand = ("kubectl-annotate", "Update", noon, own());
+    let status = json!({"f:status": {"f:stage": {}}});
+    let cases: [(&str, &str, Vec<Owner>, Option<&str>); 11] = [
+        ("client-side apply", "one", vec![client_side.clone()], Some(noon)),
+        ("server-side apply", "one", vec![server_side.clone()], Some(noon)),
+        ("kubectl annotate", "one", vec![by_hand.clone(), ("apply", "Apply", ten, other())], Some(noon)),
+        ("two owners of one value", "one", vec![by_hand, ("later", "Apply", one, own())], Some(noon)),
+        ("an owner of others", "one", vec![("apply", "Apply", noon, other())], None),
+        (
+            "an owner of none",
+            "one",
+            vec![("apply", "Apply", noon, Value::Null), ("x", "Update", noon, status)],
+            None,
+        ),
+        ("nobody tells", "one", vec![], None),
+        ("the value tells", ten, vec![client_side.clone()], Some(ten)),
+        ("the value alone", ten, vec![], Some(ten)),
+        ("the value lies ahead", one, vec![client_side], Some(noon)),
+        ("the value is a date", "2026-03-01", vec![server_side], Some(noon)),
+    ];
+    for (what, value, owners, expected) in cases {
+        let consents = consents(&consented(value, &owners));
+        assert_eq!(consents.send_code.as_deref(), Some(value), "{what}");
+        assert_eq!(consents.send_code_set, expected.map(|at| at.parse().expect("a time")), "{what}");
+        assert_eq!((consents.retry, consents.retry_set), (None, None), "{what}: an empty one is none");
+    }
+    let long = "x".repeat(1_000);
+    assert_eq!(consents(&consented(&long, &[])).send_code, Some(long), "none is cut");
 }
 
 #[test]

@@ -166,7 +166,7 @@ pub struct Entry {
     /// What allowed it: Automatic, SendCode, Retry or Secret.
     #[schemars(schema_with = "rule::word")]
     pub cause: Word<Cause>,
-    /// The value of the consent that allowed it.
+    /// The value of the consent that allowed it; of an attempt of an object before its digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub consent: Option<String>,
@@ -298,7 +298,7 @@ pub struct Consents {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ConsentAnswer {
-    /// The annotation's value.
+    /// The annotation's value; of one with more than 256 characters a digest.
     #[schemars(length(max = 256))]
     pub value: String,
     /// When it was answered.
@@ -312,6 +312,38 @@ pub struct ConsentAnswer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub refused: Option<String>,
+    /// When the value was seen to be set again, and refused for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::time")]
+    pub again: Option<Timestamp>,
+    /// The values that were answered before, oldest first; the oldest of more than 32 are forgotten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub earlier: Vec<EarlierAnswer>,
+    /// Members of a newer version.
+    #[serde(flatten)]
+    pub newer: Newer,
+}
+
+/// The answer to a value of a consent before the last one, in short. Without a step it was refused.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct EarlierAnswer {
+    /// The annotation's value; of one with more than 64 characters a digest.
+    #[schemars(length(max = 64))]
+    pub value: String,
+    /// When it was answered.
+    #[schemars(schema_with = "rule::time")]
+    pub at: Timestamp,
+    /// The step that it was used for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::word")]
+    pub used_for: Option<Word<StepKind>>,
+    /// When the value was seen to be set again, and refused for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::time")]
+    pub again: Option<Timestamp>,
     /// Members of a newer version.
     #[serde(flatten)]
     pub newer: Newer,

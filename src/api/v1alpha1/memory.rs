@@ -30,7 +30,7 @@ pub struct Memory {
     /// The step that was begun and is not decided yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<InFlight>,
-    /// The last answer to each consent annotation.
+    /// The last answer to each consent annotation, and what was answered before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consents: Option<Consents>,
     /// Facts about the past that Meta does not keep.

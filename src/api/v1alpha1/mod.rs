@@ -23,7 +23,8 @@ pub use channel::{
     WhileNameInReview,
 };
 pub use ledger::{
-    Cause, ConsentAnswer, Consents, Entry, InFlight, Ledger, Marks, Pace, Refusal, SecretVersion,
+    Cause, ConsentAnswer, Consents, EarlierAnswer, Entry, InFlight, Ledger, Marks, Pace, Refusal,
+    SecretVersion,
 };
 pub(in crate::api) use memory::BEFORE;
 pub use memory::{FORMAT, Memory};

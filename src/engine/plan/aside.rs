@@ -417,6 +417,7 @@ fn refused(pass: &Pass, kind: StepKind, refusal: &Refusal, until: Timestamp) -> 
 pub(super) fn used(planned: &Planned, now: Timestamp) -> Option<(ConsentKind, ConsentAnswer)> {
     let Cause::Retry(value) = &planned.cause else { return None };
     let kind = planned.step.kind();
-    let answer = ConsentAnswer { value: value.clone(), at: now, used_for: Some(kind.into()), refused: None };
+    let used_for = Some(kind.into());
+    let answer = ConsentAnswer { value: value.clone(), at: now, used_for, refused: None, again: None };
     kind.is_repeatable().then_some((ConsentKind::Retry, answer))
 }

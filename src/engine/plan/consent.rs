@@ -4,10 +4,14 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::{aside, pass::Pass},
-    rule::consent::{Pending, asked, is_late, open},
+    rule::{
+        consent::{Pending, asked, is_late, open, standing},
+        say,
+    },
     value::{
         block::Block,
         condition_type::ConditionType,
+        consent::{CONSENT_LENGTH, is_too_long},
         desired::Management,
         id::Fact,
         memory::{ConsentAnswer, ConsentKind, Memory},
@@ -29,11 +33,20 @@ pub(super) fn answer(
     has_looked: bool,
 ) -> Vec<(ConsentKind, ConsentAnswer)> {
     let mut answers = Vec::new();
-    if has_looked && let Some(value) = reconcile(pass, memory) {
-        let answer = ConsentAnswer { value, at: pass.now, used_for: None, refused: None };
+    let is_full = pass.desired.management == Management::Full;
+    for kind in [ConsentKind::SendCode, ConsentKind::Retry, ConsentKind::Reconcile] {
+        if let Some(answer) = refused_at_sight(pass, memory, kind)
+            && (is_full || kind == ConsentKind::Reconcile)
+        {
+            answers.push((kind, answer));
+        }
+    }
+    if has_looked && let Some(value) = asked(pass.desired, ConsentKind::Reconcile, memory) {
+        let (value, at) = (value.clone(), pass.now);
+        let answer = ConsentAnswer { value, at, used_for: None, refused: None, again: None };
         answers.push((ConsentKind::Reconcile, answer));
     }
-    if pass.desired.management == Management::Full {
+    if is_full {
         answers.extend(step.and_then(|planned| aside::used(planned, pass.now)));
         for kind in [ConsentKind::SendCode, ConsentKind::Retry] {
             let pending = open(pass.desired, kind, memory, pass.now);
@@ -44,22 +57,39 @@ pub(super) fn answer(
             let beside = aside.first().map(|(_, block)| block).filter(|_| kind == ConsentKind::Retry);
             let block = block.or(beside);
             let what = Asked { kind, pending: &pending, has_beside: !aside.is_empty() };
-            let why = if_refused(pass, memory, &what, step, block, has_looked);
-            let (at, is_refused) = if why.is_some() { (pass.now, true) } else { (pending.since, false) };
-            let answer = ConsentAnswer { value: pending.value.clone(), at, used_for: None, refused: why };
-            if is_refused {
-                answers.push((kind, answer));
-            } else {
-                memory.consents.insert(kind, answer);
+            match if_refused(pass, memory, &what, step, block, has_looked) {
+                Some(why) => answers.push((kind, ConsentAnswer::refused(&pending.value, pass.now, why))),
+                None => {
+                    let (value, at) = (pending.value, pending.since);
+                    let kept = ConsentAnswer { value, at, used_for: None, refused: None, again: None };
+                    memory.note_answer(kind, kept);
+                }
             }
         }
     }
-    memory.consents.extend(answers.iter().cloned());
+    for (kind, answer) in &answers {
+        memory.note_answer(*kind, answer.clone());
+    }
     answers
 }
 
-fn reconcile(pass: &Pass, memory: &Memory) -> Option<String> {
-    asked(pass.desired, ConsentKind::Reconcile, memory).cloned()
+/// The answer to what can be no consent: a value that had its answer before, or is too long to be told from others.
+fn refused_at_sight(pass: &Pass, memory: &Memory, kind: ConsentKind) -> Option<ConsentAnswer> {
+    let value = standing(pass.desired, kind).filter(|_| memory.unknown.is_none())?;
+    if let Some(before) = memory.came_again(kind, value) {
+        let why = format!(
+            "not done: this value was answered on {}, and each value counts once; set one that was never there",
+            say::time(before.at)
+        );
+        return Some(ConsentAnswer { refused: Some(why), again: Some(pass.now), ..before });
+    }
+    (is_too_long(value) && memory.answered(kind, value).is_none()).then(|| {
+        let why = format!(
+            "not done: the value has {} characters, and a consent has at most {CONSENT_LENGTH}; set a shorter one that was never there",
+            value.chars().count()
+        );
+        ConsentAnswer::refused(value, pass.now, why)
+    })
 }
 
 fn is_used(step: Option<&Planned>, kind: ConsentKind, value: &str) -> bool {
@@ -88,6 +118,9 @@ fn if_refused(
     has_looked: bool,
 ) -> Option<String> {
     let Asked { kind, pending, has_beside } = *asked;
+    if pending.is_new && is_late(pending, pass.limits, pass.now) {
+        return Some(set_long_ago(pending, pass));
+    }
     // A code is for later, and so is a retry of settings. A retry of the registration steps is for what waits for a
     // person now. If it were kept until the current step is refused, it would cause a second attempt at once.
     let is_stepping = step.is_some() && (kind == ConsentKind::SendCode || has_beside);
@@ -109,6 +142,21 @@ fn if_refused(
         }
         (false, _, None) => Some(nothing_waits(kind).into()),
     }
+}
+
+/// It is for now: whoever set it may not be there any more, and what it was meant for may be over.
+fn set_long_ago(pending: &Pending, pass: &Pass) -> String {
+    let passed = pass.now.duration_since(pending.since).as_mins();
+    let passed = match passed {
+        0..120 => format!("{passed} minutes"),
+        120..2880 => format!("{} hours", passed / 60),
+        _ => format!("{} days", passed / 1440),
+    };
+    format!(
+        "not done: it was set at {}, and came to be looked at {passed} later; it is good for {} minutes, so set it again, to a new value",
+        pending.since.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        pass.limits.consent_kept.as_secs() / 60
+    )
 }
 
 fn nothing_waits(kind: ConsentKind) -> &'static str {

@@ -3,11 +3,14 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+
 use crate::engine::{
     fixture::{
         ACCOUNT, HOUR, MINUTE, NAME, NUMBER, OTHER_ACCOUNT, SECOND, World, accepted, entity, new_number,
         no_answer, present, reachable_as, refusal_of, refused, searched, version, world,
     },
+    look::Urgency,
     value::{
         condition_type::ConditionType,
         desired::{
@@ -19,7 +22,7 @@ use crate::engine::{
             AccountMode, AccountStatus, CodeStatus, Fact, Field, NameStatus, NumberStatus, PlatformType,
             ReviewStatus, Sendability,
         },
-        memory::{ConsentKind, EntryOutcome, Origin, Proof},
+        memory::{ConsentKind, EntryOutcome, Ledger, Origin, Proof},
         observed::{Claim, Health, ListState, PortfolioState, Profile, Searched},
         outcome::Accepted,
         portfolio::{Hold, Reach},
@@ -1732,6 +1735,155 @@ fn a_consent_is_one_act_or_one_refusal() {
         assert!(world.plan().answered.is_empty(), "a value is answered once");
         assert_eq!(world.memory, world.plan().memory, "and causes no second write");
     }
+}
+
+/// One pass over each value as it is set, an hour apart. Gives back which of them were used, in order.
+fn set_in_turn(mut world: World, kind: ConsentKind, step: StepKind, values: &[&str]) -> (World, Vec<String>) {
+    let mut used = Vec::new();
+    for value in values {
+        world = world.desire(consent(kind, value)).after(HOUR);
+        world = match world.says() == step.as_str() {
+            true => {
+                used.push((*value).to_owned());
+                world.act(step, accepted())
+            }
+            false => world.pass(),
+        };
+        let settled = world.clone().after(30 * MINUTE).pass();
+        assert!(settled.plan().answered.is_empty(), "{value} is answered twice");
+        assert_eq!(settled.plan().memory, settled.memory, "{value} is written twice");
+    }
+    (world, used)
+}
+
+#[test]
+fn a_value_of_a_consent_fires_once_ever() {
+    let codes = |values: &[&str]| {
+        let (world, used) = set_in_turn(world().own(), ConsentKind::SendCode, StepKind::RequestCode, values);
+        assert_eq!(world.memory.ledger.codes.len(), used.len(), "what is sent has its consent");
+        used
+    };
+    assert_eq!(codes(&["A", "B", "A", "B", "A"]), ["A", "B"]);
+    assert_eq!(codes(&["A", "A", "B"]), ["A", "B"]);
+
+    let (asks, registers) = (ConsentKind::Retry, StepKind::Register);
+    let values = ["r1", "1", "r1", "2", "r1", "r1", "3", "r1"];
+    let (world, used) = set_in_turn(approved_and_not_live(), asks, registers, &values);
+    assert_eq!(used, ["r1", "1", "2", "3"]);
+    // It was told once, and what was answered since goes on being told.
+    let last = &world.memory.consents[&ConsentKind::Retry];
+    assert_eq!((last.value.as_str(), last.used_for.clone()), ("3", Some(registers.into())));
+    let told = world.memory.answered(ConsentKind::Retry, "r1").unwrap();
+    assert_eq!((told.again.is_some(), told.used_for.clone()), (true, Some(registers.into())));
+}
+
+#[test]
+fn a_value_that_comes_again_is_refused_with_the_reason_and_no_look_is_made_for_it() {
+    let (world, _) =
+        set_in_turn(world().own(), ConsentKind::SendCode, StepKind::RequestCode, &["one", "two"]);
+    let again = world.after(HOUR).desire(send_code("one"));
+    let plan = again.plan();
+    let (_, answer) = &plan.answered[0];
+    let why = answer.refused.as_deref().unwrap();
+    assert!(why.contains("answered on 2026-03-01 13:00 UTC") && why.contains("never there"), "{why}");
+    assert_eq!(plan.memory.consents[&ConsentKind::SendCode].value, "one");
+    assert!(plan.memory.answered(ConsentKind::SendCode, "two").is_some());
+
+    let asked = |value| consent(ConsentKind::Reconcile, value);
+    let rest = crate::engine::fixture::world().own().registered().pass();
+    let urgency = |world: &World| world.look().urgency;
+    let first = rest.clone().desire(asked("1"));
+    assert_eq!(urgency(&first), Urgency::Person);
+    let second = first.pass().after(HOUR).desire(asked("2")).pass();
+    let back = second.after(HOUR).desire(asked("1"));
+    assert_eq!(urgency(&back), Urgency::Drift);
+    let told = back.plan();
+    assert!(told.answered.iter().all(|(_, answer)| answer.refused.is_some()), "{:?}", told.answered);
+    assert_eq!(told.answered.len(), 1);
+    let left = crate::engine::fixture::world().own().registered().desire(|d| {
+        d.management = Management::ObserveOnly;
+        d.consents.retry = Some("x".repeat(300));
+    });
+    assert_eq!(left.plan().answered, [], "an observer answers for a look alone");
+}
+
+#[test]
+fn a_value_that_the_ledger_names_does_not_fire_again() {
+    let attempts = || {
+        let asked = world().own().desire(send_code("from Git")).act(StepKind::RequestCode, accepted());
+        asked.memory.ledger.kept(&Ledger::default(), &asked.limits, asked.now)
+    };
+    let next = |value| {
+        let world = world().adopted().after(HOUR).desire(send_code(value));
+        let (limits, now) = (world.limits.clone(), world.now);
+        world.remember(|m| assert!(m.ledger.take_over(&attempts(), now, &limits, now)))
+    };
+    check(vec![("the same", next("from Git"), "CodeLapsed"), ("another", next("new"), "RequestCode")]);
+    let again = next("from Git");
+    let (_, answer) = again.plan().answered[0].clone();
+    assert_eq!(answer.used_for, Some(StepKind::RequestCode.into()));
+    assert!(answer.refused.is_some() && answer.again.is_some(), "{answer:?}");
+    assert_eq!(again.pass().plan().answered, [], "it is told once");
+}
+
+#[test]
+fn a_value_that_is_too_long_is_refused_and_none_is_cut() {
+    let long = |end: &str| format!("{}{end}", "x".repeat(256));
+    let first = world().own().desire(send_code(&long("a")));
+    let (_, answer) = first.plan().answered[0].clone();
+    let why = answer.refused.unwrap();
+    assert!(why.contains("257 characters") && why.contains("at most 256"), "{why}");
+    assert!(answer.value.len() < 64, "{}", answer.value);
+    let told = first.pass().after(HOUR);
+    assert_eq!((told.says().as_str(), told.plan().answered.len()), ("CodeNeeded", 0));
+    let other = told.desire(send_code(&long("b")));
+    assert_eq!(other.plan().answered.len(), 1, "it is another value");
+    assert_eq!(other.pass().desire(send_code(&long("")[..256])).says(), "RequestCode");
+}
+
+#[test]
+fn a_consent_is_for_now() {
+    let ago = |seconds: i64| Some(world().now - SignedDuration::from_secs(seconds));
+    let code = |seconds| {
+        let world = world().own().desire(send_code("1"));
+        world.desire(|d| d.consents.send_code_set = ago(seconds))
+    };
+    let retry = |seconds| {
+        let world = approved_and_not_live().desire(retry("1"));
+        world.desire(|d| d.consents.retry_set = ago(seconds))
+    };
+    check(vec![
+        ("set now", code(0), "RequestCode"),
+        ("set a moment ago", code(14 * 60 + 59), "RequestCode"),
+        ("set by a clock that is ahead", code(-300), "RequestCode"),
+        ("set by a clock that is far ahead", code(-86_400), "RequestCode"),
+        ("set by a clock that is behind", code(300), "RequestCode"),
+        ("set while nobody was there", code(17 * 60), "CodeNeeded"),
+        ("a retry of now", retry(60), "Register"),
+        ("a retry of long ago", retry(17 * 60), "Rest"),
+    ]);
+    let refused = |world: &World| world.plan().answered[0].1.refused.clone().unwrap();
+    let why = refused(&code(17 * 60 + 5));
+    let expected = "not done: it was set at 2026-03-01 11:42:55 UTC, and came to be looked at 17 minutes later; it is good for 15 minutes, so set it again, to a new value";
+    assert_eq!(why, expected);
+    assert!(refused(&code(26 * 3600)).contains("26 hours later"));
+    assert!(refused(&code(5 * 86_400)).contains("5 days later"));
+    let told = code(17 * 60).pass().after(MINUTE);
+    assert_eq!((told.says().as_str(), told.plan().answered.len()), ("CodeNeeded", 0));
+    assert_eq!(told.desire(send_code("2")).desire(|d| d.consents.send_code_set = None).says(), "RequestCode");
+
+    // The time goes on while nothing is looked at, and while it is kept.
+    let suspended = code(0).desire(|d| d.suspend = true).after(16 * MINUTE);
+    assert_eq!(suspended.says(), "Suspended");
+    assert_eq!(suspended.desire(|d| d.suspend = false).says(), "CodeNeeded");
+    let until = later(world().now, HOUR);
+    let kept = code(600).portfolio(|v| v.throttled_until = Some(until)).pass();
+    assert!(kept.plan().answered.is_empty());
+    let free = |world: World| world.portfolio(|v| v.throttled_until = None);
+    assert_eq!(free(kept.clone().after(4 * MINUTE)).says(), "RequestCode");
+    let late = kept.after(5 * MINUTE);
+    assert_eq!(late.plan().answered.len(), 1, "it is kept since it was set");
+    assert_eq!(free(late.pass()).says(), "CodeNeeded");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::engine::value::{
+    consent::is_too_long,
     desired::Desired,
     limits::Limits,
     memory::{ConsentKind, Memory},
@@ -13,8 +14,10 @@ use crate::engine::value::{
 #[derive(Clone, Debug)]
 pub(in crate::engine) struct Pending {
     pub value: String,
-    /// When it was first met.
+    /// When it was set, or first met where that is not known.
     pub since: Timestamp,
+    /// It was not met before.
+    pub is_new: bool,
 }
 
 /// The open value of a consent, as far as a rule may use it.
@@ -28,6 +31,15 @@ pub(in crate::engine) fn usable(
     open(desired, kind, memory, now).filter(|pending| !is_late(pending, limits, now))
 }
 
+/// The value that stands on the object.
+pub(in crate::engine) fn standing(desired: &Desired, kind: ConsentKind) -> Option<&String> {
+    match kind {
+        ConsentKind::SendCode => desired.consents.send_code.as_ref(),
+        ConsentKind::Retry => desired.consents.retry.as_ref(),
+        ConsentKind::Reconcile => desired.consents.reconcile.as_ref(),
+    }
+}
+
 /// The value of a consent that is still to be answered. There is none for who does not understand all that is
 /// remembered: it waits for whoever does.
 pub(in crate::engine) fn asked<'a>(
@@ -35,12 +47,9 @@ pub(in crate::engine) fn asked<'a>(
     kind: ConsentKind,
     memory: &Memory,
 ) -> Option<&'a String> {
-    let value = match kind {
-        ConsentKind::SendCode => desired.consents.send_code.as_ref(),
-        ConsentKind::Retry => desired.consents.retry.as_ref(),
-        ConsentKind::Reconcile => desired.consents.reconcile.as_ref(),
-    };
-    value.filter(|value| memory.unknown.is_none() && memory.answered(kind, value).is_none())
+    let is_open =
+        |value: &&String| memory.unknown.is_none() && !is_too_long(value) && !memory.is_spent(kind, value);
+    standing(desired, kind).filter(is_open)
 }
 
 pub(in crate::engine) fn open(
@@ -51,10 +60,17 @@ pub(in crate::engine) fn open(
 ) -> Option<Pending> {
     let value = asked(desired, kind, memory)?;
     let kept = memory.consents.get(&kind).filter(|answer| answer.value == *value);
-    Some(Pending { value: value.clone(), since: kept.map_or(now, |answer| answer.at) })
+    let set = match kind {
+        ConsentKind::SendCode => desired.consents.send_code_set,
+        ConsentKind::Retry => desired.consents.retry_set,
+        ConsentKind::Reconcile => None,
+    };
+    // Clocks differ: what was set ahead of ours is set now.
+    let since = kept.map(|answer| answer.at).or(set).map_or(now, |at| at.min(now));
+    Some(Pending { value: value.clone(), since, is_new: kept.is_none() })
 }
 
-/// One that was kept for too long. The person may have left the phone, so no rule may use it.
+/// One that was set, or kept, too long ago. The person may have left the phone, so no rule may use it.
 pub(in crate::engine) fn is_late(pending: &Pending, limits: &Limits, now: Timestamp) -> bool {
     now >= later(pending.since, limits.consent_kept)
 }

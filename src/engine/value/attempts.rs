@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::engine::value::{
+    consent::digest,
     limits::Limits,
     memory::{Entry, EntryOutcome, Ledger},
     step::{Cause, StepKind},
@@ -34,7 +35,7 @@ impl Ledger {
     /// here. What counts in no window any more is left out, and so is what only this object needs to know.
     ///
     /// ```
-    /// use whatsapp_operator::engine::{limits::Limits, memory::{Entry, EntryOutcome, Ledger}, step::{Cause, StepKind}};
+    /// use whatsapp_operator::engine::{consent, limits::Limits, memory::{Entry, EntryOutcome, Ledger}, step::{Cause, StepKind}};
     /// let now = "2026-03-01T12:00:00Z".parse().unwrap();
     /// let entry = |id: &str, outcome| Entry {
     ///     id: id.into(),
@@ -52,8 +53,8 @@ impl Ledger {
     /// let kept = own.kept(&standing, &Limits::default(), now);
     /// let ids: Vec<_> = kept.codes.iter().map(|entry| (entry.id.as_str(), entry.outcome)).collect();
     /// assert_eq!(ids, [("a", EntryOutcome::Accepted), ("b", EntryOutcome::Accepted)]);
-    /// // Whose consent it was is nobody else's business.
-    /// assert_eq!(kept.codes[0].cause, Cause::SendCode(String::new()));
+    /// // Whose consent it was is nobody else's business; the same value is known again all the same.
+    /// assert_eq!(kept.codes[0].cause, Cause::SendCode(consent::digest("anna-1")));
     /// ```
     #[must_use]
     pub fn kept(&self, standing: &Self, limits: &Limits, now: Timestamp) -> Self {
@@ -130,14 +131,21 @@ fn is_counted(entry: &Entry, limits: &Limits, now: Timestamp) -> bool {
     entry.counts() && is_recent && entry.at <= later(now, AHEAD)
 }
 
-/// Consents and Secrets are of one object, and perhaps of another namespace.
+/// Consents and Secrets are of one object, and perhaps of another namespace. A consent is known again by its digest, should
+/// it stand in the manifest of the next object.
 fn without_circumstances(entry: &Entry) -> Entry {
     let cause = match &entry.cause {
-        Cause::SendCode(_) => Cause::SendCode(String::new()),
-        Cause::Retry(_) => Cause::Retry(String::new()),
+        Cause::SendCode(value) => Cause::SendCode(in_short(value)),
+        Cause::Retry(value) => Cause::Retry(in_short(value)),
         same @ (Cause::Automatic | Cause::Secret) => same.clone(),
     };
     Entry { cause, secret_before: None, ..entry.clone() }
+}
+
+/// The digest of a consent, once. Versions before wrote nothing.
+fn in_short(value: &str) -> String {
+    let is_digest = value.len() == 17 && value.starts_with('#');
+    if value.is_empty() || is_digest { value.to_owned() } else { digest(value) }
 }
 
 /// An attempt of an object before. It is no answer's, nobody waits for it, and it lasts no longer than any could.
@@ -259,7 +267,7 @@ mod tests {
         assert!(entry.settle_until < Some(later(now(), 2 * AHEAD)));
         let until = entry.refusal.as_ref().and_then(|refusal| refusal.until);
         assert!(until <= Some(later(now(), limits.longest_window() + AHEAD)));
-        assert_eq!(entry.cause, Cause::SendCode(String::new()));
+        assert_eq!(entry.cause, Cause::SendCode(digest("anna-1")));
     }
 
     #[test]

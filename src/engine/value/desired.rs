@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::engine::value::{
     id::{AccountId, AppId, BusinessId},
     phone::E164,
@@ -142,11 +144,16 @@ pub enum Management {
     ObserveOnly,
 }
 
-/// Values of the consent annotations.
+/// Values of the consent annotations. When one was set counts for those that are good for a while only; a look does no
+/// harm later either.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct DesiredConsents {
     pub send_code: Option<String>,
+    /// When that was set, as far as the object tells.
+    pub send_code_set: Option<Timestamp>,
     pub retry: Option<String>,
+    /// When that was set, as far as the object tells.
+    pub retry_set: Option<Timestamp>,
     pub reconcile: Option<String>,
 }
 

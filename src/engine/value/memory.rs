@@ -28,6 +28,8 @@ pub struct Memory {
     pub in_flight: Option<Intent>,
     /// The last answer to each consent.
     pub consents: BTreeMap<ConsentKind, ConsentAnswer>,
+    /// The answers before it, oldest first and in short: without reasons.
+    pub earlier: BTreeMap<ConsentKind, Vec<ConsentAnswer>>,
     pub marks: Marks,
     /// Since when each wait lasts, keyed by action; carried while the wait lasts.
     pub since: BTreeMap<String, Timestamp>,
@@ -139,29 +141,6 @@ impl Memory {
             Registration::NotSeen => true,
             Registration::Seen { fell_back, .. } => fell_back.is_some(),
         }
-    }
-
-    /// The answer that stands for a consent's value; `None` while it is open or kept.
-    ///
-    /// ```
-    /// use whatsapp_operator::engine::memory::{ConsentAnswer, ConsentKind, Memory};
-    /// let mut memory = Memory::default();
-    /// assert_eq!(memory.answered(ConsentKind::Retry, "1"), None);
-    /// let answer = ConsentAnswer {
-    ///     value: "1".into(),
-    ///     at: jiff::Timestamp::UNIX_EPOCH,
-    ///     used_for: None,
-    ///     refused: Some("nothing waits for a retry".into()),
-    /// };
-    /// memory.consents.insert(ConsentKind::Retry, answer.clone());
-    /// assert_eq!(memory.answered(ConsentKind::Retry, "1"), Some(&answer));
-    /// ```
-    pub fn answered(&self, kind: ConsentKind, value: &str) -> Option<&ConsentAnswer> {
-        self.consents.get(&kind).filter(|answer| {
-            let decided =
-                answer.used_for.is_some() || answer.refused.is_some() || kind == ConsentKind::Reconcile;
-            answer.value == value && decided
-        })
     }
 }
 
@@ -451,6 +430,8 @@ pub struct ConsentAnswer {
     pub used_for: Option<Word<StepKind>>,
     /// Why it was refused, for people.
     pub refused: Option<String>,
+    /// When the value was seen to be set again, and refused for that.
+    pub again: Option<Timestamp>,
 }
 
 /// How the number came to this object.

@@ -7,6 +7,7 @@ mod attempts;
 pub mod block;
 pub mod condition;
 pub mod condition_type;
+pub mod consent;
 pub mod desired;
 pub mod drift;
 pub mod failure;

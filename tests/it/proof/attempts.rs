@@ -84,6 +84,33 @@ async fn a_channel_that_is_deleted_and_applied_again_gets_no_sixth_code() {
 }
 
 #[tokio::test]
+async fn a_consent_in_the_manifest_does_not_fire_again_for_the_next_object() {
+    let mut world = World::new().await;
+    (world.people.enters, world.people.consents) = (false, 0);
+    let manifest =
+        |value: &'static str| move |wanted: &mut Desired| wanted.consents.send_code = Some(value.into());
+    let mut wanted = plain_channel();
+    manifest("from Git")(&mut wanted);
+    world.cluster.apply(wanted);
+    world.run_for(HOUR).await;
+    assert_eq!(codes(&world), 1, "{}", world.story());
+    for _ in 0..2 {
+        again(&mut world, CHANNEL, manifest("from Git"));
+        world.run_for(HOUR).await;
+        assert_eq!(codes(&world), 1, "{}", world.story());
+        let answer = world.cluster.raw(CHANNEL).consents().and_then(|c| c.send_code.clone()).unwrap();
+        assert!(
+            answer.refused.is_some_and(|why| why.contains("each value counts once")),
+            "{}",
+            world.story()
+        );
+    }
+    again(&mut world, CHANNEL, manifest("from Git, anew"));
+    world.run_for(HOUR).await;
+    assert_eq!(codes(&world), 2, "{}", world.story());
+}
+
+#[tokio::test]
 async fn eight_codes_in_three_days_are_enough_whoever_asks() {
     let mut world = World::new().await;
     world.people.enters = false;

@@ -1021,7 +1021,7 @@ impl World {
     pub fn consent(&mut self, name: &str) {
         let given = self.consents_given.entry(name.into()).or_default();
         *given += 1;
-        let value = format!("please-{given}");
+        let value = format!("{name}-please-{given}");
         self.cluster.annotate(name, |consents| consents.send_code = Some(value));
         self.wake(name, Duration::ZERO);
     }
@@ -1031,7 +1031,7 @@ impl World {
     pub fn retry(&mut self, name: &str) {
         let given = self.retries_given.entry(name.into()).or_default();
         *given += 1;
-        let value = format!("once-more-{given}");
+        let value = format!("{name}-once-more-{given}");
         self.cluster.annotate(name, |consents| consents.retry = Some(value));
         self.wake(name, Duration::ZERO);
     }

@@ -1,0 +1,34 @@
+//! Consents: annotations → [`DesiredConsents`], each with the time at which it was set.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+
+use super::key::{RECONCILE, RETRY, SEND_CODE};
+use crate::engine::desired::DesiredConsents;
+
+/// Reads the consent annotations; an empty value is none.
+pub fn consents(metadata: &ObjectMeta) -> DesiredConsents {
+    let value =
+        |key: &str| metadata.annotations.as_ref()?.get(key).filter(|value| !value.is_empty()).cloned();
+    let (send_code, retry) = (value(SEND_CODE), value(RETRY));
+    DesiredConsents {
+        send_code_set: send_code.as_ref().and_then(|value| set(metadata, SEND_CODE, value)),
+        retry_set: retry.as_ref().and_then(|value| set(metadata, RETRY, value)),
+        reconcile: value(RECONCILE),
+        send_code,
+        retry,
+    }
+}
+
+/// When a value was set: a value that is a time says it itself, as those of the command line do. Of any other the API server
+/// knows when its owner last changed something. No value was set after that.
+fn set(metadata: &ObjectMeta, key: &str, value: &str) -> Option<Timestamp> {
+    let said = value.parse::<Timestamp>().ok();
+    let owners = metadata.managed_fields.iter().flatten().filter(|entry| owns(entry, key));
+    said.into_iter().chain(owners.filter_map(|entry| entry.time.as_ref()).map(|time| time.0)).min()
+}
+
+fn owns(entry: &ManagedFieldsEntry, key: &str) -> bool {
+    let annotations = entry.fields_v1.as_ref().map(|fields| &fields.0["f:metadata"]["f:annotations"]);
+    annotations.is_some_and(|annotations| annotations.get(format!("f:{key}")).is_some())
+}

@@ -1,0 +1,141 @@
+//! What sets a consent, again and again, late, or while nobody looks: on a real API server, with kubectl.
+
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::rig::Rig;
+
+const SEND_CODE: &str = "whatsapp-operator.dev/send-code";
+
+fn codes(rig: &Rig, number: &str) -> usize {
+    let effects = rig.effects_on(number.trim_start_matches('+'));
+    effects.iter().filter(|effect| **effect == "code").count()
+}
+
+/// The last answer to `send-code`, and those before it, by value.
+fn answers(status: &Value) -> Vec<Value> {
+    let last = &status["memory"]["consents"]["sendCode"];
+    let earlier = last["earlier"].as_array().cloned().unwrap_or_default();
+    earlier.into_iter().chain([last.clone()]).collect()
+}
+
+fn is_answered(status: &Value, value: &str) -> bool {
+    let is_it = |answer: &Value| answer["value"] == value;
+    answers(status)
+        .iter()
+        .any(|answer| is_it(answer) && !(answer["usedFor"].is_null() && answer["refused"].is_null()))
+}
+
+async fn kubectl(rig: &Rig, args: &[&str], input: &str) {
+    let args = args.iter().chain(&["-n", &rig.namespace]).copied().collect::<Vec<_>>();
+    let output = rig.plane.kubectl_with_input(&args, input).await;
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Annotates as a person does, and waits for the answer.
+async fn annotate(rig: &Rig, name: &str, value: &str) -> Value {
+    kubectl(rig, &["annotate", "--overwrite", "wac", name, &format!("{SEND_CODE}={value}")], "").await;
+    let answered = rig
+        .until(name, "an answer to the consent", Duration::from_secs(90), |status| is_answered(status, value))
+        .await;
+    let found = answers(&answered["status"]).into_iter().find(|answer| answer["value"] == value);
+    found.expect("an answer")
+}
+
+fn manifest(name: &str, number: &str) -> String {
+    json!({
+        "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+        "metadata": {"name": name, "annotations": {SEND_CODE: "from-git"}},
+        "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": number, "displayName": "Acme Support"},
+    })
+    .to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_value_of_a_consent_has_one_effect_however_often_a_manifest_brings_it_back() {
+    let mut rig = Rig::with_portfolio("consents").await;
+    rig.start().await;
+    let ways: [(&str, &str, &[&str]); 2] = [
+        ("client-side", "+5511917000004", &["apply", "-f", "-"]),
+        ("server-side", "+5511917000001", &["apply", "--server-side", "--force-conflicts", "-f", "-"]),
+    ];
+    let turns = ways.map(|(name, number, apply)| brings_back(&rig, name, number, apply));
+    futures::future::join_all(turns).await;
+
+    // What stands there goes on being applied, and nothing is written for it any more.
+    let mark = rig.at_rest().await;
+    for _ in 0..4 {
+        for (name, number, apply) in ways {
+            kubectl(&rig, apply, &manifest(name, number)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let mut writes = rig.writes_since(mark).await;
+    writes.retain(|entry| entry.resource == "whatsappchannels");
+    assert!(writes.is_empty(), "{writes:#?}");
+    assert_eq!(ways.map(|(_, number, _)| codes(&rig, number)), [3, 3]);
+}
+
+/// The manifest is applied once each second, as by a tool that has it from Git, and people set other values.
+async fn brings_back(rig: &Rig, name: &str, number: &str, apply: &[&str]) {
+    let manifest = manifest(name, number);
+    kubectl(rig, apply, &manifest).await;
+    rig.until_condition(name, "NumberVerified", "False", Some("CodeAwaited")).await;
+    for value in ["", "one", "", "", "two", "", ""] {
+        let second = Instant::now() + Duration::from_secs(1);
+        if !value.is_empty() {
+            let answer = annotate(rig, name, value).await;
+            assert_eq!(answer["usedFor"], "RequestCode", "{name}: {answer}");
+        }
+        kubectl(rig, apply, &manifest).await;
+        tokio::time::sleep(second.saturating_duration_since(Instant::now())).await;
+    }
+    let is_told = |answer: &Value| answer["value"] == "from-git" && answer["again"].is_string();
+    let told = rig
+        .until(name, "the old value told of", Duration::from_secs(90), |status| {
+            answers(status).iter().any(is_told)
+        })
+        .await;
+    assert_eq!(told["metadata"]["annotations"][SEND_CODE], "from-git");
+    let all = answers(&told["status"]);
+    let mut known: Vec<_> = all.iter().filter_map(|answer| answer["value"].as_str()).collect();
+    known.sort_unstable();
+    assert_eq!(known, ["from-git", "one", "two"], "{all:#?}");
+    assert!(all.iter().all(|answer| answer["usedFor"] == "RequestCode"), "{all:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_that_was_set_while_no_operator_ran_is_refused_and_a_fresh_one_is_not() {
+    const NUMBER: &str = "+5511917000003";
+    let mut rig = Rig::with_portfolio("late").await;
+    rig.start().await;
+    rig.channel("support", NUMBER, json!({})).await;
+    rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
+    rig.operator().kill_nine();
+    // As the command line wrote it then.
+    let set = Timestamp::now() - SignedDuration::from_mins(17);
+    let late = set.to_string();
+    kubectl(&rig, &["annotate", "wac", "support", &format!("{SEND_CODE}={late}")], "").await;
+    rig.start().await;
+    let refused =
+        rig.until("support", "a refusal", Duration::from_secs(60), |status| is_answered(status, &late)).await;
+    let why = refused["status"]["memory"]["consents"]["sendCode"]["refused"].as_str().unwrap_or_default();
+    let at = set.strftime("set at %Y-%m-%d %H:%M:%S UTC").to_string();
+    assert!(why.contains(&at) && why.contains("17 minutes later") && why.contains("set it again"), "{why}");
+    assert_eq!(codes(&rig, NUMBER), 0);
+
+    // Set while nobody ran, too, but just now; by a clock that is some minutes behind.
+    rig.operator().kill_nine();
+    let fresh = (Timestamp::now() - SignedDuration::from_mins(5)).to_string();
+    kubectl(&rig, &["annotate", "--overwrite", "wac", "support", &format!("{SEND_CODE}={fresh}")], "").await;
+    rig.start().await;
+    rig.until_condition("support", "NumberVerified", "False", Some("CodeAwaited")).await;
+    // Of a value that is no time the API server knows when it was set.
+    let answer = annotate(&rig, "support", "please").await;
+    assert_eq!((answer["usedFor"].as_str(), codes(&rig, NUMBER)), (Some("RequestCode"), 2), "{answer}");
+    let answer = annotate(&rig, "support", &late).await;
+    assert!(answer["usedFor"].is_null(), "{answer}");
+    assert_eq!(codes(&rig, NUMBER), 2);
+}

@@ -12,9 +12,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use whatsapp_operator::sandbox::{Fault, FaultKind, Hold, Match};
 
 use crate::control_plane::Process;
@@ -52,8 +54,14 @@ impl Replica {
 
     /// Calls to Meta since its start.
     async fn calls(&self) -> u64 {
+        self.calls_of("").await
+    }
+
+    /// Those of an edge, or all.
+    async fn calls_of(&self, edge: &str) -> u64 {
         let metrics = self.says("/metrics").await;
-        let lines = metrics.lines().filter(|line| line.starts_with("whatsapp_operator_graph_calls_total"));
+        let begin = format!("whatsapp_operator_graph_calls_total{{edge=\"{edge}");
+        let lines = metrics.lines().filter(|line| line.starts_with(&begin));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
 
@@ -135,7 +143,8 @@ async fn one_works_the_other_calls_nobody_and_follows_a_leader_that_is_killed() 
     assert!(first.leads().await && first.calls().await > 0);
     let metrics = second.says("/metrics").await;
     assert!(metrics.contains("whatsapp_operator_leader 0\n"), "{metrics}");
-    assert!(!metrics.contains("whatsapp_operator_status_writes_total{"), "{metrics}");
+    let writes = "whatsapp_operator_status_writes_total{";
+    assert!(first.says("/metrics").await.contains(writes) && !metrics.contains(writes), "{metrics}");
     assert_eq!(second.calls().await, 0);
 
     first.process.kill_nine();
@@ -159,7 +168,7 @@ async fn a_leader_that_is_asked_to_end_ends_its_work_and_hands_over_at_once() {
     let slow = FaultKind::Latency { ms: 4_000 };
     rig.sandbox.inject(Fault { on: Match::on("POST", "phone_numbers").times(1), kind: slow });
     rig.channel("support", NUMBER, json!({})).await;
-    let is_on_its_way = |s: &serde_json::Value| s["memory"]["inFlight"]["step"] == "AddNumber";
+    let is_on_its_way = |s: &Value| s["memory"]["inFlight"]["step"] == "AddNumber";
     rig.until("support", "an intent", Duration::from_secs(30), is_on_its_way).await;
     first.process.terminate();
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -224,10 +233,29 @@ async fn a_leader_that_stands_still_in_a_call_does_nothing_twice(#[case] edge: &
     assert_eq!(effects, ["added", "code", "registered", "verified"]);
 }
 
-/// A way to the API server that can be cut: nothing goes through then, and nothing says so.
+/// How a way to the API server is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Open,
+    /// Nothing goes through, nothing says so, and what was under way is lost.
+    Cut,
+    /// Answers to large requests, as to writes of a status, come once it is open again.
+    AnswersHeld,
+}
+
+/// Bytes of a request that is large. Those about a Lease or a Secret are not.
+const MUCH: usize = 2048;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Goes {
+    There,
+    Back,
+}
+
+/// A way to the API server.
 struct Way {
     at: SocketAddr,
-    is_cut: Arc<AtomicBool>,
+    state: watch::Sender<State>,
 }
 
 impl Way {
@@ -235,21 +263,17 @@ impl Way {
         let to = url.trim_start_matches("https://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let at = listener.local_addr().expect("a bound port");
-        let is_cut = Arc::new(AtomicBool::new(false));
-        let cut = is_cut.clone();
+        let (state, is) = watch::channel(State::Open);
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let Ok(far) = TcpStream::connect(&to).await else { continue };
                 let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-                tokio::spawn(carry(near_in, far_out, cut.clone()));
-                tokio::spawn(carry(far_in, near_out, cut.clone()));
+                let much = Arc::new(AtomicBool::new(false));
+                tokio::spawn(carry(near_in, far_out, Goes::There, much.clone(), is.clone()));
+                tokio::spawn(carry(far_in, near_out, Goes::Back, much, is.clone()));
             }
         });
-        Self { at, is_cut }
-    }
-
-    fn cut(&self, is_cut: bool) {
-        self.is_cut.store(is_cut, Ordering::Relaxed);
+        Self { at, state }
     }
 
     /// The operator's kubeconfig that leads along this way.
@@ -264,34 +288,77 @@ impl Way {
     }
 }
 
-/// What came in a cut is gone, and so is the connection once it is over.
+/// What came in a cut is gone, and so is the connection once it is over. Each connection knows whether much was asked.
 async fn carry(
-    mut from: tokio::net::tcp::OwnedReadHalf,
-    mut to: tokio::net::tcp::OwnedWriteHalf,
-    is_cut: Arc<AtomicBool>,
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    goes: Goes,
+    asked_much: Arc<AtomicBool>,
+    mut state: watch::Receiver<State>,
 ) {
     let mut bytes = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
-        let mut was_cut = false;
-        while is_cut.load(Ordering::Relaxed) {
-            was_cut = true;
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        if goes == Goes::There {
+            asked_much.store(count >= MUCH, Ordering::Relaxed);
         }
-        if was_cut || to.write_all(&bytes[..count]).await.is_err() {
+        let holds = |state: &State| match state {
+            State::Open => false,
+            State::Cut => true,
+            State::AnswersHeld => goes == Goes::Back && asked_much.load(Ordering::Relaxed),
+        };
+        let was_cut = *state.borrow() == State::Cut;
+        let opens = state.wait_for(|state| !holds(state)).await.is_ok();
+        if was_cut || !opens || to.write_all(&bytes[..count]).await.is_err() {
             break;
         }
     }
+}
+
+/// A way, and an operator that leads along it.
+async fn leader_along(rig: &mut Rig) -> (Way, Replica) {
+    let way = Way::to(rig.plane.url()).await;
+    let (health, kubeconfig) = (free_address(), way.kubeconfig(rig).await);
+    let flags = ["--health-listen", &health.to_string(), "--leader-election", SHORT];
+    let first = Replica { process: rig.spawn_with(&kubeconfig, &flags), health };
+    first.until_it_leads(Duration::from_secs(20)).await;
+    (way, first)
+}
+
+/// It wakes up with the intent in its hands, and there would be time left to send it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_stands_still_between_intent_and_call_sends_nothing_when_another_leads() {
+    let mut rig = Rig::with_portfolio("lead-late").await;
+    let (way, mut first) = leader_along(&mut rig).await;
+    let second = Replica::start(&mut rig, &[SHORT]).await;
+    second.until_it_says("200", "stands by").await;
+    rig.channel("support", NUMBER, json!({})).await;
+    rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
+    way.state.send_replace(State::AnswersHeld);
+    rig.annotate("support", "send-code", "one").await;
+    let intent = |s: &Value| s["memory"]["inFlight"]["step"] == "RequestCode";
+    let standing = rig.until("support", "an intent", Duration::from_secs(10), intent).await;
+    first.process.hang(true);
+    second.until_it_leads(Duration::from_secs(20)).await;
+    let send_before = &standing["status"]["memory"]["inFlight"]["sendBefore"];
+    let send_before: Timestamp = send_before.as_str().and_then(|at| at.parse().ok()).expect("a time");
+    let woken = Timestamp::now();
+    first.process.hang(false);
+    way.state.send_replace(State::Open);
+    assert!(woken < send_before, "it is so late that the intent itself forbids it: {woken} {send_before}");
+
+    rig.until_condition("support", "NumberVerified", "False", Some("CodeAwaited")).await;
+    assert!(first.logged("not sent: this process may not work any more") >= woken);
+    assert_eq!((first.calls_of("request_code").await, second.calls_of("request_code").await), (0, 1));
+    rig.type_code("support", NUMBER).await;
+    rig.until_condition("support", "Ready", "True", None).await;
+    assert_eq!(rig.effects_on(DIGITS), ["added", "code", "verified", "registered"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_is_cut_off_from_the_api_server_stops_before_another_begins() {
     let mut rig = Rig::with_portfolio("lead-cut").await;
     rig.flags = vec!["--list-freshness".into(), "1s".into()];
-    let way = Way::to(rig.plane.url()).await;
-    let (health, kubeconfig) = (free_address(), way.kubeconfig(&rig).await);
-    let flags = ["--health-listen", &health.to_string(), "--leader-election", SHORT];
-    let first = Replica { process: rig.spawn_with(&kubeconfig, &flags), health };
-    first.until_it_leads(Duration::from_secs(20)).await;
+    let (way, first) = leader_along(&mut rig).await;
     let second = Replica::start(&mut rig, &[SHORT]).await;
     second.until_it_says("200", "stands by").await;
     rig.channel("support", NUMBER, json!({})).await;
@@ -301,7 +368,7 @@ async fn a_leader_that_is_cut_off_from_the_api_server_stops_before_another_begin
     assert!(first.calls().await > calls, "it looks at Meta all the time");
 
     let cut = Timestamp::now();
-    way.cut(true);
+    way.state.send_replace(State::Cut);
     second.until_it_leads(Duration::from_secs(20)).await;
     assert!(!first.leads().await);
     let stopped = [first.logged("leading no more"), first.logged("ending the work")];
@@ -314,7 +381,7 @@ async fn a_leader_that_is_cut_off_from_the_api_server_stops_before_another_begin
     assert_eq!(first.calls().await, calls.0, "Meta can be reached by it, and it does not call");
     assert!(second.calls().await > calls.1);
 
-    way.cut(false);
+    way.state.send_replace(State::Open);
     first.until_it_says("200", "stands by").await;
     assert!(second.leads().await && !first.leads().await);
     assert_eq!(rig.effects_on(DIGITS), ["added", "code", "verified", "registered"]);

@@ -68,16 +68,13 @@ fn operate(args: RunArgs) -> Ending {
         let (stop, over) = (CancellationToken::new(), CancellationToken::new());
         let serving = tokio::spawn(telemetry::serve(listener, health.clone(), metrics.clone(), over.clone()));
         let pod = std::env::var("HOSTNAME").ok();
+        let process = controller::random().map_err(|error| Problem::new(error.to_string()))?;
         let election = args.leader_election.then(|| {
             let namespace = args.leader_election_namespace.as_deref().unwrap_or(client.default_namespace());
-            controller::Election::new(
-                namespace.to_owned(),
-                args.leader_election_name.clone(),
-                pod.as_deref().unwrap_or("whatsapp-operator"),
-                args.leader_election_lease_duration,
-            )
+            let lease = (namespace, args.leader_election_name.as_str());
+            let holder = (pod.as_deref().unwrap_or("whatsapp-operator"), process);
+            controller::Election::new(lease, holder, args.leader_election_lease_duration)
         });
-        let election = election.transpose().map_err(|error| Problem::new(error.to_string()))?;
         let at_first = if election.is_some() { MayWork::No } else { MayWork::Always };
         let (told, may_work) = tokio::sync::watch::channel(at_first);
         let options = controller::Options {

@@ -24,7 +24,7 @@ use crate::{
     telemetry::{health::Health, metrics::Metrics},
 };
 
-use super::{Error, random, supervise::Pulse};
+use super::supervise::Pulse;
 
 /// What readiness calls it.
 pub const PART: &str = "leader election";
@@ -52,14 +52,10 @@ fn is_replica(holder: &str) -> bool {
 }
 
 impl Election {
-    /// For this process, which is the only one in its pod.
-    ///
-    /// # Errors
-    ///
-    /// When the system gives no randomness.
-    pub fn new(namespace: String, name: String, pod: &str, term: Duration) -> Result<Self, Error> {
-        let identity = format!("{pod}_{:016x}", random()?);
-        Ok(Self { namespace, name, identity, term })
+    /// Of a process in a pod; `process` is random for each start.
+    pub fn new((namespace, name): (&str, &str), (pod, process): (&str, u64), term: Duration) -> Self {
+        let identity = format!("{pod}_{process:016x}");
+        Self { namespace: namespace.to_owned(), name: name.to_owned(), identity, term }
     }
 
     /// What it is about, for people.

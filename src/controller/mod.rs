@@ -121,7 +121,7 @@ where
         limits: Arc::new(limits),
         ids: Arc::new(Ids::new(random()?)),
         budget: BUDGET,
-        may_work,
+        told: may_work,
         health: health.clone(),
         metrics: metrics.clone(),
     };
@@ -183,7 +183,12 @@ where
     Ok(ended?)
 }
 
-fn random() -> Result<u64, Error> {
+/// By which a process is told from every other one.
+///
+/// # Errors
+///
+/// When the system gives no randomness.
+pub fn random() -> Result<u64, Error> {
     let mut bytes = [0; 8];
     SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Randomness)?;
     Ok(u64::from_le_bytes(bytes))

@@ -52,7 +52,7 @@ pub struct Work<S: GraphSource, C> {
     /// Reading and deciding of one reconcile; what is carried out is not bounded by it.
     pub budget: Duration,
     /// Whether to work now, and not only to watch.
-    pub may_work: watch::Receiver<MayWork>,
+    pub told: watch::Receiver<MayWork>,
     pub health: Health,
     pub metrics: Arc<Metrics>,
 }
@@ -87,7 +87,7 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
     ///
     /// When a task of a term ends by itself, or falls silent.
     pub async fn terms(&self, stop: &CancellationToken) -> Result<(), Fallen> {
-        let mut may_work = self.may_work.clone();
+        let mut may_work = self.told.clone();
         loop {
             let begin = async {
                 self.index.filled().await;
@@ -143,7 +143,7 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
             limits: self.limits.clone(),
             ids: self.ids.clone(),
             tasks: carried.clone(),
-            may_work: self.may_work.clone(),
+            may_work: self.told.clone(),
             budget: self.budget,
         };
         let index = &self.index;

@@ -110,7 +110,7 @@ struct Replica {
 impl Replica {
     fn start(pod: &str, standing: &Link) -> Self {
         let link = Link { standing: standing.standing.clone(), way: Arc::default() };
-        let election = Election::new("shop".into(), "whatsapp-operator".into(), pod, TERM).unwrap();
+        let election = Election::new(("shop", "whatsapp-operator"), (pod, 7), TERM);
         let (sender, told) = watch::channel(MayWork::No);
         let (health, metrics) = (Health::waiting_for([(PART, "not read yet")]), Arc::new(Metrics::default()));
         let candidate = Candidate {

@@ -25,7 +25,7 @@ mod view;
 mod watch;
 mod work;
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use kube::Client;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -161,8 +161,15 @@ where
     metrics.leads(held.is_none());
     let ended = {
         let mut working = std::pin::pin!(work.terms(&stop));
+        // What was begun may take a while to end; it is told before.
+        let stopping = async {
+            stop.cancelled().await;
+            health.missing_part("stop", "the operator is stopping");
+            std::future::pending::<Infallible>().await
+        };
         tokio::select! {
             ended = &mut working => ended,
+            never = stopping => match never {},
             fallen = tasks.fallen() => {
                 stop.cancel();
                 working.await.and(Err(fallen))

@@ -408,7 +408,7 @@ async fn a_lease_is_judged_by_the_time_since_it_was_seen(#[case] off: i64) {
         hold_by_hand(&rig, holder, 6, off).await;
     }
     let took = own.until_it_leads(Duration::from_secs(20)).await;
-    assert!(took > Duration::from_millis(5_500) && took < Duration::from_millis(8_000), "{took:?}");
+    assert!(took > Duration::from_millis(5_500) && took < Duration::from_secs(8), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

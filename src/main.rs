@@ -14,6 +14,7 @@ use whatsapp_operator::{
     },
     cluster, controller,
     meta::{client::Meta, port::SystemClock, transport},
+    run::may_work::MayWork,
     telemetry::{
         self,
         health::Health,
@@ -66,14 +67,23 @@ fn operate(args: RunArgs) -> Ending {
         let metrics = Arc::new(metrics.with_lost_lines(logs.lost()));
         let (stop, over) = (CancellationToken::new(), CancellationToken::new());
         let serving = tokio::spawn(telemetry::serve(listener, health.clone(), metrics.clone(), over.clone()));
-        // It works from its start to its end.
-        let (_told, may_work) = tokio::sync::watch::channel(true);
+        let pod = std::env::var("HOSTNAME").ok();
+        let process = controller::random().map_err(|error| Problem::new(error.to_string()))?;
+        let election = args.leader_election.then(|| {
+            let namespace = args.leader_election_namespace.as_deref().unwrap_or(client.default_namespace());
+            let lease = (namespace, args.leader_election_name.as_str());
+            let holder = (pod.as_deref().unwrap_or("whatsapp-operator"), process);
+            controller::Election::new(lease, holder, args.leader_election_lease_duration)
+        });
+        let at_first = if election.is_some() { MayWork::No } else { MayWork::Always };
+        let (told, may_work) = tokio::sync::watch::channel(at_first);
         let options = controller::Options {
             namespaces: args.namespaces.clone(),
             limits: args.limits(),
             concurrency: args.concurrency,
-            instance: std::env::var("HOSTNAME").ok(),
+            instance: pod,
             may_work,
+            election: election.map(|election| (election, told)),
             health,
             metrics,
         };

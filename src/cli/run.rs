@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 
 use crate::engine::limits::Limits;
 use crate::meta::settings::{DEFAULT_URL, DEFAULT_VERSION, Settings};
@@ -38,6 +38,32 @@ pub struct RunArgs {
     /// Channels worked on at the same time. One that waits for Meta or for a Secret does not count.
     #[arg(long, env = "WHATSAPP_OPERATOR_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=64), value_name = "NUMBER")]
     pub concurrency: u16,
+    /// Whether this process works only while it holds a Lease, so that several may run.
+    #[arg(
+        long,
+        env = "WHATSAPP_OPERATOR_LEADER_ELECTION",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    pub leader_election: bool,
+    /// The namespace of the Lease; else the one in which the operator runs.
+    #[arg(long, env = "WHATSAPP_OPERATOR_LEADER_ELECTION_NAMESPACE", value_parser = namespace, value_name = "NAMESPACE")]
+    pub leader_election_namespace: Option<String>,
+    /// The name of the Lease: one for all replicas that watch the same namespaces.
+    #[arg(
+        long,
+        env = "WHATSAPP_OPERATOR_LEADER_ELECTION_NAME",
+        default_value = "whatsapp-operator",
+        value_name = "NAME"
+    )]
+    pub leader_election_name: String,
+    /// How long a replica that vanished keeps the Lease. One that cannot renew it stops working after two thirds of it.
+    #[arg(long, env = "WHATSAPP_OPERATOR_LEADER_ELECTION_LEASE_DURATION", default_value = "15s", value_parser = term, value_name = "TIME")]
+    pub leader_election_lease_duration: Duration,
     /// Where health and metrics are served.
     #[arg(
         long,
@@ -113,6 +139,19 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A duration of a Lease: Kubernetes keeps whole seconds, and some must be left for renewals.
+///
+/// # Errors
+///
+/// When the text is no such duration.
+pub fn term(text: &str) -> Result<Duration, String> {
+    let term = duration(text)?;
+    match term.subsec_nanos() == 0 && (3..=3600).contains(&term.as_secs()) {
+        true => Ok(term),
+        false => Err(format!("{text} is not from 3s to 1h in whole seconds")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +175,14 @@ mod tests {
         assert_eq!(duration("8760h"), Ok(LONGEST));
         for long in ["8760h1s", "2000000000000000h"] {
             assert!(duration(long).is_err_and(|error| error.contains("longer than a year")), "{long}");
+        }
+    }
+
+    #[test]
+    fn a_lease_lasts_for_whole_seconds_of_which_some_are_left_for_renewals() {
+        assert_eq!(term("15s"), Ok(Duration::from_secs(15)));
+        for wrong in ["2s", "2h", "3500ms", "soon"] {
+            assert!(term(wrong).is_err_and(|error| error.contains(wrong)), "{wrong}");
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Kubernetes as the operator uses it: a client whose every call has a deadline, Secrets
-//! by name, attempts in ConfigMaps, status writes that carry what they were computed from,
+//! by name, attempts in ConfigMaps, one Lease, status writes that carry what they were computed from,
 //! events.
 //!
 //! It knows nothing of Meta and decides nothing.
@@ -7,6 +7,7 @@
 pub mod attempts;
 mod call;
 pub mod event;
+pub mod lease;
 pub mod secret;
 pub mod status;
 

@@ -1,5 +1,5 @@
 //! The controllers of both kinds: an index of what there is, kept by every replica, and the work on it, which is done while a
-//! replica is told to.
+//! replica is told to, by the Lease where there is more than one.
 //!
 //! Channels and portfolios meet in [`view::Portfolios`] and wake each other. Nothing here decides what to do at Meta: that is
 //! the engine's.
@@ -9,6 +9,7 @@ mod claim;
 mod contained;
 mod crds;
 mod index;
+mod lead;
 mod pace;
 mod poller;
 mod portfolio;
@@ -24,11 +25,11 @@ mod view;
 mod watch;
 mod work;
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use kube::Client;
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::watch as told;
+use tokio::{sync::watch as told, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::info;
 
@@ -36,19 +37,25 @@ use crate::engine::limits::Limits;
 use crate::{
     cluster::{DEADLINE, event::Events},
     meta::port::{Clock, GraphSource},
-    run::pass::Ids,
+    run::{may_work::MayWork, pass::Ids},
     telemetry::{health::Health, metrics::Metrics},
 };
 
 use claim::{Claims, Pauses};
 use index::{CHANNELS, Index, PORTFOLIOS};
+use lead::Candidate;
 use supervise::{Fallen, Tasks};
 use work::Work;
+
+pub use lead::Election;
 
 /// Reading and deciding of one reconcile; what is carried out is not bounded by it.
 const BUDGET: Duration = Duration::from_secs(60);
 /// Portfolios worked on at the same time; one that waits, for Secrets or for Meta, does not count.
 const PORTFOLIOS_AT_ONCE: usize = 16;
+/// Whoever waits for the index gives a sign of life this often.
+const FILLING: Duration = Duration::from_secs(10);
+
 /// What the operator is told at its start.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -61,7 +68,9 @@ pub struct Options {
     /// Tells replicas apart in events; usually the pod's name.
     pub instance: Option<String>,
     /// Whether to work now, and not only to watch.
-    pub may_work: told::Receiver<bool>,
+    pub may_work: told::Receiver<MayWork>,
+    /// Who tells it; nobody, where there is one replica.
+    pub election: Option<(Election, told::Sender<MayWork>)>,
     pub health: Health,
     pub metrics: Arc<Metrics>,
 }
@@ -93,7 +102,7 @@ where
     S: GraphSource,
     C: Clock,
 {
-    let Options { namespaces, limits, concurrency, instance, may_work, health, metrics } = options;
+    let Options { namespaces, limits, concurrency, instance, may_work, election, health, metrics } = options;
     for part in [CHANNELS, PORTFOLIOS] {
         health.missing_part(part, &format!("the cache of {part} is not filled yet"));
     }
@@ -112,6 +121,7 @@ where
         limits: Arc::new(limits),
         ids: Arc::new(Ids::new(random()?)),
         budget: BUDGET,
+        told: may_work,
         health: health.clone(),
         metrics: metrics.clone(),
     };
@@ -124,20 +134,42 @@ where
         "the watch of portfolios",
         |pulse| async move { own.watch_portfolios(&to, &told, &pulse).await },
     );
-    let (to, told) = (client, health.clone());
+    let (to, told) = (client.clone(), health.clone());
     tasks.begin("the look at the CRDs", |pulse| async move { crds::check(&to, &told, &pulse).await });
-    let told = health.clone();
+    let (own, told, to) = (index.clone(), health.clone(), metrics.clone());
     tasks.begin("the look at the watches", |pulse| async move {
-        index.check_watches(&told, &metrics, &pulse).await;
+        own.check_watches(&told, &to, &pulse).await;
     });
+    let held = election.map(|(election, told)| {
+        health.missing_part(lead::PART, &format!("the {} was not read yet", election.named()));
+        let candidate = Candidate {
+            leases: election.lease(&client),
+            election: election.clone(),
+            told,
+            health: health.clone(),
+            metrics: metrics.clone(),
+        };
+        tasks.begin("the Lease", |pulse| async move {
+            // Who cannot see what there is to do leaves it to others.
+            while timeout(FILLING, index.filled()).await.is_err() {
+                pulse.beat();
+            }
+            candidate.run(&pulse).await;
+        });
+        (election.lease(&client), election)
+    });
+    metrics.leads(held.is_none());
     let ended = {
-        let mut working = std::pin::pin!(work.terms(may_work, &stop));
+        let mut working = std::pin::pin!(work.terms(&stop));
+        // What was begun may take a while to end; it is told before.
+        let stopping = async {
+            stop.cancelled().await;
+            health.missing_part("stop", "the operator is stopping");
+            std::future::pending::<Infallible>().await
+        };
         tokio::select! {
             ended = &mut working => ended,
-            () = stop.cancelled() => {
-                health.missing_part("stop", "the operator is stopping");
-                working.await
-            }
+            never = stopping => match never {},
             fallen = tasks.fallen() => {
                 stop.cancel();
                 working.await.and(Err(fallen))
@@ -146,14 +178,24 @@ where
     };
     health.missing_part("stop", "the operator is stopping");
     drop((tasks, work));
+    // Only now: until here what was begun was still on its way.
+    if let Some((lease, election)) = &held {
+        lead::release(lease, election).await;
+    }
+    metrics.leads(false);
     publishing.close();
     // What is told of the last passes; nothing waits long for an event.
-    let _ = tokio::time::timeout(DEADLINE, publishing.wait()).await;
+    let _ = timeout(DEADLINE, publishing.wait()).await;
     info!("stopped");
     Ok(ended?)
 }
 
-fn random() -> Result<u64, Error> {
+/// By which a process is told from every other one.
+///
+/// # Errors
+///
+/// When the system gives no randomness.
+pub fn random() -> Result<u64, Error> {
     let mut bytes = [0; 8];
     SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Randomness)?;
     Ok(u64::from_le_bytes(bytes))

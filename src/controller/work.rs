@@ -13,7 +13,10 @@ use crate::engine::{desired::PortfolioRef, limits::Limits, look::Urgency};
 use crate::{
     cluster::{DEADLINE, event::Events},
     meta::port::{Clock, GraphSource},
-    run::pass::{Ids, Shell, longest},
+    run::{
+        may_work::MayWork,
+        pass::{Ids, Shell, longest},
+    },
     telemetry::{health::Health, metrics::Metrics},
 };
 
@@ -48,6 +51,8 @@ pub struct Work<S: GraphSource, C> {
     pub ids: Arc<Ids>,
     /// Reading and deciding of one reconcile; what is carried out is not bounded by it.
     pub budget: Duration,
+    /// Whether to work now, and not only to watch.
+    pub told: watch::Receiver<MayWork>,
     pub health: Health,
     pub metrics: Arc<Metrics>,
 }
@@ -85,11 +90,8 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
     /// # Errors
     ///
     /// When a task of a term ends by itself, or falls silent.
-    pub async fn terms(
-        &self,
-        mut may_work: watch::Receiver<bool>,
-        stop: &CancellationToken,
-    ) -> Result<(), Fallen> {
+    pub async fn terms(&self, stop: &CancellationToken) -> Result<(), Fallen> {
+        let mut may_work = self.told.clone();
         loop {
             let begin = async {
                 self.index.filled().await;
@@ -145,6 +147,7 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
             limits: self.limits.clone(),
             ids: self.ids.clone(),
             tasks: carried.clone(),
+            may_work: self.told.clone(),
             budget: self.budget,
         };
         let index = &self.index;
@@ -198,8 +201,8 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
 }
 
 /// Waits until it is told so. Who told last is believed for good.
-async fn until(told: &mut watch::Receiver<bool>, what: bool) {
-    if told.wait_for(|now| *now == what).await.is_err() {
+async fn until(told: &mut watch::Receiver<MayWork>, what: bool) {
+    if told.wait_for(|now| now.holds() == what).await.is_err() {
         std::future::pending::<()>().await;
     }
 }

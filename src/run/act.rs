@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+use tokio::sync::watch;
 
 use crate::engine::{
     failure::Failure,
@@ -14,23 +15,29 @@ use crate::engine::{
 };
 use crate::meta::port::{Clock, Graph};
 
-use super::secret::{Materials, Secrets};
+use super::{
+    may_work::MayWork,
+    secret::{Materials, Secrets},
+};
 
 /// Carries out one step, once.
 ///
-/// Reads the clock right before sending. After `sendBefore` of the intent another process may
-/// already decide about it, so nothing is sent. Never retries.
+/// Looks right before sending, since any time may have passed. After `sendBefore` of the intent another process may
+/// already decide about it, and once this one may not work another does: nothing is sent then. Never retries.
 pub async fn act<G: Graph, S: Secrets, C: Clock>(
     step: &Step,
     graph: Option<&G>,
     materials: &Materials,
     secrets: &S,
     intent: Option<&Intent>,
-    clock: &C,
+    (clock, may_work): (&C, &watch::Receiver<MayWork>),
 ) -> Outcome {
     let result = match intent {
         Some(intent) if clock.now() >= intent.send_before => {
             Err(Failure::NotSent("its time to be sent had passed".into()))
+        }
+        _ if !may_work.borrow().holds() => {
+            Err(Failure::NotSent("this process may not work any more, and another may".into()))
         }
         _ => send(step, graph, materials, secrets).await,
     };

@@ -16,6 +16,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
@@ -40,6 +41,7 @@ use crate::meta::port::{Clock, Graph};
 use super::{
     act::act,
     attempts::{self, Attempts, AttemptsRead},
+    may_work::MayWork,
     observe::{Circumstances, Sources, observe},
     rested::Rested,
     secret::{Materials, Secrets, Volatile},
@@ -186,6 +188,8 @@ pub struct Shell<C> {
     pub ids: Arc<Ids>,
     /// Holds the tasks that must end before the process does.
     pub tasks: TaskTracker,
+    /// Asked right before anything is sent.
+    pub may_work: watch::Receiver<MayWork>,
     /// For reading and deciding; carrying out is not bounded by it.
     pub budget: Duration,
 }
@@ -197,6 +201,7 @@ impl<C> Clone for Shell<C> {
             limits: self.limits.clone(),
             ids: self.ids.clone(),
             tasks: self.tasks.clone(),
+            may_work: self.may_work.clone(),
             budget: self.budget,
         }
     }
@@ -396,7 +401,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
             &self.decided.materials,
             &*self.secrets,
             intent.as_ref(),
-            &*self.shell.clock,
+            (&*self.shell.clock, &self.shell.may_work),
         )
         .await;
         if outcome.is_attempt() {

@@ -103,6 +103,7 @@ pub struct Metrics {
     watches_refused: Family<Watched, Gauge>,
     oldest_look: Gauge<f64, AtomicU64>,
     held_back: Family<Of, Gauge<i64, AtomicI64>>,
+    leader: Gauge,
 }
 
 fn delays() -> Histogram {
@@ -122,6 +123,7 @@ impl Default for Metrics {
         let watches_refused = Family::default();
         let oldest_look = Gauge::default();
         let held_back = Family::default();
+        let leader = Gauge::default();
         registry.register("passes", "Passes over an object", passes.clone());
         registry.register("status_writes", "Writes of status to Kubernetes", writes.clone());
         registry.register("steps", "Steps carried out", steps.clone());
@@ -156,6 +158,7 @@ impl Default for Metrics {
             "How long Meta still wants no calls of the app of a portfolio's token; an account that is held back alone is not in it",
             held_back.clone(),
         );
+        registry.register("leader", "1 in the replica that works, 0 in those that stand by", leader.clone());
         Self {
             registry,
             passes,
@@ -168,6 +171,7 @@ impl Default for Metrics {
             watches_refused,
             oldest_look,
             held_back,
+            leader,
         }
     }
 }
@@ -228,6 +232,11 @@ impl Metrics {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.channels.get_or_create(&Standing { stage: stage.into() }).set(count);
         }
+    }
+
+    /// Whether this is the replica that works.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
     }
 
     /// Age of the oldest successful look.

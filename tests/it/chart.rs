@@ -92,13 +92,15 @@ async fn the_operator_gets_the_rights_it_needs_and_no_others() {
     let crds = own["rules"].as_array().and_then(|rules| rules.last()).expect("a rule");
     let names = ["whatsappchannels.whatsapp-operator.dev", "whatsappportfolios.whatsapp-operator.dev"];
     assert_eq!(crds["resourceNames"], json!(names), "its own, by name");
-    assert_eq!(of_kind(&whole, "Role").count(), 0);
+    assert_eq!(of_kind(&whole, "Role").count(), 1, "only that of the Lease");
 
     let some =
         render(plane, json!({ "namespaces": ["shop-a", "shop-b"], "rbac": { "aggregate": false } })).await;
     assert_eq!(of_kind(&some, "ClusterRole").count(), 0);
     assert_eq!(of_kind(&some, "ClusterRoleBinding").count(), 0);
-    let roles: Vec<_> = of_kind(&some, "Role").collect();
+    let (lease, roles): (Vec<_>, Vec<_>) =
+        of_kind(&some, "Role").partition(|role| role["metadata"]["name"] == "whatsapp-operator-lease");
+    assert_eq!(lease.len(), 1);
     assert_eq!(roles.len(), 2);
     for role in roles {
         assert_eq!(rights(role), granted());
@@ -106,6 +108,48 @@ async fn the_operator_gets_the_rights_it_needs_and_no_others() {
     let args = &of_kind(&some, "Deployment").next().expect("a Deployment")["spec"]["template"]["spec"]["containers"]
         [0]["args"];
     assert!(args.as_array().is_some_and(|args| args.contains(&json!("--namespace=shop-b"))), "{args}");
+}
+
+/// One Lease by its name, in the namespace of the release, whatever is watched.
+#[tokio::test]
+async fn a_lease_says_which_of_the_pods_works() {
+    let plane = ControlPlane::shared().await;
+    for values in [json!({}), json!({ "namespaces": ["shop-a"] })] {
+        let objects = render(plane, values).await;
+        let role =
+            of_kind(&objects, "Role").find(|role| role["metadata"]["name"] == "whatsapp-operator-lease");
+        let role = role.expect("a Role");
+        assert_eq!(role["metadata"]["namespace"], "whatsapp-system");
+        let rules = json!([
+            { "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"] },
+            {
+                "apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
+                "resourceNames": ["whatsapp-operator"], "verbs": ["get", "update"],
+            },
+        ]);
+        assert_eq!(role["rules"], rules);
+        let spec = &of_kind(&objects, "Deployment").next().expect("a Deployment")["spec"];
+        assert_eq!((&spec["replicas"], &spec["strategy"]["type"]), (&json!(2), &json!("RollingUpdate")));
+        let args = spec["template"]["spec"]["containers"][0]["args"].as_array().expect("arguments");
+        for arg in [
+            "--leader-election=true",
+            "--leader-election-namespace=whatsapp-system",
+            "--leader-election-name=whatsapp-operator",
+        ] {
+            assert!(args.contains(&json!(arg)), "{arg}: {args:?}");
+        }
+        let budget = of_kind(&objects, "PodDisruptionBudget").next().expect("a budget");
+        assert_eq!(budget["spec"]["selector"], spec["selector"]);
+        assert_eq!(
+            spec["template"]["spec"]["topologySpreadConstraints"][0]["labelSelector"],
+            spec["selector"]
+        );
+    }
+
+    let alone = render(plane, json!({ "replicas": 1, "leaderElection": { "enabled": false } })).await;
+    let spec = &of_kind(&alone, "Deployment").next().expect("a Deployment")["spec"];
+    assert_eq!((&spec["replicas"], &spec["strategy"]), (&json!(1), &json!({ "type": "Recreate" })));
+    assert_eq!(of_kind(&alone, "Role").count() + of_kind(&alone, "PodDisruptionBudget").count(), 0);
 }
 
 /// Without the difference between 0 and 0.0, which helm does not keep.
@@ -165,7 +209,10 @@ async fn values_that_are_none_are_refused() {
     let plane = ControlPlane::shared().await;
     let chart = chart("").display().to_string();
     for wrong in [
-        "replicas=3",
+        "replicas=0",
+        "replicas=two",
+        "leaderElection.enabled=false",
+        "leaderElection.name=mine",
         "concurrency=0",
         "listFreshness=soon",
         "namespaces[0]=Shop",

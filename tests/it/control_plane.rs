@@ -557,6 +557,14 @@ impl Process {
         }
     }
 
+    /// Stops the process where it stands, or lets it go on.
+    pub fn hang(&mut self, hangs: bool) {
+        if self.is_running() {
+            let signal = if hangs { Signal::SIGSTOP } else { Signal::SIGCONT };
+            kill(pid(self.child.id()), signal).expect("it can be signalled");
+        }
+    }
+
     /// Waits for the end of the process, in real time even where the test's clock is paused. `None`: it still runs.
     pub async fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + limit;

@@ -19,6 +19,7 @@ mod health;
 mod house;
 mod house_class;
 mod kept;
+mod lead;
 mod live;
 mod manifest;
 mod operator;

@@ -1,7 +1,7 @@
 //! The whole house for one test: the chart's objects in a namespace of its own, a sandbox on loopback, and the
 //! operator as a process that has nothing but the chart's `ServiceAccount` and its token.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -159,8 +159,13 @@ impl Rig {
 
     /// One more operator process, beside the first.
     pub async fn spawn_operator(&mut self, more: &[&str]) -> Process {
-        self.started += 1;
         let kubeconfig = self.plane.service_account_kubeconfig(&self.namespace, self.account_name()).await;
+        self.spawn_with(&kubeconfig, more)
+    }
+
+    /// The same with a kubeconfig of its own.
+    pub fn spawn_with(&mut self, kubeconfig: &Path, more: &[&str]) -> Process {
+        self.started += 1;
         let mut command = operator(self.descriptors);
         command
             .env_clear()

@@ -15,7 +15,7 @@ use whatsapp_operator::meta::client::Meta;
 use whatsapp_operator::meta::port::SystemClock;
 use whatsapp_operator::meta::settings::Settings;
 use whatsapp_operator::telemetry::{health::Health, metrics::Metrics};
-use whatsapp_operator::{cluster, controller};
+use whatsapp_operator::{cluster, controller, run::may_work::MayWork};
 
 use crate::rig::Rig;
 
@@ -23,7 +23,7 @@ const NUMBER: &str = "+5511914000001";
 const DIGITS: &str = "5511914000001";
 
 struct Replica {
-    told: watch::Sender<bool>,
+    told: watch::Sender<MayWork>,
     health: Health,
     stop: CancellationToken,
     running: JoinHandle<Result<(), controller::Error>>,
@@ -42,7 +42,7 @@ impl Replica {
             ..Settings::new(limits.clone()).expect("settings")
         };
         let meta = Meta::new(settings, Arc::new(SystemClock)).expect("a client of Meta");
-        let (told, may_work) = watch::channel(false);
+        let (told, may_work) = watch::channel(MayWork::No);
         let (health, stop) = (Health::waiting_for([]), CancellationToken::new());
         let options = controller::Options {
             namespaces: vec![rig.namespace.clone()],
@@ -50,6 +50,7 @@ impl Replica {
             concurrency: 4,
             instance: None,
             may_work,
+            election: None,
             health: health.clone(),
             metrics: Arc::new(Metrics::default()),
         };
@@ -89,7 +90,7 @@ async fn who_is_not_told_to_work_knows_everything_and_does_nothing() {
 
     // Everything is in its caches already.
     let begun = Instant::now();
-    standby.told.send_replace(true);
+    standby.told.send_replace(MayWork::Always);
     rig.until("support", "a first status", Duration::from_secs(10), |s| s["observedGeneration"] == 1).await;
     assert!(begun.elapsed() < Duration::from_secs(2), "the first status took {:?}", begun.elapsed());
     standby.end().await;
@@ -107,10 +108,10 @@ async fn work_is_started_and_stopped_many_times_and_nothing_is_done_twice() {
             let mut terms = 0;
             while !over.is_cancelled() {
                 terms += 1;
-                told.send_replace(true);
+                told.send_replace(MayWork::Always);
                 // Long enough for a step, and cut off in the middle of many a pass.
                 tokio::time::sleep(Duration::from_millis(300 + 170 * (terms % 9))).await;
-                told.send_replace(false);
+                told.send_replace(MayWork::No);
                 tokio::time::sleep(Duration::from_millis(40 * (terms % 5))).await;
             }
             terms

@@ -36,7 +36,10 @@ use crate::{
     api::lower,
     cli::exit::Problem,
     meta::{client::Meta, settings::Settings},
-    run::pass::{Done, Ids, Input, Shell, pass},
+    run::{
+        may_work::MayWork,
+        pass::{Done, Ids, Input, Shell, pass},
+    },
     sandbox::{
         Account, App, FaultKind, Hold, InitialStatus, Number, Options, ReviewPolicy, Sandbox, Switches,
         Token, Verdict, What,
@@ -285,6 +288,7 @@ impl<'a> Play<'a> {
             limits: Arc::new(limits),
             ids: Arc::new(Ids::new(0)),
             tasks: TaskTracker::new(),
+            may_work: MayWork::always(),
             budget: Duration::from_secs(30),
         };
         let faults = loaded.faults;

@@ -45,6 +45,7 @@ use crate::{
         transport::install_crypto,
     },
     run::{
+        may_work::MayWork,
         observe::{Circumstances, Sources, observe},
         pass::{Ids, Shell},
         secret::Volatile,
@@ -107,6 +108,7 @@ impl Bench {
             limits: Arc::new(limits),
             ids: Arc::new(Ids::new(7)),
             tasks: TaskTracker::new(),
+            may_work: MayWork::always(),
             budget: Duration::from_secs(60),
         };
         Self {

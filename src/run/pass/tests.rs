@@ -377,6 +377,7 @@ impl Scene {
                 limits: Arc::default(),
                 ids: Arc::new(Ids::new(7)),
                 tasks: TaskTracker::new(),
+                may_work: MayWork::always(),
                 budget: Duration::from_secs(60),
             },
             graph: Stub {
@@ -610,6 +611,21 @@ async fn an_outcome_for_a_recreated_object_is_dropped() {
     let scene = Scene::until_acting([Fate::Lands, Fate::Recreated]).await;
     assert_eq!(scene.once().await.unwrap_err(), PassError::Gone);
     assert_eq!(scene.book.memory(), Memory::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_by_a_process_that_may_not_work_any_more() {
+    let end = tokio::time::Instant::now() + Duration::from_secs(10);
+    let told = watch::channel(MayWork::Until(end)).1;
+    let mut scene = Scene::until_acting([]).await;
+    scene.shell.may_work = told;
+    tokio::time::advance(Duration::from_secs(10)).await;
+    let done = scene.once().await.unwrap();
+    assert!(
+        matches!(done.outcome.unwrap().result, Err(Failure::NotSent(_))),
+        "its time is up, though nobody told it"
+    );
+    assert_eq!((scene.adds(), scene.last_add()), (0, EntryOutcome::NotSent));
 }
 
 #[tokio::test]

@@ -46,6 +46,7 @@ use whatsapp_operator::{
         transport::install_crypto,
     },
     run::{
+        may_work::MayWork,
         observe::{prove, whole},
         pass::{
             Done, Ids, Input, Live, ReadError, Record, Records, Shell, WriteError, may_have_written, pass,
@@ -349,6 +350,7 @@ impl Stage {
                 limits: Arc::new(Limits::default()),
                 ids: Arc::new(Ids::new(0)),
                 tasks: TaskTracker::new(),
+                may_work: MayWork::always(),
                 budget: Duration::from_secs(30),
             },
             process: ProcessFacts::new(now),

@@ -51,6 +51,7 @@ use whatsapp_operator::{
     },
     run::{
         attempts::{Attempts, AttemptsRead},
+        may_work::MayWork,
         pass::{Done, Ids, Input, Live, PassError, ReadError, Record, Records, Shell, WriteError, pass},
         secret::{SecretRead, Secrets},
     },
@@ -759,6 +760,7 @@ impl World {
                 limits: self.limits.clone(),
                 ids: Arc::new(Ids::new(self.passes as u64 * 16 + id as u64)),
                 tasks: TaskTracker::new(),
+                may_work: MayWork::always(),
                 budget: Duration::from_secs(30),
             },
             started: now,

@@ -45,6 +45,9 @@ const FAIR_SLOW: usize = 3;
 /// Consents on the account that does not.
 const FAIR_ASKED: usize = 20;
 const AT_REST: &str = "1,000 at rest";
+/// As the chart's Deployment has it.
+const ALLOCATOR: (&str, &str) =
+    ("_RJEM_MALLOC_CONF", "narenas:1,background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0");
 
 fn main() {
     let wanted = std::env::var("FLEET")
@@ -194,7 +197,7 @@ impl Lone {
         let health =
             TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
         let mut command = Command::new(operator_binary());
-        command.env_clear().env("MALLOC_ARENA_MAX", "1").env("KUBECONFIG", &kubeconfig).args([
+        command.env_clear().env(ALLOCATOR.0, ALLOCATOR.1).env("KUBECONFIG", &kubeconfig).args([
             "run",
             "--graph-url",
             graph_url,
@@ -337,7 +340,7 @@ impl Fleet {
         let health = self.health.to_string();
         let mut command = Command::new(operator_binary());
         // As the chart's Deployment has it.
-        command.env_clear().env("MALLOC_ARENA_MAX", "1").env("KUBECONFIG", &self.kubeconfig).args([
+        command.env_clear().env(ALLOCATOR.0, ALLOCATOR.1).env("KUBECONFIG", &self.kubeconfig).args([
             "run",
             "--graph-url",
             &self.graph_url,

@@ -23,6 +23,10 @@ use whatsapp_operator::{
     },
 };
 
+/// Gives back what a burst of work took. The chart tells it how, in `_RJEM_MALLOC_CONF`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     transport::install_crypto();
     cli::dispatch(std::env::args_os(), operate).into()

@@ -35,7 +35,7 @@ use crate::{
         pace,
         queue::{Lane, Next, Seat, Target, Turn},
         records::{ChannelRecords, Standing, live},
-        resting::{Accounts, BACKSTOP},
+        resting::{AccountOf, Accounts, BACKSTOP},
         signal::{Cluster, Doubt, Signals, reference_to},
         state::{LiveCode, Rest, State, States},
         tell::{Notice, result, transitions},
@@ -311,7 +311,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let claim = self.claim_of(&desired, now);
         if channel.seen().is_none() && !self.is_at_hand(&desired, &claim, &portfolio, graph.as_ref()) {
             return match self.write_first(&records, &desired, &live.version).await {
-                Ok(()) => Ok(Next::after(AFTER_FIRST, Urgency::Edit)),
+                Ok(()) => Ok(Next::after(AFTER_FIRST, Urgency::Transitional)),
                 Err(WriteError::Conflict) => Ok(AGAIN),
                 Err(WriteError::Gone) => Ok(self.gone()),
                 Err(error) => Err(Error::Write(error)),
@@ -334,8 +334,8 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         }
     }
 
-    /// Whether a first look waits for nothing, so that it can write the first status: in a crowd of new channels, what the
-    /// first of them read serves the others.
+    /// Whether a first look waits for nothing and finds the number, so that it can write the first status: in a crowd of
+    /// channels of numbers that exist, one list serves all. Where it would wait, the list is wished for.
     fn is_at_hand(
         &self,
         desired: &Desired,
@@ -347,7 +347,15 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let follows = Follows { before: &before, after_write: None, may_add: true, stood: &stood };
         let (limits, now) = (&*self.ctx.shell.limits, self.now());
         let look = look(desired, &memory, claim, portfolio, follows, limits, now);
-        graph.is_some_and(|graph| look.meta && graph.is_at_hand(&look))
+        let Some((graph, target)) = graph.zip(look.accounts.first()) else { return false };
+        if graph.is_at_hand(&look, &desired.number.canonical()) {
+            return true;
+        }
+        let of = AccountOf { portfolio: desired.portfolio.clone(), account: target.account.clone() };
+        let accounts = &self.ctx.signals.accounts;
+        accounts.know(&of, || of.lane());
+        accounts.ask(&of, Urgency::Drift);
+        false
     }
 
     fn input<V>(

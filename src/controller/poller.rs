@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use crate::engine::{
     failure::{Failure, Refusal, Said},
     id::AccountId,
-    limits::Limits,
     look::Urgency,
     time::later,
 };
@@ -52,12 +51,18 @@ pub async fn work<G: Graph, C: Clock>(ctx: Arc<Context<G, C>>, turn: Turn<Accoun
     // Counted, so that the end of a term waits until it is dropped.
     let _counted = ctx.shell.tasks.token();
     let of = turn.key;
-    let after = match contained(poll(&ctx, &of, turn.place)).await {
+    let after = match contained(poll(&ctx, &of, turn.is_asked, turn.place)).await {
         Ok(after) => after,
         Err(why) => ctx.unread(&of, &why),
     };
     if after.is_none() {
-        ctx.signals.accounts.forget(&of);
+        let accounts = &ctx.signals.accounts;
+        accounts.forget(&of);
+        // A number that came to rest meanwhile.
+        if ctx.accounts.needs(&of).is_some() {
+            accounts.know(&of, || of.lane());
+            accounts.within(&of, ctx.shell.limits.fresh_list);
+        }
     }
     Next { after, class: Urgency::Drift }
 }
@@ -66,14 +71,22 @@ pub async fn work<G: Graph, C: Clock>(ctx: Arc<Context<G, C>>, turn: Turn<Accoun
 async fn poll<G: Graph, C: Clock>(
     ctx: &Context<G, C>,
     of: &AccountOf,
+    is_asked: bool,
     mut place: impl Place,
 ) -> Result<Option<Duration>, Unread> {
-    let Some((needs_subscription, wanted)) = ctx.accounts.needs(of) else { return Ok(None) };
+    let resting = ctx.accounts.needs(of);
+    if resting.is_none() && !is_asked {
+        return Ok(None);
+    }
+    let (needs_subscription, wanted) = resting.unwrap_or_default();
     // Whether each namespace may use the portfolio is watched; a channel that may not is woken.
     let graph = ctx.portfolios.state(&of.portfolio, &of.portfolio.namespace).1.ok_or(Unread::Closed)?;
     let (limits, now) = (&*ctx.shell.limits, ctx.shell.clock.now());
     place.leave();
-    let reading = read(&graph, &of.account, needs_subscription, limits, now).await.map_err(Unread::Failed)?;
+    // Who asks is about to look whether it has to add its number.
+    let age = if is_asked { limits.fresh_for_add.min(limits.fresh_list) } else { limits.fresh_list };
+    let read = read(&graph, &of.account, needs_subscription, (age, limits.fresh_portfolio), now);
+    let reading = read.await.map_err(Unread::Failed)?;
     let mut profiles = HashMap::new();
     for (key, number) in wanted {
         let profile = graph.profile(&of.account, &number, limits.fresh_profile, Urgency::Drift).await;
@@ -87,6 +100,9 @@ async fn poll<G: Graph, C: Clock>(
     place.enter().await;
     let now = ctx.shell.clock.now();
     ctx.signals.channels.wake(ctx.accounts.compare(of, &reading, &profiles, now));
+    if ctx.accounts.needs(of).is_none() {
+        return Ok(None);
+    }
     Ok(Some(pace::with_siblings(&of.account, reading.list.begun, limits.fresh_list, now)))
 }
 
@@ -94,14 +110,14 @@ async fn read<G: Graph>(
     graph: &G,
     account: &AccountId,
     needs_subscription: bool,
-    limits: &Limits,
+    (fresh_list, fresh_facts): (Duration, Duration),
     now: Timestamp,
 ) -> Result<Reading, Failure> {
     let fresh = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::MIN);
-    let list = graph.numbers(account, fresh(limits.fresh_list), Urgency::Drift).await?;
+    let list = graph.numbers(account, fresh(fresh_list), Urgency::Drift).await?;
     // What cannot be read now is as it was: the list alone may tell enough.
     let facts = async {
-        match graph.account(account, fresh(limits.fresh_portfolio), Urgency::Drift).await {
+        match graph.account(account, fresh(fresh_facts), Urgency::Drift).await {
             Err(failure) if !failure.is_answer() => {
                 graph.account(account, Timestamp::MIN, Urgency::Drift).await
             }
@@ -112,7 +128,7 @@ async fn read<G: Graph>(
         if !needs_subscription {
             return Ok(None);
         }
-        let read = match graph.subscribed(account, fresh(limits.fresh_list), Urgency::Drift).await {
+        let read = match graph.subscribed(account, fresh(fresh_list), Urgency::Drift).await {
             Err(failure) if !failure.is_answer() => {
                 graph.subscribed(account, Timestamp::MIN, Urgency::Drift).await
             }

@@ -27,6 +27,7 @@ use crate::engine::{
     observed::{Account, Profile},
     phone::{self, E164},
     portfolio::{BusinessFacts, TokenFacts},
+    spelling::Canonical,
     step::{CodeMethod, StepKind},
 };
 
@@ -242,13 +243,15 @@ impl Graph for GraphClient {
         self.inner.budget.held_until(&self.payer(), account, step, self.now())
     }
 
-    fn is_at_hand(&self, look: &Look) -> bool {
+    fn is_at_hand(&self, look: &Look, number: &Canonical) -> bool {
         let inner = &*self.inner;
         look.profile.is_none()
             && look.accounts.iter().all(|wanted| {
                 let key = self.key(&wanted.account);
                 let needs_subscription = look.subscription.as_ref() == Some(&wanted.account);
-                inner.numbers.kept(&key, wanted.not_before).is_some()
+                let list = inner.numbers.kept(&key, wanted.not_before);
+                let has_it = |list: Arc<NumberList>| !list.entries_of(number, None).is_empty();
+                list.is_some_and(|list| wanted.facts.is_none() || has_it(list))
                     && wanted.facts.is_none_or(|not_before| inner.accounts.kept(&key, not_before).is_some())
                     && (!needs_subscription || inner.subscribed.kept(&key, wanted.not_before).is_some())
             })

@@ -22,6 +22,7 @@ use crate::engine::{
     portfolio::{BusinessFacts, TokenFacts},
     reason::Reason,
     secret::SecretVersion,
+    spelling::Canonical,
     step::{Cause, CodeMethod},
     word::Vocabulary,
 };
@@ -141,7 +142,7 @@ impl Graph for Stub {
     async fn write_profile(&self, _: &AccountId, _: &NumberId, _: &DesiredProfile) -> Result<(), Failure> {
         unused()
     }
-    fn is_at_hand(&self, _: &Look) -> bool {
+    fn is_at_hand(&self, _: &Look, _: &Canonical) -> bool {
         false
     }
 

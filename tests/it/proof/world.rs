@@ -38,6 +38,7 @@ use whatsapp_operator::engine::{
     phone::E164,
     portfolio::{BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
     reason::Reason,
+    spelling::Canonical,
     status::{Stage, WaitingFor},
     step::{CodeMethod, StepKind},
 };
@@ -586,8 +587,8 @@ impl Graph for Mortal {
         self.gate.call("write_profile", self.graph.write_profile(account, number, fields)).await
     }
 
-    fn is_at_hand(&self, look: &Look) -> bool {
-        self.graph.is_at_hand(look)
+    fn is_at_hand(&self, look: &Look, number: &Canonical) -> bool {
+        self.graph.is_at_hand(look, number)
     }
 
     fn held_until(&self, account: &AccountId, step: StepKind) -> Option<Timestamp> {

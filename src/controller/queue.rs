@@ -197,9 +197,9 @@ const CLASSES: [Urgency; 4] = [Urgency::Person, Urgency::Edit, Urgency::Transiti
 const fn room(class: Urgency) -> usize {
     match class {
         Urgency::Person => 16,
-        Urgency::Edit => 4,
-        Urgency::Transitional => 2,
-        Urgency::Drift => 1,
+        Urgency::Edit => 8,
+        Urgency::Transitional => 4,
+        Urgency::Drift => 2,
     }
 }
 

@@ -127,8 +127,8 @@ async fn a_slow_account_holds_no_place_that_another_could_use() {
     }
     let person = ends.iter().find(|(key, _)| key == "slow-person").expect("it ends");
     assert!(person.1 <= Duration::from_secs(20), "{person:?}");
-    // The others go on two at a time.
-    assert_eq!(ends.last().map(|(_, at)| at.as_secs()), Some(19 * 300 / 2));
+    // The others go on four at a time.
+    assert_eq!(ends.last().map(|(_, at)| at.as_secs()), Some(19 * 300 / 4));
     working.abort();
 }
 
@@ -169,7 +169,7 @@ async fn an_earlier_date_counts_and_a_later_one_does_not() {
 async fn a_place_comes_back_whenever_work_is_dropped() {
     let queue = Queue::new(1);
     let take = |key| {
-        shows(&queue, key, lane("a", "1"), Urgency::Edit);
+        shows(&queue, key, lane("a", "1"), Urgency::Drift);
         begin(&queue).expect("a place is free").1
     };
     drop(take("with a place"));

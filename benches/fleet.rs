@@ -419,7 +419,8 @@ impl Fleet {
             assert!(Instant::now() < deadline, "the fleet does not settle");
             tokio::time::sleep(Duration::from_secs(10)).await;
         }
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        // Events of a thousand channels go out at their own pace.
+        tokio::time::sleep(Duration::from_secs(150)).await;
     }
 
     async fn ready(&self) -> usize {

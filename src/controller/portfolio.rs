@@ -234,7 +234,9 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let poll = self.ctx.shell.limits.credential_poll;
         let pause = pace::until(assessment.next, self.now()).min(poll);
         let pause = state.until_due(self.now()).map_or(pause, |until| pause.min(until)).max(SHORTLY);
-        if portfolio.status.as_ref() == Some(&next) && pause >= poll {
+        // What was not answered is asked again by the next look.
+        let is_ready = assessment.conditions.is(ConditionType::Ready, Truth::True);
+        if is_ready && portfolio.status.as_ref() == Some(&next) && pause >= poll {
             let look_at = later(self.now(), BETWEEN_LOOKS);
             state.rest = Some(Rest { desired, secrets: offer.facts(), look_at });
         }

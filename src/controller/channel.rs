@@ -348,8 +348,8 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let (limits, now) = (&*self.ctx.shell.limits, self.now());
         let look = look(desired, &memory, claim, portfolio, follows, limits, now);
         let Some((graph, target)) = graph.zip(look.accounts.first()) else { return false };
-        if graph.is_at_hand(&look, &desired.number.canonical()) {
-            return true;
+        if let Some(has_it) = graph.known(&look, &desired.number.canonical()) {
+            return has_it;
         }
         let of = AccountOf { portfolio: desired.portfolio.clone(), account: target.account.clone() };
         let accounts = &self.ctx.signals.accounts;

@@ -7,12 +7,7 @@ use tracing::{info, warn};
 
 use jiff::Timestamp;
 
-use crate::engine::{
-    failure::{Failure, Refusal, Said},
-    id::AccountId,
-    look::Urgency,
-    time::later,
-};
+use crate::engine::{failure::Failure, id::AccountId, look::Urgency, time::later};
 use crate::{
     controller::{
         channel::Context,
@@ -24,7 +19,7 @@ use crate::{
     },
     meta::port::{Clock, Graph},
     run::{
-        pass::{Place, in_short},
+        pass::{Place, doubts_credential, in_short},
         rested,
     },
 };
@@ -150,9 +145,7 @@ impl<G: Graph, C: Clock> Context<G, C> {
             Unread::Failed(failure) => Some(failure),
             Unread::Closed | Unread::Lost => None,
         };
-        let is_credential =
-            |refusal: &Refusal| refusal.is_about_credentials() || refusal.says(Said::AppBlocked);
-        if failure.and_then(Failure::refusal).is_some_and(is_credential) {
+        if failure.is_some_and(doubts_credential) {
             info!(account = %of.account, "Meta refused the credential; the portfolio looks at it");
             self.signals.doubt(&of.portfolio, Doubt::Credential);
         }

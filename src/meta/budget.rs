@@ -91,7 +91,7 @@ pub const LONGEST_BELIEVED: Duration = Duration::from_secs(24 * 60 * 60);
 /// another share it; one that writes on and on is waited for no longer than the second.
 const QUIET: Duration = Duration::from_secs(1);
 const GATHERED: Duration = Duration::from_secs(30);
-/// After a take-over so many calls of each account, and of the app, go out to hear what is used up.
+/// After a take-over so many calls of each account, and of the app, go out before an answer tells what is used up.
 const PROBES: u8 = 4;
 /// Who is held back until then asks again soon, while an answer may be on its way, and later when none told anything.
 const PROBED: Duration = Duration::from_secs(20);
@@ -225,7 +225,7 @@ struct Meter {
     codes: Hour,
     verifications: Hour,
     has_registered: bool,
-    /// Calls since the take-over, and when the first of them was. None once a header told what is used up.
+    /// Calls since the take-over, and when the first of them was. None once an answer told, by its header or without one.
     probes: Option<(u8, Option<Timestamp>)>,
     /// The last write that a list may show, and the first that none was read after.
     wrote: Option<Timestamp>,
@@ -407,8 +407,8 @@ impl Budget {
         Self { limits, meters: Mutex::new(HashMap::new()), taken_over: Mutex::new(None) }
     }
 
-    /// Another process acted until now. What reads may use of the last hour counts as used, until headers tell otherwise
-    /// or the hour has passed; a few calls go out to hear them.
+    /// Another process acted until now. What reads may use of the last hour counts as used, until an answer tells otherwise
+    /// or the hour has passed; a few calls go out to hear one.
     pub fn take_over(&self, now: Timestamp) {
         *lock(&self.taken_over) = Some(now);
         for meter in lock(&self.meters).values_mut() {
@@ -577,17 +577,16 @@ impl Budget {
         self.lock(now).get(&(payer.clone(), None))?.blocked.clone()
     }
 
-    /// Meta answered otherwise than by a throttle: the next pause starts short again.
+    /// Meta answered otherwise than by a throttle: the next pause starts short again. Meta sends usage headers only once
+    /// enough calls were made (Graph API, "Rate limits"), so an answer without one tells that few were made before us.
     pub fn answered(&self, payer: &Payer, account: Option<&AccountId>, now: Timestamp) {
         let mut meters = self.lock(now);
-        let mut reset = |account: Option<&AccountId>| {
-            if let Some(meter) = meters.get_mut(&(payer.clone(), account.cloned())) {
-                meter.breaker.in_a_row = 0;
-            }
-        };
-        reset(None);
-        if account.is_some() {
-            reset(account);
+        if let Some(app) = meters.get_mut(&(payer.clone(), None)) {
+            app.breaker.in_a_row = 0;
+        }
+        if let Some(meter) = meters.get_mut(&(payer.clone(), account.cloned())) {
+            meter.breaker.in_a_row = 0;
+            meter.probes = None;
         }
     }
 

@@ -243,18 +243,21 @@ impl Graph for GraphClient {
         self.inner.budget.held_until(&self.payer(), account, step, self.now())
     }
 
-    fn is_at_hand(&self, look: &Look, number: &Canonical) -> bool {
+    fn known(&self, look: &Look, number: &Canonical) -> Option<bool> {
         let inner = &*self.inner;
-        look.profile.is_none()
-            && look.accounts.iter().all(|wanted| {
-                let key = self.key(&wanted.account);
-                let needs_subscription = look.subscription.as_ref() == Some(&wanted.account);
-                let list = inner.numbers.kept(&key, wanted.not_before);
-                let has_it = |list: Arc<NumberList>| !list.entries_of(number, None).is_empty();
-                list.is_some_and(|list| wanted.facts.is_none() || has_it(list))
-                    && wanted.facts.is_none_or(|not_before| inner.accounts.kept(&key, not_before).is_some())
-                    && (!needs_subscription || inner.subscribed.kept(&key, wanted.not_before).is_some())
-            })
+        let mut has_it = false;
+        for wanted in &look.accounts {
+            let key = self.key(&wanted.account);
+            let list = inner.numbers.kept(&key, wanted.not_before)?;
+            if let Some(not_before) = wanted.facts {
+                inner.accounts.kept(&key, not_before)?;
+                has_it = !list.entries_of(number, None).is_empty();
+            }
+            if look.subscription.as_ref() == Some(&wanted.account) {
+                inner.subscribed.kept(&key, wanted.not_before)?;
+            }
+        }
+        look.profile.is_none().then_some(has_it)
     }
 
     fn throttled_until(&self, account: Option<&AccountId>) -> Option<Timestamp> {

@@ -243,9 +243,9 @@ pub trait Graph: Clone + Send + Sync + 'static {
     /// When there is room for a step in this account; `None` if there is now. Counts nothing.
     fn held_until(&self, account: &AccountId, step: StepKind) -> Option<Timestamp>;
 
-    /// Whether everything that this look reads of accounts was read before, so that it waits for no call, and its account has
-    /// the number.
-    fn is_at_hand(&self, look: &Look, number: &Canonical) -> bool;
+    /// Whether the account of a look has the number. None, where what the look reads of accounts was not all read before, so
+    /// that it would wait for a call.
+    fn known(&self, look: &Look, number: &Canonical) -> Option<bool>;
 
     /// Until when calls for this account (or the whole app) are held back, for status.
     fn throttled_until(&self, account: Option<&AccountId>) -> Option<Timestamp>;

@@ -642,10 +642,14 @@ fn before(assessment: &Assessment, before: &Before) -> Before {
     }
 }
 
-fn is_credential_refused(observed: &Observed, outcome: Option<&Outcome>) -> bool {
-    // A blocked app is the portfolio's matter as well.
+/// Whether a failure is the portfolio's matter: of its credential, or of an app that Meta blocks.
+pub fn doubts_credential(failure: &Failure) -> bool {
     let is_its = |refusal: &Refusal| refusal.is_about_credentials() || refusal.says(Said::AppBlocked);
-    let refused = |failure: &Failure| failure.refusal().is_some_and(is_its);
+    failure.refusal().is_some_and(is_its)
+}
+
+fn is_credential_refused(observed: &Observed, outcome: Option<&Outcome>) -> bool {
+    let refused = doubts_credential;
     let unknown = |fact: Option<&Failure>| fact.is_some_and(refused);
     observed.search.iter().any(|s| match &s.list {
         ListState::NotCheckable(failure) | ListState::Failed(failure) => refused(failure),

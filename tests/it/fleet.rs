@@ -77,14 +77,31 @@ async fn portfolios_that_hang_hold_up_no_other() {
     rig.channel("healthy", "+5511913000001", json!({"accountId": ACCOUNT})).await;
     rig.until_condition("healthy", "NumberVerified", "False", Some("CodeNeeded")).await;
     assert!(begun.elapsed() < Duration::from_secs(15), "it took {:?}:\n{}", begun.elapsed(), rig.logs());
-    // A new Secret is looked at too.
+    // A new token is taken up too.
     let second = format!("{}-second", rig.token);
     rig.sandbox.add_token(&second, Token::system_user(APP, BUSINESS));
-    rig.sandbox.revoke_token(&rig.token);
     rig.secret("acme-meta", json!({"token": second})).await;
-    rig.look("healthy", "now").await;
-    rig.until_condition_of("wap", "acme", "CredentialsValid", "True", None).await;
-    rig.until_condition("healthy", "PortfolioReady", "True", None).await;
+    let nudge = "whatsapp-operator.dev/reconcile=now";
+    let out = rig.plane.kubectl(["annotate", "wap", "acme", "-n", &rig.namespace, nudge]).await;
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let asked = Instant::now();
+    loop {
+        let logs = rig.logs();
+        let is_taken =
+            |line: &&str| line.contains("new credential in use") && line.contains("portfolio=acme");
+        if logs.lines().filter(is_taken).count() == 2 {
+            break;
+        }
+        assert!(asked.elapsed() < Duration::from_secs(45), "the new token is not taken up:\n{logs}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    rig.sandbox.revoke_token(&rig.token);
+    rig.annotate("healthy", "send-code", "one").await;
+    let asked = Instant::now();
+    while !rig.effects_on("5511913000001").contains(&"code") {
+        assert!(asked.elapsed() < Duration::from_secs(30), "no code by the new token:\n{}", rig.logs());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

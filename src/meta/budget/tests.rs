@@ -332,7 +332,7 @@ fn after_a_take_over_the_last_hour_counts_as_used_until_a_header_tells_otherwise
 }
 
 #[test]
-fn without_a_header_the_hour_before_a_take_over_passes_minute_by_minute() {
+fn without_any_answer_the_hour_before_a_take_over_passes_minute_by_minute() {
     let budget = budget();
     budget.take_over(at(0));
     let made: Vec<u32> =
@@ -349,4 +349,18 @@ fn without_a_header_the_hour_before_a_take_over_passes_minute_by_minute() {
 #[test]
 fn a_process_that_took_nothing_over_assumes_nothing() {
     assert!(spend(&budget(), Edge::Numbers, DRIFT, at(0)).0 > 60);
+}
+
+#[test]
+fn an_answer_without_a_header_tells_that_few_calls_were_made_and_speaks_of_what_was_called() {
+    let budget = budget();
+    budget.take_over(at(0));
+    assert_eq!(spend(&budget, Edge::Numbers, DRIFT, at(0)).0, u32::from(PROBES));
+    let of_the_app = || budget.admit(&payer(), None, Edge::DebugToken, DRIFT, at(0));
+    assert_eq!((0..PROBES).filter(|_| of_the_app().is_ok()).count(), usize::from(PROBES));
+    budget.answered(&payer(), Some(&account()), at(1));
+    assert!(spend(&budget, Edge::Numbers, DRIFT, at(1)).0 > 60);
+    assert!(of_the_app().is_err(), "no call of the app itself was answered");
+    budget.answered(&payer(), None, at(1));
+    assert!(of_the_app().is_ok());
 }

@@ -142,8 +142,8 @@ impl Graph for Stub {
     async fn write_profile(&self, _: &AccountId, _: &NumberId, _: &DesiredProfile) -> Result<(), Failure> {
         unused()
     }
-    fn is_at_hand(&self, _: &Look, _: &Canonical) -> bool {
-        false
+    fn known(&self, _: &Look, _: &Canonical) -> Option<bool> {
+        None
     }
 
     fn held_until(&self, _: &AccountId, _: StepKind) -> Option<Timestamp> {

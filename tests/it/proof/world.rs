@@ -587,8 +587,8 @@ impl Graph for Mortal {
         self.gate.call("write_profile", self.graph.write_profile(account, number, fields)).await
     }
 
-    fn is_at_hand(&self, look: &Look, number: &Canonical) -> bool {
-        self.graph.is_at_hand(look, number)
+    fn known(&self, look: &Look, number: &Canonical) -> Option<bool> {
+        self.graph.known(look, number)
     }
 
     fn held_until(&self, account: &AccountId, step: StepKind) -> Option<Timestamp> {

@@ -14,7 +14,7 @@ use crate::engine::{
     value::{
         condition_type::ConditionType,
         desired::{
-            CodeRequest, Connection, DesiredProfile, Management, PinPolicy, VerificationMethod,
+            CodeRequest, Connection, Desired, DesiredProfile, Management, PinPolicy, VerificationMethod,
             WhileNameInReview,
         },
         failure::{Class, Failure, Refusal, Said, Scope},
@@ -23,7 +23,7 @@ use crate::engine::{
             ReviewStatus, Sendability,
         },
         memory::{ConsentKind, EntryOutcome, Ledger, Origin, Proof},
-        observed::{Claim, Health, ListState, PortfolioState, Profile, Searched},
+        observed::{Claim, Health, ListState, Number, PortfolioState, Profile, Searched},
         outcome::Accepted,
         portfolio::{Hold, Reach},
         reason::{Reason, ReasonKind},
@@ -2147,6 +2147,48 @@ fn a_step_names_the_commands_and_the_page() {
     assert!(block.message.contains("kubectl whatsapp send-code support-br -n shop-br"), "{}", block.message);
     let declined = world().own().number(name("DECLINED")).plan().block.unwrap();
     assert_eq!(declined.wait.unwrap().page, Some(crate::engine::value::page::Page::Numbers));
+}
+
+#[test]
+fn a_name_in_another_encoding_is_the_same_name() {
+    const COMPOSED: &str = "Caf\u{e9} Acme";
+    const DECOMPOSED: &str = "Cafe\u{301}\u{a0}Acme";
+    let desired = |name: &'static str| move |d: &mut Desired| d.display_name = name.into();
+    let shown = |name: &'static str, status: NameStatus| {
+        move |n: &mut Number| {
+            n.verified_name = Field::Is(name.into());
+            n.name_status = Field::Is(status);
+        }
+    };
+    let sent = |world: World| match world.plan().step.map(|planned| planned.step) {
+        Some(Step::AddNumber { name, .. } | Step::SubmitName { name, .. }) => name,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(sent(world().desire(desired(DECOMPOSED))), COMPOSED, "an add");
+    for (wanted, other) in [(DECOMPOSED, COMPOSED), (COMPOSED, DECOMPOSED)] {
+        let own = || world().own().verified().desire(desired(wanted));
+        let live = own().number(shown(other, NameStatus::Approved));
+        assert_eq!(live.says(), "Register", "{other:?} is live");
+        let declined = own().number(shown(other, NameStatus::Declined)).pass();
+        let declined = declined.number(shown("Old", NameStatus::None));
+        assert_eq!(declined.says(), "NameDeclined", "{other:?} was declined");
+        let tried = own().remember(|m| {
+            m.marks.note_tried_in_review(other, "2026-01-01T00:00:00Z".parse().unwrap());
+        });
+        let tried = tried.number(shown(other, NameStatus::PendingReview));
+        assert_eq!(tried.says(), "NameInReview", "{other:?} was tried in review");
+    }
+    let refused = |name| {
+        let world = world().desire(desired(DECOMPOSED));
+        let world = world.act(StepKind::AddNumber, refused(100, None, Class::Spec)).after(MINUTE);
+        world.desire(desired(name)).says()
+    };
+    assert_eq!(refused(COMPOSED), refused(DECOMPOSED), "no edited name");
+    assert_ne!(refused(COMPOSED), refused(NAME));
+    let own = world().own().verified().number(shown("Old", NameStatus::Approved)).desire(desired(DECOMPOSED));
+    assert_eq!(sent(own.clone()), COMPOSED, "a submission");
+    let own = own.act(StepKind::SubmitName, accepted()).desire(desired(COMPOSED)).after(11 * MINUTE);
+    assert_eq!(own.says(), "NameNotTaken", "it was submitted before");
 }
 
 #[test]

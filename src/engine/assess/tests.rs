@@ -161,7 +161,9 @@ fn a_claimed_number_says_so_and_names_only_a_neighbour() {
     assert!(assessment.conditions.get(Ready).unwrap().message.contains("support"));
     assert!(assessment.conditions.is(Stalled, True));
     case.observed.claim = Claim::Other { name: None };
-    assert!(case.assess().conditions.get(Ready).unwrap().message.starts_with("another channel"));
+    assert!(
+        case.assess().conditions.get(Ready).unwrap().message.starts_with("a channel of another namespace")
+    );
 }
 
 #[test]

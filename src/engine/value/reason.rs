@@ -525,7 +525,7 @@ reasons! {
         "To keep it in the app: set connection to Coexistence, and connect it in the app. To use it without the app: have it leave the app first, which ends its account and its chats there.";
     NumberClaimed: Stalled, NUMBER, ResolveClaim,
         "Another channel manages this number.",
-        "Delete one of the two channels.";
+        "Delete one of the two channels. Where you may not see the other one, delete this one, or ask whoever runs the operator: kubectl get whatsappchannels --all-namespaces shows it.";
     AccountRejected: Stalled, ACCOUNT, Appeal at Support,
         "Meta has rejected the account.",
         "Request a review in Business Support Home, or use another account.";

@@ -32,4 +32,5 @@ mod readme;
 mod rig;
 mod sandbox;
 mod stored;
+mod tenants;
 mod terms;

@@ -164,17 +164,7 @@ fn claimed(pass: &Pass, name: Option<&str>) -> Block {
             "a WhatsAppChannel of another namespace manages {number}; this one writes nothing until that one is gone; {FOREIGN_CLAIM}"
         ),
     };
-    let held = match &pass.observed.portfolio {
-        PortfolioState::View(view) => view.hold.as_ref(),
-        PortfolioState::NotUsable | PortfolioState::NotYet => None,
-    };
-    let held = held.map(|hold| {
-        format!(
-            "; the portfolio of this one cannot be used either, and without it nothing is claimed: {}",
-            hold.message
-        )
-    });
-    Block::new(Reason::NumberClaimed, said + &held.unwrap_or_default())
+    Block::new(Reason::NumberClaimed, said)
 }
 
 /// What a person can do about an object that they may not see.

@@ -11,6 +11,7 @@ use kube::core::DeserializeGuard;
 use tracing::{debug, info, warn};
 
 use crate::engine::{
+    action::Action,
     assess::first,
     desired::{Desired, Management, PortfolioRef},
     id::AccountId,
@@ -147,6 +148,13 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
         has_number,
         has_acted: has_acted && !is_claimed,
         has_managed: has_acted && is_observed && !is_left_alone,
+        code_secret: spec
+            .verification
+            .as_ref()
+            .and_then(|verification| verification.code_secret_ref.as_ref())
+            .map(|place| Arc::new((place.name.as_str().into(), place.key.as_str().into()))),
+        awaits_code: status
+            .is_some_and(|s| s.waiting_for.iter().any(|wait| wait.action == Action::EnterCode.as_str())),
         created: meta.creation_timestamp.as_ref().map_or(Timestamp::MIN, |at| at.0),
         stage: status.and_then(|s| Stage::from_word(s.stage.as_deref()?)).unwrap_or(Stage::Pending),
         counts,
@@ -411,6 +419,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             after_write: soft.after_write,
             process: ProcessFacts {
                 last_success: soft.last_success,
+                code_shared: self.ctx.claims.code_shared(self.key),
                 ..ProcessFacts::new(self.ctx.signals.started)
             },
             volatile: self.state.volatile.clone(),

@@ -15,7 +15,11 @@ use jiff::Timestamp;
 
 use crate::api::v1alpha1::ChannelCounts;
 use crate::engine::{
-    desired::PortfolioRef, observed::Claim, portfolio::Backing, spelling::Canonical, status::Stage,
+    desired::PortfolioRef,
+    observed::{Claim, CodeShared},
+    portfolio::Backing,
+    spelling::Canonical,
+    status::Stage,
     time::later,
 };
 
@@ -35,6 +39,10 @@ pub struct Claimant {
     /// Its status shows that it managed the number when it was last written.
     pub has_managed: bool,
     pub created: Timestamp,
+    /// Where its code comes from, if its spec says so: Secret and key.
+    pub code_secret: Option<CodeSecret>,
+    /// A code was asked for, and has not come.
+    pub awaits_code: bool,
     /// For counting.
     pub stage: Stage,
     /// What it adds to the counts of its portfolio.
@@ -114,9 +122,17 @@ struct Inner {
     channels: HashMap<Key, Claimant>,
     by_digits: HashMap<Canonical, Rivals>,
     by_portfolio: HashMap<PortfolioRef, BTreeSet<Key>>,
+    /// Channels whose spec names the Secret of their code, by namespace and place.
+    by_code: HashMap<(Arc<str>, CodeSecret), BTreeSet<Key>>,
     /// Digits without a channel that still hold a pause, oldest first.
     vacant: VecDeque<(Timestamp, Canonical)>,
 }
+
+/// A Secret and a key of it.
+type CodeSecret = Arc<(Box<str>, Box<str>)>;
+
+/// The key of a code whose place the spec does not name; its Secret is `<channel>-code`.
+const DEFAULT_KEY: &str = "code";
 
 #[derive(Debug, Default)]
 struct Rivals {
@@ -200,7 +216,21 @@ impl Claims {
             ripple.recount.push(portfolio);
         }
         inner.by_portfolio.entry(next.portfolio.clone()).or_default().insert(key.clone());
-        inner.channels.insert(key.clone(), next);
+        let before = inner.channels.insert(key.clone(), next.clone());
+        let is_same = |before: &Claimant| {
+            before.code_secret == next.code_secret && before.awaits_code == next.awaits_code
+        };
+        if !before.as_ref().is_some_and(is_same) {
+            if let Some(before) = before {
+                ripple.woken.extend(inner.shares_code(key, &before));
+                inner.leave_code(key, &before);
+            }
+            if let Some(place) = &next.code_secret {
+                let place = (key.namespace.clone(), place.clone());
+                inner.by_code.entry(place).or_default().insert(key.clone());
+            }
+            ripple.woken.extend(inner.shares_code(key, &next));
+        }
         ripple
     }
 
@@ -308,6 +338,17 @@ impl Claims {
         if !others.any(|(key, c)| rivals.prover.as_ref() == Some(&c.uid) && is_proven(key, c)) {
             rivals.prover = Some(own.uid.clone());
         }
+    }
+
+    /// Another channel that takes its code from the same place; one that waits for it, if any does.
+    pub fn code_shared(&self, key: &Key) -> Option<CodeShared> {
+        let inner = self.lock();
+        let sharers = inner.shares_code(key, inner.channels.get(key)?);
+        let sharers = sharers.into_iter().filter_map(|sharer| {
+            let is_awaited = inner.channels.get(&sharer)?.awaits_code;
+            Some(CodeShared { name: sharer.name.as_ref().into(), is_awaited })
+        });
+        sharers.max_by_key(|shared| shared.is_awaited)
     }
 
     /// Whether another channel has the same number.
@@ -444,7 +485,8 @@ impl Inner {
         self.forget(now);
         let Some(own) = self.channels.remove(key) else { return Ripple::default() };
         self.leave(&own.portfolio, key);
-        let mut ripple = Ripple { woken: Vec::new(), recount: vec![own.portfolio] };
+        self.leave_code(key, &own);
+        let mut ripple = Ripple { woken: self.shares_code(key, &own), recount: vec![own.portfolio] };
         let Some(rivals) = self.by_digits.get_mut(&own.digits) else { return ripple };
         rivals.keys.retain(|rival| rival != key);
         // Whether it was the holder may not have been asked yet; then the pause costs little.
@@ -455,7 +497,7 @@ impl Inner {
         match (rivals.keys.is_empty(), rivals.act_from.filter(|at| *at > now)) {
             (true, Some(until)) => self.vacant.push_back((until, own.digits)),
             (true, None) => drop(self.by_digits.remove(&own.digits)),
-            (false, _) => ripple.woken.clone_from(&rivals.keys),
+            (false, _) => ripple.woken.extend(rivals.keys.iter().cloned()),
         }
         ripple
     }
@@ -469,6 +511,30 @@ impl Inner {
                 |rivals: &Rivals| rivals.keys.is_empty() && rivals.act_from.is_none_or(|until| until <= now);
             if self.by_digits.get(&digits).is_some_and(is_over) {
                 self.by_digits.remove(&digits);
+            }
+        }
+    }
+
+    /// Other channels whose code comes from where that of this one does. One whose spec names no place has a Secret of its
+    /// own name, which another may name.
+    fn shares_code(&self, key: &Key, own: &Claimant) -> Vec<Key> {
+        let namespace = &key.namespace;
+        let default = || Arc::new((format!("{}-code", key.name).into(), DEFAULT_KEY.into()));
+        let place = own.code_secret.clone().unwrap_or_else(default);
+        let of_name = (*place.1 == *DEFAULT_KEY).then(|| place.0.strip_suffix("-code")).flatten();
+        let of_name = of_name.map(|name| Key { namespace: namespace.clone(), name: name.into() });
+        let of_name = of_name.filter(|key| self.channels.get(key).is_some_and(|c| c.code_secret.is_none()));
+        let named = self.by_code.get(&(namespace.clone(), place)).into_iter().flatten().cloned();
+        named.chain(of_name).filter(|sharer| sharer != key).collect()
+    }
+
+    fn leave_code(&mut self, key: &Key, own: &Claimant) {
+        let Some(place) = &own.code_secret else { return };
+        let place = (key.namespace.clone(), place.clone());
+        if let Some(keys) = self.by_code.get_mut(&place) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_code.remove(&place);
             }
         }
     }
@@ -511,6 +577,8 @@ mod tests {
             has_acted: false,
             has_managed: false,
             created: at(created),
+            code_secret: None,
+            awaits_code: false,
             stage: Stage::Pending,
             counts: ChannelCounts::default(),
         }
@@ -938,6 +1006,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn channels_that_take_their_code_from_one_place_know_of_each_other() {
+        let claims = Claims::new(PAUSES);
+        let place = |name: &str| Some(Arc::new((name.into(), "code".into())));
+        let number = |uid: &str| Claimant { digits: Canonical::of(uid), ..claimant(uid, 0) };
+        let put = |name: &str, claimant: Claimant| claims.apply(&key("shop", name), claimant, at(0)).woken;
+        let shared =
+            |name: &str| claims.code_shared(&key("shop", name)).map(|s| (s.name.into_string(), s.is_awaited));
+        put("a", number("1"));
+        claims.apply(&key("other", "b"), Claimant { code_secret: place("a-code"), ..number("2") }, at(0));
+        assert_eq!(shared("a"), None, "a Secret of another namespace is another one");
+        assert_eq!(put("c", Claimant { code_secret: place("a-code"), ..number("3") }), [key("shop", "a")]);
+        assert_eq!((shared("a"), shared("c")), (Some(("c".into(), false)), Some(("a".into(), false))));
+        let waits = Claimant { code_secret: place("a-code"), awaits_code: true, ..number("3") };
+        assert!(put("c", waits.clone()).contains(&key("shop", "a")), "it hears of it");
+        assert_eq!(shared("a"), Some(("c".into(), true)));
+        assert!(put("c", Claimant { code_secret: place("c"), ..waits.clone() }).contains(&key("shop", "a")));
+        assert_eq!((shared("a"), shared("c")), (None, None));
+        put("c", waits);
+        assert!(claims.remove(&key("shop", "c"), at(1)).woken.contains(&key("shop", "a")));
+        claims.remove(&key("other", "b"), at(1));
+        assert_eq!(shared("a"), None);
+        assert!(claims.lock().by_code.is_empty());
     }
 
     #[test]

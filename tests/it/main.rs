@@ -29,6 +29,7 @@ mod plane;
 mod policy;
 mod proof;
 mod readme;
+mod remedies;
 mod rig;
 mod sandbox;
 mod stored;

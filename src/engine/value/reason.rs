@@ -247,6 +247,9 @@ reasons! {
     EffectNotVisibleYet: Progress, NUMBER, nobody,
         "A write was sent; Meta does not show its effect yet.",
         "Nothing; the operator looks again by itself.";
+    NotSentYet: Progress, NUMBER, nobody,
+        "A step was due, and the operator did not send it in time, or could not connect to Meta. It counts as no attempt.",
+        "Nothing; it is sent at the time in the message.";
     JustRegistered: Progress, HEALTH_ONLY, nobody,
         "The number was registered a moment ago; Meta does not show it as connected yet.",
         "Nothing; this takes minutes.";
@@ -275,6 +278,9 @@ reasons! {
     CodeMalformed: Person, CODE, EnterCode,
         "The Secret does not hold six digits under the key.",
         "Enter the six digits again: kubectl whatsapp code NAME.";
+    CodeSecretShared: Person, CODE, ChangeSpec,
+        "Two channels wait for a code in the same Secret, and whose code comes there cannot be told.",
+        "Set verification.codeSecretRef of one of them to a Secret of its own, or leave it out; then enter each code where it belongs.";
     CodeRequestRefused: Person, CODE, AskForCode,
         "Meta refused to send a code.",
         "Read Meta's words in the message; check that the line takes calls and texts from abroad; then: kubectl whatsapp send-code NAME.";

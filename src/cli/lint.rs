@@ -367,8 +367,8 @@ mod tests {
     #[test]
     fn one_code_secret_in_two_channels_is_a_warning() {
         let with = |name, number, code: &str| {
-            channel(name, number, "Acme Um").trim_end().to_owned()
-                + &format!("\n  verification: {{codeSecretRef: {{name: {code}, key: code}}}}\n")
+            let place = format!("  verification: {{codeSecretRef: {{name: {code}, key: code}}}}\n---\n");
+            channel(name, number, "Acme Um").replace("---\n", &place)
         };
         let (one, two) = ("+5511912345678", "+5511912345679");
         let shared = check(&(with("a", one, "shared") + &with("b", two, "shared")));

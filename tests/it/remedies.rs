@@ -64,8 +64,8 @@ async fn who_refuses_the_secret_of_a_pin_is_heard_and_the_pin_is_not() {
     assert_eq!(sixes(&text), [""; 0], "{text}");
     assert!(!rig.logs().contains("(got 0") && rig.logs().contains("company rule 7"), "{}", rig.logs());
 
-    let lifted = rig.plane.kubectl_with_input(["delete", "-f", "-"], &rule).await;
-    assert!(lifted.status.success(), "{}", String::from_utf8_lossy(&lifted.stderr));
+    // What the message tells a person to do helps, and the rule stands.
+    rig.secret("support-pin", json!({"pin": "271828"})).await;
     rig.until_condition("support", "Ready", "True", None).await;
     assert_eq!(rig.effects_on(DIGITS), ["added", "code", "verified", "registered"]);
 }

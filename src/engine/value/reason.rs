@@ -248,7 +248,7 @@ reasons! {
         "A write was sent; Meta does not show its effect yet.",
         "Nothing; the operator looks again by itself.";
     NotSentYet: Progress, NUMBER, nobody,
-        "A step was due, and the operator did not send it in time, or could not connect to Meta. It counts as no attempt.",
+        "A step was due and did not get to Meta: it was not sent in time, no connection was made, or calls were held back. It counts as no attempt.",
         "Nothing; it is sent at the time in the message.";
     JustRegistered: Progress, HEALTH_ONLY, nobody,
         "The number was registered a moment ago; Meta does not show it as connected yet.",

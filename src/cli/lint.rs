@@ -240,6 +240,8 @@ fn halves(text: &str, otherwise: &str) -> (String, String) {
 struct Seen {
     objects: BTreeMap<(String, String, String), (String, usize)>,
     numbers: BTreeMap<Canonical, (String, usize)>,
+    /// By namespace, Secret and key.
+    codes: BTreeMap<[String; 3], (String, usize)>,
 }
 
 impl Seen {
@@ -266,7 +268,7 @@ impl Seen {
         let number = document.root.get("spec").and_then(|s| s.get("phoneNumber"));
         if let Some(number) = number
             && let Some(Ok(parsed)) = number.as_str().map(E164::parse)
-            && let Some((file, line)) = self.numbers.insert(parsed.canonical(), here)
+            && let Some((file, line)) = self.numbers.insert(parsed.canonical(), here.clone())
         {
             findings.push(Finding::new(
                 document,
@@ -277,7 +279,31 @@ impl Seen {
                 "keep one of them",
             ));
         }
+        findings.extend(self.add_code(document, name, here));
         findings
+    }
+
+    /// A code is for one number. Wherever two channels find it, one of them spends an attempt on it.
+    fn add_code(&mut self, document: &Document, name: &str, here: (String, usize)) -> Option<Finding> {
+        if document.kind() != "WhatsAppChannel" {
+            return None;
+        }
+        let verification = document.root.get("spec").and_then(|spec| spec.get("verification"));
+        let place = verification.and_then(|verification| verification.get("codeSecretRef"));
+        let text = |field| place.and_then(|place| place.get(field)).and_then(Node::as_str);
+        let secret = text("name").map_or_else(|| format!("{name}-code"), str::to_owned);
+        let key = text("key").unwrap_or("code").to_owned();
+        let namespace = document.namespace().unwrap_or_default().to_owned();
+        let (file, line) = self.codes.insert([namespace, secret.clone(), key.clone()], here)?;
+        let path = if place.is_some() { "spec.verification.codeSecretRef" } else { "metadata.name" };
+        Some(Finding::new(
+            document,
+            Severity::Warning,
+            path,
+            document.position(path),
+            format!("takes its code from key {key} of Secret {secret}, as does the channel in {file}:{line}"),
+            "give each channel a Secret of its own; leave codeSecretRef out for one that is named after the channel",
+        ))
     }
 }
 
@@ -336,6 +362,20 @@ mod tests {
         let text = channel("a", "+5511912345678", "Acme Um") + &channel("b", "+5511912345678", "Acme Dois");
         let report = check(&text);
         assert!(report.findings[0].message.contains("m.yaml:1; only one of them"), "{report:#?}");
+    }
+
+    #[test]
+    fn one_code_secret_in_two_channels_is_a_warning() {
+        let with = |name, number, code: &str| {
+            let place = format!("  verification: {{codeSecretRef: {{name: {code}, key: code}}}}\n---\n");
+            channel(name, number, "Acme Um").replace("---\n", &place)
+        };
+        let (one, two) = ("+5511912345678", "+5511912345679");
+        let shared = check(&(with("a", one, "shared") + &with("b", two, "shared")));
+        assert!(shared.findings[0].message.contains("Secret shared, as does the channel"), "{shared:#?}");
+        let of_another = check(&(with("a", one, "b-code") + &channel("b", two, "Acme Dois")));
+        assert!(of_another.findings[0].message.contains("Secret b-code"), "{of_another:#?}");
+        assert_eq!(check(&(with("a", one, "c") + &channel("b", two, "Acme Dois"))).findings, []);
     }
 
     #[test]

@@ -88,7 +88,7 @@ mod tests {
     use crate::controller::claim::Pauses;
 
     fn desk() -> (Desk<()>, PortfolioRef) {
-        let pauses = Pauses { gone: Duration::ZERO, displaced: Duration::ZERO };
+        let pauses = Pauses { gone: Duration::ZERO, displaced: Duration::ZERO, kept: Duration::ZERO };
         let of = PortfolioRef { namespace: "shop".into(), name: "acme".into() };
         (Desk::new(Arc::new(Claims::new(pauses))), of)
     }

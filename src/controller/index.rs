@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use kube::{Client, Resource};
+use kube::Client;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{desired::PortfolioRef, look::Urgency};
@@ -15,6 +15,7 @@ use crate::{
         lower,
         v1alpha1::{WhatsAppChannel, WhatsAppPortfolio},
     },
+    cluster::read::Readable,
     meta::port::Clock,
     telemetry::{health::Health, metrics::Metrics},
 };
@@ -27,7 +28,7 @@ use super::{
     signal::spread,
     supervise::Pulse,
     view::Portfolios,
-    watch::{self, Key, News, Standing, Watches, watch},
+    watch::{Key, News, Standing, Watches, watch},
 };
 
 /// Readiness and metrics are told of the watches this often.
@@ -102,7 +103,7 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
         self.watched(client, 1, health, pulse, |news| self.take_portfolio(news)).await;
     }
 
-    async fn watched<K: watch::Watched>(
+    async fn watched<K: Readable>(
         &self,
         client: &Client,
         at: usize,
@@ -128,7 +129,7 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
             News::Filled => self.spread(self.claims.filled(now)),
             News::Back => self.channels.wake(self.followed(|one| one.failing()).unwrap_or_default()),
             News::Shown { key, object, is_first } => {
-                // One that does not parse keeps its place: its number may well be managed.
+                // One that cannot be used keeps its place: its number may well be managed.
                 let seen = Seen::of(object.meta(), &ASKS);
                 let (lane, begin) = match &object.0 {
                     Ok(channel) => {
@@ -264,7 +265,7 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
 /// The annotations by which people ask for something.
 const ASKS: [&str; 3] = [lower::SEND_CODE, lower::RETRY, lower::RECONCILE];
 
-/// One that does not parse names no portfolio.
+/// One that cannot be used names no portfolio.
 fn nowhere(key: &Key) -> Lane {
     let portfolio = PortfolioRef { namespace: key.namespace.clone(), name: "".into() };
     Lane { portfolio, target: Target::Status }

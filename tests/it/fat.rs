@@ -1,0 +1,101 @@
+//! Objects as large as the API server takes them, and the operator's memory.
+
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, stream};
+use kube::api::{DynamicObject, PostParams};
+use serde_json::{Value, json};
+use whatsapp_operator::sandbox::Number;
+
+use crate::rig::{ACCOUNT, Rig};
+
+/// So many fat objects, each with so many labels, which the API server keeps twice: for themselves, and as fields that somebody owns.
+const FAT: usize = 250;
+const LABELS: usize = 14_000;
+/// Most memory of the operator, in MiB.
+const MOST: f64 = 100.0;
+
+fn digits(n: usize) -> String {
+    format!("5511915000{n:03}")
+}
+
+fn memory_mib(pid: u32, line: &str) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kib =
+        status.lines().find_map(|l| l.strip_prefix(line)?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    kib.unwrap_or_default() / 1_024.0
+}
+
+fn labels(n: usize) -> Value {
+    (0..n).map(|n| (format!("some-label-of-a-tenant-{n:05}"), json!("x"))).collect::<serde_json::Map<_, _>>().into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_largest_objects_that_the_api_server_takes_cost_no_memory_and_hold_up_nobody() {
+    let mut rig = Rig::apart("fat").await;
+    let api = rig.api("wac", &rig.namespace);
+    let fat = labels(LABELS);
+    let create = stream::iter(0..FAT).map(|n| {
+        let (api, fat) = (api.clone(), fat.clone());
+        async move {
+            let channel: DynamicObject = serde_json::from_value(json!({
+                "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+                "metadata": {"name": format!("fat-{n:03}"), "labels": fat},
+                "spec": {"portfolioRef": {"name": "acme"}, "accountId": ACCOUNT,
+                         "phoneNumber": format!("+{}", digits(n)), "displayName": "Acme Support"},
+            }))
+            .expect("a channel");
+            let stored = api.create(&PostParams::default(), &channel).await.expect("the API server takes it");
+            serde_json::to_vec(&stored).map(|json| json.len()).unwrap_or_default()
+        }
+    });
+    let sizes: Vec<usize> = create.buffer_unordered(4).collect().await;
+    assert!(sizes.iter().all(|size| *size > 1_000_000), "{:?}", sizes.iter().min());
+    // One has more of what is read than may be.
+    rig.channel("greedy", &format!("+{}", digits(900)), json!({"accountId": ACCOUNT})).await;
+    rig.annotate("greedy", "note", &"\"".repeat(150_000)).await;
+    let last = FAT - 1;
+    rig.sandbox
+        .add_number(Number::new("100000000000001", ACCOUNT, &digits(last), "Acme Support").registered("271828"));
+
+    rig.start().await;
+    let pid = rig.operator().id();
+    rig.until_condition(&format!("fat-{last}"), "Ready", "True", None).await;
+    let begun = Instant::now();
+    let mut most = 0.0_f64;
+    loop {
+        most = most.max(memory_mib(pid, "VmHWM:"));
+        let mut told = 0;
+        for n in 0..FAT {
+            told += usize::from(rig.get(&format!("fat-{n:03}")).await["status"]["conditions"].is_array());
+        }
+        most = most.max(memory_mib(pid, "VmHWM:"));
+        if told == FAT {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(240), "only {told} have a status:\n{}", rig.logs());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    assert!(most < MOST, "{most:.0} MiB");
+    eprintln!("most memory: {most:.1} MiB");
+
+    // It is told by its name, and nothing is written to it.
+    let (greedy, logs) = (rig.get("greedy").await, rig.logs());
+    assert!(greedy["status"].is_null() && logs.contains("stored channel cannot be used"), "{logs}");
+    let asked = Instant::now();
+    loop {
+        let args = ["get", "events", "-n", &rig.namespace, "--field-selector", "reason=TooLarge", "-o", "json"];
+        let events: Value = serde_json::from_slice(&rig.plane.kubectl(args).await.stdout).expect("JSON");
+        let told: Vec<_> = events["items"].as_array().into_iter().flatten().collect();
+        if told.iter().any(|event| event["involvedObject"]["name"] == "greedy") {
+            assert!(told.iter().all(|event| event["involvedObject"]["name"] == "greedy"), "{told:#?}");
+            assert!(told[0]["message"].as_str().is_some_and(|text| text.contains("256 KiB")), "{told:#?}");
+            break;
+        }
+        assert!(asked.elapsed() < Duration::from_secs(60), "no event tells of it: {events:#}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    // It is served like any other once it is smaller.
+    rig.annotate("greedy", "note", "short").await;
+    rig.until("greedy", "a status", Duration::from_secs(30), |status| status["conditions"].is_array()).await;
+}

@@ -114,7 +114,9 @@ impl Sieve {
             match self.state {
                 State::Done => return at,
                 State::Broken => return bytes.len(),
-                State::Value(_) | State::Key | State::Colon | State::Entry if byte.is_ascii_whitespace() => at += 1,
+                State::Value(_) | State::Key | State::Colon | State::Entry if byte.is_ascii_whitespace() => {
+                    at += 1
+                }
                 State::Value(rule) => at += self.begin(rule, byte),
                 State::Key => {
                     at += 1;
@@ -222,7 +224,8 @@ impl Sieve {
             Rule::Whole | Rule::Each(_) if self.kept.is_over => Rule::Nothing,
             rule => rule,
         };
-        let (mark, was_begun) = (self.kept.json.len(), self.levels.last().is_some_and(|level| level.is_begun));
+        let (mark, was_begun) =
+            (self.kept.json.len(), self.levels.last().is_some_and(|level| level.is_begun));
         if !matches!(rule, Rule::Nothing) {
             self.lead();
         }
@@ -232,7 +235,8 @@ impl Sieve {
             Rule::Nothing | Rule::Whole | Rule::Name => false,
         };
         if !is_walked {
-            self.state = State::In(Run { rule, depth: 0, is_string: false, is_escaped: false, mark, was_begun });
+            self.state =
+                State::In(Run { rule, depth: 0, is_string: false, is_escaped: false, mark, was_begun });
             return 0;
         }
         self.kept.json.push(byte);

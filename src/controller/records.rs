@@ -54,11 +54,7 @@ pub struct ChannelRecords {
 impl ChannelRecords {
     /// Of the object with this uid and no other.
     pub fn new(client: &Client, namespace: &str, name: &str, uid: &str) -> Self {
-        Self {
-            objects: Objects::new(client, Some(namespace)),
-            name: name.to_owned(),
-            uid: uid.to_owned(),
-        }
+        Self { objects: Objects::new(client, Some(namespace)), name: name.to_owned(), uid: uid.to_owned() }
     }
 
     /// Reads the object past every cache; one that cannot be used is told apart.

@@ -101,11 +101,13 @@ impl Notice {
         let (reason, note) = match why {
             Why::Unparsed(_) => (
                 Reason::SpecInvalid.as_str(),
-                "the stored object does not parse; compare it with the installed CRD and apply it again".into(),
+                "the stored object does not parse; compare it with the installed CRD and apply it again"
+                    .into(),
             ),
-            Why::TooLarge => {
-                ("TooLarge", format!("nothing is done with this object: {why}; remove what makes it so large"))
-            }
+            Why::TooLarge => (
+                "TooLarge",
+                format!("nothing is done with this object: {why}; remove what makes it so large"),
+            ),
         };
         Self { is_warning: true, reason: reason.into(), note }
     }

@@ -27,7 +27,10 @@ fn memory_mib(pid: u32, line: &str) -> f64 {
 }
 
 fn labels(n: usize) -> Value {
-    (0..n).map(|n| (format!("some-label-of-a-tenant-{n:05}"), json!("x"))).collect::<serde_json::Map<_, _>>().into()
+    (0..n)
+        .map(|n| (format!("some-label-of-a-tenant-{n:05}"), json!("x")))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,8 +58,9 @@ async fn the_largest_objects_that_the_api_server_takes_cost_no_memory_and_hold_u
     rig.channel("greedy", &format!("+{}", digits(900)), json!({"accountId": ACCOUNT})).await;
     rig.annotate("greedy", "note", &"\"".repeat(150_000)).await;
     let last = FAT - 1;
-    rig.sandbox
-        .add_number(Number::new("100000000000001", ACCOUNT, &digits(last), "Acme Support").registered("271828"));
+    rig.sandbox.add_number(
+        Number::new("100000000000001", ACCOUNT, &digits(last), "Acme Support").registered("271828"),
+    );
 
     rig.start().await;
     let pid = rig.operator().id();
@@ -84,7 +88,8 @@ async fn the_largest_objects_that_the_api_server_takes_cost_no_memory_and_hold_u
     assert!(greedy["status"].is_null() && logs.contains("stored channel cannot be used"), "{logs}");
     let asked = Instant::now();
     loop {
-        let args = ["get", "events", "-n", &rig.namespace, "--field-selector", "reason=TooLarge", "-o", "json"];
+        let args =
+            ["get", "events", "-n", &rig.namespace, "--field-selector", "reason=TooLarge", "-o", "json"];
         let events: Value = serde_json::from_slice(&rig.plane.kubectl(args).await.stdout).expect("JSON");
         let told: Vec<_> = events["items"].as_array().into_iter().flatten().collect();
         if told.iter().any(|event| event["involvedObject"]["name"] == "greedy") {

@@ -37,7 +37,8 @@ fn sieved(sieve: &mut Sieve, text: &str, piece: usize) -> Vec<Kept> {
 }
 
 fn json_of(kept: &Kept) -> Value {
-    serde_json::from_slice(&kept.json).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&kept.json)))
+    serde_json::from_slice(&kept.json)
+        .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&kept.json)))
 }
 
 /// What a rule keeps, by a parsed value.
@@ -47,9 +48,9 @@ fn wanted(value: &Value, rule: Rule) -> Option<Value> {
         (Rule::Members(of), Value::Object(members)) => Some(Value::Object(
             members.iter().filter_map(|(key, value)| Some((key.clone(), wanted(value, of(key))?))).collect(),
         )),
-        (Rule::Told, Value::Object(members)) => {
-            Some(Value::Object(members.iter().filter(|(key, _)| *key == "told").map(|(k, v)| (k.clone(), v.clone())).collect()))
-        }
+        (Rule::Told, Value::Object(members)) => Some(Value::Object(
+            members.iter().filter(|(key, _)| *key == "told").map(|(k, v)| (k.clone(), v.clone())).collect(),
+        )),
         (Rule::Each(rule), Value::Array(entries)) => {
             Some(Value::Array(entries.iter().filter_map(|entry| wanted(entry, *rule)).collect()))
         }
@@ -133,7 +134,8 @@ proptest! {
 #[test]
 fn what_is_over_the_limit_is_told_and_still_has_its_name() {
     let long = "x".repeat(1_000);
-    let text = json!({"each": [{"kept": long}, {"kept": 1}], "kept": long, "name": "it", "z": long}).to_string();
+    let text =
+        json!({"each": [{"kept": long}, {"kept": 1}], "kept": long, "name": "it", "z": long}).to_string();
     let mut sieve = Sieve::new(Rule::Members(object), 100);
     let all = sieved(&mut sieve, &text, 64);
     assert!(all[0].is_over);
@@ -146,7 +148,8 @@ fn what_is_over_the_limit_is_told_and_still_has_its_name() {
 
 #[test]
 fn an_entry_over_the_limit_takes_nothing_from_the_others() {
-    let text = json!({"items": [{"kept": 1}, {"kept": "x".repeat(500), "name": "fat"}, {"kept": 2}]}).to_string();
+    let text =
+        json!({"items": [{"kept": 1}, {"kept": "x".repeat(500), "name": "fat"}, {"kept": 2}]}).to_string();
     let mut sieve = Sieve::new(Rule::Members(list), 50);
     sieved(&mut sieve, &text, 64);
     let apart: Vec<_> = sieve.take_apart().iter().map(|kept| (json_of(kept), kept.is_over)).collect();

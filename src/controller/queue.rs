@@ -565,6 +565,12 @@ impl<K: Handle> Queue<K> {
         self.0.more.notify_one();
     }
 
+    /// How many known objects are in this lane.
+    pub fn crowd(&self, lane: &Lane) -> usize {
+        // The set has a copy, too.
+        self.0.lock().lanes.get(lane).map_or(0, |lane| Arc::strong_count(lane) - 1)
+    }
+
     /// How many stand in line, by class.
     pub fn depths(&self) -> [(Urgency, usize); CLASSES.len()] {
         let mut depths = CLASSES.map(|class| (class, 0));

@@ -351,3 +351,19 @@ async fn what_is_left_of_an_earlier_run_takes_no_place_of_a_later_one() {
     assert_eq!(free(&queue), (1, 0));
     assert_eq!(order(&queue), ["one"], "this run works on it too");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_is_in_a_lane_is_counted_wherever_they_stand() {
+    let queue = Queue::new(1);
+    assert_eq!(queue.crowd(&lane("a", "1")), 0);
+    for key in ["one", "two", "three"] {
+        shows(&queue, key, lane("a", "1"), Urgency::Drift);
+    }
+    shows(&queue, "elsewhere", lane("a", "2"), Urgency::Drift);
+    let under_way = begin(&queue).unwrap();
+    assert_eq!(queue.crowd(&lane("a", "1")), 3);
+    queue.forget(&"two");
+    shows(&queue, "three", lane("a", "2"), Urgency::Drift);
+    assert_eq!((queue.crowd(&lane("a", "1")), queue.crowd(&lane("a", "2"))), (1, 2));
+    drop(under_way);
+}

@@ -206,10 +206,18 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
         }
     }
 
-    /// Tells readiness and metrics how the watches go.
+    /// Forgets what is over, and gives back the room that a crowd took.
+    fn tidy(&self) {
+        self.claims.tidy(self.clock.now());
+        self.channels.tidy();
+        self.desks.tidy();
+    }
+
+    /// Tells readiness and metrics how the watches go, and keeps the index tidy.
     pub async fn check_watches(&self, health: &Health, metrics: &Metrics, pulse: &Pulse) {
         loop {
             pulse.beat();
+            self.tidy();
             for (part, watches) in &self.watches {
                 let standing = watches.standing();
                 for one in &standing {
@@ -270,3 +278,6 @@ fn nowhere(key: &Key) -> Lane {
     let portfolio = PortfolioRef { namespace: key.namespace.clone(), name: "".into() };
     Lane { portfolio, target: Target::Status }
 }
+
+#[cfg(test)]
+mod tests;

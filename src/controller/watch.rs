@@ -23,7 +23,7 @@ use crate::cluster::{
     read::{Objects, PageSize, Readable, Stored, Wanted},
 };
 
-use super::pace;
+use super::{pace, room::Room};
 
 /// The server ends a watch after this long, and it is begun again. Below the five minutes after which proxies cut it off.
 const WATCH_SECONDS: u32 = 290;
@@ -410,6 +410,7 @@ impl<K: Readable, F: Fn(News<'_, K>)> Follow<'_, K, F> {
 
     fn gone(&mut self, key: &Key) {
         self.known.remove(key);
+        self.known.give_back();
         (self.taking().take)(News::Gone(key));
     }
 

@@ -64,7 +64,7 @@ async fn the_largest_objects_that_the_api_server_takes_cost_no_memory_and_hold_u
 
     rig.start().await;
     let pid = rig.operator().id();
-    rig.until_condition(&format!("fat-{last}"), "Ready", "True", None).await;
+    rig.until_condition(&format!("fat-{last:03}"), "Ready", "True", None).await;
     let begun = Instant::now();
     let mut most = 0.0_f64;
     loop {

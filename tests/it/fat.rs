@@ -1,7 +1,12 @@
-//! Objects as large as the API server takes them, and the operator's memory.
+//! Objects as large as the API server takes them, lists of Meta's without an end, and the operator's memory.
 
 use std::time::{Duration, Instant};
 
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, Uri, header};
+use axum::response::Response;
 use futures::{StreamExt, stream};
 use kube::api::{DynamicObject, PostParams};
 use serde_json::{Value, json};
@@ -103,4 +108,61 @@ async fn the_largest_objects_that_the_api_server_takes_cost_no_memory_and_hold_u
     // It is served like any other once it is smaller.
     rig.annotate("greedy", "note", "short").await;
     rig.until("greedy", "a status", Duration::from_secs(30), |status| status["conditions"].is_array()).await;
+}
+
+/// One page of a hundred numbers, with so much text that it is just below what an answer may have, and another behind it.
+fn fat_page(after: usize) -> String {
+    let name = "x".repeat(36_000);
+    let data: Vec<Value> = (0..100)
+        .map(|n| json!({"id": format!("1{after:06}{n:03}"), "display_phone_number": "+1 555-010-0002", "verified_name": name}))
+        .collect();
+    let cursor = (after + 1).to_string();
+    json!({"data": data, "paging": {"cursors": {"after": cursor}, "next": "https://x.invalid/"}}).to_string()
+}
+
+/// The sandbox behind a Meta that answers lists of numbers on its own.
+async fn hostile(
+    State(sandbox): State<String>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if uri.path().ends_with("/phone_numbers") {
+        let after = uri.query().unwrap_or_default().split('&').find_map(|part| part.strip_prefix("after="));
+        let page = fat_page(after.and_then(|after| after.parse().ok()).unwrap_or_default());
+        return Response::builder()
+            .header("content-type", "application/json")
+            .body(Body::from(page))
+            .unwrap();
+    }
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let mut request = client.request(method, format!("{sandbox}{uri}")).body(body);
+    for name in [header::AUTHORIZATION, header::CONTENT_TYPE] {
+        request =
+            request.headers(headers.get(&name).map(|value| (name, value.clone())).into_iter().collect());
+    }
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    Response::builder().status(status).body(Body::from(answer.bytes().await.unwrap())).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_of_meta_without_an_end_costs_little_memory_and_is_told() {
+    let mut rig = Rig::with_portfolio("endless").await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let at = listener.local_addr().expect("bound");
+    let app = Router::new().fallback(hostile).with_state(rig.graph_url.clone());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    rig.graph_url = format!("http://{at}");
+    rig.start().await;
+    let pid = rig.operator().id();
+    let before = memory_mib(pid, "VmHWM:");
+    rig.channel("support", &format!("+{}", digits(1)), json!({"accountId": ACCOUNT})).await;
+    let told = |status: &Value| status.to_string().contains("more than 64 MiB");
+    rig.until("support", "the reason", Duration::from_secs(120), told).await;
+    let growth = memory_mib(pid, "VmHWM:") - before;
+    eprintln!("growth of memory: {growth:.1} MiB");
+    assert!(growth < 200.0, "{growth:.0} MiB");
+    assert_eq!(rig.effects_on(&digits(1)), [""; 0], "nothing is added while the list is not known");
 }

@@ -115,7 +115,7 @@ impl Sieve {
                 State::Done => return at,
                 State::Broken => return bytes.len(),
                 State::Value(_) | State::Key | State::Colon | State::Entry if byte.is_ascii_whitespace() => {
-                    at += 1
+                    at += 1;
                 }
                 State::Value(rule) => at += self.begin(rule, byte),
                 State::Key => {

@@ -260,7 +260,9 @@ impl<K> Line<K> {
     /// Keeps only these tickets.
     fn retain(&mut self, is_kept: impl Fn(&Ticket<K>) -> bool) {
         let Self { portfolios, targets, tickets } = self;
-        tickets.values_mut().for_each(|tickets| tickets.retain(&is_kept));
+        for tickets in tickets.values_mut() {
+            tickets.retain(&is_kept);
+        }
         tickets.retain(|_, tickets| !tickets.is_empty());
         for (portfolio, targets) in targets.iter_mut() {
             targets.retain(|target| {

@@ -197,7 +197,9 @@ impl Accounts {
         let Inner { accounts, channels } = &mut *inner;
         accounts.give_back();
         channels.give_back();
-        accounts.values_mut().for_each(|account| account.channels.give_back());
+        for account in accounts.values_mut() {
+            account.channels.give_back();
+        }
     }
 
     /// How much room there is for accounts and channels.

@@ -283,6 +283,11 @@ impl GraphClient {
     ) -> Result<Vec<T>, Failure> {
         let (mut entries, mut skipped, mut seen) = (Vec::new(), Names::new(), HashSet::new());
         let mut room = ROOM;
+        let (edge, account) = (call.edge.as_str(), call.account.map(AccountId::as_str));
+        let too_large = |why: String| {
+            tracing::warn!(edge, business = %self.credential.business, account, why, "a list cannot be read");
+            Failure::NoAnswer(why)
+        };
         loop {
             let answer = if let Some(fields) = fields {
                 self.read_fields(&mut call, fields, Some(PAGE), &mut skipped).await?
@@ -293,13 +298,13 @@ impl GraphClient {
             };
             let (page, next) =
                 wire::page(&answer).ok_or_else(|| Failure::NoAnswer("Meta's answer is not a list".into()))?;
-            room.take(page.len(), json::weight(&answer), &ROOM).map_err(Failure::NoAnswer)?;
+            room.take(page.len(), json::weight(&answer), &ROOM).map_err(too_large)?;
             for entry in page {
                 entries.push(keep(entry, &skipped).map_err(|why| Failure::NoAnswer(why.into()))?);
             }
             let cursor = match next {
                 Next::End => return Ok(entries),
-                Next::After(_) if room.pages == 0 => return Err(Failure::NoAnswer(ROOM.pages_told())),
+                Next::After(_) if room.pages == 0 => return Err(too_large(ROOM.pages_told())),
                 Next::After(next) if seen.insert(next.clone()) => next,
                 Next::After(_) => return Err(Failure::NoAnswer("Meta's list goes in a circle".into())),
                 Next::Lost => return Err(Failure::NoAnswer("Meta's list goes on without a cursor".into())),

@@ -52,7 +52,7 @@ impl Check<'_> {
                     }
                 }
                 ("labels" | "annotations", _) => self.pairs(&path, &entry.key, &entry.value),
-                (key, Some(property)) => self.field(&schema, property, key, &path, &entry.value),
+                (key, Some(property)) => self.field(schema, property, key, &path, &entry.value),
                 (key, None) => self.unknown(&path, key, entry.at, &known),
             }
         }

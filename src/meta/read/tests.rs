@@ -81,7 +81,8 @@ async fn a_list_that_is_larger_than_any_account_s_is_no_list_and_tells_why() {
         let after = (at + 1).to_string();
         Reply::Json(200, json!({"data": data, "paging": {"cursors": {"after": after}, "next": "https://x/"}}))
     }
-    let cases: [(fn(&Seen) -> Reply, _, _); 4] = [
+    type Pages = fn(&Seen) -> Reply;
+    let cases: [(Pages, _, _); 4] = [
         (|seen| pages(seen, 1, &"x".repeat(3 * 1_024 * 1_024)), "Meta's list has more than 64 MiB", 22),
         (|seen| pages(seen, 3_000, ""), "Meta's list has more than 10000 entries", 4),
         (|seen| pages(seen, 100, ""), "Meta's list has more than 50 pages", 50),

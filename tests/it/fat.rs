@@ -15,8 +15,8 @@ use whatsapp_operator::sandbox::Number;
 use crate::rig::{ACCOUNT, Rig, condition};
 
 /// So many fat objects, each with so many labels, which the API server keeps twice: for themselves, and as fields that somebody owns.
-const FAT: usize = 40;
-const LABELS: usize = 14_000;
+const FAT: usize = 80;
+const LABELS: usize = 1_400;
 /// Most memory of the operator, in MiB.
 const MOST: f64 = 100.0;
 
@@ -31,9 +31,11 @@ fn memory_mib(pid: u32, line: &str) -> f64 {
     kib.unwrap_or_default() / 1_024.0
 }
 
+/// Labels as long as they may be. Many short ones would keep the API server busy for longer than a write may take.
 fn labels(n: usize) -> Value {
+    let domain = vec!["d".repeat(60); 4].join(".");
     (0..n)
-        .map(|n| (format!("some-label-of-a-tenant-{n:05}"), json!("x")))
+        .map(|n| (format!("{domain}/{}-{n:05}", "n".repeat(57)), json!("x".repeat(63))))
         .collect::<serde_json::Map<_, _>>()
         .into()
 }

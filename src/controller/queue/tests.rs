@@ -367,3 +367,28 @@ async fn who_is_in_a_lane_is_counted_wherever_they_stand() {
     assert_eq!((queue.crowd(&lane("a", "1")), queue.crowd(&lane("a", "2"))), (1, 2));
     drop(under_way);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_can_wait_a_while_does_so_also_when_asking_during_work() {
+    let queue = Queue::new(1);
+    shows(&queue, "one", lane("a", "1"), Urgency::Drift);
+    let (begun, seat) = begin(&queue).unwrap();
+    let end = |begun: &Begun<&'static str>| {
+        let next = Next::after(Duration::from_secs(600), Urgency::Drift);
+        queue.0.lock().ended(&begun.key, begun.ticket, next, Instant::now());
+    };
+    queue.ask_within(&"one", Urgency::Drift, Duration::from_secs(2));
+    drop(seat);
+    end(&begun);
+    assert!(begin(&queue).is_none());
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let (begun, seat) = begin(&queue).unwrap();
+    assert!(begun.is_asked);
+    drop(seat);
+    // Who cannot wait goes on at once, whoever else asks before or after.
+    queue.ask_within(&"one", Urgency::Drift, Duration::from_secs(2));
+    queue.ask(&"one", Urgency::Edit);
+    queue.ask_within(&"one", Urgency::Drift, Duration::from_secs(2));
+    end(&begun);
+    assert_eq!(begin(&queue).map(|(begun, _)| begun.class), Some(Urgency::Edit));
+}

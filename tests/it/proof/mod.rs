@@ -5,8 +5,10 @@
 //! real one does. Time is virtual. What counts is what happened **at Meta**, not what
 //! the operator believes.
 
+mod api_server;
 mod attempts;
 mod crash;
+mod far;
 mod faults;
 mod onboarding;
 mod partners;
@@ -15,4 +17,5 @@ mod rest;
 mod rollback;
 mod spelling;
 mod switches;
+mod whole;
 mod world;

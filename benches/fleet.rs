@@ -29,7 +29,7 @@ use control_plane::{ControlPlane, Options as PlaneOptions, Process};
 use figures::{Figures, figure};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -558,7 +558,7 @@ impl Fleet {
     async fn come_and_go(&self, count: usize) -> f64 {
         self.create(0..count).await;
         let begun = Instant::now();
-        while self.ready().await < count {
+        while self.ready() < count {
             assert!(begun.elapsed() < Duration::from_secs(1_500), "the channels do not get ready");
             tokio::time::sleep(Duration::from_secs(3)).await;
         }

@@ -18,7 +18,7 @@ use std::{
 
 use super::parallel;
 pub use document::{Content, Document, Entry, Node, Position, SourceError};
-use document::{START, told};
+use document::{START, told, unreadable};
 use folder::Found;
 use yaml::parse_into;
 pub use yaml::{Source, parse};
@@ -88,10 +88,6 @@ fn read_file(file: &Path) -> (usize, Source) {
         Err(error) => source.errors.push(unreadable(&name, &error)),
     }
     (bytes.len(), source)
-}
-
-fn unreadable(file: &str, error: &std::io::Error) -> SourceError {
-    told(file, format!("cannot be read: {error}"), "check the path and its permissions")
 }
 
 fn take(source: &mut Source, file: &str, bytes: &[u8]) {

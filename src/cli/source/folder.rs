@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::document::{SourceError, told};
+use super::document::{SourceError, told, unreadable};
 
 /// Folders in folders that are looked into.
 const MOST_DEPTH: usize = 64;
@@ -47,7 +47,7 @@ pub fn find(path: &Path) -> Found {
             format!("is {}, and no file", what(seen.file_type())),
             "name a file or a folder, or - and pipe it in",
         )),
-        Err(error) => walk.found.errors.push(super::unreadable(&path.display().to_string(), &error)),
+        Err(error) => walk.found.errors.push(unreadable(&path.display().to_string(), &error)),
     }
     walk.found
 }
@@ -96,7 +96,7 @@ impl Walk {
         });
         let mut entries: Vec<PathBuf> = match entries {
             Ok(entries) => entries,
-            Err(error) => return self.found.errors.push(super::unreadable(&name, &error)),
+            Err(error) => return self.found.errors.push(unreadable(&name, &error)),
         };
         entries.sort();
         for entry in entries.iter().filter(|entry| !is_behind_a_mount(entry)) {
@@ -132,7 +132,7 @@ impl Walk {
             Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_symlink() => found.errors.push(
                 told(&name(), "is a link to nothing".into(), "remove it, or put back what it leads to"),
             ),
-            Err(error) => found.errors.push(super::unreadable(&name(), &error)),
+            Err(error) => found.errors.push(unreadable(&name(), &error)),
         }
     }
 }

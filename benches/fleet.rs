@@ -572,6 +572,8 @@ impl Fleet {
         }
         // Longer than the pause of a number whose channel is gone, and than what was begun may take.
         tokio::time::sleep(Duration::from_secs(90)).await;
+        // What is followed is told of objects that are there alone.
+        self.told.lock().expect("no panic").clear();
         memory
     }
 

@@ -94,7 +94,10 @@ async fn the_largest_objects_that_the_api_server_takes_cost_no_memory_and_hold_u
 
     // It is told by its name, and nothing is written to it.
     let (greedy, logs) = (rig.get("greedy").await, rig.logs());
-    assert!(greedy["status"]["conditions"].is_null() && logs.contains("stored channel cannot be used"), "{logs}");
+    assert!(
+        greedy["status"]["conditions"].is_null() && logs.contains("stored channel cannot be used"),
+        "{logs}"
+    );
     let asked = Instant::now();
     loop {
         let args =

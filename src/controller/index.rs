@@ -130,7 +130,9 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
             News::Back => self.channels.wake(self.followed(|one| one.failing()).unwrap_or_default()),
             News::Shown { key, object, is_first } => {
                 // One that cannot be used keeps its place: its number may well be managed.
-                let seen = Seen::of(object.meta(), &ASKS);
+                // One that can be used again is worked on at once, whatever was changed about it.
+                let seen =
+                    object.0.as_ref().map_or_else(|_| Seen::default(), |_| Seen::of(object.meta(), &ASKS));
                 let (lane, begin) = match &object.0 {
                     Ok(channel) => {
                         if *is_first && channel.seen().is_some() {
@@ -181,7 +183,9 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
                 let of = portfolio::reference(key);
                 let lane = Lane { portfolio: of.clone(), target: Target::Portfolio };
                 // A new one is worked on at once; what was published of the one before is not it.
-                let seen = Seen::of(object.meta(), &ASKS);
+                // One that can be used again is worked on at once, whatever was changed about it.
+                let seen =
+                    object.0.as_ref().map_or_else(|_| Seen::default(), |_| Seen::of(object.meta(), &ASKS));
                 let Ok(object) = &object.0 else {
                     self.desks.shows(&of, lane, seen, Urgency::Edit);
                     return;

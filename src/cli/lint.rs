@@ -3,13 +3,12 @@
 //! An error is what the API server (or kubectl in front of it) refuses, and nothing else. What Meta and not
 //! Kubernetes may refuse, such as a display name against its guidelines, is a warning, however certain it is.
 
-use std::{collections::BTreeMap, path::PathBuf};
-
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use std::{collections::BTreeMap, path::PathBuf, sync::LazyLock};
 
 use super::{
     finding::{Finding, Report, Severity},
-    schema,
+    parallel,
+    schema::{self, Kind},
     source::{self, Content, Document, Node, Source},
     word::{closest, shown},
 };
@@ -34,19 +33,26 @@ pub fn lint(paths: &[PathBuf]) -> Report {
 
 /// Checks what was read.
 pub fn source(source: &Source) -> Report {
-    let mut report =
-        Report { findings: source.errors.iter().cloned().map(Finding::from).collect(), checked: 0 };
+    let errors = source.errors.iter().cloned().map(Finding::from);
+    let notes = source.notes.iter().cloned().map(Finding::from);
+    let notes = notes.map(|note| Finding { severity: Severity::Note, ..note });
+    let mut report = Report { findings: errors.chain(notes).collect(), checked: 0 };
+    let checked = parallel::each(&source.documents, |document| {
+        let kind = kind_of(document)?;
+        let refused = schema::check(kind, document);
+        let mut findings = advice(document, &refused);
+        findings.extend(refused);
+        Ok(findings)
+    });
     let mut seen = Seen::default();
-    for document in &source.documents {
-        match crd_of(document) {
-            Ok(crd) => {
+    for (document, checked) in source.documents.iter().zip(checked) {
+        match checked {
+            Ok(findings) => {
                 report.checked += 1;
-                let refused = schema::check(&crd, document);
-                report.findings.extend(advice(document, &refused));
-                report.findings.extend(refused);
+                report.findings.extend(findings);
                 report.findings.extend(seen.add(document));
             }
-            Err(finding) => report.findings.extend(finding),
+            Err(finding) => report.findings.extend::<Option<Finding>>(finding),
         }
     }
     report
@@ -54,14 +60,17 @@ pub fn source(source: &Source) -> Report {
 
 /// Checks one document as if it replaced another.
 pub fn update(old: &Document, new: &Document) -> Vec<Finding> {
-    match crd_of(new) {
-        Ok(crd) => schema::check_update(&crd, old, new),
+    match kind_of(new) {
+        Ok(kind) => schema::check_update(kind, old, new),
         Err(finding) => finding.into_iter().collect(),
     }
 }
 
-/// The CRD of a document; else why there is none, which for a kind of somebody else's is a note.
-fn crd_of(document: &Document) -> Result<CustomResourceDefinition, Option<Finding>> {
+/// The kinds that are checked. It takes a moment to make them, and each manifest needs one.
+static KINDS: LazyLock<[Kind; 2]> = LazyLock::new(|| [channel_crd(), portfolio_crd()].map(Kind::of));
+
+/// The kind of a document; else why there is none, which for a kind of somebody else's is a note.
+fn kind_of(document: &Document) -> Result<&'static Kind, Option<Finding>> {
     let root = &document.root;
     if !matches!(root.content, Content::Map(_)) {
         return Err(Some(Finding::new(
@@ -92,11 +101,10 @@ fn crd_of(document: &Document) -> Result<CustomResourceDefinition, Option<Findin
             )));
         }
     }
-    let crds = [channel_crd(), portfolio_crd()];
-    let kinds = crds.each_ref().map(|crd| crd.spec.names.kind.clone());
+    let kinds = KINDS.each_ref().map(|kind| kind.crd.spec.names.kind.clone());
     if document.group() == GROUP {
-        if let Some(crd) = crds.into_iter().find(|crd| crd.spec.names.kind == document.kind()) {
-            return Ok(crd);
+        if let Some(kind) = KINDS.iter().find(|kind| kind.crd.spec.names.kind == document.kind()) {
+            return Ok(kind);
         }
         let remedy = closest(document.kind(), kinds.iter().map(String::as_str))
             .map_or_else(|| format!("write {}", kinds.join(" or ")), |near| format!("did you mean {near}?"));

@@ -17,7 +17,10 @@ use crate::engine::{
 };
 use crate::run::secret::{SecretRead, Secrets};
 
-use super::call::{Failed, MANAGER, bounded};
+use super::{
+    call::{Failed, MANAGER, bounded},
+    read::{Objects, Stored, Wanted},
+};
 
 /// Label that permits sending a Secret's content to a user's own URL.
 pub const USE_LABEL: &str = "whatsapp-operator.dev/use";
@@ -44,8 +47,10 @@ impl NamespaceSecrets {
 impl Secrets for NamespaceSecrets {
     /// Reads one key of one Secret, live.
     async fn read(&self, key: &SecretKey) -> SecretRead {
-        match bounded(self.api().get(&key.name)).await {
-            Ok(secret) => found(secret, &key.key),
+        let objects = Objects::<Secret>::new(&self.client, Some(&self.namespace));
+        match bounded(objects.get(&key.name, Wanted::Data(&key.key))).await {
+            Ok(Stored(Ok(secret))) => found(secret, &key.key),
+            Ok(Stored(Err(unusable))) => SecretRead::Failed(unusable.why.to_string()),
             Err(Failed::Gone(_)) => SecretRead::Missing,
             Err(Failed::Forbidden(why)) => SecretRead::Forbidden(why),
             Err(error) => SecretRead::Failed(error.to_string()),

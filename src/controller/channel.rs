@@ -7,7 +7,6 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use kube::core::DeserializeGuard;
 use tracing::{debug, info, warn};
 
 use crate::engine::{
@@ -31,7 +30,7 @@ use crate::{
         lower,
         v1alpha1::{ChannelCounts, ManagementPolicy, WhatsAppChannel},
     },
-    cluster::{Failed, attempts::NumberAttempts, secret::NamespaceSecrets},
+    cluster::{Failed, attempts::NumberAttempts, read::Stored, secret::NamespaceSecrets},
     controller::{
         claim::{Answer, Claimant, Claims},
         contained::{Panicked, contained},
@@ -334,18 +333,18 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let client = &self.ctx.cluster.client;
         let records = ChannelRecords::new(client, &self.key.namespace, &self.key.name, self.uid);
         let channel = match records.object().await {
-            Ok(DeserializeGuard(Ok(channel))) if channel.metadata.uid.as_deref() == Some(self.uid) => channel,
-            Ok(DeserializeGuard(Ok(_))) | Err(Failed::Gone(_)) => {
+            Ok(Stored(Ok(channel))) if channel.metadata.uid.as_deref() == Some(self.uid) => channel,
+            Ok(Stored(Ok(_))) | Err(Failed::Gone(_)) => {
                 let ripple = self.ctx.claims.remove_if(self.key, self.uid, self.now());
                 self.ctx
                     .signals
                     .spread(ripple.within(|of| self.ctx.portfolios.may_use(of, &self.key.namespace)));
                 return Ok(self.gone());
             }
-            Ok(DeserializeGuard(Err(invalid))) => {
-                warn!(namespace = %self.key.namespace, channel = %self.key.name, error = %invalid.error, "stored channel does not parse");
+            Ok(Stored(Err(invalid))) => {
+                warn!(namespace = %self.key.namespace, channel = %self.key.name, why = %invalid.why, "stored channel cannot be used");
                 let uid = invalid.metadata.uid.unwrap_or_default();
-                self.tell_of(&uid, vec![Notice::unreadable()]);
+                self.tell_of(&uid, vec![Notice::unusable(&invalid.why)]);
                 return Ok(AT_LAST);
             }
             Err(error) => return Err(Error::Read(error)),

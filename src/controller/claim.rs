@@ -23,7 +23,7 @@ use crate::engine::{
     time::later,
 };
 
-use super::watch::Key;
+use super::{room::Room, watch::Key};
 
 /// What the index keeps of a channel.
 #[derive(Clone, Debug, PartialEq)]
@@ -398,6 +398,25 @@ impl Claims {
                 stalled: sum.stalled + one.stalled,
             }
         }))
+    }
+
+    /// Forgets pauses that are over, and gives back the room that a crowd took.
+    pub fn tidy(&self, now: Timestamp) {
+        let mut inner = self.lock();
+        inner.forget(now);
+        let Inner { filled: _, is_inherited: _, channels, by_digits, by_portfolio, vacant } = &mut *inner;
+        channels.give_back();
+        by_digits.give_back();
+        by_portfolio.give_back();
+        vacant.give_back();
+    }
+
+    /// How much room there is for channels and what they are found by.
+    #[cfg(test)]
+    pub fn room(&self) -> usize {
+        let inner = self.lock();
+        let Inner { channels, by_digits, by_portfolio, vacant, .. } = &*inner;
+        channels.capacity() + by_digits.capacity() + by_portfolio.capacity() + vacant.capacity()
     }
 
     /// All channels, by stage.

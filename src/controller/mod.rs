@@ -17,6 +17,7 @@ mod queue;
 mod records;
 mod repeat;
 mod resting;
+mod room;
 mod signal;
 mod state;
 mod supervise;

@@ -15,6 +15,8 @@ use crate::engine::{
     portfolio::{Backing, PortfolioView, granted},
 };
 
+use super::room::Room;
+
 /// Every portfolio in the watched namespaces, with its view and what opens the Graph API for it.
 #[derive(Debug)]
 pub struct Portfolios<G> {
@@ -72,7 +74,9 @@ impl<G: Clone> Portfolios<G> {
 
     /// A portfolio is gone.
     pub fn remove(&self, of: &PortfolioRef) {
-        self.write().remove(of);
+        let mut slots = self.write();
+        slots.remove(of);
+        slots.give_back();
     }
 
     /// Publishes what was found of the object with this uid; tells whether its channels have to know. A counter never

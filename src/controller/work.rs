@@ -256,6 +256,9 @@ async fn count<G, C: Clock>(ctx: &channel::Context<G, C>, pulse: &Pulse) {
         let oldest = states.oldest_success(accounts.oldest_look(), signals.started, claims.len());
         let age = oldest.map_or(0.0, |at| now.duration_since(at).as_secs_f64());
         metrics.oldest_look(age);
+        states.tidy();
+        accounts.tidy();
+        signals.accounts.tidy();
         tokio::time::sleep(GAUGES).await;
     }
 }

@@ -11,6 +11,7 @@ mod consents;
 mod control_plane;
 mod docs;
 mod edges;
+mod fat;
 mod fleet;
 mod forecast;
 mod generated;

@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::controller::claim::Claims;
+use crate::controller::{claim::Claims, room::Room};
 use crate::engine::{desired::PortfolioRef, time::later};
 
 use super::state::State;
@@ -44,7 +44,9 @@ impl<G> Desk<G> {
 
     /// Forgets a portfolio, its credential with it.
     pub fn remove(&self, of: &PortfolioRef) {
-        self.lock().remove(of);
+        let mut entries = self.lock();
+        entries.remove(of);
+        entries.give_back();
     }
 
     /// The state of a portfolio.

@@ -404,10 +404,12 @@ impl Claims {
     pub fn tidy(&self, now: Timestamp) {
         let mut inner = self.lock();
         inner.forget(now);
-        let Inner { filled: _, is_inherited: _, channels, by_digits, by_portfolio, vacant } = &mut *inner;
+        let Inner { filled: _, is_inherited: _, channels, by_digits, by_portfolio, by_code, vacant } =
+            &mut *inner;
         channels.give_back();
         by_digits.give_back();
         by_portfolio.give_back();
+        by_code.give_back();
         vacant.give_back();
     }
 
@@ -415,8 +417,9 @@ impl Claims {
     #[cfg(test)]
     pub fn room(&self) -> usize {
         let inner = self.lock();
-        let Inner { channels, by_digits, by_portfolio, vacant, .. } = &*inner;
-        channels.capacity() + by_digits.capacity() + by_portfolio.capacity() + vacant.capacity()
+        let Inner { channels, by_digits, by_portfolio, by_code, vacant, .. } = &*inner;
+        let found_by = by_digits.capacity() + by_portfolio.capacity() + by_code.capacity();
+        channels.capacity() + found_by + vacant.capacity()
     }
 
     /// All channels, by stage.

@@ -63,7 +63,7 @@ fn channel(n: usize, round: usize) -> Stored<WhatsAppChannel> {
 async fn a_crowd_of_channels_that_came_and_went_leaves_nothing_whether_anybody_works_or_not() {
     for is_worked_on in [false, true] {
         let clock = Arc::new(Hands(Mutex::new(jiff::Timestamp::UNIX_EPOCH)));
-        let pauses = Pauses { gone: PAUSE, displaced: PAUSE };
+        let pauses = Pauses { gone: PAUSE, displaced: PAUSE, kept: PAUSE };
         let index: Index<()> = Index::new(clock.clone(), Claims::new(pauses), &[], (16, 16));
         let term = Arc::new(Term::default());
         index.follow(is_worked_on.then(|| term.clone() as Arc<dyn Follower>));

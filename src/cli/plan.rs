@@ -7,15 +7,15 @@
 mod course;
 mod forecast;
 mod hope;
-mod input;
+pub(super) mod input;
 mod load;
-mod portfolio;
+pub(super) mod portfolio;
 mod report;
-mod secret;
+pub(super) mod secret;
 mod seed;
 #[cfg(test)]
 mod tests;
-mod unread;
+pub(super) mod unread;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -136,9 +136,10 @@ pub async fn plan(args: &PlanArgs) -> Ending {
     Ok(if report.changes > 0 { Exit::Changes } else { Exit::Done })
 }
 
-struct Planner {
-    portfolios: Portfolios<SystemClock>,
-    started: Timestamp,
+/// Plans channels of portfolios that were judged.
+pub(super) struct Planner {
+    pub portfolios: Portfolios<SystemClock>,
+    pub started: Timestamp,
 }
 
 impl Planner {
@@ -201,7 +202,7 @@ impl Planner {
     }
 
     /// Looks and decides until nothing more is learnt by looking.
-    async fn channel(
+    pub async fn channel(
         &self,
         desired: &Desired,
         claim: Claim,

@@ -44,7 +44,7 @@ pub struct FileArgs {
 
 impl FileArgs {
     /// A name that is mistyped would only show as missing credentials.
-    fn check(&self, input: &Input) -> Result<(), Problem> {
+    pub fn check(&self, input: &Input) -> Result<(), Problem> {
         let known: BTreeSet<String> = input
             .portfolios
             .iter()
@@ -240,6 +240,12 @@ pub fn assumptions(input: &Input) -> Option<String> {
          not to be there"
             .to_owned()
     })
+}
+
+/// Token and app secret of a portfolio from files or the environment, whatever a manifest says of an app secret.
+pub fn given(args: &FileArgs, name: &str) -> Result<Option<Opener>, Problem> {
+    let Some(token) = outside(&args.token_files, "WHATSAPP_TOKEN_", name)? else { return Ok(None) };
+    Ok(Some((token, outside(&args.app_secret_files, "WHATSAPP_APP_SECRET_", name)?)))
 }
 
 /// The credentials of a portfolio from files or the environment, if its token is there.

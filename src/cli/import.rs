@@ -1,0 +1,151 @@
+//! `import`: manifests for what exists at Meta. Applying them changes nothing there.
+//!
+//! Whether a channel would write is asked of the engine, as `plan` asks it: a number for which a step would be due is
+//! only observed.
+
+mod draft;
+mod page;
+mod sample;
+mod seen;
+mod sort;
+mod target;
+mod yaml;
+
+use std::sync::Arc;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::engine::{limits::Limits, memory::Memory, observed::Claim};
+use crate::meta::{
+    client::Meta,
+    port::SystemClock,
+    settings::{DEFAULT_URL, DEFAULT_VERSION, Settings},
+};
+
+use super::{
+    channel::ClusterArgs,
+    exit::{Ending, Problem},
+    plan::{
+        Planner, input,
+        portfolio::{Found, Known, Portfolios},
+        secret::FileArgs,
+    },
+    render, source,
+};
+use draft::{Draft, Place};
+use page::Page;
+use seen::Seen;
+use sort::sort;
+use target::Target;
+
+/// Prints manifests for a portfolio and its numbers, as they are at Meta; writes nothing.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Credentials come from the first of these that has them:
+  --sandbox                          a simulated Meta in this process; nothing else is needed
+  --token-file NAME=PATH             and --app-secret-file NAME=PATH
+  WHATSAPP_TOKEN_<NAME>              and WHATSAPP_APP_SECRET_<NAME>, upper case, - written as _
+  the cluster                        a WhatsAppPortfolio that is there, and the Secrets that it names
+
+Applying what is printed changes nothing at Meta:
+  whatsapp-operator import --business ID --token-file acme=./token | kubectl apply -f -
+
+Exit codes: 0 done, 1 error: also when something could not be read; all else is printed.")]
+pub struct ImportArgs {
+    /// Id of the business portfolio.
+    #[arg(long, value_name = "ID", value_parser = id, required_unless_present = "accounts")]
+    pub business: Option<String>,
+    /// Id of a WhatsApp Business Account; may be given again. None: every account in reach of the token. Alone, it also
+    /// tells the portfolio: the one that owns it.
+    #[arg(long = "account", value_name = "ID", value_parser = id)]
+    pub accounts: Vec<String>,
+    /// Name of the WhatsAppPortfolio. None: the one in --token-file, the one in the cluster, else business-ID.
+    #[arg(long, value_name = "NAME")]
+    pub portfolio: Option<String>,
+    /// Imports a made-up portfolio from a simulated Meta in this process.
+    #[arg(long, conflicts_with_all = ["token_files", "app_secret_files"])]
+    pub sandbox: bool,
+    #[command(flatten)]
+    pub given: FileArgs,
+    /// Base address of the Graph API; of no use with --sandbox.
+    #[arg(long, env = "WHATSAPP_OPERATOR_GRAPH_URL", default_value = DEFAULT_URL, value_name = "URL")]
+    pub graph_url: url::Url,
+    /// Version of the Graph API.
+    #[arg(long, env = "WHATSAPP_OPERATOR_GRAPH_VERSION", default_value = DEFAULT_VERSION, value_name = "VERSION")]
+    pub graph_version: String,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+fn id(text: &str) -> Result<String, String> {
+    let is_id = !text.is_empty() && text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_id.then(|| text.to_owned()).ok_or_else(|| {
+        "an id of Meta's is 1 to 32 digits; copy it from Business settings, Business info or WhatsApp accounts".to_owned()
+    })
+}
+
+/// Prints manifests.
+///
+/// # Errors
+///
+/// When there are no credentials, or they reach nothing. When a part could not be read, the rest is printed before.
+pub async fn import(args: &ImportArgs) -> Ending {
+    let limits = Limits::default();
+    let mut settings = Settings {
+        base_url: args.graph_url.clone(),
+        version: args.graph_version.clone(),
+        limits: limits.clone(),
+    };
+    let Target { desired, manifest, is_there, origin } = Target::find(args, &mut settings).await?;
+    let meta = Meta::new(settings, Arc::new(SystemClock))
+        .map_err(|error| Problem::new(format!("cannot reach Meta: {error}")))?;
+    let portfolios = Portfolios { meta, origin, limits, clock: SystemClock };
+    let known = portfolios.judge(&desired).await?;
+    let planner = Planner { portfolios, started: Timestamp::now() };
+    let seen = Seen::read(&args.accounts, &known, planner.started).await?;
+    let place = Place { portfolio: &desired.name, namespace: args.cluster.namespace.as_deref() };
+    let (kept, mut left) = sort(seen.entries.clone());
+    let mut drafts = Vec::new();
+    for kept in kept {
+        match Draft::new(kept, &place) {
+            Ok(draft) => drafts.push(draft),
+            Err(why) => left.push(why),
+        }
+    }
+    left.sort();
+    settle(&mut drafts, &planner, &known, &place, &desired.namespace).await?;
+    let name = known.observed.business.known().and_then(|facts| facts.name.as_deref());
+    let page = Page { desired: &desired, manifest: &manifest, is_there, name, place, drafts, left, seen };
+    render::out(&page.text())?;
+    page.ending()
+}
+
+/// Plans every channel as `plan` does. Those for which a step is due are only observed.
+async fn settle(
+    drafts: &mut [Draft],
+    planner: &Planner,
+    known: &Known,
+    place: &Place<'_>,
+    namespace: &str,
+) -> Result<(), Problem> {
+    let mut managed: Vec<&mut Draft> =
+        drafts.iter_mut().filter(|draft| draft.only_observed.is_none()).collect();
+    if managed.is_empty() {
+        return Ok(());
+    }
+    let texts: Vec<String> = managed.iter().map(|draft| draft.yaml(place).join("\n")).collect();
+    let input = input::of(&source::parse("import", &texts.join("\n---\n")), Some(namespace))?;
+    for (draft, manifest) in managed.iter_mut().zip(&input.channels) {
+        let claim = Claim::Ours { act_from: None };
+        let (_, plan) =
+            planner.channel(&manifest.desired, claim, &Found::Known(known), Memory::default()).await;
+        draft.only_observed = plan.step.map(|planned| {
+            format!(
+                "the operator would write to it: {}. Remove managementPolicy to have that done",
+                planned.why
+            )
+        });
+    }
+    Ok(())
+}

@@ -36,7 +36,7 @@ use super::{
 use draft::{Draft, Place};
 use page::Page;
 use seen::Seen;
-use sort::sort;
+use sort::{Left, sort};
 use target::Target;
 
 /// Prints manifests for a portfolio and its numbers, as they are at Meta; writes nothing.
@@ -97,7 +97,7 @@ pub async fn import(args: &ImportArgs) -> Ending {
         version: args.graph_version.clone(),
         limits: limits.clone(),
     };
-    let Target { desired, manifest, is_there, origin } = Target::find(args, &mut settings).await?;
+    let Target { desired, manifest, is_there, channels, origin } = Target::find(args, &mut settings).await?;
     let meta = Meta::new(settings, Arc::new(SystemClock))
         .map_err(|error| Problem::new(format!("cannot reach Meta: {error}")))?;
     let portfolios = Portfolios { meta, origin, limits, clock: SystemClock };
@@ -108,8 +108,13 @@ pub async fn import(args: &ImportArgs) -> Ending {
     let (kept, mut left) = sort(seen.entries.clone());
     let mut drafts = Vec::new();
     for kept in kept {
+        let there = channels.get(&kept.canonical);
         match Draft::new(kept, &place) {
-            Ok(draft) => drafts.push(draft),
+            Ok(draft) => match there.filter(|there| **there != draft.name) {
+                Some(there) => left
+                    .push(Left::new(&draft.kept.entry, format!("WhatsAppChannel {there} is for it already"))),
+                None => drafts.push(draft),
+            },
             Err(why) => left.push(why),
         }
     }

@@ -12,7 +12,7 @@ use crate::cli::{
 };
 use crate::engine::{
     display_name::{is_same, written},
-    id::{CodeStatus, NameStatus, PlatformType},
+    id::{CodeStatus, NameStatus, NumberStatus, PlatformType, Quality},
     observed::{self, Number},
 };
 
@@ -130,7 +130,7 @@ impl Draft {
         let number = &self.kept.entry.number;
         let mut lines = vec![facts(number)];
         if let Some(why) = &self.only_observed {
-            lines.push(format!("Only observed: {why}"));
+            lines.push(format!("Only observed: {why}."));
         }
         if let Some(why) = &self.without_profile {
             lines.push(format!("The profile stays as it is and is not managed: {why}"));
@@ -172,9 +172,9 @@ fn facts(number: &Number) -> String {
         "{} {name:?}{}{}{}{}{}",
         number.display_phone_number,
         word("", number.platform.value().map(PlatformType::as_str)),
-        word("", number.status.value().map(|word| word.as_str())),
+        word("", number.status.value().map(NumberStatus::as_str)),
         word("name ", number.name_status.value().map(NameStatus::as_str)),
-        word("quality ", number.quality.as_ref().map(|word| word.as_str())),
+        word("quality ", number.quality.as_ref().map(Quality::as_str)),
         if number.is_official == Some(true) { ", official business account" } else { "" },
     )
 }

@@ -51,11 +51,15 @@ impl Seen {
             Reach::Accounts(list) | Reach::Owned(list) => list,
             Reach::Unknown | Reach::Unread => &[],
         };
-        let accounts = match asked {
-            [] => listed.to_vec(),
-            asked => chosen(asked, listed),
+        let (accounts, beyond) = match asked {
+            [] => (listed.to_vec(), Vec::new()),
+            asked => chosen(asked, &view.reach, listed),
         };
-        if accounts.is_empty() {
+        unread.extend(beyond.iter().map(|id| {
+            let why = "the portfolio neither owns this account nor shares it, so no channel of the portfolio may use it";
+            Unread::new(format!("the numbers of account {id}"), why)
+        }));
+        if accounts.is_empty() && beyond.is_empty() {
             return Err(nothing(&view.reach, &unread));
         }
         let lists: Vec<_> = stream::iter(accounts.iter().cloned())
@@ -73,7 +77,7 @@ impl Seen {
                 Ok(list) => {
                     entries.extend(list.numbers.values().flatten().chain(&list.without_digits).map(
                         |number| Entry { account: account.id.clone(), is_owned, number: number.clone() },
-                    ))
+                    ));
                 }
                 Err(failure) => {
                     unread.push(Unread::new(format!("the numbers of account {}", account.id), why(&failure)));
@@ -86,15 +90,21 @@ impl Seen {
 
 const CHECK: &str = "check the token, and that --business is the portfolio that it is for; whatsapp-operator explain CODE tells more of an error of Meta's";
 
-fn chosen(asked: &[String], listed: &[Reachable]) -> Vec<Reachable> {
+/// The accounts that are asked for, and those of them that are beyond a reach that is known.
+fn chosen(asked: &[String], reach: &Reach, listed: &[Reachable]) -> (Vec<Reachable>, Vec<AccountId>) {
     let mut ids: Vec<AccountId> = asked.iter().map(|id| AccountId::new(id.as_str())).collect();
     ids.sort();
     ids.dedup();
-    let known = |id: AccountId| {
-        let found = listed.iter().find(|account| account.id == id).cloned();
-        found.unwrap_or(Reachable { id, name: None, owned: None })
-    };
-    ids.into_iter().map(known).collect()
+    let mut beyond = Vec::new();
+    let mut accounts = Vec::new();
+    for id in ids {
+        match listed.iter().find(|account| account.id == id) {
+            Some(account) => accounts.push(account.clone()),
+            None if matches!(reach, Reach::Accounts(_)) => beyond.push(id),
+            None => accounts.push(Reachable { id, name: None, owned: None }),
+        }
+    }
+    (accounts, beyond)
 }
 
 fn nothing(reach: &Reach, unread: &[Unread]) -> Problem {

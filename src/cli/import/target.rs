@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use kube::{Api, Client, api::ListParams};
 use serde_json::Value;
 
-use crate::api::v1alpha1::{Credentials, SecretKeyRef, WhatsAppPortfolio, WhatsAppPortfolioSpec};
+use crate::api::v1alpha1::{
+    Credentials, SecretKeyRef, WhatsAppChannel, WhatsAppPortfolio, WhatsAppPortfolioSpec,
+};
 use crate::cli::{
     channel::{call, connect},
     exit::Problem,
@@ -21,6 +23,7 @@ use crate::engine::{
     desired::{DesiredPortfolio, PortfolioRef},
     id::{AccountId, BusinessId},
     look::Urgency,
+    spelling::Canonical,
 };
 use crate::meta::{
     client::Meta,
@@ -43,6 +46,8 @@ pub struct Target {
     pub manifest: Value,
     /// It is in the cluster already, and so are its Secrets.
     pub is_there: bool,
+    /// Channels that are in its namespace already, by number.
+    pub channels: BTreeMap<Canonical, String>,
     pub origin: Origin,
 }
 
@@ -63,6 +68,15 @@ impl Target {
         let files = &args.given.token_files;
         let name = args.portfolio.clone().or_else(|| files.first().map(|(name, _)| name.clone()));
         let name = name.or_else(|| args.business.as_deref().map(named_after));
+        let given_files = || files.iter().chain(&args.given.app_secret_files);
+        if let Some(name) = &name
+            && let Some((other, _)) = given_files().find(|(other, _)| other != name)
+        {
+            return Err(Problem::new(format!(
+                "credentials are given for portfolio {other}, and portfolio {name} is to be printed"
+            ))
+            .next("use one name in --portfolio, --token-file and --app-secret-file"));
+        }
         let opener = match &name {
             Some(name) => given(&args.given, name)?,
             None => None,
@@ -76,16 +90,11 @@ impl Target {
                 };
                 Self::new(args, &name, &business, opener, Origin::Given)
             }
-            (name, _) => {
-                if let Some((given, _)) = args.given.app_secret_files.first() {
-                    let name = name.unwrap_or_else(|| given.clone());
-                    return Err(Problem::new(format!(
-                        "the app secret of {given} is given, and no token of portfolio {name}"
-                    ))
-                    .next(GIVE));
-                }
-                Self::in_cluster(args).await
+            (name, _) if !args.given.app_secret_files.is_empty() => {
+                let name = name.map(|name| format!(" of portfolio {name}")).unwrap_or_default();
+                Err(Problem::new(format!("an app secret{name} is given, and no token")).next(GIVE))
             }
+            _ => Self::in_cluster(args).await,
         }
     }
 
@@ -112,10 +121,9 @@ impl Target {
         let namespace = args.cluster.namespace.as_deref();
         let manifest = manifest(name, namespace, &spec);
         let input = read(&manifest, namespace.unwrap_or(DEFAULT))?;
-        args.given.check(&input)?;
         let desired = only(input)?;
         let origin = origin(BTreeMap::from([(desired.reference(), opener)]));
-        Ok(Self { desired, manifest, is_there: false, origin })
+        Ok(Self { desired, manifest, is_there: false, channels: BTreeMap::new(), origin })
     }
 
     /// The one that is in the cluster under that name, or for that business.
@@ -127,7 +135,9 @@ impl Target {
         let name = found.metadata.name.clone().unwrap_or_default();
         let manifest = manifest(&name, args.cluster.namespace.as_deref(), &found.spec);
         let desired = only(read(&manifest, &namespace)?)?;
-        Ok(Self { desired, manifest, is_there: true, origin: Origin::Cluster(client, BTreeMap::new()) })
+        let channels = channels(&client, &namespace).await?;
+        let origin = Origin::Cluster(client, BTreeMap::new());
+        Ok(Self { desired, manifest, is_there: true, channels, origin })
     }
 }
 
@@ -176,6 +186,13 @@ async fn find(client: &Client, namespace: &str, args: &ImportArgs) -> Result<Wha
                 .next("choose one with --portfolio NAME"))
         }
     }
+}
+
+async fn channels(client: &Client, namespace: &str) -> Result<BTreeMap<Canonical, String>, Problem> {
+    let api: Api<WhatsAppChannel> = Api::namespaced(client.clone(), namespace);
+    let what = format!("list channels in namespace {namespace}");
+    let found = call(&what, api.list(&ListParams::default())).await?.items.into_iter();
+    Ok(found.filter_map(|one| Some((Canonical::of(&one.spec.phone_number), one.metadata.name?))).collect())
 }
 
 /// The business that owns an account.

@@ -44,7 +44,7 @@ pub struct FileArgs {
 
 impl FileArgs {
     /// A name that is mistyped would only show as missing credentials.
-    pub fn check(&self, input: &Input) -> Result<(), Problem> {
+    fn check(&self, input: &Input) -> Result<(), Problem> {
         let known: BTreeSet<String> = input
             .portfolios
             .iter()

@@ -31,7 +31,7 @@ use crate::meta::{
     settings::Settings,
 };
 
-use super::{ImportArgs, draft::Place, sample, yaml};
+use super::{args::ImportArgs, draft::Place, sample, yaml};
 
 /// Keys of the Secret that holds the credentials.
 pub const TOKEN_KEY: &str = "token";

@@ -262,7 +262,12 @@ impl<'a> Scene<'a> {
     pub fn block_on(&self, kind: ConditionType) -> Option<&'a Block> {
         let aside =
             self.plan.aside.iter().find(|(on, b)| *on == kind && b.reason.may_be_on(kind)).map(|(_, b)| b);
-        aside.or_else(|| self.plan.block.as_ref().filter(|b| b.reason.may_be_on(kind)))
+        // What holds up the first registration says nothing about the name.
+        let is_of_name = |b: &Block| {
+            kind != ConditionType::DisplayNameApproved
+                || b.reason.row().conditions.first() != Some(&ConditionType::Registered)
+        };
+        aside.or_else(|| self.plan.block.as_ref().filter(|b| b.reason.may_be_on(kind) && is_of_name(b)))
     }
 
     /// What an open condition says when nothing blocks it.

@@ -34,6 +34,7 @@ pub(super) struct Aside {
 pub(super) struct MayWrite {
     pub webhook: Writable,
     pub profile: Writable,
+    pub name: Writable,
 }
 
 /// Whether a setting may be written, or why not.

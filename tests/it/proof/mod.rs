@@ -11,6 +11,7 @@ mod faults;
 mod onboarding;
 mod partners;
 mod properties;
+mod rename;
 mod rest;
 mod rollback;
 mod spelling;

@@ -1,8 +1,6 @@
 //! The display name of a registered number: submitted once, waited for, and made live. The number goes on serving under the
 //! name that is live.
 
-use jiff::Timestamp;
-
 use crate::engine::{
     plan::{
         aside::Writable,
@@ -13,7 +11,6 @@ use crate::engine::{
     rule::{
         drift,
         naming::{NameState, Standing, has_approved_change, standing},
-        say,
         upkeep::{self, Upkeep, upkeep},
     },
     value::{
@@ -184,7 +181,7 @@ impl Rename<'_> {
             Upkeep::Report => {
                 self.differs(&format!("somebody else changed it, and driftPolicy is Report; {cost}"))
             }
-            Upkeep::Contended { value, since } => contended(pass, drift::NAME, &value, since),
+            Upkeep::Contended { value, since } => remedy::contended(pass, drift::NAME, &value, since),
         };
         match &pass.retry {
             Some(retry) => Ok(Cause::Retry(retry.value.clone())),
@@ -214,17 +211,4 @@ impl Rename<'_> {
             None => "the number goes on serving".into(),
         }
     }
-}
-
-/// Somebody else has the last word on a field.
-pub(super) fn contended(pass: &Pass, field: &str, value: &str, since: Timestamp) -> Block {
-    Block::new(
-        Reason::ContendedBy,
-        format!(
-            "{field} was written {} times, and somebody else changed it each time; since {} it is left at {value:?}; find out who else writes it, then change the spec to that, or run {} to write it once more",
-            pass.limits.repairs,
-            say::time(since),
-            pass.command("retry")
-        ),
-    )
 }

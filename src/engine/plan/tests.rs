@@ -23,7 +23,9 @@ use crate::engine::{
             ReviewStatus, Sendability,
         },
         memory::{ConsentKind, EntryOutcome, Ledger, Origin, Proof},
-        observed::{Claim, Health, ListState, Number, PortfolioState, Profile, Searched},
+        observed::{
+            Claim, Health, ListState, Number, PortfolioState, Profile, Searched, WebhookConfiguration,
+        },
         outcome::Accepted,
         portfolio::{Hold, Reach},
         reason::{Reason, ReasonKind},
@@ -2708,5 +2710,146 @@ fn whoever_knows_no_pin_is_sent_where_that_can_be_changed() {
         world().own().verified().act(StepKind::Register, refused(133_005, None, Class::Person)).after(HOUR);
     for message in [knows(missing), knows(wrong)] {
         assert!(message.contains("registered last") && !message.contains("WhatsApp Manager"), "{message}");
+    }
+}
+
+/// Registered and as desired in everything.
+fn in_sync() -> World {
+    let world = world().own().registered().webhook().desire(|d| {
+        d.profile = DesiredProfile {
+            about: Some("Open 9-17".into()),
+            email: Some("help@acme.example".into()),
+            ..DesiredProfile::default()
+        };
+    });
+    as_desired(world).pass()
+}
+
+fn as_desired(world: World) -> World {
+    let url = world.desired.webhook.as_ref().unwrap().callback_url.clone();
+    let world = world.number(|n| {
+        n.webhook = Field::Is(Box::new(WebhookConfiguration {
+            number: Some(url),
+            application: Some("https://app.acme.example".into()),
+            ..WebhookConfiguration::default()
+        }));
+    });
+    world.see(|o| {
+        o.subscribed = Fact::Known(true);
+        o.profile = Fact::Known(Profile {
+            about: Some("Open 9-17".into()),
+            email: Some("help@acme.example".into()),
+            ..Profile::default()
+        });
+    })
+}
+
+/// Each thing that is managed, as somebody else leaves it, the step that writes it, and its field.
+fn foreign() -> Vec<(&'static str, fn(World) -> World, StepKind)> {
+    let about: fn(World) -> World = |w| {
+        w.see(|o| {
+            let Fact::Known(profile) = &mut o.profile else { panic!() };
+            profile.about = Some("Closed \u{1b}[2J for ever".into());
+        })
+    };
+    let callback: fn(World) -> World = |w| {
+        w.number(|n| {
+            n.webhook = Field::Is(Box::new(WebhookConfiguration {
+                number: Some("https://elsewhere.example/wa".into()),
+                application: Some("https://app.acme.example".into()),
+                ..WebhookConfiguration::default()
+            }));
+        })
+    };
+    let subscription: fn(World) -> World = |w| w.see(|o| o.subscribed = Fact::Known(false));
+    vec![
+        ("profile.about", about, StepKind::WriteProfile),
+        ("webhook.callbackUrl", callback, StepKind::RouteWebhook),
+        ("webhook.subscription", subscription, StepKind::SubscribeApp),
+    ]
+}
+
+/// What a setting waits for.
+fn setting_says(world: &World) -> (Reason, String) {
+    let plan = world.plan();
+    let block = plan.aside.first().unwrap_or_else(|| panic!("{:?}", plan.step));
+    (block.1.reason, block.1.message.clone())
+}
+
+#[test]
+fn whoever_changes_a_field_a_fourth_time_in_an_hour_has_the_last_word() {
+    for (field, change, step) in foreign() {
+        let mut world = in_sync();
+        for _ in 0..3 {
+            world = change(world.after(10 * MINUTE)).act(step, accepted());
+            world = as_desired(world.after(5 * MINUTE)).pass();
+        }
+        let slow = change(world.clone().after(HOUR)).pass();
+        assert_eq!(slow.says(), step.as_str(), "{field}: not in one hour");
+        let world = change(world.after(5 * MINUTE)).pass();
+        let (reason, message) = setting_says(&world);
+        assert_eq!(reason, Reason::ContendedBy, "{field}");
+        assert!(message.contains(field) && message.contains("since 2026-03-01"), "{message}");
+        assert!(!message.contains('\u{1b}'), "what others wrote is written out: {message}");
+        let asked = world.clone().desire(retry("1"));
+        check(vec![
+            ("left", world.clone(), "Rest"),
+            ("left after a day", world.clone().after(24 * HOUR), "Rest"),
+            ("a person asks", asked.clone(), step.as_str()),
+            ("an edit", world.clone().desire(|d| d.generation = 2), step.as_str()),
+        ]);
+        let once = asked.act(step, accepted()).after(5 * MINUTE);
+        assert_eq!(change(as_desired(once).pass().after(MINUTE)).pass().says(), "Rest", "{field}: once");
+    }
+}
+
+#[test]
+fn writes_that_do_not_show_are_no_contest() {
+    for (field, change, step) in foreign() {
+        let mut world = change(in_sync().after(MINUTE));
+        for _ in 0..3 {
+            world = world.act(step, accepted()).after(3 * HOUR);
+        }
+        assert_eq!(setting_says(&world).0, Reason::NotTakenByMeta, "{field}");
+    }
+}
+
+#[test]
+fn a_field_under_contest_holds_up_no_other() {
+    let (_, change, step) = foreign().remove(0);
+    let mut world = in_sync();
+    for _ in 0..3 {
+        world = change(world.after(10 * MINUTE)).act(step, accepted());
+        world = as_desired(world.after(5 * MINUTE)).pass();
+    }
+    let world = change(world.after(5 * MINUTE)).pass().see(|o| {
+        let Fact::Known(profile) = &mut o.profile else { panic!() };
+        profile.email = Some("boss@acme.example".into());
+    });
+    let Some(Step::WriteProfile { fields, .. }) = world.plan().step.map(|planned| planned.step) else {
+        panic!()
+    };
+    assert_eq!((fields.about, fields.email.as_deref()), (None, Some("help@acme.example")));
+}
+
+#[test]
+fn with_report_a_change_by_somebody_else_is_told_and_an_edit_is_written() {
+    use crate::engine::value::desired::DriftPolicy;
+    let report = |world: World| world.desire(|d| d.drift = DriftPolicy::Report);
+    for (field, change, step) in foreign() {
+        let drifted = change(report(in_sync()).after(MINUTE)).pass();
+        let never = report(in_sync()).remember(|m| m.marks.in_sync.clear());
+        check(vec![
+            ("told", drifted.clone(), "Rest"),
+            ("told after a day", drifted.clone().after(24 * HOUR), "Rest"),
+            ("a person asks", drifted.clone().desire(retry("1")), step.as_str()),
+            ("an edit", drifted.clone().desire(|d| d.generation = 2), step.as_str()),
+            ("never as desired yet", change(never.after(MINUTE)), step.as_str()),
+        ]);
+        let (reason, message) = setting_says(&drifted);
+        assert!(matches!(reason, Reason::ProfileDiffers | Reason::WebhookDiffers), "{reason:?}");
+        assert!(message.contains(field) && message.contains("driftPolicy"), "{message}");
+        let once = drifted.desire(retry("1")).act(step, accepted()).after(5 * MINUTE);
+        assert_eq!(once.says(), "Rest", "{field}: one retry is one write");
     }
 }

@@ -252,10 +252,9 @@ pub(in crate::engine) fn written(step: &Step) -> Vec<String> {
         Step::SubmitName { .. } => vec![NAME.into()],
         Step::SubscribeApp { .. } => vec![SUBSCRIPTION.into()],
         Step::RouteWebhook { .. } => vec![CALLBACK.into()],
-        Step::WriteProfile { fields, .. } => profile_fields(fields, &Profile::default())
-            .into_iter()
-            .map(|field| format!("{PROFILE}{field}"))
-            .collect(),
+        Step::WriteProfile { fields, .. } => {
+            managed(fields).into_iter().map(|field| format!("{PROFILE}{field}")).collect()
+        }
         Step::AddNumber { .. }
         | Step::RequestCode { .. }
         | Step::VerifyCode { .. }
@@ -265,7 +264,37 @@ pub(in crate::engine) fn written(step: &Step) -> Vec<String> {
     }
 }
 
-fn differences(desired: &DesiredProfile, live: &Profile) -> Vec<(&'static str, String, String)> {
+/// The fields that the spec manages, by name.
+pub(in crate::engine) fn managed(desired: &DesiredProfile) -> Vec<&'static str> {
+    let is_set = [
+        ("about", desired.about.is_some()),
+        ("address", desired.address.is_some()),
+        ("description", desired.description.is_some()),
+        ("email", desired.email.is_some()),
+        ("websites", desired.websites.is_some()),
+        ("vertical", desired.vertical.is_some()),
+    ];
+    is_set.into_iter().filter(|(_, is_set)| *is_set).map(|(field, _)| field).collect()
+}
+
+/// The fields of a write that may be written, by their paths.
+pub(in crate::engine) fn only(fields: &DesiredProfile, may: impl Fn(&str) -> bool) -> DesiredProfile {
+    let may = |field: &str| may(&format!("{PROFILE}{field}"));
+    let text = |field: &str, value: &Option<String>| value.clone().filter(|_| may(field));
+    DesiredProfile {
+        about: text("about", &fields.about),
+        address: text("address", &fields.address),
+        description: text("description", &fields.description),
+        email: text("email", &fields.email),
+        websites: fields.websites.clone().filter(|_| may("websites")),
+        vertical: text("vertical", &fields.vertical),
+    }
+}
+
+pub(in crate::engine) fn differences(
+    desired: &DesiredProfile,
+    live: &Profile,
+) -> Vec<(&'static str, String, String)> {
     let texts = [
         ("about", &desired.about, &live.about),
         ("address", &desired.address, &live.address),

@@ -63,7 +63,11 @@ pub(in crate::engine) fn note_same(desired: &Desired, memory: &mut Memory, field
         marks.repairs.remove(field);
     }
     if let Some(repairs) = marks.repairs.get_mut(field) {
-        (repairs.contended, repairs.is_open) = (None, false);
+        repairs.is_open = false;
+        // After a contest one more change soon after the last write is enough.
+        if let (Some(_), Some(last)) = (repairs.contended.take(), repairs.at.last().copied()) {
+            repairs.at.fill(last);
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod attempts;
 mod crash;
+mod drift;
 mod faults;
 mod onboarding;
 mod partners;

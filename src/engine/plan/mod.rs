@@ -19,8 +19,6 @@ mod rename;
 mod request;
 mod resolve;
 #[cfg(test)]
-mod rests;
-#[cfg(test)]
 mod tests;
 mod undecided;
 mod verify;

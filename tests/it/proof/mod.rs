@@ -5,9 +5,11 @@
 //! real one does. Time is virtual. What counts is what happened **at Meta**, not what
 //! the operator believes.
 
+mod api_server;
 mod attempts;
 mod crash;
 mod drift;
+mod far;
 mod faults;
 mod onboarding;
 mod partners;
@@ -17,4 +19,5 @@ mod rest;
 mod rollback;
 mod spelling;
 mod switches;
+mod whole;
 mod world;

@@ -19,7 +19,7 @@ use crate::engine::{
         portfolio::PortfolioView,
         reason::{Reason, ReasonKind},
         status::Before,
-        step::StepKind,
+        step::{Planned, StepKind},
         time::later,
     },
 };
@@ -270,17 +270,25 @@ impl<'a> Scene<'a> {
         aside.or_else(|| self.plan.block.as_ref().filter(|b| b.reason.may_be_on(kind) && is_of_name(b)))
     }
 
+    /// The step of the plan, where it is about a condition. A step to another name of a registered number is about that alone.
+    pub fn step_on(&self, kind: ConditionType) -> Option<&'a Planned> {
+        let step = self.plan.step.as_ref();
+        let step = step.filter(|planned| planned.step.kind().reason().may_be_on(kind));
+        step.filter(|planned| {
+            let is_of_way =
+                matches!(planned.step.kind(), StepKind::SubmitName | StepKind::SetPin | StepKind::Register);
+            kind == ConditionType::DisplayNameApproved || !(is_of_way && self.is_registered())
+        })
+    }
+
     /// What an open condition says when nothing blocks it.
     pub fn open_reason(&self, kind: ConditionType) -> Reason {
         if self.desired.management == Management::ObserveOnly && Reason::ObserveOnly.may_be_on(kind) {
             return Reason::ObserveOnly;
         }
         let settled = self.outcome.is_some_and(|o| o.result.is_ok());
-        if let Some(planned) = self.plan.step.as_ref().filter(|_| !settled) {
-            let reason = planned.step.kind().reason();
-            if reason.may_be_on(kind) {
-                return reason;
-            }
+        if let Some(planned) = self.step_on(kind).filter(|_| !settled) {
+            return planned.step.kind().reason();
         }
         if Reason::EffectNotVisibleYet.may_be_on(kind) {
             Reason::EffectNotVisibleYet

@@ -8,7 +8,9 @@ pub mod attempts;
 mod call;
 pub mod event;
 pub mod lease;
+pub mod read;
 pub mod secret;
+mod sieve;
 pub mod status;
 
 pub use call::{DEADLINE, Failed, MANAGER, bounded, client, connect, crd, not_served};

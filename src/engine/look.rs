@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::engine::{
     rule::{
-        adding, consent, drift, naming, reach,
+        adding, consent, drift, reach,
         shown::{self, Shown},
         stood,
     },
@@ -14,6 +14,7 @@ use crate::engine::{
         condition::Truth,
         condition_type::ConditionType,
         desired::{Connection, Desired, Management},
+        display_name::is_same,
         id::{AccountId, NumberId},
         limits::Limits,
         memory::{ConsentKind, Entry, EntryOutcome, Memory},
@@ -183,7 +184,7 @@ fn may_be_registered(memory: &Memory, follows: Follows<'_>, limits: &Limits, now
 /// Whether the desired name of a registered number may not be live, so that a registration may follow, which needs the PIN.
 fn may_be_renamed(desired: &Desired, memory: &Memory, before: &Before) -> bool {
     let live = before.facts.verified_name.as_ref();
-    let is_other = live.is_some_and(|live| !naming::same(live, &desired.display_name));
+    let is_other = live.is_some_and(|live| !is_same(live, &desired.display_name));
     let was_live = memory.marks.in_sync.get(drift::NAME) == Some(&desired.generation);
     (is_other || !was_live)
         && memory.number.is_some()

@@ -6,11 +6,11 @@ use crate::engine::{
         judge::is_shown,
         scene::Scene,
     },
-    rule::naming::same,
     value::{
         condition::{Condition, ConditionSet, Truth},
         condition_type::{Blocks, ConditionType},
         desired::ReadyWhen,
+        display_name::is_same,
         reason::{Reason, ReasonKind},
         status::{Facts, Stage},
     },
@@ -60,7 +60,7 @@ fn blocks(scene: &Scene<'_>, set: &ConditionSet, kind: ConditionType) -> bool {
 /// What a usable number is told to be. While it serves under another name than the desired one, that comes first, with what
 /// becomes of it.
 fn usable(scene: &Scene<'_>, facts: &Facts, set: &ConditionSet) -> (Reason, String) {
-    let live = facts.verified_name.as_ref().filter(|live| !same(live, &scene.desired.display_name));
+    let live = facts.verified_name.as_ref().filter(|live| !is_same(live, &scene.desired.display_name));
     let name = set.get(ConditionType::DisplayNameApproved).filter(|name| name.status != Truth::True);
     match live.zip(name) {
         Some((live, name)) => (

@@ -16,6 +16,7 @@ use crate::engine::{
     value::{
         action::Action,
         block::Block,
+        display_name::{is_same, written},
         memory::{EntryOutcome, Memory},
         observed::Number,
         reason::Reason,
@@ -58,7 +59,7 @@ fn note(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen, standing
     let approved = &mut memory.marks.approved;
     if *standing != Standing::Waiting(NameState::Usable) {
         *approved = None;
-    } else if approved.as_ref().is_none_or(|(of, _)| of != name) {
+    } else if approved.as_ref().is_none_or(|(of, _)| !is_same(of, name)) {
         *approved = Some((name.clone(), seen.begun.unwrap_or(pass.now)));
     }
 }
@@ -120,7 +121,7 @@ impl Rename<'_> {
                 return Err(Stop::block(block.asks(Action::ShowField)));
             }
         }
-        if !is_expired && memory.marks.declined.contains_key(name) {
+        if !is_expired && memory.marks.has_declined(name) {
             return Err(Stop::block(self.declined()));
         }
         undecided::settled(pass, StepKind::SubmitName, memory, self.seen)?;
@@ -158,7 +159,7 @@ impl Rename<'_> {
         let step = Step::SubmitName {
             account: self.seen.account.clone(),
             number: number.id.clone(),
-            name: name.clone(),
+            name: written(name),
         };
         let why = format!("submit display name {name:?} for Meta's review; {}", self.serves());
         Err(pass.step(step, why, cause))
@@ -194,7 +195,7 @@ impl Rename<'_> {
     fn is_new_wish(&self) -> bool {
         let name = self.pass.desired.display_name.as_str();
         let mut entries = self.memory.ledger.names.iter().rev().filter(|entry| entry.counts());
-        let last = entries.find(|entry| entry.subject.as_deref() == Some(name));
+        let last = entries.find(|entry| entry.is_about_name(name));
         let was_live = || upkeep::was_live_since(self.pass.desired, self.memory, drift::NAME);
         last.filter(|last| last.outcome == EntryOutcome::Accepted)
             .is_some_and(|last| was_live() || naming::is_replaced(self.memory, last))

@@ -6,12 +6,13 @@ use jiff::Timestamp;
 
 use crate::engine::{
     rule::{
-        naming::{NameState, Standing, same, standing},
+        naming::{NameState, Standing, standing},
         timezone,
         upkeep::{Upkeep, upkeep},
     },
     value::{
         desired::{Connection, Desired, DesiredProfile, Management},
+        display_name::is_same,
         id::{AccountId, Fact, Field, PlatformType},
         memory::Memory,
         observed::{Number, Observed, Profile},
@@ -112,7 +113,7 @@ fn left_alone(desired: &Desired, memory: &Memory, field: &str) -> Option<&'stati
 
 fn name(desired: &Desired, number: &Number, memory: &Memory) -> Option<Difference> {
     let (live, name) = (number.verified_name.value()?, &desired.display_name);
-    if same(live, name) {
+    if is_same(live, name) {
         return None;
     }
     let is_observed = desired.management == Management::ObserveOnly;
@@ -440,6 +441,14 @@ mod tests {
             diff(&case.desired, &case.observed, &case.memory, now())[0].action,
             "is submitted; Meta decides"
         );
+    }
+
+    #[test]
+    fn another_encoding_of_the_name_is_no_difference() {
+        let mut case = Case::ready();
+        case.desired.display_name = "Cafe\u{301}  Acme".into();
+        case.number().verified_name = Field::Is("Caf\u{e9} Acme".into());
+        assert_eq!(fields(&case), [""; 0]);
     }
 
     #[test]

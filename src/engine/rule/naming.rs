@@ -1,6 +1,7 @@
 //! The display name as Meta shows it: which of its two statuses counts, and what that allows.
 
 use crate::engine::value::{
+    display_name::is_same,
     id::{Field, NameStatus},
     memory::Memory,
     observed::Number,
@@ -30,12 +31,7 @@ pub(in crate::engine) fn shows(number: &Number, name: &str) -> bool {
 
 /// Whether a field holds this name.
 pub(in crate::engine) fn is(field: &Field<String>, name: &str) -> bool {
-    field.value().is_some_and(|value| same(value, name))
-}
-
-/// Whether two texts are one name.
-pub(in crate::engine) fn same(a: &str, b: &str) -> bool {
-    a == b
+    field.value().is_some_and(|value| is_same(value, name))
 }
 
 /// Where the desired name of a registered number stands.
@@ -73,8 +69,8 @@ fn is_shown_without_name(number: &Number, name: &str, memory: &Memory) -> bool {
         None | Some(NameStatus::None | NameStatus::NonExists | NameStatus::Other(_))
     );
     let last = memory.ledger.last(StepKind::SubmitName);
-    let is_last = last.is_some_and(|last| last.subject.as_deref() == Some(name) && last.refusal.is_none());
-    let was_seen = memory.marks.approved.as_ref().is_some_and(|(approved, _)| same(approved, name));
+    let is_last = last.is_some_and(|last| last.is_about_name(name) && last.refusal.is_none());
+    let was_seen = memory.marks.approved.as_ref().is_some_and(|(approved, _)| is_same(approved, name));
     is_open && (is_last || was_seen) && number.new_display_name.value().is_none()
 }
 
@@ -117,7 +113,7 @@ pub(in crate::engine) fn status<'a>(number: &'a Number, desired: &str) -> Option
         return current;
     }
     let new = number.new_name_status.value();
-    let is_of_another = number.verified_name.value().is_some_and(|name| name != desired)
+    let is_of_another = number.verified_name.value().is_some_and(|name| !is_same(name, desired))
         && matches!(current, Some(NameStatus::Declined | NameStatus::Expired));
     if is_of_another || rank(new) < rank(current) { new } else { current }
 }

@@ -119,7 +119,7 @@ fn pending_name(scene: &Scene<'_>, number: &Number) -> Option<Judged> {
 fn other_name(scene: &Scene<'_>, number: &Number) -> Judged {
     let live = number.verified_name.value().map_or("", String::as_str);
     let desired = &scene.desired.display_name;
-    if scene.memory.marks.declined.contains_key(desired) {
+    if scene.memory.marks.has_declined(desired) {
         return declined();
     }
     if is_in_review(number) {

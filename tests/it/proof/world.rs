@@ -1200,7 +1200,7 @@ impl World {
             match &effect.what {
                 What::Deregistered { digits } if digits == mine => last = None,
                 What::NameSubmitted { digits, .. } if digits == mine => {
-                    last = last.filter(|(_, accepted)| !accepted)
+                    last = last.filter(|(_, accepted)| !accepted);
                 }
                 What::PinSet { digits } if digits == mine => last = last.filter(|(_, accepted)| *accepted),
                 What::RegisterAttempt { digits, accepted } if digits == mine => {

@@ -205,6 +205,14 @@ pub fn times(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Points in time.
+pub fn list_of_times(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": 16,
+        "items": {"type": "string", "format": "date-time", "maxLength": 40}
+    })
+}
+
 /// A constant in CamelCase.
 pub fn word(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "maxLength": 64})

@@ -18,9 +18,9 @@ use crate::engine::{
         condition::{Condition, Truth},
         condition_type::ConditionType,
         desired::{
-            CodeRequest, Connection, Desired, DesiredConsents, DesiredPortfolio, DesiredProfile, Management,
-            PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod,
-            Webhook, WhileNameInReview,
+            CodeRequest, Connection, Desired, DesiredConsents, DesiredPortfolio, DesiredProfile, DriftPolicy,
+            Management, PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification,
+            VerificationMethod, Webhook, WhileNameInReview,
         },
         failure::{Class, Failure, Refusal, Scope},
         id::{
@@ -93,6 +93,7 @@ pub fn desired() -> Desired {
         webhook: None,
         ready_when: ReadyWhen::Registered,
         management: Management::Full,
+        drift: DriftPolicy::Enforce,
         suspend: false,
         consents: DesiredConsents::default(),
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::engine::{
     rule::{
-        adding, consent, reach,
+        adding, consent, drift, reach,
         shown::{self, Shown},
         stood,
     },
@@ -15,7 +15,7 @@ use crate::engine::{
         condition_type::ConditionType,
         desired::{Connection, Desired, Management},
         display_name::is_same,
-        id::{AccountId, NameStatus, NumberId},
+        id::{AccountId, NumberId},
         limits::Limits,
         memory::{ConsentKind, Entry, EntryOutcome, Memory},
         observed::{Claim, PortfolioState, Stood},
@@ -148,7 +148,7 @@ pub fn look(
         subscription: desired.webhook.is_some().then(|| target.clone()),
         profile: profile(desired, memory, limits, now),
         code_secret: open,
-        pin_secret: open || may_go_live(desired, memory, follows.before),
+        pin_secret: open || may_be_renamed(desired, memory, follows.before),
         verify_token: !observes_only && desired.webhook.is_some(),
         urgency,
     }
@@ -181,15 +181,14 @@ fn may_be_registered(memory: &Memory, follows: Follows<'_>, limits: &Limits, now
     memory.is_unfinished() || stood::is_falling_back(follows.stood, limits, now)
 }
 
-/// Whether one more registration of a registered number is asked for, to make its approved name live.
-fn may_go_live(desired: &Desired, memory: &Memory, before: &Before) -> bool {
-    let retry = desired.consents.retry.as_deref();
-    let is_asked = retry.is_some_and(|value| memory.answered(ConsentKind::Retry, value).is_none());
-    let facts = &before.facts;
-    let is_approved = facts.new_name_status.as_deref() == Some(NameStatus::Approved.as_str())
-        && facts.new_display_name.as_ref().is_some_and(|name| is_same(name, &desired.display_name));
-    is_approved
-        && (is_asked || memory.has_registered_again())
+/// Whether the desired name of a registered number may not be live, so that a registration may follow, which needs the PIN.
+fn may_be_renamed(desired: &Desired, memory: &Memory, before: &Before) -> bool {
+    let live = before.facts.verified_name.as_ref();
+    let is_other = live.is_some_and(|live| !is_same(live, &desired.display_name));
+    let was_live = memory.marks.in_sync.get(drift::NAME) == Some(&desired.generation);
+    (is_other || !was_live)
+        && memory.number.is_some()
+        && !memory.is_unfinished()
         && desired.management == Management::Full
         && desired.connection == Connection::CloudApi
 }

@@ -83,7 +83,7 @@
 //! #     begun: now,
 //! #     process: ProcessFacts::new(now),
 //! # };
-//! assert!(diff(&desired, &observed).is_empty());
+//! assert!(diff(&desired, &observed, &memory, now).is_empty());
 //!
 //! // What comes next? At most one step.
 //! let decided = plan(&desired, &observed, &memory, &limits, now);

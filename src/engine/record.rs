@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::Plan,
+    rule::{drift, upkeep},
     value::{
         failure::{Failure, Refusal, Said},
         limits::Limits,
@@ -145,6 +146,12 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
     let settle = later(now, kind.settle(limits));
     match &outcome.result {
         Ok(accepted) => {
+            let intent = memory.in_flight.as_ref().filter(|intent| intent.id == id);
+            if let Some(generation) =
+                intent.map(|intent| intent.generation).filter(|_| kind == StepKind::SubmitName)
+            {
+                upkeep::note_written(memory, generation, &[drift::NAME.into()], limits, now);
+            }
             close(memory, kind, at, EntryOutcome::Accepted, Some(settle), None);
             accept(memory, kind, accepted, now);
         }
@@ -287,6 +294,14 @@ fn fold_repeatable(memory: &mut Memory, outcome: &Outcome, plan: &Plan, limits: 
             pace.accepted += 1;
             pace.failed += 1;
             pace.settle_until = Some(later(outcome.at, outcome.step.settle(limits)));
+            // One that is sent again, since it does not show, is the same repair.
+            if pace.accepted == 1
+                && let Some(planned) = &plan.step
+            {
+                let generation = pace.generation;
+                let fields = drift::written(&planned.step);
+                upkeep::note_written(memory, generation, &fields, limits, outcome.at);
+            }
         }
         Err(Failure::NotSent(_) | Failure::Throttled(_)) => pace.failed = pace.failed.max(1),
         Err(Failure::NoAnswer(_)) => {

@@ -13,7 +13,8 @@ use serde_json::Value;
 use super::budget::minutes_until;
 use super::clock::{after_days, after_secs, later};
 use super::envelope::{Refusal, UserText};
-use super::part::{Late, Override, only_digits};
+use super::part::{Late, Override, Profile, only_digits};
+use super::rival::Rival;
 use super::switch::{AlreadyVerified, CodeRefusal, PinMismatch, RegisteredPin, Switches, WrongCode};
 
 /// A code lives this long.
@@ -91,6 +92,8 @@ pub struct Number {
     pub unreachable: bool,
     /// The number that this one replaces in another account.
     pub migrates_from: Option<String>,
+    /// Somebody else who manages it.
+    pub rival: Option<Rival>,
     /// What Meta counts about it.
     pub attempts: Attempts,
     /// When lists begin to show it.
@@ -99,26 +102,6 @@ pub struct Number {
     pub late: Vec<Late>,
     /// Raw values on top, by field; null leaves a field out.
     pub raw: BTreeMap<String, Value>,
-}
-
-/// The public profile of a number.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Profile {
-    /// The short line.
-    pub about: Option<String>,
-    /// Postal address.
-    pub address: Option<String>,
-    /// The longer text.
-    pub description: Option<String>,
-    /// Contact.
-    pub email: Option<String>,
-    /// At most two.
-    pub websites: Vec<String>,
-    /// The trade; `UNDEFINED` when unset.
-    pub vertical: Option<String>,
-    /// How often a picture was set; the signed URL differs at every read.
-    pub pictures: u64,
 }
 
 /// A review of a name.
@@ -225,6 +208,7 @@ impl Number {
             deregistration_incomplete: false,
             unreachable: false,
             migrates_from: None,
+            rival: None,
             attempts: Attempts::default(),
             listed_from: None,
             late: Vec::new(),
@@ -337,6 +321,15 @@ impl Number {
             self.new_name_status = Some("EXPIRED".to_owned());
         }
         self.late.retain(|late| late.until > now);
+        self.act(now);
+    }
+
+    /// What somebody else does to it by now.
+    pub(super) fn act(&mut self, now: Timestamp) {
+        if let Some(rival) = self.rival.take() {
+            let (name, callback) = (&mut self.verified_name, &mut self.webhook.callback);
+            self.rival = rival.act(name, callback, &mut self.profile, now);
+        }
     }
 
     /// Ends the open review, or judges the current name when none is open.

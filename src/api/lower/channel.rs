@@ -9,8 +9,8 @@ use super::{
 use crate::api::v1alpha1::{self as v1, WhatsAppChannel};
 use crate::engine::{
     desired::{
-        CodeRequest, Connection, Desired, DesiredProfile, Management, PinPolicy, PortfolioRef, ReadyWhen,
-        Registration, SecretKey, Verification, VerificationMethod, Webhook, WhileNameInReview,
+        CodeRequest, Connection, Desired, DesiredProfile, DriftPolicy, Management, PinPolicy, PortfolioRef,
+        ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook, WhileNameInReview,
     },
     id::AccountId,
     phone::E164,
@@ -114,6 +114,10 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
         management: match spec.management_policy {
             None | Some(v1::ManagementPolicy::Full) => Management::Full,
             Some(v1::ManagementPolicy::ObserveOnly) => Management::ObserveOnly,
+        },
+        drift: match spec.drift_policy {
+            None | Some(v1::DriftPolicy::Enforce) => DriftPolicy::Enforce,
+            Some(v1::DriftPolicy::Report) => DriftPolicy::Report,
         },
         suspend: spec.suspend.unwrap_or(false),
         consents: consents(&object.metadata),

@@ -29,7 +29,7 @@ use crate::api::rule;
     printcolumn(name = "Waiting-For", type_ = "string", json_path = ".status.waitingFor[0].actor"),
     printcolumn(name = "Action", type_ = "string", json_path = ".status.waitingFor[0].action"),
     printcolumn(name = "Number", type_ = "string", json_path = ".spec.phoneNumber"),
-    printcolumn(name = "Name", type_ = "string", json_path = ".spec.displayName"),
+    printcolumn(name = "Name", type_ = "string", json_path = ".status.facts.verifiedName"),
     printcolumn(name = "Quality", type_ = "string", json_path = ".status.facts.quality"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
@@ -104,6 +104,10 @@ pub struct WhatsAppChannelSpec {
     /// Full (the meaning of an unset field), or ObserveOnly: looks and reports, writes nothing at Meta.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub management_policy: Option<ManagementPolicy>,
+    /// What becomes of a managed field that somebody else changed at Meta: Enforce (the meaning of an unset field) writes
+    /// it again, Report only shows it. What an edit of the spec asks for is written in both cases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_policy: Option<DriftPolicy>,
     /// While true: no call to Meta, no step, no Secret read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
@@ -314,6 +318,13 @@ pub enum ReadyWhen {
     Registered,
     NameApproved,
     FullyVerified,
+}
+
+/// What becomes of a managed field that somebody else changed.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum DriftPolicy {
+    Enforce,
+    Report,
 }
 
 /// How much the operator may do.

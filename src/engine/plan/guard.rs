@@ -212,25 +212,32 @@ pub(super) fn code_known(number: &Number) -> Gate {
     }
 }
 
-/// What may be written to a registered number. One that lives in the WhatsApp Business app as well keeps the profile that
-/// it has there; its webhook is managed as for any number, since an override belongs to the app that writes it.
+/// What may be written to a registered number. One that lives in the WhatsApp Business app as well keeps the profile and the
+/// name that it has there; its webhook is managed as for any number, since an override belongs to the app that writes it.
 pub(super) fn may_write(pass: &Pass, memory: &Memory, number: &Number) -> MayWrite {
-    let both = |writable: Writable| MayWrite { webhook: writable.clone(), profile: writable };
+    let all = |writable: Writable| MayWrite {
+        webhook: writable.clone(),
+        profile: writable.clone(),
+        name: writable,
+    };
     if pass.desired.management == Management::ObserveOnly {
-        return both(Writable::No("managementPolicy is ObserveOnly".into()));
+        return all(Writable::No("managementPolicy is ObserveOnly".into()));
     }
     if let Some(field) = missing(number) {
-        return both(Writable::Incomplete(format!("Meta does not tell {field} of the number")));
+        return all(Writable::Incomplete(format!("Meta does not tell {field} of the number")));
     }
     match is_in_app(memory, number) {
-        Some(false) => both(Writable::Yes),
+        Some(false) => all(Writable::Yes),
         Some(true) => MayWrite {
             webhook: Writable::Yes,
             profile: Writable::No(
                 "a number that lives in the WhatsApp Business app keeps the profile that it has there".into(),
             ),
+            name: Writable::No(
+                "a number that lives in the WhatsApp Business app keeps the name that it has there".into(),
+            ),
         },
-        None => both(Writable::Incomplete(
+        None => all(Writable::Incomplete(
             "Meta does not tell whether the number lives in the WhatsApp Business app".into(),
         )),
     }

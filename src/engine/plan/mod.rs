@@ -15,6 +15,7 @@ mod pass;
 mod pin;
 mod register;
 mod remedy;
+mod rename;
 mod request;
 mod resolve;
 #[cfg(test)]
@@ -45,7 +46,7 @@ use crate::engine::{
         portfolio::PortfolioView,
         reason::Reason,
         step::{Cause, Planned, StepKind},
-        time::later,
+        time::{earlier, later},
     },
 };
 
@@ -69,6 +70,18 @@ pub struct Plan {
     pub date: Option<Timestamp>,
 }
 
+/// What a rename costs, and how much of that is left before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RenameCost {
+    pub reviews: usize,
+    /// In 30 days.
+    pub reviews_left: usize,
+    /// Where Meta does not make the approved name live by itself.
+    pub registrations: usize,
+    /// In 72 hours.
+    pub registrations_left: usize,
+}
+
 impl Plan {
     /// Whether the attempts of objects before this one are needed: a step that cannot be repeated is due, and this object
     /// knows of none yet.
@@ -81,6 +94,27 @@ impl Plan {
     pub fn is_at_rest(&self) -> bool {
         let is_sought = self.memory.number.is_none() || self.memory.marks.missing_since.is_some();
         self.step.is_none() && self.block.is_none() && self.memory.in_flight.is_none() && !is_sought
+    }
+
+    /// What the rename of a registered number costs, where this plan begins one.
+    pub fn rename_cost(&self, limits: &Limits, now: Timestamp) -> Option<RenameCost> {
+        let step = self.step.as_ref().map(|planned| planned.step.kind());
+        if step != Some(StepKind::SubmitName) || self.memory.is_unfinished() {
+            return None;
+        }
+        let left = |kind, limit: usize, window| {
+            limit.saturating_sub(self.memory.ledger.since(kind, Some(earlier(now, window))).count())
+        };
+        Some(RenameCost {
+            reviews: 1,
+            reviews_left: left(StepKind::SubmitName, limits.names, limits.names_window),
+            registrations: 1,
+            registrations_left: left(
+                StepKind::Register,
+                limits.registrations_total,
+                limits.registration_window,
+            ),
+        })
     }
 
     /// Whether a step to Registered or a setting waits for something.
@@ -177,7 +211,7 @@ fn decide(pass: &Pass, memory: &mut Memory) -> Decision {
         Ok((number, seen, may_write)) => {
             let mut aside = aside::plan(pass, memory, &number, &seen, &may_write);
             let is_free = aside.step.is_none();
-            let name = go_live::go_live(pass, memory, &number, &seen, &may_write.profile, is_free);
+            let name = rename::renamed(pass, memory, &number, &seen, &may_write.name, is_free);
             aside.take(ConditionType::DisplayNameApproved, name);
             (aside.step, None, aside.blocks)
         }

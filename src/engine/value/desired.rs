@@ -36,6 +36,7 @@ pub struct Desired {
     pub webhook: Option<Webhook>,
     pub ready_when: ReadyWhen,
     pub management: Management,
+    pub drift: DriftPolicy,
     pub suspend: bool,
     /// Values of the consent annotations, as they stand on the object.
     pub consents: DesiredConsents,
@@ -142,6 +143,15 @@ words! {
 pub enum Management {
     Full,
     ObserveOnly,
+}
+
+/// What becomes of a managed field that somebody else changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriftPolicy {
+    /// It is written again.
+    Enforce,
+    /// It is told, and left as it is.
+    Report,
 }
 
 /// Values of the consent annotations. When one was set counts for those that are good for a while only; a look does no

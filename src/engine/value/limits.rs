@@ -45,6 +45,15 @@ pub struct Limits {
     pub names_window: Duration,
     /// Between submissions of an EXPIRED name.
     pub name_expired_pause: Duration,
+    /// How long an approved name of a registered number is given to become live by itself. Meta's newest page says that it
+    /// does, and two others that it takes one more registration, as was recorded in August 2026.
+    pub name_live_pause: Duration,
+    /// How long Meta keeps an approval that was not applied (page "Display names").
+    pub name_approval: Duration,
+    /// Repairs of one field in [`Self::repairs_window`] after which whoever goes on changing it has the last word. A name
+    /// costs a review each time, so those are counted in [`Self::names_window`].
+    pub repairs: usize,
+    pub repairs_window: Duration,
     /// After an add refused with a plain 100.
     pub add_refused_pause: Duration,
     pub add_refused_tries: usize,
@@ -171,6 +180,10 @@ impl Default for Limits {
             names: 8,
             names_window: s(30 * DAY),
             name_expired_pause: s(DAY),
+            name_live_pause: s(2 * HOUR),
+            name_approval: s(14 * DAY),
+            repairs: 3,
+            repairs_window: s(HOUR),
             add_refused_pause: s(6 * HOUR),
             add_refused_tries: 3,
             add_unknown_repeats: 5,

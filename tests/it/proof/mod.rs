@@ -8,11 +8,13 @@
 mod api_server;
 mod attempts;
 mod crash;
+mod drift;
 mod far;
 mod faults;
 mod onboarding;
 mod partners;
 mod properties;
+mod rename;
 mod rest;
 mod rollback;
 mod spelling;

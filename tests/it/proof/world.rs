@@ -25,9 +25,9 @@ use whatsapp_operator::engine::{
     condition::ConditionSet,
     condition_type::ConditionType,
     desired::{
-        Access, CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy,
-        PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook,
-        WhileNameInReview,
+        Access, CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, DriftPolicy, Management,
+        PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod,
+        Webhook, WhileNameInReview,
     },
     failure::{Failure, Refusal},
     id::{AccountId, AppId, BusinessId, Fact, NumberId},
@@ -115,6 +115,7 @@ pub fn channel() -> Desired {
         }),
         ready_when: ReadyWhen::Registered,
         management: Management::Full,
+        drift: DriftPolicy::Enforce,
         suspend: false,
         consents: DesiredConsents::default(),
     }
@@ -1191,13 +1192,16 @@ impl World {
         self.calls_do_not_overlap(name, mine)
     }
 
-    /// A registration that took effect is never followed by another unless the number was deregistered, and one that was refused not within five
+    /// A registration that took effect is never followed by another unless the number was deregistered or renamed, and one that was refused not within five
     /// minutes, unless the PIN was replaced in between or a person asked.
     fn registers_are_paced(&self, mine: &str) -> Result<(), String> {
         let mut last: Option<(Timestamp, bool)> = None;
         for effect in self.effects() {
             match &effect.what {
                 What::Deregistered { digits } if digits == mine => last = None,
+                What::NameSubmitted { digits, .. } if digits == mine => {
+                    last = last.filter(|(_, accepted)| !accepted);
+                }
                 What::PinSet { digits } if digits == mine => last = last.filter(|(_, accepted)| *accepted),
                 What::RegisterAttempt { digits, accepted } if digits == mine => {
                     match last {

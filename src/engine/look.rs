@@ -1,5 +1,7 @@
 //! Look: which facts a pass needs, how fresh and how urgent, before anything is spent.
 
+mod away;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -130,6 +132,9 @@ pub fn look(
     limits: &Limits,
     now: Timestamp,
 ) -> Look {
+    if let Some(since) = desired.deletion.since {
+        return away::look(desired, memory, (claim, portfolio), follows, since, limits, now);
+    }
     let urgency = urgency(desired, memory, limits, now);
     let observes_only = desired.management == Management::ObserveOnly;
     let may_look = !desired.suspend && (observes_only || matches!(claim, Claim::Ours { .. }));

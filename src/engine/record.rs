@@ -81,7 +81,9 @@ fn subject(step: &Step) -> Option<String> {
         | Step::CreatePin { .. }
         | Step::SubscribeApp { .. }
         | Step::RouteWebhook { .. }
-        | Step::WriteProfile { .. } => None,
+        | Step::WriteProfile { .. }
+        | Step::UnrouteWebhook { .. }
+        | Step::Deregister { .. } => None,
     }
 }
 
@@ -102,7 +104,9 @@ fn mark(memory: &mut Memory, planned: &Planned, now: Timestamp) {
         | Step::Register { .. }
         | Step::SubscribeApp { .. }
         | Step::RouteWebhook { .. }
-        | Step::WriteProfile { .. } => {}
+        | Step::WriteProfile { .. }
+        | Step::UnrouteWebhook { .. }
+        | Step::Deregister { .. } => {}
     }
 }
 
@@ -212,7 +216,9 @@ fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, at: Timestam
         | StepKind::Register
         | StepKind::SubscribeApp
         | StepKind::RouteWebhook
-        | StepKind::WriteProfile => {}
+        | StepKind::WriteProfile
+        | StepKind::UnrouteWebhook
+        | StepKind::Deregister => {}
     }
 }
 
@@ -232,7 +238,9 @@ fn refuse(memory: &mut Memory, kind: StepKind, entry: usize, refusal: &Refusal, 
         | StepKind::Register
         | StepKind::SubscribeApp
         | StepKind::RouteWebhook
-        | StepKind::WriteProfile => {}
+        | StepKind::WriteProfile
+        | StepKind::UnrouteWebhook
+        | StepKind::Deregister => {}
     }
 }
 

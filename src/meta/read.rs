@@ -16,7 +16,7 @@ use super::{
     edge::Edge,
     json,
     listing::{AccountsPage, Position},
-    port::NumberList,
+    port::{NumberList, Subscribed},
     refused::{Asker, Ground},
     wire::{self, Asked, Fields, Next},
 };
@@ -413,13 +413,18 @@ impl GraphClient {
         facts.app.ok_or_else(|| Failure::NoAnswer("the token does not tell its app".into()))
     }
 
-    pub(super) async fn read_subscribed(&self, account: &AccountId, claim: Claim) -> Result<bool, Failure> {
+    pub(super) async fn read_subscribed(
+        &self,
+        account: &AccountId,
+        claim: Claim,
+    ) -> Result<Subscribed, Failure> {
         let app = self.app().await?;
         let node = account.as_str();
         let (entries, _) = self.list(Edge::SubscribedApps, Some(account), node, None, claim).await?;
         let apps: Option<Vec<_>> = entries.iter().map(wire::subscribed_app).collect();
         let apps = apps.ok_or_else(|| Failure::NoAnswer("an app in Meta's list has no id".into()))?;
-        Ok(apps.contains(&app))
+        let (ours, others): (Vec<_>, Vec<_>) = apps.into_iter().partition(|listed| *listed == app);
+        Ok(Subscribed { ours: !ours.is_empty(), others: others.into() })
     }
 
     pub(super) async fn read_profile(

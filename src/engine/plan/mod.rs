@@ -5,6 +5,7 @@
 
 mod add;
 mod aside;
+mod away;
 mod consent;
 mod find;
 mod go_live;
@@ -31,6 +32,7 @@ use jiff::Timestamp;
 use crate::engine::{
     plan::{
         aside::MayWrite,
+        away::Away,
         guard::Platform,
         pass::{Gate, Pass, Seen, Stop},
     },
@@ -40,6 +42,7 @@ use crate::engine::{
         block::Block,
         condition_type::ConditionType,
         desired::{Desired, Management},
+        farewell::Farewell,
         id::PlatformType,
         limits::Limits,
         memory::{ConsentAnswer, ConsentKind, Memory},
@@ -69,6 +72,8 @@ pub struct Plan {
     pub next: Timestamp,
     /// When something is due, whatever Meta shows. None: only a change of what was looked at can change anything.
     pub date: Option<Timestamp>,
+    /// Of an object that is being deleted: nothing is left to be done, and it may go.
+    pub farewell: Option<Farewell>,
 }
 
 impl Plan {
@@ -81,6 +86,9 @@ impl Plan {
 
     /// Whether the number is where it should be: only a change of what was looked at, a date or a person changes anything.
     pub fn is_at_rest(&self) -> bool {
+        if self.farewell.is_some() {
+            return false;
+        }
         let is_sought = self.memory.number.is_none() || self.memory.marks.missing_since.is_some();
         self.step.is_none() && self.block.is_none() && self.memory.in_flight.is_none() && !is_sought
     }
@@ -108,6 +116,9 @@ pub fn plan(
 ) -> Plan {
     let pass = Pass::new(desired, observed, memory, limits, now);
     let mut memory = memory.clone();
+    if let Some(since) = desired.deletion.since {
+        return going(&pass, memory, since);
+    }
     if let Some(block) = idle(&pass) {
         let next = later(now, limits.look_at_least);
         return Plan {
@@ -118,6 +129,7 @@ pub fn plan(
             memory,
             next,
             date: None,
+            farewell: None,
         };
     }
     let (mut step, mut block, aside) = decide(&pass, &mut memory);
@@ -130,7 +142,19 @@ pub fn plan(
     let has_looked = has_looked(&pass, &memory);
     let answered = consent::answer(&pass, &mut memory, step.as_ref(), block.as_ref(), &aside, has_looked);
     let (next, date) = next::next(&pass, &memory, step.as_ref(), block.as_ref(), &aside);
-    Plan { step, block, aside, answered, memory, next, date }
+    Plan { step, block, aside, answered, memory, next, date, farewell: None }
+}
+
+/// Plans one pass over a channel that is being deleted.
+fn going(pass: &Pass, mut memory: Memory, since: Timestamp) -> Plan {
+    let (step, block, farewell) = match away::plan(pass, &mut memory, since) {
+        Away::Step(step) => (Some(step), None, None),
+        Away::Block(block) => (None, Some(block), None),
+        Away::Farewell(farewell) => (None, None, Some(farewell)),
+    };
+    let next = block.as_ref().map_or(pass.now, |block| away::next(pass, &memory, block, since));
+    let (aside, answered) = (Vec::new(), Vec::new());
+    Plan { step, block, aside, answered, memory, next, date: Some(next), farewell }
 }
 
 /// Nothing is looked at and nothing is done.

@@ -11,6 +11,7 @@ pub mod consent;
 pub mod desired;
 pub mod drift;
 pub mod failure;
+pub mod farewell;
 pub mod id;
 pub mod limits;
 pub mod memory;

@@ -73,6 +73,8 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
             let fields = DesiredProfile { about: Some("We answer".into()), ..DesiredProfile::default() };
             graph.write_profile(&account, &number, &fields).await
         }
+        Edge::UnrouteWebhook => graph.unroute_webhook(&account, &number).await,
+        Edge::Deregister => graph.deregister(&account, &number).await,
     };
     done.map(|()| Facts::new())
 }

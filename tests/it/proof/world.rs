@@ -25,9 +25,9 @@ use whatsapp_operator::engine::{
     condition::ConditionSet,
     condition_type::ConditionType,
     desired::{
-        Access, CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy,
-        PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook,
-        WhileNameInReview,
+        Access, CodeRequest, Connection, Deletion, Desired, DesiredConsents, DesiredProfile, Management,
+        PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod,
+        Webhook, WhileNameInReview,
     },
     failure::{Failure, Refusal},
     id::{AccountId, AppId, BusinessId, Fact, NumberId},
@@ -46,7 +46,7 @@ use whatsapp_operator::{
     api::{lower, v1alpha1::WhatsAppChannelStatus},
     meta::{
         client::{GraphClient, Meta},
-        port::{Credential, Graph, GraphSource, Listing, NumberList},
+        port::{Credential, Graph, GraphSource, Listing, NumberList, Subscribed},
         settings::Settings,
         transport::install_crypto,
     },
@@ -116,6 +116,7 @@ pub fn channel() -> Desired {
         ready_when: ReadyWhen::Registered,
         management: Management::Full,
         suspend: false,
+        deletion: Deletion::default(),
         consents: DesiredConsents::default(),
     }
 }
@@ -505,7 +506,7 @@ impl Graph for Mortal {
         account: &AccountId,
         not_before: Timestamp,
         urgency: Urgency,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Subscribed, Failure> {
         self.gate.call("subscribed", self.graph.subscribed(account, not_before, urgency)).await
     }
 
@@ -576,6 +577,14 @@ impl Graph for Mortal {
         verify_token: &SecretString,
     ) -> Result<(), Failure> {
         self.gate.call("route_webhook", self.graph.route_webhook(account, number, url, verify_token)).await
+    }
+
+    async fn unroute_webhook(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {
+        self.gate.call("unroute_webhook", self.graph.unroute_webhook(account, number)).await
+    }
+
+    async fn deregister(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {
+        self.gate.call("deregister", self.graph.deregister(account, number)).await
     }
 
     async fn write_profile(

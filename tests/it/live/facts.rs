@@ -49,7 +49,7 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
         Edge::Numbers => return graph.numbers(&account, since, urgency).await.map(|list| numbers(&list)),
         Edge::SubscribedApps => {
             let is = graph.subscribed(&account, since, urgency).await?;
-            return Ok(Facts::from([("subscribed", is.to_string())]));
+            return Ok(Facts::from([("subscribed", is.ours.to_string())]));
         }
         Edge::Profile => {
             let read = graph.profile(&account, &number, Duration::ZERO, urgency).await?;

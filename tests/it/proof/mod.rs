@@ -6,6 +6,7 @@
 //! the operator believes.
 
 mod attempts;
+mod away;
 mod crash;
 mod faults;
 mod onboarding;

@@ -30,6 +30,7 @@ use whatsapp_operator::engine::{
         Webhook, WhileNameInReview,
     },
     failure::{Failure, Refusal},
+    farewell::Farewell,
     id::{AccountId, AppId, BusinessId, Fact, NumberId},
     limits::Limits,
     look::{Look, Urgency},
@@ -690,6 +691,8 @@ pub struct World {
     entry_due: BTreeMap<String, Timestamp>,
     consent_due: BTreeMap<String, Timestamp>,
     address: String,
+    /// Channels that may go, and what is told of them.
+    pub farewells: BTreeMap<String, Farewell>,
     /// Given to every process that starts from now on.
     pub turns: Option<mpsc::UnboundedSender<Told>>,
     _stop: DropGuard,
@@ -738,6 +741,7 @@ impl World {
             entry_due: BTreeMap::new(),
             consent_due: BTreeMap::new(),
             address,
+            farewells: BTreeMap::new(),
             turns: None,
             _stop: stop.drop_guard(),
         };
@@ -869,6 +873,9 @@ impl World {
             Ended::Done(done) => {
                 assert!(done.writes <= 2, "a pass writes status at most twice");
                 self.told.extend(turn(done));
+                if let Some(farewell) = &done.plan.farewell {
+                    self.farewells.insert(name.into(), farewell.clone());
+                }
                 self.processes[process].channels.get_mut(name).unwrap().took(done, now);
             }
             Ended::Failed(_) => self.processes[process].channels.get_mut(name).unwrap().failed(now),
@@ -1027,6 +1034,21 @@ impl World {
     pub fn touch_code_secret(&mut self, name: &str) {
         self.cluster.touch_secret(&self.cluster.desired(name).verification.code_secret);
         self.wake_by_secrets(name);
+    }
+
+    /// `kubectl delete` of a channel that has a finalizer.
+    pub fn delete(&mut self, name: &str) {
+        let now = self.now();
+        // As the API server keeps it.
+        let since = Timestamp::from_second(now.as_second()).unwrap();
+        self.cluster.edit(name, |desired| desired.deletion.since = Some(since));
+        self.wake(name, Duration::ZERO);
+    }
+
+    /// Goes on until the channel may go; gives back how that ended.
+    pub async fn run_until_gone(&mut self, name: &str, limit: Duration) -> Option<Farewell> {
+        self.run_until(limit, |world| world.farewells.contains_key(name)).await;
+        self.farewells.get(name).cloned()
     }
 
     /// Consents to one code.

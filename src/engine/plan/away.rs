@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::engine::{
     drift::same_url,
     plan::{
-        guard, held_back,
+        guard, held,
         pass::{Gate, Pass, Seen, Stop},
         remedy, resolve, undecided,
     },
@@ -68,7 +68,7 @@ pub(super) fn plan(pass: &Pass, memory: &mut Memory, since: Timestamp) -> Away {
         Err(Halt::Stop(stop)) => stop,
     };
     let block = match stop {
-        Stop::Step(planned) => match held_back(pass, planned.step.kind()) {
+        Stop::Step(planned) => match held::back(pass, planned.step.kind()) {
             None => return Away::Step(*planned),
             Some(block) => block,
         },

@@ -10,6 +10,7 @@ mod consent;
 mod find;
 mod go_live;
 mod guard;
+mod held;
 mod naming;
 mod next;
 mod pass;
@@ -36,7 +37,7 @@ use crate::engine::{
         guard::Platform,
         pass::{Gate, Pass, Seen, Stop},
     },
-    rule::{reach, say},
+    rule::reach,
     value::{
         action::Action,
         block::Block,
@@ -133,7 +134,7 @@ pub fn plan(
         };
     }
     let (mut step, mut block, aside) = decide(&pass, &mut memory);
-    if let Some(held) = step.as_ref().and_then(|planned| held_back(&pass, planned.step.kind())) {
+    if let Some(held) = step.as_ref().and_then(|planned| held::back(&pass, planned.step.kind())) {
         (step, block) = (None, Some(held));
     }
     if let Some(planned) = &step {
@@ -320,30 +321,6 @@ fn invites(block: &Block) -> bool {
 
 fn takes_over(step: StepKind) -> bool {
     matches!(step, StepKind::RequestCode | StepKind::SetPin | StepKind::Register)
-}
-
-/// A step that would be due, and may not be taken yet.
-fn held_back(pass: &Pass, kind: StepKind) -> Option<Block> {
-    if let Some(why) = pass.observed.attempts_unread.as_ref().filter(|_| !kind.is_repeatable()) {
-        return Some(remedy::unreadable_attempts(pass, why));
-    }
-    if let Claim::Ours { act_from: Some(from) } = pass.observed.claim
-        && from > pass.now
-    {
-        return Some(
-            Block::new(
-                Reason::ClaimPause,
-                format!(
-                    "the number was managed by another channel until just now; steps are taken from {}",
-                    say::time(from)
-                ),
-            )
-            .until(from),
-        );
-    }
-    let PortfolioState::View(view) = &pass.observed.portfolio else { return None };
-    let held = pass.observed.held.get(&kind).copied();
-    view.throttled_until.max(held).filter(|until| *until > pass.now).map(say::throttled)
 }
 
 /// Whether the look found out what it wanted; consents are answered by such a pass.

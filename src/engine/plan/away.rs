@@ -77,9 +77,12 @@ pub(super) fn plan(pass: &Pass, memory: &mut Memory, since: Timestamp) -> Away {
     if pass.now < ends(pass, since) || !is_quiet(pass, memory) {
         return Away::Block(block);
     }
-    let minutes = pass.desired.deletion.timeout.as_secs().div_ceil(60);
-    let unit = if minutes == 1 { "minute" } else { "minutes" };
-    Away::Farewell(pieces.farewell(memory, &format!("after {minutes} {unit}: {}", block.message)))
+    pieces.believe_accepted(memory, since);
+    let tried = match pass.desired.deletion.timeout.as_secs() {
+        seconds if seconds < 120 => format!("{seconds} s"),
+        seconds => format!("{} minutes", seconds / 60),
+    };
+    Away::Farewell(pieces.farewell(memory, &format!("after {tried}: {}", block.message)))
 }
 
 /// When to look again: when something may be otherwise, and when the time is over.
@@ -121,6 +124,21 @@ impl Pieces {
 
     fn all(&self) -> [(&Piece, &'static str); 2] {
         [(&self.webhook, "its webhook override"), (&self.registration, "its registration")]
+    }
+
+    /// The time is over for what Meta accepted and does not show yet.
+    fn believe_accepted(&mut self, memory: &Memory, since: Timestamp) {
+        let removal = memory.ledger.repeatable.get(&StepKind::UnrouteWebhook);
+        let is_removed = removal.is_some_and(|pace| pace.accepted > 0 && pace.settle_until.is_some());
+        if self.webhook == Piece::Open && is_removed {
+            self.webhook =
+                Piece::Done("Meta accepted the removal of the webhook override, and does not show it yet");
+        }
+        let last = memory.ledger.last(StepKind::Deregister);
+        let is_accepted = |last: &Entry| last.at >= since && last.outcome == EntryOutcome::Accepted;
+        if self.registration == Piece::Open && last.is_some_and(is_accepted) {
+            self.registration = Piece::Done("Meta accepted the deregistration, and does not show it yet");
+        }
     }
 
     fn is_open(&self) -> bool {

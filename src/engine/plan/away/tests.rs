@@ -341,6 +341,18 @@ fn an_override_is_removed_once_and_seen_to_be_gone() {
         ("one that was written just before may still show", routed_late(unroute()), "EffectNotVisibleYet"),
         ("and did not", routed_late(unroute()).after(MINUTE), "CleanedUp"),
     ]);
+    let over = |world: World| {
+        world.desire(|d| d.deletion.timeout = 10 * SECOND).see(|o| o.process.started = world_now() - HOUR)
+    };
+    let believed = over(sent.clone().after(11 * SECOND));
+    assert_eq!(says(&believed), "CleanedUp");
+    assert!(message(&believed).contains("does not show it yet"), "{}", message(&believed));
+    assert_eq!(
+        says(&over(deregister().act(StepKind::Deregister, accepted()).after(11 * SECOND))),
+        "CleanedUp"
+    );
+    let lost = unroute().act(StepKind::UnrouteWebhook, no_answer()).after(11 * SECOND);
+    assert_eq!(says(&over(lost)), "LeftAtMeta", "what had no answer was not accepted");
     assert!(message(&sent.clone().number(|n| n.webhook = routed_to(None))).contains("was removed"));
     let mut many = unroute();
     for _ in 0..3 {

@@ -118,7 +118,7 @@ pub struct WhatsAppChannelSpec {
     /// subscribed to its account.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub acknowledge: Vec<Acknowledgement>,
     /// While true: no call to Meta, no step, no Secret read.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -296,6 +296,12 @@ fn number(
         ListState::Complete { begun } if *begun >= since => *begun,
         ListState::Complete { .. } => return Err(unread().into()),
         ListState::NotCheckable(failure) if is_hidden(failure) && is_account_hidden(pass) => {
+            let from = *memory.marks.missing_since.get_or_insert(pass.now);
+            let until = later(from, pass.limits.fresh_after_write);
+            if pass.now < until {
+                let block = remedy::unreadable_account(&account, &format!("account {account}"), failure);
+                return Err(Stop::block(block.until(until)).into());
+            }
             return Err(Halt::Hidden(format!(
                 "because Meta shows neither account {account} nor its numbers any more: it was deleted, or is hidden from the token"
             )));

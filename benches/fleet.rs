@@ -21,13 +21,14 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use control_plane::{ControlPlane, Options as PlaneOptions, Process};
 use figures::{Figures, figure};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -283,8 +284,13 @@ struct Fleet {
     /// More flags for the operator.
     flags: Vec<String>,
     operator: Option<Process>,
+    /// Watched, and not listed again and again: lists of all channels would slow down what is measured.
+    told: Told,
     stop: CancellationToken,
 }
+
+/// The conditions of each channel: type, status, reason.
+type Told = Arc<Mutex<BTreeMap<String, Vec<[String; 3]>>>>;
 
 impl Fleet {
     /// Numbers that are registered already, or none.
@@ -309,7 +315,10 @@ impl Fleet {
         let kubeconfig = plane.service_account_kubeconfig(NAMESPACE, "whatsapp-operator").await;
         let health =
             TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
+        let told = Told::default();
+        tokio::spawn(follow(channels(&client), told.clone(), stop.clone()));
         let mut fleet = Self {
+            told,
             plane,
             client,
             sandbox,
@@ -326,14 +335,7 @@ impl Fleet {
     }
 
     fn channels(&self) -> Api<DynamicObject> {
-        let resource = ApiResource {
-            group: "whatsapp-operator.dev".into(),
-            version: "v1alpha1".into(),
-            api_version: "whatsapp-operator.dev/v1alpha1".into(),
-            kind: "WhatsAppChannel".into(),
-            plural: "whatsappchannels".into(),
-        };
-        Api::namespaced_with(self.client.clone(), NAMESPACE, &resource)
+        channels(&self.client)
     }
 
     fn start(&mut self) {
@@ -411,7 +413,7 @@ impl Fleet {
         self.create(0..all).await;
         let deadline = Instant::now() + Duration::from_secs(1_500);
         loop {
-            let ready = self.ready().await;
+            let ready = self.ready();
             eprintln!("  {ready} of {all} ready");
             if ready == all {
                 break;
@@ -423,25 +425,17 @@ impl Fleet {
         tokio::time::sleep(Duration::from_secs(150)).await;
     }
 
-    async fn ready(&self) -> usize {
-        self.with_condition("Ready", "True", None).await
+    fn ready(&self) -> usize {
+        self.with_condition("Ready", "True", None)
     }
 
     /// How many channels have this condition.
-    async fn with_condition(&self, kind: &str, status: &str, reason: Option<&str>) -> usize {
-        let list = self.channels().list(&ListParams::default()).await.expect("channels are listed");
-        list.items
-            .iter()
-            .filter(|channel| {
-                channel.data["status"]["conditions"].as_array().is_some_and(|all| {
-                    all.iter().any(|c| {
-                        c["type"] == kind
-                            && c["status"] == status
-                            && reason.is_none_or(|reason| c["reason"] == reason)
-                    })
-                })
-            })
-            .count()
+    fn with_condition(&self, kind: &str, status: &str, reason: Option<&str>) -> usize {
+        let told = self.told.lock().expect("no panic");
+        let has = |all: &&Vec<[String; 3]>| {
+            all.iter().any(|[k, s, r]| k == kind && s == status && reason.is_none_or(|reason| r == reason))
+        };
+        told.values().filter(has).count()
     }
 
     /// The calls that a fleet at rest makes in the window, by their kind.
@@ -505,6 +499,7 @@ impl Fleet {
         figure(figures, scenario, "until every watch is filled", filled, "s", Some(10.0));
         tokio::time::sleep(Duration::from_secs(120)).await;
         let made = self.calls_since(&calls);
+        eprintln!("  calls after the restart: {made:?}");
         let all = made.values().sum::<u64>() as f64;
         figure(figures, scenario, "Graph calls", all, "", Some(goal));
         figure(figures, scenario, "writes", self.writes_since(mark).await as f64, "", Some(0.0));
@@ -516,18 +511,19 @@ impl Fleet {
         let all = self.accounts * PER_ACCOUNT;
         self.operator = None;
         self.create(0..all).await;
-        let started = Instant::now();
+        let (started, mark) = (Instant::now(), self.plane.mark().await);
         self.start();
         loop {
-            let ready = self.ready().await;
+            let ready = self.ready();
             eprintln!("  {ready} of {all} ready after {:.0} s", started.elapsed().as_secs_f64());
             if ready == all {
                 break;
             }
             assert!(started.elapsed() < Duration::from_secs(1_500), "the fleet does not settle");
-            tokio::time::sleep(Duration::from_secs(3)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let took = started.elapsed().as_secs_f64();
+        self.print_asked(mark).await;
         figure(figures, "10,000 existing channels", "cold start until all are Ready", took, "s", Some(60.0));
         tokio::time::sleep(Duration::from_secs(60)).await;
     }
@@ -566,7 +562,7 @@ impl Fleet {
                     writes.iter().filter(|e| e.is_write() && e.resource == "whatsappchannels").count();
                 peak = peak.max(writes as f64 / at.elapsed().as_secs_f64());
                 most = most.max(memory_mib(pid, "VmRSS:"));
-                let told = self.with_condition("PortfolioReady", status, None).await;
+                let told = self.with_condition("PortfolioReady", status, None);
                 eprintln!("  {told} of {all} told that it {what}");
                 if told == all {
                     break;
@@ -586,8 +582,16 @@ impl Fleet {
         }
         let written = self.audit_since(mark).await;
         let events = written.iter().filter(|e| e.is_write() && e.resource == "events").count();
-        figure(figures, scenario, "events", events as f64, "", Some(200.0));
-        figure(figures, scenario, "growth of RSS", most - before, "MiB", Some(10.0));
+        self.print_asked(mark).await;
+        let listed = self.plane.kubectl(["get", "events", "-n", NAMESPACE, "-o",
+            "jsonpath={range .items[*]}{.involvedObject.kind}{.regarding.kind} {.reason} {.type}{\"\\n\"}{end}"]).await;
+        let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+        for line in String::from_utf8_lossy(&listed.stdout).lines() {
+            *kinds.entry(line.to_owned()).or_default() += 1;
+        }
+        eprintln!("  events of all times: {kinds:?}");
+        figure(figures, scenario, "events", events as f64, "", Some(100.0));
+        figure(figures, scenario, "growth of RSS", most - before, "MiB", Some(5.0));
         tokio::time::sleep(Duration::from_secs(60)).await;
     }
 
@@ -625,6 +629,15 @@ impl Fleet {
         let mut audit = self.plane.audit_since(mark).await;
         audit.retain(|e| e.is_from_service_account(NAMESPACE, "whatsapp-operator"));
         audit
+    }
+
+    /// What the operator asked of the API server since then, by kind.
+    async fn print_asked(&self, mark: control_plane::Mark) {
+        let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+        for e in self.audit_since(mark).await {
+            *kinds.entry(format!("{} {} {} {}", e.verb, e.resource, e.subresource, e.code)).or_default() += 1;
+        }
+        eprintln!("  asked of the API server: {kinds:?}");
     }
 
     async fn asked_since(&self, mark: control_plane::Mark) -> usize {
@@ -675,7 +688,7 @@ impl Fleet {
         let healthy = FAIR_SLOW * PER_ACCOUNT..FAIR_SLOW * PER_ACCOUNT + FAIR_ASKED;
         self.create(healthy.clone()).await;
         let deadline = Instant::now() + Duration::from_secs(120);
-        while self.with_condition("NumberVerified", "False", Some("CodeNeeded")).await < FAIR_ASKED {
+        while self.with_condition("NumberVerified", "False", Some("CodeNeeded")) < FAIR_ASKED {
             assert!(Instant::now() < deadline, "the healthy channels do not get to their consent");
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
@@ -726,6 +739,31 @@ impl Fleet {
         self.operator = None;
         self.stop.cancel();
         self.plane.stop().await;
+    }
+}
+
+fn channels(client: &Client) -> Api<DynamicObject> {
+    let resource = ApiResource {
+        group: "whatsapp-operator.dev".into(),
+        version: "v1alpha1".into(),
+        api_version: "whatsapp-operator.dev/v1alpha1".into(),
+        kind: "WhatsAppChannel".into(),
+        plural: "whatsappchannels".into(),
+    };
+    Api::namespaced_with(client.clone(), NAMESPACE, &resource)
+}
+
+/// Keeps `told` as the API server has it.
+async fn follow(api: Api<DynamicObject>, told: Told, stop: CancellationToken) {
+    use kube::runtime::{WatchStreamExt, watcher};
+    let stream = watcher(api, watcher::Config::default()).default_backoff().applied_objects();
+    let mut stream = std::pin::pin!(stream.take_until(stop.cancelled_owned()));
+    while let Some(channel) = stream.next().await {
+        let Ok(channel) = channel else { continue };
+        let all = channel.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let word = |c: &serde_json::Value, name: &str| c[name].as_str().unwrap_or_default().to_owned();
+        let conditions = all.iter().map(|c| ["type", "status", "reason"].map(|name| word(c, name))).collect();
+        told.lock().expect("no panic").insert(channel.metadata.name.unwrap_or_default(), conditions);
     }
 }
 

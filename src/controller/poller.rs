@@ -94,7 +94,12 @@ async fn poll<G: Graph, C: Clock>(
     }
     place.enter().await;
     let now = ctx.shell.clock.now();
-    ctx.signals.channels.wake(ctx.accounts.compare(of, &reading, &profiles, now));
+    let woken = ctx.accounts.compare(of, &reading, &profiles, now);
+    // Who is woken, or asked, is about to look at the list.
+    if woken.is_empty() && !is_asked {
+        ctx.let_go_of(of);
+    }
+    ctx.signals.channels.wake(woken);
     if ctx.accounts.needs(of).is_none() {
         return Ok(None);
     }

@@ -356,15 +356,22 @@ impl<K: Handle> Inner<K> {
     fn ask(&mut self, key: &K, class: Urgency, now: Instant) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         entry.asked = entry.asked.map(|asked| asked.min(class)).or(Some(class));
+        // One that is worked on comes again as soon as that is over.
+        if entry.running.is_some() {
+            self.undate(key);
+        }
         self.stand(key, class, now);
     }
 
     /// The same at a later time.
     fn ask_at(&mut self, key: &K, class: Urgency, at: Instant) {
         let Some(entry) = self.entries.get_mut(key) else { return };
+        let is_asked_now = entry.running.is_some() && entry.asked.is_some() && entry.date.is_none();
         entry.asked = entry.asked.map(|asked| asked.min(class)).or(Some(class));
         entry.class = entry.class.min(class);
-        self.date(key, at);
+        if !is_asked_now {
+            self.date(key, at);
+        }
     }
 
     /// The one copy of a lane, for all that are in it.
@@ -455,11 +462,12 @@ impl<K: Handle> Inner<K> {
         };
         entry.running = None;
         entry.last = ticket;
-        entry.class = next.class;
-        match (entry.asked, next.after) {
-            (Some(class), _) => self.stand(key, class, now),
-            (None, Some(pause)) => self.date(key, later(now, pause)),
-            (None, None) => {}
+        entry.class = entry.asked.map_or(next.class, |asked| asked.min(next.class));
+        match (entry.asked, entry.date, next.after) {
+            (Some(class), None, _) => self.stand(key, class, now),
+            // Who asked meanwhile can wait until then.
+            (Some(_), Some(_), _) | (None, _, None) => {}
+            (None, _, Some(pause)) => self.date(key, later(now, pause)),
         }
     }
 }
@@ -563,6 +571,12 @@ impl<K: Handle> Queue<K> {
     pub fn within(&self, key: &K, pause: Duration) {
         self.0.lock().date(key, later(Instant::now(), pause));
         self.0.more.notify_one();
+    }
+
+    /// How many known objects are in this lane.
+    pub fn crowd(&self, lane: &Lane) -> usize {
+        // The set has a copy, too.
+        self.0.lock().lanes.get(lane).map_or(0, |lane| Arc::strong_count(lane) - 1)
     }
 
     /// How many stand in line, by class.

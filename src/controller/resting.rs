@@ -177,6 +177,11 @@ impl Accounts {
         changed.map(|(key, _)| key.clone()).collect()
     }
 
+    /// How many numbers are at rest in an account.
+    pub fn count(&self, of: &AccountOf) -> usize {
+        self.lock().accounts.get(of).map_or(0, |account| account.channels.len())
+    }
+
     /// The account could not be read. Gives back how often in a row, and since when it was not seen.
     pub fn failed(&self, of: &AccountOf) -> Option<(u32, Timestamp)> {
         let mut inner = self.lock();

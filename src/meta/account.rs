@@ -247,6 +247,13 @@ where
         }
     }
 
+    /// Nobody will ask for what was read before it is due to be read again, so it is not kept.
+    pub fn let_go(&self, key: &K) {
+        if let Some(slot) = self.lock().get_mut(key) {
+            slot.latest = None;
+        }
+    }
+
     /// What was read before this serves nobody.
     pub fn floor(&self, key: &K) -> Timestamp {
         self.lock().get(key).map_or(Timestamp::MIN, |slot| slot.floor)

@@ -273,6 +273,10 @@ impl Graph for GraphClient {
         look.profile.is_none().then_some(has_it)
     }
 
+    fn let_go(&self, account: &AccountId) {
+        self.inner.numbers.let_go(&self.key(account));
+    }
+
     fn throttled_until(&self, account: Option<&AccountId>) -> Option<Timestamp> {
         self.inner.budget.throttled_until(&self.payer(), account, self.now())
     }

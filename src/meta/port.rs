@@ -268,6 +268,9 @@ pub trait Graph: Clone + Send + Sync + 'static {
     /// that it would wait for a call.
     fn known(&self, look: &Look, number: &Canonical) -> Option<bool>;
 
+    /// Nobody needs the list of an account before it is due to be read again. It is read anew for whoever does.
+    fn let_go(&self, account: &AccountId);
+
     /// Until when calls for this account (or the whole app) are held back, for status.
     fn throttled_until(&self, account: Option<&AccountId>) -> Option<Timestamp>;
 

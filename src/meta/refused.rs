@@ -2,11 +2,12 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use jiff::Timestamp;
+use tokio::{sync::OwnedMutexGuard, time::timeout};
 
 use super::{
     bounded::{lock, make_room},
@@ -57,6 +58,9 @@ impl Refusals {
     }
 }
 
+/// How long a read waits for the first one of its kind. An account that answers late holds up no other one for longer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// What was refused, by who asked for what.
 pub(super) struct Refused {
     kept_for: Duration,
@@ -64,12 +68,37 @@ pub(super) struct Refused {
     pub(super) known: Mutex<HashMap<Asker, Refusals>>,
     /// When Meta last answered an app on an edge, at any account.
     answered: Mutex<HashMap<(Payer, Edge), Timestamp>>,
+    /// Who reads an edge for an app before Meta answered on it.
+    first: Mutex<HashMap<(Payer, Edge), Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Refused {
     /// Nothing yet. After `kept_for` a field is asked for again, after `suspected_for` one that is only suspected.
     pub(super) fn new(kept_for: Duration, suspected_for: Duration) -> Self {
-        Self { kept_for, suspected_for, known: Mutex::default(), answered: Mutex::default() }
+        Self {
+            kept_for,
+            suspected_for,
+            known: Mutex::default(),
+            answered: Mutex::default(),
+            first: Mutex::default(),
+        }
+    }
+
+    /// Waits until Meta has answered the app once on this edge, or until it is this read's turn to be the first. What the
+    /// app as a whole is refused is then learnt by one account, and not by every account that is read at the start.
+    pub(super) async fn wait_for_the_first(&self, asker: &Asker) -> Option<OwnedMutexGuard<()>> {
+        let key = (asker.payer.clone(), asker.edge);
+        let is_answered = || lock(&self.answered).contains_key(&key);
+        if is_answered() {
+            return None;
+        }
+        let first = {
+            let mut first = lock(&self.first);
+            first.retain(|_, turn| Arc::strong_count(turn) > 1);
+            Arc::clone(first.entry(key.clone()).or_default())
+        };
+        let turn = timeout(PATIENCE, first.lock_owned()).await.ok()?;
+        (!is_answered()).then_some(turn)
     }
 
     /// Whether the field is left out still.

@@ -351,3 +351,44 @@ async fn what_is_left_of_an_earlier_run_takes_no_place_of_a_later_one() {
     assert_eq!(free(&queue), (1, 0));
     assert_eq!(order(&queue), ["one"], "this run works on it too");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_is_in_a_lane_is_counted_wherever_they_stand() {
+    let queue = Queue::new(1);
+    assert_eq!(queue.crowd(&lane("a", "1")), 0);
+    for key in ["one", "two", "three"] {
+        shows(&queue, key, lane("a", "1"), Urgency::Drift);
+    }
+    shows(&queue, "elsewhere", lane("a", "2"), Urgency::Drift);
+    let under_way = begin(&queue).unwrap();
+    assert_eq!(queue.crowd(&lane("a", "1")), 3);
+    queue.forget(&"two");
+    shows(&queue, "three", lane("a", "2"), Urgency::Drift);
+    assert_eq!((queue.crowd(&lane("a", "1")), queue.crowd(&lane("a", "2"))), (1, 2));
+    drop(under_way);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_can_wait_a_while_does_so_also_when_asking_during_work() {
+    let queue = Queue::new(1);
+    shows(&queue, "one", lane("a", "1"), Urgency::Drift);
+    let (begun, seat) = begin(&queue).unwrap();
+    let end = |begun: &Begun<&'static str>| {
+        let next = Next::after(Duration::from_secs(600), Urgency::Drift);
+        queue.0.lock().ended(&begun.key, begun.ticket, next, Instant::now());
+    };
+    queue.ask_within(&"one", Urgency::Drift, Duration::from_secs(2));
+    drop(seat);
+    end(&begun);
+    assert!(begin(&queue).is_none());
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let (begun, seat) = begin(&queue).unwrap();
+    assert!(begun.is_asked);
+    drop(seat);
+    // Who cannot wait goes on at once, whoever else asks before or after.
+    queue.ask_within(&"one", Urgency::Drift, Duration::from_secs(2));
+    queue.ask(&"one", Urgency::Edit);
+    queue.ask_within(&"one", Urgency::Drift, Duration::from_secs(2));
+    end(&begun);
+    assert_eq!(begin(&queue).map(|(begun, _)| begun.class), Some(Urgency::Edit));
+}

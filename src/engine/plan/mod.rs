@@ -20,8 +20,6 @@ mod remedy;
 mod request;
 mod resolve;
 #[cfg(test)]
-mod rests;
-#[cfg(test)]
 mod tests;
 mod undecided;
 mod verify;

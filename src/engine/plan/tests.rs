@@ -1,6 +1,8 @@
 //! Every state and every answer of Meta's has a decision.
 #![allow(clippy::unwrap_used)]
 
+mod rests;
+
 use std::sync::Arc;
 
 use jiff::SignedDuration;

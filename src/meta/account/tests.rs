@@ -324,3 +324,14 @@ async fn a_clock_that_goes_back_an_hour_neither_keeps_an_old_list_nor_closes_the
     clock.go_back(hour);
     assert!(clock.now() < now && bench.get(clock.now()).await.is_ok());
 }
+
+#[tokio::test]
+async fn what_nobody_needs_any_more_is_read_again_for_whoever_does() {
+    let bench = Bench::new();
+    let now = bench.clock.now();
+    assert_eq!(bench.get(now).await.unwrap().as_ref(), &1);
+    assert_eq!(bench.get(now).await.unwrap().as_ref(), &1);
+    bench.shared.let_go(&7);
+    assert!(bench.shared.kept(&7, Timestamp::MIN).is_none());
+    assert_eq!(bench.get(Timestamp::MIN).await.unwrap().as_ref(), &2);
+}

@@ -304,6 +304,38 @@ async fn what_one_account_refuses_another_may_show_and_what_the_app_lacks_none_s
 }
 
 #[tokio::test]
+async fn accounts_that_are_read_together_learn_once_what_the_app_lacks() {
+    let shown = || showing!(&[("primary_funding_id", 10)]);
+    let bench = Bench::new(std::iter::repeat_with(shown).take(20)).await;
+    let accounts: Vec<AccountId> = (1..=8).map(|n| AccountId::new(format!("30000000000000{n}"))).collect();
+    let reads = accounts.iter().map(|account| bench.client.account(account, bench.now(), Urgency::Drift));
+    for facts in futures::future::join_all(reads).await {
+        assert!(facts.unwrap().funding.is_refused());
+    }
+    assert_eq!(bench.seen().len(), 9, "one refusal, and an answer for each");
+}
+
+#[tokio::test]
+async fn an_account_that_does_not_answer_holds_up_the_reading_of_no_other_one() {
+    let shown = || showing!(&[]);
+    let bench = Bench::new([Reply::Hang, shown(), shown()]).await;
+    let (slow, other) = (account(), AccountId::from("300000000000002"));
+    let slow = bench.client.account(&slow, bench.now(), Urgency::Drift);
+    let other = async {
+        while bench.seen().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        bench.client.account(&other, bench.now(), Urgency::Drift).await
+    };
+    tokio::select! {
+        slow = slow => panic!("it does not answer: {slow:?}"),
+        other = other => assert!(other.is_ok()),
+    }
+    let person = AccountId::from("300000000000003");
+    assert!(bench.client.account(&person, bench.now(), Urgency::Person).await.is_ok());
+}
+
+#[tokio::test]
 async fn what_was_refused_before_the_token_told_its_app_is_not_asked_again() {
     let token = json!({"data": {"is_valid": true, "app_id": "200000000000001", "scopes": []}});
     let shown = || showing!(&[("primary_funding_id", 10)]);

@@ -5,9 +5,11 @@
 //! real one does. Time is virtual. What counts is what happened **at Meta**, not what
 //! the operator believes.
 
+mod api_server;
 mod attempts;
 mod away;
 mod crash;
+mod far;
 mod faults;
 mod onboarding;
 mod partners;
@@ -16,4 +18,5 @@ mod rest;
 mod rollback;
 mod spelling;
 mod switches;
+mod whole;
 mod world;

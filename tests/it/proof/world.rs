@@ -601,6 +601,10 @@ impl Graph for Mortal {
         self.graph.known(look, number)
     }
 
+    fn let_go(&self, account: &AccountId) {
+        self.graph.let_go(account);
+    }
+
     fn held_until(&self, account: &AccountId, step: StepKind) -> Option<Timestamp> {
         self.graph.held_until(account, step)
     }

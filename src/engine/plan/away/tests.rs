@@ -200,6 +200,7 @@ fn one_more_registration_of_a_number_that_others_registered_is_no_proof() {
 
 #[test]
 fn whatever_cannot_be_read_ends_when_the_time_is_over_and_tells_what_is_left() {
+    type Row = (&'static str, fn(World) -> World, &'static str);
     let claimless = |world: World| world.see(|o| o.claim = Claim::Undecided);
     let portfolioless = |world: World| world.see(|o| o.portfolio = PortfolioState::NotUsable);
     let refused_list = |world: World| {
@@ -210,7 +211,6 @@ fn whatever_cannot_be_read_ends_when_the_time_is_over_and_tells_what_is_left() {
         let until = world.now + HOUR;
         world.see(move |o| o.search[0].list = ListState::Failed(Failure::Throttled(until)))
     };
-    type Row = (&'static str, fn(World) -> World, &'static str);
     let rows: [Row; 7] = [
         ("no answer", unread, "MetaUnavailable"),
         ("throttled", throttled, "Throttled"),

@@ -126,17 +126,20 @@ impl Pieces {
         [(&self.webhook, "its webhook override"), (&self.registration, "its registration")]
     }
 
-    /// The time is over for what Meta accepted and does not show yet.
+    /// The time is over for what Meta accepted and does not show yet. What it accepted before and never showed speaks against
+    /// that.
     fn believe_accepted(&mut self, memory: &Memory, since: Timestamp) {
         let removal = memory.ledger.repeatable.get(&StepKind::UnrouteWebhook);
-        let is_removed = removal.is_some_and(|pace| pace.accepted > 0 && pace.settle_until.is_some());
+        let is_removed = removal.is_some_and(|pace| (pace.accepted, pace.failed) == (1, 1));
         if self.webhook == Piece::Open && is_removed {
             self.webhook =
                 Piece::Done("Meta accepted the removal of the webhook override, and does not show it yet");
         }
-        let last = memory.ledger.last(StepKind::Deregister);
-        let is_accepted = |last: &Entry| last.at >= since && last.outcome == EntryOutcome::Accepted;
-        if self.registration == Piece::Open && last.is_some_and(is_accepted) {
+        let before = earlier(since, std::time::Duration::from_secs(1));
+        let mut tries = memory.ledger.since(StepKind::Deregister, Some(before));
+        let is_accepted = tries.next().is_some_and(|entry| entry.outcome == EntryOutcome::Accepted)
+            && tries.next().is_none();
+        if self.registration == Piece::Open && is_accepted {
             self.registration = Piece::Done("Meta accepted the deregistration, and does not show it yet");
         }
     }

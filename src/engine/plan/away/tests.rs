@@ -352,6 +352,9 @@ fn an_override_is_removed_once_and_seen_to_be_gone() {
         says(&over(deregister().act(StepKind::Deregister, accepted()).after(11 * SECOND))),
         "CleanedUp"
     );
+    let twice = unroute().act(StepKind::UnrouteWebhook, accepted()).after(2 * MINUTE);
+    let twice = twice.act(StepKind::UnrouteWebhook, accepted()).after(SECOND);
+    assert_eq!(says(&over(twice)), "LeftAtMeta", "what it accepted before never showed");
     let lost = unroute().act(StepKind::UnrouteWebhook, no_answer()).after(11 * SECOND);
     assert_eq!(says(&over(lost)), "LeftAtMeta", "what had no answer was not accepted");
     assert!(message(&sent.clone().number(|n| n.webhook = routed_to(None))).contains("was removed"));

@@ -2,8 +2,9 @@
 //! server and a sandbox that answers after 50 ms.
 //!
 //! `make bench` runs it and prints a table and JSON. Each figure is measured in this run, on this machine; ratios
-//! and counts travel, seconds do not. `FLEET=rest,large,huge,restart,burst,start,fair,drift` picks scenarios, `FLEET_WINDOW=690`
-//! sets how many seconds a fleet at rest is watched, `FLEET_HUGE=1000` how many accounts the hundred thousand have.
+//! and counts travel, seconds do not. `FLEET=rest,large,huge,restart,burst,start,fair,drift,churn` picks scenarios, `FLEET_WINDOW=690`
+//! sets how many seconds a fleet at rest is watched, `FLEET_HUGE=1000` how many accounts the hundred thousand have, and
+//! `FLEET_CHURN=50` how many those have that come and go three times.
 //!
 //! Calls at rest are of two kinds. Those that come every few minutes are counted in the window and brought to an
 //! hour. All channels of an account ask for its list together, 330 to 360 seconds after the last, so a window of twice
@@ -28,7 +29,7 @@ use control_plane::{ControlPlane, Options as PlaneOptions, Process};
 use figures::{Figures, figure};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -52,7 +53,7 @@ const ALLOCATOR: (&str, &str) =
 
 fn main() {
     let wanted = std::env::var("FLEET")
-        .unwrap_or_else(|_| "start,burst,fair,drift,rest,restart,large,huge".to_owned());
+        .unwrap_or_else(|_| "start,burst,fair,drift,rest,restart,churn,large,huge".to_owned());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let figures = runtime.block_on(measure(&wanted));
     figures::print(&figures);
@@ -97,6 +98,12 @@ async fn measure(wanted: &str) -> Figures {
         if let Some(at_rest) = at_rest {
             fleet.calls_at_rest(&mut figures, &at_rest, &first);
         }
+        fleet.stop().await;
+    }
+    if picks("churn") {
+        let accounts = std::env::var("FLEET_CHURN").ok().and_then(|text| text.parse().ok()).unwrap_or(50);
+        let fleet = Fleet::new(accounts, true).await;
+        fleet.churn(&mut figures).await;
         fleet.stop().await;
     }
     if picks("large") {
@@ -526,6 +533,48 @@ impl Fleet {
         self.print_asked(mark).await;
         figure(figures, "10,000 existing channels", "cold start until all are Ready", took, "s", Some(60.0));
         tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+
+    /// All channels are created and deleted three times. What a first few had the process load stays and is not counted.
+    #[allow(clippy::cast_precision_loss)]
+    async fn churn(&self, figures: &mut Figures) {
+        let pid = self.operator.as_ref().expect("running").id();
+        self.come_and_go(PER_ACCOUNT).await;
+        let (before, heap) = (memory_mib(pid, "VmRSS:"), memory_mib(pid, "RssAnon:"));
+        let (all, mut most) = (self.accounts * PER_ACCOUNT, 0.0_f64);
+        for _ in 0..3 {
+            most = most.max(self.come_and_go(all).await);
+        }
+        let scenario = format!("{} channels created and deleted", 3 * all);
+        let scenario = scenario.as_str();
+        figure(figures, scenario, "RSS before", before, "MiB", None);
+        figure(figures, scenario, "RSS while all were there", most, "MiB", None);
+        figure(figures, scenario, "growth of RSS", memory_mib(pid, "VmRSS:") - before, "MiB", Some(1.0));
+        let growth = memory_mib(pid, "RssAnon:") - heap;
+        figure(figures, scenario, "growth of RSS, of that heap and stacks", growth, "MiB", None);
+    }
+
+    /// So many channels are created and, once they are Ready, deleted. Gives back the memory before that.
+    async fn come_and_go(&self, count: usize) -> f64 {
+        self.create(0..count).await;
+        let begun = Instant::now();
+        while self.ready() < count {
+            assert!(begun.elapsed() < Duration::from_secs(1_500), "the channels do not get ready");
+            tokio::time::sleep(Duration::from_secs(3)).await;
+        }
+        let memory = memory_mib(self.operator.as_ref().expect("running").id(), "VmRSS:");
+        let api = self.channels();
+        while !api.list(&ListParams::default().limit(1)).await.expect("channels are listed").items.is_empty()
+        {
+            let (delete, all) = (DeleteParams::default(), ListParams::default());
+            api.delete_collection(&delete, &all).await.expect("they are deleted");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        // Longer than the pause of a number whose channel is gone, and than what was begun may take.
+        tokio::time::sleep(Duration::from_secs(90)).await;
+        // What is followed is told of objects that are there alone.
+        self.told.lock().expect("no panic").clear();
+        memory
     }
 
     /// The Secret of the portfolio of all channels vanishes, and comes back.

@@ -3,13 +3,12 @@
 //! An error is what the API server (or kubectl in front of it) refuses, and nothing else. What Meta and not
 //! Kubernetes may refuse, such as a display name against its guidelines, is a warning, however certain it is.
 
-use std::{collections::BTreeMap, path::PathBuf};
-
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use std::{collections::BTreeMap, path::PathBuf, sync::LazyLock};
 
 use super::{
     finding::{Finding, Report, Severity},
-    schema,
+    parallel,
+    schema::{self, Kind},
     source::{self, Content, Document, Node, Source},
     word::{closest, shown},
 };
@@ -34,19 +33,26 @@ pub fn lint(paths: &[PathBuf]) -> Report {
 
 /// Checks what was read.
 pub fn source(source: &Source) -> Report {
-    let mut report =
-        Report { findings: source.errors.iter().cloned().map(Finding::from).collect(), checked: 0 };
+    let errors = source.errors.iter().cloned().map(Finding::from);
+    let notes = source.notes.iter().cloned().map(Finding::from);
+    let notes = notes.map(|note| Finding { severity: Severity::Note, ..note });
+    let mut report = Report { findings: errors.chain(notes).collect(), checked: 0 };
+    let checked = parallel::each(&source.documents, |document| {
+        let kind = kind_of(document)?;
+        let refused = schema::check(kind, document);
+        let mut findings = advice(document, &refused);
+        findings.extend(refused);
+        Ok(findings)
+    });
     let mut seen = Seen::default();
-    for document in &source.documents {
-        match crd_of(document) {
-            Ok(crd) => {
+    for (document, checked) in source.documents.iter().zip(checked) {
+        match checked {
+            Ok(findings) => {
                 report.checked += 1;
-                let refused = schema::check(&crd, document);
-                report.findings.extend(advice(document, &refused));
-                report.findings.extend(refused);
+                report.findings.extend(findings);
                 report.findings.extend(seen.add(document));
             }
-            Err(finding) => report.findings.extend(finding),
+            Err(finding) => report.findings.extend::<Option<Finding>>(finding),
         }
     }
     report
@@ -54,14 +60,17 @@ pub fn source(source: &Source) -> Report {
 
 /// Checks one document as if it replaced another.
 pub fn update(old: &Document, new: &Document) -> Vec<Finding> {
-    match crd_of(new) {
-        Ok(crd) => schema::check_update(&crd, old, new),
+    match kind_of(new) {
+        Ok(kind) => schema::check_update(kind, old, new),
         Err(finding) => finding.into_iter().collect(),
     }
 }
 
-/// The CRD of a document; else why there is none, which for a kind of somebody else's is a note.
-fn crd_of(document: &Document) -> Result<CustomResourceDefinition, Option<Finding>> {
+/// The kinds that are checked. It takes a moment to make them, and each manifest needs one.
+static KINDS: LazyLock<[Kind; 2]> = LazyLock::new(|| [channel_crd(), portfolio_crd()].map(Kind::of));
+
+/// The kind of a document; else why there is none, which for a kind of somebody else's is a note.
+fn kind_of(document: &Document) -> Result<&'static Kind, Option<Finding>> {
     let root = &document.root;
     if !matches!(root.content, Content::Map(_)) {
         return Err(Some(Finding::new(
@@ -92,11 +101,10 @@ fn crd_of(document: &Document) -> Result<CustomResourceDefinition, Option<Findin
             )));
         }
     }
-    let crds = [channel_crd(), portfolio_crd()];
-    let kinds = crds.each_ref().map(|crd| crd.spec.names.kind.clone());
+    let kinds = KINDS.each_ref().map(|kind| kind.crd.spec.names.kind.clone());
     if document.group() == GROUP {
-        if let Some(crd) = crds.into_iter().find(|crd| crd.spec.names.kind == document.kind()) {
-            return Ok(crd);
+        if let Some(kind) = KINDS.iter().find(|kind| kind.crd.spec.names.kind == document.kind()) {
+            return Ok(kind);
         }
         let remedy = closest(document.kind(), kinds.iter().map(String::as_str))
             .map_or_else(|| format!("write {}", kinds.join(" or ")), |near| format!("did you mean {near}?"));
@@ -240,6 +248,8 @@ fn halves(text: &str, otherwise: &str) -> (String, String) {
 struct Seen {
     objects: BTreeMap<(String, String, String), (String, usize)>,
     numbers: BTreeMap<Canonical, (String, usize)>,
+    /// By namespace, Secret and key.
+    codes: BTreeMap<[String; 3], (String, usize)>,
 }
 
 impl Seen {
@@ -266,7 +276,7 @@ impl Seen {
         let number = document.root.get("spec").and_then(|s| s.get("phoneNumber"));
         if let Some(number) = number
             && let Some(Ok(parsed)) = number.as_str().map(E164::parse)
-            && let Some((file, line)) = self.numbers.insert(parsed.canonical(), here)
+            && let Some((file, line)) = self.numbers.insert(parsed.canonical(), here.clone())
         {
             findings.push(Finding::new(
                 document,
@@ -277,7 +287,31 @@ impl Seen {
                 "keep one of them",
             ));
         }
+        findings.extend(self.add_code(document, name, here));
         findings
+    }
+
+    /// A code is for one number. Wherever two channels find it, one of them spends an attempt on it.
+    fn add_code(&mut self, document: &Document, name: &str, here: (String, usize)) -> Option<Finding> {
+        if document.kind() != "WhatsAppChannel" {
+            return None;
+        }
+        let verification = document.root.get("spec").and_then(|spec| spec.get("verification"));
+        let place = verification.and_then(|verification| verification.get("codeSecretRef"));
+        let text = |field| place.and_then(|place| place.get(field)).and_then(Node::as_str);
+        let secret = text("name").map_or_else(|| format!("{name}-code"), str::to_owned);
+        let key = text("key").unwrap_or("code").to_owned();
+        let namespace = document.namespace().unwrap_or_default().to_owned();
+        let (file, line) = self.codes.insert([namespace, secret.clone(), key.clone()], here)?;
+        let path = if place.is_some() { "spec.verification.codeSecretRef" } else { "metadata.name" };
+        Some(Finding::new(
+            document,
+            Severity::Warning,
+            path,
+            document.position(path),
+            format!("takes its code from key {key} of Secret {secret}, as does the channel in {file}:{line}"),
+            "give each channel a Secret of its own; leave codeSecretRef out for one that is named after the channel",
+        ))
     }
 }
 
@@ -336,6 +370,20 @@ mod tests {
         let text = channel("a", "+5511912345678", "Acme Um") + &channel("b", "+5511912345678", "Acme Dois");
         let report = check(&text);
         assert!(report.findings[0].message.contains("m.yaml:1; only one of them"), "{report:#?}");
+    }
+
+    #[test]
+    fn one_code_secret_in_two_channels_is_a_warning() {
+        let with = |name, number, code: &str| {
+            let place = format!("  verification: {{codeSecretRef: {{name: {code}, key: code}}}}\n---\n");
+            channel(name, number, "Acme Um").replace("---\n", &place)
+        };
+        let (one, two) = ("+5511912345678", "+5511912345679");
+        let shared = check(&(with("a", one, "shared") + &with("b", two, "shared")));
+        assert!(shared.findings[0].message.contains("Secret shared, as does the channel"), "{shared:#?}");
+        let of_another = check(&(with("a", one, "b-code") + &channel("b", two, "Acme Dois")));
+        assert!(of_another.findings[0].message.contains("Secret b-code"), "{of_another:#?}");
+        assert_eq!(check(&(with("a", one, "c") + &channel("b", two, "Acme Dois"))).findings, []);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod exit;
 pub mod explain;
 pub mod finding;
 pub mod lint;
+mod parallel;
 pub mod plan;
 pub mod process;
 pub mod render;

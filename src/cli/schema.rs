@@ -7,9 +7,9 @@ mod metadata;
 mod value;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps,
+    CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSchemaProps,
 };
-use kube::core::cel::Validator;
+use kube::core::cel::{CompiledSchema, Validator, compile_schema};
 use serde_json::Value;
 
 use super::{
@@ -19,26 +19,46 @@ use super::{
 
 use value::Check;
 
+/// A kind, with the rules of each of its versions, ready to be asked.
+pub struct Kind {
+    pub crd: CustomResourceDefinition,
+    rules: Vec<CompiledSchema>,
+}
+
+impl Kind {
+    pub fn of(crd: CustomResourceDefinition) -> Self {
+        let compiled = |version: &CustomResourceDefinitionVersion| {
+            let schema = version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
+            compile_schema(&serde_json::to_value(schema).unwrap_or_default())
+        };
+        Self { rules: crd.spec.versions.iter().map(compiled).collect(), crd }
+    }
+}
+
+thread_local! {
+    static VALIDATOR: Validator = Validator::new();
+}
+
 /// Checks a document as if it were created.
-pub fn check(crd: &CustomResourceDefinition, document: &Document) -> Vec<Finding> {
+pub fn check(kind: &Kind, document: &Document) -> Vec<Finding> {
     let mut check = Check::new(document);
     check.must_be_new();
-    check.run(crd, None)
+    check.run(kind, None)
 }
 
 /// Checks a document as if it replaced `old`.
-pub fn check_update(crd: &CustomResourceDefinition, old: &Document, new: &Document) -> Vec<Finding> {
-    Check::new(new).run(crd, Some(old.root.json()))
+pub fn check_update(kind: &Kind, old: &Document, new: &Document) -> Vec<Finding> {
+    Check::new(new).run(kind, Some(old.root.json()))
 }
 
 impl Check<'_> {
-    fn run(mut self, crd: &CustomResourceDefinition, old: Option<Value>) -> Vec<Finding> {
-        let version = crd
-            .spec
-            .versions
-            .iter()
-            .find(|v| self.document.api_version() == format!("{}/{}", crd.spec.group, v.name));
-        let Some(version) = version else {
+    fn run(mut self, kind: &Kind, old: Option<Value>) -> Vec<Finding> {
+        let crd = &kind.crd;
+        let mut versions = crd.spec.versions.iter().zip(&kind.rules);
+        let version = versions.find(|(version, _)| {
+            self.document.api_version() == format!("{}/{}", crd.spec.group, version.name)
+        });
+        let Some((version, rules)) = version else {
             let known: Vec<_> =
                 crd.spec.versions.iter().map(|v| format!("{}/{}", crd.spec.group, v.name)).collect();
             self.error(
@@ -55,7 +75,7 @@ impl Check<'_> {
         let root = &self.document.root;
         self.root(schema, root);
         if !self.mistyped {
-            self.rules(schema, root, old.as_ref());
+            self.rules(rules, root, old.as_ref());
         }
         self.findings.sort_by(|a, b| (a.line, a.column, &a.path).cmp(&(b.line, b.column, &b.path)));
         self.findings.dedup();
@@ -95,14 +115,14 @@ impl Check<'_> {
         self.required(schema, "", root);
     }
 
-    fn rules(&mut self, schema: &JSONSchemaProps, root: &Node, old: Option<&Value>) {
-        let Ok(schema) = serde_json::to_value(schema) else { return };
+    fn rules(&mut self, rules: &CompiledSchema, root: &Node, old: Option<&Value>) {
         let mut object = root.json();
         // Rules see the object with its name, which the API server gives before it asks them.
         if let Some(name) = metadata::generated_name(root) {
             object["metadata"]["name"] = Value::String(name);
         }
-        let Err(broken) = Validator::new().validate(&schema, &object, old) else { return };
+        let judged = VALIDATOR.with(|validator| validator.validate_compiled(rules, &object, old));
+        let Err(broken) = judged else { return };
         for error in broken.into_vec() {
             let path = error.field_path.trim_start_matches('.').to_owned();
             let (message, remedy) = match error.message.split_once("; ") {

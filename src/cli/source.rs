@@ -4,6 +4,7 @@
 //! is a number), so that what is checked here is what would be sent. Positions are kept for findings.
 
 mod document;
+mod folder;
 mod scalar;
 mod yaml;
 
@@ -15,84 +16,78 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use document::START;
+use super::parallel;
 pub use document::{Content, Document, Entry, Node, Position, SourceError};
+use document::{START, told, unreadable};
+use folder::Found;
 use yaml::parse_into;
 pub use yaml::{Source, parse};
 
 /// Most bytes of one file; the API server takes no larger object either.
 const MOST_BYTES: u64 = 3 * 1024 * 1024;
-/// Folders in folders that are looked into.
-const MOST_DEPTH: usize = 64;
+/// Most bytes of all files together.
+const MOST_IN_ALL: usize = 256 * 1024 * 1024;
+/// So many files are read at a time.
+const AT_A_TIME: usize = 1_000;
 
 /// Reads files, folders (every `.yaml`, `.yml` and `.json` below them) and `-`, standard input.
 ///
 /// A file that cannot be read is an error beside the documents of the others.
 pub fn read(paths: &[PathBuf]) -> Source {
     let mut source = Source::default();
+    let mut left = MOST_IN_ALL;
     for path in paths {
-        if path == Path::new("-") {
-            let mut bytes = Vec::new();
-            match std::io::stdin().lock().take(MOST_BYTES + 1).read_to_end(&mut bytes) {
-                Ok(_) => take(&mut source, "<stdin>", &bytes),
-                Err(error) => source.errors.push(unreadable("<stdin>", &error)),
-            }
+        if is_stdin(path) {
+            source.add(read_stdin());
             continue;
         }
-        let mut files = Vec::new();
-        if let Err(error) = collect(path, true, 0, &mut files) {
-            source.errors.push(unreadable(&path.display().to_string(), &error));
-        }
-        if files.is_empty() && path.is_dir() {
-            source.errors.push(SourceError {
-                file: path.display().to_string(),
-                at: START,
-                message: "holds no manifest".into(),
-                remedy: "name a folder with .yaml, .yml or .json files, or a file".into(),
-            });
-        }
-        for file in files {
-            let name = file.display().to_string();
-            let bytes = std::fs::File::open(&file).and_then(|f| {
-                let mut bytes = Vec::new();
-                f.take(MOST_BYTES + 1).read_to_end(&mut bytes).map(|_| bytes)
-            });
-            match bytes {
-                Ok(bytes) => take(&mut source, &name, &bytes),
-                Err(error) => source.errors.push(unreadable(&name, &error)),
+        let Found { files, errors, notes } = folder::find(path);
+        source.errors.extend(errors);
+        source.notes.extend(notes);
+        for files in files.chunks(AT_A_TIME) {
+            for (file, (bytes, read)) in files.iter().zip(parallel::each(files, |file| read_file(file))) {
+                match left.checked_sub(bytes) {
+                    Some(rest) => left = rest,
+                    None => {
+                        source.errors.push(told(
+                            &file.display().to_string(),
+                            format!("is not read: all files have more than {} MiB", MOST_IN_ALL / 1_048_576),
+                            "name fewer files or folders at a time",
+                        ));
+                        return source;
+                    }
+                }
+                source.add(read);
             }
         }
     }
     source
 }
 
-fn unreadable(file: &str, error: &std::io::Error) -> SourceError {
-    SourceError {
-        file: file.to_owned(),
-        at: START,
-        message: format!("cannot be read: {error}"),
-        remedy: "check the path and its permissions".into(),
-    }
+/// Standard input, or what a shell hands over as a file that is open already.
+fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-") || path == Path::new("/dev/stdin")
 }
 
-/// Files below a path, in the order of their names.
-fn collect(path: &Path, named: bool, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    if !std::fs::metadata(path)?.is_dir() {
-        let wanted = path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
-        if named || wanted {
-            files.push(path.to_owned());
-        }
-        return Ok(());
+fn read_stdin() -> Source {
+    let mut source = Source::default();
+    let mut bytes = Vec::new();
+    match std::io::stdin().lock().take(MOST_BYTES + 1).read_to_end(&mut bytes) {
+        Ok(_) => take(&mut source, "<stdin>", &bytes),
+        Err(error) => source.errors.push(unreadable("<stdin>", &error)),
     }
-    if depth > MOST_DEPTH {
-        return Ok(());
+    source
+}
+
+/// What a file holds, and how many bytes it has.
+fn read_file(file: &Path) -> (usize, Source) {
+    let (mut source, mut bytes) = (Source::default(), Vec::new());
+    let name = file.display().to_string();
+    match std::fs::File::open(file).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes)) {
+        Ok(_) => take(&mut source, &name, &bytes),
+        Err(error) => source.errors.push(unreadable(&name, &error)),
     }
-    let mut entries = std::fs::read_dir(path)?.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>()?;
-    entries.sort();
-    for entry in entries {
-        collect(&entry, false, depth + 1, files)?;
-    }
-    Ok(())
+    (bytes.len(), source)
 }
 
 fn take(source: &mut Source, file: &str, bytes: &[u8]) {

@@ -14,6 +14,7 @@ use kube::{
 use serde_json::json;
 
 use super::call::{Failed, MANAGER, bounded};
+use super::read::{Objects, PageSize, Stored, Wanted};
 use super::secret::USE_LABEL;
 use crate::{
     api::lower,
@@ -27,19 +28,29 @@ pub const USE_ATTEMPTS: &str = "attempts";
 const KEY: &str = "attempts.json";
 /// What their names begin with; the canonical digits of the number follow.
 const PREFIX: &str = "whatsapp-attempts-";
-/// So many are read at a time.
-const PAGE: u32 = 100;
 
 /// The attempts of one number.
 pub struct NumberAttempts {
     api: Api<ConfigMap>,
+    objects: Objects<ConfigMap>,
     name: String,
 }
 
 impl NumberAttempts {
     /// Of a number, beside the portfolio in this namespace.
     pub fn new(client: &Client, namespace: &str, number: &Canonical) -> Self {
-        Self { api: Api::namespaced(client.clone(), namespace), name: format!("{PREFIX}{}", number.digits()) }
+        Self {
+            api: Api::namespaced(client.clone(), namespace),
+            objects: Objects::new(client, Some(namespace)),
+            name: format!("{PREFIX}{}", number.digits()),
+        }
+    }
+
+    async fn standing(&self) -> Result<ConfigMap, Failed> {
+        match bounded(self.objects.get(&self.name, Wanted::Data(KEY))).await? {
+            Stored(Ok(standing)) => Ok(standing),
+            Stored(Err(unusable)) => Err(Failed::Refused(unusable.why.to_string())),
+        }
     }
 
     async fn write(&self, standing: Option<&ConfigMap>, text: String) -> Result<(), Failed> {
@@ -67,7 +78,7 @@ impl NumberAttempts {
 
 impl Attempts for NumberAttempts {
     async fn read(&self) -> AttemptsRead {
-        match bounded(self.api.get(&self.name)).await {
+        match self.standing().await {
             Ok(standing) => match text(&standing).map(lower::attempts) {
                 Some(Ok(kept)) => AttemptsRead::Kept(kept),
                 Some(Err(why)) => AttemptsRead::Unusable(format!("ConfigMap {}: {why}", self.name)),
@@ -80,7 +91,7 @@ impl Attempts for NumberAttempts {
     }
 
     async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<(), String> {
-        let standing = match bounded(self.api.get(&self.name)).await {
+        let standing = match self.standing().await {
             Ok(standing) => Some(standing),
             Err(Failed::Gone(_)) => None,
             Err(error) => return Err(error.to_string()),
@@ -113,18 +124,21 @@ pub async fn sweep(
     now: Timestamp,
 ) -> Result<usize, Failed> {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let mut page = ListParams::default().labels(&format!("{USE_LABEL}={USE_ATTEMPTS}")).limit(PAGE);
-    let mut removed = 0;
+    let objects = Objects::<ConfigMap>::new(client, Some(namespace));
+    let mut params = ListParams::default().labels(&format!("{USE_LABEL}={USE_ATTEMPTS}"));
+    let (mut removed, mut size) = (0, PageSize::default());
     loop {
-        let list = bounded(api.list(&page)).await?;
-        for standing in &list.items {
-            let kept = text(standing).and_then(|text| lower::attempts(text).ok());
+        let mut page = bounded(objects.page(&params, Wanted::Data(KEY), &mut size)).await?;
+        let next = page.next.take();
+        for standing in page.objects::<ConfigMap>() {
+            let Ok(Stored(Ok(standing))) = standing else { continue };
+            let kept = text(&standing).and_then(|text| lower::attempts(text).ok());
             if kept.is_some_and(|kept| !kept.is_kept(limits, now)) {
-                removed += usize::from(remove(&api, standing).await?);
+                removed += usize::from(remove(&api, &standing).await?);
             }
         }
-        match list.metadata.continue_.filter(|next| !next.is_empty()) {
-            Some(next) => page = page.continue_token(&next),
+        match next {
+            Some(next) => params = params.continue_token(&next),
             None => return Ok(removed),
         }
     }

@@ -10,6 +10,8 @@ use kube::{
 };
 use tower::{BoxError, ServiceExt, util::option_layer};
 
+use crate::escape;
+
 /// Field manager of everything that the operator writes.
 pub const MANAGER: &str = "whatsapp-operator";
 
@@ -20,6 +22,22 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_TRIES: u32 = 3;
+
+/// Most characters of a text of the API server's that are kept.
+const MOST_CHARACTERS: usize = 300;
+
+/// What the API server says, or an admission policy behind it, as it may be shown: on one line, and bounded.
+fn words(text: &str) -> String {
+    let text = escape::line(text.trim());
+    match text.char_indices().nth(MOST_CHARACTERS) {
+        None => text.into_owned(),
+        // What is cut off may be a part of a secret, which would not be known for one.
+        Some((at, _)) => {
+            let is_cut = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
+            format!("{}…", text[..at].trim_end_matches(is_cut).trim_end())
+        }
+    }
+}
 
 /// Why a call to the API server gave nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,19 +62,19 @@ pub enum Failed {
 impl Failed {
     fn from_kube(error: &kube::Error) -> Self {
         match error {
-            kube::Error::Api(status) if status.is_conflict() => Self::Conflict(status.message.clone()),
+            kube::Error::Api(status) if status.is_conflict() => Self::Conflict(words(&status.message)),
             kube::Error::Api(status) if status.is_not_found() && !names_an_object(status) => {
-                Self::NotServed(status.message.clone())
+                Self::NotServed(words(&status.message))
             }
             kube::Error::Api(status) if status.is_not_found() || is_namespace_terminating(status) => {
-                Self::Gone(status.message.clone())
+                Self::Gone(words(&status.message))
             }
-            kube::Error::Api(status) if status.is_forbidden() => Self::Forbidden(status.message.clone()),
+            kube::Error::Api(status) if status.is_forbidden() => Self::Forbidden(words(&status.message)),
             kube::Error::Api(status) if status.code >= 500 || status.code == 429 => {
-                Self::NoAnswer(format!("{}: {}", status.code, status.message))
+                Self::NoAnswer(format!("{}: {}", status.code, words(&status.message)))
             }
-            kube::Error::Api(status) => Self::Refused(format!("{}: {}", status.code, status.message)),
-            error => Self::NoAnswer(error.to_string()),
+            kube::Error::Api(status) => Self::Refused(format!("{}: {}", status.code, words(&status.message))),
+            error => Self::NoAnswer(words(&error.to_string())),
         }
     }
 }
@@ -165,6 +183,21 @@ mod tests {
         let starting = serde_json::json!({"status": "Failure", "code": 404, "reason": "NotFound",
             "message": "404 page not found"});
         assert_eq!(failed(starting), Failed::NotServed("404 page not found".into()));
+    }
+
+    #[test]
+    fn what_the_server_says_stands_on_one_line_and_is_bounded() {
+        let said = |message: String| {
+            let status = serde_json::json!({"status": "Failure", "code": 403, "reason": "Forbidden", "message": message});
+            failed(status)
+        };
+        assert_eq!(said("rule 7:\n\u{1b}[2Jask".into()), Failed::Forbidden(r"rule 7:\n\u{1b}[2Jask".into()));
+        let Failed::Forbidden(long) = said("é".repeat(5_000)) else { panic!("another kind") };
+        assert_eq!(long.chars().count(), 301);
+        let Failed::Forbidden(cut) = said(format!("{} 012345", "é".repeat(295))) else {
+            panic!("another kind")
+        };
+        assert!(cut.ends_with("é…"), "{cut}");
     }
 
     /// The connections of this process to a port that are open, by the kernel's table; with what its timer is for.

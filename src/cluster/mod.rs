@@ -9,7 +9,9 @@ mod call;
 pub mod event;
 pub mod finalizer;
 pub mod lease;
+pub mod read;
 pub mod secret;
+mod sieve;
 pub mod status;
 
 pub use call::{DEADLINE, Failed, MANAGER, bounded, client, connect, crd, not_served};

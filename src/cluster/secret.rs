@@ -11,10 +11,16 @@ use kube::{
 use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::engine::{desired::SecretKey, secret::SecretVersion};
+use crate::engine::{
+    desired::SecretKey,
+    secret::{ENDING, SecretVersion},
+};
 use crate::run::secret::{SecretRead, Secrets};
 
-use super::call::{Failed, MANAGER, bounded};
+use super::{
+    call::{Failed, MANAGER, bounded},
+    read::{Objects, Stored, Wanted},
+};
 
 /// Label that permits sending a Secret's content to a user's own URL.
 pub const USE_LABEL: &str = "whatsapp-operator.dev/use";
@@ -41,16 +47,18 @@ impl NamespaceSecrets {
 impl Secrets for NamespaceSecrets {
     /// Reads one key of one Secret, live.
     async fn read(&self, key: &SecretKey) -> SecretRead {
-        match bounded(self.api().get(&key.name)).await {
-            Ok(secret) => found(secret, &key.key),
+        let objects = Objects::<Secret>::new(&self.client, Some(&self.namespace));
+        match bounded(objects.get(&key.name, Wanted::Data(&key.key))).await {
+            Ok(Stored(Ok(secret))) => found(secret, &key.key),
+            Ok(Stored(Err(unusable))) => SecretRead::Failed(unusable.why.to_string()),
             Err(Failed::Gone(_)) => SecretRead::Missing,
-            Err(Failed::Forbidden(_)) => SecretRead::Forbidden,
+            Err(Failed::Forbidden(why)) => SecretRead::Forbidden(why),
             Err(error) => SecretRead::Failed(error.to_string()),
         }
     }
 
     async fn create_pin(&self, key: &SecretKey) -> Result<(), String> {
-        create_pin(&self.api(), key).await.map_err(|error| error.to_string())
+        create_pin(&self.api(), key).await
     }
 }
 
@@ -76,8 +84,8 @@ fn found(mut secret: Secret, key: &str) -> SecretRead {
 /// Creates a Secret with a random PIN. One that exists already is left as it is and is no error: it will be read.
 ///
 /// Without an owner, so that it outlives the channel: a number whose PIN is lost cannot be registered again.
-async fn create_pin(api: &Api<Secret>, key: &SecretKey) -> Result<(), Failed> {
-    let pin = random_pin().ok_or_else(|| Failed::Refused("no randomness to be had".into()))?;
+async fn create_pin(api: &Api<Secret>, key: &SecretKey) -> Result<(), String> {
+    let pin = random_pin().ok_or("no randomness to be had")?;
     let secret = Secret {
         metadata: ObjectMeta {
             name: Some(key.name.clone()),
@@ -91,9 +99,22 @@ async fn create_pin(api: &Api<Secret>, key: &SecretKey) -> Result<(), Failed> {
     let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
     match bounded(api.create(&params, &secret)).await {
         Ok(_) | Err(Failed::Conflict(_)) => Ok(()),
-        Err(error) => Err(error),
+        Err(Failed::Gone(why)) => Err(format!("{ENDING}: {}", without(&pin, &why))),
+        Err(Failed::Forbidden(why) | Failed::Refused(why)) => Err(without(&pin, &why)),
+        Err(error) => Err(without(&pin, &error.to_string())),
     }
 }
+
+/// Who refuses an object may show what is in it, and the API server shows data in base64.
+fn without(pin: &SecretString, why: &str) -> String {
+    let pin = pin.expose_secret();
+    let encoded = serde_json::to_value(ByteString(pin.as_bytes().to_vec())).ok();
+    let encoded = encoded.as_ref().and_then(|value| value.as_str()).unwrap_or(pin);
+    why.replace(pin, HIDDEN).replace(encoded, HIDDEN)
+}
+
+/// Stands where a PIN stood.
+const HIDDEN: &str = "[redacted]";
 
 /// Six digits, each equally likely: a draw beyond the last whole million is thrown away.
 fn random_pin() -> Option<SecretString> {
@@ -113,6 +134,16 @@ fn random_pin() -> Option<SecretString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_policy_shows_of_a_pin_is_not_passed_on() {
+        let pin = SecretString::from("012345".to_owned());
+        let said = r#"denied: {"data":{"pin":"MDEyMzQ1"}} with "012345" in rule 7"#;
+        assert_eq!(
+            without(&pin, said),
+            r#"denied: {"data":{"pin":"[redacted]"}} with "[redacted]" in rule 7"#
+        );
+    }
 
     #[test]
     fn a_pin_has_six_digits() {

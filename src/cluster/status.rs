@@ -1,15 +1,13 @@
 //! Status writes: server-side apply, forced, and only onto the version that was read.
 
-use std::fmt::Debug;
-
-use kube::{
-    Api, Resource,
-    api::{Patch, PatchParams},
-};
-use serde::{Serialize, de::DeserializeOwned};
+use kube::api::{Patch, PatchParams};
+use serde::Serialize;
 use serde_json::json;
 
-use super::call::{Failed, MANAGER, bounded};
+use super::{
+    call::{Failed, MANAGER, bounded},
+    read::{Objects, Readable, Stored},
+};
 
 /// Applies a whole status onto exactly this version of exactly this object.
 ///
@@ -20,11 +18,13 @@ use super::call::{Failed, MANAGER, bounded};
 /// # Errors
 ///
 /// [`Failed::NoAnswer`] means that it may have been written.
-pub async fn apply<K, S>(api: &Api<K>, name: &str, uid: &str, version: &str, status: &S) -> Result<K, Failed>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
-    S: Serialize,
-{
+pub async fn apply<K: Readable, S: Serialize>(
+    objects: &Objects<K>,
+    name: &str,
+    uid: &str,
+    version: &str,
+    status: &S,
+) -> Result<K, Failed> {
     let body = json!({
         "apiVersion": K::api_version(&()),
         "kind": K::kind(&()),
@@ -32,5 +32,8 @@ where
         "status": status,
     });
     let params = PatchParams::apply(MANAGER).force();
-    bounded(api.patch_status(name, &params, &Patch::Apply(&body))).await
+    match bounded(objects.patch_status(name, &params, &Patch::Apply(&body))).await? {
+        Stored(Ok(written)) => Ok(written),
+        Stored(Err(unusable)) => Err(Failed::NoAnswer(unusable.why.to_string())),
+    }
 }

@@ -7,22 +7,25 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use kube::{api::ObjectMeta, core::DeserializeGuard};
+use kube::api::ObjectMeta;
 use tracing::{debug, info, warn};
 
 use crate::engine::{
+    action::Action,
     assess::first,
     desired::{Desired, Management, PortfolioRef},
     farewell::Farewell,
     id::AccountId,
     limits::Limits,
-    look::{Follows, Urgency, look},
+    look::{Follows, Urgency, look, target},
     memory::{ConsentKind, Memory},
     observed::{Claim, ListState, PortfolioState, ProcessFacts, Stood},
     plan::Plan,
+    portfolio::Backing,
     reason::Reason,
     spelling::Canonical,
     status::{Before, Stage},
+    time::earlier,
     word::Vocabulary,
 };
 use crate::{
@@ -30,9 +33,9 @@ use crate::{
         lower,
         v1alpha1::{ChannelCounts, ManagementPolicy, WhatsAppChannel},
     },
-    cluster::{Failed, attempts::NumberAttempts, finalizer, secret::NamespaceSecrets},
+    cluster::{Failed, attempts::NumberAttempts, finalizer, read::Stored, secret::NamespaceSecrets},
     controller::{
-        claim::{Claimant, Claims, Holds},
+        claim::{Answer, Claimant, Claims, Holds},
         contained::{Panicked, contained},
         pace, parting,
         queue::{Lane, Next, Seat, Target, Turn},
@@ -143,6 +146,8 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
         || status.is_some_and(|s| s.in_flight().is_some() || s.ledger().is_some() || s.unread().is_some());
     let is_observed = status.is_some_and(|s| s.observed_generation == meta.generation);
     let is_left_alone = status.is_some_and(|s| s.conditions.iter().any(|c| is_left_alone(&c.reason)));
+    let is_claimed =
+        status.is_some_and(|s| s.conditions.iter().any(|c| c.reason == Reason::NumberClaimed.as_str()));
     let is_full = !matches!(spec.management_policy, Some(ManagementPolicy::ObserveOnly));
     let mut counts = ChannelCounts::default();
     lower::count(&mut counts, status);
@@ -162,7 +167,15 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
             seconds: lower::deletion_seconds(spec),
         }),
         has_number,
+        has_acted: has_acted && !is_claimed,
         has_managed: has_acted && is_observed && !is_left_alone,
+        code_secret: spec
+            .verification
+            .as_ref()
+            .and_then(|verification| verification.code_secret_ref.as_ref())
+            .map(|place| Arc::new((place.name.as_str().into(), place.key.as_str().into()))),
+        awaits_code: status
+            .is_some_and(|s| s.waiting_for.iter().any(|wait| wait.action == Action::EnterCode.as_str())),
         created: meta.creation_timestamp.as_ref().map_or(Timestamp::MIN, |at| at.0),
         stage: status.and_then(|s| Stage::from_word(s.stage.as_deref()?)).unwrap_or(Stage::Pending),
         counts,
@@ -270,6 +283,33 @@ async fn reconcile<G: Graph, C: Clock>(
     one.look((hold, place)).await
 }
 
+/// One reconcile at a time of an object, and its place in the queue.
+type Held = (tokio::sync::OwnedMutexGuard<()>, Seat<Key>);
+
+/// What a channel has to prove its claim with.
+struct Own<'a, G> {
+    desired: &'a Desired,
+    memory: &'a Memory,
+    portfolio: &'a PortfolioState,
+    graph: Option<&'a G>,
+}
+
+impl<G> Clone for Own<'_, G> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<G> Copy for Own<'_, G> {}
+
+impl<'a, G> Own<'a, G> {
+    /// The account that it would act in; none while it is suspended.
+    fn reach(&self) -> Option<(&'a G, AccountId)> {
+        let account = target(self.desired, self.memory, self.portfolio).filter(|_| !self.desired.suspend)?;
+        Some((self.graph?, account))
+    }
+}
+
 /// One reconcile of one channel.
 struct One<'a, G, C> {
     ctx: &'a Context<G, C>,
@@ -298,25 +338,26 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         apart(place, is_same).await.then(|| Next::after(rest.pause(self.now()), class))
     }
 
-    async fn look(&self, place: (tokio::sync::OwnedMutexGuard<()>, Seat<Key>)) -> Result<Next, Error> {
+    async fn look(&self, mut place: Held) -> Result<Next, Error> {
         let client = &self.ctx.cluster.client;
         let records = ChannelRecords::new(client, &self.key.namespace, &self.key.name, self.uid);
         let channel = match records.object().await {
-            Ok(DeserializeGuard(Ok(channel))) if channel.metadata.uid.as_deref() == Some(self.uid) => channel,
-            Ok(DeserializeGuard(Ok(_))) | Err(Failed::Gone(_)) => {
+            Ok(Stored(Ok(channel))) if channel.metadata.uid.as_deref() == Some(self.uid) => channel,
+            Ok(Stored(Ok(_))) | Err(Failed::Gone(_)) => {
                 let ripple = self.ctx.claims.remove_if(self.key, self.uid, self.now());
                 self.ctx
                     .signals
                     .spread(ripple.within(|of| self.ctx.portfolios.may_use(of, &self.key.namespace)));
                 return Ok(self.gone());
             }
-            Ok(DeserializeGuard(Err(invalid))) => {
-                warn!(namespace = %self.key.namespace, channel = %self.key.name, error = %invalid.error, "stored channel does not parse");
+            Ok(Stored(Err(invalid))) => {
+                warn!(namespace = %self.key.namespace, channel = %self.key.name, why = %invalid.why, "stored channel cannot be used");
                 if parting::is_waiting(&invalid.metadata) {
-                    return self.part(&invalid.metadata, &parting::not_understood("it does not parse")).await;
+                    let farewell = parting::not_understood(&invalid.why.to_string());
+                    return self.part(&invalid.metadata, &farewell).await;
                 }
                 let uid = invalid.metadata.uid.unwrap_or_default();
-                self.tell_of(&uid, vec![Notice::unreadable()]);
+                self.tell_of(&uid, vec![Notice::unusable(&invalid.why)]);
                 return Ok(AT_LAST);
             }
             Err(error) => return Err(Error::Read(error)),
@@ -338,9 +379,10 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         }
         let live = live(&channel);
         let version = live.version.resource_version.clone();
-        let now = self.now();
         let (portfolio, graph) = self.ctx.portfolios.state(&desired.portfolio, &desired.namespace);
-        let claim = self.claim_of(&desired, now);
+        let own =
+            Own { desired: &desired, memory: &live.memory, portfolio: &portfolio, graph: graph.as_ref() };
+        let (claim, look_in) = self.claim_of(own, &mut place).await;
         if channel.seen().is_none() && !self.is_at_hand(&desired, &claim, &portfolio, graph.as_ref()) {
             return match self.write_first(&records, &desired, &live.version).await {
                 Ok(()) => Ok(Next::after(AFTER_FIRST, Urgency::Transitional)),
@@ -349,7 +391,11 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
                 Err(error) => Err(Error::Write(error)),
             };
         }
-        let is_idle = desired.suspend || matches!(claim, Claim::Other { .. });
+        let idle = match claim {
+            _ if desired.suspend => Some(BACKSTOP),
+            Claim::Other { .. } => Some(look_in.unwrap_or(BACKSTOP)),
+            Claim::Undecided | Claim::Ours { .. } => None,
+        };
         let input = self.input(&desired, live, claim, portfolio);
         let secrets = Arc::new(NamespaceSecrets::new(client, &self.key.namespace));
         let beside = &desired.portfolio.namespace;
@@ -359,7 +405,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             Ok(Done { plan: Plan { farewell: Some(farewell), .. }, .. }) => {
                 self.part(&channel.metadata, &farewell).await
             }
-            Ok(done) => Ok(self.after(&desired, &version, is_idle, done)),
+            Ok(done) => Ok(self.after(&desired, &version, idle, done)),
             Err(PassError::Gone) => Ok(self.gone()),
             Err(PassError::Conflict) => {
                 debug!(namespace = %self.key.namespace, channel = %self.key.name, "changed meanwhile");
@@ -438,6 +484,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             after_write: soft.after_write,
             process: ProcessFacts {
                 last_success: soft.last_success,
+                code_shared: self.ctx.claims.code_shared(self.key),
                 ..ProcessFacts::new(self.ctx.signals.started)
             },
             volatile: self.state.volatile.clone(),
@@ -470,7 +517,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
     }
 
     /// Remembers, tells, and says when to come back.
-    fn after(&self, desired: &Desired, version: &str, is_idle: bool, done: Done) -> Next {
+    fn after(&self, desired: &Desired, version: &str, idle: Option<Duration>, done: Done) -> Next {
         let now = self.now();
         let limits = &self.ctx.shell.limits;
         let metrics = &self.ctx.signals.metrics;
@@ -481,6 +528,9 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             self.ctx.signals.doubt(&desired.portfolio, Doubt::Credential);
         }
         self.tell(transitions(&done.before, &done.after));
+        if done.observed.account.known().is_some() {
+            self.note_account(&desired.portfolio, &done.observed.portfolio);
+        }
         let look_pause = look_pause(&done, limits, now).max(SHORTLY);
         let mut soft = self.state.soft();
         let asked = asked_in_vain(desired, &done, soft.last_success.unwrap_or(self.ctx.signals.started));
@@ -488,7 +538,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             self.ctx.signals.doubt(&desired.portfolio, Doubt::Reach);
         }
         soft.last_success = done.last_success;
-        soft.is_idle = is_idle;
+        soft.is_idle = idle.is_some();
         soft.failures = 0;
         soft.code = LiveCode::after(&done, desired, limits, now).map(Box::new);
         let pause = match &done.outcome {
@@ -520,8 +570,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
                 self.rest(desired, version, &rested, now)
             }
             // Whoever ends that wakes it.
-            _ if is_idle => Next::after(BACKSTOP, Urgency::Drift),
-            _ => Next::after(after, class),
+            _ => idle.map_or(Next::after(after, class), |pause| Next::after(pause, Urgency::Drift)),
         }
     }
 
@@ -541,21 +590,72 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         Next { after: date, class: Urgency::Drift }
     }
 
-    fn claim_of(&self, desired: &Desired, now: Timestamp) -> Claim {
-        if desired.management == Management::ObserveOnly && self.ctx.portfolios.is_filled() {
-            return Claim::Ours { act_from: None };
+    /// Whether it manages the number, and when to ask again where that may change without anybody being woken.
+    async fn claim_of(&self, own: Own<'_, G>, place: &mut Held) -> (Claim, Option<Duration>) {
+        let Own { desired, .. } = own;
+        if !self.ctx.portfolios.is_filled() {
+            return (Claim::Undecided, None);
         }
-        self.claim(now)
+        if desired.management == Management::ObserveOnly {
+            return (Claim::Ours { act_from: None }, None);
+        }
+        let is_contested = self.ctx.claims.has_rival(self.key);
+        if is_contested {
+            self.prove(own, place).await;
+        }
+        let mut answer = self.claim();
+        let is_due = |contest: Option<Timestamp>| contest.is_some_and(|from| from <= self.now());
+        if is_due(answer.contest) && self.sees_number(own, place).await {
+            self.ctx.claims.proves(self.key, |of, namespace| self.ctx.portfolios.backing(of, namespace));
+            answer = self.claim();
+        }
+        let backing = self.ctx.portfolios.backing(&desired.portfolio, &desired.namespace);
+        let look_in = match answer.contest {
+            Some(from) if from > self.now() => Some(pace::until(from, self.now()).max(SHORTLY)),
+            Some(_) => Some(self.ctx.shell.limits.fresh_list),
+            None => (backing == Some(Backing::Works)).then_some(self.ctx.shell.limits.fresh_list),
+        };
+        (answer.claim, look_in.filter(|_| is_contested))
     }
 
-    fn claim(&self, now: Timestamp) -> Claim {
-        if !self.ctx.portfolios.is_filled() {
-            return Claim::Undecided;
+    fn claim(&self) -> Answer {
+        let backing = |of: &PortfolioRef, namespace: &str| self.ctx.portfolios.backing(of, namespace);
+        let mut answer = self.ctx.claims.claim(self.key, backing, self.now());
+        self.ctx.signals.channels.wake(std::mem::take(&mut answer.woken));
+        answer
+    }
+
+    /// Where Meta shows nothing of the portfolio to its credentials, an account in reach proves it as well.
+    async fn prove(&self, own: Own<'_, G>, place: &mut Held) {
+        let of = &own.desired.portfolio;
+        if self.ctx.portfolios.backing(of, &own.desired.namespace) != Some(Backing::Works) {
+            return;
         }
-        let may_use = |of: &PortfolioRef, namespace: &str| self.ctx.portfolios.may_use(of, namespace);
-        let (claim, woken) = self.ctx.claims.claim(self.key, may_use, now);
-        self.ctx.signals.channels.wake(woken);
-        claim
+        let Some((graph, account)) = own.reach() else { return };
+        let not_before = earlier(self.now(), self.ctx.shell.limits.fresh_portfolio);
+        if apart(place, graph.account(&account, not_before, Urgency::Transitional)).await.is_ok() {
+            self.note_account(of, own.portfolio);
+        }
+    }
+
+    /// Meta showed an account to the credentials of its portfolio, so the claims below it count.
+    fn note_account(&self, of: &PortfolioRef, portfolio: &PortfolioState) {
+        let PortfolioState::View(view) = portfolio else { return };
+        let version = view.credential_version.as_deref();
+        if version.is_some_and(|version| self.ctx.portfolios.shows_account(of, version)) {
+            let claims = &self.ctx.claims;
+            let contested = claims.of_portfolio(of).into_iter().filter(|key| claims.has_rival(key));
+            self.ctx.signals.channels.wake(contested.collect::<Vec<_>>());
+        }
+    }
+
+    /// Whether the number is in an account that its own portfolio reaches.
+    async fn sees_number(&self, own: Own<'_, G>, place: &mut Held) -> bool {
+        let Some((graph, account)) = own.reach() else { return false };
+        let not_before = earlier(self.now(), self.ctx.shell.limits.fresh_list);
+        let read = apart(place, graph.numbers(&account, not_before, Urgency::Transitional)).await;
+        let number = own.desired.number.canonical();
+        read.is_ok_and(|list| !list.entries_of(&number, own.memory.number.as_ref()).is_empty())
     }
 
     async fn write_first(

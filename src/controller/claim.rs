@@ -2,7 +2,8 @@
 //!
 //! An index kept up to date by the watch, so that a reconcile asks one question about
 //! a handful of rivals and never scans ten thousand channels. It decides nothing but
-//! the order: one with a number goes before one without, then the older, then the uid.
+//! the order: one with a number goes before one without, then the older, then the uid. Only what its portfolio stands
+//! behind is a claim, so nobody gets a number by writing it down.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -13,9 +14,16 @@ use std::{
 use jiff::Timestamp;
 
 use crate::api::v1alpha1::ChannelCounts;
-use crate::engine::{desired::PortfolioRef, observed::Claim, spelling::Canonical, status::Stage};
+use crate::engine::{
+    desired::PortfolioRef,
+    observed::{Claim, CodeShared},
+    portfolio::Backing,
+    spelling::Canonical,
+    status::Stage,
+    time::later,
+};
 
-use super::watch::Key;
+use super::{room::Room, watch::Key};
 
 /// What the index keeps of a channel.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,9 +36,15 @@ pub struct Claimant {
     /// It has something to take back at Meta before it goes, for which it needs its portfolio.
     pub holds: Option<Holds>,
     pub has_number: bool,
+    /// Its status shows that it acted on the number, and does not say that another one manages it.
+    pub has_acted: bool,
     /// Its status shows that it managed the number when it was last written.
     pub has_managed: bool,
     pub created: Timestamp,
+    /// Where its code comes from, if its spec says so: Secret and key.
+    pub code_secret: Option<CodeSecret>,
+    /// A code was asked for, and has not come.
+    pub awaits_code: bool,
     /// For counting.
     pub stage: Stage,
     /// What it adds to the counts of its portfolio.
@@ -72,6 +86,36 @@ pub struct Pauses {
     /// After a claim was taken over by a channel with precedence. The object of the last one is unchanged, and a pass
     /// that began before may still write an intent.
     pub displaced: Duration,
+    /// How long a claim is kept while it is known that the credentials behind it do not work.
+    pub kept: Duration,
+}
+
+/// Whether a channel manages its number.
+#[derive(Debug, PartialEq)]
+pub struct Answer {
+    pub claim: Claim,
+    /// Whom to wake, because what was answered them may be another now.
+    pub woken: Vec<Key>,
+    /// The credentials behind the claim of another one do not work. It is lost then, to one that proves the number to be
+    /// in its reach.
+    pub contest: Option<Timestamp>,
+}
+
+impl Answer {
+    fn plain(claim: Claim) -> Self {
+        Self { claim, woken: Vec::new(), contest: None }
+    }
+}
+
+/// How good a claim is; the best comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// The id of its number is known.
+    Number,
+    /// Its portfolio is proven, or it acted already.
+    Backed,
+    /// Its portfolio is not proven yet. It gives way to each of those above.
+    Hoped,
 }
 
 /// Every channel in the watched namespaces.
@@ -89,15 +133,27 @@ struct Inner {
     channels: HashMap<Key, Claimant>,
     by_digits: HashMap<Canonical, Rivals>,
     by_portfolio: HashMap<PortfolioRef, BTreeSet<Key>>,
+    /// Channels whose spec names the Secret of their code, by namespace and place.
+    by_code: HashMap<(Arc<str>, CodeSecret), BTreeSet<Key>>,
     /// Digits without a channel that still hold a pause, oldest first.
     vacant: VecDeque<(Timestamp, Canonical)>,
 }
 
+/// A Secret and a key of it.
+type CodeSecret = Arc<(Box<str>, Box<str>)>;
+
+/// The key of a code whose place the spec does not name; its Secret is `<channel>-code`.
+const DEFAULT_KEY: &str = "code";
+
 #[derive(Debug, Default)]
 struct Rivals {
     keys: Vec<Key>,
-    /// Uid of the channel that was last found to manage the number.
+    /// Uid of the channel that was last found to manage the number, with a portfolio that lets it act.
     holder: Option<Arc<str>>,
+    /// What was last answered: uid of the first, and what stands behind it.
+    told: Option<(Arc<str>, Backing)>,
+    /// Uid of a channel that saw the number through its own portfolio, when that decided.
+    prover: Option<Arc<str>>,
     act_from: Option<Timestamp>,
 }
 
@@ -124,7 +180,7 @@ impl Claims {
         };
         inner.is_inherited |= inner.channels.values().any(has_acted);
         for rivals in inner.by_digits.values_mut() {
-            rivals.holder = None;
+            (rivals.holder, rivals.told, rivals.prover) = (None, None, None);
         }
     }
 
@@ -155,6 +211,7 @@ impl Claims {
         let changed = inner.channels.get(key).is_none_or(|before| {
             before.is_eligible != next.is_eligible
                 || before.has_number != next.has_number
+                || before.has_acted != next.has_acted
                 || before.portfolio != next.portfolio
         });
         if changed {
@@ -170,7 +227,21 @@ impl Claims {
             ripple.recount.push(portfolio);
         }
         inner.by_portfolio.entry(next.portfolio.clone()).or_default().insert(key.clone());
-        inner.channels.insert(key.clone(), next);
+        let before = inner.channels.insert(key.clone(), next.clone());
+        let is_same = |before: &Claimant| {
+            before.code_secret == next.code_secret && before.awaits_code == next.awaits_code
+        };
+        if !before.as_ref().is_some_and(is_same) {
+            if let Some(before) = before {
+                ripple.woken.extend(inner.shares_code(key, &before));
+                inner.leave_code(key, &before);
+            }
+            if let Some(place) = &next.code_secret {
+                let place = (key.namespace.clone(), place.clone());
+                inner.by_code.entry(place).or_default().insert(key.clone());
+            }
+            ripple.woken.extend(inner.shares_code(key, &next));
+        }
         ripple
     }
 
@@ -188,37 +259,45 @@ impl Claims {
 
     /// Whether this channel manages its number, and whom to wake because that has just changed.
     ///
-    /// `may_use` tells whether a namespace may use a portfolio: a channel that may not does not claim.
+    /// `backing` tells what stands behind a portfolio, or nothing where a namespace may not use it: a channel that may not
+    /// does not claim.
     pub fn claim(
         &self,
         key: &Key,
-        may_use: impl Fn(&PortfolioRef, &str) -> bool,
+        backing: impl Fn(&PortfolioRef, &str) -> Option<Backing>,
         now: Timestamp,
-    ) -> (Claim, Vec<Key>) {
+    ) -> Answer {
         let mut inner = self.lock();
         let inner = &mut *inner;
-        let Some(filled) = inner.filled else { return (Claim::Undecided, Vec::new()) };
-        let Some(own) = inner.channels.get(key) else { return (Claim::Undecided, Vec::new()) };
+        let Some(filled) = inner.filled else { return Answer::plain(Claim::Undecided) };
+        let Some(own) = inner.channels.get(key) else { return Answer::plain(Claim::Undecided) };
         let Some(rivals) = inner.by_digits.get_mut(&own.digits) else {
-            return (Claim::Undecided, Vec::new());
+            return Answer::plain(Claim::Undecided);
         };
         let channels = &inner.channels;
-        let winner = rivals
-            .keys
-            .iter()
-            .filter_map(|rival| channels.get(rival).map(|claimant| (rival, claimant)))
-            .filter(|(rival, c)| c.is_eligible && may_use(&c.portfolio, &rival.namespace))
-            .min_by_key(|(_, c)| (!c.has_number, c.created, c.uid.clone()))
-            .map(|(rival, c)| (rival.clone(), c.uid.clone()));
+        let known = rivals.keys.iter().filter_map(|rival| channels.get_key_value(rival));
+        let candidates: Vec<Candidate<'_>> = known
+            .filter(|(_, claimant)| claimant.is_eligible)
+            .filter_map(|(rival, claimant)| {
+                let backing = backing(&claimant.portfolio, &rival.namespace)?;
+                let rank = rank(claimant, backing, self.pauses.kept, now)?;
+                Some(Candidate { key: rival, claimant, backing, rank })
+            })
+            .collect();
         // No pause is longer, also when the clock went back since it began.
         rivals.act_from = rivals.act_from.map(|at| at.min(now + self.pauses.displaced.max(self.pauses.gone)));
-        let Some((winner, uid)) = winner else {
+        let pause = rivals.act_from;
+        let ours = |act_from: Option<Timestamp>| Claim::Ours { act_from: act_from.filter(|at| *at > now) };
+        let Some((winner, contest)) = first(&candidates, rivals.prover.as_deref(), (self.pauses.kept, now))
+        else {
+            let woken = rivals.tell(None, key);
             // No channel claims it, so this one does not wait for the claim.
-            return (Claim::Ours { act_from: rivals.act_from.filter(|at| *at > now) }, Vec::new());
+            return Answer { woken, ..Answer::plain(ours(pause)) };
         };
-        let mut woken = Vec::new();
-        if rivals.holder.as_ref() != Some(&uid) {
-            let pause = match rivals.holder.replace(uid) {
+        let uid = &winner.claimant.uid;
+        let can_act = matches!(winner.backing, Backing::Works | Backing::Proven);
+        if can_act && rivals.holder.as_ref() != Some(uid) {
+            let pause = match rivals.holder.replace(uid.clone()) {
                 Some(last) => {
                     // On an object that may not be used any more, no intent can be written.
                     let stands = rivals.keys.iter().filter_map(|rival| channels.get(rival));
@@ -226,21 +305,68 @@ impl Claims {
                     Some(now + if is_displaced { self.pauses.displaced } else { self.pauses.gone })
                 }
                 // The first that this process finds. Unless it managed the number all along, the one before it
-                // may have ended while no process watched.
+                // may have ended while no process watched, or its portfolio was not read yet.
                 None => {
-                    let is_continued = channels.get(&winner).is_some_and(|c| c.has_managed);
-                    (inner.is_inherited && !is_continued).then(|| filled + self.pauses.gone)
+                    let goes_before =
+                        |c: &Candidate<'_>| c.backing == Backing::Unknown && c.age() < winner.age();
+                    let may_follow = inner.is_inherited || candidates.iter().any(goes_before);
+                    (may_follow && !winner.claimant.has_managed).then(|| filled + self.pauses.gone)
                 }
             };
             rivals.act_from = rivals.act_from.max(pause);
-            woken.extend(rivals.keys.iter().filter(|rival| *rival != key).cloned());
         }
-        let claim = if winner == *key || !own.is_eligible && rivals.keys.len() == 1 {
-            Claim::Ours { act_from: rivals.act_from.filter(|at| *at > now) }
-        } else {
-            Claim::Other { name: (winner.namespace == key.namespace).then(|| winner.name.to_string()) }
+        let woken = rivals.tell(Some((uid.clone(), winner.backing)), key);
+        let own_rank = candidates.iter().find(|one| one.key == key).map(|one| one.rank);
+        let is_settled = match winner.rank {
+            // What its status says of this one stands until it is known whether the other one is served.
+            _ if own.has_acted && winner.backing == Backing::Unknown => false,
+            Rank::Number => !(own.has_acted && contest.is_some_and(|from| from <= now)),
+            Rank::Backed => true,
+            Rank::Hoped => own_rank != Some(Rank::Hoped),
         };
-        (claim, woken)
+        let claim = if winner.key == key || !own.is_eligible && rivals.keys.len() == 1 {
+            ours(rivals.act_from)
+        } else if is_settled {
+            let is_near = winner.key.namespace == key.namespace;
+            Claim::Other { name: is_near.then(|| winner.key.name.to_string()) }
+        } else {
+            Claim::Undecided
+        };
+        Answer { claim, woken, contest: contest.filter(|_| winner.key != key && own_rank.is_some()) }
+    }
+
+    /// A channel saw the number through its own portfolio. That decides where the credentials behind the claim of another
+    /// one do not work any more; who proved it first stays.
+    pub fn proves(&self, key: &Key, backing: impl Fn(&PortfolioRef, &str) -> Option<Backing>) {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let is_proven = |key: &Key, claimant: &Claimant| {
+            claimant.is_eligible && backing(&claimant.portfolio, &key.namespace) == Some(Backing::Proven)
+        };
+        let Some(own) = inner.channels.get(key).filter(|own| is_proven(key, own)) else { return };
+        let Some(rivals) = inner.by_digits.get_mut(&own.digits) else { return };
+        let mut others = rivals.keys.iter().filter_map(|rival| inner.channels.get_key_value(rival));
+        if !others.any(|(key, c)| rivals.prover.as_ref() == Some(&c.uid) && is_proven(key, c)) {
+            rivals.prover = Some(own.uid.clone());
+        }
+    }
+
+    /// Another channel that takes its code from the same place; one that waits for it, if any does.
+    pub fn code_shared(&self, key: &Key) -> Option<CodeShared> {
+        let inner = self.lock();
+        let sharers = inner.shares_code(key, inner.channels.get(key)?);
+        let sharers = sharers.into_iter().filter_map(|sharer| {
+            let is_awaited = inner.channels.get(&sharer)?.awaits_code;
+            Some(CodeShared { name: sharer.name.as_ref().into(), is_awaited })
+        });
+        sharers.max_by_key(|shared| shared.is_awaited)
+    }
+
+    /// Whether another channel has the same number.
+    pub fn has_rival(&self, key: &Key) -> bool {
+        let inner = self.lock();
+        let own = inner.channels.get(key);
+        own.and_then(|own| inner.by_digits.get(&own.digits)).is_some_and(|rivals| rivals.keys.len() > 1)
     }
 
     /// Key and uid as the index holds them: clones share their text with it.
@@ -298,6 +424,28 @@ impl Claims {
         }))
     }
 
+    /// Forgets pauses that are over, and gives back the room that a crowd took.
+    pub fn tidy(&self, now: Timestamp) {
+        let mut inner = self.lock();
+        inner.forget(now);
+        let Inner { filled: _, is_inherited: _, channels, by_digits, by_portfolio, by_code, vacant } =
+            &mut *inner;
+        channels.give_back();
+        by_digits.give_back();
+        by_portfolio.give_back();
+        by_code.give_back();
+        vacant.give_back();
+    }
+
+    /// How much room there is for channels and what they are found by.
+    #[cfg(test)]
+    pub fn room(&self) -> usize {
+        let inner = self.lock();
+        let Inner { channels, by_digits, by_portfolio, by_code, vacant, .. } = &*inner;
+        let found_by = by_digits.capacity() + by_portfolio.capacity() + by_code.capacity();
+        channels.capacity() + found_by + vacant.capacity()
+    }
+
     /// All channels, by stage.
     pub fn stages(&self) -> HashMap<Stage, usize> {
         let mut stages = HashMap::new();
@@ -309,6 +457,58 @@ impl Claims {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A channel that claims a number, and what stands behind it.
+struct Candidate<'a> {
+    key: &'a Key,
+    claimant: &'a Claimant,
+    backing: Backing,
+    rank: Rank,
+}
+
+impl Candidate<'_> {
+    fn age(&self) -> (Timestamp, &Arc<str>) {
+        (self.claimant.created, &self.claimant.uid)
+    }
+}
+
+/// How good a claim is, if it is one. Unknown is not false: what was won is kept while nothing is known of the portfolio.
+fn rank(claimant: &Claimant, backing: Backing, kept: Duration, now: Timestamp) -> Option<Rank> {
+    match backing {
+        _ if claimant.has_number => Some(Rank::Number),
+        Backing::Proven => Some(Rank::Backed),
+        Backing::Unknown | Backing::Works if claimant.has_acted => Some(Rank::Backed),
+        Backing::Unknown | Backing::Works => Some(Rank::Hoped),
+        Backing::Lost(since) => (claimant.has_acted && now < later(since, kept)).then_some(Rank::Backed),
+    }
+}
+
+/// The first of them, and when it loses its place to one that proves the number. One whose own status says that another
+/// one manages the number comes after the one that does.
+fn first<'a>(
+    candidates: &'a [Candidate<'a>],
+    prover: Option<&str>,
+    (kept, now): (Duration, Timestamp),
+) -> Option<(&'a Candidate<'a>, Option<Timestamp>)> {
+    let first = candidates.iter().min_by_key(|c| (c.rank, !c.claimant.has_acted, c.age()))?;
+    let Backing::Lost(since) = first.backing else { return Some((first, None)) };
+    let contest = later(since, kept);
+    let is_prover = |c: &&Candidate<'_>| {
+        c.backing == Backing::Proven && prover == Some(&*c.claimant.uid) && contest <= now
+    };
+    Some(candidates.iter().find(is_prover).map_or((first, Some(contest)), |prover| (prover, None)))
+}
+
+impl Rivals {
+    /// Notes what is answered, and gives back whom that concerns beside the one that asked.
+    fn tell(&mut self, told: Option<(Arc<str>, Backing)>, asked: &Key) -> Vec<Key> {
+        if self.told == told {
+            return Vec::new();
+        }
+        self.told = told;
+        self.keys.iter().filter(|rival| *rival != asked).cloned().collect()
     }
 }
 
@@ -331,7 +531,8 @@ impl Inner {
         self.forget(now);
         let Some(own) = self.channels.remove(key) else { return Ripple::default() };
         self.leave(&own.portfolio, key);
-        let mut ripple = Ripple { woken: Vec::new(), recount: vec![own.portfolio] };
+        self.leave_code(key, &own);
+        let mut ripple = Ripple { woken: self.shares_code(key, &own), recount: vec![own.portfolio] };
         let Some(rivals) = self.by_digits.get_mut(&own.digits) else { return ripple };
         rivals.keys.retain(|rival| rival != key);
         // Whether it was the holder may not have been asked yet; then the pause costs little.
@@ -342,7 +543,7 @@ impl Inner {
         match (rivals.keys.is_empty(), rivals.act_from.filter(|at| *at > now)) {
             (true, Some(until)) => self.vacant.push_back((until, own.digits)),
             (true, None) => drop(self.by_digits.remove(&own.digits)),
-            (false, _) => ripple.woken.clone_from(&rivals.keys),
+            (false, _) => ripple.woken.extend(rivals.keys.iter().cloned()),
         }
         ripple
     }
@@ -356,6 +557,30 @@ impl Inner {
                 |rivals: &Rivals| rivals.keys.is_empty() && rivals.act_from.is_none_or(|until| until <= now);
             if self.by_digits.get(&digits).is_some_and(is_over) {
                 self.by_digits.remove(&digits);
+            }
+        }
+    }
+
+    /// Other channels whose code comes from where that of this one does. One whose spec names no place has a Secret of its
+    /// own name, which another may name.
+    fn shares_code(&self, key: &Key, own: &Claimant) -> Vec<Key> {
+        let namespace = &key.namespace;
+        let default = || Arc::new((format!("{}-code", key.name).into(), DEFAULT_KEY.into()));
+        let place = own.code_secret.clone().unwrap_or_else(default);
+        let of_name = (*place.1 == *DEFAULT_KEY).then(|| place.0.strip_suffix("-code")).flatten();
+        let of_name = of_name.map(|name| Key { namespace: namespace.clone(), name: name.into() });
+        let of_name = of_name.filter(|key| self.channels.get(key).is_some_and(|c| c.code_secret.is_none()));
+        let named = self.by_code.get(&(namespace.clone(), place)).into_iter().flatten().cloned();
+        named.chain(of_name).filter(|sharer| sharer != key).collect()
+    }
+
+    fn leave_code(&mut self, key: &Key, own: &Claimant) {
+        let Some(place) = &own.code_secret else { return };
+        let place = (key.namespace.clone(), place.clone());
+        if let Some(keys) = self.by_code.get_mut(&place) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_code.remove(&place);
             }
         }
     }
@@ -374,7 +599,11 @@ impl Inner {
 mod tests {
     use super::*;
 
-    const PAUSES: Pauses = Pauses { gone: Duration::from_secs(30), displaced: Duration::from_secs(90) };
+    const PAUSES: Pauses = Pauses {
+        gone: Duration::from_secs(30),
+        displaced: Duration::from_secs(90),
+        kept: Duration::from_secs(3_600),
+    };
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_700_000_000 + second).unwrap()
@@ -392,15 +621,18 @@ mod tests {
             is_eligible: true,
             holds: None,
             has_number: false,
+            has_acted: false,
             has_managed: false,
             created: at(created),
+            code_secret: None,
+            awaits_code: false,
             stage: Stage::Pending,
             counts: ChannelCounts::default(),
         }
     }
 
     fn ask(claims: &Claims, who: &Key, now: i64) -> Claim {
-        claims.claim(who, |_, _| true, at(now)).0
+        claims.claim(who, |_, _| Some(Backing::Proven), at(now)).claim
     }
 
     const OURS: Claim = Claim::Ours { act_from: None };
@@ -582,8 +814,270 @@ mod tests {
         let (old, young) = (key("stranger", "old"), key("shop", "young"));
         claims.apply(&old, claimant("1", 0), at(0));
         claims.apply(&young, claimant("2", 5), at(5));
-        let (claim, _) = claims.claim(&young, |_, namespace| namespace == "shop", at(6));
+        let usable = |_: &PortfolioRef, namespace: &str| (namespace == "shop").then_some(Backing::Proven);
+        let claim = claims.claim(&young, usable, at(6)).claim;
         assert_eq!(claim, OURS);
+    }
+
+    /// Two channels with portfolios of their own: an older one and a younger one.
+    struct Two {
+        claims: Claims,
+        old: Key,
+        young: Key,
+    }
+
+    impl Two {
+        fn new(old: Claimant, young: Claimant) -> Self {
+            let it = Self { claims: Claims::new(PAUSES), old: key("a", "old"), young: key("b", "young") };
+            it.claims.filled(at(0));
+            it.old(old);
+            it.young(young);
+            it
+        }
+
+        fn put(&self, key: &Key, claimant: Claimant) {
+            let portfolio = PortfolioRef { namespace: key.namespace.clone(), name: "acme".into() };
+            self.claims.apply(key, Claimant { portfolio, ..claimant }, at(0));
+        }
+
+        fn old(&self, claimant: Claimant) {
+            self.put(&self.old, claimant);
+        }
+
+        fn young(&self, claimant: Claimant) {
+            self.put(&self.young, claimant);
+        }
+
+        /// What both are answered, the older one first.
+        fn ask(&self, (old, young): (Backing, Backing), now: i64) -> (Claim, Claim) {
+            let ask = |who| self.claims.claim(who, backed(old, young), at(now)).claim;
+            (ask(&self.old), ask(&self.young))
+        }
+    }
+
+    fn backed(old: Backing, young: Backing) -> impl Fn(&PortfolioRef, &str) -> Option<Backing> {
+        move |_, namespace| Some(if namespace == "a" { old } else { young })
+    }
+
+    fn numbered(uid: &str, created: i64) -> Claimant {
+        Claimant { has_number: true, has_acted: true, has_managed: true, ..claimant(uid, created) }
+    }
+
+    const OTHER: Claim = Claim::Other { name: None };
+    use Backing::{Lost, Proven, Unknown, Works};
+
+    #[test]
+    fn an_invented_portfolio_claims_nothing_and_who_comes_later_acts_at_once() {
+        let two = Two::new(claimant("1", 0), claimant("2", 50));
+        // First nobody was looked at, then the older one has no credentials: it could not act meanwhile.
+        assert_eq!(two.ask((Unknown, Unknown), 51), (OURS, Claim::Undecided));
+        assert_eq!(two.ask((Lost(at(52)), Unknown), 52), (OTHER, OURS));
+        assert_eq!(two.ask((Lost(at(52)), Proven), 53), (OTHER, OURS));
+        // Credentials that work take nothing from one that acted, and nothing from one that is proven.
+        two.young(Claimant { has_acted: true, ..claimant("2", 50) });
+        assert_eq!(two.ask((Works, Proven), 54), (OTHER, OURS));
+        two.young(numbered("2", 50));
+        assert_eq!(two.ask((Proven, Proven), 55), (OTHER, OURS));
+    }
+
+    #[test]
+    fn credentials_alone_claim_a_number_only_as_long_as_nobody_proves_more() {
+        let two = Two::new(claimant("1", 0), claimant("2", 50));
+        assert_eq!(two.ask((Works, Works), 60), (OURS, Claim::Undecided));
+        assert_eq!(two.ask((Works, Proven), 61), (OTHER, Claim::Ours { act_from: Some(at(151)) }));
+        let acted = Two::new(Claimant { has_acted: true, ..claimant("1", 0) }, claimant("2", 50));
+        assert_eq!(acted.ask((Works, Proven), 61), (OURS, OTHER));
+    }
+
+    #[test]
+    fn nothing_known_of_a_portfolio_takes_no_claim_that_was_won() {
+        for won in [numbered("1", 0), Claimant { has_acted: true, ..claimant("1", 0) }] {
+            let two = Two::new(won.clone(), claimant("2", 50));
+            two.claims.inherits();
+            assert_eq!(two.ask((Unknown, Proven), 60), (OURS, OTHER));
+            assert_eq!(two.ask((Proven, Proven), 7_200), (OURS, OTHER));
+            // What the status of the other one says stands until the first is known to be served.
+            two.young(numbered("2", 50));
+            two.claims.take_over(at(8_000));
+            two.old(Claimant { created: at(0), ..numbered("1", 0) });
+            assert_eq!(two.ask((Unknown, Proven), 8_001), (OURS, Claim::Undecided));
+        }
+    }
+
+    #[test]
+    fn after_a_take_over_a_newcomer_leaves_an_older_one_half_a_minute_to_be_read() {
+        let two = Two::new(claimant("1", 0), claimant("2", 50));
+        two.claims.take_over(at(100));
+        assert_eq!(two.ask((Unknown, Proven), 101).1, Claim::Ours { act_from: Some(at(130)) });
+        // It was read in time, and nobody acted before.
+        assert_eq!(two.ask((Proven, Proven), 110).1, OTHER);
+    }
+
+    #[test]
+    fn dead_credentials_lose_a_number_after_an_hour_and_only_to_who_proves_it() {
+        let two = Two::new(numbered("1", 0), claimant("2", 50));
+        let ask = |old, now| {
+            let answer = two.claims.claim(&two.young, backed(old, Proven), at(now));
+            (answer.claim, answer.contest)
+        };
+        assert_eq!(ask(Proven, 100), (OTHER, None));
+        let dead = Lost(at(1_000));
+        assert_eq!(ask(dead, 1_001), (OTHER, Some(at(4_600))));
+        two.claims.proves(&two.young, backed(dead, Proven));
+        assert_eq!(ask(dead, 4_599), (OTHER, Some(at(4_600))), "proven, and not an hour yet");
+        assert_eq!(ask(dead, 4_600), (Claim::Ours { act_from: Some(at(4_690)) }, None));
+        assert_eq!(two.ask((dead, Proven), 4_700), (OTHER, OURS));
+        // From here on the statuses tell the same, also after a restart and when the credentials work again.
+        two.old(Claimant { has_acted: false, has_managed: false, ..numbered("1", 0) });
+        two.young(numbered("2", 50));
+        assert_eq!(two.ask((Proven, Proven), 4_800), (OTHER, OURS));
+        two.claims.take_over(at(5_000));
+        assert_eq!(two.ask((Unknown, Unknown), 5_001), (OTHER, OURS));
+    }
+
+    #[test]
+    fn dead_credentials_keep_a_number_that_nobody_proves() {
+        let two = Two::new(numbered("1", 0), claimant("2", 50));
+        let dead = Lost(at(1_000));
+        assert_eq!(two.ask((dead, Proven), 90_000), (OURS, OTHER));
+        // Who cannot prove its own portfolio proves no number.
+        two.claims.proves(&two.young, backed(dead, Works));
+        assert_eq!(two.ask((dead, Proven), 90_001), (OURS, OTHER));
+    }
+
+    #[test]
+    fn who_acted_and_has_no_number_yet_keeps_its_claim_for_an_hour_without_credentials() {
+        let two = Two::new(Claimant { has_acted: true, ..claimant("1", 0) }, claimant("2", 50));
+        let dead = Lost(at(1_000));
+        assert_eq!(two.ask((Works, Proven), 999), (OURS, OTHER));
+        assert_eq!(two.claims.claim(&two.young, backed(dead, Proven), at(1_001)).contest, Some(at(4_600)));
+        assert_eq!(two.ask((dead, Proven), 4_599), (OURS, OTHER));
+        assert_eq!(two.ask((dead, Proven), 4_600), (OTHER, Claim::Ours { act_from: Some(at(4_690)) }));
+    }
+
+    #[test]
+    fn what_changes_behind_a_claim_wakes_whom_it_concerns_once() {
+        let two = Two::new(claimant("1", 0), claimant("2", 50));
+        let woken = |old, now| two.claims.claim(&two.old, backed(old, Proven), at(now)).woken;
+        assert_eq!(woken(Proven, 60), std::slice::from_ref(&two.young));
+        assert!(woken(Proven, 61).is_empty());
+        assert_eq!(woken(Lost(at(62)), 62), std::slice::from_ref(&two.young));
+        assert!(woken(Lost(at(62)), 63).is_empty());
+    }
+
+    mod whatever_happens {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        #[derive(Clone, Debug)]
+        enum Event {
+            Backing(usize, Backing),
+            Becomes(usize, bool, bool),
+            Eligible(usize, bool),
+            Proves(usize),
+            TakeOver,
+        }
+
+        fn backing() -> impl Strategy<Value = Backing> {
+            prop_oneof![
+                Just(Unknown),
+                Just(Works),
+                Just(Proven),
+                (0_i64..4_000).prop_map(|s| Lost(at(s - 4_000)))
+            ]
+        }
+
+        fn event() -> impl Strategy<Value = Event> {
+            prop_oneof![
+                (0_usize..3, backing()).prop_map(|(who, backing)| Event::Backing(who, backing)),
+                (0_usize..3, any::<bool>(), any::<bool>()).prop_map(|(who, n, a)| Event::Becomes(who, n, a)),
+                (0_usize..3, any::<bool>()).prop_map(|(who, is)| Event::Eligible(who, is)),
+                (0_usize..3).prop_map(Event::Proves),
+                Just(Event::TakeOver),
+            ]
+        }
+
+        proptest! {
+            /// A channel may act when it is told so and its portfolio serves it. Between two that may lies the pause.
+            #[test]
+            fn no_two_channels_act_within_the_pause(
+                events in prop::collection::vec((1_i64..200, event()), 1..60),
+            ) {
+                let claims = Claims::new(PAUSES);
+                let keys = ["a", "b", "c"].map(|name| key(name, "it"));
+                let mut channels: Vec<Claimant> = (0..3)
+                    .map(|i| Claimant {
+                        portfolio: PortfolioRef { namespace: keys[i].namespace.clone(), name: "acme".into() },
+                        ..claimant(&i.to_string(), i64::try_from(i).unwrap())
+                    })
+                    .collect();
+                let mut behind = [Unknown; 3];
+                for (key, channel) in keys.iter().zip(&channels) {
+                    claims.apply(key, channel.clone(), at(0));
+                }
+                claims.inherits();
+                claims.filled(at(0));
+                let (mut now, mut last): (i64, Option<(usize, i64)>) = (0, None);
+                for (pause, event) in events {
+                    now += pause;
+                    match event {
+                        Event::Backing(who, backing) => behind[who] = backing,
+                        Event::Becomes(who, has_number, has_acted) => {
+                            (channels[who].has_number, channels[who].has_acted) = (has_number, has_acted);
+                            claims.apply(&keys[who], channels[who].clone(), at(now));
+                        }
+                        Event::Eligible(who, is) => {
+                            channels[who].is_eligible = is;
+                            claims.apply(&keys[who], channels[who].clone(), at(now));
+                        }
+                        Event::Proves(who) => claims.proves(&keys[who], |_, namespace| {
+                            keys.iter().position(|k| &*k.namespace == namespace).map(|i| behind[i])
+                        }),
+                        Event::TakeOver => claims.take_over(at(now)),
+                    }
+                    let backing = |_: &PortfolioRef, namespace: &str| {
+                        keys.iter().position(|k| &*k.namespace == namespace).map(|i| behind[i])
+                    };
+                    for (who, key) in keys.iter().enumerate() {
+                        let answer = claims.claim(key, backing, at(now));
+                        let may = matches!(answer.claim, Claim::Ours { act_from: None });
+                        if !may || !channels[who].is_eligible || !matches!(behind[who], Works | Proven) {
+                            continue;
+                        }
+                        if let Some((before, then)) = last.filter(|(before, _)| *before != who) {
+                            prop_assert!(now - then >= 30, "{before} at {then}, {who} at {now}");
+                        }
+                        last = Some((who, now));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn channels_that_take_their_code_from_one_place_know_of_each_other() {
+        let claims = Claims::new(PAUSES);
+        let place = |name: &str| Some(Arc::new((name.into(), "code".into())));
+        let number = |uid: &str| Claimant { digits: Canonical::of(uid), ..claimant(uid, 0) };
+        let put = |name: &str, claimant: Claimant| claims.apply(&key("shop", name), claimant, at(0)).woken;
+        let shared =
+            |name: &str| claims.code_shared(&key("shop", name)).map(|s| (s.name.into_string(), s.is_awaited));
+        put("a", number("1"));
+        claims.apply(&key("other", "b"), Claimant { code_secret: place("a-code"), ..number("2") }, at(0));
+        assert_eq!(shared("a"), None, "a Secret of another namespace is another one");
+        assert_eq!(put("c", Claimant { code_secret: place("a-code"), ..number("3") }), [key("shop", "a")]);
+        assert_eq!((shared("a"), shared("c")), (Some(("c".into(), false)), Some(("a".into(), false))));
+        let waits = Claimant { code_secret: place("a-code"), awaits_code: true, ..number("3") };
+        assert!(put("c", waits.clone()).contains(&key("shop", "a")), "it hears of it");
+        assert_eq!(shared("a"), Some(("c".into(), true)));
+        assert!(put("c", Claimant { code_secret: place("c"), ..waits.clone() }).contains(&key("shop", "a")));
+        assert_eq!((shared("a"), shared("c")), (None, None));
+        put("c", waits);
+        assert!(claims.remove(&key("shop", "c"), at(1)).woken.contains(&key("shop", "a")));
+        claims.remove(&key("other", "b"), at(1));
+        assert_eq!(shared("a"), None);
+        assert!(claims.lock().by_code.is_empty());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use kube::{Client, Resource};
+use kube::Client;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{desired::PortfolioRef, look::Urgency};
@@ -15,6 +15,7 @@ use crate::{
         lower,
         v1alpha1::{WhatsAppChannel, WhatsAppPortfolio},
     },
+    cluster::read::Readable,
     meta::port::Clock,
     telemetry::{health::Health, metrics::Metrics},
 };
@@ -27,7 +28,7 @@ use super::{
     signal::spread,
     supervise::Pulse,
     view::Portfolios,
-    watch::{self, Key, News, Standing, Watches, watch},
+    watch::{Key, News, Standing, Watches, watch},
 };
 
 /// Readiness and metrics are told of the watches this often.
@@ -102,7 +103,7 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
         self.watched(client, 1, health, pulse, |news| self.take_portfolio(news)).await;
     }
 
-    async fn watched<K: watch::Watched>(
+    async fn watched<K: Readable>(
         &self,
         client: &Client,
         at: usize,
@@ -128,8 +129,10 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
             News::Filled => self.spread(self.claims.filled(now)),
             News::Back => self.channels.wake(self.followed(|one| one.failing()).unwrap_or_default()),
             News::Shown { key, object, is_first } => {
-                // One that does not parse keeps its place: its number may well be managed.
-                let seen = Seen::of(object.meta(), &ASKS);
+                // One that cannot be used keeps its place: its number may well be managed.
+                // One that can be used again is worked on at once, whatever was changed about it.
+                let seen =
+                    object.0.as_ref().map_or_else(|_| Seen::default(), |_| Seen::of(object.meta(), &ASKS));
                 let (lane, begin) = match &object.0 {
                     Ok(channel) => {
                         if *is_first && channel.seen().is_some() {
@@ -180,7 +183,9 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
                 let of = portfolio::reference(key);
                 let lane = Lane { portfolio: of.clone(), target: Target::Portfolio };
                 // A new one is worked on at once; what was published of the one before is not it.
-                let seen = Seen::of(object.meta(), &ASKS);
+                // One that can be used again is worked on at once, whatever was changed about it.
+                let seen =
+                    object.0.as_ref().map_or_else(|_| Seen::default(), |_| Seen::of(object.meta(), &ASKS));
                 let Ok(object) = &object.0 else {
                     self.desks.shows(&of, lane, seen, Urgency::Edit);
                     return;
@@ -205,10 +210,18 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
         }
     }
 
-    /// Tells readiness and metrics how the watches go.
+    /// Forgets what is over, and gives back the room that a crowd took.
+    fn tidy(&self) {
+        self.claims.tidy(self.clock.now());
+        self.channels.tidy();
+        self.desks.tidy();
+    }
+
+    /// Tells readiness and metrics how the watches go, and keeps the index tidy.
     pub async fn check_watches(&self, health: &Health, metrics: &Metrics, pulse: &Pulse) {
         loop {
             pulse.beat();
+            self.tidy();
             for (part, watches) in &self.watches {
                 let standing = watches.standing();
                 for one in &standing {
@@ -264,8 +277,11 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
 /// The annotations by which people ask for something.
 const ASKS: [&str; 4] = [lower::SEND_CODE, lower::RETRY, lower::RECONCILE, lower::SKIP_CLEANUP];
 
-/// One that does not parse names no portfolio.
+/// One that cannot be used names no portfolio.
 fn nowhere(key: &Key) -> Lane {
     let portfolio = PortfolioRef { namespace: key.namespace.clone(), name: "".into() };
     Lane { portfolio, target: Target::Status }
 }
+
+#[cfg(test)]
+mod tests;

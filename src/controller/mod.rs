@@ -18,6 +18,7 @@ mod queue;
 mod records;
 mod repeat;
 mod resting;
+mod room;
 mod signal;
 mod state;
 mod supervise;
@@ -109,7 +110,11 @@ where
     }
     health.missing_part(crds::PART, "the API server was not asked yet whether it serves the CRDs");
     let displaced = BUDGET + limits.send_before + limits.call_timeout;
-    let pauses = Pauses { gone: limits.claim_pause, displaced: displaced.max(limits.claim_pause) };
+    let pauses = Pauses {
+        gone: limits.claim_pause,
+        displaced: displaced.max(limits.claim_pause),
+        kept: limits.claim_kept,
+    };
     let places = (usize::from(concurrency), PORTFOLIOS_AT_ONCE);
     let index = Arc::new(Index::new(clock.clone(), Claims::new(pauses), &namespaces, places));
     let publishing = TaskTracker::new();

@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 use credential::{Examination, Offer, Shown};
 use going::Deletion;
 use jiff::Timestamp;
-use kube::{Api, api::ObjectMeta, core::DeserializeGuard};
+use kube::api::ObjectMeta;
 use reading::Ring;
 use state::{Rest, State};
 use tracing::{info, warn};
@@ -25,7 +25,12 @@ use crate::{
         lower,
         v1alpha1::{ChannelCounts, WhatsAppPortfolio, WhatsAppPortfolioStatus},
     },
-    cluster::{Failed, attempts, bounded, secret::NamespaceSecrets, status},
+    cluster::{
+        Failed, attempts, bounded,
+        read::{Objects, Stored, Wanted},
+        secret::NamespaceSecrets,
+        status,
+    },
     controller::{
         contained::{Panicked, contained},
         pace, parting,
@@ -60,9 +65,6 @@ const BETWEEN_RINGS: Duration = Duration::from_secs(2);
 const BETWEEN_LOOKS: Duration = Duration::from_secs(300);
 /// A sweep ends within this; the next one goes on.
 const SWEEP: Duration = Duration::from_secs(30);
-/// What channels are told of a portfolio that does not parse.
-const UNREADABLE: &str =
-    "the stored object does not parse; compare it with the installed CRD and apply it again";
 
 /// What a reconcile gets.
 pub struct Context<S: GraphSource, C> {
@@ -171,18 +173,18 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         state: &mut State<S::Graph>,
         place: &mut Seat<PortfolioRef>,
     ) -> Result<Duration, Error> {
-        let api: Api<DeserializeGuard<WhatsAppPortfolio>> =
-            Api::namespaced(self.ctx.cluster.client.clone(), &self.of.namespace);
-        let portfolio = match bounded(api.get(&self.of.name)).await {
-            Ok(DeserializeGuard(Ok(portfolio))) => portfolio,
-            Ok(DeserializeGuard(Err(invalid))) => {
-                warn!(namespace = %self.of.namespace, portfolio = %self.of.name, error = %invalid.error, "stored portfolio does not parse");
+        let objects = Objects::<WhatsAppPortfolio>::new(&self.ctx.cluster.client, Some(&self.of.namespace));
+        let portfolio = match bounded(objects.get(&self.of.name, Wanted::Live)).await {
+            Ok(Stored(Ok(portfolio))) => portfolio,
+            Ok(Stored(Err(invalid))) => {
+                warn!(namespace = %self.of.namespace, portfolio = %self.of.name, why = %invalid.why, "stored portfolio cannot be used");
                 if let Deletion::Over(farewell) = self.deletion(&invalid.metadata) {
                     return self.part(&invalid.metadata, &farewell).await;
                 }
                 let uid = invalid.metadata.uid.unwrap_or_default();
-                self.hold(&uid, "", UNREADABLE);
-                self.tell(&uid, vec![Notice::unreadable()]);
+                let notice = Notice::unusable(&invalid.why);
+                self.hold(&uid, "", &notice.note);
+                self.tell(&uid, vec![notice]);
                 return Ok(pace::LONGEST);
             }
             Err(Failed::Gone(_)) => {
@@ -371,11 +373,10 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         if portfolio.status.as_ref() == Some(&next) {
             return Ok(pause);
         }
-        let api: Api<WhatsAppPortfolio> =
-            Api::namespaced(self.ctx.cluster.client.clone(), &self.of.namespace);
+        let objects = Objects::<WhatsAppPortfolio>::new(&self.ctx.cluster.client, Some(&self.of.namespace));
         let uid = portfolio.metadata.uid.as_deref().unwrap_or_default();
         let version = portfolio.metadata.resource_version.as_deref().unwrap_or_default();
-        match status::apply(&api, &self.of.name, uid, version, &next).await {
+        match status::apply(&objects, &self.of.name, uid, version, &next).await {
             Ok(_) => {
                 self.ctx.signals.metrics.status_writes("portfolio", 1);
                 self.tell(uid, notices);

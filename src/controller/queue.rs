@@ -25,7 +25,7 @@ use tokio::{
 use crate::engine::{desired::PortfolioRef, id::AccountId, look::Urgency};
 use crate::run::pass::Place;
 
-use super::supervise::Pulse;
+use super::{room::Room, supervise::Pulse};
 
 /// Whom work is done for: whoever shares it waits for the same things.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -106,6 +106,8 @@ struct Inner<K> {
     /// How many in a lane wait without a place.
     away: HashMap<Lane, usize>,
     tickets: u64,
+    /// About how many tickets in the lines nobody has any more.
+    stale: usize,
 }
 
 /// One object that is known.
@@ -146,6 +148,8 @@ const CROWD: u32 = 50;
 const PACE: Duration = Duration::from_millis(6);
 /// A run gives a sign of life this often, when it has nothing to do.
 const ALIVE: Duration = Duration::from_secs(60);
+/// So many tickets that nobody has any more may stand in the lines.
+const STALE: usize = 128;
 /// No date is further away than this, whatever is asked for.
 const HORIZON: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -253,6 +257,22 @@ impl<K> Line<K> {
         }
     }
 
+    /// Keeps only these tickets.
+    fn retain(&mut self, is_kept: impl Fn(&Ticket<K>) -> bool) {
+        let Self { portfolios, targets, tickets } = self;
+        for tickets in tickets.values_mut() {
+            tickets.retain(&is_kept);
+        }
+        tickets.retain(|_, tickets| !tickets.is_empty());
+        for (portfolio, targets) in targets.iter_mut() {
+            targets.retain(|target| {
+                tickets.contains_key(&Lane { portfolio: portfolio.clone(), target: target.clone() })
+            });
+        }
+        targets.retain(|_, targets| !targets.is_empty());
+        portfolios.retain(|portfolio| targets.contains_key(portfolio));
+    }
+
     /// The first ticket that `admits` lets through; its lane and portfolio go to the end.
     fn pop(&mut self, admits: impl Fn(&Lane, &Ticket<K>) -> bool) -> Option<(Lane, Ticket<K>)> {
         let admitted = |portfolio: &PortfolioRef| {
@@ -301,6 +321,7 @@ impl<K: Handle> Inner<K> {
         self.run += 1;
         self.free = self.places;
         self.lines = Default::default();
+        self.stale = 0;
         self.away.clear();
         self.dates.clear();
         let mut all: Vec<(u64, K, Urgency)> = Vec::with_capacity(self.entries.len());
@@ -347,6 +368,7 @@ impl<K: Handle> Inner<K> {
         self.tickets += 1;
         // Who moves up keeps the time since which it waits.
         let since = entry.stands.as_ref().map_or(now, |stand| stand.since);
+        self.stale += usize::from(entry.stands.is_some());
         entry.stands = Some(Stand { class, ticket, since });
         let lane = entry.lane.clone();
         self.lines[index(class)].push(&lane, Ticket::Begin { key: key.clone(), ticket });
@@ -395,8 +417,23 @@ impl<K: Handle> Inner<K> {
     fn forget(&mut self, key: &K) {
         self.undate(key);
         if let Some(entry) = self.entries.remove(key) {
+            self.stale += usize::from(entry.stands.is_some());
             self.vacate(entry.lane);
         }
+    }
+
+    /// Takes out of the lines what nobody has any more. Where nothing is worked on no turn ever comes to it.
+    fn clear_lines(&mut self) {
+        let entries = &self.entries;
+        let is_had = |ticket: &Ticket<K>| match ticket {
+            Ticket::Resume(seat) => !seat.is_closed(),
+            Ticket::Begin { key, ticket } => {
+                let stands = entries.get(key).and_then(|entry| entry.stands.as_ref());
+                stands.is_some_and(|stand| stand.ticket == *ticket)
+            }
+        };
+        self.lines.iter_mut().for_each(|line| line.retain(is_had));
+        self.stale = 0;
     }
 
     /// Those whose date has come stand in line now.
@@ -429,8 +466,12 @@ impl<K: Handle> Inner<K> {
                         }
                     }
                     Ticket::Begin { key, ticket } => {
-                        let Some(entry) = self.entries.get_mut(&key) else { continue };
-                        let Some(stand) = entry.stands.take_if(|stand| stand.ticket == ticket) else {
+                        let entry = self.entries.get_mut(&key);
+                        let stand = entry.and_then(|entry| {
+                            Some((entry.stands.take_if(|stand| stand.ticket == ticket)?, entry))
+                        });
+                        let Some((stand, entry)) = stand else {
+                            self.stale = self.stale.saturating_sub(1);
                             continue;
                         };
                         entry.running = Some(ticket);
@@ -485,6 +526,7 @@ impl<K: Handle> Queue<K> {
             lanes: HashSet::new(),
             away: HashMap::new(),
             tickets: 0,
+            stale: 0,
         };
         Self(Arc::new(Shared { inner: Mutex::new(inner), more: Notify::new() }))
     }
@@ -532,6 +574,36 @@ impl<K: Handle> Queue<K> {
     /// An object is gone.
     pub fn forget(&self, key: &K) {
         self.0.lock().forget(key);
+    }
+
+    /// Gives back the room that a crowd took.
+    pub fn tidy(&self) {
+        let mut inner = self.0.lock();
+        if inner.stale > STALE {
+            inner.clear_lines();
+        }
+        inner.entries.give_back();
+        inner.lanes.give_back();
+        inner.away.give_back();
+        for Line { portfolios, targets, tickets } in &mut inner.lines {
+            portfolios.give_back();
+            targets.give_back();
+            tickets.give_back();
+        }
+    }
+
+    /// How much room there is for objects and the lines in which they stand.
+    #[cfg(test)]
+    pub fn room(&self) -> usize {
+        let inner = self.0.lock();
+        let of_line =
+            |line: &Line<K>| line.portfolios.capacity() + line.targets.capacity() + line.tickets.capacity();
+        let of_lines: usize = inner.lines.iter().map(of_line).sum();
+        inner.entries.capacity()
+            + inner.lanes.capacity()
+            + inner.away.capacity()
+            + inner.dates.len()
+            + of_lines
     }
 
     /// Somebody asks for a known object, in this class.

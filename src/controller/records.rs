@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use kube::{Api, Client, ResourceExt, core::DeserializeGuard};
+use kube::{Client, ResourceExt};
 
 use crate::{
     api::{
         lower,
         v1alpha1::{WhatsAppChannel, WhatsAppChannelStatus},
     },
-    cluster::{Failed, bounded, status},
+    cluster::{
+        Failed, bounded,
+        read::{Objects, Stored, Wanted},
+        status,
+    },
     run::pass::{Live, ReadError, Record, Records, WriteError},
 };
 
@@ -42,8 +46,7 @@ pub fn live(channel: &WhatsAppChannel) -> Live<Standing> {
 
 /// The status of one channel.
 pub struct ChannelRecords {
-    api: Api<WhatsAppChannel>,
-    guarded: Api<DeserializeGuard<WhatsAppChannel>>,
+    objects: Objects<WhatsAppChannel>,
     name: String,
     uid: String,
 }
@@ -51,22 +54,17 @@ pub struct ChannelRecords {
 impl ChannelRecords {
     /// Of the object with this uid and no other.
     pub fn new(client: &Client, namespace: &str, name: &str, uid: &str) -> Self {
-        Self {
-            api: Api::namespaced(client.clone(), namespace),
-            guarded: Api::namespaced(client.clone(), namespace),
-            name: name.to_owned(),
-            uid: uid.to_owned(),
-        }
+        Self { objects: Objects::new(client, Some(namespace)), name: name.to_owned(), uid: uid.to_owned() }
     }
 
-    /// Reads the object past every cache; one that does not parse is told apart.
-    pub async fn object(&self) -> Result<DeserializeGuard<WhatsAppChannel>, Failed> {
-        bounded(self.guarded.get(&self.name)).await
+    /// Reads the object past every cache; one that cannot be used is told apart.
+    pub async fn object(&self) -> Result<Stored<WhatsAppChannel>, Failed> {
+        bounded(self.objects.get(&self.name, Wanted::Live)).await
     }
 
     /// Writes a whole status onto exactly this version.
     pub async fn apply(&self, next: &WhatsAppChannelStatus, onto: &str) -> Result<Standing, WriteError> {
-        match status::apply(&self.api, &self.name, &self.uid, onto, next).await {
+        match status::apply(&self.objects, &self.name, &self.uid, onto, next).await {
             Ok(written) => Ok(Standing::of(&written)),
             Err(Failed::Conflict(_)) => Err(WriteError::Conflict),
             Err(Failed::Gone(_)) => Err(WriteError::Gone),
@@ -92,8 +90,9 @@ impl Records for ChannelRecords {
     }
 
     async fn read_live(&self) -> Result<Live<Standing>, ReadError> {
-        match bounded(self.api.get(&self.name)).await {
-            Ok(channel) => Ok(live(&channel)),
+        match self.object().await {
+            Ok(Stored(Ok(channel))) => Ok(live(&channel)),
+            Ok(Stored(Err(unusable))) => Err(ReadError::Failed(unusable.why.to_string())),
             Err(Failed::Gone(_)) => Err(ReadError::Gone),
             Err(error) => Err(ReadError::Failed(error.to_string())),
         }

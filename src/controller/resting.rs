@@ -21,6 +21,7 @@ use crate::engine::{
 use crate::{
     controller::{
         queue::{Lane, Target},
+        room::Room,
         watch::Key,
     },
     meta::port::NumberList,
@@ -188,6 +189,24 @@ impl Accounts {
         let account = inner.accounts.get_mut(of)?;
         account.failures = account.failures.saturating_add(1);
         Some((account.failures, account.last))
+    }
+
+    /// Gives back the room that a crowd took.
+    pub fn tidy(&self) {
+        let mut inner = self.lock();
+        let Inner { accounts, channels } = &mut *inner;
+        accounts.give_back();
+        channels.give_back();
+        for account in accounts.values_mut() {
+            account.channels.give_back();
+        }
+    }
+
+    /// How much room there is for accounts and channels.
+    #[cfg(test)]
+    pub fn room(&self) -> usize {
+        let inner = self.lock();
+        inner.accounts.capacity() + inner.channels.capacity()
     }
 
     /// Every number at rest in an account.

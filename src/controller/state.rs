@@ -16,7 +16,7 @@ use crate::engine::{
     time::later,
 };
 use crate::{
-    controller::watch::Key,
+    controller::{room::Room, watch::Key},
     run::{
         pass::Done,
         secret::{Purpose, Volatile},
@@ -68,6 +68,17 @@ impl States {
     /// Forgets an object.
     pub fn remove(&self, key: &Key) {
         self.lock().remove(key);
+    }
+
+    /// Gives back the room that a crowd took.
+    pub fn tidy(&self) {
+        self.lock().give_back();
+    }
+
+    /// How much room there is for channels.
+    #[cfg(test)]
+    pub fn room(&self) -> usize {
+        self.lock().capacity()
     }
 
     /// Those whose last pass failed.

@@ -3,6 +3,7 @@
 //! Notes come from the table of reasons, never from a message: they hold no ids, no
 //! times and nothing that Meta or a user wrote.
 
+use crate::cluster::read::Why;
 use crate::engine::{
     condition::{Condition, ConditionSet, Truth},
     condition_type::ConditionType,
@@ -121,14 +122,20 @@ impl Notice {
         told(true, "Stalled", Reason::SpecInvalid)
     }
 
-    /// For an object that does not parse.
-    pub fn unreadable() -> Self {
-        Self {
-            is_warning: true,
-            reason: Reason::SpecInvalid.as_str().into(),
-            note: "the stored object does not parse; compare it with the installed CRD and apply it again"
-                .into(),
-        }
+    /// For a stored object that cannot be used.
+    pub fn unusable(why: &Why) -> Self {
+        let (reason, note) = match why {
+            Why::Unparsed(_) => (
+                Reason::SpecInvalid.as_str(),
+                "the stored object does not parse; compare it with the installed CRD and apply it again"
+                    .into(),
+            ),
+            Why::TooLarge => (
+                "TooLarge",
+                format!("nothing is done with this object: {why}; remove what makes it so large"),
+            ),
+        };
+        Self { is_warning: true, reason: reason.into(), note }
     }
 }
 

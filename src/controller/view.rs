@@ -12,8 +12,10 @@ use crate::engine::{
     desired::{Access, PortfolioRef},
     id::Fact,
     observed::PortfolioState,
-    portfolio::{PortfolioView, granted},
+    portfolio::{Backing, PortfolioView, granted},
 };
+
+use super::room::Room;
 
 /// Every portfolio in the watched namespaces, with its view and what opens the Graph API for it.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ struct Slot<G> {
     access: Vec<Access>,
     view: Option<Arc<PortfolioView>>,
     graph: Option<G>,
+    /// Meta showed an account in its reach to its credentials.
+    shows_account: bool,
 }
 
 impl<G> Default for Portfolios<G> {
@@ -59,7 +63,10 @@ impl<G: Clone> Portfolios<G> {
                 true
             }
             _ => {
-                slots.insert(of.clone(), Slot { uid: uid.into(), access, view: None, graph: None });
+                slots.insert(
+                    of.clone(),
+                    Slot { uid: uid.into(), access, view: None, graph: None, shows_account: false },
+                );
                 true
             }
         }
@@ -67,7 +74,9 @@ impl<G: Clone> Portfolios<G> {
 
     /// A portfolio is gone.
     pub fn remove(&self, of: &PortfolioRef) {
-        self.write().remove(of);
+        let mut slots = self.write();
+        slots.remove(of);
+        slots.give_back();
     }
 
     /// Publishes what was found of the object with this uid; tells whether its channels have to know. A counter never
@@ -86,7 +95,7 @@ impl<G: Clone> Portfolios<G> {
     /// Nobody works on portfolios from here on: what was found of them is of the past.
     pub fn close(&self) {
         for slot in self.write().values_mut() {
-            (slot.view, slot.graph) = (None, None);
+            (slot.view, slot.graph, slot.shows_account) = (None, None, false);
         }
     }
 
@@ -115,6 +124,32 @@ impl<G: Clone> Portfolios<G> {
         self.read().get(of).is_some_and(|slot| granted(&of.namespace, &slot.access, namespace).is_some())
     }
 
+    /// What stands behind the claim of a channel of this namespace. `None` where it may not use the portfolio.
+    pub fn backing(&self, of: &PortfolioRef, namespace: &str) -> Option<Backing> {
+        let slots = self.read();
+        let slot = slots.get(of).filter(|slot| granted(&of.namespace, &slot.access, namespace).is_some())?;
+        Some(match slot.view.as_ref().map_or(Backing::Unknown, |view| view.backing()) {
+            Backing::Works if slot.shows_account => Backing::Proven,
+            backing => backing,
+        })
+    }
+
+    /// Meta showed an account in reach to the credential of this version. Tells whether that proves more than before.
+    pub fn shows_account(&self, of: &PortfolioRef, version: &str) -> bool {
+        let is_served = |slot: &Slot<G>| {
+            slot.view.as_ref().is_some_and(|view| view.credential_version.as_deref() == Some(version))
+        };
+        if self.read().get(of).is_none_or(|slot| slot.shows_account || !is_served(slot)) {
+            return false;
+        }
+        let mut slots = self.write();
+        let Some(slot) = slots.get_mut(of).filter(|slot| is_served(slot)) else { return false };
+        let is_news =
+            !slot.shows_account && slot.view.as_ref().is_some_and(|v| v.backing() == Backing::Works);
+        slot.shows_account = true;
+        is_news
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, HashMap<PortfolioRef, Slot<G>>> {
         self.slots.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -133,6 +168,7 @@ fn is_news(before: &PortfolioView, after: &PortfolioView) -> bool {
     before.business != after.business
         || before.credential_version != after.credential_version
         || before.hold != after.hold
+        || before.backing() != after.backing()
         || before.reach != after.reach
         || before.expect_country != after.expect_country
         || before.access != after.access
@@ -155,6 +191,7 @@ mod tests {
             business: BusinessId::from("1"),
             credential_version: Some("a".into()),
             hold: None,
+            lost: None,
             token: Fact::NotAsked,
             facts: Fact::NotAsked,
             reach: Reach::Unread,
@@ -195,6 +232,40 @@ mod tests {
         assert!(!portfolios.publish(&of(), "1", throttled, Some(())));
         let rotated = PortfolioView { credential_version: Some("b".into()), ..view() };
         assert!(portfolios.publish(&of(), "1", rotated, Some(())));
+    }
+
+    #[test]
+    fn a_portfolio_is_proven_by_its_business_or_by_an_account_and_by_nothing_of_another_one() {
+        use crate::engine::portfolio::{BusinessFacts, Reachable};
+        let portfolios = Portfolios::default();
+        portfolios.declare(&of(), "1", Vec::new());
+        let backing = || portfolios.backing(&of(), "meta");
+        assert_eq!((backing(), portfolios.backing(&of(), "shop")), (Some(Backing::Unknown), None));
+        assert!(!portfolios.shows_account(&of(), "a"), "nothing was published");
+        portfolios.publish(&of(), "1", view(), Some(()));
+        assert_eq!(backing(), Some(Backing::Works));
+        let target = Reachable { id: "3".into(), name: None, owned: None };
+        let hinted = PortfolioView { reach: Reach::Accounts(vec![target.clone()]), ..view() };
+        portfolios.publish(&of(), "1", hinted.clone(), Some(()));
+        assert_eq!(backing(), Some(Backing::Works), "a target of the token is a hint");
+        let listed = Reachable { owned: Some(true), ..target };
+        for proven in [
+            PortfolioView { reach: Reach::Owned(vec![listed]), ..view() },
+            PortfolioView { facts: Fact::Known(BusinessFacts::default()), ..view() },
+        ] {
+            assert!(portfolios.publish(&of(), "1", proven, Some(())), "its channels may claim now");
+            assert_eq!(backing(), Some(Backing::Proven));
+            assert!(portfolios.publish(&of(), "1", hinted.clone(), Some(())));
+        }
+        assert!(!portfolios.shows_account(&of(), "b"), "read with a credential that serves no more");
+        assert!(portfolios.shows_account(&of(), "a") && !portfolios.shows_account(&of(), "a"));
+        assert_eq!(backing(), Some(Backing::Proven));
+        let since = jiff::Timestamp::UNIX_EPOCH;
+        portfolios.publish(&of(), "1", PortfolioView { lost: Some(since), ..view() }, Some(()));
+        assert_eq!(backing(), Some(Backing::Lost(since)));
+        portfolios.declare(&of(), "2", Vec::new());
+        portfolios.publish(&of(), "2", view(), Some(()));
+        assert_eq!(backing(), Some(Backing::Works), "created again");
     }
 
     #[test]

@@ -10,23 +10,21 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, future::join_all};
-use k8s_openapi::NamespaceResourceScope;
+use futures::future::join_all;
 use kube::{
-    Api, Client, Resource,
+    Client,
     api::{ListParams, ObjectMeta, WatchEvent, WatchParams},
-    core::DeserializeGuard,
 };
-use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use crate::cluster::DEADLINE;
+use crate::cluster::{
+    DEADLINE,
+    read::{Objects, PageSize, Readable, Stored, Wanted},
+};
 
-use super::pace;
+use super::{pace, room::Room};
 
-/// Objects of one page of a list: a page is in memory whole, several times over, while it is read.
-const PAGE: u32 = 100;
 /// The server ends a watch after this long, and it is begun again. Below the five minutes after which proxies cut it off.
 const WATCH_SECONDS: u32 = 290;
 /// A watch that says nothing for this long is dead: the server sends a bookmark about once a minute.
@@ -70,7 +68,7 @@ pub enum News<'a, K> {
     Shown {
         /// The same copy as long as the object is known.
         key: &'a Key,
-        object: &'a DeserializeGuard<K>,
+        object: &'a Stored<K>,
         is_first: bool,
     },
     Gone(&'a Key),
@@ -225,29 +223,8 @@ fn silent(what: &str, time: Duration) -> Trouble {
     Trouble::Failed(format!("{what} within {} s", time.as_secs()))
 }
 
-/// Kinds that can be watched.
-pub trait Watched:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope>
-    + DeserializeOwned
-    + Clone
-    + std::fmt::Debug
-    + Send
-    + 'static
-{
-}
-
-impl<K> Watched for K where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + DeserializeOwned
-        + Clone
-        + std::fmt::Debug
-        + Send
-        + 'static
-{
-}
-
 /// Watches until it is dropped. `take` is told everything, and never twice at one time. `beat` is called again and again.
-pub async fn watch<K: Watched>(
+pub async fn watch<K: Readable>(
     client: &Client,
     watches: &Watches,
     beat: impl Fn() + Sync,
@@ -255,11 +232,17 @@ pub async fn watch<K: Watched>(
 ) {
     let ends = Mutex::new(Taking { is_filled: false, take });
     let follow = watches.names().into_iter().enumerate().map(|(at, namespace)| {
-        let api = match &namespace {
-            None => Api::all(client.clone()),
-            Some(name) => Api::namespaced(client.clone(), name),
-        };
-        Follow { api, at, watches, taking: &ends, known: HashSet::new(), newest: None, old_lists: 0 }.run()
+        Follow {
+            objects: Objects::new(client, namespace.as_deref()),
+            at,
+            watches,
+            taking: &ends,
+            known: HashSet::new(),
+            newest: None,
+            old_lists: 0,
+            size: PageSize::default(),
+        }
+        .run()
     });
     let beating = async {
         loop {
@@ -281,7 +264,7 @@ struct Taking<F> {
 
 /// One namespace.
 struct Follow<'a, K, F> {
-    api: Api<DeserializeGuard<K>>,
+    objects: Objects<K>,
     /// Its place among the watches.
     at: usize,
     watches: &'a Watches,
@@ -291,9 +274,10 @@ struct Follow<'a, K, F> {
     /// The newest version that was seen, where versions are numbers.
     newest: Option<u64>,
     old_lists: u32,
+    size: PageSize,
 }
 
-impl<K: Watched, F: Fn(News<'_, K>)> Follow<'_, K, F> {
+impl<K: Readable, F: Fn(News<'_, K>)> Follow<'_, K, F> {
     async fn run(mut self) {
         let mut failures = 0;
         loop {
@@ -331,19 +315,22 @@ impl<K: Watched, F: Fn(News<'_, K>)> Follow<'_, K, F> {
     /// Tells all that there is and takes back what is not there any more. Gives back the version of the list.
     async fn list(&mut self) -> Result<String, Trouble> {
         let mut listed = HashSet::new();
-        let mut params = ListParams::default().limit(PAGE);
+        let mut params = ListParams::default();
         loop {
-            let page = timeout(DEADLINE, self.api.list(&params)).await;
-            let page = page.map_err(|_| silent("no answer to a list", DEADLINE))??;
-            let version = page.metadata.resource_version.unwrap_or_default();
+            let page = timeout(DEADLINE, self.objects.page(&params, Wanted::Shown, &mut self.size)).await;
+            let mut page = page.map_err(|_| {
+                self.size.shrink();
+                silent("no answer to a list", DEADLINE)
+            })??;
+            let (version, next) = (std::mem::take(&mut page.version), page.next.take());
             if params.continue_token.is_none() {
                 self.refuse_old(&version)?;
             }
             self.sign();
-            for object in page.items {
-                listed.insert(self.shown(object));
+            for object in page.objects() {
+                listed.insert(self.shown(object?));
             }
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            match next {
                 Some(token) => params = params.continue_token(&token),
                 None => {
                     let vanished: Vec<Key> = self.known.difference(&listed).cloned().collect();
@@ -372,15 +359,15 @@ impl<K: Watched, F: Fn(News<'_, K>)> Follow<'_, K, F> {
 
     async fn stream(&mut self, version: &mut String, failures: &mut u32) -> Result<(), Trouble> {
         let params = WatchParams::default().timeout(WATCH_SECONDS);
-        let events = timeout(DEADLINE, self.api.watch(&params, version)).await;
-        let mut events = std::pin::pin!(events.map_err(|_| silent("no answer to a watch", DEADLINE))??);
+        let events = timeout(DEADLINE, self.objects.watch(&params, version)).await;
+        let mut events = events.map_err(|_| silent("no answer to a watch", DEADLINE))??;
         self.sign();
         loop {
             let event = timeout(SILENCE, events.next()).await;
-            let Some(event) = event.map_err(|_| silent("no sign of life of a watch", SILENCE))? else {
+            let Some(event) = event.map_err(|_| silent("no sign of life of a watch", SILENCE))?? else {
                 return Ok(());
             };
-            let seen = match event? {
+            let seen = match event {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                     let seen = object.meta().resource_version.clone();
                     self.shown(object);
@@ -402,7 +389,7 @@ impl<K: Watched, F: Fn(News<'_, K>)> Follow<'_, K, F> {
         }
     }
 
-    fn shown(&mut self, object: DeserializeGuard<K>) -> Key {
+    fn shown(&mut self, object: Stored<K>) -> Key {
         let mut key = Key::of(object.meta());
         // Also of a list that breaks off: the next one says whether it is still there.
         match self.known.get(&key) {
@@ -423,6 +410,7 @@ impl<K: Watched, F: Fn(News<'_, K>)> Follow<'_, K, F> {
 
     fn gone(&mut self, key: &Key) {
         self.known.remove(key);
+        self.known.give_back();
         (self.taking().take)(News::Gone(key));
     }
 

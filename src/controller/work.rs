@@ -200,10 +200,27 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
     }
 }
 
-/// Waits until it is told so. Who told last is believed for good.
+/// Waits until it is told so, or until the time that it was told is over. Who told last is believed for good.
 async fn until(told: &mut watch::Receiver<MayWork>, what: bool) {
-    if told.wait_for(|now| now.holds() == what).await.is_err() {
-        std::future::pending::<()>().await;
+    loop {
+        let now = *told.borrow_and_update();
+        if now.holds() == what {
+            return;
+        }
+        let over = async {
+            match now {
+                MayWork::Until(end) if now.holds() => tokio::time::sleep_until(end).await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            told_more = told.changed() => {
+                if told_more.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+            () = over => {}
+        }
     }
 }
 
@@ -239,6 +256,35 @@ async fn count<G, C: Clock>(ctx: &channel::Context<G, C>, pulse: &Pulse) {
         let oldest = states.oldest_success(accounts.oldest_look(), signals.started, claims.len());
         let age = oldest.map_or(0.0, |at| now.duration_since(at).as_secs_f64());
         metrics.oldest_look(age);
+        states.tidy();
+        accounts.tidy();
+        signals.accounts.tidy();
         tokio::time::sleep(GAUGES).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_told_nothing_more_stops_when_its_time_is_over() {
+        let begun = Instant::now();
+        let (tells, mut told) = watch::channel(MayWork::No);
+        tells.send_replace(MayWork::Until(begun + Duration::from_secs(10)));
+        until(&mut told, true).await;
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        let renewing = async {
+            tokio::time::sleep(Duration::from_secs(6)).await;
+            tells.send_replace(MayWork::Until(begun + Duration::from_secs(16)));
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = renewing => {}
+            () = until(&mut told, false) => {}
+        }
+        assert_eq!(begun.elapsed(), Duration::from_secs(16));
     }
 }

@@ -157,6 +157,7 @@ pub fn view() -> PortfolioView {
         business: BUSINESS.into(),
         credential_version: Some("v1".into()),
         hold: None,
+        lost: None,
         token: Fact::Known(token()),
         facts: Fact::Known(business()),
         reach: Reach::Accounts(vec![reachable(ACCOUNT)]),

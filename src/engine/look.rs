@@ -14,6 +14,7 @@ use crate::engine::{
         condition::Truth,
         condition_type::ConditionType,
         desired::{Connection, DeletionPolicy, Desired, Management},
+        display_name::is_same,
         id::{AccountId, NameStatus, NumberId},
         limits::Limits,
         memory::{ConsentKind, Entry, EntryOutcome, Memory},
@@ -233,7 +234,7 @@ fn may_go_live(desired: &Desired, memory: &Memory, before: &Before) -> bool {
     let is_asked = retry.is_some_and(|value| memory.answered(ConsentKind::Retry, value).is_none());
     let facts = &before.facts;
     let is_approved = facts.new_name_status.as_deref() == Some(NameStatus::Approved.as_str())
-        && facts.new_display_name.as_ref() == Some(&desired.display_name);
+        && facts.new_display_name.as_ref().is_some_and(|name| is_same(name, &desired.display_name));
     is_approved
         && (is_asked || memory.has_registered_again())
         && desired.management == Management::Full

@@ -116,6 +116,7 @@ mod value;
 
 pub use rule::{drift, line, name, timezone};
 pub use value::{
-    action, block, condition, condition_type, consent, desired, failure, farewell, id, limits, memory,
-    observed, outcome, page, phone, portfolio, reason, secret, spelling, status, step, time, wait, word,
+    action, block, condition, condition_type, consent, desired, display_name, failure, farewell, id, limits,
+    memory, observed, outcome, page, phone, portfolio, reason, secret, spelling, status, step, time, wait,
+    word,
 };

@@ -261,7 +261,11 @@ impl GraphClient {
         let is_fault = status.is_server_error();
         let repeatable = |trouble: Trouble| if is_fault { trouble.repeatable() } else { trouble };
         let body = body?;
-        let answer: Option<Value> = serde_json::from_slice(&body).ok();
+        let answer = json::parse(&body).map_err(|why| {
+            tracing::warn!(edge = call.edge.as_str(), business = %self.credential.business, why, "an answer cannot be read");
+            Trouble::no_answer(why)
+        })?;
+        drop(body);
         let envelope = answer.as_ref().map_or(Ok(None), Envelope::of);
         match envelope {
             Ok(Some(envelope)) => {

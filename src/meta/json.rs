@@ -4,6 +4,35 @@
 
 use serde_json::Value;
 
+/// Most values of one answer. A page of a hundred numbers has some 10,000, a token for 5,000 accounts 20,000; in memory a
+/// value may take a hundred times as much as in a text.
+pub const MOST_VALUES: usize = 100_000;
+
+/// An answer as it came. `None`: it is no JSON.
+///
+/// # Errors
+///
+/// When it may have more values than [`MOST_VALUES`].
+pub fn parse(body: &[u8]) -> Result<Option<Value>, String> {
+    // Each value but the first of its kind stands behind one of these; those in texts count too.
+    let values = body.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+    if values > MOST_VALUES {
+        return Err(format!("the answer has more than {MOST_VALUES} values"));
+    }
+    Ok(serde_json::from_slice(body).ok())
+}
+
+/// About as many bytes as a value has in memory, its texts above all.
+pub fn weight(value: &Value) -> usize {
+    size_of::<Value>()
+        + match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+            Value::String(text) => text.len(),
+            Value::Array(entries) => entries.iter().map(weight).sum(),
+            Value::Object(members) => members.iter().map(|(key, value)| key.len() + weight(value)).sum(),
+        }
+}
+
 /// A text, also when it comes as a number or a boolean.
 pub fn text(object: &Value, key: &str) -> Option<String> {
     match object.get(key)? {

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::{
     account::Failed,
-    bounded::{lock, make_room},
+    bounded::{Room, lock, make_room},
     edge::Edge,
     port::{AccountList, Clock, Listing},
     wire::Next,
@@ -29,9 +29,8 @@ use crate::engine::{
     time::later,
 };
 
-/// Accounts and pages of one list; a list beyond it is refused instead of cut short.
-const MOST_ACCOUNTS: usize = 20_000;
-const MOST_PAGES: usize = 1_000;
+/// What one list has at most; a list beyond it is refused instead of cut short.
+const ROOM: Room = Room { entries: 20_000, bytes: 32 * 1024 * 1024, pages: 1_000 };
 /// A list that is too long will be so in a minute too.
 const TOO_LONG: Duration = Duration::from_secs(60 * 60);
 /// What nobody asked for in this time belongs to a credential that is not used any more.
@@ -57,6 +56,8 @@ pub(super) struct Position {
 /// One page of a list of accounts.
 pub(super) struct AccountsPage {
     pub(super) accounts: Vec<Reachable>,
+    /// What the whole page had.
+    pub(super) bytes: usize,
     pub(super) skipped: BTreeSet<&'static str>,
     pub(super) next: Next,
 }
@@ -70,11 +71,19 @@ struct UnderWay {
     position: Position,
     /// The cursors so far: a list may not come back to one.
     cursors: HashSet<String>,
+    /// What is left for more pages.
+    room: Room,
 }
 
 impl UnderWay {
     fn new(begun: Timestamp) -> Self {
-        Self { begun, accounts: Vec::new(), position: Position::default(), cursors: HashSet::new() }
+        Self {
+            begun,
+            accounts: Vec::new(),
+            position: Position::default(),
+            cursors: HashSet::new(),
+            room: ROOM,
+        }
     }
 }
 
@@ -126,6 +135,18 @@ impl Slot {
             }
             Err(failure) => return self.fail(failure, begun),
         };
+        let room = &mut under_way.room;
+        let mut taken = room.take(page.accounts.len(), page.bytes, &ROOM);
+        if room.pages == 0 && matches!(page.next, Next::After(_)) {
+            taken = Err(ROOM.pages_told());
+        }
+        if let Err(why) = taken {
+            self.begin_anew(Failure::NoAnswer(why), begun);
+            if let Some(failed) = &mut self.failed {
+                failed.not_before = later(begun, TOO_LONG);
+            }
+            return;
+        }
         self.failed = None;
         under_way.accounts.extend(page.accounts);
         under_way.position = Position { after: None, skipped: page.skipped };
@@ -134,15 +155,6 @@ impl Slot {
                 let accounts = std::mem::take(&mut under_way.accounts);
                 self.whole = Some(AccountList { begun: under_way.begun, accounts: by_id(accounts).into() });
                 (self.under_way, self.dropped, self.restarts) = (None, Vec::new(), 0);
-            }
-            Next::After(_)
-                if under_way.accounts.len() >= MOST_ACCOUNTS || under_way.cursors.len() >= MOST_PAGES =>
-            {
-                let why = format!("Meta's list has more than {MOST_ACCOUNTS} entries or {MOST_PAGES} pages");
-                self.begin_anew(Failure::NoAnswer(why), begun);
-                if let Some(failed) = &mut self.failed {
-                    failed.not_before = later(begun, TOO_LONG);
-                }
             }
             Next::After(cursor) if under_way.cursors.insert(cursor.clone()) => {
                 under_way.position.after = Some(cursor);
@@ -186,7 +198,7 @@ impl Slot {
         let mut dropped = std::mem::take(&mut self.dropped);
         dropped.extend(list.accounts);
         self.dropped = by_id(dropped);
-        self.dropped.truncate(MOST_ACCOUNTS);
+        self.dropped.truncate(ROOM.entries);
     }
 }
 

@@ -10,6 +10,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use super::{
+    bounded::Room,
     budget::Claim,
     call::{Call, Trouble},
     client::GraphClient,
@@ -33,8 +34,8 @@ use crate::engine::{
 const PAGE: &str = "100";
 /// Enough of a list to hear whether Meta refuses a field.
 const ONE: &str = "1";
-/// Pages of one list; a list beyond it is refused instead of cut short.
-const MOST_PAGES: usize = 50;
+/// What one list has at most; a list beyond it is refused instead of cut short. A number with its profile has some 3 KiB.
+const ROOM: Room = Room { entries: 10_000, bytes: 64 * 1024 * 1024, pages: 50 };
 
 /// Names of fields.
 type Names = BTreeSet<&'static str>;
@@ -272,37 +273,45 @@ impl GraphClient {
         WITH_EXTRAS.into_iter().filter_map(of).collect()
     }
 
-    /// Reads every page of a list, or fails: a part never passes for the whole.
-    async fn list(
+    /// Reads every page of a list, or fails: a part never passes for the whole. Of each entry no more is kept than `keep`
+    /// makes of it; an entry of which it makes nothing fails the list.
+    async fn list<T>(
         &self,
-        edge: Edge,
-        account: Option<&AccountId>,
-        node: &str,
+        mut call: Call<'_>,
         fields: Option<&'static Fields>,
-        claim: Claim,
-    ) -> Result<(Vec<Value>, Names), Failure> {
+        keep: impl Fn(&Value, &Names) -> Result<T, &'static str>,
+    ) -> Result<Vec<T>, Failure> {
         let (mut entries, mut skipped, mut seen) = (Vec::new(), Names::new(), HashSet::new());
-        let mut cursor: Option<String> = None;
-        for _ in 0..MOST_PAGES {
-            let mut call = Call::read(edge, account, node, claim);
-            call.query.extend(cursor.take().map(|cursor| ("after", cursor)));
+        let mut room = ROOM;
+        let (edge, account) = (call.edge.as_str(), call.account.map(AccountId::as_str));
+        let too_large = |why: String| {
+            tracing::warn!(edge, business = %self.credential.business, account, why, "a list cannot be read");
+            Failure::NoAnswer(why)
+        };
+        loop {
             let answer = if let Some(fields) = fields {
                 self.read_fields(&mut call, fields, Some(PAGE), &mut skipped).await?
             } else {
+                call.query.retain(|(key, _)| *key != "limit");
                 call.query.push(("limit", PAGE.to_owned()));
                 self.call(&call).await.map_err(Trouble::into_failure)?
             };
             let (page, next) =
                 wire::page(&answer).ok_or_else(|| Failure::NoAnswer("Meta's answer is not a list".into()))?;
-            entries.extend_from_slice(page);
-            match next {
-                Next::End => return Ok((entries, skipped)),
-                Next::After(next) if seen.insert(next.clone()) => cursor = Some(next),
+            room.take(page.len(), json::weight(&answer), &ROOM).map_err(too_large)?;
+            for entry in page {
+                entries.push(keep(entry, &skipped).map_err(|why| Failure::NoAnswer(why.into()))?);
+            }
+            let cursor = match next {
+                Next::End => return Ok(entries),
+                Next::After(_) if room.pages == 0 => return Err(too_large(ROOM.pages_told())),
+                Next::After(next) if seen.insert(next.clone()) => next,
                 Next::After(_) => return Err(Failure::NoAnswer("Meta's list goes in a circle".into())),
                 Next::Lost => return Err(Failure::NoAnswer("Meta's list goes on without a cursor".into())),
-            }
+            };
+            call.query.retain(|(key, _)| *key != "after");
+            call.query.push(("after", cursor));
         }
-        Err(Failure::NoAnswer(format!("Meta's list has more than {MOST_PAGES} pages")))
     }
 
     /// What Meta tells about the token, and so its app.
@@ -366,7 +375,7 @@ impl GraphClient {
         let accounts: Option<_> = entries.iter().map(|entry| wire::reachable(entry, owned)).collect();
         let accounts =
             accounts.ok_or_else(|| Failure::NoAnswer("an account in Meta's list has no id".into()))?;
-        Ok(AccountsPage { accounts, skipped: from.skipped, next })
+        Ok(AccountsPage { accounts, bytes: json::weight(&answer), skipped: from.skipped, next })
     }
 
     pub(super) async fn read_account(self, account: AccountId, urgency: Urgency) -> Result<Account, Failure> {
@@ -386,14 +395,13 @@ impl GraphClient {
         urgency: Urgency,
     ) -> Result<NumberList, Failure> {
         let begun = self.now();
-        let (node, claim) = (account.as_str(), Claim::Read(urgency));
-        let (entries, skipped) =
-            self.list(Edge::Numbers, Some(&account), node, Some(&wire::NUMBER), claim).await?;
+        let call = Call::read(Edge::Numbers, Some(&account), account.as_str(), Claim::Read(urgency));
+        let numbers = self.list(call, Some(&wire::NUMBER), |entry, skipped| {
+            wire::number(entry, skipped).ok_or("a number in Meta's list has no id")
+        });
         let mut list = NumberList { begun, numbers: HashMap::new(), without_digits: Vec::new() };
         let mut seen = HashSet::new();
-        for entry in &entries {
-            let number = wire::number(entry, &skipped)
-                .ok_or_else(|| Failure::NoAnswer("a number in Meta's list has no id".into()))?;
+        for number in numbers.await? {
             if number.platform.value() == Some(&PlatformType::CloudApi) {
                 self.inner.budget.registered_seen(&self.payer(), &account, begun);
             }
@@ -424,11 +432,11 @@ impl GraphClient {
         claim: Claim,
     ) -> Result<Subscribed, Failure> {
         let app = self.app().await?;
-        let node = account.as_str();
-        let (entries, _) = self.list(Edge::SubscribedApps, Some(account), node, None, claim).await?;
-        let apps: Option<Vec<_>> = entries.iter().map(wire::subscribed_app).collect();
-        let apps = apps.ok_or_else(|| Failure::NoAnswer("an app in Meta's list has no id".into()))?;
-        let (ours, others): (Vec<_>, Vec<_>) = apps.into_iter().partition(|listed| *listed == app);
+        let call = Call::read(Edge::SubscribedApps, Some(account), account.as_str(), claim);
+        let apps = self.list(call, None, |entry, _| {
+            wire::subscribed_app(entry).ok_or("an app in Meta's list has no id")
+        });
+        let (ours, others): (Vec<_>, Vec<_>) = apps.await?.into_iter().partition(|listed| *listed == app);
         Ok(Subscribed { ours: !ours.is_empty(), others: others.into() })
     }
 

@@ -61,6 +61,9 @@ impl Refusals {
 /// How long a read waits for the first one of its kind. An account that answers late holds up no other one for longer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// The turn to be the first.
+type Turn = Arc<tokio::sync::Mutex<()>>;
+
 /// What was refused, by who asked for what.
 pub(super) struct Refused {
     kept_for: Duration,
@@ -69,7 +72,7 @@ pub(super) struct Refused {
     /// When Meta last answered an app on an edge, at any account.
     answered: Mutex<HashMap<(Payer, Edge), Timestamp>>,
     /// Who reads an edge for an app before Meta answered on it.
-    first: Mutex<HashMap<(Payer, Edge), Arc<tokio::sync::Mutex<()>>>>,
+    first: Mutex<HashMap<(Payer, Edge), Turn>>,
 }
 
 impl Refused {

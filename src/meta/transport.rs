@@ -18,8 +18,8 @@ use super::{
 };
 use crate::engine::failure::Failure;
 
-/// Longest answer that is read.
-pub(super) const LARGEST_BODY: usize = 8 * 1024 * 1024;
+/// Longest answer that is read: more than ten times what a page of a hundred numbers has.
+pub(super) const LARGEST_BODY: usize = 4 * 1024 * 1024;
 /// A connection that takes this much less than the whole call leaves time for the call itself.
 const CONNECT_MARGIN: Duration = Duration::from_secs(5);
 /// Connections that are kept open while nobody uses them.
@@ -151,7 +151,10 @@ pub(super) async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) if body.len() + chunk.len() > LARGEST_BODY => {
-                return Err(Trouble::no_answer("the answer is larger than 8 MiB"));
+                return Err(Trouble::no_answer(format!(
+                    "the answer is larger than {} MiB",
+                    LARGEST_BODY / 1_048_576
+                )));
             }
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => return Ok(body),

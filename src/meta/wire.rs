@@ -287,11 +287,14 @@ pub fn business(value: &Value) -> BusinessFacts {
     }
 }
 
+/// Characters of an account's name that are kept: it is only shown.
+const LONGEST_NAME: usize = 256;
+
 /// An entry of the lists of accounts.
 pub fn reachable(value: &Value, owned: bool) -> Option<Reachable> {
     Some(Reachable {
         id: AccountId::new(id(value, "id")?),
-        name: words(value, "name").map(Into::into),
+        name: words(value, "name").map(|name| name.chars().take(LONGEST_NAME).collect::<String>().into()),
         owned: Some(owned),
     })
 }

@@ -331,7 +331,11 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     let follows = Follows { before: &live.before, after_write: *after_write, may_add, stood: &seen.stood };
     let look = look(desired, &live.memory, claim, portfolio, follows, &shell.limits, shell.clock.now())
         .after_edit(desired, live.before.observed_generation);
-    let process = ProcessFacts { stood: seen.stood.clone(), ..process.clone() };
+    let process = ProcessFacts {
+        stood: seen.stood.clone(),
+        pin_not_created: seen.pin_not_created.clone(),
+        ..process.clone()
+    };
     let given = Circumstances { claim: claim.clone(), portfolio: portfolio.clone(), process };
     let sources = Sources { graph, secrets, clock: &*shell.clock, seen: &seen };
     let (mut observed, materials) = apart(place, observe(desired, &look, given, &sources)).await;
@@ -411,6 +415,13 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
         .await;
         if outcome.is_attempt() {
             self.remember(&planned.step, now);
+        }
+        if let Step::CreatePin { .. } = planned.step {
+            let why = match &outcome.result {
+                Err(Failure::NotSent(why)) => Some(why.as_str().into()),
+                Ok(_) | Err(_) => None,
+            };
+            self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner).pin_not_created = why;
         }
         info!(
             channel = %self.input.desired.name,

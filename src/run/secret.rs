@@ -25,7 +25,8 @@ const VALUES_KEPT: usize = 8;
 pub enum SecretRead {
     /// A live read said 404.
     Missing,
-    Forbidden,
+    /// We may not read it, in the words of the cluster.
+    Forbidden(String),
     /// Could not be read now, with why.
     Failed(String),
     Found {
@@ -65,6 +66,8 @@ pub struct Volatile {
     pub(super) facts_written: Option<Timestamp>,
     /// Which attempts are known to be kept beside the channel.
     pub(super) keeping: Keeping,
+    /// Why the Secret with the PIN could not be created, in the words of the cluster.
+    pub(super) pin_not_created: Option<Box<str>>,
 }
 
 impl Volatile {
@@ -90,8 +93,11 @@ impl Volatile {
 
     /// Whether it holds nothing that the next pass would miss. That attempts are kept is looked up again.
     pub fn is_spare(&self, now: Timestamp) -> bool {
-        let Self { values, stood, facts_written, keeping: _ } = self;
-        values.iter().all(|(_, until)| *until <= now) && *stood == Stood::default() && facts_written.is_none()
+        let Self { values, stood, facts_written, keeping: _, pin_not_created } = self;
+        values.iter().all(|(_, until)| *until <= now)
+            && *stood == Stood::default()
+            && facts_written.is_none()
+            && pin_not_created.is_none()
     }
 
     /// Drops what is older than its code's life, which is as long as a value is kept.
@@ -158,7 +164,7 @@ pub(super) fn digits_fact(
     let (version, value) = match read {
         None => return SecretFact::NotAsked,
         Some(SecretRead::Missing) => return SecretFact::Missing,
-        Some(SecretRead::Forbidden) => return SecretFact::Forbidden,
+        Some(SecretRead::Forbidden(why)) => return SecretFact::Forbidden(why),
         Some(SecretRead::Failed(why)) => return SecretFact::Unreadable(why),
         Some(SecretRead::Found { version, value: None, .. }) => return SecretFact::KeyMissing { version },
         Some(SecretRead::Found { version, value: Some(value), .. }) => (version, value),
@@ -182,7 +188,7 @@ pub(super) fn token_fact(read: Option<SecretRead>, material: &mut Option<SecretS
     match read {
         None => SecretFact::NotAsked,
         Some(SecretRead::Missing) => SecretFact::Missing,
-        Some(SecretRead::Forbidden) => SecretFact::Forbidden,
+        Some(SecretRead::Forbidden(why)) => SecretFact::Forbidden(why),
         Some(SecretRead::Failed(why)) => SecretFact::Unreadable(why),
         Some(SecretRead::Found { is_verify_token: false, .. }) => SecretFact::Unlabelled,
         Some(SecretRead::Found { version, value, .. }) => {
@@ -201,7 +207,7 @@ pub(super) fn token_fact(read: Option<SecretRead>, material: &mut Option<SecretS
 pub fn credential_fact(read: SecretRead) -> (SecretFact, Option<(SecretVersion, SecretString)>) {
     match read {
         SecretRead::Missing => (SecretFact::Missing, None),
-        SecretRead::Forbidden => (SecretFact::Forbidden, None),
+        SecretRead::Forbidden(why) => (SecretFact::Forbidden(why), None),
         SecretRead::Failed(why) => (SecretFact::Unreadable(why), None),
         SecretRead::Found { version, value: None, .. } => (SecretFact::KeyMissing { version }, None),
         SecretRead::Found { version, value: Some(value), .. } => {

@@ -293,7 +293,7 @@ impl Cluster {
     pub fn read_secret(&self, key: &SecretKey) -> SecretRead {
         match self.state().secrets.get(&key.name) {
             None => SecretRead::Missing,
-            Some(Secret::Forbidden) => SecretRead::Forbidden,
+            Some(Secret::Forbidden) => SecretRead::Forbidden(String::new()),
             Some(Secret::Failing(why)) => SecretRead::Failed(why.clone()),
             Some(Secret::Readable { version, data, is_verify_token }) => SecretRead::Found {
                 version: version.clone(),

@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use kube::Api;
 use rstest::rstest;
 use serde_json::{Value, json};
 use whatsapp_operator::api::v1alpha1::WhatsAppChannel;
-use whatsapp_operator::cluster::{Failed, status};
+use whatsapp_operator::cluster::{Failed, read::Objects, status};
 use whatsapp_operator::sandbox::{
     App, Fault, FaultKind, Hold, Match, Number, ReviewPolicy, Switches, Verdict, What,
 };
@@ -271,7 +270,7 @@ async fn a_status_write_from_an_old_copy_is_refused_and_the_ledger_stays() {
 
     // The operator's own write, with the operator's own rights.
     let kubeconfig = rig.plane.service_account_kubeconfig(&rig.namespace, rig.account_name()).await;
-    let channels: Api<WhatsAppChannel> = Api::namespaced(client_from(&kubeconfig), &rig.namespace);
+    let channels = Objects::<WhatsAppChannel>::new(&client_from(&kubeconfig), Some(&rig.namespace));
     let write = async |copy: &Value| {
         let text = |key: &str| copy["metadata"][key].as_str().expect("text").to_owned();
         status::apply(&channels, "support", &text("uid"), &text("resourceVersion"), &copy["status"]).await

@@ -248,7 +248,7 @@ impl Rig {
     }
 
     /// The objects of a kind in a namespace.
-    fn api(&self, kind: &str, namespace: &str) -> Api<DynamicObject> {
+    pub fn api(&self, kind: &str, namespace: &str) -> Api<DynamicObject> {
         Api::namespaced_with(self.admin.clone(), namespace, &resource(kind))
     }
 

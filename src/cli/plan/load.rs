@@ -478,7 +478,7 @@ fn found(key: &SecretKey, fact: &SecretFact, value: &str, is_token: bool, cluste
     match fact {
         SecretFact::NotAsked | SecretFact::Missing => {}
         SecretFact::KeyMissing { version } => cluster.found_secret(key, version.clone(), None, is_token),
-        SecretFact::Forbidden => cluster.forbid_secret(key),
+        SecretFact::Forbidden(_) => cluster.forbid_secret(key),
         SecretFact::Unreadable(why) => cluster.fail_secret(key, why),
         SecretFact::Unlabelled => cluster.found_secret(key, version(), Some(value), false),
         SecretFact::Present { version, well_formed, .. } => {

@@ -70,7 +70,7 @@ pub fn channel(desired: &Desired, observed: &Observed) -> Vec<Unread> {
     unread.extend(failed(&format!("the profile of {of}"), &observed.profile));
     let mut secret = |fact: &SecretFact, name: &str| {
         let why = match fact {
-            SecretFact::Forbidden => "you may not get it; ask for the role edit there".to_owned(),
+            SecretFact::Forbidden(_) => "you may not get it; ask for the role edit there".to_owned(),
             SecretFact::Unreadable(why) => why.clone(),
             _ => return,
         };

@@ -1,5 +1,7 @@
 //! What the API server checks of every object, whatever its kind: its metadata.
 
+use std::sync::LazyLock;
+
 use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps,
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -27,7 +29,7 @@ impl Check<'_> {
             self.error("metadata", node.at, "is not a map of fields", "write a map with a name");
             return;
         };
-        let schema = metadata_schema();
+        let schema = &*METADATA;
         let properties = schema.properties.as_ref();
         let known: Vec<&str> = properties.iter().flat_map(|p| p.keys()).map(String::as_str).collect();
         for entry in entries {
@@ -50,7 +52,7 @@ impl Check<'_> {
                     }
                 }
                 ("labels" | "annotations", _) => self.pairs(&path, &entry.key, &entry.value),
-                (key, Some(property)) => self.field(&schema, property, key, &path, &entry.value),
+                (key, Some(property)) => self.field(schema, property, key, &path, &entry.value),
                 (key, None) => self.unknown(&path, key, entry.at, &known),
             }
         }
@@ -257,6 +259,8 @@ impl Check<'_> {
 }
 
 /// The schema of metadata, which a CRD does not hold.
+static METADATA: LazyLock<JSONSchemaProps> = LazyLock::new(metadata_schema);
+
 fn metadata_schema() -> JSONSchemaProps {
     let inline = SchemaSettings::openapi3().with(|settings| settings.inline_subschemas = true);
     let mut schema = inline.into_generator().into_root_schema_for::<ObjectMeta>();

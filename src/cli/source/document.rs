@@ -185,3 +185,13 @@ pub struct SourceError {
 
 /// The beginning of a file.
 pub const START: Position = Position { line: 1, column: 1 };
+
+/// What is said about a whole file.
+pub fn told(file: &str, message: String, remedy: &str) -> SourceError {
+    SourceError { file: file.to_owned(), at: START, message, remedy: remedy.to_owned() }
+}
+
+/// A file that cannot be read.
+pub fn unreadable(file: &str, error: &std::io::Error) -> SourceError {
+    told(file, format!("cannot be read: {error}"), "check the path and its permissions")
+}

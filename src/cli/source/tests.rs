@@ -98,6 +98,24 @@ fn a_secret_is_readable_and_its_error_silent() {
     assert!(!error.to_string().contains("hunter2"), "{error}");
 }
 
+#[test]
+fn files_are_read_in_the_order_of_their_names_and_what_is_too_large_or_gone_is_told() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for n in 0..300 {
+        std::fs::write(dir.path().join(format!("{n:03}.yaml")), format!("kind: A{n}\n")).expect("a file");
+    }
+    std::fs::write(dir.path().join("large.yaml"), vec![b'#'; 4 * 1024 * 1024]).expect("a file");
+    let source = read(&[dir.path().to_owned()]);
+    let kinds: Vec<_> = source.documents.iter().map(|document| document.kind().to_owned()).collect();
+    assert_eq!(kinds, (0..300).map(|n| format!("A{n}")).collect::<Vec<_>>());
+    let told: Vec<_> = source.errors.iter().map(|error| error.message.as_str()).collect();
+    assert_eq!(told, ["is larger than 3 MiB"]);
+
+    let (bytes, gone) = read_file(&dir.path().join("gone.yaml"));
+    assert_eq!((bytes, gone.errors.len()), (0, 1));
+    assert!(gone.errors[0].message.starts_with("cannot be read: "), "{gone:?}");
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_brings_it_down(text in "[-a:\\[\\]{}&*!|>'\"%@#~ \n\t0-9é.?]{0,80}") {

@@ -20,6 +20,17 @@ const MOST_DEPTH: usize = 64;
 pub struct Source {
     pub documents: Vec<Document>,
     pub errors: Vec<SourceError>,
+    /// What was passed over.
+    pub notes: Vec<SourceError>,
+}
+
+impl Source {
+    /// Adds what was read elsewhere.
+    pub fn add(&mut self, more: Self) {
+        self.documents.extend(more.documents);
+        self.errors.extend(more.errors);
+        self.notes.extend(more.notes);
+    }
 }
 
 /// Reads the documents of a text.

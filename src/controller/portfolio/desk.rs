@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::controller::claim::Claims;
+use crate::controller::{claim::Claims, room::Room};
 use crate::engine::{desired::PortfolioRef, time::later};
 
 use super::state::State;
@@ -44,7 +44,9 @@ impl<G> Desk<G> {
 
     /// Forgets a portfolio, its credential with it.
     pub fn remove(&self, of: &PortfolioRef) {
-        self.lock().remove(of);
+        let mut entries = self.lock();
+        entries.remove(of);
+        entries.give_back();
     }
 
     /// The state of a portfolio.
@@ -88,7 +90,7 @@ mod tests {
     use crate::controller::claim::Pauses;
 
     fn desk() -> (Desk<()>, PortfolioRef) {
-        let pauses = Pauses { gone: Duration::ZERO, displaced: Duration::ZERO };
+        let pauses = Pauses { gone: Duration::ZERO, displaced: Duration::ZERO, kept: Duration::ZERO };
         let of = PortfolioRef { namespace: "shop".into(), name: "acme".into() };
         (Desk::new(Arc::new(Claims::new(pauses))), of)
     }

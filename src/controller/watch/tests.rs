@@ -3,6 +3,8 @@ use std::{
     convert::Infallible,
 };
 
+use futures::StreamExt;
+
 use axum::{
     body::{Body, Bytes},
     http::{Request, Response},

@@ -39,18 +39,21 @@ pub(super) fn check(scene: &Scene<'_>) -> Vec<Check> {
         payment(observed),
         number_free(desired, observed, own),
         time_zone(desired, observed),
+        code_secret(desired, observed),
     ];
     ITEMS
         .iter()
         .zip(checks)
         .filter_map(|(item, check)| {
-            check.or_else(|| before.preflight.iter().find(|c| c.item == *item).cloned())
+            // What the cluster has is known in every look.
+            let is_kept = *item != CODE_SECRET;
+            check.or_else(|| before.preflight.iter().find(|c| is_kept && c.item == *item).cloned())
         })
         .collect()
 }
 
 /// The items, in the order of the list.
-pub const ITEMS: [&str; 11] = [
+pub const ITEMS: [&str; 12] = [
     "NumberShape",
     "NumberLine",
     "Portfolio",
@@ -62,10 +65,24 @@ pub const ITEMS: [&str; 11] = [
     "Payment",
     "NumberFree",
     "TimeZone",
+    CODE_SECRET,
 ];
+
+const CODE_SECRET: &str = "CodeSecret";
 
 fn new(item: &'static str, verdict: Verdict, message: impl Into<String>) -> Check {
     Check { item, verdict, message: message.into() }
+}
+
+/// A code that two channels find costs one of them an attempt.
+fn code_secret(desired: &Desired, observed: &Observed) -> Option<Check> {
+    let shared = observed.process.code_shared.as_ref()?;
+    let key = &desired.verification.code_secret;
+    let message = format!(
+        "channel {} takes its code from key {} of Secret {} too; while both wait for one, neither is sent: give each a Secret of its own",
+        shared.name, key.key, key.name
+    );
+    Some(new(CODE_SECRET, Verdict::Warn, message))
 }
 
 fn number_shape(desired: &Desired) -> Check {
@@ -298,9 +315,21 @@ mod tests {
     fn a_ready_channel_passes_what_can_be_checked() {
         let mut case = Case::ready();
         case.desired.time_zone = Some("America/Sao_Paulo".into());
-        for item in ITEMS {
+        for item in ITEMS.into_iter().filter(|item| *item != CODE_SECRET) {
             assert_eq!(verdict(&case, item), Some(Verdict::Pass), "{item}");
         }
+        assert_eq!(verdict(&case, CODE_SECRET), None);
+    }
+
+    #[test]
+    fn a_code_secret_of_two_channels_warns_until_it_is_of_one() {
+        use crate::engine::value::observed::CodeShared;
+        let mut case = Case::ready();
+        case.observed.process.code_shared = Some(CodeShared { name: "sales".into(), is_awaited: false });
+        assert_eq!(verdict(&case, CODE_SECRET), Some(Verdict::Warn));
+        case.before.preflight = check(&Scene::new(&case.given(), &case.memory));
+        case.observed.process.code_shared = None;
+        assert_eq!(verdict(&case, CODE_SECRET), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::engine::{
         failure::{Class, Failure},
         id::{Fact, Field, NumberStatus, Sendability},
         memory::Memory,
-        observed::{Claim, Health, ListState, PortfolioState, Profile},
+        observed::{Claim, CodeShared, Health, ListState, PortfolioState, Profile},
         portfolio::{Hold, PortfolioView, Reach},
         reason::Reason,
         status::{Assessment, Stage},
@@ -161,7 +161,9 @@ fn a_claimed_number_says_so_and_names_only_a_neighbour() {
     assert!(assessment.conditions.get(Ready).unwrap().message.contains("support"));
     assert!(assessment.conditions.is(Stalled, True));
     case.observed.claim = Claim::Other { name: None };
-    assert!(case.assess().conditions.get(Ready).unwrap().message.starts_with("another channel"));
+    assert!(
+        case.assess().conditions.get(Ready).unwrap().message.starts_with("a channel of another namespace")
+    );
 }
 
 #[test]
@@ -184,6 +186,7 @@ fn an_account_that_meta_does_not_show_is_an_answer() {
 fn preflight_lists_every_prerequisite_at_once() {
     let mut case = Case::absent().blocked(Reason::AddRefused);
     case.desired.time_zone = Some("America/Sao_Paulo".into());
+    case.observed.process.code_shared = Some(CodeShared { name: "sales".into(), is_awaited: false });
     let assessment = case.assess();
     let items: Vec<_> = assessment.preflight.iter().map(|c| c.item).collect();
     assert_eq!(items, ITEMS);

@@ -140,7 +140,8 @@ fn resumed(before: &Before, scene: &Scene<'_>) -> Before {
 }
 
 fn is_over_by(block: &Block, time: Timestamp) -> bool {
-    block.reason == Reason::Throttled && block.until.is_some_and(|until| until <= time)
+    matches!(block.reason, Reason::Throttled | Reason::NotSentYet)
+        && block.until.is_some_and(|until| until <= time)
 }
 
 fn first_unseen_reason(block: &Block) -> Reason {

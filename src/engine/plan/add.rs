@@ -18,6 +18,7 @@ use crate::engine::{
         action::Action,
         block::Block,
         desired::{Connection, Management},
+        display_name::written,
         failure::Refusal,
         memory::{Entry, Memory},
         page::Page,
@@ -72,7 +73,7 @@ fn step(pass: &Pass, memory: &Memory, view: &PortfolioView, seen: &Seen, cause: 
     let step = Step::AddNumber {
         account: seen.account.clone(),
         number: pass.desired.number.clone(),
-        name: pass.desired.display_name.clone(),
+        name: written(&pass.desired.display_name),
     };
     let why = match find::unread_entries(pass, memory, view, seen) {
         None => "no account in reach has it",

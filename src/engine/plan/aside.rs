@@ -129,8 +129,7 @@ fn route(
 fn without_callback(pass: &Pass, memory: &Memory, begun: Option<Timestamp>, step: Step) -> Stop {
     let before = pace(pass, memory, &step);
     let waits = before.and_then(|pace| waits(pass, pace, begun, step.kind()));
-    let under_way = |block: &Block| matches!(block.reason, Reason::EffectNotVisibleYet | Reason::Throttled);
-    match (waits.filter(under_way), &pass.retry) {
+    match (waits.filter(is_under_way), &pass.retry) {
         (Some(block), _) => Stop::block(block),
         (None, Some(retry)) => {
             let why = "route this number's messages to the desired URL, though Meta shows no callback URL of the app";
@@ -237,12 +236,9 @@ fn verify_token(pass: &Pass, webhook: &Webhook) -> Result<SecretVersion, Stop> {
             Reason::SecretKeyMissing,
             format!("Secret {} has no key {}; write the verify token there", key.name, key.key),
         )),
-        SecretFact::Forbidden => Err(needs(
+        SecretFact::Forbidden(why) => Err(needs(
             Reason::SecretForbidden,
-            format!(
-                "the operator may not read Secret {}; allow it to get Secrets in namespace {}",
-                key.name, pass.desired.namespace
-            ),
+            say::forbidden(&format!("Secret {}", key.name), Some(&pass.desired.namespace), why),
         )),
         SecretFact::Unlabelled => Err(needs(
             Reason::VerifyTokenUnlabelled,
@@ -304,7 +300,7 @@ fn paced(pass: &Pass, memory: &Memory, begun: Option<Timestamp>, step: Step, why
     let Some(block) = pace(pass, memory, &step).and_then(|pace| waits(pass, pace, begun, step.kind())) else {
         return pass.step(step, why.into(), Cause::Automatic);
     };
-    let may_retry = !matches!(block.reason, Reason::EffectNotVisibleYet | Reason::Throttled);
+    let may_retry = !is_under_way(&block);
     match pass.retry.as_ref().filter(|_| may_retry) {
         Some(retry) => pass.step(step, why.into(), Cause::Retry(retry.value.clone())),
         None => Stop::block(block),
@@ -354,6 +350,11 @@ fn waits(pass: &Pass, pace: &Pace, begun: Option<Timestamp>, kind: StepKind) -> 
         Some(refusal) => refused(pass, kind, refusal, until),
         None => not_visible(kind, until),
     })
+}
+
+/// What another try now would only repeat.
+fn is_under_way(block: &Block) -> bool {
+    matches!(block.reason, Reason::EffectNotVisibleYet | Reason::Throttled | Reason::NotSentYet)
 }
 
 fn not_visible(kind: StepKind, until: Timestamp) -> Block {

@@ -171,23 +171,27 @@ fn idle(pass: &Pass) -> Option<Block> {
         Claim::Ours { .. } => None,
         Claim::Undecided => Some(Block::new(
             Reason::NotObservedYet,
-            "not every watched namespace has been read yet, so no channel acts",
+            "it is not known yet which channel manages the number, so this one does not act",
         )),
         Claim::Other { name } => Some(claimed(pass, name.as_deref())),
     }
 }
 
 fn claimed(pass: &Pass, name: Option<&str>) -> Block {
-    let other =
-        name.map_or_else(|| "another WhatsAppChannel".into(), |name| format!("WhatsAppChannel {name}"));
-    Block::new(
-        Reason::NumberClaimed,
-        format!(
-            "{other} manages {}; this one writes nothing until that one is gone; delete one of the two",
-            pass.desired.number
+    let number = &pass.desired.number;
+    let said = match name {
+        Some(name) => format!(
+            "WhatsAppChannel {name} manages {number}; this one writes nothing until that one is gone; delete one of the two"
         ),
-    )
+        None => format!(
+            "a WhatsAppChannel of another namespace manages {number}; this one writes nothing until that one is gone; {FOREIGN_CLAIM}"
+        ),
+    };
+    Block::new(Reason::NumberClaimed, said)
 }
+
+/// What a person can do about an object that they may not see.
+const FOREIGN_CLAIM: &str = "delete this one if it is not to manage the number; if it is, ask whoever runs the operator, who finds the other one with kubectl get whatsappchannels --all-namespaces";
 
 type Decision = (Option<Planned>, Option<Block>, Vec<(ConditionType, Block)>);
 

@@ -15,6 +15,7 @@ use crate::engine::{
     },
     value::{
         block::Block,
+        display_name::{is_same, written},
         id::{Field, NameStatus},
         memory::{Entry, EntryOutcome, Memory},
         observed::Number,
@@ -32,11 +33,12 @@ pub(super) fn note_declined(pass: &Pass, memory: &mut Memory, number: &Number) {
     let new =
         is(&number.new_display_name, name) && number.new_name_status.value() == Some(&NameStatus::Declined);
     let is_fine = shows(number, name) && state(number, name) == NameState::Usable;
+    let was_declined = memory.marks.has_declined(name);
     let declined = &mut memory.marks.declined;
     if is_fine {
-        declined.remove(name);
-    } else if (current || new) && !declined.contains_key(name) {
-        declined.insert(name.clone(), pass.now);
+        declined.retain(|declined, _| !is_same(declined, name));
+    } else if (current || new) && !was_declined {
+        declined.insert(written(name), pass.now);
         while declined.len() > pass.limits.declined_names {
             let Some(oldest) = declined.iter().min_by_key(|(_, at)| **at).map(|(name, _)| name.clone())
             else {
@@ -59,14 +61,14 @@ pub(super) fn submitted(pass: &Pass, memory: &Memory, number: &Number, seen: &Se
         return Ok(());
     }
     undecided::settled(pass, StepKind::SubmitName, memory, seen)?;
-    if memory.marks.declined.contains_key(name) {
+    if memory.marks.has_declined(name) {
         return if state == NameState::Usable { Ok(()) } else { Err(Stop::block(declined(pass))) };
     }
     not_queued(number)?;
     let cause = allowed(pass, memory, name, is_expired)?;
     undecided::may_send(pass, StepKind::SubmitName, memory)?;
     let step =
-        Step::SubmitName { account: seen.account.clone(), number: number.id.clone(), name: name.clone() };
+        Step::SubmitName { account: seen.account.clone(), number: number.id.clone(), name: written(name) };
     Err(pass.step(step, format!("submit display name {name:?} for Meta's review"), cause))
 }
 
@@ -120,9 +122,7 @@ fn allowed(pass: &Pass, memory: &Memory, name: &str, expired: bool) -> Gate<Caus
         let until = later(recent[recent.len() - limits.names].at, limits.names_window);
         return Err(Stop::block(limit_reached(recent.len(), until)));
     }
-    let Some(last) =
-        memory.ledger.names.iter().rev().find(|e| e.counts() && e.subject.as_deref() == Some(name))
-    else {
+    let Some(last) = memory.ledger.names.iter().rev().find(|e| e.counts() && e.is_about_name(name)) else {
         return Ok(Cause::Automatic);
     };
     match repeat(pass, memory, name, expired, last) {
@@ -179,7 +179,7 @@ fn repeat(pass: &Pass, memory: &Memory, name: &str, expired: bool, last: &Entry)
 /// Whether another name was submitted since.
 fn is_replaced(memory: &Memory, last: &Entry) -> bool {
     let newer = memory.ledger.since(StepKind::SubmitName, Some(last.at));
-    newer.into_iter().any(|entry| entry.outcome == EntryOutcome::Accepted && entry.subject != last.subject)
+    newer.into_iter().any(|entry| entry.outcome == EntryOutcome::Accepted && !entry.is_about_same_name(last))
 }
 
 fn limit_reached(count: usize, until: Timestamp) -> Block {
@@ -251,9 +251,7 @@ pub(super) fn allows_registration(pass: &Pass, memory: &Memory, number: &Number)
     match state(number, name) {
         NameState::Usable => Ok(Grant::Usable),
         NameState::Blind => Ok(Grant::Blind),
-        NameState::InReview if tries && !memory.marks.tried_in_review.contains_key(name) => {
-            Ok(Grant::TryOnce)
-        }
+        NameState::InReview if tries && !memory.marks.was_tried_in_review(name) => Ok(Grant::TryOnce),
         NameState::InReview => Err(review(
             Reason::NameInReview,
             format!(

@@ -93,6 +93,7 @@ fn is_code_wait(reason: Reason) -> bool {
         reason,
         Reason::CodeAwaited
             | Reason::CodeMayHaveBeenSent
+            | Reason::CodeSecretShared
             | Reason::CodeWrong
             | Reason::CodeMalformed
             | Reason::EffectNotVisibleYet

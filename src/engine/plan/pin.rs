@@ -1,5 +1,7 @@
 //! The PIN: kept in a Secret before it is sent, never guessed.
 
+use jiff::Timestamp;
+
 use crate::engine::{
     plan::{
         pass::{Gate, Pass, Stop},
@@ -9,11 +11,12 @@ use crate::engine::{
     value::{
         action::Action,
         block::Block,
+        desired::SecretKey,
         id::Field,
         memory::{Memory, Pace},
         observed::Number,
         reason::Reason,
-        secret::{SecretFact, SecretVersion},
+        secret::{ENDING, SecretFact, SecretVersion},
         step::{Cause, Step, StepKind},
         time::{later, pause},
     },
@@ -50,14 +53,10 @@ pub(super) fn available(pass: &Pass, memory: &Memory, number: &Number) -> Gate<P
                 "{place}: the Secret is there and the key is not; add the key with the number's six-digit PIN"
             ),
         ),
-        SecretFact::Forbidden => Block::new(
-            Reason::PinNeeded,
-            format!(
-                "the operator may not read {place}; allow it to get Secrets in namespace {}",
-                pass.desired.namespace
-            ),
-        )
-        .asks(Action::AllowSecret),
+        SecretFact::Forbidden(why) => {
+            Block::new(Reason::PinNeeded, say::forbidden(&place, Some(&pass.desired.namespace), why))
+                .asks(Action::AllowSecret)
+        }
         SecretFact::Unreadable(why) => remedy::unreadable(&place, why),
         SecretFact::NotAsked => return Err(Stop::look_again(format!("{place} has not been read yet"))),
     }))
@@ -88,16 +87,34 @@ pub(super) fn create(pass: &Pass, memory: &mut Memory) -> Stop {
     let until =
         pace.last.map(|last| later(last, pause(&pass.limits.repeatable_pauses, pace.failed as usize)));
     match until.filter(|until| *until > pass.now) {
-        Some(until) => Stop::block(
-            Block::new(
-                Reason::PinNeeded,
-                format!(
-                    "Secret {} could not be created in namespace {}; create it with key {} and six digits, or let the operator create Secrets; again at {}",
-                    key.name, pass.desired.namespace, key.key, say::time(until)
-                ),
-            )
-            .until(until),
+        Some(until) => Stop::block(not_created(pass, &key, until)),
+        None => pass.step(
+            Step::CreatePin { secret: key },
+            "keep a new PIN before it is sent".into(),
+            Cause::Automatic,
         ),
-        None => pass.step(Step::CreatePin { secret: key }, "keep a new PIN before it is sent".into(), Cause::Automatic),
     }
+}
+
+fn not_created(pass: &Pass, key: &SecretKey, until: Timestamp) -> Block {
+    let why = pass.observed.process.pin_not_created.as_deref();
+    let what = format!("Secret {} could not be created in namespace {}", key.name, pass.desired.namespace);
+    let message = match why {
+        Some(why) if why.starts_with(ENDING) => {
+            format!(
+                "{what} ({why}); the number is not registered from a namespace that ends; create the channel in another one"
+            )
+        }
+        Some(why) => format!(
+            "{what} ({why}); do what that asks for, or create the Secret with key {} and six digits; again at {}",
+            key.key,
+            say::time(until)
+        ),
+        None => format!(
+            "{what}; create it with key {} and six digits, or let the operator create Secrets; again at {}",
+            key.key,
+            say::time(until)
+        ),
+    };
+    Block::new(Reason::PinNeeded, message).until(until)
 }

@@ -19,6 +19,7 @@ use crate::engine::{
         action::Action,
         block::Block,
         desired::PinPolicy,
+        display_name::written,
         failure::{Failure, Refusal, Said, Scope},
         id::{AccountMode, CodeStatus, Field},
         memory::{Entry, EntryOutcome, Memory},
@@ -76,7 +77,7 @@ fn attempt(
         Pin::Creatable => return Ok(pin::create(pass, memory)),
         Pin::Kept(version) => version,
     };
-    let in_review = (grant != Grant::Usable).then(|| pass.desired.display_name.clone());
+    let in_review = (grant != Grant::Usable).then(|| written(&pass.desired.display_name));
     let why = match grant {
         Grant::Usable => "register: the number is proven and its name is usable",
         Grant::TryOnce => {
@@ -107,7 +108,7 @@ fn note_refusal(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) 
     if state(number, name) == NameState::Usable {
         memory.marks.on_phone = Some(at);
     } else {
-        memory.marks.note_tried_in_review(name, at);
+        memory.marks.note_tried_in_review(&written(name), at);
     }
 }
 

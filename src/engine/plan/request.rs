@@ -37,7 +37,7 @@ pub(super) fn by_consent(pass: &Pass, memory: &Memory, number: &Number, seen: &S
     may_request(pass, memory)?;
     undecided::may_send(pass, StepKind::RequestCode, memory)?;
     let secret_before = match &pass.observed.code_secret {
-        SecretFact::Forbidden => return Err(Stop::block(forbidden(pass))),
+        SecretFact::Forbidden(why) => return Err(Stop::block(forbidden(pass, why))),
         SecretFact::Unreadable(why) => return Err(Stop::block(remedy::unreadable("the code Secret", why))),
         SecretFact::NotAsked => return Err(Stop::look_again("the code Secret has not been read yet")),
         fact => fact.version().cloned(),
@@ -205,15 +205,10 @@ pub(super) fn tries(memory: &Memory, request: &Entry) -> usize {
     memory.ledger.since(StepKind::VerifyCode, Some(request.at)).count()
 }
 
-pub(super) fn forbidden(pass: &Pass) -> Block {
-    let key = &pass.desired.verification.code_secret;
-    Block::new(
-        Reason::SecretForbidden,
-        format!(
-            "the operator may not read Secret {}, in which the code is to come; allow it to get Secrets in namespace {}",
-            key.name, pass.desired.namespace
-        ),
-    )
+pub(super) fn forbidden(pass: &Pass, why: &str) -> Block {
+    let place =
+        format!("Secret {}, in which the code is to come", pass.desired.verification.code_secret.name);
+    Block::new(Reason::SecretForbidden, say::forbidden(&place, Some(&pass.desired.namespace), why))
 }
 
 pub(super) fn then_ask(pass: &Pass) -> String {

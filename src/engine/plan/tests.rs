@@ -16,7 +16,7 @@ use crate::engine::{
     value::{
         condition_type::ConditionType,
         desired::{
-            CodeRequest, Connection, DesiredProfile, Management, PinPolicy, VerificationMethod,
+            CodeRequest, Connection, Desired, DesiredProfile, Management, PinPolicy, VerificationMethod,
             WhileNameInReview,
         },
         failure::{Class, Failure, Refusal, Said, Scope},
@@ -25,7 +25,9 @@ use crate::engine::{
             ReviewStatus, Sendability,
         },
         memory::{ConsentKind, EntryOutcome, Ledger, Origin, Proof},
-        observed::{Claim, Health, ListState, PortfolioState, Profile, Searched},
+        observed::{
+            Claim, CodeShared, Health, ListState, Number, Observed, PortfolioState, Profile, Searched,
+        },
         outcome::Accepted,
         portfolio::{Hold, Reach},
         reason::{Reason, ReasonKind},
@@ -483,7 +485,7 @@ fn every_refusal_of_an_add_has_a_decision() {
             "EffectNotVisibleYet",
         ),
         ("died", world().die(StepKind::AddNumber).after(MINUTE), "EffectNotVisibleYet"),
-        ("not sent", after(Err(Failure::NotSent("no connection".into())), 30 * SECOND), "Throttled"),
+        ("not sent", after(Err(Failure::NotSent("no connection".into())), 30 * SECOND), "NotSentYet"),
         ("not sent, later", after(Err(Failure::NotSent("no connection".into())), MINUTE), "AddNumber"),
     ]);
 }
@@ -788,7 +790,7 @@ fn a_code_is_not_asked_for_when_it_would_be_wasted() {
             asked().see(|o| o.pin_secret = SecretFact::KeyMissing { version: version("p", 1) }),
             "PinNeeded",
         ),
-        ("PIN forbidden", asked().see(|o| o.pin_secret = SecretFact::Forbidden), "PinNeeded"),
+        ("PIN forbidden", asked().see(|o| o.pin_secret = SecretFact::Forbidden(String::new())), "PinNeeded"),
         (
             "PIN malformed",
             asked().see(|o| {
@@ -802,7 +804,11 @@ fn a_code_is_not_asked_for_when_it_would_be_wasted() {
             asked().see(|o| o.pin_secret = SecretFact::Unreadable("x".into())),
             "ObservationIncomplete",
         ),
-        ("code Secret forbidden", asked().see(|o| o.code_secret = SecretFact::Forbidden), "SecretForbidden"),
+        (
+            "code Secret forbidden",
+            asked().see(|o| o.code_secret = SecretFact::Forbidden(String::new())),
+            "SecretForbidden",
+        ),
         (
             "account in review",
             asked().account(|a| a.review = Field::Is(ReviewStatus::Pending)),
@@ -1632,7 +1638,7 @@ fn what_holds_the_webhook_up_is_said() {
         (after(2, Class::Retry), Reason::MetaUnavailable),
         (token(SecretFact::Missing), Reason::SecretMissing),
         (token(SecretFact::KeyMissing { version: version("t", 1) }), Reason::SecretKeyMissing),
-        (token(SecretFact::Forbidden), Reason::SecretForbidden),
+        (token(SecretFact::Forbidden(String::new())), Reason::SecretForbidden),
         (token(SecretFact::Unlabelled), Reason::VerifyTokenUnlabelled),
         (thrice, Reason::NotTakenByMeta),
         // Seen before anything is sent that would be refused.
@@ -1695,10 +1701,10 @@ fn a_repeatable_step_that_was_never_sent_says_so_and_is_sent_soon() {
     let after = |failure, time| webhook().act(StepKind::RouteWebhook, Err(failure)).after(time);
     let aside = |world: World| world.plan().aside.first().map(|(_, block)| block.reason);
     let not_sent = || Failure::NotSent("no connection".into());
-    assert_eq!(aside(after(not_sent(), 30 * SECOND)), Some(Reason::Throttled));
+    assert_eq!(aside(after(not_sent(), 30 * SECOND)), Some(Reason::NotSentYet));
     assert_eq!(after(not_sent(), MINUTE).says(), "RouteWebhook");
     let throttled = || Failure::Throttled(later(world().now, 3 * MINUTE));
-    assert_eq!(aside(after(throttled(), 2 * MINUTE)), Some(Reason::Throttled));
+    assert_eq!(aside(after(throttled(), 2 * MINUTE)), Some(Reason::NotSentYet), "it never got to Meta");
     assert_eq!(after(throttled(), 3 * MINUTE).says(), "RouteWebhook");
 }
 
@@ -2149,6 +2155,97 @@ fn a_step_names_the_commands_and_the_page() {
     assert!(block.message.contains("kubectl whatsapp send-code support-br -n shop-br"), "{}", block.message);
     let declined = world().own().number(name("DECLINED")).plan().block.unwrap();
     assert_eq!(declined.wait.unwrap().page, Some(crate::engine::value::page::Page::Numbers));
+}
+
+#[test]
+fn a_code_that_two_channels_find_is_sent_for_neither_while_both_wait() {
+    let waits = || {
+        let asked = world().own().desire(send_code("1")).act(StepKind::RequestCode, accepted());
+        asked.after(MINUTE).see(|o| o.code_secret = present("code", 2))
+    };
+    let shared = |is_awaited| {
+        move |o: &mut Observed| {
+            o.process.code_shared = Some(CodeShared { name: "sales".into(), is_awaited });
+        }
+    };
+    assert_eq!(waits().says(), "VerifyCode");
+    assert_eq!(waits().see(shared(false)).says(), "VerifyCode", "the other one waits for none");
+    let both = waits().see(shared(true));
+    assert_eq!(both.says(), "CodeSecretShared");
+    assert!(both.plan().block.unwrap().message.contains("WhatsAppChannel sales waits for a code"));
+}
+
+#[test]
+fn what_the_cluster_says_stands_in_the_remedy() {
+    let said = |world: World| world.plan().block.unwrap().message;
+    let forbidden = || SecretFact::Forbidden("User \"robot\" cannot get resource".into());
+    let asked = || world().own().desire(send_code("1"));
+    for world in [asked().see(|o| o.pin_secret = forbidden()), asked().see(|o| o.code_secret = forbidden())] {
+        let text = said(world);
+        assert!(text.contains("(User \"robot\" cannot get resource); allow it"), "{text}");
+    }
+    let refused = |why: Option<&'static str>| {
+        let world = world().own().verified().see(|o| o.pin_secret = SecretFact::Missing);
+        let not_sent = Err(Failure::NotSent("refused".into()));
+        let world = world.act(StepKind::CreatePin, not_sent).after(SECOND);
+        said(world.see(|o| o.process.pin_not_created = why.map(Into::into)))
+    };
+    assert!(refused(Some("rule 7: ask team-x")).contains("(rule 7: ask team-x); do what that asks for"));
+    let ending = refused(Some("the namespace is being deleted: no new content"));
+    assert!(ending.contains("no new content") && !ending.contains("six digits"), "{ending}");
+    assert!(refused(None).contains("create it with key"), "after a restart the words are not known");
+}
+
+#[test]
+fn a_step_that_was_not_sent_blames_nobody() {
+    let late = Err(Failure::NotSent("its time to be sent had passed".into()));
+    let world = world().own().verified().act(StepKind::Register, late).after(SECOND);
+    let block = world.plan().block.unwrap();
+    assert_eq!((block.reason, block.wait), (Reason::NotSentYet, None));
+    assert!(block.message.contains("was not sent") && !block.message.contains("Meta"), "{}", block.message);
+    assert_eq!(world.after(MINUTE).says(), "Register");
+}
+
+#[test]
+fn a_name_in_another_encoding_is_the_same_name() {
+    const COMPOSED: &str = "Caf\u{e9} Acme";
+    const DECOMPOSED: &str = "Cafe\u{301}\u{a0}Acme";
+    let desired = |name: &'static str| move |d: &mut Desired| d.display_name = name.into();
+    let shown = |name: &'static str, status: NameStatus| {
+        move |n: &mut Number| {
+            n.verified_name = Field::Is(name.into());
+            n.name_status = Field::Is(status);
+        }
+    };
+    let sent = |world: World| match world.plan().step.map(|planned| planned.step) {
+        Some(Step::AddNumber { name, .. } | Step::SubmitName { name, .. }) => name,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(sent(world().desire(desired(DECOMPOSED))), COMPOSED, "an add");
+    for (wanted, other) in [(DECOMPOSED, COMPOSED), (COMPOSED, DECOMPOSED)] {
+        let own = || world().own().verified().desire(desired(wanted));
+        let live = own().number(shown(other, NameStatus::Approved));
+        assert_eq!(live.says(), "Register", "{other:?} is live");
+        let declined = own().number(shown(other, NameStatus::Declined)).pass();
+        let declined = declined.number(shown("Old", NameStatus::None));
+        assert_eq!(declined.says(), "NameDeclined", "{other:?} was declined");
+        let tried = own().remember(|m| {
+            m.marks.note_tried_in_review(other, "2026-01-01T00:00:00Z".parse().unwrap());
+        });
+        let tried = tried.number(shown(other, NameStatus::PendingReview));
+        assert_eq!(tried.says(), "NameInReview", "{other:?} was tried in review");
+    }
+    let refused = |name| {
+        let world = world().desire(desired(DECOMPOSED));
+        let world = world.act(StepKind::AddNumber, refused(100, None, Class::Spec)).after(MINUTE);
+        world.desire(desired(name)).says()
+    };
+    assert_eq!(refused(COMPOSED), refused(DECOMPOSED), "no edited name");
+    assert_ne!(refused(COMPOSED), refused(NAME));
+    let own = world().own().verified().number(shown("Old", NameStatus::Approved)).desire(desired(DECOMPOSED));
+    assert_eq!(sent(own.clone()), COMPOSED, "a submission");
+    let own = own.act(StepKind::SubmitName, accepted()).desire(desired(COMPOSED)).after(11 * MINUTE);
+    assert_eq!(own.says(), "NameNotTaken", "it was submitted before");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::engine::{
         block::Block,
         id::CodeStatus,
         memory::{Entry, EntryOutcome, Memory},
-        observed::Number,
+        observed::{CodeShared, Number},
         reason::Reason,
         secret::{SecretFact, SecretVersion},
         step::{Cause, Step, StepKind},
@@ -94,6 +94,7 @@ pub(super) fn verified(pass: &Pass, memory: &mut Memory, number: &Number, seen: 
     let request = request::sent(memory).cloned();
     let answer = answer(pass, memory, request.as_ref());
     if let Answer::Use(version) = &answer {
+        not_shared(pass)?;
         request::locked(pass, memory)?;
         undecided::may_send(pass, StepKind::VerifyCode, memory)?;
         return Err(verify(
@@ -111,6 +112,22 @@ pub(super) fn verified(pass: &Pass, memory: &mut Memory, number: &Number, seen: 
     Err(waiting(pass, memory, number, seen, request.as_ref(), &answer)?)
 }
 
+/// Each code that is wrong costs an attempt, and of two channels that wait for one in the same place one would send the
+/// other's.
+fn not_shared(pass: &Pass) -> Gate {
+    let key = &pass.desired.verification.code_secret;
+    match &pass.observed.process.code_shared {
+        Some(CodeShared { name, is_awaited: true }) => Err(Stop::block(Block::new(
+            Reason::CodeSecretShared,
+            format!(
+                "WhatsAppChannel {name} waits for a code under the key {} of Secret {} too, so it is not known whose code this is, and it is not sent; set verification.codeSecretRef of one of the two to a Secret of its own, or leave it out, and enter each code where it belongs",
+                key.key, key.name
+            ),
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// What the code Secret holds, seen from the last request.
 enum Answer {
     /// Nothing that could be an answer.
@@ -122,14 +139,14 @@ enum Answer {
     Late,
     /// A code without any request of ours.
     Unasked(SecretVersion),
-    Forbidden,
+    Forbidden(String),
     Unread(Option<String>),
 }
 
 fn answer(pass: &Pass, memory: &Memory, request: Option<&Entry>) -> Answer {
     let (version, well_formed, seen_before) = match &pass.observed.code_secret {
         SecretFact::Present { version, well_formed, seen_before } => (version, *well_formed, *seen_before),
-        SecretFact::Forbidden => return Answer::Forbidden,
+        SecretFact::Forbidden(why) => return Answer::Forbidden(why.clone()),
         SecretFact::Unreadable(why) => return Answer::Unread(Some(why.clone())),
         SecretFact::NotAsked => return Answer::Unread(None),
         // It was written after the request, without a code: a person waits for a result and has to be told.
@@ -199,7 +216,7 @@ fn waiting(
     };
     if let Some(request) = request.filter(|r| request::awaits(pass, memory) && !is_overtaken(r)) {
         return Ok(Stop::block(match answer {
-            Answer::Forbidden => request::forbidden(pass),
+            Answer::Forbidden(why) => request::forbidden(pass, why),
             _ => awaited(pass, memory, request),
         }));
     }

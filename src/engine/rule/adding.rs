@@ -30,7 +30,7 @@ pub(in crate::engine) fn waits(desired: &Desired, memory: &Memory, limits: &Limi
 
 /// When the next add may be made, after the last one did not work.
 pub(in crate::engine) fn again(desired: &Desired, memory: &Memory, last: &Entry, limits: &Limits) -> Again {
-    let is_edited = last.subject.as_deref() != Some(desired.display_name.as_str());
+    let is_edited = !last.is_about_name(&desired.display_name);
     if let Some(refusal) = refused(last) {
         return after_refusal(memory, last, refusal, is_edited, limits);
     }
@@ -71,7 +71,7 @@ fn after_refusal(
     if refusal.is_shut_out() {
         return Again::WhenAsked;
     }
-    let same = memory.ledger.adds.iter().rev().take_while(|e| e.subject == last.subject);
+    let same = memory.ledger.adds.iter().rev().take_while(|e| e.is_about_same_name(last));
     let tries = same.filter(|e| e.counts()).take_while(|e| e.refusal.is_some()).count();
     let is_plain = refusal.is(100, None) || refusal.names(2_388_012);
     match (is_edited, is_plain && tries < limits.add_refused_tries) {
@@ -114,7 +114,7 @@ pub(in crate::engine) fn is_given_up(memory: &Memory, last: &Entry, limits: &Lim
 pub(in crate::engine) fn tries_alike(memory: &Memory, last: &Entry, code: i64) -> usize {
     let tries = memory.ledger.adds.iter().rev().filter(|entry| entry.counts());
     tries
-        .take_while(|entry| entry.is_inconclusive() && entry.subject == last.subject)
+        .take_while(|entry| entry.is_inconclusive() && entry.is_about_same_name(last))
         .filter(|entry| entry.refused_with(code).is_some())
         .count()
 }

@@ -3,9 +3,13 @@
 pub use crate::engine::value::drift::Drift;
 
 use crate::engine::{
-    rule::{naming::is_approved_and_not_live, timezone},
+    rule::{
+        naming::{is, is_approved_and_not_live},
+        timezone,
+    },
     value::{
         desired::{Connection, Desired, DesiredProfile, Management},
+        display_name::is_same,
         id::{AccountId, Fact, Field, PlatformType},
         observed::{Number, Observed, Profile},
     },
@@ -82,10 +86,10 @@ fn action(desired: &Desired, number: &Number, only_shown: Option<&str>) -> Strin
 
 fn name(desired: &Desired, number: &Number) -> Option<Drift> {
     let live = number.verified_name.value()?;
-    if *live == desired.display_name {
+    if is_same(live, &desired.display_name) {
         return None;
     }
-    let submitted = number.new_display_name.value() == Some(&desired.display_name);
+    let submitted = is(&number.new_display_name, &desired.display_name);
     let action = if desired.management == Management::ObserveOnly && !number.is_registered() {
         "would be submitted; managementPolicy is ObserveOnly".into()
     } else if is_approved_and_not_live(number, &desired.display_name) && is_managed(desired) {
@@ -341,6 +345,14 @@ mod tests {
         assert_eq!(diff(&case.desired, &case.observed)[0].action, "is submitted before the registration");
         case.number().new_display_name = Field::Is("Acme Brasil".into());
         assert_eq!(diff(&case.desired, &case.observed)[0].action, "is submitted; Meta decides");
+    }
+
+    #[test]
+    fn another_encoding_of_the_name_is_no_difference() {
+        let mut case = Case::ready();
+        case.desired.display_name = "Cafe\u{301}  Acme".into();
+        case.number().verified_name = Field::Is("Caf\u{e9} Acme".into());
+        assert_eq!(diff(&case.desired, &case.observed), []);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The display name as Meta shows it: which of its two statuses counts, and what that allows.
 
 use crate::engine::value::{
+    display_name::is_same,
     id::{Field, NameStatus},
     observed::Number,
 };
@@ -28,7 +29,7 @@ pub(in crate::engine) fn shows(number: &Number, name: &str) -> bool {
 
 /// Whether a field holds this name.
 pub(in crate::engine) fn is(field: &Field<String>, name: &str) -> bool {
-    field.value().is_some_and(|value| value == name)
+    field.value().is_some_and(|value| is_same(value, name))
 }
 
 /// Whether Meta approved a name for a number that is registered under another one. Nothing but one more registration makes
@@ -57,7 +58,7 @@ pub(in crate::engine) fn status<'a>(number: &'a Number, desired: &str) -> Option
         return current;
     }
     let new = number.new_name_status.value();
-    let is_of_another = number.verified_name.value().is_some_and(|name| name != desired)
+    let is_of_another = number.verified_name.value().is_some_and(|name| !is_same(name, desired))
         && matches!(current, Some(NameStatus::Declined | NameStatus::Expired));
     if is_of_another || rank(new) < rank(current) { new } else { current }
 }

@@ -162,6 +162,19 @@ fn restricted(what: &str, reason: Reason, refusal: &Refusal) -> Block {
     )
 }
 
+/// A Secret that the operator may not read, with the words of the cluster where there are any.
+pub(in crate::engine) fn forbidden(place: &str, namespace: Option<&str>, why: &str) -> String {
+    let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+    match namespace {
+        Some(namespace) => {
+            format!(
+                "the operator may not read {place}{why}; allow it to get Secrets in namespace {namespace}"
+            )
+        }
+        None => format!("the operator may not read {place}{why}; allow its service account to get it"),
+    }
+}
+
 pub(in crate::engine) fn throttled(until: Timestamp) -> Block {
     Block::new(Reason::Throttled, format!("calls to Meta are held back until {}", time(until))).until(until)
 }
@@ -200,8 +213,12 @@ fn not_taken(refusal: &Refusal, link: &str, what: &str) -> Block {
 /// The last try never went out: no attempt, and none of Meta's doing.
 pub(in crate::engine) fn not_sent(kind: StepKind, until: Timestamp) -> Block {
     Block::new(
-        Reason::Throttled,
-        format!("{} was held back before it was sent; next at {}", kind.as_str(), time(until)),
+        Reason::NotSentYet,
+        format!(
+            "{} was due and was not sent, which counts as no attempt; it is tried again at {}",
+            kind.as_str(),
+            time(until)
+        ),
     )
     .until(until)
 }

@@ -10,6 +10,7 @@ use crate::engine::{
     value::{
         condition::Truth,
         condition_type::ConditionType,
+        display_name::is_same,
         id::{CodeStatus, NameStatus, NumberStatus, PlatformType},
         limits::Limits,
         memory::{Entry, EntryOutcome, Memory},
@@ -109,7 +110,9 @@ impl<'a> Shown<'a> {
             StepKind::Register => {
                 self.is_connected && !(self.is_name_waiting && memory.has_registered_again())
             }
-            StepKind::SubmitName => subject.is_some() && self.names.contains(&subject),
+            StepKind::SubmitName => {
+                subject.is_some_and(|name| self.names.iter().flatten().any(|shown| is_same(shown, name)))
+            }
             StepKind::SubscribeApp | StepKind::RouteWebhook | StepKind::WriteProfile => self.settings_match,
             // Of a deletion, which looks by rules of its own.
             StepKind::UnrouteWebhook | StepKind::Deregister => true,

@@ -139,7 +139,7 @@ actions! {
         "Set managementPolicy: Full, or do in Meta's tools what the message names.";
     ResolveClaim: ClusterUser,
         "Two channels have the same number.",
-        "Delete one of the two channels.";
+        "Delete one of the two channels. Where you may not see the other one, delete this one, or ask whoever runs the operator.";
     ConfirmTakeover: ClusterUser,
         "The number is live in another account, and would be taken away from there.",
         "Create the channel anew with that accountId; or take the number over with kubectl whatsapp send-code NAME for the code and kubectl whatsapp retry NAME for the registration.";

@@ -96,6 +96,8 @@ pub struct Limits {
     pub consent_kept: Duration,
     /// When a claim ends, the next channel acts after this pause.
     pub claim_pause: Duration,
+    /// A claim is kept for this long after its portfolio's credentials are known not to work.
+    pub claim_kept: Duration,
     /// A number that this object just registered and that reads BANNED counts as banned only after this: one was read
     /// CONNECTED half a day later, without an appeal (a recording of September 2026).
     pub ban_confirmed: Duration,
@@ -211,6 +213,7 @@ impl Default for Limits {
             secret_poll: s(MINUTE),
             consent_kept: s(15 * MINUTE),
             claim_pause: s(30),
+            claim_kept: s(HOUR),
             ban_confirmed: s(DAY),
             shown_confirmed: s(10 * MINUTE),
             shown_watched: s(MINUTE),

@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 
 use crate::engine::value::{
+    display_name::is_same,
     failure::Refusal,
     id::{AccountId, BusinessId, NumberId},
     secret::SecretVersion,
@@ -245,6 +246,16 @@ impl Marks {
         }
     }
 
+    /// Whether Meta declined this name.
+    pub(in crate::engine) fn has_declined(&self, name: &str) -> bool {
+        self.declined.keys().any(|declined| is_same(declined, name))
+    }
+
+    /// Whether the one registration that this name gets while it is in review was made.
+    pub(in crate::engine) fn was_tried_in_review(&self, name: &str) -> bool {
+        self.tried_in_review.keys().any(|tried| is_same(tried, name))
+    }
+
     /// Notes the one registration that a name in review gets. Status holds a bounded number of names; the
     /// oldest go first, long after their registrations left every window.
     pub(crate) fn note_tried_in_review(&mut self, name: &str, at: Timestamp) {
@@ -347,6 +358,16 @@ impl Entry {
     /// Whether it is an attempt at all: what was proven not to have been sent is none.
     pub fn counts(&self) -> bool {
         self.outcome != EntryOutcome::NotSent
+    }
+
+    /// Whether it added a number under this display name, or submitted it.
+    pub(in crate::engine) fn is_about_name(&self, name: &str) -> bool {
+        self.subject.as_deref().is_some_and(|subject| is_same(subject, name))
+    }
+
+    /// Whether two adds, or two submissions, were about one display name.
+    pub(in crate::engine) fn is_about_same_name(&self, other: &Self) -> bool {
+        other.subject.as_deref().map_or(self.subject.is_none(), |name| self.is_about_name(name))
     }
 
     /// Whether the answer does not say if it took effect.

@@ -9,6 +9,7 @@ pub mod condition;
 pub mod condition_type;
 pub mod consent;
 pub mod desired;
+pub mod display_name;
 pub mod drift;
 pub mod failure;
 pub mod farewell;

@@ -57,12 +57,30 @@ pub struct ProcessFacts {
     /// Last successful look at this channel by this process.
     pub last_success: Option<Timestamp>,
     pub stood: Stood,
+    /// Why the Secret with the PIN could not be created, in the words of the cluster.
+    pub pin_not_created: Option<Box<str>>,
+    /// Another channel that takes its code from the same key of the same Secret.
+    pub code_shared: Option<CodeShared>,
+}
+
+/// A channel of the same namespace that takes its code from the same place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodeShared {
+    pub name: Box<str>,
+    /// A code was asked for there as well, and it has not come.
+    pub is_awaited: bool,
 }
 
 impl ProcessFacts {
     /// Of a process that has not looked yet.
     pub fn new(started: Timestamp) -> Self {
-        Self { started, last_success: None, stood: Stood::default() }
+        Self {
+            started,
+            last_success: None,
+            stood: Stood::default(),
+            pin_not_created: None,
+            code_shared: None,
+        }
     }
 }
 

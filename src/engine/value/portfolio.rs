@@ -34,6 +34,8 @@ pub struct PortfolioView {
     pub credential_version: Option<String>,
     /// Why channels may not act below this portfolio, if they may not.
     pub hold: Option<Hold>,
+    /// Since when it is known that its credentials do not work, or that its business is none that they show.
+    pub lost: Option<Timestamp>,
     pub token: Fact<TokenFacts>,
     pub facts: Fact<BusinessFacts>,
     pub reach: Reach,
@@ -41,6 +43,19 @@ pub struct PortfolioView {
     pub expect_country: Option<String>,
     pub access: Vec<Access>,
     pub throttled_until: Option<Timestamp>,
+}
+
+/// What stands behind the claim of a channel: how far its portfolio is proven to be a portfolio of whoever created it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backing {
+    /// Nothing was found out about it since this process began to work.
+    Unknown,
+    /// Its credentials work; neither its business nor an account in its reach was read.
+    Works,
+    /// Its credentials work, and Meta showed its business or an account in its reach to them.
+    Proven,
+    /// Since then it is known that the credentials do not work, or that the business is none that they show.
+    Lost(Timestamp),
 }
 
 /// A block that the portfolio puts on every channel.
@@ -127,12 +142,38 @@ impl PortfolioView {
             business: BusinessId::from(business),
             credential_version: None,
             hold: Some(Hold { reason: Reason::SpecInvalid, message, failure: None }),
+            lost: None,
             token: Fact::NotAsked,
             facts: Fact::NotAsked,
             reach: Reach::Unread,
             expect_country: None,
             access: Vec::new(),
             throttled_until: None,
+        }
+    }
+
+    /// What stands behind the claims of its channels, as far as the portfolio itself was read.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::portfolio::{Backing, PortfolioView};
+    /// let unread = PortfolioView { hold: None, ..PortfolioView::spec_invalid("meta", "acme", "1", "") };
+    /// assert_eq!(unread.backing(), Backing::Unknown);
+    /// let works = PortfolioView { credential_version: Some("1".into()), ..unread.clone() };
+    /// assert_eq!(works.backing(), Backing::Works);
+    /// let since = "2026-03-01T12:00:00Z".parse().unwrap();
+    /// assert_eq!(PortfolioView { lost: Some(since), ..works }.backing(), Backing::Lost(since));
+    /// ```
+    pub fn backing(&self) -> Backing {
+        let is_listed = match &self.reach {
+            // An account that is only a target of the token was not read.
+            Reach::Owned(list) | Reach::Accounts(list) => list.iter().any(|account| account.owned.is_some()),
+            Reach::Unread | Reach::Unknown => false,
+        };
+        match self.lost {
+            Some(since) => Backing::Lost(since),
+            None if self.credential_version.is_none() => Backing::Unknown,
+            None if self.facts.known().is_some() || is_listed => Backing::Proven,
+            None => Backing::Works,
         }
     }
 

@@ -247,6 +247,9 @@ reasons! {
     EffectNotVisibleYet: Progress, NUMBER, nobody,
         "A write was sent; Meta does not show its effect yet.",
         "Nothing; the operator looks again by itself.";
+    NotSentYet: Progress, NUMBER, nobody,
+        "A step was due and did not get to Meta: it was not sent in time, no connection was made, or calls were held back. It counts as no attempt.",
+        "Nothing; it is sent at the time in the message.";
     JustRegistered: Progress, HEALTH_ONLY, nobody,
         "The number was registered a moment ago; Meta does not show it as connected yet.",
         "Nothing; this takes minutes.";
@@ -275,6 +278,9 @@ reasons! {
     CodeMalformed: Person, CODE, EnterCode,
         "The Secret does not hold six digits under the key.",
         "Enter the six digits again: kubectl whatsapp code NAME.";
+    CodeSecretShared: Person, CODE, ChangeSpec,
+        "Two channels wait for a code in the same Secret, and whose code comes there cannot be told.",
+        "Set verification.codeSecretRef of one of them to a Secret of its own, or leave it out; then enter each code where it belongs.";
     CodeRequestRefused: Person, CODE, AskForCode,
         "Meta refused to send a code.",
         "Read Meta's words in the message; check that the line takes calls and texts from abroad; then: kubectl whatsapp send-code NAME.";
@@ -525,7 +531,7 @@ reasons! {
         "To keep it in the app: set connection to Coexistence, and connect it in the app. To use it without the app: have it leave the app first, which ends its account and its chats there.";
     NumberClaimed: Stalled, NUMBER, ResolveClaim,
         "Another channel manages this number.",
-        "Delete one of the two channels.";
+        "Delete one of the two channels. Where you may not see the other one, delete this one, or ask whoever runs the operator: kubectl get whatsappchannels --all-namespaces shows it.";
     AccountRejected: Stalled, ACCOUNT, Appeal at Support,
         "Meta has rejected the account.",
         "Request a review in Business Support Home, or use another account.";

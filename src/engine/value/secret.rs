@@ -1,5 +1,8 @@
 //! Secrets of the cluster, as far as a decision may know them: which version was seen, and never what is in it.
 
+/// How the reason begins why nothing is created in a namespace that ends.
+pub const ENDING: &str = "the namespace is being deleted";
+
 /// Which version of a Secret was seen; never anything of its content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SecretVersion {
@@ -30,8 +33,8 @@ pub enum SecretFact {
     Missing,
     /// The Secret is there, the key is not (or is empty).
     KeyMissing { version: SecretVersion },
-    /// We may not read it.
-    Forbidden,
+    /// We may not read it, in the words of the cluster.
+    Forbidden(String),
     /// Could not be read now.
     Unreadable(String),
     /// A verify-token Secret without the label that permits its use.
@@ -53,7 +56,7 @@ impl SecretFact {
     /// use whatsapp_operator::engine::secret::{SecretFact, SecretVersion};
     /// let version = SecretVersion { uid: "u1".into(), resource_version: "7".into() };
     /// assert_eq!(SecretFact::KeyMissing { version: version.clone() }.version(), Some(&version));
-    /// assert_eq!(SecretFact::Forbidden.version(), None);
+    /// assert_eq!(SecretFact::Missing.version(), None);
     /// ```
     pub fn version(&self) -> Option<&SecretVersion> {
         match self {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::MOST_PAGES;
+use super::ROOM;
 use crate::{
     engine::{failure::Failure, look::Urgency},
     meta::{
@@ -196,7 +196,7 @@ async fn a_list_that_goes_in_a_circle_or_has_no_end_is_no_list() {
         let at: u64 = seen.query("after").map_or(0, |cursor| cursor.parse().unwrap());
         Reply::Json(200, list([at], Some(at + 1)))
     };
-    let pages = MOST_PAGES + 1;
+    let pages = ROOM.pages;
     let bench = Bench::new((0..pages).map(|_| Reply::By(endless))).await;
     let mut told = BTreeSet::new();
     for _ in 0..pages {
@@ -208,6 +208,29 @@ async fn a_list_that_goes_in_a_circle_or_has_no_end_is_no_list() {
     }
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told.iter().all(|(why, pause)| why.contains("more than") && *pause == 3_600), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_list_that_is_too_large_is_no_list_and_nothing_large_is_kept_of_it() {
+    let fat = |seen: &Seen| {
+        let at: u64 = seen.query("after").map_or(0, |cursor| cursor.parse().unwrap());
+        let mut answer = list([at], Some(at + 1));
+        answer["data"][0]["name"] = "x".repeat(3 * 1_024 * 1_024).into();
+        Reply::Json(200, answer)
+    };
+    let bench = Bench::new((0..ROOM.pages).map(|_| Reply::By(fat))).await;
+    for page in 0..=11 {
+        let listing = next(&bench, Timestamp::MIN).await;
+        match listing.held {
+            None => assert!(page < 10),
+            Some((failure, again)) => {
+                assert_eq!(failure, Failure::NoAnswer("Meta's list has more than 32 MiB".into()));
+                assert_eq!((page, again.duration_since(bench.now()).as_secs()), (10, 3_600));
+                return;
+            }
+        }
+    }
+    panic!("it has no end");
 }
 
 #[tokio::test]

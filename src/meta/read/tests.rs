@@ -17,7 +17,8 @@ use crate::{
         bounded::{REMEMBERED, lock},
         budget::Payer,
         fixture::{
-            APP_SECRET, Bench, Reply, TOKEN, account, credential, is_no_answer, nonexisting, page, refused,
+            APP_SECRET, Bench, Reply, Seen, TOKEN, account, credential, is_no_answer, nonexisting, page,
+            refused,
         },
         port::{Credential, Graph, GraphSource},
     },
@@ -68,6 +69,30 @@ async fn a_part_of_a_list_never_passes_for_the_whole() {
     });
     let bench = Bench::new(endless).await;
     assert_eq!(is_no_answer(bench.numbers().await), "Meta's list has more than 50 pages");
+}
+
+#[tokio::test]
+async fn a_list_that_is_larger_than_any_account_s_is_no_list_and_tells_why() {
+    fn pages(seen: &Seen, entries: u64, more: &str) -> Reply {
+        let at: u64 = seen.query("after").map_or(0, |cursor| cursor.parse().unwrap());
+        let data: Vec<_> = (0..entries)
+            .map(|n| json!({"id": format!("{at}{n:05}"), "display_phone_number": "+1 555-010-0002", "verified_name": more}))
+            .collect();
+        let after = (at + 1).to_string();
+        Reply::Json(200, json!({"data": data, "paging": {"cursors": {"after": after}, "next": "https://x/"}}))
+    }
+    type Pages = fn(&Seen) -> Reply;
+    let cases: [(Pages, _, _); 4] = [
+        (|seen| pages(seen, 1, &"x".repeat(3 * 1_024 * 1_024)), "Meta's list has more than 64 MiB", 22),
+        (|seen| pages(seen, 3_000, ""), "Meta's list has more than 10000 entries", 4),
+        (|seen| pages(seen, 100, ""), "Meta's list has more than 50 pages", 50),
+        (|seen| pages(seen, 40_000, ""), "the answer has more than 100000 values", 1),
+    ];
+    for (reply, told, calls) in cases {
+        let bench = Bench::new((0..60).map(|_| Reply::By(reply))).await;
+        assert_eq!(is_no_answer(bench.numbers().await), told);
+        assert_eq!(bench.seen().len(), calls, "{told}");
+    }
 }
 
 #[tokio::test]

@@ -227,7 +227,7 @@ impl Secrets for Drawer {
     async fn read(&self, key: &SecretKey) -> SecretRead {
         match lock(&self.0).get(&key.name) {
             None | Some(Secret::Missing | Secret::Uncreatable) => SecretRead::Missing,
-            Some(Secret::Forbidden) => SecretRead::Forbidden,
+            Some(Secret::Forbidden) => SecretRead::Forbidden(String::new()),
             Some(Secret::Failing) => SecretRead::Failed("the API server is away".into()),
             Some(Secret::Found { version, data }) => SecretRead::Found {
                 version: SecretVersion { uid: key.name.clone(), resource_version: version.to_string() },
@@ -591,7 +591,7 @@ impl Stage {
     async fn secret(&self, key: &SecretKey) -> (SecretFact, Option<(String, SecretString)>) {
         match self.secrets.read(key).await {
             SecretRead::Missing => (SecretFact::Missing, None),
-            SecretRead::Forbidden => (SecretFact::Forbidden, None),
+            SecretRead::Forbidden(why) => (SecretFact::Forbidden(why), None),
             SecretRead::Failed(why) => (SecretFact::Unreadable(why), None),
             SecretRead::Found { version, value: None, .. } => (SecretFact::KeyMissing { version }, None),
             SecretRead::Found { version, value: Some(value), .. } => {

@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,10 +35,22 @@ pub enum Mishap {
     Lost,
     /// The server refuses, once.
     Error,
+    /// Who sent it dies before it is done, or after it.
+    DiesBefore,
+    DiesAfter,
 }
 
 /// One object's path below its kind: namespace and name.
 type Name = (String, String);
+
+/// A write of status that changed something.
+#[derive(Clone)]
+pub struct Written {
+    pub channel: String,
+    pub status: Value,
+    /// Which process wrote it.
+    pub by: usize,
+}
 
 /// One event of a watch.
 #[derive(Clone)]
@@ -51,8 +66,7 @@ struct Inner {
     version: u64,
     events: Vec<Event>,
     mishaps: VecDeque<Mishap>,
-    /// Writes of status that changed something: which channel, and what it says.
-    written: Vec<(String, Value)>,
+    written: Vec<Written>,
     /// Watches that began before this number end.
     epoch: u64,
 }
@@ -66,7 +80,12 @@ pub struct ApiServer {
 
 /// The way of one process to the outside. It can be cut for ever, as by a crash, or for a while.
 #[derive(Clone)]
-pub struct Wire(Arc<watch::Sender<Standing>>);
+pub struct Wire {
+    of: usize,
+    standing: Arc<watch::Sender<Standing>>,
+    /// The process dies after its next write to Meta.
+    doomed: Arc<AtomicBool>,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -76,12 +95,32 @@ pub enum Standing {
 }
 
 impl Wire {
-    pub fn open() -> Self {
-        Self(Arc::new(watch::Sender::new(Standing::Open)))
+    pub fn open(of: usize) -> Self {
+        Self { of, standing: Arc::new(watch::Sender::new(Standing::Open)), doomed: Arc::default() }
+    }
+
+    pub fn is_cut(&self) -> bool {
+        *self.standing.borrow() == Standing::Cut
+    }
+
+    pub fn doom(&self) {
+        self.doomed.store(true, Ordering::Relaxed);
+    }
+
+    /// After a write to Meta.
+    pub async fn may_die(&self) {
+        if self.doomed.load(Ordering::Relaxed) {
+            self.die().await;
+        }
+    }
+
+    async fn die(&self) {
+        self.set(Standing::Cut);
+        std::future::pending::<()>().await;
     }
 
     pub fn set(&self, standing: Standing) {
-        self.0.send_if_modified(|now| {
+        self.standing.send_if_modified(|now| {
             let is_news = *now != Standing::Cut && *now != standing;
             if is_news {
                 *now = standing;
@@ -92,13 +131,13 @@ impl Wire {
 
     /// Returns once the way is open; never, after a crash.
     pub async fn pass(&self) {
-        let mut standing = self.0.subscribe();
+        let mut standing = self.standing.subscribe();
         let _ = standing.wait_for(|standing| *standing == Standing::Open).await;
     }
 
     /// Returns after a crash.
     pub async fn pass_if_alive(&self) {
-        let mut standing = self.0.subscribe();
+        let mut standing = self.standing.subscribe();
         let _ = standing.wait_for(|standing| *standing != Standing::Cut).await;
     }
 }
@@ -173,7 +212,7 @@ impl ApiServer {
     }
 
     /// The writes of status that changed something, in order, from this one on.
-    pub fn written_since(&self, first: usize) -> Vec<(String, Value)> {
+    pub fn written_since(&self, first: usize) -> Vec<Written> {
         self.lock().written[first..].to_vec()
     }
 
@@ -227,7 +266,7 @@ impl ApiServer {
             (&Method::GET, ["namespaces", namespace, plural, name]) => self.read(plural, namespace, name),
             (&Method::POST, ["namespaces", namespace, plural]) => self.create(plural, namespace, sent),
             (&Method::PATCH, ["namespaces", namespace, plural, name, "status"]) => {
-                self.write_status(plural, namespace, name, &sent).await
+                self.write_status(plural, namespace, name, &sent, wire).await
             }
             (&Method::PATCH, ["namespaces", namespace, plural, name]) => {
                 self.merge(plural, namespace, name, &sent)
@@ -335,9 +374,17 @@ impl ApiServer {
         answer(StatusCode::OK, &written)
     }
 
-    async fn write_status(&self, plural: &str, namespace: &str, name: &str, sent: &Value) -> Response<Body> {
+    async fn write_status(
+        &self,
+        plural: &str,
+        namespace: &str,
+        name: &str,
+        sent: &Value,
+        wire: &Wire,
+    ) -> Response<Body> {
         let mishap = self.lock().mishaps.pop_front();
         match mishap {
+            Some(Mishap::DiesBefore) => wire.die().await,
             Some(Mishap::Conflict) => {
                 return failure(StatusCode::CONFLICT, name, "another writer was faster");
             }
@@ -345,16 +392,25 @@ impl ApiServer {
                 return failure(StatusCode::INTERNAL_SERVER_ERROR, name, "etcd has no leader");
             }
             Some(Mishap::Lost) => std::future::pending().await,
-            Some(Mishap::Landed) | None => {}
+            Some(Mishap::Landed | Mishap::DiesAfter) | None => {}
         }
-        let response = self.apply_status(plural, namespace, name, sent);
-        if mishap == Some(Mishap::Landed) {
-            std::future::pending::<()>().await;
+        let response = self.apply_status(plural, namespace, name, sent, wire.of);
+        match mishap {
+            Some(Mishap::Landed) => std::future::pending::<()>().await,
+            Some(Mishap::DiesAfter) => wire.die().await,
+            _ => {}
         }
         response
     }
 
-    fn apply_status(&self, plural: &str, namespace: &str, name: &str, sent: &Value) -> Response<Body> {
+    fn apply_status(
+        &self,
+        plural: &str,
+        namespace: &str,
+        name: &str,
+        sent: &Value,
+        by: usize,
+    ) -> Response<Body> {
         let mut inner = self.lock();
         let of = (namespace.to_owned(), name.to_owned());
         let Some(mut object) = inner.objects.get(plural).and_then(|all| all.get(&of)).cloned() else {
@@ -371,7 +427,7 @@ impl ApiServer {
         object["status"] = sent["status"].clone();
         let written = inner.put(plural, of, object);
         if plural == "whatsappchannels" {
-            inner.written.push((name.to_owned(), written["status"].clone()));
+            inner.written.push(Written { channel: name.to_owned(), status: written["status"].clone(), by });
         }
         self.tell(&inner);
         answer(StatusCode::OK, &written)

@@ -57,8 +57,19 @@ pub struct FarGraph {
 }
 
 impl FarGraph {
+    /// A write, after which the process may die.
+    async fn write<T, F>(&self, call: impl FnOnce(GraphClient) -> F + Send + 'static) -> T
+    where
+        T: Send + 'static,
+        F: Future<Output = T>,
+    {
+        let answer = self.read(call).await;
+        self.wire.may_die().await;
+        answer
+    }
+
     /// What is on the wire goes on after a crash; only its answer is lost.
-    async fn far<T, F>(&self, call: impl FnOnce(GraphClient) -> F + Send + 'static) -> T
+    async fn read<T, F>(&self, call: impl FnOnce(GraphClient) -> F + Send + 'static) -> T
     where
         T: Send + 'static,
         F: Future<Output = T>,
@@ -75,10 +86,10 @@ impl FarGraph {
 
 /// One line for each call: its arguments, owned.
 macro_rules! calls {
-    ($($(#[$of:meta])* fn $name:ident($($argument:ident: $borrowed:ty),*) -> $answer:ty;)*) => {
-        $($(#[$of])* async fn $name(&self, $($argument: $borrowed),*) -> $answer {
+    ($kind:ident: $(fn $name:ident($($argument:ident: $borrowed:ty),*) -> $answer:ty;)*) => {
+        $(async fn $name(&self, $($argument: $borrowed),*) -> $answer {
             $(let $argument = $argument.to_owned();)*
-            self.far(move |graph| async move { graph.$name($(lend(&$argument)),*).await }).await
+            self.$kind(move |graph| async move { graph.$name($(lend(&$argument)),*).await }).await
         })*
     };
 }
@@ -113,7 +124,7 @@ macro_rules! by_value {
 by_value!(Timestamp, Urgency, Duration, CodeMethod);
 
 impl Graph for FarGraph {
-    calls! {
+    calls! { read:
         fn debug_token() -> Result<TokenFacts, Failure>;
         fn business(urgency: Urgency) -> Result<BusinessFacts, Failure>;
         fn owned_accounts(not_before: Timestamp, urgency: Urgency) -> Listing;
@@ -122,6 +133,9 @@ impl Graph for FarGraph {
         fn numbers(account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<Arc<NumberList>, Failure>;
         fn subscribed(account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<Subscribed, Failure>;
         fn profile(account: &AccountId, number: &NumberId, max_age: Duration, urgency: Urgency) -> Result<Profile, Failure>;
+    }
+
+    calls! { write:
         fn add_number(account: &AccountId, number: &E164, name: &str) -> Result<NumberId, Failure>;
         fn request_code(account: &AccountId, number: &NumberId, method: CodeMethod, language: &str) -> Result<(), Failure>;
         fn verify_code(account: &AccountId, number: &NumberId, code: &SecretString) -> Result<(), Failure>;

@@ -44,7 +44,7 @@ enum Accident {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Harm {
+pub enum Harm {
     LostBefore,
     LostAfter,
     ErrorBefore,
@@ -53,7 +53,17 @@ enum Harm {
 }
 
 impl Harm {
-    fn kind(self) -> FaultKind {
+    pub fn any() -> impl Strategy<Value = Self> {
+        prop_oneof![
+            Just(Self::LostBefore),
+            Just(Self::LostAfter),
+            Just(Self::ErrorBefore),
+            Just(Self::ErrorAfter),
+            Just(Self::Html),
+        ]
+    }
+
+    pub fn kind(self) -> FaultKind {
         match self {
             Self::LostBefore => FaultKind::TimeoutBefore,
             Self::LostAfter => FaultKind::TimeoutAfter,
@@ -71,19 +81,12 @@ fn accident() -> impl Strategy<Value = Accident> {
         Just(WriteFault::TimeoutLost),
         Just(WriteFault::Error),
     ];
-    let harm = prop_oneof![
-        Just(Harm::LostBefore),
-        Just(Harm::LostAfter),
-        Just(Harm::ErrorBefore),
-        Just(Harm::ErrorAfter),
-        Just(Harm::Html),
-    ];
     prop_oneof![
         60 => Just(Accident::None),
         2 => Just(Accident::Crash),
         4 => (1_u8..90).prop_map(Accident::Pause),
         3 => write.prop_map(Accident::Write),
-        4 => harm.prop_map(Accident::Meta),
+        4 => Harm::any().prop_map(Accident::Meta),
         2 => Just(Accident::Late),
         2 => Just(Accident::Delayed),
         2 => (1_u8..4).prop_map(Accident::Stale),

@@ -5,11 +5,7 @@
 //! Time is that of a paused runtime: it goes on when nobody has anything to do. Calls to Meta run on another runtime, and
 //! time stands still meanwhile.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use proptest::{
     prelude::*,
@@ -29,8 +25,9 @@ use whatsapp_operator::{
 };
 
 use super::{
-    api_server::{ApiServer, Mishap, Standing, Wire},
+    api_server::{ApiServer, Mishap, Standing, Wire, Written},
     far::Far,
+    properties::Harm,
 };
 
 const NAMESPACE: &str = "shop-br";
@@ -97,10 +94,12 @@ enum Accident {
     HandOver,
     /// A replica does not reach the API server for this many seconds.
     Stall(u8),
+    /// A replica dies right after its next write to Meta.
+    Doom,
     /// The next write of a status meets this.
     Write(Mishap),
     /// The next call to Meta meets this.
-    Meta(fn() -> FaultKind),
+    Meta(Harm),
     /// The effects of the next writes show late: within their settle times.
     Late,
     /// The next write of each kind gets no answer and takes effect only later, within its settle time.
@@ -113,21 +112,22 @@ enum Accident {
 }
 
 fn accident() -> impl Strategy<Value = Accident> {
-    let harms: [fn() -> FaultKind; 5] = [
-        || FaultKind::TimeoutBefore,
-        || FaultKind::TimeoutAfter,
-        || FaultKind::Status { code: 503 },
-        || FaultKind::StatusAfter { code: 500 },
-        || FaultKind::Html { code: 502 },
+    let mishaps = [
+        Mishap::Conflict,
+        Mishap::Landed,
+        Mishap::Lost,
+        Mishap::Error,
+        Mishap::DiesBefore,
+        Mishap::DiesAfter,
     ];
-    let mishaps = [Mishap::Conflict, Mishap::Landed, Mishap::Lost, Mishap::Error];
     prop_oneof![
         6 => Just(Accident::None),
         4 => Just(Accident::Crash),
+        4 => Just(Accident::Doom),
         3 => Just(Accident::HandOver),
         4 => (1_u8..60).prop_map(Accident::Stall),
         5 => prop::sample::select(mishaps.to_vec()).prop_map(Accident::Write),
-        6 => prop::sample::select(harms.to_vec()).prop_map(Accident::Meta),
+        6 => Harm::any().prop_map(Accident::Meta),
         2 => Just(Accident::Late),
         2 => Just(Accident::Delayed),
         2 => Just(Accident::CloseWatches),
@@ -149,15 +149,17 @@ struct World {
     address: String,
     limits: Limits,
     replicas: Vec<Replica>,
+    /// Processes so far.
+    started: usize,
     /// Who holds the Lease, and until when.
-    lease: (usize, Instant),
+    lease: (Option<usize>, Instant),
     channels: Vec<Channel>,
     begun: Instant,
     /// Nothing that happens may turn what was true: people's acts and faults alone are played.
     looked: usize,
     /// Effects at Meta that were looked at.
     counted: usize,
-    trues: BTreeSet<(String, String)>,
+    conditions: HashMap<String, (String, String)>,
     told: Vec<String>,
     _stop: DropGuard,
 }
@@ -220,12 +222,13 @@ impl World {
             address,
             limits: Limits::default(),
             replicas: Vec::new(),
-            lease: (0, Instant::now()),
+            started: 0,
+            lease: (None, Instant::now()),
             channels,
             begun: Instant::now(),
             looked: 0,
             counted: 0,
-            trues: BTreeSet::new(),
+            conditions: HashMap::new(),
             told: Vec::new(),
             _stop: stop.drop_guard(),
         };
@@ -233,8 +236,9 @@ impl World {
         world
     }
 
-    fn start(&self) -> Replica {
-        let wire = Wire::open();
+    fn start(&mut self) -> Replica {
+        self.started += 1;
+        let wire = Wire::open(self.started);
         let clock = Arc::new(VirtualClock(self.sandbox.clone()));
         let base_url = self.address.parse().expect("an address");
         let settings = Settings { base_url, ..Settings::new(self.limits.clone()).expect("settings") };
@@ -270,6 +274,13 @@ impl World {
                 replica.wire.set(Standing::Open);
             }
         }
+        while let Some(dead) = self.replicas.iter().position(|replica| replica.wire.is_cut()) {
+            let fresh = self.start();
+            std::mem::replace(&mut self.replicas[dead], fresh).running.abort();
+            // Whoever starts in its place has another name.
+            self.lease.0.take_if(|holder| *holder == dead);
+            self.tell(&format!("replica {dead} has died and starts anew"));
+        }
         if let Some(ended) = self.replicas.iter().position(|replica| replica.running.is_finished()) {
             return Err(format!("replica {ended} ended by itself"));
         }
@@ -290,16 +301,17 @@ impl World {
         let (holder, until) = self.lease;
         let reaches = |at: usize| self.replicas[at].stalled_until.is_none();
         let next = match () {
-            () if reaches(holder) && now < until => holder,
+            () if now < until && holder.is_some_and(reaches) => holder,
             () if now < until => return,
             () => match (0..self.replicas.len()).find(|at| reaches(*at)) {
-                Some(next) => next,
+                Some(next) => Some(next),
                 None => return,
             },
         };
         self.lease = (next, now + LEASE);
+        let Some(next) = next else { return };
         self.replicas[next].told.send_replace(MayWork::Until(now + LEASE - RENEW));
-        if next != holder {
+        if Some(next) != holder {
             self.tell(&format!("replica {next} works"));
         }
     }
@@ -310,24 +322,23 @@ impl World {
         let channel = usize::from(who) % self.channels.len();
         match what {
             Accident::None => {}
-            Accident::Crash => {
-                let fresh = self.start();
-                let dead = std::mem::replace(&mut self.replicas[at], fresh);
-                dead.wire.set(Standing::Cut);
-                dead.running.abort();
-            }
+            Accident::Crash => self.replicas[at].wire.set(Standing::Cut),
+            Accident::Doom => self.replicas[at].wire.doom(),
             Accident::HandOver => {
-                let (holder, _) = self.lease;
-                self.replicas[holder].told.send_replace(MayWork::No);
-                // It gives the Lease up after what it began has ended.
-                self.lease = ((holder + 1) % self.replicas.len(), Instant::now() + Duration::from_secs(120));
+                if let (Some(holder), _) = self.lease {
+                    self.replicas[holder].told.send_replace(MayWork::No);
+                    // It gives the Lease up after what it began has ended.
+                    self.lease = (None, Instant::now() + Duration::from_secs(120));
+                }
             }
             Accident::Stall(seconds) => {
                 self.replicas[at].wire.set(Standing::Stalled);
                 self.replicas[at].stalled_until = Some(Instant::now() + SECOND * u32::from(seconds));
             }
             Accident::Write(mishap) => self.server.meets(mishap),
-            Accident::Meta(kind) => self.sandbox.inject(Fault { on: Match::any().times(1), kind: kind() }),
+            Accident::Meta(harm) => {
+                self.sandbox.inject(Fault { on: Match::any().times(1), kind: harm.kind() })
+            }
             Accident::Late => {
                 for (edge, secs) in [("register", 500), ("verify_code", 100), ("phone_numbers", 100)] {
                     let on = Match::on("POST", edge).times(1);
@@ -419,18 +430,18 @@ impl World {
     fn look(&mut self) -> Result<(), String> {
         let written = self.server.written_since(self.looked);
         self.looked += written.len();
-        for (name, status) in &written {
+        for Written { channel: name, status, by } in &written {
             for kind in ["NumberAdded", "NumberVerified", "Registered", "Ready"] {
-                let of = (name.clone(), kind.to_owned());
-                match condition(status, kind).map(|c| c["status"].as_str().unwrap_or_default().to_owned()) {
-                    Some(is) if is == "True" => drop(self.trues.insert(of)),
-                    Some(is) if is == "False" && self.trues.contains(&of) => {
-                        return Err(format!(
-                            "{name}: {kind} turned False: {}",
-                            condition(status, kind).unwrap()
-                        ));
-                    }
-                    _ => {}
+                let Some(now) = condition(status, kind) else { continue };
+                let word = |member: &str| now[member].as_str().unwrap_or_default().to_owned();
+                let (of, is) = (format!("{name}: {kind}"), (word("status"), word("reason")));
+                let before = self.conditions.insert(of.clone(), is.clone());
+                if before.as_ref() == Some(&is) {
+                    continue;
+                }
+                self.tell(&format!("{of} is {} {}, by process {by}", is.0, is.1));
+                if is.0 == "False" && before.is_some_and(|(before, _)| before == "True") {
+                    return Err(format!("{of} turned False: {now}"));
                 }
             }
         }
@@ -531,6 +542,18 @@ impl World {
         story.extend(effects.iter().map(|effect| {
             format!("at Meta, {:#}: {:?}", effect.at.duration_since(begun.unwrap()), effect.what)
         }));
+        let calls = self.sandbox.calls();
+        for call in calls.iter().rev().take(60).rev() {
+            story.push(format!(
+                "call, {:#}: {} {} of {:?}: {:?} {:?}",
+                call.at.duration_since(begun.unwrap()),
+                call.method,
+                call.path,
+                call.id,
+                call.status,
+                call.faults
+            ));
+        }
         for channel in &self.channels {
             let status = self.status(channel.name);
             story.push(format!("{}: {} consents, {}", channel.name, channel.consents, status["conditions"]));
@@ -583,6 +606,25 @@ fn play(seed: u64, lag: u64, script: &[Move]) -> Result<(), String> {
 #[test]
 fn two_replicas_bring_three_numbers_up_without_any_accident() {
     play(1, 0, &[]).unwrap();
+}
+
+#[test]
+fn a_code_that_was_proven_late_is_not_taken_for_a_wrong_one() {
+    let one = |after, who, what| Move { after, who, what };
+    for harm in [Harm::LostBefore, Harm::LostAfter, Harm::ErrorBefore, Harm::ErrorAfter, Harm::Html] {
+        let script = [
+            one(37, 0, Accident::Delayed),
+            one(36, 0, Accident::Write(Mishap::Error)),
+            one(36, 108, Accident::Crash),
+            one(6, 236, Accident::Doom),
+            one(19, 227, Accident::Meta(harm)),
+            one(61, 215, Accident::Stall(44)),
+            one(26, 172, Accident::Stall(52)),
+            one(40, 186, Accident::Write(Mishap::Error)),
+            one(2, 154, Accident::None),
+        ];
+        play(527, 29, &script).unwrap();
+    }
 }
 
 proptest! {

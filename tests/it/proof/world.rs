@@ -802,6 +802,7 @@ impl World {
             business: BusinessId::from(BUSINESS),
             credential_version: Some("1".into()),
             hold: None,
+            lost: None,
             token: Fact::NotAsked,
             facts: Fact::NotAsked,
             reach: Reach::Accounts(

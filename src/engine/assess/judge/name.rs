@@ -2,7 +2,7 @@
 
 use crate::engine::{
     assess::scene::{Judged, Scene},
-    rule::naming::{is_approved_and_not_live, status},
+    rule::naming::{is, is_approved_and_not_live, status},
     value::{
         condition_type::ConditionType,
         desired::{Connection, Management},
@@ -15,8 +15,8 @@ use crate::engine::{
 
 pub(super) fn name(scene: &Scene<'_>, number: &Number) -> Judged {
     let desired = scene.desired.display_name.as_str();
-    let live = number.verified_name.value().is_some_and(|n| n == desired);
-    let pending = number.new_display_name.value().is_some_and(|n| n == desired);
+    let live = is(&number.verified_name, desired);
+    let pending = is(&number.new_display_name, desired);
     if live {
         return live_name(scene, number);
     }
@@ -133,7 +133,7 @@ fn not_live(scene: &Scene<'_>) -> Option<Judged> {
 fn other_name(scene: &Scene<'_>, number: &Number) -> Judged {
     let live = number.verified_name.value().map_or("", String::as_str);
     let desired = &scene.desired.display_name;
-    if scene.memory.marks.declined.contains_key(desired) {
+    if scene.memory.marks.has_declined(desired) {
         return declined();
     }
     if number.is_registered() {

@@ -15,7 +15,7 @@ use crate::engine::{
 pub(super) fn claimed(name: Option<&str>) -> String {
     match name {
         Some(name) => format!("the channel {name} manages this number; delete one of the two"),
-        None => "another channel manages this number; delete one of the two".into(),
+        None => "a channel of another namespace manages this number; delete this one, or ask whoever runs the operator".into(),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::engine::{
         portfolio::scene::{PortfolioGiven, Verdict, failure, keep_known},
         scene::Judged,
     },
+    rule::say,
     value::time::later,
     value::{
         condition::Truth,
@@ -405,9 +406,8 @@ fn secret_trial(secret: &SecretFact, at: &SecretKey, malformed: Reason) -> Optio
             format!("Secret {name} has no text under the key {key}; put it there"),
             None,
         )),
-        SecretFact::Forbidden => {
-            let text =
-                format!("the operator may not read Secret {name}; allow its service account to get it");
+        SecretFact::Forbidden(why) => {
+            let text = say::forbidden(&format!("Secret {name}"), None, why);
             Some(fails(Reason::SecretForbidden, text, None))
         }
         SecretFact::Unreadable(_) => Some(Trial::Unknown),

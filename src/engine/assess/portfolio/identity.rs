@@ -8,6 +8,7 @@ use crate::engine::{
     },
     value::{
         condition_type::ConditionType,
+        display_name::is_same,
         failure::{Failure, Refusal, Said},
         id::Fact,
         page::Page,
@@ -111,7 +112,7 @@ impl PortfolioGiven<'_> {
     }
 }
 
+/// Meta's pages show a portfolio's name in capitals in places.
 fn same_name(a: &str, b: &str) -> bool {
-    let normal = |s: &str| s.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-    normal(a) == normal(b)
+    is_same(&a.to_lowercase(), &b.to_lowercase())
 }

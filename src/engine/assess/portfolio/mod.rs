@@ -99,6 +99,7 @@ pub fn assess_portfolio(given: &PortfolioGiven<'_>) -> PortfolioAssessment {
             business: desired.business.clone(),
             credential_version: credentials.version.clone(),
             hold,
+            lost: lost(&set),
             token,
             facts: business,
             reach,
@@ -112,6 +113,19 @@ pub fn assess_portfolio(given: &PortfolioGiven<'_>) -> PortfolioAssessment {
         // Secrets are read again every minute; everything else is asked for by its own age.
         next: later(now, given.limits.credential_poll),
     }
+}
+
+/// Since when the credentials do not work, or show another business.
+fn lost(set: &ConditionSet) -> Option<Timestamp> {
+    let credentials = set.get(ConditionType::CredentialsValid);
+    let business = set.get(ConditionType::IdentityConfirmed).filter(|c| c.reason == Reason::WrongBusiness);
+    [credentials, business]
+        .into_iter()
+        .flatten()
+        // A Secret that the operator may not read says nothing about the credentials in it.
+        .filter(|c| c.status == Truth::False && c.reason != Reason::SecretForbidden)
+        .map(|condition| condition.since)
+        .min()
 }
 
 /// What a token lacks of the three scopes, in a fixed order.

@@ -270,7 +270,7 @@ fn after_a_restart_meta_being_down_leaves_a_ready_portfolio_ready() {
 
 #[rstest]
 #[case(SecretFact::Missing, Reason::SecretMissing)]
-#[case(SecretFact::Forbidden, Reason::SecretForbidden)]
+#[case(SecretFact::Forbidden(String::new()), Reason::SecretForbidden)]
 #[case(SecretFact::KeyMissing { version: SecretVersion { uid: "s".into(), resource_version: "1".into() } }, Reason::SecretKeyMissing)]
 fn a_secret_that_cannot_be_used_is_named(#[case] secret: SecretFact, #[case] reason: Reason) {
     let mut case = Case::new();
@@ -970,7 +970,7 @@ fn a_channel_below_a_held_portfolio_waits_for_whom_the_portfolio_waits() {
             let version = SecretVersion { uid: "s".into(), resource_version: "1".into() };
             c.observed.access_token = SecretFact::KeyMissing { version };
         }),
-        case(|c| c.observed.access_token = SecretFact::Forbidden),
+        case(|c| c.observed.access_token = SecretFact::Forbidden(String::new())),
         case(|c| c.token().is_valid = false),
         case(|c| c.token().expires_at = Some(now())),
         case(|c| c.token().kind = TokenType::Page),

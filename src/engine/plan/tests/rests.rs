@@ -117,7 +117,7 @@ fn secrets() -> impl Strategy<Value = SecretFact> {
         present("s", 1),
         SecretFact::Missing,
         SecretFact::KeyMissing { version: version("s", 1) },
-        SecretFact::Forbidden,
+        SecretFact::Forbidden(String::new()),
         SecretFact::Present { version: version("s", 1), well_formed: false, seen_before: false },
     ])
 }

@@ -1,0 +1,114 @@
+use serde_json::json;
+
+use super::*;
+use crate::{
+    api::v1alpha1::WhatsAppChannelStatus,
+    cluster::read::Stored,
+    controller::{claim::Pauses, resting::Accounts, state::States},
+    engine::id::{AccountId, NumberId},
+    engine::spelling::Canonical,
+    run::rested::Rested,
+};
+
+const CROWD: usize = 15_000;
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// A clock that stands still, but for when it is told.
+struct Hands(Mutex<jiff::Timestamp>);
+
+impl Clock for Hands {
+    fn now(&self) -> jiff::Timestamp {
+        *self.0.lock().expect("sound")
+    }
+}
+
+/// Who works: what is remembered of channels beside the index.
+#[derive(Default)]
+struct Term {
+    states: States,
+    accounts: Accounts,
+}
+
+impl Follower for Term {
+    fn is_news(&self, _: &Key, _: &str) -> bool {
+        false
+    }
+
+    fn channel_gone(&self, key: &Key) {
+        self.states.remove(key);
+        self.accounts.leave(key);
+    }
+
+    fn portfolio_gone(&self, _: &PortfolioRef) {}
+
+    fn failing(&self) -> Vec<Key> {
+        Vec::new()
+    }
+}
+
+fn digits(n: usize) -> String {
+    format!("55119{n:08}")
+}
+
+fn channel(n: usize, round: usize) -> Stored<WhatsAppChannel> {
+    let status: Option<WhatsAppChannelStatus> = None;
+    let channel = json!({"apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+        "metadata": {"name": format!("c{n}"), "namespace": "shop", "uid": format!("{round}-{n}"), "generation": 1},
+        "spec": {"portfolioRef": {"name": "acme"}, "accountId": format!("3{}", n / 100),
+                 "phoneNumber": format!("+{}", digits(n)), "displayName": "Acme"}, "status": status});
+    Stored(Ok(serde_json::from_value(channel).expect("a channel")))
+}
+
+#[tokio::test]
+async fn a_crowd_of_channels_that_came_and_went_leaves_nothing_whether_anybody_works_or_not() {
+    for is_worked_on in [false, true] {
+        let clock = Arc::new(Hands(Mutex::new(jiff::Timestamp::UNIX_EPOCH)));
+        let pauses = Pauses { gone: PAUSE, displaced: PAUSE, kept: PAUSE };
+        let index: Index<()> = Index::new(clock.clone(), Claims::new(pauses), &[], (16, 16));
+        let term = Arc::new(Term::default());
+        index.follow(is_worked_on.then(|| term.clone() as Arc<dyn Follower>));
+        index.take_channel(&News::Filled);
+        let room = || {
+            let all = [index.claims.room(), index.channels.room(), term.states.room(), term.accounts.room()];
+            all.iter().sum::<usize>()
+        };
+        for round in 0..3 {
+            for n in 0..CROWD {
+                let object = channel(n, round);
+                let key = Key::of(object.meta());
+                index.take_channel(&News::Shown { key: &key, object: &object, is_first: false });
+                // A person asks, so that it moves up in line.
+                index.channels.ask(&key, Urgency::Person);
+                if !is_worked_on {
+                    continue;
+                }
+                let now = index.clock.now();
+                term.states.of(&key, &"1".into(), now);
+                let rested = Rested {
+                    account: AccountId::new(format!("3{}", n / 100)),
+                    number: NumberId::new(format!("1{n}")),
+                    digits: Canonical::of(&digits(n)),
+                    needs_subscription: false,
+                    needs_profile: false,
+                    shown: 0,
+                    profile: None,
+                    begun: now,
+                    date: None,
+                };
+                let of = PortfolioRef { namespace: "shop".into(), name: "acme".into() };
+                term.accounts.rest(&of, &key, "1", &rested);
+            }
+            assert!(room() > CROWD, "{}", room());
+            for n in 0..CROWD {
+                let object = channel(n, round);
+                index.take_channel(&News::Gone(&Key::of(object.meta())));
+            }
+        }
+        // The pauses of their numbers end as well, with nobody there to ask.
+        *clock.0.lock().expect("sound") += PAUSE;
+        index.tidy();
+        term.states.tidy();
+        term.accounts.tidy();
+        assert!(room() < 2_000, "room for {} is left", room());
+    }
+}

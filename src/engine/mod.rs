@@ -74,6 +74,7 @@
 //! #         without_digits: Vec::new(),
 //! #     }],
 //! #     subscribed: Fact::NotAsked,
+//! #     other_apps: Vec::new(),
 //! #     profile: Fact::NotAsked,
 //! #     code_secret: SecretFact::Missing,
 //! #     pin_secret: SecretFact::Missing,
@@ -115,6 +116,7 @@ mod value;
 
 pub use rule::{drift, line, name, timezone};
 pub use value::{
-    action, block, condition, condition_type, consent, desired, display_name, failure, id, limits, memory,
-    observed, outcome, page, phone, portfolio, reason, secret, spelling, status, step, time, wait, word,
+    action, block, condition, condition_type, consent, desired, display_name, failure, farewell, id, limits,
+    memory, observed, outcome, page, phone, portfolio, reason, secret, spelling, status, step, time, wait,
+    word,
 };

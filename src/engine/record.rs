@@ -82,7 +82,9 @@ fn subject(step: &Step) -> Option<String> {
         | Step::CreatePin { .. }
         | Step::SubscribeApp { .. }
         | Step::RouteWebhook { .. }
-        | Step::WriteProfile { .. } => None,
+        | Step::WriteProfile { .. }
+        | Step::UnrouteWebhook { .. }
+        | Step::Deregister { .. } => None,
     }
 }
 
@@ -103,7 +105,9 @@ fn mark(memory: &mut Memory, planned: &Planned, now: Timestamp) {
         | Step::Register { .. }
         | Step::SubscribeApp { .. }
         | Step::RouteWebhook { .. }
-        | Step::WriteProfile { .. } => {}
+        | Step::WriteProfile { .. }
+        | Step::UnrouteWebhook { .. }
+        | Step::Deregister { .. } => {}
     }
 }
 
@@ -219,7 +223,9 @@ fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, at: Timestam
         | StepKind::Register
         | StepKind::SubscribeApp
         | StepKind::RouteWebhook
-        | StepKind::WriteProfile => {}
+        | StepKind::WriteProfile
+        | StepKind::UnrouteWebhook
+        | StepKind::Deregister => {}
     }
 }
 
@@ -239,7 +245,9 @@ fn refuse(memory: &mut Memory, kind: StepKind, entry: usize, refusal: &Refusal, 
         | StepKind::Register
         | StepKind::SubscribeApp
         | StepKind::RouteWebhook
-        | StepKind::WriteProfile => {}
+        | StepKind::WriteProfile
+        | StepKind::UnrouteWebhook
+        | StepKind::Deregister => {}
     }
 }
 

@@ -13,9 +13,12 @@ use serde_json::Value;
 use super::budget::minutes_until;
 use super::clock::{after_days, after_secs, later};
 use super::envelope::{Refusal, UserText};
-use super::part::{Late, Override, Profile, only_digits};
+use super::part::Profile;
+use super::part::{Late, Override, only_digits};
 use super::rival::Rival;
-use super::switch::{AlreadyVerified, CodeRefusal, PinMismatch, RegisteredPin, Switches, WrongCode};
+use super::switch::{
+    AlreadyVerified, CodeRefusal, NotRegistered, PinMismatch, RegisteredPin, Switches, WrongCode,
+};
 
 /// A code lives this long.
 const CODE_LIFE_SECS: u64 = 600;
@@ -554,14 +557,23 @@ impl Number {
     }
 
     /// Leaves Cloud API; name, history and PIN remain.
-    pub(super) fn deregister(&mut self, now: Timestamp) -> Result<(), Refusal> {
+    pub(super) fn deregister(&mut self, switches: &Switches, now: Timestamp) -> Result<(), Refusal> {
         if self.is_coexisting() {
             return Err(not_for_app());
         }
         if !self.is_registered() && !self.deregistration_incomplete {
-            return Err(Refusal::new(133_010, "Phone number not registered"));
+            return Err(match switches.not_registered {
+                NotRegistered::Plain => Refusal::new(133_010, "Phone number not registered"),
+                NotRegistered::Parameter => {
+                    Refusal::invalid("the phone number is not registered").subcode(2_207_051)
+                }
+            });
         }
-        allow(&mut self.attempts.deregisters, &mut self.attempts.deregister_blocked, now)?;
+        if switches.deregisters_share_limit {
+            allow(&mut self.attempts.registers, &mut self.attempts.register_blocked, now)?;
+        } else {
+            allow(&mut self.attempts.deregisters, &mut self.attempts.deregister_blocked, now)?;
+        }
         self.deregistration_incomplete = false;
         self.platform_type = "NOT_APPLICABLE".to_owned();
         self.status = "DISCONNECTED".to_owned();

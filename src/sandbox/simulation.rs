@@ -254,9 +254,9 @@ impl Sandbox {
     /// number is registered.
     pub fn deregister_number(&self, digits: &str) -> bool {
         let mut state = self.ticked();
-        let now = state.now();
+        let (now, switches) = (state.now(), state.options.switches.clone());
         let Some(number) = number_mut(&mut state.world, digits) else { return false };
-        let (digits, is_done) = (number.digits.clone(), number.deregister(now).is_ok());
+        let (digits, is_done) = (number.digits.clone(), number.deregister(&switches, now).is_ok());
         if is_done {
             state.effect(What::Deregistered { digits });
         }

@@ -92,6 +92,7 @@ fn unknown(status: &WhatsAppChannelStatus) -> Option<String> {
         ("names", &ledger.names),
         ("adds", &ledger.adds),
         ("pins", &ledger.pins),
+        ("deregistrations", &ledger.deregistrations),
     ];
     let entries = lists.into_iter().flat_map(|(list, entries)| {
         entries.iter().enumerate().flat_map(move |(at, entry)| {

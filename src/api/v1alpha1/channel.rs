@@ -49,6 +49,7 @@ use crate::api::rule;
     ),
     validation = rule::object_name(),
     validation = rule::code_and_pin_apart(),
+    validation = rule::coexistence_stays(),
     cel
 )]
 #[serde(rename_all = "camelCase")]
@@ -108,6 +109,21 @@ pub struct WhatsAppChannelSpec {
     /// it again, Report only shows it. What an edit of the spec asks for is written in both cases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift_policy: Option<DriftPolicy>,
+    /// What is taken back at Meta when this object is deleted: Retain (the meaning of an unset field) nothing;
+    /// Unroute the webhook override of spec.webhook; Deregister that, and the registration where this object made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
+    /// How long a deletion tries that, in seconds. Then the object goes, and an event says what is left. Left out: 600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::count")]
+    #[x_kube(validation = rule::deletion_timeout())]
+    pub deletion_timeout_seconds: Option<u32>,
+    /// Consents to what may harm others: DeregisterSharedNumber, to deregister a number although other apps are
+    /// subscribed to its account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub acknowledge: Vec<Acknowledgement>,
     /// While true: no call to Meta, no step, no Secret read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
@@ -325,6 +341,20 @@ pub enum ReadyWhen {
 pub enum DriftPolicy {
     Enforce,
     Report,
+}
+
+/// What is taken back when the object is deleted.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum DeletionPolicy {
+    Retain,
+    Unroute,
+    Deregister,
+}
+
+/// What somebody consents to.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum Acknowledgement {
+    DeregisterSharedNumber,
 }
 
 /// How much the operator may do.

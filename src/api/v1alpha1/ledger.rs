@@ -107,6 +107,11 @@ pub struct Ledger {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub pins: Vec<Entry>,
+    /// Deregistrations; Meta allows ten in 72 hours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub deregistrations: Vec<Entry>,
     /// Pace of the steps that may be repeated, by step.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, Pace>", extend("maxProperties" = 32))]
@@ -126,10 +131,12 @@ impl Ledger {
             StepKind::SubmitName => &self.names,
             StepKind::SetPin => &self.pins,
             StepKind::Register => &self.registrations,
+            StepKind::Deregister => &self.deregistrations,
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
-            | StepKind::WriteProfile => &[],
+            | StepKind::WriteProfile
+            | StepKind::UnrouteWebhook => &[],
         }
     }
 
@@ -142,10 +149,12 @@ impl Ledger {
             StepKind::SubmitName => Some(&mut self.names),
             StepKind::SetPin => Some(&mut self.pins),
             StepKind::Register => Some(&mut self.registrations),
+            StepKind::Deregister => Some(&mut self.deregistrations),
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
-            | StepKind::WriteProfile => None,
+            | StepKind::WriteProfile
+            | StepKind::UnrouteWebhook => None,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod apply;
 mod facts;
+mod going;
 mod judge;
 pub mod portfolio;
 pub mod preflight;
@@ -41,6 +42,9 @@ use crate::engine::{
 ///
 /// See the example of [the engine](crate::engine).
 pub fn assess(given: &Given<'_>, memory: &mut Memory) -> Assessment {
+    if given.desired.deletion.since.is_some() {
+        return going::going(given, memory);
+    }
     if given.desired.suspend {
         return unseen::suspended(given.desired, memory, given.before, given.now);
     }

@@ -62,7 +62,7 @@ fn contradicts(message: String) -> Block {
 
 /// `None` when it is unknown. Left out counts as no for a number that is not registered, or that this object
 /// registered; refused never does.
-fn is_in_app(memory: &Memory, number: &Number) -> Option<bool> {
+pub(super) fn is_in_app(memory: &Memory, number: &Number) -> Option<bool> {
     match &number.is_on_biz_app {
         Field::Is(is) => Some(*is),
         Field::Refused => None,
@@ -248,11 +248,13 @@ pub(super) fn note_registered(memory: &mut Memory, seen: &Seen, now: Timestamp) 
     // It was not seen before it was made, however exactly the two times are kept.
     let begun = seen.begun.unwrap_or(now);
     let at = memory.ledger.last(StepKind::Register).map_or(begun, |last| last.at.max(begun));
+    // A registration from before it fell back did not bring it back.
+    let fell_back = memory.marks.fell_back_since();
     let may_be_ours = memory
         .ledger
         .registrations
         .iter()
-        .filter(|entry| memory.is_own(entry))
+        .filter(|entry| memory.is_own(entry) && fell_back.is_none_or(|since| entry.at >= since))
         .any(|entry| entry.outcome == EntryOutcome::Accepted || entry.is_inconclusive());
     memory.ledger.repeatable.remove(&StepKind::CreatePin);
     memory.marks.note_registered(at, may_be_ours);

@@ -261,7 +261,10 @@ pub(in crate::engine) fn written(step: &Step) -> Vec<String> {
         | Step::VerifyCode { .. }
         | Step::CreatePin { .. }
         | Step::SetPin { .. }
-        | Step::Register { .. } => Vec::new(),
+        | Step::Register { .. }
+        // What is taken back is managed no more.
+        | Step::UnrouteWebhook { .. }
+        | Step::Deregister { .. } => Vec::new(),
     }
 }
 

@@ -76,6 +76,8 @@ pub struct Limits {
     /// No channel goes without a look for longer, whatever it waits for.
     pub look_at_least: Duration,
     pub settle_register: Duration,
+    /// Meta's pages lag up to 90 s behind a deregistration (a recording of May 2026).
+    pub settle_deregister: Duration,
     pub settle_verify: Duration,
     pub settle_add: Duration,
     pub settle_name: Duration,
@@ -114,6 +116,14 @@ pub struct Limits {
     pub shown_watched: Duration,
     /// A status in which nothing but such words changed is written this often.
     pub facts_pause: Duration,
+    /// All deregistrations of a number in [`Self::registration_window`]. Meta allows 10 (page "Registration").
+    pub deregistrations_total: usize,
+    /// Deregistrations of one deletion.
+    pub cleanup_tries: usize,
+    /// Pauses after a step of a deletion that was refused or had no effect: short, since it usually has ten minutes.
+    pub cleanup_pauses: [Duration; 4],
+    /// A process that has just begun to work tries for this long at least, however long ago the deletion was.
+    pub cleanup_least: Duration,
     /// Pauses of a repeatable step that was refused or had no effect.
     pub repeatable_pauses: [Duration; 4],
     pub repeatable_without_effect: u32,
@@ -197,6 +207,7 @@ impl Default for Limits {
             throttled_pause: s(5 * MINUTE),
             look_at_least: s(15 * MINUTE),
             settle_register: s(10 * MINUTE),
+            settle_deregister: s(2 * MINUTE),
             settle_verify: s(2 * MINUTE),
             settle_add: s(2 * MINUTE),
             settle_name: s(10 * MINUTE),
@@ -220,6 +231,10 @@ impl Default for Limits {
             shown_confirmed: s(10 * MINUTE),
             shown_watched: s(MINUTE),
             facts_pause: s(10 * MINUTE),
+            deregistrations_total: 9,
+            cleanup_tries: 3,
+            cleanup_pauses: [s(30), s(2 * MINUTE), s(5 * MINUTE), s(30 * MINUTE)],
+            cleanup_least: s(MINUTE),
             repeatable_pauses: [s(5 * MINUTE), s(30 * MINUTE), s(2 * HOUR), s(6 * HOUR)],
             repeatable_without_effect: 3,
             unseen: s(6 * HOUR),

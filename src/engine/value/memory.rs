@@ -70,6 +70,7 @@ pub struct Ledger {
     /// Refused adds; not scarce, but paced.
     pub adds: Vec<Entry>,
     pub pins: Vec<Entry>,
+    pub deregistrations: Vec<Entry>,
     /// Pacing of the repeatable steps.
     pub repeatable: BTreeMap<StepKind, Pace>,
 }
@@ -231,7 +232,8 @@ impl Marks {
             Registration::NotSeen => (at, None, false),
             Registration::Seen { first, own, fell_back } => (first, own, fell_back.is_some()),
         };
-        let is_new = may_be_own && (has_fallen || before.is_none());
+        // One more registration of a number that somebody else has registered makes nobody its owner.
+        let is_new = may_be_own && (has_fallen || self.registration == Registration::NotSeen);
         let own = if is_new { Some(at) } else { before };
         self.registration = Registration::Seen { first, own, fell_back: None };
         self.connected_since = None;
@@ -292,10 +294,12 @@ impl Ledger {
             StepKind::SubmitName => &self.names,
             StepKind::SetPin => &self.pins,
             StepKind::Register => &self.registrations,
+            StepKind::Deregister => &self.deregistrations,
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
-            | StepKind::WriteProfile => &[],
+            | StepKind::WriteProfile
+            | StepKind::UnrouteWebhook => &[],
         }
     }
 
@@ -308,10 +312,12 @@ impl Ledger {
             StepKind::SubmitName => Some(&mut self.names),
             StepKind::SetPin => Some(&mut self.pins),
             StepKind::Register => Some(&mut self.registrations),
+            StepKind::Deregister => Some(&mut self.deregistrations),
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
-            | StepKind::WriteProfile => None,
+            | StepKind::WriteProfile
+            | StepKind::UnrouteWebhook => None,
         }
     }
 

@@ -585,6 +585,9 @@ reasons! {
     BusinessIneligible: Stalled, BUSINESS, VerifyBusiness at SecurityCenter,
         "Meta does not offer verification to this business at present.",
         "See the Security Centre of Business settings.";
+    CleaningUp: Progress, READY, nobody,
+        "The object is being deleted, and what its deletionPolicy names is taken back at Meta before it goes.",
+        "Nothing: it ends by itself after deletionTimeoutSeconds at the latest. To let it go as it is, give the object the annotation whatsapp-operator.dev/skip-cleanup with the value true.";
     WaitsForRegistration: Time, NAME_ONLY, nobody,
         "The display name is approved, and becomes the live one when the number is registered.",
         "Nothing.";

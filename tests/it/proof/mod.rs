@@ -7,6 +7,7 @@
 
 mod api_server;
 mod attempts;
+mod away;
 mod crash;
 mod drift;
 mod far;

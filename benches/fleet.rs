@@ -113,6 +113,7 @@ async fn measure(wanted: &str) -> Figures {
         fleet.crowd(&mut figures).await;
         fleet.restart(&mut figures, "restart with 10,000", 230.0).await;
         fleet.memory(&mut figures, "10,000 at rest, after a restart", 40.0);
+        fleet.yardstick(&mut figures).await;
         fleet.stop().await;
     }
     if picks("huge") {
@@ -532,7 +533,8 @@ impl Fleet {
         let took = started.elapsed().as_secs_f64();
         self.print_asked(mark).await;
         figure(figures, "10,000 existing channels", "cold start until all are Ready", took, "s", Some(60.0));
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        // Until the last of their events are out, and every account was looked at once more.
+        tokio::time::sleep(Duration::from_secs(400)).await;
     }
 
     /// All channels are created and deleted three times. What a first few had the process load stays and is not counted.
@@ -575,6 +577,34 @@ impl Fleet {
         // What is followed is told of objects that are there alone.
         self.told.lock().expect("no panic").clear();
         memory
+    }
+
+    /// What the API server alone needs on this machine for as many reads and writes of a status as an adoption takes:
+    /// sixteen at a time, and nobody else works. A tenth of them are done.
+    #[allow(clippy::cast_precision_loss)]
+    async fn yardstick(&mut self, figures: &mut Figures) {
+        self.operator = None;
+        let all = self.accounts * PER_ACCOUNT;
+        let api = self.channels();
+        let params = PatchParams::apply("whatsapp-operator").force();
+        let started = Instant::now();
+        let writes = (0..all / 10).map(|n| {
+            let (api, params) = (&api, &params);
+            async move {
+                let name = format!("c{n:05}");
+                let channel = api.get(&name).await.expect("the channel is there");
+                let mut status = channel.data["status"].clone();
+                status["conditions"][0]["message"] =
+                    json!("another message of about the same length as before");
+                let body = json!({"apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+                    "metadata": {"resourceVersion": channel.metadata.resource_version}, "status": status});
+                api.patch_status(&name, params, &Patch::Apply(&body)).await.expect("it is written");
+            }
+        });
+        stream::iter(writes).buffer_unordered(16).collect::<Vec<()>>().await;
+        let took = started.elapsed().as_secs_f64() * 10.0;
+        let what = "of that the API server alone: a read and a status write of each, 16 at a time";
+        figure(figures, "10,000 existing channels", what, took, "s", None);
     }
 
     /// The Secret of the portfolio of all channels vanishes, and comes back.

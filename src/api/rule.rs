@@ -55,6 +55,24 @@ pub fn code_and_pin_apart() -> Rule {
     )
 }
 
+/// No call deregisters a number of the app.
+pub fn coexistence_stays() -> Rule {
+    Rule::new(
+        "!(has(self.spec.connection) && self.spec.connection == 'Coexistence' && has(self.spec.deletionPolicy) && \
+         self.spec.deletionPolicy == 'Deregister')",
+    )
+    .message(
+        "deletionPolicy Deregister is not possible with connection Coexistence; set it to Unroute, and disconnect the \
+         number in the WhatsApp Business app",
+    )
+}
+
+/// Seconds, from a moment to a day.
+pub fn deletion_timeout() -> Rule {
+    Rule::new("self >= 10 && self <= 86400")
+        .message("deletionTimeoutSeconds must be 10 to 86400; write 600 for ten minutes")
+}
+
 /// Two different secrets are not one key.
 pub fn token_and_app_secret_apart() -> Rule {
     Rule::new(
@@ -202,6 +220,14 @@ pub fn times(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "additionalProperties": {"type": "string", "format": "date-time", "maxLength": 40}
+    })
+}
+
+/// Points in time.
+pub fn list_of_times(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": 16,
+        "items": {"type": "string", "format": "date-time", "maxLength": 40}
     })
 }
 

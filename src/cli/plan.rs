@@ -40,7 +40,7 @@ use crate::engine::{
     observed::{Claim, Observed, ProcessFacts, Stood},
     plan::{Plan, plan as decide},
     spelling::Canonical,
-    status::Before,
+    status::{Before, Facts},
 };
 use crate::{
     api::lower,
@@ -167,7 +167,8 @@ impl Planner {
             let memory = lower::memory(&manifest.object);
             let before = lower::before(&manifest.object);
             let portfolio = found(desired);
-            let (observed, plan) = self.channel(desired, claim.clone(), &portfolio, memory).await;
+            let (observed, plan) =
+                self.channel(desired, claim.clone(), &portfolio, memory, &before.facts).await;
             // Without credentials everything is unread, for which they are named already.
             if portfolio.graph().is_some() {
                 report.unread(unread::channel(desired, &observed));
@@ -188,6 +189,7 @@ impl Planner {
                 manifest,
                 &plan,
                 lower::status(&assessment, &memory, manifest.object.status.as_ref()),
+                plan.rename_cost(&self.portfolios.limits, now),
             );
             cases.push(Case { manifest, claim, observed, plan });
         }
@@ -208,13 +210,14 @@ impl Planner {
         claim: Claim,
         portfolio: &Found<'_>,
         mut memory: Memory,
+        facts: &Facts,
     ) -> (Observed, Plan) {
         let state = portfolio.state(&desired.namespace);
         let graph = portfolio.graph();
         let secrets: PlanSecrets = self.portfolios.origin.secrets(desired);
         let seen = Volatile::default();
         let sources = Sources { graph, secrets: &secrets, clock: &SystemClock, seen: &seen };
-        let (before, mut left) = (Before::default(), LOOKS);
+        let (mut before, mut left) = (Before { facts: facts.clone(), ..Before::default() }, LOOKS);
         loop {
             left -= 1;
             let follows =
@@ -233,10 +236,16 @@ impl Planner {
                     plan = decide(desired, &observed, &memory, limits, now);
                 }
             }
-            if left == 0 || plan.step.is_some() || plan.memory == memory {
+            // What a look needs depends on what the one before showed.
+            let facts = {
+                let mut memory = plan.memory.clone();
+                let (outcome, before, observed, plan) = (None, &before, &observed, &plan);
+                assess(&Given { desired, observed, plan, outcome, before, limits, now }, &mut memory).facts
+            };
+            if left == 0 || plan.step.is_some() || (plan.memory == memory && facts == before.facts) {
                 return (observed, plan);
             }
-            memory = plan.memory;
+            (memory, before.facts) = (plan.memory, facts);
         }
     }
 }

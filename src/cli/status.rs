@@ -10,8 +10,8 @@ use crate::api::v1alpha1::{
     Check, Drift, Entry, Facts, InFlight, Refusal, WaitingFor, WhatsAppChannel, WhatsAppChannelStatus,
 };
 use crate::engine::{
-    condition::Truth, condition_type::ConditionType, limits::Limits, memory::EntryOutcome, status::Verdict,
-    word::Word,
+    condition::Truth, condition_type::ConditionType, drift::NAME, limits::Limits, memory::EntryOutcome,
+    status::Verdict, word::Word,
 };
 
 use super::{
@@ -138,6 +138,18 @@ pub async fn status(args: &StatusArgs) -> Ending {
     Ok(Exit::Done)
 }
 
+impl Report {
+    /// The name that people see, with the wanted one where that is another.
+    fn live_name(&self) -> String {
+        let live = self.facts.as_ref().and_then(|facts| facts.verified_name.as_ref());
+        let differs = self.drift.iter().any(|one| one.field == NAME);
+        match live.filter(|_| differs) {
+            Some(live) => format!("{live} (wanted: {})", self.display_name),
+            None => self.display_name.clone(),
+        }
+    }
+}
+
 /// Gathers what there is to say.
 pub fn report(object: &WhatsAppChannel, namespace: &str, now: Timestamp) -> Report {
     let nothing = WhatsAppChannelStatus::default();
@@ -216,7 +228,7 @@ fn text(report: &Report, now: Timestamp) -> Text {
         .map(|at| Words::from("  ") + paint(Tone::Faint, format!("age {}", age(at, now))))
         .unwrap_or_default();
     let object = paint(Tone::Strong, format!("{}/{}", report.namespace, report.name));
-    text.line(object + "  " + &report.number + "  " + &report.display_name + created);
+    text.line(object + "  " + &report.number + "  " + &report.live_name() + created);
     cause(report, &mut text, now);
     waits(&report.waiting_for, &mut text, now);
     if !report.conditions.is_empty() {
@@ -236,7 +248,7 @@ fn text(report: &Report, now: Timestamp) -> Text {
     }
     facts(report, &mut text);
     checks(&report.preflight, &mut text);
-    drift(&report.drift, &mut text);
+    drift(&report.drift, &mut text, Some(now));
     tried(report, &mut text, now);
     text
 }
@@ -381,14 +393,16 @@ fn verdict_tone(verdict: &str) -> Tone {
 }
 
 /// What differs, and what happens with it.
-pub fn drift(list: &[Drift], text: &mut Text) {
+pub fn drift(list: &[Drift], text: &mut Text, now: Option<Timestamp>) {
     if list.is_empty() {
         return;
     }
     text.section("Differences");
     for one in list {
-        text.indent(2, paint(Tone::Strong, &one.field) + "  " + paint(Tone::Faint, &one.action));
-        text.indent(4, paint(Tone::Bad, "-") + " " + &one.observed);
+        let since = now.map(|now| format!(", since {}", when(one.since, now))).unwrap_or_default();
+        let told = format!("{}{since}", one.action);
+        text.indent(2, paint(Tone::Strong, &one.field) + "  " + paint(Tone::Faint, told));
+        text.indent(4, paint(Tone::Bad, "-") + " " + &one.live);
         text.indent(4, paint(Tone::Good, "+") + " " + &one.desired);
     }
 }

@@ -7,6 +7,7 @@
 pub mod attempts;
 mod call;
 pub mod event;
+pub mod finalizer;
 pub mod lease;
 pub mod read;
 pub mod secret;

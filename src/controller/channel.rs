@@ -7,17 +7,20 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use kube::api::ObjectMeta;
 use tracing::{debug, info, warn};
 
 use crate::engine::{
     action::Action,
     assess::first,
     desired::{Desired, Management, PortfolioRef},
+    farewell::Farewell,
     id::AccountId,
     limits::Limits,
     look::{Follows, Urgency, look, target},
     memory::{ConsentKind, Memory},
     observed::{Claim, ListState, PortfolioState, ProcessFacts, Stood},
+    plan::Plan,
     portfolio::Backing,
     reason::Reason,
     spelling::Canonical,
@@ -30,11 +33,11 @@ use crate::{
         lower,
         v1alpha1::{ChannelCounts, ManagementPolicy, WhatsAppChannel},
     },
-    cluster::{Failed, attempts::NumberAttempts, read::Stored, secret::NamespaceSecrets},
+    cluster::{Failed, attempts::NumberAttempts, finalizer, read::Stored, secret::NamespaceSecrets},
     controller::{
-        claim::{Answer, Claimant, Claims},
+        claim::{Answer, Claimant, Claims, Holds},
         contained::{Panicked, contained},
-        pace,
+        pace, parting,
         queue::{Lane, Next, Seat, Target, Turn},
         records::{ChannelRecords, Standing, live},
         resting::{AccountOf, Accounts, BACKSTOP},
@@ -120,6 +123,8 @@ pub enum Error {
     Read(Failed),
     #[error("the status could not be written: {0}")]
     Write(WriteError),
+    #[error("the finalizer could not be written: {0}")]
+    Finalizer(Failed),
     #[error("the pass came to nothing: {0}")]
     Pass(PassError),
 }
@@ -155,8 +160,12 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
             name: spec.portfolio_ref.name.as_str().into(),
         },
         is_eligible: is_full
-            && meta.deletion_timestamp.is_none()
+            && (meta.deletion_timestamp.is_none() || parting::is_waiting(meta))
             && (!spec.suspend.unwrap_or(false) || has_acted),
+        holds: finalizer::is_there(meta, lower::CLEANUP).then(|| Holds {
+            since: meta.deletion_timestamp.as_ref().map(|at| at.0),
+            seconds: lower::deletion_seconds(spec),
+        }),
         has_number,
         has_acted: has_acted && !is_claimed,
         has_managed: has_acted && is_observed && !is_left_alone,
@@ -343,19 +352,31 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             }
             Ok(Stored(Err(invalid))) => {
                 warn!(namespace = %self.key.namespace, channel = %self.key.name, why = %invalid.why, "stored channel cannot be used");
+                if parting::is_waiting(&invalid.metadata) {
+                    let farewell = parting::not_understood(&invalid.why.to_string());
+                    return self.part(&invalid.metadata, &farewell).await;
+                }
                 let uid = invalid.metadata.uid.unwrap_or_default();
                 self.tell_of(&uid, vec![Notice::unusable(&invalid.why)]);
                 return Ok(AT_LAST);
             }
             Err(error) => return Err(Error::Read(error)),
         };
-        if channel.metadata.deletion_timestamp.is_some() {
+        let is_going = channel.metadata.deletion_timestamp.is_some();
+        if is_going && !parting::is_waiting(&channel.metadata) {
             return Ok(self.gone());
         }
         let desired = match lower::channel(&channel) {
             Ok(desired) => Arc::new(desired),
+            Err(why) if is_going => {
+                return self.part(&channel.metadata, &parting::not_understood(&why.to_string())).await;
+            }
             Err(why) => return self.refuse(&records, &channel, &why).await,
         };
+        let mut channel = channel;
+        if !is_going && let Err(stop) = self.carry(&mut channel.metadata, desired.needs_cleanup()).await {
+            return stop;
+        }
         let live = live(&channel);
         let version = live.version.resource_version.clone();
         let (portfolio, graph) = self.ctx.portfolios.state(&desired.portfolio, &desired.namespace);
@@ -381,6 +402,9 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let attempts = NumberAttempts::new(client, beside, &desired.number.canonical());
         let kept = (Arc::new(records), Arc::new(attempts));
         match pass(&self.ctx.shell, input, graph, secrets, kept, place).await {
+            Ok(Done { plan: Plan { farewell: Some(farewell), .. }, .. }) => {
+                self.part(&channel.metadata, &farewell).await
+            }
             Ok(done) => Ok(self.after(&desired, &version, idle, done)),
             Err(PassError::Gone) => Ok(self.gone()),
             Err(PassError::Conflict) => {
@@ -388,6 +412,35 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
                 Ok(AGAIN)
             }
             Err(error) => Err(Error::Pass(error)),
+        }
+    }
+
+    /// Has the object carry the finalizer before anything is done that may have to be taken back.
+    async fn carry(&self, meta: &mut ObjectMeta, is_needed: bool) -> Result<(), Result<Next, Error>> {
+        match parting::carry::<WhatsAppChannel>(&self.ctx.cluster.client, meta, is_needed).await {
+            Ok(None) => {}
+            Ok(Some(written)) => *meta = written,
+            Err(Failed::Conflict(_)) => return Err(Ok(AGAIN)),
+            Err(Failed::Gone(_)) => return Err(Ok(self.gone())),
+            Err(error @ Failed::Forbidden(_)) => {
+                // A right that is missing holds nothing else up.
+                warn!(namespace = %self.key.namespace, channel = %self.key.name, %error, "the finalizer cannot be written");
+                self.tell(vec![Notice::finalizer_forbidden()]);
+            }
+            Err(error) => return Err(Err(Error::Finalizer(error))),
+        }
+        Ok(())
+    }
+
+    /// Lets the object go, as it was when that was decided.
+    async fn part(&self, meta: &ObjectMeta, farewell: &Farewell) -> Result<Next, Error> {
+        if !self.ctx.shell.may_work.borrow().holds() {
+            return Ok(AGAIN);
+        }
+        match parting::part::<WhatsAppChannel>(&self.ctx.cluster, meta, farewell).await {
+            Ok(()) => Ok(self.gone()),
+            Err(Failed::Conflict(_)) => Ok(AGAIN),
+            Err(error) => Err(Error::Finalizer(error)),
         }
     }
 

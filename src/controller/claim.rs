@@ -31,8 +31,10 @@ pub struct Claimant {
     pub uid: Arc<str>,
     pub digits: Canonical,
     pub portfolio: PortfolioRef,
-    /// Full, not suspended before its first act, not being deleted.
+    /// Full, not suspended before its first act, and not being deleted, unless it still takes something back at Meta.
     pub is_eligible: bool,
+    /// It has something to take back at Meta before it goes, for which it needs its portfolio.
+    pub holds: Option<Holds>,
     pub has_number: bool,
     /// Its status shows that it acted on the number, and does not say that another one manages it.
     pub has_acted: bool,
@@ -47,6 +49,15 @@ pub struct Claimant {
     pub stage: Stage,
     /// What it adds to the counts of its portfolio.
     pub counts: ChannelCounts,
+}
+
+/// A channel that needs its portfolio for its own deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holds {
+    /// Since when it is being deleted.
+    pub since: Option<Timestamp>,
+    /// How long its deletion tries.
+    pub seconds: u32,
 }
 
 /// Whom a change concerns.
@@ -206,8 +217,8 @@ impl Claims {
         if changed {
             ripple.woken.extend(rivals.keys.iter().filter(|rival| *rival != key).cloned());
         }
-        let counted = inner.channels.get(key).map(|before| (&before.portfolio, &before.counts));
-        if counted != Some((&next.portfolio, &next.counts)) {
+        let counted = inner.channels.get(key).map(|before| (&before.portfolio, &before.counts, before.holds));
+        if counted != Some((&next.portfolio, &next.counts, next.holds)) {
             ripple.recount.push(next.portfolio.clone());
         }
         if let Some(before) = inner.channels.get(key).filter(|before| before.portfolio != next.portfolio) {
@@ -366,6 +377,19 @@ impl Claims {
     /// The channels that name a portfolio.
     pub fn of_portfolio(&self, portfolio: &PortfolioRef) -> Vec<Key> {
         self.lock().by_portfolio.get(portfolio).map(|keys| keys.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// The channels that need a portfolio for their own deletion, and may use it; none before all of them are known.
+    pub fn holding(
+        &self,
+        portfolio: &PortfolioRef,
+        may_use: impl Fn(&PortfolioRef, &str) -> bool,
+    ) -> Option<Vec<(Key, Holds)>> {
+        let inner = self.lock();
+        inner.filled?;
+        let keys = inner.by_portfolio.get(portfolio).into_iter().flatten();
+        let keys = keys.filter(|key| may_use(portfolio, &key.namespace));
+        Some(keys.filter_map(|key| Some((key.clone(), inner.channels.get(key)?.holds?))).collect())
     }
 
     /// How many channels are known.
@@ -595,6 +619,7 @@ mod tests {
             digits: Canonical::of("5511912345678"),
             portfolio: PortfolioRef { namespace: "shop".into(), name: "acme".into() },
             is_eligible: true,
+            holds: None,
             has_number: false,
             has_acted: false,
             has_managed: false,

@@ -275,7 +275,7 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
 }
 
 /// The annotations by which people ask for something.
-const ASKS: [&str; 3] = [lower::SEND_CODE, lower::RETRY, lower::RECONCILE];
+const ASKS: [&str; 4] = [lower::SEND_CODE, lower::RETRY, lower::RECONCILE, lower::SKIP_CLEANUP];
 
 /// One that cannot be used names no portfolio.
 fn nowhere(key: &Key) -> Lane {

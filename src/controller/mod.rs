@@ -11,6 +11,7 @@ mod crds;
 mod index;
 mod lead;
 mod pace;
+mod parting;
 mod poller;
 mod portfolio;
 mod queue;

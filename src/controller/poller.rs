@@ -134,7 +134,7 @@ async fn read<G: Graph>(
             }
             read => read,
         };
-        read.map(Some)
+        read.map(|apps| Some(apps.ours))
     };
     let (facts, subscribed) = futures::join!(facts, subscribed);
     Ok(Reading { list, account: facts?, subscribed: subscribed? })

@@ -6,13 +6,16 @@
 
 mod credential;
 mod desk;
+mod going;
 mod reading;
 mod state;
 
 use std::{sync::Arc, time::Duration};
 
 use credential::{Examination, Offer, Shown};
+use going::Deletion;
 use jiff::Timestamp;
+use kube::api::ObjectMeta;
 use reading::Ring;
 use state::{Rest, State};
 use tracing::{info, warn};
@@ -30,7 +33,7 @@ use crate::{
     },
     controller::{
         contained::{Panicked, contained},
-        pace,
+        pace, parting,
         queue::{Next, Seat, Turn},
         signal::{Cluster, Doubt, Signals, reference_to},
         tell::Notice,
@@ -42,6 +45,7 @@ use crate::{
         condition::{ConditionSet, Truth},
         condition_type::ConditionType,
         desired::{DesiredPortfolio, PortfolioRef},
+        farewell::Farewell,
         look::Urgency,
         portfolio::PortfolioView,
         status::WaitingFor,
@@ -174,6 +178,9 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             Ok(Stored(Ok(portfolio))) => portfolio,
             Ok(Stored(Err(invalid))) => {
                 warn!(namespace = %self.of.namespace, portfolio = %self.of.name, why = %invalid.why, "stored portfolio cannot be used");
+                if let Deletion::Over(farewell) = self.deletion(&invalid.metadata) {
+                    return self.part(&invalid.metadata, &farewell).await;
+                }
                 let uid = invalid.metadata.uid.unwrap_or_default();
                 let notice = Notice::unusable(&invalid.why);
                 self.hold(&uid, "", &notice.note);
@@ -186,6 +193,16 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             }
             Err(error) => return Err(Error::Read(error)),
         };
+        let mut portfolio = portfolio;
+        let deletion = self.deletion(&portfolio.metadata);
+        if let Deletion::Over(farewell) = &deletion {
+            return self.part(&portfolio.metadata, farewell).await;
+        }
+        if let Deletion::None { is_needed: Some(is_needed) } = deletion
+            && let Err(stop) = self.carry(&mut portfolio.metadata, is_needed).await
+        {
+            return stop;
+        }
         let uid = portfolio.metadata.uid.clone().unwrap_or_default();
         if state.uid != uid {
             *state = State::of(uid.clone());
@@ -214,7 +231,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let examination = Examination { source, shell, desired: &desired, offer: &offer, ring: &ring };
         let (conditions, waiting) = standing(&portfolio);
         let shown = Shown { conditions: &conditions, waiting: &waiting };
-        let assessment = examination.judge(state, shown).await;
+        let mut assessment = examination.judge(state, shown).await;
         place.enter().await;
         state.view = Some(assessment.view.clone());
         let graph = assessment.view.credential_version.as_ref().and(state.in_use.as_ref());
@@ -225,6 +242,9 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let held =
             assessment.view.throttled_until.map_or(0, |at| at.duration_since(self.now()).as_secs().max(0));
         self.ctx.signals.metrics.held_back(&self.of.namespace, &self.of.name, held);
+        if let Deletion::Waits { message, .. } = &deletion {
+            assessment.conditions.set(going::waits(&conditions, message, desired.generation, self.now()));
+        }
         // What was counted before a restart stays until all channels are known again.
         let kept = || portfolio.status.as_ref().and_then(|status| status.channels).unwrap_or_default();
         let counts = self.counts().unwrap_or_else(kept);
@@ -235,6 +255,10 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let poll = self.ctx.shell.limits.credential_poll;
         let pause = pace::until(assessment.next, self.now()).min(poll);
         let pause = state.until_due(self.now()).map_or(pause, |until| pause.min(until)).max(SHORTLY);
+        let pause = match deletion {
+            Deletion::Waits { until, .. } => pause.min(pace::until(until, self.now())).max(SHORTLY),
+            Deletion::None { .. } | Deletion::Over(_) => pause,
+        };
         // What was not answered is asked again by the next look.
         let is_ready = assessment.conditions.is(ConditionType::Ready, Truth::True);
         if is_ready && portfolio.status.as_ref() == Some(&next) && pause >= poll {
@@ -242,6 +266,42 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             state.rest = Some(Rest { desired, secrets: offer.facts(), look_at });
         }
         self.write(&portfolio, next, turns(&conditions, &assessment.conditions), pause).await
+    }
+
+    /// What becomes of the object if it is being deleted.
+    fn deletion(&self, meta: &ObjectMeta) -> Deletion {
+        let may_use = |of: &PortfolioRef, namespace: &str| self.ctx.portfolios.may_use(of, namespace);
+        let holding = self.ctx.desk.claims.holding(self.of, may_use);
+        let least = later(self.ctx.signals.started, self.ctx.shell.limits.cleanup_least);
+        going::deletion(meta, holding, least, &self.ctx.shell.limits, self.now())
+    }
+
+    /// Has the object carry the finalizer while a channel needs it for its own deletion.
+    async fn carry(&self, meta: &mut ObjectMeta, is_needed: bool) -> Result<(), Result<Duration, Error>> {
+        match parting::carry::<WhatsAppPortfolio>(&self.ctx.cluster.client, meta, is_needed).await {
+            Ok(None) => {}
+            Ok(Some(written)) => *meta = written,
+            Err(Failed::Conflict(_)) => return Err(Ok(SHORTLY)),
+            Err(Failed::Gone(_)) => return Err(Ok(pace::LONGEST)),
+            Err(error @ Failed::Forbidden(_)) => {
+                warn!(namespace = %self.of.namespace, portfolio = %self.of.name, %error, "the finalizer cannot be written");
+                self.tell(meta.uid.as_deref().unwrap_or_default(), vec![Notice::finalizer_forbidden()]);
+            }
+            Err(error) => return Err(Err(Error::Write(error))),
+        }
+        Ok(())
+    }
+
+    /// Lets the object go, as it was when that was decided.
+    async fn part(&self, meta: &ObjectMeta, farewell: &Farewell) -> Result<Duration, Error> {
+        if !self.ctx.shell.may_work.borrow().holds() {
+            return Ok(SHORTLY);
+        }
+        match parting::part::<WhatsAppPortfolio>(&self.ctx.cluster, meta, farewell).await {
+            Ok(()) => Ok(pace::LONGEST),
+            Err(Failed::Conflict(_)) => Ok(SHORTLY),
+            Err(error) => Err(Error::Write(error)),
+        }
     }
 
     /// What is read in the background has the portfolio looked at when it is there; many pages make one look.

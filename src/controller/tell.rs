@@ -8,6 +8,7 @@ use crate::engine::{
     condition::{Condition, ConditionSet, Truth},
     condition_type::ConditionType,
     failure::Failure,
+    farewell::{Farewell, Parting},
     reason::Reason,
     status::{Assessment, Before, Facts, Stage},
 };
@@ -34,7 +35,9 @@ pub fn transitions(before: &Before, after: &Assessment) -> Vec<Notice> {
     }
     let was_held = is_held(&before.conditions);
     let ready = |set: &ConditionSet| set.get(ConditionType::Ready).map(|c| (c.status, c.reason));
-    if let Some((status, reason)) = ready(&after.conditions).filter(|_| !was_held) {
+    if let Some((status, reason)) =
+        ready(&after.conditions).filter(|_| !was_held && after.stage != Stage::Deleting)
+    {
         let was = ready(&before.conditions).map(|(status, _)| status);
         if was != Some(status) && (status == Truth::True || was == Some(Truth::True)) {
             let name = if status == Truth::True { "Ready" } else { "NotReady" };
@@ -91,6 +94,29 @@ impl Notice {
         Self { reason: name, ..told(!is_good, "", condition.reason) }
     }
 
+    /// For an object that goes. It is told once, of an object that nobody can look at any more, so it names ids.
+    pub fn farewell(farewell: &Farewell) -> Self {
+        // What an event takes at most, in bytes.
+        const LENGTH: usize = 1_000;
+        let mut note = farewell.message.clone();
+        let end = (0..=LENGTH.min(note.len())).rev().find(|at| note.is_char_boundary(*at));
+        note.truncate(end.unwrap_or_default());
+        Self {
+            is_warning: farewell.parting == Parting::LeftAtMeta,
+            reason: farewell.parting.as_str().into(),
+            note,
+        }
+    }
+
+    /// For an object whose deletionPolicy cannot be kept.
+    pub fn finalizer_forbidden() -> Self {
+        Self {
+            is_warning: true,
+            reason: "FinalizerForbidden".into(),
+            note: "the operator may not write its finalizer, so a deletion takes nothing back at Meta; let its ServiceAccount patch whatsappchannels and whatsappportfolios".into(),
+        }
+    }
+
     /// For an object whose spec cannot be understood.
     pub fn spec_invalid() -> Self {
         told(true, "Stalled", Reason::SpecInvalid)
@@ -118,7 +144,7 @@ pub fn result<T>(result: &Result<T, Failure>) -> &'static str {
     match result {
         Ok(_) => "accepted",
         Err(Failure::Refused(_)) => "refused",
-        Err(Failure::NoAnswer(_)) => "no_answer",
+        Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => "no_answer",
         Err(Failure::NotSent(_)) => "not_sent",
         Err(Failure::Throttled(_)) => "throttled",
     }

@@ -18,9 +18,9 @@ use crate::engine::{
         condition::{Condition, Truth},
         condition_type::ConditionType,
         desired::{
-            CodeRequest, Connection, Desired, DesiredConsents, DesiredPortfolio, DesiredProfile, Management,
-            PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod,
-            Webhook, WhileNameInReview,
+            CodeRequest, Connection, Deletion, Desired, DesiredConsents, DesiredPortfolio, DesiredProfile,
+            DriftPolicy, Management, PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey,
+            Verification, VerificationMethod, Webhook, WhileNameInReview,
         },
         failure::{Class, Failure, Refusal, Scope},
         id::{
@@ -93,7 +93,9 @@ pub fn desired() -> Desired {
         webhook: None,
         ready_when: ReadyWhen::Registered,
         management: Management::Full,
+        drift: DriftPolicy::Enforce,
         suspend: false,
+        deletion: Deletion::default(),
         consents: DesiredConsents::default(),
     }
 }
@@ -307,6 +309,7 @@ fn observed(search: Searched) -> Observed {
         account: Fact::Known(Arc::new(account())),
         search: vec![search],
         subscribed: Fact::Known(true),
+        other_apps: Vec::new(),
         profile: Fact::NotAsked,
         code_secret: SecretFact::NotAsked,
         pin_secret: SecretFact::NotAsked,
@@ -360,6 +363,7 @@ impl Case {
                 memory: memory.clone(),
                 next: later(5),
                 date: None,
+                farewell: None,
             },
             outcome: None,
             memory,

@@ -6,16 +6,16 @@ use jiff::Timestamp;
 
 use crate::engine::{
     rule::{
-        adding, consent, reach,
+        adding, consent, drift, reach,
         shown::{self, Shown},
         stood,
     },
     value::{
         condition::Truth,
         condition_type::ConditionType,
-        desired::{Connection, Desired, Management},
+        desired::{Connection, DeletionPolicy, Desired, Management},
         display_name::is_same,
-        id::{AccountId, NameStatus, NumberId},
+        id::{AccountId, NumberId},
         limits::Limits,
         memory::{ConsentKind, Entry, EntryOutcome, Memory},
         observed::{Claim, PortfolioState, Stood},
@@ -131,6 +131,9 @@ pub fn look(
     limits: &Limits,
     now: Timestamp,
 ) -> Look {
+    if let Some(since) = desired.deletion.since {
+        return look_away(desired, memory, (claim, portfolio), follows, since, limits, now);
+    }
     let urgency = urgency(desired, memory, limits, now);
     let observes_only = desired.management == Management::ObserveOnly;
     let may_look = !desired.suspend && (observes_only || matches!(claim, Claim::Ours { .. }));
@@ -148,10 +151,54 @@ pub fn look(
         subscription: desired.webhook.is_some().then(|| target.clone()),
         profile: profile(desired, memory, limits, now),
         code_secret: open,
-        pin_secret: open || may_go_live(desired, memory, follows.before),
+        pin_secret: open || may_be_renamed(desired, memory, follows.before),
         verify_token: !observes_only && desired.webhook.is_some(),
         urgency,
     }
+}
+
+/// The number as it is since the deletion, and who else is subscribed where it may be deregistered.
+fn look_away(
+    desired: &Desired,
+    memory: &Memory,
+    (claim, portfolio): (&Claim, &PortfolioState),
+    follows: Follows<'_>,
+    since: Timestamp,
+    limits: &Limits,
+    now: Timestamp,
+) -> Look {
+    let nothing = nothing(Urgency::Edit);
+    let may_look = desired.is_cleaning_up() && matches!(claim, Claim::Ours { .. }) && memory.number.is_some();
+    let Some(view) = usable(portfolio).filter(|_| may_look) else { return nothing };
+    let Ok(account) = reach::choose(desired, memory, view) else { return nothing };
+    let not_before = not_before_away(memory, follows, since, limits, now);
+    let policy = desired.deletion.policy;
+    Look {
+        meta: true,
+        subscription: (policy == DeletionPolicy::Deregister).then(|| account.clone()),
+        accounts: vec![AccountLook { account, facts: Some(not_before), not_before }],
+        number: memory.number.clone(),
+        ..nothing
+    }
+}
+
+/// Of half a minute ago, and not from before the deletion, a write, or the end of the time that an effect had to show.
+fn not_before_away(
+    memory: &Memory,
+    follows: Follows<'_>,
+    since: Timestamp,
+    limits: &Limits,
+    now: Timestamp,
+) -> Timestamp {
+    let (ledger, paces) = (&memory.ledger, &memory.ledger.repeatable);
+    let entries = [StepKind::Register, StepKind::Deregister].map(|kind| ledger.last(kind)?.settle_until);
+    let paces = [StepKind::RouteWebhook, StepKind::UnrouteWebhook].map(|kind| paces.get(&kind)?.settle_until);
+    let missing = memory.marks.missing_since.map(|at| later(at, limits.fresh_after_write));
+    let flight = memory.in_flight.as_ref().map(|intent| intent.settle_until);
+    let due = entries.into_iter().chain(paces).chain([missing, flight]).flatten().filter(|at| *at <= now);
+    let wrote = follows.after_write.max(memory.last_listed_write());
+    let recent = earlier(now, limits.fresh_after_write.min(limits.fresh_list));
+    [Some(recent), Some(since), wrote, due.max()].into_iter().flatten().max().unwrap_or(now).min(now)
 }
 
 fn nothing(urgency: Urgency) -> Look {
@@ -181,15 +228,14 @@ fn may_be_registered(memory: &Memory, follows: Follows<'_>, limits: &Limits, now
     memory.is_unfinished() || stood::is_falling_back(follows.stood, limits, now)
 }
 
-/// Whether one more registration of a registered number is asked for, to make its approved name live.
-fn may_go_live(desired: &Desired, memory: &Memory, before: &Before) -> bool {
-    let retry = desired.consents.retry.as_deref();
-    let is_asked = retry.is_some_and(|value| memory.answered(ConsentKind::Retry, value).is_none());
-    let facts = &before.facts;
-    let is_approved = facts.new_name_status.as_deref() == Some(NameStatus::Approved.as_str())
-        && facts.new_display_name.as_ref().is_some_and(|name| is_same(name, &desired.display_name));
-    is_approved
-        && (is_asked || memory.has_registered_again())
+/// Whether the desired name of a registered number may not be live, so that a registration may follow, which needs the PIN.
+fn may_be_renamed(desired: &Desired, memory: &Memory, before: &Before) -> bool {
+    let live = before.facts.verified_name.as_ref();
+    let is_other = live.is_some_and(|live| !is_same(live, &desired.display_name));
+    let was_live = memory.marks.in_sync.get(drift::NAME) == Some(&desired.generation);
+    (is_other || !was_live)
+        && memory.number.is_some()
+        && !memory.is_unfinished()
         && desired.management == Management::Full
         && desired.connection == Connection::CloudApi
 }

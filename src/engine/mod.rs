@@ -74,6 +74,7 @@
 //! #         without_digits: Vec::new(),
 //! #     }],
 //! #     subscribed: Fact::NotAsked,
+//! #     other_apps: Vec::new(),
 //! #     profile: Fact::NotAsked,
 //! #     code_secret: SecretFact::Missing,
 //! #     pin_secret: SecretFact::Missing,
@@ -83,7 +84,7 @@
 //! #     begun: now,
 //! #     process: ProcessFacts::new(now),
 //! # };
-//! assert!(diff(&desired, &observed).is_empty());
+//! assert!(diff(&desired, &observed, &memory, now).is_empty());
 //!
 //! // What comes next? At most one step.
 //! let decided = plan(&desired, &observed, &memory, &limits, now);
@@ -115,6 +116,7 @@ mod value;
 
 pub use rule::{drift, line, name, timezone};
 pub use value::{
-    action, block, condition, condition_type, consent, desired, display_name, failure, id, limits, memory,
-    observed, outcome, page, phone, portfolio, reason, secret, spelling, status, step, time, wait, word,
+    action, block, condition, condition_type, consent, desired, display_name, failure, farewell, id, limits,
+    memory, observed, outcome, page, phone, portfolio, reason, secret, spelling, status, step, time, wait,
+    word,
 };

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::Plan,
+    rule::{drift, upkeep},
     value::{
         failure::{Failure, Refusal, Said},
         limits::Limits,
@@ -81,7 +82,9 @@ fn subject(step: &Step) -> Option<String> {
         | Step::CreatePin { .. }
         | Step::SubscribeApp { .. }
         | Step::RouteWebhook { .. }
-        | Step::WriteProfile { .. } => None,
+        | Step::WriteProfile { .. }
+        | Step::UnrouteWebhook { .. }
+        | Step::Deregister { .. } => None,
     }
 }
 
@@ -102,7 +105,9 @@ fn mark(memory: &mut Memory, planned: &Planned, now: Timestamp) {
         | Step::Register { .. }
         | Step::SubscribeApp { .. }
         | Step::RouteWebhook { .. }
-        | Step::WriteProfile { .. } => {}
+        | Step::WriteProfile { .. }
+        | Step::UnrouteWebhook { .. }
+        | Step::Deregister { .. } => {}
     }
 }
 
@@ -145,6 +150,12 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
     let settle = later(now, kind.settle(limits));
     match &outcome.result {
         Ok(accepted) => {
+            let intent = memory.in_flight.as_ref().filter(|intent| intent.id == id);
+            if let Some(generation) =
+                intent.map(|intent| intent.generation).filter(|_| kind == StepKind::SubmitName)
+            {
+                upkeep::note_written(memory, generation, &[drift::NAME.into()], limits, now);
+            }
             close(memory, kind, at, EntryOutcome::Accepted, Some(settle), None);
             accept(memory, kind, accepted, now);
         }
@@ -160,10 +171,10 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
             close(memory, kind, at, EntryOutcome::Refused, may_show.then_some(settle), Some(refusal.clone()));
             refuse(memory, kind, at, refusal, now);
         }
-        Err(Failure::NoAnswer(_)) if kind == StepKind::RequestCode => {
+        Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) if kind == StepKind::RequestCode => {
             close(memory, kind, at, EntryOutcome::NoAnswer, Some(settle), None);
         }
-        Err(Failure::NoAnswer(_)) => {
+        Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => {
             entry_mut(memory, kind, at, |entry| entry.outcome = EntryOutcome::NoAnswer);
         }
         Err(Failure::Throttled(until)) => not_sent(memory, kind, at, *until, None),
@@ -212,7 +223,9 @@ fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, at: Timestam
         | StepKind::Register
         | StepKind::SubscribeApp
         | StepKind::RouteWebhook
-        | StepKind::WriteProfile => {}
+        | StepKind::WriteProfile
+        | StepKind::UnrouteWebhook
+        | StepKind::Deregister => {}
     }
 }
 
@@ -232,7 +245,9 @@ fn refuse(memory: &mut Memory, kind: StepKind, entry: usize, refusal: &Refusal, 
         | StepKind::Register
         | StepKind::SubscribeApp
         | StepKind::RouteWebhook
-        | StepKind::WriteProfile => {}
+        | StepKind::WriteProfile
+        | StepKind::UnrouteWebhook
+        | StepKind::Deregister => {}
     }
 }
 
@@ -287,9 +302,17 @@ fn fold_repeatable(memory: &mut Memory, outcome: &Outcome, plan: &Plan, limits: 
             pace.accepted += 1;
             pace.failed += 1;
             pace.settle_until = Some(later(outcome.at, outcome.step.settle(limits)));
+            // One that is sent again, since it does not show, is the same repair.
+            if pace.accepted == 1
+                && let Some(planned) = &plan.step
+            {
+                let generation = pace.generation;
+                let fields = drift::written(&planned.step);
+                upkeep::note_written(memory, generation, &fields, limits, outcome.at);
+            }
         }
         Err(Failure::NotSent(_) | Failure::Throttled(_)) => pace.failed = pace.failed.max(1),
-        Err(Failure::NoAnswer(_)) => {
+        Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => {
             pace.failed += 1;
             pace.settle_until = Some(later(outcome.at, outcome.step.settle(limits)));
         }

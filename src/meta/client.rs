@@ -37,7 +37,7 @@ use crate::{
         error::is_throttle,
         json,
         listing::Lists,
-        port::{Clock, Credential, GraphSource, NumberList},
+        port::{Clock, Credential, GraphSource, NumberList, Subscribed},
         redact::{hide, redact},
         refused::Refused,
         settings::{BadSettings, Settings},
@@ -57,7 +57,7 @@ pub(super) struct Inner {
     pub(super) counters: Counters,
     pub(super) accounts: Shared<AccountKey, Account>,
     pub(super) numbers: Shared<AccountKey, NumberList>,
-    pub(super) subscribed: Shared<AccountKey, bool>,
+    pub(super) subscribed: Shared<AccountKey, Subscribed>,
     pub(super) profiles: Shared<ProfileKey, Profile>,
     pub(super) lists: Lists,
     pub(super) apps: Apps,
@@ -263,7 +263,7 @@ impl GraphClient {
         let body = body?;
         let answer = json::parse(&body).map_err(|why| {
             tracing::warn!(edge = call.edge.as_str(), business = %self.credential.business, why, "an answer cannot be read");
-            Trouble::no_answer(why)
+            Trouble::from(Failure::TooLarge(why))
         })?;
         drop(body);
         let envelope = answer.as_ref().map_or(Ok(None), Envelope::of);

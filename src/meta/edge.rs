@@ -105,6 +105,8 @@ edges! {
     Subscribe: "subscribe", "/{account}/subscribed_apps", Unlisted, List, Nothing;
     RouteWebhook: "route_webhook", "/{number}", Listed, Rest, Nothing;
     WriteProfile: "write_profile", "/{number}/whatsapp_business_profile", Listed, Rest, Nothing;
+    UnrouteWebhook: "unroute_webhook", "/{number}", Listed, Rest, Nothing;
+    Deregister: "deregister", "/{number}/deregister", Listed, Rest, Nothing;
 }
 
 impl Edge {
@@ -120,6 +122,8 @@ impl Edge {
             StepKind::SubscribeApp => Self::Subscribe,
             StepKind::RouteWebhook => Self::RouteWebhook,
             StepKind::WriteProfile => Self::WriteProfile,
+            StepKind::UnrouteWebhook => Self::UnrouteWebhook,
+            StepKind::Deregister => Self::Deregister,
             StepKind::CreatePin => return None,
         })
     }

@@ -131,6 +131,7 @@ const OPENAPI: &str = "Meta's OpenAPI (samples)";
 const FIELD: &str = "seen in the field";
 
 const PIN_CALLS: Calls = Calls::These(&[Edge::Register, Edge::SetPin]);
+const DEREGISTERING: Calls = Calls::These(&[Edge::Deregister]);
 const ADDING: Calls = Calls::These(&[Edge::AddNumber]);
 
 pub(super) const MINUTE: u64 = 60;
@@ -352,6 +353,7 @@ pub(super) const TABLE: &[Entry] = &[
     row(Code(133_008), WaitUntil, Channel, "Too many wrong PINs.", ERRORS).wait(12 * HOUR),
     row(Code(133_009), WaitUntil, Channel, "PINs came too quickly.", ERRORS).wait(5 * MINUTE),
     row(Code(133_010), WaitUntil, Channel, "The number is not registered.", ERRORS),
+    row(Code(133_010), AlreadyDone, Call, "The number is not registered.", OPENAPI).on(DEREGISTERING),
     row(Code(133_012), Person, Channel, "Not described by Meta.", FIELD),
     row(Code(133_015), WaitUntil, Channel, "The number was deleted a moment ago.", ERRORS).wait(5 * MINUTE),
     row(Code(133_016), WaitUntil, Channel, "Registered or deregistered ten times in 72 hours.", REGISTRATION)

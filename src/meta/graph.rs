@@ -16,7 +16,7 @@ use super::{
     client::GraphClient,
     edge::Edge,
     listing::Key,
-    port::{Graph, Listing, NumberList},
+    port::{Graph, Listing, NumberList, Subscribed},
     wire,
 };
 use crate::engine::{
@@ -92,12 +92,16 @@ impl Graph for GraphClient {
         account: &AccountId,
         not_before: Timestamp,
         urgency: Urgency,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Subscribed, Failure> {
         let read = || {
             let (client, account) = (self.clone(), account.clone());
             async move { client.read_subscribed(&account, Claim::Read(urgency)).await }
         };
-        self.inner.subscribed.get(self.key(account), not_before, urgency, read).await.map(|is| *is)
+        self.inner
+            .subscribed
+            .get(self.key(account), not_before, urgency, read)
+            .await
+            .map(|subscribed| Subscribed::clone(&subscribed))
     }
 
     async fn profile(
@@ -198,12 +202,12 @@ impl Graph for GraphClient {
         let (_turn, read) = tokio::time::timeout(self.inner.limits.call_timeout, look)
             .await
             .map_err(|_| not_read("their turn or their answer did not come in time"))?;
-        let is_subscribed = read.map_err(|failure| match failure {
+        let read = read.map_err(|failure| match failure {
             Failure::NoAnswer(why) => not_read(&why),
             Failure::Refused(refusal) if refusal.may_have_happened() => not_read(&refusal.message),
             failure => failure,
         })?;
-        let outcome = if is_subscribed {
+        let outcome = if read.ours {
             Ok(())
         } else {
             self.write(Call::write(Edge::Subscribe, account, account.as_str(), None)).await
@@ -225,6 +229,15 @@ impl Graph for GraphClient {
         }});
         let call = Call::write(Edge::RouteWebhook, account, number.as_str(), Some(body));
         self.write(Call { secret: Some(verify_token), ..call }).await
+    }
+
+    async fn unroute_webhook(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {
+        let body = json!({"webhook_configuration": {"override_callback_uri": ""}});
+        self.write(Call::write(Edge::UnrouteWebhook, account, number.as_str(), Some(body))).await
+    }
+
+    async fn deregister(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {
+        self.write(Call::write(Edge::Deregister, account, number.as_str(), None)).await
     }
 
     async fn write_profile(

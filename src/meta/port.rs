@@ -90,6 +90,13 @@ impl NumberList {
     }
 }
 
+/// The apps that are subscribed to an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscribed {
+    pub ours: bool,
+    pub others: Arc<[AppId]>,
+}
+
 /// What is known of a list of accounts, which is read page by page.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
@@ -153,13 +160,13 @@ pub trait Graph: Clone + Send + Sync + 'static {
         urgency: Urgency,
     ) -> impl Future<Output = Result<Arc<NumberList>, Failure>> + Send;
 
-    /// `GET /{account}/subscribed_apps`: whether our app is among them; shared like the list.
+    /// `GET /{account}/subscribed_apps`, shared like the list.
     fn subscribed(
         &self,
         account: &AccountId,
         not_before: Timestamp,
         urgency: Urgency,
-    ) -> impl Future<Output = Result<bool, Failure>> + Send;
+    ) -> impl Future<Output = Result<Subscribed, Failure>> + Send;
 
     /// `GET /{number}/whatsapp_business_profile`, at most `max_age` old; `Failure::Throttled` when the round-robin is spent.
     fn profile(
@@ -230,6 +237,20 @@ pub trait Graph: Clone + Send + Sync + 'static {
         number: &NumberId,
         url: &str,
         verify_token: &SecretString,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// `POST /{number}` with an empty address in `webhook_configuration`, which removes the override of our app.
+    fn unroute_webhook(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// `POST /{number}/deregister`.
+    fn deregister(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// `POST /{number}/whatsapp_business_profile` with just these fields.

@@ -17,7 +17,7 @@ use super::{
     edge::Edge,
     json,
     listing::{AccountsPage, Position},
-    port::NumberList,
+    port::{NumberList, Subscribed},
     refused::{Asker, Ground},
     wire::{self, Asked, Fields, Next},
 };
@@ -286,7 +286,7 @@ impl GraphClient {
         let (edge, account) = (call.edge.as_str(), call.account.map(AccountId::as_str));
         let too_large = |why: String| {
             tracing::warn!(edge, business = %self.credential.business, account, why, "a list cannot be read");
-            Failure::NoAnswer(why)
+            Failure::TooLarge(why)
         };
         loop {
             let answer = if let Some(fields) = fields {
@@ -426,13 +426,18 @@ impl GraphClient {
         facts.app.ok_or_else(|| Failure::NoAnswer("the token does not tell its app".into()))
     }
 
-    pub(super) async fn read_subscribed(&self, account: &AccountId, claim: Claim) -> Result<bool, Failure> {
+    pub(super) async fn read_subscribed(
+        &self,
+        account: &AccountId,
+        claim: Claim,
+    ) -> Result<Subscribed, Failure> {
         let app = self.app().await?;
         let call = Call::read(Edge::SubscribedApps, Some(account), account.as_str(), claim);
         let apps = self.list(call, None, |entry, _| {
             wire::subscribed_app(entry).ok_or("an app in Meta's list has no id")
         });
-        Ok(apps.await?.contains(&app))
+        let (ours, others): (Vec<_>, Vec<_>) = apps.await?.into_iter().partition(|listed| *listed == app);
+        Ok(Subscribed { ours: !ours.is_empty(), others: others.into() })
     }
 
     pub(super) async fn read_profile(

@@ -82,6 +82,8 @@ async fn send<G: Graph, S: Secrets>(
         Step::WriteProfile { account, number, fields } => {
             done(graph.write_profile(account, number, fields).await)
         }
+        Step::UnrouteWebhook { account, number } => done(graph.unroute_webhook(account, number).await),
+        Step::Deregister { account, number } => done(graph.deregister(account, number).await),
         Step::CreatePin { .. } => done(Ok(())),
     }
 }

@@ -22,7 +22,7 @@ use crate::{
         portfolio::{BusinessFacts, Reachable, TokenFacts},
         step::StepKind,
     },
-    meta::port::{Clock, Graph, Listing},
+    meta::port::{Clock, Graph, Listing, Subscribed},
     run::secret::{Digits, Materials, SecretRead, Secrets, Volatile, digits_fact, token_fact},
 };
 
@@ -80,7 +80,8 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
         portfolio,
         account: meta.account,
         search: meta.search,
-        subscribed: meta.subscribed,
+        other_apps: meta.subscribed.known().map(|apps| apps.others.to_vec()).unwrap_or_default(),
+        subscribed: meta.subscribed.map(|apps| apps.ours),
         profile: meta.profile,
         code_secret: digits_fact(Digits::Code, code_secret, &mut materials.code, |code| {
             seen.has_seen(code, now)
@@ -123,7 +124,7 @@ async fn read_if<S: Secrets>(wanted: bool, secrets: &S, key: Option<&SecretKey>)
 struct FromMeta {
     account: Fact<Arc<Account>>,
     search: Vec<Searched>,
-    subscribed: Fact<bool>,
+    subscribed: Fact<Subscribed>,
     profile: Fact<Profile>,
     /// Begin of the oldest list, if every list could be read.
     seen: Option<Timestamp>,
@@ -285,7 +286,7 @@ pub fn fact<T>(read: Result<T, Failure>) -> Fact<T> {
     read.map_or_else(Fact::Unknown, Fact::Known)
 }
 
-async fn read_subscription<G: Graph>(look: &Look, graph: Option<&G>) -> Fact<bool> {
+async fn read_subscription<G: Graph>(look: &Look, graph: Option<&G>) -> Fact<Subscribed> {
     let Some(account) = &look.subscription else { return Fact::NotAsked };
     let Some(graph) = graph else { return Fact::Unknown(no_credential()) };
     let not_before = look

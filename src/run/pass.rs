@@ -376,6 +376,11 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
         let live = self.input.live.clone();
         let Some(planned) = self.decided.plan.step.clone() else {
             let record = self.record(None, self.decided.plan.memory.clone(), &live.before);
+            if self.decided.plan.farewell.is_some() {
+                // Nobody reads a status of what is gone; the attempts outlive it.
+                self.keep_attempts(&record.memory.ledger).await;
+                return Ok(self.done(record, None, 0));
+            }
             let (writes, is_held_back) = self.write_ordinary(&record, &live).await?;
             let is_kept = self.keep_attempts(&record.memory.ledger).await;
             let Decided { look, observed, plan, .. } = &self.decided;
@@ -690,7 +695,7 @@ pub fn in_short(failure: &Failure) -> String {
             Some(subcode) => format!("refused {}/{subcode}: {}", r.code, r.message),
             None => format!("refused {}: {}", r.code, r.message),
         },
-        Failure::NoAnswer(why) => format!("no answer: {why}"),
+        Failure::NoAnswer(why) | Failure::TooLarge(why) => format!("no answer: {why}"),
         Failure::NotSent(why) => format!("not sent: {why}"),
         Failure::Throttled(until) => format!("throttled until {until}"),
     }

@@ -143,6 +143,8 @@ fn answer(sandbox: &Sandbox, method: &str, path: &[&str], body: &[u8]) -> Answer
             let decision: Decision = read(body)?;
             found(sandbox.decide_name(digits, decision.verdict), digits)
         }
+        ("POST", ["numbers", digits, "rival"]) => found(sandbox.set_rival(digits, Some(read(body)?)), digits),
+        ("DELETE", ["numbers", digits, "rival"]) => found(sandbox.set_rival(digits, None), digits),
         ("POST", ["numbers", digits, "delete"]) => found(sandbox.delete_number(digits), digits),
         ("POST", ["numbers", digits, "deregister"]) => {
             found(sandbox.deregister_number(digits), &format!("registered number {digits}"))

@@ -38,6 +38,7 @@ mod part;
 mod random;
 mod record;
 mod review;
+mod rival;
 mod server;
 mod simulation;
 mod spelling;
@@ -52,15 +53,17 @@ mod tests;
 
 pub use clock::Pace;
 pub use fault::{Fault, FaultKind, Match};
-pub use number::{Attempts, Code, Number, Profile, Review, Verdict};
+pub use number::{Attempts, Code, Number, Review, Verdict};
 pub use options::{Hold, Lag, Options};
-pub use part::{Late, Override};
+pub use part::{Late, Override, Profile};
 pub use record::{CallRecord, Effect, What};
 pub use review::ReviewPolicy;
+pub use rival::Rival;
 pub use server::{LOST_HEADER, Lost};
 pub use simulation::Sandbox;
 pub use switch::{
-    AlreadyVerified, CodeRefusal, EndpointAnswer, InitialStatus, MissingObject, NoChange, NumberElsewhere,
-    NumberLimit, NumberSpelling, OnPhoneAtAdd, PinMismatch, RegisteredPin, Switches, WrongCode,
+    AlreadyVerified, CodeRefusal, EndpointAnswer, InitialStatus, MissingObject, NoChange, NotRegistered,
+    NumberElsewhere, NumberLimit, NumberSpelling, OnPhoneAtAdd, PinMismatch, RegisteredPin, Switches,
+    WrongCode,
 };
 pub use world::{Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Phone, Portfolio, Reference, Token, World};

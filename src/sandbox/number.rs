@@ -13,8 +13,12 @@ use serde_json::Value;
 use super::budget::minutes_until;
 use super::clock::{after_days, after_secs, later};
 use super::envelope::{Refusal, UserText};
+use super::part::Profile;
 use super::part::{Late, Override, only_digits};
-use super::switch::{AlreadyVerified, CodeRefusal, PinMismatch, RegisteredPin, Switches, WrongCode};
+use super::rival::Rival;
+use super::switch::{
+    AlreadyVerified, CodeRefusal, NotRegistered, PinMismatch, RegisteredPin, Switches, WrongCode,
+};
 
 /// A code lives this long.
 const CODE_LIFE_SECS: u64 = 600;
@@ -91,6 +95,8 @@ pub struct Number {
     pub unreachable: bool,
     /// The number that this one replaces in another account.
     pub migrates_from: Option<String>,
+    /// Somebody else who manages it.
+    pub rival: Option<Rival>,
     /// What Meta counts about it.
     pub attempts: Attempts,
     /// When lists begin to show it.
@@ -99,26 +105,6 @@ pub struct Number {
     pub late: Vec<Late>,
     /// Raw values on top, by field; null leaves a field out.
     pub raw: BTreeMap<String, Value>,
-}
-
-/// The public profile of a number.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Profile {
-    /// The short line.
-    pub about: Option<String>,
-    /// Postal address.
-    pub address: Option<String>,
-    /// The longer text.
-    pub description: Option<String>,
-    /// Contact.
-    pub email: Option<String>,
-    /// At most two.
-    pub websites: Vec<String>,
-    /// The trade; `UNDEFINED` when unset.
-    pub vertical: Option<String>,
-    /// How often a picture was set; the signed URL differs at every read.
-    pub pictures: u64,
 }
 
 /// A review of a name.
@@ -225,6 +211,7 @@ impl Number {
             deregistration_incomplete: false,
             unreachable: false,
             migrates_from: None,
+            rival: None,
             attempts: Attempts::default(),
             listed_from: None,
             late: Vec::new(),
@@ -337,6 +324,15 @@ impl Number {
             self.new_name_status = Some("EXPIRED".to_owned());
         }
         self.late.retain(|late| late.until > now);
+        self.act(now);
+    }
+
+    /// What somebody else does to it by now.
+    pub(super) fn act(&mut self, now: Timestamp) {
+        if let Some(rival) = self.rival.take() {
+            let (name, callback) = (&mut self.verified_name, &mut self.webhook.callback);
+            self.rival = rival.act(name, callback, &mut self.profile, now);
+        }
     }
 
     /// Ends the open review, or judges the current name when none is open.
@@ -561,14 +557,23 @@ impl Number {
     }
 
     /// Leaves Cloud API; name, history and PIN remain.
-    pub(super) fn deregister(&mut self, now: Timestamp) -> Result<(), Refusal> {
+    pub(super) fn deregister(&mut self, switches: &Switches, now: Timestamp) -> Result<(), Refusal> {
         if self.is_coexisting() {
             return Err(not_for_app());
         }
         if !self.is_registered() && !self.deregistration_incomplete {
-            return Err(Refusal::new(133_010, "Phone number not registered"));
+            return Err(match switches.not_registered {
+                NotRegistered::Plain => Refusal::new(133_010, "Phone number not registered"),
+                NotRegistered::Parameter => {
+                    Refusal::invalid("the phone number is not registered").subcode(2_207_051)
+                }
+            });
         }
-        allow(&mut self.attempts.deregisters, &mut self.attempts.deregister_blocked, now)?;
+        if switches.deregisters_share_limit {
+            allow(&mut self.attempts.registers, &mut self.attempts.register_blocked, now)?;
+        } else {
+            allow(&mut self.attempts.deregisters, &mut self.attempts.deregister_blocked, now)?;
+        }
         self.deregistration_incomplete = false;
         self.platform_type = "NOT_APPLICABLE".to_owned();
         self.status = "DISCONNECTED".to_owned();

@@ -32,3 +32,23 @@ pub(super) fn only_digits(text: &str) -> String {
 pub(super) fn shown(late: &[Late], field: &str, now: Timestamp, truth: Option<Value>) -> Option<Value> {
     late.iter().find(|late| late.field == field && late.until > now).map_or(truth, |late| late.value.clone())
 }
+
+/// The public profile of a number.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Profile {
+    /// The short line.
+    pub about: Option<String>,
+    /// Postal address.
+    pub address: Option<String>,
+    /// The longer text.
+    pub description: Option<String>,
+    /// Contact.
+    pub email: Option<String>,
+    /// At most two.
+    pub websites: Vec<String>,
+    /// The trade; `UNDEFINED` when unset.
+    pub vertical: Option<String>,
+    /// How often a picture was set; the signed URL differs at every read.
+    pub pictures: u64,
+}

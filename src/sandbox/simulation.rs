@@ -17,6 +17,7 @@ use super::options::{Hold, Lag, Options};
 use super::part::only_digits;
 use super::record::{CallRecord, Effect, What};
 use super::review::ReviewPolicy;
+use super::rival::Rival;
 use super::state::State;
 use super::switch::{EndpointAnswer, Switches};
 use super::world::{Account, App, Phone, Portfolio, Token, World};
@@ -129,6 +130,14 @@ impl Sandbox {
     pub fn decide_name(&self, digits: &str, verdict: Verdict) -> bool {
         let switches = self.switches();
         self.with_number(digits, |number, now| number.decide(verdict, &switches, now))
+    }
+
+    /// Lets somebody else manage the number as well; none ends it. False without such a number.
+    pub fn set_rival(&self, digits: &str, rival: Option<Rival>) -> bool {
+        self.with_number(digits, |number, now| {
+            number.rival = rival;
+            number.act(now);
+        })
     }
 
     /// Changes how names are reviewed that are submitted from now on.
@@ -245,9 +254,9 @@ impl Sandbox {
     /// number is registered.
     pub fn deregister_number(&self, digits: &str) -> bool {
         let mut state = self.ticked();
-        let now = state.now();
+        let (now, switches) = (state.now(), state.options.switches.clone());
         let Some(number) = number_mut(&mut state.world, digits) else { return false };
-        let (digits, is_done) = (number.digits.clone(), number.deregister(now).is_ok());
+        let (digits, is_done) = (number.digits.clone(), number.deregister(&switches, now).is_ok());
         if is_done {
             state.effect(What::Deregistered { digits });
         }

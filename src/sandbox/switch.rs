@@ -97,6 +97,17 @@ pub enum RegisteredPin {
     Kept,
 }
 
+/// The answer to a deregistration of a number that is not registered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NotRegistered {
+    /// 133010.
+    #[default]
+    Plain,
+    /// 100 with subcode 2207051.
+    Parameter,
+}
+
 /// What shows in `new_name_status` while no change is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -218,6 +229,10 @@ pub struct Switches {
     pub registered_pin: RegisteredPin,
     /// A PIN may be set on a number that is not registered; else 133010, as recorded in June 2026.
     pub pin_on_unregistered: bool,
+    /// Which error answers the deregistration of a number that is not registered.
+    pub not_registered: NotRegistered,
+    /// Registrations and deregistrations count against one allowance; else each has its own.
+    pub deregisters_share_limit: bool,
     /// A registration that is refused counts among the 10 in 72 hours.
     pub failed_registers_count: bool,
     /// A registration of a number in the app is accepted; else a plain 100.
@@ -302,6 +317,8 @@ impl Default for Switches {
             pin_interval_secs: 30,
             registered_pin: RegisteredPin::default(),
             pin_on_unregistered: false,
+            not_registered: NotRegistered::default(),
+            deregisters_share_limit: false,
             failed_registers_count: true,
             register_coexistence: false,
             reregister_needs_verified: false,

@@ -423,7 +423,8 @@ impl State {
     fn deregister(&mut self, id: &str) -> Result<(), Refusal> {
         let now = self.now();
         let missing = Err(Refusal::new(133_010, "Phone number not registered"));
-        self.change_number(id, |number| number.deregister(now)).unwrap_or(missing)?;
+        let switches = self.options.switches.clone();
+        self.change_number(id, |number| number.deregister(&switches, now)).unwrap_or(missing)?;
         let digits = self.digits(id);
         self.effect(What::Deregistered { digits });
         Ok(())

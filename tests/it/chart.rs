@@ -71,7 +71,7 @@ fn granted() -> BTreeSet<(String, String)> {
         rights.extend(verbs.iter().map(|verb| (resource.to_owned(), (*verb).to_owned())));
     };
     for kind in ["whatsappchannels", "whatsappportfolios"] {
-        grant(&format!("whatsapp-operator.dev/{kind}"), &["get", "list", "watch"]);
+        grant(&format!("whatsapp-operator.dev/{kind}"), &["get", "list", "patch", "watch"]);
         grant(&format!("whatsapp-operator.dev/{kind}/status"), &["patch"]);
     }
     grant("events.k8s.io/events", &["create", "patch"]);

@@ -241,7 +241,7 @@ impl Played {
 }
 
 fn print_plan(out: &mut String, at: &str, passed: &Passed, last: Option<&Block>) {
-    let Plan { step, block, aside, answered, next, .. } = &passed.done.plan;
+    let Plan { step, block, aside, answered, next, farewell, .. } = &passed.done.plan;
     if let Some(planned) = step {
         let _ = writeln!(
             out,
@@ -259,6 +259,10 @@ fn print_plan(out: &mut String, at: &str, passed: &Passed, last: Option<&Block>)
             let _ = writeln!(out, "{at} {}: {}", block.reason.as_str(), block.message);
             print_wait(out, block);
         }
+    }
+    if let Some(farewell) = farewell {
+        let _ = writeln!(out, "{at} it may go, {}: {}", farewell.parting.as_str(), farewell.message);
+        return;
     }
     if step.is_none() && block.is_none() {
         let _ = writeln!(out, "{at} nothing holds up the way to Registered");
@@ -315,7 +319,7 @@ fn outcome(passed: &Passed) -> String {
             let (class, scope) = (refusal.class, refusal.scope);
             format!("refused with {}{subcode}: {class:?}{until}, of the {scope:?}", refusal.code)
         }
-        Some(Err(Failure::NoAnswer(_))) => "no answer".into(),
+        Some(Err(Failure::NoAnswer(_) | Failure::TooLarge(_))) => "no answer".into(),
         Some(Err(Failure::NotSent(why))) => format!("not sent: {why}"),
         Some(Err(Failure::Throttled(until))) => format!("held back until {until}"),
     }

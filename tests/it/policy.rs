@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use whatsapp_operator::sandbox::{
-    Account, EndpointAnswer, Fault, FaultKind, Match, Number, Portfolio, Token,
+    Account, EndpointAnswer, Fault, FaultKind, Match, Number, Portfolio, ReviewPolicy, Token, Verdict,
 };
 
 use crate::rig::{ACCOUNT, APP, BUSINESS, Rig, condition, message};
@@ -408,8 +408,8 @@ async fn drift_is_repaired_where_it_may_be_and_shown_where_not() {
     let shown = rig.until_condition("shown", "ProfileSynced", "False", Some("ProfileDiffers")).await;
     assert!(drifts(&shown["status"], "profile.about") && drifts(&shown["status"], "webhook.callbackUrl"));
     rig.edit("wac", "renamed", json!({"displayName": "Acme Brasil"})).await;
-    let renamed =
-        rig.until_condition("renamed", "DisplayNameApproved", "False", Some("RenameNotManaged")).await;
+    // Nobody gave the PIN that a registration after the review may need.
+    let renamed = rig.until_condition("renamed", "DisplayNameApproved", "False", Some("PinNeeded")).await;
     assert!(drifts(&renamed["status"], "displayName"));
     rig.until_condition("renamed", "Ready", "True", None).await;
     let phone = rig.until_condition("phone", "ProfileSynced", "False", Some("ProfileDiffers")).await;
@@ -527,4 +527,46 @@ async fn an_app_that_is_throttled_waits_in_all_its_accounts_without_an_alarm() {
     assert_eq!(rig.get("serving").await["status"]["conditions"], before["status"]["conditions"]);
     let made = rig.sandbox.calls().split_off(calls);
     assert!(made.len() <= 8, "{} calls of a throttled app", made.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rename_costs_one_review_and_one_registration_from_the_edit_to_the_live_name() {
+    let mut rig = Rig::with_portfolio("rename").await;
+    rig.sandbox.set_review(ReviewPolicy { verdict: Verdict::Defer, ..ReviewPolicy::default() });
+    rig.sandbox.add_number(registered(1));
+    rig.secret("renamed-pin", json!({"pin": "271828"})).await;
+    rig.start().await;
+    rig.channel("renamed", &number(1), json!({})).await;
+    let before = rig.until_condition("renamed", "DisplayNameApproved", "True", None).await;
+    let name = |object: &Value| object["status"]["facts"]["verifiedName"].clone();
+    assert_eq!(name(&before), "Acme Support");
+
+    rig.edit("wac", "renamed", json!({"displayName": "Acme Brasil"})).await;
+    let review = rig.until_condition("renamed", "DisplayNameApproved", "False", Some("NameInReview")).await;
+    let ready = condition(&review["status"], "Ready").expect("it is there");
+    assert_eq!((&ready["status"], &ready["reason"]), (&json!("True"), &json!("UsableUnderAnotherName")));
+    assert!(waits_for(&review["status"], "ReviewName") && drifts(&review["status"], "displayName"));
+    assert_eq!(name(&review), "Acme Support", "the column NAME shows the live one");
+    let row = rig.plane.kubectl(["get", "wac", "renamed", "-n", &rig.namespace]).await;
+    let row = String::from_utf8_lossy(&row.stdout).into_owned();
+    assert!(row.contains("Acme Support") && !row.contains("Acme Brasil"), "{row}");
+
+    // A new process knows what was submitted, and a retry does not register during the review.
+    rig.operator().kill_nine();
+    rig.start().await;
+    rig.annotate("renamed", "retry", "too-soon").await;
+    rig.look("renamed", "in-review").await;
+    assert_eq!(rig.effects_on(&digits(1)), ["name"]);
+
+    rig.sandbox.decide_name(&digits(1), Verdict::Approve);
+    rig.look("renamed", "approved").await;
+    rig.until_condition("renamed", "DisplayNameApproved", "False", Some("NameNotLiveYet")).await;
+    rig.annotate("renamed", "retry", "now").await;
+    let live = rig.until_condition("renamed", "DisplayNameApproved", "True", Some("NameApproved")).await;
+    assert_eq!(name(&live), "Acme Brasil");
+    assert_eq!(rig.effects_on(&digits(1)), ["name", "registered"], "one review and one registration");
+    let ready = condition(&live["status"], "Ready").expect("it is there");
+    let since =
+        |object: &Value| condition(&object["status"], "Ready").map(|c| c["lastTransitionTime"].clone());
+    assert_eq!((&ready["reason"], since(&live)), (&json!("Usable"), since(&before)), "Ready all the time");
 }

@@ -19,12 +19,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{/* What the operator may do: look at its kinds, write their status, tell events, read Secrets by name, create PINs,
+{{/* What the operator may do: look at its kinds, write their status and their finalizer (the right to patch cannot be limited to
+metadata; it writes nothing else of them), tell events, read Secrets by name, create PINs,
 keep the attempts of each number in a ConfigMap (listed once a day by label, to remove those that count no more). */}}
 {{- define "whatsapp-operator.rules" -}}
 - apiGroups: [whatsapp-operator.dev]
   resources: [whatsappchannels, whatsappportfolios]
-  verbs: [get, list, watch]
+  verbs: [get, list, patch, watch]
 - apiGroups: [whatsapp-operator.dev]
   resources: [whatsappchannels/status, whatsappportfolios/status]
   verbs: [patch]

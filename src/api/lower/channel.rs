@@ -1,16 +1,20 @@
 //! The spec of a channel → [`Desired`].
 
-use kube::ResourceExt;
+use std::time::Duration;
+
+use kube::{ResourceExt, api::ObjectMeta};
 
 use super::{
     consent::consents,
+    key::{SKIP_CLEANUP, SKIPPED},
     spec::{SpecInvalid, meta_id, secret_key},
 };
-use crate::api::v1alpha1::{self as v1, WhatsAppChannel};
+use crate::api::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelSpec};
 use crate::engine::{
     desired::{
-        CodeRequest, Connection, Desired, DesiredProfile, Management, PinPolicy, PortfolioRef, ReadyWhen,
-        Registration, SecretKey, Verification, VerificationMethod, Webhook, WhileNameInReview,
+        CodeRequest, Connection, Deletion, DeletionPolicy, Desired, DesiredProfile, DriftPolicy, Management,
+        PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod,
+        Webhook, WhileNameInReview,
     },
     id::AccountId,
     phone::E164,
@@ -115,11 +119,43 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
             None | Some(v1::ManagementPolicy::Full) => Management::Full,
             Some(v1::ManagementPolicy::ObserveOnly) => Management::ObserveOnly,
         },
+        drift: match spec.drift_policy {
+            None | Some(v1::DriftPolicy::Enforce) => DriftPolicy::Enforce,
+            Some(v1::DriftPolicy::Report) => DriftPolicy::Report,
+        },
         suspend: spec.suspend.unwrap_or(false),
+        deletion: deletion(object),
         consents: consents(&object.metadata),
         name,
         namespace,
     })
+}
+
+fn deletion(object: &WhatsAppChannel) -> Deletion {
+    let (spec, meta) = (&object.spec, &object.metadata);
+    Deletion {
+        policy: match spec.deletion_policy {
+            None | Some(v1::DeletionPolicy::Retain) => DeletionPolicy::Retain,
+            Some(v1::DeletionPolicy::Unroute) => DeletionPolicy::Unroute,
+            Some(v1::DeletionPolicy::Deregister) => DeletionPolicy::Deregister,
+        },
+        timeout: Duration::from_secs(deletion_seconds(spec).into()),
+        may_deregister_shared: spec.acknowledge.contains(&v1::Acknowledgement::DeregisterSharedNumber),
+        since: meta.deletion_timestamp.as_ref().map(|at| at.0),
+        is_skipped: is_cleanup_skipped(meta),
+    }
+}
+
+/// How long a deletion tries, in seconds.
+pub fn deletion_seconds(spec: &WhatsAppChannelSpec) -> u32 {
+    const DEFAULT: u32 = 600;
+    spec.deletion_timeout_seconds.unwrap_or(DEFAULT)
+}
+
+/// Whether somebody wants an object to go as it is, should it be deleted.
+pub fn is_cleanup_skipped(meta: &ObjectMeta) -> bool {
+    let annotations = meta.annotations.as_ref();
+    annotations.and_then(|all| all.get(SKIP_CLEANUP)).is_some_and(|value| value == SKIPPED)
 }
 
 /// As the rule `trimmed` of the schema has it: what it takes must not stall here.

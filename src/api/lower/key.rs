@@ -10,6 +10,12 @@ pub const SEND_CODE: &str = "whatsapp-operator.dev/send-code";
 pub const RETRY: &str = "whatsapp-operator.dev/retry";
 /// Consent: look now.
 pub const RECONCILE: &str = "whatsapp-operator.dev/reconcile";
+/// Let go of an object that is being deleted, as it is.
+pub const SKIP_CLEANUP: &str = "whatsapp-operator.dev/skip-cleanup";
+/// The only value of that annotation that counts.
+pub const SKIPPED: &str = "true";
+/// The finalizer of objects before whose end something is taken back at Meta.
+pub const CLEANUP: &str = "whatsapp-operator.dev/cleanup";
 /// Label that lets a Secret be sent to a webhook's URL.
 pub const USE_LABEL: &str = "whatsapp-operator.dev/use";
 /// The value of that label.

@@ -21,6 +21,7 @@ use crate::engine::{
     id::{AccountId, BusinessId, NumberId},
     memory::{
         ConsentAnswer, ConsentKind, Entry, Intent, Ledger, Marks, Memory, Origin, Pace, Proof, Registration,
+        Repairs,
     },
     secret::SecretVersion,
     step::{Cause, StepKind},
@@ -91,6 +92,7 @@ fn unknown(status: &WhatsAppChannelStatus) -> Option<String> {
         ("names", &ledger.names),
         ("adds", &ledger.adds),
         ("pins", &ledger.pins),
+        ("deregistrations", &ledger.deregistrations),
     ];
     let entries = lists.into_iter().flat_map(|(list, entries)| {
         entries.iter().enumerate().flat_map(move |(at, entry)| {
@@ -230,7 +232,15 @@ fn marks_from(marks: &v1::Marks) -> Marks {
         tried_in_review: marks.tried_in_review.clone(),
         declined: marks.declined.clone(),
         on_phone: marks.on_phone,
+        approved: marks.approved_name.clone().zip(marks.approved_since),
+        in_sync: marks.in_sync.clone(),
+        repairs: marks.repairs.iter().map(|(field, made)| (field.clone(), repairs_from(made))).collect(),
     }
+}
+
+fn repairs_from(repairs: &v1::Repairs) -> Repairs {
+    let contended = repairs.contended_by.clone().zip(repairs.contended_since);
+    Repairs { at: repairs.at.clone(), is_open: repairs.open == Some(true), contended }
 }
 
 /// The same status with another memory: what an intent writes, and what a merged outcome writes. `standing` is the
@@ -480,6 +490,7 @@ fn marks(marks: &Marks, standing: Option<&v1::Marks>) -> v1::Marks {
         Registration::NotSeen => (None, None),
         Registration::Seen { first, own, .. } => (Some(first), own),
     };
+    let standing_repairs = |field: &str| standing.and_then(|standing| standing.repairs.get(field));
     v1::Marks {
         added: added.map(raised),
         adopted: adopted.map(raised),
@@ -495,6 +506,24 @@ fn marks(marks: &Marks, standing: Option<&v1::Marks>) -> v1::Marks {
         tried_in_review: newest_times(&raised_each(&marks.tried_in_review), 64),
         declined: newest_times(&raised_each(&marks.declined), 64),
         on_phone: marks.on_phone.map(raised),
+        approved_name: marks.approved.as_ref().map(|(name, _)| bounded(name.clone(), 512)),
+        approved_since: marks.approved.as_ref().map(|(_, since)| raised(*since)),
+        in_sync: marks.in_sync.clone(),
+        repairs: marks
+            .repairs
+            .iter()
+            .map(|(field, made)| (field.clone(), repairs(made, standing_repairs(field))))
+            .collect(),
+        newer: standing.map(|standing| standing.newer.clone()).unwrap_or_default(),
+    }
+}
+
+fn repairs(repairs: &Repairs, standing: Option<&v1::Repairs>) -> v1::Repairs {
+    v1::Repairs {
+        at: newest(repairs.at.iter().copied().map(raised).collect(), 16),
+        open: repairs.is_open.then_some(true),
+        contended_by: repairs.contended.as_ref().map(|(value, _)| bounded(value.clone(), 256)),
+        contended_since: repairs.contended.as_ref().map(|(_, since)| raised(*since)),
         newer: standing.map(|standing| standing.newer.clone()).unwrap_or_default(),
     }
 }

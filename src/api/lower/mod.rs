@@ -18,10 +18,13 @@ mod status;
 mod told;
 
 pub use attempts::{attempts, attempts_text};
-pub use channel::channel;
+pub use channel::{channel, deletion_seconds, is_cleanup_skipped};
 pub use condition::{conditions, conditions_from, waiting, waiting_from};
 pub use consent::consents;
-pub use key::{FIELD_MANAGER, GROUP, RECONCILE, RETRY, SEND_CODE, USE_LABEL, USE_VERIFY_TOKEN};
+pub use key::{
+    CLEANUP, FIELD_MANAGER, GROUP, RECONCILE, RETRY, SEND_CODE, SKIP_CLEANUP, SKIPPED, USE_LABEL,
+    USE_VERIFY_TOKEN,
+};
 pub use ledger::{memory, memory_of, with_memory};
 pub use portfolio::{portfolio, portfolio_refused, portfolio_status, refused_fields};
 pub use spec::SpecInvalid;

@@ -57,7 +57,8 @@ pub fn before_of(status: &WhatsAppChannelStatus) -> Before {
             .map(|d| Drift {
                 field: d.field.clone(),
                 desired: d.desired.clone(),
-                observed: d.observed.clone(),
+                live: d.live.clone(),
+                since: d.since,
                 action: d.action.clone(),
             })
             .collect(),
@@ -125,7 +126,8 @@ pub fn status(
             assessment.drift.iter().map(|d| v1::Drift {
                 field: bounded(d.field.clone(), 128),
                 desired: bounded(d.desired.clone(), 1024),
-                observed: bounded(d.observed.clone(), 1024),
+                live: bounded(d.live.clone(), 1024),
+                since: cut(d.since),
                 action: bounded(d.action.clone(), 1024),
             }),
             |d| d.field.clone(),

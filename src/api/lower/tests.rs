@@ -20,7 +20,7 @@ use crate::engine::{
     id::{AccountId, BusinessId, NumberId},
     memory::{
         ConsentAnswer, ConsentKind, Entry, EntryOutcome, Intent, Ledger, Marks, Memory, Origin, Pace, Proof,
-        Registration,
+        Registration, Repairs,
     },
     observed::WebhookConfiguration,
     reason::Reason,
@@ -193,18 +193,25 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             fell_back
         })
     ];
-    (origin, proof, registration, time(), time(), time(), time(), names(), names(), time()).prop_map(
+    let contended = proptest::option::of(("[a-z]{1,9}", times()));
+    let repairs = (proptest::collection::vec(times(), 0..4), any::<bool>(), contended)
+        .prop_map(|(at, is_open, contended)| Repairs { at, is_open, contended });
+    let upkeep = (
+        proptest::option::of(("[a-z]{1,9}", times())),
+        proptest::collection::btree_map("[a-z]{1,9}", any::<i64>(), 0..4),
+        proptest::collection::btree_map("[a-z]{1,9}", repairs, 0..4),
+    );
+    let seen = (time(), time(), time(), time());
+    (origin, proof, registration, seen, names(), names(), time(), upkeep).prop_map(
         |(
             origin,
             proof,
             registration,
-            automatic_code_used,
-            pin_set,
-            missing_since,
-            connected_since,
+            (automatic_code_used, pin_set, missing_since, connected_since),
             tried_in_review,
             declined,
             on_phone,
+            (approved, in_sync, repairs),
         )| Marks {
             origin,
             automatic_code_used,
@@ -216,6 +223,9 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             tried_in_review,
             declined,
             on_phone,
+            approved,
+            in_sync,
+            repairs,
         },
     )
 }
@@ -378,7 +388,8 @@ fn full(text: &str) -> Assessment {
         drift: vec![Drift {
             field: "profile.about".into(),
             desired: text.into(),
-            observed: text.into(),
+            live: text.into(),
+            since: at(1),
             action: text.into(),
         }],
         facts: Facts {

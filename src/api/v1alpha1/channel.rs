@@ -29,7 +29,7 @@ use crate::api::rule;
     printcolumn(name = "Waiting-For", type_ = "string", json_path = ".status.waitingFor[0].actor"),
     printcolumn(name = "Action", type_ = "string", json_path = ".status.waitingFor[0].action"),
     printcolumn(name = "Number", type_ = "string", json_path = ".spec.phoneNumber"),
-    printcolumn(name = "Name", type_ = "string", json_path = ".spec.displayName"),
+    printcolumn(name = "Name", type_ = "string", json_path = ".status.facts.verifiedName"),
     printcolumn(name = "Quality", type_ = "string", json_path = ".status.facts.quality"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
@@ -49,6 +49,7 @@ use crate::api::rule;
     ),
     validation = rule::object_name(),
     validation = rule::code_and_pin_apart(),
+    validation = rule::coexistence_stays(),
     cel
 )]
 #[serde(rename_all = "camelCase")]
@@ -104,6 +105,25 @@ pub struct WhatsAppChannelSpec {
     /// Full (the meaning of an unset field), or ObserveOnly: looks and reports, writes nothing at Meta.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub management_policy: Option<ManagementPolicy>,
+    /// What becomes of a managed field that somebody else changed at Meta: Enforce (the meaning of an unset field) writes
+    /// it again, Report only shows it. What an edit of the spec asks for is written in both cases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_policy: Option<DriftPolicy>,
+    /// What is taken back at Meta when this object is deleted: Retain (the meaning of an unset field) nothing;
+    /// Unroute the webhook override of spec.webhook; Deregister that, and the registration where this object made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
+    /// How long a deletion tries that, in seconds. Then the object goes, and an event says what is left. Left out: 600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::count")]
+    #[x_kube(validation = rule::deletion_timeout())]
+    pub deletion_timeout_seconds: Option<u32>,
+    /// Consents to what may harm others: DeregisterSharedNumber, to deregister a number although other apps are
+    /// subscribed to its account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub acknowledge: Vec<Acknowledgement>,
     /// While true: no call to Meta, no step, no Secret read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
@@ -314,6 +334,27 @@ pub enum ReadyWhen {
     Registered,
     NameApproved,
     FullyVerified,
+}
+
+/// What becomes of a managed field that somebody else changed.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum DriftPolicy {
+    Enforce,
+    Report,
+}
+
+/// What is taken back when the object is deleted.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum DeletionPolicy {
+    Retain,
+    Unroute,
+    Deregister,
+}
+
+/// What somebody consents to.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum Acknowledgement {
+    DeregisterSharedNumber,
 }
 
 /// How much the operator may do.

@@ -107,6 +107,11 @@ pub struct Ledger {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub pins: Vec<Entry>,
+    /// Deregistrations; Meta allows ten in 72 hours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub deregistrations: Vec<Entry>,
     /// Pace of the steps that may be repeated, by step.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, Pace>", extend("maxProperties" = 32))]
@@ -126,10 +131,12 @@ impl Ledger {
             StepKind::SubmitName => &self.names,
             StepKind::SetPin => &self.pins,
             StepKind::Register => &self.registrations,
+            StepKind::Deregister => &self.deregistrations,
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
-            | StepKind::WriteProfile => &[],
+            | StepKind::WriteProfile
+            | StepKind::UnrouteWebhook => &[],
         }
     }
 
@@ -142,10 +149,12 @@ impl Ledger {
             StepKind::SubmitName => Some(&mut self.names),
             StepKind::SetPin => Some(&mut self.pins),
             StepKind::Register => Some(&mut self.registrations),
+            StepKind::Deregister => Some(&mut self.deregistrations),
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
-            | StepKind::WriteProfile => None,
+            | StepKind::WriteProfile
+            | StepKind::UnrouteWebhook => None,
         }
     }
 }
@@ -409,6 +418,46 @@ pub struct Marks {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]
     pub on_phone: Option<Timestamp>,
+    /// The desired name, while Meta has approved it and another one is live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub approved_name: Option<String>,
+    /// When it was first seen approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::time")]
+    pub approved_since: Option<Timestamp>,
+    /// Of each managed field: the last generation whose value Meta was seen to have.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub in_sync: BTreeMap<String, i64>,
+    /// Of each managed field that somebody else changed: what was done about it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub repairs: BTreeMap<String, Repairs>,
+    /// Members of a newer version.
+    #[serde(flatten)]
+    pub newer: Newer,
+}
+
+/// Writes that brought back what somebody else had changed.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Repairs {
+    /// The last of them, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "rule::list_of_times")]
+    pub at: Vec<Timestamp>,
+    /// Meta was not seen to have the value since the last of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<bool>,
+    /// What somebody else wrote again and again, while he has the last word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub contended_by: Option<String>,
+    /// Since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::time")]
+    pub contended_since: Option<Timestamp>,
     /// Members of a newer version.
     #[serde(flatten)]
     pub newer: Newer,

@@ -18,12 +18,12 @@ mod status;
 mod waiting;
 
 pub use channel::{
-    CodeRequest, Connection, ManagementPolicy, PinPolicy, PortfolioRef, Profile, ReadyWhen, Registration,
-    Verification, VerificationMethod, Vertical, Webhook, WhatsAppChannel, WhatsAppChannelSpec,
-    WhileNameInReview,
+    Acknowledgement, CodeRequest, Connection, DeletionPolicy, DriftPolicy, ManagementPolicy, PinPolicy,
+    PortfolioRef, Profile, ReadyWhen, Registration, Verification, VerificationMethod, Vertical, Webhook,
+    WhatsAppChannel, WhatsAppChannelSpec, WhileNameInReview,
 };
 pub use ledger::{
-    Cause, ConsentAnswer, Consents, EarlierAnswer, Entry, InFlight, Ledger, Marks, Pace, Refusal,
+    Cause, ConsentAnswer, Consents, EarlierAnswer, Entry, InFlight, Ledger, Marks, Pace, Refusal, Repairs,
     SecretVersion,
 };
 pub(in crate::api) use memory::BEFORE;

@@ -142,7 +142,7 @@ pub struct Check {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Drift {
-    /// Path in the spec.
+    /// Path in the spec; webhook.subscription is the app's subscription to the account.
     #[schemars(length(max = 128))]
     pub field: String,
     /// What the spec asks for.
@@ -150,7 +150,10 @@ pub struct Drift {
     pub desired: String,
     /// What Meta has.
     #[schemars(length(max = 1024))]
-    pub observed: String,
+    pub live: String,
+    /// Since when it differs, as far as was seen.
+    #[schemars(schema_with = "rule::time")]
+    pub since: Timestamp,
     /// What happens with it.
     #[schemars(length(max = 1024))]
     pub action: String,

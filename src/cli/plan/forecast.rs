@@ -720,7 +720,9 @@ fn assumed(step: &Step) -> &'static [&'static str] {
         | Step::CreatePin { .. }
         | Step::SetPin { .. }
         | Step::SubscribeApp { .. }
-        | Step::WriteProfile { .. } => &[],
+        | Step::WriteProfile { .. }
+        | Step::UnrouteWebhook { .. }
+        | Step::Deregister { .. } => &[],
     }
 }
 

@@ -214,6 +214,7 @@ pub fn hope(action: Action) -> Hope {
         | Action::AllowRegistration
         | Action::AllowCalls
         | Action::ShowEffect
+        | Action::ShowName
         | Action::ConfirmChange => Hope::Time,
         Action::Resume => Hope::Nobody("the channel is suspended, and its manifest wants it so"),
         Action::AllowManagement => Hope::Nobody("the channel only observes, and its manifest wants it so"),
@@ -228,6 +229,7 @@ pub fn hope(action: Action) -> Hope {
         | Action::CorrectBusiness
         | Action::ChooseName
         | Action::AlignName
+        | Action::ResolveContention
         | Action::AlignSettings => {
             Hope::Nobody("a manifest or a setting has to be chosen anew, and which is not known")
         }

@@ -9,7 +9,7 @@ use crate::engine::{
     condition::Truth,
     condition_type::ConditionType,
     desired::{DesiredPortfolio, PortfolioRef},
-    plan::Plan,
+    plan::{Plan, RenameCost},
     status::Verdict,
 };
 use crate::{
@@ -78,6 +78,9 @@ struct ChannelReport {
     /// What would be done first.
     #[serde(skip_serializing_if = "Option::is_none")]
     step: Option<StepReport>,
+    /// What the rename of a registered number costs, where the step begins one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rename: Option<RenameReport>,
     ready: String,
     /// Why it is not taken further now.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,6 +101,15 @@ struct StepReport {
     kind: &'static str,
     why: String,
     repeatable: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RenameReport {
+    reviews: usize,
+    reviews_left: usize,
+    registrations: usize,
+    registrations_left: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -182,7 +194,13 @@ impl Report {
     }
 
     /// Adds a channel, with the status that it would show.
-    pub fn channel(&mut self, manifest: &Manifest, plan: &Plan, shown: WhatsAppChannelStatus) {
+    pub fn channel(
+        &mut self,
+        manifest: &Manifest,
+        plan: &Plan,
+        shown: WhatsAppChannelStatus,
+        rename: Option<RenameCost>,
+    ) {
         self.changes += usize::from(plan.step.is_some());
         let step = plan.step.as_ref().map(|planned| StepReport {
             kind: planned.step.kind().as_str(),
@@ -203,6 +221,12 @@ impl Report {
             phone_number: manifest.desired.number.to_string(),
             display_name: manifest.desired.display_name.clone(),
             step,
+            rename: rename.map(|cost| RenameReport {
+                reviews: cost.reviews,
+                reviews_left: cost.reviews_left,
+                registrations: cost.registrations,
+                registrations_left: cost.registrations_left,
+            }),
             ready: ready.to_owned(),
             block,
             aside: aside.collect(),
@@ -292,6 +316,16 @@ fn one(channel: &ChannelReport, text: &mut Text, now: Timestamp) {
         }
         (None, _) => {}
     }
+    if let Some(rename) = &channel.rename {
+        let costs = format!(
+            "costs {} (of {} left in 30 days), and {} (of {} left in 72 hours) where Meta does not make the name live by itself",
+            many(rename.reviews, "review"),
+            rename.reviews_left,
+            many(rename.registrations, "registration"),
+            rename.registrations_left,
+        );
+        text.indent(4, paint(Tone::Attention, costs));
+    }
     for block in channel.block.iter().chain(channel.aside.iter().map(|aside| &aside.block)) {
         text.indent(
             2,
@@ -303,7 +337,7 @@ fn one(channel: &ChannelReport, text: &mut Text, now: Timestamp) {
     let open: Vec<Check> =
         channel.preflight.iter().filter(|check| check.verdict != Verdict::Pass.as_str()).cloned().collect();
     status::checks(&open, &mut inner);
-    status::drift(&channel.drift, &mut inner);
+    status::drift(&channel.drift, &mut inner, None);
     text.nest(2, &inner);
     if let Some(course) = &channel.forecast {
         text.nest(2, &course.text());

@@ -100,8 +100,10 @@ impl Desk {
         let claim = Claim::Ours { act_from: None };
         let memory = lower::memory(&manifest.object);
         let found = Found::Known(&known);
-        let (observed, plan) =
-            self.planner.channel(&manifest.desired, claim.clone(), &found, memory.clone()).await;
+        let (observed, plan) = self
+            .planner
+            .channel(&manifest.desired, claim.clone(), &found, memory.clone(), &Facts::default())
+            .await;
         let mut case = Case { manifest, claim, observed, plan };
         change(&mut case);
         let portfolios = &self.input.portfolios;

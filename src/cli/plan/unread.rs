@@ -95,7 +95,7 @@ fn failed<T>(what: &str, fact: &Fact<T>) -> Option<Unread> {
 pub fn why(failure: &Failure) -> String {
     match failure {
         Failure::Refused(refusal) => said(refusal),
-        Failure::NoAnswer(why) | Failure::NotSent(why) => why.clone(),
+        Failure::NoAnswer(why) | Failure::TooLarge(why) | Failure::NotSent(why) => why.clone(),
         Failure::Throttled(until) => format!("Meta's limits are used up; calls are welcome again at {until}"),
     }
 }

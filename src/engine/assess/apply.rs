@@ -51,11 +51,7 @@ fn kept(scene: &Scene<'_>, facts: &Facts, set: &mut ConditionSet, kind: Conditio
     let is_over = old.as_ref().is_some_and(|c| c.reason.kind() == ReasonKind::Progress);
     let Some(block) = block.filter(|b| is_first || is_over || !is_passing(b.reason)) else {
         let is_open = old.as_ref().is_none_or(|c| c.status != Truth::True);
-        let step = scene
-            .plan
-            .step
-            .as_ref()
-            .filter(|planned| is_open && planned.step.kind().reason().may_be_on(kind));
+        let step = scene.step_on(kind).filter(|_| is_open);
         let (reason, message) = match step {
             Some(planned) => (scene.open_reason(kind), planned.why.clone()),
             None if old.is_none() => (Reason::NotObservedYet, "not read from Meta yet".into()),

@@ -6,6 +6,7 @@
 
 mod apply;
 mod facts;
+mod going;
 mod judge;
 pub mod portfolio;
 pub mod preflight;
@@ -41,6 +42,9 @@ use crate::engine::{
 ///
 /// See the example of [the engine](crate::engine).
 pub fn assess(given: &Given<'_>, memory: &mut Memory) -> Assessment {
+    if given.desired.deletion.since.is_some() {
+        return going::going(given, memory);
+    }
     if given.desired.suspend {
         return unseen::suspended(given.desired, memory, given.before, given.now);
     }
@@ -114,7 +118,7 @@ fn sight(scene: &Scene<'_>) -> Sight {
 fn seen(scene: &Scene<'_>, sight: Sight) -> Assessment {
     let facts = facts::facts(scene);
     let mut conditions = judged(scene, &facts);
-    let ready = ready::ready(scene, &conditions);
+    let ready = ready::ready(scene, &facts, &conditions);
     apply::place(&mut conditions, &scene.before.conditions, ready);
     ready::progress(scene, &mut conditions);
     let whole = sight == Sight::Whole;
@@ -135,7 +139,13 @@ fn seen(scene: &Scene<'_>, sight: Sight) -> Assessment {
 
 /// What differs, with what differed in a profile that was not read this time: profiles are read in turns.
 fn drift_seen(scene: &Scene<'_>) -> Vec<Drift> {
-    let mut list = drift::diff(scene.desired, scene.observed);
+    let mut list = drift::diff(scene.desired, scene.observed, scene.memory, scene.now);
+    for one in &mut list {
+        let before = scene.before.drift.iter().find(|old| old.field == one.field);
+        if let Some(old) = before.filter(|old| old.desired == one.desired) {
+            one.since = old.since;
+        }
+    }
     let is_read = scene.number().is_some_and(|number| scene.observed.profile_of(number).is_some());
     if !is_read && scene.desired.profile.is_managed() {
         let place = list.iter().position(|d| d.field == drift::TIME_ZONE).unwrap_or(list.len());

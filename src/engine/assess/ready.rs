@@ -10,14 +10,15 @@ use crate::engine::{
         condition::{Condition, ConditionSet, Truth},
         condition_type::{Blocks, ConditionType},
         desired::ReadyWhen,
+        display_name::is_same,
         reason::{Reason, ReasonKind},
-        status::Stage,
+        status::{Facts, Stage},
     },
 };
 
 /// `Ready` copies the first blocking condition that is not True. One that was never observed is
 /// skipped when another is False. One that only repeats a reason is skipped for the one that the reason is about.
-pub(super) fn ready(scene: &Scene<'_>, set: &ConditionSet) -> Condition {
+pub(super) fn ready(scene: &Scene<'_>, facts: &Facts, set: &ConditionSet) -> Condition {
     let open: Vec<&Condition> = ConditionType::CHANNEL
         .iter()
         .filter(|kind| blocks(scene, set, **kind))
@@ -30,13 +31,8 @@ pub(super) fn ready(scene: &Scene<'_>, set: &ConditionSet) -> Condition {
         return new_condition(scene, ConditionType::Ready, Truth::False, block.reason, block.message.clone());
     }
     let Some(head) = open.first() else {
-        return new_condition(
-            scene,
-            ConditionType::Ready,
-            Truth::True,
-            Reason::Usable,
-            ready_message(scene, set),
-        );
+        let (reason, message) = usable(scene, facts, set);
+        return new_condition(scene, ConditionType::Ready, Truth::True, reason, message);
     };
     let known = open.iter().find(|c| {
         c.status == Truth::False && (head.reason == Reason::NotObservedYet || c.reason == head.reason)
@@ -58,6 +54,25 @@ fn blocks(scene: &Scene<'_>, set: &ConditionSet, kind: ConditionType) -> bool {
         }
         Blocks::From(level) => scene.desired.ready_when >= level,
         Blocks::OfPortfolio | Blocks::Never => false,
+    }
+}
+
+/// What a usable number is told to be. While it serves under another name than the desired one, that comes first, with what
+/// becomes of it.
+fn usable(scene: &Scene<'_>, facts: &Facts, set: &ConditionSet) -> (Reason, String) {
+    let live = facts.verified_name.as_ref().filter(|live| !is_same(live, &scene.desired.display_name));
+    let name = set.get(ConditionType::DisplayNameApproved).filter(|name| name.status != Truth::True);
+    match live.zip(name) {
+        Some((live, name)) => (
+            Reason::UsableUnderAnotherName,
+            format!(
+                "{}, as {live:?} and not as {:?}; {}",
+                ready_message(scene, set),
+                scene.desired.display_name,
+                name.message
+            ),
+        ),
+        None => (Reason::Usable, ready_message(scene, set)),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::engine::{
         portfolio::PortfolioView,
         reason::{Reason, ReasonKind},
         status::Before,
-        step::StepKind,
+        step::{Planned, StepKind},
         time::later,
     },
 };
@@ -262,7 +262,23 @@ impl<'a> Scene<'a> {
     pub fn block_on(&self, kind: ConditionType) -> Option<&'a Block> {
         let aside =
             self.plan.aside.iter().find(|(on, b)| *on == kind && b.reason.may_be_on(kind)).map(|(_, b)| b);
-        aside.or_else(|| self.plan.block.as_ref().filter(|b| b.reason.may_be_on(kind)))
+        // What holds up the first registration says nothing about the name.
+        let is_of_name = |b: &Block| {
+            kind != ConditionType::DisplayNameApproved
+                || b.reason.row().conditions.first() != Some(&ConditionType::Registered)
+        };
+        aside.or_else(|| self.plan.block.as_ref().filter(|b| b.reason.may_be_on(kind) && is_of_name(b)))
+    }
+
+    /// The step of the plan, where it is about a condition. A step to another name of a registered number is about that alone.
+    pub fn step_on(&self, kind: ConditionType) -> Option<&'a Planned> {
+        let step = self.plan.step.as_ref();
+        let step = step.filter(|planned| planned.step.kind().reason().may_be_on(kind));
+        step.filter(|planned| {
+            let is_of_way =
+                matches!(planned.step.kind(), StepKind::SubmitName | StepKind::SetPin | StepKind::Register);
+            kind == ConditionType::DisplayNameApproved || !(is_of_way && self.is_registered())
+        })
     }
 
     /// What an open condition says when nothing blocks it.
@@ -271,11 +287,8 @@ impl<'a> Scene<'a> {
             return Reason::ObserveOnly;
         }
         let settled = self.outcome.is_some_and(|o| o.result.is_ok());
-        if let Some(planned) = self.plan.step.as_ref().filter(|_| !settled) {
-            let reason = planned.step.kind().reason();
-            if reason.may_be_on(kind) {
-                return reason;
-            }
+        if let Some(planned) = self.step_on(kind).filter(|_| !settled) {
+            return planned.step.kind().reason();
         }
         if Reason::EffectNotVisibleYet.may_be_on(kind) {
             Reason::EffectNotVisibleYet

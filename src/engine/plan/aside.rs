@@ -5,8 +5,14 @@ use jiff::Timestamp;
 
 use crate::engine::{
     drift,
-    plan::pass::{Pass, Seen, Stop},
-    rule::say,
+    plan::{
+        pass::{Pass, Seen, Stop},
+        remedy,
+    },
+    rule::{
+        say,
+        upkeep::{self, Upkeep, upkeep},
+    },
     value::{
         action::Action,
         block::Block,
@@ -15,7 +21,7 @@ use crate::engine::{
         failure::Refusal,
         id::{Fact, Field},
         memory::{ConsentAnswer, ConsentKind, Memory, Pace},
-        observed::Number,
+        observed::{Number, Profile},
         reason::Reason,
         secret::{SecretFact, SecretVersion},
         step::{Cause, Planned, Shows, Step, StepKind},
@@ -34,6 +40,7 @@ pub(super) struct Aside {
 pub(super) struct MayWrite {
     pub webhook: Writable,
     pub profile: Writable,
+    pub name: Writable,
 }
 
 /// Whether a setting may be written, or why not.
@@ -93,9 +100,20 @@ fn route(
     let is_routed = is_routed(number, webhook);
     if is_subscribed {
         memory.ledger.repeatable.remove(&StepKind::SubscribeApp);
+        upkeep::note_same(pass.desired, memory, drift::SUBSCRIPTION);
+    } else {
+        note_other(pass, memory, drift::SUBSCRIPTION, "not subscribed");
     }
-    if is_routed == Some(true) {
-        note_routed(pass, memory);
+    match is_routed {
+        Some(true) => {
+            note_routed(pass, memory);
+            upkeep::note_same(pass.desired, memory, drift::CALLBACK);
+        }
+        Some(false) => {
+            let live = number.webhook.value().and_then(|shown| shown.number.as_deref());
+            note_other(pass, memory, drift::CALLBACK, live.unwrap_or_default());
+        }
+        None => {}
     }
     if is_subscribed && is_routed == Some(true) {
         return Ok(());
@@ -103,7 +121,8 @@ fn route(
     may_write(writable, Reason::WebhookDiffers, "the webhook")?;
     if !is_subscribed {
         let step = Step::SubscribeApp { account: seen.account.clone() };
-        return Err(paced(pass, memory, seen.begun, step, "subscribe the app to the account"));
+        let differs = (Reason::WebhookDiffers, "the app's subscription");
+        return Err(kept_up(pass, memory, seen.begun, step, differs, "subscribe the app to the account"));
     }
     let has_no_callback = has_no_callback(number);
     if has_no_callback && pass.retry.is_none() && !may_be_taken(pass, memory) {
@@ -122,7 +141,8 @@ fn route(
     if has_no_callback {
         return Err(without_callback(pass, memory, seen.begun, step));
     }
-    Err(paced(pass, memory, seen.begun, step, "route this number's messages to the desired URL"))
+    let differs = (Reason::WebhookDiffers, "the webhook");
+    Err(kept_up(pass, memory, seen.begun, step, differs, "route this number's messages to the desired URL"))
 }
 
 /// Once per `retry`: that Meta shows no callback URL of the app may be a limit of what it shows.
@@ -268,18 +288,75 @@ fn profile(
     }
     // None says nothing: profiles are read in turns.
     let Some(current) = pass.observed.profile_of(number) else { return Ok(()) };
+    note_profile(pass, memory, current);
     let fields = drift::profile_to_write(&pass.desired.profile, current);
     if !fields.is_managed() {
         memory.ledger.repeatable.remove(&StepKind::WriteProfile);
         return Ok(());
     }
     may_write(writable, Reason::ProfileDiffers, "the profile")?;
-    let step = Step::WriteProfile { account: seen.account.clone(), number: number.id.clone(), fields };
     let begun = match &pass.observed.profile {
         Fact::Known(_) => Some(pass.observed.begun),
         _ => seen.begun,
     };
-    Err(paced(pass, memory, begun, step, "write the profile fields that differ"))
+    let write =
+        |fields| Step::WriteProfile { account: seen.account.clone(), number: number.id.clone(), fields };
+    // What is left as it is holds no other field up.
+    let is_due = |field: &str| matches!(upkeep(pass.desired, memory, field), Upkeep::Asked | Upkeep::Repair);
+    let due = drift::only(&fields, |field| pass.retry.is_some() || is_due(field));
+    let step = write(if due.is_managed() { due } else { fields });
+    let differs = (Reason::ProfileDiffers, "the profile");
+    Err(kept_up(pass, memory, begun, step, differs, "write the profile fields that differ"))
+}
+
+/// Remembers of each managed field whether Meta has it as desired.
+fn note_profile(pass: &Pass, memory: &mut Memory, live: &Profile) {
+    let differing = drift::differences(&pass.desired.profile, live);
+    for field in drift::managed(&pass.desired.profile) {
+        let path = format!("{}{field}", drift::PROFILE);
+        match differing.iter().find(|(name, ..)| *name == field) {
+            Some((_, _, live)) => note_other(pass, memory, &path, live),
+            None => upkeep::note_same(pass.desired, memory, &path),
+        }
+    }
+}
+
+fn note_other(pass: &Pass, memory: &mut Memory, field: &str, live: &str) {
+    upkeep::note_other(pass.desired, memory, field, live, pass.limits, pass.now);
+}
+
+/// The step, unless somebody else changed what it writes and that is only told, or he has the last word. A person may have it
+/// written once.
+fn kept_up(
+    pass: &Pass,
+    memory: &Memory,
+    begun: Option<Timestamp>,
+    step: Step,
+    (reason, what): (Reason, &str),
+    why: &str,
+) -> Stop {
+    let left = drift::written(&step).into_iter().find_map(|field| {
+        match upkeep(pass.desired, memory, &field) {
+            Upkeep::Asked | Upkeep::Found | Upkeep::Repair => None,
+            Upkeep::Report => Some(Block::new(
+                reason,
+                format!(
+                    "{what} differs and is not written: somebody else changed {field}, and driftPolicy is Report; to have it written once run {}",
+                    pass.command("retry")
+                ),
+            )),
+            Upkeep::Contended { value, since } => Some(remedy::contended(pass, &field, &value, since)),
+        }
+    });
+    let Some(block) = left else { return paced(pass, memory, begun, step, why) };
+    // What was sent when a person asked may still show.
+    let sent = pace(pass, memory, &step).and_then(|pace| waits(pass, pace, begun, step.kind()));
+    let sent = sent.filter(|sent| matches!(sent.reason, Reason::EffectNotVisibleYet | Reason::Throttled));
+    match (sent, &pass.retry) {
+        (Some(sent), _) => Stop::block(sent),
+        (None, Some(retry)) => pass.step(step, why.into(), Cause::Retry(retry.value.clone())),
+        (None, None) => Stop::block(block),
+    }
 }
 
 fn may_write(writable: &Writable, reason: Reason, what: &str) -> Result<(), Stop> {

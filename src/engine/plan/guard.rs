@@ -62,7 +62,7 @@ fn contradicts(message: String) -> Block {
 
 /// `None` when it is unknown. Left out counts as no for a number that is not registered, or that this object
 /// registered; refused never does.
-fn is_in_app(memory: &Memory, number: &Number) -> Option<bool> {
+pub(super) fn is_in_app(memory: &Memory, number: &Number) -> Option<bool> {
     match &number.is_on_biz_app {
         Field::Is(is) => Some(*is),
         Field::Refused => None,
@@ -212,25 +212,32 @@ pub(super) fn code_known(number: &Number) -> Gate {
     }
 }
 
-/// What may be written to a registered number. One that lives in the WhatsApp Business app as well keeps the profile that
-/// it has there; its webhook is managed as for any number, since an override belongs to the app that writes it.
+/// What may be written to a registered number. One that lives in the WhatsApp Business app as well keeps the profile and the
+/// name that it has there; its webhook is managed as for any number, since an override belongs to the app that writes it.
 pub(super) fn may_write(pass: &Pass, memory: &Memory, number: &Number) -> MayWrite {
-    let both = |writable: Writable| MayWrite { webhook: writable.clone(), profile: writable };
+    let all = |writable: Writable| MayWrite {
+        webhook: writable.clone(),
+        profile: writable.clone(),
+        name: writable,
+    };
     if pass.desired.management == Management::ObserveOnly {
-        return both(Writable::No("managementPolicy is ObserveOnly".into()));
+        return all(Writable::No("managementPolicy is ObserveOnly".into()));
     }
     if let Some(field) = missing(number) {
-        return both(Writable::Incomplete(format!("Meta does not tell {field} of the number")));
+        return all(Writable::Incomplete(format!("Meta does not tell {field} of the number")));
     }
     match is_in_app(memory, number) {
-        Some(false) => both(Writable::Yes),
+        Some(false) => all(Writable::Yes),
         Some(true) => MayWrite {
             webhook: Writable::Yes,
             profile: Writable::No(
                 "a number that lives in the WhatsApp Business app keeps the profile that it has there".into(),
             ),
+            name: Writable::No(
+                "a number that lives in the WhatsApp Business app keeps the name that it has there".into(),
+            ),
         },
-        None => both(Writable::Incomplete(
+        None => all(Writable::Incomplete(
             "Meta does not tell whether the number lives in the WhatsApp Business app".into(),
         )),
     }
@@ -241,11 +248,13 @@ pub(super) fn note_registered(memory: &mut Memory, seen: &Seen, now: Timestamp) 
     // It was not seen before it was made, however exactly the two times are kept.
     let begun = seen.begun.unwrap_or(now);
     let at = memory.ledger.last(StepKind::Register).map_or(begun, |last| last.at.max(begun));
+    // A registration from before it fell back did not bring it back.
+    let fell_back = memory.marks.fell_back_since();
     let may_be_ours = memory
         .ledger
         .registrations
         .iter()
-        .filter(|entry| memory.is_own(entry))
+        .filter(|entry| memory.is_own(entry) && fell_back.is_none_or(|since| entry.at >= since))
         .any(|entry| entry.outcome == EntryOutcome::Accepted || entry.is_inconclusive());
     memory.ledger.repeatable.remove(&StepKind::CreatePin);
     memory.marks.note_registered(at, may_be_ours);

@@ -5,16 +5,19 @@
 
 mod add;
 mod aside;
+mod away;
 mod consent;
 mod find;
 mod go_live;
 mod guard;
+mod held;
 mod naming;
 mod next;
 mod pass;
 mod pin;
 mod register;
 mod remedy;
+mod rename;
 mod request;
 mod resolve;
 #[cfg(test)]
@@ -29,15 +32,17 @@ use jiff::Timestamp;
 use crate::engine::{
     plan::{
         aside::MayWrite,
+        away::Away,
         guard::Platform,
         pass::{Gate, Pass, Seen, Stop},
     },
-    rule::{reach, say},
+    rule::reach,
     value::{
         action::Action,
         block::Block,
         condition_type::ConditionType,
         desired::{Desired, Management},
+        farewell::Farewell,
         id::PlatformType,
         limits::Limits,
         memory::{ConsentAnswer, ConsentKind, Memory},
@@ -45,7 +50,7 @@ use crate::engine::{
         portfolio::PortfolioView,
         reason::Reason,
         step::{Cause, Planned, StepKind},
-        time::later,
+        time::{earlier, later},
     },
 };
 
@@ -67,6 +72,20 @@ pub struct Plan {
     pub next: Timestamp,
     /// When something is due, whatever Meta shows. None: only a change of what was looked at can change anything.
     pub date: Option<Timestamp>,
+    /// Of an object that is being deleted: nothing is left to be done, and it may go.
+    pub farewell: Option<Farewell>,
+}
+
+/// What a rename costs, and how much of that is left before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RenameCost {
+    pub reviews: usize,
+    /// In 30 days.
+    pub reviews_left: usize,
+    /// Where Meta does not make the approved name live by itself.
+    pub registrations: usize,
+    /// In 72 hours.
+    pub registrations_left: usize,
 }
 
 impl Plan {
@@ -79,8 +98,32 @@ impl Plan {
 
     /// Whether the number is where it should be: only a change of what was looked at, a date or a person changes anything.
     pub fn is_at_rest(&self) -> bool {
+        if self.farewell.is_some() {
+            return false;
+        }
         let is_sought = self.memory.number.is_none() || self.memory.marks.missing_since.is_some();
         self.step.is_none() && self.block.is_none() && self.memory.in_flight.is_none() && !is_sought
+    }
+
+    /// What the rename of a registered number costs, where this plan begins one.
+    pub fn rename_cost(&self, limits: &Limits, now: Timestamp) -> Option<RenameCost> {
+        let step = self.step.as_ref().map(|planned| planned.step.kind());
+        if step != Some(StepKind::SubmitName) || self.memory.is_unfinished() {
+            return None;
+        }
+        let left = |kind, limit: usize, window| {
+            limit.saturating_sub(self.memory.ledger.since(kind, Some(earlier(now, window))).count())
+        };
+        Some(RenameCost {
+            reviews: 1,
+            reviews_left: left(StepKind::SubmitName, limits.names, limits.names_window),
+            registrations: 1,
+            registrations_left: left(
+                StepKind::Register,
+                limits.registrations_total,
+                limits.registration_window,
+            ),
+        })
     }
 
     /// Whether a step to Registered or a setting waits for something.
@@ -106,6 +149,9 @@ pub fn plan(
 ) -> Plan {
     let pass = Pass::new(desired, observed, memory, limits, now);
     let mut memory = memory.clone();
+    if let Some(since) = desired.deletion.since {
+        return going(&pass, memory, since);
+    }
     if let Some(block) = idle(&pass) {
         let next = later(now, limits.look_at_least);
         return Plan {
@@ -116,10 +162,11 @@ pub fn plan(
             memory,
             next,
             date: None,
+            farewell: None,
         };
     }
     let (mut step, mut block, aside) = decide(&pass, &mut memory);
-    if let Some(held) = step.as_ref().and_then(|planned| held_back(&pass, planned.step.kind())) {
+    if let Some(held) = step.as_ref().and_then(|planned| held::back(&pass, planned.step.kind())) {
         (step, block) = (None, Some(held));
     }
     if let Some(planned) = &step {
@@ -128,7 +175,19 @@ pub fn plan(
     let has_looked = has_looked(&pass, &memory);
     let answered = consent::answer(&pass, &mut memory, step.as_ref(), block.as_ref(), &aside, has_looked);
     let (next, date) = next::next(&pass, &memory, step.as_ref(), block.as_ref(), &aside);
-    Plan { step, block, aside, answered, memory, next, date }
+    Plan { step, block, aside, answered, memory, next, date, farewell: None }
+}
+
+/// Plans one pass over a channel that is being deleted.
+fn going(pass: &Pass, mut memory: Memory, since: Timestamp) -> Plan {
+    let (step, block, farewell) = match away::plan(pass, &mut memory, since) {
+        Away::Step(step) => (Some(step), None, None),
+        Away::Block(block) => (None, Some(block), None),
+        Away::Farewell(farewell) => (None, None, Some(farewell)),
+    };
+    let next = block.as_ref().map_or(pass.now, |block| away::next(pass, &memory, block, since));
+    let (aside, answered) = (Vec::new(), Vec::new());
+    Plan { step, block, aside, answered, memory, next, date: Some(next), farewell }
 }
 
 /// Nothing is looked at and nothing is done.
@@ -177,7 +236,7 @@ fn decide(pass: &Pass, memory: &mut Memory) -> Decision {
         Ok((number, seen, may_write)) => {
             let mut aside = aside::plan(pass, memory, &number, &seen, &may_write);
             let is_free = aside.step.is_none();
-            let name = go_live::go_live(pass, memory, &number, &seen, &may_write.profile, is_free);
+            let name = rename::renamed(pass, memory, &number, &seen, &may_write.name, is_free);
             aside.take(ConditionType::DisplayNameApproved, name);
             (aside.step, None, aside.blocks)
         }
@@ -298,30 +357,6 @@ fn invites(block: &Block) -> bool {
 
 fn takes_over(step: StepKind) -> bool {
     matches!(step, StepKind::RequestCode | StepKind::SetPin | StepKind::Register)
-}
-
-/// A step that would be due, and may not be taken yet.
-fn held_back(pass: &Pass, kind: StepKind) -> Option<Block> {
-    if let Some(why) = pass.observed.attempts_unread.as_ref().filter(|_| !kind.is_repeatable()) {
-        return Some(remedy::unreadable_attempts(pass, why));
-    }
-    if let Claim::Ours { act_from: Some(from) } = pass.observed.claim
-        && from > pass.now
-    {
-        return Some(
-            Block::new(
-                Reason::ClaimPause,
-                format!(
-                    "the number was managed by another channel until just now; steps are taken from {}",
-                    say::time(from)
-                ),
-            )
-            .until(from),
-        );
-    }
-    let PortfolioState::View(view) = &pass.observed.portfolio else { return None };
-    let held = pass.observed.held.get(&kind).copied();
-    view.throttled_until.max(held).filter(|until| *until > pass.now).map(say::throttled)
 }
 
 /// Whether the look found out what it wanted; consents are answered by such a pass.

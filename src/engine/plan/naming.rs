@@ -1,6 +1,4 @@
-//! The display name, before the first registration.
-//!
-//! A rename of a registered number is not written by this module.
+//! The display name: what may be submitted, and when, and what it allows before the first registration.
 
 use jiff::Timestamp;
 
@@ -10,7 +8,7 @@ use crate::engine::{
         remedy, undecided,
     },
     rule::{
-        naming::{NameState, is, shows, state},
+        naming::{NameState, is, is_in_review, own_state, shows, state},
         say,
     },
     value::{
@@ -32,7 +30,7 @@ pub(super) fn note_declined(pass: &Pass, memory: &mut Memory, number: &Number) {
         is(&number.verified_name, name) && number.name_status.value() == Some(&NameStatus::Declined);
     let new =
         is(&number.new_display_name, name) && number.new_name_status.value() == Some(&NameStatus::Declined);
-    let is_fine = shows(number, name) && state(number, name) == NameState::Usable;
+    let is_fine = shows(number, name) && own_state(number, name) == NameState::Usable;
     let was_declined = memory.marks.has_declined(name);
     let declined = &mut memory.marks.declined;
     if is_fine {
@@ -98,9 +96,8 @@ fn is_expired(memory: &Memory, number: &Number, name: &str, state: &NameState) -
 }
 
 /// Only one change may be in review.
-fn not_queued(number: &Number) -> Gate {
-    let pending = [&number.name_status, &number.new_name_status];
-    if !pending.iter().any(|field| field.value() == Some(&NameStatus::PendingReview)) {
+pub(super) fn not_queued(number: &Number) -> Gate {
+    if !is_in_review(number) {
         return Ok(());
     }
     let other = number
@@ -114,14 +111,9 @@ fn not_queued(number: &Number) -> Gate {
     )))
 }
 
-fn allowed(pass: &Pass, memory: &Memory, name: &str, expired: bool) -> Gate<Cause> {
-    let limits = pass.limits;
-    let from = pass.now.checked_sub(limits.names_window).ok();
-    let recent: Vec<_> = memory.ledger.since(StepKind::SubmitName, from).collect();
-    if recent.len() >= limits.names {
-        let until = later(recent[recent.len() - limits.names].at, limits.names_window);
-        return Err(Stop::block(limit_reached(recent.len(), until)));
-    }
+/// What allows one more submission of a name: the policy itself, or a person.
+pub(super) fn allowed(pass: &Pass, memory: &Memory, name: &str, expired: bool) -> Gate<Cause> {
+    within_limit(pass, memory)?;
     let Some(last) = memory.ledger.names.iter().rev().find(|e| e.counts() && e.is_about_name(name)) else {
         return Ok(Cause::Automatic);
     };
@@ -132,6 +124,18 @@ fn allowed(pass: &Pass, memory: &Memory, name: &str, expired: bool) -> Gate<Caus
             _ => Err(Stop::Block(block)),
         },
     }
+}
+
+/// The limit of submissions, which no consent opens.
+pub(super) fn within_limit(pass: &Pass, memory: &Memory) -> Gate {
+    let limits = pass.limits;
+    let from = pass.now.checked_sub(limits.names_window).ok();
+    let recent: Vec<_> = memory.ledger.since(StepKind::SubmitName, from).collect();
+    if recent.len() < limits.names {
+        return Ok(());
+    }
+    let until = later(recent[recent.len() - limits.names].at, limits.names_window);
+    Err(Stop::block(limit_reached(recent.len(), until)))
 }
 
 /// Whether a name that was submitted before may be submitted again without being asked.
@@ -177,7 +181,7 @@ fn repeat(pass: &Pass, memory: &Memory, name: &str, expired: bool, last: &Entry)
 }
 
 /// Whether another name was submitted since.
-fn is_replaced(memory: &Memory, last: &Entry) -> bool {
+pub(super) fn is_replaced(memory: &Memory, last: &Entry) -> bool {
     let newer = memory.ledger.since(StepKind::SubmitName, Some(last.at));
     newer.into_iter().any(|entry| entry.outcome == EntryOutcome::Accepted && !entry.is_about_same_name(last))
 }
@@ -213,7 +217,7 @@ fn refused(pass: &Pass, name: &str, last: &Entry) -> Block {
     .refused(last.refusal.as_ref())
 }
 
-fn declined(pass: &Pass) -> Block {
+pub(super) fn declined(pass: &Pass) -> Block {
     Block::new(
         Reason::NameDeclined,
         format!(

@@ -468,7 +468,7 @@ fn sandbox(pass: &Pass) -> Block {
 }
 
 /// The limit of automatic attempts, and the pauses between them.
-fn scheduled(pass: &Pass, memory: &Memory, grant: Grant) -> Gate {
+pub(super) fn scheduled(pass: &Pass, memory: &Memory, grant: Grant) -> Gate {
     let limits = pass.limits;
     let recent = recent(pass, memory);
     let own: Vec<_> = recent.iter().filter(|entry| !matches!(entry.cause, Cause::Retry(_))).collect();

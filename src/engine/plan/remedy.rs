@@ -1,5 +1,7 @@
 //! Blocks that several rules of the plan share, each with its remedy.
 
+use jiff::Timestamp;
+
 use crate::engine::{
     plan::pass::Pass,
     rule::say,
@@ -128,6 +130,19 @@ pub(super) fn not_an_account(id: &AccountId, kind: &str) -> Block {
         Reason::NotAnAccount,
         format!(
             "spec.accountId {id} is not the id of a WhatsApp Business Account: Meta calls the object {kind}; delete the channel and create it anew with the account's id (nothing was done at Meta)"
+        ),
+    )
+}
+
+/// Somebody else has the last word on a field.
+pub(super) fn contended(pass: &Pass, field: &str, value: &str, since: Timestamp) -> Block {
+    Block::new(
+        Reason::ContendedBy,
+        format!(
+            "{field} was written {} times, and somebody else changed it each time; since {} it is left at {value:?}; find out who else writes it, then change the spec to that, or run {} to write it once more",
+            pass.limits.repairs,
+            say::time(since),
+            pass.command("retry")
         ),
     )
 }

@@ -68,10 +68,14 @@ fn held(hold: &Hold) -> Block {
     }
 }
 
+/// The account of a number that was found, whatever became of its fitness since.
+pub(super) fn fixed_account(pass: &Pass, memory: &Memory, view: &PortfolioView) -> Gate<AccountId> {
+    reach::choose(pass.desired, memory, view).map_err(|why| Stop::block(unresolved(pass, memory, view, &why)))
+}
+
 /// The account, when it can be told and is fit for use. Fixes business and account in memory.
 pub(super) fn account(pass: &Pass, memory: &mut Memory, view: &PortfolioView) -> Gate<AccountId> {
-    let id = reach::choose(pass.desired, memory, view)
-        .map_err(|why| Stop::block(unresolved(pass, memory, view, &why)))?;
+    let id = fixed_account(pass, memory, view)?;
     let account = match &pass.observed.account {
         Fact::Known(account) => account,
         Fact::Unknown(failure) => {

@@ -27,6 +27,7 @@ use crate::engine::{
         memory::{ConsentKind, EntryOutcome, Ledger, Origin, Proof},
         observed::{
             Claim, CodeShared, Health, ListState, Number, Observed, PortfolioState, Profile, Searched,
+            WebhookConfiguration,
         },
         outcome::Accepted,
         portfolio::{Hold, Reach},
@@ -2411,78 +2412,353 @@ fn approved_and_not_live() -> World {
     })
 }
 
+/// The same, seen for long enough: Meta does not make it live by itself.
+fn stays_approved() -> World {
+    let seen = approved_and_not_live().remember(|m| m.marks.origin = Origin::Added(world().now)).pass();
+    seen.after(2 * HOUR)
+}
+
+fn live(number: &mut Number) {
+    number.verified_name = Field::Is(NAME.into());
+    number.name_status = Field::Is(NameStatus::Approved);
+    number.new_display_name = Field::Absent;
+    number.new_name_status = Field::Is(NameStatus::None);
+}
+
+/// What the name of a registered number waits for.
+fn name_says(world: &World) -> (Reason, String) {
+    let plan = world.plan();
+    let name = plan.aside.into_iter().find(|(on, _)| *on == ConditionType::DisplayNameApproved);
+    let (_, block) = name.unwrap_or_else(|| panic!("{:?}", plan.step));
+    (block.reason, block.message)
+}
+
 #[test]
-fn an_approved_name_of_a_registered_number_is_made_live_by_one_registration_per_retry() {
+fn an_approved_name_is_given_time_to_become_live_by_itself_and_then_one_registration() {
     let waits = approved_and_not_live;
+    let due = stays_approved;
     let asked = || waits().after(HOUR).desire(retry("1"));
-    let done = |result| asked().act(StepKind::Register, result);
-    let live = |world: World| {
-        world.number(|n| {
-            n.verified_name = Field::Is(NAME.into());
-            n.new_display_name = Field::Absent;
-            n.new_name_status = Field::Is(NameStatus::None);
-        })
-    };
+    let done = |result| due().act(StepKind::Register, result);
     check(vec![
-        ("nobody asks", waits(), "Rest"),
-        ("nobody asks for a day", waits().after(24 * HOUR), "Rest"),
-        ("asked", asked(), "Register"),
-        ("asked for a name in review", asked().number(in_review), "Rest"),
-        ("another name was approved", asked().desire(|d| d.display_name = "Acme Brasil".into()), "Rest"),
-        ("only observed", asked().desire(|d| d.management = Management::ObserveOnly), "Rest"),
-        ("it may be in the app", asked().number(|n| n.is_on_biz_app = Field::Refused), "Rest"),
-        ("the code status is hidden", asked().number(|n| n.code = Field::Refused), "Rest"),
-        ("the PIN is not there", asked().see(|o| o.pin_secret = SecretFact::Missing), "Rest"),
-        ("the PIN was not read", asked().see(|o| o.pin_secret = SecretFact::NotAsked), "Rest"),
-        ("a webhook goes first", asked().webhook(), "RouteWebhook"),
-        ("live", live(done(accepted()).after(SECOND)), "Rest"),
+        ("just approved", waits(), "Rest"),
+        ("for less than two hours", waits().pass().after(119 * MINUTE), "Rest"),
+        ("for two hours", due(), "Register"),
+        ("a person asks", asked(), "Register"),
+        ("a person asks, and it is back in review", asked().number(in_review), "Rest"),
+        ("it is back in review", due().number(in_review), "Rest"),
+        ("the live name is in review", due().number(name("PENDING_REVIEW")), "Rest"),
+        ("usable without review", due().number(without_review), "Register"),
+        ("only observed", due().desire(|d| d.management = Management::ObserveOnly), "Rest"),
+        ("it may be in the app", due().number(|n| n.is_on_biz_app = Field::Refused), "Rest"),
+        ("the code status is hidden", due().number(|n| n.code = Field::Refused), "Rest"),
+        ("the PIN is not there", due().see(|o| o.pin_secret = SecretFact::Missing), "Rest"),
+        ("the PIN was not read", due().see(|o| o.pin_secret = SecretFact::NotAsked), "Rest"),
+        ("a webhook goes first", due().webhook(), "RouteWebhook"),
+        ("live", done(accepted()).after(SECOND).number(live), "Rest"),
         ("not shown yet", done(accepted()).after(MINUTE), "Rest"),
-        ("never shown", done(accepted()).after(HOUR), "Rest"),
-        ("never shown, asked again", done(accepted()).after(HOUR).desire(retry("2")), "Register"),
-        ("refused", done(refused(100, None, Class::Person)).after(HOUR), "Rest"),
+        ("never shown", done(accepted()).after(99 * HOUR), "Rest"),
+        ("never shown, asked", done(accepted()).after(HOUR).desire(retry("2")), "Register"),
+        ("refused", done(refused(100, None, Class::Person)).after(99 * HOUR), "Rest"),
         (
-            "refused, asked again",
+            "refused, asked",
             done(refused(100, None, Class::Person)).after(HOUR).desire(retry("2")),
             "Register",
         ),
-        ("locked", done(refused(133_016, None, Class::WaitUntil)).after(HOUR).desire(retry("2")), "Rest"),
+        (
+            "locked, asked",
+            done(refused(133_016, None, Class::WaitUntil)).after(HOUR).desire(retry("2")),
+            "Rest",
+        ),
+        ("an outage", done(refused(133_004, None, Class::Retry)).after(MINUTE), "Rest"),
+        ("an outage is over", done(refused(133_004, None, Class::Retry)).after(24 * HOUR), "Register"),
     ]);
-    let says = |world: World| {
-        let plan = world.plan();
-        let (on, block) = plan.aside.into_iter().next().unwrap();
-        assert_eq!(on, ConditionType::DisplayNameApproved);
-        (block.reason, block.message)
-    };
-    let (reason, message) = says(waits());
-    assert_eq!(reason, Reason::NameNotLive);
-    assert!(message.contains("retry") && message.contains("ten registrations"), "{message}");
-    assert_eq!(says(done(accepted()).after(MINUTE)).0, Reason::EffectNotVisibleYet);
-    assert!(says(done(accepted()).after(HOUR)).1.contains("did not change that"));
-    assert!(says(done(refused(100, None, Class::Person)).after(HOUR)).1.contains("code 100"));
-    assert!(says(asked().see(|o| o.pin_secret = SecretFact::Missing)).1.contains("PIN"));
+    let (reason, message) = name_says(&waits());
+    assert_eq!(reason, Reason::NameNotLiveYet);
+    assert!(
+        message.contains("2026-03-01 14:00 UTC") && message.contains("2026-03-15 12:00 UTC"),
+        "{message}"
+    );
+    assert_eq!(name_says(&due().number(in_review)).0, Reason::NameInReview);
+    assert_eq!(name_says(&due().number(name("PENDING_REVIEW"))).0, Reason::NameChangeQueued);
     assert_eq!(
-        says(done(refused(131_005, None, Class::Credentials)).after(HOUR)).0,
+        name_says(
+            &due()
+                .webhook()
+                .see(|o| o.verify_token = SecretFact::Missing)
+                .desire(|d| d.webhook = None)
+                .see(|o| o.pin_secret = SecretFact::Missing)
+        )
+        .0,
+        Reason::PinNeeded
+    );
+    assert_eq!(name_says(&done(accepted()).after(MINUTE)).0, Reason::EffectNotVisibleYet);
+    let (reason, message) = name_says(&done(accepted()).after(HOUR));
+    assert_eq!(reason, Reason::NameNotLive);
+    assert!(message.contains("did not change that") && message.contains("ten registrations"), "{message}");
+    let refused_so = name_says(&done(refused(100, None, Class::Person)).after(HOUR));
+    assert!(
+        refused_so.0 == Reason::RegistrationRefused && refused_so.1.contains("code 100"),
+        "{refused_so:?}"
+    );
+    assert_eq!(
+        name_says(&done(refused(131_005, None, Class::Credentials)).after(HOUR)).0,
         Reason::PermissionMissing
     );
+    let by = done(accepted()).after(HOUR).plan().aside[0].1.wait.clone().unwrap();
+    assert_eq!(by.expected_by, Some("2026-03-15T12:00:00Z".parse().unwrap()), "the approval ends");
 }
 
-fn in_review(number: &mut crate::engine::observed::Number) {
+fn in_review(number: &mut Number) {
     number.new_name_status = Field::Is(NameStatus::PendingReview);
+}
+
+fn without_review(number: &mut Number) {
+    number.new_name_status = Field::Is(NameStatus::AvailableWithoutReview);
 }
 
 #[test]
 fn a_registration_that_is_to_make_a_name_live_is_decided_by_the_name() {
-    let lost = || approved_and_not_live().after(HOUR).desire(retry("1")).die(StepKind::Register);
+    let lost = || stays_approved().die(StepKind::Register);
     check(vec![
         ("the reply was lost", lost().after(MINUTE), "EffectNotVisibleYet"),
-        ("for good", lost().after(HOUR), "Rest"),
-        ("for good, asked again", lost().after(HOUR).desire(retry("2")), "Register"),
+        ("for good", lost().after(11 * MINUTE), "Register"),
+        ("for good, and a person asks", lost().after(11 * MINUTE).desire(retry("2")), "Register"),
     ]);
-    let shown = lost().after(MINUTE).number(|n| n.new_name_status = Field::Is(NameStatus::None)).plan();
+    let shown = lost().after(MINUTE).number(live).plan();
     assert_eq!(shown.memory.in_flight, None);
     assert_eq!(shown.memory.ledger.registrations[0].outcome, EntryOutcome::Accepted);
     assert_eq!(lost().after(HOUR).plan().memory.ledger.registrations[0].outcome, EntryOutcome::NoAnswer);
     assert_eq!(lost().after(HOUR).plan().memory.ledger.registrations.len(), 1, "it counts");
+    let mut world = stays_approved();
+    for _ in 0..3 {
+        world = world.act(StepKind::Register, no_answer()).after(13 * HOUR);
+    }
+    assert_eq!(name_says(&world).0, Reason::RegistrationLimitReached, "three by itself in three days");
+}
+
+/// Added and registered by this object under the name `Acme Alt`, which is live; another one is desired.
+fn renamed() -> World {
+    let registered = world().own().registered().desire(|d| d.display_name = "Acme Alt".into());
+    let registered = registered.number(|n| {
+        n.verified_name = Field::Is("Acme Alt".into());
+        n.name_status = Field::Is(NameStatus::Approved);
+    });
+    registered.pass().desire(|d| (d.generation, d.display_name) = (2, NAME.into()))
+}
+
+/// What Meta shows beside the live name.
+fn beside(status: &'static str) -> impl FnOnce(&mut Number) {
+    move |number| {
+        number.new_display_name = Field::Is(NAME.into());
+        number.new_name_status = Field::Is(status.into());
+    }
+}
+
+#[test]
+fn a_new_name_of_a_registered_number_is_submitted_once() {
+    let sent = |result| renamed().act(StepKind::SubmitName, result);
+    let declined = |w: World| w.number(beside("DECLINED")).after(HOUR).pass();
+    check(vec![
+        ("another name is live", renamed(), "SubmitName"),
+        ("it is in review", renamed().number(beside("PENDING_REVIEW")), "Rest"),
+        (
+            "another one is in review",
+            renamed().number(|n| {
+                n.new_display_name = Field::Is("Acme Dois".into());
+                n.new_name_status = Field::Is(NameStatus::PendingReview);
+            }),
+            "Rest",
+        ),
+        (
+            "another one was approved",
+            renamed().number(|n| {
+                n.new_display_name = Field::Is("Acme Dois".into());
+                n.new_name_status = Field::Is(NameStatus::Approved);
+            }),
+            "SubmitName",
+        ),
+        ("the live one is in review", renamed().number(name("PENDING_REVIEW")), "Rest"),
+        ("the live name is not told", renamed().number(|n| n.verified_name = Field::Refused), "Rest"),
+        ("accepted, not shown yet", sent(accepted()).after(MINUTE), "Rest"),
+        ("accepted, never shown", sent(accepted()).after(HOUR), "Rest"),
+        ("accepted, never shown, asked", sent(accepted()).after(HOUR).desire(retry("1")), "SubmitName"),
+        ("refused", sent(refused(100, None, Class::Spec)).after(HOUR), "Rest"),
+        ("the reply was lost", renamed().die(StepKind::SubmitName).after(MINUTE), "EffectNotVisibleYet"),
+        ("lost for good", renamed().die(StepKind::SubmitName).after(HOUR), "SubmitName"),
+        (
+            "lost, and shown",
+            renamed().die(StepKind::SubmitName).number(beside("PENDING_REVIEW")).after(MINUTE),
+            "Rest",
+        ),
+        ("declined", declined(sent(accepted())), "Rest"),
+        ("declined, asked", declined(sent(accepted())).desire(retry("1")), "Rest"),
+        (
+            "declined, and not shown any more",
+            declined(sent(accepted()))
+                .number(|n| {
+                    n.new_display_name = Field::Absent;
+                    n.new_name_status = Field::Absent;
+                })
+                .after(HOUR)
+                .desire(retry("1")),
+            "Rest",
+        ),
+        (
+            "declined, and another wish",
+            declined(sent(accepted())).desire(|d| d.display_name = "Acme Brasil".into()),
+            "SubmitName",
+        ),
+        ("expired, just submitted", sent(accepted()).number(beside("EXPIRED")).after(HOUR), "Rest"),
+        ("expired", sent(accepted()).number(beside("EXPIRED")).after(25 * HOUR), "SubmitName"),
+        ("the live one has expired", renamed().number(live).number(name("EXPIRED")), "SubmitName"),
+        ("only observed", renamed().desire(|d| d.management = Management::ObserveOnly), "Rest"),
+        (
+            "in the app",
+            renamed()
+                .desire(|d| d.connection = Connection::Coexistence)
+                .number(|n| n.is_on_biz_app = Field::Is(true)),
+            "Rest",
+        ),
+        ("it may be in the app", renamed().number(|n| n.is_on_biz_app = Field::Refused), "Rest"),
+        ("a webhook goes first", renamed().webhook(), "RouteWebhook"),
+        ("the PIN is not there", renamed().see(|o| o.pin_secret = SecretFact::Missing), "Rest"),
+        ("the PIN was not read", renamed().see(|o| o.pin_secret = SecretFact::NotAsked), "Rest"),
+        (
+            "the account is throttled",
+            renamed().portfolio(|v| v.throttled_until = Some("2026-03-01T12:10:00Z".parse().unwrap())),
+            "Throttled",
+        ),
+    ]);
+    let reason = |world: World| name_says(&world).0;
+    assert_eq!(reason(renamed().number(beside("PENDING_REVIEW"))), Reason::NameInReview);
+    assert_eq!(reason(renamed().number(name("PENDING_REVIEW"))), Reason::NameChangeQueued);
+    assert_eq!(reason(declined(sent(accepted()))), Reason::NameDeclined);
+    assert_eq!(reason(renamed().see(|o| o.pin_secret = SecretFact::Missing)), Reason::PinNeeded);
+    assert_eq!(reason(renamed().desire(|d| d.management = Management::ObserveOnly)), Reason::NameDiffers);
+    assert_eq!(reason(sent(accepted()).number(beside("EXPIRED")).after(HOUR)), Reason::NameExpiredWaits);
+    assert_eq!(reason(sent(accepted()).after(HOUR)), Reason::NameNotTaken);
+    assert_eq!(reason(renamed().number(beside("SOMETHING_NEW"))), Reason::StatusNotKnown);
+    let unnamed = |n: &mut Number| {
+        (n.new_display_name, n.new_name_status) = (Field::Refused, Field::Is(NameStatus::Approved));
+    };
+    assert_eq!(reason(renamed().number(unnamed)), Reason::NameDiffers, "an approval may be lost");
+    let hidden = sent(accepted()).after(HOUR).number(|n| {
+        n.new_display_name = Field::Refused;
+        n.new_name_status = Field::Is(NameStatus::Approved);
+    });
+    assert_eq!(reason(hidden), Reason::NameNotLiveYet, "it can only be ours");
+}
+
+#[test]
+fn a_review_is_not_spent_where_the_registration_after_it_would_fail() {
+    let wrong = stays_approved().act(StepKind::Register, refused(133_005, None, Class::Person)).after(HOUR);
+    let other = wrong.desire(|d| d.display_name = "Acme Dois".into());
+    check(vec![
+        ("the PIN was a wrong one", other.clone(), "Rest"),
+        ("another PIN", other.clone().see(|o| o.pin_secret = present("pin", 2)), "SubmitName"),
+    ]);
+    assert_eq!(name_says(&other).0, Reason::PinMismatch);
+}
+
+#[test]
+fn a_number_that_was_found_live_under_another_name_is_renamed_when_a_person_says_so() {
+    let found = || {
+        world()
+            .adopted()
+            .registered()
+            .number(|n| n.verified_name = Field::Is("Acme Alt".into()))
+            .pass()
+            .after(HOUR)
+    };
+    let asked = || found().desire(retry("1")).act(StepKind::SubmitName, accepted());
+    check(vec![
+        ("found", found(), "Rest"),
+        ("a person says so", found().desire(retry("1")), "SubmitName"),
+        (
+            "found under its name, and the spec was edited",
+            found().number(live).pass().desire(|d| {
+                d.generation = 3;
+                d.display_name = "Acme Brasil".into();
+            }),
+            "SubmitName",
+        ),
+        (
+            "a second wish after the first",
+            asked().after(HOUR).desire(|d| d.display_name = "Acme Brasil".into()),
+            "SubmitName",
+        ),
+    ]);
+    let (reason, message) = name_says(&found());
+    assert!(reason == Reason::NameDiffers && message.contains("kubectl whatsapp retry"), "{message}");
+}
+
+#[test]
+fn a_name_that_somebody_else_changed_is_submitted_again_where_the_policy_says_so() {
+    use crate::engine::value::desired::DriftPolicy;
+    let by_hand = |world: World| {
+        world.number(live).pass().number(|n| n.verified_name = Field::Is("Acme Alheia".into())).after(HOUR)
+    };
+    let report = |world: World| world.desire(|d| d.drift = DriftPolicy::Report);
+    check(vec![
+        ("enforced", by_hand(renamed()), "SubmitName"),
+        ("reported", by_hand(report(renamed())), "Rest"),
+        ("reported, and a person asks", by_hand(report(renamed())).desire(retry("1")), "SubmitName"),
+        (
+            "an edit is no such change",
+            report(renamed()).number(live).pass().desire(|d| {
+                d.generation = 3;
+                d.display_name = "Acme Brasil".into();
+            }),
+            "SubmitName",
+        ),
+    ]);
+    assert_eq!(name_says(&by_hand(report(renamed()))).0, Reason::NameDiffers);
+    let mut world = renamed();
+    for _ in 0..3 {
+        world = by_hand(world).act(StepKind::SubmitName, accepted()).after(24 * HOUR);
+    }
+    let world = by_hand(world).pass();
+    let (reason, message) = name_says(&world);
+    assert!(reason == Reason::ContendedBy && message.contains("Acme Alheia"), "{message}");
+    let more = vec![
+        ("again and again", world.clone(), "Rest"),
+        ("after two months", world.clone().after(60 * 24 * HOUR), "Rest"),
+        ("a person asks", world.clone().desire(retry("1")), "SubmitName"),
+        (
+            "another wish",
+            world.desire(|d| (d.generation, d.display_name) = (3, "Acme Brasil".into())),
+            "SubmitName",
+        ),
+    ];
+    check(more);
+}
+
+#[test]
+fn whoever_wishes_an_earlier_name_back_is_not_asked_again() {
+    let wish = |world: World, generation: i64, name: &'static str| {
+        world.desire(move |d| (d.generation, d.display_name) = (generation, name.into()))
+    };
+    let mut world = renamed();
+    for (generation, name) in [(2, "Acme Um"), (3, "Acme Dois"), (4, "Acme Um"), (5, "Acme Dois")] {
+        world = wish(world, generation, name).act(StepKind::SubmitName, accepted()).after(24 * HOUR);
+        world = world.number(|n| n.verified_name = Field::Is(name.into())).pass();
+    }
+    assert_eq!(world.memory.ledger.names.len(), 4);
+}
+
+#[test]
+fn renames_stop_below_metas_limit_and_tell_what_is_left() {
+    let mut world = renamed();
+    for at in 0..8 {
+        let plan = world.desire(|d| d.display_name = format!("Acme {at}"));
+        let cost = plan.plan().rename_cost(&plan.limits, plan.now).unwrap();
+        assert_eq!((cost.reviews_left, cost.registrations_left), (8 - at, 9));
+        world = plan.act(StepKind::SubmitName, refused(100, None, Class::Spec)).after(HOUR);
+    }
+    let world = world.desire(|d| d.display_name = "Acme 9".into());
+    assert_eq!(name_says(&world).0, Reason::NameLimitReached);
+    assert_eq!(name_says(&world.clone().desire(retry("1"))).0, Reason::NameLimitReached, "whoever asks");
+    assert_eq!(world.after(30 * 24 * HOUR).says(), "SubmitName");
 }
 
 #[test]
@@ -2533,5 +2809,148 @@ fn whoever_knows_no_pin_is_sent_where_that_can_be_changed() {
         world().own().verified().act(StepKind::Register, refused(133_005, None, Class::Person)).after(HOUR);
     for message in [knows(missing), knows(wrong)] {
         assert!(message.contains("registered last") && !message.contains("WhatsApp Manager"), "{message}");
+    }
+}
+
+/// Registered and as desired in everything.
+fn in_sync() -> World {
+    let world = world().own().registered().webhook().desire(|d| {
+        d.profile = DesiredProfile {
+            about: Some("Open 9-17".into()),
+            email: Some("help@acme.example".into()),
+            ..DesiredProfile::default()
+        };
+    });
+    as_desired(world).pass()
+}
+
+fn as_desired(world: World) -> World {
+    let url = world.desired.webhook.as_ref().unwrap().callback_url.clone();
+    let world = world.number(|n| {
+        n.webhook = Field::Is(Box::new(WebhookConfiguration {
+            number: Some(url),
+            application: Some("https://app.acme.example".into()),
+            ..WebhookConfiguration::default()
+        }));
+    });
+    world.see(|o| {
+        o.subscribed = Fact::Known(true);
+        o.profile = Fact::Known(Profile {
+            about: Some("Open 9-17".into()),
+            email: Some("help@acme.example".into()),
+            ..Profile::default()
+        });
+    })
+}
+
+type Changes = fn(World) -> World;
+
+/// Each thing that is managed, as somebody else leaves it, the step that writes it, and its field.
+fn foreign() -> Vec<(&'static str, Changes, StepKind)> {
+    let about: Changes = |w| {
+        w.see(|o| {
+            let Fact::Known(profile) = &mut o.profile else { panic!() };
+            profile.about = Some("Closed \u{1b}[2J for ever".into());
+        })
+    };
+    let callback: Changes = |w| {
+        w.number(|n| {
+            n.webhook = Field::Is(Box::new(WebhookConfiguration {
+                number: Some("https://elsewhere.example/wa".into()),
+                application: Some("https://app.acme.example".into()),
+                ..WebhookConfiguration::default()
+            }));
+        })
+    };
+    let subscription: Changes = |w| w.see(|o| o.subscribed = Fact::Known(false));
+    vec![
+        ("profile.about", about, StepKind::WriteProfile),
+        ("webhook.callbackUrl", callback, StepKind::RouteWebhook),
+        ("webhook.subscription", subscription, StepKind::SubscribeApp),
+    ]
+}
+
+/// What a setting waits for.
+fn setting_says(world: &World) -> (Reason, String) {
+    let plan = world.plan();
+    let block = plan.aside.first().unwrap_or_else(|| panic!("{:?}", plan.step));
+    (block.1.reason, block.1.message.clone())
+}
+
+#[test]
+fn whoever_changes_a_field_a_fourth_time_in_an_hour_has_the_last_word() {
+    for (field, change, step) in foreign() {
+        let mut world = in_sync();
+        for _ in 0..3 {
+            world = change(world.after(10 * MINUTE)).act(step, accepted());
+            world = as_desired(world.after(5 * MINUTE)).pass();
+        }
+        let slow = change(world.clone().after(HOUR)).pass();
+        assert_eq!(slow.says(), step.as_str(), "{field}: not in one hour");
+        let world = change(world.after(5 * MINUTE)).pass();
+        let (reason, message) = setting_says(&world);
+        assert_eq!(reason, Reason::ContendedBy, "{field}");
+        assert!(message.contains(field) && message.contains("since 2026-03-01"), "{message}");
+        assert!(!message.contains('\u{1b}'), "what others wrote is written out: {message}");
+        let asked = world.clone().desire(retry("1"));
+        check(vec![
+            ("left", world.clone(), "Rest"),
+            ("left after a day", world.clone().after(24 * HOUR), "Rest"),
+            ("a person asks", asked.clone(), step.as_str()),
+            ("an edit", world.clone().desire(|d| d.generation = 2), step.as_str()),
+        ]);
+        let once = asked.act(step, accepted()).after(5 * MINUTE);
+        assert_eq!(change(as_desired(once).pass().after(MINUTE)).pass().says(), "Rest", "{field}: once");
+    }
+}
+
+#[test]
+fn writes_that_do_not_show_are_no_contest() {
+    for (field, change, step) in foreign() {
+        let mut world = change(in_sync().after(MINUTE));
+        for _ in 0..3 {
+            world = world.act(step, accepted()).after(3 * HOUR);
+        }
+        assert_eq!(setting_says(&world).0, Reason::NotTakenByMeta, "{field}");
+    }
+}
+
+#[test]
+fn a_field_under_contest_holds_up_no_other() {
+    let (_, change, step) = foreign().remove(0);
+    let mut world = in_sync();
+    for _ in 0..3 {
+        world = change(world.after(10 * MINUTE)).act(step, accepted());
+        world = as_desired(world.after(5 * MINUTE)).pass();
+    }
+    let world = change(world.after(5 * MINUTE)).pass().see(|o| {
+        let Fact::Known(profile) = &mut o.profile else { panic!() };
+        profile.email = Some("boss@acme.example".into());
+    });
+    let Some(Step::WriteProfile { fields, .. }) = world.plan().step.map(|planned| planned.step) else {
+        panic!()
+    };
+    assert_eq!((fields.about, fields.email.as_deref()), (None, Some("help@acme.example")));
+}
+
+#[test]
+fn with_report_a_change_by_somebody_else_is_told_and_an_edit_is_written() {
+    use crate::engine::value::desired::DriftPolicy;
+    let report = |world: World| world.desire(|d| d.drift = DriftPolicy::Report);
+    for (field, change, step) in foreign() {
+        let drifted = change(report(in_sync()).after(MINUTE)).pass();
+        let never = report(in_sync()).remember(|m| m.marks.in_sync.clear());
+        check(vec![
+            ("told", drifted.clone(), "Rest"),
+            ("told after a day", drifted.clone().after(24 * HOUR), "Rest"),
+            ("a person asks", drifted.clone().desire(retry("1")), step.as_str()),
+            ("an edit", drifted.clone().desire(|d| d.generation = 2), step.as_str()),
+            ("never as desired yet", change(never.after(MINUTE)), step.as_str()),
+        ]);
+        let (reason, message) = setting_says(&drifted);
+        assert!(matches!(reason, Reason::ProfileDiffers | Reason::WebhookDiffers), "{reason:?}");
+        assert!(message.contains(field) && message.contains("driftPolicy"), "{message}");
+        let once = drifted.desire(retry("1")).act(step, accepted()).after(5 * MINUTE);
+        assert_eq!(once.says(), "Rest", "{field}: one retry is one write");
     }
 }

@@ -1,39 +1,51 @@
 //! Drift between desired and observed: what differs, and what happens with it.
 
-pub use crate::engine::value::drift::Drift;
+pub use crate::engine::value::drift::{CALLBACK, Drift, NAME, PROFILE, SUBSCRIPTION, TIME_ZONE};
+
+use jiff::Timestamp;
 
 use crate::engine::{
     rule::{
-        naming::{is, is_approved_and_not_live},
+        naming::{NameState, Standing, standing},
         timezone,
+        upkeep::{Upkeep, upkeep},
     },
     value::{
         desired::{Connection, Desired, DesiredProfile, Management},
         display_name::is_same,
         id::{AccountId, Fact, Field, PlatformType},
+        memory::Memory,
         observed::{Number, Observed, Profile},
+        step::Step,
     },
 };
 
-/// Field of a difference in the time zone, and how those in the profile begin.
-pub(in crate::engine) const TIME_ZONE: &str = "timeZone";
-
-pub(in crate::engine) const PROFILE: &str = "profile.";
-
-/// Everything managed that differs, with what will happen to it. What could not be read does not differ.
-pub fn diff(desired: &Desired, observed: &Observed) -> Vec<Drift> {
+/// Everything managed that differs, with what will happen to it, as if it were seen for the first time. What could not be
+/// read does not differ.
+pub fn diff(desired: &Desired, observed: &Observed, memory: &Memory, now: Timestamp) -> Vec<Drift> {
     let mut list = Vec::new();
     let number = own_number(desired, observed);
     if desired.management == Management::ObserveOnly {
         list.extend(onboarding(desired, observed, number));
     }
     if let Some(number) = number {
-        list.extend(name(desired, number));
-        list.extend(webhook(desired, number));
-        list.extend(profile(desired, observed, number));
+        list.extend(name(desired, number, memory));
+        list.extend(subscription(desired, observed, number, memory));
+        list.extend(webhook(desired, number, memory));
+        list.extend(profile(desired, observed, number, memory));
     }
     list.extend(time_zone(desired, observed));
-    list
+    let seen =
+        |Difference { field, desired, live, action }| Drift { field, desired, live, since: now, action };
+    list.into_iter().map(seen).collect()
+}
+
+/// What differs, without a time.
+struct Difference {
+    field: String,
+    desired: String,
+    live: String,
+    action: String,
 }
 
 fn own_number<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a Number> {
@@ -45,11 +57,11 @@ fn own_number<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a Numbe
 }
 
 /// What a channel that only observes would do before anything else.
-fn onboarding(desired: &Desired, observed: &Observed, number: Option<&Number>) -> Option<Drift> {
-    let would = |field: &str, want: &str, have: &str, act: &str| Drift {
+fn onboarding(desired: &Desired, observed: &Observed, number: Option<&Number>) -> Option<Difference> {
+    let would = |field: &str, want: &str, have: &str, act: &str| Difference {
         field: field.into(),
         desired: want.into(),
-        observed: have.into(),
+        live: have.into(),
         action: format!("would be {act}; managementPolicy is ObserveOnly"),
     };
     match number {
@@ -72,41 +84,55 @@ fn account_id(observed: &Observed) -> Option<&AccountId> {
 const IN_APP: &str = "the number lives in the WhatsApp Business app";
 
 /// What happens with a difference in something that the operator writes, unless that is left alone, and why.
-fn action(desired: &Desired, number: &Number, only_shown: Option<&str>) -> String {
+fn action(
+    desired: &Desired,
+    number: &Number,
+    memory: &Memory,
+    field: &str,
+    only_shown: Option<&str>,
+) -> String {
     if desired.management == Management::ObserveOnly {
-        "would be written; managementPolicy is ObserveOnly".into()
-    } else if let Some(why) = only_shown {
-        format!("only shown: {why}")
-    } else if number.is_registered() {
-        "is written".into()
-    } else {
-        "waits until the number is registered".into()
+        return "would be written; managementPolicy is ObserveOnly".into();
+    }
+    match only_shown.or_else(|| left_alone(desired, memory, field)) {
+        Some(why) => format!("only shown: {why}"),
+        None if number.is_registered() => "is written".into(),
+        None => "waits until the number is registered".into(),
     }
 }
 
-fn name(desired: &Desired, number: &Number) -> Option<Drift> {
-    let live = number.verified_name.value()?;
-    if is_same(live, &desired.display_name) {
+/// Why a difference that somebody else made is left as it is.
+fn left_alone(desired: &Desired, memory: &Memory, field: &str) -> Option<&'static str> {
+    match upkeep(desired, memory, field) {
+        Upkeep::Asked | Upkeep::Repair => None,
+        Upkeep::Found => Some("the number was found live under this name, and a person decides"),
+        Upkeep::Report => Some("driftPolicy is Report"),
+        Upkeep::Contended { .. } => Some("somebody else changes it again and again"),
+    }
+}
+
+fn name(desired: &Desired, number: &Number, memory: &Memory) -> Option<Difference> {
+    let (live, name) = (number.verified_name.value()?, &desired.display_name);
+    if is_same(live, name) {
         return None;
     }
-    let submitted = is(&number.new_display_name, &desired.display_name);
-    let action = if desired.management == Management::ObserveOnly && !number.is_registered() {
-        "would be submitted; managementPolicy is ObserveOnly".into()
-    } else if is_approved_and_not_live(number, &desired.display_name) && is_managed(desired) {
-        "becomes live when the number is registered once more, which a person asks for".into()
-    } else if submitted {
-        "is submitted; Meta decides".into()
-    } else if number.is_registered() {
-        "only shown: the name of a registered number is changed by a person".into()
-    } else {
-        "is submitted before the registration".into()
+    let is_observed = desired.management == Management::ObserveOnly;
+    let action = match standing(number, name, memory) {
+        Standing::Waiting(NameState::InReview) => "is submitted; Meta decides".into(),
+        Standing::Waiting(NameState::Declined) => "Meta declined it".into(),
+        Standing::Waiting(NameState::Usable) if number.is_registered() && is_managed(desired) => {
+            "is approved; becomes live by itself, or when the number is registered once more".into()
+        }
+        Standing::Waiting(state) if state != NameState::Expired => "is submitted; Meta decides".into(),
+        _ if is_observed => "would be submitted; managementPolicy is ObserveOnly".into(),
+        _ if !number.is_registered() => "is submitted before the registration".into(),
+        _ if desired.connection == Connection::Coexistence => format!("only shown: {IN_APP}"),
+        _ => match left_alone(desired, memory, NAME) {
+            Some(why) => format!("only shown: {why}"),
+            None => "is submitted; the number goes on serving under the live name".into(),
+        },
     };
-    Some(Drift {
-        field: "displayName".into(),
-        desired: desired.display_name.clone(),
-        observed: live.clone(),
-        action,
-    })
+    Some(Difference { field: NAME.into(), desired: name.clone(), live: live.clone(), action })
 }
 
 /// Whether the number may be registered by the operator at all.
@@ -114,55 +140,71 @@ fn is_managed(desired: &Desired) -> bool {
     desired.management == Management::Full && desired.connection == Connection::CloudApi
 }
 
-fn webhook(desired: &Desired, number: &Number) -> Option<Drift> {
-    let webhook = desired.webhook.as_ref()?;
-    if matches!(number.webhook, Field::Refused) {
-        return None;
-    }
-    let live = number.webhook.value().and_then(|w| w.number.clone()).unwrap_or_default();
-    // An override belongs to our app, whoever else has the number. Where the spec contradicts the number, nothing is written.
-    let only_shown = match (desired.connection, number.is_on_biz_app.value()) {
+/// Without the app's subscription to the account no webhook gets anything.
+fn subscription(
+    desired: &Desired,
+    observed: &Observed,
+    number: &Number,
+    memory: &Memory,
+) -> Option<Difference> {
+    let is_missing = desired.webhook.is_some() && observed.subscribed == Fact::Known(false);
+    is_missing.then(|| Difference {
+        field: SUBSCRIPTION.into(),
+        desired: "subscribed".into(),
+        live: "not subscribed".into(),
+        action: action(desired, number, memory, SUBSCRIPTION, none_written(desired, number)),
+    })
+}
+
+/// An override belongs to our app, whoever else has the number. Where the spec contradicts the number, nothing is written.
+fn none_written(desired: &Desired, number: &Number) -> Option<&'static str> {
+    match (desired.connection, number.is_on_biz_app.value()) {
         (Connection::CloudApi, Some(true)) => Some(IN_APP),
         (Connection::Coexistence, Some(false)) => {
             Some("the number does not live in the WhatsApp Business app")
         }
         _ => None,
-    };
-    (!same_url(&live, &webhook.callback_url)).then(|| Drift {
-        field: "webhook.callbackUrl".into(),
+    }
+}
+
+fn webhook(desired: &Desired, number: &Number, memory: &Memory) -> Option<Difference> {
+    let webhook = desired.webhook.as_ref()?;
+    if matches!(number.webhook, Field::Refused) {
+        return None;
+    }
+    let live = number.webhook.value().and_then(|w| w.number.clone()).unwrap_or_default();
+    (!same_url(&live, &webhook.callback_url)).then(|| Difference {
+        field: CALLBACK.into(),
         desired: webhook.callback_url.clone(),
-        observed: live,
-        action: action(desired, number, only_shown),
+        live,
+        action: action(desired, number, memory, CALLBACK, none_written(desired, number)),
     })
 }
 
-fn profile(desired: &Desired, observed: &Observed, number: &Number) -> Vec<Drift> {
+fn profile(desired: &Desired, observed: &Observed, number: &Number, memory: &Memory) -> Vec<Difference> {
     let Some(live) = observed.profile_of(number) else { return Vec::new() };
     let is_in_app =
         desired.connection == Connection::Coexistence || number.is_on_biz_app.value() == Some(&true);
     let differing = differences(&desired.profile, live);
-    differing
-        .into_iter()
-        .map(|(field, want, have)| Drift {
-            field: format!("{PROFILE}{field}"),
-            desired: want,
-            observed: have,
-            action: action(desired, number, is_in_app.then_some(IN_APP)),
-        })
-        .collect()
+    let told = differing.into_iter().map(|(field, want, live)| {
+        let field = format!("{PROFILE}{field}");
+        let action = action(desired, number, memory, &field, is_in_app.then_some(IN_APP));
+        Difference { field, desired: want, live, action }
+    });
+    told.collect()
 }
 
-fn time_zone(desired: &Desired, observed: &Observed) -> Option<Drift> {
+fn time_zone(desired: &Desired, observed: &Observed) -> Option<Difference> {
     let want = desired.time_zone.as_deref()?;
     let Fact::Known(account) = &observed.account else { return None };
     let id = account.timezone_id.as_deref()?;
     if timezone::matches(id, want) != Some(false) {
         return None;
     }
-    Some(Drift {
+    Some(Difference {
         field: TIME_ZONE.into(),
         desired: want.to_owned(),
-        observed: timezone::name(id).unwrap_or(id).to_owned(),
+        live: timezone::name(id).unwrap_or(id).to_owned(),
         action: "only shown: an account's time zone is changed by a person".into(),
     })
 }
@@ -205,7 +247,58 @@ pub fn profile_to_write(desired: &DesiredProfile, live: &Profile) -> DesiredProf
     }
 }
 
-fn differences(desired: &DesiredProfile, live: &Profile) -> Vec<(&'static str, String, String)> {
+/// The managed fields that a step writes.
+pub(in crate::engine) fn written(step: &Step) -> Vec<String> {
+    match step {
+        Step::SubmitName { .. } => vec![NAME.into()],
+        Step::SubscribeApp { .. } => vec![SUBSCRIPTION.into()],
+        Step::RouteWebhook { .. } => vec![CALLBACK.into()],
+        Step::WriteProfile { fields, .. } => {
+            managed(fields).into_iter().map(|field| format!("{PROFILE}{field}")).collect()
+        }
+        Step::AddNumber { .. }
+        | Step::RequestCode { .. }
+        | Step::VerifyCode { .. }
+        | Step::CreatePin { .. }
+        | Step::SetPin { .. }
+        | Step::Register { .. }
+        // What is taken back is managed no more.
+        | Step::UnrouteWebhook { .. }
+        | Step::Deregister { .. } => Vec::new(),
+    }
+}
+
+/// The fields that the spec manages, by name.
+pub(in crate::engine) fn managed(desired: &DesiredProfile) -> Vec<&'static str> {
+    let is_set = [
+        ("about", desired.about.is_some()),
+        ("address", desired.address.is_some()),
+        ("description", desired.description.is_some()),
+        ("email", desired.email.is_some()),
+        ("websites", desired.websites.is_some()),
+        ("vertical", desired.vertical.is_some()),
+    ];
+    is_set.into_iter().filter(|(_, is_set)| *is_set).map(|(field, _)| field).collect()
+}
+
+/// The fields of a write that may be written, by their paths.
+pub(in crate::engine) fn only(fields: &DesiredProfile, may: impl Fn(&str) -> bool) -> DesiredProfile {
+    let may = |field: &str| may(&format!("{PROFILE}{field}"));
+    let text = |field: &str, value: &Option<String>| value.clone().filter(|_| may(field));
+    DesiredProfile {
+        about: text("about", &fields.about),
+        address: text("address", &fields.address),
+        description: text("description", &fields.description),
+        email: text("email", &fields.email),
+        websites: fields.websites.clone().filter(|_| may("websites")),
+        vertical: text("vertical", &fields.vertical),
+    }
+}
+
+pub(in crate::engine) fn differences(
+    desired: &DesiredProfile,
+    live: &Profile,
+) -> Vec<(&'static str, String, String)> {
     let texts = [
         ("about", &desired.about, &live.about),
         ("address", &desired.address, &live.address),
@@ -268,10 +361,10 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::engine::fixture::{Case, fresh, webhook as desired_webhook};
+    use crate::engine::fixture::{Case, fresh, now, webhook as desired_webhook};
 
     fn fields(case: &Case) -> Vec<String> {
-        diff(&case.desired, &case.observed).into_iter().map(|d| d.field).collect()
+        diff(&case.desired, &case.observed, &case.memory, now()).into_iter().map(|d| d.field).collect()
     }
 
     #[rstest]
@@ -316,7 +409,7 @@ mod tests {
         case.desired.management = Management::ObserveOnly;
         case.desired.webhook = Some(desired_webhook());
         case.number().webhook = Field::Is(Box::default());
-        let list = diff(&case.desired, &case.observed);
+        let list = diff(&case.desired, &case.observed, &case.memory, now());
         assert_eq!(list[0].field, "webhook.callbackUrl");
         assert!(list[0].action.starts_with("would be written"));
     }
@@ -330,7 +423,7 @@ mod tests {
         case.desired.profile.about = Some("New".into());
         case.observed.profile = Fact::Known(Profile::default());
         let actions = |case: &Case| -> Vec<String> {
-            diff(&case.desired, &case.observed).into_iter().map(|d| d.action).collect()
+            diff(&case.desired, &case.observed, &case.memory, now()).into_iter().map(|d| d.action).collect()
         };
         assert!(actions(&case).iter().all(|action| action.starts_with("only shown")));
         case.desired.connection = Connection::Coexistence;
@@ -342,9 +435,15 @@ mod tests {
     fn a_name_is_submitted_before_the_registration_and_only_shown_after_it() {
         let mut case = Case::with(fresh());
         case.desired.display_name = "Acme Brasil".into();
-        assert_eq!(diff(&case.desired, &case.observed)[0].action, "is submitted before the registration");
+        assert_eq!(
+            diff(&case.desired, &case.observed, &case.memory, now())[0].action,
+            "is submitted before the registration"
+        );
         case.number().new_display_name = Field::Is("Acme Brasil".into());
-        assert_eq!(diff(&case.desired, &case.observed)[0].action, "is submitted; Meta decides");
+        assert_eq!(
+            diff(&case.desired, &case.observed, &case.memory, now())[0].action,
+            "is submitted; Meta decides"
+        );
     }
 
     #[test]
@@ -352,7 +451,7 @@ mod tests {
         let mut case = Case::ready();
         case.desired.display_name = "Cafe\u{301}  Acme".into();
         case.number().verified_name = Field::Is("Caf\u{e9} Acme".into());
-        assert_eq!(diff(&case.desired, &case.observed), []);
+        assert_eq!(fields(&case), [""; 0]);
     }
 
     #[test]
@@ -371,11 +470,8 @@ mod tests {
     fn a_time_zone_is_compared_and_never_written() {
         let mut case = Case::ready();
         case.desired.time_zone = Some("Europe/Berlin".into());
-        let list = diff(&case.desired, &case.observed);
-        assert_eq!(
-            (list[0].observed.as_str(), list[0].desired.as_str()),
-            ("America/Sao_Paulo", "Europe/Berlin")
-        );
+        let list = diff(&case.desired, &case.observed, &case.memory, now());
+        assert_eq!((list[0].live.as_str(), list[0].desired.as_str()), ("America/Sao_Paulo", "Europe/Berlin"));
         assert!(list[0].action.starts_with("only shown"));
     }
 }

@@ -14,4 +14,5 @@ pub mod say;
 pub mod shown;
 pub mod stood;
 pub mod timezone;
+pub mod upkeep;
 pub mod waiting;

@@ -3,7 +3,9 @@
 use crate::engine::value::{
     display_name::is_same,
     id::{Field, NameStatus},
+    memory::Memory,
     observed::Number,
+    step::StepKind,
 };
 
 /// What the name allows.
@@ -32,18 +34,71 @@ pub(in crate::engine) fn is(field: &Field<String>, name: &str) -> bool {
     field.value().is_some_and(|value| is_same(value, name))
 }
 
-/// Whether Meta approved a name for a number that is registered under another one. Nothing but one more registration makes
-/// it live (recorded in August 2026).
-pub(in crate::engine) fn is_approved_and_not_live(number: &Number, name: &str) -> bool {
-    number.is_registered()
-        && is(&number.new_display_name, name)
-        && !is(&number.verified_name, name)
-        && has_approved_change(number)
+/// Where the desired name of a registered number stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Standing {
+    /// It is the live one.
+    Live(NameState),
+    /// It waits beside the live one.
+    Waiting(NameState),
+    /// Another one is live, and it is not even asked for.
+    Other,
+    /// Meta does not tell the live one.
+    Hidden,
 }
 
-/// Whether a name that Meta approved waits beside the live one.
+/// Where the desired name of a registered number stands. Only its own status counts, since the live one has another.
+pub(in crate::engine) fn standing(number: &Number, name: &str, memory: &Memory) -> Standing {
+    if is(&number.verified_name, name) {
+        return Standing::Live(of_word(own_status(number, name)));
+    }
+    if is(&number.new_display_name, name) || is_shown_without_name(number, name, memory) {
+        return Standing::Waiting(of_word(number.new_name_status.value()));
+    }
+    match number.verified_name.value() {
+        Some(_) => Standing::Other,
+        None => Standing::Hidden,
+    }
+}
+
+/// Meta shows that a change is open and not to which name. It is to the one that was submitted last, or that it was seen to
+/// be to.
+fn is_shown_without_name(number: &Number, name: &str, memory: &Memory) -> bool {
+    let is_open = !matches!(
+        number.new_name_status.value(),
+        None | Some(NameStatus::None | NameStatus::NonExists | NameStatus::Other(_))
+    );
+    let last = memory.ledger.last(StepKind::SubmitName);
+    let is_last = last.is_some_and(|last| last.is_about_name(name) && last.refusal.is_none());
+    let was_seen = memory.marks.approved.as_ref().is_some_and(|(approved, _)| is_same(approved, name));
+    is_open && (is_last || was_seen) && number.new_display_name.value().is_none()
+}
+
+/// Whether Meta reviews a name of the number, the live one or another.
+pub(in crate::engine) fn is_in_review(number: &Number) -> bool {
+    let statuses = [&number.name_status, &number.new_name_status];
+    statuses.into_iter().any(|field| field.value() == Some(&NameStatus::PendingReview))
+}
+
+/// Whether a name that may be used waits beside the live one.
 pub(in crate::engine) fn has_approved_change(number: &Number) -> bool {
-    number.new_name_status.value() == Some(&NameStatus::Approved)
+    let status = number.new_name_status.value();
+    matches!(status, Some(NameStatus::Approved | NameStatus::AvailableWithoutReview))
+}
+
+/// What Meta says of this very name.
+pub(in crate::engine) fn own_state(number: &Number, name: &str) -> NameState {
+    of_word(own_status(number, name))
+}
+
+fn own_status<'a>(number: &'a Number, name: &str) -> Option<&'a NameStatus> {
+    let (current, new) = (number.name_status.value(), number.new_name_status.value());
+    match (is(&number.verified_name, name), is(&number.new_display_name, name)) {
+        (true, true) if rank(new) < rank(current) => new,
+        (true, _) => current,
+        (false, true) => new,
+        (false, false) => None,
+    }
 }
 
 /// The status that counts for a name: the better of `name_status` and, where it speaks of the desired name,
@@ -65,7 +120,11 @@ pub(in crate::engine) fn status<'a>(number: &'a Number, desired: &str) -> Option
 
 /// What the status that counts allows.
 pub(in crate::engine) fn state(number: &Number, desired: &str) -> NameState {
-    match status(number, desired) {
+    of_word(status(number, desired))
+}
+
+fn of_word(status: Option<&NameStatus>) -> NameState {
+    match status {
         None => NameState::Blind,
         Some(NameStatus::Approved | NameStatus::AvailableWithoutReview) => NameState::Usable,
         Some(NameStatus::PendingReview) => NameState::InReview,

@@ -114,6 +114,8 @@ impl<'a> Shown<'a> {
                 subject.is_some_and(|name| self.names.iter().flatten().any(|shown| is_same(shown, name)))
             }
             StepKind::SubscribeApp | StepKind::RouteWebhook | StepKind::WriteProfile => self.settings_match,
+            // Of a deletion, which looks by rules of its own.
+            StepKind::UnrouteWebhook | StepKind::Deregister => true,
             StepKind::RequestCode | StepKind::SetPin | StepKind::CreatePin => true,
         }
     }
@@ -136,12 +138,14 @@ pub(in crate::engine) fn in_number(
             number.is_registered() && !(has_approved_change(number) && memory.has_registered_again())
         }
         StepKind::SubmitName => subject.is_some_and(|name| shows(number, name)),
+        StepKind::Deregister => number.platform.value() == Some(&PlatformType::NotApplicable),
         StepKind::RequestCode
         | StepKind::CreatePin
         | StepKind::SetPin
         | StepKind::SubscribeApp
         | StepKind::RouteWebhook
-        | StepKind::WriteProfile => false,
+        | StepKind::WriteProfile
+        | StepKind::UnrouteWebhook => false,
     }
 }
 

@@ -165,11 +165,14 @@ actions! {
         "Meta does not accept the display name.",
         "Set another displayName that follows Meta's guidelines.";
     AlignName: ClusterUser,
-        "The registered number has another display name, or the approval of its name has expired.",
-        "Set displayName to the live name, or have the name changed or submitted again in WhatsApp Manager.";
+        "The registered number has another display name, and is not renamed by itself.",
+        "Set displayName to the live name; or, where the message names retry, run kubectl whatsapp retry NAME to have the number renamed; or have the name changed where the number is managed.";
     ApplyName: ClusterUser,
         "The display name is approved, and becomes live with one more registration of the number.",
         "Run kubectl whatsapp retry NAME; it costs one of the ten registrations that Meta takes in 72 hours.";
+    ResolveContention: ClusterUser,
+        "Somebody else changes the same field again and again.",
+        "Find out who else writes the field, and agree on one of you. Then change the spec to the other value, or run kubectl whatsapp retry NAME.";
     AlignSettings: ClusterUser,
         "Webhook or profile differ from the spec and are not written here.",
         "Compare with status.drift; change the spec, or have the setting changed in Meta's tools.";
@@ -204,6 +207,9 @@ actions! {
     ReviewName: Meta,
         "Meta is reviewing a display name, or has not made it usable yet.",
         "Nothing; it takes from minutes to some days.";
+    ShowName: Meta,
+        "Meta approved a display name, and does not show it as the live one yet.",
+        "Nothing; if that lasts, the number is registered once more by itself.";
     ReviewAccount: Meta,
         "Meta is reviewing the account.",
         "Nothing; Meta decides.";

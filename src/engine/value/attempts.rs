@@ -18,8 +18,13 @@ use crate::engine::value::{
 };
 
 /// What Meta limits for a number.
-const KEPT: [StepKind; 4] =
-    [StepKind::RequestCode, StepKind::VerifyCode, StepKind::SubmitName, StepKind::Register];
+const KEPT: [StepKind; 5] = [
+    StepKind::RequestCode,
+    StepKind::VerifyCode,
+    StepKind::SubmitName,
+    StepKind::Register,
+    StepKind::Deregister,
+];
 /// Clocks differ; what lies further ahead was not written by a clock.
 const AHEAD: Duration = Duration::from_secs(3600);
 /// What is taken over lies so much before everything of the object itself.

@@ -3,7 +3,7 @@
 //! Nothing behind this point looks at a raw spec. Unset optional fields stay unset:
 //! the engine never makes up a value that would then be written to Meta.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -36,7 +36,9 @@ pub struct Desired {
     pub webhook: Option<Webhook>,
     pub ready_when: ReadyWhen,
     pub management: Management,
+    pub drift: DriftPolicy,
     pub suspend: bool,
+    pub deletion: Deletion,
     /// Values of the consent annotations, as they stand on the object.
     pub consents: DesiredConsents,
 }
@@ -142,6 +144,80 @@ words! {
 pub enum Management {
     Full,
     ObserveOnly,
+}
+
+/// What becomes of a managed field that somebody else changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriftPolicy {
+    /// It is written again.
+    Enforce,
+    /// It is told, and left as it is.
+    Report,
+}
+
+/// What becomes of the number at Meta when the channel is deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deletion {
+    pub policy: DeletionPolicy,
+    /// How long is tried, counted from the deletion.
+    pub timeout: Duration,
+    /// A number may be deregistered although other apps are subscribed to its account.
+    pub may_deregister_shared: bool,
+    /// Since when the object is being deleted.
+    pub since: Option<Timestamp>,
+    /// Somebody wants it deleted as it is.
+    pub is_skipped: bool,
+}
+
+/// How long is tried where the spec says nothing.
+const DELETION_TIMEOUT: Duration = Duration::from_secs(600);
+
+impl Default for Deletion {
+    fn default() -> Self {
+        Self {
+            policy: DeletionPolicy::Retain,
+            timeout: DELETION_TIMEOUT,
+            may_deregister_shared: false,
+            since: None,
+            is_skipped: false,
+        }
+    }
+}
+
+words! {
+    /// How much is taken back; each level takes back more than the one before.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum DeletionPolicy { Retain, Unroute, Deregister }
+}
+
+impl Desired {
+    /// Whether something has to be taken back at Meta before the object may go.
+    ///
+    /// ```
+    /// use whatsapp_operator::api::{lower, v1alpha1::WhatsAppChannel};
+    /// use whatsapp_operator::engine::desired::{DeletionPolicy, Management};
+    /// # let manifest = serde_json::json!({
+    /// #     "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+    /// #     "metadata": {"name": "support-br", "namespace": "shop"},
+    /// #     "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme Suporte"},
+    /// # });
+    /// let channel: WhatsAppChannel = serde_json::from_value(manifest)?;
+    /// let mut desired = lower::channel(&channel).expect("a valid spec");
+    /// assert!(!desired.needs_cleanup(), "a number is retained unless the spec says otherwise");
+    /// desired.deletion.policy = DeletionPolicy::Unroute;
+    /// assert!(desired.needs_cleanup());
+    /// desired.management = Management::ObserveOnly;
+    /// assert!(!desired.needs_cleanup(), "who only observes takes nothing back");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn needs_cleanup(&self) -> bool {
+        self.deletion.policy > DeletionPolicy::Retain && self.management == Management::Full
+    }
+
+    /// Whether the object is being deleted, and may take something back at Meta.
+    pub(in crate::engine) fn is_cleaning_up(&self) -> bool {
+        self.deletion.since.is_some() && self.needs_cleanup() && !self.deletion.is_skipped && !self.suspend
+    }
 }
 
 /// Values of the consent annotations. When one was set counts for those that are good for a while only; a look does no

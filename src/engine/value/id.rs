@@ -281,4 +281,13 @@ impl<T> Fact<T> {
             Self::NotAsked | Self::Unknown(_) => None,
         }
     }
+
+    /// The same about what is made of the answer.
+    pub fn map<U>(self, of: impl FnOnce(T) -> U) -> Fact<U> {
+        match self {
+            Self::NotAsked => Fact::NotAsked,
+            Self::Known(value) => Fact::Known(of(value)),
+            Self::Unknown(failure) => Fact::Unknown(failure),
+        }
+    }
 }

@@ -45,6 +45,15 @@ pub struct Limits {
     pub names_window: Duration,
     /// Between submissions of an EXPIRED name.
     pub name_expired_pause: Duration,
+    /// How long an approved name of a registered number is given to become live by itself. Meta's newest page says that it
+    /// does, and two others that it takes one more registration, as was recorded in August 2026.
+    pub name_live_pause: Duration,
+    /// How long Meta keeps an approval that was not applied (page "Display names").
+    pub name_approval: Duration,
+    /// Repairs of one field in [`Self::repairs_window`] after which whoever goes on changing it has the last word. A name
+    /// costs a review each time, so those are counted in [`Self::names_window`].
+    pub repairs: usize,
+    pub repairs_window: Duration,
     /// After an add refused with a plain 100.
     pub add_refused_pause: Duration,
     pub add_refused_tries: usize,
@@ -67,6 +76,8 @@ pub struct Limits {
     /// No channel goes without a look for longer, whatever it waits for.
     pub look_at_least: Duration,
     pub settle_register: Duration,
+    /// Meta's pages lag up to 90 s behind a deregistration (a recording of May 2026).
+    pub settle_deregister: Duration,
     pub settle_verify: Duration,
     pub settle_add: Duration,
     pub settle_name: Duration,
@@ -105,6 +116,14 @@ pub struct Limits {
     pub shown_watched: Duration,
     /// A status in which nothing but such words changed is written this often.
     pub facts_pause: Duration,
+    /// All deregistrations of a number in [`Self::registration_window`]. Meta allows 10 (page "Registration").
+    pub deregistrations_total: usize,
+    /// Deregistrations of one deletion.
+    pub cleanup_tries: usize,
+    /// Pauses after a step of a deletion that was refused or had no effect: short, since it usually has ten minutes.
+    pub cleanup_pauses: [Duration; 4],
+    /// A process that has just begun to work tries for this long at least, however long ago the deletion was.
+    pub cleanup_least: Duration,
     /// Pauses of a repeatable step that was refused or had no effect.
     pub repeatable_pauses: [Duration; 4],
     pub repeatable_without_effect: u32,
@@ -171,6 +190,10 @@ impl Default for Limits {
             names: 8,
             names_window: s(30 * DAY),
             name_expired_pause: s(DAY),
+            name_live_pause: s(2 * HOUR),
+            name_approval: s(14 * DAY),
+            repairs: 3,
+            repairs_window: s(HOUR),
             add_refused_pause: s(6 * HOUR),
             add_refused_tries: 3,
             add_unknown_repeats: 5,
@@ -184,6 +207,7 @@ impl Default for Limits {
             throttled_pause: s(5 * MINUTE),
             look_at_least: s(15 * MINUTE),
             settle_register: s(10 * MINUTE),
+            settle_deregister: s(2 * MINUTE),
             settle_verify: s(2 * MINUTE),
             settle_add: s(2 * MINUTE),
             settle_name: s(10 * MINUTE),
@@ -207,6 +231,10 @@ impl Default for Limits {
             shown_confirmed: s(10 * MINUTE),
             shown_watched: s(MINUTE),
             facts_pause: s(10 * MINUTE),
+            deregistrations_total: 9,
+            cleanup_tries: 3,
+            cleanup_pauses: [s(30), s(2 * MINUTE), s(5 * MINUTE), s(30 * MINUTE)],
+            cleanup_least: s(MINUTE),
             repeatable_pauses: [s(5 * MINUTE), s(30 * MINUTE), s(2 * HOUR), s(6 * HOUR)],
             repeatable_without_effect: 3,
             unseen: s(6 * HOUR),

@@ -70,6 +70,7 @@ pub struct Ledger {
     /// Refused adds; not scarce, but paced.
     pub adds: Vec<Entry>,
     pub pins: Vec<Entry>,
+    pub deregistrations: Vec<Entry>,
     /// Pacing of the repeatable steps.
     pub repeatable: BTreeMap<StepKind, Pace>,
 }
@@ -231,7 +232,8 @@ impl Marks {
             Registration::NotSeen => (at, None, false),
             Registration::Seen { first, own, fell_back } => (first, own, fell_back.is_some()),
         };
-        let is_new = may_be_own && (has_fallen || before.is_none());
+        // One more registration of a number that somebody else has registered makes nobody its owner.
+        let is_new = may_be_own && (has_fallen || self.registration == Registration::NotSeen);
         let own = if is_new { Some(at) } else { before };
         self.registration = Registration::Seen { first, own, fell_back: None };
         self.connected_since = None;
@@ -266,6 +268,16 @@ impl Marks {
         }
     }
 
+    /// Counts a repair of a field; only the last few say whether there are too many.
+    pub(crate) fn note_repair(&mut self, field: &str, at: Timestamp, keep: usize) {
+        let repairs = self.repairs.entry(field.to_owned()).or_default();
+        if repairs.at.last().is_none_or(|last| *last < at) {
+            repairs.at.push(at);
+            repairs.at.drain(..repairs.at.len().saturating_sub(keep));
+            repairs.is_open = true;
+        }
+    }
+
     /// Whether an attempt was made since Meta required a new proof; one from before proves nothing any more.
     pub(in crate::engine) fn is_current(&self, entry: &Entry) -> bool {
         self.new_proof_since().is_none_or(|required| entry.at > required)
@@ -282,10 +294,12 @@ impl Ledger {
             StepKind::SubmitName => &self.names,
             StepKind::SetPin => &self.pins,
             StepKind::Register => &self.registrations,
+            StepKind::Deregister => &self.deregistrations,
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
-            | StepKind::WriteProfile => &[],
+            | StepKind::WriteProfile
+            | StepKind::UnrouteWebhook => &[],
         }
     }
 
@@ -298,10 +312,12 @@ impl Ledger {
             StepKind::SubmitName => Some(&mut self.names),
             StepKind::SetPin => Some(&mut self.pins),
             StepKind::Register => Some(&mut self.registrations),
+            StepKind::Deregister => Some(&mut self.deregistrations),
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
-            | StepKind::WriteProfile => None,
+            | StepKind::WriteProfile
+            | StepKind::UnrouteWebhook => None,
         }
     }
 
@@ -539,6 +555,23 @@ pub struct Marks {
     pub declined: BTreeMap<String, Timestamp>,
     /// 2388001 that is not about the name: mostly, the number is in use elsewhere; one try per `retry`.
     pub on_phone: Option<Timestamp>,
+    /// The desired name of a registered number, once Meta approved it and until it is live, and since when that shows.
+    pub approved: Option<(String, Timestamp)>,
+    /// Of each managed field: the last generation whose value Meta was seen to have.
+    pub in_sync: BTreeMap<String, i64>,
+    /// Of each managed field that somebody else changed: what was done about it.
+    pub repairs: BTreeMap<String, Repairs>,
+}
+
+/// Writes that brought back what somebody else had changed.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Repairs {
+    /// The last of them, newest last.
+    pub at: Vec<Timestamp>,
+    /// Whether Meta was not seen to have the value since the last of them.
+    pub is_open: bool,
+    /// Somebody else has the last word: what he wrote, in short, and since when it is left.
+    pub contended: Option<(String, Timestamp)>,
 }
 
 #[cfg(test)]

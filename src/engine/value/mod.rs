@@ -12,6 +12,7 @@ pub mod desired;
 pub mod display_name;
 pub mod drift;
 pub mod failure;
+pub mod farewell;
 pub mod id;
 pub mod limits;
 pub mod memory;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::engine::value::{
     failure::Failure,
     id::{
-        AccountId, AccountMode, AccountStatus, BusinessId, CodeStatus, Fact, Field, MessagingLimit,
+        AccountId, AccountMode, AccountStatus, AppId, BusinessId, CodeStatus, Fact, Field, MessagingLimit,
         NameStatus, NumberId, NumberStatus, PlatformType, Quality, ReviewStatus, Sendability, Throughput,
     },
     portfolio::PortfolioView,
@@ -26,6 +26,8 @@ pub struct Observed {
     pub search: Vec<Searched>,
     /// Whether our app is subscribed to the account.
     pub subscribed: Fact<bool>,
+    /// The other apps that are subscribed to it, where that was read.
+    pub other_apps: Vec<AppId>,
     pub profile: Fact<Profile>,
     pub code_secret: SecretFact,
     pub pin_secret: SecretFact,

@@ -82,10 +82,14 @@ mod on {
         &[DisplayNameApproved, NumberVerified, Registered, Healthy, WebhookRouted, ProfileSynced];
     pub const REGISTER: &[ConditionType] =
         &[Registered, NumberVerified, Healthy, WebhookRouted, ProfileSynced];
+    /// The same, and the name of a registered number that becomes live by one more registration.
+    pub const REGISTER_AGAIN: &[ConditionType] =
+        &[Registered, NumberVerified, Healthy, WebhookRouted, ProfileSynced, DisplayNameApproved];
     pub const HEALTH: &[ConditionType] = &[Healthy, Registered, NumberVerified, WebhookRouted, ProfileSynced];
     pub const WEBHOOK: &[ConditionType] = &[WebhookRouted];
     pub const PROFILE: &[ConditionType] = &[ProfileSynced];
     pub const SETTINGS: &[ConditionType] = &[WebhookRouted, ProfileSynced];
+    pub const FIELDS: &[ConditionType] = &[WebhookRouted, ProfileSynced, DisplayNameApproved];
     pub const PORTFOLIO_ONLY: &[ConditionType] = &[PortfolioReady];
     pub const ACCOUNT_ONLY: &[ConditionType] = &[AccountUsable];
     pub const NUMBER_ONLY: &[ConditionType] = &[NumberAdded];
@@ -213,6 +217,9 @@ reasons! {
     Usable: Settled, READY, nobody,
         "Everything that readyWhen asks for is True.",
         "Nothing.";
+    UsableUnderAnotherName: Settled, READY, nobody,
+        "Everything that readyWhen asks for is True, and the number serves under another display name than the desired one.",
+        "See DisplayNameApproved: it says how far the new name is, and waitingFor who has to act.";
     // The operator is at it.
     AddingNumber: Progress, NUMBER, nobody,
         "The number is about to be added to the account.",
@@ -290,13 +297,13 @@ reasons! {
     ReverificationNeeded: Person, CODE, AskForCode,
         "Meta requires that the number is verified again before it is registered.",
         "With the phone at hand: kubectl whatsapp send-code NAME.";
-    PinNeeded: Person, REGISTER, ProvidePin at Numbers or AllowSecret,
+    PinNeeded: Person, REGISTER_AGAIN, ProvidePin at Numbers or AllowSecret,
         "The two-step PIN is missing, and the operator must not create one: the number has a PIN already, or the Secret lacks the key or may not be read.",
         "Put the six digits into the PIN Secret. If nobody knows them, have two-step verification switched off where the number is registered, or was registered last: in that account, or with that provider.";
-    PinMalformed: Person, REGISTER, ProvidePin at Numbers,
+    PinMalformed: Person, REGISTER_AGAIN, ProvidePin at Numbers,
         "The PIN Secret does not hold six digits under the key.",
         "Put exactly six digits there.";
-    PinMismatch: Person, REGISTER, ProvidePin at Numbers,
+    PinMismatch: Person, REGISTER_AGAIN, ProvidePin at Numbers,
         "Meta says that this is not the PIN of the number.",
         "Put the right PIN into the Secret. If nobody knows it, have two-step verification switched off where the number is registered, or was registered last: in that account, or with that provider. registration.pinPolicy: Overwrite replaces it, which Meta refuses with 133010 while the number is registered nowhere. Then: kubectl whatsapp retry NAME.";
     NumberOnPhone: Person, NUMBER, FreeNumber,
@@ -326,10 +333,10 @@ reasons! {
     CoexistenceNotOnboarded: Person, NUMBER, ConnectInApp,
         "The number is to stay in the WhatsApp Business app and is not connected to the platform there; no call can do that.",
         "Connect it in the app through the partner's sign-up, or set connection to CloudApi.";
-    RegistrationRefused: Person, REGISTER, Retry at Numbers,
+    RegistrationRefused: Person, REGISTER_AGAIN, Retry at Numbers,
         "Meta refused the registration.",
         "Read Meta's words in the message, remove the cause, then: kubectl whatsapp retry NAME.";
-    IncompleteDeregistration: Person, REGISTER, Retry at Numbers,
+    IncompleteDeregistration: Person, REGISTER_AGAIN, Retry at Numbers,
         "An earlier deregistration of this number is not finished.",
         "Have the number deregistered again where it was registered last; then: kubectl whatsapp retry NAME.";
     SandboxNumberNotVerified: Person, REGISTER, Retry at Numbers,
@@ -431,12 +438,15 @@ reasons! {
     WebhookDiffers: Person, WEBHOOK, AlignSettings,
         "The webhook differs from the spec, and is not written here.",
         "See status.drift; change it in Meta's tools, or the spec.";
-    RenameNotManaged: Person, NAME_ONLY, AlignName at Numbers,
-        "The number is registered, and its display name is another one or its approval has expired; a person has to change that.",
-        "Change the name in WhatsApp Manager, or set displayName to the live one. Submit only one there again whose approval has expired.";
-    NameNotLive: Person, NAME_ONLY, ApplyName or AllowRegistration or ProvidePin or AllowSecret or Retry or ChangeSpec or ShowField,
-        "Meta approved the display name of a registered number, and another one is live. Meta has no button for it: it becomes live when the number is registered once more.",
+    NameDiffers: Person, NAME_ONLY, AlignName at Numbers or ShowField,
+        "The number is registered, its live display name is not the desired one, and it is not renamed by itself: it was found live under another name, driftPolicy is Report, managementPolicy is ObserveOnly, or the number lives in the WhatsApp Business app.",
+        "Set displayName to the live name. Where the message names retry, kubectl whatsapp retry NAME has the number renamed, which costs a review. Else change the name where the number is managed.";
+    NameNotLive: Person, NAME_ONLY, ApplyName or ShowField,
+        "Meta approved the display name of a registered number, and another one is live, also after the number was registered once more.",
         "kubectl whatsapp retry NAME registers the number once more, with the PIN in its Secret. That is one of the ten registrations that Meta takes in 72 hours. Do not submit the name once more: an approval was lost that way.";
+    ContendedBy: Person, FIELDS, ResolveContention at Numbers,
+        "Somebody else changed the same field again and again, each time after it was written, and is left the last word.",
+        "Find out who else writes the field, and agree on one of you. Then: change the spec to the other value, or kubectl whatsapp retry NAME, which writes the field once more.";
     PaymentProblem: Person, PAYMENT, AddPaymentMethod at Billing,
         "Meta names a payment problem: messages that cost are refused. Since October 2026 replies cost as well, beyond a free number of them.",
         "Add or correct the payment method on the billing page of the account in Meta Business Suite.";
@@ -456,6 +466,9 @@ reasons! {
     NameExpiredWaits: Time, NAME, ReviewName at Numbers,
         "The name's approval has expired, and it was submitted again not long ago.",
         "Nothing; the next submission has a date.";
+    NameNotLiveYet: Time, NAME_ONLY, ShowName at Numbers,
+        "Meta approved the display name of a registered number, and may make it live by itself.",
+        "Nothing; if it is not live at the date in the message, the number is registered once more, which makes it live.";
     NameNotReady: Time, NAME, ReviewName at Numbers,
         "Meta has not made the name usable yet.",
         "Nothing; it takes from minutes to some days.";
@@ -477,13 +490,13 @@ reasons! {
     CodeRequestPaused: Time, CODE, AllowCode,
         "Meta refused to send a code; the next one may be asked for at the time in the message.",
         "After that time, with the phone at hand: kubectl whatsapp send-code NAME.";
-    RegistrationLimitReached: Time, REGISTER, AllowRegistration at Numbers,
+    RegistrationLimitReached: Time, REGISTER_AGAIN, AllowRegistration at Numbers,
         "The operator's limit of registrations in 72 hours is reached; Meta blocks a number at ten.",
         "Wait for the date in the message.";
-    RegistrationPaused: Time, REGISTER, AllowRegistration at Numbers,
+    RegistrationPaused: Time, REGISTER_AGAIN, AllowRegistration at Numbers,
         "The next registration has a date, so that Meta's limit is not spent.",
         "Nothing. Where the message names retry, it can be had at once: kubectl whatsapp retry NAME.";
-    PinLocked: Time, REGISTER, AllowRegistration at Numbers,
+    PinLocked: Time, REGISTER_AGAIN, AllowRegistration at Numbers,
         "Too many wrong PINs: Meta refuses any for a while.",
         "Wait for the date in the message, and find out the right PIN until then.";
     NumberDeletedRecently: Time, NUMBER, AllowAdding at Numbers or AllowRegistration,
@@ -553,7 +566,7 @@ reasons! {
     CountryMismatch: Stalled, ACCOUNT, CorrectAccount at Accounts,
         "The account's country is not the expected one.",
         "Check accountId; if it is right, correct expect.country of the portfolio.";
-    ConnectionContradictsNumber: Stalled, REGISTER, ChangeSpec at Numbers,
+    ConnectionContradictsNumber: Stalled, REGISTER_AGAIN, ChangeSpec at Numbers,
         "What connection asks for contradicts what the number is: a number in the WhatsApp Business app is never changed.",
         "Set connection to Coexistence for a number that stays in the app, else to CloudApi. Moving the number out of the app means deleting its account there: that ends the chats, and was seen to take the number off the platform as well.";
     SpecInvalid: Stalled, PORTFOLIO, ChangeSpec or CorrectPortfolio,
@@ -572,6 +585,9 @@ reasons! {
     BusinessIneligible: Stalled, BUSINESS, VerifyBusiness at SecurityCenter,
         "Meta does not offer verification to this business at present.",
         "See the Security Centre of Business settings.";
+    CleaningUp: Progress, READY, nobody,
+        "The object is being deleted, and what its deletionPolicy names is taken back at Meta before it goes.",
+        "Nothing: it ends by itself after deletionTimeoutSeconds at the latest. To let it go as it is, give the object the annotation whatsapp-operator.dev/skip-cleanup with the value true.";
     WaitsForRegistration: Time, NAME_ONLY, nobody,
         "The display name is approved, and becomes the live one when the number is registered.",
         "Nothing.";

@@ -49,6 +49,8 @@ words! {
         Ready,
         Stalled,
         Suspended,
+        /// The object is being deleted, and something is taken back at Meta before.
+        Deleting,
     }
 }
 

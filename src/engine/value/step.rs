@@ -52,6 +52,10 @@ pub enum Step {
     RouteWebhook { account: AccountId, number: NumberId, url: String, secret: SecretVersion },
     /// `POST {number}/whatsapp_business_profile` with just these fields.
     WriteProfile { account: AccountId, number: NumberId, fields: DesiredProfile },
+    /// `POST {number}` with an empty `webhook_configuration`: our app's own override goes.
+    UnrouteWebhook { account: AccountId, number: NumberId },
+    /// `POST {number}/deregister`.
+    Deregister { account: AccountId, number: NumberId },
 }
 
 words! {
@@ -152,6 +156,8 @@ steps! {
     SubscribeApp: AtMeta, InSettings, settle_other, Subscribing, Repeatable;
     RouteWebhook: AtMeta, InSettings, settle_other, RoutingWebhook, Repeatable;
     WriteProfile: AtMeta, InSettings, settle_other, WritingProfile, Repeatable;
+    UnrouteWebhook: AtMeta, InSettings, settle_other, CleaningUp, Repeatable;
+    Deregister: AtMeta, InList, settle_deregister, CleaningUp, Counted(|limits| limits.deregistrations_total);
 }
 
 impl StepKind {

@@ -27,7 +27,7 @@ use crate::engine::{
     word::Vocabulary,
 };
 use crate::{
-    meta::port::{Listing, NumberList},
+    meta::port::{Listing, NumberList, Subscribed},
     run::secret::SecretRead,
 };
 
@@ -91,7 +91,7 @@ impl Graph for Stub {
             without_digits: Vec::new(),
         }))
     }
-    async fn subscribed(&self, _: &AccountId, _: Timestamp, _: Urgency) -> Result<bool, Failure> {
+    async fn subscribed(&self, _: &AccountId, _: Timestamp, _: Urgency) -> Result<Subscribed, Failure> {
         unused()
     }
     async fn profile(
@@ -128,6 +128,12 @@ impl Graph for Stub {
         unused()
     }
     async fn subscribe(&self, _: &AccountId) -> Result<(), Failure> {
+        unused()
+    }
+    async fn unroute_webhook(&self, _: &AccountId, _: &NumberId) -> Result<(), Failure> {
+        unused()
+    }
+    async fn deregister(&self, _: &AccountId, _: &NumberId) -> Result<(), Failure> {
         unused()
     }
     async fn route_webhook(

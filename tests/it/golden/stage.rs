@@ -8,6 +8,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -110,6 +111,9 @@ pub struct Change {
     status: Option<Value>,
     /// Who manages the number: `ours`, `undecided`, `other`, `other:NAME`, or `from:TIME` for ours after a pause.
     claim: Option<String>,
+    /// The channel is deleted.
+    #[serde(default)]
+    deleted: bool,
     /// The process starts anew.
     #[serde(default)]
     restart: bool,
@@ -489,6 +493,12 @@ impl Stage {
                 let annotations = object.metadata.annotations.get_or_insert_default();
                 annotations.insert(format!("{}/{name}", lower::GROUP), value.clone());
             }
+            if change.deleted {
+                // As the API server keeps it.
+                let at = Timestamp::from_second(self.sandbox.now().as_second()).expect("a time");
+                object.metadata.deletion_timestamp = Some(Time(at));
+                object.metadata.generation = object.metadata.generation.map(|generation| generation + 1);
+            }
             if let Some(patch) = &change.spec {
                 object.spec = patched(&object.spec, patch);
                 *object.metadata.generation.get_or_insert(0) += i64::from(self.has_begun);
@@ -666,7 +676,9 @@ impl Stage {
                 Scene::Refused(_) => None,
                 Scene::Pass(passed) => {
                     let next = passed.done.plan.next.max(later(passed.at, 1));
+                    let is_gone = passed.done.plan.farewell.is_some();
                     let goes_on = passed.done.plan.step.is_some() || passed.done.plan.next <= passed.at;
+                    let goes_on = goes_on && !is_gone;
                     goes_on.then_some(if passed.done.plan.step.is_some() {
                         later(passed.at, 1)
                     } else {

@@ -49,7 +49,7 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
         Edge::Numbers => return graph.numbers(&account, since, urgency).await.map(|list| numbers(&list)),
         Edge::SubscribedApps => {
             let is = graph.subscribed(&account, since, urgency).await?;
-            return Ok(Facts::from([("subscribed", is.to_string())]));
+            return Ok(Facts::from([("subscribed", is.ours.to_string())]));
         }
         Edge::Profile => {
             let read = graph.profile(&account, &number, Duration::ZERO, urgency).await?;
@@ -73,6 +73,8 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
             let fields = DesiredProfile { about: Some("We answer".into()), ..DesiredProfile::default() };
             graph.write_profile(&account, &number, &fields).await
         }
+        Edge::UnrouteWebhook => graph.unroute_webhook(&account, &number).await,
+        Edge::Deregister => graph.deregister(&account, &number).await,
     };
     done.map(|()| Facts::new())
 }

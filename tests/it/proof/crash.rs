@@ -5,7 +5,10 @@
 //! counted is what happened at Meta.
 
 use whatsapp_operator::{
-    engine::{desired::PinPolicy, reason::Reason},
+    engine::{
+        desired::{PinPolicy, ReadyWhen},
+        reason::Reason,
+    },
     sandbox::{
         Effect, Fault, FaultKind, Lag, Match, Number, Options, ReviewPolicy, Switches, What, World as Meta,
     },
@@ -26,6 +29,8 @@ enum Way {
     New,
     /// One that somebody else added, with another live name and a PIN that nobody knows.
     Adopted,
+    /// One that is registered and at rest, and is to have another name.
+    Renamed,
 }
 
 impl Way {
@@ -39,13 +44,27 @@ impl Way {
             wanted = plain_channel();
             wanted.registration.pin_policy = PinPolicy::Overwrite;
         }
+        if self == Self::Renamed {
+            let number = Number::new("100000000000077", ACCOUNT, DIGITS, "Acme Suporte");
+            meta = meta.with_number(number.registered(PIN));
+            wanted = plain_channel();
+        }
         let switches = Switches { pin_on_unregistered: true, ..Switches::default() };
         let mut world = World::with(Options { seed, lag: LAG, review, switches, ..options() }, meta).await;
         world.people.consents = 3;
-        if self == Self::Adopted {
+        if self != Self::New {
             world.cluster.put_secret(&wanted.registration.pin_secret, PIN, false);
         }
         world.cluster.apply(wanted);
+        if self == Self::Renamed {
+            assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+            world.run_for(HOUR).await;
+            world.cluster.edit(CHANNEL, |desired| {
+                (desired.display_name, desired.ready_when) = ("Acme Vendas".into(), ReadyWhen::NameApproved);
+            });
+            world.wake(CHANNEL, SECOND);
+            *world.accident.lock().unwrap() = Accident::default();
+        }
         world
     }
 
@@ -53,6 +72,7 @@ impl Way {
         match self {
             Self::New => &["added", "verified", "registered"],
             Self::Adopted => &["named", "verified", "registered"],
+            Self::Renamed => &["named", "registered"],
         }
     }
 }
@@ -60,8 +80,12 @@ impl Way {
 /// Comes to Ready; where the PIN is the matter a person looks every two hours and asks for one more try. An attempt
 /// of unknown outcome on a number of unknown history is followed by a day of rest.
 async fn comes_up(world: &mut World) -> bool {
+    let is_up = |world: &World| {
+        let (status, desired) = (world.status(), world.cluster.desired(CHANNEL));
+        status.is_ready() && status.before.observed_generation == Some(desired.generation)
+    };
     for _ in 0..30 {
-        if world.run_until_ready(HOUR * 2).await {
+        if world.run_until(HOUR * 2, is_up).await {
             return true;
         }
         if world.status().ready_reason() == Some(Reason::PinMismatch) {
@@ -128,7 +152,7 @@ fn report(results: Vec<Result<(), String>>) {
 /// The calls of the port and the number of writes of an onboarding without accident.
 async fn rehearse(way: Way, seed: u64) -> (Vec<&'static str>, usize) {
     let mut world = way.world(seed).await;
-    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    assert!(comes_up(&mut world).await, "{}", world.story());
     world.check_nothing_twice();
     let accident = world.accident.lock().unwrap();
     (accident.calls.clone(), accident.writes)
@@ -140,7 +164,7 @@ fn is_read(call: &str) -> bool {
 
 async fn hit_writes(way: Way, faults: &[WriteFault]) {
     let (_, writes) = rehearse(way, 7).await;
-    assert!(writes > 10, "an onboarding writes status {writes} times");
+    assert!(writes > 5, "it writes status {writes} times");
     let mut results = Vec::new();
     for nth in 1..=writes {
         for fault in faults {
@@ -192,8 +216,9 @@ async fn a_crash_before_or_after_any_call_costs_nothing_twice() {
 /// Every request that reaches Meta, by what an onboarding without accident sent.
 async fn requests(way: Way, seed: u64) -> Vec<(String, String)> {
     let mut world = way.world(seed).await;
-    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
-    world.sandbox.calls().into_iter().map(|call| (call.method, call.path)).collect()
+    let before = world.sandbox.calls().len();
+    assert!(comes_up(&mut world).await, "{}", world.story());
+    world.sandbox.calls().into_iter().skip(before).map(|call| (call.method, call.path)).collect()
 }
 
 async fn hit_requests(way: Way, kinds: &[FaultKind], method: &str) {
@@ -296,4 +321,22 @@ async fn an_effect_that_shows_just_within_its_time_is_waited_for_and_not_repeate
             ]);
         }
     }
+}
+
+#[tokio::test]
+async fn a_rename_costs_one_review_and_one_registration_whatever_happens_to_a_status_write() {
+    use WriteFault::{Conflict, CrashAfter, CrashBefore, Error, TimeoutLanded, TimeoutLost};
+    hit_writes(Way::Renamed, &[CrashBefore, CrashAfter, Conflict, Error, TimeoutLanded, TimeoutLost]).await;
+}
+
+#[tokio::test]
+async fn a_rename_costs_one_review_and_one_registration_although_the_process_dies_at_any_call() {
+    hit_calls(Way::Renamed).await;
+}
+
+#[tokio::test]
+async fn a_rename_costs_one_review_and_one_registration_although_any_reply_is_lost() {
+    let kinds = [FaultKind::TimeoutBefore, FaultKind::TimeoutAfter, FaultKind::Status { code: 503 }];
+    hit_requests(Way::Renamed, &kinds, "POST").await;
+    hit_requests_late(Way::Renamed).await;
 }

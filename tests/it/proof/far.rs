@@ -23,7 +23,7 @@ use whatsapp_operator::{
     },
     meta::{
         client::{GraphClient, Meta},
-        port::{Credential, Graph, GraphSource, Listing, NumberList},
+        port::{Credential, Graph, GraphSource, Listing, NumberList, Subscribed},
     },
 };
 
@@ -131,7 +131,7 @@ impl Graph for FarGraph {
         fn client_accounts(not_before: Timestamp, urgency: Urgency) -> Listing;
         fn account(account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<Arc<Account>, Failure>;
         fn numbers(account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<Arc<NumberList>, Failure>;
-        fn subscribed(account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<bool, Failure>;
+        fn subscribed(account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<Subscribed, Failure>;
         fn profile(account: &AccountId, number: &NumberId, max_age: Duration, urgency: Urgency) -> Result<Profile, Failure>;
     }
 
@@ -144,6 +144,8 @@ impl Graph for FarGraph {
         fn register(account: &AccountId, number: &NumberId, pin: &SecretString) -> Result<(), Failure>;
         fn subscribe(account: &AccountId) -> Result<(), Failure>;
         fn route_webhook(account: &AccountId, number: &NumberId, url: &str, verify_token: &SecretString) -> Result<(), Failure>;
+        fn unroute_webhook(account: &AccountId, number: &NumberId) -> Result<(), Failure>;
+        fn deregister(account: &AccountId, number: &NumberId) -> Result<(), Failure>;
         fn write_profile(account: &AccountId, number: &NumberId, fields: &DesiredProfile) -> Result<(), Failure>;
     }
 

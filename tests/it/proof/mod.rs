@@ -7,12 +7,15 @@
 
 mod api_server;
 mod attempts;
+mod away;
 mod crash;
+mod drift;
 mod far;
 mod faults;
 mod onboarding;
 mod partners;
 mod properties;
+mod rename;
 mod rest;
 mod rollback;
 mod spelling;

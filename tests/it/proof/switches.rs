@@ -88,6 +88,9 @@ const UNSEEN: &[(&str, &str)] = &[
     ("registerCoexistence", "a number that is in the app is never registered"),
 ];
 
+/// Of deletions, which `away.rs` plays with both readings of each.
+const OF_DELETIONS: [&str; 2] = ["deregistersShareLimit", "notRegistered"];
+
 /// The PIN that the cluster keeps for the number.
 const PIN: &str = "482913";
 
@@ -528,7 +531,8 @@ fn changed(reading: &Reading) -> BTreeSet<String> {
 #[test]
 fn every_switch_has_a_reading_that_is_tried() {
     let tried: BTreeSet<String> = readings().iter().flat_map(changed).collect();
-    let all: BTreeSet<String> = keys(&Switches::default()).into_iter().map(|(key, _)| key).collect();
+    let all = keys(&Switches::default()).into_iter().map(|(key, _)| key);
+    let all: BTreeSet<String> = all.filter(|key| !OF_DELETIONS.contains(&key.as_str())).collect();
     assert_eq!(tried, all);
     for reading in readings() {
         let changed = changed(&reading);

@@ -337,7 +337,7 @@ impl World {
             }
             Accident::Write(mishap) => self.server.meets(mishap),
             Accident::Meta(harm) => {
-                self.sandbox.inject(Fault { on: Match::any().times(1), kind: harm.kind() })
+                self.sandbox.inject(Fault { on: Match::any().times(1), kind: harm.kind() });
             }
             Accident::Late => {
                 for (edge, secs) in [("register", 500), ("verify_code", 100), ("phone_numbers", 100)] {

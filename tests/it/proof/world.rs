@@ -25,11 +25,12 @@ use whatsapp_operator::engine::{
     condition::ConditionSet,
     condition_type::ConditionType,
     desired::{
-        Access, CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, PinPolicy,
-        PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod, Webhook,
-        WhileNameInReview,
+        Access, CodeRequest, Connection, Deletion, Desired, DesiredConsents, DesiredProfile, DriftPolicy,
+        Management, PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification,
+        VerificationMethod, Webhook, WhileNameInReview,
     },
     failure::{Failure, Refusal},
+    farewell::Farewell,
     id::{AccountId, AppId, BusinessId, Fact, NumberId},
     limits::Limits,
     look::{Look, Urgency},
@@ -46,7 +47,7 @@ use whatsapp_operator::{
     api::{lower, v1alpha1::WhatsAppChannelStatus},
     meta::{
         client::{GraphClient, Meta},
-        port::{Credential, Graph, GraphSource, Listing, NumberList},
+        port::{Credential, Graph, GraphSource, Listing, NumberList, Subscribed},
         settings::Settings,
         transport::install_crypto,
     },
@@ -115,7 +116,9 @@ pub fn channel() -> Desired {
         }),
         ready_when: ReadyWhen::Registered,
         management: Management::Full,
+        drift: DriftPolicy::Enforce,
         suspend: false,
+        deletion: Deletion::default(),
         consents: DesiredConsents::default(),
     }
 }
@@ -505,7 +508,7 @@ impl Graph for Mortal {
         account: &AccountId,
         not_before: Timestamp,
         urgency: Urgency,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Subscribed, Failure> {
         self.gate.call("subscribed", self.graph.subscribed(account, not_before, urgency)).await
     }
 
@@ -576,6 +579,14 @@ impl Graph for Mortal {
         verify_token: &SecretString,
     ) -> Result<(), Failure> {
         self.gate.call("route_webhook", self.graph.route_webhook(account, number, url, verify_token)).await
+    }
+
+    async fn unroute_webhook(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {
+        self.gate.call("unroute_webhook", self.graph.unroute_webhook(account, number)).await
+    }
+
+    async fn deregister(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {
+        self.gate.call("deregister", self.graph.deregister(account, number)).await
     }
 
     async fn write_profile(
@@ -685,6 +696,8 @@ pub struct World {
     entry_due: BTreeMap<String, Timestamp>,
     consent_due: BTreeMap<String, Timestamp>,
     address: String,
+    /// Channels that may go, and what is told of them.
+    pub farewells: BTreeMap<String, Farewell>,
     /// Given to every process that starts from now on.
     pub turns: Option<mpsc::UnboundedSender<Told>>,
     _stop: DropGuard,
@@ -733,6 +746,7 @@ impl World {
             entry_due: BTreeMap::new(),
             consent_due: BTreeMap::new(),
             address,
+            farewells: BTreeMap::new(),
             turns: None,
             _stop: stop.drop_guard(),
         };
@@ -865,6 +879,9 @@ impl World {
             Ended::Done(done) => {
                 assert!(done.writes <= 2, "a pass writes status at most twice");
                 self.told.extend(turn(done));
+                if let Some(farewell) = &done.plan.farewell {
+                    self.farewells.insert(name.into(), farewell.clone());
+                }
                 self.processes[process].channels.get_mut(name).unwrap().took(done, now);
             }
             Ended::Failed(_) => self.processes[process].channels.get_mut(name).unwrap().failed(now),
@@ -887,7 +904,7 @@ impl World {
                     let result = match &outcome.result {
                         Ok(_) => "accepted".to_owned(),
                         Err(Failure::Refused(r)) => format!("refused {}/{}", r.code, r.subcode.unwrap_or(0)),
-                        Err(Failure::NoAnswer(_)) => "no answer".to_owned(),
+                        Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => "no answer".to_owned(),
                         Err(Failure::NotSent(_)) => "not sent".to_owned(),
                         Err(Failure::Throttled(_)) => "throttled".to_owned(),
                     };
@@ -1023,6 +1040,21 @@ impl World {
     pub fn touch_code_secret(&mut self, name: &str) {
         self.cluster.touch_secret(&self.cluster.desired(name).verification.code_secret);
         self.wake_by_secrets(name);
+    }
+
+    /// `kubectl delete` of a channel that has a finalizer.
+    pub fn delete(&mut self, name: &str) {
+        let now = self.now();
+        // As the API server keeps it.
+        let since = Timestamp::from_second(now.as_second()).unwrap();
+        self.cluster.edit(name, |desired| desired.deletion.since = Some(since));
+        self.wake(name, Duration::ZERO);
+    }
+
+    /// Goes on until the channel may go; gives back how that ended.
+    pub async fn run_until_gone(&mut self, name: &str, limit: Duration) -> Option<Farewell> {
+        self.run_until(limit, |world| world.farewells.contains_key(name)).await;
+        self.farewells.get(name).cloned()
     }
 
     /// Consents to one code.
@@ -1191,13 +1223,16 @@ impl World {
         self.calls_do_not_overlap(name, mine)
     }
 
-    /// A registration that took effect is never followed by another unless the number was deregistered, and one that was refused not within five
+    /// A registration that took effect is never followed by another unless the number was deregistered or renamed, and one that was refused not within five
     /// minutes, unless the PIN was replaced in between or a person asked.
     fn registers_are_paced(&self, mine: &str) -> Result<(), String> {
         let mut last: Option<(Timestamp, bool)> = None;
         for effect in self.effects() {
             match &effect.what {
                 What::Deregistered { digits } if digits == mine => last = None,
+                What::NameSubmitted { digits, .. } if digits == mine => {
+                    last = last.filter(|(_, accepted)| !accepted);
+                }
                 What::PinSet { digits } if digits == mine => last = last.filter(|(_, accepted)| *accepted),
                 What::RegisterAttempt { digits, accepted } if digits == mine => {
                     match last {

@@ -2,31 +2,43 @@
 
 use crate::engine::{
     assess::scene::{Judged, Scene},
-    rule::naming::{is, is_approved_and_not_live, status},
+    rule::naming::{is, is_in_review, status},
     value::{
-        condition_type::ConditionType,
-        desired::{Connection, Management},
-        id::NameStatus,
-        observed::Number,
-        reason::Reason,
-        step::StepKind,
+        condition_type::ConditionType, id::NameStatus, observed::Number, reason::Reason, step::StepKind,
     },
 };
 
 pub(super) fn name(scene: &Scene<'_>, number: &Number) -> Judged {
     let desired = scene.desired.display_name.as_str();
-    let live = is(&number.verified_name, desired);
     let pending = is(&number.new_display_name, desired);
-    if live {
+    if is(&number.verified_name, desired) {
         return live_name(scene, number);
     }
     if number.verified_name.value().is_none() && !pending {
         return Judged::Keep;
     }
+    if number.is_registered() {
+        return registered_name(scene, number);
+    }
     if pending && let Some(judged) = pending_name(scene, number) {
         return judged;
     }
     other_name(scene, number)
+}
+
+/// A registered number carries another name. What becomes of that is the plan's to say, unless it did not get so far.
+fn registered_name(scene: &Scene<'_>, number: &Number) -> Judged {
+    let live = number.verified_name.value().map_or("", String::as_str);
+    let message =
+        format!("the number is registered as {live:?}, and not as {:?}", scene.desired.display_name);
+    if is_told(scene) { Judged::Open(message) } else { Judged::False(Reason::NameDiffers, message) }
+}
+
+/// Whether the plan says what the name of a registered number waits for, or takes a step to it.
+fn is_told(scene: &Scene<'_>) -> bool {
+    let step = scene.plan.step.as_ref().map(|planned| planned.step.kind());
+    matches!(step, Some(StepKind::SubmitName | StepKind::Register | StepKind::SetPin))
+        || scene.block_on(ConditionType::DisplayNameApproved).is_some()
 }
 
 /// The desired name is `verified_name`; a change to the same name may improve its status.
@@ -43,14 +55,14 @@ fn live_name(scene: &Scene<'_>, number: &Number) -> Judged {
             Judged::False(Reason::NameInReview, "Meta is reviewing the display name".into())
         }
         Some(NameStatus::Declined) => declined(),
-        Some(NameStatus::Expired) if !number.is_registered() => Judged::Open(format!(
-            "the approval of the display name {} has expired",
-            scene.desired.display_name
-        )),
-        Some(NameStatus::Expired) => Judged::False(
-            Reason::RenameNotManaged,
-            "the approval of the display name has expired, and for a registered number a person has to submit it again".into(),
-        ),
+        Some(NameStatus::Expired) => {
+            let message =
+                format!("the approval of the display name {} has expired", scene.desired.display_name);
+            match !number.is_registered() || is_told(scene) {
+                true => Judged::Open(message),
+                false => Judged::False(Reason::NameDiffers, message),
+            }
+        }
         Some(NameStatus::None | NameStatus::NonExists) => {
             Judged::False(Reason::NameNotReady, "Meta has not made the display name usable yet".into())
         }
@@ -83,49 +95,23 @@ fn declined() -> Judged {
     )
 }
 
-/// The desired name is `new_display_name`, and another one is live.
+/// The desired name is `new_display_name`, and the number is not registered.
 fn pending_name(scene: &Scene<'_>, number: &Number) -> Option<Judged> {
     match number.new_name_status.value() {
         Some(NameStatus::PendingReview) => {
             Some(Judged::False(Reason::NameInReview, "Meta is reviewing the display name".into()))
         }
         Some(NameStatus::Declined) => Some(declined()),
-        Some(NameStatus::Approved | NameStatus::AvailableWithoutReview) if !number.is_registered() => {
-            Some(Judged::False(
-                Reason::WaitsForRegistration,
-                "the display name is approved, and becomes the live one by registering".into(),
-            ))
-        }
-        _ if is_approved_and_not_live(number, &scene.desired.display_name) => not_live(scene),
+        Some(NameStatus::Approved | NameStatus::AvailableWithoutReview) => Some(Judged::False(
+            Reason::WaitsForRegistration,
+            "the display name is approved, and becomes the live one by registering".into(),
+        )),
         Some(NameStatus::Other(_)) => Some(Judged::Keep),
-        _ if number.is_registered() => None,
         Some(NameStatus::None | NameStatus::NonExists) | None => {
             Some(Judged::False(Reason::NameNotReady, "Meta has not made the display name usable yet".into()))
         }
-        Some(_) => {
+        Some(NameStatus::Expired) => {
             Some(Judged::Open(format!("the display name {} is not live yet", scene.desired.display_name)))
-        }
-    }
-}
-
-/// It becomes live with one more registration. A number of the WhatsApp Business app is never registered.
-fn not_live(scene: &Scene<'_>) -> Option<Judged> {
-    let message =
-        "the display name is approved, and becomes the live one when the number is registered once more";
-    let is_planned =
-        scene.plan.step.as_ref().is_some_and(|planned| planned.step.kind() == StepKind::Register);
-    let is_told = scene.plan.aside.iter().any(|(on, _)| *on == ConditionType::DisplayNameApproved);
-    match (scene.desired.connection, scene.desired.management) {
-        (Connection::Coexistence, _) => None,
-        (Connection::CloudApi, Management::ObserveOnly) => Some(Judged::False(
-            Reason::ObserveOnly,
-            format!("{message}, which managementPolicy ObserveOnly leaves to people"),
-        )),
-        (Connection::CloudApi, Management::Full) if is_planned || is_told => {
-            Some(Judged::Open(message.into()))
-        }
-        (Connection::CloudApi, Management::Full) => {
-            Some(Judged::False(Reason::NameNotLive, format!("{message}, which a person asks for")))
         }
     }
 }
@@ -136,18 +122,7 @@ fn other_name(scene: &Scene<'_>, number: &Number) -> Judged {
     if scene.memory.marks.has_declined(desired) {
         return declined();
     }
-    if number.is_registered() {
-        return Judged::False(
-            Reason::RenameNotManaged,
-            format!(
-                "the number is registered as \"{live}\", and renaming it to \"{desired}\" is left to a person"
-            ),
-        );
-    }
-    let queued = [&number.name_status, &number.new_name_status]
-        .iter()
-        .any(|s| s.value() == Some(&NameStatus::PendingReview));
-    if queued {
+    if is_in_review(number) {
         let other = number.new_display_name.value().map_or(live, String::as_str);
         return Judged::False(
             Reason::NameChangeQueued,

@@ -6,7 +6,7 @@ use crate::engine::{
     assess::tests::ready_of,
     value::{
         condition::Truth::{self, False, True, Unknown},
-        desired::{Connection, DesiredProfile, Management, ReadyWhen},
+        desired::{Connection, DesiredProfile, ReadyWhen},
         id::{
             AccountMode, AccountStatus, Fact, Field, NumberStatus, ReviewStatus, Sendability,
             VerificationStatus,
@@ -127,7 +127,7 @@ fn a_number_that_meta_wants_verified_again_is_not_verified_whatever_it_reads() {
 #[case("AVAILABLE_WITHOUT_REVIEW", True, Reason::NameAvailableWithoutReview)]
 #[case("PENDING_REVIEW", False, Reason::NameInReview)]
 #[case("DECLINED", False, Reason::NameDeclined)]
-#[case("EXPIRED", False, Reason::RenameNotManaged)]
+#[case("EXPIRED", False, Reason::NameDiffers)]
 #[case("NONE", False, Reason::NameNotReady)]
 #[case("NON_EXISTS", False, Reason::NameNotReady)]
 fn the_live_name_is_judged_by_its_status(#[case] word: &str, #[case] status: Truth, #[case] reason: Reason) {
@@ -150,13 +150,14 @@ fn the_better_of_two_statuses_of_the_desired_name_counts() {
 }
 
 #[test]
-fn a_registered_number_with_another_name_is_told_and_not_renamed() {
+fn a_registered_number_with_another_name_says_so_at_the_top() {
     let mut case = Case::ready();
     case.desired.display_name = "Acme Brasil".into();
     let assessment = case.assess();
-    assert_eq!(assessment.verdict(DisplayNameApproved), Some((False, Reason::RenameNotManaged)));
-    assert_eq!(assessment.verdict(Ready), Some((True, Reason::Usable)));
-    assert!(assessment.drift[0].action.starts_with("only shown"));
+    assert_eq!(assessment.verdict(DisplayNameApproved), Some((False, Reason::NameDiffers)));
+    assert_eq!(assessment.verdict(Ready), Some((True, Reason::UsableUnderAnotherName)));
+    let top = &assessment.conditions.get(Ready).unwrap().message;
+    assert!(top.contains("Acme Suporte") && top.contains("Acme Brasil"), "{top}");
 }
 
 #[test]
@@ -384,21 +385,18 @@ fn no_more_is_said_of_sending_than_what_was_read() {
 }
 
 #[test]
-fn an_approved_name_that_is_not_live_is_no_rename() {
+fn a_name_that_is_not_live_says_what_the_plan_says_of_it() {
     let mut case = Case::ready();
     case.number().verified_name = Field::Is("Acme Alt".into());
-    case.number().new_display_name = Field::Is("Acme Suporte".into());
-    case.number().new_name_status = Field::Is("APPROVED".into());
     let verdict = |case: &mut Case| case.assess().verdict(DisplayNameApproved);
-    assert_eq!(verdict(&mut case), Some((False, Reason::NameNotLive)));
-    case.plan.aside = vec![(DisplayNameApproved, block(Reason::EffectNotVisibleYet))];
-    assert_eq!(verdict(&mut case), Some((False, Reason::EffectNotVisibleYet)), "it was just asked for");
-    case.plan.aside.clear();
-    case.desired.management = Management::ObserveOnly;
-    assert_eq!(verdict(&mut case), Some((False, Reason::ObserveOnly)));
-    case.desired.management = Management::Full;
-    case.desired.connection = Connection::Coexistence;
-    assert_eq!(verdict(&mut case), Some((False, Reason::RenameNotManaged)), "no call registers it");
+    assert_eq!(verdict(&mut case), Some((False, Reason::NameDiffers)), "where the plan did not get so far");
+    for reason in
+        [Reason::NameNotLiveYet, Reason::NameInReview, Reason::PinNeeded, Reason::EffectNotVisibleYet]
+    {
+        case.plan.aside = vec![(DisplayNameApproved, block(reason))];
+        assert_eq!(verdict(&mut case), Some((False, reason)));
+        assert_eq!(case.assess().verdict(Ready), Some((True, Reason::UsableUnderAnotherName)));
+    }
 }
 
 #[test]

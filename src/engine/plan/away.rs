@@ -1,0 +1,533 @@
+//! A channel that is being deleted: what is taken back at Meta before it goes, and what is left there.
+//!
+//! Only what is this object's own is taken back: the override that its spec names, and a registration that it made. What
+//! cannot be read or done is tried until the time is over. Then the object goes, with a word on what was left.
+
+use std::{fmt::Write, sync::Arc};
+
+use jiff::Timestamp;
+
+use crate::engine::{
+    drift::same_url,
+    plan::{
+        guard, held,
+        pass::{Gate, Pass, Seen, Stop},
+        remedy, resolve, undecided,
+    },
+    rule::say,
+    value::{
+        block::Block,
+        desired::{Connection, DeletionPolicy, Management},
+        failure::{Failure, Refusal},
+        farewell::{Farewell, Parting},
+        id::{AccountId, AppId, Fact, Field, NumberStatus, PlatformType},
+        memory::{Entry, EntryOutcome, Memory, Registration},
+        observed::{Claim, ListState, Number},
+        reason::Reason,
+        step::{Cause, Planned, Step, StepKind},
+        time::{earlier, later},
+    },
+};
+
+/// What is decided about a channel that is being deleted.
+pub(super) enum Away {
+    Step(Planned),
+    Block(Block),
+    Farewell(Farewell),
+}
+
+/// What may be taken back, piece by piece.
+struct Pieces {
+    webhook: Piece,
+    registration: Piece,
+}
+
+/// How far one piece is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    /// Not this object's to take back, or not there.
+    Nothing,
+    /// It may still be there.
+    Open,
+    /// Taken back, as far as Meta tells.
+    Done(&'static str),
+    /// It stays, and why.
+    Left(String),
+}
+
+/// The next step, why there is none now, or that the object may go.
+pub(super) fn plan(pass: &Pass, memory: &mut Memory, since: Timestamp) -> Away {
+    let mut pieces = Pieces::of(pass, memory);
+    if let Some(farewell) = at_once(pass, memory, &pieces) {
+        return Away::Farewell(farewell);
+    }
+    let stop = match course(pass, memory, since, &mut pieces) {
+        Ok(()) => return Away::Farewell(pieces.farewell(memory, "")),
+        Err(Halt::Gone(why)) => return Away::Farewell(gone(why)),
+        Err(Halt::Hidden(why)) => return Away::Farewell(pieces.farewell(memory, &why)),
+        Err(Halt::Stop(stop)) => stop,
+    };
+    let block = match stop {
+        Stop::Step(planned) => match held::back(pass, planned.step.kind()) {
+            None => return Away::Step(*planned),
+            Some(block) => block,
+        },
+        Stop::Block(block) => *block,
+    };
+    if pass.now < ends(pass, since) || !is_quiet(pass, memory) {
+        return Away::Block(block);
+    }
+    pieces.believe_accepted(memory, since);
+    let tried = match pass.desired.deletion.timeout.as_secs() {
+        seconds if seconds < 120 => format!("{seconds} s"),
+        seconds => format!("{} minutes", seconds / 60),
+    };
+    Away::Farewell(pieces.farewell(memory, &format!("after {tried}: {}", block.message)))
+}
+
+/// When to look again: when something may be otherwise, and when the time is over.
+pub(super) fn next(pass: &Pass, memory: &Memory, block: &Block, since: Timestamp) -> Timestamp {
+    let flight = memory.in_flight.as_ref();
+    let dates = [
+        block.until,
+        Some(ends(pass, since)),
+        flight.map(|intent| later(intent.send_before, pass.limits.call_timeout)),
+        flight.map(|intent| intent.settle_until),
+        Some(later(pass.now, pass.limits.fresh_after_write)),
+    ];
+    let next = dates.into_iter().flatten().filter(|at| *at > pass.now).min();
+    next.unwrap_or_else(|| later(pass.now, pass.limits.fresh_after_write))
+}
+
+/// When no more is tried.
+fn ends(pass: &Pass, since: Timestamp) -> Timestamp {
+    // A process that has just begun had no chance to try.
+    let least = later(pass.observed.process.started, pass.limits.cleanup_least);
+    later(since, pass.desired.deletion.timeout).max(least)
+}
+
+/// Nothing that was begun can be on its way any more.
+fn is_quiet(pass: &Pass, memory: &Memory) -> bool {
+    let sent = memory.in_flight.as_ref().map(|intent| later(intent.send_before, pass.limits.call_timeout));
+    sent.is_none_or(|quiet| quiet <= pass.now)
+}
+
+impl Pieces {
+    fn of(pass: &Pass, memory: &Memory) -> Self {
+        let webhook = if pass.desired.webhook.is_some() { Piece::Open } else { Piece::Nothing };
+        let registration = match pass.desired.deletion.policy {
+            DeletionPolicy::Retain | DeletionPolicy::Unroute => Piece::Nothing,
+            DeletionPolicy::Deregister => registration(pass, memory),
+        };
+        Self { webhook, registration }
+    }
+
+    fn all(&self) -> [(&Piece, &'static str); 2] {
+        [(&self.webhook, "its webhook override"), (&self.registration, "its registration")]
+    }
+
+    /// The time is over for what Meta accepted and does not show yet. What it accepted before and never showed speaks against
+    /// that.
+    fn believe_accepted(&mut self, memory: &Memory, since: Timestamp) {
+        let removal = memory.ledger.repeatable.get(&StepKind::UnrouteWebhook);
+        let is_removed = removal.is_some_and(|pace| (pace.accepted, pace.failed) == (1, 1));
+        if self.webhook == Piece::Open && is_removed {
+            self.webhook =
+                Piece::Done("Meta accepted the removal of the webhook override, and does not show it yet");
+        }
+        let before = earlier(since, std::time::Duration::from_secs(1));
+        let mut tries = memory.ledger.since(StepKind::Deregister, Some(before));
+        let is_accepted = tries.next().is_some_and(|entry| entry.outcome == EntryOutcome::Accepted)
+            && tries.next().is_none();
+        if self.registration == Piece::Open && is_accepted {
+            self.registration = Piece::Done("Meta accepted the deregistration, and does not show it yet");
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.all().iter().any(|(piece, _)| **piece == Piece::Open)
+    }
+
+    /// What became of each piece, and how a person goes on with what is left.
+    fn farewell(&self, memory: &Memory, why: &str) -> Farewell {
+        let number = memory.number.as_ref().map_or("the number", |id| id.as_str());
+        let (mut done, mut left, mut by_hand) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, (piece, name)) in self.all().into_iter().enumerate() {
+            match piece {
+                Piece::Nothing => continue,
+                Piece::Done(what) => {
+                    done.push((*what).to_owned());
+                    continue;
+                }
+                Piece::Open => left.push(format!("perhaps {name}")),
+                Piece::Left(why) => left.push(format!("{name} ({why})")),
+            }
+            by_hand.push(if at == 0 {
+                format!(
+                    "POST /{number} with {{\"webhook_configuration\":{{\"override_callback_uri\":\"\"}}}} and a token of the same app removes the override"
+                )
+            } else {
+                format!("POST /{number}/deregister ends the registration")
+            });
+        }
+        let mut message = String::new();
+        if !done.is_empty() {
+            _ = write!(message, "{}. ", done.join("; "));
+        }
+        if left.is_empty() {
+            if done.is_empty() {
+                message.push_str("Nothing was to be taken back at Meta. ");
+            }
+            return Farewell { parting: Parting::CleanedUp, message: message.trim_end().to_owned() };
+        }
+        _ = write!(
+            message,
+            "Left at Meta of number {number}: {}. By hand: {}.",
+            left.join("; "),
+            by_hand.join("; ")
+        );
+        if !why.is_empty() {
+            _ = write!(message, " Cleanup ended {why}");
+        }
+        Farewell { parting: Parting::LeftAtMeta, message }
+    }
+}
+
+/// Whether there may be a registration that this object made.
+fn registration(pass: &Pass, memory: &Memory) -> Piece {
+    if pass.desired.connection == Connection::Coexistence {
+        return Piece::Left("a number of the WhatsApp Business app is never deregistered".into());
+    }
+    let may_show = |entry: &Entry| {
+        memory.is_own(entry) && (entry.outcome == EntryOutcome::Accepted || entry.is_inconclusive())
+    };
+    match memory.marks.registration {
+        Registration::Seen { own: Some(_), .. } => Piece::Open,
+        _ if memory.ledger.last(StepKind::Register).is_some_and(may_show) => Piece::Open,
+        Registration::Seen { own: None, .. } => Piece::Left(NOT_OURS.into()),
+        Registration::NotSeen => Piece::Nothing,
+    }
+}
+
+const NOT_OURS: &str = "this object did not make it";
+
+/// What is known without a look at Meta.
+fn at_once(pass: &Pass, memory: &Memory, pieces: &Pieces) -> Option<Farewell> {
+    let (desired, deletion) = (pass.desired, &pass.desired.deletion);
+    let retained = |message: &str| Some(Farewell { parting: Parting::Retained, message: message.into() });
+    if deletion.policy == DeletionPolicy::Retain {
+        return retained("deletionPolicy is Retain, so everything stays at Meta as it is");
+    }
+    if desired.management == Management::ObserveOnly {
+        return retained("managementPolicy is ObserveOnly, so everything stays at Meta as it is");
+    }
+    if let Claim::Other { .. } = pass.observed.claim {
+        return retained("another WhatsAppChannel manages the number, so everything stays at Meta as it is");
+    }
+    // A memory that is not understood may hide a number.
+    if memory.number.is_none() && memory.unknown.is_none() {
+        let is_added = memory.ledger.last(StepKind::AddNumber).is_some();
+        return retained(if is_added {
+            "the number was asked to be added and never seen; if WhatsApp Manager shows it, it can be deleted there"
+        } else {
+            "nothing was done at Meta for this channel"
+        });
+    }
+    if deletion.is_skipped {
+        return Some(pieces.farewell(memory, "because the annotation skip-cleanup asks for it"));
+    }
+    if desired.suspend {
+        return Some(
+            pieces.farewell(memory, "because spec.suspend is true: nothing is written at Meta then"),
+        );
+    }
+    (!pieces.is_open() && memory.unknown.is_none()).then(|| pieces.farewell(memory, ""))
+}
+
+/// Why the course goes no further.
+enum Halt {
+    Stop(Stop),
+    /// Meta shows that there is nothing any more to take back.
+    Gone(String),
+    /// What there is cannot be seen, and time will not change that.
+    Hidden(String),
+}
+
+impl From<Stop> for Halt {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+/// The override first, since it belongs to a number that can send.
+fn course(pass: &Pass, memory: &mut Memory, since: Timestamp, pieces: &mut Pieces) -> Result<(), Halt> {
+    if pass.observed.claim == Claim::Undecided {
+        let message = "not every watched namespace has been read yet, so no channel acts";
+        return Err(Stop::block(Block::new(Reason::NotObservedYet, message)).into());
+    }
+    undecided::understood(pass, memory)?;
+    let view = resolve::portfolio(pass)?;
+    let account = resolve::fixed_account(pass, memory, view)?;
+    let (number, seen) = number(pass, memory, account, since)?;
+    if number.is_registered() {
+        guard::note_registered(memory, &seen, pass.now);
+    }
+    undecided::judge(pass, memory, &seen);
+    undecided::none_open(pass, memory)?;
+    if pieces.webhook == Piece::Open {
+        pieces.webhook = unroute(pass, memory, &number, &seen)?;
+    }
+    if pieces.registration == Piece::Open {
+        pieces.registration = deregister(pass, memory, &number, &seen, pieces, since)?;
+    }
+    Ok(())
+}
+
+/// The number by its id: another entry with its digits is another registration.
+fn number(
+    pass: &Pass,
+    memory: &mut Memory,
+    account: AccountId,
+    since: Timestamp,
+) -> Result<(Arc<Number>, Seen), Halt> {
+    let unread = || {
+        Stop::look_again(format!("the numbers of account {account} have not been read since the deletion"))
+    };
+    let searched =
+        pass.observed.search.iter().find(|searched| searched.account == account).ok_or_else(unread)?;
+    let begun = match &searched.list {
+        ListState::Complete { begun } if *begun >= since => *begun,
+        ListState::Complete { .. } => return Err(unread().into()),
+        ListState::NotCheckable(failure) if is_hidden(failure) && is_account_hidden(pass) => {
+            let from = *memory.marks.missing_since.get_or_insert(pass.now);
+            let until = later(from, pass.limits.fresh_after_write);
+            if pass.now < until {
+                let block = remedy::unreadable_account(&account, &format!("account {account}"), failure);
+                return Err(Stop::block(block.until(until)).into());
+            }
+            return Err(Halt::Hidden(format!(
+                "because Meta shows neither account {account} nor its numbers any more: it was deleted, or is hidden from the token"
+            )));
+        }
+        ListState::NotCheckable(failure) | ListState::Failed(failure) => {
+            let what = format!("the numbers of account {account}");
+            return Err(Stop::block(remedy::unreadable_account(&account, &what, failure)).into());
+        }
+    };
+    let mut entries = searched.numbers.iter().chain(&searched.without_digits);
+    let entry = entries.find(|entry| Some(&entry.id) == memory.number.as_ref()).cloned();
+    let Some(entry) = entry else {
+        let from = *memory.marks.missing_since.get_or_insert(begun);
+        let until = later(from, pass.limits.fresh_after_write);
+        if begun < until {
+            let message =
+                format!("the number is no longer listed in account {account}; it is looked for once more");
+            return Err(Stop::block(Block::new(Reason::ObservationIncomplete, message).until(until)).into());
+        }
+        return Err(Halt::Gone(format!("the number is not in account {account} any more")));
+    };
+    memory.marks.missing_since = None;
+    match entry.status.value() {
+        Some(NumberStatus::Migrated) => {
+            Err(Halt::Gone(format!("the number was moved from account {account} to another")))
+        }
+        Some(NumberStatus::Deleted) => {
+            Err(Halt::Gone(format!("the number was deleted from account {account}")))
+        }
+        _ => Ok((entry.clone(), Seen { account, begun: Some(begun), number: Some(entry) })),
+    }
+}
+
+fn is_hidden(failure: &Failure) -> bool {
+    failure.refusal().is_some_and(Refusal::hides_object)
+}
+
+fn is_account_hidden(pass: &Pass) -> bool {
+    matches!(&pass.observed.account, Fact::Unknown(failure) if is_hidden(failure))
+}
+
+fn gone(why: String) -> Farewell {
+    Farewell { parting: Parting::CleanedUp, message: format!("{why}, so there is nothing to take back.") }
+}
+
+/// Takes the override away that the spec names; no other.
+fn unroute(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Piece> {
+    let Some(webhook) = &pass.desired.webhook else { return Ok(Piece::Nothing) };
+    let paces = &memory.ledger.repeatable;
+    let pace = paces.get(&StepKind::UnrouteWebhook);
+    let live = match &number.webhook {
+        Field::Refused => {
+            return Ok(Piece::Left("Meta does not let this app read where the webhook points".into()));
+        }
+        Field::Absent => None,
+        Field::Is(shown) => shown.number.as_deref(),
+    };
+    match live {
+        Some(url) if same_url(url, &webhook.callback_url) => {}
+        Some(_) => return Ok(Piece::Left("it is another address than the one in the spec".into())),
+        None => {
+            let written = paces.get(&StepKind::RouteWebhook).and_then(|pace| pace.settle_until);
+            let may_show = written.filter(|until| seen.begun.is_none_or(|begun| begun < *until));
+            return match may_show {
+                Some(until) => Err(Stop::block(late(StepKind::RouteWebhook, until))),
+                None if pace.is_some() => Ok(Piece::Done("The webhook override was removed")),
+                None => Ok(Piece::Nothing),
+            };
+        }
+    }
+    if let Some(pace) = pace {
+        if let Some(until) = pace.held_until.filter(|until| *until > pass.now) {
+            return Err(Stop::block(say::not_sent(StepKind::UnrouteWebhook, until)));
+        }
+        if let Some(until) = pace.settle_until.filter(|until| seen.begun.is_none_or(|begun| begun < *until)) {
+            return Err(Stop::block(late(StepKind::UnrouteWebhook, until)));
+        }
+        if pace.accepted >= pass.limits.repeatable_without_effect {
+            return Ok(Piece::Left(format!(
+                "Meta accepted its removal {} times and still shows it",
+                pace.accepted
+            )));
+        }
+        if let Some(last) = pace.last.filter(|_| pace.held_until.is_none()) {
+            paced(pass, StepKind::UnrouteWebhook, pace.failed as usize, last, pace.refusal.as_ref())?;
+        }
+    }
+    let step = Step::UnrouteWebhook { account: seen.account.clone(), number: number.id.clone() };
+    Err(pass.step(step, "remove the webhook override of this number".into(), Cause::Automatic))
+}
+
+/// Ends a registration that this object made, where nobody else depends on it.
+fn deregister(
+    pass: &Pass,
+    memory: &Memory,
+    number: &Number,
+    seen: &Seen,
+    pieces: &Pieces,
+    since: Timestamp,
+) -> Gate<Piece> {
+    let from = earlier(since, std::time::Duration::from_secs(1));
+    let tries = memory.ledger.since(StepKind::Deregister, Some(from)).count();
+    match &number.platform {
+        Field::Is(PlatformType::CloudApi) => {}
+        Field::Is(PlatformType::NotApplicable) => {
+            // One of ours may still take effect, and would stay behind.
+            undecided::settled(pass, StepKind::Register, memory, seen)?;
+            return Ok(Piece::Done(if tries > 0 {
+                "The number was deregistered"
+            } else {
+                "The number is not registered"
+            }));
+        }
+        Field::Is(PlatformType::OnPremise) => {
+            return Ok(Piece::Left("a number of the WhatsApp Business app is never deregistered".into()));
+        }
+        Field::Is(PlatformType::Other(word)) => {
+            return Err(Stop::block(remedy::not_known("platform_type", word, "the number")));
+        }
+        Field::Refused | Field::Absent => return Err(Stop::block(untold("platform_type"))),
+    }
+    if !memory.marks.has_registered() {
+        return Ok(Piece::Left(NOT_OURS.into()));
+    }
+    match guard::is_in_app(memory, number) {
+        Some(false) => {}
+        Some(true) => {
+            return Ok(Piece::Left("a number of the WhatsApp Business app is never deregistered".into()));
+        }
+        None => return Err(Stop::block(untold("is_on_biz_app"))),
+    }
+    if let Some(why) = depended_on(pass, number, pieces)? {
+        return Ok(Piece::Left(why));
+    }
+    let last = memory.ledger.last(StepKind::Deregister).filter(|last| last.at > from);
+    if let Some(refusal) = last.and_then(|last| last.refusal.as_ref()) {
+        if refusal.names(133_010) || refusal.names(2_207_051) {
+            return Ok(Piece::Done("Meta says that the number is not registered"));
+        }
+        if refusal.names(133_016) {
+            return Ok(Piece::Left(format!(
+                "Meta allows no more deregistrations for 72 hours ({})",
+                say::words(refusal)
+            )));
+        }
+    }
+    undecided::may_send(pass, StepKind::Deregister, memory)?;
+    undecided::settled(pass, StepKind::Deregister, memory, seen)?;
+    let window = earlier(pass.now, pass.limits.registration_window);
+    let all = memory.ledger.since(StepKind::Deregister, Some(window)).count();
+    if all >= pass.limits.deregistrations_total {
+        return Ok(Piece::Left(format!(
+            "the number was deregistered {all} times in 72 hours, and Meta allows 10"
+        )));
+    }
+    if let Some(last) = last {
+        if tries >= pass.limits.cleanup_tries {
+            let words = last.refusal.as_ref().map_or_else(|| "without effect".into(), say::words);
+            return Ok(Piece::Left(format!("it was tried {tries} times: {words}")));
+        }
+        paced(pass, StepKind::Deregister, tries, last.at, last.refusal.as_ref())?;
+    }
+    let step = Step::Deregister { account: seen.account.clone(), number: number.id.clone() };
+    Err(pass.step(step, "deregister the number from the Cloud API".into(), Cause::Automatic))
+}
+
+/// Whether somebody else has an interest in the number, as far as Meta tells.
+fn depended_on(pass: &Pass, number: &Number, pieces: &Pieces) -> Gate<Option<String>> {
+    let is_foreign = match &number.webhook {
+        Field::Refused => return Ok(Some("Meta does not let this app read where the webhook points".into())),
+        Field::Absent => false,
+        Field::Is(shown) => shown.number.is_some(),
+    };
+    if is_foreign || matches!(pieces.webhook, Piece::Left(_)) {
+        return Ok(Some("the number has a webhook override that is not of this object".into()));
+    }
+    match &pass.observed.subscribed {
+        Fact::Known(_) => {}
+        Fact::NotAsked => {
+            return Err(Stop::look_again("the account's subscribed apps have not been read yet"));
+        }
+        Fact::Unknown(failure) => {
+            return Err(Stop::block(say::unreadable("the account's subscribed apps", failure)));
+        }
+    }
+    let others = &pass.observed.other_apps;
+    if others.is_empty() || pass.desired.deletion.may_deregister_shared {
+        return Ok(None);
+    }
+    let ids: Vec<&str> = others.iter().take(3).map(AppId::as_str).collect();
+    Ok(Some(format!(
+        "other apps are subscribed to the account ({}), and spec.acknowledge does not name DeregisterSharedNumber",
+        ids.join(", ")
+    )))
+}
+
+/// A step that did not do is tried again after a pause.
+fn paced(pass: &Pass, kind: StepKind, tries: usize, last: Timestamp, refusal: Option<&Refusal>) -> Gate {
+    let pauses = &pass.limits.cleanup_pauses;
+    let at = tries.saturating_sub(1).min(pauses.len() - 1);
+    let until = later(last, pauses[at]);
+    let message = match refusal {
+        Some(refusal) => format!("Meta refused {} ({})", kind.as_str(), say::words(refusal)),
+        None => format!("{} was sent and has no effect", kind.as_str()),
+    };
+    if pass.now >= until {
+        return Ok(());
+    }
+    let message = format!("{message}; it is tried again at {}", say::time(until));
+    Err(Stop::block(Block::new(Reason::CleaningUp, message).refused(refusal).until(until)))
+}
+
+fn late(kind: StepKind, until: Timestamp) -> Block {
+    let message = format!("{} was sent and does not show yet; it is looked at again", kind.as_str());
+    Block::new(Reason::EffectNotVisibleYet, message).until(until)
+}
+
+fn untold(field: &str) -> Block {
+    Block::new(
+        Reason::ObservationIncomplete,
+        format!("Meta does not tell {field} of the number; it is not deregistered without that"),
+    )
+}
+
+#[cfg(test)]
+mod tests;

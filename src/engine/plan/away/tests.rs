@@ -1,0 +1,485 @@
+//! Whatever Meta shows of a number, its channel can be deleted, and nothing of others is taken back.
+
+use crate::engine::{
+    fixture::{
+        ACCOUNT, BUSINESS, HOOK, HOUR, MINUTE, NUMBER, SECOND, World, accepted, new_number, no_answer,
+        refused, routed_to, world,
+    },
+    value::{
+        desired::{Connection, DeletionPolicy, Management},
+        failure::{Class, Failure},
+        id::{Fact, Field, NumberStatus, PlatformType},
+        memory::{Entry, EntryOutcome, Origin, Registration},
+        observed::{Claim, ListState, PortfolioState},
+        portfolio::Hold,
+        reason::Reason,
+        step::{Cause, StepKind},
+        time::later,
+    },
+};
+
+/// A registered number that this object added, registered and routed, and whose channel is being deleted since now.
+fn going(policy: DeletionPolicy) -> World {
+    let at = world().now;
+    world()
+        .own()
+        .registered()
+        .webhook()
+        .number(|n| n.webhook = routed_to(Some(HOOK)))
+        .remember(|m| {
+            m.business = Some(BUSINESS.into());
+            m.account = Some(ACCOUNT.into());
+            let first = at - HOUR;
+            m.marks.registration = Registration::Seen { first, own: Some(first), fell_back: None };
+        })
+        .see(|o| o.subscribed = Fact::Known(true))
+        .desire(|d| {
+            d.deletion.policy = policy;
+            d.deletion.since = Some(at);
+        })
+}
+
+fn unroute() -> World {
+    going(DeletionPolicy::Unroute)
+}
+
+/// The override is gone already.
+fn deregister() -> World {
+    going(DeletionPolicy::Deregister).number(|n| n.webhook = routed_to(None))
+}
+
+/// One word: the step, the reason that holds it up, or how it ended.
+fn says(world: &World) -> String {
+    let plan = world.plan();
+    assert_eq!(plan, world.plan(), "the same inputs give the same plan");
+    assert!(plan.next >= world.now, "{}", plan.next);
+    assert!(!plan.is_at_rest(), "an object that goes does not rest");
+    plan.farewell.map_or_else(|| world.says(), |farewell| farewell.parting.as_str().into())
+}
+
+fn message(world: &World) -> String {
+    world.plan().farewell.expect("it may go").message
+}
+
+#[track_caller]
+fn check(cases: Vec<(&str, World, &str)>) {
+    for (what, world, expected) in cases {
+        assert_eq!(says(&world), expected, "{what}: {:#?}", world.plan());
+    }
+}
+
+fn failed() -> ListState {
+    ListState::Failed(Failure::NoAnswer("time-out".into()))
+}
+
+fn unread(world: World) -> World {
+    world.see(|o| {
+        o.search[0].list = failed();
+        o.search[0].numbers.clear();
+    })
+}
+
+fn hidden(world: World) -> World {
+    let hidden = || refused(100, Some(33), Class::Person).expect_err("a refusal");
+    world.see(|o| {
+        o.search[0].list = ListState::NotCheckable(hidden());
+        o.search[0].numbers.clear();
+        o.account = Fact::Unknown(hidden());
+    })
+}
+
+fn held(world: World) -> World {
+    let hold = Hold { reason: Reason::TokenInvalid, message: "the token was revoked".into(), failure: None };
+    world.portfolio(|view| view.hold = Some(hold))
+}
+
+#[test]
+fn what_this_object_made_is_taken_back_and_no_more_than_its_policy_says() {
+    check(vec![
+        ("retain", going(DeletionPolicy::Retain), "Retained"),
+        ("retain, and nothing can be read", unread(going(DeletionPolicy::Retain)), "Retained"),
+        ("unroute", unroute(), "UnrouteWebhook"),
+        ("unroute before deregister", going(DeletionPolicy::Deregister), "UnrouteWebhook"),
+        ("deregister", deregister(), "Deregister"),
+        ("nothing routed", unroute().number(|n| n.webhook = routed_to(None)), "CleanedUp"),
+        ("no webhook in the spec", unroute().desire(|d| d.webhook = None), "CleanedUp"),
+        ("deregister, and no webhook in the spec", deregister().desire(|d| d.webhook = None), "Deregister"),
+        ("observes only", unroute().desire(|d| d.management = Management::ObserveOnly), "Retained"),
+        ("suspended", unroute().desire(|d| d.suspend = true), "LeftAtMeta"),
+        ("skipped", unroute().desire(|d| d.deletion.is_skipped = true), "LeftAtMeta"),
+        ("managed by another", unroute().see(|o| o.claim = Claim::Other { name: None }), "Retained"),
+        ("never found", unroute().remember(|m| m.number = None), "Retained"),
+    ]);
+}
+
+#[test]
+fn what_is_not_of_this_object_stays() {
+    let stranger = |world: World| world.number(|n| n.webhook = routed_to(Some("https://other.example/wa")));
+    let adopted = |world: World| {
+        world.remember(|m| {
+            let at = world_now();
+            m.marks.origin = Origin::Adopted(at);
+            m.marks.registration = Registration::Seen { first: at, own: None, fell_back: None };
+        })
+    };
+    let shared = |world: World| world.see(|o| o.other_apps = vec!["200000000000009".into()]);
+    check(vec![
+        ("another address", stranger(unroute()), "LeftAtMeta"),
+        ("another address, deregister", stranger(going(DeletionPolicy::Deregister)), "LeftAtMeta"),
+        (
+            "an override and none in the spec",
+            { going(DeletionPolicy::Deregister).desire(|d| d.webhook = None) },
+            "LeftAtMeta",
+        ),
+        ("the webhook cannot be read", unroute().number(|n| n.webhook = Field::Refused), "LeftAtMeta"),
+        ("registered by another", adopted(deregister()), "LeftAtMeta"),
+        ("its override all the same", adopted(going(DeletionPolicy::Deregister)), "UnrouteWebhook"),
+        ("shared", shared(deregister()), "LeftAtMeta"),
+        (
+            "shared, and acknowledged",
+            shared(deregister()).desire(|d| d.deletion.may_deregister_shared = true),
+            "Deregister",
+        ),
+        ("in the app", deregister().number(|n| n.is_on_biz_app = Field::Is(true)), "LeftAtMeta"),
+        (
+            "in the app alone",
+            deregister().number(|n| n.platform = Field::Is(PlatformType::OnPremise)),
+            "LeftAtMeta",
+        ),
+        ("coexistence", deregister().desire(|d| d.connection = Connection::Coexistence), "LeftAtMeta"),
+        (
+            "who is subscribed is unknown",
+            deregister().see(|o| o.subscribed = Fact::Unknown(Failure::NoAnswer("time-out".into()))),
+            "MetaUnavailable",
+        ),
+        (
+            "the app is not told",
+            deregister().number(|n| n.is_on_biz_app = Field::Refused),
+            "ObservationIncomplete",
+        ),
+        (
+            "an unknown platform",
+            deregister().number(|n| n.platform = Field::Is("ELSEWHERE".into())),
+            "StatusNotKnown",
+        ),
+    ]);
+    assert!(message(&shared(deregister())).contains("200000000000009"));
+}
+
+fn world_now() -> jiff::Timestamp {
+    world().now
+}
+
+#[test]
+fn one_more_registration_of_a_number_that_others_registered_is_no_proof() {
+    let at = world_now();
+    let entry = |outcome| Entry {
+        id: "r".into(),
+        at: at + SECOND,
+        outcome,
+        cause: Cause::Automatic,
+        subject: None,
+        settle_until: None,
+        secret_before: None,
+        refusal: None,
+    };
+    let with = |first, outcome| {
+        deregister().after(HOUR).desire(|d| d.deletion.since = Some(at + HOUR)).remember(move |m| {
+            m.marks.registration = first;
+            m.marks.origin = Origin::Adopted(at);
+            m.ledger.registrations = vec![entry(outcome)];
+        })
+    };
+    let others = Registration::Seen { first: at, own: None, fell_back: None };
+    check(vec![
+        ("others' registration, made once more", with(others, EntryOutcome::Accepted), "LeftAtMeta"),
+        ("ours, whose answer was lost", with(Registration::NotSeen, EntryOutcome::NoAnswer), "Deregister"),
+        ("ours was refused", with(Registration::NotSeen, EntryOutcome::Refused), "CleanedUp"),
+    ]);
+}
+
+#[test]
+fn whatever_cannot_be_read_ends_when_the_time_is_over_and_tells_what_is_left() {
+    type Row = (&'static str, fn(World) -> World, &'static str);
+    let claimless = |world: World| world.see(|o| o.claim = Claim::Undecided);
+    let portfolioless = |world: World| world.see(|o| o.portfolio = PortfolioState::NotUsable);
+    let refused_list = |world: World| {
+        let denied = refused(200, None, Class::Credentials).expect_err("a refusal");
+        world.see(move |o| o.search[0].list = ListState::NotCheckable(denied))
+    };
+    let throttled = |world: World| {
+        let until = world.now + HOUR;
+        world.see(move |o| o.search[0].list = ListState::Failed(Failure::Throttled(until)))
+    };
+    let rows: [Row; 7] = [
+        ("no answer", unread, "MetaUnavailable"),
+        ("throttled", throttled, "Throttled"),
+        ("the token was revoked", held, "TokenInvalid"),
+        ("no right to the account", refused_list, "PermissionMissing"),
+        ("no portfolio", portfolioless, "PortfolioNotUsable"),
+        ("not every namespace was read", claimless, "NotObservedYet"),
+        (
+            "a status that is not understood",
+            |w| w.remember(|m| m.unknown = Some("x".into())),
+            "StatusNotUnderstood",
+        ),
+    ];
+    for policy in [DeletionPolicy::Unroute, DeletionPolicy::Deregister] {
+        for (what, change, reason) in &rows {
+            let just = |time| change(going(policy).after(time));
+            assert_eq!(says(&change(going(policy))), *reason, "{what}");
+            assert_eq!(says(&just(9 * MINUTE + 59 * SECOND)), *reason, "{what}");
+            assert_eq!(just(9 * MINUTE + 59 * SECOND).plan().next, world_now() + 10 * MINUTE, "{what}");
+            let over = just(10 * MINUTE);
+            assert_eq!(says(&over), "LeftAtMeta", "{what}");
+            let message = message(&over);
+            assert!(message.contains(&format!("POST /{NUMBER} with")), "{what}: {message}");
+            let names_deregister = message.contains(&format!("POST /{NUMBER}/deregister"));
+            assert_eq!(names_deregister, policy == DeletionPolicy::Deregister, "{what}: {message}");
+            assert!(message.contains("after 10 minutes"), "{what}: {message}");
+            assert!(message.len() < 1_000, "{what}: an event takes no more: {message}");
+        }
+    }
+    let longer = unread(unroute().after(10 * MINUTE)).desire(|d| d.deletion.timeout = HOUR);
+    assert_eq!(says(&longer), "MetaUnavailable");
+}
+
+#[test]
+fn what_can_be_done_is_done_however_late_and_a_new_process_gets_a_chance() {
+    let late = |world: World| world.after(2 * HOUR);
+    check(vec![
+        ("it can be done", late(unroute()), "UnrouteWebhook"),
+        ("it cannot", unread(late(unroute())), "LeftAtMeta"),
+    ]);
+    let started = |seconds| {
+        let world = late(unroute());
+        let at = world.now - seconds * SECOND;
+        unread(world.see(|o| o.process.started = at))
+    };
+    check(vec![
+        ("it has just begun", started(59), "MetaUnavailable"),
+        ("it has tried", started(60), "LeftAtMeta"),
+    ]);
+}
+
+#[test]
+fn a_number_that_is_gone_has_nothing_to_be_taken_back() {
+    let status =
+        |word: NumberStatus| going(DeletionPolicy::Deregister).number(|n| n.status = Field::Is(word));
+    let absent = || going(DeletionPolicy::Deregister).without_number();
+    check(vec![
+        ("moved", status(NumberStatus::Migrated), "CleanedUp"),
+        ("deleted", status(NumberStatus::Deleted), "CleanedUp"),
+        ("no longer listed, at first", absent(), "ObservationIncomplete"),
+        ("no longer listed, and looked for again", absent().pass().after(30 * SECOND), "CleanedUp"),
+        (
+            "it came back",
+            absent().pass().after(30 * SECOND).number(|n| {
+                *n = new_number();
+                n.platform = Field::Is(PlatformType::CloudApi);
+                n.webhook = routed_to(Some(HOOK));
+            }),
+            "UnrouteWebhook",
+        ),
+        (
+            "another entry with its digits",
+            going(DeletionPolicy::Deregister).number(|n| n.id = "7".into()),
+            "ObservationIncomplete",
+        ),
+        ("the account is not shown, at first", hidden(unroute()), "AccountNotInReach"),
+        ("the account is not shown", hidden(unroute()).pass().after(30 * SECOND), "LeftAtMeta"),
+        ("its list alone is not shown", hidden(unroute()).account(|_| {}), "AccountNotInReach"),
+        (
+            "it is not registered",
+            deregister().number(|n| n.platform = Field::Is(PlatformType::NotApplicable)),
+            "CleanedUp",
+        ),
+    ]);
+}
+
+#[test]
+fn nothing_is_decided_by_what_was_read_before_the_deletion() {
+    let at = world_now() + MINUTE;
+    let early = unroute().desire(|d| d.deletion.since = Some(at));
+    assert_eq!(says(&early), "NotObservedYet");
+    assert_eq!(says(&early.after(MINUTE)), "UnrouteWebhook");
+}
+
+#[test]
+fn an_override_is_removed_once_and_seen_to_be_gone() {
+    let sent = unroute().act(StepKind::UnrouteWebhook, accepted());
+    let routed_late = |world: World| {
+        world.number(|n| n.webhook = routed_to(None)).remember(|m| {
+            let pace = m.ledger.repeatable.entry(StepKind::RouteWebhook).or_default();
+            pace.settle_until = Some(later(world_now(), MINUTE));
+        })
+    };
+    check(vec![
+        ("accepted", sent.clone().after(SECOND), "EffectNotVisibleYet"),
+        ("and gone", sent.clone().after(2 * SECOND).number(|n| n.webhook = routed_to(None)), "CleanedUp"),
+        ("and still there", sent.clone().after(61 * SECOND), "UnrouteWebhook"),
+        ("lost", unroute().act(StepKind::UnrouteWebhook, no_answer()).after(SECOND), "EffectNotVisibleYet"),
+        (
+            "lost, and gone",
+            unroute()
+                .act(StepKind::UnrouteWebhook, no_answer())
+                .after(SECOND)
+                .number(|n| n.webhook = routed_to(None)),
+            "CleanedUp",
+        ),
+        (
+            "refused",
+            unroute().act(StepKind::UnrouteWebhook, refused(200, None, Class::Credentials)).after(SECOND),
+            "CleaningUp",
+        ),
+        (
+            "refused, and tried again",
+            unroute()
+                .act(StepKind::UnrouteWebhook, refused(200, None, Class::Credentials))
+                .after(30 * SECOND),
+            "UnrouteWebhook",
+        ),
+        ("one that was written just before may still show", routed_late(unroute()), "EffectNotVisibleYet"),
+        ("and did not", routed_late(unroute()).after(MINUTE), "CleanedUp"),
+    ]);
+    let over = |world: World| {
+        world.desire(|d| d.deletion.timeout = 10 * SECOND).see(|o| o.process.started = world_now() - HOUR)
+    };
+    let believed = over(sent.clone().after(11 * SECOND));
+    assert_eq!(says(&believed), "CleanedUp");
+    assert!(message(&believed).contains("does not show it yet"), "{}", message(&believed));
+    assert_eq!(
+        says(&over(deregister().act(StepKind::Deregister, accepted()).after(11 * SECOND))),
+        "CleanedUp"
+    );
+    let twice = unroute().act(StepKind::UnrouteWebhook, accepted()).after(2 * MINUTE);
+    let twice = twice.act(StepKind::UnrouteWebhook, accepted()).after(SECOND);
+    assert_eq!(says(&over(twice)), "LeftAtMeta", "what it accepted before never showed");
+    let lost = unroute().act(StepKind::UnrouteWebhook, no_answer()).after(11 * SECOND);
+    assert_eq!(says(&over(lost)), "LeftAtMeta", "what had no answer was not accepted");
+    assert!(message(&sent.clone().number(|n| n.webhook = routed_to(None))).contains("was removed"));
+    let mut many = unroute();
+    for _ in 0..3 {
+        many = many.act(StepKind::UnrouteWebhook, accepted()).after(6 * MINUTE);
+    }
+    assert_eq!(says(&many), "LeftAtMeta", "Meta does not take it");
+}
+
+#[test]
+fn a_number_is_deregistered_once_and_seen_to_be() {
+    let free = |world: World| world.number(|n| n.platform = Field::Is(PlatformType::NotApplicable));
+    let sent = |result| deregister().act(StepKind::Deregister, result);
+    let again = |code, subcode, class| sent(refused(code, subcode, class));
+    check(vec![
+        ("accepted", sent(accepted()).after(SECOND), "EffectNotVisibleYet"),
+        ("and shown", free(sent(accepted()).after(SECOND)), "CleanedUp"),
+        ("and not shown in its time", sent(accepted()).after(2 * MINUTE), "Deregister"),
+        ("lost", sent(no_answer()).after(MINUTE), "EffectNotVisibleYet"),
+        ("lost, and shown", free(sent(no_answer()).after(MINUTE)), "CleanedUp"),
+        ("lost, and not shown in its time", sent(no_answer()).after(3 * MINUTE), "Deregister"),
+        ("the process died", deregister().die(StepKind::Deregister).after(SECOND), "EffectNotVisibleYet"),
+        ("it died, and it is shown", free(deregister().die(StepKind::Deregister).after(MINUTE)), "CleanedUp"),
+        ("not registered", again(133_010, None, Class::AlreadyDone).after(SECOND), "CleanedUp"),
+        (
+            "not registered, in the other words",
+            again(100, Some(2_207_051), Class::AlreadyDone).after(SECOND),
+            "CleanedUp",
+        ),
+        ("too often", again(133_016, None, Class::WaitUntil).after(SECOND), "LeftAtMeta"),
+        ("refused", again(200, None, Class::Credentials).after(SECOND), "CleaningUp"),
+        ("refused, and tried again", again(200, None, Class::Credentials).after(30 * SECOND), "Deregister"),
+        (
+            "unknown, and nothing to see yet",
+            again(1, None, Class::Retry).after(SECOND),
+            "EffectNotVisibleYet",
+        ),
+    ]);
+    let mut many = deregister();
+    for _ in 0..3 {
+        many = many.act(StepKind::Deregister, refused(200, None, Class::Credentials)).after(6 * MINUTE);
+    }
+    assert_eq!(says(&many), "LeftAtMeta");
+    assert!(message(&many).contains("3 times"), "{}", message(&many));
+}
+
+#[test]
+fn deregistrations_of_objects_before_count() {
+    let kept = |count: u32| {
+        deregister().remember(|m| {
+            m.ledger.deregistrations = (0..count)
+                .map(|n| Entry {
+                    id: format!("d{n}"),
+                    at: world_now() - (n + 1) * HOUR,
+                    outcome: EntryOutcome::Accepted,
+                    cause: Cause::Automatic,
+                    subject: None,
+                    settle_until: None,
+                    secret_before: None,
+                    refusal: None,
+                })
+                .collect();
+        })
+    };
+    check(vec![("eight", kept(8), "Deregister"), ("nine", kept(9), "LeftAtMeta")]);
+}
+
+#[test]
+fn a_registration_that_may_still_take_effect_is_waited_for() {
+    let world = world().own().verified().remember(|m| {
+        m.business = Some(BUSINESS.into());
+        m.account = Some(ACCOUNT.into());
+    });
+    let sent = world.die(StepKind::Register).desire(|d| {
+        d.deletion.policy = DeletionPolicy::Deregister;
+        d.deletion.since = Some(world_now());
+    });
+    let sent = sent.see(|o| o.subscribed = Fact::Known(true));
+    check(vec![
+        ("on its way", sent.clone().after(MINUTE), "EffectNotVisibleYet"),
+        ("it took effect", sent.clone().registered().after(MINUTE), "Deregister"),
+        ("it had its time", sent.clone().after(11 * MINUTE), "CleanedUp"),
+    ]);
+    // What may be on the wire is never left behind unseen.
+    let short =
+        sent.desire(|d| d.deletion.timeout = 10 * SECOND).see(|o| o.process.started = world_now() - HOUR);
+    check(vec![
+        ("the call may be on the wire", short.clone().after(29 * SECOND), "EffectNotVisibleYet"),
+        ("it cannot", short.after(30 * SECOND), "LeftAtMeta"),
+    ]);
+}
+
+#[test]
+fn a_claim_that_was_just_taken_over_waits_its_pause() {
+    let until = world_now() + MINUTE;
+    let paused = |world: World| world.see(|o| o.claim = Claim::Ours { act_from: Some(until) });
+    check(vec![
+        ("pause", paused(unroute()), "ClaimPause"),
+        ("over", paused(unroute()).after(MINUTE), "UnrouteWebhook"),
+    ]);
+}
+
+#[test]
+fn a_look_reads_the_number_alone_and_nothing_where_nothing_is_to_be_done() {
+    let looks = |world: World| {
+        let look = world.look();
+        (look.meta, look.subscription.is_some(), look.code_secret || look.pin_secret || look.verify_token)
+    };
+    assert_eq!(looks(unroute()), (true, false, false));
+    assert_eq!(looks(deregister()), (true, true, false));
+    for idle in [
+        going(DeletionPolicy::Retain),
+        unroute().desire(|d| d.suspend = true),
+        unroute().desire(|d| d.deletion.is_skipped = true),
+        unroute().desire(|d| d.management = Management::ObserveOnly),
+        unroute().remember(|m| m.number = None),
+        unroute().see(|o| o.claim = Claim::Other { name: None }),
+    ] {
+        assert_eq!(looks(idle), (false, false, false));
+    }
+    let look = unroute().after(MINUTE).look();
+    assert_eq!(look.accounts.len(), 1);
+    assert_eq!(look.accounts[0].not_before, world_now() + 30 * SECOND, "what siblings have just read serves");
+    assert_eq!(unroute().look().accounts[0].not_before, world_now(), "and nothing from before the deletion");
+    let wrote = unroute().after(20 * SECOND).act(StepKind::UnrouteWebhook, accepted()).after(5 * SECOND);
+    assert_eq!(wrote.look().accounts[0].not_before, world_now() + 20 * SECOND, "nor from before a write");
+}

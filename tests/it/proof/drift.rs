@@ -1,0 +1,117 @@
+//! Fields that somebody else changes at Meta: written again, told, or left to him.
+
+use whatsapp_operator::{
+    engine::{
+        condition::Truth,
+        condition_type::ConditionType,
+        desired::{Desired, DriftPolicy},
+        reason::Reason,
+    },
+    sandbox::{Profile, Rival, What},
+};
+
+use super::world::*;
+
+const THEIRS: &str = "https://elsewhere.example/wa";
+
+/// Everything managed, as desired and at rest.
+async fn at_rest(change: impl FnOnce(&mut Desired)) -> World {
+    let mut world = World::new().await;
+    world.people.consents = 3;
+    let mut wanted = channel();
+    change(&mut wanted);
+    world.cluster.apply(wanted);
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    world.run_for(HOUR * 2).await;
+    world
+}
+
+fn rival(times: Option<u32>) -> Rival {
+    let profile = Profile { about: Some("Closed for ever".into()), ..Profile::default() };
+    let (profile, callback) = (Some(profile), Some(THEIRS.into()));
+    Rival { profile, callback, after_secs: 60, times, ..Rival::default() }
+}
+
+/// How often the profile and the webhook were written.
+fn written(world: &World) -> (usize, usize) {
+    let profiles = world.count(|what| matches!(what, What::ProfileWritten { .. }));
+    (profiles, world.count(|what| matches!(what, What::Overridden { .. })))
+}
+
+#[track_caller]
+fn both(world: &World, reason: Reason) {
+    for kind in [ConditionType::ProfileSynced, ConditionType::WebhookRouted] {
+        let is = world.status().condition(kind).cloned().expect("it is there");
+        assert_eq!((is.status, is.reason), (Truth::False, reason), "{}\n{}", is.message, world.story());
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_changes_once_is_written_once_and_nothing_else_is() {
+    let mut world = at_rest(|_| {}).await;
+    let (profiles, webhooks) = written(&world);
+    world.sandbox.set_rival(DIGITS, Some(rival(Some(1))));
+    world.run_for(HOUR).await;
+    assert_eq!(written(&world), (profiles + 1, webhooks + 1), "{}", world.story());
+    assert!(world.status().is_ready() && world.status().before.drift.is_empty(), "{}", world.story());
+    let stands = world.cluster.written_count();
+    world.run_for(DAY).await;
+    assert_eq!((world.cluster.written_count(), written(&world)), (stands, (profiles + 1, webhooks + 1)));
+}
+
+#[tokio::test]
+async fn whoever_changes_a_field_again_and_again_has_the_last_word_until_a_person_asks() {
+    let mut world = at_rest(|_| {}).await;
+    let (profiles, webhooks) = written(&world);
+    world.sandbox.set_rival(DIGITS, Some(rival(None)));
+    world.run_for(HOUR * 3).await;
+    assert_eq!(written(&world), (profiles + 3, webhooks + 3), "{}", world.story());
+    both(&world, Reason::ContendedBy);
+    let status = world.status();
+    let message = &status.condition(ConditionType::WebhookRouted).expect("it is there").message;
+    assert!(message.contains(THEIRS) && message.contains("since 2026-"), "{message}");
+    let drift =
+        status.before.drift.iter().find(|one| one.field == "webhook.callbackUrl").expect("it is told");
+    assert_eq!(drift.live, THEIRS);
+    let stands = world.cluster.written_count();
+    world.run_for(HOUR * 6).await;
+    assert_eq!((world.cluster.written_count(), written(&world)), (stands, (profiles + 3, webhooks + 3)));
+
+    world.retry(CHANNEL);
+    world.run_for(HOUR * 3).await;
+    let (more_profiles, more_webhooks) = written(&world);
+    assert_eq!(
+        more_profiles + more_webhooks,
+        profiles + webhooks + 7,
+        "one retry is one write\n{}",
+        world.story()
+    );
+    both(&world, Reason::ContendedBy);
+
+    world.sandbox.set_rival(DIGITS, None);
+    for _ in 0..2 {
+        world.retry(CHANNEL);
+        world.run_for(HOUR).await;
+    }
+    assert!(world.status().is_ready(), "once he has given in\n{}", world.story());
+}
+
+#[tokio::test]
+async fn with_report_it_is_told_since_when_and_left() {
+    let mut world = at_rest(|desired| desired.drift = DriftPolicy::Report).await;
+    let before = written(&world);
+    world.sandbox.set_rival(DIGITS, Some(rival(Some(1))));
+    let from = world.now();
+    world.run_for(HOUR * 6).await;
+    assert_eq!(written(&world), before, "{}", world.story());
+    let status = world.status();
+    for field in ["profile.about", "webhook.callbackUrl"] {
+        let drift = status.before.drift.iter().find(|one| one.field == field).expect("it is told");
+        assert!(drift.since.duration_since(from).as_hours() < 1, "{drift:?}");
+        assert!(drift.action.contains("driftPolicy"), "{drift:?}");
+    }
+    world.cluster.edit(CHANNEL, |desired| desired.profile.about = Some("We answer soon".into()));
+    world.wake(CHANNEL, SECOND);
+    world.run_for(HOUR).await;
+    assert!(world.status().is_ready() && world.status().before.drift.is_empty(), "{}", world.story());
+}

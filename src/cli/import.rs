@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::engine::{limits::Limits, memory::Memory, observed::Claim};
+use crate::engine::{limits::Limits, memory::Memory, observed::Claim, status::Facts};
 use crate::meta::{client::Meta, port::SystemClock, settings::Settings};
 
 use super::{
@@ -92,8 +92,8 @@ async fn settle(
     let input = input::of(&source::parse("import", &texts.join("\n---\n")), Some(namespace))?;
     for (draft, manifest) in managed.iter_mut().zip(&input.channels) {
         let claim = Claim::Ours { act_from: None };
-        let (_, plan) =
-            planner.channel(&manifest.desired, claim, &Found::Known(known), Memory::default()).await;
+        let (memory, facts, found) = (Memory::default(), Facts::default(), Found::Known(known));
+        let (_, plan) = planner.channel(&manifest.desired, claim, &found, memory, &facts).await;
         draft.only_observed = plan.step.map(|planned| {
             format!(
                 "the operator would write to it: {}. Remove managementPolicy to have that done",

@@ -87,6 +87,10 @@ impl Draft {
             webhook: None,
             ready_when: None,
             management_policy: None,
+            drift_policy: None,
+            deletion_policy: None,
+            deletion_timeout_seconds: None,
+            acknowledge: Vec::new(),
             suspend: None,
         };
         let mut draft = Self {

@@ -112,7 +112,7 @@ pub const STATES: &[State] = &[
     state("without a PIN", "+5511912340011", Managed, true, |n| Number { pin: None, ..live(n) }),
     state("its name in review", "+5511912340012", Managed, true, |n| named(live(n), "PENDING_REVIEW")),
     state("its name declined", "+5511912340013", Managed, true, |n| named(live(n), "DECLINED")),
-    state("its name expired", "+5511912340014", Managed, true, |n| named(live(n), "EXPIRED")),
+    state("its name expired", "+5511912340014", Observed, true, |n| named(live(n), "EXPIRED")),
     state("its name used without review", "+5511912340015", Managed, true, |n| {
         named(live(n), "AVAILABLE_WITHOUT_REVIEW")
     }),

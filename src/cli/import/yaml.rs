@@ -112,7 +112,8 @@ mod tests {
             "\t",
             "🎉 Açúcar 株式会社",
         ] {
-            let value = json!({"a": text, "list": [text, {"x": text, "y": [text]}], "none": {}, "empty": []});
+            let value =
+                json!({"a": text, "list": [text, {"x": text, "more": [text]}], "none": {}, "empty": []});
             let printed = lines(&value).join("\n");
             assert!(!printed.chars().any(|c| escape::acts(c) && c != '\n'), "{printed:?}");
             assert_eq!(read(&value), value, "{text:?}");

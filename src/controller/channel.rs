@@ -422,10 +422,10 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             Ok(Some(written)) => *meta = written,
             Err(Failed::Conflict(_)) => return Err(Ok(AGAIN)),
             Err(Failed::Gone(_)) => return Err(Ok(self.gone())),
-            Err(error @ Failed::Forbidden(_)) => {
-                // A right that is missing holds nothing else up.
-                warn!(namespace = %self.key.namespace, channel = %self.key.name, %error, "the finalizer cannot be written");
-                self.tell(vec![Notice::finalizer_forbidden()]);
+            // A right that is missing, or a policy that denies it, holds nothing else up.
+            Err(error @ (Failed::Forbidden(_) | Failed::Refused(_))) => {
+                let repeats = &self.ctx.signals.repeats;
+                parting::tell_unwritten::<WhatsAppChannel>(&self.ctx.cluster, repeats, meta, &error);
             }
             Err(error) => return Err(Err(Error::Finalizer(error))),
         }

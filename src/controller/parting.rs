@@ -14,6 +14,7 @@ use crate::{
     api::lower::CLEANUP,
     cluster::{Failed, finalizer},
     controller::{
+        repeat::Repeats,
         signal::{Cluster, reference_to},
         tell::Notice,
     },
@@ -50,6 +51,21 @@ where
         finalizer::remove(&api, meta, CLEANUP).await
     };
     write.map(Some)
+}
+
+/// Tells that the finalizer of an object could not be written, which holds nothing else up: once a minute for each object.
+pub fn tell_unwritten<K>(cluster: &Cluster, repeats: &Repeats, meta: &ObjectMeta, error: &Failed)
+where
+    K: Resource<DynamicType = ()>,
+{
+    let of = |text: &Option<String>| text.clone().unwrap_or_default();
+    let (kind, namespace, name) = (K::kind(&()), of(&meta.namespace), of(&meta.name));
+    let Some(repeated) = repeats.tell(&format!("finalizer of {kind} {namespace}/{name}: {error}")) else {
+        return;
+    };
+    warn!(%namespace, %name, %kind, %error, repeated, "the finalizer cannot be written");
+    let about = reference_to::<K>(&namespace, &name, &of(&meta.uid));
+    cluster.tell(&about, vec![Notice::finalizer_unwritten(error)]);
 }
 
 /// Lets an object go, with a word on what became of what it had at Meta.

@@ -394,9 +394,12 @@ fn no_finalizers(namespace: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_a_policy_denies_finalizers_channels_are_served_without_them() {
-    let mut rig = rig("away-denied", 1).await;
-    let applied =
-        rig.plane.kubectl_with_input(["apply", "-f", "-"], &no_finalizers(&rig.namespace)).await;
+    let mut rig = rig("away-denied", 2).await;
+    // From before the rule: it needs its portfolio until the end.
+    channel(&rig, "held", 1, "Unroute").await;
+    let patch = json!({"metadata": {"finalizers": [FINALIZER]}}).to_string();
+    kubectl(&rig, &["patch", "wac", "held", "--type=merge", "-p", &patch]).await;
+    let applied = rig.plane.kubectl_with_input(["apply", "-f", "-"], &no_finalizers(&rig.namespace)).await;
     assert!(applied.status.success(), "{}", stderr(&applied));
     // The API server takes a moment to keep to it.
     let patch = r#"{"metadata":{"finalizers":["example.com/probe"]}}"#;
@@ -413,7 +416,8 @@ async fn where_a_policy_denies_finalizers_channels_are_served_without_them() {
     channel(&rig, "served", 0, "Unroute").await;
     rig.start().await;
     let served = rig.until_condition("served", "Ready", "True", None).await;
-    assert!(!has_finalizer(&served));
+    assert!(!has_finalizer(&served) && !has_finalizer(&rig.get_of("wap", "acme").await));
+    rig.until_condition("held", "Ready", "True", None).await;
     for name in ["acme", "served"] {
         assert!(event(&rig, name, "FinalizerNotWritten").await.contains("log"), "{name}");
     }

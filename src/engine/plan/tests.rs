@@ -2649,6 +2649,56 @@ fn a_new_name_of_a_registered_number_is_submitted_once() {
     assert_eq!(reason(hidden), Reason::NameNotLiveYet, "it can only be ours");
 }
 
+/// A look that did not get what waits beside the live name.
+fn change_hidden(number: &mut Number) {
+    (number.new_display_name, number.new_name_status) = (Field::Refused, Field::Refused);
+}
+
+#[test]
+fn a_look_without_what_waits_beside_the_live_name_forgets_no_approval() {
+    let status_hidden: fn(&mut Number) = |number| number.new_name_status = Field::Refused;
+    let done = || stays_approved().act(StepKind::Register, accepted()).after(3 * HOUR).pass();
+    let told = name_says(&done());
+    for hides in [status_hidden, change_hidden] {
+        let hidden = done().number(hides).pass();
+        assert_eq!(hidden.says(), "Rest");
+        let back = hidden.after(3 * HOUR).number(beside("APPROVED")).pass().after(3 * HOUR);
+        assert_eq!((back.says(), name_says(&back)), ("Rest".into(), told.clone()), "one registration");
+        let lost = stays_approved().die(StepKind::Register).number(hides).after(MINUTE).pass();
+        assert_eq!(lost.says(), "EffectNotVisibleYet", "a lost reply is not answered by what is not shown");
+        assert!(lost.memory.in_flight.is_some());
+        let shown = lost.number(live).after(MINUTE).pass();
+        assert!(shown.memory.in_flight.is_none(), "it is live");
+    }
+}
+
+#[test]
+fn no_name_is_submitted_by_itself_over_what_cannot_be_read() {
+    let status_hidden: fn(&mut Number) = |number| number.new_name_status = Field::Refused;
+    let name_hidden: fn(&mut Number) = |number| number.new_display_name = Field::Refused;
+    for hides in [status_hidden, name_hidden, change_hidden] {
+        let hidden = renamed().number(hides);
+        check(vec![
+            ("by itself", hidden.clone(), "Rest"),
+            ("after a day", hidden.clone().pass().after(24 * HOUR), "Rest"),
+            ("a person asks", hidden.clone().desire(retry("1")), "SubmitName"),
+            (
+                "a person asked once",
+                hidden.clone().desire(retry("1")).act(StepKind::SubmitName, accepted()).after(25 * HOUR),
+                "Rest",
+            ),
+            ("shown again", hidden.clone().pass().number(nothing_beside), "SubmitName"),
+        ]);
+        let (reason, message) = name_says(&hidden);
+        assert_eq!(reason, Reason::ObservationIncomplete);
+        assert!(message.contains("retry"), "{message}");
+    }
+}
+
+fn nothing_beside(number: &mut Number) {
+    (number.new_display_name, number.new_name_status) = (Field::Absent, Field::Is(NameStatus::None));
+}
+
 #[test]
 fn a_review_is_not_spent_where_the_registration_after_it_would_fail() {
     let wrong = stays_approved().act(StepKind::Register, refused(133_005, None, Class::Person)).after(HOUR);

@@ -8,7 +8,7 @@ use crate::engine::{
     rule::{
         adding, consent, drift, reach,
         shown::{self, Shown},
-        stood,
+        stood, upkeep,
     },
     value::{
         condition::Truth,
@@ -232,7 +232,7 @@ fn may_be_registered(memory: &Memory, follows: Follows<'_>, limits: &Limits, now
 fn may_be_renamed(desired: &Desired, memory: &Memory, before: &Before) -> bool {
     let live = before.facts.verified_name.as_ref();
     let is_other = live.is_some_and(|live| !is_same(live, &desired.display_name));
-    let was_live = memory.marks.in_sync.get(drift::NAME) == Some(&desired.generation);
+    let was_live = upkeep::is_in_sync(desired, memory, drift::NAME);
     (is_other || !was_live)
         && memory.number.is_some()
         && !memory.is_unfinished()

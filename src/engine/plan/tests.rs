@@ -2920,6 +2920,20 @@ fn foreign() -> Vec<(&'static str, Changes, StepKind)> {
     ]
 }
 
+/// The spec asks for another value of this very field. The subscription has none: it is managed with the webhook.
+fn edited(world: World, field: &str) -> World {
+    let webhook = world.desired.webhook.clone();
+    match field {
+        "profile.about" => world.desire(|d| d.profile.about = Some("Open 10-18".into())),
+        "webhook.callbackUrl" => world.desire(|d| {
+            d.webhook.as_mut().unwrap().callback_url = "https://acme.example/wa/2".into();
+        }),
+        "webhook.subscription" => world.desire(|d| d.webhook = None).pass().desire(|d| d.webhook = webhook),
+        _ => panic!("{field}"),
+    }
+    .desire(|d| d.generation += 1)
+}
+
 /// What a setting waits for.
 fn setting_says(world: &World) -> (Reason, String) {
     let plan = world.plan();
@@ -2947,7 +2961,8 @@ fn whoever_changes_a_field_a_fourth_time_in_an_hour_has_the_last_word() {
             ("left", world.clone(), "Rest"),
             ("left after a day", world.clone().after(24 * HOUR), "Rest"),
             ("a person asks", asked.clone(), step.as_str()),
-            ("an edit", world.clone().desire(|d| d.generation = 2), step.as_str()),
+            ("an edit of something else", world.clone().desire(|d| d.generation = 2), "Rest"),
+            ("an edit", edited(world.clone(), field), step.as_str()),
         ]);
         let once = asked.act(step, accepted()).after(5 * MINUTE);
         assert_eq!(change(as_desired(once).pass().after(MINUTE)).pass().says(), "Rest", "{field}: once");
@@ -2994,7 +3009,8 @@ fn with_report_a_change_by_somebody_else_is_told_and_an_edit_is_written() {
             ("told", drifted.clone(), "Rest"),
             ("told after a day", drifted.clone().after(24 * HOUR), "Rest"),
             ("a person asks", drifted.clone().desire(retry("1")), step.as_str()),
-            ("an edit", drifted.clone().desire(|d| d.generation = 2), step.as_str()),
+            ("an edit of something else", drifted.clone().desire(|d| d.generation = 2), "Rest"),
+            ("an edit", edited(drifted.clone(), field), step.as_str()),
             ("never as desired yet", change(never.after(MINUTE)), step.as_str()),
         ]);
         let (reason, message) = setting_says(&drifted);
@@ -3002,5 +3018,53 @@ fn with_report_a_change_by_somebody_else_is_told_and_an_edit_is_written() {
         assert!(message.contains(field) && message.contains("driftPolicy"), "{message}");
         let once = drifted.desire(retry("1")).act(step, accepted()).after(5 * MINUTE);
         assert_eq!(once.says(), "Rest", "{field}: one retry is one write");
+    }
+}
+
+#[test]
+fn to_ask_for_a_report_writes_nothing_that_somebody_else_changed() {
+    use crate::engine::value::desired::DriftPolicy;
+    let report = |d: &mut Desired| (d.generation, d.drift) = (2, DriftPolicy::Report);
+    for (field, change, _) in foreign() {
+        check(vec![(field, change(in_sync().after(MINUTE)).desire(report), "Rest")]);
+    }
+    let theirs = renamed().desire(|d| d.display_name = "Acme Alt".into()).pass().number(|n| {
+        n.verified_name = Field::Is("Somebody".into());
+    });
+    check(vec![
+        ("a name, with Enforce", theirs.clone().after(MINUTE), "SubmitName"),
+        ("a name", theirs.after(MINUTE).desire(report), "Rest"),
+    ]);
+}
+
+#[test]
+fn an_edit_that_is_taken_back_is_a_new_word_too() {
+    use crate::engine::value::desired::DriftPolicy;
+    let about = |text: &'static str| move |d: &mut Desired| d.profile.about = Some(text.into());
+    let world = in_sync().desire(|d| d.drift = DriftPolicy::Report).desire(about("Open 10-18"));
+    let world = world.act(StepKind::WriteProfile, accepted()).desire(about("Open 9-17"));
+    let written = world.desire(|d| d.generation = 3).after(MINUTE).see(|o| {
+        let Fact::Known(profile) = &mut o.profile else { panic!() };
+        profile.about = Some("Open 10-18".into());
+    });
+    assert_eq!(written.says(), "WriteProfile");
+}
+
+#[test]
+fn a_generation_that_an_earlier_version_kept_makes_nothing_be_written() {
+    use crate::engine::value::desired::DriftPolicy;
+    let earlier = |m: &mut crate::engine::value::memory::Memory| {
+        m.marks.in_sync.values_mut().for_each(|kept| *kept = 1)
+    };
+    for (field, change, step) in foreign() {
+        let world = in_sync().remember(earlier).desire(|d| d.generation = 7);
+        let kept = world.memory.marks.in_sync.clone();
+        let drifted = change(world.clone().after(MINUTE));
+        check(vec![
+            (field, drifted.clone().desire(|d| d.drift = DriftPolicy::Report), "Rest"),
+            (field, drifted, step.as_str()),
+        ]);
+        let seen = world.pass().memory.marks.in_sync;
+        assert!(kept.keys().eq(seen.keys()) && seen.values().all(|sum| *sum > 1 << 32), "{seen:?}");
     }
 }

@@ -2649,6 +2649,29 @@ fn a_new_name_of_a_registered_number_is_submitted_once() {
     assert_eq!(reason(hidden), Reason::NameNotLiveYet, "it can only be ours");
 }
 
+#[test]
+fn a_number_that_is_live_in_another_account_too_is_not_registered_once_more_by_itself() {
+    let twin = |is_live: bool| {
+        stays_approved().see(move |o| {
+            let mut number = crate::engine::fixture::new_number();
+            number.id = "777".into();
+            let platform = if is_live { PlatformType::CloudApi } else { PlatformType::NotApplicable };
+            number.platform = Field::Is(platform);
+            let begun = o.begun;
+            o.search.push(searched(OTHER_ACCOUNT, begun));
+            o.search[1].numbers.push(Arc::new(number));
+        })
+    };
+    check(vec![
+        ("not live there", twin(false), "Register"),
+        ("live there", twin(true), "Rest"),
+        ("live there, asked", twin(true).desire(retry("1")), "Register"),
+    ]);
+    let (reason, message) = name_says(&twin(true));
+    assert_eq!(reason, Reason::NameNotLive);
+    assert!(message.contains(OTHER_ACCOUNT) && message.contains("takes it away"), "{message}");
+}
+
 /// A look that did not get what waits beside the live name.
 fn change_hidden(number: &mut Number) {
     (number.new_display_name, number.new_name_status) = (Field::Refused, Field::Refused);

@@ -213,9 +213,10 @@ impl Report {
             block: BlockReport::new(block),
         });
         let ready = seen(&shown, ConditionType::Ready).map_or(Truth::Unknown.as_str(), |ready| ready.status);
+        let (file, line) = manifest.place.clone().unwrap_or_default();
         self.channels.push(ChannelReport {
-            file: manifest.file.clone(),
-            line: manifest.line,
+            file,
+            line,
             namespace: manifest.desired.namespace.clone(),
             name: manifest.desired.name.clone(),
             phone_number: manifest.desired.number.to_string(),

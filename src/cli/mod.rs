@@ -13,6 +13,7 @@ pub mod check;
 pub mod code;
 pub mod consent;
 pub mod crd;
+pub mod doctor;
 pub mod exit;
 pub mod explain;
 pub mod finding;
@@ -46,10 +47,10 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done; plan: nothing to change
-  1  error: wrong arguments, a wrong manifest, no cluster, no permission; plan: something was not read
+  0  done; plan: nothing to change; doctor: no person has to act
+  1  error: wrong arguments, a wrong manifest, no cluster, no permission; plan, doctor: something was not read
   2  plan only: there are changes
-  3  the answer is no: a wrong or lapsed code, a refused consent
+  3  the answer is no: a wrong or lapsed code, a refused consent; doctor: something is broken
   4  no answer in the time that was given
 
 Colours appear only on a terminal and never with NO_COLOR set.";
@@ -61,6 +62,8 @@ pub enum Command {
     Run(RunArgs),
     /// Shows what would be done for manifests, and what would wait; writes nothing.
     Plan(plan::PlanArgs),
+    /// Shows link by link, from the token to the number's health, what holds and what breaks first; writes nothing.
+    Doctor(doctor::DoctorArgs),
     /// Checks manifests offline, with the verdict of the API server.
     Lint(check::LintArgs),
     /// Shows how a channel stands and who has to act next.
@@ -121,6 +124,7 @@ impl Command {
         match self {
             Self::Run(args) => operate(args),
             Self::Plan(args) => block_on(plan::plan(&args)),
+            Self::Doctor(args) => block_on(doctor::doctor(&args)),
             Self::Lint(args) => check::check(&args),
             Self::Status(args) => block_on(status::status(&args)),
             Self::SendCode(args) => block_on(consent::send_code(&args)),

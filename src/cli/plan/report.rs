@@ -136,13 +136,8 @@ impl BlockReport {
 impl Report {
     /// An empty one.
     pub fn new(origin: &Origin, input: &Input) -> Self {
-        let origin = match origin {
-            Origin::Sandbox(_) => "sandbox",
-            Origin::Given(_) => "given",
-            Origin::Cluster(..) => "cluster",
-        };
         Self {
-            origin,
+            origin: origin.as_str(),
             notes: input.notes.clone(),
             portfolios: Vec::new(),
             channels: Vec::new(),

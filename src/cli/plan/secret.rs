@@ -111,6 +111,15 @@ impl Offer {
 }
 
 impl Origin {
+    /// Its word in a report.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Sandbox(_) => "sandbox",
+            Self::Given(_) => "given",
+            Self::Cluster(..) => "cluster",
+        }
+    }
+
     /// Reads files and the environment; opens the cluster when they do not suffice, and takes from it what stands
     /// there of the channels.
     pub async fn from_args(

@@ -217,11 +217,7 @@ impl Planner {
 }
 
 /// How the portfolio of a channel was found.
-pub fn found<'a>(
-    input: &Input,
-    known: &'a HashMap<PortfolioRef, Known>,
-    desired: &Desired,
-) -> Found<'a> {
+pub fn found<'a>(input: &Input, known: &'a HashMap<PortfolioRef, Known>, desired: &Desired) -> Found<'a> {
     match known.get(&desired.portfolio) {
         Some(known) => Found::Known(known),
         None if input.unreadable.contains_key(&desired.portfolio) => Found::NotReadable,

@@ -26,7 +26,7 @@ use crate::engine::{
         reason::{Reason, ReasonKind},
         secret::SecretFact,
         status::{Assessment, WaitingFor},
-        word::{Vocabulary, words},
+        word::words,
     },
 };
 
@@ -148,7 +148,8 @@ pub fn of_portfolio(of: OfPortfolio<'_>) -> Chain {
         Some(Next { link: Some(kind), reason: reason.reason, message: reason.message.clone(), wait })
     });
     // What holds it up and is no link: no account is in reach.
-    let held = of.assessment.view.hold.as_ref().filter(|hold| hold.reason != Reason::PortfolioNotReadYet);
+    let is_told = |reason: Reason| !matches!(reason, Reason::PortfolioNotReadYet | Reason::SecretForbidden);
+    let held = of.assessment.view.hold.as_ref().filter(|hold| is_told(hold.reason));
     let next = next.or_else(|| {
         let hold = held?;
         let wait = of.assessment.waiting_for.iter().find(|wait| asks(hold.reason, wait)).cloned();
@@ -173,8 +174,12 @@ pub fn of_channel(given: &Given<'_>, memory: &Memory, assessment: &Assessment, a
         Above::None => unknown_portfolio("there is no portfolio to ask", &owners, false),
     };
     for (kind, condition) in OWN {
-        let read = reading(&scene, *kind);
-        let link = link(*kind, set.get(*condition), read, &owners, set, &links);
+        let condition = set.get(*condition);
+        let read = match condition.and_then(|condition| closed_secret(&scene, *kind, condition.reason)) {
+            Some(why) => Reading::Failed(why),
+            None => reading(&scene, *kind),
+        };
+        let link = link(*kind, condition, read, &owners, set, &links);
         links.push(link);
     }
     let next = next(&scene, &links, &owners, set);
@@ -334,12 +339,7 @@ fn first(links: &[Link]) -> Option<LinkKind> {
     links.iter().find(|link| link.mark == Mark::Broken).map(|link| link.kind)
 }
 
-fn next(
-    scene: &Scene<'_>,
-    links: &[Link],
-    owners: &Owners<'_>,
-    set: &ConditionSet,
-) -> Option<Next> {
+fn next(scene: &Scene<'_>, links: &[Link], owners: &Owners<'_>, set: &ConditionSet) -> Option<Next> {
     let late = || {
         let warned = links.iter().filter(|link| link.mark == Mark::Warn);
         warned.map(|link| link.kind).find(|kind| set.iter().any(|c| owners.is_of(c, *kind)))
@@ -350,6 +350,8 @@ fn next(
             let above = owners.above.iter().flat_map(|above| above.assessment.conditions.iter());
             above.chain(set.iter()).find(|condition| owners.is_of(condition, kind))?
         }
+        // What was not read may be what holds it up.
+        None if links.iter().any(|link| link.failed) => return None,
         None => {
             let ready = set.get(ConditionType::Ready)?;
             let is_told = ready.status == Truth::False && ready.reason.kind() != ReasonKind::Settled;
@@ -419,15 +421,15 @@ impl OfPortfolio<'_> {
 
     fn token(&self) -> Link {
         let kind = LinkKind::Token;
-        if let Some(link) = unread_secret(kind, &self.observed.access_token, &self.desired.access_token.name) {
+        if let Some(link) = unread_secret(kind, &self.observed.access_token, &self.desired.access_token.name)
+        {
             return link;
         }
         let credentials = self.assessment.conditions.get(ConditionType::CredentialsValid);
         match &self.observed.token {
             Fact::Known(token) => {
-                let warned = credentials.filter(|c| {
-                    matches!(c.reason, Reason::TokenExpiresSoon | Reason::NewTokenRejected)
-                });
+                let warned = credentials
+                    .filter(|c| matches!(c.reason, Reason::TokenExpiresSoon | Reason::NewTokenRejected));
                 match (token.is_valid, warned) {
                     (true, Some(warned)) => new(kind, Mark::Warn, joined(&told(token), &warned.message)),
                     (true, None) => new(kind, Mark::Ok, told(token)),
@@ -528,6 +530,24 @@ fn told(token: &TokenFacts) -> String {
         None => "does not expire".to_owned(),
     };
     format!("{} token{of}, {end}", token.kind.as_str())
+}
+
+/// A Secret beside the channel that whoever asks may not read, where the judgement rests on it.
+fn closed_secret(scene: &Scene<'_>, kind: LinkKind, reason: Reason) -> Option<String> {
+    let Scene { desired, observed, .. } = *scene;
+    let (secret, name) = match (kind, reason) {
+        (LinkKind::Registration, Reason::PinNeeded) => {
+            (&observed.pin_secret, &desired.registration.pin_secret.name)
+        }
+        (LinkKind::Code, Reason::SecretForbidden | Reason::CodeAwaited) => {
+            (&observed.code_secret, &desired.verification.code_secret.name)
+        }
+        (LinkKind::Subscription | LinkKind::Webhook, Reason::SecretForbidden) => {
+            (&observed.verify_token, &desired.webhook.as_ref()?.verify_token.name)
+        }
+        _ => return None,
+    };
+    unread_secret(kind, secret, name).filter(|link| link.failed).map(|link| link.read)
 }
 
 /// What was read of a link of the channel's own.
@@ -653,12 +673,14 @@ fn webhook(_: &Scene<'_>, number: &Number) -> Reading {
     match &number.webhook {
         Field::Refused => Reading::Hidden("Meta does not show this app where the webhook goes".to_owned()),
         Field::Absent => Reading::Read("the number has no webhook of its own".to_owned()),
-        Field::Is(webhook) => Reading::Read(match (&webhook.number, &webhook.account, &webhook.application) {
-            (Some(url), _, _) => format!("the number's webhook is {url}"),
-            (None, Some(url), _) => format!("the account's webhook is {url}"),
-            (None, None, Some(url)) => format!("the app's webhook is {url}"),
-            (None, None, None) => "the number has no webhook of its own".to_owned(),
-        }),
+        Field::Is(webhook) => {
+            Reading::Read(match (&webhook.number, &webhook.account, &webhook.application) {
+                (Some(url), _, _) => format!("the number's webhook is {url}"),
+                (None, Some(url), _) => format!("the account's webhook is {url}"),
+                (None, None, Some(url)) => format!("the app's webhook is {url}"),
+                (None, None, None) => "the number has no webhook of its own".to_owned(),
+            })
+        }
     }
 }
 
@@ -667,7 +689,9 @@ fn health(scene: &Scene<'_>, number: &Number) -> Reading {
     let sends = number.health.value().map(|health| format!("can_send_message {}", health.can_send.as_str()));
     let words: Vec<String> = status.into_iter().chain(sends).collect();
     match words.is_empty() {
-        true if scene.is_registered() => Reading::Read("Meta shows nothing that keeps it from sending".to_owned()),
+        true if scene.is_registered() => {
+            Reading::Read("Meta shows nothing that keeps it from sending".to_owned())
+        }
         true => Reading::None,
         false => Reading::Read(words.join(", ")),
     }

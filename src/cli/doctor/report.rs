@@ -234,13 +234,13 @@ fn examined(one: &Examined, text: &mut Text, now: Timestamp) {
     let at = next.link.map(|link| format!(" at the {}", link.to_lowercase())).unwrap_or_default();
     text.indent(2, Words::from("Next") + at + ": " + paint(Tone::Strong, next.reason) + ": " + &next.message);
     if next.waiting_for.is_some() {
-        text.indent(4, status::what_to_do(next.remedy, &one.name, &one.namespace));
+        text.indent(2, status::what_to_do(next.remedy, &one.name, &one.namespace));
     }
     let Some(wait) = &next.waiting_for else {
-        text.indent(4, format!("Who: {}", next.who_moves));
+        text.indent(2, format!("Who: {}", next.who_moves));
         return;
     };
-    text.indent(4, Words::from("Who: ") + &wait.actor + ": " + paint(Tone::Strong, &wait.action));
+    text.indent(2, Words::from("Who: ") + &wait.actor + ": " + paint(Tone::Strong, &wait.action));
     status::more(wait, text, now);
 }
 

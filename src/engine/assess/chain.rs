@@ -289,6 +289,8 @@ fn link(
 ) -> Link {
     let text = match &reading {
         Reading::Failed(why) => return failed(kind, why.clone()),
+        // What there is to read is in the words of the condition.
+        Reading::Read(text) if text.is_empty() => condition.map(|c| c.message.clone()).unwrap_or_default(),
         Reading::Read(text) | Reading::Hidden(text) => text.clone(),
         Reading::None => String::new(),
     };
@@ -301,14 +303,14 @@ fn link(
     match condition.status {
         Truth::True if is_read => {
             let mark = if condition.reason == Reason::Limited { Mark::Warn } else { Mark::Ok };
-            new(kind, mark, text)
+            let is_odd = condition.reason == Reason::NotNeededWhenRegistered;
+            new(kind, mark, if is_odd { joined(&text, &condition.message) } else { text })
         }
         Truth::False if owners.of(condition.reason) == Some(kind) && (is_read || is_why) => {
             let is_late = matches!(condition.reason.kind(), ReasonKind::Progress | ReasonKind::Time);
             let is_aside = kind == LinkKind::Name && set.is(ConditionType::Ready, Truth::True);
             let mark = if is_late || is_aside { Mark::Warn } else { Mark::Broken };
-            let text = if text.is_empty() { condition.message.clone() } else { text };
-            new(kind, mark, text)
+            new(kind, mark, if text.is_empty() { NOT_LOOKED_AT.to_owned() } else { text })
         }
         Truth::False if owners.of(condition.reason).is_some_and(|owner| owner != kind) => {
             let owner = owners.of(condition.reason).map_or("", LinkKind::as_str).to_lowercase();
@@ -320,6 +322,9 @@ fn link(
     }
 }
 
+/// Of a link that no read can tell about now.
+const NOT_LOOKED_AT: &str = "not looked at";
+
 fn joined(read: &str, more: &str) -> String {
     if read.is_empty() || read == more { more.to_owned() } else { format!("{read}; {more}") }
 }
@@ -330,7 +335,7 @@ fn not_reached(links: &[Link], set: &ConditionSet) -> String {
     match (before, set.get(ConditionType::Ready)) {
         (Some(kind), _) => format!("it depends on the {}", kind.as_str().to_lowercase()),
         (None, Some(ready)) if ready.status != Truth::True => format!("not looked at: {}", ready.message),
-        (None, _) => "not looked at".to_owned(),
+        (None, _) => NOT_LOOKED_AT.to_owned(),
     }
 }
 
@@ -378,7 +383,7 @@ fn unknown_portfolio(why: &str, owners: &Owners<'_>, is_unread: bool) -> Vec<Lin
         .iter()
         .map(|kind| match (kind, ready) {
             (LinkKind::Portfolio, Some(ready)) if owners.is_of(ready, *kind) => {
-                new(*kind, Mark::Broken, ready.message.clone())
+                new(*kind, Mark::Broken, "it is not there, or may not be used from here")
             }
             _ if is_unread => failed(*kind, why),
             _ => new(*kind, Mark::NotChecked, why),
@@ -407,7 +412,7 @@ impl OfPortfolio<'_> {
             let link = match (wrong(kind), before) {
                 // Whoever asks lacks a right of their own; that says nothing about the operator's.
                 (Some(c), _) if c.reason == Reason::SecretForbidden => link,
-                (Some(condition), _) => new(kind, Mark::Broken, first_of(&link, condition)),
+                (Some(_), _) => new(kind, Mark::Broken, link.read),
                 (None, Some(before)) if link.mark == Mark::NotChecked && !link.failed => {
                     let before = before.kind.as_str().to_lowercase();
                     new(kind, Mark::NotChecked, format!("it depends on the {before}"))
@@ -433,7 +438,11 @@ impl OfPortfolio<'_> {
                 match (token.is_valid, warned) {
                     (true, Some(warned)) => new(kind, Mark::Warn, joined(&told(token), &warned.message)),
                     (true, None) => new(kind, Mark::Ok, told(token)),
-                    (false, _) => new(kind, Mark::NotChecked, "Meta says that the token is not valid"),
+                    (false, _) => {
+                        let why = token.error.clone().map(|error| Failure::Refused(error).told());
+                        let why = why.unwrap_or_else(|| "Meta says that the token is not valid".to_owned());
+                        new(kind, Mark::NotChecked, why)
+                    }
                 }
             }
             Fact::Unknown(failure) => {
@@ -502,12 +511,6 @@ impl OfPortfolio<'_> {
     }
 }
 
-/// What a broken link reads: Meta's words where there are any, else what is wrong.
-fn first_of(link: &Link, condition: &Condition) -> String {
-    let says_nothing = link.mark == Mark::NotChecked;
-    if says_nothing { condition.message.clone() } else { link.read.clone() }
-}
-
 fn unread_secret(kind: LinkKind, secret: &SecretFact, name: &str) -> Option<Link> {
     match secret {
         SecretFact::Forbidden(why) => {
@@ -516,10 +519,10 @@ fn unread_secret(kind: LinkKind, secret: &SecretFact, name: &str) -> Option<Link
         }
         SecretFact::Unreadable(why) => Some(failed(kind, format!("Secret {name} was not read: {why}"))),
         SecretFact::Missing => Some(new(kind, Mark::NotChecked, format!("there is no Secret {name}"))),
-        SecretFact::NotAsked
-        | SecretFact::KeyMissing { .. }
-        | SecretFact::Unlabelled
-        | SecretFact::Present { .. } => None,
+        SecretFact::KeyMissing { .. } => {
+            Some(new(kind, Mark::NotChecked, format!("Secret {name} has no text under the key")))
+        }
+        SecretFact::NotAsked | SecretFact::Unlabelled | SecretFact::Present { .. } => None,
     }
 }
 
@@ -572,10 +575,7 @@ fn reading(scene: &Scene<'_>, kind: LinkKind) -> Reading {
             Some(_) => of_number(webhook),
         },
         LinkKind::Payment => match &scene.observed.account {
-            Fact::Known(account) if account.has_payment_method() => {
-                Reading::Read("Meta shows a payment method".to_owned())
-            }
-            Fact::Known(_) => Reading::Read("Meta shows no payment method to this app".to_owned()),
+            Fact::Known(_) => Reading::Read(String::new()),
             Fact::Unknown(failure) => Reading::of(failure),
             Fact::NotAsked => Reading::None,
         },

@@ -144,7 +144,7 @@ pub fn result<T>(result: &Result<T, Failure>) -> &'static str {
     match result {
         Ok(_) => "accepted",
         Err(Failure::Refused(_)) => "refused",
-        Err(Failure::NoAnswer(_)) => "no_answer",
+        Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => "no_answer",
         Err(Failure::NotSent(_)) => "not_sent",
         Err(Failure::Throttled(_)) => "throttled",
     }

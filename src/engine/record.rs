@@ -171,10 +171,10 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
             close(memory, kind, at, EntryOutcome::Refused, may_show.then_some(settle), Some(refusal.clone()));
             refuse(memory, kind, at, refusal, now);
         }
-        Err(Failure::NoAnswer(_)) if kind == StepKind::RequestCode => {
+        Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) if kind == StepKind::RequestCode => {
             close(memory, kind, at, EntryOutcome::NoAnswer, Some(settle), None);
         }
-        Err(Failure::NoAnswer(_)) => {
+        Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => {
             entry_mut(memory, kind, at, |entry| entry.outcome = EntryOutcome::NoAnswer);
         }
         Err(Failure::Throttled(until)) => not_sent(memory, kind, at, *until, None),
@@ -312,7 +312,7 @@ fn fold_repeatable(memory: &mut Memory, outcome: &Outcome, plan: &Plan, limits: 
             }
         }
         Err(Failure::NotSent(_) | Failure::Throttled(_)) => pace.failed = pace.failed.max(1),
-        Err(Failure::NoAnswer(_)) => {
+        Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => {
             pace.failed += 1;
             pace.settle_until = Some(later(outcome.at, outcome.step.settle(limits)));
         }

@@ -100,7 +100,7 @@ fn is_kept(failure: &Failure) -> bool {
     match failure {
         Failure::Throttled(_) => false,
         Failure::Refused(refusal) => !refusal.is_about_credentials(),
-        Failure::NoAnswer(_) | Failure::NotSent(_) => true,
+        Failure::NoAnswer(_) | Failure::TooLarge(_) | Failure::NotSent(_) => true,
     }
 }
 

@@ -263,7 +263,7 @@ impl GraphClient {
         let body = body?;
         let answer = json::parse(&body).map_err(|why| {
             tracing::warn!(edge = call.edge.as_str(), business = %self.credential.business, why, "an answer cannot be read");
-            Trouble::no_answer(why)
+            Trouble::from(Failure::TooLarge(why))
         })?;
         drop(body);
         let envelope = answer.as_ref().map_or(Ok(None), Envelope::of);

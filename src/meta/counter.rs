@@ -26,7 +26,7 @@ impl Ending {
         match failure {
             None => Self::Answered,
             Some(Failure::Refused(_)) => Self::Refused,
-            Some(Failure::NoAnswer(_)) => Self::NoAnswer,
+            Some(Failure::NoAnswer(_) | Failure::TooLarge(_)) => Self::NoAnswer,
             Some(Failure::NotSent(_)) => Self::NotSent,
             Some(Failure::Throttled(_)) => Self::Throttled,
         }

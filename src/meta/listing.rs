@@ -141,7 +141,7 @@ impl Slot {
             taken = Err(ROOM.pages_told());
         }
         if let Err(why) = taken {
-            self.begin_anew(Failure::NoAnswer(why), begun);
+            self.begin_anew(Failure::TooLarge(why), begun);
             if let Some(failed) = &mut self.failed {
                 failed.not_before = later(begun, TOO_LONG);
             }

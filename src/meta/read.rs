@@ -286,7 +286,7 @@ impl GraphClient {
         let (edge, account) = (call.edge.as_str(), call.account.map(AccountId::as_str));
         let too_large = |why: String| {
             tracing::warn!(edge, business = %self.credential.business, account, why, "a list cannot be read");
-            Failure::NoAnswer(why)
+            Failure::TooLarge(why)
         };
         loop {
             let answer = if let Some(fields) = fields {

@@ -151,10 +151,8 @@ pub(super) async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) if body.len() + chunk.len() > LARGEST_BODY => {
-                return Err(Trouble::no_answer(format!(
-                    "the answer is larger than {} MiB",
-                    LARGEST_BODY / 1_048_576
-                )));
+                let bound = format!("the answer is larger than {} MiB", LARGEST_BODY / 1_048_576);
+                return Err(Failure::TooLarge(bound).into());
             }
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => return Ok(body),

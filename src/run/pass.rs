@@ -695,7 +695,7 @@ pub fn in_short(failure: &Failure) -> String {
             Some(subcode) => format!("refused {}/{subcode}: {}", r.code, r.message),
             None => format!("refused {}: {}", r.code, r.message),
         },
-        Failure::NoAnswer(why) => format!("no answer: {why}"),
+        Failure::NoAnswer(why) | Failure::TooLarge(why) => format!("no answer: {why}"),
         Failure::NotSent(why) => format!("not sent: {why}"),
         Failure::Throttled(until) => format!("throttled until {until}"),
     }

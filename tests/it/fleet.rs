@@ -262,7 +262,7 @@ async fn a_channel_that_names_its_account_is_served_while_the_list_of_accounts_i
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_namespace_that_may_not_be_read_holds_up_no_other_and_is_served_when_it_may() {
-    let mut rig = Rig::with_portfolio("seeing").await;
+    let mut rig = Rig::apart("seeing").await;
     let blind = rig.watch_also("blind").await;
     let role = ["role", "whatsapp-operator", "-n", &blind];
     let rules = rig.plane.kubectl(["get", "-o", "json"].iter().chain(&role)).await.stdout;
@@ -276,7 +276,7 @@ async fn a_namespace_that_may_not_be_read_holds_up_no_other_and_is_served_when_i
     let theirs = json!({"portfolioRef": {"name": "acme", "namespace": rig.namespace}, "accountId": ACCOUNT});
     let late = format!("{blind}/late");
     rig.channel("own", &format!("+{}", digits(1)), json!({"accountId": ACCOUNT})).await;
-    rig.channel(&late, &format!("+{}", digits(2)), theirs).await;
+    rig.channel(&late, &format!("+{}", digits(2)), theirs.clone()).await;
 
     // It is ready without that namespace, and says so.
     rig.start().await;
@@ -307,6 +307,28 @@ async fn a_namespace_that_may_not_be_read_holds_up_no_other_and_is_served_when_i
     assert!(given.status.success(), "{}", String::from_utf8_lossy(&given.stderr));
     rig.until_condition(&late, "Ready", "True", None).await;
     says(false).await;
+
+    // It goes again, which shows once the watches have to begin anew. What was seen before keeps its claim.
+    let taken = rig.plane.kubectl(["delete"].iter().chain(&role)).await;
+    assert!(taken.status.success(), "{}", String::from_utf8_lossy(&taken.stderr));
+    rig.plane.kill_api_server().await;
+    rig.plane.start_api_server().await.expect("the API server starts");
+    says(true).await;
+    let later = format!("{blind}/later");
+    rig.sandbox
+        .add_number(Number::new("100000000000003", ACCOUNT, &digits(3), "Acme Support").registered("271828"));
+    rig.sandbox
+        .add_number(Number::new("100000000000004", ACCOUNT, &digits(4), "Acme Support").registered("271828"));
+    rig.channel(&later, &format!("+{}", digits(3)), theirs).await;
+    rig.channel("also-own", &format!("+{}", digits(4)), json!({"accountId": ACCOUNT})).await;
+    rig.until_condition("also-own", "Ready", "True", None).await;
+
+    // And comes back.
+    let given = rig.plane.kubectl_with_input(create, &without_version(&rules)).await;
+    assert!(given.status.success(), "{}", String::from_utf8_lossy(&given.stderr));
+    rig.until_condition(&later, "Ready", "True", None).await;
+    says(false).await;
+    assert!(rig.effects_on(&digits(2)).is_empty(), "{:?}", rig.effects_on(&digits(2)));
 }
 
 /// The Role as it was, to be applied anew.

@@ -319,7 +319,7 @@ fn outcome(passed: &Passed) -> String {
             let (class, scope) = (refusal.class, refusal.scope);
             format!("refused with {}{subcode}: {class:?}{until}, of the {scope:?}", refusal.code)
         }
-        Some(Err(Failure::NoAnswer(_))) => "no answer".into(),
+        Some(Err(Failure::NoAnswer(_) | Failure::TooLarge(_))) => "no answer".into(),
         Some(Err(Failure::NotSent(why))) => format!("not sent: {why}"),
         Some(Err(Failure::Throttled(until))) => format!("held back until {until}"),
     }

@@ -155,7 +155,9 @@ impl Recording {
                 told.push(format!("{}: {}", edge.as_str(), say(&outcome)));
                 let is_met = match (&outcome, refusal, unreadable) {
                     (Err(Failure::Refused(is)), Some(wanted), _) => wanted.is(is),
-                    (Err(Failure::NoAnswer(why)), _, Some(wanted)) => why.contains(wanted),
+                    (Err(Failure::NoAnswer(why) | Failure::TooLarge(why)), _, Some(wanted)) => {
+                        why.contains(wanted)
+                    }
                     _ => false,
                 };
                 if !is_met {
@@ -193,7 +195,7 @@ fn say(outcome: &Result<Facts, Failure>) -> String {
             refusal.scope.in_reference(),
             refusal.message
         ),
-        Err(Failure::NoAnswer(why)) => format!("no answer: {why}"),
+        Err(Failure::NoAnswer(why) | Failure::TooLarge(why)) => format!("no answer: {why}"),
         Err(Failure::NotSent(why)) => format!("not sent: {why}"),
         Err(Failure::Throttled(until)) => format!("held back until {until}"),
     }

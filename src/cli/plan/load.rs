@@ -351,7 +351,7 @@ impl Loaded {
         let on = Match { account: account.map(str::to_owned), ..Match::on("GET", edge) };
         let kind = match failure {
             Failure::Refused(refusal) => FaultKind::Error { envelope: envelope(refusal) },
-            Failure::NoAnswer(_) | Failure::NotSent(_) | Failure::Throttled(_) => {
+            Failure::NoAnswer(_) | Failure::TooLarge(_) | Failure::NotSent(_) | Failure::Throttled(_) => {
                 FaultKind::Status { code: 503 }
             }
         };

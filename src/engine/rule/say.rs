@@ -56,6 +56,14 @@ pub(in crate::engine) fn unreadable(what: &str, failure: &Failure) -> Block {
         )
         .failed(failure),
         Failure::Refused(refusal) => refused_read(what, refusal),
+        // A bound stays the same from look to look, unlike other reasons.
+        Failure::TooLarge(bound) => Block::new(
+            Reason::MetaUnavailable,
+            format!(
+                "Meta's answer about {what} cannot be read ({bound}); it is asked again by itself, and if that goes on, ask whoever runs the operator"
+            ),
+        )
+        .failed(failure),
         Failure::NoAnswer(_) | Failure::NotSent(_) => Block::new(
             Reason::MetaUnavailable,
             format!("Meta gave no usable answer about {what}; it is asked again by itself"),

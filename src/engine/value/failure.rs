@@ -369,6 +369,8 @@ pub enum Failure {
     Refused(Refusal),
     /// Sent, or perhaps sent, and no usable answer: time-out, lost connection, 5xx, HTML, truncated or huge body.
     NoAnswer(String),
+    /// Meta answered, with more than is read of an answer or a list; and which bound that is.
+    TooLarge(String),
     /// Never sent, and why: no connection could be made, or `sendBefore` had passed.
     NotSent(String),
     /// Not sent: our own budget or an open breaker; calls are welcome at this time.
@@ -424,7 +426,7 @@ impl Failure {
                 let subcode = refusal.subcode.map(|subcode| format!("/{subcode}")).unwrap_or_default();
                 format!("Meta: {} ({}{subcode})", refusal.message, refusal.code)
             }
-            Self::NoAnswer(why) | Self::NotSent(why) => why.clone(),
+            Self::NoAnswer(why) | Self::TooLarge(why) | Self::NotSent(why) => why.clone(),
             Self::Throttled(until) => {
                 format!("Meta's limits are used up; calls are welcome again at {until}")
             }
@@ -441,7 +443,7 @@ impl Failure {
         match self {
             Self::Refused(refusal) => refusal.paused_until(),
             Self::Throttled(until) => Some(*until),
-            Self::NoAnswer(_) | Self::NotSent(_) => None,
+            Self::NoAnswer(_) | Self::TooLarge(_) | Self::NotSent(_) => None,
         }
     }
 
@@ -450,7 +452,7 @@ impl Failure {
         match self {
             Self::Refused(refusal) => !refusal.may_have_happened(),
             Self::NotSent(_) | Self::Throttled(_) => true,
-            Self::NoAnswer(_) => false,
+            Self::NoAnswer(_) | Self::TooLarge(_) => false,
         }
     }
 }

@@ -34,7 +34,7 @@ impl Outcome {
     /// ```
     pub fn is_attempt(&self) -> bool {
         match &self.result {
-            Ok(_) | Err(Failure::NoAnswer(_)) => true,
+            Ok(_) | Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => true,
             Err(Failure::Refused(refusal)) => !is_postponed(self.step, refusal),
             Err(Failure::NotSent(_) | Failure::Throttled(_)) => false,
         }

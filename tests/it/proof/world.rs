@@ -904,7 +904,7 @@ impl World {
                     let result = match &outcome.result {
                         Ok(_) => "accepted".to_owned(),
                         Err(Failure::Refused(r)) => format!("refused {}/{}", r.code, r.subcode.unwrap_or(0)),
-                        Err(Failure::NoAnswer(_)) => "no answer".to_owned(),
+                        Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => "no answer".to_owned(),
                         Err(Failure::NotSent(_)) => "not sent".to_owned(),
                         Err(Failure::Throttled(_)) => "throttled".to_owned(),
                     };

@@ -177,7 +177,9 @@ impl PortfolioGiven<'_> {
     /// Why nothing is known about the credentials yet.
     fn not_checked(&self) -> String {
         let why = match &self.observed.token {
-            Fact::Unknown(Failure::NotSent(why) | Failure::NoAnswer(why)) => why.clone(),
+            Fact::Unknown(Failure::NotSent(why) | Failure::NoAnswer(why) | Failure::TooLarge(why)) => {
+                why.clone()
+            }
             Fact::Unknown(Failure::Refused(refusal)) => with_refusal("Meta's words", refusal),
             Fact::Unknown(Failure::Throttled(_)) | Fact::NotAsked | Fact::Known(_) => {
                 return "the credentials have not been checked yet".into();

@@ -317,9 +317,10 @@ fn chain(output: &Output) -> String {
     let (_, chain) = text.split_once("Acme Support\n").expect("a channel");
     let lines = chain.lines().skip(1).map(|line| {
         // Which call was answered first differs.
+        let line = without_dates(line);
         match line.split_once(", trace ").and_then(|(head, tail)| Some((head, tail.split_once(')')?.1))) {
             Some((head, tail)) => format!("{head}){tail}"),
-            None => line.to_owned(),
+            None => line,
         }
     });
     let lines: Vec<String> = lines.collect();
@@ -347,6 +348,30 @@ async fn each_state_breaks_at_its_link_and_nothing_is_written() {
             .extend(kept::difference(&format!("{KEPT}/{}.snap", state.name), &kept::wrapped(&chain(&text))));
     }
     assert!(differences.is_empty(), "{}\nwritten anew by make golden", differences.join("\n"));
+}
+
+/// A message may name a time, and how far it is.
+fn without_dates(line: &str) -> String {
+    let is_date = |word: &str| {
+        word.len() >= 10 && word.as_bytes()[4] == b'-' && word[..4].bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let mut words: Vec<&str> = Vec::new();
+    let mut all = line.split(' ');
+    while let Some(word) = all.next() {
+        match word {
+            word if is_date(word) => {
+                words.push("DATE");
+                // The time of day, or `(in`, stands behind it.
+                all.next();
+            }
+            word => words.push(word),
+        }
+    }
+    let line = words.join(" ");
+    match line.strip_suffix("m)").and_then(|head| head.rsplit_once(' ')) {
+        Some((head, _)) if line.trim_start().starts_with("by DATE") => head.to_owned(),
+        _ => line,
+    }
 }
 
 fn links(report: &Value) -> &Vec<Value> {
@@ -416,7 +441,6 @@ async fn it_works_without_an_operator_and_writes_nothing_to_the_cluster() {
     let rig = Rig::with_portfolio("doctor").await;
     let mut verified = Number::new(ID, ACCOUNT, DIGITS, "Acme Support");
     verified.name_status = "APPROVED".to_owned();
-    verified.code_verification_status = "VERIFIED".to_owned();
     verified.verified = Some(Timestamp::now());
     verified.pin = Some(PIN.to_owned());
     rig.sandbox.add_number(verified);

@@ -316,6 +316,10 @@ fn link(
             let owner = owners.of(condition.reason).map_or("", LinkKind::as_str).to_lowercase();
             new(kind, Mark::NotChecked, joined(&text, &format!("it depends on the {owner}")))
         }
+        _ if is_read && condition.reason == Reason::NotObservedYet => {
+            let read = if text == condition.message { "" } else { &text };
+            new(kind, Mark::NotChecked, joined(read, "not judged, as not all could be read"))
+        }
         _ if is_read => new(kind, Mark::NotChecked, joined(&text, &condition.message)),
         _ if !text.is_empty() => new(kind, Mark::NotChecked, text),
         _ => new(kind, Mark::NotChecked, not_reached(links, set)),

@@ -353,25 +353,23 @@ async fn each_state_breaks_at_its_link_and_nothing_is_written() {
 /// A message may name a time, and how far it is.
 fn without_dates(line: &str) -> String {
     let is_date = |word: &str| {
-        word.len() >= 10 && word.as_bytes()[4] == b'-' && word[..4].bytes().all(|byte| byte.is_ascii_digit())
+        word.len() >= 10 && word.as_bytes()[4] == b'-' && word.as_bytes()[..4].iter().all(u8::is_ascii_digit)
     };
     let mut words: Vec<&str> = Vec::new();
-    let mut all = line.split(' ');
+    let mut all = line.split(' ').peekable();
     while let Some(word) = all.next() {
-        match word {
-            word if is_date(word) => {
-                words.push("DATE");
-                // The time of day, or `(in`, stands behind it.
-                all.next();
-            }
-            word => words.push(word),
+        if !is_date(word) {
+            words.push(word);
+            continue;
+        }
+        words.push("DATE");
+        // The time of day, or how far it is, stands behind it.
+        all.next_if(|next| next.contains(':'));
+        if all.next_if_eq(&"(in").is_some() {
+            all.next();
         }
     }
-    let line = words.join(" ");
-    match line.strip_suffix("m)").and_then(|head| head.rsplit_once(' ')) {
-        Some((head, _)) if line.trim_start().starts_with("by DATE") => head.to_owned(),
-        _ => line,
-    }
+    words.join(" ")
 }
 
 fn links(report: &Value) -> &Vec<Value> {

@@ -5,7 +5,7 @@ use kube::Resource;
 use serde::Serialize;
 
 use crate::engine::{
-    assess::chain::{Chain, Link, Mark, Next},
+    assess::chain::{Chain, Link, LinkKind, Mark, Next},
     desired::DesiredPortfolio,
 };
 use crate::{
@@ -103,7 +103,7 @@ impl NextReport {
     fn new(next: &Next) -> Self {
         let row = next.reason.row();
         Self {
-            link: next.link.map(|link| link.as_str()),
+            link: next.link.map(LinkKind::as_str),
             reason: row.name,
             message: next.message.clone(),
             remedy: row.remedy,

@@ -19,7 +19,7 @@ use crate::engine::{
         condition_type::ConditionType,
         desired::DesiredPortfolio,
         failure::Failure,
-        id::{AppId, Fact, Field},
+        id::{AppId, Fact, Field, NameStatus},
         memory::Memory,
         observed::{ListState, Number},
         portfolio::{REQUIRED_SCOPES, Reach, SCOPE_BUSINESS, TokenFacts},
@@ -657,8 +657,8 @@ fn name(_: &Scene<'_>, number: &Number) -> Reading {
         let name = name.value().filter(|name| !name.is_empty())?;
         Some(format!("{name} ({})", status.unwrap_or("no status")))
     };
-    let live = named(&number.verified_name, number.name_status.value().map(|word| word.as_str()));
-    let new = named(&number.new_display_name, number.new_name_status.value().map(|word| word.as_str()));
+    let live = named(&number.verified_name, number.name_status.value().map(NameStatus::as_str));
+    let new = named(&number.new_display_name, number.new_name_status.value().map(NameStatus::as_str));
     match (live, new) {
         (Some(live), Some(new)) => Reading::Read(format!("{live}; new: {new}")),
         (Some(one), None) | (None, Some(one)) => Reading::Read(one),

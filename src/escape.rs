@@ -5,16 +5,17 @@ use std::{borrow::Cow, fmt::Write as _};
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 /// Whether a character does something instead of being seen: it moves the cursor, ends a line, turns the direction of
-/// what follows, or has no width.
+/// what follows, or has no width. Two are no characters at all, and no text of YAML may hold them.
 pub fn acts(c: char) -> bool {
     !c.is_ascii_graphic()
-        && matches!(
-            c.general_category(),
-            GeneralCategory::Control
-                | GeneralCategory::Format
-                | GeneralCategory::LineSeparator
-                | GeneralCategory::ParagraphSeparator
-        )
+        && (matches!(c, '\u{fffe}' | '\u{ffff}')
+            || matches!(
+                c.general_category(),
+                GeneralCategory::Control
+                    | GeneralCategory::Format
+                    | GeneralCategory::LineSeparator
+                    | GeneralCategory::ParagraphSeparator
+            ))
 }
 
 /// On one line of text: `\u{202e}`, and `\n` for a newline.
@@ -45,6 +46,28 @@ pub fn json(text: &str) -> Cow<'_, str> {
             }
         },
     )
+}
+
+/// As a text of YAML between quotes, which every reader of YAML takes for the same text.
+///
+/// ```
+/// use whatsapp_operator::escape;
+/// assert_eq!(escape::yaml("a \"b\" \\ \u{202e}\n\u{e0001}"), r#""a \"b\" \\ \u202e\u000a\U000e0001""#);
+/// ```
+pub fn yaml(text: &str) -> String {
+    let told = replaced(
+        text,
+        |c| acts(c) || matches!(c, '"' | '\\'),
+        |c, to| {
+            // A text takes everything.
+            let _ = match u32::from(c) {
+                _ if matches!(c, '"' | '\\') => write!(to, "\\{c}"),
+                code @ ..=0xffff => write!(to, "\\u{code:04x}"),
+                code => write!(to, "\\U{code:08x}"),
+            };
+        },
+    );
+    format!("\"{told}\"")
 }
 
 fn replaced(text: &str, is_meant: impl Fn(char) -> bool, by: impl Fn(char, &mut String)) -> Cow<'_, str> {
@@ -97,6 +120,8 @@ mod tests {
             '\u{2068}',
             '\u{2069}',
             '\u{feff}',
+            '\u{fffe}',
+            '\u{ffff}',
             '\u{e0041}',
         ];
         for c in acting {

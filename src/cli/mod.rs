@@ -17,6 +17,7 @@ pub mod doctor;
 pub mod exit;
 pub mod explain;
 pub mod finding;
+pub mod import;
 pub mod lint;
 mod parallel;
 pub mod plan;
@@ -47,8 +48,13 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
+<<<<<<< HEAD
   0  done; plan: nothing to change; doctor: no person has to act
   1  error: wrong arguments, a wrong manifest, no cluster, no permission; plan, doctor: something was not read
+=======
+  0  done; plan: nothing to change
+  1  error: wrong arguments, a wrong manifest, no cluster, no permission; plan and import: something was not read
+>>>>>>> main
   2  plan only: there are changes
   3  the answer is no: a wrong or lapsed code, a refused consent; doctor: something is broken
   4  no answer in the time that was given
@@ -66,6 +72,8 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     /// Checks manifests offline, with the verdict of the API server.
     Lint(check::LintArgs),
+    /// Prints manifests for a portfolio and its numbers, as they are at Meta; writes nothing.
+    Import(import::ImportArgs),
     /// Shows how a channel stands and who has to act next.
     Status(status::StatusArgs),
     /// Asks for a code to be sent to the phone.
@@ -126,6 +134,7 @@ impl Command {
             Self::Plan(args) => block_on(plan::plan(&args)),
             Self::Doctor(args) => block_on(doctor::doctor(&args)),
             Self::Lint(args) => check::check(&args),
+            Self::Import(args) => block_on(import::import(&args)),
             Self::Status(args) => block_on(status::status(&args)),
             Self::SendCode(args) => block_on(consent::send_code(&args)),
             Self::Code(args) => block_on(code::code(&args)),

@@ -21,6 +21,7 @@ mod golden;
 mod health;
 mod house;
 mod house_class;
+mod import;
 mod kept;
 mod lead;
 mod live;

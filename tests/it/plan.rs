@@ -19,9 +19,9 @@ use crate::rig::{ACCOUNT, APP, BUSINESS, Rig, free_address};
 
 const NUMBER: &str = "+5511912345678";
 const DIGITS: &str = "5511912345678";
-const TOKEN: &str = "EAAsandbox-plan-token";
-const EXPIRED: &str = "EAAsandbox-plan-expired";
-const APP_SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub const TOKEN: &str = "EAAsandbox-plan-token";
+pub const EXPIRED: &str = "EAAsandbox-plan-expired";
+pub const APP_SECRET: &str = "0123456789abcdef0123456789abcdef";
 const CHANNEL: &str = "apiVersion: whatsapp-operator.dev/v1alpha1\nkind: WhatsAppChannel\n\
     metadata: {name: support}\nspec:\n  portfolioRef: {name: acme}\n  phoneNumber: \"+5511912345678\"\n  \
     displayName: Acme Support\n";
@@ -31,9 +31,9 @@ const PORTFOLIO: &str = "---\napiVersion: whatsapp-operator.dev/v1alpha1\nkind: 
 const SIGNED: &str = "    appSecretRef: {name: acme-meta, key: appSecret}\n";
 
 /// A Meta on loopback, and a folder for files.
-struct Desk {
-    sandbox: Sandbox,
-    url: String,
+pub struct Desk {
+    pub sandbox: Sandbox,
+    pub url: String,
     dir: TempDir,
     stop: CancellationToken,
 }
@@ -45,7 +45,7 @@ impl Drop for Desk {
 }
 
 impl Desk {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let past = Timestamp::now() - jiff::SignedDuration::from_hours(1);
         let mut expired = Token::system_user(APP, BUSINESS);
         expired.expires_at = Some(past);
@@ -63,7 +63,7 @@ impl Desk {
         Self { sandbox, url, dir: tempfile::tempdir().expect("a folder"), stop }
     }
 
-    fn file(&self, name: &str, text: &str) -> String {
+    pub fn file(&self, name: &str, text: &str) -> String {
         let path: PathBuf = self.dir.path().join(name);
         fs::write(&path, text).expect("written");
         path.display().to_string()
@@ -76,7 +76,7 @@ impl Desk {
     }
 }
 
-fn run(args: &[&str], environment: &[(&str, &str)], input: &str) -> Output {
+pub fn run(args: &[&str], environment: &[(&str, &str)], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_whatsapp-operator"))
         .args(args)
         .env_clear()
@@ -91,7 +91,7 @@ fn run(args: &[&str], environment: &[(&str, &str)], input: &str) -> Output {
     child.wait_with_output().expect("the binary ends")
 }
 
-fn said(output: &Output) -> String {
+pub fn said(output: &Output) -> String {
     format!("{}{}", stdout(output), stderr(output))
 }
 

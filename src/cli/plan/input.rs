@@ -15,7 +15,7 @@ use crate::{
         check,
         exit::Problem,
         lint::{self, NO_ACCOUNT, REGISTERED, SANDBOX},
-        source::{self, Document},
+        source::{self, Document, Source},
     },
 };
 
@@ -101,8 +101,16 @@ impl Input {
 /// When the API server would refuse one, or there is nothing to plan.
 pub fn read(paths: &[PathBuf], namespace: Option<&str>) -> Result<Input, Problem> {
     // Once: standard input gives its text to the first who asks.
-    let source = source::read(paths);
-    let found = lint::source(&source);
+    of(&source::read(paths), namespace)
+}
+
+/// Checks manifests that were read.
+///
+/// # Errors
+///
+/// When the API server would refuse one, or there is nothing to plan.
+pub fn of(source: &Source, namespace: Option<&str>) -> Result<Input, Problem> {
+    let found = lint::source(source);
     if found.has_errors() {
         return Err(check::refuse(&found));
     }

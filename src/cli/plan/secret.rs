@@ -270,6 +270,12 @@ pub fn assumptions(input: &Input) -> Option<String> {
     })
 }
 
+/// Token and app secret of a portfolio from files or the environment, whatever a manifest says of an app secret.
+pub fn given(args: &FileArgs, name: &str) -> Result<Option<Opener>, Problem> {
+    let Some(token) = outside(&args.token_files, "WHATSAPP_TOKEN_", name)? else { return Ok(None) };
+    Ok(Some((token, outside(&args.app_secret_files, "WHATSAPP_APP_SECRET_", name)?)))
+}
+
 /// The credentials of a portfolio from files or the environment, if its token is there.
 fn from_outside(args: &FileArgs, portfolio: &DesiredPortfolio) -> Result<Option<Opener>, Problem> {
     let name = &portfolio.name;

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::engine::value::spelling::Canonical;
+use crate::engine::value::spelling::{Canonical, digits};
 
 /// A phone number in E.164 form: `+`, then 8 to 15 digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +45,17 @@ impl E164 {
             return Err(NotE164::Length);
         }
         Ok(Self(text.into()))
+    }
+
+    /// Reads what Meta shows, in the spelling in which it is shown.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::phone::E164;
+    /// assert_eq!(E164::shown("\u{200e}+55 31 8765-4321"), E164::parse("+553187654321").ok());
+    /// assert_eq!(E164::shown("+55 31 8***-4321"), None);
+    /// ```
+    pub fn shown(text: &str) -> Option<Self> {
+        Canonical::shown(text).and_then(|_| Self::parse(&format!("+{}", digits(text))).ok())
     }
 
     /// With the plus.

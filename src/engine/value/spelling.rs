@@ -26,7 +26,7 @@ impl Canonical {
     /// assert_ne!(Canonical::of("+55 11 3234-5678"), Canonical::of("+55 11 93234-5678"));
     /// ```
     pub fn of(text: &str) -> Self {
-        let digits: String = text.chars().filter_map(digit).collect();
+        let digits = digits(text);
         let other = brazil(&digits)
             .or_else(|| mexico(&digits))
             .or_else(|| argentina(&digits))
@@ -67,6 +67,11 @@ const ZEROS: [char; 20] = [
     '\u{c66}', '\u{ce6}', '\u{d66}', '\u{e50}', '\u{ed0}', '\u{f20}', '\u{1040}', '\u{17e0}', '\u{1810}',
     '\u{ff10}',
 ];
+
+/// The digits of a text, as Meta's calls take them.
+pub(in crate::engine) fn digits(text: &str) -> String {
+    text.chars().filter_map(digit).collect()
+}
 
 /// A digit of any of these scripts as the one that Meta's calls take.
 fn digit(c: char) -> Option<char> {

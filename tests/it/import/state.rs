@@ -1,0 +1,172 @@
+//! The states of a number that the sandbox knows, and what becomes of each.
+
+use jiff::Timestamp;
+use serde_json::json;
+use whatsapp_operator::sandbox::{Number, Profile};
+
+use crate::rig::ACCOUNT;
+
+/// Another account of the same portfolio.
+pub const OTHER: &str = "300000000000002";
+
+/// What is printed for a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Becomes {
+    Managed,
+    Observed,
+    /// A comment.
+    Left,
+}
+use Becomes::{Left, Managed, Observed};
+
+/// One state.
+pub struct State {
+    pub name: &'static str,
+    /// As the manifest has it.
+    pub phone: &'static str,
+    make: fn(Number) -> Number,
+    pub becomes: Becomes,
+    /// Whether the channel is Ready once it is applied.
+    pub is_ready: bool,
+}
+
+impl State {
+    /// The number in this state. Its id follows from its digits.
+    pub fn number(&self) -> Number {
+        let digits = self.phone.trim_start_matches('+');
+        let number = Number::new(&format!("9{digits}"), ACCOUNT, digits, "Acme Suporte");
+        (self.make)(number)
+    }
+}
+
+const fn state(
+    name: &'static str,
+    phone: &'static str,
+    becomes: Becomes,
+    is_ready: bool,
+    make: fn(Number) -> Number,
+) -> State {
+    State { name, phone, make, becomes, is_ready }
+}
+
+fn live(number: Number) -> Number {
+    number.registered("135790")
+}
+
+fn with_status(number: Number, word: &str) -> Number {
+    Number { status: word.to_owned(), ..live(number) }
+}
+
+fn named(number: Number, word: &str) -> Number {
+    Number { name_status: word.to_owned(), ..number }
+}
+
+fn renamed(number: Number, word: &str) -> Number {
+    let (new_display_name, new_name_status) = (Some("Acme Brasil".to_owned()), Some(word.to_owned()));
+    Number { new_display_name, new_name_status, ..live(number) }
+}
+
+fn showing(mut number: Number, field: &str, value: serde_json::Value) -> Number {
+    number.raw.insert(field.to_owned(), value);
+    number
+}
+
+pub const STATES: &[State] = &[
+    state("registered", "+5511912340001", Managed, true, live),
+    state("a fixed line", "+551132340002", Managed, true, live),
+    state("shown without its ninth digit", "+553187650003", Managed, true, live),
+    state("Mexican, shown with its 1", "+5216120000004", Managed, true, live),
+    state("official", "+5511912340005", Managed, true, |n| Number {
+        is_official_business_account: true,
+        ..live(n)
+    }),
+    state("in the app too", "+5511912340006", Managed, true, Number::coexisting),
+    state("in the app too, with a profile", "+5511912340007", Managed, true, |n| Number {
+        profile: Profile { about: Some("Open".to_owned()), ..Profile::default() },
+        ..n.coexisting()
+    }),
+    state("with a profile", "+5511912340008", Managed, true, |n| Number {
+        profile: Profile {
+            about: Some("Open 9-17".to_owned()),
+            address: Some("Rua A: \"1\"\nSão Paulo".to_owned()),
+            description: Some("# We sell\u{202e} things".to_owned()),
+            email: Some("a@acme.example".to_owned()),
+            websites: vec!["https://acme.example/".to_owned(), "https://acme.example/shop".to_owned()],
+            vertical: Some("PROF_SERVICES".to_owned()),
+            pictures: 1,
+        },
+        ..live(n)
+    }),
+    state("with a profile that the schema refuses", "+5511912340009", Managed, true, |n| Number {
+        profile: Profile {
+            email: Some("no address".to_owned()),
+            vertical: Some("NOVEL".to_owned()),
+            ..Profile::default()
+        },
+        ..live(n)
+    }),
+    state("with a webhook of its own", "+5511912340010", Managed, true, |mut n| {
+        n.webhook.callback = Some("https://bot.acme.example/wa".to_owned());
+        live(n)
+    }),
+    state("without a PIN", "+5511912340011", Managed, true, |n| Number { pin: None, ..live(n) }),
+    state("its name in review", "+5511912340012", Managed, true, |n| named(live(n), "PENDING_REVIEW")),
+    state("its name declined", "+5511912340013", Managed, true, |n| named(live(n), "DECLINED")),
+    state("its name expired", "+5511912340014", Observed, true, |n| named(live(n), "EXPIRED")),
+    state("its name used without review", "+5511912340015", Managed, true, |n| {
+        named(live(n), "AVAILABLE_WITHOUT_REVIEW")
+    }),
+    state("its name in a new state", "+5511912340016", Managed, true, |n| named(live(n), "NOVEL")),
+    state("a new name in review", "+5511912340017", Observed, true, |n| renamed(n, "PENDING_REVIEW")),
+    state("a new name approved", "+5511912340018", Observed, true, |n| renamed(n, "APPROVED")),
+    state("a new name declined", "+5511912340019", Managed, true, |n| renamed(n, "DECLINED")),
+    state("flagged", "+5511912340020", Managed, true, |n| with_status(n, "FLAGGED")),
+    state("restricted", "+5511912340021", Managed, true, |n| with_status(n, "RESTRICTED")),
+    state("rate limited", "+5511912340022", Managed, true, |n| with_status(n, "RATE_LIMITED")),
+    state("disconnected", "+5511912340023", Managed, false, |n| with_status(n, "DISCONNECTED")),
+    state("in a new status", "+5511912340024", Managed, false, |n| with_status(n, "NOVEL")),
+    state("banned", "+5511912340025", Left, false, |n| with_status(n, "BANNED")),
+    state("migrated", "+5511912340026", Left, false, |n| with_status(n, "MIGRATED")),
+    state("deleted", "+5511912340027", Left, false, |n| with_status(n, "DELETED")),
+    state("a test number", "+5511912340028", Managed, true, Number::sandbox),
+    state("on premise", "+5511912340029", Observed, false, Number::on_premise),
+    state("just added", "+5511912340030", Observed, false, |n| n),
+    state("just added, its name in review", "+5511912340031", Observed, false, |n| {
+        named(n, "PENDING_REVIEW")
+    }),
+    state("just added, its name declined", "+5511912340032", Observed, false, |n| named(n, "DECLINED")),
+    state("verified", "+5511912340033", Observed, false, |n| n.verified(Timestamp::UNIX_EPOCH)),
+    state("verified long ago", "+5511912340034", Observed, false, |n| Number {
+        code_verification_status: "EXPIRED".to_owned(),
+        ..n
+    }),
+    state("verified and with a PIN", "+5511912340035", Observed, false, |n| Number {
+        pin: Some("135790".to_owned()),
+        ..n.verified(Timestamp::UNIX_EPOCH)
+    }),
+    state("on a new platform", "+5511912340036", Observed, false, |n| {
+        showing(live(n), "platform_type", json!("NOVEL"))
+    }),
+    state("its platform hidden", "+5511912340037", Observed, false, |n| {
+        showing(live(n), "platform_type", json!(null))
+    }),
+    state("not known whether in the app", "+5511912340038", Managed, true, |n| {
+        showing(live(n), "is_on_biz_app", json!(null))
+    }),
+    state("its name hidden", "+5511912340039", Left, false, |n| {
+        showing(live(n), "verified_name", json!(null))
+    }),
+    state("its digits hidden", "+5511912340040", Left, false, |n| {
+        showing(live(n), "display_phone_number", json!("+55 11 9****-0040"))
+    }),
+    state("in another account", "+5511912340041", Managed, true, |n| Number {
+        account: OTHER.to_owned(),
+        ..live(n)
+    }),
+    state("the same in two accounts", "+5511912340042", Managed, true, live),
+    state("the same in two accounts, the other", "+5511912340042", Managed, true, |n| Number {
+        id: "100000000000042".to_owned(),
+        account: OTHER.to_owned(),
+        ..n
+    }),
+];

@@ -48,13 +48,8 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-<<<<<<< HEAD
   0  done; plan: nothing to change; doctor: no person has to act
-  1  error: wrong arguments, a wrong manifest, no cluster, no permission; plan, doctor: something was not read
-=======
-  0  done; plan: nothing to change
-  1  error: wrong arguments, a wrong manifest, no cluster, no permission; plan and import: something was not read
->>>>>>> main
+  1  error: wrong arguments, a wrong manifest, no cluster, no permission; plan, doctor, import: something was not read
   2  plan only: there are changes
   3  the answer is no: a wrong or lapsed code, a refused consent; doctor: something is broken
   4  no answer in the time that was given

@@ -85,15 +85,6 @@ pub async fn plan(args: &PlanArgs) -> Ending {
     Ok(if report.changes > 0 { Exit::Changes } else { Exit::Done })
 }
 
-<<<<<<< HEAD
-=======
-/// Plans channels of portfolios that were judged.
-pub(super) struct Planner {
-    pub portfolios: Portfolios<SystemClock>,
-    pub started: Timestamp,
-}
-
->>>>>>> main
 impl Planner {
     /// Plans everything, and forecasts the rest of the way where the settings for that are given.
     async fn all(&self, input: &Input, whole_way: Option<&Settings>) -> Result<Report, Problem> {
@@ -130,73 +121,4 @@ impl Planner {
         }
         Ok(report)
     }
-<<<<<<< HEAD
-=======
-
-    /// Looks and decides until nothing more is learnt by looking.
-    pub async fn channel(
-        &self,
-        desired: &Desired,
-        claim: Claim,
-        portfolio: &Found<'_>,
-        mut memory: Memory,
-        facts: &Facts,
-    ) -> (Observed, Plan) {
-        let state = portfolio.state(&desired.namespace);
-        let graph = portfolio.graph();
-        let secrets: PlanSecrets = self.portfolios.origin.secrets(desired);
-        let seen = Volatile::default();
-        let sources = Sources { graph, secrets: &secrets, clock: &SystemClock, seen: &seen };
-        let (mut before, mut left) = (Before { facts: facts.clone(), ..Before::default() }, LOOKS);
-        loop {
-            left -= 1;
-            let follows =
-                Follows { before: &before, after_write: None, may_add: true, stood: &Stood::default() };
-            let wanted =
-                look(desired, &memory, &claim, &state, follows, &self.portfolios.limits, Timestamp::now());
-            let process = ProcessFacts::new(self.started);
-            let given = Circumstances { claim: claim.clone(), portfolio: state.clone(), process };
-            let (mut observed, _) = observe(desired, &wanted, given, &sources).await;
-            let (limits, now) = (&self.portfolios.limits, Timestamp::now());
-            let mut plan = decide(desired, &observed, &memory, limits, now);
-            let kept = self.portfolios.origin.attempts(desired).filter(|_| plan.needs_attempts(&memory));
-            if let Some(kept) = kept {
-                let read = kept.read().await;
-                if let Some(memory) = read.taken_over(&plan, &memory, &mut observed, limits, now) {
-                    plan = decide(desired, &observed, &memory, limits, now);
-                }
-            }
-            // What a look needs depends on what the one before showed.
-            let facts = {
-                let mut memory = plan.memory.clone();
-                let (outcome, before, observed, plan) = (None, &before, &observed, &plan);
-                assess(&Given { desired, observed, plan, outcome, before, limits, now }, &mut memory).facts
-            };
-            if left == 0 || plan.step.is_some() || (plan.memory == memory && facts == before.facts) {
-                return (observed, plan);
-            }
-            (memory, before.facts) = (plan.memory, facts);
-        }
-    }
-}
-
-/// The channel that would manage each number, in whichever spelling: the first that may.
-fn owners(channels: &[Manifest]) -> BTreeMap<Canonical, &Manifest> {
-    let mut owners = BTreeMap::new();
-    let may =
-        |manifest: &&Manifest| manifest.desired.management == Management::Full && !manifest.desired.suspend;
-    for manifest in channels.iter().filter(may) {
-        owners.entry(manifest.desired.number.canonical()).or_insert(manifest);
-    }
-    owners
-}
-
-fn claim(manifest: &Manifest, owners: &BTreeMap<Canonical, &Manifest>) -> Claim {
-    match owners.get(&manifest.desired.number.canonical()) {
-        Some(owner) if !std::ptr::eq(*owner, manifest) => Claim::Other {
-            name: (owner.desired.namespace == manifest.desired.namespace).then(|| owner.desired.name.clone()),
-        },
-        _ => Claim::Ours { act_from: None },
-    }
->>>>>>> main
 }

@@ -18,11 +18,8 @@ const PAGES: &[&str] = &[
     "SECURITY.md",
     "charts/whatsapp-operator/README.md",
     "docs/cli.md",
-<<<<<<< HEAD
     "docs/doctor.md",
-=======
     "docs/import.md",
->>>>>>> main
     "docs/policy.md",
     "docs/sandbox.md",
 ];

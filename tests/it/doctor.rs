@@ -122,7 +122,7 @@ const STATES: &[State] = &[
         code: 3,
         link: Some("Token"),
         change: |world| {
-            token(world).expires_at = Some(Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24))
+            token(world).expires_at = Some(Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24));
         },
         faults: none,
     },

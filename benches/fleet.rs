@@ -112,6 +112,8 @@ async fn measure(wanted: &str) -> Figures {
         fleet.memory(&mut figures, "10,000 at rest, adopted by this process", 40.0);
         fleet.crowd(&mut figures).await;
         fleet.restart(&mut figures, "restart with 10,000", 230.0).await;
+        // Until every account was looked at once more.
+        tokio::time::sleep(Duration::from_secs(280)).await;
         fleet.memory(&mut figures, "10,000 at rest, after a restart", 40.0);
         fleet.yardstick(&mut figures).await;
         fleet.stop().await;

@@ -9,14 +9,14 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Done, and for `plan`: nothing to change.
+    /// Done, and for `plan`: nothing to change; for `doctor`: no person has to act.
     Done = 0,
-    /// It could not be done: wrong arguments, a wrong manifest, no cluster, no permission. For `plan` also: something
-    /// could not be read.
+    /// It could not be done: wrong arguments, a wrong manifest, no cluster, no permission. For `plan` and
+    /// `doctor` also: something could not be read.
     Error = 1,
     /// `plan` only: there are changes.
     Changes = 2,
-    /// The operator answered, and the answer is no: a wrong or lapsed code, a refused consent.
+    /// The answer is no. Of the operator: a wrong or lapsed code, a refused consent. Of `doctor`: a person has to act.
     Refused = 3,
     /// No answer before the timeout.
     NoAnswer = 4,

@@ -22,8 +22,9 @@ use crate::meta::{client::Meta, port::SystemClock, settings::Settings};
 use super::{
     exit::{Ending, Problem},
     plan::{
-        Planner, input,
+        input,
         portfolio::{Found, Known, Portfolios},
+        survey::Planner,
     },
     render, source,
 };

@@ -13,6 +13,7 @@ pub mod check;
 pub mod code;
 pub mod consent;
 pub mod crd;
+pub mod doctor;
 pub mod exit;
 pub mod explain;
 pub mod finding;
@@ -47,10 +48,10 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done; plan: nothing to change
-  1  error: wrong arguments, a wrong manifest, no cluster, no permission; plan and import: something was not read
+  0  done; plan: nothing to change; doctor: no person has to act
+  1  error: wrong arguments, a wrong manifest, no cluster, no permission; plan, doctor, import: something was not read
   2  plan only: there are changes
-  3  the answer is no: a wrong or lapsed code, a refused consent
+  3  the answer is no: a wrong or lapsed code, a refused consent; doctor: something is broken
   4  no answer in the time that was given
 
 Colours appear only on a terminal and never with NO_COLOR set.";
@@ -62,6 +63,8 @@ pub enum Command {
     Run(RunArgs),
     /// Shows what would be done for manifests, and what would wait; writes nothing.
     Plan(plan::PlanArgs),
+    /// Shows link by link, from the token to the number's health, what holds and what breaks first; writes nothing.
+    Doctor(doctor::DoctorArgs),
     /// Checks manifests offline, with the verdict of the API server.
     Lint(check::LintArgs),
     /// Prints manifests for a portfolio and its numbers, as they are at Meta; writes nothing.
@@ -124,6 +127,7 @@ impl Command {
         match self {
             Self::Run(args) => operate(args),
             Self::Plan(args) => block_on(plan::plan(&args)),
+            Self::Doctor(args) => block_on(doctor::doctor(&args)),
             Self::Lint(args) => check::check(&args),
             Self::Import(args) => block_on(import::import(&args)),
             Self::Status(args) => block_on(status::status(&args)),

@@ -272,8 +272,7 @@ fn cause(report: &Report, text: &mut Text, now: Timestamp) {
     );
     text.indent(2, &ready.message);
     if let Some(remedy) = ready.remedy {
-        let named = format!("{} -n {}", report.name, report.namespace);
-        text.indent(2, format!("What to do: {}", remedy.replace("NAME", &named)));
+        text.indent(2, what_to_do(remedy, &report.name, &report.namespace));
     }
     if let Some(refusal) =
         report.facts.as_ref().and_then(|facts| facts.last_refusal.as_ref()).filter(|_| ready.remedy.is_some())
@@ -289,6 +288,11 @@ fn cause(report: &Report, text: &mut Text, now: Timestamp) {
             ),
         );
     }
+}
+
+/// A remedy, with the object that its commands are for.
+pub fn what_to_do(remedy: &str, name: &str, namespace: &str) -> String {
+    format!("What to do: {}", remedy.replace("NAME", &format!("{name} -n {namespace}")))
 }
 
 /// Meta's words with its code, subcode and trace id.
@@ -314,15 +318,20 @@ pub fn waits(list: &[WaitingFor], text: &mut Text, now: Timestamp) {
                 + " "
                 + paint(Tone::Faint, format!("since {}", when(wait.since, now))),
         );
-        if let Some(by) = wait.expected_by {
-            text.indent(4, format!("by {}", when(by, now)));
-        }
-        if let Some(url) = &wait.url {
-            text.indent(4, url);
-        }
-        if let Some(ignored) = &wait.if_ignored {
-            text.indent(4, format!("if nobody does: {ignored}"));
-        }
+        more(wait, text, now);
+    }
+}
+
+/// Until when, on which page, and what happens otherwise.
+pub fn more(wait: &WaitingFor, text: &mut Text, now: Timestamp) {
+    if let Some(by) = wait.expected_by {
+        text.indent(4, format!("by {}", when(by, now)));
+    }
+    if let Some(url) = &wait.url {
+        text.indent(4, url);
+    }
+    if let Some(ignored) = &wait.if_ignored {
+        text.indent(4, format!("if nobody does: {ignored}"));
     }
 }
 

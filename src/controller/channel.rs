@@ -82,19 +82,6 @@ pub struct Context<G, C> {
     pub signals: Signals,
 }
 
-impl<G: Graph, C> Context<G, C> {
-    /// The list of an account is most of what is kept of its numbers. Where all of them are at rest nobody needs it before
-    /// the account is read again.
-    pub fn let_go_of(&self, of: &AccountOf) {
-        if self.accounts.count(of) < self.signals.channels.crowd(&of.lane()) {
-            return;
-        }
-        if let Some(graph) = self.portfolios.state(&of.portfolio, &of.portfolio.namespace).1 {
-            graph.let_go(&of.account);
-        }
-    }
-}
-
 impl<G, C: Clock> Context<G, C> {
     /// Why a channel was not reconciled is told, and when to try again: later and later, for each object on its own.
     fn failed(&self, key: &Key, uid: &str, error: &Error) -> Next {
@@ -594,7 +581,6 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let every = self.ctx.shell.limits.fresh_list;
         accounts.within(&of, pace::with_siblings(&of.account, rested.begun, every, now));
         self.ctx.states.retire(self.key, self.uid, now);
-        self.ctx.let_go_of(&of);
         if self.ctx.claims.known(self.key).is_none_or(|(_, uid)| *uid != *self.uid) {
             self.ctx.accounts.leave(self.key);
         }

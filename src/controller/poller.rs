@@ -97,7 +97,7 @@ async fn poll<G: Graph, C: Clock>(
     let woken = ctx.accounts.compare(of, &reading, &profiles, now);
     // Who is woken, or asked, is about to look at the list.
     if woken.is_empty() && !is_asked {
-        ctx.let_go_of(of);
+        ctx.let_go(of, &graph);
     }
     ctx.signals.channels.wake(woken);
     if ctx.accounts.needs(of).is_none() {
@@ -141,6 +141,14 @@ async fn read<G: Graph>(
 }
 
 impl<G: Graph, C: Clock> Context<G, C> {
+    /// The list of an account is most of what is kept of its numbers. Where all of them are at rest nobody needs it before
+    /// the account is read again.
+    fn let_go(&self, of: &AccountOf, graph: &G) {
+        if self.accounts.count(of) >= self.signals.channels.crowd(&of.lane()) {
+            graph.let_go(&of.account);
+        }
+    }
+
     /// An account that was not read wakes its numbers where that is an answer, or where they were not seen for so long
     /// that they have to tell so.
     fn unread(&self, of: &AccountOf, why: &Unread) -> Option<Duration> {

@@ -8,7 +8,7 @@ use crate::engine::{
     rule::{
         adding, consent, drift, reach,
         shown::{self, Shown},
-        stood,
+        stood, upkeep,
     },
     value::{
         condition::Truth,
@@ -232,7 +232,7 @@ fn may_be_registered(memory: &Memory, follows: Follows<'_>, limits: &Limits, now
 fn may_be_renamed(desired: &Desired, memory: &Memory, before: &Before) -> bool {
     let live = before.facts.verified_name.as_ref();
     let is_other = live.is_some_and(|live| !is_same(live, &desired.display_name));
-    let was_live = memory.marks.in_sync.get(drift::NAME) == Some(&desired.generation);
+    let was_live = upkeep::is_in_sync(desired, memory, drift::NAME);
     (is_other || !was_live)
         && memory.number.is_some()
         && !memory.is_unfinished()
@@ -245,8 +245,8 @@ pub fn target(desired: &Desired, memory: &Memory, portfolio: &PortfolioState) ->
     usable(portfolio).and_then(|view| reach::choose(desired, memory, view).ok())
 }
 
-/// The target, and every account in reach while the number is not known to be in the target, or is not registered: it may
-/// be live in another.
+/// The target, and every account in reach while the number is not known to be in the target, is not registered, or may be
+/// registered once more for its name: it may be live in another.
 fn accounts(
     desired: &Desired,
     memory: &Memory,
@@ -260,7 +260,8 @@ fn accounts(
     let not_before = not_before(desired, memory, is_sought, follows, limits, now);
     let facts = facts_not_before(desired, memory, follows.before, limits, now);
     let mut all = vec![AccountLook { account: target.clone(), facts: Some(facts), not_before }];
-    if is_sought || may_be_registered(memory, follows, limits, now) {
+    let may_go_live = memory.marks.approved.is_some();
+    if is_sought || may_go_live || may_be_registered(memory, follows, limits, now) {
         let others = reach::all(view).unwrap_or_default().iter().filter(|account| account.id != *target);
         let slack = reach::slack(view, limits);
         let not_before = if is_sought { not_before } else { earlier(now, limits.fresh_list) };

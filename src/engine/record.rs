@@ -151,10 +151,10 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
     match &outcome.result {
         Ok(accepted) => {
             let intent = memory.in_flight.as_ref().filter(|intent| intent.id == id);
-            if let Some(generation) =
-                intent.map(|intent| intent.generation).filter(|_| kind == StepKind::SubmitName)
-            {
-                upkeep::note_written(memory, generation, &[drift::NAME.into()], limits, now);
+            let name =
+                intent.filter(|_| kind == StepKind::SubmitName).and_then(|intent| intent.subject.clone());
+            if let Some(name) = name {
+                upkeep::note_submitted(memory, &name, limits, now);
             }
             close(memory, kind, at, EntryOutcome::Accepted, Some(settle), None);
             accept(memory, kind, accepted, now);
@@ -306,9 +306,8 @@ fn fold_repeatable(memory: &mut Memory, outcome: &Outcome, plan: &Plan, limits: 
             if pace.accepted == 1
                 && let Some(planned) = &plan.step
             {
-                let generation = pace.generation;
                 let fields = drift::written(&planned.step);
-                upkeep::note_written(memory, generation, &fields, limits, outcome.at);
+                upkeep::note_written(memory, &planned.step, &fields, limits, outcome.at);
             }
         }
         Err(Failure::NotSent(_) | Failure::Throttled(_)) => pace.failed = pace.failed.max(1),

@@ -18,6 +18,7 @@ const PAGES: &[&str] = &[
     "SECURITY.md",
     "charts/whatsapp-operator/README.md",
     "docs/cli.md",
+    "docs/doctor.md",
     "docs/import.md",
     "docs/policy.md",
     "docs/sandbox.md",

@@ -11,6 +11,7 @@ mod consents;
 mod control_plane;
 mod deletion;
 mod docs;
+mod doctor;
 mod edges;
 mod fat;
 mod fleet;

@@ -426,7 +426,8 @@ pub struct Marks {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]
     pub approved_since: Option<Timestamp>,
-    /// Of each managed field: the last generation whose value Meta was seen to have.
+    /// Of each managed field: a sum of the desired value that Meta was last seen to have. 0 is an edit since. A small number is
+    /// a generation, which an earlier version kept.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub in_sync: BTreeMap<String, i64>,

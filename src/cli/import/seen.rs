@@ -5,10 +5,7 @@ use jiff::Timestamp;
 
 use crate::cli::{
     exit::Problem,
-    plan::{
-        portfolio::Known,
-        unread::{Unread, why},
-    },
+    plan::{portfolio::Known, unread::Unread},
 };
 use crate::engine::{
     id::AccountId,
@@ -80,7 +77,8 @@ impl Seen {
                     ));
                 }
                 Err(failure) => {
-                    unread.push(Unread::new(format!("the numbers of account {}", account.id), why(&failure)));
+                    unread
+                        .push(Unread::new(format!("the numbers of account {}", account.id), failure.told()));
                 }
             }
         }

@@ -15,7 +15,6 @@ use crate::cli::{
     plan::{
         input::{self, Input},
         secret::{Opener, Origin, given},
-        unread::why,
     },
     source,
 };
@@ -206,7 +205,7 @@ async fn owner(account: &str, opener: &Opener, settings: &Settings) -> Result<St
         meta.graph(Credential { business, version: "given".to_owned(), token, app_secret, app: None });
     let read = graph.account(&AccountId::new(account), Timestamp::now(), Urgency::Person).await;
     let found = read.map_err(|failure| {
-        Problem::new(format!("cannot read account {account}: {}", why(&failure)))
+        Problem::new(format!("cannot read account {account}: {}", failure.told()))
             .next("check the id, and that the token's user has access to the account; or name the portfolio with --business ID")
     })?;
     found.owner.as_ref().map(ToString::to_string).ok_or_else(|| {

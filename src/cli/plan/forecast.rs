@@ -54,7 +54,6 @@ use super::{
     load::{self, Held, Loaded, PIN, VERIFY_TOKEN},
     portfolio::{Found, Known, Portfolios},
     secret::{Opener, Origin, made_up},
-    unread,
 };
 
 /// A forecast looks no further ahead.
@@ -582,7 +581,7 @@ impl Actor<'_> {
                 first.or(done.plan.step.as_ref()).map(|planned| planned.why.clone()).unwrap_or_default();
             let why = match &outcome.result {
                 Ok(_) => why,
-                Err(failure) => format!("{why}; not accepted: {}", unread::why(failure)),
+                Err(failure) => format!("{why}; not accepted: {}", failure.told()),
             };
             self.course.line(now, Kind::Step, outcome.step.as_str(), None, why);
             for assumed in done.plan.step.iter().flat_map(|planned| assumed(&planned.step)) {

@@ -27,8 +27,8 @@ const DEFAULT: &str = "default";
 /// A channel with where it was written.
 #[derive(Debug)]
 pub struct Manifest {
-    pub file: String,
-    pub line: usize,
+    /// File and line; `None` of one that was read from a cluster.
+    pub place: Option<(String, usize)>,
     pub object: WhatsAppChannel,
     pub desired: Desired,
 }
@@ -58,6 +58,27 @@ pub struct Input {
 }
 
 impl Input {
+    /// Channels of a cluster, the oldest first: of two with one number it is the one that manages it. What cannot be
+    /// understood comes back, with the reason.
+    pub fn of_objects(mut objects: Vec<WhatsAppChannel>) -> (Self, Vec<(WhatsAppChannel, SpecInvalid)>) {
+        let age = |object: &WhatsAppChannel| object.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        objects.sort_by(|a, b| {
+            (age(a), &a.metadata.namespace, &a.metadata.name).cmp(&(
+                age(b),
+                &b.metadata.namespace,
+                &b.metadata.name,
+            ))
+        });
+        let (mut input, mut invalid) = (Self::default(), Vec::new());
+        for object in objects {
+            match lower::channel(&object) {
+                Ok(desired) => input.channels.push(Manifest { place: None, object, desired }),
+                Err(why) => invalid.push((object, why)),
+            }
+        }
+        (input, invalid)
+    }
+
     /// The portfolios that channels refer to and that no manifest describes.
     pub fn missing_portfolios(&self) -> Vec<PortfolioRef> {
         let mut missing: Vec<PortfolioRef> = self
@@ -117,7 +138,8 @@ fn take(document: &Document, namespace: &str, input: &mut Input) -> Result<(), P
             object.metadata.namespace.get_or_insert_with(|| namespace.to_owned());
             let desired = lower::channel(&object).map_err(invalid)?;
             let line = document.root.at.line;
-            input.channels.push(Manifest { file: document.file.clone(), line, object, desired });
+            let place = Some((document.file.clone(), line));
+            input.channels.push(Manifest { place, object, desired });
         }
         "WhatsAppPortfolio" => {
             let mut object: WhatsAppPortfolio = document.without("status").parse().map_err(unreadable)?;

@@ -136,13 +136,8 @@ impl BlockReport {
 impl Report {
     /// An empty one.
     pub fn new(origin: &Origin, input: &Input) -> Self {
-        let origin = match origin {
-            Origin::Sandbox(_) => "sandbox",
-            Origin::Given(_) => "given",
-            Origin::Cluster(..) => "cluster",
-        };
         Self {
-            origin,
+            origin: origin.as_str(),
             notes: input.notes.clone(),
             portfolios: Vec::new(),
             channels: Vec::new(),
@@ -213,9 +208,10 @@ impl Report {
             block: BlockReport::new(block),
         });
         let ready = seen(&shown, ConditionType::Ready).map_or(Truth::Unknown.as_str(), |ready| ready.status);
+        let (file, line) = manifest.place.clone().unwrap_or_default();
         self.channels.push(ChannelReport {
-            file: manifest.file.clone(),
-            line: manifest.line,
+            file,
+            line,
             namespace: manifest.desired.namespace.clone(),
             name: manifest.desired.name.clone(),
             phone_number: manifest.desired.number.to_string(),

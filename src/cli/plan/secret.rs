@@ -111,6 +111,15 @@ impl Offer {
 }
 
 impl Origin {
+    /// Its word in a report.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Sandbox(_) => "sandbox",
+            Self::Given(_) => "given",
+            Self::Cluster(..) => "cluster",
+        }
+    }
+
     /// Reads files and the environment; opens the cluster when they do not suffice, and takes from it what stands
     /// there of the channels.
     pub async fn from_args(
@@ -136,30 +145,7 @@ impl Origin {
             Problem::new(format!("some portfolios have no credentials here, and there is {problem}"))
                 .next(GIVE_A_TOKEN)
         })?;
-        for of in input.missing_portfolios() {
-            let api: Api<WhatsAppPortfolio> = Api::namespaced(client.clone(), &of.namespace);
-            let what = format!("read portfolio {} in namespace {}", of.name, of.namespace);
-            let found = match call(&what, api.get_opt(&of.name)).await {
-                Ok(found) => found,
-                // Whoever edits one namespace may have channels under a portfolio that is not theirs to see.
-                Err(problem) if problem.is_forbidden() => {
-                    let name = format!("portfolio {}/{}", of.namespace, of.name);
-                    input.notes.push(format!(
-                        "{name} is not readable from here: what its channels need of it is not known"
-                    ));
-                    input.unreadable.insert(of, Unread::new(name, problem.to_string()));
-                    continue;
-                }
-                Err(problem) => return Err(problem),
-            };
-            if let Some(found) = found {
-                let desired = lower::portfolio(&found).map_err(|why| Problem::new(why.to_string()))?;
-                if let Some(credentials) = from_outside(args, &desired)? {
-                    given.insert(of, credentials);
-                }
-                input.portfolios.push(desired);
-            }
-        }
+        portfolios(args, &client, input, &mut given).await?;
         for manifest in &mut input.channels {
             let api: Api<WhatsAppChannel> = Api::namespaced(client.clone(), &manifest.desired.namespace);
             let what = format!("read channel {}", manifest.desired.name);
@@ -175,6 +161,14 @@ impl Origin {
                     lower::channel(&manifest.object).map_err(|why| Problem::new(why.to_string()))?;
             }
         }
+        Ok(Self::Cluster(client, given))
+    }
+
+    /// Of channels that were read from a cluster: what is given here, else what it has.
+    pub async fn of_cluster(args: &FileArgs, client: Client, input: &mut Input) -> Result<Self, Problem> {
+        args.check(input)?;
+        let mut given = BTreeMap::new();
+        portfolios(args, &client, input, &mut given).await?;
         Ok(Self::Cluster(client, given))
     }
 
@@ -227,6 +221,40 @@ impl Origin {
             }
         }
     }
+}
+
+/// Reads the portfolios that channels name and no manifest describes, and what is given here for each.
+async fn portfolios(
+    args: &FileArgs,
+    client: &Client,
+    input: &mut Input,
+    given: &mut BTreeMap<PortfolioRef, Opener>,
+) -> Result<(), Problem> {
+    for of in input.missing_portfolios() {
+        let api: Api<WhatsAppPortfolio> = Api::namespaced(client.clone(), &of.namespace);
+        let what = format!("read portfolio {} in namespace {}", of.name, of.namespace);
+        let found = match call(&what, api.get_opt(&of.name)).await {
+            Ok(found) => found,
+            // Whoever edits one namespace may have channels under a portfolio that is not theirs to see.
+            Err(problem) if problem.is_forbidden() => {
+                let name = format!("portfolio {}/{}", of.namespace, of.name);
+                input.notes.push(format!(
+                    "{name} is not readable from here: what its channels need of it is not known"
+                ));
+                input.unreadable.insert(of, Unread::new(name, problem.to_string()));
+                continue;
+            }
+            Err(problem) => return Err(problem),
+        };
+        if let Some(found) = found {
+            let desired = lower::portfolio(&found).map_err(|why| Problem::new(why.to_string()))?;
+            if let Some(credentials) = from_outside(args, &desired)? {
+                given.insert(of, credentials);
+            }
+            input.portfolios.push(desired);
+        }
+    }
+    Ok(())
 }
 
 /// What helps where credentials are missing.

@@ -1,14 +1,23 @@
 //! Forecasts of channels as Meta shows them: how each begins, goes on and ends, and what it leaves alone.
 
-use std::fs;
+use std::{fs, sync::Arc};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::*;
+use super::{
+    portfolio::{Found, Portfolios},
+    secret::Origin,
+    *,
+};
 use crate::{
     cli::plan::course::{Course, Ending as Ends},
-    engine::{desired::DesiredPortfolio, secret::SecretFact},
+    engine::{
+        desired::DesiredPortfolio, limits::Limits, memory::Memory, observed::Claim, plan::plan as decide,
+        secret::SecretFact, status::Facts,
+    },
+    meta::{client::Meta, port::SystemClock},
     sandbox::{Account, App, Fault, FaultKind, Match, Number, Options, Portfolio, Sandbox, Token, World},
 };
 

@@ -8,7 +8,6 @@ use crate::engine::{
     condition::ConditionSet,
     condition_type::ConditionType,
     desired::Desired,
-    failure::{Failure, Refusal},
     id::Fact,
     observed::{ListState, Observed},
     secret::SecretFact,
@@ -60,7 +59,7 @@ pub fn channel(desired: &Desired, observed: &Observed) -> Vec<Unread> {
         .iter()
         .filter_map(|searched| match &searched.list {
             ListState::Failed(failure) => {
-                Some(Unread::new(format!("the numbers of account {}", searched.account), why(failure)))
+                Some(Unread::new(format!("the numbers of account {}", searched.account), failure.told()))
             }
             ListState::Complete { .. } | ListState::NotCheckable(_) => None,
         })
@@ -86,21 +85,7 @@ pub fn channel(desired: &Desired, observed: &Observed) -> Vec<Unread> {
 
 fn failed<T>(what: &str, fact: &Fact<T>) -> Option<Unread> {
     match fact {
-        Fact::Unknown(failure) if !failure.is_answer() => Some(Unread::new(what, why(failure))),
+        Fact::Unknown(failure) if !failure.is_answer() => Some(Unread::new(what, failure.told())),
         Fact::Unknown(_) | Fact::Known(_) | Fact::NotAsked => None,
     }
-}
-
-/// Why a call came to nothing, in words.
-pub fn why(failure: &Failure) -> String {
-    match failure {
-        Failure::Refused(refusal) => said(refusal),
-        Failure::NoAnswer(why) | Failure::TooLarge(why) | Failure::NotSent(why) => why.clone(),
-        Failure::Throttled(until) => format!("Meta's limits are used up; calls are welcome again at {until}"),
-    }
-}
-
-fn said(refusal: &Refusal) -> String {
-    let subcode = refusal.subcode.map(|subcode| format!("/{subcode}")).unwrap_or_default();
-    format!("Meta: {} ({}{subcode})", refusal.message, refusal.code)
 }

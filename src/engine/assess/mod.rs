@@ -5,6 +5,7 @@
 //! Nothing here plans or writes.
 
 mod apply;
+pub mod chain;
 mod facts;
 mod going;
 mod judge;

@@ -54,6 +54,13 @@ pub(super) fn list(scene: &Scene<'_>, set: &ConditionSet) -> Vec<WaitingFor> {
     list
 }
 
+/// The wait that a reason means: as a block of the plan says it, else as the table does.
+pub(super) fn on(scene: &Scene<'_>, reason: Reason) -> Option<WaitingFor> {
+    let blocks = scene.plan.block.iter().chain(scene.plan.aside.iter().map(|(_, b)| b));
+    let told = blocks.filter(|b| b.reason == reason).find_map(|b| of_block(scene, b));
+    told.or_else(|| of_reason(reason, business(scene), scene.now))
+}
+
 fn covers(scene: &Scene<'_>, reason: Reason) -> bool {
     let blocks = scene.plan.block.iter().chain(scene.plan.aside.iter().map(|(_, b)| b));
     blocks.into_iter().any(|b| b.reason == reason && (b.wait.is_some() || b.until.is_some()))

@@ -61,6 +61,9 @@ fn every_account_in_reach_is_searched_until_the_number_is_registered() {
     assert_eq!(accounts(two().own()), [target.clone(), (OTHER_ACCOUNT.to_owned(), false)]);
     let registered = || two().own().registered().pass();
     assert_eq!(accounts(registered()), std::slice::from_ref(&target));
+    let approved =
+        registered().remember(|m| m.marks.approved = m.marks.origin.at().map(|at| ("Acme".into(), at)));
+    assert_eq!(accounts(approved), [target.clone(), (OTHER_ACCOUNT.to_owned(), false)]);
     let vanished = registered().remember(|m| m.marks.missing_since = m.marks.origin.at());
     assert_eq!(accounts(vanished), [target, (OTHER_ACCOUNT.to_owned(), false)]);
 }

@@ -61,6 +61,7 @@ pub(super) fn plan(
     may_write: &MayWrite,
 ) -> Aside {
     let mut aside = Aside::default();
+    upkeep::forget_unmanaged(pass.desired, memory);
     if let Some(webhook) = &pass.desired.webhook {
         let result = route(pass, memory, number, seen, webhook, &may_write.webhook);
         aside.take(ConditionType::WebhookRouted, result);
@@ -113,7 +114,7 @@ fn route(
             let live = number.webhook.value().and_then(|shown| shown.number.as_deref());
             note_other(pass, memory, drift::CALLBACK, live.unwrap_or_default());
         }
-        None => {}
+        None => upkeep::note_edit(pass.desired, memory, drift::CALLBACK),
     }
     if is_subscribed && is_routed == Some(true) {
         return Ok(());
@@ -141,8 +142,13 @@ fn route(
     if has_no_callback {
         return Err(without_callback(pass, memory, seen.begun, step));
     }
+    // Nobody is known to have changed what cannot be read.
+    let why = "route this number's messages to the desired URL";
+    if is_routed.is_none() && upkeep(pass.desired, memory, drift::CALLBACK) == Upkeep::Report {
+        return Err(paced(pass, memory, seen.begun, step, why));
+    }
     let differs = (Reason::WebhookDiffers, "the webhook");
-    Err(kept_up(pass, memory, seen.begun, step, differs, "route this number's messages to the desired URL"))
+    Err(kept_up(pass, memory, seen.begun, step, differs, why))
 }
 
 /// Once per `retry`: that Meta shows no callback URL of the app may be a limit of what it shows.

@@ -124,10 +124,7 @@ pub(super) fn live_elsewhere(
     seen: &Seen,
     number: &Number,
 ) -> Option<Block> {
-    let is_twin = |other: &Arc<Number>| other.id != number.id && !other.has_left() && other.is_registered();
-    let mut others = pass.observed.search.iter().filter(|searched| searched.account != seen.account);
-    let hit = others.find(|searched| searched.numbers.iter().any(is_twin))?;
-    let place = place(pass, view, &hit.account);
+    let place = twin(pass, view, seen, number)?;
     Some(Block::new(
         Reason::NumberLiveElsewhere,
         format!(
@@ -138,6 +135,14 @@ pub(super) fn live_elsewhere(
             pass.command("retry")
         ),
     ))
+}
+
+/// The other account in reach in which the number is live under another id.
+pub(super) fn twin(pass: &Pass, view: &PortfolioView, seen: &Seen, number: &Number) -> Option<String> {
+    let is_twin = |other: &Arc<Number>| other.id != number.id && !other.has_left() && other.is_registered();
+    let mut others = pass.observed.search.iter().filter(|searched| searched.account != seen.account);
+    let hit = others.find(|searched| searched.numbers.iter().any(is_twin))?;
+    Some(place(pass, view, &hit.account))
 }
 
 /// An account that may have the number, and whose list could not be read now, or that is not known yet to be in reach. One

@@ -5,11 +5,12 @@ use jiff::Timestamp;
 use crate::engine::{
     plan::{
         aside::Writable,
+        find,
         naming::{self, Grant},
         pass::{Gate, Pass, Seen, Stop},
         pin::{self, Pin},
         register::{self, Next},
-        undecided,
+        resolve, undecided,
     },
     rule::say,
     value::{
@@ -43,7 +44,7 @@ pub(super) fn go_live(
     }
     // A registration moves a name that is in review to where the live one is, unreviewed.
     naming::not_queued(number)?;
-    let cause = registered_again(pass, memory, number, seen)?;
+    let cause = unless_elsewhere(pass, memory, number, seen, registered_again(pass, memory, number, seen)?)?;
     if !is_free {
         return Err(Stop::block(Block::new(
             Reason::NameNotLiveYet,
@@ -55,6 +56,23 @@ pub(super) fn go_live(
     let (account, number) = (seen.account.clone(), number.id.clone());
     let step = Step::Register { account, number, secret, in_review: None };
     Err(pass.step(step, "register once more: that makes the approved display name live".into(), cause))
+}
+
+/// A registration takes the number away from another account in which it is live too, so a person decides.
+fn unless_elsewhere(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen, cause: Cause) -> Gate<Cause> {
+    let Some(place) = find::twin(pass, resolve::portfolio(pass)?, seen, number) else { return Ok(cause) };
+    match &pass.retry {
+        Some(retry) => Ok(Cause::Retry(retry.value.clone())),
+        None => Err(Stop::block(waits(
+            pass,
+            memory,
+            &format!(
+                "{} is live in {place} too, and that takes it away from there, so it is not done by itself; to do it all the same run {}",
+                pass.desired.number,
+                pass.command("retry")
+            ),
+        ))),
+    }
 }
 
 /// Why it may be registered once more now.

@@ -10,7 +10,7 @@ use crate::engine::{
     },
     rule::{
         drift,
-        naming::{NameState, Standing, has_approved_change, standing},
+        naming::{NameState, Standing, has_approved_change, is_change_hidden, standing},
         upkeep::{self, Upkeep, upkeep},
     },
     value::{
@@ -55,6 +55,10 @@ fn note(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen, standing
             upkeep::note_other(desired, memory, drift::NAME, live, pass.limits, pass.now);
         }
         Standing::Hidden => return,
+    }
+    // An approval that cannot be read now may go on, and what was registered for it counts.
+    if !matches!(standing, Standing::Live(_)) && number.new_name_status.is_refused() {
+        return;
     }
     let approved = &mut memory.marks.approved;
     if *standing != Standing::Waiting(NameState::Usable) {
@@ -137,6 +141,7 @@ impl Rename<'_> {
             return Err(Stop::block(self.differs(&why)));
         }
         let agreed = self.agreed(is_expired)?;
+        let agreed = if !is_expired && is_change_hidden(number) { self.asked_blindly()? } else { agreed };
         if standing(number, name, memory) != Standing::Live(NameState::Expired) {
             go_live::may_follow(pass, memory, number, self.seen)?;
         }
@@ -188,6 +193,22 @@ impl Rename<'_> {
             Some(retry) => Ok(Cause::Retry(retry.value.clone())),
             None => Err(Stop::block(block)),
         }
+    }
+
+    /// A submission goes over a review or an approval, so while none can be read a person decides.
+    fn asked_blindly(&self) -> Result<Cause, Stop> {
+        if let Some(retry) = &self.pass.retry {
+            return Ok(Cause::Retry(retry.value.clone()));
+        }
+        let name = &self.pass.desired.display_name;
+        Err(Stop::block(Block::new(
+            Reason::ObservationIncomplete,
+            format!(
+                "{}, and {name:?} is not submitted: Meta does not show now whether a change of the name is in review or approved, and a submission may undo that; it goes on by itself when Meta shows it; to submit the name all the same run {}",
+                self.serves(),
+                self.pass.command("retry")
+            ),
+        )))
     }
 
     /// Whether the name was submitted before, and what was wished then is over: it was live since, or another one was

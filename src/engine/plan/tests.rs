@@ -2683,6 +2683,79 @@ fn a_new_name_of_a_registered_number_is_submitted_once() {
 }
 
 #[test]
+fn a_number_that_is_live_in_another_account_too_is_not_registered_once_more_by_itself() {
+    let twin = |is_live: bool| {
+        stays_approved().see(move |o| {
+            let mut number = crate::engine::fixture::new_number();
+            number.id = "777".into();
+            let platform = if is_live { PlatformType::CloudApi } else { PlatformType::NotApplicable };
+            number.platform = Field::Is(platform);
+            let begun = o.begun;
+            o.search.push(searched(OTHER_ACCOUNT, begun));
+            o.search[1].numbers.push(Arc::new(number));
+        })
+    };
+    check(vec![
+        ("not live there", twin(false), "Register"),
+        ("live there", twin(true), "Rest"),
+        ("live there, asked", twin(true).desire(retry("1")), "Register"),
+    ]);
+    let (reason, message) = name_says(&twin(true));
+    assert_eq!(reason, Reason::NameNotLive);
+    assert!(message.contains(OTHER_ACCOUNT) && message.contains("takes it away"), "{message}");
+}
+
+/// A look that did not get what waits beside the live name.
+fn change_hidden(number: &mut Number) {
+    (number.new_display_name, number.new_name_status) = (Field::Refused, Field::Refused);
+}
+
+#[test]
+fn a_look_without_what_waits_beside_the_live_name_forgets_no_approval() {
+    let status_hidden: fn(&mut Number) = |number| number.new_name_status = Field::Refused;
+    let done = || stays_approved().act(StepKind::Register, accepted()).after(3 * HOUR).pass();
+    let told = name_says(&done());
+    for hides in [status_hidden, change_hidden] {
+        let hidden = done().number(hides).pass();
+        assert_eq!(hidden.says(), "Rest");
+        let back = hidden.after(3 * HOUR).number(beside("APPROVED")).pass().after(3 * HOUR);
+        assert_eq!((back.says(), name_says(&back)), ("Rest".into(), told.clone()), "one registration");
+        let lost = stays_approved().die(StepKind::Register).number(hides).after(MINUTE).pass();
+        assert_eq!(lost.says(), "EffectNotVisibleYet", "a lost reply is not answered by what is not shown");
+        assert!(lost.memory.in_flight.is_some());
+        let shown = lost.number(live).after(MINUTE).pass();
+        assert!(shown.memory.in_flight.is_none(), "it is live");
+    }
+}
+
+#[test]
+fn no_name_is_submitted_by_itself_over_what_cannot_be_read() {
+    let status_hidden: fn(&mut Number) = |number| number.new_name_status = Field::Refused;
+    let name_hidden: fn(&mut Number) = |number| number.new_display_name = Field::Refused;
+    for hides in [status_hidden, name_hidden, change_hidden] {
+        let hidden = renamed().number(hides);
+        check(vec![
+            ("by itself", hidden.clone(), "Rest"),
+            ("after a day", hidden.clone().pass().after(24 * HOUR), "Rest"),
+            ("a person asks", hidden.clone().desire(retry("1")), "SubmitName"),
+            (
+                "a person asked once",
+                hidden.clone().desire(retry("1")).act(StepKind::SubmitName, accepted()).after(25 * HOUR),
+                "Rest",
+            ),
+            ("shown again", hidden.clone().pass().number(nothing_beside), "SubmitName"),
+        ]);
+        let (reason, message) = name_says(&hidden);
+        assert_eq!(reason, Reason::ObservationIncomplete);
+        assert!(message.contains("retry"), "{message}");
+    }
+}
+
+fn nothing_beside(number: &mut Number) {
+    (number.new_display_name, number.new_name_status) = (Field::Absent, Field::Is(NameStatus::None));
+}
+
+#[test]
 fn a_review_is_not_spent_where_the_registration_after_it_would_fail() {
     let wrong = stays_approved().act(StepKind::Register, refused(133_005, None, Class::Person)).after(HOUR);
     let other = wrong.desire(|d| d.display_name = "Acme Dois".into());
@@ -2903,6 +2976,20 @@ fn foreign() -> Vec<(&'static str, Changes, StepKind)> {
     ]
 }
 
+/// The spec asks for another value of this very field. The subscription has none: it is managed with the webhook.
+fn edited(world: World, field: &str) -> World {
+    let webhook = world.desired.webhook.clone();
+    match field {
+        "profile.about" => world.desire(|d| d.profile.about = Some("Open 10-18".into())),
+        "webhook.callbackUrl" => world.desire(|d| {
+            d.webhook.as_mut().unwrap().callback_url = "https://acme.example/wa/2".into();
+        }),
+        "webhook.subscription" => world.desire(|d| d.webhook = None).pass().desire(|d| d.webhook = webhook),
+        _ => panic!("{field}"),
+    }
+    .desire(|d| d.generation += 1)
+}
+
 /// What a setting waits for.
 fn setting_says(world: &World) -> (Reason, String) {
     let plan = world.plan();
@@ -2930,7 +3017,8 @@ fn whoever_changes_a_field_a_fourth_time_in_an_hour_has_the_last_word() {
             ("left", world.clone(), "Rest"),
             ("left after a day", world.clone().after(24 * HOUR), "Rest"),
             ("a person asks", asked.clone(), step.as_str()),
-            ("an edit", world.clone().desire(|d| d.generation = 2), step.as_str()),
+            ("an edit of something else", world.clone().desire(|d| d.generation = 2), "Rest"),
+            ("an edit", edited(world.clone(), field), step.as_str()),
         ]);
         let once = asked.act(step, accepted()).after(5 * MINUTE);
         assert_eq!(change(as_desired(once).pass().after(MINUTE)).pass().says(), "Rest", "{field}: once");
@@ -2977,7 +3065,8 @@ fn with_report_a_change_by_somebody_else_is_told_and_an_edit_is_written() {
             ("told", drifted.clone(), "Rest"),
             ("told after a day", drifted.clone().after(24 * HOUR), "Rest"),
             ("a person asks", drifted.clone().desire(retry("1")), step.as_str()),
-            ("an edit", drifted.clone().desire(|d| d.generation = 2), step.as_str()),
+            ("an edit of something else", drifted.clone().desire(|d| d.generation = 2), "Rest"),
+            ("an edit", edited(drifted.clone(), field), step.as_str()),
             ("never as desired yet", change(never.after(MINUTE)), step.as_str()),
         ]);
         let (reason, message) = setting_says(&drifted);
@@ -2985,5 +3074,53 @@ fn with_report_a_change_by_somebody_else_is_told_and_an_edit_is_written() {
         assert!(message.contains(field) && message.contains("driftPolicy"), "{message}");
         let once = drifted.desire(retry("1")).act(step, accepted()).after(5 * MINUTE);
         assert_eq!(once.says(), "Rest", "{field}: one retry is one write");
+    }
+}
+
+#[test]
+fn to_ask_for_a_report_writes_nothing_that_somebody_else_changed() {
+    use crate::engine::value::desired::DriftPolicy;
+    let report = |d: &mut Desired| (d.generation, d.drift) = (2, DriftPolicy::Report);
+    for (field, change, _) in foreign() {
+        check(vec![(field, change(in_sync().after(MINUTE)).desire(report), "Rest")]);
+    }
+    let theirs = renamed().desire(|d| d.display_name = "Acme Alt".into()).pass().number(|n| {
+        n.verified_name = Field::Is("Somebody".into());
+    });
+    check(vec![
+        ("a name, with Enforce", theirs.clone().after(MINUTE), "SubmitName"),
+        ("a name", theirs.after(MINUTE).desire(report), "Rest"),
+    ]);
+}
+
+#[test]
+fn an_edit_that_is_taken_back_is_a_new_word_too() {
+    use crate::engine::value::desired::DriftPolicy;
+    let about = |text: &'static str| move |d: &mut Desired| d.profile.about = Some(text.into());
+    let world = in_sync().desire(|d| d.drift = DriftPolicy::Report).desire(about("Open 10-18"));
+    let world = world.act(StepKind::WriteProfile, accepted()).desire(about("Open 9-17"));
+    let written = world.desire(|d| d.generation = 3).after(MINUTE).see(|o| {
+        let Fact::Known(profile) = &mut o.profile else { panic!() };
+        profile.about = Some("Open 10-18".into());
+    });
+    assert_eq!(written.says(), "WriteProfile");
+}
+
+#[test]
+fn a_generation_that_an_earlier_version_kept_makes_nothing_be_written() {
+    use crate::engine::value::desired::DriftPolicy;
+    let earlier = |m: &mut crate::engine::value::memory::Memory| {
+        m.marks.in_sync.values_mut().for_each(|kept| *kept = 1)
+    };
+    for (field, change, step) in foreign() {
+        let world = in_sync().remember(earlier).desire(|d| d.generation = 7);
+        let kept = world.memory.marks.in_sync.clone();
+        let drifted = change(world.clone().after(MINUTE));
+        check(vec![
+            (field, drifted.clone().desire(|d| d.drift = DriftPolicy::Report), "Rest"),
+            (field, drifted, step.as_str()),
+        ]);
+        let seen = world.pass().memory.marks.in_sync;
+        assert!(kept.keys().eq(seen.keys()) && seen.values().all(|sum| *sum > 1 << 32), "{seen:?}");
     }
 }

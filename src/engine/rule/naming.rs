@@ -86,6 +86,16 @@ pub(in crate::engine) fn has_approved_change(number: &Number) -> bool {
     matches!(status, Some(NameStatus::Approved | NameStatus::AvailableWithoutReview))
 }
 
+/// Whether Meta may have a change open beside the live name, since it does not let the change be read. Not read is not absent.
+pub(in crate::engine) fn is_change_hidden(number: &Number) -> bool {
+    number.new_name_status.is_refused() || number.new_display_name.is_refused()
+}
+
+/// Whether a name that may be used waits beside the live one, or did and cannot be read now.
+pub(in crate::engine) fn may_have_approved_change(number: &Number, memory: &Memory) -> bool {
+    has_approved_change(number) || (number.new_name_status.is_refused() && memory.marks.approved.is_some())
+}
+
 /// What Meta says of this very name.
 pub(in crate::engine) fn own_state(number: &Number, name: &str) -> NameState {
     of_word(own_status(number, name))

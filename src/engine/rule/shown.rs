@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use crate::engine::{
-    rule::naming::{has_approved_change, shows},
+    rule::naming::{has_approved_change, may_have_approved_change, shows},
     value::{
         condition::Truth,
         condition_type::ConditionType,
@@ -135,7 +135,8 @@ pub(in crate::engine) fn in_number(
             !memory.marks.needs_new_proof() && number.code.value() == Some(&CodeStatus::Verified)
         }
         StepKind::Register => {
-            number.is_registered() && !(has_approved_change(number) && memory.has_registered_again())
+            number.is_registered()
+                && !(memory.has_registered_again() && may_have_approved_change(number, memory))
         }
         StepKind::SubmitName => subject.is_some_and(|name| shows(number, name)),
         StepKind::Deregister => number.platform.value() == Some(&PlatformType::NotApplicable),

@@ -5,12 +5,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::engine::value::{
-    desired::{Desired, DriftPolicy},
-    drift::NAME,
+    consent::sum,
+    desired::{Desired, DesiredProfile, DriftPolicy},
+    display_name::written,
+    drift::{CALLBACK, NAME, PROFILE, SUBSCRIPTION},
     limits::Limits,
     memory::Memory,
+    step::Step,
     time::later,
 };
+
+/// The sum of a value has this bit, and no number of a generation is so large. Larger ones would not be exact in JSON.
+const SUM: i64 = 1 << 48;
+/// Kept where the spec asks for another value than Meta was seen to have.
+const ASKED: i64 = 0;
 
 /// What is remembered of a foreign value, in characters.
 const SHORT: usize = 120;
@@ -18,7 +26,7 @@ const SHORT: usize = 120;
 /// Why a field differs, and what that allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Upkeep {
-    /// Meta was never seen to have what this generation asks for: it is written.
+    /// Meta was never seen to have the value that the spec asks for: it is written.
     Asked,
     /// The number was found live under another name, and nobody said yet that it is to be renamed. A wrong name in a
     /// manifest must not cost a live number its own.
@@ -33,7 +41,7 @@ pub(in crate::engine) enum Upkeep {
 
 /// What a difference in a field allows.
 pub(in crate::engine) fn upkeep(desired: &Desired, memory: &Memory, field: &str) -> Upkeep {
-    if memory.marks.in_sync.get(field) != Some(&desired.generation) {
+    if !is_in_sync(desired, memory, field) {
         return if field == NAME && was_found_otherwise(memory) { Upkeep::Found } else { Upkeep::Asked };
     }
     if desired.drift == DriftPolicy::Report {
@@ -56,10 +64,12 @@ fn was_found_otherwise(memory: &Memory) -> bool {
 
 /// Remembers that Meta has the desired value of a field.
 pub(in crate::engine) fn note_same(desired: &Desired, memory: &mut Memory, field: &str) {
+    let Some(now) = wanted(desired, field) else { return };
+    let is_new = !is_in_sync(desired, memory, field);
     let marks = &mut memory.marks;
-    if marks.in_sync.get(field) != Some(&desired.generation) {
-        marks.in_sync.insert(field.to_owned(), desired.generation);
-        // An edit is a new word.
+    marks.in_sync.insert(field.to_owned(), now);
+    if is_new {
+        // An edit of the field is a new word.
         marks.repairs.remove(field);
     }
     if let Some(repairs) = marks.repairs.get_mut(field) {
@@ -71,10 +81,81 @@ pub(in crate::engine) fn note_same(desired: &Desired, memory: &mut Memory, field
     }
 }
 
-/// Whether Meta was seen to have what this generation asks for, since it was last written again.
+/// Remembers that the spec asks for another value than Meta was seen to have, however soon it asks for that one again.
+pub(in crate::engine) fn note_edit(desired: &Desired, memory: &mut Memory, field: &str) {
+    if memory.marks.in_sync.contains_key(field) && !is_in_sync(desired, memory, field) {
+        memory.marks.in_sync.insert(field.to_owned(), ASKED);
+    }
+}
+
+/// Forgets the settings that the spec does not manage any more. When it does again, that is a new word.
+pub(in crate::engine) fn forget_unmanaged(desired: &Desired, memory: &mut Memory) {
+    let is_setting = |field: &str| matches!(field, CALLBACK | SUBSCRIPTION) || field.starts_with(PROFILE);
+    let stays = |field: &str| !is_setting(field) || wanted(desired, field).is_some();
+    memory.marks.in_sync.retain(|field, _| stays(field));
+    memory.marks.repairs.retain(|field, _| stays(field));
+}
+
+/// Whether Meta was seen to have the value that the spec asks for.
+pub(in crate::engine) fn is_in_sync(desired: &Desired, memory: &Memory, field: &str) -> bool {
+    let kept = memory.marks.in_sync.get(field);
+    wanted(desired, field).is_some_and(|now| kept.is_some_and(|kept| stands_for(*kept, now)))
+}
+
+/// Before there were sums, the generation was kept, which does not tell the value. Nothing is written for that.
+fn stands_for(kept: i64, value: i64) -> bool {
+    kept == value || (kept != ASKED && kept & SUM == 0)
+}
+
+/// The sum of the value that the spec asks for.
+fn wanted(desired: &Desired, field: &str) -> Option<i64> {
+    let webhook = desired.webhook.as_ref();
+    match field {
+        NAME => Some(of_name(&desired.display_name)),
+        CALLBACK => webhook.map(|webhook| of_text(&webhook.callback_url)),
+        SUBSCRIPTION => webhook.map(|_| of_text("")),
+        _ => of_profile(&desired.profile, field.strip_prefix(PROFILE)?),
+    }
+}
+
+fn of_name(name: &str) -> i64 {
+    of_text(&written(name))
+}
+
+fn of_profile(profile: &DesiredProfile, field: &str) -> Option<i64> {
+    let text = match field {
+        "about" => profile.about.as_deref(),
+        "address" => profile.address.as_deref(),
+        "description" => profile.description.as_deref(),
+        "email" => profile.email.as_deref(),
+        "websites" => return profile.websites.as_ref().map(|all| of_text(&all.join("\n"))),
+        "vertical" => profile.vertical.as_deref(),
+        _ => None,
+    };
+    text.map(of_text)
+}
+
+#[expect(clippy::cast_possible_wrap, reason = "it is below 2^48")]
+fn of_text(text: &str) -> i64 {
+    SUM | (sum(text) & (SUM as u64 - 1)) as i64
+}
+
+/// The value that a step writes to a field.
+fn sent(step: &Step, field: &str) -> Option<i64> {
+    match step {
+        Step::RouteWebhook { url, .. } => Some(of_text(url)),
+        Step::SubscribeApp { .. } => Some(of_text("")),
+        Step::WriteProfile { fields, .. } => of_profile(fields, field.strip_prefix(PROFILE)?),
+        _ => None,
+    }
+}
+
+/// Whether Meta was seen to have what the spec asks for, since it was last written again.
 pub(in crate::engine) fn was_live_since(desired: &Desired, memory: &Memory, field: &str) -> bool {
     let is_open = memory.marks.repairs.get(field).is_some_and(|repairs| repairs.is_open);
-    memory.marks.in_sync.get(field) == Some(&desired.generation) && !is_open
+    let kept = memory.marks.in_sync.get(field).copied();
+    let was_seen = kept.is_some() && (kept == wanted(desired, field) || kept == Some(desired.generation));
+    was_seen && !is_open
 }
 
 /// Remembers what somebody else made of a field, once that was repaired too often.
@@ -86,6 +167,7 @@ pub(in crate::engine) fn note_other(
     limits: &Limits,
     now: Timestamp,
 ) {
+    note_edit(desired, memory, field);
     if matches!(upkeep(desired, memory, field), Upkeep::Asked | Upkeep::Found) {
         return;
     }
@@ -99,18 +181,28 @@ pub(in crate::engine) fn note_other(
     }
 }
 
-/// Counts a write that Meta took, of fields that somebody else had changed in this generation.
+/// Counts a write that Meta took, of fields that somebody else had changed.
 pub(in crate::engine) fn note_written(
     memory: &mut Memory,
-    generation: i64,
+    step: &Step,
     fields: &[String],
     limits: &Limits,
     at: Timestamp,
 ) {
     for field in fields {
-        if memory.marks.in_sync.get(field) == Some(&generation) {
-            memory.marks.note_repair(field, at, limits.repairs);
-        }
+        note_value(memory, field, sent(step, field), limits, at);
+    }
+}
+
+/// Counts a name that Meta took.
+pub(in crate::engine) fn note_submitted(memory: &mut Memory, name: &str, limits: &Limits, at: Timestamp) {
+    note_value(memory, NAME, Some(of_name(name)), limits, at);
+}
+
+fn note_value(memory: &mut Memory, field: &str, value: Option<i64>, limits: &Limits, at: Timestamp) {
+    let kept = memory.marks.in_sync.get(field).copied();
+    if value.zip(kept).is_some_and(|(value, kept)| stands_for(kept, value)) {
+        memory.marks.note_repair(field, at, limits.repairs);
     }
 }
 

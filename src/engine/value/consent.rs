@@ -29,9 +29,13 @@ const SHORT: usize = 64;
 /// assert_ne!(digest("anna-1"), digest("anna-2"));
 /// ```
 pub fn digest(value: &str) -> String {
-    // FNV-1a, of 64 bits.
+    format!("#{:016x}", sum(value))
+}
+
+/// FNV-1a, of 64 bits: the same in every version.
+pub(in crate::engine) fn sum(text: &str) -> u64 {
     let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    format!("#{:016x}", value.bytes().fold(0xcbf2_9ce4_8422_2325, step))
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 /// Whether a value is longer than a consent may be. Cut, two of them might be one.

@@ -414,6 +414,25 @@ impl Failure {
         self.refusal().is_some_and(Refusal::is_answer)
     }
 
+    /// Why the call came to nothing, in words.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::failure::Failure;
+    /// assert_eq!(Failure::NoAnswer("no answer in time".into()).told(), "no answer in time");
+    /// ```
+    pub fn told(&self) -> String {
+        match self {
+            Self::Refused(refusal) => {
+                let subcode = refusal.subcode.map(|subcode| format!("/{subcode}")).unwrap_or_default();
+                format!("Meta: {} ({}{subcode})", refusal.message, refusal.code)
+            }
+            Self::NoAnswer(why) | Self::TooLarge(why) | Self::NotSent(why) => why.clone(),
+            Self::Throttled(until) => {
+                format!("Meta's limits are used up; calls are welcome again at {until}")
+            }
+        }
+    }
+
     /// Whether Meta decided, about the object or about the credential.
     pub fn is_decision(&self) -> bool {
         self.refusal().is_some_and(|refusal| refusal.class.is_decision())

@@ -570,7 +570,7 @@ pub struct Marks {
     pub on_phone: Option<Timestamp>,
     /// The desired name of a registered number, once Meta approved it and until it is live, and since when that shows.
     pub approved: Option<(String, Timestamp)>,
-    /// Of each managed field: the last generation whose value Meta was seen to have.
+    /// Of each managed field: a sum of the desired value that Meta was last seen to have.
     pub in_sync: BTreeMap<String, i64>,
     /// Of each managed field that somebody else changed: what was done about it.
     pub repairs: BTreeMap<String, Repairs>,

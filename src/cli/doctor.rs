@@ -1,0 +1,162 @@
+//! `doctor`: what is wrong with a channel, link by link from the token to the number's health. Writes nothing.
+//!
+//! It is another view of the pass that `plan` makes, so both say the same. Channels come from manifests or from the
+//! cluster; no operator has to run.
+
+mod report;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use kube::{Api, api::ListParams};
+use report::Report;
+
+use crate::engine::assess::chain::{Above, Chain, OfPortfolio, of_channel, of_portfolio};
+use crate::engine::{assess::Given, desired::PortfolioRef};
+use crate::{
+    api::v1alpha1::WhatsAppChannel,
+    cli::{
+        channel::{ClusterArgs, call, connect},
+        exit::{Ending, Exit, Problem},
+        plan::{
+            input::{self, Input},
+            portfolio::Found,
+            survey::{MetaArgs, Planner, claimed, found},
+        },
+        render::{self, OutputArgs},
+    },
+};
+
+/// Shows link by link, from the token to the number's health, what holds and what breaks first; writes nothing.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+The links: token, scopes, app, portfolio, account, subscription, number, name, code, registration, webhook, payment,
+health. Each has a mark: ok, warn (it works with a flaw, or nobody but the operator or Meta has to act), broken (a
+person has to act), not checked. Credentials of a portfolio come from where plan takes them.
+
+Exit codes: 0 nothing is broken, 3 something is, 1 error: also when nothing is known to be
+broken and something could not be read; it is named.")]
+pub struct DoctorArgs {
+    /// Name of a channel in the cluster; else every channel of the namespace.
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// A file, a folder, or - for standard input, instead of channels in the cluster; may be given again.
+    #[arg(short, long = "filename", num_args = 1.., value_name = "PATH", conflicts_with = "name")]
+    pub files: Vec<PathBuf>,
+    /// Every channel of every namespace.
+    #[arg(short = 'A', long, conflicts_with_all = ["name", "files", "namespace"])]
+    pub all_namespaces: bool,
+    #[command(flatten)]
+    pub meta: MetaArgs,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Looks, and prints what it found.
+///
+/// # Errors
+///
+/// When there is nothing to look at, credentials are missing, or something could not be read: what was found is printed
+/// then all the same.
+pub async fn doctor(args: &DoctorArgs) -> Ending {
+    let mut asked = Asked::from_args(args).await?;
+    let planner = match asked.client.take() {
+        Some(client) => args.meta.open_cluster(client, &mut asked.input).await?.0,
+        None => args.meta.open_files(&args.cluster, &mut asked.input).await?.0,
+    };
+    let report = examine(&planner, &asked, args.name.as_deref()).await?;
+    render::print(args.output.output, &report, report::text)?;
+    match (report.broken, report.problem()) {
+        (0, Some(problem)) => Err(problem),
+        (0, None) => Ok(Exit::Done),
+        _ => Ok(Exit::Refused),
+    }
+}
+
+/// What is asked about.
+struct Asked {
+    input: Input,
+    /// Channels whose spec cannot be understood.
+    invalid: Vec<(WhatsAppChannel, String)>,
+    /// Where the channels are from, unless they are manifests.
+    client: Option<kube::Client>,
+}
+
+impl Asked {
+    async fn from_args(args: &DoctorArgs) -> Result<Self, Problem> {
+        if !args.files.is_empty() {
+            let input = input::read(&args.files, args.cluster.namespace.as_deref())?;
+            return Ok(Self { input, invalid: Vec::new(), client: None });
+        }
+        let (client, namespace) = connect(&args.cluster).await?;
+        let (api, place): (Api<WhatsAppChannel>, _) = match args.all_namespaces {
+            true => (Api::all(client.clone()), "any namespace".to_owned()),
+            false => (Api::namespaced(client.clone(), &namespace), format!("namespace {namespace}")),
+        };
+        // Also for one: another of the namespace may manage the same number.
+        let all = call(&format!("list the channels of {place}"), api.list(&ListParams::default())).await?;
+        let is_there = args
+            .name
+            .as_ref()
+            .is_none_or(|name| all.items.iter().any(|object| object.metadata.name.as_ref() == Some(name)));
+        if all.items.is_empty() || !is_there {
+            let what = args.name.as_ref().map_or_else(String::new, |name| format!(" {name}"));
+            return Err(Problem::new(format!("there is no channel{what} in {place}"))
+                .next("see which there are: kubectl get whatsapp --all-namespaces"));
+        }
+        let (input, invalid) = Input::of_objects(all.items);
+        let invalid = invalid.into_iter().map(|(object, why)| (object, why.to_string())).collect();
+        Ok(Self { input, invalid, client: Some(client) })
+    }
+}
+
+/// Looks at every portfolio and channel that is asked about, and at no other.
+async fn examine(planner: &Planner, asked: &Asked, name: Option<&str>) -> Result<Report, Problem> {
+    let input = &asked.input;
+    let is_asked = |of: &str| name.is_none_or(|name| name == of);
+    let mut channels = claimed(&input.channels);
+    channels.retain(|(manifest, _)| is_asked(&manifest.desired.name));
+    let is_used = |of: &PortfolioRef| channels.iter().any(|(manifest, _)| manifest.desired.portfolio == *of);
+    let wanted = input.portfolios.iter().filter(|of| asked.client.is_none() || is_used(&of.reference()));
+    let known = planner.judge(wanted).await?;
+    let mut report = Report::new(&planner.portfolios.origin, input);
+    for desired in input.portfolios.iter().filter(|of| !is_used(&of.reference())) {
+        if let Some(known) = known.get(&desired.reference()) {
+            let (observed, assessment) = (&known.observed, &known.assessment);
+            report.portfolio(desired, of_portfolio(OfPortfolio { desired, observed, assessment }));
+        }
+    }
+    for (manifest, claim) in channels {
+        let desired = &manifest.desired;
+        let portfolio = found(input, &known, desired);
+        let looked = planner.look(manifest, claim, &portfolio).await;
+        let given = Given {
+            desired,
+            observed: &looked.observed,
+            plan: &looked.plan,
+            outcome: None,
+            before: &looked.before,
+            limits: &planner.portfolios.limits,
+            now: looked.now,
+        };
+        let of = input.portfolios.iter().find(|of| of.reference() == desired.portfolio);
+        let above = match (&portfolio, of, input.unreadable.get(&desired.portfolio)) {
+            (Found::Known(known), Some(desired), _) => Above::Portfolio(OfPortfolio {
+                desired,
+                observed: &known.observed,
+                assessment: &known.assessment,
+            }),
+            (Found::NotReadable, _, Some(unread)) => Above::Unread(&unread.why),
+            _ => Above::None,
+        };
+        report.channel(manifest, of_channel(&given, &looked.memory, &looked.assessment, above));
+    }
+    for (object, why) in
+        asked.invalid.iter().filter(|(object, _)| object.metadata.name.as_deref().is_some_and(is_asked))
+    {
+        report.invalid(object, Chain::not_understood(why, planner.started));
+    }
+    Ok(report)
+}

@@ -1,0 +1,254 @@
+//! What was found, as people and programs read it.
+
+use jiff::Timestamp;
+use kube::Resource;
+use serde::Serialize;
+
+use crate::engine::{
+    assess::chain::{Chain, Link, LinkKind, Mark, Next},
+    desired::DesiredPortfolio,
+};
+use crate::{
+    api::{
+        lower,
+        v1alpha1::{WaitingFor, WhatsAppChannel},
+    },
+    cli::{
+        check::many,
+        exit::Problem,
+        explain,
+        plan::{
+            input::{Input, Manifest},
+            secret::Origin,
+        },
+        render::{Text, Tone, Words, paint},
+        status,
+    },
+};
+
+/// Everything that was looked at.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    api_version: String,
+    kind: &'static str,
+    /// `sandbox`, `given` or `cluster`: where credentials came from.
+    origin: &'static str,
+    notes: Vec<String>,
+    /// Those of the manifests that no channel here uses.
+    portfolios: Vec<Examined>,
+    channels: Vec<Examined>,
+    /// How many of all have something broken.
+    pub broken: usize,
+    /// How many of all have a link that should have been read and was not.
+    not_read: usize,
+}
+
+/// One object and its chain.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Examined {
+    kind: &'static str,
+    namespace: String,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phone_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    links: Vec<LinkReport>,
+    /// What is to be done first, if anything is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<NextReport>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LinkReport {
+    link: &'static str,
+    mark: &'static str,
+    read: String,
+    /// It should have been read and was not.
+    failed: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NextReport {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<&'static str>,
+    reason: &'static str,
+    message: String,
+    remedy: &'static str,
+    who_moves: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_for: Option<WaitingFor>,
+}
+
+impl LinkReport {
+    fn new(link: &Link) -> Self {
+        Self {
+            link: link.kind.as_str(),
+            mark: link.mark.as_str(),
+            read: link.read.clone(),
+            failed: link.failed,
+        }
+    }
+}
+
+impl NextReport {
+    fn new(next: &Next) -> Self {
+        let row = next.reason.row();
+        Self {
+            link: next.link.map(LinkKind::as_str),
+            reason: row.name,
+            message: next.message.clone(),
+            remedy: row.remedy,
+            who_moves: explain::who_moves(row.kind),
+            waiting_for: next.wait.as_ref().and_then(|wait| lower::waiting(std::slice::from_ref(wait)).pop()),
+        }
+    }
+}
+
+impl Report {
+    /// An empty one.
+    pub fn new(origin: &Origin, input: &Input) -> Self {
+        Self {
+            api_version: WhatsAppChannel::api_version(&()).into_owned(),
+            kind: "Doctor",
+            origin: origin.as_str(),
+            notes: input.notes.clone(),
+            portfolios: Vec::new(),
+            channels: Vec::new(),
+            broken: 0,
+            not_read: 0,
+        }
+    }
+
+    fn count(&mut self, chain: &Chain) -> (Vec<LinkReport>, Option<NextReport>) {
+        self.broken += usize::from(chain.is_broken());
+        self.not_read += usize::from(chain.is_unread());
+        (chain.links.iter().map(LinkReport::new).collect(), chain.next.as_ref().map(NextReport::new))
+    }
+
+    /// Adds a portfolio.
+    pub fn portfolio(&mut self, desired: &DesiredPortfolio, chain: Chain) {
+        let (links, next) = self.count(&chain);
+        self.portfolios.push(Examined {
+            kind: "WhatsAppPortfolio",
+            namespace: desired.namespace.clone(),
+            name: desired.name.clone(),
+            phone_number: None,
+            display_name: None,
+            file: None,
+            line: None,
+            links,
+            next,
+        });
+    }
+
+    /// Adds a channel.
+    pub fn channel(&mut self, manifest: &Manifest, chain: Chain) {
+        let (links, next) = self.count(&chain);
+        let (file, line) = manifest.place.clone().unzip();
+        self.channels.push(Examined {
+            kind: "WhatsAppChannel",
+            namespace: manifest.desired.namespace.clone(),
+            name: manifest.desired.name.clone(),
+            phone_number: Some(manifest.desired.number.to_string()),
+            display_name: Some(manifest.desired.display_name.clone()),
+            file,
+            line,
+            links,
+            next,
+        });
+    }
+
+    /// Adds a channel whose spec cannot be understood.
+    pub fn invalid(&mut self, object: &WhatsAppChannel, chain: Chain) {
+        let (links, next) = self.count(&chain);
+        self.channels.push(Examined {
+            kind: "WhatsAppChannel",
+            namespace: object.metadata.namespace.clone().unwrap_or_default(),
+            name: object.metadata.name.clone().unwrap_or_default(),
+            phone_number: Some(object.spec.phone_number.clone()),
+            display_name: Some(object.spec.display_name.clone()),
+            file: None,
+            line: None,
+            links,
+            next,
+        });
+    }
+
+    /// Why this must not be taken for the whole truth.
+    pub fn problem(&self) -> Option<Problem> {
+        (self.not_read > 0).then(|| {
+            Problem::new(format!("{} could not be read whole", many(self.not_read, "object"))).next(
+                "see what is not checked and why; a Secret that you may not get can be replaced by --token-file; then run it again",
+            )
+        })
+    }
+}
+
+/// For people.
+pub fn text(report: &Report) -> Text {
+    let now = Timestamp::now();
+    let mut text = Text::new();
+    for note in &report.notes {
+        text.line(paint(Tone::Faint, format!("note: {note}")));
+    }
+    for one in report.portfolios.iter().chain(&report.channels) {
+        examined(one, &mut text, now);
+    }
+    text.line("");
+    text.line(format!(
+        "{}: {} broken, {} not read whole; nothing was written",
+        many(report.portfolios.len() + report.channels.len(), "object"),
+        report.broken,
+        report.not_read
+    ));
+    text
+}
+
+fn examined(one: &Examined, text: &mut Text, now: Timestamp) {
+    let words = [&one.phone_number, &one.display_name].map(|word| word.as_deref().unwrap_or_default());
+    text.section(&format!("{} {}/{}  {}", one.kind, one.namespace, one.name, words.join("  ")));
+    if let (Some(file), Some(line)) = (&one.file, one.line) {
+        text.indent(2, paint(Tone::Faint, format!("{file}:{line}")));
+    }
+    let broken = one.next.as_ref().and_then(|next| next.link);
+    let rows: Vec<[Words; 3]> = one
+        .links
+        .iter()
+        .map(|link| {
+            let name = link.link.to_lowercase();
+            let name = if broken == Some(link.link) { paint(Tone::Strong, name) } else { name.into() };
+            [mark(link.mark), name, (&link.read).into()]
+        })
+        .collect();
+    text.table(&rows);
+    let Some(next) = &one.next else { return };
+    let at = next.link.map(|link| format!(" at the {}", link.to_lowercase())).unwrap_or_default();
+    text.indent(2, Words::from("Next") + at + ": " + paint(Tone::Strong, next.reason) + ": " + &next.message);
+    if next.waiting_for.is_some() {
+        text.indent(2, status::what_to_do(next.remedy, &one.name, &one.namespace));
+    }
+    let Some(wait) = &next.waiting_for else {
+        text.indent(2, format!("Who: {}", next.who_moves));
+        return;
+    };
+    text.indent(2, Words::from("Who: ") + &wait.actor + ": " + paint(Tone::Strong, &wait.action));
+    status::more(wait, text, now);
+}
+
+fn mark(word: &str) -> Words {
+    match word {
+        word if word == Mark::Ok.as_str() => paint(Tone::Good, "ok"),
+        word if word == Mark::Warn.as_str() => paint(Tone::Attention, "warn"),
+        word if word == Mark::Broken.as_str() => paint(Tone::Bad, "broken"),
+        _ => paint(Tone::Faint, "not checked"),
+    }
+}

@@ -219,7 +219,10 @@ async fn whatever_meta_does_a_deletion_ends_in_its_time_and_tells_what_is_left()
             world.sandbox.inject(Fault { on: on.clone(), kind: kind.clone() });
             let (parting, message, took) = delete(&mut world).await;
             assert_eq!(parting, Parting::LeftAtMeta, "{what}: {message}\n{}", world.story());
-            assert!((595..=700).contains(&took), "{what}, {policy:?}: {took} s: {message}");
+            // Where each was refused three times nothing is left to try.
+            let is_refused = *what == "no right to write" && policy == DeletionPolicy::Deregister;
+            let least = if is_refused { 300 } else { 595 };
+            assert!((least..=700).contains(&took), "{what}, {policy:?}: {took} s: {message}");
             assert!(message.contains("override_callback_uri"), "{what}: {message}");
             assert_eq!(
                 message.contains("/deregister"),

@@ -98,7 +98,7 @@ fn shown(key: &str) -> Rule {
     match key {
         "name" | "namespace" | "uid" | "resourceVersion" | "generation" => Rule::Name,
         "creationTimestamp" | "deletionTimestamp" => Rule::Name,
-        "finalizers" => Rule::Whole,
+        "finalizers" => Rule::Held,
         "annotations" => Rule::Members(|key| if is_ours(key) { Rule::Whole } else { Rule::Nothing }),
         _ => Rule::Nothing,
     }
@@ -412,5 +412,48 @@ fn map<A, B>(event: WatchEvent<A>, to: impl FnOnce(A) -> B) -> WatchEvent<B> {
         WatchEvent::Deleted(object) => WatchEvent::Deleted(to(object)),
         WatchEvent::Bookmark(mark) => WatchEvent::Bookmark(mark),
         WatchEvent::Error(status) => WatchEvent::Error(status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::v1alpha1::WhatsAppChannel;
+
+    /// What is read of an object with so much of our own annotations and so many finalizers.
+    fn finalizers(annotations: usize, finalizers: usize) -> (bool, Option<usize>) {
+        let all: Vec<String> = (0..finalizers).map(|n| format!("example.com/one-of-them-{n:05}")).collect();
+        let text = json!({
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+            "metadata": {
+                "annotations": {"whatsapp-operator.dev/note": "x".repeat(annotations)},
+                "finalizers": all, "name": "support",
+            },
+            "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme"},
+        })
+        .to_string();
+        let mut sieve = Sieve::new(*Wanted::Live.rule(), MOST_OBJECT);
+        for bytes in text.as_bytes().chunks(1_000) {
+            sieve.feed(bytes);
+        }
+        let object = stored::<WhatsAppChannel>(&sieve.take()).expect("it names itself");
+        let is_usable = object.0.is_ok();
+        (is_usable, object.meta().finalizers.as_ref().map(Vec::len))
+    }
+
+    #[test]
+    fn what_holds_an_object_is_read_whatever_else_it_has_and_as_a_whole_or_not_at_all() {
+        assert_eq!(finalizers(10, 2), (true, Some(2)));
+        assert_eq!(finalizers(10, 2_000), (true, Some(2_000)), "within the limit there may be many");
+        assert_eq!(
+            finalizers(MOST_OBJECT - 200, 2),
+            (true, Some(2)),
+            "a few are beyond it and change nothing"
+        );
+        assert_eq!(finalizers(MOST_OBJECT + 1, 2), (false, Some(2)));
+        assert_eq!(finalizers(MOST_OBJECT + 1, 300), (false, Some(300)));
+        assert_eq!(finalizers(MOST_OBJECT - 200, 2_000), (false, None), "a part of them is none of them");
     }
 }

@@ -5,6 +5,8 @@
 
 /// Longest value that tells which object it is. Kubernetes allows names of 253 characters.
 const LONGEST_NAME: usize = 1_024;
+/// Longest list that is kept beyond the limit. One with an entry of ours may have many of others.
+const LONGEST_LIST: usize = 16 * 1_024;
 /// A longer key is no key of ours.
 const LONGEST_KEY: usize = 512;
 
@@ -15,6 +17,8 @@ pub enum Rule {
     Whole,
     /// Whatever the limit: what tells which object it is.
     Name,
+    /// Whatever the limit, as a whole or not at all: without it an object could not be let go.
+    Held,
     /// Of an object what the rules of its members keep.
     Members(fn(&str) -> Rule),
     /// Of an object the one member that the sieve was told the name of.
@@ -232,7 +236,7 @@ impl Sieve {
         let is_walked = match rule {
             Rule::Members(_) | Rule::Told => byte == b'{',
             Rule::Each(_) | Rule::Apart(_) => byte == b'[',
-            Rule::Nothing | Rule::Whole | Rule::Name => false,
+            Rule::Nothing | Rule::Whole | Rule::Name | Rule::Held => false,
         };
         if !is_walked {
             self.state =
@@ -268,6 +272,7 @@ impl Sieve {
             Rule::Nothing => return,
             // Behind its key.
             Rule::Name => run.mark + LONGEST_KEY + LONGEST_NAME,
+            Rule::Held => self.limit.max(run.mark + LONGEST_KEY + LONGEST_LIST),
             _ => self.limit,
         };
         if self.kept.json.len() + more.len() <= most {

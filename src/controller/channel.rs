@@ -383,6 +383,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             Claim::Other { .. } => Some(look_in.unwrap_or(BACKSTOP)),
             Claim::Undecided | Claim::Ours { .. } => None,
         };
+        let ends_anyway = self.is_overdue(&desired, &live.memory).then(|| live.memory.clone());
         let input = self.input(&desired, live, claim, portfolio);
         let secrets = Arc::new(NamespaceSecrets::new(client, &self.key.namespace));
         let beside = &desired.portfolio.namespace;
@@ -398,8 +399,19 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
                 debug!(namespace = %self.key.namespace, channel = %self.key.name, "changed meanwhile");
                 Ok(AGAIN)
             }
-            Err(error) => Err(Error::Pass(error)),
+            Err(error) => match ends_anyway {
+                Some(memory) => {
+                    self.part(&channel.metadata, &parting::undecided(&memory, &error.to_string())).await
+                }
+                None => Err(Error::Pass(error)),
+            },
         }
+    }
+
+    /// Whether its deletion ends with this pass, whatever comes of it.
+    fn is_overdue(&self, desired: &Desired, memory: &Memory) -> bool {
+        let (started, limits) = (self.ctx.signals.started, &self.ctx.shell.limits);
+        parting::is_overdue(desired, memory, started, limits, self.now())
     }
 
     /// Has the object carry the finalizer before anything is done that may have to be taken back.
@@ -409,10 +421,10 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             Ok(Some(written)) => *meta = written,
             Err(Failed::Conflict(_)) => return Err(Ok(AGAIN)),
             Err(Failed::Gone(_)) => return Err(Ok(self.gone())),
-            Err(error @ Failed::Forbidden(_)) => {
-                // A right that is missing holds nothing else up.
-                warn!(namespace = %self.key.namespace, channel = %self.key.name, %error, "the finalizer cannot be written");
-                self.tell(vec![Notice::finalizer_forbidden()]);
+            // A right that is missing, or a policy that denies it, holds nothing else up.
+            Err(error @ (Failed::Forbidden(_) | Failed::Refused(_))) => {
+                let repeats = &self.ctx.signals.repeats;
+                parting::tell_unwritten::<WhatsAppChannel>(&self.ctx.cluster, repeats, meta, &error);
             }
             Err(error) => return Err(Err(Error::Finalizer(error))),
         }

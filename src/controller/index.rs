@@ -15,7 +15,7 @@ use crate::{
         lower,
         v1alpha1::{WhatsAppChannel, WhatsAppPortfolio},
     },
-    cluster::read::Readable,
+    cluster::read::{Readable, Stored},
     meta::port::Clock,
     telemetry::{health::Health, metrics::Metrics},
 };
@@ -131,8 +131,7 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
             News::Shown { key, object, is_first } => {
                 // One that cannot be used keeps its place: its number may well be managed.
                 // One that can be used again is worked on at once, whatever was changed about it.
-                let seen =
-                    object.0.as_ref().map_or_else(|_| Seen::default(), |_| Seen::of(object.meta(), &ASKS));
+                let seen = seen(object);
                 let (lane, begin) = match &object.0 {
                     Ok(channel) => {
                         if *is_first && channel.seen().is_some() {
@@ -184,8 +183,7 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
                 let lane = Lane { portfolio: of.clone(), target: Target::Portfolio };
                 // A new one is worked on at once; what was published of the one before is not it.
                 // One that can be used again is worked on at once, whatever was changed about it.
-                let seen =
-                    object.0.as_ref().map_or_else(|_| Seen::default(), |_| Seen::of(object.meta(), &ASKS));
+                let seen = seen(object);
                 let Ok(object) = &object.0 else {
                     self.desks.shows(&of, lane, seen, Urgency::Edit);
                     return;
@@ -276,6 +274,12 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
 
 /// The annotations by which people ask for something.
 const ASKS: [&str; 4] = [lower::SEND_CODE, lower::RETRY, lower::RECONCILE, lower::SKIP_CLEANUP];
+
+/// One that cannot be used can still be deleted, or let go by annotation.
+fn seen<K: Readable>(object: &Stored<K>) -> Seen {
+    let seen = Seen::of(object.meta(), &ASKS);
+    if object.0.is_ok() { seen } else { seen.unusable() }
+}
 
 /// One that cannot be used names no portfolio.
 fn nowhere(key: &Key) -> Lane {

@@ -5,6 +5,7 @@
 
 use std::fmt::Debug;
 
+use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource, api::ObjectMeta};
 use serde::de::DeserializeOwned;
@@ -14,10 +15,18 @@ use crate::{
     api::lower::CLEANUP,
     cluster::{Failed, finalizer},
     controller::{
+        repeat::Repeats,
         signal::{Cluster, reference_to},
         tell::Notice,
     },
-    engine::farewell::{Farewell, Parting},
+    engine::{
+        desired::Desired,
+        farewell::{Farewell, Parting},
+        limits::Limits,
+        memory::Memory,
+        step::StepKind,
+        time::later,
+    },
 };
 
 /// Whether an object is being deleted, and waits for this operator.
@@ -50,6 +59,21 @@ where
         finalizer::remove(&api, meta, CLEANUP).await
     };
     write.map(Some)
+}
+
+/// Tells that the finalizer of an object could not be written, which holds nothing else up: once a minute for each object.
+pub fn tell_unwritten<K>(cluster: &Cluster, repeats: &Repeats, meta: &ObjectMeta, error: &Failed)
+where
+    K: Resource<DynamicType = ()>,
+{
+    let of = |text: &Option<String>| text.clone().unwrap_or_default();
+    let (kind, namespace, name) = (K::kind(&()), of(&meta.namespace), of(&meta.name));
+    let Some(repeated) = repeats.tell(&format!("finalizer of {kind} {namespace}/{name}: {error}")) else {
+        return;
+    };
+    warn!(%namespace, %name, %kind, %error, repeated, "the finalizer cannot be written");
+    let about = reference_to::<K>(&namespace, &name, &of(&meta.uid));
+    cluster.tell(&about, vec![Notice::finalizer_unwritten(error)]);
 }
 
 /// Lets an object go, with a word on what became of what it had at Meta.
@@ -87,10 +111,105 @@ where
     Api::namespaced(client.clone(), meta.namespace.as_deref().unwrap_or_default())
 }
 
+/// Whether a deletion that does not come to a plan ends: its time is over, this process had its chance, and nothing can be on
+/// its way to Meta any more. The plan itself ends it sooner.
+pub fn is_overdue(
+    desired: &Desired,
+    memory: &Memory,
+    started: Timestamp,
+    limits: &Limits,
+    now: Timestamp,
+) -> bool {
+    let Some(since) = desired.deletion.since else { return false };
+    let settle = [StepKind::UnrouteWebhook, StepKind::Deregister].map(|kind| kind.settle(limits));
+    let longest = limits.call_timeout + settle.into_iter().max().unwrap_or_default();
+    let tried = later(since, desired.deletion.timeout).max(later(started, limits.cleanup_least));
+    let ends = if desired.deletion.is_skipped { since } else { later(tried, longest) };
+    let is_open = memory.in_flight.as_ref().is_some_and(|intent| now < intent.settle_until);
+    !is_open && now >= ends
+}
+
+/// What is left where no plan came about.
+pub fn undecided(memory: &Memory, why: &str) -> Farewell {
+    let number = memory.number.as_ref().map_or_else(String::new, |number| format!(" of number {number}"));
+    let message = format!(
+        "What was to be taken back at Meta{number} could not be decided: {why}. Look in WhatsApp Manager for what it had."
+    );
+    Farewell { parting: Parting::LeftAtMeta, message }
+}
+
 /// Nothing can be told of an object that is not understood, so nothing is done at Meta.
 pub fn not_understood(why: &str) -> Farewell {
     let message = format!(
         "The object cannot be understood, so nothing was taken back at Meta ({why}). Look in WhatsApp Manager for what it had."
     );
     Farewell { parting: Parting::LeftAtMeta, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::{
+        fixture::{desired, now},
+        memory::Intent,
+    };
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_deletion_that_never_comes_to_a_plan_ends_after_its_time_and_with_nothing_on_its_way() {
+        let limits = Limits::default();
+        let going = |is_skipped| {
+            let mut desired = desired();
+            desired.deletion.since = Some(now());
+            desired.deletion.timeout = 10 * MINUTE;
+            desired.deletion.is_skipped = is_skipped;
+            desired
+        };
+        let long_ago = now() - 60 * MINUTE;
+        let is_overdue = |desired: &Desired, memory: &Memory, started, after: Duration| {
+            super::is_overdue(desired, memory, started, &limits, now() + after)
+        };
+        let free = Memory::default();
+        let sent = |until: Duration| Memory {
+            in_flight: Some(Intent {
+                id: "a".into(),
+                step: StepKind::Deregister.into(),
+                reason: String::new(),
+                started_at: now(),
+                send_before: now(),
+                settle_until: now() + until,
+                generation: 1,
+                subject: None,
+                absent_before: None,
+            }),
+            ..Memory::default()
+        };
+        let margin = limits.call_timeout
+            + StepKind::Deregister.settle(&limits).max(StepKind::UnrouteWebhook.settle(&limits));
+        let second = Duration::from_secs(1);
+        let over = 10 * MINUTE + margin;
+        assert!(!is_overdue(&going(false), &free, long_ago, over - second));
+        assert!(is_overdue(&going(false), &free, long_ago, over));
+        // A process that has just begun had no chance.
+        assert!(!is_overdue(&going(false), &free, now() + over, over));
+        assert!(is_overdue(&going(false), &free, now() + over, over + limits.cleanup_least + margin));
+        // What may be on its way is waited for.
+        assert!(!is_overdue(&going(false), &sent(over + second), long_ago, over));
+        assert!(is_overdue(&going(false), &sent(over), long_ago, over));
+        // Somebody does not want to wait, and still nothing may be on its way.
+        assert!(is_overdue(&going(true), &free, now(), second));
+        assert!(!is_overdue(&going(true), &sent(MINUTE), now(), second));
+        assert!(!is_overdue(&desired(), &free, long_ago, over), "it is not being deleted");
+    }
+
+    #[test]
+    fn what_could_not_be_decided_is_told_with_its_number_and_why() {
+        let memory = Memory { number: Some("100000000000001".into()), ..Memory::default() };
+        let Farewell { parting, message } = undecided(&memory, "reading took longer than 60s");
+        assert_eq!(parting, Parting::LeftAtMeta);
+        assert!(message.contains("100000000000001") && message.contains("longer than 60s"), "{message}");
+    }
 }

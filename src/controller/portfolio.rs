@@ -283,11 +283,11 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             Ok(Some(written)) => *meta = written,
             Err(Failed::Conflict(_)) => return Err(Ok(SHORTLY)),
             Err(Failed::Gone(_)) => return Err(Ok(pace::LONGEST)),
-            Err(error @ Failed::Forbidden(_)) => {
-                warn!(namespace = %self.of.namespace, portfolio = %self.of.name, %error, "the finalizer cannot be written");
-                self.tell(meta.uid.as_deref().unwrap_or_default(), vec![Notice::finalizer_forbidden()]);
+            // Channels are served without it.
+            Err(error) => {
+                let repeats = &self.ctx.signals.repeats;
+                parting::tell_unwritten::<WhatsAppPortfolio>(&self.ctx.cluster, repeats, meta, &error);
             }
-            Err(error) => return Err(Err(Error::Write(error))),
         }
         Ok(())
     }

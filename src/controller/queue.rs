@@ -163,6 +163,7 @@ pub struct Seen {
     uid: u64,
     object: u64,
     asks: u64,
+    is_unusable: bool,
 }
 
 impl Seen {
@@ -175,14 +176,23 @@ impl Seen {
             uid: digest(&meta.uid),
             object: digest(&(meta.generation, &meta.finalizers, is_going)),
             asks: digest(&asks),
+            is_unusable: false,
         }
+    }
+
+    /// Of one that cannot be used, which is all that is known of it beside its metadata.
+    #[must_use]
+    pub fn unusable(self) -> Self {
+        Self { is_unusable: true, ..self }
     }
 
     /// What kind of work the change since then asks for.
     fn news(&self, before: &Self) -> Option<Urgency> {
         match () {
             () if self.asks != before.asks => Some(Urgency::Person),
-            () if self.object != before.object => Some(Urgency::Edit),
+            () if (self.object, self.is_unusable) != (before.object, before.is_unusable) => {
+                Some(Urgency::Edit)
+            }
             () => None,
         }
     }

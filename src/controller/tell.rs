@@ -3,7 +3,7 @@
 //! Notes come from the table of reasons, never from a message: they hold no ids, no
 //! times and nothing that Meta or a user wrote.
 
-use crate::cluster::read::Why;
+use crate::cluster::{Failed, read::Why};
 use crate::engine::{
     condition::{Condition, ConditionSet, Truth},
     condition_type::ConditionType,
@@ -108,13 +108,19 @@ impl Notice {
         }
     }
 
-    /// For an object whose deletionPolicy cannot be kept.
-    pub fn finalizer_forbidden() -> Self {
-        Self {
-            is_warning: true,
-            reason: "FinalizerForbidden".into(),
-            note: "the operator may not write its finalizer, so a deletion takes nothing back at Meta; let its ServiceAccount patch whatsappchannels and whatsappportfolios".into(),
-        }
+    /// For an object whose finalizer cannot be written.
+    pub fn finalizer_unwritten(error: &Failed) -> Self {
+        let (reason, note) = match error {
+            Failed::Forbidden(_) => (
+                "FinalizerForbidden",
+                "the operator may not write its finalizer, so a deletion takes nothing back at Meta; let its ServiceAccount patch whatsappchannels and whatsappportfolios",
+            ),
+            _ => (
+                "FinalizerNotWritten",
+                "the finalizer cannot be written, so a deletion may take nothing back at Meta; the operator's log has what the API server, or an admission policy, says",
+            ),
+        };
+        Self { is_warning: true, reason: reason.into(), note: note.into() }
     }
 
     /// For an object whose spec cannot be understood.

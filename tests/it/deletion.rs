@@ -363,3 +363,64 @@ async fn a_portfolio_waits_for_its_channels_and_not_for_ever() {
     assert!(note.contains("stays"), "{note}");
     assert!(rig.find("wac", "stays").await.is_some());
 }
+
+/// A company's own rule against finalizers.
+fn no_finalizers(namespace: &str) -> String {
+    let name = format!("no-finalizers-{namespace}");
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {"resourceRules": [{
+                "apiGroups": ["whatsapp-operator.dev"], "apiVersions": ["*"], "operations": ["UPDATE"],
+                "resources": ["whatsappchannels", "whatsappportfolios"],
+            }]},
+            "validations": [{
+                "expression": "!has(object.metadata.finalizers) || size(object.metadata.finalizers) == 0",
+                "message": "company rule 9: no finalizers", "reason": "Invalid",
+            }]
+        }
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {
+            "policyName": name, "validationActions": ["Deny"],
+            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+        }
+    });
+    format!("{policy}\n---\n{binding}\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_policy_denies_finalizers_channels_are_served_without_them() {
+    let mut rig = rig("away-denied", 2).await;
+    // From before the rule: it needs its portfolio until the end.
+    channel(&rig, "held", 1, "Unroute").await;
+    let patch = json!({"metadata": {"finalizers": [FINALIZER]}}).to_string();
+    kubectl(&rig, &["patch", "wac", "held", "--type=merge", "-p", &patch]).await;
+    let applied = rig.plane.kubectl_with_input(["apply", "-f", "-"], &no_finalizers(&rig.namespace)).await;
+    assert!(applied.status.success(), "{}", stderr(&applied));
+    // The API server takes a moment to keep to it.
+    let patch = r#"{"metadata":{"finalizers":["example.com/probe"]}}"#;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let args = ["patch", "wap", "acme", "--type=merge", "--dry-run=server", "-p", patch, "-n"];
+        let out = rig.plane.kubectl(args.into_iter().chain([rig.namespace.as_str()])).await;
+        if stderr(&out).contains("company rule 9") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the policy is not kept to: {} {}", stdout(&out), stderr(&out));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    channel(&rig, "served", 0, "Unroute").await;
+    rig.start().await;
+    let served = rig.until_condition("served", "Ready", "True", None).await;
+    assert!(!has_finalizer(&served) && !has_finalizer(&rig.get_of("wap", "acme").await));
+    rig.until_condition("held", "Ready", "True", None).await;
+    for name in ["acme", "served"] {
+        assert!(event(&rig, name, "FinalizerNotWritten").await.contains("log"), "{name}");
+    }
+    let told = rig.logs().matches("the finalizer cannot be written").count();
+    assert!((2..=4).contains(&told), "told {told} times:\n{}", rig.logs());
+}

@@ -1,5 +1,8 @@
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 use super::*;
 
 fn lane(portfolio: &str, account: &str) -> Lane {
@@ -391,4 +394,29 @@ async fn who_can_wait_a_while_does_so_also_when_asking_during_work() {
     queue.ask_within(&"one", Urgency::Drift, Duration::from_secs(2));
     end(&begun);
     assert_eq!(begin(&queue).map(|(begun, _)| begun.class), Some(Urgency::Edit));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_cannot_be_used_is_looked_at_when_it_is_deleted_or_let_go() {
+    let queue = Queue::new(1);
+    let shown = |meta: &ObjectMeta, is_usable: bool| {
+        let seen = Seen::of(meta, &["send-code"]);
+        queue.shows(&"one", lane("a", "1"), if is_usable { seen } else { seen.unusable() }, Urgency::Drift);
+    };
+    let begun = meta("one", 1, None);
+    let going = ObjectMeta { deletion_timestamp: Some(Time(Timestamp::UNIX_EPOCH)), ..meta("one", 1, None) };
+    let skipped =
+        ObjectMeta { deletion_timestamp: going.deletion_timestamp.clone(), ..meta("one", 1, Some("yes")) };
+    for (what, meta, is_usable, is_news) in [
+        ("it is there", &begun, true, true),
+        ("it cannot be used", &begun, false, true),
+        ("only we wrote to it", &begun, false, false),
+        ("it is deleted", &going, false, true),
+        ("it is let go", &skipped, false, true),
+        ("it can be used again", &skipped, true, true),
+    ] {
+        shown(meta, is_usable);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(!order(&queue).is_empty(), is_news, "{what}");
+    }
 }

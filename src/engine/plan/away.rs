@@ -20,8 +20,8 @@ use crate::engine::{
         desired::{Connection, DeletionPolicy, Management},
         failure::{Failure, Refusal},
         farewell::{Farewell, Parting},
-        id::{AccountId, AppId, Fact, Field, NumberStatus, PlatformType},
-        memory::{Entry, EntryOutcome, Memory, Registration},
+        id::{AccountId, AppId, Fact, Field, NumberId, NumberStatus, PlatformType},
+        memory::{EntryOutcome, Memory, Registration},
         observed::{Claim, ListState, Number},
         reason::Reason,
         step::{Cause, Planned, Step, StepKind},
@@ -51,8 +51,23 @@ enum Piece {
     Open,
     /// Taken back, as far as Meta tells.
     Done(&'static str),
-    /// It stays, and why.
-    Left(String),
+    /// It is there and not this object's, and why that is known.
+    NotOurs(String),
+    /// It stays, why, and how a person goes on with it.
+    Left(String, How),
+}
+
+/// How a person goes on with what was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// By the call that was not made.
+    Call,
+    /// The same, and only when Meta's lock is over: each try before makes it longer.
+    CallLater,
+    /// No call does it.
+    InApp,
+    /// By nothing that could be told without a look at whose it is.
+    Nothing,
 }
 
 /// The next step, why there is none now, or that the object may go.
@@ -150,42 +165,53 @@ impl Pieces {
 
     /// What became of each piece, and how a person goes on with what is left.
     fn farewell(&self, memory: &Memory, why: &str) -> Farewell {
-        let number = memory.number.as_ref().map_or("the number", |id| id.as_str());
-        let (mut done, mut left, mut by_hand) = (Vec::new(), Vec::new(), Vec::new());
+        let number = memory.number.as_ref();
+        let (mut done, mut not_ours, mut left, mut by_hand) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (at, (piece, name)) in self.all().into_iter().enumerate() {
-            match piece {
+            let how = match piece {
                 Piece::Nothing => continue,
                 Piece::Done(what) => {
                     done.push((*what).to_owned());
                     continue;
                 }
-                Piece::Open => left.push(format!("perhaps {name}")),
-                Piece::Left(why) => left.push(format!("{name} ({why})")),
-            }
-            by_hand.push(if at == 0 {
-                format!(
-                    "POST /{number} with {{\"webhook_configuration\":{{\"override_callback_uri\":\"\"}}}} and a token of the same app removes the override"
-                )
-            } else {
-                format!("POST /{number}/deregister ends the registration")
-            });
+                Piece::NotOurs(why) => {
+                    not_ours.push(format!("{} ({why})", name.trim_start_matches("its ")));
+                    continue;
+                }
+                Piece::Open => {
+                    left.push(format!("perhaps {name}"));
+                    How::Call
+                }
+                Piece::Left(why, how) => {
+                    left.push(format!("{name} ({why})"));
+                    *how
+                }
+            };
+            by_hand.extend(number.and_then(|number| by_hand_of(at == 0, how, number)));
         }
         let mut message = String::new();
         if !done.is_empty() {
             _ = write!(message, "{}. ", done.join("; "));
         }
+        if !not_ours.is_empty() {
+            _ = write!(message, "Not of this object, so it stays at Meta: {}. ", not_ours.join("; "));
+        }
         if left.is_empty() {
-            if done.is_empty() {
+            if message.is_empty() {
                 message.push_str("Nothing was to be taken back at Meta. ");
             }
-            return Farewell { parting: Parting::CleanedUp, message: message.trim_end().to_owned() };
+            let is_retained = done.is_empty() && !not_ours.is_empty();
+            let parting = if is_retained { Parting::Retained } else { Parting::CleanedUp };
+            return Farewell { parting, message: message.trim_end().to_owned() };
         }
-        _ = write!(
-            message,
-            "Left at Meta of number {number}: {}. By hand: {}.",
-            left.join("; "),
-            by_hand.join("; ")
-        );
+        let of = number.map_or_else(String::new, |number| format!(" of number {number}"));
+        _ = write!(message, "Left at Meta{of}: {}.", left.join("; "));
+        if number.is_none() {
+            message.push_str(" Look in WhatsApp Manager for what it had.");
+        } else if !by_hand.is_empty() {
+            _ = write!(message, " By hand: {}.", by_hand.join("; "));
+        }
         if !why.is_empty() {
             _ = write!(message, " Cleanup ended {why}");
         }
@@ -193,23 +219,44 @@ impl Pieces {
     }
 }
 
+/// How a person goes on with the override, or with the registration.
+fn by_hand_of(is_webhook: bool, how: How, number: &NumberId) -> Option<String> {
+    let deregister = format!("POST /{number}/deregister ends the registration");
+    match how {
+        How::Call if is_webhook => Some(format!(
+            "POST /{number} with {{\"webhook_configuration\":{{\"override_callback_uri\":\"\"}}}} and a token of the same app removes the override"
+        )),
+        How::Call => Some(deregister),
+        How::CallLater => Some(format!("{deregister}, once the 72 hours are over and not before")),
+        How::InApp => Some("disconnect the number in the WhatsApp Business app".into()),
+        How::Nothing => None,
+    }
+}
+
 /// Whether there may be a registration that this object made.
 fn registration(pass: &Pass, memory: &Memory) -> Piece {
     if pass.desired.connection == Connection::Coexistence {
-        return Piece::Left("a number of the WhatsApp Business app is never deregistered".into());
+        return in_app();
     }
-    let may_show = |entry: &Entry| {
-        memory.is_own(entry) && (entry.outcome == EntryOutcome::Accepted || entry.is_inconclusive())
-    };
+    // What is not understood may tell of one.
+    if memory.unknown.is_some() {
+        return Piece::Open;
+    }
     match memory.marks.registration {
         Registration::Seen { own: Some(_), .. } => Piece::Open,
-        _ if memory.ledger.last(StepKind::Register).is_some_and(may_show) => Piece::Open,
-        Registration::Seen { own: None, .. } => Piece::Left(NOT_OURS.into()),
+        _ if memory.ledger.last(StepKind::Register).is_some_and(|last| memory.may_have_done(last)) => {
+            Piece::Open
+        }
+        Registration::Seen { own: None, .. } => Piece::NotOurs(NOT_OURS.into()),
         Registration::NotSeen => Piece::Nothing,
     }
 }
 
 const NOT_OURS: &str = "this object did not make it";
+
+fn in_app() -> Piece {
+    Piece::Left("a number of the WhatsApp Business app is never deregistered".into(), How::InApp)
+}
 
 /// What is known without a look at Meta.
 fn at_once(pass: &Pass, memory: &Memory, pieces: &Pieces) -> Option<Farewell> {
@@ -275,10 +322,11 @@ fn course(pass: &Pass, memory: &mut Memory, since: Timestamp, pieces: &mut Piece
     undecided::judge(pass, memory, &seen);
     undecided::none_open(pass, memory)?;
     if pieces.webhook == Piece::Open {
-        pieces.webhook = unroute(pass, memory, &number, &seen)?;
+        let is_registration_open = pieces.registration == Piece::Open;
+        pieces.webhook = unroute(pass, memory, &number, &seen, is_registration_open)?;
     }
     if pieces.registration == Piece::Open {
-        pieces.registration = deregister(pass, memory, &number, &seen, pieces, since)?;
+        pieces.registration = deregister(pass, memory, &number, &seen, since)?;
     }
     Ok(())
 }
@@ -351,20 +399,27 @@ fn gone(why: String) -> Farewell {
 }
 
 /// Takes the override away that the spec names; no other.
-fn unroute(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Piece> {
+fn unroute(
+    pass: &Pass,
+    memory: &Memory,
+    number: &Number,
+    seen: &Seen,
+    is_registration_open: bool,
+) -> Gate<Piece> {
     let Some(webhook) = &pass.desired.webhook else { return Ok(Piece::Nothing) };
     let paces = &memory.ledger.repeatable;
     let pace = paces.get(&StepKind::UnrouteWebhook);
     let live = match &number.webhook {
         Field::Refused => {
-            return Ok(Piece::Left("Meta does not let this app read where the webhook points".into()));
+            let why = "Meta does not let this app read where the webhook points";
+            return Ok(Piece::Left(why.into(), How::Nothing));
         }
         Field::Absent => None,
         Field::Is(shown) => shown.number.as_deref(),
     };
     match live {
         Some(url) if same_url(url, &webhook.callback_url) => {}
-        Some(_) => return Ok(Piece::Left("it is another address than the one in the spec".into())),
+        Some(_) => return Ok(Piece::NotOurs("it is another address than the one in the spec".into())),
         None => {
             let written = paces.get(&StepKind::RouteWebhook).and_then(|pace| pace.settle_until);
             let may_show = written.filter(|until| seen.begun.is_none_or(|begun| begun < *until));
@@ -383,10 +438,15 @@ fn unroute(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<P
             return Err(Stop::block(late(StepKind::UnrouteWebhook, until)));
         }
         if pace.accepted >= pass.limits.repeatable_without_effect {
-            return Ok(Piece::Left(format!(
-                "Meta accepted its removal {} times and still shows it",
-                pace.accepted
-            )));
+            let why = format!("Meta accepted its removal {} times and still shows it", pace.accepted);
+            return Ok(Piece::Left(why, How::Call));
+        }
+        // The other piece does not wait for this one to the end.
+        if let Some(refusal) = pace.refusal.as_ref().filter(|_| is_registration_open)
+            && pace.failed as usize >= pass.limits.cleanup_tries
+        {
+            let why = format!("it was tried {} times: {}", pace.failed, say::words(refusal));
+            return Ok(Piece::Left(why, How::Call));
         }
         if let Some(last) = pace.last.filter(|_| pace.held_until.is_none()) {
             paced(pass, StepKind::UnrouteWebhook, pace.failed as usize, last, pace.refusal.as_ref())?;
@@ -397,14 +457,7 @@ fn unroute(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<P
 }
 
 /// Ends a registration that this object made, where nobody else depends on it.
-fn deregister(
-    pass: &Pass,
-    memory: &Memory,
-    number: &Number,
-    seen: &Seen,
-    pieces: &Pieces,
-    since: Timestamp,
-) -> Gate<Piece> {
+fn deregister(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen, since: Timestamp) -> Gate<Piece> {
     let from = earlier(since, std::time::Duration::from_secs(1));
     let tries = memory.ledger.since(StepKind::Deregister, Some(from)).count();
     match &number.platform {
@@ -418,26 +471,22 @@ fn deregister(
                 "The number is not registered"
             }));
         }
-        Field::Is(PlatformType::OnPremise) => {
-            return Ok(Piece::Left("a number of the WhatsApp Business app is never deregistered".into()));
-        }
+        Field::Is(PlatformType::OnPremise) => return Ok(in_app()),
         Field::Is(PlatformType::Other(word)) => {
             return Err(Stop::block(remedy::not_known("platform_type", word, "the number")));
         }
         Field::Refused | Field::Absent => return Err(Stop::block(untold("platform_type"))),
     }
     if !memory.marks.has_registered() {
-        return Ok(Piece::Left(NOT_OURS.into()));
+        return Ok(Piece::NotOurs(NOT_OURS.into()));
     }
     match guard::is_in_app(memory, number) {
         Some(false) => {}
-        Some(true) => {
-            return Ok(Piece::Left("a number of the WhatsApp Business app is never deregistered".into()));
-        }
+        Some(true) => return Ok(in_app()),
         None => return Err(Stop::block(untold("is_on_biz_app"))),
     }
-    if let Some(why) = depended_on(pass, number, pieces)? {
-        return Ok(Piece::Left(why));
+    if let Some(why) = depended_on(pass, number)? {
+        return Ok(Piece::Left(why, How::Nothing));
     }
     let last = memory.ledger.last(StepKind::Deregister).filter(|last| last.at > from);
     if let Some(refusal) = last.and_then(|last| last.refusal.as_ref()) {
@@ -445,10 +494,8 @@ fn deregister(
             return Ok(Piece::Done("Meta says that the number is not registered"));
         }
         if refusal.names(133_016) {
-            return Ok(Piece::Left(format!(
-                "Meta allows no more deregistrations for 72 hours ({})",
-                say::words(refusal)
-            )));
+            let why = format!("Meta allows no more deregistrations for 72 hours ({})", say::words(refusal));
+            return Ok(Piece::Left(why, How::CallLater));
         }
     }
     undecided::may_send(pass, StepKind::Deregister, memory)?;
@@ -456,14 +503,13 @@ fn deregister(
     let window = earlier(pass.now, pass.limits.registration_window);
     let all = memory.ledger.since(StepKind::Deregister, Some(window)).count();
     if all >= pass.limits.deregistrations_total {
-        return Ok(Piece::Left(format!(
-            "the number was deregistered {all} times in 72 hours, and Meta allows 10"
-        )));
+        let why = format!("the number was deregistered {all} times in 72 hours, and Meta allows 10");
+        return Ok(Piece::Left(why, How::CallLater));
     }
     if let Some(last) = last {
         if tries >= pass.limits.cleanup_tries {
             let words = last.refusal.as_ref().map_or_else(|| "without effect".into(), say::words);
-            return Ok(Piece::Left(format!("it was tried {tries} times: {words}")));
+            return Ok(Piece::Left(format!("it was tried {tries} times: {words}"), How::Call));
         }
         paced(pass, StepKind::Deregister, tries, last.at, last.refusal.as_ref())?;
     }
@@ -472,13 +518,15 @@ fn deregister(
 }
 
 /// Whether somebody else has an interest in the number, as far as Meta tells.
-fn depended_on(pass: &Pass, number: &Number, pieces: &Pieces) -> Gate<Option<String>> {
+fn depended_on(pass: &Pass, number: &Number) -> Gate<Option<String>> {
+    let is_own =
+        |url: &str| pass.desired.webhook.as_ref().is_some_and(|webhook| same_url(url, &webhook.callback_url));
     let is_foreign = match &number.webhook {
         Field::Refused => return Ok(Some("Meta does not let this app read where the webhook points".into())),
         Field::Absent => false,
-        Field::Is(shown) => shown.number.is_some(),
+        Field::Is(shown) => shown.number.as_deref().is_some_and(|url| !is_own(url)),
     };
-    if is_foreign || matches!(pieces.webhook, Piece::Left(_)) {
+    if is_foreign {
         return Ok(Some("the number has a webhook override that is not of this object".into()));
     }
     match &pass.observed.subscribed {

@@ -24,7 +24,7 @@ use crate::engine::{
             AccountMode, AccountStatus, CodeStatus, Fact, Field, NameStatus, NumberStatus, PlatformType,
             ReviewStatus, Sendability,
         },
-        memory::{ConsentKind, EntryOutcome, Ledger, Origin, Proof},
+        memory::{ConsentKind, EntryOutcome, Ledger, Origin, Proof, Registration},
         observed::{
             Claim, CodeShared, Health, ListState, Number, Observed, PortfolioState, Profile, Searched,
             WebhookConfiguration,
@@ -1455,6 +1455,39 @@ fn automatic_registrations_stop_at_three_and_all_at_nine() {
         ("nine", nine.clone().desire(retry("7")), "RegistrationLimitReached"),
         ("nine, the window is over", nine.after(72 * HOUR), "Register"),
     ]);
+}
+
+#[test]
+fn a_registration_that_shows_after_ours_was_looked_for_in_vain_is_somebody_elses() {
+    let sent = |result: Result<_, _>, time| {
+        world().own().verified().act(StepKind::Register, result).after(time).pass()
+    };
+    let died = |time| world().own().verified().die(StepKind::Register).after(time).pass();
+    let trouble = || refused(131_000, None, Class::Retry);
+    for (what, world, is_own) in [
+        ("accepted, shown in its time", sent(accepted(), MINUTE), true),
+        ("lost, shown in its time", sent(no_answer(), MINUTE), true),
+        ("server trouble, shown in its time", sent(trouble(), MINUTE), true),
+        ("the process died, shown in its time", died(MINUTE), true),
+        ("accepted, without effect", sent(accepted(), 10 * MINUTE), false),
+        ("lost, without effect", sent(no_answer(), 11 * MINUTE), false),
+        ("server trouble, without effect", sent(trouble(), 10 * MINUTE), false),
+        ("the process died, without effect", died(11 * MINUTE), false),
+        (
+            "accepted, without effect, and once more",
+            sent(accepted(), 10 * MINUTE).act(StepKind::Register, accepted()),
+            true,
+        ),
+    ] {
+        let shown = world.after(SECOND).registered().pass().after(MINUTE).pass().after(HOUR).pass();
+        let registration = shown.memory.marks.registration;
+        assert!(matches!(registration, Registration::Seen { .. }), "{what}: {registration:?}");
+        assert_eq!(shown.memory.marks.has_registered(), is_own, "{what}: {:#?}", shown.memory.ledger);
+    }
+    let kept = sent(accepted(), MINUTE).registered().pass().after(HOUR).pass();
+    let fell_back = kept.number(|n| *n = new_number()).verified().pass().after(HOUR).pass();
+    let outcomes: Vec<_> = fell_back.memory.ledger.registrations.iter().map(|entry| entry.outcome).collect();
+    assert_eq!(outcomes, [EntryOutcome::Accepted], "what had its effect stays told so");
 }
 
 #[test]

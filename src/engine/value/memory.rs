@@ -137,6 +137,19 @@ impl Memory {
         self.marks.origin.at().is_none_or(|at| entry.at >= at)
     }
 
+    /// Whether an attempt of this object's may have done what is seen now. One that was to have shown by a time, and was
+    /// looked for in vain then, did nothing: what shows later was done by somebody else.
+    pub(in crate::engine) fn may_have_done(&self, entry: &Entry) -> bool {
+        let is_open = || self.in_flight.as_ref().is_some_and(|intent| intent.id == entry.id);
+        self.is_own(entry)
+            && match entry.outcome {
+                EntryOutcome::Accepted => true,
+                EntryOutcome::Started | EntryOutcome::NoAnswer => is_open(),
+                EntryOutcome::Refused => entry.is_inconclusive() && entry.settle_until.is_some(),
+                EntryOutcome::NotSent => false,
+            }
+    }
+
     /// Not seen registered, or seen to have fallen back.
     pub(in crate::engine) fn is_unfinished(&self) -> bool {
         match self.marks.registration {
@@ -419,7 +432,7 @@ words! {
         Started,
         Accepted,
         Refused,
-        /// Sent, no usable answer. Counts as an attempt.
+        /// Sent, and no usable answer, or no effect in its time. Counts as an attempt.
         NoAnswer,
         /// Proven not to have been sent. Does not count.
         NotSent,

@@ -9,7 +9,7 @@ use crate::engine::{
         desired::{Connection, DeletionPolicy, Management},
         failure::{Class, Failure},
         id::{Fact, Field, NumberStatus, PlatformType},
-        memory::{Entry, EntryOutcome, Origin, Registration},
+        memory::{Entry, EntryOutcome, Intent, Origin, Registration},
         observed::{Claim, ListState, PortfolioState},
         portfolio::Hold,
         reason::Reason,
@@ -124,7 +124,7 @@ fn what_is_not_of_this_object_stays() {
     };
     let shared = |world: World| world.see(|o| o.other_apps = vec!["200000000000009".into()]);
     check(vec![
-        ("another address", stranger(unroute()), "LeftAtMeta"),
+        ("another address", stranger(unroute()), "Retained"),
         ("another address, deregister", stranger(going(DeletionPolicy::Deregister)), "LeftAtMeta"),
         (
             "an override and none in the spec",
@@ -132,7 +132,12 @@ fn what_is_not_of_this_object_stays() {
             "LeftAtMeta",
         ),
         ("the webhook cannot be read", unroute().number(|n| n.webhook = Field::Refused), "LeftAtMeta"),
-        ("registered by another", adopted(deregister()), "LeftAtMeta"),
+        ("registered by another", adopted(deregister()), "Retained"),
+        (
+            "registered by another, and no webhook",
+            adopted(deregister()).desire(|d| d.webhook = None),
+            "Retained",
+        ),
         ("its override all the same", adopted(going(DeletionPolicy::Deregister)), "UnrouteWebhook"),
         ("shared", shared(deregister()), "LeftAtMeta"),
         (
@@ -164,6 +169,33 @@ fn what_is_not_of_this_object_stays() {
         ),
     ]);
     assert!(message(&shared(deregister())).contains("200000000000009"));
+    // Nobody is told to do by hand what the operator does not do for a reason.
+    for (what, world) in [
+        ("another address", stranger(unroute())),
+        ("another address, deregister", stranger(going(DeletionPolicy::Deregister))),
+        ("registered by another", adopted(deregister())),
+        ("shared", shared(deregister())),
+        ("the webhook cannot be read", unroute().number(|n| n.webhook = Field::Refused)),
+    ] {
+        assert!(!message(&world).contains("POST"), "{what}: {}", message(&world));
+    }
+    let app = message(&deregister().number(|n| n.is_on_biz_app = Field::Is(true)));
+    assert!(
+        app.contains("disconnect the number in the WhatsApp Business app") && !app.contains("POST"),
+        "{app}"
+    );
+    let locked =
+        deregister().act(StepKind::Deregister, refused(133_016, None, Class::WaitUntil)).after(SECOND);
+    assert!(message(&locked).contains("once the 72 hours are over and not before"), "{}", message(&locked));
+    let unknown = going(DeletionPolicy::Deregister).after(10 * MINUTE).remember(|m| {
+        m.unknown = Some("x".into());
+        m.number = None;
+        m.marks.registration = Registration::NotSeen;
+    });
+    assert_eq!(says(&unknown), "LeftAtMeta");
+    let unknown = message(&unknown);
+    assert!(unknown.contains("its registration") && unknown.contains("WhatsApp Manager"), "{unknown}");
+    assert!(!unknown.contains("POST"), "{unknown}");
 }
 
 fn world_now() -> jiff::Timestamp {
@@ -190,10 +222,30 @@ fn one_more_registration_of_a_number_that_others_registered_is_no_proof() {
             m.ledger.registrations = vec![entry(outcome)];
         })
     };
+    let lost = |world: World| {
+        world.remember(|m| {
+            m.in_flight = Some(Intent {
+                id: "r".into(),
+                step: StepKind::Register.into(),
+                reason: String::new(),
+                started_at: at + SECOND,
+                send_before: at + 6 * SECOND,
+                settle_until: at + 3 * MINUTE,
+                generation: 1,
+                subject: None,
+                absent_before: None,
+            });
+        })
+    };
     let others = Registration::Seen { first: at, own: None, fell_back: None };
     check(vec![
-        ("others' registration, made once more", with(others, EntryOutcome::Accepted), "LeftAtMeta"),
-        ("ours, whose answer was lost", with(Registration::NotSeen, EntryOutcome::NoAnswer), "Deregister"),
+        ("others' registration, made once more", with(others, EntryOutcome::Accepted), "Retained"),
+        (
+            "ours, whose answer was lost",
+            lost(with(Registration::NotSeen, EntryOutcome::NoAnswer)),
+            "Deregister",
+        ),
+        ("ours, looked for in vain", with(Registration::NotSeen, EntryOutcome::NoAnswer), "CleanedUp"),
         ("ours was refused", with(Registration::NotSeen, EntryOutcome::Refused), "CleanedUp"),
     ]);
 }
@@ -400,6 +452,27 @@ fn a_number_is_deregistered_once_and_seen_to_be() {
     }
     assert_eq!(says(&many), "LeftAtMeta");
     assert!(message(&many).contains("3 times"), "{}", message(&many));
+}
+
+#[test]
+fn a_removal_that_meta_refuses_again_and_again_does_not_hold_up_the_deregistration() {
+    let refused = || refused(200, None, Class::Credentials);
+    let both = |policy| {
+        let mut world = going(policy).desire(|d| d.deletion.timeout = HOUR);
+        for _ in 0..3 {
+            world = world.act(StepKind::UnrouteWebhook, refused()).after(6 * MINUTE);
+        }
+        world
+    };
+    let done = both(DeletionPolicy::Deregister).act(StepKind::Deregister, accepted()).after(MINUTE);
+    let done = done.number(|n| n.platform = Field::Is(PlatformType::NotApplicable));
+    check(vec![
+        ("nothing else is to be done", both(DeletionPolicy::Unroute), "UnrouteWebhook"),
+        ("it was done", done.clone(), "LeftAtMeta"),
+    ]);
+    let message = message(&done);
+    assert!(message.starts_with("The number was deregistered") && message.contains("3 times"), "{message}");
+    assert!(message.contains("override_callback_uri") && !message.contains("/deregister"), "{message}");
 }
 
 #[test]

@@ -168,12 +168,12 @@ async fn what_is_the_channels_own_is_taken_back_and_the_event_says_what_was_left
     assert!(begun.elapsed() < Duration::from_secs(90), "{:?}", begun.elapsed());
     let told = [
         ("unroute", "CleanedUp", "was removed"),
-        ("other", "LeftAtMeta", "another address"),
+        ("other", "Retained", "another address"),
         ("moved", "CleanedUp", "was moved"),
         ("deleted", "CleanedUp", "is not in account"),
         ("suspended", "LeftAtMeta", "spec.suspend is true"),
         ("skipped", "LeftAtMeta", "skip-cleanup"),
-        ("found", "LeftAtMeta", "this object did not make it"),
+        ("found", "CleanedUp", "this object did not make it"),
         ("own", "CleanedUp", "was deregistered"),
     ];
     for (name, reason, words) in told {

@@ -260,19 +260,22 @@ async fn a_number_that_was_found_registered_stays_registered() {
     world.cluster.apply(with(DeletionPolicy::Deregister));
     assert!(world.run_until_ready(HOUR).await, "{}", world.story());
     let (parting, message, _) = delete(&mut world).await;
-    assert_eq!(parting, Parting::LeftAtMeta);
-    assert!(message.contains("this object did not make it"), "{message}");
+    assert_eq!(parting, Parting::CleanedUp, "{message}");
+    assert!(message.contains("this object did not make it") && !message.contains("POST"), "{message}");
     assert_eq!((removed(&world), deregistered(&world)), (1, 0), "{}", world.story());
 }
 
 #[tokio::test]
 async fn an_override_that_somebody_else_wrote_stays() {
-    for policy in [DeletionPolicy::Unroute, DeletionPolicy::Deregister] {
+    for (policy, expected) in
+        [(DeletionPolicy::Unroute, Parting::Retained), (DeletionPolicy::Deregister, Parting::LeftAtMeta)]
+    {
         let mut world = ready(policy, 9).await;
         let other = json!({"callback": "https://other.example/wa"});
         assert!(world.sandbox.set_field(DIGITS, "webhook", other));
         let (parting, message, _) = delete(&mut world).await;
-        assert_eq!(parting, Parting::LeftAtMeta, "{message}");
+        assert_eq!(parting, expected, "{message}");
+        assert!(!message.contains("POST"), "{message}");
         assert_eq!((removed(&world), deregistered(&world)), (0, 0), "{}", world.story());
     }
 }

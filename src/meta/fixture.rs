@@ -252,7 +252,7 @@ pub(super) fn page(ids: &[u64], after: Option<&str>) -> Reply {
 
 pub(super) fn is_no_answer<T: std::fmt::Debug>(outcome: Result<T, Failure>) -> String {
     match outcome {
-        Err(Failure::NoAnswer(why)) => why,
+        Err(Failure::NoAnswer(why) | Failure::TooLarge(why)) => why,
         other => panic!("{other:?}"),
     }
 }

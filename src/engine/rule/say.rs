@@ -230,3 +230,19 @@ pub(in crate::engine) fn not_sent(kind: StepKind, until: Timestamp) -> Block {
     )
     .until(until)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_too_large_is_told_with_the_bound_and_other_silence_without_its_varying_reason() {
+        let told = |failure| unreadable("the numbers of account 300", &failure);
+        let block = told(Failure::TooLarge("Meta's list has more than 64 MiB".into()));
+        assert_eq!(block.reason, Reason::MetaUnavailable);
+        assert!(block.message.contains("Meta's list has more than 64 MiB"), "{}", block.message);
+        let silences = ["HTTP 503 with no error envelope", "no answer in time"];
+        let [one, other] = silences.map(|why| told(Failure::NoAnswer(why.into())).message);
+        assert_eq!(one, other);
+    }
+}

@@ -224,7 +224,7 @@ async fn a_list_that_is_too_large_is_no_list_and_nothing_large_is_kept_of_it() {
         match listing.held {
             None => assert!(page < 10),
             Some((failure, again)) => {
-                assert_eq!(failure, Failure::NoAnswer("Meta's list has more than 32 MiB".into()));
+                assert_eq!(failure, Failure::TooLarge("Meta's list has more than 32 MiB".into()));
                 assert_eq!((page, again.duration_since(bench.now()).as_secs()), (10, 3_600));
                 return;
             }

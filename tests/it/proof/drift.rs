@@ -113,5 +113,10 @@ async fn with_report_it_is_told_since_when_and_left() {
     world.cluster.edit(CHANNEL, |desired| desired.profile.about = Some("We answer soon".into()));
     world.wake(CHANNEL, SECOND);
     world.run_for(HOUR).await;
+    let left: Vec<String> = world.status().before.drift.iter().map(|one| one.field.clone()).collect();
+    assert_eq!(left, ["webhook.callbackUrl"], "an edit is of its own field\n{}", world.story());
+    assert_eq!(written(&world), (before.0 + 1, before.1));
+    world.retry(CHANNEL);
+    world.run_for(HOUR).await;
     assert!(world.status().is_ready() && world.status().before.drift.is_empty(), "{}", world.story());
 }

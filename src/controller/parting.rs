@@ -191,7 +191,7 @@ mod tests {
             + StepKind::Deregister.settle(&limits).max(StepKind::UnrouteWebhook.settle(&limits));
         let second = Duration::from_secs(1);
         let over = 10 * MINUTE + margin;
-        assert!(!is_overdue(&going(false), &free, long_ago, over - second));
+        assert!(!is_overdue(&going(false), &free, long_ago, over.saturating_sub(second)));
         assert!(is_overdue(&going(false), &free, long_ago, over));
         // A process that has just begun had no chance.
         assert!(!is_overdue(&going(false), &free, now() + over, over));

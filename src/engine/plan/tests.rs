@@ -3110,7 +3110,7 @@ fn an_edit_that_is_taken_back_is_a_new_word_too() {
 fn a_generation_that_an_earlier_version_kept_makes_nothing_be_written() {
     use crate::engine::value::desired::DriftPolicy;
     let earlier = |m: &mut crate::engine::value::memory::Memory| {
-        m.marks.in_sync.values_mut().for_each(|kept| *kept = 1)
+        m.marks.in_sync.values_mut().for_each(|kept| *kept = 1);
     };
     for (field, change, step) in foreign() {
         let world = in_sync().remember(earlier).desire(|d| d.generation = 7);

@@ -203,7 +203,7 @@ impl Graph for GraphClient {
             .await
             .map_err(|_| not_read("their turn or their answer did not come in time"))?;
         let read = read.map_err(|failure| match failure {
-            Failure::NoAnswer(why) => not_read(&why),
+            Failure::NoAnswer(why) | Failure::TooLarge(why) => not_read(&why),
             Failure::Refused(refusal) if refusal.may_have_happened() => not_read(&refusal.message),
             failure => failure,
         })?;

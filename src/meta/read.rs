@@ -90,10 +90,9 @@ impl GraphClient {
         page: Option<&'static str>,
         skipped: &mut Names,
     ) -> Result<Value, Failure> {
-        let is_waited_for = matches!(call.claim, Claim::Read(Urgency::Person));
-        let _first = match is_waited_for {
-            true => None,
-            false => self.inner.refused.wait_for_the_first(&self.asker(call, None)).await,
+        let _first = match call.claim {
+            Claim::Read(Urgency::Person) => None,
+            _ => self.inner.refused.wait_for_the_first(&self.asker(call, None)).await,
         };
         let begun = self.now();
         let answer = self.read_shown(call, fields, page, skipped).await?;

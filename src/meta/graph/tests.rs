@@ -132,8 +132,12 @@ async fn a_subscription_is_written_only_when_a_read_right_before_lacks_our_app()
         [("GET", ""), ("POST", ""), ("GET", "")]
     );
 
-    let bench = Bench::new([Reply::Close, Reply::Close]).await;
-    assert!(matches!(bench.client.subscribe(&account()).await, Err(Failure::NotSent(_))));
+    // Without a list that can be read nothing is sent, and it is said so.
+    for unreadable in [[Reply::Close, Reply::Close], [Reply::Huge(5 * 1_024 * 1_024), Reply::Close]] {
+        let bench = Bench::new(unreadable).await;
+        assert!(matches!(bench.client.subscribe(&account()).await, Err(Failure::NotSent(_))));
+        assert!(bench.seen().iter().all(|seen| seen.method == "GET"));
+    }
 }
 
 #[tokio::test]

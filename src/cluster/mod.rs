@@ -11,6 +11,7 @@ pub mod finalizer;
 pub mod lease;
 pub mod read;
 pub mod secret;
+pub mod selector;
 mod sieve;
 pub mod status;
 

@@ -79,6 +79,8 @@ pub struct Context<G, C> {
     pub portfolios: Arc<Portfolios<G>>,
     pub states: Arc<States>,
     pub accounts: Arc<Accounts>,
+    /// What an object has to carry for this operator to see it.
+    pub labels: Option<Arc<str>>,
     pub signals: Signals,
 }
 
@@ -484,6 +486,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             process: ProcessFacts {
                 last_success: soft.last_success,
                 code_shared: self.ctx.claims.code_shared(self.key),
+                labels: self.ctx.labels.clone(),
                 ..ProcessFacts::new(self.ctx.signals.started)
             },
             volatile: self.state.volatile.clone(),

@@ -61,6 +61,8 @@ pub struct ProcessFacts {
     pub pin_not_created: Option<Box<str>>,
     /// Another channel that takes its code from the same key of the same Secret.
     pub code_shared: Option<CodeShared>,
+    /// Labels that an object has to carry for this process to see it.
+    pub labels: Option<Arc<str>>,
 }
 
 /// A channel of the same namespace that takes its code from the same place.
@@ -80,6 +82,7 @@ impl ProcessFacts {
             stood: Stood::default(),
             pin_not_created: None,
             code_shared: None,
+            labels: None,
         }
     }
 }

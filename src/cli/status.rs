@@ -333,6 +333,9 @@ pub fn more(wait: &WaitingFor, text: &mut Text, now: Timestamp) {
     if let Some(ignored) = &wait.if_ignored {
         text.indent(4, format!("if nobody does: {ignored}"));
     }
+    if let Some(done) = &wait.if_done {
+        text.indent(4, format!("if it is done: {done}"));
+    }
 }
 
 fn facts(report: &Report, text: &mut Text) {

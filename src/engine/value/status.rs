@@ -63,6 +63,8 @@ pub struct WaitingFor {
     pub expected_by: Option<Timestamp>,
     pub url: Option<String>,
     pub if_ignored: Option<String>,
+    /// What the act destroys or interrupts.
+    pub if_done: Option<String>,
 }
 
 /// An entry of `preflight`.

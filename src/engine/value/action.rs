@@ -191,9 +191,19 @@ actions! {
     AlignSettings: ClusterUser,
         "Webhook or profile differ from the spec and are not written here.",
         "Compare with status.drift; change the spec, or have the setting changed in Meta's tools.";
+    SubscribeApp: ClusterUser,
+        "No app is subscribed to the account, so messages to the number reach nobody.",
+        "Set spec.webhook: the operator then subscribes its app. Or have the app subscribed that is to receive the messages; it does that itself, with its own token.";
     MendWebhook: ClusterUser,
         "Meta does not accept the webhook.",
         "Make callbackUrl an HTTPS URL of at most 200 characters that answers Meta's handshake; then run kubectl whatsapp retry NAME.";
+    AdoptAppWebhook: ClusterUser,
+        "The app has a webhook that the portfolio did not set.",
+        "Find out who uses that address. If nobody needs it, set appWebhook.adopt: true; else make appWebhook.callbackUrl that address.",
+        destroys "what the app is told of goes to callbackUrl, and no longer to the address that it has now";
+    MendAppWebhook: ClusterUser,
+        "Meta did not take the app's webhook.",
+        "Make appWebhook.callbackUrl an HTTPS URL that answers Meta's handshake. It is tried again by itself.";
     LabelSecret: ClusterUser,
         "The Secret of the verify token does not permit its use.",
         "Run kubectl label secret SECRET whatsapp-operator.dev/use=verify-token.";

@@ -76,7 +76,7 @@ pub fn deletion_timeout() -> Rule {
 /// The call that sets it is the app's, and not the system user's.
 pub fn app_webhook_needs_secret() -> Rule {
     Rule::new("!has(self.appWebhook) || has(self.credentials.appSecretRef)").message(
-        "appWebhook needs the app secret: set credentials.appSecretRef to the Secret that holds it, or leave appWebhook out",
+        "appWebhook is set and credentials.appSecretRef is not; set it to the Secret with the app secret, or leave appWebhook out",
     )
 }
 

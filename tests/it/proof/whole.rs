@@ -627,6 +627,93 @@ fn a_code_that_was_proven_late_is_not_taken_for_a_wrong_one() {
     }
 }
 
+/// Has the portfolio keep the app's own webhook.
+fn manage_app_webhook(world: &World, adopt: bool) {
+    let webhook = json!({"callbackUrl": APP_WEBHOOK, "fields": ["messages", "account_update"], "adopt": adopt,
+        "verifyTokenSecretRef": {"name": "bot", "key": "verify"}});
+    let set = |object: &mut Value| object["spec"]["appWebhook"] = webhook;
+    world.server.change("whatsappportfolios", NAMESPACE, "acme", set);
+}
+
+const APP_WEBHOOK: &str = "https://bot.acme.example/wa";
+
+fn app_webhook_reason(world: &World) -> Option<String> {
+    let portfolio = world.server.get("whatsappportfolios", NAMESPACE, "acme")?;
+    reason(&portfolio["status"], "AppWebhookSet")
+}
+
+fn app_webhook_writes(world: &World) -> usize {
+    world.count(|what| matches!(what, What::AppWebhookSet { .. }))
+}
+
+fn reads_of_the_app(world: &World) -> usize {
+    let is_it = |call: &sandbox::CallRecord| call.path == "/{app}/subscriptions" && call.method == "GET";
+    world.sandbox.calls().iter().filter(|call| is_it(call)).count()
+}
+
+async fn keeps_app_webhook(world: &mut World, accident: Option<Accident>) -> Result<(), String> {
+    let data = json!({"verify": k8s_openapi::ByteString("hunter2".into())});
+    let labels = json!({"whatsapp-operator.dev/use": "verify-token"});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"labels": labels}, "data": data});
+    world.server.put("secrets", NAMESPACE, "bot", secret);
+    world.run_for(MINUTE * 2).await?;
+    manage_app_webhook(world, false);
+    world.run_for(MINUTE * 12).await?;
+    let found = (app_webhook_reason(world), app_webhook_writes(world));
+    if found != (Some("AppWebhookForeign".into()), 0) {
+        return Err(format!("it is somebody else's: {found:?}"));
+    }
+    manage_app_webhook(world, true);
+    if let Some(accident) = accident {
+        world.happen(Move { after: 0, who: 0, what: accident });
+        world.happen(Move { after: 0, who: 1, what: accident });
+    }
+    world.run_for(MINUTE).await?;
+    world.calm();
+    world.run_for(MINUTE * 40).await?;
+    let (is, writes) = (app_webhook_reason(world), app_webhook_writes(world));
+    if is.as_deref() != Some("AppWebhookMatches") || !(1..=2).contains(&writes) {
+        return Err(format!("it is {is:?} after {writes} writes"));
+    }
+    // Another address of its own needs no consent any more.
+    manage_app_webhook(world, false);
+    world.run_for(MINUTE * 12).await?;
+    let reads = reads_of_the_app(world);
+    world.run_for(HOUR).await?;
+    let rests = (app_webhook_reason(world), app_webhook_writes(world), reads_of_the_app(world) - reads);
+    if rests.0 != is || rests.1 != writes || rests.2 > 1 {
+        return Err(format!("it does not rest: {rests:?}"));
+    }
+    Ok(())
+}
+
+#[test]
+fn the_webhook_of_an_app_is_taken_over_only_with_consent_and_then_set_whatever_happens() {
+    let accidents = [
+        None,
+        Some(Accident::Doom),
+        Some(Accident::Crash),
+        Some(Accident::HandOver),
+        Some(Accident::Meta(Harm::LostBefore)),
+        Some(Accident::Meta(Harm::LostAfter)),
+        Some(Accident::Write(Mishap::Lost)),
+        Some(Accident::Write(Mishap::DiesBefore)),
+        Some(Accident::Write(Mishap::DiesAfter)),
+    ];
+    for accident in accidents {
+        let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let near =
+            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        near.block_on(async {
+            let mut world = World::new(1, 0, far.handle().clone()).await;
+            if let Err(what) = keeps_app_webhook(&mut world, accident).await {
+                panic!("{accident:?}: {what}\n{}", world.story());
+            }
+        });
+        far.shutdown_background();
+    }
+}
+
 proptest! {
     #![proptest_config(Config {
         cases: 16,

@@ -627,6 +627,64 @@ fn a_code_that_was_proven_late_is_not_taken_for_a_wrong_one() {
     }
 }
 
+/// What a portfolio tells of the apps of its accounts.
+fn told_apps(world: &World) -> Vec<Value> {
+    let portfolio = world.server.get("whatsappportfolios", NAMESPACE, "acme").unwrap_or_default();
+    let accounts = portfolio["status"]["accounts"].as_array().cloned().unwrap_or_default();
+    accounts.iter().map(|account| account["apps"].clone()).collect()
+}
+
+fn reads_of_apps(world: &World) -> usize {
+    world.sandbox.calls().iter().filter(|call| call.path == "/{waba}/subscribed_apps").count()
+}
+
+async fn reads_apps_once_a_day(world: &mut World) -> Result<(), String> {
+    world.sandbox.subscribe("300000000000001", sandbox::App::new("200000000000009", "Acme CRM"));
+    comes_up(world, &[]).await?;
+    for day in 1..=2 {
+        world.run_for(HOUR * 24).await?;
+        let reads = reads_of_apps(world);
+        // Two accounts; bringing the numbers up took a part of the first day.
+        if !(2 * day..=2 * day + 2).contains(&reads) {
+            return Err(format!("on day {day}: {reads} reads"));
+        }
+    }
+    let (reads, written) = (reads_of_apps(world), world.server.written_count());
+    let apps = told_apps(world);
+    if !apps.iter().any(|apps| apps["others"][0]["id"] == "200000000000009") {
+        return Err(format!("nobody tells of the other app: {apps:?}"));
+    }
+    if !apps.iter().any(|apps| apps["ours"] == false && apps["others"].is_null()) {
+        return Err(format!("nobody tells that nobody is there: {apps:?}"));
+    }
+    let unheard = world.status("orders-br")["preflight"].to_string();
+    if !unheard.contains("nothing will be received") {
+        return Err(format!("it is not said that nothing is received: {unheard}"));
+    }
+    for who in [0, 1] {
+        world.happen(Move { after: 0, who, what: Accident::Crash });
+    }
+    world.run_for(HOUR).await?;
+    let after = (reads_of_apps(world), world.server.written_count());
+    if after != (reads, written) || told_apps(world) != apps {
+        return Err(format!("a restart adds to {:?}: {after:?}", (reads, written)));
+    }
+    Ok(())
+}
+
+#[test]
+fn who_else_is_subscribed_is_read_once_a_day_and_not_again_after_a_restart() {
+    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    near.block_on(async {
+        let mut world = World::new(1, 0, far.handle().clone()).await;
+        if let Err(what) = reads_apps_once_a_day(&mut world).await {
+            panic!("{what}\n{}", world.story());
+        }
+    });
+    far.shutdown_background();
+}
+
 /// Has the portfolio keep the app's own webhook.
 fn manage_app_webhook(world: &World, adopt: bool) {
     let webhook = json!({"callbackUrl": APP_WEBHOOK, "fields": ["messages", "account_update"], "adopt": adopt,

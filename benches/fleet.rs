@@ -70,8 +70,9 @@ async fn measure(wanted: &str) -> Figures {
         fleet.stop().await;
     }
     if picks("burst") {
-        let fleet = Fleet::new(10, false).await;
+        let mut fleet = Fleet::new(10, false).await;
         fleet.first_status(&mut figures).await;
+        fleet.burst_yardstick(&mut figures).await;
         fleet.stop().await;
     }
     if picks("fair") {
@@ -736,6 +737,32 @@ impl Fleet {
         let mut burst = self.first_status_of(20..1_000).await;
         figure(figures, "apply to first status, burst of 980", "p50", percentile(&mut burst, 50), "ms", None);
         figure(figures, "apply to first status, burst of 980", "p99", percentile(&mut burst, 99), "ms", None);
+    }
+
+    /// What the API server alone needs on this machine for such a burst: the same creates, and the status of each is
+    /// written as soon as it is there, by whoever knows it already. Nobody else works.
+    async fn burst_yardstick(&mut self, figures: &mut Figures) {
+        self.operator = None;
+        let api = self.channels();
+        let written = api.get("c00999").await.expect("the channel is there").data["status"].clone();
+        let params = PatchParams::apply("whatsapp-operator").force();
+        let created = stream::iter(1_000..1_980).map(|n| self.create(n..n + 1)).buffer_unordered(16);
+        let seen = created.map(|created| {
+            let (api, params, status) = (&api, &params, &written);
+            async move {
+                let (name, sent) = created.first_key_value().expect("one");
+                let body = json!({"apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+                    "status": status});
+                api.patch_status(name, params, &Patch::Apply(&body)).await.expect("it is written");
+                sent.elapsed().as_secs_f64() * 1_000.0
+            }
+        });
+        let mut seen = seen.buffer_unordered(980).collect::<Vec<f64>>().await;
+        for (what, share) in [("p50", 50), ("p99", 99)] {
+            let what = format!("of that the API server alone: a create and a status write of each, {what}");
+            let took = percentile(&mut seen, share);
+            figure(figures, "apply to first status, burst of 980", &what, took, "ms", None);
+        }
     }
 
     async fn first_status_of(&self, range: std::ops::Range<usize>) -> Vec<f64> {

@@ -569,7 +569,10 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
                 self.rest(desired, version, &rested, now)
             }
             // Whoever ends that wakes it.
-            _ => idle.map_or(Next::after(after, class), |pause| Next::after(pause, Urgency::Drift)),
+            _ => {
+                self.ctx.states.shorten(self.key, self.uid, now);
+                idle.map_or(Next::after(after, class), |pause| Next::after(pause, Urgency::Drift))
+            }
         }
     }
 

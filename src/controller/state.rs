@@ -29,39 +29,85 @@ const SLACK: Duration = Duration::from_secs(15);
 
 /// Every channel that a pass has run over.
 #[derive(Default)]
-pub struct States(Mutex<HashMap<Key, Arc<State>>>);
+pub struct States(Mutex<HashMap<Key, Slot>>);
+
+/// What is kept of a channel.
+enum Slot {
+    Whole(Arc<State>),
+    /// Of one that is left alone, as most of a crowd are.
+    Brief(Brief),
+}
+
+/// What no next pass would do without.
+struct Brief {
+    uid: Arc<str>,
+    /// Of the last success, else of the first work.
+    at: Timestamp,
+    has_succeeded: bool,
+    is_idle: bool,
+}
+
+impl Slot {
+    fn uid(&self) -> &str {
+        match self {
+            Self::Whole(state) => &state.uid,
+            Self::Brief(brief) => &brief.uid,
+        }
+    }
+
+    /// Since when it was not looked at with success; none of one that nobody looks at.
+    fn unseen_since(&self) -> Option<Timestamp> {
+        match self {
+            Self::Whole(state) => {
+                let soft = state.soft();
+                (!soft.is_idle).then(|| soft.last_success.unwrap_or(state.made))
+            }
+            Self::Brief(brief) => (!brief.is_idle).then_some(brief.at),
+        }
+    }
+}
 
 impl States {
     /// The state of this object; another uid begins anew.
     pub fn of(&self, key: &Key, uid: &Arc<str>, now: Timestamp) -> Arc<State> {
         let mut states = self.lock();
-        match states.get(key) {
-            Some(state) if state.uid == *uid => state.clone(),
-            _ => {
-                let state = Arc::new(State::new(uid.clone(), now));
-                states.insert(key.clone(), state.clone());
-                state
-            }
-        }
+        let state = match states.get(key).filter(|slot| *slot.uid() == **uid) {
+            Some(Slot::Whole(state)) => return state.clone(),
+            Some(Slot::Brief(brief)) => State::again(brief),
+            None => State::new(uid.clone(), now),
+        };
+        let state = Arc::new(state);
+        states.insert(key.clone(), Slot::Whole(state.clone()));
+        state
     }
 
     /// The state of this object, unless it is forgotten already.
     pub fn get(&self, key: &Key, uid: &str) -> Option<Arc<State>> {
-        self.lock().get(key).filter(|state| *state.uid == *uid).cloned()
+        match self.lock().get(key) {
+            Some(Slot::Whole(state)) if *state.uid == *uid => Some(state.clone()),
+            Some(Slot::Whole(_) | Slot::Brief(_)) | None => None,
+        }
     }
 
-    /// An object came to rest. What is remembered of it is forgotten, unless it may still matter.
+    /// An object came to rest, and its account counts for it. What is remembered of it is forgotten, unless it may still
+    /// matter.
     pub fn retire(&self, key: &Key, uid: &str, now: Timestamp) {
         let mut states = self.lock();
-        let Some(state) = states.get(key).filter(|state| *state.uid == *uid) else { return };
-        let is_spare = {
-            let mut soft = state.soft();
-            // Its account counts for it.
-            soft.is_idle = true;
-            soft.is_spare() && state.volatile.lock().unwrap_or_else(PoisonError::into_inner).is_spare(now)
-        };
-        if is_spare {
+        let Some(Slot::Whole(state)) = states.get(key).filter(|slot| *slot.uid() == *uid) else { return };
+        state.soft().is_idle = true;
+        if state.is_spare(now, Volatile::is_spare) {
             states.remove(key);
+        }
+    }
+
+    /// Nothing is begun on an object. What the next pass would not miss is forgotten.
+    pub fn shorten(&self, key: &Key, uid: &str, now: Timestamp) {
+        let mut states = self.lock();
+        let Some(slot) = states.get_mut(key).filter(|slot| *slot.uid() == *uid) else { return };
+        let Slot::Whole(state) = &*slot else { return };
+        if state.is_spare(now, Volatile::is_empty) {
+            let brief = state.brief();
+            *slot = Slot::Brief(brief);
         }
     }
 
@@ -84,7 +130,11 @@ impl States {
     /// Those whose last pass failed.
     pub fn failing(&self) -> Vec<Key> {
         let states = self.lock();
-        let failing = states.iter().filter(|(_, state)| state.soft().failures > 0);
+        let has_failed = |slot: &Slot| match slot {
+            Slot::Whole(state) => state.soft().failures > 0,
+            Slot::Brief(_) => false,
+        };
+        let failing = states.iter().filter(|(_, slot)| has_failed(slot));
         failing.map(|(key, _)| key.clone()).collect()
     }
 
@@ -97,18 +147,14 @@ impl States {
         started: Timestamp,
         known: usize,
     ) -> Option<Timestamp> {
-        let states: Vec<Arc<State>> = self.lock().values().cloned().collect();
+        let states = self.lock();
         if states.is_empty() && resting.is_none() {
             return (known > 0).then_some(started);
         }
-        let last = |state: &Arc<State>| {
-            let soft = state.soft();
-            (!soft.is_idle).then(|| soft.last_success.unwrap_or(state.made))
-        };
-        states.iter().filter_map(last).chain(resting).min()
+        states.values().filter_map(Slot::unseen_since).chain(resting).min()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<State>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Slot>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -174,6 +220,32 @@ impl State {
             unwritten: Arc::default(),
             soft: Mutex::default(),
         }
+    }
+
+    /// Of an object of which only that was kept.
+    fn again(brief: &Brief) -> Self {
+        let state = Self::new(brief.uid.clone(), brief.at);
+        let mut soft = state.soft();
+        soft.last_success = brief.has_succeeded.then_some(brief.at);
+        soft.is_idle = brief.is_idle;
+        drop(soft);
+        state
+    }
+
+    fn brief(&self) -> Brief {
+        let soft = self.soft();
+        Brief {
+            uid: self.uid.clone(),
+            at: soft.last_success.unwrap_or(self.made),
+            has_succeeded: soft.last_success.is_some(),
+            is_idle: soft.is_idle,
+        }
+    }
+
+    /// Whether it holds nothing that the next pass would miss, beside times.
+    fn is_spare(&self, now: Timestamp, is_all: impl FnOnce(&Volatile, Timestamp) -> bool) -> bool {
+        let volatile = self.volatile.lock().unwrap_or_else(PoisonError::into_inner);
+        self.unwritten.is_empty() && self.soft().is_spare() && is_all(&volatile, now)
     }
 
     /// Never held across an await.
@@ -318,6 +390,32 @@ mod tests {
         assert_eq!(states.oldest_success(None, started, 1), Some(later));
         state.soft().is_idle = true;
         assert_eq!(states.oldest_success(None, started, 1), None);
+    }
+
+    #[test]
+    fn of_a_channel_that_is_left_alone_the_times_are_kept_and_no_more() {
+        let (states, started) = (States::default(), Timestamp::UNIX_EPOCH);
+        let (seen, now) = (started + Duration::from_secs(60), started + Duration::from_secs(90));
+        let uid: Arc<str> = "1".into();
+        let kept = |states: &States| matches!(states.lock().get(&key()), Some(Slot::Whole(_)));
+        let state = states.of(&key(), &uid, started);
+        state.soft().acts = 1;
+        states.shorten(&key(), &uid, now);
+        assert!(kept(&states), "a step was just taken");
+        (state.soft().acts, state.soft().last_success) = (0, Some(seen));
+        states.shorten(&key(), "2", now);
+        assert!(kept(&states), "it is another object");
+        states.shorten(&key(), &uid, now);
+        assert!(!kept(&states) && states.get(&key(), &uid).is_none());
+        assert_eq!(states.oldest_success(None, now, 1), Some(seen));
+        assert_eq!(states.of(&key(), &uid, now).soft().last_success, Some(seen));
+        // One without a success ages from when it was first worked on.
+        let states = States::default();
+        states.of(&key(), &uid, started);
+        states.shorten(&key(), &uid, now);
+        let again = states.of(&key(), &uid, now);
+        assert_eq!((again.soft().last_success, again.made), (None, started));
+        assert_eq!(states.of(&key(), &"2".into(), now).made, now);
     }
 
     #[test]

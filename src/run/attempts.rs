@@ -74,7 +74,7 @@ pub trait Attempts: Send + Sync + 'static {
 
 /// What this process knows of the attempts that are kept of one channel. After a restart it knows nothing, so the
 /// first pass over a channel with recent attempts looks whether all are there.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Keeping {
     kept: Option<u64>,
     failed: usize,

@@ -100,6 +100,11 @@ impl Volatile {
             && pin_not_created.is_none()
     }
 
+    /// Whether it holds nothing at all.
+    pub fn is_empty(&self, now: Timestamp) -> bool {
+        self.is_spare(now) && self.keeping == Keeping::default()
+    }
+
     /// Drops what is older than its code's life, which is as long as a value is kept.
     pub(super) fn forget(&mut self, now: Timestamp) {
         self.values.retain(|(_, until)| *until > now);

@@ -24,6 +24,11 @@ impl Unwritten {
         }
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_none()
+    }
+
     /// What is remembered, with the outcome if it is this intent that is still in flight there. If it is not, the outcome
     /// was written after all, or belongs to a history that is no more.
     pub fn merge(&self, memory: Memory, limits: &Limits) -> Memory {

@@ -451,7 +451,7 @@ pub struct Repairs {
     /// Meta was not seen to have the value since the last of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<bool>,
-    /// What somebody else wrote again and again, while he has the last word.
+    /// What somebody else wrote again and again. It stays until a person asks for `retry`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub contended_by: Option<String>,

@@ -117,15 +117,15 @@ pub fn assess_portfolio(given: &PortfolioGiven<'_>) -> PortfolioAssessment {
     }
 }
 
-/// Since when the credentials do not work, or show another business.
+/// Since when the credentials do not work, or show another business. A Secret that the operator may not read counts only
+/// once nothing else is in use: until then the credentials in use are what is judged.
 fn lost(set: &ConditionSet) -> Option<Timestamp> {
     let credentials = set.get(ConditionType::CredentialsValid);
     let business = set.get(ConditionType::IdentityConfirmed).filter(|c| c.reason == Reason::WrongBusiness);
     [credentials, business]
         .into_iter()
         .flatten()
-        // A Secret that the operator may not read says nothing about the credentials in it.
-        .filter(|c| c.status == Truth::False && c.reason != Reason::SecretForbidden)
+        .filter(|c| c.status == Truth::False)
         .map(|condition| condition.since)
         .min()
 }

@@ -27,7 +27,9 @@ use crate::engine::{
         failure::{Class, Failure, Refusal, Said},
         id::{AccountId, Fact, TokenType},
         limits::Limits,
-        portfolio::{PortfolioView, REQUIRED_SCOPES, Reach, Reachable, SCOPE_BUSINESS, TokenFacts, granted},
+        portfolio::{
+            Backing, PortfolioView, REQUIRED_SCOPES, Reach, Reachable, SCOPE_BUSINESS, TokenFacts, granted,
+        },
         reason::{Reason, ReasonKind},
         secret::{SecretFact, SecretVersion},
         status::{Before, WaitingFor},
@@ -281,10 +283,22 @@ fn a_secret_that_cannot_be_used_is_named(#[case] secret: SecretFact, #[case] rea
     let assessment = case.assess();
     assert_eq!(verdict(&assessment, CredentialsValid), Some((False, reason)));
     assert!(assessment.conditions.get(Ready).unwrap().message.contains("acme-meta"));
+    assert!(matches!(assessment.view.backing(), Backing::Lost(_)), "a claim behind it is not kept for ever");
     let mut case = Case::new();
     case.desired.app_secret = Some(SecretKey { name: "acme-app".into(), key: "appSecret".into() });
     case.observed.app_secret = secret;
     assert_eq!(verdict(&case.assess(), CredentialsValid), Some((False, reason)));
+}
+
+#[rstest]
+#[case(SecretFact::Missing)]
+#[case(SecretFact::Forbidden(String::new()))]
+fn what_was_won_stays_while_the_credentials_in_use_work(#[case] secret: SecretFact) {
+    let mut case = Case::new();
+    case.settle();
+    case.observed.access_token = secret;
+    case.observed.offered = None;
+    assert_eq!(case.assess().view.backing(), Backing::Proven);
 }
 
 #[test]

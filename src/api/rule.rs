@@ -73,6 +73,20 @@ pub fn deletion_timeout() -> Rule {
         .message("deletionTimeoutSeconds must be 10 to 86400; write 600 for ten minutes")
 }
 
+/// The call that sets it is the app's, and not the system user's.
+pub fn app_webhook_needs_secret() -> Rule {
+    Rule::new("!has(self.appWebhook) || has(self.credentials.appSecretRef)").message(
+        "appWebhook is set and credentials.appSecretRef is not; set it to the Secret with the app secret, or leave appWebhook out",
+    )
+}
+
+/// Names of webhook fields. Meta adds new ones, so the list is open.
+pub fn webhook_fields() -> Rule {
+    Rule::new("self.all(f, f.matches('^[a-z][a-z0-9_]*$'))").message(
+        "appWebhook.fields must hold names of Meta's webhook fields in small letters; write them as in messages",
+    )
+}
+
 /// Two different secrets are not one key.
 pub fn token_and_app_secret_apart() -> Rule {
     Rule::new(
@@ -181,14 +195,14 @@ pub fn websites() -> Rule {
 }
 
 /// What Meta calls back.
-pub fn callback_url() -> Rule {
+pub fn callback_url(of: &str) -> Rule {
     Rule::new(matches(
         r"^https://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:(0?[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?][^ #\\t\\r\\n]*)?$",
     ))
-    .message(
-        "webhook.callbackUrl must be a full https:// address without user, password and '#', with a port of at most \
-         65535; write it as in https://bot.acme.example/wa",
-    )
+    .message(Message::Message(format!(
+        "{of}.callbackUrl must be a full https:// address without user, password and '#', with a port of at most 65535; \
+         write it as in https://bot.acme.example/wa"
+    )))
 }
 
 /// Two capital letters.

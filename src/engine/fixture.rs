@@ -116,6 +116,7 @@ pub fn desired_portfolio() -> DesiredPortfolio {
         expect_name: None,
         expect_country: None,
         access: Vec::new(),
+        app_webhook: None,
     }
 }
 
@@ -309,7 +310,7 @@ fn observed(search: Searched) -> Observed {
         account: Fact::Known(Arc::new(account())),
         search: vec![search],
         subscribed: Fact::Known(true),
-        other_apps: Vec::new(),
+        other_apps: Arc::default(),
         profile: Fact::NotAsked,
         code_secret: SecretFact::NotAsked,
         pin_secret: SecretFact::NotAsked,

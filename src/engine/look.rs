@@ -38,7 +38,7 @@ pub struct Look {
     pub others_within: Option<Duration>,
     /// Id of the number, once it is known: then it is looked for by that, in whatever digits Meta shows it.
     pub number: Option<NumberId>,
-    /// Whether our app's subscription to the account is needed.
+    /// The account whose subscribed apps are needed.
     pub subscription: Option<AccountId>,
     /// The profile is needed, at most this old.
     pub profile: Option<(NumberId, Duration)>,
@@ -148,7 +148,7 @@ pub fn look(
         accounts: accounts(desired, memory, view, &target, follows, limits, now),
         others_within: hurries(desired, memory, urgency).then_some(limits.others_within),
         number: memory.number.clone(),
-        subscription: desired.webhook.is_some().then(|| target.clone()),
+        subscription: desired.needs_apps().then(|| target.clone()),
         profile: profile(desired, memory, limits, now),
         code_secret: open,
         pin_secret: open || may_be_renamed(desired, memory, follows.before),

@@ -74,7 +74,7 @@
 //! #         without_digits: Vec::new(),
 //! #     }],
 //! #     subscribed: Fact::NotAsked,
-//! #     other_apps: Vec::new(),
+//! #     other_apps: Arc::default(),
 //! #     profile: Fact::NotAsked,
 //! #     code_secret: SecretFact::Missing,
 //! #     pin_secret: SecretFact::Missing,

@@ -22,7 +22,7 @@ use crate::{
         failure::{Failure, Refusal, Said, Scope},
         id::{AccountId, AppId, BusinessId, NumberId},
         limits::Limits,
-        observed::{Account, Profile},
+        observed::{Account, Profile, Subscribed},
         time::later,
     },
     meta::{
@@ -37,7 +37,7 @@ use crate::{
         error::is_throttle,
         json,
         listing::Lists,
-        port::{Clock, Credential, GraphSource, NumberList, Subscribed},
+        port::{Clock, Credential, GraphSource, NumberList},
         redact::{hide, redact},
         refused::Refused,
         settings::{BadSettings, Settings},

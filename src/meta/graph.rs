@@ -16,7 +16,7 @@ use super::{
     client::GraphClient,
     edge::Edge,
     listing::Key,
-    port::{Graph, Listing, NumberList, Subscribed},
+    port::{Graph, Listing, NumberList},
     wire,
 };
 use crate::engine::{
@@ -24,9 +24,9 @@ use crate::engine::{
     failure::{Failure, Refusal},
     id::{AccountId, NumberId},
     look::{Look, Urgency},
-    observed::{Account, Profile},
+    observed::{Account, Profile, Subscribed},
     phone::{self, E164},
-    portfolio::{BusinessFacts, TokenFacts},
+    portfolio::{AppSubscription, BusinessFacts, TokenFacts},
     spelling::Canonical,
     step::{CodeMethod, StepKind},
 };
@@ -102,6 +102,10 @@ impl Graph for GraphClient {
             .get(self.key(account), not_before, urgency, read)
             .await
             .map(|subscribed| Subscribed::clone(&subscribed))
+    }
+
+    async fn app_subscription(&self) -> Result<Option<AppSubscription>, Failure> {
+        self.read_app_subscription().await
     }
 
     async fn profile(
@@ -252,6 +256,25 @@ impl Graph for GraphClient {
         outcome
     }
 
+    async fn set_app_webhook(
+        &self,
+        url: &str,
+        verify_token: &SecretString,
+        fields: &[String],
+    ) -> Result<(), Failure> {
+        let (client, app) = self.as_app()?;
+        let body = json!({
+            "object": wire::OBJECT,
+            "callback_url": url,
+            "verify_token": verify_token.expose_secret(),
+            "fields": fields.join(","),
+            "include_values": true,
+        });
+        let mut call = Call::read(Edge::SetAppWebhook, None, app.as_str(), Claim::Write);
+        (call.body, call.secret) = (Some(body), Some(verify_token));
+        client.write(call).await
+    }
+
     fn held_until(&self, account: &AccountId, step: StepKind) -> Option<Timestamp> {
         self.inner.budget.held_until(&self.payer(), account, step, self.now())
     }
@@ -271,6 +294,10 @@ impl Graph for GraphClient {
             }
         }
         look.profile.is_none().then_some(has_it)
+    }
+
+    fn subscribed_known(&self, account: &AccountId) -> Option<Arc<Subscribed>> {
+        self.inner.subscribed.kept(&self.key(account), Timestamp::MIN)
     }
 
     fn let_go(&self, account: &AccountId) {

@@ -18,9 +18,9 @@ use crate::engine::{
     failure::{Failure, Refusal},
     id::{AccountId, AppId, BusinessId, NumberId},
     look::{Look, Urgency},
-    observed::{Account, Number, Profile},
+    observed::{Account, Number, Profile, Subscribed},
     phone::E164,
-    portfolio::{BusinessFacts, Reachable, TokenFacts},
+    portfolio::{AppSubscription, BusinessFacts, Reachable, TokenFacts},
     spelling::Canonical,
     step::{CodeMethod, StepKind},
 };
@@ -88,13 +88,6 @@ impl NumberList {
         }
         entries
     }
-}
-
-/// The apps that are subscribed to an account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subscribed {
-    pub ours: bool,
-    pub others: Arc<[AppId]>,
 }
 
 /// What is known of a list of accounts, which is read page by page.
@@ -167,6 +160,9 @@ pub trait Graph: Clone + Send + Sync + 'static {
         not_before: Timestamp,
         urgency: Urgency,
     ) -> impl Future<Output = Result<Subscribed, Failure>> + Send;
+
+    /// `GET /{app}/subscriptions`, as the app: its own webhook for WhatsApp accounts, if it has one.
+    fn app_subscription(&self) -> impl Future<Output = Result<Option<AppSubscription>, Failure>> + Send;
 
     /// `GET /{number}/whatsapp_business_profile`, at most `max_age` old; `Failure::Throttled` when the round-robin is spent.
     fn profile(
@@ -261,12 +257,23 @@ pub trait Graph: Clone + Send + Sync + 'static {
         fields: &DesiredProfile,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
+    /// `POST /{app}/subscriptions`, as the app. Meta calls the address before it answers.
+    fn set_app_webhook(
+        &self,
+        url: &str,
+        verify_token: &SecretString,
+        fields: &[String],
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
     /// When there is room for a step in this account; `None` if there is now. Counts nothing.
     fn held_until(&self, account: &AccountId, step: StepKind) -> Option<Timestamp>;
 
     /// Whether the account of a look has the number. None, where what the look reads of accounts was not all read before, so
     /// that it would wait for a call.
     fn known(&self, look: &Look, number: &Canonical) -> Option<bool>;
+
+    /// What was last read of the apps that are subscribed to an account, however long ago. Never a call.
+    fn subscribed_known(&self, account: &AccountId) -> Option<Arc<Subscribed>>;
 
     /// Nobody needs the list of an account before it is due to be read again. It is read anew for whoever does.
     fn let_go(&self, account: &AccountId);

@@ -17,12 +17,12 @@ use crate::{
         look::{AccountLook, Look, Urgency},
         observed::{
             Account, Claim, ListState, Number, Observed, PortfolioState, ProcessFacts, Profile, Searched,
-            Stood,
+            Stood, Subscribed,
         },
         portfolio::{BusinessFacts, Reachable, TokenFacts},
         step::StepKind,
     },
-    meta::port::{Clock, Graph, Listing, Subscribed},
+    meta::port::{Clock, Graph, Listing},
     run::secret::{Digits, Materials, SecretRead, Secrets, Volatile, digits_fact, token_fact},
 };
 
@@ -80,7 +80,7 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
         portfolio,
         account: meta.account,
         search: meta.search,
-        other_apps: meta.subscribed.known().map(|apps| apps.others.to_vec()).unwrap_or_default(),
+        other_apps: meta.subscribed.known().map(|apps| Arc::clone(&apps.others)).unwrap_or_default(),
         subscribed: meta.subscribed.map(|apps| apps.ours),
         profile: meta.profile,
         code_secret: digits_fact(Digits::Code, code_secret, &mut materials.code, |code| {
@@ -286,8 +286,13 @@ pub fn fact<T>(read: Result<T, Failure>) -> Fact<T> {
     read.map_or_else(Fact::Unknown, Fact::Known)
 }
 
+/// Who needs no read of it takes what others read.
 async fn read_subscription<G: Graph>(look: &Look, graph: Option<&G>) -> Fact<Subscribed> {
-    let Some(account) = &look.subscription else { return Fact::NotAsked };
+    let Some(account) = &look.subscription else {
+        let target = look.accounts.iter().find(|wanted| wanted.facts.is_some());
+        let known = target.zip(graph).and_then(|(wanted, graph)| graph.subscribed_known(&wanted.account));
+        return known.map_or(Fact::NotAsked, |apps| Fact::Known(Subscribed::clone(&apps)));
+    };
     let Some(graph) = graph else { return Fact::Unknown(no_credential()) };
     let not_before = look
         .accounts

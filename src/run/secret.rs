@@ -208,6 +208,13 @@ pub(super) fn token_fact(read: Option<SecretRead>, material: &mut Option<SecretS
     }
 }
 
+/// The fact about a verify token that is read by itself, and the token where it can be used.
+pub fn verify_token(read: SecretRead) -> (SecretFact, Option<SecretString>) {
+    let mut token = None;
+    let fact = token_fact(Some(read), &mut token);
+    (fact, token)
+}
+
 /// The fact about a Secret that may hold any token, and version and value beside it when they can be used.
 pub fn credential_fact(read: SecretRead) -> (SecretFact, Option<(SecretVersion, SecretString)>) {
     match read {

@@ -91,6 +91,13 @@ pub enum What {
         /// Where to.
         url: Option<String>,
     },
+    /// An app was given a webhook of its own.
+    AppWebhookSet {
+        /// The app.
+        app: String,
+        /// Where it goes.
+        url: String,
+    },
     /// A profile was written.
     ProfileWritten {
         /// The number.

@@ -1,6 +1,6 @@
 //! Everything the sandbox remembers, and what a call is about.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,7 @@ pub(super) enum Target {
     DebugToken,
     Me,
     Portfolio(String),
+    App(String),
     Account(String),
     Number(String),
     Unknown,
@@ -89,6 +90,7 @@ pub(super) struct Handshake {
 /// What changes once it did.
 pub(super) enum Then {
     Account { account: String, app: String, callback: String },
+    App { app: String, callback: String, fields: BTreeSet<String> },
     Number { id: String, change: Box<NumberChange> },
 }
 
@@ -150,6 +152,7 @@ impl State {
             Some("debug_token") => Target::DebugToken,
             Some("me") => Target::Me,
             Some(id) if self.world.portfolios.contains_key(id) => Target::Portfolio(id.to_owned()),
+            Some(id) if self.world.apps.contains_key(id) => Target::App(id.to_owned()),
             Some(id) if self.world.accounts.contains_key(id) => Target::Account(id.to_owned()),
             Some(id) if self.world.numbers.contains_key(id) => Target::Number(id.to_owned()),
             _ => Target::Unknown,
@@ -266,6 +269,7 @@ pub(super) fn edge<'a>(call: &'a Call, target: &Target) -> &'a str {
         (Target::Me, _) => "me",
         (_, Some(edge)) => edge,
         (Target::Portfolio(_), None) => "business",
+        (Target::App(_), None) => "app",
         (Target::Account(_), None) => "waba",
         (Target::Number(_), None) => "phone",
         (Target::Unknown, None) => "unknown",
@@ -278,6 +282,7 @@ pub(super) fn template(call: &Call, target: &Target) -> String {
         Target::DebugToken => "debug_token",
         Target::Me => "me",
         Target::Portfolio(_) => "{business}",
+        Target::App(_) => "{app}",
         Target::Account(_) => "{waba}",
         Target::Number(_) => "{phone}",
         Target::Unknown => "{unknown}",

@@ -3,6 +3,8 @@
 //! Everything is checked before anything changes. What a write changes may show late,
 //! each field by its own.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use jiff::{SignedDuration, Timestamp};
@@ -104,6 +106,23 @@ impl State {
                     .map_or_else(|| json!({}), |found| self.view(&App::default()).subscriptions(found));
                 body["success"] = json!(true);
                 body
+            }
+            Then::App { app, callback, fields } => {
+                let replaces = self.options.switches.app_fields_are_replaced;
+                if let Some(app) = self.world.apps.get_mut(&app) {
+                    if replaces {
+                        (app.messages_field, app.other_fields) = (false, BTreeSet::new());
+                    }
+                    for field in fields {
+                        match field.as_str() {
+                            "messages" => app.messages_field = true,
+                            _ => drop(app.other_fields.insert(field)),
+                        }
+                    }
+                    (app.callback_url, app.webhook_off) = (Some(callback.clone()), false);
+                }
+                self.effect(What::AppWebhookSet { app, url: callback });
+                json!({"success": true})
             }
             Then::Number { id, change } => {
                 self.apply(&id, *change);
@@ -532,6 +551,25 @@ impl State {
         });
         self.effect(What::Subscribed { account: account.to_owned(), app: app.id.clone() });
         Ok(Next::Body(json!({"success": true})))
+    }
+
+    /// Checks a webhook of an app's own, which its address has to confirm.
+    pub(super) fn set_app_webhook(&mut self, call: &Call, app: &App) -> Result<Next, Refusal> {
+        if call.required("object")? != "whatsapp_business_account" {
+            return Err(Refusal::invalid("object is not one that is simulated"));
+        }
+        let url = call.required("callback_url")?;
+        let parsed = url::Url::parse(&url).map_err(|_| Refusal::invalid("callback_url is not a URL"))?;
+        if !(parsed.scheme() == "https" || super::webhook::is_loopback(&parsed)) {
+            return Err(Refusal::invalid("callback_url must be https"));
+        }
+        let verify_token = call.required("verify_token")?;
+        let fields = match call.nested("fields") {
+            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            _ => call.required("fields")?.split(',').map(str::to_owned).collect(),
+        };
+        let then = Then::App { app: app.id.clone(), callback: url.clone(), fields };
+        Ok(Next::Handshake(Handshake { url, verify_token, then }))
     }
 
     fn write_profile(&mut self, call: &Call, id: &str) -> Result<(), Refusal> {

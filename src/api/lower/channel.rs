@@ -112,6 +112,7 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
         webhook,
         ready_when: match spec.ready_when {
             None | Some(v1::ReadyWhen::Registered) => ReadyWhen::Registered,
+            Some(v1::ReadyWhen::Operational) => ReadyWhen::Operational,
             Some(v1::ReadyWhen::NameApproved) => ReadyWhen::NameApproved,
             Some(v1::ReadyWhen::FullyVerified) => ReadyWhen::FullyVerified,
         },

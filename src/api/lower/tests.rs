@@ -25,7 +25,7 @@ use crate::engine::{
     observed::WebhookConfiguration,
     reason::Reason,
     secret::SecretVersion,
-    status::{Assessment, Check, Facts, Stage, Verdict, WaitingFor},
+    status::{Assessment, Check, Facts, HealthFact, Stage, Verdict, WaitingFor},
     step::{Cause, StepKind},
     word::Word,
 };
@@ -378,6 +378,7 @@ fn full(text: &str) -> Assessment {
                 expected_by: Some(at(2_000)),
                 url: Some(text.into()),
                 if_ignored: Some(text.into()),
+                if_done: Some(text.into()),
             })
             .collect(),
         preflight: items
@@ -409,6 +410,14 @@ fn full(text: &str) -> Assessment {
             throughput: Some("STANDARD".into()),
             messaging_limit: Some("TIER_250".into()),
             health: Some("AVAILABLE".into()),
+            health_entities: ["APP", "WABA"]
+                .map(|entity| HealthFact {
+                    entity: entity.into(),
+                    can_send: "LIMITED".into(),
+                    codes: vec![141_006, 141_010],
+                })
+                .into(),
+            username: Some(text.into()),
             webhook: Some(WebhookConfiguration {
                 number: Some(text.into()),
                 account: Some(text.into()),
@@ -688,6 +697,7 @@ fn a_spec_that_cannot_be_understood_waits_for_its_edit_and_nothing_else() {
         expected_by: None,
         url: None,
         if_ignored: None,
+        if_done: None,
     };
     object.status = Some(WhatsAppChannelStatus { waiting_for: vec![before], ..Default::default() });
     let shown = refused(&object, &why, at(5));

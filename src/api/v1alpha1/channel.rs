@@ -38,6 +38,11 @@ use crate::api::rule;
         json_path = ".status.facts.nameStatus",
         priority = 1
     ),
+    printcolumn(name = "Limit", type_ = "string", json_path = ".status.facts.messagingLimit", priority = 1),
+    printcolumn(name = "Throughput", type_ = "string", json_path = ".status.facts.throughput", priority = 1),
+    printcolumn(name = "Can-Send", type_ = "string", json_path = ".status.facts.health", priority = 1),
+    printcolumn(name = "Username", type_ = "string", json_path = ".status.facts.username", priority = 1),
+    printcolumn(name = "Official", type_ = "boolean", json_path = ".status.facts.official", priority = 1),
     printcolumn(name = "Account", type_ = "string", json_path = ".status.accountId", priority = 1),
     printcolumn(name = "Number-Id", type_ = "string", json_path = ".status.phoneNumberId", priority = 1),
     printcolumn(name = "Since", type_ = "date", json_path = ".status.waitingFor[0].since", priority = 1),
@@ -99,7 +104,8 @@ pub struct WhatsAppChannelSpec {
     /// Where this number's messages go. Left out: the number's webhook is not managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<Webhook>,
-    /// What Ready means: Registered (the meaning of an unset field), NameApproved, or FullyVerified.
+    /// What Ready means: Registered (the meaning of an unset field), Operational (an app is subscribed as well, and no
+    /// payment is refused), NameApproved, or FullyVerified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_when: Option<ReadyWhen>,
     /// Full (the meaning of an unset field), or ObserveOnly: looks and reports, writes nothing at Meta.
@@ -321,7 +327,7 @@ impl Vertical {
 pub struct Webhook {
     /// An https URL; Meta calls it with the messages of this number.
     #[schemars(length(min = 1, max = 200))]
-    #[x_kube(validation = rule::callback_url())]
+    #[x_kube(validation = rule::callback_url("webhook"))]
     pub callback_url: String,
     /// The token that Meta repeats in its handshake with that URL. The Secret has to carry the label
     /// whatsapp-operator.dev/use with the value verify-token.
@@ -332,6 +338,7 @@ pub struct Webhook {
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 pub enum ReadyWhen {
     Registered,
+    Operational,
     NameApproved,
     FullyVerified,
 }

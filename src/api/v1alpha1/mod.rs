@@ -30,9 +30,9 @@ pub(in crate::api) use memory::BEFORE;
 pub use memory::{FORMAT, Memory};
 pub use newer::Newer;
 pub use portfolio::{
-    Access, AccountInReach, ChannelCounts, Credentials, Expect, WhatsAppPortfolio, WhatsAppPortfolioSpec,
-    WhatsAppPortfolioStatus,
+    Access, AccountInReach, AppWebhook, AppWebhookSeen, ChannelCounts, Credentials, Expect, OtherApp,
+    SubscribedApps, WhatsAppPortfolio, WhatsAppPortfolioSpec, WhatsAppPortfolioStatus,
 };
 pub use secret::SecretKeyRef;
-pub use status::{Check, Drift, Facts, WebhookRouting, WhatsAppChannelStatus};
+pub use status::{Check, Drift, Facts, HealthFact, WebhookRouting, WhatsAppChannelStatus};
 pub use waiting::WaitingFor;

@@ -230,7 +230,10 @@ pub fn hope(action: Action) -> Hope {
         | Action::ChooseName
         | Action::AlignName
         | Action::ResolveContention
-        | Action::AlignSettings => {
+        | Action::AlignSettings
+        | Action::AdoptAppWebhook
+        | Action::MendAppWebhook
+        | Action::SubscribeApp => {
             Hope::Nobody("a manifest or a setting has to be chosen anew, and which is not known")
         }
         Action::ReplaceToken | Action::ProvideCredentials | Action::ReplaceAppSecret | Action::UnblockApp => {

@@ -188,8 +188,11 @@ impl Planner {
             left -= 1;
             let follows =
                 Follows { before: &before, after_write: None, may_add: true, stood: &Stood::default() };
-            let wanted =
+            let mut wanted =
                 look(desired, &memory, &claim, &state, follows, &self.portfolios.limits, Timestamp::now());
+            // The operator is told by others in time. Nobody else reads it here.
+            let target = wanted.accounts.iter().find(|wanted| wanted.facts.is_some());
+            wanted.subscription = wanted.subscription.or_else(|| Some(target?.account.clone()));
             let process = ProcessFacts::new(self.started);
             let given = Circumstances { claim: claim.clone(), portfolio: state.clone(), process };
             let (mut observed, _) = observe(desired, &wanted, given, &sources).await;

@@ -135,9 +135,10 @@ pub struct Webhook {
 }
 
 words! {
-    /// What a number has to be before it is ready; each level asks for more than the one before.
+    /// What a number has to be before it is ready. From NameApproved on each level asks for more than the one before;
+    /// Operational asks for what the others do not.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-    pub enum ReadyWhen { Registered, NameApproved, FullyVerified }
+    pub enum ReadyWhen { Registered, Operational, NameApproved, FullyVerified }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,6 +215,11 @@ impl Desired {
         self.deletion.policy > DeletionPolicy::Retain && self.management == Management::Full
     }
 
+    /// Whether it matters which apps are subscribed to the account.
+    pub(in crate::engine) fn needs_apps(&self) -> bool {
+        self.webhook.is_some() || self.ready_when == ReadyWhen::Operational
+    }
+
     /// Whether the object is being deleted, and may take something back at Meta.
     pub(in crate::engine) fn is_cleaning_up(&self) -> bool {
         self.deletion.since.is_some() && self.needs_cleanup() && !self.deletion.is_skipped && !self.suspend
@@ -246,6 +252,19 @@ pub struct DesiredPortfolio {
     pub expect_name: Option<String>,
     pub expect_country: Option<String>,
     pub access: Vec<Access>,
+    /// Where the app itself has its events sent. `None`: it is not managed.
+    pub app_webhook: Option<DesiredAppWebhook>,
+}
+
+/// The webhook of an app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredAppWebhook {
+    pub callback_url: String,
+    pub verify_token: SecretKey,
+    /// Fields that it has to receive; it may receive others.
+    pub fields: Vec<String>,
+    /// One that somebody else set may be replaced.
+    pub adopt: bool,
 }
 
 impl DesiredPortfolio {

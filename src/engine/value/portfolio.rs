@@ -1,6 +1,6 @@
 //! The portfolio as channels see it: its credential, its business and the accounts in reach.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -209,4 +209,14 @@ pub fn granted(own: &str, access: &[Access], namespace: &str) -> Option<Option<V
         }
     }
     accounts.map(Some)
+}
+
+/// What an app has subscribed to for itself, of WhatsApp accounts.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct AppSubscription {
+    /// Where its events go, unless an account or a number has another address.
+    pub callback_url: Option<String>,
+    pub is_active: Option<bool>,
+    /// What it is told of, by name.
+    pub fields: BTreeSet<String>,
 }

@@ -99,6 +99,7 @@ mod on {
     pub const HEALTH_ONLY: &[ConditionType] = &[Healthy];
     pub const CREDENTIALS_ONLY: &[ConditionType] = &[CredentialsValid];
     pub const IDENTITY_ONLY: &[ConditionType] = &[IdentityConfirmed];
+    pub const APP_WEBHOOK: &[ConditionType] = &[AppWebhookSet];
     pub const BUSINESS: &[ConditionType] = &[BusinessVerified];
     pub const PAYMENT: &[ConditionType] = &[PaymentReady];
     /// First states.
@@ -447,6 +448,27 @@ reasons! {
     ContendedBy: Person, FIELDS, ResolveContention at Numbers,
         "Somebody else changed the same field again and again, each time after it was written, and is left the last word.",
         "Find out who else writes the field, and agree on one of you. Then: change the spec to the other value, or kubectl whatsapp retry NAME, which writes the field once more.";
+    AppWebhookMatches: Settled, APP_WEBHOOK, nobody,
+        "The app's own webhook is the desired one.",
+        "Nothing.";
+    AppWebhookNotReadable: Settled, APP_WEBHOOK, nobody,
+        "Meta does not show the app's own webhook now, so nothing is written to it.",
+        "Read Meta's words in the message; see whether appSecretRef holds the secret of the token's app.";
+    AppWebhookDiffers: Progress, APP_WEBHOOK, nobody,
+        "The app's own webhook is not the desired one. It is written, and looked at again.",
+        "Nothing.";
+    AppWebhookForeign: Person, APP_WEBHOOK, AdoptAppWebhook,
+        "The app has a webhook that this object did not set.",
+        "Find out who uses that address. If nobody needs it, set appWebhook.adopt: true; else make callbackUrl that address.";
+    AppWebhookRefused: Person, APP_WEBHOOK, MendAppWebhook,
+        "Meta did not take the app's webhook.",
+        "Read Meta's words. Make appWebhook.callbackUrl answer a GET with hub.challenge when hub.verify_token is the one in the Secret. It is tried again by itself.";
+    AppVerifyTokenNotUsable: Person, APP_WEBHOOK, ProvideVerifyToken,
+        "The verify token of the app's webhook cannot be used.",
+        "Create the Secret and the key that appWebhook.verifyTokenSecretRef names, and label it: kubectl label secret SECRET whatsapp-operator.dev/use=verify-token.";
+    NoAppSubscribed: Person, READY, SubscribeApp,
+        "No app is subscribed to the account, so messages to the number reach nobody. Only with readyWhen Operational.",
+        "Set spec.webhook: the operator then subscribes its app. Or have the app subscribed that is to receive the messages.";
     PaymentProblem: Person, PAYMENT, AddPaymentMethod at Billing,
         "Meta names a payment problem: messages that cost are refused. Since October 2026 replies cost as well, beyond a free number of them.",
         "Add or correct the payment method on the billing page of the account in Meta Business Suite.";

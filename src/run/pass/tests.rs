@@ -17,9 +17,9 @@ use crate::engine::{
     id::{AccountId, NumberId},
     look::{Look, Urgency},
     memory::{ConsentKind, Entry, EntryOutcome, Origin},
-    observed::{Account, Number, Profile},
+    observed::{Account, Number, Profile, Subscribed},
     phone::E164,
-    portfolio::{BusinessFacts, TokenFacts},
+    portfolio::{AppSubscription, BusinessFacts, TokenFacts},
     reason::Reason,
     secret::SecretVersion,
     spelling::Canonical,
@@ -27,7 +27,7 @@ use crate::engine::{
     word::Vocabulary,
 };
 use crate::{
-    meta::port::{Listing, NumberList, Subscribed},
+    meta::port::{Listing, NumberList},
     run::secret::SecretRead,
 };
 
@@ -94,6 +94,12 @@ impl Graph for Stub {
     async fn subscribed(&self, _: &AccountId, _: Timestamp, _: Urgency) -> Result<Subscribed, Failure> {
         unused()
     }
+    async fn app_subscription(&self) -> Result<Option<AppSubscription>, Failure> {
+        unused()
+    }
+    async fn set_app_webhook(&self, _: &str, _: &SecretString, _: &[String]) -> Result<(), Failure> {
+        unused()
+    }
     async fn profile(
         &self,
         _: &AccountId,
@@ -149,6 +155,10 @@ impl Graph for Stub {
         unused()
     }
     fn known(&self, _: &Look, _: &Canonical) -> Option<bool> {
+        None
+    }
+
+    fn subscribed_known(&self, _: &AccountId) -> Option<Arc<Subscribed>> {
         None
     }
 

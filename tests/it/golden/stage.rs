@@ -557,6 +557,7 @@ impl Stage {
             owned: Fact::NotAsked,
             client: Fact::NotAsked,
             seen: Vec::new(),
+            app_webhook: Fact::NotAsked,
             throttled_until: None,
             app_blocked: None,
         };

@@ -51,6 +51,17 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
             let is = graph.subscribed(&account, since, urgency).await?;
             return Ok(Facts::from([("subscribed", is.ours.to_string())]));
         }
+        Edge::AppSubscriptions => {
+            let read = graph.app_subscription().await?;
+            let url = plain(read.as_ref().and_then(|live| live.callback_url.as_ref()));
+            let fields: Vec<_> = read.iter().flat_map(|live| live.fields.iter().cloned()).collect();
+            let active = plain(read.as_ref().and_then(|live| live.is_active.as_ref()));
+            return Ok(Facts::from([
+                ("callback_url", url),
+                ("active", active),
+                ("fields", fields.join(",")),
+            ]));
+        }
         Edge::Profile => {
             let read = graph.profile(&account, &number, Duration::ZERO, urgency).await?;
             return Ok(profile(&read));
@@ -68,6 +79,10 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
         Edge::Subscribe => graph.subscribe(&account).await,
         Edge::RouteWebhook => {
             graph.route_webhook(&account, &number, "https://bot.acme.example/wa", &secret()).await
+        }
+        Edge::SetAppWebhook => {
+            let url = "https://bot.acme.example/wa";
+            graph.set_app_webhook(url, &secret(), &["messages".to_owned()]).await
         }
         Edge::WriteProfile => {
             let fields = DesiredProfile { about: Some("We answer".into()), ..DesiredProfile::default() };

@@ -15,15 +15,15 @@ use whatsapp_operator::{
         failure::{Failure, Refusal},
         id::{AccountId, NumberId},
         look::{Look, Urgency},
-        observed::{Account, Profile},
+        observed::{Account, Profile, Subscribed},
         phone::E164,
-        portfolio::{BusinessFacts, TokenFacts},
+        portfolio::{AppSubscription, BusinessFacts, TokenFacts},
         spelling::Canonical,
         step::{CodeMethod, StepKind},
     },
     meta::{
         client::{GraphClient, Meta},
-        port::{Credential, Graph, GraphSource, Listing, NumberList, Subscribed},
+        port::{Credential, Graph, GraphSource, Listing, NumberList},
     },
 };
 
@@ -115,6 +115,12 @@ impl<'a> Lent<'a, String> for &'a str {
     }
 }
 
+impl<'a> Lent<'a, Vec<String>> for &'a [String] {
+    fn lend(owned: &'a Vec<String>) -> Self {
+        owned
+    }
+}
+
 macro_rules! by_value {
     ($($kind:ty),*) => { $(impl<'a> Lent<'a, $kind> for $kind {
         fn lend(owned: &'a $kind) -> Self { *owned }
@@ -132,6 +138,7 @@ impl Graph for FarGraph {
         fn account(account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<Arc<Account>, Failure>;
         fn numbers(account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<Arc<NumberList>, Failure>;
         fn subscribed(account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<Subscribed, Failure>;
+        fn app_subscription() -> Result<Option<AppSubscription>, Failure>;
         fn profile(account: &AccountId, number: &NumberId, max_age: Duration, urgency: Urgency) -> Result<Profile, Failure>;
     }
 
@@ -146,6 +153,7 @@ impl Graph for FarGraph {
         fn route_webhook(account: &AccountId, number: &NumberId, url: &str, verify_token: &SecretString) -> Result<(), Failure>;
         fn unroute_webhook(account: &AccountId, number: &NumberId) -> Result<(), Failure>;
         fn deregister(account: &AccountId, number: &NumberId) -> Result<(), Failure>;
+        fn set_app_webhook(url: &str, verify_token: &SecretString, fields: &[String]) -> Result<(), Failure>;
         fn write_profile(account: &AccountId, number: &NumberId, fields: &DesiredProfile) -> Result<(), Failure>;
     }
 
@@ -155,6 +163,10 @@ impl Graph for FarGraph {
 
     fn known(&self, look: &Look, number: &Canonical) -> Option<bool> {
         self.graph.known(look, number)
+    }
+
+    fn subscribed_known(&self, account: &AccountId) -> Option<Arc<Subscribed>> {
+        self.graph.subscribed_known(account)
     }
 
     fn let_go(&self, account: &AccountId) {

@@ -35,9 +35,9 @@ use whatsapp_operator::engine::{
     limits::Limits,
     look::{Look, Urgency},
     memory::Ledger,
-    observed::{Account, Claim, PortfolioState, ProcessFacts, Profile},
+    observed::{Account, Claim, PortfolioState, ProcessFacts, Profile, Subscribed},
     phone::E164,
-    portfolio::{BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
+    portfolio::{AppSubscription, BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
     reason::Reason,
     spelling::Canonical,
     status::{Stage, WaitingFor},
@@ -47,7 +47,7 @@ use whatsapp_operator::{
     api::{lower, v1alpha1::WhatsAppChannelStatus},
     meta::{
         client::{GraphClient, Meta},
-        port::{Credential, Graph, GraphSource, Listing, NumberList, Subscribed},
+        port::{Credential, Graph, GraphSource, Listing, NumberList},
         settings::Settings,
         transport::install_crypto,
     },
@@ -512,6 +512,19 @@ impl Graph for Mortal {
         self.gate.call("subscribed", self.graph.subscribed(account, not_before, urgency)).await
     }
 
+    async fn app_subscription(&self) -> Result<Option<AppSubscription>, Failure> {
+        self.gate.call("app_subscription", self.graph.app_subscription()).await
+    }
+
+    async fn set_app_webhook(
+        &self,
+        url: &str,
+        verify_token: &SecretString,
+        fields: &[String],
+    ) -> Result<(), Failure> {
+        self.gate.call("set_app_webhook", self.graph.set_app_webhook(url, verify_token, fields)).await
+    }
+
     async fn profile(
         &self,
         account: &AccountId,
@@ -600,6 +613,10 @@ impl Graph for Mortal {
 
     fn known(&self, look: &Look, number: &Canonical) -> Option<bool> {
         self.graph.known(look, number)
+    }
+
+    fn subscribed_known(&self, account: &AccountId) -> Option<Arc<Subscribed>> {
+        self.graph.subscribed_known(account)
     }
 
     fn let_go(&self, account: &AccountId) {

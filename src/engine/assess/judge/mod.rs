@@ -25,7 +25,9 @@ pub(super) fn is_shown(kind: ConditionType, desired: &Desired) -> bool {
     match kind {
         ConditionType::WebhookRouted => desired.webhook.is_some(),
         ConditionType::ProfileSynced => desired.profile.is_managed(),
-        ConditionType::CredentialsValid | ConditionType::IdentityConfirmed => false,
+        ConditionType::CredentialsValid | ConditionType::IdentityConfirmed | ConditionType::AppWebhookSet => {
+            false
+        }
         ConditionType::PortfolioReady
         | ConditionType::AccountUsable
         | ConditionType::NumberAdded
@@ -66,7 +68,9 @@ pub(super) fn judge(kind: ConditionType, scene: &Scene<'_>) -> Judged {
         // Judged from the others.
         ConditionType::Ready | ConditionType::Reconciling | ConditionType::Stalled => Judged::Keep,
         // A portfolio's own judge has them.
-        ConditionType::CredentialsValid | ConditionType::IdentityConfirmed => Judged::Keep,
+        ConditionType::CredentialsValid | ConditionType::IdentityConfirmed | ConditionType::AppWebhookSet => {
+            Judged::Keep
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Assessment of a portfolio: its conditions, and the view of it that is handed to channels.
 
+mod app;
 mod credentials;
 mod identity;
 mod reach;
@@ -8,6 +9,7 @@ mod scene;
 use jiff::Timestamp;
 
 pub use self::{
+    app::{AppObserved, Standing, assess_app, standing},
     credentials::needs_proof,
     scene::{PortfolioGiven, PortfolioObserved},
 };

@@ -20,6 +20,7 @@ use crate::engine::{
     look::{Look, Urgency},
     observed::{Account, Number, Profile},
     phone::E164,
+    picture::PictureKind,
     portfolio::{BusinessFacts, Reachable, TokenFacts},
     spelling::Canonical,
     step::{CodeMethod, StepKind},
@@ -259,6 +260,25 @@ pub trait Graph: Clone + Send + Sync + 'static {
         account: &AccountId,
         number: &NumberId,
         fields: &DesiredProfile,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// `GET /{number}/whatsapp_business_profile`, and of it only whether there is a picture; never its address.
+    fn has_picture(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        urgency: Urgency,
+    ) -> impl Future<Output = Result<bool, Failure>> + Send;
+
+    /// `POST /{app}/uploads`, then `POST /{upload}` with the bytes, then `POST /{number}/whatsapp_business_profile` with the
+    /// handle. Where the bytes break off, `GET /{upload}` says how many came, and the rest follows. All of it has the time
+    /// of two calls.
+    fn write_picture(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        bytes: &[u8],
+        kind: PictureKind,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// When there is room for a step in this account; `None` if there is now. Counts nothing.

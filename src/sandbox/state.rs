@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::budget::Budget;
-use super::call::Call;
+use super::call::{Call, UPLOAD};
 use super::clock::{Clock, after_secs};
 use super::envelope::Refusal;
 use super::fault::{Fault, FaultKind, Injected, Subject};
@@ -15,6 +15,7 @@ use super::options::Options;
 use super::random::Dice;
 use super::record::{CallRecord, Effect, What};
 use super::switch::MissingObject;
+use super::upload::Upload;
 use super::world::{App, Token, World};
 
 /// Call records that are kept.
@@ -34,6 +35,11 @@ pub(super) struct State {
     faults: Vec<Injected>,
     fault_serial: u64,
     next_id: u64,
+    /// Files that are uploaded, by the path of their session, and those that came whole, by handle.
+    #[serde(default)]
+    pub(super) uploads: BTreeMap<String, Upload>,
+    #[serde(default)]
+    pub(super) handles: BTreeMap<String, Upload>,
     /// Calls that a fault holds back.
     #[serde(default)]
     pub(super) delayed: Vec<Delayed>,
@@ -63,6 +69,8 @@ pub(super) enum Target {
     Portfolio(String),
     Account(String),
     Number(String),
+    App(String),
+    Upload(String),
     Unknown,
 }
 
@@ -115,6 +123,8 @@ impl State {
             faults: Vec::new(),
             fault_serial: 0,
             next_id: 0,
+            uploads: BTreeMap::new(),
+            handles: BTreeMap::new(),
             delayed: Vec::new(),
             moment: None,
             calls: VecDeque::new(),
@@ -149,6 +159,8 @@ impl State {
         match call.path.first().map(String::as_str) {
             Some("debug_token") => Target::DebugToken,
             Some("me") => Target::Me,
+            Some(id) if id.starts_with(UPLOAD) => Target::Upload(id.to_owned()),
+            Some(id) if self.world.apps.contains_key(id) => Target::App(id.to_owned()),
             Some(id) if self.world.portfolios.contains_key(id) => Target::Portfolio(id.to_owned()),
             Some(id) if self.world.accounts.contains_key(id) => Target::Account(id.to_owned()),
             Some(id) if self.world.numbers.contains_key(id) => Target::Number(id.to_owned()),
@@ -268,6 +280,8 @@ pub(super) fn edge<'a>(call: &'a Call, target: &Target) -> &'a str {
         (Target::Portfolio(_), None) => "business",
         (Target::Account(_), None) => "waba",
         (Target::Number(_), None) => "phone",
+        (Target::App(_), None) => "app",
+        (Target::Upload(_), None) => "upload",
         (Target::Unknown, None) => "unknown",
     }
 }
@@ -280,6 +294,8 @@ pub(super) fn template(call: &Call, target: &Target) -> String {
         Target::Portfolio(_) => "{business}",
         Target::Account(_) => "{waba}",
         Target::Number(_) => "{phone}",
+        Target::App(_) => "{app}",
+        Target::Upload(_) => "{upload}",
         Target::Unknown => "{unknown}",
     };
     match call.path.get(1) {

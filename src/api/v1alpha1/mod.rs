@@ -18,8 +18,8 @@ mod status;
 mod waiting;
 
 pub use channel::{
-    Acknowledgement, CodeRequest, Connection, DeletionPolicy, DriftPolicy, ManagementPolicy, PinPolicy,
-    PortfolioRef, Profile, ReadyWhen, Registration, Verification, VerificationMethod, Vertical, Webhook,
+    Acknowledgement, CodeRequest, ConfigMapKeyRef, Connection, DeletionPolicy, DriftPolicy, ManagementPolicy,
+    PictureRef, PinPolicy, PortfolioRef, Profile, ReadyWhen, Registration, Verification, VerificationMethod, Vertical, Webhook,
     WhatsAppChannel, WhatsAppChannelSpec, WhileNameInReview,
 };
 pub use ledger::{

@@ -7,7 +7,7 @@ use crate::engine::{
     drift,
     plan::{
         pass::{Pass, Seen, Stop},
-        remedy,
+        picture, remedy,
     },
     rule::{
         say,
@@ -67,6 +67,8 @@ pub(super) fn plan(
         aside.take(ConditionType::WebhookRouted, result);
     }
     let result = profile(pass, memory, number, seen, &may_write.profile);
+    aside.take(ConditionType::ProfileSynced, result);
+    let result = picture::uploaded(pass, memory, number, seen, &may_write.profile);
     aside.take(ConditionType::ProfileSynced, result);
     aside
 }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::engine::value::{
     id::{AccountId, AppId, BusinessId},
     phone::E164,
+    picture::PictureSource,
     word::words,
 };
 
@@ -31,6 +32,8 @@ pub struct Desired {
     pub verification: Verification,
     pub registration: Registration,
     pub profile: DesiredProfile,
+    /// Where the profile's picture comes from.
+    pub picture: Option<PictureSource>,
     /// IANA name; compared, never written.
     pub time_zone: Option<String>,
     pub webhook: Option<Webhook>,

@@ -19,6 +19,7 @@ use crate::engine::{
     memory::{ConsentKind, Entry, EntryOutcome, Origin},
     observed::{Account, Number, Profile},
     phone::E164,
+    picture::{PictureKind, PictureSource},
     portfolio::{BusinessFacts, TokenFacts},
     reason::Reason,
     secret::SecretVersion,
@@ -28,7 +29,7 @@ use crate::engine::{
 };
 use crate::{
     meta::port::{Listing, NumberList, Subscribed},
-    run::secret::SecretRead,
+    run::secret::{PictureBytes, SecretRead},
 };
 
 use super::*;
@@ -148,6 +149,12 @@ impl Graph for Stub {
     async fn write_profile(&self, _: &AccountId, _: &NumberId, _: &DesiredProfile) -> Result<(), Failure> {
         unused()
     }
+    async fn has_picture(&self, _: &AccountId, _: &NumberId, _: Urgency) -> Result<bool, Failure> {
+        unused()
+    }
+    async fn write_picture(&self, _: &AccountId, _: &NumberId, _: &[u8], _: PictureKind) -> Result<(), Failure> {
+        unused()
+    }
     fn known(&self, _: &Look, _: &Canonical) -> Option<bool> {
         None
     }
@@ -173,6 +180,9 @@ struct NoSecrets;
 impl Secrets for NoSecrets {
     async fn read(&self, _: &SecretKey) -> SecretRead {
         SecretRead::Missing
+    }
+    async fn picture(&self, _: &PictureSource) -> PictureBytes {
+        PictureBytes::Failed("not part of this test".into())
     }
     async fn create_pin(&self, _: &SecretKey) -> Result<(), String> {
         Ok(())
@@ -747,6 +757,9 @@ impl Secrets for Six {
     async fn read(&self, _: &SecretKey) -> SecretRead {
         let version = SecretVersion { uid: "s".into(), resource_version: "2".into() };
         SecretRead::Found { version, value: Some(self.0.into()), is_verify_token: false }
+    }
+    async fn picture(&self, _: &PictureSource) -> PictureBytes {
+        PictureBytes::Failed("not part of this test".into())
     }
     async fn create_pin(&self, _: &SecretKey) -> Result<(), String> {
         Ok(())

@@ -31,6 +31,7 @@ use whatsapp_operator::engine::{
     memory::Memory,
     observed::{Claim, PortfolioState, ProcessFacts},
     portfolio::{PortfolioView, granted},
+    picture::PictureSource,
     secret::{SecretFact, SecretVersion},
     status::WaitingFor,
 };
@@ -52,7 +53,7 @@ use whatsapp_operator::{
         pass::{
             Done, Ids, Input, Live, ReadError, Record, Records, Shell, WriteError, may_have_written, pass,
         },
-        secret::{SecretRead, Secrets, Volatile},
+        secret::{PictureBytes, SecretRead, Secrets, Volatile},
     },
     sandbox::{
         self, Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Fault, FaultKind, Match, Number, Options,
@@ -235,6 +236,10 @@ impl Secrets for Drawer {
                 is_verify_token: data.get("label").is_some_and(|label| label == "verify-token"),
             },
         }
+    }
+
+    async fn picture(&self, _: &PictureSource) -> PictureBytes {
+        PictureBytes::Failed("not part of this test".into())
     }
 
     async fn create_pin(&self, key: &SecretKey) -> Result<(), String> {

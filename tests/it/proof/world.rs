@@ -37,6 +37,7 @@ use whatsapp_operator::engine::{
     memory::Ledger,
     observed::{Account, Claim, PortfolioState, ProcessFacts, Profile},
     phone::E164,
+    picture::{PictureKind, PictureSource},
     portfolio::{BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
     reason::Reason,
     spelling::Canonical,
@@ -55,7 +56,7 @@ use whatsapp_operator::{
         attempts::{Attempts, AttemptsRead},
         may_work::MayWork,
         pass::{Done, Ids, Input, Live, PassError, ReadError, Record, Records, Shell, WriteError, pass},
-        secret::{SecretRead, Secrets},
+        secret::{PictureBytes, SecretRead, Secrets},
     },
     sandbox::{self, CallRecord, Effect, Options, ReviewPolicy, Sandbox, What},
     twin::{self, Fleeting, Standing, VirtualClock},
@@ -109,6 +110,7 @@ pub fn channel() -> Desired {
             websites: Some(vec!["https://acme.example".into()]),
             ..DesiredProfile::default()
         },
+        picture: None,
         time_zone: None,
         webhook: Some(Webhook {
             callback_url: "https://bot.acme.example/wa".into(),
@@ -455,6 +457,11 @@ impl Secrets for Drawer {
         self.cluster.read_secret(key)
     }
 
+    async fn picture(&self, source: &PictureSource) -> PictureBytes {
+        self.gate.pass(Point::Secret).await;
+        self.cluster.read_picture(source)
+    }
+
     async fn create_pin(&self, key: &SecretKey) -> Result<(), String> {
         self.gate.call("create_pin", async { self.cluster.create_pin(key) }).await;
         Ok(())
@@ -596,6 +603,25 @@ impl Graph for Mortal {
         fields: &DesiredProfile,
     ) -> Result<(), Failure> {
         self.gate.call("write_profile", self.graph.write_profile(account, number, fields)).await
+    }
+
+    async fn has_picture(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        urgency: Urgency,
+    ) -> Result<bool, Failure> {
+        self.gate.call("has_picture", self.graph.has_picture(account, number, urgency)).await
+    }
+
+    async fn write_picture(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        bytes: &[u8],
+        kind: PictureKind,
+    ) -> Result<(), Failure> {
+        self.gate.call("write_picture", self.graph.write_picture(account, number, bytes, kind)).await
     }
 
     fn known(&self, look: &Look, number: &Canonical) -> Option<bool> {
@@ -804,6 +830,7 @@ impl World {
             credential_version: Some("1".into()),
             hold: None,
             lost: None,
+            app: Some(AppId::from(APP)),
             token: Fact::NotAsked,
             facts: Fact::NotAsked,
             reach: Reach::Accounts(

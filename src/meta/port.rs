@@ -270,9 +270,10 @@ pub trait Graph: Clone + Send + Sync + 'static {
         urgency: Urgency,
     ) -> impl Future<Output = Result<bool, Failure>> + Send;
 
-    /// `POST /{app}/uploads`, then `POST /{upload}` with the bytes, then `POST /{number}/whatsapp_business_profile` with the
-    /// handle. Where the bytes break off, `GET /{upload}` says how many came, and the rest follows. All of it has the time
-    /// of two calls.
+    /// `POST /{app}/uploads` begins an upload,
+    /// `POST /{upload}` sends the bytes,
+    /// `GET /{upload}` says how many came where they broke off, and the rest follows, and
+    /// `POST /{number}/whatsapp_business_profile` takes the handle. All of it has the time of two calls.
     fn write_picture(
         &self,
         account: &AccountId,

@@ -20,6 +20,7 @@ const PAGES: &[&str] = &[
     "docs/cli.md",
     "docs/doctor.md",
     "docs/import.md",
+    "docs/picture.md",
     "docs/policy.md",
     "docs/sandbox.md",
 ];

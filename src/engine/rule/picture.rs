@@ -68,7 +68,8 @@ pub(in crate::engine) fn read_due(
     let again = later(read.at, if is_url { limits.picture_url_again } else { limits.look_at_least });
     let PictureFact::Usable { sum } = &read.fact else { return Some(again) };
     let from = held_until(memory, sum, limits).unwrap_or(Timestamp::MIN);
-    let was_tried = memory.ledger.of(StepKind::WritePicture).iter().any(|entry| entry.at >= read.at);
+    let mut tries = memory.ledger.of(StepKind::WritePicture).iter().filter(|entry| entry.counts());
+    let was_tried = tries.any(|entry| entry.at >= read.at);
     Some(if was_tried || is_url { from.max(again) } else { from })
 }
 

@@ -438,6 +438,9 @@ reasons! {
     PictureUnusable: Person, PROFILE, ProvidePicture,
         "The source of the profile picture holds none that may be uploaded, or is not there. The number works without it.",
         "Do what the message says: a JPEG or PNG of at most 5 MB, with sides of 192 to 8192 pixels. It is looked at again by itself, at once with: kubectl whatsapp retry NAME.";
+    PictureUnreadable: Person, PROFILE, ProvidePicture,
+        "The source of the profile picture could not be read now. The number works without it.",
+        "Nothing, where it passes: it is looked at again by itself. Else see whether the address of the message answers.";
     PictureRefused: Person, PROFILE, ProvidePicture,
         "Meta refused the profile picture. The number works without it.",
         "Read Meta's words, and put another picture into the source.";
@@ -469,9 +472,6 @@ reasons! {
         "Meta does not let the number send.",
         "Read Meta's words in the message; Business Support Home shows the cause.";
     // Meta or time.
-    PictureUnreadable: Time, PROFILE, CheckCluster,
-        "The source of the profile picture could not be read now.",
-        "Nothing; it is looked at again by itself.";
     PicturePaused: Time, PROFILE, AllowCalls,
         "The profile picture is uploaded later: the last upload brought no answer, or there were too many in a day.",
         "Nothing; the next upload has a date.";

@@ -52,7 +52,8 @@ pub async fn fetch(address: &str, most: usize) -> Result<Vec<u8>, Refused> {
 }
 
 async fn get(address: &str, most: usize, may: May, builder: ClientBuilder) -> Result<Vec<u8>, Refused> {
-    let url = Url::parse(address).map_err(|_| Refused::Address("it is not a full https:// address".into()))?;
+    let url =
+        Url::parse(address).map_err(|_| Refused::Address("it is not a full https:// address".into()))?;
     check(&url, may)?;
     // An error says that one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -68,7 +69,9 @@ async fn get(address: &str, most: usize, may: May, builder: ClientBuilder) -> Re
         .dns_resolver(Arc::new(Checked(may)))
         .redirect(Policy::custom(move |attempt| follow(attempt, may)))
         .build()
-        .map_err(|error| Refused::Unreachable(format!("no client for the download: {}", innermost(&error))))?;
+        .map_err(|error| {
+            Refused::Unreachable(format!("no client for the download: {}", innermost(&error)))
+        })?;
     let host = url.host_str().unwrap_or_default().to_owned();
     let response = client.get(url).send().await.map_err(|error| failed(&host, &error))?;
     read(response, most).await
@@ -117,7 +120,9 @@ fn follow(attempt: Attempt, may: May) -> reqwest::redirect::Action {
     }
     match check(attempt.url(), may) {
         Ok(()) => attempt.follow(),
-        Err(Refused::Address(why)) => attempt.error(Refused::Address(format!("it leads elsewhere, and {why}"))),
+        Err(Refused::Address(why)) => {
+            attempt.error(Refused::Address(format!("it leads elsewhere, and {why}")))
+        }
         Err(refused) => attempt.error(refused),
     }
 }

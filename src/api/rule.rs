@@ -163,8 +163,9 @@ pub fn config_map_key() -> Rule {
 pub fn one_picture() -> Rule {
     let has = |field: &str| format!("(has(self.{field}) ? 1 : 0)");
     let all = ["configMapKeyRef", "secretKeyRef", "url"].map(has);
-    Rule::new(format!("{} == 1", all.join(" + ")))
-        .message("profile.pictureRef must have one of configMapKeyRef, secretKeyRef and url; leave the others out")
+    Rule::new(format!("{} == 1", all.join(" + "))).message(
+        "profile.pictureRef must have one of configMapKeyRef, secretKeyRef and url; leave the others out",
+    )
 }
 
 /// Where a picture is downloaded from.

@@ -7,12 +7,9 @@ use k8s_openapi::{
 use kube::Client;
 
 use crate::{
-    engine::{desired::SecretKey, picture::PictureSource},
+    engine::desired::{PictureSource, SecretKey},
     fetch::{Refused, fetch},
-    run::{
-        picture::{MOST_BYTES, too_large},
-        secret::PictureBytes,
-    },
+    run::picture::{MOST_BYTES, PictureBytes, too_large},
 };
 
 use super::{
@@ -49,7 +46,9 @@ async fn object<K: Readable>(
     Err(match bounded(objects.get(name, Wanted::Large(&of.key))).await {
         Ok(Stored(Ok(object))) => return Ok(object),
         Ok(Stored(Err(unusable))) => match unusable.why {
-            Why::TooLarge => PictureBytes::Unusable(format!("{kind} {name} is too large; make the picture smaller")),
+            Why::TooLarge => {
+                PictureBytes::Unusable(format!("{kind} {name} is too large; make the picture smaller"))
+            }
             Why::Unparsed(why) => PictureBytes::Failed(why),
         },
         Err(Failed::Gone(_)) => PictureBytes::Unusable(format!(

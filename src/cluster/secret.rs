@@ -12,11 +12,13 @@ use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::engine::{
-    desired::SecretKey,
-    picture::PictureSource,
+    desired::{PictureSource, SecretKey},
     secret::{ENDING, SecretVersion},
 };
-use crate::run::secret::{PictureBytes, SecretRead, Secrets};
+use crate::run::{
+    picture::PictureBytes,
+    secret::{SecretRead, Secrets},
+};
 
 use super::{
     call::{Failed, MANAGER, bounded},

@@ -373,7 +373,8 @@ fn is_picture_due(
     let due = follows
         .picture
         .and_then(|(facts, started)| picture::read_due(desired, memory, facts, started, limits));
-    let is_asked = || asks_to_look(desired, memory) || consent::asked(desired, ConsentKind::Retry, memory).is_some();
+    let is_asked =
+        || asks_to_look(desired, memory) || consent::asked(desired, ConsentKind::Retry, memory).is_some();
     due.is_some_and(|due| due <= now || is_asked())
 }
 

@@ -117,6 +117,6 @@ mod value;
 pub use rule::{drift, line, name, timezone};
 pub use value::{
     action, block, condition, condition_type, consent, desired, display_name, failure, farewell, id, limits,
-    memory, observed, outcome, page, phone, picture, portfolio, reason, secret, spelling, status, step, time, wait,
-    word,
+    memory, observed, outcome, page, phone, picture, portfolio, reason, secret, spelling, status, step, time,
+    wait, word,
 };

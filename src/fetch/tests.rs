@@ -58,7 +58,8 @@ impl Server {
 }
 
 fn answer(path: &str) -> Vec<u8> {
-    let to = |location: &str| format!("HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n");
+    let to =
+        |location: &str| format!("HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n");
     let text = match path {
         "/small" => format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}", "x".repeat(1_000)),
         "/large" => format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}", "x".repeat(1_001)),
@@ -122,7 +123,9 @@ async fn what_the_operator_is_given_reaches_nothing_inside_however_it_is_written
         let Err(Refused::Address(why)) = got else { panic!("{host}: {got:?}") };
         assert!(why.contains("is not on the public Internet") && !why.contains("token"), "{why}");
     }
-    for address in ["http://acme.example/logo.png", "ftp://acme.example/", "file:///etc/passwd", "logo.png", ""] {
+    for address in
+        ["http://acme.example/logo.png", "ftp://acme.example/", "file:///etc/passwd", "logo.png", ""]
+    {
         assert!(matches!(fetch(address, 1_000).await, Err(Refused::Address(_))), "{address}");
     }
 }

@@ -275,13 +275,16 @@ impl Graph for GraphClient {
     ) -> Result<(), Failure> {
         let write = async {
             let handle = self.upload(bytes, kind).await?;
-            let body = json!({"messaging_product": "whatsapp", "profile_picture_handle": handle.expose_secret()});
+            let body =
+                json!({"messaging_product": "whatsapp", "profile_picture_handle": handle.expose_secret()});
             let call = Call::write(Edge::WritePicture, account, number.as_str(), Some(body));
             self.write(Call { secret: Some(&handle), ..call }).await
         };
-        // A shutdown waits for as long as any other step takes at most.
+        // A shutdown waits for as long as any other step takes at most, its time to be sent included.
+        let limits = &self.inner.limits;
+        let time = (limits.call_timeout * 2).saturating_sub(limits.send_before);
         let late = |_| Err(Failure::NoAnswer("the upload did not end in time".into()));
-        tokio::time::timeout(self.inner.limits.call_timeout * 2, write).await.unwrap_or_else(late)
+        tokio::time::timeout(time, write).await.unwrap_or_else(late)
     }
 
     fn held_until(&self, account: &AccountId, step: StepKind) -> Option<Timestamp> {

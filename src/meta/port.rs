@@ -273,7 +273,7 @@ pub trait Graph: Clone + Send + Sync + 'static {
     /// `POST /{app}/uploads` begins an upload,
     /// `POST /{upload}` sends the bytes,
     /// `GET /{upload}` says how many came where they broke off, and the rest follows, and
-    /// `POST /{number}/whatsapp_business_profile` takes the handle. All of it has the time of two calls.
+    /// `POST /{number}/whatsapp_business_profile` takes the handle. All of it has half a minute.
     fn write_picture(
         &self,
         account: &AccountId,

@@ -53,7 +53,12 @@ impl GraphClient {
         }
     }
 
-    async fn send(&self, session: &SecretString, offset: usize, bytes: &[u8]) -> Result<SecretString, Failure> {
+    async fn send(
+        &self,
+        session: &SecretString,
+        offset: usize,
+        bytes: &[u8],
+    ) -> Result<SecretString, Failure> {
         let call = about(Edge::SendUpload, session.expose_secret(), Claim::Write);
         let call = Call { bytes: Some((offset, bytes)), secret: Some(session), ..call };
         let answer = self.call(&call).await.map_err(Trouble::into_failure)?;
@@ -88,7 +93,9 @@ fn may_go_on(failure: &Failure) -> bool {
 
 /// It becomes a path and a query: nothing that leads elsewhere is one.
 fn is_session(id: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b'\\' | b'#' | b'%' | b'"' | b'<' | b'>');
+    let is_plain = |byte: u8| {
+        byte.is_ascii_graphic() && !matches!(byte, b'/' | b'\\' | b'#' | b'%' | b'"' | b'<' | b'>')
+    };
     id.len() <= LONGEST
         && id.strip_prefix("upload:").is_some_and(|rest| {
             let (path, _) = rest.split_once('?').unwrap_or((rest, ""));

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::{
     engine::{
         assess::portfolio::needs_proof,
-        desired::{Desired, SecretKey},
+        desired::{Desired, PictureSource, SecretKey},
         failure::{Failure, Refusal},
         id::{AccountId, Fact, Field},
         look::{AccountLook, Look, Urgency},
@@ -19,7 +19,7 @@ use crate::{
             Account, Claim, ListState, Number, Observed, PortfolioState, ProcessFacts, Profile, Searched,
             Stood,
         },
-        picture::{PictureFact, PictureRead, PictureSource},
+        picture::{PictureFact, PictureRead},
         portfolio::{BusinessFacts, Reachable, TokenFacts},
         step::StepKind,
     },
@@ -173,10 +173,14 @@ async fn read_meta<G: Graph>(desired: &Desired, look: &Look, graph: Option<&G>) 
     FromMeta { account, search, subscribed, profile, has_picture, seen }
 }
 
-/// What cannot be read now says nothing, and is asked again by one of the next looks.
+/// Only where Meta says so is there none. What it refuses to tell is asked for as seldom as what it tells.
 async fn has_picture<G: Graph>(look: &Look, graph: Option<&G>) -> Option<bool> {
     let (number, account) = look.picture_shown.as_ref().zip(look.accounts.first())?;
-    graph?.has_picture(&account.account, number, look.urgency).await.ok()
+    match graph?.has_picture(&account.account, number, look.urgency).await {
+        Ok(has_one) => Some(has_one),
+        Err(Failure::NotSent(_) | Failure::Throttled(_)) => None,
+        Err(Failure::Refused(_) | Failure::NoAnswer(_) | Failure::TooLarge(_)) => Some(true),
+    }
 }
 
 /// A look counts as a success when at least one list was read whole and none failed.

@@ -329,7 +329,8 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
         volatile.clone()
     };
     let picture = Some((&seen.picture, process.started));
-    let follows = Follows { before: &live.before, after_write: *after_write, may_add, stood: &seen.stood, picture };
+    let follows =
+        Follows { before: &live.before, after_write: *after_write, may_add, stood: &seen.stood, picture };
     let look = look(desired, &live.memory, claim, portfolio, follows, &shell.limits, shell.clock.now())
         .after_edit(desired, live.before.observed_generation);
     let process = ProcessFacts {

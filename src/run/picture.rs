@@ -5,7 +5,6 @@
 use imagesize::{ImageType, blob_size, image_type};
 use ring::digest::{SHA256, digest};
 
-use super::secret::PictureBytes;
 use crate::engine::picture::{PictureFact, PictureKind};
 
 /// Most bytes of a picture (Meta, On-Premises API, "Profile: Photo").
@@ -14,6 +13,16 @@ pub const MOST_BYTES: usize = 5 * 1024 * 1024;
 const LEAST_SIDE: usize = 192;
 /// Most pixels of a side. Meta names no limit, and shows at most 640; a larger picture is a mistake, or meant to harm.
 const MOST_SIDE: usize = 8192;
+
+/// One read of the source of a picture.
+#[derive(Clone, Debug)]
+pub enum PictureBytes {
+    Found(Vec<u8>),
+    /// It is not there, or may not be read: why, and what to do.
+    Unusable(String),
+    /// Could not be read now, with why.
+    Failed(String),
+}
 
 /// A picture that may be uploaded.
 #[derive(Clone, PartialEq, Eq)]
@@ -51,10 +60,15 @@ fn kind(bytes: &[u8]) -> Result<PictureKind, String> {
     let kind = match image_type(bytes) {
         Ok(ImageType::Jpeg) => PictureKind::Jpeg,
         Ok(ImageType::Png) => PictureKind::Png,
-        _ => return Err("its content is neither JPEG nor PNG, whatever its name says; put a JPEG or PNG there".into()),
+        _ => {
+            return Err(
+                "its content is neither JPEG nor PNG, whatever its name says; put a JPEG or PNG there".into(),
+            );
+        }
     };
-    let size = blob_size(bytes)
-        .map_err(|_| "its content begins as a JPEG or PNG and is none; export the picture again".to_owned())?;
+    let size = blob_size(bytes).map_err(|_| {
+        "its content begins as a JPEG or PNG and is none; export the picture again".to_owned()
+    })?;
     let (width, height) = (size.width, size.height);
     if width.min(height) < LEAST_SIDE || width.max(height) > MOST_SIDE {
         return Err(format!(
@@ -66,11 +80,18 @@ fn kind(bytes: &[u8]) -> Result<PictureKind, String> {
 
 /// More than Meta takes.
 pub fn too_large() -> String {
-    format!("it has more than {} MB, which Meta does not take; make the picture smaller", MOST_BYTES / 1024 / 1024)
+    format!(
+        "it has more than {} MB, which Meta does not take; make the picture smaller",
+        MOST_BYTES / 1024 / 1024
+    )
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|half| char::from_digit(half.into(), 16)).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|half| char::from_digit(half.into(), 16))
+        .collect()
 }
 
 /// The beginning of a PNG of this size, which is as much of it as is looked at here.

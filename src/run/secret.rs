@@ -8,11 +8,14 @@ use std::{future::Future, time::Duration};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{attempts::Keeping, picture::Picture};
+use super::{
+    attempts::Keeping,
+    picture::{Picture, PictureBytes},
+};
 use crate::engine::{
-    desired::SecretKey,
+    desired::{PictureSource, SecretKey},
     observed::Stood,
-    picture::{PictureFacts, PictureSource},
+    picture::PictureFacts,
     secret::{SecretFact, SecretVersion},
 };
 
@@ -37,16 +40,6 @@ pub enum SecretRead {
         /// Whether it carries the label `whatsapp-operator.dev/use: verify-token`.
         is_verify_token: bool,
     },
-}
-
-/// One read of the source of a picture.
-#[derive(Clone, Debug)]
-pub enum PictureBytes {
-    Found(Vec<u8>),
-    /// It is not there, or may not be read: why, and what to do.
-    Unusable(String),
-    /// Could not be read now, with why.
-    Failed(String),
 }
 
 /// Secrets of one namespace, by name, and what else stands beside a channel.

@@ -130,7 +130,9 @@ impl State {
             (Target::Portfolio(id), edge, "GET") => {
                 self.read_portfolio(&view, call, &caller, id, edge).map(Next::Body)
             }
-            (Target::App(id), Some("uploads"), "POST") => self.start_upload(call, &caller, id).map(Next::Body),
+            (Target::App(id), Some("uploads"), "POST") => {
+                self.start_upload(call, &caller, id).map(Next::Body)
+            }
             (Target::Upload(id), None, "GET") => self.upload_offset(call, &caller, id).map(Next::Body),
             (Target::Upload(id), None, "POST") => self.take_part(call, &caller, id).map(Next::Body),
             (Target::Account(_) | Target::Number(_), _, _) => {

@@ -12,10 +12,10 @@ use super::clock::{Clock, after_secs};
 use super::envelope::Refusal;
 use super::fault::{Fault, FaultKind, Injected, Subject};
 use super::options::Options;
+use super::part::Upload;
 use super::random::Dice;
 use super::record::{CallRecord, Effect, What};
 use super::switch::MissingObject;
-use super::upload::Upload;
 use super::world::{App, Token, World};
 
 /// Call records that are kept.

@@ -1,11 +1,11 @@
 //! Uploads of files to an app, in pieces (Graph API, "Resumable Upload API").
 
 use ring::digest::{SHA256, digest};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::call::{Call, UPLOAD};
 use super::envelope::Refusal;
+use super::part::Upload;
 use super::random::hash;
 use super::state::{Caller, State};
 use super::world::App;
@@ -14,15 +14,6 @@ use super::world::App;
 const TYPES: &[&str] = &["image/jpeg", "image/jpg", "image/png", "application/pdf", "video/mp4"];
 /// A larger picture of a profile is refused (On-Premises API, "Profile: Photo").
 const LARGEST_PICTURE: usize = 5 * 1024 * 1024;
-
-/// A file, or as much of it as came.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Upload {
-    app: String,
-    length: usize,
-    signature: String,
-    bytes: Vec<u8>,
-}
 
 impl State {
     pub(super) fn start_upload(&mut self, call: &Call, caller: &Caller, app: &str) -> Result<Value, Refusal> {
@@ -62,7 +53,8 @@ impl State {
         if upload.bytes.len() < upload.length {
             return Err(Refusal::invalid("the file is not whole yet").upload());
         }
-        let handle = format!("4:cGljdHVyZQ==:image:{:016x}:e:{}:{}", hash(id.as_bytes()), now + 86_400, upload.app);
+        let handle =
+            format!("4:cGljdHVyZQ==:image:{:016x}:e:{}:{}", hash(id.as_bytes()), now + 86_400, upload.app);
         let whole = upload.clone();
         self.handles.insert(handle.clone(), whole);
         Ok(json!({"h": handle}))
@@ -79,7 +71,8 @@ impl State {
     /// The sum of the picture behind a handle, if it is one that a profile takes.
     pub(super) fn picture(&self, app: &App, handle: &str) -> Result<String, Refusal> {
         let file = self.handles.get(handle).filter(|file| file.app == app.id);
-        let bytes = &file.ok_or_else(|| Refusal::invalid("profile_picture_handle is no handle of the app"))?.bytes;
+        let bytes =
+            &file.ok_or_else(|| Refusal::invalid("profile_picture_handle is no handle of the app"))?.bytes;
         let is_picture = bytes.starts_with(b"\xff\xd8\xff") || bytes.starts_with(b"\x89PNG\r\n\x1a\n");
         if !is_picture || bytes.len() > LARGEST_PICTURE {
             return Err(Refusal::invalid("the file is no JPEG or PNG of at most 5 MB"));

@@ -80,7 +80,9 @@ impl State {
                         Ok(if keeps_pin { Next::Body(kept) } else { done })
                     }
                     Some("deregister") => self.deregister(id).map(|()| done),
-                    Some("whatsapp_business_profile") => self.write_profile(call, id, &caller.app).map(|()| done),
+                    Some("whatsapp_business_profile") => {
+                        self.write_profile(call, id, &caller.app).map(|()| done)
+                    }
                     Some(_) => Err(self.unsupported(call)),
                 }
             }
@@ -583,7 +585,8 @@ impl State {
             }
             profile.vertical = Some(vertical).filter(|vertical| !vertical.is_empty());
         }
-        let picture = call.text("profile_picture_handle").map(|handle| self.picture(app, &handle)).transpose()?;
+        let picture =
+            call.text("profile_picture_handle").map(|handle| self.picture(app, &handle)).transpose()?;
         if picture.is_some() {
             profile.pictures += 1;
         }

@@ -14,10 +14,9 @@ use crate::{
         assess::first,
         condition::{Condition, Truth},
         condition_type::ConditionType,
-        desired::{Desired, SecretKey},
+        desired::{Desired, PictureSource, SecretKey},
         limits::Limits,
         memory::{Ledger, Memory},
-        picture::PictureSource,
         reason::Reason,
         secret::SecretVersion,
         spelling::Canonical,
@@ -27,8 +26,8 @@ use crate::{
     run::{
         attempts::{Attempts, AttemptsRead},
         pass::{Live, ReadError, Record, Records, WriteError},
-        picture::png,
-        secret::{PictureBytes, SecretRead, Secrets},
+        picture::{PictureBytes, png},
+        secret::{SecretRead, Secrets},
     },
 };
 

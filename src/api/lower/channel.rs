@@ -13,12 +13,11 @@ use crate::api::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelSpec};
 use crate::engine::{
     desired::{
         CodeRequest, Connection, Deletion, DeletionPolicy, Desired, DesiredProfile, DriftPolicy, Management,
-        PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod,
-        Webhook, WhileNameInReview,
+        PictureSource, PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification,
+        VerificationMethod, Webhook, WhileNameInReview,
     },
     id::AccountId,
     phone::E164,
-    picture::PictureSource,
 };
 
 /// Language of codes when the spec names none.

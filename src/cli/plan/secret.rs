@@ -12,9 +12,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::SecretString;
 
 use crate::engine::{
-    desired::{Desired, DesiredPortfolio, PortfolioRef, SecretKey},
+    desired::{Desired, DesiredPortfolio, PictureSource, PortfolioRef, SecretKey},
     id::AppId,
-    picture::PictureSource,
     secret::{SecretFact, SecretVersion},
 };
 use crate::{
@@ -30,8 +29,8 @@ use crate::{
     cluster::{attempts::NumberAttempts, secret::NamespaceSecrets},
     meta::port::Credential,
     run::{
-        picture::png,
-        secret::{PictureBytes, SecretRead, Secrets, credential_fact, is_of_meta},
+        picture::{PictureBytes, png},
+        secret::{SecretRead, Secrets, credential_fact, is_of_meta},
     },
 };
 

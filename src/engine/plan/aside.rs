@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::engine::{
     drift,
     plan::{
-        pass::{Pass, Seen, Stop},
+        pass::{Pass, Seen, Stop, Writable},
         picture, remedy,
     },
     rule::{
@@ -41,15 +41,6 @@ pub(super) struct MayWrite {
     pub webhook: Writable,
     pub profile: Writable,
     pub name: Writable,
-}
-
-/// Whether a setting may be written, or why not.
-#[derive(Clone)]
-pub(super) enum Writable {
-    Yes,
-    /// Observed only, with why.
-    No(String),
-    Incomplete(String),
 }
 
 /// Plans the subscription and the route, then the profile; one that pauses does not delay the other.

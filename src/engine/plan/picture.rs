@@ -6,8 +6,7 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::{
-        aside::Writable,
-        pass::{Gate, Pass, Seen, Stop},
+        pass::{Gate, Pass, Seen, Stop, Writable},
         undecided,
     },
     rule::{
@@ -50,7 +49,9 @@ pub(super) fn uploaded(
     match writable {
         Writable::Yes if is_kept(pass.desired, memory) => {}
         Writable::Yes => return Ok(()),
-        Writable::No(why) => return Err(stop(Reason::ProfileDiffers, format!("the picture is not uploaded: {why}"))),
+        Writable::No(why) => {
+            return Err(stop(Reason::ProfileDiffers, format!("the picture is not uploaded: {why}")));
+        }
         Writable::Incomplete(why) => {
             return Err(stop(Reason::ObservationIncomplete, format!("the picture is not uploaded: {why}")));
         }
@@ -72,7 +73,8 @@ pub(super) fn uploaded(
         return Ok(());
     }
     let is_same = memory.marks.picture.as_ref().is_some_and(|(taken, _)| taken == sum);
-    if is_same && is_lost(memory, facts) && pass.desired.drift == DriftPolicy::Report && pass.retry.is_none() {
+    if is_same && is_lost(memory, facts) && pass.desired.drift == DriftPolicy::Report && pass.retry.is_none()
+    {
         let said = "Meta shows no picture any more, and it is not uploaded again: driftPolicy is Report; to have it uploaded once run";
         return Err(stop(Reason::ProfileDiffers, format!("{said} {}", pass.command("retry"))));
     }
@@ -116,7 +118,9 @@ fn knows_app(pass: &Pass) -> bool {
 
 /// After what Meta did not take there is a pause, unless a person asks for one more try.
 fn may_be_sent(pass: &Pass, memory: &Memory, sum: &str) -> Gate {
-    let Some(until) = held_until(memory, sum, pass.limits).filter(|until| *until > pass.now) else { return Ok(()) };
+    let Some(until) = held_until(memory, sum, pass.limits).filter(|until| *until > pass.now) else {
+        return Ok(());
+    };
     if pass.retry.is_some() && !was_just_tried(memory, pass.limits, pass.now) {
         return Ok(());
     }
@@ -129,7 +133,10 @@ fn may_be_sent(pass: &Pass, memory: &Memory, sum: &str) -> Gate {
                 return Err(Stop::block(block.until(until)));
             }
             let said = say::words(refusal);
-            Block::new(Reason::PictureRefused, format!("Meta refused the picture ({said}); take another picture; {again}"))
+            Block::new(
+                Reason::PictureRefused,
+                format!("Meta refused the picture ({said}); take another picture; {again}"),
+            )
         }
         None if failed.is_none() || spent_until(memory, pass.limits) == Some(until) => Block::new(
             Reason::PicturePaused,

@@ -1,8 +1,6 @@
 //! Drift between desired and observed: what differs, and what happens with it.
 
-pub use crate::engine::value::drift::{
-    CALLBACK, Drift, NAME, PICTURE, PROFILE, SUBSCRIPTION, TIME_ZONE,
-};
+pub use crate::engine::value::drift::{CALLBACK, Drift, NAME, PICTURE, PROFILE, SUBSCRIPTION, TIME_ZONE};
 
 use jiff::Timestamp;
 

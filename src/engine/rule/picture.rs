@@ -11,11 +11,11 @@ use crate::engine::{
     rule::upkeep,
     value::{
         consent::sum,
-        desired::{Connection, Desired, Management},
+        desired::{Connection, Desired, Management, PictureSource},
         drift::PICTURE,
         limits::Limits,
         memory::{Entry, EntryOutcome, Memory},
-        picture::{PictureFact, PictureFacts, PictureRead, PictureSource},
+        picture::{PictureFact, PictureFacts, PictureRead},
         step::StepKind,
         time::{earlier, later, pause},
     },
@@ -113,7 +113,8 @@ pub(in crate::engine) fn last_failed<'a>(memory: &'a Memory, of: &str) -> Option
 /// Until when a picture is not uploaded: after those that Meta did not take, and after too many of any kind.
 pub(in crate::engine) fn held_until(memory: &Memory, of: &str, limits: &Limits) -> Option<Timestamp> {
     let failures = failed(memory, of).count();
-    let paused = last_failed(memory, of).map(|last| later(last.at, pause(&limits.repeatable_pauses, failures)));
+    let paused =
+        last_failed(memory, of).map(|last| later(last.at, pause(&limits.repeatable_pauses, failures)));
     paused.max(spent_until(memory, limits))
 }
 

@@ -1,39 +1,8 @@
-//! The profile picture: where it comes from, and what is known of it.
+//! The profile picture, as far as it is known.
 
 use jiff::Timestamp;
 
-use crate::engine::value::{desired::SecretKey, word::words};
-
-/// Where a picture comes from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PictureSource {
-    /// A key in `binaryData` of a ConfigMap of the channel's namespace.
-    ConfigMap(SecretKey),
-    /// A key in a Secret of the channel's namespace.
-    Secret(SecretKey),
-    /// An https address.
-    Url(String),
-}
-
-impl PictureSource {
-    /// The field that names it.
-    pub fn field(&self) -> &'static str {
-        match self {
-            Self::ConfigMap(_) => "spec.profile.pictureRef.configMapKeyRef",
-            Self::Secret(_) => "spec.profile.pictureRef.secretKeyRef",
-            Self::Url(_) => "spec.profile.pictureRef.url",
-        }
-    }
-
-    /// All of it, to be compared. An address may hold a signature, so this is never shown.
-    pub(in crate::engine) fn whole(&self) -> String {
-        match self {
-            Self::ConfigMap(of) => format!("configmap {} {}", of.name, of.key),
-            Self::Secret(of) => format!("secret {} {}", of.name, of.key),
-            Self::Url(url) => format!("url {url}"),
-        }
-    }
-}
+use crate::engine::value::{desired::PictureSource, word::words};
 
 words! {
     /// What a picture is, by its content.

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::engine::{
     assess::first,
-    desired::{DesiredProfile, SecretKey},
+    desired::{DesiredProfile, PictureSource, SecretKey},
     failure::{Class, Refusal},
     fixture,
     id::{AccountId, NumberId},
@@ -19,7 +19,7 @@ use crate::engine::{
     memory::{ConsentKind, Entry, EntryOutcome, Origin},
     observed::{Account, Number, Profile},
     phone::E164,
-    picture::{PictureKind, PictureSource},
+    picture::PictureKind,
     portfolio::{BusinessFacts, TokenFacts},
     reason::Reason,
     secret::SecretVersion,
@@ -29,7 +29,7 @@ use crate::engine::{
 };
 use crate::{
     meta::port::{Listing, NumberList, Subscribed},
-    run::secret::{PictureBytes, SecretRead},
+    run::{picture::PictureBytes, secret::SecretRead},
 };
 
 use super::*;
@@ -152,7 +152,13 @@ impl Graph for Stub {
     async fn has_picture(&self, _: &AccountId, _: &NumberId, _: Urgency) -> Result<bool, Failure> {
         unused()
     }
-    async fn write_picture(&self, _: &AccountId, _: &NumberId, _: &[u8], _: PictureKind) -> Result<(), Failure> {
+    async fn write_picture(
+        &self,
+        _: &AccountId,
+        _: &NumberId,
+        _: &[u8],
+        _: PictureKind,
+    ) -> Result<(), Failure> {
         unused()
     }
     fn known(&self, _: &Look, _: &Canonical) -> Option<bool> {

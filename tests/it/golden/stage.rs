@@ -23,7 +23,7 @@ use whatsapp_operator::engine::{
         portfolio::{PortfolioGiven, PortfolioObserved, assess_portfolio},
     },
     condition::ConditionSet,
-    desired::{DesiredPortfolio, SecretKey},
+    desired::{DesiredPortfolio, PictureSource, SecretKey},
     failure::Failure,
     id::Fact,
     limits::Limits,
@@ -31,7 +31,6 @@ use whatsapp_operator::engine::{
     memory::Memory,
     observed::{Claim, PortfolioState, ProcessFacts},
     portfolio::{PortfolioView, granted},
-    picture::PictureSource,
     secret::{SecretFact, SecretVersion},
     status::WaitingFor,
 };
@@ -53,7 +52,8 @@ use whatsapp_operator::{
         pass::{
             Done, Ids, Input, Live, ReadError, Record, Records, Shell, WriteError, may_have_written, pass,
         },
-        secret::{PictureBytes, SecretRead, Secrets, Volatile},
+        picture::PictureBytes,
+        secret::{SecretRead, Secrets, Volatile},
     },
     sandbox::{
         self, Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Fault, FaultKind, Match, Number, Options,

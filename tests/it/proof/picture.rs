@@ -4,11 +4,10 @@ use whatsapp_operator::{
     engine::{
         condition::Truth,
         condition_type::ConditionType,
-        desired::{Desired, DriftPolicy, SecretKey},
-        picture::PictureSource,
+        desired::{Desired, DriftPolicy, PictureSource, SecretKey},
         reason::Reason,
     },
-    run::{picture::png, secret::PictureBytes},
+    run::picture::{PictureBytes, png},
     sandbox::{Fault, FaultKind, Match, What},
 };
 
@@ -74,7 +73,10 @@ async fn a_picture_is_uploaded_once_and_again_only_when_its_source_changes() {
     let (stands, calls) = (world.cluster.written_count(), posts(&world, "/{app}/uploads"));
     world.restart(0);
     world.run_for(DAY * 3).await;
-    assert_eq!((world.cluster.written_count(), posts(&world, "/{app}/uploads"), set(&world).len()), (stands, calls, 1));
+    assert_eq!(
+        (world.cluster.written_count(), posts(&world, "/{app}/uploads"), set(&world).len()),
+        (stands, calls, 1)
+    );
     world.cluster.put_picture(&source(), PictureBytes::Found(picture(2)));
     world.run_for(HOUR * 2).await;
     assert_eq!((set(&world).len(), set(&world).pop()), (2, taken(&world)), "{}", world.story());
@@ -92,7 +94,12 @@ async fn an_upload_that_breaks_off_goes_on_where_it_broke() {
         // Where every byte came and the answer was lost, there is nothing left to send that would bring it.
         let starts = 1;
         assert_eq!(posts(&world, "/{app}/uploads"), starts, "{breaks:?}\n{}", world.story());
-        assert_eq!((set(&world).len(), set(&world).pop()), (1, taken(&world)), "{breaks:?}\n{}", world.story());
+        assert_eq!(
+            (set(&world).len(), set(&world).pop()),
+            (1, taken(&world)),
+            "{breaks:?}\n{}",
+            world.story()
+        );
         assert_eq!(posts(&world, "/{upload}"), breaks.len() + 1, "{breaks:?}");
     }
 }

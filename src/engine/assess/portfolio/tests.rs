@@ -27,7 +27,9 @@ use crate::engine::{
         failure::{Class, Failure, Refusal, Said},
         id::{AccountId, Fact, TokenType},
         limits::Limits,
-        portfolio::{Backing, PortfolioView, REQUIRED_SCOPES, Reach, Reachable, SCOPE_BUSINESS, TokenFacts, granted},
+        portfolio::{
+            Backing, PortfolioView, REQUIRED_SCOPES, Reach, Reachable, SCOPE_BUSINESS, TokenFacts, granted,
+        },
         reason::{Reason, ReasonKind},
         secret::{SecretFact, SecretVersion},
         status::{Before, WaitingFor},

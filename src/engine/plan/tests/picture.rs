@@ -1,18 +1,17 @@
 //! The profile picture: uploaded when its source has another one, seldom looked at, and never in anybody's way.
+#![allow(clippy::unwrap_used)]
 
 use jiff::Timestamp;
 
 use super::super::super::{
-    fixture::{
-        HOUR, MINUTE, SECOND, World, accepted, no_answer, refused, world,
-    },
+    fixture::{HOUR, MINUTE, SECOND, World, accepted, no_answer, refused, world},
     value::{
         block::Block,
         condition_type::ConditionType,
-        desired::{Connection, DriftPolicy, Management, SecretKey},
+        desired::{Connection, DriftPolicy, Management, PictureSource, SecretKey},
         failure::{Class, Failure},
         memory::EntryOutcome,
-        picture::{PictureFact, PictureRead, PictureSource},
+        picture::{PictureFact, PictureRead},
         reason::Reason,
         step::{Step, StepKind},
     },
@@ -69,7 +68,9 @@ fn is_read(world: &World) -> bool {
 #[test]
 fn what_was_read_is_uploaded_once_and_then_rests() {
     let world = reads(wanted(map()), usable("a"));
-    let Some(Step::WritePicture { sum, .. }) = world.plan().step.map(|planned| planned.step) else { panic!() };
+    let Some(Step::WritePicture { sum, .. }) = world.plan().step.map(|planned| planned.step) else {
+        panic!()
+    };
     assert_eq!(sum, "a");
     let done = world.act(UPLOAD, accepted());
     assert_eq!(done.memory.marks.picture.as_ref().map(|(sum, _)| sum.as_str()), Some("a"));
@@ -150,7 +151,10 @@ fn without_the_id_of_the_app_that_is_told_and_everything_else_goes_on() {
     assert_eq!((world.says().as_str(), reason(&world)), ("Rest", Some(Reason::AppIdMissing)));
     assert!(block(&world).unwrap().message.contains("set credentials.appId"));
     assert_eq!(world.clone().webhook().says(), "RouteWebhook");
-    assert_eq!(reads(world.portfolio(|v| v.app = Some("1".into())).after(MINUTE), usable("a")).says(), "WritePicture");
+    assert_eq!(
+        reads(world.portfolio(|v| v.app = Some("1".into())).after(MINUTE), usable("a")).says(),
+        "WritePicture"
+    );
 }
 
 #[test]
@@ -163,7 +167,10 @@ fn what_meta_does_not_take_is_tried_again_later_and_later_and_on_retry() {
     assert_eq!(again(&world, 14 * MINUTE), "Rest");
     assert_eq!(again(&world, 15 * MINUTE), "WritePicture");
     let twice = reads(world.clone().after(15 * MINUTE), usable("a")).act(UPLOAD, no_answer()).after(SECOND);
-    assert_eq!((again(&twice, 29 * MINUTE), again(&twice, 30 * MINUTE)), ("Rest".into(), "WritePicture".into()));
+    assert_eq!(
+        (again(&twice, 29 * MINUTE), again(&twice, 30 * MINUTE)),
+        ("Rest".into(), "WritePicture".into())
+    );
     assert_eq!(reason(&twice), Some(Reason::PicturePaused));
     let asked = reads(world.clone().desire(|d| d.consents.retry = Some("1".into())), usable("a"));
     assert_eq!(asked.says(), "WritePicture");
@@ -189,7 +196,7 @@ fn uploads_of_a_day_are_bounded_however_often_the_source_changes() {
 #[test]
 fn who_died_in_an_upload_makes_another_after_a_while_and_what_was_not_sent_soon() {
     let died = reads(wanted(map()), usable("a")).die(UPLOAD).after(MINUTE);
-    assert_eq!(died.says(), "EffectNotVisibleYet");
+    assert_eq!(died.says(), Reason::EffectNotVisibleYet.as_str());
     let died = died.after(MINUTE).pass();
     assert_eq!(died.memory.ledger.pictures[0].outcome, EntryOutcome::NoAnswer);
     assert!(died.memory.in_flight.is_none() && died.memory.marks.picture.is_none());
@@ -218,7 +225,10 @@ fn a_picture_that_meta_lost_is_uploaded_again_unless_that_is_only_told() {
     assert_eq!((again.says().as_str(), reason(&again)), ("Rest", None));
     let told = shown(next().desire(|d| d.drift = DriftPolicy::Report), false);
     assert_eq!((told.says().as_str(), reason(&told)), ("Rest", Some(Reason::ProfileDiffers)));
-    assert_eq!(reads(told.desire(|d| d.consents.retry = Some("1".into())), usable("a")).says(), "WritePicture");
+    assert_eq!(
+        reads(told.desire(|d| d.consents.retry = Some("1".into())), usable("a")).says(),
+        "WritePicture"
+    );
 }
 
 #[test]

@@ -51,6 +51,19 @@ pub async fn fetch(address: &str, most: usize) -> Result<Vec<u8>, Refused> {
     get(address, most, is_public, Client::builder()).await
 }
 
+/// Whether an address may be used, as far as it is written. Where its name leads is not looked up.
+///
+/// # Errors
+///
+/// Says why not.
+pub fn written(address: &str) -> Result<(), Refused> {
+    check(&parsed(address)?, is_public)
+}
+
+fn parsed(address: &str) -> Result<Url, Refused> {
+    Url::parse(address).map_err(|_| Refused::Address("it is not a full https:// address".into()))
+}
+
 async fn get(address: &str, most: usize, may: May, builder: ClientBuilder) -> Result<Vec<u8>, Refused> {
     let url =
         Url::parse(address).map_err(|_| Refused::Address("it is not a full https:// address".into()))?;
@@ -201,12 +214,13 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
 
 /// Addresses that hold one of IPv4 are as public as that.
 fn is_public_v6(ip: Ipv6Addr) -> bool {
-    let [a, b, c, d, e, f, g, h] = ip.segments();
+    let all = ip.segments();
+    let (a, b, zeros) = (all[0], all[1], &all[2..6]);
     let v4 = |high: u16, low: u16| is_public_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
     match (a, b) {
-        (0, 0) if (c, d, e, f) == (0, 0, 0, 0xffff) => v4(g, h),
-        (0x64, 0xff9b) if (c, d, e, f) == (0, 0, 0, 0) => v4(g, h),
-        (0x2002, _) => v4(b, c),
+        (0, 0) if *zeros == [0, 0, 0, 0xffff] => v4(all[6], all[7]),
+        (0x64, 0xff9b) if *zeros == [0; 4] => v4(all[6], all[7]),
+        (0x2002, _) => v4(b, all[2]),
         // Teredo and other protocols, and documentation.
         (0x2001, 0..0x200 | 0xdb8) => false,
         (0x3fff, 0..0x1000) => false,

@@ -1,5 +1,4 @@
 //! The profile picture: uploaded when its source has another one, seldom looked at, and never in anybody's way.
-#![allow(clippy::unwrap_used)]
 
 use jiff::Timestamp;
 
@@ -84,7 +83,7 @@ fn what_was_read_is_uploaded_once_and_then_rests() {
 fn a_picture_is_read_every_hour_in_the_cluster_and_every_day_at_an_address() {
     for (source, every) in [(map(), HOUR), (address(), DAY)] {
         let world = reads(wanted(source), usable("a")).act(UPLOAD, accepted()).after(SECOND).pass();
-        let before = world.after(every - 2 * SECOND);
+        let before = world.after(every.saturating_sub(2 * SECOND));
         assert!(!is_read(&before));
         let due = before.after(SECOND);
         assert!(is_read(&due));
@@ -133,7 +132,7 @@ fn who_has_no_picture_reads_and_remembers_nothing() {
 #[test]
 fn a_source_that_holds_no_picture_is_told_and_holds_nothing_else_up() {
     let bad = reads(wanted(map()), PictureFact::Unusable("it is empty; put a JPEG or PNG there".into()));
-    let told = block(&bad).unwrap();
+    let told = block(&bad).expect("a block");
     assert_eq!((bad.says().as_str(), told.reason), ("Rest", Reason::PictureUnusable));
     let said = "spec.profile.pictureRef.configMapKeyRef: it is empty; put a JPEG or PNG there; it is looked at again by itself, at once with kubectl whatsapp retry support-br -n shop-br";
     assert_eq!(told.message, said);
@@ -149,7 +148,7 @@ fn a_source_that_holds_no_picture_is_told_and_holds_nothing_else_up() {
 fn without_the_id_of_the_app_that_is_told_and_everything_else_goes_on() {
     let world = reads(wanted(map()), usable("a")).portfolio(|v| v.app = None);
     assert_eq!((world.says().as_str(), reason(&world)), ("Rest", Some(Reason::AppIdMissing)));
-    assert!(block(&world).unwrap().message.contains("set credentials.appId"));
+    assert!(block(&world).expect("a block").message.contains("set credentials.appId"));
     assert_eq!(world.clone().webhook().says(), "RouteWebhook");
     assert_eq!(
         reads(world.portfolio(|v| v.app = Some("1".into())).after(MINUTE), usable("a")).says(),
@@ -160,7 +159,7 @@ fn without_the_id_of_the_app_that_is_told_and_everything_else_goes_on() {
 #[test]
 fn what_meta_does_not_take_is_tried_again_later_and_later_and_on_retry() {
     let world = reads(wanted(map()), usable("a")).act(UPLOAD, refused(100, None, Class::Spec)).after(SECOND);
-    let told = block(&world).unwrap();
+    let told = block(&world).expect("a block");
     assert_eq!((world.says().as_str(), told.reason), ("Rest", Reason::PictureRefused));
     assert!(told.message.contains("Message of Meta's") && told.failure.is_some(), "{}", told.message);
     let again = |world: &World, time| reads(world.clone().after(time), usable("a")).says();
@@ -190,7 +189,7 @@ fn uploads_of_a_day_are_bounded_however_often_the_source_changes() {
         }
     }
     assert_eq!((times, reason(&world)), (8, Some(Reason::PicturePaused)));
-    assert!(block(&world).unwrap().until.is_some_and(|until| until > world.now));
+    assert!(block(&world).expect("a block").until.is_some_and(|until| until > world.now));
 }
 
 #[test]
@@ -254,7 +253,7 @@ fn nothing_is_read_or_uploaded_for_whoever_writes_nothing() {
 fn bytes_of_an_earlier_look_are_read_once_more_before_they_are_sent() {
     let world = reads(wanted(map()), usable("a"));
     let stale: Timestamp = world.now - SECOND;
-    let world = world.see(|o| o.process.picture.read.as_mut().unwrap().at = stale);
+    let world = world.see(|o| o.process.picture.read.as_mut().expect("a read").at = stale);
     assert_eq!((world.says().as_str(), reason(&world)), ("Rest", Some(Reason::NotObservedYet)));
     assert!(is_read(&world.after(30 * SECOND)));
 }

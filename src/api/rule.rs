@@ -167,6 +167,32 @@ pub fn secret_key() -> Rule {
         .message("key must be a key of the Secret's data; use letters, digits, '-', '_' and '.'")
 }
 
+/// A key of a ConfigMap.
+pub fn config_map_key() -> Rule {
+    Rule::new(matches("^[-._a-zA-Z0-9]+$"))
+        .message("key must be a key of the ConfigMap's binaryData; use letters, digits, '-', '_' and '.'")
+}
+
+/// One source and no other.
+pub fn one_picture() -> Rule {
+    let has = |field: &str| format!("(has(self.{field}) ? 1 : 0)");
+    let all = ["configMapKeyRef", "secretKeyRef", "url"].map(has);
+    Rule::new(format!("{} == 1", all.join(" + "))).message(
+        "profile.pictureRef must have one of configMapKeyRef, secretKeyRef and url; leave the others out",
+    )
+}
+
+/// Where a picture is downloaded from.
+pub fn picture_url() -> Rule {
+    Rule::new(matches(
+        r"^https://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:(0?[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?][^ #\t\r\n]*)?$",
+    ))
+    .message(
+        "profile.pictureRef.url must be a full https:// address without user, password and '#', with a port of at most \
+         65535; write it as in https://acme.example/logo.png",
+    )
+}
+
 /// Meta's form of a language.
 pub fn language() -> Rule {
     Rule::new(matches("^[a-z]{2}_[A-Z]{2}$")).message(

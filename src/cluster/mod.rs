@@ -9,6 +9,7 @@ mod call;
 pub mod event;
 pub mod finalizer;
 pub mod lease;
+mod picture;
 pub mod read;
 pub mod secret;
 pub mod selector;

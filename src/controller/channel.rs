@@ -455,7 +455,8 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         graph: Option<&G>,
     ) -> bool {
         let (memory, before, stood) = (Memory::default(), Before::default(), Stood::default());
-        let follows = Follows { before: &before, after_write: None, may_add: true, stood: &stood };
+        let (before, stood) = (&before, &stood);
+        let follows = Follows { before, after_write: None, may_add: true, stood, picture: None };
         let (limits, now) = (&*self.ctx.shell.limits, self.now());
         let look = look(desired, &memory, claim, portfolio, follows, limits, now);
         let Some((graph, target)) = graph.zip(look.accounts.first()) else { return false };

@@ -89,6 +89,7 @@ pub fn desired() -> Desired {
             while_name_in_review: WhileNameInReview::TryOnce,
         },
         profile: DesiredProfile::default(),
+        picture: None,
         time_zone: None,
         webhook: None,
         ready_when: ReadyWhen::Registered,
@@ -160,6 +161,7 @@ pub fn view() -> PortfolioView {
         credential_version: Some("v1".into()),
         hold: None,
         lost: None,
+        app: token().app,
         token: Fact::Known(token()),
         facts: Fact::Known(business()),
         reach: Reach::Accounts(vec![reachable(ACCOUNT)]),
@@ -635,6 +637,7 @@ impl World {
             after_write: None,
             may_add: true,
             stood: &self.observed.process.stood,
+            picture: Some((&self.observed.process.picture, self.observed.process.started)),
         };
         let (claim, portfolio) = (&self.observed.claim, &self.observed.portfolio);
         look(&self.desired, &self.memory, claim, portfolio, follows, &self.limits, self.now)

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::engine::{
     rule::{
-        adding, consent, drift, reach,
+        adding, consent, drift, picture, reach,
         shown::{self, Shown},
         stood, upkeep,
     },
@@ -19,6 +19,7 @@ use crate::engine::{
         limits::Limits,
         memory::{ConsentKind, Entry, EntryOutcome, Memory},
         observed::{Claim, PortfolioState, Stood},
+        picture::PictureFacts,
         portfolio::PortfolioView,
         status::Before,
         step::StepKind,
@@ -42,6 +43,10 @@ pub struct Look {
     pub subscription: Option<AccountId>,
     /// The profile is needed, at most this old.
     pub profile: Option<(NumberId, Duration)>,
+    /// The source of the picture is read.
+    pub picture: bool,
+    /// Whether the number has a picture at Meta is asked.
+    pub picture_shown: Option<NumberId>,
     pub code_secret: bool,
     pub pin_secret: bool,
     pub verify_token: bool,
@@ -65,7 +70,7 @@ impl Look {
     /// let (desired, memory) = (lower::channel(&channel).expect("a valid spec"), Memory::default());
     /// let before = Before::default();
     /// let stood = Stood::default();
-    /// let follows = Follows { before: &before, after_write: None, may_add: true, stood: &stood };
+    /// let follows = Follows { before: &before, after_write: None, may_add: true, stood: &stood, picture: None };
     /// let (claim, portfolio, now) = (Claim::Undecided, PortfolioState::NotYet, "2026-03-01T12:00:00Z".parse()?);
     /// let asked = look(&desired, &memory, &claim, &portfolio, follows, &Limits::default(), now);
     /// // The portfolio was not read yet, so no account is known and nothing is read at Meta.
@@ -104,6 +109,8 @@ pub struct Follows<'a> {
     pub may_add: bool,
     /// What the looks of this process showed until now.
     pub stood: &'a Stood,
+    /// What they showed of the picture, and since when this process is there. None: its source is not read.
+    pub picture: Option<(&'a PictureFacts, Timestamp)>,
 }
 
 /// Order in which a budget is spent; the first is served first.
@@ -150,6 +157,8 @@ pub fn look(
         number: memory.number.clone(),
         subscription: desired.needs_apps().then(|| target.clone()),
         profile: profile(desired, memory, limits, now),
+        picture: is_picture_due(desired, memory, follows, limits, now),
+        picture_shown: is_picture_asked_for(desired, memory, follows, limits, now),
         code_secret: open,
         pin_secret: open || may_be_renamed(desired, memory, follows.before),
         verify_token: !observes_only && desired.webhook.is_some(),
@@ -209,6 +218,8 @@ fn nothing(urgency: Urgency) -> Look {
         number: None,
         subscription: None,
         profile: None,
+        picture: false,
+        picture_shown: None,
         code_secret: false,
         pin_secret: false,
         verify_token: false,
@@ -349,6 +360,34 @@ fn profile(
         None => limits.fresh_profile,
     };
     Some((number, age))
+}
+
+/// A person who asks for a look, or for one more try, has it read at once.
+fn is_picture_due(
+    desired: &Desired,
+    memory: &Memory,
+    follows: Follows<'_>,
+    limits: &Limits,
+    now: Timestamp,
+) -> bool {
+    let due = follows
+        .picture
+        .and_then(|(facts, started)| picture::read_due(desired, memory, facts, started, limits));
+    let is_asked =
+        || asks_to_look(desired, memory) || consent::asked(desired, ConsentKind::Retry, memory).is_some();
+    due.is_some_and(|due| due <= now || is_asked())
+}
+
+fn is_picture_asked_for(
+    desired: &Desired,
+    memory: &Memory,
+    follows: Follows<'_>,
+    limits: &Limits,
+    now: Timestamp,
+) -> Option<NumberId> {
+    let (facts, started) = follows.picture?;
+    let due = picture::shown_due(desired, memory, facts, started, limits).filter(|due| *due <= now);
+    due.and(memory.number.clone())
 }
 
 /// Whether a person waits for a code, or for what becomes of one, and for nothing else.

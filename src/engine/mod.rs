@@ -53,7 +53,7 @@
 //!
 //! // What has to be read? The one account that the portfolio reaches.
 //! let stood = Stood::default();
-//! let follows = Follows { before: &before, after_write: None, may_add: true, stood: &stood };
+//! let follows = Follows { before: &before, after_write: None, may_add: true, stood: &stood, picture: None };
 //! let asked = look(&desired, &memory, &claim, &portfolio, follows, &limits, now);
 //! assert_eq!(asked.accounts[0].account.as_str(), "300000000000001");
 //!
@@ -117,6 +117,6 @@ mod value;
 pub use rule::{drift, line, name, timezone};
 pub use value::{
     action, block, condition, condition_type, consent, desired, display_name, failure, farewell, id, limits,
-    memory, observed, outcome, page, phone, portfolio, reason, secret, spelling, status, step, time, wait,
-    word,
+    memory, observed, outcome, page, phone, picture, portfolio, reason, secret, spelling, status, step, time,
+    wait, word,
 };

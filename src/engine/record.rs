@@ -78,6 +78,7 @@ fn subject(step: &Step) -> Option<String> {
         Step::VerifyCode { secret, .. } | Step::SetPin { secret, .. } | Step::Register { secret, .. } => {
             Some(secret.as_subject())
         }
+        Step::WritePicture { sum, .. } => Some(sum.clone()),
         Step::RequestCode { .. }
         | Step::CreatePin { .. }
         | Step::SubscribeApp { .. }
@@ -106,6 +107,7 @@ fn mark(memory: &mut Memory, planned: &Planned, now: Timestamp) {
         | Step::SubscribeApp { .. }
         | Step::RouteWebhook { .. }
         | Step::WriteProfile { .. }
+        | Step::WritePicture { .. }
         | Step::UnrouteWebhook { .. }
         | Step::Deregister { .. } => {}
     }
@@ -156,6 +158,9 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
             if let Some(name) = name {
                 upkeep::note_submitted(memory, &name, limits, now);
             }
+            if kind == StepKind::WritePicture {
+                memory.marks.picture = memory.ledger.of(kind)[at].subject.clone().map(|sum| (sum, now));
+            }
             close(memory, kind, at, EntryOutcome::Accepted, Some(settle), None);
             accept(memory, kind, accepted, now);
         }
@@ -171,7 +176,10 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
             close(memory, kind, at, EntryOutcome::Refused, may_show.then_some(settle), Some(refusal.clone()));
             refuse(memory, kind, at, refusal, now);
         }
-        Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) if kind == StepKind::RequestCode => {
+        // Nothing shows what became of it.
+        Err(Failure::NoAnswer(_) | Failure::TooLarge(_))
+            if matches!(kind, StepKind::RequestCode | StepKind::WritePicture) =>
+        {
             close(memory, kind, at, EntryOutcome::NoAnswer, Some(settle), None);
         }
         Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => {
@@ -224,6 +232,7 @@ fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, at: Timestam
         | StepKind::SubscribeApp
         | StepKind::RouteWebhook
         | StepKind::WriteProfile
+        | StepKind::WritePicture
         | StepKind::UnrouteWebhook
         | StepKind::Deregister => {}
     }
@@ -246,6 +255,7 @@ fn refuse(memory: &mut Memory, kind: StepKind, entry: usize, refusal: &Refusal, 
         | StepKind::SubscribeApp
         | StepKind::RouteWebhook
         | StepKind::WriteProfile
+        | StepKind::WritePicture
         | StepKind::UnrouteWebhook
         | StepKind::Deregister => {}
     }

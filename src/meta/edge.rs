@@ -97,6 +97,7 @@ edges! {
     SubscribedApps: "subscribed_apps", "/{account}/subscribed_apps", Nothing, List, Nothing;
     AppSubscriptions: "app_subscriptions", "/{app}/subscriptions", Nothing, App, Nothing;
     Profile: "profile", "/{number}/whatsapp_business_profile", Nothing, Rest, Profiles;
+    UploadOffset: "upload_offset", "/{upload}", Nothing, App, Nothing;
     AddNumber: "add_number", "/{account}/phone_numbers", Listed, Rest, Adds;
     RequestCode: "request_code", "/{number}/request_code", Unlisted, Rest, Codes;
     VerifyCode: "verify_code", "/{number}/verify_code", Listed, Rest, Verifications;
@@ -107,6 +108,9 @@ edges! {
     SetAppWebhook: "set_app_webhook", "/{app}/subscriptions", Unlisted, App, Nothing;
     RouteWebhook: "route_webhook", "/{number}", Listed, Rest, Nothing;
     WriteProfile: "write_profile", "/{number}/whatsapp_business_profile", Listed, Rest, Nothing;
+    StartUpload: "start_upload", "/{app}/uploads", Unlisted, App, Nothing;
+    SendUpload: "send_upload", "/{upload}", Unlisted, App, Nothing;
+    WritePicture: "write_picture", "/{number}/whatsapp_business_profile", Unlisted, Rest, Nothing;
     UnrouteWebhook: "unroute_webhook", "/{number}", Listed, Rest, Nothing;
     Deregister: "deregister", "/{number}/deregister", Listed, Rest, Nothing;
 }
@@ -124,6 +128,7 @@ impl Edge {
             StepKind::SubscribeApp => Self::Subscribe,
             StepKind::RouteWebhook => Self::RouteWebhook,
             StepKind::WriteProfile => Self::WriteProfile,
+            StepKind::WritePicture => Self::WritePicture,
             StepKind::UnrouteWebhook => Self::UnrouteWebhook,
             StepKind::Deregister => Self::Deregister,
             StepKind::CreatePin => return None,
@@ -153,6 +158,11 @@ impl Edge {
     /// Its method.
     pub fn method(self) -> &'static str {
         if self.is_write() { "POST" } else { "GET" }
+    }
+
+    /// Whether it is about an upload, where Meta wants another word before the token.
+    pub fn is_of_upload(self) -> bool {
+        matches!(self, Self::SendUpload | Self::UploadOffset)
     }
 
     /// Whether a list may show what the call changed.
@@ -197,10 +207,8 @@ mod tests {
             match places[..] {
                 [] => assert_eq!(edge, Edge::DebugToken),
                 [place] => {
-                    assert!(
-                        ["{business}", "{app}", "{account}", "{number}"].contains(place),
-                        "{edge:?}: {place}"
-                    );
+                    let places = ["{business}", "{account}", "{number}", "{app}", "{upload}"];
+                    assert!(places.contains(place), "{edge:?}: {place}");
                     assert_eq!(parts[1], *place, "{edge:?}");
                 }
                 _ => panic!("{edge:?} has more than one place for an id"),
@@ -217,9 +225,10 @@ mod tests {
         for (step, edge) in &calls {
             assert!(edge.is_some_and(Edge::is_write), "{step:?} has no call that writes");
         }
-        // The portfolio's own write is no step of a channel.
-        let of_channels = |edge: &Edge| edge.is_write() && *edge != Edge::SetAppWebhook;
-        for edge in Edge::ALL.into_iter().filter(of_channels) {
+        // The portfolio's own write is no step of a channel, and a picture is uploaded before its own write.
+        let is_other =
+            |edge: &Edge| matches!(edge, Edge::SetAppWebhook | Edge::StartUpload | Edge::SendUpload);
+        for edge in Edge::ALL.into_iter().filter(|edge| edge.is_write() && !is_other(edge)) {
             let steps = calls.iter().filter(|(_, of)| *of == Some(edge)).count();
             assert_eq!(steps, 1, "{edge:?} is the call of so many steps");
         }

@@ -26,6 +26,7 @@ use crate::engine::{
     look::{Look, Urgency},
     observed::{Account, Profile, Subscribed},
     phone::{self, E164},
+    picture::PictureKind,
     portfolio::{AppSubscription, BusinessFacts, TokenFacts},
     spelling::Canonical,
     step::{CodeMethod, StepKind},
@@ -273,6 +274,40 @@ impl Graph for GraphClient {
         let mut call = Call::read(Edge::SetAppWebhook, None, app.as_str(), Claim::Write);
         (call.body, call.secret) = (Some(body), Some(verify_token));
         client.write(call).await
+    }
+
+    async fn has_picture(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        urgency: Urgency,
+    ) -> Result<bool, Failure> {
+        let claim = Claim::Read(urgency);
+        let mut call = Call::read(Edge::Profile, Some(account), number.as_str(), claim);
+        call.query = vec![("fields", wire::PICTURE.into())];
+        let answer = self.call(&call).await.map_err(Trouble::into_failure)?;
+        wire::has_picture(&answer).ok_or_else(|| Failure::NoAnswer("Meta's answer holds no profile".into()))
+    }
+
+    async fn write_picture(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        bytes: &[u8],
+        kind: PictureKind,
+    ) -> Result<(), Failure> {
+        let write = async {
+            let handle = self.upload(bytes, kind).await?;
+            let body =
+                json!({"messaging_product": "whatsapp", "profile_picture_handle": handle.expose_secret()});
+            let call = Call::write(Edge::WritePicture, account, number.as_str(), Some(body));
+            self.write(Call { secret: Some(&handle), ..call }).await
+        };
+        // A shutdown waits for as long as any other step takes at most, its time to be sent included.
+        let limits = &self.inner.limits;
+        let time = (limits.call_timeout * 2).saturating_sub(limits.send_before);
+        let late = |_| Err(Failure::NoAnswer("the upload did not end in time".into()));
+        tokio::time::timeout(time, write).await.unwrap_or_else(late)
     }
 
     fn held_until(&self, account: &AccountId, step: StepKind) -> Option<Timestamp> {

@@ -20,6 +20,7 @@ use crate::engine::{
     look::{Look, Urgency},
     observed::{Account, Number, Profile, Subscribed},
     phone::E164,
+    picture::PictureKind,
     portfolio::{AppSubscription, BusinessFacts, Reachable, TokenFacts},
     spelling::Canonical,
     step::{CodeMethod, StepKind},
@@ -263,6 +264,26 @@ pub trait Graph: Clone + Send + Sync + 'static {
         url: &str,
         verify_token: &SecretString,
         fields: &[String],
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// `GET /{number}/whatsapp_business_profile`, and of it only whether there is a picture; never its address.
+    fn has_picture(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        urgency: Urgency,
+    ) -> impl Future<Output = Result<bool, Failure>> + Send;
+
+    /// `POST /{app}/uploads` begins an upload,
+    /// `POST /{upload}` sends the bytes,
+    /// `GET /{upload}` says how many came where they broke off, and the rest follows, and
+    /// `POST /{number}/whatsapp_business_profile` takes the handle. All of it has half a minute.
+    fn write_picture(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        bytes: &[u8],
+        kind: PictureKind,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// When there is room for a step in this account; `None` if there is now. Counts nothing.

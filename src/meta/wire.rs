@@ -189,6 +189,15 @@ pub const REACHABLE: Fields = Fields {
 /// What a read of a profile asks for.
 pub const PROFILE: &str = profile!();
 
+/// The one field of a profile of which only is asked whether it is there.
+pub const PICTURE: &str = "profile_picture_url";
+
+/// Whether a profile has a picture. `None`: the answer holds no profile.
+pub fn has_picture(answer: &Value) -> Option<bool> {
+    let profile = answer.get("data")?.get(0)?;
+    Some(text(profile, PICTURE).is_some_and(|url| !url.is_empty()))
+}
+
 /// Reads one field, unless it was not asked for.
 struct Node<'a> {
     value: &'a Value,

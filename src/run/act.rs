@@ -82,6 +82,12 @@ async fn send<G: Graph, S: Secrets>(
         Step::WriteProfile { account, number, fields } => {
             done(graph.write_profile(account, number, fields).await)
         }
+        Step::WritePicture { account, number, sum } => {
+            let read = materials.picture.as_ref().filter(|picture| picture.sum == *sum);
+            let picture =
+                read.ok_or_else(|| Failure::NotSent("the picture was not read in this pass".into()))?;
+            done(graph.write_picture(account, number, &picture.bytes, picture.kind).await)
+        }
         Step::UnrouteWebhook { account, number } => done(graph.unroute_webhook(account, number).await),
         Step::Deregister { account, number } => done(graph.deregister(account, number).await),
         Step::CreatePin { .. } => done(Ok(())),

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::{
     engine::{
         assess::portfolio::needs_proof,
-        desired::{Desired, SecretKey},
+        desired::{Desired, PictureSource, SecretKey},
         failure::{Failure, Refusal},
         id::{AccountId, Fact, Field},
         look::{AccountLook, Look, Urgency},
@@ -19,11 +19,15 @@ use crate::{
             Account, Claim, ListState, Number, Observed, PortfolioState, ProcessFacts, Profile, Searched,
             Stood, Subscribed,
         },
+        picture::{PictureFact, PictureRead},
         portfolio::{BusinessFacts, Reachable, TokenFacts},
         step::StepKind,
     },
     meta::port::{Clock, Graph, Listing},
-    run::secret::{Digits, Materials, SecretRead, Secrets, Volatile, digits_fact, token_fact},
+    run::{
+        picture::{self, Picture},
+        secret::{Digits, Materials, SecretRead, Secrets, Volatile, digits_fact, token_fact},
+    },
 };
 
 /// How many accounts of one look are read at the same time. The budget is shared anyway; this only bounds sockets.
@@ -64,16 +68,24 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
     let Circumstances { claim, portfolio, mut process } = given;
     let begun = clock.now();
     let mut materials = Materials::default();
-    let (meta, code_secret, pin_secret, verify_token) = futures::join!(
+    let (meta, code_secret, pin_secret, verify_token, read) = futures::join!(
         read_meta(desired, look, graph),
         read_if(look.code_secret, secrets, Some(&desired.verification.code_secret)),
         read_if(look.pin_secret, secrets, Some(&desired.registration.pin_secret)),
         read_if(look.verify_token, secrets, desired.webhook.as_ref().map(|w| &w.verify_token)),
+        read_picture(look, secrets, desired.picture.as_ref()),
     );
     if meta.seen.is_some() {
         process.last_success = process.last_success.max(meta.seen);
     }
     process.stood = stood(look, &meta.search, process.stood);
+    if let Some(has_one) = meta.has_picture {
+        process.picture.shown = Some((clock.now(), has_one));
+    }
+    if let Some((source, (fact, picture))) = desired.picture.clone().zip(read) {
+        process.picture.read = Some(PictureRead { source, at: clock.now(), fact });
+        materials.picture = picture;
+    }
     let now = clock.now();
     let observed = Observed {
         claim,
@@ -120,12 +132,23 @@ async fn read_if<S: Secrets>(wanted: bool, secrets: &S, key: Option<&SecretKey>)
     }
 }
 
+async fn read_picture<S: Secrets>(
+    look: &Look,
+    secrets: &S,
+    source: Option<&PictureSource>,
+) -> Option<(PictureFact, Option<Picture>)> {
+    let source = source.filter(|_| look.picture)?;
+    Some(picture::checked(secrets.picture(source).await))
+}
+
 /// What Meta said in this look.
 struct FromMeta {
     account: Fact<Arc<Account>>,
     search: Vec<Searched>,
     subscribed: Fact<Subscribed>,
     profile: Fact<Profile>,
+    /// Whether the number has a picture, where that was read.
+    has_picture: Option<bool>,
     /// Begin of the oldest list, if every list could be read.
     seen: Option<Timestamp>,
 }
@@ -145,8 +168,19 @@ async fn read_meta<G: Graph>(desired: &Desired, look: &Look, graph: Option<&G>) 
         search.push(searched);
     }
     let profile = read_profile(look, &search, graph).await;
+    let has_picture = has_picture(look, graph).await;
     let seen = seen(&search);
-    FromMeta { account, search, subscribed, profile, seen }
+    FromMeta { account, search, subscribed, profile, has_picture, seen }
+}
+
+/// Only where Meta says so is there none. What it refuses to tell is asked for as seldom as what it tells.
+async fn has_picture<G: Graph>(look: &Look, graph: Option<&G>) -> Option<bool> {
+    let (number, account) = look.picture_shown.as_ref().zip(look.accounts.first())?;
+    match graph?.has_picture(&account.account, number, look.urgency).await {
+        Ok(has_one) => Some(has_one),
+        Err(Failure::NotSent(_) | Failure::Throttled(_)) => None,
+        Err(Failure::Refused(_) | Failure::NoAnswer(_) | Failure::TooLarge(_)) => Some(true),
+    }
 }
 
 /// A look counts as a success when at least one list was read whole and none failed.

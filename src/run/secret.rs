@@ -8,10 +8,14 @@ use std::{future::Future, time::Duration};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::attempts::Keeping;
+use super::{
+    attempts::Keeping,
+    picture::{Picture, PictureBytes},
+};
 use crate::engine::{
-    desired::SecretKey,
+    desired::{PictureSource, SecretKey},
     observed::Stood,
+    picture::PictureFacts,
     secret::{SecretFact, SecretVersion},
 };
 
@@ -38,9 +42,12 @@ pub enum SecretRead {
     },
 }
 
-/// Secrets of one namespace, by name.
+/// Secrets of one namespace, by name, and what else stands beside a channel.
 pub trait Secrets: Send + Sync {
     fn read(&self, key: &SecretKey) -> impl Future<Output = SecretRead> + Send;
+
+    /// Reads a picture from where its source says, and no more of it than may be uploaded.
+    fn picture(&self, source: &PictureSource) -> impl Future<Output = PictureBytes> + Send;
 
     /// Creates the PIN Secret with a random PIN; whoever finds one there reads it.
     fn create_pin(&self, key: &SecretKey) -> impl Future<Output = Result<(), String>> + Send;
@@ -52,6 +59,7 @@ pub struct Materials {
     pub code: Option<SecretString>,
     pub pin: Option<SecretString>,
     pub verify_token: Option<SecretString>,
+    pub picture: Option<Picture>,
 }
 
 /// What passes over a channel remember in memory only.
@@ -62,6 +70,8 @@ pub struct Volatile {
     values: Vec<(SecretString, Timestamp)>,
     /// What looks showed until now.
     pub(super) stood: Stood,
+    /// What they showed of the picture.
+    pub(super) picture: PictureFacts,
     /// When a status was last written for changed facts alone.
     pub(super) facts_written: Option<Timestamp>,
     /// Which attempts are known to be kept beside the channel.
@@ -93,9 +103,10 @@ impl Volatile {
 
     /// Whether it holds nothing that the next pass would miss. That attempts are kept is looked up again.
     pub fn is_spare(&self, now: Timestamp) -> bool {
-        let Self { values, stood, facts_written, keeping: _, pin_not_created } = self;
+        let Self { values, stood, picture, facts_written, keeping: _, pin_not_created } = self;
         values.iter().all(|(_, until)| *until <= now)
             && *stood == Stood::default()
+            && *picture == PictureFacts::default()
             && facts_written.is_none()
             && pin_not_created.is_none()
     }

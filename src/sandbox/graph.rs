@@ -140,6 +140,11 @@ impl State {
                     _ => self.set_app_webhook(call, &caller.app),
                 }
             }
+            (Target::App(id), Some("uploads"), "POST") => {
+                self.start_upload(call, &caller, id).map(Next::Body)
+            }
+            (Target::Upload(id), None, "GET") => self.upload_offset(call, &caller, id).map(Next::Body),
+            (Target::Upload(id), None, "POST") => self.take_part(call, &caller, id).map(Next::Body),
             (Target::Account(_) | Target::Number(_), _, _) => {
                 need(&caller, "whatsapp_business_management")?;
                 match read(&view, call, target) {

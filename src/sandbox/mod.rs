@@ -44,6 +44,7 @@ mod simulation;
 mod spelling;
 mod state;
 mod switch;
+mod upload;
 mod webhook;
 mod world;
 mod write;

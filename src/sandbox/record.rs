@@ -98,6 +98,13 @@ pub enum What {
         /// Where it goes.
         url: String,
     },
+    /// A picture was set.
+    PictureSet {
+        /// The number.
+        digits: String,
+        /// SHA-256 of its bytes, in hex.
+        sha256: String,
+    },
     /// A profile was written.
     ProfileWritten {
         /// The number.

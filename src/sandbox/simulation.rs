@@ -259,6 +259,11 @@ impl Sandbox {
         self.with_number(digits, |number, _| number.pin = None)
     }
 
+    /// Takes the picture of a number away, as Meta does at times.
+    pub fn lose_picture(&self, digits: &str) -> bool {
+        self.with_number(digits, |number, _| number.profile.pictures = 0)
+    }
+
     /// Deregisters a number, as another partner of it may at any time; name, history and PIN remain. False where no such
     /// number is registered.
     pub fn deregister_number(&self, digits: &str) -> bool {

@@ -82,7 +82,9 @@ impl State {
                         Ok(if keeps_pin { Next::Body(kept) } else { done })
                     }
                     Some("deregister") => self.deregister(id).map(|()| done),
-                    Some("whatsapp_business_profile") => self.write_profile(call, id).map(|()| done),
+                    Some("whatsapp_business_profile") => {
+                        self.write_profile(call, id, &caller.app).map(|()| done)
+                    }
                     Some(_) => Err(self.unsupported(call)),
                 }
             }
@@ -572,7 +574,7 @@ impl State {
         Ok(Next::Handshake(Handshake { url, verify_token, then }))
     }
 
-    fn write_profile(&mut self, call: &Call, id: &str) -> Result<(), Refusal> {
+    fn write_profile(&mut self, call: &Call, id: &str, app: &App) -> Result<(), Refusal> {
         if call.required("messaging_product")? != "whatsapp" {
             return Err(Refusal::invalid("messaging_product must be whatsapp"));
         }
@@ -621,11 +623,16 @@ impl State {
             }
             profile.vertical = Some(vertical).filter(|vertical| !vertical.is_empty());
         }
-        if call.text("profile_picture_handle").is_some() {
+        let picture =
+            call.text("profile_picture_handle").map(|handle| self.picture(app, &handle)).transpose()?;
+        if picture.is_some() {
             profile.pictures += 1;
         }
         self.change_number(id, |number| number.profile = profile);
         let digits = self.digits(id);
+        if let Some(sha256) = picture {
+            self.effect(What::PictureSet { digits: digits.clone(), sha256 });
+        }
         self.effect(What::ProfileWritten { digits });
         Ok(())
     }

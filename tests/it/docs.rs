@@ -21,6 +21,7 @@ const PAGES: &[&str] = &[
     "docs/doctor.md",
     "docs/import.md",
     "docs/others.md",
+    "docs/picture.md",
     "docs/policy.md",
     "docs/sandbox.md",
 ];

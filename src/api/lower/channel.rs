@@ -13,8 +13,8 @@ use crate::api::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelSpec};
 use crate::engine::{
     desired::{
         CodeRequest, Connection, Deletion, DeletionPolicy, Desired, DesiredProfile, DriftPolicy, Management,
-        PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification, VerificationMethod,
-        Webhook, WhileNameInReview,
+        PictureSource, PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification,
+        VerificationMethod, Webhook, WhileNameInReview,
     },
     id::AccountId,
     phone::E164,
@@ -49,6 +49,10 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
             callback_url: https(&webhook.callback_url)?,
             verify_token: secret_key(&webhook.verify_token_secret_ref),
         }),
+        None => None,
+    };
+    let picture = match spec.profile.as_ref().and_then(|profile| profile.picture_ref.as_ref()) {
+        Some(reference) => Some(picture(reference)?),
         None => None,
     };
     let code_secret = verification
@@ -108,6 +112,7 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
             },
         },
         profile: spec.profile.as_ref().map(profile).unwrap_or_default(),
+        picture,
         time_zone: spec.time_zone.clone(),
         webhook,
         ready_when: match spec.ready_when {
@@ -184,6 +189,29 @@ fn https(url: &str) -> Result<String, SpecInvalid> {
                 .into(),
         remedy: "write it as in https://bot.acme.example/wa",
     })
+}
+
+/// As the rules `one_picture` and `picture_url` of the schema have it.
+fn picture(of: &v1::PictureRef) -> Result<PictureSource, SpecInvalid> {
+    match (&of.config_map_key_ref, &of.secret_key_ref, &of.url) {
+        (Some(at), None, None) => {
+            Ok(PictureSource::ConfigMap(SecretKey { name: at.name.clone(), key: at.key.clone() }))
+        }
+        (None, Some(at), None) => Ok(PictureSource::Secret(secret_key(at))),
+        (None, None, Some(url)) if url.strip_prefix("https://").is_some_and(is_full_address) => {
+            Ok(PictureSource::Url(url.clone()))
+        }
+        (None, None, Some(_)) => Err(SpecInvalid {
+            field: "spec.profile.pictureRef.url",
+            problem: "is not a full https:// address without user, password and '#'".into(),
+            remedy: "write it as in https://acme.example/logo.png",
+        }),
+        _ => Err(SpecInvalid {
+            field: "spec.profile.pictureRef",
+            problem: "has none or several of configMapKeyRef, secretKeyRef and url".into(),
+            remedy: "name one of them",
+        }),
+    }
 }
 
 /// What follows the scheme: a host, perhaps a port, and a path or a query.

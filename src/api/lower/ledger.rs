@@ -93,6 +93,7 @@ fn unknown(status: &WhatsAppChannelStatus) -> Option<String> {
         ("adds", &ledger.adds),
         ("pins", &ledger.pins),
         ("deregistrations", &ledger.deregistrations),
+        ("pictures", &ledger.pictures),
     ];
     let entries = lists.into_iter().flat_map(|(list, entries)| {
         entries.iter().enumerate().flat_map(move |(at, entry)| {
@@ -234,6 +235,7 @@ fn marks_from(marks: &v1::Marks) -> Marks {
         on_phone: marks.on_phone,
         approved: marks.approved_name.clone().zip(marks.approved_since),
         in_sync: marks.in_sync.clone(),
+        picture: marks.picture_sha256.clone().zip(marks.picture_uploaded),
         repairs: marks.repairs.iter().map(|(field, made)| (field.clone(), repairs_from(made))).collect(),
     }
 }
@@ -509,6 +511,8 @@ fn marks(marks: &Marks, standing: Option<&v1::Marks>) -> v1::Marks {
         approved_name: marks.approved.as_ref().map(|(name, _)| bounded(name.clone(), 512)),
         approved_since: marks.approved.as_ref().map(|(_, since)| raised(*since)),
         in_sync: marks.in_sync.clone(),
+        picture_sha256: marks.picture.as_ref().map(|(sum, _)| bounded(sum.clone(), 64)),
+        picture_uploaded: marks.picture.as_ref().map(|(_, at)| raised(*at)),
         repairs: marks
             .repairs
             .iter()

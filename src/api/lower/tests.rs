@@ -200,6 +200,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
         proptest::option::of(("[a-z]{1,9}", times())),
         proptest::collection::btree_map("[a-z]{1,9}", any::<i64>(), 0..4),
         proptest::collection::btree_map("[a-z]{1,9}", repairs, 0..4),
+        proptest::option::of(("[0-9a-f]{64}", times())),
     );
     let seen = (time(), time(), time(), time());
     (origin, proof, registration, seen, names(), names(), time(), upkeep).prop_map(
@@ -211,7 +212,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             tried_in_review,
             declined,
             on_phone,
-            (approved, in_sync, repairs),
+            (approved, in_sync, repairs, picture),
         )| Marks {
             origin,
             automatic_code_used,
@@ -225,6 +226,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             on_phone,
             approved,
             in_sync,
+            picture,
             repairs,
         },
     )

@@ -93,7 +93,7 @@ pub struct WhatsAppChannelSpec {
     /// How the number is registered with the Cloud API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration: Option<Registration>,
-    /// Texts of the business profile. Fields that are left out are not managed.
+    /// Texts and picture of the business profile. Fields that are left out are not managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<Profile>,
     /// IANA name of the time zone that the account is expected to have. It is compared, never written.
@@ -234,7 +234,7 @@ pub enum WhileNameInReview {
     Wait,
 }
 
-/// Texts of the business profile.
+/// Texts and picture of the business profile.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Profile {
@@ -263,6 +263,41 @@ pub struct Profile {
     /// Line of business, by Meta's word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vertical: Option<Vertical>,
+    /// The picture: a JPEG or PNG of at most 5 MB, with sides of 192 to 8192 pixels, 640 x 640 at best.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture_ref: Option<PictureRef>,
+}
+
+/// Where a picture comes from: one of a ConfigMap, a Secret and an address.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = rule::one_picture())]
+pub struct PictureRef {
+    /// A key in binaryData of a ConfigMap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<ConfigMapKeyRef>,
+    /// A key in a Secret. What is in it becomes public.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<SecretKeyRef>,
+    /// An https address on the public Internet. It is looked at once a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    #[x_kube(validation = rule::picture_url())]
+    pub url: Option<String>,
+}
+
+/// A key in a ConfigMap of the object's own namespace.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMapKeyRef {
+    /// Name of the ConfigMap.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rule::dns_name("name", "of a ConfigMap"))]
+    pub name: String,
+    /// Key in the ConfigMap's binaryData.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rule::config_map_key())]
+    pub key: String,
 }
 
 /// Meta's words for a line of business.

@@ -112,6 +112,11 @@ pub struct Ledger {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub deregistrations: Vec<Entry>,
+    /// Pictures that were uploaded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub pictures: Vec<Entry>,
     /// Pace of the steps that may be repeated, by step.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, Pace>", extend("maxProperties" = 32))]
@@ -132,6 +137,7 @@ impl Ledger {
             StepKind::SetPin => &self.pins,
             StepKind::Register => &self.registrations,
             StepKind::Deregister => &self.deregistrations,
+            StepKind::WritePicture => &self.pictures,
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
@@ -150,6 +156,7 @@ impl Ledger {
             StepKind::SetPin => Some(&mut self.pins),
             StepKind::Register => Some(&mut self.registrations),
             StepKind::Deregister => Some(&mut self.deregistrations),
+            StepKind::WritePicture => Some(&mut self.pictures),
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
@@ -179,7 +186,7 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub consent: Option<String>,
-    /// The name, or the version of the Secret, that was sent.
+    /// The name, the version of the Secret, or the SHA-256 of the picture that was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub subject: Option<String>,
@@ -273,7 +280,7 @@ pub struct InFlight {
     pub settle_until: Timestamp,
     /// The generation that asked for it.
     pub generation: i64,
-    /// The name, or the version of the Secret, that is sent.
+    /// The name, the version of the Secret, or the SHA-256 of the picture that is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub subject: Option<String>,
@@ -431,6 +438,14 @@ pub struct Marks {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub in_sync: BTreeMap<String, i64>,
+    /// SHA-256 of the picture that Meta took last, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub picture_sha256: Option<String>,
+    /// When Meta took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::time")]
+    pub picture_uploaded: Option<Timestamp>,
     /// Of each managed field that somebody else changed: what was done about it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]

@@ -18,9 +18,9 @@ mod status;
 mod waiting;
 
 pub use channel::{
-    Acknowledgement, CodeRequest, Connection, DeletionPolicy, DriftPolicy, ManagementPolicy, PinPolicy,
-    PortfolioRef, Profile, ReadyWhen, Registration, Verification, VerificationMethod, Vertical, Webhook,
-    WhatsAppChannel, WhatsAppChannelSpec, WhileNameInReview,
+    Acknowledgement, CodeRequest, ConfigMapKeyRef, Connection, DeletionPolicy, DriftPolicy, ManagementPolicy,
+    PictureRef, PinPolicy, PortfolioRef, Profile, ReadyWhen, Registration, Verification, VerificationMethod,
+    Vertical, Webhook, WhatsAppChannel, WhatsAppChannelSpec, WhileNameInReview,
 };
 pub use ledger::{
     Cause, ConsentAnswer, Consents, EarlierAnswer, Entry, InFlight, Ledger, Marks, Pace, Refusal, Repairs,

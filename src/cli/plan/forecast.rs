@@ -720,6 +720,7 @@ fn assumed(step: &Step) -> &'static [&'static str] {
         | Step::SetPin { .. }
         | Step::SubscribeApp { .. }
         | Step::WriteProfile { .. }
+        | Step::WritePicture { .. }
         | Step::UnrouteWebhook { .. }
         | Step::Deregister { .. } => &[],
     }

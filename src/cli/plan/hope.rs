@@ -223,6 +223,7 @@ pub fn hope(action: Action) -> Hope {
             "taking a number away from another account is for a person to decide, and no forecast decides it",
         ),
         Action::ChangeSpec
+        | Action::ProvidePicture
         | Action::NameAccount
         | Action::CorrectAccount
         | Action::CorrectPortfolio

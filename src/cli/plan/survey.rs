@@ -17,6 +17,7 @@ use crate::engine::{
     look::{Follows, look},
     memory::Memory,
     observed::{Claim, Observed, ProcessFacts, Stood},
+    picture::PictureFacts,
     plan::{Plan, plan as decide},
     spelling::Canonical,
     status::{Assessment, Before, Facts},
@@ -186,8 +187,9 @@ impl Planner {
         let (mut before, mut left) = (Before { facts: facts.clone(), ..Before::default() }, LOOKS);
         loop {
             left -= 1;
-            let follows =
-                Follows { before: &before, after_write: None, may_add: true, stood: &Stood::default() };
+            let (stood, pictures) = (&Stood::default(), &PictureFacts::default());
+            let picture = Some((pictures, self.started));
+            let follows = Follows { before: &before, after_write: None, may_add: true, stood, picture };
             let mut wanted =
                 look(desired, &memory, &claim, &state, follows, &self.portfolios.limits, Timestamp::now());
             // The operator is told by others in time. Nobody else reads it here.

@@ -4,10 +4,9 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::{
-        aside::Writable,
         find,
         naming::{self, Grant},
-        pass::{Gate, Pass, Seen, Stop},
+        pass::{Gate, Pass, Seen, Stop, Writable},
         pin::{self, Pin},
         register::{self, Next},
         resolve, undecided,

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::{
-        aside::{MayWrite, Writable},
-        pass::{Gate, Pass, Seen, Stop},
+        aside::MayWrite,
+        pass::{Gate, Pass, Seen, Stop, Writable},
         remedy,
     },
     rule::{say, shown, stood},

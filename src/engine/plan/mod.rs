@@ -14,6 +14,7 @@ mod held;
 mod naming;
 mod next;
 mod pass;
+mod picture;
 mod pin;
 mod register;
 mod remedy;

@@ -1,21 +1,22 @@
 //! Drift between desired and observed: what differs, and what happens with it.
 
-pub use crate::engine::value::drift::{CALLBACK, Drift, NAME, PROFILE, SUBSCRIPTION, TIME_ZONE};
+pub use crate::engine::value::drift::{CALLBACK, Drift, NAME, PICTURE, PROFILE, SUBSCRIPTION, TIME_ZONE};
 
 use jiff::Timestamp;
 
 use crate::engine::{
     rule::{
         naming::{NameState, Standing, standing},
-        timezone,
+        picture, timezone,
         upkeep::{Upkeep, upkeep},
     },
     value::{
-        desired::{Connection, Desired, DesiredProfile, Management},
+        desired::{Connection, Desired, DesiredProfile, DriftPolicy, Management},
         display_name::is_same,
         id::{AccountId, Fact, Field, PlatformType},
         memory::Memory,
         observed::{Number, Observed, Profile},
+        picture::PictureFact,
         step::Step,
     },
 };
@@ -33,6 +34,7 @@ pub fn diff(desired: &Desired, observed: &Observed, memory: &Memory, now: Timest
         list.extend(subscription(desired, observed, number, memory));
         list.extend(webhook(desired, number, memory));
         list.extend(profile(desired, observed, number, memory));
+        list.extend(picture(desired, observed, memory));
     }
     list.extend(time_zone(desired, observed));
     let seen =
@@ -194,6 +196,21 @@ fn profile(desired: &Desired, observed: &Observed, number: &Number, memory: &Mem
     told.collect()
 }
 
+/// By the sums of their bytes: Meta shows no picture that could be compared.
+fn picture(desired: &Desired, observed: &Observed, memory: &Memory) -> Option<Difference> {
+    let facts = &observed.process.picture;
+    let fact = &picture::read(desired, facts).filter(|_| picture::is_kept(desired, memory))?.fact;
+    let PictureFact::Usable { sum } = fact else { return None };
+    let taken = memory.marks.picture.as_ref().filter(|_| !picture::is_lost(memory, facts));
+    let is_only_told = picture::is_lost(memory, facts) && desired.drift == DriftPolicy::Report;
+    (!picture::is_settled(memory, facts, fact)).then(|| Difference {
+        field: PICTURE.into(),
+        desired: format!("sha256:{sum}"),
+        live: taken.map(|(sum, _)| format!("sha256:{sum}")).unwrap_or_default(),
+        action: if is_only_told { "only shown: driftPolicy is Report" } else { "is uploaded" }.into(),
+    })
+}
+
 fn time_zone(desired: &Desired, observed: &Observed) -> Option<Difference> {
     let want = desired.time_zone.as_deref()?;
     let Fact::Known(account) = &observed.account else { return None };
@@ -262,6 +279,8 @@ pub(in crate::engine) fn written(step: &Step) -> Vec<String> {
         | Step::CreatePin { .. }
         | Step::SetPin { .. }
         | Step::Register { .. }
+        // It has a ledger of its own.
+        | Step::WritePicture { .. }
         // What is taken back is managed no more.
         | Step::UnrouteWebhook { .. }
         | Step::Deregister { .. } => Vec::new(),

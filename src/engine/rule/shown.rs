@@ -116,7 +116,7 @@ impl<'a> Shown<'a> {
             StepKind::SubscribeApp | StepKind::RouteWebhook | StepKind::WriteProfile => self.settings_match,
             // Of a deletion, which looks by rules of its own.
             StepKind::UnrouteWebhook | StepKind::Deregister => true,
-            StepKind::RequestCode | StepKind::SetPin | StepKind::CreatePin => true,
+            StepKind::RequestCode | StepKind::SetPin | StepKind::CreatePin | StepKind::WritePicture => true,
         }
     }
 }
@@ -146,6 +146,7 @@ pub(in crate::engine) fn in_number(
         | StepKind::SubscribeApp
         | StepKind::RouteWebhook
         | StepKind::WriteProfile
+        | StepKind::WritePicture
         | StepKind::UnrouteWebhook => false,
     }
 }

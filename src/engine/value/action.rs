@@ -210,6 +210,9 @@ actions! {
     ProvideVerifyToken: ClusterUser,
         "The verify token of the webhook is not there.",
         "Create the Secret and the key that webhook.verifyTokenSecretRef names.";
+    ProvidePicture: ClusterUser,
+        "There is no picture that may be uploaded.",
+        "Put a JPEG or PNG of at most 5 MB where spec.profile.pictureRef points.";
     ProvidePin: ClusterUser,
         "The two-step PIN is not there, or is not the number's.",
         "Put the six digits into the PIN Secret; if nobody knows them, have two-step verification switched off in the account, or with the provider, where the number is registered or was registered last.";

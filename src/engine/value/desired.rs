@@ -31,6 +31,8 @@ pub struct Desired {
     pub verification: Verification,
     pub registration: Registration,
     pub profile: DesiredProfile,
+    /// Where the profile's picture comes from.
+    pub picture: Option<PictureSource>,
     /// IANA name; compared, never written.
     pub time_zone: Option<String>,
     pub webhook: Option<Webhook>,
@@ -102,6 +104,37 @@ pub enum WhileNameInReview {
 pub struct SecretKey {
     pub name: String,
     pub key: String,
+}
+
+/// Where a picture comes from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PictureSource {
+    /// A key in `binaryData` of a ConfigMap of the channel's namespace.
+    ConfigMap(SecretKey),
+    /// A key in a Secret of the channel's namespace.
+    Secret(SecretKey),
+    /// An https address.
+    Url(String),
+}
+
+impl PictureSource {
+    /// The field that names it.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::ConfigMap(_) => "spec.profile.pictureRef.configMapKeyRef",
+            Self::Secret(_) => "spec.profile.pictureRef.secretKeyRef",
+            Self::Url(_) => "spec.profile.pictureRef.url",
+        }
+    }
+
+    /// All of it, to be compared. An address may hold a signature, so this is never shown.
+    pub(in crate::engine) fn whole(&self) -> String {
+        match self {
+            Self::ConfigMap(of) => format!("configmap {} {}", of.name, of.key),
+            Self::Secret(of) => format!("secret {} {}", of.name, of.key),
+            Self::Url(url) => format!("url {url}"),
+        }
+    }
 }
 
 /// Managed profile fields; `None` is not managed.

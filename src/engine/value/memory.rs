@@ -71,6 +71,7 @@ pub struct Ledger {
     pub adds: Vec<Entry>,
     pub pins: Vec<Entry>,
     pub deregistrations: Vec<Entry>,
+    pub pictures: Vec<Entry>,
     /// Pacing of the repeatable steps.
     pub repeatable: BTreeMap<StepKind, Pace>,
 }
@@ -308,6 +309,7 @@ impl Ledger {
             StepKind::SetPin => &self.pins,
             StepKind::Register => &self.registrations,
             StepKind::Deregister => &self.deregistrations,
+            StepKind::WritePicture => &self.pictures,
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
@@ -326,6 +328,7 @@ impl Ledger {
             StepKind::SetPin => Some(&mut self.pins),
             StepKind::Register => Some(&mut self.registrations),
             StepKind::Deregister => Some(&mut self.deregistrations),
+            StepKind::WritePicture => Some(&mut self.pictures),
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
@@ -417,7 +420,7 @@ pub struct Entry {
     pub outcome: EntryOutcome,
     /// What allowed it.
     pub cause: Cause,
-    /// A name, or the version of the code Secret. Never a secret.
+    /// A name, the version of the code Secret, or the sum of a picture. Never a secret.
     pub subject: Option<String>,
     pub settle_until: Option<Timestamp>,
     /// Code requests: the version of the code Secret when it was asked for; `None` also when it was absent.
@@ -572,6 +575,8 @@ pub struct Marks {
     pub approved: Option<(String, Timestamp)>,
     /// Of each managed field: a sum of the desired value that Meta was last seen to have.
     pub in_sync: BTreeMap<String, i64>,
+    /// SHA-256 of the bytes of the picture that Meta took last, and when.
+    pub picture: Option<(String, Timestamp)>,
     /// Of each managed field that somebody else changed: what was done about it.
     pub repairs: BTreeMap<String, Repairs>,
 }

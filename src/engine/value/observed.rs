@@ -10,6 +10,7 @@ use crate::engine::value::{
         AccountId, AccountMode, AccountStatus, AppId, BusinessId, CodeStatus, Fact, Field, MessagingLimit,
         NameStatus, NumberId, NumberStatus, PlatformType, Quality, ReviewStatus, Sendability, Throughput,
     },
+    picture::PictureFacts,
     portfolio::PortfolioView,
     secret::SecretFact,
     step::StepKind,
@@ -117,6 +118,7 @@ pub struct ProcessFacts {
     /// Last successful look at this channel by this process.
     pub last_success: Option<Timestamp>,
     pub stood: Stood,
+    pub picture: PictureFacts,
     /// Why the Secret with the PIN could not be created, in the words of the cluster.
     pub pin_not_created: Option<Box<str>>,
     /// Another channel that takes its code from the same key of the same Secret.
@@ -140,6 +142,7 @@ impl ProcessFacts {
             started,
             last_success: None,
             stood: Stood::default(),
+            picture: PictureFacts::default(),
             pin_not_created: None,
             code_shared: None,
             labels: None,

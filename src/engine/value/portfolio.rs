@@ -37,6 +37,8 @@ pub struct PortfolioView {
     /// Since when it is known that its credentials do not work, or that its business is none that they show.
     pub lost: Option<Timestamp>,
     pub token: Fact<TokenFacts>,
+    /// The app that the token is of: as the token tells, else as the spec does.
+    pub app: Option<AppId>,
     pub facts: Fact<BusinessFacts>,
     pub reach: Reach,
     /// `expect.country`, to be compared with the account's.
@@ -144,6 +146,7 @@ impl PortfolioView {
             hold: Some(Hold { reason: Reason::SpecInvalid, message, failure: None }),
             lost: None,
             token: Fact::NotAsked,
+            app: None,
             facts: Fact::NotAsked,
             reach: Reach::Unread,
             expect_country: None,

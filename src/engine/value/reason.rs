@@ -249,6 +249,9 @@ reasons! {
     RoutingWebhook: Progress, WEBHOOK, nobody,
         "The number's webhook is about to be set.",
         "Nothing; your endpoint must answer Meta's handshake.";
+    WritingPicture: Progress, PROFILE, nobody,
+        "The profile picture is about to be uploaded.",
+        "Nothing.";
     WritingProfile: Progress, PROFILE, nobody,
         "The profile is about to be written.",
         "Nothing.";
@@ -433,6 +436,18 @@ reasons! {
     ProfileRefused: Person, PROFILE, ChangeSpec,
         "Meta refused the profile.",
         "Read Meta's words, and change the field that they name.";
+    PictureUnusable: Person, PROFILE, ProvidePicture,
+        "The source of the profile picture holds none that may be uploaded, or is not there. The number works without it.",
+        "Do what the message says: a JPEG or PNG of at most 5 MB, with sides of 192 to 8192 pixels. It is looked at again by itself, at once with: kubectl whatsapp retry NAME.";
+    PictureUnreadable: Person, PROFILE, ProvidePicture,
+        "The source of the profile picture could not be read now. The number works without it.",
+        "Nothing, where it passes: it is looked at again by itself. Else see whether the address of the message answers.";
+    PictureRefused: Person, PROFILE, ProvidePicture,
+        "Meta refused the profile picture. The number works without it.",
+        "Read Meta's words, and put another picture into the source.";
+    AppIdMissing: Person, PROFILE, CorrectPortfolio,
+        "A picture is uploaded to the app of the token, and the id of that app is not known. The number works without it.",
+        "Set credentials.appId of the portfolio to the id of the app that the token was generated for.";
     ProfileDiffers: Person, PROFILE, AlignSettings,
         "The profile differs from the spec, and is not written here.",
         "See status.drift; change it in Meta's tools, or the spec.";
@@ -479,6 +494,9 @@ reasons! {
         "Meta does not let the number send.",
         "Read Meta's words in the message; Business Support Home shows the cause.";
     // Meta or time.
+    PicturePaused: Time, PROFILE, AllowCalls,
+        "The profile picture is uploaded later: the last upload brought no answer, or there were too many in a day.",
+        "Nothing; the next upload has a date.";
     NameInReview: Time, NAME, ReviewName at Numbers,
         "Meta is reviewing the display name.",
         "Nothing; it takes from minutes to some days.";

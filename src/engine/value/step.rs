@@ -52,6 +52,9 @@ pub enum Step {
     RouteWebhook { account: AccountId, number: NumberId, url: String, secret: SecretVersion },
     /// `POST {number}/whatsapp_business_profile` with just these fields.
     WriteProfile { account: AccountId, number: NumberId, fields: DesiredProfile },
+    /// An upload to the app, then `POST {number}/whatsapp_business_profile` with its handle. The bytes are those with this
+    /// sum.
+    WritePicture { account: AccountId, number: NumberId, sum: String },
     /// `POST {number}` with an empty `webhook_configuration`: our app's own override goes.
     UnrouteWebhook { account: AccountId, number: NumberId },
     /// `POST {number}/deregister`.
@@ -156,6 +159,7 @@ steps! {
     SubscribeApp: AtMeta, InSettings, settle_other, Subscribing, Repeatable;
     RouteWebhook: AtMeta, InSettings, settle_other, RoutingWebhook, Repeatable;
     WriteProfile: AtMeta, InSettings, settle_other, WritingProfile, Repeatable;
+    WritePicture: AtMeta, Nowhere, settle_other, WritingPicture, Counted(|limits| limits.pictures);
     UnrouteWebhook: AtMeta, InSettings, settle_other, CleaningUp, Repeatable;
     Deregister: AtMeta, InList, settle_deregister, CleaningUp, Counted(|limits| limits.deregistrations_total);
 }

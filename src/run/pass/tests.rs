@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::engine::{
     assess::first,
-    desired::{DesiredProfile, SecretKey},
+    desired::{DesiredProfile, PictureSource, SecretKey},
     failure::{Class, Refusal},
     fixture,
     id::{AccountId, NumberId},
@@ -19,6 +19,7 @@ use crate::engine::{
     memory::{ConsentKind, Entry, EntryOutcome, Origin},
     observed::{Account, Number, Profile, Subscribed},
     phone::E164,
+    picture::PictureKind,
     portfolio::{AppSubscription, BusinessFacts, TokenFacts},
     reason::Reason,
     secret::SecretVersion,
@@ -28,7 +29,7 @@ use crate::engine::{
 };
 use crate::{
     meta::port::{Listing, NumberList},
-    run::secret::SecretRead,
+    run::{picture::PictureBytes, secret::SecretRead},
 };
 
 use super::*;
@@ -154,6 +155,18 @@ impl Graph for Stub {
     async fn write_profile(&self, _: &AccountId, _: &NumberId, _: &DesiredProfile) -> Result<(), Failure> {
         unused()
     }
+    async fn has_picture(&self, _: &AccountId, _: &NumberId, _: Urgency) -> Result<bool, Failure> {
+        unused()
+    }
+    async fn write_picture(
+        &self,
+        _: &AccountId,
+        _: &NumberId,
+        _: &[u8],
+        _: PictureKind,
+    ) -> Result<(), Failure> {
+        unused()
+    }
     fn known(&self, _: &Look, _: &Canonical) -> Option<bool> {
         None
     }
@@ -183,6 +196,9 @@ struct NoSecrets;
 impl Secrets for NoSecrets {
     async fn read(&self, _: &SecretKey) -> SecretRead {
         SecretRead::Missing
+    }
+    async fn picture(&self, _: &PictureSource) -> PictureBytes {
+        PictureBytes::Failed("not part of this test".into())
     }
     async fn create_pin(&self, _: &SecretKey) -> Result<(), String> {
         Ok(())
@@ -757,6 +773,9 @@ impl Secrets for Six {
     async fn read(&self, _: &SecretKey) -> SecretRead {
         let version = SecretVersion { uid: "s".into(), resource_version: "2".into() };
         SecretRead::Found { version, value: Some(self.0.into()), is_verify_token: false }
+    }
+    async fn picture(&self, _: &PictureSource) -> PictureBytes {
+        PictureBytes::Failed("not part of this test".into())
     }
     async fn create_pin(&self, _: &SecretKey) -> Result<(), String> {
         Ok(())

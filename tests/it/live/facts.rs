@@ -11,6 +11,7 @@ use whatsapp_operator::{
         look::Urgency,
         observed::{Account, Health, Number, Profile, WebhookConfiguration},
         phone::E164,
+        picture::PictureKind,
         portfolio::{BusinessFacts, Reachable, TokenFacts},
         step::CodeMethod,
     },
@@ -19,7 +20,7 @@ use whatsapp_operator::{
         edge::Edge,
         port::{Graph, NumberList},
     },
-    run::observe::whole,
+    run::{observe::whole, picture::png},
 };
 
 use super::{ACCOUNT, NUMBER};
@@ -87,6 +88,9 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
         Edge::WriteProfile => {
             let fields = DesiredProfile { about: Some("We answer".into()), ..DesiredProfile::default() };
             graph.write_profile(&account, &number, &fields).await
+        }
+        Edge::StartUpload | Edge::SendUpload | Edge::UploadOffset | Edge::WritePicture => {
+            graph.write_picture(&account, &number, &png(640, 640), PictureKind::Png).await
         }
         Edge::UnrouteWebhook => graph.unroute_webhook(&account, &number).await,
         Edge::Deregister => graph.deregister(&account, &number).await,

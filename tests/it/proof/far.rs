@@ -17,6 +17,7 @@ use whatsapp_operator::{
         look::{Look, Urgency},
         observed::{Account, Profile, Subscribed},
         phone::E164,
+        picture::PictureKind,
         portfolio::{AppSubscription, BusinessFacts, TokenFacts},
         spelling::Canonical,
         step::{CodeMethod, StepKind},
@@ -127,7 +128,13 @@ macro_rules! by_value {
     })* };
 }
 
-by_value!(Timestamp, Urgency, Duration, CodeMethod);
+impl<'a> Lent<'a, Vec<u8>> for &'a [u8] {
+    fn lend(owned: &'a Vec<u8>) -> Self {
+        owned
+    }
+}
+
+by_value!(Timestamp, Urgency, Duration, CodeMethod, PictureKind);
 
 impl Graph for FarGraph {
     calls! { read:
@@ -140,9 +147,11 @@ impl Graph for FarGraph {
         fn subscribed(account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<Subscribed, Failure>;
         fn app_subscription() -> Result<Option<AppSubscription>, Failure>;
         fn profile(account: &AccountId, number: &NumberId, max_age: Duration, urgency: Urgency) -> Result<Profile, Failure>;
+        fn has_picture(account: &AccountId, number: &NumberId, urgency: Urgency) -> Result<bool, Failure>;
     }
 
     calls! { write:
+        fn write_picture(account: &AccountId, number: &NumberId, bytes: &[u8], kind: PictureKind) -> Result<(), Failure>;
         fn add_number(account: &AccountId, number: &E164, name: &str) -> Result<NumberId, Failure>;
         fn request_code(account: &AccountId, number: &NumberId, method: CodeMethod, language: &str) -> Result<(), Failure>;
         fn verify_code(account: &AccountId, number: &NumberId, code: &SecretString) -> Result<(), Failure>;

@@ -26,7 +26,7 @@ use whatsapp_operator::engine::{
     condition_type::ConditionType,
     desired::{
         Access, CodeRequest, Connection, Deletion, Desired, DesiredConsents, DesiredProfile, DriftPolicy,
-        Management, PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification,
+        Management, PictureSource, PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification,
         VerificationMethod, Webhook, WhileNameInReview,
     },
     failure::{Failure, Refusal},
@@ -37,6 +37,7 @@ use whatsapp_operator::engine::{
     memory::Ledger,
     observed::{Account, Claim, PortfolioState, ProcessFacts, Profile, Subscribed},
     phone::E164,
+    picture::PictureKind,
     portfolio::{AppSubscription, BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
     reason::Reason,
     spelling::Canonical,
@@ -55,6 +56,7 @@ use whatsapp_operator::{
         attempts::{Attempts, AttemptsRead},
         may_work::MayWork,
         pass::{Done, Ids, Input, Live, PassError, ReadError, Record, Records, Shell, WriteError, pass},
+        picture::PictureBytes,
         secret::{SecretRead, Secrets},
     },
     sandbox::{self, CallRecord, Effect, Options, ReviewPolicy, Sandbox, What},
@@ -109,6 +111,7 @@ pub fn channel() -> Desired {
             websites: Some(vec!["https://acme.example".into()]),
             ..DesiredProfile::default()
         },
+        picture: None,
         time_zone: None,
         webhook: Some(Webhook {
             callback_url: "https://bot.acme.example/wa".into(),
@@ -455,6 +458,11 @@ impl Secrets for Drawer {
         self.cluster.read_secret(key)
     }
 
+    async fn picture(&self, source: &PictureSource) -> PictureBytes {
+        self.gate.pass(Point::Secret).await;
+        self.cluster.read_picture(source)
+    }
+
     async fn create_pin(&self, key: &SecretKey) -> Result<(), String> {
         self.gate.call("create_pin", async { self.cluster.create_pin(key) }).await;
         Ok(())
@@ -609,6 +617,25 @@ impl Graph for Mortal {
         fields: &DesiredProfile,
     ) -> Result<(), Failure> {
         self.gate.call("write_profile", self.graph.write_profile(account, number, fields)).await
+    }
+
+    async fn has_picture(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        urgency: Urgency,
+    ) -> Result<bool, Failure> {
+        self.gate.call("has_picture", self.graph.has_picture(account, number, urgency)).await
+    }
+
+    async fn write_picture(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        bytes: &[u8],
+        kind: PictureKind,
+    ) -> Result<(), Failure> {
+        self.gate.call("write_picture", self.graph.write_picture(account, number, bytes, kind)).await
     }
 
     fn known(&self, look: &Look, number: &Canonical) -> Option<bool> {
@@ -821,6 +848,7 @@ impl World {
             credential_version: Some("1".into()),
             hold: None,
             lost: None,
+            app: Some(AppId::from(APP)),
             token: Fact::NotAsked,
             facts: Fact::NotAsked,
             reach: Reach::Accounts(

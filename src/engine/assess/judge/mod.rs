@@ -24,7 +24,7 @@ use crate::engine::{
 pub(super) fn is_shown(kind: ConditionType, desired: &Desired) -> bool {
     match kind {
         ConditionType::WebhookRouted => desired.webhook.is_some(),
-        ConditionType::ProfileSynced => desired.profile.is_managed(),
+        ConditionType::ProfileSynced => desired.profile.is_managed() || desired.picture.is_some(),
         ConditionType::CredentialsValid | ConditionType::IdentityConfirmed | ConditionType::AppWebhookSet => {
             false
         }

@@ -102,6 +102,7 @@ pub fn assess_portfolio(given: &PortfolioGiven<'_>) -> PortfolioAssessment {
             credential_version: credentials.version.clone(),
             hold,
             lost: lost(&set),
+            app: token.known().and_then(|token| token.app.clone()).or_else(|| desired.app.clone()),
             token,
             facts: business,
             reach,

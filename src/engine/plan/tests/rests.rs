@@ -185,6 +185,7 @@ fn effect(world: World, step: &Step, nth: u32) -> World {
             let about = fields.about.clone();
             o.profile = Fact::Known(Profile { about, ..Profile::default() });
         }),
+        Step::WritePicture { .. } => world,
         Step::UnrouteWebhook { .. } => world.number(|n| n.webhook = crate::engine::fixture::routed_to(None)),
         Step::Deregister { .. } => world.number(|n| n.platform = Field::Is(PlatformType::NotApplicable)),
     }

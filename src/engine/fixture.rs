@@ -85,6 +85,7 @@ pub fn desired() -> Desired {
         },
         registration: Registration {
             pin_secret: secret("support-br-pin", "pin"),
+            is_pin_named: false,
             pin_policy: PinPolicy::Keep,
             while_name_in_review: WhileNameInReview::TryOnce,
         },

@@ -151,7 +151,9 @@ pub fn look(
         subscription: desired.webhook.is_some().then(|| target.clone()),
         profile: profile(desired, memory, limits, now),
         code_secret: open,
-        pin_secret: open || may_be_renamed(desired, memory, follows.before),
+        pin_secret: open
+            || may_be_renamed(desired, memory, follows.before)
+            || is_pin_followed(desired, memory),
         verify_token: !observes_only && desired.webhook.is_some(),
         urgency,
     }
@@ -236,6 +238,16 @@ fn may_be_renamed(desired: &Desired, memory: &Memory, before: &Before) -> bool {
     (is_other || !was_live)
         && memory.number.is_some()
         && !memory.is_unfinished()
+        && desired.management == Management::Full
+        && desired.connection == Connection::CloudApi
+}
+
+/// Whether a change of the PIN's Secret is given to Meta: the number is registered, and its PIN is known to be the Secret's,
+/// or the spec names the Secret.
+fn is_pin_followed(desired: &Desired, memory: &Memory) -> bool {
+    memory.number.is_some()
+        && !memory.is_unfinished()
+        && (memory.marks.pin.is_some() || desired.registration.is_pin_named)
         && desired.management == Management::Full
         && desired.connection == Connection::CloudApi
 }

@@ -157,7 +157,8 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
                 upkeep::note_submitted(memory, &name, limits, now);
             }
             close(memory, kind, at, EntryOutcome::Accepted, Some(settle), None);
-            accept(memory, kind, accepted, now);
+            let subject = memory.ledger.of(kind)[at].subject.clone();
+            accept(memory, kind, accepted, subject, now);
         }
         Err(Failure::Refused(refusal)) if is_postponed(kind, refusal) => {
             let until = refusal.until.unwrap_or_else(|| later(now, limits.throttled_pause));
@@ -207,7 +208,7 @@ fn close(
     memory.in_flight.take_if(|intent| intent.id == id);
 }
 
-fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, at: Timestamp) {
+fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, subject: Option<String>, at: Timestamp) {
     match kind {
         StepKind::AddNumber => {
             if accepted.number.is_some() {
@@ -216,11 +217,14 @@ fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, at: Timestam
             memory.marks.note_added(at);
         }
         StepKind::VerifyCode => memory.marks.note_proven(),
-        StepKind::SetPin => memory.marks.pin_set = Some(at),
+        StepKind::SetPin => {
+            memory.marks.pin_set = Some(at);
+            memory.marks.pin = subject;
+        }
+        StepKind::Register => memory.note_pin_of_registration(subject.as_deref(), accepted.says_more),
         StepKind::RequestCode
         | StepKind::SubmitName
         | StepKind::CreatePin
-        | StepKind::Register
         | StepKind::SubscribeApp
         | StepKind::RouteWebhook
         | StepKind::WriteProfile

@@ -184,10 +184,10 @@ impl Graph for GraphClient {
         account: &AccountId,
         number: &NumberId,
         pin: &SecretString,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let body = json!({"messaging_product": "whatsapp", "pin": pin.expose_secret()});
         let call = Call::write(Edge::Register, account, number.as_str(), Some(body));
-        self.write(Call { secret: Some(pin), ..call }).await
+        self.told(&Call { secret: Some(pin), ..call }).await
     }
 
     async fn subscribe(&self, account: &AccountId) -> Result<(), Failure> {

@@ -585,8 +585,8 @@ impl Number {
         if self.is_coexisting() {
             return Err(not_for_app());
         }
-        if !is_pin(pin) {
-            return Err(Refusal::invalid("pin must be six digits"));
+        if !is_pin(pin) || is_simple(pin) {
+            return Err(Refusal::invalid("pin must be six digits, and not too simple").subcode(2_388_092));
         }
         if !self.is_registered() && !switches.pin_on_unregistered {
             return Err(Refusal::new(133_010, "Phone number not registered"));
@@ -659,6 +659,11 @@ pub(super) fn certificate(text: UserText) -> Refusal {
 /// A PIN is six digits.
 pub(super) fn is_pin(text: &str) -> bool {
     text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// One digit six times.
+fn is_simple(pin: &str) -> bool {
+    pin.bytes().all(|byte| pin.as_bytes().first() == Some(&byte))
 }
 
 /// A display name has 2 to 75 characters.

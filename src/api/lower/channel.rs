@@ -98,6 +98,7 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
         },
         registration: Registration {
             pin_secret,
+            is_pin_named: registration.pin_secret_ref.is_some(),
             pin_policy: match registration.pin_policy {
                 None | Some(v1::PinPolicy::Keep) => PinPolicy::Keep,
                 Some(v1::PinPolicy::Overwrite) => PinPolicy::Overwrite,

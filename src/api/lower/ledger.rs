@@ -222,6 +222,7 @@ fn marks_from(marks: &v1::Marks) -> Marks {
             .reverify_required
             .map_or(Proof::AsShown, |since| Proof::Required { since, lapsed: marks.proof_lapsed }),
         pin_set: marks.pin_set,
+        pin: marks.pin.clone(),
         registration: seen.map_or(Registration::NotSeen, |first| Registration::Seen {
             first,
             own: marks.registered,
@@ -498,6 +499,7 @@ fn marks(marks: &Marks, standing: Option<&v1::Marks>) -> v1::Marks {
         reverify_required: marks.new_proof_since().map(raised),
         proof_lapsed: marks.proof_lapsed().map(raised),
         pin_set: marks.pin_set.map(raised),
+        pin: some(marks.pin.as_ref(), 512),
         registered: registered.map(raised),
         seen_registered: seen_registered.map(raised),
         missing_since: marks.missing_since.map(raised),

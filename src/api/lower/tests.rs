@@ -200,6 +200,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
         proptest::option::of(("[a-z]{1,9}", times())),
         proptest::collection::btree_map("[a-z]{1,9}", any::<i64>(), 0..4),
         proptest::collection::btree_map("[a-z]{1,9}", repairs, 0..4),
+        proptest::option::of("([a-z]{1,9}/[0-9]{1,9}/[a-z]{1,9})?"),
     );
     let seen = (time(), time(), time(), time());
     (origin, proof, registration, seen, names(), names(), time(), upkeep).prop_map(
@@ -211,12 +212,13 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             tried_in_review,
             declined,
             on_phone,
-            (approved, in_sync, repairs),
+            (approved, in_sync, repairs, pin),
         )| Marks {
             origin,
             automatic_code_used,
             proof,
             pin_set,
+            pin,
             registration,
             missing_since,
             connected_since,

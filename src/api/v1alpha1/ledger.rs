@@ -386,6 +386,10 @@ pub struct Marks {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]
     pub pin_set: Option<Timestamp>,
+    /// The version of the PIN's Secret that Meta was last given, or that was first seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub pin: Option<String>,
     /// This object registered the number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]

@@ -18,6 +18,7 @@ mod pin;
 mod register;
 mod remedy;
 mod rename;
+mod repin;
 mod request;
 mod resolve;
 #[cfg(test)]
@@ -235,6 +236,8 @@ fn decide(pass: &Pass, memory: &mut Memory) -> Decision {
         Err(Stop::Block(block)) => (None, Some(*block), Vec::new()),
         Ok((number, seen, may_write)) => {
             let mut aside = aside::plan(pass, memory, &number, &seen, &may_write);
+            let pin = repin::repinned(pass, memory, &number, &seen, &may_write.name);
+            aside.take(ConditionType::RegistrationSynced, pin);
             let is_free = aside.step.is_none();
             let name = rename::renamed(pass, memory, &number, &seen, &may_write.name, is_free);
             aside.take(ConditionType::DisplayNameApproved, name);

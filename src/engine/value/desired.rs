@@ -81,6 +81,8 @@ pub enum CodeRequest {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Registration {
     pub pin_secret: SecretKey,
+    /// The spec names that Secret, so that it is followed whoever registered the number.
+    pub is_pin_named: bool,
     pub pin_policy: PinPolicy,
     pub while_name_in_review: WhileNameInReview,
 }

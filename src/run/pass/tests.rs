@@ -124,7 +124,7 @@ impl Graph for Stub {
     async fn set_pin(&self, _: &AccountId, _: &NumberId, _: &SecretString) -> Result<(), Failure> {
         unused()
     }
-    async fn register(&self, _: &AccountId, _: &NumberId, _: &SecretString) -> Result<(), Failure> {
+    async fn register(&self, _: &AccountId, _: &NumberId, _: &SecretString) -> Result<bool, Failure> {
         unused()
     }
     async fn subscribe(&self, _: &AccountId) -> Result<(), Failure> {

@@ -64,7 +64,7 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
         Edge::VerifyCode => graph.verify_code(&account, &number, &secret()).await,
         Edge::SubmitName => graph.submit_name(&account, &number, "Acme Neu").await,
         Edge::SetPin => graph.set_pin(&account, &number, &secret()).await,
-        Edge::Register => graph.register(&account, &number, &secret()).await,
+        Edge::Register => graph.register(&account, &number, &secret()).await.map(|_| ()),
         Edge::Subscribe => graph.subscribe(&account).await,
         Edge::RouteWebhook => {
             graph.route_webhook(&account, &number, "https://bot.acme.example/wa", &secret()).await

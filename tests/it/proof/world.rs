@@ -101,6 +101,7 @@ pub fn channel() -> Desired {
         },
         registration: Registration {
             pin_secret: SecretKey { name: format!("{CHANNEL}-pin"), key: "pin".into() },
+            is_pin_named: true,
             pin_policy: PinPolicy::Keep,
             while_name_in_review: WhileNameInReview::TryOnce,
         },
@@ -563,7 +564,7 @@ impl Graph for Mortal {
         account: &AccountId,
         number: &NumberId,
         pin: &SecretString,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         self.gate.call("register", self.graph.register(account, number, pin)).await
     }
 

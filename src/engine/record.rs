@@ -84,6 +84,7 @@ fn subject(step: &Step) -> Option<String> {
         | Step::RouteWebhook { .. }
         | Step::WriteProfile { .. }
         | Step::UnrouteWebhook { .. }
+        | Step::SetStorage { .. }
         | Step::Deregister { .. } => None,
     }
 }
@@ -107,6 +108,7 @@ fn mark(memory: &mut Memory, planned: &Planned, now: Timestamp) {
         | Step::RouteWebhook { .. }
         | Step::WriteProfile { .. }
         | Step::UnrouteWebhook { .. }
+        | Step::SetStorage { .. }
         | Step::Deregister { .. } => {}
     }
 }
@@ -229,6 +231,7 @@ fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, subject: Opt
         | StepKind::RouteWebhook
         | StepKind::WriteProfile
         | StepKind::UnrouteWebhook
+        | StepKind::SetStorage
         | StepKind::Deregister => {}
     }
 }
@@ -251,6 +254,7 @@ fn refuse(memory: &mut Memory, kind: StepKind, entry: usize, refusal: &Refusal, 
         | StepKind::RouteWebhook
         | StepKind::WriteProfile
         | StepKind::UnrouteWebhook
+        | StepKind::SetStorage
         | StepKind::Deregister => {}
     }
 }
@@ -303,6 +307,11 @@ fn fold_repeatable(memory: &mut Memory, outcome: &Outcome, plan: &Plan, limits: 
         }
         // What already holds is as good as accepted: it has to show.
         Ok(_) | Err(Failure::Refused(_)) => {
+            if let Some(Planned { step: Step::SetStorage { region, .. }, .. }) = &plan.step {
+                memory.ledger.repeatable.remove(&StepKind::SetStorage);
+                memory.marks.storage = Some(region.clone());
+                return;
+            }
             pace.accepted += 1;
             pace.failed += 1;
             pace.settle_until = Some(later(outcome.at, outcome.step.settle(limits)));

@@ -106,6 +106,7 @@ edges! {
     RouteWebhook: "route_webhook", "/{number}", Listed, Rest, Nothing;
     WriteProfile: "write_profile", "/{number}/whatsapp_business_profile", Listed, Rest, Nothing;
     UnrouteWebhook: "unroute_webhook", "/{number}", Listed, Rest, Nothing;
+    SetStorage: "set_storage", "/{number}/settings", Unlisted, Rest, Nothing;
     Deregister: "deregister", "/{number}/deregister", Listed, Rest, Nothing;
 }
 
@@ -123,6 +124,7 @@ impl Edge {
             StepKind::RouteWebhook => Self::RouteWebhook,
             StepKind::WriteProfile => Self::WriteProfile,
             StepKind::UnrouteWebhook => Self::UnrouteWebhook,
+            StepKind::SetStorage => Self::SetStorage,
             StepKind::Deregister => Self::Deregister,
             StepKind::CreatePin => return None,
         })

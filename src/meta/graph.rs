@@ -236,6 +236,14 @@ impl Graph for GraphClient {
         self.write(Call::write(Edge::UnrouteWebhook, account, number.as_str(), Some(body))).await
     }
 
+    async fn set_storage(&self, account: &AccountId, number: &NumberId, region: &str) -> Result<(), Failure> {
+        let body = json!({"storage_configuration": {
+            "status": "IN_COUNTRY_STORAGE_ENABLED",
+            "data_localization_region": region,
+        }});
+        self.write(Call::write(Edge::SetStorage, account, number.as_str(), Some(body))).await
+    }
+
     async fn deregister(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {
         self.write(Call::write(Edge::Deregister, account, number.as_str(), None)).await
     }

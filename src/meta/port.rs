@@ -247,6 +247,14 @@ pub trait Graph: Clone + Send + Sync + 'static {
         number: &NumberId,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
+    /// `POST /{number}/settings` with where messages are stored.
+    fn set_storage(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        region: &str,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
     /// `POST /{number}/deregister`.
     fn deregister(
         &self,

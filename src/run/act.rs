@@ -84,6 +84,9 @@ async fn send<G: Graph, S: Secrets>(
             done(graph.write_profile(account, number, fields).await)
         }
         Step::UnrouteWebhook { account, number } => done(graph.unroute_webhook(account, number).await),
+        Step::SetStorage { account, number, region } => {
+            done(graph.set_storage(account, number, region).await)
+        }
         Step::Deregister { account, number } => done(graph.deregister(account, number).await),
         Step::CreatePin { .. } => done(Ok(())),
     }

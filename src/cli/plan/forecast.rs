@@ -721,6 +721,7 @@ fn assumed(step: &Step) -> &'static [&'static str] {
         | Step::SubscribeApp { .. }
         | Step::WriteProfile { .. }
         | Step::UnrouteWebhook { .. }
+        | Step::SetStorage { .. }
         | Step::Deregister { .. } => &[],
     }
 }

@@ -49,8 +49,10 @@ pub(super) fn register(pass: &Pass, memory: &mut Memory, number: &Number, seen: 
     let grant = naming::allows_registration(pass, memory, number)?;
     unlocked(pass, memory)?;
     below_total(pass, memory)?;
-    let next = next(pass, memory, number, seen)?;
-    let next = if_asked(pass, memory, number, next);
+    let next = match memory.comes_back() {
+        true => Next::AtOnce,
+        false => if_asked(pass, memory, number, next(pass, memory, number, seen)?),
+    };
     let cause = match (next, &pass.retry) {
         (Next::AtOnce, _) => Cause::Automatic,
         (_, Some(retry)) => Cause::Retry(retry.value.clone()),
@@ -413,7 +415,7 @@ fn refused(pass: &Pass, refusal: &Refusal) -> Block {
 /// Some numbers are registered only when a person asks, whatever the schedule says.
 fn if_asked(pass: &Pass, memory: &Memory, number: &Number, next: Next) -> Next {
     match next {
-        Next::Schedule(_) if memory.marks.fell_back_since().is_some() => {
+        Next::Schedule(_) if memory.marks.fell_back_since().is_some() && !memory.marks.is_moving => {
             Next::Asked(Box::new(fell_back(pass, memory, number)))
         }
         Next::Schedule(_) if is_unproven_sandbox(number) => Next::Asked(Box::new(sandbox(pass))),
@@ -430,7 +432,8 @@ pub(super) fn is_unproven_sandbox(number: &Number) -> bool {
 /// A number that fell back may have been moved on purpose. So nothing at all is written to it, no name and no code
 /// either, before a person has asked for something since.
 pub(super) fn asked_since_it_fell_back(pass: &Pass, memory: &Memory, number: &Number) -> Gate {
-    let Some(since) = memory.marks.fell_back_since() else { return Ok(()) };
+    let since = memory.marks.fell_back_since().filter(|_| !memory.marks.is_moving);
+    let Some(since) = since else { return Ok(()) };
     let is_asked = pass.retry.is_some() || pass.send_code.is_some();
     let was_asked = [StepKind::RequestCode, StepKind::Register].into_iter().any(|kind| {
         let tries = memory.ledger.since(kind, Some(since));

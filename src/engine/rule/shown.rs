@@ -115,8 +115,10 @@ impl<'a> Shown<'a> {
             }
             StepKind::SubscribeApp | StepKind::RouteWebhook | StepKind::WriteProfile => self.settings_match,
             // Of a deletion, which looks by rules of its own.
-            StepKind::UnrouteWebhook | StepKind::Deregister => true,
-            StepKind::RequestCode | StepKind::SetPin | StepKind::CreatePin => true,
+            StepKind::UnrouteWebhook => true,
+            // The number is to come back, and cannot send meanwhile.
+            StepKind::Deregister => !(self.is_connected && memory.comes_back()),
+            StepKind::RequestCode | StepKind::SetPin | StepKind::CreatePin | StepKind::SetStorage => true,
         }
     }
 }
@@ -146,7 +148,8 @@ pub(in crate::engine) fn in_number(
         | StepKind::SubscribeApp
         | StepKind::RouteWebhook
         | StepKind::WriteProfile
-        | StepKind::UnrouteWebhook => false,
+        | StepKind::UnrouteWebhook
+        | StepKind::SetStorage => false,
     }
 }
 

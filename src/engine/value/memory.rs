@@ -162,6 +162,12 @@ impl Memory {
         }
     }
 
+    /// Whether the number was deregistered for its storage region, and no registration followed yet.
+    pub(in crate::engine) fn comes_back(&self) -> bool {
+        let last = |kind| self.ledger.last(kind).map(|last| last.at);
+        self.marks.is_moving && last(StepKind::Register) < last(StepKind::Deregister)
+    }
+
     /// Not seen registered, or seen to have fallen back.
     pub(in crate::engine) fn is_unfinished(&self) -> bool {
         match self.marks.registration {
@@ -267,6 +273,10 @@ impl Marks {
     /// The number is seen not registered. Where it never was, that is no news; the first time counts.
     pub(crate) fn note_not_registered(&mut self, at: Timestamp) {
         if let Registration::Seen { fell_back, .. } = &mut self.registration {
+            // Nobody knows what is left of what was set for the registration that ended.
+            if fell_back.is_none() && !self.is_moving {
+                self.storage = None;
+            }
             fell_back.get_or_insert(at);
         }
     }
@@ -330,7 +340,8 @@ impl Ledger {
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
             | StepKind::WriteProfile
-            | StepKind::UnrouteWebhook => &[],
+            | StepKind::UnrouteWebhook
+            | StepKind::SetStorage => &[],
         }
     }
 
@@ -348,7 +359,8 @@ impl Ledger {
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
             | StepKind::WriteProfile
-            | StepKind::UnrouteWebhook => None,
+            | StepKind::UnrouteWebhook
+            | StepKind::SetStorage => None,
         }
     }
 
@@ -578,6 +590,12 @@ pub struct Marks {
     /// Which version of the PIN's Secret, and which key, Meta was last given or was found with: another one is another PIN.
     /// Empty: Meta said that it kept a PIN from before.
     pub pin: Option<String>,
+    /// Where Meta stores the number's messages, as this object set it for the registration that holds, or for the next.
+    pub storage: Option<String>,
+    /// The last region for which the number was deregistered, and when.
+    pub moved: Option<(String, Timestamp)>,
+    /// It was deregistered for that, and has to be registered again.
+    pub is_moving: bool,
     pub registration: Registration,
     /// Since when a number that was found is absent from its account's list.
     pub missing_since: Option<Timestamp>,

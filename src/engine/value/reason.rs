@@ -250,6 +250,12 @@ reasons! {
     VerifyingCode: Progress, CODE, nobody,
         "The code is about to be handed to Meta.",
         "Nothing.";
+    SettingStorage: Progress, REGISTER, nobody,
+        "It is about to be set where Meta stores the number's messages.",
+        "Nothing.";
+    Deregistering: Progress, REGISTER, nobody,
+        "The number is about to be deregistered, and is registered again right after.",
+        "Nothing.";
     SubmittingName: Progress, NAME, nobody,
         "The display name is about to be submitted for review.",
         "Nothing.";
@@ -326,6 +332,12 @@ reasons! {
     PinMismatch: Person, REGISTER_AGAIN, ProvidePin at Numbers,
         "Meta says that this is not the PIN of the number.",
         "Put the right PIN into the Secret. If nobody knows it, have two-step verification switched off where the number is registered, or was registered last: in that account, or with that provider. registration.pinPolicy: Overwrite replaces it, which Meta refuses with 133010 while the number is registered nowhere. Then: kubectl whatsapp retry NAME.";
+    StorageRegionRefused: Person, REGISTER, ChangeSpec or Retry,
+        "Meta did not take the storage region, and the number is not registered without it.",
+        "Read Meta's words in the message. Correct registration.storageRegion, or remove it to register the number without. Or: kubectl whatsapp retry NAME.";
+    StorageRegionDiffers: Person, REGISTRATION, ChangeSpec or Retry,
+        "The number is registered, and not known to be stored where the spec wants it. Meta changes that only while a number is not registered.",
+        "To have it deregistered and registered again, which takes some minutes in which it can neither send nor receive: acknowledge: [ReregisterForStorageRegion]. Else set registration.storageRegion back, or remove it.";
     PinNotSet: Person, REGISTRATION, ProvidePin at Numbers or Retry,
         "The PIN in the Secret was changed, and it is not known that Meta took it: Meta refused it, or did not answer. The one from before may still be in force.",
         "Read Meta's words in the message. Put other six digits into the PIN Secret, or have these sent once more: kubectl whatsapp retry NAME.";

@@ -54,6 +54,8 @@ pub enum Step {
     WriteProfile { account: AccountId, number: NumberId, fields: DesiredProfile },
     /// `POST {number}` with an empty `webhook_configuration`: our app's own override goes.
     UnrouteWebhook { account: AccountId, number: NumberId },
+    /// `POST {number}/settings` with `storage_configuration`; only while the number is not registered.
+    SetStorage { account: AccountId, number: NumberId, region: String },
     /// `POST {number}/deregister`.
     Deregister { account: AccountId, number: NumberId },
 }
@@ -157,7 +159,8 @@ steps! {
     RouteWebhook: AtMeta, InSettings, settle_other, RoutingWebhook, Repeatable;
     WriteProfile: AtMeta, InSettings, settle_other, WritingProfile, Repeatable;
     UnrouteWebhook: AtMeta, InSettings, settle_other, CleaningUp, Repeatable;
-    Deregister: AtMeta, InList, settle_deregister, CleaningUp, Counted(|limits| limits.deregistrations_total);
+    SetStorage: AtMeta, Nowhere, settle_other, SettingStorage, Repeatable;
+    Deregister: AtMeta, InList, settle_deregister, Deregistering, Counted(|limits| limits.deregistrations_total);
 }
 
 impl StepKind {

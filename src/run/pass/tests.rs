@@ -133,6 +133,9 @@ impl Graph for Stub {
     async fn unroute_webhook(&self, _: &AccountId, _: &NumberId) -> Result<(), Failure> {
         unused()
     }
+    async fn set_storage(&self, _: &AccountId, _: &NumberId, _: &str) -> Result<(), Failure> {
+        unused()
+    }
     async fn deregister(&self, _: &AccountId, _: &NumberId) -> Result<(), Failure> {
         unused()
     }

@@ -74,6 +74,7 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
             graph.write_profile(&account, &number, &fields).await
         }
         Edge::UnrouteWebhook => graph.unroute_webhook(&account, &number).await,
+        Edge::SetStorage => graph.set_storage(&account, &number, "BR").await,
         Edge::Deregister => graph.deregister(&account, &number).await,
     };
     done.map(|()| Facts::new())

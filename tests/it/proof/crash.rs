@@ -37,7 +37,14 @@ enum Way {
     Renamed,
     /// One that is registered and at rest, and whose PIN is changed in its Secret.
     Repinned,
+    /// One that was not added yet, and whose messages are to be stored in a country.
+    Stored,
+    /// One that is registered and at rest, and is deregistered for another country.
+    Moved,
 }
+
+/// Where messages are to be stored.
+const REGION: &str = "BR";
 
 impl Way {
     async fn world(self, seed: u64) -> World {
@@ -50,25 +57,36 @@ impl Way {
             wanted = plain_channel();
             wanted.registration.pin_policy = PinPolicy::Overwrite;
         }
-        if matches!(self, Self::Renamed | Self::Repinned) {
+        if self == Self::Stored {
+            wanted.registration.storage_region = Some(REGION.into());
+        }
+        if matches!(self, Self::Renamed | Self::Repinned | Self::Moved) {
             let number = Number::new("100000000000077", ACCOUNT, DIGITS, "Acme Suporte");
-            meta = meta.with_number(number.registered(PIN));
+            let number = number.registered(PIN);
+            let code = number.code_verification_status.clone();
+            let code = if self == Self::Moved { "VERIFIED".into() } else { code };
+            meta = meta.with_number(Number { code_verification_status: code, ..number });
             wanted = plain_channel();
         }
         let switches = Switches { pin_on_unregistered: true, ..Switches::default() };
         let mut world = World::with(Options { seed, lag: LAG, review, switches, ..options() }, meta).await;
         world.people.consents = 3;
-        if self != Self::New {
+        if !matches!(self, Self::New | Self::Stored) {
             world.cluster.put_secret(&wanted.registration.pin_secret, PIN, false);
         }
         world.cluster.apply(wanted);
-        if matches!(self, Self::Renamed | Self::Repinned) {
+        if matches!(self, Self::Renamed | Self::Repinned | Self::Moved) {
             assert!(world.run_until_ready(HOUR).await, "{}", world.story());
             world.run_for(HOUR).await;
             if self == Self::Renamed {
                 world.cluster.edit(CHANNEL, |desired| {
                     (desired.display_name, desired.ready_when) =
                         ("Acme Vendas".into(), ReadyWhen::NameApproved);
+                });
+            } else if self == Self::Moved {
+                world.cluster.edit(CHANNEL, |desired| {
+                    desired.registration.storage_region = Some(REGION.into());
+                    desired.registration.may_move = true;
                 });
             } else {
                 let key = world.cluster.desired(CHANNEL).registration.pin_secret.clone();
@@ -86,6 +104,8 @@ impl Way {
             Self::Adopted => &["named", "verified", "registered"],
             Self::Renamed => &["named", "registered"],
             Self::Repinned => &["pinned"],
+            Self::Stored => &["added", "verified", "stored", "registered"],
+            Self::Moved => &["deregistered", "stored", "registered"],
         }
     }
 
@@ -101,7 +121,12 @@ async fn comes_up(way: Way, world: &mut World) -> bool {
         let (status, desired) = (world.status(), world.cluster.desired(CHANNEL));
         let synced = status.condition(ConditionType::RegistrationSynced);
         let is_pinned = way != Way::Repinned || synced.is_some_and(|pin| pin.status == Truth::True);
-        status.is_ready() && is_pinned && status.before.observed_generation == Some(desired.generation)
+        let stored = world.sandbox.number(DIGITS).and_then(|number| number.storage_region);
+        let is_moved = way != Way::Moved || stored.as_deref() == Some(REGION);
+        status.is_ready()
+            && is_pinned
+            && is_moved
+            && status.before.observed_generation == Some(desired.generation)
     };
     for _ in 0..30 {
         if world.run_until(HOUR * 2, is_up).await {
@@ -109,7 +134,8 @@ async fn comes_up(way: Way, world: &mut World) -> bool {
         }
         let synced = world.status().condition(ConditionType::RegistrationSynced).map(|pin| pin.reason);
         let reasons = [world.status().ready_reason(), synced];
-        if reasons.contains(&Some(Reason::PinMismatch)) || reasons.contains(&Some(Reason::PinNotSet)) {
+        let asking = [Reason::PinMismatch, Reason::PinNotSet, Reason::StorageRegionDiffers];
+        if asking.into_iter().any(|reason| reasons.contains(&Some(reason))) {
             world.retry(CHANNEL);
         }
     }
@@ -124,6 +150,8 @@ fn scarce(effects: &[Effect]) -> Vec<&'static str> {
         What::Registered { .. } => Some("registered"),
         What::NameSubmitted { .. } => Some("named"),
         What::PinSet { .. } => Some("pinned"),
+        What::StorageSet { .. } => Some("stored"),
+        What::Deregistered { .. } => Some("deregistered"),
         _ => None,
     };
     effects.iter().filter_map(word).collect()
@@ -147,8 +175,12 @@ async fn converges(way: Way, mut world: World, accident: &str) -> Result<(), Str
     }
     let mut effects = scarce(&world.effects());
     match way {
-        // One that no answer came for is sent again when a person asks, and then twice at most.
+        // One that no answer came for is sent again when a person asks, and then twice at most; a region by itself.
         Way::Repinned => effects.dedup(),
+        Way::Stored | Way::Moved => {
+            let is_again = |one: &mut &str, before: &mut &str| *one == "stored" && one == before;
+            effects.dedup_by(is_again);
+        }
         Way::New | Way::Adopted | Way::Renamed => effects.retain(|effect| *effect != "pinned"),
     }
     if effects != way.effects() || world.count(|what| matches!(what, What::PinSet { .. })) > 2 {
@@ -381,4 +413,28 @@ async fn a_changed_pin_whose_answer_is_lost_is_sent_again_only_when_a_person_ask
     let kinds = [FaultKind::TimeoutBefore, FaultKind::TimeoutAfter, FaultKind::Status { code: 503 }];
     hit_requests(Way::Repinned, &kinds, "POST").await;
     hit_requests_late(Way::Repinned).await;
+}
+
+#[tokio::test]
+async fn a_storage_region_is_set_before_the_registration_whatever_happens() {
+    use WriteFault::{CrashAfter, CrashBefore, TimeoutLanded};
+    hit_writes(Way::Stored, &[CrashBefore, CrashAfter, TimeoutLanded]).await;
+    hit_calls(Way::Stored).await;
+    let kinds = [FaultKind::TimeoutBefore, FaultKind::TimeoutAfter, FaultKind::Status { code: 503 }];
+    hit_requests(Way::Stored, &kinds, "POST").await;
+    hit_requests_late(Way::Stored).await;
+}
+
+#[tokio::test]
+async fn a_number_that_is_deregistered_for_its_region_comes_back_whatever_happens_to_a_write_or_a_call() {
+    use WriteFault::{Conflict, CrashAfter, CrashBefore, Error, TimeoutLanded, TimeoutLost};
+    hit_writes(Way::Moved, &[CrashBefore, CrashAfter, Conflict, Error, TimeoutLanded, TimeoutLost]).await;
+    hit_calls(Way::Moved).await;
+}
+
+#[tokio::test]
+async fn a_number_that_is_deregistered_for_its_region_comes_back_although_any_reply_is_lost() {
+    let kinds = [FaultKind::TimeoutBefore, FaultKind::TimeoutAfter, FaultKind::Status { code: 503 }];
+    hit_requests(Way::Moved, &kinds, "POST").await;
+    hit_requests_late(Way::Moved).await;
 }

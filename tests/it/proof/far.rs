@@ -145,6 +145,7 @@ impl Graph for FarGraph {
         fn subscribe(account: &AccountId) -> Result<(), Failure>;
         fn route_webhook(account: &AccountId, number: &NumberId, url: &str, verify_token: &SecretString) -> Result<(), Failure>;
         fn unroute_webhook(account: &AccountId, number: &NumberId) -> Result<(), Failure>;
+        fn set_storage(account: &AccountId, number: &NumberId, region: &str) -> Result<(), Failure>;
         fn deregister(account: &AccountId, number: &NumberId) -> Result<(), Failure>;
         fn write_profile(account: &AccountId, number: &NumberId, fields: &DesiredProfile) -> Result<(), Failure>;
     }

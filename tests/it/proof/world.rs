@@ -102,6 +102,8 @@ pub fn channel() -> Desired {
         registration: Registration {
             pin_secret: SecretKey { name: format!("{CHANNEL}-pin"), key: "pin".into() },
             is_pin_named: true,
+            storage_region: None,
+            may_move: false,
             pin_policy: PinPolicy::Keep,
             while_name_in_review: WhileNameInReview::TryOnce,
         },
@@ -584,6 +586,10 @@ impl Graph for Mortal {
 
     async fn unroute_webhook(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {
         self.gate.call("unroute_webhook", self.graph.unroute_webhook(account, number)).await
+    }
+
+    async fn set_storage(&self, account: &AccountId, number: &NumberId, region: &str) -> Result<(), Failure> {
+        self.gate.call("set_storage", self.graph.set_storage(account, number, region)).await
     }
 
     async fn deregister(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {

@@ -80,8 +80,8 @@ pub(super) fn registration(scene: &Scene<'_>, number: &Number) -> Judged {
     }
     let is_blocked = scene.plan.aside.iter().any(|(on, _)| *on == kind);
     let step = scene.plan.step.as_ref().map(|planned| planned.step.kind());
-    if is_blocked || step == Some(StepKind::SetPin) {
-        return Judged::Open("the PIN in the Secret was changed".into());
+    if is_blocked || matches!(step, Some(StepKind::SetPin | StepKind::Deregister)) {
+        return Judged::Open("Meta does not have what the number is to be registered with".into());
     }
     // The plan did not get so far.
     if scene.plan.block.is_some() && scene.before.conditions.get(kind).is_some() {

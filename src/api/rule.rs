@@ -67,6 +67,18 @@ pub fn coexistence_stays() -> Rule {
     )
 }
 
+/// A number of the app is registered by nobody here, so nothing can be set before that.
+pub fn storage_of_cloud_api() -> Rule {
+    Rule::new(
+        "!(has(self.spec.connection) && self.spec.connection == 'Coexistence' && has(self.spec.registration) && \
+         has(self.spec.registration.storageRegion))",
+    )
+    .message(
+        "registration.storageRegion is not possible with connection Coexistence: no call registers such a number; \
+         remove the field",
+    )
+}
+
 /// Seconds, from a moment to a day.
 pub fn deletion_timeout() -> Rule {
     Rule::new("self >= 10 && self <= 86400")

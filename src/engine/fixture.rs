@@ -85,6 +85,9 @@ pub fn desired() -> Desired {
         },
         registration: Registration {
             pin_secret: secret("support-br-pin", "pin"),
+            is_pin_named: false,
+            storage_region: None,
+            may_move: false,
             pin_policy: PinPolicy::Keep,
             while_name_in_review: WhileNameInReview::TryOnce,
         },

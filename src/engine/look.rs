@@ -160,7 +160,10 @@ pub fn look(
         picture: is_picture_due(desired, memory, follows, limits, now),
         picture_shown: is_picture_asked_for(desired, memory, follows, limits, now),
         code_secret: open,
-        pin_secret: open || may_be_renamed(desired, memory, follows.before),
+        pin_secret: open
+            || may_be_renamed(desired, memory, follows.before)
+            || is_pin_followed(desired, memory)
+            || may_be_moved(desired, memory),
         verify_token: !observes_only && desired.webhook.is_some(),
         urgency,
     }
@@ -236,7 +239,7 @@ fn usable(portfolio: &PortfolioState) -> Option<&PortfolioView> {
 
 /// Whether the pass may come to a registration, and needs what that needs.
 fn may_be_registered(memory: &Memory, follows: Follows<'_>, limits: &Limits, now: Timestamp) -> bool {
-    memory.is_unfinished() || stood::is_falling_back(follows.stood, limits, now)
+    memory.is_unfinished() || memory.marks.is_moving || stood::is_falling_back(follows.stood, limits, now)
 }
 
 /// Whether the desired name of a registered number may not be live, so that a registration may follow, which needs the PIN.
@@ -247,6 +250,29 @@ fn may_be_renamed(desired: &Desired, memory: &Memory, before: &Before) -> bool {
     (is_other || !was_live)
         && memory.number.is_some()
         && !memory.is_unfinished()
+        && desired.management == Management::Full
+        && desired.connection == Connection::CloudApi
+}
+
+/// Whether a registered number may be deregistered for its storage region and registered again: once for each region, or when
+/// a person asks.
+fn may_be_moved(desired: &Desired, memory: &Memory) -> bool {
+    let Some(region) = desired.registration.storage_region.as_ref() else { return false };
+    let was_tried = memory.marks.moved.as_ref().is_some_and(|(tried, _)| tried == region);
+    let is_asked = consent::asked(desired, ConsentKind::Retry, memory).is_some();
+    desired.registration.may_move
+        && memory.marks.storage.as_ref() != Some(region)
+        && (!was_tried || is_asked)
+        && memory.number.is_some()
+        && desired.management == Management::Full
+}
+
+/// Whether a change of the PIN's Secret is given to Meta: the number is registered, and its PIN is known to be the Secret's,
+/// or the spec names the Secret.
+fn is_pin_followed(desired: &Desired, memory: &Memory) -> bool {
+    memory.number.is_some()
+        && !memory.is_unfinished()
+        && (memory.marks.pin.is_some() || desired.registration.is_pin_named)
         && desired.management == Management::Full
         && desired.connection == Connection::CloudApi
 }
@@ -272,7 +298,11 @@ fn accounts(
     let facts = facts_not_before(desired, memory, follows.before, limits, now);
     let mut all = vec![AccountLook { account: target.clone(), facts: Some(facts), not_before }];
     let may_go_live = memory.marks.approved.is_some();
-    if is_sought || may_go_live || may_be_registered(memory, follows, limits, now) {
+    if is_sought
+        || may_go_live
+        || may_be_moved(desired, memory)
+        || may_be_registered(memory, follows, limits, now)
+    {
         let others = reach::all(view).unwrap_or_default().iter().filter(|account| account.id != *target);
         let slack = reach::slack(view, limits);
         let not_before = if is_sought { not_before } else { earlier(now, limits.fresh_list) };

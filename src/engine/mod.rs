@@ -92,7 +92,7 @@
 //!
 //! // The attempt is recorded before the call and after its answer.
 //! let (memory, intent) = intend(&decided, 1, "id-1", &limits, now).expect("an add needs an intent");
-//! let result = Ok(Accepted { number: Some("100000000000001".into()) });
+//! let result = Ok(Accepted { number: Some("100000000000001".into()), ..Accepted::default() });
 //! let outcome = Outcome { intent: Some(intent.id), step: StepKind::AddNumber, at: now, result };
 //! let mut memory = fold(&memory, &outcome, &decided, &limits);
 //! assert!(memory.ledger.last(StepKind::AddNumber).is_some());

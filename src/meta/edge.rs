@@ -112,6 +112,7 @@ edges! {
     SendUpload: "send_upload", "/{upload}", Unlisted, App, Nothing;
     WritePicture: "write_picture", "/{number}/whatsapp_business_profile", Unlisted, Rest, Nothing;
     UnrouteWebhook: "unroute_webhook", "/{number}", Listed, Rest, Nothing;
+    SetStorage: "set_storage", "/{number}/settings", Unlisted, Rest, Nothing;
     Deregister: "deregister", "/{number}/deregister", Listed, Rest, Nothing;
 }
 
@@ -130,6 +131,7 @@ impl Edge {
             StepKind::WriteProfile => Self::WriteProfile,
             StepKind::WritePicture => Self::WritePicture,
             StepKind::UnrouteWebhook => Self::UnrouteWebhook,
+            StepKind::SetStorage => Self::SetStorage,
             StepKind::Deregister => Self::Deregister,
             StepKind::CreatePin => return None,
         })

@@ -189,10 +189,10 @@ impl Graph for GraphClient {
         account: &AccountId,
         number: &NumberId,
         pin: &SecretString,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let body = json!({"messaging_product": "whatsapp", "pin": pin.expose_secret()});
         let call = Call::write(Edge::Register, account, number.as_str(), Some(body));
-        self.write(Call { secret: Some(pin), ..call }).await
+        self.told(&Call { secret: Some(pin), ..call }).await
     }
 
     async fn subscribe(&self, account: &AccountId) -> Result<(), Failure> {
@@ -239,6 +239,14 @@ impl Graph for GraphClient {
     async fn unroute_webhook(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {
         let body = json!({"webhook_configuration": {"override_callback_uri": ""}});
         self.write(Call::write(Edge::UnrouteWebhook, account, number.as_str(), Some(body))).await
+    }
+
+    async fn set_storage(&self, account: &AccountId, number: &NumberId, region: &str) -> Result<(), Failure> {
+        let body = json!({"storage_configuration": {
+            "status": "IN_COUNTRY_STORAGE_ENABLED",
+            "data_localization_region": region,
+        }});
+        self.write(Call::write(Edge::SetStorage, account, number.as_str(), Some(body))).await
     }
 
     async fn deregister(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {

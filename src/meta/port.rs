@@ -215,13 +215,14 @@ pub trait Graph: Clone + Send + Sync + 'static {
         pin: &SecretString,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// `POST /{number}/register`.
+    /// `POST /{number}/register`. Gives back whether Meta said more than that it was done: where it leaves another PIN in
+    /// force it does, in a member whose name it does not publish.
     fn register(
         &self,
         account: &AccountId,
         number: &NumberId,
         pin: &SecretString,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    ) -> impl Future<Output = Result<bool, Failure>> + Send;
 
     /// `POST /{account}/subscribed_apps` without a body. Serialised per account, and sent only if a read right
     /// before it still lacks our app: it would erase an override.
@@ -241,6 +242,14 @@ pub trait Graph: Clone + Send + Sync + 'static {
         &self,
         account: &AccountId,
         number: &NumberId,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// `POST /{number}/settings` with where messages are stored.
+    fn set_storage(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        region: &str,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// `POST /{number}/deregister`.

@@ -98,7 +98,7 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
         code_secret: digits_fact(Digits::Code, code_secret, &mut materials.code, |code| {
             seen.has_seen(code, now)
         }),
-        pin_secret: digits_fact(Digits::Pin, pin_secret, &mut materials.pin, |_| false),
+        pin_secret: digits_fact(Digits::Pin, pin_secret, &mut materials.pin, |pin| seen.is_pin(pin)),
         verify_token: token_fact(verify_token, &mut materials.verify_token),
         held: held(look, graph),
         attempts_unread: None,

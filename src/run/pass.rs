@@ -32,6 +32,7 @@ use crate::engine::{
     outcome::Outcome,
     plan::{Plan, plan},
     record::{fold, intend},
+    secret::SecretFact,
     status::{Assessment, Before, Facts},
     step::{Shows, Step, StepKind},
     time::later,
@@ -363,6 +364,11 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
         if let Some(memory) = read.taken_over(&decided, &live.memory, &mut observed, limits, now) {
             decided = plan(desired, &observed, &memory, limits, now);
         }
+    }
+    if let (SecretFact::Present { version, .. }, Some(pin)) = (&observed.pin_secret, &materials.pin)
+        && decided.memory.marks.is_pin_of(version)
+    {
+        volatile.lock().unwrap_or_else(PoisonError::into_inner).note_pin(pin);
     }
     Decided { look, observed, materials, plan: decided }
 }

@@ -3,7 +3,12 @@
 //! A fact tells of a Secret whether it is there and well-formed. Its value never becomes part of a fact. Where
 //! Secrets come from is not known here.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    hash::{BuildHasher, RandomState},
+    sync::LazyLock,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -76,6 +81,8 @@ pub struct Volatile {
     pub(super) facts_written: Option<Timestamp>,
     /// Which attempts are known to be kept beside the channel.
     pub(super) keeping: Keeping,
+    /// The PIN that Meta was last given or found with, as a number that means nothing outside of this process.
+    pin: Option<u64>,
     /// Why the Secret with the PIN could not be created, in the words of the cluster.
     pub(super) pin_not_created: Option<Box<str>>,
 }
@@ -101,9 +108,20 @@ impl Volatile {
         self.values.iter().any(|(kept, until)| *until > now && same(kept, value))
     }
 
-    /// Whether it holds nothing that the next pass would miss. That attempts are kept is looked up again.
+    /// Remembers the PIN that counts.
+    pub fn note_pin(&mut self, pin: &SecretString) {
+        self.pin = Some(sum(pin));
+    }
+
+    /// Whether this is the PIN that counts. Not after a restart: then the version of the Secret alone decides.
+    pub fn is_pin(&self, pin: &SecretString) -> bool {
+        self.pin == Some(sum(pin))
+    }
+
+    /// Whether it holds nothing that the next pass would miss. That attempts are kept is looked up again, and a PIN that is
+    /// sent once more changes nothing.
     pub fn is_spare(&self, now: Timestamp) -> bool {
-        let Self { values, stood, picture, facts_written, keeping: _, pin_not_created } = self;
+        let Self { values, stood, picture, facts_written, keeping: _, pin: _, pin_not_created } = self;
         values.iter().all(|(_, until)| *until <= now)
             && *stood == Stood::default()
             && *picture == PictureFacts::default()
@@ -113,13 +131,19 @@ impl Volatile {
 
     /// Whether it holds nothing at all.
     pub fn is_empty(&self, now: Timestamp) -> bool {
-        self.is_spare(now) && self.keeping == Keeping::default()
+        self.is_spare(now) && self.keeping == Keeping::default() && self.pin.is_none()
     }
 
     /// Drops what is older than its code's life, which is as long as a value is kept.
     pub(super) fn forget(&mut self, now: Timestamp) {
         self.values.retain(|(_, until)| *until > now);
     }
+}
+
+/// Six digits could be found from a plain digest, so the key is random, and both stay in this process.
+fn sum(pin: &SecretString) -> u64 {
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    KEY.hash_one(pin.expose_secret())
 }
 
 fn same(a: &SecretString, b: &SecretString) -> bool {
@@ -320,6 +344,17 @@ mod tests {
             volatile.remember(&SecretString::from(format!("{n:06}")), at(1), life);
         }
         assert!(volatile.values.len() <= VALUES_KEPT);
+    }
+
+    #[test]
+    fn the_pin_that_counts_is_known_again_and_no_other() {
+        let [pin, other] = ["482913", "775533"].map(SecretString::from);
+        let mut volatile = Volatile::default();
+        assert!(!volatile.is_pin(&pin), "nothing is known after a start");
+        volatile.note_pin(&pin);
+        assert!(volatile.is_pin(&pin) && !volatile.is_pin(&other));
+        volatile.note_pin(&other);
+        assert!(!volatile.is_pin(&pin) && volatile.is_pin(&other));
     }
 
     #[test]

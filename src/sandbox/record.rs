@@ -63,6 +63,13 @@ pub enum What {
         /// The number.
         digits: String,
     },
+    /// Where messages are stored was set.
+    StorageSet {
+        /// The number.
+        digits: String,
+        /// The country.
+        region: String,
+    },
     /// A name went into review after the number was added.
     NameSubmitted {
         /// The number.

@@ -82,6 +82,7 @@ impl State {
                         Ok(if keeps_pin { Next::Body(kept) } else { done })
                     }
                     Some("deregister") => self.deregister(id).map(|()| done),
+                    Some("settings") => self.write_settings(call, id).map(|()| done),
                     Some("whatsapp_business_profile") => {
                         self.write_profile(call, id, &caller.app).map(|()| done)
                     }
@@ -448,6 +449,19 @@ impl State {
         self.change_number(id, |number| number.deregister(&switches, now)).unwrap_or(missing)?;
         let digits = self.digits(id);
         self.effect(What::Deregistered { digits });
+        Ok(())
+    }
+
+    /// One feature for each call.
+    fn write_settings(&mut self, call: &Call, id: &str) -> Result<(), Refusal> {
+        let storage = call.nested("storage_configuration");
+        let storage = storage.ok_or_else(|| Refusal::invalid("storage_configuration is required"))?;
+        let text = |key: &str| storage.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (status, region) = (text("status"), text("data_localization_region"));
+        self.change_number(id, |number| number.set_storage(&status, &region))
+            .unwrap_or_else(|| Err(self.unsupported(call)))?;
+        let digits = self.digits(id);
+        self.effect(What::StorageSet { digits, region });
         Ok(())
     }
 

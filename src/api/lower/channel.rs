@@ -102,6 +102,9 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
         },
         registration: Registration {
             pin_secret,
+            is_pin_named: registration.pin_secret_ref.is_some(),
+            storage_region: registration.storage_region.and_then(region),
+            may_move: spec.acknowledge.contains(&v1::Acknowledgement::ReregisterForStorageRegion),
             pin_policy: match registration.pin_policy {
                 None | Some(v1::PinPolicy::Keep) => PinPolicy::Keep,
                 Some(v1::PinPolicy::Overwrite) => PinPolicy::Overwrite,
@@ -135,6 +138,11 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
         name,
         namespace,
     })
+}
+
+/// Meta's word.
+fn region(region: v1::StorageRegion) -> Option<String> {
+    Some(serde_json::to_value(region).ok()?.as_str()?.to_owned())
 }
 
 fn deletion(object: &WhatsAppChannel) -> Deletion {

@@ -223,6 +223,10 @@ fn marks_from(marks: &v1::Marks) -> Marks {
             .reverify_required
             .map_or(Proof::AsShown, |since| Proof::Required { since, lapsed: marks.proof_lapsed }),
         pin_set: marks.pin_set,
+        pin: marks.pin.clone(),
+        storage: marks.storage.clone(),
+        moved: marks.moved_to.clone().zip(marks.moved_since),
+        is_moving: marks.moving == Some(true),
         registration: seen.map_or(Registration::NotSeen, |first| Registration::Seen {
             first,
             own: marks.registered,
@@ -500,6 +504,11 @@ fn marks(marks: &Marks, standing: Option<&v1::Marks>) -> v1::Marks {
         reverify_required: marks.new_proof_since().map(raised),
         proof_lapsed: marks.proof_lapsed().map(raised),
         pin_set: marks.pin_set.map(raised),
+        pin: some(marks.pin.as_ref(), 512),
+        storage: some(marks.storage.as_ref(), 64),
+        moved_to: marks.moved.as_ref().map(|(region, _)| bounded(region.clone(), 64)),
+        moved_since: marks.moved.as_ref().map(|(_, since)| raised(*since)),
+        moving: marks.is_moving.then_some(true),
         registered: registered.map(raised),
         seen_registered: seen_registered.map(raised),
         missing_since: marks.missing_since.map(raised),

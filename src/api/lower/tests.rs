@@ -201,6 +201,8 @@ fn all_marks() -> impl Strategy<Value = Marks> {
         proptest::collection::btree_map("[a-z]{1,9}", any::<i64>(), 0..4),
         proptest::collection::btree_map("[a-z]{1,9}", repairs, 0..4),
         proptest::option::of(("[0-9a-f]{64}", times())),
+        proptest::option::of("([a-z]{1,9}/[0-9]{1,9}/[a-z]{1,9})?"),
+        (proptest::option::of("[A-Z]{2}"), proptest::option::of(("[A-Z]{2}", times())), any::<bool>()),
     );
     let seen = (time(), time(), time(), time());
     (origin, proof, registration, seen, names(), names(), time(), upkeep).prop_map(
@@ -212,12 +214,16 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             tried_in_review,
             declined,
             on_phone,
-            (approved, in_sync, repairs, picture),
+            (approved, in_sync, repairs, picture, pin, (storage, moved, is_moving)),
         )| Marks {
             origin,
             automatic_code_used,
             proof,
             pin_set,
+            pin,
+            storage,
+            moved,
+            is_moving,
             registration,
             missing_since,
             connected_since,

@@ -55,6 +55,7 @@ use crate::api::rule;
     validation = rule::object_name(),
     validation = rule::code_and_pin_apart(),
     validation = rule::coexistence_stays(),
+    validation = rule::storage_of_cloud_api(),
     cel
 )]
 #[serde(rename_all = "camelCase")]
@@ -125,7 +126,7 @@ pub struct WhatsAppChannelSpec {
     #[x_kube(validation = rule::deletion_timeout())]
     pub deletion_timeout_seconds: Option<u32>,
     /// Consents to what may harm others: DeregisterSharedNumber, to deregister a number although other apps are
-    /// subscribed to its account.
+    /// subscribed to its account; ReregisterForStorageRegion, to deregister and register it for another storageRegion.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
@@ -218,6 +219,30 @@ pub struct Registration {
     /// TryOnce (the meaning of an unset field): one attempt while Meta reviews the name. Wait: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub while_name_in_review: Option<WhileNameInReview>,
+    /// Where Meta stores the number's messages, by country. It is set before the first registration. A later change needs
+    /// acknowledge ReregisterForStorageRegion. Left out: not managed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_region: Option<StorageRegion>,
+}
+
+/// Countries in which Meta stores messages.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum StorageRegion {
+    Au,
+    Id,
+    In,
+    Jp,
+    Sg,
+    Kr,
+    De,
+    Ch,
+    Gb,
+    Br,
+    Bh,
+    Za,
+    Ae,
+    Ca,
 }
 
 /// What happens to a PIN that nobody knows.
@@ -397,6 +422,7 @@ pub enum DeletionPolicy {
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 pub enum Acknowledgement {
     DeregisterSharedNumber,
+    ReregisterForStorageRegion,
 }
 
 /// How much the operator may do.

@@ -142,7 +142,8 @@ impl Ledger {
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
             | StepKind::WriteProfile
-            | StepKind::UnrouteWebhook => &[],
+            | StepKind::UnrouteWebhook
+            | StepKind::SetStorage => &[],
         }
     }
 
@@ -161,7 +162,8 @@ impl Ledger {
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
             | StepKind::WriteProfile
-            | StepKind::UnrouteWebhook => None,
+            | StepKind::UnrouteWebhook
+            | StepKind::SetStorage => None,
         }
     }
 }
@@ -393,6 +395,25 @@ pub struct Marks {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]
     pub pin_set: Option<Timestamp>,
+    /// The version of the PIN's Secret that Meta was last given, or that was first seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub pin: Option<String>,
+    /// Where Meta stores the number's messages, as this object set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub storage: Option<String>,
+    /// The region for which the number was deregistered last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub moved_to: Option<String>,
+    /// When it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::time")]
+    pub moved_since: Option<Timestamp>,
+    /// It has to be registered again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving: Option<bool>,
     /// This object registered the number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]

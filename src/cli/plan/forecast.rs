@@ -722,6 +722,7 @@ fn assumed(step: &Step) -> &'static [&'static str] {
         | Step::WriteProfile { .. }
         | Step::WritePicture { .. }
         | Step::UnrouteWebhook { .. }
+        | Step::SetStorage { .. }
         | Step::Deregister { .. } => &[],
     }
 }

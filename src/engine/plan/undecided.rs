@@ -29,6 +29,9 @@ pub(super) fn judge(pass: &Pass, memory: &mut Memory, seen: &Seen) {
     {
         memory.marks.note_added(intent.started_at);
     }
+    if outcome == EntryOutcome::Accepted && step == StepKind::Register {
+        memory.note_pin_of_registration(intent.subject.as_deref(), false);
+    }
     let Some(list) = memory.ledger.of_mut(step) else { return };
     if let Some(entry) = list.iter_mut().find(|entry| entry.id == intent.id) {
         entry.outcome = outcome;

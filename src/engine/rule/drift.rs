@@ -283,6 +283,7 @@ pub(in crate::engine) fn written(step: &Step) -> Vec<String> {
         | Step::WritePicture { .. }
         // What is taken back is managed no more.
         | Step::UnrouteWebhook { .. }
+        | Step::SetStorage { .. }
         | Step::Deregister { .. } => Vec::new(),
     }
 }

@@ -112,6 +112,8 @@ conditions! {
         "Our app is subscribed, and the number's webhook is the desired one. There only when spec.webhook is set.";
     ProfileSynced: Way, Never,
         "Every managed profile field matches. There only when spec.profile is set.";
+    RegistrationSynced: Way, Never,
+        "Meta has what the number is registered with: the PIN of the Secret. There only once that was changed.";
     BusinessVerified: Aside, From(FullyVerified),
         "Meta has verified the business.";
     PaymentReady: Aside, WhenOperational,

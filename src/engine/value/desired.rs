@@ -83,6 +83,12 @@ pub enum CodeRequest {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Registration {
     pub pin_secret: SecretKey,
+    /// The spec names that Secret, so that it is followed whoever registered the number.
+    pub is_pin_named: bool,
+    /// Where Meta stores messages, in Meta's word; `None` is not managed.
+    pub storage_region: Option<String>,
+    /// A registered number may be deregistered and registered again for it.
+    pub may_move: bool,
     pub pin_policy: PinPolicy,
     pub while_name_in_review: WhileNameInReview,
 }

@@ -101,6 +101,8 @@ pub struct Limits {
     /// How often a Secret that ends a wait is read: while a code is live, and otherwise.
     pub secret_poll_live: Duration,
     pub secret_poll: Duration,
+    /// How often the PIN's Secret of a number at rest is read: rarely, since nothing waits for it.
+    pub pin_poll: Duration,
     /// A consent is kept while a step is in flight or the account is throttled, at most.
     pub consent_kept: Duration,
     /// When a claim ends, the next channel acts after this pause.
@@ -234,6 +236,7 @@ impl Default for Limits {
             credential_poll: s(MINUTE),
             secret_poll_live: s(5),
             secret_poll: s(MINUTE),
+            pin_poll: s(HOUR),
             consent_kept: s(15 * MINUTE),
             claim_pause: s(30),
             claim_kept: s(HOUR),

@@ -77,17 +77,34 @@ mod on {
     pub const IDENTITY: &[ConditionType] = &and_the_way(IdentityConfirmed);
     pub const ACCOUNT: &[ConditionType] = PORTFOLIO.split_at(1).1;
     pub const NUMBER: &[ConditionType] = PORTFOLIO.split_at(2).1;
-    pub const CODE: &[ConditionType] = &[NumberVerified, Registered, Healthy, WebhookRouted, ProfileSynced];
-    pub const NAME: &[ConditionType] =
-        &[DisplayNameApproved, NumberVerified, Registered, Healthy, WebhookRouted, ProfileSynced];
+    pub const CODE: &[ConditionType] =
+        &[NumberVerified, Registered, Healthy, WebhookRouted, ProfileSynced, RegistrationSynced];
+    pub const NAME: &[ConditionType] = &[
+        DisplayNameApproved,
+        NumberVerified,
+        Registered,
+        Healthy,
+        WebhookRouted,
+        ProfileSynced,
+        RegistrationSynced,
+    ];
     pub const REGISTER: &[ConditionType] =
-        &[Registered, NumberVerified, Healthy, WebhookRouted, ProfileSynced];
+        &[Registered, NumberVerified, Healthy, WebhookRouted, ProfileSynced, RegistrationSynced];
     /// The same, and the name of a registered number that becomes live by one more registration.
-    pub const REGISTER_AGAIN: &[ConditionType] =
-        &[Registered, NumberVerified, Healthy, WebhookRouted, ProfileSynced, DisplayNameApproved];
-    pub const HEALTH: &[ConditionType] = &[Healthy, Registered, NumberVerified, WebhookRouted, ProfileSynced];
+    pub const REGISTER_AGAIN: &[ConditionType] = &[
+        Registered,
+        NumberVerified,
+        Healthy,
+        WebhookRouted,
+        ProfileSynced,
+        RegistrationSynced,
+        DisplayNameApproved,
+    ];
+    pub const HEALTH: &[ConditionType] =
+        &[Healthy, Registered, NumberVerified, WebhookRouted, ProfileSynced, RegistrationSynced];
     pub const WEBHOOK: &[ConditionType] = &[WebhookRouted];
     pub const PROFILE: &[ConditionType] = &[ProfileSynced];
+    pub const REGISTRATION: &[ConditionType] = &[RegistrationSynced];
     pub const SETTINGS: &[ConditionType] = &[WebhookRouted, ProfileSynced];
     pub const FIELDS: &[ConditionType] = &[WebhookRouted, ProfileSynced, DisplayNameApproved];
     pub const PORTFOLIO_ONLY: &[ConditionType] = &[PortfolioReady];
@@ -194,6 +211,9 @@ reasons! {
     NotManaged: Settled, NONE, nobody,
         "Not asked for by the spec.",
         "Nothing.";
+    PinSet: Settled, REGISTRATION, nobody,
+        "The PIN in the Secret was changed, and Meta took the new one.",
+        "Nothing.";
     InSync: Settled, PROFILE, nobody,
         "Every managed profile field matches.",
         "Nothing.";
@@ -230,6 +250,12 @@ reasons! {
         "Have the phone at hand.";
     VerifyingCode: Progress, CODE, nobody,
         "The code is about to be handed to Meta.",
+        "Nothing.";
+    SettingStorage: Progress, REGISTER, nobody,
+        "It is about to be set where Meta stores the number's messages.",
+        "Nothing.";
+    Deregistering: Progress, REGISTER, nobody,
+        "The number is about to be deregistered, and is registered again right after.",
         "Nothing.";
     SubmittingName: Progress, NAME, nobody,
         "The display name is about to be submitted for review.",
@@ -310,6 +336,15 @@ reasons! {
     PinMismatch: Person, REGISTER_AGAIN, ProvidePin at Numbers,
         "Meta says that this is not the PIN of the number.",
         "Put the right PIN into the Secret. If nobody knows it, have two-step verification switched off where the number is registered, or was registered last: in that account, or with that provider. registration.pinPolicy: Overwrite replaces it, which Meta refuses with 133010 while the number is registered nowhere. Then: kubectl whatsapp retry NAME.";
+    StorageRegionRefused: Person, REGISTER, ChangeSpec or Retry,
+        "Meta did not take the storage region, and the number is not registered without it.",
+        "Read Meta's words in the message. Correct registration.storageRegion, or remove it to register the number without. Or: kubectl whatsapp retry NAME.";
+    StorageRegionDiffers: Person, REGISTRATION, ChangeSpec or Retry,
+        "The number is registered, and not known to be stored where the spec wants it. Meta changes that only while a number is not registered.",
+        "To have it deregistered and registered again, which takes some minutes in which it can neither send nor receive: acknowledge: [ReregisterForStorageRegion]. Else set registration.storageRegion back, or remove it.";
+    PinNotSet: Person, REGISTRATION, ProvidePin at Numbers or Retry,
+        "The PIN in the Secret was changed, and it is not known that Meta took it: Meta refused it, or did not answer. The one from before may still be in force.",
+        "Read Meta's words in the message. Put other six digits into the PIN Secret, or have these sent once more: kubectl whatsapp retry NAME.";
     NumberOnPhone: Person, NUMBER, FreeNumber,
         "The number is registered to another account of WhatsApp: in an app on a phone, or in another WhatsApp Business Account.",
         "To keep it in the WhatsApp Business app: set connection to Coexistence, and connect it in the app. In another WhatsApp Business Account: have it deregistered there. Only if an app has it and its account and chats are not needed any more: delete the account in that app (Settings, Account; uninstalling is not enough), and wait five minutes. Then: kubectl whatsapp retry NAME.";

@@ -57,6 +57,8 @@ pub enum Step {
     WritePicture { account: AccountId, number: NumberId, sum: String },
     /// `POST {number}` with an empty `webhook_configuration`: our app's own override goes.
     UnrouteWebhook { account: AccountId, number: NumberId },
+    /// `POST {number}/settings` with `storage_configuration`; only while the number is not registered.
+    SetStorage { account: AccountId, number: NumberId, region: String },
     /// `POST {number}/deregister`.
     Deregister { account: AccountId, number: NumberId },
 }
@@ -161,7 +163,8 @@ steps! {
     WriteProfile: AtMeta, InSettings, settle_other, WritingProfile, Repeatable;
     WritePicture: AtMeta, Nowhere, settle_other, WritingPicture, Counted(|limits| limits.pictures);
     UnrouteWebhook: AtMeta, InSettings, settle_other, CleaningUp, Repeatable;
-    Deregister: AtMeta, InList, settle_deregister, CleaningUp, Counted(|limits| limits.deregistrations_total);
+    SetStorage: AtMeta, Nowhere, settle_other, SettingStorage, Repeatable;
+    Deregister: AtMeta, InList, settle_deregister, Deregistering, Counted(|limits| limits.deregistrations_total);
 }
 
 impl StepKind {

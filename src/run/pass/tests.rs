@@ -131,13 +131,16 @@ impl Graph for Stub {
     async fn set_pin(&self, _: &AccountId, _: &NumberId, _: &SecretString) -> Result<(), Failure> {
         unused()
     }
-    async fn register(&self, _: &AccountId, _: &NumberId, _: &SecretString) -> Result<(), Failure> {
+    async fn register(&self, _: &AccountId, _: &NumberId, _: &SecretString) -> Result<bool, Failure> {
         unused()
     }
     async fn subscribe(&self, _: &AccountId) -> Result<(), Failure> {
         unused()
     }
     async fn unroute_webhook(&self, _: &AccountId, _: &NumberId) -> Result<(), Failure> {
+        unused()
+    }
+    async fn set_storage(&self, _: &AccountId, _: &NumberId, _: &str) -> Result<(), Failure> {
         unused()
     }
     async fn deregister(&self, _: &AccountId, _: &NumberId) -> Result<(), Failure> {

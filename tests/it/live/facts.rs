@@ -76,7 +76,7 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
         Edge::VerifyCode => graph.verify_code(&account, &number, &secret()).await,
         Edge::SubmitName => graph.submit_name(&account, &number, "Acme Neu").await,
         Edge::SetPin => graph.set_pin(&account, &number, &secret()).await,
-        Edge::Register => graph.register(&account, &number, &secret()).await,
+        Edge::Register => graph.register(&account, &number, &secret()).await.map(|_| ()),
         Edge::Subscribe => graph.subscribe(&account).await,
         Edge::RouteWebhook => {
             graph.route_webhook(&account, &number, "https://bot.acme.example/wa", &secret()).await
@@ -93,6 +93,7 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
             graph.write_picture(&account, &number, &png(640, 640), PictureKind::Png).await
         }
         Edge::UnrouteWebhook => graph.unroute_webhook(&account, &number).await,
+        Edge::SetStorage => graph.set_storage(&account, &number, "BR").await,
         Edge::Deregister => graph.deregister(&account, &number).await,
     };
     done.map(|()| Facts::new())

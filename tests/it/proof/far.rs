@@ -157,10 +157,11 @@ impl Graph for FarGraph {
         fn verify_code(account: &AccountId, number: &NumberId, code: &SecretString) -> Result<(), Failure>;
         fn submit_name(account: &AccountId, number: &NumberId, name: &str) -> Result<(), Failure>;
         fn set_pin(account: &AccountId, number: &NumberId, pin: &SecretString) -> Result<(), Failure>;
-        fn register(account: &AccountId, number: &NumberId, pin: &SecretString) -> Result<(), Failure>;
+        fn register(account: &AccountId, number: &NumberId, pin: &SecretString) -> Result<bool, Failure>;
         fn subscribe(account: &AccountId) -> Result<(), Failure>;
         fn route_webhook(account: &AccountId, number: &NumberId, url: &str, verify_token: &SecretString) -> Result<(), Failure>;
         fn unroute_webhook(account: &AccountId, number: &NumberId) -> Result<(), Failure>;
+        fn set_storage(account: &AccountId, number: &NumberId, region: &str) -> Result<(), Failure>;
         fn deregister(account: &AccountId, number: &NumberId) -> Result<(), Failure>;
         fn set_app_webhook(url: &str, verify_token: &SecretString, fields: &[String]) -> Result<(), Failure>;
         fn write_profile(account: &AccountId, number: &NumberId, fields: &DesiredProfile) -> Result<(), Failure>;

@@ -608,6 +608,37 @@ fn two_replicas_bring_three_numbers_up_without_any_accident() {
     play(1, 0, &[]).unwrap();
 }
 
+/// Changes the PIN's Secret of the first number at rest, and gives back what followed within an hour and a half: how often
+/// PINs were set at Meta, statuses that were written, and whether Meta has the Secret's PIN.
+async fn changes_pin(world: &mut World, change: impl FnOnce(&mut Value)) -> Result<(usize, usize), String> {
+    let (name, set) = (world.channels[0].name, |what: &What| matches!(what, What::PinSet { .. }));
+    let (before, written) = (world.count(set), world.server.written_count());
+    world.server.change("secrets", NAMESPACE, &format!("{name}-pin"), change);
+    world.run_for(MINUTE * 90).await?;
+    Ok((world.count(set) - before, world.server.written_count() - written))
+}
+
+#[test]
+fn a_pin_that_is_changed_while_its_number_rests_is_set_within_the_hour_and_a_label_is_no_change() {
+    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    near.block_on(async {
+        let mut world = World::new(2, 0, far.handle().clone()).await;
+        comes_up(&mut world, &[]).await.unwrap_or_else(|what| panic!("{what}\n{}", world.story()));
+        let label = |secret: &mut Value| secret["metadata"]["labels"]["tool"] = json!("was here");
+        let (set, written) = changes_pin(&mut world, label).await.unwrap();
+        assert_eq!((set, written), (0, 1), "the version is remembered\n{}", world.story());
+        let pin = json!(k8s_openapi::ByteString("824613".into()));
+        let (set, _) = changes_pin(&mut world, |secret| secret["data"]["pin"] = pin).await.unwrap();
+        assert_eq!(set, 1, "{}", world.story());
+        let number = world.sandbox.number(world.channels[0].digits).unwrap();
+        assert_eq!(number.pin.as_deref(), Some("824613"));
+        let (set, written) = changes_pin(&mut world, |_| {}).await.unwrap();
+        assert_eq!((set, written), (0, 1), "and it rests again\n{}", world.story());
+    });
+    far.shutdown_background();
+}
+
 #[test]
 fn a_code_that_was_proven_late_is_not_taken_for_a_wrong_one() {
     let one = |after, who, what| Move { after, who, what };

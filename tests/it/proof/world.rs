@@ -103,6 +103,9 @@ pub fn channel() -> Desired {
         },
         registration: Registration {
             pin_secret: SecretKey { name: format!("{CHANNEL}-pin"), key: "pin".into() },
+            is_pin_named: true,
+            storage_region: None,
+            may_move: false,
             pin_policy: PinPolicy::Keep,
             while_name_in_review: WhileNameInReview::TryOnce,
         },
@@ -584,7 +587,7 @@ impl Graph for Mortal {
         account: &AccountId,
         number: &NumberId,
         pin: &SecretString,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         self.gate.call("register", self.graph.register(account, number, pin)).await
     }
 
@@ -604,6 +607,10 @@ impl Graph for Mortal {
 
     async fn unroute_webhook(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {
         self.gate.call("unroute_webhook", self.graph.unroute_webhook(account, number)).await
+    }
+
+    async fn set_storage(&self, account: &AccountId, number: &NumberId, region: &str) -> Result<(), Failure> {
+        self.gate.call("set_storage", self.graph.set_storage(account, number, region)).await
     }
 
     async fn deregister(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {

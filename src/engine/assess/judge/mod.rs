@@ -25,6 +25,8 @@ pub(super) fn is_shown(kind: ConditionType, desired: &Desired) -> bool {
     match kind {
         ConditionType::WebhookRouted => desired.webhook.is_some(),
         ConditionType::ProfileSynced => desired.profile.is_managed() || desired.picture.is_some(),
+        // There only where there is something to tell.
+        ConditionType::RegistrationSynced => false,
         ConditionType::CredentialsValid | ConditionType::IdentityConfirmed | ConditionType::AppWebhookSet => {
             false
         }
@@ -45,7 +47,7 @@ pub(super) fn is_shown(kind: ConditionType, desired: &Desired) -> bool {
 
 /// What the observation says about one condition.
 pub(super) fn judge(kind: ConditionType, scene: &Scene<'_>) -> Judged {
-    if !is_shown(kind, scene.desired) {
+    if kind != ConditionType::RegistrationSynced && !is_shown(kind, scene.desired) {
         return Judged::Absent;
     }
     if let Claim::Other { name } = scene.claim()
@@ -65,6 +67,7 @@ pub(super) fn judge(kind: ConditionType, scene: &Scene<'_>) -> Judged {
         ConditionType::ProfileSynced => on_number(scene, settings::profile),
         ConditionType::BusinessVerified => portfolio::business(scene),
         ConditionType::PaymentReady => account::payment(scene),
+        ConditionType::RegistrationSynced => on_number(scene, settings::registration),
         // Judged from the others.
         ConditionType::Ready | ConditionType::Reconciling | ConditionType::Stalled => Judged::Keep,
         // A portfolio's own judge has them.

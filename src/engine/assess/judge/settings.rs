@@ -1,8 +1,8 @@
-//! Judgement of the settings that are written beside onboarding: webhook and profile.
+//! Judgement of the settings that are written beside onboarding: webhook, profile, and what the number is registered with.
 
 use crate::engine::{
     assess::scene::{Judged, Scene},
-    rule::{drift, picture},
+    rule::{drift, picture, say},
     value::{
         condition::Truth,
         condition_type::ConditionType,
@@ -10,6 +10,7 @@ use crate::engine::{
         id::Fact,
         observed::Number,
         reason::Reason,
+        step::StepKind,
     },
 };
 
@@ -110,6 +111,30 @@ fn texts(scene: &Scene<'_>, number: &Number) -> Judged {
         Reason::ProfileDiffers,
         &format!("the profile differs in {}", differing.join(", ")),
     )
+}
+
+/// Told of a registered number only, and once there was something to do about it.
+pub(super) fn registration(scene: &Scene<'_>, number: &Number) -> Judged {
+    let kind = ConditionType::RegistrationSynced;
+    if !number.is_registered() {
+        return Judged::Absent;
+    }
+    let is_blocked = scene.plan.aside.iter().any(|(on, _)| *on == kind);
+    let step = scene.plan.step.as_ref().map(|planned| planned.step.kind());
+    if is_blocked || matches!(step, Some(StepKind::SetPin | StepKind::Deregister)) {
+        return Judged::Open("Meta does not have what the number is to be registered with".into());
+    }
+    // The plan did not get so far.
+    if scene.plan.block.is_some() && scene.before.conditions.get(kind).is_some() {
+        return Judged::Keep;
+    }
+    match scene.memory.marks.pin_set.filter(|_| scene.memory.marks.pin.is_some()) {
+        Some(at) => Judged::True(
+            Reason::PinSet,
+            format!("the PIN in the Secret was set at Meta on {}", say::time(at)),
+        ),
+        None => Judged::Absent,
+    }
 }
 
 fn open_setting(is_only_told: bool, reason: Reason, message: &str) -> Judged {

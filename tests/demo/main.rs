@@ -1,11 +1,14 @@
-//! The demo: a real API server, the chart's operator with the chart's account, a simulated Meta, and two people.
+//! The demo: a real API server, the chart's operator with the chart's account, a simulated Meta, and people.
 //!
-//! One person holds the phones and types the codes; the other reviews names at Meta. Everything else is what a user
-//! runs: the rendered chart, the files of `examples/`, kubectl and the command line with an editor's rights.
-//! `KEEP=1` leaves it all running until Ctrl-C.
+//! One person holds the phones and types the codes, one reviews names at Meta, and one changes settings there behind the
+//! operator's back. Everything else is what a user runs: the rendered chart, the files of `examples/`, kubectl and the
+//! command line with an editor's rights. What is told is looked up at the simulated Meta first, and ends the demo where
+//! it is not so. `KEEP=1` leaves it all running until Ctrl-C.
 
 #[path = "../it/control_plane.rs"]
 mod control_plane;
+mod life;
+mod stage;
 
 use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -13,16 +16,12 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
-use whatsapp_operator::sandbox::{
-    Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Number, Options, Portfolio, ReviewPolicy, Sandbox, Token,
-    Verdict, World,
-};
+use whatsapp_operator::sandbox::Sandbox;
 
 use control_plane::{ControlPlane, Options as PlaneOptions, Process};
 
@@ -30,7 +29,6 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const NAMESPACE: &str = "demo";
 const OPERATOR: &str = "whatsapp-operator";
 const EDITOR: &str = "editor";
-const NEWCO_TOKEN: &str = "EAAsandbox-newco-permanent";
 /// Every wait of the demo ends by then, or the demo says what it was waiting for.
 const PATIENCE: Duration = Duration::from_secs(75);
 
@@ -80,7 +78,8 @@ fn fail(error: &str) -> ExitCode {
 struct Demo {
     started: Instant,
     plane: ControlPlane,
-    sandbox: SocketAddr,
+    sandbox: Sandbox,
+    meta: SocketAddr,
     http: reqwest::Client,
     stop: CancellationToken,
     operator: Process,
@@ -97,16 +96,16 @@ impl Demo {
 
         say(started, "starting a simulated Meta on loopback");
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(text)?;
-        let sandbox = listener.local_addr().map_err(text)?;
-        let stop = CancellationToken::new();
-        tokio::spawn(world().serve(listener, stop.clone()));
+        let meta = listener.local_addr().map_err(text)?;
+        let (sandbox, stop) = (stage::world(), CancellationToken::new());
+        tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
 
         say(started, "installing what the chart renders");
         kubectl(&plane, &["create", "namespace", NAMESPACE]).await?;
         let rendered = plane.helm_template(NAMESPACE, &json!({ "namespaces": [NAMESPACE] })).await;
         plane.apply_rendered(NAMESPACE, &rendered).await;
         kubectl(&plane, &["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]).await?;
-        plane.apply_rendered(NAMESPACE, &people().to_string()).await;
+        plane.apply_rendered(NAMESPACE, &stage::people().to_string()).await;
 
         say(started, "starting the operator with the chart's account: its token and nothing else");
         let log = plane.dir().join("operator.log");
@@ -118,10 +117,10 @@ impl Demo {
             .env_clear()
             .env("KUBECONFIG", kubeconfig)
             .args(["run", "--namespace", NAMESPACE, "--list-freshness", "3s"])
-            .args(["--graph-url", &format!("http://{sandbox}"), "--health-listen", &health.to_string()]);
+            .args(["--graph-url", &format!("http://{meta}"), "--health-listen", &health.to_string()]);
         let operator = Process::spawn(command, &log).map_err(text)?;
         let http = reqwest::Client::builder().no_proxy().build().map_err(text)?;
-        let mut demo = Self { started, plane, sandbox, http, stop, operator, log, editor, binary };
+        let mut demo = Self { started, plane, sandbox, meta, http, stop, operator, log, editor, binary };
         match demo.until_serving(health).await {
             Ok(()) => Ok(demo),
             Err(error) => Err(format!("{error}; its last log lines:\n{}", demo.last_log_lines())),
@@ -146,7 +145,8 @@ impl Demo {
     }
 
     async fn play(&mut self) -> Result<()> {
-        self.say("applying examples/");
+        self.say("applying examples/, and a ConfigMap with a picture");
+        self.give_picture().await?;
         let examples = Path::new(ROOT).join("examples").display().to_string();
         self.kubectl(&["apply", "--namespace", NAMESPACE, "--filename", &examples]).await?;
 
@@ -192,8 +192,14 @@ impl Demo {
             &["front-desk"],
         )
         .await?;
-        self.wait(&not_ready_for("NoAccountInReach"), "its portfolio waits for an account", &["newco-hello"])
-            .await?;
+        self.wait(
+            &reason("Ready", "NoAccountInReach"),
+            "its portfolio waits for an account",
+            &["newco-hello"],
+        )
+        .await?;
+
+        self.live().await?;
 
         println!("\n$ kubectl get wac -o wide");
         println!("{}", self.kubectl(&["get", "wac", "--namespace", NAMESPACE, "--output", "wide"]).await?);
@@ -209,7 +215,7 @@ impl Demo {
         println!("  alias kubectl={}", self.plane.binary("kubectl").display());
         println!("  kubectl get whatsapp");
         println!("  {} status front-desk", self.binary.display());
-        println!("  curl -s http://{}/control/numbers/447700900456/code", self.sandbox);
+        println!("  curl -s http://{}/control/numbers/447700900456/code", self.meta);
         println!("  tail -f {}", self.log.display());
         println!("\nCtrl-C here stops everything.");
         // Without a handler the signal ends the process, and everything it started with it.
@@ -233,7 +239,7 @@ impl Demo {
 
     /// What the phone received last, from the sandbox's control API.
     async fn code(&self, digits: &str) -> Result<String> {
-        let url = format!("http://{}/control/numbers/{digits}/code", self.sandbox);
+        let url = format!("http://{}/control/numbers/{digits}/code", self.meta);
         let answer: Value = self.http.get(url).send().await.map_err(text)?.json().await.map_err(text)?;
         let code = answer.get("code").unwrap_or(&answer);
         code.as_str().map(str::to_owned).ok_or_else(|| format!("no code came to {digits}"))
@@ -241,7 +247,7 @@ impl Demo {
 
     /// Tells the sandbox something; false while it does not know what that is about.
     async fn control(&self, path: &str, body: &Value) -> Result<bool> {
-        let url = format!("http://{}/control/{path}", self.sandbox);
+        let url = format!("http://{}/control/{path}", self.meta);
         let answer = self.http.post(url).json(body).send().await.map_err(text)?;
         Ok(answer.status().is_success())
     }
@@ -313,9 +319,9 @@ fn waits_for(action: &str) -> String {
     format!("jsonpath={{.status.waitingFor[0].action}}={action}")
 }
 
-/// What `kubectl wait` is told to wait for: `Ready` carries this reason.
-fn not_ready_for(reason: &str) -> String {
-    format!("jsonpath={{.status.conditions[?(@.type==\"Ready\")].reason}}={reason}")
+/// What `kubectl wait` is told to wait for: a condition carries this reason.
+fn reason(condition: &str, reason: &str) -> String {
+    format!("jsonpath={{.status.conditions[?(@.type==\"{condition}\")].reason}}={reason}")
 }
 
 fn say(started: Instant, what: &str) {
@@ -328,50 +334,6 @@ fn say(started: Instant, what: &str) {
     };
     // The output was closed: the demo goes on, because a user may watch the cluster.
     let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
-}
-
-/// Two portfolios: one with an account and a number that is registered already, one that has no account yet.
-fn world() -> Sandbox {
-    let (app, acme, newco, account) =
-        ("200000000000001", "500000000000001", "500000000000002", "300000000000001");
-    let world = World::default()
-        .with_app(App::new(app, "Acme Ops").with_secret(DEMO_APP_SECRET))
-        .with_portfolio(Portfolio::new(acme, "Acme Ltda").verified())
-        .with_account(Account::new(account, acme, "Acme"))
-        .with_token(DEMO_TOKEN, Token::system_user(app, acme))
-        .with_number(
-            Number::new("100000000000001", account, "447700900123", "Acme Sales").registered("135790"),
-        )
-        .with_app(App::new("200000000000002", "Newco Ops"))
-        .with_portfolio(Portfolio::new(newco, "Newco Ltd"))
-        .with_token(NEWCO_TOKEN, Token::system_user("200000000000002", newco));
-    let review = ReviewPolicy { verdict: Verdict::Defer, ..ReviewPolicy::default() };
-    Sandbox::from_world(Options { review, ..Options::live(1, Timestamp::now()) }, world)
-}
-
-/// The Secrets that the examples speak of, and somebody who may edit the namespace.
-///
-/// The roles are what `edit` is made of: nobody aggregates them here, since no controller manager runs.
-fn people() -> Value {
-    let secret = |name: &str, labels: Value, data: Value| json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name, "labels": labels }, "stringData": data });
-    let binding = |role: &str| {
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-            "metadata": { "name": format!("{EDITOR}-{}", role.replace(':', "-")) },
-            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role },
-            "subjects": [{ "kind": "ServiceAccount", "name": EDITOR, "namespace": NAMESPACE }],
-        })
-    };
-    json!({ "apiVersion": "v1", "kind": "List", "items": [
-        secret("acme-meta", json!({}), json!({ "token": DEMO_TOKEN, "appSecret": DEMO_APP_SECRET })),
-        secret("newco-meta", json!({}), json!({ "token": NEWCO_TOKEN })),
-        secret("sales-uk-pin", json!({}), json!({ "pin": "135790" })),
-        secret("bot", json!({ "whatsapp-operator.dev/use": "verify-token" }), json!({ "verify": "made-up-for-the-demo" })),
-        { "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": EDITOR } },
-        binding("system:aggregate-to-edit"),
-        binding("system:aggregate-to-view"),
-        binding("whatsapp-operator-edit"),
-    ] })
 }
 
 async fn kubectl(plane: &ControlPlane, args: &[&str]) -> Result<String> {

@@ -538,11 +538,10 @@ fn depended_on(pass: &Pass, number: &Number) -> Gate<Option<String>> {
             return Err(Stop::block(say::unreadable("the account's subscribed apps", failure)));
         }
     }
-    let others = &pass.observed.other_apps;
-    if others.is_empty() || pass.desired.deletion.may_deregister_shared {
+    let ids: Vec<&str> = pass.observed.foreign_apps().take(3).map(|app| app.id.as_str()).collect();
+    if ids.is_empty() || pass.desired.deletion.may_deregister_shared {
         return Ok(None);
     }
-    let ids: Vec<&str> = others.iter().take(3).map(|app| app.id.as_str()).collect();
     Ok(Some(format!(
         "other apps are subscribed to the account ({}), and spec.acknowledge does not name DeregisterSharedNumber",
         ids.join(", ")

@@ -71,7 +71,12 @@ impl Subscribed {
 }
 
 fn is_received(ours: bool, others: &[OtherApp]) -> bool {
-    ours || others.iter().any(|app| !app.is_of_meta())
+    ours || foreign(others).next().is_some()
+}
+
+/// The apps of somebody who may depend on the account. Meta's own is none: nobody reads or sends with it.
+fn foreign(others: &[OtherApp]) -> impl Iterator<Item = &OtherApp> {
+    others.iter().filter(|app| !app.is_of_meta())
 }
 
 /// An app of somebody else that is subscribed to an account. It gets every message too.
@@ -102,6 +107,11 @@ impl Observed {
     /// Whether an app that is not Meta's own is subscribed to the account, where that is known.
     pub(in crate::engine) fn is_received(&self) -> Option<bool> {
         self.subscribed.known().map(|ours| is_received(*ours, &self.other_apps))
+    }
+
+    /// The other apps that are not Meta's own, as far as they were read.
+    pub(in crate::engine) fn foreign_apps(&self) -> impl Iterator<Item = &OtherApp> {
+        foreign(&self.other_apps)
     }
 
     /// The number's profile: read by itself, or inside the list.

@@ -125,6 +125,13 @@ fn what_is_not_of_this_object_stays() {
     let shared = |world: World| {
         world.see(|o| o.other_apps = [OtherApp { id: "200000000000009".into(), name: None }].into())
     };
+    let beside_meta = |world: World, more: &[&str]| {
+        let names = ["WA DevX Webhook Events 1P App"].into_iter().chain(more.iter().copied());
+        let apps = names
+            .zip(1..)
+            .map(|(name, id)| OtherApp { id: format!("20000000000000{id}").as_str().into(), name: Some(name.into()) });
+        world.see(|o| o.other_apps = apps.collect())
+    };
     check(vec![
         ("another address", stranger(unroute()), "Retained"),
         ("another address, deregister", stranger(going(DeletionPolicy::Deregister)), "LeftAtMeta"),
@@ -147,6 +154,8 @@ fn what_is_not_of_this_object_stays() {
             shared(deregister()).desire(|d| d.deletion.may_deregister_shared = true),
             "Deregister",
         ),
+        ("shared with Meta's own app alone", beside_meta(deregister(), &[]), "Deregister"),
+        ("shared with Meta's own app and another", beside_meta(deregister(), &["Acme CRM"]), "LeftAtMeta"),
         ("in the app", deregister().number(|n| n.is_on_biz_app = Field::Is(true)), "LeftAtMeta"),
         (
             "in the app alone",

@@ -139,6 +139,9 @@ impl Demo {
             "the number of bot-br has no override to take back",
         )?;
         self.patch("bot-br", &json!({ "spec": { "deletionPolicy": "Unroute" } }).to_string()).await?;
+        // Before the finalizer is there, a deletion takes nothing back.
+        let finalizer = "jsonpath={.metadata.finalizers[0]}=whatsapp-operator.dev/cleanup";
+        self.wait(finalizer, "its deletion waits for the operator", &["bot-br"]).await?;
         let timeout = format!("--timeout={}s", PATIENCE.as_secs());
         self.kubectl(&["delete", "wac", "bot-br", "--namespace", NAMESPACE, &timeout]).await?;
         let number = self.number(BOT)?;

@@ -127,9 +127,10 @@ fn what_is_not_of_this_object_stays() {
     };
     let beside_meta = |world: World, more: &[&str]| {
         let names = ["WA DevX Webhook Events 1P App"].into_iter().chain(more.iter().copied());
-        let apps = names
-            .zip(1..)
-            .map(|(name, id)| OtherApp { id: format!("20000000000000{id}").as_str().into(), name: Some(name.into()) });
+        let apps = names.zip(1..).map(|(name, id)| OtherApp {
+            id: format!("20000000000000{id}").as_str().into(),
+            name: Some(name.into()),
+        });
         world.see(|o| o.other_apps = apps.collect())
     };
     check(vec![

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::Plan,
-    rule::{drift, upkeep},
+    rule::{drift, upkeep, username},
     value::{
         failure::{Failure, Refusal, Said},
         limits::Limits,
@@ -75,6 +75,7 @@ fn entry(planned: &Planned, intent: &Intent) -> Entry {
 fn subject(step: &Step) -> Option<String> {
     match step {
         Step::AddNumber { name, .. } | Step::SubmitName { name, .. } => Some(name.clone()),
+        Step::ClaimUsername { username, transfer, .. } => Some(username::subject(username, *transfer)),
         Step::VerifyCode { secret, .. } | Step::SetPin { secret, .. } | Step::Register { secret, .. } => {
             Some(secret.as_subject())
         }
@@ -84,7 +85,8 @@ fn subject(step: &Step) -> Option<String> {
         | Step::RouteWebhook { .. }
         | Step::WriteProfile { .. }
         | Step::UnrouteWebhook { .. }
-        | Step::Deregister { .. } => None,
+        | Step::Deregister { .. }
+        | Step::RequestOfficial { .. } => None,
     }
 }
 
@@ -107,7 +109,9 @@ fn mark(memory: &mut Memory, planned: &Planned, now: Timestamp) {
         | Step::RouteWebhook { .. }
         | Step::WriteProfile { .. }
         | Step::UnrouteWebhook { .. }
-        | Step::Deregister { .. } => {}
+        | Step::Deregister { .. }
+        | Step::ClaimUsername { .. }
+        | Step::RequestOfficial { .. } => {}
     }
 }
 
@@ -126,6 +130,7 @@ fn consent(cause: &Cause) -> Option<(ConsentKind, &str)> {
     match cause {
         Cause::SendCode(value) => Some((ConsentKind::SendCode, value)),
         Cause::Retry(value) => Some((ConsentKind::Retry, value)),
+        Cause::Official(value) => Some((ConsentKind::Official, value)),
         Cause::Automatic | Cause::Secret => None,
     }
 }
@@ -151,10 +156,12 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
     match &outcome.result {
         Ok(accepted) => {
             let intent = memory.in_flight.as_ref().filter(|intent| intent.id == id);
-            let name =
-                intent.filter(|_| kind == StepKind::SubmitName).and_then(|intent| intent.subject.clone());
-            if let Some(name) = name {
-                upkeep::note_submitted(memory, &name, limits, now);
+            match (kind, intent.and_then(|intent| intent.subject.clone())) {
+                (StepKind::SubmitName, Some(name)) => upkeep::note_submitted(memory, &name, limits, now),
+                (StepKind::ClaimUsername, Some(subject)) => {
+                    upkeep::note_claimed(memory, username::claimed_in(&subject), limits, now);
+                }
+                _ => {}
             }
             close(memory, kind, at, EntryOutcome::Accepted, Some(settle), None);
             accept(memory, kind, accepted, now);
@@ -171,7 +178,9 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
             close(memory, kind, at, EntryOutcome::Refused, may_show.then_some(settle), Some(refusal.clone()));
             refuse(memory, kind, at, refusal, now);
         }
-        Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) if kind == StepKind::RequestCode => {
+        Err(Failure::NoAnswer(_) | Failure::TooLarge(_))
+            if matches!(kind, StepKind::RequestCode | StepKind::RequestOfficial) =>
+        {
             close(memory, kind, at, EntryOutcome::NoAnswer, Some(settle), None);
         }
         Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => {
@@ -225,7 +234,9 @@ fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, at: Timestam
         | StepKind::RouteWebhook
         | StepKind::WriteProfile
         | StepKind::UnrouteWebhook
-        | StepKind::Deregister => {}
+        | StepKind::Deregister
+        | StepKind::ClaimUsername
+        | StepKind::RequestOfficial => {}
     }
 }
 
@@ -247,7 +258,9 @@ fn refuse(memory: &mut Memory, kind: StepKind, entry: usize, refusal: &Refusal, 
         | StepKind::RouteWebhook
         | StepKind::WriteProfile
         | StepKind::UnrouteWebhook
-        | StepKind::Deregister => {}
+        | StepKind::Deregister
+        | StepKind::ClaimUsername
+        | StepKind::RequestOfficial => {}
     }
 }
 

@@ -31,7 +31,7 @@ pub enum Lane {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tally {
     Nothing,
-    /// Profiles that are read by themselves.
+    /// Profiles, and what else is read of one number by itself.
     Profiles,
     Adds,
     /// Codes that were asked for.
@@ -96,6 +96,8 @@ edges! {
     Numbers: "numbers", "/{account}/phone_numbers", Nothing, List, Nothing;
     SubscribedApps: "subscribed_apps", "/{account}/subscribed_apps", Nothing, List, Nothing;
     Profile: "profile", "/{number}/whatsapp_business_profile", Nothing, Rest, Profiles;
+    Username: "username", "/{number}/username", Nothing, Rest, Profiles;
+    Official: "official", "/{number}/official_business_account", Nothing, Rest, Profiles;
     AddNumber: "add_number", "/{account}/phone_numbers", Listed, Rest, Adds;
     RequestCode: "request_code", "/{number}/request_code", Unlisted, Rest, Codes;
     VerifyCode: "verify_code", "/{number}/verify_code", Listed, Rest, Verifications;
@@ -107,6 +109,8 @@ edges! {
     WriteProfile: "write_profile", "/{number}/whatsapp_business_profile", Listed, Rest, Nothing;
     UnrouteWebhook: "unroute_webhook", "/{number}", Listed, Rest, Nothing;
     Deregister: "deregister", "/{number}/deregister", Listed, Rest, Nothing;
+    ClaimUsername: "claim_username", "/{number}/username", Unlisted, Rest, Nothing;
+    RequestOfficial: "request_official", "/{number}/official_business_account", Unlisted, Rest, Nothing;
 }
 
 impl Edge {
@@ -124,6 +128,8 @@ impl Edge {
             StepKind::WriteProfile => Self::WriteProfile,
             StepKind::UnrouteWebhook => Self::UnrouteWebhook,
             StepKind::Deregister => Self::Deregister,
+            StepKind::ClaimUsername => Self::ClaimUsername,
+            StepKind::RequestOfficial => Self::RequestOfficial,
             StepKind::CreatePin => return None,
         })
     }

@@ -381,6 +381,8 @@ fn read(view: &View<'_>, call: &Call, target: &Target) -> Option<Result<Value, R
                 _ if number.status == "MIGRATED" && !view.switches.migrated_reads => None,
                 None => Some(view.number(number, fields)),
                 Some("whatsapp_business_profile") => Some(view.profile(number, fields)),
+                Some("username") => Some(Ok(view.username(number))),
+                Some("official_business_account") => Some(Ok(view.official(number))),
                 Some(_) => None,
             }
         }

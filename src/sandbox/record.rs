@@ -91,6 +91,18 @@ pub enum What {
         /// Where to.
         url: Option<String>,
     },
+    /// A username was claimed.
+    UsernameClaimed {
+        /// The number.
+        digits: String,
+        /// The username.
+        username: String,
+    },
+    /// An official business account was requested.
+    OfficialRequested {
+        /// The number.
+        digits: String,
+    },
     /// A profile was written.
     ProfileWritten {
         /// The number.

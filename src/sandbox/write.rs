@@ -81,6 +81,8 @@ impl State {
                     }
                     Some("deregister") => self.deregister(id).map(|()| done),
                     Some("whatsapp_business_profile") => self.write_profile(call, id).map(|()| done),
+                    Some("username") => self.claim_username(call, id).map(Next::Body),
+                    Some("official_business_account") => self.request_official(call, id).map(|()| done),
                     Some(_) => Err(self.unsupported(call)),
                 }
             }
@@ -592,7 +594,7 @@ impl State {
         Ok(())
     }
 
-    fn digits(&self, id: &str) -> String {
+    pub(super) fn digits(&self, id: &str) -> String {
         self.world.numbers.get(id).map(|number| number.digits.clone()).unwrap_or_default()
     }
 }

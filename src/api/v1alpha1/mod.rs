@@ -18,8 +18,8 @@ mod status;
 mod waiting;
 
 pub use channel::{
-    Acknowledgement, CodeRequest, Connection, DeletionPolicy, DriftPolicy, ManagementPolicy, PinPolicy,
-    PortfolioRef, Profile, ReadyWhen, Registration, Verification, VerificationMethod, Vertical, Webhook,
+    Acknowledgement, CodeRequest, Connection, DeletionPolicy, DriftPolicy, ManagementPolicy,
+    OfficialBusinessAccount, PinPolicy, PortfolioRef, Profile, ReadyWhen, Registration, Verification, VerificationMethod, Vertical, Webhook,
     WhatsAppChannel, WhatsAppChannelSpec, WhileNameInReview,
 };
 pub use ledger::{

@@ -233,6 +233,22 @@ pub struct Facts {
     /// Whether it is an official business account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub official: Option<bool>,
+    /// What becomes of a request to be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub official_status: Option<String>,
+    /// Meta's reason for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub official_message: Option<String>,
+    /// The username.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub username: Option<String>,
+    /// Whether people can see it: approved, or reserved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub username_status: Option<String>,
     /// Meta's last error on the way to Registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_refusal: Option<Refusal>,

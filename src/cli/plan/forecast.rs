@@ -721,7 +721,9 @@ fn assumed(step: &Step) -> &'static [&'static str] {
         | Step::SubscribeApp { .. }
         | Step::WriteProfile { .. }
         | Step::UnrouteWebhook { .. }
-        | Step::Deregister { .. } => &[],
+        | Step::Deregister { .. }
+        | Step::RequestOfficial { .. } => &[],
+        Step::ClaimUsername { .. } => &["nobody else has the username"],
     }
 }
 

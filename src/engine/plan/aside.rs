@@ -41,6 +41,7 @@ pub(super) struct MayWrite {
     pub webhook: Writable,
     pub profile: Writable,
     pub name: Writable,
+    pub others: Writable,
 }
 
 /// Whether a setting may be written, or why not.
@@ -365,7 +366,7 @@ fn kept_up(
     }
 }
 
-fn may_write(writable: &Writable, reason: Reason, what: &str) -> Result<(), Stop> {
+pub(super) fn may_write(writable: &Writable, reason: Reason, what: &str) -> Result<(), Stop> {
     match writable {
         Writable::Yes => Ok(()),
         Writable::No(why) => {

@@ -1,6 +1,7 @@
 //! Every state and every answer of Meta's has a decision.
 #![allow(clippy::unwrap_used)]
 
+mod badge;
 mod rests;
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Drift between desired and observed: what differs, and what happens with it.
 
-pub use crate::engine::value::drift::{CALLBACK, Drift, NAME, PROFILE, SUBSCRIPTION, TIME_ZONE};
+pub use crate::engine::value::drift::{CALLBACK, Drift, NAME, PROFILE, SUBSCRIPTION, TIME_ZONE, USERNAME};
 
 use jiff::Timestamp;
 
@@ -9,6 +9,7 @@ use crate::engine::{
         naming::{NameState, Standing, standing},
         timezone,
         upkeep::{Upkeep, upkeep},
+        username::{Lacks, lacks},
     },
     value::{
         desired::{Connection, Desired, DesiredProfile, Management},
@@ -33,6 +34,7 @@ pub fn diff(desired: &Desired, observed: &Observed, memory: &Memory, now: Timest
         list.extend(subscription(desired, observed, number, memory));
         list.extend(webhook(desired, number, memory));
         list.extend(profile(desired, observed, number, memory));
+        list.extend(username(desired, observed, number, memory));
     }
     list.extend(time_zone(desired, observed));
     let seen =
@@ -194,6 +196,32 @@ fn profile(desired: &Desired, observed: &Observed, number: &Number, memory: &Mem
     told.collect()
 }
 
+fn username(
+    desired: &Desired,
+    observed: &Observed,
+    number: &Number,
+    memory: &Memory,
+) -> Option<Difference> {
+    let (wanted, live) = (&desired.username.as_ref()?.name, observed.username.known()?);
+    if live.is(wanted) {
+        return None;
+    }
+    let is_in_app =
+        desired.connection == Connection::Coexistence || number.is_on_biz_app.value() == Some(&true);
+    let only_shown = match lacks(desired, memory, live.name.as_deref()) {
+        _ if is_in_app => Some(IN_APP),
+        Lacks::Found => Some("the number was found with this one, and a person decides"),
+        Lacks::Lost => Some("the number had it, and a person decides whether it is claimed again"),
+        Lacks::Upkeep(_) => None,
+    };
+    Some(Difference {
+        field: USERNAME.into(),
+        desired: wanted.clone(),
+        live: live.name.clone().unwrap_or_default(),
+        action: action(desired, number, memory, USERNAME, only_shown),
+    })
+}
+
 fn time_zone(desired: &Desired, observed: &Observed) -> Option<Difference> {
     let want = desired.time_zone.as_deref()?;
     let Fact::Known(account) = &observed.account else { return None };
@@ -251,6 +279,7 @@ pub fn profile_to_write(desired: &DesiredProfile, live: &Profile) -> DesiredProf
 pub(in crate::engine) fn written(step: &Step) -> Vec<String> {
     match step {
         Step::SubmitName { .. } => vec![NAME.into()],
+        Step::ClaimUsername { .. } => vec![USERNAME.into()],
         Step::SubscribeApp { .. } => vec![SUBSCRIPTION.into()],
         Step::RouteWebhook { .. } => vec![CALLBACK.into()],
         Step::WriteProfile { fields, .. } => {
@@ -264,7 +293,8 @@ pub(in crate::engine) fn written(step: &Step) -> Vec<String> {
         | Step::Register { .. }
         // What is taken back is managed no more.
         | Step::UnrouteWebhook { .. }
-        | Step::Deregister { .. } => Vec::new(),
+        | Step::Deregister { .. }
+        | Step::RequestOfficial { .. } => Vec::new(),
     }
 }
 

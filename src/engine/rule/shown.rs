@@ -116,7 +116,11 @@ impl<'a> Shown<'a> {
             StepKind::SubscribeApp | StepKind::RouteWebhook | StepKind::WriteProfile => self.settings_match,
             // Of a deletion, which looks by rules of its own.
             StepKind::UnrouteWebhook | StepKind::Deregister => true,
-            StepKind::RequestCode | StepKind::SetPin | StepKind::CreatePin => true,
+            StepKind::RequestCode
+            | StepKind::SetPin
+            | StepKind::CreatePin
+            | StepKind::ClaimUsername
+            | StepKind::RequestOfficial => true,
         }
     }
 }
@@ -146,7 +150,9 @@ pub(in crate::engine) fn in_number(
         | StepKind::SubscribeApp
         | StepKind::RouteWebhook
         | StepKind::WriteProfile
-        | StepKind::UnrouteWebhook => false,
+        | StepKind::UnrouteWebhook
+        | StepKind::ClaimUsername
+        | StepKind::RequestOfficial => false,
     }
 }
 

@@ -109,6 +109,10 @@ conditions! {
         "Our app is subscribed, and the number's webhook is the desired one. There only when spec.webhook is set.";
     ProfileSynced: Way, Never,
         "Every managed profile field matches. There only when spec.profile is set.";
+    UsernameClaimed: Way, Never,
+        "The username is the number's, visible or reserved. There only when spec.username is set.";
+    OfficialAccount: Way, Never,
+        "The number is an official business account. There only when spec.officialBusinessAccount is set.";
     BusinessVerified: Aside, From(FullyVerified),
         "Meta has verified the business.";
     PaymentReady: Aside, Never,

@@ -71,6 +71,8 @@ pub struct Ledger {
     pub adds: Vec<Entry>,
     pub pins: Vec<Entry>,
     pub deregistrations: Vec<Entry>,
+    pub usernames: Vec<Entry>,
+    pub officials: Vec<Entry>,
     /// Pacing of the repeatable steps.
     pub repeatable: BTreeMap<StepKind, Pace>,
 }
@@ -308,6 +310,8 @@ impl Ledger {
             StepKind::SetPin => &self.pins,
             StepKind::Register => &self.registrations,
             StepKind::Deregister => &self.deregistrations,
+            StepKind::ClaimUsername => &self.usernames,
+            StepKind::RequestOfficial => &self.officials,
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
@@ -326,6 +330,8 @@ impl Ledger {
             StepKind::SetPin => Some(&mut self.pins),
             StepKind::Register => Some(&mut self.registrations),
             StepKind::Deregister => Some(&mut self.deregistrations),
+            StepKind::ClaimUsername => Some(&mut self.usernames),
+            StepKind::RequestOfficial => Some(&mut self.officials),
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
@@ -465,6 +471,7 @@ pub struct Pace {
 pub enum ConsentKind {
     SendCode,
     Retry,
+    Official,
     Reconcile,
 }
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::engine::value::{
-    desired::{DesiredProfile, SecretKey},
+    desired::{DesiredProfile, OfficialApplication, SecretKey},
     id::{AccountId, NumberId},
     limits::Limits,
     phone::E164,
@@ -56,6 +56,10 @@ pub enum Step {
     UnrouteWebhook { account: AccountId, number: NumberId },
     /// `POST {number}/deregister`.
     Deregister { account: AccountId, number: NumberId },
+    /// `POST {number}/username`; with a transfer another number of the portfolio loses it.
+    ClaimUsername { account: AccountId, number: NumberId, username: String, transfer: bool },
+    /// `POST {number}/official_business_account`.
+    RequestOfficial { account: AccountId, number: NumberId, application: OfficialApplication },
 }
 
 words! {
@@ -158,6 +162,8 @@ steps! {
     WriteProfile: AtMeta, InSettings, settle_other, WritingProfile, Repeatable;
     UnrouteWebhook: AtMeta, InSettings, settle_other, CleaningUp, Repeatable;
     Deregister: AtMeta, InList, settle_deregister, CleaningUp, Counted(|limits| limits.deregistrations_total);
+    ClaimUsername: AtMeta, Nowhere, settle_other, ClaimingUsername, Counted(|limits| limits.usernames_automatic);
+    RequestOfficial: AtMeta, Nowhere, settle_other, RequestingOfficialAccount, Counted(|_| 1);
 }
 
 impl StepKind {
@@ -203,6 +209,8 @@ pub enum Cause {
     SendCode(String),
     /// By a `retry` consent with this value.
     Retry(String),
+    /// By a `request-official-account` consent with this value.
+    Official(String),
     /// By a new version of a Secret.
     Secret,
 }

@@ -17,7 +17,7 @@ use crate::engine::{
     id::{AccountId, NumberId},
     look::{Look, Urgency},
     memory::{ConsentKind, Entry, EntryOutcome, Origin},
-    observed::{Account, Number, Profile},
+    observed::{Account, Number, Official, Profile, Username},
     phone::E164,
     portfolio::{BusinessFacts, TokenFacts},
     reason::Reason,
@@ -146,6 +146,41 @@ impl Graph for Stub {
         unused()
     }
     async fn write_profile(&self, _: &AccountId, _: &NumberId, _: &DesiredProfile) -> Result<(), Failure> {
+        unused()
+    }
+    async fn username(
+        &self,
+        _: &AccountId,
+        _: &NumberId,
+        _: Duration,
+        _: Urgency,
+    ) -> Result<Username, Failure> {
+        unused()
+    }
+    async fn official(
+        &self,
+        _: &AccountId,
+        _: &NumberId,
+        _: Duration,
+        _: Urgency,
+    ) -> Result<Official, Failure> {
+        unused()
+    }
+    async fn claim_username(
+        &self,
+        _: &AccountId,
+        _: &NumberId,
+        _: &str,
+        _: bool,
+    ) -> Result<(), Failure> {
+        unused()
+    }
+    async fn request_official(
+        &self,
+        _: &AccountId,
+        _: &NumberId,
+        _: &OfficialApplication,
+    ) -> Result<(), Failure> {
         unused()
     }
     fn known(&self, _: &Look, _: &Canonical) -> Option<bool> {

@@ -11,11 +11,11 @@ use secrecy::SecretString;
 use tokio::runtime::Handle;
 use whatsapp_operator::{
     engine::{
-        desired::DesiredProfile,
+        desired::{DesiredProfile, OfficialApplication},
         failure::{Failure, Refusal},
         id::{AccountId, NumberId},
         look::{Look, Urgency},
-        observed::{Account, Profile},
+        observed::{Account, Official, Profile, Username},
         phone::E164,
         portfolio::{BusinessFacts, TokenFacts},
         spelling::Canonical,
@@ -121,7 +121,7 @@ macro_rules! by_value {
     })* };
 }
 
-by_value!(Timestamp, Urgency, Duration, CodeMethod);
+by_value!(Timestamp, Urgency, Duration, CodeMethod, bool);
 
 impl Graph for FarGraph {
     calls! { read:
@@ -133,6 +133,8 @@ impl Graph for FarGraph {
         fn numbers(account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<Arc<NumberList>, Failure>;
         fn subscribed(account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<Subscribed, Failure>;
         fn profile(account: &AccountId, number: &NumberId, max_age: Duration, urgency: Urgency) -> Result<Profile, Failure>;
+        fn username(account: &AccountId, number: &NumberId, max_age: Duration, urgency: Urgency) -> Result<Username, Failure>;
+        fn official(account: &AccountId, number: &NumberId, max_age: Duration, urgency: Urgency) -> Result<Official, Failure>;
     }
 
     calls! { write:
@@ -147,6 +149,8 @@ impl Graph for FarGraph {
         fn unroute_webhook(account: &AccountId, number: &NumberId) -> Result<(), Failure>;
         fn deregister(account: &AccountId, number: &NumberId) -> Result<(), Failure>;
         fn write_profile(account: &AccountId, number: &NumberId, fields: &DesiredProfile) -> Result<(), Failure>;
+        fn claim_username(account: &AccountId, number: &NumberId, username: &str, transfer: bool) -> Result<(), Failure>;
+        fn request_official(account: &AccountId, number: &NumberId, application: &OfficialApplication) -> Result<(), Failure>;
     }
 
     fn held_until(&self, account: &AccountId, step: StepKind) -> Option<Timestamp> {

@@ -306,6 +306,7 @@ fn cause(cause: &Cause) -> String {
         Cause::Secret => "for what a Secret holds".into(),
         Cause::SendCode(value) => format!("as send-code {value:?} asks"),
         Cause::Retry(value) => format!("as retry {value:?} asks"),
+        Cause::Official(value) => format!("as request-official-account {value:?} asks"),
     }
 }
 

@@ -87,6 +87,7 @@ fn consent(kind: ConsentKind, value: &str) -> impl FnOnce(&mut crate::engine::de
     move |desired| match kind {
         ConsentKind::SendCode => desired.consents.send_code = value,
         ConsentKind::Retry => desired.consents.retry = value,
+        ConsentKind::Official => desired.consents.official = value,
         ConsentKind::Reconcile => desired.consents.reconcile = value,
     }
 }

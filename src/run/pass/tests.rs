@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::engine::{
     assess::first,
-    desired::{DesiredProfile, SecretKey},
+    desired::{DesiredProfile, OfficialApplication, SecretKey},
     failure::{Class, Refusal},
     fixture,
     id::{AccountId, NumberId},

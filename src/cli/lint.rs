@@ -185,14 +185,7 @@ fn advice(document: &Document, refused: &[Finding]) -> Vec<Finding> {
         && !is_refused("spec.username")
     {
         let (message, remedy) = problem.split_once("; ").unwrap_or((problem, "choose another one"));
-        findings.push(Finding::new(
-            document,
-            Severity::Warning,
-            "spec.username",
-            node.at,
-            message,
-            remedy,
-        ));
+        findings.push(Finding::new(document, Severity::Warning, "spec.username", node.at, message, remedy));
     }
     if let Some(node) = spec.get("phoneNumber")
         && let Some(Ok(number)) = node.as_str().map(E164::parse)

@@ -380,9 +380,11 @@ fn username(
 ) -> Option<UsernameLook> {
     let wanted = desired.username.as_ref().filter(|_| !memory.is_unfinished())?;
     let number = memory.number.clone()?;
-    let is_tried = memory.ledger.usernames.iter().any(|entry| {
-        entry.subject.as_deref().is_some_and(|subject| claimed_in(subject) == wanted.name)
-    });
+    let is_tried = memory
+        .ledger
+        .usernames
+        .iter()
+        .any(|entry| entry.subject.as_deref().is_some_and(|subject| claimed_in(subject) == wanted.name));
     let is_settled = is_tried || upkeep::is_in_sync(desired, memory, drift::USERNAME);
     let usual = if is_settled { limits.fresh_aside } else { limits.fresh_list };
     let facts = &before.facts;
@@ -424,7 +426,11 @@ fn aside_age(
     let flight = flight.map(|intent| (intent.started_at, Some(intent.settle_until)));
     let last = memory.ledger.last(kind).map(|last| (last.at, last.settle_until));
     let Some((at, until)) = flight.or(last) else { return usual };
-    let since = |at: Timestamp| Duration::try_from(now.duration_since(at)).unwrap_or_default();
+    // A read in the same second may have been begun before it.
+    let since = |at: Timestamp| {
+        let passed = Duration::try_from(now.duration_since(at)).unwrap_or_default();
+        passed.saturating_sub(Duration::from_secs(1))
+    };
     match until {
         Some(until) if until > now => limits.fresh_after_write.min(since(at)),
         until => usual.min(since(until.unwrap_or(at))),
@@ -446,9 +452,7 @@ fn asks_to_look(desired: &Desired, memory: &Memory) -> bool {
 fn urgency(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) -> Urgency {
     let is_used = |kind| desired.management == Management::Full || kind == ConsentKind::Reconcile;
     let kinds = [ConsentKind::SendCode, ConsentKind::Retry, ConsentKind::Official, ConsentKind::Reconcile];
-    let mut used = kinds
-        .into_iter()
-        .filter(|kind| is_used(*kind));
+    let mut used = kinds.into_iter().filter(|kind| is_used(*kind));
     let is_asked = used.any(|kind| consent::asked(desired, kind, memory).is_some());
     let code = memory.ledger.last(StepKind::RequestCode);
     let is_live = memory.is_unfinished()

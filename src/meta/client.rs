@@ -128,8 +128,9 @@ impl GraphSource for Meta {
     }
 
     fn take_over(&self) {
-        let Inner { budget, accounts, numbers, subscribed, profiles, usernames, officials, lists, clock, .. } =
-            &*self.0;
+        let Inner {
+            budget, accounts, numbers, subscribed, profiles, usernames, officials, lists, clock, ..
+        } = &*self.0;
         budget.take_over(clock.now());
         accounts.forget_all();
         numbers.forget_all();

@@ -328,7 +328,8 @@ pub(super) const TABLE: &[Entry] = &[
     ),
     // Usernames.
     row(Code(147_001), Spec, Channel, "The username is not available.", USERNAMES).on(CLAIMING),
-    row(Code(147_002), Person, Channel, "The username needs a higher messaging limit.", USERNAMES).on(CLAIMING),
+    row(Code(147_002), Person, Channel, "The username needs a higher messaging limit.", USERNAMES)
+        .on(CLAIMING),
     row(Code(147_003), Person, Channel, "The Facebook Page with the username is not linked.", USERNAMES)
         .on(CLAIMING),
     row(Code(147_004), Person, Channel, "The Instagram account with the username is not linked.", USERNAMES)

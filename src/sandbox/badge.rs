@@ -8,15 +8,27 @@ use super::clock::later;
 use super::envelope::Refusal;
 use super::part::{Official, Username};
 use super::record::What;
-use super::state::State;
+use super::state::{State, Target};
 use super::switch::HeldUsername;
 
 /// After a request, the next is refused for so many days.
 const OFFICIAL_DAYS: i64 = 30;
 
 impl State {
+    /// Answers a write to one of these edges; none where it is another.
+    pub(super) fn badge(&mut self, call: &Call, target: &Target) -> Option<Result<Value, Refusal>> {
+        let Target::Number(id) = target else { return None };
+        let edge = call.path.get(1).map(String::as_str).filter(|_| call.method == "POST")?;
+        let answer = match edge {
+            "username" => Self::claim_username,
+            "official_business_account" => Self::request_official,
+            _ => return None,
+        };
+        Some(self.check_number(call, id).and_then(|()| answer(self, call, id)))
+    }
+
     /// Gives a number a username. One that another number of the portfolio has is moved only by a transfer.
-    pub(super) fn claim_username(&mut self, call: &Call, id: &str) -> Result<Value, Refusal> {
+    fn claim_username(&mut self, call: &Call, id: &str) -> Result<Value, Refusal> {
         let name = call.required("username")?.to_ascii_lowercase();
         let transfer = match call.text("transfer_action").as_deref() {
             None | Some("none") => false,
@@ -66,7 +78,7 @@ impl State {
     }
 
     /// Takes a request for an official business account, which somebody at Meta decides on.
-    pub(super) fn request_official(&mut self, call: &Call, id: &str) -> Result<(), Refusal> {
+    fn request_official(&mut self, call: &Call, id: &str) -> Result<Value, Refusal> {
         for field in ["business_website_url", "primary_country_of_operation", "primary_language"] {
             call.required(field)?;
         }
@@ -79,7 +91,8 @@ impl State {
         if number.is_coexisting() {
             return Err(Refusal::invalid("not available for SMB businesses"));
         }
-        let until = number.official.requested.map(|at| later(at, SignedDuration::from_hours(24 * OFFICIAL_DAYS)));
+        let until =
+            number.official.requested.map(|at| later(at, SignedDuration::from_hours(24 * OFFICIAL_DAYS)));
         let is_open = matches!(number.official.status.as_str(), "PENDING" | "UNDER_REVIEW" | "APPROVED");
         if is_open || number.is_official_business_account || until.is_some_and(|until| now < until) {
             return Err(Refusal::invalid("an official business account was requested already"));
@@ -88,7 +101,7 @@ impl State {
         let digits = self.digits(id);
         self.change_number(id, |number| number.official = official);
         self.effect(What::OfficialRequested { digits });
-        Ok(())
+        Ok(json!({"success": true}))
     }
 }
 
@@ -100,5 +113,5 @@ fn is_username(name: &str) -> bool {
         && name.chars().any(|c| c.is_ascii_lowercase())
         && !(name.starts_with('.') || name.ends_with('.') || name.contains(".."))
         && !name.starts_with("www")
-        && !name.ends_with(".com")
+        && name.rsplit_once('.').is_none_or(|(_, suffix)| suffix != "com")
 }

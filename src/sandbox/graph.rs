@@ -134,7 +134,10 @@ impl State {
                 need(&caller, "whatsapp_business_management")?;
                 match read(&view, call, target) {
                     Some(read) => read.map(Next::Body),
-                    None => self.write(call, target, &caller),
+                    None => match self.badge(call, target) {
+                        Some(outcome) => outcome.map(Next::Body),
+                        None => self.write(call, target, &caller),
+                    },
                 }
             }
             _ => Err(self.unsupported(call)),

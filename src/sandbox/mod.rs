@@ -64,8 +64,8 @@ pub use rival::Rival;
 pub use server::{LOST_HEADER, Lost};
 pub use simulation::Sandbox;
 pub use switch::{
-    AlreadyVerified, CodeRefusal, EndpointAnswer, HeldUsername, InitialStatus, MissingObject, NoChange, NotRegistered,
-    NumberElsewhere, NumberLimit, NumberSpelling, OnPhoneAtAdd, PinMismatch, RegisteredPin, Switches,
-    WrongCode,
+    AlreadyVerified, CodeRefusal, EndpointAnswer, HeldUsername, InitialStatus, MissingObject, NoChange,
+    NotRegistered, NumberElsewhere, NumberLimit, NumberSpelling, OnPhoneAtAdd, PinMismatch, RegisteredPin,
+    Switches, WrongCode,
 };
 pub use world::{Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Phone, Portfolio, Reference, Token, World};

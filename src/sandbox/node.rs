@@ -304,7 +304,8 @@ impl View<'_> {
 
     /// The username of a number, with its status.
     pub(super) fn username(&self, number: &Number) -> Value {
-        shown(&number.late, USERNAME, self.now, self.number_truth(number, USERNAME)).unwrap_or_else(|| json!({}))
+        shown(&number.late, USERNAME, self.now, self.number_truth(number, USERNAME))
+            .unwrap_or_else(|| json!({}))
     }
 
     /// Where a request for an official business account stands.

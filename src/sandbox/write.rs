@@ -81,8 +81,6 @@ impl State {
                     }
                     Some("deregister") => self.deregister(id).map(|()| done),
                     Some("whatsapp_business_profile") => self.write_profile(call, id).map(|()| done),
-                    Some("username") => self.claim_username(call, id).map(Next::Body),
-                    Some("official_business_account") => self.request_official(call, id).map(|()| done),
                     Some(_) => Err(self.unsupported(call)),
                 }
             }
@@ -196,7 +194,7 @@ impl State {
     }
 
     /// The number takes orders at all.
-    fn check_number(&self, call: &Call, id: &str) -> Result<(), Refusal> {
+    pub(super) fn check_number(&self, call: &Call, id: &str) -> Result<(), Refusal> {
         let Some(number) = self.world.numbers.get(id) else { return Err(self.unsupported(call)) };
         match number.status.as_str() {
             "DELETED" => Err(Refusal::new(33, "The phone number has been deleted")),

@@ -531,13 +531,10 @@ fn without_traces(text: &str) -> String {
 }
 
 /// Reasons that a channel may carry in a status that is written, and that no case shows, each with why.
-const NOT_SHOWN: &[(&str, &str)] = &[
-    (
-        "CodeSecretShared",
-        "a case has one channel; src/engine/plan/tests.rs and src/controller/claim.rs show it",
-    ),
-    ("NotSentYet", "the process of a case is never paused or deposed; src/engine/plan/tests.rs shows it"),
-];
+const NOT_SHOWN: &[(&str, &str)] = &[(
+    "CodeSecretShared",
+    "a case has one channel; src/engine/plan/tests.rs and src/controller/claim.rs show it",
+)];
 
 /// Reasons without a case that shows them, and those said to have none that have one.
 fn every_reason_is_shown(all: &[(Case, Vec<Played>)]) -> Vec<String> {

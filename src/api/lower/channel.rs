@@ -13,8 +13,8 @@ use crate::api::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelSpec};
 use crate::engine::{
     desired::{
         CodeRequest, Connection, Deletion, DeletionPolicy, Desired, DesiredProfile, DriftPolicy, Management,
-        OfficialApplication, PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Username, Verification,
-        VerificationMethod, Webhook, WhileNameInReview,
+        OfficialApplication, PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Username,
+        Verification, VerificationMethod, Webhook, WhileNameInReview,
     },
     id::AccountId,
     phone::E164,

@@ -19,8 +19,8 @@ mod waiting;
 
 pub use channel::{
     Acknowledgement, CodeRequest, Connection, DeletionPolicy, DriftPolicy, ManagementPolicy,
-    OfficialBusinessAccount, PinPolicy, PortfolioRef, Profile, ReadyWhen, Registration, Verification, VerificationMethod, Vertical, Webhook,
-    WhatsAppChannel, WhatsAppChannelSpec, WhileNameInReview,
+    OfficialBusinessAccount, PinPolicy, PortfolioRef, Profile, ReadyWhen, Registration, Verification,
+    VerificationMethod, Vertical, Webhook, WhatsAppChannel, WhatsAppChannelSpec, WhileNameInReview,
 };
 pub use ledger::{
     Cause, ConsentAnswer, Consents, EarlierAnswer, Entry, InFlight, Ledger, Marks, Pace, Refusal, Repairs,

@@ -204,8 +204,6 @@ pub(super) fn kept_until(pass: &Pass, memory: &Memory) -> Option<Timestamp> {
     if pass.desired.management != Management::Full {
         return None;
     }
-    let open = USED_UP
-        .into_iter()
-        .filter_map(|kind| open(pass.desired, kind, memory, pass.now));
+    let open = USED_UP.into_iter().filter_map(|kind| open(pass.desired, kind, memory, pass.now));
     open.map(|pending| later(pending.since, pass.limits.consent_kept)).min()
 }

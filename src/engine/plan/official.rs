@@ -11,6 +11,7 @@ use crate::engine::{
     },
     rule::say,
     value::{
+        action::Action,
         block::Block,
         failure::Refusal,
         id::{Fact, NameStatus, OfficialStatus, VerificationStatus},
@@ -93,7 +94,11 @@ fn may_be_open(entry: &Entry) -> bool {
 
 fn may_request(writable: &Writable) -> Gate {
     let not_requested = |reason, why: &str| {
-        Stop::block(Block::new(reason, format!("no official business account is requested: {why}")))
+        let block = Block::new(reason, format!("no official business account is requested: {why}"));
+        Stop::block(match reason {
+            Reason::OfficialAccountNotRequested => block.asks(Action::AlignSettings),
+            _ => block,
+        })
     };
     match writable {
         Writable::Yes => Ok(()),
@@ -113,15 +118,25 @@ fn paused(pass: &Pass, last: Option<&Entry>, shown: &Official) -> Gate {
     let block = match shown.status {
         OfficialStatus::NotStarted if last.outcome == EntryOutcome::Accepted => Block::new(
             Reason::OfficialAccountInReview,
-            format!("an official business account was requested at {at}, and Meta has not told what becomes of it; {again}"),
+            format!(
+                "an official business account was requested at {at}, and Meta has not told what becomes of it; {again}"
+            ),
         ),
         OfficialStatus::NotStarted => Block::new(
             Reason::OfficialAccountPaused,
-            format!("an official business account was requested at {at}, and no usable answer came; it counts as sent; {again} with {}", command(pass)),
+            format!(
+                "an official business account was requested at {at}, and no usable answer came; it counts as sent; {again} with {}",
+                command(pass)
+            ),
         ),
         _ => Block::new(
             Reason::OfficialAccountPaused,
-            format!("Meta shows {} for the official business account that was requested at {at}{}; {again} with {}", shown.status, reason_of(shown), command(pass)),
+            format!(
+                "Meta shows {} for the official business account that was requested at {at}{}; {again} with {}",
+                shown.status,
+                reason_of(shown),
+                command(pass)
+            ),
         ),
     };
     Err(Stop::block(block.until(until)))
@@ -156,7 +171,9 @@ fn wanting(pass: &Pass, memory: &Memory, shown: &Official) -> Block {
 
 fn refused(pass: &Pass, refusal: &Refusal) -> Block {
     let then = format!("then run {}", command(pass));
-    if let Some(block) = say::not_for_its_value("the request for an official business account", refusal, &then) {
+    if let Some(block) =
+        say::not_for_its_value("the request for an official business account", refusal, &then)
+    {
         return block;
     }
     Block::new(
@@ -187,7 +204,10 @@ fn missing(pass: &Pass, number: &Number) -> Vec<&'static str> {
 }
 
 fn reason_of(shown: &Official) -> String {
-    shown.message.as_ref().map_or_else(String::new, |why| format!(" (Meta says: {})", why.trim_end_matches('.')))
+    shown
+        .message
+        .as_ref()
+        .map_or_else(String::new, |why| format!(" (Meta says: {})", why.trim_end_matches('.')))
 }
 
 fn command(pass: &Pass) -> String {

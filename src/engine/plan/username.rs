@@ -15,6 +15,7 @@ use crate::engine::{
         username::{Lacks, claimed_in, lacks},
     },
     value::{
+        action::Action,
         block::Block,
         failure::Refusal,
         id::{Fact, UsernameStatus},
@@ -52,7 +53,7 @@ pub(super) fn claimed(
     let other = live.name.as_deref();
     let kept = other.unwrap_or_default();
     upkeep::note_other(pass.desired, memory, drift::USERNAME, kept, pass.limits, pass.now);
-    aside::may_write(writable, Reason::UsernameDiffers, "the username")?;
+    aside::may_write(writable, Reason::UsernameDiffers, "the username").map_err(left_alone)?;
     let claims = Claims { pass, memory, name: &wanted.name, other };
     claims.settled()?;
     let (cause, transfer) = claims.allowed(wanted.may_transfer)?;
@@ -69,6 +70,16 @@ pub(super) fn claimed(
         (false, None) => format!("claim username {:?}", wanted.name),
     };
     Err(pass.step(step, why, cause))
+}
+
+/// No retry has it written.
+fn left_alone(stop: Stop) -> Stop {
+    match stop {
+        Stop::Block(block) if block.reason == Reason::UsernameDiffers => {
+            Stop::block(block.asks(Action::AlignSettings))
+        }
+        stop => stop,
+    }
 }
 
 /// When the state of the username is read again by itself, where no list shows it.

@@ -196,12 +196,7 @@ fn profile(desired: &Desired, observed: &Observed, number: &Number, memory: &Mem
     told.collect()
 }
 
-fn username(
-    desired: &Desired,
-    observed: &Observed,
-    number: &Number,
-    memory: &Memory,
-) -> Option<Difference> {
+fn username(desired: &Desired, observed: &Observed, number: &Number, memory: &Memory) -> Option<Difference> {
     let (wanted, live) = (&desired.username.as_ref()?.name, observed.username.known()?);
     if live.is(wanted) {
         return None;

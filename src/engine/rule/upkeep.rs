@@ -90,7 +90,8 @@ pub(in crate::engine) fn note_edit(desired: &Desired, memory: &mut Memory, field
 
 /// Forgets the settings that the spec does not manage any more. When it does again, that is a new word.
 pub(in crate::engine) fn forget_unmanaged(desired: &Desired, memory: &mut Memory) {
-    let is_setting = |field: &str| matches!(field, CALLBACK | SUBSCRIPTION | USERNAME) || field.starts_with(PROFILE);
+    let is_setting =
+        |field: &str| matches!(field, CALLBACK | SUBSCRIPTION | USERNAME) || field.starts_with(PROFILE);
     let stays = |field: &str| !is_setting(field) || wanted(desired, field).is_some();
     memory.marks.in_sync.retain(|field, _| stays(field));
     memory.marks.repairs.retain(|field, _| stays(field));

@@ -38,8 +38,7 @@ pub fn problem(name: &str) -> Option<&'static str> {
 }
 
 /// Endings of web addresses. Meta names .com as an example and publishes no list; these are the most usual ones.
-const DOMAINS: [&str; 10] =
-    ["com", "org", "net", "int", "edu", "gov", "mil", "us", "in", "html"];
+const DOMAINS: [&str; 10] = ["com", "org", "net", "int", "edu", "gov", "mil", "us", "in", "html"];
 
 /// What the ledger keeps of a claim.
 pub(in crate::engine) fn subject(name: &str, transfer: bool) -> String {

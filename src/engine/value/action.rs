@@ -177,7 +177,7 @@ actions! {
         "Somebody else changes the same field again and again.",
         "Find out who else writes the field, and agree on one of you. Then change the spec to the other value, or run kubectl whatsapp retry NAME.";
     AlignSettings: ClusterUser,
-        "Webhook or profile differ from the spec and are not written here.",
+        "Webhook, profile, username or official business account differ from the spec and are not written here.",
         "Compare with status.drift; change the spec, or have the setting changed in Meta's tools.";
     MendWebhook: ClusterUser,
         "Meta does not accept the webhook.",

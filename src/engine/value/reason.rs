@@ -78,29 +78,60 @@ mod on {
     pub const ACCOUNT: &[ConditionType] = PORTFOLIO.split_at(1).1;
     pub const NUMBER: &[ConditionType] = PORTFOLIO.split_at(2).1;
     pub const CODE: &[ConditionType] = &[
-        NumberVerified, Registered, Healthy, WebhookRouted, ProfileSynced, UsernameClaimed, OfficialAccount,
+        NumberVerified,
+        Registered,
+        Healthy,
+        WebhookRouted,
+        ProfileSynced,
+        UsernameClaimed,
+        OfficialAccount,
     ];
     pub const NAME: &[ConditionType] = &[
-        DisplayNameApproved, NumberVerified, Registered, Healthy, WebhookRouted, ProfileSynced, UsernameClaimed,
+        DisplayNameApproved,
+        NumberVerified,
+        Registered,
+        Healthy,
+        WebhookRouted,
+        ProfileSynced,
+        UsernameClaimed,
         OfficialAccount,
     ];
     pub const REGISTER: &[ConditionType] = &[
-        Registered, NumberVerified, Healthy, WebhookRouted, ProfileSynced, UsernameClaimed, OfficialAccount,
+        Registered,
+        NumberVerified,
+        Healthy,
+        WebhookRouted,
+        ProfileSynced,
+        UsernameClaimed,
+        OfficialAccount,
     ];
     /// The same, and the name of a registered number that becomes live by one more registration.
     pub const REGISTER_AGAIN: &[ConditionType] = &[
-        Registered, NumberVerified, Healthy, WebhookRouted, ProfileSynced, UsernameClaimed, OfficialAccount,
+        Registered,
+        NumberVerified,
+        Healthy,
+        WebhookRouted,
+        ProfileSynced,
+        UsernameClaimed,
+        OfficialAccount,
         DisplayNameApproved,
     ];
     pub const HEALTH: &[ConditionType] = &[
-        Healthy, Registered, NumberVerified, WebhookRouted, ProfileSynced, UsernameClaimed, OfficialAccount,
+        Healthy,
+        Registered,
+        NumberVerified,
+        WebhookRouted,
+        ProfileSynced,
+        UsernameClaimed,
+        OfficialAccount,
     ];
     pub const USERNAME: &[ConditionType] = &[UsernameClaimed];
     pub const OFFICIAL: &[ConditionType] = &[OfficialAccount];
     pub const WEBHOOK: &[ConditionType] = &[WebhookRouted];
     pub const PROFILE: &[ConditionType] = &[ProfileSynced];
     pub const SETTINGS: &[ConditionType] = &[WebhookRouted, ProfileSynced];
-    pub const FIELDS: &[ConditionType] = &[WebhookRouted, ProfileSynced, DisplayNameApproved, UsernameClaimed];
+    pub const FIELDS: &[ConditionType] =
+        &[WebhookRouted, ProfileSynced, DisplayNameApproved, UsernameClaimed];
     pub const PORTFOLIO_ONLY: &[ConditionType] = &[PortfolioReady];
     pub const ACCOUNT_ONLY: &[ConditionType] = &[AccountUsable];
     pub const NUMBER_ONLY: &[ConditionType] = &[NumberAdded];
@@ -491,10 +522,10 @@ reasons! {
     UsernameRevoked: Person, USERNAME, Retry at Numbers,
         "The number had the username, and has none now: Meta revoked it, somebody removed it, or it was moved to another number.",
         "Find out which in WhatsApp Manager. To claim it again: kubectl whatsapp retry NAME. Else remove username.";
-    UsernameDiffers: Person, USERNAME, Retry at Numbers,
+    UsernameDiffers: Person, USERNAME, Retry at Numbers or AlignSettings,
         "The number has another username, and the desired one is not claimed by itself.",
         "Set username to the one that the number has. Where the message names retry, kubectl whatsapp retry NAME claims the desired one, and the number loses the other one.";
-    OfficialAccountNotRequested: Person, OFFICIAL, RequestOfficialAccount at Numbers,
+    OfficialAccountNotRequested: Person, OFFICIAL, RequestOfficialAccount at Numbers or AlignSettings,
         "No request for an official business account is open, and one goes out only when a person asks for it.",
         "See that the requirements in the message are met; then: kubectl whatsapp request-official-account NAME.";
     OfficialAccountRejected: Person, OFFICIAL, RequestOfficialAccount at Numbers,

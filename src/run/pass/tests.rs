@@ -166,13 +166,7 @@ impl Graph for Stub {
     ) -> Result<Official, Failure> {
         unused()
     }
-    async fn claim_username(
-        &self,
-        _: &AccountId,
-        _: &NumberId,
-        _: &str,
-        _: bool,
-    ) -> Result<(), Failure> {
+    async fn claim_username(&self, _: &AccountId, _: &NumberId, _: &str, _: bool) -> Result<(), Failure> {
         unused()
     }
     async fn request_official(
@@ -380,7 +374,7 @@ impl Attempts for Folder {
     async fn read(&self) -> AttemptsRead {
         self.reads.fetch_add(1, Ordering::SeqCst);
         let kept = self.kept.lock().unwrap().clone();
-        self.read.lock().unwrap().clone().unwrap_or(AttemptsRead::Kept(kept))
+        self.read.lock().unwrap().clone().unwrap_or(AttemptsRead::Kept(Box::new(kept)))
     }
 
     async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<(), String> {

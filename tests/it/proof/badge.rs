@@ -10,8 +10,7 @@ use whatsapp_operator::{
         reason::Reason,
     },
     sandbox::{
-        Fault, FaultKind, HeldUsername, Lag, Match, Number, Official, Options, Switches, What,
-        World as Meta,
+        Fault, FaultKind, HeldUsername, Lag, Match, Number, Official, Options, Switches, What, World as Meta,
     },
 };
 
@@ -101,6 +100,7 @@ fn requested_at_most_once(world: &World) -> Result<(), String> {
 
 /// Every write of status, every call, and every reply that may be lost.
 async fn hit<F: Future<Output = World>>(begin: impl Fn() -> F, ends: Ends) {
+    use WriteFault::{Conflict, CrashAfter, CrashBefore, Error, TimeoutLanded, TimeoutLost};
     let mut world = begin().await;
     let from = world.sandbox.calls().len();
     world.run_for(MINUTE * 40).await;
@@ -122,7 +122,6 @@ async fn hit<F: Future<Output = World>>(begin: impl Fn() -> F, ends: Ends) {
             broken.push(format!("{accident}: {why}\n{}", story()));
         }
     };
-    use WriteFault::{Conflict, CrashAfter, CrashBefore, Error, TimeoutLanded, TimeoutLost};
     for nth in 1..=writes {
         for fault in [CrashBefore, CrashAfter, Conflict, Error, TimeoutLanded, TimeoutLost] {
             let mut world = begin().await;
@@ -169,7 +168,8 @@ async fn an_official_account_is_requested_once_whatever_happens_around_any_call_
 #[tokio::test]
 async fn a_reserved_username_is_read_once_a_day_until_people_can_see_it_and_then_no_more() {
     for reserved_usernames_listed in [false, true] {
-        let switches = Switches { usernames_reserved: true, reserved_usernames_listed, ..Switches::default() };
+        let switches =
+            Switches { usernames_reserved: true, reserved_usernames_listed, ..Switches::default() };
         let mut world = at_rest(Options { switches, ..options() }, wants).await;
         world.run_for(HOUR).await;
         is(&world, ConditionType::UsernameClaimed, Truth::True, Reason::UsernameReserved);
@@ -240,7 +240,8 @@ async fn an_official_account_goes_from_a_consent_to_a_decision_and_not_again_for
     let mut world = official(options()).await;
     world.run_for(HOUR).await;
     is(&world, ConditionType::OfficialAccount, Truth::False, Reason::OfficialAccountInReview);
-    let decided = Official { status: "REJECTED".into(), message: Some("Not notable.".into()), requested: None };
+    let decided =
+        Official { status: "REJECTED".into(), message: Some("Not notable.".into()), requested: None };
     let decided = serde_json::to_value(decided).unwrap();
     assert!(world.sandbox.set_field(DIGITS, "official", decided));
     world.run_for(HOUR).await;

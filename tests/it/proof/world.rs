@@ -26,8 +26,8 @@ use whatsapp_operator::engine::{
     condition_type::ConditionType,
     desired::{
         Access, CodeRequest, Connection, Deletion, Desired, DesiredConsents, DesiredProfile, DriftPolicy,
-        Management, OfficialApplication, PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification,
-        VerificationMethod, Webhook, WhileNameInReview,
+        Management, OfficialApplication, PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey,
+        Verification, VerificationMethod, Webhook, WhileNameInReview,
     },
     failure::{Failure, Refusal},
     farewell::Farewell,
@@ -627,9 +627,7 @@ impl Graph for Mortal {
         username: &str,
         transfer: bool,
     ) -> Result<(), Failure> {
-        self.gate
-            .call("claim_username", self.graph.claim_username(account, number, username, transfer))
-            .await
+        self.gate.call("claim_username", self.graph.claim_username(account, number, username, transfer)).await
     }
 
     async fn request_official(

@@ -8,6 +8,7 @@
 //! - [`controller`]: watches and reconciling
 //! - [`cli`]: one file per command
 //! - [`escape`]: what no terminal and no log takes as it is
+//! - [`fetch`]: downloads one file from the public Internet, and reaches nothing inside
 //! - [`sandbox`]: a simulated Graph API that shares no code with the rest
 //! - [`telemetry`]: logs, metrics, health
 //! - [`twin`]: whole passes against the simulated Graph API, in virtual time
@@ -20,6 +21,7 @@ pub mod cluster;
 pub mod controller;
 pub mod engine;
 pub mod escape;
+pub mod fetch;
 pub mod meta;
 pub mod run;
 pub mod sandbox;

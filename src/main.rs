@@ -75,14 +75,17 @@ fn operate(args: RunArgs) -> Ending {
         let process = controller::random().map_err(|error| Problem::new(error.to_string()))?;
         let election = args.leader_election.then(|| {
             let namespace = args.leader_election_namespace.as_deref().unwrap_or(client.default_namespace());
-            let lease = (namespace, args.leader_election_name.as_str());
+            let lease = (namespace, &*args.lease_name());
             let holder = (pod.as_deref().unwrap_or("whatsapp-operator"), process);
             controller::Election::new(lease, holder, args.leader_election_lease_duration)
         });
         let at_first = if election.is_some() { MayWork::No } else { MayWork::Always };
         let (told, may_work) = tokio::sync::watch::channel(at_first);
         let options = controller::Options {
-            namespaces: args.namespaces.clone(),
+            watched: controller::Watched {
+                namespaces: args.namespaces.clone(),
+                selector: args.watch_label_selector.clone().unwrap_or_default(),
+            },
             limits: args.limits(),
             concurrency: args.concurrency,
             instance: pod,

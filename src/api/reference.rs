@@ -162,7 +162,7 @@ mod tests {
     fn what_a_reason_tells_to_set_is_there_to_be_set() {
         let mut known = fields();
         known.extend(["spec".to_owned(), "status".to_owned()]);
-        assert!(known.contains("pinPolicy") && !known.contains("pictureRef"), "{known:?}");
+        assert!(known.contains("pinPolicy") && !known.contains("pictureUri"), "{known:?}");
         let mut seen = 0;
         for row in TABLE {
             for name in [row.meaning, row.remedy].into_iter().flat_map(named) {

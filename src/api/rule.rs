@@ -69,10 +69,36 @@ pub fn coexistence_stays() -> Rule {
     )
 }
 
+/// A number of the app is registered by nobody here, so nothing can be set before that.
+pub fn storage_of_cloud_api() -> Rule {
+    Rule::new(
+        "!(has(self.spec.connection) && self.spec.connection == 'Coexistence' && has(self.spec.registration) && \
+         has(self.spec.registration.storageRegion))",
+    )
+    .message(
+        "registration.storageRegion is not possible with connection Coexistence: no call registers such a number; \
+         remove the field",
+    )
+}
+
 /// Seconds, from a moment to a day.
 pub fn deletion_timeout() -> Rule {
     Rule::new("self >= 10 && self <= 86400")
         .message("deletionTimeoutSeconds must be 10 to 86400; write 600 for ten minutes")
+}
+
+/// The call that sets it is the app's, and not the system user's.
+pub fn app_webhook_needs_secret() -> Rule {
+    Rule::new("!has(self.appWebhook) || has(self.credentials.appSecretRef)").message(
+        "appWebhook is set and credentials.appSecretRef is not; set it to the Secret with the app secret, or leave appWebhook out",
+    )
+}
+
+/// Names of webhook fields. Meta adds new ones, so the list is open.
+pub fn webhook_fields() -> Rule {
+    Rule::new("self.all(f, f.matches('^[a-z][a-z0-9_]*$'))").message(
+        "appWebhook.fields must hold names of Meta's webhook fields in small letters; write them as in messages",
+    )
 }
 
 /// Two different secrets are not one key.
@@ -155,6 +181,32 @@ pub fn secret_key() -> Rule {
         .message("key must be a key of the Secret's data; use letters, digits, '-', '_' and '.'")
 }
 
+/// A key of a ConfigMap.
+pub fn config_map_key() -> Rule {
+    Rule::new(matches("^[-._a-zA-Z0-9]+$"))
+        .message("key must be a key of the ConfigMap's binaryData; use letters, digits, '-', '_' and '.'")
+}
+
+/// One source and no other.
+pub fn one_picture() -> Rule {
+    let has = |field: &str| format!("(has(self.{field}) ? 1 : 0)");
+    let all = ["configMapKeyRef", "secretKeyRef", "url"].map(has);
+    Rule::new(format!("{} == 1", all.join(" + "))).message(
+        "profile.pictureRef must have one of configMapKeyRef, secretKeyRef and url; leave the others out",
+    )
+}
+
+/// Where a picture is downloaded from.
+pub fn picture_url() -> Rule {
+    Rule::new(matches(
+        r"^https://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:(0?[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?][^ #\t\r\n]*)?$",
+    ))
+    .message(
+        "profile.pictureRef.url must be a full https:// address without user, password and '#', with a port of at most \
+         65535; write it as in https://acme.example/logo.png",
+    )
+}
+
 /// Meta's form of a language.
 pub fn language() -> Rule {
     Rule::new(matches("^[a-z]{2}_[A-Z]{2}$")).message(
@@ -213,14 +265,14 @@ pub fn supporting_links() -> Rule {
 }
 
 /// What Meta calls back.
-pub fn callback_url() -> Rule {
+pub fn callback_url(of: &str) -> Rule {
     Rule::new(matches(
         r"^https://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:(0?[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?][^ #\\t\\r\\n]*)?$",
     ))
-    .message(
-        "webhook.callbackUrl must be a full https:// address without user, password and '#', with a port of at most \
-         65535; write it as in https://bot.acme.example/wa",
-    )
+    .message(Message::Message(format!(
+        "{of}.callbackUrl must be a full https:// address without user, password and '#', with a port of at most 65535; \
+         write it as in https://bot.acme.example/wa"
+    )))
 }
 
 /// Two capital letters.

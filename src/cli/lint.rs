@@ -18,6 +18,7 @@ use crate::api::{
     portfolio_crd,
 };
 use crate::engine::{limits::Limits, line, name, phone::E164, spelling::Canonical, timezone, username};
+use crate::fetch;
 
 /// Annotation by which a manifest says how `plan --sandbox` begins for it; nobody else reads it.
 pub const SANDBOX: &str = "whatsapp-operator.dev/sandbox";
@@ -201,6 +202,20 @@ fn advice(document: &Document, refused: &[Finding]) -> Vec<Finding> {
             remedy,
         ));
     }
+    let picture = spec.get("profile").and_then(|profile| profile.get("pictureRef"));
+    if let Some(node) = picture.and_then(|picture| picture.get("url"))
+        && !is_refused("spec.profile.pictureRef.url")
+        && let Some(Err(why)) = node.as_str().map(fetch::written)
+    {
+        findings.push(Finding::new(
+            document,
+            Severity::Warning,
+            "spec.profile.pictureRef.url",
+            node.at,
+            format!("leads nowhere that a picture is downloaded from: {why}"),
+            "use an address of the public Internet, or a ConfigMap",
+        ));
+    }
     if let Some(node) = spec.get("timeZone")
         && let Some(zone) = node.as_str()
         && timezone::id(zone).is_none()
@@ -370,6 +385,21 @@ mod tests {
         let report = check(&channel("a", "+99912345678", "Acme Suporte"));
         assert_eq!(report.findings.len(), 1, "{report:#?}");
         assert_eq!(report.findings[0].path, "spec.phoneNumber");
+    }
+
+    #[test]
+    fn a_picture_at_an_address_inside_is_a_warning() {
+        let with = |url: &str| {
+            let profile = format!("  profile: {{pictureRef: {{url: \"{url}\"}}}}\n---\n");
+            check(&channel("a", "+5511912345678", "Acme Suporte").replace("---\n", &profile))
+        };
+        for url in ["https://169.254.169.254/logo.png", "https://10.0.0.1/", "https://2130706433/x"] {
+            let report = with(url);
+            let found: Vec<_> = report.findings.iter().map(|found| found.path.as_str()).collect();
+            assert_eq!((report.has_errors(), found), (false, vec!["spec.profile.pictureRef.url"]), "{url}");
+        }
+        assert_eq!(with("https://acme.example/logo.png").findings, []);
+        assert!(with("http://acme.example/logo.png").has_errors());
     }
 
     #[test]

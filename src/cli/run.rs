@@ -1,9 +1,12 @@
 //! `run`: the flags of the operator. What it does with them is the controller's matter.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, time::Duration};
 
 use clap::{ArgAction, Args, ValueEnum};
+use kube::core::Selector;
+use ring::digest::{SHA256, digest};
 
+use crate::cluster::selector::selector;
 use crate::engine::limits::Limits;
 use crate::meta::settings::{DEFAULT_URL, DEFAULT_VERSION, Settings};
 
@@ -23,6 +26,15 @@ pub struct RunArgs {
         value_name = "NAMESPACE"
     )]
     pub namespaces: Vec<String>,
+    /// Only objects with these labels are watched, such as `sharding.whatsapp-operator.dev/key=shard1`. A portfolio and its
+    /// channels carry the same.
+    #[arg(
+        long,
+        env = "WHATSAPP_OPERATOR_WATCH_LABEL_SELECTOR",
+        value_parser = selector,
+        value_name = "SELECTOR"
+    )]
+    pub watch_label_selector: Option<Selector>,
     /// Base address of the Graph API; a sandbox for staging.
     #[arg(long, env = "WHATSAPP_OPERATOR_GRAPH_URL", default_value = DEFAULT_URL, value_name = "URL")]
     pub graph_url: url::Url,
@@ -53,14 +65,10 @@ pub struct RunArgs {
     /// The namespace of the Lease; else the one in which the operator runs.
     #[arg(long, env = "WHATSAPP_OPERATOR_LEADER_ELECTION_NAMESPACE", value_parser = namespace, value_name = "NAMESPACE")]
     pub leader_election_namespace: Option<String>,
-    /// The name of the Lease: one for all replicas that watch the same namespaces.
-    #[arg(
-        long,
-        env = "WHATSAPP_OPERATOR_LEADER_ELECTION_NAME",
-        default_value = "whatsapp-operator",
-        value_name = "NAME"
-    )]
-    pub leader_election_name: String,
+    /// The name of the Lease: one for all replicas that watch the same objects. Else `whatsapp-operator`, with an end of its
+    /// own for each selector of labels.
+    #[arg(long, env = "WHATSAPP_OPERATOR_LEADER_ELECTION_NAME", value_name = "NAME")]
+    pub leader_election_name: Option<String>,
     /// How long a replica that vanished keeps the Lease. One that cannot renew it stops working after two thirds of it.
     #[arg(long, env = "WHATSAPP_OPERATOR_LEADER_ELECTION_LEASE_DURATION", default_value = "15s", value_parser = term, value_name = "TIME")]
     pub leader_election_lease_duration: Duration,
@@ -84,6 +92,20 @@ impl RunArgs {
     /// The policy's numbers, with those that flags may change.
     pub fn limits(&self) -> Limits {
         Limits { fresh_list: self.list_freshness, unseen: self.unseen_after, ..Limits::default() }
+    }
+
+    /// The name of the Lease. Operators that watch other labels work at the same time, so they do not share one.
+    pub fn lease_name(&self) -> Cow<'_, str> {
+        const DEFAULT: &str = "whatsapp-operator";
+        match (&self.leader_election_name, &self.watch_label_selector) {
+            (Some(name), _) => name.into(),
+            (None, None) => DEFAULT.into(),
+            (None, Some(selector)) => {
+                let sum = digest(&SHA256, selector.to_string().as_bytes());
+                let sum: String = sum.as_ref().iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+                format!("{DEFAULT}-{sum}").into()
+            }
+        }
     }
 
     /// How to reach Meta.
@@ -163,6 +185,24 @@ mod tests {
         for wrong in ["Shop", "-shop", "shop-", "shop br", "shop.br"] {
             assert!(namespace(wrong).is_err_and(|error| error.contains(wrong)), "{wrong}");
         }
+    }
+
+    #[test]
+    fn operators_that_watch_other_labels_do_not_share_a_lease() {
+        #[derive(clap::Parser)]
+        struct Run {
+            #[command(flatten)]
+            args: RunArgs,
+        }
+        let named = |flags: &[&str]| {
+            let run: Run = clap::Parser::parse_from([&["run"], flags].concat());
+            run.args.lease_name().into_owned()
+        };
+        let of = |selector| named(&["--watch-label-selector", selector]);
+        assert_eq!(named(&[]), "whatsapp-operator");
+        assert_eq!(of("shard=a,team"), of("team, shard == a"), "it is the same selection");
+        assert_ne!(of("shard=a"), of("shard=b"));
+        assert_eq!(named(&["--watch-label-selector=shard=a", "--leader-election-name=mine"]), "mine");
     }
 
     #[test]

@@ -333,6 +333,9 @@ pub fn more(wait: &WaitingFor, text: &mut Text, now: Timestamp) {
     if let Some(ignored) = &wait.if_ignored {
         text.indent(4, format!("if nobody does: {ignored}"));
     }
+    if let Some(done) = &wait.if_done {
+        text.indent(4, format!("if it is done: {done}"));
+    }
 }
 
 fn facts(report: &Report, text: &mut Text) {
@@ -365,7 +368,7 @@ fn facts(report: &Report, text: &mut Text) {
         ("quality", facts.quality.clone()),
         ("throughput", facts.throughput.clone()),
         ("messaging limit", facts.messaging_limit.clone()),
-        ("can send", facts.health.clone()),
+        ("can send", can_send(facts)),
         ("webhook", webhook),
         ("official account", facts.official.map(|is| if is { "yes" } else { "no" }.to_owned())),
         ("official account request", with(&facts.official_status, &facts.official_message)),
@@ -377,6 +380,18 @@ fn facts(report: &Report, text: &mut Text) {
     if !rows.is_empty() {
         text.section("What Meta says").table(&rows);
     }
+}
+
+/// Whether the number can send, with what keeps it from that.
+fn can_send(facts: &Facts) -> Option<String> {
+    let of = facts.health_entities.iter().map(|one| {
+        let codes: Vec<String> = one.codes.iter().map(ToString::to_string).collect();
+        let codes = if codes.is_empty() { String::new() } else { format!(" ({})", codes.join(", ")) };
+        format!("{} {}{codes}", one.entity, one.can_send)
+    });
+    let of: Vec<String> = of.collect();
+    let health = facts.health.clone()?;
+    Some(if of.is_empty() { health } else { format!("{health}: {}", of.join(", ")) })
 }
 
 /// Prerequisites, each with its verdict.

@@ -9,8 +9,10 @@ mod call;
 pub mod event;
 pub mod finalizer;
 pub mod lease;
+mod picture;
 pub mod read;
 pub mod secret;
+pub mod selector;
 mod sieve;
 pub mod status;
 

@@ -22,6 +22,8 @@ use crate::api::lower::{GROUP, USE_LABEL};
 /// Most that is kept of one object: spec, status, the annotations of this group, and who set those. That is about twice
 /// what the largest ones have. The API server allows as much for all annotations of an object together.
 pub const MOST_OBJECT: usize = 256 * 1_024;
+/// Most that is kept of an object with a picture: 1 MiB of data, which is all that the API server takes, in base64.
+const MOST_LARGE: usize = 1_536 * 1_024;
 /// Objects of one page of a list.
 const PAGE: u32 = 100;
 /// Most that is kept of a page, and most that comes in for one. Beyond it fewer objects are asked for.
@@ -37,6 +39,8 @@ pub enum Wanted<'a> {
     Live,
     /// What stands under one key of its data.
     Data(&'a str),
+    /// The same, also of binary data, and as large as an object can be.
+    Large(&'a str),
 }
 
 impl Wanted<'_> {
@@ -47,10 +51,23 @@ impl Wanted<'_> {
             "data" => Rule::Told,
             _ => object(key, labelled),
         });
+        const LARGE: &Rule = &Rule::Members(|key| match key {
+            "data" | "binaryData" => Rule::Told,
+            _ => object(key, labelled),
+        });
         match self {
             Self::Shown => SHOWN,
             Self::Live => LIVE,
             Self::Data(_) => DATA,
+            Self::Large(_) => LARGE,
+        }
+    }
+
+    /// Most that is kept of an object.
+    const fn most(self) -> usize {
+        match self {
+            Self::Shown | Self::Live | Self::Data(_) => MOST_OBJECT,
+            Self::Large(_) => MOST_LARGE,
         }
     }
 
@@ -60,13 +77,14 @@ impl Wanted<'_> {
             Self::Shown => Rule::Members(|key| list(key, Wanted::Shown)),
             Self::Live => Rule::Members(|key| list(key, Wanted::Live)),
             Self::Data(_) => Rule::Members(|key| list(key, Wanted::Data(""))),
+            Self::Large(_) => Rule::Members(|key| list(key, Wanted::Large(""))),
         }
     }
 
     /// The key that is told to the sieve.
     fn key(&self) -> &str {
         match self {
-            Self::Data(key) => key,
+            Self::Data(key) | Self::Large(key) => key,
             Self::Shown | Self::Live => "",
         }
     }
@@ -260,7 +278,7 @@ impl<K: Readable> Objects<K> {
 
     async fn one(&self, request: Request<Vec<u8>>, wanted: Wanted<'_>) -> kube::Result<Stored<K>> {
         let mut incoming = self.send(request).await?;
-        let mut sieve = Sieve::new(*wanted.rule(), MOST_OBJECT).told(wanted.key());
+        let mut sieve = Sieve::new(*wanted.rule(), wanted.most()).told(wanted.key());
         while !sieve.is_done() {
             if feed(&mut incoming, &mut sieve).await? == 0 {
                 return Err(other("the answer was cut off"));

@@ -1,4 +1,4 @@
-//! Secrets, one by name. Never a list or a watch, which would mean reading them all;
+//! Secrets, one by name, and where pictures come from. Never a list or a watch, which would mean reading them all;
 //! never a patch or a delete, since the content is not ours.
 
 use std::collections::BTreeMap;
@@ -12,13 +12,17 @@ use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::engine::{
-    desired::SecretKey,
+    desired::{PictureSource, SecretKey},
     secret::{ENDING, SecretVersion},
 };
-use crate::run::secret::{SecretRead, Secrets};
+use crate::run::{
+    picture::PictureBytes,
+    secret::{SecretRead, Secrets},
+};
 
 use super::{
     call::{Failed, MANAGER, bounded},
+    picture::picture,
     read::{Objects, Stored, Wanted},
 };
 
@@ -55,6 +59,10 @@ impl Secrets for NamespaceSecrets {
             Err(Failed::Forbidden(why)) => SecretRead::Forbidden(why),
             Err(error) => SecretRead::Failed(error.to_string()),
         }
+    }
+
+    async fn picture(&self, source: &PictureSource) -> PictureBytes {
+        picture(&self.client, &self.namespace, source).await
     }
 
     async fn create_pin(&self, key: &SecretKey) -> Result<(), String> {

@@ -79,6 +79,8 @@ pub struct Context<G, C> {
     pub portfolios: Arc<Portfolios<G>>,
     pub states: Arc<States>,
     pub accounts: Arc<Accounts>,
+    /// What an object has to carry for this operator to see it.
+    pub labels: Option<Arc<str>>,
     pub signals: Signals,
 }
 
@@ -252,10 +254,6 @@ async fn reconcile<G: Graph, C: Clock>(
     turn: Turn<Key>,
 ) -> Result<Next, Error> {
     let state = ctx.states.of(key, uid, ctx.shell.clock.now());
-    if let Some(seen) = ctx.accounts.leave(key) {
-        let mut soft = state.soft();
-        soft.last_success = soft.last_success.max(Some(seen));
-    }
     let mut place = turn.place;
     if turn.is_asked {
         state.soft().rest = None;
@@ -264,8 +262,13 @@ async fn reconcile<G: Graph, C: Clock>(
         return Ok(AGAIN);
     };
     let one = One { ctx, key, uid, state: &state };
+    // One at rest stays there while its Secret is the same.
     if let Some(next) = one.poll(&mut place).await {
         return Ok(next);
+    }
+    if let Some(seen) = ctx.accounts.leave(key) {
+        let mut soft = state.soft();
+        soft.last_success = soft.last_success.max(Some(seen));
     }
     one.look((hold, place)).await
 }
@@ -310,7 +313,11 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
     async fn poll(&self, place: &mut Seat<Key>) -> Option<Next> {
         let (rest, class) = {
             let soft = self.state.soft();
-            let class = if soft.code.is_some() { Urgency::Person } else { Urgency::Transitional };
+            let class = match soft.code {
+                Some(_) => Urgency::Person,
+                None if soft.is_idle => Urgency::Drift,
+                None => Urgency::Transitional,
+            };
             (soft.rest.clone().filter(|rest| self.now() < rest.look_at)?, class)
         };
         let secrets = NamespaceSecrets::new(&self.ctx.cluster.client, &self.key.namespace);
@@ -453,7 +460,8 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         graph: Option<&G>,
     ) -> bool {
         let (memory, before, stood) = (Memory::default(), Before::default(), Stood::default());
-        let follows = Follows { before: &before, after_write: None, may_add: true, stood: &stood };
+        let (before, stood) = (&before, &stood);
+        let follows = Follows { before, after_write: None, may_add: true, stood, picture: None };
         let (limits, now) = (&*self.ctx.shell.limits, self.now());
         let look = look(desired, &memory, claim, portfolio, follows, limits, now);
         let Some((graph, target)) = graph.zip(look.accounts.first()) else { return false };
@@ -484,6 +492,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             process: ProcessFacts {
                 last_success: soft.last_success,
                 code_shared: self.ctx.claims.code_shared(self.key),
+                labels: self.ctx.labels.clone(),
                 ..ProcessFacts::new(self.ctx.signals.started)
             },
             volatile: self.state.volatile.clone(),
@@ -562,12 +571,16 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             Urgency::Edit => Urgency::Transitional,
             other => other,
         };
-        let rested = done.rested.filter(|_| soft.rest.is_none() && soft.code.is_none());
+        let is_over = |rested: &Rested| rested.date.is_none_or(|date| date > now + limits.fresh_list);
+        let rested = done.rested.clone().filter(|_| soft.rest.is_none() && soft.code.is_none());
+        let rested = rested.filter(is_over);
+        if let Some(rested) = &rested {
+            let look_at = rested.date.unwrap_or(now + BACKSTOP);
+            soft.rest = Rest::of_pin(&done, desired, look_at, limits).map(Box::new);
+        }
         drop(soft);
         match rested {
-            Some(rested) if rested.date.is_none_or(|date| date > now + limits.fresh_list) => {
-                self.rest(desired, version, &rested, now)
-            }
+            Some(rested) => self.rest(desired, version, &rested, now),
             // Whoever ends that wakes it.
             _ => {
                 self.ctx.states.shorten(self.key, self.uid, now);
@@ -588,7 +601,9 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             self.ctx.accounts.leave(self.key);
         }
         let date = rested.date.map(|date| Duration::try_from(date.duration_since(now)).unwrap_or_default());
-        Next { after: date, class: Urgency::Drift }
+        let state = self.ctx.states.get(self.key, self.uid);
+        let poll = state.and_then(|state| state.soft().rest.as_ref().map(|rest| rest.pause(now)));
+        Next { after: poll.or(date), class: Urgency::Drift }
     }
 
     /// Whether it manages the number, and when to ask again where that may change without anybody being woken.

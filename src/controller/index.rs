@@ -28,7 +28,7 @@ use super::{
     signal::spread,
     supervise::Pulse,
     view::Portfolios,
-    watch::{Key, News, Standing, Watches, watch},
+    watch::{Key, News, Standing, Watched, Watches, watch},
 };
 
 /// Readiness and metrics are told of the watches this often.
@@ -56,17 +56,19 @@ pub struct Index<G> {
     pub portfolios: Arc<Portfolios<G>>,
     pub channels: Queue<Key>,
     pub desks: Queue<PortfolioRef>,
+    /// The labels that everything in it carries, if it does not hold all that there is.
+    pub labels: Option<Arc<str>>,
     watches: [(&'static str, Watches); 2],
     filled: [CancellationToken; 2],
     follower: Mutex<Option<Arc<dyn Follower>>>,
 }
 
 impl<G: Clone + Send + Sync + 'static> Index<G> {
-    /// Of these namespaces, or of all when there are none. The queues have this many places.
+    /// Of these objects. The queues have this many places.
     pub fn new(
         clock: Arc<dyn Clock>,
         claims: Claims,
-        namespaces: &[String],
+        watched: &Watched,
         (channels, portfolios): (usize, usize),
     ) -> Self {
         Self {
@@ -75,7 +77,8 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
             portfolios: Arc::new(Portfolios::default()),
             channels: Queue::new(channels),
             desks: Queue::new(portfolios),
-            watches: [CHANNELS, PORTFOLIOS].map(|part| (part, Watches::new(namespaces))),
+            labels: watched.labels(),
+            watches: [CHANNELS, PORTFOLIOS].map(|part| (part, Watches::new(watched))),
             filled: Default::default(),
             follower: Mutex::default(),
         }

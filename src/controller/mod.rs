@@ -47,6 +47,7 @@ use claim::{Claims, Pauses};
 use index::{CHANNELS, Index, PORTFOLIOS};
 use lead::Candidate;
 use supervise::{Fallen, Tasks};
+pub use watch::Watched;
 use work::Work;
 
 pub use lead::Election;
@@ -61,8 +62,8 @@ const FILLING: Duration = Duration::from_secs(10);
 /// What the operator is told at its start.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Namespaces to watch; none: all.
-    pub namespaces: Vec<String>,
+    /// What to watch.
+    pub watched: Watched,
     /// Carries what flags may change: how fresh lists are, when a channel counts as unseen.
     pub limits: Limits,
     /// Channels worked on at the same time; one that waits for Meta does not count.
@@ -104,7 +105,7 @@ where
     S: GraphSource,
     C: Clock,
 {
-    let Options { namespaces, limits, concurrency, instance, may_work, election, health, metrics } = options;
+    let Options { watched, limits, concurrency, instance, may_work, election, health, metrics } = options;
     for part in [CHANNELS, PORTFOLIOS] {
         health.missing_part(part, &format!("the cache of {part} is not filled yet"));
     }
@@ -116,7 +117,7 @@ where
         kept: limits.claim_kept,
     };
     let places = (usize::from(concurrency), PORTFOLIOS_AT_ONCE);
-    let index = Arc::new(Index::new(clock.clone(), Claims::new(pauses), &namespaces, places));
+    let index = Arc::new(Index::new(clock.clone(), Claims::new(pauses), &watched, places));
     let publishing = TaskTracker::new();
     let work = Work {
         index: index.clone(),
@@ -131,7 +132,7 @@ where
         health: health.clone(),
         metrics: metrics.clone(),
     };
-    info!(namespaces = ?namespaces, "starting");
+    info!(namespaces = ?watched.namespaces, labels = index.labels.as_deref(), "starting");
     let mut tasks = Tasks::new("index", health.clone());
     let (own, to, told) = (index.clone(), client.clone(), health.clone());
     tasks.begin("the watch of channels", |pulse| async move { own.watch_channels(&to, &told, &pulse).await });

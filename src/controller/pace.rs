@@ -38,6 +38,17 @@ pub fn with_siblings(account: &AccountId, begun: Timestamp, every: Duration, now
     Duration::try_from((begun + every).duration_since(now)).unwrap_or(Duration::ZERO).min(every)
 }
 
+/// When the day of an account, or of a portfolio, began: what is read of each once a day is spread over the day, at the same time each
+/// day, so that a restart adds nothing to it.
+pub fn day_of(what: &impl Hash, now: Timestamp) -> Timestamp {
+    const DAY: i64 = 24 * 60 * 60;
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    let offset = i64::try_from(hasher.finish() % DAY.unsigned_abs()).unwrap_or(0);
+    let begun = (now.as_second() - offset).div_euclid(DAY) * DAY + offset;
+    Timestamp::from_second(begun).unwrap_or(now)
+}
+
 fn spread(pause: Duration, chance: u64) -> Duration {
     if pause < JITTERED_FROM {
         return pause;
@@ -55,6 +66,22 @@ pub fn after_failures(failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_day_of_an_account_begins_once_in_24_hours_and_not_at_the_same_time_for_all() {
+        let hour = |hour: i64| Timestamp::from_second(1_764_000_000 + hour * 3_600).unwrap();
+        let mut begins = std::collections::BTreeSet::new();
+        for n in 0..24 {
+            let account = AccountId::new(format!("3000000000000{n:02}"));
+            let days: std::collections::BTreeSet<_> = (0..72).map(|h| day_of(&account, hour(h))).collect();
+            let days: Vec<_> = days.into_iter().collect();
+            assert!(days.len() == 3 || days.len() == 4, "{days:?}");
+            assert!(days.windows(2).all(|pair| pair[1].as_second() - pair[0].as_second() == 86_400));
+            assert!((0..72).all(|h| day_of(&account, hour(h)) <= hour(h)));
+            begins.insert(days[0].as_second().rem_euclid(86_400) / 3_600);
+        }
+        assert!(begins.len() > 8, "{begins:?}");
+    }
 
     #[test]
     fn no_pause_is_longer_than_a_quarter_of_an_hour() {

@@ -80,7 +80,11 @@ async fn poll<G: Graph, C: Clock>(
     place.leave();
     // Who asks is about to look whether it has to add its number.
     let age = if is_asked { limits.fresh_for_add.min(limits.fresh_list) } else { limits.fresh_list };
-    let read = read(&graph, &of.account, needs_subscription, (age, limits.fresh_portfolio), now);
+    let day = pace::day_of(&of.account, now);
+    // What a term found at its start is in status, and is read anew on the next day.
+    let is_day = day > ctx.signals.started && ctx.accounts.takes_apps(of, day);
+    let wanted_apps = if needs_subscription { Apps::Needed } else { Apps::of_the_day(is_day.then_some(day)) };
+    let read = read(&graph, &of.account, wanted_apps, (age, limits.fresh_portfolio), now);
     let reading = read.await.map_err(Unread::Failed)?;
     let mut profiles = HashMap::new();
     for (key, number) in wanted {
@@ -106,10 +110,26 @@ async fn poll<G: Graph, C: Clock>(
     Ok(Some(pace::with_siblings(&of.account, reading.list.begun, limits.fresh_list, now)))
 }
 
+/// Whether the apps that are subscribed to an account are read.
+#[derive(Clone, Copy)]
+enum Apps {
+    /// A number needs them.
+    Needed,
+    /// They are only told, so what was read since then will do.
+    Since(Timestamp),
+    No,
+}
+
+impl Apps {
+    fn of_the_day(day: Option<Timestamp>) -> Self {
+        day.map_or(Self::No, Self::Since)
+    }
+}
+
 async fn read<G: Graph>(
     graph: &G,
     account: &AccountId,
-    needs_subscription: bool,
+    apps: Apps,
     (fresh_list, fresh_facts): (Duration, Duration),
     now: Timestamp,
 ) -> Result<Reading, Failure> {
@@ -125,8 +145,10 @@ async fn read<G: Graph>(
         }
     };
     let subscribed = async {
-        if !needs_subscription {
-            return Ok(None);
+        match apps {
+            Apps::Needed => {}
+            Apps::Since(day) => return Ok(graph.subscribed(account, day, Urgency::Drift).await.ok()),
+            Apps::No => return Ok(None),
         }
         let read = match graph.subscribed(account, fresh(fresh_list), Urgency::Drift).await {
             Err(failure) if !failure.is_answer() => {
@@ -134,7 +156,7 @@ async fn read<G: Graph>(
             }
             read => read,
         };
-        read.map(|apps| Some(apps.ours))
+        read.map(Some)
     };
     let (facts, subscribed) = futures::join!(facts, subscribed);
     Ok(Reading { list, account: facts?, subscribed: subscribed? })

@@ -4,6 +4,7 @@
 //! Secrets are read every minute; Meta is asked when a version is new, when
 //! the last answer is old, or when a channel was refused.
 
+mod app;
 mod credential;
 mod desk;
 mod going;
@@ -12,6 +13,7 @@ mod state;
 
 use std::{sync::Arc, time::Duration};
 
+use app::Upkeep;
 use credential::{Examination, Offer, Shown};
 use going::Deletion;
 use jiff::Timestamp;
@@ -41,7 +43,7 @@ use crate::{
         watch::Key,
     },
     engine::{
-        assess::portfolio::{PortfolioGiven, PortfolioObserved, assess_portfolio},
+        assess::portfolio::{PortfolioGiven, PortfolioObserved, assess_app, assess_portfolio},
         condition::{ConditionSet, Truth},
         condition_type::ConditionType,
         desired::{DesiredPortfolio, PortfolioRef},
@@ -231,6 +233,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let examination = Examination { source, shell, desired: &desired, offer: &offer, ring: &ring };
         let (conditions, waiting) = standing(&portfolio);
         let shown = Shown { conditions: &conditions, waiting: &waiting };
+        let is_asked = state.is_nudged;
         let mut assessment = examination.judge(state, shown).await;
         place.enter().await;
         state.view = Some(assessment.view.clone());
@@ -238,6 +241,26 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let graph = graph.map(|in_use| in_use.graph.clone());
         if self.ctx.portfolios.publish(self.of, &uid, assessment.view.clone(), graph) {
             self.ctx.signals.channels.wake(self.ctx.desk.claims.of_portfolio(self.of));
+        }
+        let has_secret = desired.app_secret.is_some();
+        if has_secret {
+            place.leave();
+        }
+        let seen = portfolio.status.as_ref().and_then(|status| status.app_webhook.as_ref());
+        let may_write = matches!(deletion, Deletion::None { .. });
+        let app_webhook = match (&state.in_use, &assessment.view.credential_version) {
+            (Some(in_use), Some(_)) => {
+                let (graph, desired, before) = (&in_use.graph, &desired, &conditions);
+                let upkeep = Upkeep { graph, shell, secrets: &secrets, desired, before, is_asked, may_write };
+                upkeep.go_on(&mut state.app, seen).await
+            }
+            _ => seen.cloned(),
+        };
+        let (set, waits) = (&mut assessment.conditions, &mut assessment.waiting_for);
+        let observed = state.app.observed(app_webhook.as_ref());
+        assess_app(&desired, &observed, (&conditions, &waiting), (set, waits), self.now());
+        if has_secret {
+            place.enter().await;
         }
         let held =
             assessment.view.throttled_until.map_or(0, |at| at.duration_since(self.now()).as_secs().max(0));
@@ -249,12 +272,15 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let kept = || portfolio.status.as_ref().and_then(|status| status.channels).unwrap_or_default();
         let counts = self.counts().unwrap_or_else(kept);
         let mut next = lower::portfolio_status(&desired, &assessment, counts, portfolio.status.as_ref());
+        next.app_webhook = app_webhook;
         if let Some(in_use) = &state.in_use {
+            lower::subscribed_apps(&mut next.accounts, |account| in_use.graph.subscribed_known(account));
             next.refused_fields = lower::refused_fields(&next.refused_fields, &in_use.graph.refused_fields());
         }
         let poll = self.ctx.shell.limits.credential_poll;
         let pause = pace::until(assessment.next, self.now()).min(poll);
         let pause = state.until_due(self.now()).map_or(pause, |until| pause.min(until)).max(SHORTLY);
+        let pause = state.app.due().map_or(pause, |at| pause.min(pace::until(at, self.now()))).max(SHORTLY);
         let pause = match deletion {
             Deletion::Waits { until, .. } => pause.min(pace::until(until, self.now())).max(SHORTLY),
             Deletion::None { .. } | Deletion::Over(_) => pause,

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use crate::engine::{
     desired::PortfolioRef,
     id::{AccountId, NumberId},
-    observed::Account,
+    observed::{Account, Subscribed},
     spelling::Canonical,
     time::later,
 };
@@ -62,6 +62,10 @@ struct Resting {
     /// When the last list was begun that could be read.
     last: Timestamp,
     failures: u32,
+    /// The day for which the subscribed apps were asked for.
+    apps_of: Option<Timestamp>,
+    /// Whether an app was subscribed when that was last known.
+    is_received: Option<bool>,
 }
 
 /// One number.
@@ -82,14 +86,15 @@ struct Parked {
 pub struct Reading {
     pub list: Arc<NumberList>,
     pub account: Arc<Account>,
-    /// Not read, where no number needs it.
-    pub subscribed: Option<bool>,
+    /// Not read, where no number needs it and its day has not come.
+    pub subscribed: Option<Subscribed>,
 }
 
 impl Reading {
     fn shows(&self, parked: &Parked) -> u64 {
         let entries = self.list.entries_of(&parked.digits, Some(&parked.number));
-        let subscribed = self.subscribed.filter(|_| parked.needs_subscription);
+        let subscribed = self.subscribed.as_ref().filter(|_| parked.needs_subscription);
+        let subscribed = subscribed.map(|apps| (apps.ours, &*apps.others));
         rested::digest(&Shown { entries: &entries, account: &self.account, subscribed })
     }
 }
@@ -110,7 +115,13 @@ impl Accounts {
             Some((of, _)) => of.clone(),
             None => Arc::new(of),
         };
-        let empty = || Resting { channels: HashMap::new(), last: rested.begun, failures: 0 };
+        let empty = || Resting {
+            channels: HashMap::new(),
+            last: rested.begun,
+            failures: 0,
+            apps_of: None,
+            is_received: None,
+        };
         let account = inner.accounts.entry(of.clone()).or_insert_with(empty);
         account.last = account.last.max(rested.begun);
         let parked = Parked {
@@ -155,6 +166,13 @@ impl Accounts {
         Some((account.channels.values().any(|parked| parked.needs_subscription), profiles.collect()))
     }
 
+    /// Whether the subscribed apps of an account are to be read for the day that began then, which is once.
+    pub fn takes_apps(&self, of: &AccountOf, day: Timestamp) -> bool {
+        let mut inner = self.lock();
+        let Some(account) = inner.accounts.get_mut(of) else { return false };
+        account.apps_of.replace(day) != Some(day)
+    }
+
     /// Those to be woken now that the account was read: what they depend on changed, or they were not looked at for long.
     pub fn compare(
         &self,
@@ -167,11 +185,19 @@ impl Accounts {
         let Some(account) = inner.accounts.get_mut(of) else { return Vec::new() };
         account.last = account.last.max(reading.list.begun);
         account.failures = 0;
+        let is_received = reading.subscribed.as_ref().map(Subscribed::is_received);
+        let is_turned = match (account.is_received, is_received) {
+            (before, Some(false)) => before != Some(false),
+            (before, Some(true)) => before == Some(false),
+            (_, None) => false,
+        };
+        account.is_received = is_received.or(account.is_received);
         let changed = account.channels.iter().filter(|(key, parked)| {
             // What a pass saw later is newer than this list.
             let is_newer = reading.list.begun >= parked.begun;
             let profile = profiles.get(*key);
-            is_newer && reading.shows(parked) != parked.shown
+            is_turned
+                || is_newer && reading.shows(parked) != parked.shown
                 || profile.is_some_and(|profile| parked.profile != Some(Some(*profile)))
                 || now >= later(parked.begun, BACKSTOP)
         });
@@ -241,7 +267,7 @@ mod tests {
     use super::*;
     use crate::engine::{
         id::{Field, Quality},
-        observed::{Number, Profile},
+        observed::{Number, OtherApp, Profile},
     };
 
     fn at(second: i64) -> Timestamp {
@@ -319,20 +345,44 @@ mod tests {
         let (accounts, of) = two();
         let seen = reading(100, &[number(1)]);
         let entries = [Arc::new(number(1))];
-        let shown = Shown { entries: &entries, account: &seen.account, subscribed: Some(true) };
+        let shown = Shown { entries: &entries, account: &seen.account, subscribed: Some((true, &[])) };
         let needing =
             Rested { needs_subscription: true, shown: rested::digest(&shown), ..rested(&number(1), &seen) };
         accounts.rest(&portfolio(), &key("a"), "7", &needing);
         assert_eq!(accounts.needs(&of), Some((true, Vec::new())));
         let both = reading(400, &[number(1), number(2)]);
-        let subscribed =
-            |subscribed| Reading { subscribed: Some(subscribed), ..reading(400, &[number(1), number(2)]) };
-        assert!(woken(&accounts, &of, &subscribed(true), 400).is_empty());
-        assert_eq!(woken(&accounts, &of, &subscribed(false), 400), [key("a")]);
+        let subscribed = |apps| Reading { subscribed: Some(apps), ..reading(400, &[number(1), number(2)]) };
+        assert!(woken(&accounts, &of, &subscribed(apps(true, &[])), 400).is_empty());
+        assert_eq!(woken(&accounts, &of, &subscribed(apps(false, &["9"])), 400), [key("a")]);
         let named = Account { name: Some("Acme".into()), ..Account::default() };
         let mut all = woken(&accounts, &of, &Reading { account: Arc::new(named), ..both }, 400);
         all.sort();
         assert_eq!(all, [key("a"), key("b")]);
+    }
+
+    fn apps(ours: bool, others: &[&str]) -> Subscribed {
+        let others = others.iter().map(|id| OtherApp { id: (*id).into(), name: None }).collect();
+        Subscribed { ours, others, override_url: None }
+    }
+
+    #[test]
+    fn all_are_woken_once_when_messages_begin_to_reach_nobody_and_when_somebody_gets_them_again() {
+        let (accounts, of) = two();
+        let read = |apps| Reading { subscribed: Some(apps), ..reading(400, &[number(1), number(2)]) };
+        let count = |apps| woken(&accounts, &of, &read(apps), 400).len();
+        assert_eq!(count(apps(false, &["9"])), 0, "another app gets them");
+        assert_eq!(count(apps(false, &[])), 2);
+        assert_eq!(count(apps(false, &[])), 0, "they know");
+        assert!(woken(&accounts, &of, &reading(400, &[number(1), number(2)]), 400).is_empty(), "not read");
+        assert_eq!(count(apps(true, &[])), 2);
+        assert_eq!(count(apps(true, &["9"])), 0);
+    }
+
+    #[test]
+    fn the_apps_of_an_account_are_read_once_for_each_of_its_days() {
+        let (accounts, of) = two();
+        assert!(accounts.takes_apps(&of, at(0)) && !accounts.takes_apps(&of, at(0)));
+        assert!(accounts.takes_apps(&of, at(86_400)) && !accounts.takes_apps(&of, at(86_400)));
     }
 
     #[test]

@@ -297,6 +297,14 @@ impl Rest {
         (!secrets.is_empty()).then_some(Self { secrets, every, look_at })
     }
 
+    /// Of a number at rest: a PIN that is changed in its Secret is given to Meta.
+    pub fn of_pin(done: &Done, desired: &Desired, look_at: Timestamp, limits: &Limits) -> Option<Self> {
+        let is_followed = done.look.pin_secret && done.memory.marks.pin.is_some();
+        let secret =
+            || (Purpose::Pin, desired.registration.pin_secret.clone(), done.observed.pin_secret.clone());
+        is_followed.then(|| Self { secrets: vec![secret()], every: limits.pin_poll, look_at })
+    }
+
     /// Of a pass that failed: a code is used as soon as it is there all the same.
     pub fn after_failure(
         code: Option<&LiveCode>,

@@ -170,6 +170,7 @@ fn is_news(before: &PortfolioView, after: &PortfolioView) -> bool {
         || before.hold != after.hold
         || before.backing() != after.backing()
         || before.reach != after.reach
+        || before.app != after.app
         || before.expect_country != after.expect_country
         || before.access != after.access
         || verification(before) != verification(after)
@@ -192,6 +193,7 @@ mod tests {
             credential_version: Some("a".into()),
             hold: None,
             lost: None,
+            app: None,
             token: Fact::NotAsked,
             facts: Fact::NotAsked,
             reach: Reach::Unread,

@@ -14,6 +14,7 @@ use futures::future::join_all;
 use kube::{
     Client,
     api::{ListParams, ObjectMeta, WatchEvent, WatchParams},
+    core::Selector,
 };
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
@@ -43,6 +44,22 @@ const FAILURES: u32 = 4;
 /// A member that lags behind may serve an old list. One that is still older after this many tries is the truth: the
 /// server's storage was restored.
 const OLD_LISTS: u32 = 6;
+
+/// Which objects an operator watches.
+#[derive(Clone, Debug, Default)]
+pub struct Watched {
+    /// None: all namespaces.
+    pub namespaces: Vec<String>,
+    /// Labels that an object carries, so that several operators can share a cluster.
+    pub selector: Selector,
+}
+
+impl Watched {
+    /// The selector, in words for people.
+    pub fn labels(&self) -> Option<Arc<str>> {
+        (!self.selector.selects_all()).then(|| self.selector.to_string().into())
+    }
+}
 
 /// Namespace and name; clones share their text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,6 +111,7 @@ pub struct Standing {
 /// The watches of one kind. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Watches {
+    selector: Selector,
     scopes: Arc<Mutex<Vec<Scope>>>,
 }
 
@@ -107,9 +125,9 @@ struct Scope {
 }
 
 impl Watches {
-    /// Of these namespaces, or of all when there are none.
-    pub fn new(namespaces: &[String]) -> Self {
-        let distinct: BTreeSet<&String> = namespaces.iter().collect();
+    /// Of these objects.
+    pub fn new(watched: &Watched) -> Self {
+        let distinct: BTreeSet<&String> = watched.namespaces.iter().collect();
         let names: Vec<Option<String>> =
             if distinct.is_empty() { vec![None] } else { distinct.into_iter().cloned().map(Some).collect() };
         let scope = |namespace| Scope {
@@ -119,7 +137,8 @@ impl Watches {
             refused: None,
             failure: None,
         };
-        Self { scopes: Arc::new(Mutex::new(names.into_iter().map(scope).collect())) }
+        let scopes = Arc::new(Mutex::new(names.into_iter().map(scope).collect()));
+        Self { selector: watched.selector.clone(), scopes }
     }
 
     /// How each namespace is read.
@@ -315,7 +334,7 @@ impl<K: Readable, F: Fn(News<'_, K>)> Follow<'_, K, F> {
     /// Tells all that there is and takes back what is not there any more. Gives back the version of the list.
     async fn list(&mut self) -> Result<String, Trouble> {
         let mut listed = HashSet::new();
-        let mut params = ListParams::default();
+        let mut params = ListParams::default().labels_from(&self.watches.selector);
         loop {
             let page = timeout(DEADLINE, self.objects.page(&params, Wanted::Shown, &mut self.size)).await;
             let mut page = page.map_err(|_| {
@@ -358,7 +377,7 @@ impl<K: Readable, F: Fn(News<'_, K>)> Follow<'_, K, F> {
     }
 
     async fn stream(&mut self, version: &mut String, failures: &mut u32) -> Result<(), Trouble> {
-        let params = WatchParams::default().timeout(WATCH_SECONDS);
+        let params = WatchParams::default().timeout(WATCH_SECONDS).labels_from(&self.watches.selector);
         let events = timeout(DEADLINE, self.objects.watch(&params, version)).await;
         let mut events = events.map_err(|_| silent("no answer to a watch", DEADLINE))??;
         self.sign();

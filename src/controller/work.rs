@@ -165,6 +165,7 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
             portfolios: index.portfolios.clone(),
             states: Arc::new(States::default()),
             accounts: Arc::new(Accounts::default()),
+            labels: index.labels.clone(),
             signals: signals.clone(),
         });
         let desks = Arc::new(portfolio::Context {

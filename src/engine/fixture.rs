@@ -85,10 +85,14 @@ pub fn desired() -> Desired {
         },
         registration: Registration {
             pin_secret: secret("support-br-pin", "pin"),
+            is_pin_named: false,
+            storage_region: None,
+            may_move: false,
             pin_policy: PinPolicy::Keep,
             while_name_in_review: WhileNameInReview::TryOnce,
         },
         profile: DesiredProfile::default(),
+        picture: None,
         time_zone: None,
         webhook: None,
         username: None,
@@ -118,6 +122,7 @@ pub fn desired_portfolio() -> DesiredPortfolio {
         expect_name: None,
         expect_country: None,
         access: Vec::new(),
+        app_webhook: None,
     }
 }
 
@@ -161,6 +166,7 @@ pub fn view() -> PortfolioView {
         credential_version: Some("v1".into()),
         hold: None,
         lost: None,
+        app: token().app,
         token: Fact::Known(token()),
         facts: Fact::Known(business()),
         reach: Reach::Accounts(vec![reachable(ACCOUNT)]),
@@ -311,7 +317,7 @@ fn observed(search: Searched) -> Observed {
         account: Fact::Known(Arc::new(account())),
         search: vec![search],
         subscribed: Fact::Known(true),
-        other_apps: Vec::new(),
+        other_apps: Arc::default(),
         profile: Fact::NotAsked,
         username: Fact::NotAsked,
         official: Fact::NotAsked,
@@ -638,6 +644,7 @@ impl World {
             after_write: None,
             may_add: true,
             stood: &self.observed.process.stood,
+            picture: Some((&self.observed.process.picture, self.observed.process.started)),
         };
         let (claim, portfolio) = (&self.observed.claim, &self.observed.portfolio);
         look(&self.desired, &self.memory, claim, portfolio, follows, &self.limits, self.now)

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::engine::{
     rule::{
-        adding, consent, drift, reach,
+        adding, consent, drift, picture, reach,
         shown::{self, Shown},
         stood, upkeep,
         username::claimed_in,
@@ -20,6 +20,7 @@ use crate::engine::{
         limits::Limits,
         memory::{ConsentKind, Entry, EntryOutcome, Memory},
         observed::{Claim, PortfolioState, Stood, Username},
+        picture::PictureFacts,
         portfolio::PortfolioView,
         status::Before,
         step::StepKind,
@@ -39,10 +40,14 @@ pub struct Look {
     pub others_within: Option<Duration>,
     /// Id of the number, once it is known: then it is looked for by that, in whatever digits Meta shows it.
     pub number: Option<NumberId>,
-    /// Whether our app's subscription to the account is needed.
+    /// The account whose subscribed apps are needed.
     pub subscription: Option<AccountId>,
     /// The profile is needed, at most this old.
     pub profile: Option<(NumberId, Duration)>,
+    /// The source of the picture is read.
+    pub picture: bool,
+    /// Whether the number has a picture at Meta is asked.
+    pub picture_shown: Option<NumberId>,
     /// The state of the username is needed.
     pub username: Option<UsernameLook>,
     /// What becomes of a request for an official business account is needed, at most this old where no list shows it.
@@ -81,7 +86,7 @@ impl Look {
     /// let (desired, memory) = (lower::channel(&channel).expect("a valid spec"), Memory::default());
     /// let before = Before::default();
     /// let stood = Stood::default();
-    /// let follows = Follows { before: &before, after_write: None, may_add: true, stood: &stood };
+    /// let follows = Follows { before: &before, after_write: None, may_add: true, stood: &stood, picture: None };
     /// let (claim, portfolio, now) = (Claim::Undecided, PortfolioState::NotYet, "2026-03-01T12:00:00Z".parse()?);
     /// let asked = look(&desired, &memory, &claim, &portfolio, follows, &Limits::default(), now);
     /// // The portfolio was not read yet, so no account is known and nothing is read at Meta.
@@ -120,6 +125,8 @@ pub struct Follows<'a> {
     pub may_add: bool,
     /// What the looks of this process showed until now.
     pub stood: &'a Stood,
+    /// What they showed of the picture, and since when this process is there. None: its source is not read.
+    pub picture: Option<(&'a PictureFacts, Timestamp)>,
 }
 
 /// Order in which a budget is spent; the first is served first.
@@ -164,12 +171,17 @@ pub fn look(
         accounts: accounts(desired, memory, view, &target, follows, limits, now),
         others_within: hurries(desired, memory, urgency).then_some(limits.others_within),
         number: memory.number.clone(),
-        subscription: desired.webhook.is_some().then(|| target.clone()),
+        subscription: desired.needs_apps().then(|| target.clone()),
         profile: profile(desired, memory, limits, now),
+        picture: is_picture_due(desired, memory, follows, limits, now),
+        picture_shown: is_picture_asked_for(desired, memory, follows, limits, now),
         username: username(desired, memory, follows.before, limits, now),
         official: official(desired, memory, limits, now),
         code_secret: open,
-        pin_secret: open || may_be_renamed(desired, memory, follows.before),
+        pin_secret: open
+            || may_be_renamed(desired, memory, follows.before)
+            || is_pin_followed(desired, memory)
+            || may_be_moved(desired, memory),
         verify_token: !observes_only && desired.webhook.is_some(),
         urgency,
     }
@@ -227,6 +239,8 @@ fn nothing(urgency: Urgency) -> Look {
         number: None,
         subscription: None,
         profile: None,
+        picture: false,
+        picture_shown: None,
         username: None,
         official: None,
         code_secret: false,
@@ -245,7 +259,7 @@ fn usable(portfolio: &PortfolioState) -> Option<&PortfolioView> {
 
 /// Whether the pass may come to a registration, and needs what that needs.
 fn may_be_registered(memory: &Memory, follows: Follows<'_>, limits: &Limits, now: Timestamp) -> bool {
-    memory.is_unfinished() || stood::is_falling_back(follows.stood, limits, now)
+    memory.is_unfinished() || memory.marks.is_moving || stood::is_falling_back(follows.stood, limits, now)
 }
 
 /// Whether the desired name of a registered number may not be live, so that a registration may follow, which needs the PIN.
@@ -256,6 +270,29 @@ fn may_be_renamed(desired: &Desired, memory: &Memory, before: &Before) -> bool {
     (is_other || !was_live)
         && memory.number.is_some()
         && !memory.is_unfinished()
+        && desired.management == Management::Full
+        && desired.connection == Connection::CloudApi
+}
+
+/// Whether a registered number may be deregistered for its storage region and registered again: once for each region, or when
+/// a person asks.
+fn may_be_moved(desired: &Desired, memory: &Memory) -> bool {
+    let Some(region) = desired.registration.storage_region.as_ref() else { return false };
+    let was_tried = memory.marks.moved.as_ref().is_some_and(|(tried, _)| tried == region);
+    let is_asked = consent::asked(desired, ConsentKind::Retry, memory).is_some();
+    desired.registration.may_move
+        && memory.marks.storage.as_ref() != Some(region)
+        && (!was_tried || is_asked)
+        && memory.number.is_some()
+        && desired.management == Management::Full
+}
+
+/// Whether a change of the PIN's Secret is given to Meta: the number is registered, and its PIN is known to be the Secret's,
+/// or the spec names the Secret.
+fn is_pin_followed(desired: &Desired, memory: &Memory) -> bool {
+    memory.number.is_some()
+        && !memory.is_unfinished()
+        && (memory.marks.pin.is_some() || desired.registration.is_pin_named)
         && desired.management == Management::Full
         && desired.connection == Connection::CloudApi
 }
@@ -281,7 +318,11 @@ fn accounts(
     let facts = facts_not_before(desired, memory, follows.before, limits, now);
     let mut all = vec![AccountLook { account: target.clone(), facts: Some(facts), not_before }];
     let may_go_live = memory.marks.approved.is_some();
-    if is_sought || may_go_live || may_be_registered(memory, follows, limits, now) {
+    if is_sought
+        || may_go_live
+        || may_be_moved(desired, memory)
+        || may_be_registered(memory, follows, limits, now)
+    {
         let others = reach::all(view).unwrap_or_default().iter().filter(|account| account.id != *target);
         let slack = reach::slack(view, limits);
         let not_before = if is_sought { not_before } else { earlier(now, limits.fresh_list) };
@@ -369,6 +410,34 @@ fn profile(
         None => limits.fresh_profile,
     };
     Some((number, age))
+}
+
+/// A person who asks for a look, or for one more try, has it read at once.
+fn is_picture_due(
+    desired: &Desired,
+    memory: &Memory,
+    follows: Follows<'_>,
+    limits: &Limits,
+    now: Timestamp,
+) -> bool {
+    let due = follows
+        .picture
+        .and_then(|(facts, started)| picture::read_due(desired, memory, facts, started, limits));
+    let is_asked =
+        || asks_to_look(desired, memory) || consent::asked(desired, ConsentKind::Retry, memory).is_some();
+    due.is_some_and(|due| due <= now || is_asked())
+}
+
+fn is_picture_asked_for(
+    desired: &Desired,
+    memory: &Memory,
+    follows: Follows<'_>,
+    limits: &Limits,
+    now: Timestamp,
+) -> Option<NumberId> {
+    let (facts, started) = follows.picture?;
+    let due = picture::shown_due(desired, memory, facts, started, limits).filter(|due| *due <= now);
+    due.and(memory.number.clone())
 }
 
 fn username(

@@ -53,7 +53,7 @@
 //!
 //! // What has to be read? The one account that the portfolio reaches.
 //! let stood = Stood::default();
-//! let follows = Follows { before: &before, after_write: None, may_add: true, stood: &stood };
+//! let follows = Follows { before: &before, after_write: None, may_add: true, stood: &stood, picture: None };
 //! let asked = look(&desired, &memory, &claim, &portfolio, follows, &limits, now);
 //! assert_eq!(asked.accounts[0].account.as_str(), "300000000000001");
 //!
@@ -74,7 +74,7 @@
 //! #         without_digits: Vec::new(),
 //! #     }],
 //! #     subscribed: Fact::NotAsked,
-//! #     other_apps: Vec::new(),
+//! #     other_apps: Arc::default(),
 //! #     profile: Fact::NotAsked,
 //! #     username: Fact::NotAsked,
 //! #     official: Fact::NotAsked,
@@ -94,7 +94,7 @@
 //!
 //! // The attempt is recorded before the call and after its answer.
 //! let (memory, intent) = intend(&decided, 1, "id-1", &limits, now).expect("an add needs an intent");
-//! let result = Ok(Accepted { number: Some("100000000000001".into()) });
+//! let result = Ok(Accepted { number: Some("100000000000001".into()), ..Accepted::default() });
 //! let outcome = Outcome { intent: Some(intent.id), step: StepKind::AddNumber, at: now, result };
 //! let mut memory = fold(&memory, &outcome, &decided, &limits);
 //! assert!(memory.ledger.last(StepKind::AddNumber).is_some());
@@ -119,6 +119,6 @@ mod value;
 pub use rule::{drift, line, name, timezone, username};
 pub use value::{
     action, block, condition, condition_type, consent, desired, display_name, failure, farewell, id, limits,
-    memory, observed, outcome, page, phone, portfolio, reason, secret, spelling, status, step, time, wait,
-    word,
+    memory, observed, outcome, page, phone, picture, portfolio, reason, secret, spelling, status, step, time,
+    wait, word,
 };

@@ -79,12 +79,14 @@ fn subject(step: &Step) -> Option<String> {
         Step::VerifyCode { secret, .. } | Step::SetPin { secret, .. } | Step::Register { secret, .. } => {
             Some(secret.as_subject())
         }
+        Step::WritePicture { sum, .. } => Some(sum.clone()),
         Step::RequestCode { .. }
         | Step::CreatePin { .. }
         | Step::SubscribeApp { .. }
         | Step::RouteWebhook { .. }
         | Step::WriteProfile { .. }
         | Step::UnrouteWebhook { .. }
+        | Step::SetStorage { .. }
         | Step::Deregister { .. }
         | Step::RequestOfficial { .. } => None,
     }
@@ -108,7 +110,9 @@ fn mark(memory: &mut Memory, planned: &Planned, now: Timestamp) {
         | Step::SubscribeApp { .. }
         | Step::RouteWebhook { .. }
         | Step::WriteProfile { .. }
+        | Step::WritePicture { .. }
         | Step::UnrouteWebhook { .. }
+        | Step::SetStorage { .. }
         | Step::Deregister { .. }
         | Step::ClaimUsername { .. }
         | Step::RequestOfficial { .. } => {}
@@ -163,8 +167,12 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
                 }
                 _ => {}
             }
+            if kind == StepKind::WritePicture {
+                memory.marks.picture = memory.ledger.of(kind)[at].subject.clone().map(|sum| (sum, now));
+            }
             close(memory, kind, at, EntryOutcome::Accepted, Some(settle), None);
-            accept(memory, kind, accepted, now);
+            let subject = memory.ledger.of(kind)[at].subject.clone();
+            accept(memory, kind, accepted, subject, now);
         }
         Err(Failure::Refused(refusal)) if is_postponed(kind, refusal) => {
             let until = refusal.until.unwrap_or_else(|| later(now, limits.throttled_pause));
@@ -178,8 +186,9 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
             close(memory, kind, at, EntryOutcome::Refused, may_show.then_some(settle), Some(refusal.clone()));
             refuse(memory, kind, at, refusal, now);
         }
+        // Nothing shows what became of it.
         Err(Failure::NoAnswer(_) | Failure::TooLarge(_))
-            if matches!(kind, StepKind::RequestCode | StepKind::RequestOfficial) =>
+            if matches!(kind, StepKind::RequestCode | StepKind::WritePicture | StepKind::RequestOfficial) =>
         {
             close(memory, kind, at, EntryOutcome::NoAnswer, Some(settle), None);
         }
@@ -216,7 +225,7 @@ fn close(
     memory.in_flight.take_if(|intent| intent.id == id);
 }
 
-fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, at: Timestamp) {
+fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, subject: Option<String>, at: Timestamp) {
     match kind {
         StepKind::AddNumber => {
             if accepted.number.is_some() {
@@ -225,15 +234,20 @@ fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, at: Timestam
             memory.marks.note_added(at);
         }
         StepKind::VerifyCode => memory.marks.note_proven(),
-        StepKind::SetPin => memory.marks.pin_set = Some(at),
+        StepKind::SetPin => {
+            memory.marks.pin_set = Some(at);
+            memory.marks.pin = subject;
+        }
+        StepKind::Register => memory.note_pin_of_registration(subject.as_deref(), accepted.says_more),
         StepKind::RequestCode
         | StepKind::SubmitName
         | StepKind::CreatePin
-        | StepKind::Register
         | StepKind::SubscribeApp
         | StepKind::RouteWebhook
         | StepKind::WriteProfile
+        | StepKind::WritePicture
         | StepKind::UnrouteWebhook
+        | StepKind::SetStorage
         | StepKind::Deregister
         | StepKind::ClaimUsername
         | StepKind::RequestOfficial => {}
@@ -257,7 +271,9 @@ fn refuse(memory: &mut Memory, kind: StepKind, entry: usize, refusal: &Refusal, 
         | StepKind::SubscribeApp
         | StepKind::RouteWebhook
         | StepKind::WriteProfile
+        | StepKind::WritePicture
         | StepKind::UnrouteWebhook
+        | StepKind::SetStorage
         | StepKind::Deregister
         | StepKind::ClaimUsername
         | StepKind::RequestOfficial => {}
@@ -312,6 +328,11 @@ fn fold_repeatable(memory: &mut Memory, outcome: &Outcome, plan: &Plan, limits: 
         }
         // What already holds is as good as accepted: it has to show.
         Ok(_) | Err(Failure::Refused(_)) => {
+            if let Some(Planned { step: Step::SetStorage { region, .. }, .. }) = &plan.step {
+                memory.ledger.repeatable.remove(&StepKind::SetStorage);
+                memory.marks.storage = Some(region.clone());
+                return;
+            }
             pace.accepted += 1;
             pace.failed += 1;
             pace.settle_until = Some(later(outcome.at, outcome.step.settle(limits)));

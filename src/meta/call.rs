@@ -17,6 +17,8 @@ pub(super) struct Call<'a> {
     pub(super) node: &'a str,
     pub(super) query: Vec<(&'static str, String)>,
     pub(super) body: Option<Value>,
+    /// The bytes of a file, and how many of it came before.
+    pub(super) bytes: Option<(usize, &'a [u8])>,
     /// A value in the body that must not come back in a text.
     pub(super) secret: Option<&'a SecretString>,
     pub(super) claim: Claim,
@@ -24,12 +26,12 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(super) fn read(edge: Edge, account: Option<&'a AccountId>, node: &'a str, claim: Claim) -> Self {
-        Self { edge, account, node, query: Vec::new(), body: None, secret: None, claim }
+        Self { edge, account, node, query: Vec::new(), body: None, bytes: None, secret: None, claim }
     }
 
     pub(super) fn write(edge: Edge, account: &'a AccountId, node: &'a str, body: Option<Value>) -> Self {
         let account = Some(account);
-        Self { edge, account, node, query: Vec::new(), body, secret: None, claim: Claim::Write }
+        Self { edge, account, node, query: Vec::new(), body, bytes: None, secret: None, claim: Claim::Write }
     }
 }
 

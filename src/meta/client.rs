@@ -22,7 +22,7 @@ use crate::{
         failure::{Failure, Refusal, Said, Scope},
         id::{AccountId, AppId, BusinessId, NumberId},
         limits::Limits,
-        observed::{Account, Official, Profile, Username},
+        observed::{Account, Official, Profile, Subscribed, Username},
         time::later,
     },
     meta::{
@@ -37,7 +37,7 @@ use crate::{
         error::is_throttle,
         json,
         listing::Lists,
-        port::{Clock, Credential, GraphSource, NumberList, Subscribed},
+        port::{Clock, Credential, GraphSource, NumberList},
         redact::{hide, redact},
         refused::Refused,
         settings::{BadSettings, Settings},
@@ -350,10 +350,17 @@ impl GraphClient {
 
     /// Sends a write whose answer is that it was done.
     pub(super) async fn write(&self, call: Call<'_>) -> Result<(), Failure> {
-        let answer = self.call(&call).await.map_err(Trouble::into_failure)?;
+        self.told(&call).await.map(|_| ())
+    }
+
+    /// The same, and whether Meta said more than that it was done.
+    pub(super) async fn told(&self, call: &Call<'_>) -> Result<bool, Failure> {
+        let answer = self.call(call).await.map_err(Trouble::into_failure)?;
         match json::truth(&answer, "success") {
             Some(true) => {
-                for (name, value) in self.told_besides(&call, &answer) {
+                let besides = self.told_besides(call, &answer);
+                let says_more = !besides.is_empty();
+                for (name, value) in besides {
                     tracing::info!(
                         edge = call.edge.as_str(),
                         name,
@@ -361,7 +368,7 @@ impl GraphClient {
                         "Meta said more than that it was done"
                     );
                 }
-                Ok(())
+                Ok(says_more)
             }
             _ => Err(Failure::NoAnswer("Meta did not say that the write was done".into())),
         }

@@ -46,7 +46,11 @@ impl Envelope {
     /// then no answer that anything may be concluded from.
     pub fn of(answer: &Value) -> Result<Option<Self>, String> {
         match answer.get("error") {
-            None | Some(Value::Null) => Ok(None),
+            // The only shape in which an upload is refused; it has no code.
+            None | Some(Value::Null) => match answer.get("debug_info") {
+                Some(info) => Err(json::text(info, "message").unwrap_or_default()),
+                None => Ok(None),
+            },
             Some(error) => Self::from_error(error).map(Some),
         }
     }

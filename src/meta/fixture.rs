@@ -125,7 +125,7 @@ impl Bench {
     }
 
     pub(super) async fn register(&self) -> Result<(), Failure> {
-        self.client.register(&account(), &number(), &"123456".to_owned().into()).await
+        self.client.register(&account(), &number(), &"123456".to_owned().into()).await.map(|_| ())
     }
 
     pub(super) async fn numbers(&self) -> Result<Arc<NumberList>, Failure> {

@@ -16,7 +16,7 @@ use super::{
     client::GraphClient,
     edge::Edge,
     listing::Key,
-    port::{Graph, Listing, NumberList, Subscribed},
+    port::{Graph, Listing, NumberList},
     wire,
 };
 use crate::engine::{
@@ -24,9 +24,10 @@ use crate::engine::{
     failure::{Failure, Refusal},
     id::{AccountId, NumberId},
     look::{Look, Urgency},
-    observed::{Account, Official, Profile, Username},
+    observed::{Account, Official, Profile, Subscribed, Username},
     phone::{self, E164},
-    portfolio::{BusinessFacts, TokenFacts},
+    picture::PictureKind,
+    portfolio::{AppSubscription, BusinessFacts, TokenFacts},
     spelling::Canonical,
     step::{CodeMethod, StepKind},
 };
@@ -102,6 +103,10 @@ impl Graph for GraphClient {
             .get(self.key(account), not_before, urgency, read)
             .await
             .map(|subscribed| Subscribed::clone(&subscribed))
+    }
+
+    async fn app_subscription(&self) -> Result<Option<AppSubscription>, Failure> {
+        self.read_app_subscription().await
     }
 
     async fn profile(
@@ -210,10 +215,10 @@ impl Graph for GraphClient {
         account: &AccountId,
         number: &NumberId,
         pin: &SecretString,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let body = json!({"messaging_product": "whatsapp", "pin": pin.expose_secret()});
         let call = Call::write(Edge::Register, account, number.as_str(), Some(body));
-        self.write(Call { secret: Some(pin), ..call }).await
+        self.told(&Call { secret: Some(pin), ..call }).await
     }
 
     async fn subscribe(&self, account: &AccountId) -> Result<(), Failure> {
@@ -262,6 +267,14 @@ impl Graph for GraphClient {
         self.write(Call::write(Edge::UnrouteWebhook, account, number.as_str(), Some(body))).await
     }
 
+    async fn set_storage(&self, account: &AccountId, number: &NumberId, region: &str) -> Result<(), Failure> {
+        let body = json!({"storage_configuration": {
+            "status": "IN_COUNTRY_STORAGE_ENABLED",
+            "data_localization_region": region,
+        }});
+        self.write(Call::write(Edge::SetStorage, account, number.as_str(), Some(body))).await
+    }
+
     async fn deregister(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {
         self.write(Call::write(Edge::Deregister, account, number.as_str(), None)).await
     }
@@ -276,6 +289,59 @@ impl Graph for GraphClient {
         let outcome = self.write(Call::write(Edge::WriteProfile, account, number.as_str(), body)).await;
         self.inner.profiles.forget(&self.profile_key(number));
         outcome
+    }
+
+    async fn set_app_webhook(
+        &self,
+        url: &str,
+        verify_token: &SecretString,
+        fields: &[String],
+    ) -> Result<(), Failure> {
+        let (client, app) = self.as_app()?;
+        let body = json!({
+            "object": wire::OBJECT,
+            "callback_url": url,
+            "verify_token": verify_token.expose_secret(),
+            "fields": fields.join(","),
+            "include_values": true,
+        });
+        let mut call = Call::read(Edge::SetAppWebhook, None, app.as_str(), Claim::Write);
+        (call.body, call.secret) = (Some(body), Some(verify_token));
+        client.write(call).await
+    }
+
+    async fn has_picture(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        urgency: Urgency,
+    ) -> Result<bool, Failure> {
+        let claim = Claim::Read(urgency);
+        let mut call = Call::read(Edge::Profile, Some(account), number.as_str(), claim);
+        call.query = vec![("fields", wire::PICTURE.into())];
+        let answer = self.call(&call).await.map_err(Trouble::into_failure)?;
+        wire::has_picture(&answer).ok_or_else(|| Failure::NoAnswer("Meta's answer holds no profile".into()))
+    }
+
+    async fn write_picture(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        bytes: &[u8],
+        kind: PictureKind,
+    ) -> Result<(), Failure> {
+        let write = async {
+            let handle = self.upload(bytes, kind).await?;
+            let body =
+                json!({"messaging_product": "whatsapp", "profile_picture_handle": handle.expose_secret()});
+            let call = Call::write(Edge::WritePicture, account, number.as_str(), Some(body));
+            self.write(Call { secret: Some(&handle), ..call }).await
+        };
+        // A shutdown waits for as long as any other step takes at most, its time to be sent included.
+        let limits = &self.inner.limits;
+        let time = (limits.call_timeout * 2).saturating_sub(limits.send_before);
+        let late = |_| Err(Failure::NoAnswer("the upload did not end in time".into()));
+        tokio::time::timeout(time, write).await.unwrap_or_else(late)
     }
 
     async fn claim_username(
@@ -327,6 +393,10 @@ impl Graph for GraphClient {
         }
         let is_listed = look.profile.is_none() && look.username.is_none() && look.official.is_none();
         is_listed.then_some(has_it)
+    }
+
+    fn subscribed_known(&self, account: &AccountId) -> Option<Arc<Subscribed>> {
+        self.inner.subscribed.kept(&self.key(account), Timestamp::MIN)
     }
 
     fn let_go(&self, account: &AccountId) {

@@ -3,6 +3,7 @@
 //! ```text
 //! port        the calls that the engine's steps need, as a trait
 //!   graph     the port over the client: what each call sends, what is shared
+//!   upload    a file in pieces
 //!   read      lists, fields that Meta refuses
 //!   client    one call within the budget: counted, classified, perhaps read twice
 //!     transport, settings   HTTPS
@@ -35,6 +36,7 @@ pub mod reference;
 mod refused;
 pub mod settings;
 pub mod transport;
+mod upload;
 pub mod wire;
 
 #[cfg(test)]

@@ -18,9 +18,10 @@ use crate::engine::{
     failure::{Failure, Refusal},
     id::{AccountId, AppId, BusinessId, NumberId},
     look::{Look, Urgency},
-    observed::{Account, Number, Official, Profile, Username},
+    observed::{Account, Number, Official, Profile, Subscribed, Username},
     phone::E164,
-    portfolio::{BusinessFacts, Reachable, TokenFacts},
+    picture::PictureKind,
+    portfolio::{AppSubscription, BusinessFacts, Reachable, TokenFacts},
     spelling::Canonical,
     step::{CodeMethod, StepKind},
 };
@@ -88,13 +89,6 @@ impl NumberList {
         }
         entries
     }
-}
-
-/// The apps that are subscribed to an account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subscribed {
-    pub ours: bool,
-    pub others: Arc<[AppId]>,
 }
 
 /// What is known of a list of accounts, which is read page by page.
@@ -168,6 +162,9 @@ pub trait Graph: Clone + Send + Sync + 'static {
         urgency: Urgency,
     ) -> impl Future<Output = Result<Subscribed, Failure>> + Send;
 
+    /// `GET /{app}/subscriptions`, as the app: its own webhook for WhatsApp accounts, if it has one.
+    fn app_subscription(&self) -> impl Future<Output = Result<Option<AppSubscription>, Failure>> + Send;
+
     /// `GET /{number}/whatsapp_business_profile`, at most `max_age` old; `Failure::Throttled` when the round-robin is spent.
     fn profile(
         &self,
@@ -236,13 +233,14 @@ pub trait Graph: Clone + Send + Sync + 'static {
         pin: &SecretString,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// `POST /{number}/register`.
+    /// `POST /{number}/register`. Gives back whether Meta said more than that it was done: where it leaves another PIN in
+    /// force it does, in a member whose name it does not publish.
     fn register(
         &self,
         account: &AccountId,
         number: &NumberId,
         pin: &SecretString,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    ) -> impl Future<Output = Result<bool, Failure>> + Send;
 
     /// `POST /{account}/subscribed_apps` without a body. Serialised per account, and sent only if a read right
     /// before it still lacks our app: it would erase an override.
@@ -264,6 +262,14 @@ pub trait Graph: Clone + Send + Sync + 'static {
         number: &NumberId,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
+    /// `POST /{number}/settings` with where messages are stored.
+    fn set_storage(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        region: &str,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
     /// `POST /{number}/deregister`.
     fn deregister(
         &self,
@@ -277,6 +283,34 @@ pub trait Graph: Clone + Send + Sync + 'static {
         account: &AccountId,
         number: &NumberId,
         fields: &DesiredProfile,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// `POST /{app}/subscriptions`, as the app. Meta calls the address before it answers.
+    fn set_app_webhook(
+        &self,
+        url: &str,
+        verify_token: &SecretString,
+        fields: &[String],
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// `GET /{number}/whatsapp_business_profile`, and of it only whether there is a picture; never its address.
+    fn has_picture(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        urgency: Urgency,
+    ) -> impl Future<Output = Result<bool, Failure>> + Send;
+
+    /// `POST /{app}/uploads` begins an upload,
+    /// `POST /{upload}` sends the bytes,
+    /// `GET /{upload}` says how many came where they broke off, and the rest follows, and
+    /// `POST /{number}/whatsapp_business_profile` takes the handle. All of it has half a minute.
+    fn write_picture(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        bytes: &[u8],
+        kind: PictureKind,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// `POST /{number}/username`; with `transfer` it is taken from another number of the portfolio.
@@ -302,6 +336,9 @@ pub trait Graph: Clone + Send + Sync + 'static {
     /// Whether the account of a look has the number. None, where what the look reads of accounts was not all read before, so
     /// that it would wait for a call.
     fn known(&self, look: &Look, number: &Canonical) -> Option<bool>;
+
+    /// What was last read of the apps that are subscribed to an account, however long ago. Never a call.
+    fn subscribed_known(&self, account: &AccountId) -> Option<Arc<Subscribed>>;
 
     /// Nobody needs the list of an account before it is due to be read again. It is read anew for whoever does.
     fn let_go(&self, account: &AccountId);

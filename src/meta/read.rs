@@ -17,7 +17,7 @@ use super::{
     edge::Edge,
     json,
     listing::{AccountsPage, Position},
-    port::{NumberList, Subscribed},
+    port::NumberList,
     refused::{Asker, Ground},
     wire::{self, Asked, Fields, Next},
 };
@@ -25,8 +25,8 @@ use crate::engine::{
     failure::{Failure, Refusal},
     id::{AccountId, AppId, NumberId, PlatformType},
     look::Urgency,
-    observed::{Account, Official, Profile, Username},
-    portfolio::{BusinessFacts, TokenFacts},
+    observed::{Account, Official, OtherApp, Profile, Subscribed, Username},
+    portfolio::{AppSubscription, BusinessFacts, TokenFacts},
     spelling::Canonical,
 };
 
@@ -435,8 +435,30 @@ impl GraphClient {
         let apps = self.list(call, None, |entry, _| {
             wire::subscribed_app(entry).ok_or("an app in Meta's list has no id")
         });
-        let (ours, others): (Vec<_>, Vec<_>) = apps.await?.into_iter().partition(|listed| *listed == app);
-        Ok(Subscribed { ours: !ours.is_empty(), others: others.into() })
+        let (ours, others): (Vec<_>, Vec<_>) = apps.await?.into_iter().partition(|listed| listed.id == app);
+        let mut others: Vec<_> =
+            others.into_iter().map(|listed| OtherApp { id: listed.id, name: listed.name }).collect();
+        // Meta's order means nothing.
+        others.sort_by(|a, b| a.id.cmp(&b.id));
+        let override_url = ours.iter().find_map(|listed| listed.override_url.clone());
+        Ok(Subscribed { ours: !ours.is_empty(), others: others.into(), override_url })
+    }
+
+    /// The client that calls as the app, with the app's id.
+    pub(super) fn as_app(&self) -> Result<(Self, AppId), Failure> {
+        let app = self.learnt_app().or_else(|| self.credential.app.clone());
+        let unknown = || Failure::NotSent("the app, or its secret, is not known".into());
+        self.of_app().zip(app).ok_or_else(unknown)
+    }
+
+    /// The app's own webhook for WhatsApp accounts.
+    pub(super) async fn read_app_subscription(&self) -> Result<Option<AppSubscription>, Failure> {
+        let (client, app) = self.as_app()?;
+        let call = Call::read(Edge::AppSubscriptions, None, app.as_str(), Claim::Read(Urgency::Drift));
+        let answer = client.call(&call).await.map_err(Trouble::into_failure)?;
+        let (entries, _) =
+            wire::page(&answer).ok_or_else(|| Failure::NoAnswer("Meta's answer is not a list".into()))?;
+        Ok(entries.iter().find_map(wire::app_subscription))
     }
 
     pub(super) async fn read_profile(

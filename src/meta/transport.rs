@@ -88,12 +88,19 @@ impl Transport {
     ) -> Result<reqwest::RequestBuilder, Trouble> {
         let not_sent = |what: &str| Trouble::from(Failure::NotSent(what.to_owned()));
         let mut url = self.base_url.clone();
+        // The id of an upload has a signature, which goes behind the path as it is.
+        let (node, signature) = match call.node.split_once('?') {
+            Some((node, signature)) => (node, Some(signature)),
+            None => (call.node, None),
+        };
         url.path_segments_mut()
             .map_err(|()| not_sent("the address of the Graph API takes no path"))?
             .pop_if_empty()
             .push(&self.version)
-            .extend(call.edge.segments(call.node));
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
+            .extend(call.edge.segments(node));
+        url.set_query(signature);
+        let scheme = if call.edge.is_of_upload() { "OAuth" } else { "Bearer" };
+        let mut bearer = HeaderValue::from_str(&format!("{scheme} {}", token.expose_secret()))
             .map_err(|_| not_sent("the access token holds characters that no token has"))?;
         bearer.set_sensitive(true);
         let method = if call.edge.is_write() { Method::POST } else { Method::GET };
@@ -104,6 +111,13 @@ impl Transport {
         }
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
+        }
+        if let Some((offset, bytes)) = call.bytes {
+            let rest = bytes.get(offset..).unwrap_or_default().to_vec();
+            request = request
+                .header("file_offset", offset)
+                .header(CONTENT_TYPE, "application/octet-stream")
+                .body(rest);
         }
         Ok(request)
     }

@@ -21,7 +21,7 @@ use crate::engine::{
     observed::{
         Account, Health, HealthEntity, HealthError, Number, Official, Profile, Username, WebhookConfiguration,
     },
-    portfolio::{BusinessFacts, Reachable, TokenFacts},
+    portfolio::{AppSubscription, BusinessFacts, Reachable, TokenFacts},
 };
 
 /// A text that says something.
@@ -135,8 +135,8 @@ pub const NUMBER: Fields = Fields {
         field("health_status"),
         field("webhook_configuration"),
         field("whatsapp_business_manager_messaging_limit"),
-        field(OFFICIAL_ACCOUNT),
         field("username"),
+        field(OFFICIAL_ACCOUNT),
         Asked { name: PROFILE_EXPANSION, expression: concat!("whatsapp_business_profile{", profile!(), "}") },
     ],
     suspect: Some(Suspect { name: PROFILE_EXPANSION, code: None }),
@@ -194,6 +194,15 @@ pub const REACHABLE: Fields = Fields {
 
 /// What a read of a profile asks for.
 pub const PROFILE: &str = profile!();
+
+/// The one field of a profile of which only is asked whether it is there.
+pub const PICTURE: &str = "profile_picture_url";
+
+/// Whether a profile has a picture. `None`: the answer holds no profile.
+pub fn has_picture(answer: &Value) -> Option<bool> {
+    let profile = answer.get("data")?.get(0)?;
+    Some(text(profile, PICTURE).is_some_and(|url| !url.is_empty()))
+}
 
 /// Reads one field, unless it was not asked for.
 struct Node<'a> {
@@ -254,8 +263,8 @@ pub fn number(value: &Value, refused: &BTreeSet<&'static str>) -> Option<Number>
         messaging_limit: word(value, "whatsapp_business_manager_messaging_limit"),
         account_mode: node.word("account_mode"),
         is_official: truth(value, "is_official_business_account"),
+        username: node.text("username"),
         official: node.shaped(OFFICIAL_ACCOUNT, official),
-        username: node.field("username", |value| words(value, "username").map(String::into_boxed_str)),
         is_on_biz_app: node.truth("is_on_biz_app"),
         is_pin_enabled: node.truth("is_pin_enabled"),
         health: node.health(),
@@ -350,9 +359,39 @@ pub fn reachable(value: &Value, owned: bool) -> Option<Reachable> {
 
 /// An app of the list of those that are subscribed to an account, ours or another. Its id stands inside
 /// `whatsapp_business_api_data`, or in the entry itself. An entry without an id says that the list cannot be read.
-pub fn subscribed_app(value: &Value) -> Option<AppId> {
-    let nested = value.get("whatsapp_business_api_data").and_then(|app| id(app, "id"));
-    nested.or_else(|| id(value, "id")).map(AppId::new)
+pub fn subscribed_app(value: &Value) -> Option<ListedApp> {
+    let nested = value.get("whatsapp_business_api_data").filter(|app| id(app, "id").is_some());
+    let app = nested.unwrap_or(value);
+    let short = |name: String| name.chars().take(LONGEST_NAME).collect::<String>().into();
+    Some(ListedApp {
+        id: AppId::new(id(app, "id")?),
+        name: words(app, "name").map(short),
+        override_url: words(value, "override_callback_uri").map(Into::into),
+    })
+}
+
+/// An app in the list of those that are subscribed to an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedApp {
+    pub id: AppId,
+    pub name: Option<Box<str>>,
+    /// Where it has the account's events sent, unless it is the app's own URL.
+    pub override_url: Option<std::sync::Arc<str>>,
+}
+
+/// What of an app's subscriptions is about WhatsApp accounts.
+pub const OBJECT: &str = "whatsapp_business_account";
+
+/// An entry of an app's subscriptions, if it is the one for WhatsApp accounts.
+pub fn app_subscription(value: &Value) -> Option<AppSubscription> {
+    let is_it = text(value, "object").as_deref() == Some(OBJECT);
+    is_it.then(|| AppSubscription {
+        callback_url: words(value, "callback_url"),
+        is_active: truth(value, "active"),
+        fields: items(value, "fields")
+            .filter_map(|field| words(field, "name").or_else(|| field.as_str().map(str::to_owned)))
+            .collect(),
+    })
 }
 
 /// `data` of `debug_token`. `refusal` classifies the error inside it.

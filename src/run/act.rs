@@ -59,7 +59,7 @@ async fn send<G: Graph, S: Secrets>(
     match step {
         Step::AddNumber { account, number, name } => {
             let number = graph.add_number(account, number, name).await?;
-            Ok(Accepted { number: Some(number) })
+            Ok(Accepted { number: Some(number), ..Accepted::default() })
         }
         Step::RequestCode { account, number, method, language, .. } => {
             done(graph.request_code(account, number, *method, language).await)
@@ -72,7 +72,8 @@ async fn send<G: Graph, S: Secrets>(
             done(graph.set_pin(account, number, held(materials.pin.as_ref(), "PIN")?).await)
         }
         Step::Register { account, number, .. } => {
-            done(graph.register(account, number, held(materials.pin.as_ref(), "PIN")?).await)
+            let says_more = graph.register(account, number, held(materials.pin.as_ref(), "PIN")?).await?;
+            Ok(Accepted { says_more, ..Accepted::default() })
         }
         Step::SubscribeApp { account } => done(graph.subscribe(account).await),
         Step::RouteWebhook { account, number, url, .. } => {
@@ -82,7 +83,16 @@ async fn send<G: Graph, S: Secrets>(
         Step::WriteProfile { account, number, fields } => {
             done(graph.write_profile(account, number, fields).await)
         }
+        Step::WritePicture { account, number, sum } => {
+            let read = materials.picture.as_ref().filter(|picture| picture.sum == *sum);
+            let picture =
+                read.ok_or_else(|| Failure::NotSent("the picture was not read in this pass".into()))?;
+            done(graph.write_picture(account, number, &picture.bytes, picture.kind).await)
+        }
         Step::UnrouteWebhook { account, number } => done(graph.unroute_webhook(account, number).await),
+        Step::SetStorage { account, number, region } => {
+            done(graph.set_storage(account, number, region).await)
+        }
         Step::Deregister { account, number } => done(graph.deregister(account, number).await),
         Step::ClaimUsername { account, number, username, transfer } => {
             done(graph.claim_username(account, number, username, *transfer).await)

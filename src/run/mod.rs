@@ -9,6 +9,7 @@ pub mod attempts;
 pub mod may_work;
 pub mod observe;
 pub mod pass;
+pub mod picture;
 pub mod rested;
 pub mod secret;
 pub mod unwritten;

@@ -11,19 +11,23 @@ use jiff::Timestamp;
 use crate::{
     engine::{
         assess::portfolio::needs_proof,
-        desired::{Desired, SecretKey},
+        desired::{Desired, PictureSource, SecretKey},
         failure::{Failure, Refusal},
         id::{AccountId, Fact, Field, NumberId, UsernameStatus},
         look::{AccountLook, Look, Urgency},
         observed::{
             Account, Claim, ListState, Number, Observed, Official, PortfolioState, ProcessFacts, Profile,
-            Searched, Stood, Username,
+            Searched, Stood, Subscribed, Username,
         },
+        picture::{PictureFact, PictureRead},
         portfolio::{BusinessFacts, Reachable, TokenFacts},
         step::StepKind,
     },
-    meta::port::{Clock, Graph, Listing, Subscribed},
-    run::secret::{Digits, Materials, SecretRead, Secrets, Volatile, digits_fact, token_fact},
+    meta::port::{Clock, Graph, Listing},
+    run::{
+        picture::{self, Picture},
+        secret::{Digits, Materials, SecretRead, Secrets, Volatile, digits_fact, token_fact},
+    },
 };
 
 /// How many accounts of one look are read at the same time. The budget is shared anyway; this only bounds sockets.
@@ -64,23 +68,31 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
     let Circumstances { claim, portfolio, mut process } = given;
     let begun = clock.now();
     let mut materials = Materials::default();
-    let (meta, code_secret, pin_secret, verify_token) = futures::join!(
+    let (meta, code_secret, pin_secret, verify_token, read) = futures::join!(
         read_meta(desired, look, graph),
         read_if(look.code_secret, secrets, Some(&desired.verification.code_secret)),
         read_if(look.pin_secret, secrets, Some(&desired.registration.pin_secret)),
         read_if(look.verify_token, secrets, desired.webhook.as_ref().map(|w| &w.verify_token)),
+        read_picture(look, secrets, desired.picture.as_ref()),
     );
     if meta.seen.is_some() {
         process.last_success = process.last_success.max(meta.seen);
     }
     process.stood = stood(look, &meta.search, process.stood);
+    if let Some(has_one) = meta.has_picture {
+        process.picture.shown = Some((clock.now(), has_one));
+    }
+    if let Some((source, (fact, picture))) = desired.picture.clone().zip(read) {
+        process.picture.read = Some(PictureRead { source, at: clock.now(), fact });
+        materials.picture = picture;
+    }
     let now = clock.now();
     let observed = Observed {
         claim,
         portfolio,
         account: meta.account,
         search: meta.search,
-        other_apps: meta.subscribed.known().map(|apps| apps.others.to_vec()).unwrap_or_default(),
+        other_apps: meta.subscribed.known().map(|apps| Arc::clone(&apps.others)).unwrap_or_default(),
         subscribed: meta.subscribed.map(|apps| apps.ours),
         profile: meta.profile,
         username: meta.username,
@@ -88,7 +100,7 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
         code_secret: digits_fact(Digits::Code, code_secret, &mut materials.code, |code| {
             seen.has_seen(code, now)
         }),
-        pin_secret: digits_fact(Digits::Pin, pin_secret, &mut materials.pin, |_| false),
+        pin_secret: digits_fact(Digits::Pin, pin_secret, &mut materials.pin, |pin| seen.is_pin(pin)),
         verify_token: token_fact(verify_token, &mut materials.verify_token),
         held: held(look, graph),
         attempts_unread: None,
@@ -122,12 +134,23 @@ async fn read_if<S: Secrets>(wanted: bool, secrets: &S, key: Option<&SecretKey>)
     }
 }
 
+async fn read_picture<S: Secrets>(
+    look: &Look,
+    secrets: &S,
+    source: Option<&PictureSource>,
+) -> Option<(PictureFact, Option<Picture>)> {
+    let source = source.filter(|_| look.picture)?;
+    Some(picture::checked(secrets.picture(source).await))
+}
+
 /// What Meta said in this look.
 struct FromMeta {
     account: Fact<Arc<Account>>,
     search: Vec<Searched>,
     subscribed: Fact<Subscribed>,
     profile: Fact<Profile>,
+    /// Whether the number has a picture, where that was read.
+    has_picture: Option<bool>,
     username: Fact<Username>,
     official: Fact<Official>,
     /// Begin of the oldest list, if every list could be read.
@@ -149,10 +172,21 @@ async fn read_meta<G: Graph>(desired: &Desired, look: &Look, graph: Option<&G>) 
         search.push(searched);
     }
     let profile = read_profile(look, &search, graph).await;
+    let has_picture = has_picture(look, graph).await;
     let username = read_username(look, &search, graph).await;
     let official = read_official(look, &search, graph).await;
     let seen = seen(&search);
-    FromMeta { account, search, subscribed, profile, username, official, seen }
+    FromMeta { account, search, subscribed, profile, has_picture, username, official, seen }
+}
+
+/// Only where Meta says so is there none. What it refuses to tell is asked for as seldom as what it tells.
+async fn has_picture<G: Graph>(look: &Look, graph: Option<&G>) -> Option<bool> {
+    let (number, account) = look.picture_shown.as_ref().zip(look.accounts.first())?;
+    match graph?.has_picture(&account.account, number, look.urgency).await {
+        Ok(has_one) => Some(has_one),
+        Err(Failure::NotSent(_) | Failure::Throttled(_)) => None,
+        Err(Failure::Refused(_) | Failure::NoAnswer(_) | Failure::TooLarge(_)) => Some(true),
+    }
 }
 
 /// A look counts as a success when at least one list was read whole and none failed.
@@ -292,8 +326,13 @@ pub fn fact<T>(read: Result<T, Failure>) -> Fact<T> {
     read.map_or_else(Fact::Unknown, Fact::Known)
 }
 
+/// Who needs no read of it takes what others read.
 async fn read_subscription<G: Graph>(look: &Look, graph: Option<&G>) -> Fact<Subscribed> {
-    let Some(account) = &look.subscription else { return Fact::NotAsked };
+    let Some(account) = &look.subscription else {
+        let target = look.accounts.iter().find(|wanted| wanted.facts.is_some());
+        let known = target.zip(graph).and_then(|(wanted, graph)| graph.subscribed_known(&wanted.account));
+        return known.map_or(Fact::NotAsked, |apps| Fact::Known(Subscribed::clone(&apps)));
+    };
     let Some(graph) = graph else { return Fact::Unknown(no_credential()) };
     let not_before = look
         .accounts
@@ -344,10 +383,10 @@ async fn read_username<G: Graph>(look: &Look, search: &[Searched], graph: Option
     let last = wanted.last.name.as_deref();
     let is_final = wanted.last.status == Some(UsernameStatus::Approved);
     let max_age = match entry.map(|entry| &entry.username) {
-        Some(Field::Is(name)) if last == Some(&**name) && is_final && wanted.max_age > Duration::ZERO => {
+        Some(Field::Is(name)) if last == Some(name.as_str()) && is_final && wanted.max_age > Duration::ZERO => {
             return Fact::Known(wanted.last.clone());
         }
-        Some(Field::Is(name)) if last != Some(&**name) => wanted.if_changed,
+        Some(Field::Is(name)) if last != Some(name.as_str()) => wanted.if_changed,
         Some(Field::Absent) if is_final && last.is_some() => wanted.if_changed,
         _ => wanted.max_age,
     };

@@ -32,6 +32,7 @@ use crate::engine::{
     outcome::Outcome,
     plan::{Plan, plan},
     record::{fold, intend},
+    secret::SecretFact,
     status::{Assessment, Before, Facts},
     step::{Shows, Step, StepKind},
     time::later,
@@ -328,18 +329,25 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
         volatile.forget(shell.clock.now());
         volatile.clone()
     };
-    let follows = Follows { before: &live.before, after_write: *after_write, may_add, stood: &seen.stood };
+    let picture = Some((&seen.picture, process.started));
+    let follows =
+        Follows { before: &live.before, after_write: *after_write, may_add, stood: &seen.stood, picture };
     let look = look(desired, &live.memory, claim, portfolio, follows, &shell.limits, shell.clock.now())
         .after_edit(desired, live.before.observed_generation);
     let process = ProcessFacts {
         stood: seen.stood.clone(),
+        picture: seen.picture.clone(),
         pin_not_created: seen.pin_not_created.clone(),
         ..process.clone()
     };
     let given = Circumstances { claim: claim.clone(), portfolio: portfolio.clone(), process };
     let sources = Sources { graph, secrets, clock: &*shell.clock, seen: &seen };
     let (mut observed, materials) = apart(place, observe(desired, &look, given, &sources)).await;
-    volatile.lock().unwrap_or_else(PoisonError::into_inner).stood = observed.process.stood.clone();
+    {
+        let mut volatile = volatile.lock().unwrap_or_else(PoisonError::into_inner);
+        volatile.stood = observed.process.stood.clone();
+        volatile.picture = observed.process.picture.clone();
+    }
     let (limits, now) = (&*shell.limits, shell.clock.now());
     let mut decided = plan(desired, &observed, &live.memory, limits, now);
     if decided.needs_attempts(&live.memory) {
@@ -356,6 +364,11 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
         if let Some(memory) = read.taken_over(&decided, &live.memory, &mut observed, limits, now) {
             decided = plan(desired, &observed, &memory, limits, now);
         }
+    }
+    if let (SecretFact::Present { version, .. }, Some(pin)) = (&observed.pin_secret, &materials.pin)
+        && decided.memory.marks.is_pin_of(version)
+    {
+        volatile.lock().unwrap_or_else(PoisonError::into_inner).note_pin(pin);
     }
     Decided { look, observed, materials, plan: decided }
 }

@@ -12,7 +12,7 @@ use crate::engine::{
     desired::Desired,
     id::{AccountId, Fact, NumberId},
     look::Look,
-    observed::{Account, ListState, Number, Observed},
+    observed::{Account, ListState, Number, Observed, OtherApp},
     plan::Plan,
     spelling::Canonical,
 };
@@ -23,7 +23,7 @@ pub struct Rested {
     pub account: AccountId,
     pub number: NumberId,
     pub digits: Canonical,
-    /// Beside the list and the account: whether our app is subscribed.
+    /// Beside the list and the account: which apps are subscribed.
     pub needs_subscription: bool,
     /// Beside the list, which does not show it: the number's profile.
     pub needs_profile: bool,
@@ -43,7 +43,8 @@ pub struct Shown<'a> {
     /// Every entry of the number.
     pub entries: &'a [Arc<Number>],
     pub account: &'a Account,
-    pub subscribed: Option<bool>,
+    /// Whether our app is subscribed, and which others are.
+    pub subscribed: Option<(bool, &'a [OtherApp])>,
 }
 
 /// The same for the same facts, in this process.
@@ -63,9 +64,9 @@ impl Rested {
         let entry = searched.numbers.iter().find(|entry| entry.id == number)?;
         let needs_profile = look.profile.is_some() && entry.profile.value().is_none();
         let subscribed = match &observed.subscribed {
-            Fact::NotAsked => None,
-            Fact::Known(subscribed) => Some(*subscribed),
             Fact::Unknown(_) => return None,
+            Fact::Known(ours) if look.subscription.is_some() => Some((*ours, &*observed.other_apps)),
+            Fact::NotAsked | Fact::Known(_) => None,
         };
         let account = observed.account.known()?;
         let profile = observed.profile.known().filter(|_| needs_profile).map(digest);

@@ -3,15 +3,24 @@
 //! A fact tells of a Secret whether it is there and well-formed. Its value never becomes part of a fact. Where
 //! Secrets come from is not known here.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    hash::{BuildHasher, RandomState},
+    sync::LazyLock,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::attempts::Keeping;
+use super::{
+    attempts::Keeping,
+    picture::{Picture, PictureBytes},
+};
 use crate::engine::{
-    desired::SecretKey,
+    desired::{PictureSource, SecretKey},
     observed::Stood,
+    picture::PictureFacts,
     secret::{SecretFact, SecretVersion},
 };
 
@@ -38,9 +47,12 @@ pub enum SecretRead {
     },
 }
 
-/// Secrets of one namespace, by name.
+/// Secrets of one namespace, by name, and what else stands beside a channel.
 pub trait Secrets: Send + Sync {
     fn read(&self, key: &SecretKey) -> impl Future<Output = SecretRead> + Send;
+
+    /// Reads a picture from where its source says, and no more of it than may be uploaded.
+    fn picture(&self, source: &PictureSource) -> impl Future<Output = PictureBytes> + Send;
 
     /// Creates the PIN Secret with a random PIN; whoever finds one there reads it.
     fn create_pin(&self, key: &SecretKey) -> impl Future<Output = Result<(), String>> + Send;
@@ -52,6 +64,7 @@ pub struct Materials {
     pub code: Option<SecretString>,
     pub pin: Option<SecretString>,
     pub verify_token: Option<SecretString>,
+    pub picture: Option<Picture>,
 }
 
 /// What passes over a channel remember in memory only.
@@ -62,10 +75,14 @@ pub struct Volatile {
     values: Vec<(SecretString, Timestamp)>,
     /// What looks showed until now.
     pub(super) stood: Stood,
+    /// What they showed of the picture.
+    pub(super) picture: PictureFacts,
     /// When a status was last written for changed facts alone.
     pub(super) facts_written: Option<Timestamp>,
     /// Which attempts are known to be kept beside the channel.
     pub(super) keeping: Keeping,
+    /// The PIN that Meta was last given or found with, as a number that means nothing outside of this process.
+    pin: Option<u64>,
     /// Why the Secret with the PIN could not be created, in the words of the cluster.
     pub(super) pin_not_created: Option<Box<str>>,
 }
@@ -91,24 +108,42 @@ impl Volatile {
         self.values.iter().any(|(kept, until)| *until > now && same(kept, value))
     }
 
-    /// Whether it holds nothing that the next pass would miss. That attempts are kept is looked up again.
+    /// Remembers the PIN that counts.
+    pub fn note_pin(&mut self, pin: &SecretString) {
+        self.pin = Some(sum(pin));
+    }
+
+    /// Whether this is the PIN that counts. Not after a restart: then the version of the Secret alone decides.
+    pub fn is_pin(&self, pin: &SecretString) -> bool {
+        self.pin == Some(sum(pin))
+    }
+
+    /// Whether it holds nothing that the next pass would miss. That attempts are kept is looked up again, and a PIN that is
+    /// sent once more changes nothing.
     pub fn is_spare(&self, now: Timestamp) -> bool {
-        let Self { values, stood, facts_written, keeping: _, pin_not_created } = self;
+        let Self { values, stood, picture, facts_written, keeping: _, pin: _, pin_not_created } = self;
         values.iter().all(|(_, until)| *until <= now)
             && *stood == Stood::default()
+            && *picture == PictureFacts::default()
             && facts_written.is_none()
             && pin_not_created.is_none()
     }
 
     /// Whether it holds nothing at all.
     pub fn is_empty(&self, now: Timestamp) -> bool {
-        self.is_spare(now) && self.keeping == Keeping::default()
+        self.is_spare(now) && self.keeping == Keeping::default() && self.pin.is_none()
     }
 
     /// Drops what is older than its code's life, which is as long as a value is kept.
     pub(super) fn forget(&mut self, now: Timestamp) {
         self.values.retain(|(_, until)| *until > now);
     }
+}
+
+/// Six digits could be found from a plain digest, so the key is random, and both stay in this process.
+fn sum(pin: &SecretString) -> u64 {
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    KEY.hash_one(pin.expose_secret())
 }
 
 fn same(a: &SecretString, b: &SecretString) -> bool {
@@ -208,6 +243,13 @@ pub(super) fn token_fact(read: Option<SecretRead>, material: &mut Option<SecretS
     }
 }
 
+/// The fact about a verify token that is read by itself, and the token where it can be used.
+pub fn verify_token(read: SecretRead) -> (SecretFact, Option<SecretString>) {
+    let mut token = None;
+    let fact = token_fact(Some(read), &mut token);
+    (fact, token)
+}
+
 /// The fact about a Secret that may hold any token, and version and value beside it when they can be used.
 pub fn credential_fact(read: SecretRead) -> (SecretFact, Option<(SecretVersion, SecretString)>) {
     match read {
@@ -302,6 +344,17 @@ mod tests {
             volatile.remember(&SecretString::from(format!("{n:06}")), at(1), life);
         }
         assert!(volatile.values.len() <= VALUES_KEPT);
+    }
+
+    #[test]
+    fn the_pin_that_counts_is_known_again_and_no_other() {
+        let [pin, other] = ["482913", "775533"].map(SecretString::from);
+        let mut volatile = Volatile::default();
+        assert!(!volatile.is_pin(&pin), "nothing is known after a start");
+        volatile.note_pin(&pin);
+        assert!(volatile.is_pin(&pin) && !volatile.is_pin(&other));
+        volatile.note_pin(&other);
+        assert!(!volatile.is_pin(&pin) && volatile.is_pin(&other));
     }
 
     #[test]

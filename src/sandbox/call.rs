@@ -13,6 +13,8 @@ use url::form_urlencoded;
 use super::envelope::Refusal;
 use super::field::{self, Field};
 
+/// How the id of an upload begins.
+pub(super) const UPLOAD: &str = "upload:";
 /// The newest version that there is.
 const NEWEST: u32 = 26;
 /// Versions and the last second of their use.
@@ -41,6 +43,17 @@ pub(super) struct Call {
     pub(super) proof: Option<String>,
     pub(super) host: String,
     pub(super) if_none_match: Option<String>,
+    /// A part of a file.
+    #[serde(default)]
+    pub(super) part: Option<Part>,
+}
+
+/// A part of a file that is uploaded.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Part {
+    pub(super) bytes: Vec<u8>,
+    /// How much of the file came before, as the client says.
+    pub(super) offset: Option<usize>,
 }
 
 impl Call {
@@ -64,7 +77,13 @@ impl Call {
         let body = request.body();
         let mut unreadable = false;
         let content_type = text(header::CONTENT_TYPE).unwrap_or_default();
-        if content_type.starts_with("application/x-www-form-urlencoded") {
+        let is_upload = path.first().is_some_and(|part| part.starts_with(UPLOAD));
+        let offset = || request.headers().get("file_offset")?.to_str().ok()?.parse().ok();
+        let part = (is_upload && request.method() == "POST")
+            .then(|| Part { bytes: body.to_vec(), offset: offset() });
+        if is_upload {
+            // The body is the file.
+        } else if content_type.starts_with("application/x-www-form-urlencoded") {
             add(body);
         } else if !body.is_empty() {
             match serde_json::from_slice(body) {
@@ -72,8 +91,10 @@ impl Call {
                 _ => unreadable = true,
             }
         }
+        // An upload wants another word before the token.
+        let scheme = if is_upload { "OAuth " } else { "Bearer " };
         let bearer =
-            text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ").map(str::to_owned));
+            text(header::AUTHORIZATION).and_then(|value| value.strip_prefix(scheme).map(str::to_owned));
         let token = bearer.or_else(|| params.get("access_token").and_then(Value::as_str).map(str::to_owned));
         Self {
             method: request.method().as_str().to_owned(),
@@ -85,6 +106,7 @@ impl Call {
             proof: proof.map(|(_, proof)| proof.into_owned()),
             host: text(header::HOST).unwrap_or_else(|| "graph.facebook.com".to_owned()),
             if_none_match: text(header::IF_NONE_MATCH),
+            part,
         }
     }
 

@@ -109,6 +109,7 @@ pub(super) struct Refusal {
     details: Option<String>,
     user: Option<UserText>,
     kind: &'static str,
+    is_of_upload: bool,
 }
 
 impl Refusal {
@@ -120,6 +121,7 @@ impl Refusal {
             details: None,
             user: None,
             kind: "OAuthException",
+            is_of_upload: false,
         }
     }
 
@@ -168,12 +170,22 @@ impl Refusal {
         self
     }
 
+    /// In the shape that uploads have for the bytes.
+    pub(super) fn upload(mut self) -> Self {
+        self.is_of_upload = true;
+        self
+    }
+
     pub(super) fn status(&self) -> u16 {
         http_status(self.code)
     }
 
     /// The body of the answer.
     pub(super) fn envelope(&self, switches: &Switches, locale: &str, trace: &str) -> Value {
+        if self.is_of_upload {
+            let message = self.details.as_ref().unwrap_or(&self.message);
+            return json!({"debug_info": {"retriable": false, "type": self.kind, "message": message}});
+        }
         let mut error = Map::new();
         let message = if self.kind == "GraphMethodException" {
             self.message.clone()

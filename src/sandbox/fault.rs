@@ -151,6 +151,11 @@ pub enum FaultKind {
         /// Virtual seconds.
         secs: u64,
     },
+    /// The connection breaks when so much of a part of a file has come.
+    BrokenUpload {
+        /// Bytes.
+        bytes: usize,
+    },
     /// No answer comes, and the call is carried out only after that time.
     DelayedEffect {
         /// Virtual seconds.
@@ -242,6 +247,7 @@ impl FaultKind {
             Self::TruncatedBody => "truncatedBody",
             Self::HugeBody { .. } => "hugeBody",
             Self::LateEffect { .. } => "lateEffect",
+            Self::BrokenUpload { .. } => "brokenUpload",
             Self::DelayedEffect { .. } => "delayedEffect",
         }
     }

@@ -130,6 +130,21 @@ impl State {
             (Target::Portfolio(id), edge, "GET") => {
                 self.read_portfolio(&view, call, &caller, id, edge).map(Next::Body)
             }
+            (Target::App(id), Some("subscriptions"), "GET" | "POST") => {
+                // Meta takes the app's own token alone.
+                if caller.token.kind != "APP" || caller.app.id != *id {
+                    return Err(Refusal::permission("This method must be called with an app access token"));
+                }
+                match call.method.as_str() {
+                    "GET" => Ok(Next::Body(app_subscriptions(&caller.app))),
+                    _ => self.set_app_webhook(call, &caller.app),
+                }
+            }
+            (Target::App(id), Some("uploads"), "POST") => {
+                self.start_upload(call, &caller, id).map(Next::Body)
+            }
+            (Target::Upload(id), None, "GET") => self.upload_offset(call, &caller, id).map(Next::Body),
+            (Target::Upload(id), None, "POST") => self.take_part(call, &caller, id).map(Next::Body),
             (Target::Account(_) | Target::Number(_), _, _) => {
                 need(&caller, "whatsapp_business_management")?;
                 match read(&view, call, target) {
@@ -391,6 +406,17 @@ fn read(view: &View<'_>, call: &Call, target: &Target) -> Option<Result<Value, R
         }
         _ => None,
     }
+}
+
+/// What an app has subscribed to for itself.
+fn app_subscriptions(app: &App) -> Value {
+    let fields = app.messages_field.then_some("messages").into_iter();
+    let fields = fields.chain(app.other_fields.iter().map(String::as_str));
+    let fields: Vec<Value> = fields.map(|name| json!({"name": name, "version": "v25.0"})).collect();
+    let entry = app.callback_url.as_ref().map(|url| {
+        json!({"object": "whatsapp_business_account", "callback_url": url, "active": !app.webhook_off, "fields": fields})
+    });
+    json!({"data": entry.into_iter().collect::<Vec<_>>()})
 }
 
 fn paging(call: &Call) -> Paging {

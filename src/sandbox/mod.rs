@@ -46,6 +46,7 @@ mod simulation;
 mod spelling;
 mod state;
 mod switch;
+mod upload;
 mod webhook;
 mod world;
 mod write;

@@ -82,6 +82,8 @@ pub struct Number {
     pub profile: Profile,
     /// The two-step PIN, which Meta never shows.
     pub pin: Option<String>,
+    /// Where its messages are stored, if that was set.
+    pub storage_region: Option<String>,
     /// When ownership was proven.
     pub verified: Option<Timestamp>,
     /// When the current name was approved, until it is registered.
@@ -208,6 +210,7 @@ impl Number {
             webhook: Override::default(),
             profile: Profile::default(),
             pin: None,
+            storage_region: None,
             verified: None,
             name_approved: None,
             new_name_approved: None,
@@ -585,13 +588,30 @@ impl Number {
         Ok(())
     }
 
+    /// Sets where messages are stored, which only a number takes that is not registered.
+    pub(super) fn set_storage(&mut self, status: &str, region: &str) -> Result<(), Refusal> {
+        if self.is_coexisting() {
+            return Err(not_for_app());
+        }
+        if self.is_registered() {
+            return Err(Refusal::invalid(
+                "storage_configuration can be set only while the number is not registered",
+            ));
+        }
+        if status != "IN_COUNTRY_STORAGE_ENABLED" || !REGIONS.contains(&region) {
+            return Err(Refusal::invalid("storage_configuration is not one of the known values"));
+        }
+        self.storage_region = Some(region.to_owned());
+        Ok(())
+    }
+
     /// Says whether the PIN may be replaced, which needs no old one.
     pub(super) fn check_new_pin(&self, pin: &str, switches: &Switches) -> Result<(), Refusal> {
         if self.is_coexisting() {
             return Err(not_for_app());
         }
-        if !is_pin(pin) {
-            return Err(Refusal::invalid("pin must be six digits"));
+        if !is_pin(pin) || is_simple(pin) {
+            return Err(Refusal::invalid("pin must be six digits, and not too simple").subcode(2_388_092));
         }
         if !self.is_registered() && !switches.pin_on_unregistered {
             return Err(Refusal::new(133_010, "Phone number not registered"));
@@ -664,6 +684,15 @@ pub(super) fn certificate(text: UserText) -> Refusal {
 /// A PIN is six digits.
 pub(super) fn is_pin(text: &str) -> bool {
     text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Countries in which messages are stored.
+const REGIONS: &[&str] =
+    &["AU", "ID", "IN", "JP", "SG", "KR", "DE", "CH", "GB", "BR", "BH", "ZA", "AE", "CA"];
+
+/// One digit six times.
+fn is_simple(pin: &str) -> bool {
+    pin.bytes().all(|byte| pin.as_bytes().first() == Some(&byte))
 }
 
 /// A display name has 2 to 75 characters.

@@ -87,3 +87,12 @@ pub struct Profile {
     /// How often a picture was set; the signed URL differs at every read.
     pub pictures: u64,
 }
+
+/// A file, or as much of it as came.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Upload {
+    pub(super) app: String,
+    pub(super) length: usize,
+    pub(super) signature: String,
+    pub(super) bytes: Vec<u8>,
+}

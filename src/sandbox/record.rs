@@ -63,6 +63,13 @@ pub enum What {
         /// The number.
         digits: String,
     },
+    /// Where messages are stored was set.
+    StorageSet {
+        /// The number.
+        digits: String,
+        /// The country.
+        region: String,
+    },
     /// A name went into review after the number was added.
     NameSubmitted {
         /// The number.
@@ -90,6 +97,20 @@ pub enum What {
         target: String,
         /// Where to.
         url: Option<String>,
+    },
+    /// An app was given a webhook of its own.
+    AppWebhookSet {
+        /// The app.
+        app: String,
+        /// Where it goes.
+        url: String,
+    },
+    /// A picture was set.
+    PictureSet {
+        /// The number.
+        digits: String,
+        /// SHA-256 of its bytes, in hex.
+        sha256: String,
     },
     /// A username was claimed.
     UsernameClaimed {

@@ -39,7 +39,7 @@ use super::webhook;
 /// Marks an answer that must not reach the client.
 pub const LOST_HEADER: &str = "x-sandbox-lost";
 /// A body larger than this is no call.
-const MAX_REQUEST: usize = 4 * 1024 * 1024;
+const MAX_REQUEST: usize = 8 * 1024 * 1024;
 /// How long calls may end after a stop.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -131,6 +131,14 @@ impl Sandbox {
                     ));
                 }
                 FaultKind::Throttle { code, minutes } => self.state().throttle(call, target, *code, *minutes),
+                FaultKind::BrokenUpload { bytes } => {
+                    let mut call = call.clone();
+                    if let Some(part) = &mut call.part {
+                        part.bytes.truncate(*bytes);
+                    }
+                    self.state().handle(&call, target, &[]);
+                    return None;
+                }
                 FaultKind::DelayedEffect { secs } => {
                     self.state().delay(call, target, *secs);
                     return None;

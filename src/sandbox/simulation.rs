@@ -106,6 +106,15 @@ impl Sandbox {
         self.state().world.apps.insert(app.id.clone(), app);
     }
 
+    /// Subscribes an app of somebody else to an account, as only that app can. False: there is no such account.
+    pub fn subscribe(&self, account: &str, app: App) -> bool {
+        let mut state = self.state();
+        let Some(account) = state.world.accounts.get_mut(account) else { return false };
+        account.subscriptions.entry(app.id.clone()).or_default();
+        state.world.apps.insert(app.id.clone(), app);
+        true
+    }
+
     /// Adds or replaces a token.
     pub fn add_token(&self, value: &str, token: Token) {
         self.state().world.tokens.insert(value.to_owned(), token);
@@ -248,6 +257,11 @@ impl Sandbox {
     /// Switches two-step verification off, as an admin does by hand.
     pub fn disable_pin(&self, digits: &str) -> bool {
         self.with_number(digits, |number, _| number.pin = None)
+    }
+
+    /// Takes the picture of a number away, as Meta does at times.
+    pub fn lose_picture(&self, digits: &str) -> bool {
+        self.with_number(digits, |number, _| number.profile.pictures = 0)
     }
 
     /// Deregisters a number, as another partner of it may at any time; name, history and PIN remain. False where no such

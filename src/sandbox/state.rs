@@ -1,17 +1,18 @@
 //! Everything the sandbox remembers, and what a call is about.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::budget::Budget;
-use super::call::Call;
+use super::call::{Call, UPLOAD};
 use super::clock::{Clock, after_secs};
 use super::envelope::Refusal;
 use super::fault::{Fault, FaultKind, Injected, Subject};
 use super::options::Options;
+use super::part::Upload;
 use super::random::Dice;
 use super::record::{CallRecord, Effect, What};
 use super::switch::MissingObject;
@@ -34,6 +35,11 @@ pub(super) struct State {
     faults: Vec<Injected>,
     fault_serial: u64,
     next_id: u64,
+    /// Files that are uploaded, by the path of their session, and those that came whole, by handle.
+    #[serde(default)]
+    pub(super) uploads: BTreeMap<String, Upload>,
+    #[serde(default)]
+    pub(super) handles: BTreeMap<String, Upload>,
     /// Calls that a fault holds back.
     #[serde(default)]
     pub(super) delayed: Vec<Delayed>,
@@ -61,8 +67,10 @@ pub(super) enum Target {
     DebugToken,
     Me,
     Portfolio(String),
+    App(String),
     Account(String),
     Number(String),
+    Upload(String),
     Unknown,
 }
 
@@ -89,6 +97,7 @@ pub(super) struct Handshake {
 /// What changes once it did.
 pub(super) enum Then {
     Account { account: String, app: String, callback: String },
+    App { app: String, callback: String, fields: BTreeSet<String> },
     Number { id: String, change: Box<NumberChange> },
 }
 
@@ -115,6 +124,8 @@ impl State {
             faults: Vec::new(),
             fault_serial: 0,
             next_id: 0,
+            uploads: BTreeMap::new(),
+            handles: BTreeMap::new(),
             delayed: Vec::new(),
             moment: None,
             calls: VecDeque::new(),
@@ -149,6 +160,8 @@ impl State {
         match call.path.first().map(String::as_str) {
             Some("debug_token") => Target::DebugToken,
             Some("me") => Target::Me,
+            Some(id) if id.starts_with(UPLOAD) => Target::Upload(id.to_owned()),
+            Some(id) if self.world.apps.contains_key(id) => Target::App(id.to_owned()),
             Some(id) if self.world.portfolios.contains_key(id) => Target::Portfolio(id.to_owned()),
             Some(id) if self.world.accounts.contains_key(id) => Target::Account(id.to_owned()),
             Some(id) if self.world.numbers.contains_key(id) => Target::Number(id.to_owned()),
@@ -266,8 +279,10 @@ pub(super) fn edge<'a>(call: &'a Call, target: &Target) -> &'a str {
         (Target::Me, _) => "me",
         (_, Some(edge)) => edge,
         (Target::Portfolio(_), None) => "business",
+        (Target::App(_), None) => "app",
         (Target::Account(_), None) => "waba",
         (Target::Number(_), None) => "phone",
+        (Target::Upload(_), None) => "upload",
         (Target::Unknown, None) => "unknown",
     }
 }
@@ -278,8 +293,10 @@ pub(super) fn template(call: &Call, target: &Target) -> String {
         Target::DebugToken => "debug_token",
         Target::Me => "me",
         Target::Portfolio(_) => "{business}",
+        Target::App(_) => "{app}",
         Target::Account(_) => "{waba}",
         Target::Number(_) => "{phone}",
+        Target::Upload(_) => "{upload}",
         Target::Unknown => "{unknown}",
     };
     match call.path.get(1) {

@@ -297,6 +297,8 @@ pub struct Switches {
     pub dead_token_inspects_itself: bool,
     /// The profile of an unregistered number may be written; else 133010.
     pub profile_on_unregistered: bool,
+    /// A write of an app's webhook takes away the fields that it does not name; else it adds those that it names.
+    pub app_fields_are_replaced: bool,
     /// Empty texts and lists clear a profile field; else a plain 100.
     pub profile_clears: bool,
     /// Websites come back with a trailing slash.
@@ -365,6 +367,7 @@ impl Default for Switches {
             missing_object: MissingObject::default(),
             dead_token_inspects_itself: true,
             profile_on_unregistered: true,
+            app_fields_are_replaced: false,
             profile_clears: true,
             websites_normalised: true,
             next_holds_token: false,

@@ -322,6 +322,10 @@ pub struct App {
     pub callback_url: Option<String>,
     /// The app has subscribed to the field `messages`, which an override needs.
     pub messages_field: bool,
+    /// The other webhook fields that it has subscribed to.
+    pub other_fields: BTreeSet<String>,
+    /// Meta sends nothing to its callback.
+    pub webhook_off: bool,
     /// Where it may only reach accounts of one portfolio: no advanced access.
     pub only_portfolio: Option<String>,
     /// Its share of the platform limit is 200 calls an hour for each.
@@ -343,6 +347,8 @@ impl App {
             require_proof: false,
             callback_url: Some(format!("https://hooks.example.org/{id}")),
             messages_field: true,
+            other_fields: BTreeSet::new(),
+            webhook_off: false,
             only_portfolio: None,
             daily_active_users: 50,
             refused_fields: BTreeSet::new(),

@@ -3,6 +3,8 @@
 //! Everything is checked before anything changes. What a write changes may show late,
 //! each field by its own.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use jiff::{SignedDuration, Timestamp};
@@ -80,7 +82,10 @@ impl State {
                         Ok(if keeps_pin { Next::Body(kept) } else { done })
                     }
                     Some("deregister") => self.deregister(id).map(|()| done),
-                    Some("whatsapp_business_profile") => self.write_profile(call, id).map(|()| done),
+                    Some("settings") => self.write_settings(call, id).map(|()| done),
+                    Some("whatsapp_business_profile") => {
+                        self.write_profile(call, id, &caller.app).map(|()| done)
+                    }
                     Some(_) => Err(self.unsupported(call)),
                 }
             }
@@ -104,6 +109,23 @@ impl State {
                     .map_or_else(|| json!({}), |found| self.view(&App::default()).subscriptions(found));
                 body["success"] = json!(true);
                 body
+            }
+            Then::App { app, callback, fields } => {
+                let replaces = self.options.switches.app_fields_are_replaced;
+                if let Some(app) = self.world.apps.get_mut(&app) {
+                    if replaces {
+                        (app.messages_field, app.other_fields) = (false, BTreeSet::new());
+                    }
+                    for field in fields {
+                        match field.as_str() {
+                            "messages" => app.messages_field = true,
+                            _ => drop(app.other_fields.insert(field)),
+                        }
+                    }
+                    (app.callback_url, app.webhook_off) = (Some(callback.clone()), false);
+                }
+                self.effect(What::AppWebhookSet { app, url: callback });
+                json!({"success": true})
             }
             Then::Number { id, change } => {
                 self.apply(&id, *change);
@@ -430,6 +452,19 @@ impl State {
         Ok(())
     }
 
+    /// One feature for each call.
+    fn write_settings(&mut self, call: &Call, id: &str) -> Result<(), Refusal> {
+        let storage = call.nested("storage_configuration");
+        let storage = storage.ok_or_else(|| Refusal::invalid("storage_configuration is required"))?;
+        let text = |key: &str| storage.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (status, region) = (text("status"), text("data_localization_region"));
+        self.change_number(id, |number| number.set_storage(&status, &region))
+            .unwrap_or_else(|| Err(self.unsupported(call)))?;
+        let digits = self.digits(id);
+        self.effect(What::StorageSet { digits, region });
+        Ok(())
+    }
+
     fn post_number(&mut self, call: &Call, id: &str, app: &App) -> Result<Next, Refusal> {
         let Some(number) = self.world.numbers.get(id) else { return Err(self.unsupported(call)) };
         let mut change = NumberChange::default();
@@ -534,7 +569,26 @@ impl State {
         Ok(Next::Body(json!({"success": true})))
     }
 
-    fn write_profile(&mut self, call: &Call, id: &str) -> Result<(), Refusal> {
+    /// Checks a webhook of an app's own, which its address has to confirm.
+    pub(super) fn set_app_webhook(&mut self, call: &Call, app: &App) -> Result<Next, Refusal> {
+        if call.required("object")? != "whatsapp_business_account" {
+            return Err(Refusal::invalid("object is not one that is simulated"));
+        }
+        let url = call.required("callback_url")?;
+        let parsed = url::Url::parse(&url).map_err(|_| Refusal::invalid("callback_url is not a URL"))?;
+        if !(parsed.scheme() == "https" || super::webhook::is_loopback(&parsed)) {
+            return Err(Refusal::invalid("callback_url must be https"));
+        }
+        let verify_token = call.required("verify_token")?;
+        let fields = match call.nested("fields") {
+            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            _ => call.required("fields")?.split(',').map(str::to_owned).collect(),
+        };
+        let then = Then::App { app: app.id.clone(), callback: url.clone(), fields };
+        Ok(Next::Handshake(Handshake { url, verify_token, then }))
+    }
+
+    fn write_profile(&mut self, call: &Call, id: &str, app: &App) -> Result<(), Refusal> {
         if call.required("messaging_product")? != "whatsapp" {
             return Err(Refusal::invalid("messaging_product must be whatsapp"));
         }
@@ -583,11 +637,16 @@ impl State {
             }
             profile.vertical = Some(vertical).filter(|vertical| !vertical.is_empty());
         }
-        if call.text("profile_picture_handle").is_some() {
+        let picture =
+            call.text("profile_picture_handle").map(|handle| self.picture(app, &handle)).transpose()?;
+        if picture.is_some() {
             profile.pictures += 1;
         }
         self.change_number(id, |number| number.profile = profile);
         let digits = self.digits(id);
+        if let Some(sha256) = picture {
+            self.effect(What::PictureSet { digits: digits.clone(), sha256 });
+        }
         self.effect(What::ProfileWritten { digits });
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::{
         assess::first,
         condition::{Condition, Truth},
         condition_type::ConditionType,
-        desired::{Desired, SecretKey},
+        desired::{Desired, PictureSource, SecretKey},
         limits::Limits,
         memory::{Ledger, Memory},
         reason::Reason,
@@ -26,6 +26,7 @@ use crate::{
     run::{
         attempts::{Attempts, AttemptsRead},
         pass::{Live, ReadError, Record, Records, WriteError},
+        picture::{PictureBytes, png},
         secret::{SecretRead, Secrets},
     },
 };
@@ -34,6 +35,8 @@ use super::VirtualClock;
 
 /// The PIN that is created where there is none.
 const PIN: &str = "482913";
+/// Pixels of a side of a picture.
+const SIDE: u32 = 640;
 
 /// What status says, read back as the operator reads it.
 #[derive(Clone, Debug)]
@@ -112,6 +115,8 @@ struct State {
     revision: u64,
     channels: BTreeMap<String, Stored>,
     secrets: BTreeMap<String, Secret>,
+    /// What is where pictures come from; without an entry, a picture that Meta takes.
+    pictures: BTreeMap<PictureSource, PictureBytes>,
     /// As they stand beside the channels, by the digits of the number.
     attempts: BTreeMap<String, String>,
 }
@@ -303,6 +308,16 @@ impl Cluster {
         }
     }
 
+    /// Puts bytes where a picture comes from.
+    pub fn put_picture(&self, source: &PictureSource, there: PictureBytes) {
+        self.state().pictures.insert(source.clone(), there);
+    }
+
+    /// One read.
+    pub fn read_picture(&self, source: &PictureSource) -> PictureBytes {
+        self.state().pictures.get(source).cloned().unwrap_or_else(|| PictureBytes::Found(png(SIDE, SIDE)))
+    }
+
     /// The version of a Secret that can be read.
     pub fn secret_version(&self, name: &str) -> Option<SecretVersion> {
         match self.state().secrets.get(name)? {
@@ -374,6 +389,10 @@ pub struct Drawer(pub Arc<Cluster>);
 impl Secrets for Drawer {
     async fn read(&self, key: &SecretKey) -> SecretRead {
         self.0.read_secret(key)
+    }
+
+    async fn picture(&self, source: &PictureSource) -> PictureBytes {
+        self.0.read_picture(source)
     }
 
     async fn create_pin(&self, key: &SecretKey) -> Result<(), String> {

@@ -146,6 +146,12 @@ async fn a_lease_says_which_of_the_pods_works() {
         );
     }
 
+    let shard = render(plane, json!({ "watchLabelSelector": "tier in (a,b),team" })).await;
+    let args = &of_kind(&shard, "Deployment").next().expect("a Deployment")["spec"]["template"]["spec"]["containers"]
+        [0]["args"];
+    let selector = json!("--watch-label-selector=tier in (a,b),team");
+    assert!(args.as_array().is_some_and(|args| args.contains(&selector)), "{args}");
+
     let alone = render(plane, json!({ "replicas": 1, "leaderElection": { "enabled": false } })).await;
     let spec = &of_kind(&alone, "Deployment").next().expect("a Deployment")["spec"];
     assert_eq!((&spec["replicas"], &spec["strategy"]), (&json!(1), &json!({ "type": "Recreate" })));

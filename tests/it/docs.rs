@@ -20,6 +20,8 @@ const PAGES: &[&str] = &[
     "docs/cli.md",
     "docs/doctor.md",
     "docs/import.md",
+    "docs/others.md",
+    "docs/picture.md",
     "docs/policy.md",
     "docs/sandbox.md",
 ];

@@ -111,6 +111,18 @@ fn status(edge: &str) -> Vec<Fault> {
 const STATES: &[State] = &[
     State { name: "all-well", code: 0, link: None, change: |_| {}, faults: none },
     State {
+        name: "other-apps",
+        code: 0,
+        link: None,
+        change: |world| {
+            for (id, name) in [("200000000000008", "Acme CRM"), ("200000000000009", "Old Partner")] {
+                world.apps.insert(id.to_owned(), App::new(id, name));
+                account(world).subscriptions.entry(id.to_owned()).or_default();
+            }
+        },
+        faults: none,
+    },
+    State {
         name: "token-revoked",
         code: 3,
         link: Some("Token"),

@@ -60,6 +60,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("twin", &["axum", "clap", "k8s_openapi", "kube", "reqwest", "schemars"]),
     ("sandbox", &["clap", "k8s_openapi", "kube", "schemars"]),
     ("telemetry", &["clap", "kube", "reqwest"]),
+    ("fetch", &["axum", "clap", "k8s_openapi", "kube", "schemars", "secrecy"]),
     ("escape", &["axum", "clap", "k8s_openapi", "kube", "reqwest", "schemars", "tokio", "tracing"]),
 ];
 

@@ -36,6 +36,7 @@ mod readme;
 mod remedies;
 mod rig;
 mod sandbox;
+mod shards;
 mod stored;
 mod tenants;
 mod terms;

@@ -263,7 +263,7 @@ impl Rig {
     }
 
     /// Merges into one object, as an edit would.
-    async fn merge(&self, kind: &str, name: &str, patch: &Value) {
+    pub async fn merge(&self, kind: &str, name: &str, patch: &Value) {
         let (strict, patch) = (PatchParams::default().validation_strict(), Patch::Merge(patch));
         let merged = self.api(kind, &self.namespace).patch(name, &strict, &patch).await;
         merged.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));

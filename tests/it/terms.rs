@@ -45,7 +45,10 @@ impl Replica {
         let (told, may_work) = watch::channel(MayWork::No);
         let (health, stop) = (Health::waiting_for([]), CancellationToken::new());
         let options = controller::Options {
-            namespaces: vec![rig.namespace.clone()],
+            watched: controller::Watched {
+                namespaces: vec![rig.namespace.clone()],
+                ..controller::Watched::default()
+            },
             limits,
             concurrency: 4,
             instance: None,

@@ -13,8 +13,8 @@ use crate::api::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelSpec};
 use crate::engine::{
     desired::{
         CodeRequest, Connection, Deletion, DeletionPolicy, Desired, DesiredProfile, DriftPolicy, Management,
-        OfficialApplication, PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Username,
-        Verification, VerificationMethod, Webhook, WhileNameInReview,
+        OfficialApplication, PictureSource, PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey,
+        Username, Verification, VerificationMethod, Webhook, WhileNameInReview,
     },
     id::AccountId,
     phone::E164,
@@ -49,6 +49,10 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
             callback_url: https(&webhook.callback_url)?,
             verify_token: secret_key(&webhook.verify_token_secret_ref),
         }),
+        None => None,
+    };
+    let picture = match spec.profile.as_ref().and_then(|profile| profile.picture_ref.as_ref()) {
+        Some(reference) => Some(picture(reference)?),
         None => None,
     };
     let code_secret = verification
@@ -98,6 +102,9 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
         },
         registration: Registration {
             pin_secret,
+            is_pin_named: registration.pin_secret_ref.is_some(),
+            storage_region: registration.storage_region.and_then(region),
+            may_move: spec.acknowledge.contains(&v1::Acknowledgement::ReregisterForStorageRegion),
             pin_policy: match registration.pin_policy {
                 None | Some(v1::PinPolicy::Keep) => PinPolicy::Keep,
                 Some(v1::PinPolicy::Overwrite) => PinPolicy::Overwrite,
@@ -108,6 +115,7 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
             },
         },
         profile: spec.profile.as_ref().map(profile).unwrap_or_default(),
+        picture,
         time_zone: spec.time_zone.clone(),
         webhook,
         username: spec.username.as_ref().map(|name| Username {
@@ -117,6 +125,7 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
         official: spec.official_business_account.as_ref().map(official),
         ready_when: match spec.ready_when {
             None | Some(v1::ReadyWhen::Registered) => ReadyWhen::Registered,
+            Some(v1::ReadyWhen::Operational) => ReadyWhen::Operational,
             Some(v1::ReadyWhen::NameApproved) => ReadyWhen::NameApproved,
             Some(v1::ReadyWhen::FullyVerified) => ReadyWhen::FullyVerified,
         },
@@ -134,6 +143,11 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
         name,
         namespace,
     })
+}
+
+/// Meta's word.
+fn region(region: v1::StorageRegion) -> Option<String> {
+    Some(serde_json::to_value(region).ok()?.as_str()?.to_owned())
 }
 
 fn deletion(object: &WhatsAppChannel) -> Deletion {
@@ -188,6 +202,29 @@ fn https(url: &str) -> Result<String, SpecInvalid> {
                 .into(),
         remedy: "write it as in https://bot.acme.example/wa",
     })
+}
+
+/// As the rules `one_picture` and `picture_url` of the schema have it.
+fn picture(of: &v1::PictureRef) -> Result<PictureSource, SpecInvalid> {
+    match (&of.config_map_key_ref, &of.secret_key_ref, &of.url) {
+        (Some(at), None, None) => {
+            Ok(PictureSource::ConfigMap(SecretKey { name: at.name.clone(), key: at.key.clone() }))
+        }
+        (None, Some(at), None) => Ok(PictureSource::Secret(secret_key(at))),
+        (None, None, Some(url)) if url.strip_prefix("https://").is_some_and(is_full_address) => {
+            Ok(PictureSource::Url(url.clone()))
+        }
+        (None, None, Some(_)) => Err(SpecInvalid {
+            field: "spec.profile.pictureRef.url",
+            problem: "is not a full https:// address without user, password and '#'".into(),
+            remedy: "write it as in https://acme.example/logo.png",
+        }),
+        _ => Err(SpecInvalid {
+            field: "spec.profile.pictureRef",
+            problem: "has none or several of configMapKeyRef, secretKeyRef and url".into(),
+            remedy: "name one of them",
+        }),
+    }
 }
 
 /// What follows the scheme: a host, perhaps a port, and a path or a query.

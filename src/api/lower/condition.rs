@@ -68,6 +68,7 @@ pub fn waiting_from(list: &[v1::WaitingFor]) -> Vec<WaitingFor> {
                 expected_by: w.expected_by,
                 url: w.url.clone(),
                 if_ignored: w.if_ignored.clone(),
+                if_done: w.if_done.clone(),
             })
         })
         .collect()
@@ -83,6 +84,7 @@ pub fn waiting(list: &[WaitingFor]) -> Vec<v1::WaitingFor> {
             expected_by: w.expected_by.map(raised),
             url: some(w.url.as_ref(), 1024),
             if_ignored: some(w.if_ignored.as_ref(), 1024),
+            if_done: some(w.if_done.as_ref(), 1024),
         }),
         |w| w.action.clone(),
         32,
@@ -115,6 +117,7 @@ pub(super) fn waits_for_edit(before: &[v1::WaitingFor], now: Timestamp) -> Vec<v
             expected_by: None,
             url: None,
             if_ignored: None,
+            if_done: None,
         }
     })
     .collect()

@@ -94,6 +94,7 @@ fn unknown(status: &WhatsAppChannelStatus) -> Option<String> {
         ("adds", &ledger.adds),
         ("pins", &ledger.pins),
         ("deregistrations", &ledger.deregistrations),
+        ("pictures", &ledger.pictures),
         ("usernames", &ledger.usernames),
         ("officials", &ledger.officials),
     ];
@@ -226,6 +227,10 @@ fn marks_from(marks: &v1::Marks) -> Marks {
             .reverify_required
             .map_or(Proof::AsShown, |since| Proof::Required { since, lapsed: marks.proof_lapsed }),
         pin_set: marks.pin_set,
+        pin: marks.pin.clone(),
+        storage: marks.storage.clone(),
+        moved: marks.moved_to.clone().zip(marks.moved_since),
+        is_moving: marks.moving == Some(true),
         registration: seen.map_or(Registration::NotSeen, |first| Registration::Seen {
             first,
             own: marks.registered,
@@ -238,6 +243,7 @@ fn marks_from(marks: &v1::Marks) -> Marks {
         on_phone: marks.on_phone,
         approved: marks.approved_name.clone().zip(marks.approved_since),
         in_sync: marks.in_sync.clone(),
+        picture: marks.picture_sha256.clone().zip(marks.picture_uploaded),
         repairs: marks.repairs.iter().map(|(field, made)| (field.clone(), repairs_from(made))).collect(),
     }
 }
@@ -504,6 +510,11 @@ fn marks(marks: &Marks, standing: Option<&v1::Marks>) -> v1::Marks {
         reverify_required: marks.new_proof_since().map(raised),
         proof_lapsed: marks.proof_lapsed().map(raised),
         pin_set: marks.pin_set.map(raised),
+        pin: some(marks.pin.as_ref(), 512),
+        storage: some(marks.storage.as_ref(), 64),
+        moved_to: marks.moved.as_ref().map(|(region, _)| bounded(region.clone(), 64)),
+        moved_since: marks.moved.as_ref().map(|(_, since)| raised(*since)),
+        moving: marks.is_moving.then_some(true),
         registered: registered.map(raised),
         seen_registered: seen_registered.map(raised),
         missing_since: marks.missing_since.map(raised),
@@ -515,6 +526,8 @@ fn marks(marks: &Marks, standing: Option<&v1::Marks>) -> v1::Marks {
         approved_name: marks.approved.as_ref().map(|(name, _)| bounded(name.clone(), 512)),
         approved_since: marks.approved.as_ref().map(|(_, since)| raised(*since)),
         in_sync: marks.in_sync.clone(),
+        picture_sha256: marks.picture.as_ref().map(|(sum, _)| bounded(sum.clone(), 64)),
+        picture_uploaded: marks.picture.as_ref().map(|(_, at)| raised(*at)),
         repairs: marks
             .repairs
             .iter()

@@ -26,7 +26,10 @@ pub use key::{
     USE_VERIFY_TOKEN,
 };
 pub use ledger::{memory, memory_of, with_memory};
-pub use portfolio::{portfolio, portfolio_refused, portfolio_status, refused_fields};
+pub use portfolio::{
+    app_webhook, portfolio, portfolio_refused, portfolio_status, refused_fields, subscribed_apps,
+    with_written,
+};
 pub use spec::SpecInvalid;
 pub use status::{before, before_of, count, refused, status};
 pub use told::in_full;

@@ -1,6 +1,9 @@
 //! A portfolio: spec → [`DesiredPortfolio`], [`PortfolioAssessment`] → status.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -14,9 +17,10 @@ use super::{
 use crate::api::v1alpha1::{self as v1, WhatsAppPortfolio};
 use crate::engine::{
     assess::portfolio::PortfolioAssessment,
-    desired::{Access, DesiredPortfolio},
+    desired::{Access, DesiredAppWebhook, DesiredPortfolio},
     id::{AccountId, AppId, BusinessId, Fact},
-    portfolio::Reach,
+    observed::Subscribed,
+    portfolio::{AppSubscription, Reach},
 };
 
 /// Reads what a portfolio asks for.
@@ -53,6 +57,12 @@ pub fn portfolio(object: &WhatsAppPortfolio) -> Result<DesiredPortfolio, SpecInv
         expect_name: spec.expect.as_ref().and_then(|e| e.name.clone()),
         expect_country: spec.expect.as_ref().and_then(|e| e.country.clone()),
         access,
+        app_webhook: spec.app_webhook.as_ref().map(|webhook| DesiredAppWebhook {
+            callback_url: webhook.callback_url.clone(),
+            verify_token: secret_key(&webhook.verify_token_secret_ref),
+            fields: webhook.fields.clone(),
+            adopt: webhook.adopt == Some(true),
+        }),
     })
 }
 
@@ -94,6 +104,11 @@ pub fn portfolio_status(
                     id: bounded(a.id.to_string(), 64),
                     name: a.name.as_deref().map(|name| bounded(name.to_owned(), 512)),
                     owned: a.owned,
+                    apps: shown
+                        .accounts
+                        .iter()
+                        .find(|old| old.id == a.id.as_str())
+                        .and_then(|old| old.apps.clone()),
                 }),
                 |a| a.id.clone(),
                 MOST_ACCOUNTS,
@@ -105,6 +120,61 @@ pub fn portfolio_status(
     shown.waiting_for = waiting(&assessment.waiting_for);
     shown.conditions = conditions(&assessment.conditions);
     shown
+}
+
+/// Other apps that status lists for an account.
+const MOST_APPS: usize = 8;
+
+/// Which apps get the messages of an account. What is not known in this process stands as it was.
+pub fn subscribed_apps(
+    accounts: &mut [v1::AccountInReach],
+    known: impl Fn(&AccountId) -> Option<Arc<Subscribed>>,
+) {
+    for account in accounts {
+        let Some(apps) = known(&AccountId::new(account.id.clone())) else { continue };
+        let more = apps.others.len().saturating_sub(MOST_APPS);
+        account.apps = Some(v1::SubscribedApps {
+            ours: apps.ours,
+            others: unique(
+                apps.others.iter().map(|app| v1::OtherApp {
+                    id: bounded(app.id.to_string(), 64),
+                    name: app.name.as_deref().map(|name| bounded(name.to_owned(), 128)),
+                }),
+                |app| app.id.clone(),
+                MOST_APPS,
+            ),
+            more_others: u32::try_from(more).ok().filter(|more| *more > 0),
+            override_url: apps.override_url.as_deref().map(|url| bounded(url.to_owned(), 1024)),
+        });
+    }
+}
+
+/// The app's own webhook, as it was read for a generation of the spec.
+pub fn app_webhook(
+    live: Option<&AppSubscription>,
+    read_for: i64,
+    before: Option<&v1::AppWebhookSeen>,
+) -> v1::AppWebhookSeen {
+    let fields = live.into_iter().flat_map(|live| &live.fields);
+    v1::AppWebhookSeen {
+        read_for: Some(read_for),
+        callback_url: some(live.and_then(|live| live.callback_url.as_ref()), 1024),
+        active: live.and_then(|live| live.is_active),
+        fields: fields.take(64).map(|field| bounded(field.clone(), 64)).collect(),
+        written: before.map(|before| before.written.clone()).unwrap_or_default(),
+    }
+}
+
+/// Addresses that are remembered as this object's.
+const MOST_WRITTEN: usize = 4;
+
+/// The same, with an address that is about to be written. It comes last; the oldest goes.
+pub fn with_written(mut seen: v1::AppWebhookSeen, url: &str) -> v1::AppWebhookSeen {
+    seen.written.retain(|own| own != url);
+    seen.written.push(url.to_owned());
+    let surplus = seen.written.len().saturating_sub(MOST_WRITTEN);
+    seen.written.drain(..surplus);
+    seen
 }
 
 /// What Meta refuses to the app, as status shows it after `before`: of types of which nothing was read yet, that stands.

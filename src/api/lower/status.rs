@@ -21,7 +21,7 @@ use crate::engine::{
     id::{AccountId, BusinessId, NumberId},
     memory::Memory,
     observed::WebhookConfiguration,
-    status::{Assessment, Before, Check, Facts, Stage, Verdict},
+    status::{Assessment, Before, Check, Facts, HealthFact, Stage, Verdict},
 };
 
 /// What a channel showed before this pass.
@@ -88,6 +88,12 @@ fn facts_from(status: &WhatsAppChannelStatus) -> Facts {
         throughput: shown.throughput,
         messaging_limit: shown.messaging_limit,
         health: shown.health,
+        health_entities: shown
+            .health_entities
+            .into_iter()
+            .map(|one| HealthFact { entity: one.entity, can_send: one.can_send, codes: one.codes })
+            .collect(),
+        username: shown.username,
         webhook: shown.webhook.map(|w| WebhookConfiguration {
             number: w.number,
             account: w.account,
@@ -96,7 +102,6 @@ fn facts_from(status: &WhatsAppChannelStatus) -> Facts {
         is_official: shown.official,
         official_status: shown.official_status,
         official_message: shown.official_message,
-        username: shown.username,
         username_status: shown.username_status,
         last_refusal: shown.last_refusal.as_ref().map(refusal_from),
     }
@@ -190,6 +195,16 @@ fn facts(facts: &Facts, memory: &Memory, standing: Option<&v1::Facts>) -> Option
         throughput: some(facts.throughput.as_ref(), 64),
         messaging_limit: some(facts.messaging_limit.as_ref(), 64),
         health: some(facts.health.as_ref(), 256),
+        health_entities: unique(
+            facts.health_entities.iter().map(|one| v1::HealthFact {
+                entity: bounded(one.entity.clone(), 64),
+                can_send: bounded(one.can_send.clone(), 64),
+                codes: one.codes.iter().take(8).copied().collect(),
+            }),
+            |one| one.entity.clone(),
+            8,
+        ),
+        username: some(facts.username.as_ref(), 128),
         webhook: facts.webhook.as_ref().map(|w| v1::WebhookRouting {
             number: some(w.number.as_ref(), 1024),
             account: some(w.account.as_ref(), 1024),
@@ -198,7 +213,6 @@ fn facts(facts: &Facts, memory: &Memory, standing: Option<&v1::Facts>) -> Option
         official: facts.is_official,
         official_status: some(facts.official_status.as_ref(), 64),
         official_message: some(facts.official_message.as_ref(), 512),
-        username: some(facts.username.as_ref(), 64),
         username_status: some(facts.username_status.as_ref(), 64),
         last_refusal: facts
             .last_refusal

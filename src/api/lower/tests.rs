@@ -25,7 +25,7 @@ use crate::engine::{
     observed::WebhookConfiguration,
     reason::Reason,
     secret::SecretVersion,
-    status::{Assessment, Check, Facts, Stage, Verdict, WaitingFor},
+    status::{Assessment, Check, Facts, HealthFact, Stage, Verdict, WaitingFor},
     step::{Cause, StepKind},
     word::Word,
 };
@@ -201,6 +201,9 @@ fn all_marks() -> impl Strategy<Value = Marks> {
         proptest::option::of(("[a-z]{1,9}", times())),
         proptest::collection::btree_map("[a-z]{1,9}", any::<i64>(), 0..4),
         proptest::collection::btree_map("[a-z]{1,9}", repairs, 0..4),
+        proptest::option::of(("[0-9a-f]{64}", times())),
+        proptest::option::of("([a-z]{1,9}/[0-9]{1,9}/[a-z]{1,9})?"),
+        (proptest::option::of("[A-Z]{2}"), proptest::option::of(("[A-Z]{2}", times())), any::<bool>()),
     );
     let seen = (time(), time(), time(), time());
     (origin, proof, registration, seen, names(), names(), time(), upkeep).prop_map(
@@ -212,12 +215,16 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             tried_in_review,
             declined,
             on_phone,
-            (approved, in_sync, repairs),
+            (approved, in_sync, repairs, picture, pin, (storage, moved, is_moving)),
         )| Marks {
             origin,
             automatic_code_used,
             proof,
             pin_set,
+            pin,
+            storage,
+            moved,
+            is_moving,
             registration,
             missing_since,
             connected_since,
@@ -226,6 +233,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             on_phone,
             approved,
             in_sync,
+            picture,
             repairs,
         },
     )
@@ -383,6 +391,7 @@ fn full(text: &str) -> Assessment {
                 expected_by: Some(at(2_000)),
                 url: Some(text.into()),
                 if_ignored: Some(text.into()),
+                if_done: Some(text.into()),
             })
             .collect(),
         preflight: items
@@ -414,6 +423,14 @@ fn full(text: &str) -> Assessment {
             throughput: Some("STANDARD".into()),
             messaging_limit: Some("TIER_250".into()),
             health: Some("AVAILABLE".into()),
+            health_entities: ["APP", "WABA"]
+                .map(|entity| HealthFact {
+                    entity: entity.into(),
+                    can_send: "LIMITED".into(),
+                    codes: vec![141_006, 141_010],
+                })
+                .into(),
+            username: Some(text.into()),
             webhook: Some(WebhookConfiguration {
                 number: Some(text.into()),
                 account: Some(text.into()),
@@ -422,7 +439,6 @@ fn full(text: &str) -> Assessment {
             is_official: Some(false),
             official_status: Some("REJECTED".into()),
             official_message: Some(text.into()),
-            username: Some("acme.suporte".into()),
             username_status: Some("reserved".into()),
             last_refusal: Some(Refusal {
                 code: 133_005,
@@ -697,6 +713,7 @@ fn a_spec_that_cannot_be_understood_waits_for_its_edit_and_nothing_else() {
         expected_by: None,
         url: None,
         if_ignored: None,
+        if_done: None,
     };
     object.status = Some(WhatsAppChannelStatus { waiting_for: vec![before], ..Default::default() });
     let shown = refused(&object, &why, at(5));

@@ -38,6 +38,11 @@ use crate::api::rule;
         json_path = ".status.facts.nameStatus",
         priority = 1
     ),
+    printcolumn(name = "Limit", type_ = "string", json_path = ".status.facts.messagingLimit", priority = 1),
+    printcolumn(name = "Throughput", type_ = "string", json_path = ".status.facts.throughput", priority = 1),
+    printcolumn(name = "Can-Send", type_ = "string", json_path = ".status.facts.health", priority = 1),
+    printcolumn(name = "Username", type_ = "string", json_path = ".status.facts.username", priority = 1),
+    printcolumn(name = "Official", type_ = "boolean", json_path = ".status.facts.official", priority = 1),
     printcolumn(name = "Account", type_ = "string", json_path = ".status.accountId", priority = 1),
     printcolumn(name = "Number-Id", type_ = "string", json_path = ".status.phoneNumberId", priority = 1),
     printcolumn(name = "Since", type_ = "date", json_path = ".status.waitingFor[0].since", priority = 1),
@@ -50,6 +55,7 @@ use crate::api::rule;
     validation = rule::object_name(),
     validation = rule::code_and_pin_apart(),
     validation = rule::coexistence_stays(),
+    validation = rule::storage_of_cloud_api(),
     cel
 )]
 #[serde(rename_all = "camelCase")]
@@ -88,7 +94,7 @@ pub struct WhatsAppChannelSpec {
     /// How the number is registered with the Cloud API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration: Option<Registration>,
-    /// Texts of the business profile. Fields that are left out are not managed.
+    /// Texts and picture of the business profile. Fields that are left out are not managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<Profile>,
     /// IANA name of the time zone that the account is expected to have. It is compared, never written.
@@ -110,7 +116,8 @@ pub struct WhatsAppChannelSpec {
     /// whatsapp-operator.dev/request-official-account. Left out: it is not managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub official_business_account: Option<OfficialBusinessAccount>,
-    /// What Ready means: Registered (the meaning of an unset field), NameApproved, or FullyVerified.
+    /// What Ready means: Registered (the meaning of an unset field), Operational (an app is subscribed as well, and no
+    /// payment is refused), NameApproved, or FullyVerified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_when: Option<ReadyWhen>,
     /// Full (the meaning of an unset field), or ObserveOnly: looks and reports, writes nothing at Meta.
@@ -130,7 +137,8 @@ pub struct WhatsAppChannelSpec {
     #[x_kube(validation = rule::deletion_timeout())]
     pub deletion_timeout_seconds: Option<u32>,
     /// Consents to what may harm others: DeregisterSharedNumber, to deregister a number although other apps are
-    /// subscribed to its account; TransferUsername, to take the username from another number of the portfolio.
+    /// subscribed to its account; ReregisterForStorageRegion, to deregister and register it for another storageRegion;
+    /// TransferUsername, to take the username from another number of the portfolio.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
@@ -223,6 +231,30 @@ pub struct Registration {
     /// TryOnce (the meaning of an unset field): one attempt while Meta reviews the name. Wait: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub while_name_in_review: Option<WhileNameInReview>,
+    /// Where Meta stores the number's messages, by country. It is set before the first registration. A later change needs
+    /// acknowledge ReregisterForStorageRegion. Left out: not managed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_region: Option<StorageRegion>,
+}
+
+/// Countries in which Meta stores messages.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum StorageRegion {
+    Au,
+    Id,
+    In,
+    Jp,
+    Sg,
+    Kr,
+    De,
+    Ch,
+    Gb,
+    Br,
+    Bh,
+    Za,
+    Ae,
+    Ca,
 }
 
 /// What happens to a PIN that nobody knows.
@@ -239,7 +271,7 @@ pub enum WhileNameInReview {
     Wait,
 }
 
-/// Texts of the business profile.
+/// Texts and picture of the business profile.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Profile {
@@ -268,6 +300,41 @@ pub struct Profile {
     /// Line of business, by Meta's word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vertical: Option<Vertical>,
+    /// The picture: a JPEG or PNG of at most 5 MB, with sides of 192 to 8192 pixels, 640 x 640 at best.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture_ref: Option<PictureRef>,
+}
+
+/// Where a picture comes from: one of a ConfigMap, a Secret and an address.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = rule::one_picture())]
+pub struct PictureRef {
+    /// A key in binaryData of a ConfigMap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<ConfigMapKeyRef>,
+    /// A key in a Secret. What is in it becomes public.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<SecretKeyRef>,
+    /// An https address on the public Internet. It is looked at once a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    #[x_kube(validation = rule::picture_url())]
+    pub url: Option<String>,
+}
+
+/// A key in a ConfigMap of the object's own namespace.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMapKeyRef {
+    /// Name of the ConfigMap.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rule::dns_name("name", "of a ConfigMap"))]
+    pub name: String,
+    /// Key in the ConfigMap's binaryData.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rule::config_map_key())]
+    pub key: String,
 }
 
 /// Meta's words for a line of business.
@@ -332,7 +399,7 @@ impl Vertical {
 pub struct Webhook {
     /// An https URL; Meta calls it with the messages of this number.
     #[schemars(length(min = 1, max = 200))]
-    #[x_kube(validation = rule::callback_url())]
+    #[x_kube(validation = rule::callback_url("webhook"))]
     pub callback_url: String,
     /// The token that Meta repeats in its handshake with that URL. The Secret has to carry the label
     /// whatsapp-operator.dev/use with the value verify-token.
@@ -373,6 +440,7 @@ pub struct OfficialBusinessAccount {
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 pub enum ReadyWhen {
     Registered,
+    Operational,
     NameApproved,
     FullyVerified,
 }
@@ -396,6 +464,7 @@ pub enum DeletionPolicy {
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 pub enum Acknowledgement {
     DeregisterSharedNumber,
+    ReregisterForStorageRegion,
     TransferUsername,
 }
 

@@ -112,6 +112,11 @@ pub struct Ledger {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub deregistrations: Vec<Entry>,
+    /// Pictures that were uploaded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub pictures: Vec<Entry>,
     /// Usernames that were claimed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -142,13 +147,15 @@ impl Ledger {
             StepKind::SetPin => &self.pins,
             StepKind::Register => &self.registrations,
             StepKind::Deregister => &self.deregistrations,
+            StepKind::WritePicture => &self.pictures,
             StepKind::ClaimUsername => &self.usernames,
             StepKind::RequestOfficial => &self.officials,
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
             | StepKind::WriteProfile
-            | StepKind::UnrouteWebhook => &[],
+            | StepKind::UnrouteWebhook
+            | StepKind::SetStorage => &[],
         }
     }
 
@@ -162,13 +169,15 @@ impl Ledger {
             StepKind::SetPin => Some(&mut self.pins),
             StepKind::Register => Some(&mut self.registrations),
             StepKind::Deregister => Some(&mut self.deregistrations),
+            StepKind::WritePicture => Some(&mut self.pictures),
             StepKind::ClaimUsername => Some(&mut self.usernames),
             StepKind::RequestOfficial => Some(&mut self.officials),
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
             | StepKind::WriteProfile
-            | StepKind::UnrouteWebhook => None,
+            | StepKind::UnrouteWebhook
+            | StepKind::SetStorage => None,
         }
     }
 }
@@ -193,7 +202,7 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub consent: Option<String>,
-    /// The name, or the version of the Secret, that was sent.
+    /// The name, the version of the Secret, or the SHA-256 of the picture that was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub subject: Option<String>,
@@ -288,7 +297,7 @@ pub struct InFlight {
     pub settle_until: Timestamp,
     /// The generation that asked for it.
     pub generation: i64,
-    /// The name, or the version of the Secret, that is sent.
+    /// The name, the version of the Secret, or the SHA-256 of the picture that is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub subject: Option<String>,
@@ -404,6 +413,25 @@ pub struct Marks {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]
     pub pin_set: Option<Timestamp>,
+    /// The version of the PIN's Secret that Meta was last given, or that was first seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub pin: Option<String>,
+    /// Where Meta stores the number's messages, as this object set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub storage: Option<String>,
+    /// The region for which the number was deregistered last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub moved_to: Option<String>,
+    /// When it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::time")]
+    pub moved_since: Option<Timestamp>,
+    /// It has to be registered again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving: Option<bool>,
     /// This object registered the number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]
@@ -449,6 +477,14 @@ pub struct Marks {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub in_sync: BTreeMap<String, i64>,
+    /// SHA-256 of the picture that Meta took last, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub picture_sha256: Option<String>,
+    /// When Meta took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::time")]
+    pub picture_uploaded: Option<Timestamp>,
     /// Of each managed field that somebody else changed: what was done about it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]

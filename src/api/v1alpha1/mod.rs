@@ -18,9 +18,10 @@ mod status;
 mod waiting;
 
 pub use channel::{
-    Acknowledgement, CodeRequest, Connection, DeletionPolicy, DriftPolicy, ManagementPolicy,
-    OfficialBusinessAccount, PinPolicy, PortfolioRef, Profile, ReadyWhen, Registration, Verification,
-    VerificationMethod, Vertical, Webhook, WhatsAppChannel, WhatsAppChannelSpec, WhileNameInReview,
+    Acknowledgement, CodeRequest, ConfigMapKeyRef, Connection, DeletionPolicy, DriftPolicy, ManagementPolicy,
+    OfficialBusinessAccount, PictureRef, PinPolicy, PortfolioRef, Profile, ReadyWhen, Registration,
+    StorageRegion, Verification, VerificationMethod, Vertical, Webhook, WhatsAppChannel, WhatsAppChannelSpec,
+    WhileNameInReview,
 };
 pub use ledger::{
     Cause, ConsentAnswer, Consents, EarlierAnswer, Entry, InFlight, Ledger, Marks, Pace, Refusal, Repairs,
@@ -30,9 +31,9 @@ pub(in crate::api) use memory::BEFORE;
 pub use memory::{FORMAT, Memory};
 pub use newer::Newer;
 pub use portfolio::{
-    Access, AccountInReach, ChannelCounts, Credentials, Expect, WhatsAppPortfolio, WhatsAppPortfolioSpec,
-    WhatsAppPortfolioStatus,
+    Access, AccountInReach, AppWebhook, AppWebhookSeen, ChannelCounts, Credentials, Expect, OtherApp,
+    SubscribedApps, WhatsAppPortfolio, WhatsAppPortfolioSpec, WhatsAppPortfolioStatus,
 };
 pub use secret::SecretKeyRef;
-pub use status::{Check, Drift, Facts, WebhookRouting, WhatsAppChannelStatus};
+pub use status::{Check, Drift, Facts, HealthFact, WebhookRouting, WhatsAppChannelStatus};
 pub use waiting::WaitingFor;

@@ -54,6 +54,7 @@ use crate::api::rule;
     cel
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rule::app_webhook_needs_secret())]
 pub struct WhatsAppPortfolioSpec {
     /// Id of the business portfolio. Immutable.
     #[schemars(length(min = 1, max = 32))]
@@ -66,6 +67,10 @@ pub struct WhatsAppPortfolioSpec {
     /// Identity check; a readable mismatch stops everything below before the first write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
+    /// The app's own webhook: where Meta sends what no account and no number sends elsewhere. Left out: it is only shown.
+    /// It needs credentials.appSecretRef.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_webhook: Option<AppWebhook>,
     /// Who may use the portfolio from beyond its own namespace; nobody when left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -104,6 +109,27 @@ pub struct Expect {
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(validation = rule::country())]
     pub country: Option<String>,
+}
+
+/// The webhook of an app.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AppWebhook {
+    /// An https URL; Meta calls it with what the fields tell.
+    #[schemars(length(min = 1, max = 200))]
+    #[x_kube(validation = rule::callback_url("appWebhook"))]
+    pub callback_url: String,
+    /// The token that Meta repeats in its handshake with that URL. The Secret has to carry the label
+    /// whatsapp-operator.dev/use with the value verify-token.
+    pub verify_token_secret_ref: SecretKeyRef,
+    /// Fields that it has to receive, such as messages. Others that it receives stay.
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 64)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(validation = rule::webhook_fields())]
+    pub fields: Vec<String>,
+    /// True: a webhook that somebody else gave the app may be replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopt: Option<bool>,
 }
 
 /// One grant.
@@ -172,6 +198,9 @@ pub struct WhatsAppPortfolioStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::count")]
     pub more_accounts: Option<u32>,
+    /// The app's own webhook, where the app secret is there to read it with; once a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_webhook: Option<AppWebhookSeen>,
     /// Channels of this portfolio, by state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<ChannelCounts>,
@@ -233,6 +262,69 @@ pub struct AccountInReach {
     /// Whether the portfolio owns it; false: shared with it. Absent when it cannot be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owned: Option<bool>,
+    /// Which apps get its messages, as last read; once a day where no channel needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apps: Option<SubscribedApps>,
+}
+
+/// The app's own webhook at Meta.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct AppWebhookSeen {
+    /// The generation of the spec for which it was last read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_for: Option<i64>,
+    /// Where it goes; absent: the app has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub callback_url: Option<String>,
+    /// Whether it is active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<bool>,
+    /// What it is told of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 64)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub fields: Vec<String>,
+    /// Addresses that this object set, the last 4.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), inner(length(max = 200)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub written: Vec<String>,
+}
+
+/// The apps that are subscribed to an account. Each gets every message.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct SubscribedApps {
+    /// Whether the app of the token is.
+    pub ours: bool,
+    /// Other apps, the first 8 by id. Meta's own is among them where it is subscribed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
+    pub others: Vec<OtherApp>,
+    /// How many more there are than `others` lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::count")]
+    pub more_others: Option<u32>,
+    /// Override of the account: where its messages go in place of the app's own URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub override_url: Option<String>,
+}
+
+/// An app of somebody else.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct OtherApp {
+    /// Its id.
+    #[schemars(length(max = 64))]
+    pub id: String,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub name: Option<String>,
 }
 
 /// Channels of a portfolio, by state.

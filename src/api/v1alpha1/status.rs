@@ -227,12 +227,21 @@ pub struct Facts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub health: Option<String>,
+    /// What keeps the number from sending, or limits it; the first 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["entity".into()]))]
+    pub health_entities: Vec<HealthFact>,
     /// Where messages go, by level; the most specific one counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookRouting>,
     /// Whether it is an official business account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub official: Option<bool>,
+    /// Its username.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub username: Option<String>,
     /// What becomes of a request to be one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -241,10 +250,6 @@ pub struct Facts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub official_message: Option<String>,
-    /// The username.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
-    pub username: Option<String>,
     /// Whether people can see it: approved, or reserved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -252,6 +257,23 @@ pub struct Facts {
     /// Meta's last error on the way to Registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_refusal: Option<Refusal>,
+}
+
+/// An entity of Meta's that is not well.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthFact {
+    /// PHONE_NUMBER, WABA, BUSINESS, APP, or a new word of Meta's.
+    #[schemars(length(max = 64))]
+    pub entity: String,
+    /// Whether it lets the number send, in Meta's word.
+    #[schemars(length(max = 64))]
+    pub can_send: String,
+    /// Meta's codes for what is wrong; see explain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub codes: Vec<i64>,
 }
 
 /// URLs by level.

@@ -31,4 +31,8 @@ pub struct WaitingFor {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub if_ignored: Option<String>,
+    /// What the act destroys: chats, sessions on other devices, service for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub if_done: Option<String>,
 }

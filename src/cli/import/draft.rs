@@ -231,6 +231,7 @@ fn shown(profile: &observed::Profile) -> Option<Profile> {
         email: text(&profile.email),
         websites: (!profile.websites.is_empty()).then(|| profile.websites.clone()),
         vertical: profile.vertical.as_ref().and_then(vertical),
+        picture_ref: None,
     };
     (shown != Profile::default()).then_some(shown)
 }

@@ -116,6 +116,7 @@ impl Target {
             },
             expect: None,
             access: Vec::new(),
+            app_webhook: None,
         };
         let namespace = args.cluster.namespace.as_deref();
         let manifest = manifest(name, namespace, &spec);

@@ -720,7 +720,9 @@ fn assumed(step: &Step) -> &'static [&'static str] {
         | Step::SetPin { .. }
         | Step::SubscribeApp { .. }
         | Step::WriteProfile { .. }
+        | Step::WritePicture { .. }
         | Step::UnrouteWebhook { .. }
+        | Step::SetStorage { .. }
         | Step::Deregister { .. }
         | Step::RequestOfficial { .. } => &[],
         Step::ClaimUsername { .. } => &["nobody else has the username"],

@@ -223,6 +223,7 @@ pub fn hope(action: Action) -> Hope {
             "taking a number away from another account is for a person to decide, and no forecast decides it",
         ),
         Action::ChangeSpec
+        | Action::ProvidePicture
         | Action::NameAccount
         | Action::CorrectAccount
         | Action::CorrectPortfolio
@@ -230,7 +231,10 @@ pub fn hope(action: Action) -> Hope {
         | Action::ChooseName
         | Action::AlignName
         | Action::ResolveContention
-        | Action::AlignSettings => {
+        | Action::AlignSettings
+        | Action::AdoptAppWebhook
+        | Action::MendAppWebhook
+        | Action::SubscribeApp => {
             Hope::Nobody("a manifest or a setting has to be chosen anew, and which is not known")
         }
         Action::ReplaceToken | Action::ProvideCredentials | Action::ReplaceAppSecret | Action::UnblockApp => {

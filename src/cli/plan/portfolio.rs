@@ -104,6 +104,7 @@ impl<C: Clock> Portfolios<C> {
             owned: Fact::NotAsked,
             client: Fact::NotAsked,
             seen: Vec::new(),
+            app_webhook: Fact::NotAsked,
             throttled_until: None,
             app_blocked: None,
         };
@@ -134,8 +135,12 @@ impl<C: Clock> Portfolios<C> {
         let now = self.clock.now();
         let PortfolioFacts { business, owned, client, seen } =
             portfolio_facts(&graph, now, Urgency::Person).await;
+        let app_webhook = match desired.app_secret {
+            Some(_) => fact(graph.app_subscription().await),
+            None => Fact::NotAsked,
+        };
         let in_use = Some(offer.version.clone());
-        let observed = PortfolioObserved { in_use, business, owned, client, seen, ..observed };
+        let observed = PortfolioObserved { in_use, business, owned, client, seen, app_webhook, ..observed };
         let assessment = judge(&observed, Some(&assessment.view));
         Ok(known(&observed, assessment, Some(graph)))
     }

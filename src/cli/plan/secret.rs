@@ -12,7 +12,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::SecretString;
 
 use crate::engine::{
-    desired::{Desired, DesiredPortfolio, PortfolioRef, SecretKey},
+    desired::{Desired, DesiredPortfolio, PictureSource, PortfolioRef, SecretKey},
     id::AppId,
     secret::{SecretFact, SecretVersion},
 };
@@ -28,7 +28,10 @@ use crate::{
     },
     cluster::{attempts::NumberAttempts, secret::NamespaceSecrets},
     meta::port::Credential,
-    run::secret::{SecretRead, Secrets, credential_fact, is_of_meta},
+    run::{
+        picture::{PictureBytes, png},
+        secret::{SecretRead, Secrets, credential_fact, is_of_meta},
+    },
 };
 
 /// Credentials from files, by the name of the portfolio.
@@ -264,8 +267,8 @@ const GIVE_A_TOKEN: &str =
 /// What a plan without a cluster takes for given of the Secrets beside channels.
 pub fn assumptions(input: &Input) -> Option<String> {
     (!input.channels.is_empty()).then(|| {
-        "Secrets of channels are not looked at: PINs and verify tokens are taken to be there and well-formed, codes \
-         not to be there"
+        "Secrets of channels are not looked at: PINs, verify tokens and pictures are taken to be there and well-formed, \
+         codes not to be there"
             .to_owned()
     })
 }
@@ -337,6 +340,9 @@ fn assumed_fact() -> SecretFact {
 /// Six digits: a PIN by its form, and a text that may be a verify token. A plan sends neither.
 const WELL_FORMED: &str = "000000";
 
+/// Pixels of a side of a picture that is taken to be there.
+const SIDE: u32 = 640;
+
 /// Secrets as a plan sees them.
 pub enum PlanSecrets {
     /// Without a cluster: as if each held what it is for, except the code, which comes only once it is asked for.
@@ -355,6 +361,13 @@ impl Secrets for PlanSecrets {
                 is_verify_token: true,
             },
             Self::Cluster(secrets) => secrets.read(key).await,
+        }
+    }
+
+    async fn picture(&self, source: &PictureSource) -> PictureBytes {
+        match self {
+            Self::Assumed { .. } => PictureBytes::Found(png(SIDE, SIDE)),
+            Self::Cluster(secrets) => secrets.picture(source).await,
         }
     }
 

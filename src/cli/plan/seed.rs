@@ -103,6 +103,7 @@ fn complete(input: &mut Input) {
             expect_country: None,
             // Whoever names it may use it: that is what the manifests show, and all that is known of it.
             access: vec![Access { namespaces: namespaces.into_iter().collect(), accounts: None }],
+            app_webhook: None,
         });
     }
 }

@@ -17,6 +17,7 @@ use crate::engine::{
     look::{Follows, look},
     memory::Memory,
     observed::{Claim, Observed, ProcessFacts, Stood},
+    picture::PictureFacts,
     plan::{Plan, plan as decide},
     spelling::Canonical,
     status::{Assessment, Before, Facts},
@@ -186,10 +187,14 @@ impl Planner {
         let (mut before, mut left) = (Before { facts: facts.clone(), ..Before::default() }, LOOKS);
         loop {
             left -= 1;
-            let follows =
-                Follows { before: &before, after_write: None, may_add: true, stood: &Stood::default() };
-            let wanted =
+            let (stood, pictures) = (&Stood::default(), &PictureFacts::default());
+            let picture = Some((pictures, self.started));
+            let follows = Follows { before: &before, after_write: None, may_add: true, stood, picture };
+            let mut wanted =
                 look(desired, &memory, &claim, &state, follows, &self.portfolios.limits, Timestamp::now());
+            // The operator is told by others in time. Nobody else reads it here.
+            let target = wanted.accounts.iter().find(|wanted| wanted.facts.is_some());
+            wanted.subscription = wanted.subscription.or_else(|| Some(target?.account.clone()));
             let process = ProcessFacts::new(self.started);
             let given = Circumstances { claim: claim.clone(), portfolio: state.clone(), process };
             let (mut observed, _) = observe(desired, &wanted, given, &sources).await;

@@ -64,7 +64,7 @@ async fn a_crowd_of_channels_that_came_and_went_leaves_nothing_whether_anybody_w
     for is_worked_on in [false, true] {
         let clock = Arc::new(Hands(Mutex::new(jiff::Timestamp::UNIX_EPOCH)));
         let pauses = Pauses { gone: PAUSE, displaced: PAUSE, kept: PAUSE };
-        let index: Index<()> = Index::new(clock.clone(), Claims::new(pauses), &[], (16, 16));
+        let index: Index<()> = Index::new(clock.clone(), Claims::new(pauses), &Watched::default(), (16, 16));
         let term = Arc::new(Term::default());
         index.follow(is_worked_on.then(|| term.clone() as Arc<dyn Follower>));
         index.take_channel(&News::Filled);

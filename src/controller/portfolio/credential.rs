@@ -192,6 +192,7 @@ impl<S: GraphSource, C: Clock> Examination<'_, S, C> {
             owned: facts.owned,
             client: facts.client,
             seen: facts.seen,
+            app_webhook: Fact::NotAsked,
             throttled_until: state.in_use.as_ref().and_then(|in_use| in_use.graph.throttled_until(None)),
             app_blocked: state.app_blocked(),
         };

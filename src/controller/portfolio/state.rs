@@ -14,7 +14,7 @@ use crate::engine::{
 };
 use crate::meta::port::Graph;
 
-use super::reading::Reading;
+use super::{app::AppState, reading::Reading};
 
 /// Channels may report a refused credential all at once; Meta is asked about it no more often than this.
 const BETWEEN_CHECKS: Duration = Duration::from_secs(30);
@@ -26,6 +26,7 @@ pub struct State<G> {
     /// The last version that was checked and not taken up, with what came of it.
     pub tried: Option<Tried<G>>,
     pub reading: Reading,
+    pub app: AppState,
     pub view: Option<PortfolioView>,
     pub is_doubted: bool,
     /// The last look changed nothing and nothing is due.
@@ -47,6 +48,7 @@ impl<G> Default for State<G> {
             in_use: None,
             tried: None,
             reading: Reading::default(),
+            app: AppState::default(),
             view: None,
             is_doubted: false,
             rest: None,

@@ -172,7 +172,8 @@ impl Bench {
         let (memory, before, now) = (Memory::default(), Before::default(), self.sandbox.now());
         let claim = Claim::Ours { act_from: None };
         let portfolio = PortfolioState::View(Arc::new(view.clone()));
-        let follows = Follows { before: &before, after_write: None, may_add: true, stood: &Stood::default() };
+        let (before, stood) = (&before, &Stood::default());
+        let follows = Follows { before, after_write: None, may_add: true, stood, picture: None };
         let limits = &self.shell.limits;
         let look = look(&desired, &memory, &claim, &portfolio, follows, limits, now);
         let given = Circumstances { claim, portfolio, process: ProcessFacts::new(now) };

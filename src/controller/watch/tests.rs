@@ -123,7 +123,7 @@ impl Server {
 /// What is told within this time, and how the watches stand then.
 async fn told(server: &Server, namespaces: &[&str], time: Duration) -> (Vec<String>, Watches) {
     let names: Vec<String> = namespaces.iter().map(|name| (*name).to_owned()).collect();
-    let watches = Watches::new(&names);
+    let watches = Watches::new(&Watched { namespaces: names, ..Watched::default() });
     let news = Mutex::new(Vec::new());
     let take = |one: News<'_, ConfigMap>| {
         news.lock().expect("sound").push(match one {

@@ -13,7 +13,7 @@ use crate::engine::{
         scene::{Place, Scene},
         waiting,
     },
-    rule::{say, waiting::of_reason},
+    rule::{drift::same_url, say, waiting::of_reason},
     value::{
         condition::{Condition, ConditionSet, Truth},
         condition_type::ConditionType,
@@ -21,7 +21,7 @@ use crate::engine::{
         failure::Failure,
         id::{AppId, Fact, Field, NameStatus},
         memory::Memory,
-        observed::{ListState, Number},
+        observed::{ListState, Number, OtherApp},
         portfolio::{REQUIRED_SCOPES, Reach, SCOPE_BUSINESS, TokenFacts},
         reason::{Reason, ReasonKind},
         secret::SecretFact,
@@ -140,7 +140,7 @@ pub struct OfPortfolio<'a> {
 /// The links of a portfolio.
 pub fn of_portfolio(of: OfPortfolio<'_>) -> Chain {
     let none = ConditionSet::default();
-    let states = Owners { channel: &none, above: Some(of), is_subscribed: None };
+    let states = Owners { channel: &none, above: Some(of), is_subscribed: None, is_received: None };
     let links = of.links(&states, None);
     let next = first(&links).and_then(|kind| {
         let reason = of.assessment.conditions.iter().find(|c| states.is_of(c, kind))?;
@@ -167,7 +167,8 @@ pub fn of_channel(given: &Given<'_>, memory: &Memory, assessment: &Assessment, a
         Above::Portfolio(of) => Some(of),
         Above::Unread(_) | Above::None => None,
     };
-    let owners = Owners { channel: set, above: portfolio, is_subscribed: subscribed };
+    let is_received = scene.observed.is_received();
+    let owners = Owners { channel: set, above: portfolio, is_subscribed: subscribed, is_received };
     let mut links = match above {
         Above::Portfolio(of) => of.links(&owners, Some(set)),
         Above::Unread(why) => unknown_portfolio(why, &owners, true),
@@ -204,6 +205,8 @@ struct Owners<'a> {
     channel: &'a ConditionSet,
     above: Option<OfPortfolio<'a>>,
     is_subscribed: Option<bool>,
+    /// Whether any app is.
+    is_received: Option<bool>,
 }
 
 impl Owners<'_> {
@@ -295,7 +298,14 @@ fn link(
         Reading::None => String::new(),
     };
     let is_read = matches!(reading, Reading::Read(_));
-    let Some(condition) = condition else { return new(kind, Mark::NotChecked, text) };
+    let Some(condition) = condition else {
+        let mark = match (kind, is_read, owners.is_received) {
+            (LinkKind::Subscription, true, Some(true)) => Mark::Ok,
+            (LinkKind::Subscription, true, Some(false)) => Mark::Warn,
+            _ => Mark::NotChecked,
+        };
+        return new(kind, mark, text);
+    };
     let is_why = set.get(ConditionType::Ready).is_some_and(|ready| ready.reason == condition.reason);
     if kind == LinkKind::Subscription && owners.is_subscribed == Some(true) {
         return new(kind, Mark::Ok, text);
@@ -487,8 +497,42 @@ impl OfPortfolio<'_> {
             return link;
         }
         match self.assessment.accept_offered {
-            true => new(kind, Mark::Ok, format!("{named}; Meta takes the calls that its secret signs")),
+            true => {
+                let signs = format!("{named}; Meta takes the calls that its secret signs");
+                match self.app_webhook() {
+                    Some((mark, webhook)) => new(kind, mark, joined(&signs, &webhook)),
+                    None => new(kind, Mark::Ok, signs),
+                }
+            }
             false => new(kind, Mark::NotChecked, named),
+        }
+    }
+
+    /// What the app itself has subscribed to. Without `messages` at an address of its own it receives none, and no number
+    /// can be given another.
+    fn app_webhook(&self) -> Option<(Mark, String)> {
+        let live = self.observed.app_webhook.known()?;
+        let Some((live, url)) = live.as_ref().and_then(|live| Some((live, live.callback_url.as_ref()?)))
+        else {
+            return Some((Mark::Warn, "it has no webhook of its own".to_owned()));
+        };
+        let wanted = self.desired.app_webhook.as_ref();
+        let mut flaws: Vec<String> = Vec::new();
+        if live.is_active == Some(false) {
+            flaws.push("it is not active".to_owned());
+        }
+        if let Some(webhook) = wanted.filter(|webhook| !same_url(url, &webhook.callback_url)) {
+            flaws.push(format!("it is not {}", webhook.callback_url));
+        }
+        let needed =
+            wanted.map_or_else(|| vec!["messages"], |w| w.fields.iter().map(String::as_str).collect());
+        let missing: Vec<&str> = needed.into_iter().filter(|field| !live.fields.contains(*field)).collect();
+        if !missing.is_empty() {
+            flaws.push(format!("it is not told of {}", missing.join(", ")));
+        }
+        match flaws.is_empty() {
+            true => Some((Mark::Ok, format!("its webhook is {url}"))),
+            false => Some((Mark::Warn, format!("its webhook is {url}, and {}", flaws.join(", ")))),
         }
     }
 
@@ -575,7 +619,12 @@ fn reading(scene: &Scene<'_>, kind: LinkKind) -> Reading {
         LinkKind::Code => of_number(|_, number| word(&number.code, "code status")),
         LinkKind::Registration => of_number(|_, number| word(&number.platform, "platform")),
         LinkKind::Webhook => match &scene.desired.webhook {
-            None => Reading::Hidden("spec.webhook is not set, so it is not managed".to_owned()),
+            None => match of_number(webhook) {
+                Reading::Read(text) => {
+                    Reading::Hidden(format!("not managed, as spec.webhook is not set; {text}"))
+                }
+                _ => Reading::Hidden("spec.webhook is not set, so it is not managed".to_owned()),
+            },
             Some(_) => of_number(webhook),
         },
         LinkKind::Payment => match &scene.observed.account {
@@ -611,13 +660,28 @@ fn account(scene: &Scene<'_>) -> Reading {
 
 fn subscription(scene: &Scene<'_>) -> Reading {
     match &scene.observed.subscribed {
-        _ if scene.desired.webhook.is_none() => {
-            Reading::Hidden("spec.webhook is not set, so it is not managed".to_owned())
+        Fact::Known(ours) => {
+            let ours = if *ours { "the app is subscribed" } else { "the app is not subscribed" };
+            let others = others(&scene.observed.other_apps);
+            let nothing = match scene.observed.is_received() {
+                Some(false) => "; no other app is, so nothing will be received",
+                _ => "",
+            };
+            Reading::Read(format!("{ours} to the account{others}{nothing}"))
         }
-        Fact::Known(true) => Reading::Read("the app is subscribed to the account".to_owned()),
-        Fact::Known(false) => Reading::Read("the app is not subscribed to the account".to_owned()),
         Fact::Unknown(failure) => Reading::of(failure),
         Fact::NotAsked => Reading::None,
+    }
+}
+
+/// Who else gets every message: the first few.
+fn others(apps: &[OtherApp]) -> String {
+    const MOST: usize = 5;
+    let named: Vec<String> = apps.iter().take(MOST).map(OtherApp::told).collect();
+    match apps.len().checked_sub(MOST).filter(|more| *more > 0) {
+        Some(more) => format!("; others that are: {} and {more} more", named.join(", ")),
+        None if apps.is_empty() => String::new(),
+        None => format!("; others that are: {}", named.join(", ")),
     }
 }
 

@@ -1,14 +1,16 @@
 //! Facts: Meta's raw words, as last seen.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use crate::engine::{
     assess::scene::{Place, Scene},
     value::{
         failure::{Failure, Refusal},
-        id::{Fact, Field, MessagingLimit, OfficialStatus, Quality, Throughput},
-        observed::{Number, PortfolioState},
-        status::Facts,
+        id::{Fact, Field, MessagingLimit, OfficialStatus, Quality, Sendability, Throughput},
+        observed::{Health, HealthEntity, Number, PortfolioState},
+        status::{Facts, HealthFact},
     },
 };
 
@@ -47,6 +49,9 @@ fn take_number(facts: &mut Facts, number: &Number, now: Timestamp) {
     }
     take(&mut facts.platform, &number.platform, ToString::to_string);
     take(&mut facts.health, &number.health, |h| h.can_send.as_str().to_owned());
+    if let Some(health) = number.health.value() {
+        facts.health_entities = unwell(health);
+    }
     take_open(&mut facts.webhook, &number.webhook, |webhook| (**webhook).clone());
     for (old, new) in [
         (&mut facts.quality, number.quality.as_ref().map(Quality::as_str)),
@@ -58,6 +63,20 @@ fn take_number(facts: &mut Facts, number: &Number, now: Timestamp) {
         }
     }
     facts.is_official = number.is_official.or(facts.is_official);
+}
+
+/// The entities that are not well. Meta's order means nothing.
+fn unwell(health: &Health) -> Vec<HealthFact> {
+    let is_unwell = |entity: &&HealthEntity| entity.can_send != Sendability::Available;
+    let told = health.entities.iter().filter(is_unwell).map(|entity| {
+        let codes: BTreeSet<i64> = entity.errors.iter().map(|error| error.code).collect();
+        HealthFact {
+            entity: entity.kind.clone(),
+            can_send: entity.can_send.as_str().to_owned(),
+            codes: codes.into_iter().collect(),
+        }
+    });
+    told.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// By its own read where the username is managed, else what the list shows.

@@ -10,7 +10,7 @@ use crate::engine::{
         timezone,
     },
     value::{
-        desired::Desired,
+        desired::{Desired, Management},
         failure::Failure,
         id::{AccountId, Fact, Field},
         limits::Limits,
@@ -40,20 +40,25 @@ pub(super) fn check(scene: &Scene<'_>) -> Vec<Check> {
         number_free(desired, observed, own),
         time_zone(desired, observed),
         code_secret(desired, observed),
+        subscription(desired, observed),
     ];
     ITEMS
         .iter()
         .zip(checks)
         .filter_map(|(item, check)| {
-            // What the cluster has is known in every look.
-            let is_kept = *item != CODE_SECRET;
+            let is_kept = match *item {
+                // What the cluster has is known in every look.
+                CODE_SECRET => false,
+                SUBSCRIPTION => observed.is_received().is_none(),
+                _ => true,
+            };
             check.or_else(|| before.preflight.iter().find(|c| is_kept && c.item == *item).cloned())
         })
         .collect()
 }
 
 /// The items, in the order of the list.
-pub const ITEMS: [&str; 12] = [
+pub const ITEMS: [&str; 13] = [
     "NumberShape",
     "NumberLine",
     "Portfolio",
@@ -66,9 +71,11 @@ pub const ITEMS: [&str; 12] = [
     "NumberFree",
     "TimeZone",
     CODE_SECRET,
+    SUBSCRIPTION,
 ];
 
 const CODE_SECRET: &str = "CodeSecret";
+const SUBSCRIPTION: &str = "Subscription";
 
 fn new(item: &'static str, verdict: Verdict, message: impl Into<String>) -> Check {
     Check { item, verdict, message: message.into() }
@@ -83,6 +90,13 @@ fn code_secret(desired: &Desired, observed: &Observed) -> Option<Check> {
         shared.name, key.key, key.name
     );
     Some(new(CODE_SECRET, Verdict::Warn, message))
+}
+
+/// Told only where nothing would be received, and nothing is about to be done about it.
+fn subscription(desired: &Desired, observed: &Observed) -> Option<Check> {
+    let will_be = desired.webhook.is_some() && desired.management == Management::Full;
+    let message = "no app is subscribed to the account: nothing will be received; set spec.webhook, or have the app subscribed that is to receive the messages";
+    (observed.is_received() == Some(false) && !will_be).then(|| new(SUBSCRIPTION, Verdict::Warn, message))
 }
 
 fn number_shape(desired: &Desired) -> Check {
@@ -293,6 +307,8 @@ fn time_zone(desired: &Desired, observed: &Observed) -> Option<Check> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::sync::Arc;
+
     use rstest::rstest;
 
     use super::*;
@@ -300,6 +316,7 @@ mod tests {
         fixture::{ACCOUNT, Case, OTHER_ACCOUNT, complete, number, reachable, refusal, retry_failure},
         value::{
             id::{Fact, ReviewStatus},
+            observed::OtherApp,
             phone::E164,
             portfolio::{BusinessFacts, Hold, Reach, Reachable},
             reason::Reason,
@@ -315,10 +332,37 @@ mod tests {
     fn a_ready_channel_passes_what_can_be_checked() {
         let mut case = Case::ready();
         case.desired.time_zone = Some("America/Sao_Paulo".into());
-        for item in ITEMS.into_iter().filter(|item| *item != CODE_SECRET) {
+        for item in ITEMS.into_iter().filter(|item| ![CODE_SECRET, SUBSCRIPTION].contains(item)) {
             assert_eq!(verdict(&case, item), Some(Verdict::Pass), "{item}");
         }
         assert_eq!(verdict(&case, CODE_SECRET), None);
+        assert_eq!(verdict(&case, SUBSCRIPTION), None);
+    }
+
+    #[test]
+    fn nothing_will_be_received_is_said_where_that_is_so_and_nothing_is_done_about_it() {
+        let mut case = Case::ready();
+        case.observed.subscribed = Fact::Known(false);
+        assert_eq!(verdict(&case, SUBSCRIPTION), Some(Verdict::Warn));
+        case.before.preflight = check(&Scene::new(&case.given(), &case.memory));
+        case.observed.subscribed = Fact::NotAsked;
+        assert_eq!(verdict(&case, SUBSCRIPTION), Some(Verdict::Warn), "not known now, so as it was");
+        case.observed.subscribed = Fact::Known(false);
+        let crm = OtherApp { id: "200000000000002".into(), name: Some("Acme CRM".into()) };
+        let of_meta = OtherApp { name: Some("WA DevX Webhook Events 1P App".into()), ..crm.clone() };
+        case.observed.other_apps = [of_meta].into();
+        assert_eq!(
+            verdict(&case, SUBSCRIPTION),
+            Some(Verdict::Warn),
+            "Meta's own app receives nothing for us"
+        );
+        case.observed.other_apps = [crm].into();
+        assert_eq!(verdict(&case, SUBSCRIPTION), None, "another app receives");
+        case.observed.other_apps = Arc::default();
+        case.desired.webhook = Some(crate::engine::fixture::webhook());
+        assert_eq!(verdict(&case, SUBSCRIPTION), None, "the operator is about to subscribe");
+        case.desired.management = Management::ObserveOnly;
+        assert_eq!(verdict(&case, SUBSCRIPTION), Some(Verdict::Warn));
     }
 
     #[test]

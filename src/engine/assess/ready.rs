@@ -31,6 +31,10 @@ pub(super) fn ready(scene: &Scene<'_>, facts: &Facts, set: &ConditionSet) -> Con
         return new_condition(scene, ConditionType::Ready, Truth::False, block.reason, block.message.clone());
     }
     let Some(head) = open.first() else {
+        if is_unheard(scene) {
+            let (reason, message) = (Reason::NoAppSubscribed, NO_APP.to_owned());
+            return new_condition(scene, ConditionType::Ready, Truth::False, reason, message);
+        }
         let (reason, message) = usable(scene, facts, set);
         return new_condition(scene, ConditionType::Ready, Truth::True, reason, message);
     };
@@ -39,6 +43,15 @@ pub(super) fn ready(scene: &Scene<'_>, facts: &Facts, set: &ConditionSet) -> Con
     });
     let top = if head.status == Truth::Unknown { known.unwrap_or(head) } else { head };
     new_condition(scene, ConditionType::Ready, top.status, top.reason, top.message.clone())
+}
+
+const NO_APP: &str = "no app is subscribed to the account: messages to the number reach nobody";
+
+/// Whether messages reach nobody, where that counts. What is not known now is as it was, and nothing at first.
+fn is_unheard(scene: &Scene<'_>) -> bool {
+    let stands = scene.before.conditions.get(ConditionType::Ready);
+    let was = stands.is_some_and(|ready| ready.reason == Reason::NoAppSubscribed);
+    scene.desired.ready_when == ReadyWhen::Operational && !scene.observed.is_received().unwrap_or(!was)
 }
 
 /// Whether a condition that is not True keeps `Ready` from being True.
@@ -51,6 +64,10 @@ fn blocks(scene: &Scene<'_>, set: &ConditionSet, kind: ConditionType) -> bool {
                 && set.get(kind).is_none_or(|c| {
                     !matches!(c.reason, Reason::WebhookNotReadable | Reason::ObservationIncomplete)
                 })
+        }
+        Blocks::WhenOperational => {
+            scene.desired.ready_when == ReadyWhen::Operational
+                && set.get(kind).is_some_and(|c| c.status == Truth::False)
         }
         Blocks::From(level) => scene.desired.ready_when >= level,
         Blocks::OfPortfolio | Blocks::Never => false,
@@ -87,6 +104,7 @@ fn ready_message(scene: &Scene<'_>, set: &ConditionSet) -> String {
     };
     let more = match scene.desired.ready_when {
         ReadyWhen::Registered => "",
+        ReadyWhen::Operational => "; an app is subscribed to the account, and no payment problem is shown",
         ReadyWhen::NameApproved => "; its display name is approved",
         ReadyWhen::FullyVerified => "; its display name is approved, and the business is verified",
     };

@@ -277,7 +277,9 @@ impl<'a> Scene<'a> {
         step.filter(|planned| {
             let is_of_way =
                 matches!(planned.step.kind(), StepKind::SubmitName | StepKind::SetPin | StepKind::Register);
-            kind == ConditionType::DisplayNameApproved || !(is_of_way && self.is_registered())
+            let is_own =
+                matches!(kind, ConditionType::DisplayNameApproved | ConditionType::RegistrationSynced);
+            is_own || !(is_of_way && self.is_registered())
         })
     }
 

@@ -187,6 +187,7 @@ fn preflight_lists_every_prerequisite_at_once() {
     let mut case = Case::absent().blocked(Reason::AddRefused);
     case.desired.time_zone = Some("America/Sao_Paulo".into());
     case.observed.process.code_shared = Some(CodeShared { name: "sales".into(), is_awaited: false });
+    case.observed.subscribed = Fact::Known(false);
     let assessment = case.assess();
     let items: Vec<_> = assessment.preflight.iter().map(|c| c.item).collect();
     assert_eq!(items, ITEMS);

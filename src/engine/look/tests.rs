@@ -124,7 +124,8 @@ fn a_request_for_a_code_makes_no_list_too_old() {
 fn without_room_for_an_add_nobody_needs_what_it_relies_on() {
     let world = world();
     let stood = Stood::default();
-    let follows = |may_add| Follows { before: &world.before, after_write: None, may_add, stood: &stood };
+    let (before, stood) = (&world.before, &stood);
+    let follows = |may_add| Follows { before, after_write: None, may_add, stood, picture: None };
     let age = |may_add| {
         let (claim, portfolio) = (&world.observed.claim, &world.observed.portfolio);
         let look =

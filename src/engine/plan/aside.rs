@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use crate::engine::{
     drift,
     plan::{
-        pass::{Pass, Seen, Stop},
-        remedy,
+        pass::{Pass, Seen, Stop, Writable},
+        picture, remedy,
     },
     rule::{
         say,
@@ -44,15 +44,6 @@ pub(super) struct MayWrite {
     pub others: Writable,
 }
 
-/// Whether a setting may be written, or why not.
-#[derive(Clone)]
-pub(super) enum Writable {
-    Yes,
-    /// Observed only, with why.
-    No(String),
-    Incomplete(String),
-}
-
 /// Plans the subscription and the route, then the profile; one that pauses does not delay the other.
 pub(super) fn plan(
     pass: &Pass,
@@ -68,6 +59,8 @@ pub(super) fn plan(
         aside.take(ConditionType::WebhookRouted, result);
     }
     let result = profile(pass, memory, number, seen, &may_write.profile);
+    aside.take(ConditionType::ProfileSynced, result);
+    let result = picture::uploaded(pass, memory, number, seen, &may_write.profile);
     aside.take(ConditionType::ProfileSynced, result);
     aside
 }

@@ -20,7 +20,7 @@ use crate::engine::{
         desired::{Connection, DeletionPolicy, Management},
         failure::{Failure, Refusal},
         farewell::{Farewell, Parting},
-        id::{AccountId, AppId, Fact, Field, NumberId, NumberStatus, PlatformType},
+        id::{AccountId, Fact, Field, NumberId, NumberStatus, PlatformType},
         memory::{EntryOutcome, Memory, Registration},
         observed::{Claim, ListState, Number},
         reason::Reason,
@@ -542,7 +542,7 @@ fn depended_on(pass: &Pass, number: &Number) -> Gate<Option<String>> {
     if others.is_empty() || pass.desired.deletion.may_deregister_shared {
         return Ok(None);
     }
-    let ids: Vec<&str> = others.iter().take(3).map(AppId::as_str).collect();
+    let ids: Vec<&str> = others.iter().take(3).map(|app| app.id.as_str()).collect();
     Ok(Some(format!(
         "other apps are subscribed to the account ({}), and spec.acknowledge does not name DeregisterSharedNumber",
         ids.join(", ")

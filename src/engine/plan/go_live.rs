@@ -4,13 +4,12 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::{
-        aside::Writable,
         find,
         naming::{self, Grant},
-        pass::{Gate, Pass, Seen, Stop},
+        pass::{Gate, Pass, Seen, Stop, Writable},
         pin::{self, Pin},
         register::{self, Next},
-        resolve, undecided,
+        repin, resolve, undecided,
     },
     rule::say,
     value::{
@@ -173,6 +172,9 @@ pub(super) fn may_follow(pass: &Pass, memory: &Memory, number: &Number, seen: &S
 /// A registered number has a PIN, so none is made up for it.
 fn pin(pass: &Pass, memory: &Memory, number: &Number) -> Gate<SecretVersion> {
     match pin::available(pass, memory, number)? {
+        Pin::Kept(version) if repin::is_due(pass, memory, number, &version) => {
+            Err(Stop::look_again("the PIN in the Secret was changed, and Meta gets it first"))
+        }
         Pin::Kept(version) => Ok(version),
         Pin::Creatable => {
             let key = &pass.desired.registration.pin_secret;

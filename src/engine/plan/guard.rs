@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::{
-        aside::{MayWrite, Writable},
-        pass::{Gate, Pass, Seen, Stop},
+        aside::MayWrite,
+        pass::{Gate, Pass, Seen, Stop, Writable},
         remedy,
     },
     rule::{say, shown, stood},
@@ -147,6 +147,8 @@ fn is_free(pass: &Pass, memory: &Memory, number: &Number) -> Gate<Platform> {
         None | Some(NumberStatus::Pending | NumberStatus::Unverified | NumberStatus::Disconnected) => {
             Ok(Platform::NotRegistered)
         }
+        // It was deregistered here, and its status shows that late.
+        Some(NumberStatus::Connected) if memory.marks.is_moving => Ok(Platform::NotRegistered),
         Some(NumberStatus::Connected) => {
             let until = memory.marks.connected_since.map(|at| later(at, pass.limits.settle_register));
             match until.filter(|until| *until > pass.now) {

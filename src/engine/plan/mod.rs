@@ -15,10 +15,13 @@ mod naming;
 mod next;
 mod official;
 mod pass;
+mod picture;
 mod pin;
+mod region;
 mod register;
 mod remedy;
 mod rename;
+mod repin;
 mod request;
 mod resolve;
 #[cfg(test)]
@@ -237,6 +240,10 @@ fn decide(pass: &Pass, memory: &mut Memory) -> Decision {
         Err(Stop::Block(block)) => (None, Some(*block), Vec::new()),
         Ok((number, seen, may_write)) => {
             let mut aside = aside::plan(pass, memory, &number, &seen, &may_write);
+            let pin = repin::repinned(pass, memory, &number, &seen, &may_write.name);
+            aside.take(ConditionType::RegistrationSynced, pin);
+            let region = region::moved(pass, memory, &number, &seen, &may_write.name);
+            aside.take(ConditionType::RegistrationSynced, region);
             let is_free = aside.step.is_none();
             let name = rename::renamed(pass, memory, &number, &seen, &may_write.name, is_free);
             aside.take(ConditionType::DisplayNameApproved, name);
@@ -285,6 +292,8 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, MayWrite)> 
             let elsewhere = find::live_elsewhere(pass, view, &seen, &number);
             let Err(stop) = unregistered(pass, memory, &number, &seen);
             Err(match elsewhere {
+                // It was registered here a moment ago, and comes back whoever else has it.
+                _ if memory.marks.is_moving => stop,
                 Some(block) => unless_asked(pass, stop, block),
                 None => unless_unread(pass, view, stop, &seen),
             })
@@ -317,6 +326,7 @@ fn unregistered(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) 
     if !register::is_unproven_sandbox(number) {
         verify::verified(pass, memory, number, seen)?;
     }
+    region::configured(pass, memory, number, seen)?;
     register::register(pass, memory, number, seen)
 }
 

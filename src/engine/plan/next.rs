@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::engine::{
-    plan::{consent, official, pass::Pass, request, username},
+    plan::{consent, official, pass::Pass, picture, request, username},
     rule::{
         shown::{self, Shown},
         stood,
@@ -37,6 +37,7 @@ pub(super) fn next(
         blocks().filter_map(|block| secret_poll(pass, memory, block)).min(),
         after_write(pass, memory, block.is_none() && aside.iter().all(|(on, _)| is_of_name(*on))),
         watched(pass, memory),
+        picture::due(pass, memory),
         username::look_at(pass, memory),
         official::look_at(pass, memory),
         shown::ban_counts_from(memory, limits, pass.now),

@@ -5,8 +5,7 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::{
-        aside::Writable,
-        pass::{Gate, Pass, Seen, Stop},
+        pass::{Gate, Pass, Seen, Stop, Writable},
         remedy, undecided,
     },
     rule::say,

@@ -38,6 +38,15 @@ pub(super) struct Seen {
     pub(super) number: Option<Arc<Number>>,
 }
 
+/// Whether a setting may be written, or why not.
+#[derive(Clone)]
+pub(super) enum Writable {
+    Yes,
+    /// Observed only, with why.
+    No(String),
+    Incomplete(String),
+}
+
 /// Why a rule goes no further.
 pub(super) enum Stop {
     Step(Box<Planned>),

@@ -1,5 +1,7 @@
 //! The PIN: kept in a Secret before it is sent, never guessed.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::engine::{
@@ -12,9 +14,10 @@ use crate::engine::{
         action::Action,
         block::Block,
         desired::SecretKey,
+        failure::Refusal,
         id::Field,
-        memory::{Memory, Pace},
-        observed::Number,
+        memory::{Entry, EntryOutcome, Memory, Pace},
+        observed::{Health, Number},
         reason::Reason,
         secret::{ENDING, SecretFact, SecretVersion},
         step::{Cause, Step, StepKind},
@@ -75,6 +78,62 @@ pub(super) fn switch_off(number: &Number) -> &'static str {
 /// An unknown PIN of Meta's is never shadowed by one of ours.
 fn may_create(memory: &Memory, number: &Number) -> bool {
     memory.knows_history() || number.is_pin_enabled != Field::Is(true)
+}
+
+/// Meta's refusal of a registration for its PIN.
+pub(super) fn wrong<'a>(number: &Number, last: &'a Entry) -> Option<&'a Refusal> {
+    last.refused_with(133_005).or_else(|| last.refused_with(131_031).filter(|_| !is_locked(number)))
+}
+
+/// Meta blocks the number for another reason than that it is not registered or not paid for.
+pub(super) fn is_locked(number: &Number) -> bool {
+    let [missing, unpaid] = Health::PAYMENT;
+    let no_locks = [Health::NOT_REGISTERED, missing, unpaid];
+    number.health.value().is_some_and(|health| health.is_blocked() && !health.is_blocked_only_by(&no_locks))
+}
+
+/// The tries to set the PIN of this version of its Secret, newest first.
+pub(super) fn tried<'a>(memory: &'a Memory, version: &SecretVersion) -> impl Iterator<Item = &'a Entry> {
+    let (tries, subject) = (memory.ledger.of(StepKind::SetPin), Some(version.as_subject()));
+    tries.iter().rev().filter(move |entry| entry.counts() && entry.subject == subject)
+}
+
+/// How long Meta takes no PIN, where it names no time.
+pub(super) fn pause_of(pass: &Pass, refusal: &Refusal) -> Option<Duration> {
+    match refusal.code {
+        133_008 => Some(pass.limits.pin_locked_pause),
+        133_009 => Some(pass.limits.pin_fast_pause),
+        _ => None,
+    }
+}
+
+/// Until when a PIN is not sent again of which Meta said only that it takes none now: as long as it says, and longer each
+/// time.
+pub(super) fn pause_after<'a>(
+    pass: &Pass,
+    memory: &Memory,
+    version: &SecretVersion,
+    last: &'a Entry,
+) -> Option<(Timestamp, &'a Refusal)> {
+    let refusal = last.refusal.as_ref().filter(|_| last.outcome == EntryOutcome::Refused)?;
+    let told = pause_of(pass, refusal)?;
+    let until = refusal.until.unwrap_or_else(|| later(last.at, told));
+    let own = pause(&pass.limits.repeatable_pauses, tried(memory, version).count());
+    Some((until.max(later(last.at, own)), refusal))
+}
+
+/// Meta takes no PIN for a while, which no consent changes.
+pub(super) fn locked(refusal: &Refusal, until: Timestamp) -> Block {
+    Block::new(
+        Reason::PinLocked,
+        format!(
+            "Meta takes no new PIN for the number until {} ({}); it is sent again then, and the one from before stays in force",
+            say::time(until),
+            say::words(refusal)
+        ),
+    )
+    .refused(Some(refusal))
+    .until(until)
 }
 
 /// Creates the Secret, with pauses when the cluster refuses.

@@ -23,7 +23,7 @@ use crate::engine::{
         failure::{Failure, Refusal, Said, Scope},
         id::{AccountMode, CodeStatus, Field},
         memory::{Entry, EntryOutcome, Memory},
-        observed::{Health, Number},
+        observed::Number,
         page::Page,
         reason::Reason,
         step::{Cause, Step, StepKind},
@@ -49,8 +49,10 @@ pub(super) fn register(pass: &Pass, memory: &mut Memory, number: &Number, seen: 
     let grant = naming::allows_registration(pass, memory, number)?;
     unlocked(pass, memory)?;
     below_total(pass, memory)?;
-    let next = next(pass, memory, number, seen)?;
-    let next = if_asked(pass, memory, number, next);
+    let next = match memory.comes_back() {
+        true => Next::AtOnce,
+        false => if_asked(pass, memory, number, next(pass, memory, number, seen)?),
+    };
     let cause = match (next, &pass.retry) {
         (Next::AtOnce, _) => Cause::Automatic,
         (_, Some(retry)) => Cause::Retry(retry.value.clone()),
@@ -161,8 +163,7 @@ fn lock(pass: &Pass, last: &Entry, refusal: &Refusal) -> Option<(Reason, Timesta
     let (reason, pause) = match refusal.code {
         133_016 => (Reason::RegistrationLimitReached, limits.registration_window),
         133_015 => (Reason::NumberDeletedRecently, limits.deleted_pause),
-        133_008 => (Reason::PinLocked, limits.pin_locked_pause),
-        133_009 => (Reason::PinLocked, limits.pin_fast_pause),
+        133_008 | 133_009 => (Reason::PinLocked, pin::pause_of(pass, refusal)?),
         // Waiting helps with none of its causes.
         _ if refusal.names(2_388_001) => return None,
         _ if refusal.is_pause() => {
@@ -212,7 +213,7 @@ pub(super) fn next(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -
     };
     match refusal.code {
         133_005 | 133_008 => pin_mismatch(pass, memory, seen, number, last, refusal),
-        131_031 if is_locked(number) => Ok(Next::Asked(Box::new(account_locked(pass, refusal)))),
+        131_031 if pin::is_locked(number) => Ok(Next::Asked(Box::new(account_locked(pass, refusal)))),
         131_031 => pin_mismatch(pass, memory, seen, number, last, refusal),
         133_000 => Ok(Next::Asked(Box::new(incomplete(pass, refusal)))),
         133_004 | 133_006 | 133_009 | 133_015 | 133_016 => automatic(),
@@ -274,13 +275,6 @@ fn hidden(pass: &Pass, memory: &Memory, refusal: &Refusal) -> Gate<Next> {
     Ok(Next::Asked(Box::new(block.at(Page::Support).refused(Some(refusal)))))
 }
 
-/// Meta blocks the number for another reason than that it is not registered or not paid for.
-fn is_locked(number: &Number) -> bool {
-    let [missing, unpaid] = Health::PAYMENT;
-    let no_locks = [Health::NOT_REGISTERED, missing, unpaid];
-    number.health.value().is_some_and(|health| health.is_blocked() && !health.is_blocked_only_by(&no_locks))
-}
-
 /// Another version of the Secret is another PIN; Overwrite replaces Meta's once.
 fn pin_mismatch(
     pass: &Pass,
@@ -297,6 +291,9 @@ fn pin_mismatch(
     if set.is_some_and(|set| set.at > last.at && set.outcome == EntryOutcome::Accepted) {
         return Ok(Next::AtOnce);
     }
+    // A PIN that was changed in its Secret replaced none that was unknown.
+    let mut replaced = memory.ledger.of(StepKind::SetPin).iter().rev();
+    let set = replaced.find(|entry| entry.counts() && entry.cause != Cause::Secret);
     if last.subject != Some(version.as_subject()) {
         return Ok(Next::Schedule(Cause::Secret));
     }
@@ -307,6 +304,13 @@ fn pin_mismatch(
     if pass.desired.registration.pin_policy == PinPolicy::Keep {
         return Ok(Next::Asked(Box::new(mismatch(pass, number, refusal))));
     }
+    let set = match set.and_then(|set| pin::pause_after(pass, memory, &version, set)) {
+        Some((until, refusal)) if until > pass.now => {
+            return Err(Stop::block(pin::locked(refusal, until)));
+        }
+        Some(_) => None,
+        None => set,
+    };
     let cause = match (&pass.retry, set) {
         // The registration itself sets the PIN where there is none any more.
         (Some(_), Some(set)) if set.refused_with(NOT_REGISTERED).is_some() => {
@@ -411,7 +415,7 @@ fn refused(pass: &Pass, refusal: &Refusal) -> Block {
 /// Some numbers are registered only when a person asks, whatever the schedule says.
 fn if_asked(pass: &Pass, memory: &Memory, number: &Number, next: Next) -> Next {
     match next {
-        Next::Schedule(_) if memory.marks.fell_back_since().is_some() => {
+        Next::Schedule(_) if memory.marks.fell_back_since().is_some() && !memory.marks.is_moving => {
             Next::Asked(Box::new(fell_back(pass, memory, number)))
         }
         Next::Schedule(_) if is_unproven_sandbox(number) => Next::Asked(Box::new(sandbox(pass))),
@@ -428,7 +432,8 @@ pub(super) fn is_unproven_sandbox(number: &Number) -> bool {
 /// A number that fell back may have been moved on purpose. So nothing at all is written to it, no name and no code
 /// either, before a person has asked for something since.
 pub(super) fn asked_since_it_fell_back(pass: &Pass, memory: &Memory, number: &Number) -> Gate {
-    let Some(since) = memory.marks.fell_back_since() else { return Ok(()) };
+    let since = memory.marks.fell_back_since().filter(|_| !memory.marks.is_moving);
+    let Some(since) = since else { return Ok(()) };
     let is_asked = pass.retry.is_some() || pass.send_code.is_some();
     let was_asked = [StepKind::RequestCode, StepKind::Register].into_iter().any(|kind| {
         let tries = memory.ledger.since(kind, Some(since));

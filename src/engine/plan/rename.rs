@@ -3,9 +3,8 @@
 
 use crate::engine::{
     plan::{
-        aside::Writable,
         go_live, naming,
-        pass::{Pass, Seen, Stop},
+        pass::{Pass, Seen, Stop, Writable},
         remedy, undecided,
     },
     rule::{

@@ -37,13 +37,15 @@ pub(super) fn portfolio<'a>(pass: &Pass<'a>) -> Gate<&'a PortfolioView> {
 
 fn not_usable(pass: &Pass) -> Block {
     let portfolio = &pass.desired.portfolio;
-    Block::new(
-        Reason::PortfolioNotUsable,
-        format!(
-            "WhatsAppPortfolio {}/{} does not exist or may not be used from namespace {}; create it, or have this namespace added to its spec.access",
-            portfolio.namespace, portfolio.name, pass.desired.namespace
-        ),
-    )
+    let mut message = format!(
+        "WhatsAppPortfolio {}/{} does not exist or may not be used from namespace {}; create it, or have this namespace added to its spec.access",
+        portfolio.namespace, portfolio.name, pass.desired.namespace
+    );
+    if let Some(labels) = &pass.observed.process.labels {
+        message
+            .push_str(&format!("; this operator sees only what has the labels {labels}, so it needs those"));
+    }
+    Block::new(Reason::PortfolioNotUsable, message)
 }
 
 fn not_read_yet(pass: &Pass) -> Block {

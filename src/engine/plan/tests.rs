@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod badge;
+mod picture;
+mod region;
+mod repin;
 mod rests;
 
 use std::sync::Arc;
@@ -79,7 +82,7 @@ fn check(cases: Vec<(&str, World, &str)>) {
 }
 
 fn added() -> Result<Accepted, Failure> {
-    Ok(Accepted { number: Some(NUMBER.into()) })
+    Ok(Accepted { number: Some(NUMBER.into()), ..Accepted::default() })
 }
 
 fn consent(kind: ConsentKind, value: &str) -> impl FnOnce(&mut crate::engine::desired::Desired) {
@@ -2002,7 +2005,9 @@ fn a_retry_given_before_a_step_fails_is_no_second_try_of_it() {
 fn a_number_that_was_deleted_and_added_again_is_a_new_one() {
     let gone = world().own().registered().pass().after(HOUR).without_number().pass().after(MINUTE);
     assert_eq!(gone.says(), "NumberDeleted");
-    let again = gone.desire(retry("1")).act(StepKind::AddNumber, Ok(Accepted { number: Some("9".into()) }));
+    let again = gone
+        .desire(retry("1"))
+        .act(StepKind::AddNumber, Ok(Accepted { number: Some("9".into()), ..Accepted::default() }));
     let again = again
         .after(MINUTE)
         .number(|n| *n = crate::engine::observed::Number { id: "9".into(), ..new_number() });

@@ -29,6 +29,9 @@ pub(super) fn judge(pass: &Pass, memory: &mut Memory, seen: &Seen) {
     {
         memory.marks.note_added(intent.started_at);
     }
+    if outcome == EntryOutcome::Accepted && step == StepKind::Register {
+        memory.note_pin_of_registration(intent.subject.as_deref(), false);
+    }
     let Some(list) = memory.ledger.of_mut(step) else { return };
     if let Some(entry) = list.iter_mut().find(|entry| entry.id == intent.id) {
         entry.outcome = outcome;
@@ -47,8 +50,8 @@ fn verdict(
     match step {
         // Counts as sent, whatever became of it.
         StepKind::RequestCode | StepKind::RequestOfficial => absent.filter(|_| is_quiet),
-        // Nothing shows a PIN.
-        StepKind::SetPin => absent.filter(|_| pass.now >= intent.settle_until),
+        // Nothing shows a PIN, or which picture it is.
+        StepKind::SetPin | StepKind::WritePicture => absent.filter(|_| pass.now >= intent.settle_until),
         // Only its own read shows it, which is as fresh as the look asks for.
         StepKind::ClaimUsername => {
             let live = pass.observed.username.known()?;

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::{
-        aside::{self, Writable},
-        pass::{Gate, Pass, Seen, Stop},
+        aside,
+        pass::{Gate, Pass, Seen, Stop, Writable},
         remedy, undecided,
     },
     rule::{

@@ -1,22 +1,25 @@
 //! Drift between desired and observed: what differs, and what happens with it.
 
-pub use crate::engine::value::drift::{CALLBACK, Drift, NAME, PROFILE, SUBSCRIPTION, TIME_ZONE, USERNAME};
+pub use crate::engine::value::drift::{
+    CALLBACK, Drift, NAME, PICTURE, PROFILE, SUBSCRIPTION, TIME_ZONE, USERNAME,
+};
 
 use jiff::Timestamp;
 
 use crate::engine::{
     rule::{
         naming::{NameState, Standing, standing},
-        timezone,
+        picture, timezone,
         upkeep::{Upkeep, upkeep},
         username::{Lacks, lacks},
     },
     value::{
-        desired::{Connection, Desired, DesiredProfile, Management},
+        desired::{Connection, Desired, DesiredProfile, DriftPolicy, Management},
         display_name::is_same,
         id::{AccountId, Fact, Field, PlatformType},
         memory::Memory,
         observed::{Number, Observed, Profile},
+        picture::PictureFact,
         step::Step,
     },
 };
@@ -34,6 +37,7 @@ pub fn diff(desired: &Desired, observed: &Observed, memory: &Memory, now: Timest
         list.extend(subscription(desired, observed, number, memory));
         list.extend(webhook(desired, number, memory));
         list.extend(profile(desired, observed, number, memory));
+        list.extend(picture(desired, observed, memory));
         list.extend(username(desired, observed, number, memory));
     }
     list.extend(time_zone(desired, observed));
@@ -196,6 +200,21 @@ fn profile(desired: &Desired, observed: &Observed, number: &Number, memory: &Mem
     told.collect()
 }
 
+/// By the sums of their bytes: Meta shows no picture that could be compared.
+fn picture(desired: &Desired, observed: &Observed, memory: &Memory) -> Option<Difference> {
+    let facts = &observed.process.picture;
+    let fact = &picture::read(desired, facts).filter(|_| picture::is_kept(desired, memory))?.fact;
+    let PictureFact::Usable { sum } = fact else { return None };
+    let taken = memory.marks.picture.as_ref().filter(|_| !picture::is_lost(memory, facts));
+    let is_only_told = picture::is_lost(memory, facts) && desired.drift == DriftPolicy::Report;
+    (!picture::is_settled(memory, facts, fact)).then(|| Difference {
+        field: PICTURE.into(),
+        desired: format!("sha256:{sum}"),
+        live: taken.map(|(sum, _)| format!("sha256:{sum}")).unwrap_or_default(),
+        action: if is_only_told { "only shown: driftPolicy is Report" } else { "is uploaded" }.into(),
+    })
+}
+
 fn username(desired: &Desired, observed: &Observed, number: &Number, memory: &Memory) -> Option<Difference> {
     let (wanted, live) = (&desired.username.as_ref()?.name, observed.username.known()?);
     if live.is(wanted) {
@@ -286,8 +305,11 @@ pub(in crate::engine) fn written(step: &Step) -> Vec<String> {
         | Step::CreatePin { .. }
         | Step::SetPin { .. }
         | Step::Register { .. }
+        // It has a ledger of its own.
+        | Step::WritePicture { .. }
         // What is taken back is managed no more.
         | Step::UnrouteWebhook { .. }
+        | Step::SetStorage { .. }
         | Step::Deregister { .. }
         | Step::RequestOfficial { .. } => Vec::new(),
     }

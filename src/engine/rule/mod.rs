@@ -9,6 +9,7 @@ pub mod drift;
 pub mod line;
 pub mod name;
 pub mod naming;
+pub mod picture;
 pub mod reach;
 pub mod say;
 pub mod shown;

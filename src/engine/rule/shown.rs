@@ -115,10 +115,14 @@ impl<'a> Shown<'a> {
             }
             StepKind::SubscribeApp | StepKind::RouteWebhook | StepKind::WriteProfile => self.settings_match,
             // Of a deletion, which looks by rules of its own.
-            StepKind::UnrouteWebhook | StepKind::Deregister => true,
+            StepKind::UnrouteWebhook => true,
+            // The number is to come back, and cannot send meanwhile.
+            StepKind::Deregister => !(self.is_connected && memory.comes_back()),
             StepKind::RequestCode
             | StepKind::SetPin
             | StepKind::CreatePin
+            | StepKind::SetStorage
+            | StepKind::WritePicture
             | StepKind::ClaimUsername
             | StepKind::RequestOfficial => true,
         }
@@ -150,7 +154,9 @@ pub(in crate::engine) fn in_number(
         | StepKind::SubscribeApp
         | StepKind::RouteWebhook
         | StepKind::WriteProfile
+        | StepKind::WritePicture
         | StepKind::UnrouteWebhook
+        | StepKind::SetStorage
         | StepKind::ClaimUsername
         | StepKind::RequestOfficial => false,
     }

@@ -43,7 +43,9 @@ pub(in crate::engine) fn platform_doubted_since(
     limits: &Limits,
 ) -> Option<Timestamp> {
     let platform = number.platform.value();
-    if memory.is_unfinished() || platform == Some(&PlatformType::CloudApi) {
+    // One that was deregistered here is expected to read so.
+    let is_expected = memory.is_unfinished() || memory.marks.is_moving;
+    if is_expected || platform == Some(&PlatformType::CloudApi) {
         return None;
     }
     let since = stood.platform.as_ref().filter(|(stood, _)| stood.as_ref() == platform);

@@ -8,7 +8,7 @@ use crate::engine::value::{
     consent::sum,
     desired::{Desired, DesiredProfile, DriftPolicy},
     display_name::written,
-    drift::{CALLBACK, NAME, PROFILE, SUBSCRIPTION, USERNAME},
+    drift::{CALLBACK, NAME, PICTURE, PROFILE, SUBSCRIPTION, USERNAME},
     limits::Limits,
     memory::Memory,
     step::Step,
@@ -115,6 +115,7 @@ fn wanted(desired: &Desired, field: &str) -> Option<i64> {
         NAME => Some(of_name(&desired.display_name)),
         CALLBACK => webhook.map(|webhook| of_text(&webhook.callback_url)),
         SUBSCRIPTION => webhook.map(|_| of_text("")),
+        PICTURE => desired.picture.as_ref().map(|source| of_text(&source.whole())),
         USERNAME => desired.username.as_ref().map(|username| of_text(&username.name)),
         _ => of_profile(&desired.profile, field.strip_prefix(PROFILE)?),
     }

@@ -27,5 +27,6 @@ pub(in crate::engine) fn asked(asks: Asks, business: Option<&BusinessId>, now: T
         expected_by: None,
         url: asks.page.map(|page| page.url(business)),
         if_ignored: actor.row().if_ignored.map(str::to_owned),
+        if_done: asks.action.row().if_done.map(str::to_owned),
     }
 }

@@ -19,8 +19,17 @@ macro_rules! actors {
     };
 }
 
+macro_rules! destroys {
+    () => {
+        None
+    };
+    ($what:literal) => {
+        Some($what)
+    };
+}
+
 macro_rules! actions {
-    ($($name:ident: $actor:ident, $meaning:literal, $remedy:literal;)+) => {
+    ($($name:ident: $actor:ident, $meaning:literal, $remedy:literal $(, destroys $if_done:literal)?;)+) => {
         /// An act that somebody is asked for, as it stands in `waitingFor`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Action { $($name,)+ }
@@ -32,6 +41,7 @@ macro_rules! actions {
             actor: Actor::$actor,
             meaning: $meaning,
             remedy: $remedy,
+            if_done: destroys!($($if_done)?),
         },)+];
     };
 }
@@ -56,6 +66,8 @@ pub struct ActionRow {
     pub meaning: &'static str,
     /// What exactly to do.
     pub remedy: &'static str,
+    /// What the act destroys or interrupts, where the documents say that it does.
+    pub if_done: Option<&'static str>,
 }
 
 actors! {
@@ -83,10 +95,12 @@ actions! {
         "Within ten minutes, run kubectl whatsapp code NAME and enter the six digits.";
     FreeNumber: PhoneHolder,
         "The number is, or may be, in use in a WhatsApp app or with another provider.",
-        "Find out who uses it. If it is to stay in the WhatsApp Business app, have connection set to Coexistence. If another provider has it, have it released there. Delete an account in an app only if it is there and nobody needs it or its chats. Then run kubectl whatsapp retry NAME.";
+        "Find out who uses it. If it is to stay in the WhatsApp Business app, have connection set to Coexistence. If another provider has it, have it released there. Delete an account in an app only if it is there and nobody needs it or its chats. Then run kubectl whatsapp retry NAME.",
+        destroys "an account that is deleted in an app takes its chats with it, and the app cannot be used with this number until the number is deregistered from the Cloud API";
     ConnectInApp: PhoneHolder,
         "The number is to stay in the WhatsApp Business app, and only the app can connect it.",
-        "Connect it in the WhatsApp Business app, through the sign-up of the partner.";
+        "Connect it in the WhatsApp Business app, through the sign-up of the partner.",
+        destroys "WhatsApp for Windows and on Wear OS can no longer be used with the number; disappearing messages, view-once messages and live location are switched off in its chats, and broadcast lists can only be read";
     // The portfolio at Meta.
     CreateAccount: PortfolioAdmin,
         "The token reaches no WhatsApp Business Account.",
@@ -142,7 +156,8 @@ actions! {
         "Delete one of the two channels. Where you may not see the other one, delete this one, or ask whoever runs the operator.";
     ConfirmTakeover: ClusterUser,
         "The number is live in another account, and would be taken away from there.",
-        "Create the channel anew with that accountId; or take the number over with kubectl whatsapp send-code NAME for the code and kubectl whatsapp retry NAME for the registration.";
+        "Create the channel anew with that accountId; or take the number over with kubectl whatsapp send-code NAME for the code and kubectl whatsapp retry NAME for the registration.",
+        destroys "whoever sends with the number from the other account can no longer send with it";
     Retry: ClusterUser,
         "Something failed that is tried again only when a person asks.",
         "Remove the cause that the message names; then run kubectl whatsapp retry NAME.";
@@ -179,15 +194,28 @@ actions! {
     AlignSettings: ClusterUser,
         "Webhook, profile, username or official business account differ from the spec and are not written here.",
         "Compare with status.drift; change the spec, or have the setting changed in Meta's tools.";
+    SubscribeApp: ClusterUser,
+        "No app is subscribed to the account, so messages to the number reach nobody.",
+        "Set spec.webhook: the operator then subscribes its app. Or have the app subscribed that is to receive the messages; it does that itself, with its own token.";
     MendWebhook: ClusterUser,
         "Meta does not accept the webhook.",
         "Make callbackUrl an HTTPS URL of at most 200 characters that answers Meta's handshake; then run kubectl whatsapp retry NAME.";
+    AdoptAppWebhook: ClusterUser,
+        "The app has a webhook that the portfolio did not set.",
+        "Find out who uses that address. If nobody needs it, set appWebhook.adopt: true; else make appWebhook.callbackUrl that address.",
+        destroys "what the app is told of goes to callbackUrl, and no longer to the address that it has now";
+    MendAppWebhook: ClusterUser,
+        "Meta did not take the app's webhook.",
+        "Make appWebhook.callbackUrl an HTTPS URL that answers Meta's handshake. It is tried again by itself.";
     LabelSecret: ClusterUser,
         "The Secret of the verify token does not permit its use.",
         "Run kubectl label secret SECRET whatsapp-operator.dev/use=verify-token.";
     ProvideVerifyToken: ClusterUser,
         "The verify token of the webhook is not there.",
         "Create the Secret and the key that webhook.verifyTokenSecretRef names.";
+    ProvidePicture: ClusterUser,
+        "There is no picture that may be uploaded.",
+        "Put a JPEG or PNG of at most 5 MB where spec.profile.pictureRef points.";
     ProvidePin: ClusterUser,
         "The two-step PIN is not there, or is not the number's.",
         "Put the six digits into the PIN Secret; if nobody knows them, have two-step verification switched off in the account, or with the provider, where the number is registered or was registered last.";

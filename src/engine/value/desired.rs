@@ -31,6 +31,8 @@ pub struct Desired {
     pub verification: Verification,
     pub registration: Registration,
     pub profile: DesiredProfile,
+    /// Where the profile's picture comes from.
+    pub picture: Option<PictureSource>,
     /// IANA name; compared, never written.
     pub time_zone: Option<String>,
     pub webhook: Option<Webhook>,
@@ -83,6 +85,12 @@ pub enum CodeRequest {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Registration {
     pub pin_secret: SecretKey,
+    /// The spec names that Secret, so that it is followed whoever registered the number.
+    pub is_pin_named: bool,
+    /// Where Meta stores messages, in Meta's word; `None` is not managed.
+    pub storage_region: Option<String>,
+    /// A registered number may be deregistered and registered again for it.
+    pub may_move: bool,
     pub pin_policy: PinPolicy,
     pub while_name_in_review: WhileNameInReview,
 }
@@ -104,6 +112,37 @@ pub enum WhileNameInReview {
 pub struct SecretKey {
     pub name: String,
     pub key: String,
+}
+
+/// Where a picture comes from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PictureSource {
+    /// A key in `binaryData` of a ConfigMap of the channel's namespace.
+    ConfigMap(SecretKey),
+    /// A key in a Secret of the channel's namespace.
+    Secret(SecretKey),
+    /// An https address.
+    Url(String),
+}
+
+impl PictureSource {
+    /// The field that names it.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::ConfigMap(_) => "spec.profile.pictureRef.configMapKeyRef",
+            Self::Secret(_) => "spec.profile.pictureRef.secretKeyRef",
+            Self::Url(_) => "spec.profile.pictureRef.url",
+        }
+    }
+
+    /// All of it, to be compared. An address may hold a signature, so this is never shown.
+    pub(in crate::engine) fn whole(&self) -> String {
+        match self {
+            Self::ConfigMap(of) => format!("configmap {} {}", of.name, of.key),
+            Self::Secret(of) => format!("secret {} {}", of.name, of.key),
+            Self::Url(url) => format!("url {url}"),
+        }
+    }
 }
 
 /// Managed profile fields; `None` is not managed.
@@ -156,9 +195,10 @@ pub struct OfficialApplication {
 }
 
 words! {
-    /// What a number has to be before it is ready; each level asks for more than the one before.
+    /// What a number has to be before it is ready. From NameApproved on each level asks for more than the one before;
+    /// Operational asks for what the others do not.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-    pub enum ReadyWhen { Registered, NameApproved, FullyVerified }
+    pub enum ReadyWhen { Registered, Operational, NameApproved, FullyVerified }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,6 +275,11 @@ impl Desired {
         self.deletion.policy > DeletionPolicy::Retain && self.management == Management::Full
     }
 
+    /// Whether it matters which apps are subscribed to the account.
+    pub(in crate::engine) fn needs_apps(&self) -> bool {
+        self.webhook.is_some() || self.ready_when == ReadyWhen::Operational
+    }
+
     /// Whether the object is being deleted, and may take something back at Meta.
     pub(in crate::engine) fn is_cleaning_up(&self) -> bool {
         self.deletion.since.is_some() && self.needs_cleanup() && !self.deletion.is_skipped && !self.suspend
@@ -270,6 +315,19 @@ pub struct DesiredPortfolio {
     pub expect_name: Option<String>,
     pub expect_country: Option<String>,
     pub access: Vec<Access>,
+    /// Where the app itself has its events sent. `None`: it is not managed.
+    pub app_webhook: Option<DesiredAppWebhook>,
+}
+
+/// The webhook of an app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredAppWebhook {
+    pub callback_url: String,
+    pub verify_token: SecretKey,
+    /// Fields that it has to receive; it may receive others.
+    pub fields: Vec<String>,
+    /// One that somebody else set may be replaced.
+    pub adopt: bool,
 }
 
 impl DesiredPortfolio {

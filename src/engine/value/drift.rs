@@ -7,6 +7,7 @@ pub const NAME: &str = "displayName";
 pub const CALLBACK: &str = "webhook.callbackUrl";
 pub const SUBSCRIPTION: &str = "webhook.subscription";
 pub const PROFILE: &str = "profile.";
+pub const PICTURE: &str = "profile.picture";
 pub const USERNAME: &str = "username";
 pub const TIME_ZONE: &str = "timeZone";
 

@@ -107,6 +107,8 @@ pub struct Limits {
     /// How often a Secret that ends a wait is read: while a code is live, and otherwise.
     pub secret_poll_live: Duration,
     pub secret_poll: Duration,
+    /// How often the PIN's Secret of a number at rest is read: rarely, since nothing waits for it.
+    pub pin_poll: Duration,
     /// A consent is kept while a step is in flight or the account is throttled, at most.
     pub consent_kept: Duration,
     /// When a claim ends, the next channel acts after this pause.
@@ -130,6 +132,16 @@ pub struct Limits {
     pub cleanup_pauses: [Duration; 4],
     /// A process that has just begun to work tries for this long at least, however long ago the deletion was.
     pub cleanup_least: Duration,
+    /// Uploads of a picture in [`Self::pictures_window`]: more than edits of a day need.
+    pub pictures: usize,
+    pub pictures_window: Duration,
+    /// How often the source of a picture that Meta took is read: in the cluster, and at an address.
+    pub picture: Duration,
+    pub picture_url: Duration,
+    /// How often an address is read whose picture Meta did not take yet; in the cluster [`Self::look_at_least`].
+    pub picture_url_again: Duration,
+    /// How often Meta is asked whether the number still has a picture.
+    pub picture_shown: Duration,
     /// Pauses of a repeatable step that was refused or had no effect.
     pub repeatable_pauses: [Duration; 4],
     pub repeatable_without_effect: u32,
@@ -238,6 +250,7 @@ impl Default for Limits {
             credential_poll: s(MINUTE),
             secret_poll_live: s(5),
             secret_poll: s(MINUTE),
+            pin_poll: s(HOUR),
             consent_kept: s(15 * MINUTE),
             claim_pause: s(30),
             claim_kept: s(HOUR),
@@ -249,6 +262,12 @@ impl Default for Limits {
             cleanup_tries: 3,
             cleanup_pauses: [s(30), s(2 * MINUTE), s(5 * MINUTE), s(30 * MINUTE)],
             cleanup_least: s(MINUTE),
+            pictures: 8,
+            pictures_window: s(DAY),
+            picture: s(HOUR),
+            picture_url: s(DAY),
+            picture_url_again: s(HOUR),
+            picture_shown: s(DAY),
             repeatable_pauses: [s(5 * MINUTE), s(30 * MINUTE), s(2 * HOUR), s(6 * HOUR)],
             repeatable_without_effect: 3,
             unseen: s(6 * HOUR),

@@ -71,6 +71,7 @@ pub struct Ledger {
     pub adds: Vec<Entry>,
     pub pins: Vec<Entry>,
     pub deregistrations: Vec<Entry>,
+    pub pictures: Vec<Entry>,
     pub usernames: Vec<Entry>,
     pub officials: Vec<Entry>,
     /// Pacing of the repeatable steps.
@@ -150,6 +151,24 @@ impl Memory {
                 EntryOutcome::Refused => entry.is_inconclusive() && entry.settle_until.is_some(),
                 EntryOutcome::NotSent => false,
             }
+    }
+
+    /// A registration was accepted, so the PIN that came with it counts from now on. One of a number that is registered says
+    /// nothing about its PIN, unless that was the matter before.
+    pub(crate) fn note_pin_of_registration(&mut self, subject: Option<&str>, has_kept_other: bool) {
+        let mut earlier = self.ledger.registrations.iter().rev().filter(|entry| entry.counts()).skip(1);
+        let was_wrong = earlier.next().is_some_and(|entry| entry.refused_with(133_005).is_some());
+        if self.is_unfinished() {
+            self.marks.pin = if has_kept_other { Some(String::new()) } else { subject.map(Into::into) };
+        } else if was_wrong && !has_kept_other {
+            self.marks.pin = subject.map(Into::into);
+        }
+    }
+
+    /// Whether the number was deregistered for its storage region, and no registration followed yet.
+    pub(in crate::engine) fn comes_back(&self) -> bool {
+        let last = |kind| self.ledger.last(kind).map(|last| last.at);
+        self.marks.is_moving && last(StepKind::Register) < last(StepKind::Deregister)
     }
 
     /// Not seen registered, or seen to have fallen back.
@@ -257,8 +276,18 @@ impl Marks {
     /// The number is seen not registered. Where it never was, that is no news; the first time counts.
     pub(crate) fn note_not_registered(&mut self, at: Timestamp) {
         if let Registration::Seen { fell_back, .. } = &mut self.registration {
+            // Nobody knows what is left of what was set for the registration that ended.
+            if fell_back.is_none() && !self.is_moving {
+                self.storage = None;
+            }
             fell_back.get_or_insert(at);
         }
+    }
+
+    /// Whether the PIN in this version of its Secret is the one that Meta was last given or found with.
+    pub fn is_pin_of(&self, version: &SecretVersion) -> bool {
+        let is_it = |pin: &str| pin.split('/').take(2).eq([&*version.uid, &*version.resource_version]);
+        self.pin.as_deref().is_some_and(is_it)
     }
 
     /// Whether Meta declined this name.
@@ -310,13 +339,15 @@ impl Ledger {
             StepKind::SetPin => &self.pins,
             StepKind::Register => &self.registrations,
             StepKind::Deregister => &self.deregistrations,
+            StepKind::WritePicture => &self.pictures,
             StepKind::ClaimUsername => &self.usernames,
             StepKind::RequestOfficial => &self.officials,
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
             | StepKind::WriteProfile
-            | StepKind::UnrouteWebhook => &[],
+            | StepKind::UnrouteWebhook
+            | StepKind::SetStorage => &[],
         }
     }
 
@@ -330,13 +361,15 @@ impl Ledger {
             StepKind::SetPin => Some(&mut self.pins),
             StepKind::Register => Some(&mut self.registrations),
             StepKind::Deregister => Some(&mut self.deregistrations),
+            StepKind::WritePicture => Some(&mut self.pictures),
             StepKind::ClaimUsername => Some(&mut self.usernames),
             StepKind::RequestOfficial => Some(&mut self.officials),
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
             | StepKind::WriteProfile
-            | StepKind::UnrouteWebhook => None,
+            | StepKind::UnrouteWebhook
+            | StepKind::SetStorage => None,
         }
     }
 
@@ -423,7 +456,7 @@ pub struct Entry {
     pub outcome: EntryOutcome,
     /// What allowed it.
     pub cause: Cause,
-    /// A name, or the version of the code Secret. Never a secret.
+    /// A name, the version of the code Secret, or the sum of a picture. Never a secret.
     pub subject: Option<String>,
     pub settle_until: Option<Timestamp>,
     /// Code requests: the version of the code Secret when it was asked for; `None` also when it was absent.
@@ -564,6 +597,15 @@ pub struct Marks {
     pub automatic_code_used: Option<Timestamp>,
     pub proof: Proof,
     pub pin_set: Option<Timestamp>,
+    /// Which version of the PIN's Secret, and which key, Meta was last given or was found with: another one is another PIN.
+    /// Empty: Meta said that it kept a PIN from before.
+    pub pin: Option<String>,
+    /// Where Meta stores the number's messages, as this object set it for the registration that holds, or for the next.
+    pub storage: Option<String>,
+    /// The last region for which the number was deregistered, and when.
+    pub moved: Option<(String, Timestamp)>,
+    /// It was deregistered for that, and has to be registered again.
+    pub is_moving: bool,
     pub registration: Registration,
     /// Since when a number that was found is absent from its account's list.
     pub missing_since: Option<Timestamp>,
@@ -579,6 +621,8 @@ pub struct Marks {
     pub approved: Option<(String, Timestamp)>,
     /// Of each managed field: a sum of the desired value that Meta was last seen to have.
     pub in_sync: BTreeMap<String, i64>,
+    /// SHA-256 of the bytes of the picture that Meta took last, and when.
+    pub picture: Option<(String, Timestamp)>,
     /// Of each managed field that somebody else changed: what was done about it.
     pub repairs: BTreeMap<String, Repairs>,
 }

@@ -20,6 +20,7 @@ pub mod observed;
 pub mod outcome;
 pub mod page;
 pub mod phone;
+pub mod picture;
 pub mod portfolio;
 pub mod reason;
 pub mod secret;

@@ -11,6 +11,7 @@ use crate::engine::value::{
         NameStatus, NumberId, NumberStatus, OfficialStatus, PlatformType, Quality, ReviewStatus, Sendability,
         Throughput, UsernameStatus,
     },
+    picture::PictureFacts,
     portfolio::PortfolioView,
     secret::SecretFact,
     step::StepKind,
@@ -28,7 +29,7 @@ pub struct Observed {
     /// Whether our app is subscribed to the account.
     pub subscribed: Fact<bool>,
     /// The other apps that are subscribed to it, where that was read.
-    pub other_apps: Vec<AppId>,
+    pub other_apps: Arc<[OtherApp]>,
     pub profile: Fact<Profile>,
     pub username: Fact<Username>,
     /// What becomes of a request for an official business account, where the list does not show it.
@@ -46,7 +47,67 @@ pub struct Observed {
     pub process: ProcessFacts,
 }
 
+/// The apps that are subscribed to an account.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Subscribed {
+    pub ours: bool,
+    pub others: Arc<[OtherApp]>,
+    /// Where our app has the events of the account sent, unless it is the app's own URL.
+    pub override_url: Option<Arc<str>>,
+}
+
+impl Subscribed {
+    /// Whether an app that is not Meta's own is subscribed: else messages to the account's numbers reach nobody.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::observed::{OtherApp, Subscribed};
+    /// let of = |name: &str| Subscribed {
+    ///     ours: false,
+    ///     others: [OtherApp { id: "200000000000002".into(), name: Some(name.into()) }].into(),
+    ///     override_url: None,
+    /// };
+    /// assert!(of("Acme CRM").is_received());
+    /// assert!(!of("WA DevX Webhook Events 1P App").is_received(), "Meta's own is on every new account");
+    /// ```
+    pub fn is_received(&self) -> bool {
+        is_received(self.ours, &self.others)
+    }
+}
+
+fn is_received(ours: bool, others: &[OtherApp]) -> bool {
+    ours || others.iter().any(|app| !app.is_of_meta())
+}
+
+/// An app of somebody else that is subscribed to an account. It gets every message too.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OtherApp {
+    pub id: AppId,
+    pub name: Option<Box<str>>,
+}
+
+impl OtherApp {
+    /// Meta subscribes an app of its own to new accounts, and again after it was removed. Its id is not published.
+    const OF_META: &str = "WA DevX Webhook Events 1P App";
+
+    fn is_of_meta(&self) -> bool {
+        self.name.as_deref() == Some(Self::OF_META)
+    }
+
+    /// Its name with its id.
+    pub(in crate::engine) fn told(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{name} ({})", self.id),
+            None => self.id.to_string(),
+        }
+    }
+}
+
 impl Observed {
+    /// Whether an app that is not Meta's own is subscribed to the account, where that is known.
+    pub(in crate::engine) fn is_received(&self) -> Option<bool> {
+        self.subscribed.known().map(|ours| is_received(*ours, &self.other_apps))
+    }
+
     /// The number's profile: read by itself, or inside the list.
     pub(in crate::engine) fn profile_of<'a>(&'a self, number: &'a Number) -> Option<&'a Profile> {
         self.profile.known().or_else(|| number.profile.value().map(AsRef::as_ref))
@@ -66,10 +127,13 @@ pub struct ProcessFacts {
     /// Last successful look at this channel by this process.
     pub last_success: Option<Timestamp>,
     pub stood: Stood,
+    pub picture: PictureFacts,
     /// Why the Secret with the PIN could not be created, in the words of the cluster.
     pub pin_not_created: Option<Box<str>>,
     /// Another channel that takes its code from the same key of the same Secret.
     pub code_shared: Option<CodeShared>,
+    /// Labels that an object has to carry for this process to see it.
+    pub labels: Option<Arc<str>>,
 }
 
 /// A channel of the same namespace that takes its code from the same place.
@@ -87,8 +151,10 @@ impl ProcessFacts {
             started,
             last_success: None,
             stood: Stood::default(),
+            picture: PictureFacts::default(),
             pin_not_created: None,
             code_shared: None,
+            labels: None,
         }
     }
 }
@@ -255,8 +321,8 @@ pub struct Number {
     pub messaging_limit: Option<MessagingLimit>,
     pub account_mode: Field<AccountMode>,
     pub is_official: Option<bool>,
+    pub username: Field<String>,
     pub official: Field<Official>,
-    pub username: Field<Box<str>>,
     pub is_on_biz_app: Field<bool>,
     pub is_pin_enabled: Field<bool>,
     pub health: Field<Health>,
@@ -291,8 +357,8 @@ impl Number {
             messaging_limit: None,
             account_mode: Field::Absent,
             is_official: None,
-            official: Field::Absent,
             username: Field::Absent,
+            official: Field::Absent,
             is_on_biz_app: Field::Absent,
             is_pin_enabled: Field::Absent,
             health: Field::Absent,

@@ -1,6 +1,6 @@
 //! The portfolio as channels see it: its credential, its business and the accounts in reach.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -37,6 +37,8 @@ pub struct PortfolioView {
     /// Since when it is known that its credentials do not work, or that its business is none that they show.
     pub lost: Option<Timestamp>,
     pub token: Fact<TokenFacts>,
+    /// The app that the token is of: as the token tells, else as the spec does.
+    pub app: Option<AppId>,
     pub facts: Fact<BusinessFacts>,
     pub reach: Reach,
     /// `expect.country`, to be compared with the account's.
@@ -144,6 +146,7 @@ impl PortfolioView {
             hold: Some(Hold { reason: Reason::SpecInvalid, message, failure: None }),
             lost: None,
             token: Fact::NotAsked,
+            app: None,
             facts: Fact::NotAsked,
             reach: Reach::Unread,
             expect_country: None,
@@ -209,4 +212,14 @@ pub fn granted(own: &str, access: &[Access], namespace: &str) -> Option<Option<V
         }
     }
     accounts.map(Some)
+}
+
+/// What an app has subscribed to for itself, of WhatsApp accounts.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct AppSubscription {
+    /// Where its events go, unless an account or a number has another address.
+    pub callback_url: Option<String>,
+    pub is_active: Option<bool>,
+    /// What it is told of, by name.
+    pub fields: BTreeSet<String>,
 }

@@ -83,6 +83,7 @@ mod on {
         Healthy,
         WebhookRouted,
         ProfileSynced,
+        RegistrationSynced,
         UsernameClaimed,
         OfficialAccount,
     ];
@@ -93,6 +94,7 @@ mod on {
         Healthy,
         WebhookRouted,
         ProfileSynced,
+        RegistrationSynced,
         UsernameClaimed,
         OfficialAccount,
     ];
@@ -102,6 +104,7 @@ mod on {
         Healthy,
         WebhookRouted,
         ProfileSynced,
+        RegistrationSynced,
         UsernameClaimed,
         OfficialAccount,
     ];
@@ -112,6 +115,7 @@ mod on {
         Healthy,
         WebhookRouted,
         ProfileSynced,
+        RegistrationSynced,
         UsernameClaimed,
         OfficialAccount,
         DisplayNameApproved,
@@ -122,6 +126,7 @@ mod on {
         NumberVerified,
         WebhookRouted,
         ProfileSynced,
+        RegistrationSynced,
         UsernameClaimed,
         OfficialAccount,
     ];
@@ -129,6 +134,7 @@ mod on {
     pub const OFFICIAL: &[ConditionType] = &[OfficialAccount];
     pub const WEBHOOK: &[ConditionType] = &[WebhookRouted];
     pub const PROFILE: &[ConditionType] = &[ProfileSynced];
+    pub const REGISTRATION: &[ConditionType] = &[RegistrationSynced];
     pub const SETTINGS: &[ConditionType] = &[WebhookRouted, ProfileSynced];
     pub const FIELDS: &[ConditionType] =
         &[WebhookRouted, ProfileSynced, DisplayNameApproved, UsernameClaimed];
@@ -141,6 +147,7 @@ mod on {
     pub const HEALTH_ONLY: &[ConditionType] = &[Healthy];
     pub const CREDENTIALS_ONLY: &[ConditionType] = &[CredentialsValid];
     pub const IDENTITY_ONLY: &[ConditionType] = &[IdentityConfirmed];
+    pub const APP_WEBHOOK: &[ConditionType] = &[AppWebhookSet];
     pub const BUSINESS: &[ConditionType] = &[BusinessVerified];
     pub const PAYMENT: &[ConditionType] = &[PaymentReady];
     /// First states.
@@ -235,6 +242,9 @@ reasons! {
     NotManaged: Settled, NONE, nobody,
         "Not asked for by the spec.",
         "Nothing.";
+    PinSet: Settled, REGISTRATION, nobody,
+        "The PIN in the Secret was changed, and Meta took the new one.",
+        "Nothing.";
     InSync: Settled, PROFILE, nobody,
         "Every managed profile field matches.",
         "Nothing.";
@@ -281,6 +291,12 @@ reasons! {
     VerifyingCode: Progress, CODE, nobody,
         "The code is about to be handed to Meta.",
         "Nothing.";
+    SettingStorage: Progress, REGISTER, nobody,
+        "It is about to be set where Meta stores the number's messages.",
+        "Nothing.";
+    Deregistering: Progress, REGISTER, nobody,
+        "The number is about to be deregistered, and is registered again right after.",
+        "Nothing.";
     SubmittingName: Progress, NAME, nobody,
         "The display name is about to be submitted for review.",
         "Nothing.";
@@ -299,6 +315,9 @@ reasons! {
     RoutingWebhook: Progress, WEBHOOK, nobody,
         "The number's webhook is about to be set.",
         "Nothing; your endpoint must answer Meta's handshake.";
+    WritingPicture: Progress, PROFILE, nobody,
+        "The profile picture is about to be uploaded.",
+        "Nothing.";
     WritingProfile: Progress, PROFILE, nobody,
         "The profile is about to be written.",
         "Nothing.";
@@ -363,6 +382,15 @@ reasons! {
     PinMismatch: Person, REGISTER_AGAIN, ProvidePin at Numbers,
         "Meta says that this is not the PIN of the number.",
         "Put the right PIN into the Secret. If nobody knows it, have two-step verification switched off where the number is registered, or was registered last: in that account, or with that provider. registration.pinPolicy: Overwrite replaces it, which Meta refuses with 133010 while the number is registered nowhere. Then: kubectl whatsapp retry NAME.";
+    StorageRegionRefused: Person, REGISTER, ChangeSpec or Retry,
+        "Meta did not take the storage region, and the number is not registered without it.",
+        "Read Meta's words in the message. Correct registration.storageRegion, or remove it to register the number without. Or: kubectl whatsapp retry NAME.";
+    StorageRegionDiffers: Person, REGISTRATION, ChangeSpec or Retry,
+        "The number is registered, and not known to be stored where the spec wants it. Meta changes that only while a number is not registered.",
+        "To have it deregistered and registered again, which takes some minutes in which it can neither send nor receive: acknowledge: [ReregisterForStorageRegion]. Else set registration.storageRegion back, or remove it.";
+    PinNotSet: Person, REGISTRATION, ProvidePin at Numbers or Retry,
+        "The PIN in the Secret was changed, and it is not known that Meta took it: Meta refused it, or did not answer. The one from before may still be in force.",
+        "Read Meta's words in the message. Put other six digits into the PIN Secret, or have these sent once more: kubectl whatsapp retry NAME.";
     NumberOnPhone: Person, NUMBER, FreeNumber,
         "The number is registered to another account of WhatsApp: in an app on a phone, or in another WhatsApp Business Account.",
         "To keep it in the WhatsApp Business app: set connection to Coexistence, and connect it in the app. In another WhatsApp Business Account: have it deregistered there. Only if an app has it and its account and chats are not needed any more: delete the account in that app (Settings, Account; uninstalling is not enough), and wait five minutes. Then: kubectl whatsapp retry NAME.";
@@ -489,6 +517,18 @@ reasons! {
     ProfileRefused: Person, PROFILE, ChangeSpec,
         "Meta refused the profile.",
         "Read Meta's words, and change the field that they name.";
+    PictureUnusable: Person, PROFILE, ProvidePicture,
+        "The source of the profile picture holds none that may be uploaded, or is not there. The number works without it.",
+        "Do what the message says: a JPEG or PNG of at most 5 MB, with sides of 192 to 8192 pixels. It is looked at again by itself, at once with: kubectl whatsapp retry NAME.";
+    PictureUnreadable: Person, PROFILE, ProvidePicture,
+        "The source of the profile picture could not be read now. The number works without it.",
+        "Nothing, where it passes: it is looked at again by itself. Else see whether the address of the message answers.";
+    PictureRefused: Person, PROFILE, ProvidePicture,
+        "Meta refused the profile picture. The number works without it.",
+        "Read Meta's words, and put another picture into the source.";
+    AppIdMissing: Person, PROFILE, CorrectPortfolio,
+        "A picture is uploaded to the app of the token, and the id of that app is not known. The number works without it.",
+        "Set credentials.appId of the portfolio to the id of the app that the token was generated for.";
     ProfileDiffers: Person, PROFILE, AlignSettings,
         "The profile differs from the spec, and is not written here.",
         "See status.drift; change it in Meta's tools, or the spec.";
@@ -537,6 +577,27 @@ reasons! {
     ContendedBy: Person, FIELDS, ResolveContention at Numbers,
         "Somebody else changed the same field again and again, each time after it was written, and is left the last word.",
         "Find out who else writes the field, and agree on one of you. Then: change the spec to the other value, or kubectl whatsapp retry NAME, which writes the field once more.";
+    AppWebhookMatches: Settled, APP_WEBHOOK, nobody,
+        "The app's own webhook is the desired one.",
+        "Nothing.";
+    AppWebhookNotReadable: Settled, APP_WEBHOOK, nobody,
+        "Meta does not show the app's own webhook now, so nothing is written to it.",
+        "Read Meta's words in the message; see whether appSecretRef holds the secret of the token's app.";
+    AppWebhookDiffers: Progress, APP_WEBHOOK, nobody,
+        "The app's own webhook is not the desired one. It is written, and looked at again.",
+        "Nothing.";
+    AppWebhookForeign: Person, APP_WEBHOOK, AdoptAppWebhook,
+        "The app has a webhook that this object did not set.",
+        "Find out who uses that address. If nobody needs it, set appWebhook.adopt: true; else make callbackUrl that address.";
+    AppWebhookRefused: Person, APP_WEBHOOK, MendAppWebhook,
+        "Meta did not take the app's webhook.",
+        "Read Meta's words. Make appWebhook.callbackUrl answer a GET with hub.challenge when hub.verify_token is the one in the Secret. It is tried again by itself.";
+    AppVerifyTokenNotUsable: Person, APP_WEBHOOK, ProvideVerifyToken,
+        "The verify token of the app's webhook cannot be used.",
+        "Create the Secret and the key that appWebhook.verifyTokenSecretRef names, and label it: kubectl label secret SECRET whatsapp-operator.dev/use=verify-token.";
+    NoAppSubscribed: Person, READY, SubscribeApp,
+        "No app is subscribed to the account, so messages to the number reach nobody. Only with readyWhen Operational.",
+        "Set spec.webhook: the operator then subscribes its app. Or have the app subscribed that is to receive the messages.";
     PaymentProblem: Person, PAYMENT, AddPaymentMethod at Billing,
         "Meta names a payment problem: messages that cost are refused. Since October 2026 replies cost as well, beyond a free number of them.",
         "Add or correct the payment method on the billing page of the account in Meta Business Suite.";
@@ -547,6 +608,9 @@ reasons! {
         "Meta does not let the number send.",
         "Read Meta's words in the message; Business Support Home shows the cause.";
     // Meta or time.
+    PicturePaused: Time, PROFILE, AllowCalls,
+        "The profile picture is uploaded later: the last upload brought no answer, or there were too many in a day.",
+        "Nothing; the next upload has a date.";
     NameInReview: Time, NAME, ReviewName at Numbers,
         "Meta is reviewing the display name.",
         "Nothing; it takes from minutes to some days.";

@@ -44,7 +44,8 @@ pub enum SecretFact {
         version: SecretVersion,
         /// Six digits (a hyphen or space inside a code dropped); always true for a verify token with text.
         well_formed: bool,
-        /// A value that was seen at the code request or tried since. It is compared in memory and never stored.
+        /// Of a code: a value that was seen at the code request or tried since. Of a PIN: the one that Meta was last given or
+        /// found with. It is compared in memory and never stored.
         seen_before: bool,
     },
 }

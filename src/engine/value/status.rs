@@ -63,6 +63,8 @@ pub struct WaitingFor {
     pub expected_by: Option<Timestamp>,
     pub url: Option<String>,
     pub if_ignored: Option<String>,
+    /// What the act destroys or interrupts.
+    pub if_done: Option<String>,
 }
 
 /// An entry of `preflight`.
@@ -84,6 +86,16 @@ words! {
     }
 }
 
+/// An entity of Meta's that is not well, in its words.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HealthFact {
+    /// `PHONE_NUMBER`, `WABA`, `BUSINESS`, `APP`, or a new word.
+    pub entity: String,
+    pub can_send: String,
+    /// Meta's codes for what is wrong with it.
+    pub codes: Vec<i64>,
+}
+
 /// Facts with Meta's raw words, as last seen. A fact that was not readable keeps its last value.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Facts {
@@ -103,12 +115,14 @@ pub struct Facts {
     pub throughput: Option<String>,
     pub messaging_limit: Option<String>,
     pub health: Option<String>,
+    /// What keeps the number from sending, or limits it.
+    pub health_entities: Vec<HealthFact>,
     pub webhook: Option<WebhookConfiguration>,
     pub is_official: Option<bool>,
+    pub username: Option<String>,
     /// What becomes of a request to be one, and Meta's reason. Not there while nobody asked for it.
     pub official_status: Option<String>,
     pub official_message: Option<String>,
-    pub username: Option<String>,
     /// Only where the spec manages the username.
     pub username_status: Option<String>,
     /// Meta's last error on the way to Registered, for `explain`; the trace id is the first seen with that code.

@@ -52,8 +52,13 @@ pub enum Step {
     RouteWebhook { account: AccountId, number: NumberId, url: String, secret: SecretVersion },
     /// `POST {number}/whatsapp_business_profile` with just these fields.
     WriteProfile { account: AccountId, number: NumberId, fields: DesiredProfile },
+    /// An upload to the app, then `POST {number}/whatsapp_business_profile` with its handle. The bytes are those with this
+    /// sum.
+    WritePicture { account: AccountId, number: NumberId, sum: String },
     /// `POST {number}` with an empty `webhook_configuration`: our app's own override goes.
     UnrouteWebhook { account: AccountId, number: NumberId },
+    /// `POST {number}/settings` with `storage_configuration`; only while the number is not registered.
+    SetStorage { account: AccountId, number: NumberId, region: String },
     /// `POST {number}/deregister`.
     Deregister { account: AccountId, number: NumberId },
     /// `POST {number}/username`; with a transfer another number of the portfolio loses it.
@@ -160,8 +165,10 @@ steps! {
     SubscribeApp: AtMeta, InSettings, settle_other, Subscribing, Repeatable;
     RouteWebhook: AtMeta, InSettings, settle_other, RoutingWebhook, Repeatable;
     WriteProfile: AtMeta, InSettings, settle_other, WritingProfile, Repeatable;
+    WritePicture: AtMeta, Nowhere, settle_other, WritingPicture, Counted(|limits| limits.pictures);
     UnrouteWebhook: AtMeta, InSettings, settle_other, CleaningUp, Repeatable;
-    Deregister: AtMeta, InList, settle_deregister, CleaningUp, Counted(|limits| limits.deregistrations_total);
+    SetStorage: AtMeta, Nowhere, settle_other, SettingStorage, Repeatable;
+    Deregister: AtMeta, InList, settle_deregister, Deregistering, Counted(|limits| limits.deregistrations_total);
     ClaimUsername: AtMeta, Nowhere, settle_other, ClaimingUsername, Counted(|limits| limits.usernames_automatic);
     RequestOfficial: AtMeta, Nowhere, settle_other, RequestingOfficialAccount, Counted(|_| 1);
 }

@@ -182,12 +182,22 @@ fn scopes_are_known_from_either_list_and_never_missing_for_want_of_one() {
 }
 
 #[test]
+fn a_subscribed_app_is_told_with_its_name_and_where_it_has_the_account_s_events_sent() {
+    let app = json!({"id": "200000000000002", "name": "Acme CRM"});
+    let plain = subscribed_app(&json!({"whatsapp_business_api_data": app})).unwrap();
+    assert_eq!((plain.name.as_deref(), plain.override_url), (Some("Acme CRM"), None));
+    let url = "https://hooks.example.org/wa";
+    let entry = json!({"whatsapp_business_api_data": app, "override_callback_uri": url});
+    assert_eq!(subscribed_app(&entry).unwrap().override_url.as_deref(), Some(url));
+}
+
+#[test]
 fn a_subscribed_app_is_known_in_either_shape() {
     let nested = json!({"whatsapp_business_api_data": {"id": "200000000000001", "name": "Acme Ops"}});
     let flat = json!({"id": "200000000000001", "name": "Acme Ops"});
     let both = json!({"id": "9", "whatsapp_business_api_data": {"id": "200000000000001"}});
     for entry in [nested, flat, both] {
-        assert_eq!(subscribed_app(&entry), Some("200000000000001".into()), "{entry}");
+        assert_eq!(subscribed_app(&entry).unwrap().id, "200000000000001".into(), "{entry}");
     }
     for entry in [json!({}), json!({"whatsapp_business_api_data": {"link": "https://x/"}}), json!("2")] {
         assert_eq!(subscribed_app(&entry), None, "{entry}");

@@ -11,15 +11,16 @@ use tokio::sync::Notify;
 
 use crate::engine::{
     assess::first,
-    desired::{DesiredProfile, OfficialApplication, SecretKey},
+    desired::{DesiredProfile, OfficialApplication, PictureSource, SecretKey},
     failure::{Class, Refusal},
     fixture,
     id::{AccountId, NumberId},
     look::{Look, Urgency},
     memory::{ConsentKind, Entry, EntryOutcome, Origin},
-    observed::{Account, Number, Official, Profile, Username},
+    observed::{Account, Number, Official, Profile, Subscribed, Username},
     phone::E164,
-    portfolio::{BusinessFacts, TokenFacts},
+    picture::PictureKind,
+    portfolio::{AppSubscription, BusinessFacts, TokenFacts},
     reason::Reason,
     secret::SecretVersion,
     spelling::Canonical,
@@ -27,8 +28,8 @@ use crate::engine::{
     word::Vocabulary,
 };
 use crate::{
-    meta::port::{Listing, NumberList, Subscribed},
-    run::secret::SecretRead,
+    meta::port::{Listing, NumberList},
+    run::{picture::PictureBytes, secret::SecretRead},
 };
 
 use super::*;
@@ -94,6 +95,12 @@ impl Graph for Stub {
     async fn subscribed(&self, _: &AccountId, _: Timestamp, _: Urgency) -> Result<Subscribed, Failure> {
         unused()
     }
+    async fn app_subscription(&self) -> Result<Option<AppSubscription>, Failure> {
+        unused()
+    }
+    async fn set_app_webhook(&self, _: &str, _: &SecretString, _: &[String]) -> Result<(), Failure> {
+        unused()
+    }
     async fn profile(
         &self,
         _: &AccountId,
@@ -124,13 +131,16 @@ impl Graph for Stub {
     async fn set_pin(&self, _: &AccountId, _: &NumberId, _: &SecretString) -> Result<(), Failure> {
         unused()
     }
-    async fn register(&self, _: &AccountId, _: &NumberId, _: &SecretString) -> Result<(), Failure> {
+    async fn register(&self, _: &AccountId, _: &NumberId, _: &SecretString) -> Result<bool, Failure> {
         unused()
     }
     async fn subscribe(&self, _: &AccountId) -> Result<(), Failure> {
         unused()
     }
     async fn unroute_webhook(&self, _: &AccountId, _: &NumberId) -> Result<(), Failure> {
+        unused()
+    }
+    async fn set_storage(&self, _: &AccountId, _: &NumberId, _: &str) -> Result<(), Failure> {
         unused()
     }
     async fn deregister(&self, _: &AccountId, _: &NumberId) -> Result<(), Failure> {
@@ -146,6 +156,18 @@ impl Graph for Stub {
         unused()
     }
     async fn write_profile(&self, _: &AccountId, _: &NumberId, _: &DesiredProfile) -> Result<(), Failure> {
+        unused()
+    }
+    async fn has_picture(&self, _: &AccountId, _: &NumberId, _: Urgency) -> Result<bool, Failure> {
+        unused()
+    }
+    async fn write_picture(
+        &self,
+        _: &AccountId,
+        _: &NumberId,
+        _: &[u8],
+        _: PictureKind,
+    ) -> Result<(), Failure> {
         unused()
     }
     async fn username(
@@ -181,6 +203,10 @@ impl Graph for Stub {
         None
     }
 
+    fn subscribed_known(&self, _: &AccountId) -> Option<Arc<Subscribed>> {
+        None
+    }
+
     fn let_go(&self, _: &AccountId) {}
 
     fn held_until(&self, _: &AccountId, _: StepKind) -> Option<Timestamp> {
@@ -202,6 +228,9 @@ struct NoSecrets;
 impl Secrets for NoSecrets {
     async fn read(&self, _: &SecretKey) -> SecretRead {
         SecretRead::Missing
+    }
+    async fn picture(&self, _: &PictureSource) -> PictureBytes {
+        PictureBytes::Failed("not part of this test".into())
     }
     async fn create_pin(&self, _: &SecretKey) -> Result<(), String> {
         Ok(())
@@ -776,6 +805,9 @@ impl Secrets for Six {
     async fn read(&self, _: &SecretKey) -> SecretRead {
         let version = SecretVersion { uid: "s".into(), resource_version: "2".into() };
         SecretRead::Found { version, value: Some(self.0.into()), is_verify_token: false }
+    }
+    async fn picture(&self, _: &PictureSource) -> PictureBytes {
+        PictureBytes::Failed("not part of this test".into())
     }
     async fn create_pin(&self, _: &SecretKey) -> Result<(), String> {
         Ok(())

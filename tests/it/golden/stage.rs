@@ -23,7 +23,7 @@ use whatsapp_operator::engine::{
         portfolio::{PortfolioGiven, PortfolioObserved, assess_portfolio},
     },
     condition::ConditionSet,
-    desired::{DesiredPortfolio, SecretKey},
+    desired::{DesiredPortfolio, PictureSource, SecretKey},
     failure::Failure,
     id::Fact,
     limits::Limits,
@@ -52,6 +52,7 @@ use whatsapp_operator::{
         pass::{
             Done, Ids, Input, Live, ReadError, Record, Records, Shell, WriteError, may_have_written, pass,
         },
+        picture::PictureBytes,
         secret::{SecretRead, Secrets, Volatile},
     },
     sandbox::{
@@ -235,6 +236,10 @@ impl Secrets for Drawer {
                 is_verify_token: data.get("label").is_some_and(|label| label == "verify-token"),
             },
         }
+    }
+
+    async fn picture(&self, _: &PictureSource) -> PictureBytes {
+        PictureBytes::Failed("not part of this test".into())
     }
 
     async fn create_pin(&self, key: &SecretKey) -> Result<(), String> {
@@ -557,6 +562,7 @@ impl Stage {
             owned: Fact::NotAsked,
             client: Fact::NotAsked,
             seen: Vec::new(),
+            app_webhook: Fact::NotAsked,
             throttled_until: None,
             app_blocked: None,
         };

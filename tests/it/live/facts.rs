@@ -11,6 +11,7 @@ use whatsapp_operator::{
         look::Urgency,
         observed::{Account, Health, Number, Profile, WebhookConfiguration},
         phone::E164,
+        picture::PictureKind,
         portfolio::{BusinessFacts, Reachable, TokenFacts},
         step::CodeMethod,
     },
@@ -19,7 +20,7 @@ use whatsapp_operator::{
         edge::Edge,
         port::{Graph, NumberList},
     },
-    run::observe::whole,
+    run::{observe::whole, picture::png},
 };
 
 use super::{ACCOUNT, NUMBER};
@@ -51,6 +52,17 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
             let is = graph.subscribed(&account, since, urgency).await?;
             return Ok(Facts::from([("subscribed", is.ours.to_string())]));
         }
+        Edge::AppSubscriptions => {
+            let read = graph.app_subscription().await?;
+            let url = plain(read.as_ref().and_then(|live| live.callback_url.as_ref()));
+            let fields: Vec<_> = read.iter().flat_map(|live| live.fields.iter().cloned()).collect();
+            let active = plain(read.as_ref().and_then(|live| live.is_active.as_ref()));
+            return Ok(Facts::from([
+                ("callback_url", url),
+                ("active", active),
+                ("fields", fields.join(",")),
+            ]));
+        }
         Edge::Profile => {
             let read = graph.profile(&account, &number, Duration::ZERO, urgency).await?;
             return Ok(profile(&read));
@@ -75,16 +87,24 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
         Edge::VerifyCode => graph.verify_code(&account, &number, &secret()).await,
         Edge::SubmitName => graph.submit_name(&account, &number, "Acme Neu").await,
         Edge::SetPin => graph.set_pin(&account, &number, &secret()).await,
-        Edge::Register => graph.register(&account, &number, &secret()).await,
+        Edge::Register => graph.register(&account, &number, &secret()).await.map(|_| ()),
         Edge::Subscribe => graph.subscribe(&account).await,
         Edge::RouteWebhook => {
             graph.route_webhook(&account, &number, "https://bot.acme.example/wa", &secret()).await
+        }
+        Edge::SetAppWebhook => {
+            let url = "https://bot.acme.example/wa";
+            graph.set_app_webhook(url, &secret(), &["messages".to_owned()]).await
         }
         Edge::WriteProfile => {
             let fields = DesiredProfile { about: Some("We answer".into()), ..DesiredProfile::default() };
             graph.write_profile(&account, &number, &fields).await
         }
+        Edge::StartUpload | Edge::SendUpload | Edge::UploadOffset | Edge::WritePicture => {
+            graph.write_picture(&account, &number, &png(640, 640), PictureKind::Png).await
+        }
         Edge::UnrouteWebhook => graph.unroute_webhook(&account, &number).await,
+        Edge::SetStorage => graph.set_storage(&account, &number, "BR").await,
         Edge::Deregister => graph.deregister(&account, &number).await,
         Edge::ClaimUsername => graph.claim_username(&account, &number, "acme.suporte", false).await,
         Edge::RequestOfficial => {

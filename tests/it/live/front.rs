@@ -31,7 +31,7 @@ const TOLD_BY: [(Edge, &str); 3] = [
     (Edge::RouteWebhook, "webhook_configuration"),
 ];
 /// The first digit of made-up ids, and of those that the simulated Meta makes.
-const KINDS: [(&str, char); 3] = [("{business}", '5'), ("{account}", '3'), ("{number}", '1')];
+const KINDS: [(&str, char); 4] = [("{business}", '5'), ("{app}", '2'), ("{account}", '3'), ("{number}", '1')];
 const MOST_BYTES: usize = 1 << 20;
 
 /// When the recorded answer is given; always, if nothing is stated.

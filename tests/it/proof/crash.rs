@@ -6,6 +6,8 @@
 
 use whatsapp_operator::{
     engine::{
+        condition::Truth,
+        condition_type::ConditionType,
         desired::{PinPolicy, ReadyWhen},
         reason::Reason,
     },
@@ -21,6 +23,8 @@ const LAG: Lag = Lag::Seeded { max_secs: 50 };
 
 /// The PIN that the cluster keeps for the number.
 const PIN: &str = "482913";
+/// Another one, which is written into its Secret.
+const CHANGED_PIN: &str = "775533";
 
 /// Which number comes up.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,7 +35,16 @@ enum Way {
     Adopted,
     /// One that is registered and at rest, and is to have another name.
     Renamed,
+    /// One that is registered and at rest, and whose PIN is changed in its Secret.
+    Repinned,
+    /// One that was not added yet, and whose messages are to be stored in a country.
+    Stored,
+    /// One that is registered and at rest, and is deregistered for another country.
+    Moved,
 }
+
+/// Where messages are to be stored.
+const REGION: &str = "BR";
 
 impl Way {
     async fn world(self, seed: u64) -> World {
@@ -44,24 +57,41 @@ impl Way {
             wanted = plain_channel();
             wanted.registration.pin_policy = PinPolicy::Overwrite;
         }
-        if self == Self::Renamed {
+        if self == Self::Stored {
+            wanted.registration.storage_region = Some(REGION.into());
+        }
+        if matches!(self, Self::Renamed | Self::Repinned | Self::Moved) {
             let number = Number::new("100000000000077", ACCOUNT, DIGITS, "Acme Suporte");
-            meta = meta.with_number(number.registered(PIN));
+            let number = number.registered(PIN);
+            let code = number.code_verification_status.clone();
+            let code = if self == Self::Moved { "VERIFIED".into() } else { code };
+            meta = meta.with_number(Number { code_verification_status: code, ..number });
             wanted = plain_channel();
         }
         let switches = Switches { pin_on_unregistered: true, ..Switches::default() };
         let mut world = World::with(Options { seed, lag: LAG, review, switches, ..options() }, meta).await;
         world.people.consents = 3;
-        if self != Self::New {
+        if !matches!(self, Self::New | Self::Stored) {
             world.cluster.put_secret(&wanted.registration.pin_secret, PIN, false);
         }
         world.cluster.apply(wanted);
-        if self == Self::Renamed {
+        if matches!(self, Self::Renamed | Self::Repinned | Self::Moved) {
             assert!(world.run_until_ready(HOUR).await, "{}", world.story());
             world.run_for(HOUR).await;
-            world.cluster.edit(CHANNEL, |desired| {
-                (desired.display_name, desired.ready_when) = ("Acme Vendas".into(), ReadyWhen::NameApproved);
-            });
+            if self == Self::Renamed {
+                world.cluster.edit(CHANNEL, |desired| {
+                    (desired.display_name, desired.ready_when) =
+                        ("Acme Vendas".into(), ReadyWhen::NameApproved);
+                });
+            } else if self == Self::Moved {
+                world.cluster.edit(CHANNEL, |desired| {
+                    desired.registration.storage_region = Some(REGION.into());
+                    desired.registration.may_move = true;
+                });
+            } else {
+                let key = world.cluster.desired(CHANNEL).registration.pin_secret.clone();
+                world.cluster.put_secret(&key, CHANGED_PIN, false);
+            }
             world.wake(CHANNEL, SECOND);
             *world.accident.lock().unwrap() = Accident::default();
         }
@@ -73,22 +103,39 @@ impl Way {
             Self::New => &["added", "verified", "registered"],
             Self::Adopted => &["named", "verified", "registered"],
             Self::Renamed => &["named", "registered"],
+            Self::Repinned => &["pinned"],
+            Self::Stored => &["added", "verified", "stored", "registered"],
+            Self::Moved => &["deregistered", "stored", "registered"],
         }
+    }
+
+    fn pin(self) -> &'static str {
+        if self == Self::Repinned { CHANGED_PIN } else { PIN }
     }
 }
 
 /// Comes to Ready; where the PIN is the matter a person looks every two hours and asks for one more try. An attempt
 /// of unknown outcome on a number of unknown history is followed by a day of rest.
-async fn comes_up(world: &mut World) -> bool {
+async fn comes_up(way: Way, world: &mut World) -> bool {
     let is_up = |world: &World| {
         let (status, desired) = (world.status(), world.cluster.desired(CHANNEL));
-        status.is_ready() && status.before.observed_generation == Some(desired.generation)
+        let synced = status.condition(ConditionType::RegistrationSynced);
+        let is_pinned = way != Way::Repinned || synced.is_some_and(|pin| pin.status == Truth::True);
+        let stored = world.sandbox.number(DIGITS).and_then(|number| number.storage_region);
+        let is_moved = way != Way::Moved || stored.as_deref() == Some(REGION);
+        status.is_ready()
+            && is_pinned
+            && is_moved
+            && status.before.observed_generation == Some(desired.generation)
     };
     for _ in 0..30 {
         if world.run_until(HOUR * 2, is_up).await {
             return true;
         }
-        if world.status().ready_reason() == Some(Reason::PinMismatch) {
+        let synced = world.status().condition(ConditionType::RegistrationSynced).map(|pin| pin.reason);
+        let reasons = [world.status().ready_reason(), synced];
+        let asking = [Reason::PinMismatch, Reason::PinNotSet, Reason::StorageRegionDiffers];
+        if asking.into_iter().any(|reason| reasons.contains(&Some(reason))) {
             world.retry(CHANNEL);
         }
     }
@@ -102,6 +149,9 @@ fn scarce(effects: &[Effect]) -> Vec<&'static str> {
         What::CodeVerified { .. } => Some("verified"),
         What::Registered { .. } => Some("registered"),
         What::NameSubmitted { .. } => Some("named"),
+        What::PinSet { .. } => Some("pinned"),
+        What::StorageSet { .. } => Some("stored"),
+        What::Deregistered { .. } => Some("deregistered"),
         _ => None,
     };
     effects.iter().filter_map(word).collect()
@@ -110,7 +160,7 @@ fn scarce(effects: &[Effect]) -> Vec<&'static str> {
 /// Comes to Ready and rests there, and everything that is scarce happened just once.
 async fn converges(way: Way, mut world: World, accident: &str) -> Result<(), String> {
     let broken = |world: &World, what: &str| Err(format!("{accident}: {what}\n{}", world.story()));
-    let is_ready = comes_up(&mut world).await;
+    let is_ready = comes_up(way, &mut world).await;
     let faults = world.sandbox.faults();
     let has_met = faults.as_array().is_some_and(|all| all.iter().any(|fault| fault["applied"] != 0));
     if !has_met && !world.accident.lock().unwrap().fired {
@@ -123,10 +173,20 @@ async fn converges(way: Way, mut world: World, accident: &str) -> Result<(), Str
     if let Err(what) = world.nothing_twice(CHANNEL) {
         return broken(&world, &what);
     }
-    if scarce(&world.effects()) != way.effects() {
+    let mut effects = scarce(&world.effects());
+    match way {
+        // One that no answer came for is sent again when a person asks, and then twice at most; a region by itself.
+        Way::Repinned => effects.dedup(),
+        Way::Stored | Way::Moved => {
+            let is_again = |one: &mut &str, before: &mut &str| *one == "stored" && one == before;
+            effects.dedup_by(is_again);
+        }
+        Way::New | Way::Adopted | Way::Renamed => effects.retain(|effect| *effect != "pinned"),
+    }
+    if effects != way.effects() || world.count(|what| matches!(what, What::PinSet { .. })) > 2 {
         return broken(&world, "the effects are not those of one onboarding");
     }
-    if world.sandbox.number(DIGITS).and_then(|number| number.pin).as_deref() != Some(PIN) {
+    if world.sandbox.number(DIGITS).and_then(|number| number.pin).as_deref() != Some(way.pin()) {
         return broken(&world, "the PIN is not the one that is kept");
     }
     if !world.status().is_ready() {
@@ -152,7 +212,7 @@ fn report(results: Vec<Result<(), String>>) {
 /// The calls of the port and the number of writes of an onboarding without accident.
 async fn rehearse(way: Way, seed: u64) -> (Vec<&'static str>, usize) {
     let mut world = way.world(seed).await;
-    assert!(comes_up(&mut world).await, "{}", world.story());
+    assert!(comes_up(way, &mut world).await, "{}", world.story());
     world.check_nothing_twice();
     let accident = world.accident.lock().unwrap();
     (accident.calls.clone(), accident.writes)
@@ -164,7 +224,7 @@ fn is_read(call: &str) -> bool {
 
 async fn hit_writes(way: Way, faults: &[WriteFault]) {
     let (_, writes) = rehearse(way, 7).await;
-    assert!(writes > 5, "it writes status {writes} times");
+    assert!(writes > 1, "it writes status {writes} times");
     let mut results = Vec::new();
     for nth in 1..=writes {
         for fault in faults {
@@ -217,7 +277,7 @@ async fn a_crash_before_or_after_any_call_costs_nothing_twice() {
 async fn requests(way: Way, seed: u64) -> Vec<(String, String)> {
     let mut world = way.world(seed).await;
     let before = world.sandbox.calls().len();
-    assert!(comes_up(&mut world).await, "{}", world.story());
+    assert!(comes_up(way, &mut world).await, "{}", world.story());
     world.sandbox.calls().into_iter().skip(before).map(|call| (call.method, call.path)).collect()
 }
 
@@ -339,4 +399,42 @@ async fn a_rename_costs_one_review_and_one_registration_although_any_reply_is_lo
     let kinds = [FaultKind::TimeoutBefore, FaultKind::TimeoutAfter, FaultKind::Status { code: 503 }];
     hit_requests(Way::Renamed, &kinds, "POST").await;
     hit_requests_late(Way::Renamed).await;
+}
+
+#[tokio::test]
+async fn a_changed_pin_is_set_once_whatever_happens_to_a_status_write_or_a_call() {
+    use WriteFault::{Conflict, CrashAfter, CrashBefore, Error, TimeoutLanded, TimeoutLost};
+    hit_writes(Way::Repinned, &[CrashBefore, CrashAfter, Conflict, Error, TimeoutLanded, TimeoutLost]).await;
+    hit_calls(Way::Repinned).await;
+}
+
+#[tokio::test]
+async fn a_changed_pin_whose_answer_is_lost_is_sent_again_only_when_a_person_asks() {
+    let kinds = [FaultKind::TimeoutBefore, FaultKind::TimeoutAfter, FaultKind::Status { code: 503 }];
+    hit_requests(Way::Repinned, &kinds, "POST").await;
+    hit_requests_late(Way::Repinned).await;
+}
+
+#[tokio::test]
+async fn a_storage_region_is_set_before_the_registration_whatever_happens() {
+    use WriteFault::{CrashAfter, CrashBefore, TimeoutLanded};
+    hit_writes(Way::Stored, &[CrashBefore, CrashAfter, TimeoutLanded]).await;
+    hit_calls(Way::Stored).await;
+    let kinds = [FaultKind::TimeoutBefore, FaultKind::TimeoutAfter, FaultKind::Status { code: 503 }];
+    hit_requests(Way::Stored, &kinds, "POST").await;
+    hit_requests_late(Way::Stored).await;
+}
+
+#[tokio::test]
+async fn a_number_that_is_deregistered_for_its_region_comes_back_whatever_happens_to_a_write_or_a_call() {
+    use WriteFault::{Conflict, CrashAfter, CrashBefore, Error, TimeoutLanded, TimeoutLost};
+    hit_writes(Way::Moved, &[CrashBefore, CrashAfter, Conflict, Error, TimeoutLanded, TimeoutLost]).await;
+    hit_calls(Way::Moved).await;
+}
+
+#[tokio::test]
+async fn a_number_that_is_deregistered_for_its_region_comes_back_although_any_reply_is_lost() {
+    let kinds = [FaultKind::TimeoutBefore, FaultKind::TimeoutAfter, FaultKind::Status { code: 503 }];
+    hit_requests(Way::Moved, &kinds, "POST").await;
+    hit_requests_late(Way::Moved).await;
 }

@@ -15,15 +15,16 @@ use whatsapp_operator::{
         failure::{Failure, Refusal},
         id::{AccountId, NumberId},
         look::{Look, Urgency},
-        observed::{Account, Official, Profile, Username},
+        observed::{Account, Official, Profile, Subscribed, Username},
         phone::E164,
-        portfolio::{BusinessFacts, TokenFacts},
+        picture::PictureKind,
+        portfolio::{AppSubscription, BusinessFacts, TokenFacts},
         spelling::Canonical,
         step::{CodeMethod, StepKind},
     },
     meta::{
         client::{GraphClient, Meta},
-        port::{Credential, Graph, GraphSource, Listing, NumberList, Subscribed},
+        port::{Credential, Graph, GraphSource, Listing, NumberList},
     },
 };
 
@@ -115,13 +116,25 @@ impl<'a> Lent<'a, String> for &'a str {
     }
 }
 
+impl<'a> Lent<'a, Vec<String>> for &'a [String] {
+    fn lend(owned: &'a Vec<String>) -> Self {
+        owned
+    }
+}
+
 macro_rules! by_value {
     ($($kind:ty),*) => { $(impl<'a> Lent<'a, $kind> for $kind {
         fn lend(owned: &'a $kind) -> Self { *owned }
     })* };
 }
 
-by_value!(Timestamp, Urgency, Duration, CodeMethod, bool);
+impl<'a> Lent<'a, Vec<u8>> for &'a [u8] {
+    fn lend(owned: &'a Vec<u8>) -> Self {
+        owned
+    }
+}
+
+by_value!(Timestamp, Urgency, Duration, CodeMethod, PictureKind, bool);
 
 impl Graph for FarGraph {
     calls! { read:
@@ -132,22 +145,27 @@ impl Graph for FarGraph {
         fn account(account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<Arc<Account>, Failure>;
         fn numbers(account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<Arc<NumberList>, Failure>;
         fn subscribed(account: &AccountId, not_before: Timestamp, urgency: Urgency) -> Result<Subscribed, Failure>;
+        fn app_subscription() -> Result<Option<AppSubscription>, Failure>;
         fn profile(account: &AccountId, number: &NumberId, max_age: Duration, urgency: Urgency) -> Result<Profile, Failure>;
+        fn has_picture(account: &AccountId, number: &NumberId, urgency: Urgency) -> Result<bool, Failure>;
         fn username(account: &AccountId, number: &NumberId, max_age: Duration, urgency: Urgency) -> Result<Username, Failure>;
         fn official(account: &AccountId, number: &NumberId, max_age: Duration, urgency: Urgency) -> Result<Official, Failure>;
     }
 
     calls! { write:
+        fn write_picture(account: &AccountId, number: &NumberId, bytes: &[u8], kind: PictureKind) -> Result<(), Failure>;
         fn add_number(account: &AccountId, number: &E164, name: &str) -> Result<NumberId, Failure>;
         fn request_code(account: &AccountId, number: &NumberId, method: CodeMethod, language: &str) -> Result<(), Failure>;
         fn verify_code(account: &AccountId, number: &NumberId, code: &SecretString) -> Result<(), Failure>;
         fn submit_name(account: &AccountId, number: &NumberId, name: &str) -> Result<(), Failure>;
         fn set_pin(account: &AccountId, number: &NumberId, pin: &SecretString) -> Result<(), Failure>;
-        fn register(account: &AccountId, number: &NumberId, pin: &SecretString) -> Result<(), Failure>;
+        fn register(account: &AccountId, number: &NumberId, pin: &SecretString) -> Result<bool, Failure>;
         fn subscribe(account: &AccountId) -> Result<(), Failure>;
         fn route_webhook(account: &AccountId, number: &NumberId, url: &str, verify_token: &SecretString) -> Result<(), Failure>;
         fn unroute_webhook(account: &AccountId, number: &NumberId) -> Result<(), Failure>;
+        fn set_storage(account: &AccountId, number: &NumberId, region: &str) -> Result<(), Failure>;
         fn deregister(account: &AccountId, number: &NumberId) -> Result<(), Failure>;
+        fn set_app_webhook(url: &str, verify_token: &SecretString, fields: &[String]) -> Result<(), Failure>;
         fn write_profile(account: &AccountId, number: &NumberId, fields: &DesiredProfile) -> Result<(), Failure>;
         fn claim_username(account: &AccountId, number: &NumberId, username: &str, transfer: bool) -> Result<(), Failure>;
         fn request_official(account: &AccountId, number: &NumberId, application: &OfficialApplication) -> Result<(), Failure>;
@@ -159,6 +177,10 @@ impl Graph for FarGraph {
 
     fn known(&self, look: &Look, number: &Canonical) -> Option<bool> {
         self.graph.known(look, number)
+    }
+
+    fn subscribed_known(&self, account: &AccountId) -> Option<Arc<Subscribed>> {
+        self.graph.subscribed_known(account)
     }
 
     fn let_go(&self, account: &AccountId) {

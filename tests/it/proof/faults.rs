@@ -418,6 +418,7 @@ fn portfolio() -> DesiredPortfolio {
         expect_name: Some("Acme Ltda".into()),
         expect_country: None,
         access: Vec::new(),
+        app_webhook: None,
     }
 }
 
@@ -447,6 +448,7 @@ pub(super) async fn look_at_portfolio(
         owned: fact(whole(world.now(), || graph.owned_accounts(world.now(), Urgency::Person)).await),
         client: fact(whole(world.now(), || graph.client_accounts(world.now(), Urgency::Person)).await),
         seen: Vec::new(),
+        app_webhook: Fact::NotAsked,
         throttled_until: None,
         app_blocked: graph.app_blocked(),
     };

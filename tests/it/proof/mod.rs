@@ -15,6 +15,7 @@ mod far;
 mod faults;
 mod onboarding;
 mod partners;
+mod picture;
 mod properties;
 mod rename;
 mod rest;

@@ -246,7 +246,7 @@ impl World {
         let far = Far { meta, runtime: self.far.clone(), wire: wire.clone() };
         let (told, may_work) = watch::channel(MayWork::No);
         let options = controller::Options {
-            namespaces: Vec::new(),
+            watched: controller::Watched::default(),
             limits: self.limits.clone(),
             concurrency: 16,
             instance: None,
@@ -608,6 +608,37 @@ fn two_replicas_bring_three_numbers_up_without_any_accident() {
     play(1, 0, &[]).unwrap();
 }
 
+/// Changes the PIN's Secret of the first number at rest, and gives back what followed within an hour and a half: how often
+/// PINs were set at Meta, statuses that were written, and whether Meta has the Secret's PIN.
+async fn changes_pin(world: &mut World, change: impl FnOnce(&mut Value)) -> Result<(usize, usize), String> {
+    let (name, set) = (world.channels[0].name, |what: &What| matches!(what, What::PinSet { .. }));
+    let (before, written) = (world.count(set), world.server.written_count());
+    world.server.change("secrets", NAMESPACE, &format!("{name}-pin"), change);
+    world.run_for(MINUTE * 90).await?;
+    Ok((world.count(set) - before, world.server.written_count() - written))
+}
+
+#[test]
+fn a_pin_that_is_changed_while_its_number_rests_is_set_within_the_hour_and_a_label_is_no_change() {
+    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    near.block_on(async {
+        let mut world = World::new(2, 0, far.handle().clone()).await;
+        comes_up(&mut world, &[]).await.unwrap_or_else(|what| panic!("{what}\n{}", world.story()));
+        let label = |secret: &mut Value| secret["metadata"]["labels"]["tool"] = json!("was here");
+        let (set, written) = changes_pin(&mut world, label).await.unwrap();
+        assert_eq!((set, written), (0, 1), "the version is remembered\n{}", world.story());
+        let pin = json!(k8s_openapi::ByteString("824613".into()));
+        let (set, _) = changes_pin(&mut world, |secret| secret["data"]["pin"] = pin).await.unwrap();
+        assert_eq!(set, 1, "{}", world.story());
+        let number = world.sandbox.number(world.channels[0].digits).unwrap();
+        assert_eq!(number.pin.as_deref(), Some("824613"));
+        let (set, written) = changes_pin(&mut world, |_| {}).await.unwrap();
+        assert_eq!((set, written), (0, 1), "and it rests again\n{}", world.story());
+    });
+    far.shutdown_background();
+}
+
 #[test]
 fn a_code_that_was_proven_late_is_not_taken_for_a_wrong_one() {
     let one = |after, who, what| Move { after, who, what };
@@ -624,6 +655,149 @@ fn a_code_that_was_proven_late_is_not_taken_for_a_wrong_one() {
             one(2, 154, Accident::None),
         ];
         play(527, 29, &script).unwrap();
+    }
+}
+
+/// What a portfolio tells of the apps of its accounts.
+fn told_apps(world: &World) -> Vec<Value> {
+    let portfolio = world.server.get("whatsappportfolios", NAMESPACE, "acme").unwrap_or_default();
+    let accounts = portfolio["status"]["accounts"].as_array().cloned().unwrap_or_default();
+    accounts.iter().map(|account| account["apps"].clone()).collect()
+}
+
+fn reads_of_apps(world: &World) -> usize {
+    world.sandbox.calls().iter().filter(|call| call.path == "/{waba}/subscribed_apps").count()
+}
+
+async fn reads_apps_once_a_day(world: &mut World) -> Result<(), String> {
+    world.sandbox.subscribe("300000000000001", sandbox::App::new("200000000000009", "Acme CRM"));
+    comes_up(world, &[]).await?;
+    let before = reads_of_apps(world);
+    world.run_for(HOUR * 24).await?;
+    // Two accounts.
+    if reads_of_apps(world) - before != 2 {
+        return Err(format!("{before} reads, and a day later {}", reads_of_apps(world)));
+    }
+    let (reads, written) = (reads_of_apps(world), world.server.written_count());
+    let apps = told_apps(world);
+    if !apps.iter().any(|apps| apps["others"][0]["id"] == "200000000000009") {
+        return Err(format!("nobody tells of the other app: {apps:?}"));
+    }
+    if !apps.iter().any(|apps| apps["ours"] == false && apps["others"].is_null()) {
+        return Err(format!("nobody tells that nobody is there: {apps:?}"));
+    }
+    let unheard = world.status("orders-br")["preflight"].to_string();
+    if !unheard.contains("nothing will be received") {
+        return Err(format!("it is not said that nothing is received: {unheard}"));
+    }
+    for who in [0, 1] {
+        world.happen(Move { after: 0, who, what: Accident::Crash });
+    }
+    world.run_for(HOUR).await?;
+    let after = (reads_of_apps(world), world.server.written_count());
+    if after != (reads, written) || told_apps(world) != apps {
+        return Err(format!("a restart adds to {:?}: {after:?}", (reads, written)));
+    }
+    Ok(())
+}
+
+#[test]
+fn who_else_is_subscribed_is_read_once_a_day_and_not_again_after_a_restart() {
+    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    near.block_on(async {
+        let mut world = World::new(1, 0, far.handle().clone()).await;
+        if let Err(what) = reads_apps_once_a_day(&mut world).await {
+            panic!("{what}\n{}", world.story());
+        }
+    });
+    far.shutdown_background();
+}
+
+/// Has the portfolio keep the app's own webhook.
+fn manage_app_webhook(world: &World, adopt: bool) {
+    let webhook = json!({"callbackUrl": APP_WEBHOOK, "fields": ["messages", "account_update"], "adopt": adopt,
+        "verifyTokenSecretRef": {"name": "bot", "key": "verify"}});
+    let set = |object: &mut Value| object["spec"]["appWebhook"] = webhook;
+    world.server.change("whatsappportfolios", NAMESPACE, "acme", set);
+}
+
+const APP_WEBHOOK: &str = "https://bot.acme.example/wa";
+
+fn app_webhook_reason(world: &World) -> Option<String> {
+    let portfolio = world.server.get("whatsappportfolios", NAMESPACE, "acme")?;
+    reason(&portfolio["status"], "AppWebhookSet")
+}
+
+fn app_webhook_writes(world: &World) -> usize {
+    world.count(|what| matches!(what, What::AppWebhookSet { .. }))
+}
+
+fn reads_of_the_app(world: &World) -> usize {
+    let is_it = |call: &sandbox::CallRecord| call.path == "/{app}/subscriptions" && call.method == "GET";
+    world.sandbox.calls().iter().filter(|call| is_it(call)).count()
+}
+
+async fn keeps_app_webhook(world: &mut World, accident: Option<Accident>) -> Result<(), String> {
+    let data = json!({"verify": k8s_openapi::ByteString("hunter2".into())});
+    let labels = json!({"whatsapp-operator.dev/use": "verify-token"});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"labels": labels}, "data": data});
+    world.server.put("secrets", NAMESPACE, "bot", secret);
+    world.run_for(MINUTE * 2).await?;
+    manage_app_webhook(world, false);
+    world.run_for(MINUTE * 12).await?;
+    let found = (app_webhook_reason(world), app_webhook_writes(world));
+    if found != (Some("AppWebhookForeign".into()), 0) {
+        return Err(format!("it is somebody else's: {found:?}"));
+    }
+    manage_app_webhook(world, true);
+    if let Some(accident) = accident {
+        world.happen(Move { after: 0, who: 0, what: accident });
+        world.happen(Move { after: 0, who: 1, what: accident });
+    }
+    world.run_for(MINUTE).await?;
+    world.calm();
+    world.run_for(MINUTE * 40).await?;
+    let (is, writes) = (app_webhook_reason(world), app_webhook_writes(world));
+    if is.as_deref() != Some("AppWebhookMatches") || !(1..=2).contains(&writes) {
+        return Err(format!("it is {is:?} after {writes} writes"));
+    }
+    // Another address of its own needs no consent any more.
+    manage_app_webhook(world, false);
+    world.run_for(MINUTE * 12).await?;
+    let reads = reads_of_the_app(world);
+    world.run_for(HOUR).await?;
+    let rests = (app_webhook_reason(world), app_webhook_writes(world), reads_of_the_app(world) - reads);
+    if rests.0 != is || rests.1 != writes || rests.2 > 1 {
+        return Err(format!("it does not rest: {rests:?}"));
+    }
+    Ok(())
+}
+
+#[test]
+fn the_webhook_of_an_app_is_taken_over_only_with_consent_and_then_set_whatever_happens() {
+    let accidents = [
+        None,
+        Some(Accident::Doom),
+        Some(Accident::Crash),
+        Some(Accident::HandOver),
+        Some(Accident::Meta(Harm::LostBefore)),
+        Some(Accident::Meta(Harm::LostAfter)),
+        Some(Accident::Write(Mishap::Lost)),
+        Some(Accident::Write(Mishap::DiesBefore)),
+        Some(Accident::Write(Mishap::DiesAfter)),
+    ];
+    for accident in accidents {
+        let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let near =
+            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        near.block_on(async {
+            let mut world = World::new(1, 0, far.handle().clone()).await;
+            if let Err(what) = keeps_app_webhook(&mut world, accident).await {
+                panic!("{accident:?}: {what}\n{}", world.story());
+            }
+        });
+        far.shutdown_background();
     }
 }
 

@@ -26,8 +26,8 @@ use whatsapp_operator::engine::{
     condition_type::ConditionType,
     desired::{
         Access, CodeRequest, Connection, Deletion, Desired, DesiredConsents, DesiredProfile, DriftPolicy,
-        Management, OfficialApplication, PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey,
-        Verification, VerificationMethod, Webhook, WhileNameInReview,
+        Management, OfficialApplication, PictureSource, PinPolicy, PortfolioRef, ReadyWhen, Registration,
+        SecretKey, Verification, VerificationMethod, Webhook, WhileNameInReview,
     },
     failure::{Failure, Refusal},
     farewell::Farewell,
@@ -35,9 +35,10 @@ use whatsapp_operator::engine::{
     limits::Limits,
     look::{Look, Urgency},
     memory::Ledger,
-    observed::{Account, Claim, Official, PortfolioState, ProcessFacts, Profile, Username},
+    observed::{Account, Claim, Official, PortfolioState, ProcessFacts, Profile, Subscribed, Username},
     phone::E164,
-    portfolio::{BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
+    picture::PictureKind,
+    portfolio::{AppSubscription, BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
     reason::Reason,
     spelling::Canonical,
     status::{Stage, WaitingFor},
@@ -47,7 +48,7 @@ use whatsapp_operator::{
     api::{lower, v1alpha1::WhatsAppChannelStatus},
     meta::{
         client::{GraphClient, Meta},
-        port::{Credential, Graph, GraphSource, Listing, NumberList, Subscribed},
+        port::{Credential, Graph, GraphSource, Listing, NumberList},
         settings::Settings,
         transport::install_crypto,
     },
@@ -55,6 +56,7 @@ use whatsapp_operator::{
         attempts::{Attempts, AttemptsRead},
         may_work::MayWork,
         pass::{Done, Ids, Input, Live, PassError, ReadError, Record, Records, Shell, WriteError, pass},
+        picture::PictureBytes,
         secret::{SecretRead, Secrets},
     },
     sandbox::{self, CallRecord, Effect, Options, ReviewPolicy, Sandbox, What},
@@ -101,6 +103,9 @@ pub fn channel() -> Desired {
         },
         registration: Registration {
             pin_secret: SecretKey { name: format!("{CHANNEL}-pin"), key: "pin".into() },
+            is_pin_named: true,
+            storage_region: None,
+            may_move: false,
             pin_policy: PinPolicy::Keep,
             while_name_in_review: WhileNameInReview::TryOnce,
         },
@@ -109,6 +114,7 @@ pub fn channel() -> Desired {
             websites: Some(vec!["https://acme.example".into()]),
             ..DesiredProfile::default()
         },
+        picture: None,
         time_zone: None,
         username: None,
         official: None,
@@ -457,6 +463,11 @@ impl Secrets for Drawer {
         self.cluster.read_secret(key)
     }
 
+    async fn picture(&self, source: &PictureSource) -> PictureBytes {
+        self.gate.pass(Point::Secret).await;
+        self.cluster.read_picture(source)
+    }
+
     async fn create_pin(&self, key: &SecretKey) -> Result<(), String> {
         self.gate.call("create_pin", async { self.cluster.create_pin(key) }).await;
         Ok(())
@@ -514,6 +525,19 @@ impl Graph for Mortal {
         self.gate.call("subscribed", self.graph.subscribed(account, not_before, urgency)).await
     }
 
+    async fn app_subscription(&self) -> Result<Option<AppSubscription>, Failure> {
+        self.gate.call("app_subscription", self.graph.app_subscription()).await
+    }
+
+    async fn set_app_webhook(
+        &self,
+        url: &str,
+        verify_token: &SecretString,
+        fields: &[String],
+    ) -> Result<(), Failure> {
+        self.gate.call("set_app_webhook", self.graph.set_app_webhook(url, verify_token, fields)).await
+    }
+
     async fn profile(
         &self,
         account: &AccountId,
@@ -565,7 +589,7 @@ impl Graph for Mortal {
         account: &AccountId,
         number: &NumberId,
         pin: &SecretString,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         self.gate.call("register", self.graph.register(account, number, pin)).await
     }
 
@@ -587,6 +611,10 @@ impl Graph for Mortal {
         self.gate.call("unroute_webhook", self.graph.unroute_webhook(account, number)).await
     }
 
+    async fn set_storage(&self, account: &AccountId, number: &NumberId, region: &str) -> Result<(), Failure> {
+        self.gate.call("set_storage", self.graph.set_storage(account, number, region)).await
+    }
+
     async fn deregister(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {
         self.gate.call("deregister", self.graph.deregister(account, number)).await
     }
@@ -598,6 +626,25 @@ impl Graph for Mortal {
         fields: &DesiredProfile,
     ) -> Result<(), Failure> {
         self.gate.call("write_profile", self.graph.write_profile(account, number, fields)).await
+    }
+
+    async fn has_picture(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        urgency: Urgency,
+    ) -> Result<bool, Failure> {
+        self.gate.call("has_picture", self.graph.has_picture(account, number, urgency)).await
+    }
+
+    async fn write_picture(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        bytes: &[u8],
+        kind: PictureKind,
+    ) -> Result<(), Failure> {
+        self.gate.call("write_picture", self.graph.write_picture(account, number, bytes, kind)).await
     }
 
     async fn username(
@@ -641,6 +688,10 @@ impl Graph for Mortal {
 
     fn known(&self, look: &Look, number: &Canonical) -> Option<bool> {
         self.graph.known(look, number)
+    }
+
+    fn subscribed_known(&self, account: &AccountId) -> Option<Arc<Subscribed>> {
+        self.graph.subscribed_known(account)
     }
 
     fn let_go(&self, account: &AccountId) {
@@ -845,6 +896,7 @@ impl World {
             credential_version: Some("1".into()),
             hold: None,
             lost: None,
+            app: Some(AppId::from(APP)),
             token: Fact::NotAsked,
             facts: Fact::NotAsked,
             reach: Reach::Accounts(

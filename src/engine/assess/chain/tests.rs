@@ -97,3 +97,26 @@ fn an_account_that_is_hidden_is_told_in_the_words_of_meta() {
     let link = chain.links.iter().find(|link| link.kind == LinkKind::Account).unwrap();
     assert!(link.mark == Mark::Broken && link.read.contains("(200)"), "{link:?}");
 }
+
+#[test]
+fn who_is_subscribed_is_told_also_where_no_webhook_is_managed() {
+    let read = |case: &mut Case| {
+        let chain = chain(case);
+        let link = chain.links.iter().find(|link| link.kind == LinkKind::Subscription).unwrap();
+        assert!(!chain.is_broken(), "nothing of it holds anything up: {chain:#?}");
+        (link.mark, link.read.clone())
+    };
+    let mut case = Case::ready();
+    case.desired.webhook = None;
+    case.observed.subscribed = Fact::NotAsked;
+    assert_eq!(read(&mut case).0, Mark::NotChecked);
+    case.observed.subscribed = Fact::Known(false);
+    let (mark, text) = read(&mut case);
+    assert!(mark == Mark::Warn && text.contains("nothing will be received"), "{mark:?} {text}");
+    let app =
+        |n: u32| OtherApp { id: format!("20000000000000{n}").as_str().into(), name: Some("Acme CRM".into()) };
+    case.observed.other_apps = (1..=7).map(app).collect();
+    let (mark, text) = read(&mut case);
+    assert_eq!(mark, Mark::Ok);
+    assert!(text.contains("Acme CRM (200000000000001)") && text.ends_with("and 2 more"), "{text}");
+}

@@ -24,10 +24,14 @@ use crate::engine::{
 pub(super) fn is_shown(kind: ConditionType, desired: &Desired) -> bool {
     match kind {
         ConditionType::WebhookRouted => desired.webhook.is_some(),
-        ConditionType::ProfileSynced => desired.profile.is_managed(),
+        ConditionType::ProfileSynced => desired.profile.is_managed() || desired.picture.is_some(),
         ConditionType::UsernameClaimed => desired.username.is_some(),
         ConditionType::OfficialAccount => desired.official.is_some(),
-        ConditionType::CredentialsValid | ConditionType::IdentityConfirmed => false,
+        // There only where there is something to tell.
+        ConditionType::RegistrationSynced => false,
+        ConditionType::CredentialsValid | ConditionType::IdentityConfirmed | ConditionType::AppWebhookSet => {
+            false
+        }
         ConditionType::PortfolioReady
         | ConditionType::AccountUsable
         | ConditionType::NumberAdded
@@ -45,7 +49,7 @@ pub(super) fn is_shown(kind: ConditionType, desired: &Desired) -> bool {
 
 /// What the observation says about one condition.
 pub(super) fn judge(kind: ConditionType, scene: &Scene<'_>) -> Judged {
-    if !is_shown(kind, scene.desired) {
+    if kind != ConditionType::RegistrationSynced && !is_shown(kind, scene.desired) {
         return Judged::Absent;
     }
     if let Claim::Other { name } = scene.claim()
@@ -67,10 +71,13 @@ pub(super) fn judge(kind: ConditionType, scene: &Scene<'_>) -> Judged {
         ConditionType::OfficialAccount => on_number(scene, settings::official),
         ConditionType::BusinessVerified => portfolio::business(scene),
         ConditionType::PaymentReady => account::payment(scene),
+        ConditionType::RegistrationSynced => on_number(scene, settings::registration),
         // Judged from the others.
         ConditionType::Ready | ConditionType::Reconciling | ConditionType::Stalled => Judged::Keep,
         // A portfolio's own judge has them.
-        ConditionType::CredentialsValid | ConditionType::IdentityConfirmed => Judged::Keep,
+        ConditionType::CredentialsValid | ConditionType::IdentityConfirmed | ConditionType::AppWebhookSet => {
+            Judged::Keep
+        }
     }
 }
 

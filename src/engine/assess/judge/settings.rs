@@ -1,8 +1,8 @@
-//! Judgement of the settings that are written beside onboarding: webhook and profile.
+//! Judgement of the settings that are written beside onboarding: webhook, profile, and what the number is registered with.
 
 use crate::engine::{
     assess::scene::{Judged, Scene},
-    rule::drift,
+    rule::{drift, picture, say},
     value::{
         condition::Truth,
         condition_type::ConditionType,
@@ -10,6 +10,7 @@ use crate::engine::{
         id::{Fact, OfficialStatus, UsernameStatus},
         observed::Number,
         reason::Reason,
+        step::StepKind,
     },
 };
 
@@ -51,7 +52,48 @@ pub(super) fn webhook(scene: &Scene<'_>, number: &Number) -> Judged {
     }
 }
 
+/// The texts, and then the picture.
 pub(super) fn profile(scene: &Scene<'_>, number: &Number) -> Judged {
+    let texts = match scene.desired.profile.is_managed() {
+        true => texts(scene, number),
+        false => in_sync(),
+    };
+    match (&texts, &scene.desired.picture) {
+        (Judged::True(..) | Judged::Keep, Some(_)) => picture(scene, number).unwrap_or(texts),
+        _ => texts,
+    }
+}
+
+fn in_sync() -> Judged {
+    Judged::True(Reason::InSync, "every managed profile field matches".into())
+}
+
+/// What keeps the picture from being there, if anything does. Its source is read now and then only.
+fn picture(scene: &Scene<'_>, number: &Number) -> Option<Judged> {
+    if observes_only(scene) {
+        return None;
+    }
+    if !number.is_registered() {
+        return Some(Judged::Open("the picture is uploaded once the number is registered".into()));
+    }
+    let (memory, facts) = (&scene.plan.memory, &scene.observed.process.picture);
+    match picture::read(scene.desired, facts) {
+        Some(read) if picture::is_settled(memory, facts, &read.fact) => None,
+        Some(_) => Some(Judged::Open("the picture of the source is not uploaded".into())),
+        None if scene.desired.connection == Connection::Coexistence => {
+            Some(Judged::Open("the picture of the source is not uploaded".into()))
+        }
+        None if memory.marks.picture.is_none() => Some(Judged::Open("the picture was not read yet".into())),
+        // Not read since the start: what was told of it stays.
+        None => {
+            let before = scene.before.conditions.get(ConditionType::ProfileSynced);
+            let is_told = before.is_some_and(|condition| condition.status != Truth::True);
+            is_told.then_some(Judged::Keep)
+        }
+    }
+}
+
+fn texts(scene: &Scene<'_>, number: &Number) -> Judged {
     let Some(live) = scene.observed.profile_of(number) else {
         return match number.is_registered() {
             true => Judged::Keep,
@@ -60,7 +102,7 @@ pub(super) fn profile(scene: &Scene<'_>, number: &Number) -> Judged {
     };
     let differing = drift::profile_fields(&scene.desired.profile, live);
     if differing.is_empty() {
-        return Judged::True(Reason::InSync, "every managed profile field matches".into());
+        return in_sync();
     }
     // One that lives in the WhatsApp Business app keeps the profile that it has there.
     open_setting(
@@ -68,6 +110,30 @@ pub(super) fn profile(scene: &Scene<'_>, number: &Number) -> Judged {
         Reason::ProfileDiffers,
         &format!("the profile differs in {}", differing.join(", ")),
     )
+}
+
+/// Told of a registered number only, and once there was something to do about it.
+pub(super) fn registration(scene: &Scene<'_>, number: &Number) -> Judged {
+    let kind = ConditionType::RegistrationSynced;
+    if !number.is_registered() {
+        return Judged::Absent;
+    }
+    let is_blocked = scene.plan.aside.iter().any(|(on, _)| *on == kind);
+    let step = scene.plan.step.as_ref().map(|planned| planned.step.kind());
+    if is_blocked || matches!(step, Some(StepKind::SetPin | StepKind::Deregister)) {
+        return Judged::Open("Meta does not have what the number is to be registered with".into());
+    }
+    // The plan did not get so far.
+    if scene.plan.block.is_some() && scene.before.conditions.get(kind).is_some() {
+        return Judged::Keep;
+    }
+    match scene.memory.marks.pin_set.filter(|_| scene.memory.marks.pin.is_some()) {
+        Some(at) => Judged::True(
+            Reason::PinSet,
+            format!("the PIN in the Secret was set at Meta on {}", say::time(at)),
+        ),
+        None => Judged::Absent,
+    }
 }
 
 pub(super) fn username(scene: &Scene<'_>, number: &Number) -> Judged {

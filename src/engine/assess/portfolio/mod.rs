@@ -1,5 +1,6 @@
 //! Assessment of a portfolio: its conditions, and the view of it that is handed to channels.
 
+mod app;
 mod credentials;
 mod identity;
 mod reach;
@@ -8,6 +9,7 @@ mod scene;
 use jiff::Timestamp;
 
 pub use self::{
+    app::{AppObserved, Standing, assess_app, standing},
     credentials::needs_proof,
     scene::{PortfolioGiven, PortfolioObserved},
 };
@@ -100,6 +102,7 @@ pub fn assess_portfolio(given: &PortfolioGiven<'_>) -> PortfolioAssessment {
             credential_version: credentials.version.clone(),
             hold,
             lost: lost(&set),
+            app: token.known().and_then(|token| token.app.clone()).or_else(|| desired.app.clone()),
             token,
             facts: business,
             reach,

@@ -16,7 +16,7 @@ use crate::engine::{
         failure::{Failure, Refusal},
         id::Fact,
         limits::Limits,
-        portfolio::{BusinessFacts, PortfolioView, Reachable, TokenFacts},
+        portfolio::{AppSubscription, BusinessFacts, PortfolioView, Reachable, TokenFacts},
         reason::Reason,
         secret::SecretFact,
         status::WaitingFor,
@@ -45,6 +45,8 @@ pub struct PortfolioObserved {
     pub client: Fact<Arc<[Reachable]>>,
     /// What newer lists have shown so far beyond them, while these are being read.
     pub seen: Vec<Reachable>,
+    /// The app's own webhook, as `doctor` reads it; nothing, where it has none.
+    pub app_webhook: Fact<Option<AppSubscription>>,
     pub throttled_until: Option<Timestamp>,
     /// Meta's words, while it keeps the token's app from calling.
     pub app_blocked: Option<Refusal>,

@@ -65,6 +65,7 @@ impl Case {
                 owned: Fact::Known([reachable(ACCOUNT)].into()),
                 client: Fact::Known([].into()),
                 seen: Vec::new(),
+                app_webhook: Fact::NotAsked,
                 throttled_until: None,
                 app_blocked: None,
             },

@@ -10,7 +10,7 @@ use crate::engine::{
         failure::{Class, Failure},
         id::{Fact, Field, NumberStatus, PlatformType},
         memory::{Entry, EntryOutcome, Intent, Origin, Registration},
-        observed::{Claim, ListState, PortfolioState},
+        observed::{Claim, ListState, OtherApp, PortfolioState},
         portfolio::Hold,
         reason::Reason,
         step::{Cause, StepKind},
@@ -122,7 +122,9 @@ fn what_is_not_of_this_object_stays() {
             m.marks.registration = Registration::Seen { first: at, own: None, fell_back: None };
         })
     };
-    let shared = |world: World| world.see(|o| o.other_apps = vec!["200000000000009".into()]);
+    let shared = |world: World| {
+        world.see(|o| o.other_apps = [OtherApp { id: "200000000000009".into(), name: None }].into())
+    };
     check(vec![
         ("another address", stranger(unroute()), "Retained"),
         ("another address, deregister", stranger(going(DeletionPolicy::Deregister)), "LeftAtMeta"),

@@ -182,7 +182,7 @@ fn effect(world: World, step: &Step, nth: u32) -> World {
             n.new_name_status = Field::Is("APPROVED".into());
         }),
         Step::CreatePin { .. } => world.see(|o| o.pin_secret = present("pin", nth)),
-        Step::SetPin { .. } => world,
+        Step::SetPin { .. } | Step::SetStorage { .. } => world,
         Step::Register { .. } => world.number(|n| {
             n.platform = Field::Is(PlatformType::CloudApi);
             n.status = Field::Is(NumberStatus::Connected);
@@ -195,6 +195,7 @@ fn effect(world: World, step: &Step, nth: u32) -> World {
             let about = fields.about.clone();
             o.profile = Fact::Known(Profile { about, ..Profile::default() });
         }),
+        Step::WritePicture { .. } => world,
         Step::UnrouteWebhook { .. } => world.number(|n| n.webhook = crate::engine::fixture::routed_to(None)),
         Step::Deregister { .. } => world.number(|n| n.platform = Field::Is(PlatformType::NotApplicable)),
         Step::ClaimUsername { username, .. } => world.see(|o| {
@@ -216,7 +217,7 @@ fn carry_out(world: World, step: &Step, answer: Answer, nth: u32) -> World {
     };
     let number = matches!(step, Step::AddNumber { .. }).then(|| crate::engine::fixture::NUMBER.into());
     let (result, shows) = match answer {
-        Answer::Yes(shows) => (Ok(Accepted { number }), shows),
+        Answer::Yes(shows) => (Ok(Accepted { number, says_more: false }), shows),
         Answer::Silence(shows) => (no_answer(), shows),
         Answer::No(code, subcode, class, scope) => {
             let until = (class == Class::WaitUntil).then_some(until);

@@ -1,0 +1,139 @@
+//! Where pictures come from: one key of one ConfigMap or Secret, by name, or an address.
+
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::{ConfigMap, Secret},
+};
+use kube::Client;
+
+use crate::{
+    engine::desired::{PictureSource, SecretKey},
+    fetch::{Refused, fetch},
+    run::picture::{MOST_BYTES, PictureBytes, too_large},
+};
+
+use super::{
+    call::{Failed, bounded},
+    read::{Objects, Readable, Stored, Wanted, Why},
+};
+
+/// Reads a picture, live.
+pub(super) async fn picture(client: &Client, namespace: &str, source: &PictureSource) -> PictureBytes {
+    match source {
+        PictureSource::ConfigMap(of) => match object::<ConfigMap>(client, namespace, "ConfigMap", of).await {
+            Ok(mut map) => in_config_map(&mut map, of),
+            Err(read) => read,
+        },
+        PictureSource::Secret(of) => match object::<Secret>(client, namespace, "Secret", of).await {
+            Ok(secret) => match secret.data.unwrap_or_default().remove(&of.key) {
+                Some(ByteString(bytes)) => PictureBytes::Found(bytes),
+                None => no_key("Secret", of),
+            },
+            Err(read) => read,
+        },
+        PictureSource::Url(url) => downloaded(fetch(url, MOST_BYTES).await),
+    }
+}
+
+async fn object<K: Readable>(
+    client: &Client,
+    namespace: &str,
+    kind: &str,
+    of: &SecretKey,
+) -> Result<K, PictureBytes> {
+    let objects = Objects::<K>::new(client, Some(namespace));
+    let name = &of.name;
+    Err(match bounded(objects.get(name, Wanted::Large(&of.key))).await {
+        Ok(Stored(Ok(object))) => return Ok(object),
+        Ok(Stored(Err(unusable))) => match unusable.why {
+            Why::TooLarge => {
+                PictureBytes::Unusable(format!("{kind} {name} is too large; make the picture smaller"))
+            }
+            Why::Unparsed(why) => PictureBytes::Failed(why),
+        },
+        Err(Failed::Gone(_)) => PictureBytes::Unusable(format!(
+            "{kind} {name} does not exist; create it with the picture under key {}",
+            of.key
+        )),
+        Err(Failed::Forbidden(why)) => PictureBytes::Unusable(format!(
+            "the operator may not read {kind} {name} ({why}); allow its service account to get it"
+        )),
+        Err(error) => PictureBytes::Failed(error.to_string()),
+    })
+}
+
+fn in_config_map(map: &mut ConfigMap, of: &SecretKey) -> PictureBytes {
+    let bytes = map.binary_data.as_mut().and_then(|data| data.remove(&of.key));
+    let is_text = map.data.as_ref().is_some_and(|data| data.contains_key(&of.key));
+    match bytes {
+        Some(ByteString(bytes)) => PictureBytes::Found(bytes),
+        None if is_text => PictureBytes::Unusable(format!(
+            "key {} of ConfigMap {} is text; put the picture in binaryData, as kubectl create configmap --from-file does",
+            of.key, of.name
+        )),
+        None => no_key("ConfigMap", of),
+    }
+}
+
+fn no_key(kind: &str, of: &SecretKey) -> PictureBytes {
+    PictureBytes::Unusable(format!("{kind} {} has no key {}; put the picture there", of.name, of.key))
+}
+
+fn downloaded(got: Result<Vec<u8>, Refused>) -> PictureBytes {
+    match got {
+        Ok(bytes) => PictureBytes::Found(bytes),
+        Err(Refused::TooLarge) => PictureBytes::Unusable(too_large()),
+        Err(refused @ Refused::Address(_)) => PictureBytes::Unusable(refused.to_string()),
+        Err(Refused::Status { host, status: status @ 400..500 }) if !matches!(status, 408 | 429) => {
+            PictureBytes::Unusable(format!(
+                "{host} answered with HTTP status {status}; put the picture where anybody may download it"
+            ))
+        }
+        Err(refused) => PictureBytes::Failed(refused.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn said(read: PictureBytes) -> String {
+        match read {
+            PictureBytes::Found(bytes) => format!("{} bytes", bytes.len()),
+            PictureBytes::Unusable(why) => format!("unusable: {why}"),
+            PictureBytes::Failed(why) => format!("failed: {why}"),
+        }
+    }
+
+    #[test]
+    fn a_picture_of_a_config_map_stands_in_its_binary_data() {
+        let of = SecretKey { name: "acme-logo".into(), key: "logo.png".into() };
+        let data = || Some(BTreeMap::from([("logo.png".to_owned(), "iVBORw0KGgo=".to_owned())]));
+        let binary = || Some(BTreeMap::from([("logo.png".to_owned(), ByteString(vec![1, 2, 3]))]));
+        let map = |data, binary_data| ConfigMap { data, binary_data, ..ConfigMap::default() };
+        assert_eq!(said(in_config_map(&mut map(None, binary()), &of)), "3 bytes");
+        let text = said(in_config_map(&mut map(data(), None), &of));
+        assert!(text.contains("is text; put the picture in binaryData"), "{text}");
+        let none = said(in_config_map(&mut map(None, None), &of));
+        assert!(none.contains("ConfigMap acme-logo has no key logo.png"), "{none}");
+    }
+
+    #[test]
+    fn what_a_person_has_to_mend_is_told_apart_from_what_passes() {
+        let status = |status| Err(Refused::Status { host: "acme.example".into(), status });
+        for (got, begins) in [
+            (Ok(vec![0; 3]), "3 bytes"),
+            (Err(Refused::TooLarge), "unusable: it has more than 5 MB"),
+            (Err(Refused::Address("10.0.0.1 is not public".into())), "unusable: 10.0.0.1"),
+            (status(404), "unusable: acme.example answered with HTTP status 404"),
+            (status(429), "failed: acme.example"),
+            (status(503), "failed: acme.example"),
+            (Err(Refused::Unreachable("acme.example: no answer".into())), "failed: acme.example"),
+        ] {
+            let text = said(downloaded(got));
+            assert!(text.starts_with(begins), "{text}");
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The app's own webhook: read once a day and after an edit, and written where the spec asks for it.
+//!
+//! The write may be repeated. Its address is noted in status before it is first sent, so that it is known as this
+//! object's whatever becomes of the answer, and of the process.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use tracing::info;
+
+use crate::{
+    api::{lower, v1alpha1::AppWebhookSeen},
+    cluster::secret::NamespaceSecrets,
+    controller::pace,
+    engine::{
+        assess::portfolio::{AppObserved, Standing, standing},
+        condition::{ConditionSet, Truth},
+        condition_type::ConditionType,
+        desired::{DesiredAppWebhook, DesiredPortfolio},
+        failure::Failure,
+        id::Fact,
+        limits::Limits,
+        portfolio::AppSubscription,
+        secret::SecretFact,
+        time::later,
+    },
+    meta::port::{Clock, Graph},
+    run::{
+        pass::Shell,
+        secret::{Secrets, verify_token},
+    },
+};
+
+/// A read that is due and gave no answer is made again after this long.
+const AGAIN: Duration = Duration::from_secs(300);
+
+/// What this process knows of the app's own webhook.
+#[derive(Debug, Default)]
+pub struct AppState {
+    /// The generation of the spec that this is about.
+    generation: Option<i64>,
+    /// The day for which it was read.
+    day: Option<Timestamp>,
+    live: Fact<Option<AppSubscription>>,
+    /// When it is read again, beside once a day.
+    read_at: Option<Timestamp>,
+    /// When it may be written again.
+    write_from: Option<Timestamp>,
+    tries: u32,
+    refused: Option<Failure>,
+    verify_token: SecretFact,
+}
+
+impl AppState {
+    /// When something is due.
+    pub fn due(&self) -> Option<Timestamp> {
+        self.read_at
+    }
+
+    /// Takes note of the spec, and of who wants it looked at now. What status shows of this generation needs no read.
+    fn note(&mut self, generation: i64, is_read: bool, is_asked: bool, day: Timestamp, now: Timestamp) {
+        if self.generation != Some(generation) {
+            *self = Self { generation: Some(generation), day: Some(day), ..Self::default() };
+            self.read_at = (!is_read).then_some(now);
+        }
+        if is_asked {
+            (self.read_at, self.write_from, self.tries) = (Some(now), None, 0);
+        }
+    }
+
+    fn is_due(&self, day: Timestamp, now: Timestamp) -> bool {
+        self.day != Some(day) || self.read_at.is_some_and(|at| at <= now)
+    }
+
+    fn was_read(
+        &mut self,
+        live: Fact<Option<AppSubscription>>,
+        is_managed: bool,
+        day: Timestamp,
+        now: Timestamp,
+    ) {
+        let is_open = matches!(&live, Fact::Unknown(failure) if !failure.is_answer());
+        (self.live, self.day) = (live, Some(day));
+        self.read_at = (is_open && is_managed).then(|| later(now, AGAIN));
+    }
+
+    /// After a write. It is looked at again when its effect has had time to show, and at the latest before the next one.
+    fn was_written(&mut self, outcome: Result<(), Failure>, limits: &Limits, now: Timestamp) {
+        let at = usize::try_from(self.tries).unwrap_or(usize::MAX).min(limits.repeatable_pauses.len() - 1);
+        let pause = later(now, limits.repeatable_pauses[at]);
+        match outcome {
+            Err(Failure::Throttled(until)) => {
+                (self.read_at, self.write_from) = (Some(until), Some(until));
+            }
+            Err(failure @ (Failure::Refused(_) | Failure::NotSent(_))) => {
+                self.tries += 1;
+                (self.read_at, self.write_from, self.refused) = (Some(pause), Some(pause), Some(failure));
+            }
+            Ok(()) | Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => {
+                self.tries += 1;
+                (self.read_at, self.write_from, self.refused) =
+                    (Some(later(now, limits.settle_other)), Some(pause), None);
+            }
+        }
+    }
+
+    /// What is known, for a judgement.
+    pub fn observed(&self, seen: Option<&AppWebhookSeen>) -> AppObserved {
+        AppObserved {
+            live: self.live.clone(),
+            written: seen.map(|seen| seen.written.clone()).unwrap_or_default(),
+            verify_token: self.verify_token.clone(),
+            tries: self.tries,
+            refused: self.refused.clone(),
+        }
+    }
+}
+
+/// What a look at the app's webhook is made from.
+pub struct Upkeep<'a, G, C> {
+    pub graph: &'a G,
+    pub shell: &'a Shell<C>,
+    pub secrets: &'a NamespaceSecrets,
+    pub desired: &'a DesiredPortfolio,
+    pub before: &'a ConditionSet,
+    /// Somebody wants it looked at now.
+    pub is_asked: bool,
+    /// The object is not being deleted.
+    pub may_write: bool,
+}
+
+impl<G: Graph, C: Clock> Upkeep<'_, G, C> {
+    /// Reads what is due, and writes what may be written. Gives back what status shows of it from now on.
+    pub async fn go_on(&self, state: &mut AppState, seen: Option<&AppWebhookSeen>) -> Option<AppWebhookSeen> {
+        let desired = self.desired;
+        desired.app_secret.as_ref()?;
+        let (now, generation) = (self.now(), desired.generation);
+        let day = pace::day_of(&desired.business, now);
+        let managed = desired.app_webhook.as_ref();
+        let stands = self.before.get(ConditionType::AppWebhookSet);
+        let holds = |generation| {
+            stands.is_some_and(|c| c.status == Truth::True && c.observed_generation == generation)
+        };
+        let is_read = seen.and_then(|seen| seen.read_for) == Some(generation)
+            && (managed.is_none() || holds(generation));
+        state.note(generation, is_read, self.is_asked, day, now);
+        let mut seen = seen.cloned();
+        if state.is_due(day, now) {
+            let live = self.graph.app_subscription().await;
+            let live = live.map_or_else(Fact::Unknown, Fact::Known);
+            if let Fact::Known(live) = &live {
+                seen = Some(lower::app_webhook(live.as_ref(), generation, seen.as_ref()));
+            }
+            state.was_read(live, managed.is_some(), day, self.now());
+        }
+        match managed {
+            Some(webhook) => Some(self.keep(state, seen.unwrap_or_default(), webhook).await),
+            None => seen,
+        }
+    }
+
+    async fn keep(
+        &self,
+        state: &mut AppState,
+        seen: AppWebhookSeen,
+        webhook: &DesiredAppWebhook,
+    ) -> AppWebhookSeen {
+        let fields = match standing(webhook, &state.observed(Some(&seen))) {
+            Standing::Differs { fields, .. } => fields,
+            Standing::Same => {
+                (state.tries, state.refused, state.verify_token) = (0, None, SecretFact::NotAsked);
+                return seen;
+            }
+            Standing::Unread | Standing::Foreign(_) => return seen,
+        };
+        let now = self.now();
+        if !self.may_write || state.write_from.is_some_and(|from| now < from) {
+            return seen;
+        }
+        let (fact, token) = verify_token(self.secrets.read(&webhook.verify_token).await);
+        state.verify_token = fact;
+        let Some(token) = token else {
+            state.read_at = Some(later(now, AGAIN));
+            return seen;
+        };
+        if !seen.written.contains(&webhook.callback_url) {
+            // It is sent once this stands.
+            state.read_at = Some(now);
+            return lower::with_written(seen, &webhook.callback_url);
+        }
+        let outcome = self.send(webhook, token, fields).await;
+        state.was_written(outcome, &self.shell.limits, self.now());
+        seen
+    }
+
+    /// Goes on to its end even when whoever asked goes away.
+    async fn send(
+        &self,
+        webhook: &DesiredAppWebhook,
+        token: SecretString,
+        fields: Vec<String>,
+    ) -> Result<(), Failure> {
+        if !self.shell.may_work.borrow().holds() {
+            return Err(Failure::NotSent("another replica is at work".into()));
+        }
+        info!(namespace = %self.desired.namespace, portfolio = %self.desired.name, "the app's webhook is written");
+        let (graph, url) = (self.graph.clone(), webhook.callback_url.clone());
+        let sent = async move { graph.set_app_webhook(&url, &token, &fields).await };
+        let lost = |_| Err(Failure::NoAnswer("the call ended without a result".into()));
+        self.shell.tasks.spawn(sent).await.unwrap_or_else(lost)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shell.clock.now()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{failure::Refusal, fixture};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn live() -> Fact<Option<AppSubscription>> {
+        Fact::Known(None)
+    }
+
+    fn lost<T>() -> Result<T, Failure> {
+        Err(Failure::NoAnswer("time-out".into()))
+    }
+
+    #[test]
+    fn it_is_read_for_each_generation_of_the_spec_and_then_once_a_day() {
+        let (now, day) = (fixture::now(), fixture::now() - MINUTE);
+        let mut state = AppState::default();
+        state.note(1, false, false, day, now);
+        assert!(state.is_due(day, now), "never read");
+        state.was_read(live(), false, day, now);
+        assert!(!state.is_due(day, now) && state.due().is_none());
+        assert!(state.is_due(day + MINUTE * 60 * 24, now), "the next day");
+        state.note(1, true, false, day, now);
+        assert!(!state.is_due(day, now));
+        state.note(2, false, false, day, now);
+        assert!(state.is_due(day, now), "another generation");
+    }
+
+    #[test]
+    fn a_restart_reads_nothing_that_status_shows() {
+        let (now, day) = (fixture::now(), fixture::now() - MINUTE);
+        let mut state = AppState::default();
+        state.note(7, true, false, day, now);
+        assert!(!state.is_due(day, now));
+        state.note(7, true, true, day, now);
+        assert!(state.is_due(day, now), "unless somebody asks");
+    }
+
+    #[test]
+    fn a_read_without_an_answer_is_made_again_only_where_the_spec_asks_for_a_webhook() {
+        let (now, day) = (fixture::now(), fixture::now() - MINUTE);
+        for (is_managed, again) in [(true, Some(later(now, AGAIN))), (false, None)] {
+            let mut state = AppState::default();
+            let silent = lost().map_or_else(Fact::Unknown, Fact::Known);
+            state.was_read(silent, is_managed, day, now);
+            assert_eq!(state.due(), again);
+        }
+    }
+
+    #[test]
+    fn a_write_is_repeated_later_and_later_and_never_before_it_was_looked_at_again() {
+        let (limits, now) = (Limits::default(), fixture::now());
+        let refused = || Err(Failure::Refused(Refusal { ..fixture::refusal(2200, None, "T1") }));
+        let mut state = AppState::default();
+        let mut pauses = Vec::new();
+        for _ in 0..6 {
+            state.was_written(refused(), &limits, now);
+            let from = state.write_from.unwrap();
+            assert_eq!(state.due(), Some(from), "it is read again before it is written again");
+            pauses.push(Duration::try_from(from.duration_since(now)).unwrap());
+        }
+        let [first, second, third, last] = limits.repeatable_pauses;
+        assert_eq!(pauses, [first, second, third, last, last, last]);
+        let mut state = AppState::default();
+        for outcome in [Ok(()), lost()] {
+            state.was_written(outcome, &limits, now);
+            assert_eq!(state.due(), Some(later(now, limits.settle_other)), "whether it shows is seen soon");
+            assert!(state.write_from > state.due(), "and not repeated before");
+        }
+        assert_eq!((state.tries, state.refused), (2, None));
+        let mut state = AppState::default();
+        state.was_written(Err(Failure::Throttled(now + MINUTE)), &limits, now);
+        assert_eq!((state.tries, state.due()), (0, Some(now + MINUTE)), "nothing was sent");
+    }
+}

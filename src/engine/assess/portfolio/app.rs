@@ -1,0 +1,290 @@
+//! The app's own webhook: is it the desired one, and may it be written?
+
+use jiff::Timestamp;
+
+use crate::engine::{
+    assess::apply,
+    rule::{drift::same_url, say, waiting::of_reason},
+    value::{
+        condition::{Condition, ConditionSet, Truth},
+        condition_type::ConditionType,
+        desired::{DesiredAppWebhook, DesiredPortfolio},
+        failure::Failure,
+        id::Fact,
+        portfolio::AppSubscription,
+        reason::{Reason, ReasonKind},
+        secret::SecretFact,
+        status::WaitingFor,
+    },
+};
+
+/// What is known of the app's own webhook.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AppObserved {
+    /// What the app has; nothing, where it has none.
+    pub live: Fact<Option<AppSubscription>>,
+    /// Addresses that this object set, or was about to set.
+    pub written: Vec<String>,
+    /// Read only where something is to be written.
+    pub verify_token: SecretFact,
+    /// How often it was written since it was last edited.
+    pub tries: u32,
+    /// Why the last write did not do.
+    pub refused: Option<Failure>,
+}
+
+/// How the live webhook stands to the desired one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It could not be read, or was not asked for.
+    Unread,
+    Same,
+    /// Somebody else set it: its address.
+    Foreign(String),
+    /// It may be written, with these fields.
+    Differs {
+        what: String,
+        fields: Vec<String>,
+    },
+}
+
+/// Compares them.
+///
+/// Fields that the app receives beyond those that are desired stay: whether a write takes away what it leaves out is not
+/// known, so it names them all.
+pub fn standing(desired: &DesiredAppWebhook, observed: &AppObserved) -> Standing {
+    let Fact::Known(live) = &observed.live else { return Standing::Unread };
+    let nothing = AppSubscription::default();
+    let live = live.as_ref().unwrap_or(&nothing);
+    let is_desired = |url: &String| same_url(url, &desired.callback_url);
+    let is_own = |url: &String| observed.written.iter().any(|own| same_url(own, url));
+    let missing: Vec<&str> =
+        desired.fields.iter().filter(|field| !live.fields.contains(*field)).map(String::as_str).collect();
+    let what = match &live.callback_url {
+        None => "the app has no webhook".to_owned(),
+        Some(url) if !is_desired(url) && !is_own(url) && !desired.adopt => {
+            return Standing::Foreign(url.clone());
+        }
+        Some(url) if !is_desired(url) => format!("the app's webhook is {url}"),
+        Some(_) if live.is_active == Some(false) => "Meta shows the app's webhook as not active".to_owned(),
+        Some(_) if !missing.is_empty() => format!("the app is not told of {}", missing.join(", ")),
+        Some(_) => return Standing::Same,
+    };
+    let mut fields = live.fields.clone();
+    fields.extend(desired.fields.iter().cloned());
+    Standing::Differs { what, fields: fields.into_iter().collect() }
+}
+
+/// Sets the condition of the app's webhook among the others of its portfolio, and asks for what a person has to do.
+pub fn assess_app(
+    desired: &DesiredPortfolio,
+    observed: &AppObserved,
+    (before, waiting_before): (&ConditionSet, &[WaitingFor]),
+    (set, waiting_for): (&mut ConditionSet, &mut Vec<WaitingFor>),
+    now: Timestamp,
+) {
+    let kind = ConditionType::AppWebhookSet;
+    let Some(webhook) = &desired.app_webhook else { return set.remove(kind) };
+    let judged = judge(webhook, observed).map(|judged| (judged, desired.generation));
+    let stands = before.get(kind).map(|c| ((c.status, c.reason, c.message.clone()), c.observed_generation));
+    let ((status, reason, message), observed_generation) = judged.or(stands).unwrap_or_else(|| {
+        let message = "not read from Meta yet".to_owned();
+        ((Truth::Unknown, Reason::NotObservedYet, message), desired.generation)
+    });
+    if status != Truth::True && reason.kind() == ReasonKind::Person {
+        let asked = of_reason(reason, Some(&desired.business), now);
+        waiting_for.extend(asked.map(|wait| {
+            let before = waiting_before.iter().find(|old| old.action == wait.action);
+            WaitingFor { since: before.map_or(now, |old| old.since), ..wait }
+        }));
+    }
+    apply::place(set, before, Condition { kind, status, reason, message, since: now, observed_generation });
+}
+
+fn judge(desired: &DesiredAppWebhook, observed: &AppObserved) -> Option<(Truth, Reason, String)> {
+    let what = match standing(desired, observed) {
+        Standing::Unread => {
+            let Fact::Unknown(failure) = &observed.live else { return None };
+            // What was not answered says nothing.
+            let refusal = failure.is_answer().then(|| failure.told())?;
+            let message = format!("Meta does not show the app's webhook: {refusal}");
+            return Some((Truth::Unknown, Reason::AppWebhookNotReadable, message));
+        }
+        Standing::Same => {
+            let message = "the app's webhook is callbackUrl, with every field of spec.appWebhook".to_owned();
+            return Some((Truth::True, Reason::AppWebhookMatches, message));
+        }
+        Standing::Foreign(url) => {
+            let message = format!("the app's webhook is {url}, which this object did not set");
+            return Some((Truth::False, Reason::AppWebhookForeign, message));
+        }
+        Standing::Differs { what, .. } => what,
+    };
+    if let Some(why) = not_usable(desired, &observed.verify_token) {
+        return Some((Truth::False, Reason::AppVerifyTokenNotUsable, format!("{what}; {why}")));
+    }
+    let (reason, message) = match &observed.refused {
+        Some(Failure::Refused(refusal)) => {
+            (Reason::AppWebhookRefused, format!("{what}; Meta refused the write: {}", say::words(refusal)))
+        }
+        None if observed.tries >= TRIES => (
+            Reason::AppWebhookRefused,
+            format!("{what}; Meta accepted the write {} times and does not show it", observed.tries),
+        ),
+        Some(_) | None => (Reason::AppWebhookDiffers, what),
+    };
+    Some((Truth::False, reason, message))
+}
+
+/// Writes that Meta accepts without any effect, before a person is asked.
+const TRIES: u32 = 3;
+
+fn not_usable(desired: &DesiredAppWebhook, token: &SecretFact) -> Option<String> {
+    let name = &desired.verify_token.name;
+    Some(match token {
+        SecretFact::NotAsked | SecretFact::Present { .. } | SecretFact::Unreadable(_) => return None,
+        SecretFact::Missing => format!("there is no Secret {name}"),
+        SecretFact::KeyMissing { .. } => format!("Secret {name} has no text under the key"),
+        SecretFact::Forbidden(_) => format!("the operator may not read Secret {name}"),
+        SecretFact::Unlabelled => {
+            format!("Secret {name} does not carry the label whatsapp-operator.dev/use=verify-token")
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{
+        fixture::{self, now},
+        value::{action::Action, desired::SecretKey, failure::Class, secret::SecretVersion},
+    };
+
+    const OURS: &str = "https://bot.acme.example/wa";
+    const THEIRS: &str = "https://crm.example/wa";
+
+    fn desired() -> DesiredAppWebhook {
+        DesiredAppWebhook {
+            callback_url: OURS.into(),
+            verify_token: SecretKey { name: "bot".into(), key: "verify".into() },
+            fields: vec!["messages".into()],
+            adopt: false,
+        }
+    }
+
+    fn live(url: &str, fields: &[&str]) -> AppObserved {
+        let fields = fields.iter().map(|field| (*field).to_owned()).collect();
+        let live = AppSubscription { callback_url: Some(url.into()), is_active: Some(true), fields };
+        AppObserved { live: Fact::Known(Some(live)), ..AppObserved::default() }
+    }
+
+    fn fields(standing: Standing) -> Vec<String> {
+        match standing {
+            Standing::Differs { fields, .. } => fields,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_webhook_that_is_as_desired_is_left_alone_whatever_else_it_is_told_of() {
+        assert_eq!(standing(&desired(), &live(OURS, &["messages"])), Standing::Same);
+        assert_eq!(standing(&desired(), &live(OURS, &["account_update", "messages"])), Standing::Same);
+    }
+
+    #[test]
+    fn where_there_is_none_it_is_written() {
+        let none = AppObserved { live: Fact::Known(None), ..AppObserved::default() };
+        assert_eq!(fields(standing(&desired(), &none)), ["messages"]);
+    }
+
+    #[test]
+    fn a_write_names_the_fields_that_are_there_already() {
+        let lacking = live(OURS, &["account_update"]);
+        assert_eq!(fields(standing(&desired(), &lacking)), ["account_update", "messages"]);
+        let mut off = live(OURS, &["messages"]);
+        if let Fact::Known(Some(live)) = &mut off.live {
+            live.is_active = Some(false);
+        }
+        assert_eq!(fields(standing(&desired(), &off)), ["messages"]);
+    }
+
+    #[test]
+    fn what_somebody_else_set_is_replaced_only_with_consent() {
+        let foreign = live(THEIRS, &["messages"]);
+        assert_eq!(standing(&desired(), &foreign), Standing::Foreign(THEIRS.into()));
+        let adopting = DesiredAppWebhook { adopt: true, ..desired() };
+        assert_eq!(fields(standing(&adopting, &foreign)), ["messages"]);
+        let own = AppObserved { written: vec![THEIRS.into()], ..foreign };
+        assert_eq!(fields(standing(&desired(), &own)), ["messages"], "it was this object's before an edit");
+    }
+
+    #[test]
+    fn what_was_not_read_is_neither_written_nor_judged() {
+        let silent = Fact::Unknown(Failure::NoAnswer("time-out".into()));
+        for unread in [Fact::NotAsked, silent] {
+            let observed = AppObserved { live: unread, ..AppObserved::default() };
+            assert_eq!(standing(&desired(), &observed), Standing::Unread);
+            assert_eq!(judge(&desired(), &observed), None);
+        }
+    }
+
+    fn refusal() -> Failure {
+        let refusal = fixture::refusal(2200, None, "T1");
+        Failure::Refused(crate::engine::failure::Refusal { class: Class::Person, ..refusal })
+    }
+
+    #[test]
+    fn each_state_has_its_reason() {
+        let differs = live(OURS, &[]);
+        let with =
+            |observed: AppObserved| judge(&desired(), &observed).map(|(truth, reason, _)| (truth, reason));
+        let version = SecretVersion { uid: "u".into(), resource_version: "1".into() };
+        let present = SecretFact::Present { version, well_formed: true, seen_before: false };
+        for (observed, expected) in [
+            (live(OURS, &["messages"]), (Truth::True, Reason::AppWebhookMatches)),
+            (live(THEIRS, &["messages"]), (Truth::False, Reason::AppWebhookForeign)),
+            (differs.clone(), (Truth::False, Reason::AppWebhookDiffers)),
+            (
+                AppObserved { verify_token: SecretFact::Unlabelled, ..differs.clone() },
+                (Truth::False, Reason::AppVerifyTokenNotUsable),
+            ),
+            (
+                AppObserved { verify_token: SecretFact::Missing, ..differs.clone() },
+                (Truth::False, Reason::AppVerifyTokenNotUsable),
+            ),
+            (
+                AppObserved { verify_token: present, refused: Some(refusal()), tries: 1, ..differs.clone() },
+                (Truth::False, Reason::AppWebhookRefused),
+            ),
+            (AppObserved { tries: TRIES, ..differs.clone() }, (Truth::False, Reason::AppWebhookRefused)),
+            (AppObserved { tries: TRIES - 1, ..differs }, (Truth::False, Reason::AppWebhookDiffers)),
+            (
+                AppObserved { live: Fact::Unknown(refusal()), ..AppObserved::default() },
+                (Truth::Unknown, Reason::AppWebhookNotReadable),
+            ),
+        ] {
+            assert_eq!(with(observed.clone()), Some(expected), "{observed:?}");
+        }
+    }
+
+    #[test]
+    fn the_condition_is_there_only_when_managed_and_asks_for_a_person_since_the_first_look() {
+        let mut portfolio = fixture::desired_portfolio();
+        let (none, mut set, mut waits) = (ConditionSet::default(), ConditionSet::default(), Vec::new());
+        let foreign = live(THEIRS, &["messages"]);
+        assess_app(&portfolio, &foreign, (&none, &[]), (&mut set, &mut waits), now());
+        assert!(set.get(ConditionType::AppWebhookSet).is_none() && waits.is_empty());
+        portfolio.app_webhook = Some(desired());
+        assess_app(&portfolio, &foreign, (&none, &[]), (&mut set, &mut waits), now());
+        assert_eq!(waits[0].action, Action::AdoptAppWebhook.as_str());
+        assert!(waits[0].if_done.is_some(), "{waits:?}");
+        let (before, waiting) = (set.clone(), waits.clone());
+        let later = now() + std::time::Duration::from_secs(60);
+        let unread = AppObserved::default();
+        for observed in [&foreign, &unread] {
+            (set, waits) = (before.clone(), Vec::new());
+            assess_app(&portfolio, observed, (&before, &waiting), (&mut set, &mut waits), later);
+            assert_eq!((&set, &waits), (&before, &waiting), "nothing changes merely because somebody looked");
+        }
+    }
+}

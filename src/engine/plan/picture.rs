@@ -1,0 +1,163 @@
+//! Is the picture of the source uploaded?
+//!
+//! What holds it up is told and holds nothing else up. An upload that is repeated does no harm, and their number is bounded.
+
+use jiff::Timestamp;
+
+use crate::engine::{
+    plan::{
+        pass::{Gate, Pass, Seen, Stop, Writable},
+        undecided,
+    },
+    rule::{
+        picture::{
+            held_until, is_kept, is_lost, is_settled, last_failed, read, read_due, shown_due, spent_until,
+            was_just_tried,
+        },
+        say, upkeep,
+    },
+    value::{
+        block::Block,
+        desired::{DriftPolicy, Management},
+        drift::PICTURE,
+        memory::Memory,
+        observed::{Number, PortfolioState},
+        picture::PictureFact,
+        reason::Reason,
+        step::{Cause, Step, StepKind},
+        time::later,
+    },
+};
+
+const KIND: StepKind = StepKind::WritePicture;
+
+/// The upload, where the picture that was read is not the one that Meta took last.
+pub(super) fn uploaded(
+    pass: &Pass,
+    memory: &mut Memory,
+    number: &Number,
+    seen: &Seen,
+    writable: &Writable,
+) -> Gate {
+    let Some(source) = &pass.desired.picture else {
+        memory.marks.picture = None;
+        return Ok(());
+    };
+    if pass.desired.management == Management::ObserveOnly {
+        return Ok(());
+    }
+    match writable {
+        Writable::Yes if is_kept(pass.desired, memory) => {}
+        Writable::Yes => return Ok(()),
+        Writable::No(why) => {
+            return Err(stop(Reason::ProfileDiffers, format!("the picture is not uploaded: {why}")));
+        }
+        Writable::Incomplete(why) => {
+            return Err(stop(Reason::ObservationIncomplete, format!("the picture is not uploaded: {why}")));
+        }
+    }
+    let facts = &pass.observed.process.picture;
+    let Some(read) = read(pass.desired, facts) else { return Ok(()) };
+    let sum = match &read.fact {
+        PictureFact::Usable { sum } => sum,
+        PictureFact::Unusable(why) => {
+            return Err(stop(Reason::PictureUnusable, format!("{}: {why}; {}", source.field(), again(pass))));
+        }
+        PictureFact::Unreadable(why) => {
+            let said = format!("{} could not be read now ({why}); {}", source.field(), again(pass));
+            return Err(stop(Reason::PictureUnreadable, said));
+        }
+    };
+    if is_settled(memory, facts, &read.fact) {
+        upkeep::note_same(pass.desired, memory, PICTURE);
+        return Ok(());
+    }
+    let is_same = memory.marks.picture.as_ref().is_some_and(|(taken, _)| taken == sum);
+    if is_same && is_lost(memory, facts) && pass.desired.drift == DriftPolicy::Report && pass.retry.is_none()
+    {
+        let said = "Meta shows no picture any more, and it is not uploaded again: driftPolicy is Report; to have it uploaded once run";
+        return Err(stop(Reason::ProfileDiffers, format!("{said} {}", pass.command("retry"))));
+    }
+    if !knows_app(pass) {
+        return Err(stop(
+            Reason::AppIdMissing,
+            "a picture is uploaded to the app of the token, and Meta does not tell the id of that app; set credentials.appId of the portfolio; everything else goes on without the picture".into(),
+        ));
+    }
+    may_be_sent(pass, memory, sum)?;
+    undecided::may_send(pass, KIND, memory)?;
+    if read.at < pass.observed.begun {
+        return Err(Stop::look_again("the picture is read once more before it is uploaded"));
+    }
+    let cause = pass.retry.as_ref().map_or(Cause::Automatic, |retry| Cause::Retry(retry.value.clone()));
+    let step =
+        Step::WritePicture { account: seen.account.clone(), number: number.id.clone(), sum: sum.clone() };
+    Err(pass.step(step, why(memory, is_same).into(), cause))
+}
+
+fn why(memory: &Memory, is_same: bool) -> &'static str {
+    match memory.marks.picture {
+        None => "upload the profile picture",
+        Some(_) if is_same => "upload the profile picture again, since Meta shows none any more",
+        Some(_) => "upload the profile picture, since its source has another one now",
+    }
+}
+
+fn stop(reason: Reason, message: String) -> Stop {
+    Stop::block(Block::new(reason, message))
+}
+
+/// Whoever mended the source need not wait for the next look.
+fn again(pass: &Pass) -> String {
+    format!("it is looked at again by itself, at once with {}", pass.command("retry"))
+}
+
+fn knows_app(pass: &Pass) -> bool {
+    matches!(&pass.observed.portfolio, PortfolioState::View(view) if view.app.is_some())
+}
+
+/// After what Meta did not take there is a pause, unless a person asks for one more try.
+fn may_be_sent(pass: &Pass, memory: &Memory, sum: &str) -> Gate {
+    let Some(until) = held_until(memory, sum, pass.limits).filter(|until| *until > pass.now) else {
+        return Ok(());
+    };
+    if pass.retry.is_some() && !was_just_tried(memory, pass.limits, pass.now) {
+        return Ok(());
+    }
+    let failed = last_failed(memory, sum);
+    let refusal = failed.and_then(|entry| entry.refusal.as_ref());
+    let again = format!("tried again at {}, or at once with {}", say::time(until), pass.command("retry"));
+    let block = match refusal {
+        Some(refusal) => {
+            if let Some(block) = say::not_for_its_value(KIND.as_str(), refusal, &pass.then_retry()) {
+                return Err(Stop::block(block.until(until)));
+            }
+            let said = say::words(refusal);
+            Block::new(
+                Reason::PictureRefused,
+                format!("Meta refused the picture ({said}); take another picture; {again}"),
+            )
+        }
+        None if failed.is_none() || spent_until(memory, pass.limits) == Some(until) => Block::new(
+            Reason::PicturePaused,
+            format!("{} pictures were uploaded within a day; the next one is {again}", pass.limits.pictures),
+        ),
+        None => Block::new(
+            Reason::PicturePaused,
+            format!("the last upload of the picture brought no usable answer of Meta's; {again}"),
+        ),
+    };
+    Err(Stop::block(block.refused(refusal).until(until)))
+}
+
+/// When the source is looked at again, or Meta is asked whether the picture is still there.
+pub(super) fn due(pass: &Pass, memory: &Memory) -> Option<Timestamp> {
+    let (process, limits) = (&pass.observed.process, pass.limits);
+    let facts = &process.picture;
+    let read = read_due(pass.desired, memory, facts, process.started, limits)?;
+    let shown = shown_due(pass.desired, memory, facts, process.started, limits);
+    // What is due already, and was not found out by this look, is by one of the next.
+    let soon = if facts.read.is_none() { limits.fresh_after_write } else { limits.look_at_least };
+    let due = shown.map_or(read, |shown| read.min(shown));
+    Some(if due > pass.now { due } else { later(pass.now, soon) })
+}

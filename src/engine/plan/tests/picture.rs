@@ -1,0 +1,259 @@
+//! The profile picture: uploaded when its source has another one, seldom looked at, and never in anybody's way.
+
+use jiff::Timestamp;
+
+use super::super::super::{
+    fixture::{HOUR, MINUTE, SECOND, World, accepted, no_answer, refused, world},
+    value::{
+        block::Block,
+        condition_type::ConditionType,
+        desired::{Connection, DriftPolicy, Management, PictureSource, SecretKey},
+        failure::{Class, Failure},
+        memory::EntryOutcome,
+        picture::{PictureFact, PictureRead},
+        reason::Reason,
+        step::{Step, StepKind},
+    },
+};
+
+const DAY: std::time::Duration = HOUR.saturating_mul(24);
+const UPLOAD: StepKind = StepKind::WritePicture;
+
+fn map() -> PictureSource {
+    PictureSource::ConfigMap(SecretKey { name: "acme-logo".into(), key: "logo.png".into() })
+}
+
+fn address() -> PictureSource {
+    PictureSource::Url("https://acme.example/logo.png".into())
+}
+
+fn usable(sum: &str) -> PictureFact {
+    PictureFact::Usable { sum: sum.into() }
+}
+
+/// A registered number whose spec wants a picture that was not read yet.
+fn wanted(source: PictureSource) -> World {
+    world().own().registered().desire(|d| d.picture = Some(source)).pass()
+}
+
+/// One look that reads the source, if it is due.
+fn reads(world: World, fact: PictureFact) -> World {
+    let look = world.look();
+    let (source, at) = (world.desired.picture.clone(), world.now);
+    world.see(|o| {
+        if let Some(source) = source.filter(|_| look.picture) {
+            o.process.picture.read = Some(PictureRead { source, at, fact });
+        }
+    })
+}
+
+fn uploaded() -> World {
+    reads(wanted(map()), usable("a")).act(UPLOAD, accepted()).after(SECOND).pass()
+}
+
+fn block(world: &World) -> Option<Block> {
+    let aside = world.plan().aside;
+    aside.into_iter().find(|(on, _)| *on == ConditionType::ProfileSynced).map(|(_, block)| block)
+}
+
+fn reason(world: &World) -> Option<Reason> {
+    block(world).map(|block| block.reason)
+}
+
+fn is_read(world: &World) -> bool {
+    world.look().picture
+}
+
+#[test]
+fn what_was_read_is_uploaded_once_and_then_rests() {
+    let world = reads(wanted(map()), usable("a"));
+    let Some(Step::WritePicture { sum, .. }) = world.plan().step.map(|planned| planned.step) else {
+        panic!()
+    };
+    assert_eq!(sum, "a");
+    let done = world.act(UPLOAD, accepted());
+    assert_eq!(done.memory.marks.picture.as_ref().map(|(sum, _)| sum.as_str()), Some("a"));
+    let done = done.after(SECOND).pass();
+    assert_eq!((done.says().as_str(), reason(&done)), ("Rest", None));
+    assert_eq!(done.plan().date, Some(done.now + HOUR - SECOND), "and nothing is due before the next read");
+    assert!(!is_read(&done));
+}
+
+#[test]
+fn a_picture_is_read_every_hour_in_the_cluster_and_every_day_at_an_address() {
+    for (source, every) in [(map(), HOUR), (address(), DAY)] {
+        let world = reads(wanted(source), usable("a")).act(UPLOAD, accepted()).after(SECOND).pass();
+        let before = world.after(every.saturating_sub(2 * SECOND));
+        assert!(!is_read(&before));
+        let due = before.after(SECOND);
+        assert!(is_read(&due));
+        assert_eq!(reads(due, usable("b")).says(), "WritePicture");
+    }
+    let asked = uploaded().desire(|d| d.consents.reconcile = Some("now".into()));
+    assert!(is_read(&asked), "at once where a person asks");
+    let other = uploaded().desire(|d| d.picture = Some(address()));
+    assert!(is_read(&other), "and where the spec names another source");
+}
+
+#[test]
+fn another_source_with_the_same_picture_uploads_nothing() {
+    let moved = reads(uploaded().desire(|d| d.picture = Some(address())), usable("a"));
+    assert_eq!(moved.says(), "Rest");
+}
+
+#[test]
+fn a_new_process_reads_what_meta_has_some_time_later_and_what_is_missing_at_once() {
+    let forgets = |world: World| {
+        let now = world.now;
+        world.see(|o| {
+            o.process.picture = crate::engine::value::picture::PictureFacts::default();
+            o.process.started = now;
+        })
+    };
+    let known = forgets(uploaded());
+    assert!(!is_read(&known) && reason(&known).is_none() && known.says() == "Rest");
+    assert!(known.plan().date.is_some_and(|date| date <= known.now + HOUR));
+    assert!(is_read(&known.after(HOUR)));
+    assert!(is_read(&forgets(wanted(map()))));
+    assert!(is_read(&forgets(uploaded()).desire(|d| d.picture = Some(address()))), "edited meanwhile");
+}
+
+#[test]
+fn who_has_no_picture_reads_and_remembers_nothing() {
+    let world = world().own().registered().pass();
+    let (look, plan) = (world.look(), world.plan());
+    assert_eq!((look.picture, look.picture_shown, plan.date), (false, None, None));
+    assert_eq!(plan.memory.marks.picture, None);
+    let removed = uploaded().desire(|d| d.picture = None).pass();
+    assert_eq!((removed.memory.marks.picture.clone(), removed.says().as_str()), (None, "Rest"));
+    assert!(!removed.memory.marks.in_sync.contains_key("profile.picture"));
+}
+
+#[test]
+fn a_source_that_holds_no_picture_is_told_and_holds_nothing_else_up() {
+    let bad = reads(wanted(map()), PictureFact::Unusable("it is empty; put a JPEG or PNG there".into()));
+    let told = block(&bad).expect("a block");
+    assert_eq!((bad.says().as_str(), told.reason), ("Rest", Reason::PictureUnusable));
+    let said = "spec.profile.pictureRef.configMapKeyRef: it is empty; put a JPEG or PNG there; it is looked at again by itself, at once with kubectl whatsapp retry support-br -n shop-br";
+    assert_eq!(told.message, said);
+    assert!(!is_read(&bad.clone().after(14 * MINUTE)) && is_read(&bad.clone().after(15 * MINUTE)));
+    assert!(is_read(&bad.clone().desire(|d| d.consents.retry = Some("mended".into()))));
+    assert_eq!(reads(bad.after(15 * MINUTE), usable("a")).says(), "WritePicture");
+    let away = reads(wanted(address()), PictureFact::Unreadable("acme.example: no answer".into()));
+    assert_eq!((away.says().as_str(), reason(&away)), ("Rest", Some(Reason::PictureUnreadable)));
+    assert!(!is_read(&away.clone().after(59 * MINUTE)) && is_read(&away.after(HOUR)));
+}
+
+#[test]
+fn without_the_id_of_the_app_that_is_told_and_everything_else_goes_on() {
+    let world = reads(wanted(map()), usable("a")).portfolio(|v| v.app = None);
+    assert_eq!((world.says().as_str(), reason(&world)), ("Rest", Some(Reason::AppIdMissing)));
+    assert!(block(&world).expect("a block").message.contains("set credentials.appId"));
+    assert_eq!(world.clone().webhook().says(), "RouteWebhook");
+    assert_eq!(
+        reads(world.portfolio(|v| v.app = Some("1".into())).after(MINUTE), usable("a")).says(),
+        "WritePicture"
+    );
+}
+
+#[test]
+fn what_meta_does_not_take_is_tried_again_later_and_later_and_on_retry() {
+    let world = reads(wanted(map()), usable("a")).act(UPLOAD, refused(100, None, Class::Spec)).after(SECOND);
+    let told = block(&world).expect("a block");
+    assert_eq!((world.says().as_str(), told.reason), ("Rest", Reason::PictureRefused));
+    assert!(told.message.contains("Message of Meta's") && told.failure.is_some(), "{}", told.message);
+    let again = |world: &World, time| reads(world.clone().after(time), usable("a")).says();
+    assert_eq!(again(&world, 14 * MINUTE), "Rest");
+    assert_eq!(again(&world, 15 * MINUTE), "WritePicture");
+    let twice = reads(world.clone().after(15 * MINUTE), usable("a")).act(UPLOAD, no_answer()).after(SECOND);
+    assert_eq!(
+        (again(&twice, 29 * MINUTE), again(&twice, 30 * MINUTE)),
+        ("Rest".into(), "WritePicture".into())
+    );
+    assert_eq!(reason(&twice), Some(Reason::PicturePaused));
+    let asked = reads(world.clone().desire(|d| d.consents.retry = Some("1".into())), usable("a"));
+    assert_eq!(asked.says(), "WritePicture");
+    let other = reads(world.after(15 * MINUTE), usable("b"));
+    assert_eq!(other.says(), "WritePicture", "another picture waits for none of that");
+}
+
+#[test]
+fn uploads_of_a_day_are_bounded_however_often_the_source_changes() {
+    let mut world = wanted(map());
+    let mut times = 0;
+    for hour in 0..24 {
+        world = reads(world.after(HOUR), usable(&format!("{hour}")));
+        if world.says() == "WritePicture" {
+            world = world.act(UPLOAD, accepted()).after(SECOND).pass();
+            times += 1;
+        }
+    }
+    assert_eq!((times, reason(&world)), (8, Some(Reason::PicturePaused)));
+    assert!(block(&world).expect("a block").until.is_some_and(|until| until > world.now));
+}
+
+#[test]
+fn who_died_in_an_upload_makes_another_after_a_while_and_what_was_not_sent_soon() {
+    let died = reads(wanted(map()), usable("a")).die(UPLOAD).after(MINUTE);
+    assert_eq!(died.says(), Reason::EffectNotVisibleYet.as_str());
+    let died = died.after(MINUTE).pass();
+    assert_eq!(died.memory.ledger.pictures[0].outcome, EntryOutcome::NoAnswer);
+    assert!(died.memory.in_flight.is_none() && died.memory.marks.picture.is_none());
+    assert_eq!(reads(died.clone(), usable("a")).says(), "Rest");
+    assert_eq!(reads(died.after(15 * MINUTE), usable("a")).says(), "WritePicture");
+    let not_sent = Err(Failure::NotSent("no route".into()));
+    let held = reads(wanted(map()), usable("a")).act(UPLOAD, not_sent).after(SECOND);
+    assert_eq!(reason(&held), Some(Reason::NotSentYet));
+    assert_eq!(reads(held.after(MINUTE), usable("a")).says(), "WritePicture");
+}
+
+#[test]
+fn a_picture_that_meta_lost_is_uploaded_again_unless_that_is_only_told() {
+    let shown = |world: World, has_one| {
+        let at = world.now;
+        assert!(world.look().picture_shown.is_some());
+        reads(world.see(|o| o.process.picture.shown = Some((at, has_one))), usable("a"))
+    };
+    let next = || uploaded().after(DAY).after(DAY);
+    assert!(uploaded().after(HOUR).look().picture_shown.is_none(), "it is asked once a day");
+    assert_eq!(shown(next(), true).says(), "Rest");
+    assert!(shown(next(), true).after(HOUR).look().picture_shown.is_none());
+    let lost = shown(next(), false);
+    assert_eq!(lost.says(), "WritePicture");
+    let again = lost.act(UPLOAD, accepted()).after(SECOND).pass();
+    assert_eq!((again.says().as_str(), reason(&again)), ("Rest", None));
+    let told = shown(next().desire(|d| d.drift = DriftPolicy::Report), false);
+    assert_eq!((told.says().as_str(), reason(&told)), ("Rest", Some(Reason::ProfileDiffers)));
+    assert_eq!(
+        reads(told.desire(|d| d.consents.retry = Some("1".into())), usable("a")).says(),
+        "WritePicture"
+    );
+}
+
+#[test]
+fn a_new_picture_is_an_edit_whatever_becomes_of_changes_of_others() {
+    let world = reads(uploaded().desire(|d| d.drift = DriftPolicy::Report).after(HOUR), usable("b"));
+    assert_eq!(world.says(), "WritePicture");
+}
+
+#[test]
+fn nothing_is_read_or_uploaded_for_whoever_writes_nothing() {
+    let of = |change: fn(&mut crate::engine::value::desired::Desired)| {
+        let world = wanted(map()).desire(change);
+        (world.look().picture, reads(world, usable("a")).plan().step)
+    };
+    assert_eq!(of(|d| d.suspend = true), (false, None));
+    assert_eq!(of(|d| d.management = Management::ObserveOnly), (false, None));
+    assert!(!of(|d| d.connection = Connection::Coexistence).0);
+    let before = world().own().desire(|d| d.picture = Some(map()));
+    assert!(!before.look().picture, "nor before the number is registered");
+}
+
+#[test]
+fn bytes_of_an_earlier_look_are_read_once_more_before_they_are_sent() {
+    let world = reads(wanted(map()), usable("a"));
+    let stale: Timestamp = world.now - SECOND;
+    let world = world.see(|o| o.process.picture.read.as_mut().expect("a read").at = stale);
+    assert_eq!((world.says().as_str(), reason(&world)), ("Rest", Some(Reason::NotObservedYet)));
+    assert!(is_read(&world.after(30 * SECOND)));
+}

@@ -94,6 +94,12 @@ async fn send<G: Graph, S: Secrets>(
             done(graph.set_storage(account, number, region).await)
         }
         Step::Deregister { account, number } => done(graph.deregister(account, number).await),
+        Step::ClaimUsername { account, number, username, transfer } => {
+            done(graph.claim_username(account, number, username, *transfer).await)
+        }
+        Step::RequestOfficial { account, number, application } => {
+            done(graph.request_official(account, number, application).await)
+        }
         Step::CreatePin { .. } => done(Ok(())),
     }
 }

@@ -723,7 +723,9 @@ fn assumed(step: &Step) -> &'static [&'static str] {
         | Step::WritePicture { .. }
         | Step::UnrouteWebhook { .. }
         | Step::SetStorage { .. }
-        | Step::Deregister { .. } => &[],
+        | Step::Deregister { .. }
+        | Step::RequestOfficial { .. } => &[],
+        Step::ClaimUsername { .. } => &["nobody else has the username"],
     }
 }
 

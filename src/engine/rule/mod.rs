@@ -16,4 +16,5 @@ pub mod shown;
 pub mod stood;
 pub mod timezone;
 pub mod upkeep;
+pub mod username;
 pub mod waiting;

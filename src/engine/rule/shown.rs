@@ -122,7 +122,9 @@ impl<'a> Shown<'a> {
             | StepKind::SetPin
             | StepKind::CreatePin
             | StepKind::SetStorage
-            | StepKind::WritePicture => true,
+            | StepKind::WritePicture
+            | StepKind::ClaimUsername
+            | StepKind::RequestOfficial => true,
         }
     }
 }
@@ -154,7 +156,9 @@ pub(in crate::engine) fn in_number(
         | StepKind::WriteProfile
         | StepKind::WritePicture
         | StepKind::UnrouteWebhook
-        | StepKind::SetStorage => false,
+        | StepKind::SetStorage
+        | StepKind::ClaimUsername
+        | StepKind::RequestOfficial => false,
     }
 }
 

@@ -114,6 +114,10 @@ conditions! {
         "Every managed profile field matches. There only when spec.profile is set.";
     RegistrationSynced: Way, Never,
         "Meta has what the number is registered with: the PIN of the Secret. There only once that was changed.";
+    UsernameClaimed: Way, Never,
+        "The username is the number's, visible or reserved. There only when spec.username is set.";
+    OfficialAccount: Way, Never,
+        "The number is an official business account. There only when spec.officialBusinessAccount is set.";
     BusinessVerified: Aside, From(FullyVerified),
         "Meta has verified the business.";
     PaymentReady: Aside, WhenOperational,

@@ -72,6 +72,8 @@ pub struct Ledger {
     pub pins: Vec<Entry>,
     pub deregistrations: Vec<Entry>,
     pub pictures: Vec<Entry>,
+    pub usernames: Vec<Entry>,
+    pub officials: Vec<Entry>,
     /// Pacing of the repeatable steps.
     pub repeatable: BTreeMap<StepKind, Pace>,
 }
@@ -338,6 +340,8 @@ impl Ledger {
             StepKind::Register => &self.registrations,
             StepKind::Deregister => &self.deregistrations,
             StepKind::WritePicture => &self.pictures,
+            StepKind::ClaimUsername => &self.usernames,
+            StepKind::RequestOfficial => &self.officials,
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
@@ -358,6 +362,8 @@ impl Ledger {
             StepKind::Register => Some(&mut self.registrations),
             StepKind::Deregister => Some(&mut self.deregistrations),
             StepKind::WritePicture => Some(&mut self.pictures),
+            StepKind::ClaimUsername => Some(&mut self.usernames),
+            StepKind::RequestOfficial => Some(&mut self.officials),
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
@@ -498,6 +504,7 @@ pub struct Pace {
 pub enum ConsentKind {
     SendCode,
     Retry,
+    Official,
     Reconcile,
 }
 

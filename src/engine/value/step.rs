@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::engine::value::{
-    desired::{DesiredProfile, SecretKey},
+    desired::{DesiredProfile, OfficialApplication, SecretKey},
     id::{AccountId, NumberId},
     limits::Limits,
     phone::E164,
@@ -61,6 +61,10 @@ pub enum Step {
     SetStorage { account: AccountId, number: NumberId, region: String },
     /// `POST {number}/deregister`.
     Deregister { account: AccountId, number: NumberId },
+    /// `POST {number}/username`; with a transfer another number of the portfolio loses it.
+    ClaimUsername { account: AccountId, number: NumberId, username: String, transfer: bool },
+    /// `POST {number}/official_business_account`.
+    RequestOfficial { account: AccountId, number: NumberId, application: OfficialApplication },
 }
 
 words! {
@@ -165,6 +169,8 @@ steps! {
     UnrouteWebhook: AtMeta, InSettings, settle_other, CleaningUp, Repeatable;
     SetStorage: AtMeta, Nowhere, settle_other, SettingStorage, Repeatable;
     Deregister: AtMeta, InList, settle_deregister, Deregistering, Counted(|limits| limits.deregistrations_total);
+    ClaimUsername: AtMeta, Nowhere, settle_other, ClaimingUsername, Counted(|limits| limits.usernames_automatic);
+    RequestOfficial: AtMeta, Nowhere, settle_other, RequestingOfficialAccount, Counted(|_| 1);
 }
 
 impl StepKind {
@@ -210,6 +216,8 @@ pub enum Cause {
     SendCode(String),
     /// By a `retry` consent with this value.
     Retry(String),
+    /// By a `request-official-account` consent with this value.
+    Official(String),
     /// By a new version of a Secret.
     Secret,
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::Plan,
-    rule::{drift, upkeep},
+    rule::{drift, sync, upkeep},
     value::{
         failure::{Failure, Refusal, Said},
         limits::Limits,
@@ -79,6 +79,7 @@ fn subject(step: &Step) -> Option<String> {
             Some(secret.as_subject())
         }
         Step::WritePicture { sum, .. } => Some(sum.clone()),
+        Step::StartSync { sync, onboarded, .. } => Some(sync::subject(*sync, *onboarded)),
         Step::RequestCode { .. }
         | Step::CreatePin { .. }
         | Step::SubscribeApp { .. }
@@ -109,6 +110,7 @@ fn mark(memory: &mut Memory, planned: &Planned, now: Timestamp) {
         | Step::RouteWebhook { .. }
         | Step::WriteProfile { .. }
         | Step::WritePicture { .. }
+        | Step::StartSync { .. }
         | Step::UnrouteWebhook { .. }
         | Step::SetStorage { .. }
         | Step::Deregister { .. } => {}
@@ -181,7 +183,7 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
         }
         // Nothing shows what became of it.
         Err(Failure::NoAnswer(_) | Failure::TooLarge(_))
-            if matches!(kind, StepKind::RequestCode | StepKind::WritePicture) =>
+            if matches!(kind, StepKind::RequestCode | StepKind::WritePicture | StepKind::StartSync) =>
         {
             close(memory, kind, at, EntryOutcome::NoAnswer, Some(settle), None);
         }
@@ -239,6 +241,7 @@ fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, subject: Opt
         | StepKind::RouteWebhook
         | StepKind::WriteProfile
         | StepKind::WritePicture
+        | StepKind::StartSync
         | StepKind::UnrouteWebhook
         | StepKind::SetStorage
         | StepKind::Deregister => {}
@@ -263,6 +266,7 @@ fn refuse(memory: &mut Memory, kind: StepKind, entry: usize, refusal: &Refusal, 
         | StepKind::RouteWebhook
         | StepKind::WriteProfile
         | StepKind::WritePicture
+        | StepKind::StartSync
         | StepKind::UnrouteWebhook
         | StepKind::SetStorage
         | StepKind::Deregister => {}

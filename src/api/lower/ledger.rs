@@ -94,6 +94,7 @@ fn unknown(status: &WhatsAppChannelStatus) -> Option<String> {
         ("pins", &ledger.pins),
         ("deregistrations", &ledger.deregistrations),
         ("pictures", &ledger.pictures),
+        ("syncs", &ledger.syncs),
     ];
     let entries = lists.into_iter().flat_map(|(list, entries)| {
         entries.iter().enumerate().flat_map(move |(at, entry)| {

@@ -117,6 +117,11 @@ pub struct Ledger {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub pictures: Vec<Entry>,
+    /// What the WhatsApp Business app was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub syncs: Vec<Entry>,
     /// Pace of the steps that may be repeated, by step.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, Pace>", extend("maxProperties" = 32))]
@@ -138,6 +143,7 @@ impl Ledger {
             StepKind::Register => &self.registrations,
             StepKind::Deregister => &self.deregistrations,
             StepKind::WritePicture => &self.pictures,
+            StepKind::StartSync => &self.syncs,
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
@@ -158,6 +164,7 @@ impl Ledger {
             StepKind::Register => Some(&mut self.registrations),
             StepKind::Deregister => Some(&mut self.deregistrations),
             StepKind::WritePicture => Some(&mut self.pictures),
+            StepKind::StartSync => Some(&mut self.syncs),
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook

@@ -50,8 +50,10 @@ fn verdict(
     match step {
         // Counts as sent, whatever became of it.
         StepKind::RequestCode => absent.filter(|_| is_quiet),
-        // Nothing shows a PIN, or which picture it is.
-        StepKind::SetPin | StepKind::WritePicture => absent.filter(|_| pass.now >= intent.settle_until),
+        // Nothing shows a PIN, which picture it is, or that a sync began.
+        StepKind::SetPin | StepKind::WritePicture | StepKind::StartSync => {
+            absent.filter(|_| pass.now >= intent.settle_until)
+        }
         kind if is_visible(kind, intent.subject.as_deref(), memory, seen) => {
             Some(EntryOutcome::Accepted).filter(|_| is_quiet)
         }

@@ -122,7 +122,8 @@ impl<'a> Shown<'a> {
             | StepKind::SetPin
             | StepKind::CreatePin
             | StepKind::SetStorage
-            | StepKind::WritePicture => true,
+            | StepKind::WritePicture
+            | StepKind::StartSync => true,
         }
     }
 }
@@ -153,6 +154,7 @@ pub(in crate::engine) fn in_number(
         | StepKind::RouteWebhook
         | StepKind::WriteProfile
         | StepKind::WritePicture
+        | StepKind::StartSync
         | StepKind::UnrouteWebhook
         | StepKind::SetStorage => false,
     }

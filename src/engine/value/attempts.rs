@@ -18,12 +18,13 @@ use crate::engine::value::{
 };
 
 /// What Meta limits for a number.
-const KEPT: [StepKind; 5] = [
+const KEPT: [StepKind; 6] = [
     StepKind::RequestCode,
     StepKind::VerifyCode,
     StepKind::SubmitName,
     StepKind::Register,
     StepKind::Deregister,
+    StepKind::StartSync,
 ];
 /// Clocks differ; what lies further ahead was not written by a clock.
 const AHEAD: Duration = Duration::from_secs(3600);

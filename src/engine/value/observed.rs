@@ -314,6 +314,8 @@ pub struct Number {
     pub is_official: Option<bool>,
     pub username: Field<String>,
     pub is_on_biz_app: Field<bool>,
+    /// When it was last onboarded by a sign-up.
+    pub onboarded: Field<Timestamp>,
     pub is_pin_enabled: Field<bool>,
     pub health: Field<Health>,
     pub webhook: Field<Box<WebhookConfiguration>>,
@@ -349,6 +351,7 @@ impl Number {
             is_official: None,
             username: Field::Absent,
             is_on_biz_app: Field::Absent,
+            onboarded: Field::Absent,
             is_pin_enabled: Field::Absent,
             health: Field::Absent,
             webhook: Field::Absent,

@@ -41,6 +41,8 @@ enum Way {
     Stored,
     /// One that is registered and at rest, and is deregistered for another country.
     Moved,
+    /// One that was just connected from the WhatsApp Business app, which is asked for what it holds.
+    Synced,
 }
 
 /// Where messages are to be stored.
@@ -67,6 +69,15 @@ impl Way {
             let code = if self == Self::Moved { "VERIFIED".into() } else { code };
             meta = meta.with_number(Number { code_verification_status: code, ..number });
             wanted = plain_channel();
+        }
+        if self == Self::Synced {
+            let number = Number::new("100000000000077", ACCOUNT, DIGITS, "Acme Suporte").coexisting();
+            // World::with starts its clock at this time.
+            let now = options().start;
+            meta = meta.with_number(Number { last_onboarded_time: Some(now), ..number });
+            wanted = plain_channel();
+            wanted.connection = Connection::Coexistence;
+            wanted.syncs = vec![AppData::Contacts, AppData::History];
         }
         let switches = Switches { pin_on_unregistered: true, ..Switches::default() };
         let mut world = World::with(Options { seed, lag: LAG, review, switches, ..options() }, meta).await;
@@ -106,6 +117,7 @@ impl Way {
             Self::Repinned => &["pinned"],
             Self::Stored => &["added", "verified", "stored", "registered"],
             Self::Moved => &["deregistered", "stored", "registered"],
+            Self::Synced => &["contacts", "history"],
         }
     }
 
@@ -152,6 +164,8 @@ fn scarce(effects: &[Effect]) -> Vec<&'static str> {
         What::PinSet { .. } => Some("pinned"),
         What::StorageSet { .. } => Some("stored"),
         What::Deregistered { .. } => Some("deregistered"),
+        What::SyncStarted { kind, .. } if kind == "history" => Some("history"),
+        What::SyncStarted { .. } => Some("contacts"),
         _ => None,
     };
     effects.iter().filter_map(word).collect()

@@ -11,6 +11,8 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 const DNS_NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 /// Names of namespaces.
 const DNS_LABEL: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+/// A full address of the web.
+const ADDRESS: &str = r"^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:(0?[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?#][^ \\t\\r\\n]*)?$";
 /// Meta's ids: decimal, without a leading zero.
 const ID: &str = "^[1-9][0-9]{4,31}$";
 
@@ -236,8 +238,38 @@ pub fn email() -> Rule {
 
 /// Sites with their scheme.
 pub fn websites() -> Rule {
-    Rule::new(r"self.all(w, w.matches('^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:(0?[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?#][^ \\t\\r\\n]*)?$'))")
+    Rule::new(format!("self.all(w, w.matches('{ADDRESS}'))"))
         .message("profile.websites must each be a full address that starts with http:// or https://, with a port of at most 65535; write it as in https://acme.example")
+}
+
+/// Meta's characters, in capitals or not.
+pub fn username_characters() -> Rule {
+    Rule::new(matches("^[A-Za-z0-9._]+$"))
+        .message("username must hold nothing but a to z, 0 to 9, '.' and '_'; leave other characters out")
+}
+
+/// A letter, and periods only between other characters.
+pub fn username_shape() -> Rule {
+    Rule::new(
+        "self.matches('[A-Za-z]') && !self.matches('^[.]|[.]$|[.][.]') && !self.matches('^[Ww][Ww][Ww]')",
+    )
+    .message(
+        "username must have a letter, no period at an end, no two periods in a row, and no www at the beginning; write it as in acme.suporte",
+    )
+}
+
+/// A web site with its scheme.
+pub fn web_address(field: &str) -> Rule {
+    Rule::new(matches(ADDRESS)).message(Message::Message(format!(
+        "{field} must be a full address that starts with http:// or https://; write it as in https://acme.example"
+    )))
+}
+
+/// Sites with their scheme.
+pub fn supporting_links() -> Rule {
+    Rule::new(format!("self.all(w, w.matches('{ADDRESS}'))")).message(
+        "officialBusinessAccount.supportingLinks must each be a full address that starts with http:// or https://; write it as in https://news.example/acme",
+    )
 }
 
 /// What Meta calls back.

@@ -1,4 +1,4 @@
-//! `send-code` and `retry`: a consent is an annotation with a value that was never there before.
+//! `send-code`, `retry` and `request-official-account`: a consent is an annotation with a value that was never there before.
 //!
 //! The operator answers each value once: it uses it for one step, or says why not. These
 //! commands set it, and follow the answer when asked to. The value is the time at which it is set, in the form of RFC 3339,
@@ -46,6 +46,7 @@ pub struct ConsentArgs {
 pub enum Consent {
     SendCode,
     Retry,
+    Official,
 }
 
 impl Consent {
@@ -53,6 +54,7 @@ impl Consent {
         match self {
             Self::SendCode => lower::SEND_CODE,
             Self::Retry => lower::RETRY,
+            Self::Official => lower::OFFICIAL,
         }
     }
 
@@ -61,6 +63,7 @@ impl Consent {
         match self {
             Self::SendCode => consents.send_code.as_ref(),
             Self::Retry => consents.retry.as_ref(),
+            Self::Official => consents.official.as_ref(),
         }
     }
 
@@ -68,6 +71,7 @@ impl Consent {
         match self {
             Self::SendCode => "asked for a code",
             Self::Retry => "asked for one more attempt",
+            Self::Official => "asked for an official business account",
         }
     }
 }
@@ -222,4 +226,13 @@ pub async fn send_code(args: &ConsentArgs) -> Result<Exit, Problem> {
 /// See [`give`].
 pub async fn retry(args: &ConsentArgs) -> Result<Exit, Problem> {
     give(Consent::Retry, args).await
+}
+
+/// Has an official business account requested, once.
+///
+/// # Errors
+///
+/// See [`give`].
+pub async fn request_official(args: &ConsentArgs) -> Result<Exit, Problem> {
+    give(Consent::Official, args).await
 }

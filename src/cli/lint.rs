@@ -17,7 +17,7 @@ use crate::api::{
     lower::{self, GROUP},
     portfolio_crd,
 };
-use crate::engine::{limits::Limits, line, name, phone::E164, spelling::Canonical, timezone};
+use crate::engine::{limits::Limits, line, name, phone::E164, spelling::Canonical, timezone, username};
 use crate::fetch;
 
 /// Annotation by which a manifest says how `plan --sandbox` begins for it; nobody else reads it.
@@ -180,6 +180,13 @@ fn advice(document: &Document, refused: &[Finding]) -> Vec<Finding> {
                 remedy,
             ));
         }
+    }
+    if let Some(node) = spec.get("username")
+        && let Some(problem) = node.as_str().and_then(username::problem)
+        && !is_refused("spec.username")
+    {
+        let (message, remedy) = problem.split_once("; ").unwrap_or((problem, "choose another one"));
+        findings.push(Finding::new(document, Severity::Warning, "spec.username", node.at, message, remedy));
     }
     if let Some(node) = spec.get("phoneNumber")
         && let Some(Ok(number)) = node.as_str().map(E164::parse)

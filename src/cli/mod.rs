@@ -77,6 +77,8 @@ pub enum Command {
     Code(code::CodeArgs),
     /// Allows one more attempt of what waits for a person.
     Retry(consent::ConsentArgs),
+    /// Has an official business account requested. Meta takes no other request for 30 days.
+    RequestOfficialAccount(consent::ConsentArgs),
     /// Explains a reason, a condition or one of Meta's codes.
     Explain(explain::ExplainArgs),
     /// Prints the custom resource definitions.
@@ -134,6 +136,7 @@ impl Command {
             Self::SendCode(args) => block_on(consent::send_code(&args)),
             Self::Code(args) => block_on(code::code(&args)),
             Self::Retry(args) => block_on(consent::retry(&args)),
+            Self::RequestOfficialAccount(args) => block_on(consent::request_official(&args)),
             Self::Explain(args) => explain::explain(&args),
             Self::Crd => crd::crd(),
             Self::Sandbox(args) => block_on(sandbox::sandbox(&args)),

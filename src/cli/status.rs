@@ -369,9 +369,10 @@ fn facts(report: &Report, text: &mut Text) {
         ("throughput", facts.throughput.clone()),
         ("messaging limit", facts.messaging_limit.clone()),
         ("can send", can_send(facts)),
-        ("username", facts.username.clone()),
         ("webhook", webhook),
         ("official account", facts.official.map(|is| if is { "yes" } else { "no" }.to_owned())),
+        ("official account request", with(&facts.official_status, &facts.official_message)),
+        ("username", with(&facts.username, &facts.username_status)),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some([paint(Tone::Faint, name), value?.into()]))

@@ -80,7 +80,7 @@ impl Attempts for NumberAttempts {
     async fn read(&self) -> AttemptsRead {
         match self.standing().await {
             Ok(standing) => match text(&standing).map(lower::attempts) {
-                Some(Ok(kept)) => AttemptsRead::Kept(kept),
+                Some(Ok(kept)) => AttemptsRead::Kept(Box::new(kept)),
                 Some(Err(why)) => AttemptsRead::Unusable(format!("ConfigMap {}: {why}", self.name)),
                 None => AttemptsRead::Unusable(format!("ConfigMap {} has no key {KEY}", self.name)),
             },

@@ -63,8 +63,9 @@ const AFTER_ACT: Duration = Duration::from_secs(2);
 const ACTS_IN_A_ROW: u32 = 24;
 /// Somebody else holds the object for a moment.
 const SHORTLY: Duration = Duration::from_secs(1);
-/// After the first status others get theirs, and what is applied together with a channel gets there.
-const AFTER_FIRST: Duration = Duration::from_millis(250);
+/// After the first status others of a crowd get theirs, and what is applied together with a channel gets there. A step writes
+/// three times as much, and the API server has only so much time.
+const AFTER_FIRST: Duration = Duration::from_secs(2);
 
 /// Nothing is expected to change.
 const AT_LAST: Next = Next::after(pace::LONGEST, Urgency::Drift);

@@ -9,16 +9,17 @@ use crate::engine::{
         adding, consent, drift, picture, reach,
         shown::{self, Shown},
         stood, upkeep,
+        username::claimed_in,
     },
     value::{
         condition::Truth,
         condition_type::ConditionType,
         desired::{Connection, DeletionPolicy, Desired, Management},
         display_name::is_same,
-        id::{AccountId, NumberId},
+        id::{AccountId, NumberId, UsernameStatus},
         limits::Limits,
         memory::{ConsentKind, Entry, EntryOutcome, Memory},
-        observed::{Claim, PortfolioState, Stood},
+        observed::{Claim, PortfolioState, Stood, Username},
         picture::PictureFacts,
         portfolio::PortfolioView,
         status::Before,
@@ -47,10 +48,25 @@ pub struct Look {
     pub picture: bool,
     /// Whether the number has a picture at Meta is asked.
     pub picture_shown: Option<NumberId>,
+    /// The state of the username is needed.
+    pub username: Option<UsernameLook>,
+    /// What becomes of a request for an official business account is needed, at most this old where no list shows it.
+    pub official: Option<(NumberId, Duration)>,
     pub code_secret: bool,
     pub pin_secret: bool,
     pub verify_token: bool,
     pub urgency: Urgency,
+}
+
+/// A username to be read. A list shows no more than its name, and perhaps not even that before people can see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UsernameLook {
+    pub number: NumberId,
+    pub max_age: Duration,
+    /// The same, where the list shows another one than was last read.
+    pub if_changed: Duration,
+    /// What was last read. Nothing more is read while a list shows the name, and people can see it.
+    pub last: Username,
 }
 
 impl Look {
@@ -159,6 +175,8 @@ pub fn look(
         profile: profile(desired, memory, limits, now),
         picture: is_picture_due(desired, memory, follows, limits, now),
         picture_shown: is_picture_asked_for(desired, memory, follows, limits, now),
+        username: username(desired, memory, follows.before, limits, now),
+        official: official(desired, memory, limits, now),
         code_secret: open,
         pin_secret: open
             || may_be_renamed(desired, memory, follows.before)
@@ -223,6 +241,8 @@ fn nothing(urgency: Urgency) -> Look {
         profile: None,
         picture: false,
         picture_shown: None,
+        username: None,
+        official: None,
         code_secret: false,
         pin_secret: false,
         verify_token: false,
@@ -420,6 +440,72 @@ fn is_picture_asked_for(
     due.and(memory.number.clone())
 }
 
+fn username(
+    desired: &Desired,
+    memory: &Memory,
+    before: &Before,
+    limits: &Limits,
+    now: Timestamp,
+) -> Option<UsernameLook> {
+    let wanted = desired.username.as_ref().filter(|_| !memory.is_unfinished())?;
+    let number = memory.number.clone()?;
+    let is_tried = memory
+        .ledger
+        .usernames
+        .iter()
+        .any(|entry| entry.subject.as_deref().is_some_and(|subject| claimed_in(subject) == wanted.name));
+    let is_settled = is_tried || upkeep::is_in_sync(desired, memory, drift::USERNAME);
+    let usual = if is_settled { limits.fresh_aside } else { limits.fresh_list };
+    let facts = &before.facts;
+    let last = Username {
+        name: facts.username.clone(),
+        status: facts.username_status.as_deref().map(UsernameStatus::from),
+    };
+    let max_age = aside_age(desired, memory, StepKind::ClaimUsername, usual, limits, now);
+    Some(UsernameLook { number, max_age, if_changed: max_age.min(limits.fresh_list), last })
+}
+
+fn official(
+    desired: &Desired,
+    memory: &Memory,
+    limits: &Limits,
+    now: Timestamp,
+) -> Option<(NumberId, Duration)> {
+    desired.official.as_ref().filter(|_| !memory.is_unfinished())?;
+    let usual = limits.fresh_aside;
+    let age = aside_age(desired, memory, StepKind::RequestOfficial, usual, limits, now);
+    Some((memory.number.clone()?, age))
+}
+
+/// How old what only a read of its own shows may be: newer than the last write about it, and than the time by which that was
+/// to show.
+fn aside_age(
+    desired: &Desired,
+    memory: &Memory,
+    kind: StepKind,
+    usual: Duration,
+    limits: &Limits,
+    now: Timestamp,
+) -> Duration {
+    let is_asked = |kind| consent::asked(desired, kind, memory).is_some();
+    if [ConsentKind::Retry, ConsentKind::Official, ConsentKind::Reconcile].into_iter().any(is_asked) {
+        return Duration::ZERO;
+    }
+    let flight = memory.in_flight.as_ref().filter(|intent| intent.step == kind);
+    let flight = flight.map(|intent| (intent.started_at, Some(intent.settle_until)));
+    let last = memory.ledger.last(kind).map(|last| (last.at, last.settle_until));
+    let Some((at, until)) = flight.or(last) else { return usual };
+    // A read in the same second may have been begun before it.
+    let since = |at: Timestamp| {
+        let passed = Duration::try_from(now.duration_since(at)).unwrap_or_default();
+        passed.saturating_sub(Duration::from_secs(1))
+    };
+    match until {
+        Some(until) if until > now => limits.fresh_after_write.min(since(at)),
+        until => usual.min(since(until.unwrap_or(at))),
+    }
+}
+
 /// Whether a person waits for a code, or for what becomes of one, and for nothing else.
 fn hurries(desired: &Desired, memory: &Memory, urgency: Urgency) -> bool {
     let retry = desired.consents.retry.as_deref();
@@ -434,9 +520,8 @@ fn asks_to_look(desired: &Desired, memory: &Memory) -> bool {
 
 fn urgency(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) -> Urgency {
     let is_used = |kind| desired.management == Management::Full || kind == ConsentKind::Reconcile;
-    let mut used = [ConsentKind::SendCode, ConsentKind::Retry, ConsentKind::Reconcile]
-        .into_iter()
-        .filter(|kind| is_used(*kind));
+    let kinds = [ConsentKind::SendCode, ConsentKind::Retry, ConsentKind::Official, ConsentKind::Reconcile];
+    let mut used = kinds.into_iter().filter(|kind| is_used(*kind));
     let is_asked = used.any(|kind| consent::asked(desired, kind, memory).is_some());
     let code = memory.ledger.last(StepKind::RequestCode);
     let is_live = memory.is_unfinished()

@@ -76,6 +76,8 @@
 //! #     subscribed: Fact::NotAsked,
 //! #     other_apps: Arc::default(),
 //! #     profile: Fact::NotAsked,
+//! #     username: Fact::NotAsked,
+//! #     official: Fact::NotAsked,
 //! #     code_secret: SecretFact::Missing,
 //! #     pin_secret: SecretFact::Missing,
 //! #     verify_token: SecretFact::NotAsked,
@@ -114,7 +116,7 @@ pub mod reference;
 mod rule;
 mod value;
 
-pub use rule::{drift, line, name, timezone};
+pub use rule::{drift, line, name, timezone, username};
 pub use value::{
     action, block, condition, condition_type, consent, desired, display_name, failure, farewell, id, limits,
     memory, observed, outcome, page, phone, picture, portfolio, reason, secret, spelling, status, step, time,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::Plan,
-    rule::{drift, sync, upkeep},
+    rule::{drift, sync, upkeep, username},
     value::{
         failure::{Failure, Refusal, Said},
         limits::Limits,
@@ -75,6 +75,7 @@ fn entry(planned: &Planned, intent: &Intent) -> Entry {
 fn subject(step: &Step) -> Option<String> {
     match step {
         Step::AddNumber { name, .. } | Step::SubmitName { name, .. } => Some(name.clone()),
+        Step::ClaimUsername { username, transfer, .. } => Some(username::subject(username, *transfer)),
         Step::VerifyCode { secret, .. } | Step::SetPin { secret, .. } | Step::Register { secret, .. } => {
             Some(secret.as_subject())
         }
@@ -87,7 +88,8 @@ fn subject(step: &Step) -> Option<String> {
         | Step::WriteProfile { .. }
         | Step::UnrouteWebhook { .. }
         | Step::SetStorage { .. }
-        | Step::Deregister { .. } => None,
+        | Step::Deregister { .. }
+        | Step::RequestOfficial { .. } => None,
     }
 }
 
@@ -113,7 +115,9 @@ fn mark(memory: &mut Memory, planned: &Planned, now: Timestamp) {
         | Step::StartSync { .. }
         | Step::UnrouteWebhook { .. }
         | Step::SetStorage { .. }
-        | Step::Deregister { .. } => {}
+        | Step::Deregister { .. }
+        | Step::ClaimUsername { .. }
+        | Step::RequestOfficial { .. } => {}
     }
 }
 
@@ -132,6 +136,7 @@ fn consent(cause: &Cause) -> Option<(ConsentKind, &str)> {
     match cause {
         Cause::SendCode(value) => Some((ConsentKind::SendCode, value)),
         Cause::Retry(value) => Some((ConsentKind::Retry, value)),
+        Cause::Official(value) => Some((ConsentKind::Official, value)),
         Cause::Automatic | Cause::Secret => None,
     }
 }
@@ -157,10 +162,12 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
     match &outcome.result {
         Ok(accepted) => {
             let intent = memory.in_flight.as_ref().filter(|intent| intent.id == id);
-            let name =
-                intent.filter(|_| kind == StepKind::SubmitName).and_then(|intent| intent.subject.clone());
-            if let Some(name) = name {
-                upkeep::note_submitted(memory, &name, limits, now);
+            match (kind, intent.and_then(|intent| intent.subject.clone())) {
+                (StepKind::SubmitName, Some(name)) => upkeep::note_submitted(memory, &name, limits, now),
+                (StepKind::ClaimUsername, Some(subject)) => {
+                    upkeep::note_claimed(memory, username::claimed_in(&subject), limits, now);
+                }
+                _ => {}
             }
             if kind == StepKind::WritePicture {
                 memory.marks.picture = memory.ledger.of(kind)[at].subject.clone().map(|sum| (sum, now));
@@ -183,7 +190,13 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
         }
         // Nothing shows what became of it.
         Err(Failure::NoAnswer(_) | Failure::TooLarge(_))
-            if matches!(kind, StepKind::RequestCode | StepKind::WritePicture | StepKind::StartSync) =>
+            if matches!(
+                kind,
+                StepKind::RequestCode
+                    | StepKind::WritePicture
+                    | StepKind::RequestOfficial
+                    | StepKind::StartSync
+            ) =>
         {
             close(memory, kind, at, EntryOutcome::NoAnswer, Some(settle), None);
         }
@@ -244,7 +257,9 @@ fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, subject: Opt
         | StepKind::StartSync
         | StepKind::UnrouteWebhook
         | StepKind::SetStorage
-        | StepKind::Deregister => {}
+        | StepKind::Deregister
+        | StepKind::ClaimUsername
+        | StepKind::RequestOfficial => {}
     }
 }
 
@@ -269,7 +284,9 @@ fn refuse(memory: &mut Memory, kind: StepKind, entry: usize, refusal: &Refusal, 
         | StepKind::StartSync
         | StepKind::UnrouteWebhook
         | StepKind::SetStorage
-        | StepKind::Deregister => {}
+        | StepKind::Deregister
+        | StepKind::ClaimUsername
+        | StepKind::RequestOfficial => {}
     }
 }
 

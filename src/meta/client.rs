@@ -22,7 +22,7 @@ use crate::{
         failure::{Failure, Refusal, Said, Scope},
         id::{AccountId, AppId, BusinessId, NumberId},
         limits::Limits,
-        observed::{Account, Profile, Subscribed},
+        observed::{Account, Official, Profile, Subscribed, Username},
         time::later,
     },
     meta::{
@@ -59,6 +59,8 @@ pub(super) struct Inner {
     pub(super) numbers: Shared<AccountKey, NumberList>,
     pub(super) subscribed: Shared<AccountKey, Subscribed>,
     pub(super) profiles: Shared<ProfileKey, Profile>,
+    pub(super) usernames: Shared<ProfileKey, Username>,
+    pub(super) officials: Shared<ProfileKey, Official>,
     pub(super) lists: Lists,
     pub(super) apps: Apps,
     pub(super) refused: Refused,
@@ -69,7 +71,7 @@ pub(super) struct Inner {
 /// Who is subscribing to what.
 pub(super) type Turns = HashMap<(Payer, AccountId), Arc<tokio::sync::Mutex<()>>>;
 
-/// What a profile is shared under.
+/// What a profile, and whatever else is read of one number, is shared under.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ProfileKey {
     business: BusinessId,
@@ -96,6 +98,8 @@ impl Meta {
             numbers: Shared::new(Arc::clone(&clock)),
             subscribed: Shared::new(Arc::clone(&clock)),
             profiles: Shared::new(Arc::clone(&clock)),
+            usernames: Shared::new(Arc::clone(&clock)),
+            officials: Shared::new(Arc::clone(&clock)),
             lists: Lists::default(),
             clock,
             apps: Apps::default(),
@@ -124,12 +128,16 @@ impl GraphSource for Meta {
     }
 
     fn take_over(&self) {
-        let Inner { budget, accounts, numbers, subscribed, profiles, lists, clock, .. } = &*self.0;
+        let Inner {
+            budget, accounts, numbers, subscribed, profiles, usernames, officials, lists, clock, ..
+        } = &*self.0;
         budget.take_over(clock.now());
         accounts.forget_all();
         numbers.forget_all();
         subscribed.forget_all();
         profiles.forget_all();
+        usernames.forget_all();
+        officials.forget_all();
         lists.forget_all();
     }
 }

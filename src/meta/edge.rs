@@ -31,7 +31,7 @@ pub enum Lane {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tally {
     Nothing,
-    /// Profiles that are read by themselves.
+    /// Profiles, and what else is read of one number by itself.
     Profiles,
     Adds,
     /// Codes that were asked for.
@@ -98,6 +98,8 @@ edges! {
     AppSubscriptions: "app_subscriptions", "/{app}/subscriptions", Nothing, App, Nothing;
     Profile: "profile", "/{number}/whatsapp_business_profile", Nothing, Rest, Profiles;
     UploadOffset: "upload_offset", "/{upload}", Nothing, App, Nothing;
+    Username: "username", "/{number}/username", Nothing, Rest, Profiles;
+    Official: "official", "/{number}/official_business_account", Nothing, Rest, Profiles;
     AddNumber: "add_number", "/{account}/phone_numbers", Listed, Rest, Adds;
     RequestCode: "request_code", "/{number}/request_code", Unlisted, Rest, Codes;
     VerifyCode: "verify_code", "/{number}/verify_code", Listed, Rest, Verifications;
@@ -115,6 +117,8 @@ edges! {
     SetStorage: "set_storage", "/{number}/settings", Unlisted, Rest, Nothing;
     StartSync: "start_sync", "/{number}/smb_app_data", Unlisted, Rest, Nothing;
     Deregister: "deregister", "/{number}/deregister", Listed, Rest, Nothing;
+    ClaimUsername: "claim_username", "/{number}/username", Unlisted, Rest, Nothing;
+    RequestOfficial: "request_official", "/{number}/official_business_account", Unlisted, Rest, Nothing;
 }
 
 impl Edge {
@@ -135,6 +139,8 @@ impl Edge {
             StepKind::SetStorage => Self::SetStorage,
             StepKind::StartSync => Self::StartSync,
             StepKind::Deregister => Self::Deregister,
+            StepKind::ClaimUsername => Self::ClaimUsername,
+            StepKind::RequestOfficial => Self::RequestOfficial,
             StepKind::CreatePin => return None,
         })
     }

@@ -129,11 +129,13 @@ const NUMBERS: &str = "Business phone numbers";
 const REFERENCE: &str = "reference page of the edge";
 const OPENAPI: &str = "Meta's OpenAPI (samples)";
 const ONBOARDING: &str = "Onboarding WhatsApp Business app users";
+const USERNAMES: &str = "Business usernames";
 const FIELD: &str = "seen in the field";
 
 const PIN_CALLS: Calls = Calls::These(&[Edge::Register, Edge::SetPin]);
 const DEREGISTERING: Calls = Calls::These(&[Edge::Deregister]);
 const SYNCING: Calls = Calls::These(&[Edge::StartSync]);
+const CLAIMING: Calls = Calls::These(&[Edge::ClaimUsername]);
 const ADDING: Calls = Calls::These(&[Edge::AddNumber]);
 
 pub(super) const MINUTE: u64 = 60;
@@ -335,6 +337,16 @@ pub(super) const TABLE: &[Entry] = &[
         "Not described by Meta; the text for people says more.",
         FIELD,
     ),
+    // Usernames.
+    row(Code(147_001), Spec, Channel, "The username is not available.", USERNAMES).on(CLAIMING),
+    row(Code(147_002), Person, Channel, "The username needs a higher messaging limit.", USERNAMES)
+        .on(CLAIMING),
+    row(Code(147_003), Person, Channel, "The Facebook Page with the username is not linked.", USERNAMES)
+        .on(CLAIMING),
+    row(Code(147_004), Person, Channel, "The Instagram account with the username is not linked.", USERNAMES)
+        .on(CLAIMING),
+    row(Code(147_005), Spec, Channel, "Another number of the business has the username.", USERNAMES)
+        .on(CLAIMING),
     // Verification and registration.
     row(
         Number(136_024),

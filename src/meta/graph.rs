@@ -20,11 +20,11 @@ use super::{
     wire,
 };
 use crate::engine::{
-    desired::{AppData, DesiredProfile},
+    desired::{AppData, DesiredProfile, OfficialApplication},
     failure::{Failure, Refusal},
     id::{AccountId, NumberId},
     look::{Look, Urgency},
-    observed::{Account, Profile, Subscribed},
+    observed::{Account, Official, Profile, Subscribed, Username},
     phone::{self, E164},
     picture::PictureKind,
     portfolio::{AppSubscription, BusinessFacts, TokenFacts},
@@ -132,6 +132,32 @@ impl Graph for GraphClient {
         }
         let read = || self.clone().read_profile(account.clone(), number.clone(), urgency);
         profiles.get(key, oldest, urgency, read).await.map(|profile| Profile::clone(&profile))
+    }
+
+    async fn username(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        max_age: Duration,
+        urgency: Urgency,
+    ) -> Result<Username, Failure> {
+        let oldest = self.now().checked_sub(max_age).unwrap_or(Timestamp::MIN);
+        let read = || self.clone().read_username(account.clone(), number.clone(), urgency);
+        let kept = self.inner.usernames.get(self.profile_key(number), oldest, urgency, read).await?;
+        Ok(Username::clone(&kept))
+    }
+
+    async fn official(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        max_age: Duration,
+        urgency: Urgency,
+    ) -> Result<Official, Failure> {
+        let oldest = self.now().checked_sub(max_age).unwrap_or(Timestamp::MIN);
+        let read = || self.clone().read_official(account.clone(), number.clone(), urgency);
+        let kept = self.inner.officials.get(self.profile_key(number), oldest, urgency, read).await?;
+        Ok(Official::clone(&kept))
     }
 
     async fn add_number(&self, account: &AccountId, number: &E164, name: &str) -> Result<NumberId, Failure> {
@@ -328,6 +354,35 @@ impl Graph for GraphClient {
         tokio::time::timeout(time, write).await.unwrap_or_else(late)
     }
 
+    async fn claim_username(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        username: &str,
+        transfer: bool,
+    ) -> Result<(), Failure> {
+        let action = if transfer { "force_transfer" } else { "none" };
+        let body = json!({"username": username, "transfer_action": action});
+        let call = Call::write(Edge::ClaimUsername, account, number.as_str(), Some(body));
+        let answer = self.call(&call).await.map_err(Trouble::into_failure);
+        self.inner.usernames.forget(&self.profile_key(number));
+        // What becomes of it is read: it may be reserved, or visible.
+        wire::claimed(&answer?)
+            .ok_or_else(|| Failure::NoAnswer("Meta did not tell the state of the username".into()))
+    }
+
+    async fn request_official(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        application: &OfficialApplication,
+    ) -> Result<(), Failure> {
+        let body = Some(wire::application(application));
+        let outcome = self.write(Call::write(Edge::RequestOfficial, account, number.as_str(), body)).await;
+        self.inner.officials.forget(&self.profile_key(number));
+        outcome
+    }
+
     fn held_until(&self, account: &AccountId, step: StepKind) -> Option<Timestamp> {
         self.inner.budget.held_until(&self.payer(), account, step, self.now())
     }
@@ -346,7 +401,8 @@ impl Graph for GraphClient {
                 inner.subscribed.kept(&key, wanted.not_before)?;
             }
         }
-        look.profile.is_none().then_some(has_it)
+        let is_listed = look.profile.is_none() && look.username.is_none() && look.official.is_none();
+        is_listed.then_some(has_it)
     }
 
     fn subscribed_known(&self, account: &AccountId) -> Option<Arc<Subscribed>> {

@@ -14,11 +14,11 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::engine::{
-    desired::{AppData, DesiredProfile},
+    desired::{AppData, DesiredProfile, OfficialApplication},
     failure::{Failure, Refusal},
     id::{AccountId, AppId, BusinessId, NumberId},
     look::{Look, Urgency},
-    observed::{Account, Number, Profile, Subscribed},
+    observed::{Account, Number, Official, Profile, Subscribed, Username},
     phone::E164,
     picture::PictureKind,
     portfolio::{AppSubscription, BusinessFacts, Reachable, TokenFacts},
@@ -174,6 +174,24 @@ pub trait Graph: Clone + Send + Sync + 'static {
         urgency: Urgency,
     ) -> impl Future<Output = Result<Profile, Failure>> + Send;
 
+    /// `GET /{number}/username`, at most `max_age` old.
+    fn username(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        max_age: Duration,
+        urgency: Urgency,
+    ) -> impl Future<Output = Result<Username, Failure>> + Send;
+
+    /// `GET /{number}/official_business_account`, at most `max_age` old.
+    fn official(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        max_age: Duration,
+        urgency: Urgency,
+    ) -> impl Future<Output = Result<Official, Failure>> + Send;
+
     /// `POST /{account}/phone_numbers`.
     fn add_number(
         &self,
@@ -301,6 +319,23 @@ pub trait Graph: Clone + Send + Sync + 'static {
         number: &NumberId,
         bytes: &[u8],
         kind: PictureKind,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// `POST /{number}/username`; with `transfer` it is taken from another number of the portfolio.
+    fn claim_username(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        username: &str,
+        transfer: bool,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// `POST /{number}/official_business_account`.
+    fn request_official(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        application: &OfficialApplication,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// When there is room for a step in this account; `None` if there is now. Counts nothing.

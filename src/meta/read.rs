@@ -25,7 +25,7 @@ use crate::engine::{
     failure::{Failure, Refusal},
     id::{AccountId, AppId, NumberId, PlatformType},
     look::Urgency,
-    observed::{Account, OtherApp, Profile, Subscribed},
+    observed::{Account, Official, OtherApp, Profile, Subscribed, Username},
     portfolio::{AppSubscription, BusinessFacts, TokenFacts},
     spelling::Canonical,
 };
@@ -473,6 +473,30 @@ impl GraphClient {
         wire::page(&answer)
             .and_then(|_| wire::profile(&answer))
             .ok_or_else(|| Failure::NoAnswer("Meta's answer holds no profile".into()))
+    }
+
+    pub(super) async fn read_username(
+        self,
+        account: AccountId,
+        number: NumberId,
+        urgency: Urgency,
+    ) -> Result<Username, Failure> {
+        let call = Call::read(Edge::Username, Some(&account), number.as_str(), Claim::Read(urgency));
+        let answer = self.call(&call).await.map_err(Trouble::into_failure)?;
+        wire::username(&answer).ok_or_else(|| Failure::NoAnswer("Meta's answer is about no username".into()))
+    }
+
+    pub(super) async fn read_official(
+        self,
+        account: AccountId,
+        number: NumberId,
+        urgency: Urgency,
+    ) -> Result<Official, Failure> {
+        let mut call = Call::read(Edge::Official, Some(&account), number.as_str(), Claim::Read(urgency));
+        call.query.push(("fields", wire::OFFICIAL.to_owned()));
+        let answer = self.call(&call).await.map_err(Trouble::into_failure)?;
+        wire::official(&answer)
+            .ok_or_else(|| Failure::NoAnswer("Meta's answer is about no official business account".into()))
     }
 }
 

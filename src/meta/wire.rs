@@ -15,10 +15,12 @@ use super::{
     json::{integer, text, truth},
 };
 use crate::engine::{
-    desired::DesiredProfile,
+    desired::{DesiredProfile, OfficialApplication},
     failure::Refusal,
     id::{AccountId, AppId, BusinessId, Field, NumberId, Sendability, TokenType},
-    observed::{Account, Health, HealthEntity, HealthError, Number, Profile, WebhookConfiguration},
+    observed::{
+        Account, Health, HealthEntity, HealthError, Number, Official, Profile, Username, WebhookConfiguration,
+    },
     portfolio::{AppSubscription, BusinessFacts, Reachable, TokenFacts},
 };
 
@@ -135,10 +137,14 @@ pub const NUMBER: Fields = Fields {
         field("webhook_configuration"),
         field("whatsapp_business_manager_messaging_limit"),
         field("username"),
+        field(OFFICIAL_ACCOUNT),
         Asked { name: PROFILE_EXPANSION, expression: concat!("whatsapp_business_profile{", profile!(), "}") },
     ],
     suspect: Some(Suspect { name: PROFILE_EXPANSION, code: None }),
 };
+
+/// What becomes of a request for an official business account.
+const OFFICIAL_ACCOUNT: &str = "official_business_account";
 
 /// An expansion may need a permission of its own, be an unknown edge, or be more data than Meta will give at once.
 pub const PROFILE_EXPANSION: &str = "whatsapp_business_profile";
@@ -259,6 +265,7 @@ pub fn number(value: &Value, refused: &BTreeSet<&'static str>) -> Option<Number>
         account_mode: node.word("account_mode"),
         is_official: truth(value, "is_official_business_account"),
         username: node.text("username"),
+        official: node.shaped(OFFICIAL_ACCOUNT, official),
         is_on_biz_app: node.truth("is_on_biz_app"),
         is_pin_enabled: node.truth("is_pin_enabled"),
         onboarded: node.shaped("last_onboarded_time", |value| time(value.as_str()?)),
@@ -267,6 +274,46 @@ pub fn number(value: &Value, refused: &BTreeSet<&'static str>) -> Option<Number>
         profile: node.shaped(PROFILE_EXPANSION, |value| profile(value).map(Box::new)),
         display_phone_number: text(value, "display_phone_number").unwrap_or_default(),
     })
+}
+
+/// What a read of an official business account asks for.
+pub const OFFICIAL: &str = "oba_status,status_message";
+
+/// What becomes of a request for an official business account.
+pub fn official(value: &Value) -> Option<Official> {
+    let message = words(value, "status_message").map(String::into_boxed_str);
+    Some(Official { status: word(value, "oba_status")?, message })
+}
+
+/// A username. An answer without one says that there is none; one that is no object says nothing.
+pub fn username(value: &Value) -> Option<Username> {
+    value.is_object().then(|| Username { name: words(value, "username"), status: word(value, "status") })
+}
+
+/// The answer to a claim: the state of the username, whichever word it has.
+pub fn claimed(value: &Value) -> Option<()> {
+    text(value, "status").map(|_| ())
+}
+
+/// The body of a request for an official business account.
+pub fn application(application: &OfficialApplication) -> Value {
+    let OfficialApplication { website, country, language, parent, links, information } = application;
+    let mut body = Map::new();
+    for (key, value) in [
+        ("business_website_url", Some(website)),
+        ("primary_country_of_operation", Some(country)),
+        ("primary_language", Some(language)),
+        ("parent_business_or_brand", parent.as_ref()),
+        ("additional_supporting_information", information.as_ref()),
+    ] {
+        if let Some(value) = value {
+            body.insert(key.to_owned(), json!(value));
+        }
+    }
+    if !links.is_empty() {
+        body.insert("supporting_links".to_owned(), json!(links));
+    }
+    Value::Object(body)
 }
 
 /// An account.

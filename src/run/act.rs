@@ -95,6 +95,12 @@ async fn send<G: Graph, S: Secrets>(
         }
         Step::StartSync { account, number, sync, .. } => done(graph.start_sync(account, number, *sync).await),
         Step::Deregister { account, number } => done(graph.deregister(account, number).await),
+        Step::ClaimUsername { account, number, username, transfer } => {
+            done(graph.claim_username(account, number, username, *transfer).await)
+        }
+        Step::RequestOfficial { account, number, application } => {
+            done(graph.request_official(account, number, application).await)
+        }
         Step::CreatePin { .. } => done(Ok(())),
     }
 }

@@ -29,7 +29,7 @@ pub enum AttemptsRead {
     Unusable(String),
     /// Could not be read now, with why.
     Failed(String),
-    Kept(Ledger),
+    Kept(Box<Ledger>),
 }
 
 impl AttemptsRead {

@@ -13,11 +13,11 @@ use crate::{
         assess::portfolio::needs_proof,
         desired::{Desired, PictureSource, SecretKey},
         failure::{Failure, Refusal},
-        id::{AccountId, Fact, Field},
+        id::{AccountId, Fact, Field, NumberId, UsernameStatus},
         look::{AccountLook, Look, Urgency},
         observed::{
-            Account, Claim, ListState, Number, Observed, PortfolioState, ProcessFacts, Profile, Searched,
-            Stood, Subscribed,
+            Account, Claim, ListState, Number, Observed, Official, PortfolioState, ProcessFacts, Profile,
+            Searched, Stood, Subscribed, Username,
         },
         picture::{PictureFact, PictureRead},
         portfolio::{BusinessFacts, Reachable, TokenFacts},
@@ -95,6 +95,8 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
         other_apps: meta.subscribed.known().map(|apps| Arc::clone(&apps.others)).unwrap_or_default(),
         subscribed: meta.subscribed.map(|apps| apps.ours),
         profile: meta.profile,
+        username: meta.username,
+        official: meta.official,
         code_secret: digits_fact(Digits::Code, code_secret, &mut materials.code, |code| {
             seen.has_seen(code, now)
         }),
@@ -149,6 +151,8 @@ struct FromMeta {
     profile: Fact<Profile>,
     /// Whether the number has a picture, where that was read.
     has_picture: Option<bool>,
+    username: Fact<Username>,
+    official: Fact<Official>,
     /// Begin of the oldest list, if every list could be read.
     seen: Option<Timestamp>,
 }
@@ -169,8 +173,10 @@ async fn read_meta<G: Graph>(desired: &Desired, look: &Look, graph: Option<&G>) 
     }
     let profile = read_profile(look, &search, graph).await;
     let has_picture = has_picture(look, graph).await;
+    let username = read_username(look, &search, graph).await;
+    let official = read_official(look, &search, graph).await;
     let seen = seen(&search);
-    FromMeta { account, search, subscribed, profile, has_picture, seen }
+    FromMeta { account, search, subscribed, profile, has_picture, username, official, seen }
 }
 
 /// Only where Meta says so is there none. What it refuses to tell is asked for as seldom as what it tells.
@@ -353,6 +359,52 @@ async fn read_profile<G: Graph>(look: &Look, search: &[Searched], graph: Option<
         (Some(account), Some(graph)) => fact(graph.profile(account, number, *max_age, look.urgency).await),
         (None, _) => Fact::Unknown(Failure::NotSent("no account was read".into())),
         (_, None) => Fact::Unknown(no_credential()),
+    }
+}
+
+/// The entry of a number, and its account; the account that was looked at first, where no list has it.
+fn entry<'a>(
+    look: &'a Look,
+    search: &'a [Searched],
+    number: &NumberId,
+) -> Option<(&'a AccountId, Option<&'a Number>)> {
+    let mut found = search.iter().filter_map(|searched| {
+        let entry = searched.numbers.iter().find(|entry| entry.id == *number)?;
+        Some((&searched.account, Some(&**entry)))
+    });
+    found.next().or_else(|| look.accounts.first().map(|wanted| (&wanted.account, None)))
+}
+
+/// The username by a read of its own, unless the list shows the one that people were seen to be able to see.
+async fn read_username<G: Graph>(look: &Look, search: &[Searched], graph: Option<&G>) -> Fact<Username> {
+    let Some(wanted) = &look.username else { return Fact::NotAsked };
+    let Some((account, entry)) = entry(look, search, &wanted.number) else { return Fact::NotAsked };
+    let Some(graph) = graph else { return Fact::Unknown(no_credential()) };
+    let last = wanted.last.name.as_deref();
+    let is_final = wanted.last.status == Some(UsernameStatus::Approved);
+    let max_age = match entry.map(|entry| &entry.username) {
+        Some(Field::Is(name))
+            if last == Some(name.as_str()) && is_final && wanted.max_age > Duration::ZERO =>
+        {
+            return Fact::Known(wanted.last.clone());
+        }
+        Some(Field::Is(name)) if last != Some(name.as_str()) => wanted.if_changed,
+        Some(Field::Absent) if is_final && last.is_some() => wanted.if_changed,
+        _ => wanted.max_age,
+    };
+    fact(graph.username(account, &wanted.number, max_age, look.urgency).await)
+}
+
+/// What becomes of a request for an official business account, where the list does not show it.
+async fn read_official<G: Graph>(look: &Look, search: &[Searched], graph: Option<&G>) -> Fact<Official> {
+    let Some((number, max_age)) = &look.official else { return Fact::NotAsked };
+    match (entry(look, search, number), graph) {
+        (None, _) => Fact::NotAsked,
+        (Some((_, Some(entry))), _) if entry.official.value().is_some() => Fact::NotAsked,
+        (Some(_), None) => Fact::Unknown(no_credential()),
+        (Some((account, _)), Some(graph)) => {
+            fact(graph.official(account, number, *max_age, look.urgency).await)
+        }
     }
 }
 

@@ -149,7 +149,10 @@ impl State {
                 need(&caller, "whatsapp_business_management")?;
                 match read(&view, call, target) {
                     Some(read) => read.map(Next::Body),
-                    None => self.write(call, target, &caller),
+                    None => match self.badge(call, target) {
+                        Some(outcome) => outcome.map(Next::Body),
+                        None => self.write(call, target, &caller),
+                    },
                 }
             }
             _ => Err(self.unsupported(call)),
@@ -396,6 +399,8 @@ fn read(view: &View<'_>, call: &Call, target: &Target) -> Option<Result<Value, R
                 _ if number.status == "MIGRATED" && !view.switches.migrated_reads => None,
                 None => Some(view.number(number, fields)),
                 Some("whatsapp_business_profile") => Some(view.profile(number, fields)),
+                Some("username") => Some(Ok(view.username(number))),
+                Some("official_business_account") => Some(Ok(view.official(number))),
                 Some(_) => None,
             }
         }

@@ -11,6 +11,7 @@
 //!   graph   who calls, budget, scopes, dispatch
 //!     node  reads: fields, lists, what shows late
 //!     write adding, codes, registration, names, profiles, subscriptions
+//!     badge usernames, official business accounts
 //!       state            everything that is remembered, and what a call is about
 //!       number, review   the life of one number
 //!   envelope, budget, fault, webhook, clock, random, record, options, part, spelling
@@ -23,6 +24,7 @@
 //! does not, is in `docs/sandbox.md`.
 
 mod answer;
+mod badge;
 mod budget;
 mod call;
 mod clock;
@@ -56,15 +58,15 @@ pub use clock::Pace;
 pub use fault::{Fault, FaultKind, Match};
 pub use number::{Attempts, Code, Number, Review, Verdict};
 pub use options::{Hold, Lag, Options};
-pub use part::{Late, Override, Profile};
+pub use part::{Late, Official, Override, Profile, Username};
 pub use record::{CallRecord, Effect, What};
 pub use review::ReviewPolicy;
 pub use rival::Rival;
 pub use server::{LOST_HEADER, Lost};
 pub use simulation::Sandbox;
 pub use switch::{
-    AlreadyVerified, CodeRefusal, EndpointAnswer, InitialStatus, MissingObject, NoChange, NotRegistered,
-    NumberElsewhere, NumberLimit, NumberSpelling, OnPhoneAtAdd, PinMismatch, RegisteredPin, Switches,
-    WrongCode,
+    AlreadyVerified, CodeRefusal, EndpointAnswer, HeldUsername, InitialStatus, MissingObject, NoChange,
+    NotRegistered, NumberElsewhere, NumberLimit, NumberSpelling, OnPhoneAtAdd, PinMismatch, RegisteredPin,
+    Switches, WrongCode,
 };
 pub use world::{Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Phone, Portfolio, Reference, Token, World};

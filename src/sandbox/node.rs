@@ -11,7 +11,7 @@ use super::envelope::Refusal;
 use super::fault::RefusedField;
 use super::field::{self, Field};
 use super::number::Number;
-use super::part::{Override, shown};
+use super::part::{Official, Override, shown};
 use super::spelling::{dial_code, display};
 use super::switch::{NoChange, Switches};
 use super::world::{Account, App, Portfolio, World};
@@ -69,7 +69,13 @@ pub(super) const LAGGING: &[&str] = &[
     "health_status",
     "webhook_configuration",
     "whatsapp_business_profile",
+    "official_business_account",
+    "username",
+    USERNAME,
 ];
+
+/// What the edge of a username shows, which is more than the field of the number.
+const USERNAME: &str = "/username";
 
 const ACCOUNT_FIELDS: &[&str] = &[
     "id",
@@ -296,6 +302,18 @@ impl View<'_> {
         json!({"data": account.subscriptions.iter().map(item).collect::<Vec<_>>()})
     }
 
+    /// The username of a number, with its status.
+    pub(super) fn username(&self, number: &Number) -> Value {
+        shown(&number.late, USERNAME, self.now, self.number_truth(number, USERNAME))
+            .unwrap_or_else(|| json!({}))
+    }
+
+    /// Where a request for an official business account stands.
+    pub(super) fn official(&self, number: &Number) -> Value {
+        let field = "official_business_account";
+        shown(&number.late, field, self.now, self.number_truth(number, field)).unwrap_or_else(|| json!({}))
+    }
+
     /// The profile of a number. Without fields only the product comes back.
     pub(super) fn profile(&self, number: &Number, fields: Option<&[Field]>) -> Result<Value, Refusal> {
         let shown = shown(
@@ -359,9 +377,16 @@ impl View<'_> {
             "platform_type" | "host_platform" => text(&number.platform_type),
             "account_mode" => text(&number.account_mode),
             "is_official_business_account" => Some(json!(number.is_official_business_account)),
-            "official_business_account" => Some(
-                json!({"oba_status": if number.is_official_business_account { "APPROVED" } else { "NOT_STARTED" }}),
-            ),
+            "official_business_account" => Some(official_value(number)),
+            "username" => {
+                let username = number.username.as_ref();
+                let listed = |status: &str| status == "approved" || self.switches.reserved_usernames_listed;
+                username.filter(|username| listed(&username.status)).map(|username| json!(username.name))
+            }
+            USERNAME => Some(match &number.username {
+                Some(username) => json!({"username": username.name, "status": username.status}),
+                None => json!({}),
+            }),
             "is_on_biz_app" => Some(json!(number.is_on_biz_app)),
             "is_pin_enabled" => Some(json!(number.pin.is_some())),
             "is_preverified_number" => Some(json!(number.is_preverified_number)),
@@ -599,6 +624,16 @@ impl View<'_> {
     fn next(&self, path: &str, query: &str, limit: usize, after: &str) -> String {
         format!("{}/{path}?{query}limit={limit}&after={after}", self.base)
     }
+}
+
+fn official_value(number: &Number) -> Value {
+    let Official { status, message, .. } = &number.official;
+    let status = if number.is_official_business_account { "APPROVED" } else { status };
+    let mut value = json!({"oba_status": status});
+    if let Some(message) = message {
+        value["status_message"] = json!(message);
+    }
+    value
 }
 
 /// The profile with what is unset left out.

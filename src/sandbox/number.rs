@@ -13,8 +13,7 @@ use serde_json::Value;
 use super::budget::minutes_until;
 use super::clock::{after_days, after_secs, later};
 use super::envelope::{Refusal, UserText};
-use super::part::Profile;
-use super::part::{Late, Override, only_digits};
+use super::part::{Late, Official, Override, Profile, Username, only_digits};
 use super::rival::Rival;
 use super::switch::{
     AlreadyVerified, CodeRefusal, NotRegistered, PinMismatch, RegisteredPin, Switches, WrongCode,
@@ -63,6 +62,10 @@ pub struct Number {
     pub quality_rating: String,
     /// The blue badge.
     pub is_official_business_account: bool,
+    /// Where a request for it stands.
+    pub official: Official,
+    /// The name by which people find it.
+    pub username: Option<Username>,
     /// The number lives in the WhatsApp Business app as well.
     pub is_on_biz_app: bool,
     /// It came verified from a partner's pool.
@@ -199,6 +202,8 @@ impl Number {
             account_mode: "LIVE".to_owned(),
             quality_rating: "UNKNOWN".to_owned(),
             is_official_business_account: false,
+            official: Official::default(),
+            username: None,
             is_on_biz_app: false,
             is_preverified_number: false,
             search_visibility: "VISIBLE".to_owned(),

@@ -33,6 +33,41 @@ pub(super) fn shown(late: &[Late], field: &str, now: Timestamp, truth: Option<Va
     late.iter().find(|late| late.field == field && late.until > now).map_or(truth, |late| late.value.clone())
 }
 
+/// The username of a number.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Username {
+    /// In small letters.
+    pub name: String,
+    /// `approved`, or `reserved` while people cannot see it.
+    pub status: String,
+}
+
+impl Username {
+    /// One that people can see.
+    pub fn approved(name: &str) -> Self {
+        Self { name: name.to_ascii_lowercase(), status: "approved".to_owned() }
+    }
+}
+
+/// Where a request for an official business account stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Official {
+    /// `NOT_STARTED`, `PENDING`, `APPROVED` and so on.
+    pub status: String,
+    /// Meta's reason.
+    pub message: Option<String>,
+    /// When it was last requested.
+    pub requested: Option<Timestamp>,
+}
+
+impl Default for Official {
+    fn default() -> Self {
+        Self { status: "NOT_STARTED".to_owned(), message: None, requested: None }
+    }
+}
+
 /// The public profile of a number.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -119,6 +119,18 @@ pub enum What {
         /// SHA-256 of its bytes, in hex.
         sha256: String,
     },
+    /// A username was claimed.
+    UsernameClaimed {
+        /// The number.
+        digits: String,
+        /// The username.
+        username: String,
+    },
+    /// An official business account was requested.
+    OfficialRequested {
+        /// The number.
+        digits: String,
+    },
     /// A profile was written.
     ProfileWritten {
         /// The number.

@@ -3,6 +3,8 @@
 //! Each default is the most likely reading; each other value is one that a client
 //! must survive as well, so tests run both.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// `status` of a number right after it was added, until it is registered.
@@ -182,6 +184,20 @@ pub enum EndpointAnswer {
     Silent,
 }
 
+/// Why a username is not to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HeldUsername {
+    /// Somebody else has it: 147001.
+    Taken,
+    /// The limit of the portfolio is too low for it: 147002.
+    Limit,
+    /// A Facebook Page has it that is not linked: 147003.
+    Page,
+    /// An Instagram account has it that is not linked: 147004.
+    Instagram,
+}
+
 /// How a number is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -296,6 +312,12 @@ pub struct Switches {
     pub profile_expansion: bool,
     /// An account without payment method says `"0"` in `primary_funding_id`.
     pub funding_zero: bool,
+    /// Usernames that no number can have, in small letters.
+    pub held_usernames: BTreeMap<String, HeldUsername>,
+    /// A username that is claimed is reserved; else people can see it at once.
+    pub usernames_reserved: bool,
+    /// The field `username` of a number shows a reserved one too.
+    pub reserved_usernames_listed: bool,
     /// What webhooks answer that are neither on this machine nor in the table.
     pub unknown_webhook: EndpointAnswer,
 }
@@ -352,6 +374,9 @@ impl Default for Switches {
             short_pages: false,
             profile_expansion: true,
             funding_zero: false,
+            held_usernames: BTreeMap::new(),
+            usernames_reserved: false,
+            reserved_usernames_listed: false,
             unknown_webhook: EndpointAnswer::default(),
         }
     }

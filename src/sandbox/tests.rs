@@ -344,8 +344,8 @@ async fn a_pin_once_set_must_match_until_it_is_overwritten() {
     assert_eq!(register(&sandbox, &id, "111111").await.code(), 133_005);
     assert_eq!(register(&sandbox, &id, "135790").await.code(), 133_009, "too fast after a wrong one");
     sandbox.advance(Duration::from_secs(30));
-    post(&sandbox, &format!("/{id}"), json!({"pin": "222222"})).await.ok();
-    register(&sandbox, &id, "222222").await.ok();
+    post(&sandbox, &format!("/{id}"), json!({"pin": "246802"})).await.ok();
+    register(&sandbox, &id, "246802").await.ok();
 }
 
 #[tokio::test]

@@ -217,7 +217,7 @@ impl State {
     }
 
     /// The number takes orders at all.
-    fn check_number(&self, call: &Call, id: &str) -> Result<(), Refusal> {
+    pub(super) fn check_number(&self, call: &Call, id: &str) -> Result<(), Refusal> {
         let Some(number) = self.world.numbers.get(id) else { return Err(self.unsupported(call)) };
         match number.status.as_str() {
             "DELETED" => Err(Refusal::new(33, "The phone number has been deleted")),
@@ -666,7 +666,7 @@ impl State {
         Ok(())
     }
 
-    fn digits(&self, id: &str) -> String {
+    pub(super) fn digits(&self, id: &str) -> String {
         self.world.numbers.get(id).map(|number| number.digits.clone()).unwrap_or_default()
     }
 }

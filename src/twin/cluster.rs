@@ -346,7 +346,7 @@ impl Attempts for Folder {
     async fn read(&self) -> AttemptsRead {
         match self.cluster.attempts(&self.number).as_deref().map(lower::attempts) {
             None => AttemptsRead::Absent,
-            Some(Ok(kept)) => AttemptsRead::Kept(kept),
+            Some(Ok(kept)) => AttemptsRead::Kept(Box::new(kept)),
             Some(Err(why)) => AttemptsRead::Unusable(why),
         }
     }

@@ -306,6 +306,7 @@ fn cause(cause: &Cause) -> String {
         Cause::Secret => "for what a Secret holds".into(),
         Cause::SendCode(value) => format!("as send-code {value:?} asks"),
         Cause::Retry(value) => format!("as retry {value:?} asks"),
+        Cause::Official(value) => format!("as request-official-account {value:?} asks"),
     }
 }
 
@@ -544,7 +545,6 @@ const NOT_SHOWN: &[(&str, &str)] = &[
         "CodeSecretShared",
         "a case has one channel; src/engine/plan/tests.rs and src/controller/claim.rs show it",
     ),
-    ("NotSentYet", "the process of a case is never paused or deposed; src/engine/plan/tests.rs shows it"),
 ];
 
 /// Reasons without a case that shows them, and those said to have none that have one.

@@ -496,7 +496,8 @@ impl Rig {
     pub async fn at_rest(&self) -> Mark {
         for _ in 0..20 {
             let mark = self.plane.mark().await;
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            // Longer than the pause between a first status and what follows it.
+            tokio::time::sleep(Duration::from_secs(3)).await;
             if self.writes_since(mark).await.is_empty() {
                 return mark;
             }

@@ -13,8 +13,8 @@ use crate::api::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelSpec};
 use crate::engine::{
     desired::{
         AppData, CodeRequest, Connection, Deletion, DeletionPolicy, Desired, DesiredProfile, DriftPolicy,
-        Management, PictureSource, PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey, Verification,
-        VerificationMethod, Webhook, WhileNameInReview,
+        Management, OfficialApplication, PictureSource, PinPolicy, PortfolioRef, ReadyWhen, Registration,
+        SecretKey, Username, Verification, VerificationMethod, Webhook, WhileNameInReview,
     },
     id::AccountId,
     phone::E164,
@@ -119,6 +119,11 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
         picture,
         time_zone: spec.time_zone.clone(),
         webhook,
+        username: spec.username.as_ref().map(|name| Username {
+            name: name.to_ascii_lowercase(),
+            may_transfer: spec.acknowledge.contains(&v1::Acknowledgement::TransferUsername),
+        }),
+        official: spec.official_business_account.as_ref().map(official),
         ready_when: match spec.ready_when {
             None | Some(v1::ReadyWhen::Registered) => ReadyWhen::Registered,
             Some(v1::ReadyWhen::Operational) => ReadyWhen::Operational,
@@ -244,6 +249,17 @@ fn is_full_address(rest: &str) -> bool {
             && port.parse::<u16>().is_ok()
     };
     is_host && port.is_none_or(is_port) && !tail.contains([' ', '#', '\t', '\r', '\n'])
+}
+
+fn official(account: &v1::OfficialBusinessAccount) -> OfficialApplication {
+    OfficialApplication {
+        website: account.business_website_url.clone(),
+        country: account.primary_country_of_operation.clone(),
+        language: account.primary_language.clone(),
+        parent: account.parent_business_or_brand.clone(),
+        links: account.supporting_links.clone(),
+        information: account.additional_supporting_information.clone(),
+    }
 }
 
 fn profile(profile: &v1::Profile) -> DesiredProfile {

@@ -3,17 +3,19 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 
-use super::key::{RECONCILE, RETRY, SEND_CODE};
+use super::key::{OFFICIAL, RECONCILE, RETRY, SEND_CODE};
 use crate::engine::desired::DesiredConsents;
 
 /// Reads the consent annotations; an empty value is none.
 pub fn consents(metadata: &ObjectMeta) -> DesiredConsents {
     let value =
         |key: &str| metadata.annotations.as_ref()?.get(key).filter(|value| !value.is_empty()).cloned();
-    let (send_code, retry) = (value(SEND_CODE), value(RETRY));
+    let (send_code, retry, official) = (value(SEND_CODE), value(RETRY), value(OFFICIAL));
     DesiredConsents {
         send_code_set: send_code.as_ref().and_then(|value| set(metadata, SEND_CODE, value)),
         retry_set: retry.as_ref().and_then(|value| set(metadata, RETRY, value)),
+        official_set: official.as_ref().and_then(|value| set(metadata, OFFICIAL, value)),
+        official,
         reconcile: value(RECONCILE),
         send_code,
         retry,

@@ -8,6 +8,8 @@ pub const FIELD_MANAGER: &str = "whatsapp-operator";
 pub const SEND_CODE: &str = "whatsapp-operator.dev/send-code";
 /// Consent: one more attempt of what waits for a person.
 pub const RETRY: &str = "whatsapp-operator.dev/retry";
+/// Consent: request an official business account, once.
+pub const OFFICIAL: &str = "whatsapp-operator.dev/request-official-account";
 /// Consent: look now.
 pub const RECONCILE: &str = "whatsapp-operator.dev/reconcile";
 /// Let go of an object that is being deleted, as it is.

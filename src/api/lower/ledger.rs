@@ -42,6 +42,7 @@ pub fn memory_of(status: &WhatsAppChannelStatus) -> Memory {
         for (kind, answer) in [
             (ConsentKind::SendCode, &consents.send_code),
             (ConsentKind::Retry, &consents.retry),
+            (ConsentKind::Official, &consents.official),
             (ConsentKind::Reconcile, &consents.reconcile),
         ] {
             let Some(answer) = answer else { continue };
@@ -95,6 +96,8 @@ fn unknown(status: &WhatsAppChannelStatus) -> Option<String> {
         ("deregistrations", &ledger.deregistrations),
         ("pictures", &ledger.pictures),
         ("syncs", &ledger.syncs),
+        ("usernames", &ledger.usernames),
+        ("officials", &ledger.officials),
     ];
     let entries = lists.into_iter().flat_map(|(list, entries)| {
         entries.iter().enumerate().flat_map(move |(at, entry)| {
@@ -169,6 +172,7 @@ fn cause_from(entry: &v1::Entry) -> Cause {
         v1::Cause::SendCode => Cause::SendCode(consent()),
         v1::Cause::Retry => Cause::Retry(consent()),
         v1::Cause::Secret => Cause::Secret,
+        v1::Cause::Official => Cause::Official(consent()),
     }
 }
 
@@ -348,6 +352,7 @@ fn consents(memory: &Memory, standing: Option<&v1::Consents>) -> v1::Consents {
     v1::Consents {
         send_code: one(ConsentKind::SendCode, &standing.send_code),
         retry: one(ConsentKind::Retry, &standing.retry),
+        official: one(ConsentKind::Official, &standing.official),
         reconcile: one(ConsentKind::Reconcile, &standing.reconcile),
         newer: standing.newer.clone(),
     }
@@ -469,6 +474,7 @@ fn entry(entry: &Entry, standing: Option<&v1::Entry>) -> v1::Entry {
         Cause::SendCode(value) => (v1::Cause::SendCode, Some(value)),
         Cause::Retry(value) => (v1::Cause::Retry, Some(value)),
         Cause::Secret => (v1::Cause::Secret, None),
+        Cause::Official(value) => (v1::Cause::Official, Some(value)),
     };
     v1::Entry {
         id: bounded(entry.id.clone(), 128),

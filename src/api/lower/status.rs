@@ -100,6 +100,9 @@ fn facts_from(status: &WhatsAppChannelStatus) -> Facts {
             application: w.application,
         }),
         is_official: shown.official,
+        official_status: shown.official_status,
+        official_message: shown.official_message,
+        username_status: shown.username_status,
         last_refusal: shown.last_refusal.as_ref().map(refusal_from),
     }
 }
@@ -208,6 +211,9 @@ fn facts(facts: &Facts, memory: &Memory, standing: Option<&v1::Facts>) -> Option
             application: some(w.application.as_ref(), 1024),
         }),
         official: facts.is_official,
+        official_status: some(facts.official_status.as_ref(), 64),
+        official_message: some(facts.official_message.as_ref(), 512),
+        username_status: some(facts.username_status.as_ref(), 64),
         last_refusal: facts
             .last_refusal
             .as_ref()

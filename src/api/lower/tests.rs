@@ -121,7 +121,8 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
         Just(Cause::Automatic),
         Just(Cause::Secret),
         texts().prop_map(Cause::SendCode),
-        texts().prop_map(Cause::Retry)
+        texts().prop_map(Cause::Retry),
+        texts().prop_map(Cause::Official)
     ];
     let entry =
         (
@@ -277,8 +278,12 @@ fn memories() -> impl Strategy<Value = Memory> {
                 }
             },
         );
-    let kinds =
-        prop_oneof![Just(ConsentKind::SendCode), Just(ConsentKind::Retry), Just(ConsentKind::Reconcile)];
+    let kinds = prop_oneof![
+        Just(ConsentKind::SendCode),
+        Just(ConsentKind::Retry),
+        Just(ConsentKind::Official),
+        Just(ConsentKind::Reconcile)
+    ];
     let refused = (proptest::option::of(texts()), proptest::option::of(times()));
     let answer = (texts(), times(), proptest::option::of(words()), refused).prop_map(
         |(value, at, used_for, (refused, again))| ConsentAnswer { value, at, used_for, refused, again },
@@ -432,6 +437,9 @@ fn full(text: &str) -> Assessment {
                 application: Some(text.into()),
             }),
             is_official: Some(false),
+            official_status: Some("REJECTED".into()),
+            official_message: Some(text.into()),
+            username_status: Some("reserved".into()),
             last_refusal: Some(Refusal {
                 code: 133_005,
                 subcode: Some(1),

@@ -109,6 +109,17 @@ pub struct WhatsAppChannelSpec {
     /// Where this number's messages go. Left out: the number's webhook is not managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<Webhook>,
+    /// Name by which people find the number: 3 to 35 of a to z, 0 to 9, '.' and '_'. It is claimed once. Left out: it is
+    /// not managed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 3, max = 35))]
+    #[x_kube(validation = rule::username_characters())]
+    #[x_kube(validation = rule::username_shape())]
+    pub username: Option<String>,
+    /// What Meta is told when an official business account is requested, which takes the annotation
+    /// whatsapp-operator.dev/request-official-account. Left out: it is not managed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub official_business_account: Option<OfficialBusinessAccount>,
     /// What Ready means: Registered (the meaning of an unset field), Operational (an app is subscribed as well, and no
     /// payment is refused), NameApproved, or FullyVerified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,7 +141,8 @@ pub struct WhatsAppChannelSpec {
     #[x_kube(validation = rule::deletion_timeout())]
     pub deletion_timeout_seconds: Option<u32>,
     /// Consents to what may harm others: DeregisterSharedNumber, to deregister a number although other apps are
-    /// subscribed to its account; ReregisterForStorageRegion, to deregister and register it for another storageRegion.
+    /// subscribed to its account; ReregisterForStorageRegion, to deregister and register it for another storageRegion;
+    /// TransferUsername, to take the username from another number of the portfolio.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
@@ -410,6 +422,36 @@ pub struct Webhook {
     pub verify_token_secret_ref: SecretKeyRef,
 }
 
+/// What Meta is told with a request for an official business account.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct OfficialBusinessAccount {
+    /// Web site of the business.
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = rule::web_address("officialBusinessAccount.businessWebsiteUrl"))]
+    pub business_website_url: String,
+    /// Country in which the business mainly works.
+    #[schemars(length(min = 1, max = 64))]
+    pub primary_country_of_operation: String,
+    /// Language that the business mainly uses.
+    #[schemars(length(min = 1, max = 64))]
+    pub primary_language: String,
+    /// Business or brand that the business belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub parent_business_or_brand: Option<String>,
+    /// At most five addresses that show how well known the business is, such as articles about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5), inner(length(min = 1, max = 256)))]
+    #[x_kube(validation = rule::supporting_links())]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub supporting_links: Vec<String>,
+    /// What else speaks for the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub additional_supporting_information: Option<String>,
+}
+
 /// What Ready means.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 pub enum ReadyWhen {
@@ -439,6 +481,7 @@ pub enum DeletionPolicy {
 pub enum Acknowledgement {
     DeregisterSharedNumber,
     ReregisterForStorageRegion,
+    TransferUsername,
 }
 
 /// How much the operator may do.

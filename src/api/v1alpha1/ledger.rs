@@ -122,6 +122,16 @@ pub struct Ledger {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub syncs: Vec<Entry>,
+    /// Usernames that were claimed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub usernames: Vec<Entry>,
+    /// Requests for an official business account; Meta takes one in 30 days.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub officials: Vec<Entry>,
     /// Pace of the steps that may be repeated, by step.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, Pace>", extend("maxProperties" = 32))]
@@ -144,6 +154,8 @@ impl Ledger {
             StepKind::Deregister => &self.deregistrations,
             StepKind::WritePicture => &self.pictures,
             StepKind::StartSync => &self.syncs,
+            StepKind::ClaimUsername => &self.usernames,
+            StepKind::RequestOfficial => &self.officials,
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
@@ -165,6 +177,8 @@ impl Ledger {
             StepKind::Deregister => Some(&mut self.deregistrations),
             StepKind::WritePicture => Some(&mut self.pictures),
             StepKind::StartSync => Some(&mut self.syncs),
+            StepKind::ClaimUsername => Some(&mut self.usernames),
+            StepKind::RequestOfficial => Some(&mut self.officials),
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
@@ -188,7 +202,7 @@ pub struct Entry {
     /// Started, Accepted, Refused, NoAnswer or NotSent.
     #[schemars(schema_with = "rule::word")]
     pub outcome: Word<EntryOutcome>,
-    /// What allowed it: Automatic, SendCode, Retry or Secret.
+    /// What allowed it: Automatic, SendCode, Retry, Secret or Official.
     #[schemars(schema_with = "rule::word")]
     pub cause: Word<Cause>,
     /// The value of the consent that allowed it; of an attempt of an object before its digest.
@@ -222,6 +236,7 @@ words! {
         SendCode,
         Retry,
         Secret,
+        Official,
     }
 }
 
@@ -311,6 +326,9 @@ pub struct Consents {
     /// To whatsapp-operator.dev/retry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<ConsentAnswer>,
+    /// To whatsapp-operator.dev/request-official-account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub official: Option<ConsentAnswer>,
     /// To whatsapp-operator.dev/reconcile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconcile: Option<ConsentAnswer>,

@@ -19,9 +19,9 @@ mod waiting;
 
 pub use channel::{
     Acknowledgement, CodeRequest, Coexistence, ConfigMapKeyRef, Connection, DeletionPolicy, DriftPolicy,
-    ManagementPolicy, PictureRef, PinPolicy, PortfolioRef, Profile, ReadyWhen, Registration, StorageRegion,
-    Verification, VerificationMethod, Vertical, Webhook, WhatsAppChannel, WhatsAppChannelSpec,
-    WhileNameInReview,
+    ManagementPolicy, OfficialBusinessAccount, PictureRef, PinPolicy, PortfolioRef, Profile, ReadyWhen,
+    Registration, StorageRegion, Verification, VerificationMethod, Vertical, Webhook, WhatsAppChannel,
+    WhatsAppChannelSpec, WhileNameInReview,
 };
 pub use ledger::{
     Cause, ConsentAnswer, Consents, EarlierAnswer, Entry, InFlight, Ledger, Marks, Pace, Refusal, Repairs,

@@ -242,6 +242,18 @@ pub struct Facts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub username: Option<String>,
+    /// What becomes of a request to be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub official_status: Option<String>,
+    /// Meta's reason for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub official_message: Option<String>,
+    /// Whether people can see it: approved, or reserved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub username_status: Option<String>,
     /// Meta's last error on the way to Registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_refusal: Option<Refusal>,

@@ -86,6 +86,8 @@ impl Draft {
             profile: number.profile.value().filter(|_| !is_in_app).and_then(|profile| shown(profile)),
             time_zone: None,
             webhook: None,
+            username: None,
+            official_business_account: None,
             ready_when: None,
             management_policy: None,
             drift_policy: None,

@@ -725,7 +725,9 @@ fn assumed(step: &Step) -> &'static [&'static str] {
         | Step::StartSync { .. }
         | Step::UnrouteWebhook { .. }
         | Step::SetStorage { .. }
-        | Step::Deregister { .. } => &[],
+        | Step::Deregister { .. }
+        | Step::RequestOfficial { .. } => &[],
+        Step::ClaimUsername { .. } => &["nobody else has the username"],
     }
 }
 

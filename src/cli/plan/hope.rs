@@ -243,6 +243,9 @@ pub fn hope(action: Action) -> Hope {
         Action::Appeal | Action::ResolveBlock => {
             Hope::Nobody("whether Meta lifts what it has imposed is not known")
         }
+        Action::RequestOfficialAccount | Action::ReviewOfficialAccount | Action::AllowOfficialAccount => {
+            Hope::Nobody("whether Meta makes a number an official business account is not known")
+        }
         Action::ShowField | Action::ChangeStatus => Hope::Nobody("what Meta will show is not known"),
         Action::RunNewerVersion => {
             Hope::Nobody("only a newer version of the operator understands what the status remembers")

@@ -268,6 +268,10 @@ impl Loaded {
         if let Some(quality) = &seen.quality {
             number.quality_rating = quality.as_str().to_owned();
         }
+        number.username = seen.username.value().map(|name| sandbox::Username::approved(name));
+        if let Some(shown) = seen.official.value() {
+            shown.status.as_str().clone_into(&mut number.official.status);
+        }
         number.is_official_business_account = seen.is_official == Some(true);
         number.last_onboarded_time = seen.onboarded.value().copied();
         number.is_on_biz_app = seen.is_on_biz_app.value() == Some(&true);

@@ -8,7 +8,7 @@ use crate::engine::{
     assess::scene::{Place, Scene},
     value::{
         failure::{Failure, Refusal},
-        id::{Fact, Field, MessagingLimit, Quality, Sendability, Throughput},
+        id::{Fact, Field, MessagingLimit, OfficialStatus, Quality, Sendability, Throughput},
         observed::{Health, HealthEntity, Number, PortfolioState},
         status::{Facts, HealthFact},
     },
@@ -23,6 +23,8 @@ pub(super) fn facts(scene: &Scene<'_>) -> Facts {
     if let Place::Here(number) | Place::Left(number) = scene.place {
         facts.number = Some(number.id.clone());
         take_number(&mut facts, number, scene.now);
+        take_username(&mut facts, number, scene);
+        take_official(&mut facts, number, scene);
     }
     if let PortfolioState::View(view) = &scene.observed.portfolio
         && let Fact::Known(business) = &view.facts
@@ -47,7 +49,6 @@ fn take_number(facts: &mut Facts, number: &Number, now: Timestamp) {
     }
     take(&mut facts.platform, &number.platform, ToString::to_string);
     take(&mut facts.health, &number.health, |h| h.can_send.as_str().to_owned());
-    take_open(&mut facts.username, &number.username, ToString::to_string);
     if let Some(health) = number.health.value() {
         facts.health_entities = unwell(health);
     }
@@ -76,6 +77,25 @@ fn unwell(health: &Health) -> Vec<HealthFact> {
         }
     });
     told.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// By its own read where the username is managed, else what the list shows.
+fn take_username(facts: &mut Facts, number: &Number, scene: &Scene<'_>) {
+    if scene.desired.username.is_none() {
+        take_open(&mut facts.username, &number.username, ToString::to_string);
+        facts.username_status = None;
+    } else if let Fact::Known(live) = &scene.observed.username {
+        facts.username.clone_from(&live.name);
+        facts.username_status = live.status.as_ref().map(ToString::to_string);
+    }
+}
+
+/// Nothing is told where nobody asked for an official business account.
+fn take_official(facts: &mut Facts, number: &Number, scene: &Scene<'_>) {
+    let Some(shown) = scene.observed.official_of(number) else { return };
+    let is_told = scene.desired.official.is_some() || shown.status != OfficialStatus::NotStarted;
+    facts.official_status = is_told.then(|| shown.status.to_string());
+    facts.official_message = shown.message.as_deref().map(str::to_owned).filter(|_| is_told);
 }
 
 /// Takes a value that was read; tells whether it is another one.

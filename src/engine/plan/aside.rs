@@ -41,6 +41,7 @@ pub(super) struct MayWrite {
     pub webhook: Writable,
     pub profile: Writable,
     pub name: Writable,
+    pub others: Writable,
 }
 
 /// Plans the subscription and the route, then the profile; one that pauses does not delay the other.
@@ -358,7 +359,7 @@ fn kept_up(
     }
 }
 
-fn may_write(writable: &Writable, reason: Reason, what: &str) -> Result<(), Stop> {
+pub(super) fn may_write(writable: &Writable, reason: Reason, what: &str) -> Result<(), Stop> {
     match writable {
         Writable::Yes => Ok(()),
         Writable::No(why) => {

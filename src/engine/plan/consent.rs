@@ -23,6 +23,9 @@ use crate::engine::{
     },
 };
 
+/// Those of which each value is one act.
+const USED_UP: [ConsentKind; 3] = [ConsentKind::SendCode, ConsentKind::Retry, ConsentKind::Official];
+
 /// Answers what this pass can answer and keeps the rest for a bounded time.
 pub(super) fn answer(
     pass: &Pass,
@@ -34,7 +37,7 @@ pub(super) fn answer(
 ) -> Vec<(ConsentKind, ConsentAnswer)> {
     let mut answers = Vec::new();
     let is_full = pass.desired.management == Management::Full;
-    for kind in [ConsentKind::SendCode, ConsentKind::Retry, ConsentKind::Reconcile] {
+    for kind in [ConsentKind::SendCode, ConsentKind::Retry, ConsentKind::Official, ConsentKind::Reconcile] {
         if let Some(answer) = refused_at_sight(pass, memory, kind)
             && (is_full || kind == ConsentKind::Reconcile)
         {
@@ -48,13 +51,19 @@ pub(super) fn answer(
     }
     if is_full {
         answers.extend(step.and_then(|planned| aside::used(planned, pass.now)));
-        for kind in [ConsentKind::SendCode, ConsentKind::Retry] {
+        for kind in USED_UP {
             let pending = open(pass.desired, kind, memory, pass.now);
             let Some(pending) = pending.filter(|pending| !is_used(step, kind, &pending.value)) else {
                 continue;
             };
             // A retry may be meant for the settings; a code never is.
-            let beside = aside.first().map(|(_, block)| block).filter(|_| kind == ConsentKind::Retry);
+            let mut aside_blocks = aside.iter();
+            let beside = match kind {
+                ConsentKind::Retry => aside_blocks.next(),
+                ConsentKind::Official => aside_blocks.find(|(on, _)| *on == ConditionType::OfficialAccount),
+                ConsentKind::SendCode | ConsentKind::Reconcile => None,
+            };
+            let beside = beside.map(|(_, block)| block);
             let block = block.or(beside);
             let what = Asked { kind, pending: &pending, has_beside: !aside.is_empty() };
             match if_refused(pass, memory, &what, step, block, has_looked) {
@@ -96,6 +105,7 @@ fn is_used(step: Option<&Planned>, kind: ConsentKind, value: &str) -> bool {
     match step.map(|planned| &planned.cause) {
         Some(Cause::SendCode(used)) => kind == ConsentKind::SendCode && used == value,
         Some(Cause::Retry(used)) => kind == ConsentKind::Retry && used == value,
+        Some(Cause::Official(used)) => kind == ConsentKind::Official && used == value,
         Some(Cause::Automatic | Cause::Secret) | None => false,
     }
 }
@@ -123,7 +133,7 @@ fn if_refused(
     }
     // A code is for later, and so is a retry of settings. A retry of the registration steps is for what waits for a
     // person now. If it were kept until the current step is refused, it would cause a second attempt at once.
-    let is_stepping = step.is_some() && (kind == ConsentKind::SendCode || has_beside);
+    let is_stepping = step.is_some() && (kind != ConsentKind::Retry || has_beside);
     let is_busy = is_stepping
         || memory.in_flight.is_some()
         || !has_looked
@@ -162,6 +172,9 @@ fn set_long_ago(pending: &Pending, pass: &Pass) -> String {
 fn nothing_waits(kind: ConsentKind) -> &'static str {
     match kind {
         ConsentKind::SendCode => "no code is needed: the number is proven or registered",
+        ConsentKind::Official => {
+            "nothing is to be requested: the number is an official business account, or spec.officialBusinessAccount is not set"
+        }
         ConsentKind::Retry | ConsentKind::Reconcile => "nothing waits for a retry",
     }
 }
@@ -191,8 +204,6 @@ pub(super) fn kept_until(pass: &Pass, memory: &Memory) -> Option<Timestamp> {
     if pass.desired.management != Management::Full {
         return None;
     }
-    let open = [ConsentKind::SendCode, ConsentKind::Retry]
-        .into_iter()
-        .filter_map(|kind| open(pass.desired, kind, memory, pass.now));
+    let open = USED_UP.into_iter().filter_map(|kind| open(pass.desired, kind, memory, pass.now));
     open.map(|pending| later(pending.since, pass.limits.consent_kept)).min()
 }

@@ -226,7 +226,8 @@ pub(super) fn may_write(pass: &Pass, memory: &Memory, number: &Number) -> MayWri
     let all = |writable: Writable| MayWrite {
         webhook: writable.clone(),
         profile: writable.clone(),
-        name: writable,
+        name: writable.clone(),
+        others: writable,
     };
     if pass.desired.management == Management::ObserveOnly {
         return all(Writable::No("managementPolicy is ObserveOnly".into()));
@@ -244,6 +245,7 @@ pub(super) fn may_write(pass: &Pass, memory: &Memory, number: &Number) -> MayWri
             name: Writable::No(
                 "a number that lives in the WhatsApp Business app keeps the name that it has there".into(),
             ),
+            others: Writable::No("a number that lives in the WhatsApp Business app is managed there".into()),
         },
         None => all(Writable::Incomplete(
             "Meta does not tell whether the number lives in the WhatsApp Business app".into(),

@@ -13,6 +13,7 @@ mod guard;
 mod held;
 mod naming;
 mod next;
+mod official;
 mod pass;
 mod picture;
 mod pin;
@@ -27,6 +28,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod undecided;
+mod username;
 mod verify;
 
 use std::{convert::Infallible, sync::Arc};
@@ -248,6 +250,10 @@ fn decide(pass: &Pass, memory: &mut Memory) -> Decision {
             let is_free = aside.step.is_none();
             let name = rename::renamed(pass, memory, &number, &seen, &may_write.name, is_free);
             aside.take(ConditionType::DisplayNameApproved, name);
+            let username = username::claimed(pass, memory, &number, &seen, &may_write.others);
+            aside.take(ConditionType::UsernameClaimed, username);
+            let official = official::requested(pass, memory, &number, &seen, &may_write.others);
+            aside.take(ConditionType::OfficialAccount, official);
             (aside.step, None, aside.blocks)
         }
     }
@@ -358,7 +364,7 @@ fn unless_unread(pass: &Pass, view: &PortfolioView, stop: Stop, seen: &Seen) -> 
 }
 
 fn is_consented(cause: &Cause) -> bool {
-    matches!(cause, Cause::Retry(_) | Cause::SendCode(_))
+    matches!(cause, Cause::Retry(_) | Cause::SendCode(_) | Cause::Official(_))
 }
 
 /// Whether it ends with a consent, or by itself with a registration. A lock of Meta's is ended by neither.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::engine::{
-    plan::{consent, pass::Pass, picture, request},
+    plan::{consent, official, pass::Pass, picture, request, username},
     rule::{
         shown::{self, Shown},
         stood,
@@ -38,6 +38,8 @@ pub(super) fn next(
         after_write(pass, memory, block.is_none() && aside.iter().all(|(on, _)| is_of_name(*on))),
         watched(pass, memory),
         picture::due(pass, memory),
+        username::look_at(pass, memory),
+        official::look_at(pass, memory),
         shown::ban_counts_from(memory, limits, pass.now),
         memory.in_flight.as_ref().map(|intent| intent.settle_until).filter(|at| *at > pass.now),
         consent::kept_until(pass, memory)

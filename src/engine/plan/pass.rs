@@ -26,6 +26,7 @@ pub(super) struct Pass<'a> {
     pub(super) now: Timestamp,
     pub(super) send_code: Option<Pending>,
     pub(super) retry: Option<Pending>,
+    pub(super) official: Option<Pending>,
     pub(super) number_before: Option<NumberId>,
 }
 
@@ -82,6 +83,7 @@ impl<'a> Pass<'a> {
             now,
             send_code: usable(ConsentKind::SendCode),
             retry: usable(ConsentKind::Retry),
+            official: usable(ConsentKind::Official),
             number_before: memory.number.clone(),
         }
     }

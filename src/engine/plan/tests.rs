@@ -1,6 +1,7 @@
 //! Every state and every answer of Meta's has a decision.
 #![allow(clippy::unwrap_used)]
 
+mod badge;
 mod picture;
 mod region;
 mod repin;
@@ -90,6 +91,7 @@ fn consent(kind: ConsentKind, value: &str) -> impl FnOnce(&mut crate::engine::de
     move |desired| match kind {
         ConsentKind::SendCode => desired.consents.send_code = value,
         ConsentKind::Retry => desired.consents.retry = value,
+        ConsentKind::Official => desired.consents.official = value,
         ConsentKind::Reconcile => desired.consents.reconcile = value,
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::pass::{Gate, Pass, Seen, Stop},
-    rule::{say, shown},
+    rule::{say, shown, username},
     value::{
         block::Block,
         desired::Desired,
@@ -49,10 +49,19 @@ fn verdict(
     let absent = Some(EntryOutcome::NoAnswer);
     match step {
         // Counts as sent, whatever became of it.
-        StepKind::RequestCode => absent.filter(|_| is_quiet),
+        StepKind::RequestCode | StepKind::RequestOfficial => absent.filter(|_| is_quiet),
         // Nothing shows a PIN, which picture it is, or that a sync began.
         StepKind::SetPin | StepKind::WritePicture | StepKind::StartSync => {
             absent.filter(|_| pass.now >= intent.settle_until)
+        }
+        // Only its own read shows it, which is as fresh as the look asks for.
+        StepKind::ClaimUsername => {
+            let live = pass.observed.username.known()?;
+            let is_late = pass.observed.begun >= intent.settle_until;
+            match intent.subject.as_deref().is_some_and(|subject| live.is(username::claimed_in(subject))) {
+                true => Some(EntryOutcome::Accepted).filter(|_| is_quiet),
+                false => absent.filter(|_| is_quiet && is_late),
+            }
         }
         kind if is_visible(kind, intent.subject.as_deref(), memory, seen) => {
             Some(EntryOutcome::Accepted).filter(|_| is_quiet)
@@ -94,7 +103,8 @@ pub(super) fn settled(pass: &Pass, kind: StepKind, memory: &Memory, seen: &Seen)
     Err(waits(kind, entry.at, Some(until)))
 }
 
-fn settling(entry: &Entry) -> Option<Timestamp> {
+/// Until when the effect of an attempt may still be invisible.
+pub(super) fn settling(entry: &Entry) -> Option<Timestamp> {
     let may_show = match entry.outcome {
         EntryOutcome::Accepted | EntryOutcome::NoAnswer => true,
         EntryOutcome::Refused => {
@@ -152,7 +162,7 @@ fn of_newer_version(intent: &Intent, until: Option<Timestamp>) -> Stop {
     })
 }
 
-fn waits(kind: StepKind, since: Timestamp, until: Option<Timestamp>) -> Stop {
+pub(super) fn waits(kind: StepKind, since: Timestamp, until: Option<Timestamp>) -> Stop {
     let block = Block::new(
         Reason::EffectNotVisibleYet,
         format!(

@@ -36,6 +36,7 @@ pub(in crate::engine) fn standing(desired: &Desired, kind: ConsentKind) -> Optio
     match kind {
         ConsentKind::SendCode => desired.consents.send_code.as_ref(),
         ConsentKind::Retry => desired.consents.retry.as_ref(),
+        ConsentKind::Official => desired.consents.official.as_ref(),
         ConsentKind::Reconcile => desired.consents.reconcile.as_ref(),
     }
 }
@@ -63,6 +64,7 @@ pub(in crate::engine) fn open(
     let set = match kind {
         ConsentKind::SendCode => desired.consents.send_code_set,
         ConsentKind::Retry => desired.consents.retry_set,
+        ConsentKind::Official => desired.consents.official_set,
         ConsentKind::Reconcile => None,
     };
     // Clocks differ: what was set ahead of ours is set now.

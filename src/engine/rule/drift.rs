@@ -1,6 +1,8 @@
 //! Drift between desired and observed: what differs, and what happens with it.
 
-pub use crate::engine::value::drift::{CALLBACK, Drift, NAME, PICTURE, PROFILE, SUBSCRIPTION, TIME_ZONE};
+pub use crate::engine::value::drift::{
+    CALLBACK, Drift, NAME, PICTURE, PROFILE, SUBSCRIPTION, TIME_ZONE, USERNAME,
+};
 
 use jiff::Timestamp;
 
@@ -9,6 +11,7 @@ use crate::engine::{
         naming::{NameState, Standing, standing},
         picture, timezone,
         upkeep::{Upkeep, upkeep},
+        username::{Lacks, lacks},
     },
     value::{
         desired::{Connection, Desired, DesiredProfile, DriftPolicy, Management},
@@ -35,6 +38,7 @@ pub fn diff(desired: &Desired, observed: &Observed, memory: &Memory, now: Timest
         list.extend(webhook(desired, number, memory));
         list.extend(profile(desired, observed, number, memory));
         list.extend(picture(desired, observed, memory));
+        list.extend(username(desired, observed, number, memory));
     }
     list.extend(time_zone(desired, observed));
     let seen =
@@ -211,6 +215,27 @@ fn picture(desired: &Desired, observed: &Observed, memory: &Memory) -> Option<Di
     })
 }
 
+fn username(desired: &Desired, observed: &Observed, number: &Number, memory: &Memory) -> Option<Difference> {
+    let (wanted, live) = (&desired.username.as_ref()?.name, observed.username.known()?);
+    if live.is(wanted) {
+        return None;
+    }
+    let is_in_app =
+        desired.connection == Connection::Coexistence || number.is_on_biz_app.value() == Some(&true);
+    let only_shown = match lacks(desired, memory, live.name.as_deref()) {
+        _ if is_in_app => Some(IN_APP),
+        Lacks::Found => Some("the number was found with this one, and a person decides"),
+        Lacks::Lost => Some("the number had it, and a person decides whether it is claimed again"),
+        Lacks::Upkeep(_) => None,
+    };
+    Some(Difference {
+        field: USERNAME.into(),
+        desired: wanted.clone(),
+        live: live.name.clone().unwrap_or_default(),
+        action: action(desired, number, memory, USERNAME, only_shown),
+    })
+}
+
 fn time_zone(desired: &Desired, observed: &Observed) -> Option<Difference> {
     let want = desired.time_zone.as_deref()?;
     let Fact::Known(account) = &observed.account else { return None };
@@ -268,6 +293,7 @@ pub fn profile_to_write(desired: &DesiredProfile, live: &Profile) -> DesiredProf
 pub(in crate::engine) fn written(step: &Step) -> Vec<String> {
     match step {
         Step::SubmitName { .. } => vec![NAME.into()],
+        Step::ClaimUsername { .. } => vec![USERNAME.into()],
         Step::SubscribeApp { .. } => vec![SUBSCRIPTION.into()],
         Step::RouteWebhook { .. } => vec![CALLBACK.into()],
         Step::WriteProfile { fields, .. } => {
@@ -285,7 +311,8 @@ pub(in crate::engine) fn written(step: &Step) -> Vec<String> {
         // What is taken back is managed no more.
         | Step::UnrouteWebhook { .. }
         | Step::SetStorage { .. }
-        | Step::Deregister { .. } => Vec::new(),
+        | Step::Deregister { .. }
+        | Step::RequestOfficial { .. } => Vec::new(),
     }
 }
 

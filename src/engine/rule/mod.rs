@@ -17,4 +17,5 @@ pub mod stood;
 pub mod sync;
 pub mod timezone;
 pub mod upkeep;
+pub mod username;
 pub mod waiting;

@@ -123,7 +123,9 @@ impl<'a> Shown<'a> {
             | StepKind::CreatePin
             | StepKind::SetStorage
             | StepKind::WritePicture
-            | StepKind::StartSync => true,
+            | StepKind::StartSync
+            | StepKind::ClaimUsername
+            | StepKind::RequestOfficial => true,
         }
     }
 }
@@ -156,7 +158,9 @@ pub(in crate::engine) fn in_number(
         | StepKind::WritePicture
         | StepKind::StartSync
         | StepKind::UnrouteWebhook
-        | StepKind::SetStorage => false,
+        | StepKind::SetStorage
+        | StepKind::ClaimUsername
+        | StepKind::RequestOfficial => false,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::engine::value::{
     consent::sum,
     desired::{Desired, DesiredProfile, DriftPolicy},
     display_name::written,
-    drift::{CALLBACK, NAME, PICTURE, PROFILE, SUBSCRIPTION},
+    drift::{CALLBACK, NAME, PICTURE, PROFILE, SUBSCRIPTION, USERNAME},
     limits::Limits,
     memory::Memory,
     step::Step,
@@ -90,7 +90,8 @@ pub(in crate::engine) fn note_edit(desired: &Desired, memory: &mut Memory, field
 
 /// Forgets the settings that the spec does not manage any more. When it does again, that is a new word.
 pub(in crate::engine) fn forget_unmanaged(desired: &Desired, memory: &mut Memory) {
-    let is_setting = |field: &str| matches!(field, CALLBACK | SUBSCRIPTION) || field.starts_with(PROFILE);
+    let is_setting =
+        |field: &str| matches!(field, CALLBACK | SUBSCRIPTION | USERNAME) || field.starts_with(PROFILE);
     let stays = |field: &str| !is_setting(field) || wanted(desired, field).is_some();
     memory.marks.in_sync.retain(|field, _| stays(field));
     memory.marks.repairs.retain(|field, _| stays(field));
@@ -115,6 +116,7 @@ fn wanted(desired: &Desired, field: &str) -> Option<i64> {
         CALLBACK => webhook.map(|webhook| of_text(&webhook.callback_url)),
         SUBSCRIPTION => webhook.map(|_| of_text("")),
         PICTURE => desired.picture.as_ref().map(|source| of_text(&source.whole())),
+        USERNAME => desired.username.as_ref().map(|username| of_text(&username.name)),
         _ => of_profile(&desired.profile, field.strip_prefix(PROFILE)?),
     }
 }
@@ -193,6 +195,11 @@ pub(in crate::engine) fn note_written(
     for field in fields {
         note_value(memory, field, sent(step, field), limits, at);
     }
+}
+
+/// Counts a username that Meta took.
+pub(in crate::engine) fn note_claimed(memory: &mut Memory, username: &str, limits: &Limits, at: Timestamp) {
+    note_value(memory, USERNAME, Some(of_text(username)), limits, at);
 }
 
 /// Counts a name that Meta took.

@@ -161,6 +161,9 @@ actions! {
     Retry: ClusterUser,
         "Something failed that is tried again only when a person asks.",
         "Remove the cause that the message names; then run kubectl whatsapp retry NAME.";
+    RequestOfficialAccount: ClusterUser,
+        "An official business account is requested only when a person asks for it.",
+        "See that the requirements in the message are met; then run kubectl whatsapp request-official-account NAME.";
     ChangeSpec: ClusterUser,
         "The manifest asks for what cannot be carried out as things are.",
         "Edit the manifest as the message says; where a field is fixed, delete the channel and create it anew (the number stays at Meta).";
@@ -189,7 +192,7 @@ actions! {
         "Somebody else changes the same field again and again.",
         "Find out who else writes the field, and agree on one of you. Then change the spec to the other value, or run kubectl whatsapp retry NAME.";
     AlignSettings: ClusterUser,
-        "Webhook or profile differ from the spec and are not written here.",
+        "Webhook, profile, username or official business account differ from the spec and are not written here.",
         "Compare with status.drift; change the spec, or have the setting changed in Meta's tools.";
     SubscribeApp: ClusterUser,
         "No app is subscribed to the account, so messages to the number reach nobody.",
@@ -244,6 +247,12 @@ actions! {
     ReviewBusiness: Meta,
         "Meta is reviewing the business.",
         "Nothing; it takes from minutes to 14 working days.";
+    ReviewOfficialAccount: Meta,
+        "Meta is reviewing the request for an official business account.",
+        "Nothing; it takes some days.";
+    AllowOfficialAccount: Meta,
+        "No official business account can be requested for a while.",
+        "Nothing until the time in the message; then run kubectl whatsapp request-official-account NAME.";
     AllowAdding: Meta,
         "No number can be added for a while.",
         "Nothing; the number is added at the time in the message.";

@@ -18,13 +18,15 @@ use crate::engine::value::{
 };
 
 /// What Meta limits for a number.
-const KEPT: [StepKind; 6] = [
+const KEPT: [StepKind; 8] = [
     StepKind::RequestCode,
     StepKind::VerifyCode,
     StepKind::SubmitName,
     StepKind::Register,
     StepKind::Deregister,
     StepKind::StartSync,
+    StepKind::ClaimUsername,
+    StepKind::RequestOfficial,
 ];
 /// Clocks differ; what lies further ahead was not written by a clock.
 const AHEAD: Duration = Duration::from_secs(3600);
@@ -143,6 +145,7 @@ fn without_circumstances(entry: &Entry) -> Entry {
     let cause = match &entry.cause {
         Cause::SendCode(value) => Cause::SendCode(in_short(value)),
         Cause::Retry(value) => Cause::Retry(in_short(value)),
+        Cause::Official(value) => Cause::Official(in_short(value)),
         same @ (Cause::Automatic | Cause::Secret) => same.clone(),
     };
     Entry { cause, secret_before: None, ..entry.clone() }

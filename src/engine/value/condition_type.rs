@@ -116,6 +116,10 @@ conditions! {
         "Meta has what the number is registered with: the PIN of the Secret. There only once that was changed.";
     AppSynced: Way, Never,
         "What spec.coexistence names was asked for of the WhatsApp Business app. There only when that is set.";
+    UsernameClaimed: Way, Never,
+        "The username is the number's, visible or reserved. There only when spec.username is set.";
+    OfficialAccount: Way, Never,
+        "The number is an official business account. There only when spec.officialBusinessAccount is set.";
     BusinessVerified: Aside, From(FullyVerified),
         "Meta has verified the business.";
     PaymentReady: Aside, WhenOperational,

@@ -132,9 +132,9 @@ impl Ledger {
     /// The last attempt that a value allowed, as its answer.
     fn named(&self, kind: ConsentKind, value: &str) -> Option<ConsentAnswer> {
         let is_it = |cause: &Cause| match (kind, cause) {
-            (ConsentKind::SendCode, Cause::SendCode(kept)) | (ConsentKind::Retry, Cause::Retry(kept)) => {
-                stands_for(kept, value)
-            }
+            (ConsentKind::SendCode, Cause::SendCode(kept))
+            | (ConsentKind::Retry, Cause::Retry(kept))
+            | (ConsentKind::Official, Cause::Official(kept)) => stands_for(kept, value),
             _ => false,
         };
         let all = StepKind::ALL.iter().flat_map(|step| self.of(*step).iter().map(move |entry| (step, entry)));

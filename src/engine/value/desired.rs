@@ -38,6 +38,8 @@ pub struct Desired {
     /// IANA name; compared, never written.
     pub time_zone: Option<String>,
     pub webhook: Option<Webhook>,
+    pub username: Option<Username>,
+    pub official: Option<OfficialApplication>,
     pub ready_when: ReadyWhen,
     pub management: Management,
     pub drift: DriftPolicy,
@@ -191,6 +193,25 @@ pub struct Webhook {
     pub verify_token: SecretKey,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Username {
+    /// In small letters.
+    pub name: String,
+    /// It may be taken from another number of the portfolio.
+    pub may_transfer: bool,
+}
+
+/// What Meta is told with a request for an official business account.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct OfficialApplication {
+    pub website: String,
+    pub country: String,
+    pub language: String,
+    pub parent: Option<String>,
+    pub links: Vec<String>,
+    pub information: Option<String>,
+}
+
 words! {
     /// What a number has to be before it is ready. From NameApproved on each level asks for more than the one before;
     /// Operational asks for what the others do not.
@@ -293,6 +314,9 @@ pub struct DesiredConsents {
     pub retry: Option<String>,
     /// When that was set, as far as the object tells.
     pub retry_set: Option<Timestamp>,
+    pub official: Option<String>,
+    /// When that was set, as far as the object tells.
+    pub official_set: Option<Timestamp>,
     pub reconcile: Option<String>,
 }
 

@@ -8,12 +8,13 @@ pub const CALLBACK: &str = "webhook.callbackUrl";
 pub const SUBSCRIPTION: &str = "webhook.subscription";
 pub const PROFILE: &str = "profile.";
 pub const PICTURE: &str = "profile.picture";
+pub const USERNAME: &str = "username";
 pub const TIME_ZONE: &str = "timeZone";
 
 /// One difference between desired and observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drift {
-    /// Path of the spec: `displayName`, `profile.about`, `webhook.callbackUrl`, `timeZone`; `webhook.subscription` for the
+    /// Path of the spec: `displayName`, `profile.about`, `webhook.callbackUrl`, `username`, `timeZone`; `webhook.subscription` for the
     /// app's subscription to the account, without which no webhook gets anything.
     pub field: String,
     pub desired: String,

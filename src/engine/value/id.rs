@@ -209,6 +209,22 @@ open_enum!(
     }
 );
 open_enum!(
+    /// `status` of a username.
+    UsernameStatus { Approved = "approved", Reserved = "reserved" }
+);
+open_enum!(
+    /// `oba_status` of a number: what becomes of a request for an official business account.
+    OfficialStatus {
+        NotStarted = "NOT_STARTED",
+        Pending = "PENDING",
+        UnderReview = "UNDER_REVIEW",
+        Approved = "APPROVED",
+        Rejected = "REJECTED",
+        Expired = "EXPIRED",
+        Cancelled = "CANCELLED",
+    }
+);
+open_enum!(
     /// `type` of a token, as `debug_token` tells it.
     TokenType { SystemUser = "SYSTEM_USER", User = "USER", Page = "PAGE", App = "APP" }
 );

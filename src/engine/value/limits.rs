@@ -54,6 +54,10 @@ pub struct Limits {
     /// costs a review each time, so those are counted in [`Self::names_window`].
     pub repairs: usize,
     pub repairs_window: Duration,
+    /// Claims of one username that nobody asked for, in [`Self::names_window`]: the first, and those whose answer was lost.
+    pub usernames_automatic: usize,
+    /// Between requests for an official business account (page "Official business accounts").
+    pub official_pause: Duration,
     /// After an add refused with a plain 100.
     pub add_refused_pause: Duration,
     pub add_refused_tries: usize,
@@ -92,6 +96,8 @@ pub struct Limits {
     /// While a person waits for a code, the lists of other accounts are waited for no longer than this.
     pub others_within: Duration,
     pub fresh_profile: Duration,
+    /// What only a read of its own shows of a username or an official business account.
+    pub fresh_aside: Duration,
     /// Token, portfolio, and the facts of an account that is usable.
     pub fresh_portfolio: Duration,
     /// A list that an add relies on.
@@ -177,8 +183,13 @@ impl Limits {
     /// assert!(limits.codes_total_window <= limits.longest_window());
     /// ```
     pub fn longest_window(&self) -> Duration {
-        let windows =
-            [self.registration_window, self.codes_window, self.codes_total_window, self.names_window];
+        let windows = [
+            self.registration_window,
+            self.codes_window,
+            self.codes_total_window,
+            self.names_window,
+            self.official_pause,
+        ];
         windows.into_iter().max().unwrap_or_default()
     }
 }
@@ -209,6 +220,8 @@ impl Default for Limits {
             name_approval: s(14 * DAY),
             repairs: 3,
             repairs_window: s(HOUR),
+            usernames_automatic: 3,
+            official_pause: s(30 * DAY),
             add_refused_pause: s(6 * HOUR),
             add_refused_tries: 3,
             add_unknown_repeats: 5,
@@ -234,6 +247,7 @@ impl Default for Limits {
             fresh_list: s(5 * MINUTE),
             others_within: s(1),
             fresh_profile: s(HOUR),
+            fresh_aside: s(DAY),
             fresh_portfolio: s(HOUR),
             fresh_for_add: s(MINUTE),
             credential_poll: s(MINUTE),

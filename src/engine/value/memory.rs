@@ -73,6 +73,8 @@ pub struct Ledger {
     pub deregistrations: Vec<Entry>,
     pub pictures: Vec<Entry>,
     pub syncs: Vec<Entry>,
+    pub usernames: Vec<Entry>,
+    pub officials: Vec<Entry>,
     /// Pacing of the repeatable steps.
     pub repeatable: BTreeMap<StepKind, Pace>,
 }
@@ -340,6 +342,8 @@ impl Ledger {
             StepKind::Deregister => &self.deregistrations,
             StepKind::WritePicture => &self.pictures,
             StepKind::StartSync => &self.syncs,
+            StepKind::ClaimUsername => &self.usernames,
+            StepKind::RequestOfficial => &self.officials,
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
@@ -361,6 +365,8 @@ impl Ledger {
             StepKind::Deregister => Some(&mut self.deregistrations),
             StepKind::WritePicture => Some(&mut self.pictures),
             StepKind::StartSync => Some(&mut self.syncs),
+            StepKind::ClaimUsername => Some(&mut self.usernames),
+            StepKind::RequestOfficial => Some(&mut self.officials),
             StepKind::CreatePin
             | StepKind::SubscribeApp
             | StepKind::RouteWebhook
@@ -501,6 +507,7 @@ pub struct Pace {
 pub enum ConsentKind {
     SendCode,
     Retry,
+    Official,
     Reconcile,
 }
 

@@ -8,7 +8,8 @@ use crate::engine::value::{
     failure::Failure,
     id::{
         AccountId, AccountMode, AccountStatus, AppId, BusinessId, CodeStatus, Fact, Field, MessagingLimit,
-        NameStatus, NumberId, NumberStatus, PlatformType, Quality, ReviewStatus, Sendability, Throughput,
+        NameStatus, NumberId, NumberStatus, OfficialStatus, PlatformType, Quality, ReviewStatus, Sendability,
+        Throughput, UsernameStatus,
     },
     picture::PictureFacts,
     portfolio::PortfolioView,
@@ -30,6 +31,9 @@ pub struct Observed {
     /// The other apps that are subscribed to it, where that was read.
     pub other_apps: Arc<[OtherApp]>,
     pub profile: Fact<Profile>,
+    pub username: Fact<Username>,
+    /// What becomes of a request for an official business account, where the list does not show it.
+    pub official: Fact<Official>,
     pub code_secret: SecretFact,
     pub pin_secret: SecretFact,
     pub verify_token: SecretFact,
@@ -107,6 +111,11 @@ impl Observed {
     /// The number's profile: read by itself, or inside the list.
     pub(in crate::engine) fn profile_of<'a>(&'a self, number: &'a Number) -> Option<&'a Profile> {
         self.profile.known().or_else(|| number.profile.value().map(AsRef::as_ref))
+    }
+
+    /// What becomes of a request for an official business account: inside the list, or read by itself.
+    pub(in crate::engine) fn official_of<'a>(&'a self, number: &'a Number) -> Option<&'a Official> {
+        number.official.value().or_else(|| self.official.known())
     }
 }
 
@@ -313,6 +322,7 @@ pub struct Number {
     pub account_mode: Field<AccountMode>,
     pub is_official: Option<bool>,
     pub username: Field<String>,
+    pub official: Field<Official>,
     pub is_on_biz_app: Field<bool>,
     /// When it was last onboarded by a sign-up.
     pub onboarded: Field<Timestamp>,
@@ -350,6 +360,7 @@ impl Number {
             account_mode: Field::Absent,
             is_official: None,
             username: Field::Absent,
+            official: Field::Absent,
             is_on_biz_app: Field::Absent,
             onboarded: Field::Absent,
             is_pin_enabled: Field::Absent,
@@ -428,6 +439,29 @@ pub struct HealthError {
     pub code: i64,
     pub description: String,
     pub solution: String,
+}
+
+/// The username of a number. A list shows no more than its name.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Username {
+    /// `None` when the number has none.
+    pub name: Option<String>,
+    pub status: Option<UsernameStatus>,
+}
+
+impl Username {
+    /// Whether the number has this one. Meta tells usernames apart without regard to capitals.
+    pub(in crate::engine) fn is(&self, name: &str) -> bool {
+        self.name.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(name))
+    }
+}
+
+/// `official_business_account`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Official {
+    pub status: OfficialStatus,
+    /// Meta's reason.
+    pub message: Option<Box<str>>,
 }
 
 /// The text fields of a business profile; an unset one is `None`.

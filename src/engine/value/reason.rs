@@ -77,8 +77,16 @@ mod on {
     pub const IDENTITY: &[ConditionType] = &and_the_way(IdentityConfirmed);
     pub const ACCOUNT: &[ConditionType] = PORTFOLIO.split_at(1).1;
     pub const NUMBER: &[ConditionType] = PORTFOLIO.split_at(2).1;
-    pub const CODE: &[ConditionType] =
-        &[NumberVerified, Registered, Healthy, WebhookRouted, ProfileSynced, RegistrationSynced];
+    pub const CODE: &[ConditionType] = &[
+        NumberVerified,
+        Registered,
+        Healthy,
+        WebhookRouted,
+        ProfileSynced,
+        RegistrationSynced,
+        UsernameClaimed,
+        OfficialAccount,
+    ];
     pub const NAME: &[ConditionType] = &[
         DisplayNameApproved,
         NumberVerified,
@@ -87,9 +95,19 @@ mod on {
         WebhookRouted,
         ProfileSynced,
         RegistrationSynced,
+        UsernameClaimed,
+        OfficialAccount,
     ];
-    pub const REGISTER: &[ConditionType] =
-        &[Registered, NumberVerified, Healthy, WebhookRouted, ProfileSynced, RegistrationSynced];
+    pub const REGISTER: &[ConditionType] = &[
+        Registered,
+        NumberVerified,
+        Healthy,
+        WebhookRouted,
+        ProfileSynced,
+        RegistrationSynced,
+        UsernameClaimed,
+        OfficialAccount,
+    ];
     /// The same, and the name of a registered number that becomes live by one more registration.
     pub const REGISTER_AGAIN: &[ConditionType] = &[
         Registered,
@@ -98,16 +116,29 @@ mod on {
         WebhookRouted,
         ProfileSynced,
         RegistrationSynced,
+        UsernameClaimed,
+        OfficialAccount,
         DisplayNameApproved,
     ];
-    pub const HEALTH: &[ConditionType] =
-        &[Healthy, Registered, NumberVerified, WebhookRouted, ProfileSynced, RegistrationSynced];
+    pub const HEALTH: &[ConditionType] = &[
+        Healthy,
+        Registered,
+        NumberVerified,
+        WebhookRouted,
+        ProfileSynced,
+        RegistrationSynced,
+        UsernameClaimed,
+        OfficialAccount,
+    ];
+    pub const USERNAME: &[ConditionType] = &[UsernameClaimed];
+    pub const OFFICIAL: &[ConditionType] = &[OfficialAccount];
     pub const WEBHOOK: &[ConditionType] = &[WebhookRouted];
     pub const PROFILE: &[ConditionType] = &[ProfileSynced];
     pub const REGISTRATION: &[ConditionType] = &[RegistrationSynced];
     pub const SYNC: &[ConditionType] = &[AppSynced];
     pub const SETTINGS: &[ConditionType] = &[WebhookRouted, ProfileSynced];
-    pub const FIELDS: &[ConditionType] = &[WebhookRouted, ProfileSynced, DisplayNameApproved];
+    pub const FIELDS: &[ConditionType] =
+        &[WebhookRouted, ProfileSynced, DisplayNameApproved, UsernameClaimed];
     pub const PORTFOLIO_ONLY: &[ConditionType] = &[PortfolioReady];
     pub const ACCOUNT_ONLY: &[ConditionType] = &[AccountUsable];
     pub const NUMBER_ONLY: &[ConditionType] = &[NumberAdded];
@@ -224,6 +255,15 @@ reasons! {
     InSync: Settled, PROFILE, nobody,
         "Every managed profile field matches.",
         "Nothing.";
+    UsernameApproved: Settled, USERNAME, nobody,
+        "The username is the number's, and people can see it.",
+        "Nothing.";
+    UsernameReserved: Settled, USERNAME, nobody,
+        "Meta holds the username for the number, and people cannot see it yet.",
+        "Nothing; Meta makes it visible by itself, where usernames are available.";
+    OfficialAccountApproved: Settled, OFFICIAL, nobody,
+        "The number is an official business account.",
+        "Nothing.";
     BusinessIsVerified: Settled, BUSINESS, nobody,
         "Meta has verified the business.",
         "Nothing.";
@@ -293,6 +333,12 @@ reasons! {
         "See WebhookRouted. Meta takes it within a day of the onboarding; the message has the time.";
     WritingProfile: Progress, PROFILE, nobody,
         "The profile is about to be written.",
+        "Nothing.";
+    ClaimingUsername: Progress, USERNAME, nobody,
+        "The username is about to be claimed.",
+        "Nothing.";
+    RequestingOfficialAccount: Progress, OFFICIAL, nobody,
+        "The official business account is about to be requested.",
         "Nothing.";
     EffectNotVisibleYet: Progress, NUMBER, nobody,
         "A write was sent; Meta does not show its effect yet.",
@@ -517,6 +563,39 @@ reasons! {
     NameNotLive: Person, NAME_ONLY, ApplyName or ShowField,
         "Meta approved the display name of a registered number, and another one is live, also after the number was registered once more.",
         "kubectl whatsapp retry NAME registers the number once more, with the PIN in its Secret. That is one of the ten registrations that Meta takes in 72 hours. Do not submit the name once more: an approval was lost that way.";
+    UsernameTaken: Person, USERNAME, ChangeSpec,
+        "Meta does not give this username: somebody else has it, or Meta keeps it back.",
+        "Set another username. If you know that it became free: kubectl whatsapp retry NAME.";
+    UsernameInUse: Person, USERNAME, ChangeSpec at Numbers,
+        "Another number of the portfolio has this username.",
+        "To move it to this number, add TransferUsername to acknowledge; the other number loses it. Else set another username.";
+    UsernameLimitTooLow: Person, USERNAME, Retry at SecurityCenter,
+        "The messaging limit of the portfolio is too low for a username.",
+        "Raise the limit, for example by verifying the business; then: kubectl whatsapp retry NAME.";
+    UsernameNotLinked: Person, USERNAME, Retry at BusinessInfo,
+        "A Facebook Page or an Instagram account has this username, and is not linked.",
+        "Link the page or the account that the message names in Meta Business Suite; then: kubectl whatsapp retry NAME.";
+    UsernameRefused: Person, USERNAME, ChangeSpec at Numbers,
+        "Meta refused the username.",
+        "Read Meta's words; set another username, or remove the cause, then: kubectl whatsapp retry NAME.";
+    UsernameNotShown: Person, USERNAME, Retry at Numbers,
+        "The username was claimed, and Meta does not show it.",
+        "Look at the number in WhatsApp Manager; then: kubectl whatsapp retry NAME.";
+    UsernameRevoked: Person, USERNAME, Retry at Numbers,
+        "The number had the username, and has none now: Meta revoked it, somebody removed it, or it was moved to another number.",
+        "Find out which in WhatsApp Manager. To claim it again: kubectl whatsapp retry NAME. Else remove username.";
+    UsernameDiffers: Person, USERNAME, Retry at Numbers or AlignSettings,
+        "The number has another username, and the desired one is not claimed by itself.",
+        "Set username to the one that the number has. Where the message names retry, kubectl whatsapp retry NAME claims the desired one, and the number loses the other one.";
+    OfficialAccountNotRequested: Person, OFFICIAL, RequestOfficialAccount at Numbers or AlignSettings,
+        "No request for an official business account is open, and one goes out only when a person asks for it.",
+        "See that the requirements in the message are met; then: kubectl whatsapp request-official-account NAME.";
+    OfficialAccountRejected: Person, OFFICIAL, RequestOfficialAccount at Numbers,
+        "Meta rejected the request for an official business account.",
+        "Read Meta's reason in the message. 30 days after the request: kubectl whatsapp request-official-account NAME.";
+    OfficialAccountRefused: Person, OFFICIAL, RequestOfficialAccount at Numbers,
+        "Meta refused to take the request for an official business account.",
+        "Read Meta's words, correct officialBusinessAccount; then: kubectl whatsapp request-official-account NAME.";
     ContendedBy: Person, FIELDS, ResolveContention at Numbers,
         "Somebody else changed the same field again and again, each time after it was written, and is left the last word.",
         "Find out who else writes the field, and agree on one of you. Then: change the spec to the other value, or kubectl whatsapp retry NAME, which writes the field once more.";
@@ -611,6 +690,12 @@ reasons! {
     ClaimPause: Time, NUMBER, ShowEffect,
         "Another channel managed this number until a moment ago; this one starts after a short pause.",
         "Nothing.";
+    OfficialAccountInReview: Time, OFFICIAL, ReviewOfficialAccount at Numbers,
+        "Meta is reviewing the request for an official business account.",
+        "Nothing; it takes some days.";
+    OfficialAccountPaused: Time, OFFICIAL, AllowOfficialAccount at Numbers,
+        "An official business account was requested less than 30 days ago, and Meta takes no other request before.",
+        "Wait for the date in the message; then: kubectl whatsapp request-official-account NAME.";
     BusinessInReview: Time, BUSINESS, ReviewBusiness at SecurityCenter,
         "Meta is reviewing the business.",
         "Nothing; it takes from minutes to 14 working days.";

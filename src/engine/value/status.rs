@@ -120,6 +120,11 @@ pub struct Facts {
     pub webhook: Option<WebhookConfiguration>,
     pub is_official: Option<bool>,
     pub username: Option<String>,
+    /// What becomes of a request to be one, and Meta's reason. Not there while nobody asked for it.
+    pub official_status: Option<String>,
+    pub official_message: Option<String>,
+    /// Only where the spec manages the username.
+    pub username_status: Option<String>,
     /// Meta's last error on the way to Registered, for `explain`; the trace id is the first seen with that code.
     pub last_refusal: Option<Refusal>,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::engine::value::{
-    desired::{AppData, DesiredProfile, SecretKey},
+    desired::{AppData, DesiredProfile, OfficialApplication, SecretKey},
     id::{AccountId, NumberId},
     limits::Limits,
     phone::E164,
@@ -65,6 +65,10 @@ pub enum Step {
     StartSync { account: AccountId, number: NumberId, sync: AppData, onboarded: Timestamp },
     /// `POST {number}/deregister`.
     Deregister { account: AccountId, number: NumberId },
+    /// `POST {number}/username`; with a transfer another number of the portfolio loses it.
+    ClaimUsername { account: AccountId, number: NumberId, username: String, transfer: bool },
+    /// `POST {number}/official_business_account`.
+    RequestOfficial { account: AccountId, number: NumberId, application: OfficialApplication },
 }
 
 words! {
@@ -170,6 +174,8 @@ steps! {
     SetStorage: AtMeta, Nowhere, settle_other, SettingStorage, Repeatable;
     StartSync: AtMeta, Nowhere, settle_other, StartingSync, Counted(|_| 2);
     Deregister: AtMeta, InList, settle_deregister, Deregistering, Counted(|limits| limits.deregistrations_total);
+    ClaimUsername: AtMeta, Nowhere, settle_other, ClaimingUsername, Counted(|limits| limits.usernames_automatic);
+    RequestOfficial: AtMeta, Nowhere, settle_other, RequestingOfficialAccount, Counted(|_| 1);
 }
 
 impl StepKind {
@@ -215,6 +221,8 @@ pub enum Cause {
     SendCode(String),
     /// By a `retry` consent with this value.
     Retry(String),
+    /// By a `request-official-account` consent with this value.
+    Official(String),
     /// By a new version of a Secret.
     Secret,
 }

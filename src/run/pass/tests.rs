@@ -11,13 +11,13 @@ use tokio::sync::Notify;
 
 use crate::engine::{
     assess::first,
-    desired::{AppData, DesiredProfile, PictureSource, SecretKey},
+    desired::{AppData, DesiredProfile, OfficialApplication, PictureSource, SecretKey},
     failure::{Class, Refusal},
     fixture,
     id::{AccountId, NumberId},
     look::{Look, Urgency},
     memory::{ConsentKind, Entry, EntryOutcome, Origin},
-    observed::{Account, Number, Profile, Subscribed},
+    observed::{Account, Number, Official, Profile, Subscribed, Username},
     phone::E164,
     picture::PictureKind,
     portfolio::{AppSubscription, BusinessFacts, TokenFacts},
@@ -170,6 +170,35 @@ impl Graph for Stub {
         _: &NumberId,
         _: &[u8],
         _: PictureKind,
+    ) -> Result<(), Failure> {
+        unused()
+    }
+    async fn username(
+        &self,
+        _: &AccountId,
+        _: &NumberId,
+        _: Duration,
+        _: Urgency,
+    ) -> Result<Username, Failure> {
+        unused()
+    }
+    async fn official(
+        &self,
+        _: &AccountId,
+        _: &NumberId,
+        _: Duration,
+        _: Urgency,
+    ) -> Result<Official, Failure> {
+        unused()
+    }
+    async fn claim_username(&self, _: &AccountId, _: &NumberId, _: &str, _: bool) -> Result<(), Failure> {
+        unused()
+    }
+    async fn request_official(
+        &self,
+        _: &AccountId,
+        _: &NumberId,
+        _: &OfficialApplication,
     ) -> Result<(), Failure> {
         unused()
     }
@@ -377,7 +406,7 @@ impl Attempts for Folder {
     async fn read(&self) -> AttemptsRead {
         self.reads.fetch_add(1, Ordering::SeqCst);
         let kept = self.kept.lock().unwrap().clone();
-        self.read.lock().unwrap().clone().unwrap_or(AttemptsRead::Kept(kept))
+        self.read.lock().unwrap().clone().unwrap_or(AttemptsRead::Kept(Box::new(kept)))
     }
 
     async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<(), String> {

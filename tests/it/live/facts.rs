@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Display, time::Duration};
 use jiff::Timestamp;
 use whatsapp_operator::{
     engine::{
-        desired::{AppData, DesiredProfile},
+        desired::{AppData, DesiredProfile, OfficialApplication},
         failure::Failure,
         id::{Field, NumberId, Sendability},
         look::Urgency,
@@ -67,6 +67,17 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
             let read = graph.profile(&account, &number, Duration::ZERO, urgency).await?;
             return Ok(profile(&read));
         }
+        Edge::Username => {
+            let read = graph.username(&account, &number, Duration::ZERO, urgency).await?;
+            return Ok(Facts::from([
+                ("username", plain(read.name.as_ref())),
+                ("status", plain(read.status.as_ref())),
+            ]));
+        }
+        Edge::Official => {
+            let read = graph.official(&account, &number, Duration::ZERO, urgency).await?;
+            return Ok(Facts::from([("oba_status", read.status.to_string())]));
+        }
         Edge::AddNumber => {
             let wanted = E164::parse("+5511912345678").expect("a number");
             let id = graph.add_number(&account, &wanted, "Acme Suporte").await?;
@@ -96,6 +107,10 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
         Edge::SetStorage => graph.set_storage(&account, &number, "BR").await,
         Edge::StartSync => graph.start_sync(&account, &number, AppData::Contacts).await,
         Edge::Deregister => graph.deregister(&account, &number).await,
+        Edge::ClaimUsername => graph.claim_username(&account, &number, "acme.suporte", false).await,
+        Edge::RequestOfficial => {
+            graph.request_official(&account, &number, &OfficialApplication::default()).await
+        }
     };
     done.map(|()| Facts::new())
 }

@@ -11,11 +11,11 @@ use secrecy::SecretString;
 use tokio::runtime::Handle;
 use whatsapp_operator::{
     engine::{
-        desired::{AppData, DesiredProfile},
+        desired::{AppData, DesiredProfile, OfficialApplication},
         failure::{Failure, Refusal},
         id::{AccountId, NumberId},
         look::{Look, Urgency},
-        observed::{Account, Profile, Subscribed},
+        observed::{Account, Official, Profile, Subscribed, Username},
         phone::E164,
         picture::PictureKind,
         portfolio::{AppSubscription, BusinessFacts, TokenFacts},
@@ -134,7 +134,7 @@ impl<'a> Lent<'a, Vec<u8>> for &'a [u8] {
     }
 }
 
-by_value!(AppData, Timestamp, Urgency, Duration, CodeMethod, PictureKind);
+by_value!(AppData, Timestamp, Urgency, Duration, CodeMethod, PictureKind, bool);
 
 impl Graph for FarGraph {
     calls! { read:
@@ -148,6 +148,8 @@ impl Graph for FarGraph {
         fn app_subscription() -> Result<Option<AppSubscription>, Failure>;
         fn profile(account: &AccountId, number: &NumberId, max_age: Duration, urgency: Urgency) -> Result<Profile, Failure>;
         fn has_picture(account: &AccountId, number: &NumberId, urgency: Urgency) -> Result<bool, Failure>;
+        fn username(account: &AccountId, number: &NumberId, max_age: Duration, urgency: Urgency) -> Result<Username, Failure>;
+        fn official(account: &AccountId, number: &NumberId, max_age: Duration, urgency: Urgency) -> Result<Official, Failure>;
     }
 
     calls! { write:
@@ -166,6 +168,8 @@ impl Graph for FarGraph {
         fn deregister(account: &AccountId, number: &NumberId) -> Result<(), Failure>;
         fn set_app_webhook(url: &str, verify_token: &SecretString, fields: &[String]) -> Result<(), Failure>;
         fn write_profile(account: &AccountId, number: &NumberId, fields: &DesiredProfile) -> Result<(), Failure>;
+        fn claim_username(account: &AccountId, number: &NumberId, username: &str, transfer: bool) -> Result<(), Failure>;
+        fn request_official(account: &AccountId, number: &NumberId, application: &OfficialApplication) -> Result<(), Failure>;
     }
 
     fn held_until(&self, account: &AccountId, step: StepKind) -> Option<Timestamp> {

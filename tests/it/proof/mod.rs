@@ -8,6 +8,7 @@
 mod api_server;
 mod attempts;
 mod away;
+mod badge;
 mod crash;
 mod drift;
 mod far;

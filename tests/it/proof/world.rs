@@ -26,8 +26,8 @@ use whatsapp_operator::engine::{
     condition_type::ConditionType,
     desired::{
         Access, AppData, CodeRequest, Connection, Deletion, Desired, DesiredConsents, DesiredProfile,
-        DriftPolicy, Management, PictureSource, PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey,
-        Verification, VerificationMethod, Webhook, WhileNameInReview,
+        DriftPolicy, Management, OfficialApplication, PictureSource, PinPolicy, PortfolioRef, ReadyWhen,
+        Registration, SecretKey, Verification, VerificationMethod, Webhook, WhileNameInReview,
     },
     failure::{Failure, Refusal},
     farewell::Farewell,
@@ -35,7 +35,7 @@ use whatsapp_operator::engine::{
     limits::Limits,
     look::{Look, Urgency},
     memory::Ledger,
-    observed::{Account, Claim, PortfolioState, ProcessFacts, Profile, Subscribed},
+    observed::{Account, Claim, Official, PortfolioState, ProcessFacts, Profile, Subscribed, Username},
     phone::E164,
     picture::PictureKind,
     portfolio::{AppSubscription, BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
@@ -117,6 +117,8 @@ pub fn channel() -> Desired {
         },
         picture: None,
         time_zone: None,
+        username: None,
+        official: None,
         webhook: Some(Webhook {
             callback_url: "https://bot.acme.example/wa".into(),
             verify_token: SecretKey { name: "bot".into(), key: "verify".into() },
@@ -648,6 +650,45 @@ impl Graph for Mortal {
         kind: PictureKind,
     ) -> Result<(), Failure> {
         self.gate.call("write_picture", self.graph.write_picture(account, number, bytes, kind)).await
+    }
+
+    async fn username(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        max_age: Duration,
+        urgency: Urgency,
+    ) -> Result<Username, Failure> {
+        self.gate.call("username", self.graph.username(account, number, max_age, urgency)).await
+    }
+
+    async fn official(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        max_age: Duration,
+        urgency: Urgency,
+    ) -> Result<Official, Failure> {
+        self.gate.call("official", self.graph.official(account, number, max_age, urgency)).await
+    }
+
+    async fn claim_username(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        username: &str,
+        transfer: bool,
+    ) -> Result<(), Failure> {
+        self.gate.call("claim_username", self.graph.claim_username(account, number, username, transfer)).await
+    }
+
+    async fn request_official(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        application: &OfficialApplication,
+    ) -> Result<(), Failure> {
+        self.gate.call("request_official", self.graph.request_official(account, number, application)).await
     }
 
     fn known(&self, look: &Look, number: &Canonical) -> Option<bool> {

@@ -25,6 +25,8 @@ pub(super) fn is_shown(kind: ConditionType, desired: &Desired) -> bool {
     match kind {
         ConditionType::WebhookRouted => desired.webhook.is_some(),
         ConditionType::ProfileSynced => desired.profile.is_managed() || desired.picture.is_some(),
+        ConditionType::UsernameClaimed => desired.username.is_some(),
+        ConditionType::OfficialAccount => desired.official.is_some(),
         // There only where there is something to tell.
         ConditionType::RegistrationSynced => false,
         ConditionType::AppSynced => !desired.syncs.is_empty(),
@@ -66,6 +68,8 @@ pub(super) fn judge(kind: ConditionType, scene: &Scene<'_>) -> Judged {
         ConditionType::Healthy => on_number(scene, health::healthy),
         ConditionType::WebhookRouted => on_number(scene, settings::webhook),
         ConditionType::ProfileSynced => on_number(scene, settings::profile),
+        ConditionType::UsernameClaimed => on_number(scene, settings::username),
+        ConditionType::OfficialAccount => on_number(scene, settings::official),
         ConditionType::BusinessVerified => portfolio::business(scene),
         ConditionType::PaymentReady => account::payment(scene),
         ConditionType::RegistrationSynced => on_number(scene, settings::registration),

@@ -10,7 +10,7 @@ use crate::engine::{
         condition::Truth,
         condition_type::ConditionType,
         desired::{Connection, Management},
-        id::Fact,
+        id::{Fact, OfficialStatus, UsernameStatus},
         observed::Number,
         reason::Reason,
         step::StepKind,
@@ -108,9 +108,8 @@ fn texts(scene: &Scene<'_>, number: &Number) -> Judged {
         return in_sync();
     }
     // One that lives in the WhatsApp Business app keeps the profile that it has there.
-    let is_only_told = observes_only(scene) || scene.desired.connection == Connection::Coexistence;
     open_setting(
-        is_only_told,
+        is_left_alone(scene),
         Reason::ProfileDiffers,
         &format!("the profile differs in {}", differing.join(", ")),
     )
@@ -172,6 +171,53 @@ pub(super) fn app(scene: &Scene<'_>, number: &Number) -> Judged {
         Reason::SyncsAsked,
         format!("{} were asked for, at {}", sync::names(wanted), say::time(last)),
     )
+}
+
+pub(super) fn username(scene: &Scene<'_>, number: &Number) -> Judged {
+    let (Some(wanted), Fact::Known(live)) = (&scene.desired.username, &scene.observed.username) else {
+        return match number.is_registered() {
+            true => Judged::Keep,
+            false => Judged::Open("the username is claimed once the number is registered".into()),
+        };
+    };
+    if !live.is(&wanted.name) {
+        let has = live.name.as_ref().map_or("no username".into(), |name| format!("username {name:?}"));
+        let message = format!("the number has {has}, and not {:?}", wanted.name);
+        return open_setting(is_left_alone(scene), Reason::UsernameDiffers, &message);
+    }
+    match &live.status {
+        Some(UsernameStatus::Approved) => {
+            Judged::True(Reason::UsernameApproved, format!("people can find the number as {:?}", wanted.name))
+        }
+        Some(UsernameStatus::Reserved) => Judged::True(
+            Reason::UsernameReserved,
+            format!("Meta holds {:?} for the number, and people cannot see it yet", wanted.name),
+        ),
+        Some(UsernameStatus::Other(_)) | None => Judged::Keep,
+    }
+}
+
+pub(super) fn official(scene: &Scene<'_>, number: &Number) -> Judged {
+    match scene.observed.official_of(number).map(|shown| &shown.status) {
+        Some(OfficialStatus::Approved) => Judged::True(
+            Reason::OfficialAccountApproved,
+            "Meta shows the number as an official business account".into(),
+        ),
+        Some(OfficialStatus::Other(_)) | None => match number.is_registered() {
+            true => Judged::Keep,
+            false => Judged::Open("it is looked at once the number is registered".into()),
+        },
+        Some(word) if is_left_alone(scene) => Judged::False(
+            Reason::OfficialAccountNotRequested,
+            format!("Meta shows {word}; nothing is requested here"),
+        ),
+        Some(word) => Judged::Open(format!("Meta shows {word}")),
+    }
+}
+
+/// Whether the number is not written to by this channel, or is managed in the WhatsApp Business app.
+fn is_left_alone(scene: &Scene<'_>) -> bool {
+    observes_only(scene) || scene.desired.connection == Connection::Coexistence
 }
 
 fn open_setting(is_only_told: bool, reason: Reason, message: &str) -> Judged {

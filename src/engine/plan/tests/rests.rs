@@ -17,11 +17,16 @@ use crate::engine::{
     },
     plan::Plan,
     value::{
-        desired::{CodeRequest, Connection, Desired, Management, PinPolicy, WhileNameInReview},
+        desired::{
+            CodeRequest, Connection, Desired, Management, OfficialApplication, PinPolicy, Username,
+            WhileNameInReview,
+        },
         failure::{Class, Failure, Scope},
-        id::{AccountMode, CodeStatus, Fact, Field, NumberStatus, PlatformType},
+        id::{
+            AccountMode, CodeStatus, Fact, Field, NumberStatus, OfficialStatus, PlatformType, UsernameStatus,
+        },
         memory::{Entry, EntryOutcome, Ledger},
-        observed::{Number, Profile},
+        observed::{self, Number, Official, Profile},
         outcome::Accepted,
         secret::SecretFact,
         step::{Cause, Step, StepKind},
@@ -125,7 +130,7 @@ fn secrets() -> impl Strategy<Value = SecretFact> {
 /// A channel before its first look, or in the middle of its life.
 fn worlds() -> impl Strategy<Value = World> {
     let number = prop_oneof![1 => Just(None), 3 => numbers().prop_map(Some)];
-    let wishes = prop::collection::vec(any::<bool>(), 9);
+    let wishes = prop::collection::vec(any::<bool>(), 11);
     (number, 0..3, wishes, secrets(), secrets()).prop_map(|(number, history, wishes, code, pin)| {
         let mut world = match (&number, history) {
             (None, _) | (_, 0) => world(),
@@ -147,6 +152,9 @@ fn worlds() -> impl Strategy<Value = World> {
             d.profile.about = wishes[6].then(|| "We answer".to_owned());
             d.consents.send_code = asked(wishes[7]);
             d.consents.retry = asked(wishes[8]);
+            d.username = wishes[9].then(|| Username { name: "acme.suporte".into(), may_transfer: wishes[0] });
+            d.official = wishes[10].then(OfficialApplication::default);
+            d.consents.official = asked(wishes[10]);
         });
         if wishes[4] {
             world = world.webhook();
@@ -156,6 +164,8 @@ fn worlds() -> impl Strategy<Value = World> {
             o.pin_secret = pin;
             o.subscribed = Fact::Known(wishes[5]);
             o.profile = Fact::Known(Profile::default());
+            o.username = Fact::Known(observed::Username::default());
+            o.official = Fact::Known(Official { status: OfficialStatus::NotStarted, message: None });
         })
     })
 }
@@ -188,6 +198,13 @@ fn effect(world: World, step: &Step, nth: u32) -> World {
         Step::WritePicture { .. } => world,
         Step::UnrouteWebhook { .. } => world.number(|n| n.webhook = crate::engine::fixture::routed_to(None)),
         Step::Deregister { .. } => world.number(|n| n.platform = Field::Is(PlatformType::NotApplicable)),
+        Step::ClaimUsername { username, .. } => world.see(|o| {
+            let status = Some(UsernameStatus::Reserved);
+            o.username = Fact::Known(observed::Username { name: Some(username.clone()), status });
+        }),
+        Step::RequestOfficial { .. } => world.see(|o| {
+            o.official = Fact::Known(Official { status: OfficialStatus::Pending, message: None });
+        }),
     }
 }
 

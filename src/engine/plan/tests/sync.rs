@@ -62,7 +62,7 @@ fn each_kind_is_asked_for_once_within_a_day_of_the_onboarding() {
     says("later", &ask(ask(new(), accepted()), accepted()).after(24 * HOUR), "Rest");
     says("one only", &new().desire(|d| d.syncs = vec![AppData::History]), "history");
     says("none", &new().desire(|d| d.syncs.clear()), "Rest");
-    says("in time", &connected(24 * HOUR - SECOND), "smb_app_state_sync");
+    says("in time", &connected(23 * HOUR), "smb_app_state_sync");
     says("too late", &connected(24 * HOUR), "SyncTooLate");
     says("half of it is too late", &ask(new(), accepted()).after(24 * HOUR), "SyncTooLate");
     says("observed only", &new().desire(|d| d.management = Management::ObserveOnly), "Rest");
@@ -87,7 +87,7 @@ fn what_nobody_answered_counts_as_asked_for() {
     says("Meta was busy with it", &ask(new(), refused(2, None, Class::Retry)), "history");
     says(
         "throttled, and tried again",
-        &ask(new(), Err(Failure::NotSent("".into()))).after(HOUR),
+        &ask(new(), Err(Failure::NotSent(String::new()))).after(HOUR),
         "smb_app_state_sync",
     );
     let both = ask(ask(new(), no_answer()), accepted());
@@ -149,8 +149,9 @@ fn it_is_asked_for_once_the_webhook_is_where_the_data_should_go() {
         held().plan().aside.iter().find_map(|(on, b)| b.until.filter(|_| *on == ConditionType::AppSynced));
     assert_eq!(until, Some(later(held().now, 23 * HOUR)), "the deadline is told");
     says("held up for too long", &held().after(23 * HOUR), "SyncTooLate");
-    let routed =
-        new().number(|n| n.webhook = crate::engine::fixture::routed_to(Some(&crate::engine::fixture::webhook().callback_url)));
+    let routed = new().number(|n| {
+        n.webhook = crate::engine::fixture::routed_to(Some(&crate::engine::fixture::webhook().callback_url));
+    });
     says("routed", &routed, "smb_app_state_sync");
 }
 

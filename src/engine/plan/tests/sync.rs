@@ -63,16 +63,16 @@ fn each_kind_is_asked_for_once_within_a_day_of_the_onboarding() {
     says("one only", &new().desire(|d| d.syncs = vec![AppData::History]), "history");
     says("none", &new().desire(|d| d.syncs.clear()), "Rest");
     says("in time", &connected(23 * HOUR), "smb_app_state_sync");
-    says("too late", &connected(24 * HOUR), "SyncTooLate");
-    says("half of it is too late", &ask(new(), accepted()).after(24 * HOUR), "SyncTooLate");
+    says("too late", &connected(24 * HOUR), Reason::SyncTooLate.as_str());
+    says("half of it is too late", &ask(new(), accepted()).after(24 * HOUR), Reason::SyncTooLate.as_str());
     says("observed only", &new().desire(|d| d.management = Management::ObserveOnly), "Rest");
     says(
         "it may not be in the app",
         &new().number(|n| n.is_on_biz_app = Field::Absent),
-        "ObservationIncomplete",
+        Reason::ObservationIncomplete.as_str(),
     );
-    assert_eq!(new().desire(|d| d.suspend = true).says(), "Suspended");
-    let why = new().plan().step.unwrap().why;
+    assert_eq!(new().desire(|d| d.suspend = true).says(), Reason::Suspended.as_str());
+    let why = new().plan().step.expect("a step").why;
     assert!(why.contains("Meta takes that until"), "{why}");
 }
 
@@ -100,13 +100,17 @@ fn what_nobody_answered_counts_as_asked_for() {
 fn what_meta_refuses_is_asked_for_again_by_a_person_alone_and_what_it_has_counts() {
     let new = || connected(HOUR);
     let after = |code, class| ask(ask(new(), refused(code, None, class)), accepted());
-    says("not registered", &after(133_010, Class::WaitUntil), "SyncRefused");
+    says("not registered", &after(133_010, Class::WaitUntil), Reason::SyncRefused.as_str());
     says("a person asks", &after(133_010, Class::WaitUntil).desire(retry("1")), "smb_app_state_sync");
     says("asked for before", &after(2_593_107, Class::AlreadyDone), "Rest");
-    says("refused, and then too late", &after(100, Class::Spec).after(24 * HOUR), "SyncTooLate");
+    says(
+        "refused, and then too late",
+        &after(100, Class::Spec).after(24 * HOUR),
+        Reason::SyncTooLate.as_str(),
+    );
     let late = ask(new(), refused(2_593_108, None, Class::Spec));
-    says("Meta says that it is too late", &late, "SyncTooLate");
-    says("and a person asks", &late.desire(retry("1")), "SyncTooLate");
+    says("Meta says that it is too late", &late, Reason::SyncTooLate.as_str());
+    says("and a person asks", &late.desire(retry("1")), Reason::SyncTooLate.as_str());
 }
 
 #[test]
@@ -119,7 +123,7 @@ fn another_onboarding_has_a_day_of_its_own() {
     says("the same", &done(), "Rest");
     says("another", &onboarded(done(), MINUTE), "smb_app_state_sync");
     let too_late = connected(48 * HOUR);
-    says("too late", &too_late, "SyncTooLate");
+    says("too late", &too_late, Reason::SyncTooLate.as_str());
     says("connected again", &onboarded(too_late, MINUTE), "smb_app_state_sync");
     let lost = ask(ask(connected(Duration::ZERO), no_answer()), no_answer());
     let shifted = lost.number(|n| n.onboarded = Field::Is(world_now(2)));
@@ -131,7 +135,7 @@ fn where_meta_does_not_tell_of_the_onboarding_the_day_begins_when_it_was_first_s
     let untold = |field: fn() -> Field<jiff::Timestamp>| connected(HOUR).number(|n| n.onboarded = field());
     for field in [|| Field::Absent, || Field::Refused] {
         says("first seen", &untold(field), "smb_app_state_sync");
-        says("later", &untold(field).pass().after(25 * HOUR), "SyncTooLate");
+        says("later", &untold(field).pass().after(25 * HOUR), Reason::SyncTooLate.as_str());
         let done = ask(ask(untold(field), accepted()), accepted());
         let told = done.number(|n| n.onboarded = Field::Is(world_now(0)));
         says("Meta tells of it afterwards", &told, "Rest");
@@ -141,14 +145,18 @@ fn where_meta_does_not_tell_of_the_onboarding_the_day_begins_when_it_was_first_s
 #[test]
 fn it_is_asked_for_once_the_webhook_is_where_the_data_should_go() {
     let new = || connected(HOUR).webhook();
-    says("not routed", &new(), "RouteWebhook");
-    says("not subscribed", &new().see(|o| o.subscribed = Fact::Known(false)), "SubscribeApp");
+    says("not routed", &new(), StepKind::RouteWebhook.as_str());
+    says(
+        "not subscribed",
+        &new().see(|o| o.subscribed = Fact::Known(false)),
+        StepKind::SubscribeApp.as_str(),
+    );
     let held = || new().see(|o| o.verify_token = SecretFact::Missing);
-    says("held up", &held(), "SyncAwaitsWebhook");
+    says("held up", &held(), Reason::SyncAwaitsWebhook.as_str());
     let until =
         held().plan().aside.iter().find_map(|(on, b)| b.until.filter(|_| *on == ConditionType::AppSynced));
     assert_eq!(until, Some(later(held().now, 23 * HOUR)), "the deadline is told");
-    says("held up for too long", &held().after(23 * HOUR), "SyncTooLate");
+    says("held up for too long", &held().after(23 * HOUR), Reason::SyncTooLate.as_str());
     let routed = new().number(|n| {
         n.webhook = crate::engine::fixture::routed_to(Some(&crate::engine::fixture::webhook().callback_url));
     });

@@ -81,6 +81,14 @@ pub fn storage_of_cloud_api() -> Rule {
     )
 }
 
+/// A number that is in no app has nothing to send.
+pub fn syncs_of_the_app() -> Rule {
+    Rule::new(
+        "!has(self.spec.coexistence) || (has(self.spec.connection) && self.spec.connection == 'Coexistence')",
+    )
+    .message("coexistence is possible only with connection Coexistence; set that, or remove coexistence")
+}
+
 /// Seconds, from a moment to a day.
 pub fn deletion_timeout() -> Rule {
     Rule::new("self >= 10 && self <= 86400")

@@ -77,6 +77,7 @@ pub fn desired() -> Desired {
         number: E164::parse("+5511912345678").expect("a number"),
         display_name: NAME.into(),
         connection: Connection::CloudApi,
+        syncs: Vec::new(),
         verification: Verification {
             method: VerificationMethod::Auto,
             language: "pt_BR".into(),

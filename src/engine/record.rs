@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::Plan,
-    rule::{drift, upkeep, username},
+    rule::{drift, sync, upkeep, username},
     value::{
         failure::{Failure, Refusal, Said},
         limits::Limits,
@@ -80,6 +80,7 @@ fn subject(step: &Step) -> Option<String> {
             Some(secret.as_subject())
         }
         Step::WritePicture { sum, .. } => Some(sum.clone()),
+        Step::StartSync { sync, onboarded, .. } => Some(sync::subject(*sync, *onboarded)),
         Step::RequestCode { .. }
         | Step::CreatePin { .. }
         | Step::SubscribeApp { .. }
@@ -111,6 +112,7 @@ fn mark(memory: &mut Memory, planned: &Planned, now: Timestamp) {
         | Step::RouteWebhook { .. }
         | Step::WriteProfile { .. }
         | Step::WritePicture { .. }
+        | Step::StartSync { .. }
         | Step::UnrouteWebhook { .. }
         | Step::SetStorage { .. }
         | Step::Deregister { .. }
@@ -188,7 +190,13 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
         }
         // Nothing shows what became of it.
         Err(Failure::NoAnswer(_) | Failure::TooLarge(_))
-            if matches!(kind, StepKind::RequestCode | StepKind::WritePicture | StepKind::RequestOfficial) =>
+            if matches!(
+                kind,
+                StepKind::RequestCode
+                    | StepKind::WritePicture
+                    | StepKind::RequestOfficial
+                    | StepKind::StartSync
+            ) =>
         {
             close(memory, kind, at, EntryOutcome::NoAnswer, Some(settle), None);
         }
@@ -246,6 +254,7 @@ fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, subject: Opt
         | StepKind::RouteWebhook
         | StepKind::WriteProfile
         | StepKind::WritePicture
+        | StepKind::StartSync
         | StepKind::UnrouteWebhook
         | StepKind::SetStorage
         | StepKind::Deregister
@@ -272,6 +281,7 @@ fn refuse(memory: &mut Memory, kind: StepKind, entry: usize, refusal: &Refusal, 
         | StepKind::RouteWebhook
         | StepKind::WriteProfile
         | StepKind::WritePicture
+        | StepKind::StartSync
         | StepKind::UnrouteWebhook
         | StepKind::SetStorage
         | StepKind::Deregister

@@ -115,6 +115,7 @@ edges! {
     WritePicture: "write_picture", "/{number}/whatsapp_business_profile", Unlisted, Rest, Nothing;
     UnrouteWebhook: "unroute_webhook", "/{number}", Listed, Rest, Nothing;
     SetStorage: "set_storage", "/{number}/settings", Unlisted, Rest, Nothing;
+    StartSync: "start_sync", "/{number}/smb_app_data", Unlisted, Rest, Nothing;
     Deregister: "deregister", "/{number}/deregister", Listed, Rest, Nothing;
     ClaimUsername: "claim_username", "/{number}/username", Unlisted, Rest, Nothing;
     RequestOfficial: "request_official", "/{number}/official_business_account", Unlisted, Rest, Nothing;
@@ -136,6 +137,7 @@ impl Edge {
             StepKind::WritePicture => Self::WritePicture,
             StepKind::UnrouteWebhook => Self::UnrouteWebhook,
             StepKind::SetStorage => Self::SetStorage,
+            StepKind::StartSync => Self::StartSync,
             StepKind::Deregister => Self::Deregister,
             StepKind::ClaimUsername => Self::ClaimUsername,
             StepKind::RequestOfficial => Self::RequestOfficial,

@@ -128,11 +128,13 @@ const REGISTRATION: &str = "Registration";
 const NUMBERS: &str = "Business phone numbers";
 const REFERENCE: &str = "reference page of the edge";
 const OPENAPI: &str = "Meta's OpenAPI (samples)";
+const ONBOARDING: &str = "Onboarding WhatsApp Business app users";
 const USERNAMES: &str = "Business usernames";
 const FIELD: &str = "seen in the field";
 
 const PIN_CALLS: Calls = Calls::These(&[Edge::Register, Edge::SetPin]);
 const DEREGISTERING: Calls = Calls::These(&[Edge::Deregister]);
+const SYNCING: Calls = Calls::These(&[Edge::StartSync]);
 const CLAIMING: Calls = Calls::These(&[Edge::ClaimUsername]);
 const ADDING: Calls = Calls::These(&[Edge::AddNumber]);
 
@@ -229,6 +231,15 @@ pub(super) const TABLE: &[Entry] = &[
         ERRORS,
     )
     .wait(2 * MINUTE),
+    row(Number(2_593_107), AlreadyDone, Call, "The sync was asked for before.", ONBOARDING).on(SYNCING),
+    row(
+        Number(2_593_108),
+        Spec,
+        Call,
+        "A sync can be asked for within 24 hours of the onboarding only.",
+        ONBOARDING,
+    )
+    .on(SYNCING),
     row(Number(2_494_100), WaitUntil, Channel, "The number is in maintenance.", FIELD).wait(5 * MINUTE),
     row(Code(131_059), Retry, Call, "The paging cursor is not valid: the list starts over.", ERRORS),
     // Objects and parameters.

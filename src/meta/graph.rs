@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     budget::Claim,
@@ -20,7 +20,7 @@ use super::{
     wire,
 };
 use crate::engine::{
-    desired::{DesiredProfile, OfficialApplication},
+    desired::{AppData, DesiredProfile, OfficialApplication},
     failure::{Failure, Refusal},
     id::{AccountId, NumberId},
     look::{Look, Urgency},
@@ -273,6 +273,16 @@ impl Graph for GraphClient {
             "data_localization_region": region,
         }});
         self.write(Call::write(Edge::SetStorage, account, number.as_str(), Some(body))).await
+    }
+
+    async fn start_sync(&self, account: &AccountId, number: &NumberId, sync: AppData) -> Result<(), Failure> {
+        let body = json!({"messaging_product": "whatsapp", "sync_type": sync.as_str()});
+        let answer = self.call(&Call::write(Edge::StartSync, account, number.as_str(), Some(body))).await;
+        let answer = answer.map_err(Trouble::into_failure)?;
+        let is_begun = answer.get("request_id").is_some_and(Value::is_string);
+        is_begun
+            .then_some(())
+            .ok_or_else(|| Failure::NoAnswer("Meta did not tell the id of the request".into()))
     }
 
     async fn deregister(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::engine::{
-    desired::{DesiredProfile, OfficialApplication},
+    desired::{AppData, DesiredProfile, OfficialApplication},
     failure::{Failure, Refusal},
     id::{AccountId, AppId, BusinessId, NumberId},
     look::{Look, Urgency},
@@ -268,6 +268,14 @@ pub trait Graph: Clone + Send + Sync + 'static {
         account: &AccountId,
         number: &NumberId,
         region: &str,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// `POST /{number}/smb_app_data`: what the WhatsApp Business app holds is sent to the webhook, each kind once.
+    fn start_sync(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        sync: AppData,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// `POST /{number}/deregister`.

@@ -132,6 +132,7 @@ pub const NUMBER: Fields = Fields {
         field("is_official_business_account"),
         field("is_on_biz_app"),
         field("is_pin_enabled"),
+        field("last_onboarded_time"),
         field("health_status"),
         field("webhook_configuration"),
         field("whatsapp_business_manager_messaging_limit"),
@@ -267,6 +268,7 @@ pub fn number(value: &Value, refused: &BTreeSet<&'static str>) -> Option<Number>
         official: node.shaped(OFFICIAL_ACCOUNT, official),
         is_on_biz_app: node.truth("is_on_biz_app"),
         is_pin_enabled: node.truth("is_pin_enabled"),
+        onboarded: node.shaped("last_onboarded_time", |value| time(value.as_str()?)),
         health: node.health(),
         webhook: node.shaped("webhook_configuration", |value| webhook(value).map(Box::new)),
         profile: node.shaped(PROFILE_EXPANSION, |value| profile(value).map(Box::new)),
@@ -330,6 +332,11 @@ pub fn account(value: &Value, refused: &BTreeSet<&'static str>) -> Account {
         funding: node.field(FUNDING, |value| words(value, FUNDING)),
         health: node.health(),
     }
+}
+
+/// A time as Meta writes it: `2026-02-01T10:11:12+0000`.
+fn time(text: &str) -> Option<Timestamp> {
+    Timestamp::strptime("%Y-%m-%dT%H:%M:%S%z", text).ok()
 }
 
 /// A portfolio.

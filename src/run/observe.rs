@@ -383,7 +383,9 @@ async fn read_username<G: Graph>(look: &Look, search: &[Searched], graph: Option
     let last = wanted.last.name.as_deref();
     let is_final = wanted.last.status == Some(UsernameStatus::Approved);
     let max_age = match entry.map(|entry| &entry.username) {
-        Some(Field::Is(name)) if last == Some(name.as_str()) && is_final && wanted.max_age > Duration::ZERO => {
+        Some(Field::Is(name))
+            if last == Some(name.as_str()) && is_final && wanted.max_age > Duration::ZERO =>
+        {
             return Fact::Known(wanted.last.clone());
         }
         Some(Field::Is(name)) if last != Some(name.as_str()) => wanted.if_changed,

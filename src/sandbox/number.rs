@@ -84,6 +84,8 @@ pub struct Number {
     pub pin: Option<String>,
     /// Where its messages are stored, if that was set.
     pub storage_region: Option<String>,
+    /// What the app was asked for since it was last connected: `smb_app_state_sync`, `history`.
+    pub syncs: Vec<String>,
     /// When ownership was proven.
     pub verified: Option<Timestamp>,
     /// When the current name was approved, until it is registered.
@@ -211,6 +213,7 @@ impl Number {
             profile: Profile::default(),
             pin: None,
             storage_region: None,
+            syncs: Vec::new(),
             verified: None,
             name_approved: None,
             new_name_approved: None,
@@ -585,6 +588,41 @@ impl Number {
         self.deregistration_incomplete = false;
         self.platform_type = "NOT_APPLICABLE".to_owned();
         self.status = "DISCONNECTED".to_owned();
+        Ok(())
+    }
+
+    /// The phone holder connects it from the app.
+    pub(super) fn connect_in_app(&mut self, now: Timestamp) {
+        *self = self.clone().coexisting();
+        self.last_onboarded_time = Some(now);
+        self.syncs.clear();
+    }
+
+    /// It leaves the platform, as after two weeks in which nobody opened the app.
+    pub(super) fn disconnect_in_app(&mut self) {
+        self.is_on_biz_app = false;
+        self.platform_type = "NOT_APPLICABLE".to_owned();
+        self.status = "DISCONNECTED".to_owned();
+    }
+
+    /// Has the app send what it holds, each kind once and within a day.
+    pub(super) fn start_sync(&mut self, kind: &str, now: Timestamp) -> Result<(), Refusal> {
+        if !self.is_registered() {
+            return Err(Refusal::new(133_010, "Account not registered"));
+        }
+        if !self.is_on_biz_app {
+            return Err(Refusal::invalid("the number is not in the WhatsApp Business app"));
+        }
+        if !["smb_app_state_sync", "history"].contains(&kind) {
+            return Err(Refusal::invalid("sync_type is not one of the known values"));
+        }
+        if self.syncs.iter().any(|asked| asked == kind) {
+            return Err(Refusal::new(2_593_107, "Sync request already used"));
+        }
+        if now > after_days(self.onboarded(), 1) {
+            return Err(Refusal::new(2_593_108, "Sync request is past the allowed 24 hours"));
+        }
+        self.syncs.push(kind.to_owned());
         Ok(())
     }
 

@@ -70,6 +70,13 @@ pub enum What {
         /// The country.
         region: String,
     },
+    /// The WhatsApp Business app was asked for what it holds.
+    SyncStarted {
+        /// The number.
+        digits: String,
+        /// `smb_app_state_sync` or `history`.
+        kind: String,
+    },
     /// A name went into review after the number was added.
     NameSubmitted {
         /// The number.

@@ -259,6 +259,16 @@ impl Sandbox {
         self.with_number(digits, |number, _| number.pin = None)
     }
 
+    /// Connects a number from the WhatsApp Business app, as its holder does through a partner's sign-up.
+    pub fn connect_in_app(&self, digits: &str) -> bool {
+        self.with_number(digits, Number::connect_in_app)
+    }
+
+    /// Ends that, as the holder or Meta may at any time.
+    pub fn disconnect_in_app(&self, digits: &str) -> bool {
+        self.with_number(digits, |number, _| number.disconnect_in_app())
+    }
+
     /// Takes the picture of a number away, as Meta does at times.
     pub fn lose_picture(&self, digits: &str) -> bool {
         self.with_number(digits, |number, _| number.profile.pictures = 0)

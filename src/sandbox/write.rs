@@ -82,6 +82,7 @@ impl State {
                         Ok(if keeps_pin { Next::Body(kept) } else { done })
                     }
                     Some("deregister") => self.deregister(id).map(|()| done),
+                    Some("smb_app_data") => self.start_sync(call, id).map(Next::Body),
                     Some("settings") => self.write_settings(call, id).map(|()| done),
                     Some("whatsapp_business_profile") => {
                         self.write_profile(call, id, &caller.app).map(|()| done)
@@ -450,6 +451,20 @@ impl State {
         let digits = self.digits(id);
         self.effect(What::Deregistered { digits });
         Ok(())
+    }
+
+    fn start_sync(&mut self, call: &Call, id: &str) -> Result<Value, Refusal> {
+        if call.text("messaging_product").as_deref() != Some("whatsapp") {
+            return Err(Refusal::invalid("messaging_product must be whatsapp"));
+        }
+        let now = self.now();
+        let kind = call.text("sync_type").unwrap_or_default();
+        self.change_number(id, |number| number.start_sync(&kind, now))
+            .unwrap_or_else(|| Err(self.unsupported(call)))?;
+        let digits = self.digits(id);
+        let request = format!("fakeRequest{digits}{kind}");
+        self.effect(What::SyncStarted { digits, kind });
+        Ok(json!({"messaging_product": "whatsapp", "request_id": request}))
     }
 
     /// One feature for each call.

@@ -12,9 +12,9 @@ use super::{
 use crate::api::v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelSpec};
 use crate::engine::{
     desired::{
-        CodeRequest, Connection, Deletion, DeletionPolicy, Desired, DesiredProfile, DriftPolicy, Management,
-        OfficialApplication, PictureSource, PinPolicy, PortfolioRef, ReadyWhen, Registration, SecretKey,
-        Username, Verification, VerificationMethod, Webhook, WhileNameInReview,
+        AppData, CodeRequest, Connection, Deletion, DeletionPolicy, Desired, DesiredProfile, DriftPolicy,
+        Management, OfficialApplication, PictureSource, PinPolicy, PortfolioRef, ReadyWhen, Registration,
+        SecretKey, Username, Verification, VerificationMethod, Webhook, WhileNameInReview,
     },
     id::AccountId,
     phone::E164,
@@ -87,6 +87,7 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
             None | Some(v1::Connection::CloudApi) => Connection::CloudApi,
             Some(v1::Connection::Coexistence) => Connection::Coexistence,
         },
+        syncs: spec.coexistence.map(syncs).unwrap_or_default(),
         verification: Verification {
             method: match verification.method {
                 None | Some(v1::VerificationMethod::Auto) => VerificationMethod::Auto,
@@ -143,6 +144,11 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
         name,
         namespace,
     })
+}
+
+fn syncs(wanted: v1::Coexistence) -> Vec<AppData> {
+    let all = [(AppData::Contacts, wanted.sync_contacts), (AppData::History, wanted.sync_history)];
+    all.into_iter().filter(|(_, is_wanted)| *is_wanted == Some(true)).map(|(sync, _)| sync).collect()
 }
 
 /// Meta's word.

@@ -95,6 +95,7 @@ fn unknown(status: &WhatsAppChannelStatus) -> Option<String> {
         ("pins", &ledger.pins),
         ("deregistrations", &ledger.deregistrations),
         ("pictures", &ledger.pictures),
+        ("syncs", &ledger.syncs),
         ("usernames", &ledger.usernames),
         ("officials", &ledger.officials),
     ];

@@ -56,6 +56,7 @@ use crate::api::rule;
     validation = rule::code_and_pin_apart(),
     validation = rule::coexistence_stays(),
     validation = rule::storage_of_cloud_api(),
+    validation = rule::syncs_of_the_app(),
     cel
 )]
 #[serde(rename_all = "camelCase")]
@@ -88,6 +89,9 @@ pub struct WhatsAppChannelSpec {
     /// that stays in the WhatsApp Business app: its webhook is managed, and nothing else is written to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
+    /// What the WhatsApp Business app holds and is asked for, once each. Only with connection Coexistence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coexistence: Option<Coexistence>,
     /// How ownership of the number is proven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
@@ -235,6 +239,18 @@ pub struct Registration {
     /// acknowledge ReregisterForStorageRegion. Left out: not managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_region: Option<StorageRegion>,
+}
+
+/// What the WhatsApp Business app is asked for. Meta takes that within 24 hours of the onboarding.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Coexistence {
+    /// The contacts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_contacts: Option<bool>,
+    /// The chats of up to six months.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_history: Option<bool>,
 }
 
 /// Countries in which Meta stores messages.

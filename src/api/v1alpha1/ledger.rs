@@ -117,6 +117,11 @@ pub struct Ledger {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub pictures: Vec<Entry>,
+    /// What the WhatsApp Business app was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub syncs: Vec<Entry>,
     /// Usernames that were claimed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -148,6 +153,7 @@ impl Ledger {
             StepKind::Register => &self.registrations,
             StepKind::Deregister => &self.deregistrations,
             StepKind::WritePicture => &self.pictures,
+            StepKind::StartSync => &self.syncs,
             StepKind::ClaimUsername => &self.usernames,
             StepKind::RequestOfficial => &self.officials,
             StepKind::CreatePin
@@ -170,6 +176,7 @@ impl Ledger {
             StepKind::Register => Some(&mut self.registrations),
             StepKind::Deregister => Some(&mut self.deregistrations),
             StepKind::WritePicture => Some(&mut self.pictures),
+            StepKind::StartSync => Some(&mut self.syncs),
             StepKind::ClaimUsername => Some(&mut self.usernames),
             StepKind::RequestOfficial => Some(&mut self.officials),
             StepKind::CreatePin

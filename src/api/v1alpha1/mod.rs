@@ -18,10 +18,10 @@ mod status;
 mod waiting;
 
 pub use channel::{
-    Acknowledgement, CodeRequest, ConfigMapKeyRef, Connection, DeletionPolicy, DriftPolicy, ManagementPolicy,
-    OfficialBusinessAccount, PictureRef, PinPolicy, PortfolioRef, Profile, ReadyWhen, Registration,
-    StorageRegion, Verification, VerificationMethod, Vertical, Webhook, WhatsAppChannel, WhatsAppChannelSpec,
-    WhileNameInReview,
+    Acknowledgement, CodeRequest, Coexistence, ConfigMapKeyRef, Connection, DeletionPolicy, DriftPolicy,
+    ManagementPolicy, OfficialBusinessAccount, PictureRef, PinPolicy, PortfolioRef, Profile, ReadyWhen,
+    Registration, StorageRegion, Verification, VerificationMethod, Vertical, Webhook, WhatsAppChannel,
+    WhatsAppChannelSpec, WhileNameInReview,
 };
 pub use ledger::{
     Cause, ConsentAnswer, Consents, EarlierAnswer, Entry, InFlight, Ledger, Marks, Pace, Refusal, Repairs,

@@ -79,6 +79,7 @@ impl Draft {
             phone_number: kept.phone.to_string(),
             display_name: written(live),
             connection: is_in_app.then_some(Connection::Coexistence),
+            coexistence: None,
             verification: None,
             registration: None,
             // The profile of a number in the app is written there.

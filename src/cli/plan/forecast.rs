@@ -479,7 +479,8 @@ impl<'a> Play<'a> {
             }
             Deed::ConnectInApp => {
                 let id = sandbox.number(digits).map(|number| number.id).unwrap_or_default();
-                sandbox.add_number(Number::new(&id, account, digits, &desired.display_name).coexisting());
+                sandbox.add_number(Number::new(&id, account, digits, &desired.display_name));
+                sandbox.connect_in_app(digits);
             }
             Deed::CreateAccount => {
                 let mut new = Account::new(NEW_ACCOUNT, business, &self.portfolio.name);
@@ -721,6 +722,7 @@ fn assumed(step: &Step) -> &'static [&'static str] {
         | Step::SubscribeApp { .. }
         | Step::WriteProfile { .. }
         | Step::WritePicture { .. }
+        | Step::StartSync { .. }
         | Step::UnrouteWebhook { .. }
         | Step::SetStorage { .. }
         | Step::Deregister { .. }

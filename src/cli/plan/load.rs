@@ -273,6 +273,7 @@ impl Loaded {
             shown.status.as_str().clone_into(&mut number.official.status);
         }
         number.is_official_business_account = seen.is_official == Some(true);
+        number.last_onboarded_time = seen.onboarded.value().copied();
         number.is_on_biz_app = seen.is_on_biz_app.value() == Some(&true);
         number.verified = (seen.code.value() == Some(&CodeStatus::Verified)).then_some(now);
         let is_pinned = seen.is_pin_enabled.value().copied();

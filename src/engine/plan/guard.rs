@@ -45,7 +45,13 @@ pub(super) fn connection(pass: &Pass, memory: &Memory, number: &Number, seen: &S
         )),
         (Connection::Coexistence, _) if is_not_connected(number) => {
             platform_stands(pass, memory, number, seen)?;
-            remedy::not_onboarded(&format!("{} is not connected to the platform", pass.desired.number))
+            match memory.marks.seen_registered() {
+                Some(_) => remedy::ended(&pass.desired.number),
+                None => remedy::not_onboarded(&format!(
+                    "{} is not connected to the platform",
+                    pass.desired.number
+                )),
+            }
         }
         _ => return Ok(()),
     }))

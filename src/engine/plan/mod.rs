@@ -24,6 +24,7 @@ mod rename;
 mod repin;
 mod request;
 mod resolve;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod undecided;
@@ -244,6 +245,8 @@ fn decide(pass: &Pass, memory: &mut Memory) -> Decision {
             aside.take(ConditionType::RegistrationSynced, pin);
             let region = region::moved(pass, memory, &number, &seen, &may_write.name);
             aside.take(ConditionType::RegistrationSynced, region);
+            let synced = sync::asked(pass, memory, &number, &seen, &may_write.webhook, &aside);
+            aside.take(ConditionType::AppSynced, synced);
             let is_free = aside.step.is_none();
             let name = rename::renamed(pass, memory, &number, &seen, &may_write.name, is_free);
             aside.take(ConditionType::DisplayNameApproved, name);

@@ -10,6 +10,7 @@ use crate::engine::{
         block::Block,
         failure::{Failure, Refusal, Said},
         id::AccountId,
+        phone::E164,
         reason::Reason,
         time::later,
     },
@@ -32,6 +33,16 @@ pub(super) fn not_onboarded(fact: &str) -> Block {
         Reason::CoexistenceNotOnboarded,
         format!(
             "{fact}, and a number that stays in the WhatsApp Business app can only be connected there; do it in the app through the partner's sign-up, or set connection to CloudApi"
+        ),
+    )
+}
+
+/// A number that was connected from the app and is not any more.
+pub(super) fn ended(number: &E164) -> Block {
+    Block::new(
+        Reason::CoexistenceEnded,
+        format!(
+            "{number} was connected to the platform, and is not any more; no read tells why: the app may not have been opened on the phone for about 14 days, or the number was disconnected in it, moved to the consumer app, or registered on another phone; open the app on the phone; after a change of the phone Meta connects it again by itself, which is noticed; else connect it in the app through the partner's sign-up, or set connection to CloudApi"
         ),
     )
 }

@@ -6,6 +6,7 @@ mod picture;
 mod region;
 mod repin;
 mod rests;
+mod sync;
 
 use std::sync::Arc;
 
@@ -690,7 +691,7 @@ fn of_a_number_in_the_app_only_the_webhook_is_written() {
     assert_eq!(reasons, [Reason::ObservationIncomplete; 2], "nothing is written on a guess");
     let flips = coexists().pass().number(platform(PlatformType::OnPremise));
     assert_eq!(flips.says(), "ObservationIncomplete", "a word that may turn within minutes");
-    assert_eq!(flips.pass().after(11 * MINUTE).says(), "CoexistenceNotOnboarded");
+    assert_eq!(flips.pass().after(11 * MINUTE).says(), "CoexistenceEnded");
 }
 
 #[test]

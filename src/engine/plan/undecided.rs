@@ -50,8 +50,10 @@ fn verdict(
     match step {
         // Counts as sent, whatever became of it.
         StepKind::RequestCode | StepKind::RequestOfficial => absent.filter(|_| is_quiet),
-        // Nothing shows a PIN, or which picture it is.
-        StepKind::SetPin | StepKind::WritePicture => absent.filter(|_| pass.now >= intent.settle_until),
+        // Nothing shows a PIN, which picture it is, or that a sync began.
+        StepKind::SetPin | StepKind::WritePicture | StepKind::StartSync => {
+            absent.filter(|_| pass.now >= intent.settle_until)
+        }
         // Only its own read shows it, which is as fresh as the look asks for.
         StepKind::ClaimUsername => {
             let live = pass.observed.username.known()?;

@@ -307,6 +307,7 @@ pub(in crate::engine) fn written(step: &Step) -> Vec<String> {
         | Step::Register { .. }
         // It has a ledger of its own.
         | Step::WritePicture { .. }
+        | Step::StartSync { .. }
         // What is taken back is managed no more.
         | Step::UnrouteWebhook { .. }
         | Step::SetStorage { .. }

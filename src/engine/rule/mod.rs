@@ -14,6 +14,7 @@ pub mod reach;
 pub mod say;
 pub mod shown;
 pub mod stood;
+pub mod sync;
 pub mod timezone;
 pub mod upkeep;
 pub mod username;

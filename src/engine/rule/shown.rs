@@ -123,6 +123,7 @@ impl<'a> Shown<'a> {
             | StepKind::CreatePin
             | StepKind::SetStorage
             | StepKind::WritePicture
+            | StepKind::StartSync
             | StepKind::ClaimUsername
             | StepKind::RequestOfficial => true,
         }
@@ -155,6 +156,7 @@ pub(in crate::engine) fn in_number(
         | StepKind::RouteWebhook
         | StepKind::WriteProfile
         | StepKind::WritePicture
+        | StepKind::StartSync
         | StepKind::UnrouteWebhook
         | StepKind::SetStorage
         | StepKind::ClaimUsername

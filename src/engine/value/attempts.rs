@@ -18,12 +18,13 @@ use crate::engine::value::{
 };
 
 /// What Meta limits for a number.
-const KEPT: [StepKind; 7] = [
+const KEPT: [StepKind; 8] = [
     StepKind::RequestCode,
     StepKind::VerifyCode,
     StepKind::SubmitName,
     StepKind::Register,
     StepKind::Deregister,
+    StepKind::StartSync,
     StepKind::ClaimUsername,
     StepKind::RequestOfficial,
 ];

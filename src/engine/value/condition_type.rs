@@ -114,6 +114,8 @@ conditions! {
         "Every managed profile field matches. There only when spec.profile is set.";
     RegistrationSynced: Way, Never,
         "Meta has what the number is registered with: the PIN of the Secret. There only once that was changed.";
+    AppSynced: Way, Never,
+        "What spec.coexistence names was asked for of the WhatsApp Business app. There only when that is set.";
     UsernameClaimed: Way, Never,
         "The username is the number's, visible or reserved. There only when spec.username is set.";
     OfficialAccount: Way, Never,

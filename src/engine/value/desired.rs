@@ -28,6 +28,8 @@ pub struct Desired {
     pub number: E164,
     pub display_name: String,
     pub connection: Connection,
+    /// What the WhatsApp Business app holds and is asked for, in order.
+    pub syncs: Vec<AppData>,
     pub verification: Verification,
     pub registration: Registration,
     pub profile: DesiredProfile,
@@ -58,6 +60,22 @@ pub struct PortfolioRef {
 pub enum Connection {
     CloudApi,
     Coexistence,
+}
+
+words! {
+    /// What the WhatsApp Business app can send, in Meta's word.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum AppData { Contacts = "smb_app_state_sync", History = "history" }
+}
+
+impl AppData {
+    /// For people.
+    pub(in crate::engine) fn name(self) -> &'static str {
+        match self {
+            Self::Contacts => "the contacts",
+            Self::History => "the history",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -109,6 +109,9 @@ pub struct Limits {
     pub secret_poll: Duration,
     /// How often the PIN's Secret of a number at rest is read: rarely, since nothing waits for it.
     pub pin_poll: Duration,
+    /// How long after its onboarding Meta takes the syncs of a number of the WhatsApp Business app (page "Onboarding WhatsApp
+    /// Business app users").
+    pub sync_window: Duration,
     /// A consent is kept while a step is in flight or the account is throttled, at most.
     pub consent_kept: Duration,
     /// When a claim ends, the next channel acts after this pause.
@@ -251,6 +254,7 @@ impl Default for Limits {
             secret_poll_live: s(5),
             secret_poll: s(MINUTE),
             pin_poll: s(HOUR),
+            sync_window: s(DAY),
             consent_kept: s(15 * MINUTE),
             claim_pause: s(30),
             claim_kept: s(HOUR),

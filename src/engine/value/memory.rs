@@ -72,6 +72,7 @@ pub struct Ledger {
     pub pins: Vec<Entry>,
     pub deregistrations: Vec<Entry>,
     pub pictures: Vec<Entry>,
+    pub syncs: Vec<Entry>,
     pub usernames: Vec<Entry>,
     pub officials: Vec<Entry>,
     /// Pacing of the repeatable steps.
@@ -248,7 +249,7 @@ impl Marks {
     }
 
     /// When the number was first seen registered, by whomever.
-    fn seen_registered(&self) -> Option<Timestamp> {
+    pub(in crate::engine) fn seen_registered(&self) -> Option<Timestamp> {
         match self.registration {
             Registration::NotSeen => None,
             Registration::Seen { first, .. } => Some(first),
@@ -340,6 +341,7 @@ impl Ledger {
             StepKind::Register => &self.registrations,
             StepKind::Deregister => &self.deregistrations,
             StepKind::WritePicture => &self.pictures,
+            StepKind::StartSync => &self.syncs,
             StepKind::ClaimUsername => &self.usernames,
             StepKind::RequestOfficial => &self.officials,
             StepKind::CreatePin
@@ -362,6 +364,7 @@ impl Ledger {
             StepKind::Register => Some(&mut self.registrations),
             StepKind::Deregister => Some(&mut self.deregistrations),
             StepKind::WritePicture => Some(&mut self.pictures),
+            StepKind::StartSync => Some(&mut self.syncs),
             StepKind::ClaimUsername => Some(&mut self.usernames),
             StepKind::RequestOfficial => Some(&mut self.officials),
             StepKind::CreatePin

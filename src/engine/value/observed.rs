@@ -334,6 +334,8 @@ pub struct Number {
     pub username: Field<String>,
     pub official: Field<Official>,
     pub is_on_biz_app: Field<bool>,
+    /// When it was last onboarded by a sign-up.
+    pub onboarded: Field<Timestamp>,
     pub is_pin_enabled: Field<bool>,
     pub health: Field<Health>,
     pub webhook: Field<Box<WebhookConfiguration>>,
@@ -370,6 +372,7 @@ impl Number {
             username: Field::Absent,
             official: Field::Absent,
             is_on_biz_app: Field::Absent,
+            onboarded: Field::Absent,
             is_pin_enabled: Field::Absent,
             health: Field::Absent,
             webhook: Field::Absent,

@@ -135,6 +135,7 @@ mod on {
     pub const WEBHOOK: &[ConditionType] = &[WebhookRouted];
     pub const PROFILE: &[ConditionType] = &[ProfileSynced];
     pub const REGISTRATION: &[ConditionType] = &[RegistrationSynced];
+    pub const SYNC: &[ConditionType] = &[AppSynced];
     pub const SETTINGS: &[ConditionType] = &[WebhookRouted, ProfileSynced];
     pub const FIELDS: &[ConditionType] =
         &[WebhookRouted, ProfileSynced, DisplayNameApproved, UsernameClaimed];
@@ -245,6 +246,12 @@ reasons! {
     PinSet: Settled, REGISTRATION, nobody,
         "The PIN in the Secret was changed, and Meta took the new one.",
         "Nothing.";
+    SyncsAsked: Settled, SYNC, nobody,
+        "Meta was asked to send what the WhatsApp Business app holds.",
+        "Nothing; it arrives at the webhook, in the fields smb_app_state_sync and history.";
+    SyncUnanswered: Settled, SYNC, nobody,
+        "Meta was asked to send what the WhatsApp Business app holds, and no usable answer came. It counts as asked for, since Meta takes that only once.",
+        "See whether it arrives at the webhook. If it does not: disconnect the number in the app, and connect it again through the partner's sign-up.";
     InSync: Settled, PROFILE, nobody,
         "Every managed profile field matches.",
         "Nothing.";
@@ -317,6 +324,9 @@ reasons! {
         "Nothing; your endpoint must answer Meta's handshake.";
     WritingPicture: Progress, PROFILE, nobody,
         "The profile picture is about to be uploaded.",
+        "Nothing.";
+    StartingSync: Progress, SYNC, nobody,
+        "Meta is about to be asked to send what the WhatsApp Business app holds.",
         "Nothing.";
     WritingProfile: Progress, PROFILE, nobody,
         "The profile is about to be written.",
@@ -418,6 +428,18 @@ reasons! {
     CoexistenceNotOnboarded: Person, NUMBER, ConnectInApp,
         "The number is to stay in the WhatsApp Business app and is not connected to the platform there; no call can do that.",
         "Connect it in the app through the partner's sign-up, or set connection to CloudApi.";
+    CoexistenceEnded: Person, NUMBER, ConnectInApp,
+        "The number was connected from the WhatsApp Business app, and is not any more. No read tells why. Meta names: the app was not opened on the phone for about 14 days, or a linked device not for about 30; disconnected in the app; moved to the consumer app; another number on the phone; registered anew on a phone.",
+        "Open the app on the phone. After a change of the phone Meta connects the number again by itself, mostly within minutes. Else connect it in the app through the partner's sign-up, or set connection to CloudApi.";
+    SyncAwaitsWebhook: Person, SYNC, AlignSettings,
+        "What the WhatsApp Business app holds is asked for once the webhook is as desired: Meta sends it there, and only once.",
+        "See WebhookRouted. Meta takes it within a day of the onboarding; the message has the time.";
+    SyncTooLate: Person, SYNC, ConnectInApp,
+        "What the WhatsApp Business app holds is not asked for: Meta takes that within 24 hours of the onboarding only. The number works without.",
+        "Remove it from spec.coexistence. Or disconnect the number in the app (Settings, Account, Business Platform), and connect it again through the partner's sign-up.";
+    SyncRefused: Person, SYNC, Retry,
+        "Meta refused to send what the WhatsApp Business app holds. The number works without.",
+        "Read Meta's words in the message, remove the cause, then: kubectl whatsapp retry NAME.";
     RegistrationRefused: Person, REGISTER_AGAIN, Retry at Numbers,
         "Meta refused the registration.",
         "Read Meta's words in the message, remove the cause, then: kubectl whatsapp retry NAME.";

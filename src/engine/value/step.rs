@@ -5,8 +5,10 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::engine::value::{
-    desired::{DesiredProfile, OfficialApplication, SecretKey},
+    desired::{AppData, DesiredProfile, OfficialApplication, SecretKey},
     id::{AccountId, NumberId},
     limits::Limits,
     phone::E164,
@@ -59,6 +61,8 @@ pub enum Step {
     UnrouteWebhook { account: AccountId, number: NumberId },
     /// `POST {number}/settings` with `storage_configuration`; only while the number is not registered.
     SetStorage { account: AccountId, number: NumberId, region: String },
+    /// `POST {number}/smb_app_data`. Also says which onboarding it belongs to.
+    StartSync { account: AccountId, number: NumberId, sync: AppData, onboarded: Timestamp },
     /// `POST {number}/deregister`.
     Deregister { account: AccountId, number: NumberId },
     /// `POST {number}/username`; with a transfer another number of the portfolio loses it.
@@ -168,6 +172,7 @@ steps! {
     WritePicture: AtMeta, Nowhere, settle_other, WritingPicture, Counted(|limits| limits.pictures);
     UnrouteWebhook: AtMeta, InSettings, settle_other, CleaningUp, Repeatable;
     SetStorage: AtMeta, Nowhere, settle_other, SettingStorage, Repeatable;
+    StartSync: AtMeta, Nowhere, settle_other, StartingSync, Counted(|_| 2);
     Deregister: AtMeta, InList, settle_deregister, Deregistering, Counted(|limits| limits.deregistrations_total);
     ClaimUsername: AtMeta, Nowhere, settle_other, ClaimingUsername, Counted(|limits| limits.usernames_automatic);
     RequestOfficial: AtMeta, Nowhere, settle_other, RequestingOfficialAccount, Counted(|_| 1);

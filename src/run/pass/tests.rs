@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::engine::{
     assess::first,
-    desired::{DesiredProfile, OfficialApplication, PictureSource, SecretKey},
+    desired::{AppData, DesiredProfile, OfficialApplication, PictureSource, SecretKey},
     failure::{Class, Refusal},
     fixture,
     id::{AccountId, NumberId},
@@ -138,6 +138,9 @@ impl Graph for Stub {
         unused()
     }
     async fn unroute_webhook(&self, _: &AccountId, _: &NumberId) -> Result<(), Failure> {
+        unused()
+    }
+    async fn start_sync(&self, _: &AccountId, _: &NumberId, _: AppData) -> Result<(), Failure> {
         unused()
     }
     async fn set_storage(&self, _: &AccountId, _: &NumberId, _: &str) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Display, time::Duration};
 use jiff::Timestamp;
 use whatsapp_operator::{
     engine::{
-        desired::{DesiredProfile, OfficialApplication},
+        desired::{AppData, DesiredProfile, OfficialApplication},
         failure::Failure,
         id::{Field, NumberId, Sendability},
         look::Urgency,
@@ -105,6 +105,7 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
         }
         Edge::UnrouteWebhook => graph.unroute_webhook(&account, &number).await,
         Edge::SetStorage => graph.set_storage(&account, &number, "BR").await,
+        Edge::StartSync => graph.start_sync(&account, &number, AppData::Contacts).await,
         Edge::Deregister => graph.deregister(&account, &number).await,
         Edge::ClaimUsername => graph.claim_username(&account, &number, "acme.suporte", false).await,
         Edge::RequestOfficial => {

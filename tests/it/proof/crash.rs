@@ -8,11 +8,12 @@ use whatsapp_operator::{
     engine::{
         condition::Truth,
         condition_type::ConditionType,
-        desired::{PinPolicy, ReadyWhen},
+        desired::{AppData, Connection, PinPolicy, ReadyWhen},
         reason::Reason,
     },
     sandbox::{
-        Effect, Fault, FaultKind, Lag, Match, Number, Options, ReviewPolicy, Switches, What, World as Meta,
+        CallRecord, Effect, Fault, FaultKind, Lag, Match, Number, Options, ReviewPolicy, Switches, What,
+        World as Meta,
     },
 };
 
@@ -41,6 +42,8 @@ enum Way {
     Stored,
     /// One that is registered and at rest, and is deregistered for another country.
     Moved,
+    /// One that was just connected from the WhatsApp Business app, which is asked for what it holds.
+    Synced,
 }
 
 /// Where messages are to be stored.
@@ -68,10 +71,17 @@ impl Way {
             meta = meta.with_number(Number { code_verification_status: code, ..number });
             wanted = plain_channel();
         }
+        if self == Self::Synced {
+            let number = Number::new("100000000000077", ACCOUNT, DIGITS, "Acme Suporte").coexisting();
+            meta = meta.with_number(Number { last_onboarded_time: Some(options().start), ..number });
+            wanted = plain_channel();
+            wanted.connection = Connection::Coexistence;
+            wanted.syncs = vec![AppData::Contacts, AppData::History];
+        }
         let switches = Switches { pin_on_unregistered: true, ..Switches::default() };
         let mut world = World::with(Options { seed, lag: LAG, review, switches, ..options() }, meta).await;
         world.people.consents = 3;
-        if !matches!(self, Self::New | Self::Stored) {
+        if !matches!(self, Self::New | Self::Stored | Self::Synced) {
             world.cluster.put_secret(&wanted.registration.pin_secret, PIN, false);
         }
         world.cluster.apply(wanted);
@@ -106,6 +116,7 @@ impl Way {
             Self::Repinned => &["pinned"],
             Self::Stored => &["added", "verified", "stored", "registered"],
             Self::Moved => &["deregistered", "stored", "registered"],
+            Self::Synced => &["contacts", "history"],
         }
     }
 
@@ -123,7 +134,10 @@ async fn comes_up(way: Way, world: &mut World) -> bool {
         let is_pinned = way != Way::Repinned || synced.is_some_and(|pin| pin.status == Truth::True);
         let stored = world.sandbox.number(DIGITS).and_then(|number| number.storage_region);
         let is_moved = way != Way::Moved || stored.as_deref() == Some(REGION);
+        let app = status.condition(ConditionType::AppSynced).map(|app| app.reason);
+        let is_synced = matches!(app, Some(Reason::SyncsAsked | Reason::SyncUnanswered));
         status.is_ready()
+            && (way != Way::Synced || is_synced)
             && is_pinned
             && is_moved
             && status.before.observed_generation == Some(desired.generation)
@@ -152,6 +166,8 @@ fn scarce(effects: &[Effect]) -> Vec<&'static str> {
         What::PinSet { .. } => Some("pinned"),
         What::StorageSet { .. } => Some("stored"),
         What::Deregistered { .. } => Some("deregistered"),
+        What::SyncStarted { ref kind, .. } if kind == "history" => Some("history"),
+        What::SyncStarted { .. } => Some("contacts"),
         _ => None,
     };
     effects.iter().filter_map(word).collect()
@@ -180,6 +196,17 @@ async fn converges(way: Way, mut world: World, accident: &str) -> Result<(), Str
         Way::Stored | Way::Moved => {
             let is_again = |one: &mut &str, before: &mut &str| *one == "stored" && one == before;
             effects.dedup_by(is_again);
+        }
+        // What no answer came for counts as asked for, so one may be missing.
+        Way::Synced => {
+            let is_sync = |call: &CallRecord| call.path.ends_with("/smb_app_data");
+            let sent = world.sandbox.calls().iter().filter(|call| is_sync(call)).count();
+            effects.dedup();
+            let is_once = world.count(|what| matches!(what, What::SyncStarted { .. })) == effects.len();
+            if sent > 2 || !is_once || effects.is_empty() {
+                return broken(&world, "it was not asked for just once");
+            }
+            return Ok(());
         }
         Way::New | Way::Adopted | Way::Renamed => effects.retain(|effect| *effect != "pinned"),
     }
@@ -437,4 +464,18 @@ async fn a_number_that_is_deregistered_for_its_region_comes_back_although_any_re
     let kinds = [FaultKind::TimeoutBefore, FaultKind::TimeoutAfter, FaultKind::Status { code: 503 }];
     hit_requests(Way::Moved, &kinds, "POST").await;
     hit_requests_late(Way::Moved).await;
+}
+
+#[tokio::test]
+async fn the_app_is_asked_once_for_what_it_holds_whatever_happens_to_a_status_write_or_a_call() {
+    use WriteFault::{Conflict, CrashAfter, CrashBefore, Error, TimeoutLanded, TimeoutLost};
+    hit_writes(Way::Synced, &[CrashBefore, CrashAfter, Conflict, Error, TimeoutLanded, TimeoutLost]).await;
+    hit_calls(Way::Synced).await;
+}
+
+#[tokio::test]
+async fn the_app_is_asked_once_for_what_it_holds_although_any_reply_is_lost() {
+    let kinds = [FaultKind::TimeoutBefore, FaultKind::TimeoutAfter, FaultKind::Status { code: 503 }];
+    hit_requests(Way::Synced, &kinds, "POST").await;
+    hit_requests_late(Way::Synced).await;
 }

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use tokio::runtime::Handle;
 use whatsapp_operator::{
     engine::{
-        desired::{DesiredProfile, OfficialApplication},
+        desired::{AppData, DesiredProfile, OfficialApplication},
         failure::{Failure, Refusal},
         id::{AccountId, NumberId},
         look::{Look, Urgency},
@@ -134,7 +134,7 @@ impl<'a> Lent<'a, Vec<u8>> for &'a [u8] {
     }
 }
 
-by_value!(Timestamp, Urgency, Duration, CodeMethod, PictureKind, bool);
+by_value!(AppData, Timestamp, Urgency, Duration, CodeMethod, PictureKind, bool);
 
 impl Graph for FarGraph {
     calls! { read:
@@ -164,6 +164,7 @@ impl Graph for FarGraph {
         fn route_webhook(account: &AccountId, number: &NumberId, url: &str, verify_token: &SecretString) -> Result<(), Failure>;
         fn unroute_webhook(account: &AccountId, number: &NumberId) -> Result<(), Failure>;
         fn set_storage(account: &AccountId, number: &NumberId, region: &str) -> Result<(), Failure>;
+        fn start_sync(account: &AccountId, number: &NumberId, sync: AppData) -> Result<(), Failure>;
         fn deregister(account: &AccountId, number: &NumberId) -> Result<(), Failure>;
         fn set_app_webhook(url: &str, verify_token: &SecretString, fields: &[String]) -> Result<(), Failure>;
         fn write_profile(account: &AccountId, number: &NumberId, fields: &DesiredProfile) -> Result<(), Failure>;

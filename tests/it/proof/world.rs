@@ -25,9 +25,9 @@ use whatsapp_operator::engine::{
     condition::ConditionSet,
     condition_type::ConditionType,
     desired::{
-        Access, CodeRequest, Connection, Deletion, Desired, DesiredConsents, DesiredProfile, DriftPolicy,
-        Management, OfficialApplication, PictureSource, PinPolicy, PortfolioRef, ReadyWhen, Registration,
-        SecretKey, Verification, VerificationMethod, Webhook, WhileNameInReview,
+        Access, AppData, CodeRequest, Connection, Deletion, Desired, DesiredConsents, DesiredProfile,
+        DriftPolicy, Management, OfficialApplication, PictureSource, PinPolicy, PortfolioRef, ReadyWhen,
+        Registration, SecretKey, Verification, VerificationMethod, Webhook, WhileNameInReview,
     },
     failure::{Failure, Refusal},
     farewell::Farewell,
@@ -95,6 +95,7 @@ pub fn channel() -> Desired {
         number: E164::parse(&format!("+{DIGITS}")).unwrap(),
         display_name: "Acme Suporte".into(),
         connection: Connection::CloudApi,
+        syncs: Vec::new(),
         verification: Verification {
             method: VerificationMethod::Auto,
             language: "pt_BR".into(),
@@ -613,6 +614,10 @@ impl Graph for Mortal {
 
     async fn set_storage(&self, account: &AccountId, number: &NumberId, region: &str) -> Result<(), Failure> {
         self.gate.call("set_storage", self.graph.set_storage(account, number, region)).await
+    }
+
+    async fn start_sync(&self, account: &AccountId, number: &NumberId, sync: AppData) -> Result<(), Failure> {
+        self.gate.call("start_sync", self.graph.start_sync(account, number, sync)).await
     }
 
     async fn deregister(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {

@@ -29,6 +29,7 @@ pub(super) fn is_shown(kind: ConditionType, desired: &Desired) -> bool {
         ConditionType::OfficialAccount => desired.official.is_some(),
         // There only where there is something to tell.
         ConditionType::RegistrationSynced => false,
+        ConditionType::AppSynced => !desired.syncs.is_empty(),
         ConditionType::CredentialsValid | ConditionType::IdentityConfirmed | ConditionType::AppWebhookSet => {
             false
         }
@@ -72,6 +73,7 @@ pub(super) fn judge(kind: ConditionType, scene: &Scene<'_>) -> Judged {
         ConditionType::BusinessVerified => portfolio::business(scene),
         ConditionType::PaymentReady => account::payment(scene),
         ConditionType::RegistrationSynced => on_number(scene, settings::registration),
+        ConditionType::AppSynced => on_number(scene, settings::app),
         // Judged from the others.
         ConditionType::Ready | ConditionType::Reconciling | ConditionType::Stalled => Judged::Keep,
         // A portfolio's own judge has them.

@@ -75,6 +75,10 @@ pub(super) fn registered(scene: &Scene<'_>, number: &Number) -> Judged {
         return Judged::Keep;
     }
     match number.platform.value() {
+        Some(PlatformType::CloudApi) if number.is_on_biz_app.value() == Some(&true) => Judged::True(
+            Reason::RegisteredWithCloudApi,
+            "the number is connected from the WhatsApp Business app; have the app opened on the phone every 13 days: Meta disconnects it after about 14 without, and no read tells how many are left".into(),
+        ),
         Some(PlatformType::CloudApi) => {
             Judged::True(Reason::RegisteredWithCloudApi, "the number is registered with Cloud API".into())
         }

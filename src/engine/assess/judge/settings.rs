@@ -2,7 +2,10 @@
 
 use crate::engine::{
     assess::scene::{Judged, Scene},
-    rule::{drift, picture, say},
+    rule::{
+        drift, picture, say,
+        sync::{self, State, Window},
+    },
     value::{
         condition::Truth,
         condition_type::ConditionType,
@@ -134,6 +137,40 @@ pub(super) fn registration(scene: &Scene<'_>, number: &Number) -> Judged {
         ),
         None => Judged::Absent,
     }
+}
+
+/// What was asked for of the app. What was not is told by the plan.
+pub(super) fn app(scene: &Scene<'_>, number: &Number) -> Judged {
+    let wanted = &scene.desired.syncs;
+    let memory = &scene.plan.memory;
+    let window = Window::of(memory, number, scene.limits).filter(|_| number.is_registered());
+    let Some(window) = window else {
+        return Judged::Open("the number is not connected from the WhatsApp Business app".into());
+    };
+    let mut asked = Vec::new();
+    for sync in wanted {
+        match window.state(memory, *sync) {
+            State::Asked(entry) => asked.push((*sync, entry.at)),
+            State::Unanswered(entry) => {
+                return Judged::Unknown(
+                    Reason::SyncUnanswered,
+                    format!(
+                        "{} were asked for at {}, and no usable answer came; they count as asked for, since Meta takes that only once; see whether they arrive at the webhook",
+                        sync::names(&[*sync]),
+                        say::time(entry.at)
+                    ),
+                );
+            }
+            State::NotAsked | State::Late(_) | State::Refused(_) => {
+                return Judged::Open(format!("{} are not asked for", sync::names(&[*sync])));
+            }
+        }
+    }
+    let last = asked.iter().map(|(_, at)| *at).max().unwrap_or(scene.now);
+    Judged::True(
+        Reason::SyncsAsked,
+        format!("{} were asked for, at {}", sync::names(wanted), say::time(last)),
+    )
 }
 
 pub(super) fn username(scene: &Scene<'_>, number: &Number) -> Judged {

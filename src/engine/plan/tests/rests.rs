@@ -182,7 +182,7 @@ fn effect(world: World, step: &Step, nth: u32) -> World {
             n.new_name_status = Field::Is("APPROVED".into());
         }),
         Step::CreatePin { .. } => world.see(|o| o.pin_secret = present("pin", nth)),
-        Step::SetPin { .. } | Step::SetStorage { .. } => world,
+        Step::SetPin { .. } | Step::SetStorage { .. } | Step::StartSync { .. } => world,
         Step::Register { .. } => world.number(|n| {
             n.platform = Field::Is(PlatformType::CloudApi);
             n.status = Field::Is(NumberStatus::Connected);

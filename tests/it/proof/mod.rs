@@ -12,6 +12,7 @@ mod crash;
 mod drift;
 mod far;
 mod faults;
+mod levers;
 mod onboarding;
 mod partners;
 mod picture;

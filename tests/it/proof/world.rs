@@ -123,6 +123,7 @@ pub fn channel() -> Desired {
         ready_when: ReadyWhen::Registered,
         management: Management::Full,
         drift: DriftPolicy::Enforce,
+        interval: None,
         suspend: false,
         deletion: Deletion::default(),
         consents: DesiredConsents::default(),

@@ -191,7 +191,8 @@ async fn goes(row: &Row, changed: Changed, is_asked: bool, which: usize) -> Resu
     };
     let mut wanted: Vec<&str> = row.repairs.iter().chain(source).copied().collect();
     let mut did = written(&world, effects);
-    (wanted.sort_unstable(), did.sort_unstable());
+    wanted.sort_unstable();
+    did.sort_unstable();
     if did != wanted || (wanted.is_empty() && made.iter().any(|call| call.method != "GET")) {
         return broken(&world, format!("written {did:?}, not {wanted:?}"));
     }

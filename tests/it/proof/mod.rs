@@ -22,5 +22,6 @@ mod rest;
 mod rollback;
 mod spelling;
 mod switches;
+mod trouble;
 mod whole;
 mod world;

@@ -9,6 +9,7 @@ mod api_server;
 mod attempts;
 mod away;
 mod crash;
+mod crash_repair;
 mod drift;
 mod far;
 mod faults;

@@ -2,7 +2,7 @@
 //!
 //! Formats are rules of the Common Expression Language and not bare patterns, because a rule can say what
 //! is wrong and what to do. Only functions that exist both in the API server and offline are used:
-//! `matches`, `has`, `all`, `size` of ASCII text, joined texts, choices and comparisons.
+//! `matches`, `has`, `all`, `size` of ASCII text, `duration`, joined texts, choices and comparisons.
 
 use kube::core::{Message, Rule};
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -93,6 +93,14 @@ pub fn syncs_of_the_app() -> Rule {
 pub fn deletion_timeout() -> Rule {
     Rule::new("self >= 10 && self <= 86400")
         .message("deletionTimeoutSeconds must be 10 to 86400; write 600 for ten minutes")
+}
+
+/// A duration as Go and Flux write it, in hours, minutes and seconds.
+pub fn interval() -> Rule {
+    let form = matches("^([0-9]{1,2}h)?([0-9]{1,4}m)?([0-9]{1,5}s)?$");
+    Rule::new(format!("{form} && duration(self) >= duration('1s') && duration(self) <= duration('24h')")).message(
+        "interval must be a time of 1s to 24h in hours, minutes and seconds; write it as in 30m, 6h or 1h30m, or leave it out",
+    )
 }
 
 /// The call that sets it is the app's, and not the system user's.

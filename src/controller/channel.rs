@@ -596,7 +596,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let accounts = &self.ctx.signals.accounts;
         accounts.know(&of, || of.lane());
         let every = self.ctx.shell.limits.fresh_list;
-        accounts.within(&of, pace::with_siblings(&of.account, rested.begun, every, now));
+        accounts.within(&of, pace::at_rest(&of.account, rested.begun, every, rested.interval, now));
         self.ctx.states.retire(self.key, self.uid, now);
         if self.ctx.claims.known(self.key).is_none_or(|(_, uid)| *uid != *self.uid) {
             self.ctx.accounts.leave(self.key);

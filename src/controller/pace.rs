@@ -38,6 +38,24 @@ pub fn with_siblings(account: &AccountId, begun: Timestamp, every: Duration, now
     Duration::try_from((begun + every).duration_since(now)).unwrap_or(Duration::ZERO).min(every)
 }
 
+/// The same for numbers at rest. Where all of them ask to be looked at more rarely it is up to a tenth sooner than they ask, and
+/// never sooner than for others.
+pub fn at_rest(
+    account: &AccountId,
+    begun: Timestamp,
+    every: Duration,
+    interval: Option<Duration>,
+    now: Timestamp,
+) -> Duration {
+    let usual = with_siblings(account, begun, every, now);
+    let Some(interval) = interval else { return usual };
+    let mut hasher = DefaultHasher::new();
+    (account, begun).hash(&mut hasher);
+    let interval = interval * (100 - u32::try_from(hasher.finish() % 11).unwrap_or(0)) / 100;
+    let wanted = Duration::try_from((begun + interval).duration_since(now)).unwrap_or(Duration::ZERO);
+    usual.max(wanted.min(interval))
+}
+
 /// When the day of an account, or of a portfolio, began: what is read of each once a day is spread over the day, at the same time each
 /// day, so that a restart adds nothing to it.
 pub fn day_of(what: &impl Hash, now: Timestamp) -> Timestamp {
@@ -87,6 +105,25 @@ mod tests {
     fn no_pause_is_longer_than_a_quarter_of_an_hour() {
         for chance in 0..20 {
             assert!(spread(Duration::from_secs(86_400), chance) <= LONGEST);
+        }
+    }
+
+    #[test]
+    fn numbers_at_rest_are_looked_at_as_they_ask_and_never_sooner_than_any() {
+        let (begun, every) = ("2026-03-01T12:00:00Z".parse().unwrap(), Duration::from_secs(300));
+        for account in 0..20 {
+            let account = AccountId::from(account.to_string().as_str());
+            let pause = |interval: Option<u64>| {
+                at_rest(&account, begun, every, interval.map(Duration::from_secs), begun)
+            };
+            let usual = with_siblings(&account, begun, every, begun);
+            assert_eq!((pause(None), pause(Some(1)), pause(Some(300))), (usual, usual, usual));
+            for asked in [3_600, 86_400] {
+                assert!((asked * 9 / 10..=asked).contains(&pause(Some(asked)).as_secs()));
+            }
+            let late = begun + Duration::from_secs(7_200);
+            let due = at_rest(&account, begun, every, Some(Duration::from_secs(3_600)), late);
+            assert_eq!(due, Duration::ZERO, "a list that is too old is read at once");
         }
     }
 

@@ -56,7 +56,8 @@ pub async fn work<G: Graph, C: Clock>(ctx: Arc<Context<G, C>>, turn: Turn<Accoun
         // A number that came to rest meanwhile.
         if ctx.accounts.needs(&of).is_some() {
             accounts.know(&of, || of.lane());
-            accounts.within(&of, ctx.shell.limits.fresh_list);
+            let every = ctx.shell.limits.fresh_list;
+            accounts.within(&of, ctx.accounts.interval(&of).map_or(every, |interval| interval.max(every)));
         }
     }
     Next { after, class: Urgency::Drift }
@@ -107,7 +108,8 @@ async fn poll<G: Graph, C: Clock>(
     if ctx.accounts.needs(of).is_none() {
         return Ok(None);
     }
-    Ok(Some(pace::with_siblings(&of.account, reading.list.begun, limits.fresh_list, now)))
+    let interval = ctx.accounts.interval(of);
+    Ok(Some(pace::at_rest(&of.account, reading.list.begun, limits.fresh_list, interval, now)))
 }
 
 /// Whether the apps that are subscribed to an account are read.
@@ -184,7 +186,8 @@ impl<G: Graph, C: Clock> Context<G, C> {
             info!(account = %of.account, "Meta refused the credential; the portfolio looks at it");
             self.signals.doubt(&of.portfolio, Doubt::Credential);
         }
-        let is_told = failure.is_some_and(Failure::is_answer) || now >= later(last, limits.unseen);
+        let unseen = limits.unseen_at(self.accounts.interval(of));
+        let is_told = failure.is_some_and(Failure::is_answer) || now >= later(last, unseen);
         if is_told {
             self.signals.channels.wake(self.accounts.all(of));
         }

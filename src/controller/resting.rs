@@ -5,6 +5,7 @@
 
 use std::{
     collections::{HashMap, hash_map},
+    num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -74,6 +75,8 @@ struct Parked {
     number: NumberId,
     digits: Canonical,
     needs_subscription: bool,
+    /// In seconds.
+    interval: Option<NonZeroU32>,
     shown: u64,
     /// What its own read showed of the profile, where it needs one.
     profile: Option<Option<u64>>,
@@ -128,6 +131,7 @@ impl Accounts {
             number: rested.number.clone(),
             digits: rested.digits.clone(),
             needs_subscription: rested.needs_subscription,
+            interval: rested.interval.and_then(|every| NonZeroU32::new(every.as_secs().try_into().ok()?)),
             shown: rested.shown,
             profile: rested.needs_profile.then_some(rested.profile),
             begun: rested.begun,
@@ -164,6 +168,13 @@ impl Accounts {
         let profiles = account.channels.iter().filter(|(_, parked)| parked.profile.is_some());
         let profiles = profiles.map(|(key, parked)| (key.clone(), parked.number.clone()));
         Some((account.channels.values().any(|parked| parked.needs_subscription), profiles.collect()))
+    }
+
+    /// How often the numbers of an account ask to be looked at, by the most eager of them. None: as often as any.
+    pub fn interval(&self, of: &AccountOf) -> Option<Duration> {
+        let inner = self.lock();
+        let least = inner.accounts.get(of)?.channels.values().map(|parked| parked.interval).min()?;
+        least.map(|seconds| Duration::from_secs(seconds.get().into()))
     }
 
     /// Whether the subscribed apps of an account are to be read for the day that began then, which is once.
@@ -309,6 +320,7 @@ mod tests {
             shown,
             profile: None,
             begun: seen.list.begun,
+            interval: None,
             date: None,
         }
     }
@@ -358,6 +370,23 @@ mod tests {
         let mut all = woken(&accounts, &of, &Reading { account: Arc::new(named), ..both }, 400);
         all.sort();
         assert_eq!(all, [key("a"), key("b")]);
+    }
+
+    #[test]
+    fn an_account_is_read_as_often_as_its_most_eager_number_asks() {
+        let (accounts, of) = two();
+        let seen = reading(100, &[number(1), number(2)]);
+        let rest = |name, n, interval: Option<u64>| {
+            let interval = interval.map(Duration::from_secs);
+            accounts.rest(&portfolio(), &key(name), "9", &Rested { interval, ..rested(&number(n), &seen) });
+        };
+        let asked = || accounts.interval(&of).map(|every| every.as_secs());
+        rest("a", 1, Some(7200));
+        assert_eq!(asked(), None, "the second asks for nothing, so it is looked at as any");
+        rest("b", 2, Some(3600));
+        assert_eq!(asked(), Some(3600));
+        accounts.leave(&key("b"));
+        assert_eq!(asked(), Some(7200));
     }
 
     fn apps(ours: bool, others: &[&str]) -> Subscribed {

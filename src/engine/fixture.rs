@@ -101,6 +101,7 @@ pub fn desired() -> Desired {
         ready_when: ReadyWhen::Registered,
         management: Management::Full,
         drift: DriftPolicy::Enforce,
+        interval: None,
         suspend: false,
         deletion: Deletion::default(),
         consents: DesiredConsents::default(),

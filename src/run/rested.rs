@@ -4,6 +4,7 @@
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -33,6 +34,8 @@ pub struct Rested {
     pub profile: Option<u64>,
     /// When the list was begun.
     pub begun: Timestamp,
+    /// How often it asks to be looked at; none: as often as any.
+    pub interval: Option<Duration>,
     /// When something is due, whatever Meta shows.
     pub date: Option<Timestamp>,
 }
@@ -79,6 +82,7 @@ impl Rested {
             profile,
             number,
             begun,
+            interval: desired.interval,
             date: plan.date,
         })
     }

@@ -29,6 +29,10 @@ fn waits_for(status: &Value, action: &str) -> bool {
     status["waitingFor"].as_array().is_some_and(|waits| waits.iter().any(|w| w["action"] == action))
 }
 
+fn answers(status: &Value, value: &str) -> bool {
+    status["memory"]["consents"]["reconcile"]["value"] == value
+}
+
 fn drifts(status: &Value, field: &str) -> bool {
     status["drift"].as_array().is_some_and(|drift| drift.iter().any(|d| d["field"] == field))
 }
@@ -105,6 +109,9 @@ async fn a_suspended_channel_is_left_alone_and_goes_on_when_resumed() {
     }
     rig.until_condition("serving", "Ready", "True", None).await;
     rig.until("serving", "no wait", Duration::from_secs(20), |s| !waits_for(s, "Resume")).await;
+    for name in ["serving", "waiting", "born-suspended"] {
+        rig.until(name, "the look that was asked for", Duration::from_secs(30), |s| answers(s, "one")).await;
+    }
     rig.until_condition("born-suspended", "NumberVerified", "False", Some("CodeNeeded")).await;
     rig.until_condition("waiting", "NumberVerified", "False", Some("CodeAwaited")).await;
     rig.type_code("waiting", &number(2)).await;
@@ -138,6 +145,18 @@ async fn an_observer_writes_nothing_and_a_number_has_one_manager_at_a_time() {
     assert!(condition(&dreamer["status"], "Stalled").is_none());
     rig.annotate("dreamer", "send-code", "one").await;
     rig.annotate("observer", "retry", "one").await;
+    for name in ["observer", "dreamer"] {
+        rig.annotate(name, "reconcile", "one").await;
+        rig.until(name, "the look that was asked for", Duration::from_secs(30), |s| answers(s, "one")).await;
+    }
+    // Switches work together: an observer that asks to be looked at rarely is suspended, and goes on as it was.
+    rig.edit("wac", "observer", json!({"suspend": true, "interval": "6h"})).await;
+    rig.until("observer", "a wait for Resume", Duration::from_secs(20), |s| waits_for(s, "Resume")).await;
+    rig.edit("wac", "observer", json!({"suspend": false})).await;
+    rig.until("observer", "the drift", Duration::from_secs(60), |s| {
+        !waits_for(s, "Resume") && drifts(s, "profile.about")
+    })
+    .await;
 
     let claimed = rig.until_condition("second", "NumberAdded", "False", Some("NumberClaimed")).await;
     assert!(condition(&claimed["status"], "Stalled").is_some());

@@ -138,6 +138,7 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
             None | Some(v1::DriftPolicy::Enforce) => DriftPolicy::Enforce,
             Some(v1::DriftPolicy::Report) => DriftPolicy::Report,
         },
+        interval: spec.interval.as_deref().map(interval).transpose()?,
         suspend: spec.suspend.unwrap_or(false),
         deletion: deletion(object),
         consents: consents(&object.metadata),
@@ -149,6 +150,17 @@ pub fn channel(object: &WhatsAppChannel) -> Result<Desired, SpecInvalid> {
 fn syncs(wanted: v1::Coexistence) -> Vec<AppData> {
     let all = [(AppData::Contacts, wanted.sync_contacts), (AppData::History, wanted.sync_history)];
     all.into_iter().filter(|(_, is_wanted)| *is_wanted == Some(true)).map(|(sync, _)| sync).collect()
+}
+
+/// As the rule `interval` of the schema has it.
+fn interval(text: &str) -> Result<Duration, SpecInvalid> {
+    const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+    let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok());
+    parsed.filter(|time| (Duration::from_secs(1)..=LONGEST).contains(time)).ok_or_else(|| SpecInvalid {
+        field: "spec.interval",
+        problem: format!("is {text}, and not a time of 1s to 24h"),
+        remedy: "write it as in 30m, 6h or 1h30m, or leave it out",
+    })
 }
 
 /// Meta's word.

@@ -608,6 +608,22 @@ fn no_text_of_meta_makes_a_status_too_long() {
 }
 
 #[test]
+fn an_interval_is_a_time_of_at_most_a_day() {
+    let asked = |text: &str| {
+        let mut spec = least();
+        spec["interval"] = json!(text);
+        channel(&channel_with(spec)).map(|desired| desired.interval.map(|time| time.as_secs()))
+    };
+    for (text, seconds) in [("1s", 1), ("30m", 1_800), ("1h30m", 5_400), ("24h", 86_400), ("86400s", 86_400)]
+    {
+        assert_eq!(asked(text).ok(), Some(Some(seconds)), "{text}");
+    }
+    for wrong in ["", "0s", "24h1s", "300", "-5m", "often"] {
+        assert!(asked(wrong).is_err_and(|why| why.field == "spec.interval"), "{wrong}");
+    }
+}
+
+#[test]
 fn unset_fields_get_their_meaning_here() {
     let desired = channel(&channel_with(least())).expect("valid");
     assert_eq!(desired.portfolio, PortfolioRef { namespace: "shop".into(), name: "acme".into() });

@@ -147,6 +147,12 @@ pub struct WhatsAppChannelSpec {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub acknowledge: Vec<Acknowledgement>,
+    /// How often a number that needs nothing is compared with Meta, as in 30m or 6h: at most 24h. What is below the operator's
+    /// --list-freshness counts as that, and so does a field that is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 16))]
+    #[x_kube(validation = rule::interval())]
+    pub interval: Option<String>,
     /// While true: no call to Meta, no step, no Secret read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,

@@ -94,6 +94,7 @@ impl Draft {
             deletion_policy: None,
             deletion_timeout_seconds: None,
             acknowledge: Vec::new(),
+            interval: None,
             suspend: None,
         };
         let mut draft = Self {

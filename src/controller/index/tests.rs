@@ -93,6 +93,7 @@ async fn a_crowd_of_channels_that_came_and_went_leaves_nothing_whether_anybody_w
                     shown: 0,
                     profile: None,
                     begun: now,
+                    interval: None,
                     date: None,
                 };
                 let of = PortfolioRef { namespace: "shop".into(), name: "acme".into() };

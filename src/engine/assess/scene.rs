@@ -1,5 +1,7 @@
 //! The scene: what an assessment is given, and what every part of it may ask about it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::engine::{
@@ -251,11 +253,16 @@ impl<'a> Scene<'a> {
         self.observed.account == Fact::NotAsked && self.observed.search.is_empty()
     }
 
+    /// How long it may go without a look.
+    pub fn unseen_after(&self) -> Duration {
+        self.limits.unseen_at(self.desired.interval)
+    }
+
     /// Counted from the last success or the start of the process, whichever is later.
     pub fn is_long_unseen(&self) -> bool {
         let process = &self.observed.process;
         let last = process.last_success.unwrap_or(process.started).max(process.started);
-        self.now >= later(last, self.limits.unseen)
+        self.now >= later(last, self.unseen_after())
     }
 
     /// The block that keeps a condition from being True: first of its own setting, then of the steps to Registered.

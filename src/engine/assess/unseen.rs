@@ -83,7 +83,7 @@ pub(super) fn unseen(scene: &Scene<'_>) -> Assessment {
                 reason: Reason::NotObserved,
                 message: format!(
                     "nothing could be read from Meta for {} hours, so what was True may no longer be; see whether the cluster reaches graph.facebook.com",
-                    scene.limits.unseen.as_secs() / 3600
+                    scene.unseen_after().as_secs() / 3600
                 ),
                 since: scene.now,
                 ..ready

@@ -43,6 +43,8 @@ pub struct Desired {
     pub ready_when: ReadyWhen,
     pub management: Management,
     pub drift: DriftPolicy,
+    /// How often it is looked at while at rest; `None`: as often as any.
+    pub interval: Option<Duration>,
     pub suspend: bool,
     pub deletion: Deletion,
     /// Values of the consent annotations, as they stand on the object.

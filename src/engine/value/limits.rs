@@ -174,6 +174,12 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// How long a number that is looked at this often goes without a look before that is told: as long as any, once a look was
+    /// due.
+    pub fn unseen_at(&self, interval: Option<Duration>) -> Duration {
+        self.unseen + interval.unwrap_or_default().saturating_sub(self.fresh_list)
+    }
+
     /// How long an attempt counts at most: the longest window in which any are counted.
     ///
     /// ```

@@ -662,6 +662,99 @@ fn a_code_that_was_proven_late_is_not_taken_for_a_wrong_one() {
     }
 }
 
+fn reads_of_lists(world: &World, account: &str) -> usize {
+    let is_it = |call: &&sandbox::CallRecord| {
+        call.path == "/{waba}/phone_numbers" && call.method == "GET" && call.id.as_deref() == Some(account)
+    };
+    world.sandbox.calls().iter().filter(is_it).count()
+}
+
+fn asks_for(world: &World, name: &str, interval: &str) {
+    world.server.change("whatsappchannels", NAMESPACE, name, |object| {
+        object["spec"]["interval"] = json!(interval);
+        let generation = object["metadata"]["generation"].as_i64().unwrap_or(1);
+        object["metadata"]["generation"] = json!(generation + 1);
+    });
+}
+
+/// Three numbers at rest: two share an account, and the third is alone.
+async fn looks_as_asked(world: &mut World) -> Result<(), String> {
+    const SHARED: &str = "300000000000001";
+    const ALONE: &str = "300000000000002";
+    comes_up(world, &[]).await?;
+    asks_for(world, "support-br", "6h");
+    asks_for(world, "orders-br", "6h");
+    world.run_for(HOUR).await?;
+    let count = |world: &World| (reads_of_lists(world, SHARED), reads_of_lists(world, ALONE));
+    let (before, written) = (count(world), world.server.written_count());
+    world.run_for(HOUR * 12).await?;
+    let (shared, alone) = (count(world).0 - before.0, count(world).1 - before.1);
+    if !(110..=144).contains(&shared) || !(1..=3).contains(&alone) {
+        return Err(format!(
+            "{shared} reads where one asks for nothing, {alone} where all ask for six hours"
+        ));
+    }
+    // Which apps are subscribed is read once in a day, and may be news to each.
+    if world.server.written_count() > written + world.channels.len() {
+        return Err("it does not rest".into());
+    }
+    // The shared list is read for the other, and wakes who is changed.
+    let quality = |world: &World, name: &str| world.status(name)["facts"]["quality"].clone();
+    let change =
+        |world: &World, digits: &str| world.sandbox.set_field(digits, "quality_rating", json!("RED"));
+    change(world, world.channels[0].digits);
+    world.run_for(MINUTE * 20).await?;
+    if quality(world, "support-br") != "RED" {
+        return Err(format!("a change waits for the interval: {}", quality(world, "support-br")));
+    }
+    // A person is served at once.
+    change(world, world.channels[2].digits);
+    world.server.change("whatsappchannels", NAMESPACE, "orders-br", |object| {
+        object["metadata"]["annotations"]["whatsapp-operator.dev/reconcile"] = json!("now");
+    });
+    world.run_for(MINUTE).await?;
+    if quality(world, "orders-br") != "RED" {
+        return Err("a person who asks waits for the interval".into());
+    }
+    // Not reached for eight hours is nothing yet, where a look is due every six; for thirteen it is.
+    world.sandbox.inject(Fault { on: Match::any(), kind: FaultKind::Status { code: 503 } });
+    let ready = |world: &World| condition(&world.status("orders-br"), "Ready").map(|c| c["status"].clone());
+    world.run_for(HOUR * 8).await?;
+    let first = ready(world);
+    world.run_for(HOUR * 6).await?;
+    if (first, ready(world)) != (Some(json!("True")), Some(json!("Unknown"))) {
+        return Err(format!("Ready is {:?}", ready(world)));
+    }
+    world.calm();
+    world.run_for(HOUR).await?;
+    if ready(world) != Some(json!("True")) {
+        return Err("it does not come back".into());
+    }
+    // Who asks for less than everybody gets is looked at as everybody.
+    asks_for(world, "orders-br", "1m");
+    world.run_for(MINUTE * 10).await?;
+    let before = count(world).1;
+    world.run_for(HOUR * 2).await?;
+    let alone = count(world).1 - before;
+    if !(18..=24).contains(&alone) {
+        return Err(format!("{alone} reads in two hours"));
+    }
+    Ok(())
+}
+
+#[test]
+fn an_account_is_read_as_often_as_its_most_eager_number_asks_and_nobody_waits_for_that() {
+    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    near.block_on(async {
+        let mut world = World::new(3, 0, far.handle().clone()).await;
+        if let Err(what) = looks_as_asked(&mut world).await {
+            panic!("{what}\n{}", world.story());
+        }
+    });
+    far.shutdown_background();
+}
+
 /// What a portfolio tells of the apps of its accounts.
 fn told_apps(world: &World) -> Vec<Value> {
     let portfolio = world.server.get("whatsappportfolios", NAMESPACE, "acme").unwrap_or_default();

@@ -126,6 +126,7 @@ pub fn channel() -> Desired {
         ready_when: ReadyWhen::Registered,
         management: Management::Full,
         drift: DriftPolicy::Enforce,
+        interval: None,
         suspend: false,
         deletion: Deletion::default(),
         consents: DesiredConsents::default(),

@@ -1,0 +1,266 @@
+//! What a person may set beside the wish itself, in every combination: suspend, managementPolicy, driftPolicy, deletionPolicy
+//! and a look that is asked for, while somebody changes fields at Meta, and picture or PIN are changed at their source.
+
+use rstest::rstest;
+use whatsapp_operator::{
+    engine::{
+        condition::Truth,
+        condition_type::ConditionType,
+        desired::{DeletionPolicy, DriftPolicy, Management, PictureSource, SecretKey},
+        farewell::Parting,
+        memory::ConsentKind,
+        reason::Reason,
+    },
+    run::picture::{PictureBytes, png},
+    sandbox::{Profile, Rival, What},
+};
+
+use super::world::*;
+
+const ASKED: &str = "look-now";
+
+/// What is changed at its source meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Changed {
+    Nothing,
+    Picture,
+    Pin,
+}
+
+/// How a channel is managed, and what follows from that.
+struct Row {
+    suspend: bool,
+    management: Management,
+    drift: DriftPolicy,
+    /// Whether Meta is read at all; a look that is asked for is answered where it is.
+    reads: bool,
+    /// Written of what somebody else changed.
+    repairs: &'static [&'static str],
+    /// Whether what changed at its source is written.
+    follows: bool,
+    ready: (Truth, Reason),
+    waits: Option<&'static str>,
+    /// Fields that are told as drift.
+    told: &'static [&'static str],
+    /// What a deletion takes back, by policy, and how it ends.
+    taken: [(&'static [&'static str], Parting); 3],
+}
+
+const POLICIES: [DeletionPolicy; 3] =
+    [DeletionPolicy::Retain, DeletionPolicy::Unroute, DeletionPolicy::Deregister];
+const NOTHING: &[&str] = &[];
+const THEIRS: &str = "https://elsewhere.example/wa";
+
+fn rows() -> Vec<Row> {
+    use Parting::{CleanedUp, LeftAtMeta, Retained};
+    let suspended = |management, drift| Row {
+        suspend: true,
+        management,
+        drift,
+        reads: false,
+        repairs: NOTHING,
+        follows: false,
+        ready: (Truth::True, Reason::Usable),
+        waits: Some("Resume"),
+        told: NOTHING,
+        taken: match management {
+            Management::Full => [(NOTHING, Retained), (NOTHING, LeftAtMeta), (NOTHING, LeftAtMeta)],
+            Management::ObserveOnly => [(NOTHING, Retained); 3],
+        },
+    };
+    let observed = |drift| Row {
+        suspend: false,
+        management: Management::ObserveOnly,
+        drift,
+        reads: true,
+        repairs: NOTHING,
+        follows: false,
+        ready: (Truth::False, Reason::WebhookDiffers),
+        waits: Some("AlignSettings"),
+        told: &["webhook.callbackUrl", "profile.about"],
+        taken: [(NOTHING, Retained); 3],
+    };
+    let managed = |drift| Row {
+        suspend: false,
+        management: Management::Full,
+        drift,
+        reads: true,
+        repairs: &["profile", "webhook"],
+        follows: true,
+        ready: (Truth::True, Reason::Usable),
+        waits: None,
+        told: NOTHING,
+        taken: [(NOTHING, Retained), (&["unrouted"], CleanedUp), (&["unrouted", "deregistered"], CleanedUp)],
+    };
+    vec![
+        managed(DriftPolicy::Enforce),
+        Row {
+            repairs: NOTHING,
+            ready: (Truth::False, Reason::WebhookDiffers),
+            waits: Some("AlignSettings"),
+            told: &["webhook.callbackUrl", "profile.about"],
+            // Somebody else's address stays, and with it what it serves.
+            taken: [(NOTHING, Retained), (NOTHING, Retained), (NOTHING, LeftAtMeta)],
+            ..managed(DriftPolicy::Report)
+        },
+        observed(DriftPolicy::Enforce),
+        observed(DriftPolicy::Report),
+        suspended(Management::Full, DriftPolicy::Enforce),
+        suspended(Management::Full, DriftPolicy::Report),
+        suspended(Management::ObserveOnly, DriftPolicy::Enforce),
+        suspended(Management::ObserveOnly, DriftPolicy::Report),
+    ]
+}
+
+fn source() -> PictureSource {
+    PictureSource::ConfigMap(SecretKey { name: "acme-logo".into(), key: "logo.png".into() })
+}
+
+fn picture(nth: u8) -> PictureBytes {
+    PictureBytes::Found([png(640, 640), vec![nth; 1_000]].concat())
+}
+
+/// Registered by this object, with everything managed, and at rest.
+async fn at_rest(policy: DeletionPolicy) -> World {
+    let mut world = World::new().await;
+    world.cluster.put_picture(&source(), picture(1));
+    let mut wanted = channel();
+    wanted.picture = Some(source());
+    wanted.deletion.policy = policy;
+    world.cluster.apply(wanted);
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    world.run_for(MINUTE * 30).await;
+    world
+}
+
+/// What we wrote at Meta since then, each once in order of the alphabet where it was written once.
+fn written(world: &World, since: usize) -> Vec<&'static str> {
+    let word = |what: &What| match what {
+        What::ProfileWritten { .. } => Some("profile"),
+        What::Overridden { url: Some(_), .. } => Some("webhook"),
+        What::Overridden { url: None, .. } => Some("unrouted"),
+        What::PictureSet { .. } => Some("picture"),
+        What::PinSet { .. } => Some("pin"),
+        What::Deregistered { .. } => Some("deregistered"),
+        What::Subscribed { .. } => Some("subscribed"),
+        What::NameSubmitted { .. } => Some("name"),
+        What::RegisterAttempt { .. } => Some("registered"),
+        _ => None,
+    };
+    world.effects()[since..].iter().filter_map(|effect| word(&effect.what)).collect()
+}
+
+/// Sets the switches, has the world change, looks for two hours, and deletes the channel.
+async fn goes(row: &Row, changed: Changed, is_asked: bool, which: usize) -> Result<(), String> {
+    let mut world = at_rest(POLICIES[which]).await;
+    world.cluster.edit(CHANNEL, |desired| {
+        (desired.suspend, desired.management, desired.drift) = (row.suspend, row.management, row.drift);
+    });
+    world.wake(CHANNEL, SECOND);
+    world.run_for(MINUTE).await;
+    let (effects, calls) = (world.effects().len(), world.sandbox.calls().len());
+    let profile = Profile { about: Some("Closed for ever".into()), ..Profile::default() };
+    let (profile, callback) = (Some(profile), Some(THEIRS.into()));
+    let rival = Rival { profile, callback, after_secs: 1, times: Some(1), ..Rival::default() };
+    world.sandbox.set_rival(DIGITS, Some(rival));
+    match changed {
+        Changed::Nothing => {}
+        Changed::Picture => world.cluster.put_picture(&source(), picture(2)),
+        Changed::Pin => {
+            let key = world.cluster.desired(CHANNEL).registration.pin_secret.clone();
+            world.cluster.put_secret(&key, "775533", false);
+        }
+    }
+    world.run_for(SECOND * 5).await;
+    if is_asked {
+        world.cluster.annotate(CHANNEL, |consents| consents.reconcile = Some(ASKED.into()));
+        world.wake(CHANNEL, SECOND);
+    }
+    world.run_for(HOUR * 2).await;
+
+    let broken = |world: &World, what: String| Err(format!("{what}\n{}", world.story()));
+    let made = world.sandbox.calls().split_off(calls);
+    if made.is_empty() == row.reads {
+        return broken(&world, format!("{} calls went out", made.len()));
+    }
+    let source: &[&str] = match changed {
+        // A picture is a write of the profile.
+        Changed::Picture if row.follows => &["picture", "profile"],
+        Changed::Pin if row.follows => &["pin"],
+        _ => NOTHING,
+    };
+    let mut wanted: Vec<&str> = row.repairs.iter().chain(source).copied().collect();
+    let mut did = written(&world, effects);
+    wanted.sort_unstable();
+    did.sort_unstable();
+    if did != wanted || (wanted.is_empty() && made.iter().any(|call| call.method != "GET")) {
+        return broken(&world, format!("written {did:?}, not {wanted:?}"));
+    }
+    let status = world.status();
+    let ready = status.condition(ConditionType::Ready).map(|ready| (ready.status, ready.reason));
+    let waits = status.before.waiting_for.first().map(|wait| wait.action.clone());
+    if (ready, waits.as_deref()) != (Some(row.ready), row.waits) {
+        return broken(&world, format!("Ready is {ready:?}, waits for {waits:?}"));
+    }
+    let told: Vec<&str> = status.before.drift.iter().map(|drift| drift.field.as_str()).collect();
+    if told != row.told {
+        return broken(&world, format!("told {told:?}"));
+    }
+    let is_answered = status.memory.answered(ConsentKind::Reconcile, ASKED).is_some();
+    if is_answered != (is_asked && row.reads) {
+        return broken(&world, format!("the look was answered: {is_answered}"));
+    }
+    let effects = world.effects().len();
+    world.delete(CHANNEL);
+    let end = world.run_until_gone(CHANNEL, HOUR).await;
+    let taken = (written(&world, effects), end.map(|end| end.parting));
+    if taken != (row.taken[which].0.to_vec(), Some(row.taken[which].1)) {
+        return broken(&world, format!("the deletion: {taken:?}"));
+    }
+    Ok(())
+}
+
+#[rstest]
+#[case::enforced(0)]
+#[case::reported(1)]
+#[case::observed(2)]
+#[case::observed_with_report(3)]
+#[case::suspended(4)]
+#[case::suspended_with_report(5)]
+#[case::suspended_observer(6)]
+#[case::suspended_observer_with_report(7)]
+#[tokio::test]
+async fn every_combination_of_switches_calls_writes_and_tells_what_the_table_says(#[case] nth: usize) {
+    let (row, mut tried, mut broken) = (&rows()[nth], 0, Vec::new());
+    for changed in [Changed::Nothing, Changed::Picture, Changed::Pin] {
+        for is_asked in [false, true] {
+            for (which, policy) in POLICIES.iter().enumerate() {
+                tried += 1;
+                let went = goes(row, changed, is_asked, which).await;
+                let combination = format!("{policy:?}, a look asked for: {is_asked}, changed: {changed:?}");
+                broken.extend(went.err().map(|what| format!("{combination}: {what}")));
+            }
+        }
+    }
+    let first = broken.first().cloned().unwrap_or_default();
+    let names: Vec<&str> = broken.iter().filter_map(|what| what.lines().next()).collect();
+    assert!(broken.is_empty() && tried == 18, "{}\n\nthe first:\n{first}", names.join("\n"));
+}
+
+/// What is asked for while suspended has its answer once it is not.
+#[tokio::test]
+async fn a_look_that_was_asked_for_meanwhile_is_answered_when_the_channel_goes_on() {
+    let mut world = at_rest(DeletionPolicy::Retain).await;
+    let resume = |world: &mut World, suspend: bool| {
+        world.cluster.edit(CHANNEL, |desired| desired.suspend = suspend);
+        world.wake(CHANNEL, SECOND);
+    };
+    resume(&mut world, true);
+    world.cluster.annotate(CHANNEL, |consents| consents.reconcile = Some(ASKED.into()));
+    world.run_for(DAY).await;
+    assert!(world.status().memory.answered(ConsentKind::Reconcile, ASKED).is_none());
+    resume(&mut world, false);
+    world.run_for(MINUTE).await;
+    assert!(world.status().memory.answered(ConsentKind::Reconcile, ASKED).is_some(), "{}", world.story());
+    assert!(world.status().is_ready() && world.status().before.waiting_for.is_empty(), "{}", world.story());
+}

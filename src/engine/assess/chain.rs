@@ -312,7 +312,14 @@ fn link(
     }
     match condition.status {
         Truth::True if is_read => {
-            let mark = if condition.reason == Reason::Limited { Mark::Warn } else { Mark::Ok };
+            let is_limited = matches!(
+                condition.reason,
+                Reason::Limited
+                    | Reason::NumberFlagged
+                    | Reason::NumberRestricted
+                    | Reason::NumberRateLimited
+            );
+            let mark = if is_limited { Mark::Warn } else { Mark::Ok };
             let is_odd = condition.reason == Reason::NotNeededWhenRegistered;
             new(kind, mark, if is_odd { joined(&text, &condition.message) } else { text })
         }

@@ -237,6 +237,15 @@ reasons! {
     Limited: Settled, HEALTH_ONLY, nobody,
         "Meta names limits, within which the number can send.",
         "Read the message; most limits end by themselves, a payment problem does not.";
+    NumberFlagged: Settled, HEALTH_ONLY, nobody,
+        "Meta flags the number, because its quality is low. It can send.",
+        "Improve what is sent, and to whom. Meta takes the flag back by itself after seven days.";
+    NumberRestricted: Settled, HEALTH_ONLY, nobody,
+        "Meta restricts the number. Either it used up its limit of 24 hours, or a policy was broken.",
+        "Wait for the end of the 24 hours. If it stays, look at Business Support Home.";
+    NumberRateLimited: Settled, HEALTH_ONLY, nobody,
+        "Meta slows the number down for now.",
+        "Send less for a while. It ends by itself.";
     Routed: Settled, WEBHOOK, nobody,
         "Our app is subscribed and the number's webhook is the desired one.",
         "Nothing.";

@@ -58,11 +58,11 @@ fn troubles() -> Vec<Trouble> {
     fn healthy(sandbox: &Sandbox) {
         assert!(sandbox.clear_field(DIGITS, "health_status"));
     }
-    let limited = |name, comes, says| Trouble {
+    let limited = |name, comes, reason, says| Trouble {
         name,
         comes,
         ends: connected,
-        told: (Healthy, True, Reason::Limited),
+        told: (Healthy, True, reason),
         is_ready: true,
         waits: None,
         says,
@@ -79,9 +79,14 @@ fn troubles() -> Vec<Trouble> {
         minutes: (66, 7),
     };
     vec![
-        limited("flagged", |s| number(s, "status", "FLAGGED"), "FLAGGED"),
-        limited("restricted", |s| number(s, "status", "RESTRICTED"), "RESTRICTED"),
-        limited("rate-limited", |s| number(s, "status", "RATE_LIMITED"), "RATE_LIMITED"),
+        limited("flagged", |s| number(s, "status", "FLAGGED"), Reason::NumberFlagged, "FLAGGED"),
+        limited("restricted", |s| number(s, "status", "RESTRICTED"), Reason::NumberRestricted, "RESTRICTED"),
+        limited(
+            "rate-limited",
+            |s| number(s, "status", "RATE_LIMITED"),
+            Reason::NumberRateLimited,
+            "RATE_LIMITED",
+        ),
         Trouble {
             name: "banned",
             comes: |s| assert!(s.ban(DIGITS)),

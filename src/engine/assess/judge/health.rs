@@ -39,7 +39,7 @@ pub(super) fn healthy(scene: &Scene<'_>, number: &Number) -> Judged {
     let limited = match standing(number) {
         Standing::Connected => None,
         Standing::Limited(word) if is_judged(scene) && !scene.has_status_stood(word) => return Judged::Keep,
-        Standing::Limited(word) => Some(format!("Meta limits the number (status {word})")),
+        Standing::Limited(word) => Some((reason_of(word), format!("Meta limits the number (status {word})"))),
         Standing::NotKnown(word) => return not_known(scene, "status", word),
         Standing::NotConnected(word) => return not_connected(scene, word),
     };
@@ -47,7 +47,7 @@ pub(super) fn healthy(scene: &Scene<'_>, number: &Number) -> Judged {
         scene.before.conditions.get(ConditionType::Healthy).is_some_and(|c| c.reason == Reason::Blocked);
     match number.health.value() {
         None if was_blocked => Judged::Keep,
-        None => limited.map_or_else(|| unreported(number), limits),
+        None => limited.map_or_else(|| unreported(number), |(reason, text)| Judged::True(reason, text)),
         Some(health) => with_health(scene, health, limited),
     }
 }
@@ -166,11 +166,21 @@ fn unreported(number: &Number) -> Judged {
     Judged::True(Reason::CanSend, shows.into())
 }
 
-fn limits(text: String) -> Judged {
-    Judged::True(Reason::Limited, text)
+/// What a word of Meta's that limits a number is told as.
+const fn reason_of(word: &NumberStatus) -> Reason {
+    match word {
+        NumberStatus::Flagged => Reason::NumberFlagged,
+        NumberStatus::Restricted => Reason::NumberRestricted,
+        NumberStatus::RateLimited => Reason::NumberRateLimited,
+        _ => Reason::Limited,
+    }
 }
 
-fn with_health(scene: &Scene<'_>, health: &Health, limited: Option<String>) -> Judged {
+/// `limited` is what the status of the number says, which is about it alone and so goes first.
+fn with_health(scene: &Scene<'_>, health: &Health, limited: Option<(Reason, String)>) -> Judged {
+    let reason = limited.as_ref().map_or(Reason::Limited, |(reason, _)| *reason);
+    let limits = |text: String| Judged::True(reason, text);
+    let limited = limited.map(|(_, text)| text);
     match &health.can_send {
         Sendability::Available => limited.map_or_else(can_send, limits),
         Sendability::Limited => {

@@ -86,6 +86,7 @@ mod on {
         RegistrationSynced,
         UsernameClaimed,
         OfficialAccount,
+        AppSynced,
     ];
     pub const NAME: &[ConditionType] = &[
         DisplayNameApproved,
@@ -97,6 +98,7 @@ mod on {
         RegistrationSynced,
         UsernameClaimed,
         OfficialAccount,
+        AppSynced,
     ];
     pub const REGISTER: &[ConditionType] = &[
         Registered,
@@ -107,6 +109,7 @@ mod on {
         RegistrationSynced,
         UsernameClaimed,
         OfficialAccount,
+        AppSynced,
     ];
     /// The same, and the name of a registered number that becomes live by one more registration.
     pub const REGISTER_AGAIN: &[ConditionType] = &[
@@ -118,6 +121,7 @@ mod on {
         RegistrationSynced,
         UsernameClaimed,
         OfficialAccount,
+        AppSynced,
         DisplayNameApproved,
     ];
     pub const HEALTH: &[ConditionType] = &[
@@ -129,6 +133,7 @@ mod on {
         RegistrationSynced,
         UsernameClaimed,
         OfficialAccount,
+        AppSynced,
     ];
     pub const USERNAME: &[ConditionType] = &[UsernameClaimed];
     pub const OFFICIAL: &[ConditionType] = &[OfficialAccount];

@@ -187,9 +187,9 @@ fn a_name_that_meta_declined_before_stays_declined() {
 
 #[rstest]
 #[case("CONNECTED", True, Reason::CanSend)]
-#[case("FLAGGED", True, Reason::Limited)]
-#[case("RESTRICTED", True, Reason::Limited)]
-#[case("RATE_LIMITED", True, Reason::Limited)]
+#[case("FLAGGED", True, Reason::NumberFlagged)]
+#[case("RESTRICTED", True, Reason::NumberRestricted)]
+#[case("RATE_LIMITED", True, Reason::NumberRateLimited)]
 #[case("BANNED", False, Reason::NumberBanned)]
 #[case("DISCONNECTED", False, Reason::NotConnected)]
 #[case("PENDING", False, Reason::NotConnected)]

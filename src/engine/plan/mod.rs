@@ -243,8 +243,6 @@ fn decide(pass: &Pass, memory: &mut Memory) -> Decision {
             let mut aside = aside::plan(pass, memory, &number, &seen, &may_write);
             let pin = repin::repinned(pass, memory, &number, &seen, &may_write.name);
             aside.take(ConditionType::RegistrationSynced, pin);
-            let region = region::moved(pass, memory, &number, &seen, &may_write.name);
-            aside.take(ConditionType::RegistrationSynced, region);
             let synced = sync::asked(pass, memory, &number, &seen, &may_write.webhook, &aside);
             aside.take(ConditionType::AppSynced, synced);
             let is_free = aside.step.is_none();
@@ -254,6 +252,10 @@ fn decide(pass: &Pass, memory: &mut Memory) -> Decision {
             aside.take(ConditionType::UsernameClaimed, username);
             let official = official::requested(pass, memory, &number, &seen, &may_write.others);
             aside.take(ConditionType::OfficialAccount, official);
+            // Last, and alone: whatever else a person asked to be tried again costs no outage.
+            let is_free = aside.step.is_none();
+            let region = region::moved(pass, memory, &number, &seen, &may_write.name, is_free);
+            aside.take(ConditionType::RegistrationSynced, region);
             (aside.step, None, aside.blocks)
         }
     }

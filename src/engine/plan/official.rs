@@ -81,6 +81,10 @@ pub(super) fn look_at(pass: &Pass, memory: &Memory) -> Option<Timestamp> {
     pass.desired.official.as_ref().filter(|_| !memory.is_unfinished())?;
     match &pass.observed.official {
         Fact::NotAsked => None,
+        // What Meta does not show to this app is asked for as rarely as what is there.
+        Fact::Unknown(failure) if failure.refusal().is_some() => {
+            Some(later(pass.now, pass.limits.fresh_aside))
+        }
         Fact::Unknown(_) => Some(later(pass.now, pass.limits.fresh_profile)),
         Fact::Known(_) => Some(later(pass.now, pass.limits.fresh_aside)),
     }

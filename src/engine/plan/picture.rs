@@ -12,7 +12,7 @@ use crate::engine::{
     rule::{
         picture::{
             held_until, is_kept, is_lost, is_settled, last_failed, read, read_due, shown_due, spent_until,
-            was_just_tried,
+            was_just_tried, was_settled,
         },
         say, upkeep,
     },
@@ -63,6 +63,8 @@ pub(super) fn uploaded(
         PictureFact::Unusable(why) => {
             return Err(stop(Reason::PictureUnusable, format!("{}: {why}; {}", source.field(), again(pass))));
         }
+        // What was uploaded is there all the same.
+        PictureFact::Unreadable(_) if was_settled(pass.desired, memory, facts) => return Ok(()),
         PictureFact::Unreadable(why) => {
             let said = format!("{} could not be read now ({why}); {}", source.field(), again(pass));
             return Err(stop(Reason::PictureUnreadable, said));

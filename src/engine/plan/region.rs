@@ -84,13 +84,15 @@ fn wanted(pass: &Pass, memory: &Memory) -> Option<String> {
     region.filter(|region| memory.marks.storage.as_ref() != Some(region)).cloned()
 }
 
-/// A registered number: deregisters it where it is to be stored elsewhere and the spec consents, or says what that costs.
+/// A registered number: deregisters it where it is to be stored elsewhere and the spec consents, or says what that costs. `is_free` when the pass takes
+/// no other step.
 pub(super) fn moved(
     pass: &Pass,
     memory: &mut Memory,
     number: &Number,
     seen: &Seen,
     may_write: &Writable,
+    is_free: bool,
 ) -> Gate {
     if memory.marks.is_moving {
         if memory.comes_back() {
@@ -160,11 +162,16 @@ pub(super) fn moved(
     };
     let is_wrong =
         memory.ledger.last(StepKind::Register).is_some_and(|last| pin::wrong(number, last).is_some());
-    if is_wrong || repin::is_due(pass, memory, number, &version) {
+    if is_wrong || repin::is_due(pass, memory, number, &version) || repin::is_in_doubt(memory, &version) {
         return waits("Meta may hold another PIN than the Secret, and would not register the number again");
     }
     undecided::may_send(pass, StepKind::Deregister, memory)?;
     undecided::may_send(pass, StepKind::Register, memory)?;
+    if !is_free {
+        return Err(Stop::look_again(format!(
+            "the number is deregistered next, to be registered with storage region {region}"
+        )));
+    }
     memory.ledger.repeatable.remove(&StepKind::SetStorage);
     memory.marks.moved = Some((region.clone(), pass.now));
     memory.marks.is_moving = true;

@@ -65,6 +65,13 @@ pub(super) fn is_due(pass: &Pass, memory: &Memory, number: &Number, version: &Se
     is_changed && !is_lost && unknown(pass, memory, number).is_none()
 }
 
+/// Whether nothing shows which PIN Meta holds: one was sent without an answer, or Meta said that it kept another.
+pub(super) fn is_in_doubt(memory: &Memory, version: &SecretVersion) -> bool {
+    let is_open = |outcome| !matches!(outcome, EntryOutcome::Accepted | EntryOutcome::Refused);
+    memory.marks.pin.as_deref() == Some("")
+        || pin::tried(memory, version).next().is_some_and(|last| is_open(last.outcome))
+}
+
 /// What is remembered of a Secret whose PIN counts.
 fn held(pass: &Pass, version: &SecretVersion) -> String {
     format!("{}/{}", version.as_subject(), pass.desired.registration.pin_secret.key)

@@ -11,6 +11,7 @@ use crate::engine::{
     value::{
         block::Block,
         desired::Desired,
+        id::Fact,
         memory::{Entry, EntryOutcome, Intent, Memory},
         reason::Reason,
         step::StepKind,
@@ -56,7 +57,15 @@ fn verdict(
         }
         // Only its own read shows it, which is as fresh as the look asks for.
         StepKind::ClaimUsername => {
-            let live = pass.observed.username.known()?;
+            let Some(live) = pass.observed.username.known() else {
+                // Nobody asks for it any more, or Meta does not show it: nothing else waits for that.
+                let is_hidden = match &pass.observed.username {
+                    Fact::NotAsked => pass.desired.username.is_none() || memory.is_unfinished(),
+                    Fact::Unknown(failure) => failure.refusal().is_some(),
+                    Fact::Known(_) => false,
+                };
+                return absent.filter(|_| is_quiet && is_hidden && pass.now >= intent.settle_until);
+            };
             let is_late = pass.observed.begun >= intent.settle_until;
             match intent.subject.as_deref().is_some_and(|subject| live.is(username::claimed_in(subject))) {
                 true => Some(EntryOutcome::Accepted).filter(|_| is_quiet),

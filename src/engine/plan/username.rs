@@ -89,6 +89,10 @@ pub(super) fn look_at(pass: &Pass, memory: &Memory) -> Option<Timestamp> {
     let number = entries.find(|number| Some(&number.id) == memory.number.as_ref())?;
     match &pass.observed.username {
         Fact::NotAsked => None,
+        // What Meta does not show to this app is asked for as rarely as what is there.
+        Fact::Unknown(failure) if failure.refusal().is_some() => {
+            Some(later(pass.now, pass.limits.fresh_aside))
+        }
         Fact::Unknown(_) => Some(later(pass.now, pass.limits.fresh_profile)),
         Fact::Known(live) if live.is(&wanted.name) => {
             let is_final = live.status == Some(UsernameStatus::Approved) && !number.username.is_refused();

@@ -42,6 +42,11 @@ pub(in crate::engine) fn is_lost(memory: &Memory, facts: &PictureFacts) -> bool 
     matches!((taken, facts.shown), (Some(taken), Some((at, false))) if at > taken)
 }
 
+/// Whether Meta has the picture of this source, as far as it was ever read. That it cannot be read now changes nothing of it.
+pub(in crate::engine) fn was_settled(desired: &Desired, memory: &Memory, facts: &PictureFacts) -> bool {
+    memory.marks.picture.is_some() && upkeep::is_in_sync(desired, memory, PICTURE) && !is_lost(memory, facts)
+}
+
 /// Whether Meta has what was read.
 pub(in crate::engine) fn is_settled(memory: &Memory, facts: &PictureFacts, fact: &PictureFact) -> bool {
     let taken = memory.marks.picture.as_ref().map(|(sum, _)| sum);
@@ -70,7 +75,13 @@ pub(in crate::engine) fn read_due(
     let from = held_until(memory, sum, limits).unwrap_or(Timestamp::MIN);
     let mut tries = memory.ledger.of(StepKind::WritePicture).iter().filter(|entry| entry.counts());
     let was_tried = tries.any(|entry| entry.at >= read.at);
-    Some(if was_tried || is_url { from.max(again) } else { from })
+    // What another step of the same pass went before is read once more: no bytes are kept.
+    let soon = later(read.at, limits.credential_poll);
+    Some(match (was_tried, is_url) {
+        (true, _) => from.max(again),
+        (false, true) => from.max(soon),
+        (false, false) => from,
+    })
 }
 
 /// When Meta is to be asked whether the number still has a picture.

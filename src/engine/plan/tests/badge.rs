@@ -227,6 +227,12 @@ fn a_lost_reply_is_decided_by_a_read_and_not_before_its_time() {
         assert_eq!(landed.says(), "Rest");
         let unread = lost.clone().after(MINUTE * 3).see(|o| o.username = Fact::NotAsked);
         assert_eq!(unread.says(), Reason::EffectNotVisibleYet.as_str(), "nothing is decided without a read");
+        // One that nobody asks for any more, or that Meta does not show, holds nothing up.
+        let dropped = unread.desire(|d| d.username = None);
+        assert_eq!((dropped.says().as_str(), dropped.pass().memory.in_flight), ("Rest", None));
+        let hidden = Fact::Unknown(refused(100, None, Class::Spec).unwrap_err());
+        let hidden = lost.clone().after(MINUTE * 3).see(|o| o.username = hidden);
+        assert_ne!(hidden.says(), Reason::EffectNotVisibleYet.as_str());
         let without = lost.after(MINUTE * 3);
         assert_eq!(
             claim(&without.plan()),

@@ -145,6 +145,13 @@ fn a_source_that_holds_no_picture_is_told_and_holds_nothing_else_up() {
 }
 
 #[test]
+fn a_source_that_cannot_be_read_now_says_nothing_of_the_picture_that_meta_took() {
+    let taken = reads(wanted(address()), usable("a")).act(StepKind::WritePicture, accepted()).pass();
+    let away = reads(taken.after(25 * HOUR), PictureFact::Unreadable("acme.example: no answer".into()));
+    assert_eq!((away.says().as_str(), reason(&away)), ("Rest", None));
+}
+
+#[test]
 fn without_the_id_of_the_app_that_is_told_and_everything_else_goes_on() {
     let world = reads(wanted(map()), usable("a")).portfolio(|v| v.app = None);
     assert_eq!((world.says().as_str(), reason(&world)), ("Rest", Some(Reason::AppIdMissing)));

@@ -126,6 +126,7 @@ fn nothing_is_deregistered_that_might_not_be_registered_again() {
         ("the PIN is gone", consented().see(|o| o.pin_secret = SecretFact::Missing)),
         ("the proof has lapsed", consented().number(|n| n.code = Field::Is(CodeStatus::Expired))),
         ("refused", twice()),
+        ("nothing shows which PIN Meta has", consented().remember(|m| m.marks.pin = Some(String::new()))),
         ("no effect", consented().act(StepKind::Deregister, no_answer()).after(HOUR)),
     ] {
         let said = world.plan().aside.iter().any(|(on, block)| {
@@ -139,6 +140,9 @@ fn nothing_is_deregistered_that_might_not_be_registered_again() {
         &consented().number(|n| n.code = Field::Is(CodeStatus::Expired)).desire(retry("1")),
         "Deregister",
     );
+    let beside = consented().webhook();
+    says("another step goes first", &beside, "RouteWebhook");
+    assert_eq!(beside.plan().memory.marks.moved, consented().memory.marks.moved, "nothing was tried yet");
     says(
         "tried once, asked",
         &consented().act(StepKind::Deregister, no_answer()).after(HOUR).desire(retry("1")),

@@ -88,7 +88,7 @@ fn a_plan_of_a_channel_without_account_shows_its_change() {
 fn a_plan_is_the_same_for_programs() {
     let json = run(&["plan", "-f", "examples", "--sandbox", "-o", "json"]);
     let plan: Value = serde_json::from_slice(&json.stdout).expect("JSON");
-    assert_eq!(plan["channels"].as_array().map(Vec::len), Some(8));
+    assert_eq!(plan["channels"].as_array().map(Vec::len), Some(9));
     let yaml = run(&["plan", "-f", "examples", "--sandbox", "-o", "yaml"]);
     let read: Value = serde_saphyr::from_str(&stdout(&yaml)).expect("YAML");
     assert_eq!(read["changes"], plan["changes"]);

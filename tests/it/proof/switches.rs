@@ -90,8 +90,14 @@ const UNSEEN: &[(&str, &str)] = &[
 
 /// Played with each of their readings elsewhere: deletions in `away.rs`, the app's own webhook in `whole.rs`, usernames in
 /// `badge.rs`.
-const ELSEWHERE: [&str; 4] =
-    ["deregistersShareLimit", "notRegistered", "appFieldsAreReplaced", "heldUsernames"];
+const ELSEWHERE: [&str; 6] = [
+    "deregistersShareLimit",
+    "notRegistered",
+    "appFieldsAreReplaced",
+    "heldUsernames",
+    "usernamesReserved",
+    "reservedUsernamesListed",
+];
 
 /// The PIN that the cluster keeps for the number.
 const PIN: &str = "482913";

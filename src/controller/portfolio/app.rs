@@ -175,7 +175,12 @@ impl<G: Graph, C: Clock> Upkeep<'_, G, C> {
             Standing::Unread | Standing::Foreign(_) => return seen,
         };
         let now = self.now();
-        if !self.may_write || state.write_from.is_some_and(|from| now < from) {
+        if !self.may_write {
+            return seen;
+        }
+        if let Some(from) = state.write_from.filter(|from| now < *from) {
+            // Somebody may change it until then, so it is read once more right before.
+            state.read_at = Some(state.read_at.map_or(from, |at| at.min(from)));
             return seen;
         }
         let (fact, token) = verify_token(self.secrets.read(&webhook.verify_token).await);

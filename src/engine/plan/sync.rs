@@ -79,7 +79,10 @@ pub(super) fn asked(
 
 /// What Meta sends comes once, and only to where the webhook goes then.
 fn goes_where_it_should(open: &[AppData], window: &Window, aside: &Aside) -> Gate {
-    let is_elsewhere = aside.blocks.iter().any(|(on, _)| *on == ConditionType::WebhookRouted);
+    // One that Meta does not show to the token was written, and no person can do more about it.
+    let keeps = |block: &Block| block.reason != Reason::WebhookNotReadable;
+    let is_elsewhere =
+        aside.blocks.iter().any(|(on, block)| *on == ConditionType::WebhookRouted && keeps(block));
     if !is_elsewhere {
         return Ok(());
     }

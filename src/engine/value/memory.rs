@@ -278,7 +278,7 @@ impl Marks {
     pub(crate) fn note_not_registered(&mut self, at: Timestamp) {
         if let Registration::Seen { fell_back, .. } = &mut self.registration {
             // Nobody knows what is left of what was set for the registration that ended.
-            if fell_back.is_none() && !self.is_moving {
+            if fell_back.is_none() {
                 self.storage = None;
             }
             fell_back.get_or_insert(at);

@@ -108,6 +108,12 @@ fn a_number_that_was_deregistered_for_it_is_registered_again_whatever_happens() 
     says("no answer, three times", &unanswered, "Register");
     let again = refused_set().act(StepKind::Register, refused(131_000, None, Class::Retry));
     says("the registration fails", &again.after(HOUR), "Register");
+    let back = refused_set().act(StepKind::Register, accepted()).desire(stored_in("BR"));
+    says(
+        "the old region may be gone",
+        &back.registered().after(MINUTE).pass(),
+        Reason::StorageRegionDiffers.as_str(),
+    );
     let kept = refused_set().act(StepKind::Register, accepted()).registered().after(MINUTE).pass();
     says("it is back without it", &kept, Reason::StorageRegionDiffers.as_str());
     says(

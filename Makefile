@@ -6,6 +6,7 @@
 #   make lint      format, clippy, dependencies
 #   make gen       writes what is generated: crds/, the chart's copies, docs/
 #   make golden    plays the golden cases and the examples, writes what they come to, and prints what changed
+#   make site      the documentation as a site, in target/site/html
 #   make sandbox   a simulated Graph API on http://127.0.0.1:8420
 #   make bench     what a channel costs
 #   make clean     removes what was built
@@ -17,10 +18,12 @@ GO ?= go
 say = @printf '\n== %s\n'
 tools = $(abspath $(or $(CARGO_TARGET_DIR),target))/tools
 deny = 0.20.2
+mdbook = 0.5.2
+site = $(abspath $(or $(CARGO_TARGET_DIR),target))/site
 # The integration tests that need nothing but a processor; `cluster` runs all others.
 computing = golden:: proof::
 
-.PHONY: demo test test-fast lint format clippy dependencies gen golden generated sandbox bench clean control-plane \
+.PHONY: demo test test-fast lint format clippy dependencies gen golden generated site sandbox bench clean control-plane \
 	unit doc integration proofs cluster needs-cargo needs-cc needs-go needs-curl
 .DEFAULT_GOAL := help
 
@@ -55,7 +58,7 @@ demo: needs-cargo needs-cc control-plane
 	$(say) "demo"
 	@target="$${CARGO_TARGET_DIR:-target}"; "$$target/debug/examples/demo"
 
-test: needs-cargo needs-cc needs-go needs-curl lint control-plane unit doc integration
+test: needs-cargo needs-cc needs-go needs-curl lint site control-plane unit doc integration
 	$(say) "all checks passed"
 
 lint: format clippy dependencies
@@ -75,6 +78,20 @@ dependencies: needs-cargo needs-cc
 		echo "building cargo-deny $(deny) into $(tools), some minutes, once" >&2; \
 		$(CARGO) install --locked --quiet --root "$(tools)" --version $(deny) cargo-deny; }; \
 	$(CARGO) deny --locked check bans licenses sources
+
+# mdBook is built once into target/tools, too. The pages keep their places, so one link holds in the repository and on the site;
+# only the table of contents moves to the top.
+site: needs-cargo needs-cc
+	$(say) "site of the documentation"
+	@[ "$$("$(tools)/bin/mdbook" --version 2>/dev/null)" = "mdbook v$(mdbook)" ] || { \
+		echo "building mdBook $(mdbook) into $(tools), some minutes, once" >&2; \
+		$(CARGO) install --locked --quiet --debug --root "$(tools)" --version $(mdbook) --no-default-features --features search mdbook; }
+	@rm -rf "$(site)" && mkdir -p "$(site)/pages"
+	@tar cf - *.md docs examples charts/whatsapp-operator/README.md | tar xf - -C "$(site)/pages"
+	@mv "$(site)/pages/docs/book.toml" "$(site)/"
+	@sed -e 's,](,](docs/,' -e 's,](docs/\.\./,](,' "$(site)/pages/docs/SUMMARY.md" >"$(site)/pages/SUMMARY.md"
+	@"$(tools)/bin/mdbook" build "$(site)"
+	@echo "$(site)/html/index.html"
 
 unit: needs-cargo needs-cc
 	$(say) "unit tests"

@@ -90,7 +90,8 @@ site: needs-cargo needs-cc
 	@tar cf - *.md docs examples charts/whatsapp-operator/README.md | tar xf - -C "$(site)/pages"
 	@mv "$(site)/pages/docs/book.toml" "$(site)/"
 	@sed -e 's,](,](docs/,' -e 's,](docs/\.\./,](,' "$(site)/pages/docs/SUMMARY.md" >"$(site)/pages/SUMMARY.md"
-	@"$(tools)/bin/mdbook" build "$(site)"
+	@"$(tools)/bin/mdbook" build "$(site)" >"$(site)/log" 2>&1 || { cat "$(site)/log" >&2; exit 1; }
+	@! grep -A 1 WARN "$(site)/log" >&2 || { echo "correct what mdBook warns of, then run make site again" >&2; exit 1; }
 	@echo "$(site)/html/index.html"
 
 unit: needs-cargo needs-cc

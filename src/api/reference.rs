@@ -64,13 +64,13 @@ fn fields(page: &mut String, path: &str, schema: &JSONSchemaProps) {
     for (name, property) in schema.properties.iter().flatten() {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         let star = if required.contains(name) { "*" } else { "" };
-        let mut text = property.description.clone().unwrap_or_default();
+        let mut text = literal(property.description.as_deref().unwrap_or_default());
         for rule in property.x_kubernetes_validations.iter().flatten() {
             if let Some(message) = &rule.message {
-                let _ = write!(text, "<br>Rule: {message}.");
+                let _ = write!(text, "<br>Rule: {}.", literal(message));
             }
         }
-        let _ = writeln!(page, "| `{path}`{star} | {} | {} |", shape(property), text.replace('|', "\\|"));
+        let _ = writeln!(page, "| `{path}`{star} | {} | {text} |", shape(property));
         fields(page, &path, property);
         if let Some(JSONSchemaPropsOrArray::Schema(items)) = &property.items {
             fields(page, &format!("{path}[]"), items);
@@ -90,8 +90,13 @@ fn rules(page: &mut String, what: &str, schema: &JSONSchemaProps) {
     }
     let _ = writeln!(page, "\nRules on `{what}`:\n");
     for message in messages {
-        let _ = writeln!(page, "- {message}.");
+        let _ = writeln!(page, "- {}.", literal(message));
     }
+}
+
+/// A text that Markdown shows as it is, in a cell too: `<channel>` is no element.
+fn literal(text: &str) -> String {
+    text.replace('<', "&lt;").replace('|', "\\|")
 }
 
 /// Type, format and bounds of a field, in a few words.

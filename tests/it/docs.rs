@@ -1,5 +1,7 @@
 //! What the pages and the habits of the repository name has to exist: files, golden cases, make targets.
 
+mod site;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,35 +10,15 @@ use crate::house;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Pages that are written by hand and name files.
-const PAGES: &[&str] = &[
-    "ARCHITECTURE.md",
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "DESIGN.md",
-    "README.md",
-    "SECURITY.md",
-    "charts/whatsapp-operator/README.md",
-    "docs/cli.md",
-    "docs/doctor.md",
-    "docs/import.md",
-    "docs/others.md",
-    "docs/picture.md",
-    "docs/policy.md",
-    "docs/sandbox.md",
-];
-
 /// What runs make without being a page.
 const RUNNERS: &[&str] = &[".ci/run", ".github/workflows/test.yaml", ".pre-commit-config.yaml"];
 
 #[test]
 fn every_path_that_a_page_names_exists() {
     let mut missing = Vec::new();
-    for page in PAGES {
-        let text = read(page);
-        let named = links(&text).into_iter().chain(words(&text).into_iter().flat_map(|word| each(&word)));
-        for path in named.filter(|path| is_path(path)) {
-            if !exists(page, &path) {
+    for page in pages() {
+        for path in words(&read(&page)).iter().flat_map(|word| each(word)).filter(|path| is_path(path)) {
+            if !exists(&page, &path) {
                 missing.push(format!("{page} names {path}"));
             }
         }
@@ -101,14 +83,14 @@ fn every_make_target_that_is_named_exists() {
         .map(|(target, _)| target)
         .collect();
     let help = makefile.lines().filter_map(|line| line.strip_prefix("#   ")).map(str::to_owned);
-    let mut named: Vec<(&str, String)> = help.map(|line| ("Makefile", line)).collect();
-    for page in PAGES {
-        named.extend(code(&read(page)).into_iter().map(|code| (*page, code)));
+    let mut named: Vec<(String, String)> = help.map(|line| ("Makefile".to_owned(), line)).collect();
+    for page in pages() {
+        named.extend(code(&read(&page)).into_iter().map(|code| (page.clone(), code)));
     }
     for runner in RUNNERS {
         let text = read(runner);
         let commands = text.lines().filter(|line| !line.trim_start().starts_with('#'));
-        named.extend(commands.map(|line| (*runner, line.to_owned())));
+        named.extend(commands.map(|line| ((*runner).to_owned(), line.to_owned())));
     }
     let mut used = 0;
     for (file, code) in &named {
@@ -145,11 +127,28 @@ fn prose(text: &str) -> String {
     text.split("\n```").step_by(2).collect::<Vec<_>>().join("\n")
 }
 
-/// Where the links of a page lead, but for other sites.
-fn links(text: &str) -> Vec<String> {
-    let targets = prose(text);
-    let targets = targets.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
-    targets.filter(|target| !target.is_empty() && !target.contains("://")).map(str::to_owned).collect()
+/// Every page: those at the root, that of the chart, and all below `docs/`.
+fn pages() -> Vec<String> {
+    fn below(folder: &str, deep: bool, found: &mut Vec<String>) {
+        let entries = fs::read_dir(Path::new(ROOT).join(folder)).expect("a folder");
+        for entry in entries.map(|entry| entry.expect("an entry")) {
+            let name = entry.file_name().into_string().expect("a plain name");
+            let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            if entry.path().is_dir() {
+                if deep {
+                    below(&path, deep, found);
+                }
+            } else if path.ends_with(".md") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    below("", false, &mut found);
+    below("charts/whatsapp-operator", false, &mut found);
+    below("docs", true, &mut found);
+    found.sort();
+    found
 }
 
 /// `a/{b,c}.md` is `a/b.md` and `a/c.md`.

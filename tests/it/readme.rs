@@ -25,13 +25,14 @@ fn read(path: &str) -> String {
 }
 
 /// The lines of every `sh` block of a page.
-fn commands(page: &str) -> Vec<String> {
+pub fn commands(page: &str) -> Vec<String> {
     read(page)
         .split("```sh\n")
         .skip(1)
         .filter_map(|block| block.split("```").next())
         .flat_map(str::lines)
-        .filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(str::to_owned)
         .collect()
 }

@@ -1,42 +1,83 @@
-//! `send-code`, `retry` and `request-official-account`: a consent is an annotation with a value that was never there before.
+//! `send-code`, `retry`, `request-official-account` and `reconcile`: a consent is an annotation with a value that was never there before.
 //!
 //! The operator answers each value once: it uses it for one step, or says why not. These
 //! commands set it, and follow the answer when asked to. The value is the time at which it is set, in the form of RFC 3339,
 //! since a consent is good for a while only.
 
+mod many;
+
+pub use many::Answers;
+
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::engine::{action::Action, memory::EntryOutcome, step::StepKind};
+use crate::engine::{
+    action::Action,
+    condition_type::ConditionType,
+    limits::Limits,
+    line,
+    memory::EntryOutcome,
+    step::{CodeMethod, StepKind},
+    time::later,
+};
 use crate::{
     api::{
         lower,
-        v1alpha1::{ConsentAnswer, Entry, WhatsAppChannelStatus},
+        v1alpha1::{ConsentAnswer, Entry, WhatsAppChannel, WhatsAppChannelStatus},
     },
     cli::{
-        channel::{Channel, ClusterArgs, Followed, fresh},
+        channel::{Channel, Followed, fresh, seen},
+        connect::ClusterArgs,
         exit::{Ending, Exit, Problem},
-        render::{self, OutputArgs, Text, Tone, Words},
+        list::WhichArgs,
+        named::Named,
+        portfolio::Portfolio,
+        render::{self, OutputArgs, Printed, Text, Tone, Words},
         run::duration,
     },
 };
 
-/// The channel, and whether to follow.
+/// Which channels, and whether to follow.
 #[derive(Clone, Debug, Args)]
 pub struct ConsentArgs {
+    /// Name of the channel.
+    #[arg(
+        value_name = "NAME",
+        required_unless_present = "selector",
+        conflicts_with_all = ["selector", "all_namespaces"]
+    )]
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub which: WhichArgs,
+    #[command(flatten)]
+    pub follow: FollowArgs,
+}
+
+/// One channel, and whether to follow.
+#[derive(Clone, Debug, Args)]
+pub struct OfficialArgs {
     /// Name of the channel.
     #[arg(value_name = "NAME")]
     pub name: String,
     #[command(flatten)]
-    pub cluster: ClusterArgs,
+    pub follow: FollowArgs,
+}
+
+/// How the answer is followed.
+#[derive(Clone, Debug, Args)]
+pub struct FollowArgs {
     /// Follows until the operator has answered, and tells the answer.
     #[arg(long)]
     pub wait: bool,
-    /// How long to follow.
-    #[arg(long, default_value = "60s", value_parser = duration, value_name = "TIME")]
+    /// How long to follow. After one code the operator takes a minute until it can ask for the next.
+    #[arg(long, default_value = "3m", value_parser = duration, value_name = "TIME")]
     pub timeout: Duration,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -47,6 +88,7 @@ pub enum Consent {
     SendCode,
     Retry,
     Official,
+    Reconcile,
 }
 
 impl Consent {
@@ -55,6 +97,7 @@ impl Consent {
             Self::SendCode => lower::SEND_CODE,
             Self::Retry => lower::RETRY,
             Self::Official => lower::OFFICIAL,
+            Self::Reconcile => lower::RECONCILE,
         }
     }
 
@@ -64,6 +107,7 @@ impl Consent {
             Self::SendCode => consents.send_code.as_ref(),
             Self::Retry => consents.retry.as_ref(),
             Self::Official => consents.official.as_ref(),
+            Self::Reconcile => consents.reconcile.as_ref(),
         }
     }
 
@@ -72,111 +116,265 @@ impl Consent {
             Self::SendCode => "asked for a code",
             Self::Retry => "asked for one more attempt",
             Self::Official => "asked for an official business account",
+            Self::Reconcile => "asked for a look at Meta",
         }
     }
 }
 
 /// What became of a consent.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+enum Verdict {
+    /// It was set, and not followed.
+    Given,
+    /// It was used, and Meta did what was asked.
+    Accepted,
+    /// The operator or Meta said no.
+    Refused,
+    /// Nobody answered in time, or Meta gave no usable answer.
+    NoAnswer,
+    /// By labels only: the channel waits for nothing of the kind.
+    Skipped,
+    /// By labels only: the channel could not be read or written.
+    Failed,
+}
+
+/// What became of the consent of one channel.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+pub struct Answer {
+    /// Name of the channel.
     channel: String,
+    /// Its namespace.
     namespace: String,
-    value: String,
-    /// `Given`, `Accepted`, `Refused`, `NoAnswer`.
-    verdict: &'static str,
+    /// The value that the annotation was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    /// What became of it.
+    verdict: Verdict,
+    /// The step that it was used for.
     #[serde(skip_serializing_if = "Option::is_none")]
     step: Option<String>,
+    /// How the code travels: `SMS` or `VOICE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'static str>,
+    /// Until when the code can be entered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    enter_before: Option<Timestamp>,
+    /// What the operator or Meta said.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
+    /// The next command, or who acts next.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
-/// Gives a consent, and follows it with `--wait`.
-///
-/// # Errors
-///
-/// When the channel cannot be written, or nobody answers in time.
-pub async fn give(consent: Consent, args: &ConsentArgs) -> Ending {
-    let channel = Channel::open(&args.name, &args.cluster).await?;
-    let value = fresh();
-    channel.annotate(consent.annotation(), &value).await?;
-    let given = Answer {
-        channel: channel.name.clone(),
-        namespace: channel.namespace.clone(),
-        value: value.clone(),
-        verdict: "Given",
-        step: None,
-        message: None,
-        next: Some(format!("kubectl whatsapp status {} -n {}", channel.name, channel.namespace)),
-    };
-    if !args.wait {
-        render::print(args.output.output, &given, |answer| text(consent, answer))?;
-        return Ok(Exit::Done);
-    }
-    let found = channel
-        .follow(args.timeout, |object| judge(consent, object.status.as_ref()?, &value, &given))
-        .await?;
-    let answer = match found {
-        Followed::Answered(answer) => answer,
-        Followed::Silent { failed } => {
-            return Err(channel.silent(consent.asked(), args.timeout, failed.as_deref()));
+impl Printed for Answer {
+    const KIND: &'static str = "ConsentAnswer";
+}
+
+impl Answer {
+    fn new(channel: &Channel, verdict: Verdict) -> Self {
+        Self {
+            channel: channel.name.clone(),
+            namespace: channel.namespace.clone(),
+            value: None,
+            verdict,
+            step: None,
+            method: None,
+            enter_before: None,
+            message: None,
+            next: None,
         }
-    };
-    render::print(args.output.output, &answer, |answer| text(consent, answer))?;
-    Ok(match answer.verdict {
-        "Refused" => Exit::Refused,
-        "NoAnswer" => Exit::NoAnswer,
-        _ => Exit::Done,
+    }
+
+    fn exit(&self) -> Exit {
+        match self.verdict {
+            Verdict::Given | Verdict::Accepted | Verdict::Skipped => Exit::Done,
+            Verdict::Refused => Exit::Refused,
+            Verdict::NoAnswer => Exit::NoAnswer,
+            Verdict::Failed => Exit::Error,
+        }
+    }
+}
+
+/// A look at Meta that was asked for of a portfolio.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Looked {
+    /// Name of the portfolio.
+    portfolio: String,
+    /// Its namespace.
+    namespace: String,
+    /// The value that the annotation was given.
+    value: String,
+}
+
+impl Printed for Looked {
+    const KIND: &'static str = "PortfolioReconcile";
+}
+
+/// Gives a consent to one channel, and follows it with `--wait`.
+async fn give(consent: Consent, name: &str, follow: &FollowArgs) -> Ending {
+    let channel = Channel::open(name, &follow.cluster).await?;
+    let object = channel.read().await?;
+    if let Some(why) = cannot(&channel, &object) {
+        return Err(why);
+    }
+    let answer = ask(consent, &channel, &object, follow).await?;
+    render::print(follow.output.output, &answer, |answer| text(consent, answer))?;
+    Ok(answer.exit())
+}
+
+/// Why nobody would answer, where that can be known.
+fn cannot(channel: &Channel, object: &WhatsAppChannel) -> Option<Problem> {
+    let (name, namespace) = (&channel.name, &channel.namespace);
+    if object.metadata.deletion_timestamp.is_some() {
+        let what = format!("channel {name} is being deleted: nothing more is asked of Meta for it");
+        return Some(Problem::new(what).exit(Exit::Refused));
+    }
+    object.spec.suspend.unwrap_or(false).then(|| {
+        Problem::new(format!("channel {name} is suspended: nothing is read and nothing is done for it"))
+            .next(format!(
+                "set suspend: false, as with kubectl patch whatsappchannel {name} -n {namespace} --type merge -p '{{\"spec\":{{\"suspend\":false}}}}'; then run this again"
+            ))
+            .exit(Exit::Refused)
     })
 }
 
-/// The answer, once the consent was refused or its step has come to something.
-fn judge(consent: Consent, status: &WhatsAppChannelStatus, value: &str, given: &Answer) -> Option<Answer> {
-    let last = consent.answer(status)?;
-    let refused = |why: Option<&String>| {
-        Some(Answer { verdict: "Refused", message: why.cloned(), next: None, ..given.clone() })
+/// Sets the annotation, and follows it where that is wanted.
+async fn ask(
+    consent: Consent,
+    channel: &Channel,
+    object: &WhatsAppChannel,
+    follow: &FollowArgs,
+) -> Result<Answer, Problem> {
+    let value = fresh();
+    channel.annotate(consent.annotation(), &value).await?;
+    let given = Answer {
+        value: Some(value.clone()),
+        next: Some(channel.command("status")),
+        ..Answer::new(channel, Verdict::Given)
     };
-    let step = if last.value == value {
-        match (&last.used_for, &last.refused) {
-            (Some(step), _) => step,
-            (None, Some(why)) => return refused(Some(why)),
-            // It is kept until what is under way has ended.
-            (None, None) => return None,
-        }
-    } else {
-        // Somebody has set another value since.
-        let before = last.earlier.iter().find(|before| before.value == value)?;
-        match &before.used_for {
-            Some(step) => step,
-            None => return refused(None),
-        }
-    };
-    let next = status.waiting_for.first().and_then(|wait| wait_text(given, &wait.actor, &wait.action));
-    let found = Answer { step: Some(step.to_string()), ..given.clone() };
-    let Some(entry) = step.known().and_then(|step| attempt(status, step, value)) else {
-        return Some(Answer { verdict: "Accepted", next, ..found });
-    };
-    let said = entry.refusal.as_ref().map(|refusal| match &refusal.title {
-        Some(title) => format!("Meta: {title}: {} ({})", refusal.message, refusal.code),
-        None => format!("Meta: {} ({})", refusal.message, refusal.code),
-    });
-    match entry.outcome.cautious() {
-        EntryOutcome::Started => None,
-        EntryOutcome::Accepted => Some(Answer { verdict: "Accepted", next, ..found }),
-        EntryOutcome::Refused => Some(Answer { verdict: "Refused", message: said, ..found }),
-        EntryOutcome::NoAnswer => Some(Answer {
-            verdict: "NoAnswer",
-            message: Some("Meta gave no usable answer; the operator decides from what shows".to_owned()),
-            ..found
-        }),
-        EntryOutcome::NotSent => Some(Answer {
-            verdict: "NoAnswer",
-            message: Some("it was not sent; nothing was spent".to_owned()),
-            ..found
-        }),
+    if !follow.wait {
+        return Ok(given);
     }
+    let asked = Asked { consent, channel, value: &value, method: method(object), given: &given };
+    let mut stands = None;
+    let found = channel
+        .follow(follow.timeout, |object| {
+            let status = object.status.as_ref()?;
+            stands = seen(&status.conditions, ConditionType::Ready)
+                .map(|seen| format!(" (Ready stands at {}: {})", seen.reason, seen.message));
+            asked.judge(status)
+        })
+        .await?;
+    match found {
+        Followed::Answered(answer) => Ok(answer),
+        Followed::Silent { failed } => {
+            let what = format!("{}{}", consent.asked(), stands.unwrap_or_default());
+            Err(channel.silent(&what, follow.timeout, failed.as_deref()))
+        }
+    }
+}
+
+/// How a code reaches the phone.
+fn method(object: &WhatsAppChannel) -> Option<CodeMethod> {
+    let desired = lower::channel(object).ok()?;
+    Some(line::method(desired.verification.method, &desired.number))
+}
+
+/// A consent that was given.
+struct Asked<'a> {
+    consent: Consent,
+    channel: &'a Channel,
+    value: &'a str,
+    method: Option<CodeMethod>,
+    given: &'a Answer,
+}
+
+impl Asked<'_> {
+    /// The answer, once the consent was refused or its step has come to something.
+    fn judge(&self, status: &WhatsAppChannelStatus) -> Option<Answer> {
+        let last = self.consent.answer(status)?;
+        let refused = |why: Option<&String>| {
+            let answer =
+                Answer { verdict: Verdict::Refused, message: why.cloned(), next: None, ..self.given.clone() };
+            Some(answer)
+        };
+        let step = if last.value == self.value {
+            match (&last.used_for, &last.refused) {
+                (Some(step), _) => step,
+                (None, Some(why)) => return refused(Some(why)),
+                // A look has no step.
+                (None, None) if self.consent == Consent::Reconcile => {
+                    return Some(Answer { verdict: Verdict::Accepted, ..self.given.clone() });
+                }
+                // It is kept until what is under way has ended.
+                (None, None) => return None,
+            }
+        } else {
+            // Somebody has set another value since.
+            let before = last.earlier.iter().find(|before| before.value == self.value)?;
+            match &before.used_for {
+                Some(step) => step,
+                None if self.consent == Consent::Reconcile => {
+                    return Some(Answer { verdict: Verdict::Accepted, ..self.given.clone() });
+                }
+                None => return refused(None),
+            }
+        };
+        let next = status.waiting_for.first().map(|wait| self.next(&wait.actor, &wait.action));
+        let found = Answer { step: Some(step.to_string()), next: next.clone(), ..self.given.clone() };
+        let Some(entry) = step.known().and_then(|step| attempt(status, step, self.value)) else {
+            return Some(Answer { verdict: Verdict::Accepted, ..found });
+        };
+        let said = entry.refusal.as_ref().map(|refusal| match &refusal.title {
+            Some(title) => format!("Meta: {title}: {} ({})", refusal.message, refusal.code),
+            None => format!("Meta: {} ({})", refusal.message, refusal.code),
+        });
+        let unknown = |message: &str| Answer {
+            verdict: Verdict::NoAnswer,
+            message: Some(message.to_owned()),
+            next: self.given.next.clone(),
+            ..found.clone()
+        };
+        match entry.outcome.cautious() {
+            EntryOutcome::Started => None,
+            EntryOutcome::Accepted if step.known() == Some(StepKind::RequestCode) => Some(Answer {
+                verdict: Verdict::Accepted,
+                method: self.method.map(CodeMethod::as_str),
+                enter_before: Some(lasts(status, entry)),
+                next: Some(self.channel.command("code")),
+                ..found
+            }),
+            EntryOutcome::Accepted => Some(Answer { verdict: Verdict::Accepted, ..found }),
+            EntryOutcome::Refused => Some(Answer {
+                verdict: Verdict::Refused,
+                message: said,
+                next: self.given.next.clone(),
+                ..found
+            }),
+            EntryOutcome::NoAnswer => {
+                Some(unknown("Meta gave no usable answer; the operator decides from what shows"))
+            }
+            EntryOutcome::NotSent => Some(unknown("it was not sent; nothing was spent")),
+        }
+    }
+
+    fn next(&self, actor: &str, action: &str) -> String {
+        match action == Action::EnterCode.as_str() {
+            true => self.channel.command("code"),
+            false => format!("{actor}: {action}"),
+        }
+    }
+}
+
+/// Until when a code that was just sent can be entered.
+fn lasts(status: &WhatsAppChannelStatus, request: &Entry) -> Timestamp {
+    let mut waits = status.waiting_for.iter().filter(|wait| wait.action == Action::EnterCode.as_str());
+    let told = waits.find_map(|wait| wait.expected_by);
+    told.unwrap_or_else(|| later(request.at, Limits::default().code_life))
 }
 
 /// The attempt that this value allowed.
@@ -185,22 +383,33 @@ fn attempt<'a>(status: &'a WhatsAppChannelStatus, step: StepKind, value: &str) -
     entries.iter().rev().find(|entry| entry.consent.as_deref() == Some(value))
 }
 
-fn wait_text(given: &Answer, actor: &str, action: &str) -> Option<String> {
-    (action == Action::EnterCode.as_str())
-        .then(|| format!("kubectl whatsapp code {} -n {}", given.channel, given.namespace))
-        .or_else(|| Some(format!("{actor}: {action}")))
+/// What became of it, in a few words.
+fn words(consent: Consent, answer: &Answer, now: Timestamp) -> Words {
+    let step = answer.step.as_ref().map(|step| format!(" ({step})")).unwrap_or_default();
+    match answer.verdict {
+        Verdict::Refused => render::paint(Tone::Bad, "refused") + step,
+        Verdict::Failed => render::paint(Tone::Bad, "failed"),
+        Verdict::NoAnswer => render::paint(Tone::Attention, "no answer") + step,
+        Verdict::Skipped => render::paint(Tone::Faint, "skipped"),
+        Verdict::Given => consent.asked().into(),
+        Verdict::Accepted => match answer.enter_before {
+            None => render::paint(Tone::Good, "done") + step,
+            Some(until) => {
+                let by = match answer.method {
+                    Some(method) if method == CodeMethod::Voice.as_str() => "by a call",
+                    _ => "by SMS",
+                };
+                let sent = render::paint(Tone::Good, format!("code sent {by}"));
+                sent + format!("; enter it before {}", render::clock(until, now))
+            }
+        },
+    }
 }
 
 fn text(consent: Consent, answer: &Answer) -> Text {
     let mut text = Text::new();
-    let verdict = match answer.verdict {
-        "Refused" => render::paint(Tone::Bad, "refused"),
-        "NoAnswer" => render::paint(Tone::Attention, "no answer"),
-        "Accepted" => render::paint(Tone::Good, "done"),
-        _ => consent.asked().into(),
-    };
-    let step = answer.step.as_ref().map(|step| format!(" ({step})")).unwrap_or_default();
-    text.line(Words::from(format!("channel {}: ", answer.channel)) + verdict + step);
+    let words = words(consent, answer, Timestamp::now());
+    text.line(Words::from(format!("channel {}: ", answer.channel)) + words);
     if let Some(message) = &answer.message {
         text.indent(2, message);
     }
@@ -210,29 +419,58 @@ fn text(consent: Consent, answer: &Answer) -> Text {
     text
 }
 
+async fn give_to(consent: Consent, args: &ConsentArgs) -> Ending {
+    match &args.name {
+        Some(name) => give(consent, name, &args.follow).await,
+        None => many::give(consent, &args.which, &args.follow).await,
+    }
+}
+
 /// Asks Meta to send a code to the phone.
 ///
 /// # Errors
 ///
-/// See [`give`].
+/// When a channel cannot be written, or nobody answers in time.
 pub async fn send_code(args: &ConsentArgs) -> Result<Exit, Problem> {
-    give(Consent::SendCode, args).await
+    give_to(Consent::SendCode, args).await
 }
 
 /// Allows one more attempt of what waits for a person.
 ///
 /// # Errors
 ///
-/// See [`give`].
+/// See [`send_code`].
 pub async fn retry(args: &ConsentArgs) -> Result<Exit, Problem> {
-    give(Consent::Retry, args).await
+    give_to(Consent::Retry, args).await
+}
+
+/// Has the operator look at Meta now.
+///
+/// # Errors
+///
+/// See [`send_code`].
+pub async fn reconcile(args: &ConsentArgs) -> Result<Exit, Problem> {
+    if let Some(Named::Portfolio(name)) = args.name.as_deref().map(Named::parse).transpose()? {
+        let portfolio = Portfolio::open(&name, &args.follow.cluster).await?;
+        let value = fresh();
+        portfolio.annotate(lower::RECONCILE, &value).await?;
+        let given = Looked { portfolio: name, namespace: portfolio.namespace, value };
+        render::print(args.follow.output.output, &given, |given| {
+            Text::of(&format!("portfolio {}: {}", given.portfolio, Consent::Reconcile.asked()))
+        })?;
+        return Ok(Exit::Done);
+    }
+    give_to(Consent::Reconcile, args).await
 }
 
 /// Has an official business account requested, once.
 ///
 /// # Errors
 ///
-/// See [`give`].
-pub async fn request_official(args: &ConsentArgs) -> Result<Exit, Problem> {
-    give(Consent::Official, args).await
+/// See [`send_code`].
+pub async fn request_official(args: &OfficialArgs) -> Result<Exit, Problem> {
+    give(Consent::Official, &args.name, &args.follow).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::source::{Document, Position, SourceError};
@@ -9,7 +10,7 @@ use crate::engine::word::words;
 
 words! {
     /// How much a finding weighs.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum Severity {
         /// The API server refuses the manifest.
@@ -22,7 +23,7 @@ words! {
 }
 
 /// One finding: the field, what is wrong with its value, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
     pub file: String,
     pub line: usize,
@@ -81,7 +82,7 @@ impl fmt::Display for Finding {
 }
 
 /// What lint found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Report {
     pub findings: Vec<Finding>,
     /// Manifests of our kinds that were checked.

@@ -19,6 +19,7 @@ mod forecast;
 mod generated;
 mod golden;
 mod health;
+mod help_desk;
 mod house;
 mod house_class;
 mod import;

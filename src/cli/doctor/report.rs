@@ -1,7 +1,8 @@
 //! What was found, as people and programs read it.
 
 use jiff::Timestamp;
-use kube::Resource;
+use kube::ResourceExt;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::engine::{
@@ -21,17 +22,15 @@ use crate::{
             input::{Input, Manifest},
             secret::Origin,
         },
-        render::{Text, Tone, Words, paint},
+        render::{Printed, Text, Tone, Words, paint},
         status,
     },
 };
 
 /// Everything that was looked at.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    api_version: String,
-    kind: &'static str,
     /// `sandbox`, `given` or `cluster`: where credentials came from.
     origin: &'static str,
     notes: Vec<String>,
@@ -45,7 +44,7 @@ pub struct Report {
 }
 
 /// One object and its chain.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Examined {
     kind: &'static str,
@@ -65,7 +64,7 @@ struct Examined {
     next: Option<NextReport>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct LinkReport {
     link: &'static str,
@@ -75,17 +74,22 @@ struct LinkReport {
     failed: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct NextReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     link: Option<&'static str>,
     reason: &'static str,
     message: String,
-    remedy: &'static str,
+    /// What to do, with the commands for this object.
+    remedy: String,
     who_moves: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting_for: Option<WaitingFor>,
+}
+
+impl Printed for Report {
+    const KIND: &'static str = "Doctor";
 }
 
 impl LinkReport {
@@ -100,13 +104,13 @@ impl LinkReport {
 }
 
 impl NextReport {
-    fn new(next: &Next) -> Self {
+    fn new(next: &Next, namespace: &str, name: &str) -> Self {
         let row = next.reason.row();
         Self {
             link: next.link.map(LinkKind::as_str),
             reason: row.name,
             message: next.message.clone(),
-            remedy: row.remedy,
+            remedy: status::about(row.remedy, name, namespace),
             who_moves: explain::who_moves(row.kind),
             waiting_for: next.wait.as_ref().and_then(|wait| lower::waiting(std::slice::from_ref(wait)).pop()),
         }
@@ -117,8 +121,6 @@ impl Report {
     /// An empty one.
     pub fn new(origin: &Origin, input: &Input) -> Self {
         Self {
-            api_version: WhatsAppChannel::api_version(&()).into_owned(),
-            kind: "Doctor",
             origin: origin.as_str(),
             notes: input.notes.clone(),
             portfolios: Vec::new(),
@@ -128,15 +130,18 @@ impl Report {
         }
     }
 
-    fn count(&mut self, chain: &Chain) -> (Vec<LinkReport>, Option<NextReport>) {
+    fn count(&mut self, chain: &Chain, namespace: &str, name: &str) -> (Vec<LinkReport>, Option<NextReport>) {
         self.broken += usize::from(chain.is_broken());
         self.not_read += usize::from(chain.is_unread());
-        (chain.links.iter().map(LinkReport::new).collect(), chain.next.as_ref().map(NextReport::new))
+        (
+            chain.links.iter().map(LinkReport::new).collect(),
+            chain.next.as_ref().map(|next| NextReport::new(next, namespace, name)),
+        )
     }
 
     /// Adds a portfolio.
     pub fn portfolio(&mut self, desired: &DesiredPortfolio, chain: Chain) {
-        let (links, next) = self.count(&chain);
+        let (links, next) = self.count(&chain, &desired.namespace, &desired.name);
         self.portfolios.push(Examined {
             kind: "WhatsAppPortfolio",
             namespace: desired.namespace.clone(),
@@ -152,7 +157,7 @@ impl Report {
 
     /// Adds a channel.
     pub fn channel(&mut self, manifest: &Manifest, chain: Chain) {
-        let (links, next) = self.count(&chain);
+        let (links, next) = self.count(&chain, &manifest.desired.namespace, &manifest.desired.name);
         let (file, line) = manifest.place.clone().unzip();
         self.channels.push(Examined {
             kind: "WhatsAppChannel",
@@ -169,11 +174,12 @@ impl Report {
 
     /// Adds a channel whose spec cannot be understood.
     pub fn invalid(&mut self, object: &WhatsAppChannel, chain: Chain) {
-        let (links, next) = self.count(&chain);
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let (links, next) = self.count(&chain, &namespace, &name);
         self.channels.push(Examined {
             kind: "WhatsAppChannel",
-            namespace: object.metadata.namespace.clone().unwrap_or_default(),
-            name: object.metadata.name.clone().unwrap_or_default(),
+            namespace,
+            name,
             phone_number: Some(object.spec.phone_number.clone()),
             display_name: Some(object.spec.display_name.clone()),
             file: None,
@@ -234,7 +240,7 @@ fn examined(one: &Examined, text: &mut Text, now: Timestamp) {
     let at = next.link.map(|link| format!(" at the {}", link.to_lowercase())).unwrap_or_default();
     text.indent(2, Words::from("Next") + at + ": " + paint(Tone::Strong, next.reason) + ": " + &next.message);
     if next.waiting_for.is_some() {
-        text.indent(2, status::what_to_do(next.remedy, &one.name, &one.namespace));
+        text.indent(2, format!("What to do: {}", next.remedy));
     }
     let Some(wait) = &next.waiting_for else {
         text.indent(2, format!("Who: {}", next.who_moves));

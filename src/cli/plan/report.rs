@@ -1,6 +1,7 @@
 //! A plan as people and programs read it.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::engine::{
@@ -21,7 +22,7 @@ use crate::{
         channel::seen,
         check::many,
         exit::Problem,
-        render::{Text, Tone, paint},
+        render::{Printed, Text, Tone, paint},
         status,
     },
 };
@@ -35,7 +36,7 @@ use super::{
 };
 
 /// Everything that was planned.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// `sandbox`, `given` or `cluster`: where credentials and memories came from.
@@ -52,7 +53,7 @@ pub struct Report {
     not_read: Vec<Unread>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct PortfolioReport {
     namespace: String,
@@ -66,7 +67,7 @@ struct PortfolioReport {
     waiting_for: Vec<WaitingFor>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ChannelReport {
     file: String,
@@ -95,7 +96,7 @@ struct ChannelReport {
     forecast: Option<Course>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct StepReport {
     kind: &'static str,
@@ -103,7 +104,7 @@ struct StepReport {
     repeatable: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct RenameReport {
     reviews: usize,
@@ -112,19 +113,23 @@ struct RenameReport {
     registrations_left: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct BlockReport {
     reason: &'static str,
     message: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct AsideReport {
     condition: &'static str,
     #[serde(flatten)]
     block: BlockReport,
+}
+
+impl Printed for Report {
+    const KIND: &'static str = "Plan";
 }
 
 impl BlockReport {
@@ -207,7 +212,8 @@ impl Report {
             condition: condition.as_str(),
             block: BlockReport::new(block),
         });
-        let ready = seen(&shown, ConditionType::Ready).map_or(Truth::Unknown.as_str(), |ready| ready.status);
+        let ready = seen(&shown.conditions, ConditionType::Ready)
+            .map_or(Truth::Unknown.as_str(), |ready| ready.status);
         let (file, line) = manifest.place.clone().unwrap_or_default();
         self.channels.push(ChannelReport {
             file,

@@ -36,8 +36,8 @@ works with a flaw, or nobody but the operator or Meta has to act), broken (a
 person has to act), not checked. Credentials of a portfolio come from where
 plan takes them.
 
-Exit codes: 0 nothing is broken, 3 something is, 1 error: also when nothing is known to be
-broken and something could not be read; it is named.")]
+Exit codes: 0 nothing is broken, 3 something is, 1 error: also when nothing is
+known to be broken and something could not be read; it is named.")]
 pub struct DoctorArgs {
     /// Name of a channel in the cluster; else every channel of the namespace.
     #[arg(value_name = "NAME")]

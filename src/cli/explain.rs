@@ -33,10 +33,13 @@ pub struct ExplainArgs {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
+    /// What was asked about.
     subject: String,
     /// `Reason`, `Condition`, `Action` or `MetaCode`.
     subject_kind: &'static str,
+    /// What it means.
     meaning: String,
+    /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
     /// Who moves next.

@@ -25,13 +25,19 @@ words! {
 /// One finding: the field, what is wrong with its value, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
+    /// The file of the manifest.
     pub file: String,
+    /// The line at which the manifest begins.
     pub line: usize,
+    /// The column in that line.
     pub column: usize,
+    /// How much it weighs.
     pub severity: Severity,
     /// Path of the field, `spec.phoneNumber`; empty for the document.
     pub path: String,
+    /// A text for people.
     pub message: String,
+    /// What to do.
     pub remedy: String,
 }
 
@@ -84,6 +90,7 @@ impl fmt::Display for Finding {
 /// What lint found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Report {
+    /// What was found.
     pub findings: Vec<Finding>,
     /// Manifests of our kinds that were checked.
     pub checked: usize,

@@ -23,6 +23,7 @@ pub mod explain;
 pub mod finding;
 pub mod fleet;
 pub mod import;
+pub mod init;
 pub mod lint;
 pub mod list;
 pub mod named;
@@ -69,6 +70,8 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     /// Checks manifests offline, with the verdict of the API server.
     Lint(check::LintArgs),
+    /// Asks what Meta's wizard asks, and writes the manifests of a portfolio and a channel.
+    Init(init::InitArgs),
     /// Prints manifests for a portfolio and its numbers, as they are at Meta; writes nothing.
     Import(import::ImportArgs),
     /// Shows how a channel or a portfolio stands and who has to act next; without a name, all channels by stage.
@@ -101,7 +104,7 @@ pub enum Command {
     Completion(completion::CompletionArgs),
     /// Writes a page for the manual of each command.
     Man(completion::ManArgs),
-    #[command(name = "__complete", hide = true)]
+    #[command(name = "__complete", hide = true, disable_help_flag = true)]
     Complete(completion::WordsArgs),
 }
 
@@ -155,6 +158,7 @@ impl Command {
             Self::Plan(args) => block_on(plan::plan(&args)),
             Self::Doctor(args) => block_on(doctor::doctor(&args)),
             Self::Lint(args) => check::check(&args),
+            Self::Init(args) => init::init(&args),
             Self::Import(args) => block_on(import::import(&args)),
             Self::Status(args) => block_on(show::status(&args)),
             Self::Waiting(args) => block_on(waiting::waiting(&args)),

@@ -24,31 +24,45 @@ use super::{
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
+    /// Its name.
     pub name: String,
+    /// Its namespace.
     pub namespace: String,
+    /// Its number, as in the spec.
     pub number: String,
+    /// The display name, as in the spec.
     pub display_name: String,
     /// `None`: the operator has not seen it yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
     /// The status speaks of an older version of the spec.
     pub outdated: bool,
+    /// The condition `Ready`; absent where no operator has seen the object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready: Option<Line>,
+    /// Who has to act, as in status.
     pub waiting_for: Vec<WaitingFor>,
+    /// Every condition, in the order of their depth.
     pub conditions: Vec<Line>,
+    /// Every prerequisite, as in status.
     pub preflight: Vec<Check>,
+    /// Everything managed that differs, as in status.
     pub drift: Vec<Drift>,
+    /// The account, once it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account_id: Option<String>,
+    /// Meta's id of the number, once it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phone_number_id: Option<String>,
+    /// What Meta last said, as in status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub facts: Option<Facts>,
     /// What was tried, by kind.
     pub attempts: BTreeMap<&'static str, Attempts>,
+    /// The step that is under way, as in status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<InFlight>,
+    /// When the object was created.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     created: Option<Timestamp>,
@@ -58,11 +72,16 @@ pub struct Report {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Line {
+    /// Its type.
     #[serde(rename = "type")]
     pub kind: &'static str,
+    /// `True`, `False` or `Unknown`.
     pub status: String,
+    /// Its reason, in one word; `explain` tells more.
     pub reason: String,
+    /// A text for people.
     pub message: String,
+    /// Since when it has that status.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub since: Option<Timestamp>,
@@ -113,10 +132,13 @@ pub struct Attempts {
     /// How many the operator allows in it, all together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// When it was last tried.
     #[schemars(with = "String")]
     pub last: Timestamp,
+    /// What that came to.
     #[schemars(with = "String")]
     pub outcome: Word<EntryOutcome>,
+    /// What Meta said, where it refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
 }

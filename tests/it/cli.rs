@@ -265,6 +265,49 @@ fn the_reference_names_every_flag() {
     }
 }
 
+#[test]
+fn who_answers_the_questions_gets_manifests_that_can_be_applied() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = dir.path().display().to_string();
+    let args = ["init", "--folder", &folder, "-n", "shop"];
+    let init = |answers: &str| {
+        let mut command = Command::new(BINARY);
+        command.args(args).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        child.stdin.take().expect("a pipe").write_all(answers.as_bytes()).expect("written");
+        child.wait_with_output().expect("it ends")
+    };
+    let stopped = init("acme\n");
+    assert_eq!(stopped.status.code(), Some(1));
+    assert!(
+        stderr(&stopped).contains("there is no answer to: Id of the business portfolio?"),
+        "{}",
+        stderr(&stopped)
+    );
+
+    // A wrong answer is asked for again, and nothing in a name is obeyed.
+    let answers =
+        "acme\n500000000000001\nsupport\n11 912345678\n+5511912345678\nAcme: \"Suporte\" #1\nVoice\n\n";
+    let done = init(answers);
+    assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
+    assert!(stderr(&done).contains("\"11 912345678\": "), "{}", stderr(&done));
+    let command = "kubectl create secret generic acme-meta -n shop --from-file=token=./token";
+    assert!(stdout(&done).contains(command), "{}", stdout(&done));
+    let text = std::fs::read_to_string(dir.path().join("channel-support.yaml")).expect("a manifest");
+    let channel: Value = serde_saphyr::from_str(&text).expect("YAML");
+    let spec = json!({
+        "portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme: \"Suporte\" #1",
+        "verification": {"method": "Voice"},
+    });
+    assert_eq!(channel["spec"], spec);
+    let plan = run(&["plan", "-f", &folder, "--sandbox"]);
+    assert_eq!(plan.status.code(), Some(2), "{}{}", stdout(&plan), stderr(&plan));
+
+    let again = init(answers);
+    assert_eq!(again.status.code(), Some(1), "files that are there stay");
+    assert!(stderr(&again).contains("is not written over"), "{}", stderr(&again));
+}
+
 /// What every document for programs begins with.
 #[test]
 fn programs_are_told_what_they_read() {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Answer, Consent, FollowArgs, Verdict, ask, cannot, words};
+use super::answer::{Answer, Consent, FollowArgs, Verdict, ask, cannot, words};
 use crate::engine::{action::ACTIONS, action::Action, condition::Truth};
 use crate::{
     api::{lower, v1alpha1::WhatsAppChannel},
@@ -52,7 +52,7 @@ impl Answers {
 /// # Errors
 ///
 /// When they cannot be listed, or there are none.
-pub(super) async fn give(consent: Consent, which: &WhichArgs, follow: &FollowArgs) -> Ending {
+pub async fn give(consent: Consent, which: &WhichArgs, follow: &FollowArgs) -> Ending {
     let listing = Listing::open(which, &follow.cluster).await?;
     let mut found = Vec::new();
     listing.each("channels", |channel: WhatsAppChannel| found.push(channel)).await?;
@@ -86,7 +86,7 @@ pub(super) async fn give(consent: Consent, which: &WhichArgs, follow: &FollowArg
 }
 
 /// Why a channel is left out: it does not wait for this. A code that nobody waits for would be wasted.
-pub(super) fn not_asked(consent: Consent, object: &WhatsAppChannel) -> Option<String> {
+fn not_asked(consent: Consent, object: &WhatsAppChannel) -> Option<String> {
     let Some(status) = object.seen() else { return Some("the operator has not seen it yet".to_owned()) };
     let waits = |action: Action| status.waiting_for.iter().any(|wait| wait.action == action.as_str());
     match consent {
@@ -136,4 +136,50 @@ fn text(consent: Consent, answers: &Answers) -> Text {
     let told: Vec<String> = told.map(|(count, word)| format!("{count} {word}")).collect();
     text.line(format!("{}: {}", many(answers.items.len(), "channel"), told.join(", ")));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn channel(status: Value) -> WhatsAppChannel {
+        serde_json::from_value(json!({
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+            "metadata": {"name": "support", "namespace": "shop"},
+            "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme"},
+            "status": status,
+        }))
+        .expect("a channel")
+    }
+
+    #[test]
+    fn by_labels_only_those_that_wait_for_it_are_asked() {
+        let at = "2026-03-01T12:00:00Z";
+        let waits = |actor: &str, action: &str, reason: &str| {
+            channel(json!({
+                "observedGeneration": 1,
+                "waitingFor": [{"actor": actor, "action": action, "since": at}],
+                "conditions": [{
+                    "type": "Ready", "status": "False", "reason": reason, "message": "", "lastTransitionTime": at
+                }],
+            }))
+        };
+        let ask = waits("PhoneHolder", "AskForCode", "CodeNeeded");
+        let enter = waits("PhoneHolder", "EnterCode", "CodeAwaited");
+        let pin = waits("ClusterUser", "ChangeSpec", "PinMismatch");
+        let unseen = channel(json!({"observedGeneration": -1}));
+        for (what, object, code, retry, look) in [
+            ("a code is to be sent", &ask, true, false, true),
+            ("a code was sent", &enter, false, false, true),
+            ("its reason names retry", &pin, false, true, true),
+            ("nobody looked at it", &unseen, false, false, false),
+        ] {
+            let is_asked = |consent| not_asked(consent, object).is_none();
+            assert_eq!(is_asked(Consent::SendCode), code, "send-code: {what}");
+            assert_eq!(is_asked(Consent::Retry), retry, "retry: {what}");
+            assert_eq!(is_asked(Consent::Reconcile), look, "reconcile: {what}");
+        }
+    }
 }

@@ -33,9 +33,11 @@ use crate::{
 pub struct Report {
     /// `sandbox`, `given` or `cluster`: where credentials came from.
     origin: &'static str,
+    /// What has to be known to read this right.
     notes: Vec<String>,
     /// Those of the manifests that no channel here uses.
     portfolios: Vec<Examined>,
+    /// The channels, in the order of the manifests.
     channels: Vec<Examined>,
     /// How many of all have something broken.
     pub broken: usize,
@@ -47,17 +49,25 @@ pub struct Report {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Examined {
+    /// `WhatsAppChannel` or `WhatsAppPortfolio`.
     kind: &'static str,
+    /// Its namespace.
     namespace: String,
+    /// Its name.
     name: String,
+    /// The number of a channel, as in the spec.
     #[serde(skip_serializing_if = "Option::is_none")]
     phone_number: Option<String>,
+    /// The display name, as in the spec.
     #[serde(skip_serializing_if = "Option::is_none")]
     display_name: Option<String>,
+    /// The file of the manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<String>,
+    /// The line at which the manifest begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
+    /// What the number needs, link by link.
     links: Vec<LinkReport>,
     /// What is to be done first, if anything is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,8 +77,11 @@ struct Examined {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct LinkReport {
+    /// The link: `Token`, `Scopes` and so on.
     link: &'static str,
+    /// `Ok`, `Warn`, `Broken` or `NotChecked`.
     mark: &'static str,
+    /// What was read.
     read: String,
     /// It should have been read and was not.
     failed: bool,
@@ -77,13 +90,18 @@ struct LinkReport {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct NextReport {
+    /// The link: `Token`, `Scopes` and so on.
     #[serde(skip_serializing_if = "Option::is_none")]
     link: Option<&'static str>,
+    /// Its reason, in one word; `explain` tells more.
     reason: &'static str,
+    /// A text for people.
     message: String,
     /// What to do, with the commands for this object.
     remedy: String,
+    /// Who moves next.
     who_moves: &'static str,
+    /// Who has to act, as in status.
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting_for: Option<WaitingFor>,
 }

@@ -64,12 +64,14 @@ pub enum Kind {
 pub struct Line {
     /// Seconds from now.
     after_seconds: i64,
+    /// What this line tells of.
     kind: Kind,
     /// The step, the reason of the wait, or the act.
     what: &'static str,
     /// Who acts.
     #[serde(skip_serializing_if = "Option::is_none")]
     who: Option<&'static str>,
+    /// A text for people.
     says: String,
     /// Spent since the line before.
     costs: Costs,
@@ -94,12 +96,17 @@ pub enum Ending {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Course {
+    /// What happens, in the order of time.
     lines: Vec<Line>,
+    /// How the forecast ends.
     pub ending: Ending,
     /// When it ends, in seconds from now.
     after_seconds: i64,
+    /// A text for people.
     says: String,
+    /// What it costs.
     pub costs: Costs,
+    /// What was assumed.
     assumed: BTreeSet<String>,
     #[serde(skip)]
     start: Timestamp,

@@ -17,7 +17,9 @@ use crate::engine::{
 /// Something that was not read, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Unread {
+    /// What it is.
     pub what: String,
+    /// Why it was not read.
     pub why: String,
 }
 

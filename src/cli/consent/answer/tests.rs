@@ -1,14 +1,14 @@
-//! What became of a consent, and who is asked where no name is given.
+//! What became of a consent.
 
 use clap::Parser;
 use serde_json::{Value, json};
 
-use super::{many::not_asked, *};
+use super::*;
 
 #[derive(Parser)]
 struct Line {
     #[command(flatten)]
-    consent: ConsentArgs,
+    follow: FollowArgs,
 }
 
 fn channel(spec: Value, status: Value) -> WhatsAppChannel {
@@ -84,29 +84,6 @@ async fn a_consent_is_told_as_the_operator_answers_it() {
     }
 }
 
-#[test]
-fn following_lasts_longer_than_the_pause_between_two_codes() {
-    let args = Line::try_parse_from(["x", "support"]).expect("arguments").consent;
-    let limits = Limits::default();
-    let slow = limits.settle_other + limits.call_timeout + limits.send_before;
-    assert!(args.follow.timeout > slow, "{:?} is no longer than {slow:?}", args.follow.timeout);
-}
-
-#[test]
-fn it_takes_a_name_or_labels_and_not_both() {
-    for (line, is_right) in [
-        (&["x", "support"][..], true),
-        (&["x", "-l", "wave=3"], true),
-        (&["x", "-A", "-l", "wave=3"], true),
-        (&["x"], false),
-        (&["x", "-A"], false),
-        (&["x", "support", "-l", "wave=3"], false),
-        (&["x", "support", "-A"], false),
-    ] {
-        assert_eq!(Line::try_parse_from(line).is_ok(), is_right, "{line:?}");
-    }
-}
-
 #[tokio::test]
 async fn nobody_waits_for_a_channel_that_is_suspended() {
     let channel_of = opened();
@@ -121,33 +98,9 @@ async fn nobody_waits_for_a_channel_that_is_suspended() {
 }
 
 #[test]
-fn by_labels_only_those_that_wait_for_it_are_asked() {
-    let at = "2026-03-01T12:00:00Z";
-    let waits = |actor: &str, action: &str, reason: &str| {
-        channel(
-            json!({}),
-            json!({
-                "observedGeneration": 1,
-                "waitingFor": [{"actor": actor, "action": action, "since": at}],
-                "conditions": [{
-                    "type": "Ready", "status": "False", "reason": reason, "message": "", "lastTransitionTime": at
-                }],
-            }),
-        )
-    };
-    let ask = waits("PhoneHolder", "AskForCode", "CodeNeeded");
-    let enter = waits("PhoneHolder", "EnterCode", "CodeAwaited");
-    let pin = waits("ClusterUser", "ChangeSpec", "PinMismatch");
-    let unseen = channel(json!({}), json!({"observedGeneration": -1}));
-    for (what, object, code, retry, look) in [
-        ("a code is to be sent", &ask, true, false, true),
-        ("a code was sent", &enter, false, false, true),
-        ("its reason names retry", &pin, false, true, true),
-        ("nobody looked at it", &unseen, false, false, false),
-    ] {
-        let is_asked = |consent| not_asked(consent, object).is_none();
-        assert_eq!(is_asked(Consent::SendCode), code, "send-code: {what}");
-        assert_eq!(is_asked(Consent::Retry), retry, "retry: {what}");
-        assert_eq!(is_asked(Consent::Reconcile), look, "reconcile: {what}");
-    }
+fn following_lasts_longer_than_the_pause_between_two_codes() {
+    let args = Line::try_parse_from(["x"]).expect("arguments");
+    let limits = Limits::default();
+    let slow = limits.settle_other + limits.call_timeout + limits.send_before;
+    assert!(args.follow.timeout > slow, "{:?} is no longer than {slow:?}", args.follow.timeout);
 }

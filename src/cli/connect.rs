@@ -16,57 +16,59 @@ use crate::cluster::{DEADLINE, client};
 /// How long an answer is waited for, where --request-timeout says it.
 static ANSWER_WITHIN: OnceLock<Duration> = OnceLock::new();
 
+/// Where the help shows these flags, apart from those of a command.
+const HEADING: &str = "Connection, as of kubectl";
+
 /// Which cluster, as whom, and which namespace. Names and meaning are kubectl's.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Connection, as of kubectl")]
 pub struct ClusterArgs {
     /// The namespace; else the one of the context.
-    #[arg(short, long, value_name = "NAMESPACE")]
+    #[arg(help_heading = HEADING, short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
     /// The context of the kubeconfig; else the current one.
-    #[arg(long, value_name = "CONTEXT")]
+    #[arg(help_heading = HEADING, long, value_name = "CONTEXT")]
     context: Option<String>,
     /// The kubeconfig; else KUBECONFIG, else ~/.kube/config.
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    #[arg(help_heading = HEADING, long, value_name = "FILE", hide_short_help = true)]
     kubeconfig: Option<PathBuf>,
     /// The cluster of the kubeconfig; else that of the context.
-    #[arg(long, value_name = "CLUSTER", hide_short_help = true)]
+    #[arg(help_heading = HEADING, long, value_name = "CLUSTER", hide_short_help = true)]
     cluster: Option<String>,
     /// The user of the kubeconfig; else that of the context.
-    #[arg(long, value_name = "USER", hide_short_help = true)]
+    #[arg(help_heading = HEADING, long, value_name = "USER", hide_short_help = true)]
     user: Option<String>,
     /// Address of the API server.
-    #[arg(short, long, value_name = "URL", hide_short_help = true)]
+    #[arg(help_heading = HEADING, short, long, value_name = "URL", hide_short_help = true)]
     server: Option<String>,
     /// Bearer token for the API server.
-    #[arg(long, value_name = "TOKEN", value_parser = secret, hide_short_help = true)]
+    #[arg(help_heading = HEADING, long, value_name = "TOKEN", value_parser = secret, hide_short_help = true)]
     token: Option<SecretString>,
     /// Acts as this user, or as this ServiceAccount: system:serviceaccount:NAMESPACE:NAME.
-    #[arg(long = "as", value_name = "USER", hide_short_help = true)]
+    #[arg(help_heading = HEADING, long = "as", value_name = "USER", hide_short_help = true)]
     as_user: Option<String>,
     /// Acts as a member of this group; may be given again.
-    #[arg(long = "as-group", value_name = "GROUP", requires = "as_user", hide_short_help = true)]
+    #[arg(help_heading = HEADING, long = "as-group", value_name = "GROUP", requires = "as_user", hide_short_help = true)]
     as_groups: Vec<String>,
     /// Acts with this uid.
-    #[arg(long, value_name = "UID", requires = "as_user", hide_short_help = true)]
+    #[arg(help_heading = HEADING, long, value_name = "UID", requires = "as_user", hide_short_help = true)]
     as_uid: Option<String>,
     /// Certificates of the authorities that the API server is checked against.
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    #[arg(help_heading = HEADING, long, value_name = "FILE", hide_short_help = true)]
     certificate_authority: Option<PathBuf>,
     /// Certificate of the user.
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    #[arg(help_heading = HEADING, long, value_name = "FILE", hide_short_help = true)]
     client_certificate: Option<String>,
     /// Key of that certificate.
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    #[arg(help_heading = HEADING, long, value_name = "FILE", hide_short_help = true)]
     client_key: Option<String>,
     /// Does not check the certificate of the API server. Whoever is in between can read everything, codes too.
-    #[arg(long, conflicts_with = "certificate_authority", hide_short_help = true)]
+    #[arg(help_heading = HEADING, long, conflicts_with = "certificate_authority", hide_short_help = true)]
     insecure_skip_tls_verify: bool,
     /// The name that the certificate of the API server has to have; else that of its address.
-    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    #[arg(help_heading = HEADING, long, value_name = "NAME", hide_short_help = true)]
     tls_server_name: Option<String>,
     /// How long to wait for one answer of the API server, as in 30s or 2m; 0 waits without end, none is 10s.
-    #[arg(long, value_name = "TIME", value_parser = within, hide_short_help = true)]
+    #[arg(help_heading = HEADING, long, value_name = "TIME", value_parser = within, hide_short_help = true)]
     request_timeout: Option<Duration>,
 }
 

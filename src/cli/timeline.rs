@@ -192,7 +192,7 @@ pub fn report(object: &WhatsAppChannel, namespace: &str) -> Report {
 
 impl Report {
     fn sort(&mut self) {
-        self.entries.sort_by(|a, b| (a.at, a.what).cmp(&(b.at, b.what)));
+        self.entries.sort_by_key(|entry| (entry.at, entry.what));
     }
 
     /// Adds what the cluster keeps.

@@ -424,6 +424,9 @@ fn the_help_fits_a_terminal_of_80_columns() {
         let wide: Vec<&str> = help.lines().filter(|line| line.chars().count() > 80).collect();
         assert!(wide.is_empty(), "{command}: {wide:#?}");
     }
+    let status = stdout(&run(&["status", "--help"]));
+    let own = status.split("Connection, as of kubectl:").next().expect("its own flags");
+    assert!(own.contains("--output") && !own.contains("--kubeconfig"), "{status}");
     let help = Command::new(BINARY).arg("--help").env_clear().env("COLUMNS", "80").output().expect("it runs");
     let codes = stdout(&help);
     let codes = codes.split("Exit codes:\n").nth(1).expect("exit codes");

@@ -11,8 +11,8 @@ use crate::rig::Rig;
 
 const NUMBER: &str = "+5511917000001";
 const DIGITS: &str = "5511917000001";
-const OTHER: &str = "+5511917000002";
-const OTHER_DIGITS: &str = "5511917000002";
+const OTHER: &str = "+5511917000004";
+const OTHER_DIGITS: &str = "5511917000004";
 
 fn said(output: &Output) -> String {
     format!("{}{}", stdout(output), stderr(output))

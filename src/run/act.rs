@@ -94,7 +94,7 @@ async fn send<G: Graph, S: Secrets>(
             done(graph.set_storage(account, number, region).await)
         }
         Step::StartSync { account, number, sync, .. } => done(graph.start_sync(account, number, *sync).await),
-        Step::Deregister { account, number } => done(graph.deregister(account, number).await),
+        Step::Deregister { account, number, .. } => done(graph.deregister(account, number).await),
         Step::ClaimUsername { account, number, username, transfer } => {
             done(graph.claim_username(account, number, username, *transfer).await)
         }

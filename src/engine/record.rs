@@ -251,7 +251,7 @@ fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, subject: Opt
             memory.marks.pin_set = Some(at);
             memory.marks.pin = subject;
         }
-        StepKind::Register => memory.note_pin_of_registration(subject.as_deref(), accepted.says_more),
+        StepKind::Register => memory.note_pin_of_registration(subject.as_deref(), accepted.has_kept_pin),
         StepKind::RequestCode
         | StepKind::SubmitName
         | StepKind::CreatePin

@@ -72,8 +72,8 @@ async fn send<G: Graph, S: Secrets>(
             done(graph.set_pin(account, number, held(materials.pin.as_ref(), "PIN")?).await)
         }
         Step::Register { account, number, .. } => {
-            let says_more = graph.register(account, number, held(materials.pin.as_ref(), "PIN")?).await?;
-            Ok(Accepted { says_more, ..Accepted::default() })
+            let has_kept_pin = graph.register(account, number, held(materials.pin.as_ref(), "PIN")?).await?;
+            Ok(Accepted { has_kept_pin, ..Accepted::default() })
         }
         Step::SubscribeApp { account } => done(graph.subscribe(account).await),
         Step::RouteWebhook { account, number, url, .. } => {

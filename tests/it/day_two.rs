@@ -45,7 +45,8 @@ async fn a_sync_a_username_a_changed_pin_and_a_storage_region_each_come_to_meta_
     rig.sandbox.add_number(number("100000000000913", PINNED).registered("271828"));
     rig.secret("pinned-pin", json!({"pin": "271828"})).await;
     rig.start().await;
-    let sync = json!({"connection": "Coexistence", "coexistence": {"syncContacts": true, "syncHistory": true}});
+    let sync =
+        json!({"connection": "Coexistence", "coexistence": {"syncContacts": true, "syncHistory": true}});
     channel(&rig, "synced", SYNCED, sync).await;
     channel(&rig, "named", NAMED, json!({"username": "acme.support"})).await;
     let pin = json!({"pinSecretRef": {"name": "pinned-pin", "key": "pin"}});

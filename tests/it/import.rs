@@ -169,7 +169,10 @@ async fn a_username_is_managed_where_the_operator_may_claim_it_and_named_where_n
     let all = channels(&text);
     let username = |phone: &str| all[phone]["spec"]["username"].as_str();
     assert_eq!(username("+5511912340043"), Some("acme.suporte"));
-    assert_eq!([username("+5511912340044"), username("+5511912340045"), username("+5511912340001")], [None; 3]);
+    assert_eq!(
+        [username("+5511912340044"), username("+5511912340045"), username("+5511912340001")],
+        [None; 3]
+    );
     for line in [
         r#"# Its username "acme.com" stays as it is and is not managed: it ends like a web address; leave the ending out"#,
         r#"# Its username "acme.loja" stays as it is and is not managed"#,

@@ -87,7 +87,9 @@ impl Draft {
             profile: number.profile.value().filter(|_| !is_in_app).and_then(|profile| shown(profile)),
             time_zone: None,
             webhook: None,
-            username: username(number).filter(|name| problem(name).is_none() && !is_in_app).map(str::to_owned),
+            username: username(number)
+                .filter(|name| problem(name).is_none() && !is_in_app)
+                .map(str::to_owned),
             official_business_account: None,
             ready_when: None,
             management_policy: None,

@@ -242,7 +242,8 @@ fn decide(pass: &Pass, memory: &mut Memory) -> Decision {
         Err(Stop::Step(planned)) => (Some(*planned), None, Vec::new()),
         Err(Stop::Block(block)) => (None, Some(*block), Vec::new()),
         Ok((number, seen, may_write)) => {
-            let aside = serve::plan(pass, memory, &Found { number: &number, seen: &seen, may_write: &may_write });
+            let aside =
+                serve::plan(pass, memory, &Found { number: &number, seen: &seen, may_write: &may_write });
             (aside.step, None, aside.blocks)
         }
     }

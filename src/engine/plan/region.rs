@@ -172,7 +172,8 @@ pub(super) fn moved(
             "the number is deregistered next, to be registered with storage region {region}"
         )));
     }
-    let why = format!("deregister the number, to register it again with storage region {region}; that {cost}");
+    let why =
+        format!("deregister the number, to register it again with storage region {region}; that {cost}");
     let (account, number) = (seen.account.clone(), number.id.clone());
     Err(pass.step(Step::Deregister { account, number, region: Some(region) }, why, Cause::Automatic))
 }

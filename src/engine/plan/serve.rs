@@ -137,7 +137,9 @@ fn serve(pass: &Pass, memory: &mut Memory, of: &Found, held: &[(&Rule, Block)], 
     let first = takers.into_iter().min_by_key(|(rank, ..)| *rank);
     let Some(((.., at), mut planned, changed)) = first else {
         // Why none of them can use it now.
-        others.into_iter().for_each(|(at, block)| aside.blocks[at].1 = block);
+        for (at, block) in others {
+            aside.blocks[at].1 = block;
+        }
         return;
     };
     planned.cause = Cause::Retry(retry.value.clone());

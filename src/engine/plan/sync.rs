@@ -70,8 +70,16 @@ pub(super) fn asked(
         undecided::may_send(pass, KIND, memory)?;
         let (account, id, onboarded) = (seen.account.clone(), number.id.clone(), window.since);
         let step = Step::StartSync { account, number: id, sync, onboarded };
-        let blindly = if is_known { "" } else { "; Meta does not show which apps are subscribed, so perhaps nobody gets them" };
-        return Err(pass.step(step, format!("ask for {}{blindly}; {}", names(&[sync]), window.text()), cause));
+        let blindly = if is_known {
+            ""
+        } else {
+            "; Meta does not show which apps are subscribed, so perhaps nobody gets them"
+        };
+        return Err(pass.step(
+            step,
+            format!("ask for {}{blindly}; {}", names(&[sync]), window.text()),
+            cause,
+        ));
     }
     open.iter().try_for_each(|sync| match state(sync) {
         State::Refused(refusal) => Err(refused(pass, *sync, &window, refusal)),

@@ -9,7 +9,8 @@ use crate::engine::value::{
 
 /// A number that this object registered with region BR, for which DE was tried without effect.
 fn held_region(world: World) -> World {
-    let region = |region: &'static str| move |d: &mut Desired| d.registration.storage_region = Some(region.into());
+    let region =
+        |region: &'static str| move |d: &mut Desired| d.registration.storage_region = Some(region.into());
     let set = world.own().verified().desire(region("BR")).act(StepKind::SetStorage, accepted());
     let held = set.act(StepKind::Register, accepted()).registered().after(HOUR).pass();
     let consented = held.after(4 * 24 * HOUR).desire(region("DE")).desire(|d| d.registration.may_move = true);
@@ -19,7 +20,8 @@ fn held_region(world: World) -> World {
 /// The wanted username is somebody else's, as Meta said.
 fn refused_username(world: World) -> World {
     let wanted = desired::Username { name: "acme.br".into(), may_transfer: false };
-    let world = world.desire(|d| d.username = Some(wanted)).see(|o| o.username = Fact::Known(Username::default()));
+    let world =
+        world.desire(|d| d.username = Some(wanted)).see(|o| o.username = Fact::Known(Username::default()));
     world.act(StepKind::ClaimUsername, refused(147_001, None, Class::Spec)).after(MINUTE)
 }
 

@@ -236,6 +236,7 @@ fn a_webhook_that_meta_does_not_show_holds_nothing_up() {
     says("written once, and not shown", &written, "smb_app_state_sync");
     let (_, block) = written.plan().aside.remove(0);
     assert_eq!(block.reason, Reason::WebhookNotReadable);
-    let refused = hidden(connected(HOUR).webhook()).act(StepKind::RouteWebhook, refused(2200, None, Class::Person));
+    let refused =
+        hidden(connected(HOUR).webhook()).act(StepKind::RouteWebhook, refused(2200, None, Class::Person));
     says("refused, and not shown", &refused.after(MINUTE), Reason::SyncAwaitsWebhook.as_str());
 }

@@ -9,6 +9,7 @@ mod chart;
 mod cli;
 mod consents;
 mod control_plane;
+mod day_two;
 mod deletion;
 mod docs;
 mod doctor;

@@ -3,6 +3,7 @@
 use whatsapp_operator::engine;
 use whatsapp_operator::{api, meta};
 
+use crate::chart;
 use crate::kept;
 
 /// Each generated file with its text, relative to the root.
@@ -11,6 +12,7 @@ fn files() -> Vec<(String, String)> {
         ("docs/reference.md".to_owned(), api::reference()),
         ("docs/conditions.md".to_owned(), engine::reference::conditions()),
         ("docs/errors.md".to_owned(), meta::reference::errors()),
+        ("charts/whatsapp-operator/README.md".to_owned(), chart::values::readme()),
     ];
     for (name, yaml) in api::crds().expect("the types make CRDs") {
         files.push((format!("crds/{name}"), yaml.clone()));

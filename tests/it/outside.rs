@@ -11,10 +11,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ServerConfig, pki_types::PrivateKeyDer};
 
+use serde_json::json;
+
 use crate::cli::{stderr, stdout};
 use crate::plan::{Desk, TOKEN, run};
 use crate::rig::BUSINESS;
 
+/// Known to nobody but the proxy.
 const HOST: &str = "graph.acme.example";
 
 /// A proxy that leads every connection to one TLS server, whatever its name, and takes down what it was asked.
@@ -107,4 +110,27 @@ async fn calls_to_meta_go_by_the_proxy_and_trust_the_bundle_of_the_chart() {
     let output = run(&args, &[&proxied[..], &[("NO_PROXY", HOST)]].concat(), "");
     assert_ne!(output.status.code(), Some(0), "nobody else knows the name");
     assert_eq!(network.asked().len(), before, "it is left out");
+}
+
+/// A pod calls its API server directly. A person with a kubeconfig may have to go by a proxy, as with kubectl.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_reaches_a_cluster_by_the_proxy_as_kubectl_does() {
+    let desk = Desk::new().await;
+    let network = Network::before(desk.url.trim_start_matches("http://").to_owned()).await;
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "it",
+        "clusters": [{"name": "it", "cluster": {"server": format!("https://{HOST}")}}],
+        "users": [{"name": "it", "user": {"token": "made-up"}}],
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+    });
+    let kubeconfig = desk.file("kubeconfig", &kubeconfig.to_string());
+    let environment =
+        [("KUBECONFIG", kubeconfig.as_str()), ("HTTPS_PROXY", &network.proxy), ("NO_PROXY", HOST)];
+    for (environment, is_asked) in [(&environment[..2], true), (&environment[..], false)] {
+        let before = network.asked().len();
+        let output = run(&["status", "support"], environment, "");
+        assert_ne!(output.status.code(), Some(0), "there is no such cluster");
+        assert_eq!(network.asked().len() > before, is_asked, "{}", stderr(&output));
+    }
+    assert!(network.asked()[0].starts_with(&format!("CONNECT {HOST}:443 ")), "{:?}", network.asked());
 }

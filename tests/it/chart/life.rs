@@ -1,8 +1,7 @@
 //! The life of a release, by helm and on an API server of its own: installed, upgraded from the version before, rolled back,
 //! uninstalled, and installed again under another name. The CRDs stay, and so does every channel.
 //!
-//! The version before is 0.1.0: its templates and values are kept in `before`, and its CRDs are those of today, which have
-//! not changed since.
+//! The version before is 0.1.0: its templates and values are kept in `before`, and go with the CRDs of today.
 
 use std::fs;
 use std::path::{Path, PathBuf};

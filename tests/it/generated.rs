@@ -3,6 +3,7 @@
 use whatsapp_operator::engine;
 use whatsapp_operator::{api, cli, meta};
 
+use crate::chart;
 use crate::kept;
 
 /// Each generated file with its text, relative to the root.
@@ -13,6 +14,7 @@ fn files() -> Vec<(String, String)> {
         ("docs/errors.md".to_owned(), meta::reference::errors()),
         ("docs/output.md".to_owned(), cli::reference::output()),
         ("docs/cli.md".to_owned(), with_exit_codes()),
+        ("charts/whatsapp-operator/README.md".to_owned(), chart::values::readme()),
     ];
     for (name, yaml) in api::crds().expect("the types make CRDs") {
         files.push((format!("crds/{name}"), yaml.clone()));

@@ -36,6 +36,7 @@ use crate::{
     cluster::{Failed, attempts::NumberAttempts, finalizer, read::Stored, secret::NamespaceSecrets},
     controller::{
         claim::{Answer, Claimant, Claims, Holds},
+        concern::concern,
         contained::{Panicked, contained},
         pace, parting,
         queue::{Lane, Next, Seat, Target, Turn},
@@ -43,7 +44,7 @@ use crate::{
         resting::{AccountOf, Accounts, BACKSTOP},
         signal::{Cluster, Doubt, Signals, reference_to},
         state::{LiveCode, Rest, State, States},
-        tell::{Notice, result, transitions},
+        tell::{Notice, result, transitions, until_ready},
         view::Portfolios,
         watch::Key,
     },
@@ -141,6 +142,7 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
     let is_full = !matches!(spec.management_policy, Some(ManagementPolicy::ObserveOnly));
     let mut counts = ChannelCounts::default();
     lower::count(&mut counts, status);
+    let (rating, concern) = status.map(concern).unwrap_or_default();
     let namespace = meta.namespace.as_deref().unwrap_or_default();
     Claimant {
         uid: meta.uid.as_deref().unwrap_or_default().into(),
@@ -169,6 +171,8 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
         created: meta.creation_timestamp.as_ref().map_or(Timestamp::MIN, |at| at.0),
         stage: status.and_then(|s| Stage::from_word(s.stage.as_deref()?)).unwrap_or(Stage::Pending),
         counts,
+        rating,
+        concern,
     }
 }
 
@@ -535,6 +539,9 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         if done.credential_refused {
             info!(namespace = %self.key.namespace, channel = %self.key.name, "Meta refused the credential; the portfolio looks at it");
             self.ctx.signals.doubt(&desired.portfolio, Doubt::Credential);
+        }
+        if let Some(seconds) = until_ready(&done.before, &done.after) {
+            metrics.became_ready(seconds);
         }
         self.tell(transitions(&done.before, &done.after));
         if done.observed.account.known().is_some() {

@@ -6,6 +6,7 @@
 
 mod channel;
 mod claim;
+mod concern;
 mod contained;
 mod crds;
 mod index;
@@ -22,6 +23,7 @@ mod room;
 mod signal;
 mod state;
 mod supervise;
+mod survey;
 mod tell;
 mod view;
 mod watch;

@@ -262,9 +262,6 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         if has_secret {
             place.enter().await;
         }
-        let held =
-            assessment.view.throttled_until.map_or(0, |at| at.duration_since(self.now()).as_secs().max(0));
-        self.ctx.signals.metrics.held_back(&self.of.namespace, &self.of.name, held);
         if let Deletion::Waits { message, .. } = &deletion {
             assessment.conditions.set(going::waits(&conditions, message, desired.generation, self.now()));
         }

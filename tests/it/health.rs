@@ -17,7 +17,7 @@ async fn the_health_server_ends_when_told_whoever_keeps_a_connection() {
     let at = listener.local_addr().expect("a bound port");
     let health = Health::waiting_for([("cache", "the cache is not filled")]);
     let over = CancellationToken::new();
-    let metrics = Arc::new(Metrics::with_calls(Vec::new));
+    let metrics = Arc::new(Metrics::default());
     let serving = tokio::spawn(telemetry::serve(listener, health.clone(), metrics, over.clone()));
 
     let says = async |path: &str| http_get(at, path).await.expect("an answer");

@@ -119,7 +119,7 @@ fn calls(stats: Stats) -> Calls {
                 buckets: one
                     .buckets
                     .into_iter()
-                    .map(|(end, calls)| (end.map_or(f64::MAX, |end| end.as_secs_f64()), calls))
+                    .map(|(end, calls)| (end.map_or(f64::INFINITY, |end| end.as_secs_f64()), calls))
                     .collect(),
             })
             .collect(),

@@ -114,6 +114,7 @@ fn channel(
     ChannelNow {
         namespace: key.namespace.as_ref().into(),
         channel: key.name.as_ref().into(),
+        portfolio_namespace: claimant.portfolio.namespace.as_ref().into(),
         portfolio: claimant.portfolio.name.as_ref().into(),
         stage: claimant.stage.as_str(),
         quality: claimant.rating.as_str(),

@@ -209,10 +209,10 @@ mod tests {
     #[test]
     fn the_time_to_ready_counts_from_when_it_was_known_not_to_be() {
         let works = (Truth::True, Reason::Usable);
-        let mut ready = shown(works, works, Stage::Ready);
-        let mut since = ready.conditions.get(ConditionType::Ready).cloned().expect("Ready");
-        since.since = Timestamp::from_second(90).expect("a time");
-        ready.conditions.set(since);
+        let mut ready = shown(works, (Truth::False, Reason::CodeNeeded), Stage::Verifying);
+        let since = Timestamp::from_second(90).expect("a time");
+        let turned = ready.conditions.get(ConditionType::Ready).cloned().expect("Ready");
+        ready.conditions.set(Condition { status: Truth::True, since, ..turned });
         let before = |status| {
             let shown = shown(works, (status, Reason::CodeNeeded), Stage::Verifying);
             Before { conditions: shown.conditions, ..Before::default() }

@@ -56,6 +56,7 @@ pub struct Waiting {
 pub struct ChannelNow {
     pub namespace: String,
     pub channel: String,
+    pub portfolio_namespace: String,
     pub portfolio: String,
     pub stage: &'static str,
     pub quality: &'static str,
@@ -99,9 +100,13 @@ impl Writer<'_, '_> {
         if series.peek().is_none() {
             return Ok(());
         }
-        let mut family = self.0.encode_descriptor(row.name, row.help, None, MetricType::Gauge)?;
+        let mut family = self.0.encode_descriptor(row.name, &row.sentence(), None, MetricType::Gauge)?;
         for (labels, value) in series {
             let labels = labels.as_ref().to_vec();
+            // One without labels has no braces either.
+            if labels.is_empty() {
+                return ConstGauge::new(value).encode(family);
+            }
             ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
         }
         Ok(())
@@ -144,6 +149,7 @@ impl Fleet {
                 let mut labels = vec![
                     ("namespace", &*c.namespace),
                     ("channel", &*c.channel),
+                    ("portfolio_namespace", &*c.portfolio_namespace),
                     ("portfolio", &*c.portfolio),
                     ("stage", c.stage),
                     ("quality", c.quality),

@@ -43,7 +43,7 @@ pub struct Durations {
     pub edge: &'static str,
     /// In seconds.
     pub sum: f64,
-    /// How many took at most so many seconds and more than those of the bucket before; the last bucket has no end.
+    /// How many took at most so many seconds and more than those of the bucket before; the last takes all others.
     pub buckets: Vec<(f64, u64)>,
 }
 
@@ -52,7 +52,7 @@ fn begin<'s>(
     row: &Row,
     kind: MetricType,
 ) -> Result<MetricEncoder<'s>, fmt::Error> {
-    encoder.encode_descriptor(row.name, row.help, None, kind)
+    encoder.encode_descriptor(row.name, &row.sentence(), None, kind)
 }
 
 /// Reads the counters of the client at each scrape.

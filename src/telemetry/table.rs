@@ -33,11 +33,16 @@ pub struct Row {
     pub labels: &'static [&'static str],
     /// How many series there are at most.
     pub series: &'static str,
-    /// A sentence without its full stop, which the format adds.
+    /// A sentence without its full stop.
     pub help: &'static str,
 }
 
 impl Row {
+    /// What stands behind `# HELP`.
+    pub fn sentence(&self) -> String {
+        format!("{}.", self.help)
+    }
+
     /// The name that a query has to use; a histogram has `_bucket`, `_sum` and `_count` behind it.
     pub fn full_name(&self) -> String {
         let end = if self.kind == Kind::Counter { "_total" } else { "" };
@@ -105,7 +110,7 @@ metrics! {
     CHANNELS_LEFT_OUT: "channels_left_out", Gauge, [], "1",
         "Channels that need a person and have no series of their own, since there are too many or the flag is off";
     // Single channels that need a person.
-    CHANNEL_INFO: "channel_info", Gauge, ["namespace", "channel", "portfolio", "stage", "quality", "reason"],
+    CHANNEL_INFO: "channel_info", Gauge, ["namespace", "channel", "portfolio_namespace", "portfolio", "stage", "quality", "reason"],
         "1 for each channel that needs a person, for at most 500",
         "1 for a channel that needs a person, with what its status says; with --metrics-phone-numbers also its number";
     CHANNEL_READY: "channel_ready", Gauge, ["namespace", "channel"],

@@ -1,7 +1,7 @@
 //! Everything that is written by the program and committed: compared on every run, written by `make gen`.
 
 use whatsapp_operator::engine;
-use whatsapp_operator::{api, meta};
+use whatsapp_operator::{api, meta, telemetry};
 
 use crate::kept;
 
@@ -11,6 +11,7 @@ fn files() -> Vec<(String, String)> {
         ("docs/reference.md".to_owned(), api::reference()),
         ("docs/conditions.md".to_owned(), engine::reference::conditions()),
         ("docs/errors.md".to_owned(), meta::reference::errors()),
+        ("docs/metrics.md".to_owned(), telemetry::table::reference()),
     ];
     for (name, yaml) in api::crds().expect("the types make CRDs") {
         files.push((format!("crds/{name}"), yaml.clone()));

@@ -12,6 +12,7 @@ fn fleet(detail: Detail) -> Fleet {
     let channel = ChannelNow {
         namespace: "shop".into(),
         channel: "support".into(),
+        portfolio_namespace: "shop".into(),
         portfolio: "acme".into(),
         stage: "Verifying",
         quality: "RED",
@@ -55,7 +56,11 @@ fn everything(detail: Detail) -> Metrics {
     let calls = || Calls {
         endings: vec![("numbers", "answered", 2)],
         refusals: vec![("register", "133010".into(), 1)],
-        durations: vec![Durations { edge: "numbers", sum: 0.75, buckets: vec![(0.5, 1), (f64::MAX, 1)] }],
+        durations: vec![Durations {
+            edge: "numbers",
+            sum: 0.75,
+            buckets: vec![(0.5, 1), (f64::INFINITY, 1)],
+        }],
     };
     let metrics = Metrics::new(detail).with_calls(calls).with_lost_lines(Counter::default());
     metrics.ask(fleet);
@@ -96,6 +101,9 @@ fn what_is_served_is_what_the_table_says_in_both_formats() {
     assert_eq!(served, promised);
     let helps = text.lines().filter(|line| line.starts_with("# HELP ")).count();
     assert_eq!(helps, ALL.len(), "each says what it means");
+    for row in ALL {
+        assert!(text.contains(&format!("# HELP {} {}\n", row.full_name(), row.sentence())), "{}", row.name);
+    }
     assert!(open.ends_with("# EOF\n") && !text.contains("# EOF"));
     let samples = |text: &str| {
         text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>()
@@ -144,7 +152,7 @@ fn the_reference_has_every_metric() {
     let text = table::reference();
     for row in ALL {
         assert!(text.contains(&format!("| `{}` | {} |", row.full_name(), row.kind.as_str())), "{}", row.name);
-        assert!(!row.help.ends_with('.'), "the format ends the sentence of {}", row.name);
+        assert!(!row.help.ends_with('.'), "{}: the full stop is added", row.name);
         assert_eq!(row.kind == Kind::Histogram, row.name.ends_with("_seconds") && row.kind != Kind::Gauge);
     }
 }

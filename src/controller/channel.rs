@@ -42,7 +42,7 @@ use crate::{
         queue::{Lane, Next, Seat, Target, Turn},
         records::{ChannelRecords, Standing, live},
         resting::{AccountOf, Accounts, BACKSTOP},
-        signal::{Cluster, Doubt, Signals, reference_to},
+        signal::{CHANNELS, Cluster, Doubt, Signals, reference_to},
         state::{LiveCode, Rest, State, States},
         tell::{Notice, result, transitions, until_ready},
         view::Portfolios,
@@ -247,6 +247,7 @@ pub fn lane(channel: &WhatsAppChannel, portfolio: &PortfolioRef) -> (Lane, Urgen
 pub async fn work<G: Graph, C: Clock>(ctx: Arc<Context<G, C>>, turn: Turn<Key>) -> Next {
     // Counted until it has ended or was dropped, so that a shutdown sees the task that it may still spawn.
     let _counted = ctx.shell.tasks.token();
+    let _timed = ctx.signals.metrics.reconcile(CHANNELS);
     let (key, uid) = ctx.claims.known(&turn.key).unwrap_or_else(|| (turn.key.clone(), Arc::default()));
     let worked = contained(reconcile(&ctx, &key, &uid, turn)).await;
     worked.unwrap_or_else(|error| ctx.failed(&key, &uid, &error))

@@ -46,8 +46,9 @@ use crate::{
 };
 
 use claim::{Claims, Pauses};
-use index::{CHANNELS, Index, PORTFOLIOS};
+use index::Index;
 use lead::Candidate;
+use signal::{CHANNELS, PORTFOLIOS};
 use supervise::{Fallen, Tasks};
 pub use watch::Watched;
 use work::Work;

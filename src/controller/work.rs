@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::Client;
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -26,11 +26,11 @@ use crate::{
 
 use super::{
     channel,
-    index::{CHANNELS, Follower, Index, PORTFOLIOS},
+    index::{Follower, Index},
     poller,
     portfolio::{self, Desk},
     resting::Accounts,
-    signal::{Cluster, Signals},
+    signal::{ACCOUNTS, CHANNELS, Cluster, PORTFOLIOS, Signals},
     state::States,
     supervise::{Fallen, Pulse, Tasks},
     survey::survey,
@@ -41,7 +41,6 @@ use super::{
 const TIDYING: Duration = Duration::from_secs(15);
 /// Accounts that are worked on at the same time; one that waits for Meta does not count.
 const ACCOUNTS_AT_ONCE: usize = 16;
-const ACCOUNTS: &str = "accounts";
 /// What readiness calls the tasks of a term.
 const PART: &str = "work";
 
@@ -186,22 +185,19 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
         tasks.begin("the work on channels", |pulse| async move {
             let (queue, metrics) = (ctx.signals.channels.clone(), ctx.signals.metrics.clone());
             let told = |class, delay| metrics.delay(CHANNELS, word(class), delay);
-            let work = |turn| timed(metrics.clone(), CHANNELS, channel::work(ctx.clone(), turn));
-            queue.run(pulse, work, told).await;
+            queue.run(pulse, |turn| channel::work(ctx.clone(), turn), told).await;
         });
         let ctx = channels.clone();
         tasks.begin("the work on accounts", |pulse| async move {
             let (queue, metrics) = (ctx.signals.accounts.clone(), ctx.signals.metrics.clone());
             let told = |class, delay| metrics.delay(ACCOUNTS, word(class), delay);
-            let work = |turn| timed(metrics.clone(), ACCOUNTS, poller::work(ctx.clone(), turn));
-            queue.run(pulse, work, told).await;
+            queue.run(pulse, |turn| poller::work(ctx.clone(), turn), told).await;
         });
         let ctx = desks.clone();
         tasks.begin("the work on portfolios", |pulse| async move {
             let (queue, metrics) = (ctx.signals.portfolios.clone(), ctx.signals.metrics.clone());
             let told = |class, delay| metrics.delay(PORTFOLIOS, word(class), delay);
-            let work = |turn| timed(metrics.clone(), PORTFOLIOS, portfolio::work(ctx.clone(), turn));
-            queue.run(pulse, work, told).await;
+            queue.run(pulse, |turn| portfolio::work(ctx.clone(), turn), told).await;
         });
         let ctx = channels.clone();
         tasks.begin("the tidying", |pulse| async move { tidy(&ctx, &pulse).await });
@@ -245,14 +241,6 @@ fn word(class: Urgency) -> &'static str {
     }
 }
 
-/// Does it, and tells how long that took.
-async fn timed<T>(metrics: Arc<Metrics>, kind: &'static str, work: impl Future<Output = T>) -> T {
-    let begun = Instant::now();
-    let done = work.await;
-    metrics.reconciled(kind, begun.elapsed());
-    done
-}
-
 /// How things stand, for a scrape.
 fn standing<G: Graph, C: Clock>(ctx: &channel::Context<G, C>, detail: Detail) -> Fleet {
     let channel::Context { shell, claims, portfolios, states, accounts, signals, .. } = ctx;
@@ -286,6 +274,8 @@ async fn tidy<G, C: Clock>(ctx: &channel::Context<G, C>, pulse: &Pulse) {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]

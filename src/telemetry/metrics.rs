@@ -6,7 +6,7 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use prometheus_client::{
@@ -173,6 +173,21 @@ fn times_to_ready() -> Histogram {
     Histogram::new([60.0, 300.0, 1_800.0, 3_600.0, 21_600.0, 86_400.0, 259_200.0, 604_800.0])
 }
 
+/// A reconcile that is timed until this is dropped.
+#[derive(Debug)]
+pub struct Reconcile {
+    metrics: Arc<Metrics>,
+    kind: &'static str,
+    begun: Instant,
+}
+
+impl Drop for Reconcile {
+    fn drop(&mut self) {
+        let took = self.begun.elapsed().as_secs_f64();
+        self.metrics.reconciles.get_or_create(&OfKind { kind: self.kind }).observe(took);
+    }
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self::new(Detail::default())
@@ -237,9 +252,9 @@ impl Metrics {
         *self.worker.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// A reconcile of this kind ended.
-    pub fn reconciled(&self, kind: &'static str, took: Duration) {
-        self.reconciles.get_or_create(&OfKind { kind }).observe(took.as_secs_f64());
+    /// A reconcile of this kind begins, and ends with what is given back.
+    pub fn reconcile(self: &Arc<Self>, kind: &'static str) -> Reconcile {
+        Reconcile { metrics: self.clone(), kind, begun: Instant::now() }
     }
 
     /// A channel became Ready after so many seconds.

@@ -52,7 +52,7 @@ fn fleet(detail: Detail) -> Fleet {
     }
 }
 
-fn everything(detail: Detail) -> Metrics {
+fn everything(detail: Detail) -> Arc<Metrics> {
     let calls = || Calls {
         endings: vec![("numbers", "answered", 2)],
         refusals: vec![("register", "133010".into(), 1)],
@@ -62,10 +62,10 @@ fn everything(detail: Detail) -> Metrics {
             buckets: vec![(0.5, 1), (f64::INFINITY, 1)],
         }],
     };
-    let metrics = Metrics::new(detail).with_calls(calls).with_lost_lines(Counter::default());
+    let metrics = Arc::new(Metrics::new(detail).with_calls(calls).with_lost_lines(Counter::default()));
     metrics.ask(fleet);
     metrics.pass("channel", "done");
-    metrics.reconciled("channels", Duration::from_secs(2));
+    drop(metrics.reconcile("channels"));
     metrics.status_writes("channel", 1);
     metrics.step("Register", "accepted");
     metrics.delay("channels", "person", Duration::from_secs(1));

@@ -14,6 +14,7 @@ use whatsapp_operator::engine::limits::Limits;
 use whatsapp_operator::sandbox::{Number, Token};
 use whatsapp_operator::telemetry::table::{self, Kind};
 
+use crate::control_plane::ControlPlane;
 use crate::rig::{ACCOUNT, APP, BUSINESS, Rig};
 use prometheus::{Prometheus, promtool};
 
@@ -151,6 +152,46 @@ fn alerts_fire_on_what_they_are_for_and_on_nothing_else() {
     promtool(&["test", "rules", &path(TESTS).display().to_string()], "");
 }
 
+#[tokio::test]
+async fn the_chart_installs_what_is_tested_here_when_it_is_asked_to() {
+    let plane = ControlPlane::shared().await;
+    let render = async |values: Value| -> Vec<Value> {
+        let text = plane.helm_template("whatsapp-system", &values).await;
+        let documents = text.split("\n---").filter(|one| one.contains("kind:"));
+        let parse = |one: &str| serde_saphyr::from_str(one.trim_start_matches("---")).expect("YAML");
+        documents.map(parse).collect()
+    };
+    let of = |objects: &[Value], kind: &str| {
+        objects.iter().filter(|object| object["kind"] == kind).cloned().collect::<Vec<_>>()
+    };
+    let plain = render(json!({})).await;
+    assert!(of(&plain, "PrometheusRule").is_empty() && of(&plain, "ConfigMap").is_empty());
+    let args = |objects: &[Value]| {
+        of(objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["args"].to_string()
+    };
+    assert!(args(&plain).contains("--metrics-per-channel=true"), "{}", args(&plain));
+    assert!(args(&plain).contains("--metrics-phone-numbers=false"), "{}", args(&plain));
+
+    let whole = render(json!({
+        "metrics": {"perChannel": false},
+        "prometheusRule": {"enabled": true, "labels": {"team": "platform"}, "runbooks": "https://wiki.example.com/runbooks/"},
+        "dashboards": {"enabled": true},
+    }))
+    .await;
+    assert!(args(&whole).contains("--metrics-per-channel=false"));
+    let [rule] = &of(&whole, "PrometheusRule")[..] else { panic!("one PrometheusRule") };
+    assert_eq!(rule["metadata"]["labels"]["team"], "platform");
+    let linked = read(RULES).replace("docs/runbooks/", "https://wiki.example.com/runbooks/");
+    let linked: Value = serde_saphyr::from_str(&linked).expect("YAML");
+    assert_eq!(rule["spec"]["groups"], linked["groups"]);
+    let [map] = &of(&whole, "ConfigMap")[..] else { panic!("one ConfigMap") };
+    assert_eq!(map["metadata"]["labels"]["grafana_dashboard"], "1");
+    for name in DASHBOARDS {
+        let shown = text(&map["data"][format!("whatsapp-operator-{name}.json")]);
+        assert_eq!(serde_json::from_str::<Value>(shown).expect("JSON"), dashboard(name));
+    }
+}
+
 /// Waits until a query has an answer for which this holds.
 async fn until(prometheus: &Prometheus, query: &str, holds: impl Fn(&[Value]) -> bool) -> Vec<Value> {
     let begun = Instant::now();
@@ -246,6 +287,7 @@ async fn a_real_scrape_passes_the_linter_and_answers_every_query() {
     }
     // The pictures in docs/monitoring.md are of such a fleet; DRAW_DASHBOARDS=1 draws them anew.
     if std::env::var_os("DRAW_DASHBOARDS").is_some() {
+        tokio::time::sleep(Duration::from_secs(u64::from(picture::BACK))).await;
         for name in DASHBOARDS {
             let drawn = picture::draw(&dashboard(name), &prometheus, fill).await;
             let drawn = drawn.replace(&rig.namespace, "shop");

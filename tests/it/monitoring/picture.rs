@@ -11,7 +11,7 @@ const WIDE: f64 = 50.0;
 const HIGH: f64 = 30.0;
 const MARGIN: f64 = 10.0;
 /// How far back lines go, in seconds.
-const BACK: u32 = 60;
+pub const BACK: u32 = 60;
 const COLOURS: [&str; 6] = ["#3274d9", "#e0752d", "#299c46", "#a352cc", "#c4162a", "#6e6e6e"];
 
 /// Draws what a dashboard shows now. `fill` puts values in the place of variables.

@@ -239,7 +239,7 @@ async fn a_real_scrape_passes_the_linter_and_answers_every_query() {
     until(&prometheus, since, |found| (0.0..600.0).contains(&value(found))).await;
     let left = r#"whatsapp_operator_channel_attempts_left{channel="new",step="RequestCode"}"#;
     let before = value(&until(&prometheus, left, |found| !found.is_empty()).await);
-    assert!((before - Limits::default().codes_by_consent as f64).abs() < 0.1, "{before}");
+    assert_eq!(before.to_string(), Limits::default().codes_by_consent.to_string());
     let none = prometheus.query(r#"whatsapp_operator_channel_ready{channel="bad"}"#).await.expect("a query");
     assert!(none.is_empty(), "one that needs nobody has no series of its own: {none:?}");
 
@@ -254,7 +254,7 @@ async fn a_real_scrape_passes_the_linter_and_answers_every_query() {
     // The token, and calls.
     let end = "whatsapp_operator_portfolio_token_expiry_timestamp_seconds";
     let told = value(&until(&prometheus, end, |found| found.len() == 1).await);
-    assert!((told - ends.as_second() as f64).abs() < 1.5, "{told}");
+    assert!((told - ends.as_duration().as_secs_f64()).abs() < 1.5, "{told}");
     rig.annotate("new", "send-code", "one").await;
     until(&prometheus, left, |found| (value(found) - (before - 1.0)).abs() < 0.1).await;
     rig.secret("new-code", json!({"code": "000000"})).await;

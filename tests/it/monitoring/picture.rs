@@ -133,7 +133,7 @@ fn lines(svg: &mut String, shown: &[(String, Value)], width: f64, height: f64) {
         if at < 8 {
             let (x, y) = (
                 MARGIN + f64::from(u8::from(at >= 4)) * width / 2.0,
-                base + 13.0 * f64::from((at % 4) as u8 + 1),
+                base + 13.0 * f64::from(u32::try_from(at % 4 + 1).unwrap_or(1)),
             );
             let _ = writeln!(svg, "<text x=\"{x}\" y=\"{y}\" fill=\"{colour}\">{}</text>", escaped(name));
         }

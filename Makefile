@@ -20,7 +20,7 @@ deny = 0.20.2
 # The integration tests that need nothing but a processor; `cluster` runs all others.
 computing = golden:: proof::
 
-.PHONY: demo test test-fast lint format clippy dependencies gen golden generated sandbox bench clean control-plane \
+.PHONY: demo test test-fast lint format clippy dependencies gen golden generated sandbox bench clean control-plane prometheus \
 	unit doc integration proofs cluster needs-cargo needs-cc needs-go needs-curl
 .DEFAULT_GOAL := help
 
@@ -48,6 +48,11 @@ needs-curl:
 control-plane: needs-go
 	$(say) "control plane (built once, then cached in target/control-plane)"
 	@tests/control-plane/build.sh >/dev/null
+
+# The same for what checks metrics, alerts and dashboards.
+prometheus: needs-go
+	$(say) "promtool and prometheus (built once, then cached in target/control-plane)"
+	@tests/control-plane/build.sh promtool prometheus >/dev/null
 
 demo: needs-cargo needs-cc control-plane
 	$(say) "operator"
@@ -90,7 +95,7 @@ test-fast: needs-cargo needs-cc unit
 
 # One half computes on a simulated clock, the other half waits for processes and for a real one: side by side they take
 # the time of the longer.
-integration: needs-cargo needs-cc needs-curl control-plane
+integration: needs-cargo needs-cc needs-curl control-plane prometheus
 	$(say) "integration tests, on a real API server"
 	@$(CARGO) build --locked --bin whatsapp-operator --example demo
 	@$(CARGO) test --locked --test it --no-run
@@ -101,7 +106,7 @@ proofs: needs-cargo needs-cc
 	@nice -n 15 $(CARGO) test --locked --test it -- --test-threads 2 $(computing)
 
 # Most of these tests wait most of the time, so there are many more at a time than cores.
-cluster: needs-cargo needs-cc needs-curl control-plane
+cluster: needs-cargo needs-cc needs-curl control-plane prometheus
 	@$(CARGO) test --locked --test it -- --test-threads 10 $(addprefix --skip ,$(computing))
 
 gen: needs-cargo needs-cc

@@ -20,6 +20,7 @@ const PAGES: &[&str] = &[
     "docs/cli.md",
     "docs/doctor.md",
     "docs/import.md",
+    "docs/monitoring.md",
     "docs/others.md",
     "docs/picture.md",
     "docs/policy.md",

@@ -28,6 +28,7 @@ mod kept;
 mod lead;
 mod live;
 mod manifest;
+mod monitoring;
 mod operator;
 mod others;
 mod outside;

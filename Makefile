@@ -5,7 +5,7 @@
 #   make test-fast what an edit breaks first: unit tests, golden plans, layers, generated files; no API server
 #   make lint      format, clippy, dependencies
 #   make gen       writes what is generated: crds/, the chart's copies, docs/
-#   make golden    plays the golden cases and the examples, writes what they come to, and prints what changed
+#   make golden    plays the golden cases and the examples, renders the chart, writes what comes of it, and prints what changed
 #   make site      the documentation as a site, in target/site/html
 #   make sandbox   a simulated Graph API on http://127.0.0.1:8420
 #   make bench     what a channel costs
@@ -23,7 +23,7 @@ site = $(abspath $(or $(CARGO_TARGET_DIR),target))/site
 # The integration tests that need nothing but a processor; `cluster` runs all others.
 computing = golden:: proof::
 
-.PHONY: demo test test-fast lint format clippy dependencies gen golden generated site sandbox bench clean control-plane \
+.PHONY: demo test test-fast lint format clippy dependencies gen golden generated site sandbox bench clean control-plane prometheus \
 	unit doc integration proofs cluster needs-cargo needs-cc needs-go needs-curl
 .DEFAULT_GOAL := help
 
@@ -51,6 +51,11 @@ needs-curl:
 control-plane: needs-go
 	$(say) "control plane (built once, then cached in target/control-plane)"
 	@tests/control-plane/build.sh >/dev/null
+
+# The same for what checks metrics, alerts and dashboards.
+prometheus: needs-go
+	$(say) "promtool and prometheus (built once, then cached in target/control-plane)"
+	@tests/control-plane/build.sh promtool prometheus >/dev/null
 
 demo: needs-cargo needs-cc control-plane
 	$(say) "operator"
@@ -108,7 +113,7 @@ test-fast: needs-cargo needs-cc unit
 
 # One half computes on a simulated clock, the other half waits for processes and for a real one: side by side they take
 # the time of the longer.
-integration: needs-cargo needs-cc needs-curl control-plane
+integration: needs-cargo needs-cc needs-curl control-plane prometheus
 	$(say) "integration tests, on a real API server"
 	@$(CARGO) build --locked --bin whatsapp-operator --example demo
 	@$(CARGO) test --locked --test it --no-run
@@ -119,7 +124,7 @@ proofs: needs-cargo needs-cc
 	@nice -n 15 $(CARGO) test --locked --test it -- --test-threads 2 $(computing)
 
 # Most of these tests wait most of the time, so there are many more at a time than cores.
-cluster: needs-cargo needs-cc needs-curl control-plane
+cluster: needs-cargo needs-cc needs-curl control-plane prometheus
 	@$(CARGO) test --locked --test it -- --test-threads 10 $(addprefix --skip ,$(computing))
 
 gen: needs-cargo needs-cc
@@ -128,9 +133,9 @@ gen: needs-cargo needs-cc
 
 # Plays the golden cases and the examples, writes what they come to, and prints what changed: lines for the message of the
 # commit.
-golden: needs-cargo needs-cc
+golden: needs-cargo needs-cc control-plane
 	$(say) "golden cases"
-	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet golden:: proof::onboarding:: forecast::
+	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet golden:: proof::onboarding:: forecast:: chart::rendered::each
 
 bench: needs-cargo needs-cc control-plane
 	$(say) "what a channel costs"

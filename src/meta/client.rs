@@ -31,7 +31,7 @@ use crate::{
         bounded::lock,
         budget::{Budget, LONGEST_BELIEVED, Payer, UsageHeaders},
         call::{Call, Trouble},
-        counter::{Count, Counters, Ending},
+        counter::{Counters, Ending, Stats},
         edge::Edge,
         envelope::Envelope,
         error::is_throttle,
@@ -107,8 +107,8 @@ impl Meta {
         })))
     }
 
-    /// How many calls ended how since the start; only what happened at all.
-    pub fn stats(&self) -> Vec<Count> {
+    /// How many calls ended how since the start, and how long they took; only what happened at all.
+    pub fn stats(&self) -> Stats {
         self.0.counters.read()
     }
 }
@@ -203,8 +203,8 @@ impl GraphClient {
             let begun = Instant::now();
             let outcome = self.attempt(call).await;
             let ending = Ending::of(outcome.as_ref().err().map(|trouble| &*trouble.failure));
-            self.inner.counters.count(call.edge, ending);
-            let refusal = outcome.as_ref().err().and_then(|trouble| trouble.failure.refusal());
+            let (took, refusal) = (begun.elapsed(), outcome.as_ref().err().and_then(|t| t.failure.refusal()));
+            self.inner.counters.count(call.edge, ending, took, refusal.map(|refusal| refusal.code));
             tracing::debug!(
                 edge = call.edge.as_str(),
                 business = %self.credential.business,
@@ -213,7 +213,7 @@ impl GraphClient {
                 code = refusal.map(|refusal| refusal.code),
                 subcode = refusal.and_then(|refusal| refusal.subcode),
                 trace_id = refusal.and_then(|refusal| refusal.trace_id.as_deref()),
-                elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+                elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                 "called Meta"
             );
             match outcome {
@@ -353,14 +353,13 @@ impl GraphClient {
         self.told(&call).await.map(|_| ())
     }
 
-    /// The same, and whether Meta said more than that it was done.
+    /// The same, and whether Meta said that it left another PIN in force. Whatever else it says besides is told in the log
+    /// alone.
     pub(super) async fn told(&self, call: &Call<'_>) -> Result<bool, Failure> {
         let answer = self.call(call).await.map_err(Trouble::into_failure)?;
         match json::truth(&answer, "success") {
             Some(true) => {
-                let besides = self.told_besides(call, &answer);
-                let says_more = !besides.is_empty();
-                for (name, value) in besides {
+                for (name, value) in self.told_besides(call, &answer) {
                     tracing::info!(
                         edge = call.edge.as_str(),
                         name,
@@ -368,7 +367,7 @@ impl GraphClient {
                         "Meta said more than that it was done"
                     );
                 }
-                Ok(says_more)
+                Ok(has_kept_pin(&answer))
             }
             _ => Err(Failure::NoAnswer("Meta did not say that the write was done".into())),
         }
@@ -390,6 +389,20 @@ impl GraphClient {
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         Arc::clone(turns.entry((self.payer(), account.clone())).or_default())
     }
+}
+
+/// Whether an answer denies that the PIN was reset. Meta does not publish how it says so; one that does not speak of the PIN
+/// says nothing of it.
+fn has_kept_pin(answer: &Value) -> bool {
+    let says = |text: &str, wanted: &str| {
+        text.split(|c: char| !c.is_alphanumeric()).any(|word| word.eq_ignore_ascii_case(wanted))
+    };
+    answer.as_object().into_iter().flatten().any(|(name, value)| {
+        let text = value.as_str().unwrap_or_default();
+        let is_denied = says(name, "not") || says(text, "not");
+        let is_so = value.as_bool().map_or(is_denied, |is| is == is_denied);
+        is_so && (says(name, "pin") || says(text, "pin"))
+    })
 }
 
 #[cfg(test)]

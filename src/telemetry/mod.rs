@@ -3,18 +3,24 @@
 //! It knows nothing of channels, Meta or Kubernetes; whoever has something to tell
 //! hands in words and numbers. Nothing here may ever be given a secret.
 
+pub mod fleet;
 pub mod health;
 pub mod log;
 mod lossy;
 pub mod metrics;
 mod port;
+pub mod table;
 
-use std::sync::Arc;
+use std::{
+    io::{self, ErrorKind},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
     routing::get,
 };
@@ -22,8 +28,24 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use health::Health;
-use metrics::Metrics;
+use metrics::{Metrics, classic};
 use port::Bounds;
+
+/// Listens at an address: `[::]` is every one of IPv6 and IPv4, and of IPv4 alone where the machine has no IPv6.
+///
+/// # Errors
+///
+/// When the address is in use, or is not of this machine.
+pub async fn listen(at: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(at).await {
+        Err(error)
+            if at.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && error.kind() != ErrorKind::AddrInUse =>
+        {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, at.port())).await
+        }
+        bound => bound,
+    }
+}
 
 /// Serves `/healthz`, `/readyz` and `/metrics` until `over`, and ends soon after it.
 pub async fn serve(listener: TcpListener, health: Health, metrics: Arc<Metrics>, over: CancellationToken) {
@@ -49,7 +71,15 @@ async fn readyz(State(health): State<Health>) -> impl IntoResponse {
     }
 }
 
-async fn scrape(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], metrics.encode())
+/// In the format that is asked for: whoever does not ask for `OpenMetrics` may not understand it.
+async fn scrape(State(metrics): State<Arc<Metrics>>, headers: HeaderMap) -> impl IntoResponse {
+    const OPEN: &str = "application/openmetrics-text";
+    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let text = metrics.encode();
+    let (kind, text) = if accepted.any(|value| value.contains(OPEN)) {
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", text)
+    } else {
+        ("text/plain; version=0.0.4; charset=utf-8", classic(&text))
+    };
+    ([(header::CONTENT_TYPE, kind)], text)
 }

@@ -703,7 +703,7 @@ impl KubectlCommand {
 }
 
 /// Gets the binaries from the script that knows where they are, or builds them. Says on stderr what takes long.
-fn provide(tools: &[&str]) -> io::Result<PathBuf> {
+pub fn provide(tools: &[&str]) -> io::Result<PathBuf> {
     let script = Path::new(ROOT).join("tests/control-plane/build.sh");
     let output = Command::new(script).args(tools).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     let dir = String::from_utf8_lossy(&output.stdout).lines().last().unwrap_or_default().to_owned();

@@ -12,6 +12,7 @@ use url::Url;
 use super::*;
 use crate::engine::failure::{Class, Said, Scope};
 use crate::meta::{
+    counter::{Count, Refusals},
     edge::Edge,
     fixture::{APP_SECRET, Bench, Reply, TOKEN, account, credential, done, is_no_answer, number, refused},
     port::Graph,
@@ -219,18 +220,41 @@ async fn what_a_success_says_besides_is_told_without_our_secrets() {
 }
 
 #[tokio::test]
+async fn a_registration_tells_of_another_pin_only_where_it_speaks_of_the_pin() {
+    for (answer, expected) in [
+        (json!({"success": true}), false),
+        (json!({"success": true, "messaging_account_id": "300"}), false),
+        (json!({"success": true, "is_shipping": false, "warning": "It may not show at once."}), false),
+        (json!({"success": true, "pin_reset": true}), false),
+        (json!({"success": true, "pin_not_reset": false}), false),
+        (json!({"success": true, "message": "The PIN was set."}), false),
+        (json!({"success": true, "pin_was_reset": false}), true),
+        (json!({"success": true, "pin_not_reset": true}), true),
+        (json!({"success": true, "message": "The two-step PIN was not reset."}), true),
+        (json!({"success": true, "pin_status": "NOT_RESET"}), true),
+    ] {
+        let bench = Bench::new([Reply::Json(200, answer.clone())]).await;
+        let pin = "123456".to_owned().into();
+        assert_eq!(bench.client.register(&account(), &number(), &pin).await, Ok(expected), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn calls_are_counted_by_edge_and_ending() {
     let bench = Bench::new([done(), refused(133_005, "x")]).await;
     bench.register().await.unwrap();
     bench.register().await.unwrap_err();
-    let counts = bench.meta.stats();
+    let stats = bench.meta.stats();
     assert_eq!(
-        counts,
+        stats.counts,
         [
             Count { edge: Edge::Register, ending: Ending::Answered, calls: 1 },
             Count { edge: Edge::Register, ending: Ending::Refused, calls: 1 }
         ]
     );
+    assert_eq!(stats.refusals, [Refusals { edge: Edge::Register, code: Some(133_005), calls: 1 }]);
+    let timed = stats.times.iter().flat_map(|times| &times.buckets).map(|(_, calls)| calls).sum::<u64>();
+    assert_eq!(timed, 2);
 }
 
 /// Collects what is logged.

@@ -92,6 +92,7 @@ test-fast: needs-cargo needs-cc unit
 # the time of the longer.
 integration: needs-cargo needs-cc needs-curl control-plane
 	$(say) "integration tests, on a real API server"
+	@tests/control-plane/build.sh gitops >/dev/null
 	@$(CARGO) build --locked --bin whatsapp-operator --example demo
 	@$(CARGO) test --locked --test it --no-run
 	@$(MAKE) --no-print-directory --jobs 2 proofs cluster
@@ -113,6 +114,7 @@ gen: needs-cargo needs-cc
 golden: needs-cargo needs-cc
 	$(say) "golden cases"
 	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet golden:: proof::onboarding:: forecast::
+	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet gitops::verdicts
 
 bench: needs-cargo needs-cc control-plane
 	$(say) "what a channel costs"

@@ -6,7 +6,7 @@
 #
 # Each tool comes from the first of these that has it:
 #   1. KUBEBUILDER_ASSETS, the folder that setup-envtest fills. It has no helm: then the one in PATH is taken.
-#   2. The cache, target/control-plane/<hash of the go.mod and go.sum files>/.
+#   2. The cache, target/control-plane/<hash of the go.mod, go.sum and Go files>/.
 #   3. A build from the Go modules next to this script, with the machine's own Go. About five minutes
 #      on two cores, once; the pins and their checksums are committed.
 #
@@ -28,7 +28,7 @@ sha256() {
 }
 
 # The name of the folder changes with every pin, so a cache never serves an old version.
-pins=$(cat "$here"/*/go.mod "$here"/*/go.sum | sha256 | cut -c 1-16)
+pins=$(cat "$here"/*/go.mod "$here"/*/go.sum "$here"/*/*.go | sha256 | cut -c 1-16)
 mkdir -p "$target/control-plane/$pins"
 target=$(CDPATH='' cd -- "$target" && pwd)
 cache=$target/control-plane/$pins
@@ -83,7 +83,8 @@ provide() {
 			kube-apiserver) build "$tool" kubernetes "k8s.io/kubernetes/cmd/$tool" k8s.io/kubernetes "3 to 4 minutes" ;;
 			kubectl) build "$tool" kubernetes "k8s.io/kubernetes/cmd/$tool" k8s.io/kubernetes "half a minute" ;;
 			helm) build helm helm helm.sh/helm/v4/cmd/helm helm.sh/helm/v4 "1 to 2 minutes" ;;
-			*) fail "unknown tool $tool: know kube-apiserver, etcd, kubectl and helm" ;;
+			gitops) build gitops gitops . github.com/fluxcd/cli-utils "1 minute" ;;
+			*) fail "unknown tool $tool: know kube-apiserver, etcd, kubectl, helm and gitops" ;;
 		esac
 	fi
 	[ "$found" = "$folder_out/$tool" ] || ln -sf "$found" "$folder_out/$tool"

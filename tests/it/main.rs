@@ -17,6 +17,7 @@ mod fat;
 mod fleet;
 mod forecast;
 mod generated;
+mod gitops;
 mod golden;
 mod health;
 mod house;

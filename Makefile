@@ -4,7 +4,7 @@
 #   make test      everything that is checked, the real API server included
 #   make test-fast what an edit breaks first: unit tests, golden plans, layers, generated files; no API server
 #   make lint      format, clippy, dependencies
-#   make gen       writes what is generated: crds/, the chart's copies, docs/
+#   make gen       writes what is generated: crds/, the chart's copies, docs/, parts of deploy/
 #   make golden    plays the golden cases and the examples, writes what they come to, and prints what changed
 #   make sandbox   a simulated Graph API on http://127.0.0.1:8420
 #   make bench     what a channel costs
@@ -105,13 +105,13 @@ proofs: needs-cargo needs-cc
 cluster: needs-cargo needs-cc needs-curl control-plane
 	@$(CARGO) test --locked --test it -- --test-threads 10 $(addprefix --skip ,$(computing))
 
-gen: needs-cargo needs-cc
+gen: needs-cargo needs-cc needs-go
 	$(say) "generated files"
-	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet generated::
+	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet generated:: gitops::argocd::the_config_map gitops::kustomize::what
 
 # Plays the golden cases and the examples, writes what they come to, and prints what changed: lines for the message of the
-# commit.
-golden: needs-cargo needs-cc
+# commit. Then writes what delivery tools make of the states in them.
+golden: needs-cargo needs-cc needs-go
 	$(say) "golden cases"
 	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet golden:: proof::onboarding:: forecast::
 	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet gitops::verdicts

@@ -270,6 +270,29 @@ fn who_is_waited_for_first_can_end_what_holds_up_ready() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn what_is_delivered_from_here_is_here() {
+    let mut seen = 0;
+    for file in ["argocd/operator.yaml", "argocd/team.yaml", "flux/operator.yaml", "flux/channels.yaml"] {
+        for object in documents(&read(&format!("deploy/{file}"))) {
+            let spec = &object["spec"];
+            let path = spec["path"].as_str().or(spec["source"]["path"].as_str()).unwrap_or_default();
+            if let Some(folder) = path.trim_start_matches("./").strip_prefix("deploy/") {
+                assert!(
+                    Path::new(ROOT).join("deploy").join(folder).join("kustomization.yaml").is_file(),
+                    "{path}"
+                );
+                seen += 1;
+            }
+            for kind in spec["namespaceResourceWhitelist"].as_array().into_iter().flatten() {
+                assert_eq!(*kind, json!({"group": "whatsapp-operator.dev", "kind": "WhatsAppChannel"}));
+                seen += 1;
+            }
+        }
+    }
+    assert_eq!(seen, 5, "two of each tool, and a kind of a team");
+}
+
 /// Every version of every object of a namespace, the newest last, without what was not judged: events.
 fn versions(told: &[(String, String)]) -> Vec<Value> {
     let texts = told.iter().filter(|(of, _)| of != "a version of events");
@@ -282,13 +305,27 @@ fn has_in_order(list: &[String], wanted: &[&str]) -> bool {
     wanted.iter().all(|wanted| rest.any(|one| one == wanted))
 }
 
+/// Has Argo CD act on the channel: it sends what the script changed as a patch.
+async fn act(rig: &Rig, action: &str) {
+    let script = read(&format!("deploy/argocd/actions/{action}/action.lua"));
+    let answer = answers(&[json!({"ask": "lua", "object": rig.get("support").await, "script": script})]);
+    let changed = &answer[0]["value"];
+    let annotations = &changed["metadata"]["annotations"];
+    let patch =
+        json!({"metadata": {"annotations": annotations}, "spec": {"suspend": changed["spec"]["suspend"]}});
+    rig.merge("wac", "support", &patch).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_version_of_a_channel_that_is_onboarded_is_judged_as_its_state() {
     let mut rig = Rig::with_portfolio("gitops").await;
     let heard = rig.listen().await;
     rig.start().await;
     rig.channel("support", NUMBER, json!({})).await;
-    rig.onboard("support", NUMBER).await;
+    rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
+    act(&rig, "send-code").await;
+    rig.until_condition("support", "NumberVerified", "False", Some("CodeAwaited")).await;
+    rig.type_code("support", NUMBER).await;
     let limit = Duration::from_secs(60);
     let is_at_rest = |status: &Value, generation: u64| {
         let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
@@ -299,9 +336,9 @@ async fn every_version_of_a_channel_that_is_onboarded_is_judged_as_its_state() {
     rig.until("support", "rest", limit, |status| is_at_rest(status, 1)).await;
     rig.edit("wac", "support", json!({"profile": {"about": "Ask us"}})).await;
     rig.until("support", "rest after an edit", limit, |status| is_at_rest(status, 2)).await;
-    rig.edit("wac", "support", json!({"suspend": true})).await;
+    act(&rig, "suspend").await;
     rig.until("support", "a pause", limit, |status| status["observedGeneration"] == 3).await;
-    rig.edit("wac", "support", json!({"suspend": false})).await;
+    act(&rig, "resume").await;
     rig.until("support", "rest after a pause", limit, |status| is_at_rest(status, 4)).await;
     rig.delete("support").await;
 

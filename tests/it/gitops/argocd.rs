@@ -47,7 +47,8 @@ fn config_map() -> String {
 #[test]
 fn the_config_map_holds_the_scripts() {
     let file = format!("{FOLDER}/argocd-cm.yaml");
-    kept::check(&file, &config_map());
+    let stale = kept::difference(&file, &config_map());
+    assert!(stale.is_none(), "{}\nstale, run make gen and commit the result", stale.unwrap_or_default());
     let data = &yaml(&file)["data"];
     let script = |path: &str| read(&format!("{FOLDER}/{path}"));
     for kind in KINDS {

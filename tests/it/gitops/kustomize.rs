@@ -97,7 +97,7 @@ async fn what_kustomize_builds_is_what_the_chart_renders() {
         }
     }
     let stale = stale.join("\n");
-    assert!(stale.is_empty(), "{stale}\nwritten anew with UPDATE_GENERATED=1; then read what changed");
+    assert!(stale.is_empty(), "{stale}\nstale, run make gen and commit the result");
 }
 
 #[tokio::test]

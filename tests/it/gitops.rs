@@ -393,7 +393,8 @@ fn commands() -> Vec<(String, String)> {
 async fn every_command_of_the_page_works() {
     let mut rig = Rig::apart("page").await;
     rig.sandbox.subscribe(ACCOUNT, App::new(APP, "Acme Ops"));
-    assert!(rig.plane.kubectl(["create", "namespace", "argocd"]).await.status.success());
+    let made = rig.plane.kubectl(["create", "namespace", "argocd"]).await;
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let commands = commands();
     let mut levels = BTreeSet::new();
     let mut channels = BTreeMap::new();

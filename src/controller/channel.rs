@@ -37,6 +37,7 @@ use crate::{
     controller::{
         claim::{Answer, Claimant, Claims, Holds},
         contained::{Panicked, contained},
+        newcomer::Newcomers,
         pace, parting,
         queue::{Lane, Next, Seat, Target, Turn},
         records::{ChannelRecords, Standing, live},
@@ -67,6 +68,9 @@ const SHORTLY: Duration = Duration::from_secs(1);
 /// three times as much, and the API server has only so much time.
 const AFTER_FIRST: Duration = Duration::from_secs(2);
 
+/// Until the list of an account is there that a crowd of new channels needs.
+const GIVES_WAY: Duration = Duration::from_millis(500);
+
 /// Nothing is expected to change.
 const AT_LAST: Next = Next::after(pace::LONGEST, Urgency::Drift);
 /// The object was changed meanwhile.
@@ -78,6 +82,7 @@ pub struct Context<G, C> {
     pub shell: Shell<C>,
     pub claims: Arc<Claims>,
     pub portfolios: Arc<Portfolios<G>>,
+    pub newcomers: Arc<Newcomers>,
     pub states: Arc<States>,
     pub accounts: Arc<Accounts>,
     /// What an object has to carry for this operator to see it.
@@ -274,6 +279,15 @@ async fn reconcile<G: Graph, C: Clock>(
     one.look((hold, place)).await
 }
 
+/// Whether what a first look needs was read already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AtHand {
+    Yes,
+    No,
+    /// A list is read for it.
+    Wished,
+}
+
 /// One reconcile at a time of an object, and its place in the queue.
 type Held = (tokio::sync::OwnedMutexGuard<()>, Seat<Key>);
 
@@ -336,7 +350,11 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
     async fn look(&self, mut place: Held) -> Result<Next, Error> {
         let client = &self.ctx.cluster.client;
         let records = ChannelRecords::new(client, &self.key.namespace, &self.key.name, self.uid);
-        let channel = match records.object().await {
+        let read = match self.ctx.newcomers.take(self.key, self.uid) {
+            Some(channel) => Ok(Stored(Ok(channel))),
+            None => records.object().await,
+        };
+        let channel = match read {
             Ok(Stored(Ok(channel))) if channel.metadata.uid.as_deref() == Some(self.uid) => channel,
             Ok(Stored(Ok(_))) | Err(Failed::Gone(_)) => {
                 let ripple = self.ctx.claims.remove_if(self.key, self.uid, self.now());
@@ -378,13 +396,11 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let own =
             Own { desired: &desired, memory: &live.memory, portfolio: &portfolio, graph: graph.as_ref() };
         let (claim, look_in) = self.claim_of(own, &mut place).await;
-        if channel.seen().is_none() && !self.is_at_hand(&desired, &claim, &portfolio, graph.as_ref()) {
-            return match self.write_first(&records, &desired, &live.version).await {
-                Ok(()) => Ok(Next::after(AFTER_FIRST, Urgency::Transitional)),
-                Err(WriteError::Conflict) => Ok(AGAIN),
-                Err(WriteError::Gone) => Ok(self.gone()),
-                Err(error) => Err(Error::Write(error)),
-            };
+        if channel.seen().is_none() {
+            match self.is_at_hand(&desired, &claim, &portfolio, graph.as_ref()) {
+                AtHand::Yes => {}
+                at_hand => return self.begin(&records, channel, &desired, at_hand).await,
+            }
         }
         let idle = match claim {
             _ if desired.suspend => Some(BACKSTOP),
@@ -459,21 +475,44 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         claim: &Claim,
         portfolio: &PortfolioState,
         graph: Option<&G>,
-    ) -> bool {
+    ) -> AtHand {
         let (memory, before, stood) = (Memory::default(), Before::default(), Stood::default());
         let (before, stood) = (&before, &stood);
         let follows = Follows { before, after_write: None, may_add: true, stood, picture: None };
         let (limits, now) = (&*self.ctx.shell.limits, self.now());
         let look = look(desired, &memory, claim, portfolio, follows, limits, now);
-        let Some((graph, target)) = graph.zip(look.accounts.first()) else { return false };
+        let Some((graph, target)) = graph.zip(look.accounts.first()) else { return AtHand::No };
         if let Some(has_it) = graph.known(&look, &desired.number.canonical()) {
-            return has_it;
+            return if has_it { AtHand::Yes } else { AtHand::No };
         }
         let of = AccountOf { portfolio: desired.portfolio.clone(), account: target.account.clone() };
         let accounts = &self.ctx.signals.accounts;
         accounts.know(&of, || of.lane());
         accounts.ask(&of, Urgency::Drift);
-        false
+        AtHand::Wished
+    }
+
+    /// The first status of a new channel, where no look can write it.
+    async fn begin(
+        &self,
+        records: &ChannelRecords,
+        channel: WhatsAppChannel,
+        desired: &Desired,
+        at_hand: AtHand,
+    ) -> Result<Next, Error> {
+        // Others of the crowd stand before it anyway, and the list may well be there when they had their turn.
+        let is_in_crowd = || self.ctx.signals.channels.is_crowded(Urgency::Edit);
+        if at_hand == AtHand::Wished && is_in_crowd() && !self.state.soft().gave_way {
+            self.state.soft().gave_way = true;
+            self.ctx.newcomers.shows(self.key, &channel);
+            return Ok(Next::after(GIVES_WAY, Urgency::Edit));
+        }
+        match self.write_first(records, desired, &live(&channel).version).await {
+            Ok(()) => Ok(Next::after(AFTER_FIRST, Urgency::Transitional)),
+            Err(WriteError::Conflict) => Ok(AGAIN),
+            Err(WriteError::Gone) => Ok(self.gone()),
+            Err(error) => Err(Error::Write(error)),
+        }
     }
 
     fn input<V>(
@@ -597,6 +636,9 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         accounts.know(&of, || of.lane());
         let every = self.ctx.shell.limits.fresh_list;
         accounts.within(&of, pace::at_rest(&of.account, rested.begun, every, rested.interval, now));
+        if let Some(graph) = self.ctx.portfolios.state(&desired.portfolio, &desired.namespace).1 {
+            self.ctx.let_go_of_last(&of, &graph);
+        }
         self.ctx.states.retire(self.key, self.uid, now);
         if self.ctx.claims.known(self.key).is_none_or(|(_, uid)| *uid != *self.uid) {
             self.ctx.accounts.leave(self.key);

@@ -23,6 +23,7 @@ use crate::{
 use super::{
     channel,
     claim::{Claims, Ripple},
+    newcomer::Newcomers,
     portfolio,
     queue::{Lane, Queue, Seen, Target},
     signal::spread,
@@ -56,6 +57,7 @@ pub struct Index<G> {
     pub portfolios: Arc<Portfolios<G>>,
     pub channels: Queue<Key>,
     pub desks: Queue<PortfolioRef>,
+    pub newcomers: Arc<Newcomers>,
     /// The labels that everything in it carries, if it does not hold all that there is.
     pub labels: Option<Arc<str>>,
     watches: [(&'static str, Watches); 2],
@@ -77,6 +79,7 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
             portfolios: Arc::new(Portfolios::default()),
             channels: Queue::new(channels),
             desks: Queue::new(portfolios),
+            newcomers: Arc::default(),
             labels: watched.labels(),
             watches: [CHANNELS, PORTFOLIOS].map(|part| (part, Watches::new(watched))),
             filled: Default::default(),
@@ -142,10 +145,14 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
                         }
                         let claimant = channel::claimant(channel);
                         let lane = channel::lane(channel, &claimant.portfolio);
+                        self.newcomers.shows(key, channel);
                         self.spread_of(key, self.claims.apply(key, claimant, now));
                         lane
                     }
-                    Err(_) => (nowhere(key), Urgency::Transitional),
+                    Err(_) => {
+                        self.newcomers.forget(key);
+                        (nowhere(key), Urgency::Transitional)
+                    }
                 };
                 self.channels.shows(key, lane, seen, begin);
                 let version = object.meta().resource_version.as_deref().unwrap_or_default();
@@ -155,6 +162,7 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
             }
             News::Gone(key) => {
                 self.channels.forget(key);
+                self.newcomers.forget(key);
                 let ripple = self.claims.remove(key, now);
                 // A pass that is still on its way looks whether it is known before it leaves anything behind.
                 self.followed(|one| one.channel_gone(key));

@@ -10,6 +10,7 @@ mod contained;
 mod crds;
 mod index;
 mod lead;
+mod newcomer;
 mod pace;
 mod parting;
 mod poller;

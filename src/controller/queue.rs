@@ -95,6 +95,8 @@ impl<K> Shared<K> {
 struct Inner<K> {
     places: usize,
     free: usize,
+    /// Until when what can wait keeps out of the way of what was begun for an edit or a person.
+    pressed: Option<Instant>,
     /// Counts the runs. What is left of an earlier one has no say any more.
     run: u64,
     entries: HashMap<K, Entry>,
@@ -146,6 +148,10 @@ const DEBOUNCE: Duration = Duration::from_millis(250);
 /// So many are woken at once, and of those behind them one after each [`PACE`].
 const CROWD: u32 = 50;
 const PACE: Duration = Duration::from_millis(6);
+/// For so long after an edit, or a person's wish, was begun no more than [`BESIDE`] places are used for work in other classes:
+/// most work is the API server's, and what it does for them those in a hurry have to wait for.
+const PRESSED: Duration = Duration::from_millis(500);
+const BESIDE: usize = 2;
 /// A run gives a sign of life this often, when it has nothing to do.
 const ALIVE: Duration = Duration::from_secs(60);
 /// So many tickets that nobody has any more may stand in the lines.
@@ -460,12 +466,17 @@ impl<K: Handle> Inner<K> {
     /// The next that may begin. Who comes back from a wait is let in on the way.
     fn next(&mut self, now: Instant) -> Option<Begun<K>> {
         self.come(now);
+        self.pressed = self.pressed.filter(|until| now < *until);
         for class in CLASSES {
+            let is_urgent = matches!(class, Urgency::Person | Urgency::Edit);
             while self.free > 0 {
                 let away = &self.away;
+                let may_begin = is_urgent || self.pressed.is_none() || self.places < self.free + BESIDE;
                 let admits = |lane: &Lane, ticket: &Ticket<K>| match ticket {
                     Ticket::Resume(_) => true,
-                    Ticket::Begin { .. } => away.get(lane).is_none_or(|away| *away < room(class)),
+                    Ticket::Begin { .. } => {
+                        may_begin && away.get(lane).is_none_or(|away| *away < room(class))
+                    }
                 };
                 let Some((lane, ticket)) = self.lines[index(class)].pop(admits) else { break };
                 match ticket {
@@ -485,6 +496,9 @@ impl<K: Handle> Inner<K> {
                             continue;
                         };
                         entry.running = Some(ticket);
+                        if is_urgent {
+                            self.pressed = Some(now + PRESSED);
+                        }
                         let is_asked = entry.asked.take().is_some();
                         self.free -= 1;
                         let delay = now.saturating_duration_since(stand.since);
@@ -494,6 +508,11 @@ impl<K: Handle> Inner<K> {
             }
         }
         None
+    }
+
+    /// When something may begin that could not before.
+    fn next_date(&self) -> Option<Instant> {
+        self.dates.first().map(|(at, _)| *at).into_iter().chain(self.pressed).min()
     }
 
     /// One in this lane waits no more.
@@ -529,6 +548,7 @@ impl<K: Handle> Queue<K> {
         let inner = Inner {
             places,
             free: places,
+            pressed: None,
             run: 0,
             entries: HashMap::new(),
             dates: BTreeSet::new(),
@@ -661,6 +681,13 @@ impl<K: Handle> Queue<K> {
         self.0.lock().lanes.get(lane).map_or(0, |lane| Arc::strong_count(lane) - 1)
     }
 
+    /// Whether a crowd stands in line in a class.
+    pub fn is_crowded(&self, class: Urgency) -> bool {
+        let inner = self.0.lock();
+        let tickets = inner.lines[index(class)].tickets.values().map(VecDeque::len);
+        u32::try_from(tickets.sum::<usize>()).is_ok_and(|standing| standing > CROWD)
+    }
+
     /// How many stand in line, by class.
     pub fn depths(&self) -> [(Urgency, usize); CLASSES.len()] {
         let mut depths = CLASSES.map(|class| (class, 0));
@@ -691,7 +718,7 @@ impl<K: Handle> Queue<K> {
                 let working = work(turn);
                 under_way.spawn(async move { ending.after(working.await) });
             }
-            let date = self.0.lock().dates.first().map(|(at, _)| *at);
+            let date = self.0.lock().next_date();
             let come = async {
                 match date {
                     Some(at) => tokio::time::sleep_until(at).await,

@@ -180,6 +180,8 @@ pub struct Soft {
     pub failures: u32,
     /// Passes in a row that took a step.
     pub acts: u32,
+    /// Its first look let others go first.
+    pub gave_way: bool,
     /// What can end the pause before anybody asks.
     pub rest: Option<Box<Rest>>,
     /// A code that was sent and may be used.
@@ -191,7 +193,17 @@ pub struct Soft {
 impl Soft {
     /// Whether it holds nothing that the next pass would miss.
     fn is_spare(&self) -> bool {
-        let Self { after_write, last_success: _, is_idle: _, failures, acts, rest, code, passed_on } = self;
+        let Self {
+            after_write,
+            last_success: _,
+            is_idle: _,
+            failures,
+            acts,
+            gave_way: _,
+            rest,
+            code,
+            passed_on,
+        } = self;
         after_write.is_none()
             && (*failures, *acts) == (0, 0)
             && rest.is_none()

@@ -163,6 +163,7 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
             shell: shell.clone(),
             claims: index.claims.clone(),
             portfolios: index.portfolios.clone(),
+            newcomers: index.newcomers.clone(),
             states: Arc::new(States::default()),
             accounts: Arc::new(Accounts::default()),
             labels: index.labels.clone(),

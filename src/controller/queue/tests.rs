@@ -61,6 +61,66 @@ async fn who_is_waited_for_by_a_person_goes_first_and_drift_last() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_edits_come_other_work_keeps_two_places_and_gets_all_of_them_soon_after() {
+    let queue = Queue::new(16);
+    let step =
+        |n: u32| shows(&queue, ["a", "b", "c", "d", "e"][n as usize], lane("a", "1"), Urgency::Transitional);
+    shows(&queue, "edit", lane("a", "1"), Urgency::Edit);
+    (0..5).for_each(step);
+    let edit = begin(&queue).expect("the edit");
+    assert_eq!((edit.0.key, edit.0.class), ("edit", Urgency::Edit));
+    let beside = begin(&queue).expect("one place beside it");
+    assert_eq!(beside.0.key, "a");
+    assert!(begin(&queue).is_none(), "two places are in use");
+    shows(&queue, "person", lane("b", "1"), Urgency::Person);
+    let person = begin(&queue).expect("those in a hurry have all places");
+    assert_eq!(person.0.key, "person");
+    drop((edit, person, beside));
+    let alone = (begin(&queue).expect("one of two"), begin(&queue).expect("the other one"));
+    assert!(begin(&queue).is_none(), "no more while more edits may come");
+    assert_eq!(queue.0.lock().next_date(), Some(Instant::now() + PRESSED));
+    tokio::time::advance(PRESSED).await;
+    assert!(begin(&queue).is_some() && begin(&queue).is_some(), "nobody was in a hurry for a while");
+    drop(alone);
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_can_wait_goes_on_by_itself_when_nobody_is_in_a_hurry_any_more() {
+    let queue = Queue::new(4);
+    for (key, class) in
+        [("edit", Urgency::Edit), ("one", Urgency::Drift), ("two", Urgency::Drift), ("three", Urgency::Drift)]
+    {
+        shows(&queue, key, lane("a", "1"), class);
+    }
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let started = Instant::now();
+    let running = tokio::spawn({
+        let queue = queue.clone();
+        let work = move |turn: Turn<&'static str>| {
+            let tell = tell.clone();
+            async move {
+                let Turn { key, place: _held, .. } = turn;
+                let at = started.elapsed();
+                // Longer than others have to keep out of the way.
+                tokio::time::sleep(Duration::from_secs(if key == "edit" { 0 } else { 5 })).await;
+                let _ = tell.send((key, at));
+                Next::after(Duration::from_secs(3600), Urgency::Drift)
+            }
+        };
+        async move { queue.run(Pulse::new(), work, |_, _| {}).await }
+    });
+    let mut begun = BTreeMap::new();
+    for _ in 0..4 {
+        let (key, at) = told.recv().await.expect("told");
+        begun.insert(key, at);
+    }
+    running.abort();
+    let mut times: Vec<_> = begun.into_values().collect();
+    times.sort_unstable();
+    assert_eq!(times, [Duration::ZERO, Duration::ZERO, Duration::ZERO, PRESSED]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn portfolios_take_turns_then_accounts_and_inside_who_came_first_goes_first() {
     let queue = Queue::new(1);
     for key in ["a1x", "a1y", "a1z"] {
@@ -210,7 +270,7 @@ async fn an_object_of_the_same_name_is_another_one() {
     shows(&queue, "one", lane("a", "1"), Urgency::Drift);
     let (old, _seat) = begin(&queue).expect("it may begin");
     queue.forget(&"one");
-    queue.shows(&"one", lane("b", "1"), seen("another", 1, None), Urgency::Edit);
+    queue.shows(&"one", lane("b", "1"), seen("another", 1, None), Urgency::Transitional);
     let (new, _seat) = begin(&queue).expect("the new one may begin");
     assert_eq!(new.lane, lane("b", "1"));
     let next = Next::after(Duration::ZERO, Urgency::Drift);

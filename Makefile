@@ -4,7 +4,7 @@
 #   make test      everything that is checked, the real API server included
 #   make test-fast what an edit breaks first: unit tests, golden plans, layers, generated files; no API server
 #   make lint      format, clippy, dependencies
-#   make gen       writes what is generated: crds/, the chart's copies, docs/
+#   make gen       writes what is generated: crds/, the chart's copies, docs/, parts of deploy/
 #   make golden    plays the golden cases and the examples, renders the chart, writes what comes of it, and prints what changed
 #   make sandbox   a simulated Graph API on http://127.0.0.1:8420
 #   make bench     what a channel costs
@@ -97,6 +97,7 @@ test-fast: needs-cargo needs-cc unit
 # the time of the longer.
 integration: needs-cargo needs-cc needs-curl control-plane prometheus
 	$(say) "integration tests, on a real API server"
+	@tests/control-plane/build.sh gitops >/dev/null
 	@$(CARGO) build --locked --bin whatsapp-operator --example demo
 	@$(CARGO) test --locked --test it --no-run
 	@$(MAKE) --no-print-directory --jobs 2 proofs cluster
@@ -109,15 +110,16 @@ proofs: needs-cargo needs-cc
 cluster: needs-cargo needs-cc needs-curl control-plane prometheus
 	@$(CARGO) test --locked --test it -- --test-threads 10 $(addprefix --skip ,$(computing))
 
-gen: needs-cargo needs-cc
+gen: needs-cargo needs-cc control-plane
 	$(say) "generated files"
-	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet generated::
+	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet generated:: gitops::argocd::the_config_map gitops::kustomize::what
 
 # Plays the golden cases and the examples, writes what they come to, and prints what changed: lines for the message of the
-# commit.
+# commit. Then writes what delivery tools make of the states in them.
 golden: needs-cargo needs-cc control-plane
 	$(say) "golden cases"
 	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet golden:: proof::onboarding:: forecast:: chart::rendered::each
+	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet gitops::verdicts
 
 bench: needs-cargo needs-cc control-plane
 	$(say) "what a channel costs"

@@ -19,6 +19,7 @@ const PAGES: &[&str] = &[
     "charts/whatsapp-operator/README.md",
     "docs/cli.md",
     "docs/doctor.md",
+    "docs/gitops.md",
     "docs/import.md",
     "docs/monitoring.md",
     "docs/others.md",

@@ -7,7 +7,7 @@
 #
 # Each tool comes from the first of these that has it:
 #   1. KUBEBUILDER_ASSETS, the folder that setup-envtest fills. What it does not have, such as helm, is taken from PATH.
-#   2. The cache, target/control-plane/<hash of the go.mod and go.sum files>/.
+#   2. The cache, target/control-plane/<hash of the go.mod, go.sum and Go files>/.
 #   3. A build from the Go modules next to this script, with the machine's own Go. About five minutes
 #      on two cores, once; the pins and their checksums are committed.
 #
@@ -29,7 +29,7 @@ sha256() {
 }
 
 # The name of the folder changes with every pin, so a cache never serves an old version.
-pins=$(cat "$here"/*/go.mod "$here"/*/go.sum | sha256 | cut -c 1-16)
+pins=$(cat "$here"/*/go.mod "$here"/*/go.sum "$here"/*/*.go | sha256 | cut -c 1-16)
 mkdir -p "$target/control-plane/$pins"
 target=$(CDPATH='' cd -- "$target" && pwd)
 cache=$target/control-plane/$pins
@@ -91,7 +91,8 @@ provide() {
 			helm) build helm helm helm.sh/helm/v4/cmd/helm helm.sh/helm/v4 "1 to 2 minutes" ;;
 			promtool) build promtool prometheus github.com/prometheus/prometheus/cmd/promtool github.com/prometheus/prometheus "2 to 3 minutes" ;;
 			prometheus) build prometheus prometheus github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus "1 minute" ;;
-			*) fail "unknown tool $tool: know kube-apiserver, etcd, kubectl, helm, promtool and prometheus" ;;
+			gitops) build gitops gitops . github.com/fluxcd/cli-utils "1 minute" ;;
+			*) fail "unknown tool $tool: know kube-apiserver, etcd, kubectl, helm, promtool, prometheus and gitops" ;;
 		esac
 	fi
 	[ "$found" = "$folder_out/$tool" ] || ln -sf "$found" "$folder_out/$tool"

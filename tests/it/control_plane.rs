@@ -713,6 +713,15 @@ pub fn provide(tools: &[&str]) -> io::Result<PathBuf> {
     Ok(dir.into())
 }
 
+/// The path of a program that is built like those of the control plane, and that no control plane needs.
+///
+/// # Errors
+///
+/// When it is missing and cannot be built.
+pub fn tool(name: &str) -> io::Result<PathBuf> {
+    Ok(provide(&[name])?.join(name))
+}
+
 /// Issues what the API server and its administrator show each other. Nothing else trusts this authority.
 fn issue_certificates(room: &Room) -> io::Result<()> {
     let mut params = CertificateParams::default();

@@ -19,6 +19,7 @@ fn files() -> Vec<(String, String)> {
     ];
     for (name, yaml) in api::crds().expect("the types make CRDs") {
         files.push((format!("crds/{name}"), yaml.clone()));
+        files.push((format!("deploy/kustomize/crds/{name}"), yaml.clone()));
         files.push((format!("charts/whatsapp-operator/files/crds/{name}"), yaml));
     }
     files

@@ -18,6 +18,7 @@ mod fat;
 mod fleet;
 mod forecast;
 mod generated;
+mod gitops;
 mod golden;
 mod health;
 mod help_desk;

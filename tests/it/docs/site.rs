@@ -18,19 +18,21 @@ const SHOWN: &[(&str, &str)] = &[
     ("kubectl -n whatsapp-operator rollout status", "no pod runs in tests"),
     ("kubectl annotate", "the tests of consents set it; the name is the reader's"),
     ("kubectl apply --namespace shop -f portfolio.yaml", "the files are the reader's own"),
+    ("kubectl apply --server-side -k deploy/kustomize", "the tests of GitOps render and apply these folders"),
+    ("kubectl apply --server-side --force-conflicts -f deploy/argocd", "no Argo CD runs in tests"),
+    ("kubectl auth can-i", "the tests of the help desk ask for these rights; the names are the reader's"),
     (
-        "kubectl create secret generic acme-meta --namespace shop --from-file",
-        "the files are the reader's own",
+        "kubectl create rolebinding help-desk",
+        "the tests of the help desk bind it; the names are the reader's",
     ),
+    ("kubectl create secret generic acme-meta", "the files are the reader's own"),
     (
         "kubectl create secret generic support-br-pin",
         "the tests of the PIN write it; the name is the reader's",
     ),
     ("kubectl get secret support-br-pin", "the tests of the PIN read it; the name is the reader's"),
-    (
-        "kubectl get wap acme",
-        "the tests of other apps read that part of the status; the name is the reader's",
-    ),
+    ("kubectl get wap acme", "the tests of other apps read that status; the name is the reader's"),
+    ("kubectl wait --for", "the tests of GitOps wait for these conditions; the names are the reader's"),
     ("rm token appSecret", "the files are the reader's own"),
 ];
 

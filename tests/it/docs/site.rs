@@ -12,14 +12,15 @@ use crate::readme::commands;
 const CONTENTS: &str = "docs/SUMMARY.md";
 const BINARY: &str = env!("CARGO_BIN_EXE_whatsapp-operator");
 
+/// Pages whose commands are all run by a test of their own, in `readme.rs` and `gitops.rs`.
+const RUN: &[&str] = &["README.md", "docs/gitops.md"];
+
 /// Commands of `sh` blocks that no test runs, by how they begin. Those of `kubectl whatsapp` are held against its help.
 const SHOWN: &[(&str, &str)] = &[
     ("kubectl -n whatsapp-operator get lease", "the tests of the leader read it; here no pod runs"),
     ("kubectl -n whatsapp-operator rollout status", "no pod runs in tests"),
     ("kubectl annotate", "the tests of consents set it; the name is the reader's"),
     ("kubectl apply --namespace shop -f portfolio.yaml", "the files are the reader's own"),
-    ("kubectl apply --server-side -k deploy/kustomize", "the tests of GitOps render and apply these folders"),
-    ("kubectl apply --server-side --force-conflicts -f deploy/argocd", "no Argo CD runs in tests"),
     ("kubectl auth can-i", "the tests of the help desk ask for these rights; the names are the reader's"),
     (
         "kubectl create rolebinding help-desk",
@@ -32,7 +33,6 @@ const SHOWN: &[(&str, &str)] = &[
     ),
     ("kubectl get secret support-br-pin", "the tests of the PIN read it; the name is the reader's"),
     ("kubectl get wap acme", "the tests of other apps read that status; the name is the reader's"),
-    ("kubectl wait --for", "the tests of GitOps wait for these conditions; the names are the reader's"),
     ("rm token appSecret", "the files are the reader's own"),
 ];
 
@@ -104,12 +104,12 @@ fn every_command_of_a_page_is_run_or_says_why_not() {
     let home = tempfile::tempdir().expect("a folder");
     symlink(BINARY, home.path().join("whatsapp-operator")).expect("a link");
     symlink(Path::new(ROOT).join("examples"), home.path().join("examples")).expect("a link");
-    let readme: BTreeSet<_> = commands("README.md").into_iter().collect();
+    let elsewhere: BTreeSet<_> = RUN.iter().flat_map(|page| commands(page)).collect();
     let mut wrong = Vec::new();
     let mut shown = BTreeSet::new();
     let mut done = BTreeMap::new();
     for page in pages().into_iter().filter(|page| page.starts_with("docs/")) {
-        for line in commands(&page).into_iter().filter(|line| !readme.contains(line)) {
+        for line in commands(&page).into_iter().filter(|line| !elsewhere.contains(line)) {
             if let Some(line) = line.strip_prefix("kubectl whatsapp ") {
                 wrong.extend(
                     unknown_flags(line).into_iter().map(|flag| format!("{page}: {line}: no flag {flag}")),

@@ -138,7 +138,7 @@ fn pages() -> Vec<String> {
                 if deep {
                     below(&path, deep, found);
                 }
-            } else if path.ends_with(".md") {
+            } else if entry.path().extension().is_some_and(|end| end == "md") {
                 found.push(path);
             }
         }

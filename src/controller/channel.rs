@@ -355,7 +355,9 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
     async fn look(&self, mut place: Held) -> Result<Next, Error> {
         let client = &self.ctx.cluster.client;
         let records = ChannelRecords::new(client, &self.key.namespace, &self.key.name, self.uid);
-        let read = match self.ctx.newcomers.take(self.key, self.uid) {
+        let shown = self.ctx.newcomers.take(self.key, self.uid);
+        let is_shown = shown.is_some();
+        let read = match shown {
             Some(channel) => Ok(Stored(Ok(channel))),
             None => records.object().await,
         };
@@ -413,7 +415,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             Claim::Undecided | Claim::Ours { .. } => None,
         };
         let ends_anyway = self.is_overdue(&desired, &live.memory).then(|| live.memory.clone());
-        let input = self.input(&desired, live, claim, portfolio);
+        let input = Input { is_shown, ..self.input(&desired, live, claim, portfolio) };
         let secrets = Arc::new(NamespaceSecrets::new(client, &self.key.namespace));
         let beside = &desired.portfolio.namespace;
         let attempts = NumberAttempts::new(client, beside, &desired.number.canonical());
@@ -509,7 +511,6 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let is_in_crowd = || self.ctx.signals.channels.is_crowded(Urgency::Edit);
         if at_hand == AtHand::Wished && is_in_crowd() && !self.state.soft().gave_way {
             self.state.soft().gave_way = true;
-            self.ctx.newcomers.shows(self.key, &channel);
             return Ok(Next::after(GIVES_WAY, Urgency::Edit));
         }
         match self.write_first(records, desired, &live(&channel).version).await {
@@ -531,6 +532,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         Input {
             desired: desired.clone(),
             live,
+            is_shown: false,
             claim,
             portfolio,
             after_write: soft.after_write,
@@ -644,9 +646,6 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         accounts.know(&of, || of.lane());
         let every = self.ctx.shell.limits.fresh_list;
         accounts.within(&of, pace::at_rest(&of.account, rested.begun, every, rested.interval, now));
-        if let Some(graph) = self.ctx.portfolios.state(&desired.portfolio, &desired.namespace).1 {
-            self.ctx.let_go_of_last(&of, &graph);
-        }
         self.ctx.states.retire(self.key, self.uid, now);
         if self.ctx.claims.known(self.key).is_none_or(|(_, uid)| *uid != *self.uid) {
             self.ctx.accounts.leave(self.key);

@@ -13,7 +13,7 @@ use crate::{
         channel::Context,
         contained::{Panicked, contained},
         pace,
-        queue::{Lane, Next, Target, Turn},
+        queue::{Next, Turn},
         resting::{AccountOf, Reading},
         signal::{ACCOUNTS, Doubt},
     },
@@ -171,16 +171,6 @@ impl<G: Graph, C: Clock> Context<G, C> {
     fn let_go(&self, of: &AccountOf, graph: &G) {
         if self.accounts.count(of) >= self.signals.channels.crowd(&of.lane()) {
             graph.let_go(&of.account);
-        }
-    }
-
-    /// The same, at once when the last one of an account comes to rest. Channels whose account is not known yet may be
-    /// about to look for their number in it.
-    pub(super) fn let_go_of_last(&self, of: &AccountOf, graph: &G) {
-        let lane = |target| Lane { portfolio: of.portfolio.clone(), target };
-        let is_looked_for = |target| self.signals.channels.crowd(&lane(target)) > 0;
-        if !is_looked_for(Target::Status) && !is_looked_for(Target::Portfolio) {
-            self.let_go(of, graph);
         }
     }
 

@@ -95,6 +95,8 @@ impl<K> Shared<K> {
 struct Inner<K> {
     places: usize,
     free: usize,
+    /// Places of work that can wait.
+    beside: usize,
     /// Until when what can wait keeps out of the way of what was begun for an edit or a person.
     pressed: Option<Instant>,
     /// Counts the runs. What is left of an earlier one has no say any more.
@@ -148,8 +150,8 @@ const DEBOUNCE: Duration = Duration::from_millis(250);
 /// So many are woken at once, and of those behind them one after each [`PACE`].
 const CROWD: u32 = 50;
 const PACE: Duration = Duration::from_millis(6);
-/// For so long after an edit, or a person's wish, was begun no more than [`BESIDE`] places are used for work in other classes:
-/// most work is the API server's, and what it does for them those in a hurry have to wait for.
+/// For so long after an edit, or a person's wish, was begun no work in other classes is begun where it has [`BESIDE`] places
+/// already: most work is the API server's, and what it does for them those in a hurry have to wait for.
 const PRESSED: Duration = Duration::from_millis(500);
 const BESIDE: usize = 2;
 /// A run gives a sign of life this often, when it has nothing to do.
@@ -223,6 +225,11 @@ const fn room(class: Urgency) -> usize {
     }
 }
 
+/// Whether somebody is in a hurry.
+const fn is_urgent(class: Urgency) -> bool {
+    matches!(class, Urgency::Person | Urgency::Edit)
+}
+
 const fn index(class: Urgency) -> usize {
     match class {
         Urgency::Person => 0,
@@ -246,16 +253,19 @@ struct Line<K> {
     portfolios: VecDeque<PortfolioRef>,
     targets: HashMap<PortfolioRef, VecDeque<Target>>,
     tickets: HashMap<Lane, VecDeque<Ticket<K>>>,
+    /// How many of these are of work that was begun.
+    resumes: usize,
 }
 
 impl<K> Default for Line<K> {
     fn default() -> Self {
-        Self { portfolios: VecDeque::new(), targets: HashMap::new(), tickets: HashMap::new() }
+        Self { portfolios: VecDeque::new(), targets: HashMap::new(), tickets: HashMap::new(), resumes: 0 }
     }
 }
 
 impl<K> Line<K> {
     fn push(&mut self, lane: &Lane, ticket: Ticket<K>) {
+        self.resumes += usize::from(matches!(ticket, Ticket::Resume(_)));
         let tickets = self.tickets.entry(lane.clone()).or_default();
         let at = match &ticket {
             Ticket::Begin { .. } => tickets.len(),
@@ -275,10 +285,12 @@ impl<K> Line<K> {
 
     /// Keeps only these tickets.
     fn retain(&mut self, is_kept: impl Fn(&Ticket<K>) -> bool) {
-        let Self { portfolios, targets, tickets } = self;
+        let Self { portfolios, targets, tickets, resumes } = self;
         for tickets in tickets.values_mut() {
             tickets.retain(&is_kept);
         }
+        let is_begun = |ticket: &&Ticket<K>| matches!(ticket, Ticket::Resume(_));
+        *resumes = tickets.values().flatten().filter(is_begun).count();
         tickets.retain(|_, tickets| !tickets.is_empty());
         for (portfolio, targets) in targets.iter_mut() {
             targets.retain(|target| {
@@ -303,6 +315,7 @@ impl<K> Line<K> {
             self.portfolios.iter().enumerate().find_map(|(at, of)| Some((at, admitted(of)?)))?;
         let tickets = self.tickets.get_mut(&lane)?;
         let ticket = tickets.pop_front()?;
+        self.resumes -= usize::from(matches!(ticket, Ticket::Resume(_)));
         let targets = self.targets.get_mut(&lane.portfolio)?;
         let target = targets.remove(target_at);
         if tickets.is_empty() {
@@ -335,7 +348,7 @@ impl<K: Handle> Inner<K> {
     /// Everything is worked on anew, in its class.
     fn restart(&mut self, now: Instant) {
         self.run += 1;
-        self.free = self.places;
+        (self.free, self.beside) = (self.places, 0);
         self.lines = Default::default();
         self.stale = 0;
         self.away.clear();
@@ -468,10 +481,12 @@ impl<K: Handle> Inner<K> {
         self.come(now);
         self.pressed = self.pressed.filter(|until| now < *until);
         for class in CLASSES {
-            let is_urgent = matches!(class, Urgency::Person | Urgency::Edit);
             while self.free > 0 {
                 let away = &self.away;
-                let may_begin = is_urgent || self.pressed.is_none() || self.places < self.free + BESIDE;
+                let may_begin = is_urgent(class) || self.pressed.is_none() || self.beside < BESIDE;
+                if !may_begin && self.lines[index(class)].resumes == 0 {
+                    break;
+                }
                 let admits = |lane: &Lane, ticket: &Ticket<K>| match ticket {
                     Ticket::Resume(_) => true,
                     Ticket::Begin { .. } => {
@@ -482,7 +497,7 @@ impl<K: Handle> Inner<K> {
                 match ticket {
                     Ticket::Resume(seat) => {
                         if seat.send(()).is_ok() {
-                            self.free -= 1;
+                            self.takes_place(class);
                             self.back(&lane);
                         }
                     }
@@ -496,11 +511,12 @@ impl<K: Handle> Inner<K> {
                             continue;
                         };
                         entry.running = Some(ticket);
-                        if is_urgent {
+                        let is_asked = entry.asked.take().is_some();
+                        // Whoever looks whether a code has come waits for a person, and not a person for it.
+                        if class == Urgency::Edit || (class == Urgency::Person && is_asked) {
                             self.pressed = Some(now + PRESSED);
                         }
-                        let is_asked = entry.asked.take().is_some();
-                        self.free -= 1;
+                        self.takes_place(class);
                         let delay = now.saturating_duration_since(stand.since);
                         return Some(Begun { key, lane, class, ticket, is_asked, delay });
                     }
@@ -513,6 +529,16 @@ impl<K: Handle> Inner<K> {
     /// When something may begin that could not before.
     fn next_date(&self) -> Option<Instant> {
         self.dates.first().map(|(at, _)| *at).into_iter().chain(self.pressed).min()
+    }
+
+    fn takes_place(&mut self, class: Urgency) {
+        self.free -= 1;
+        self.beside += usize::from(!is_urgent(class));
+    }
+
+    fn leaves_place(&mut self, class: Urgency) {
+        self.free += 1;
+        self.beside -= usize::from(!is_urgent(class));
     }
 
     /// One in this lane waits no more.
@@ -548,6 +574,7 @@ impl<K: Handle> Queue<K> {
         let inner = Inner {
             places,
             free: places,
+            beside: 0,
             pressed: None,
             run: 0,
             entries: HashMap::new(),
@@ -615,7 +642,7 @@ impl<K: Handle> Queue<K> {
         inner.entries.give_back();
         inner.lanes.give_back();
         inner.away.give_back();
-        for Line { portfolios, targets, tickets } in &mut inner.lines {
+        for Line { portfolios, targets, tickets, resumes: _ } in &mut inner.lines {
             portfolios.give_back();
             targets.give_back();
             tickets.give_back();
@@ -794,7 +821,7 @@ impl<K: Handle> Place for Seat<K> {
             if inner.run != self.run {
                 return;
             }
-            inner.free += 1;
+            inner.leaves_place(self.class);
             *inner.away.entry(self.lane.clone()).or_default() += 1;
             drop(inner);
             self.queue.0.more.notify_one();
@@ -830,11 +857,11 @@ impl<K: Handle> Drop for Seat<K> {
                 return;
             }
             match &mut self.at {
-                At::Place => inner.free += 1,
+                At::Place => inner.leaves_place(self.class),
                 At::Away => inner.back(&self.lane),
                 // Under the lock, so that it was given by now or never will be.
                 At::Line(given) => match given.try_recv() {
-                    Ok(()) => inner.free += 1,
+                    Ok(()) => inner.leaves_place(self.class),
                     Err(_) => {
                         given.close();
                         inner.back(&self.lane);

@@ -213,6 +213,9 @@ pub struct Input<V> {
     pub desired: Arc<Desired>,
     /// Read live, so that no step is decided on a cache that has not seen our own last write.
     pub live: Live<V>,
+    /// It is as a watch showed it, which is enough to look and to write on that version. No step is taken by it that is not
+    /// written first: who asked may have thought better of it since.
+    pub is_shown: bool,
     pub claim: Claim,
     pub portfolio: PortfolioState,
     /// When this channel last wrote something that a list shows, in this process.
@@ -250,8 +253,8 @@ pub struct Done {
 pub enum PassError {
     #[error("reading and deciding took longer than {0:?}")]
     Budget(Duration),
-    /// The status was changed meanwhile; the next pass starts from what stands there.
-    #[error("the status was changed meanwhile")]
+    /// The object was changed meanwhile, or may have been; the next pass starts from what stands there.
+    #[error("the object was changed meanwhile, or may have been")]
     Conflict,
     #[error("the object is gone")]
     Gone,
@@ -319,7 +322,8 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     (secrets, attempts): (&S, &A),
     place: &mut P,
 ) -> Decided {
-    let Input { desired, live, claim, portfolio, after_write, process, volatile, unwritten: _ } = input;
+    let Input { desired, live, is_shown: _, claim, portfolio, after_write, process, volatile, unwritten: _ } =
+        input;
     let may_add = match (graph, target(desired, &live.memory, portfolio)) {
         (Some(graph), Some(account)) => graph.held_until(&account, StepKind::AddNumber).is_none(),
         _ => true,
@@ -414,6 +418,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
                 let base = Live { version, uid: live.uid.clone(), memory: record.memory, before };
                 (base, Some(intent), 1)
             }
+            None if self.input.is_shown => return Err(PassError::Conflict),
             None => (Live { memory: self.decided.plan.memory.clone(), ..live }, None, 0),
         };
         place.leave();

@@ -392,6 +392,7 @@ impl<'a> Play<'a> {
             Shelf { cluster: actor.cluster.clone(), name: desired.name.clone(), uid: desired.uid.clone() };
         let input = Input {
             live,
+            is_shown: false,
             claim: actor.case.claim.clone(),
             portfolio: found.state(&desired.namespace),
             after_write: actor.fleeting.after_write,

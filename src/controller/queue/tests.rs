@@ -63,25 +63,58 @@ async fn who_is_waited_for_by_a_person_goes_first_and_drift_last() {
 #[tokio::test(start_paused = true)]
 async fn while_edits_come_other_work_keeps_two_places_and_gets_all_of_them_soon_after() {
     let queue = Queue::new(16);
-    let step =
-        |n: u32| shows(&queue, ["a", "b", "c", "d", "e"][n as usize], lane("a", "1"), Urgency::Transitional);
     shows(&queue, "edit", lane("a", "1"), Urgency::Edit);
-    (0..5).for_each(step);
+    for key in ["a", "b", "c", "d", "e"] {
+        shows(&queue, key, lane("a", "1"), Urgency::Transitional);
+    }
     let edit = begin(&queue).expect("the edit");
     assert_eq!((edit.0.key, edit.0.class), ("edit", Urgency::Edit));
-    let beside = begin(&queue).expect("one place beside it");
-    assert_eq!(beside.0.key, "a");
+    let beside = [begin(&queue).expect("one place beside it"), begin(&queue).expect("and another")];
+    assert_eq!(beside.each_ref().map(|(begun, _)| begun.key), ["a", "b"]);
     assert!(begin(&queue).is_none(), "two places are in use");
-    shows(&queue, "person", lane("b", "1"), Urgency::Person);
+    shows(&queue, "person", lane("b", "1"), Urgency::Edit);
     let person = begin(&queue).expect("those in a hurry have all places");
     assert_eq!(person.0.key, "person");
-    drop((edit, person, beside));
-    let alone = (begin(&queue).expect("one of two"), begin(&queue).expect("the other one"));
+    let [first, second] = beside;
+    drop(first);
+    let next = begin(&queue).expect("however many are in a hurry, two others have a place");
     assert!(begin(&queue).is_none(), "no more while more edits may come");
     assert_eq!(queue.0.lock().next_date(), Some(Instant::now() + PRESSED));
     tokio::time::advance(PRESSED).await;
     assert!(begin(&queue).is_some() && begin(&queue).is_some(), "nobody was in a hurry for a while");
-    drop(alone);
+    drop((edit, person, second, next));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_from_a_wait_is_let_in_beside_edits_and_a_look_for_a_code_holds_nobody_up() {
+    let queue = Queue::new(16);
+    for key in ["a", "b", "c"] {
+        shows(&queue, key, lane("a", "1"), Urgency::Transitional);
+    }
+    let (_, mut seat) = begin(&queue).expect("a step");
+    seat.leave();
+    shows(&queue, "edit", lane("a", "1"), Urgency::Edit);
+    let edit = begin(&queue).expect("the edit");
+    let beside = [begin(&queue).expect("one"), begin(&queue).expect("two")];
+    assert!(begin(&queue).is_none());
+    let mut back = std::pin::pin!(seat.enter());
+    assert!(futures::poll!(back.as_mut()).is_pending(), "it stands in line");
+    assert!(begin(&queue).is_none(), "it is no new work");
+    assert!(futures::poll!(back.as_mut()).is_ready(), "and has its place again");
+    drop((edit, beside));
+
+    let queue = Queue::new(16);
+    for key in ["a", "b", "c", "code"] {
+        shows(&queue, key, lane("a", "1"), if key == "code" { Urgency::Person } else { Urgency::Drift });
+    }
+    let begun = begin(&queue).expect("whose person waits");
+    let again = Next::after(Duration::from_secs(5), Urgency::Person);
+    queue.0.lock().ended(&"code", begun.0.ticket, again, Instant::now());
+    tokio::time::advance(Duration::from_secs(5)).await;
+    let look = begin(&queue).expect("it looks whether the code has come");
+    assert_eq!(look.0.key, "code");
+    let others: Vec<_> = std::iter::from_fn(|| begin(&queue)).collect();
+    assert_eq!(others.len(), 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -110,7 +110,7 @@ fn may_be_received(pass: &Pass, open: &[AppData], window: &Window, aside: &Aside
             "an app is subscribed to the account, since Meta sends them to subscribed apps and only once; set spec.webhook, or have the app subscribed that is to get them",
         ),
         // Where Meta does not show them they may be there all the same, and later is too late.
-        (None, Fact::Unknown(failure)) if failure.refusal().is_some() => Ok(false),
+        (None, Fact::Unknown(failure)) if failure.is_answer() => Ok(false),
         (None, Fact::Unknown(failure)) => {
             let block = say::unreadable("the account's subscribed apps", failure);
             let message = format!("{}; {}", block.message, window.text());

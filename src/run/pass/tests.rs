@@ -484,6 +484,7 @@ impl Scene {
         Input {
             desired: Arc::new(fixture::desired()),
             live: self.book.live(),
+            is_shown: false,
             claim: Claim::Ours { act_from: None },
             portfolio: PortfolioState::View(Arc::new(fixture::view())),
             after_write: None,
@@ -793,6 +794,32 @@ async fn a_channel_where_nothing_changes_is_not_written() {
     assert_eq!(scene.run(held()).await.unwrap().writes, 1);
     scene.book.clock.pass(Duration::from_secs(300));
     assert_eq!(scene.run(held()).await.unwrap().writes, 0);
+}
+
+#[tokio::test]
+async fn a_step_that_is_not_written_first_is_taken_by_a_live_copy_only() {
+    let mut scene = Scene::new([]);
+    let known = |profile| crate::engine::id::Field::Is(Box::new(profile));
+    let about = |text: &str| Profile { about: Some(text.into()), ..Profile::default() };
+    scene.graph.listed = vec![Arc::new(Number { profile: known(about("old")), ..fixture::number() })];
+    let desired = Desired {
+        webhook: None,
+        profile: DesiredProfile { about: Some("new".into()), ..DesiredProfile::default() },
+        ..fixture::desired()
+    };
+    let input = |is_shown| Input { desired: Arc::new(desired.clone()), is_shown, ..scene.input() };
+    let mut taken = Vec::new();
+    for _ in 0..6 {
+        scene.book.clock.pass(Duration::from_secs(60));
+        let shown = scene.run(input(true)).await;
+        let live = scene.run(input(false)).await.unwrap();
+        if let Some(outcome) = live.outcome {
+            assert_eq!(shown.unwrap_err(), PassError::Conflict, "{:?}", outcome.step);
+            taken.push(outcome.step);
+        }
+    }
+    taken.dedup();
+    assert_eq!(taken, [StepKind::WriteProfile]);
 }
 
 #[tokio::test]

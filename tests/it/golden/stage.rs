@@ -745,6 +745,7 @@ impl Stage {
         let input = Input {
             desired: desired.clone(),
             live,
+            is_shown: false,
             claim: self.claim(),
             portfolio,
             after_write: self.after_write,

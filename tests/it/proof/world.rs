@@ -947,6 +947,7 @@ impl World {
         let fleeting = process.channels.entry(name.into()).or_insert_with(|| Fleeting::new(now));
         let input = Input {
             live,
+            is_shown: false,
             claim: Claim::Ours { act_from: None },
             portfolio,
             after_write: fleeting.after_write,

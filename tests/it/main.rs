@@ -42,3 +42,4 @@ mod shards;
 mod stored;
 mod tenants;
 mod terms;
+mod upgrade;

@@ -18,7 +18,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{Instrument as _, debug_span, error_span, info, warn};
 
 use crate::engine::{
     assess::{Given, assess},
@@ -297,11 +297,12 @@ where
     let decided =
         tokio::time::timeout(shell.budget, decided).await.map_err(|_| PassError::Budget(shell.budget))?;
     let carrier = Carrier { shell: shell.clone(), input, decided, graph, secrets, records, attempts };
-    let task = shell.tasks.spawn(async move {
+    let carried = async move {
         let done = carrier.carry_out(&mut place).await;
         drop(place);
         done
-    });
+    };
+    let task = shell.tasks.spawn(carried.in_current_span());
     task.await.unwrap_or(Err(PassError::Lost))
 }
 
@@ -342,7 +343,8 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     };
     let given = Circumstances { claim: claim.clone(), portfolio: portfolio.clone(), process };
     let sources = Sources { graph, secrets, clock: &*shell.clock, seen: &seen };
-    let (mut observed, materials) = apart(place, observe(desired, &look, given, &sources)).await;
+    let observing = observe(desired, &look, given, &sources).instrument(debug_span!("look"));
+    let (mut observed, materials) = apart(place, observing).await;
     {
         let mut volatile = volatile.lock().unwrap_or_else(PoisonError::into_inner);
         volatile.stood = observed.process.stood.clone();
@@ -353,12 +355,7 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     if decided.needs_attempts(&live.memory) {
         let read = apart(place, attempts.read()).await;
         if let AttemptsRead::Unusable(why) = &read {
-            warn!(
-                channel = %desired.name,
-                namespace = %desired.namespace,
-                why,
-                "earlier attempts of the number are not known and count as none"
-            );
+            warn!(why, "earlier attempts of the number are not known and count as none");
         }
         let now = shell.clock.now();
         if let Some(memory) = read.taken_over(&decided, &live.memory, &mut observed, limits, now) {
@@ -417,6 +414,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
             None => (Live { memory: self.decided.plan.memory.clone(), ..live }, None, 0),
         };
         place.leave();
+        let intended = intent.as_ref().map(|intent| intent.id.clone());
         let outcome = act(
             &planned.step,
             self.graph.as_ref(),
@@ -425,6 +423,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
             intent.as_ref(),
             (&*self.shell.clock, &self.shell.may_work),
         )
+        .instrument(error_span!("step", step = planned.step.kind().as_str(), intent = intended.as_deref()))
         .await;
         if outcome.is_attempt() {
             self.remember(&planned.step, now);
@@ -437,11 +436,9 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
             self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner).pin_not_created = why;
         }
         info!(
-            channel = %self.input.desired.name,
-            namespace = %self.input.desired.namespace,
             step = planned.step.kind().as_str(),
             why = %planned.why,
-            intent = intent.as_ref().map(|i| i.id.as_str()),
+            intent = intended,
             result = describe(&outcome),
             "step carried out"
         );
@@ -473,7 +470,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
                 true
             }
             Err(why) => {
-                warn!(channel = %desired.name, namespace = %desired.namespace, why, "attempts not kept beside the channel");
+                warn!(why, "attempts not kept beside the channel");
                 keeping().keeping.note_failed(limits, now);
                 false
             }
@@ -610,8 +607,6 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
 
     fn log_unwritten(&self, outcome: &Outcome, why: &str) {
         warn!(
-            channel = %self.input.desired.name,
-            namespace = %self.input.desired.namespace,
             step = outcome.step.as_str(),
             intent = outcome.intent.as_deref(),
             result = describe(outcome),

@@ -59,7 +59,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("cli", &["axum"]),
     ("twin", &["axum", "clap", "k8s_openapi", "kube", "reqwest", "schemars"]),
     ("sandbox", &["clap", "k8s_openapi", "kube", "schemars"]),
-    ("telemetry", &["clap", "kube", "reqwest"]),
+    ("telemetry", &["clap", "kube"]),
     ("fetch", &["axum", "clap", "k8s_openapi", "kube", "schemars", "secrecy"]),
     ("escape", &["axum", "clap", "k8s_openapi", "kube", "reqwest", "schemars", "tokio", "tracing"]),
 ];

@@ -25,6 +25,7 @@ mod import;
 mod kept;
 mod lead;
 mod live;
+mod logs;
 mod manifest;
 mod operator;
 mod others;

@@ -5,7 +5,7 @@
 #   make test-fast what an edit breaks first: unit tests, golden plans, layers, generated files; no API server
 #   make lint      format, clippy, dependencies
 #   make gen       writes what is generated: crds/, the chart's copies, docs/
-#   make golden    plays the golden cases and the examples, writes what they come to, and prints what changed
+#   make golden    plays the golden cases and the examples, renders the chart, writes what comes of it, and prints what changed
 #   make sandbox   a simulated Graph API on http://127.0.0.1:8420
 #   make bench     what a channel costs
 #   make clean     removes what was built
@@ -110,9 +110,9 @@ gen: needs-cargo needs-cc
 
 # Plays the golden cases and the examples, writes what they come to, and prints what changed: lines for the message of the
 # commit.
-golden: needs-cargo needs-cc
+golden: needs-cargo needs-cc control-plane
 	$(say) "golden cases"
-	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet golden:: proof::onboarding:: forecast::
+	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet golden:: proof::onboarding:: forecast:: chart::rendered::each
 
 bench: needs-cargo needs-cc control-plane
 	$(say) "what a channel costs"

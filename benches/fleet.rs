@@ -119,16 +119,6 @@ async fn measure(wanted: &str) -> Figures {
         fleet.yardstick(&mut figures).await;
         fleet.stop().await;
     }
-    if picks("yard") {
-        let mut fleet = Fleet::new(20, true).await;
-        fleet.settle().await;
-        let one = fleet.channels().get("c00100").await.expect("there");
-        eprintln!("{}", serde_json::to_string(&one).expect("json").len());
-        eprintln!("{}", serde_json::to_string(&one.metadata.managed_fields).expect("json").len());
-        eprintln!("{}", serde_json::to_string(&one).expect("json"));
-        fleet.yardstick(&mut figures).await;
-        fleet.stop().await;
-    }
     if picks("huge") {
         huge(&mut figures).await;
     }
@@ -601,7 +591,7 @@ impl Fleet {
         let api = self.channels();
         let params = PatchParams::apply("whatsapp-operator").force();
         let started = Instant::now();
-        let writes = (0..all.min(1_000)).map(|n| {
+        let writes = (0..all / 10).map(|n| {
             let (api, params) = (&api, &params);
             async move {
                 let name = format!("c{n:05}");
@@ -615,7 +605,7 @@ impl Fleet {
             }
         });
         stream::iter(writes).buffer_unordered(16).collect::<Vec<()>>().await;
-        let took = started.elapsed().as_secs_f64() * all as f64 / all.min(1_000) as f64;
+        let took = started.elapsed().as_secs_f64() * 10.0;
         let what = "of that the API server alone: a read and a status write of each, 16 at a time";
         figure(figures, "10,000 existing channels", what, took, "s", None);
     }

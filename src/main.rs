@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use tokio::{net::TcpListener, runtime};
+use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 
 use whatsapp_operator::{
@@ -62,7 +62,7 @@ fn operate(args: RunArgs) -> Ending {
             Problem::new(format!("no cluster: {error}"))
                 .next("run it in a pod with a ServiceAccount, or point KUBECONFIG at a kubeconfig")
         })?;
-        let listener = TcpListener::bind(args.health_listen).await.map_err(|error| {
+        let listener = telemetry::listen(args.health_listen).await.map_err(|error| {
             Problem::new(format!("cannot listen on {}: {error}", args.health_listen))
                 .next("choose another address with --health-listen")
         })?;

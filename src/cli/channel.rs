@@ -2,44 +2,28 @@
 
 use std::time::Duration;
 
-use clap::Args;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
-    Api, Client, Config,
+    Api, Client,
     api::{Patch, PatchParams},
-    config::KubeConfigOptions,
 };
 use serde_json::json;
 
 use crate::engine::{condition::Truth, condition_type::ConditionType, reason::Row};
 use crate::{
-    api::{
-        lower,
-        v1alpha1::{WhatsAppChannel, WhatsAppChannelStatus},
-    },
+    api::{lower, v1alpha1::WhatsAppChannel},
     cli::{
+        connect::{ClusterArgs, call, connect},
         exit::{Exit, Problem},
         explain,
     },
-    cluster::{DEADLINE, client},
 };
 
 /// Who writes the annotations that these commands set.
-const MANAGER: &str = "kubectl-whatsapp";
+pub const MANAGER: &str = "kubectl-whatsapp";
 /// How often a channel is looked at while it is followed.
 const LOOK: Duration = Duration::from_millis(500);
-
-/// Which cluster and which namespace.
-#[derive(Clone, Debug, Default, Args)]
-pub struct ClusterArgs {
-    /// The namespace; else the one of the context.
-    #[arg(short, long, value_name = "NAMESPACE")]
-    pub namespace: Option<String>,
-    /// The context of the kubeconfig; else the current one.
-    #[arg(long, value_name = "CONTEXT")]
-    pub context: Option<String>,
-}
 
 /// One channel by name.
 #[derive(Clone)]
@@ -48,69 +32,7 @@ pub struct Channel {
     pub namespace: String,
     api: Api<WhatsAppChannel>,
     client: Client,
-}
-
-/// A client and the namespace to work in.
-///
-/// # Errors
-///
-/// When there is no kubeconfig, or it makes no client.
-pub async fn connect(args: &ClusterArgs) -> Result<(Client, String), Problem> {
-    let found = match &args.context {
-        Some(context) => {
-            let options =
-                KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };
-            Config::from_kubeconfig(&options).await.map_err(|error| error.to_string())
-        }
-        None => Config::infer().await.map_err(|error| error.to_string()),
-    };
-    let config = found.map_err(|error| {
-        Problem::new(format!("no cluster: {error}"))
-            .next("point KUBECONFIG at a kubeconfig, or choose a context with --context")
-    })?;
-    let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    let client = client(config).map_err(|error| Problem::new(format!("no cluster: {error}")))?;
-    Ok((client, namespace))
-}
-
-/// Puts a deadline around a call and words around its failure.
-///
-/// # Errors
-///
-/// When the call fails or takes too long; `what` says what was tried.
-pub async fn call<T>(what: &str, call: impl Future<Output = kube::Result<T>>) -> Result<T, Problem> {
-    match tokio::time::timeout(DEADLINE, call).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(kube::Error::Api(status))) => Err(refused(what, &status)),
-        Ok(Err(error)) => Err(unreachable(what, &error.to_string())),
-        Err(_) => Err(unreachable(what, &format!("no answer within {} s", DEADLINE.as_secs()))),
-    }
-}
-
-fn unreachable(what: &str, why: &str) -> Problem {
-    Problem::new(format!("cannot {what}: {why}"))
-        .passing()
-        .next("check that the cluster can be reached: kubectl version")
-}
-
-fn refused(what: &str, status: &kube::core::Status) -> Problem {
-    // What stands before the API server may answer with a number and no word.
-    let why = match status.message.is_empty() {
-        true => format!("HTTP status {} without a reason", status.code),
-        false => status.message.clone(),
-    };
-    let problem = Problem::new(format!("cannot {what}: {why}"));
-    match status.code {
-        401 => problem.next("log in to the cluster again"),
-        403 => problem.forbidden().next("ask for the role edit in this namespace"),
-        404 if status.message.contains("the server could not find the requested resource") => {
-            Problem::new(format!("cannot {what}: this cluster does not know the kind"))
-                .next("install the CRDs: whatsapp-operator crd | kubectl apply --server-side -f -")
-        }
-        404 => problem.next("see which there are: kubectl get whatsapp --all-namespaces"),
-        429 | 500.. => problem.passing(),
-        _ => problem,
-    }
+    again: String,
 }
 
 impl Channel {
@@ -121,8 +43,28 @@ impl Channel {
     /// When there is no cluster.
     pub async fn open(name: &str, args: &ClusterArgs) -> Result<Self, Problem> {
         let (client, namespace) = connect(args).await?;
-        let api = Api::namespaced(client.clone(), &namespace);
-        Ok(Self { name: name.to_owned(), namespace, api, client })
+        Ok(Self::of(name, &namespace, args, client))
+    }
+
+    /// The same through a client that is open.
+    pub fn of(name: &str, namespace: &str, args: &ClusterArgs, client: Client) -> Self {
+        Self {
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+            api: Api::namespaced(client.clone(), namespace),
+            again: args.again(namespace),
+            client,
+        }
+    }
+
+    /// A command of ours about it, as a person types it.
+    pub fn command(&self, verb: &str) -> String {
+        format!("kubectl whatsapp {verb} {} {}", self.name, self.again)
+    }
+
+    /// A client of its cluster.
+    pub fn client(&self) -> Client {
+        self.client.clone()
     }
 
     /// The Secrets beside it.
@@ -191,8 +133,8 @@ impl Channel {
             format!("{what}, but channel {} had no answer within {} s{failed}", self.name, limit.as_secs());
         Problem::new(text)
             .next(format!(
-                "look again later: kubectl whatsapp status {} -n {}; if its status never moves, check that the operator runs and watches this namespace",
-                self.name, self.namespace
+                "look again later: {}; if its status never moves, check that the operator runs and watches this namespace",
+                self.command("status")
             ))
             .exit(Exit::NoAnswer)
     }
@@ -232,8 +174,8 @@ impl Seen<'_> {
 }
 
 /// Looks a condition up.
-pub fn seen(status: &WhatsAppChannelStatus, kind: ConditionType) -> Option<Seen<'_>> {
-    let condition = status.conditions.iter().find(|condition| condition.type_ == kind.as_str())?;
+pub fn seen(conditions: &[Condition], kind: ConditionType) -> Option<Seen<'_>> {
+    let condition = conditions.iter().find(|condition| condition.type_ == kind.as_str())?;
     Some(Seen {
         status: &condition.status,
         reason: &condition.reason,
@@ -251,6 +193,7 @@ mod tests {
     };
 
     use axum::{Json, Router, http::StatusCode, response::IntoResponse};
+    use kube::Config;
 
     use super::*;
 
@@ -280,8 +223,7 @@ mod tests {
         let mut config = Config::new(url.parse().expect("an address"));
         config.default_retry = false;
         let client = Client::try_from(config).expect("a client");
-        let api = Api::namespaced(client.clone(), "shop");
-        Channel { name: "support".to_owned(), namespace: "shop".to_owned(), api, client }
+        Channel::of("support", "shop", &ClusterArgs::default(), client)
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use super::{
     exit::{Ending, Exit, Problem},
     finding::{Report, Severity},
     lint,
-    render::{self, OutputArgs, Text, Tone, paint},
+    render::{self, OutputArgs, Printed, Text, Tone, paint},
 };
 
 /// Checks manifests offline: schema, rules, YAML traps, names and numbers.
@@ -19,6 +19,10 @@ pub struct LintArgs {
     pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+impl Printed for Report {
+    const KIND: &'static str = "Lint";
 }
 
 /// Checks.

@@ -15,6 +15,7 @@ use kube::{
     Api,
     api::{Patch, PatchParams, PostParams},
 };
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::json;
@@ -29,14 +30,17 @@ use crate::{
         v1alpha1::{Entry, WhatsAppChannelStatus},
     },
     cli::{
-        channel::{Channel, ClusterArgs, Followed, call, seen},
+        channel::{Channel, Followed, seen},
+        connect::{ClusterArgs, call},
         exit::{Ending, Exit, Problem},
-        render::{self, OutputArgs, Text, Tone, Words},
+        render::{self, OutputArgs, Printed, Text, Tone, Words},
         run::duration,
     },
     escape,
 };
 
+/// Where the role of whoever enters codes is described.
+const PHONE_HELPER: &str = "docs/phone-helper.md";
 /// Longest input that is looked at; a code is six digits.
 const LONGEST: u64 = 4096;
 
@@ -59,7 +63,7 @@ pub struct CodeArgs {
 }
 
 /// What became of a code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 enum Verdict {
     /// Written to the Secret, without waiting for the result.
     HandedOver,
@@ -73,14 +77,22 @@ enum Verdict {
     NotTaken,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+pub struct Answer {
+    /// Name of the channel.
     channel: String,
+    /// Its namespace.
     namespace: String,
+    /// What became of the code.
     verdict: Verdict,
+    /// What Meta or the operator said of it.
     #[serde(skip_serializing_if = "String::is_empty")]
     message: String,
+}
+
+impl Printed for Answer {
+    const KIND: &'static str = "CodeAnswer";
 }
 
 /// Reads a code, hands it over, and follows it.
@@ -97,7 +109,7 @@ pub async fn code(args: &CodeArgs) -> Ending {
     let code = six_digits(&ask(&channel.name)?)?;
 
     let before = object.status.as_ref().map(attempts).unwrap_or_default();
-    let version = hand_over(&channel.secrets(), &key, &code).await?;
+    let version = hand_over(&channel, &key, &code).await?;
     let answer = |verdict, message: String| Answer {
         channel: channel.name.clone(),
         namespace: channel.namespace.clone(),
@@ -105,16 +117,13 @@ pub async fn code(args: &CodeArgs) -> Ending {
         message,
     };
     let answer = if args.no_wait {
-        answer(
-            Verdict::HandedOver,
-            format!("see what became of it: kubectl whatsapp status {}", channel.name),
-        )
+        answer(Verdict::HandedOver, format!("see what became of it: {}", channel.command("status")))
     } else {
         let mut stands = None;
         let found = channel
             .follow(args.timeout, |object| {
                 let status = object.status.as_ref()?;
-                stands = seen(status, ConditionType::NumberVerified)
+                stands = seen(&status.conditions, ConditionType::NumberVerified)
                     .map(|seen| format!(" (NumberVerified stands at {}: {})", seen.reason, seen.message));
                 judge(status, &version.as_subject(), before)
             })
@@ -162,13 +171,22 @@ fn six_digits(typed: &SecretString) -> Result<SecretString, Problem> {
 
 /// Writes the code into its Secret and says which version it became.
 async fn hand_over(
-    secrets: &Api<Secret>,
+    channel: &Channel,
     key: &SecretKey,
     code: &SecretString,
 ) -> Result<SecretVersion, Problem> {
+    let secrets: Api<Secret> = channel.secrets();
     let what = format!("write Secret {}", key.name);
     let value = ByteString(code.expose_secret().as_bytes().to_vec());
-    let existing = call(&what, secrets.get_opt(&key.name)).await?;
+    let existing = call(&what, secrets.get_opt(&key.name)).await.map_err(|problem| {
+        match problem.is_forbidden() {
+            true => problem.next(format!(
+                "ask for the role edit in namespace {}, or for get and patch of Secret {} and create of Secrets: {PHONE_HELPER}",
+                channel.namespace, key.name
+            )),
+            false => problem,
+        }
+    })?;
     let written = match &existing {
         None => {
             let secret = Secret {
@@ -185,9 +203,16 @@ async fn hand_over(
     };
     let version = version(&written);
     if existing.as_ref().map(self::version).as_ref() == Some(&version) {
-        return Err(Problem::new(format!("Secret {} holds this very code already; a code works once", key.name))
-            .next("ask for a new one with kubectl whatsapp send-code, or see what became of this one with kubectl whatsapp status")
-            .exit(Exit::Refused));
+        return Err(Problem::new(format!(
+            "Secret {} holds this very code already; a code works once",
+            key.name
+        ))
+        .next(format!(
+            "ask for a new one: {}; or see what became of this one: {}",
+            channel.command("send-code"),
+            channel.command("status")
+        ))
+        .exit(Exit::Refused));
     }
     Ok(version)
 }
@@ -206,7 +231,7 @@ fn attempts(status: &WhatsAppChannelStatus) -> usize {
 
 /// What became of the code in this version of the Secret, once it is known.
 fn judge(status: &WhatsAppChannelStatus, version: &str, before: usize) -> Option<(Verdict, String)> {
-    let verified = seen(status, ConditionType::NumberVerified);
+    let verified = seen(&status.conditions, ConditionType::NumberVerified);
     let entry = status.ledger().and_then(|ledger| {
         ledger.verifications.iter().rev().find(|entry| entry.subject.as_deref() == Some(version))
     });

@@ -1,238 +1,164 @@
-//! `send-code`, `retry` and `request-official-account`: a consent is an annotation with a value that was never there before.
+//! `send-code`, `retry`, `request-official-account` and `reconcile`: a consent is an annotation with a value that was never there before.
 //!
 //! The operator answers each value once: it uses it for one step, or says why not. These
 //! commands set it, and follow the answer when asked to. The value is the time at which it is set, in the form of RFC 3339,
 //! since a consent is good for a while only.
 
-use std::time::Duration;
+mod answer;
+mod many;
+
+pub use answer::Answer;
+pub use many::Answers;
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::engine::{action::Action, memory::EntryOutcome, step::StepKind};
+use answer::{Consent, FollowArgs, ask, cannot};
+
 use crate::{
-    api::{
-        lower,
-        v1alpha1::{ConsentAnswer, Entry, WhatsAppChannelStatus},
-    },
+    api::lower,
     cli::{
-        channel::{Channel, ClusterArgs, Followed, fresh},
+        channel::{Channel, fresh},
         exit::{Ending, Exit, Problem},
-        render::{self, OutputArgs, Text, Tone, Words},
-        run::duration,
+        list::WhichArgs,
+        named::Named,
+        portfolio::Portfolio,
+        render::{self, Printed, Text},
     },
 };
 
-/// The channel, and whether to follow.
+/// Which channels, and whether to follow.
 #[derive(Clone, Debug, Args)]
 pub struct ConsentArgs {
+    /// Name of the channel.
+    #[arg(
+        value_name = "NAME",
+        required_unless_present = "selector",
+        conflicts_with_all = ["selector", "all_namespaces"]
+    )]
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub which: WhichArgs,
+    #[command(flatten)]
+    pub follow: FollowArgs,
+}
+
+/// One channel, and whether to follow.
+#[derive(Clone, Debug, Args)]
+pub struct OfficialArgs {
     /// Name of the channel.
     #[arg(value_name = "NAME")]
     pub name: String,
     #[command(flatten)]
-    pub cluster: ClusterArgs,
-    /// Follows until the operator has answered, and tells the answer.
-    #[arg(long)]
-    pub wait: bool,
-    /// How long to follow.
-    #[arg(long, default_value = "60s", value_parser = duration, value_name = "TIME")]
-    pub timeout: Duration,
-    #[command(flatten)]
-    pub output: OutputArgs,
+    pub follow: FollowArgs,
 }
 
-/// Which consent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Consent {
-    SendCode,
-    Retry,
-    Official,
-}
-
-impl Consent {
-    fn annotation(self) -> &'static str {
-        match self {
-            Self::SendCode => lower::SEND_CODE,
-            Self::Retry => lower::RETRY,
-            Self::Official => lower::OFFICIAL,
-        }
-    }
-
-    fn answer(self, status: &WhatsAppChannelStatus) -> Option<&ConsentAnswer> {
-        let consents = status.consents()?;
-        match self {
-            Self::SendCode => consents.send_code.as_ref(),
-            Self::Retry => consents.retry.as_ref(),
-            Self::Official => consents.official.as_ref(),
-        }
-    }
-
-    fn asked(self) -> &'static str {
-        match self {
-            Self::SendCode => "asked for a code",
-            Self::Retry => "asked for one more attempt",
-            Self::Official => "asked for an official business account",
-        }
-    }
-}
-
-/// What became of a consent.
-#[derive(Clone, Debug, Serialize)]
+/// A look at Meta that was asked for of a portfolio.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
-    channel: String,
+pub struct Looked {
+    /// Name of the portfolio.
+    portfolio: String,
+    /// Its namespace.
     namespace: String,
+    /// The value that the annotation was given.
     value: String,
-    /// `Given`, `Accepted`, `Refused`, `NoAnswer`.
-    verdict: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    step: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
 }
 
-/// Gives a consent, and follows it with `--wait`.
-///
-/// # Errors
-///
-/// When the channel cannot be written, or nobody answers in time.
-pub async fn give(consent: Consent, args: &ConsentArgs) -> Ending {
-    let channel = Channel::open(&args.name, &args.cluster).await?;
-    let value = fresh();
-    channel.annotate(consent.annotation(), &value).await?;
-    let given = Answer {
-        channel: channel.name.clone(),
-        namespace: channel.namespace.clone(),
-        value: value.clone(),
-        verdict: "Given",
-        step: None,
-        message: None,
-        next: Some(format!("kubectl whatsapp status {} -n {}", channel.name, channel.namespace)),
-    };
-    if !args.wait {
-        render::print(args.output.output, &given, |answer| text(consent, answer))?;
-        return Ok(Exit::Done);
+impl Printed for Looked {
+    const KIND: &'static str = "PortfolioReconcile";
+}
+
+/// Gives a consent to one channel, and follows it with `--wait`.
+async fn give(consent: Consent, name: &str, follow: &FollowArgs) -> Ending {
+    let channel = Channel::open(name, &follow.cluster).await?;
+    let object = channel.read().await?;
+    if let Some(why) = cannot(&channel, &object) {
+        return Err(why);
     }
-    let found = channel
-        .follow(args.timeout, |object| judge(consent, object.status.as_ref()?, &value, &given))
-        .await?;
-    let answer = match found {
-        Followed::Answered(answer) => answer,
-        Followed::Silent { failed } => {
-            return Err(channel.silent(consent.asked(), args.timeout, failed.as_deref()));
-        }
-    };
-    render::print(args.output.output, &answer, |answer| text(consent, answer))?;
-    Ok(match answer.verdict {
-        "Refused" => Exit::Refused,
-        "NoAnswer" => Exit::NoAnswer,
-        _ => Exit::Done,
-    })
+    let answer = ask(consent, &channel, &object, follow).await?;
+    render::print(follow.output.output, &answer, |answer| answer::text(consent, answer))?;
+    Ok(answer.exit())
 }
 
-/// The answer, once the consent was refused or its step has come to something.
-fn judge(consent: Consent, status: &WhatsAppChannelStatus, value: &str, given: &Answer) -> Option<Answer> {
-    let last = consent.answer(status)?;
-    let refused = |why: Option<&String>| {
-        Some(Answer { verdict: "Refused", message: why.cloned(), next: None, ..given.clone() })
-    };
-    let step = if last.value == value {
-        match (&last.used_for, &last.refused) {
-            (Some(step), _) => step,
-            (None, Some(why)) => return refused(Some(why)),
-            // It is kept until what is under way has ended.
-            (None, None) => return None,
-        }
-    } else {
-        // Somebody has set another value since.
-        let before = last.earlier.iter().find(|before| before.value == value)?;
-        match &before.used_for {
-            Some(step) => step,
-            None => return refused(None),
-        }
-    };
-    let next = status.waiting_for.first().and_then(|wait| wait_text(given, &wait.actor, &wait.action));
-    let found = Answer { step: Some(step.to_string()), ..given.clone() };
-    let Some(entry) = step.known().and_then(|step| attempt(status, step, value)) else {
-        return Some(Answer { verdict: "Accepted", next, ..found });
-    };
-    let said = entry.refusal.as_ref().map(|refusal| match &refusal.title {
-        Some(title) => format!("Meta: {title}: {} ({})", refusal.message, refusal.code),
-        None => format!("Meta: {} ({})", refusal.message, refusal.code),
-    });
-    match entry.outcome.cautious() {
-        EntryOutcome::Started => None,
-        EntryOutcome::Accepted => Some(Answer { verdict: "Accepted", next, ..found }),
-        EntryOutcome::Refused => Some(Answer { verdict: "Refused", message: said, ..found }),
-        EntryOutcome::NoAnswer => Some(Answer {
-            verdict: "NoAnswer",
-            message: Some("Meta gave no usable answer; the operator decides from what shows".to_owned()),
-            ..found
-        }),
-        EntryOutcome::NotSent => Some(Answer {
-            verdict: "NoAnswer",
-            message: Some("it was not sent; nothing was spent".to_owned()),
-            ..found
-        }),
+async fn give_to(consent: Consent, args: &ConsentArgs) -> Ending {
+    match &args.name {
+        Some(name) => give(consent, name, &args.follow).await,
+        None => many::give(consent, &args.which, &args.follow).await,
     }
-}
-
-/// The attempt that this value allowed.
-fn attempt<'a>(status: &'a WhatsAppChannelStatus, step: StepKind, value: &str) -> Option<&'a Entry> {
-    let entries = status.ledger()?.of(step);
-    entries.iter().rev().find(|entry| entry.consent.as_deref() == Some(value))
-}
-
-fn wait_text(given: &Answer, actor: &str, action: &str) -> Option<String> {
-    (action == Action::EnterCode.as_str())
-        .then(|| format!("kubectl whatsapp code {} -n {}", given.channel, given.namespace))
-        .or_else(|| Some(format!("{actor}: {action}")))
-}
-
-fn text(consent: Consent, answer: &Answer) -> Text {
-    let mut text = Text::new();
-    let verdict = match answer.verdict {
-        "Refused" => render::paint(Tone::Bad, "refused"),
-        "NoAnswer" => render::paint(Tone::Attention, "no answer"),
-        "Accepted" => render::paint(Tone::Good, "done"),
-        _ => consent.asked().into(),
-    };
-    let step = answer.step.as_ref().map(|step| format!(" ({step})")).unwrap_or_default();
-    text.line(Words::from(format!("channel {}: ", answer.channel)) + verdict + step);
-    if let Some(message) = &answer.message {
-        text.indent(2, message);
-    }
-    if let Some(next) = &answer.next {
-        text.indent(2, format!("next: {next}"));
-    }
-    text
 }
 
 /// Asks Meta to send a code to the phone.
 ///
 /// # Errors
 ///
-/// See [`give`].
+/// When a channel cannot be written, or nobody answers in time.
 pub async fn send_code(args: &ConsentArgs) -> Result<Exit, Problem> {
-    give(Consent::SendCode, args).await
+    give_to(Consent::SendCode, args).await
 }
 
 /// Allows one more attempt of what waits for a person.
 ///
 /// # Errors
 ///
-/// See [`give`].
+/// See [`send_code`].
 pub async fn retry(args: &ConsentArgs) -> Result<Exit, Problem> {
-    give(Consent::Retry, args).await
+    give_to(Consent::Retry, args).await
+}
+
+/// Has the operator look at Meta now.
+///
+/// # Errors
+///
+/// See [`send_code`].
+pub async fn reconcile(args: &ConsentArgs) -> Result<Exit, Problem> {
+    if let Some(Named::Portfolio(name)) = args.name.as_deref().map(Named::parse).transpose()? {
+        let portfolio = Portfolio::open(&name, &args.follow.cluster).await?;
+        let value = fresh();
+        portfolio.annotate(lower::RECONCILE, &value).await?;
+        let given = Looked { portfolio: name, namespace: portfolio.namespace, value };
+        render::print(args.follow.output.output, &given, |given| {
+            Text::of(&format!("portfolio {}: {}", given.portfolio, Consent::Reconcile.asked()))
+        })?;
+        return Ok(Exit::Done);
+    }
+    give_to(Consent::Reconcile, args).await
 }
 
 /// Has an official business account requested, once.
 ///
 /// # Errors
 ///
-/// See [`give`].
-pub async fn request_official(args: &ConsentArgs) -> Result<Exit, Problem> {
-    give(Consent::Official, args).await
+/// See [`send_code`].
+pub async fn request_official(args: &OfficialArgs) -> Result<Exit, Problem> {
+    give(Consent::Official, &args.name, &args.follow).await
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        consent: ConsentArgs,
+    }
+
+    #[test]
+    fn it_takes_a_name_or_labels_and_not_both() {
+        for (line, is_right) in [
+            (&["x", "support"][..], true),
+            (&["x", "-l", "wave=3"], true),
+            (&["x", "-A", "-l", "wave=3"], true),
+            (&["x"], false),
+            (&["x", "-A"], false),
+            (&["x", "support", "-l", "wave=3"], false),
+            (&["x", "support", "-A"], false),
+        ] {
+            assert_eq!(Line::try_parse_from(line).is_ok(), is_right, "{line:?}");
+        }
+    }
 }

@@ -9,14 +9,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use kube::{Api, api::ListParams};
-use report::Report;
+pub use report::Report;
 
 use crate::engine::assess::chain::{Above, Chain, OfPortfolio, of_channel, of_portfolio};
 use crate::engine::{assess::Given, desired::PortfolioRef};
 use crate::{
     api::v1alpha1::WhatsAppChannel,
     cli::{
-        channel::{ClusterArgs, call, connect},
+        connect::{ClusterArgs, call, connect},
         exit::{Ending, Exit, Problem},
         plan::{
             input::{self, Input},
@@ -30,12 +30,14 @@ use crate::{
 /// Shows link by link, from the token to the number's health, what holds and what breaks first; writes nothing.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-The links: token, scopes, app, portfolio, account, subscription, number, name, code, registration, webhook, payment,
-health. Each has a mark: ok, warn (it works with a flaw, or nobody but the operator or Meta has to act), broken (a
-person has to act), not checked. Credentials of a portfolio come from where plan takes them.
+The links: token, scopes, app, portfolio, account, subscription, number, name,
+code, registration, webhook, payment, health. Each has a mark: ok, warn (it
+works with a flaw, or nobody but the operator or Meta has to act), broken (a
+person has to act), not checked. Credentials of a portfolio come from where
+plan takes them.
 
-Exit codes: 0 nothing is broken, 3 something is, 1 error: also when nothing is known to be
-broken and something could not be read; it is named.")]
+Exit codes: 0 nothing is broken, 3 something is, 1 error: also when nothing is
+known to be broken and something could not be read; it is named.")]
 pub struct DoctorArgs {
     /// Name of a channel in the cluster; else every channel of the namespace.
     #[arg(value_name = "NAME")]

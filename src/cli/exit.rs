@@ -22,6 +22,57 @@ pub enum Exit {
     NoAnswer = 4,
 }
 
+/// What each code means. The help and the page about the command line show it.
+const TABLE: [(Exit, &str); 5] = [
+    (
+        Exit::Done,
+        "done; plan: nothing to change; doctor: no person has to act; by labels: nothing was refused",
+    ),
+    (
+        Exit::Error,
+        "error: wrong arguments, a wrong manifest, no cluster, no permission; plan, doctor, import: something could not be read",
+    ),
+    (Exit::Changes, "plan only: there are changes"),
+    (
+        Exit::Refused,
+        "the answer is no: a wrong or expired code, a refused consent, a suspended channel; doctor: something is broken",
+    ),
+    (Exit::NoAnswer, "no answer before the timeout"),
+];
+
+/// Columns of a terminal, less one.
+const WIDE: usize = 79;
+
+/// The codes as the help shows them.
+pub fn help() -> String {
+    let mut help = "Exit codes:\n".to_owned();
+    for (exit, meaning) in TABLE {
+        let mut line = format!("  {}  ", exit as u8);
+        let mut is_begun = false;
+        for word in meaning.split(' ') {
+            if is_begun && line.chars().count() + 1 + word.chars().count() > WIDE {
+                help += line.trim_end();
+                help.push('\n');
+                (line, is_begun) = ("     ".to_owned(), false);
+            }
+            if is_begun {
+                line.push(' ');
+            }
+            line += word;
+            is_begun = true;
+        }
+        help += &line;
+        help.push('\n');
+    }
+    help + "\nColours appear only on a terminal and never with NO_COLOR set."
+}
+
+/// The codes as a table of a page.
+pub fn markdown() -> String {
+    let rows = TABLE.iter().map(|(exit, meaning)| format!("| {} | {meaning} |\n", *exit as u8));
+    format!("| Code | Means |\n|---|---|\n{}", rows.collect::<String>())
+}
+
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

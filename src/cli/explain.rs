@@ -1,6 +1,7 @@
 //! `explain`: what a reason, a condition, an action or a code of Meta's means, and what to do.
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::engine::{
@@ -13,7 +14,7 @@ use crate::engine::{
 use crate::{
     cli::{
         exit::{Ending, Exit, Problem},
-        render::{self, OutputArgs, Text, Tone},
+        render::{self, OutputArgs, Printed, Text, Tone},
     },
     meta::error::{self, Meaning},
 };
@@ -29,13 +30,16 @@ pub struct ExplainArgs {
 }
 
 /// What is known about a word.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Explanation {
+pub struct Explanation {
+    /// What was asked about.
     subject: String,
     /// `Reason`, `Condition`, `Action` or `MetaCode`.
-    kind: &'static str,
+    subject_kind: &'static str,
+    /// What it means.
     meaning: String,
+    /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
     /// Who moves next.
@@ -50,6 +54,10 @@ struct Explanation {
     /// Conditions that may carry the reason, or reasons that the condition may carry or that ask for the action.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     see: Vec<&'static str>,
+}
+
+impl Printed for Explanation {
+    const KIND: &'static str = "Explanation";
 }
 
 /// Explains.
@@ -89,7 +97,7 @@ fn condition_named(name: &str) -> Option<ConditionType> {
 fn reason(row: &'static Row) -> Explanation {
     Explanation {
         subject: row.name.to_owned(),
-        kind: "Reason",
+        subject_kind: "Reason",
         meaning: row.meaning.to_owned(),
         remedy: (!row.remedy.is_empty()).then(|| row.remedy.to_owned()),
         next: Some(who_moves(row.kind)),
@@ -105,7 +113,7 @@ fn reason(row: &'static Row) -> Explanation {
 fn action(row: &'static ActionRow) -> Explanation {
     Explanation {
         subject: row.name.to_owned(),
-        kind: "Action",
+        subject_kind: "Action",
         meaning: row.meaning.to_owned(),
         remedy: Some(row.remedy.to_owned()),
         next: Some(row.actor.row().meaning),
@@ -118,7 +126,7 @@ fn action(row: &'static ActionRow) -> Explanation {
 fn condition(kind: ConditionType) -> Explanation {
     Explanation {
         subject: kind.as_str().to_owned(),
-        kind: "Condition",
+        subject_kind: "Condition",
         meaning: kind.meaning().to_owned(),
         remedy: None,
         next: None,
@@ -165,7 +173,7 @@ fn code(text: &str) -> Result<Explanation, Problem> {
     lines.dedup();
     Ok(Explanation {
         subject: text.to_owned(),
-        kind: "MetaCode",
+        subject_kind: "MetaCode",
         meaning: lines.join("\n"),
         remedy: None,
         next: Some(first.class.who_moves()),
@@ -198,7 +206,9 @@ fn unknown(what: &str) -> Problem {
 
 fn text(found: &Explanation) -> Text {
     let mut text = Text::new();
-    text.line(render::paint(Tone::Strong, &found.subject) + "  " + render::paint(Tone::Faint, found.kind));
+    text.line(
+        render::paint(Tone::Strong, &found.subject) + "  " + render::paint(Tone::Faint, found.subject_kind),
+    );
     for line in found.meaning.lines() {
         text.indent(2, line);
     }
@@ -218,7 +228,7 @@ fn text(found: &Explanation) -> Text {
         }
     }
     if !found.see.is_empty() {
-        text.section(match found.kind {
+        text.section(match found.subject_kind {
             "Condition" => "Reasons of its own",
             "Action" => "Reasons that ask for it",
             _ => "Conditions",

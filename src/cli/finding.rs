@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::source::{Document, Position, SourceError};
@@ -9,7 +10,7 @@ use crate::engine::word::words;
 
 words! {
     /// How much a finding weighs.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum Severity {
         /// The API server refuses the manifest.
@@ -22,15 +23,21 @@ words! {
 }
 
 /// One finding: the field, what is wrong with its value, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
+    /// The file of the manifest.
     pub file: String,
+    /// The line at which the manifest begins.
     pub line: usize,
+    /// The column in that line.
     pub column: usize,
+    /// How much it weighs.
     pub severity: Severity,
     /// Path of the field, `spec.phoneNumber`; empty for the document.
     pub path: String,
+    /// A text for people.
     pub message: String,
+    /// What to do.
     pub remedy: String,
 }
 
@@ -81,8 +88,9 @@ impl fmt::Display for Finding {
 }
 
 /// What lint found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Report {
+    /// What was found.
     pub findings: Vec<Finding>,
     /// Manifests of our kinds that were checked.
     pub checked: usize,

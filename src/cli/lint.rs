@@ -270,6 +270,7 @@ fn halves(text: &str, otherwise: &str) -> (String, String) {
 struct Seen {
     objects: BTreeMap<(String, String, String), (String, usize)>,
     numbers: BTreeMap<Canonical, (String, usize)>,
+    usernames: BTreeMap<String, (String, usize)>,
     /// By namespace, Secret and key.
     codes: BTreeMap<[String; 3], (String, usize)>,
 }
@@ -307,6 +308,20 @@ impl Seen {
                 number.at,
                 format!("is also the number of the channel in {file}:{line}; only one of them manages it"),
                 "keep one of them",
+            ));
+        }
+        let username = document.root.get("spec").and_then(|s| s.get("username"));
+        if let Some(node) = username
+            && let Some(wanted) = node.as_str().map(str::to_ascii_lowercase)
+            && let Some((file, line)) = self.usernames.insert(wanted, here.clone())
+        {
+            findings.push(Finding::new(
+                document,
+                Severity::Warning,
+                "spec.username",
+                node.at,
+                format!("is also the username of the channel in {file}:{line}; Meta gives it to one number"),
+                "keep it in one of them",
             ));
         }
         findings.extend(self.add_code(document, name, here));
@@ -407,6 +422,19 @@ mod tests {
         let text = channel("a", "+5511912345678", "Acme Um") + &channel("b", "+5511912345678", "Acme Dois");
         let report = check(&text);
         assert!(report.findings[0].message.contains("m.yaml:1; only one of them"), "{report:#?}");
+    }
+
+    #[test]
+    fn one_username_in_two_channels_is_a_warning() {
+        let with = |name, number, username: &str| {
+            channel(name, number, "Acme Um").replace("---\n", &format!("  username: {username}\n---\n"))
+        };
+        let (one, two) = ("+5511912345678", "+5511912345679");
+        let both = check(&(with("a", one, "acme.br") + &with("b", two, "Acme.BR")));
+        let found: Vec<_> = both.findings.iter().map(|found| (found.path.as_str(), found.severity)).collect();
+        assert_eq!(found, [("spec.username", Severity::Warning)], "{both:#?}");
+        assert!(both.findings[0].message.contains("in m.yaml:1; Meta gives it to one number"), "{both:#?}");
+        assert_eq!(check(&(with("a", one, "acme.br") + &with("b", two, "acme.rj"))).findings, []);
     }
 
     #[test]

@@ -8,26 +8,39 @@
 //! have the rights of whoever runs them, and need no more than an editor of the
 //! namespace has.
 
+pub mod bundle;
 pub mod channel;
 pub mod check;
 pub mod code;
+pub mod completion;
+pub mod connect;
 pub mod consent;
 pub mod crd;
 pub mod doctor;
+pub mod events;
 pub mod exit;
 pub mod explain;
 pub mod finding;
+pub mod fleet;
 pub mod import;
+pub mod init;
 pub mod lint;
+pub mod list;
+pub mod named;
 mod parallel;
 pub mod plan;
+pub mod portfolio;
 pub mod process;
+pub mod reference;
 pub mod render;
 pub mod run;
 pub mod sandbox;
 pub mod schema;
+pub mod show;
 pub mod source;
 pub mod status;
+pub mod timeline;
+pub mod waiting;
 pub mod word;
 
 use std::{ffi::OsString, path::Path};
@@ -40,21 +53,11 @@ use run::RunArgs;
 
 /// Brings WhatsApp Business phone numbers to their declared state.
 #[derive(Debug, Parser)]
-#[command(name = "whatsapp-operator", version, max_term_width = 100, after_help = EXIT_CODES, disable_help_subcommand = true)]
+#[command(name = "whatsapp-operator", version, max_term_width = 100, after_help = exit::help(), disable_help_subcommand = true)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  done; plan: nothing to change; doctor: no person has to act
-  1  error: wrong arguments, a wrong manifest, no cluster, no permission; plan, doctor, import: something was not read
-  2  plan only: there are changes
-  3  the answer is no: a wrong or lapsed code, a refused consent; doctor: something is broken
-  4  no answer in the time that was given
-
-Colours appear only on a terminal and never with NO_COLOR set.";
 
 /// One variant for each command.
 #[derive(Debug, Subcommand)]
@@ -67,10 +70,14 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     /// Checks manifests offline, with the verdict of the API server.
     Lint(check::LintArgs),
+    /// Asks what Meta's wizard asks, and writes the manifests of a portfolio and a channel.
+    Init(init::InitArgs),
     /// Prints manifests for a portfolio and its numbers, as they are at Meta; writes nothing.
     Import(import::ImportArgs),
-    /// Shows how a channel stands and who has to act next.
-    Status(status::StatusArgs),
+    /// Shows how a channel or a portfolio stands and who has to act next; without a name, all channels by stage.
+    Status(show::StatusArgs),
+    /// Shows who is waited for, longest first.
+    Waiting(waiting::WaitingArgs),
     /// Asks for a code to be sent to the phone.
     SendCode(consent::ConsentArgs),
     /// Enters the code that the phone received, from a prompt or standard input.
@@ -78,13 +85,27 @@ pub enum Command {
     /// Allows one more attempt of what waits for a person.
     Retry(consent::ConsentArgs),
     /// Has an official business account requested. Meta takes no other request for 30 days.
-    RequestOfficialAccount(consent::ConsentArgs),
+    RequestOfficialAccount(consent::OfficialArgs),
+    /// Has the operator look at Meta now.
+    Reconcile(consent::ConsentArgs),
+    /// Shows the events of a channel or a portfolio.
+    Events(events::EventsArgs),
+    /// Shows what happened to a channel, oldest first, with Meta's trace ids.
+    Timeline(timeline::TimelineArgs),
+    /// Prints what somebody who helps has to know, without secrets.
+    SupportBundle(bundle::BundleArgs),
     /// Explains a reason, a condition or one of Meta's codes.
     Explain(explain::ExplainArgs),
     /// Prints the custom resource definitions.
     Crd,
     /// Serves a simulated Graph API.
     Sandbox(sandbox::SandboxArgs),
+    /// Prints the script that completes this program's arguments in a shell.
+    Completion(completion::CompletionArgs),
+    /// Writes a page for the manual of each command.
+    Man(completion::ManArgs),
+    #[command(name = "__complete", hide = true, disable_help_flag = true)]
+    Complete(completion::WordsArgs),
 }
 
 /// Reads the arguments, under whichever name the program was called.
@@ -94,10 +115,7 @@ pub enum Command {
 /// With the exit code, once help, the version or what is wrong has been printed.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit> {
     let args: Vec<OsString> = args.into_iter().collect();
-    let mut command = Cli::command();
-    if is_plugin(args.first()) {
-        command = command.name("kubectl-whatsapp").bin_name("kubectl whatsapp");
-    }
+    let mut command = called(args.first());
     command.try_get_matches_from_mut(args).and_then(|matches| Cli::from_arg_matches(&matches)).map_err(
         |error| {
             match error.kind() {
@@ -116,6 +134,15 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit> {
     )
 }
 
+/// The program under the name by which it was called.
+fn called(program: Option<&OsString>) -> clap::Command {
+    let command = Cli::command();
+    match is_plugin(program) {
+        true => command.name("kubectl-whatsapp").bin_name("kubectl whatsapp"),
+        false => command,
+    }
+}
+
 /// Whether the program was called under the name that kubectl uses for plugins.
 fn is_plugin(program: Option<&OsString>) -> bool {
     program.and_then(|program| Path::new(program).file_stem()).is_some_and(|name| {
@@ -125,33 +152,44 @@ fn is_plugin(program: Option<&OsString>) -> bool {
 
 impl Command {
     /// Runs the command on this thread. The operator needs what the command line must not know, so `operate` runs it.
-    fn run(self, operate: impl FnOnce(RunArgs) -> Ending) -> Ending {
+    fn run(self, program: Option<&OsString>, operate: impl FnOnce(RunArgs) -> Ending) -> Ending {
         match self {
             Self::Run(args) => operate(args),
             Self::Plan(args) => block_on(plan::plan(&args)),
             Self::Doctor(args) => block_on(doctor::doctor(&args)),
             Self::Lint(args) => check::check(&args),
+            Self::Init(args) => init::init(&args),
             Self::Import(args) => block_on(import::import(&args)),
-            Self::Status(args) => block_on(status::status(&args)),
+            Self::Status(args) => block_on(show::status(&args)),
+            Self::Waiting(args) => block_on(waiting::waiting(&args)),
             Self::SendCode(args) => block_on(consent::send_code(&args)),
             Self::Code(args) => block_on(code::code(&args)),
             Self::Retry(args) => block_on(consent::retry(&args)),
             Self::RequestOfficialAccount(args) => block_on(consent::request_official(&args)),
+            Self::Reconcile(args) => block_on(consent::reconcile(&args)),
+            Self::Events(args) => block_on(events::events(&args)),
+            Self::Timeline(args) => block_on(timeline::timeline(&args)),
+            Self::SupportBundle(args) => block_on(bundle::bundle(&args)),
             Self::Explain(args) => explain::explain(&args),
             Self::Crd => crd::crd(),
             Self::Sandbox(args) => block_on(sandbox::sandbox(&args)),
+            Self::Completion(args) => completion::completion(&args, called(program)),
+            Self::Man(args) => completion::man(&args, called(program)),
+            Self::Complete(args) => completion::complete(&args, &called(program)),
         }
     }
 }
 
 /// Reads the arguments, runs the command, and prints what went wrong, if anything did.
 pub fn dispatch(args: impl IntoIterator<Item = OsString>, operate: impl FnOnce(RunArgs) -> Ending) -> Exit {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let program = args.first().cloned();
     let cli = match parse(args) {
         Ok(cli) => cli,
         Err(exit) => return exit,
     };
     let is_operator = matches!(cli.command, Command::Run(_));
-    cli.command.run(operate).unwrap_or_else(|problem| {
+    cli.command.run(program.as_ref(), operate).unwrap_or_else(|problem| {
         if is_operator {
             render::last_words(&problem);
         } else {
@@ -168,6 +206,25 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// A line that is wider is broken by a terminal of 80 columns, and what stands in columns is not read any more.
+    #[test]
+    fn what_the_help_lays_out_by_itself_fits_a_terminal() {
+        let mut command = Cli::command();
+        command.build();
+        let mut laid_out = 0;
+        for one in std::iter::once(&command).chain(command.get_subcommands()) {
+            for line in one
+                .get_after_help()
+                .into_iter()
+                .flat_map(|help| help.to_string().lines().map(str::to_owned).collect::<Vec<_>>())
+            {
+                assert!(line.chars().count() <= 80, "{}: {line}", one.get_name());
+                laid_out += 1;
+            }
+        }
+        assert!(laid_out > 30, "{laid_out}");
     }
 
     #[test]

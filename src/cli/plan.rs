@@ -23,14 +23,14 @@ use std::path::PathBuf;
 use clap::Args;
 use forecast::{Case, PASSES, forecast};
 use input::Input;
-use report::Report;
+pub use report::Report;
 use survey::{MetaArgs, Planner, claimed, found};
 
 use crate::engine::desired::Desired;
 use crate::{
     api::lower,
     cli::{
-        channel::ClusterArgs,
+        connect::ClusterArgs,
         exit::{Ending, Exit, Problem},
         render::{self, OutputArgs},
     },
@@ -40,13 +40,15 @@ use crate::{
 /// What the help says at its end.
 const AFTER_HELP: &str = "\
 Credentials of a portfolio come from the first of these that has them:
-  --sandbox                          a simulated Meta in this process; nothing else is needed
-  --token-file NAME=PATH             and --app-secret-file NAME=PATH
-  WHATSAPP_TOKEN_<NAME>              and WHATSAPP_APP_SECRET_<NAME>, upper case, - written as _
-  the cluster                        the Secrets that the portfolio names
+  --sandbox               a simulated Meta in this process; nothing else needed
+  --token-file NAME=PATH  and --app-secret-file NAME=PATH
+  WHATSAPP_TOKEN_<NAME>   and WHATSAPP_APP_SECRET_<NAME>, upper case,
+                          - written as _
+  the cluster             the Secrets that the portfolio names
 
-Exit codes: 0 nothing to change, 2 there are changes, 1 error: also when something
-could not be read, such as with a token that Meta does not accept; it is named.";
+Exit codes: 0 nothing to change, 2 there are changes, 1 error: also when
+something could not be read, such as with a token that Meta does not accept; it
+is named.";
 
 /// Shows what would be done for manifests, and what would wait; writes nothing.
 #[derive(Clone, Debug, Args)]

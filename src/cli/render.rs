@@ -16,14 +16,40 @@ use std::{
 use anstream::adapter::strip_str;
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::exit::Problem;
-use crate::escape;
+use crate::{api::lower::GROUP, escape};
 
 /// How long the operator waits for whoever reads why it ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What a command prints for programs: one document, with a kind of its own.
+pub trait Printed: Serialize + JsonSchema {
+    /// What the document is, beside `apiVersion`.
+    const KIND: &'static str;
+}
+
+/// A document as programs read it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a, T> {
+    api_version: String,
+    kind: &'static str,
+    #[serde(flatten)]
+    of: &'a T,
+}
+
+impl<'a, T: Printed> Document<'a, T> {
+    fn new(of: &'a T) -> Self {
+        Self { api_version: format!("{GROUP}/{OUTPUT}"), kind: T::KIND, of }
+    }
+}
+
+/// The version of everything that is printed for programs.
+const OUTPUT: &str = "v1alpha1";
 
 /// What an output is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -174,14 +200,15 @@ fn width(words: &Words) -> usize {
 /// # Errors
 ///
 /// When it cannot be written, or has no JSON or YAML form, which would be a fault of ours.
-pub fn print<T: Serialize>(format: Format, value: &T, text: impl FnOnce(&T) -> Text) -> Result<(), Problem> {
+pub fn print<T: Printed>(format: Format, value: &T, text: impl FnOnce(&T) -> Text) -> Result<(), Problem> {
     match format {
         Format::Text => out(&text(value)),
-        Format::Json => write(&json_of(value)?),
+        Format::Json => write(&json_of(&Document::new(value))?),
         Format::Yaml => {
-            let yaml = serde_saphyr::to_string(value)
+            let document = Document::new(value);
+            let yaml = serde_saphyr::to_string(&document)
                 .map_err(|error| Problem::new(format!("the result has no YAML form: {error}")))?;
-            write(&yaml_of(yaml, value)?)
+            write(&yaml_of(yaml, &document)?)
         }
     }
 }
@@ -264,6 +291,15 @@ pub fn when(time: Timestamp, now: Timestamp) -> String {
     } else {
         format!("{second} (in {})", span(-distance))
     }
+}
+
+/// A time of today on the clock of whoever reads it: `18:36 UTC (in 14m)`.
+pub fn clock(time: Timestamp, now: Timestamp) -> String {
+    let shown = time.to_zoned(TimeZone::system());
+    let distance = now.duration_since(time).as_secs();
+    let distance =
+        if distance >= 0 { format!("{} ago", span(distance)) } else { format!("in {}", span(-distance)) };
+    format!("{} ({distance})", shown.strftime("%H:%M %Z"))
 }
 
 fn span(secs: i64) -> String {

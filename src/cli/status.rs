@@ -1,9 +1,9 @@
-//! `status`: everything about one channel on one page, the deepest cause on top.
+//! The page of one channel: everything about it, the deepest cause on top.
 
 use std::collections::BTreeMap;
 
-use clap::Args;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::api::v1alpha1::{
@@ -15,88 +15,101 @@ use crate::engine::{
 };
 
 use super::{
-    channel::{Channel, ClusterArgs, Seen, seen},
-    exit::{Ending, Exit},
+    channel::{Seen, seen},
     explain,
-    render::{self, OutputArgs, Text, Tone, Words, age, paint, when},
+    render::{Printed, Text, Tone, Words, age, paint, when},
 };
 
-/// Shows how a channel stands, who has to act next, and what happens if they don't.
-#[derive(Clone, Debug, Args)]
-pub struct StatusArgs {
-    /// Name of the channel.
-    #[arg(value_name = "NAME")]
-    pub name: String,
-    #[command(flatten)]
-    pub cluster: ClusterArgs,
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
-
 /// What there is to say about a channel.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
+    /// Its name.
     pub name: String,
+    /// Its namespace.
     pub namespace: String,
+    /// Its number, as in the spec.
     pub number: String,
+    /// The display name, as in the spec.
     pub display_name: String,
     /// `None`: the operator has not seen it yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
     /// The status speaks of an older version of the spec.
     pub outdated: bool,
+    /// The condition `Ready`; absent where no operator has seen the object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready: Option<Line>,
+    /// Who has to act, as in status.
     pub waiting_for: Vec<WaitingFor>,
+    /// Every condition, in the order of their depth.
     pub conditions: Vec<Line>,
+    /// Every prerequisite, as in status.
     pub preflight: Vec<Check>,
+    /// Everything managed that differs, as in status.
     pub drift: Vec<Drift>,
+    /// The account, once it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account_id: Option<String>,
+    /// Meta's id of the number, once it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phone_number_id: Option<String>,
+    /// What Meta last said, as in status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub facts: Option<Facts>,
     /// What was tried, by kind.
     pub attempts: BTreeMap<&'static str, Attempts>,
+    /// The step that is under way, as in status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<InFlight>,
+    /// When the object was created.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     created: Option<Timestamp>,
 }
 
 /// A condition, with the remedy of its reason.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Line {
+    /// Its type.
     #[serde(rename = "type")]
     pub kind: &'static str,
+    /// `True`, `False` or `Unknown`.
     pub status: String,
+    /// Its reason, in one word; `explain` tells more.
     pub reason: String,
+    /// A text for people.
     pub message: String,
+    /// Since when it has that status.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub since: Option<Timestamp>,
+    /// What to do, with the commands for this object.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub remedy: Option<&'static str>,
+    pub remedy: Option<String>,
+    /// Who moves next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<&'static str>,
 }
 
 impl Line {
-    fn new(kind: ConditionType, seen: &Seen<'_>) -> Self {
+    /// As an object of that name shows it.
+    pub fn new(kind: ConditionType, seen: &Seen<'_>, name: &str, namespace: &str) -> Self {
+        let remedy = seen.row.map(|row| row.remedy).filter(|remedy| !remedy.is_empty() && !seen.is_true());
         Self {
             kind: kind.as_str(),
             status: seen.status.to_owned(),
             reason: seen.reason.to_owned(),
             message: seen.message.to_owned(),
             since: seen.since,
-            remedy: seen.row.map(|row| row.remedy).filter(|remedy| !remedy.is_empty() && !seen.is_true()),
+            remedy: remedy.map(|remedy| about(remedy, name, namespace)),
             next: seen.row.filter(|_| !seen.is_true()).map(|row| explain::who_moves(row.kind)),
         }
     }
 
-    fn tone(&self) -> Tone {
+    /// What its status means.
+    pub fn tone(&self) -> Tone {
         match self.status.as_str() {
             status if status == Truth::True.as_str() && self.kind == ConditionType::Stalled.as_str() => {
                 Tone::Bad
@@ -109,7 +122,7 @@ impl Line {
 }
 
 /// Attempts of one kind.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempts {
     /// Those that count, within the time that counts.
@@ -119,23 +132,19 @@ pub struct Attempts {
     /// How many the operator allows in it, all together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// When it was last tried.
+    #[schemars(with = "String")]
     pub last: Timestamp,
+    /// What that came to.
+    #[schemars(with = "String")]
     pub outcome: Word<EntryOutcome>,
+    /// What Meta said, where it refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
 }
 
-/// Shows the status.
-///
-/// # Errors
-///
-/// When the channel cannot be read.
-pub async fn status(args: &StatusArgs) -> Ending {
-    let channel = Channel::open(&args.name, &args.cluster).await?;
-    let object = channel.read().await?;
-    let now = Timestamp::now();
-    render::print(args.output.output, &report(&object, &channel.namespace, now), |report| text(report, now))?;
-    Ok(Exit::Done)
+impl Printed for Report {
+    const KIND: &'static str = "ChannelStatus";
 }
 
 impl Report {
@@ -154,9 +163,10 @@ impl Report {
 pub fn report(object: &WhatsAppChannel, namespace: &str, now: Timestamp) -> Report {
     let nothing = WhatsAppChannelStatus::default();
     let status = object.seen().unwrap_or(&nothing);
-    let line = |kind| seen(status, kind).map(|seen| Line::new(kind, &seen));
+    let name = object.metadata.name.clone().unwrap_or_default();
+    let line = |kind| seen(&status.conditions, kind).map(|seen| Line::new(kind, &seen, &name, namespace));
     Report {
-        name: object.metadata.name.clone().unwrap_or_default(),
+        name: name.clone(),
         namespace: namespace.to_owned(),
         number: object.spec.phone_number.clone(),
         display_name: object.spec.display_name.clone(),
@@ -221,7 +231,8 @@ fn hours(window: std::time::Duration) -> String {
     }
 }
 
-fn text(report: &Report, now: Timestamp) -> Text {
+/// The page.
+pub fn text(report: &Report, now: Timestamp) -> Text {
     let mut text = Text::new();
     let created = report
         .created
@@ -229,11 +240,23 @@ fn text(report: &Report, now: Timestamp) -> Text {
         .unwrap_or_default();
     let object = paint(Tone::Strong, format!("{}/{}", report.namespace, report.name));
     text.line(object + "  " + &report.number + "  " + &report.live_name() + created);
-    cause(report, &mut text, now);
+    let stage = report.stage.as_ref().map(|stage| format!(", stage {stage}")).unwrap_or_default();
+    let refusal = report.facts.as_ref().and_then(|facts| facts.last_refusal.as_ref());
+    cause(report.ready.as_ref(), &stage, refusal, &mut text, now);
+    outdated(report.outdated, &mut text);
     waits(&report.waiting_for, &mut text, now);
-    if !report.conditions.is_empty() {
-        let rows: Vec<[Words; 4]> = report
-            .conditions
+    conditions(&report.conditions, &mut text, now);
+    facts(report, &mut text);
+    checks(&report.preflight, &mut text);
+    drift(&report.drift, &mut text, Some(now));
+    tried(report, &mut text, now);
+    text
+}
+
+/// Conditions, each with its reason and its age.
+pub fn conditions(list: &[Line], text: &mut Text, now: Timestamp) {
+    if !list.is_empty() {
+        let rows: Vec<[Words; 4]> = list
             .iter()
             .map(|line| {
                 [
@@ -246,20 +269,15 @@ fn text(report: &Report, now: Timestamp) -> Text {
             .collect();
         text.section("Conditions").table(&rows);
     }
-    facts(report, &mut text);
-    checks(&report.preflight, &mut text);
-    drift(&report.drift, &mut text, Some(now));
-    tried(report, &mut text, now);
-    text
 }
 
-fn cause(report: &Report, text: &mut Text, now: Timestamp) {
-    let Some(ready) = &report.ready else {
+/// Whether it is ready, since when, why not, and what to do.
+pub fn cause(ready: Option<&Line>, stage: &str, refusal: Option<&Refusal>, text: &mut Text, now: Timestamp) {
+    let Some(ready) = ready else {
         text.indent(2, paint(Tone::Attention, "the operator has not seen it yet"));
         text.indent(2, "next: check that it runs and watches this namespace: kubectl get pods -A -l app.kubernetes.io/name=whatsapp-operator");
         return;
     };
-    let stage = report.stage.as_deref().unwrap_or_default();
     let since = ready.since.map(|since| format!(" for {}", age(since, now))).unwrap_or_default();
     let word = match ready.status.as_str() {
         status if status == Truth::True.as_str() => "Ready",
@@ -268,31 +286,28 @@ fn cause(report: &Report, text: &mut Text, now: Timestamp) {
     };
     text.indent(
         2,
-        paint(ready.tone(), word) + format!("{since}, stage {stage}: ") + paint(Tone::Strong, &ready.reason),
+        paint(ready.tone(), word) + format!("{since}{stage}: ") + paint(Tone::Strong, &ready.reason),
     );
     text.indent(2, &ready.message);
-    if let Some(remedy) = ready.remedy {
-        text.indent(2, what_to_do(remedy, &report.name, &report.namespace));
+    if let Some(remedy) = &ready.remedy {
+        text.indent(2, format!("What to do: {remedy}"));
     }
-    if let Some(refusal) =
-        report.facts.as_ref().and_then(|facts| facts.last_refusal.as_ref()).filter(|_| ready.remedy.is_some())
-    {
+    if let Some(refusal) = refusal.filter(|_| ready.remedy.is_some()) {
         text.indent(2, paint(Tone::Faint, meta(refusal)));
     }
-    if report.outdated {
-        text.indent(
-            2,
-            paint(
-                Tone::Attention,
-                "this speaks of an older version of the spec; the operator is at the new one",
-            ),
-        );
+}
+
+/// Whether the status speaks of the spec as it is.
+pub fn outdated(is_it: bool, text: &mut Text) {
+    if is_it {
+        let told = "this speaks of an older version of the spec; the operator is at the new one";
+        text.indent(2, paint(Tone::Attention, told));
     }
 }
 
 /// A remedy, with the object that its commands are for.
-pub fn what_to_do(remedy: &str, name: &str, namespace: &str) -> String {
-    format!("What to do: {}", remedy.replace("NAME", &format!("{name} -n {namespace}")))
+pub fn about(remedy: &str, name: &str, namespace: &str) -> String {
+    remedy.replace("NAME", &format!("{name} -n {namespace}"))
 }
 
 /// Meta's words with its code, subcode and trace id.
@@ -458,4 +473,30 @@ fn tried(report: &Report, text: &mut Text, now: Timestamp) {
         })
         .collect();
     text.section("Attempts").table(&rows);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_remedy_for_a_program_names_the_channel() {
+        let at = "2026-03-01T12:00:00Z";
+        let condition = |kind: &str| json!({"type": kind, "status": "False", "reason": "CodeNeeded", "message": "told", "lastTransitionTime": at});
+        let object: WhatsAppChannel = serde_json::from_value(json!({
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+            "metadata": {"name": "support", "namespace": "shop"},
+            "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme"},
+            "status": {"conditions": [condition("Ready"), condition("NumberVerified")]},
+        }))
+        .expect("a channel");
+        let report =
+            serde_json::to_value(report(&object, "shop", at.parse().expect("a time"))).expect("JSON");
+        let remedy = "With the phone at hand: kubectl whatsapp send-code support -n shop.";
+        assert_eq!(report["ready"]["remedy"], remedy);
+        assert_eq!(report["conditions"][0]["remedy"], remedy);
+        assert!(!report.to_string().contains("NAME"), "{report}");
+    }
 }

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, future::Future, time::Duration};
 
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioExecutor};
+use hyper_util::{
+    client::{legacy::connect::HttpConnector, proxy::matcher::Matcher},
+    rt::TokioExecutor,
+};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api, Client, Config,
@@ -108,6 +111,9 @@ pub async fn connect() -> kube::Result<Client> {
 /// When TLS cannot be set up.
 pub fn client(mut config: Config) -> kube::Result<Client> {
     config.default_retry = false;
+    if is_left_out(&config) {
+        config.proxy_url = None;
+    }
     if config.proxy_url.is_some() {
         return Client::try_from(config);
     }
@@ -126,6 +132,15 @@ pub fn client(mut config: Config) -> kube::Result<Client> {
         .with_layer(&config.base_uri_layer())
         .build();
     Ok(client)
+}
+
+/// Whether `NO_PROXY` names a cluster for which the environment names a proxy. kube compares it with the proxy's own address. A
+/// proxy that the kubeconfig names itself is meant for this cluster.
+fn is_left_out(config: &Config) -> bool {
+    let of = |name| std::env::var(name).ok().and_then(|url| url.parse().ok());
+    let is_of_environment =
+        config.proxy_url.is_some() && config.proxy_url == of("HTTPS_PROXY").or_else(|| of("https_proxy"));
+    is_of_environment && Matcher::from_env().intercept(&config.cluster_url).is_none()
 }
 
 /// Puts the deadline around a call.

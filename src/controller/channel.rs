@@ -252,7 +252,7 @@ pub async fn work<G: Graph, C: Clock>(ctx: Arc<Context<G, C>>, turn: Turn<Key>) 
     // At the highest level, so that each line carries it, whichever are shown.
     let span = error_span!("reconcile", namespace = %key.namespace, channel = %key.name);
     let worked = async {
-        let worked = contained(reconcile(&ctx, &key, &uid, turn)).await;
+        let worked = contained(Box::pin(reconcile(&ctx, &key, &uid, turn))).await;
         worked.unwrap_or_else(|error| ctx.failed(&key, &uid, &error))
     };
     worked.instrument(span).await

@@ -47,7 +47,7 @@ pub async fn work<G: Graph, C: Clock>(ctx: Arc<Context<G, C>>, turn: Turn<Accoun
     let _counted = ctx.shell.tasks.token();
     let of = turn.key;
     let span = error_span!("read_account", namespace = %of.portfolio.namespace, portfolio = %of.portfolio.name, account = %of.account);
-    let polled = contained(poll(&ctx, &of, turn.is_asked, turn.place)).instrument(span);
+    let polled = contained(Box::pin(poll(&ctx, &of, turn.is_asked, turn.place))).instrument(span);
     let after = match polled.await {
         Ok(after) => after,
         Err(why) => ctx.unread(&of, &why),

@@ -108,7 +108,7 @@ pub async fn work<S: GraphSource, C: Clock>(ctx: Arc<Context<S, C>>, turn: Turn<
     let of = turn.key;
     let span = error_span!("reconcile", namespace = %of.namespace, portfolio = %of.name);
     let worked = async {
-        let worked = contained(reconcile(&ctx, &of, turn.is_asked, turn.place)).await;
+        let worked = contained(Box::pin(reconcile(&ctx, &of, turn.is_asked, turn.place))).await;
         worked.unwrap_or_else(|error| ctx.failed(&of, &error))
     };
     Next::after(worked.instrument(span).await, Urgency::Drift)

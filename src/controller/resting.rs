@@ -127,6 +127,8 @@ impl Accounts {
         };
         let account = inner.accounts.entry(of.clone()).or_insert_with(empty);
         account.last = account.last.max(rested.begun);
+        // Where all were woken for it, nobody but they still knows.
+        account.is_received = account.is_received.or(rested.is_received);
         let parked = Parked {
             number: rested.number.clone(),
             digits: rested.digits.clone(),
@@ -316,6 +318,7 @@ mod tests {
             number: number.id.clone(),
             digits: Canonical::of(&number.display_phone_number),
             needs_subscription: false,
+            is_received: None,
             needs_profile: false,
             shown,
             profile: None,
@@ -405,6 +408,28 @@ mod tests {
         assert!(woken(&accounts, &of, &reading(400, &[number(1), number(2)]), 400).is_empty(), "not read");
         assert_eq!(count(apps(true, &[])), 2);
         assert_eq!(count(apps(true, &["9"])), 0);
+    }
+
+    #[test]
+    fn a_number_that_nobody_receives_for_is_woken_for_it_once_and_then_rests() {
+        let (accounts, seen) = (Accounts::default(), reading(100, &[number(1)]));
+        let entries = [Arc::new(number(1))];
+        let nobody = || Reading { subscribed: Some(apps(false, &[])), ..reading(400, &[number(1)]) };
+        for needs_subscription in [true, false] {
+            let subscribed = needs_subscription.then_some((false, &[][..]));
+            let shown = rested::digest(&Shown { entries: &entries, account: &seen.account, subscribed });
+            let before = Rested { needs_subscription, shown, ..rested(&number(1), &seen) };
+            let of = accounts.rest(&portfolio(), &key("a"), "7", &before);
+            assert_eq!(woken(&accounts, &of, &nobody(), 400), [key("a")], "it was not known before");
+            // It was the only one, so the account is forgotten with it until its pass is over.
+            accounts.leave(&key("a"));
+            let told = Rested { is_received: Some(false), ..before };
+            let of = accounts.rest(&portfolio(), &key("a"), "7", &told);
+            assert!(woken(&accounts, &of, &nobody(), 700).is_empty(), "its pass knew");
+            let again = Reading { subscribed: Some(apps(true, &[])), ..nobody() };
+            assert_eq!(woken(&accounts, &of, &again, 700), [key("a")]);
+            accounts.leave(&key("a"));
+        }
     }
 
     #[test]

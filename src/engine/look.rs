@@ -22,6 +22,7 @@ use crate::engine::{
         observed::{Claim, PortfolioState, Stood, Username},
         picture::PictureFacts,
         portfolio::PortfolioView,
+        reason::Reason,
         status::Before,
         step::StepKind,
         time::{earlier, later},
@@ -171,7 +172,8 @@ pub fn look(
         accounts: accounts(desired, memory, view, &target, follows, limits, now),
         others_within: hurries(desired, memory, urgency).then_some(limits.others_within),
         number: memory.number.clone(),
-        subscription: desired.needs_apps().then(|| target.clone()),
+        subscription: (desired.needs_apps() || may_be_synced(desired, follows.before))
+            .then(|| target.clone()),
         profile: profile(desired, memory, limits, now),
         picture: is_picture_due(desired, memory, follows, limits, now),
         picture_shown: is_picture_asked_for(desired, memory, follows, limits, now),
@@ -285,6 +287,16 @@ fn may_be_moved(desired: &Desired, memory: &Memory) -> bool {
         && (!was_tried || is_asked)
         && memory.number.is_some()
         && desired.management == Management::Full
+}
+
+/// Whether the app may still be asked for what it holds, which goes to the apps that are subscribed then.
+fn may_be_synced(desired: &Desired, before: &Before) -> bool {
+    let is_over =
+        |reason| matches!(reason, Reason::SyncsAsked | Reason::SyncUnanswered | Reason::SyncTooLate);
+    !desired.syncs.is_empty()
+        && desired.connection == Connection::Coexistence
+        && desired.management == Management::Full
+        && !before.conditions.get(ConditionType::AppSynced).is_some_and(|synced| is_over(synced.reason))
 }
 
 /// Whether a change of the PIN's Secret is given to Meta: the number is registered, and its PIN is known to be the Secret's,

@@ -81,6 +81,7 @@ fn subject(step: &Step) -> Option<String> {
         }
         Step::WritePicture { sum, .. } => Some(sum.clone()),
         Step::StartSync { sync, onboarded, .. } => Some(sync::subject(*sync, *onboarded)),
+        Step::Deregister { region, .. } => region.clone(),
         Step::RequestCode { .. }
         | Step::CreatePin { .. }
         | Step::SubscribeApp { .. }
@@ -88,7 +89,6 @@ fn subject(step: &Step) -> Option<String> {
         | Step::WriteProfile { .. }
         | Step::UnrouteWebhook { .. }
         | Step::SetStorage { .. }
-        | Step::Deregister { .. }
         | Step::RequestOfficial { .. } => None,
     }
 }
@@ -100,6 +100,11 @@ fn mark(memory: &mut Memory, planned: &Planned, now: Timestamp) {
         }
         Step::Register { in_review: Some(name), .. } => {
             memory.marks.note_tried_in_review(name, now);
+        }
+        Step::Deregister { region: Some(region), .. } => {
+            memory.marks.moved = Some((region.clone(), now));
+            memory.marks.is_moving = true;
+            memory.ledger.repeatable.remove(&StepKind::SetStorage);
         }
         Step::AddNumber { .. }
         | Step::RequestCode { .. }
@@ -246,7 +251,7 @@ fn accept(memory: &mut Memory, kind: StepKind, accepted: &Accepted, subject: Opt
             memory.marks.pin_set = Some(at);
             memory.marks.pin = subject;
         }
-        StepKind::Register => memory.note_pin_of_registration(subject.as_deref(), accepted.says_more),
+        StepKind::Register => memory.note_pin_of_registration(subject.as_deref(), accepted.has_kept_pin),
         StepKind::RequestCode
         | StepKind::SubmitName
         | StepKind::CreatePin
@@ -301,6 +306,11 @@ fn not_sent(memory: &mut Memory, kind: StepKind, at: usize, until: Timestamp, re
     }
     if kind == StepKind::Register {
         marks.tried_in_review.retain(|_, tried| *tried != entry.at);
+    }
+    if kind == StepKind::Deregister && entry.subject.is_some() {
+        let mut before = memory.ledger.of(kind).iter().rev().filter(|entry| entry.counts());
+        marks.moved = before.find_map(|entry| Some((entry.subject.clone()?, entry.at)));
+        marks.is_moving = false;
     }
     if let Some((kind, value)) = consent(&entry.cause)
         && let Some(answer) = memory.consents.get_mut(&kind).filter(|answer| answer.value == value)

@@ -213,7 +213,7 @@ impl GraphClient {
                 otel.status_code = Empty,
             );
             let mut fbtrace_id = None;
-            let outcome = self.attempt(call, &mut fbtrace_id).instrument(span.clone()).await;
+            let outcome = Box::pin(self.attempt(call, &mut fbtrace_id)).instrument(span.clone()).await;
             let ending = Ending::of(outcome.as_ref().err().map(|trouble| &*trouble.failure));
             self.inner.counters.count(call.edge, ending);
             let refusal = outcome.as_ref().err().and_then(|trouble| trouble.failure.refusal());
@@ -373,14 +373,13 @@ impl GraphClient {
         self.told(&call).await.map(|_| ())
     }
 
-    /// The same, and whether Meta said more than that it was done.
+    /// The same, and whether Meta said that it left another PIN in force. Whatever else it says besides is told in the log
+    /// alone.
     pub(super) async fn told(&self, call: &Call<'_>) -> Result<bool, Failure> {
         let answer = self.call(call).await.map_err(Trouble::into_failure)?;
         match json::truth(&answer, "success") {
             Some(true) => {
-                let besides = self.told_besides(call, &answer);
-                let says_more = !besides.is_empty();
-                for (name, value) in besides {
+                for (name, value) in self.told_besides(call, &answer) {
                     tracing::info!(
                         edge = call.edge.as_str(),
                         name,
@@ -388,7 +387,7 @@ impl GraphClient {
                         "Meta said more than that it was done"
                     );
                 }
-                Ok(says_more)
+                Ok(has_kept_pin(&answer))
             }
             _ => Err(Failure::NoAnswer("Meta did not say that the write was done".into())),
         }
@@ -415,6 +414,20 @@ impl GraphClient {
 /// By which Meta finds a call again.
 fn traced(headers: &HeaderMap) -> Option<String> {
     headers.get("x-fb-trace-id")?.to_str().ok().map(|id| redact(id, &[]))
+}
+
+/// Whether an answer denies that the PIN was reset. Meta does not publish how it says so; one that does not speak of the PIN
+/// says nothing of it.
+fn has_kept_pin(answer: &Value) -> bool {
+    let says = |text: &str, wanted: &str| {
+        text.split(|c: char| !c.is_alphanumeric()).any(|word| word.eq_ignore_ascii_case(wanted))
+    };
+    answer.as_object().into_iter().flatten().any(|(name, value)| {
+        let text = value.as_str().unwrap_or_default();
+        let is_denied = says(name, "not") || says(text, "not");
+        let is_so = value.as_bool().map_or(is_denied, |is| is == is_denied);
+        is_so && (says(name, "pin") || says(text, "pin"))
+    })
 }
 
 #[cfg(test)]

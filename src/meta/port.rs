@@ -233,8 +233,7 @@ pub trait Graph: Clone + Send + Sync + 'static {
         pin: &SecretString,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// `POST /{number}/register`. Gives back whether Meta said more than that it was done: where it leaves another PIN in
-    /// force it does, in a member whose name it does not publish.
+    /// `POST /{number}/register`. Gives back whether Meta said that it left another PIN in force.
     fn register(
         &self,
         account: &AccountId,

@@ -72,8 +72,8 @@ async fn send<G: Graph, S: Secrets>(
             done(graph.set_pin(account, number, held(materials.pin.as_ref(), "PIN")?).await)
         }
         Step::Register { account, number, .. } => {
-            let says_more = graph.register(account, number, held(materials.pin.as_ref(), "PIN")?).await?;
-            Ok(Accepted { says_more, ..Accepted::default() })
+            let has_kept_pin = graph.register(account, number, held(materials.pin.as_ref(), "PIN")?).await?;
+            Ok(Accepted { has_kept_pin, ..Accepted::default() })
         }
         Step::SubscribeApp { account } => done(graph.subscribe(account).await),
         Step::RouteWebhook { account, number, url, .. } => {
@@ -94,7 +94,7 @@ async fn send<G: Graph, S: Secrets>(
             done(graph.set_storage(account, number, region).await)
         }
         Step::StartSync { account, number, sync, .. } => done(graph.start_sync(account, number, *sync).await),
-        Step::Deregister { account, number } => done(graph.deregister(account, number).await),
+        Step::Deregister { account, number, .. } => done(graph.deregister(account, number).await),
         Step::ClaimUsername { account, number, username, transfer } => {
             done(graph.claim_username(account, number, username, *transfer).await)
         }

@@ -297,11 +297,12 @@ where
     let decided =
         tokio::time::timeout(shell.budget, decided).await.map_err(|_| PassError::Budget(shell.budget))?;
     let carrier = Carrier { shell: shell.clone(), input, decided, graph, secrets, records, attempts };
-    let carried = async move {
+    // A future that goes through several hands goes in a box: each would need room for it on the stack.
+    let carried = Box::pin(async move {
         let done = carrier.carry_out(&mut place).await;
         drop(place);
         done
-    };
+    });
     let task = shell.tasks.spawn(carried.in_current_span());
     task.await.unwrap_or(Err(PassError::Lost))
 }
@@ -343,7 +344,7 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     };
     let given = Circumstances { claim: claim.clone(), portfolio: portfolio.clone(), process };
     let sources = Sources { graph, secrets, clock: &*shell.clock, seen: &seen };
-    let observing = observe(desired, &look, given, &sources).instrument(debug_span!("look"));
+    let observing = Box::pin(observe(desired, &look, given, &sources)).instrument(debug_span!("look"));
     let (mut observed, materials) = apart(place, observing).await;
     {
         let mut volatile = volatile.lock().unwrap_or_else(PoisonError::into_inner);
@@ -415,16 +416,16 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
         };
         place.leave();
         let intended = intent.as_ref().map(|intent| intent.id.clone());
-        let outcome = act(
+        let acting = act(
             &planned.step,
             self.graph.as_ref(),
             &self.decided.materials,
             &*self.secrets,
             intent.as_ref(),
             (&*self.shell.clock, &self.shell.may_work),
-        )
-        .instrument(error_span!("step", step = planned.step.kind().as_str(), intent = intended.as_deref()))
-        .await;
+        );
+        let span = error_span!("step", step = planned.step.kind().as_str(), intent = intended.as_deref());
+        let outcome = Box::pin(acting).instrument(span).await;
         if outcome.is_attempt() {
             self.remember(&planned.step, now);
         }

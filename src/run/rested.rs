@@ -26,6 +26,8 @@ pub struct Rested {
     pub digits: Canonical,
     /// Beside the list and the account: which apps are subscribed.
     pub needs_subscription: bool,
+    /// Whether an app was subscribed, as far as that was known.
+    pub is_received: Option<bool>,
     /// Beside the list, which does not show it: the number's profile.
     pub needs_profile: bool,
     /// What was seen of list, account and subscription, in short.
@@ -77,6 +79,7 @@ impl Rested {
             account: wanted.account.clone(),
             digits: desired.number.canonical(),
             needs_subscription: subscribed.is_some(),
+            is_received: observed.is_received(),
             shown: digest(&Shown { entries: &searched.numbers, account, subscribed }),
             needs_profile,
             profile,

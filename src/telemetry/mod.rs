@@ -11,7 +11,11 @@ pub mod metrics;
 mod port;
 pub mod trace;
 
-use std::sync::Arc;
+use std::{
+    io::{self, ErrorKind},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     Router,
@@ -26,6 +30,22 @@ use tokio_util::sync::CancellationToken;
 use health::Health;
 use metrics::Metrics;
 use port::Bounds;
+
+/// Listens at an address: `[::]` is every one of IPv6 and IPv4, and of IPv4 alone where the machine has no IPv6.
+///
+/// # Errors
+///
+/// When the address is in use, or is not of this machine.
+pub async fn listen(at: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(at).await {
+        Err(error)
+            if at.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && error.kind() != ErrorKind::AddrInUse =>
+        {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, at.port())).await
+        }
+        bound => bound,
+    }
+}
 
 /// Serves `/healthz`, `/readyz` and `/metrics` until `over`, and ends soon after it.
 pub async fn serve(listener: TcpListener, health: Health, metrics: Arc<Metrics>, over: CancellationToken) {

@@ -2,7 +2,17 @@
 //!
 //! Only spans are sent, and no line of the log: a span has names, ids and codes, and no text of others.
 
-use std::{fmt, future::Future, pin::Pin, time::Duration};
+use std::{
+    error::Error,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use opentelemetry::{
     KeyValue,
@@ -15,7 +25,7 @@ use opentelemetry_sdk::{
     trace::{SdkTracer, SdkTracerProvider},
 };
 use tokio::runtime::Handle;
-use tracing::{Dispatch, span};
+use tracing::{Dispatch, info, span, warn};
 use url::Url;
 
 /// One delivery to the collector.
@@ -49,7 +59,7 @@ impl Traces {
         }
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(Client { http, runtime })
+            .with_http_client(Client { http, runtime, fails: Arc::default() })
             .with_endpoint(endpoint)
             .with_timeout(DEADLINE)
             .build()
@@ -87,6 +97,8 @@ pub(super) fn ids(span: &span::Id, dispatch: &Dispatch) -> Option<(String, Strin
 struct Client {
     http: reqwest::Client,
     runtime: Handle,
+    /// Whether the last delivery failed, which is told once.
+    fails: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Client {
@@ -104,22 +116,91 @@ impl HttpClient for Client {
         'a: 't,
         Self: 't,
     {
-        let http = self.http.clone();
+        let (http, fails) = (self.http.clone(), self.fails.clone());
         let sent = self.runtime.spawn(async move {
-            let mut answer = http.execute(request.try_into()?).await?;
-            let mut built = Response::builder().status(answer.status());
-            if let Some(headers) = built.headers_mut() {
-                *headers = std::mem::take(answer.headers_mut());
-            }
-            let mut body = Vec::new();
-            while let Some(chunk) = answer.chunk().await? {
-                if body.len() + chunk.len() > LARGEST_ANSWER {
-                    return Err("the collector's answer is too large".into());
+            let answer = deliver(&http, request).await;
+            let why = match &answer {
+                Ok(answer) if answer.status().is_success() => None,
+                Ok(answer) => Some(format!("the collector answered {}", answer.status())),
+                Err(error) => Some(innermost(&**error)),
+            };
+            let failed_before = fails.swap(why.is_some(), Ordering::Relaxed);
+            match why {
+                Some(why) if !failed_before => {
+                    warn!(why, "traces are not delivered, and are lost until they are")
                 }
-                body.extend_from_slice(&chunk);
+                None if failed_before => info!("traces are delivered again"),
+                _ => {}
             }
-            Ok::<_, HttpError>(built.body(body.into())?)
+            answer
         });
         Box::pin(async move { sent.await? })
+    }
+}
+
+async fn deliver(http: &reqwest::Client, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+    let mut answer = http.execute(request.try_into()?).await?;
+    let mut built = Response::builder().status(answer.status());
+    if let Some(headers) = built.headers_mut() {
+        *headers = std::mem::take(answer.headers_mut());
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        if body.len() + chunk.len() > LARGEST_ANSWER {
+            return Err("the collector's answer is too large".into());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(built.body(body.into())?)
+}
+
+/// The reason without the address, which may hold a credential.
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut reason = error;
+    while let Some(inner) = reason.source() {
+        reason = inner;
+    }
+    reason.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_collector_that_is_not_there_is_told_once_and_so_is_its_return() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let log = tracing_subscriber::fmt().with_ansi(false).with_writer(lines.clone()).finish();
+        let _guard = tracing::subscriber::set_default(log);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        drop(listener);
+        let http = reqwest::Client::builder().tls_certs_only([]).no_proxy().build().expect("a client");
+        let client = Client { http, runtime: Handle::current(), fails: Arc::default() };
+        let send = || {
+            let request = Request::post(format!("http://user:password@{address}/v1/traces"));
+            client.send_bytes(request.body(Bytes::from_static(b"spans")).expect("a request"))
+        };
+        for _ in 0..2 {
+            assert!(send().await.is_err(), "nobody listens");
+        }
+        let listener = TcpListener::bind(address).await.expect("the port is still free");
+        let router = axum::Router::new().route("/v1/traces", axum::routing::post(|| async { "" }));
+        let served = tokio::spawn(async move { axum::serve(listener, router).await });
+        for _ in 0..2 {
+            assert!(send().await.is_ok_and(|answer| answer.status().is_success()));
+        }
+        served.abort();
+        let lines = String::from_utf8(lines.lock().expect("the text").clone()).expect("text");
+        let told: Vec<_> = lines.lines().collect();
+        assert_eq!(told.len(), 2, "{lines}");
+        assert!(told[0].contains("traces are not delivered") && told[0].contains("refused"), "{lines}");
+        assert!(told[1].contains("traces are delivered again"), "{lines}");
+        assert!(!lines.contains("password"), "{lines}");
     }
 }

@@ -23,6 +23,17 @@ impl Demo {
         self.takes_back().await
     }
 
+    /// What the killed replica had begun was not begun again by the one that took over.
+    pub fn was_done_once(&self) -> Result<()> {
+        let codes = self.count(BOT, |what| matches!(what, What::CodeSent { .. }));
+        let entered = self.count(BOT, |what| matches!(what, What::VerifyAttempt { .. }));
+        let registered = self.count(BOT, |what| matches!(what, What::RegisterAttempt { .. }));
+        let cost = format!("{codes} code, {entered} verification and {registered} registration");
+        holds((codes, entered, registered) == (1, 1, 1), &format!("bot-br took {cost}"))?;
+        self.told(&format!("bot-br: {cost} in all, by two replicas"));
+        Ok(())
+    }
+
     /// A ConfigMap with a picture, as a user makes it.
     pub async fn give_picture(&self) -> Result<()> {
         let file = self.file("logo.png", &stage::picture())?;
@@ -177,6 +188,8 @@ impl Demo {
             | What::ProfileWritten { digits }
             | What::Overridden { target: digits, .. }
             | What::NameSubmitted { digits, .. }
+            | What::CodeSent { digits }
+            | What::VerifyAttempt { digits, .. }
             | What::RegisterAttempt { digits, .. }) = what
             else {
                 return false;

@@ -1,7 +1,8 @@
-//! The demo: a real API server, the chart's operator with the chart's account, a simulated Meta, and people.
+//! The demo: a real API server, the chart installed by helm, its two replicas as processes with the chart's account, a
+//! simulated Meta, and people.
 //!
 //! One person holds the phones and types the codes, one reviews names at Meta, and one changes settings there behind the
-//! operator's back. Everything else is what a user runs: the rendered chart, the files of `examples/`, kubectl and the
+//! operator's back. One replica is killed. Everything else is what a user runs: the chart, the files of `examples/`, kubectl and the
 //! command line with an editor's rights. What is told is looked up at the simulated Meta first, and ends the demo where
 //! it is not so. `KEEP=1` leaves it all running until Ctrl-C.
 
@@ -82,10 +83,16 @@ struct Demo {
     meta: SocketAddr,
     http: reqwest::Client,
     stop: CancellationToken,
-    operator: Process,
+    replicas: Vec<Replica>,
     log: PathBuf,
     editor: PathBuf,
     binary: PathBuf,
+}
+
+/// What a pod of the chart runs, as a process of this machine.
+struct Replica {
+    process: Process,
+    health: SocketAddr,
 }
 
 impl Demo {
@@ -100,41 +107,57 @@ impl Demo {
         let (sandbox, stop) = (stage::world(), CancellationToken::new());
         tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
 
-        say(started, "installing what the chart renders");
-        kubectl(&plane, &["create", "namespace", NAMESPACE]).await?;
-        let rendered = plane.helm_template(NAMESPACE, &json!({ "namespaces": [NAMESPACE] })).await;
-        plane.apply_rendered(NAMESPACE, &rendered).await;
+        say(started, "installing the chart with helm, for the namespace demo");
+        install(&plane).await?;
         kubectl(&plane, &["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]).await?;
         plane.apply_rendered(NAMESPACE, &stage::people().to_string()).await;
 
-        say(started, "starting the operator with the chart's account: its token and nothing else");
+        say(started, "starting its two replicas with the chart's account: its token and nothing else");
         let log = plane.dir().join("operator.log");
-        let kubeconfig = plane.service_account_kubeconfig(NAMESPACE, OPERATOR).await;
         let editor = plane.service_account_kubeconfig(NAMESPACE, EDITOR).await;
-        let health = free_address()?;
-        let mut command = std::process::Command::new(&binary);
-        command
-            .env_clear()
-            .env("KUBECONFIG", kubeconfig)
-            .args(["run", "--namespace", NAMESPACE, "--list-freshness", "3s"])
-            .args(["--graph-url", &format!("http://{meta}"), "--health-listen", &health.to_string()]);
-        let operator = Process::spawn(command, &log).map_err(text)?;
         let http = reqwest::Client::builder().no_proxy().build().map_err(text)?;
-        let mut demo = Self { started, plane, sandbox, meta, http, stop, operator, log, editor, binary };
-        match demo.until_serving(health).await {
+        let replicas = Vec::new();
+        let mut demo = Self { started, plane, sandbox, meta, http, stop, replicas, log, editor, binary };
+        let mut serving = Ok(());
+        for _ in 0..2 {
+            serving = serving.and(demo.start_replica().await);
+        }
+        match serving {
             Ok(()) => Ok(demo),
             Err(error) => Err(format!("{error}; its last log lines:\n{}", demo.last_log_lines())),
         }
     }
 
-    async fn until_serving(&mut self, health: SocketAddr) -> Result<()> {
+    /// One more replica, with the arguments of the Deployment that helm installed.
+    async fn start_replica(&mut self) -> Result<()> {
+        let path = "--output=jsonpath={.spec.template.spec.containers[0].args}";
+        let args = self.kubectl(&["get", "deployment", OPERATOR, "--namespace", NAMESPACE, path]).await?;
+        let args: Vec<String> = serde_json::from_str(&args).map_err(text)?;
+        let health = free_address()?;
+        let kubeconfig = self.plane.service_account_kubeconfig(NAMESPACE, OPERATOR).await;
+        let mut command = std::process::Command::new(&self.binary);
+        command
+            .env_clear()
+            .env("KUBECONFIG", kubeconfig)
+            // The chart takes no address without TLS, since nothing of a pod is on loopback; and ports are the machine's here.
+            .env("WHATSAPP_OPERATOR_GRAPH_URL", format!("http://{}", self.meta))
+            .args(args.iter().filter(|arg| !arg.starts_with("--health-listen=")))
+            .args(["--health-listen", &health.to_string()]);
+        let process = Process::spawn(command, &self.log).map_err(text)?;
+        self.replicas.push(Replica { process, health });
+        self.until_serving().await
+    }
+
+    /// Waits for the newest replica.
+    async fn until_serving(&mut self) -> Result<()> {
         let end = Instant::now() + PATIENCE;
+        let Some(Replica { process, health }) = self.replicas.last_mut() else { return Ok(()) };
         loop {
             let answer = self.http.get(format!("http://{health}/readyz")).send().await;
             if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return Ok(());
             }
-            if !self.operator.is_running() {
+            if !process.is_running() {
                 return Err("the operator ended before it was ready".to_owned());
             }
             if Instant::now() > end {
@@ -142,6 +165,30 @@ impl Demo {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
+    }
+
+    /// Which replica works.
+    async fn leader(&self) -> Result<Option<usize>> {
+        for (at, replica) in self.replicas.iter().enumerate() {
+            let answer = self.http.get(format!("http://{}/metrics", replica.health)).send().await;
+            let metrics = answer.map_err(text)?.text().await.map_err(text)?;
+            if metrics.lines().any(|line| line == "whatsapp_operator_leader 1") {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Kills the replica that works, and starts another one as Kubernetes does.
+    async fn kills_the_leader(&mut self) -> Result<()> {
+        let leader = self.leader().await?.ok_or("none of the replicas works")?;
+        let mut killed = self.replicas.remove(leader);
+        killed.process.kill_nine();
+        let at = Instant::now();
+        self.until("the replica that stood by works", || async { Ok(self.leader().await?.is_some()) })
+            .await?;
+        self.told(&format!("the one that stood by works, {} s later", at.elapsed().as_secs()));
+        self.start_replica().await
     }
 
     async fn play(&mut self) -> Result<()> {
@@ -168,6 +215,10 @@ impl Demo {
         {
             self.wait(&waits_for("AskForCode"), "somebody may ask for its code", &[name]).await?;
             self.cli(&["send-code", name, "--wait"], None).await?;
+            if name == "bot-br" {
+                self.say("its code is on the way; the replica that works is killed");
+                self.kills_the_leader().await?;
+            }
             let code = self.code(digits).await?;
             let answer = self.cli(&["code", name], Some(&code)).await?;
             if answer.contains(&code) {
@@ -178,6 +229,7 @@ impl Demo {
 
         self.say("registering them");
         self.wait("condition=Ready", "Ready", &["support-br", "office-berlin", "bot-br"]).await?;
+        self.was_done_once()?;
 
         self.say("what waits, and what only a person can move");
         self.wait(
@@ -225,7 +277,7 @@ impl Demo {
 
     async fn stop(self) {
         self.stop.cancel();
-        drop(self.operator);
+        drop(self.replicas);
         self.plane.stop().await;
     }
 
@@ -334,6 +386,29 @@ fn say(started: Instant, what: &str) {
     };
     // The output was closed: the demo goes on, because a user may watch the cluster.
     let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+}
+
+/// As a user does, but for what a machine without pods differs in: how often lists are read, and how logs look.
+async fn install(plane: &ControlPlane) -> Result<()> {
+    let output = Command::new(plane.binary("helm"))
+        .args(["install", OPERATOR, &Path::new(ROOT).join("charts/whatsapp-operator").display().to_string()])
+        .args([
+            "--namespace",
+            NAMESPACE,
+            "--create-namespace",
+            "--set",
+            &format!("namespaces={{{NAMESPACE}}}"),
+        ])
+        .args(["--set", "listFreshness=3s,log.format=text"])
+        .env("KUBECONFIG", plane.admin_kubeconfig())
+        .env("HELM_CONFIG_HOME", plane.dir().join("helm"))
+        .env("HELM_CACHE_HOME", plane.dir().join("helm"))
+        .env("HELM_DATA_HOME", plane.dir().join("helm"))
+        .output()
+        .await
+        .map_err(text)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(()) } else { Err(format!("helm install: {}", said.trim())) }
 }
 
 async fn kubectl(plane: &ControlPlane, args: &[&str]) -> Result<String> {

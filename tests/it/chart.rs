@@ -1,5 +1,9 @@
 //! The chart: what helm renders is what it promises, and carries the CRDs of `crds/`.
 
+mod life;
+mod rendered;
+pub mod values;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -28,6 +32,10 @@ fn helm(plane: &ControlPlane, args: &[&str]) -> Output {
 /// Renders the chart into its objects.
 async fn render(plane: &ControlPlane, values: Value) -> Vec<Value> {
     let text = plane.helm_template("whatsapp-system", &values).await;
+    parsed(&text)
+}
+
+fn parsed(text: &str) -> Vec<Value> {
     // Split by hand: a value that holds a document mark would be a fault of the chart.
     text.split("\n---")
         .filter(|document| document.contains("kind:"))
@@ -185,48 +193,67 @@ async fn the_crds_stay_when_the_release_goes() {
             crd["metadata"]["name"]
         );
     }
-    let without = render(plane, json!({ "crds": { "install": false } })).await;
+    let without = render(plane, json!({ "crds": { "enabled": false } })).await;
     assert_eq!(of_kind(&without, "CustomResourceDefinition").count(), 0);
 }
 
-/// The API server itself judges: the namespace enforces `restricted`, and a pod of the template is tried in it.
+/// Each is refused, and what is said names the value; where values contradict each other, also the remedy.
 #[tokio::test]
-async fn the_pod_meets_the_restricted_standard() {
-    let plane = ControlPlane::shared().await;
-    let namespace = plane.namespace("restricted").await;
-    let label = ["label", "namespace", &namespace, "pod-security.kubernetes.io/enforce=restricted"];
-    assert!(plane.kubectl(label).await.status.success());
-    let objects = render(plane, json!({})).await;
-    let mut spec =
-        of_kind(&objects, "Deployment").next().expect("a Deployment")["spec"]["template"]["spec"].clone();
-    spec["serviceAccountName"] = json!("default");
-    let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "operator" }, "spec": spec });
-    let args = ["create", "--dry-run=server", "--namespace", &namespace, "--filename", "-"];
-    let output = plane.kubectl_with_input(args, &pod.to_string()).await;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let container = &spec["containers"][0];
-    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
-    assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/healthz");
-    assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
-}
-
-#[tokio::test]
-async fn values_that_are_none_are_refused() {
+async fn values_that_are_none_or_contradict_each_other_are_refused() {
     let plane = ControlPlane::shared().await;
     let chart = chart("").display().to_string();
-    for wrong in [
-        "replicas=0",
-        "replicas=two",
-        "leaderElection.enabled=false",
-        "leaderElection.name=mine",
-        "concurrency=0",
-        "listFreshness=soon",
-        "namespaces[0]=Shop",
-        "log.format=xml",
-        "graph.url=http://sandbox.staging:8088",
-    ] {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let with_tag = format!("image.digest={digest},image.tag=v1");
+    let cases: &[(&str, &[&str])] = &[
+        ("replicas=0", &["/replicas"]),
+        ("replicas=two", &["/replicas"]),
+        ("replicaz=2", &["replicaz"]),
+        ("leaderElection.name=mine", &["/leaderElection", "name"]),
+        ("metrics.serviceMonitor.every=1m", &["/metrics/serviceMonitor", "every"]),
+        ("metrics.podMonitor.interval=often", &["/metrics/podMonitor/interval"]),
+        ("concurrency=0", &["/concurrency"]),
+        ("listFreshness=soon", &["/listFreshness"]),
+        ("namespaces[0]=Shop", &["/namespaces/0"]),
+        ("scope=Galaxy", &["/scope"]),
+        ("log.format=xml", &["/log/format"]),
+        ("traces.endpoint=collector:4317", &["/traces/endpoint"]),
+        ("graph.url=http://sandbox.staging:8088", &["/graph/url"]),
+        ("health.port=80", &["/health/port"]),
+        ("health.address=everywhere", &["/health/address"]),
+        ("image.digest=v1", &["/image/digest"]),
+        ("networkPolicy.graph.cidrs[0]=graph.facebook.com", &["/networkPolicy/graph/cidrs/0"]),
+        ("podDisruptionBudget.enabled=perhaps", &["/podDisruptionBudget/enabled"]),
+        ("extraEnv[0].value=a", &["/extraEnv/0", "name"]),
+        ("crds.install=false", &["crds.install is called crds.enabled now", "write crds.enabled=false"]),
+        (
+            "scope=Cluster,namespaces={shop-a,shop-b}",
+            &["scope is Cluster", "shop-a, shop-b", "leave namespaces empty"],
+        ),
+        ("scope=Namespaces", &["scope is Namespaces", "namespaces is empty", "set scope=Cluster"]),
+        ("leaderElection.enabled=false", &["replicas is 2", "leaderElection.enabled", "replicas=1"]),
+        (
+            "replicas=1,podDisruptionBudget.enabled=true",
+            &["podDisruptionBudget.enabled", "replicas is 1", "set replicas=2"],
+        ),
+        (&with_tag, &["image.digest and image.tag (v1)", "keep one"]),
+        (
+            "caBundle.configMap=a,caBundle.secret=b",
+            &["caBundle.configMap (a)", "caBundle.secret (b)", "keep one"],
+        ),
+        (
+            "metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true",
+            &["metrics.serviceMonitor.enabled", "metrics.podMonitor.enabled", "enable one"],
+        ),
+        (
+            "metrics.serviceMonitor.enabled=true,metrics.service.enabled=false",
+            &["metrics.service.enabled", "enable it, or use metrics.podMonitor.enabled"],
+        ),
+    ];
+    for (wrong, says) in cases {
         let output = helm(plane, &["template", "x", &chart, "--set", wrong]);
+        let told = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "{wrong} is taken");
+        assert!(says.iter().all(|part| told.contains(part)), "{wrong}: {told}");
     }
     let output = helm(plane, &["lint", "--strict", &chart]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
@@ -276,8 +303,11 @@ async fn a_duration_that_the_schema_takes_is_one_to_the_operator() {
 #[tokio::test]
 async fn the_operator_takes_the_arguments_of_the_chart() {
     let plane = ControlPlane::shared().await;
-    let objects =
-        render(plane, json!({ "namespaces": ["shop"], "graph": { "url": "https://graph.example" } })).await;
+    let values = json!({
+        "namespaces": ["shop"], "graph": { "url": "https://graph.example" }, "watchLabelSelector": "a in (b, c)",
+        "traces": { "endpoint": "http://collector:4318" },
+    });
+    let objects = render(plane, values).await;
     let container = &of_kind(&objects, "Deployment").next().expect("a Deployment")["spec"]["template"]["spec"]
         ["containers"][0];
     let mut args = vec!["whatsapp-operator".into()];

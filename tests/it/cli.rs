@@ -245,7 +245,7 @@ fn the_crds_it_prints_are_those_that_are_committed() {
 fn the_reference_names_every_flag() {
     use clap::CommandFactory as _;
     let page = std::fs::read_to_string(Path::new(ROOT).join("docs/cli.md")).expect("the reference");
-    for command in whatsapp_operator::cli::Cli::command().get_subcommands() {
+    for command in whatsapp_operator::cli::Cli::command().get_subcommands().filter(|one| !one.is_hide_set()) {
         assert!(
             page.contains(&format!("`{}", command.get_name())),
             "{} is not in docs/cli.md",
@@ -262,6 +262,210 @@ fn the_reference_names_every_flag() {
                 command.get_name()
             );
         }
+    }
+}
+
+#[test]
+fn who_answers_the_questions_gets_manifests_that_can_be_applied() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = dir.path().display().to_string();
+    let args = ["init", "--folder", &folder, "-n", "shop"];
+    let init = |answers: &str| {
+        let mut command = Command::new(BINARY);
+        command.args(args).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        child.stdin.take().expect("a pipe").write_all(answers.as_bytes()).expect("written");
+        child.wait_with_output().expect("it ends")
+    };
+    let stopped = init("acme\n");
+    assert_eq!(stopped.status.code(), Some(1));
+    assert!(
+        stderr(&stopped).contains("there is no answer to: Id of the business portfolio?"),
+        "{}",
+        stderr(&stopped)
+    );
+
+    // A wrong answer is asked for again, and nothing in a name is obeyed.
+    let answers =
+        "acme\n500000000000001\nsupport\n11 912345678\n+5511912345678\nAcme: \"Suporte\" #1\nVoice\n\n";
+    let done = init(answers);
+    assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
+    assert!(stderr(&done).contains("\"11 912345678\": "), "{}", stderr(&done));
+    let command = "kubectl create secret generic acme-meta -n shop --from-file=token=./token";
+    assert!(stdout(&done).contains(command), "{}", stdout(&done));
+    let text = std::fs::read_to_string(dir.path().join("channel-support.yaml")).expect("a manifest");
+    let channel: Value = serde_saphyr::from_str(&text).expect("YAML");
+    let spec = json!({
+        "portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme: \"Suporte\" #1",
+        "verification": {"method": "Voice"},
+    });
+    assert_eq!(channel["spec"], spec);
+    let plan = run(&["plan", "-f", &folder, "--sandbox"]);
+    assert_eq!(plan.status.code(), Some(2), "{}{}", stdout(&plan), stderr(&plan));
+
+    let again = init(answers);
+    assert_eq!(again.status.code(), Some(1), "files that are there stay");
+    assert!(stderr(&again).contains("is not written over"), "{}", stderr(&again));
+}
+
+/// What every document for programs begins with.
+#[test]
+fn programs_are_told_what_they_read() {
+    for (args, kind) in [
+        (&["plan", "-f", "examples", "--sandbox"][..], "Plan"),
+        (&["lint", "-f", "examples"], "Lint"),
+        (&["doctor", "-f", "examples", "--sandbox"], "Doctor"),
+        (&["explain", "NameDeclined"], "Explanation"),
+    ] {
+        for format in ["json", "yaml"] {
+            let output = run(&[args, &["-o", format]].concat());
+            let told: Value = match format {
+                "json" => serde_json::from_slice(&output.stdout).expect("JSON"),
+                _ => serde_saphyr::from_str(&stdout(&output)).expect("YAML"),
+            };
+            assert_eq!(told["apiVersion"], "whatsapp-operator.dev/v1alpha1", "{args:?}");
+            assert_eq!(told["kind"], kind, "{args:?}");
+        }
+    }
+}
+
+/// A remedy for a program is as good as one for a person: it names the object.
+#[test]
+fn no_remedy_about_an_object_leaves_its_name_open() {
+    let output = run(&["doctor", "-f", "examples", "--sandbox", "-o", "json"]);
+    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let remedies: Vec<&str> = told["channels"]
+        .as_array()
+        .expect("channels")
+        .iter()
+        .filter_map(|channel| channel["next"]["remedy"].as_str())
+        .collect();
+    assert!(remedies.iter().any(|remedy| remedy.contains("kubectl whatsapp ")), "{remedies:?}");
+    assert!(remedies.iter().all(|remedy| !remedy.contains("NAME")), "{remedies:?}");
+}
+
+/// Runs the binary under the name that kubectl looks for.
+fn plugin(args: &[&str]) -> Output {
+    use std::os::unix::process::CommandExt as _;
+    Command::new(BINARY).arg0("kubectl-whatsapp").args(args).env_clear().output().expect("the binary runs")
+}
+
+#[test]
+fn a_shell_can_complete_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = plugin(&["completion", shell]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let script = stdout(&output);
+        for word in ["kubectl-whatsapp", "send-code", "support-bundle", "kubeconfig"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+        assert!(!script.contains("\\u{"), "{shell}: a character of the script is written out");
+        if shell == "bash" {
+            let mut bash =
+                Command::new("bash").args(["-n", "-s"]).stdin(Stdio::piped()).spawn().expect("bash");
+            bash.stdin.take().expect("a pipe").write_all(script.as_bytes()).expect("written");
+            assert!(bash.wait().expect("it ends").success(), "bash does not take it");
+        }
+    }
+    let script = stdout(&plugin(&["completion", "kubectl"]));
+    assert_eq!(script, "#!/bin/sh\nexec kubectl-whatsapp __complete \"$@\"\n");
+}
+
+/// What kubectl asks, and how it reads the answer: a line for each word, then what else to offer.
+#[test]
+fn kubectl_is_told_what_may_follow() {
+    for (words, offered, not) in [
+        (&["sta"][..], &["status"][..], "send-code"),
+        (&["waiting", "--actor", ""], &["PhoneHolder", "Meta"], "--actor"),
+        (&["status", "--kube"], &["--kubeconfig"], "--namespace"),
+        (&["-n", "shop", "send"], &["send-code"], "status"),
+        (&["status", "-o", "j"], &["json"], "yaml"),
+        (&["completion", "f"], &["fish"], "bash"),
+        (&[""], &["lint", "waiting"], "__complete"),
+    ] {
+        let output = plugin(&[&["__complete"], words].concat());
+        let told = stdout(&output);
+        let lines: Vec<&str> = told.lines().collect();
+        assert_eq!(lines.last(), Some(&":4"), "{words:?}: {told}");
+        assert!(
+            offered.iter().all(|word| lines.contains(word)) && !lines.contains(&not),
+            "{words:?}: {told}"
+        );
+    }
+}
+
+#[test]
+fn there_is_a_page_of_the_manual_for_each_command() {
+    use clap::CommandFactory as _;
+    let dir = tempfile::tempdir().expect("a folder");
+    let output = plugin(&["man", &dir.path().display().to_string()]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    for command in whatsapp_operator::cli::Cli::command().get_subcommands().filter(|one| !one.is_hide_set()) {
+        let page = dir.path().join(format!("kubectl-whatsapp-{}.1", command.get_name()));
+        let text =
+            std::fs::read_to_string(&page).unwrap_or_else(|error| panic!("{}: {error}", page.display()));
+        assert!(text.contains(".SH SYNOPSIS"), "{}", page.display());
+    }
+    let nowhere = plugin(&["man", "/nowhere/at/all"]);
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(stderr(&nowhere).contains("next: name a folder"), "{}", stderr(&nowhere));
+}
+
+/// In 80 columns nothing is broken that was laid out, and nothing is wider.
+#[test]
+fn the_help_fits_a_terminal_of_80_columns() {
+    for command in
+        ["--help", "doctor --help", "plan --help", "import --help", "status --help", "completion --help"]
+    {
+        let args: Vec<&str> = command.split(' ').collect();
+        let output =
+            Command::new(BINARY).args(&args).env_clear().env("COLUMNS", "80").output().expect("it runs");
+        let help = stdout(&output);
+        let wide: Vec<&str> = help.lines().filter(|line| line.chars().count() > 80).collect();
+        assert!(wide.is_empty(), "{command}: {wide:#?}");
+    }
+    let status = stdout(&run(&["status", "--help"]));
+    let own = status.split("Connection, as of kubectl:").next().expect("its own flags");
+    assert!(own.contains("--output") && !own.contains("--kubeconfig"), "{status}");
+    let help = Command::new(BINARY).arg("--help").env_clear().env("COLUMNS", "80").output().expect("it runs");
+    let codes = stdout(&help);
+    let codes = codes.split("Exit codes:\n").nth(1).expect("exit codes");
+    let indents: Vec<usize> = codes
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .map(|line| line.len() - line.trim_start().len())
+        .collect();
+    assert!(indents.len() > 5 && indents.iter().all(|indent| [2, 5].contains(indent)), "{codes}");
+}
+
+/// What a release fills in stands in capitals between two signs, and nothing else is left to it.
+#[test]
+fn the_manifest_for_krew_has_what_krew_wants() {
+    let text =
+        std::fs::read_to_string(Path::new(ROOT).join("deploy/krew/whatsapp.yaml")).expect("a manifest");
+    let platforms = ["LINUX_AMD64", "LINUX_ARM64"];
+    let mut filled = text.replace("@VERSION@", "v0.1.0");
+    for platform in platforms {
+        filled = filled.replace(&format!("@URL_{platform}@"), "https://example.org/whatsapp.tar.gz");
+        filled = filled.replace(&format!("@SHA256_{platform}@"), &"0".repeat(64));
+    }
+    assert!(
+        !filled.contains('@'),
+        "a release fills in the version, and of each platform address and checksum"
+    );
+    let plugin: Value = serde_saphyr::from_str(&filled).expect("YAML");
+    assert_eq!(plugin["apiVersion"], "krew.googlecontainertools.github.com/v1alpha2");
+    assert_eq!((&plugin["kind"], &plugin["metadata"]["name"]), (&json!("Plugin"), &json!("whatsapp")));
+    let spec = &plugin["spec"];
+    assert!(spec["shortDescription"].as_str().is_some_and(|text| text.len() <= 50), "{spec:#}");
+    assert!(spec["description"].is_string() && spec["version"] == "v0.1.0", "{spec:#}");
+    let listed = spec["platforms"].as_array().expect("platforms");
+    assert_eq!(listed.len(), platforms.len());
+    for platform in listed {
+        assert_eq!(platform["bin"], "kubectl-whatsapp");
+        assert_eq!(platform["files"][0], json!({"from": "whatsapp-operator", "to": "kubectl-whatsapp"}));
+        assert_eq!(platform["selector"]["matchLabels"]["os"], "linux");
+        assert_eq!(platform["sha256"].as_str().map(str::len), Some(64));
     }
 }
 
@@ -315,7 +519,8 @@ async fn an_editor_of_the_namespace_brings_a_number_to_ready() {
 
     let sent = run_as(&kubeconfig, &rig, &["send-code", "support", "--wait"], "").await;
     assert_eq!(sent.status.code(), Some(0), "{}{}", stdout(&sent), stderr(&sent));
-    assert!(stdout(&sent).contains("done (RequestCode)"), "{}", stdout(&sent));
+    assert!(stdout(&sent).contains("code sent by SMS; enter it before "), "{}", stdout(&sent));
+    assert!(stdout(&sent).contains("next: kubectl whatsapp code support -n "), "{}", stdout(&sent));
 
     let code = rig.sandbox.delivered_code(DIGITS).expect("a code was delivered");
     let wrong = if code == "000000" { "000001" } else { "000000" };

@@ -44,3 +44,23 @@ async fn the_health_server_ends_when_told_whoever_keeps_a_connection() {
     assert!(http_get(at, "/healthz").await.is_none(), "nobody is served any more");
     drop((kept, silent, half));
 }
+
+/// Kubelets and scrapers come by one family or the other, and a cluster may have both.
+#[tokio::test]
+async fn every_address_is_one_of_both_families() {
+    let listener = telemetry::listen("[::]:0".parse().expect("an address")).await.expect("a free port");
+    let port = listener.local_addr().expect("a bound port").port();
+    let over = CancellationToken::new();
+    let metrics = Arc::new(Metrics::with_calls(Vec::new));
+    tokio::spawn(telemetry::serve(listener, Health::waiting_for([]), metrics, over.clone()));
+    let has_ipv6 = TcpListener::bind("[::1]:0").await.is_ok();
+    for family in ["127.0.0.1", "[::1]"].into_iter().filter(|family| has_ipv6 || !family.starts_with('[')) {
+        let reply = http_get(format!("{family}:{port}").parse().expect("an address"), "/healthz").await;
+        assert!(reply.is_some_and(|reply| reply.starts_with("HTTP/1.1 200")), "{family}");
+    }
+    over.cancel();
+
+    let taken = telemetry::listen("[::]:0".parse().expect("an address")).await.expect("a free port");
+    let again = telemetry::listen(taken.local_addr().expect("a bound port")).await;
+    assert_eq!(again.expect_err("it is taken").kind(), std::io::ErrorKind::AddrInUse);
+}

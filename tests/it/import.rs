@@ -162,6 +162,26 @@ async fn names_are_valid_and_no_other_name_at_meta_changes_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_username_is_managed_where_the_operator_may_claim_it_and_named_where_not() {
+    let desk = Desk::new().await;
+    fill(&desk.sandbox);
+    let text = stdout(&of_business(&desk));
+    let all = channels(&text);
+    let username = |phone: &str| all[phone]["spec"]["username"].as_str();
+    assert_eq!(username("+5511912340043"), Some("acme.suporte"));
+    assert_eq!(
+        [username("+5511912340044"), username("+5511912340045"), username("+5511912340001")],
+        [None; 3]
+    );
+    for line in [
+        r#"# Its username "acme.com" stays as it is and is not managed: it ends like a web address; leave the ending out"#,
+        r#"# Its username "acme.loja" stays as it is and is not managed"#,
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn words_of_meta_are_texts_whatever_they_are() {
     let desk = Desk::new().await;
     let names = [

@@ -273,8 +273,14 @@ fn the_containerfile_fits_the_build_and_the_chart() {
 
     let deployment = read("charts/whatsapp-operator/templates/deployment.yaml");
     assert!(deployment.contains("args:\n            - run\n") && !deployment.contains("command:"));
+    // What a bundle of the chart is trusted beside.
+    assert!(
+        deployment.contains("value: /etc/ssl/certs:")
+            && text.contains(" /etc/ssl/certs/ca-certificates.crt\n")
+    );
+    let values = read("charts/whatsapp-operator/values.yaml");
     let pod = |key: &str| -> String {
-        let line = deployment.lines().find_map(|line| line.trim().strip_prefix(key)).expect("it is set");
+        let line = values.lines().find_map(|line| line.trim().strip_prefix(key)).expect("it is set");
         line.trim().to_owned()
     };
     assert_eq!(of("USER "), [format!("{}:{}", pod("runAsUser:"), pod("runAsGroup:"))]);

@@ -1,7 +1,8 @@
 //! What was found, as people and programs read it.
 
 use jiff::Timestamp;
-use kube::Resource;
+use kube::ResourceExt;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::engine::{
@@ -21,22 +22,22 @@ use crate::{
             input::{Input, Manifest},
             secret::Origin,
         },
-        render::{Text, Tone, Words, paint},
+        render::{Printed, Text, Tone, Words, paint},
         status,
     },
 };
 
 /// Everything that was looked at.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    api_version: String,
-    kind: &'static str,
     /// `sandbox`, `given` or `cluster`: where credentials came from.
     origin: &'static str,
+    /// What has to be known to read this right.
     notes: Vec<String>,
     /// Those of the manifests that no channel here uses.
     portfolios: Vec<Examined>,
+    /// The channels, in the order of the manifests.
     channels: Vec<Examined>,
     /// How many of all have something broken.
     pub broken: usize,
@@ -45,47 +46,68 @@ pub struct Report {
 }
 
 /// One object and its chain.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Examined {
+    /// `WhatsAppChannel` or `WhatsAppPortfolio`.
     kind: &'static str,
+    /// Its namespace.
     namespace: String,
+    /// Its name.
     name: String,
+    /// The number of a channel, as in the spec.
     #[serde(skip_serializing_if = "Option::is_none")]
     phone_number: Option<String>,
+    /// The display name, as in the spec.
     #[serde(skip_serializing_if = "Option::is_none")]
     display_name: Option<String>,
+    /// The file of the manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<String>,
+    /// The line at which the manifest begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
+    /// What the number needs, link by link.
     links: Vec<LinkReport>,
     /// What is to be done first, if anything is.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<NextReport>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct LinkReport {
+    /// The link: `Token`, `Scopes` and so on.
     link: &'static str,
+    /// `Ok`, `Warn`, `Broken` or `NotChecked`.
     mark: &'static str,
+    /// What was read.
     read: String,
     /// It should have been read and was not.
     failed: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct NextReport {
+    /// The link: `Token`, `Scopes` and so on.
     #[serde(skip_serializing_if = "Option::is_none")]
     link: Option<&'static str>,
+    /// Its reason, in one word; `explain` tells more.
     reason: &'static str,
+    /// A text for people.
     message: String,
-    remedy: &'static str,
+    /// What to do, with the commands for this object.
+    remedy: String,
+    /// Who moves next.
     who_moves: &'static str,
+    /// Who has to act, as in status.
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting_for: Option<WaitingFor>,
+}
+
+impl Printed for Report {
+    const KIND: &'static str = "Doctor";
 }
 
 impl LinkReport {
@@ -100,13 +122,13 @@ impl LinkReport {
 }
 
 impl NextReport {
-    fn new(next: &Next) -> Self {
+    fn new(next: &Next, namespace: &str, name: &str) -> Self {
         let row = next.reason.row();
         Self {
             link: next.link.map(LinkKind::as_str),
             reason: row.name,
             message: next.message.clone(),
-            remedy: row.remedy,
+            remedy: status::about(row.remedy, name, namespace),
             who_moves: explain::who_moves(row.kind),
             waiting_for: next.wait.as_ref().and_then(|wait| lower::waiting(std::slice::from_ref(wait)).pop()),
         }
@@ -117,8 +139,6 @@ impl Report {
     /// An empty one.
     pub fn new(origin: &Origin, input: &Input) -> Self {
         Self {
-            api_version: WhatsAppChannel::api_version(&()).into_owned(),
-            kind: "Doctor",
             origin: origin.as_str(),
             notes: input.notes.clone(),
             portfolios: Vec::new(),
@@ -128,15 +148,18 @@ impl Report {
         }
     }
 
-    fn count(&mut self, chain: &Chain) -> (Vec<LinkReport>, Option<NextReport>) {
+    fn count(&mut self, chain: &Chain, namespace: &str, name: &str) -> (Vec<LinkReport>, Option<NextReport>) {
         self.broken += usize::from(chain.is_broken());
         self.not_read += usize::from(chain.is_unread());
-        (chain.links.iter().map(LinkReport::new).collect(), chain.next.as_ref().map(NextReport::new))
+        (
+            chain.links.iter().map(LinkReport::new).collect(),
+            chain.next.as_ref().map(|next| NextReport::new(next, namespace, name)),
+        )
     }
 
     /// Adds a portfolio.
     pub fn portfolio(&mut self, desired: &DesiredPortfolio, chain: Chain) {
-        let (links, next) = self.count(&chain);
+        let (links, next) = self.count(&chain, &desired.namespace, &desired.name);
         self.portfolios.push(Examined {
             kind: "WhatsAppPortfolio",
             namespace: desired.namespace.clone(),
@@ -152,7 +175,7 @@ impl Report {
 
     /// Adds a channel.
     pub fn channel(&mut self, manifest: &Manifest, chain: Chain) {
-        let (links, next) = self.count(&chain);
+        let (links, next) = self.count(&chain, &manifest.desired.namespace, &manifest.desired.name);
         let (file, line) = manifest.place.clone().unzip();
         self.channels.push(Examined {
             kind: "WhatsAppChannel",
@@ -169,11 +192,12 @@ impl Report {
 
     /// Adds a channel whose spec cannot be understood.
     pub fn invalid(&mut self, object: &WhatsAppChannel, chain: Chain) {
-        let (links, next) = self.count(&chain);
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let (links, next) = self.count(&chain, &namespace, &name);
         self.channels.push(Examined {
             kind: "WhatsAppChannel",
-            namespace: object.metadata.namespace.clone().unwrap_or_default(),
-            name: object.metadata.name.clone().unwrap_or_default(),
+            namespace,
+            name,
             phone_number: Some(object.spec.phone_number.clone()),
             display_name: Some(object.spec.display_name.clone()),
             file: None,
@@ -234,7 +258,7 @@ fn examined(one: &Examined, text: &mut Text, now: Timestamp) {
     let at = next.link.map(|link| format!(" at the {}", link.to_lowercase())).unwrap_or_default();
     text.indent(2, Words::from("Next") + at + ": " + paint(Tone::Strong, next.reason) + ": " + &next.message);
     if next.waiting_for.is_some() {
-        text.indent(2, status::what_to_do(next.remedy, &one.name, &one.namespace));
+        text.indent(2, format!("What to do: {}", next.remedy));
     }
     let Some(wait) = &next.waiting_for else {
         text.indent(2, format!("Who: {}", next.who_moves));

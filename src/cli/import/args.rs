@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::{
-    cli::{channel::ClusterArgs, plan::secret::FileArgs},
+    cli::{connect::ClusterArgs, plan::secret::FileArgs},
     meta::settings::{DEFAULT_URL, DEFAULT_VERSION},
 };
 
@@ -11,15 +11,19 @@ use crate::{
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Credentials come from the first of these that has them:
-  --sandbox                          a simulated Meta in this process; nothing else is needed
-  --token-file NAME=PATH             and --app-secret-file NAME=PATH
-  WHATSAPP_TOKEN_<NAME>              and WHATSAPP_APP_SECRET_<NAME>, upper case, - written as _
-  the cluster                        a WhatsAppPortfolio that is there, and the Secrets that it names
+  --sandbox               a simulated Meta in this process; nothing else needed
+  --token-file NAME=PATH  and --app-secret-file NAME=PATH
+  WHATSAPP_TOKEN_<NAME>   and WHATSAPP_APP_SECRET_<NAME>, upper case,
+                          - written as _
+  the cluster             a WhatsAppPortfolio that is there, and the Secrets
+                          that it names
 
 Applying what is printed changes nothing at Meta:
-  whatsapp-operator import --business ID --token-file acme=./token | kubectl apply -f -
+  whatsapp-operator import --business ID --token-file acme=./token \\
+    | kubectl apply -f -
 
-Exit codes: 0 done, 1 error: also when something could not be read; all else is printed.")]
+Exit codes: 0 done, 1 error: also when something could not be read; all else is
+printed.")]
 pub struct ImportArgs {
     /// Id of the business portfolio.
     #[arg(long, value_name = "ID", value_parser = id, required_unless_present = "accounts")]

@@ -14,6 +14,7 @@ use crate::engine::{
     display_name::{is_same, written},
     id::{CodeStatus, NameStatus, NumberStatus, PlatformType, Quality},
     observed::{self, Number},
+    username::problem,
 };
 
 use super::{
@@ -86,7 +87,9 @@ impl Draft {
             profile: number.profile.value().filter(|_| !is_in_app).and_then(|profile| shown(profile)),
             time_zone: None,
             webhook: None,
-            username: None,
+            username: username(number)
+                .filter(|name| problem(name).is_none() && !is_in_app)
+                .map(str::to_owned),
             official_business_account: None,
             ready_when: None,
             management_policy: None,
@@ -143,6 +146,10 @@ impl Draft {
         if let Some(why) = &self.without_profile {
             lines.push(format!("The profile stays as it is and is not managed: {why}"));
         }
+        if let (Some(name), None) = (username(number), &self.spec.username) {
+            let why = problem(name).map_or_else(String::new, |why| format!(": it {why}"));
+            lines.push(format!("Its username {name:?} stays as it is and is not managed{why}"));
+        }
         if let Some(url) = number.webhook.value().and_then(|webhook| webhook.number.as_deref()) {
             lines.push(format!("Its own webhook stays as it is and is not managed: {url}"));
             lines.push(
@@ -185,6 +192,11 @@ fn facts(number: &Number) -> String {
         word("quality ", number.quality.as_ref().map(Quality::as_str)),
         if number.is_official == Some(true) { ", official business account" } else { "" },
     )
+}
+
+/// The username that Meta shows in a list, which is one that people can see.
+fn username(number: &Number) -> Option<&str> {
+    number.username.value().map(String::as_str).filter(|name| !name.is_empty())
 }
 
 /// Why a channel that may write would, at once or later.

@@ -10,7 +10,7 @@ use crate::api::v1alpha1::{
     Credentials, SecretKeyRef, WhatsAppChannel, WhatsAppPortfolio, WhatsAppPortfolioSpec,
 };
 use crate::cli::{
-    channel::{call, connect},
+    connect::{call, connect},
     exit::Problem,
     plan::{
         input::{self, Input},

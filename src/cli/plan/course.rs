@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, ops::AddAssign};
 
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::{
@@ -11,7 +12,7 @@ use crate::cli::{
 };
 
 /// What cannot be had back, and what counts against Meta's limits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Costs {
     /// Codes that Meta sends to the phone.
     pub codes: usize,
@@ -47,7 +48,7 @@ impl Costs {
 }
 
 /// What a line tells of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum Kind {
     /// The operator takes a step.
     Step,
@@ -58,24 +59,26 @@ pub enum Kind {
 }
 
 /// Something that happens.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Line {
     /// Seconds from now.
     after_seconds: i64,
+    /// What this line tells of.
     kind: Kind,
     /// The step, the reason of the wait, or the act.
     what: &'static str,
     /// Who acts.
     #[serde(skip_serializing_if = "Option::is_none")]
     who: Option<&'static str>,
+    /// A text for people.
     says: String,
     /// Spent since the line before.
     costs: Costs,
 }
 
 /// How a forecast ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum Ending {
     /// The channel is Ready, and nothing waits.
     Ready,
@@ -90,15 +93,20 @@ pub enum Ending {
 }
 
 /// The forecast of one channel.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Course {
+    /// What happens, in the order of time.
     lines: Vec<Line>,
+    /// How the forecast ends.
     pub ending: Ending,
     /// When it ends, in seconds from now.
     after_seconds: i64,
+    /// A text for people.
     says: String,
+    /// What it costs.
     pub costs: Costs,
+    /// What was assumed.
     assumed: BTreeSet<String>,
     #[serde(skip)]
     start: Timestamp,

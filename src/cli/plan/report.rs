@@ -1,6 +1,7 @@
 //! A plan as people and programs read it.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::engine::{
@@ -21,7 +22,7 @@ use crate::{
         channel::seen,
         check::many,
         exit::Problem,
-        render::{Text, Tone, paint},
+        render::{Printed, Text, Tone, paint},
         status,
     },
 };
@@ -35,13 +36,16 @@ use super::{
 };
 
 /// Everything that was planned.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// `sandbox`, `given` or `cluster`: where credentials and memories came from.
     origin: &'static str,
+    /// What has to be known to read this right.
     notes: Vec<String>,
+    /// The portfolios.
     portfolios: Vec<PortfolioReport>,
+    /// The channels, in the order of the manifests.
     channels: Vec<ChannelReport>,
     /// Channels for which something would be written.
     pub changes: usize,
@@ -52,28 +56,41 @@ pub struct Report {
     not_read: Vec<Unread>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct PortfolioReport {
+    /// Its namespace.
     namespace: String,
+    /// Its name.
     name: String,
+    /// Id of the business portfolio.
     business_id: String,
+    /// The status that `Ready` would have.
     ready: String,
+    /// Its reason, in one word; `explain` tells more.
     reason: String,
+    /// A text for people.
     message: String,
     /// Fields that Meta refuses to the token's app.
     refused_fields: Vec<String>,
+    /// Who has to act, as in status.
     waiting_for: Vec<WaitingFor>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ChannelReport {
+    /// The file of the manifest.
     file: String,
+    /// The line at which the manifest begins.
     line: usize,
+    /// Its namespace.
     namespace: String,
+    /// Its name.
     name: String,
+    /// The number of a channel, as in the spec.
     phone_number: String,
+    /// The display name, as in the spec.
     display_name: String,
     /// What would be done first.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,50 +98,69 @@ struct ChannelReport {
     /// What the rename of a registered number costs, where the step begins one.
     #[serde(skip_serializing_if = "Option::is_none")]
     rename: Option<RenameReport>,
+    /// The status that `Ready` would have.
     ready: String,
     /// Why it is not taken further now.
     #[serde(skip_serializing_if = "Option::is_none")]
     block: Option<BlockReport>,
     /// Why work beside the way to Registered (webhook, profile) is not taken further now.
     aside: Vec<AsideReport>,
+    /// Who has to act, as in status.
     waiting_for: Vec<WaitingFor>,
+    /// Everything managed that differs, as in status.
     drift: Vec<Drift>,
+    /// Every prerequisite, as in status.
     preflight: Vec<Check>,
     /// The rest of the way, if it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     forecast: Option<Course>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct StepReport {
+    /// The step, in one word.
     kind: &'static str,
+    /// Why, for people.
     why: String,
+    /// Whether it may be done again without harm.
     repeatable: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct RenameReport {
+    /// Reviews of names that it costs.
     reviews: usize,
+    /// How many are left in 30 days.
     reviews_left: usize,
+    /// Registrations that it costs, at most.
     registrations: usize,
+    /// How many are left in 72 hours.
     registrations_left: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct BlockReport {
+    /// Its reason, in one word; `explain` tells more.
     reason: &'static str,
+    /// A text for people.
     message: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct AsideReport {
+    /// The condition that is held up.
     condition: &'static str,
+    /// Why it is not taken further now.
     #[serde(flatten)]
     block: BlockReport,
+}
+
+impl Printed for Report {
+    const KIND: &'static str = "Plan";
 }
 
 impl BlockReport {
@@ -207,7 +243,8 @@ impl Report {
             condition: condition.as_str(),
             block: BlockReport::new(block),
         });
-        let ready = seen(&shown, ConditionType::Ready).map_or(Truth::Unknown.as_str(), |ready| ready.status);
+        let ready = seen(&shown.conditions, ConditionType::Ready)
+            .map_or(Truth::Unknown.as_str(), |ready| ready.status);
         let (file, line) = manifest.place.clone().unwrap_or_default();
         self.channels.push(ChannelReport {
             file,

@@ -22,7 +22,7 @@ use crate::{
         v1alpha1::{WhatsAppChannel, WhatsAppPortfolio},
     },
     cli::{
-        channel::{ClusterArgs, call, connect},
+        connect::{ClusterArgs, call, connect},
         exit::Problem,
         plan::{input::Input, unread::Unread},
     },

@@ -24,7 +24,7 @@ use crate::engine::{
 };
 use crate::{
     api::lower,
-    cli::{channel::ClusterArgs, exit::Problem},
+    cli::{connect::ClusterArgs, exit::Problem},
     meta::{
         client::Meta,
         port::SystemClock,

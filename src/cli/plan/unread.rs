@@ -1,6 +1,7 @@
 //! What a plan wanted to read and could not: without it the plan is not whole, and nobody may take it for "nothing to
 //! change". An answer of Meta's about the thing itself (no permission, no such object) is something that was read.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::engine::{
@@ -14,9 +15,11 @@ use crate::engine::{
 };
 
 /// Something that was not read, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Unread {
+    /// What it is.
     pub what: String,
+    /// Why it was not read.
     pub why: String,
 }
 

@@ -89,6 +89,7 @@ async fn a_crowd_of_channels_that_came_and_went_leaves_nothing_whether_anybody_w
                     number: NumberId::new(format!("1{n}")),
                     digits: Canonical::of(&digits(n)),
                     needs_subscription: false,
+                    is_received: None,
                     needs_profile: false,
                     shown: 0,
                     profile: None,

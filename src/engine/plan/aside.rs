@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use crate::engine::{
     drift,
     plan::{
-        pass::{Pass, Seen, Stop, Writable},
-        picture, remedy,
+        pass::{Gate, Pass, Seen, Stop, Writable},
+        remedy,
     },
     rule::{
         say,
@@ -44,29 +44,8 @@ pub(super) struct MayWrite {
     pub others: Writable,
 }
 
-/// Plans the subscription and the route, then the profile; one that pauses does not delay the other.
-pub(super) fn plan(
-    pass: &Pass,
-    memory: &mut Memory,
-    number: &Number,
-    seen: &Seen,
-    may_write: &MayWrite,
-) -> Aside {
-    let mut aside = Aside::default();
-    upkeep::forget_unmanaged(pass.desired, memory);
-    if let Some(webhook) = &pass.desired.webhook {
-        let result = route(pass, memory, number, seen, webhook, &may_write.webhook);
-        aside.take(ConditionType::WebhookRouted, result);
-    }
-    let result = profile(pass, memory, number, seen, &may_write.profile);
-    aside.take(ConditionType::ProfileSynced, result);
-    let result = picture::uploaded(pass, memory, number, seen, &may_write.profile);
-    aside.take(ConditionType::ProfileSynced, result);
-    aside
-}
-
 impl Aside {
-    pub(super) fn take(&mut self, condition: ConditionType, result: Result<(), Stop>) {
+    pub(super) fn take(&mut self, condition: ConditionType, result: Gate) {
         match result {
             Err(Stop::Step(planned)) => {
                 self.step.get_or_insert(*planned);
@@ -77,14 +56,15 @@ impl Aside {
     }
 }
 
-fn route(
+/// The subscription and the route.
+pub(super) fn routed(
     pass: &Pass,
     memory: &mut Memory,
     number: &Number,
     seen: &Seen,
-    webhook: &Webhook,
     writable: &Writable,
-) -> Result<(), Stop> {
+) -> Gate {
+    let Some(webhook) = &pass.desired.webhook else { return Ok(()) };
     let is_subscribed = match &pass.observed.subscribed {
         Fact::Known(is_subscribed) => *is_subscribed,
         Fact::NotAsked => return Err(Stop::look_again("the app's subscription has not been read yet")),
@@ -276,13 +256,13 @@ fn verify_token(pass: &Pass, webhook: &Webhook) -> Result<SecretVersion, Stop> {
     }
 }
 
-fn profile(
+pub(super) fn profile(
     pass: &Pass,
     memory: &mut Memory,
     number: &Number,
     seen: &Seen,
     writable: &Writable,
-) -> Result<(), Stop> {
+) -> Gate {
     if !pass.desired.profile.is_managed() {
         return Ok(());
     }

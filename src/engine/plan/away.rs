@@ -513,7 +513,7 @@ fn deregister(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen, since:
         }
         paced(pass, StepKind::Deregister, tries, last.at, last.refusal.as_ref())?;
     }
-    let step = Step::Deregister { account: seen.account.clone(), number: number.id.clone() };
+    let step = Step::Deregister { account: seen.account.clone(), number: number.id.clone(), region: None };
     Err(pass.step(step, "deregister the number from the Cloud API".into(), Cause::Automatic))
 }
 

@@ -24,6 +24,7 @@ mod rename;
 mod repin;
 mod request;
 mod resolve;
+mod serve;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ use crate::engine::{
         away::Away,
         guard::Platform,
         pass::{Gate, Pass, Seen, Stop},
+        serve::Found,
     },
     rule::reach,
     value::{
@@ -240,22 +242,8 @@ fn decide(pass: &Pass, memory: &mut Memory) -> Decision {
         Err(Stop::Step(planned)) => (Some(*planned), None, Vec::new()),
         Err(Stop::Block(block)) => (None, Some(*block), Vec::new()),
         Ok((number, seen, may_write)) => {
-            let mut aside = aside::plan(pass, memory, &number, &seen, &may_write);
-            let pin = repin::repinned(pass, memory, &number, &seen, &may_write.name);
-            aside.take(ConditionType::RegistrationSynced, pin);
-            let synced = sync::asked(pass, memory, &number, &seen, &may_write.webhook, &aside);
-            aside.take(ConditionType::AppSynced, synced);
-            let is_free = aside.step.is_none();
-            let name = rename::renamed(pass, memory, &number, &seen, &may_write.name, is_free);
-            aside.take(ConditionType::DisplayNameApproved, name);
-            let username = username::claimed(pass, memory, &number, &seen, &may_write.others);
-            aside.take(ConditionType::UsernameClaimed, username);
-            let official = official::requested(pass, memory, &number, &seen, &may_write.others);
-            aside.take(ConditionType::OfficialAccount, official);
-            // Last, and alone: whatever else a person asked to be tried again costs no outage.
-            let is_free = aside.step.is_none();
-            let region = region::moved(pass, memory, &number, &seen, &may_write.name, is_free);
-            aside.take(ConditionType::RegistrationSynced, region);
+            let aside =
+                serve::plan(pass, memory, &Found { number: &number, seen: &seen, may_write: &may_write });
             (aside.step, None, aside.blocks)
         }
     }

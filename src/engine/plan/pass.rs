@@ -88,6 +88,12 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// The same, as if nobody had asked for anything to be tried again.
+    pub(super) fn without_retry(&self) -> Self {
+        let (send_code, official) = (self.send_code.clone(), self.official.clone());
+        Self { send_code, retry: None, official, number_before: self.number_before.clone(), ..*self }
+    }
+
     pub(super) fn step(&self, step: Step, why: String, cause: Cause) -> Stop {
         Stop::Step(Box::new(Planned { step, why, cause }))
     }

@@ -91,10 +91,9 @@ pub(super) fn uploaded(
     if read.at < pass.observed.begun {
         return Err(Stop::look_again("the picture is read once more before it is uploaded"));
     }
-    let cause = pass.retry.as_ref().map_or(Cause::Automatic, |retry| Cause::Retry(retry.value.clone()));
     let step =
         Step::WritePicture { account: seen.account.clone(), number: number.id.clone(), sum: sum.clone() };
-    Err(pass.step(step, why(memory, is_same).into(), cause))
+    Err(pass.step(step, why(memory, is_same).into(), Cause::Automatic))
 }
 
 fn why(memory: &Memory, is_same: bool) -> &'static str {

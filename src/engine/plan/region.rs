@@ -172,16 +172,10 @@ pub(super) fn moved(
             "the number is deregistered next, to be registered with storage region {region}"
         )));
     }
-    memory.ledger.repeatable.remove(&StepKind::SetStorage);
-    memory.marks.moved = Some((region.clone(), pass.now));
-    memory.marks.is_moving = true;
-    let cause = retry.map_or(Cause::Automatic, |retry| Cause::Retry(retry.value.clone()));
-    let step = Step::Deregister { account: seen.account.clone(), number: number.id.clone() };
-    Err(pass.step(
-        step,
-        format!("deregister the number, to register it again with storage region {region}; that {cost}"),
-        cause,
-    ))
+    let why =
+        format!("deregister the number, to register it again with storage region {region}; that {cost}");
+    let (account, number) = (seen.account.clone(), number.id.clone());
+    Err(pass.step(Step::Deregister { account, number, region: Some(region) }, why, Cause::Automatic))
 }
 
 fn differs(message: &str) -> Block {

@@ -92,7 +92,7 @@ fn unknown(pass: &Pass, memory: &Memory, number: &Number) -> Option<Block> {
     let was_kept = memory.marks.pin.as_deref() == Some("");
     let why = match last {
         Some(refusal) => format!("the last registration was refused for its PIN ({})", say::words(refusal)),
-        None if was_kept => "Meta said more than that the registration was done, as it does where it leaves another PIN in force".into(),
+        None if was_kept => "Meta said at the registration that it left another PIN in force".into(),
         None => return None,
     };
     let key = &pass.desired.registration.pin_secret;

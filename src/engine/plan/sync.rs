@@ -18,6 +18,7 @@ use crate::engine::{
         condition_type::ConditionType,
         desired::{AppData, Connection},
         failure::Refusal,
+        id::Fact,
         memory::Memory,
         observed::Number,
         reason::Reason,
@@ -65,11 +66,20 @@ pub(super) fn asked(
         _ => None,
     };
     if let Some((sync, cause)) = open.iter().find_map(|sync| Some((*sync, cause(sync)?))) {
-        goes_where_it_should(&open, &window, aside)?;
+        let is_known = may_be_received(pass, &open, &window, aside)?;
         undecided::may_send(pass, KIND, memory)?;
         let (account, id, onboarded) = (seen.account.clone(), number.id.clone(), window.since);
         let step = Step::StartSync { account, number: id, sync, onboarded };
-        return Err(pass.step(step, format!("ask for {}; {}", names(&[sync]), window.text()), cause));
+        let blindly = if is_known {
+            ""
+        } else {
+            "; Meta does not show which apps are subscribed, so perhaps nobody gets them"
+        };
+        return Err(pass.step(
+            step,
+            format!("ask for {}{blindly}; {}", names(&[sync]), window.text()),
+            cause,
+        ));
     }
     open.iter().try_for_each(|sync| match state(sync) {
         State::Refused(refusal) => Err(refused(pass, *sync, &window, refusal)),
@@ -77,21 +87,39 @@ pub(super) fn asked(
     })
 }
 
-/// What Meta sends comes once, and only to where the webhook goes then.
-fn goes_where_it_should(open: &[AppData], window: &Window, aside: &Aside) -> Gate {
-    // One that Meta does not show to the token was written, and no person can do more about it.
-    let keeps = |block: &Block| block.reason != Reason::WebhookNotReadable;
-    let is_elsewhere =
-        aside.blocks.iter().any(|(on, block)| *on == ConditionType::WebhookRouted && keeps(block));
-    if !is_elsewhere {
-        return Ok(());
+/// What Meta sends comes once, and only to those who get the account's messages then. Gives back whether it is known that
+/// somebody does.
+fn may_be_received(pass: &Pass, open: &[AppData], window: &Window, aside: &Aside) -> Gate<bool> {
+    let waits = |what: &str| {
+        let said = format!("{} are asked for once {what}; {}", names(open), window.text());
+        Err(Stop::block(Block::new(Reason::SyncAwaitsWebhook, said).until(window.until)))
+    };
+    if pass.desired.webhook.is_some() {
+        // One that Meta does not show to the token was written, and no person can do more about it.
+        let keeps = |block: &Block| block.reason != Reason::WebhookNotReadable;
+        let is_elsewhere =
+            aside.blocks.iter().any(|(on, block)| *on == ConditionType::WebhookRouted && keeps(block));
+        return match is_elsewhere {
+            true => waits("the webhook is as desired, since Meta sends them there and only once"),
+            false => Ok(true),
+        };
     }
-    let said = format!(
-        "{} are asked for once the webhook is as desired, since Meta sends them there and only once; {}",
-        names(open),
-        window.text()
-    );
-    Err(Stop::block(Block::new(Reason::SyncAwaitsWebhook, said).until(window.until)))
+    match (pass.observed.is_received(), &pass.observed.subscribed) {
+        (Some(true), _) => Ok(true),
+        (Some(false), _) => waits(
+            "an app is subscribed to the account, since Meta sends them to subscribed apps and only once; set spec.webhook, or have the app subscribed that is to get them",
+        ),
+        // Where Meta does not show them they may be there all the same, and later is too late.
+        (None, Fact::Unknown(failure)) if failure.refusal().is_some() => Ok(false),
+        (None, Fact::Unknown(failure)) => {
+            let block = say::unreadable("the account's subscribed apps", failure);
+            let message = format!("{}; {}", block.message, window.text());
+            Err(Stop::block(Block { message, ..block }.until(window.until)))
+        }
+        (None, Fact::NotAsked | Fact::Known(_)) => {
+            Err(Stop::look_again("the subscribed apps of the account have not been read yet"))
+        }
+    }
 }
 
 fn over(open: &[AppData], window: &Window, late: Option<&Refusal>) -> Stop {

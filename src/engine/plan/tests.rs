@@ -6,6 +6,7 @@ mod picture;
 mod region;
 mod repin;
 mod rests;
+mod serve;
 mod sync;
 
 use std::sync::Arc;

@@ -109,7 +109,7 @@ impl OtherApp {
 
 impl Observed {
     /// Whether an app that is not Meta's own is subscribed to the account, where that is known.
-    pub(in crate::engine) fn is_received(&self) -> Option<bool> {
+    pub(crate) fn is_received(&self) -> Option<bool> {
         self.subscribed.known().map(|ours| is_received(*ours, &self.other_apps))
     }
 

@@ -46,8 +46,8 @@ impl Outcome {
 pub struct Accepted {
     /// The new number's id, of an add.
     pub number: Option<NumberId>,
-    /// Of a registration: Meta said more than that it was done, as it does where it leaves another PIN in force.
-    pub says_more: bool,
+    /// Of a registration: Meta said that it left another PIN in force.
+    pub has_kept_pin: bool,
 }
 
 /// A throttle or a dead credential is no attempt: Meta did not look at the step. Only registrations are counted

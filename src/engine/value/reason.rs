@@ -446,8 +446,8 @@ reasons! {
         "The number was connected from the WhatsApp Business app, and is not any more. No read tells why. Meta names: the app was not opened on the phone for about 14 days, or a linked device not for about 30; disconnected in the app; moved to the consumer app; another number on the phone; registered anew on a phone.",
         "Open the app on the phone. After a change of the phone Meta connects the number again by itself, mostly within minutes. Else connect it in the app through the partner's sign-up, or set connection to CloudApi.";
     SyncAwaitsWebhook: Person, SYNC, AlignSettings,
-        "What the WhatsApp Business app holds is asked for once the webhook is as desired: Meta sends it there, and only once.",
-        "See WebhookRouted. Meta takes it within a day of the onboarding; the message has the time.";
+        "What the WhatsApp Business app holds is asked for once the webhook is as desired or, without spec.webhook, an app is subscribed: Meta sends it there, and only once.",
+        "See WebhookRouted. Or set spec.webhook; or have the app subscribed that is to get it. Meta takes it within a day of the onboarding; the message has the time.";
     SyncTooLate: Person, SYNC, ConnectInApp,
         "What the WhatsApp Business app holds is not asked for: Meta takes that within 24 hours of the onboarding only. The number works without.",
         "Remove it from spec.coexistence. Or disconnect the number in the app (Settings, Account, Business Platform), and connect it again through the partner's sign-up.";

@@ -63,8 +63,8 @@ pub enum Step {
     SetStorage { account: AccountId, number: NumberId, region: String },
     /// `POST {number}/smb_app_data`. Also says which onboarding it belongs to.
     StartSync { account: AccountId, number: NumberId, sync: AppData, onboarded: Timestamp },
-    /// `POST {number}/deregister`.
-    Deregister { account: AccountId, number: NumberId },
+    /// `POST {number}/deregister`; with a region the number is registered again, to be stored there.
+    Deregister { account: AccountId, number: NumberId, region: Option<String> },
     /// `POST {number}/username`; with a transfer another number of the portfolio loses it.
     ClaimUsername { account: AccountId, number: NumberId, username: String, transfer: bool },
     /// `POST {number}/official_business_account`.

@@ -219,6 +219,26 @@ async fn what_a_success_says_besides_is_told_without_our_secrets() {
 }
 
 #[tokio::test]
+async fn a_registration_tells_of_another_pin_only_where_it_speaks_of_the_pin() {
+    for (answer, expected) in [
+        (json!({"success": true}), false),
+        (json!({"success": true, "messaging_account_id": "300"}), false),
+        (json!({"success": true, "is_shipping": false, "warning": "It may not show at once."}), false),
+        (json!({"success": true, "pin_reset": true}), false),
+        (json!({"success": true, "pin_not_reset": false}), false),
+        (json!({"success": true, "message": "The PIN was set."}), false),
+        (json!({"success": true, "pin_was_reset": false}), true),
+        (json!({"success": true, "pin_not_reset": true}), true),
+        (json!({"success": true, "message": "The two-step PIN was not reset."}), true),
+        (json!({"success": true, "pin_status": "NOT_RESET"}), true),
+    ] {
+        let bench = Bench::new([Reply::Json(200, answer.clone())]).await;
+        let pin = "123456".to_owned().into();
+        assert_eq!(bench.client.register(&account(), &number(), &pin).await, Ok(expected), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn calls_are_counted_by_edge_and_ending() {
     let bench = Bench::new([done(), refused(133_005, "x")]).await;
     bench.register().await.unwrap();

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::json;
-use whatsapp_operator::sandbox::{Number, Profile};
+use whatsapp_operator::sandbox::{Number, Profile, Username};
 
 use crate::rig::ACCOUNT;
 
@@ -64,6 +64,10 @@ fn named(number: Number, word: &str) -> Number {
 fn renamed(number: Number, word: &str) -> Number {
     let (new_display_name, new_name_status) = (Some("Acme Brasil".to_owned()), Some(word.to_owned()));
     Number { new_display_name, new_name_status, ..live(number) }
+}
+
+fn called(number: Number, username: &str) -> Number {
+    Number { username: Some(Username::approved(username)), ..number }
 }
 
 fn showing(mut number: Number, field: &str, value: serde_json::Value) -> Number {
@@ -162,6 +166,13 @@ pub const STATES: &[State] = &[
     state("in another account", "+5511912340041", Managed, true, |n| Number {
         account: OTHER.to_owned(),
         ..live(n)
+    }),
+    state("with a username", "+5511912340043", Managed, true, |n| called(live(n), "acme.suporte")),
+    state("with a username that breaks a rule", "+5511912340044", Managed, true, |n| {
+        called(live(n), "acme.com")
+    }),
+    state("in the app too, with a username", "+5511912340045", Managed, true, |n| {
+        called(n.coexisting(), "acme.loja")
     }),
     state("the same in two accounts", "+5511912340042", Managed, true, live),
     state("the same in two accounts, the other", "+5511912340042", Managed, true, |n| Number {

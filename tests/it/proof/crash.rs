@@ -74,6 +74,9 @@ impl Way {
         if self == Self::Synced {
             let number = Number::new("100000000000077", ACCOUNT, DIGITS, "Acme Suporte").coexisting();
             meta = meta.with_number(Number { last_onboarded_time: Some(options().start), ..number });
+            if let Some(account) = meta.accounts.get_mut(ACCOUNT) {
+                account.subscriptions.entry("200000000000009".into()).or_default();
+            }
             wanted = plain_channel();
             wanted.connection = Connection::Coexistence;
             wanted.syncs = vec![AppData::Contacts, AppData::History];

@@ -87,6 +87,9 @@ pub fn assess_app(
     let Some(webhook) = &desired.app_webhook else { return set.remove(kind) };
     let judged = judge(webhook, observed).map(|judged| (judged, desired.generation));
     let stands = before.get(kind).map(|c| ((c.status, c.reason, c.message.clone()), c.observed_generation));
+    // What cannot be read any more is as it was.
+    let is_kept = stands.as_ref().is_some_and(|((status, ..), _)| *status != Truth::Unknown);
+    let judged = judged.filter(|((status, ..), _)| *status != Truth::Unknown || !is_kept);
     let ((status, reason, message), observed_generation) = judged.or(stands).unwrap_or_else(|| {
         let message = "not read from Meta yet".to_owned();
         ((Truth::Unknown, Reason::NotObservedYet, message), desired.generation)
@@ -281,10 +284,34 @@ mod tests {
         let (before, waiting) = (set.clone(), waits.clone());
         let later = now() + std::time::Duration::from_secs(60);
         let unread = AppObserved::default();
-        for observed in [&foreign, &unread] {
+        let silent =
+            AppObserved { live: Fact::Unknown(Failure::NoAnswer("time-out".into())), ..unread.clone() };
+        let hidden = AppObserved { live: Fact::Unknown(refusal()), ..unread.clone() };
+        for observed in [&foreign, &unread, &silent, &hidden] {
             (set, waits) = (before.clone(), Vec::new());
             assess_app(&portfolio, observed, (&before, &waiting), (&mut set, &mut waits), later);
             assert_eq!((&set, &waits), (&before, &waiting), "nothing changes merely because somebody looked");
         }
+    }
+
+    #[test]
+    fn a_webhook_that_becomes_unreadable_leaves_its_condition_as_it_was() {
+        let mut portfolio = fixture::desired_portfolio();
+        portfolio.app_webhook = Some(desired());
+        let hidden = AppObserved { live: Fact::Unknown(refusal()), ..AppObserved::default() };
+        let after = |shown: &[&AppObserved]| {
+            let mut before = ConditionSet::default();
+            for observed in shown {
+                let (mut set, mut waits) = (before.clone(), Vec::new());
+                assess_app(&portfolio, observed, (&before, &[]), (&mut set, &mut waits), now());
+                before = set;
+            }
+            before.get(ConditionType::AppWebhookSet).map(|c| (c.status, c.reason))
+        };
+        let (matching, lacking) = (live(OURS, &["messages"]), live(OURS, &[]));
+        assert_eq!(after(&[&matching, &hidden]), Some((Truth::True, Reason::AppWebhookMatches)));
+        assert_eq!(after(&[&lacking, &hidden]), Some((Truth::False, Reason::AppWebhookDiffers)));
+        assert_eq!(after(&[&hidden]), Some((Truth::Unknown, Reason::AppWebhookNotReadable)));
+        assert_eq!(after(&[&hidden, &matching]), Some((Truth::True, Reason::AppWebhookMatches)));
     }
 }

@@ -109,11 +109,7 @@ fn a_number_that_was_deregistered_for_it_is_registered_again_whatever_happens() 
     let again = refused_set().act(StepKind::Register, refused(131_000, None, Class::Retry));
     says("the registration fails", &again.after(HOUR), "Register");
     let back = refused_set().act(StepKind::Register, accepted()).desire(stored_in("BR"));
-    says(
-        "the old region may be gone",
-        &back.registered().after(MINUTE).pass(),
-        Reason::StorageRegionDiffers.as_str(),
-    );
+    says("the old region may be gone", &back.registered().after(MINUTE), "Deregister");
     let kept = refused_set().act(StepKind::Register, accepted()).registered().after(MINUTE).pass();
     says("it is back without it", &kept, Reason::StorageRegionDiffers.as_str());
     says(
@@ -160,4 +156,43 @@ fn nothing_is_deregistered_that_might_not_be_registered_again() {
         m.ledger.registrations = vec![crate::engine::value::memory::Entry { at, ..entry }; 8];
     });
     says("too few attempts are left", &crowded, Reason::StorageRegionDiffers.as_str());
+}
+
+#[test]
+fn only_a_deregistration_that_was_sent_or_may_have_been_counts_as_tried() {
+    let consented = || wanted().desire(may_move);
+    let paused = later(consented().now, HOUR);
+    for (what, held) in [
+        ("a claim pauses", consented().see(|o| o.claim = Claim::Ours { act_from: Some(paused) })),
+        ("throttled", consented().portfolio(|view| view.throttled_until = Some(paused))),
+        ("earlier attempts unread", consented().see(|o| o.attempts_unread = Some("no answer".into()))),
+    ] {
+        assert_eq!(held.plan().step, None, "{what}");
+        let marks = held.pass().memory.marks;
+        assert_eq!((marks.moved, marks.is_moving), (None, false), "{what}");
+    }
+    let throttled = Err(Failure::Throttled(paused));
+    let busy = Refusal { scope: Scope::App, ..refusal_of(4, None, Class::WaitUntil) };
+    for (what, result) in [
+        ("this process may not work", Err(Failure::NotSent(String::new()))),
+        ("no room in the budget", throttled),
+        ("Meta did not look at it", Err(Failure::Refused(busy))),
+    ] {
+        let unsent = consented().act(StepKind::Deregister, result.clone()).after(2 * HOUR);
+        assert_eq!((&unsent.memory.marks.moved, unsent.memory.marks.is_moving), (&None, false), "{what}");
+        says(what, &unsent, "Deregister");
+        // One that was sent before goes on counting.
+        let tried = consented().act(StepKind::Deregister, no_answer()).after(HOUR).pass();
+        let moved = tried.memory.marks.moved.clone();
+        let again = tried.desire(retry("1")).act(StepKind::Deregister, result).after(2 * HOUR);
+        assert!(moved.is_some() && again.memory.marks.moved == moved, "{what}");
+    }
+    for (what, world) in [
+        ("no answer", consented().act(StepKind::Deregister, no_answer())),
+        ("the process died", consented().die(StepKind::Deregister)),
+        ("refused", consented().act(StepKind::Deregister, refused(100, None, Class::Spec))),
+    ] {
+        assert!(world.memory.marks.moved.is_some(), "{what}");
+        says(what, &world.after(HOUR).pass(), Reason::StorageRegionDiffers.as_str());
+    }
 }

@@ -104,8 +104,8 @@ fn the_same_pin_in_another_version_is_remembered_and_not_sent() {
 
 #[test]
 fn a_registration_of_our_own_tells_which_pin_is_in_force_unless_meta_kept_another() {
-    let registered = |says_more| {
-        let done = Ok(Accepted { says_more, ..Accepted::default() });
+    let registered = |has_kept_pin| {
+        let done = Ok(Accepted { has_kept_pin, ..Accepted::default() });
         world().own().verified().act(StepKind::Register, done).registered().after(MINUTE).pass()
     };
     says("its own", &registered(false), "Rest");

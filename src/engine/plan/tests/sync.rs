@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::engine::{
     assess::{Given, assess},
-    value::desired::AppData,
+    value::{desired::AppData, observed::OtherApp},
 };
 
 /// Connected from the app some time before now; Meta tells of it.
@@ -177,4 +177,66 @@ fn what_came_of_it_is_told_and_never_holds_up_ready() {
     let mut next = connected(25 * HOUR).plan();
     next.aside.retain(|(on, _)| *on == ConditionType::AppSynced);
     assert_eq!(next.date, None, "nothing is due, so nothing is read for it");
+}
+
+#[test]
+fn without_a_webhook_of_the_spec_it_is_asked_for_only_where_an_app_is_subscribed() {
+    let new = || connected(HOUR);
+    let apps = |subscribed: Fact<bool>, other: Option<&str>| {
+        let other = other.map(|name| OtherApp { id: "200000000000009".into(), name: Some(name.into()) });
+        new().see(|o| (o.subscribed, o.other_apps) = (subscribed, other.into_iter().collect()))
+    };
+    let failed = |failure| apps(Fact::Unknown(failure), None);
+    let forbidden = Failure::Refused(refusal_of(200, None, Class::Person));
+    let waits = Reason::SyncAwaitsWebhook.as_str();
+    for (what, world, expected) in [
+        ("ours", apps(Fact::Known(true), None), "smb_app_state_sync"),
+        ("another", apps(Fact::Known(false), Some("Acme CRM")), "smb_app_state_sync"),
+        ("none", apps(Fact::Known(false), None), waits),
+        ("Meta's own alone", apps(Fact::Known(false), Some("WA DevX Webhook Events 1P App")), waits),
+        ("not read yet", apps(Fact::NotAsked, None), Reason::NotObservedYet.as_str()),
+        ("no answer", failed(Failure::NoAnswer("timed out".into())), Reason::MetaUnavailable.as_str()),
+        ("not shown", failed(forbidden.clone()), "smb_app_state_sync"),
+        ("none, too late", apps(Fact::Known(false), None).after(23 * HOUR), Reason::SyncTooLate.as_str()),
+    ] {
+        says(what, &world, expected);
+    }
+    let why = failed(forbidden).plan().step.expect("a step").why;
+    assert!(why.contains("perhaps nobody gets them") && why.contains("takes that until"), "{why}");
+    for held in [apps(Fact::Known(false), None), failed(Failure::NoAnswer("timed out".into()))] {
+        let (_, block) = held.plan().aside.remove(0);
+        assert_eq!(block.until, Some(later(held.now, 23 * HOUR)), "the deadline is told");
+        assert!(block.message.contains("takes that until"), "{}", block.message);
+    }
+}
+
+#[test]
+fn the_subscribed_apps_are_read_until_everything_was_asked_for_or_it_is_too_late() {
+    let reads = |world: &World| world.clone().assess().look().subscription.is_some();
+    let new = || connected(HOUR);
+    let done = || ask(ask(new(), accepted()), accepted());
+    assert!(new().look().subscription.is_some() && reads(&new()));
+    assert!(reads(&ask(new(), refused(133_010, None, Class::WaitUntil))));
+    assert!(!reads(&done()) && !reads(&ask(ask(new(), no_answer()), accepted())));
+    assert!(!reads(&connected(25 * HOUR)));
+    assert!(!reads(&new().desire(|d| d.syncs.clear())), "who asks for nothing reads nothing");
+    assert!(!reads(&new().desire(|d| d.management = Management::ObserveOnly)));
+    // Connected again: a look finds out about it, and the next one reads them.
+    let again = done().assess().after(48 * HOUR).see(|o| o.subscribed = Fact::NotAsked);
+    let at = again.now;
+    let again = again.number(|n| n.onboarded = Field::Is(at));
+    says("again", &again, Reason::NotObservedYet.as_str());
+    assert!(again.assess().look().subscription.is_some());
+}
+
+#[test]
+fn a_webhook_that_meta_does_not_show_holds_nothing_up() {
+    let hidden = |world: World| world.number(|n| n.webhook = Field::Refused);
+    let written = hidden(connected(HOUR).webhook()).act(StepKind::RouteWebhook, accepted()).after(HOUR);
+    says("written once, and not shown", &written, "smb_app_state_sync");
+    let (_, block) = written.plan().aside.remove(0);
+    assert_eq!(block.reason, Reason::WebhookNotReadable);
+    let refused =
+        hidden(connected(HOUR).webhook()).act(StepKind::RouteWebhook, refused(2200, None, Class::Person));
+    says("refused, and not shown", &refused.after(MINUTE), Reason::SyncAwaitsWebhook.as_str());
 }

@@ -1,0 +1,247 @@
+//! `support-bundle`: what somebody who helps has to know, in one document, and no secret.
+//!
+//! Secrets are never read. What people may have written beside our fields is left out, and what looks like a token is
+//! blacked out wherever it stands.
+
+use clap::Args;
+use jiff::Timestamp;
+use kube::{Resource, ResourceExt};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{
+    connect::{ClusterArgs, call},
+    events::{self, Told},
+    exit::{Ending, Exit, Problem},
+    list::{Listing, WhichArgs},
+    render::{self, Format, Printed, Text},
+};
+use crate::api::{
+    lower::GROUP,
+    v1alpha1::{WhatsAppChannel, WhatsAppPortfolio},
+};
+
+/// Prints channels, portfolios and their events in one document for whoever helps. It has no secrets. It has phone
+/// numbers and names: look at it before you send it.
+#[derive(Clone, Debug, Args)]
+pub struct BundleArgs {
+    #[command(flatten)]
+    pub which: WhichArgs,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// JSON or YAML.
+    #[arg(short, long, value_enum, default_value_t = Form::Yaml, value_name = "FORMAT")]
+    pub output: Form,
+}
+
+/// The forms of a bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    Json,
+    Yaml,
+}
+
+/// All of it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Bundle {
+    /// When it was made.
+    #[schemars(with = "String")]
+    made: Timestamp,
+    /// The version of the program that made it.
+    version: &'static str,
+    /// The version of the API server.
+    server: String,
+    /// The portfolios, as they stand: name, spec, status, and the annotations of the operator.
+    portfolios: Vec<Value>,
+    /// The channels, in the same way.
+    channels: Vec<Value>,
+    /// Events of each of them.
+    events: Vec<Of>,
+    /// What could not be read, and why.
+    not_read: Vec<String>,
+}
+
+/// The events of one object.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Of {
+    /// Kind, namespace and name of the object.
+    object: String,
+    /// Its events, oldest first.
+    events: Vec<Told>,
+}
+
+impl Printed for Bundle {
+    const KIND: &'static str = "SupportBundle";
+}
+
+/// Makes one.
+///
+/// # Errors
+///
+/// When the channels cannot be listed.
+pub async fn bundle(args: &BundleArgs) -> Ending {
+    let listing = Listing::open(&args.which, &args.cluster).await?;
+    let server = call("read the version of the API server", listing.client.apiserver_version()).await?;
+    let mut bundle = Bundle {
+        made: Timestamp::now(),
+        version: env!("CARGO_PKG_VERSION"),
+        server: server.git_version,
+        portfolios: Vec::new(),
+        channels: Vec::new(),
+        events: Vec::new(),
+        not_read: Vec::new(),
+    };
+    let mut named = Vec::new();
+    listing
+        .each("channels", |object: WhatsAppChannel| {
+            named.push(("WhatsAppChannel", object.namespace().unwrap_or_default(), object.name_any()));
+            bundle.channels.push(shown("WhatsAppChannel", &object));
+        })
+        .await?;
+    let portfolios = listing.each("portfolios", |object: WhatsAppPortfolio| {
+        named.push(("WhatsAppPortfolio", object.namespace().unwrap_or_default(), object.name_any()));
+        bundle.portfolios.push(shown("WhatsAppPortfolio", &object));
+    });
+    let portfolios = portfolios.await;
+    bundle.skip_forbidden(portfolios)?;
+    for (kind, namespace, name) in named {
+        match events::of(&listing.client, &namespace, kind, &name).await {
+            Ok(events) if events.is_empty() => {}
+            Ok(events) => {
+                let events = events.into_iter().map(|event| Told { message: clean(&event.message), ..event });
+                bundle
+                    .events
+                    .push(Of { object: format!("{kind} {namespace}/{name}"), events: events.collect() });
+            }
+            Err(problem) if problem.is_forbidden() => {
+                bundle.not_read.push(problem.to_string());
+                break;
+            }
+            Err(problem) => return Err(problem),
+        }
+    }
+    let format = match args.output {
+        Form::Json => Format::Json,
+        Form::Yaml => Format::Yaml,
+    };
+    render::print(format, &bundle, |_| Text::new())?;
+    Ok(Exit::Done)
+}
+
+impl Bundle {
+    fn skip_forbidden(&mut self, read: Result<(), Problem>) -> Result<(), Problem> {
+        match read {
+            Err(problem) if problem.is_forbidden() => self.not_read.push(problem.to_string()),
+            read => read?,
+        }
+        Ok(())
+    }
+}
+
+/// An object without what others keep in it, and with nothing that looks like a token.
+fn shown<K: Resource + Serialize>(kind: &'static str, object: &K) -> Value {
+    let whole = serde_json::to_value(object).unwrap_or_default();
+    let mut shown = Map::new();
+    shown.insert("kind".to_owned(), kind.into());
+    let meta = &whole["metadata"];
+    let mut kept = Map::new();
+    for field in [
+        "name",
+        "namespace",
+        "uid",
+        "generation",
+        "resourceVersion",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "finalizers",
+    ] {
+        if let Some(value) = meta.get(field) {
+            kept.insert(field.to_owned(), value.clone());
+        }
+    }
+    let annotations = meta["annotations"].as_object().into_iter().flatten();
+    let ours: Map<String, Value> = annotations
+        .filter(|(key, _)| key.split('/').next() == Some(GROUP))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    if !ours.is_empty() {
+        kept.insert("annotations".to_owned(), ours.into());
+    }
+    shown.insert("metadata".to_owned(), kept.into());
+    for part in ["spec", "status"] {
+        if let Some(value) = whole.get(part) {
+            shown.insert(part.to_owned(), value.clone());
+        }
+    }
+    let mut shown = Value::Object(shown);
+    each_text(&mut shown);
+    shown
+}
+
+fn each_text(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = clean(text),
+        Value::Array(items) => items.iter_mut().for_each(each_text),
+        Value::Object(members) => members.values_mut().for_each(each_text),
+        _ => {}
+    }
+}
+
+/// A text without what looks like a token of Meta's or an app secret: `EAA` and much behind it, or 32 hex digits.
+fn clean(text: &str) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '|');
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_part) {
+        let end = rest[start..].find(|c| !is_part(c)).map_or(rest.len(), |end| start + end);
+        let word = &rest[start..end];
+        let is_token = word.len() >= 20 && word.contains("EAA");
+        let is_app_secret = word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        clean.push_str(&rest[..start]);
+        clean.push_str(if is_token || is_app_secret { "[redacted]" } else { word });
+        rest = &rest[end..];
+    }
+    clean + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_secret_of_metas_is_blacked_out_and_nothing_else() {
+        for (text, told) in [
+            ("token EAAGm0PX4ZCpsBAJZBZA7abcdef refused", "token [redacted] refused"),
+            ("key=0123456789abcdef0123456789abcdef;", "key=[redacted];"),
+            (
+                "name EAA Foods, uid 4f1c2a3e-aaaa-bbbb-cccc-0123456789ab",
+                "name EAA Foods, uid 4f1c2a3e-aaaa-bbbb-cccc-0123456789ab",
+            ),
+            ("Açúcar \u{202e}", "Açúcar \u{202e}"),
+        ] {
+            assert_eq!(clean(text), told);
+        }
+    }
+
+    #[test]
+    fn what_people_wrote_beside_our_fields_is_left_out() {
+        let object: WhatsAppChannel = serde_json::from_value(json!({
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+            "metadata": {
+                "name": "support", "namespace": "shop", "labels": {"pin": "canary"},
+                "annotations": {"notes": "canary", "whatsapp-operator.dev/retry": "one"},
+                "managedFields": [{"manager": "canary"}]
+            },
+            "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme"},
+        }))
+        .expect("a channel");
+        let shown = shown("WhatsAppChannel", &object).to_string();
+        assert!(!shown.contains("canary"), "{shown}");
+        assert!(shown.contains("whatsapp-operator.dev/retry") && shown.contains("+5511912345678"), "{shown}");
+    }
+}

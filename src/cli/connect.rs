@@ -1,0 +1,343 @@
+//! The way to the cluster: kubectl's own flags, in one place for every command, and a deadline around each call.
+
+use std::{path::PathBuf, sync::OnceLock, time::Duration};
+
+use clap::Args;
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use secrecy::SecretString;
+
+use super::exit::Problem;
+use crate::cluster::{DEADLINE, client};
+
+/// How long an answer is waited for, where --request-timeout says it.
+static ANSWER_WITHIN: OnceLock<Duration> = OnceLock::new();
+
+/// Where the help shows these flags, apart from those of a command.
+const HEADING: &str = "Connection, as of kubectl";
+
+/// Which cluster, as whom, and which namespace. Names and meaning are kubectl's.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ClusterArgs {
+    /// The namespace; else the one of the context.
+    #[arg(help_heading = HEADING, short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// The context of the kubeconfig; else the current one.
+    #[arg(help_heading = HEADING, long, value_name = "CONTEXT")]
+    context: Option<String>,
+    /// The kubeconfig; else KUBECONFIG, else ~/.kube/config.
+    #[arg(help_heading = HEADING, long, value_name = "FILE", hide_short_help = true)]
+    kubeconfig: Option<PathBuf>,
+    /// The cluster of the kubeconfig; else that of the context.
+    #[arg(help_heading = HEADING, long, value_name = "CLUSTER", hide_short_help = true)]
+    cluster: Option<String>,
+    /// The user of the kubeconfig; else that of the context.
+    #[arg(help_heading = HEADING, long, value_name = "USER", hide_short_help = true)]
+    user: Option<String>,
+    /// Address of the API server.
+    #[arg(help_heading = HEADING, short, long, value_name = "URL", hide_short_help = true)]
+    server: Option<String>,
+    /// Bearer token for the API server.
+    #[arg(help_heading = HEADING, long, value_name = "TOKEN", value_parser = secret, hide_short_help = true)]
+    token: Option<SecretString>,
+    /// Acts as this user, or as this ServiceAccount: system:serviceaccount:NAMESPACE:NAME.
+    #[arg(help_heading = HEADING, long = "as", value_name = "USER", hide_short_help = true)]
+    as_user: Option<String>,
+    /// Acts as a member of this group; may be given again.
+    #[arg(help_heading = HEADING, long = "as-group", value_name = "GROUP", requires = "as_user", hide_short_help = true)]
+    as_groups: Vec<String>,
+    /// Acts with this uid.
+    #[arg(help_heading = HEADING, long, value_name = "UID", requires = "as_user", hide_short_help = true)]
+    as_uid: Option<String>,
+    /// Certificates of the authorities that the API server is checked against.
+    #[arg(help_heading = HEADING, long, value_name = "FILE", hide_short_help = true)]
+    certificate_authority: Option<PathBuf>,
+    /// Certificate of the user.
+    #[arg(help_heading = HEADING, long, value_name = "FILE", hide_short_help = true)]
+    client_certificate: Option<String>,
+    /// Key of that certificate.
+    #[arg(help_heading = HEADING, long, value_name = "FILE", hide_short_help = true)]
+    client_key: Option<String>,
+    /// Does not check the certificate of the API server. Whoever is in between can read everything, codes too.
+    #[arg(help_heading = HEADING, long, conflicts_with = "certificate_authority", hide_short_help = true)]
+    insecure_skip_tls_verify: bool,
+    /// The name that the certificate of the API server has to have; else that of its address.
+    #[arg(help_heading = HEADING, long, value_name = "NAME", hide_short_help = true)]
+    tls_server_name: Option<String>,
+    /// How long to wait for one answer of the API server, as in 30s or 2m; 0 waits without end, none is 10s.
+    #[arg(help_heading = HEADING, long, value_name = "TIME", value_parser = within, hide_short_help = true)]
+    request_timeout: Option<Duration>,
+}
+
+fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
+    Ok(SecretString::from(text))
+}
+
+/// A time as kubectl takes it: with a unit, or in seconds; 0 is no end, for which a year does.
+fn within(text: &str) -> Result<Duration, String> {
+    let endless = Duration::from_secs(8_760 * 3_600);
+    if let Ok(seconds) = text.parse() {
+        let time = Duration::from_secs(seconds);
+        return Ok(if time.is_zero() || time > endless { endless } else { time });
+    }
+    super::run::duration(text)
+}
+
+impl ClusterArgs {
+    /// What there is to reach the cluster with.
+    async fn config(&self) -> Result<Config, String> {
+        let mut config = self.found().await?;
+        if let Some(server) = &self.server {
+            config.cluster_url =
+                server.parse().map_err(|error| format!("--server {server} is no address: {error}"))?;
+        }
+        if let Some(path) = &self.certificate_authority {
+            let unread =
+                |why: String| format!("cannot read --certificate-authority {}: {why}", path.display());
+            let found = CertificateDer::pem_file_iter(path).map_err(|error| unread(error.to_string()))?;
+            let found: Result<Vec<_>, _> = found.map(|one| one.map(|one| one.to_vec())).collect();
+            let found = found.map_err(|error| unread(error.to_string()))?;
+            if found.is_empty() {
+                return Err(unread("there is no certificate in it".to_owned()));
+            }
+            (config.root_cert, config.root_cert_file) = (Some(found), None);
+        }
+        if self.insecure_skip_tls_verify {
+            (config.root_cert, config.root_cert_file) = (None, None);
+            config.accept_invalid_certs = true;
+        }
+        if self.tls_server_name.is_some() {
+            config.tls_server_name = self.tls_server_name.clone();
+        }
+        let who = &mut config.auth_info;
+        if let Some(token) = &self.token {
+            who.token = Some(token.clone());
+            (who.token_file, who.username, who.password) = (None, None, None);
+            (who.exec, who.auth_provider) = (None, None);
+        }
+        if self.client_certificate.is_some() {
+            (who.client_certificate, who.client_certificate_data) = (self.client_certificate.clone(), None);
+        }
+        if self.client_key.is_some() {
+            (who.client_key, who.client_key_data) = (self.client_key.clone(), None);
+        }
+        if self.as_user.is_some() {
+            who.impersonate = self.as_user.clone();
+            who.impersonate_groups = (!self.as_groups.is_empty()).then(|| self.as_groups.clone());
+            who.impersonate_uid = self.as_uid.clone();
+            who.impersonate_user_extra = None;
+        }
+        Ok(config)
+    }
+
+    /// Of the kubeconfig, of the pod, or of --server alone.
+    async fn found(&self) -> Result<Config, String> {
+        let options = KubeConfigOptions {
+            context: self.context.clone(),
+            cluster: self.cluster.clone(),
+            user: self.user.clone(),
+        };
+        let is_chosen = [&self.context, &self.cluster, &self.user].into_iter().any(Option::is_some);
+        if is_chosen || self.kubeconfig.is_some() {
+            let file = self.kubeconfig.as_ref().map_or_else(Kubeconfig::read, Kubeconfig::read_from);
+            let file = file.map_err(|error| error.to_string())?;
+            return Config::from_custom_kubeconfig(file, &options).await.map_err(|error| error.to_string());
+        }
+        match (Config::infer().await, &self.server) {
+            (Ok(config), _) => Ok(config),
+            (Err(_), Some(server)) => {
+                let url = server.parse();
+                url.map(Config::new).map_err(|error| format!("--server {server} is no address: {error}"))
+            }
+            (Err(error), None) => Err(error.to_string()),
+        }
+    }
+
+    /// The flags that name the cluster and the namespace again, for a command that is told to a person.
+    pub fn again(&self, namespace: &str) -> String {
+        let quoted = |flag: &str, value: &str| format!(" {flag} {}", quoted(value));
+        let context = self.context.as_deref().map(|context| quoted("--context", context)).unwrap_or_default();
+        let file = self.kubeconfig.as_ref().map(|file| quoted("--kubeconfig", &file.display().to_string()));
+        format!("-n {namespace}{context}{}", file.unwrap_or_default())
+    }
+}
+
+/// A word as a shell takes it for one.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// A client and the namespace to work in.
+///
+/// # Errors
+///
+/// When there is no kubeconfig, or it makes no client.
+pub async fn connect(args: &ClusterArgs) -> Result<(Client, String), Problem> {
+    if let Some(time) = args.request_timeout {
+        ANSWER_WITHIN.get_or_init(|| time);
+    }
+    let config = args.config().await.map_err(|error| {
+        Problem::new(format!("no cluster: {error}"))
+            .next("point KUBECONFIG at a kubeconfig, or choose one with --kubeconfig and --context")
+    })?;
+    let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    let client = client(config).map_err(|error| Problem::new(format!("no cluster: {error}")))?;
+    Ok((client, namespace))
+}
+
+/// Puts a deadline around a call and words around its failure.
+///
+/// # Errors
+///
+/// When the call fails or takes too long; `what` says what was tried.
+pub async fn call<T>(what: &str, call: impl Future<Output = kube::Result<T>>) -> Result<T, Problem> {
+    let limit = *ANSWER_WITHIN.get().unwrap_or(&DEADLINE);
+    match tokio::time::timeout(limit, call).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(kube::Error::Api(status))) => Err(refused(what, &status)),
+        Ok(Err(error)) => Err(unreachable(what, &error.to_string())),
+        Err(_) => Err(unreachable(what, &format!("no answer within {} s", limit.as_secs()))),
+    }
+}
+
+fn unreachable(what: &str, why: &str) -> Problem {
+    Problem::new(format!("cannot {what}: {why}"))
+        .passing()
+        .next("check that the cluster can be reached: kubectl version")
+}
+
+fn refused(what: &str, status: &kube::core::Status) -> Problem {
+    // What stands before the API server may answer with a number and no word.
+    let why = match status.message.is_empty() {
+        true => format!("HTTP status {} without a reason", status.code),
+        false => status.message.clone(),
+    };
+    let problem = Problem::new(format!("cannot {what}: {why}"));
+    match status.code {
+        401 => problem.next("log in to the cluster again"),
+        403 => problem.forbidden().next("ask for the role edit in this namespace"),
+        404 if status.message.contains("the server could not find the requested resource") => {
+            Problem::new(format!("cannot {what}: this cluster does not know the kind"))
+                .next("install the CRDs: whatsapp-operator crd | kubectl apply --server-side -f -")
+        }
+        404 => problem.next("see which there are: kubectl get whatsapp --all-namespaces"),
+        429 | 500.. => problem.passing(),
+        _ => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        cluster: ClusterArgs,
+    }
+
+    fn args(line: &[&str]) -> ClusterArgs {
+        Line::try_parse_from([&["x"], line].concat()).unwrap_or_else(|error| panic!("{error}")).cluster
+    }
+
+    fn kubeconfig(folder: &tempfile::TempDir) -> String {
+        let path = folder.path().join("config");
+        let text = "apiVersion: v1\nkind: Config\ncurrent-context: one\n\
+            clusters:\n- {name: a, cluster: {server: 'https://a.example'}}\n- {name: b, cluster: {server: 'https://b.example'}}\n\
+            users:\n- {name: ana, user: {token: of-ana}}\n- {name: bea, user: {token: of-bea}}\n\
+            contexts:\n- {name: one, context: {cluster: a, user: ana, namespace: shop}}\n\
+            - {name: two, context: {cluster: b, user: bea}}\n";
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    }
+
+    #[tokio::test]
+    async fn the_flags_of_kubectl_mean_what_they_mean_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = kubeconfig(&folder);
+        for (more, url, token, namespace) in [
+            (&[][..], "https://a.example/", "of-ana", "shop"),
+            (&["--context", "two"], "https://b.example/", "of-bea", "default"),
+            (&["--cluster", "b"], "https://b.example/", "of-ana", "shop"),
+            (&["--user", "bea"], "https://a.example/", "of-bea", "shop"),
+            (&["-s", "https://c.example"], "https://c.example/", "of-ana", "shop"),
+            (&["--token", "given"], "https://a.example/", "given", "shop"),
+        ] {
+            let config =
+                args(&[&["--kubeconfig", file.as_str()], more].concat()).config().await.expect("one");
+            let said = config.auth_info.token.as_ref().map(|token| token.expose_secret().to_owned());
+            assert_eq!(config.cluster_url.to_string(), url, "{more:?}");
+            assert_eq!(said.as_deref(), Some(token), "{more:?}");
+            assert_eq!(config.default_namespace, namespace, "{more:?}");
+        }
+        let more = [
+            "--kubeconfig",
+            &file,
+            "--as",
+            "help-desk",
+            "--as-group",
+            "g",
+            "--as-group",
+            "h",
+            "--as-uid",
+            "u",
+        ];
+        let who = args(&more).config().await.expect("one").auth_info;
+        assert_eq!(who.impersonate.as_deref(), Some("help-desk"));
+        assert_eq!(who.impersonate_groups, Some(vec!["g".to_owned(), "h".to_owned()]));
+        assert_eq!(who.impersonate_uid.as_deref(), Some("u"));
+        let more = ["--kubeconfig", &file, "--insecure-skip-tls-verify", "--tls-server-name", "other"];
+        let config = args(&more).config().await.expect("one");
+        assert!(config.accept_invalid_certs && config.root_cert.is_none());
+        assert_eq!(config.tls_server_name.as_deref(), Some("other"));
+    }
+
+    #[tokio::test]
+    async fn a_flag_that_cannot_be_used_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = kubeconfig(&folder);
+        for (more, said) in [
+            (["--context", "three"], "three"),
+            (["--certificate-authority", file.as_str()], "--certificate-authority"),
+            (["--server", "not an address"], "--server"),
+        ] {
+            let more = [&["--kubeconfig", file.as_str()], &more[..]].concat();
+            let refused = args(&more).config().await.expect_err("refused");
+            assert!(refused.contains(said), "{more:?}: {refused}");
+        }
+        let more = ["--kubeconfig", "/nowhere/config"];
+        assert!(args(&more).config().await.expect_err("refused").contains("/nowhere/config"));
+    }
+
+    #[test]
+    fn a_token_is_not_shown() {
+        assert!(!format!("{:?}", args(&["--token", "canary"])).contains("canary"));
+    }
+
+    #[test]
+    fn a_time_is_written_as_for_kubectl() {
+        let second = Duration::from_secs(1);
+        for (text, time) in [("30s", 30 * second), ("2m", 120 * second), ("5", 5 * second)] {
+            assert_eq!(within(text), Ok(time), "{text}");
+        }
+        assert!(within("0").expect("no end") > 8_000 * 3_600 * second);
+        assert!(within("soon").is_err());
+    }
+
+    #[test]
+    fn a_command_that_is_told_reaches_the_same_cluster() {
+        assert_eq!(args(&[]).again("shop"), "-n shop");
+        let told = args(&["--context", "my cluster", "--kubeconfig", "./k"]).again("shop");
+        assert_eq!(told, "-n shop --context 'my cluster' --kubeconfig ./k");
+    }
+}

@@ -1,0 +1,162 @@
+//! What is due beside the way to Registered, and whom a `retry` serves: one retry is one act.
+//!
+//! What goes on by itself goes first and uses no retry up. The rest is asked in turn what it would do with one.
+
+use crate::engine::{
+    plan::{
+        aside::{self, Aside, MayWrite},
+        official,
+        pass::{Gate, Pass, Seen, Stop},
+        picture, region, rename, repin, sync, username,
+    },
+    rule::upkeep,
+    value::{
+        action::Action, block::Block, condition_type::ConditionType, memory::Memory, observed::Number,
+        reason::Reason, step::Cause,
+    },
+};
+
+/// A registered number.
+pub(super) struct Found<'a> {
+    pub(super) number: &'a Number,
+    pub(super) seen: &'a Seen,
+    pub(super) may_write: &'a MayWrite,
+}
+
+struct Rule {
+    on: ConditionType,
+    /// Whether its steps cost nothing that cannot be had back.
+    costs_nothing: bool,
+    asked: fn(&Pass, &mut Memory, &Found, &Aside) -> Gate,
+}
+
+/// In the order in which their steps are taken.
+const RULES: [Rule; 8] = [
+    Rule {
+        on: ConditionType::WebhookRouted,
+        costs_nothing: true,
+        asked: |pass, memory, of, _| aside::routed(pass, memory, of.number, of.seen, &of.may_write.webhook),
+    },
+    Rule {
+        on: ConditionType::ProfileSynced,
+        costs_nothing: true,
+        asked: |pass, memory, of, _| aside::profile(pass, memory, of.number, of.seen, &of.may_write.profile),
+    },
+    Rule {
+        on: ConditionType::ProfileSynced,
+        costs_nothing: true,
+        asked: |pass, memory, of, _| {
+            picture::uploaded(pass, memory, of.number, of.seen, &of.may_write.profile)
+        },
+    },
+    Rule {
+        on: ConditionType::RegistrationSynced,
+        costs_nothing: false,
+        asked: |pass, memory, of, _| repin::repinned(pass, memory, of.number, of.seen, &of.may_write.name),
+    },
+    Rule {
+        on: ConditionType::AppSynced,
+        costs_nothing: false,
+        asked: |pass, memory, of, aside| {
+            sync::asked(pass, memory, of.number, of.seen, &of.may_write.webhook, aside)
+        },
+    },
+    Rule {
+        on: ConditionType::DisplayNameApproved,
+        costs_nothing: false,
+        asked: |pass, memory, of, aside| {
+            rename::renamed(pass, memory, of.number, of.seen, &of.may_write.name, aside.step.is_none())
+        },
+    },
+    Rule {
+        on: ConditionType::UsernameClaimed,
+        costs_nothing: false,
+        asked: |pass, memory, of, _| {
+            username::claimed(pass, memory, of.number, of.seen, &of.may_write.others)
+        },
+    },
+    Rule {
+        on: ConditionType::OfficialAccount,
+        costs_nothing: false,
+        asked: |pass, memory, of, _| {
+            official::requested(pass, memory, of.number, of.seen, &of.may_write.others)
+        },
+    },
+];
+
+/// The next step beside the way, and what holds the others up.
+pub(super) fn plan(pass: &Pass, memory: &mut Memory, of: &Found) -> Aside {
+    upkeep::forget_unmanaged(pass.desired, memory);
+    let unasked = pass.without_retry();
+    let mut aside = Aside::default();
+    let mut held: Vec<(&Rule, Block)> = Vec::new();
+    for rule in &RULES {
+        let asked = (rule.asked)(&unasked, memory, of, &aside);
+        if let Err(Stop::Block(block)) = &asked {
+            held.push((rule, (**block).clone()));
+        }
+        aside.take(rule.on, asked);
+    }
+    if aside.step.is_none() {
+        serve(pass, memory, of, &held, &mut aside);
+    }
+    // Last, and alone: whatever else a person asked to be tried again costs no outage.
+    let is_free = aside.step.is_none();
+    let mut others = held.iter().map(|(_, block)| block).chain(aside.blocks.iter().map(|(_, block)| block));
+    let is_wanted = others.any(|other| may_want(pass, other));
+    let moved = |pass: &Pass, memory: &mut Memory| {
+        region::moved(pass, memory, of.number, of.seen, &of.may_write.name, is_free)
+    };
+    let mut asked = moved(&unasked, memory);
+    if matches!(asked, Err(Stop::Block(_))) && is_free && !is_wanted {
+        asked = moved(pass, memory);
+        if let (Err(Stop::Step(planned)), Some(retry)) = (&mut asked, &pass.retry) {
+            planned.cause = Cause::Retry(retry.value.clone());
+        }
+    }
+    aside.take(ConditionType::RegistrationSynced, asked);
+    aside
+}
+
+/// Gives the retry to one of those that would do something with it: to one whose message names it, of those to one that
+/// costs nothing, and of those to one that does not go on by itself.
+fn serve(pass: &Pass, memory: &mut Memory, of: &Found, held: &[(&Rule, Block)], aside: &mut Aside) {
+    let Some(retry) = &pass.retry else { return };
+    let (mut takers, mut others) = (Vec::new(), Vec::new());
+    for (at, (rule, block)) in held.iter().enumerate() {
+        let mut changed = memory.clone();
+        match (rule.asked)(pass, &mut changed, of, aside) {
+            Err(Stop::Step(planned)) => {
+                let rank = (!names_retry(pass, block), !rule.costs_nothing, block.until.is_some(), at);
+                takers.push((rank, planned, changed));
+            }
+            Err(Stop::Block(block)) => others.push((at, *block)),
+            Ok(()) => {}
+        }
+    }
+    let first = takers.into_iter().min_by_key(|(rank, ..)| *rank);
+    let Some(((.., at), mut planned, changed)) = first else {
+        // Why none of them can use it now.
+        for (at, block) in others {
+            aside.blocks[at].1 = block;
+        }
+        return;
+    };
+    planned.cause = Cause::Retry(retry.value.clone());
+    *memory = changed;
+    aside.step = Some(*planned);
+    aside.blocks.remove(at);
+}
+
+/// Whether somebody was told that a retry has it done.
+fn names_retry(pass: &Pass, block: &Block) -> bool {
+    let is_asked = block.wait.as_ref().is_some_and(|wait| wait.action == Action::Retry);
+    is_asked || block.message.contains(&pass.command("retry"))
+}
+
+/// Whether a retry may be meant for this, also where it cannot use one at the moment.
+fn may_want(pass: &Pass, block: &Block) -> bool {
+    let is_under_way =
+        matches!(block.reason, Reason::EffectNotVisibleYet | Reason::Throttled | Reason::NotSentYet);
+    is_under_way || names_retry(pass, block)
+}

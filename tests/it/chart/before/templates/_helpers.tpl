@@ -1,0 +1,41 @@
+{{/* One name for everything: the release's, with the chart's where the release does not say it. */}}
+{{- define "whatsapp-operator.name" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 53 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 53 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "whatsapp-operator.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "whatsapp-operator.labels" -}}
+{{ include "whatsapp-operator.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* What the operator may do: look at its kinds, write their status and their finalizer (the right to patch cannot be limited to
+metadata; it writes nothing else of them), tell events, read Secrets by name, create PINs,
+keep the attempts of each number in a ConfigMap (listed once a day by label, to remove those that count no more). */}}
+{{- define "whatsapp-operator.rules" -}}
+- apiGroups: [whatsapp-operator.dev]
+  resources: [whatsappchannels, whatsappportfolios]
+  verbs: [get, list, patch, watch]
+- apiGroups: [whatsapp-operator.dev]
+  resources: [whatsappchannels/status, whatsappportfolios/status]
+  verbs: [patch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, create]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, create, patch, delete]
+{{- end -}}

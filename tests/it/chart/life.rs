@@ -1,0 +1,141 @@
+//! The life of a release, by helm and on an API server of its own: installed, upgraded from the version before, rolled back,
+//! uninstalled, and installed again under another name. The CRDs stay, and so does every channel.
+//!
+//! The version before is 0.1.0: its templates and values are kept in `before`, and go with the CRDs of today.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+
+use super::{chart, helm};
+use crate::control_plane::{ControlPlane, Options};
+
+const CHANNEL: &str = "whatsappchannels.whatsapp-operator.dev";
+
+/// A cluster in which somebody runs helm.
+struct Somebody {
+    plane: ControlPlane,
+}
+
+impl Somebody {
+    fn helm(&self, args: &[&str]) -> Result<String, String> {
+        let kubeconfig = self.plane.admin_kubeconfig();
+        let output =
+            helm(&self.plane, &[args, &["--kubeconfig", &kubeconfig.display().to_string()]].concat());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    /// What kubectl prints of it, one name a line.
+    async fn names(&self, args: &[&str]) -> Vec<String> {
+        let output = self.plane.kubectl([&["get", "--output=name"], args].concat()).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    }
+
+    /// Both CRDs and the channel are there.
+    async fn keeps_what_matters(&self) {
+        let crds = self.names(&["crd", "-l", "app.kubernetes.io/name=whatsapp-operator"]).await;
+        assert_eq!(crds.len(), 2, "{crds:?}");
+        assert_eq!(
+            self.names(&["wac", "-n", "shop"]).await,
+            ["whatsappchannel.whatsapp-operator.dev/support"]
+        );
+    }
+}
+
+/// The chart of the version before, as files.
+fn before(into: &Path) -> PathBuf {
+    let root = into.join("before");
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/chart/before");
+    for (from, to) in [(kept, root.clone()), (chart("files"), root.join("files"))] {
+        copy(&from, &to);
+    }
+    root
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder can be made");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let to = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            fs::copy(&path, &to).expect("a file can be copied");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_release_comes_changes_and_goes_and_the_channels_stay() {
+    let plane = ControlPlane::start(Options::default()).await.expect("a control plane of our own");
+    let (now, before) = (chart("").display().to_string(), before(plane.dir()).display().to_string());
+    let one = Somebody { plane };
+    let of_release =
+        ["deployment,service,role,clusterrole,pdb", "-n", "ops", "-l", "app.kubernetes.io/instance=wa"];
+
+    one.helm(&["install", "wa", &before, "--namespace", "ops", "--create-namespace"]).expect("installed");
+    let manifest = json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}},
+        {
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+            "metadata": {"name": "support", "namespace": "shop"},
+            "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme Support"},
+        },
+    ]});
+    let established = ["wait", "--for=condition=Established", "--timeout=60s", "crd", CHANNEL];
+    assert!(one.plane.kubectl(established).await.status.success());
+    one.plane.apply_rendered("shop", &manifest.to_string()).await;
+    let older = one.names(&of_release).await;
+
+    // The old name of a value is told by its new one, and nothing is changed.
+    let told = one.helm(&["upgrade", "wa", &now, "--namespace", "ops", "--set", "crds.install=true"]);
+    assert!(told.as_ref().is_err_and(|told| told.contains("write crds.enabled=true")), "{told:?}");
+    let notes = one.helm(&["upgrade", "wa", &now, "--namespace", "ops"]).expect("upgraded");
+    assert!(notes.contains("kubectl -n ops rollout status deployment/wa-whatsapp-operator"), "{notes}");
+    let newer = one.names(&of_release).await;
+    assert!(newer.contains(&"service/wa-whatsapp-operator".to_owned()), "{newer:?}");
+    assert!(older.iter().all(|object| newer.contains(object)), "{older:?} {newer:?}");
+    one.keeps_what_matters().await;
+
+    one.helm(&["rollback", "wa", "1", "--namespace", "ops"]).expect("rolled back");
+    assert_eq!(one.names(&of_release).await, older);
+    one.keeps_what_matters().await;
+    one.helm(&["upgrade", "wa", &now, "--namespace", "ops"]).expect("upgraded again");
+
+    // While it runs, another one leaves the CRDs to it, or is told to.
+    let second = ["install", "second", &now, "--namespace", "shop"];
+    let told = one.helm(&second).expect_err("the CRDs belong to the first");
+    assert!(told.contains("of release ops/wa") && told.contains("set crds.enabled=false"), "{told}");
+    one.helm(&[&second[..], &["--set", "crds.enabled=false"]].concat()).expect("beside the first");
+    one.helm(&["uninstall", "second", "--namespace", "shop"]).expect("gone");
+
+    let kept = one.helm(&["uninstall", "wa", "--namespace", "ops"]).expect("uninstalled");
+    assert!(kept.contains(CHANNEL), "helm says what stays: {kept}");
+    assert_eq!(one.names(&of_release).await, [""; 0]);
+    one.keeps_what_matters().await;
+
+    // Under another name it says what to do, and doing that is enough.
+    let again = ["install", "messaging", &now, "--namespace", "shop"];
+    let told = one.helm(&again).expect_err("the CRDs belong to nobody who is there");
+    let commands: Vec<&str> =
+        told.lines().map(str::trim).filter(|line| line.starts_with("kubectl ")).collect();
+    assert_eq!(commands.len(), 2, "{told}");
+    for command in commands {
+        let done = Command::new("sh")
+            .args([
+                "-euc",
+                &command.replacen("kubectl", &one.plane.binary("kubectl").display().to_string(), 1),
+            ])
+            .env("KUBECONFIG", one.plane.admin_kubeconfig())
+            .output()
+            .expect("a shell");
+        assert!(done.status.success(), "{command}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+    one.helm(&again).expect("installed under another name");
+    one.keeps_what_matters().await;
+    one.plane.stop().await;
+}

@@ -1,0 +1,116 @@
+//! Some sets of values with what becomes of them: kept as files, and judged by a real API server.
+//!
+//! The API server has no kinds of the Prometheus operator. So the test gives it the two that the chart uses, with as much of
+//! their schema as the chart could get wrong, and nothing beyond is taken.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{of_kind, parsed};
+use crate::control_plane::ControlPlane;
+use crate::kept;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const SETS: [&str; 4] = ["defaults", "namespaces", "openshift", "everything"];
+
+fn values(set: &str) -> Value {
+    let file = Path::new(ROOT).join(format!("tests/it/chart/values/{set}.yaml"));
+    serde_saphyr::from_str(&fs::read_to_string(file).expect("it is there")).expect("YAML")
+}
+
+#[tokio::test]
+async fn each_set_of_values_is_rendered_as_it_is_kept() {
+    let plane = ControlPlane::shared().await;
+    let mut stale = Vec::new();
+    for set in SETS {
+        let mut values = values(set);
+        values["crds"] = json!({ "enabled": false });
+        let text = plane.helm_template("whatsapp-system", &values).await;
+        stale.extend(kept::difference(&format!("tests/it/chart/rendered/{set}.yaml"), &text));
+    }
+    assert!(stale.is_empty(), "{}\nwritten anew by make golden; then read what changed", stale.join("\n"));
+}
+
+#[tokio::test]
+async fn the_api_server_takes_everything_that_is_rendered() {
+    let plane = ControlPlane::shared().await;
+    for name in ["shop-a", "shop-b", "whatsapp-system"] {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {
+            "name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+        }});
+        plane.apply_rendered("default", &namespace.to_string()).await;
+    }
+    plane.apply_rendered("default", &monitors().to_string()).await;
+    let established = ["wait", "--for=condition=Established", "--timeout=60s", "crd"];
+    let wait =
+        [&established[..], &["servicemonitors.monitoring.coreos.com", "podmonitors.monitoring.coreos.com"]];
+    assert!(plane.kubectl(wait.concat()).await.status.success());
+
+    let mut sets: Vec<(&str, Value)> = SETS.map(|set| (set, values(set))).into();
+    sets.push(("pod monitor", json!({"metrics": {"podMonitor": {"enabled": true, "interval": "1m30s"}}})));
+    for (set, values) in sets {
+        let text = plane.helm_template("whatsapp-system", &values).await;
+        let apply = [
+            "apply",
+            "--server-side",
+            "--dry-run=server",
+            "--validate=strict",
+            "--force-conflicts",
+            "-f",
+            "-",
+        ];
+        let output = plane.kubectl_with_input(apply, &text).await;
+        assert!(output.status.success(), "{set}: {}", String::from_utf8_lossy(&output.stderr));
+        let objects = parsed(&text);
+        let told = String::from_utf8_lossy(&output.stdout).lines().count();
+        assert_eq!(told, objects.len(), "{set}: each of them was tried");
+
+        // A Deployment is taken whatever its pods are; so a pod of it is tried where `restricted` is enforced.
+        let mut spec =
+            of_kind(&objects, "Deployment").next().expect("a Deployment")["spec"]["template"]["spec"].clone();
+        spec["serviceAccountName"] = json!("default");
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "operator"}, "spec": spec});
+        let create =
+            ["create", "--dry-run=server", "--validate=strict", "--namespace", "whatsapp-system", "-f", "-"];
+        let output = plane.kubectl_with_input(create, &pod.to_string()).await;
+        assert!(output.status.success(), "{set}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.stderr.is_empty(), "{set} warns: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// The kinds of the Prometheus operator that the chart uses: monitoring.coreos.com/v1 as its API reference has it, with the
+/// fields that the chart sets.
+fn monitors() -> Value {
+    let text = json!({"type": "string"});
+    let labels = json!({"type": "object", "additionalProperties": text});
+    let endpoints = json!({"type": "array", "items": {"type": "object", "properties": {
+        "port": text, "path": text,
+        "interval": {"type": "string", "pattern": "^(0|([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"},
+    }}});
+    let crd = |kind: &str, singular: &str, endpoints_key: &str| {
+        json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": format!("{singular}s.monitoring.coreos.com")},
+            "spec": {
+                "group": "monitoring.coreos.com", "scope": "Namespaced",
+                "names": {"kind": kind, "singular": singular, "plural": format!("{singular}s")},
+                "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
+                    "type": "object", "required": ["spec"],
+                    "properties": {"spec": {
+                        "type": "object", "required": ["selector", endpoints_key],
+                        "properties": {
+                            "selector": {"type": "object", "properties": {"matchLabels": labels}},
+                            endpoints_key: endpoints,
+                        },
+                    }},
+                }}}],
+            },
+        })
+    };
+    json!({"apiVersion": "v1", "kind": "List", "items": [
+        crd("ServiceMonitor", "servicemonitor", "endpoints"),
+        crd("PodMonitor", "podmonitor", "podMetricsEndpoints"),
+    ]})
+}

@@ -1,0 +1,306 @@
+//! The command line of a help desk, on a real API server: who is waited for, codes for many, and a role that can do no more.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::cli::{editor, run_as, stderr, stdout};
+use crate::rig::Rig;
+
+const NUMBER: &str = "+5511917000001";
+const DIGITS: &str = "5511917000001";
+const OTHER: &str = "+5511917000004";
+const OTHER_DIGITS: &str = "5511917000004";
+
+fn said(output: &Output) -> String {
+    format!("{}{}", stdout(output), stderr(output))
+}
+
+async fn json_of(kubeconfig: &Path, rig: &Rig, args: &[&str], kind: &str) -> Value {
+    let output = run_as(kubeconfig, rig, &[args, &["-o", "json"]].concat(), "").await;
+    let told: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{args:?}: {error}: {}", said(&output)));
+    assert_eq!(
+        (&told["apiVersion"], &told["kind"]),
+        (&json!("whatsapp-operator.dev/v1alpha1"), &json!(kind))
+    );
+    told
+}
+
+/// Somebody with the chart's role for phones in the namespace, and nothing else.
+async fn phone_helper(rig: &Rig, channels: &[&str]) -> PathBuf {
+    let values =
+        json!({"namespaces": [rig.namespace], "phoneHelper": {"enabled": true, "channels": channels}});
+    let rendered = rig.plane.helm_template(&rig.namespace, &values).await;
+    let is_ours = |object: &&str| object.contains("whatsapp-operator-phone-helper");
+    let objects: Vec<&str> = rendered.split("\n---\n").filter(is_ours).collect();
+    assert_eq!(objects.len(), 3, "a role, a policy and its binding");
+    rig.plane.apply_rendered(&rig.namespace, &objects.join("\n---\n")).await;
+    let name = "help-desk";
+    rig.apply(&json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})).await;
+    rig.apply(&json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "whatsapp-operator-phone-helper"
+        },
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": rig.namespace}],
+    }))
+    .await;
+    rig.plane.service_account_kubeconfig(&rig.namespace, name).await
+}
+
+/// A wave of two channels and one that is suspended: from the list of who is waited for to Ready, with the role for
+/// phones alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_phone_helper_does_the_codes_of_a_wave_and_can_do_nothing_else() {
+    let mut rig = Rig::with_portfolio("desk").await;
+    rig.start().await;
+    for (name, number) in [("front", NUMBER), ("back", OTHER)] {
+        rig.channel(name, number, json!({})).await;
+        rig.merge("wac", name, &json!({"metadata": {"labels": {"wave": "3"}}})).await;
+    }
+    rig.channel("asleep", "+5511917000003", json!({"suspend": true})).await;
+    rig.merge("wac", "asleep", &json!({"metadata": {"labels": {"wave": "3"}}})).await;
+    let helper = phone_helper(&rig, &["front", "back"]).await;
+    for name in ["front", "back"] {
+        rig.until_condition(name, "NumberVerified", "False", Some("CodeNeeded")).await;
+    }
+    rig.until("asleep", "Suspended", Duration::from_secs(30), |s| s["stage"] == "Suspended").await;
+
+    // The fleet, and the list to work from.
+    let fleet = json_of(&helper, &rig, &["status"], "Fleet").await;
+    let stages = json!([{"stage": "Verifying", "channels": 2}, {"stage": "Suspended", "channels": 1}]);
+    assert_eq!(fleet["stages"], stages, "{fleet:#}");
+    let waiting = json_of(&helper, &rig, &["waiting", "--actor", "PhoneHolder"], "WaitingList").await;
+    let items = waiting["items"].as_array().expect("a list");
+    assert_eq!(items.len(), 2, "{waiting:#}");
+    let since = |item: &Value| item["since"].as_str().expect("a time").to_owned();
+    assert!(since(&items[0]) <= since(&items[1]), "longest first: {waiting:#}");
+    let remedy = format!(
+        "kubectl whatsapp send-code {} -n {}",
+        items[0]["name"].as_str().expect("a name"),
+        rig.namespace
+    );
+    assert!(items[0]["remedy"].as_str().is_some_and(|told| told.contains(&remedy)), "{waiting:#}");
+    let all = run_as(&helper, &rig, &["waiting"], "").await;
+    assert!(stdout(&all).contains("not read: cannot list the portfolios"), "{}", said(&all));
+
+    // Nobody waits a minute for a channel that does nothing, and nothing is written to it.
+    let begun = Instant::now();
+    let asleep = run_as(&helper, &rig, &["send-code", "asleep", "--wait"], "").await;
+    assert_eq!(asleep.status.code(), Some(3), "{}", said(&asleep));
+    assert!(
+        stderr(&asleep).contains("suspended") && stderr(&asleep).contains("suspend: false"),
+        "{}",
+        said(&asleep)
+    );
+    assert!(begun.elapsed() < Duration::from_secs(15), "it waited");
+    assert!(rig.get("asleep").await["metadata"]["annotations"]["whatsapp-operator.dev/send-code"].is_null());
+
+    // The wave.
+    let sent = json_of(&helper, &rig, &["send-code", "-l", "wave=3", "--wait"], "ConsentAnswerList").await;
+    let of = |name: &str| {
+        let items = sent["items"].as_array().expect("a list");
+        items.iter().find(|item| item["channel"] == name).unwrap_or_else(|| panic!("{name}: {sent:#}"))
+    };
+    assert_eq!(of("asleep")["verdict"], "Skipped");
+    for name in ["front", "back"] {
+        assert_eq!(
+            (&of(name)["verdict"], &of(name)["method"]),
+            (&json!("Accepted"), &json!("SMS")),
+            "{sent:#}"
+        );
+        assert!(of(name)["enterBefore"].is_string(), "{sent:#}");
+    }
+    let again = json_of(&helper, &rig, &["send-code", "-l", "wave=3"], "ConsentAnswerList").await;
+    let is_skipped = |item: &Value| item["verdict"] == "Skipped";
+    assert!(
+        again["items"].as_array().is_some_and(|items| items.iter().all(is_skipped)),
+        "no code is wasted: {again:#}"
+    );
+    assert_eq!(rig.effects_on(DIGITS), ["added", "code"]);
+
+    // A code that is handed over tells where to look, with the namespace.
+    let code = rig.sandbox.delivered_code(DIGITS).expect("a code");
+    let handed = run_as(&helper, &rig, &["code", "front", "--no-wait"], &code).await;
+    assert_eq!(handed.status.code(), Some(0), "{}", said(&handed));
+    assert!(
+        stdout(&handed).contains(&format!("kubectl whatsapp status front -n {}", rig.namespace)),
+        "{}",
+        said(&handed)
+    );
+    let code = rig.sandbox.delivered_code(OTHER_DIGITS).expect("a code");
+    let wrong = if code == "000000" { "000001" } else { "000000" };
+    assert_eq!(run_as(&helper, &rig, &["code", "back"], wrong).await.status.code(), Some(3));
+    let taken = run_as(&helper, &rig, &["code", "back"], &code).await;
+    assert_eq!(taken.status.code(), Some(0), "a second code goes into the same Secret: {}", said(&taken));
+    for name in ["front", "back"] {
+        rig.until_condition(name, "Ready", "True", None).await;
+    }
+
+    // And nothing else.
+    let kubeconfig = helper.display().to_string();
+    let namespace = rig.namespace.clone();
+    for args in [
+        &["get", "secret", "acme-meta"][..],
+        &["get", "secret", "front-pin"],
+        &["get", "secrets"],
+        &["delete", "wac", "front"],
+        &["get", "wap"],
+        &["patch", "wac", "front", "--type=merge", "-p", r#"{"spec":{"displayName":"Mine"}}"#],
+        &["label", "wac", "front", "wave=4", "--overwrite"],
+        &[
+            "patch",
+            "wac",
+            "front",
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            r#"{"status":{"stage":"Ready"}}"#,
+        ],
+    ] {
+        let args = [&["--kubeconfig", &kubeconfig, "-n", &namespace], args].concat();
+        let output = rig.plane.kubectl(&args).await;
+        let said = format!("{}{}", stdout(&output), stderr(&output));
+        assert!(!output.status.success(), "{args:?} is let through: {said}");
+        assert!(said.contains("orbidden") || said.contains("ask for the role edit"), "{args:?}: {said}");
+    }
+    // Whoever may edit still may.
+    let editor = editor(&rig).await.display().to_string();
+    let spec = r#"{"spec":{"readyWhen":"Registered"}}"#;
+    let edit =
+        ["--kubeconfig", &editor, "-n", &namespace, "patch", "wac", "front", "--type=merge", "-p", spec];
+    let edited = rig.plane.kubectl(edit).await;
+    assert!(edited.status.success(), "{}", said(&edited));
+}
+
+/// The commands that look, and what a support bundle must not hold.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happened_is_shown_and_a_bundle_for_support_holds_no_secret() {
+    let mut rig = Rig::with_portfolio("looks").await;
+    rig.start().await;
+    rig.channel("support", NUMBER, json!({})).await;
+    let editor = editor(&rig).await;
+
+    // A page that is watched is shown again after a change, and ends when it is asked to.
+    let mut watch = tokio::process::Command::new(env!("CARGO_BIN_EXE_whatsapp-operator"))
+        .env_clear()
+        .env("KUBECONFIG", &editor)
+        .args(["status", "support", "--watch", "-n", &rig.namespace])
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the binary starts");
+    let ready = rig.onboard("support", NUMBER).await;
+    // A token where nobody should have written it.
+    let notes = json!({"metadata": {"annotations": {"notes": rig.token}}});
+    rig.merge("wac", "support", &notes).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let id = watch.id().expect("it still runs").to_string();
+    assert!(
+        std::process::Command::new("kill").args(["-TERM", &id]).status().is_ok_and(|done| done.success())
+    );
+    let mut shown = String::new();
+    let mut pipe = watch.stdout.take().expect("a pipe");
+    tokio::io::AsyncReadExt::read_to_string(&mut pipe, &mut shown).await.expect("text");
+    assert_eq!(watch.wait().await.expect("it ends").code(), Some(0), "{shown}");
+    assert!(shown.matches("\n--- 20").count() > 1 && shown.contains("Ready for"), "{shown}");
+
+    let timeline = json_of(&editor, &rig, &["timeline", "support"], "Timeline").await;
+    let entries = timeline["entries"].as_array().expect("a list");
+    let names: Vec<&str> = entries
+        .iter()
+        .filter(|entry| entry["what"] == "Attempt" && entry["state"] == "Accepted")
+        .filter_map(|entry| entry["name"].as_str())
+        .collect();
+    for step in ["AddNumber", "RequestCode", "VerifyCode", "Register"] {
+        assert!(names.contains(&step), "{step}: {timeline:#}");
+    }
+    let times: Vec<&str> = entries.iter().filter_map(|entry| entry["at"].as_str()).collect();
+    let sorted = times.iter().map(|at| at.parse::<jiff::Timestamp>().expect("a time")).collect::<Vec<_>>();
+    assert!(sorted.is_sorted(), "{timeline:#}");
+    assert!(entries.iter().any(|entry| entry["what"] == "Event"), "{timeline:#}");
+
+    let events = json_of(&editor, &rig, &["events", "support"], "EventList").await;
+    assert!(events["events"].as_array().is_some_and(|events| !events.is_empty()), "{events:#}");
+
+    let portfolio = json_of(&editor, &rig, &["status", "portfolio/acme"], "PortfolioStatus").await;
+    assert_eq!(portfolio["ready"]["status"], "True", "{portfolio:#}");
+    let page = run_as(&editor, &rig, &["status", "portfolio/acme"], "").await;
+    assert!(stdout(&page).contains("Accounts in reach"), "{}", said(&page));
+    let before = ready["status"]["memory"]["consents"]["reconcile"]["value"].clone();
+    let looked = json_of(&editor, &rig, &["reconcile", "support", "--wait"], "ConsentAnswer").await;
+    assert_eq!(looked["verdict"], "Accepted", "{looked:#}");
+    let after = rig.get("support").await;
+    assert_ne!(after["status"]["memory"]["consents"]["reconcile"]["value"], before);
+
+    let bundle = run_as(&editor, &rig, &["support-bundle"], "").await;
+    assert_eq!(bundle.status.code(), Some(0), "{}", said(&bundle));
+    let text = stdout(&bundle);
+    assert!(text.contains("SupportBundle") && text.contains(NUMBER) && text.contains("acme-meta"), "{text}");
+    let pin = rig.get_of("secret", "support-pin").await;
+    let code = rig.get_of("secret", "support-code").await;
+    let value = |secret: &Value, key: &str| secret["data"][key].as_str().expect("data").to_owned();
+    let plain = |text: &str| {
+        let bytes: k8s_openapi::ByteString = serde_json::from_value(json!(text)).expect("base64");
+        String::from_utf8(bytes.0).expect("text")
+    };
+    let (pin, code) = (value(&pin, "pin"), value(&code, "code"));
+    for (what, canary) in [
+        ("token", rig.token.clone()),
+        ("PIN", plain(&pin)),
+        ("PIN in base64", pin),
+        ("code", plain(&code)),
+        ("code in base64", code),
+    ] {
+        let is_there =
+            text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').any(|word| word == canary);
+        assert!(!is_there && (canary.len() < 8 || !text.contains(&canary)), "the {what} is in the bundle");
+    }
+}
+
+/// Flags of kubectl, as they reach a real API server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_flags_of_kubectl_reach_the_cluster() {
+    let rig = Rig::with_portfolio("flags").await;
+    rig.channel("support", NUMBER, json!({})).await;
+    let admin = rig.plane.admin_kubeconfig().display().to_string();
+    let run = async |args: &[&str]| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_whatsapp-operator"));
+        command.env_clear().args(args).output().await.expect("the binary runs")
+    };
+    let namespace = rig.namespace.as_str();
+    let kubeconfig = ["status", "support", "-n", namespace, "--kubeconfig", admin.as_str()];
+    let seen = run(&kubeconfig).await;
+    assert_eq!(seen.status.code(), Some(0), "{}", said(&seen));
+    let nobody =
+        run(&[&kubeconfig[..], &["--as", "nobody", "--as-group", "system:authenticated"]].concat()).await;
+    assert_eq!(nobody.status.code(), Some(1), "{}", said(&nobody));
+    assert!(stderr(&nobody).contains("User \"nobody\" cannot get"), "{}", said(&nobody));
+    let away =
+        run(&[&kubeconfig[..], &["--server", "https://127.0.0.1:9", "--request-timeout", "2s"]].concat())
+            .await;
+    assert_eq!(away.status.code(), Some(1), "{}", said(&away));
+    assert!(stderr(&away).contains("check that the cluster can be reached"), "{}", said(&away));
+
+    // Without any kubeconfig: an address, a token and no check of the certificate.
+    let file = editor(&rig).await;
+    let file: Value =
+        serde_saphyr::from_str(&std::fs::read_to_string(file).expect("a kubeconfig")).expect("YAML");
+    let token = file["users"][0]["user"]["token"].as_str().expect("a token");
+    let url = rig.plane.url();
+    let bare =
+        ["status", "support", "-n", namespace, "-s", url, "--token", token, "--insecure-skip-tls-verify"];
+    let seen = run(&bare).await;
+    assert_eq!(seen.status.code(), Some(0), "{}", said(&seen));
+    assert!(stdout(&seen).contains("the operator has not seen it yet"), "{}", said(&seen));
+    let checked = run(&bare[..bare.len() - 1]).await;
+    assert_eq!(
+        checked.status.code(),
+        Some(1),
+        "its certificate is of no known authority: {}",
+        said(&checked)
+    );
+}

@@ -4,7 +4,7 @@
 #   make test      everything that is checked, the real API server included
 #   make test-fast what an edit breaks first: unit tests, golden plans, layers, generated files; no API server
 #   make lint      format, clippy, dependencies
-#   make gen       writes what is generated: crds/, the chart's copies, docs/
+#   make gen       writes what is generated: crds/, the chart's copies, docs/, parts of deploy/
 #   make golden    plays the golden cases and the examples, renders the chart, writes what comes of it, and prints what changed
 #   make sandbox   a simulated Graph API on http://127.0.0.1:8420
 #   make bench     what a channel costs
@@ -20,7 +20,7 @@ deny = 0.20.2
 # The integration tests that need nothing but a processor; `cluster` runs all others.
 computing = golden:: proof::
 
-.PHONY: demo test test-fast lint format clippy dependencies gen golden generated sandbox bench clean control-plane \
+.PHONY: demo test test-fast lint format clippy dependencies gen golden generated sandbox bench clean control-plane judges \
 	unit doc integration proofs cluster needs-cargo needs-cc needs-go needs-curl
 .DEFAULT_GOAL := help
 
@@ -48,6 +48,11 @@ needs-curl:
 control-plane: needs-go
 	$(say) "control plane (built once, then cached in target/control-plane)"
 	@tests/control-plane/build.sh >/dev/null
+
+# The same for what checks metrics, alerts and dashboards, and for the libraries of Argo CD and Flux.
+judges: needs-go
+	$(say) "promtool, prometheus and gitops (built once, then cached in target/control-plane)"
+	@tests/control-plane/build.sh promtool prometheus gitops >/dev/null
 
 demo: needs-cargo needs-cc control-plane
 	$(say) "operator"
@@ -90,7 +95,7 @@ test-fast: needs-cargo needs-cc unit
 
 # One half computes on a simulated clock, the other half waits for processes and for a real one: side by side they take
 # the time of the longer.
-integration: needs-cargo needs-cc needs-curl control-plane
+integration: needs-cargo needs-cc needs-curl control-plane judges
 	$(say) "integration tests, on a real API server"
 	@$(CARGO) build --locked --bin whatsapp-operator --example demo
 	@$(CARGO) test --locked --test it --no-run
@@ -101,18 +106,19 @@ proofs: needs-cargo needs-cc
 	@nice -n 15 $(CARGO) test --locked --test it -- --test-threads 2 $(computing)
 
 # Most of these tests wait most of the time, so there are many more at a time than cores.
-cluster: needs-cargo needs-cc needs-curl control-plane
+cluster: needs-cargo needs-cc needs-curl control-plane judges
 	@$(CARGO) test --locked --test it -- --test-threads 10 $(addprefix --skip ,$(computing))
 
-gen: needs-cargo needs-cc
+gen: needs-cargo needs-cc control-plane judges
 	$(say) "generated files"
-	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet generated::
+	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet generated:: gitops::argocd::the_config_map gitops::kustomize::what
 
 # Plays the golden cases and the examples, writes what they come to, and prints what changed: lines for the message of the
-# commit.
-golden: needs-cargo needs-cc control-plane
+# commit. Then writes what delivery tools make of the states in them.
+golden: needs-cargo needs-cc control-plane judges
 	$(say) "golden cases"
 	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet golden:: proof::onboarding:: forecast:: chart::rendered::each
+	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet gitops::verdicts
 
 bench: needs-cargo needs-cc control-plane
 	$(say) "what a channel costs"

@@ -13,13 +13,13 @@ use whatsapp_operator::{
         run::{LogFormat, RunArgs},
     },
     cluster, controller,
-    meta::{client::Meta, port::SystemClock, transport},
+    meta::{client::Meta, counter::Stats, port::SystemClock, transport},
     run::may_work::MayWork,
     telemetry::{
         self,
         health::Health,
         log,
-        metrics::{Calls, Metrics},
+        metrics::{Calls, Durations, Metrics},
         trace::Traces,
     },
 };
@@ -68,16 +68,7 @@ fn operate(args: RunArgs) -> Ending {
         })?;
         let health = Health::waiting_for([]);
         let counted = meta.clone();
-        let metrics = Metrics::with_calls(move || {
-            let calls = counted.stats().into_iter();
-            calls
-                .map(|count| Calls {
-                    edge: count.edge.as_str(),
-                    outcome: count.ending.as_str(),
-                    count: count.calls,
-                })
-                .collect()
-        });
+        let metrics = Metrics::new(args.metrics_detail()).with_calls(move || calls(counted.stats()));
         let metrics = Arc::new(metrics.with_lost_lines(logs.lost()));
         let (stop, over) = (CancellationToken::new(), CancellationToken::new());
         let serving = tokio::spawn(telemetry::serve(listener, health.clone(), metrics.clone(), over.clone()));
@@ -115,4 +106,31 @@ fn operate(args: RunArgs) -> Ending {
         ended.map_err(|error| Problem::new(error.to_string()))?;
         Ok(Exit::Done)
     })
+}
+
+/// What the client counted, in words and numbers.
+fn calls(stats: Stats) -> Calls {
+    let endings = stats.counts.into_iter();
+    let refusals = stats.refusals.into_iter();
+    let durations = stats.times.into_iter();
+    Calls {
+        endings: endings.map(|one| (one.edge.as_str(), one.ending.as_str(), one.calls)).collect(),
+        refusals: refusals
+            .map(|one| {
+                let code = one.code.map_or_else(|| "other".to_owned(), |code| code.to_string());
+                (one.edge.as_str(), code, one.calls)
+            })
+            .collect(),
+        durations: durations
+            .map(|one| Durations {
+                edge: one.edge.as_str(),
+                sum: one.sum.as_secs_f64(),
+                buckets: one
+                    .buckets
+                    .into_iter()
+                    .map(|(end, calls)| (end.map_or(f64::INFINITY, |end| end.as_secs_f64()), calls))
+                    .collect(),
+            })
+            .collect(),
+    }
 }

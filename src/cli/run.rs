@@ -9,6 +9,7 @@ use ring::digest::{SHA256, digest};
 use crate::cluster::selector::selector;
 use crate::engine::limits::Limits;
 use crate::meta::settings::{DEFAULT_URL, DEFAULT_VERSION, Settings};
+use crate::telemetry::fleet::Detail;
 
 /// A year. Times from now are added to a date, which has an end.
 const LONGEST: Duration = Duration::from_secs(8_760 * 3_600);
@@ -80,6 +81,30 @@ pub struct RunArgs {
         value_name = "ADDRESS"
     )]
     pub health_listen: SocketAddr,
+    /// Whether each channel that needs a person has metrics of its own, for at most 500 of them.
+    #[arg(
+        long,
+        env = "WHATSAPP_OPERATOR_METRICS_PER_CHANNEL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    pub metrics_per_channel: bool,
+    /// Whether those metrics carry the phone number of the channel.
+    #[arg(
+        long,
+        env = "WHATSAPP_OPERATOR_METRICS_PHONE_NUMBERS",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    pub metrics_phone_numbers: bool,
     /// Logs for people or for machines.
     #[arg(long, env = "WHATSAPP_OPERATOR_LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,
@@ -122,6 +147,11 @@ impl RunArgs {
                 format!("{DEFAULT}-{sum}").into()
             }
         }
+    }
+
+    /// How much metrics tell of single channels.
+    pub fn metrics_detail(&self) -> Detail {
+        Detail { channels: self.metrics_per_channel, phone_numbers: self.metrics_phone_numbers }
     }
 
     /// How to reach Meta.

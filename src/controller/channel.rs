@@ -36,15 +36,16 @@ use crate::{
     cluster::{Failed, attempts::NumberAttempts, finalizer, read::Stored, secret::NamespaceSecrets},
     controller::{
         claim::{Answer, Claimant, Claims, Holds},
+        concern::concern,
         contained::{Panicked, contained},
         newcomer::Newcomers,
         pace, parting,
         queue::{Lane, Next, Seat, Target, Turn},
         records::{ChannelRecords, Standing, live},
         resting::{AccountOf, Accounts, BACKSTOP},
-        signal::{Cluster, Doubt, Signals, reference_to},
+        signal::{CHANNELS, Cluster, Doubt, Signals, reference_to},
         state::{LiveCode, Rest, State, States},
-        tell::{Notice, result, transitions},
+        tell::{Notice, result, transitions, until_ready},
         view::Portfolios,
         watch::Key,
     },
@@ -146,6 +147,7 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
     let is_full = !matches!(spec.management_policy, Some(ManagementPolicy::ObserveOnly));
     let mut counts = ChannelCounts::default();
     lower::count(&mut counts, status);
+    let (rating, concern) = status.map(concern).unwrap_or_default();
     let namespace = meta.namespace.as_deref().unwrap_or_default();
     Claimant {
         uid: meta.uid.as_deref().unwrap_or_default().into(),
@@ -174,6 +176,8 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
         created: meta.creation_timestamp.as_ref().map_or(Timestamp::MIN, |at| at.0),
         stage: status.and_then(|s| Stage::from_word(s.stage.as_deref()?)).unwrap_or(Stage::Pending),
         counts,
+        rating,
+        concern,
     }
 }
 
@@ -248,6 +252,7 @@ pub fn lane(channel: &WhatsAppChannel, portfolio: &PortfolioRef) -> (Lane, Urgen
 pub async fn work<G: Graph, C: Clock>(ctx: Arc<Context<G, C>>, turn: Turn<Key>) -> Next {
     // Counted until it has ended or was dropped, so that a shutdown sees the task that it may still spawn.
     let _counted = ctx.shell.tasks.token();
+    let _timed = ctx.signals.metrics.reconcile(CHANNELS);
     let (key, uid) = ctx.claims.known(&turn.key).unwrap_or_else(|| (turn.key.clone(), Arc::default()));
     // At the highest level, so that each line carries it, whichever are shown.
     let span = error_span!("reconcile", namespace = %key.namespace, channel = %key.name);
@@ -579,6 +584,9 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         if done.credential_refused {
             info!("Meta refused the credential; the portfolio looks at it");
             self.ctx.signals.doubt(&desired.portfolio, Doubt::Credential);
+        }
+        if let Some(seconds) = until_ready(&done.before, &done.after) {
+            metrics.became_ready(seconds);
         }
         self.tell(transitions(&done.before, &done.after));
         if done.observed.account.known().is_some() {

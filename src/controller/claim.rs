@@ -23,7 +23,11 @@ use crate::engine::{
     time::later,
 };
 
-use super::{room::Room, watch::Key};
+use super::{
+    concern::{Concern, Rating},
+    room::Room,
+    watch::Key,
+};
 
 /// What the index keeps of a channel.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +53,9 @@ pub struct Claimant {
     pub stage: Stage,
     /// What it adds to the counts of its portfolio.
     pub counts: ChannelCounts,
+    /// For metrics: the quality that Meta shows, and what somebody has to act on.
+    pub rating: Rating,
+    pub concern: Option<Box<Concern>>,
 }
 
 /// A channel that needs its portfolio for its own deletion.
@@ -446,13 +453,16 @@ impl Claims {
         channels.capacity() + found_by + vacant.capacity()
     }
 
-    /// All channels, by stage.
-    pub fn stages(&self) -> HashMap<Stage, usize> {
-        let mut stages = HashMap::new();
-        for channel in self.lock().channels.values() {
-            *stages.entry(channel.stage).or_default() += 1;
+    /// Shows every channel.
+    pub fn each(&self, mut show: impl FnMut(&Key, &Claimant)) {
+        self.lock().channels.iter().for_each(|(key, channel)| show(key, channel));
+    }
+
+    /// Shows one channel, if it is still known.
+    pub fn one(&self, key: &Key, show: impl FnOnce(&Claimant)) {
+        if let Some(channel) = self.lock().channels.get(key) {
+            show(channel);
         }
-        stages
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -628,6 +638,8 @@ mod tests {
             awaits_code: false,
             stage: Stage::Pending,
             counts: ChannelCounts::default(),
+            rating: Rating::Absent,
+            concern: None,
         }
     }
 

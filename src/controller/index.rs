@@ -26,7 +26,7 @@ use super::{
     newcomer::Newcomers,
     portfolio,
     queue::{Lane, Queue, Seen, Target},
-    signal::spread,
+    signal::{CHANNELS, PORTFOLIOS, spread},
     supervise::Pulse,
     view::Portfolios,
     watch::{Key, News, Standing, Watched, Watches, watch},
@@ -36,9 +36,6 @@ use super::{
 const WATCHES: Duration = Duration::from_secs(2);
 /// A watch without a sign of life for this long makes the operator not ready.
 const DEAF: Duration = Duration::from_secs(300);
-
-pub const CHANNELS: &str = "channels";
-pub const PORTFOLIOS: &str = "portfolios";
 
 /// Who works on what the index shows has more to forget, and may have something to try again.
 pub trait Follower: Send + Sync {

@@ -6,6 +6,7 @@
 
 mod channel;
 mod claim;
+mod concern;
 mod contained;
 mod crds;
 mod index;
@@ -23,6 +24,7 @@ mod room;
 mod signal;
 mod state;
 mod supervise;
+mod survey;
 mod tell;
 mod view;
 mod watch;
@@ -45,8 +47,9 @@ use crate::{
 };
 
 use claim::{Claims, Pauses};
-use index::{CHANNELS, Index, PORTFOLIOS};
+use index::Index;
 use lead::Candidate;
+use signal::{CHANNELS, PORTFOLIOS};
 use supervise::{Fallen, Tasks};
 pub use watch::Watched;
 use work::Work;

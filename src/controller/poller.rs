@@ -15,7 +15,7 @@ use crate::{
         pace,
         queue::{Lane, Next, Target, Turn},
         resting::{AccountOf, Reading},
-        signal::Doubt,
+        signal::{ACCOUNTS, Doubt},
     },
     meta::port::{Clock, Graph},
     run::{
@@ -45,6 +45,7 @@ impl From<Panicked> for Unread {
 pub async fn work<G: Graph, C: Clock>(ctx: Arc<Context<G, C>>, turn: Turn<AccountOf>) -> Next {
     // Counted, so that the end of a term waits until it is dropped.
     let _counted = ctx.shell.tasks.token();
+    let _timed = ctx.signals.metrics.reconcile(ACCOUNTS);
     let of = turn.key;
     let span = error_span!("read_account", namespace = %of.portfolio.namespace, portfolio = %of.portfolio.name, account = %of.account);
     let polled = contained(Box::pin(poll(&ctx, &of, turn.is_asked, turn.place))).instrument(span);

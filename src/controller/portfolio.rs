@@ -37,7 +37,7 @@ use crate::{
         contained::{Panicked, contained},
         pace, parting,
         queue::{Next, Seat, Turn},
-        signal::{Cluster, Doubt, Signals, reference_to},
+        signal::{Cluster, Doubt, PORTFOLIOS, Signals, reference_to},
         tell::Notice,
         view::Portfolios,
         watch::Key,
@@ -105,6 +105,7 @@ pub fn reference(key: &Key) -> PortfolioRef {
 /// Reconciles one portfolio.
 pub async fn work<S: GraphSource, C: Clock>(ctx: Arc<Context<S, C>>, turn: Turn<PortfolioRef>) -> Next {
     let _counted = ctx.shell.tasks.token();
+    let _timed = ctx.signals.metrics.reconcile(PORTFOLIOS);
     let of = turn.key;
     let span = error_span!("reconcile", namespace = %of.namespace, portfolio = %of.name);
     let worked = async {
@@ -263,9 +264,6 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         if has_secret {
             place.enter().await;
         }
-        let held =
-            assessment.view.throttled_until.map_or(0, |at| at.duration_since(self.now()).as_secs().max(0));
-        self.ctx.signals.metrics.held_back(&self.of.namespace, &self.of.name, held);
         if let Deletion::Waits { message, .. } = &deletion {
             assessment.conditions.set(going::waits(&conditions, message, desired.generation, self.now()));
         }

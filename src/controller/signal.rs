@@ -15,6 +15,10 @@ use crate::{cluster::event::Events, telemetry::metrics::Metrics};
 
 use super::{claim::Ripple, queue::Queue, repeat::Repeats, resting::AccountOf, tell::Notice, watch::Key};
 
+/// The queues, in health and metrics.
+pub const CHANNELS: &str = "channels";
+pub const PORTFOLIOS: &str = "portfolios";
+pub const ACCOUNTS: &str = "accounts";
 /// Channels that change together are counted together.
 const RECOUNT: Duration = Duration::from_secs(2);
 

@@ -79,6 +79,14 @@ pub fn transitions(before: &Before, after: &Assessment) -> Vec<Notice> {
     notices
 }
 
+/// How long a channel that has just become Ready had not been, in seconds. One of which that was unknown was perhaps Ready.
+pub fn until_ready(before: &Before, after: &Assessment) -> Option<f64> {
+    let ready = |set: &ConditionSet| set.get(ConditionType::Ready).map(|c| (c.status, c.since));
+    let (Truth::False, since) = ready(&before.conditions)? else { return None };
+    let (Truth::True, now) = ready(&after.conditions)? else { return None };
+    Some(now.duration_since(since).as_secs_f64())
+}
+
 fn told(is_warning: bool, name: &str, reason: Reason) -> Notice {
     let row = reason.row();
     let words = [row.name, row.meaning, row.remedy].into_iter().filter(|part| !part.is_empty());
@@ -196,5 +204,22 @@ mod tests {
         assert_eq!(told(&ready, &held), [""; 0]);
         assert_eq!(told(&held, &ready), [""; 0]);
         assert_eq!(told(&ready, &banned), ["NotReady", "Stalled"]);
+    }
+
+    #[test]
+    fn the_time_to_ready_counts_from_when_it_was_known_not_to_be() {
+        let works = (Truth::True, Reason::Usable);
+        let mut ready = shown(works, (Truth::False, Reason::CodeNeeded), Stage::Verifying);
+        let since = Timestamp::from_second(90).expect("a time");
+        let turned = ready.conditions.get(ConditionType::Ready).cloned().expect("Ready");
+        ready.conditions.set(Condition { status: Truth::True, since, ..turned });
+        let before = |status| {
+            let shown = shown(works, (status, Reason::CodeNeeded), Stage::Verifying);
+            Before { conditions: shown.conditions, ..Before::default() }
+        };
+        assert_eq!(until_ready(&before(Truth::False), &ready), Some(90.0));
+        assert_eq!(until_ready(&before(Truth::Unknown), &ready), None);
+        assert_eq!(until_ready(&before(Truth::True), &ready), None);
+        assert_eq!(until_ready(&Before::default(), &ready), None);
     }
 }

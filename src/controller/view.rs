@@ -150,6 +150,15 @@ impl<G: Clone> Portfolios<G> {
         is_news
     }
 
+    /// Shows every portfolio of which something was found, with what opens the Graph API for it.
+    pub fn each(&self, mut show: impl FnMut(&PortfolioRef, &PortfolioView, Option<&G>)) {
+        for (of, slot) in self.read().iter() {
+            if let Some(view) = &slot.view {
+                show(of, view, slot.graph.as_ref());
+            }
+        }
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, HashMap<PortfolioRef, Slot<G>>> {
         self.slots.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -12,31 +12,35 @@ use tracing::{info, warn};
 use crate::engine::{desired::PortfolioRef, limits::Limits, look::Urgency};
 use crate::{
     cluster::{DEADLINE, event::Events},
-    meta::port::{Clock, GraphSource},
+    meta::port::{Clock, Graph, GraphSource},
     run::{
         may_work::MayWork,
         pass::{Ids, Shell, longest},
     },
-    telemetry::{health::Health, metrics::Metrics},
+    telemetry::{
+        fleet::{Detail, Fleet},
+        health::Health,
+        metrics::Metrics,
+    },
 };
 
 use super::{
     channel,
-    index::{CHANNELS, Follower, Index, PORTFOLIOS},
+    index::{Follower, Index},
     poller,
     portfolio::{self, Desk},
     resting::Accounts,
-    signal::{Cluster, Signals},
+    signal::{ACCOUNTS, CHANNELS, Cluster, PORTFOLIOS, Signals},
     state::States,
     supervise::{Fallen, Pulse, Tasks},
+    survey::survey,
     watch::Key,
 };
 
-/// Gauges are counted anew this often.
-const GAUGES: Duration = Duration::from_secs(15);
+/// Room that a crowd took is given back this often.
+const TIDYING: Duration = Duration::from_secs(15);
 /// Accounts that are worked on at the same time; one that waits for Meta does not count.
 const ACCOUNTS_AT_ONCE: usize = 16;
-const ACCOUNTS: &str = "accounts";
 /// What readiness calls the tasks of a term.
 const PART: &str = "work";
 
@@ -76,7 +80,6 @@ impl<S: GraphSource, C: Clock> Follower for Term<S, C> {
     fn portfolio_gone(&self, of: &PortfolioRef) {
         self.desks.signals.take_doubt(of);
         self.desks.desk.remove(of);
-        self.desks.signals.metrics.forget(&of.namespace, &of.name);
     }
 
     fn failing(&self) -> Vec<Key> {
@@ -132,6 +135,7 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
         // Reconciles are dropped with their tasks; what was begun goes on in tasks of its own.
         drop(tasks);
         self.index.follow(None);
+        self.metrics.ask_nobody();
         carried.close();
         if tokio::time::timeout(longest(&self.limits, DEADLINE), carried.wait()).await.is_err() {
             warn!(left = carried.len(), "some work was still on its way when the time for it had passed");
@@ -197,7 +201,9 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
             queue.run(pulse, |turn| portfolio::work(ctx.clone(), turn), told).await;
         });
         let ctx = channels.clone();
-        tasks.begin("the gauges", |pulse| async move { count(&ctx, &pulse).await });
+        tasks.begin("the tidying", |pulse| async move { tidy(&ctx, &pulse).await });
+        let ctx = channels.clone();
+        self.metrics.ask(move |detail| standing(&ctx, detail));
         (Term { channels, desks }, (tasks, carried))
     }
 }
@@ -236,32 +242,34 @@ fn word(class: Urgency) -> &'static str {
     }
 }
 
-/// Keeps the gauges.
-async fn count<G, C: Clock>(ctx: &channel::Context<G, C>, pulse: &Pulse) {
-    let channel::Context { shell, claims, states, accounts, signals, .. } = ctx;
-    let metrics = &signals.metrics;
+/// How things stand, for a scrape.
+fn standing<G: Graph, C: Clock>(ctx: &channel::Context<G, C>, detail: Detail) -> Fleet {
+    let channel::Context { shell, claims, portfolios, states, accounts, signals, .. } = ctx;
+    let now = shell.clock.now();
+    let lines = [
+        (CHANNELS, signals.channels.depths()),
+        (PORTFOLIOS, signals.portfolios.depths()),
+        (ACCOUNTS, signals.accounts.depths()),
+    ];
+    let depths = lines
+        .into_iter()
+        .flat_map(|(kind, depths)| depths.into_iter().map(move |(class, depth)| (kind, word(class), depth)));
+    let oldest = states.oldest_success(accounts.oldest_look(), signals.started, claims.len());
+    Fleet {
+        depths: depths.collect(),
+        oldest_look: oldest.map_or(0.0, |at| now.duration_since(at).as_secs_f64()),
+        ..survey(claims, portfolios, &shell.limits, detail, now)
+    }
+}
+
+/// Gives back what a crowd took.
+async fn tidy<G, C: Clock>(ctx: &channel::Context<G, C>, pulse: &Pulse) {
     loop {
         pulse.beat();
-        let depths = [
-            (CHANNELS, signals.channels.depths()),
-            (PORTFOLIOS, signals.portfolios.depths()),
-            (ACCOUNTS, signals.accounts.depths()),
-        ];
-        for (kind, depths) in depths {
-            for (class, depth) in depths {
-                metrics.depth(kind, word(class), depth);
-            }
-        }
-        let stages = claims.stages();
-        metrics.channels(stages.iter().map(|(stage, count)| (stage.as_str(), *count)));
-        let now: Timestamp = shell.clock.now();
-        let oldest = states.oldest_success(accounts.oldest_look(), signals.started, claims.len());
-        let age = oldest.map_or(0.0, |at| now.duration_since(at).as_secs_f64());
-        metrics.oldest_look(age);
-        states.tidy();
-        accounts.tidy();
-        signals.accounts.tidy();
-        tokio::time::sleep(GAUGES).await;
+        ctx.states.tidy();
+        ctx.accounts.tidy();
+        ctx.signals.accounts.tidy();
+        tokio::time::sleep(TIDYING).await;
     }
 }
 

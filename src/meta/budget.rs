@@ -18,6 +18,7 @@ use super::{
     bounded::lock,
     edge::{Edge, Lane, Tally},
     json,
+    port::Spent,
 };
 use crate::engine::{
     failure::Refusal,
@@ -380,6 +381,16 @@ impl Meter {
         if kind.used() >= most { soon(kind.room_at(most)) } else { None }
     }
 
+    /// Calls of the hour in each allowance of an account, and how many are left of it.
+    fn spent(&self, limits: &Limits) -> [(Lane, u32, u32); 2] {
+        let (list, rest) = (self.list.used(), self.rest.used());
+        let of_list = if self.has_registered { limits.budget_list } else { limits.budget_list_first };
+        let together =
+            if self.has_registered { u32::MAX } else { TOGETHER_PER_HOUR.saturating_sub(list + rest) };
+        let left = |allowance: u32, used: u32| allowance.saturating_sub(used).min(together);
+        [(Lane::List, list, left(of_list, list)), (Lane::Rest, rest, left(limits.budget_rest, rest))]
+    }
+
     /// Until when a claim waits because of the breaker or the usage that Meta told.
     fn held(&self, claim: Claim, now: Timestamp) -> Option<Timestamp> {
         let told = self
@@ -609,6 +620,37 @@ impl Budget {
             meters.get(&(payer.clone(), account.cloned())).and_then(|meter| meter.breaker.until(now))
         };
         of(None).max(account.and_then(|account| of(Some(account))))
+    }
+
+    /// Calls of the hour and what is left, in each allowance: that of the app, and those of the account in which the fewest
+    /// are left. One of which nothing was called yet is not there.
+    pub fn spent<'a>(
+        &self,
+        payer: &Payer,
+        accounts: impl Iterator<Item = &'a AccountId>,
+        now: Timestamp,
+    ) -> Vec<Spent> {
+        let mut meters = self.lock(now);
+        let mut spent: Vec<Spent> = Vec::new();
+        let mut note = |(lane, used, left): (Lane, u32, u32)| {
+            let one = Spent { lane: lane.as_str(), used, left };
+            match spent.iter_mut().find(|known| known.lane == one.lane) {
+                Some(known) if known.left > left => *known = one,
+                Some(_) => {}
+                None => spent.push(one),
+            }
+        };
+        if let Some(app) = meters.get_mut(&(payer.clone(), None)) {
+            app.advance(now);
+            let used = app.list.used();
+            note((Lane::App, used, APP_PER_HOUR.saturating_sub(used)));
+        }
+        for account in accounts {
+            let Some(meter) = meters.get_mut(&(payer.clone(), Some(account.clone()))) else { continue };
+            meter.advance(now);
+            meter.spent(&self.limits).into_iter().for_each(&mut note);
+        }
+        spent
     }
 
     /// The meters, with those dropped that were idle for an hour once there are many.

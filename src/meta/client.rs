@@ -32,7 +32,7 @@ use crate::{
         bounded::lock,
         budget::{Budget, LONGEST_BELIEVED, Payer, UsageHeaders},
         call::{Call, Trouble},
-        counter::{Count, Counters, Ending},
+        counter::{Counters, Ending, Stats},
         edge::Edge,
         envelope::Envelope,
         error::is_throttle,
@@ -108,8 +108,8 @@ impl Meta {
         })))
     }
 
-    /// How many calls ended how since the start; only what happened at all.
-    pub fn stats(&self) -> Vec<Count> {
+    /// How many calls ended how since the start, and how long they took; only what happened at all.
+    pub fn stats(&self) -> Stats {
         self.0.counters.read()
     }
 }
@@ -215,8 +215,8 @@ impl GraphClient {
             let mut fbtrace_id = None;
             let outcome = Box::pin(self.attempt(call, &mut fbtrace_id)).instrument(span.clone()).await;
             let ending = Ending::of(outcome.as_ref().err().map(|trouble| &*trouble.failure));
-            self.inner.counters.count(call.edge, ending);
-            let refusal = outcome.as_ref().err().and_then(|trouble| trouble.failure.refusal());
+            let (took, refusal) = (begun.elapsed(), outcome.as_ref().err().and_then(|t| t.failure.refusal()));
+            self.inner.counters.count(call.edge, ending, took, refusal.map(|refusal| refusal.code));
             let fbtrace_id =
                 refusal.and_then(|refusal| refusal.trace_id.as_deref()).or(fbtrace_id.as_deref());
             span.record("ending", ending.as_str());
@@ -232,7 +232,7 @@ impl GraphClient {
                 code = refusal.map(|refusal| refusal.code),
                 subcode = refusal.and_then(|refusal| refusal.subcode),
                 fbtrace_id,
-                elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+                elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                 "called Meta"
             );
             match outcome {

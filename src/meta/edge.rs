@@ -27,6 +27,17 @@ pub enum Lane {
     Rest,
 }
 
+impl Lane {
+    /// A word for metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::App => "app",
+            Self::List => "list",
+            Self::Rest => "rest",
+        }
+    }
+}
+
 /// What a call is counted as besides its allowance, since we keep a limit of our own on such calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tally {

@@ -16,7 +16,7 @@ use super::{
     client::GraphClient,
     edge::Edge,
     listing::Key,
-    port::{Graph, Listing, NumberList},
+    port::{Graph, Listing, NumberList, Spent},
     wire,
 };
 use crate::engine::{
@@ -415,6 +415,10 @@ impl Graph for GraphClient {
 
     fn throttled_until(&self, account: Option<&AccountId>) -> Option<Timestamp> {
         self.inner.budget.throttled_until(&self.payer(), account, self.now())
+    }
+
+    fn spent(&self, accounts: &[AccountId]) -> Vec<Spent> {
+        self.inner.budget.spent(&self.payer(), accounts.iter(), self.now())
     }
 
     fn app_blocked(&self) -> Option<Refusal> {

@@ -54,6 +54,15 @@ pub struct Credential {
     pub app: Option<AppId>,
 }
 
+/// What was used of one allowance in the last hour, and what is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spent {
+    /// A word for the allowance.
+    pub lane: &'static str,
+    pub used: u32,
+    pub left: u32,
+}
+
 /// Makes a [`Graph`] for a credential. Budgets, breakers and shared reads live behind it and are shared by
 /// every Graph that it makes, keyed so that nothing crosses credentials.
 pub trait GraphSource: Send + Sync + 'static {
@@ -352,6 +361,10 @@ pub trait Graph: Clone + Send + Sync + 'static {
 
     /// Until when calls for this account (or the whole app) are held back, for status.
     fn throttled_until(&self, account: Option<&AccountId>) -> Option<Timestamp>;
+
+    /// What was used of each allowance in the last hour, and what is left: of the app's, and of those of these accounts where
+    /// the fewest calls are left. Counts nothing.
+    fn spent(&self, accounts: &[AccountId]) -> Vec<Spent>;
 
     /// What Meta said when it blocked the whole app, until it lets a call through.
     fn app_blocked(&self) -> Option<Refusal>;

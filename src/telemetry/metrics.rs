@@ -1,30 +1,58 @@
-//! A few metrics, all bounded: no label ever holds the name of a channel or a number.
+//! The metrics of a process, all bounded: no label holds the name of a channel unless it needs a person, and none a number
+//! unless that was asked for.
+//!
+//! What happens is counted here. How things stand is asked of whoever works, at each scrape, and of nobody while none does.
 
 use std::{
     fmt,
-    sync::atomic::{AtomicI64, AtomicU64},
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    time::{Duration, Instant},
 };
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text::encode},
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet, text::encode},
     metrics::{
+        MetricType,
         counter::{ConstCounter, Counter},
         family::Family,
         gauge::Gauge,
         histogram::Histogram,
     },
-    registry::Registry,
+    registry::{Metric, Registry},
 };
 
-/// How many calls to Meta ended how, since the start of the process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use super::{
+    fleet::{Detail, Fleet},
+    table::{self, Row},
+};
+
+/// What the client counted of its calls to Meta since the start of the process.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Calls {
-    /// A path pattern without ids.
+    /// Edge, how it ended, how often.
+    pub endings: Vec<(&'static str, &'static str, u64)>,
+    /// Edge, Meta's code, how often.
+    pub refusals: Vec<(&'static str, String, u64)>,
+    pub durations: Vec<Durations>,
+}
+
+/// How long the calls of one edge took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Durations {
     pub edge: &'static str,
-    pub outcome: &'static str,
-    pub count: u64,
+    /// In seconds.
+    pub sum: f64,
+    /// How many took at most so many seconds and more than those of the bucket before; the last takes all others.
+    pub buckets: Vec<(f64, u64)>,
+}
+
+fn begin<'s>(
+    encoder: &'s mut DescriptorEncoder<'_>,
+    row: &Row,
+    kind: MetricType,
+) -> Result<MetricEncoder<'s>, fmt::Error> {
+    encoder.encode_descriptor(row.name, &row.sentence(), None, kind)
 }
 
 /// Reads the counters of the client at each scrape.
@@ -36,15 +64,53 @@ impl<F> fmt::Debug for CallCounter<F> {
     }
 }
 
-impl<F: Fn() -> Vec<Calls> + Send + Sync + 'static> Collector for CallCounter<F> {
+impl<F: Fn() -> Calls + Send + Sync + 'static> Collector for CallCounter<F> {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let kind = prometheus_client::metrics::MetricType::Counter;
-        let mut family = encoder.encode_descriptor("graph_calls", "Calls to the Graph API", None, kind)?;
-        for calls in (self.0)() {
-            let labels = [("edge", calls.edge), ("outcome", calls.outcome)];
-            ConstCounter::new(calls.count).encode(family.encode_family(&labels)?)?;
+        let Calls { endings, refusals, durations } = (self.0)();
+        if !endings.is_empty() {
+            let mut family = begin(&mut encoder, &table::GRAPH_CALLS, MetricType::Counter)?;
+            for (edge, outcome, count) in endings {
+                let labels = [("edge", edge), ("outcome", outcome)];
+                ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        if !refusals.is_empty() {
+            let mut family = begin(&mut encoder, &table::GRAPH_REFUSALS, MetricType::Counter)?;
+            for (edge, code, count) in refusals {
+                let labels = [("edge", edge), ("code", &*code)];
+                ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        if !durations.is_empty() {
+            let mut family = begin(&mut encoder, &table::GRAPH_CALL_DURATION, MetricType::Histogram)?;
+            for Durations { edge, sum, buckets } in durations {
+                let count = buckets.iter().map(|(_, count)| count).sum();
+                let labels = [("edge", edge)];
+                let mut one = family.encode_family(&labels)?;
+                one.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+            }
         }
         Ok(())
+    }
+}
+
+/// Asks whoever works, at each scrape.
+type Asked = Box<dyn Fn(Detail) -> Fleet + Send + Sync>;
+
+/// Who works, if anybody does.
+#[derive(Clone, Default)]
+struct Worker(Arc<Mutex<Option<Asked>>>, Detail);
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Worker")
+    }
+}
+
+impl Collector for Worker {
+    fn encode(&self, encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.as_ref().map_or(Ok(()), |ask| ask(self.1).encode(encoder))
     }
 }
 
@@ -76,33 +142,25 @@ pub struct Watched {
     pub namespace: String,
 }
 
-/// Where channels stand.
+/// Which kind of object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Standing {
-    pub stage: String,
-}
-
-/// Which portfolio.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Of {
-    pub namespace: String,
-    pub portfolio: String,
+pub struct OfKind {
+    pub kind: &'static str,
 }
 
 /// The metrics of a process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    worker: Worker,
     passes: Family<Work, Counter>,
+    reconciles: Family<OfKind, Histogram, fn() -> Histogram>,
     writes: Family<Work, Counter>,
     steps: Family<Done, Counter>,
     delays: Family<InLine, Histogram, fn() -> Histogram>,
-    depths: Family<InLine, Gauge>,
-    channels: Family<Standing, Gauge>,
+    times_to_ready: Histogram,
     watch_ages: Family<Watched, Gauge<f64, AtomicU64>>,
     watches_refused: Family<Watched, Gauge>,
-    oldest_look: Gauge<f64, AtomicU64>,
-    held_back: Family<Of, Gauge<i64, AtomicI64>>,
     leader: Gauge,
 }
 
@@ -110,86 +168,98 @@ fn delays() -> Histogram {
     Histogram::new([0.01, 0.1, 0.5, 1.0, 3.0, 10.0, 30.0, 120.0])
 }
 
+/// A person may be waited for in between, so this reaches from a minute to a week.
+fn times_to_ready() -> Histogram {
+    Histogram::new([60.0, 300.0, 1_800.0, 3_600.0, 21_600.0, 86_400.0, 259_200.0, 604_800.0])
+}
+
+/// A reconcile that is timed until this is dropped.
+#[derive(Debug)]
+pub struct Reconcile {
+    metrics: Arc<Metrics>,
+    kind: &'static str,
+    begun: Instant,
+}
+
+impl Drop for Reconcile {
+    fn drop(&mut self) {
+        let took = self.begun.elapsed().as_secs_f64();
+        self.metrics.reconciles.get_or_create(&OfKind { kind: self.kind }).observe(took);
+    }
+}
+
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("whatsapp_operator");
-        let passes = Family::default();
-        let writes = Family::default();
-        let steps = Family::default();
-        let delays = Family::new_with_constructor(delays as fn() -> Histogram);
-        let depths = Family::default();
-        let channels = Family::default();
-        let watch_ages = Family::default();
-        let watches_refused = Family::default();
-        let oldest_look = Gauge::default();
-        let held_back = Family::default();
-        let leader = Gauge::default();
-        registry.register("passes", "Passes over an object", passes.clone());
-        registry.register("status_writes", "Writes of status to Kubernetes", writes.clone());
-        registry.register("steps", "Steps carried out", steps.clone());
-        registry.register(
-            "queue_delay_seconds",
-            "How long an object stood in line before it was worked on, by the class of the work",
-            delays.clone(),
-        );
-        registry.register(
-            "queue_depth",
-            "Objects that stand in line, by the class of the work",
-            depths.clone(),
-        );
-        registry.register("channels", "Channels by stage", channels.clone());
-        registry.register(
-            "watch_age_seconds",
-            "Time since the API server last gave a sign of life on a watch: an answer, an event or a bookmark",
-            watch_ages.clone(),
-        );
-        registry.register(
-            "watch_refused",
-            "1 where a namespace may not be read and counts as empty, 0 where it is read",
-            watches_refused.clone(),
-        );
-        registry.register(
-            "oldest_look_seconds",
-            "Age of the oldest successful look among the channels of this process",
-            oldest_look.clone(),
-        );
-        registry.register(
-            "held_back_seconds",
-            "How long Meta still wants no calls of the app of a portfolio's token; an account that is held back alone is not in it",
-            held_back.clone(),
-        );
-        registry.register("leader", "1 in the replica that works, 0 in those that stand by", leader.clone());
-        Self {
-            registry,
-            passes,
-            writes,
-            steps,
-            delays,
-            depths,
-            channels,
-            watch_ages,
-            watches_refused,
-            oldest_look,
-            held_back,
-            leader,
-        }
+        Self::new(Detail::default())
     }
 }
 
 impl Metrics {
-    /// With the calls to Meta, which the client counts.
-    pub fn with_calls(calls: impl Fn() -> Vec<Calls> + Send + Sync + 'static) -> Self {
-        let mut metrics = Self::default();
-        metrics.registry.register_collector(Box::new(CallCounter(calls)));
+    /// Without anything that is counted elsewhere.
+    pub fn new(detail: Detail) -> Self {
+        let worker = Worker(Arc::default(), detail);
+        let mut metrics = Self {
+            registry: Registry::with_prefix(table::PREFIX),
+            worker: worker.clone(),
+            passes: Family::default(),
+            reconciles: Family::new_with_constructor(delays as fn() -> Histogram),
+            writes: Family::default(),
+            steps: Family::default(),
+            delays: Family::new_with_constructor(delays as fn() -> Histogram),
+            times_to_ready: times_to_ready(),
+            watch_ages: Family::default(),
+            watches_refused: Family::default(),
+            leader: Gauge::default(),
+        };
+        metrics.serve(&table::LEADER, metrics.leader.clone());
+        metrics.serve(&table::PASSES, metrics.passes.clone());
+        metrics.serve(&table::RECONCILE_DURATION, metrics.reconciles.clone());
+        metrics.serve(&table::STATUS_WRITES, metrics.writes.clone());
+        metrics.serve(&table::STEPS, metrics.steps.clone());
+        metrics.serve(&table::QUEUE_DELAY, metrics.delays.clone());
+        metrics.serve(&table::TIME_TO_READY, metrics.times_to_ready.clone());
+        metrics.serve(&table::WATCH_AGE, metrics.watch_ages.clone());
+        metrics.serve(&table::WATCH_REFUSED, metrics.watches_refused.clone());
+        metrics.registry.register_collector(Box::new(worker));
         metrics
+    }
+
+    fn serve(&mut self, row: &Row, metric: impl Metric) {
+        self.registry.register(row.name, row.help, metric);
+    }
+
+    /// With the calls to Meta, which the client counts.
+    #[must_use]
+    pub fn with_calls(mut self, calls: impl Fn() -> Calls + Send + Sync + 'static) -> Self {
+        self.registry.register_collector(Box::new(CallCounter(calls)));
+        self
     }
 
     /// With the lines that the log lost, which whoever writes it counts.
     #[must_use]
     pub fn with_lost_lines(mut self, lost: Counter) -> Self {
-        let help = "Lines of the log that were lost: nobody took them in time, or they could not be written";
-        self.registry.register("log_lines_lost", help, lost);
+        self.serve(&table::LOG_LINES_LOST, lost);
         self
+    }
+
+    /// From now on this one is asked how things stand, at each scrape.
+    pub fn ask(&self, worker: impl Fn(Detail) -> Fleet + Send + Sync + 'static) {
+        *self.worker.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(worker));
+    }
+
+    /// Nobody works, so nobody is asked.
+    pub fn ask_nobody(&self) {
+        *self.worker.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// A reconcile of this kind begins, and ends with what is given back.
+    pub fn reconcile(self: &Arc<Self>, kind: &'static str) -> Reconcile {
+        Reconcile { metrics: self.clone(), kind, begun: Instant::now() }
+    }
+
+    /// A channel became Ready after so many seconds.
+    pub fn became_ready(&self, seconds: f64) {
+        self.times_to_ready.observe(seconds.max(0.0));
     }
 
     /// One pass over an object of this kind ended.
@@ -212,12 +282,6 @@ impl Metrics {
         self.delays.get_or_create(&InLine { kind, class }).observe(delay.as_secs_f64());
     }
 
-    /// How many objects of this kind stand in line.
-    pub fn depth(&self, kind: &'static str, class: &'static str, depth: usize) {
-        let depth = i64::try_from(depth).unwrap_or(i64::MAX);
-        self.depths.get_or_create(&InLine { kind, class }).set(depth);
-    }
-
     /// How a watch goes.
     pub fn watch(&self, kind: &'static str, namespace: &str, age: Duration, is_refused: bool) {
         let labels = Watched { kind, namespace: namespace.to_owned() };
@@ -225,37 +289,12 @@ impl Metrics {
         self.watches_refused.get_or_create(&labels).set(i64::from(is_refused));
     }
 
-    /// How many channels stand where; stages without any are dropped.
-    pub fn channels<'a>(&self, by_stage: impl IntoIterator<Item = (&'a str, usize)>) {
-        self.channels.clear();
-        for (stage, count) in by_stage {
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            self.channels.get_or_create(&Standing { stage: stage.into() }).set(count);
-        }
-    }
-
     /// Whether this is the replica that works.
     pub fn leads(&self, leads: bool) {
         self.leader.set(i64::from(leads));
     }
 
-    /// Age of the oldest successful look.
-    pub fn oldest_look(&self, seconds: f64) {
-        self.oldest_look.set(seconds);
-    }
-
-    /// How long calls of a portfolio are held back; 0 when they are not.
-    pub fn held_back(&self, namespace: &str, portfolio: &str, seconds: i64) {
-        let of = Of { namespace: namespace.into(), portfolio: portfolio.into() };
-        self.held_back.get_or_create(&of).set(seconds);
-    }
-
-    /// A portfolio is gone, and what was told of it with it.
-    pub fn forget(&self, namespace: &str, portfolio: &str) {
-        self.held_back.remove(&Of { namespace: namespace.into(), portfolio: portfolio.into() });
-    }
-
-    /// OpenMetrics text.
+    /// `OpenMetrics` text.
     pub fn encode(&self) -> String {
         let mut text = String::new();
         match encode(&mut text, &self.registry) {
@@ -265,31 +304,28 @@ impl Metrics {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_portfolio_that_is_gone_is_told_of_no_more() {
-        let metrics = Metrics::default();
-        metrics.held_back("shop", "acme", 60);
-        assert!(metrics.encode().contains(r#"portfolio="acme""#));
-        metrics.forget("shop", "acme");
-        assert!(!metrics.encode().contains(r#"portfolio="acme""#));
+/// The same in the older text format of Prometheus, in which a counter has its whole name everywhere, and no end is marked.
+pub fn classic(open: &str) -> String {
+    let mut text = String::with_capacity(open.len());
+    let mut help: Option<&str> = None;
+    for line in open.lines().filter(|line| *line != "# EOF") {
+        if let Some(about) = line.strip_prefix("# HELP ") {
+            help = Some(about);
+            continue;
+        }
+        let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) else {
+            text.push_str(line);
+            text.push('\n');
+            continue;
+        };
+        let end = if kind == "counter" { "_total" } else { "" };
+        if let Some((name, words)) = help.take().and_then(|help| help.split_once(' ')) {
+            text.push_str(&format!("# HELP {name}{end} {words}\n"));
+        }
+        text.push_str(&format!("# TYPE {name}{end} {kind}\n"));
     }
-
-    #[test]
-    fn what_was_counted_can_be_read() {
-        let metrics =
-            Metrics::with_calls(|| vec![Calls { edge: "phone_numbers", outcome: "answered", count: 1 }]);
-        metrics.channels([("Ready", 2)]);
-        let text = metrics.encode();
-        assert!(
-            text.contains(
-                r#"whatsapp_operator_graph_calls_total{edge="phone_numbers",outcome="answered"} 1"#
-            ),
-            "{text}"
-        );
-        assert!(text.contains(r#"whatsapp_operator_channels{stage="Ready"} 2"#), "{text}");
-    }
+    text
 }
+
+#[cfg(test)]
+mod tests;

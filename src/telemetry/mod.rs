@@ -3,12 +3,14 @@
 //! It knows nothing of channels, Meta or Kubernetes; whoever has something to tell
 //! hands in words and numbers. Nothing here may ever be given a secret.
 
+pub mod fleet;
 pub mod health;
 pub mod log;
 mod lossy;
 mod mask;
 pub mod metrics;
 mod port;
+pub mod table;
 pub mod trace;
 
 use std::{
@@ -20,7 +22,7 @@ use std::{
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
     routing::get,
 };
@@ -28,7 +30,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use health::Health;
-use metrics::Metrics;
+use metrics::{Metrics, classic};
 use port::Bounds;
 
 /// Listens at an address: `[::]` is every one of IPv6 and IPv4, and of IPv4 alone where the machine has no IPv6.
@@ -71,7 +73,15 @@ async fn readyz(State(health): State<Health>) -> impl IntoResponse {
     }
 }
 
-async fn scrape(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], metrics.encode())
+/// In the format that is asked for: whoever does not ask for `OpenMetrics` may not understand it.
+async fn scrape(State(metrics): State<Arc<Metrics>>, headers: HeaderMap) -> impl IntoResponse {
+    const OPEN: &str = "application/openmetrics-text";
+    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let text = metrics.encode();
+    let (kind, text) = if accepted.any(|value| value.contains(OPEN)) {
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", text)
+    } else {
+        ("text/plain; version=0.0.4; charset=utf-8", classic(&text))
+    };
+    ([(header::CONTENT_TYPE, kind)], text)
 }

@@ -3,10 +3,11 @@
 #
 #   tests/control-plane/build.sh                        kube-apiserver, etcd, kubectl and helm
 #   tests/control-plane/build.sh helm                   only what is named
+#   tests/control-plane/build.sh promtool prometheus    what checks metrics, alerts and dashboards
 #
 # Each tool comes from the first of these that has it:
-#   1. KUBEBUILDER_ASSETS, the folder that setup-envtest fills. It has no helm: then the one in PATH is taken.
-#   2. The cache, target/control-plane/<hash of the go.mod and go.sum files>/.
+#   1. KUBEBUILDER_ASSETS, the folder that setup-envtest fills. What it does not have, such as helm, is taken from PATH.
+#   2. The cache, target/control-plane/<hash of the go.mod, go.sum and Go files>/.
 #   3. A build from the Go modules next to this script, with the machine's own Go. About five minutes
 #      on two cores, once; the pins and their checksums are committed.
 #
@@ -28,7 +29,7 @@ sha256() {
 }
 
 # The name of the folder changes with every pin, so a cache never serves an old version.
-pins=$(cat "$here"/*/go.mod "$here"/*/go.sum | sha256 | cut -c 1-16)
+pins=$(cat "$here"/*/go.mod "$here"/*/go.sum "$here"/*/*.go | sha256 | cut -c 1-16)
 mkdir -p "$target/control-plane/$pins"
 target=$(CDPATH='' cd -- "$target" && pwd)
 cache=$target/control-plane/$pins
@@ -53,13 +54,16 @@ build() {
 		stamp=k8s.io/component-base/version
 		ldflags="$ldflags -X $stamp.gitVersion=$version -X $stamp.gitMajor=1 -X $stamp.gitMinor=${minor%%.*}"
 	fi
+	tags=
+	# Prometheus finds nothing by the clouds here, whose libraries make most of it.
+	[ "$folder" != prometheus ] || tags=remove_all_sd
 	say "building $tool $version with $(go env GOVERSION), once: $duration on two cores"
 	started=$(date +%s)
 	# An interrupted build leaves only the unfinished file, which the next one does not mistake for a binary.
 	unfinished=$cache/.$tool.$$
 	trap 'rm -f "$unfinished"' EXIT
 	trap 'exit 130' INT TERM
-	(cd "$here/$folder" && GOTOOLCHAIN=local CGO_ENABLED=0 go build -mod=readonly -trimpath -buildvcs=false -ldflags "$ldflags" -o "$unfinished" "$package") >&2 ||
+	(cd "$here/$folder" && GOTOOLCHAIN=local CGO_ENABLED=0 go build -mod=readonly -trimpath -buildvcs=false -tags "$tags" -ldflags "$ldflags" -o "$unfinished" "$package") >&2 ||
 		fail "$tool $version could not be built: it needs Go 1.26 or newer and a network with Go modules$remedy"
 	mv "$unfinished" "$cache/$tool"
 	say "built $tool in $(($(date +%s) - started)) s"
@@ -72,8 +76,10 @@ provide() {
 	if [ -n "$assets" ]; then
 		if [ -x "$assets/$tool" ]; then
 			found=$assets/$tool
-		elif [ "$tool" = helm ]; then
-			found=$(command -v helm || true)
+		else
+			case $tool in
+				helm | promtool | prometheus) found=$(command -v "$tool" || true) ;;
+			esac
 		fi
 	fi
 	if [ -z "$found" ]; then
@@ -83,7 +89,10 @@ provide() {
 			kube-apiserver) build "$tool" kubernetes "k8s.io/kubernetes/cmd/$tool" k8s.io/kubernetes "3 to 4 minutes" ;;
 			kubectl) build "$tool" kubernetes "k8s.io/kubernetes/cmd/$tool" k8s.io/kubernetes "half a minute" ;;
 			helm) build helm helm helm.sh/helm/v4/cmd/helm helm.sh/helm/v4 "1 to 2 minutes" ;;
-			*) fail "unknown tool $tool: know kube-apiserver, etcd, kubectl and helm" ;;
+			promtool) build promtool prometheus github.com/prometheus/prometheus/cmd/promtool github.com/prometheus/prometheus "2 to 3 minutes" ;;
+			prometheus) build prometheus prometheus github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus "1 minute" ;;
+			gitops) build gitops gitops . github.com/fluxcd/cli-utils "1 minute" ;;
+			*) fail "unknown tool $tool: know kube-apiserver, etcd, kubectl, helm, promtool, prometheus and gitops" ;;
 		esac
 	fi
 	[ "$found" = "$folder_out/$tool" ] || ln -sf "$found" "$folder_out/$tool"

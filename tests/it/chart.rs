@@ -167,7 +167,7 @@ async fn a_lease_says_which_of_the_pods_works() {
 }
 
 /// Without the difference between 0 and 0.0, which helm does not keep.
-fn plain(value: &Value) -> Value {
+pub fn plain(value: &Value) -> Value {
     match value {
         Value::Number(number) => json!(number.as_f64()),
         Value::Array(items) => items.iter().map(plain).collect(),

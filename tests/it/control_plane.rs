@@ -703,7 +703,7 @@ impl KubectlCommand {
 }
 
 /// Gets the binaries from the script that knows where they are, or builds them. Says on stderr what takes long.
-fn provide(tools: &[&str]) -> io::Result<PathBuf> {
+pub fn provide(tools: &[&str]) -> io::Result<PathBuf> {
     let script = Path::new(ROOT).join("tests/control-plane/build.sh");
     let output = Command::new(script).args(tools).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     let dir = String::from_utf8_lossy(&output.stdout).lines().last().unwrap_or_default().to_owned();
@@ -711,6 +711,15 @@ fn provide(tools: &[&str]) -> io::Result<PathBuf> {
         return Err(io::Error::other("tests/control-plane/build.sh failed; it said above what is missing"));
     }
     Ok(dir.into())
+}
+
+/// The path of a program that is built like those of the control plane, and that no control plane needs.
+///
+/// # Errors
+///
+/// When it is missing and cannot be built.
+pub fn tool(name: &str) -> io::Result<PathBuf> {
+    Ok(provide(&[name])?.join(name))
 }
 
 /// Issues what the API server and its administrator show each other. Nothing else trusts this authority.

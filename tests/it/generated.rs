@@ -1,7 +1,7 @@
 //! Everything that is written by the program and committed: compared on every run, written by `make gen`.
 
 use whatsapp_operator::engine;
-use whatsapp_operator::{api, cli, meta};
+use whatsapp_operator::{api, cli, meta, telemetry};
 
 use crate::chart;
 use crate::kept;
@@ -15,9 +15,11 @@ fn files() -> Vec<(String, String)> {
         ("docs/output.md".to_owned(), cli::reference::output()),
         ("docs/cli.md".to_owned(), with_exit_codes()),
         ("charts/whatsapp-operator/README.md".to_owned(), chart::values::readme()),
+        ("docs/metrics.md".to_owned(), telemetry::table::reference()),
     ];
     for (name, yaml) in api::crds().expect("the types make CRDs") {
         files.push((format!("crds/{name}"), yaml.clone()));
+        files.push((format!("deploy/kustomize/crds/{name}"), yaml.clone()));
         files.push((format!("charts/whatsapp-operator/files/crds/{name}"), yaml));
     }
     files

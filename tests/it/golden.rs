@@ -28,6 +28,7 @@ use std::{
     time::Duration,
 };
 
+use crate::gitops::{self, state::State};
 use crate::kept;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -97,6 +98,8 @@ struct Played {
     waits: BTreeSet<String>,
     /// What was refused, by the step it refused; reads have none.
     refused: HashSet<(Option<StepKind>, Class, Scope)>,
+    /// How channel and portfolio stood after each write.
+    states: BTreeSet<State>,
 }
 
 fn root() -> PathBuf {
@@ -161,6 +164,7 @@ async fn play(case: &Case, variant: &Variant) -> Played {
         broken: Vec::new(),
         waits: BTreeSet::new(),
         refused: HashSet::new(),
+        states: BTreeSet::new(),
     };
     let mut before = Value::Null;
     if case.settled {
@@ -184,6 +188,7 @@ async fn play(case: &Case, variant: &Variant) -> Played {
     for failure in &stage.failures {
         played.note(None, failure);
     }
+    played.states = stage.states();
     let status = stage.status();
     if case.settled && UNTOLD.iter().any(|what| variant.name.contains(what)) {
         played.broken.extend(turned(&before, &status));
@@ -465,6 +470,9 @@ async fn plans_and_statuses_are_as_reviewed() {
             stale.extend(kept::difference(&format!("{CASES}/{}/{file}", case.name), &text));
         }
     }
+    let states: BTreeSet<&State> =
+        all.iter().flat_map(|(_, played)| played).flat_map(|p| &p.states).collect();
+    stale.extend(kept::difference(gitops::STATES, &gitops::lines(states)));
     if kept::is_update() {
         // Past the capture of the test's output.
         let summary = Some(changes.summary()).filter(|summary| !summary.is_empty());

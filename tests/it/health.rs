@@ -17,7 +17,7 @@ async fn the_health_server_ends_when_told_whoever_keeps_a_connection() {
     let at = listener.local_addr().expect("a bound port");
     let health = Health::waiting_for([("cache", "the cache is not filled")]);
     let over = CancellationToken::new();
-    let metrics = Arc::new(Metrics::with_calls(Vec::new));
+    let metrics = Arc::new(Metrics::default());
     let serving = tokio::spawn(telemetry::serve(listener, health.clone(), metrics, over.clone()));
 
     let says = async |path: &str| http_get(at, path).await.expect("an answer");
@@ -51,7 +51,7 @@ async fn every_address_is_one_of_both_families() {
     let listener = telemetry::listen("[::]:0".parse().expect("an address")).await.expect("a free port");
     let port = listener.local_addr().expect("a bound port").port();
     let over = CancellationToken::new();
-    let metrics = Arc::new(Metrics::with_calls(Vec::new));
+    let metrics = Arc::new(Metrics::default());
     tokio::spawn(telemetry::serve(listener, Health::waiting_for([]), metrics, over.clone()));
     let has_ipv6 = TcpListener::bind("[::1]:0").await.is_ok();
     for family in ["127.0.0.1", "[::1]"].into_iter().filter(|family| has_ipv6 || !family.starts_with('[')) {

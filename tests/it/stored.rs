@@ -266,7 +266,7 @@ async fn readiness_tells_of_a_crd_of_another_version() {
     until_readiness(health, "200", "not permitted: customresourcedefinitions.apiextensions.k8s.io").await;
     operator.kill_nine();
 
-    let whole = rig.plane.helm_template(&rig.namespace, &json!({"crds": {"install": false}})).await;
+    let whole = rig.plane.helm_template(&rig.namespace, &json!({"crds": {"enabled": false}})).await;
     kubectl(&rig, &["apply", "--server-side", "-f", "-"], &whole).await;
     let mut operator = rig.spawn_operator(&flags).await;
     assert!(!until_readiness(health, "200", "").await.contains(CRD), "nothing is to be said");

@@ -364,3 +364,24 @@ fn an_answer_without_a_header_tells_that_few_calls_were_made_and_speaks_of_what_
     budget.answered(&payer(), None, at(1));
     assert!(of_the_app().is_ok());
 }
+
+#[test]
+fn what_is_left_is_told_of_the_account_that_has_the_fewest_left() {
+    let (budget, other) = (budget(), AccountId::from("300000000000002"));
+    let told = |accounts: &[&AccountId], now| {
+        let spent = budget.spent(&payer(), accounts.iter().copied(), now);
+        spent.into_iter().map(|one| (one.lane, one.used, one.left)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&[&account()], at(0)), [], "nothing was called");
+    for _ in 0..3 {
+        budget.admit(&payer(), None, Edge::Business, PERSON, at(0)).unwrap();
+        budget.admit(&payer(), Some(&account()), Edge::Numbers, PERSON, at(0)).unwrap();
+    }
+    budget.admit(&payer(), Some(&other), Edge::Register, Claim::Write, at(0)).unwrap();
+    let limits = Limits::default();
+    let (list, rest) = (limits.budget_list_first, limits.budget_rest);
+    let both = [&account(), &other];
+    assert_eq!(told(&both, at(0)), [("app", 3, 1_497), ("list", 3, list - 3), ("rest", 1, rest - 1)]);
+    assert_eq!(told(&[&other], at(0)), [("app", 3, 1_497), ("list", 0, list), ("rest", 1, rest - 1)]);
+    assert_eq!(told(&both, at(2 * 3_600)), [("app", 0, 1_500), ("list", 0, list), ("rest", 0, rest)]);
+}

@@ -12,6 +12,7 @@ use url::Url;
 use super::*;
 use crate::engine::failure::{Class, Said, Scope};
 use crate::meta::{
+    counter::{Count, Refusals},
     edge::Edge,
     fixture::{APP_SECRET, Bench, Reply, TOKEN, account, credential, done, is_no_answer, number, refused},
     port::Graph,
@@ -243,14 +244,17 @@ async fn calls_are_counted_by_edge_and_ending() {
     let bench = Bench::new([done(), refused(133_005, "x")]).await;
     bench.register().await.unwrap();
     bench.register().await.unwrap_err();
-    let counts = bench.meta.stats();
+    let stats = bench.meta.stats();
     assert_eq!(
-        counts,
+        stats.counts,
         [
             Count { edge: Edge::Register, ending: Ending::Answered, calls: 1 },
             Count { edge: Edge::Register, ending: Ending::Refused, calls: 1 }
         ]
     );
+    assert_eq!(stats.refusals, [Refusals { edge: Edge::Register, code: Some(133_005), calls: 1 }]);
+    let timed = stats.times.iter().flat_map(|times| &times.buckets).map(|(_, calls)| calls).sum::<u64>();
+    assert_eq!(timed, 2);
 }
 
 /// Collects what is logged.

@@ -28,7 +28,7 @@ use crate::engine::{
     word::Vocabulary,
 };
 use crate::{
-    meta::port::{Listing, NumberList},
+    meta::port::{Listing, NumberList, Spent},
     run::{picture::PictureBytes, secret::SecretRead},
 };
 
@@ -217,6 +217,9 @@ impl Graph for Stub {
     }
     fn throttled_until(&self, _: Option<&AccountId>) -> Option<Timestamp> {
         None
+    }
+    fn spent(&self, _: &[AccountId]) -> Vec<Spent> {
+        Vec::new()
     }
     fn app_blocked(&self) -> Option<Refusal> {
         None

@@ -1,6 +1,6 @@
 //! Some sets of values with what becomes of them: kept as files, and judged by a real API server.
 //!
-//! The API server has no kinds of the Prometheus operator. So the test gives it the two that the chart uses, with as much of
+//! The API server has no kinds of the Prometheus operator. So the test gives it those that the chart uses, with as much of
 //! their schema as the chart could get wrong, and nothing beyond is taken.
 
 use std::fs;
@@ -44,8 +44,9 @@ async fn the_api_server_takes_everything_that_is_rendered() {
     }
     plane.apply_rendered("default", &monitors().to_string()).await;
     let established = ["wait", "--for=condition=Established", "--timeout=60s", "crd"];
-    let wait =
-        [&established[..], &["servicemonitors.monitoring.coreos.com", "podmonitors.monitoring.coreos.com"]];
+    let kinds = ["servicemonitors", "podmonitors", "prometheusrules"];
+    let kinds = kinds.map(|kind| format!("{kind}.monitoring.coreos.com"));
+    let wait = [established.to_vec(), kinds.iter().map(String::as_str).collect()];
     assert!(plane.kubectl(wait.concat()).await.status.success());
 
     let mut sets: Vec<(&str, Value)> = SETS.map(|set| (set, values(set))).into();
@@ -86,10 +87,17 @@ fn monitors() -> Value {
     let text = json!({"type": "string"});
     let labels = json!({"type": "object", "additionalProperties": text});
     let endpoints = json!({"type": "array", "items": {"type": "object", "properties": {
-        "port": text, "path": text,
+        "port": text, "path": text, "honorLabels": {"type": "boolean"},
         "interval": {"type": "string", "pattern": "^(0|([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"},
     }}});
-    let crd = |kind: &str, singular: &str, endpoints_key: &str| {
+    let rule = json!({"type": "object", "required": ["expr"], "properties": {
+        "alert": text, "record": text, "expr": text, "labels": labels, "annotations": labels,
+        "for": {"type": "string", "pattern": "^(0|([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"},
+    }});
+    let group = json!({"type": "object", "required": ["name"], "properties": {
+        "name": text, "rules": {"type": "array", "items": rule},
+    }});
+    let crd = |kind: &str, singular: &str, spec: Value| {
         json!({
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
             "metadata": {"name": format!("{singular}s.monitoring.coreos.com")},
@@ -98,19 +106,21 @@ fn monitors() -> Value {
                 "names": {"kind": kind, "singular": singular, "plural": format!("{singular}s")},
                 "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
                     "type": "object", "required": ["spec"],
-                    "properties": {"spec": {
-                        "type": "object", "required": ["selector", endpoints_key],
-                        "properties": {
-                            "selector": {"type": "object", "properties": {"matchLabels": labels}},
-                            endpoints_key: endpoints,
-                        },
-                    }},
+                    "properties": {"spec": spec},
                 }}}],
             },
         })
     };
+    let monitor = |endpoints_key: &str| {
+        json!({"type": "object", "required": ["selector", endpoints_key], "properties": {
+            "selector": {"type": "object", "properties": {"matchLabels": labels}},
+            endpoints_key: endpoints,
+        }})
+    };
+    let rules = json!({"type": "object", "properties": {"groups": {"type": "array", "items": group}}});
     json!({"apiVersion": "v1", "kind": "List", "items": [
-        crd("ServiceMonitor", "servicemonitor", "endpoints"),
-        crd("PodMonitor", "podmonitor", "podMetricsEndpoints"),
+        crd("ServiceMonitor", "servicemonitor", monitor("endpoints")),
+        crd("PodMonitor", "podmonitor", monitor("podMetricsEndpoints")),
+        crd("PrometheusRule", "prometheusrule", rules),
     ]})
 }

@@ -2,7 +2,7 @@
 //! nodes are described in Meta's own words. The only clock is the simulated one.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -37,7 +37,7 @@ use whatsapp_operator::engine::{
 use whatsapp_operator::{
     api::{
         lower,
-        v1alpha1::{WhatsAppChannel, WhatsAppChannelStatus, WhatsAppPortfolio},
+        v1alpha1::{ChannelCounts, WhatsAppChannel, WhatsAppChannelStatus, WhatsAppPortfolio},
     },
     cli::run::duration,
     meta::{
@@ -61,6 +61,8 @@ use whatsapp_operator::{
     },
     twin::{self, Folder, VirtualClock},
 };
+
+use crate::gitops::state::State;
 
 const BUSINESS: &str = "500000000000001";
 const ACCOUNT: &str = "300000000000001";
@@ -146,6 +148,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Shelf {
     object: Mutex<WhatsAppChannel>,
     written: Mutex<Vec<WhatsAppChannelStatus>>,
+    /// How the object, and its portfolio, stood after each write.
+    states: Mutex<BTreeSet<State>>,
 }
 
 impl Shelf {
@@ -176,7 +180,11 @@ impl Records for Shelf {
         // Through JSON, as the API server keeps it.
         let next: WhatsAppChannelStatus =
             serde_json::from_value(serde_json::to_value(next).expect("JSON")).expect("a status");
-        lock(&self.object).status = Some(next.clone());
+        {
+            let mut object = lock(&self.object);
+            object.status = Some(next.clone());
+            lock(&self.states).insert(State::of(&serde_json::to_value(&*object).expect("JSON")));
+        }
         lock(&self.written).push(next.clone());
         Ok(next)
     }
@@ -344,7 +352,11 @@ impl Stage {
         let object: WhatsAppChannel = serde_json::from_value(channel).expect("a channel");
         let mut stage = Self {
             beside: Arc::new(twin::Cluster::new(VirtualClock(sandbox.clone()))),
-            shelf: Arc::new(Shelf { object: Mutex::new(object), written: Mutex::default() }),
+            shelf: Arc::new(Shelf {
+                object: Mutex::new(object),
+                written: Mutex::default(),
+                states: Mutex::default(),
+            }),
             failures: Vec::new(),
             secrets: Arc::default(),
             portfolio,
@@ -389,6 +401,11 @@ impl Stage {
 
     pub fn now(&self) -> Timestamp {
         self.sandbox.now()
+    }
+
+    /// How the channel and its portfolio stood after each write.
+    pub fn states(&self) -> BTreeSet<State> {
+        lock(&self.shelf.states).clone()
     }
 
     pub fn status(&self) -> Value {
@@ -618,6 +635,11 @@ impl Stage {
             limits: &self.shell.limits,
             now: self.sandbox.now(),
         });
+        let shown = lower::portfolio_status(desired, &assessment, ChannelCounts::default(), None);
+        let object = json!({
+            "kind": "WhatsAppPortfolio", "metadata": {"generation": desired.generation}, "status": shown,
+        });
+        lock(&self.shelf.states).insert(State::of(&object));
         self.judged.conditions = assessment.conditions;
         self.judged.waiting = assessment.waiting_for;
         self.judged.view = Some(assessment.view);

@@ -24,7 +24,7 @@ use whatsapp_operator::{
     },
     meta::{
         client::{GraphClient, Meta},
-        port::{Credential, Graph, GraphSource, Listing, NumberList},
+        port::{Credential, Graph, GraphSource, Listing, NumberList, Spent},
     },
 };
 
@@ -190,6 +190,10 @@ impl Graph for FarGraph {
 
     fn throttled_until(&self, account: Option<&AccountId>) -> Option<Timestamp> {
         self.graph.throttled_until(account)
+    }
+
+    fn spent(&self, accounts: &[AccountId]) -> Vec<Spent> {
+        self.graph.spent(accounts)
     }
 
     fn app_blocked(&self) -> Option<Refusal> {

@@ -48,7 +48,7 @@ use whatsapp_operator::{
     api::{lower, v1alpha1::WhatsAppChannelStatus},
     meta::{
         client::{GraphClient, Meta},
-        port::{Credential, Graph, GraphSource, Listing, NumberList},
+        port::{Credential, Graph, GraphSource, Listing, NumberList, Spent},
         settings::Settings,
         transport::install_crypto,
     },
@@ -710,6 +710,10 @@ impl Graph for Mortal {
 
     fn throttled_until(&self, account: Option<&AccountId>) -> Option<Timestamp> {
         self.graph.throttled_until(account)
+    }
+
+    fn spent(&self, accounts: &[AccountId]) -> Vec<Spent> {
+        self.graph.spent(accounts)
     }
 
     fn app_blocked(&self) -> Option<Refusal> {

@@ -1,0 +1,8 @@
+-- Has the operator look at the channel now.
+-- Each value counts once, and for a while only: it is the time of now.
+local os = require("os")
+if obj.metadata.annotations == nil then
+  obj.metadata.annotations = {}
+end
+obj.metadata.annotations["whatsapp-operator.dev/reconcile"] = os.date("!%Y-%m-%dT%H:%M:%SZ")
+return obj

@@ -1,0 +1,3 @@
+-- Has the operator go on with the channel.
+obj.spec.suspend = false
+return obj

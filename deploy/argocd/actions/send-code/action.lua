@@ -1,0 +1,8 @@
+-- Asks Meta to send one code to the phone, as kubectl whatsapp send-code does.
+-- Each value counts once, and for a while only: it is the time of now.
+local os = require("os")
+if obj.metadata.annotations == nil then
+  obj.metadata.annotations = {}
+end
+obj.metadata.annotations["whatsapp-operator.dev/send-code"] = os.date("!%Y-%m-%dT%H:%M:%SZ")
+return obj

@@ -1,0 +1,3 @@
+-- Has the operator leave the channel alone. The number serves as before.
+obj.spec.suspend = true
+return obj

@@ -1,0 +1,257 @@
+//! What there is to tell of a fleet at a scrape, from what is kept anyway.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::engine::{
+    action::Action,
+    desired::PortfolioRef,
+    id::AccountId,
+    limits::Limits,
+    portfolio::{PortfolioView, Reach},
+    reason::Reason,
+    step::StepKind,
+    time::earlier,
+};
+use crate::{
+    controller::{
+        claim::{Claimant, Claims},
+        concern::{Concern, Rating},
+        view::Portfolios,
+        watch::Key,
+    },
+    meta::port::{Graph, Spent},
+    telemetry::fleet::{ChannelNow, Detail, Fleet, MOST_CHANNELS, PortfolioNow, Waiting},
+};
+
+/// All channels and portfolios as they stand; lines and looks are for others to tell.
+pub fn survey<G: Graph>(
+    claims: &Claims,
+    portfolios: &Portfolios<G>,
+    limits: &Limits,
+    detail: Detail,
+    now: Timestamp,
+) -> Fleet {
+    let mut fleet = of_channels(claims, limits, detail, now);
+    portfolios.each(|of, view, graph| fleet.portfolios.push(portfolio(of, view, graph, now)));
+    fleet.portfolios.sort_by(|a, b| (&a.namespace, &a.portfolio).cmp(&(&b.namespace, &b.portfolio)));
+    fleet
+}
+
+fn of_channels(claims: &Claims, limits: &Limits, detail: Detail, now: Timestamp) -> Fleet {
+    let (mut stages, mut qualities) = (BTreeMap::new(), BTreeMap::new());
+    let mut waiting: BTreeMap<(Action, &'static str), (usize, Timestamp)> = BTreeMap::new();
+    let mut concerns = Vec::new();
+    claims.each(|key, channel| {
+        *stages.entry(channel.stage.as_str()).or_insert(0) += 1;
+        if channel.rating != Rating::Absent {
+            *qualities.entry(channel.rating.as_str()).or_insert(0) += 1;
+        }
+        let Some(concern) = &channel.concern else { return };
+        for wait in &concern.waits {
+            let reason = wait.reason.map_or("", Reason::as_str);
+            let (count, oldest) = waiting.entry((wait.action, reason)).or_insert((0, wait.since));
+            (*count, *oldest) = (*count + 1, wait.since.min(*oldest));
+        }
+        if concern.is_of_person() {
+            // Whoever waits for nobody by name comes last.
+            concerns.push((concern.since().unwrap_or(Timestamp::MAX), key.clone()));
+        }
+    });
+    let needing = concerns.len();
+    let kept = if detail.channels { MOST_CHANNELS } else { 0 };
+    concerns.sort_unstable();
+    concerns.truncate(kept);
+    let mut channels = Vec::with_capacity(concerns.len());
+    for (_, key) in &concerns {
+        claims.one(key, |claimant| {
+            if let Some(concern) = &claimant.concern {
+                channels.push(channel(key, claimant, concern, limits, detail, now));
+            }
+        });
+    }
+    let waiting = waiting.into_iter().map(|((action, reason), (channels, oldest))| Waiting {
+        actor: action.actor().as_str(),
+        action: action.as_str(),
+        reason,
+        channels,
+        oldest: now.duration_since(oldest).as_secs_f64().max(0.0),
+    });
+    Fleet {
+        stages: stages.into_iter().collect(),
+        qualities: qualities.into_iter().collect(),
+        waiting: waiting.collect(),
+        left_out: needing.saturating_sub(channels.len()),
+        channels,
+        ..Fleet::default()
+    }
+}
+
+fn seconds(at: Timestamp) -> f64 {
+    at.as_duration().as_secs_f64()
+}
+
+fn channel(
+    key: &Key,
+    claimant: &Claimant,
+    concern: &Concern,
+    limits: &Limits,
+    detail: Detail,
+    now: Timestamp,
+) -> ChannelNow {
+    let within = |all: &[Timestamp], window| all.iter().filter(|at| **at > earlier(now, window)).count();
+    let codes = limits
+        .codes_by_consent
+        .saturating_sub(within(&concern.codes, limits.codes_window))
+        .min(limits.codes_total.saturating_sub(within(&concern.codes, limits.codes_total_window)));
+    let registrations =
+        limits.registrations_total.saturating_sub(within(&concern.registrations, limits.registration_window));
+    let waits = concern
+        .waits
+        .iter()
+        .map(|wait| (wait.action.actor().as_str(), wait.action.as_str(), seconds(wait.since)));
+    ChannelNow {
+        namespace: key.namespace.as_ref().into(),
+        channel: key.name.as_ref().into(),
+        portfolio_namespace: claimant.portfolio.namespace.as_ref().into(),
+        portfolio: claimant.portfolio.name.as_ref().into(),
+        stage: claimant.stage.as_str(),
+        quality: claimant.rating.as_str(),
+        reason: concern.reason.map_or("", Reason::as_str),
+        phone_number: detail.phone_numbers.then(|| claimant.digits.digits().into()),
+        is_ready: concern.is_ready,
+        waits: waits.collect(),
+        attempts: vec![(StepKind::RequestCode.as_str(), codes), (StepKind::Register.as_str(), registrations)],
+        drifted: concern.drifted,
+    }
+}
+
+fn portfolio<G: Graph>(
+    of: &PortfolioRef,
+    view: &PortfolioView,
+    graph: Option<&G>,
+    now: Timestamp,
+) -> PortfolioNow {
+    let accounts: Vec<AccountId> = match &view.reach {
+        Reach::Owned(list) | Reach::Accounts(list) => list.iter().map(|account| account.id.clone()).collect(),
+        Reach::Unread | Reach::Unknown => Vec::new(),
+    };
+    let budget = graph.map(|graph| graph.spent(&accounts)).unwrap_or_default();
+    let (token, facts) = (view.token.known(), view.facts.known());
+    let held = view.throttled_until.map_or(0.0, |at| at.duration_since(now).as_secs_f64().max(0.0));
+    PortfolioNow {
+        namespace: of.namespace.as_ref().into(),
+        portfolio: of.name.as_ref().into(),
+        messaging_limit: facts
+            .and_then(|f| f.messaging_limit.as_ref())
+            .map_or("", |l| known(l.as_str(), l.is_known()))
+            .into(),
+        verification: facts
+            .and_then(|f| f.verification.as_ref())
+            .map_or("", |v| known(v.as_str(), v.is_known()))
+            .into(),
+        reason: view.hold.as_ref().map(|hold| hold.reason.as_str()),
+        token_expiry: token.and_then(|token| token.expires_at).map(seconds),
+        data_access_expiry: token.and_then(|token| token.data_access_expires_at).map(seconds),
+        budget: budget.into_iter().map(|Spent { lane, used, left }| (lane, used, left)).collect(),
+        held_back: held,
+    }
+}
+
+/// A new word of Meta's stands in no label.
+fn known(word: &str, is_known: bool) -> &str {
+    if is_known { word } else { "other" }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        api::v1alpha1::WhatsAppChannel,
+        controller::{channel::claimant, claim::Pauses},
+    };
+    use serde_json::{Value, json};
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + 60 * minute).expect("a time")
+    }
+
+    fn claims(channels: impl IntoIterator<Item = (String, Value)>) -> Claims {
+        let pause = Duration::ZERO;
+        let claims = Claims::new(Pauses { gone: pause, displaced: pause, kept: pause });
+        for (name, status) in channels {
+            let channel: WhatsAppChannel = serde_json::from_value(json!({
+                "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+                "metadata": {"name": name, "namespace": "shop", "uid": name}, "status": status,
+                "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme"},
+            }))
+            .expect("a channel");
+            let key = Key {
+                namespace: "shop".into(),
+                name: channel.metadata.name.as_deref().unwrap_or_default().into(),
+            };
+            claims.apply(&key, claimant(&channel), at(0));
+        }
+        claims
+    }
+
+    fn waiting(minute: i64) -> Value {
+        json!({
+            "stage": "Verifying", "facts": {"quality": "UNKNOWN"},
+            "conditions": [{"type": "Ready", "status": "False", "reason": "CodeNeeded", "message": "", "lastTransitionTime": at(0).to_string()}],
+            "waitingFor": [{"actor": "PhoneHolder", "action": "AskForCode", "since": at(minute).to_string()}],
+        })
+    }
+
+    fn shown(claims: &Claims, detail: Detail) -> Fleet {
+        of_channels(claims, &Limits::default(), detail, at(100))
+    }
+
+    #[test]
+    fn who_is_waited_for_is_counted_with_the_longest_wait() {
+        let ready = json!({"stage": "Ready", "facts": {"quality": "GREEN"}});
+        let fleet = shown(
+            &claims([("a".into(), waiting(90)), ("b".into(), waiting(40)), ("c".into(), ready)]),
+            Detail::default(),
+        );
+        let [one] = &fleet.waiting[..] else { panic!("one act is waited for: {:?}", fleet.waiting) };
+        assert_eq!((one.actor, one.action, one.reason), ("PhoneHolder", "AskForCode", "CodeNeeded"));
+        assert_eq!((one.channels, one.oldest), (2, 3_600.0));
+        assert_eq!(fleet.stages, [("Ready", 1), ("Verifying", 2)]);
+        assert_eq!(fleet.qualities, [("GREEN", 1), ("UNKNOWN", 1 + 1)]);
+        let names: Vec<&str> = fleet.channels.iter().map(|one| &*one.channel).collect();
+        assert_eq!(names, ["b", "a"], "the longest wait first, and nobody who needs no person");
+    }
+
+    #[test]
+    fn series_of_single_channels_are_bounded_and_those_left_out_are_counted() {
+        let many = MOST_CHANNELS + 3;
+        let crowd =
+            claims((0..many).map(|n| (format!("c-{n:04}"), waiting(i64::try_from(n).expect("small")))));
+        let fleet = shown(&crowd, Detail::default());
+        assert_eq!((fleet.channels.len(), fleet.left_out), (MOST_CHANNELS, 3));
+        assert_eq!(fleet.channels[0].channel, "c-0000", "those that wait longest have them");
+        let off = shown(&crowd, Detail { channels: false, phone_numbers: true });
+        assert_eq!((off.channels.len(), off.left_out), (0, many));
+        assert_eq!(off.waiting[0].channels, many, "all of them are counted together nevertheless");
+    }
+
+    #[test]
+    fn what_is_left_of_attempts_grows_again_when_they_leave_the_window() {
+        let entry = |minute: i64| json!({"id": "x", "at": at(minute).to_string(), "outcome": "Accepted", "cause": "SendCode"});
+        let mut status = waiting(0);
+        status["memory"] =
+            json!({"ledger": {"codes": [entry(-3 * 60), entry(-60)], "registrations": [entry(0)]}});
+        let claims = claims([("a".into(), status)]);
+        let left = |minute: i64| {
+            let fleet = of_channels(&claims, &Limits::default(), Detail::default(), at(minute));
+            fleet.channels[0].attempts.clone()
+        };
+        assert_eq!(left(0), [("RequestCode", 3), ("Register", 8)]);
+        assert_eq!(left(22 * 60), [("RequestCode", 4), ("Register", 8)]);
+        assert_eq!(left(4 * 24 * 60), [("RequestCode", 5), ("Register", 9)]);
+    }
+}

@@ -171,11 +171,26 @@ mod tests {
 
     use super::*;
 
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Told {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("nobody panicked").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
     #[tokio::test]
     async fn a_collector_that_is_not_there_is_told_once_and_so_is_its_return() {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let log = tracing_subscriber::fmt().with_ansi(false).with_writer(lines.clone()).finish();
+        let told = Told::default();
+        let writer = told.clone();
+        let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         let _guard = tracing::subscriber::set_default(log);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
@@ -196,7 +211,7 @@ mod tests {
             assert!(send().await.is_ok_and(|answer| answer.status().is_success()));
         }
         served.abort();
-        let lines = String::from_utf8(lines.lock().expect("the text").clone()).expect("text");
+        let lines = String::from_utf8(told.0.lock().expect("the text").clone()).expect("text");
         let told: Vec<_> = lines.lines().collect();
         assert_eq!(told.len(), 2, "{lines}");
         assert!(told[0].contains("traces are not delivered") && told[0].contains("refused"), "{lines}");

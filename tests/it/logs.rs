@@ -97,16 +97,21 @@ async fn an_onboarding_is_traced_and_told_without_a_whole_phone_number() {
     let spans = spans.lock().unwrap();
     let of_trace: Vec<&Span> = spans.iter().filter(|span| hex(&span.trace_id) == trace).collect();
     let below = |parent: &Span, name: &str| {
-        let children =
-            of_trace.iter().filter(|span| span.parent_span_id == parent.span_id && span.name == name);
-        children.copied().collect::<Vec<&Span>>()
+        let children = spans.iter().filter(|span| span.parent_span_id == parent.span_id && span.name == name);
+        children.collect::<Vec<&Span>>()
     };
     let root = of_trace.iter().find(|span| span.parent_span_id.is_empty()).expect("it begins somewhere");
     assert_eq!((root.name.as_str(), text(root, "channel")), ("reconcile", Some("support")));
     assert_eq!(hex(&root.span_id), line["span_id"].as_str().expect("the id of its span"));
-    let look = below(root, "look");
-    let reads: Vec<_> = look.iter().flat_map(|look| below(look, "graph_call")).collect();
-    assert!(!reads.is_empty() && !below(root, "api_server_call").is_empty(), "its reads: {of_trace:#?}");
+    let (reads, look) = (below(root, "api_server_call"), below(root, "look"));
+    assert!(!reads.is_empty() && look.len() == 1, "what it read: {of_trace:#?}");
+    // What it needed of Meta it had from the passes before.
+    let looks: Vec<_> = spans.iter().filter(|span| span.name == "look").collect();
+    let asked: Vec<_> = looks.iter().flat_map(|look| below(look, "graph_call")).collect();
+    assert!(
+        asked.iter().any(|call| text(call, "edge").is_some() && text(call, "ending").is_some()),
+        "{looks:#?}"
+    );
     let step = below(root, "step");
     assert_eq!(step.iter().map(|step| text(step, "step")).collect::<Vec<_>>(), [Some("Register")]);
     assert_eq!(below(step[0], "graph_call").len(), 1, "the step is one call: {of_trace:#?}");

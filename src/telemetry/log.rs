@@ -19,7 +19,7 @@ use tracing_subscriber::{
         time::{FormatTime as _, SystemTime},
     },
     layer::SubscriberExt as _,
-    registry::LookupSpan,
+    registry::{LookupSpan, Scope},
     reload,
     util::SubscriberInitExt as _,
 };
@@ -181,7 +181,7 @@ where
     ) -> std::fmt::Result {
         let object = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default();
         let mut line = Map::new();
-        for span in ctx.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+        for span in ctx.event_scope().into_iter().flat_map(Scope::from_root) {
             if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
                 line.extend(object(&fields.fields));
             }

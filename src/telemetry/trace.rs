@@ -127,7 +127,7 @@ impl HttpClient for Client {
             let failed_before = fails.swap(why.is_some(), Ordering::Relaxed);
             match why {
                 Some(why) if !failed_before => {
-                    warn!(why, "traces are not delivered, and are lost until they are")
+                    warn!(why, "traces are not delivered, and are lost until they are");
                 }
                 None if failed_before => info!("traces are delivered again"),
                 _ => {}

@@ -127,7 +127,7 @@ fn changes(path: &str, older: &Value, newer: &Value, found: &mut Vec<String>) {
     for (key, end) in [("items", "[]"), ("additionalProperties", ".*")] {
         match (was(key), is(key)) {
             (was @ Value::Object(_), is @ Value::Object(_)) => {
-                changes(&format!("{path}{end}"), was, is, found)
+                changes(&format!("{path}{end}"), was, is, found);
             }
             (was, is) if was == is => {}
             (was, is) => found.push(format!("{path}{end}: is {is}, and was {was}")),

@@ -9,7 +9,7 @@ use whatsapp_operator::{
     cli::{
         self,
         exit::{Ending, Exit, Problem},
-        process::stop_asked,
+        process::{detail_asked, stop_asked},
         run::{LogFormat, RunArgs},
     },
     cluster, controller,
@@ -20,6 +20,7 @@ use whatsapp_operator::{
         health::Health,
         log,
         metrics::{Calls, Durations, Metrics},
+        trace::Traces,
     },
 };
 
@@ -38,14 +39,23 @@ fn operate(args: RunArgs) -> Ending {
         LogFormat::Text => log::Format::Text,
         LogFormat::Json => log::Format::Json,
     };
-    let logs =
-        log::init(format, &args.log_level).map_err(|error| Problem::new(format!("cannot start: {error}")))?;
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|error| Problem::new(format!("cannot start: {error}")))?;
+    let pod = std::env::var("HOSTNAME").ok();
+    let traced = args.traces_endpoint.as_ref();
+    let traces = traced.map(|to| Traces::to(to, pod.as_deref(), runtime.handle().clone())).transpose();
+    // Dropped before the runtime, which still sends what waits.
+    let traces = traces.map_err(|error| Problem::new(format!("cannot trace: {error}")))?;
+    let shown =
+        log::Options { format, filter: args.log_level.clone(), phone_numbers: args.log_phone_numbers };
+    let logs =
+        log::init(&shown, traces.as_ref()).map_err(|error| Problem::new(format!("cannot start: {error}")))?;
+    let level = logs.level();
     runtime.block_on(async {
+        tokio::spawn(detail_asked(move |more| if more { level.debug() } else { level.as_asked() }));
         let meta = Meta::new(args.settings(), Arc::new(SystemClock))
             .map_err(|error| Problem::new(format!("cannot reach Meta: {error}")))?;
         let client = cluster::connect().await.map_err(|error| {
@@ -62,7 +72,6 @@ fn operate(args: RunArgs) -> Ending {
         let metrics = Arc::new(metrics.with_lost_lines(logs.lost()));
         let (stop, over) = (CancellationToken::new(), CancellationToken::new());
         let serving = tokio::spawn(telemetry::serve(listener, health.clone(), metrics.clone(), over.clone()));
-        let pod = std::env::var("HOSTNAME").ok();
         let process = controller::random().map_err(|error| Problem::new(error.to_string()))?;
         let election = args.leader_election.then(|| {
             let namespace = args.leader_election_namespace.as_deref().unwrap_or(client.default_namespace());

@@ -15,6 +15,22 @@ pub fn block_on(command: impl Future<Output = Ending>) -> Ending {
         .block_on(command)
 }
 
+/// Tells of each SIGUSR1 with `true` and of each SIGUSR2 with `false`, as long as the process lives.
+pub async fn detail_asked(told: impl Fn(bool)) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let signals = (signal(SignalKind::user_defined1()), signal(SignalKind::user_defined2()));
+        let (Ok(mut more), Ok(mut less)) = signals else { return };
+        loop {
+            tokio::select! {
+                _ = more.recv() => told(true),
+                _ = less.recv() => told(false),
+            }
+        }
+    }
+}
+
 /// Resolves when somebody wants the process to end: Ctrl-C, or SIGTERM.
 pub async fn stop_asked() {
     let interrupt = tokio::signal::ctrl_c();

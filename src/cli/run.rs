@@ -108,9 +108,25 @@ pub struct RunArgs {
     /// Logs for people or for machines.
     #[arg(long, env = "WHATSAPP_OPERATOR_LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,
-    /// What to log: `info`, or `whatsapp_operator=debug,info`.
+    /// What to log: `info`, or `whatsapp_operator=debug,info`. While it runs, SIGUSR1 adds `whatsapp_operator=debug`, and SIGUSR2
+    /// takes it back.
     #[arg(long, env = "WHATSAPP_OPERATOR_LOG_LEVEL", default_value = "info", value_name = "FILTER")]
     pub log_level: String,
+    /// Shows phone numbers in logs whole, and not only their last four digits.
+    #[arg(
+        long,
+        env = "WHATSAPP_OPERATOR_LOG_PHONE_NUMBERS",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    pub log_phone_numbers: bool,
+    /// The collector that traces are sent to, by OTLP over HTTP: `http://collector:4318`. None: nothing is traced.
+    #[arg(long, env = "WHATSAPP_OPERATOR_TRACES_ENDPOINT", value_parser = collector, value_name = "URL")]
+    pub traces_endpoint: Option<url::Url>,
 }
 
 impl RunArgs {
@@ -156,6 +172,16 @@ pub enum LogFormat {
     Text,
     /// One JSON object each.
     Json,
+}
+
+/// The address of a collector.
+///
+/// # Errors
+///
+/// When it is no address of HTTP.
+pub fn collector(text: &str) -> Result<url::Url, String> {
+    let url = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or_else(|| format!("{text} is no address of a collector: write it like http://collector:4318"))
 }
 
 /// The name of a namespace. An empty one, as from a variable that was meant to hold something, would not mean any
@@ -214,6 +240,16 @@ mod tests {
         assert!(namespace("").is_err_and(|error| error.contains("every namespace")));
         for wrong in ["Shop", "-shop", "shop-", "shop br", "shop.br"] {
             assert!(namespace(wrong).is_err_and(|error| error.contains(wrong)), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_collector_is_reached_by_http() {
+        for right in ["http://collector:4318", "https://otlp.example.org/v1/traces"] {
+            assert!(collector(right).is_ok(), "{right}");
+        }
+        for wrong in ["collector:4317", "grpc://collector:4317", ""] {
+            assert!(collector(wrong).is_err_and(|error| error.contains("http://collector:4318")), "{wrong}");
         }
     }
 

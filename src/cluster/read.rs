@@ -15,6 +15,7 @@ use kube::{
     core,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tracing::{Instrument as _, debug_span};
 
 use super::sieve::{Kept, Rule, Sieve};
 use crate::api::lower::{GROUP, USE_LABEL};
@@ -262,7 +263,8 @@ impl<K: Readable> Objects<K> {
     /// One object, past every cache.
     pub async fn get(&self, name: &str, wanted: Wanted<'_>) -> kube::Result<Stored<K>> {
         let request = self.request.get(name, &GetParams::default()).map_err(kube::Error::BuildRequest)?;
-        self.one(request, wanted).await
+        let span = debug_span!("api_server_call", verb = "get", kind = %K::kind(&()));
+        self.one(request, wanted).instrument(span).await
     }
 
     /// Writes a status. Gives back the object as it is then.
@@ -273,7 +275,9 @@ impl<K: Readable> Objects<K> {
         patch: &Patch<impl Serialize>,
     ) -> kube::Result<Stored<K>> {
         let request = self.request.patch_subresource("status", name, params, patch);
-        self.one(request.map_err(kube::Error::BuildRequest)?, Wanted::Live).await
+        let span =
+            debug_span!("api_server_call", verb = "patch", kind = %K::kind(&()), subresource = "status");
+        self.one(request.map_err(kube::Error::BuildRequest)?, Wanted::Live).instrument(span).await
     }
 
     async fn one(&self, request: Request<Vec<u8>>, wanted: Wanted<'_>) -> kube::Result<Stored<K>> {

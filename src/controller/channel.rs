@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::api::ObjectMeta;
-use tracing::{debug, info, warn};
+use tracing::{Instrument as _, debug, error_span, info, warn};
 
 use crate::engine::{
     action::Action,
@@ -97,7 +97,7 @@ impl<G, C: Clock> Context<G, C> {
         let state = self.states.get(key, uid);
         let pause = pace::after_failures(state.as_ref().map_or(1, |state| state.failed()));
         if let Some(repeated) = self.signals.repeats.tell(&error.to_string()) {
-            warn!(namespace = %key.namespace, channel = %key.name, %error, pause_s = pause.as_secs(), repeated, "channel not reconciled");
+            warn!(%error, pause_s = pause.as_secs(), repeated, "channel not reconciled");
         }
         self.signals.metrics.pass("channel", "failed");
         let now = self.shell.clock.now();
@@ -254,8 +254,13 @@ pub async fn work<G: Graph, C: Clock>(ctx: Arc<Context<G, C>>, turn: Turn<Key>) 
     let _counted = ctx.shell.tasks.token();
     let _timed = ctx.signals.metrics.reconcile(CHANNELS);
     let (key, uid) = ctx.claims.known(&turn.key).unwrap_or_else(|| (turn.key.clone(), Arc::default()));
-    let worked = contained(reconcile(&ctx, &key, &uid, turn)).await;
-    worked.unwrap_or_else(|error| ctx.failed(&key, &uid, &error))
+    // At the highest level, so that each line carries it, whichever are shown.
+    let span = error_span!("reconcile", namespace = %key.namespace, channel = %key.name);
+    let worked = async {
+        let worked = contained(Box::pin(reconcile(&ctx, &key, &uid, turn))).await;
+        worked.unwrap_or_else(|error| ctx.failed(&key, &uid, &error))
+    };
+    worked.instrument(span).await
 }
 
 async fn reconcile<G: Graph, C: Clock>(
@@ -371,7 +376,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
                 return Ok(self.gone());
             }
             Ok(Stored(Err(invalid))) => {
-                warn!(namespace = %self.key.namespace, channel = %self.key.name, why = %invalid.why, "stored channel cannot be used");
+                warn!(why = %invalid.why, "stored channel cannot be used");
                 if parting::is_waiting(&invalid.metadata) {
                     let farewell = parting::not_understood(&invalid.why.to_string());
                     return self.part(&invalid.metadata, &farewell).await;
@@ -427,7 +432,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             Ok(done) => Ok(self.after(&desired, &version, idle, done)),
             Err(PassError::Gone) => Ok(self.gone()),
             Err(PassError::Conflict) => {
-                debug!(namespace = %self.key.namespace, channel = %self.key.name, "changed meanwhile");
+                debug!("changed meanwhile");
                 Ok(AGAIN)
             }
             Err(error) => match ends_anyway {
@@ -579,7 +584,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         metrics.pass("channel", "done");
         metrics.status_writes("channel", done.writes);
         if done.credential_refused {
-            info!(namespace = %self.key.namespace, channel = %self.key.name, "Meta refused the credential; the portfolio looks at it");
+            info!("Meta refused the credential; the portfolio looks at it");
             self.ctx.signals.doubt(&desired.portfolio, Doubt::Credential);
         }
         if let Some(seconds) = until_ready(&done.before, &done.after) {

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tracing::{info, warn};
+use tracing::{Instrument as _, error_span, info, warn};
 
 use jiff::Timestamp;
 
@@ -47,7 +47,9 @@ pub async fn work<G: Graph, C: Clock>(ctx: Arc<Context<G, C>>, turn: Turn<Accoun
     let _counted = ctx.shell.tasks.token();
     let _timed = ctx.signals.metrics.reconcile(ACCOUNTS);
     let of = turn.key;
-    let after = match contained(poll(&ctx, &of, turn.is_asked, turn.place)).await {
+    let span = error_span!("read_account", namespace = %of.portfolio.namespace, portfolio = %of.portfolio.name, account = %of.account);
+    let polled = contained(Box::pin(poll(&ctx, &of, turn.is_asked, turn.place))).instrument(span);
+    let after = match polled.await {
         Ok(after) => after,
         Err(why) => ctx.unread(&of, &why),
     };

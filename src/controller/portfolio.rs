@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use kube::api::ObjectMeta;
 use reading::Ring;
 use state::{Rest, State};
-use tracing::{info, warn};
+use tracing::{Instrument as _, error_span, info, warn};
 
 use crate::{
     api::{
@@ -107,11 +107,12 @@ pub async fn work<S: GraphSource, C: Clock>(ctx: Arc<Context<S, C>>, turn: Turn<
     let _counted = ctx.shell.tasks.token();
     let _timed = ctx.signals.metrics.reconcile(PORTFOLIOS);
     let of = turn.key;
-    let after = match contained(reconcile(&ctx, &of, turn.is_asked, turn.place)).await {
-        Ok(pause) => pause,
-        Err(error) => ctx.failed(&of, &error),
+    let span = error_span!("reconcile", namespace = %of.namespace, portfolio = %of.name);
+    let worked = async {
+        let worked = contained(Box::pin(reconcile(&ctx, &of, turn.is_asked, turn.place))).await;
+        worked.unwrap_or_else(|error| ctx.failed(&of, &error))
     };
-    Next::after(after, Urgency::Drift)
+    Next::after(worked.instrument(span).await, Urgency::Drift)
 }
 
 async fn reconcile<S: GraphSource, C: Clock>(
@@ -147,7 +148,7 @@ impl<S: GraphSource, C: Clock> Context<S, C> {
     fn failed(&self, of: &PortfolioRef, error: &Error) -> Duration {
         let pause = pace::after_failures(self.desk.failed(of)).min(Duration::from_secs(60));
         if let Some(repeated) = self.signals.repeats.tell(&error.to_string()) {
-            warn!(namespace = %of.namespace, portfolio = %of.name, %error, pause_s = pause.as_secs(), repeated, "portfolio not reconciled");
+            warn!(%error, pause_s = pause.as_secs(), repeated, "portfolio not reconciled");
         }
         self.signals.metrics.pass("portfolio", "failed");
         pause
@@ -180,7 +181,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let portfolio = match bounded(objects.get(&self.of.name, Wanted::Live)).await {
             Ok(Stored(Ok(portfolio))) => portfolio,
             Ok(Stored(Err(invalid))) => {
-                warn!(namespace = %self.of.namespace, portfolio = %self.of.name, why = %invalid.why, "stored portfolio cannot be used");
+                warn!(why = %invalid.why, "stored portfolio cannot be used");
                 if let Deletion::Over(farewell) = self.deletion(&invalid.metadata) {
                     return self.part(&invalid.metadata, &farewell).await;
                 }

@@ -15,6 +15,7 @@ use std::{
 
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use super::{bounded::lock, port::Clock};
 use crate::engine::{
@@ -274,7 +275,7 @@ where
         let (teller, answer) = watch::channel(None);
         let flight = Flight { begun, urgency, answer };
         slots.entry(key.clone()).or_insert_with(Slot::empty).flight = Some(flight.clone());
-        let (key, slots) = (key.clone(), Arc::clone(&self.slots));
+        let (key, slots, reading) = (key.clone(), Arc::clone(&self.slots), reading.in_current_span());
         tokio::spawn(async move {
             let answer = reading.await.map(Arc::new);
             {

@@ -16,6 +16,7 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use tracing::{Instrument as _, field::Empty};
 
 use crate::{
     engine::{
@@ -201,10 +202,28 @@ impl GraphClient {
         let mut is_first = true;
         loop {
             let begun = Instant::now();
-            let outcome = self.attempt(call).await;
+            let span = tracing::debug_span!(
+                "graph_call",
+                edge = call.edge.as_str(),
+                account = call.account.map(AccountId::as_str),
+                ending = Empty,
+                code = Empty,
+                subcode = Empty,
+                fbtrace_id = Empty,
+                otel.status_code = Empty,
+            );
+            let mut fbtrace_id = None;
+            let outcome = Box::pin(self.attempt(call, &mut fbtrace_id)).instrument(span.clone()).await;
             let ending = Ending::of(outcome.as_ref().err().map(|trouble| &*trouble.failure));
             let (took, refusal) = (begun.elapsed(), outcome.as_ref().err().and_then(|t| t.failure.refusal()));
             self.inner.counters.count(call.edge, ending, took, refusal.map(|refusal| refusal.code));
+            let fbtrace_id =
+                refusal.and_then(|refusal| refusal.trace_id.as_deref()).or(fbtrace_id.as_deref());
+            span.record("ending", ending.as_str());
+            span.record("code", refusal.map(|refusal| refusal.code));
+            span.record("subcode", refusal.and_then(|refusal| refusal.subcode));
+            span.record("fbtrace_id", fbtrace_id);
+            span.record("otel.status_code", outcome.is_err().then_some("ERROR"));
             tracing::debug!(
                 edge = call.edge.as_str(),
                 business = %self.credential.business,
@@ -212,7 +231,7 @@ impl GraphClient {
                 ending = ending.as_str(),
                 code = refusal.map(|refusal| refusal.code),
                 subcode = refusal.and_then(|refusal| refusal.subcode),
-                trace_id = refusal.and_then(|refusal| refusal.trace_id.as_deref()),
+                fbtrace_id,
                 elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                 "called Meta"
             );
@@ -226,7 +245,7 @@ impl GraphClient {
     }
 
     /// Sends a call once, if the budget lets it.
-    async fn attempt(&self, call: &Call<'_>) -> Result<Value, Trouble> {
+    async fn attempt(&self, call: &Call<'_>, fbtrace_id: &mut Option<String>) -> Result<Value, Trouble> {
         let payer = self.payer();
         let (budget, admitted) = (&self.inner.budget, self.now());
         budget.admit(&payer, call.account, call.edge, call.claim, admitted).map_err(Failure::Throttled)?;
@@ -241,6 +260,7 @@ impl GraphClient {
                 }
             };
         let (status, headers) = (response.status(), response.headers().clone());
+        *fbtrace_id = traced(&headers);
         let body = read_body(response).await;
         self.interpret(call, &payer, status, &headers, body)
     }
@@ -280,7 +300,7 @@ impl GraphClient {
                 let nonexisting = envelope.nonexisting_field();
                 let mut refusal = self.refusal(envelope, call, status, until, now);
                 if refusal.trace_id.is_none() {
-                    refusal.trace_id = header("x-fb-trace-id").map(|id| redact(id, &[]));
+                    refusal.trace_id = traced(headers);
                 }
                 if refusal.says(Said::AppBlocked) {
                     let end = budget.app_blocked(payer, &refusal, now);
@@ -389,6 +409,11 @@ impl GraphClient {
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         Arc::clone(turns.entry((self.payer(), account.clone())).or_default())
     }
+}
+
+/// By which Meta finds a call again.
+fn traced(headers: &HeaderMap) -> Option<String> {
+    headers.get("x-fb-trace-id")?.to_str().ok().map(|id| redact(id, &[]))
 }
 
 /// Whether an answer denies that the PIN was reset. Meta does not publish how it says so; one that does not speak of the PIN

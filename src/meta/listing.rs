@@ -13,6 +13,7 @@ use std::{
 
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use super::{
     account::Failed,
@@ -261,7 +262,7 @@ impl Lists {
                 }
                 None => {
                     let under_way = slot.under_way.get_or_insert_with(|| UnderWay::new(now));
-                    let reading = read(under_way.position.clone());
+                    let reading = read(under_way.position.clone()).in_current_span();
                     let (landed, flight) = watch::channel(());
                     slot.flight = Some(flight.clone());
                     let (slots, key) = (Arc::clone(&self.0), key.clone());

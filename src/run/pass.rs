@@ -18,7 +18,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{Instrument as _, debug_span, error_span, info, warn};
 
 use crate::engine::{
     assess::{Given, assess},
@@ -300,11 +300,13 @@ where
     let decided =
         tokio::time::timeout(shell.budget, decided).await.map_err(|_| PassError::Budget(shell.budget))?;
     let carrier = Carrier { shell: shell.clone(), input, decided, graph, secrets, records, attempts };
-    let task = shell.tasks.spawn(async move {
+    // A future that goes through several hands goes in a box: each would need room for it on the stack.
+    let carried = Box::pin(async move {
         let done = carrier.carry_out(&mut place).await;
         drop(place);
         done
     });
+    let task = shell.tasks.spawn(carried.in_current_span());
     task.await.unwrap_or(Err(PassError::Lost))
 }
 
@@ -346,7 +348,8 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     };
     let given = Circumstances { claim: claim.clone(), portfolio: portfolio.clone(), process };
     let sources = Sources { graph, secrets, clock: &*shell.clock, seen: &seen };
-    let (mut observed, materials) = apart(place, observe(desired, &look, given, &sources)).await;
+    let observing = Box::pin(observe(desired, &look, given, &sources)).instrument(debug_span!("look"));
+    let (mut observed, materials) = apart(place, observing).await;
     {
         let mut volatile = volatile.lock().unwrap_or_else(PoisonError::into_inner);
         volatile.stood = observed.process.stood.clone();
@@ -357,12 +360,7 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     if decided.needs_attempts(&live.memory) {
         let read = apart(place, attempts.read()).await;
         if let AttemptsRead::Unusable(why) = &read {
-            warn!(
-                channel = %desired.name,
-                namespace = %desired.namespace,
-                why,
-                "earlier attempts of the number are not known and count as none"
-            );
+            warn!(why, "earlier attempts of the number are not known and count as none");
         }
         let now = shell.clock.now();
         if let Some(memory) = read.taken_over(&decided, &live.memory, &mut observed, limits, now) {
@@ -422,15 +420,17 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
             None => (Live { memory: self.decided.plan.memory.clone(), ..live }, None, 0),
         };
         place.leave();
-        let outcome = act(
+        let intended = intent.as_ref().map(|intent| intent.id.clone());
+        let acting = act(
             &planned.step,
             self.graph.as_ref(),
             &self.decided.materials,
             &*self.secrets,
             intent.as_ref(),
             (&*self.shell.clock, &self.shell.may_work),
-        )
-        .await;
+        );
+        let span = error_span!("step", step = planned.step.kind().as_str(), intent = intended.as_deref());
+        let outcome = Box::pin(acting).instrument(span).await;
         if outcome.is_attempt() {
             self.remember(&planned.step, now);
         }
@@ -442,11 +442,9 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
             self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner).pin_not_created = why;
         }
         info!(
-            channel = %self.input.desired.name,
-            namespace = %self.input.desired.namespace,
             step = planned.step.kind().as_str(),
             why = %planned.why,
-            intent = intent.as_ref().map(|i| i.id.as_str()),
+            intent = intended,
             result = describe(&outcome),
             "step carried out"
         );
@@ -478,7 +476,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
                 true
             }
             Err(why) => {
-                warn!(channel = %desired.name, namespace = %desired.namespace, why, "attempts not kept beside the channel");
+                warn!(why, "attempts not kept beside the channel");
                 keeping().keeping.note_failed(limits, now);
                 false
             }
@@ -615,8 +613,6 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
 
     fn log_unwritten(&self, outcome: &Outcome, why: &str) {
         warn!(
-            channel = %self.input.desired.name,
-            namespace = %self.input.desired.namespace,
             step = outcome.step.as_str(),
             intent = outcome.intent.as_deref(),
             result = describe(outcome),

@@ -4,19 +4,31 @@ use std::{
     fmt::Debug,
     io::{self, IsTerminal, Write},
     panic,
+    sync::Arc,
 };
 
 use prometheus_client::metrics::counter::Counter;
-use tracing::{Subscriber, field::Field};
+use serde_json::{Map, Value};
+use tracing::{Event, Subscriber, dispatcher, field::Field, level_filters::LevelFilter};
 use tracing_subscriber::{
-    EnvFilter,
+    EnvFilter, Layer,
     field::MakeExt as _,
-    fmt,
-    fmt::{MakeWriter, format},
+    filter, fmt,
+    fmt::{
+        FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter, format,
+        time::{FormatTime as _, SystemTime},
+    },
+    layer::SubscriberExt as _,
+    registry::{LookupSpan, Scope},
+    reload,
     util::SubscriberInitExt as _,
 };
 
-use super::lossy::Lossy;
+use super::{
+    lossy::Lossy,
+    mask::mask,
+    trace::{self, Traces},
+};
 use crate::escape;
 
 /// How a log line looks.
@@ -41,56 +53,159 @@ fn has_colours() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// What lines look like.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub format: Format,
+    /// In the form of `RUST_LOG`. One that does not parse falls back to `info`, because a wrong log level must not keep
+    /// the operator from starting.
+    pub filter: String,
+    /// Whether phone numbers are shown whole.
+    pub phone_numbers: bool,
+}
+
 /// The logs of the process. When it goes, what waits is written, for at most a second.
-#[derive(Debug)]
-pub struct Logs(Lossy);
+pub struct Logs {
+    lossy: Lossy,
+    level: Level,
+}
 
 impl Logs {
     /// Counts the lines that were lost.
     pub fn lost(&self) -> Counter {
-        self.0.lost()
+        self.lossy.lost()
+    }
+
+    /// How much is logged.
+    pub fn level(&self) -> Level {
+        self.level.clone()
     }
 }
 
 impl Drop for Logs {
     fn drop(&mut self) {
-        self.0.settle();
+        self.lossy.settle();
     }
 }
 
-/// Sets up the process's logs, once. `filter` has the form of `RUST_LOG`; one that does not parse falls back to
-/// `info`, because a wrong log level must not keep the operator from starting. Panics are logged as well: nobody waits
-/// for a log, and everybody would wait for standard error itself.
+/// How much is logged, changed while the process runs.
+#[derive(Clone)]
+pub struct Level {
+    asked: Arc<str>,
+    set: Arc<dyn Fn(EnvFilter) + Send + Sync>,
+}
+
+impl Level {
+    /// Logs what this program does in detail, beside what was asked for at the start.
+    pub fn debug(&self) {
+        (self.set)(bounded(&format!("{},whatsapp_operator=debug", self.asked)));
+        tracing::info!("logging in detail");
+    }
+
+    /// Logs what was asked for at the start.
+    pub fn as_asked(&self) {
+        (self.set)(bounded(&self.asked));
+        tracing::info!(level = %self.asked, "logging as at the start");
+    }
+}
+
+/// Sets up the process's logs, once, and traces where they are asked for. Panics are logged as well: nobody waits for a log,
+/// and everybody would wait for standard error itself.
 ///
 /// # Errors
 ///
 /// When the system gives no thread.
-pub fn init(format: Format, filter: &str) -> io::Result<Logs> {
+pub fn init(options: &Options, traces: Option<&Traces>) -> io::Result<Logs> {
     let lossy = Lossy::new(io::stderr())?;
-    let set = logs(format, filter, has_colours(), lossy.clone()).try_init();
-    match set {
+    let (subscriber, level) = logs(options, has_colours(), lossy.clone(), traces);
+    match subscriber.try_init() {
         Ok(()) => panic::set_hook(Box::new(|panic| tracing::error!("{panic}"))),
         Err(error) => tracing::debug!(%error, "logs were set up before"),
     }
-    Ok(Logs(lossy))
+    Ok(Logs { lossy, level })
 }
 
 /// What others wrote, such as a name or a message of Meta's, may hold what a terminal obeys. It is written out.
-fn logs<W>(format: Format, filter: &str, colours: bool, to: W) -> Box<dyn Subscriber + Send + Sync>
+fn logs<W>(
+    options: &Options,
+    colours: bool,
+    to: W,
+    traces: Option<&Traces>,
+) -> (Box<dyn Subscriber + Send + Sync>, Level)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
+    let (filter, handle) = reload::Layer::new(bounded(&options.filter));
+    let set = move |filter| {
+        // It fails only when the subscriber is gone.
+        let _ = handle.reload(filter);
+    };
+    let level = Level { asked: options.filter.as_str().into(), set: Arc::new(set) };
+    let is_json = options.format == Format::Json;
+    let to = Lines { to, is_json, shows_numbers: options.phone_numbers };
+    let traces = traces.map(|traces| {
+        let layer = tracing_opentelemetry::layer()
+            .with_tracer(traces.tracer())
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false);
+        let ours = filter::filter_fn(|meta| meta.is_span() && meta.target().starts_with("whatsapp_operator"));
+        layer.with_filter(ours.with_max_level_hint(LevelFilter::DEBUG))
+    });
+    let subscriber = tracing_subscriber::registry().with(traces);
     // What cannot be formatted would be told on standard error, and panic where that takes no more.
-    let builder = fmt().with_env_filter(bounded(filter)).log_internal_errors(false);
-    match format {
-        Format::Text => {
-            let fields = format::debug_fn(field).delimited(" ");
-            Box::new(builder.with_ansi(colours).fmt_fields(fields).with_writer(to).finish())
+    let lines = fmt::layer().log_internal_errors(false).with_writer(to);
+    let subscriber: Box<dyn Subscriber + Send + Sync> = if is_json {
+        let lines = lines.with_ansi(false).event_format(Json).fmt_fields(format::JsonFields::new());
+        Box::new(subscriber.with(lines.with_filter(filter)))
+    } else {
+        let fields = format::debug_fn(field).delimited(" ");
+        Box::new(subscriber.with(lines.with_ansi(colours).fmt_fields(fields).with_filter(filter)))
+    };
+    (subscriber, level)
+}
+
+/// One object for each line, without objects inside: what the spans around it say, then what it says itself.
+struct Json;
+
+impl<S, N> FormatEvent<S, N> for Json
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'w> FormatFields<'w> + 'static,
+{
+    fn format_event(
+        &self,
+        ctx: &FmtContext<'_, S, N>,
+        mut to: format::Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let object = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default();
+        let mut line = Map::new();
+        for span in ctx.event_scope().into_iter().flat_map(Scope::from_root) {
+            if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
+                line.extend(object(&fields.fields));
+            }
         }
-        Format::Json => {
-            let builder = builder.json().flatten_event(true).with_current_span(true);
-            Box::new(builder.with_writer(Json(to)).finish())
+        let span = ctx.lookup_current().map(|span| span.id());
+        if let Some((trace, span)) = span.and_then(|span| dispatcher::get_default(|to| trace::ids(&span, to)))
+        {
+            line.insert("trace_id".into(), trace.into());
+            line.insert("span_id".into(), span.into());
         }
+        let mut own = String::new();
+        ctx.format_fields(format::Writer::new(&mut own), event)?;
+        line.extend(object(&own));
+        // A record of the crate `log` tells in fields where it comes from.
+        let target = line.remove("log.target").unwrap_or_else(|| event.metadata().target().into());
+        line.retain(|name, _| !name.starts_with("log."));
+        let mut at = String::new();
+        SystemTime.format_time(&mut format::Writer::new(&mut at))?;
+        let level = event.metadata().level();
+        write!(to, "{{\"timestamp\":\"{at}\",\"level\":\"{level}\",\"target\":{target}")?;
+        for (name, value) in line {
+            write!(to, ",{}:{value}", Value::from(name))?;
+        }
+        writeln!(to, "}}")
     }
 }
 
@@ -104,25 +219,37 @@ fn field(to: &mut format::Writer<'_>, field: &Field, value: &dyn Debug) -> std::
     }
 }
 
-/// Writes lines of JSON.
-struct Json<W>(W);
+/// Writes lines as they may leave the process.
+#[derive(Clone)]
+struct Lines<W> {
+    to: W,
+    is_json: bool,
+    shows_numbers: bool,
+}
 
-impl<'w, W: MakeWriter<'w>> MakeWriter<'w> for Json<W> {
-    type Writer = Json<W::Writer>;
+impl<'w, W: MakeWriter<'w>> MakeWriter<'w> for Lines<W> {
+    type Writer = Lines<W::Writer>;
 
     fn make_writer(&'w self) -> Self::Writer {
-        Json(self.0.make_writer())
+        Lines { to: self.to.make_writer(), is_json: self.is_json, shows_numbers: self.shows_numbers }
     }
 }
 
-impl<W: Write> Write for Json<W> {
+impl<W: Write> Write for Lines<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.write_all(escape::json(&String::from_utf8_lossy(line)).as_bytes())?;
+        let mut text = String::from_utf8_lossy(line);
+        if self.is_json {
+            text = escape::json(&text).into_owned().into();
+        }
+        if !self.shows_numbers {
+            text = mask(&text).into();
+        }
+        self.to.write_all(text.as_bytes())?;
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.to.flush()
     }
 }
 
@@ -146,13 +273,71 @@ mod tests {
         }
     }
 
+    fn text() -> Options {
+        Options { format: Format::Text, filter: "info".into(), phone_numbers: false }
+    }
+
+    /// What is logged.
+    fn told(options: &Options, log: impl FnOnce(&Level)) -> String {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let (subscriber, level) = logs(options, false, move || writer.clone(), None);
+        tracing::subscriber::with_default(subscriber, || log(&level));
+        let bytes = kept.0.lock().expect("the text").clone();
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn a_line_of_json_is_flat_and_tells_what_the_spans_around_it_are_about() {
+        let options = Options { format: Format::Json, ..text() };
+        let line = told(&options, |_| {
+            let _outer = tracing::info_span!("reconcile", namespace = "shop", channel = "support").entered();
+            let _inner = tracing::info_span!("step", step = "Register", tried = 2).entered();
+            tracing::warn!(channel = "other", code = 7, "refused");
+        });
+        let line: Value = serde_json::from_str(&line).expect("JSON");
+        let told = [("level", "WARN"), ("namespace", "shop"), ("step", "Register"), ("message", "refused")];
+        assert!(told.iter().all(|(name, value)| line[name] == *value), "{line}");
+        assert_eq!((&line["tried"], &line["code"]), (&2.into(), &7.into()), "{line}");
+        assert_eq!(line["channel"], "other", "the nearest counts: {line}");
+        assert!(line["target"].as_str().is_some_and(|target| target.contains("log::tests")), "{line}");
+    }
+
+    #[test]
+    fn phone_numbers_are_shown_only_where_that_is_asked_for() {
+        let log = |_: &Level| {
+            let _span = tracing::info_span!("reconcile", number = "+5511912345678").entered();
+            tracing::info!(of = ?"5511912345678", "Meta has +55 11 91234-5678");
+        };
+        for format in [Format::Text, Format::Json] {
+            let masked = told(&Options { format, ..text() }, log);
+            assert!(masked.matches("***5678").count() == 3 && !masked.contains("1234-"), "{masked}");
+            let shown = told(&Options { format, phone_numbers: true, ..text() }, log);
+            assert!(shown.contains("+55 11 91234-5678") && !shown.contains("***"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn the_level_changes_while_the_process_runs_and_goes_back() {
+        let text = told(&text(), |level| {
+            tracing::debug!("before");
+            level.debug();
+            tracing::debug!("in between");
+            tracing::debug!(target: "hyper::proto", "a frame with a secret in it");
+            level.as_asked();
+            tracing::debug!("after");
+        });
+        assert!(text.contains("in between"), "{text}");
+        assert!(!text.contains("before") && !text.contains("after") && !text.contains("secret"), "{text}");
+    }
+
     #[test]
     fn what_goes_over_the_wire_is_not_logged_at_any_level() {
         for filter in ["trace", "info", "kube_client=trace,reqwest=trace,info", "whatsapp_operator=loud"] {
             let kept = Kept::default();
             let writer = kept.clone();
-            let logs = fmt().with_env_filter(bounded(filter)).with_writer(move || writer.clone()).finish();
-            tracing::subscriber::with_default(logs, || {
+            let options = Options { filter: filter.into(), ..text() };
+            tracing::subscriber::with_default(logs(&options, false, move || writer.clone(), None).0, || {
                 tracing::warn!(target: "kube_client::client", "an answer with a secret in it");
                 tracing::debug!(target: "hyper::proto", "a frame with a secret in it");
                 tracing::trace!(target: "reqwest::connect", "a write with a secret in it");
@@ -171,11 +356,15 @@ mod tests {
         for (format, colours) in [(Format::Text, false), (Format::Text, true), (Format::Json, false)] {
             let kept = Kept::default();
             let writer = kept.clone();
-            tracing::subscriber::with_default(logs(format, "info", colours, move || writer.clone()), || {
-                let span = tracing::info_span!("pass", channel = %hostile);
-                let _within = span.enter();
-                tracing::info!(name = %hostile, quoted = hostile, debug = ?hostile, "Meta says {hostile}");
-            });
+            let options = Options { format, ..text() };
+            tracing::subscriber::with_default(
+                logs(&options, colours, move || writer.clone(), None).0,
+                || {
+                    let span = tracing::info_span!("pass", channel = %hostile);
+                    let _within = span.enter();
+                    tracing::info!(name = %hostile, quoted = hostile, debug = ?hostile, "Meta says {hostile}");
+                },
+            );
             let text = String::from_utf8(kept.0.lock().expect("the text").clone()).expect("text");
             let plain = anstream::adapter::strip_str(&text).to_string();
             let line = plain.strip_suffix('\n').expect("a line");

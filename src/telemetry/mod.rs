@@ -1,4 +1,4 @@
-//! What the operator tells about itself: logs, health, metrics.
+//! What the operator tells about itself: logs, traces, health, metrics.
 //!
 //! It knows nothing of channels, Meta or Kubernetes; whoever has something to tell
 //! hands in words and numbers. Nothing here may ever be given a secret.
@@ -7,9 +7,11 @@ pub mod fleet;
 pub mod health;
 pub mod log;
 mod lossy;
+mod mask;
 pub mod metrics;
 mod port;
 pub mod table;
+pub mod trace;
 
 use std::{
     io::{self, ErrorKind},

@@ -216,6 +216,7 @@ async fn values_that_are_none_or_contradict_each_other_are_refused() {
         ("namespaces[0]=Shop", &["/namespaces/0"]),
         ("scope=Galaxy", &["/scope"]),
         ("log.format=xml", &["/log/format"]),
+        ("traces.endpoint=collector:4317", &["/traces/endpoint"]),
         ("graph.url=http://sandbox.staging:8088", &["/graph/url"]),
         ("health.port=80", &["/health/port"]),
         ("health.address=everywhere", &["/health/address"]),
@@ -304,6 +305,7 @@ async fn the_operator_takes_the_arguments_of_the_chart() {
     let plane = ControlPlane::shared().await;
     let values = json!({
         "namespaces": ["shop"], "graph": { "url": "https://graph.example" }, "watchLabelSelector": "a in (b, c)",
+        "traces": { "endpoint": "http://collector:4318" },
     });
     let objects = render(plane, values).await;
     let container = &of_kind(&objects, "Deployment").next().expect("a Deployment")["spec"]["template"]["spec"]

@@ -41,6 +41,8 @@ pub struct Rig {
     pub token: String,
     /// What operators log from now on.
     pub log_level: &'static str,
+    /// The form of their logs.
+    pub log_format: &'static str,
     /// More flags for operators from now on.
     pub flags: Vec<String>,
     /// How many descriptors operators may have from now on, if not as many as this process.
@@ -107,6 +109,7 @@ impl Rig {
             namespace,
             token,
             log_level: "info",
+            log_format: "text",
             flags: Vec::new(),
             descriptors: None,
             operator: None,
@@ -174,7 +177,7 @@ impl Rig {
             .args(["run", "--namespace", &self.namespace])
             .args(self.others.iter().flat_map(|other| ["--namespace", other]))
             .args(["--graph-url", &self.graph_url])
-            .args(["--log-format", "text", "--log-level", self.log_level])
+            .args(["--log-format", self.log_format, "--log-level", self.log_level])
             .args(&self.flags)
             .args(more);
         Process::spawn(command, self.log(self.started)).expect("the operator binary starts")

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
-use tracing::info;
+use tracing::{Instrument as _, info};
 
 use crate::{
     api::{lower, v1alpha1::AppWebhookSeen},
@@ -209,11 +209,11 @@ impl<G: Graph, C: Clock> Upkeep<'_, G, C> {
         if !self.shell.may_work.borrow().holds() {
             return Err(Failure::NotSent("another replica is at work".into()));
         }
-        info!(namespace = %self.desired.namespace, portfolio = %self.desired.name, "the app's webhook is written");
+        info!("the app's webhook is written");
         let (graph, url) = (self.graph.clone(), webhook.callback_url.clone());
         let sent = async move { graph.set_app_webhook(&url, &token, &fields).await };
         let lost = |_| Err(Failure::NoAnswer("the call ended without a result".into()));
-        self.shell.tasks.spawn(sent).await.unwrap_or_else(lost)
+        self.shell.tasks.spawn(sent.in_current_span()).await.unwrap_or_else(lost)
     }
 
     fn now(&self) -> Timestamp {

@@ -233,7 +233,7 @@ impl<S: GraphSource, C: Clock> Examination<'_, S, C> {
     /// From now on channels are served with the offered credential.
     fn take_up(&self, state: &mut State<S::Graph>, token: &Fact<TokenFacts>) {
         let Some(tried) = state.tried.take() else { return };
-        info!(namespace = %self.desired.namespace, portfolio = %self.desired.name, "new credential in use");
+        info!("new credential in use");
         let learnt = token.known().and_then(|token| token.app.clone()).filter(|_| self.desired.app.is_none());
         let graph = match learnt {
             Some(app) => self.graph(Some(app)).unwrap_or(tried.graph),

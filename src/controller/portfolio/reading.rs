@@ -14,6 +14,7 @@ use std::{
 use futures::future::join_all;
 use jiff::Timestamp;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tracing::Instrument as _;
 
 use crate::{
     engine::{
@@ -234,7 +235,7 @@ impl Reading {
         let mut is_begun = is_business_begun;
         if is_business_begun {
             let reading = read_business(graph.clone(), Arc::clone(&means.clock), teller.clone());
-            self.jobs[0] = Some(AbortOnDropHandle::new(means.tasks.spawn(reading)));
+            self.jobs[0] = Some(AbortOnDropHandle::new(means.tasks.spawn(reading.in_current_span())));
         }
         for (at, which, urgency) in due {
             let Some(urgency) = urgency.filter(|_| is_idle(&self.jobs[at])) else { continue };
@@ -248,7 +249,7 @@ impl Reading {
                 };
                 read_list(page, which, not_before, &*clock, &teller).await;
             };
-            self.jobs[at] = Some(AbortOnDropHandle::new(means.tasks.spawn(reading)));
+            self.jobs[at] = Some(AbortOnDropHandle::new(means.tasks.spawn(reading.in_current_span())));
             is_begun = true;
         }
         is_begun

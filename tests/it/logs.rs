@@ -1,0 +1,119 @@
+//! What is told of an onboarding: lines of JSON without a whole phone number, in detail where somebody asks for it while the
+//! operator runs, and a trace of each reconcile at a collector.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::{Router, body::Bytes, extract::State, routing::post};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message as _;
+use serde_json::{Value, json};
+
+use crate::rig::{Rig, free_address};
+
+const NUMBER: &str = "+5511912345678";
+
+type Spans = Arc<Mutex<Vec<Span>>>;
+
+/// A collector on loopback, which keeps what it is sent.
+async fn collector() -> (Spans, String) {
+    async fn take(State(spans): State<Spans>, body: Bytes) {
+        let sent = ExportTraceServiceRequest::decode(body).expect("a request of OTLP");
+        let of_scopes = sent.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
+        spans.lock().unwrap().extend(of_scopes.flat_map(|scope| scope.spans));
+    }
+    let spans = Spans::default();
+    let address = free_address();
+    let listener = tokio::net::TcpListener::bind(address).await.expect("a port");
+    let router = Router::new().route("/v1/traces", post(take)).with_state(spans.clone());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (spans, format!("http://{address}"))
+}
+
+/// An attribute of a span that is a text.
+fn text<'a>(span: &'a Span, name: &str) -> Option<&'a str> {
+    use opentelemetry_proto::tonic::common::v1::any_value::Value::StringValue;
+    let attribute = span.attributes.iter().find(|attribute| attribute.key == name)?;
+    match attribute.value.as_ref()?.value.as_ref()? {
+        StringValue(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn hex(id: &[u8]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn until(what: &str, test: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !test() {
+        assert!(Instant::now() < deadline, "not seen: {what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_onboarding_is_traced_and_told_without_a_whole_phone_number() {
+    let (spans, endpoint) = collector().await;
+    let mut rig = Rig::with_portfolio("logs").await;
+    rig.log_format = "json";
+    rig.flags = vec![format!("--traces-endpoint={endpoint}")];
+    // What is kept beside the channel has the number in its name, and now each failure to keep it is logged.
+    rig.take_away("configmaps").await;
+    rig.start().await;
+    let id = Pid::from_raw(rig.operator().id().cast_signed());
+    kill(id, Signal::SIGUSR1).expect("it runs");
+    until("a detailed log", || rig.logs().contains("logging in detail")).await;
+    rig.channel("support", NUMBER, json!({})).await;
+    rig.onboard("support", NUMBER).await;
+    kill(id, Signal::SIGUSR2).expect("it runs");
+    until("the log as before", || rig.logs().contains("logging as at the start")).await;
+    rig.look("support", "once more").await;
+
+    let logs = rig.logs();
+    let lines: Vec<Value> = logs.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let digits = |line: &str| line.chars().filter(|c| !" -()".contains(*c)).collect::<String>();
+    let whole = NUMBER.trim_start_matches('+');
+    assert!(!logs.lines().any(|line| digits(line).contains(whole)), "a whole number: {logs}");
+    assert!(logs.contains("-***5678"), "the number was to be told: {logs}");
+    let back = lines.iter().position(|line| line["message"].as_str().unwrap().contains("as at the start"));
+    let (detailed, later) = lines.split_at(back.expect("it is told"));
+    let calls = |lines: &[Value]| lines.iter().filter(|line| line["message"] == "called Meta").count();
+    assert!(calls(detailed) > 5, "each call is told: {logs}");
+    assert_eq!(calls(later), 0, "and not after the level is as before");
+
+    let is_registration = |line: &&Value| line["message"] == "step carried out" && line["step"] == "Register";
+    let line = lines.iter().find(is_registration).expect("the step is told");
+    assert_eq!((&line["namespace"], &line["channel"]), (&json!(rig.namespace), &json!("support")));
+    let trace = line["trace_id"].as_str().expect("the id of its trace");
+    until("the reconcile that registers", || {
+        let spans = spans.lock().unwrap();
+        spans.iter().any(|span| span.name == "reconcile" && hex(&span.trace_id) == trace)
+    })
+    .await;
+    let spans = spans.lock().unwrap();
+    let of_trace: Vec<&Span> = spans.iter().filter(|span| hex(&span.trace_id) == trace).collect();
+    let below = |parent: &Span, name: &str| {
+        let children = spans.iter().filter(|span| span.parent_span_id == parent.span_id && span.name == name);
+        children.collect::<Vec<&Span>>()
+    };
+    let root = of_trace.iter().find(|span| span.parent_span_id.is_empty()).expect("it begins somewhere");
+    assert_eq!((root.name.as_str(), text(root, "channel")), ("reconcile", Some("support")));
+    assert_eq!(hex(&root.span_id), line["span_id"].as_str().expect("the id of its span"));
+    let (reads, look) = (below(root, "api_server_call"), below(root, "look"));
+    assert!(!reads.is_empty() && look.len() == 1, "what it read: {of_trace:#?}");
+    // What it needed of Meta it had from the passes before.
+    let looks: Vec<_> = spans.iter().filter(|span| span.name == "look").collect();
+    let asked: Vec<_> = looks.iter().flat_map(|look| below(look, "graph_call")).collect();
+    assert!(
+        asked.iter().any(|call| text(call, "edge").is_some() && text(call, "ending").is_some()),
+        "{looks:#?}"
+    );
+    let step = below(root, "step");
+    assert_eq!(step.iter().map(|step| text(step, "step")).collect::<Vec<_>>(), [Some("Register")]);
+    assert_eq!(below(step[0], "graph_call").len(), 1, "the step is one call: {of_trace:#?}");
+    assert!(spans.iter().all(|span| span.events.is_empty()), "no text of others is sent");
+}

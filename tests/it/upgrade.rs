@@ -1,0 +1,198 @@
+//! From the schemas that were served before to those of today: what stood in an object still may, and what was remembered is
+//! taken over.
+//!
+//! `upgrade/` holds the CRDs that upgrades begin at: those of the last release, and until there is one, of revision 3 of the
+//! schema, under which a status was still owned member by member.
+
+mod compare;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use whatsapp_operator::{api, sandbox::What};
+
+use crate::rig::{Rig, condition};
+use compare::{crd_changes, fits};
+
+const NUMBER: &str = "+5511912345678";
+const BEFORE: [(&str, &str); 2] = [
+    ("whatsappchannels", include_str!("upgrade/whatsappchannels.yaml")),
+    ("whatsappportfolios", include_str!("upgrade/whatsappportfolios.yaml")),
+];
+
+/// What was changed on purpose though it takes something away, and why nobody's object breaks by it.
+const DELIBERATE: [(&str, &str); 17] = {
+    const ATOMIC: &str =
+        "one writer owns each part whole; shown below to be safe for what was owned member by member";
+    const SHOWN: &str = "drift is only shown, and the next look writes it anew";
+    const NEW_MEMBER: &str = "asks only of a member that no object has yet";
+    [
+        (
+            "whatsappchannels: asks that: !(has(self.spec.connection) && self.spec.connection == 'Coexistence' && \
+             has(self.spec.deletionPolicy) && self.spec.deletionPolicy == 'Deregister')",
+            NEW_MEMBER,
+        ),
+        (
+            "whatsappchannels: asks that: !(has(self.spec.connection) && self.spec.connection == 'Coexistence' && \
+             has(self.spec.registration) && has(self.spec.registration.storageRegion))",
+            NEW_MEMBER,
+        ),
+        (
+            "whatsappchannels: asks that: !has(self.spec.coexistence) || (has(self.spec.connection) && \
+             self.spec.connection == 'Coexistence')",
+            NEW_MEMBER,
+        ),
+        ("whatsappchannels.status.conditions[]: x-kubernetes-map-type is \"atomic\", and was null", ATOMIC),
+        ("whatsappchannels.status.drift[].observed: is gone", SHOWN),
+        ("whatsappchannels.status.drift[]: requires live", SHOWN),
+        ("whatsappchannels.status.drift[]: requires since", SHOWN),
+        ("whatsappchannels.status.drift[]: x-kubernetes-map-type is \"atomic\", and was null", ATOMIC),
+        ("whatsappchannels.status.facts: x-kubernetes-map-type is \"atomic\", and was null", ATOMIC),
+        ("whatsappchannels.status.memory: x-kubernetes-map-type is \"atomic\", and was null", ATOMIC),
+        ("whatsappchannels.status.preflight[]: x-kubernetes-map-type is \"atomic\", and was null", ATOMIC),
+        ("whatsappchannels.status.waitingFor[]: x-kubernetes-map-type is \"atomic\", and was null", ATOMIC),
+        (
+            "whatsappportfolios.spec: asks that: !has(self.appWebhook) || has(self.credentials.appSecretRef)",
+            NEW_MEMBER,
+        ),
+        ("whatsappportfolios.status.accounts[]: x-kubernetes-map-type is \"atomic\", and was null", ATOMIC),
+        ("whatsappportfolios.status.channels: x-kubernetes-map-type is \"atomic\", and was null", ATOMIC),
+        ("whatsappportfolios.status.conditions[]: x-kubernetes-map-type is \"atomic\", and was null", ATOMIC),
+        ("whatsappportfolios.status.waitingFor[]: x-kubernetes-map-type is \"atomic\", and was null", ATOMIC),
+    ]
+};
+
+fn yaml(text: &str) -> Value {
+    serde_saphyr::from_str(text).expect("YAML")
+}
+
+#[test]
+fn no_field_was_removed_or_tightened_but_on_purpose() {
+    let now = api::crds().expect("the types make CRDs");
+    let mut found = Vec::new();
+    for (kind, before) in BEFORE {
+        let (_, now) = now.iter().find(|(file, _)| file.starts_with(kind)).expect("the kind is still there");
+        found.extend(crd_changes(kind, &yaml(before), &yaml(now)));
+    }
+    let is_meant = |change: &String| DELIBERATE.iter().any(|(meant, _)| meant == change);
+    let unmeant: Vec<_> = found.iter().filter(|change| !is_meant(change)).collect();
+    assert!(unmeant.is_empty(), "objects of the version before break by this:\n{unmeant:#?}");
+    let stale: Vec<_> = DELIBERATE.iter().filter(|(meant, _)| !found.iter().any(|f| f == meant)).collect();
+    assert!(stale.is_empty(), "these are no changes any more, strike them: {stale:#?}");
+}
+
+/// A status that today's operator wrote, without what only today's schema names.
+fn of_the_version_before(status: &Value) -> Value {
+    let crd = yaml(BEFORE[0].1);
+    let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status").expect("a status");
+    let mut status = fits(schema, status);
+    let drift =
+        json!([{"field": "profile.about", "desired": "Hello", "observed": "Hi", "action": "it is written"}]);
+    status["drift"] = drift;
+    status
+}
+
+async fn apply_crds(rig: &Rig, crds: &str) {
+    let args = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+    let out = rig.plane.kubectl_with_input(args, crds).await;
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+/// The entry of the operator in the `managedFields` of the status.
+fn owned(object: &Value) -> Value {
+    let entries = object["metadata"]["managedFields"].as_array().expect("somebody owns it");
+    let own = entries.iter().find(|e| e["manager"] == "whatsapp-operator" && e["subresource"] == "status");
+    own.expect("the operator owns its status")["fieldsV1"]["f:status"].clone()
+}
+
+/// What the first holds and the second does not, by path.
+fn lost(before: &Value, after: &Value, path: &str, found: &mut Vec<String>) {
+    match (before, after) {
+        (Value::Object(before), Value::Object(_)) => {
+            for (key, value) in before {
+                lost(value, &after[key], &format!("{path}.{key}"), found);
+            }
+        }
+        _ if before == after => {}
+        _ => found.push(format!("{path}: {before} is now {after}")),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_of_the_older_schema_is_read_and_reconciled_and_nothing_of_it_is_lost() {
+    let mut rig = Rig::apart("upgrade").await;
+    rig.start().await;
+    rig.channel("support", NUMBER, json!({})).await;
+    let ready = rig.onboard("support", NUMBER).await;
+    rig.at_rest().await;
+    rig.operator().kill_nine();
+
+    // As if the version before had brought it so far, under its own schema.
+    apply_crds(&rig, &BEFORE.map(|(_, yaml)| yaml).join("\n---\n")).await;
+    let unknown = json!({"facts": {"username": "acme"}});
+    for wait in 0.. {
+        if rig.write_status("wac", "support", &unknown).await.is_err() {
+            break;
+        }
+        assert!(wait < 120, "the older schema is not served");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let written = of_the_version_before(&ready["status"]);
+    rig.write_status("wac", "support", &written).await.expect("the version before wrote it");
+    let older = rig.get("support").await;
+    assert_eq!(older["status"], written, "its schema takes it whole");
+    let per_member = owned(&older);
+    assert!(!per_member["f:memory"]["f:ledger"].is_null(), "owned member by member: {per_member}");
+    // Somebody has put a hand to a member of a part that is the operator's.
+    rig.edit_status("wac", "support", json!({"facts": {"quality": "RED"}})).await;
+
+    let printed = std::process::Command::new(env!("CARGO_BIN_EXE_whatsapp-operator")).arg("crd").output();
+    apply_crds(&rig, &String::from_utf8(printed.expect("it runs").stdout).expect("YAML")).await;
+    let effects = rig.sandbox.effects().len();
+    // An edit goes through though the drift that stands there lacks what today's schema requires.
+    for wait in 0.. {
+        // Only the newer schema knows an interval.
+        let patch = kube::api::Patch::Merge(json!({"spec": {"interval": "1h"}}));
+        let strict = kube::api::PatchParams::default().validation_strict();
+        let edited = rig.api("wac", &rig.namespace).patch("support", &strict, &patch).await;
+        match edited {
+            Ok(_) => break,
+            Err(error) => assert!(wait < 120, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+
+    rig.start().await;
+    let looked = rig.look("support", "after the upgrade").await;
+    let taken = rig
+        .until("support", "a status of its own", Duration::from_secs(60), |status| {
+            status["drift"].is_null() && status["facts"]["quality"] != "RED"
+        })
+        .await;
+    let now = [looked, taken];
+    for object in &now {
+        let mut found = Vec::new();
+        for part in ["ledger", "marks", "format"] {
+            lost(&written["memory"][part], &object["status"]["memory"][part], part, &mut found);
+        }
+        for part in ["businessId", "accountId", "phoneNumberId"] {
+            lost(&written[part], &object["status"][part], part, &mut found);
+        }
+        assert!(found.is_empty(), "{found:#?}");
+        assert_eq!(condition(&object["status"], "Ready").map(|c| &c["status"]), Some(&json!("True")));
+    }
+    let again: Vec<_> = rig.sandbox.effects().split_off(effects);
+    assert!(
+        !again.iter().any(|e| !matches!(e.what, What::ProfileWritten { .. })),
+        "nothing twice: {again:#?}"
+    );
+
+    let by_part = owned(&now[1]);
+    for part in ["memory", "facts"] {
+        assert_eq!(by_part[format!("f:{part}")], json!({}), "{part} is owned whole: {by_part}");
+    }
+    let (long, short) = (per_member.to_string().len(), by_part.to_string().len());
+    assert!(short * 3 < long, "who owns what took {long} bytes, and takes {short}");
+    let managers = now[1]["metadata"]["managedFields"].to_string();
+    assert!(!managers.contains("f:quality"), "the hand that was put to it owns nothing any more: {managers}");
+}

@@ -166,9 +166,18 @@ impl ClusterArgs {
     /// The flags that name the cluster and the namespace again, for a command that is told to a person.
     pub fn again(&self, namespace: &str) -> String {
         let quoted = |flag: &str, value: &str| format!(" {flag} {}", quoted(value));
-        let context = self.context.as_deref().map(|context| quoted("--context", context)).unwrap_or_default();
-        let file = self.kubeconfig.as_ref().map(|file| quoted("--kubeconfig", &file.display().to_string()));
-        format!("-n {namespace}{context}{}", file.unwrap_or_default())
+        let file = self.kubeconfig.as_ref().map(|file| file.display().to_string());
+        let once = [
+            ("--context", &self.context),
+            ("--kubeconfig", &file),
+            ("--cluster", &self.cluster),
+            ("--user", &self.user),
+            ("--server", &self.server),
+            ("--as", &self.as_user),
+        ];
+        let once = once.into_iter().filter_map(|(flag, value)| Some(quoted(flag, value.as_deref()?)));
+        let groups = self.as_groups.iter().map(|group| quoted("--as-group", group));
+        once.chain(groups).fold(format!("-n {namespace}"), |told, flag| told + &flag)
     }
 }
 
@@ -411,5 +420,11 @@ mod tests {
         assert_eq!(args(&[]).again("shop"), "-n shop");
         let told = args(&["--context", "my cluster", "--kubeconfig", "./k"]).again("shop");
         assert_eq!(told, "-n shop --context 'my cluster' --kubeconfig ./k");
+        let who = ["--as", "help desk", "--as-group", "g", "--as-group", "h", "--token", "canary"];
+        let told = args(&who).again("shop");
+        assert_eq!(told, "-n shop --as 'help desk' --as-group g --as-group h", "never what is secret");
+        let place = ["--server", "https://c.example", "--user", "bea", "--cluster", "b", "--client-key", "k"];
+        let told = args(&place).again("shop");
+        assert_eq!(told, "-n shop --cluster b --user bea --server https://c.example");
     }
 }

@@ -5,14 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::engine::{
-    action::Action,
-    desired::PortfolioRef,
-    id::AccountId,
-    limits::Limits,
-    portfolio::{PortfolioView, Reach},
-    reason::Reason,
-    step::StepKind,
-    time::earlier,
+    action::Action, desired::PortfolioRef, limits::Limits, portfolio::PortfolioView, reason::Reason,
+    step::StepKind, time::earlier,
 };
 use crate::{
     controller::{
@@ -133,11 +127,7 @@ fn portfolio<G: Graph>(
     graph: Option<&G>,
     now: Timestamp,
 ) -> PortfolioNow {
-    let accounts: Vec<AccountId> = match &view.reach {
-        Reach::Owned(list) | Reach::Accounts(list) => list.iter().map(|account| account.id.clone()).collect(),
-        Reach::Unread | Reach::Unknown => Vec::new(),
-    };
-    let budget = graph.map(|graph| graph.spent(&accounts)).unwrap_or_default();
+    let budget = graph.map(Graph::spent).unwrap_or_default();
     let (token, facts) = (view.token.known(), view.facts.known());
     let held = view.throttled_until.map_or(0.0, |at| at.duration_since(now).as_secs_f64().max(0.0));
     PortfolioNow {

@@ -3,6 +3,8 @@
 //! Secrets are never read. What people may have written beside our fields is left out, and what looks like a token is
 //! blacked out wherever it stands.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use clap::Args;
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
@@ -107,21 +109,18 @@ pub async fn bundle(args: &BundleArgs) -> Ending {
     });
     let portfolios = portfolios.await;
     bundle.skip_forbidden(portfolios)?;
-    for (kind, namespace, name) in named {
-        match events::of(&listing.client, &namespace, kind, &name).await {
-            Ok(events) if events.is_empty() => {}
-            Ok(events) => {
-                let events = events.into_iter().map(|event| Told { message: clean(&event.message), ..event });
-                bundle
-                    .events
-                    .push(Of { object: format!("{kind} {namespace}/{name}"), events: events.collect() });
-            }
-            Err(problem) if problem.is_forbidden() => {
-                bundle.not_read.push(problem.to_string());
-                break;
-            }
-            Err(problem) => return Err(problem),
-        }
+    let namespaces: BTreeSet<&str> = named.iter().map(|(_, namespace, _)| namespace.as_str()).collect();
+    let mut told = BTreeMap::new();
+    for namespace in namespaces {
+        let events = events::of_all(&listing.client, namespace).await;
+        let events = events.map(|events| drop(told.insert(namespace, events)));
+        bundle.skip_forbidden(events)?;
+    }
+    for (kind, namespace, name) in &named {
+        let of_object = |all: &mut events::Grouped| all.remove(&((*kind).to_owned(), name.clone()));
+        let Some(events) = told.get_mut(namespace.as_str()).and_then(of_object) else { continue };
+        let events = events.into_iter().map(|event| Told { message: clean(&event.message), ..event });
+        bundle.events.push(Of { object: format!("{kind} {namespace}/{name}"), events: events.collect() });
     }
     let format = match args.output {
         Form::Json => Format::Json,
@@ -190,18 +189,19 @@ fn each_text(value: &mut Value) {
     }
 }
 
-/// A text without what looks like a token of Meta's or an app secret: `EAA` and much behind it, or 32 hex digits.
+/// A text without what looks like a token of Meta's, an app secret or a proof: `EAA` and much behind it, or 32 hex digits
+/// and more in a row.
 fn clean(text: &str) -> String {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '|');
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find(is_part) {
         let end = rest[start..].find(|c| !is_part(c)).map_or(rest.len(), |end| start + end);
         let word = &rest[start..end];
         let is_token = word.len() >= 20 && word.contains("EAA");
-        let is_app_secret = word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_hex = word.split(|c: char| !c.is_ascii_hexdigit()).any(|run| run.len() >= 32);
         clean.push_str(&rest[..start]);
-        clean.push_str(if is_token || is_app_secret { "[redacted]" } else { word });
+        clean.push_str(if is_token || is_hex { "[redacted]" } else { word });
         rest = &rest[end..];
     }
     clean + rest
@@ -218,6 +218,12 @@ mod tests {
         for (text, told) in [
             ("token EAAGm0PX4ZCpsBAJZBZA7abcdef refused", "token [redacted] refused"),
             ("key=0123456789abcdef0123456789abcdef;", "key=[redacted];"),
+            ("1234567890|0123456789abcdef0123456789abcdef", "1234567890|[redacted]"),
+            (
+                "appsecret_proof=00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF&x=1",
+                "appsecret_proof=[redacted]&x=1",
+            ),
+            ("key-0123456789abcdef0123456789abcdef refused", "[redacted] refused"),
             (
                 "name EAA Foods, uid 4f1c2a3e-aaaa-bbbb-cccc-0123456789ab",
                 "name EAA Foods, uid 4f1c2a3e-aaaa-bbbb-cccc-0123456789ab",

@@ -1,11 +1,11 @@
 //! The way to the cluster: kubectl's own flags, in one place for every command, and a deadline around each call.
 
-use std::{path::PathBuf, sync::OnceLock, time::Duration};
+use std::{io::ErrorKind, path::PathBuf, sync::OnceLock, time::Duration};
 
 use clap::Args;
 use kube::{
     Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use secrecy::SecretString;
@@ -89,7 +89,7 @@ fn within(text: &str) -> Result<Duration, String> {
 impl ClusterArgs {
     /// What there is to reach the cluster with.
     async fn config(&self) -> Result<Config, String> {
-        let mut config = self.found().await?;
+        let mut config = self.found(&usual()).await?;
         if let Some(server) = &self.server {
             config.cluster_url =
                 server.parse().map_err(|error| format!("--server {server} is no address: {error}"))?;
@@ -104,6 +104,7 @@ impl ClusterArgs {
                 return Err(unread("there is no certificate in it".to_owned()));
             }
             (config.root_cert, config.root_cert_file) = (Some(found), None);
+            config.accept_invalid_certs = false;
         }
         if self.insecure_skip_tls_verify {
             (config.root_cert, config.root_cert_file) = (None, None);
@@ -133,8 +134,8 @@ impl ClusterArgs {
         Ok(config)
     }
 
-    /// Of the kubeconfig, of the pod, or of --server alone.
-    async fn found(&self) -> Result<Config, String> {
+    /// Of the kubeconfig, of the pod, or of --server alone. `usual` is where the kubeconfig is when no flag says it.
+    async fn found(&self, usual: &[PathBuf]) -> Result<Config, String> {
         let options = KubeConfigOptions {
             context: self.context.clone(),
             cluster: self.cluster.clone(),
@@ -146,23 +147,65 @@ impl ClusterArgs {
             let file = file.map_err(|error| error.to_string())?;
             return Config::from_custom_kubeconfig(file, &options).await.map_err(|error| error.to_string());
         }
-        match (Config::infer().await, &self.server) {
-            (Ok(config), _) => Ok(config),
-            (Err(_), Some(server)) => {
-                let url = server.parse();
-                url.map(Config::new).map_err(|error| format!("--server {server} is no address: {error}"))
+        let Some(server) = &self.server else {
+            return Config::infer().await.map_err(|error| error.to_string());
+        };
+        if let Some(file) = read(usual)? {
+            match Config::from_custom_kubeconfig(file, &options).await {
+                // One that chooses no cluster says nothing of this one.
+                Err(KubeconfigError::CurrentContextNotSet) => {}
+                config => return config.map_err(|error| broken(usual, &error)),
             }
-            (Err(error), None) => Err(error.to_string()),
+        } else if let Ok(config) = Config::incluster() {
+            return Ok(config);
         }
+        let url = server.parse();
+        url.map(Config::new).map_err(|error| format!("--server {server} is no address: {error}"))
     }
 
     /// The flags that name the cluster and the namespace again, for a command that is told to a person.
     pub fn again(&self, namespace: &str) -> String {
         let quoted = |flag: &str, value: &str| format!(" {flag} {}", quoted(value));
-        let context = self.context.as_deref().map(|context| quoted("--context", context)).unwrap_or_default();
-        let file = self.kubeconfig.as_ref().map(|file| quoted("--kubeconfig", &file.display().to_string()));
-        format!("-n {namespace}{context}{}", file.unwrap_or_default())
+        let file = self.kubeconfig.as_ref().map(|file| file.display().to_string());
+        let once = [
+            ("--context", &self.context),
+            ("--kubeconfig", &file),
+            ("--cluster", &self.cluster),
+            ("--user", &self.user),
+            ("--server", &self.server),
+            ("--as", &self.as_user),
+        ];
+        let once = once.into_iter().filter_map(|(flag, value)| Some(quoted(flag, value.as_deref()?)));
+        let groups = self.as_groups.iter().map(|group| quoted("--as-group", group));
+        once.chain(groups).fold(format!("-n {namespace}"), |told, flag| told + &flag)
     }
+}
+
+/// The files of KUBECONFIG, else the one in the home directory.
+fn usual() -> Vec<PathBuf> {
+    let of_variable = std::env::var_os("KUBECONFIG").map(|files| {
+        std::env::split_paths(&files).filter(|path| !path.as_os_str().is_empty()).collect::<Vec<_>>()
+    });
+    let of_home = || std::env::home_dir().map(|home| home.join(".kube").join("config"));
+    of_variable.filter(|files| !files.is_empty()).unwrap_or_else(|| of_home().into_iter().collect())
+}
+
+/// What stands in those of the files that exist, if any does.
+fn read(files: &[PathBuf]) -> Result<Option<Kubeconfig>, String> {
+    let mut whole: Option<Kubeconfig> = None;
+    for path in files {
+        let one = match Kubeconfig::read_from(path) {
+            Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == ErrorKind::NotFound => continue,
+            one => one.and_then(|one| whole.take().unwrap_or_default().merge(one)),
+        };
+        whole = Some(one.map_err(|error| broken(std::slice::from_ref(path), &error))?);
+    }
+    Ok(whole)
+}
+
+fn broken(files: &[PathBuf], error: &KubeconfigError) -> String {
+    let files: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
+    format!("cannot use the kubeconfig {}: {error}", files.join(", "))
 }
 
 /// A word as a shell takes it for one.
@@ -319,6 +362,44 @@ mod tests {
         assert!(args(&more).config().await.expect_err("refused").contains("/nowhere/config"));
     }
 
+    #[tokio::test]
+    async fn a_certificate_authority_ends_what_the_kubeconfig_does_not_check() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, authority) = (folder.path().join("config"), folder.path().join("ca.pem"));
+        let text = "apiVersion: v1\nkind: Config\ncurrent-context: one\n\
+            clusters:\n- {name: a, cluster: {server: 'https://a.example', insecure-skip-tls-verify: true}}\n\
+            users:\n- {name: ana, user: {token: of-ana}}\n\
+            contexts:\n- {name: one, context: {cluster: a, user: ana}}\n";
+        std::fs::write(&path, text).expect("written");
+        std::fs::write(&authority, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+            .expect("written");
+        let (path, authority) = (path.display().to_string(), authority.display().to_string());
+        let file = ["--kubeconfig", &path];
+        assert!(args(&file).config().await.expect("one").accept_invalid_certs, "as the kubeconfig says");
+        let more = [&file[..], &["--certificate-authority", &authority]].concat();
+        let config = args(&more).config().await.expect("one");
+        assert!(!config.accept_invalid_certs && config.root_cert.is_some());
+    }
+
+    #[tokio::test]
+    async fn with_an_address_a_missing_kubeconfig_is_ignored_and_a_broken_one_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = |name: &str| folder.path().join(name);
+        let (missing, broken, empty) = (place("missing"), place("broken"), place("empty"));
+        std::fs::write(&broken, "clusters: {").expect("written");
+        std::fs::write(&empty, "apiVersion: v1\nkind: Config\n").expect("written");
+        let good = PathBuf::from(kubeconfig(&folder));
+        let args = args(&["--server", "https://c.example"]);
+        for ignored in [vec![missing.clone()], vec![empty], vec![]] {
+            let config = args.found(&ignored).await.expect("the address is enough");
+            assert!(config.auth_info.token.is_none(), "{ignored:?}");
+        }
+        let config = args.found(&[missing, good.clone()]).await.expect("one of two");
+        assert_eq!(config.default_namespace, "shop");
+        let refused = args.found(&[good, broken.clone()]).await.expect_err("broken");
+        assert!(refused.contains(&broken.display().to_string()), "{refused}");
+    }
+
     #[test]
     fn a_token_is_not_shown() {
         assert!(!format!("{:?}", args(&["--token", "canary"])).contains("canary"));
@@ -339,5 +420,11 @@ mod tests {
         assert_eq!(args(&[]).again("shop"), "-n shop");
         let told = args(&["--context", "my cluster", "--kubeconfig", "./k"]).again("shop");
         assert_eq!(told, "-n shop --context 'my cluster' --kubeconfig ./k");
+        let who = ["--as", "help desk", "--as-group", "g", "--as-group", "h", "--token", "canary"];
+        let told = args(&who).again("shop");
+        assert_eq!(told, "-n shop --as 'help desk' --as-group g --as-group h", "never what is secret");
+        let place = ["--server", "https://c.example", "--user", "bea", "--cluster", "b", "--client-key", "k"];
+        let told = args(&place).again("shop");
+        assert_eq!(told, "-n shop --cluster b --user bea --server https://c.example");
     }
 }

@@ -1,18 +1,22 @@
 //! `events`: what the cluster keeps of the events of one object, oldest first.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
-use kube::{Api, Client, api::ListParams};
+use kube::{Api, Client, Resource as _, api::ListParams};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    connect::{ClusterArgs, call, connect},
+    connect::{ClusterArgs, connect},
     exit::{Ending, Exit, Problem},
+    list::pages,
     named::Named,
     render::{self, OutputArgs, Printed, Text, Tone, Words, age, paint},
 };
+use crate::api::v1alpha1::WhatsAppChannel;
 
 /// Shows the events of a channel or a portfolio, oldest first. The cluster keeps them for an hour as a rule.
 #[derive(Clone, Debug, Args)]
@@ -82,13 +86,48 @@ pub async fn events(args: &EventsArgs) -> Ending {
 ///
 /// When they cannot be listed.
 pub async fn of(client: &Client, namespace: &str, kind: &str, name: &str) -> Result<Vec<Told>, Problem> {
-    let api: Api<Event> = Api::namespaced(client.clone(), namespace);
     let fields = format!("involvedObject.kind={kind},involvedObject.name={name}");
-    let params = ListParams { field_selector: Some(fields), ..ListParams::default() };
-    let found = call(&format!("list the events of namespace {namespace}"), api.list(&params)).await?;
-    let mut told: Vec<Told> = found.items.into_iter().filter_map(told).collect();
+    let mut told = Vec::new();
+    each(client, namespace, fields, |event| told.extend(self::told(event))).await?;
     told.sort_by_key(|event| event.at);
     Ok(told)
+}
+
+/// Events by the kind and the name of their object, oldest first.
+pub type Grouped = BTreeMap<(String, String), Vec<Told>>;
+
+/// The events of all our objects in a namespace, of one list.
+///
+/// # Errors
+///
+/// When they cannot be listed.
+pub async fn of_all(client: &Client, namespace: &str) -> Result<Grouped, Problem> {
+    let fields = format!("involvedObject.apiVersion={}", WhatsAppChannel::api_version(&()));
+    let mut all = Vec::new();
+    each(client, namespace, fields, |event| all.push(event)).await?;
+    Ok(grouped(all))
+}
+
+fn grouped(events: Vec<Event>) -> Grouped {
+    let mut grouped = Grouped::new();
+    for event in events {
+        let object = &event.involved_object;
+        let of = (object.kind.clone().unwrap_or_default(), object.name.clone().unwrap_or_default());
+        grouped.entry(of).or_default().extend(told(event));
+    }
+    grouped.values_mut().for_each(|events| events.sort_by_key(|event| event.at));
+    grouped
+}
+
+async fn each(
+    client: &Client,
+    namespace: &str,
+    fields: String,
+    take: impl FnMut(Event),
+) -> Result<(), Problem> {
+    let api: Api<Event> = Api::namespaced(client.clone(), namespace);
+    let params = ListParams { field_selector: Some(fields), ..ListParams::default() };
+    pages(&format!("list the events of namespace {namespace}"), &api, params, take).await
 }
 
 fn told(event: Event) -> Option<Told> {
@@ -132,4 +171,34 @@ fn text(report: &Report, now: Timestamp) -> Text {
         .collect();
     text.table(&rows);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn events_of_a_namespace_are_grouped_by_their_object_oldest_first() {
+        let event = |kind: &str, name: &str, reason: &str, minute: u32| -> Event {
+            serde_json::from_value(json!({
+                "metadata": {"name": reason}, "reason": reason,
+                "involvedObject": {"kind": kind, "name": name},
+                "lastTimestamp": format!("2026-01-01T00:{minute:02}:00Z"),
+            }))
+            .expect("an event")
+        };
+        let grouped = grouped(vec![
+            event("WhatsAppChannel", "a", "Late", 2),
+            event("WhatsAppPortfolio", "a", "Other", 1),
+            event("WhatsAppChannel", "a", "Early", 0),
+        ]);
+        let reasons = |kind: &str| {
+            let events = &grouped[&(kind.to_owned(), "a".to_owned())];
+            events.iter().map(|event| event.reason.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(reasons("WhatsAppChannel"), ["Early", "Late"]);
+        assert_eq!(reasons("WhatsAppPortfolio"), ["Other"]);
+    }
 }

@@ -65,7 +65,7 @@ impl Listing {
     /// # Errors
     ///
     /// When they cannot be listed.
-    pub async fn each<K>(&self, kinds: &str, mut take: impl FnMut(K)) -> Result<(), Problem>
+    pub async fn each<K>(&self, kinds: &str, take: impl FnMut(K)) -> Result<(), Problem>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
             + Clone
@@ -77,15 +77,29 @@ impl Listing {
             None => Api::all(self.client.clone()),
         };
         let what = format!("list the {kinds} {}", self.place());
-        let mut params = ListParams { limit: Some(PAGE), ..ListParams::default() };
-        params.label_selector = self.selector.as_ref().map(ToString::to_string);
-        loop {
-            let page = call(&what, api.list(&params)).await?;
-            page.items.into_iter().for_each(&mut take);
-            params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
-            if params.continue_token.is_none() {
-                return Ok(());
-            }
+        let labels = self.selector.as_ref().map(ToString::to_string);
+        pages(&what, &api, ListParams { label_selector: labels, ..ListParams::default() }, take).await
+    }
+}
+
+/// Takes each object that a list has, which is read in pages; `what` says what was tried.
+///
+/// # Errors
+///
+/// When a page cannot be read.
+pub async fn pages<K: Clone + DeserializeOwned + std::fmt::Debug>(
+    what: &str,
+    api: &Api<K>,
+    mut params: ListParams,
+    mut take: impl FnMut(K),
+) -> Result<(), Problem> {
+    params.limit = Some(PAGE);
+    loop {
+        let page = call(what, api.list(&params)).await?;
+        page.items.into_iter().for_each(&mut take);
+        params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+        if params.continue_token.is_none() {
+            return Ok(());
         }
     }
 }

@@ -72,6 +72,8 @@ pub struct Concern {
     pub is_stalled: bool,
     pub is_red: bool,
     pub drifted: usize,
+    /// Whether what differs is written only when a person sees to it.
+    pub is_drift_left: bool,
     /// When codes were asked for, and registrations tried, as far as that counts.
     pub codes: Box<[Timestamp]>,
     pub registrations: Box<[Timestamp]>,
@@ -81,7 +83,12 @@ impl Concern {
     /// Whether a person has to act, and not Meta alone.
     pub fn is_of_person(&self) -> bool {
         let by_person = |wait: &Wait| wait.action.actor() != Actor::Meta;
-        self.is_stalled || self.is_red || self.drifted > 0 || self.waits.iter().any(by_person)
+        self.is_worst() || self.is_drift_left || self.waits.iter().any(by_person)
+    }
+
+    /// Whether it is told of before all that is waited for.
+    pub fn is_worst(&self) -> bool {
+        self.is_stalled || self.is_red
     }
 
     /// Since when a person is waited for.
@@ -91,8 +98,9 @@ impl Concern {
     }
 }
 
-/// What a status says of quality, and of what somebody has to act on.
-pub fn concern(status: &WhatsAppChannelStatus) -> (Rating, Option<Box<Concern>>) {
+/// What a status says of quality, and of what somebody has to act on. `is_repaired` where the spec has the operator write
+/// what others changed.
+pub fn concern(status: &WhatsAppChannelStatus, is_repaired: bool) -> (Rating, Option<Box<Concern>>) {
     let rating = Rating::of(status.facts.as_ref().and_then(|facts| facts.quality.as_deref()));
     let is_stalled = status.stage.as_deref() == Some(Stage::Stalled.as_str());
     let (is_red, drifted) = (rating == Rating::Red, status.drift.len());
@@ -106,6 +114,7 @@ pub fn concern(status: &WhatsAppChannelStatus) -> (Rating, Option<Box<Concern>>)
         let mut reasons = open.filter_map(|c| Reason::from_name(&c.reason));
         reasons.find(|reason| reason.may_ask(action)).or(reason)
     };
+    let is_contended = || status.conditions.iter().any(|c| c.reason == Reason::ContendedBy.as_str());
     let waits = status.waiting_for.iter().filter_map(|wait| {
         let action = Action::from_name(&wait.action)?;
         Some(Wait { action, since: wait.since, reason: asking(action) })
@@ -122,6 +131,7 @@ pub fn concern(status: &WhatsAppChannelStatus) -> (Rating, Option<Box<Concern>>)
         is_stalled,
         is_red,
         drifted,
+        is_drift_left: drifted > 0 && (!is_repaired || is_contended()),
         codes: attempts(StepKind::RequestCode),
         registrations: attempts(StepKind::Register),
     };
@@ -135,7 +145,7 @@ mod tests {
     use super::*;
 
     fn of(status: serde_json::Value) -> (Rating, Option<Box<Concern>>) {
-        concern(&serde_json::from_value(status).expect("a status"))
+        concern(&serde_json::from_value(status).expect("a status"), true)
     }
 
     #[test]
@@ -169,13 +179,24 @@ mod tests {
     }
 
     #[test]
-    fn red_stalled_and_drifted_channels_need_a_person_also_where_nothing_is_waited_for() {
-        for status in [
-            json!({"facts": {"quality": "RED"}}),
-            json!({"stage": "Stalled"}),
-            json!({"drift": [{"field": "displayName", "desired": "a", "live": "b", "since": "2026-01-01T00:00:00Z", "action": "shown"}]}),
+    fn red_and_stalled_channels_need_a_person_also_where_nothing_is_waited_for() {
+        for status in [json!({"facts": {"quality": "RED"}}), json!({"stage": "Stalled"})] {
+            assert!(of(status).1.is_some_and(|concern| concern.is_of_person() && concern.is_worst()));
+        }
+    }
+
+    #[test]
+    fn drift_needs_a_person_only_where_it_is_not_written_by_itself() {
+        let drift = json!({"field": "displayName", "desired": "a", "live": "b", "since": "2026-01-01T00:00:00Z", "action": "shown"});
+        let contended = json!({"type": "ProfileSynced", "status": "False", "reason": "ContendedBy", "lastTransitionTime": "2026-01-01T00:00:00Z", "message": ""});
+        for (status, is_repaired, expected) in [
+            (json!({"drift": [drift]}), true, false),
+            (json!({"drift": [drift]}), false, true),
+            (json!({"drift": [drift], "conditions": [contended]}), true, true),
         ] {
-            assert!(of(status).1.is_some_and(|concern| concern.is_of_person()));
+            let status = serde_json::from_value(status).expect("a status");
+            let concern = concern(&status, is_repaired).1.expect("it differs");
+            assert_eq!((concern.drifted, concern.is_of_person()), (1, expected));
         }
     }
 

@@ -5,14 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::engine::{
-    action::Action,
-    desired::PortfolioRef,
-    id::AccountId,
-    limits::Limits,
-    portfolio::{PortfolioView, Reach},
-    reason::Reason,
-    step::StepKind,
-    time::earlier,
+    action::Action, desired::PortfolioRef, limits::Limits, portfolio::PortfolioView, reason::Reason,
+    step::StepKind, time::earlier,
 };
 use crate::{
     controller::{
@@ -55,8 +49,9 @@ fn of_channels(claims: &Claims, limits: &Limits, detail: Detail, now: Timestamp)
             (*count, *oldest) = (*count + 1, wait.since.min(*oldest));
         }
         if concern.is_of_person() {
-            // Whoever waits for nobody by name comes last.
-            concerns.push((concern.since().unwrap_or(Timestamp::MAX), key.clone()));
+            // What is worst waits for nobody by name; whatever else does not comes last.
+            let since = concern.since().unwrap_or(Timestamp::MAX);
+            concerns.push((!concern.is_worst(), since, key.clone()));
         }
     });
     let needing = concerns.len();
@@ -64,7 +59,7 @@ fn of_channels(claims: &Claims, limits: &Limits, detail: Detail, now: Timestamp)
     concerns.sort_unstable();
     concerns.truncate(kept);
     let mut channels = Vec::with_capacity(concerns.len());
-    for (_, key) in &concerns {
+    for (.., key) in &concerns {
         claims.one(key, |claimant| {
             if let Some(concern) = &claimant.concern {
                 channels.push(channel(key, claimant, concern, limits, detail, now));
@@ -133,11 +128,7 @@ fn portfolio<G: Graph>(
     graph: Option<&G>,
     now: Timestamp,
 ) -> PortfolioNow {
-    let accounts: Vec<AccountId> = match &view.reach {
-        Reach::Owned(list) | Reach::Accounts(list) => list.iter().map(|account| account.id.clone()).collect(),
-        Reach::Unread | Reach::Unknown => Vec::new(),
-    };
-    let budget = graph.map(|graph| graph.spent(&accounts)).unwrap_or_default();
+    let budget = graph.map(Graph::spent).unwrap_or_default();
     let (token, facts) = (view.token.known(), view.facts.known());
     let held = view.throttled_until.map_or(0.0, |at| at.duration_since(now).as_secs_f64().max(0.0));
     PortfolioNow {
@@ -237,6 +228,18 @@ mod tests {
         let off = shown(&crowd, Detail { channels: false, phone_numbers: true });
         assert_eq!((off.channels.len(), off.left_out), (0, many));
         assert_eq!(off.waiting[0].channels, many, "all of them are counted together nevertheless");
+    }
+
+    #[test]
+    fn what_is_red_or_stalled_has_series_before_all_that_wait() {
+        let red = json!({"stage": "Ready", "facts": {"quality": "RED"}});
+        let stalled = json!({"stage": "Stalled"});
+        let crowd = (0..MOST_CHANNELS).map(|n| (format!("c-{n:04}"), waiting(0)));
+        let worst = [("red".to_owned(), red), ("stalled".to_owned(), stalled)];
+        let fleet = shown(&claims(crowd.chain(worst)), Detail::default());
+        let names: Vec<&str> = fleet.channels.iter().map(|one| &*one.channel).collect();
+        assert_eq!(names[..3], ["red", "stalled", "c-0000"]);
+        assert_eq!(fleet.left_out, 2);
     }
 
     #[test]

@@ -622,14 +622,9 @@ impl Budget {
         of(None).max(account.and_then(|account| of(Some(account))))
     }
 
-    /// Calls of the hour and what is left, in each allowance: that of the app, and those of the account in which the fewest
-    /// are left. One of which nothing was called yet is not there.
-    pub fn spent<'a>(
-        &self,
-        payer: &Payer,
-        accounts: impl Iterator<Item = &'a AccountId>,
-        now: Timestamp,
-    ) -> Vec<Spent> {
+    /// Calls of the hour and what is left, in each allowance: that of the app, and those of whichever of its accounts has the
+    /// fewest left. One of which nothing was called yet is not there.
+    pub fn spent(&self, payer: &Payer, now: Timestamp) -> Vec<Spent> {
         let mut meters = self.lock(now);
         let mut spent: Vec<Spent> = Vec::new();
         let mut note = |(lane, used, left): (Lane, u32, u32)| {
@@ -645,10 +640,11 @@ impl Budget {
             let used = app.list.used();
             note((Lane::App, used, APP_PER_HOUR.saturating_sub(used)));
         }
-        for account in accounts {
-            let Some(meter) = meters.get_mut(&(payer.clone(), Some(account.clone()))) else { continue };
-            meter.advance(now);
-            meter.spent(&self.limits).into_iter().for_each(&mut note);
+        for ((of, account), meter) in meters.iter_mut() {
+            if of == payer && account.is_some() {
+                meter.advance(now);
+                meter.spent(&self.limits).into_iter().for_each(&mut note);
+            }
         }
         spent
     }

@@ -419,15 +419,48 @@ fn traced(headers: &HeaderMap) -> Option<String> {
 /// Whether an answer denies that the PIN was reset. Meta does not publish how it says so; one that does not speak of the PIN
 /// says nothing of it.
 fn has_kept_pin(answer: &Value) -> bool {
-    let says = |text: &str, wanted: &str| {
-        text.split(|c: char| !c.is_alphanumeric()).any(|word| word.eq_ignore_ascii_case(wanted))
-    };
     answer.as_object().into_iter().flatten().any(|(name, value)| {
+        let name = words(name);
         let text = value.as_str().unwrap_or_default();
-        let is_denied = says(name, "not") || says(text, "not");
-        let is_so = value.as_bool().map_or(is_denied, |is| is == is_denied);
-        is_so && (says(name, "pin") || says(text, "pin"))
+        if let Some(is) = value.as_bool().or_else(|| text.trim().to_ascii_lowercase().parse().ok()) {
+            let (is_denied, is_change) = change(&name);
+            return is_change && is == is_denied && has(&name, "pin");
+        }
+        text.split(['.', '!', '?', ';', '\n']).map(words).any(|sentence| {
+            let is_denied = change(&sentence).0;
+            is_denied && (has(&name, "pin") || has(&sentence, "pin"))
+        })
     })
+}
+
+fn has(words: &[String], wanted: &str) -> bool {
+    words.iter().any(|word| word == wanted)
+}
+
+/// Whether words deny a change, and whether they speak of one. What denies it stands before it, with at most `been` between.
+fn change(words: &[String]) -> (bool, bool) {
+    let is_change = |word: &String| ["reset", "set", "changed"].contains(&word.as_str());
+    let denies = |words: &[String]| {
+        words[0] == "not" && words[1..].iter().find(|word| *word != "been").is_some_and(is_change)
+    };
+    ((0..words.len()).any(|at| denies(&words[at..])), words.iter().any(is_change))
+}
+
+/// The words of a sentence or of a name, in small letters.
+fn words(text: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut was_small = false;
+    for c in text.chars() {
+        if !c.is_alphanumeric() || (was_small && c.is_uppercase()) {
+            words.push(String::new());
+        }
+        was_small = c.is_lowercase();
+        if let (true, Some(word)) = (c.is_alphanumeric(), words.last_mut()) {
+            word.push(c.to_ascii_lowercase());
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 #[cfg(test)]

@@ -417,8 +417,8 @@ impl Graph for GraphClient {
         self.inner.budget.throttled_until(&self.payer(), account, self.now())
     }
 
-    fn spent(&self, accounts: &[AccountId]) -> Vec<Spent> {
-        self.inner.budget.spent(&self.payer(), accounts.iter(), self.now())
+    fn spent(&self) -> Vec<Spent> {
+        self.inner.budget.spent(&self.payer(), self.now())
     }
 
     fn app_blocked(&self) -> Option<Refusal> {

@@ -362,9 +362,9 @@ pub trait Graph: Clone + Send + Sync + 'static {
     /// Until when calls for this account (or the whole app) are held back, for status.
     fn throttled_until(&self, account: Option<&AccountId>) -> Option<Timestamp>;
 
-    /// What was used of each allowance in the last hour, and what is left: of the app's, and of those of these accounts where
-    /// the fewest calls are left. Counts nothing.
-    fn spent(&self, accounts: &[AccountId]) -> Vec<Spent>;
+    /// What was used of each allowance in the last hour, and what is left: of the app's, and of those of the account where the
+    /// fewest calls are left. Counts nothing.
+    fn spent(&self) -> Vec<Spent>;
 
     /// What Meta said when it blocked the whole app, until it lets a call through.
     fn app_blocked(&self) -> Option<Refusal>;

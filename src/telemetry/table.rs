@@ -140,10 +140,10 @@ metrics! {
         "When the data access of a portfolio's token ends, where Meta gives it an end";
     PORTFOLIO_BUDGET_USED: "portfolio_budget_used_calls", Gauge, ["namespace", "portfolio", "lane"],
         "3 for each portfolio",
-        "Calls of the last hour that count against an allowance, in the account of a portfolio that has the fewest left";
+        "Calls of the last hour that count against an allowance, in whichever account of the app has the fewest left";
     PORTFOLIO_BUDGET_LEFT: "portfolio_budget_left_calls", Gauge, ["namespace", "portfolio", "lane"],
         "3 for each portfolio",
-        "Calls that an allowance still takes in this hour, in the account of a portfolio that has the fewest left";
+        "Calls that an allowance still takes in this hour, in whichever account of the app has the fewest left";
     HELD_BACK: "held_back_seconds", Gauge, ["namespace", "portfolio"], "1 for each portfolio",
         "How long Meta still wants no calls of the app of a portfolio's token; an account that is held back alone is not in it";
 }

@@ -97,19 +97,21 @@ pub(super) fn plan(pass: &Pass, memory: &mut Memory, of: &Found) -> Aside {
         }
         aside.take(rule.on, asked);
     }
-    if aside.step.is_none() {
-        serve(pass, memory, of, &held, &mut aside);
+    let moved = |pass: &Pass, memory: &mut Memory, is_free: bool| {
+        region::moved(pass, memory, of.number, of.seen, &of.may_write.name, is_free)
+    };
+    if aside.step.is_none() && pass.retry.is_some() {
+        let unserved = moved(&unasked, &mut memory.clone(), true);
+        let is_told = matches!(unserved, Err(Stop::Block(block)) if names_retry(pass, &block));
+        serve(pass, memory, of, &held, is_told, &mut aside);
     }
     // Last, and alone: whatever else a person asked to be tried again costs no outage.
     let is_free = aside.step.is_none();
     let mut others = held.iter().map(|(_, block)| block).chain(aside.blocks.iter().map(|(_, block)| block));
     let is_wanted = others.any(|other| may_want(pass, other));
-    let moved = |pass: &Pass, memory: &mut Memory| {
-        region::moved(pass, memory, of.number, of.seen, &of.may_write.name, is_free)
-    };
-    let mut asked = moved(&unasked, memory);
+    let mut asked = moved(&unasked, memory, is_free);
     if matches!(asked, Err(Stop::Block(_))) && is_free && !is_wanted {
-        asked = moved(pass, memory);
+        asked = moved(pass, memory, is_free);
         if let (Err(Stop::Step(planned)), Some(retry)) = (&mut asked, &pass.retry) {
             planned.cause = Cause::Retry(retry.value.clone());
         }
@@ -119,13 +121,22 @@ pub(super) fn plan(pass: &Pass, memory: &mut Memory, of: &Found) -> Aside {
 }
 
 /// Gives the retry to one of those that would do something with it: to one whose message names it, of those to one that
-/// costs nothing, and of those to one that does not go on by itself.
-fn serve(pass: &Pass, memory: &mut Memory, of: &Found, held: &[(&Rule, Block)], aside: &mut Aside) {
+/// costs nothing, and of those to one that does not go on by itself. Where the region's message names it (`is_told`), one
+/// whose message does not leaves it to the region.
+fn serve(
+    pass: &Pass,
+    memory: &mut Memory,
+    of: &Found,
+    held: &[(&Rule, Block)],
+    is_told: bool,
+    aside: &mut Aside,
+) {
     let Some(retry) = &pass.retry else { return };
     let (mut takers, mut others) = (Vec::new(), Vec::new());
     for (at, (rule, block)) in held.iter().enumerate() {
         let mut changed = memory.clone();
         match (rule.asked)(pass, &mut changed, of, aside) {
+            Err(Stop::Step(_)) if is_told && !names_retry(pass, block) => {}
             Err(Stop::Step(planned)) => {
                 let rank = (!names_retry(pass, block), !rule.costs_nothing, block.until.is_some(), at);
                 takers.push((rank, planned, changed));

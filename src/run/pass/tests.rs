@@ -218,7 +218,7 @@ impl Graph for Stub {
     fn throttled_until(&self, _: Option<&AccountId>) -> Option<Timestamp> {
         None
     }
-    fn spent(&self, _: &[AccountId]) -> Vec<Spent> {
+    fn spent(&self) -> Vec<Spent> {
         Vec::new()
     }
     fn app_blocked(&self) -> Option<Refusal> {

@@ -712,8 +712,8 @@ impl Graph for Mortal {
         self.graph.throttled_until(account)
     }
 
-    fn spent(&self, accounts: &[AccountId]) -> Vec<Spent> {
-        self.graph.spent(accounts)
+    fn spent(&self) -> Vec<Spent> {
+        self.graph.spent()
     }
 
     fn app_blocked(&self) -> Option<Refusal> {

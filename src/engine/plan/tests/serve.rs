@@ -98,6 +98,19 @@ fn a_retry_deregisters_a_number_only_where_nothing_else_may_want_it() {
 }
 
 #[test]
+fn a_retry_reaches_the_region_whose_message_names_it_before_what_names_none() {
+    let hidden = |world: World| {
+        let hidden = world.webhook().number(|n| n.webhook = Field::Refused);
+        hidden.act(StepKind::RouteWebhook, accepted()).after(HOUR).pass()
+    };
+    serves("the webhook alone", &hidden(world().own().registered()), "Rest", &["RouteWebhook"]);
+    let both = hidden(held_region(world()));
+    serves("the region was told to want it", &both, "Rest", &["Deregister"]);
+    let three = refused_username(both);
+    serves("a username that names it goes first", &three, "Rest", &["ClaimUsername"]);
+}
+
+#[test]
 fn what_goes_on_by_itself_uses_no_retry_up() {
     let claim = || refused_username(world().own().registered()).desire(retry("1"));
     let picture = with_picture(claim().portfolio(|v| v.app = Some("200000000000001".into())));

@@ -31,7 +31,7 @@ use crate::engine::{
 use crate::{
     api::{
         lower,
-        v1alpha1::{ChannelCounts, ManagementPolicy, WhatsAppChannel},
+        v1alpha1::{ChannelCounts, DriftPolicy, ManagementPolicy, WhatsAppChannel},
     },
     cluster::{Failed, attempts::NumberAttempts, finalizer, read::Stored, secret::NamespaceSecrets},
     controller::{
@@ -147,7 +147,9 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
     let is_full = !matches!(spec.management_policy, Some(ManagementPolicy::ObserveOnly));
     let mut counts = ChannelCounts::default();
     lower::count(&mut counts, status);
-    let (rating, concern) = status.map(concern).unwrap_or_default();
+    let is_reported = matches!(spec.drift_policy, Some(DriftPolicy::Report));
+    let leaves_drift = is_reported || !is_full || spec.suspend.unwrap_or(false);
+    let (rating, concern) = status.map(|status| concern(status, leaves_drift)).unwrap_or_default();
     let namespace = meta.namespace.as_deref().unwrap_or_default();
     Claimant {
         uid: meta.uid.as_deref().unwrap_or_default().into(),

@@ -62,6 +62,14 @@ pub struct Wait {
     pub reason: Option<Reason>,
 }
 
+impl Wait {
+    /// Whether a person should act. Who suspended a channel, or lets it only observe, wants it so.
+    fn is_for_person(&self) -> bool {
+        let is_on_purpose = matches!(self.action, Action::Resume | Action::AllowManagement);
+        self.action.actor() != Actor::Meta && !is_on_purpose
+    }
+}
+
 /// What somebody has to act on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Concern {
@@ -71,6 +79,7 @@ pub struct Concern {
     pub reason: Option<Reason>,
     pub is_stalled: bool,
     pub is_red: bool,
+    /// Fields that differ, where the spec wants them in line.
     pub drifted: usize,
     /// When codes were asked for, and registrations tried, as far as that counts.
     pub codes: Box<[Timestamp]>,
@@ -80,22 +89,20 @@ pub struct Concern {
 impl Concern {
     /// Whether a person has to act, and not Meta alone.
     pub fn is_of_person(&self) -> bool {
-        let by_person = |wait: &Wait| wait.action.actor() != Actor::Meta;
-        self.is_stalled || self.is_red || self.drifted > 0 || self.waits.iter().any(by_person)
+        self.is_stalled || self.is_red || self.drifted > 0 || self.waits.iter().any(Wait::is_for_person)
     }
 
     /// Since when a person is waited for.
     pub fn since(&self) -> Option<Timestamp> {
-        let by_person = self.waits.iter().filter(|wait| wait.action.actor() != Actor::Meta);
-        by_person.map(|wait| wait.since).min()
+        self.waits.iter().filter(|wait| wait.is_for_person()).map(|wait| wait.since).min()
     }
 }
 
-/// What a status says of quality, and of what somebody has to act on.
-pub fn concern(status: &WhatsAppChannelStatus) -> (Rating, Option<Box<Concern>>) {
+/// What a status says of quality, and of what somebody has to act on. Drift counts where the spec does not leave it.
+pub fn concern(status: &WhatsAppChannelStatus, leaves_drift: bool) -> (Rating, Option<Box<Concern>>) {
     let rating = Rating::of(status.facts.as_ref().and_then(|facts| facts.quality.as_deref()));
     let is_stalled = status.stage.as_deref() == Some(Stage::Stalled.as_str());
-    let (is_red, drifted) = (rating == Rating::Red, status.drift.len());
+    let (is_red, drifted) = (rating == Rating::Red, if leaves_drift { 0 } else { status.drift.len() });
     if status.waiting_for.is_empty() && !is_stalled && !is_red && drifted == 0 {
         return (rating, None);
     }
@@ -135,7 +142,7 @@ mod tests {
     use super::*;
 
     fn of(status: serde_json::Value) -> (Rating, Option<Box<Concern>>) {
-        concern(&serde_json::from_value(status).expect("a status"))
+        concern(&serde_json::from_value(status).expect("a status"), false)
     }
 
     #[test]
@@ -166,6 +173,24 @@ mod tests {
         let both = both.expect("it waits");
         assert!(both.is_of_person());
         assert_eq!((both.waits.len(), both.since()), (2, late.parse().ok()));
+    }
+
+    #[test]
+    fn who_is_suspended_or_observes_on_purpose_needs_no_person() {
+        let wait = |action: &str, at: &str| json!({"actor": "", "action": action, "since": at});
+        let (early, late) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+        for action in ["Resume", "AllowManagement"] {
+            let (_, alone) = of(json!({"waitingFor": [wait(action, early)]}));
+            let alone = alone.expect("it waits");
+            assert!(!alone.is_of_person() && alone.since().is_none(), "{action}");
+            let (_, both) = of(json!({"waitingFor": [wait(action, early), wait("ReplaceToken", late)]}));
+            let both = both.expect("it waits");
+            assert_eq!((both.is_of_person(), both.since()), (true, late.parse().ok()), "{action}");
+        }
+        let drift = json!({"drift": [{"field": "displayName", "desired": "a", "live": "b", "since": early, "action": "shown"}]});
+        let status = serde_json::from_value(drift).expect("a status");
+        assert_eq!(concern(&status, true).1, None);
+        assert!(concern(&status, false).1.is_some_and(|concern| concern.is_of_person()));
     }
 
     #[test]

@@ -147,8 +147,9 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
     let is_full = !matches!(spec.management_policy, Some(ManagementPolicy::ObserveOnly));
     let mut counts = ChannelCounts::default();
     lower::count(&mut counts, status);
-    let is_repaired = is_full && !matches!(spec.drift_policy, Some(DriftPolicy::Report));
-    let (rating, concern) = status.map(|status| concern(status, is_repaired)).unwrap_or_default();
+    let is_reported = matches!(spec.drift_policy, Some(DriftPolicy::Report));
+    let leaves_drift = is_reported || !is_full || spec.suspend.unwrap_or(false);
+    let (rating, concern) = status.map(|status| concern(status, leaves_drift)).unwrap_or_default();
     let namespace = meta.namespace.as_deref().unwrap_or_default();
     Claimant {
         uid: meta.uid.as_deref().unwrap_or_default().into(),

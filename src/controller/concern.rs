@@ -62,6 +62,14 @@ pub struct Wait {
     pub reason: Option<Reason>,
 }
 
+impl Wait {
+    /// Whether a person should act. Who suspended a channel, or lets it only observe, wants it so.
+    fn is_for_person(&self) -> bool {
+        let is_on_purpose = matches!(self.action, Action::Resume | Action::AllowManagement);
+        self.action.actor() != Actor::Meta && !is_on_purpose
+    }
+}
+
 /// What somebody has to act on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Concern {
@@ -71,6 +79,7 @@ pub struct Concern {
     pub reason: Option<Reason>,
     pub is_stalled: bool,
     pub is_red: bool,
+    /// Fields that differ, where the spec wants them in line.
     pub drifted: usize,
     /// Whether what differs is written only when a person sees to it.
     pub is_drift_left: bool,
@@ -82,8 +91,7 @@ pub struct Concern {
 impl Concern {
     /// Whether a person has to act, and not Meta alone.
     pub fn is_of_person(&self) -> bool {
-        let by_person = |wait: &Wait| wait.action.actor() != Actor::Meta;
-        self.is_worst() || self.is_drift_left || self.waits.iter().any(by_person)
+        self.is_worst() || self.is_drift_left || self.waits.iter().any(Wait::is_for_person)
     }
 
     /// Whether it is told of before all that is waited for.
@@ -93,17 +101,16 @@ impl Concern {
 
     /// Since when a person is waited for.
     pub fn since(&self) -> Option<Timestamp> {
-        let by_person = self.waits.iter().filter(|wait| wait.action.actor() != Actor::Meta);
-        by_person.map(|wait| wait.since).min()
+        self.waits.iter().filter(|wait| wait.is_for_person()).map(|wait| wait.since).min()
     }
 }
 
-/// What a status says of quality, and of what somebody has to act on. `is_repaired` where the spec has the operator write
-/// what others changed.
-pub fn concern(status: &WhatsAppChannelStatus, is_repaired: bool) -> (Rating, Option<Box<Concern>>) {
+/// What a status says of quality, and of what somebody has to act on. Drift counts where the spec does not leave it, and needs a
+/// person where the operator does not end it by itself.
+pub fn concern(status: &WhatsAppChannelStatus, leaves_drift: bool) -> (Rating, Option<Box<Concern>>) {
     let rating = Rating::of(status.facts.as_ref().and_then(|facts| facts.quality.as_deref()));
     let is_stalled = status.stage.as_deref() == Some(Stage::Stalled.as_str());
-    let (is_red, drifted) = (rating == Rating::Red, status.drift.len());
+    let (is_red, drifted) = (rating == Rating::Red, if leaves_drift { 0 } else { status.drift.len() });
     if status.waiting_for.is_empty() && !is_stalled && !is_red && drifted == 0 {
         return (rating, None);
     }
@@ -131,7 +138,7 @@ pub fn concern(status: &WhatsAppChannelStatus, is_repaired: bool) -> (Rating, Op
         is_stalled,
         is_red,
         drifted,
-        is_drift_left: drifted > 0 && (!is_repaired || is_contended()),
+        is_drift_left: drifted > 0 && is_contended(),
         codes: attempts(StepKind::RequestCode),
         registrations: attempts(StepKind::Register),
     };
@@ -145,7 +152,7 @@ mod tests {
     use super::*;
 
     fn of(status: serde_json::Value) -> (Rating, Option<Box<Concern>>) {
-        concern(&serde_json::from_value(status).expect("a status"), true)
+        concern(&serde_json::from_value(status).expect("a status"), false)
     }
 
     #[test]
@@ -179,6 +186,20 @@ mod tests {
     }
 
     #[test]
+    fn who_is_suspended_or_observes_on_purpose_needs_no_person() {
+        let wait = |action: &str, at: &str| json!({"actor": "", "action": action, "since": at});
+        let (early, late) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+        for action in ["Resume", "AllowManagement"] {
+            let (_, alone) = of(json!({"waitingFor": [wait(action, early)]}));
+            let alone = alone.expect("it waits");
+            assert!(!alone.is_of_person() && alone.since().is_none(), "{action}");
+            let (_, both) = of(json!({"waitingFor": [wait(action, early), wait("ReplaceToken", late)]}));
+            let both = both.expect("it waits");
+            assert_eq!((both.is_of_person(), both.since()), (true, late.parse().ok()), "{action}");
+        }
+    }
+
+    #[test]
     fn red_and_stalled_channels_need_a_person_also_where_nothing_is_waited_for() {
         for status in [json!({"facts": {"quality": "RED"}}), json!({"stage": "Stalled"})] {
             assert!(of(status).1.is_some_and(|concern| concern.is_of_person() && concern.is_worst()));
@@ -186,17 +207,17 @@ mod tests {
     }
 
     #[test]
-    fn drift_needs_a_person_only_where_it_is_not_written_by_itself() {
+    fn drift_needs_a_person_only_where_it_is_neither_left_on_purpose_nor_ended_by_itself() {
         let drift = json!({"field": "displayName", "desired": "a", "live": "b", "since": "2026-01-01T00:00:00Z", "action": "shown"});
         let contended = json!({"type": "ProfileSynced", "status": "False", "reason": "ContendedBy", "lastTransitionTime": "2026-01-01T00:00:00Z", "message": ""});
-        for (status, is_repaired, expected) in [
-            (json!({"drift": [drift]}), true, false),
-            (json!({"drift": [drift]}), false, true),
-            (json!({"drift": [drift], "conditions": [contended]}), true, true),
+        for (status, leaves_drift, expected) in [
+            (json!({"drift": [drift]}), false, Some(false)),
+            (json!({"drift": [drift]}), true, None),
+            (json!({"drift": [drift], "conditions": [contended]}), false, Some(true)),
         ] {
             let status = serde_json::from_value(status).expect("a status");
-            let concern = concern(&status, is_repaired).1.expect("it differs");
-            assert_eq!((concern.drifted, concern.is_of_person()), (1, expected));
+            let concern = concern(&status, leaves_drift).1;
+            assert_eq!(concern.map(|concern| concern.is_of_person()), expected);
         }
     }
 

@@ -125,7 +125,7 @@ metrics! {
         "How often a step may be tried now with consent, before the window of its limit lets more through";
     CHANNEL_DRIFTED_FIELDS: "channel_drifted_fields", Gauge, ["namespace", "channel"],
         "1 for each channel that needs a person, for at most 500",
-        "Fields of a channel that are not at Meta as its spec says";
+        "Fields of a channel that are not at Meta as its spec says; 0 where the spec has them only told";
     // Portfolios.
     PORTFOLIO_INFO: "portfolio_info", Gauge,
         ["namespace", "portfolio", "messaging_limit", "verification", "reason"], "1 for each portfolio",

@@ -7,7 +7,7 @@
 #
 # Each tool comes from the first of these that has it:
 #   1. KUBEBUILDER_ASSETS, the folder that setup-envtest fills. What it does not have, such as helm, is taken from PATH.
-#   2. The cache, target/control-plane/<hash of the go.mod, go.sum and Go files>/.
+#   2. The cache, target/control-plane/<module folder>-<hash of its go.mod, go.sum and Go files>/.
 #   3. A build from the Go modules next to this script, with the machine's own Go. About five minutes
 #      on two cores, once; the pins and their checksums are committed.
 #
@@ -28,11 +28,17 @@ sha256() {
 	if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi
 }
 
-# The name of the folder changes with every pin, so a cache never serves an old version.
-pins=$(cat "$here"/*/go.mod "$here"/*/go.sum "$here"/*/*.go | sha256 | cut -c 1-16)
-mkdir -p "$target/control-plane/$pins"
-target=$(CDPATH='' cd -- "$target" && pwd)
-cache=$target/control-plane/$pins
+mkdir -p "$target/control-plane"
+root=$(CDPATH='' cd -- "$target/control-plane" && pwd -P)
+
+# A hash of what the module folders say that are named.
+pins() {
+	for folder in "$@"; do
+		for file in "$here/$folder"/go.mod "$here/$folder"/go.sum "$here/$folder"/*.go; do
+			[ ! -f "$file" ] || cat "$file"
+		done
+	done | sha256 | cut -c 1-16
+}
 
 # A module's version as its go.mod pins it: pinned kubernetes k8s.io/kubernetes
 pinned() { awk -v module="$2" '$1 == "require" { $1 = ""; $0 = $0 } $1 == module { print $2; exit }' "$here/$1/go.mod"; }
@@ -60,6 +66,8 @@ build() {
 	say "building $tool $version with $(go env GOVERSION), once: $duration on two cores"
 	started=$(date +%s)
 	# An interrupted build leaves only the unfinished file, which the next one does not mistake for a binary.
+	cache=$root/$folder-$(pins "$folder")
+	mkdir -p "$cache"
 	unfinished=$cache/.$tool.$$
 	trap 'rm -f "$unfinished"' EXIT
 	trap 'exit 130' INT TERM
@@ -83,7 +91,13 @@ provide() {
 		fi
 	fi
 	if [ -z "$found" ]; then
-		found=$cache/$tool
+		case $tool in
+			kube-apiserver | kubectl) folder=kubernetes ;;
+			promtool | prometheus) folder=prometheus ;;
+			*) folder=$tool ;;
+		esac
+		# The name of the folder changes with every pin of its tools, so a cache never serves an old version.
+		found=$root/$folder-$(pins "$folder")/$tool
 		[ -x "$found" ] || case $tool in
 			etcd) build etcd etcd go.etcd.io/etcd/server/v3 go.etcd.io/etcd/server/v3 "half a minute" ;;
 			kube-apiserver) build "$tool" kubernetes "k8s.io/kubernetes/cmd/$tool" k8s.io/kubernetes "3 to 4 minutes" ;;
@@ -95,16 +109,17 @@ provide() {
 			*) fail "unknown tool $tool: know kube-apiserver, etcd, kubectl, helm, promtool, prometheus and gitops" ;;
 		esac
 	fi
-	[ "$found" = "$folder_out/$tool" ] || ln -sf "$found" "$folder_out/$tool"
+	# Somebody else may run the tool by its link just now, so a link that is right stays.
+	[ "$(readlink "$folder_out/$tool" || true)" = "$found" ] || ln -sf "$found" "$folder_out/$tool"
 }
 
-# Callers get one folder. With KUBEBUILDER_ASSETS that is a folder of links, since helm is not among the assets.
-folder_out=$cache
+# Callers get one folder, of links: each set of pins has its own, and so have assets, among which there is no helm.
+folder_out=$root/links-$(pins etcd kubernetes helm prometheus gitops)
 if [ -n "$assets" ]; then
 	assets=$(CDPATH='' cd -- "$assets" && pwd) || fail "KUBEBUILDER_ASSETS names no folder: unset it, or fill it with setup-envtest"
-	folder_out=$target/control-plane/assets
-	mkdir -p "$folder_out"
+	folder_out=$root/assets
 fi
+mkdir -p "$folder_out"
 
 [ $# -gt 0 ] || set -- etcd kube-apiserver kubectl helm
 for name in "$@"; do provide "$name"; done

@@ -316,3 +316,36 @@ async fn the_operator_takes_the_arguments_of_the_chart() {
     );
     assert!(whatsapp_operator::cli::parse(args).is_ok(), "{container}");
 }
+
+/// The image is that of the chart's appVersion unless somebody says otherwise, so each flag must be one of that version.
+#[tokio::test]
+async fn the_chart_installs_the_version_that_knows_its_flags() {
+    let manifest: Value =
+        serde_saphyr::from_str(&fs::read_to_string(chart("Chart.yaml")).expect("it is there")).expect("YAML");
+    assert_eq!(manifest["appVersion"], env!("CARGO_PKG_VERSION"));
+    let tag = format!("v{}", env!("CARGO_PKG_VERSION"));
+    for file in ["argocd", "flux"] {
+        let text = fs::read_to_string(Path::new(ROOT).join(format!("deploy/{file}/operator.yaml")));
+        let text = text.expect("it is there");
+        let mut tags = text.lines().filter_map(|line| {
+            let line = line.trim_start();
+            line.strip_prefix("tag: ").or_else(|| line.strip_prefix("targetRevision: "))
+        });
+        assert!(tags.clone().next().is_some() && tags.all(|named| named == tag), "{file} is not of {tag}");
+    }
+
+    let run = Command::new(env!("CARGO_BIN_EXE_whatsapp-operator")).args(["run", "--help"]).output();
+    let help = String::from_utf8(run.expect("the binary runs").stdout).expect("text");
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let known: BTreeSet<&str> = help.split(|c| !is_word(c)).filter(|word| word.starts_with("--")).collect();
+    let plane = ControlPlane::shared().await;
+    for set in rendered::SETS {
+        let objects = render(plane, rendered::values(set)).await;
+        let container = &of_kind(&objects, "Deployment").next().expect("a Deployment")["spec"]["template"]["spec"]
+            ["containers"][0];
+        for arg in container["args"].as_array().expect("arguments") {
+            let flag = arg.as_str().expect("text").split('=').next().unwrap_or_default();
+            assert!(flag == "run" || known.contains(flag), "{set}: run does not know {flag}");
+        }
+    }
+}

@@ -13,6 +13,9 @@ const NUMBER: &str = "+5511917000001";
 const DIGITS: &str = "5511917000001";
 const OTHER: &str = "+5511917000004";
 const OTHER_DIGITS: &str = "5511917000004";
+/// Garbage collection deletes what has no owner any more.
+const OWNED: &str = r#"{"metadata":{"ownerReferences":[
+    {"apiVersion":"v1","kind":"ConfigMap","name":"gone","uid":"00000000-0000-0000-0000-000000000000"}]}}"#;
 
 fn said(output: &Output) -> String {
     format!("{}{}", stdout(output), stderr(output))
@@ -36,7 +39,7 @@ async fn phone_helper(rig: &Rig, channels: &[&str]) -> PathBuf {
     let rendered = rig.plane.helm_template(&rig.namespace, &values).await;
     let is_ours = |object: &&str| object.contains("whatsapp-operator-phone-helper");
     let objects: Vec<&str> = rendered.split("\n---\n").filter(is_ours).collect();
-    assert_eq!(objects.len(), 3, "a role, a policy and its binding");
+    assert_eq!(objects.len(), 5, "a role, two policies and their bindings");
     rig.plane.apply_rendered(&rig.namespace, &objects.join("\n---\n")).await;
     let name = "help-desk";
     rig.apply(&json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})).await;
@@ -160,12 +163,27 @@ async fn a_phone_helper_does_the_codes_of_a_wave_and_can_do_nothing_else() {
             "-p",
             r#"{"status":{"stage":"Ready"}}"#,
         ],
+        &["patch", "wac", "front", "--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#],
+        &["patch", "wac", "front", "--type=merge", "-p", OWNED],
     ] {
         let args = [&["--kubeconfig", &kubeconfig, "-n", &namespace], args].concat();
         let output = rig.plane.kubectl(&args).await;
         let said = format!("{}{}", stdout(&output), stderr(&output));
         assert!(!output.status.success(), "{args:?} is let through: {said}");
         assert!(said.contains("orbidden") || said.contains("ask for the role edit"), "{args:?}: {said}");
+    }
+    // A Secret that Kubernetes would fill with the operator's token, under a name that the helper may read.
+    let taken_away = rig.plane.kubectl(["-n", &namespace, "delete", "secret", "front-code"]).await;
+    assert!(taken_away.status.success(), "{}", said(&taken_away));
+    for (kind, is_taken) in [("kubernetes.io/service-account-token", false), ("Opaque", true)] {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "type": kind,
+            "metadata": {"name": "front-code", "annotations": {"kubernetes.io/service-account.name": "default"}},
+        });
+        let create = ["--kubeconfig", &kubeconfig, "-n", &namespace, "create", "-f", "-"];
+        let output = rig.plane.kubectl_with_input(create, &secret.to_string()).await;
+        assert_eq!(output.status.success(), is_taken, "{kind}: {}", said(&output));
+        assert!(is_taken || said(&output).contains("leave its type out"), "{}", said(&output));
     }
     // Whoever may edit still may.
     let editor = editor(&rig).await.display().to_string();
@@ -174,6 +192,13 @@ async fn a_phone_helper_does_the_codes_of_a_wave_and_can_do_nothing_else() {
         ["--kubeconfig", &editor, "-n", &namespace, "patch", "wac", "front", "--type=merge", "-p", spec];
     let edited = rig.plane.kubectl(edit).await;
     assert!(edited.status.success(), "{}", said(&edited));
+    // And the operator, which may not update channels, keeps hold of one and lets it go.
+    rig.edit("wac", "back", json!({"deletionPolicy": "Unroute"})).await;
+    let held = "--for=jsonpath={.metadata.finalizers[0]}=whatsapp-operator.dev/cleanup";
+    let wait = ["-n", &namespace, "wait", held, "--timeout=30s", "wac/back"];
+    let waited = rig.plane.kubectl(wait).await;
+    assert!(waited.status.success(), "{}", said(&waited));
+    rig.delete("back").await;
 }
 
 /// The commands that look, and what a support bundle must not hold.

@@ -195,7 +195,7 @@ async fn every_command_of_the_readme_works() {
                  --output jsonpath='{.spec.template.spec.containers[0].image}'";
     assert_eq!(
         String::from_utf8_lossy(&reader.run(image).stdout),
-        "registry.acme.example/whatsapp-operator:0.1.0"
+        "registry.acme.example/whatsapp-operator:0.2.0"
     );
     plane.stop().await;
 }

@@ -19,7 +19,7 @@ const NUMBER: &str = "+5511915700001";
 /// Each waits most of the time.
 const AT_ONCE: usize = 8;
 /// From the start of an operator until it has missed its right.
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(240);
 const CHANNELS: &str = "whatsappchannels";
 const PORTFOLIOS: &str = "whatsappportfolios";
 

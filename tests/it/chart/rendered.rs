@@ -13,9 +13,9 @@ use crate::control_plane::ControlPlane;
 use crate::kept;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const SETS: [&str; 4] = ["defaults", "namespaces", "openshift", "everything"];
+pub const SETS: [&str; 4] = ["defaults", "namespaces", "openshift", "everything"];
 
-fn values(set: &str) -> Value {
+pub fn values(set: &str) -> Value {
     let file = Path::new(ROOT).join(format!("tests/it/chart/values/{set}.yaml"));
     serde_saphyr::from_str(&fs::read_to_string(file).expect("it is there")).expect("YAML")
 }

@@ -74,6 +74,14 @@ fn path(folder: &str) -> String {
     Path::new(ROOT).join("deploy/kustomize").join(folder).display().to_string()
 }
 
+/// Every channel goes with a CRD, and with a namespace the Secrets of the PINs.
+fn is_never_pruned(object: &Value) {
+    let annotations = &object["metadata"]["annotations"];
+    let options = annotations["argocd.argoproj.io/sync-options"].as_str().expect("options of Argo CD");
+    assert!(options.split(',').any(|option| option == "Prune=false"), "{options}");
+    assert_eq!(annotations["kustomize.toolkit.fluxcd.io/prune"], "disabled");
+}
+
 #[tokio::test]
 async fn what_kustomize_builds_is_what_the_chart_renders() {
     let plane = ControlPlane::shared().await;
@@ -89,7 +97,8 @@ async fn what_kustomize_builds_is_what_the_chart_renders() {
         wanted.iter_mut().for_each(without_helm);
         let mut built = by_name(documents(&kubectl(plane, &["kustomize", &path(folder)]).await));
         // The chart leaves the namespace to helm.
-        assert!(built.remove(&format!("Namespace /{NAMESPACE}")).is_some(), "{folder}");
+        let namespace = built.remove(&format!("Namespace /{NAMESPACE}")).expect("a namespace");
+        is_never_pruned(&namespace);
         let wanted = by_name(wanted);
         assert_eq!(built.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>(), "{folder}");
         for (name, object) in wanted {
@@ -109,9 +118,7 @@ async fn the_crds_of_kustomize_are_never_pruned() {
         let file = format!("crds/{}.yaml", crd["spec"]["names"]["plural"].as_str().expect("a plural"));
         let wanted: Value = serde_saphyr::from_str(&read(&file)).expect("YAML");
         assert!(plain(&crd["spec"]) == plain(&wanted["spec"]), "{file} is built otherwise");
-        let annotations = &crd["metadata"]["annotations"];
-        assert_eq!(annotations["argocd.argoproj.io/sync-options"], "Prune=false,ServerSideApply=true");
-        assert_eq!(annotations["kustomize.toolkit.fluxcd.io/prune"], "disabled");
+        is_never_pruned(&crd);
     }
 }
 

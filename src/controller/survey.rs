@@ -171,13 +171,21 @@ mod tests {
     }
 
     fn claims(channels: impl IntoIterator<Item = (String, Value)>) -> Claims {
+        with_spec(channels, &json!({}))
+    }
+
+    /// With more in the spec of each.
+    fn with_spec(channels: impl IntoIterator<Item = (String, Value)>, more: &Value) -> Claims {
         let pause = Duration::ZERO;
         let claims = Claims::new(Pauses { gone: pause, displaced: pause, kept: pause });
         for (name, status) in channels {
+            let mut spec = json!({"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme"});
+            for (field, value) in more.as_object().into_iter().flatten() {
+                spec[field] = value.clone();
+            }
             let channel: WhatsAppChannel = serde_json::from_value(json!({
                 "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
-                "metadata": {"name": name, "namespace": "shop", "uid": name}, "status": status,
-                "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme"},
+                "metadata": {"name": name, "namespace": "shop", "uid": name}, "status": status, "spec": spec,
             }))
             .expect("a channel");
             let key = Key {
@@ -199,6 +207,29 @@ mod tests {
 
     fn shown(claims: &Claims, detail: Detail) -> Fleet {
         of_channels(claims, &Limits::default(), detail, at(100))
+    }
+
+    #[test]
+    fn a_channel_takes_no_place_for_what_its_spec_leaves_as_it_is() {
+        let drift = json!({"field": "displayName", "desired": "a", "live": "b", "since": at(0).to_string(), "action": "told"});
+        let status = json!({
+            "stage": "Ready", "drift": [drift],
+            "waitingFor": [{"actor": "ClusterUser", "action": "Resume", "since": at(0).to_string()}],
+        });
+        for (more, takes) in [
+            (json!({}), true),
+            (json!({"driftPolicy": "Enforce", "managementPolicy": "Full", "suspend": false}), true),
+            (json!({"driftPolicy": "Report"}), false),
+            (json!({"managementPolicy": "ObserveOnly"}), false),
+            (json!({"suspend": true}), false),
+        ] {
+            let fleet = shown(
+                &with_spec([("a".to_owned(), status.clone())], &more),
+                Detail { channels: true, phone_numbers: false },
+            );
+            assert_eq!((fleet.channels.len(), fleet.left_out), (usize::from(takes), 0), "{more}");
+            assert_eq!(fleet.waiting.len(), 1, "the wait is told all the same");
+        }
     }
 
     #[test]

@@ -163,7 +163,14 @@ async fn a_phone_helper_does_the_codes_of_a_wave_and_can_do_nothing_else() {
             "-p",
             r#"{"status":{"stage":"Ready"}}"#,
         ],
-        &["patch", "wac", "front", "--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#],
+        &[
+            "patch",
+            "wac",
+            "front",
+            "--type=merge",
+            "-p",
+            r#"{"metadata":{"finalizers":["example.com/mine"]}}"#,
+        ],
         &["patch", "wac", "front", "--type=merge", "-p", OWNED],
     ] {
         let args = [&["--kubeconfig", &kubeconfig, "-n", &namespace], args].concat();
@@ -198,6 +205,11 @@ async fn a_phone_helper_does_the_codes_of_a_wave_and_can_do_nothing_else() {
     let wait = ["-n", &namespace, "wait", held, "--timeout=30s", "wac/back"];
     let waited = rig.plane.kubectl(wait).await;
     assert!(waited.status.success(), "{}", said(&waited));
+    let free = r#"{"metadata":{"finalizers":null}}"#;
+    let patch =
+        ["--kubeconfig", &kubeconfig, "-n", &namespace, "patch", "wac", "back", "--type=merge", "-p", free];
+    let freed = rig.plane.kubectl(patch).await;
+    assert!(!freed.status.success() && said(&freed).contains("finalizers or the owners"), "{}", said(&freed));
     rig.delete("back").await;
 }
 

@@ -212,8 +212,12 @@ mod tests {
     #[test]
     fn a_channel_takes_no_place_for_what_its_spec_leaves_as_it_is() {
         let drift = json!({"field": "displayName", "desired": "a", "live": "b", "since": at(0).to_string(), "action": "told"});
+        let contended = json!({
+            "type": "ProfileSynced", "status": "False", "reason": "ContendedBy",
+            "lastTransitionTime": at(0).to_string(), "message": "",
+        });
         let status = json!({
-            "stage": "Ready", "drift": [drift],
+            "stage": "Ready", "drift": [drift], "conditions": [contended],
             "waitingFor": [{"actor": "ClusterUser", "action": "Resume", "since": at(0).to_string()}],
         });
         for (more, takes) in [

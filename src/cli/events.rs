@@ -115,7 +115,9 @@ fn grouped(events: Vec<Event>) -> Grouped {
         let of = (object.kind.clone().unwrap_or_default(), object.name.clone().unwrap_or_default());
         grouped.entry(of).or_default().extend(told(event));
     }
-    grouped.values_mut().for_each(|events| events.sort_by_key(|event| event.at));
+    for events in grouped.values_mut() {
+        events.sort_by_key(|event| event.at);
+    }
     grouped
 }
 

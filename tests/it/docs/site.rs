@@ -31,6 +31,8 @@ const SHOWN: &[(&str, &str)] = &[
         "kubectl create secret generic support-br-pin",
         "the tests of the PIN write it; the name is the reader's",
     ),
+    ("kubectl debug POD", "no pod runs in tests; the tests of the log send both signals to the process"),
+    ("kubectl exec POD", "no pod runs in tests; the tests of the log send both signals to the process"),
     ("kubectl get secret support-br-pin", "the tests of the PIN read it; the name is the reader's"),
     ("kubectl get wap acme", "the tests of other apps read that status; the name is the reader's"),
     ("rm token appSecret", "the files are the reader's own"),

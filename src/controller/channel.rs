@@ -413,7 +413,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         if channel.seen().is_none() {
             match self.is_at_hand(&desired, &claim, &portfolio, graph.as_ref()) {
                 AtHand::Yes => {}
-                at_hand => return self.begin(&records, channel, &desired, at_hand).await,
+                at_hand => return self.begin(&records, &live.version, &desired, at_hand).await,
             }
         }
         let idle = match claim {
@@ -510,7 +510,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
     async fn begin(
         &self,
         records: &ChannelRecords,
-        channel: WhatsAppChannel,
+        version: &Standing,
         desired: &Desired,
         at_hand: AtHand,
     ) -> Result<Next, Error> {
@@ -520,7 +520,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             self.state.soft().gave_way = true;
             return Ok(Next::after(GIVES_WAY, Urgency::Edit));
         }
-        match self.write_first(records, desired, &live(&channel).version).await {
+        match self.write_first(records, desired, version).await {
             Ok(()) => Ok(Next::after(AFTER_FIRST, Urgency::Transitional)),
             Err(WriteError::Conflict) => Ok(AGAIN),
             Err(WriteError::Gone) => Ok(self.gone()),

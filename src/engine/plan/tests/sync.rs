@@ -188,6 +188,7 @@ fn without_a_webhook_of_the_spec_it_is_asked_for_only_where_an_app_is_subscribed
     };
     let failed = |failure| apps(Fact::Unknown(failure), None);
     let forbidden = Failure::Refused(refusal_of(200, None, Class::Person));
+    let passing = |code, class| Failure::Refused(refusal_of(code, None, class));
     let waits = Reason::SyncAwaitsWebhook.as_str();
     for (what, world, expected) in [
         ("ours", apps(Fact::Known(true), None), "smb_app_state_sync"),
@@ -196,6 +197,8 @@ fn without_a_webhook_of_the_spec_it_is_asked_for_only_where_an_app_is_subscribed
         ("Meta's own alone", apps(Fact::Known(false), Some("WA DevX Webhook Events 1P App")), waits),
         ("not read yet", apps(Fact::NotAsked, None), Reason::NotObservedYet.as_str()),
         ("no answer", failed(Failure::NoAnswer("timed out".into())), Reason::MetaUnavailable.as_str()),
+        ("a failure of Meta's own", failed(passing(2, Class::Retry)), Reason::MetaUnavailable.as_str()),
+        ("the credential", failed(passing(190, Class::Credentials)), Reason::TokenInvalid.as_str()),
         ("not shown", failed(forbidden.clone()), "smb_app_state_sync"),
         ("none, too late", apps(Fact::Known(false), None).after(23 * HOUR), Reason::SyncTooLate.as_str()),
     ] {

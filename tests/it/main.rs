@@ -24,6 +24,7 @@ mod health;
 mod help_desk;
 mod house;
 mod house_class;
+mod image;
 mod import;
 mod kept;
 mod lead;

@@ -51,7 +51,7 @@ binary=$target/$kind/whatsapp-operator
 mkdir -p "$out"
 if [ "$kind" = debug ]; then
 	# Tests unpack it several times, and most of it is what only a debugger reads.
-	strip --strip-debug -o "$out/whatsapp-operator" "$binary"
+	strip -o "$out/whatsapp-operator" "$binary"
 	binary=$out/whatsapp-operator
 fi
 cargo metadata --locked --format-version 1 >"$out/metadata.json"

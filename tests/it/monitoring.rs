@@ -234,7 +234,7 @@ fn value(found: &[Value]) -> f64 {
 /// and the token ends in days.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_scrape_passes_the_linter_and_answers_every_query() {
-    let mut rig = Rig::new("monitoring").await;
+    let mut rig = Rig::new("shop").await;
     let ends = Timestamp::now() + Duration::from_secs(3 * 24 * 3_600);
     let token = format!("{}-ends", rig.token);
     let expiring = Token { expires_at: Some(ends), ..Token::system_user(APP, BUSINESS) };

@@ -54,8 +54,8 @@ pub async fn draw(dashboard: &Value, prometheus: &Prometheus, fill: impl Fn(&str
             shown
                 .extend(found.unwrap_or_default().into_iter().map(|series| (named(legend, &series), series)));
         }
-        let panel = Panel { panel, width, height };
-        match panel.panel["type"].as_str() {
+        let panel = Panel { json: panel, width, height };
+        match panel.json["type"].as_str() {
             Some("timeseries") => panel.lines(&mut svg, &shown),
             Some("table") => panel.rows(&mut svg, &shown),
             _ => panel.numbers(&mut svg, &shown),
@@ -104,6 +104,12 @@ fn points(series: &Value) -> Vec<(f64, f64)> {
     values.filter_map(|pair| Some((pair[0].as_f64()?, number(pair)?))).collect()
 }
 
+/// The largest unit of time that a value has at least one of, with its length in seconds.
+fn unit_of_time(seconds: f64) -> (f64, &'static str) {
+    let units = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s")];
+    units.into_iter().find(|(size, _)| seconds >= *size).unwrap_or((0.001, "ms"))
+}
+
 /// One of 1, 2 and 5 times a power of ten that is no less.
 fn round_up(most: f64) -> f64 {
     let power = 10_f64.powf(most.log10().floor());
@@ -115,7 +121,7 @@ fn round_up(most: f64) -> f64 {
 }
 
 struct Panel<'a> {
-    panel: &'a Value,
+    json: &'a Value,
     width: f64,
     height: f64,
 }
@@ -123,24 +129,25 @@ struct Panel<'a> {
 impl Panel<'_> {
     /// A value in the unit of the panel.
     fn told(&self, value: f64) -> String {
-        let defaults = &self.panel["fieldConfig"]["defaults"];
+        let defaults = &self.json["fieldConfig"]["defaults"];
         let mapped = &defaults["mappings"][0]["options"][short(value)]["text"];
         if let Some(word) = mapped.as_str() {
             return word.to_owned();
         }
         match defaults["unit"].as_str().unwrap_or_default() {
-            "s" => {
-                let units = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s")];
-                match units.into_iter().find(|(size, _)| value >= *size) {
-                    Some((size, unit)) => format!("{} {unit}", short((value / size * 10.0).round() / 10.0)),
-                    None if value > 0.0 => format!("{} ms", short((value * 1_000.0).round())),
-                    None => "0 s".to_owned(),
-                }
+            "s" if value > 0.0 => {
+                let (size, unit) = unit_of_time(value);
+                format!("{} {unit}", short((value / size * 10.0).round() / 10.0))
             }
+            "s" => "0 s".to_owned(),
             "percentunit" => format!("{} %", short(value * 100.0)),
             "reqps" | "ops" | "wps" => format!("{}/s", short(value)),
             _ => short(value),
         }
+    }
+
+    fn is_of_time(&self) -> bool {
+        self.json["fieldConfig"]["defaults"]["unit"] == "s"
     }
 
     fn nothing(&self, svg: &mut String) {
@@ -163,7 +170,7 @@ impl Panel<'_> {
 
     /// A column for each label, as the panel leaves them.
     fn rows(&self, svg: &mut String, shown: &[(String, Value)]) {
-        let hidden = &self.panel["transformations"][0]["options"]["excludeByName"];
+        let hidden = &self.json["transformations"][0]["options"]["excludeByName"];
         let labels = |series: &Value| series["metric"].as_object().cloned().unwrap_or_default();
         let columns: BTreeSet<String> =
             shown.iter().flat_map(|(_, series)| labels(series).into_iter()).map(|(name, _)| name).collect();
@@ -200,7 +207,8 @@ impl Panel<'_> {
             return self.nothing(svg);
         }
         let most = all.iter().map(|(_, y)| *y).fold(0.0, f64::max);
-        let most = if most > 0.0 { round_up(most) } else { 1.0 };
+        let unit = if self.is_of_time() { unit_of_time(most).0 } else { 1.0 };
+        let most = if most > 0.0 { round_up(most / unit) * unit } else { 1.0 };
         let now = all.iter().map(|(x, _)| *x).fold(f64::MIN, f64::max);
         let names = f64::from(u32::try_from(shown.len().min(NAMED).div_ceil(2)).unwrap_or_default());
         let base = self.height - 10.0 - LINE * (names + 1.0);

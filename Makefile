@@ -57,10 +57,10 @@ control-plane: needs-go
 	$(say) "control plane (built once, then cached in target/control-plane)"
 	@tests/control-plane/build.sh >/dev/null
 
-# The same for what checks metrics, alerts and dashboards, and for the libraries of Argo CD and Flux.
+# The same for what checks metrics, alerts and dashboards, and for the libraries and CRDs of Argo CD and Flux.
 judges: needs-go
-	$(say) "promtool, prometheus and gitops (built once, then cached in target/control-plane)"
-	@tests/control-plane/build.sh promtool prometheus gitops >/dev/null
+	$(say) "promtool, prometheus, gitops, grafana and crds (built once, then cached in target/control-plane)"
+	@tests/control-plane/build.sh promtool prometheus gitops grafana crds >/dev/null
 
 demo: needs-cargo needs-cc control-plane
 	$(say) "operator"

@@ -28,7 +28,7 @@ use crate::engine::{
     word::Vocabulary,
 };
 use crate::{
-    meta::port::{Listing, NumberList, Spent},
+    meta::port::{Listing, NumberList, Spent, ToldUsage},
     run::{picture::PictureBytes, secret::SecretRead},
 };
 
@@ -58,7 +58,7 @@ struct Stub {
     answer: Result<NumberId, Failure>,
     /// When set, an add waits for it.
     gate: Option<Arc<Notify>>,
-    /// Told when an add has begun.
+    /// ToldUsage when an add has begun.
     begun: Arc<Notify>,
     /// Every number of the account.
     listed: Vec<Arc<Number>>,
@@ -219,6 +219,9 @@ impl Graph for Stub {
         None
     }
     fn spent(&self) -> Vec<Spent> {
+        Vec::new()
+    }
+    fn told(&self) -> Vec<ToldUsage> {
         Vec::new()
     }
     fn app_blocked(&self) -> Option<Refusal> {

@@ -7,6 +7,7 @@
 #   make gen       writes what is generated: crds/, the chart's copies, docs/, parts of deploy/
 #   make golden    plays the golden cases and the examples, renders the chart, writes what comes of it, and prints what changed
 #   make site      the documentation as a site, in target/site/html
+#   make plugin    archives of kubectl's plugin and their manifest for krew, in target/plugin; URL= says where they will be
 #   make sandbox   a simulated Graph API on http://127.0.0.1:8420
 #   make bench     what a channel costs
 #   make clean     removes what was built
@@ -23,7 +24,7 @@ site = $(abspath $(or $(CARGO_TARGET_DIR),target))/site
 # The integration tests that need nothing but a processor; `cluster` runs all others.
 computing = golden:: proof::
 
-.PHONY: demo test test-fast lint format clippy dependencies gen golden generated site sandbox bench clean control-plane judges \
+.PHONY: demo test test-fast lint format clippy dependencies gen golden generated site plugin sandbox bench clean control-plane judges \
 	unit doc integration proofs cluster needs-cargo needs-cc needs-go needs-curl
 .DEFAULT_GOAL := help
 
@@ -52,10 +53,10 @@ control-plane: needs-go
 	$(say) "control plane (built once, then cached in target/control-plane)"
 	@tests/control-plane/build.sh >/dev/null
 
-# The same for what checks metrics, alerts and dashboards, and for the libraries of Argo CD and Flux.
+# The same for what checks metrics, alerts and dashboards, for the libraries of Argo CD and Flux, and for krew.
 judges: needs-go
-	$(say) "promtool, prometheus and gitops (built once, then cached in target/control-plane)"
-	@tests/control-plane/build.sh promtool prometheus gitops >/dev/null
+	$(say) "promtool, prometheus, gitops and krew (built once, then cached in target/control-plane)"
+	@tests/control-plane/build.sh promtool prometheus gitops kubectl-krew validate-krew-manifest >/dev/null
 
 demo: needs-cargo needs-cc control-plane
 	$(say) "operator"
@@ -98,6 +99,10 @@ site: needs-cargo needs-cc
 	@"$(tools)/bin/mdbook" build "$(site)" >"$(site)/log" 2>&1 || { cat "$(site)/log" >&2; exit 1; }
 	@! grep -A 1 WARN "$(site)/log" >&2 || { echo "correct what mdBook warns of, then run make site again" >&2; exit 1; }
 	@echo "$(site)/html/index.html"
+
+plugin: needs-cargo
+	$(say) "plugin for kubectl"
+	@URL="$(URL)" MORE="$(MORE)" deploy/krew/build.sh
 
 unit: needs-cargo needs-cc
 	$(say) "unit tests"

@@ -438,37 +438,6 @@ fn the_help_fits_a_terminal_of_80_columns() {
     assert!(indents.len() > 5 && indents.iter().all(|indent| [2, 5].contains(indent)), "{codes}");
 }
 
-/// What a release fills in stands in capitals between two signs, and nothing else is left to it.
-#[test]
-fn the_manifest_for_krew_has_what_krew_wants() {
-    let text =
-        std::fs::read_to_string(Path::new(ROOT).join("deploy/krew/whatsapp.yaml")).expect("a manifest");
-    let platforms = ["LINUX_AMD64", "LINUX_ARM64"];
-    let mut filled = text.replace("@VERSION@", "v0.1.0");
-    for platform in platforms {
-        filled = filled.replace(&format!("@URL_{platform}@"), "https://example.org/whatsapp.tar.gz");
-        filled = filled.replace(&format!("@SHA256_{platform}@"), &"0".repeat(64));
-    }
-    assert!(
-        !filled.contains('@'),
-        "a release fills in the version, and of each platform address and checksum"
-    );
-    let plugin: Value = serde_saphyr::from_str(&filled).expect("YAML");
-    assert_eq!(plugin["apiVersion"], "krew.googlecontainertools.github.com/v1alpha2");
-    assert_eq!((&plugin["kind"], &plugin["metadata"]["name"]), (&json!("Plugin"), &json!("whatsapp")));
-    let spec = &plugin["spec"];
-    assert!(spec["shortDescription"].as_str().is_some_and(|text| text.len() <= 50), "{spec:#}");
-    assert!(spec["description"].is_string() && spec["version"] == "v0.1.0", "{spec:#}");
-    let listed = spec["platforms"].as_array().expect("platforms");
-    assert_eq!(listed.len(), platforms.len());
-    for platform in listed {
-        assert_eq!(platform["bin"], "kubectl-whatsapp");
-        assert_eq!(platform["files"][0], json!({"from": "whatsapp-operator", "to": "kubectl-whatsapp"}));
-        assert_eq!(platform["selector"]["matchLabels"]["os"], "linux");
-        assert_eq!(platform["sha256"].as_str().map(str::len), Some(64));
-    }
-}
-
 /// Somebody who may edit the namespace, by the roles that `edit` is made of and the chart's own.
 pub async fn editor(rig: &Rig) -> std::path::PathBuf {
     let name = "editor";

@@ -26,6 +26,7 @@ mod house;
 mod house_class;
 mod import;
 mod kept;
+mod krew;
 mod lead;
 mod live;
 mod logs;

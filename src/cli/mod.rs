@@ -24,6 +24,7 @@ pub mod finding;
 pub mod fleet;
 pub mod import;
 pub mod init;
+mod leading;
 pub mod lint;
 pub mod list;
 pub mod named;
@@ -39,6 +40,7 @@ pub mod schema;
 pub mod show;
 pub mod source;
 pub mod status;
+pub mod suspend;
 pub mod timeline;
 pub mod waiting;
 pub mod word;
@@ -88,6 +90,10 @@ pub enum Command {
     RequestOfficialAccount(consent::OfficialArgs),
     /// Has the operator look at Meta now.
     Reconcile(consent::ConsentArgs),
+    /// Has the operator leave channels alone.
+    Suspend(suspend::SuspendArgs),
+    /// Has the operator go on with channels that are suspended.
+    Resume(suspend::SuspendArgs),
     /// Shows the events of a channel or a portfolio.
     Events(events::EventsArgs),
     /// Shows what happened to a channel, oldest first, with Meta's trace ids.
@@ -116,6 +122,7 @@ pub enum Command {
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit> {
     let args: Vec<OsString> = args.into_iter().collect();
     let mut command = called(args.first());
+    let args = leading::behind(args);
     command.try_get_matches_from_mut(args).and_then(|matches| Cli::from_arg_matches(&matches)).map_err(
         |error| {
             match error.kind() {
@@ -167,6 +174,8 @@ impl Command {
             Self::Retry(args) => block_on(consent::retry(&args)),
             Self::RequestOfficialAccount(args) => block_on(consent::request_official(&args)),
             Self::Reconcile(args) => block_on(consent::reconcile(&args)),
+            Self::Suspend(args) => block_on(suspend::set(&args, true)),
+            Self::Resume(args) => block_on(suspend::set(&args, false)),
             Self::Events(args) => block_on(events::events(&args)),
             Self::Timeline(args) => block_on(timeline::timeline(&args)),
             Self::SupportBundle(args) => block_on(bundle::bundle(&args)),
@@ -175,7 +184,7 @@ impl Command {
             Self::Sandbox(args) => block_on(sandbox::sandbox(&args)),
             Self::Completion(args) => completion::completion(&args, called(program)),
             Self::Man(args) => completion::man(&args, called(program)),
-            Self::Complete(args) => completion::complete(&args, &called(program)),
+            Self::Complete(args) => block_on(completion::complete(&args, &called(program))),
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod consent;
 pub mod crd;
 pub mod doctor;
 pub mod events;
+mod example;
 pub mod exit;
 pub mod explain;
 pub mod finding;
@@ -143,7 +144,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit> {
 
 /// The program under the name by which it was called.
 fn called(program: Option<&OsString>) -> clap::Command {
-    let command = Cli::command();
+    let command = example::shown(Cli::command());
     match is_plugin(program) {
         true => command.name("kubectl-whatsapp").bin_name("kubectl whatsapp"),
         false => command,
@@ -220,7 +221,7 @@ mod tests {
     /// A line that is wider is broken by a terminal of 80 columns, and what stands in columns is not read any more.
     #[test]
     fn what_the_help_lays_out_by_itself_fits_a_terminal() {
-        let mut command = Cli::command();
+        let mut command = called(None);
         command.build();
         let mut laid_out = 0;
         for one in std::iter::once(&command).chain(command.get_subcommands()) {

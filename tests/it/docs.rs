@@ -128,7 +128,7 @@ fn prose(text: &str) -> String {
 }
 
 /// Every page: those at the root, that of the chart, and all below `docs/`.
-fn pages() -> Vec<String> {
+pub fn pages() -> Vec<String> {
     fn below(folder: &str, deep: bool, found: &mut Vec<String>) {
         let entries = fs::read_dir(Path::new(ROOT).join(folder)).expect("a folder");
         for entry in entries.map(|entry| entry.expect("an entry")) {

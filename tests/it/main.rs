@@ -50,4 +50,5 @@ mod shards;
 mod stored;
 mod tenants;
 mod terms;
+mod told;
 mod upgrade;

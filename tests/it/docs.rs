@@ -118,7 +118,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// Everything in code style, blocks by line.
-fn code(text: &str) -> Vec<String> {
+pub fn code(text: &str) -> Vec<String> {
     let blocks = text.split("\n```").skip(1).step_by(2).flat_map(str::lines).map(str::to_owned);
     blocks.chain(words(text)).collect()
 }

@@ -316,7 +316,7 @@ async fn what_happened_is_shown_and_a_bundle_for_support_holds_no_secret() {
         "metadata": {"name": "operator-0", "labels": {"app.kubernetes.io/name": "whatsapp-operator"}},
         "spec": {"automountServiceAccountToken": false, "containers": [{"name": "operator", "image": "acme/operator:1"}]},
     });
-    rig.apply(&pod).await;
+    rig.plane.apply_rendered(&rig.namespace, &pod.to_string()).await;
     let bundle = run_as(&editor, &rig, &["support-bundle"], "").await;
     let whole = stdout(&bundle).split_whitespace().collect::<Vec<_>>().join(" ");
     let why = format!("cannot read the log of container operator of pod {}/operator-0: ", rig.namespace);

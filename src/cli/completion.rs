@@ -222,7 +222,9 @@ async fn names(objects: &Objects, command: &Command, words: &[String]) -> Result
     };
     names.retain(|name| name.starts_with(begin.as_str()));
     if matches!(objects, Objects::Portfolios(_)) {
-        names.iter_mut().for_each(|name| name.insert_str(0, PORTFOLIO));
+        for name in &mut names {
+            name.insert_str(0, PORTFOLIO);
+        }
     }
     Ok(names)
 }

@@ -310,11 +310,11 @@ async fn what_happened_is_shown_and_a_bundle_for_support_holds_no_secret() {
     let after = rig.get("support").await;
     assert_ne!(after["status"]["memory"]["consents"]["reconcile"]["value"], before);
 
-    // There is no node here, so no log: that is said, and the rest is there.
+    // Its node is not there, so neither is its log: that is said, and so is the rest.
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": "operator-0", "labels": {"app.kubernetes.io/name": "whatsapp-operator"}},
-        "spec": {"automountServiceAccountToken": false, "containers": [{"name": "operator", "image": "acme/operator:1"}]},
+        "spec": {"nodeName": "gone", "automountServiceAccountToken": false, "containers": [{"name": "operator", "image": "acme/operator:1"}]},
     });
     rig.plane.apply_rendered(&rig.namespace, &pod.to_string()).await;
     let bundle = run_as(&editor, &rig, &["support-bundle"], "").await;

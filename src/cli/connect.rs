@@ -467,7 +467,7 @@ mod tests {
         let config =
             plain.found(&[missing.clone(), kubeconfig(&folder).into()]).await.expect("one of two is there");
         assert_eq!(config.default_namespace, "shop");
-        let refused = plain.found(&[missing.clone()]).await.expect_err("none is there");
+        let refused = plain.found(std::slice::from_ref(&missing)).await.expect_err("none is there");
         assert!(refused.contains("there is no kubeconfig at") && refused.contains("missing"), "{refused}");
         let args = args(&["--server", "https://c.example"]);
         for ignored in [vec![missing.clone()], vec![empty], vec![]] {

@@ -10,6 +10,7 @@
 #   make image     the image as an OCI layout, in target/image/release; no container engine is needed
 #   make reproduce builds the image in this folder and in another one, and compares the digests
 #   make advisories  asks for known vulnerabilities of what is in the tree; this needs github.com
+#   make plugin    archives of kubectl's plugin and their manifest for krew, in target/plugin; URL= says where they will be
 #   make sandbox   a simulated Graph API on http://127.0.0.1:8420
 #   make bench     what a channel costs
 #   make clean     removes what was built
@@ -28,8 +29,8 @@ computing = golden:: proof::
 # The image needs the C library of Debian or Ubuntu, and what they know of it.
 no_image = $(shell command -v dpkg-query >/dev/null || echo image::)
 
-.PHONY: demo test test-fast lint format clippy dependencies gen golden generated site image image-debug reproduce advisories sandbox bench clean \
-	control-plane judges unit doc integration proofs cluster needs-cargo needs-cc needs-go needs-curl
+.PHONY: demo test test-fast lint format clippy dependencies gen golden generated site image image-debug reproduce advisories plugin \
+	sandbox bench clean control-plane judges unit doc integration proofs cluster needs-cargo needs-cc needs-go needs-curl
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -57,10 +58,10 @@ control-plane: needs-go
 	$(say) "control plane (built once, then cached in target/control-plane)"
 	@tests/control-plane/build.sh >/dev/null
 
-# The same for what checks metrics, alerts and dashboards, and for the libraries and CRDs of Argo CD and Flux.
+# The same for what checks metrics, alerts and dashboards, for the libraries and CRDs of Argo CD and Flux, and for krew.
 judges: needs-go
-	$(say) "promtool, prometheus, gitops, grafana and crds (built once, then cached in target/control-plane)"
-	@tests/control-plane/build.sh promtool prometheus gitops grafana crds >/dev/null
+	$(say) "promtool, prometheus, gitops, grafana, crds and krew (built once, then cached in target/control-plane)"
+	@tests/control-plane/build.sh promtool prometheus gitops grafana crds kubectl-krew validate-krew-manifest >/dev/null
 
 demo: needs-cargo needs-cc control-plane
 	$(say) "operator"
@@ -127,6 +128,10 @@ reproduce: needs-cargo needs-cc needs-go
 advisories: needs-cargo needs-cc dependencies
 	$(say) "advisories"
 	@PATH="$(tools)/bin:$$PATH"; $(CARGO) deny --locked check advisories
+
+plugin: needs-cargo
+	$(say) "plugin for kubectl"
+	@URL="$(URL)" MORE="$(MORE)" deploy/krew/build.sh
 
 unit: needs-cargo needs-cc
 	$(say) "unit tests"

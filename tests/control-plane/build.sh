@@ -115,6 +115,7 @@ provide() {
 		case $tool in
 			kube-apiserver | kubectl) folder=kubernetes ;;
 			promtool | prometheus) folder=prometheus ;;
+			kubectl-krew | validate-krew-manifest) folder=krew ;;
 			*) folder=$tool ;;
 		esac
 		# The name of the folder changes with every pin of its tools, so a cache never serves an old version.
@@ -126,10 +127,12 @@ provide() {
 			helm) build helm helm helm.sh/helm/v4/cmd/helm helm.sh/helm/v4 "1 to 2 minutes" ;;
 			promtool) build promtool prometheus github.com/prometheus/prometheus/cmd/promtool github.com/prometheus/prometheus "2 to 3 minutes" ;;
 			prometheus) build prometheus prometheus github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus "1 minute" ;;
+			kubectl-krew) build "$tool" krew sigs.k8s.io/krew/cmd/krew sigs.k8s.io/krew "half a minute" ;;
+			validate-krew-manifest) build "$tool" krew "sigs.k8s.io/krew/cmd/$tool" sigs.k8s.io/krew "half a minute" ;;
 			gitops) build gitops gitops . github.com/fluxcd/cli-utils "1 minute" ;;
 			grafana) build grafana grafana . github.com/grafana/grafana-foundation-sdk/go "half a minute" ;;
 			crds) gather ;;
-			*) fail "unknown tool $tool: know kube-apiserver, etcd, kubectl, helm, promtool, prometheus, gitops, grafana and crds" ;;
+			*) fail "unknown tool $tool: know kube-apiserver, etcd, kubectl, helm, promtool, prometheus, gitops, grafana, crds, kubectl-krew and validate-krew-manifest" ;;
 		esac
 	fi
 	# Somebody else may run the tool by its link just now, so a link that is right stays.
@@ -137,7 +140,7 @@ provide() {
 }
 
 # Callers get one folder, of links: each set of pins has its own, and so have assets, among which there is no helm.
-folder_out=$root/links-$(pins etcd kubernetes helm prometheus gitops grafana crds)
+folder_out=$root/links-$(pins etcd kubernetes helm prometheus gitops grafana crds krew)
 if [ -n "$assets" ]; then
 	assets=$(CDPATH='' cd -- "$assets" && pwd) || fail "KUBEBUILDER_ASSETS names no folder: unset it, or fill it with setup-envtest"
 	folder_out=$root/assets

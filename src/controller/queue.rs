@@ -101,7 +101,8 @@ struct Inner<K> {
     pressed: Option<Instant>,
     /// Counts the runs. What is left of an earlier one has no say any more.
     run: u64,
-    entries: HashMap<K, Entry>,
+    /// In boxes: a table keeps room for up to twice as many as there are.
+    entries: HashMap<K, Box<Entry>>,
     dates: BTreeSet<(Instant, K)>,
     /// By class, in its order.
     lines: [Line<K>; CLASSES.len()],
@@ -610,7 +611,7 @@ impl<K: Handle> Queue<K> {
                 }
                 _ => {
                     inner.forget(key);
-                    inner.entries.insert(key.clone(), Entry { seen, ..Entry::new(lane, begin) });
+                    inner.entries.insert(key.clone(), Box::new(Entry { seen, ..Entry::new(lane, begin) }));
                     inner.ask(key, begin, now);
                 }
             }
@@ -625,7 +626,7 @@ impl<K: Handle> Queue<K> {
             return;
         }
         let entry = Entry::new(inner.lane(lane()), Urgency::Drift);
-        inner.entries.insert(key.clone(), entry);
+        inner.entries.insert(key.clone(), Box::new(entry));
     }
 
     /// An object is gone.

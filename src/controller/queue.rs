@@ -28,14 +28,14 @@ use crate::run::pass::Place;
 use super::{room::Room, supervise::Pulse};
 
 /// Whom work is done for: whoever shares it waits for the same things.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lane {
     pub portfolio: PortfolioRef,
     pub target: Target,
 }
 
 /// What work in a lane waits for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
     /// Nothing: a first status is written.
     Status,
@@ -671,13 +671,19 @@ impl<K: Handle> Queue<K> {
     }
 
     /// Something changed for known objects; each is looked at in the class of what it is about anyway. A few are at once,
-    /// a crowd at a pace that the API server can take.
+    /// a crowd at a pace that the API server can take, and lane after lane, so that what one lane waits for is not kept
+    /// until all are done.
     pub fn wake(&self, keys: impl IntoIterator<Item = K>) {
         {
             let mut inner = self.0.lock();
             let now = Instant::now();
+            let mut known: Vec<(Arc<Lane>, K)> = keys
+                .into_iter()
+                .filter_map(|key| Some((inner.entries.get(&key)?.lane.clone(), key)))
+                .collect();
+            known.sort();
             let mut turn = 0;
-            for key in keys {
+            for (_, key) in known {
                 let Some(entry) = inner.entries.get(&key) else { continue };
                 let class = entry.class;
                 turn += 1;

@@ -314,6 +314,10 @@ impl State {
 impl Records for Book {
     type Version = u64;
 
+    fn name(version: &u64) -> String {
+        version.to_string()
+    }
+
     fn shows(&self, version: &u64, record: &Record) -> bool {
         let state = self.state.lock().unwrap();
         let same =

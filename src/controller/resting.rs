@@ -366,6 +366,17 @@ mod tests {
     }
 
     #[test]
+    fn an_account_grows_for_as_long_as_its_newest_channel_is_new() {
+        let (accounts, of) = two();
+        assert!(!accounts.grew(&of, at(1)));
+        let seen = reading(100, &[number(3)]);
+        accounts.rest(&portfolio(), &key("c"), at(90), &rested(&number(3), &seen));
+        accounts.rest(&portfolio(), &key("a"), at(0), &rested(&number(1), &seen));
+        assert!(accounts.grew(&of, at(90)));
+        assert!(!accounts.grew(&of, at(91)));
+    }
+
+    #[test]
     fn a_change_of_the_account_wakes_all_and_one_of_the_subscription_those_that_need_it() {
         let (accounts, of) = two();
         let seen = reading(100, &[number(1)]);

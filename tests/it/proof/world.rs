@@ -408,6 +408,10 @@ pub struct Shelf {
 impl Records for Shelf {
     type Version = Standing;
 
+    fn name(version: &Standing) -> String {
+        version.name()
+    }
+
     fn shows(&self, version: &Standing, record: &Record) -> bool {
         **version.status() == lower::status(&record.assessment, &record.memory, Some(version.status()))
     }

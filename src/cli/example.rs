@@ -10,7 +10,7 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "status",
         &[
-            "kubectl whatsapp status                              all channels of the namespace",
+            "kubectl whatsapp status                         all channels of the namespace",
             "kubectl whatsapp status support-br -n shop --watch",
             "kubectl whatsapp status portfolio/acme -n shop",
             "kubectl whatsapp status -A -l wave=3 -o json",
@@ -19,7 +19,7 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "waiting",
         &[
-            "kubectl whatsapp waiting -A --actor PhoneHolder      the list of a help desk",
+            "kubectl whatsapp waiting -A --actor PhoneHolder the list of a help desk",
             "kubectl whatsapp waiting -n shop -o json",
         ],
     ),
@@ -27,13 +27,13 @@ const TABLE: &[(&str, &[&str])] = &[
         "send-code",
         &[
             "kubectl whatsapp send-code support-br -n shop --wait",
-            "kubectl whatsapp send-code -l wave=3 --wait          those that wait for a code",
+            "kubectl whatsapp send-code -l wave=3 --wait     those that wait for a code",
         ],
     ),
     (
         "code",
         &[
-            "kubectl whatsapp code support-br -n shop             asks for the code",
+            "kubectl whatsapp code support-br -n shop        asks for the code",
             "kubectl whatsapp code support-br -n shop < code.txt",
         ],
     ),
@@ -62,8 +62,8 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "explain",
         &[
-            "kubectl whatsapp explain CodeAwaited                 a reason",
-            "kubectl whatsapp explain 133006                      a code of Meta's",
+            "kubectl whatsapp explain CodeAwaited            a reason",
+            "kubectl whatsapp explain 133006                 a code of Meta's",
         ],
     ),
 ];

@@ -372,6 +372,7 @@ fn course(pass: &Pass, memory: &mut Memory, since: Timestamp, pieces: &mut Piece
         guard::note_registered(memory, &seen, pass.now);
     }
     undecided::judge(pass, memory, &seen);
+    give_up_others(pass, memory);
     // It is repeatable, and waits for no other step.
     if pieces.webhook == Piece::Open {
         let is_registration_open = pieces.registration == Piece::Open;
@@ -382,6 +383,23 @@ fn course(pass: &Pass, memory: &mut Memory, since: Timestamp, pieces: &mut Piece
         pieces.registration = deregister(pass, memory, &number, &seen, since)?;
     }
     Ok(())
+}
+
+/// What else was begun, and cannot be on its way any more, changes nothing of what is taken back. It counts as sent.
+fn give_up_others(pass: &Pass, memory: &mut Memory) {
+    if !is_quiet(pass, memory) {
+        return;
+    }
+    let bears = |step| matches!(step, StepKind::Register | StepKind::Deregister);
+    let Some(intent) =
+        memory.in_flight.take_if(|intent| intent.step.known().is_some_and(|step| !bears(step)))
+    else {
+        return;
+    };
+    let entries = intent.step.known().and_then(|step| memory.ledger.of_mut(step));
+    if let Some(entry) = entries.and_then(|entries| entries.iter_mut().find(|entry| entry.id == intent.id)) {
+        entry.outcome = EntryOutcome::NoAnswer;
+    }
 }
 
 /// The number by its id: another entry with its digits is another registration.

@@ -3,10 +3,10 @@
 use crate::engine::{
     fixture::{
         ACCOUNT, BUSINESS, HOOK, HOUR, MINUTE, NUMBER, OTHER_ACCOUNT, SECOND, World, accepted, new_number,
-        no_answer, reachable_as, refused, routed_to, searched, world,
+        no_answer, reachable_as, refused, routed_to, searched, webhook, world,
     },
     value::{
-        desired::{Connection, DeletionPolicy, Management},
+        desired::{Connection, DeletionPolicy, Management, Webhook},
         failure::{Class, Failure},
         id::{Fact, Field, NumberStatus, PlatformType},
         memory::{Entry, EntryOutcome, Intent, Memory, Origin, Registration},
@@ -679,7 +679,9 @@ fn an_override_that_this_object_wrote_is_its_own_after_an_edit_too() {
     const OTHER: &str = "https://other.example/wa";
     let wrote = |world: World| world.remember(|m| m.marks.note_route(HOOK));
     let unnamed = |world: World| world.desire(|d| d.webhook = None);
-    let edited = |world: World| world.desire(|d| d.webhook.as_mut().unwrap().callback_url = OTHER.into());
+    let edited = |world: World| {
+        world.desire(|d| d.webhook = Some(Webhook { callback_url: OTHER.into(), ..webhook() }))
+    };
     let shows = |world: World, url| world.number(move |n| n.webhook = routed_to(url));
     check(vec![
         ("removed from the spec", wrote(unnamed(unroute())), "UnrouteWebhook"),

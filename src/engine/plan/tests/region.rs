@@ -205,7 +205,7 @@ fn waits(what: &str, world: &World) -> String {
     says(what, world, Reason::StorageRegionDiffers.as_str());
     let aside = world.plan().aside;
     let block = aside.into_iter().find(|(on, _)| *on == ConditionType::RegistrationSynced);
-    block.map(|(_, block)| block.message).unwrap()
+    block.map(|(_, block)| block.message).unwrap_or_default()
 }
 
 #[test]

@@ -242,11 +242,16 @@ fn look_away(
     let Some(view) = usable(portfolio).filter(|_| may_look) else { return nothing };
     let Ok(account) = reach::choose(desired, memory, view) else { return nothing };
     let not_before = not_before_away(memory, follows, since, limits, now);
-    let policy = desired.deletion.policy;
+    let is_to_end = desired.deletion.policy == DeletionPolicy::Deregister;
+    let mut accounts = vec![AccountLook { account: account.clone(), facts: Some(not_before), not_before }];
+    // Whoever else has the number would lose it, and shows in a list of another account alone.
+    if is_to_end && !desired.deletion.may_deregister_shared && memory.may_have_registered() {
+        accounts.extend(others(view, &account, earlier(now, limits.fresh_list), limits, now));
+    }
     Look {
         meta: true,
-        subscription: (policy == DeletionPolicy::Deregister).then(|| account.clone()),
-        accounts: vec![AccountLook { account, facts: Some(not_before), not_before }],
+        subscription: is_to_end.then_some(account),
+        accounts,
         number: memory.number.clone(),
         ..nothing
     }
@@ -320,9 +325,10 @@ fn may_be_moved(desired: &Desired, memory: &Memory) -> bool {
     let Some(region) = desired.registration.storage_region.as_ref() else { return false };
     let was_tried = memory.marks.moved.as_ref().is_some_and(|(tried, _)| tried == region);
     let is_asked = consent::asked(desired, ConsentKind::Retry, memory).is_some();
+    let goes_by_itself = memory.marks.storage.is_some() && !was_tried;
     desired.registration.may_move
         && memory.marks.storage.as_ref() != Some(region)
-        && (!was_tried || is_asked)
+        && (goes_by_itself || is_asked)
         && memory.number.is_some()
         && desired.management == Management::Full
 }
@@ -373,13 +379,24 @@ fn accounts(
         || may_be_moved(desired, memory)
         || may_be_registered(memory, follows, limits, now)
     {
-        let others = reach::all(view).unwrap_or_default().iter().filter(|account| account.id != *target);
-        let slack = reach::slack(view, limits);
         let not_before = if is_sought { not_before } else { earlier(now, limits.fresh_list) };
-        let not_before = slack.map_or(not_before, |slack| not_before.min(earlier(now, slack)));
-        all.extend(others.map(|other| AccountLook { account: other.id.clone(), facts: None, not_before }));
+        all.extend(others(view, target, not_before, limits, now));
     }
     all
+}
+
+/// Every other account in reach, whose lists may be older where there are many.
+fn others<'a>(
+    view: &'a PortfolioView,
+    target: &'a AccountId,
+    not_before: Timestamp,
+    limits: &Limits,
+    now: Timestamp,
+) -> impl Iterator<Item = AccountLook> + 'a {
+    let slack = reach::slack(view, limits);
+    let not_before = slack.map_or(not_before, |slack| not_before.min(earlier(now, slack)));
+    let others = reach::all(view).unwrap_or_default().iter().filter(|account| account.id != *target);
+    others.map(move |other| AccountLook { account: other.id.clone(), facts: None, not_before })
 }
 
 fn not_before(

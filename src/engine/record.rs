@@ -341,6 +341,11 @@ fn fold_repeatable(memory: &mut Memory, outcome: &Outcome, plan: &Plan, limits: 
     pace.last = Some(outcome.at);
     pace.refusal = None;
     pace.settle_until = None;
+    if let Some(Planned { step: Step::RouteWebhook { url, .. }, .. }) = &plan.step
+        && may_have_effect(&outcome.result)
+    {
+        memory.marks.note_route(url);
+    }
     match &outcome.result {
         Err(Failure::Refused(refusal)) if !refusal.holds_already() => {
             pace.failed += 1;
@@ -369,5 +374,14 @@ fn fold_repeatable(memory: &mut Memory, outcome: &Outcome, plan: &Plan, limits: 
             pace.failed += 1;
             pace.settle_until = Some(later(outcome.at, outcome.step.settle(limits)));
         }
+    }
+}
+
+/// Whether Meta took it, or may have.
+fn may_have_effect(result: &Result<Accepted, Failure>) -> bool {
+    match result {
+        Ok(_) | Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => true,
+        Err(Failure::Refused(refusal)) => refusal.holds_already() || refusal.may_have_happened(),
+        Err(Failure::NotSent(_) | Failure::Throttled(_)) => false,
     }
 }

@@ -259,7 +259,12 @@ impl View<'_> {
             Some(_) => return Err(Refusal::invalid("sort is not one of the known orders")),
         }
         let path = format!("{}/phone_numbers", account.id);
-        self.page(&numbers, |number| &number.id, |number| self.number(number, fields), paging, &path, query)
+        let render = |number: &&Number| {
+            // Of a shared number each account shows itself.
+            let here = Number { account: account.id.clone(), ..Number::clone(number) };
+            self.number(if number.account == account.id { number } else { &here }, fields)
+        };
+        self.page(&numbers, |number| &number.id, render, paging, &path, query)
     }
 
     /// The accounts in a list, page by page.

@@ -4,7 +4,7 @@
 //! The functions here change one number at one date and say what Meta would refuse;
 //! they know nothing of HTTP, tokens or other numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,8 @@ pub struct Number {
     pub id: String,
     /// The account that holds it.
     pub account: String,
+    /// Accounts that list it as well, under the same id: the number is shared.
+    pub also_in: BTreeSet<String>,
     /// The number itself: country code and national number, digits only.
     pub digits: String,
     /// The current name, approved or not.
@@ -191,6 +193,7 @@ impl Number {
         Self {
             id: id.to_owned(),
             account: account.to_owned(),
+            also_in: BTreeSet::new(),
             digits: only_digits(digits),
             verified_name: name.to_owned(),
             name_status: "AVAILABLE_WITHOUT_REVIEW".to_owned(),
@@ -228,6 +231,18 @@ impl Number {
             late: Vec::new(),
             raw: BTreeMap::new(),
         }
+    }
+
+    /// The same, shared with another account.
+    #[must_use]
+    pub fn also_in(mut self, account: &str) -> Self {
+        self.also_in.insert(account.to_owned());
+        self
+    }
+
+    /// Whether an account lists it.
+    pub(super) fn is_in(&self, account: &str) -> bool {
+        self.account == account || self.also_in.contains(account)
     }
 
     /// The same with ownership proven at that date.
@@ -521,7 +536,9 @@ impl Number {
         }
         match self.new_name_status.as_deref() {
             Some("APPROVED") => self.take_new_name(now),
-            Some("PENDING_REVIEW") if self.is_registered() => self.take_name_in_review(),
+            Some("PENDING_REVIEW") if self.is_registered() || switches.register_takes_pending_name => {
+                self.take_name_in_review();
+            }
             _ => {}
         }
         self.name_approved = None;

@@ -259,6 +259,9 @@ pub struct Switches {
     pub registered_code_expires: bool,
     /// A number may be registered while its name is in review, as recorded in August and September 2026; else 2388001.
     pub register_in_review: bool,
+    /// The registration of a number that is not registered makes a name in review live too; else that of a registered one
+    /// alone, as recorded in August 2026.
+    pub register_takes_pending_name: bool,
     /// An approved rename takes effect by registering again; else at once.
     pub rename_needs_register: bool,
     /// Days until an approved name that was not registered lapses.
@@ -348,6 +351,7 @@ impl Default for Switches {
             reregister_needs_verified: false,
             registered_code_expires: true,
             register_in_review: true,
+            register_takes_pending_name: false,
             rename_needs_register: true,
             certificate_days: 14,
             verification_days: 14,

@@ -92,7 +92,7 @@ impl World {
     /// The account's numbers, in the default order of Meta: last onboarded first.
     pub(super) fn numbers_of<'a>(&'a self, account: &'a str) -> Vec<&'a Number> {
         let mut numbers: Vec<&Number> =
-            self.numbers.values().filter(|number| number.account == account).collect();
+            self.numbers.values().filter(|number| number.is_in(account)).collect();
         numbers.sort_by(|a, b| (b.onboarded(), &b.id).cmp(&(a.onboarded(), &a.id)));
         numbers
     }

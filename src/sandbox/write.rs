@@ -249,7 +249,7 @@ impl State {
             .filter(|number| !number.is_gone())
             .cloned();
         match held {
-            Some(number) if number.account == account => {
+            Some(number) if number.is_in(account) => {
                 return Err(Refusal::invalid("the number is in your list")
                     .subcode(2_388_012)
                     .user(UserText::AlreadyListed));

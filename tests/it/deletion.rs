@@ -4,13 +4,15 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use whatsapp_operator::sandbox::{App, CallRecord, Fault, FaultKind, Match, Number, What};
+use whatsapp_operator::sandbox::{Account, App, CallRecord, Fault, FaultKind, Match, Number, What};
 
 use crate::{
     cli::{stderr, stdout},
     rig::{ACCOUNT, APP, BUSINESS, Rig, message},
 };
 
+/// Another account of the portfolio.
+const BESIDE: &str = "300000000000002";
 const FINALIZER: &str = "whatsapp-operator.dev/cleanup";
 const HOOK: &str = "https://bot.acme.example/wa";
 /// A deletion that cannot do anything gives up after its timeout of ten seconds, and a look or two.
@@ -50,7 +52,7 @@ async fn rig(prefix: &str, numbers: usize) -> Rig {
 /// A channel of number `n`, whose deletion tries for ten seconds.
 async fn channel(rig: &Rig, name: &str, n: usize, policy: &str) {
     let more = json!({
-        "deletionPolicy": policy, "deletionTimeoutSeconds": 10,
+        "accountId": ACCOUNT, "deletionPolicy": policy, "deletionTimeoutSeconds": 10,
         "webhook": {"callbackUrl": HOOK, "verifyTokenSecretRef": {"name": "bot", "key": "verify"}},
     });
     rig.channel(name, &format!("+{}", digits(n)), more).await;
@@ -133,7 +135,11 @@ fn deregistered(rig: &Rig, n: usize) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_the_channels_own_is_taken_back_and_the_event_says_what_was_left() {
-    let mut rig = rig("away", 9).await;
+    let mut rig = rig("away", 13).await;
+    rig.sandbox.add_account(Account::new(BESIDE, BUSINESS, "Acme Shop"));
+    for n in 10..13 {
+        rig.sandbox.add_number(number(n).also_in(BESIDE));
+    }
     rig.start().await;
     let names = ["retain", "unroute", "other", "moved", "deleted", "suspended", "skipped"];
     for (n, name) in names.into_iter().enumerate() {
@@ -141,7 +147,13 @@ async fn what_is_the_channels_own_is_taken_back_and_the_event_says_what_was_left
     }
     channel(&rig, "found", 7, "Deregister").await;
     registered(&rig, "own", 8, "Deregister").await;
-    let all: Vec<&str> = names.into_iter().chain(["found", "own"]).collect();
+    registered(&rig, "moved-own", 9, "Deregister").await;
+    channel(&rig, "shared-unroute", 10, "Unroute").await;
+    registered(&rig, "shared", 11, "Deregister").await;
+    registered(&rig, "shared-said", 12, "Deregister").await;
+    rig.edit("wac", "shared-said", json!({"acknowledge": ["DeregisterSharedNumber"]})).await;
+    let more = ["found", "own", "moved-own", "shared-unroute", "shared", "shared-said"];
+    let all: Vec<&str> = names.into_iter().chain(more).collect();
     for name in &all {
         rig.until_condition(name, "Ready", "True", None).await;
         until_finalizer(&rig, "wac", name, *name != "retain").await;
@@ -157,6 +169,7 @@ async fn what_is_the_channels_own_is_taken_back_and_the_event_says_what_was_left
     rig.until_condition("suspended", "WebhookRouted", "True", None).await;
     rig.sandbox.set_field(&digits(2), "webhook", json!({"callback": "https://other.example/wa"}));
     rig.sandbox.set_field(&digits(3), "status", json!("MIGRATED"));
+    rig.sandbox.set_field(&digits(9), "status", json!("MIGRATED"));
     assert!(rig.sandbox.delete_number(&digits(4)));
     rig.annotate("skipped", "skip-cleanup", "true").await;
 
@@ -175,15 +188,19 @@ async fn what_is_the_channels_own_is_taken_back_and_the_event_says_what_was_left
         ("skipped", "LeftAtMeta", "skip-cleanup"),
         ("found", "CleanedUp", "this object did not make it"),
         ("own", "CleanedUp", "was deregistered"),
+        ("moved-own", "CleanedUp", "was moved"),
+        ("shared-unroute", "CleanedUp", "was removed"),
+        ("shared", "LeftAtMeta", "is in account 300000000000002 too"),
+        ("shared-said", "CleanedUp", "was deregistered"),
     ];
     for (name, reason, words) in told {
         let note = event(&rig, name, reason).await;
         assert!(note.contains(words), "{name}: {note}");
     }
-    let left: Vec<usize> = (0..9).filter(|n| overridden(&rig, *n).is_some()).collect();
-    assert_eq!(left, [0, 2, 3, 5, 6], "numbers that still have an override");
-    let ended: Vec<usize> = (0..9).filter(|n| deregistered(&rig, *n) > 0).collect();
-    assert_eq!(ended, [8], "numbers that were deregistered");
+    let left: Vec<usize> = (0..13).filter(|n| overridden(&rig, *n).is_some()).collect();
+    assert_eq!(left, [0, 2, 3, 5, 6, 9], "numbers that still have an override");
+    let ended: Vec<usize> = (0..13).filter(|n| deregistered(&rig, *n) > 0).collect();
+    assert_eq!(ended, [8, 12], "numbers that were deregistered");
     assert_eq!(rig.sandbox.count(|what| matches!(what, What::Unsubscribed { .. })), 0);
     let kept = rig.get_of("ConfigMap", &format!("whatsapp-attempts-{}", digits(8))).await;
     assert!(kept["data"]["attempts.json"].as_str().is_some_and(|text| text.contains("deregistrations")));
@@ -194,12 +211,14 @@ async fn what_is_the_channels_own_is_taken_back_and_the_event_says_what_was_left
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_cannot_be_reached_a_deletion_ends_in_its_time() {
     const ROWS: [&str; 6] = ["hidden", "down", "secret", "throttled", "revoked", "portfolio"];
-    let mut rig = rig("away-rows", ROWS.len() * 2).await;
+    let mut rig = rig("away-rows", ROWS.len() * 3).await;
     let names = |row: usize| [format!("{}-u", ROWS[row]), format!("{}-d", ROWS[row])];
+    let retained = |row: usize| format!("{}-r", ROWS[row]);
     for row in 0..ROWS.len() {
         let [unroute, deregister] = names(row);
         channel(&rig, &unroute, row * 2, "Unroute").await;
         registered(&rig, &deregister, row * 2 + 1, "Deregister").await;
+        channel(&rig, &retained(row), ROWS.len() * 2 + row, "Retain").await;
     }
     rig.start().await;
     for row in 0..ROWS.len() {
@@ -207,6 +226,7 @@ async fn whatever_cannot_be_reached_a_deletion_ends_in_its_time() {
             rig.until_condition(&name, "Ready", "True", None).await;
             until_finalizer(&rig, "wac", &name, true).await;
         }
+        rig.until_condition(&retained(row), "Ready", "True", None).await;
     }
     until_finalizer(&rig, "wap", "acme", true).await;
     for (row, what) in ROWS.into_iter().enumerate() {
@@ -251,6 +271,11 @@ async fn whatever_cannot_be_reached_a_deletion_ends_in_its_time() {
                 until_gone(&rig, "wap", "acme", SOON).await;
             }
         }
+        // Without a finalizer it goes at once, whatever Meta does.
+        let (name, n) = (retained(row), ROWS.len() * 2 + row);
+        delete(&rig, "wac", &[&name]).await;
+        until_gone(&rig, "wac", &name, Duration::from_secs(5)).await;
+        assert_eq!((overridden(&rig, n).as_deref(), deregistered(&rig, n)), (Some(HOOK), 0), "{name}");
         let names = names(row);
         let begun = Instant::now();
         delete(&rig, "wac", &names.each_ref().map(String::as_str)).await;
@@ -278,12 +303,13 @@ async fn whatever_cannot_be_reached_a_deletion_ends_in_its_time() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deletion_goes_on_after_a_restart_and_begins_when_no_operator_ran_and_ends_in_a_namespace_that_goes()
  {
-    let mut rig = rig("away-restart", 4).await;
-    for n in 0..4 {
-        registered(&rig, &format!("c{n}"), n, "Deregister").await;
+    let mut rig = rig("away-restart", 7).await;
+    for n in 0..7 {
+        // The first four of them have more to be taken back.
+        registered(&rig, &format!("c{n}"), n, if n < 4 { "Deregister" } else { "Unroute" }).await;
     }
     rig.start().await;
-    for n in 0..4 {
+    for n in 0..7 {
         rig.until_condition(&format!("c{n}"), "Ready", "True", None).await;
         until_finalizer(&rig, "wac", &format!("c{n}"), true).await;
     }
@@ -300,34 +326,43 @@ async fn a_deletion_goes_on_after_a_restart_and_begins_when_no_operator_ran_and_
     rig.operator().wait(Duration::from_secs(10)).await;
     let standing = rig.get("c0").await;
     assert_eq!(standing["status"]["memory"]["inFlight"]["step"], "Deregister", "{standing:#}");
-    // While no operator runs, one more is deleted, and its time is long over when one does.
-    delete(&rig, "wac", &["c1"]).await;
+    // While no operator runs, more are deleted, and their time is long over when one does.
+    delete(&rig, "wac", &["c1", "c4"]).await;
     tokio::time::sleep(Duration::from_secs(11)).await;
-    assert!(rig.find("wac", "c1").await.is_some(), "it waits for an operator");
+    for name in ["c1", "c4"] {
+        assert!(rig.find("wac", name).await.is_some(), "{name} waits for an operator");
+    }
     rig.start().await;
-    for n in 0..2 {
+    for (n, words) in [(0, "deregistered"), (1, "deregistered"), (4, "was removed")] {
         until_gone(&rig, "wac", &format!("c{n}"), SOON).await;
-        assert!(event(&rig, &format!("c{n}"), "CleanedUp").await.contains("deregistered"));
-        assert_eq!((deregistered(&rig, n), overridden(&rig, n)), (1, None), "{n}");
+        assert!(event(&rig, &format!("c{n}"), "CleanedUp").await.contains(words), "c{n}");
+        assert_eq!((deregistered(&rig, n), overridden(&rig, n)), (usize::from(n < 4), None), "{n}");
     }
     let calls = rig.sandbox.calls();
     let is_it = |call: &&CallRecord| call.id == Some(id(0)) && call.path.ends_with("/deregister");
     let sent = calls.iter().filter(is_it).count();
     assert_eq!(sent, 1, "its effect was seen");
 
-    // Two go with their namespace, which takes no events any more; Meta is there for one of them.
+    // Four go with their namespace, which takes no events any more; Meta is there for two of them.
     let out = rig.plane.kubectl(["delete", "namespace", &rig.namespace, "--wait=false"]).await;
     assert!(out.status.success(), "{}", stderr(&out));
-    delete(&rig, "wac", &["c2"]).await;
-    until_gone(&rig, "wac", "c2", SOON).await;
-    assert_eq!((deregistered(&rig, 2), overridden(&rig, 2)), (1, None));
+    delete(&rig, "wac", &["c2", "c5"]).await;
+    for n in [2, 5] {
+        until_gone(&rig, "wac", &format!("c{n}"), SOON).await;
+        assert_eq!((deregistered(&rig, n), overridden(&rig, n)), (usize::from(n < 4), None), "{n}");
+    }
     rig.sandbox.inject(Fault { on: Match::any(), kind: FaultKind::Disconnect });
-    delete(&rig, "wac", &["c3"]).await;
-    until_gone(&rig, "wac", "c3", SOON).await;
+    delete(&rig, "wac", &["c3", "c6"]).await;
+    for n in [3, 6] {
+        until_gone(&rig, "wac", &format!("c{n}"), SOON).await;
+    }
     let logs = rig.logs();
-    let told =
-        logs.lines().any(|line| line.contains("LeftAtMeta") && line.contains("c3") && line.contains(&id(3)));
-    assert!(told, "the log is the only account of it:\n{logs}");
+    for n in [3, 6] {
+        let is_it = |line: &str| {
+            line.contains("LeftAtMeta") && line.contains(&format!("c{n}")) && line.contains(&id(n))
+        };
+        assert!(logs.lines().any(is_it), "the log is the only account of c{n}:\n{logs}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,7 +15,7 @@ use whatsapp_operator::sandbox::{Account, Fault, FaultKind, Match, Number, Sandb
 use crate::cli::{editor, run_as, stderr, stdout};
 use crate::golden::stage::Stage;
 use crate::plan::{APP_SECRET, Desk, EXPIRED, TOKEN, run, said};
-use crate::rig::{ACCOUNT, APP, BUSINESS, Rig};
+use crate::rig::{ACCOUNT, APP, BUSINESS, Rig, message};
 
 use state::{Becomes, OTHER, STATES};
 
@@ -400,6 +400,8 @@ async fn an_empty_cluster_with_the_old_manifests_and_secrets_takes_everything_up
     assert!(rig.plane.kubectl(label).await.status.success());
     let spec = json!({
         "accountId": ACCOUNT,
+        "acknowledge": ["ReregisterForStorageRegion"],
+        "registration": {"storageRegion": "BR"},
         "profile": {"about": "Open 9-17", "websites": ["https://acme.example"], "vertical": "RETAIL"},
         "webhook": {
             "callbackUrl": "https://bot.acme.example/wa",
@@ -438,6 +440,11 @@ async fn an_empty_cluster_with_the_old_manifests_and_secrets_takes_everything_up
     assert_ne!(again["metadata"]["uid"], ready["metadata"]["uid"]);
     assert_eq!(again["status"]["phoneNumberId"], ready["status"]["phoneNumberId"]);
     rig.at_rest().await;
+    // Nobody remembers where its messages are stored, and no live number is taken down for that.
+    let told =
+        rig.until_condition("support", "RegistrationSynced", "False", Some("StorageRegionDiffers")).await;
+    let told = message(&told, "RegistrationSynced");
+    assert!(told.contains("is not known here"), "{told}");
     assert_eq!(rig.sandbox.effects(), effects);
     for post in posts {
         assert_eq!(rig.sandbox.counters()[&post], counted[&post], "{post}");

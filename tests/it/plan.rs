@@ -375,3 +375,19 @@ async fn a_token_that_cannot_be_one_and_a_portfolio_that_is_mistyped_are_named()
     assert!(stderr(&output).contains("name one of these: acme"), "{}", said(&output));
     assert!(desk.sandbox.calls().is_empty(), "nothing was asked of Meta");
 }
+
+/// In the world of the forecast it is in both as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_that_two_accounts_share_has_a_forecast() {
+    const BESIDE: &str = "300000000000002";
+    let desk = Desk::new().await;
+    desk.sandbox.add_account(Account::new(BESIDE, BUSINESS, "Acme Shop"));
+    desk.sandbox.add_number(Number::new("100000000000777", ACCOUNT, DIGITS, "Acme Support").also_in(BESIDE));
+    let manifest = format!("{CHANNEL}  accountId: \"{ACCOUNT}\"\n{PORTFOLIO}");
+    let output = desk.plan(&manifest, &["--whole-way", "-o", "json"], &[("WHATSAPP_TOKEN_ACME", TOKEN)]);
+    let report: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let channel = &report["channels"][0];
+    let first = &channel["forecast"]["lines"][0];
+    assert!(channel["block"]["reason"].is_string(), "{channel:#}");
+    assert_eq!((&first["what"], &first["says"]), (&channel["block"]["reason"], &channel["block"]["message"]));
+}

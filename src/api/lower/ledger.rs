@@ -246,6 +246,7 @@ fn marks_from(marks: &v1::Marks) -> Marks {
         in_sync: marks.in_sync.clone(),
         picture: marks.picture_sha256.clone().zip(marks.picture_uploaded),
         repairs: marks.repairs.iter().map(|(field, made)| (field.clone(), repairs_from(made))).collect(),
+        routed: marks.routed.clone(),
     }
 }
 
@@ -534,6 +535,7 @@ fn marks(marks: &Marks, standing: Option<&v1::Marks>) -> v1::Marks {
             .iter()
             .map(|(field, made)| (field.clone(), repairs(made, standing_repairs(field))))
             .collect(),
+        routed: newest(marks.routed.iter().map(|url| bounded(url.clone(), 200)).collect(), 4),
         newer: standing.map(|standing| standing.newer.clone()).unwrap_or_default(),
     }
 }

@@ -204,6 +204,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
         proptest::option::of(("[0-9a-f]{64}", times())),
         proptest::option::of("([a-z]{1,9}/[0-9]{1,9}/[a-z]{1,9})?"),
         (proptest::option::of("[A-Z]{2}"), proptest::option::of(("[A-Z]{2}", times())), any::<bool>()),
+        proptest::collection::vec("https://[a-z]{1,9}/", 0..4),
     );
     let seen = (time(), time(), time(), time());
     (origin, proof, registration, seen, names(), names(), time(), upkeep).prop_map(
@@ -215,7 +216,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             tried_in_review,
             declined,
             on_phone,
-            (approved, in_sync, repairs, picture, pin, (storage, moved, is_moving)),
+            (approved, in_sync, repairs, picture, pin, (storage, moved, is_moving), routed),
         )| Marks {
             origin,
             automatic_code_used,
@@ -235,6 +236,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             in_sync,
             picture,
             repairs,
+            routed,
         },
     )
 }

@@ -140,8 +140,8 @@ pub struct WhatsAppChannelSpec {
     #[schemars(schema_with = "rule::count")]
     #[x_kube(validation = rule::deletion_timeout())]
     pub deletion_timeout_seconds: Option<u32>,
-    /// Consents to what may harm others: DeregisterSharedNumber, to deregister a number although other apps are
-    /// subscribed to its account; ReregisterForStorageRegion, to deregister and register it for another storageRegion;
+    /// Consents to what may harm others: DeregisterSharedNumber, to deregister a number although other apps or
+    /// accounts have it too; ReregisterForStorageRegion, to deregister and register it for another storageRegion;
     /// TransferUsername, to take the username from another number of the portfolio.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]

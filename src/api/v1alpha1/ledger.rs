@@ -496,6 +496,11 @@ pub struct Marks {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub repairs: BTreeMap<String, Repairs>,
+    /// Webhook addresses that this object gave the number, the last 4.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), inner(length(max = 200)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub routed: Vec<String>,
     /// Members of a newer version.
     #[serde(flatten)]
     pub newer: Newer,

@@ -146,6 +146,10 @@ impl Loaded {
                 }
             }
             for entry in &searched.numbers {
+                if let Some(known) = self.world.numbers.get_mut(entry.id.as_str()) {
+                    known.also_in.insert(account.to_owned());
+                    continue;
+                }
                 self.number(entry, account, memory, now, &mut assumed);
             }
         }

@@ -64,6 +64,7 @@ pub(super) fn routed(
     seen: &Seen,
     writable: &Writable,
 ) -> Gate {
+    note_live(memory, number, seen);
     let Some(webhook) = &pass.desired.webhook else { return Ok(()) };
     let is_subscribed = match &pass.observed.subscribed {
         Fact::Known(is_subscribed) => *is_subscribed,
@@ -123,6 +124,20 @@ pub(super) fn routed(
     }
     let differs = (Reason::WebhookDiffers, "the webhook");
     Err(kept_up(pass, memory, seen.begun, step, differs, why))
+}
+
+/// Forgets the addresses that this object gave the number and that are seen to be gone.
+fn note_live(memory: &mut Memory, number: &Number, seen: &Seen) {
+    let live = match &number.webhook {
+        Field::Refused => return,
+        Field::Absent => None,
+        Field::Is(shown) => shown.number.as_deref(),
+    };
+    let until = memory.ledger.repeatable.get(&StepKind::RouteWebhook).and_then(|pace| pace.settle_until);
+    let may_show = until.is_some_and(|until| seen.begun.is_none_or(|begun| begun < until));
+    if !may_show {
+        memory.marks.routed.retain(|url| live.is_some_and(|live| drift::same_url(live, url)));
+    }
 }
 
 /// Once per `retry`: that Meta shows no callback URL of the app may be a limit of what it shows.

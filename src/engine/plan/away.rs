@@ -1,7 +1,7 @@
 //! A channel that is being deleted: what is taken back at Meta before it goes, and what is left there.
 //!
-//! Only what is this object's own is taken back: the override that its spec names, and a registration that it made. What
-//! cannot be read or done is tried until the time is over. Then the object goes, with a word on what was left.
+//! Only what is this object's own is taken back: the override that its spec names or that it wrote, and a registration that it
+//! made. What cannot be read or done is tried until the time is over. Then the object goes, with a word on what was left.
 
 use std::{fmt::Write, sync::Arc};
 
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::engine::{
     drift::same_url,
     plan::{
-        guard, held,
+        find, guard, held,
         pass::{Gate, Pass, Seen, Stop},
         remedy, resolve, undecided,
     },
@@ -60,6 +60,8 @@ enum Piece {
 /// How a person goes on with what was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
+    /// By the call that was not made, once a person has seen that it harms nobody: it was not looked at.
+    LookFirst,
     /// By the call that was not made.
     Call,
     /// The same, and only when Meta's lock is over: each try before makes it longer.
@@ -73,11 +75,14 @@ enum How {
 /// The next step, why there is none now, or that the object may go.
 pub(super) fn plan(pass: &Pass, memory: &mut Memory, since: Timestamp) -> Away {
     let mut pieces = Pieces::of(pass, memory);
-    if let Some(farewell) = at_once(pass, memory, &pieces) {
+    if let Some(farewell) = at_once(pass, memory, &mut pieces, since) {
         return Away::Farewell(farewell);
     }
     let stop = match course(pass, memory, since, &mut pieces) {
-        Ok(()) => return Away::Farewell(pieces.farewell(memory, "")),
+        Ok(()) => match on_its_way(pass, memory) {
+            None => return Away::Farewell(pieces.farewell(memory, "")),
+            Some(block) => return Away::Block(block),
+        },
         Err(Halt::Gone(why)) => return Away::Farewell(gone(why)),
         Err(Halt::Hidden(why)) => return Away::Farewell(pieces.farewell(memory, &why)),
         Err(Halt::Stop(stop)) => stop,
@@ -123,13 +128,21 @@ fn ends(pass: &Pass, since: Timestamp) -> Timestamp {
 
 /// Nothing that was begun can be on its way any more.
 fn is_quiet(pass: &Pass, memory: &Memory) -> bool {
-    let sent = memory.in_flight.as_ref().map(|intent| later(intent.send_before, pass.limits.call_timeout));
-    sent.is_none_or(|quiet| quiet <= pass.now)
+    on_its_way(pass, memory).is_none()
+}
+
+/// What was begun before the deletion, or in it, and may be on its way.
+fn on_its_way(pass: &Pass, memory: &Memory) -> Option<Block> {
+    let intent = memory.in_flight.as_ref()?;
+    let quiet = later(intent.send_before, pass.limits.call_timeout);
+    let message = format!("{} was begun and may be on its way", intent.step);
+    (quiet > pass.now).then(|| Block::new(Reason::EffectNotVisibleYet, message).until(quiet))
 }
 
 impl Pieces {
     fn of(pass: &Pass, memory: &Memory) -> Self {
-        let webhook = if pass.desired.webhook.is_some() { Piece::Open } else { Piece::Nothing };
+        let may_be_routed = pass.desired.webhook.is_some() || !memory.marks.routed.is_empty();
+        let webhook = if may_be_routed { Piece::Open } else { Piece::Nothing };
         let registration = match pass.desired.deletion.policy {
             DeletionPolicy::Retain | DeletionPolicy::Unroute => Piece::Nothing,
             DeletionPolicy::Deregister => registration(pass, memory),
@@ -150,8 +163,7 @@ impl Pieces {
             self.webhook =
                 Piece::Done("Meta accepted the removal of the webhook override, and does not show it yet");
         }
-        let before = earlier(since, std::time::Duration::from_secs(1));
-        let mut tries = memory.ledger.since(StepKind::Deregister, Some(before));
+        let mut tries = memory.ledger.since(StepKind::Deregister, Some(from(since)));
         let is_accepted = tries.next().is_some_and(|entry| entry.outcome == EntryOutcome::Accepted)
             && tries.next().is_none();
         if self.registration == Piece::Open && is_accepted {
@@ -181,14 +193,15 @@ impl Pieces {
                 }
                 Piece::Open => {
                     left.push(format!("perhaps {name}"));
-                    How::Call
+                    How::LookFirst
                 }
                 Piece::Left(why, how) => {
                     left.push(format!("{name} ({why})"));
                     *how
                 }
             };
-            by_hand.extend(number.and_then(|number| by_hand_of(at == 0, how, number)));
+            by_hand
+                .extend(number.and_then(|number| by_hand_of(at == 0, how, number, memory.account.as_ref())));
         }
         let mut message = String::new();
         if !done.is_empty() {
@@ -220,12 +233,22 @@ impl Pieces {
 }
 
 /// How a person goes on with the override, or with the registration.
-fn by_hand_of(is_webhook: bool, how: How, number: &NumberId) -> Option<String> {
+fn by_hand_of(is_webhook: bool, how: How, number: &NumberId, account: Option<&AccountId>) -> Option<String> {
+    let unroute = format!(
+        "POST /{number} with {{\"webhook_configuration\":{{\"override_callback_uri\":\"\"}}}} and a token of the same app removes the override"
+    );
     let deregister = format!("POST /{number}/deregister ends the registration");
     match how {
-        How::Call if is_webhook => Some(format!(
-            "POST /{number} with {{\"webhook_configuration\":{{\"override_callback_uri\":\"\"}}}} and a token of the same app removes the override"
+        How::LookFirst if is_webhook => Some(format!(
+            "GET /{number}?fields=webhook_configuration shows the override; only if it is still this channel's, {unroute}"
         )),
+        How::LookFirst => {
+            let account = account.map_or("{account}", AccountId::as_str);
+            Some(format!(
+                "GET /{account}/subscribed_apps shows who else uses it, and so do the lists of your other accounts; only if nobody does, {deregister}"
+            ))
+        }
+        How::Call if is_webhook => Some(unroute),
         How::Call => Some(deregister),
         How::CallLater => Some(format!("{deregister}, once the 72 hours are over and not before")),
         How::InApp => Some("disconnect the number in the WhatsApp Business app".into()),
@@ -243,11 +266,8 @@ fn registration(pass: &Pass, memory: &Memory) -> Piece {
         return Piece::Open;
     }
     match memory.marks.registration {
-        Registration::Seen { own: Some(_), .. } => Piece::Open,
-        _ if memory.ledger.last(StepKind::Register).is_some_and(|last| memory.may_have_done(last)) => {
-            Piece::Open
-        }
-        Registration::Seen { own: None, .. } => Piece::NotOurs(NOT_OURS.into()),
+        _ if memory.may_have_registered() => Piece::Open,
+        Registration::Seen { .. } => Piece::NotOurs(NOT_OURS.into()),
         Registration::NotSeen => Piece::Nothing,
     }
 }
@@ -258,18 +278,47 @@ fn in_app() -> Piece {
     Piece::Left("a number of the WhatsApp Business app is never deregistered".into(), How::InApp)
 }
 
+/// What this deletion sent before somebody had it end.
+fn sent_before(memory: &Memory, since: Timestamp) -> Option<String> {
+    let removal = memory.ledger.repeatable.get(&StepKind::UnrouteWebhook);
+    let removal = removal.filter(|pace| pace.last.is_some_and(|last| last >= from(since)));
+    let removal = removal.map(|pace| match pace.accepted {
+        0 => "the removal of its webhook override was tried",
+        _ => "its webhook override was removed",
+    });
+    let tries: Vec<_> = memory.ledger.since(StepKind::Deregister, Some(from(since))).collect();
+    let is_accepted = tries.iter().any(|entry| entry.outcome == EntryOutcome::Accepted);
+    let deregistration = tries.last().map(|_| match is_accepted {
+        true => "it was deregistered",
+        false => "its deregistration was tried",
+    });
+    let sent: Vec<_> = removal.into_iter().chain(deregistration).collect();
+    (!sent.is_empty()).then(|| sent.join(" and "))
+}
+
+/// Times are kept in whole seconds.
+fn from(since: Timestamp) -> Timestamp {
+    earlier(since, std::time::Duration::from_secs(1))
+}
+
 /// What is known without a look at Meta.
-fn at_once(pass: &Pass, memory: &Memory, pieces: &Pieces) -> Option<Farewell> {
+fn at_once(pass: &Pass, memory: &Memory, pieces: &mut Pieces, since: Timestamp) -> Option<Farewell> {
     let (desired, deletion) = (pass.desired, &pass.desired.deletion);
     let retained = |message: &str| Some(Farewell { parting: Parting::Retained, message: message.into() });
+    let stays = |why: &str| match sent_before(memory, since) {
+        None => retained(&format!("{why}, so everything stays at Meta as it is")),
+        Some(sent) => {
+            retained(&format!("{why}, so nothing more is done at Meta; in this deletion {sent} before"))
+        }
+    };
     if deletion.policy == DeletionPolicy::Retain {
-        return retained("deletionPolicy is Retain, so everything stays at Meta as it is");
+        return stays("deletionPolicy is Retain");
     }
     if desired.management == Management::ObserveOnly {
-        return retained("managementPolicy is ObserveOnly, so everything stays at Meta as it is");
+        return stays("managementPolicy is ObserveOnly");
     }
     if let Claim::Other { .. } = pass.observed.claim {
-        return retained("another WhatsAppChannel manages the number, so everything stays at Meta as it is");
+        return stays("another WhatsAppChannel manages the number");
     }
     // A memory that is not understood may hide a number.
     if memory.number.is_none() && memory.unknown.is_none() {
@@ -279,6 +328,9 @@ fn at_once(pass: &Pass, memory: &Memory, pieces: &Pieces) -> Option<Farewell> {
         } else {
             "nothing was done at Meta for this channel"
         });
+    }
+    if deletion.is_skipped || desired.suspend {
+        pieces.believe_accepted(memory, since);
     }
     if deletion.is_skipped {
         return Some(pieces.farewell(memory, "because the annotation skip-cleanup asks for it"));
@@ -320,15 +372,34 @@ fn course(pass: &Pass, memory: &mut Memory, since: Timestamp, pieces: &mut Piece
         guard::note_registered(memory, &seen, pass.now);
     }
     undecided::judge(pass, memory, &seen);
-    undecided::none_open(pass, memory)?;
+    give_up_others(pass, memory);
+    // It is repeatable, and waits for no other step.
     if pieces.webhook == Piece::Open {
         let is_registration_open = pieces.registration == Piece::Open;
         pieces.webhook = unroute(pass, memory, &number, &seen, is_registration_open)?;
     }
     if pieces.registration == Piece::Open {
+        undecided::none_open(pass, memory)?;
         pieces.registration = deregister(pass, memory, &number, &seen, since)?;
     }
     Ok(())
+}
+
+/// What else was begun, and cannot be on its way any more, changes nothing of what is taken back. It counts as sent.
+fn give_up_others(pass: &Pass, memory: &mut Memory) {
+    if !is_quiet(pass, memory) {
+        return;
+    }
+    let bears = |step| matches!(step, StepKind::Register | StepKind::Deregister);
+    let Some(intent) =
+        memory.in_flight.take_if(|intent| intent.step.known().is_some_and(|step| !bears(step)))
+    else {
+        return;
+    };
+    let entries = intent.step.known().and_then(|step| memory.ledger.of_mut(step));
+    if let Some(entry) = entries.and_then(|entries| entries.iter_mut().find(|entry| entry.id == intent.id)) {
+        entry.outcome = EntryOutcome::NoAnswer;
+    }
 }
 
 /// The number by its id: another entry with its digits is another registration.
@@ -398,7 +469,14 @@ fn gone(why: String) -> Farewell {
     Farewell { parting: Parting::CleanedUp, message: format!("{why}, so there is nothing to take back.") }
 }
 
-/// Takes the override away that the spec names; no other.
+/// Whether an address is the one that the spec names, or one that this object wrote before an edit.
+fn is_own(pass: &Pass, memory: &Memory, url: &str) -> bool {
+    let named = pass.desired.webhook.as_ref().map(|webhook| webhook.callback_url.as_str());
+    let mut own = named.into_iter().chain(memory.marks.routed.iter().map(String::as_str));
+    own.any(|own| same_url(url, own))
+}
+
+/// Takes this object's own override away; no other.
 fn unroute(
     pass: &Pass,
     memory: &Memory,
@@ -406,7 +484,6 @@ fn unroute(
     seen: &Seen,
     is_registration_open: bool,
 ) -> Gate<Piece> {
-    let Some(webhook) = &pass.desired.webhook else { return Ok(Piece::Nothing) };
     let paces = &memory.ledger.repeatable;
     let pace = paces.get(&StepKind::UnrouteWebhook);
     let live = match &number.webhook {
@@ -418,8 +495,11 @@ fn unroute(
         Field::Is(shown) => shown.number.as_deref(),
     };
     match live {
-        Some(url) if same_url(url, &webhook.callback_url) => {}
-        Some(_) => return Ok(Piece::NotOurs("it is another address than the one in the spec".into())),
+        Some(url) if is_own(pass, memory, url) => {}
+        Some(_) => {
+            let why = "it is another address than the one in the spec, and this object did not write it";
+            return Ok(Piece::NotOurs(why.into()));
+        }
         None => {
             let written = paces.get(&StepKind::RouteWebhook).and_then(|pace| pace.settle_until);
             let may_show = written.filter(|until| seen.begun.is_none_or(|begun| begun < *until));
@@ -458,7 +538,7 @@ fn unroute(
 
 /// Ends a registration that this object made, where nobody else depends on it.
 fn deregister(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen, since: Timestamp) -> Gate<Piece> {
-    let from = earlier(since, std::time::Duration::from_secs(1));
+    let from = from(since);
     let tries = memory.ledger.since(StepKind::Deregister, Some(from)).count();
     match &number.platform {
         Field::Is(PlatformType::CloudApi) => {}
@@ -485,7 +565,7 @@ fn deregister(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen, since:
         Some(true) => return Ok(in_app()),
         None => return Err(Stop::block(untold("is_on_biz_app"))),
     }
-    if let Some(why) = depended_on(pass, number)? {
+    if let Some(why) = depended_on(pass, memory, number, seen)? {
         return Ok(Piece::Left(why, How::Nothing));
     }
     let last = memory.ledger.last(StepKind::Deregister).filter(|last| last.at > from);
@@ -518,13 +598,11 @@ fn deregister(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen, since:
 }
 
 /// Whether somebody else has an interest in the number, as far as Meta tells.
-fn depended_on(pass: &Pass, number: &Number) -> Gate<Option<String>> {
-    let is_own =
-        |url: &str| pass.desired.webhook.as_ref().is_some_and(|webhook| same_url(url, &webhook.callback_url));
+fn depended_on(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Option<String>> {
     let is_foreign = match &number.webhook {
         Field::Refused => return Ok(Some("Meta does not let this app read where the webhook points".into())),
         Field::Absent => false,
-        Field::Is(shown) => shown.number.as_deref().is_some_and(|url| !is_own(url)),
+        Field::Is(shown) => shown.number.as_deref().is_some_and(|url| !is_own(pass, memory, url)),
     };
     if is_foreign {
         return Ok(Some("the number has a webhook override that is not of this object".into()));
@@ -538,14 +616,25 @@ fn depended_on(pass: &Pass, number: &Number) -> Gate<Option<String>> {
             return Err(Stop::block(say::unreadable("the account's subscribed apps", failure)));
         }
     }
-    let ids: Vec<&str> = pass.observed.foreign_apps().take(3).map(|app| app.id.as_str()).collect();
-    if ids.is_empty() || pass.desired.deletion.may_deregister_shared {
+    if pass.desired.deletion.may_deregister_shared {
         return Ok(None);
     }
-    Ok(Some(format!(
-        "other apps are subscribed to the account ({}), and spec.acknowledge does not name DeregisterSharedNumber",
-        ids.join(", ")
-    )))
+    let unsaid = "and spec.acknowledge does not name DeregisterSharedNumber";
+    let ids: Vec<&str> = pass.observed.foreign_apps().take(3).map(|app| app.id.as_str()).collect();
+    if !ids.is_empty() {
+        return Ok(Some(format!("other apps are subscribed to the account ({}), {unsaid}", ids.join(", "))));
+    }
+    let view = resolve::portfolio(pass)?;
+    if let Some(place) = find::sharer(pass, view, seen, number) {
+        return Ok(Some(format!("the number is in {place} too, {unsaid}")));
+    }
+    match find::unknown_sharer(pass, view, seen) {
+        None => Ok(None),
+        Some(block) => Err(Stop::block(Block {
+            message: format!("whether another account has the number too is not known: {}", block.message),
+            ..block
+        })),
+    }
 }
 
 /// A step that did not do is tried again after a pause.

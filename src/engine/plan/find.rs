@@ -145,6 +145,31 @@ pub(super) fn twin(pass: &Pass, view: &PortfolioView, seen: &Seen, number: &Numb
     Some(place(pass, view, &hit.account))
 }
 
+/// The other account in reach whose messages end with this number's registration: it has the same entry, as an account of
+/// another partner of the number has, or the number is live there under another id.
+pub(super) fn sharer(pass: &Pass, view: &PortfolioView, seen: &Seen, number: &Number) -> Option<String> {
+    let is_same = |other: &Arc<Number>| other.id == number.id && !other.has_left();
+    let mut others = pass.observed.search.iter().filter(|searched| searched.account != seen.account);
+    let hit = others.find(|searched| searched.numbers.iter().any(is_same));
+    hit.map(|hit| place(pass, view, &hit.account)).or_else(|| twin(pass, view, seen, number))
+}
+
+/// Why it is not known whether another account in reach has the number too.
+pub(super) fn unknown_sharer(pass: &Pass, view: &PortfolioView, seen: &Seen) -> Option<Block> {
+    let Some(all) = reach::all(view) else { return Some(remedy::reach_unread()) };
+    let mut others = all.iter().map(|account| &account.id).filter(|id| **id != seen.account);
+    others.find_map(|id| match list_of(pass, id).map(|searched| &searched.list) {
+        Some(ListState::Complete { .. }) => None,
+        Some(ListState::Failed(failure) | ListState::NotCheckable(failure)) => {
+            Some(not_listed(view, pass, id, failure))
+        }
+        None => Some(Block::new(
+            Reason::NotObservedYet,
+            "the number has to be looked for in every account in reach first",
+        )),
+    })
+}
+
 /// An account that may have the number, and whose list could not be read now, or that is not known yet to be in reach. One
 /// that is hidden from the token, or whose calls are held back until a date, holds nothing up.
 pub(super) fn unread_elsewhere(pass: &Pass, view: &PortfolioView, seen: &Seen) -> Option<Block> {

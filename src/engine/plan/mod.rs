@@ -315,7 +315,12 @@ fn unregistered(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) 
     guard::code_known(number)?;
     undecided::none_open(pass, memory)?;
     register::asked_since_it_fell_back(pass, memory, number)?;
-    naming::submitted(pass, memory, number, seen)?;
+    // A name that is submitted now would be in review when the number is registered again.
+    let comes_back = memory.marks.is_moving
+        && matches!(naming::allows_registration(pass, memory, number), Ok(naming::Grant::Usable));
+    if !comes_back {
+        naming::submitted(pass, memory, number, seen)?;
+    }
     if !register::is_unproven_sandbox(number) {
         verify::verified(pass, memory, number, seen)?;
     }

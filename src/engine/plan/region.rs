@@ -10,11 +10,14 @@ use crate::engine::{
         pin::{self, Pin},
         register, repin, resolve, undecided,
     },
-    rule::say,
+    rule::{
+        naming::{has_approved_change, is_change_hidden, is_in_review},
+        say,
+    },
     value::{
         action::Action,
         block::Block,
-        id::CodeStatus,
+        id::{CodeStatus, NameStatus},
         memory::{Memory, Pace},
         observed::Number,
         reason::Reason,
@@ -134,8 +137,27 @@ pub(super) fn moved(
         );
         return Err(Stop::block(differs(&format!("{stored}; {why}")).asks(Action::Retry)));
     }
+    if !repin::is_proven(memory) {
+        let key = &pass.desired.registration.pin_secret;
+        return waits(&format!(
+            "this object never gave Meta the PIN in Secret {}, and a wrong one would keep the number down; name the Secret in registration.pinSecretRef and put other six digits there, which the operator then sets",
+            key.name
+        ));
+    }
     undecided::settled(pass, StepKind::Register, memory, seen)?;
     undecided::settled(pass, StepKind::Deregister, memory, seen)?;
+    undecided::settled(pass, StepKind::SubmitName, memory, seen)?;
+    if let Some(why) = named(pass, number) {
+        return waits(&why);
+    }
+    // A status that was lost, and a region that Meta refused, look the same: perhaps it is stored there already.
+    if memory.marks.storage.is_none() && retry.is_none() {
+        let why = format!(
+            "so it is not moved by itself; if it is there already, remove registration.storageRegion; to have it moved run {}, which {cost}",
+            pass.command("retry")
+        );
+        return Err(Stop::block(differs(&format!("{stored}; {why}")).asks(Action::Retry)));
+    }
     register::unlocked(pass, memory)?;
     register::below_total(pass, memory)?;
     if let Some(until) = full_until(pass, memory) {
@@ -145,8 +167,15 @@ pub(super) fn moved(
         );
         return Err(Stop::block(Block { until: Some(until), ..differs(&format!("{stored}; {why}")) }));
     }
-    if let Some(place) = find::twin(pass, resolve::portfolio(pass)?, seen, number) {
-        return waits(&format!("it is live in {place} too, and would be taken away from there"));
+    let view = resolve::portfolio(pass)?;
+    if let Some(place) = find::sharer(pass, view, seen, number) {
+        return waits(&format!("it is in {place} too, and whoever sends with it there would lose it"));
+    }
+    if let Some(block) = find::unknown_sharer(pass, view, seen) {
+        return match block.reason {
+            Reason::NotObservedYet => Err(Stop::block(block)),
+            _ => waits(&format!("another account may have it too: {}", block.message)),
+        };
     }
     if number.code.value() != Some(&CodeStatus::Verified) && retry.is_none() {
         return waits(&format!(
@@ -176,6 +205,26 @@ pub(super) fn moved(
         format!("deregister the number, to register it again with storage region {region}; that {cost}");
     let (account, number) = (seen.account.clone(), number.id.clone());
     Err(pass.step(Step::Deregister { account, number, region: Some(region) }, why, Cause::Automatic))
+}
+
+/// Why the number's names forbid a registration now: it makes a name live that waits beside the live one, reviewed or not.
+fn named(pass: &Pass, number: &Number) -> Option<String> {
+    if is_in_review(number) {
+        return Some("Meta reviews a display name, and a registration would end that".into());
+    }
+    if has_approved_change(number) {
+        return Some(
+            "another display name is approved and not live yet, and a registration would make it live".into(),
+        );
+    }
+    let is_untold =
+        is_change_hidden(number) || matches!(number.new_name_status.value(), Some(NameStatus::Other(_)));
+    (is_untold && pass.retry.is_none()).then(|| {
+        format!(
+            "Meta does not tell whether another display name is in review or approved, and a registration would make that one live; if none is, run {}",
+            pass.command("retry")
+        )
+    })
 }
 
 fn differs(message: &str) -> Block {

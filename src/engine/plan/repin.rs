@@ -72,6 +72,12 @@ pub(super) fn is_in_doubt(memory: &Memory, version: &SecretVersion) -> bool {
         || pin::tried(memory, version).next().is_some_and(|last| is_open(last.outcome))
 }
 
+/// Whether this object gave Meta the PIN that it remembers, by itself or with the registration that made the number its own. A
+/// Secret that was only seen proves nothing.
+pub(super) fn is_proven(memory: &Memory) -> bool {
+    memory.marks.pin.is_some() && (memory.marks.pin_set.is_some() || memory.marks.has_registered())
+}
+
 /// What is remembered of a Secret whose PIN counts.
 fn held(pass: &Pass, version: &SecretVersion) -> String {
     format!("{}/{}", version.as_subject(), pass.desired.registration.pin_secret.key)

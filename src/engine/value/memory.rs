@@ -154,6 +154,13 @@ impl Memory {
             }
     }
 
+    /// Whether there may be a registration that this object made.
+    pub(in crate::engine) fn may_have_registered(&self) -> bool {
+        let may_be_ours =
+            || self.ledger.last(StepKind::Register).is_some_and(|last| self.may_have_done(last));
+        self.marks.has_registered() || may_be_ours()
+    }
+
     /// A registration was accepted, so the PIN that came with it counts from now on. One of a number that is registered says
     /// nothing about its PIN, unless that was the matter before.
     pub(crate) fn note_pin_of_registration(&mut self, subject: Option<&str>, has_kept_other: bool) {
@@ -321,6 +328,14 @@ impl Marks {
             repairs.at.drain(..repairs.at.len().saturating_sub(keep));
             repairs.is_open = true;
         }
+    }
+
+    /// Meta took, or may have taken, this webhook address for the number.
+    pub(crate) fn note_route(&mut self, url: &str) {
+        const URLS: usize = 4;
+        self.routed.retain(|routed| routed != url);
+        self.routed.push(url.to_owned());
+        self.routed.drain(..self.routed.len().saturating_sub(URLS));
     }
 
     /// Whether an attempt was made since Meta required a new proof; one from before proves nothing any more.
@@ -628,6 +643,8 @@ pub struct Marks {
     pub picture: Option<(String, Timestamp)>,
     /// Of each managed field that somebody else changed: what was done about it.
     pub repairs: BTreeMap<String, Repairs>,
+    /// Webhook addresses that this object gave the number, until Meta shows that they are gone. Newest last.
+    pub routed: Vec<String>,
 }
 
 /// Writes that brought back what somebody else had changed.

@@ -9,7 +9,8 @@ use whatsapp_operator::{
         farewell::Parting,
     },
     sandbox::{
-        App, Fault, FaultKind, Lag, Match, NotRegistered, Number, Options, Switches, What, World as Meta,
+        Account, App, EndpointAnswer, Fault, FaultKind, Lag, Match, NotRegistered, Number, Options, Switches,
+        What, World as Meta,
     },
 };
 
@@ -24,10 +25,20 @@ fn with(policy: DeletionPolicy) -> Desired {
     wanted
 }
 
+/// Another account in reach.
+const BESIDE: &str = "300000000000002";
+
+/// A channel whose number is not there yet, where another account is in reach too.
+async fn new(policy: DeletionPolicy, seed: u64) -> World {
+    let meta = Meta::for_demo().with_account(Account::new(BESIDE, "500000000000001", "Acme Shop"));
+    let world = World::with(Options { seed, lag: LAG, ..options() }, meta).await;
+    world.cluster.apply(Desired { account: Some(ACCOUNT.into()), ..with(policy) });
+    world
+}
+
 /// A channel that this operator brought to Ready, at rest.
 async fn ready(policy: DeletionPolicy, seed: u64) -> World {
-    let mut world = World::with(Options { seed, lag: LAG, ..options() }, Meta::for_demo()).await;
-    world.cluster.apply(with(policy));
+    let mut world = new(policy, seed).await;
     assert!(world.run_until_ready(HOUR).await, "{}", world.story());
     world.run_for(MINUTE * 30).await;
     world
@@ -336,5 +347,121 @@ async fn the_limit_of_deregistrations_ends_a_deletion_whether_or_not_registratio
         assert!(message.contains("133016"), "{message}");
         assert_eq!(calls(&world, "/deregister"), 1, "every further try would push the end away");
         assert!(took < 300, "{took}");
+    }
+}
+
+/// Whether the fault that was injected has happened.
+fn has_met(world: &World) -> bool {
+    world.sandbox.faults().as_array().is_some_and(|all| all.iter().any(|fault| fault["applied"] != 0))
+}
+
+#[tokio::test]
+async fn a_deletion_that_begins_while_another_step_is_in_flight_ends_soon_and_leaves_nothing() {
+    let posts: Vec<(usize, String)> = {
+        let mut world = new(DeletionPolicy::Unroute, 13).await;
+        assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+        let calls = world.sandbox.calls().into_iter().enumerate();
+        calls.filter(|(_, call)| call.method == "POST").map(|(at, call)| (at, call.path)).collect()
+    };
+    assert!(posts.len() >= 5, "{posts:?}");
+    let mut results = Vec::new();
+    for policy in [DeletionPolicy::Unroute, DeletionPolicy::Deregister] {
+        for (at, path) in &posts {
+            for kind in [FaultKind::TimeoutBefore, FaultKind::TimeoutAfter] {
+                let mut world = new(policy, 13).await;
+                world.sandbox.inject(Fault { on: Match::any().nth(*at as u64 + 1), kind: kind.clone() });
+                assert!(world.run_until(HOUR, has_met).await, "{kind:?} of {path}: {}", world.story());
+                world.run_for(SECOND).await;
+                let (parting, message, took) = delete(&mut world).await;
+                results.push(left_nothing(&world, policy, parting, took).map_err(|what| {
+                    format!("{kind:?} of {path}, {policy:?}: {what} ({took} s: {message})\n{}", world.story())
+                }));
+            }
+        }
+    }
+    report(results);
+}
+
+fn left_nothing(
+    world: &World,
+    policy: DeletionPolicy,
+    parting: Parting,
+    took: u64,
+) -> Result<(), &'static str> {
+    // A registration without an answer may take effect until its time is over, which is that of the deletion.
+    let registers = world.sandbox.calls().into_iter().filter(|call| call.path.ends_with("/register"));
+    let is_registering = registers.count() > 0 && policy == DeletionPolicy::Deregister;
+    if took > if is_registering { 700 } else { 200 } {
+        return Err("it took long");
+    }
+    let Some(number) = world.sandbox.number(DIGITS) else { return Ok(()) };
+    let is_live = number.platform_type == "CLOUD_API";
+    if number.webhook.callback.is_some() {
+        return Err("the override stays");
+    }
+    if is_live && policy == DeletionPolicy::Deregister {
+        return Err("it stays registered");
+    }
+    // Of a registration that never came nobody knows that it never will.
+    if parting == Parting::LeftAtMeta && !(is_registering && !is_live && deregistered(world) == 0) {
+        return Err("something was left");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_number_that_another_account_has_too_is_not_deregistered_unless_somebody_acknowledges_that() {
+    for acknowledged in [false, true] {
+        let mut world = ready(DeletionPolicy::Deregister, 14).await;
+        assert!(world.sandbox.set_field(DIGITS, "also_in", json!([BESIDE])));
+        world.cluster.edit(CHANNEL, |desired| desired.deletion.may_deregister_shared = acknowledged);
+        let (parting, message, took) = delete(&mut world).await;
+        let expected = if acknowledged { Parting::CleanedUp } else { Parting::LeftAtMeta };
+        assert_eq!(parting, expected, "{message}");
+        assert_eq!(message.contains("DeregisterSharedNumber"), !acknowledged, "{message}");
+        assert!(!message.contains("POST"), "{message}");
+        assert_eq!((removed(&world), deregistered(&world)), (1, usize::from(acknowledged)));
+        assert!(took < 300, "{took}");
+    }
+    // An account that may not be read may have it.
+    let mut world = ready(DeletionPolicy::Deregister, 15).await;
+    let envelope =
+        json!({"error": {"message": "(#200) Permissions error", "type": "OAuthException", "code": 200}});
+    let on = Match { account: Some(BESIDE.into()), ..Match::on("GET", "phone_numbers") };
+    world.sandbox.inject(Fault { on, kind: FaultKind::Error { envelope } });
+    let (parting, message, _) = delete(&mut world).await;
+    assert_eq!((parting, removed(&world), deregistered(&world)), (Parting::LeftAtMeta, 1, 0), "{message}");
+    assert!(message.contains("another account has the number too is not known"), "{message}");
+    assert!(message.contains("only if nobody does"), "{message}");
+}
+
+#[tokio::test]
+async fn an_override_that_the_spec_does_not_name_any_more_is_taken_back() {
+    type Edit = fn(&mut Desired);
+    let edits: [(&str, Edit); 2] = [
+        ("removed", |desired| desired.webhook = None),
+        ("edited, and not taken", |desired| {
+            if let Some(webhook) = &mut desired.webhook {
+                webhook.callback_url = "https://gone.example/wa".into();
+            }
+        }),
+    ];
+    for (what, edit) in edits {
+        let mut world = ready(DeletionPolicy::Unroute, 16).await;
+        let switches = Switches { unknown_webhook: EndpointAnswer::Silent, ..world.sandbox.switches() };
+        world.sandbox.set_switches(switches);
+        world.cluster.edit(CHANNEL, edit);
+        world.wake(CHANNEL, SECOND);
+        world.run_for(HOUR * 5).await;
+        let live = world.sandbox.number(DIGITS).and_then(|number| number.webhook.callback);
+        assert!(live.is_some(), "{what}: what is not managed stays while the channel does");
+        let (parting, message, took) = delete(&mut world).await;
+        assert_eq!(
+            (parting, removed(&world)),
+            (Parting::CleanedUp, 1),
+            "{what}: {message}\n{}",
+            world.story()
+        );
+        assert!(took < 200, "{what}: {took} s");
     }
 }

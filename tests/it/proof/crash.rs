@@ -40,7 +40,7 @@ enum Way {
     Repinned,
     /// One that was not added yet, and whose messages are to be stored in a country.
     Stored,
-    /// One that is registered and at rest, and is deregistered for another country.
+    /// One that this operator registered, at rest, and that is deregistered for another country.
     Moved,
     /// One that was just connected from the WhatsApp Business app, which is asked for what it holds.
     Synced,
@@ -63,12 +63,12 @@ impl Way {
         if self == Self::Stored {
             wanted.registration.storage_region = Some(REGION.into());
         }
-        if matches!(self, Self::Renamed | Self::Repinned | Self::Moved) {
+        if self == Self::Moved {
+            wanted.registration.storage_region = Some("DE".into());
+        }
+        if matches!(self, Self::Renamed | Self::Repinned) {
             let number = Number::new("100000000000077", ACCOUNT, DIGITS, "Acme Suporte");
-            let number = number.registered(PIN);
-            let code = number.code_verification_status.clone();
-            let code = if self == Self::Moved { "VERIFIED".into() } else { code };
-            meta = meta.with_number(Number { code_verification_status: code, ..number });
+            meta = meta.with_number(number.registered(PIN));
             wanted = plain_channel();
         }
         if self == Self::Synced {
@@ -84,7 +84,7 @@ impl Way {
         let switches = Switches { pin_on_unregistered: true, ..Switches::default() };
         let mut world = World::with(Options { seed, lag: LAG, review, switches, ..options() }, meta).await;
         world.people.consents = 3;
-        if !matches!(self, Self::New | Self::Stored | Self::Synced) {
+        if !matches!(self, Self::New | Self::Stored | Self::Moved | Self::Synced) {
             world.cluster.put_secret(&wanted.registration.pin_secret, PIN, false);
         }
         world.cluster.apply(wanted);
@@ -118,7 +118,9 @@ impl Way {
             Self::Renamed => &["named", "registered"],
             Self::Repinned => &["pinned"],
             Self::Stored => &["added", "verified", "stored", "registered"],
-            Self::Moved => &["deregistered", "stored", "registered"],
+            Self::Moved => {
+                &["added", "verified", "stored", "registered", "deregistered", "stored", "registered"]
+            }
             Self::Synced => &["contacts", "history"],
         }
     }

@@ -255,3 +255,50 @@ async fn a_number_found_live_under_another_name_keeps_it_until_a_person_says_oth
     world.run_for(HOUR).await;
     assert_eq!(submitted(&world), [WANTED], "{}", world.story());
 }
+
+#[tokio::test]
+async fn a_region_that_is_edited_together_with_the_name_waits_until_the_review_is_over() {
+    for register_takes_pending_name in [false, true] {
+        let switches = Switches { register_takes_pending_name, ..Switches::default() };
+        let review = ReviewPolicy { verdict: Verdict::Defer, ..ReviewPolicy::without_first_review() };
+        let mut world = World::with(Options { switches, review, ..options() }, Meta::for_demo()).await;
+        let mut wanted = channel();
+        wanted.registration.storage_region = Some("DE".into());
+        world.cluster.apply(wanted);
+        assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+        world.run_for(HOUR).await;
+        let (name, attempts) = (live(&world), registered(&world));
+        world.cluster.edit(CHANNEL, |desired| {
+            desired.display_name = WANTED.into();
+            desired.registration.storage_region = Some("BR".into());
+            desired.registration.may_move = true;
+        });
+        world.wake(CHANNEL, SECOND);
+        world.run_for(DAY).await;
+        let ended = |world: &World| world.count(|what| matches!(what, What::Deregistered { .. }));
+        assert_eq!(submitted(&world), [WANTED], "{}", world.story());
+        // Whoever asks.
+        world.retry(CHANNEL);
+        world.run_for(HOUR * 4).await;
+        assert_eq!(
+            (live(&world), registered(&world), ended(&world)),
+            (name, attempts, 0),
+            "{}",
+            world.story()
+        );
+        let synced = world.status().condition(ConditionType::RegistrationSynced).cloned();
+        let synced = synced.expect("it is there");
+        assert_eq!(synced.reason, Reason::StorageRegionDiffers, "{}", synced.message);
+        assert!(synced.message.contains("reviews a display name"), "{}", synced.message);
+
+        assert!(world.sandbox.decide_name(DIGITS, Verdict::Approve));
+        world.run_for(DAY).await;
+        let number = world.sandbox.number(DIGITS).expect("it is there");
+        assert_eq!(number.storage_region.as_deref(), Some("BR"), "{}", world.story());
+        assert_eq!((live(&world).as_str(), ended(&world)), (WANTED, 1), "{}", world.story());
+        // One for the name, one for the region.
+        assert_eq!(registered(&world), attempts + 2, "{}", world.story());
+        assert_eq!(number.platform_type, "CLOUD_API");
+        world.check_nothing_twice();
+    }
+}

@@ -89,14 +89,15 @@ const UNSEEN: &[(&str, &str)] = &[
 ];
 
 /// Played with each of their readings elsewhere: deletions in `away.rs`, the app's own webhook in `whole.rs`, usernames in
-/// `badge.rs`.
-const ELSEWHERE: [&str; 6] = [
+/// `badge.rs`, names in review in `rename.rs`.
+const ELSEWHERE: [&str; 7] = [
     "deregistersShareLimit",
     "notRegistered",
     "appFieldsAreReplaced",
     "heldUsernames",
     "usernamesReserved",
     "reservedUsernamesListed",
+    "registerTakesPendingName",
 ];
 
 /// The PIN that the cluster keeps for the number.

@@ -2,16 +2,16 @@
 
 use crate::engine::{
     fixture::{
-        ACCOUNT, BUSINESS, HOOK, HOUR, MINUTE, NUMBER, SECOND, World, accepted, new_number, no_answer,
-        refused, routed_to, world,
+        ACCOUNT, BUSINESS, HOOK, HOUR, MINUTE, NUMBER, OTHER_ACCOUNT, SECOND, World, accepted, new_number,
+        no_answer, reachable_as, refused, routed_to, searched, webhook, world,
     },
     value::{
-        desired::{Connection, DeletionPolicy, Management},
+        desired::{Connection, DeletionPolicy, Management, Webhook},
         failure::{Class, Failure},
         id::{Fact, Field, NumberStatus, PlatformType},
-        memory::{Entry, EntryOutcome, Intent, Origin, Registration},
-        observed::{Claim, ListState, OtherApp, PortfolioState},
-        portfolio::Hold,
+        memory::{Entry, EntryOutcome, Intent, Memory, Origin, Registration},
+        observed::{Claim, ListState, OtherApp, PortfolioState, Searched},
+        portfolio::{Hold, Reach},
         reason::Reason,
         step::{Cause, StepKind},
         time::later,
@@ -300,6 +300,10 @@ fn whatever_cannot_be_read_ends_when_the_time_is_over_and_tells_what_is_left() {
             assert!(message.contains(&format!("POST /{NUMBER} with")), "{what}: {message}");
             let names_deregister = message.contains(&format!("POST /{NUMBER}/deregister"));
             assert_eq!(names_deregister, policy == DeletionPolicy::Deregister, "{what}: {message}");
+            // Nobody has looked whose it is, so no call is named without a look before it.
+            let looks = message.matches("only if").count();
+            assert_eq!(looks, 1 + usize::from(names_deregister), "{what}: {message}");
+            assert_eq!(message.contains("subscribed_apps"), names_deregister, "{what}: {message}");
             assert!(message.contains("after 10 minutes"), "{what}: {message}");
             assert!(message.len() < 1_000, "{what}: an event takes no more: {message}");
         }
@@ -567,4 +571,164 @@ fn a_look_reads_the_number_alone_and_nothing_where_nothing_is_to_be_done() {
     assert_eq!(unroute().look().accounts[0].not_before, world_now(), "and nothing from before the deletion");
     let wrote = unroute().after(20 * SECOND).act(StepKind::UnrouteWebhook, accepted()).after(5 * SECOND);
     assert_eq!(wrote.look().accounts[0].not_before, world_now() + 20 * SECOND, "nor from before a write");
+}
+
+/// Another account is in reach, and its list says this.
+fn beside(world: World, change: impl FnOnce(&mut Searched)) -> World {
+    let begun = world.now;
+    let mut other = searched(OTHER_ACCOUNT, begun);
+    change(&mut other);
+    let both = [ACCOUNT, OTHER_ACCOUNT].map(|id| reachable_as(id, Some(true)));
+    world.portfolio(|view| view.reach = Reach::Accounts(both.into())).see(|o| o.search.push(other))
+}
+
+#[test]
+fn a_number_that_another_account_in_reach_has_too_stays_registered() {
+    let entry = |id: &str, platform: PlatformType| {
+        let mut number = new_number();
+        (number.id, number.platform) = (id.into(), Field::Is(platform));
+        vec![std::sync::Arc::new(number)]
+    };
+    let has = |numbers: Vec<_>| beside(deregister(), move |other| other.numbers = numbers);
+    let shared = || has(entry(NUMBER, PlatformType::CloudApi));
+    let silent = |list: ListState| beside(deregister(), move |other| other.list = list);
+    let denied = || ListState::NotCheckable(refused(200, None, Class::Credentials).expect_err("a refusal"));
+    let may = |world: World| world.desire(|d| d.deletion.may_deregister_shared = true);
+    check(vec![
+        ("not there", has(Vec::new()), "Deregister"),
+        ("the same entry", shared(), "LeftAtMeta"),
+        ("the same entry, acknowledged", may(shared()), "Deregister"),
+        ("live there under another id", has(entry("7", PlatformType::CloudApi)), "LeftAtMeta"),
+        ("added there and not live", has(entry("7", PlatformType::NotApplicable)), "Deregister"),
+        ("no answer", silent(failed()), "ObservationIncomplete"),
+        ("may not be read", silent(denied()), "PermissionMissing"),
+        ("may not be read, acknowledged", may(silent(denied())), "Deregister"),
+        ("not read yet", deregister().portfolio(|view| view.reach = Reach::Unread), "PortfolioNotReadYet"),
+        (
+            "its override goes all the same",
+            {
+                let both =
+                    |world| beside(world, |other| other.numbers = entry(NUMBER, PlatformType::CloudApi));
+                both(going(DeletionPolicy::Deregister))
+            },
+            "UnrouteWebhook",
+        ),
+    ]);
+    let told = message(&shared());
+    assert!(told.contains("DeregisterSharedNumber") && !told.contains("POST"), "{told}");
+    let late = silent(denied()).after(10 * MINUTE);
+    assert_eq!(says(&late), "LeftAtMeta");
+    assert!(message(&late).contains("another account has the number too is not known"), "{}", message(&late));
+    // The lists are read for a deregistration, and for nothing else.
+    let reads = |world: World| beside(world, |_| {}).look().accounts.len();
+    let foreign = |m: &mut Memory| {
+        m.marks.registration = Registration::Seen { first: world_now(), own: None, fell_back: None };
+    };
+    assert_eq!(
+        [
+            reads(deregister()),
+            reads(unroute()),
+            reads(may(deregister())),
+            reads(deregister().remember(foreign)),
+        ],
+        [2, 1, 1, 1]
+    );
+}
+
+#[test]
+fn a_step_that_is_undecided_holds_up_the_deregistration_alone() {
+    let open = |policy, step: StepKind| {
+        going(policy).remember(move |m| {
+            m.in_flight = Some(Intent {
+                id: "x".into(),
+                step: step.into(),
+                reason: String::new(),
+                started_at: world_now() - SECOND,
+                send_before: world_now() + 9 * SECOND,
+                settle_until: world_now() + 630 * SECOND,
+                generation: 1,
+                subject: None,
+                absent_before: None,
+            });
+        })
+    };
+    for step in [StepKind::SubmitName, StepKind::SetPin, StepKind::WritePicture, StepKind::Register] {
+        let (unrouted, both) = (open(DeletionPolicy::Unroute, step), open(DeletionPolicy::Deregister, step));
+        let gone = |world: World| world.number(|n| n.webhook = routed_to(None));
+        check(vec![
+            ("the override", unrouted.clone(), "UnrouteWebhook"),
+            ("the call may be on its way", gone(unrouted.clone()).after(28 * SECOND), "EffectNotVisibleYet"),
+            ("it cannot any more", gone(unrouted.clone()).after(29 * SECOND), "CleanedUp"),
+            ("the override first", both.clone(), "UnrouteWebhook"),
+        ]);
+        if step != StepKind::Register {
+            check(vec![
+                (
+                    "and the registration not yet",
+                    gone(both.clone()).after(28 * SECOND),
+                    "EffectNotVisibleYet",
+                ),
+                ("until the call cannot be on its way", gone(both).after(29 * SECOND), "Deregister"),
+            ]);
+        }
+    }
+}
+
+#[test]
+fn an_override_that_this_object_wrote_is_its_own_after_an_edit_too() {
+    const OTHER: &str = "https://other.example/wa";
+    let wrote = |world: World| world.remember(|m| m.marks.note_route(HOOK));
+    let unnamed = |world: World| world.desire(|d| d.webhook = None);
+    let edited = |world: World| {
+        world.desire(|d| d.webhook = Some(Webhook { callback_url: OTHER.into(), ..webhook() }))
+    };
+    let shows = |world: World, url| world.number(move |n| n.webhook = routed_to(url));
+    check(vec![
+        ("removed from the spec", wrote(unnamed(unroute())), "UnrouteWebhook"),
+        ("and never written", unnamed(unroute()), "CleanedUp"),
+        ("an edit that was not taken", wrote(edited(unroute())), "UnrouteWebhook"),
+        ("an edit of what was found", edited(unroute()), "Retained"),
+        ("gone already", shows(wrote(unnamed(unroute())), None), "CleanedUp"),
+        ("somebody else's by now", shows(wrote(unnamed(unroute())), Some(OTHER)), "Retained"),
+        ("Retain", wrote(unnamed(going(DeletionPolicy::Retain))), "Retained"),
+        ("it keeps no registration up", wrote(unnamed(going(DeletionPolicy::Deregister))), "UnrouteWebhook"),
+    ]);
+    // What was written, or may have been, and nothing else is remembered, until Meta shows that it is gone.
+    let live = || world().own().registered().webhook().number(|n| n.webhook = routed_to(None));
+    let live = || live().see(|o| o.subscribed = Fact::Known(true));
+    let sent = |result| live().act(StepKind::RouteWebhook, result);
+    let routed = |world: &World| world.memory.marks.routed.clone();
+    assert_eq!(routed(&sent(accepted())), [HOOK]);
+    assert_eq!(routed(&sent(no_answer())), [HOOK]);
+    assert_eq!(routed(&sent(refused(2_200, None, Class::Person))), [""; 0]);
+    assert_eq!(routed(&sent(accepted()).after(SECOND).pass()), [HOOK], "it shows late");
+    let taken = || shows(sent(accepted()).after(MINUTE), Some(HOOK)).pass();
+    assert_eq!(routed(&taken()), [HOOK]);
+    assert_eq!(routed(&unnamed(taken()).pass()), [HOOK], "it stays live, so it stays this object's");
+    assert_eq!(routed(&shows(taken().after(HOUR), Some(OTHER)).pass()), [""; 0]);
+    assert_eq!(routed(&taken().after(HOUR).number(|n| n.webhook = Field::Refused).pass()), [HOOK]);
+}
+
+#[test]
+fn a_policy_that_changes_half_way_tells_what_was_done_before() {
+    let changes: [fn(World) -> World; 3] = [
+        |world| world.desire(|d| d.deletion.policy = DeletionPolicy::Retain),
+        |world| world.desire(|d| d.management = Management::ObserveOnly),
+        |world| world.see(|o| o.claim = Claim::Other { name: None }),
+    ];
+    for change in changes {
+        let untouched = message(&change(going(DeletionPolicy::Deregister)));
+        assert!(untouched.contains("everything stays at Meta as it is"), "{untouched}");
+        let removed = || going(DeletionPolicy::Deregister).act(StepKind::UnrouteWebhook, accepted());
+        let removed = || removed().after(2 * SECOND).number(|n| n.webhook = routed_to(None));
+        let told = message(&change(removed()));
+        assert!(told.contains("its webhook override was removed") && !told.contains("everything"), "{told}");
+        let ended = message(&change(removed().act(StepKind::Deregister, accepted())));
+        assert!(ended.contains("was removed and it was deregistered"), "{ended}");
+        let lost = message(&change(removed().act(StepKind::Deregister, no_answer())));
+        assert!(lost.contains("its deregistration was tried"), "{lost}");
+    }
+    let skipped = unroute().act(StepKind::UnrouteWebhook, accepted()).after(SECOND);
+    let skipped = message(&skipped.desire(|d| d.deletion.is_skipped = true));
+    assert!(skipped.contains("Meta accepted the removal"), "{skipped}");
 }

@@ -1,7 +1,7 @@
 //! Where messages are stored is set before a registration, and changed only by a consent, which never loses the number.
 
 use super::*;
-use crate::engine::value::secret::SecretFact;
+use crate::engine::value::{action::Action, secret::SecretFact};
 
 fn stored_in(region: &'static str) -> impl FnOnce(&mut Desired) {
     move |d| d.registration.storage_region = Some(region.into())
@@ -109,7 +109,9 @@ fn a_number_that_was_deregistered_for_it_is_registered_again_whatever_happens() 
     let again = refused_set().act(StepKind::Register, refused(131_000, None, Class::Retry));
     says("the registration fails", &again.after(HOUR), "Register");
     let back = refused_set().act(StepKind::Register, accepted()).desire(stored_in("BR"));
-    says("the old region may be gone", &back.registered().after(MINUTE), "Deregister");
+    let back = back.registered().after(MINUTE);
+    says("the old region may be gone, or not", &back, Reason::StorageRegionDiffers.as_str());
+    says("and a person asks", &back.desire(retry("1")), "Deregister");
     let kept = refused_set().act(StepKind::Register, accepted()).registered().after(MINUTE).pass();
     says("it is back without it", &kept, Reason::StorageRegionDiffers.as_str());
     says(
@@ -195,4 +197,127 @@ fn only_a_deregistration_that_was_sent_or_may_have_been_counts_as_tried() {
         assert!(world.memory.marks.moved.is_some(), "{what}");
         says(what, &world.after(HOUR).pass(), Reason::StorageRegionDiffers.as_str());
     }
+}
+
+/// The block about the region, of a pass that takes no step.
+#[track_caller]
+fn waits(what: &str, world: &World) -> String {
+    says(what, world, Reason::StorageRegionDiffers.as_str());
+    let aside = world.plan().aside;
+    let block = aside.into_iter().find(|(on, _)| *on == ConditionType::RegistrationSynced);
+    block.map(|(_, block)| block.message).unwrap_or_default()
+}
+
+#[test]
+fn a_number_whose_region_is_not_known_is_moved_by_a_person_alone() {
+    // As after a lost cluster: Meta shows a proven number, and the consent still stands in the manifest.
+    let found = || world().adopted().registered().desire(stored_in("BR")).desire(may_move).pass().after(HOUR);
+    let message = waits("found", &found());
+    assert!(
+        message.contains("is not known here") && message.contains("never gave Meta the PIN"),
+        "{message}"
+    );
+    waits("a PIN that was only seen, asked", &found().desire(retry("1")));
+    waits(
+        "its PIN is named",
+        &found().desire(|d| d.registration.is_pin_named = true).pass().desire(retry("1")),
+    );
+    assert_eq!(found().look().accounts.len(), 1, "nothing more is read for it");
+    // This object set its PIN since.
+    let changed = |w: World| w.see(|o| o.pin_secret = present("pin", 2));
+    let named = found().desire(|d| d.registration.is_pin_named = true).pass();
+    let set = || changed(named.clone()).act(StepKind::SetPin, accepted()).after(HOUR).pass();
+    let message = waits("its PIN is known", &set());
+    for words in
+        ["is not known here", "kubectl whatsapp retry", "outage", "remove registration.storageRegion"]
+    {
+        assert!(message.contains(words), "{words}: {message}");
+    }
+    let plan = set().plan();
+    let wait = plan.aside.iter().find_map(|(_, block)| block.wait.as_ref());
+    assert_eq!(wait.map(|wait| wait.action), Some(Action::Retry), "{plan:#?}");
+    let asked = set().desire(retry("1"));
+    says("asked", &asked, "Deregister");
+    let retried = asked.act(StepKind::Deregister, accepted());
+    says("and goes on as ever", &gone(retried), "SetStorage");
+    // A registration of its own without a region tells as little.
+    let own = world().own().verified().act(StepKind::Register, accepted()).registered().after(HOUR).pass();
+    waits("its own", &own.clone().desire(stored_in("BR")).desire(may_move));
+    says("its own, asked", &own.desire(stored_in("BR")).desire(may_move).desire(retry("1")), "Deregister");
+}
+
+#[test]
+fn no_registration_goes_over_a_name_that_waits_beside_the_live_one() {
+    let consented = || wanted().desire(may_move);
+    let other = |status: &'static str| {
+        consented().number(move |n| {
+            n.new_display_name = Field::Is("Acme Vendas".into());
+            n.new_name_status = Field::Is(status.into());
+        })
+    };
+    let message = waits("in review", &other("PENDING_REVIEW"));
+    assert!(message.contains("reviews a display name"), "{message}");
+    waits("in review, asked", &other("PENDING_REVIEW").desire(retry("1")));
+    waits("approved, and not the spec's", &other("APPROVED"));
+    waits("approved, and asked", &other("APPROVED").desire(retry("1")));
+    says("declined", &other("DECLINED"), "Deregister");
+    let first = consented().number(|n| n.name_status = Field::Is(NameStatus::PendingReview));
+    assert!(first.plan().step.is_none(), "the first name: {:#?}", first.plan());
+    for (what, world) in [
+        ("not told", consented().number(|n| n.new_name_status = Field::Refused)),
+        ("a new word", other("ELSEWHERE")),
+    ] {
+        assert!(waits(what, &world).contains("kubectl whatsapp retry"), "{what}");
+        says(what, &world.desire(retry("1")), "Deregister");
+    }
+    // One edit of both: the name is submitted, and the number is moved once that is over.
+    let both = || consented().desire(|d| d.display_name = "Acme Vendas".into());
+    says("both", &both(), "SubmitName");
+    let sent = || both().act(StepKind::SubmitName, accepted()).after(MINUTE);
+    says("not shown yet", &sent(), Reason::EffectNotVisibleYet.as_str());
+    // A name that is edited while the number is away waits until it is back.
+    let begun = gone(consented().act(StepKind::Deregister, accepted())).desire(|d| {
+        d.display_name = "Acme Vendas".into();
+    });
+    says("edited on the way", &begun, "SetStorage");
+    let set = begun.act(StepKind::SetStorage, accepted()).after(SECOND);
+    says("and set", &set, "Register");
+    let back = set.act(StepKind::Register, accepted()).registered().after(MINUTE);
+    says("and back", &back, "SubmitName");
+}
+
+#[test]
+fn a_number_that_another_account_has_too_is_not_moved() {
+    let consented = || wanted().desire(may_move);
+    let two = |change: fn(&mut Searched)| {
+        consented()
+            .portfolio(|view| {
+                view.reach = Reach::Accounts(vec![
+                    reachable_as(ACCOUNT, Some(true)),
+                    reachable_as(OTHER_ACCOUNT, Some(true)),
+                ]);
+            })
+            .see(move |o| {
+                let begun = o.begun;
+                let mut other = searched(OTHER_ACCOUNT, begun);
+                change(&mut other);
+                o.search.push(other);
+            })
+    };
+    let entry = |id: &str| {
+        let mut number = new_number();
+        number.id = id.into();
+        number.platform = Field::Is(PlatformType::CloudApi);
+        Arc::new(number)
+    };
+    assert_eq!(two(|_| {}).look().accounts.len(), 2, "both lists are read");
+    says("not there", &two(|_| {}), "Deregister");
+    let mut shared = two(|_| {});
+    shared.observed.search[1].numbers = vec![entry(NUMBER)];
+    assert!(waits("shared", &shared).contains("would lose it"));
+    shared.observed.search[1].numbers = vec![entry("7")];
+    waits("a twin", &shared);
+    let unread = two(|other| other.list = ListState::NotCheckable(Failure::NoAnswer("denied".into())));
+    assert!(waits("not read", &unread).contains("another account may have it too"));
+    waits("not read, asked", &unread.desire(retry("1")));
 }

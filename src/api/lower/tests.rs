@@ -201,7 +201,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
         proptest::option::of(("[a-z]{1,9}", times())),
         proptest::collection::btree_map("[a-z]{1,9}", any::<i64>(), 0..4),
         proptest::collection::btree_map("[a-z]{1,9}", repairs, 0..4),
-        proptest::option::of(("[0-9a-f]{64}", times())),
+        (proptest::option::of(("[0-9a-f]{64}", times())), any::<bool>()),
         proptest::option::of("([a-z]{1,9}/[0-9]{1,9}/[a-z]{1,9})?"),
         (proptest::option::of("[A-Z]{2}"), proptest::option::of(("[A-Z]{2}", times())), any::<bool>()),
     );
@@ -215,7 +215,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             tried_in_review,
             declined,
             on_phone,
-            (approved, in_sync, repairs, picture, pin, (storage, moved, is_moving)),
+            (approved, in_sync, repairs, (picture, picture_found), pin, (storage, moved, is_moving)),
         )| Marks {
             origin,
             automatic_code_used,
@@ -234,6 +234,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             approved,
             in_sync,
             picture,
+            picture_found,
             repairs,
         },
     )

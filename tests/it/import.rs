@@ -50,7 +50,9 @@ fn writes(sandbox: &Sandbox) -> Vec<String> {
 }
 
 fn fill(sandbox: &Sandbox) {
-    sandbox.add_account(Account::new(OTHER, BUSINESS, "Acme Other"));
+    for account in state::accounts() {
+        sandbox.add_account(account);
+    }
     for state in STATES {
         sandbox.add_number(state.number());
     }

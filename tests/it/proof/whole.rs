@@ -739,6 +739,23 @@ async fn looks_as_asked(world: &mut World) -> Result<(), String> {
     if !(18..=24).contains(&alone) {
         return Err(format!("{alone} reads in two hours"));
     }
+    // Whoever only observes is looked at as any, and a suspended one is not, whatever it asks for.
+    for (field, value, often) in
+        [("managementPolicy", json!("ObserveOnly"), 18..=24), ("suspend", json!(true), 0..=0)]
+    {
+        world.server.change("whatsappchannels", NAMESPACE, "orders-br", |object| {
+            object["spec"][field] = value;
+            let generation = object["metadata"]["generation"].as_i64().unwrap_or(1);
+            object["metadata"]["generation"] = json!(generation + 1);
+        });
+        world.run_for(MINUTE * 10).await?;
+        let before = count(world).1;
+        world.run_for(HOUR * 2).await?;
+        let alone = count(world).1 - before;
+        if !often.contains(&alone) {
+            return Err(format!("{alone} reads in two hours with {field}"));
+        }
+    }
     Ok(())
 }
 

@@ -83,7 +83,7 @@ fn what_an_act_interrupts_is_said_where_its_reason_makes_it_do_so() {
         (Reason::UsernameDiffers, Action::AlignSettings),
         (Reason::UsernameNotShown, Action::Retry),
         (Reason::CodeNeeded, Action::AskForCode),
-        (Reason::DisplayNameInvalid, Action::ChangeSpec),
+        (Reason::ProfileRefused, Action::ChangeSpec),
     ] {
         assert_eq!(told(reason, action), None, "{reason:?}");
     }

@@ -8,8 +8,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 use whatsapp_operator::escape;
+use whatsapp_operator::run::picture::png;
 use whatsapp_operator::sandbox::{Account, Fault, FaultKind, Match, Number, Sandbox, Token};
 
 use crate::cli::{editor, run_as, stderr, stdout};
@@ -402,12 +404,20 @@ async fn an_empty_cluster_with_the_old_manifests_and_secrets_takes_everything_up
     assert!(rig.plane.kubectl(label).await.status.success());
     let spec = json!({
         "accountId": ACCOUNT,
-        "profile": {"about": "Open 9-17", "websites": ["https://acme.example"], "vertical": "RETAIL"},
+        "profile": {
+            "about": "Open 9-17", "websites": ["https://acme.example"], "vertical": "RETAIL",
+            "pictureRef": {"configMapKeyRef": {"name": "acme-logo", "key": "logo.png"}},
+        },
         "webhook": {
             "callbackUrl": "https://bot.acme.example/wa",
             "verifyTokenSecretRef": {"name": "bot", "key": "verify"}
         },
     });
+    let picture = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "acme-logo"},
+        "binaryData": {"logo.png": ByteString(png(640, 640))},
+    });
+    rig.apply(&picture).await;
     rig.start().await;
     rig.channel("support", NUMBER, spec.clone()).await;
     let ready = rig.onboard("support", NUMBER).await;
@@ -431,6 +441,7 @@ async fn an_empty_cluster_with_the_old_manifests_and_secrets_takes_everything_up
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "support-pin"}, "data": pin["data"],
     }))
     .await;
+    rig.apply(&picture).await;
     rig.portfolio("acme", json!({})).await;
     rig.channel("support", NUMBER, spec).await;
     rig.start().await;

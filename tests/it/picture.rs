@@ -99,10 +99,8 @@ async fn what_is_in_a_secret_becomes_the_picture_only_where_its_label_allows_tha
     rig.channel("shown", &format!("+{DIGITS}"), json!({"profile": {"pictureRef": source}})).await;
     let refused =
         rig.until_condition("shown", "ProfileSynced", "False", Some("PictureUnlabelled")).await.to_string();
-    let command = format!(
-        "kubectl label secret acme-logo whatsapp-operator.dev/use=picture -n {}",
-        rig.namespace
-    );
+    let command =
+        format!("kubectl label secret acme-logo whatsapp-operator.dev/use=picture -n {}", rig.namespace);
     assert!(refused.contains(&command), "{refused}");
     rig.at_rest().await;
     assert_eq!(uploaded(&rig), (Vec::new(), 0));

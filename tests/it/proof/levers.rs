@@ -314,6 +314,8 @@ async fn is_wished(row: &Row, wish: Wish, nth: usize) -> Result<(), String> {
         desired.registration.storage_region = (wish == Wish::Region).then(|| "BR".into());
     })
     .await;
+    // Without it no official business account is requested.
+    assert!(world.sandbox.set_field(DIGITS, "name_status", "APPROVED".into()));
     let effects = world.effects().len();
     world.cluster.edit(CHANNEL, |desired| {
         (desired.suspend, desired.management, desired.drift) = (row.suspend, row.management, row.drift);

@@ -173,6 +173,7 @@ impl Report {
 
 impl Report {
     /// With what the portfolio knows of the channel's account.
+    #[must_use]
     pub fn beside(self, portfolio: Option<&WhatsAppPortfolio>) -> Self {
         let accounts = portfolio.and_then(WhatsAppPortfolio::seen).map(|status| &status.accounts);
         let own = accounts.into_iter().flatten().find(|one| Some(&one.id) == self.account_id.as_ref());

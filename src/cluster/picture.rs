@@ -7,6 +7,7 @@ use k8s_openapi::{
 use kube::Client;
 
 use crate::{
+    api::lower::USE_LABEL,
     engine::desired::{PictureSource, SecretKey},
     fetch::{Refused, fetch},
     run::picture::{MOST_BYTES, PictureBytes, too_large},
@@ -15,7 +16,6 @@ use crate::{
 use super::{
     call::{Failed, bounded},
     read::{Objects, Readable, Stored, Wanted, Why},
-    secret::USE_LABEL,
 };
 
 /// Value of [`USE_LABEL`] for pictures, which become public.

@@ -12,7 +12,10 @@ use serde_json::json;
 
 use crate::engine::{condition::Truth, condition_type::ConditionType, reason::Row};
 use crate::{
-    api::{lower, v1alpha1::WhatsAppChannel},
+    api::{
+        lower,
+        v1alpha1::{WhatsAppChannel, WhatsAppPortfolio},
+    },
     cli::{
         connect::{ClusterArgs, call, connect},
         exit::{Exit, Problem},
@@ -82,6 +85,23 @@ impl Channel {
         let mut object = call(&what, self.api.get(&self.name)).await?;
         object.status.iter_mut().for_each(lower::in_full);
         Ok(object)
+    }
+
+    /// The portfolio of a channel; none where it is not there, or this person may not read it.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster does not answer.
+    pub async fn portfolio_of(&self, object: &WhatsAppChannel) -> Result<Option<WhatsAppPortfolio>, Problem> {
+        let of = &object.spec.portfolio_ref;
+        let namespace = of.namespace.as_deref().unwrap_or(&self.namespace);
+        let api: Api<WhatsAppPortfolio> = Api::namespaced(self.client(), namespace);
+        let what = format!("read portfolio {} in namespace {namespace}", of.name);
+        match call(&what, api.get(&of.name)).await {
+            Ok(portfolio) => Ok(Some(portfolio)),
+            Err(problem) if problem.is_passing() => Err(problem),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Sets one annotation, and nothing else.

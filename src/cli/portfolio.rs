@@ -184,7 +184,7 @@ pub fn text(report: &Report, now: Timestamp) -> Text {
         text.section("What Meta says").table(&rows);
     }
     if !report.accounts.is_empty() {
-        let rows: Vec<[Words; 3]> = report
+        let rows: Vec<[Words; 4]> = report
             .accounts
             .iter()
             .map(|account| {
@@ -193,7 +193,10 @@ pub fn text(report: &Report, now: Timestamp) -> Text {
                     Some(false) => "shared",
                     None => "",
                 };
-                [(&account.id).into(), account.name.as_deref().unwrap_or_default().into(), owned.into()]
+                let others = account.apps.as_ref().and_then(status::others);
+                let others = others.map(|others| format!("other apps: {others}")).unwrap_or_default();
+                let name = account.name.as_deref().unwrap_or_default();
+                [(&account.id).into(), name.into(), owned.into(), others.into()]
             })
             .collect();
         text.section("Accounts in reach").table(&rows);

@@ -54,7 +54,9 @@ pub async fn status(args: &StatusArgs) -> Ending {
             let channel = Channel::open(&name, &args.cluster).await?;
             let read = async || {
                 let object = channel.read().await?;
-                Ok(status::report(&object, &channel.namespace, Timestamp::now()))
+                let portfolio = channel.portfolio_of(&object).await?;
+                let report = status::report(&object, &channel.namespace, Timestamp::now());
+                Ok(report.beside(portfolio.as_ref()))
             };
             show(args, read, status::text).await
         }

@@ -1,17 +1,25 @@
 //! The page of one channel: everything about it, the deepest cause on top.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::api::v1alpha1::{
-    Check, Drift, Entry, Facts, InFlight, Refusal, WaitingFor, WhatsAppChannel, WhatsAppChannelStatus,
+    Check, Drift, Entry, Facts, InFlight, Refusal, SubscribedApps, WaitingFor, WhatsAppChannel,
+    WhatsAppChannelStatus, WhatsAppPortfolio,
 };
 use crate::engine::{
-    condition::Truth, condition_type::ConditionType, drift::NAME, limits::Limits, memory::EntryOutcome,
-    status::Verdict, word::Word,
+    condition::Truth,
+    condition_type::ConditionType,
+    drift::NAME,
+    limits::Limits,
+    memory::EntryOutcome,
+    observed::OtherApp,
+    status::Verdict,
+    step::StepKind,
+    word::{Vocabulary, Word},
 };
 
 use super::{
@@ -57,6 +65,10 @@ pub struct Report {
     /// What Meta last said, as in status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub facts: Option<Facts>,
+    /// The apps that are subscribed to its account, as the portfolio's status has them. Absent where that is not known, or
+    /// may not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apps: Option<SubscribedApps>,
     /// What was tried, by kind.
     pub attempts: BTreeMap<&'static str, Attempts>,
     /// The step that is under way, as in status.
@@ -159,6 +171,28 @@ impl Report {
     }
 }
 
+impl Report {
+    /// With what the portfolio knows of the channel's account.
+    #[must_use]
+    pub fn beside(self, portfolio: Option<&WhatsAppPortfolio>) -> Self {
+        let accounts = portfolio.and_then(WhatsAppPortfolio::seen).map(|status| &status.accounts);
+        let own = accounts.into_iter().flatten().find(|one| Some(&one.id) == self.account_id.as_ref());
+        Self { apps: own.and_then(|account| account.apps.clone()), ..self }
+    }
+}
+
+/// Who gets the messages of an account beside our app. Meta's own app is nobody.
+pub fn others(apps: &SubscribedApps) -> Option<String> {
+    let named = apps.others.iter().filter(|app| app.name.as_deref() != Some(OtherApp::OF_META));
+    let named = named.map(|app| match &app.name {
+        Some(name) => format!("{name} ({})", app.id),
+        None => app.id.clone(),
+    });
+    let more = apps.more_others.map(|more| format!("{more} more"));
+    let told: Vec<String> = named.chain(more).collect();
+    (!told.is_empty()).then(|| told.join(", "))
+}
+
 /// Gathers what there is to say.
 pub fn report(object: &WhatsAppChannel, namespace: &str, now: Timestamp) -> Report {
     let nothing = WhatsAppChannelStatus::default();
@@ -180,51 +214,63 @@ pub fn report(object: &WhatsAppChannel, namespace: &str, now: Timestamp) -> Repo
         account_id: status.account_id.clone(),
         phone_number_id: status.phone_number_id.clone(),
         facts: status.facts.clone(),
+        apps: None,
         attempts: attempts(status, now),
         in_flight: status.in_flight().cloned(),
         created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
     }
 }
 
+/// The name of a list of attempts, the time in which they count, and how many the operator allows in it.
+fn counted(step: StepKind, limits: &Limits) -> Option<(&'static str, Duration, Option<usize>)> {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    Some(match step {
+        StepKind::AddNumber => ("adds", DAY, None),
+        StepKind::RequestCode => ("codes", limits.codes_window, Some(limits.codes_by_consent)),
+        StepKind::VerifyCode => ("verifications", DAY, None),
+        StepKind::SubmitName => ("names", limits.names_window, Some(limits.names)),
+        StepKind::Register => ("registrations", limits.registration_window, Some(limits.registrations_total)),
+        StepKind::Deregister => {
+            ("deregistrations", limits.registration_window, Some(limits.deregistrations_total))
+        }
+        StepKind::SetPin => ("pins", DAY, None),
+        StepKind::WritePicture => ("pictures", limits.pictures_window, Some(limits.pictures)),
+        StepKind::StartSync => ("syncs", limits.sync_window, None),
+        StepKind::ClaimUsername => ("usernames", limits.names_window, None),
+        StepKind::RequestOfficial => ("officials", limits.official_pause, None),
+        StepKind::CreatePin
+        | StepKind::SubscribeApp
+        | StepKind::RouteWebhook
+        | StepKind::WriteProfile
+        | StepKind::UnrouteWebhook
+        | StepKind::SetStorage => return None,
+    })
+}
+
 fn attempts(status: &WhatsAppChannelStatus, now: Timestamp) -> BTreeMap<&'static str, Attempts> {
     let limits = Limits::default();
     let Some(ledger) = status.ledger() else { return BTreeMap::new() };
-    let day = limits.codes_window;
-    let kinds: [(&str, &[Entry], std::time::Duration, Option<usize>); 6] = [
-        ("adds", &ledger.adds, day, None),
-        ("codes", &ledger.codes, limits.codes_window, Some(limits.codes_by_consent)),
-        ("verifications", &ledger.verifications, day, None),
-        ("names", &ledger.names, limits.names_window, Some(limits.names)),
-        (
-            "registrations",
-            &ledger.registrations,
-            limits.registration_window,
-            Some(limits.registrations_total),
-        ),
-        ("pins", &ledger.pins, day, None),
-    ];
-    kinds
-        .into_iter()
-        .filter_map(|(kind, entries, window, limit)| {
-            let last = entries.last()?;
-            let counts = |entry: &&Entry| {
-                entry.outcome != EntryOutcome::NotSent
-                    && now.duration_since(entry.at).unsigned_abs() <= window
-            };
-            let attempts = Attempts {
-                count: entries.iter().filter(counts).count(),
-                within: hours(window),
-                limit,
-                last: last.at,
-                outcome: last.outcome.clone(),
-                refusal: last.refusal.clone(),
-            };
-            Some((kind, attempts))
-        })
-        .collect()
+    let told = StepKind::ALL.iter().filter_map(|step| {
+        let (kind, window, limit) = counted(*step, &limits)?;
+        let entries = ledger.of(*step);
+        let last = entries.last()?;
+        let counts = |entry: &&Entry| {
+            entry.outcome != EntryOutcome::NotSent && now.duration_since(entry.at).unsigned_abs() <= window
+        };
+        let attempts = Attempts {
+            count: entries.iter().filter(counts).count(),
+            within: hours(window),
+            limit,
+            last: last.at,
+            outcome: last.outcome.clone(),
+            refusal: last.refusal.clone(),
+        };
+        Some((kind, attempts))
+    });
+    told.collect()
 }
 
-fn hours(window: std::time::Duration) -> String {
+fn hours(window: Duration) -> String {
     match window.as_secs() / 3600 {
         hours if hours > 72 => format!("{} days", hours / 24),
         hours => format!("{hours} h"),
@@ -385,6 +431,7 @@ fn facts(report: &Report, text: &mut Text) {
         ("messaging limit", facts.messaging_limit.clone()),
         ("can send", can_send(facts)),
         ("webhook", webhook),
+        ("other apps", report.apps.as_ref().and_then(others)),
         ("official account", facts.official.map(|is| if is { "yes" } else { "no" }.to_owned())),
         ("official account request", with(&facts.official_status, &facts.official_message)),
         ("username", with(&facts.username, &facts.username_status)),
@@ -480,6 +527,58 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn channel(status: serde_json::Value) -> WhatsAppChannel {
+        serde_json::from_value(json!({
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+            "metadata": {"name": "support", "namespace": "shop"},
+            "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme"},
+            "status": status,
+        }))
+        .expect("a channel")
+    }
+
+    #[test]
+    fn every_list_of_attempts_is_told() {
+        let at: Timestamp = "2026-03-01T12:00:00Z".parse().expect("a time");
+        let entry = json!({"id": "1", "at": at, "cause": "Automatic", "outcome": "Accepted"});
+        let schema = serde_json::to_value(schemars::schema_for!(crate::api::v1alpha1::Ledger)).expect("JSON");
+        let lists = schema["properties"].as_object().expect("fields");
+        let lists: Vec<&str> =
+            lists.keys().map(String::as_str).filter(|list| *list != "repeatable").collect();
+        let ledger: serde_json::Value =
+            lists.iter().map(|list| ((*list).to_owned(), json!([entry]))).collect();
+        let told = report(&channel(json!({"memory": {"ledger": ledger}})), "shop", at).attempts;
+        let mut told: Vec<&str> = told.into_keys().collect();
+        let mut lists = lists;
+        told.sort_unstable();
+        lists.sort_unstable();
+        assert_eq!(told, lists);
+    }
+
+    #[test]
+    fn who_else_gets_the_messages_of_the_account_is_told_where_the_portfolio_knows_it() {
+        let object = channel(json!({"accountId": "300"}));
+        let app = |id: &str, name: &str| json!({"id": id, "name": name});
+        let of = |account: &str, others: serde_json::Value| {
+            let portfolio: WhatsAppPortfolio = serde_json::from_value(json!({
+                "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppPortfolio",
+                "metadata": {"name": "acme"},
+                "spec": {"businessId": "1", "credentials": {"accessTokenSecretRef": {"name": "t", "key": "t"}}},
+                "status": {"accounts": [{"id": account, "apps": {"ours": true, "others": others}}]},
+            }))
+            .expect("a portfolio");
+            let now = Timestamp::UNIX_EPOCH;
+            let page = text(&report(&object, "shop", now).beside(Some(&portfolio)), now).plain();
+            page.lines()
+                .find_map(|line| line.trim().strip_prefix("other apps"))
+                .map(|line| line.trim().to_owned())
+        };
+        let crm = json!([app("21", "Acme CRM"), app("9", OtherApp::OF_META), {"id": "22"}]);
+        assert_eq!(of("300", crm.clone()).as_deref(), Some("Acme CRM (21), 22"));
+        assert_eq!(of("300", json!([app("9", OtherApp::OF_META)])), None);
+        assert_eq!(of("301", crm), None, "of another account");
+    }
 
     #[test]
     fn a_remedy_for_a_program_names_the_channel() {

@@ -7,6 +7,7 @@ use k8s_openapi::{
 use kube::Client;
 
 use crate::{
+    api::lower::USE_LABEL,
     engine::desired::{PictureSource, SecretKey},
     fetch::{Refused, fetch},
     run::picture::{MOST_BYTES, PictureBytes, too_large},
@@ -17,6 +18,9 @@ use super::{
     read::{Objects, Readable, Stored, Wanted, Why},
 };
 
+/// Value of [`USE_LABEL`] for pictures, which become public.
+const USE_PICTURE: &str = "picture";
+
 /// Reads a picture, live.
 pub(super) async fn picture(client: &Client, namespace: &str, source: &PictureSource) -> PictureBytes {
     match source {
@@ -25,10 +29,7 @@ pub(super) async fn picture(client: &Client, namespace: &str, source: &PictureSo
             Err(read) => read,
         },
         PictureSource::Secret(of) => match object::<Secret>(client, namespace, "Secret", of).await {
-            Ok(secret) => match secret.data.unwrap_or_default().remove(&of.key) {
-                Some(ByteString(bytes)) => PictureBytes::Found(bytes),
-                None => no_key("Secret", of),
-            },
+            Ok(secret) => in_secret(secret, of),
             Err(read) => read,
         },
         PictureSource::Url(url) => downloaded(fetch(url, MOST_BYTES).await),
@@ -60,6 +61,19 @@ async fn object<K: Readable>(
         )),
         Err(error) => PictureBytes::Failed(error.to_string()),
     })
+}
+
+/// What is in it becomes public, so without the label nothing of the content is used or told, not even whether the key is
+/// there.
+fn in_secret(secret: Secret, of: &SecretKey) -> PictureBytes {
+    let labels = secret.metadata.labels.unwrap_or_default();
+    if labels.get(USE_LABEL).is_none_or(|label| label != USE_PICTURE) {
+        return PictureBytes::Unlabelled(of.name.clone());
+    }
+    match secret.data.unwrap_or_default().remove(&of.key) {
+        Some(ByteString(bytes)) => PictureBytes::Found(bytes),
+        None => no_key("Secret", of),
+    }
 }
 
 fn in_config_map(map: &mut ConfigMap, of: &SecretKey) -> PictureBytes {
@@ -97,11 +111,14 @@ fn downloaded(got: Result<Vec<u8>, Refused>) -> PictureBytes {
 mod tests {
     use std::collections::BTreeMap;
 
+    use kube::api::ObjectMeta;
+
     use super::*;
 
     fn said(read: PictureBytes) -> String {
         match read {
             PictureBytes::Found(bytes) => format!("{} bytes", bytes.len()),
+            PictureBytes::Unlabelled(secret) => format!("unlabelled: {secret}"),
             PictureBytes::Unusable(why) => format!("unusable: {why}"),
             PictureBytes::Failed(why) => format!("failed: {why}"),
         }
@@ -118,6 +135,27 @@ mod tests {
         assert!(text.contains("is text; put the picture in binaryData"), "{text}");
         let none = said(in_config_map(&mut map(None, None), &of));
         assert!(none.contains("ConfigMap acme-logo has no key logo.png"), "{none}");
+    }
+
+    #[test]
+    fn without_its_label_nothing_is_said_about_a_secret_with_a_picture() {
+        let of = SecretKey { name: "acme-logo".into(), key: "logo.png".into() };
+        let secret = |key: &str, label: Option<&str>| Secret {
+            metadata: ObjectMeta {
+                labels: label.map(|label| BTreeMap::from([(USE_LABEL.to_owned(), label.to_owned())])),
+                ..ObjectMeta::default()
+            },
+            data: Some(BTreeMap::from([(key.to_owned(), ByteString(vec![1, 2, 3]))])),
+            ..Secret::default()
+        };
+        for label in [None, Some("verify-token"), Some("Picture"), Some("")] {
+            for key in ["logo.png", "other"] {
+                assert_eq!(said(in_secret(secret(key, label), &of)), "unlabelled: acme-logo", "{label:?}");
+            }
+        }
+        assert_eq!(said(in_secret(secret("logo.png", Some("picture")), &of)), "3 bytes");
+        let none = said(in_secret(secret("other", Some("picture")), &of));
+        assert!(none.contains("Secret acme-logo has no key logo.png"), "{none}");
     }
 
     #[test]

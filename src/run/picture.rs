@@ -18,6 +18,8 @@ const MOST_SIDE: usize = 8192;
 #[derive(Clone, Debug)]
 pub enum PictureBytes {
     Found(Vec<u8>),
+    /// This Secret does not have the label that permits its use.
+    Unlabelled(String),
     /// It is not there, or may not be read: why, and what to do.
     Unusable(String),
     /// Could not be read now, with why.
@@ -37,6 +39,7 @@ pub struct Picture {
 pub fn checked(read: PictureBytes) -> (PictureFact, Option<Picture>) {
     let bytes = match read {
         PictureBytes::Found(bytes) => bytes,
+        PictureBytes::Unlabelled(secret) => return (PictureFact::Unlabelled(secret), None),
         PictureBytes::Unusable(why) => return (PictureFact::Unusable(why), None),
         PictureBytes::Failed(why) => return (PictureFact::Unreadable(why), None),
     };

@@ -14,7 +14,7 @@ use super::budget::minutes_until;
 use super::clock::{after_days, after_secs, later};
 use super::envelope::{Refusal, UserText};
 use super::part::{Late, Official, Override, Profile, Username, only_digits};
-use super::rival::Rival;
+use super::rival::{Rival, Shared};
 use super::switch::{
     AlreadyVerified, CodeRefusal, NotRegistered, PinMismatch, RegisteredPin, Switches, WrongCode,
 };
@@ -350,15 +350,31 @@ impl Number {
             self.new_name_status = Some("EXPIRED".to_owned());
         }
         self.late.retain(|late| late.until > now);
-        self.act(now);
+        self.act(switches, now);
     }
 
     /// What somebody else does to it by now.
-    pub(super) fn act(&mut self, now: Timestamp) {
-        if let Some(rival) = self.rival.take() {
-            let (name, callback) = (&mut self.verified_name, &mut self.webhook.callback);
-            self.rival = rival.act(name, callback, &mut self.profile, now);
+    pub(super) fn act(&mut self, switches: &Switches, now: Timestamp) {
+        let Some(rival) = self.rival.take() else { return };
+        let is_registered = self.is_registered();
+        let mut shared = Shared {
+            name: self.verified_name.clone(),
+            callback: self.webhook.callback.clone(),
+            profile: self.profile.clone(),
+            is_registered,
+        };
+        self.rival = rival.act(&mut shared, now);
+        match (is_registered, shared.is_registered) {
+            // Meta may refuse it; then he tries again.
+            (true, false) => drop(self.deregister(switches, now)),
+            (false, true) => {
+                self.platform_type = "CLOUD_API".to_owned();
+                self.status = "CONNECTED".to_owned();
+            }
+            _ => {}
         }
+        (self.verified_name, self.webhook.callback, self.profile) =
+            (shared.name, shared.callback, shared.profile);
     }
 
     /// Ends the open review, or judges the current name when none is open.

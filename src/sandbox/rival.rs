@@ -16,6 +16,8 @@ pub struct Rival {
     pub profile: Option<Profile>,
     /// The webhook of the number.
     pub callback: Option<String>,
+    /// Whether the number is registered with the Cloud API, which any of its partners may begin and end.
+    pub registered: Option<bool>,
     /// He notices a change after this time.
     pub after_secs: u64,
     /// How often he changes something; for ever, if not said.
@@ -24,25 +26,31 @@ pub struct Rival {
     pub due: Option<Timestamp>,
 }
 
+/// What of a number somebody else may change.
+#[derive(Clone, PartialEq)]
+pub(super) struct Shared {
+    pub(super) name: String,
+    pub(super) callback: Option<String>,
+    pub(super) profile: Profile,
+    pub(super) is_registered: bool,
+}
+
 impl Rival {
-    /// What he does by now to a name, a webhook and a profile. None: he has done all that he will.
-    pub(super) fn act(
-        mut self,
-        name: &mut String,
-        callback: &mut Option<String>,
-        profile: &mut Profile,
-        now: Timestamp,
-    ) -> Option<Self> {
-        let wanted_name = self.name.clone().unwrap_or_else(|| name.clone());
-        let wanted_callback = self.callback.clone().or_else(|| callback.clone());
-        let wanted_profile = self.over(profile);
-        if wanted_name == *name && wanted_callback == *callback && wanted_profile == *profile {
+    /// What he does by now. None: he has done all that he will.
+    pub(super) fn act(mut self, stands: &mut Shared, now: Timestamp) -> Option<Self> {
+        let wanted = Shared {
+            name: self.name.clone().unwrap_or_else(|| stands.name.clone()),
+            callback: self.callback.clone().or_else(|| stands.callback.clone()),
+            profile: self.over(&stands.profile),
+            is_registered: self.registered.unwrap_or(stands.is_registered),
+        };
+        if wanted == *stands {
             self.due = None;
             return Some(self);
         }
         let due = *self.due.get_or_insert_with(|| after_secs(now, self.after_secs));
         if due <= now {
-            (*name, *callback, *profile) = (wanted_name, wanted_callback, wanted_profile);
+            *stands = wanted;
             self.due = None;
             self.times = self.times.map(|times| times.saturating_sub(1));
         }

@@ -143,9 +143,10 @@ impl Sandbox {
 
     /// Lets somebody else manage the number as well; none ends it. False without such a number.
     pub fn set_rival(&self, digits: &str, rival: Option<Rival>) -> bool {
+        let switches = self.switches();
         self.with_number(digits, |number, now| {
             number.rival = rival;
-            number.act(now);
+            number.act(&switches, now);
         })
     }
 

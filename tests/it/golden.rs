@@ -544,6 +544,7 @@ const IN_PICTURES: &str =
 /// Reasons that a channel may carry in a status that is written, and that no case shows, each with why.
 const NOT_SHOWN: &[(&str, &str)] = &[
     ("WritingPicture", IN_PICTURES),
+    ("PictureUnlabelled", IN_PICTURES),
     ("PictureUnusable", IN_PICTURES),
     ("PictureUnreadable", IN_PICTURES),
     ("PictureRefused", IN_PICTURES),

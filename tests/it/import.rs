@@ -8,8 +8,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 use whatsapp_operator::escape;
+use whatsapp_operator::run::picture::png;
 use whatsapp_operator::sandbox::{Account, Fault, FaultKind, Match, Number, Sandbox, Token};
 
 use crate::cli::{editor, run_as, stderr, stdout};
@@ -50,7 +52,9 @@ fn writes(sandbox: &Sandbox) -> Vec<String> {
 }
 
 fn fill(sandbox: &Sandbox) {
-    sandbox.add_account(Account::new(OTHER, BUSINESS, "Acme Other"));
+    for account in state::accounts() {
+        sandbox.add_account(account);
+    }
     for state in STATES {
         sandbox.add_number(state.number());
     }
@@ -402,12 +406,20 @@ async fn an_empty_cluster_with_the_old_manifests_and_secrets_takes_everything_up
         "accountId": ACCOUNT,
         "acknowledge": ["ReregisterForStorageRegion"],
         "registration": {"storageRegion": "BR"},
-        "profile": {"about": "Open 9-17", "websites": ["https://acme.example"], "vertical": "RETAIL"},
+        "profile": {
+            "about": "Open 9-17", "websites": ["https://acme.example"], "vertical": "RETAIL",
+            "pictureRef": {"configMapKeyRef": {"name": "acme-logo", "key": "logo.png"}},
+        },
         "webhook": {
             "callbackUrl": "https://bot.acme.example/wa",
             "verifyTokenSecretRef": {"name": "bot", "key": "verify"}
         },
     });
+    let picture = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "acme-logo"},
+        "binaryData": {"logo.png": ByteString(png(640, 640))},
+    });
+    rig.apply(&picture).await;
     rig.start().await;
     rig.channel("support", NUMBER, spec.clone()).await;
     let ready = rig.onboard("support", NUMBER).await;
@@ -431,6 +443,7 @@ async fn an_empty_cluster_with_the_old_manifests_and_secrets_takes_everything_up
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "support-pin"}, "data": pin["data"],
     }))
     .await;
+    rig.apply(&picture).await;
     rig.portfolio("acme", json!({})).await;
     rig.channel("support", NUMBER, spec).await;
     rig.start().await;

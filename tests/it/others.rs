@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use whatsapp_operator::sandbox::{App, DEMO_APP_SECRET, Number, What};
 
+use crate::cli::{editor, run_as, stdout};
 use crate::rig::{ACCOUNT, APP, Rig};
 
 const DIGITS: &str = "5511914100001";
@@ -56,4 +57,9 @@ async fn a_portfolio_shows_a_foreign_app_and_writes_the_webhook_of_its_own_once(
     assert_eq!(told["status"]["appWebhook"]["written"], json!([HOOK]));
     rig.at_rest().await;
     assert_eq!(written(&rig), 1);
+    let editor = editor(&rig).await;
+    let page = run_as(&editor, &rig, &["status", "support"], "").await;
+    let page = stdout(&page);
+    let told = page.lines().find_map(|line| line.trim().strip_prefix("other apps")).map(str::trim);
+    assert_eq!(told, Some(format!("Acme CRM ({CRM})").as_str()), "{page}");
 }

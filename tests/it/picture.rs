@@ -81,3 +81,31 @@ async fn a_picture_of_a_config_map_is_uploaded_once_and_once_more_when_it_change
     rig.at_rest().await;
     assert_eq!(uploaded(&rig), (vec![sum(1), sum(2)], 2));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_in_a_secret_becomes_the_picture_only_where_its_label_allows_that() {
+    let mut rig = Rig::with_portfolio("sealed").await;
+    rig.sandbox
+        .add_number(Number::new("100000000000901", ACCOUNT, DIGITS, "Acme Support").registered("271828"));
+    let secret = |labels: Value| {
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "acme-logo", "labels": labels},
+            "data": {"logo.png": ByteString(picture(3))},
+        })
+    };
+    rig.apply(&secret(json!({"whatsapp-operator.dev/use": "verify-token"}))).await;
+    rig.start().await;
+    let source = json!({"secretKeyRef": {"name": "acme-logo", "key": "logo.png"}});
+    rig.channel("shown", &format!("+{DIGITS}"), json!({"profile": {"pictureRef": source}})).await;
+    let refused =
+        rig.until_condition("shown", "ProfileSynced", "False", Some("PictureUnlabelled")).await.to_string();
+    let command =
+        format!("kubectl label secret acme-logo whatsapp-operator.dev/use=picture -n {}", rig.namespace);
+    assert!(refused.contains(&command), "{refused}");
+    rig.at_rest().await;
+    assert_eq!(uploaded(&rig), (Vec::new(), 0));
+    rig.apply(&secret(json!({"whatsapp-operator.dev/use": "picture"}))).await;
+    rig.annotate("shown", "retry", "labelled").await;
+    rig.until_condition("shown", "ProfileSynced", "True", None).await;
+    assert_eq!(uploaded(&rig), (vec![sum(3)], 1));
+}

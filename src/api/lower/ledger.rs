@@ -245,6 +245,7 @@ fn marks_from(marks: &v1::Marks) -> Marks {
         approved: marks.approved_name.clone().zip(marks.approved_since),
         in_sync: marks.in_sync.clone(),
         picture: marks.picture_sha256.clone().zip(marks.picture_uploaded),
+        picture_found: marks.picture_found == Some(true),
         repairs: marks.repairs.iter().map(|(field, made)| (field.clone(), repairs_from(made))).collect(),
         routed: marks.routed.clone(),
     }
@@ -530,6 +531,7 @@ fn marks(marks: &Marks, standing: Option<&v1::Marks>) -> v1::Marks {
         in_sync: marks.in_sync.clone(),
         picture_sha256: marks.picture.as_ref().map(|(sum, _)| bounded(sum.clone(), 64)),
         picture_uploaded: marks.picture.as_ref().map(|(_, at)| raised(*at)),
+        picture_found: marks.picture_found.then_some(true),
         repairs: marks
             .repairs
             .iter()

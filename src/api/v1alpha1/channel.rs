@@ -335,7 +335,8 @@ pub struct PictureRef {
     /// A key in binaryData of a ConfigMap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map_key_ref: Option<ConfigMapKeyRef>,
-    /// A key in a Secret. What is in it becomes public.
+    /// A key in a Secret. What is in it becomes public, so the Secret must carry the label whatsapp-operator.dev/use with the
+    /// value picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_key_ref: Option<SecretKeyRef>,
     /// An https address on the public Internet. It is looked at once a day.

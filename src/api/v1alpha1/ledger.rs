@@ -492,6 +492,9 @@ pub struct Marks {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rule::time")]
     pub picture_uploaded: Option<Timestamp>,
+    /// The number was found, and the picture that it shows, if any, counts as that of the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture_found: Option<bool>,
     /// Of each managed field that somebody else changed: what was done about it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]

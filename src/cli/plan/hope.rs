@@ -165,7 +165,9 @@ pub fn hope(action: Action) -> Hope {
             "asks for one more registration, which makes the approved name live",
             "Meta makes an approved name live when the number is registered once more",
         ),
-        Action::LabelSecret => done(MINUTE, Deed::LabelSecret, "labels the Secret of the verify token", ""),
+        Action::LabelSecret => {
+            done(MINUTE, Deed::LabelSecret, "labels the Secret that the message names", "")
+        }
         Action::ProvideVerifyToken => {
             done(MINUTE, Deed::ProvideVerifyToken, "creates the Secret with the verify token", "")
         }

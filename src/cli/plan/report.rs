@@ -95,7 +95,7 @@ struct ChannelReport {
     /// What would be done first.
     #[serde(skip_serializing_if = "Option::is_none")]
     step: Option<StepReport>,
-    /// What the rename of a registered number costs, where the step begins one.
+    /// What the rename of a registered number costs, where the step, or what waits behind it, is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     rename: Option<RenameReport>,
     /// The status that `Ready` would have.
@@ -351,7 +351,7 @@ fn one(channel: &ChannelReport, text: &mut Text, now: Timestamp) {
     }
     if let Some(rename) = &channel.rename {
         let costs = format!(
-            "costs {} (of {} left in 30 days), and {} (of {} left in 72 hours) where Meta does not make the name live by itself",
+            "the rename costs {} (of {} left in 30 days), and {} (of {} left in 72 hours) where Meta does not make the name live by itself",
             many(rename.reviews, "review"),
             rename.reviews_left,
             many(rename.registrations, "registration"),

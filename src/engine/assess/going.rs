@@ -43,7 +43,12 @@ pub(super) fn going(given: &Given<'_>, memory: &mut Memory) -> Assessment {
             if_ignored: Some(
                 "the channel is deleted all the same, and what could not be taken back stays at Meta".into(),
             ),
-            ..asked(Asks { action: wait.action, page: wait.page }, memory.business.as_ref(), now)
+            ..asked(
+                block.reason,
+                Asks { action: wait.action, page: wait.page },
+                memory.business.as_ref(),
+                now,
+            )
         })
         .into_iter()
         .collect();

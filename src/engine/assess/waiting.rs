@@ -75,7 +75,8 @@ fn business<'a>(scene: &'a Scene<'_>) -> Option<&'a BusinessId> {
 
 fn of_block(scene: &Scene<'_>, block: &Block) -> Option<WaitingFor> {
     let wait = block.wait.as_ref()?;
-    let asked = asked(Asks { action: wait.action, page: wait.page }, business(scene), scene.now);
+    let asks = Asks { action: wait.action, page: wait.page };
+    let asked = asked(block.reason, asks, business(scene), scene.now);
     Some(WaitingFor {
         expected_by: wait.expected_by.or(block.until),
         if_ignored: wait.if_ignored.clone().or(asked.if_ignored),

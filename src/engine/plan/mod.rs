@@ -113,10 +113,25 @@ impl Plan {
         self.step.is_none() && self.block.is_none() && self.memory.in_flight.is_none() && !is_sought
     }
 
-    /// What the rename of a registered number costs, where this plan begins one.
+    /// Whether this plan, or what it does first, leads to a review of the name of a registered number.
+    fn renames(&self) -> bool {
+        let submits = self.step.as_ref().is_some_and(|planned| planned.step.kind() == StepKind::SubmitName);
+        // What Meta approved was reviewed, whatever the registration for it waits for.
+        let is_ahead = |block: &Block| match block.reason {
+            Reason::SubmittingName => true,
+            Reason::PinNeeded | Reason::PinMalformed | Reason::PinMismatch | Reason::NotObservedYet => {
+                self.memory.marks.approved.is_none()
+            }
+            _ => false,
+        };
+        let mut aside = self.aside.iter();
+        let is_next = aside.any(|(on, block)| *on == ConditionType::DisplayNameApproved && is_ahead(block));
+        (submits || is_next) && !self.memory.is_unfinished()
+    }
+
+    /// What the rename of a registered number costs, where this plan leads to one.
     pub fn rename_cost(&self, limits: &Limits, now: Timestamp) -> Option<RenameCost> {
-        let step = self.step.as_ref().map(|planned| planned.step.kind());
-        if step != Some(StepKind::SubmitName) || self.memory.is_unfinished() {
+        if !self.renames() {
             return None;
         }
         let left = |kind, limit: usize, window| {
@@ -259,6 +274,7 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, MayWrite)> 
     undecided::judge(pass, memory, &seen);
     let number = number(pass, memory, view, &seen)?;
     find::note(pass, memory, &number);
+    picture::note_found(pass, memory);
     naming::note_declined(pass, memory, &number);
     guard::connection(pass, memory, &number, &seen)?;
     guard::status(pass, memory, &number)?;

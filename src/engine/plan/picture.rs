@@ -11,8 +11,8 @@ use crate::engine::{
     },
     rule::{
         picture::{
-            held_until, is_kept, is_lost, is_settled, last_failed, read, read_due, shown_due, spent_until,
-            was_just_tried, was_settled,
+            held_until, is_kept, is_lost, is_open, is_settled, last_failed, read, read_due, shown_due,
+            spent_until, was_just_tried, was_settled,
         },
         say, upkeep,
     },
@@ -41,6 +41,7 @@ pub(super) fn uploaded(
 ) -> Gate {
     let Some(source) = &pass.desired.picture else {
         memory.marks.picture = None;
+        memory.marks.picture_found = false;
         return Ok(());
     };
     if pass.desired.management == Management::ObserveOnly {
@@ -57,9 +58,21 @@ pub(super) fn uploaded(
         }
     }
     let facts = &pass.observed.process.picture;
+    if is_open(memory) && matches!(facts.shown, Some((_, false))) {
+        memory.marks.picture_found = false;
+    }
     let Some(read) = read(pass.desired, facts) else { return Ok(()) };
     let sum = match &read.fact {
         PictureFact::Usable { sum } => sum,
+        PictureFact::Unlabelled(secret) => {
+            let said = format!(
+                "{}: what is in Secret {secret} may not become public; if it is the picture run kubectl label secret {secret} whatsapp-operator.dev/use=picture -n {}; {}",
+                source.field(),
+                pass.desired.namespace,
+                again(pass)
+            );
+            return Err(stop(Reason::PictureUnlabelled, said));
+        }
         PictureFact::Unusable(why) => {
             return Err(stop(Reason::PictureUnusable, format!("{}: {why}; {}", source.field(), again(pass))));
         }
@@ -70,7 +83,11 @@ pub(super) fn uploaded(
             return Err(stop(Reason::PictureUnreadable, said));
         }
     };
-    if is_settled(memory, facts, &read.fact) {
+    let is_asked = memory.marks.picture_found && pass.retry.is_some();
+    if is_open(memory) && !is_asked {
+        found(pass, memory, sum)?;
+    }
+    if is_settled(memory, facts, &read.fact) && !is_asked {
         upkeep::note_same(pass.desired, memory, PICTURE);
         return Ok(());
     }
@@ -96,8 +113,33 @@ pub(super) fn uploaded(
     Err(pass.step(step, why(memory, is_same).into(), Cause::Automatic))
 }
 
+/// Remembers that the number was found by this pass while the spec wanted a picture already: whoever puts the manifest of a
+/// number that works into another cluster does not ask for an upload.
+pub(super) fn note_found(pass: &Pass, memory: &mut Memory) {
+    let is_found = memory.marks.adopted_since() == Some(pass.now);
+    if is_found && pass.desired.picture.is_some() && memory.marks.picture.is_none() {
+        memory.marks.picture_found = true;
+    }
+}
+
+/// The picture that the number was found with is taken for that of the source as it is now.
+fn found(pass: &Pass, memory: &mut Memory, sum: &str) -> Gate {
+    if pass.observed.process.picture.shown.is_none() {
+        let said = format!(
+            "the number was found in the account, and Meta did not show yet whether it has a picture; it is asked again by itself; to have the picture uploaded without that run {}",
+            pass.command("retry")
+        );
+        return Err(stop(Reason::ObservationIncomplete, said));
+    }
+    memory.marks.picture = Some((sum.to_owned(), pass.now));
+    Ok(())
+}
+
 fn why(memory: &Memory, is_same: bool) -> &'static str {
     match memory.marks.picture {
+        Some(_) if memory.marks.picture_found && is_same => {
+            "upload the profile picture over the one that the number was found with"
+        }
         None => "upload the profile picture",
         Some(_) if is_same => "upload the profile picture again, since Meta shows none any more",
         Some(_) => "upload the profile picture, since its source has another one now",

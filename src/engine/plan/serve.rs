@@ -117,6 +117,15 @@ pub(super) fn plan(pass: &Pass, memory: &mut Memory, of: &Found) -> Aside {
         }
     }
     aside.take(ConditionType::RegistrationSynced, asked);
+    // A retry that nobody else has a use for replaces the picture that the number was found with.
+    let is_left = aside.step.is_none() && !aside.blocks.iter().any(|(_, block)| may_want(pass, block));
+    if let Some(retry) = pass.retry.as_ref().filter(|_| is_left && memory.marks.picture_found) {
+        let asked = picture::uploaded(pass, memory, of.number, of.seen, &of.may_write.profile);
+        if let Err(Stop::Step(mut planned)) = asked {
+            planned.cause = Cause::Retry(retry.value.clone());
+            aside.step = Some(*planned);
+        }
+    }
     aside
 }
 

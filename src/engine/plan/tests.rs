@@ -1645,6 +1645,14 @@ fn the_webhook_is_routed_after_the_app_is_subscribed() {
         ("not subscribed", own().see(|o| o.subscribed = Fact::Known(false)), "SubscribeApp"),
         ("subscribed", own(), "RouteWebhook"),
         ("routed", own().number(routed), "Rest"),
+        (
+            "routed to another path",
+            own().number(routed).pass().desire(|d| {
+                d.generation = 2;
+                d.webhook.as_mut().expect("a webhook").callback_url.push('/');
+            }),
+            "RouteWebhook",
+        ),
         ("not known", own().see(|o| o.subscribed = Fact::Unknown(Failure::NoAnswer("t".into()))), "Rest"),
         ("not managed", world().own().registered().see(|o| o.subscribed = Fact::Known(false)), "Rest"),
         ("not shown yet", own().act(StepKind::RouteWebhook, accepted()).after(MINUTE), "Rest"),
@@ -2874,6 +2882,24 @@ fn renames_stop_below_metas_limit_and_tell_what_is_left() {
     assert_eq!(name_says(&world).0, Reason::NameLimitReached);
     assert_eq!(name_says(&world.clone().desire(retry("1"))).0, Reason::NameLimitReached, "whoever asks");
     assert_eq!(world.after(30 * 24 * HOUR).says(), "SubmitName");
+}
+
+#[test]
+fn what_a_rename_costs_is_told_before_it_is_its_turn_and_not_once_it_was_reviewed() {
+    let costs = |world: &World| world.plan().rename_cost(&world.limits, world.now).map(|cost| cost.reviews);
+    let no_pin = |world: World| world.see(|o| o.pin_secret = SecretFact::Missing);
+    for (what, world, first, expected) in [
+        ("it is next", renamed(), "SubmitName", Some(1)),
+        ("the webhook goes first", renamed().webhook(), "RouteWebhook", Some(1)),
+        ("its PIN is not there", no_pin(renamed()), "Rest", Some(1)),
+        ("both", no_pin(renamed()).webhook(), "RouteWebhook", Some(1)),
+        ("in review", renamed().number(beside("PENDING_REVIEW")), "Rest", None),
+        ("approved, and its PIN is not there", no_pin(approved_and_not_live()), "Rest", None),
+        ("no rename", world().own().registered().webhook(), "RouteWebhook", None),
+        ("the first name", world().own(), "CodeNeeded", None),
+    ] {
+        assert_eq!((world.says().as_str(), costs(&world)), (first, expected), "{what}");
+    }
 }
 
 #[test]

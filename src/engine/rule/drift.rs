@@ -205,6 +205,10 @@ fn picture(desired: &Desired, observed: &Observed, memory: &Memory) -> Option<Di
     let facts = &observed.process.picture;
     let fact = &picture::read(desired, facts).filter(|_| picture::is_kept(desired, memory))?.fact;
     let PictureFact::Usable { sum } = fact else { return None };
+    // What the number was found with counts as that of the source.
+    if picture::is_open(memory) && !matches!(facts.shown, Some((_, false))) {
+        return None;
+    }
     let taken = memory.marks.picture.as_ref().filter(|_| !picture::is_lost(memory, facts));
     let is_only_told = picture::is_lost(memory, facts) && desired.drift == DriftPolicy::Report;
     (!picture::is_settled(memory, facts, fact)).then(|| Difference {
@@ -362,7 +366,7 @@ pub(in crate::engine) fn differences(
         })
         .collect();
     if let Some(want) = &desired.websites
-        && !same_urls(want, &live.websites)
+        && !same_websites(want, &live.websites)
     {
         list.push(("websites", want.join(", "), live.websites.join(", ")));
     }
@@ -380,16 +384,27 @@ fn vertical(word: &str) -> String {
     if word == "UNDEFINED" { String::new() } else { word }
 }
 
-fn same_urls(want: &[String], have: &[String]) -> bool {
-    want.len() == have.len() && want.iter().zip(have).all(|(a, b)| same_url(a, b))
+fn same_websites(want: &[String], have: &[String]) -> bool {
+    want.len() == have.len() && want.iter().zip(have).all(|(a, b)| without_slash(a) == without_slash(b))
 }
 
-/// Whether two addresses are the same to Meta: it adds a slash to a bare host, and hosts have no case.
+/// A website comes back with a slash at its end, as was recorded.
+fn without_slash(url: &str) -> String {
+    let mut url = normal(url);
+    if url.ends_with('/') {
+        url.pop();
+    }
+    url
+}
+
+/// Whether two addresses of a webhook are one: scheme and host have no case, and an empty path is the root. Another path
+/// is another address, also where only the slash at its end differs.
 ///
 /// ```
 /// use whatsapp_operator::engine::drift::same_url;
 /// assert!(same_url("https://Acme.example", "https://acme.example/"));
 /// assert!(!same_url("https://acme.example/a", "https://acme.example/A"));
+/// assert!(!same_url("https://acme.example/a", "https://acme.example/a/"));
 /// ```
 pub fn same_url(a: &str, b: &str) -> bool {
     a == b || normal(a) == normal(b)
@@ -400,8 +415,8 @@ fn normal(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (host, path) = rest.split_at(end);
-    let path = path.strip_suffix('/').unwrap_or(path);
-    format!("{}://{}{path}", scheme.to_ascii_lowercase(), host.to_ascii_lowercase())
+    let root = if path.starts_with('/') { "" } else { "/" };
+    format!("{}://{}{root}{path}", scheme.to_ascii_lowercase(), host.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -416,16 +431,25 @@ mod tests {
     }
 
     #[rstest]
-    #[case("https://acme.example", "https://acme.example/", true)]
-    #[case("https://ACME.example/Shop", "https://acme.example/Shop/", true)]
-    #[case("HTTPS://acme.example", "https://acme.example", true)]
-    #[case("https://acme.example/Shop", "https://acme.example/shop", false)]
-    #[case("https://acme.example", "http://acme.example", false)]
-    #[case("https://acme.example?q=/", "https://acme.example?q=", true)]
-    #[case("https://acme.example", "", false)]
-    fn addresses_are_compared_as_meta_keeps_them(#[case] a: &str, #[case] b: &str, #[case] same: bool) {
-        assert_eq!(same_url(a, b), same);
-        assert_eq!(same_url(b, a), same);
+    #[case("https://acme.example", "https://acme.example/", true, true)]
+    #[case("https://ACME.example/Shop", "https://acme.example/Shop", true, true)]
+    #[case("https://ACME.example/Shop", "https://acme.example/Shop/", true, false)]
+    #[case("HTTPS://acme.example", "https://acme.example", true, true)]
+    #[case("https://acme.example/Shop", "https://acme.example/shop", false, false)]
+    #[case("https://acme.example", "http://acme.example", false, false)]
+    #[case("https://acme.example?q=1", "https://acme.example/?q=1", true, true)]
+    #[case("https://acme.example?q=/", "https://acme.example?q=", true, false)]
+    #[case("https://acme.example", "", false, false)]
+    fn a_slash_at_the_end_is_nothing_of_a_website_and_another_path_of_a_webhook(
+        #[case] a: &str,
+        #[case] b: &str,
+        #[case] of_websites: bool,
+        #[case] of_webhooks: bool,
+    ) {
+        for (a, b) in [(a, b), (b, a)] {
+            assert_eq!(same_websites(&[a.into()], &[b.into()]), of_websites, "{a} {b}");
+            assert_eq!(same_url(a, b), of_webhooks, "{a} {b}");
+        }
     }
 
     #[test]

@@ -36,6 +36,11 @@ pub(in crate::engine) fn read<'a>(desired: &Desired, facts: &'a PictureFacts) ->
     facts.read.as_ref().filter(|read| read.source == *source)
 }
 
+/// Whether it is not known yet if a number that was found shows a picture, which is then taken for that of the source.
+pub(in crate::engine) fn is_open(memory: &Memory) -> bool {
+    memory.marks.picture_found && memory.marks.picture.is_none()
+}
+
 /// Whether Meta took the picture, and shows none any more.
 pub(in crate::engine) fn is_lost(memory: &Memory, facts: &PictureFacts) -> bool {
     let taken = memory.marks.picture.as_ref().map(|(_, at)| *at);
@@ -92,8 +97,11 @@ pub(in crate::engine) fn shown_due(
     started: Timestamp,
     limits: &Limits,
 ) -> Option<Timestamp> {
-    let (_, taken) = memory.marks.picture.as_ref().filter(|_| is_kept(desired, memory))?;
     let every = limits.picture_shown;
+    if is_open(memory) && is_kept(desired, memory) {
+        return Some(facts.shown.map_or(Timestamp::MIN, |(at, _)| later(at, every)));
+    }
+    let (_, taken) = memory.marks.picture.as_ref().filter(|_| is_kept(desired, memory))?;
     let first = spread(desired, started, every);
     Some(later(*taken, every).max(facts.shown.map_or(first, |(at, _)| later(at, every))))
 }

@@ -208,8 +208,8 @@ actions! {
         "Meta did not take the app's webhook.",
         "Make appWebhook.callbackUrl an HTTPS URL that answers Meta's handshake. It is tried again by itself.";
     LabelSecret: ClusterUser,
-        "The Secret of the verify token does not permit its use.",
-        "Run kubectl label secret SECRET whatsapp-operator.dev/use=verify-token.";
+        "The Secret of a verify token or of a picture does not permit its use.",
+        "If it holds just that, run kubectl label secret SECRET whatsapp-operator.dev/use=verify-token, or whatsapp-operator.dev/use=picture for a picture.";
     ProvideVerifyToken: ClusterUser,
         "The verify token of the webhook is not there.",
         "Create the Secret and the key that webhook.verifyTokenSecretRef names.";

@@ -641,6 +641,9 @@ pub struct Marks {
     pub in_sync: BTreeMap<String, i64>,
     /// SHA-256 of the bytes of the picture that Meta took last, and when.
     pub picture: Option<(String, Timestamp)>,
+    /// The number was found while the spec wanted a picture already, and no upload of ours followed: where it shows one, that
+    /// one is taken for the picture of the source.
+    pub picture_found: bool,
     /// Of each managed field that somebody else changed: what was done about it.
     pub repairs: BTreeMap<String, Repairs>,
     /// Webhook addresses that this object gave the number, until Meta shows that they are gone. Newest last.

@@ -92,7 +92,7 @@ pub struct OtherApp {
 
 impl OtherApp {
     /// Meta subscribes an app of its own to new accounts, and again after it was removed. Its id is not published.
-    const OF_META: &str = "WA DevX Webhook Events 1P App";
+    pub const OF_META: &str = "WA DevX Webhook Events 1P App";
 
     fn is_of_meta(&self) -> bool {
         self.name.as_deref() == Some(Self::OF_META)

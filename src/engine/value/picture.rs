@@ -15,6 +15,8 @@ words! {
 pub enum PictureFact {
     /// A picture that Meta should take, by the SHA-256 of its bytes.
     Usable { sum: String },
+    /// It is in this Secret, which does not have the label that permits its use.
+    Unlabelled(String),
     /// It is not there, or is none that may be uploaded: why, and what to do.
     Unusable(String),
     /// It could not be read now, and why.

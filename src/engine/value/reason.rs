@@ -553,6 +553,9 @@ reasons! {
     ProfileRefused: Person, PROFILE, ChangeSpec,
         "Meta refused the profile.",
         "Read Meta's words, and change the field that they name.";
+    PictureUnlabelled: Person, PROFILE, LabelSecret,
+        "The Secret of the profile picture does not permit its use: what is in it becomes public. The number works without it.",
+        "If it holds the picture, label it: kubectl label secret SECRET whatsapp-operator.dev/use=picture. It is looked at again by itself, at once with: kubectl whatsapp retry NAME.";
     PictureUnusable: Person, PROFILE, ProvidePicture,
         "The source of the profile picture holds none that may be uploaded, or is not there. The number works without it.",
         "Do what the message says: a JPEG or PNG of at most 5 MB, with sides of 192 to 8192 pixels. It is looked at again by itself, at once with: kubectl whatsapp retry NAME.";

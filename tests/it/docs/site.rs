@@ -44,8 +44,10 @@ const SHOWN: &[(&str, &str)] = &[
         "kubectl get crd whatsappchannels.whatsapp-operator.dev",
         "the unit tests of the CRDs read that annotation",
     ),
+    ("kubectl get wac", "the tests of drift and of the help desk read that status; the name is the reader's"),
     ("kubectl get wap acme", "the tests of other apps read that status; the name is the reader's"),
     ("kubectl set image deployment/whatsapp-operator", "no pod runs in tests; the image is the reader's own"),
+    ("kubectl wait wac/support-br", "the tests of renames look at that condition; here no review takes days"),
     ("rm token appSecret", "the files are the reader's own"),
     ("whatsapp-operator crd | kubectl", "the tests of upgrades put in what the first half prints"),
 ];

@@ -2,12 +2,38 @@
 
 use jiff::Timestamp;
 use serde_json::json;
-use whatsapp_operator::sandbox::{Number, Profile, Username};
+use whatsapp_operator::sandbox::{Account, Number, Official, Override, Profile, Username};
 
-use crate::rig::ACCOUNT;
+use crate::rig::{ACCOUNT, APP, BUSINESS};
 
 /// Another account of the same portfolio.
 pub const OTHER: &str = "300000000000002";
+
+/// Accounts of the same portfolio that are not as they should be.
+const RESTRICTED: &str = "300000000000003";
+const DISABLED: &str = "300000000000004";
+const IN_REVIEW: &str = "300000000000005";
+/// Our app has this one's messages sent to another address than its own.
+const OVERRIDDEN: &str = "300000000000006";
+
+/// Every account beside the first.
+pub fn accounts() -> Vec<Account> {
+    let account = |id: &str, status: &str, review: &str| Account {
+        status: status.to_owned(),
+        account_review_status: review.to_owned(),
+        ..Account::new(id, BUSINESS, "Acme Other")
+    };
+    let mut overridden = account(OVERRIDDEN, "ACTIVE", "APPROVED");
+    let callback = Some("https://bot.acme.example/account".to_owned());
+    overridden.subscriptions.insert(APP.to_owned(), Override { callback });
+    vec![
+        account(OTHER, "ACTIVE", "APPROVED"),
+        account(RESTRICTED, "RESTRICTED", "APPROVED"),
+        account(DISABLED, "DISABLED", "APPROVED"),
+        account(IN_REVIEW, "PENDING", "PENDING"),
+        overridden,
+    ]
+}
 
 /// What is printed for a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +94,15 @@ fn renamed(number: Number, word: &str) -> Number {
 
 fn called(number: Number, username: &str) -> Number {
     Number { username: Some(Username::approved(username)), ..number }
+}
+
+fn in_account(number: Number, account: &str) -> Number {
+    Number { account: account.to_owned(), ..live(number) }
+}
+
+fn asked_to_be_official(number: Number, word: &str) -> Number {
+    let (message, requested) = (None, Some(Timestamp::UNIX_EPOCH));
+    Number { official: Official { status: word.to_owned(), message, requested }, ..live(number) }
 }
 
 fn showing(mut number: Number, field: &str, value: serde_json::Value) -> Number {
@@ -173,6 +208,32 @@ pub const STATES: &[State] = &[
     }),
     state("in the app too, with a username", "+5511912340045", Managed, true, |n| {
         called(n.coexisting(), "acme.loja")
+    }),
+    state("with a reserved username", "+5511912340046", Managed, true, |n| Number {
+        username: Some(Username { status: "reserved".to_owned(), ..Username::approved("acme.vendas") }),
+        ..live(n)
+    }),
+    state("its request to be official open", "+5511912340047", Managed, true, |n| {
+        asked_to_be_official(n, "PENDING")
+    }),
+    state("its request to be official rejected", "+5511912340048", Managed, true, |n| {
+        asked_to_be_official(n, "REJECTED")
+    }),
+    state("stored in a region", "+5511912340049", Managed, true, |n| Number {
+        storage_region: Some("BR".to_owned()),
+        ..live(n)
+    }),
+    state("with a picture and no texts", "+5511912340050", Managed, true, |n| Number {
+        profile: Profile { pictures: 1, ..Profile::default() },
+        ..live(n)
+    }),
+    state("in a restricted account", "+5511912340051", Managed, false, |n| in_account(n, RESTRICTED)),
+    state("in a disabled account", "+5511912340052", Managed, false, |n| in_account(n, DISABLED)),
+    state("in an account in review", "+5511912340053", Managed, false, |n| in_account(n, IN_REVIEW)),
+    state("in an account with an override", "+5511912340054", Managed, true, |n| in_account(n, OVERRIDDEN)),
+    state("not registered, in a disabled account", "+5511912340055", Observed, false, |n| Number {
+        account: DISABLED.to_owned(),
+        ..n
     }),
     state("the same in two accounts", "+5511912340042", Managed, true, live),
     state("the same in two accounts, the other", "+5511912340042", Managed, true, |n| Number {

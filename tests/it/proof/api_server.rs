@@ -66,6 +66,10 @@ struct Inner {
     version: u64,
     events: Vec<Event>,
     mishaps: VecDeque<Mishap>,
+    /// How often a status of each kind was sent.
+    sent: BTreeMap<String, usize>,
+    /// The kind and the number of the one write that meets this.
+    later: Option<(String, usize, Mishap)>,
     written: Vec<Written>,
     /// Watches that began before this number end.
     epoch: u64,
@@ -226,9 +230,32 @@ impl ApiServer {
         self.lock().mishaps.push_back(mishap);
     }
 
+    /// The write of a status of this kind with this number, counted from now on, meets this.
+    pub fn meets_at(&self, plural: &str, nth: usize, mishap: Mishap) {
+        let nth = self.sent(plural) + nth;
+        self.lock().later = Some((plural.to_owned(), nth, mishap));
+    }
+
+    /// How often a status of this kind was sent.
+    pub fn sent(&self, plural: &str) -> usize {
+        self.lock().sent.get(plural).copied().unwrap_or_default()
+    }
+
     /// No more accidents.
     pub fn calm(&self) {
-        self.lock().mishaps.clear();
+        let mut inner = self.lock();
+        inner.mishaps.clear();
+        inner.later = None;
+    }
+
+    /// What this write of a status meets.
+    fn met(&self, plural: &str) -> Option<Mishap> {
+        let mut inner = self.lock();
+        let sent = inner.sent.entry(plural.to_owned()).or_default();
+        *sent += 1;
+        let nth = *sent;
+        let now = inner.later.take_if(|(of, at, _)| of == plural && *at == nth);
+        now.map(|(.., mishap)| mishap).or_else(|| inner.mishaps.pop_front())
     }
 
     /// Every watch that is open ends.
@@ -382,7 +409,7 @@ impl ApiServer {
         sent: &Value,
         wire: &Wire,
     ) -> Response<Body> {
-        let mishap = self.lock().mishaps.pop_front();
+        let mishap = self.met(plural);
         match mishap {
             Some(Mishap::DiesBefore) => wire.die().await,
             Some(Mishap::Conflict) => {

@@ -6,13 +6,16 @@ use whatsapp_operator::{
     engine::{
         condition::Truth,
         condition_type::ConditionType,
-        desired::{DeletionPolicy, DriftPolicy, Management, PictureSource, SecretKey},
+        desired::{
+            AppData, Connection, DeletionPolicy, Desired, DriftPolicy, Management, OfficialApplication,
+            PictureSource, ReadyWhen, SecretKey, Username,
+        },
         farewell::Parting,
         memory::ConsentKind,
         reason::Reason,
     },
     run::picture::{PictureBytes, png},
-    sandbox::{Profile, Rival, What},
+    sandbox::{Number, Profile, Rival, What, World as Meta},
 };
 
 use super::world::*;
@@ -121,12 +124,13 @@ fn picture(nth: u8) -> PictureBytes {
 }
 
 /// Registered by this object, with everything managed, and at rest.
-async fn at_rest(policy: DeletionPolicy) -> World {
+async fn at_rest(policy: DeletionPolicy, change: impl FnOnce(&mut Desired)) -> World {
     let mut world = World::new().await;
     world.cluster.put_picture(&source(), picture(1));
     let mut wanted = channel();
     wanted.picture = Some(source());
     wanted.deletion.policy = policy;
+    change(&mut wanted);
     world.cluster.apply(wanted);
     assert!(world.run_until_ready(HOUR).await, "{}", world.story());
     world.run_for(MINUTE * 30).await;
@@ -145,6 +149,10 @@ fn written(world: &World, since: usize) -> Vec<&'static str> {
         What::Subscribed { .. } => Some("subscribed"),
         What::NameSubmitted { .. } => Some("name"),
         What::RegisterAttempt { .. } => Some("registered"),
+        What::StorageSet { .. } => Some("stored"),
+        What::UsernameClaimed { .. } => Some("username"),
+        What::OfficialRequested { .. } => Some("official"),
+        What::SyncStarted { .. } => Some("synced"),
         _ => None,
     };
     world.effects()[since..].iter().filter_map(|effect| word(&effect.what)).collect()
@@ -152,7 +160,7 @@ fn written(world: &World, since: usize) -> Vec<&'static str> {
 
 /// Sets the switches, has the world change, looks for two hours, and deletes the channel.
 async fn goes(row: &Row, changed: Changed, is_asked: bool, which: usize) -> Result<(), String> {
-    let mut world = at_rest(POLICIES[which]).await;
+    let mut world = at_rest(POLICIES[which], |_| {}).await;
     world.cluster.edit(CHANNEL, |desired| {
         (desired.suspend, desired.management, desired.drift) = (row.suspend, row.management, row.drift);
     });
@@ -247,10 +255,154 @@ async fn every_combination_of_switches_calls_writes_and_tells_what_the_table_say
     assert!(broken.is_empty() && tried == 18, "{}\n\nthe first:\n{first}", names.join("\n"));
 }
 
+/// What an edit of the same commit wishes for beside the switches.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Wish {
+    Name,
+    Username,
+    Official,
+    Region,
+}
+
+impl Wish {
+    const ALL: [Self; 4] = [Self::Name, Self::Username, Self::Official, Self::Region];
+
+    fn of(self, desired: &mut Desired) {
+        match self {
+            Self::Name => desired.display_name = "Acme Vendas".into(),
+            Self::Username => {
+                desired.username = Some(Username { name: "acme.vendas".into(), may_transfer: false });
+            }
+            Self::Official => {
+                desired.official = Some(OfficialApplication {
+                    website: "https://acme.example".into(),
+                    country: "BR".into(),
+                    language: "pt_BR".into(),
+                    parent: None,
+                    links: Vec::new(),
+                    information: None,
+                });
+                desired.consents.official = Some("anna-1".into());
+            }
+            Self::Region => {
+                desired.registration.storage_region = Some("DE".into());
+                desired.registration.may_move = true;
+            }
+        }
+    }
+
+    /// What is written for it where it is followed, in the order of the alphabet.
+    fn written(self) -> &'static [&'static str] {
+        match self {
+            Self::Name => &["name"],
+            Self::Username => &["username"],
+            Self::Official => &["official"],
+            Self::Region => &["deregistered", "registered", "stored"],
+        }
+    }
+
+    /// Whether the channel stays Ready, whatever becomes of it.
+    fn never_blocks(self) -> bool {
+        matches!(self, Self::Username | Self::Official)
+    }
+}
+
+/// One edit sets the switches and the wish; then two hours go by, and the channel is deleted.
+async fn is_wished(row: &Row, wish: Wish, nth: usize) -> Result<(), String> {
+    let (which, is_asked) = (nth % POLICIES.len(), nth.is_multiple_of(2));
+    let mut world = at_rest(POLICIES[which], |desired| {
+        desired.registration.storage_region = (wish == Wish::Region).then(|| "BR".into());
+    })
+    .await;
+    // Without it no official business account is requested.
+    assert!(world.sandbox.set_field(DIGITS, "name_status", "APPROVED".into()));
+    world.run_for(MINUTE * 10).await;
+    let effects = world.effects().len();
+    world.cluster.edit(CHANNEL, |desired| {
+        (desired.suspend, desired.management, desired.drift) = (row.suspend, row.management, row.drift);
+        desired.ready_when = [ReadyWhen::Registered, ReadyWhen::NameApproved, ReadyWhen::Operational][which];
+        desired.interval = is_asked.then_some(HOUR * 6);
+        desired.consents.reconcile = is_asked.then(|| ASKED.into());
+        wish.of(desired);
+    });
+    world.wake(CHANNEL, SECOND);
+    world.run_for(HOUR * 2).await;
+    let broken = |world: &World, what: String| Err(format!("{what}\n{}", world.story()));
+    let mut did = written(&world, effects);
+    did.sort_unstable();
+    if did != if row.follows { wish.written() } else { NOTHING } {
+        return broken(&world, format!("written {did:?}"));
+    }
+    if wish.never_blocks() && !world.status().is_ready() {
+        return broken(&world, format!("it is not Ready: {:?}", world.status().ready_reason()));
+    }
+    let is_answered = world.status().memory.answered(ConsentKind::Reconcile, ASKED).is_some();
+    if is_answered != (is_asked && row.reads) {
+        return broken(&world, format!("the look was answered: {is_answered}"));
+    }
+    let effects = world.effects().len();
+    world.delete(CHANNEL);
+    let end = world.run_until_gone(CHANNEL, HOUR).await;
+    let taken = (written(&world, effects), end.map(|end| end.parting));
+    // Nobody else has an address here, so what is reported is cleaned up as what is enforced.
+    let expected = if row.follows { &rows()[0].taken[which] } else { &row.taken[which] };
+    if taken != (expected.0.to_vec(), Some(expected.1)) {
+        return broken(&world, format!("the deletion: {taken:?}"));
+    }
+    Ok(())
+}
+
+#[rstest]
+#[case::enforced(0)]
+#[case::reported(1)]
+#[case::observed(2)]
+#[case::observed_with_report(3)]
+#[case::suspended(4)]
+#[case::suspended_with_report(5)]
+#[case::suspended_observer(6)]
+#[case::suspended_observer_with_report(7)]
+#[tokio::test]
+async fn what_is_wished_for_is_done_once_or_not_at_all_as_the_switches_say(#[case] nth: usize) {
+    let mut broken = Vec::new();
+    for (at, wish) in Wish::ALL.into_iter().enumerate() {
+        let went = is_wished(&rows()[nth], wish, nth + at).await;
+        broken.extend(went.err().map(|what| format!("{wish:?}: {what}")));
+    }
+    broken.extend(is_synced(&rows()[nth]).await.err().map(|what| format!("syncs: {what}")));
+    assert!(broken.is_empty(), "{}", broken.join("\n\n"));
+}
+
+/// A number of the WhatsApp Business app that was just connected, under switches that were set before.
+async fn is_synced(row: &Row) -> Result<(), String> {
+    let number = Number::new("100000000000077", ACCOUNT, DIGITS, "Acme Suporte").coexisting();
+    let mut meta =
+        Meta::for_demo().with_number(Number { last_onboarded_time: Some(options().start), ..number });
+    if let Some(account) = meta.accounts.get_mut(ACCOUNT) {
+        account.subscriptions.entry(APP.into()).or_default();
+    }
+    let mut world = World::with(options(), meta).await;
+    world.cluster.apply(Desired {
+        connection: Connection::Coexistence,
+        syncs: vec![AppData::Contacts, AppData::History],
+        suspend: row.suspend,
+        management: row.management,
+        drift: row.drift,
+        ..plain_channel()
+    });
+    world.wake(CHANNEL, SECOND);
+    world.run_for(HOUR * 2).await;
+    let (did, calls) = (written(&world, 0), world.sandbox.calls().len());
+    let expected: &[&str] = if row.follows { &["synced", "synced"] } else { NOTHING };
+    if did != expected || (calls == 0) == row.reads {
+        return Err(format!("written {did:?} with {calls} calls\n{}", world.story()));
+    }
+    Ok(())
+}
+
 /// What is asked for while suspended has its answer once it is not.
 #[tokio::test]
 async fn a_look_that_was_asked_for_meanwhile_is_answered_when_the_channel_goes_on() {
-    let mut world = at_rest(DeletionPolicy::Retain).await;
+    let mut world = at_rest(DeletionPolicy::Retain, |_| {}).await;
     let resume = |world: &mut World, suspend: bool| {
         world.cluster.edit(CHANNEL, |desired| desired.suspend = suspend);
         world.wake(CHANNEL, SECOND);

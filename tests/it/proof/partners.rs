@@ -11,7 +11,7 @@ use whatsapp_operator::{
         reason::Reason,
     },
     meta::port::{Credential, Graph, GraphSource},
-    sandbox::{App, Fault, FaultKind, Match, Number, Token, What, World as Meta},
+    sandbox::{App, Fault, FaultKind, Match, Number, Rival, Token, What, World as Meta},
 };
 
 use super::world::*;
@@ -69,6 +69,36 @@ async fn what_another_partner_deregistered_is_not_registered_again_without_a_per
     assert!(world.run_until_ready(HOUR).await, "{}", world.story());
     assert_eq!(world.count(|w| matches!(w, What::Registered { .. })), registered + 1, "{}", world.story());
     world.check_nothing_twice();
+}
+
+/// Two that each register the number back, or each end that, would burn the ten attempts that Meta takes in 72 hours.
+#[tokio::test]
+async fn whoever_registers_and_deregisters_the_number_again_and_again_is_left_alone() {
+    let mut world = World::new().await;
+    world.people.consents = 1;
+    world.cluster.apply(channel());
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    world.run_for(HOUR).await;
+    let before = writes(&world);
+    let rival = |is| Some(Rival { registered: Some(is), after_secs: 60, ..Rival::default() });
+    for _ in 0..3 {
+        world.sandbox.set_rival(DIGITS, rival(false));
+        assert!(world.run_until(HOUR * 3, has_fallen_back).await, "{}", world.story());
+        world.sandbox.set_rival(DIGITS, rival(true));
+        assert!(world.run_until_ready(HOUR * 3).await, "it works again by itself\n{}", world.story());
+        assert!(world.status().before.waiting_for.is_empty(), "{}", world.story());
+    }
+    assert_eq!(writes(&world), before, "{}", world.story());
+
+    // Whoever wants it undone once more has it undone: the person has the last word, and each word is one attempt.
+    world.sandbox.set_rival(DIGITS, rival(false));
+    assert!(world.run_until(HOUR * 3, has_fallen_back).await, "{}", world.story());
+    let tried = |world: &World| world.count(|what| matches!(what, What::RegisterAttempt { .. }));
+    let registered = tried(&world);
+    world.retry(CHANNEL);
+    world.run_for(DAY).await;
+    assert_eq!(tried(&world), registered + 1, "{}", world.story());
+    assert!(has_fallen_back(&world), "{}", world.story());
 }
 
 /// The proof of ownership lapses after 14 days: then a code comes first, by a consent as ever.

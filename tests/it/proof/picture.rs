@@ -82,6 +82,58 @@ async fn a_picture_is_uploaded_once_and_again_only_when_its_source_changes() {
     assert_eq!((set(&world).len(), set(&world).pop()), (2, taken(&world)), "{}", world.story());
 }
 
+/// As after the loss of a cluster: the manifest is there, and nothing that was remembered.
+async fn created_anew(meanwhile: impl FnOnce(&World)) -> World {
+    let mut world = wants(PictureBytes::Found(picture(1)), |_| {}).await;
+    world.run_for(HOUR).await;
+    assert_eq!(set(&world).len(), 1, "{}", world.story());
+    let wanted = (*world.cluster.desired(CHANNEL)).clone();
+    world.cluster.delete(CHANNEL);
+    meanwhile(&world);
+    world.cluster.apply(Desired { uid: "another".into(), generation: 1, ..wanted });
+    world.restart(0);
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    world
+}
+
+#[tokio::test]
+async fn a_channel_that_is_created_anew_uploads_nothing_over_the_picture_that_meta_shows() {
+    let mut world = created_anew(|_| {}).await;
+    let posted = |world: &World| world.sandbox.calls().iter().filter(|call| call.method == "POST").count();
+    let before = posted(&world);
+    world.run_for(HOUR).await;
+    synced(&world, Truth::True, Reason::InSync);
+    let (stands, shown) = (world.cluster.written_count(), taken(&world));
+    world.restart(0);
+    world.run_for(DAY * 3).await;
+    assert_eq!((posted(&world), set(&world).len()), (before, 1), "{}", world.story());
+    assert_eq!((world.cluster.written_count(), set(&world).pop()), (stands, shown));
+
+    world.cluster.put_picture(&source(), PictureBytes::Found(picture(2)));
+    world.run_for(HOUR * 2).await;
+    assert_eq!((set(&world).len(), set(&world).pop()), (2, taken(&world)), "{}", world.story());
+}
+
+#[tokio::test]
+async fn a_person_has_a_picture_uploaded_over_the_one_that_was_found() {
+    let mut world = created_anew(|_| {}).await;
+    world.run_for(HOUR).await;
+    world.retry(CHANNEL);
+    world.run_for(HOUR).await;
+    assert_eq!((set(&world).len(), set(&world).pop()), (2, taken(&world)), "{}", world.story());
+    world.retry(CHANNEL);
+    world.run_for(HOUR).await;
+    assert_eq!(set(&world).len(), 2, "it is the operator's own now\n{}", world.story());
+}
+
+#[tokio::test]
+async fn a_channel_that_is_created_anew_uploads_where_meta_shows_no_picture() {
+    let mut world = created_anew(|world| assert!(world.sandbox.lose_picture(DIGITS))).await;
+    world.run_for(HOUR).await;
+    assert_eq!((set(&world).len(), set(&world).pop()), (2, taken(&world)), "{}", world.story());
+    synced(&world, Truth::True, Reason::InSync);
+}
+
 #[tokio::test]
 async fn an_upload_that_breaks_off_goes_on_where_it_broke() {
     for breaks in [vec![10_000], vec![10_000, 5], vec![0], vec![usize::MAX]] {

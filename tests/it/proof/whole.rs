@@ -739,6 +739,23 @@ async fn looks_as_asked(world: &mut World) -> Result<(), String> {
     if !(18..=24).contains(&alone) {
         return Err(format!("{alone} reads in two hours"));
     }
+    // Whoever only observes is looked at as any, and a suspended one is not, whatever it asks for.
+    for (field, value, often) in
+        [("managementPolicy", json!("ObserveOnly"), 18..=24), ("suspend", json!(true), 0..=0)]
+    {
+        world.server.change("whatsappchannels", NAMESPACE, "orders-br", |object| {
+            object["spec"][field] = value;
+            let generation = object["metadata"]["generation"].as_i64().unwrap_or(1);
+            object["metadata"]["generation"] = json!(generation + 1);
+        });
+        world.run_for(MINUTE * 10).await?;
+        let before = count(world).1;
+        world.run_for(HOUR * 2).await?;
+        let alone = count(world).1 - before;
+        if !often.contains(&alone) {
+            return Err(format!("{alone} reads in two hours with {field}"));
+        }
+    }
     Ok(())
 }
 
@@ -830,12 +847,29 @@ fn app_webhook_writes(world: &World) -> usize {
     world.count(|what| matches!(what, What::AppWebhookSet { .. }))
 }
 
+fn calls_of_the_app(world: &World) -> u64 {
+    world.sandbox.calls().iter().map(|call| u64::from(call.path == "/{app}/subscriptions")).sum()
+}
+
 fn reads_of_the_app(world: &World) -> usize {
     let is_it = |call: &sandbox::CallRecord| call.path == "/{app}/subscriptions" && call.method == "GET";
     world.sandbox.calls().iter().filter(|call| is_it(call)).count()
 }
 
-async fn keeps_app_webhook(world: &mut World, accident: Option<Accident>) -> Result<(), String> {
+/// Where the accident happens between the edit that asks for the webhook, and the look that shows it.
+#[derive(Clone, Copy, Debug)]
+enum Strikes {
+    Never,
+    AtOnce(Accident),
+    /// At the call of the app's webhook with this number.
+    AtCall(u64, Harm),
+    /// At the write of the portfolio's status with this number.
+    AtWrite(usize, Mishap),
+}
+
+/// How often the app's webhook was called for, and the portfolio's status written, from the edit on.
+async fn keeps_app_webhook(world: &mut World, strikes: Strikes) -> Result<(u64, usize), String> {
+    const PORTFOLIOS: &str = "whatsappportfolios";
     let data = json!({"verify": k8s_openapi::ByteString("hunter2".into())});
     let labels = json!({"whatsapp-operator.dev/use": "verify-token"});
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"labels": labels}, "data": data});
@@ -847,17 +881,32 @@ async fn keeps_app_webhook(world: &mut World, accident: Option<Accident>) -> Res
     if found != (Some("AppWebhookForeign".into()), 0) {
         return Err(format!("it is somebody else's: {found:?}"));
     }
+    let (calls, sent) = (calls_of_the_app(world), world.server.sent(PORTFOLIOS));
+    match strikes {
+        Strikes::Never | Strikes::AtOnce(_) => {}
+        Strikes::AtCall(nth, harm) => {
+            let on = Match { edge: "subscriptions".into(), ..Match::any() }.nth(nth);
+            world.sandbox.inject(Fault { on, kind: harm.kind() });
+        }
+        Strikes::AtWrite(nth, mishap) => world.server.meets_at(PORTFOLIOS, nth, mishap),
+    }
     manage_app_webhook(world, true);
-    if let Some(accident) = accident {
+    if let Strikes::AtOnce(accident) = strikes {
         world.happen(Move { after: 0, who: 0, what: accident });
         world.happen(Move { after: 0, who: 1, what: accident });
     }
-    world.run_for(MINUTE).await?;
+    world.run_for(MINUTE * 10).await?;
+    let until_shown = (calls_of_the_app(world) - calls, world.server.sent(PORTFOLIOS) - sent);
     world.calm();
-    world.run_for(MINUTE * 40).await?;
+    world.run_for(MINUTE * 31).await?;
     let (is, writes) = (app_webhook_reason(world), app_webhook_writes(world));
-    if is.as_deref() != Some("AppWebhookMatches") || !(1..=2).contains(&writes) {
+    let most = if matches!(strikes, Strikes::Never) { 1 } else { 2 };
+    if is.as_deref() != Some("AppWebhookMatches") || !(1..=most).contains(&writes) {
         return Err(format!("it is {is:?} after {writes} writes"));
+    }
+    // How it rests is the same whatever was struck.
+    if matches!(strikes, Strikes::AtCall(..) | Strikes::AtWrite(..)) {
+        return Ok(until_shown);
     }
     // Another address of its own needs no consent any more.
     manage_app_webhook(world, false);
@@ -868,34 +917,46 @@ async fn keeps_app_webhook(world: &mut World, accident: Option<Accident>) -> Res
     if rests.0 != is || rests.1 != writes || rests.2 > 1 {
         return Err(format!("it does not rest: {rests:?}"));
     }
-    Ok(())
+    Ok(until_shown)
+}
+
+/// Plays it in a world of its own.
+fn plays_app_webhook(seed: u64, strikes: Strikes) -> (u64, usize) {
+    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let counted = near.block_on(async {
+        let mut world = World::new(seed, 0, far.handle().clone()).await;
+        match keeps_app_webhook(&mut world, strikes).await {
+            Ok(counted) => counted,
+            Err(what) => panic!("{strikes:?}: {what}\n{}", world.story()),
+        }
+    });
+    far.shutdown_background();
+    counted
 }
 
 #[test]
 fn the_webhook_of_an_app_is_taken_over_only_with_consent_and_then_set_whatever_happens() {
-    let accidents = [
-        None,
-        Some(Accident::Doom),
-        Some(Accident::Crash),
-        Some(Accident::HandOver),
-        Some(Accident::Meta(Harm::LostBefore)),
-        Some(Accident::Meta(Harm::LostAfter)),
-        Some(Accident::Write(Mishap::Lost)),
-        Some(Accident::Write(Mishap::DiesBefore)),
-        Some(Accident::Write(Mishap::DiesAfter)),
-    ];
+    for accident in [Accident::Doom, Accident::Crash, Accident::HandOver] {
+        plays_app_webhook(1, Strikes::AtOnce(accident));
+    }
     // Meta's pages do not say whether a write takes away the fields that it does not name: an even seed has them stay.
-    for (seed, accident) in accidents.map(|accident| (1, accident)).into_iter().chain([(2, None)]) {
-        let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let near =
-            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        near.block_on(async {
-            let mut world = World::new(seed, 0, far.handle().clone()).await;
-            if let Err(what) = keeps_app_webhook(&mut world, accident).await {
-                panic!("{accident:?}: {what}\n{}", world.story());
-            }
-        });
-        far.shutdown_background();
+    plays_app_webhook(2, Strikes::Never);
+}
+
+#[test]
+fn the_webhook_of_an_app_is_set_whatever_happens_to_any_call_and_to_any_write_of_status() {
+    let (calls, writes) = plays_app_webhook(1, Strikes::Never);
+    assert!(calls >= 3 && writes >= 2, "read, written and shown: {calls} calls, {writes} writes");
+    for nth in 1..=calls {
+        for harm in [Harm::LostBefore, Harm::LostAfter] {
+            plays_app_webhook(1, Strikes::AtCall(nth, harm));
+        }
+    }
+    for nth in 1..=writes {
+        for mishap in [Mishap::Lost, Mishap::Landed, Mishap::DiesBefore, Mishap::DiesAfter] {
+            plays_app_webhook(1, Strikes::AtWrite(nth, mishap));
+        }
     }
 }
 

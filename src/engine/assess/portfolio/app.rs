@@ -195,6 +195,15 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_differs_by_its_last_slash_is_of_somebody_else() {
+        let theirs = live("https://bot.acme.example/wa/", &[]);
+        let foreign = Standing::Foreign("https://bot.acme.example/wa/".into());
+        assert_eq!(standing(&desired(), &theirs), foreign, "however its fields are");
+        let own = AppObserved { written: vec!["https://bot.acme.example/wa/".into()], ..theirs };
+        assert_eq!(fields(standing(&desired(), &own)), ["messages"], "and an edit of ours is followed");
+    }
+
+    #[test]
     fn where_there_is_none_it_is_written() {
         let none = AppObserved { live: Fact::Known(None), ..AppObserved::default() };
         assert_eq!(fields(standing(&desired(), &none)), ["messages"]);

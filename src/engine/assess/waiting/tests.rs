@@ -55,3 +55,36 @@ fn an_act_of_the_block_s_own_stands_alone() {
     let waits: Vec<_> = case.assess().waiting_for.into_iter().map(|w| (w.actor, w.action)).collect();
     assert_eq!(waits, [(Actor::ClusterUser, "Retry".into())]);
 }
+
+#[test]
+fn what_an_act_interrupts_is_said_where_its_reason_makes_it_do_so() {
+    let told = |reason, action| {
+        let mut case = Case::ready();
+        let mut held = block(reason);
+        held.wait = Some(Wait::on(action));
+        case.plan.aside = vec![(RegistrationSynced, held)];
+        let waits = case.assess().waiting_for;
+        let wait = waits.into_iter().find(|wait| wait.action == action.as_str());
+        wait.unwrap_or_else(|| panic!("{reason:?}")).if_done
+    };
+    for (reason, action, words) in [
+        (Reason::StorageRegionDiffers, Action::ChangeSpec, "neither send nor receive"),
+        (Reason::StorageRegionDiffers, Action::Retry, "neither send nor receive"),
+        (Reason::FellBack, Action::Retry, "takes it away from there"),
+        (Reason::FellBack, Action::AskForCode, "takes it away from there"),
+        (Reason::UsernameInUse, Action::ChangeSpec, "lost to the other one"),
+        (Reason::UsernameDiffers, Action::Retry, "loses the username"),
+        (Reason::NumberLiveElsewhere, Action::ConfirmTakeover, "from the other account"),
+    ] {
+        let said = told(reason, action);
+        assert!(said.as_ref().is_some_and(|said| said.contains(words)), "{reason:?}: {said:?}");
+    }
+    for (reason, action) in [
+        (Reason::UsernameDiffers, Action::AlignSettings),
+        (Reason::UsernameNotShown, Action::Retry),
+        (Reason::CodeNeeded, Action::AskForCode),
+        (Reason::ProfileRefused, Action::ChangeSpec),
+    ] {
+        assert_eq!(told(reason, action), None, "{reason:?}");
+    }
+}

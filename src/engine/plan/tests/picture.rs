@@ -145,6 +145,20 @@ fn a_source_that_holds_no_picture_is_told_and_holds_nothing_else_up() {
 }
 
 #[test]
+fn what_is_in_a_secret_becomes_public_only_with_its_label() {
+    let secret = || PictureSource::Secret(SecretKey { name: "acme-logo".into(), key: "logo.png".into() });
+    let refused = reads(wanted(secret()), PictureFact::Unlabelled("acme-logo".into()));
+    let told = block(&refused).expect("a block");
+    assert_eq!((refused.says().as_str(), told.reason), ("Rest", Reason::PictureUnlabelled));
+    let command = "kubectl label secret acme-logo whatsapp-operator.dev/use=picture -n shop-br";
+    assert!(told.message.contains(command), "{}", told.message);
+    assert_eq!(reads(refused.after(15 * MINUTE), usable("a")).says(), "WritePicture");
+    let unlabelled_since = reads(wanted(secret()), usable("a")).act(UPLOAD, accepted()).after(HOUR);
+    let told = reads(unlabelled_since, PictureFact::Unlabelled("acme-logo".into()));
+    assert_eq!((told.says().as_str(), reason(&told)), ("Rest", Some(Reason::PictureUnlabelled)));
+}
+
+#[test]
 fn a_source_that_cannot_be_read_now_says_nothing_of_the_picture_that_meta_took() {
     let taken = reads(wanted(address()), usable("a")).act(StepKind::WritePicture, accepted()).pass();
     let away = reads(taken.after(25 * HOUR), PictureFact::Unreadable("acme.example: no answer".into()));
@@ -235,6 +249,83 @@ fn a_picture_that_meta_lost_is_uploaded_again_unless_that_is_only_told() {
         reads(told.desire(|d| d.consents.retry = Some("1".into())), usable("a")).says(),
         "WritePicture"
     );
+}
+
+/// One look at a number whose account has it already, and that shows a picture or none.
+fn found(shows: Option<bool>) -> World {
+    let world = world().number(|_| {}).registered().desire(|d| d.picture = Some(map())).pass();
+    asked_for_one(world, shows)
+}
+
+fn asked_for_one(world: World, shows: Option<bool>) -> World {
+    assert!(world.look().picture_shown.is_some(), "it is asked at once");
+    let at = world.now;
+    reads(world.see(|o| o.process.picture.shown = shows.map(|shows| (at, shows))), usable("a"))
+}
+
+#[test]
+fn a_number_that_was_found_keeps_the_picture_that_it_shows_until_the_source_has_another_one() {
+    let kept = found(Some(true)).pass();
+    assert_eq!((kept.says().as_str(), reason(&kept)), ("Rest", None));
+    assert_eq!(kept.memory.marks.picture.as_ref().map(|(sum, _)| sum.as_str()), Some("a"));
+    assert!(kept.clone().after(MINUTE).look().picture_shown.is_none(), "it is asked once");
+    assert_eq!(reads(kept.clone().after(HOUR), usable("a")).says(), "Rest");
+    let changed = reads(kept.after(HOUR), usable("b"));
+    assert_eq!(changed.says(), "WritePicture");
+    let changed = changed.act(UPLOAD, accepted());
+    assert!(!changed.memory.marks.picture_found);
+    let lost = found(Some(true)).pass().after(DAY).after(DAY);
+    assert_eq!(asked_for_one(lost, Some(false)).says(), "WritePicture");
+}
+
+#[test]
+fn a_number_that_was_found_without_a_picture_gets_that_of_the_source() {
+    let world = found(Some(false));
+    assert_eq!(world.says(), "WritePicture");
+    let done = world.act(UPLOAD, accepted()).after(SECOND).pass();
+    assert_eq!((done.says().as_str(), done.memory.marks.picture_found), ("Rest", false));
+}
+
+#[test]
+fn nothing_is_uploaded_while_meta_does_not_show_whether_a_found_number_has_a_picture() {
+    let unknown = found(None);
+    assert_eq!((unknown.says().as_str(), reason(&unknown)), ("Rest", Some(Reason::ObservationIncomplete)));
+    let later = unknown.clone().pass().after(15 * MINUTE);
+    assert_eq!(asked_for_one(later, Some(true)).says(), "Rest");
+    assert_eq!(
+        reads(unknown.desire(|d| d.consents.retry = Some("1".into())), usable("a")).says(),
+        "WritePicture"
+    );
+}
+
+#[test]
+fn a_retry_that_nobody_else_needs_uploads_over_a_picture_that_was_found_once() {
+    let kept = found(Some(true)).pass().after(MINUTE);
+    let asked = reads(kept.clone().desire(|d| d.consents.retry = Some("1".into())), usable("a"));
+    assert_eq!(asked.says(), "WritePicture");
+    let done = asked.act(UPLOAD, accepted()).after(SECOND).pass();
+    assert_eq!(done.says(), "Rest");
+    let again = reads(done.after(MINUTE).desire(|d| d.consents.retry = Some("2".into())), usable("a"));
+    assert_eq!(again.says(), "Rest", "our own is there");
+    let other = kept.webhook().act(StepKind::RouteWebhook, refused(2200, None, Class::Person)).after(MINUTE);
+    let other = reads(other.desire(|d| d.consents.retry = Some("1".into())), usable("a"));
+    assert_eq!(other.says(), "RouteWebhook", "who was told to ask gets it");
+}
+
+#[test]
+fn whoever_wishes_for_a_picture_after_the_number_was_found_gets_it() {
+    let world = world().number(|_| {}).registered().pass().after(HOUR).desire(|d| d.picture = Some(map()));
+    assert_eq!(reads(world, usable("a")).says(), "WritePicture");
+    let removed = found(Some(true)).pass().desire(|d| d.picture = None).pass();
+    let wished = removed.after(HOUR).desire(|d| d.picture = Some(map()));
+    assert_eq!(reads(wished, usable("a")).says(), "WritePicture");
+    let observed = world_that_observes().desire(|d| d.management = Management::Full);
+    assert_eq!(asked_for_one(observed, Some(true)).says(), "Rest", "found while it only observed");
+}
+
+fn world_that_observes() -> World {
+    let world = world().number(|_| {}).registered();
+    world.desire(|d| (d.picture, d.management) = (Some(map()), Management::ObserveOnly)).pass()
 }
 
 #[test]

@@ -45,6 +45,21 @@ fn a_bomb_of_aliases_is_refused() {
 }
 
 #[test]
+fn aliases_of_long_texts_or_in_many_documents_are_refused_before_they_are_resolved() {
+    let long = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(1_000_000), vec!["*a"; 4_000].join(","));
+    let list = vec!["x"; 900].join(",");
+    let many = format!("a: &a [{list}]\nb: [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n---\n").repeat(1_000);
+    for text in [long, many] {
+        let source = parse("t.yaml", &text);
+        assert_eq!(source.errors.len(), 1);
+        assert!(source.errors[0].message.contains("aliases that stand for more than"), "{:?}", source.errors);
+        assert!(source.documents.len() < 20, "{}", source.documents.len());
+    }
+    let usual = "a: &a [x]\nb: *a\nc: {<<: {d: *a}, d: 1}\n---\n".repeat(1_000);
+    assert_eq!(parse("t.yaml", &usual).errors, []);
+}
+
+#[test]
 fn broken_yaml_is_an_error_with_a_place() {
     for (text, line) in [("a: [1, 2\nb: 3\n", 2), ("a: 1\na: 2\n", 2), ("a: \"x\n", 1), ("a:\n\t- b\n", 2)] {
         let source = parse("t.yaml", text);

@@ -43,6 +43,8 @@ pub struct Rig {
     pub log_level: &'static str,
     /// The form of their logs.
     pub log_format: &'static str,
+    /// Where they log, if not to a file of their own.
+    pub log_to: Option<&'static str>,
     /// More flags for operators from now on.
     pub flags: Vec<String>,
     /// How many descriptors operators may have from now on, if not as many as this process.
@@ -110,6 +112,7 @@ impl Rig {
             token,
             log_level: "info",
             log_format: "text",
+            log_to: None,
             flags: Vec::new(),
             descriptors: None,
             operator: None,
@@ -180,7 +183,8 @@ impl Rig {
             .args(["--log-format", self.log_format, "--log-level", self.log_level])
             .args(&self.flags)
             .args(more);
-        Process::spawn(command, self.log(self.started)).expect("the operator binary starts")
+        let log = self.log_to.map_or_else(|| self.log(self.started), PathBuf::from);
+        Process::spawn(command, log).expect("the operator binary starts")
     }
 
     /// Waits until an operator says that it is ready.

@@ -146,3 +146,26 @@ fn debug_shows_no_value() {
     let document = one("kind: Secret\nstringData: {token: hunter2}\n");
     assert!(!format!("{document:?} {:?}", document.root).contains("hunter2"));
 }
+
+#[test]
+fn of_a_text_no_more_is_read_than_it_may_have_and_nothing_without_an_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    std::fs::write(at("token"), "x".repeat(2_048)).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+    assert_eq!(text(&at("token"), 2_048).unwrap().len(), 2_048);
+    for (path, says) in [
+        (at("token"), "larger than 1 KiB"),
+        (at("pipe"), "it is a pipe, and no file"),
+        (at(""), "it is a folder, and no file"),
+        (at("absent"), "No such file"),
+        ("/dev/zero".into(), "it is a device, and no file"),
+    ] {
+        let told = text(&path, 1_024).unwrap_err().to_string();
+        assert!(told.contains(says), "{}: {told}", path.display());
+    }
+    // As in <(pass show token).
+    let open = std::fs::File::open(at("token")).unwrap();
+    let handed = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&open));
+    assert_eq!(text(handed.as_ref(), 2_048).unwrap().len(), 2_048);
+}

@@ -119,8 +119,7 @@ fn options(args: &SandboxArgs) -> Options {
 }
 
 fn read(path: &Path) -> Result<String, Problem> {
-    source::text(path, MOST)
-        .map_err(|error| Problem::new(format!("cannot read {}: {error}", path.display())))
+    source::text(path, MOST).map_err(|error| Problem::new(format!("cannot read {}: {error}", path.display())))
 }
 
 /// Writes the state now and then until `stop`, and once more at the end.

@@ -54,9 +54,10 @@ impl Secrets for NamespaceSecrets {
         let objects = Objects::<Secret>::new(&self.client, Some(&self.namespace));
         match bounded(objects.get(&key.name, Wanted::Data(&key.key))).await {
             Ok(Stored(Ok(secret))) => found(secret, &key.key),
-            Ok(Stored(Err(Unusable { metadata, why: Why::TooLarge }))) => {
-                SecretRead::TooLarge { is_verify_token: is_verify_token(&metadata), version: version(metadata) }
-            }
+            Ok(Stored(Err(Unusable { metadata, why: Why::TooLarge }))) => SecretRead::TooLarge {
+                is_verify_token: is_verify_token(&metadata),
+                version: version(metadata),
+            },
             Ok(Stored(Err(unusable))) => SecretRead::Failed(unusable.why.to_string()),
             Err(Failed::Gone(_)) => SecretRead::Missing,
             Err(Failed::Forbidden(why)) => SecretRead::Forbidden(why),

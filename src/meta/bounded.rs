@@ -90,7 +90,10 @@ impl Share {
         let more = taken.saturating_sub(OWN) - self.taken.saturating_sub(OWN);
         let add = |all: usize| all.checked_add(more).filter(|all| more == 0 || *all <= TOGETHER);
         if self.of.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).is_err() {
-            return Err(format!("lists that are read at the same time have {} MiB already", TOGETHER / 1_048_576));
+            return Err(format!(
+                "lists that are read at the same time have {} MiB already",
+                TOGETHER / 1_048_576
+            ));
         }
         self.taken = taken;
         Ok(())

@@ -39,10 +39,7 @@ pub enum SecretRead {
     /// Could not be read now, with why.
     Failed(String),
     /// What stands under the key is longer than anything that is sent, and was not read.
-    TooLarge {
-        version: SecretVersion,
-        is_verify_token: bool,
-    },
+    TooLarge { version: SecretVersion, is_verify_token: bool },
     Found {
         version: SecretVersion,
         /// The value under the key, if the key is there and is text.

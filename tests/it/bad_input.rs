@@ -37,7 +37,7 @@ async fn a_credential_that_has_become_too_long_is_refused_after_a_restart_too() 
     let mut rig = Rig::with_portfolio("long-token").await;
     rig.start().await;
     rig.until_condition_of("wap", "acme", "Ready", "True", None).await;
-    for length in [100_000, 300_000] {
+    for length in [300_000, 100_000] {
         rig.operator().kill_nine();
         rig.secret("acme-meta", json!({"token": "x".repeat(length)})).await;
         rig.start().await;
@@ -45,8 +45,6 @@ async fn a_credential_that_has_become_too_long_is_refused_after_a_restart_too() 
             rig.until_condition_of("wap", "acme", "CredentialsValid", "False", Some("TokenInvalid")).await;
         let told = message(&refused, "CredentialsValid");
         assert!(told.contains("under the key token of Secret acme-meta is longer than 4 KiB"), "{told}");
-        rig.secret("acme-meta", json!({"token": rig.token})).await;
-        rig.until_condition_of("wap", "acme", "Ready", "True", None).await;
     }
 }
 

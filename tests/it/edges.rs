@@ -163,7 +163,7 @@ async fn an_operator_whose_log_is_full_works_on() {
     rig.log_to = Some("/dev/full");
     rig.log_level = "trace";
     rig.start().await;
-    rig.channel("support", "+5511912345679", json!({})).await;
+    rig.channel("support", "+5511917000003", json!({})).await;
     rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
     assert!(lost(&rig.metrics().await) > 0);
     assert!(rig.operator().is_running());

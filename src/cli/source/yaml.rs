@@ -162,10 +162,7 @@ impl Weight {
     }
 
     fn plus(self, more: Self) -> Self {
-        Self {
-            nodes: self.nodes.saturating_add(more.nodes),
-            bytes: self.bytes.saturating_add(more.bytes),
-        }
+        Self { nodes: self.nodes.saturating_add(more.nodes), bytes: self.bytes.saturating_add(more.bytes) }
     }
 }
 

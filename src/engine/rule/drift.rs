@@ -513,8 +513,7 @@ mod tests {
     fn another_encoding_of_a_text_of_the_profile_is_no_difference() {
         let mut case = Case::ready();
         let encoded = |about: &str, description: &str| (Some(about.to_owned()), Some(description.to_owned()));
-        (case.desired.profile.about, case.desired.profile.description) =
-            encoded("Cafe\u{301}", "One\nTwo\n");
+        (case.desired.profile.about, case.desired.profile.description) = encoded("Cafe\u{301}", "One\nTwo\n");
         let (about, description) = encoded("Caf\u{e9}", "One\r\nTwo");
         case.observed.profile = Fact::Known(Profile { about, description, ..Profile::default() });
         assert_eq!(fields(&case), [""; 0]);

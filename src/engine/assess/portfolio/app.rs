@@ -165,7 +165,9 @@ fn unread(desired: &DesiredAppWebhook, token: &SecretFact) -> String {
     let name = &desired.verify_token.name;
     match token {
         SecretFact::Unreadable(why) => {
-            format!("; Secret {name} could not be read from the cluster now ({why}); it is read again by itself")
+            format!(
+                "; Secret {name} could not be read from the cluster now ({why}); it is read again by itself"
+            )
         }
         _ => String::new(),
     }

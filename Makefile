@@ -7,6 +7,10 @@
 #   make gen       writes what is generated: crds/, the chart's copies, docs/, parts of deploy/
 #   make golden    plays the golden cases and the examples, renders the chart, writes what comes of it, and prints what changed
 #   make site      the documentation as a site, in target/site/html
+#   make image     the image as an OCI layout, in target/image/release; no container engine is needed
+#   make reproduce builds the image in this folder and in another one, and compares the digests
+#   make advisories  asks for known vulnerabilities of what is in the tree; this needs github.com
+#   make plugin    archives of kubectl's plugin and their manifest for krew, in target/plugin; URL= says where they will be
 #   make sandbox   a simulated Graph API on http://127.0.0.1:8420
 #   make bench     what a channel costs
 #   make clean     removes what was built
@@ -22,9 +26,11 @@ mdbook = 0.5.2
 site = $(abspath $(or $(CARGO_TARGET_DIR),target))/site
 # The integration tests that need nothing but a processor; `cluster` runs all others.
 computing = golden:: proof::
+# The image needs the C library of Debian or Ubuntu, and what they know of it.
+no_image = $(shell command -v dpkg-query >/dev/null || echo image::)
 
-.PHONY: demo test test-fast lint format clippy dependencies gen golden generated site sandbox bench clean control-plane judges \
-	unit doc integration proofs cluster needs-cargo needs-cc needs-go needs-curl
+.PHONY: demo test test-fast lint format clippy dependencies gen golden generated site image image-debug reproduce advisories plugin \
+	sandbox bench clean control-plane judges unit doc integration proofs cluster needs-cargo needs-cc needs-go needs-curl
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -52,10 +58,10 @@ control-plane: needs-go
 	$(say) "control plane (built once, then cached in target/control-plane)"
 	@tests/control-plane/build.sh >/dev/null
 
-# The same for what checks metrics, alerts and dashboards, and for the libraries of Argo CD and Flux.
+# The same for what checks metrics, alerts and dashboards, for the libraries and CRDs of Argo CD and Flux, and for krew.
 judges: needs-go
-	$(say) "promtool, prometheus and gitops (built once, then cached in target/control-plane)"
-	@tests/control-plane/build.sh promtool prometheus gitops >/dev/null
+	$(say) "promtool, prometheus, gitops, grafana, crds and krew (built once, then cached in target/control-plane)"
+	@tests/control-plane/build.sh promtool prometheus gitops grafana crds kubectl-krew validate-krew-manifest >/dev/null
 
 demo: needs-cargo needs-cc control-plane
 	$(say) "operator"
@@ -99,6 +105,34 @@ site: needs-cargo needs-cc
 	@! grep -A 1 WARN "$(site)/log" >&2 || { echo "correct what mdBook warns of, then run make site again" >&2; exit 1; }
 	@echo "$(site)/html/index.html"
 
+image: needs-cargo needs-cc needs-go
+	$(say) "image: some minutes, target/image/release"
+	@deploy/image/build.sh release
+
+# The same from the binary of the tests, which they look into and start.
+image-debug: needs-cargo needs-cc needs-go
+	$(say) "image, for the tests"
+	@if [ -n "$(no_image)" ]; then \
+		echo "SKIPPED: dpkg-query is missing, so this is neither Debian nor Ubuntu, and the image is not checked" >&2; \
+	else deploy/image/build.sh debug; fi
+
+reproduce: needs-cargo needs-cc needs-go
+	$(say) "image in two folders: twice some minutes"
+	@[ -z "$$(git status --porcelain)" ] || { echo "commit or stash what is changed: the second folder gets only what is committed" >&2; exit 1; }
+	@again=$$(mktemp -d) && trap 'rm -rf "$$again"' EXIT && git clone --quiet --shared . "$$again/elsewhere" && \
+	here=$$(deploy/image/build.sh release) && \
+	there=$$(cd "$$again/elsewhere" && env -u CARGO_TARGET_DIR deploy/image/build.sh release) && \
+	printf '%s here\n%s elsewhere\n' "$$here" "$$there" && [ "$$here" = "$$there" ]
+
+# Not a part of `make test`: the answer changes without a change here, and the database is a repository on GitHub.
+advisories: needs-cargo needs-cc dependencies
+	$(say) "advisories"
+	@PATH="$(tools)/bin:$$PATH"; $(CARGO) deny --locked check advisories
+
+plugin: needs-cargo
+	$(say) "plugin for kubectl"
+	@URL="$(URL)" MORE="$(MORE)" deploy/krew/build.sh
+
 unit: needs-cargo needs-cc
 	$(say) "unit tests"
 	@$(CARGO) test --locked --lib --bins -- --quiet
@@ -113,7 +147,7 @@ test-fast: needs-cargo needs-cc unit
 
 # One half computes on a simulated clock, the other half waits for processes and for a real one: side by side they take
 # the time of the longer.
-integration: needs-cargo needs-cc needs-curl control-plane judges
+integration: needs-cargo needs-cc needs-curl control-plane judges image-debug
 	$(say) "integration tests, on a real API server"
 	@$(CARGO) build --locked --bin whatsapp-operator --example demo
 	@$(CARGO) test --locked --test it --no-run
@@ -125,7 +159,7 @@ proofs: needs-cargo needs-cc
 
 # Most of these tests wait most of the time, so there are many more at a time than cores.
 cluster: needs-cargo needs-cc needs-curl control-plane judges
-	@$(CARGO) test --locked --test it -- --test-threads 10 $(addprefix --skip ,$(computing))
+	@$(CARGO) test --locked --test it -- --test-threads 10 $(addprefix --skip ,$(computing) $(no_image))
 
 gen: needs-cargo needs-cc control-plane judges
 	$(say) "generated files"

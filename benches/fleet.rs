@@ -48,8 +48,10 @@ const FAIR_SLOW: usize = 3;
 const FAIR_ASKED: usize = 20;
 const AT_REST: &str = "1,000 at rest";
 /// As the chart's Deployment has it.
-const ALLOCATOR: (&str, &str) =
-    ("_RJEM_MALLOC_CONF", "narenas:1,background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0");
+const ALLOCATOR: (&str, &str) = (
+    "_RJEM_MALLOC_CONF",
+    "narenas:1,background_thread:true,dirty_decay_ms:0,muzzy_decay_ms:0,tcache_max:1024",
+);
 
 fn main() {
     let wanted = std::env::var("FLEET")

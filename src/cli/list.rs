@@ -48,6 +48,11 @@ impl Listing {
         Ok(Self { client, namespace, selector: which.selector.clone() })
     }
 
+    /// The namespace; `None` where it is every one.
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
     /// The place in words.
     pub fn place(&self) -> String {
         let place = match &self.namespace {

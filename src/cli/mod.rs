@@ -18,12 +18,14 @@ pub mod consent;
 pub mod crd;
 pub mod doctor;
 pub mod events;
+mod example;
 pub mod exit;
 pub mod explain;
 pub mod finding;
 pub mod fleet;
 pub mod import;
 pub mod init;
+mod leading;
 pub mod lint;
 pub mod list;
 pub mod named;
@@ -39,6 +41,7 @@ pub mod schema;
 pub mod show;
 pub mod source;
 pub mod status;
+pub mod suspend;
 pub mod timeline;
 pub mod waiting;
 pub mod word;
@@ -88,6 +91,10 @@ pub enum Command {
     RequestOfficialAccount(consent::OfficialArgs),
     /// Has the operator look at Meta now.
     Reconcile(consent::ConsentArgs),
+    /// Has the operator leave channels alone.
+    Suspend(suspend::SuspendArgs),
+    /// Has the operator go on with channels that are suspended.
+    Resume(suspend::SuspendArgs),
     /// Shows the events of a channel or a portfolio.
     Events(events::EventsArgs),
     /// Shows what happened to a channel, oldest first, with Meta's trace ids.
@@ -116,6 +123,7 @@ pub enum Command {
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit> {
     let args: Vec<OsString> = args.into_iter().collect();
     let mut command = called(args.first());
+    let args = leading::behind(args);
     command.try_get_matches_from_mut(args).and_then(|matches| Cli::from_arg_matches(&matches)).map_err(
         |error| {
             match error.kind() {
@@ -136,7 +144,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit> {
 
 /// The program under the name by which it was called.
 fn called(program: Option<&OsString>) -> clap::Command {
-    let command = Cli::command();
+    let command = example::shown(Cli::command());
     match is_plugin(program) {
         true => command.name("kubectl-whatsapp").bin_name("kubectl whatsapp"),
         false => command,
@@ -167,6 +175,8 @@ impl Command {
             Self::Retry(args) => block_on(consent::retry(&args)),
             Self::RequestOfficialAccount(args) => block_on(consent::request_official(&args)),
             Self::Reconcile(args) => block_on(consent::reconcile(&args)),
+            Self::Suspend(args) => block_on(suspend::set(&args, true)),
+            Self::Resume(args) => block_on(suspend::set(&args, false)),
             Self::Events(args) => block_on(events::events(&args)),
             Self::Timeline(args) => block_on(timeline::timeline(&args)),
             Self::SupportBundle(args) => block_on(bundle::bundle(&args)),
@@ -175,7 +185,7 @@ impl Command {
             Self::Sandbox(args) => block_on(sandbox::sandbox(&args)),
             Self::Completion(args) => completion::completion(&args, called(program)),
             Self::Man(args) => completion::man(&args, called(program)),
-            Self::Complete(args) => completion::complete(&args, &called(program)),
+            Self::Complete(args) => block_on(completion::complete(&args, &called(program))),
         }
     }
 }
@@ -211,7 +221,7 @@ mod tests {
     /// A line that is wider is broken by a terminal of 80 columns, and what stands in columns is not read any more.
     #[test]
     fn what_the_help_lays_out_by_itself_fits_a_terminal() {
-        let mut command = Cli::command();
+        let mut command = called(None);
         command.build();
         let mut laid_out = 0;
         for one in std::iter::once(&command).chain(command.get_subcommands()) {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     bundle::Bundle, code, consent, doctor, events, explain, finding::Report as Lint, fleet::Fleet, plan,
-    portfolio, render::Printed, status, timeline, waiting,
+    portfolio, render::Printed, status, suspend, timeline, waiting,
 };
 
 /// The page, as Markdown.
@@ -29,6 +29,7 @@ pub fn output() -> String {
     );
     one::<consent::Answers>(&mut page, "send-code -l SELECTOR`, `retry -l SELECTOR`, `reconcile -l SELECTOR");
     one::<consent::Looked>(&mut page, "reconcile portfolio/NAME");
+    one::<suspend::Report>(&mut page, "suspend`, `resume");
     one::<code::Answer>(&mut page, "code NAME");
     one::<events::Report>(&mut page, "events NAME");
     one::<timeline::Report>(&mut page, "timeline NAME");

@@ -131,6 +131,10 @@ impl From<Panicked> for Error {
     }
 }
 
+fn created(channel: &WhatsAppChannel) -> Timestamp {
+    channel.metadata.creation_timestamp.as_ref().map_or(Timestamp::MIN, |at| at.0)
+}
+
 /// What the index keeps of a channel. The number's shape does not matter here: the same digits, in whichever spelling,
 /// are rivals.
 pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
@@ -175,7 +179,7 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
             .map(|place| Arc::new((place.name.as_str().into(), place.key.as_str().into()))),
         awaits_code: status
             .is_some_and(|s| s.waiting_for.iter().any(|wait| wait.action == Action::EnterCode.as_str())),
-        created: meta.creation_timestamp.as_ref().map_or(Timestamp::MIN, |at| at.0),
+        created: created(channel),
         stage: status.and_then(|s| Stage::from_word(s.stage.as_deref()?)).unwrap_or(Stage::Pending),
         counts,
         rating,
@@ -405,7 +409,6 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             return stop;
         }
         let live = live(&channel);
-        let version = live.version.resource_version.clone();
         let (portfolio, graph) = self.ctx.portfolios.state(&desired.portfolio, &desired.namespace);
         let own =
             Own { desired: &desired, memory: &live.memory, portfolio: &portfolio, graph: graph.as_ref() };
@@ -431,7 +434,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             Ok(Done { plan: Plan { farewell: Some(farewell), .. }, .. }) => {
                 self.part(&channel.metadata, &farewell).await
             }
-            Ok(done) => Ok(self.after(&desired, &version, idle, done)),
+            Ok(done) => Ok(self.after(&desired, created(&channel), idle, done)),
             Err(PassError::Gone) => Ok(self.gone()),
             Err(PassError::Conflict) => {
                 debug!("changed meanwhile");
@@ -579,7 +582,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
     }
 
     /// Remembers, tells, and says when to come back.
-    fn after(&self, desired: &Desired, version: &str, idle: Option<Duration>, done: Done) -> Next {
+    fn after(&self, desired: &Desired, created: Timestamp, idle: Option<Duration>, done: Done) -> Next {
         let now = self.now();
         let limits = &self.ctx.shell.limits;
         let metrics = &self.ctx.signals.metrics;
@@ -637,7 +640,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         }
         drop(soft);
         match rested {
-            Some(rested) => self.rest(desired, version, &rested, now),
+            Some(rested) => self.rest(desired, created, &rested, now),
             // Whoever ends that wakes it.
             _ => {
                 self.ctx.states.shorten(self.key, self.uid, now);
@@ -647,8 +650,8 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
     }
 
     /// From here on its account looks for it.
-    fn rest(&self, desired: &Desired, version: &str, rested: &Rested, now: Timestamp) -> Next {
-        let of = self.ctx.accounts.rest(&desired.portfolio, self.key, version, rested);
+    fn rest(&self, desired: &Desired, created: Timestamp, rested: &Rested, now: Timestamp) -> Next {
+        let of = self.ctx.accounts.rest(&desired.portfolio, self.key, created, rested);
         let accounts = &self.ctx.signals.accounts;
         accounts.know(&of, || of.lane());
         let every = self.ctx.shell.limits.fresh_list;
@@ -656,6 +659,11 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         self.ctx.states.retire(self.key, self.uid, now);
         if self.ctx.claims.known(self.key).is_none_or(|(_, uid)| *uid != *self.uid) {
             self.ctx.accounts.leave(self.key);
+        }
+        if !self.ctx.accounts.grew(&of, earlier(now, every))
+            && let Some(graph) = self.ctx.portfolios.state(&desired.portfolio, &desired.namespace).1
+        {
+            self.ctx.let_go(&of, &graph);
         }
         let date = rested.date.map(|date| Duration::try_from(date.duration_since(now)).unwrap_or_default());
         let state = self.ctx.states.get(self.key, self.uid);

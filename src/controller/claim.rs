@@ -137,8 +137,9 @@ struct Inner {
     filled: Option<Timestamp>,
     /// Another process acted here before this one, and what it was about is known from statuses alone.
     is_inherited: bool,
-    channels: HashMap<Key, Claimant>,
-    by_digits: HashMap<Canonical, Rivals>,
+    /// In boxes, as the rivals: a table keeps room for up to twice as many as there are.
+    channels: HashMap<Key, Box<Claimant>>,
+    by_digits: HashMap<Canonical, Box<Rivals>>,
     by_portfolio: HashMap<PortfolioRef, BTreeSet<Key>>,
     /// Channels whose spec names the Secret of their code, by namespace and place.
     by_code: HashMap<(Arc<str>, CodeSecret), BTreeSet<Key>>,
@@ -185,7 +186,7 @@ impl Claims {
         let has_acted = |claimant: &Claimant| {
             claimant.has_number || claimant.has_managed || claimant.stage != Stage::Pending
         };
-        inner.is_inherited |= inner.channels.values().any(has_acted);
+        inner.is_inherited |= inner.channels.values().any(|claimant| has_acted(claimant));
         for rivals in inner.by_digits.values_mut() {
             (rivals.holder, rivals.told, rivals.prover) = (None, None, None);
         }
@@ -234,11 +235,11 @@ impl Claims {
             ripple.recount.push(portfolio);
         }
         inner.by_portfolio.entry(next.portfolio.clone()).or_default().insert(key.clone());
-        let before = inner.channels.insert(key.clone(), next.clone());
+        let before = inner.channels.insert(key.clone(), Box::new(next.clone()));
         let is_same = |before: &Claimant| {
             before.code_secret == next.code_secret && before.awaits_code == next.awaits_code
         };
-        if !before.as_ref().is_some_and(is_same) {
+        if !before.as_deref().is_some_and(is_same) {
             if let Some(before) = before {
                 ripple.woken.extend(inner.shares_code(key, &before));
                 inner.leave_code(key, &before);
@@ -565,7 +566,7 @@ impl Inner {
             // Who had the digits meanwhile may have left a pause of its own, which comes later in the queue.
             let is_over =
                 |rivals: &Rivals| rivals.keys.is_empty() && rivals.act_from.is_none_or(|until| until <= now);
-            if self.by_digits.get(&digits).is_some_and(is_over) {
+            if self.by_digits.get(&digits).is_some_and(|rivals| is_over(rivals)) {
                 self.by_digits.remove(&digits);
             }
         }

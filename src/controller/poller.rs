@@ -170,7 +170,7 @@ async fn read<G: Graph>(
 impl<G: Graph, C: Clock> Context<G, C> {
     /// The list of an account is most of what is kept of its numbers. Where all of them are at rest nobody needs it before
     /// the account is read again.
-    fn let_go(&self, of: &AccountOf, graph: &G) {
+    pub(super) fn let_go(&self, of: &AccountOf, graph: &G) {
         if self.accounts.count(of) >= self.signals.channels.crowd(&of.lane()) {
             graph.let_go(&of.account);
         }

@@ -28,14 +28,14 @@ use crate::run::pass::Place;
 use super::{room::Room, supervise::Pulse};
 
 /// Whom work is done for: whoever shares it waits for the same things.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lane {
     pub portfolio: PortfolioRef,
     pub target: Target,
 }
 
 /// What work in a lane waits for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
     /// Nothing: a first status is written.
     Status,
@@ -101,7 +101,8 @@ struct Inner<K> {
     pressed: Option<Instant>,
     /// Counts the runs. What is left of an earlier one has no say any more.
     run: u64,
-    entries: HashMap<K, Entry>,
+    /// In boxes: a table keeps room for up to twice as many as there are.
+    entries: HashMap<K, Box<Entry>>,
     dates: BTreeSet<(Instant, K)>,
     /// By class, in its order.
     lines: [Line<K>; CLASSES.len()],
@@ -610,7 +611,7 @@ impl<K: Handle> Queue<K> {
                 }
                 _ => {
                     inner.forget(key);
-                    inner.entries.insert(key.clone(), Entry { seen, ..Entry::new(lane, begin) });
+                    inner.entries.insert(key.clone(), Box::new(Entry { seen, ..Entry::new(lane, begin) }));
                     inner.ask(key, begin, now);
                 }
             }
@@ -625,7 +626,7 @@ impl<K: Handle> Queue<K> {
             return;
         }
         let entry = Entry::new(inner.lane(lane()), Urgency::Drift);
-        inner.entries.insert(key.clone(), entry);
+        inner.entries.insert(key.clone(), Box::new(entry));
     }
 
     /// An object is gone.
@@ -670,13 +671,19 @@ impl<K: Handle> Queue<K> {
     }
 
     /// Something changed for known objects; each is looked at in the class of what it is about anyway. A few are at once,
-    /// a crowd at a pace that the API server can take.
+    /// a crowd at a pace that the API server can take, and lane after lane, so that what one lane waits for is not kept
+    /// until all are done.
     pub fn wake(&self, keys: impl IntoIterator<Item = K>) {
         {
             let mut inner = self.0.lock();
             let now = Instant::now();
+            let mut known: Vec<(Arc<Lane>, K)> = keys
+                .into_iter()
+                .filter_map(|key| Some((inner.entries.get(&key)?.lane.clone(), key)))
+                .collect();
+            known.sort();
             let mut turn = 0;
-            for key in keys {
+            for (_, key) in known {
                 let Some(entry) = inner.entries.get(&key) else { continue };
                 let class = entry.class;
                 turn += 1;

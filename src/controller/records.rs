@@ -79,6 +79,10 @@ impl ChannelRecords {
 impl Records for ChannelRecords {
     type Version = Standing;
 
+    fn name(version: &Standing) -> String {
+        version.resource_version.clone()
+    }
+
     fn shows(&self, version: &Standing, record: &Record) -> bool {
         let standing = version.status.as_deref();
         standing == Some(&lower::status(&record.assessment, &record.memory, standing))

@@ -62,6 +62,8 @@ struct Resting {
     channels: HashMap<Key, Parked>,
     /// When the last list was begun that could be read.
     last: Timestamp,
+    /// When the last channel of it was made.
+    newest: Timestamp,
     failures: u32,
     /// The day for which the subscribed apps were asked for.
     apps_of: Option<Timestamp>,
@@ -81,7 +83,7 @@ struct Parked {
     /// What its own read showed of the profile, where it needs one.
     profile: Option<Option<u64>>,
     begun: Timestamp,
-    /// The version of the object that its last pass read.
+    /// The version of the object as its last pass left it.
     version: Option<u64>,
 }
 
@@ -108,7 +110,7 @@ impl Accounts {
         &self,
         portfolio: &PortfolioRef,
         key: &Key,
-        version: &str,
+        created: Timestamp,
         rested: &Rested,
     ) -> Arc<AccountOf> {
         let of = AccountOf { portfolio: portfolio.clone(), account: rested.account.clone() };
@@ -121,12 +123,14 @@ impl Accounts {
         let empty = || Resting {
             channels: HashMap::new(),
             last: rested.begun,
+            newest: created,
             failures: 0,
             apps_of: None,
             is_received: None,
         };
         let account = inner.accounts.entry(of.clone()).or_insert_with(empty);
         account.last = account.last.max(rested.begun);
+        account.newest = account.newest.max(created);
         // Where all were woken for it, nobody but they still knows.
         account.is_received = account.is_received.or(rested.is_received);
         let parked = Parked {
@@ -137,7 +141,7 @@ impl Accounts {
             shown: rested.shown,
             profile: rested.needs_profile.then_some(rested.profile),
             begun: rested.begun,
-            version: version.parse().ok(),
+            version: rested.version.parse().ok(),
         };
         account.channels.insert(key.clone(), parked);
         inner.channels.insert(key.clone(), of.clone());
@@ -215,6 +219,11 @@ impl Accounts {
                 || now >= later(parked.begun, BACKSTOP)
         });
         changed.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Whether a channel of an account was made since then. More may come, which need what was read for this one.
+    pub fn grew(&self, of: &AccountOf, since: Timestamp) -> bool {
+        self.lock().accounts.get(of).is_some_and(|account| account.newest >= since)
     }
 
     /// How many numbers are at rest in an account.
@@ -325,14 +334,15 @@ mod tests {
             begun: seen.list.begun,
             interval: None,
             date: None,
+            version: "7".into(),
         }
     }
 
     /// Two numbers at rest, seen at 100.
     fn two() -> (Accounts, Arc<AccountOf>) {
         let (accounts, seen) = (Accounts::default(), reading(100, &[number(1), number(2)]));
-        accounts.rest(&portfolio(), &key("a"), "7", &rested(&number(1), &seen));
-        let of = accounts.rest(&portfolio(), &key("b"), "8", &rested(&number(2), &seen));
+        accounts.rest(&portfolio(), &key("a"), at(0), &rested(&number(1), &seen));
+        let of = accounts.rest(&portfolio(), &key("b"), at(0), &rested(&number(2), &seen));
         (accounts, of)
     }
 
@@ -356,6 +366,17 @@ mod tests {
     }
 
     #[test]
+    fn an_account_grows_for_as_long_as_its_newest_channel_is_new() {
+        let (accounts, of) = two();
+        assert!(!accounts.grew(&of, at(1)));
+        let seen = reading(100, &[number(3)]);
+        accounts.rest(&portfolio(), &key("c"), at(90), &rested(&number(3), &seen));
+        accounts.rest(&portfolio(), &key("a"), at(0), &rested(&number(1), &seen));
+        assert!(accounts.grew(&of, at(90)));
+        assert!(!accounts.grew(&of, at(91)));
+    }
+
+    #[test]
     fn a_change_of_the_account_wakes_all_and_one_of_the_subscription_those_that_need_it() {
         let (accounts, of) = two();
         let seen = reading(100, &[number(1)]);
@@ -363,7 +384,7 @@ mod tests {
         let shown = Shown { entries: &entries, account: &seen.account, subscribed: Some((true, &[])) };
         let needing =
             Rested { needs_subscription: true, shown: rested::digest(&shown), ..rested(&number(1), &seen) };
-        accounts.rest(&portfolio(), &key("a"), "7", &needing);
+        accounts.rest(&portfolio(), &key("a"), at(0), &needing);
         assert_eq!(accounts.needs(&of), Some((true, Vec::new())));
         let both = reading(400, &[number(1), number(2)]);
         let subscribed = |apps| Reading { subscribed: Some(apps), ..reading(400, &[number(1), number(2)]) };
@@ -381,7 +402,7 @@ mod tests {
         let seen = reading(100, &[number(1), number(2)]);
         let rest = |name, n, interval: Option<u64>| {
             let interval = interval.map(Duration::from_secs);
-            accounts.rest(&portfolio(), &key(name), "9", &Rested { interval, ..rested(&number(n), &seen) });
+            accounts.rest(&portfolio(), &key(name), at(0), &Rested { interval, ..rested(&number(n), &seen) });
         };
         let asked = || accounts.interval(&of).map(|every| every.as_secs());
         rest("a", 1, Some(7200));
@@ -419,12 +440,12 @@ mod tests {
             let subscribed = needs_subscription.then_some((false, &[][..]));
             let shown = rested::digest(&Shown { entries: &entries, account: &seen.account, subscribed });
             let before = Rested { needs_subscription, shown, ..rested(&number(1), &seen) };
-            let of = accounts.rest(&portfolio(), &key("a"), "7", &before);
+            let of = accounts.rest(&portfolio(), &key("a"), at(0), &before);
             assert_eq!(woken(&accounts, &of, &nobody(), 400), [key("a")], "it was not known before");
             // It was the only one, so the account is forgotten with it until its pass is over.
             accounts.leave(&key("a"));
             let told = Rested { is_received: Some(false), ..before };
-            let of = accounts.rest(&portfolio(), &key("a"), "7", &told);
+            let of = accounts.rest(&portfolio(), &key("a"), at(0), &told);
             assert!(woken(&accounts, &of, &nobody(), 700).is_empty(), "its pass knew");
             let again = Reading { subscribed: Some(apps(true, &[])), ..nobody() };
             assert_eq!(woken(&accounts, &of, &again, 700), [key("a")]);
@@ -453,7 +474,7 @@ mod tests {
         let profile = Profile { about: Some("Open".into()), ..Profile::default() };
         let known = rested::digest(&profile);
         let needing = Rested { needs_profile: true, profile: Some(known), ..rested(&number(1), &seen) };
-        let of = accounts.rest(&portfolio(), &key("a"), "7", &needing);
+        let of = accounts.rest(&portfolio(), &key("a"), at(0), &needing);
         assert_eq!(accounts.needs(&of), Some((false, vec![(key("a"), "101".into())])));
         let compare = |profile: Option<u64>| {
             let read = profile.map(|digest| (key("a"), digest)).into_iter().collect();
@@ -462,7 +483,7 @@ mod tests {
         assert!(compare(None).is_empty() && compare(Some(known)).is_empty());
         assert_eq!(compare(Some(known + 1)), [key("a")]);
         // One that no pass could read so far is news.
-        accounts.rest(&portfolio(), &key("a"), "7", &Rested { profile: None, ..needing });
+        accounts.rest(&portfolio(), &key("a"), at(0), &Rested { profile: None, ..needing });
         assert_eq!(compare(Some(known)), [key("a")]);
     }
 

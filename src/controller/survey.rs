@@ -15,8 +15,8 @@ use crate::{
         view::Portfolios,
         watch::Key,
     },
-    meta::port::{Graph, Spent},
-    telemetry::fleet::{ChannelNow, Detail, Fleet, MOST_CHANNELS, PortfolioNow, Waiting},
+    meta::port::{Graph, Spent, ToldUsage},
+    telemetry::fleet::{ChannelNow, Detail, Fleet, MOST_CHANNELS, PortfolioNow, UsageNow, Waiting},
 };
 
 /// All channels and portfolios as they stand; lines and looks are for others to tell.
@@ -130,7 +130,15 @@ fn portfolio<G: Graph>(
 ) -> PortfolioNow {
     let budget = graph.map(Graph::spent).unwrap_or_default();
     let (token, facts) = (view.token.known(), view.facts.known());
-    let held = view.throttled_until.map_or(0.0, |at| at.duration_since(now).as_secs_f64().max(0.0));
+    let told = graph.map(Graph::told).unwrap_or_default();
+    let left =
+        |until: Option<Timestamp>| until.map_or(0.0, |at| at.duration_since(now).as_secs_f64().max(0.0));
+    let usage = |told: ToldUsage| UsageNow {
+        of: told.of,
+        used: told.used.map(|(percent, at)| (f64::from(percent) / 100.0, seconds(at))),
+        reads: left(told.reads_wait),
+        all: left(told.all_wait),
+    };
     PortfolioNow {
         namespace: of.namespace.as_ref().into(),
         portfolio: of.name.as_ref().into(),
@@ -146,7 +154,8 @@ fn portfolio<G: Graph>(
         token_expiry: token.and_then(|token| token.expires_at).map(seconds),
         data_access_expiry: token.and_then(|token| token.data_access_expires_at).map(seconds),
         budget: budget.into_iter().map(|Spent { lane, used, left }| (lane, used, left)).collect(),
-        held_back: held,
+        usage: told.into_iter().map(usage).collect(),
+        held_back: left(view.throttled_until),
     }
 }
 

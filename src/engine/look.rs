@@ -71,6 +71,44 @@ pub struct UsernameLook {
 }
 
 impl Look {
+    /// Whether what was seen by a look for `other` is all that this one asks for.
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        // Without the fields that say how soon, and for how long, something is asked for.
+        let Self {
+            meta,
+            accounts,
+            others_within: _,
+            number: _,
+            subscription,
+            profile,
+            picture,
+            picture_shown,
+            username,
+            official,
+            code_secret,
+            pin_secret,
+            verify_token,
+            urgency: _,
+        } = self;
+        let has_account = |wanted: &AccountLook| {
+            let theirs = other.accounts.iter().find(|theirs| theirs.account == wanted.account);
+            theirs.is_some_and(|theirs| wanted.facts.is_none() || theirs.facts.is_some())
+        };
+        let node = |wanted: &Option<(NumberId, Duration)>| wanted.as_ref().map(|(number, _)| number.clone());
+        *meta == other.meta
+            && accounts.iter().all(has_account)
+            && (subscription.is_none() || *subscription == other.subscription)
+            && (profile.is_none() || node(profile) == node(&other.profile))
+            && (!picture || other.picture)
+            && (picture_shown.is_none() || *picture_shown == other.picture_shown)
+            && (username.is_none() || *username == other.username)
+            && (official.is_none() || node(official) == node(&other.official))
+            && (!code_secret || other.code_secret)
+            && (!pin_secret || other.pin_secret)
+            && (!verify_token || other.verify_token)
+    }
+
     /// An edit is more urgent than a step in progress. `observed` is the generation that was last observed.
     ///
     /// ```

@@ -18,7 +18,7 @@ use super::{
     bounded::lock,
     edge::{Edge, Lane, Tally},
     json,
-    port::Spent,
+    port::{Spent, ToldUsage},
 };
 use crate::engine::{
     failure::Refusal,
@@ -647,6 +647,27 @@ impl Budget {
             }
         }
         spent
+    }
+
+    /// What Meta told of the app, and of its accounts: the greatest share with its time, and the longest pause. One of which
+    /// nothing was called yet is not there.
+    pub fn told(&self, payer: &Payer, now: Timestamp) -> Vec<ToldUsage> {
+        let meters = self.lock(now);
+        let mut all: Vec<ToldUsage> = Vec::new();
+        for ((_, account), meter) in meters.iter().filter(|((of, _), _)| of == payer) {
+            let of = if account.is_some() { "account" } else { "app" };
+            let known = all.iter().position(|told| told.of == of);
+            let at = known.unwrap_or_else(|| {
+                all.push(ToldUsage { of, ..ToldUsage::default() });
+                all.len() - 1
+            });
+            let told = &mut all[at];
+            let used = meter.usage.filter(|usage| later(usage.told, HOUR) > now);
+            told.used = told.used.max(used.map(|usage| (usage.percent, usage.told)));
+            told.reads_wait = told.reads_wait.max(meter.held(Claim::Read(Urgency::Person), now));
+            told.all_wait = told.all_wait.max(meter.held(Claim::Write, now));
+        }
+        all
     }
 
     /// The meters, with those dropped that were idle for an hour once there are many.

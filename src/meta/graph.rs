@@ -16,7 +16,7 @@ use super::{
     client::GraphClient,
     edge::Edge,
     listing::Key,
-    port::{Graph, Listing, NumberList, Spent},
+    port::{Graph, Listing, NumberList, Spent, ToldUsage},
     wire,
 };
 use crate::engine::{
@@ -419,6 +419,10 @@ impl Graph for GraphClient {
 
     fn spent(&self) -> Vec<Spent> {
         self.inner.budget.spent(&self.payer(), self.now())
+    }
+
+    fn told(&self) -> Vec<ToldUsage> {
+        self.inner.budget.told(&self.payer(), self.now())
     }
 
     fn app_blocked(&self) -> Option<Refusal> {

@@ -63,6 +63,18 @@ pub struct Spent {
     pub left: u32,
 }
 
+/// What Meta itself told of its limits in usage headers and by throttles, and what waits because of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ToldUsage {
+    /// Whose limits.
+    pub of: &'static str,
+    /// Percent that is used, and when Meta told it; not once that is an hour ago.
+    pub used: Option<(u32, Timestamp)>,
+    /// Until when reads wait, and until when every call does.
+    pub reads_wait: Option<Timestamp>,
+    pub all_wait: Option<Timestamp>,
+}
+
 /// Makes a [`Graph`] for a credential. Budgets, breakers and shared reads live behind it and are shared by
 /// every Graph that it makes, keyed so that nothing crosses credentials.
 pub trait GraphSource: Send + Sync + 'static {
@@ -365,6 +377,9 @@ pub trait Graph: Clone + Send + Sync + 'static {
     /// What was used of each allowance in the last hour, and what is left: of the app's, and of those of the account where the
     /// fewest calls are left. Counts nothing.
     fn spent(&self) -> Vec<Spent>;
+
+    /// What Meta told of the app's limits, and of those of its accounts: the most that is used, and the longest pause.
+    fn told(&self) -> Vec<ToldUsage>;
 
     /// What Meta said when it blocked the whole app, until it lets a call through.
     fn app_blocked(&self) -> Option<Refusal>;

@@ -24,9 +24,9 @@ use crate::engine::{
     assess::{Given, assess},
     desired::Desired,
     failure::{Failure, Refusal, Said},
-    id::Fact,
+    id::{AccountId, Fact},
     limits::Limits,
-    look::{Follows, Look, look, target},
+    look::{AccountLook, Follows, Look, look, target},
     memory::{Intent, Ledger, Memory},
     observed::{Claim, ListState, Observed, PortfolioState, ProcessFacts},
     outcome::Outcome,
@@ -109,6 +109,9 @@ pub enum ReadError {
 /// Where one channel's status is kept.
 pub trait Records: Send + Sync + 'static {
     type Version: Clone + Send + Sync + 'static;
+
+    /// What the version is known by, where it is shown.
+    fn name(version: &Self::Version) -> String;
 
     /// Whether this version shows the record already, so that writing it would change nothing.
     fn shows(&self, version: &Self::Version, record: &Record) -> bool;
@@ -310,6 +313,16 @@ where
     task.await.unwrap_or(Err(PassError::Lost))
 }
 
+/// What became of a write that follows no step.
+enum Ordinary<V> {
+    /// Status shows it already.
+    Shown,
+    /// It can wait.
+    HeldBack,
+    /// It is this version.
+    Written(V),
+}
+
 struct Decided {
     look: Look,
     observed: Observed,
@@ -396,12 +409,14 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
                 self.keep_attempts(&record.memory.ledger).await;
                 return Ok(self.done(record, None, 0));
             }
-            let (writes, is_held_back) = self.write_ordinary(&record, &live).await?;
+            let ordinary = self.write_ordinary(&record, &live).await?;
             let is_kept = self.keep_attempts(&record.memory.ledger).await;
-            let Decided { look, observed, plan, .. } = &self.decided;
-            let rested = Rested::after(&self.input.desired, look, observed, plan);
-            // What was just written may be seen otherwise by one more pass.
-            let rested = rested.filter(|_| writes == 0 && is_kept && !is_held_back);
+            let (rested, writes) = match ordinary {
+                Ordinary::Shown => (self.rested(&self.decided.look, &self.decided.plan, &live.version), 0),
+                Ordinary::HeldBack => (None, 0),
+                Ordinary::Written(version) => (self.rested_after(&record, &version), 1),
+            };
+            let rested = rested.filter(|_| is_kept);
             return Ok(Done { rested, ..self.done(record, None, writes) });
         };
         let now = self.shell.clock.now();
@@ -498,27 +513,66 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
         Record { assessment, memory }
     }
 
-    /// One write, if anything changed. A conflict ends the pass: the next one starts from what stands there. Gives back
-    /// the number of writes, and whether one is held back for now.
+    fn rested(&self, look: &Look, plan: &Plan, version: &R::Version) -> Option<Rested> {
+        Rested::after(&self.input.desired, look, &self.decided.observed, plan, R::name(version))
+    }
+
+    /// The same for what was just written: one more pass, on what this one saw. None where that would look for more, or
+    /// have something to do or to write.
+    fn rested_after(&self, record: &Record, version: &R::Version) -> Option<Rested> {
+        let Input { desired, claim, portfolio, after_write, process, .. } = &self.input;
+        let Decided { look: looked, observed, .. } = &self.decided;
+        let (limits, now) = (&*self.shell.limits, self.shell.clock.now());
+        let (memory, before) = (&record.memory, before(&record.assessment, &self.input.live.before));
+        let seen = &observed.process;
+        let picture = Some((&seen.picture, process.started));
+        let follows = Follows {
+            before: &before,
+            after_write: *after_write,
+            may_add: true,
+            stood: &seen.stood,
+            picture,
+        };
+        let look = look(desired, memory, claim, portfolio, follows, limits, now);
+        let begun = |account: &AccountId| {
+            let searched = observed.search.iter().find(|searched| searched.account == *account)?;
+            if let ListState::Complete { begun } = searched.list { Some(begun) } else { None }
+        };
+        let is_fresh = |wanted: &AccountLook| begun(&wanted.account) >= Some(wanted.not_before);
+        if !look.is_within(looked) || !look.accounts.iter().all(is_fresh) {
+            return None;
+        }
+        let plan = plan(desired, observed, memory, limits, now);
+        if plan.needs_attempts(memory) {
+            return None;
+        }
+        let mut memory = plan.memory.clone();
+        let given = Given { desired, observed, plan: &plan, outcome: None, before: &before, limits, now };
+        let assessment = assess(&given, &mut memory);
+        let is_shown = self.records.shows(version, &Record { assessment, memory });
+        self.rested(&look, &plan, version).filter(|_| is_shown)
+    }
+
+    /// One write, if anything changed. A conflict ends the pass: the next one starts from what stands there.
     async fn write_ordinary(
         &self,
         record: &Record,
         live: &Live<R::Version>,
-    ) -> Result<(u32, bool), PassError> {
+    ) -> Result<Ordinary<R::Version>, PassError> {
         let version = &live.version;
         if self.records.shows(version, record) {
-            return Ok((0, false));
+            return Ok(Ordinary::Shown);
         }
         let is_facts_alone = self.records.shows(version, &without_new_facts(record, &live.before));
         if is_facts_alone && self.are_facts_paused() {
-            return Ok((0, true));
+            return Ok(Ordinary::HeldBack);
         }
         match self.records.write(record, version).await {
-            Ok(_) => {
+            Ok(version) => {
                 if is_facts_alone {
                     self.note_facts_written();
                 }
-                Ok((1, false))
+                Ok(Ordinary::Written(version))
             }
             Err(WriteError::Conflict) => Err(PassError::Conflict),
             Err(WriteError::Gone) => Err(PassError::Gone),

@@ -40,6 +40,8 @@ pub struct Rested {
     pub interval: Option<Duration>,
     /// When something is due, whatever Meta shows.
     pub date: Option<Timestamp>,
+    /// The version of the object as the pass left it.
+    pub version: String,
 }
 
 /// What Meta shows about one number to whoever reads for its account.
@@ -61,7 +63,13 @@ pub fn digest(facts: &impl Hash) -> u64 {
 
 impl Rested {
     /// After a pass that saw all it wanted of one account, and has nothing to do. None: the next look is a pass again.
-    pub(super) fn after(desired: &Desired, look: &Look, observed: &Observed, plan: &Plan) -> Option<Self> {
+    pub(super) fn after(
+        desired: &Desired,
+        look: &Look,
+        observed: &Observed,
+        plan: &Plan,
+        version: String,
+    ) -> Option<Self> {
         let [wanted] = &look.accounts[..] else { return None };
         let searched = observed.search.iter().find(|searched| searched.account == wanted.account)?;
         let ListState::Complete { begun } = searched.list else { return None };
@@ -87,6 +95,7 @@ impl Rested {
             begun,
             interval: desired.interval,
             date: plan.date,
+            version,
         })
     }
 }

@@ -84,7 +84,20 @@ pub struct PortfolioNow {
     pub data_access_expiry: Option<f64>,
     /// By lane: calls that were used, and that are left.
     pub budget: Vec<(&'static str, u32, u32)>,
+    /// What Meta told of its limits.
+    pub usage: Vec<UsageNow>,
     pub held_back: f64,
+}
+
+/// What Meta told of the limits of an app, or of its accounts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UsageNow {
+    pub of: &'static str,
+    /// The share that is used, and when Meta told it.
+    pub used: Option<(f64, f64)>,
+    /// How long reads still wait, and how long every call does.
+    pub reads: f64,
+    pub all: f64,
 }
 
 /// Writes families whose series are known when they are asked for.
@@ -210,6 +223,20 @@ impl Fleet {
         };
         out.family(&table::PORTFOLIO_BUDGET_USED, lanes().map(|(labels, used, _)| (labels, used)))?;
         out.family(&table::PORTFOLIO_BUDGET_LEFT, lanes().map(|(labels, _, left)| (labels, left)))?;
+        let usages = || {
+            portfolios().flat_map(|p| {
+                let [namespace, portfolio] = p.name();
+                p.usage.iter().map(move |usage| ([namespace, portfolio, ("of", usage.of)], usage))
+            })
+        };
+        let used = || usages().filter_map(|(labels, usage)| Some((labels, usage.used?)));
+        out.family(&table::PORTFOLIO_USAGE, used().map(|(labels, (share, _))| (labels, share)))?;
+        out.family(&table::PORTFOLIO_USAGE_TOLD, used().map(|(labels, (_, told))| (labels, told)))?;
+        let paused = usages().flat_map(|([namespace, portfolio, of], usage)| {
+            [("reads", usage.reads), ("all", usage.all)]
+                .map(|(calls, left)| ([namespace, portfolio, of, ("calls", calls)], left))
+        });
+        out.family(&table::PORTFOLIO_PAUSED, paused)?;
         out.family(&table::HELD_BACK, portfolios().map(|p| (p.name(), p.held_back)))
     }
 }

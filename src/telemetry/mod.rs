@@ -29,6 +29,8 @@ use axum::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use mask::mask;
+
 use health::Health;
 use metrics::{Metrics, classic};
 use port::Bounds;

@@ -144,8 +144,16 @@ metrics! {
     PORTFOLIO_BUDGET_LEFT: "portfolio_budget_left_calls", Gauge, ["namespace", "portfolio", "lane"],
         "3 for each portfolio",
         "Calls that an allowance still takes in this hour, in whichever account of the app has the fewest left";
+    PORTFOLIO_USAGE: "portfolio_usage_ratio", Gauge, ["namespace", "portfolio", "of"], "2 for each portfolio",
+        "Share of Meta's own limit that is used, as Meta told it: of the app, and of whichever of its accounts has used most; not once \
+         that is an hour ago, and above 1 where Meta says so";
+    PORTFOLIO_USAGE_TOLD: "portfolio_usage_told_timestamp_seconds", Gauge, ["namespace", "portfolio", "of"],
+        "2 for each portfolio",
+        "When Meta told the share that is used";
+    PORTFOLIO_PAUSED: "portfolio_paused_seconds", Gauge, ["namespace", "portfolio", "of", "calls"], "4 for each portfolio",
+        "How long calls still wait because of what Meta told, of the app or of whichever of its accounts waits longest; reads alone, or all";
     HELD_BACK: "held_back_seconds", Gauge, ["namespace", "portfolio"], "1 for each portfolio",
-        "How long Meta still wants no calls of the app of a portfolio's token; an account that is held back alone is not in it";
+        "How long Meta still wants no calls of the app of a portfolio's token; an account that is held back alone is in portfolio_paused_seconds";
 }
 
 /// `docs/metrics.md`.

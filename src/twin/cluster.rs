@@ -76,6 +76,11 @@ impl Standing {
         &self.status
     }
 
+    /// What it is known by.
+    pub fn name(&self) -> String {
+        self.version.to_string()
+    }
+
     /// Whether nothing was written between the two.
     pub fn is(&self, other: &Self) -> bool {
         self.version == other.version
@@ -369,6 +374,10 @@ pub struct Shelf {
 
 impl Records for Shelf {
     type Version = Standing;
+
+    fn name(version: &Standing) -> String {
+        version.name()
+    }
 
     fn shows(&self, version: &Standing, record: &Record) -> bool {
         *version.status == lower::status(&record.assessment, &record.memory, Some(&version.status))

@@ -4,6 +4,8 @@
 #   tests/control-plane/build.sh                        kube-apiserver, etcd, kubectl and helm
 #   tests/control-plane/build.sh helm                   only what is named
 #   tests/control-plane/build.sh promtool prometheus    what checks metrics, alerts and dashboards
+#   tests/control-plane/build.sh grafana                what reads dashboards by Grafana's schema
+#   tests/control-plane/build.sh crds                   a file: the CRDs of Argo CD, Flux and External Secrets
 #
 # Each tool comes from the first of these that has it:
 #   1. KUBEBUILDER_ASSETS, the folder that setup-envtest fills. What it does not have, such as helm, is taken from PATH.
@@ -77,6 +79,25 @@ build() {
 	say "built $tool in $(($(date +%s) - started)) s"
 }
 
+# Gathers the CRDs of the modules that crds/go.mod pins in one file. Nothing of those modules is compiled.
+gather() {
+	command -v go >/dev/null || fail "the CRDs of delivery tools are missing and so is go: install Go 1.26 or newer"
+	say "fetching the CRDs of Argo CD, Flux and External Secrets, once: 50 MB"
+	cache=$root/crds-$(pins crds)
+	mkdir -p "$cache"
+	unfinished=$cache/.crds.$$
+	trap 'rm -f "$unfinished"' EXIT
+	trap 'exit 130' INT TERM
+	modules=$(cd "$here/crds" && GOTOOLCHAIN=local GOFLAGS=-mod=readonly go mod download -json) ||
+		fail "the CRDs of delivery tools could not be fetched: that needs Go 1.26 or newer and a network with Go modules"
+	printf '%s\n' "$modules" | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",$/\1/p' | while read -r dir; do
+		for file in "$dir"/manifests/crds/*-crd.yaml "$dir"/config/crd/bases/*.yaml "$dir"/config/crds/bases/*.yaml; do
+			[ ! -f "$file" ] || { printf -- '---\n' && cat "$file"; }
+		done
+	done >"$unfinished"
+	mv "$unfinished" "$cache/crds"
+}
+
 # Makes sure that $1 is in $folder_out.
 provide() {
 	tool=$1
@@ -94,19 +115,24 @@ provide() {
 		case $tool in
 			kube-apiserver | kubectl) folder=kubernetes ;;
 			promtool | prometheus) folder=prometheus ;;
+			kubectl-krew | validate-krew-manifest) folder=krew ;;
 			*) folder=$tool ;;
 		esac
 		# The name of the folder changes with every pin of its tools, so a cache never serves an old version.
 		found=$root/$folder-$(pins "$folder")/$tool
-		[ -x "$found" ] || case $tool in
+		[ -e "$found" ] || case $tool in
 			etcd) build etcd etcd go.etcd.io/etcd/server/v3 go.etcd.io/etcd/server/v3 "half a minute" ;;
 			kube-apiserver) build "$tool" kubernetes "k8s.io/kubernetes/cmd/$tool" k8s.io/kubernetes "3 to 4 minutes" ;;
 			kubectl) build "$tool" kubernetes "k8s.io/kubernetes/cmd/$tool" k8s.io/kubernetes "half a minute" ;;
 			helm) build helm helm helm.sh/helm/v4/cmd/helm helm.sh/helm/v4 "1 to 2 minutes" ;;
 			promtool) build promtool prometheus github.com/prometheus/prometheus/cmd/promtool github.com/prometheus/prometheus "2 to 3 minutes" ;;
 			prometheus) build prometheus prometheus github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus "1 minute" ;;
+			kubectl-krew) build "$tool" krew sigs.k8s.io/krew/cmd/krew sigs.k8s.io/krew "half a minute" ;;
+			validate-krew-manifest) build "$tool" krew "sigs.k8s.io/krew/cmd/$tool" sigs.k8s.io/krew "half a minute" ;;
 			gitops) build gitops gitops . github.com/fluxcd/cli-utils "1 minute" ;;
-			*) fail "unknown tool $tool: know kube-apiserver, etcd, kubectl, helm, promtool, prometheus and gitops" ;;
+			grafana) build grafana grafana . github.com/grafana/grafana-foundation-sdk/go "half a minute" ;;
+			crds) gather ;;
+			*) fail "unknown tool $tool: know kube-apiserver, etcd, kubectl, helm, promtool, prometheus, gitops, grafana, crds, kubectl-krew and validate-krew-manifest" ;;
 		esac
 	fi
 	# Somebody else may run the tool by its link just now, so a link that is right stays.
@@ -114,7 +140,7 @@ provide() {
 }
 
 # Callers get one folder, of links: each set of pins has its own, and so have assets, among which there is no helm.
-folder_out=$root/links-$(pins etcd kubernetes helm prometheus gitops)
+folder_out=$root/links-$(pins etcd kubernetes helm prometheus gitops grafana crds krew)
 if [ -n "$assets" ]; then
 	assets=$(CDPATH='' cd -- "$assets" && pwd) || fail "KUBEBUILDER_ASSETS names no folder: unset it, or fill it with setup-envtest"
 	folder_out=$root/assets

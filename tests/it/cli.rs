@@ -286,18 +286,25 @@ fn who_answers_the_questions_gets_manifests_that_can_be_applied() {
     );
 
     // A wrong answer is asked for again, and nothing in a name is obeyed.
-    let answers =
-        "acme\n500000000000001\nsupport\n11 912345678\n+5511912345678\nAcme: \"Suporte\" #1\nVoice\n\n";
+    let answers = "acme\n500000000000001\n300000000000001\nyes\nsupport\n11 912345678\n+5511912345678\nAcme: \"Suporte\" #1\nVoice\n\nyes\n";
     let done = init(answers);
     assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
     assert!(stderr(&done).contains("\"11 912345678\": "), "{}", stderr(&done));
-    let command = "kubectl create secret generic acme-meta -n shop --from-file=token=./token";
-    assert!(stdout(&done).contains(command), "{}", stdout(&done));
+    for command in [
+        "kubectl create secret generic acme-meta -n shop --from-file=token=./token --from-file=appSecret=./appSecret",
+        "kubectl create secret generic support-pin -n shop --from-file=pin=./pin",
+    ] {
+        assert!(stdout(&done).contains(command), "{}", stdout(&done));
+    }
+    let text = std::fs::read_to_string(dir.path().join("portfolio-acme.yaml")).expect("a manifest");
+    let portfolio: Value = serde_saphyr::from_str(&text).expect("YAML");
+    let secret = json!({"name": "acme-meta", "key": "appSecret"});
+    assert_eq!(portfolio["spec"]["credentials"]["appSecretRef"], secret, "{portfolio:#}");
     let text = std::fs::read_to_string(dir.path().join("channel-support.yaml")).expect("a manifest");
     let channel: Value = serde_saphyr::from_str(&text).expect("YAML");
     let spec = json!({
         "portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme: \"Suporte\" #1",
-        "verification": {"method": "Voice"},
+        "accountId": "300000000000001", "verification": {"method": "Voice"},
     });
     assert_eq!(channel["spec"], spec);
     let plan = run(&["plan", "-f", &folder, "--sandbox"]);
@@ -394,6 +401,40 @@ fn kubectl_is_told_what_may_follow() {
     }
 }
 
+/// Flags of kubectl's that are about kubectl itself: its cache, its log, its profile, and what it makes of versions and warnings.
+const OF_KUBECTL_ITSELF: &[&str] = &[
+    "cache-dir",
+    "disable-compression",
+    "kuberc",
+    "log-flush-frequency",
+    "match-server-version",
+    "profile",
+    "profile-output",
+    "v",
+    "vmodule",
+    "warnings-as-errors",
+];
+
+/// What kubectl takes to reach a cluster is taken here, by kubectl's own word for it.
+#[test]
+fn every_flag_of_kubectl_that_says_which_cluster_and_who_is_taken() {
+    use clap::CommandFactory as _;
+    let kubectl = crate::control_plane::tool("kubectl").expect("kubectl");
+    let options = stdout(&Command::new(kubectl).arg("options").output().expect("kubectl runs"));
+    let theirs: Vec<&str> = options
+        .lines()
+        .filter_map(|line| line.trim_start().split("--").nth(1)?.split('=').next())
+        .filter(|flag| options.contains(&format!("--{flag}=")))
+        .collect();
+    assert!(theirs.contains(&"kubeconfig") && theirs.contains(&"as-user-extra"), "{theirs:?}");
+    let command = whatsapp_operator::cli::Cli::command();
+    let status = command.find_subcommand("status").expect("a command");
+    let ours: Vec<&str> = status.get_arguments().filter_map(clap::Arg::get_long).collect();
+    let missing: Vec<_> =
+        theirs.iter().filter(|flag| !ours.contains(flag) && !OF_KUBECTL_ITSELF.contains(flag)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 #[test]
 fn there_is_a_page_of_the_manual_for_each_command() {
     use clap::CommandFactory as _;
@@ -409,6 +450,18 @@ fn there_is_a_page_of_the_manual_for_each_command() {
     let nowhere = plugin(&["man", "/nowhere/at/all"]);
     assert_eq!(nowhere.status.code(), Some(1));
     assert!(stderr(&nowhere).contains("next: name a folder"), "{}", stderr(&nowhere));
+}
+
+/// What people use has an example in its help; that each is a command is checked with all that is told.
+#[test]
+fn a_command_for_people_shows_how_it_is_used() {
+    for name in
+        ["status", "waiting", "send-code", "code", "retry", "reconcile", "suspend", "support-bundle", "init"]
+    {
+        let help = stdout(&run(&[name, "--help"]));
+        let examples = help.split("Examples:\n").nth(1).unwrap_or_else(|| panic!("{name}: {help}"));
+        assert!(examples.starts_with(&format!("  kubectl whatsapp {name}")), "{name}: {examples}");
+    }
 }
 
 /// In 80 columns nothing is broken that was laid out, and nothing is wider.
@@ -436,37 +489,6 @@ fn the_help_fits_a_terminal_of_80_columns() {
         .map(|line| line.len() - line.trim_start().len())
         .collect();
     assert!(indents.len() > 5 && indents.iter().all(|indent| [2, 5].contains(indent)), "{codes}");
-}
-
-/// What a release fills in stands in capitals between two signs, and nothing else is left to it.
-#[test]
-fn the_manifest_for_krew_has_what_krew_wants() {
-    let text =
-        std::fs::read_to_string(Path::new(ROOT).join("deploy/krew/whatsapp.yaml")).expect("a manifest");
-    let platforms = ["LINUX_AMD64", "LINUX_ARM64"];
-    let mut filled = text.replace("@VERSION@", "v0.1.0");
-    for platform in platforms {
-        filled = filled.replace(&format!("@URL_{platform}@"), "https://example.org/whatsapp.tar.gz");
-        filled = filled.replace(&format!("@SHA256_{platform}@"), &"0".repeat(64));
-    }
-    assert!(
-        !filled.contains('@'),
-        "a release fills in the version, and of each platform address and checksum"
-    );
-    let plugin: Value = serde_saphyr::from_str(&filled).expect("YAML");
-    assert_eq!(plugin["apiVersion"], "krew.googlecontainertools.github.com/v1alpha2");
-    assert_eq!((&plugin["kind"], &plugin["metadata"]["name"]), (&json!("Plugin"), &json!("whatsapp")));
-    let spec = &plugin["spec"];
-    assert!(spec["shortDescription"].as_str().is_some_and(|text| text.len() <= 50), "{spec:#}");
-    assert!(spec["description"].is_string() && spec["version"] == "v0.1.0", "{spec:#}");
-    let listed = spec["platforms"].as_array().expect("platforms");
-    assert_eq!(listed.len(), platforms.len());
-    for platform in listed {
-        assert_eq!(platform["bin"], "kubectl-whatsapp");
-        assert_eq!(platform["files"][0], json!({"from": "whatsapp-operator", "to": "kubectl-whatsapp"}));
-        assert_eq!(platform["selector"]["matchLabels"]["os"], "linux");
-        assert_eq!(platform["sha256"].as_str().map(str::len), Some(64));
-    }
 }
 
 /// Somebody who may edit the namespace, by the roles that `edit` is made of and the chart's own.

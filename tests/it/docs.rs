@@ -118,7 +118,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// Everything in code style, blocks by line.
-fn code(text: &str) -> Vec<String> {
+pub fn code(text: &str) -> Vec<String> {
     let blocks = text.split("\n```").skip(1).step_by(2).flat_map(str::lines).map(str::to_owned);
     blocks.chain(words(text)).collect()
 }
@@ -128,7 +128,7 @@ fn prose(text: &str) -> String {
 }
 
 /// Every page: those at the root, that of the chart, and all below `docs/`.
-fn pages() -> Vec<String> {
+pub fn pages() -> Vec<String> {
     fn below(folder: &str, deep: bool, found: &mut Vec<String>) {
         let entries = fs::read_dir(Path::new(ROOT).join(folder)).expect("a folder");
         for entry in entries.map(|entry| entry.expect("an entry")) {

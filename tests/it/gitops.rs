@@ -5,6 +5,7 @@
 
 mod argocd;
 mod kustomize;
+mod schema;
 pub mod state;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -267,13 +267,60 @@ async fn what_happened_is_shown_and_a_bundle_for_support_holds_no_secret() {
     assert_eq!(portfolio["ready"]["status"], "True", "{portfolio:#}");
     let page = run_as(&editor, &rig, &["status", "portfolio/acme"], "").await;
     assert!(stdout(&page).contains("Accounts in reach"), "{}", said(&page));
+    let waits = run_as(&editor, &rig, &["reconcile", "portfolio/acme", "--wait"], "").await;
+    assert_eq!(waits.status.code(), Some(1), "nobody could tell when to end: {}", said(&waits));
+    assert!(stderr(&waits).contains("status portfolio/acme --watch"), "{}", said(&waits));
+
+    // What kubectl asks while somebody types.
+    for (words, offered) in [
+        (&["status", "-n", &rig.namespace, "su"][..], "support"),
+        (&["status", "-n", &rig.namespace, "portfolio/"], "portfolio/acme"),
+    ] {
+        let told = tokio::process::Command::new(env!("CARGO_BIN_EXE_whatsapp-operator"))
+            .env_clear()
+            .env("KUBECONFIG", &editor)
+            .arg("__complete")
+            .args(words)
+            .output()
+            .await
+            .expect("it runs");
+        assert_eq!(stdout(&told), format!("{offered}\n:4\n"), "{}", said(&told));
+    }
+
+    // Flags on either side of the command.
+    let ahead = tokio::process::Command::new(env!("CARGO_BIN_EXE_whatsapp-operator"))
+        .env_clear()
+        .env("KUBECONFIG", &editor)
+        .args(["-n", &rig.namespace, "suspend", "support", "-o", "json"])
+        .output()
+        .await
+        .expect("it runs");
+    let told: Value =
+        serde_json::from_slice(&ahead.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(&ahead)));
+    assert_eq!((&told["kind"], &told["items"][0]["changed"]), (&json!("ChannelSuspension"), &json!(true)));
+    rig.until("support", "Suspended", Duration::from_secs(30), |s| s["stage"] == "Suspended").await;
+    for changed in [true, false] {
+        let told = json_of(&editor, &rig, &["resume", "support"], "ChannelSuspension").await;
+        assert_eq!(told["items"][0]["changed"], changed, "{told:#}");
+    }
+    rig.until_condition("support", "Ready", "True", None).await;
     let before = ready["status"]["memory"]["consents"]["reconcile"]["value"].clone();
     let looked = json_of(&editor, &rig, &["reconcile", "support", "--wait"], "ConsentAnswer").await;
     assert_eq!(looked["verdict"], "Accepted", "{looked:#}");
     let after = rig.get("support").await;
     assert_ne!(after["status"]["memory"]["consents"]["reconcile"]["value"], before);
 
+    // A pod of the operator is found by its label. No node runs it here, so its log is empty.
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "operator-0", "labels": {"app.kubernetes.io/name": "whatsapp-operator"}},
+        "spec": {"automountServiceAccountToken": false, "containers": [{"name": "operator", "image": "acme/operator:1"}]},
+    });
+    rig.plane.apply_rendered(&rig.namespace, &pod.to_string()).await;
     let bundle = run_as(&editor, &rig, &["support-bundle"], "").await;
+    let whole = stdout(&bundle).split_whitespace().collect::<Vec<_>>().join(" ");
+    let log = format!("logs: - pod: {}/operator-0 container: operator", rig.namespace);
+    assert!(whole.contains(&log), "{}", said(&bundle));
     assert_eq!(bundle.status.code(), Some(0), "{}", said(&bundle));
     let text = stdout(&bundle);
     assert!(text.contains("SupportBundle") && text.contains(NUMBER) && text.contains("acme-meta"), "{text}");

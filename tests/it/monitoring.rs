@@ -6,6 +6,7 @@ mod prometheus;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use whatsapp_operator::engine::limits::Limits;
 use whatsapp_operator::sandbox::{Number, Token};
 use whatsapp_operator::telemetry::table::{self, Kind};
 
-use crate::control_plane::ControlPlane;
+use crate::control_plane::{ControlPlane, tool};
 use crate::rig::{ACCOUNT, APP, BUSINESS, Rig};
 use prometheus::{Prometheus, promtool};
 
@@ -152,6 +153,25 @@ fn alerts_fire_on_what_they_are_for_and_on_nothing_else() {
     promtool(&["test", "rules", &path(TESTS).display().to_string()], "");
 }
 
+#[test]
+fn grafana_knows_every_member_of_the_dashboards_and_misses_none() {
+    let read = |file: &Path| {
+        let program = tool("grafana").expect("what reads dashboards by Grafana's schema");
+        let output = Command::new(program).arg(file).output().expect("it runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    for name in DASHBOARDS {
+        let (is_right, said) = read(&path(&format!("charts/whatsapp-operator/files/dashboards/{name}.json")));
+        assert!(is_right, "{said}");
+    }
+    let mut wrong = dashboard("fleet");
+    wrong["panels"][0]["gridPos"]["width"] = json!(4);
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), wrong.to_string()).expect("it is written");
+    let (is_right, said) = read(file.path());
+    assert!(!is_right && said.contains("panels[0].gridPos"), "{said}");
+}
+
 #[tokio::test]
 async fn the_chart_installs_what_is_tested_here_when_it_is_asked_to() {
     let plane = ControlPlane::shared().await;
@@ -214,7 +234,7 @@ fn value(found: &[Value]) -> f64 {
 /// and the token ends in days.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_scrape_passes_the_linter_and_answers_every_query() {
-    let mut rig = Rig::new("monitoring").await;
+    let mut rig = Rig::new("shop").await;
     let ends = Timestamp::now() + Duration::from_secs(3 * 24 * 3_600);
     let token = format!("{}-ends", rig.token);
     let expiring = Token { expires_at: Some(ends), ..Token::system_user(APP, BUSINESS) };
@@ -287,7 +307,11 @@ async fn a_real_scrape_passes_the_linter_and_answers_every_query() {
     }
     // The pictures in docs/monitoring.md are of such a fleet; DRAW_DASHBOARDS=1 draws them anew.
     if std::env::var_os("DRAW_DASHBOARDS").is_some() {
-        tokio::time::sleep(Duration::from_secs(u64::from(picture::BACK))).await;
+        let half = Duration::from_secs(u64::from(picture::BACK / 2));
+        tokio::time::sleep(half).await;
+        rig.channel("soon", "+5511913000003", json!({"accountId": ACCOUNT})).await;
+        rig.onboard("soon", "+5511913000003").await;
+        tokio::time::sleep(half).await;
         for name in DASHBOARDS {
             let drawn = picture::draw(&dashboard(name), &prometheus, fill).await;
             let drawn = drawn.replace(&rig.namespace, "shop");

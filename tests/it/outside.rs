@@ -18,18 +18,18 @@ use crate::plan::{Desk, TOKEN, run};
 use crate::rig::BUSINESS;
 
 /// Known to nobody but the proxy.
-const HOST: &str = "graph.acme.example";
+pub const HOST: &str = "graph.acme.example";
 
 /// A proxy that leads every connection to one TLS server, whatever its name, and takes down what it was asked.
-struct Network {
-    proxy: String,
+pub struct Network {
+    pub proxy: String,
     asked: Arc<Mutex<Vec<String>>>,
-    authority: String,
+    pub authority: String,
 }
 
 impl Network {
     /// In front of a plain server at this address.
-    async fn before(server: String) -> Self {
+    pub async fn before(server: String) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let made = rcgen::generate_simple_self_signed([HOST.to_owned()]).expect("a certificate");
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("its key");

@@ -45,13 +45,13 @@ pub struct Rig {
     pub log_format: &'static str,
     /// Where they log, if not to a file of their own.
     pub log_to: Option<&'static str>,
+    /// Which namespaces operators watch from now on, as flags: none is the whole cluster.
+    scope: Vec<String>,
     /// More flags for operators from now on.
     pub flags: Vec<String>,
     /// How many descriptors operators may have from now on, if not as many as this process.
     pub descriptors: Option<u32>,
     operator: Option<Process>,
-    /// Namespaces that are watched beside the rig's own.
-    others: Vec<String>,
     /// Where the first operator answers for its health and metrics.
     health: std::net::SocketAddr,
     started: u32,
@@ -73,9 +73,27 @@ impl Rig {
 
     /// The same on an API server of its own, which ends with this process at the latest.
     pub async fn apart(prefix: &str) -> Self {
+        Self::apart_with(prefix, of_one_namespace()).await
+    }
+
+    /// A release with the chart's own values, on an API server of its own: operators run with the flags of its Deployment, and
+    /// with what the role for the whole cluster gives.
+    pub async fn of_the_whole_cluster(prefix: &str) -> Self {
+        let mut rig = Self::apart_with(prefix, json!({})).await;
+        let deployment = rig.get_of("Deployment", rig.account_name()).await;
+        let args = deployment["spec"]["template"]["spec"]["containers"][0]["args"].clone();
+        let args: Vec<String> = serde_json::from_value(args).expect("flags");
+        // A rig has an address and logs of its own.
+        let own = ["--health-listen", "--log-format", "--log-level"];
+        let is_own = |flag: &String| own.iter().any(|own| flag.starts_with(own));
+        rig.scope = args.into_iter().skip(1).filter(|flag| !is_own(flag)).collect();
+        rig
+    }
+
+    async fn apart_with(prefix: &str, values: Value) -> Self {
         let plane = ControlPlane::start(control_plane::Options::default()).await.expect("an API server");
         let plane: &'static ControlPlane = Box::leak(Box::new(plane));
-        let rig = Self::on(plane, &install(plane).await, prefix).await;
+        let rig = Self::on(plane, &install(plane, values).await, prefix).await;
         rig.with_acme().await
     }
 
@@ -103,6 +121,7 @@ impl Rig {
         tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
 
         let health = free_address();
+        let scope = vec![format!("--namespace={namespace}")];
         Self {
             plane,
             admin: plane.admin_client(),
@@ -113,10 +132,10 @@ impl Rig {
             log_level: "info",
             log_format: "text",
             log_to: None,
+            scope,
             flags: Vec::new(),
             descriptors: None,
             operator: None,
-            others: Vec::new(),
             health,
             started: 0,
             stop,
@@ -137,9 +156,9 @@ impl Rig {
     /// Has the operator watch one more namespace, before it is started.
     pub async fn watch_also(&mut self, prefix: &str) -> String {
         let other = self.plane.namespace(prefix).await;
-        self.others.push(other.clone());
-        let mut namespaces = self.others.clone();
-        namespaces.push(self.namespace.clone());
+        self.scope.push(format!("--namespace={other}"));
+        let namespaces: Vec<&str> =
+            self.scope.iter().filter_map(|flag| flag.strip_prefix("--namespace=")).collect();
         let rendered = self.plane.helm_template(&self.namespace, &json!({ "namespaces": namespaces })).await;
         let out = self.plane.kubectl_with_input(["apply", "--server-side", "-f", "-"], &rendered).await;
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
@@ -177,8 +196,8 @@ impl Rig {
         command
             .env_clear()
             .env("KUBECONFIG", kubeconfig)
-            .args(["run", "--namespace", &self.namespace])
-            .args(self.others.iter().flat_map(|other| ["--namespace", other]))
+            .arg("run")
+            .args(&self.scope)
             .args(["--graph-url", &self.graph_url])
             .args(["--log-format", self.log_format, "--log-level", self.log_level])
             .args(&self.flags)
@@ -269,21 +288,23 @@ impl Rig {
         applied.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
     }
 
-    /// Merges into one object, as an edit would.
+    /// Merges into one object, as an edit would; `namespace/name` for another namespace.
     pub async fn merge(&self, kind: &str, name: &str, patch: &Value) {
+        let (namespace, name) = name.split_once('/').unwrap_or((&self.namespace, name));
         let (strict, patch) = (PatchParams::default().validation_strict(), Patch::Merge(patch));
-        let merged = self.api(kind, &self.namespace).patch(name, &strict, &patch).await;
+        let merged = self.api(kind, namespace).patch(name, &strict, &patch).await;
         merged.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
     }
 
-    /// Writes a Secret.
+    /// Writes a Secret; `namespace/name` for another namespace.
     pub async fn secret(&self, name: &str, values: Value) {
+        let (namespace, name) = name.split_once('/').unwrap_or((&self.namespace, name));
         let bytes = |value: &Value| ByteString(value.as_str().expect("text").into());
         let values = values.as_object().expect("keys and values").iter();
         let data: Map<String, Value> =
             values.map(|(key, value)| (key.clone(), json!(bytes(value)))).collect();
-        self.apply(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}))
-            .await;
+        let metadata = json!({"name": name, "namespace": namespace});
+        self.apply(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})).await;
     }
 
     /// A portfolio with its token in the Secret `<name>-meta`, with more of the spec merged in.
@@ -524,12 +545,17 @@ impl Rig {
 /// rigs share, are installed and served by then.
 async fn chart(plane: &ControlPlane) -> &'static str {
     static CHART: OnceCell<String> = OnceCell::const_new();
-    CHART.get_or_init(|| install(plane)).await
+    CHART.get_or_init(|| install(plane, of_one_namespace())).await
+}
+
+/// Values of the chart with which the operator works in its own namespace only.
+fn of_one_namespace() -> Value {
+    json!({ "namespaces": [ANY_NAMESPACE] })
 }
 
 /// Installs the CRDs, and gives back the other objects.
-async fn install(plane: &ControlPlane) -> String {
-    let rendered = plane.helm_template(ANY_NAMESPACE, &json!({ "namespaces": [ANY_NAMESPACE] })).await;
+async fn install(plane: &ControlPlane, values: Value) -> String {
+    let rendered = plane.helm_template(ANY_NAMESPACE, &values).await;
     let is_crd = |object: &&str| object.contains("\nkind: CustomResourceDefinition\n");
     let (crds, objects): (Vec<_>, Vec<_>) = rendered.split("\n---\n").partition(is_crd);
     assert_eq!(crds.len(), 2, "one for each kind");
@@ -541,7 +567,7 @@ async fn install(plane: &ControlPlane) -> String {
 }
 
 /// How the API server calls what a test calls by its kind, or by a short name of it.
-fn resource(kind: &str) -> ApiResource {
+pub fn resource(kind: &str) -> ApiResource {
     const OURS: &str = "whatsapp-operator.dev";
     let (group, version, kind, plural) = match kind {
         "wac" | "WhatsAppChannel" => (OURS, "v1alpha1", "WhatsAppChannel", "whatsappchannels"),
@@ -551,6 +577,7 @@ fn resource(kind: &str) -> ApiResource {
         "ServiceAccount" => ("", "v1", "ServiceAccount", "serviceaccounts"),
         "ConfigMap" => ("", "v1", "ConfigMap", "configmaps"),
         "Role" => ("rbac.authorization.k8s.io", "v1", "Role", "roles"),
+        "Deployment" => ("apps", "v1", "Deployment", "deployments"),
         "RoleBinding" => ("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings"),
         other => panic!("{other} is no kind that the tests use"),
     };

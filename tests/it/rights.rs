@@ -7,13 +7,15 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::authorization::v1::{SelfSubjectRulesReview, SelfSubjectRulesReviewSpec};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret};
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, WatchParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchParams};
 use serde_json::{Value, json};
 
 use crate::control_plane::client_from;
-use crate::rig::{Rig, condition, free_address, http_get};
+use crate::rig::{ACCOUNT, Rig, condition, free_address, http_get, resource};
 
 const NUMBER: &str = "+5511915700001";
 /// Each waits most of the time.
@@ -228,6 +230,87 @@ async fn secrets_are_read_by_name_and_neither_listed_nor_changed() {
         secrets.delete_collection(&DeleteParams::default(), &ListParams::default()).await.err(),
         Api::<Secret>::all(client.clone()).list(&ListParams::default()).await.err(),
         Api::<Secret>::namespaced(client, &elsewhere).get("acme-meta").await.err(),
+    ];
+    for (at, error) in refused.into_iter().enumerate() {
+        assert!(matches!(&error, Some(kube::Error::Api(status)) if status.is_forbidden()), "{at}: {error:?}");
+    }
+}
+
+/// Each right of some rules beside its resource.
+fn each(rules: &Value) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for rule in rules.as_array().expect("rules") {
+        let list =
+            |key: &str| -> Vec<String> { serde_json::from_value(rule[key].clone()).unwrap_or_default() };
+        let (groups, names) = (list("apiGroups").join(" "), list("resourceNames").join(" "));
+        for resource in list("resources") {
+            all.extend(
+                list("verbs").into_iter().map(|verb| format!("{verb} {resource} of {groups:?} {names:?}")),
+            );
+        }
+    }
+    all
+}
+
+/// Everything that an account may do to objects in a namespace.
+async fn allowed(client: &kube::Client, namespace: &str) -> BTreeSet<String> {
+    let spec = SelfSubjectRulesReviewSpec { namespace: Some(namespace.to_owned()) };
+    let review = SelfSubjectRulesReview { spec, ..SelfSubjectRulesReview::default() };
+    let api = Api::<SelfSubjectRulesReview>::all(client.clone());
+    let told =
+        api.create(&PostParams::default(), &review).await.expect("a review").status.expect("an answer");
+    assert!(!told.incomplete, "{told:?}");
+    each(&json!(told.resource_rules))
+}
+
+/// What the chart gives by default: the whole cluster by one role, with which everything works that has to, wherever it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_role_of_the_whole_cluster_is_enough_for_a_namespace_that_comes_later_and_gives_nothing_else() {
+    let mut rig = Rig::of_the_whole_cluster("release").await;
+    rig.start().await;
+    let later = rig.plane.namespace("later").await;
+    let access = json!({"access": [{"namespaces": [later], "accounts": [ACCOUNT]}]});
+    rig.edit("wap", "acme", access).await;
+    let channel = format!("{later}/support");
+    let of = json!({"portfolioRef": {"name": "acme", "namespace": rig.namespace}});
+    rig.channel(&channel, NUMBER, of).await;
+    rig.onboard(&channel, NUMBER).await;
+    assert!(!rig.logs().contains("is forbidden"), "{}", rig.logs());
+    let client = client_from(&rig.plane.service_account_kubeconfig(&rig.namespace, rig.account_name()).await);
+    Api::<Secret>::namespaced(client.clone(), &later).get("support-pin").await.expect("its own, by name");
+
+    // All that the roles give, in a namespace and where it runs, beside what everybody may who has a token.
+    rig.apply(&json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "anybody"}})).await;
+    let anybody = client_from(&rig.plane.service_account_kubeconfig(&rig.namespace, "anybody").await);
+    let anybody = allowed(&anybody, &later).await;
+    let role =
+        Api::<ClusterRole>::all(rig.plane.admin_client()).get(rig.account_name()).await.expect("a role");
+    let wanted = each(&json!(role.rules));
+    let own = allowed(&client, &later).await;
+    assert_eq!(own.difference(&anybody).cloned().collect::<BTreeSet<_>>(), wanted);
+    let at_home = allowed(&client, &rig.namespace).await;
+    let lease = each(&rig.get_of("Role", ROLES[1]).await["rules"]);
+    assert_eq!(at_home.difference(&own).cloned().collect::<BTreeSet<_>>(), lease);
+
+    // And by calls.
+    let channels: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), &later, &resource("WhatsAppChannel"));
+    let refused = [
+        Api::<Secret>::all(client.clone()).list(&ListParams::default()).await.err(),
+        Api::<Secret>::namespaced(client.clone(), &later).list(&ListParams::default()).await.err(),
+        Api::<Secret>::namespaced(client.clone(), "kube-system")
+            .watch(&WatchParams::default(), "0")
+            .await
+            .err(),
+        Api::<Secret>::namespaced(client.clone(), &later)
+            .delete("support-pin", &DeleteParams::default())
+            .await
+            .err(),
+        Api::<Node>::all(client.clone()).list(&ListParams::default()).await.err(),
+        Api::<Node>::all(client.clone()).get("any").await.err(),
+        Api::<Namespace>::all(client.clone()).list(&ListParams::default()).await.err(),
+        Api::<Pod>::all(client.clone()).list(&ListParams::default()).await.err(),
+        channels.delete("support", &DeleteParams::default()).await.err(),
     ];
     for (at, error) in refused.into_iter().enumerate() {
         assert!(matches!(&error, Some(kube::Error::Api(status)) if status.is_forbidden()), "{at}: {error:?}");

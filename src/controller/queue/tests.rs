@@ -397,6 +397,37 @@ async fn a_crowd_is_woken_at_a_pace_and_nobody_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_crowd_is_woken_lane_after_lane() {
+    let queue = Queue::new(1_000);
+    let keys: Vec<String> = (0..300).map(|n| format!("c{n:03}")).collect();
+    let lane_of = |key: &str| lane("a", &key[3..]);
+    for key in &keys {
+        queue.shows(key, lane_of(key), Seen::of(&meta(key, 1, None), &[]), Urgency::Drift);
+    }
+    let begun = |queue: &Queue<String>| {
+        let mut begun = Vec::new();
+        while let Some(next) = { queue.0.lock().next(Instant::now()) } {
+            begun.push(next.key.clone());
+            drop(queue.turn(&next));
+            let after = Next::after(Duration::from_secs(3_600), Urgency::Drift);
+            queue.0.lock().ended(&next.key, next.ticket, after, Instant::now());
+        }
+        begun
+    };
+    assert_eq!(begun(&queue).len(), 300);
+    queue.wake(keys.clone());
+    let mut lanes = Vec::new();
+    for _ in 0..200 {
+        lanes.extend(begun(&queue).iter().map(|key| key[3..].to_owned()));
+        tokio::time::advance(Duration::from_millis(10)).await;
+    }
+    assert_eq!(lanes.len(), 300);
+    // Thirty in each of ten lanes; those that are woken at once take turns.
+    let crowd = &lanes[usize::try_from(CROWD).unwrap()..];
+    assert!(crowd.is_sorted(), "{crowd:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_panic_ends_one_turn_and_no_other() {
     let queue = Queue::new(1);
     for key in ["poisoned", "sound"] {

@@ -6,7 +6,7 @@ use crate::engine::{
         ACCOUNT, HOUR, MINUTE, NUMBER, OTHER_ACCOUNT, SECOND, World, accepted, no_answer, reachable_as,
         refused, world,
     },
-    look::{Follows, Urgency, look},
+    look::{Follows, Look, Urgency, look},
     value::{
         desired::{Connection, Management},
         failure::Class,
@@ -254,4 +254,42 @@ fn other_accounts_are_waited_for_briefly_while_a_person_waits_for_a_code_and_for
     ] {
         assert_eq!(world.look().others_within, expected, "{what}");
     }
+}
+
+#[test]
+fn a_look_is_within_another_that_asked_for_all_that_it_asks_for() {
+    let look = world().look();
+    let asks: [(&str, fn(&mut Look)); 9] = [
+        ("another account", |l| l.accounts[0].account = OTHER_ACCOUNT.into()),
+        ("subscription", |l| l.subscription = Some(OTHER_ACCOUNT.into())),
+        ("profile", |l| l.profile = Some((NUMBER.into(), HOUR))),
+        ("picture", |l| l.picture = true),
+        ("picture at Meta", |l| l.picture_shown = Some(NUMBER.into())),
+        ("official account", |l| l.official = Some((NUMBER.into(), HOUR))),
+        ("code", |l| l.code_secret = true),
+        ("PIN", |l| l.pin_secret = true),
+        ("verify token", |l| l.verify_token = true),
+    ];
+    let less = Look {
+        subscription: None,
+        profile: None,
+        code_secret: false,
+        pin_secret: false,
+        verify_token: false,
+        ..look.clone()
+    };
+    assert!(less.is_within(&look) && less.is_within(&less));
+    for (what, ask) in asks {
+        let mut more = less.clone();
+        ask(&mut more);
+        assert!(!more.is_within(&less), "{what}");
+        assert!(more.is_within(&more), "{what}");
+    }
+    let mut sooner = look.clone();
+    sooner.urgency = Urgency::Person;
+    sooner.accounts[0].not_before = later(sooner.accounts[0].not_before, MINUTE);
+    assert!(sooner.is_within(&look), "how soon is another question");
+    let mut without_facts = look.clone();
+    without_facts.accounts[0].facts = None;
+    assert_eq!(look.is_within(&without_facts), look.accounts[0].facts.is_none());
 }

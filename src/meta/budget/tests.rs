@@ -387,3 +387,33 @@ fn what_is_left_is_told_of_the_account_that_has_the_fewest_left() {
     assert_eq!(told(at(0)), [("app", 3, 1_497), ("list", 3, list - 3), ("rest", 1, rest - 1)]);
     assert_eq!(told(at(2 * 3_600)), [("app", 0, 1_500), ("list", 0, list), ("rest", 0, rest)]);
 }
+
+#[test]
+fn what_meta_told_is_shown_for_an_hour_and_pauses_until_they_end() {
+    let (budget, other) = (budget(), AccountId::from("300000000000002"));
+    let headers = |percent: u32| {
+        let usage = |percent| format!(r#"[{{"call_count":{percent},"estimated_time_to_regain_access":0}}]"#);
+        let business = format!(r#"{{"{}":{},"{other}":{}}}"#, account(), usage(percent), usage(3));
+        UsageHeaders::parse(None, Some(&business))
+    };
+    assert_eq!(budget.told(&payer(), at(0)), [], "nothing was called");
+    for one in [&account(), &other] {
+        budget.admit(&payer(), Some(one), Edge::Numbers, PERSON, at(0)).unwrap();
+    }
+    budget.heard(&payer(), Some(&account()), &headers(92), at(60));
+    let told = |now| {
+        let mut told = budget.told(&payer(), now);
+        told.sort_unstable_by_key(|one| one.of);
+        let [of_account, of_app] = told[..] else { panic!("both were called: {told:?}") };
+        assert_eq!(of_app, ToldUsage { of: "app", ..ToldUsage::default() }, "Meta told nothing of it");
+        of_account
+    };
+    let reads_wait = Some(at(60 + 600));
+    let shown = ToldUsage { of: "account", used: Some((92, at(60))), reads_wait, all_wait: None };
+    assert_eq!(told(at(61)), shown, "of the account that has used the most");
+    assert_eq!(told(at(700)), ToldUsage { reads_wait: None, ..shown }, "one read may go out and hear more");
+    assert_eq!(told(at(60 + 3_600)).used, None, "what is an hour old says nothing of this hour");
+    let until = budget.throttled(&payer(), Some(&other), None, at(4_000));
+    let paused = told(at(4_000));
+    assert_eq!((paused.reads_wait, paused.all_wait), (Some(until), Some(until)), "whichever waits longest");
+}

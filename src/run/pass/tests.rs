@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::engine::{
     assess::first,
-    desired::{AppData, DesiredProfile, OfficialApplication, PictureSource, SecretKey},
+    desired::{AppData, DesiredProfile, Management, OfficialApplication, PictureSource, SecretKey},
     failure::{Class, Refusal},
     fixture,
     id::{AccountId, NumberId},
@@ -28,7 +28,7 @@ use crate::engine::{
     word::Vocabulary,
 };
 use crate::{
-    meta::port::{Listing, NumberList, Spent},
+    meta::port::{Listing, NumberList, Spent, ToldUsage},
     run::{picture::PictureBytes, secret::SecretRead},
 };
 
@@ -58,7 +58,7 @@ struct Stub {
     answer: Result<NumberId, Failure>,
     /// When set, an add waits for it.
     gate: Option<Arc<Notify>>,
-    /// Told when an add has begun.
+    /// ToldUsage when an add has begun.
     begun: Arc<Notify>,
     /// Every number of the account.
     listed: Vec<Arc<Number>>,
@@ -221,6 +221,9 @@ impl Graph for Stub {
     fn spent(&self) -> Vec<Spent> {
         Vec::new()
     }
+    fn told(&self) -> Vec<ToldUsage> {
+        Vec::new()
+    }
     fn app_blocked(&self) -> Option<Refusal> {
         None
     }
@@ -313,6 +316,10 @@ impl State {
 
 impl Records for Book {
     type Version = u64;
+
+    fn name(version: &u64) -> String {
+        version.to_string()
+    }
 
     fn shows(&self, version: &u64, record: &Record) -> bool {
         let state = self.state.lock().unwrap();
@@ -794,6 +801,50 @@ async fn a_channel_where_nothing_changes_is_not_written() {
     assert_eq!(scene.run(held()).await.unwrap().writes, 1);
     scene.book.clock.pass(Duration::from_secs(300));
     assert_eq!(scene.run(held()).await.unwrap().writes, 0);
+}
+
+#[tokio::test]
+async fn a_pass_that_writes_rests_where_the_next_one_would_rest_without_a_write() {
+    let known = |profile| crate::engine::id::Field::Is(Box::new(profile));
+    let bare = Desired { webhook: None, ..fixture::desired() };
+    let about = |text: &str| DesiredProfile { about: Some(text.into()), ..DesiredProfile::default() };
+    let listed = Number { profile: known(Profile::default()), ..fixture::number() };
+    // What is wanted, what Meta shows, and whether the pass that writes can rest.
+    let shapes = [
+        (bare.clone(), fixture::number(), true),
+        (Desired { profile: about("open"), ..bare.clone() }, fixture::number(), false),
+        (Desired { display_name: "Another name".into(), ..bare.clone() }, fixture::number(), false),
+        (Desired { management: Management::ObserveOnly, ..bare.clone() }, listed, true),
+        (bare, fixture::fresh(), false),
+    ];
+    for (at, (desired, number, rests)) in shapes.into_iter().enumerate() {
+        let mut scene = Scene::new([]);
+        scene.graph.listed = vec![Arc::new(number)];
+        let input = || Input { desired: Arc::new(desired.clone()), ..scene.input() };
+        let mut has_rested = false;
+        for _ in 0..4 {
+            let Ok(done) = scene.run(input()).await else { break };
+            let Some(rested) = done.rested.filter(|_| done.writes > 0) else { continue };
+            has_rested = true;
+            assert_eq!(rested.version, scene.book.live().version.to_string(), "{at}: what it left");
+            let next = scene.run(input()).await.unwrap();
+            assert_eq!(next.writes, 0, "{at}: it rested on a status that was not the last");
+            assert_eq!(next.rested, Some(rested), "{at}");
+        }
+        assert_eq!(has_rested, rests, "{at}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_is_too_old_for_the_next_pass_lets_nobody_rest() {
+    let mut scene = Scene::new([]);
+    scene.graph.listed = vec![Arc::new(fixture::number())];
+    let desired = Arc::new(Desired { webhook: None, ..fixture::desired() });
+    let input = || Input { desired: desired.clone(), ..scene.input() };
+    // While this was written, so much time went by that the next look wants a new list.
+    scene.book.state.lock().unwrap().fates.push_back(Fate::Slow(Duration::from_secs(24 * 60 * 60)));
+    let done = scene.run(input()).await.unwrap();
+    assert_eq!((done.writes, done.rested), (1, None));
 }
 
 #[tokio::test]

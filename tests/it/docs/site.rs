@@ -17,6 +17,12 @@ const RUN: &[&str] = &["README.md", "docs/gitops.md"];
 
 /// Commands of `sh` blocks that no test runs, by how they begin. Those of `kubectl whatsapp` are held against its help.
 const SHOWN: &[(&str, &str)] = &[
+    (
+        "make reproduce",
+        "two releases take too long for a test; the same writer runs twice in the tests of the image",
+    ),
+    ("make advisories", "the database is on github.com, and changes without a change here"),
+    ("target/tools/bin/crane auth login", "the registry and the password are the reader's"),
     ("kubectl -n whatsapp-operator get lease", "the tests of the leader read it; here no pod runs"),
     ("kubectl -n whatsapp-operator rollout status", "no pod runs in tests"),
     ("kubectl annotate", "the tests of consents set it; the name is the reader's"),

@@ -167,6 +167,10 @@ impl Shelf {
 impl Records for Shelf {
     type Version = WhatsAppChannelStatus;
 
+    fn name(_: &WhatsAppChannelStatus) -> String {
+        "1".into()
+    }
+
     fn shows(&self, version: &WhatsAppChannelStatus, record: &Record) -> bool {
         *version == lower::status(&record.assessment, &record.memory, Some(version))
     }

@@ -98,7 +98,7 @@ impl Prometheus {
     pub async fn range(&self, query: &str, seconds: u32) -> Result<Vec<Value>, String> {
         let encoded: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
         let end = jiff::Timestamp::now().as_second();
-        let times = format!("start={}&end={end}&step=1", end - i64::from(seconds));
+        let times = format!("start={}&end={end}&step={}", end - i64::from(seconds), seconds.div_ceil(40));
         let answer = self.get(&format!("/api/v1/query_range?query={encoded}&{times}")).await;
         answer["data"]["result"].as_array().cloned().ok_or_else(|| answer.to_string())
     }

@@ -24,7 +24,7 @@ use whatsapp_operator::{
     },
     meta::{
         client::{GraphClient, Meta},
-        port::{Credential, Graph, GraphSource, Listing, NumberList, Spent},
+        port::{Credential, Graph, GraphSource, Listing, NumberList, Spent, ToldUsage},
     },
 };
 
@@ -194,6 +194,10 @@ impl Graph for FarGraph {
 
     fn spent(&self) -> Vec<Spent> {
         self.graph.spent()
+    }
+
+    fn told(&self) -> Vec<ToldUsage> {
+        self.graph.told()
     }
 
     fn app_blocked(&self) -> Option<Refusal> {

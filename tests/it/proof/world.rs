@@ -48,7 +48,7 @@ use whatsapp_operator::{
     api::{lower, v1alpha1::WhatsAppChannelStatus},
     meta::{
         client::{GraphClient, Meta},
-        port::{Credential, Graph, GraphSource, Listing, NumberList, Spent},
+        port::{Credential, Graph, GraphSource, Listing, NumberList, Spent, ToldUsage},
         settings::Settings,
         transport::install_crypto,
     },
@@ -408,6 +408,10 @@ pub struct Shelf {
 impl Records for Shelf {
     type Version = Standing;
 
+    fn name(version: &Standing) -> String {
+        version.name()
+    }
+
     fn shows(&self, version: &Standing, record: &Record) -> bool {
         **version.status() == lower::status(&record.assessment, &record.memory, Some(version.status()))
     }
@@ -714,6 +718,10 @@ impl Graph for Mortal {
 
     fn spent(&self) -> Vec<Spent> {
         self.graph.spent()
+    }
+
+    fn told(&self) -> Vec<ToldUsage> {
+        self.graph.told()
     }
 
     fn app_blocked(&self) -> Option<Refusal> {

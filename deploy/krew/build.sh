@@ -1,0 +1,51 @@
+#!/bin/sh
+# Builds the plugin for Linux on amd64 and arm64, and packs it.
+#
+#   URL=https://example.org/v0.2.0 deploy/krew/build.sh
+#   MORE="darwin/arm64=a-binary" URL=… deploy/krew/build.sh    packs binaries, too, that were built elsewhere
+#
+# The binaries are static, so they run on every Linux. Zig compiles and links what is not Rust; it and cargo-zigbuild come from
+# PyPI once, by the sums in requirements.txt, into target/tools. For macOS a linker needs Apple's SDK, so build that on a Mac.
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+cd "$here/../.."
+target=${CARGO_TARGET_DIR:-target}
+say() { printf 'plugin: %s\n' "$*" >&2; }
+fail() {
+	say "$*"
+	exit 1
+}
+
+[ -n "${URL:-}" ] || fail "say where the archives will be downloaded from: make plugin URL=https://…"
+command -v rustup >/dev/null || fail "rustup is missing: it brings Rust's library for the other platforms; install it, then run make plugin again"
+mkdir -p "$target/tools"
+tools=$(CDPATH='' cd -- "$target/tools" && pwd)/zig
+if ! cmp -s "$here/requirements.txt" "$tools/requirements.txt"; then
+	command -v python3 >/dev/null || fail "python3 is missing: it installs zig; install python3 with venv, then run make plugin again"
+	say "installing zig into $tools, once"
+	rm -rf "$tools"
+	python3 -m venv "$tools" && "$tools/bin/pip" --quiet install --disable-pip-version-check --require-hashes --only-binary :all: --no-deps \
+		-r "$here/requirements.txt" >&2 || fail "zig could not be installed: see above"
+	cp "$here/requirements.txt" "$tools/"
+fi
+PATH=$tools/bin:$PATH
+# No path of this machine gets into a binary.
+RUSTFLAGS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$PWD=/source"
+export PATH RUSTFLAGS
+# Kernels for arm64 have pages of up to 64 KiB.
+JEMALLOC_SYS_WITH_LG_PAGE=16
+version=v$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+
+set --
+for pair in linux/amd64=x86_64-unknown-linux-musl linux/arm64=aarch64-unknown-linux-musl; do
+	triple=${pair#*=}
+	say "building for ${pair%%=*}, some minutes"
+	rustup target add "$triple" >&2
+	case $triple in aarch64-*) export JEMALLOC_SYS_WITH_LG_PAGE ;; esac
+	cargo-zigbuild zigbuild --locked --release --bin whatsapp-operator --target "$triple" >&2
+	set -- "$@" "${pair%%=*}=$target/$triple/release/whatsapp-operator"
+done
+# Words on purpose: one for each binary.
+# shellcheck disable=SC2086
+"$here/pack.sh" "$version" "$URL" "$target/plugin" "$@" ${MORE:-}

@@ -175,7 +175,7 @@ golden: needs-cargo needs-cc control-plane judges
 bench: needs-cargo needs-cc control-plane
 	$(say) "what a channel costs"
 	@$(CARGO) build --locked --release --bin whatsapp-operator
-	@$(CARGO) bench --locked --bench fleet --bench onboarding
+	@$(CARGO) bench --locked --bench fleet --bench onboarding --bench lint
 
 sandbox: needs-cargo needs-cc
 	@$(CARGO) run --locked --quiet -- sandbox --listen 127.0.0.1:8420

@@ -229,7 +229,7 @@ fn advice(document: &Document, refused: &[Finding]) -> Vec<Finding> {
             "check its spelling, as in America/Sao_Paulo",
         ));
     }
-    for key in [lower::SEND_CODE, lower::RETRY, lower::RECONCILE] {
+    for key in lower::CONSENTS {
         if let Some(entry) = annotations.and_then(|a| a.entry(key)) {
             findings.push(Finding::new(
                 document,
@@ -393,6 +393,17 @@ mod tests {
             assert_eq!(found, (Severity::Warning, "spec.displayName", 7, 16));
         }
         assert!(check(&channel("a", "+5511912345678", "アクメ商 Tokyo")).findings.is_empty());
+    }
+
+    #[test]
+    fn each_consent_in_a_manifest_is_a_warning() {
+        for key in ["send-code", "retry", "request-official-account", "reconcile"] {
+            let path = format!("metadata.annotations.whatsapp-operator.dev/{key}");
+            let name = format!("a, annotations: {{whatsapp-operator.dev/{key}: now}}");
+            let report = check(&channel(&name, "+5511912345678", "Acme Suporte"));
+            let found: Vec<_> = report.findings.iter().map(|f| (f.severity, f.path.as_str())).collect();
+            assert_eq!(found, [(Severity::Warning, path.as_str())]);
+        }
     }
 
     #[test]

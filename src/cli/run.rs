@@ -14,6 +14,9 @@ use crate::telemetry::fleet::Detail;
 /// A year. Times from now are added to a date, which has an end.
 const LONGEST: Duration = Duration::from_secs(8_760 * 3_600);
 
+/// Meta's answers are counted by the second, and so are looks.
+const SHORTEST: Duration = Duration::from_secs(1);
+
 /// Runs the operator until it is asked to stop.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Options, each also an environment variable")]
@@ -206,14 +209,14 @@ pub fn namespace(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 ///
-/// When the text is no duration, or not a positive one, or one that nobody lives to see the end of.
+/// When the text is no duration, or one of less than a second, or of more than a year.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let parsed: jiff::SignedDuration =
         text.parse().map_err(|_| format!("{text} is not a duration: write it like 45s, 5m or 1h30m"))?;
     match Duration::try_from(parsed) {
         Ok(duration) if duration > LONGEST => Err(format!("{text} is longer than a year, 8760h")),
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err(format!("{text} is not a positive duration")),
+        Ok(duration) if duration >= SHORTEST => Ok(duration),
+        _ => Err(format!("{text} is shorter than a second, 1s")),
     }
 }
 
@@ -276,8 +279,10 @@ mod tests {
         assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
         assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5_400)));
         assert!(duration("5").is_err_and(|error| error.contains("45s, 5m or 1h30m")));
-        assert!(duration("-5m").is_err_and(|error| error.contains("positive")));
-        assert!(duration("0s").is_err());
+        for short in ["-5m", "0s", "1ns", "999ms"] {
+            assert!(duration(short).is_err_and(|error| error.contains("shorter than a second")), "{short}");
+        }
+        assert_eq!(duration("1s"), Ok(SHORTEST));
         assert_eq!(duration("8760h"), Ok(LONGEST));
         for long in ["8760h1s", "2000000000000000h"] {
             assert!(duration(long).is_err_and(|error| error.contains("longer than a year")), "{long}");

@@ -18,10 +18,13 @@ use super::{
     exit::{Ending, Exit, Problem},
     process::stop_asked,
     render::{self, Text},
+    source,
 };
 
 /// How often the state is kept.
 const KEEP: Duration = Duration::from_secs(5);
+/// Most bytes of a state, or of a list of faults.
+const MOST: u64 = 256 * 1_048_576;
 /// A day in less than a second, and still a clock.
 const MOST_SPEED: f64 = 100_000.0;
 
@@ -116,8 +119,7 @@ fn options(args: &SandboxArgs) -> Options {
 }
 
 fn read(path: &Path) -> Result<String, Problem> {
-    std::fs::read_to_string(path)
-        .map_err(|error| Problem::new(format!("cannot read {}: {error}", path.display())))
+    source::text(path, MOST).map_err(|error| Problem::new(format!("cannot read {}: {error}", path.display())))
 }
 
 /// Writes the state now and then until `stop`, and once more at the end.

@@ -12,7 +12,7 @@ mod yaml;
 mod tests;
 
 use std::{
-    io::Read as _,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -62,6 +62,20 @@ pub fn read(paths: &[PathBuf]) -> Source {
         }
     }
     source
+}
+
+/// A text file that is no manifest, of so many bytes at most.
+///
+/// # Errors
+///
+/// When it is larger, or no file, or cannot be read.
+pub fn text(path: &Path, most: u64) -> io::Result<String> {
+    let mut text = String::new();
+    folder::open(path)?.take(most + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > most {
+        return Err(io::Error::other(format!("it is larger than {} KiB", most / 1_024)));
+    }
+    Ok(text)
 }
 
 /// Standard input, or what a shell hands over as a file that is open already.

@@ -143,9 +143,11 @@ fn live(key: &str) -> Rule {
     }
 }
 
+/// What tells which object it is, and what it may be used for. So what is too large of it is what stands under the key.
 fn labelled(key: &str) -> Rule {
     match key {
-        "labels" => Rule::Members(|key| if key == USE_LABEL { Rule::Whole } else { Rule::Nothing }),
+        "labels" => Rule::Members(|key| if key == USE_LABEL { Rule::Name } else { Rule::Nothing }),
+        "annotations" | "finalizers" => Rule::Nothing,
         _ => shown(key),
     }
 }
@@ -439,10 +441,38 @@ fn map<A, B>(event: WatchEvent<A>, to: impl FnOnce(A) -> B) -> WatchEvent<B> {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::Secret;
     use serde_json::json;
 
     use super::*;
     use crate::api::v1alpha1::WhatsAppChannel;
+
+    #[test]
+    fn of_a_secret_that_is_too_large_its_version_and_its_use_are_known() {
+        let text = json!({
+            "kind": "Secret",
+            "data": {"other": "eA==", "token": "x".repeat(MOST_OBJECT + 1)},
+            "metadata": {
+                "annotations": {"whatsapp-operator.dev/note": "x".repeat(MOST_OBJECT)},
+                "labels": {"other": "x", USE_LABEL: "verify-token"},
+                "name": "acme-meta", "resourceVersion": "7", "uid": "u1",
+            },
+        })
+        .to_string();
+        let read = |key: &str| {
+            let mut sieve = Sieve::new(*Wanted::Data("").rule(), MOST_OBJECT).told(key);
+            for bytes in text.as_bytes().chunks(1_000) {
+                sieve.feed(bytes);
+            }
+            stored::<Secret>(&sieve.take()).expect("it names itself")
+        };
+        let Stored(Err(Unusable { metadata, why })) = read("token") else { panic!("it is too large") };
+        let labels = metadata.labels.unwrap_or_default();
+        assert_eq!((why, metadata.uid.as_deref()), (Why::TooLarge, Some("u1")));
+        assert_eq!(metadata.resource_version.as_deref(), Some("7"));
+        assert_eq!(labels.get(USE_LABEL).map(String::as_str), Some("verify-token"));
+        assert!(read("other").0.is_ok(), "what is not asked for makes nothing too large");
+    }
 
     /// What is read of an object with so much of our own annotations and so many finalizers.
     fn finalizers(annotations: usize, finalizers: usize) -> (bool, Option<usize>) {

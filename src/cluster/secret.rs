@@ -23,7 +23,7 @@ use crate::run::{
 use super::{
     call::{Failed, MANAGER, bounded},
     picture::picture,
-    read::{Objects, Stored, Wanted},
+    read::{Objects, Stored, Unusable, Wanted, Why},
 };
 
 /// Label that permits sending a Secret's content to a user's own URL.
@@ -54,6 +54,10 @@ impl Secrets for NamespaceSecrets {
         let objects = Objects::<Secret>::new(&self.client, Some(&self.namespace));
         match bounded(objects.get(&key.name, Wanted::Data(&key.key))).await {
             Ok(Stored(Ok(secret))) => found(secret, &key.key),
+            Ok(Stored(Err(Unusable { metadata, why: Why::TooLarge }))) => SecretRead::TooLarge {
+                is_verify_token: is_verify_token(&metadata),
+                version: version(metadata),
+            },
             Ok(Stored(Err(unusable))) => SecretRead::Failed(unusable.why.to_string()),
             Err(Failed::Gone(_)) => SecretRead::Missing,
             Err(Failed::Forbidden(why)) => SecretRead::Forbidden(why),
@@ -78,15 +82,20 @@ fn found(mut secret: Secret, key: &str) -> SecretRead {
         .and_then(|data| data.remove(key))
         .and_then(|ByteString(bytes)| String::from_utf8(bytes).ok())
         .map(SecretString::from);
-    let labels = secret.metadata.labels.unwrap_or_default();
-    SecretRead::Found {
-        version: SecretVersion {
-            uid: secret.metadata.uid.unwrap_or_default(),
-            resource_version: secret.metadata.resource_version.unwrap_or_default(),
-        },
-        value,
-        is_verify_token: labels.get(USE_LABEL).is_some_and(|label| label == USE_VERIFY_TOKEN),
+    let is_verify_token = is_verify_token(&secret.metadata);
+    SecretRead::Found { version: version(secret.metadata), value, is_verify_token }
+}
+
+fn version(metadata: ObjectMeta) -> SecretVersion {
+    SecretVersion {
+        uid: metadata.uid.unwrap_or_default(),
+        resource_version: metadata.resource_version.unwrap_or_default(),
     }
+}
+
+fn is_verify_token(metadata: &ObjectMeta) -> bool {
+    let label = metadata.labels.as_ref().and_then(|labels| labels.get(USE_LABEL));
+    label.is_some_and(|label| label == USE_VERIFY_TOKEN)
 }
 
 /// Creates a Secret with a random PIN. One that exists already is left as it is and is no error: it will be read.

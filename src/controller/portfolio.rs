@@ -286,7 +286,8 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         };
         // What was not answered is asked again by the next look.
         let is_ready = assessment.conditions.is(ConditionType::Ready, Truth::True);
-        if is_ready && portfolio.status.as_ref() == Some(&next) && pause >= poll {
+        let is_read = offer.unread().is_none();
+        if is_ready && is_read && portfolio.status.as_ref() == Some(&next) && pause >= poll {
             let look_at = later(self.now(), BETWEEN_LOOKS);
             state.rest = Some(Rest { desired, secrets: offer.facts(), look_at });
         }

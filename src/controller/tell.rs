@@ -1,7 +1,7 @@
 //! Events: what changed, once, in words that repeat.
 //!
 //! Notes come from the table of reasons, never from a message: they hold no ids, no
-//! times and nothing that Meta or a user wrote.
+//! times and nothing that Meta or a user wrote. What the API server refuses is told in its words.
 
 use crate::cluster::{Failed, read::Why};
 use crate::engine::{
@@ -104,31 +104,30 @@ impl Notice {
 
     /// For an object that goes. It is told once, of an object that nobody can look at any more, so it names ids.
     pub fn farewell(farewell: &Farewell) -> Self {
-        // What an event takes at most, in bytes.
-        const LENGTH: usize = 1_000;
-        let mut note = farewell.message.clone();
-        let end = (0..=LENGTH.min(note.len())).rev().find(|at| note.is_char_boundary(*at));
-        note.truncate(end.unwrap_or_default());
         Self {
             is_warning: farewell.parting == Parting::LeftAtMeta,
             reason: farewell.parting.as_str().into(),
-            note,
+            note: cut(farewell.message.clone()),
         }
     }
 
     /// For an object whose finalizer cannot be written.
     pub fn finalizer_unwritten(error: &Failed) -> Self {
         let (reason, note) = match error {
-            Failed::Forbidden(_) => (
+            Failed::Forbidden(why) => (
                 "FinalizerForbidden",
-                "the operator may not write its finalizer, so a deletion takes nothing back at Meta; let its ServiceAccount patch whatsappchannels and whatsappportfolios",
+                format!(
+                    "the operator may not write its finalizer, so a deletion takes nothing back at Meta; let its ServiceAccount patch whatsappchannels and whatsappportfolios, or ask whoever set the rule that forbids it: {why}"
+                ),
             ),
-            _ => (
+            error => (
                 "FinalizerNotWritten",
-                "the finalizer cannot be written, so a deletion may take nothing back at Meta; the operator's log has what the API server, or an admission policy, says",
+                format!(
+                    "the finalizer cannot be written, so a deletion may take nothing back at Meta; do what the API server, or an admission policy, says: {error}"
+                ),
             ),
         };
-        Self { is_warning: true, reason: reason.into(), note: note.into() }
+        Self { is_warning: true, reason: reason.into(), note: cut(note) }
     }
 
     /// For an object whose spec cannot be understood.
@@ -151,6 +150,14 @@ impl Notice {
         };
         Self { is_warning: true, reason: reason.into(), note }
     }
+}
+
+/// No more than an event takes, in bytes.
+fn cut(mut note: String) -> String {
+    const LENGTH: usize = 1_000;
+    let end = (0..=LENGTH.min(note.len())).rev().find(|at| note.is_char_boundary(*at));
+    note.truncate(end.unwrap_or_default());
+    note
 }
 
 /// How a step went, in one word for metrics.
@@ -204,6 +211,17 @@ mod tests {
         assert_eq!(told(&ready, &held), [""; 0]);
         assert_eq!(told(&held, &ready), [""; 0]);
         assert_eq!(told(&ready, &banned), ["NotReady", "Stalled"]);
+    }
+
+    #[test]
+    fn why_a_finalizer_is_not_written_is_told_in_the_words_of_whoever_refuses_it_and_fits_an_event() {
+        let rule = || "company rule 7: ask team-x".to_owned();
+        for error in [Failed::Forbidden(rule()), Failed::Refused(rule()), Failed::NoAnswer(rule())] {
+            let note = Notice::finalizer_unwritten(&error).note;
+            assert!(note.contains(&rule()), "{note}");
+        }
+        let long = Notice::finalizer_unwritten(&Failed::Refused("é".repeat(1_000))).note;
+        assert!((900..=1_000).contains(&long.len()), "{}", long.len());
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 /// Portfolios, and payers by edge, of which something is remembered. Each token in use is asked about every hour,
@@ -57,7 +60,79 @@ impl Room {
     }
 }
 
+/// What a list may have beside those that are read at the same time, in bytes: more than all but a few have.
+const OWN: usize = 2 * 1_048_576;
+/// What all that are being read may have together beyond that.
+const TOGETHER: usize = 64 * 1_048_576;
+
+/// How much lists that are being read have in memory, beyond what each has for itself.
+#[derive(Debug, Default)]
+pub(super) struct Together(AtomicUsize);
+
+impl Together {
+    /// For one more list.
+    pub(super) fn share(self: &Arc<Self>) -> Share {
+        Share { of: Arc::clone(self), taken: 0 }
+    }
+}
+
+/// What one list has; given back with it.
+#[derive(Debug)]
+pub(super) struct Share {
+    of: Arc<Together>,
+    taken: usize,
+}
+
+impl Share {
+    /// Takes in so many bytes more. Gives back why there is no room for them now.
+    pub(super) fn take(&mut self, bytes: usize) -> Result<(), String> {
+        let taken = self.taken.saturating_add(bytes);
+        let more = taken.saturating_sub(OWN) - self.taken.saturating_sub(OWN);
+        let add = |all: usize| all.checked_add(more).filter(|all| more == 0 || *all <= TOGETHER);
+        if self.of.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).is_err() {
+            return Err(format!(
+                "lists that are read at the same time have {} MiB already",
+                TOGETHER / 1_048_576
+            ));
+        }
+        self.taken = taken;
+        Ok(())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.of.0.fetch_sub(self.taken.saturating_sub(OWN), Ordering::AcqRel);
+    }
+}
+
 /// The lock of a mutex. A panic of another task leaves at worst one value less, so what it held stays usable.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1_048_576;
+
+    #[test]
+    fn large_lists_share_what_there_is_and_a_small_one_always_has_room() {
+        let together = Arc::new(Together::default());
+        let (mut one, mut other) = (together.share(), together.share());
+        for _ in 0..50 {
+            assert_eq!(one.take(MIB), Ok(()));
+        }
+        let taken = (0..50).take_while(|_| other.take(MIB).is_ok()).count();
+        assert_eq!(taken, (TOGETHER + 2 * OWN) / MIB - 50);
+        assert!(one.take(MIB).is_err_and(|why| why.contains("have 64 MiB already")));
+        let mut small = together.share();
+        assert_eq!((small.take(MIB), small.take(MIB)), (Ok(()), Ok(())));
+        assert!(small.take(MIB).is_err(), "it is small no longer");
+        drop(one);
+        assert_eq!(other.take(40 * MIB), Ok(()));
+        drop((other, small));
+        assert_eq!(together.0.load(Ordering::Acquire), 0, "all is given back");
+    }
 }

@@ -29,7 +29,7 @@ use crate::{
     meta::{
         account::{AccountKey, Shared},
         app::Apps,
-        bounded::lock,
+        bounded::{Together, lock},
         budget::{Budget, LONGEST_BELIEVED, Payer, UsageHeaders},
         call::{Call, Trouble},
         counter::{Counters, Ending, Stats},
@@ -63,6 +63,8 @@ pub(super) struct Inner {
     pub(super) usernames: Shared<ProfileKey, Username>,
     pub(super) officials: Shared<ProfileKey, Official>,
     pub(super) lists: Lists,
+    /// Lists that are being read.
+    pub(super) together: Arc<Together>,
     pub(super) apps: Apps,
     pub(super) refused: Refused,
     /// One subscription at a time per account.
@@ -102,6 +104,7 @@ impl Meta {
             usernames: Shared::new(Arc::clone(&clock)),
             officials: Shared::new(Arc::clone(&clock)),
             lists: Lists::default(),
+            together: Arc::default(),
             clock,
             apps: Apps::default(),
             subscribing: Mutex::default(),

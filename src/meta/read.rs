@@ -281,7 +281,7 @@ impl GraphClient {
         keep: impl Fn(&Value, &Names) -> Result<T, &'static str>,
     ) -> Result<Vec<T>, Failure> {
         let (mut entries, mut skipped, mut seen) = (Vec::new(), Names::new(), HashSet::new());
-        let mut room = ROOM;
+        let (mut room, mut share) = (ROOM, self.inner.together.share());
         let (edge, account) = (call.edge.as_str(), call.account.map(AccountId::as_str));
         let too_large = |why: String| {
             tracing::warn!(edge, business = %self.credential.business, account, why, "a list cannot be read");
@@ -297,7 +297,12 @@ impl GraphClient {
             };
             let (page, next) =
                 wire::page(&answer).ok_or_else(|| Failure::NoAnswer("Meta's answer is not a list".into()))?;
-            room.take(page.len(), json::weight(&answer), &ROOM).map_err(too_large)?;
+            let bytes = json::weight(&answer);
+            room.take(page.len(), bytes, &ROOM).map_err(too_large)?;
+            share.take(bytes).map_err(|why| {
+                tracing::warn!(edge, business = %self.credential.business, account, why, "a list is read later");
+                Failure::NoAnswer(why)
+            })?;
             for entry in page {
                 entries.push(keep(entry, &skipped).map_err(|why| Failure::NoAnswer(why.into()))?);
             }

@@ -38,6 +38,8 @@ pub enum SecretRead {
     Forbidden(String),
     /// Could not be read now, with why.
     Failed(String),
+    /// What stands under the key is longer than anything that is sent, and was not read.
+    TooLarge { version: SecretVersion, is_verify_token: bool },
     Found {
         version: SecretVersion,
         /// The value under the key, if the key is there and is text.
@@ -206,6 +208,7 @@ pub(super) fn digits_fact(
         Some(SecretRead::Missing) => return SecretFact::Missing,
         Some(SecretRead::Forbidden(why)) => return SecretFact::Forbidden(why),
         Some(SecretRead::Failed(why)) => return SecretFact::Unreadable(why),
+        Some(SecretRead::TooLarge { version, .. }) => return malformed(version),
         Some(SecretRead::Found { version, value: None, .. }) => return SecretFact::KeyMissing { version },
         Some(SecretRead::Found { version, value: Some(value), .. }) => (version, value),
     };
@@ -218,8 +221,12 @@ pub(super) fn digits_fact(
             *material = Some(digits);
             SecretFact::Present { version, well_formed: true, seen_before }
         }
-        None => SecretFact::Present { version, well_formed: false, seen_before: false },
+        None => malformed(version),
     }
+}
+
+fn malformed(version: SecretVersion) -> SecretFact {
+    SecretFact::Present { version, well_formed: false, seen_before: false }
 }
 
 /// The fact about a verify token. It goes to the user's own URL, so without the label nothing of the content
@@ -230,10 +237,15 @@ pub(super) fn token_fact(read: Option<SecretRead>, material: &mut Option<SecretS
         Some(SecretRead::Missing) => SecretFact::Missing,
         Some(SecretRead::Forbidden(why)) => SecretFact::Forbidden(why),
         Some(SecretRead::Failed(why)) => SecretFact::Unreadable(why),
-        Some(SecretRead::Found { is_verify_token: false, .. }) => SecretFact::Unlabelled,
+        Some(
+            SecretRead::Found { is_verify_token: false, .. }
+            | SecretRead::TooLarge { is_verify_token: false, .. },
+        ) => SecretFact::Unlabelled,
+        Some(SecretRead::TooLarge { version, .. }) => malformed(version),
         Some(SecretRead::Found { version, value, .. }) => {
             match value.filter(|v| !v.expose_secret().trim().is_empty()) {
                 None => SecretFact::KeyMissing { version },
+                Some(value) if value.expose_secret().trim().len() > LONGEST => malformed(version),
                 Some(value) => {
                     *material = Some(value.expose_secret().trim().to_owned().into());
                     SecretFact::Present { version, well_formed: true, seen_before: false }
@@ -256,6 +268,7 @@ pub fn credential_fact(read: SecretRead) -> (SecretFact, Option<(SecretVersion, 
         SecretRead::Missing => (SecretFact::Missing, None),
         SecretRead::Forbidden(why) => (SecretFact::Forbidden(why), None),
         SecretRead::Failed(why) => (SecretFact::Unreadable(why), None),
+        SecretRead::TooLarge { version, .. } => (malformed(version), None),
         SecretRead::Found { version, value: None, .. } => (SecretFact::KeyMissing { version }, None),
         SecretRead::Found { version, value: Some(value), .. } => {
             if value.expose_secret().trim().is_empty() {
@@ -324,7 +337,7 @@ mod tests {
         }
         let mut material = None;
         let fact = token_fact(found(Some("hunter2\n"), true), &mut material);
-        assert!(matches!(fact, SecretFact::Present { .. }));
+        assert!(matches!(fact, SecretFact::Present { well_formed: true, .. }));
         assert_eq!(material.map(|m| m.expose_secret().to_owned()).as_deref(), Some("hunter2"));
     }
 
@@ -380,6 +393,25 @@ mod tests {
         for nothing in [None, Some(" \n")] {
             assert!(matches!(credential(nothing), (SecretFact::KeyMissing { .. }, None)));
         }
+    }
+
+    #[test]
+    fn what_is_too_long_is_malformed_and_its_version_is_known() {
+        let version = || SecretVersion { uid: "u".into(), resource_version: "1".into() };
+        let read = |is_verify_token| SecretRead::TooLarge { version: version(), is_verify_token };
+        let malformed = malformed(version());
+        for what in [Digits::Code, Digits::Pin] {
+            assert_eq!(digits_fact(what, Some(read(false)), &mut None, |_| false), malformed);
+        }
+        assert_eq!(token_fact(Some(read(true)), &mut None), malformed);
+        assert_eq!(token_fact(Some(read(false)), &mut None), SecretFact::Unlabelled);
+        let (fact, credential) = credential_fact(read(false));
+        assert!(fact == malformed && credential.is_none());
+
+        let mut material = None;
+        let long = "x".repeat(LONGEST + 1);
+        assert_eq!(token_fact(found(Some(&long), true), &mut material), malformed);
+        assert!(material.is_none(), "none of it is sent");
     }
 
     #[test]

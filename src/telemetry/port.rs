@@ -21,6 +21,8 @@ use tracing::debug;
 const MOST_HEAD: usize = 16 * 1024;
 /// What the system refuses now it may give a little later.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Of so many connections that have ended something may be kept, however few are open.
+const SPARE: usize = 16;
 /// Answers that are on their way when it is over get this long.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -89,12 +91,20 @@ struct Connections {
 impl Connections {
     fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
         self.oldest_first.push_back(self.tasks.spawn(connection));
+        // Whatever is kept of a connection that has ended keeps its memory.
+        if self.oldest_first.len() > 2 * self.tasks.len() + SPARE {
+            self.drop_ended();
+        }
+    }
+
+    fn drop_ended(&mut self) {
+        self.oldest_first.retain(|connection| !connection.is_finished());
     }
 
     /// Whether there was one. It has ended then, and was not only told to.
     async fn end_oldest(&mut self) -> bool {
         while self.tasks.try_join_next().is_some() {}
-        self.oldest_first.retain(|connection| !connection.is_finished());
+        self.drop_ended();
         let Some(oldest) = self.oldest_first.pop_front() else {
             return false;
         };
@@ -182,6 +192,21 @@ mod tests {
         let mut last = halves.pop().expect("the last");
         last.write_all(b"TP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.expect("it still listens");
         assert!(rest(&mut last).await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn of_connections_that_have_ended_little_is_kept() {
+        let mut open = Connections::default();
+        let (_held, hold) = tokio::sync::oneshot::channel::<()>();
+        open.add(async { drop(hold.await) });
+        for _ in 0..3_000 {
+            open.make_room(BOUNDS.connections).await;
+            open.add(async {});
+            tokio::task::yield_now().await;
+        }
+        let kept = open.oldest_first.len();
+        assert!(kept <= 2 * BOUNDS.connections + SPARE + 1, "{kept}");
+        assert!(open.end_oldest().await && open.oldest_first.is_empty(), "the one that is open is found");
     }
 
     #[tokio::test]

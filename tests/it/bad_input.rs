@@ -31,6 +31,23 @@ async fn token(rig: &Rig, portfolio: &str, change: impl FnOnce(&mut Token)) {
     rig.secret(&format!("{portfolio}-meta"), json!({"token": value})).await;
 }
 
+/// However large it is: what is too large to be read as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_credential_that_has_become_too_long_is_refused_after_a_restart_too() {
+    let mut rig = Rig::with_portfolio("long-token").await;
+    rig.start().await;
+    rig.until_condition_of("wap", "acme", "Ready", "True", None).await;
+    for length in [300_000, 100_000] {
+        rig.operator().kill_nine();
+        rig.secret("acme-meta", json!({"token": "x".repeat(length)})).await;
+        rig.start().await;
+        let refused =
+            rig.until_condition_of("wap", "acme", "CredentialsValid", "False", Some("TokenInvalid")).await;
+        let told = message(&refused, "CredentialsValid");
+        assert!(told.contains("under the key token of Secret acme-meta is longer than 4 KiB"), "{told}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn credentials_that_cannot_work_are_named_with_their_remedy_and_nothing_is_written() {
     let mut rig = Rig::new("credentials").await;

@@ -269,7 +269,7 @@ async fn a_duration_that_the_schema_takes_is_one_to_the_operator() {
         ("45s", true),
         ("1h30m", true),
         ("1h2m3s4ms", true),
-        ("500ms", true),
+        ("500ms", false),
         ("90m", true),
         ("0h5m", true),
         ("999h99999m999999s", true),

@@ -5,9 +5,12 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::rig::Rig;
+use whatsapp_operator::sandbox::{Fault, FaultKind, Match, Number};
+
+use crate::rig::{ACCOUNT, Rig};
 
 const SEND_CODE: &str = "whatsapp-operator.dev/send-code";
+const RETRY: &str = "whatsapp-operator.dev/retry";
 
 fn codes(rig: &Rig, number: &str) -> usize {
     let effects = rig.effects_on(number.trim_start_matches('+'));
@@ -138,4 +141,101 @@ async fn a_consent_that_was_set_while_no_operator_ran_is_refused_and_a_fresh_one
     let answer = annotate(&rig, "support", &late).await;
     assert!(answer["usedFor"].is_null(), "{answer}");
     assert_eq!(codes(&rig, NUMBER), 2);
+}
+
+/// As a tool applies it that has it from Git.
+async fn apply(rig: &Rig, number: &str, annotations: Value, spec: Value) {
+    let mut channel = json!({
+        "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+        "metadata": {"name": "support", "annotations": annotations},
+        "spec": {"portfolioRef": {"name": "acme"}, "accountId": ACCOUNT, "phoneNumber": number,
+                 "displayName": "Acme Support"},
+    });
+    channel["spec"].as_object_mut().expect("an object").extend(spec.as_object().expect("an object").clone());
+    kubectl(rig, &["apply", "-f", "-"], &channel.to_string()).await;
+}
+
+/// Why `send-code` was not done.
+async fn refusal(rig: &Rig, value: &str) -> String {
+    let what = format!("a refusal of {value}");
+    let is_refused = |answer: &Value| {
+        answer["value"] == value && answer["refused"].is_string() && answer["usedFor"].is_null()
+    };
+    let object = rig
+        .until("support", &what, Duration::from_secs(60), |status| answers(status).iter().any(is_refused))
+        .await;
+    let all = answers(&object["status"]);
+    all.iter().find(|answer| is_refused(answer)).map(|answer| answer["refused"].to_string()).expect("one")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_from_git_that_is_late_or_was_met_while_nothing_was_done_sends_no_code() {
+    const NUMBER: &str = "+5511917000005";
+    let ago =
+        |minutes| (Timestamp::now() - SignedDuration::from_mins(minutes)).strftime("%FT%TZ").to_string();
+    let mut rig = Rig::with_portfolio("from-git").await;
+    // Set while no operator ran, and known to be so by the API server alone.
+    apply(&rig, NUMBER, json!({SEND_CODE: "git-1"}), json!({})).await;
+    let mut owners = rig.get("support").await["metadata"]["managedFields"].clone();
+    for owner in owners.as_array_mut().expect("a list") {
+        owner["time"] = json!(ago(17));
+    }
+    // With something else that changes: the API server takes no new times alone.
+    let labels = json!({"aged": "yes"});
+    rig.merge("wac", "support", &json!({"metadata": {"labels": labels, "managedFields": owners}})).await;
+    rig.start().await;
+    let why = refusal(&rig, "git-1").await;
+    assert!(why.contains("17 minutes later"), "{why}");
+
+    // Whoever applies the file again, with an edit, has set the value just now in the eyes of the API server.
+    let stops = [("git-2", json!({"suspend": true})), ("git-3", json!({"managementPolicy": "ObserveOnly"}))];
+    for (value, stopped) in stops {
+        apply(&rig, NUMBER, json!({SEND_CODE: value}), stopped).await;
+        rig.until("support", "the value met", Duration::from_secs(60), |status| {
+            status["memory"]["consents"]["sendCode"]["value"] == value
+        })
+        .await;
+        let met = json!({"memory": {"consents": {"sendCode": {"at": ago(16)}}}});
+        rig.edit_status("wac", "support", met).await;
+        apply(&rig, NUMBER, json!({SEND_CODE: value}), json!({})).await;
+        refusal(&rig, value).await;
+    }
+    assert_eq!(codes(&rig, NUMBER), 0);
+    apply(&rig, NUMBER, json!({SEND_CODE: "git-4"}), json!({})).await;
+    rig.until_condition("support", "NumberVerified", "False", Some("CodeAwaited")).await;
+    assert_eq!(codes(&rig, NUMBER), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_from_git_brings_no_registration_beside_those_that_people_ask_for() {
+    const NUMBER: &str = "+5511917000006";
+    let mut rig = Rig::with_portfolio("retry").await;
+    let refusal = json!({"error": {"message": "(#133005) Two step verification PIN Mismatch",
+        "type": "OAuthException", "code": 133_005, "fbtrace_id": "AfakeTrace"}});
+    let kind = FaultKind::Error { envelope: refusal };
+    rig.sandbox.inject(Fault { on: Match::on("POST", "register"), kind });
+    rig.sandbox.add_number(
+        Number::new("100000000000061", ACCOUNT, NUMBER.trim_start_matches('+'), "Acme Support")
+            .verified(Timestamp::now()),
+    );
+    rig.secret("support-pin", json!({"pin": "271828"})).await;
+    rig.start().await;
+    let from_git = || apply(&rig, NUMBER, json!({RETRY: "r1"}), json!({}));
+    let registrations = || rig.sandbox.calls().iter().filter(|call| call.path.ends_with("/register")).count();
+    from_git().await;
+    rig.until_condition("support", "Registered", "False", Some("PinMismatch")).await;
+    for (value, attempts) in [("", 1), ("anna-1", 2), ("", 2), ("anna-2", 3), ("", 3), ("", 3)] {
+        if !value.is_empty() {
+            kubectl(&rig, &["annotate", "--overwrite", "wac", "support", &format!("{RETRY}={value}")], "")
+                .await;
+            rig.until("support", "an answer to the retry", Duration::from_secs(60), |status| {
+                let answer = &status["memory"]["consents"]["retry"];
+                answer["value"] == value && answer["usedFor"] == "Register"
+            })
+            .await;
+        }
+        from_git().await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(registrations(), attempts, "{value}: {:#}", rig.get("support").await["status"]["memory"]);
+    }
 }

@@ -156,6 +156,19 @@ async fn a_log_that_goes_nowhere_stops_nothing(#[case] nowhere: Nowhere) {
     assert!(operator.ends_within(Duration::from_secs(10)).await.success());
 }
 
+/// With a cluster to work in: what is logged on the way of a channel is lost, and nothing else is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_whose_log_is_full_works_on() {
+    let mut rig = Rig::with_portfolio("full-log").await;
+    rig.log_to = Some("/dev/full");
+    rig.log_level = "trace";
+    rig.start().await;
+    rig.channel("support", "+5511917000003", json!({})).await;
+    rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
+    assert!(lost(&rig.metrics().await) > 0);
+    assert!(rig.operator().is_running());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_logged_at_the_end_is_written() {
     let (mut reader, writer) = std::io::pipe().expect("a pipe");

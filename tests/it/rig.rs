@@ -43,6 +43,8 @@ pub struct Rig {
     pub log_level: &'static str,
     /// The form of their logs.
     pub log_format: &'static str,
+    /// Where they log, if not to a file of their own.
+    pub log_to: Option<&'static str>,
     /// Which namespaces operators watch from now on, as flags: none is the whole cluster.
     scope: Vec<String>,
     /// More flags for operators from now on.
@@ -129,6 +131,7 @@ impl Rig {
             token,
             log_level: "info",
             log_format: "text",
+            log_to: None,
             scope,
             flags: Vec::new(),
             descriptors: None,
@@ -199,7 +202,8 @@ impl Rig {
             .args(["--log-format", self.log_format, "--log-level", self.log_level])
             .args(&self.flags)
             .args(more);
-        Process::spawn(command, self.log(self.started)).expect("the operator binary starts")
+        let log = self.log_to.map_or_else(|| self.log(self.started), PathBuf::from);
+        Process::spawn(command, log).expect("the operator binary starts")
     }
 
     /// Waits until an operator says that it is ready.

@@ -12,6 +12,8 @@ pub const RETRY: &str = "whatsapp-operator.dev/retry";
 pub const OFFICIAL: &str = "whatsapp-operator.dev/request-official-account";
 /// Consent: look now.
 pub const RECONCILE: &str = "whatsapp-operator.dev/reconcile";
+/// All consents: each value is an act, or one look.
+pub const CONSENTS: [&str; 4] = [SEND_CODE, RETRY, OFFICIAL, RECONCILE];
 /// Let go of an object that is being deleted, as it is.
 pub const SKIP_CLEANUP: &str = "whatsapp-operator.dev/skip-cleanup";
 /// The only value of that annotation that counts.

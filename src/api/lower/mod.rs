@@ -22,8 +22,8 @@ pub use channel::{channel, deletion_seconds, is_cleanup_skipped};
 pub use condition::{conditions, conditions_from, waiting, waiting_from};
 pub use consent::consents;
 pub use key::{
-    CLEANUP, FIELD_MANAGER, GROUP, OFFICIAL, RECONCILE, RETRY, SEND_CODE, SKIP_CLEANUP, SKIPPED, USE_LABEL,
-    USE_VERIFY_TOKEN,
+    CLEANUP, CONSENTS, FIELD_MANAGER, GROUP, OFFICIAL, RECONCILE, RETRY, SEND_CODE, SKIP_CLEANUP, SKIPPED,
+    USE_LABEL, USE_VERIFY_TOKEN,
 };
 pub use ledger::{memory, memory_of, with_memory};
 pub use portfolio::{

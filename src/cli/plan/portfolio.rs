@@ -95,6 +95,7 @@ impl<C: Clock> Portfolios<C> {
         let observed = PortfolioObserved {
             access_token: offer.access_token.clone(),
             app_secret: offer.app_secret.clone(),
+            unread: None,
             in_use: None,
             offered: first.as_ref().map(|_| offer.version.clone()),
             token: token.clone(),

@@ -25,6 +25,7 @@ use crate::{
         connect::{ClusterArgs, call, connect},
         exit::Problem,
         plan::{input::Input, unread::Unread},
+        source,
     },
     cluster::{attempts::NumberAttempts, secret::NamespaceSecrets},
     meta::port::Credential,
@@ -299,12 +300,15 @@ fn variable(prefix: &str, name: &str) -> String {
     format!("{prefix}{}", name.to_uppercase().replace(['-', '.'], "_"))
 }
 
+/// Most bytes of a file with a token or an app secret: more than either may have, with blanks around it.
+const MOST: u64 = 16 * 1_024;
+
 /// From a file, else from the environment.
 fn outside(files: &[(String, PathBuf)], prefix: &str, name: &str) -> Result<Option<SecretString>, Problem> {
     let (text, place) = match files.iter().find(|(of, _)| of == name) {
         Some((_, path)) => {
             let place = path.display().to_string();
-            let text = std::fs::read_to_string(path);
+            let text = source::text(path, MOST);
             (Some(text.map_err(|error| Problem::new(format!("cannot read {place}: {error}")))?), place)
         }
         None => {

@@ -33,10 +33,13 @@ impl Unread {
 /// Of a portfolio. Credentials that do not work leave everything below it unread.
 pub fn portfolio(name: &str, observed: &PortfolioObserved, assessment: &PortfolioAssessment) -> Vec<Unread> {
     if !assessment.accept_offered {
-        return vec![Unread::new(
-            format!("the credentials of portfolio {name}"),
-            not_accepted(assessment, &assessment.conditions),
-        )];
+        let secrets = [&observed.access_token, &observed.app_secret];
+        let unreadable = secrets.into_iter().find_map(|secret| match secret {
+            SecretFact::Unreadable(why) => Some(why.clone()),
+            _ => None,
+        });
+        let why = unreadable.unwrap_or_else(|| not_accepted(assessment, &assessment.conditions));
+        return vec![Unread::new(format!("the credentials of portfolio {name}"), why)];
     }
     [
         failed(&format!("portfolio {name}"), &observed.business),
@@ -72,7 +75,10 @@ pub fn channel(desired: &Desired, observed: &Observed) -> Vec<Unread> {
     unread.extend(failed(&format!("the profile of {of}"), &observed.profile));
     let mut secret = |fact: &SecretFact, name: &str| {
         let why = match fact {
-            SecretFact::Forbidden(_) => "you may not get it; ask for the role edit there".to_owned(),
+            SecretFact::Forbidden(why) => {
+                let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+                format!("you may not get it{why}; ask for the role edit there")
+            }
             SecretFact::Unreadable(why) => why.clone(),
             _ => return,
         };

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    fs::{FileType, Metadata},
+    fs::{File, FileType, Metadata},
     io,
     os::unix::fs::{FileTypeExt, MetadataExt},
     path::{Path, PathBuf},
@@ -52,9 +52,24 @@ pub fn find(path: &Path) -> Found {
     walk.found
 }
 
+/// Opens a path to read it to its end: a file, or what a shell hands over. Anything else may have no end, or keep its reader
+/// waiting.
+///
+/// # Errors
+///
+/// When it is something else, or cannot be opened.
+pub fn open(path: &Path) -> io::Result<File> {
+    let seen = std::fs::metadata(path)?;
+    if seen.is_dir() || !(seen.is_file() || is_handed_over(path)) {
+        let what = if seen.is_dir() { "a folder" } else { what(seen.file_type()) };
+        return Err(io::Error::other(format!("it is {what}, and no file")));
+    }
+    File::open(path)
+}
+
 /// Whether a path names something that this process has open already.
 fn is_handed_over(path: &Path) -> bool {
-    ["/dev/fd", "/proc/self/fd"].iter().any(|open| path.starts_with(open))
+    ["/dev/fd", "/dev/stdin", "/proc/self/fd"].iter().any(|open| path.starts_with(open))
 }
 
 fn what(kind: FileType) -> &'static str {

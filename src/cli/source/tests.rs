@@ -45,6 +45,21 @@ fn a_bomb_of_aliases_is_refused() {
 }
 
 #[test]
+fn aliases_of_long_texts_or_in_many_documents_are_refused_before_they_are_resolved() {
+    let long = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(1_000_000), vec!["*a"; 4_000].join(","));
+    let list = vec!["x"; 900].join(",");
+    let many = format!("a: &a [{list}]\nb: [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n---\n").repeat(1_000);
+    for text in [long, many] {
+        let source = parse("t.yaml", &text);
+        assert_eq!(source.errors.len(), 1);
+        assert!(source.errors[0].message.contains("aliases that stand for more than"), "{:?}", source.errors);
+        assert!(source.documents.len() < 20, "{}", source.documents.len());
+    }
+    let usual = "a: &a [x]\nb: *a\nc: {<<: {d: *a}, d: 1}\n---\n".repeat(1_000);
+    assert_eq!(parse("t.yaml", &usual).errors, []);
+}
+
+#[test]
 fn broken_yaml_is_an_error_with_a_place() {
     for (text, line) in [("a: [1, 2\nb: 3\n", 2), ("a: 1\na: 2\n", 2), ("a: \"x\n", 1), ("a:\n\t- b\n", 2)] {
         let source = parse("t.yaml", text);
@@ -130,4 +145,27 @@ proptest::proptest! {
 fn debug_shows_no_value() {
     let document = one("kind: Secret\nstringData: {token: hunter2}\n");
     assert!(!format!("{document:?} {:?}", document.root).contains("hunter2"));
+}
+
+#[test]
+fn of_a_text_no_more_is_read_than_it_may_have_and_nothing_without_an_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    std::fs::write(at("token"), "x".repeat(2_048)).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+    assert_eq!(text(&at("token"), 2_048).unwrap().len(), 2_048);
+    for (path, says) in [
+        (at("token"), "larger than 1 KiB"),
+        (at("pipe"), "it is a pipe, and no file"),
+        (at(""), "it is a folder, and no file"),
+        (at("absent"), "No such file"),
+        ("/dev/zero".into(), "it is a device, and no file"),
+    ] {
+        let told = text(&path, 1_024).unwrap_err().to_string();
+        assert!(told.contains(says), "{}: {told}", path.display());
+    }
+    // As in <(pass show token).
+    let open = std::fs::File::open(at("token")).unwrap();
+    let handed = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&open));
+    assert_eq!(text(handed.as_ref(), 2_048).unwrap().len(), 2_048);
 }

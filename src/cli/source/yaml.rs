@@ -2,6 +2,8 @@
 //!
 //! What kubectl refuses is an error here, and a list of objects is as many documents, as for kubectl.
 
+use std::collections::{HashMap, HashSet};
+
 use granit_parser::{Event, Parser, ScalarStyle, Span};
 use serde_json::Value;
 
@@ -12,6 +14,8 @@ use super::{
 
 /// Most values in one document, aliases resolved.
 const MOST_NODES: usize = 100_000;
+/// Most bytes of texts that aliases stand for, in one file. The values that they stand for are bounded there as well.
+const MOST_COPIED: usize = 8 * 1_048_576;
 /// Deepest nesting.
 const MOST_DEPTH: usize = 64;
 
@@ -43,7 +47,12 @@ pub fn parse(file: &str, text: &str) -> Source {
 /// Adds the documents of a text to what was read before.
 pub fn parse_into(source: &mut Source, file: &str, text: &str) {
     source.errors.extend(crowded_marks(file, text));
-    let mut builder = Builder { events: Parser::new_from_str(text), anchors: Vec::new(), nodes: 0 };
+    let mut builder = Builder {
+        events: Parser::new_from_str(text),
+        anchors: HashMap::new(),
+        nodes: 0,
+        copied: Weight::default(),
+    };
     loop {
         match builder.document() {
             Ok(Some(root)) => {
@@ -124,8 +133,37 @@ struct Problem {
 
 struct Builder<'a> {
     events: Parser<'a, granit_parser::StrInput<'a>>,
-    anchors: Vec<(usize, Node)>,
+    anchors: HashMap<usize, Node>,
+    /// Of this document.
     nodes: usize,
+    /// Of all documents.
+    copied: Weight,
+}
+
+/// What a copy of a value takes.
+#[derive(Clone, Copy, Default)]
+struct Weight {
+    nodes: usize,
+    bytes: usize,
+}
+
+impl Weight {
+    fn of(node: &Node) -> Self {
+        let Self { nodes, bytes } = match &node.content {
+            Content::Scalar { text, .. } => Self { nodes: 0, bytes: text.len() },
+            Content::List(items) => items.iter().map(Self::of).fold(Self::default(), Self::plus),
+            Content::Map(entries) => entries.iter().map(Self::of_entry).fold(Self::default(), Self::plus),
+        };
+        Self { nodes: nodes.saturating_add(1), bytes }
+    }
+
+    fn of_entry(entry: &Entry) -> Self {
+        Self::of(&entry.value).plus(Self { nodes: 1, bytes: entry.key.len() })
+    }
+
+    fn plus(self, more: Self) -> Self {
+        Self { nodes: self.nodes.saturating_add(more.nodes), bytes: self.bytes.saturating_add(more.bytes) }
+    }
 }
 
 fn start(span: &Span) -> Position {
@@ -201,6 +239,23 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// Before a value is copied: a short text may stand for any number of them.
+    fn count_copy(&mut self, weight: Weight, at: Position) -> Result<(), Problem> {
+        self.count(weight.nodes, at)?;
+        self.copied = self.copied.plus(weight);
+        if self.copied.nodes > MOST_NODES || self.copied.bytes > MOST_COPIED {
+            return Err(Problem {
+                at,
+                message: format!(
+                    "has aliases that stand for more than {MOST_NODES} values, or {} MiB, in one file",
+                    MOST_COPIED / 1_048_576
+                ),
+                remedy: "split the file, or write aliases out",
+            });
+        }
+        Ok(())
+    }
+
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Problem> {
         let at = start(&span);
         self.count(1, at)?;
@@ -244,17 +299,15 @@ impl<'a> Builder<'a> {
             }
             Event::MappingStart(..) => Content::Map(self.map(at, depth)?),
             Event::Alias(id) => {
-                let target =
-                    self.anchors.iter().rev().find(|(known, _)| *known == id).map(|(_, n)| n.clone());
-                let Some(target) = target else {
+                let Some(weight) = self.anchors.get(&id).map(Weight::of) else {
                     return Err(Problem {
                         at,
                         message: "is an alias of a value that contains it, or of none".into(),
                         remedy: "write the value out",
                     });
                 };
-                self.count(weight(&target), at)?;
-                target.content
+                self.count_copy(weight, at)?;
+                self.anchors[&id].content.clone()
             }
             _ => {
                 return Err(Problem {
@@ -266,8 +319,8 @@ impl<'a> Builder<'a> {
         };
         let node = Node { at, content };
         if let Some(id) = anchor {
-            self.count(weight(&node), at)?;
-            self.anchors.push((id, node.clone()));
+            self.count_copy(Weight::of(&node), at)?;
+            self.anchors.insert(id, node.clone());
         }
         Ok(node)
     }
@@ -275,6 +328,7 @@ impl<'a> Builder<'a> {
     fn map(&mut self, at: Position, depth: usize) -> Result<Vec<Entry>, Problem> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut merged: Vec<Entry> = Vec::new();
+        let mut names = HashSet::new();
         loop {
             let (event, span) = self.content(at)?;
             if matches!(event, Event::MappingEnd) {
@@ -299,7 +353,7 @@ impl<'a> Builder<'a> {
                     });
                 }
             };
-            if entries.iter().any(|entry| entry.key == name) {
+            if !names.insert(name.clone()) {
                 return Err(Problem {
                     at: key.at,
                     message: format!("the key {name} is there twice"),
@@ -309,7 +363,7 @@ impl<'a> Builder<'a> {
             entries.push(Entry { key: name, at: key.at, value });
         }
         for entry in merged {
-            if !entries.iter().any(|known| known.key == entry.key) {
+            if names.insert(entry.key.clone()) {
                 entries.push(entry);
             }
         }
@@ -333,13 +387,5 @@ fn merge(value: Node) -> Result<Vec<Entry>, Problem> {
             message: "<< needs a map".into(),
             remedy: "name an anchor of a map, or write the fields out",
         }),
-    }
-}
-
-fn weight(node: &Node) -> usize {
-    1 + match &node.content {
-        Content::Scalar { .. } => 0,
-        Content::List(items) => items.iter().map(weight).sum(),
-        Content::Map(entries) => entries.iter().map(|e| 1 + weight(&e.value)).sum::<usize>(),
     }
 }

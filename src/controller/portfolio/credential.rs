@@ -79,6 +79,14 @@ impl Offer {
         [self.access_token.clone(), self.app_secret.clone()]
     }
 
+    /// Why one of them could not be read.
+    pub fn unread(&self) -> Option<&str> {
+        [&self.access_token, &self.app_secret].into_iter().find_map(|fact| match fact {
+            SecretFact::Unreadable(why) => Some(why.as_str()),
+            _ => None,
+        })
+    }
+
     /// The version, when both are there.
     fn version(&self) -> Option<&str> {
         self.credential.as_ref().map(|(version, ..)| version.as_str())
@@ -117,6 +125,7 @@ impl<S: GraphSource, C: Clock> Examination<'_, S, C> {
     /// Asks Meta what has to be asked, and judges. An offered credential that is taken up is in use when this ends.
     pub async fn judge(&self, state: &mut State<S::Graph>, shown: Shown<'_>) -> PortfolioAssessment {
         let now = self.now();
+        state.note_read(self.offer.unread(), now);
         let fresh = self.shell.limits.fresh_portfolio;
         // No channel calls meanwhile, so this is who finds out when it is over.
         state.is_doubted |= state.app_blocked().is_some();
@@ -183,6 +192,7 @@ impl<S: GraphSource, C: Clock> Examination<'_, S, C> {
         let observed = PortfolioObserved {
             access_token: self.offer.access_token.clone(),
             app_secret: self.offer.app_secret.clone(),
+            unread: state.unread.clone(),
             in_use: state.in_use.as_ref().map(|in_use| in_use.version.clone()),
             offered: self.offer.version().map(str::to_owned),
             token: said.offered,

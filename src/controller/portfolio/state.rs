@@ -10,7 +10,7 @@ use crate::engine::{
     failure::{Failure, Refusal},
     id::{AppId, Fact},
     portfolio::{PortfolioView, TokenFacts},
-    secret::SecretFact,
+    secret::{SecretFact, Unread},
 };
 use crate::meta::port::Graph;
 
@@ -28,6 +28,8 @@ pub struct State<G> {
     pub reading: Reading,
     pub app: AppState,
     pub view: Option<PortfolioView>,
+    /// Since when a Secret cannot be read.
+    pub unread: Option<Unread>,
     pub is_doubted: bool,
     /// The last look changed nothing and nothing is due.
     pub rest: Option<Rest>,
@@ -50,6 +52,7 @@ impl<G> Default for State<G> {
             reading: Reading::default(),
             app: AppState::default(),
             view: None,
+            unread: None,
             is_doubted: false,
             rest: None,
             is_nudged: false,
@@ -90,6 +93,12 @@ impl<G> State<G> {
         let asked = self.asked_at.filter(|_| self.is_doubted).map(|at| at + BETWEEN_CHECKS);
         let at = asked.into_iter().chain(self.reading.again(now)).min()?;
         Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())
+    }
+
+    /// Whether the Secrets could be read.
+    pub fn note_read(&mut self, why_not: Option<&str>, now: Timestamp) {
+        let unread = |why: &str| Unread { since: now, why: why.to_owned() };
+        self.unread = why_not.map(|why| self.unread.take().unwrap_or_else(|| unread(why)));
     }
 
     pub fn may_ask(&self, now: Timestamp) -> bool {

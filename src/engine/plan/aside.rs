@@ -239,7 +239,14 @@ fn verify_token(pass: &Pass, webhook: &Webhook) -> Result<SecretVersion, Stop> {
         })
     };
     match &pass.observed.verify_token {
-        SecretFact::Present { version, .. } => Ok(version.clone()),
+        SecretFact::Present { version, well_formed: true, .. } => Ok(version.clone()),
+        SecretFact::Present { .. } => Err(needs(
+            Reason::SecretKeyMissing,
+            format!(
+                "the text under key {} of Secret {} is longer than 4 KiB; write a shorter verify token there",
+                key.key, key.name
+            ),
+        )),
         SecretFact::Missing => Err(needs(
             Reason::SecretMissing,
             format!(

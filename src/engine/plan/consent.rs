@@ -49,6 +49,9 @@ pub(super) fn answer(
         let answer = ConsentAnswer { value, at, used_for: None, refused: None, again: None };
         answers.push((ConsentKind::Reconcile, answer));
     }
+    if !is_full {
+        note_met(pass, memory);
+    }
     if is_full {
         answers.extend(step.and_then(|planned| aside::used(planned, pass.now)));
         for kind in USED_UP {
@@ -68,11 +71,7 @@ pub(super) fn answer(
             let what = Asked { kind, pending: &pending, has_beside: !aside.is_empty() };
             match if_refused(pass, memory, &what, step, block, has_looked) {
                 Some(why) => answers.push((kind, ConsentAnswer::refused(&pending.value, pass.now, why))),
-                None => {
-                    let (value, at) = (pending.value, pending.since);
-                    let kept = ConsentAnswer { value, at, used_for: None, refused: None, again: None };
-                    memory.note_answer(kind, kept);
-                }
+                None => keep(memory, kind, pending),
             }
         }
     }
@@ -80,6 +79,20 @@ pub(super) fn answer(
         memory.note_answer(*kind, answer.clone());
     }
     answers
+}
+
+/// Of a pass that may use none: when each open value was first met. Once a value may be used again, that counts.
+pub(super) fn note_met(pass: &Pass, memory: &mut Memory) {
+    for kind in USED_UP {
+        if let Some(pending) = open(pass.desired, kind, memory, pass.now).filter(|pending| pending.is_new) {
+            keep(memory, kind, pending);
+        }
+    }
+}
+
+fn keep(memory: &mut Memory, kind: ConsentKind, pending: Pending) {
+    let Pending { value, since: at, .. } = pending;
+    memory.note_answer(kind, ConsentAnswer { value, at, used_for: None, refused: None, again: None });
 }
 
 /// The answer to what can be no consent: a value that had its answer before, or is too long to be told from others.
@@ -147,9 +160,10 @@ fn if_refused(
     match (is_busy, is_late, block) {
         (true, false, _) => None,
         (_, _, Some(block)) => Some(format!("not done: {}", block.message)),
-        (_, true, None) => {
-            Some("not done: other steps, or a look, took longer than a consent is kept; ask again".into())
-        }
+        (_, true, None) => Some(format!(
+            "not done: it could not be done within the {} minutes that a consent is good for; set it again, to a new value",
+            pass.limits.consent_kept.as_secs() / 60
+        )),
         (false, _, None) => Some(nothing_waits(kind).into()),
     }
 }

@@ -176,6 +176,7 @@ pub fn plan(
         return going(&pass, memory, since);
     }
     if let Some(block) = idle(&pass) {
+        consent::note_met(&pass, &mut memory);
         let next = later(now, limits.look_at_least);
         return Plan {
             step: None,

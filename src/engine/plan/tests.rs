@@ -30,7 +30,7 @@ use crate::engine::{
             AccountMode, AccountStatus, CodeStatus, Fact, Field, NameStatus, NumberStatus, PlatformType,
             ReviewStatus, Sendability,
         },
-        memory::{ConsentKind, EntryOutcome, Ledger, Origin, Proof, Registration},
+        memory::{ConsentAnswer, ConsentKind, EntryOutcome, Ledger, Origin, Proof, Registration},
         observed::{
             Claim, CodeShared, Health, ListState, Number, Observed, PortfolioState, Profile, Searched,
             WebhookConfiguration,
@@ -708,7 +708,9 @@ fn observe_only_plans_nothing_and_uses_no_consent() {
     ];
     for world in worlds.map(only) {
         let plan = world.plan();
-        assert!(plan.step.is_none() && plan.memory.consents.is_empty(), "{plan:?}");
+        let is_kept = |answer: &ConsentAnswer| answer.used_for.is_none() && answer.refused.is_none();
+        assert!(plan.step.is_none() && plan.answered.is_empty(), "{plan:?}");
+        assert!(plan.memory.consents.values().all(is_kept), "{plan:?}");
         let look = world.look();
         assert!(look.meta && !look.code_secret && !look.pin_secret && !look.verify_token);
     }
@@ -1933,6 +1935,27 @@ fn a_consent_is_for_now() {
     let suspended = code(0).desire(|d| d.suspend = true).after(16 * MINUTE);
     assert_eq!(suspended.says(), "Suspended");
     assert_eq!(suspended.desire(|d| d.suspend = false).says(), "CodeNeeded");
+    // Also where whoever applies a manifest sets it anew, in the eyes of the API server, with the edit that ends that.
+    let ours = world().own().observed.claim;
+    for stop in 0..3 {
+        let stopped = |world: World, is: bool| match stop {
+            0 => world.desire(|d| d.suspend = is),
+            1 => world.desire(|d| {
+                d.management = if is { Management::ObserveOnly } else { Management::Full };
+            }),
+            _ => world.see(|o| o.claim = if is { Claim::Other { name: None } } else { ours.clone() }),
+        };
+        for (minutes, expected) in [(14, "RequestCode"), (16, "CodeNeeded")] {
+            let met = stopped(code(0), true).pass();
+            assert_eq!((met.plan().step, met.plan().answered), (None, vec![]), "{stop}");
+            let resumed = stopped(met.pass().after(minutes * MINUTE), false);
+            let now = resumed.now;
+            let resumed = resumed.desire(|d| d.consents.send_code_set = Some(now));
+            assert_eq!(resumed.says(), expected, "{stop}: {minutes}");
+            let answers = resumed.plan().answered.len();
+            assert_eq!(answers, 1, "{stop}: {minutes}");
+        }
+    }
     let until = later(world().now, HOUR);
     let kept = code(600).portfolio(|v| v.throttled_until = Some(until)).pass();
     assert!(kept.plan().answered.is_empty());

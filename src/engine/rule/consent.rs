@@ -67,8 +67,9 @@ pub(in crate::engine) fn open(
         ConsentKind::Official => desired.consents.official_set,
         ConsentKind::Reconcile => None,
     };
-    // Clocks differ: what was set ahead of ours is set now.
-    let since = kept.map(|answer| answer.at).or(set).map_or(now, |at| at.min(now));
+    // Clocks differ: what was set ahead of ours is set now. Whoever applies a manifest anew is told to have set it then,
+    // so the first sight of a value counts too.
+    let since = kept.map(|answer| answer.at).into_iter().chain(set).fold(now, Timestamp::min);
     Some(Pending { value: value.clone(), since, is_new: kept.is_none() })
 }
 

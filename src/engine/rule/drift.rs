@@ -5,6 +5,7 @@ pub use crate::engine::value::drift::{
 };
 
 use jiff::Timestamp;
+use unicode_normalization::UnicodeNormalization;
 
 use crate::engine::{
     rule::{
@@ -362,7 +363,7 @@ pub(in crate::engine) fn differences(
         .filter_map(|(field, want, have)| {
             let want = want.as_ref()?;
             let have = have.clone().unwrap_or_default();
-            (want.trim() != have.trim()).then(|| (field, want.clone(), have))
+            (!is_same_text(want, &have)).then(|| (field, want.clone(), have))
         })
         .collect();
     if let Some(want) = &desired.websites
@@ -376,6 +377,12 @@ pub(in crate::engine) fn differences(
         list.push(("vertical", want.clone(), live.vertical.clone().unwrap_or_default()));
     }
     list
+}
+
+/// Whether two texts of a profile read the same: one letter may be written in two ways, and so may the end of a line.
+fn is_same_text(a: &str, b: &str) -> bool {
+    let plain = |text: &str| text.trim().replace("\r\n", "\n").nfc().collect::<String>();
+    a == b || plain(a) == plain(b)
 }
 
 /// An unset vertical reads `UNDEFINED`, or is not there at all (Meta, page "Business profiles").
@@ -524,6 +531,18 @@ mod tests {
         case.desired.display_name = "Cafe\u{301}  Acme".into();
         case.number().verified_name = Field::Is("Caf\u{e9} Acme".into());
         assert_eq!(fields(&case), [""; 0]);
+    }
+
+    #[test]
+    fn another_encoding_of_a_text_of_the_profile_is_no_difference() {
+        let mut case = Case::ready();
+        let encoded = |about: &str, description: &str| (Some(about.to_owned()), Some(description.to_owned()));
+        (case.desired.profile.about, case.desired.profile.description) = encoded("Cafe\u{301}", "One\nTwo\n");
+        let (about, description) = encoded("Caf\u{e9}", "One\r\nTwo");
+        case.observed.profile = Fact::Known(Profile { about, description, ..Profile::default() });
+        assert_eq!(fields(&case), [""; 0]);
+        case.desired.profile.description = Some("One\n\nTwo".into());
+        assert_eq!(fields(&case), ["profile.description"]);
     }
 
     #[test]

@@ -334,14 +334,37 @@ fn unseen(name: &str) -> Option<Finding> {
         .chars()
         .map(|c| c.script())
         .scan(Script::Common, |last, next| Some(std::mem::replace(last, next)));
-    let is_joiner = |c| matches!(c, '\u{200c}' | '\u{200d}');
-    let (bad, _) = name.chars().zip(before).find(|(c, before)| {
-        c.general_category() == GeneralCategory::Format && !(is_joiner(*c) && is_joined(*before))
-    })?;
+    let (bad, _) = name
+        .chars()
+        .zip(before)
+        .find(|(c, before)| is_ignorable(*c) && !(is_of_spelling(*c) && is_joined(*before)))?;
     warning("Unseen", format!("holds U+{:04X}, which nobody sees; leave it out", bad as u32))
 }
 
-/// Whether joiners belong to the spelling of a script, as in Persian and Hindi.
+/// Whether nothing is shown of a character: formats, and the others of Unicode's Default_Ignorable_Code_Point.
+fn is_ignorable(c: char) -> bool {
+    c.general_category() == GeneralCategory::Format
+        || matches!(
+            c,
+            '\u{34f}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fff8}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+/// Joiners, and what chooses among the forms of one letter, as in Japanese names.
+fn is_of_spelling(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}' | '\u{180b}'..='\u{180d}' | '\u{e0100}'..='\u{e01ef}')
+}
+
+/// Whether those belong to the spelling of a script, as in Persian and Hindi.
 fn is_joined(script: Script) -> bool {
     !matches!(script, Script::Common | Script::Inherited | Script::Latin | Script::Greek | Script::Cyrillic)
 }
@@ -405,6 +428,7 @@ mod tests {
     #[case("Ακμή Αθήνα")]
     #[case("کتاب\u{200c}ها")]
     #[case("अक्\u{200d}ष सेवा")]
+    #[case("葛\u{e0100}飾商店")]
     #[case("Acme by Example Ltd.")]
     #[case("Yahoo!")]
     #[case("1-2-3 Acme")]
@@ -451,6 +475,11 @@ mod tests {
     #[case("\u{2066}Acme Shop", "Unseen")]
     #[case("Ac\u{200d}me Shop", "Unseen")]
     #[case("Ac\u{ad}me Shop", "Unseen")]
+    #[case("Acme\u{3164}Shop", "Unseen")]
+    #[case("Acme\u{115f}Shop", "Unseen")]
+    #[case("Acme\u{fe0f} Shop", "Unseen")]
+    #[case("Acme\u{e0041} Shop", "Unseen")]
+    #[case("Acme\u{e0100} Shop", "Unseen")]
     #[case("\u{410}cme Shop", "MixedScripts")]
     #[case("\u{391}cme Shop", "MixedScripts")]
     #[case("Acme ไทย Магазин", "MixedScripts")]

@@ -1,7 +1,17 @@
 //! Secrets of the cluster, as far as a decision may know them: which version was seen, and never what is in it.
 
+use jiff::Timestamp;
+
 /// How the reason begins why nothing is created in a namespace that ends.
 pub const ENDING: &str = "the namespace is being deleted";
+
+/// A Secret that cannot be read, again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    pub since: Timestamp,
+    /// Why, in the words of the first time: later ones may differ from read to read.
+    pub why: String,
+}
 
 /// Which version of a Secret was seen; never anything of its content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,7 +52,7 @@ pub enum SecretFact {
     /// The key is there.
     Present {
         version: SecretVersion,
-        /// Six digits (a hyphen or space inside a code dropped); always true for a verify token with text.
+        /// Six digits (a hyphen or space inside a code dropped); of a verify token, that it is not too long.
         well_formed: bool,
         /// Of a code: a value that was seen at the code request or tried since. Of a PIN: the one that Meta was last given or
         /// found with. It is compared in memory and never stored.

@@ -53,7 +53,7 @@ use whatsapp_operator::{
             Done, Ids, Input, Live, ReadError, Record, Records, Shell, WriteError, may_have_written, pass,
         },
         picture::PictureBytes,
-        secret::{SecretRead, Secrets, Volatile},
+        secret::{SecretRead, Secrets, Volatile, credential_fact},
     },
     sandbox::{
         self, Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Fault, FaultKind, Match, Number, Options,
@@ -571,6 +571,7 @@ impl Stage {
         let mut observed = PortfolioObserved {
             access_token: token_fact,
             app_secret: app_fact,
+            unread: None,
             in_use: self.judged.in_use.clone(),
             offered: offered.clone(),
             token: token.clone(),
@@ -616,16 +617,9 @@ impl Stage {
     }
 
     async fn secret(&self, key: &SecretKey) -> (SecretFact, Option<(String, SecretString)>) {
-        match self.secrets.read(key).await {
-            SecretRead::Missing => (SecretFact::Missing, None),
-            SecretRead::Forbidden(why) => (SecretFact::Forbidden(why), None),
-            SecretRead::Failed(why) => (SecretFact::Unreadable(why), None),
-            SecretRead::Found { version, value: None, .. } => (SecretFact::KeyMissing { version }, None),
-            SecretRead::Found { version, value: Some(value), .. } => {
-                let id = format!("{}/{}", version.uid, version.resource_version);
-                (SecretFact::Present { version, well_formed: true, seen_before: false }, Some((id, value)))
-            }
-        }
+        let (fact, found) = credential_fact(self.secrets.read(key).await);
+        let id = |version: &SecretVersion| format!("{}/{}", version.uid, version.resource_version);
+        (fact, found.map(|(version, value)| (id(&version), value)))
     }
 
     fn assess(&mut self, desired: &DesiredPortfolio, observed: &PortfolioObserved) {

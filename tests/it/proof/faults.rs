@@ -439,6 +439,7 @@ pub(super) async fn look_at_portfolio(
     let observed = PortfolioObserved {
         access_token: secret(),
         app_secret: secret(),
+        unread: None,
         in_use: before.map(|_| "1".into()),
         offered: Some("1".into()),
         proof: prove(&graph, &token, world.now()).await,

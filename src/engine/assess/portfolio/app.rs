@@ -134,7 +134,7 @@ fn judge(desired: &DesiredAppWebhook, observed: &AppObserved) -> Option<(Truth, 
             Reason::AppWebhookRefused,
             format!("{what}; Meta accepted the write {} times and does not show it", observed.tries),
         ),
-        Some(_) | None => (Reason::AppWebhookDiffers, what),
+        Some(_) | None => (Reason::AppWebhookDiffers, what + &unread(desired, &observed.verify_token)),
     };
     Some((Truth::False, reason, message))
 }
@@ -145,14 +145,32 @@ const TRIES: u32 = 3;
 fn not_usable(desired: &DesiredAppWebhook, token: &SecretFact) -> Option<String> {
     let name = &desired.verify_token.name;
     Some(match token {
-        SecretFact::NotAsked | SecretFact::Present { .. } | SecretFact::Unreadable(_) => return None,
+        SecretFact::NotAsked | SecretFact::Present { well_formed: true, .. } | SecretFact::Unreadable(_) => {
+            return None;
+        }
+        SecretFact::Present { .. } => {
+            format!("the verify token in Secret {name} is longer than 4 KiB; write a shorter one there")
+        }
         SecretFact::Missing => format!("there is no Secret {name}"),
         SecretFact::KeyMissing { .. } => format!("Secret {name} has no text under the key"),
-        SecretFact::Forbidden(_) => format!("the operator may not read Secret {name}"),
+        SecretFact::Forbidden(why) => say::forbidden(&format!("Secret {name}"), None, why),
         SecretFact::Unlabelled => {
             format!("Secret {name} does not carry the label whatsapp-operator.dev/use=verify-token")
         }
     })
+}
+
+/// What passes by itself, and holds the write up until then.
+fn unread(desired: &DesiredAppWebhook, token: &SecretFact) -> String {
+    let name = &desired.verify_token.name;
+    match token {
+        SecretFact::Unreadable(why) => {
+            format!(
+                "; Secret {name} could not be read from the cluster now ({why}); it is read again by itself"
+            )
+        }
+        _ => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -276,6 +294,32 @@ mod tests {
             ),
         ] {
             assert_eq!(with(observed.clone()), Some(expected), "{observed:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_verify_token_is_told_in_the_words_of_the_cluster() {
+        let told = |verify_token| {
+            let observed = AppObserved { verify_token, ..live(OURS, &[]) };
+            judge(&desired(), &observed).map(|(_, reason, message)| (reason, message)).expect("a judgement")
+        };
+        let version = SecretVersion { uid: "u".into(), resource_version: "1".into() };
+        let too_long = SecretFact::Present { version, well_formed: false, seen_before: false };
+        for (token, expected, says) in [
+            (too_long, Reason::AppVerifyTokenNotUsable, "Secret bot is longer than 4 KiB"),
+            (
+                SecretFact::Forbidden("rule 7: ask team-x".into()),
+                Reason::AppVerifyTokenNotUsable,
+                "(rule 7: ask team-x)",
+            ),
+            (
+                SecretFact::Unreadable("error decrypting key".into()),
+                Reason::AppWebhookDiffers,
+                "Secret bot could not be read from the cluster now (error decrypting key)",
+            ),
+        ] {
+            let (reason, message) = told(token);
+            assert!(reason == expected && message.contains(says), "{reason:?}: {message}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! The credentials of a portfolio: whether those in use work, and whether those offered are taken up.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::engine::{
@@ -17,7 +19,7 @@ use crate::engine::{
         id::{Fact, TokenType},
         portfolio::{REQUIRED_SCOPES, SCOPE_BUSINESS, TokenFacts},
         reason::Reason,
-        secret::SecretFact,
+        secret::{SecretFact, Unread},
     },
 };
 
@@ -106,6 +108,31 @@ impl<'a> PortfolioGiven<'a> {
     /// A new version is checked before it is used, and the old one is used until then. Answers to another version
     /// say nothing about the one in use.
     pub(super) fn credentials(&self) -> Credentials<'a> {
+        let mut credentials = self.judged();
+        if credentials.verdict.judged == Judged::Keep {
+            credentials.verdict.judged = self.kept();
+        }
+        credentials
+    }
+
+    /// What stands stays, and a Secret that cannot be read for long is told beside it, or no longer.
+    fn kept(&self) -> Judged {
+        let Some(told) = self.before.get(ConditionType::CredentialsValid) else { return Judged::Keep };
+        let stands = told.message.split_once(UNREAD).map_or(&*told.message, |(stands, _)| stands);
+        let unread = self.observed.unread.as_ref().filter(|unread| self.now >= later(unread.since, PASSING));
+        let message = match unread {
+            Some(Unread { since, why }) => format!("{stands}{UNREAD}{} ({why})", say::time(*since)),
+            None => stands.to_owned(),
+        };
+        match told.status {
+            _ if message == told.message => Judged::Keep,
+            Truth::True => Judged::True(told.reason, message),
+            Truth::False => Judged::False(told.reason, message),
+            Truth::Unknown => Judged::Unknown(told.reason, message),
+        }
+    }
+
+    fn judged(&self) -> Credentials<'a> {
         let observed = self.observed;
         match self.trial() {
             Trial::Works { expires } => Credentials {
@@ -421,6 +448,10 @@ fn secret_trial(secret: &SecretFact, at: &SecretKey, malformed: Reason) -> Optio
     }
 }
 
+/// Between what is known of the credentials, and since when they cannot be read any more.
+const UNREAD: &str = "; the Secret with the credentials cannot be read since ";
+/// A Secret that cannot be read for less than this is not told of: the API server may have been away.
+const PASSING: Duration = Duration::from_secs(5 * 60);
 /// Said of a token that Meta takes and tells nothing about.
 const UNINSPECTED: &str = "Meta accepts the token, and does not let it be inspected; give appId and appSecretRef, so that its scopes and its end are known";
 /// What helps against a token that does not work.

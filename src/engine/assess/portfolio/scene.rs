@@ -18,7 +18,7 @@ use crate::engine::{
         limits::Limits,
         portfolio::{AppSubscription, BusinessFacts, PortfolioView, Reachable, TokenFacts},
         reason::Reason,
-        secret::SecretFact,
+        secret::{SecretFact, Unread},
         status::WaitingFor,
     },
 };
@@ -28,6 +28,8 @@ use crate::engine::{
 pub struct PortfolioObserved {
     pub access_token: SecretFact,
     pub app_secret: SecretFact,
+    /// While one of the two cannot be read.
+    pub unread: Option<Unread>,
     /// The version of the credential in use, if one was found to work in this process.
     pub in_use: Option<String>,
     /// The version that the Secrets hold now.

@@ -31,7 +31,7 @@ use crate::engine::{
             Backing, PortfolioView, REQUIRED_SCOPES, Reach, Reachable, SCOPE_BUSINESS, TokenFacts, granted,
         },
         reason::{Reason, ReasonKind},
-        secret::{SecretFact, SecretVersion},
+        secret::{SecretFact, SecretVersion, Unread},
         status::{Before, WaitingFor},
     },
 };
@@ -56,6 +56,7 @@ impl Case {
             observed: PortfolioObserved {
                 access_token: present("1"),
                 app_secret: SecretFact::NotAsked,
+                unread: None,
                 in_use: None,
                 offered: Some("v1".into()),
                 token: Fact::Known(token()),
@@ -333,6 +334,32 @@ fn a_secret_that_could_not_be_read_now_says_nothing() {
     let assessment = case.assess();
     assert_eq!(assessment.conditions, first.conditions);
     assert_eq!(assessment.view.credential_version.as_deref(), Some("v1"));
+}
+
+#[test]
+fn a_secret_that_cannot_be_read_for_long_is_told_beside_what_is_known_until_it_can_be_read() {
+    let mut case = Case::new();
+    let first = case.settle();
+    let mut case = case.quiet();
+    case.observed.access_token = SecretFact::Unreadable("timed out".into());
+    case.observed.offered = None;
+    let told = |case: &mut Case| {
+        let condition = case.settle().conditions.get(CredentialsValid).cloned().expect("it is judged");
+        ((condition.status, condition.reason), condition.message)
+    };
+    let first = first.conditions.get(CredentialsValid).expect("it is judged");
+    let known = (first.status, first.reason);
+    for (minutes, is_told) in [(0, false), (4, false), (5, true), (600, true)] {
+        let (since, why) = (now(), "error decrypting key".to_owned());
+        case.now = since + SignedDuration::from_mins(minutes);
+        case.observed.unread = Some(Unread { since, why });
+        let (stands, message) = told(&mut case);
+        assert_eq!(stands, known);
+        assert_eq!(message.contains("(error decrypting key)"), is_told, "{minutes}: {message}");
+        assert_eq!(message.matches("cannot be read since").count(), usize::from(is_told), "{message}");
+    }
+    case.observed.unread = None;
+    assert_eq!(told(&mut case), (known, first.message.clone()));
 }
 
 // Rotation.

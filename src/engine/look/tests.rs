@@ -256,10 +256,11 @@ fn other_accounts_are_waited_for_briefly_while_a_person_waits_for_a_code_and_for
     }
 }
 
+type Ask = fn(&mut Look);
+
 #[test]
 fn a_look_is_within_another_that_asked_for_all_that_it_asks_for() {
     let look = world().look();
-    type Ask = fn(&mut Look);
     let asks: [(&str, Ask); 9] = [
         ("another account", |l| l.accounts[0].account = OTHER_ACCOUNT.into()),
         ("subscription", |l| l.subscription = Some(OTHER_ACCOUNT.into())),

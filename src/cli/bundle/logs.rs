@@ -19,8 +19,10 @@ const LABEL: &str = "app.kubernetes.io/name=whatsapp-operator";
 const USUAL: &str = "whatsapp-operator";
 /// Newest lines of one log.
 const LINES: i64 = 1_000;
-/// Bytes of one log; what a kubelet cuts off are its newest.
-const BYTES: i64 = 512 * 1_024;
+/// Bytes of one log that are kept.
+const BYTES: usize = 512 * 1_024;
+/// Bytes of one log that are asked for.
+const MOST: i64 = 16 * 1_024 * 1_024;
 /// Pods that are read; more than that are no replicas.
 const PODS: usize = 10;
 
@@ -143,7 +145,8 @@ async fn read(
         container: Some(container.to_owned()),
         previous,
         tail_lines: Some(LINES),
-        limit_bytes: Some(BYTES),
+        // A kubelet gives the oldest of these lines up to it.
+        limit_bytes: Some(MOST),
         ..LogParams::default()
     };
     let which = if previous { "log before the last restart" } else { "log" };
@@ -154,11 +157,16 @@ async fn read(
 
 /// Not all that answer keep to the bounds that they are given.
 fn kept(text: &str) -> (Vec<String>, bool) {
-    let most = usize::try_from(BYTES).unwrap_or(usize::MAX);
-    let end = (0..=text.len().min(most)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
-    let lines: Vec<&str> = text[..end].lines().collect();
+    let from = text.len().saturating_sub(BYTES);
+    // A line that is not whole says little.
+    let from = if from == 0 {
+        0
+    } else {
+        text.as_bytes()[from..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |at| from + at + 1)
+    };
+    let lines: Vec<&str> = text[from..].lines().collect();
     let newest = lines.len().saturating_sub(usize::try_from(LINES).unwrap_or(usize::MAX));
-    let cut = text.len() >= most || i64::try_from(lines.len()).is_ok_and(|count| count >= LINES);
+    let cut = from > 0 || i64::try_from(lines.len()).is_ok_and(|count| count >= LINES);
     (lines[newest..].iter().map(|line| clean::line(line)).collect(), cut)
 }
 
@@ -205,7 +213,7 @@ mod tests {
                     format!("started\nout of memory at +5511912345678 with {TOKEN}\n").into_response()
                 }
                 "/api/v1/namespaces/ops/pods/one/log" => {
-                    assert!(query.contains("tailLines=1000") && query.contains("limitBytes=524288"), "{query}");
+                    assert!(query.contains("tailLines=1000") && query.contains("limitBytes=16777216"), "{query}");
                     (0..1_500).map(|line| format!("line {line} pin 271828\n")).collect::<String>().into_response()
                 }
                 "/api/v1/namespaces/ops/pods/two/log" => failed(StatusCode::BAD_GATEWAY, "dial tcp: node away"),
@@ -218,6 +226,18 @@ mod tests {
         let mut config = Config::new(url.parse().expect("an address"));
         config.default_retry = false;
         Client::try_from(config).expect("a client")
+    }
+
+    #[test]
+    fn of_a_long_log_the_newest_whole_lines_are_kept() {
+        let line = "x".repeat(999);
+        let text: String = (0..1_000).map(|n| format!("{n} {line}\n")).collect();
+        let (lines, cut) = kept(&text);
+        assert!(cut && lines.len() < 1_000, "{}", lines.len());
+        assert!(lines.last().is_some_and(|last| last.starts_with("999 ")));
+        let first: usize = lines[0].split(' ').next().and_then(|n| n.parse().ok()).unwrap_or_default();
+        assert_eq!(first, 1_000 - lines.len(), "no line is missing and none is cut");
+        assert_eq!(kept("one\ntwo\n"), (vec!["one".to_owned(), "two".to_owned()], false));
     }
 
     #[tokio::test]

@@ -38,7 +38,6 @@ const SHOWN: &[(&str, &str)] = &[
         "the tests of the PIN write it; the name is the reader's",
     ),
     ("kubectl debug POD", "no pod runs in tests; the tests of the log send both signals to the process"),
-    ("kubectl exec POD", "no pod runs in tests; the tests of the log send both signals to the process"),
     ("kubectl get secret support-br-pin", "the tests of the PIN read it; the name is the reader's"),
     (
         "kubectl get crd whatsappchannels.whatsapp-operator.dev",

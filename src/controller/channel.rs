@@ -651,6 +651,11 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
 
     /// From here on its account looks for it.
     fn rest(&self, desired: &Desired, created: Timestamp, rested: &Rested, now: Timestamp) -> Next {
+        // Somebody wrote to it while this pass wrote: that is not at rest with it.
+        if self.ctx.signals.channels.has_shown_later(self.key, &rested.version) {
+            self.ctx.states.shorten(self.key, self.uid, now);
+            return Next::after(SHORTLY, Urgency::Transitional);
+        }
         let of = self.ctx.accounts.rest(&desired.portfolio, self.key, created, rested);
         let accounts = &self.ctx.signals.accounts;
         accounts.know(&of, || of.lane());
@@ -660,10 +665,11 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         if self.ctx.claims.known(self.key).is_none_or(|(_, uid)| *uid != *self.uid) {
             self.ctx.accounts.leave(self.key);
         }
-        if !self.ctx.accounts.grew(&of, earlier(now, every))
+        if self.ctx.are_at_rest(&of)
+            && self.ctx.accounts.lets_go(&of, every, now)
             && let Some(graph) = self.ctx.portfolios.state(&desired.portfolio, &desired.namespace).1
         {
-            self.ctx.let_go(&of, &graph);
+            graph.let_go(&of.account);
         }
         let date = rested.date.map(|date| Duration::try_from(date.duration_since(now)).unwrap_or_default());
         let state = self.ctx.states.get(self.key, self.uid);

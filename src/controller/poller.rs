@@ -170,10 +170,15 @@ async fn read<G: Graph>(
 impl<G: Graph, C: Clock> Context<G, C> {
     /// The list of an account is most of what is kept of its numbers. Where all of them are at rest nobody needs it before
     /// the account is read again.
-    pub(super) fn let_go(&self, of: &AccountOf, graph: &G) {
-        if self.accounts.count(of) >= self.signals.channels.crowd(&of.lane()) {
+    fn let_go(&self, of: &AccountOf, graph: &G) {
+        if self.are_at_rest(of) {
             graph.let_go(&of.account);
         }
+    }
+
+    /// Whether all numbers of an account are at rest.
+    pub(super) fn are_at_rest(&self, of: &AccountOf) -> bool {
+        self.accounts.count(of) >= self.signals.channels.crowd(&of.lane())
     }
 
     /// An account that was not read wakes its numbers where that is an answer, or where they were not seen for so long

@@ -11,6 +11,7 @@ use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
     future::Future,
     hash::{DefaultHasher, Hash, Hasher},
+    num::NonZeroU64,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -173,6 +174,8 @@ pub struct Seen {
     object: u64,
     asks: u64,
     is_unusable: bool,
+    /// Of the object. None where versions are not numbers.
+    version: Option<NonZeroU64>,
 }
 
 impl Seen {
@@ -186,6 +189,7 @@ impl Seen {
             object: digest(&(meta.generation, &meta.finalizers, is_going)),
             asks: digest(&asks),
             is_unusable: false,
+            version: meta.resource_version.as_deref().and_then(|version| version.parse().ok()),
         }
     }
 
@@ -713,6 +717,13 @@ impl<K: Handle> Queue<K> {
     pub fn crowd(&self, lane: &Lane) -> usize {
         // The set has a copy, too.
         self.0.lock().lanes.get(lane).map_or(0, |lane| Arc::strong_count(lane) - 1)
+    }
+
+    /// Whether the watch showed a later version of an object than this one.
+    pub fn has_shown_later(&self, key: &K, than: &str) -> bool {
+        let inner = self.0.lock();
+        let shown = inner.entries.get(key).and_then(|entry| entry.seen.version);
+        shown.zip(than.parse().ok()).is_some_and(|(shown, than)| shown > than)
     }
 
     /// Whether a crowd stands in line in a class.

@@ -17,7 +17,7 @@ use crate::engine::{
     id::{AccountId, NumberId},
     observed::{Account, Subscribed},
     spelling::Canonical,
-    time::later,
+    time::{earlier, later},
 };
 use crate::{
     controller::{
@@ -64,6 +64,8 @@ struct Resting {
     last: Timestamp,
     /// When the last channel of it was made.
     newest: Timestamp,
+    /// When its list was last let go of because a number came to rest.
+    let_go: Option<Timestamp>,
     failures: u32,
     /// The day for which the subscribed apps were asked for.
     apps_of: Option<Timestamp>,
@@ -124,6 +126,7 @@ impl Accounts {
             channels: HashMap::new(),
             last: rested.begun,
             newest: created,
+            let_go: None,
             failures: 0,
             apps_of: None,
             is_received: None,
@@ -221,9 +224,17 @@ impl Accounts {
         changed.map(|(key, _)| key.clone()).collect()
     }
 
-    /// Whether a channel of an account was made since then. More may come, which need what was read for this one.
-    pub fn grew(&self, of: &AccountOf, since: Timestamp) -> bool {
-        self.lock().accounts.get(of).is_some_and(|account| account.newest >= since)
+    /// Whether the list of an account is let go of because a number came to rest: not while channels of it are made, since
+    /// more may come, and once in this time, since passes that come one at a time would have it read for each.
+    pub fn lets_go(&self, of: &AccountOf, every: Duration, now: Timestamp) -> bool {
+        let mut inner = self.lock();
+        let Some(account) = inner.accounts.get_mut(of) else { return false };
+        let since = earlier(now, every);
+        let lets_go = account.newest < since && account.let_go.is_none_or(|at| at < since);
+        if lets_go {
+            account.let_go = Some(now);
+        }
+        lets_go
     }
 
     /// How many numbers are at rest in an account.
@@ -366,14 +377,17 @@ mod tests {
     }
 
     #[test]
-    fn an_account_grows_for_as_long_as_its_newest_channel_is_new() {
+    fn a_list_is_let_go_of_when_no_channel_is_new_and_once_in_a_while() {
         let (accounts, of) = two();
-        assert!(!accounts.grew(&of, at(1)));
+        let every = Duration::from_secs(300);
         let seen = reading(100, &[number(3)]);
         accounts.rest(&portfolio(), &key("c"), at(90), &rested(&number(3), &seen));
         accounts.rest(&portfolio(), &key("a"), at(0), &rested(&number(1), &seen));
-        assert!(accounts.grew(&of, at(90)));
-        assert!(!accounts.grew(&of, at(91)));
+        let lets_go = |now| accounts.lets_go(&of, every, at(now));
+        assert!(!lets_go(200) && !lets_go(390), "more channels may come");
+        assert!(lets_go(391));
+        assert!(!lets_go(392) && !lets_go(691), "passes that come one at a time share one list");
+        assert!(lets_go(692));
     }
 
     #[test]

@@ -74,7 +74,8 @@ impl Look {
     /// Whether what was seen by a look for `other` is all that this one asks for.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
-        // Without the fields that say how soon, and for how long, something is asked for.
+        // Without the fields that say how soon, and for how long, something is asked for. How old a list is shows in the list,
+        // how old facts are does not.
         let Self {
             meta,
             accounts,
@@ -93,7 +94,8 @@ impl Look {
         } = self;
         let has_account = |wanted: &AccountLook| {
             let theirs = other.accounts.iter().find(|theirs| theirs.account == wanted.account);
-            theirs.is_some_and(|theirs| wanted.facts.is_none() || theirs.facts.is_some())
+            // None is before any time.
+            theirs.is_some_and(|theirs| wanted.facts <= theirs.facts)
         };
         let node = |wanted: &Option<(NumberId, Duration)>| wanted.as_ref().map(|(number, _)| number.clone());
         *meta == other.meta

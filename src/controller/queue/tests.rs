@@ -396,6 +396,22 @@ async fn a_crowd_is_woken_at_a_pace_and_nobody_twice() {
     assert_eq!(all(&queue), 0, "each was looked at once");
 }
 
+#[test]
+fn a_version_that_the_watch_showed_later_is_known() {
+    let queue: Queue<&str> = Queue::new(1);
+    let shown = |version: &str| {
+        let meta = ObjectMeta { resource_version: Some(version.into()), ..meta("one", 1, None) };
+        queue.shows(&"one", lane("a", "1"), Seen::of(&meta, &[]), Urgency::Drift);
+    };
+    assert!(!queue.has_shown_later(&"one", "9"), "nothing was shown");
+    shown("10");
+    assert!(queue.has_shown_later(&"one", "9") && !queue.has_shown_later(&"one", "10"));
+    shown("11");
+    assert!(queue.has_shown_later(&"one", "10"));
+    shown("abc");
+    assert!(!queue.has_shown_later(&"one", "9"), "no number");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_crowd_is_woken_lane_after_lane() {
     let queue = Queue::new(1_000);

@@ -291,6 +291,9 @@ fn a_look_is_within_another_that_asked_for_all_that_it_asks_for() {
     sooner.urgency = Urgency::Person;
     sooner.accounts[0].not_before = later(sooner.accounts[0].not_before, MINUTE);
     assert!(sooner.is_within(&look), "how soon is another question");
+    let mut fresher = look.clone();
+    fresher.accounts[0].facts = look.accounts[0].facts.map(|at| later(at, SECOND));
+    assert!(look.is_within(&fresher) && !fresher.is_within(&look));
     let mut without_facts = look.clone();
     without_facts.accounts[0].facts = None;
     assert_eq!(look.is_within(&without_facts), look.accounts[0].facts.is_none());

@@ -456,7 +456,7 @@ async fn where_a_policy_denies_finalizers_channels_are_served_without_them() {
     assert!(!has_finalizer(&served) && !has_finalizer(&rig.get_of("wap", "acme").await));
     rig.until_condition("held", "Ready", "True", None).await;
     for name in ["acme", "served"] {
-        assert!(event(&rig, name, "FinalizerNotWritten").await.contains("log"), "{name}");
+        assert!(event(&rig, name, "FinalizerNotWritten").await.contains("company rule 9"), "{name}");
     }
     let told = rig.logs().matches("the finalizer cannot be written").count();
     assert!((2..=4).contains(&told), "told {told} times:\n{}", rig.logs());

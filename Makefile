@@ -27,10 +27,12 @@ site = $(abspath $(or $(CARGO_TARGET_DIR),target))/site
 # The integration tests that need nothing but a processor; `cluster` runs all others.
 computing = golden:: proof::
 # The image needs the C library of Debian or Ubuntu, and what they know of it.
-no_image = $(shell command -v dpkg-query >/dev/null || echo image::)
+no_image = $(shell dpkg-query -W libc6 >/dev/null 2>&1 || echo image::)
+# Who is not root starts the image's program in a new root as root of a namespace, where the machine allows that.
+no_root = $(shell map=; [ "$$(id -u)" = 0 ] || map=--map-root-user; unshare --mount $$map true >/dev/null 2>&1 || echo image::rooted::)
 
 .PHONY: demo test test-fast lint format clippy dependencies gen golden generated site image image-debug reproduce advisories plugin \
-	sandbox bench clean control-plane judges unit doc integration proofs cluster needs-cargo needs-cc needs-go needs-curl
+	sandbox bench clean control-plane judges unit doc integration proofs cluster needs-cargo needs-cc needs-go needs-servers needs-curl
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -42,6 +44,10 @@ needs-cargo:
 		echo "cargo is missing: install Rust 1.89 or newer with rustup, then run make again" >&2; exit 1; }
 
 needs-go:
+	@command -v $(GO) >/dev/null || { echo "go is missing: install Go 1.26 or newer, then run make again" >&2; exit 1; }
+
+# Where somebody has the servers already, nothing is built for them.
+needs-servers:
 	@[ -n "$$KUBEBUILDER_ASSETS" ] || command -v $(GO) >/dev/null || { \
 		echo "go is missing: install Go 1.26 or newer, or set KUBEBUILDER_ASSETS to the folder that setup-envtest fills" >&2; exit 1; }
 
@@ -54,7 +60,7 @@ needs-curl:
 	@command -v curl >/dev/null || { echo "curl is missing: install curl, then run make again" >&2; exit 1; }
 
 # The first time this builds kube-apiserver, etcd, kubectl and helm: some minutes. Afterwards it only prints a folder.
-control-plane: needs-go
+control-plane: needs-servers
 	$(say) "control plane (built once, then cached in target/control-plane)"
 	@tests/control-plane/build.sh >/dev/null
 
@@ -113,8 +119,9 @@ image: needs-cargo needs-cc needs-go
 image-debug: needs-cargo needs-cc needs-go
 	$(say) "image, for the tests"
 	@if [ -n "$(no_image)" ]; then \
-		echo "SKIPPED: dpkg-query is missing, so this is neither Debian nor Ubuntu, and the image is not checked" >&2; \
+		echo "SKIPPED: dpkg-query knows no libc6, so this is neither Debian nor Ubuntu, and the image is not checked" >&2; \
 	else deploy/image/build.sh debug; fi
+	@[ -z "$(no_root)" ] || echo "SKIPPED: this machine lets nobody change the root, so the image is not started with its files alone" >&2
 
 reproduce: needs-cargo needs-cc needs-go
 	$(say) "image in two folders: twice some minutes"
@@ -129,7 +136,7 @@ advisories: needs-cargo needs-cc dependencies
 	$(say) "advisories"
 	@PATH="$(tools)/bin:$$PATH"; $(CARGO) deny --locked check advisories
 
-plugin: needs-cargo
+plugin: needs-cargo needs-cc needs-go
 	$(say) "plugin for kubectl"
 	@URL="$(URL)" MORE="$(MORE)" deploy/krew/build.sh
 
@@ -159,7 +166,7 @@ proofs: needs-cargo needs-cc
 
 # Most of these tests wait most of the time, so there are many more at a time than cores.
 cluster: needs-cargo needs-cc needs-curl control-plane judges
-	@$(CARGO) test --locked --test it -- --test-threads 10 $(addprefix --skip ,$(computing) $(no_image))
+	@$(CARGO) test --locked --test it -- --test-threads 10 $(addprefix --skip ,$(computing) $(no_image) $(no_root))
 
 gen: needs-cargo needs-cc control-plane judges
 	$(say) "generated files"

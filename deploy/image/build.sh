@@ -8,16 +8,12 @@
 # it is set. cargo-auditable is built once into target/tools.
 set -eu
 
-auditable=0.7.7
-
 kind=${1:-release}
 cd "$(dirname -- "$0")/../.."
 target=${CARGO_TARGET_DIR:-target}
 mkdir -p "$target/tools"
 tools=$(CDPATH='' cd -- "$target/tools" && pwd -P)
 out=$target/image/$kind
-PATH=$tools/bin:$PATH
-export PATH
 
 say() { printf 'image: %s\n' "$*" >&2; }
 fail() {
@@ -32,20 +28,26 @@ case $kind in
 esac
 [ "$(uname -s)" = Linux ] || fail "the image is of this machine's kind, so build it on Linux"
 
-# It does not tell its version, but cargo notes what it installed.
-if ! grep -qs "^\"cargo-auditable $auditable " "$tools/.crates.toml"; then
-	say "building cargo-auditable $auditable into $tools, a minute, once"
-	cargo install --locked --quiet --debug --root "$tools" --version $auditable cargo-auditable
+epoch=${SOURCE_DATE_EPOCH:-}
+if [ -z "$epoch" ] && [ "$kind" = debug ]; then
+	# Tests need no history.
+	epoch=$(git log -1 --format=%ct 2>/dev/null || echo 0)
+elif [ -z "$epoch" ]; then
+	epoch=$(git log -1 --format=%ct) ||
+		fail "Git does not tell the commit's time, see above: correct that, or set SOURCE_DATE_EPOCH to the time of the source, in seconds since 1970"
 fi
+revision=$(git rev-parse HEAD 2>/dev/null || true)
+[ -z "$revision" ] || [ -z "$(git status --porcelain)" ] || revision=
 
+. deploy/image/cargo.sh
+need_auditable "$tools"
 if [ "$kind" = release ]; then
-	# No folder of this machine stays in the binary.
-	sep=$(printf '\037')
-	CARGO_ENCODED_RUSTFLAGS="--remap-path-prefix=$(pwd -P)=/build$sep--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
-	export CARGO_ENCODED_RUSTFLAGS
+	leave_no_folder "$target"
+	# Kernels for arm64 have pages of up to 64 KiB.
+	case $(uname -m) in aarch64) export JEMALLOC_SYS_WITH_LG_PAGE=16 ;; esac
 fi
 say "binary"
-cargo auditable build --locked --profile $profile --bin whatsapp-operator >&2
+auditable cargo build --locked --profile $profile --bin whatsapp-operator >&2
 
 binary=$target/$kind/whatsapp-operator
 mkdir -p "$out"
@@ -55,11 +57,6 @@ if [ "$kind" = debug ]; then
 	binary=$out/whatsapp-operator
 fi
 cargo metadata --locked --format-version 1 >"$out/metadata.json"
-
-revision=$(git rev-parse HEAD 2>/dev/null || true)
-[ -z "$revision" ] || [ -z "$(git status --porcelain)" ] || revision=
-epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || true)}
-[ -n "$epoch" ] || fail "this is no checkout of Git: set SOURCE_DATE_EPOCH to the time of the source, in seconds since 1970"
 
 (
 	cd deploy/image

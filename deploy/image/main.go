@@ -43,6 +43,8 @@ type given struct {
 	// The commit's time, in seconds. Nothing in the image is newer or older.
 	epoch int64
 	out   string
+	// The file for the texts of the licences, if nothing else is to be written.
+	only string
 }
 
 func main() {
@@ -54,15 +56,24 @@ func main() {
 	flag.StringVar(&in.revision, "revision", "", "the commit")
 	flag.Int64Var(&in.epoch, "epoch", 0, "the time of everything in the image, in seconds since 1970")
 	flag.StringVar(&in.out, "out", "", "the folder for the layout and the list of what is in it")
+	flag.StringVar(&in.only, "notice", "", "writes only the texts of the licences of the binaries that follow, to this file")
 	flag.Parse()
-	if err := in.build(); err != nil {
+	run := in.build
+	if in.only != "" {
+		run = func() error { return in.writeNotice(flag.Args()) }
+	}
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
 		os.Exit(1)
 	}
 }
 
 func (in *given) build() error {
-	crates, err := in.crates()
+	crates, err := in.crates(in.binary)
+	if err != nil {
+		return err
+	}
+	arch, err := architecture(in.binary)
 	if err != nil {
 		return err
 	}
@@ -75,13 +86,13 @@ func (in *given) build() error {
 		return err
 	}
 	root[documents+"/NOTICE"] = file{0o644, notice}
-	sbom, err := in.sbom(crates, packages)
+	sbom, err := in.sbom(crates, arch, packages)
 	if err != nil {
 		return err
 	}
 	root[documents+"/sbom.cdx.json"] = file{0o644, sbom}
 
-	image, err := in.image(root, crates)
+	image, err := in.image(root, crates, arch)
 	if err != nil {
 		return err
 	}
@@ -93,7 +104,7 @@ func (in *given) build() error {
 	if err != nil {
 		return err
 	}
-	platform := v1.Platform{OS: "linux", Architecture: crates.arch}
+	platform := v1.Platform{OS: "linux", Architecture: arch}
 	name := map[string]string{"org.opencontainers.image.ref.name": crates.root.Version}
 	if err := written.AppendImage(image, layout.WithPlatform(platform), layout.WithAnnotations(name)); err != nil {
 		return err
@@ -131,7 +142,7 @@ func report(image v1.Image) error {
 	return nil
 }
 
-func (in *given) image(root map[string]file, crates *crates) (v1.Image, error) {
+func (in *given) image(root map[string]file, crates *crates, arch string) (v1.Image, error) {
 	created := v1.Time{Time: time.Unix(in.epoch, 0).UTC()}
 	archive, err := pack(root, created.Time)
 	if err != nil {
@@ -154,7 +165,7 @@ func (in *given) image(root map[string]file, crates *crates) (v1.Image, error) {
 		return nil, err
 	}
 	config = config.DeepCopy()
-	config.Created, config.OS, config.Architecture = created, "linux", crates.arch
+	config.Created, config.OS, config.Architecture = created, "linux", arch
 	config.Config = v1.Config{
 		User:       user + ":" + user,
 		WorkingDir: "/",

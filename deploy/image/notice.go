@@ -15,8 +15,12 @@ import (
 	"github.com/rust-secure-code/go-rustaudit"
 )
 
-// Files with a licence, also those of C code and of others' code that lie deeper in a crate.
-var licenceFile = regexp.MustCompile(`(?i)^(un)?(licen[cs]e|copying|copyright|notice)[^.]*(\.(md|txt))?$`)
+// Files with a licence, also those of C code and of others' code that lie deeper in a crate, and folders with nothing else.
+var (
+	licenceFile   = regexp.MustCompile(`(?i)^(un)?(licen[cs]e|copying|copyright|notice)`)
+	licenceFolder = regexp.MustCompile(`(?i)(^|/)\.?licen[cs]es/`)
+	code          = regexp.MustCompile(`(?i)\.(rs|c|cc|cpp|h|hpp|s|asm|go|js|ts|py|pl|sh|toml|json|ya?ml)$`)
+)
 
 // Stands for the text where a crate names this licence alone and has no file with it.
 const mit = `Copyright (c) %s
@@ -34,21 +38,40 @@ FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TOR
 CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
 `
 
-// The texts of the licences of all crates in the binary, each text once, with the crates that have it.
-func (in *given) notice(crates *crates) ([]byte, error) {
-	users := map[string][]string{}
-	for _, linked := range crates.linked {
-		if linked.Kind == rustaudit.Build || linked.Root {
-			continue
-		}
-		of := crates.of(linked)
-		texts, err := in.texts(of)
+// Writes the notice of these binaries, and nothing else.
+func (in *given) writeNotice(binaries []string) error {
+	var all []*crates
+	for _, binary := range binaries {
+		crates, err := in.crates(binary)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		for _, text := range texts {
-			if who := of.Name + " " + of.Version; !slices.Contains(users[text], who) {
-				users[text] = append(users[text], who)
+		all = append(all, crates)
+	}
+	notice, err := in.notice(all...)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(in.only, notice, 0o644)
+}
+
+// The texts of the licences of all crates in the binaries, each text once, with the crates that have it.
+func (in *given) notice(binaries ...*crates) ([]byte, error) {
+	users := map[string][]string{}
+	for _, crates := range binaries {
+		for _, linked := range crates.linked {
+			if linked.Kind == rustaudit.Build || linked.Root {
+				continue
+			}
+			of := crates.of(linked)
+			texts, err := in.texts(of)
+			if err != nil {
+				return nil, err
+			}
+			for _, text := range texts {
+				if who := of.Name + " " + of.Version; !slices.Contains(users[text], who) {
+					users[text] = append(users[text], who)
+				}
 			}
 		}
 	}
@@ -65,13 +88,19 @@ func (in *given) notice(crates *crates) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// Whether the file of a crate has a licence in it.
+func isLicence(path string) bool {
+	return (licenceFile.MatchString(filepath.Base(path)) || licenceFolder.MatchString(path)) && !code.MatchString(path)
+}
+
 func (in *given) texts(of crate) ([]string, error) {
 	if of.Manifest == "" {
 		return nil, fmt.Errorf("cargo metadata does not know %s %s, which is in the binary", of.Name, of.Version)
 	}
 	var texts []string
-	err := filepath.WalkDir(filepath.Dir(of.Manifest), func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !licenceFile.MatchString(entry.Name()) {
+	folder := filepath.Dir(of.Manifest)
+	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !isLicence(strings.TrimPrefix(path, folder)) {
 			return err
 		}
 		text, err := os.ReadFile(path)

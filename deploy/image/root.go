@@ -48,6 +48,10 @@ func (in *given) root() (map[string]file, []systemPackage, error) {
 	for name, text := range texts {
 		root[name] = file{0o644, []byte(text)}
 	}
+	rust := filepath.Join(in.sysroot, "share/doc/rust/COPYRIGHT-library.html")
+	if _, err := os.Stat(rust); err != nil {
+		return nil, nil, fmt.Errorf("%w: this Rust came without the licences of its library; install Rust with rustup, then build again", err)
+	}
 	pems, err := certificates()
 	if err != nil {
 		return nil, nil, err
@@ -57,7 +61,7 @@ func (in *given) root() (map[string]file, []systemPackage, error) {
 	taken := map[string]string{
 		operator:                    in.binary,
 		documents + "/LICENSE":      in.licence,
-		documents + "/NOTICE.rust":  filepath.Join(in.sysroot, "share/doc/rust/COPYRIGHT-library.html"),
+		documents + "/NOTICE.rust":  rust,
 		documents + "/NOTICE.roots": "/usr/share/common-licenses/MPL-2.0",
 		"etc/os-release":            "/etc/os-release",
 	}
@@ -88,7 +92,7 @@ func (in *given) root() (map[string]file, []systemPackage, error) {
 			taken[common[1:]] = common
 		}
 		// Where scanners of images look for packages when there is no package manager.
-		status, err := output("dpkg-query", "--status", name)
+		status, err := output("dpkg-query", "--status", name+":"+found.arch)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -154,16 +158,17 @@ func packageOf(library string) (systemPackage, error) {
 	if err != nil {
 		return systemPackage{}, err
 	}
-	name, _, _ := strings.Cut(string(owner), ":")
-	fields, err := output("dpkg-query", "--show", "--showformat", "${Version} ${Architecture}", name)
+	// "libc6:amd64: /lib/…". The package may be there for several processors, of which this is the right one.
+	name, _, _ := strings.Cut(string(owner), ": ")
+	fields, err := output("dpkg-query", "--show", "--showformat", "${Package} ${Version} ${Architecture}", name)
 	if err != nil {
 		return systemPackage{}, err
 	}
 	words := strings.Fields(string(fields))
-	if len(words) != 2 {
+	if len(words) != 3 {
 		return systemPackage{}, fmt.Errorf("dpkg-query says %q of %s", fields, name)
 	}
-	return systemPackage{name, words[0], words[1]}, nil
+	return systemPackage{words[0], words[1], words[2]}, nil
 }
 
 func output(name string, args ...string) ([]byte, error) {

@@ -36,7 +36,6 @@ func (c crate) url() string {
 
 // What the binary says of itself.
 type crates struct {
-	arch string
 	root crate
 	// As cargo auditable wrote them into the binary.
 	linked []rustaudit.Package
@@ -44,29 +43,32 @@ type crates struct {
 	known map[string]crate
 }
 
-func (in *given) crates() (*crates, error) {
-	binary, err := elf.Open(in.binary)
+// What a container platform calls the processor of a binary.
+func architecture(path string) (string, error) {
+	binary, err := elf.Open(path)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	defer binary.Close()
-	out := &crates{known: map[string]crate{}}
 	switch binary.Machine {
 	case elf.EM_X86_64:
-		out.arch = "amd64"
+		return "amd64", nil
 	case elf.EM_AARCH64:
-		out.arch = "arm64"
-	default:
-		return nil, fmt.Errorf("%s is for %s, and images are for amd64 or arm64", in.binary, binary.Machine)
+		return "arm64", nil
 	}
-	opened, err := os.Open(in.binary)
+	return "", fmt.Errorf("%s is for %s, and images are for amd64 or arm64", path, binary.Machine)
+}
+
+func (in *given) crates(binary string) (*crates, error) {
+	out := &crates{known: map[string]crate{}}
+	opened, err := os.Open(binary)
 	if err != nil {
 		return nil, err
 	}
 	defer opened.Close()
 	info, err := rustaudit.GetDependencyInfo(opened)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: build it with cargo auditable", in.binary, err)
+		return nil, fmt.Errorf("%s: %w: build it with cargo auditable", binary, err)
 	}
 	out.linked = info.Packages
 
@@ -98,12 +100,12 @@ func (c *crates) of(linked rustaudit.Package) crate {
 }
 
 // The list of what is in the image, as CycloneDX. It has no serial number: that would be another one each time.
-func (in *given) sbom(crates *crates, packages []systemPackage) ([]byte, error) {
+func (in *given) sbom(crates *crates, arch string, packages []systemPackage) ([]byte, error) {
 	binary, err := os.ReadFile(in.binary)
 	if err != nil {
 		return nil, err
 	}
-	beside, err := in.beside(crates.arch, packages)
+	beside, err := in.beside(arch, packages)
 	if err != nil {
 		return nil, err
 	}

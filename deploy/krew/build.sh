@@ -2,7 +2,7 @@
 # Builds the plugin for Linux on amd64 and arm64, and packs it.
 #
 #   URL=https://example.org/v0.2.0 deploy/krew/build.sh
-#   MORE="darwin/arm64=a-binary" URL=… deploy/krew/build.sh    packs binaries, too, that were built elsewhere
+#   MORE="darwin/arm64=a-binary" URL=… deploy/krew/build.sh    packs binaries, too, that `cargo auditable` built elsewhere
 #
 # The binaries are static, so they run on every Linux. Zig compiles and links what is not Rust; it and cargo-zigbuild come from
 # PyPI once, by the sums in requirements.txt, into target/tools. For macOS a linker needs Apple's SDK, so build that on a Mac.
@@ -30,9 +30,14 @@ if ! cmp -s "$here/requirements.txt" "$tools/requirements.txt"; then
 	cp "$here/requirements.txt" "$tools/"
 fi
 PATH=$tools/bin:$PATH
-# No path of this machine gets into a binary.
-RUSTFLAGS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$PWD=/source"
-export PATH RUSTFLAGS
+export PATH
+. deploy/image/cargo.sh
+need_auditable "${tools%/zig}"
+leave_no_folder "$target"
+rust=$(rustc --print sysroot)/share/doc/rust/COPYRIGHT-library.html
+[ -f "$rust" ] || fail "there is no $rust, the licences of Rust's library: install Rust with rustup, then run make plugin again"
+musl=$("$tools/bin/python3" -c 'import pathlib, ziglang; print(pathlib.Path(ziglang.__file__).parent / "lib/libc/musl/COPYRIGHT")')
+[ -f "$musl" ] || fail "there is no $musl, the licence of the C library: see where this release of zig has it, and correct deploy/krew/build.sh"
 # Kernels for arm64 have pages of up to 64 KiB.
 JEMALLOC_SYS_WITH_LG_PAGE=16
 version=v$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
@@ -43,9 +48,22 @@ for pair in linux/amd64=x86_64-unknown-linux-musl linux/arm64=aarch64-unknown-li
 	say "building for ${pair%%=*}, some minutes"
 	rustup target add "$triple" >&2
 	case $triple in aarch64-*) export JEMALLOC_SYS_WITH_LG_PAGE ;; esac
-	cargo-zigbuild zigbuild --locked --release --bin whatsapp-operator --target "$triple" >&2
+	auditable cargo-zigbuild zigbuild --locked --release --bin whatsapp-operator --target "$triple" >&2
 	set -- "$@" "${pair%%=*}=$target/$triple/release/whatsapp-operator"
 done
 # Words on purpose: one for each binary.
 # shellcheck disable=SC2086
-"$here/pack.sh" "$version" "$URL" "$target/plugin" "$@" ${MORE:-}
+set -- "$@" ${MORE:-}
+
+say "licences"
+notices=$target/plugin/licences
+rm -rf "$notices"
+mkdir -p "$notices"
+cargo metadata --locked --format-version 1 >"$target/plugin/metadata.json"
+(cd deploy/image && GOTOOLCHAIN=local CGO_ENABLED=0 go build -mod=readonly -trimpath -buildvcs=false -o "${tools%/zig}/bin/" .) >&2
+binaries=$(printf '%s\n' "$@" | sed 's/^[^=]*=//')
+# shellcheck disable=SC2086
+"${tools%/zig}/bin/image" -metadata "$target/plugin/metadata.json" -licence LICENSE -notice "$notices/NOTICE" $binaries
+cp "$rust" "$notices/NOTICE.rust"
+cp "$musl" "$notices/NOTICE.musl"
+"$here/pack.sh" "$version" "$URL" "$target/plugin" "$notices" "$@"

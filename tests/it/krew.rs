@@ -19,13 +19,15 @@ fn said(output: &Output) -> String {
 fn pack(folder: &Path, url: &str) -> Output {
     let made = folder.join("made");
     fs::create_dir_all(&made).expect("a folder");
+    fs::write(made.join("NOTICE"), "What others ask to be told.").expect("written");
     let binaries = PLATFORMS.map(|arch| {
         let path = made.join(arch);
         fs::write(&path, format!("#!/bin/sh\necho made for {arch}: $*\n")).expect("written");
         format!("linux/{arch}={}", path.display())
     });
     Command::new(Path::new(ROOT).join("deploy/krew/pack.sh"))
-        .args(["v0.2.0", url, &folder.join("out").display().to_string()])
+        .args(["--stand-ins", "v0.2.0", url])
+        .args([folder.join("out"), made])
         .args(binaries)
         .output()
         .expect("it runs")
@@ -69,7 +71,9 @@ fn krew_takes_the_manifest_and_installs_what_was_packed_and_nothing_else() {
         let root = dir.path().join(format!("krew-{arch}"));
         let ran = Command::new(root.join("bin/kubectl-whatsapp")).arg("status").output().expect("it runs");
         assert_eq!(stdout(&ran), format!("made for {arch}: status\n"));
-        assert!(root.join("store/whatsapp/v0.2.0/LICENSE").is_file());
+        for text in ["LICENSE", "NOTICE"] {
+            assert!(root.join("store/whatsapp/v0.2.0").join(text).is_file(), "{text}");
+        }
     }
     let text = fs::read_to_string(&manifest).expect("a manifest");
     let uri = format!("uri: \"{URL}/kubectl-whatsapp_v0.2.0_linux_arm64.tar.gz\"");
@@ -108,10 +112,47 @@ fn no_manifest_without_an_archive_and_its_address() {
         assert!(!packed.status.success(), "{}", said(&packed));
         assert!(stderr(&packed).contains("no address to download from"), "{}", said(&packed));
     }
-    let gone = Command::new(Path::new(ROOT).join("deploy/krew/pack.sh"))
-        .args(["v0.2.0", URL, &dir.path().join("out").display().to_string(), "linux/amd64=/nowhere"])
+    let refused = pack_real(dir.path(), "amd64", Path::new("/nowhere"));
+    assert!(refused.contains("/NOTICE: make plugin writes it"), "{refused}");
+    fs::write(dir.path().join("NOTICE"), "What others ask to be told.").expect("written");
+    let refused = pack_real(dir.path(), "amd64", Path::new("/nowhere"));
+    assert!(refused.contains("there is no file /nowhere for linux/amd64"), "{refused}");
+}
+
+/// What is said when a program is packed as `make plugin` does it, and is refused.
+fn pack_real(folder: &Path, arch: &str, binary: &Path) -> String {
+    let output = Command::new(Path::new(ROOT).join("deploy/krew/pack.sh"))
+        .args(["v0.2.0", URL])
+        .args([folder.join("out"), folder.to_owned()])
+        .arg(format!("linux/{arch}={}", binary.display()))
         .output()
         .expect("it runs");
-    assert!(stderr(&gone).contains("there is no file /nowhere for linux/amd64"), "{}", said(&gone));
-    assert!(!dir.path().join("out/whatsapp.yaml").exists());
+    assert_eq!(output.status.success(), folder.join("out/whatsapp.yaml").exists(), "{}", said(&output));
+    stderr(&output)
+}
+
+/// On other systems there may be no readelf.
+#[cfg(target_os = "linux")]
+#[test]
+fn only_what_runs_on_each_linux_of_its_processor_is_packed_for_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("NOTICE"), "What others ask to be told.").expect("written");
+    let script = dir.path().join("script");
+    fs::write(&script, "#!/bin/sh\n").expect("written");
+    let refused = pack_real(dir.path(), "amd64", &script);
+    assert!(refused.contains("is no ELF file"), "{refused}");
+
+    let native = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
+    let other = if native == "amd64" { "arm64" } else { "amd64" };
+    let dynamic = Path::new(env!("CARGO_BIN_EXE_whatsapp-operator"));
+    let refused = pack_real(dir.path(), native, dynamic);
+    assert!(refused.contains("is not static"), "{refused}");
+    let refused = pack_real(dir.path(), other, dynamic);
+    assert!(refused.contains(&format!("another processor than linux/{other}")), "{refused}");
+
+    let (source, still) = (dir.path().join("still.c"), dir.path().join("still"));
+    fs::write(&source, "void _start(void) { for (;;) {} }\n").expect("written");
+    let linked = Command::new("cc").args(["-static", "-nostdlib", "-o"]).args([&still, &source]).status();
+    assert!(linked.expect("cc runs").success());
+    assert_eq!(pack_real(dir.path(), native, &still), "");
 }

@@ -22,7 +22,7 @@ use crate::engine::{
         drift::PICTURE,
         memory::Memory,
         observed::{Number, PortfolioState},
-        picture::PictureFact,
+        picture::{PictureFact, Shown},
         reason::Reason,
         step::{Cause, Step, StepKind},
         time::later,
@@ -58,7 +58,7 @@ pub(super) fn uploaded(
         }
     }
     let facts = &pass.observed.process.picture;
-    if is_open(memory) && matches!(facts.shown, Some((_, false))) {
+    if is_open(memory) && matches!(facts.shown, Some((_, Shown::NoPicture))) {
         memory.marks.picture_found = false;
     }
     let Some(read) = read(pass.desired, facts) else { return Ok(()) };
@@ -124,15 +124,20 @@ pub(super) fn note_found(pass: &Pass, memory: &mut Memory) {
 
 /// The picture that the number was found with is taken for that of the source as it is now.
 fn found(pass: &Pass, memory: &mut Memory, sum: &str) -> Gate {
-    if pass.observed.process.picture.shown.is_none() {
-        let said = format!(
-            "the number was found in the account, and Meta did not show yet whether it has a picture; it is asked again by itself; to have the picture uploaded without that run {}",
-            pass.command("retry")
-        );
-        return Err(stop(Reason::ObservationIncomplete, said));
-    }
-    memory.marks.picture = Some((sum.to_owned(), pass.now));
-    Ok(())
+    let shown = pass.observed.process.picture.shown.as_ref().map(|(_, shown)| shown);
+    let why = match shown {
+        Some(Shown::Picture | Shown::NoPicture) => {
+            memory.marks.picture = Some((sum.to_owned(), pass.now));
+            return Ok(());
+        }
+        Some(Shown::Unknown(failure)) if failure.is_answer() => format!(
+            "Meta refuses to tell whether it has a picture ({}); nothing is uploaded over one that may be there; to have the picture uploaded all the same run",
+            failure.told()
+        ),
+        Some(Shown::Unknown(_)) | None => "Meta did not show yet whether it has a picture; it is asked again by itself; to have the picture uploaded without that run".into(),
+    };
+    let said = format!("the number was found in the account, and {why} {}", pass.command("retry"));
+    Err(stop(Reason::ObservationIncomplete, said))
 }
 
 fn why(memory: &Memory, is_same: bool) -> &'static str {

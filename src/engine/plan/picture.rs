@@ -10,6 +10,7 @@ use crate::engine::{
         undecided,
     },
     rule::{
+        consent::Pending,
         picture::{
             held_until, is_kept, is_lost, is_open, is_settled, last_failed, read, read_due, shown_due,
             spent_until, was_just_tried, was_settled,
@@ -62,6 +63,7 @@ pub(super) fn uploaded(
         memory.marks.picture_found = false;
     }
     let Some(read) = read(pass.desired, facts) else { return Ok(()) };
+    let is_asked = replaces_found(pass, memory);
     let sum = match &read.fact {
         PictureFact::Usable { sum } => sum,
         PictureFact::Unlabelled(secret) => {
@@ -77,13 +79,12 @@ pub(super) fn uploaded(
             return Err(stop(Reason::PictureUnusable, format!("{}: {why}; {}", source.field(), again(pass))));
         }
         // What was uploaded is there all the same.
-        PictureFact::Unreadable(_) if was_settled(pass.desired, memory, facts) => return Ok(()),
+        PictureFact::Unreadable(_) if !is_asked && was_settled(pass.desired, memory, facts) => return Ok(()),
         PictureFact::Unreadable(why) => {
             let said = format!("{} could not be read now ({why}); {}", source.field(), again(pass));
             return Err(stop(Reason::PictureUnreadable, said));
         }
     };
-    let is_asked = memory.marks.picture_found && pass.retry.is_some();
     if is_open(memory) && !is_asked {
         found(pass, memory, sum)?;
     }
@@ -120,6 +121,13 @@ pub(super) fn note_found(pass: &Pass, memory: &mut Memory) {
     if is_found && pass.desired.picture.is_some() && memory.marks.picture.is_none() {
         memory.marks.picture_found = true;
     }
+}
+
+/// Whether a retry has the picture uploaded over the one that the number was found with: one that was set since. What stood in
+/// a manifest before that was meant for something else.
+pub(super) fn replaces_found(pass: &Pass, memory: &Memory) -> bool {
+    let is_since = |retry: &Pending| memory.marks.adopted_since().is_none_or(|found| retry.since > found);
+    memory.marks.picture_found && pass.retry.as_ref().is_some_and(is_since)
 }
 
 /// The picture that the number was found with is taken for that of the source as it is now.

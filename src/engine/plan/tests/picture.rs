@@ -308,10 +308,53 @@ fn nothing_is_uploaded_while_meta_does_not_show_whether_a_found_number_has_a_pic
     assert_eq!((unknown.says().as_str(), reason(&unknown)), ("Rest", Some(Reason::ObservationIncomplete)));
     let later = unknown.clone().pass().after(15 * MINUTE);
     assert_eq!(asked_for_one(later, Some(true)).says(), "Rest");
-    assert_eq!(
-        reads(unknown.desire(|d| d.consents.retry = Some("1".into())), usable("a")).says(),
-        "WritePicture"
-    );
+    let asked = unknown.pass().after(MINUTE).desire(|d| d.consents.retry = Some("1".into()));
+    assert_eq!(reads(asked, usable("a")).says(), "WritePicture");
+}
+
+#[test]
+fn a_retry_that_was_set_before_the_number_was_found_uploads_nothing() {
+    let at = world().now;
+    let before = |world: World| {
+        world.desire(|d| (d.consents.retry, d.consents.retry_set) = (Some("r1".into()), Some(at - MINUTE)))
+    };
+    for has_one in [Some(true), None] {
+        let found = before(found(has_one));
+        assert_eq!(found.says(), "Rest", "{has_one:?}");
+        let later = reads(found.pass().after(SECOND), usable("a"));
+        assert_eq!(later.says(), "Rest", "{has_one:?}, later");
+    }
+}
+
+/// A number that was found, whose region is not known, whose PIN this object set since, and which shows a picture.
+fn found_somewhere() -> World {
+    let consented = |world: World| {
+        world.desire(|d| {
+            d.registration.storage_region = Some("BR".into());
+            d.registration.may_move = true;
+            d.registration.is_pin_named = true;
+        })
+    };
+    let named = consented(found(Some(true))).pass().after(MINUTE);
+    let other = named.see(|o| o.pin_secret = crate::engine::fixture::present("pin", 2));
+    other.act(StepKind::SetPin, accepted()).after(MINUTE).pass()
+}
+
+#[test]
+fn a_retry_for_a_picture_that_was_found_causes_no_outage() {
+    let retried = |value: &str, world: World| {
+        let value = Some(value.to_owned());
+        world.after(MINUTE).desire(|d| d.consents.retry = value)
+    };
+    let asked = reads(retried("1", found_somewhere()), usable("a"));
+    assert_eq!(asked.says(), "WritePicture");
+    let done = asked.act(UPLOAD, accepted()).after(SECOND).pass();
+    assert_eq!(done.says(), "Rest", "the same retry does nothing else");
+    assert_eq!(retried("2", done).says(), "Deregister", "the next one is the region's");
+    let away = reads(retried("1", found_somewhere()), PictureFact::Unreadable("no answer".into()));
+    assert_eq!((away.says().as_str(), reason(&away)), ("Rest", Some(Reason::PictureUnreadable)));
+    let without = reads(retried("1", found_somewhere()), usable("a")).portfolio(|v| v.app = None);
+    assert_eq!((without.says().as_str(), reason(&without)), ("Rest", Some(Reason::AppIdMissing)));
 }
 
 #[test]

@@ -86,6 +86,7 @@ const RULES: [Rule; 8] = [
 
 /// The next step beside the way, and what holds the others up.
 pub(super) fn plan(pass: &Pass, memory: &mut Memory, of: &Found) -> Aside {
+    aside::note_edited(pass, memory, of.number);
     upkeep::forget_unmanaged(pass.desired, memory);
     let unasked = pass.without_retry();
     let mut aside = Aside::default();

@@ -97,8 +97,8 @@ pub(in crate::engine) fn forget_unmanaged(desired: &Desired, memory: &mut Memory
     memory.marks.repairs.retain(|field, _| stays(field));
 }
 
-/// Whether this is the webhook address that the spec named when Meta was last seen to have it, and this object wrote one since it
-/// was first named. Before the addresses were remembered, nothing else told whose one is.
+/// Whether this is the webhook address that the spec named when Meta was last seen to have it, and this object wrote one. Where
+/// an operator wrote it that remembered no addresses, nothing else tells whose it is.
 pub(in crate::engine) fn was_routed(memory: &Memory, url: &str) -> bool {
     let was_named = memory.marks.in_sync.get(CALLBACK) == Some(&of_text(url));
     was_named && may_have_routed(memory)

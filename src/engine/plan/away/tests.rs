@@ -18,6 +18,8 @@ use crate::engine::{
     },
 };
 
+const OTHER: &str = "https://other.example/wa";
+
 /// A registered number that this object added, registered and routed, and whose channel is being deleted since now.
 fn going(policy: DeletionPolicy) -> World {
     let at = world().now;
@@ -676,7 +678,6 @@ fn a_step_that_is_undecided_holds_up_the_deregistration_alone() {
 
 #[test]
 fn an_override_that_this_object_wrote_is_its_own_after_an_edit_too() {
-    const OTHER: &str = "https://other.example/wa";
     let wrote = |world: World| world.remember(|m| m.marks.note_route(HOOK));
     let unnamed = |world: World| world.desire(|d| d.webhook = None);
     let edited = |world: World| {

@@ -346,6 +346,8 @@ fn fold_repeatable(memory: &mut Memory, outcome: &Outcome, plan: &Plan, limits: 
         && may_have_effect(&outcome.result)
     {
         memory.marks.note_route(url);
+        // Also after a refusal it may still show, and is not forgotten with the next list.
+        pace.settle_until = Some(later(outcome.at, outcome.step.settle(limits)));
     }
     match &outcome.result {
         Err(Failure::Refused(refusal)) if !refusal.holds_already() => {

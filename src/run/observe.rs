@@ -19,7 +19,7 @@ use crate::{
             Account, Claim, ListState, Number, Observed, Official, PortfolioState, ProcessFacts, Profile,
             Searched, Stood, Subscribed, Username,
         },
-        picture::{PictureFact, PictureRead},
+        picture::{PictureFact, PictureRead, Shown},
         portfolio::{BusinessFacts, Reachable, TokenFacts},
         step::StepKind,
     },
@@ -79,8 +79,8 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
         process.last_success = process.last_success.max(meta.seen);
     }
     process.stood = stood(look, &meta.search, process.stood);
-    if let Some(has_one) = meta.has_picture {
-        process.picture.shown = Some((clock.now(), has_one));
+    if let Some(shown) = meta.picture_shown {
+        process.picture.shown = Some((clock.now(), shown));
     }
     if let Some((source, (fact, picture))) = desired.picture.clone().zip(read) {
         process.picture.read = Some(PictureRead { source, at: clock.now(), fact });
@@ -150,7 +150,7 @@ struct FromMeta {
     subscribed: Fact<Subscribed>,
     profile: Fact<Profile>,
     /// Whether the number has a picture, where that was read.
-    has_picture: Option<bool>,
+    picture_shown: Option<Shown>,
     username: Fact<Username>,
     official: Fact<Official>,
     /// Begin of the oldest list, if every list could be read.
@@ -172,20 +172,25 @@ async fn read_meta<G: Graph>(desired: &Desired, look: &Look, graph: Option<&G>) 
         search.push(searched);
     }
     let profile = read_profile(look, &search, graph).await;
-    let has_picture = has_picture(look, graph).await;
+    let picture_shown = picture_shown(look, graph).await;
     let username = read_username(look, &search, graph).await;
     let official = read_official(look, &search, graph).await;
     let seen = seen(&search);
-    FromMeta { account, search, subscribed, profile, has_picture, username, official, seen }
+    FromMeta { account, search, subscribed, profile, picture_shown, username, official, seen }
 }
 
-/// Only where Meta says so is there none. What it refuses to tell is asked for as seldom as what it tells.
-async fn has_picture<G: Graph>(look: &Look, graph: Option<&G>) -> Option<bool> {
+async fn picture_shown<G: Graph>(look: &Look, graph: Option<&G>) -> Option<Shown> {
     let (number, account) = look.picture_shown.as_ref().zip(look.accounts.first())?;
-    match graph?.has_picture(&account.account, number, look.urgency).await {
-        Ok(has_one) => Some(has_one),
+    shown(graph?.has_picture(&account.account, number, look.urgency).await)
+}
+
+/// A read that failed says nothing of the picture. `None`: Meta was not asked.
+fn shown(read: Result<bool, Failure>) -> Option<Shown> {
+    match read {
+        Ok(true) => Some(Shown::Picture),
+        Ok(false) => Some(Shown::NoPicture),
         Err(Failure::NotSent(_) | Failure::Throttled(_)) => None,
-        Err(Failure::Refused(_) | Failure::NoAnswer(_) | Failure::TooLarge(_)) => Some(true),
+        Err(failure) => Some(Shown::Unknown(failure)),
     }
 }
 
@@ -431,5 +436,18 @@ mod tests {
             assert!(!refused(code, None, class), "{code}");
         }
         assert!(!is_not_checkable(&Failure::NoAnswer("time-out".into())));
+    }
+
+    #[test]
+    fn a_read_that_failed_shows_neither_a_picture_nor_none() {
+        assert_eq!(shown(Ok(true)), Some(Shown::Picture));
+        assert_eq!(shown(Ok(false)), Some(Shown::NoPicture));
+        let refused = Failure::Refused(crate::engine::fixture::refusal(100, Some(33), "T1"));
+        for failure in [refused, Failure::NoAnswer("time-out".into()), Failure::TooLarge("5 MB".into())] {
+            assert_eq!(shown(Err(failure.clone())), Some(Shown::Unknown(failure)));
+        }
+        for failure in [Failure::NotSent("no route".into()), Failure::Throttled(Timestamp::UNIX_EPOCH)] {
+            assert_eq!(shown(Err(failure)), None);
+        }
     }
 }

@@ -126,6 +126,17 @@ pub(super) fn routed(
     Err(kept_up(pass, memory, seen.begun, step, differs, why))
 }
 
+/// An address that the spec does not name any more stays this object's, where an operator wrote it that remembered none.
+pub(super) fn note_edited(pass: &Pass, memory: &mut Memory, number: &Number) {
+    let live = number.webhook.value().and_then(|shown| shown.number.as_deref());
+    let Some(url) = live.filter(|url| upkeep::was_routed(memory, url)) else { return };
+    if !upkeep::is_in_sync(pass.desired, memory, drift::CALLBACK)
+        && !memory.marks.routed.iter().any(|routed| routed == url)
+    {
+        memory.marks.note_route(url);
+    }
+}
+
 /// Forgets the addresses that this object gave the number and that are seen to be gone.
 fn note_live(memory: &mut Memory, number: &Number, seen: &Seen) {
     let live = match &number.webhook {

@@ -14,7 +14,7 @@ use crate::engine::{
         pass::{Gate, Pass, Seen, Stop},
         remedy, resolve, undecided,
     },
-    rule::say,
+    rule::{say, upkeep},
     value::{
         block::Block,
         desired::{Connection, DeletionPolicy, Management},
@@ -141,7 +141,9 @@ fn on_its_way(pass: &Pass, memory: &Memory) -> Option<Block> {
 
 impl Pieces {
     fn of(pass: &Pass, memory: &Memory) -> Self {
-        let may_be_routed = pass.desired.webhook.is_some() || !memory.marks.routed.is_empty();
+        let may_be_routed = pass.desired.webhook.is_some()
+            || !memory.marks.routed.is_empty()
+            || upkeep::may_have_routed(memory);
         let webhook = if may_be_routed { Piece::Open } else { Piece::Nothing };
         let registration = match pass.desired.deletion.policy {
             DeletionPolicy::Retain | DeletionPolicy::Unroute => Piece::Nothing,
@@ -473,7 +475,7 @@ fn gone(why: String) -> Farewell {
 fn is_own(pass: &Pass, memory: &Memory, url: &str) -> bool {
     let named = pass.desired.webhook.as_ref().map(|webhook| webhook.callback_url.as_str());
     let mut own = named.into_iter().chain(memory.marks.routed.iter().map(String::as_str));
-    own.any(|own| same_url(url, own))
+    own.any(|own| same_url(url, own)) || upkeep::was_routed(memory, url)
 }
 
 /// Takes this object's own override away; no other.

@@ -10,6 +10,7 @@ use crate::engine::{
         undecided,
     },
     rule::{
+        consent::Pending,
         picture::{
             held_until, is_kept, is_lost, is_open, is_settled, last_failed, read, read_due, shown_due,
             spent_until, was_just_tried, was_settled,
@@ -22,7 +23,7 @@ use crate::engine::{
         drift::PICTURE,
         memory::Memory,
         observed::{Number, PortfolioState},
-        picture::PictureFact,
+        picture::{PictureFact, Shown},
         reason::Reason,
         step::{Cause, Step, StepKind},
         time::later,
@@ -58,10 +59,11 @@ pub(super) fn uploaded(
         }
     }
     let facts = &pass.observed.process.picture;
-    if is_open(memory) && matches!(facts.shown, Some((_, false))) {
+    if is_open(memory) && matches!(facts.shown, Some((_, Shown::NoPicture))) {
         memory.marks.picture_found = false;
     }
     let Some(read) = read(pass.desired, facts) else { return Ok(()) };
+    let is_asked = replaces_found(pass, memory);
     let sum = match &read.fact {
         PictureFact::Usable { sum } => sum,
         PictureFact::Unlabelled(secret) => {
@@ -77,13 +79,12 @@ pub(super) fn uploaded(
             return Err(stop(Reason::PictureUnusable, format!("{}: {why}; {}", source.field(), again(pass))));
         }
         // What was uploaded is there all the same.
-        PictureFact::Unreadable(_) if was_settled(pass.desired, memory, facts) => return Ok(()),
+        PictureFact::Unreadable(_) if !is_asked && was_settled(pass.desired, memory, facts) => return Ok(()),
         PictureFact::Unreadable(why) => {
             let said = format!("{} could not be read now ({why}); {}", source.field(), again(pass));
             return Err(stop(Reason::PictureUnreadable, said));
         }
     };
-    let is_asked = memory.marks.picture_found && pass.retry.is_some();
     if is_open(memory) && !is_asked {
         found(pass, memory, sum)?;
     }
@@ -122,17 +123,29 @@ pub(super) fn note_found(pass: &Pass, memory: &mut Memory) {
     }
 }
 
+/// Whether a retry has the picture uploaded over the one that the number was found with: one that was set since. What stood in
+/// a manifest before that was meant for something else.
+pub(super) fn replaces_found(pass: &Pass, memory: &Memory) -> bool {
+    let is_since = |retry: &Pending| memory.marks.adopted_since().is_none_or(|found| retry.since > found);
+    memory.marks.picture_found && pass.retry.as_ref().is_some_and(is_since)
+}
+
 /// The picture that the number was found with is taken for that of the source as it is now.
 fn found(pass: &Pass, memory: &mut Memory, sum: &str) -> Gate {
-    if pass.observed.process.picture.shown.is_none() {
-        let said = format!(
-            "the number was found in the account, and Meta did not show yet whether it has a picture; it is asked again by itself; to have the picture uploaded without that run {}",
-            pass.command("retry")
-        );
-        return Err(stop(Reason::ObservationIncomplete, said));
-    }
-    memory.marks.picture = Some((sum.to_owned(), pass.now));
-    Ok(())
+    let shown = pass.observed.process.picture.shown.as_ref().map(|(_, shown)| shown);
+    let why = match shown {
+        Some(Shown::Picture | Shown::NoPicture) => {
+            memory.marks.picture = Some((sum.to_owned(), pass.now));
+            return Ok(());
+        }
+        Some(Shown::Unknown(failure)) if failure.is_answer() => format!(
+            "Meta refuses to tell whether it has a picture ({}); nothing is uploaded over one that may be there; to have the picture uploaded all the same run",
+            failure.told()
+        ),
+        Some(Shown::Unknown(_)) | None => "Meta did not show yet whether it has a picture; it is asked again by itself; to have the picture uploaded without that run".into(),
+    };
+    let said = format!("the number was found in the account, and {why} {}", pass.command("retry"));
+    Err(stop(Reason::ObservationIncomplete, said))
 }
 
 fn why(memory: &Memory, is_same: bool) -> &'static str {

@@ -6,7 +6,7 @@ use crate::engine::{
     plan::{
         aside::{self, Aside, MayWrite},
         official,
-        pass::{Gate, Pass, Seen, Stop},
+        pass::{Gate, Pass, Seen, Stop, Writable},
         picture, region, rename, repin, sync, username,
     },
     rule::upkeep,
@@ -86,6 +86,7 @@ const RULES: [Rule; 8] = [
 
 /// The next step beside the way, and what holds the others up.
 pub(super) fn plan(pass: &Pass, memory: &mut Memory, of: &Found) -> Aside {
+    aside::note_edited(pass, memory, of.number);
     upkeep::forget_unmanaged(pass.desired, memory);
     let unasked = pass.without_retry();
     let mut aside = Aside::default();
@@ -105,10 +106,11 @@ pub(super) fn plan(pass: &Pass, memory: &mut Memory, of: &Found) -> Aside {
         let is_told = matches!(unserved, Err(Stop::Block(block)) if names_retry(pass, &block));
         serve(pass, memory, of, &held, is_told, &mut aside);
     }
-    // Last, and alone: whatever else a person asked to be tried again costs no outage.
-    let is_free = aside.step.is_none();
     let mut others = held.iter().map(|(_, block)| block).chain(aside.blocks.iter().map(|(_, block)| block));
     let is_wanted = others.any(|other| may_want(pass, other));
+    let is_wanted = is_wanted || over_found(pass, memory, of, &mut aside);
+    // Last, and alone: whatever else a person asked to be tried again costs no outage.
+    let is_free = aside.step.is_none();
     let mut asked = moved(&unasked, memory, is_free);
     if matches!(asked, Err(Stop::Block(_))) && is_free && !is_wanted {
         asked = moved(pass, memory, is_free);
@@ -117,16 +119,30 @@ pub(super) fn plan(pass: &Pass, memory: &mut Memory, of: &Found) -> Aside {
         }
     }
     aside.take(ConditionType::RegistrationSynced, asked);
-    // A retry that nobody else has a use for replaces the picture that the number was found with.
-    let is_left = aside.step.is_none() && !aside.blocks.iter().any(|(_, block)| may_want(pass, block));
-    if let Some(retry) = pass.retry.as_ref().filter(|_| is_left && memory.marks.picture_found) {
-        let asked = picture::uploaded(pass, memory, of.number, of.seen, &of.may_write.profile);
-        if let Err(Stop::Step(mut planned)) = asked {
+    aside
+}
+
+/// A retry that nobody else has a use for replaces the picture that the number was found with. Whether it is taken up, also
+/// where the picture cannot be uploaded now.
+fn over_found(pass: &Pass, memory: &mut Memory, of: &Found, aside: &mut Aside) -> bool {
+    let may_write = &of.may_write.profile;
+    let is_left = aside.step.is_none() && matches!(may_write, Writable::Yes);
+    let retry = pass.retry.as_ref().filter(|_| is_left && picture::replaces_found(pass, memory));
+    let Some(retry) = retry else { return false };
+    match picture::uploaded(pass, memory, of.number, of.seen, may_write) {
+        Ok(()) => return false,
+        Err(Stop::Step(mut planned)) => {
             planned.cause = Cause::Retry(retry.value.clone());
             aside.step = Some(*planned);
         }
+        Err(Stop::Block(block)) => {
+            let held = (ConditionType::ProfileSynced, *block);
+            if !aside.blocks.contains(&held) {
+                aside.blocks.push(held);
+            }
+        }
     }
-    aside
+    true
 }
 
 /// Gives the retry to one of those that would do something with it: to one whose message names it, of those to one that

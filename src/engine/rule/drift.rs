@@ -20,7 +20,7 @@ use crate::engine::{
         id::{AccountId, Fact, Field, PlatformType},
         memory::Memory,
         observed::{Number, Observed, Profile},
-        picture::PictureFact,
+        picture::{PictureFact, Shown},
         step::Step,
     },
 };
@@ -207,7 +207,7 @@ fn picture(desired: &Desired, observed: &Observed, memory: &Memory) -> Option<Di
     let fact = &picture::read(desired, facts).filter(|_| picture::is_kept(desired, memory))?.fact;
     let PictureFact::Usable { sum } = fact else { return None };
     // What the number was found with counts as that of the source.
-    if picture::is_open(memory) && !matches!(facts.shown, Some((_, false))) {
+    if picture::is_open(memory) && !matches!(facts.shown, Some((_, Shown::NoPicture))) {
         return None;
     }
     let taken = memory.marks.picture.as_ref().filter(|_| !picture::is_lost(memory, facts));

@@ -15,7 +15,7 @@ use crate::engine::{
         drift::PICTURE,
         limits::Limits,
         memory::{Entry, EntryOutcome, Memory},
-        picture::{PictureFact, PictureFacts, PictureRead},
+        picture::{PictureFact, PictureFacts, PictureRead, Shown},
         step::StepKind,
         time::{earlier, later, pause},
     },
@@ -44,7 +44,7 @@ pub(in crate::engine) fn is_open(memory: &Memory) -> bool {
 /// Whether Meta took the picture, and shows none any more.
 pub(in crate::engine) fn is_lost(memory: &Memory, facts: &PictureFacts) -> bool {
     let taken = memory.marks.picture.as_ref().map(|(_, at)| *at);
-    matches!((taken, facts.shown), (Some(taken), Some((at, false))) if at > taken)
+    matches!((taken, &facts.shown), (Some(taken), Some((at, Shown::NoPicture))) if *at > taken)
 }
 
 /// Whether Meta has the picture of this source, as far as it was ever read. That it cannot be read now changes nothing of it.
@@ -99,11 +99,13 @@ pub(in crate::engine) fn shown_due(
 ) -> Option<Timestamp> {
     let every = limits.picture_shown;
     if is_open(memory) && is_kept(desired, memory) {
-        return Some(facts.shown.map_or(Timestamp::MIN, |(at, _)| later(at, every)));
+        // What Meta refuses to tell is asked for as seldom as what it tells, and a lost answer sooner.
+        let again = |shown: &Shown| if shown.is_refused() { every } else { limits.picture_url_again };
+        return Some(facts.shown.as_ref().map_or(Timestamp::MIN, |(at, shown)| later(*at, again(shown))));
     }
     let (_, taken) = memory.marks.picture.as_ref().filter(|_| is_kept(desired, memory))?;
     let first = spread(desired, started, every);
-    Some(later(*taken, every).max(facts.shown.map_or(first, |(at, _)| later(at, every))))
+    Some(later(*taken, every).max(facts.shown.as_ref().map_or(first, |(at, _)| later(*at, every))))
 }
 
 fn every(is_url: bool, limits: &Limits) -> Duration {

@@ -11,7 +11,7 @@ use crate::engine::value::{
     drift::{CALLBACK, NAME, PICTURE, PROFILE, SUBSCRIPTION, USERNAME},
     limits::Limits,
     memory::Memory,
-    step::Step,
+    step::{Step, StepKind},
     time::later,
 };
 
@@ -95,6 +95,18 @@ pub(in crate::engine) fn forget_unmanaged(desired: &Desired, memory: &mut Memory
     let stays = |field: &str| !is_setting(field) || wanted(desired, field).is_some();
     memory.marks.in_sync.retain(|field, _| stays(field));
     memory.marks.repairs.retain(|field, _| stays(field));
+}
+
+/// Whether this is the webhook address that the spec named when Meta was last seen to have it, and this object wrote one. Where
+/// an operator wrote it that remembered no addresses, nothing else tells whose it is.
+pub(in crate::engine) fn was_routed(memory: &Memory, url: &str) -> bool {
+    let was_named = memory.marks.in_sync.get(CALLBACK) == Some(&of_text(url));
+    was_named && may_have_routed(memory)
+}
+
+/// Whether this object ever sent a webhook address, as far as its pace tells.
+pub(in crate::engine) fn may_have_routed(memory: &Memory) -> bool {
+    memory.ledger.repeatable.get(&StepKind::RouteWebhook).is_some_and(|pace| pace.last.is_some())
 }
 
 /// Whether Meta was seen to have the value that the spec asks for.

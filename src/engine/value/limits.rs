@@ -143,7 +143,8 @@ pub struct Limits {
     pub picture_url: Duration,
     /// How often an address is read whose picture Meta did not take yet; in the cluster [`Self::look_at_least`].
     pub picture_url_again: Duration,
-    /// How often Meta is asked whether the number still has a picture.
+    /// How often Meta is asked whether the number still has a picture. Where its answer to the first question was lost:
+    /// [`Self::picture_url_again`].
     pub picture_shown: Duration,
     /// Pauses of a repeatable step that was refused or had no effect.
     pub repeatable_pauses: [Duration; 4],

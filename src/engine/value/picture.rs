@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::engine::value::{desired::PictureSource, word::words};
+use crate::engine::value::{desired::PictureSource, failure::Failure, word::words};
 
 words! {
     /// What a picture is, by its content.
@@ -36,5 +36,21 @@ pub struct PictureRead {
 pub struct PictureFacts {
     pub read: Option<PictureRead>,
     /// When Meta was last asked whether the number has a picture, and what it said.
-    pub shown: Option<(Timestamp, bool)>,
+    pub shown: Option<(Timestamp, Shown)>,
+}
+
+/// What Meta said when it was asked whether the number has a picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    Picture,
+    NoPicture,
+    /// It gave no answer, or refused to tell.
+    Unknown(Failure),
+}
+
+impl Shown {
+    /// Whether the same question would be refused again, until somebody changes something.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Unknown(failure) if failure.is_answer())
+    }
 }

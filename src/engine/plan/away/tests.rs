@@ -18,6 +18,8 @@ use crate::engine::{
     },
 };
 
+const OTHER: &str = "https://other.example/wa";
+
 /// A registered number that this object added, registered and routed, and whose channel is being deleted since now.
 fn going(policy: DeletionPolicy) -> World {
     let at = world().now;
@@ -676,7 +678,6 @@ fn a_step_that_is_undecided_holds_up_the_deregistration_alone() {
 
 #[test]
 fn an_override_that_this_object_wrote_is_its_own_after_an_edit_too() {
-    const OTHER: &str = "https://other.example/wa";
     let wrote = |world: World| world.remember(|m| m.marks.note_route(HOOK));
     let unnamed = |world: World| world.desire(|d| d.webhook = None);
     let edited = |world: World| {
@@ -707,6 +708,54 @@ fn an_override_that_this_object_wrote_is_its_own_after_an_edit_too() {
     assert_eq!(routed(&unnamed(taken()).pass()), [HOOK], "it stays live, so it stays this object's");
     assert_eq!(routed(&shows(taken().after(HOUR), Some(OTHER)).pass()), [""; 0]);
     assert_eq!(routed(&taken().after(HOUR).number(|n| n.webhook = Field::Refused).pass()), [HOOK]);
+}
+
+#[test]
+fn an_override_from_before_addresses_were_remembered_is_looked_at_and_taken_back() {
+    let unnamed = |world: World| world.desire(|d| d.webhook = None);
+    let edited = |world: World| {
+        world.desire(|d| d.webhook = Some(Webhook { callback_url: OTHER.into(), ..webhook() }))
+    };
+    let deleted = |world: World| {
+        let at = world.now;
+        world.desire(|d| (d.deletion.policy, d.deletion.since) = (DeletionPolicy::Unroute, Some(at)))
+    };
+    // Meta shows what this object wrote, and status holds what it held before.
+    let live = world().own().registered().webhook().see(|o| o.subscribed = Fact::Known(true));
+    let first = live.now - HOUR;
+    let live = live.remember(|m| {
+        (m.business, m.account) = (Some(BUSINESS.into()), Some(ACCOUNT.into()));
+        m.marks.registration = Registration::Seen { first, own: Some(first), fell_back: None };
+    });
+    let live = live.number(|n| n.webhook = routed_to(None)).act(StepKind::RouteWebhook, accepted());
+    let live = live.after(MINUTE).number(|n| n.webhook = routed_to(Some(HOOK))).pass();
+    let old = || live.clone().remember(|m| m.marks.routed.clear()).after(HOUR);
+    assert_eq!(old().pass().memory, old().memory, "nothing is written for it at rest");
+    let found = || old().remember(|m| m.ledger.repeatable.clear());
+    let next = |world: World| deleted(world.after(HOUR));
+    check(vec![
+        ("removed, and deleted later", next(unnamed(old()).pass()), "UnrouteWebhook"),
+        ("removed and deleted at once", deleted(unnamed(old())), "UnrouteWebhook"),
+        ("edited and deleted at once", deleted(edited(old())), "UnrouteWebhook"),
+        ("found, removed, and deleted later", next(unnamed(found()).pass()), "CleanedUp"),
+        (
+            "another one by now",
+            next(unnamed(old()).pass()).number(|n| n.webhook = routed_to(Some(OTHER))),
+            "Retained",
+        ),
+        ("gone by now", next(unnamed(old()).pass()).number(|n| n.webhook = routed_to(None)), "CleanedUp"),
+    ]);
+    assert_eq!(edited(old()).pass().memory.marks.routed, [HOOK], "an edit keeps it until the new one is there");
+}
+
+#[test]
+fn an_address_that_meta_may_have_taken_although_it_refused_is_not_forgotten_before_it_could_show() {
+    let live = world().own().registered().webhook().number(|n| n.webhook = routed_to(None));
+    let sent = live.see(|o| o.subscribed = Fact::Known(true));
+    let sent = sent.act(StepKind::RouteWebhook, refused(2, None, Class::Retry)).after(SECOND).pass();
+    assert_eq!(sent.memory.marks.routed, [HOOK]);
+    let shown = sent.after(SECOND).number(|n| n.webhook = routed_to(Some(HOOK))).pass();
+    assert_eq!(shown.memory.marks.routed, [HOOK]);
 }
 
 #[test]

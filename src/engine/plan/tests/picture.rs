@@ -10,7 +10,7 @@ use super::super::super::{
         desired::{Connection, DriftPolicy, Management, PictureSource, SecretKey},
         failure::{Class, Failure},
         memory::EntryOutcome,
-        picture::{PictureFact, PictureRead},
+        picture::{PictureFact, PictureRead, Shown},
         reason::Reason,
         step::{Step, StepKind},
     },
@@ -230,10 +230,10 @@ fn who_died_in_an_upload_makes_another_after_a_while_and_what_was_not_sent_soon(
 
 #[test]
 fn a_picture_that_meta_lost_is_uploaded_again_unless_that_is_only_told() {
-    let shown = |world: World, has_one| {
+    let shown = |world: World, has_one: bool| {
         let at = world.now;
         assert!(world.look().picture_shown.is_some());
-        reads(world.see(|o| o.process.picture.shown = Some((at, has_one))), usable("a"))
+        reads(world.see(|o| o.process.picture.shown = Some((at, shows(has_one)))), usable("a"))
     };
     let next = || uploaded().after(DAY).after(DAY);
     assert!(uploaded().after(HOUR).look().picture_shown.is_none(), "it is asked once a day");
@@ -252,15 +252,31 @@ fn a_picture_that_meta_lost_is_uploaded_again_unless_that_is_only_told() {
 }
 
 /// One look at a number whose account has it already, and that shows a picture or none.
-fn found(shows: Option<bool>) -> World {
-    let world = world().number(|_| {}).registered().desire(|d| d.picture = Some(map())).pass();
-    asked_for_one(world, shows)
+fn found(has_one: Option<bool>) -> World {
+    found_with(has_one.map(shows))
 }
 
-fn asked_for_one(world: World, shows: Option<bool>) -> World {
+fn found_with(shown: Option<Shown>) -> World {
+    let world = world().number(|_| {}).registered().desire(|d| d.picture = Some(map())).pass();
+    asked(world, shown)
+}
+
+fn asked_for_one(world: World, has_one: Option<bool>) -> World {
+    asked(world, has_one.map(shows))
+}
+
+fn asked(world: World, shown: Option<Shown>) -> World {
     assert!(world.look().picture_shown.is_some(), "it is asked at once");
     let at = world.now;
-    reads(world.see(|o| o.process.picture.shown = shows.map(|shows| (at, shows))), usable("a"))
+    reads(world.see(|o| o.process.picture.shown = shown.map(|shown| (at, shown))), usable("a"))
+}
+
+fn shows(has_one: bool) -> Shown {
+    if has_one { Shown::Picture } else { Shown::NoPicture }
+}
+
+fn unknown(read: Result<crate::engine::outcome::Accepted, Failure>) -> Shown {
+    read.map_or_else(Shown::Unknown, |_| Shown::Picture)
 }
 
 #[test]
@@ -292,10 +308,90 @@ fn nothing_is_uploaded_while_meta_does_not_show_whether_a_found_number_has_a_pic
     assert_eq!((unknown.says().as_str(), reason(&unknown)), ("Rest", Some(Reason::ObservationIncomplete)));
     let later = unknown.clone().pass().after(15 * MINUTE);
     assert_eq!(asked_for_one(later, Some(true)).says(), "Rest");
-    assert_eq!(
-        reads(unknown.desire(|d| d.consents.retry = Some("1".into())), usable("a")).says(),
-        "WritePicture"
-    );
+    let asked = unknown.pass().after(MINUTE).desire(|d| d.consents.retry = Some("1".into()));
+    assert_eq!(reads(asked, usable("a")).says(), "WritePicture");
+}
+
+#[test]
+fn a_retry_that_was_set_before_the_number_was_found_uploads_nothing() {
+    let at = world().now;
+    let before = |world: World| {
+        world.desire(|d| (d.consents.retry, d.consents.retry_set) = (Some("r1".into()), Some(at - MINUTE)))
+    };
+    for has_one in [Some(true), None] {
+        let found = before(found(has_one));
+        assert_eq!(found.says(), "Rest", "{has_one:?}");
+        let later = reads(found.pass().after(SECOND), usable("a"));
+        assert_eq!(later.says(), "Rest", "{has_one:?}, later");
+    }
+}
+
+/// A number that was found, whose region is not known, whose PIN this object set since, and which shows a picture.
+fn found_somewhere() -> World {
+    let consented = |world: World| {
+        world.desire(|d| {
+            d.registration.storage_region = Some("BR".into());
+            d.registration.may_move = true;
+            d.registration.is_pin_named = true;
+        })
+    };
+    let named = consented(found(Some(true))).pass().after(MINUTE);
+    let other = named.see(|o| o.pin_secret = crate::engine::fixture::present("pin", 2));
+    other.act(StepKind::SetPin, accepted()).after(MINUTE).pass()
+}
+
+#[test]
+fn a_retry_for_a_picture_that_was_found_causes_no_outage() {
+    let retried = |value: &str, world: World| {
+        let value = Some(value.to_owned());
+        world.after(MINUTE).desire(|d| d.consents.retry = value)
+    };
+    let asked = reads(retried("1", found_somewhere()), usable("a"));
+    assert_eq!(asked.says(), "WritePicture");
+    let done = asked.act(UPLOAD, accepted()).after(SECOND).pass();
+    assert_eq!(done.says(), "Rest", "the same retry does nothing else");
+    assert_eq!(retried("2", done).says(), "Deregister", "the next one is the region's");
+    let away = reads(retried("1", found_somewhere()), PictureFact::Unreadable("no answer".into()));
+    assert_eq!((away.says().as_str(), reason(&away)), ("Rest", Some(Reason::PictureUnreadable)));
+    let without = reads(retried("1", found_somewhere()), usable("a")).portfolio(|v| v.app = None);
+    assert_eq!((without.says().as_str(), reason(&without)), ("Rest", Some(Reason::AppIdMissing)));
+}
+
+#[test]
+fn a_question_whose_answer_was_lost_marks_nothing_and_is_asked_again_within_the_hour() {
+    let lost = found_with(Some(unknown(no_answer()))).pass();
+    assert_eq!((lost.says().as_str(), reason(&lost)), ("Rest", Some(Reason::ObservationIncomplete)));
+    assert!(lost.memory.marks.picture.is_none() && lost.memory.marks.picture_found);
+    assert!(lost.clone().after(59 * MINUTE).look().picture_shown.is_none(), "few calls");
+    let without = asked_for_one(lost.clone().after(HOUR), Some(false));
+    assert_eq!(without.says(), "WritePicture");
+    let with = asked_for_one(lost.after(HOUR), Some(true)).pass();
+    assert_eq!((with.says().as_str(), reason(&with)), ("Rest", None));
+    assert!(with.memory.marks.picture.is_some());
+}
+
+#[test]
+fn a_question_that_meta_refuses_marks_nothing_and_leaves_the_upload_to_a_retry() {
+    let refused = found_with(Some(unknown(refused(100, Some(33), Class::Spec)))).pass();
+    let told = block(&refused).expect("a block");
+    assert_eq!((refused.says().as_str(), told.reason), ("Rest", Reason::ObservationIncomplete));
+    for words in ["refuses to tell", "(100/33)", "kubectl whatsapp retry support-br -n shop-br"] {
+        assert!(told.message.contains(words), "{words}: {}", told.message);
+    }
+    assert!(refused.memory.marks.picture.is_none() && refused.memory.marks.picture_found);
+    assert!(refused.clone().after(23 * HOUR).look().picture_shown.is_none(), "it is asked once a day");
+    assert!(refused.clone().after(24 * HOUR).look().picture_shown.is_some());
+    let retried = refused.after(MINUTE).desire(|d| d.consents.retry = Some("1".into()));
+    assert_eq!(reads(retried, usable("a")).says(), "WritePicture");
+}
+
+#[test]
+fn a_question_that_fails_says_nothing_of_a_picture_that_was_uploaded() {
+    for failed in [no_answer(), refused(100, Some(33), Class::Spec)] {
+        let kept = asked(uploaded().after(DAY).after(DAY), Some(unknown(failed))).pass();
+        assert_eq!((kept.says().as_str(), reason(&kept)), ("Rest", None));
+        assert!(kept.after(HOUR).look().picture_shown.is_none(), "it is asked once a day");
+    }
 }
 
 #[test]

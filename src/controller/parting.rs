@@ -68,12 +68,20 @@ where
 {
     let of = |text: &Option<String>| text.clone().unwrap_or_default();
     let (kind, namespace, name) = (K::kind(&()), of(&meta.namespace), of(&meta.name));
-    let Some(repeated) = repeats.tell(&format!("finalizer of {kind} {namespace}/{name}: {error}")) else {
+    let Some((repeated, notice)) = unwritten(repeats, &format!("{kind} {namespace}/{name}"), error) else {
         return;
     };
     warn!(%namespace, %name, %kind, %error, repeated, "the finalizer cannot be written");
     let about = reference_to::<K>(&namespace, &name, &of(&meta.uid));
-    cluster.tell(&about, vec![Notice::finalizer_unwritten(error)]);
+    cluster.tell(&about, vec![notice]);
+}
+
+/// What is told of it now, and how often it came since the last time. Its words may differ from write to write, so they do
+/// not make it another cause.
+fn unwritten(repeats: &Repeats, object: &str, error: &Failed) -> Option<(u64, Notice)> {
+    let notice = Notice::finalizer_unwritten(error);
+    let repeated = repeats.tell(&format!("{} {object}", notice.reason))?;
+    Some((repeated, notice))
 }
 
 /// Lets an object go, with a word on what became of what it had at Meta.
@@ -203,6 +211,23 @@ mod tests {
         assert!(is_overdue(&going(true), &free, now(), second));
         assert!(!is_overdue(&going(true), &sent(MINUTE), now(), second));
         assert!(!is_overdue(&desired(), &free, long_ago, over), "it is not being deleted");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_finalizer_is_told_of_once_a_minute_whatever_the_words_of_who_refuses_it() {
+        let repeats = Repeats::default();
+        let told = |object: &str, error: Failed| {
+            unwritten(&repeats, object, &error).map(|(repeated, notice)| (repeated, notice.reason))
+        };
+        let refused = |n: u32| Failed::Refused(format!("denied, request {n}"));
+        let not_written = |repeated| Some((repeated, "FinalizerNotWritten".to_owned()));
+        assert_eq!(told("a/b", refused(1)), not_written(0));
+        assert_eq!(told("a/b", refused(2)), None);
+        assert_eq!(told("a/c", refused(3)), not_written(0), "another object");
+        let forbidden = told("a/b", Failed::Forbidden("rule 7".into()));
+        assert_eq!(forbidden, Some((0, "FinalizerForbidden".to_owned())), "another reason");
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(told("a/b", refused(4)), not_written(1));
     }
 
     #[test]

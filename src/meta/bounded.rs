@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 /// Portfolios, and payers by edge, of which something is remembered. Each token in use is asked about every hour,
@@ -64,6 +65,9 @@ impl Room {
 const OWN: usize = 2 * 1_048_576;
 /// What all that are being read may have together beyond that.
 const TOGETHER: usize = 64 * 1_048_576;
+/// How long a list waits for others to end, and how often it looks.
+const WAIT: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How much lists that are being read have in memory, beyond what each has for itself.
 #[derive(Debug, Default)]
@@ -72,7 +76,7 @@ pub(super) struct Together(AtomicUsize);
 impl Together {
     /// For one more list.
     pub(super) fn share(self: &Arc<Self>) -> Share {
-        Share { of: Arc::clone(self), taken: 0 }
+        Share { of: Arc::clone(self), held: 0 }
     }
 }
 
@@ -80,29 +84,42 @@ impl Together {
 #[derive(Debug)]
 pub(super) struct Share {
     of: Arc<Together>,
-    taken: usize,
+    held: usize,
 }
 
 impl Share {
-    /// Takes in so many bytes more. Gives back why there is no room for them now.
-    pub(super) fn take(&mut self, bytes: usize) -> Result<(), String> {
-        let taken = self.taken.saturating_add(bytes);
-        let more = taken.saturating_sub(OWN) - self.taken.saturating_sub(OWN);
-        let add = |all: usize| all.checked_add(more).filter(|all| more == 0 || *all <= TOGETHER);
-        if self.of.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).is_err() {
-            return Err(format!(
-                "lists that are read at the same time have {} MiB already",
-                TOGETHER / 1_048_576
-            ));
+    /// Has so many bytes from now on, in place of those before. Where there is no room for them it waits a while, and
+    /// tells then that there is none.
+    pub(super) async fn hold(&mut self, bytes: usize) -> bool {
+        let until = tokio::time::Instant::now() + WAIT;
+        while !self.try_hold(bytes) {
+            if tokio::time::Instant::now() >= until {
+                return false;
+            }
+            tokio::time::sleep(LOOK).await;
         }
-        self.taken = taken;
-        Ok(())
+        true
+    }
+
+    fn try_hold(&mut self, bytes: usize) -> bool {
+        let (before, after) = (self.held.saturating_sub(OWN), bytes.saturating_sub(OWN));
+        let changed = |all: usize| {
+            let others = all.checked_sub(before)?;
+            let all = others.checked_add(after)?;
+            // What a list may have that is alone is not decided here.
+            (after <= before || all <= TOGETHER || others == 0).then_some(all)
+        };
+        let is_held = self.of.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, changed).is_ok();
+        if is_held {
+            self.held = bytes;
+        }
+        is_held
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.of.0.fetch_sub(self.taken.saturating_sub(OWN), Ordering::AcqRel);
+        self.of.0.fetch_sub(self.held.saturating_sub(OWN), Ordering::AcqRel);
     }
 }
 
@@ -117,22 +134,42 @@ mod tests {
 
     const MIB: usize = 1_048_576;
 
-    #[test]
-    fn large_lists_share_what_there_is_and_a_small_one_always_has_room() {
+    #[tokio::test(start_paused = true)]
+    async fn large_lists_share_what_there_is_and_a_small_one_always_has_room() {
         let together = Arc::new(Together::default());
         let (mut one, mut other) = (together.share(), together.share());
-        for _ in 0..50 {
-            assert_eq!(one.take(MIB), Ok(()));
-        }
-        let taken = (0..50).take_while(|_| other.take(MIB).is_ok()).count();
-        assert_eq!(taken, (TOGETHER + 2 * OWN) / MIB - 50);
-        assert!(one.take(MIB).is_err_and(|why| why.contains("have 64 MiB already")));
+        assert!(one.hold(50 * MIB).await);
+        assert!(other.hold((TOGETHER + 2 * OWN) - 50 * MIB).await);
+        assert!(!one.hold(51 * MIB).await);
         let mut small = together.share();
-        assert_eq!((small.take(MIB), small.take(MIB)), (Ok(()), Ok(())));
-        assert!(small.take(MIB).is_err(), "it is small no longer");
+        assert!(small.hold(2 * MIB).await);
+        assert!(!small.hold(3 * MIB).await, "it is small no longer");
+        assert!(one.hold(49 * MIB).await, "less has room");
+        assert!(small.hold(3 * MIB).await, "and makes some");
         drop(one);
-        assert_eq!(other.take(40 * MIB), Ok(()));
-        drop((other, small));
+        assert!(other.hold(60 * MIB).await);
+        assert!(!other.hold(90 * MIB).await);
+        drop(small);
+        assert!(other.hold(90 * MIB).await, "alone it waits for nobody");
+        drop(other);
         assert_eq!(together.0.load(Ordering::Acquire), 0, "all is given back");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_list_waits_a_while_for_another_to_end_and_leaves_nothing_when_it_is_given_up() {
+        let together = Arc::new(Together::default());
+        let (mut one, mut other) = (together.share(), together.share());
+        assert!(one.hold(TOGETHER + OWN).await && other.hold(OWN).await);
+        let ending = async {
+            tokio::time::sleep(WAIT / 2).await;
+            drop(one);
+        };
+        let (is_held, ()) = tokio::join!(other.hold(30 * MIB), ending);
+        assert!(is_held);
+        let mut third = together.share();
+        assert!(third.hold(10 * MIB).await);
+        let given_up = async move { third.hold(60 * MIB).await };
+        assert!(tokio::time::timeout(WAIT / 2, given_up).await.is_err());
+        assert_eq!(together.0.load(Ordering::Acquire), 28 * MIB, "of the other alone");
     }
 }

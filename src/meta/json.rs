@@ -33,6 +33,16 @@ pub fn weight(value: &Value) -> usize {
         }
 }
 
+/// How long all texts in a value are together: what is made of it holds no more of them.
+pub fn texts(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(entries) => entries.iter().map(texts).sum(),
+        Value::Object(members) => members.values().map(texts).sum(),
+    }
+}
+
 /// A text, also when it comes as a number or a boolean.
 pub fn text(object: &Value, key: &str) -> Option<String> {
     match object.get(key)? {

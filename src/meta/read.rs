@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use reqwest::StatusCode;
@@ -28,6 +29,7 @@ use crate::engine::{
     observed::{Account, Official, OtherApp, Profile, Subscribed, Username},
     portfolio::{AppSubscription, BusinessFacts, TokenFacts},
     spelling::Canonical,
+    time::later,
 };
 
 /// Entries of a page: the most that Meta gives.
@@ -36,6 +38,8 @@ const PAGE: &str = "100";
 const ONE: &str = "1";
 /// What one list has at most; a list beyond it is refused instead of cut short. A number with its profile has some 3 KiB.
 const ROOM: Room = Room { entries: 10_000, bytes: 64 * 1024 * 1024, pages: 50 };
+/// When a list is read again that found no room beside others.
+const ROOM_AGAIN: Duration = Duration::from_secs(10);
 
 /// Names of fields.
 type Names = BTreeSet<&'static str>;
@@ -281,11 +285,16 @@ impl GraphClient {
         keep: impl Fn(&Value, &Names) -> Result<T, &'static str>,
     ) -> Result<Vec<T>, Failure> {
         let (mut entries, mut skipped, mut seen) = (Vec::new(), Names::new(), HashSet::new());
-        let (mut room, mut share) = (ROOM, self.inner.together.share());
+        let (mut room, mut share, mut kept) = (ROOM, self.inner.together.share(), 0);
         let (edge, account) = (call.edge.as_str(), call.account.map(AccountId::as_str));
         let too_large = |why: String| {
             tracing::warn!(edge, business = %self.credential.business, account, why, "a list cannot be read");
             Failure::TooLarge(why)
+        };
+        // Nobody is to blame, least of all Meta.
+        let too_many = || {
+            tracing::warn!(edge, business = %self.credential.business, account, "large lists are being read; this one is read later");
+            Failure::Throttled(later(self.now(), ROOM_AGAIN))
         };
         loop {
             let answer = if let Some(fields) = fields {
@@ -299,11 +308,11 @@ impl GraphClient {
                 wire::page(&answer).ok_or_else(|| Failure::NoAnswer("Meta's answer is not a list".into()))?;
             let bytes = json::weight(&answer);
             room.take(page.len(), bytes, &ROOM).map_err(too_large)?;
-            share.take(bytes).map_err(|why| {
-                tracing::warn!(edge, business = %self.credential.business, account, why, "a list is read later");
-                Failure::NoAnswer(why)
-            })?;
+            if !share.hold(kept + bytes).await {
+                return Err(too_many());
+            }
             for entry in page {
+                kept += size_of::<T>() + json::texts(entry);
                 entries.push(keep(entry, &skipped).map_err(|why| Failure::NoAnswer(why.into()))?);
             }
             let cursor = match next {
@@ -313,6 +322,11 @@ impl GraphClient {
                 Next::After(_) => return Err(Failure::NoAnswer("Meta's list goes in a circle".into())),
                 Next::Lost => return Err(Failure::NoAnswer("Meta's list goes on without a cursor".into())),
             };
+            drop(answer);
+            // Before it is paid for: the next page is like this one.
+            if !share.hold(kept + bytes).await {
+                return Err(too_many());
+            }
             call.query.retain(|(key, _)| *key != "after");
             call.query.push(("after", cursor));
         }

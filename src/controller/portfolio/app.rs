@@ -22,7 +22,7 @@ use crate::{
         id::Fact,
         limits::Limits,
         portfolio::AppSubscription,
-        secret::SecretFact,
+        secret::{SecretFact, Unread},
         time::later,
     },
     meta::port::{Clock, Graph},
@@ -50,6 +50,8 @@ pub struct AppState {
     tries: u32,
     refused: Option<Failure>,
     verify_token: SecretFact,
+    /// Since when its Secret cannot be read.
+    unread: Option<Unread>,
 }
 
 impl AppState {
@@ -85,6 +87,16 @@ impl AppState {
         self.read_at = (is_open && is_managed).then(|| later(now, AGAIN));
     }
 
+    /// After a read of the verify token.
+    fn note_token(&mut self, token: SecretFact, now: Timestamp) {
+        let why_not = match &token {
+            SecretFact::Unreadable(why) => Some(why.as_str()),
+            _ => None,
+        };
+        self.unread = Unread::after(self.unread.take(), why_not, now);
+        self.verify_token = token;
+    }
+
     /// After a write. It is looked at again when its effect has had time to show, and at the latest before the next one.
     fn was_written(&mut self, outcome: Result<(), Failure>, limits: &Limits, now: Timestamp) {
         let at = usize::try_from(self.tries).unwrap_or(usize::MAX).min(limits.repeatable_pauses.len() - 1);
@@ -111,6 +123,7 @@ impl AppState {
             live: self.live.clone(),
             written: seen.map(|seen| seen.written.clone()).unwrap_or_default(),
             verify_token: self.verify_token.clone(),
+            unread: self.unread.clone(),
             tries: self.tries,
             refused: self.refused.clone(),
         }
@@ -169,7 +182,8 @@ impl<G: Graph, C: Clock> Upkeep<'_, G, C> {
         let fields = match standing(webhook, &state.observed(Some(&seen))) {
             Standing::Differs { fields, .. } => fields,
             Standing::Same => {
-                (state.tries, state.refused, state.verify_token) = (0, None, SecretFact::NotAsked);
+                (state.tries, state.refused) = (0, None);
+                state.note_token(SecretFact::NotAsked, self.now());
                 return seen;
             }
             Standing::Unread | Standing::Foreign(_) => return seen,
@@ -184,7 +198,7 @@ impl<G: Graph, C: Clock> Upkeep<'_, G, C> {
             return seen;
         }
         let (fact, token) = verify_token(self.secrets.read(&webhook.verify_token).await);
-        state.verify_token = fact;
+        state.note_token(fact, now);
         let Some(token) = token else {
             state.read_at = Some(later(now, AGAIN));
             return seen;
@@ -249,6 +263,17 @@ mod tests {
         assert!(!state.is_due(day, now));
         state.note(2, false, false, day, now);
         assert!(state.is_due(day, now), "another generation");
+    }
+
+    #[test]
+    fn a_verify_token_that_cannot_be_read_is_told_in_its_first_words_until_it_can() {
+        let (now, mut state) = (fixture::now(), AppState::default());
+        let unread = |state: &AppState| state.observed(None).unread.map(|unread| (unread.since, unread.why));
+        state.note_token(SecretFact::Unreadable("webhook call 1".into()), now);
+        state.note_token(SecretFact::Unreadable("webhook call 2".into()), now + MINUTE);
+        assert_eq!(unread(&state), Some((now, "webhook call 1".to_owned())));
+        state.note_token(SecretFact::Missing, now + MINUTE);
+        assert_eq!(unread(&state), None);
     }
 
     #[test]

@@ -97,8 +97,7 @@ impl<G> State<G> {
 
     /// Whether the Secrets could be read.
     pub fn note_read(&mut self, why_not: Option<&str>, now: Timestamp) {
-        let unread = |why: &str| Unread { since: now, why: why.to_owned() };
-        self.unread = why_not.map(|why| self.unread.take().unwrap_or_else(|| unread(why)));
+        self.unread = Unread::after(self.unread.take(), why_not, now);
     }
 
     pub fn may_ask(&self, now: Timestamp) -> bool {

@@ -1,6 +1,10 @@
 //! Secrets of the cluster, as far as a decision may know them: which version was seen, and never what is in it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
+
+use super::time::later;
 
 /// How the reason begins why nothing is created in a namespace that ends.
 pub const ENDING: &str = "the namespace is being deleted";
@@ -11,6 +15,21 @@ pub struct Unread {
     pub since: Timestamp,
     /// Why, in the words of the first time: later ones may differ from read to read.
     pub why: String,
+}
+
+/// A Secret that cannot be read for less than this is not told of: the API server may have been away.
+const PASSING: Duration = Duration::from_secs(5 * 60);
+
+impl Unread {
+    /// What is remembered after a read, which failed for this reason or did not fail.
+    pub fn after(before: Option<Self>, why_not: Option<&str>, now: Timestamp) -> Option<Self> {
+        why_not.map(|why| before.unwrap_or_else(|| Self { since: now, why: why.to_owned() }))
+    }
+
+    /// Whether a person is told of it.
+    pub fn is_lasting(&self, now: Timestamp) -> bool {
+        now >= later(self.since, PASSING)
+    }
 }
 
 /// Which version of a Secret was seen; never anything of its content.

@@ -95,6 +95,47 @@ async fn a_list_that_is_larger_than_any_account_s_is_no_list_and_tells_why() {
     }
 }
 
+/// The numbers of a large account, page by page: `pages` of them, each entry with a profile and `more` as its name.
+fn numbers(seen: &Seen, pages: u64, more: &str) -> Reply {
+    let at: u64 = seen.query("after").map_or(0, |cursor| cursor.parse().unwrap());
+    let profile: BTreeMap<_, _> = (0..40).map(|n| (format!("a_field_{n:02}"), "short")).collect();
+    let data: Vec<_> = (0..100)
+        .map(|n| {
+            json!({"id": format!("{at}{n:05}"), "display_phone_number": format!("+1 555-01{at:02}-{n:04}"),
+                "verified_name": more, "whatsapp_business_profile": {"data": [&profile]}})
+        })
+        .collect();
+    let mut answer = json!({"data": data});
+    if at + 1 < pages {
+        answer["paging"] = json!({"cursors": {"after": (at + 1).to_string()}, "next": "https://x/"});
+    }
+    Reply::Json(200, answer)
+}
+
+#[tokio::test]
+async fn a_page_counts_beside_other_lists_only_until_it_is_read() {
+    let bench = Bench::new((0..15).map(|_| Reply::By(|seen| numbers(seen, 15, "Acme")))).await;
+    let mut others = bench.client.inner.together.share();
+    assert!(others.hold(66 * 1_048_576).await, "no room is left but what each has for itself");
+    let list = bench.numbers().await.unwrap();
+    assert_eq!((list.numbers.len(), bench.seen().len()), (1_500, 15));
+}
+
+#[tokio::test]
+async fn a_list_without_room_beside_others_is_read_later_and_nobody_is_blamed() {
+    let large = || Reply::By(|seen| numbers(seen, 15, &"x".repeat(8 * 1_024)));
+    let bench = Bench::new((0..40).map(|_| large())).await;
+    let mut others = bench.client.inner.together.share();
+    assert!(others.hold(66 * 1_048_576).await);
+    let again = later(bench.now(), ROOM_AGAIN);
+    assert_eq!(bench.numbers().await.unwrap_err(), Failure::Throttled(again));
+    assert_eq!(bench.seen().len(), 2, "no page is asked for that finds no room");
+    drop(others);
+    assert_eq!(format!("{:?}", bench.client.inner.together), "Together(0)");
+    assert_eq!(bench.numbers().await.unwrap().numbers.len(), 1_500, "no pause is to be waited for");
+    assert_eq!(format!("{:?}", bench.client.inner.together), "Together(0)");
+}
+
 #[tokio::test]
 async fn refused_fields_are_left_out_for_a_day() {
     let bench = Bench::new([

@@ -13,7 +13,7 @@ use crate::engine::{
         id::Fact,
         portfolio::AppSubscription,
         reason::{Reason, ReasonKind},
-        secret::SecretFact,
+        secret::{SecretFact, Unread},
         status::WaitingFor,
     },
 };
@@ -27,6 +27,8 @@ pub struct AppObserved {
     pub written: Vec<String>,
     /// Read only where something is to be written.
     pub verify_token: SecretFact,
+    /// Since when its Secret cannot be read.
+    pub unread: Option<Unread>,
     /// How often it was written since it was last edited.
     pub tries: u32,
     /// Why the last write did not do.
@@ -85,7 +87,8 @@ pub fn assess_app(
 ) {
     let kind = ConditionType::AppWebhookSet;
     let Some(webhook) = &desired.app_webhook else { return set.remove(kind) };
-    let judged = judge(webhook, observed).map(|judged| (judged, desired.generation));
+    let told = before.get(kind).map_or("", |c| c.message.as_str());
+    let judged = judge(webhook, observed, told, now).map(|judged| (judged, desired.generation));
     let stands = before.get(kind).map(|c| ((c.status, c.reason, c.message.clone()), c.observed_generation));
     // What cannot be read any more is as it was.
     let is_kept = stands.as_ref().is_some_and(|((status, ..), _)| *status != Truth::Unknown);
@@ -104,7 +107,13 @@ pub fn assess_app(
     apply::place(set, before, Condition { kind, status, reason, message, since: now, observed_generation });
 }
 
-fn judge(desired: &DesiredAppWebhook, observed: &AppObserved) -> Option<(Truth, Reason, String)> {
+/// `told` is the message that stands.
+fn judge(
+    desired: &DesiredAppWebhook,
+    observed: &AppObserved,
+    told: &str,
+    now: Timestamp,
+) -> Option<(Truth, Reason, String)> {
     let what = match standing(desired, observed) {
         Standing::Unread => {
             let Fact::Unknown(failure) = &observed.live else { return None };
@@ -134,7 +143,7 @@ fn judge(desired: &DesiredAppWebhook, observed: &AppObserved) -> Option<(Truth, 
             Reason::AppWebhookRefused,
             format!("{what}; Meta accepted the write {} times and does not show it", observed.tries),
         ),
-        Some(_) | None => (Reason::AppWebhookDiffers, what + &unread(desired, &observed.verify_token)),
+        Some(_) | None => (Reason::AppWebhookDiffers, with_unread(what, desired, observed, told, now)),
     };
     Some((Truth::False, reason, message))
 }
@@ -160,17 +169,24 @@ fn not_usable(desired: &DesiredAppWebhook, token: &SecretFact) -> Option<String>
     })
 }
 
-/// What passes by itself, and holds the write up until then.
-fn unread(desired: &DesiredAppWebhook, token: &SecretFact) -> String {
-    let name = &desired.verify_token.name;
-    match token {
-        SecretFact::Unreadable(why) => {
-            format!(
-                "; Secret {name} could not be read from the cluster now ({why}); it is read again by itself"
-            )
-        }
-        _ => String::new(),
+/// Adds what passes by itself, and holds the write up until then. Told once, it stays: a new process has not seen it begin.
+fn with_unread(
+    what: String,
+    desired: &DesiredAppWebhook,
+    observed: &AppObserved,
+    told: &str,
+    now: Timestamp,
+) -> String {
+    let Some(unread) = &observed.unread else { return what };
+    let begin = format!("{what}; Secret {} could not be read from the cluster", desired.verify_token.name);
+    if told.starts_with(&begin) {
+        return told.to_owned();
     }
+    if !unread.is_lasting(now) {
+        return what;
+    }
+    let Unread { since, why } = unread;
+    format!("{begin} since {} ({why}); it is read again by itself", say::time(*since))
 }
 
 #[cfg(test)]
@@ -254,7 +270,7 @@ mod tests {
         for unread in [Fact::NotAsked, silent] {
             let observed = AppObserved { live: unread, ..AppObserved::default() };
             assert_eq!(standing(&desired(), &observed), Standing::Unread);
-            assert_eq!(judge(&desired(), &observed), None);
+            assert_eq!(judge(&desired(), &observed, "", now()), None);
         }
     }
 
@@ -266,8 +282,9 @@ mod tests {
     #[test]
     fn each_state_has_its_reason() {
         let differs = live(OURS, &[]);
-        let with =
-            |observed: AppObserved| judge(&desired(), &observed).map(|(truth, reason, _)| (truth, reason));
+        let with = |observed: AppObserved| {
+            judge(&desired(), &observed, "", now()).map(|(truth, reason, _)| (truth, reason))
+        };
         let version = SecretVersion { uid: "u".into(), resource_version: "1".into() };
         let present = SecretFact::Present { version, well_formed: true, seen_before: false };
         for (observed, expected) in [
@@ -301,7 +318,9 @@ mod tests {
     fn what_is_wrong_with_the_verify_token_is_told_in_the_words_of_the_cluster() {
         let told = |verify_token| {
             let observed = AppObserved { verify_token, ..live(OURS, &[]) };
-            judge(&desired(), &observed).map(|(_, reason, message)| (reason, message)).expect("a judgement")
+            judge(&desired(), &observed, "", now())
+                .map(|(_, reason, message)| (reason, message))
+                .expect("a judgement")
         };
         let version = SecretVersion { uid: "u".into(), resource_version: "1".into() };
         let too_long = SecretFact::Present { version, well_formed: false, seen_before: false };
@@ -312,15 +331,38 @@ mod tests {
                 Reason::AppVerifyTokenNotUsable,
                 "(rule 7: ask team-x)",
             ),
-            (
-                SecretFact::Unreadable("error decrypting key".into()),
-                Reason::AppWebhookDiffers,
-                "Secret bot could not be read from the cluster now (error decrypting key)",
-            ),
         ] {
             let (reason, message) = told(token);
             assert!(reason == expected && message.contains(says), "{reason:?}: {message}");
         }
+    }
+
+    #[test]
+    fn a_verify_token_that_cannot_be_read_for_long_is_told_in_words_that_stay() {
+        let at = |minutes: u64| now() + std::time::Duration::from_secs(60 * minutes);
+        let message = |since: u64, looked: u64, why: &str, told: &str| {
+            let verify_token = SecretFact::Unreadable(format!("{why}, request {looked}"));
+            let unread = Some(Unread { since: at(since), why: why.into() });
+            let observed = AppObserved { verify_token, unread, ..live(OURS, &[]) };
+            let (_, reason, message) = judge(&desired(), &observed, told, at(looked)).expect("a judgement");
+            assert_eq!(reason, Reason::AppWebhookDiffers);
+            message
+        };
+        let plain = message(0, 0, "error decrypting key", "");
+        assert_eq!(plain, "the app is not told of messages");
+        assert_eq!(message(0, 4, "error decrypting key", &plain), plain);
+        let told = message(0, 5, "error decrypting key", &plain);
+        assert!(
+            told.starts_with(&plain) && told.contains("Secret bot could not be read from the cluster since")
+        );
+        assert!(told.contains("(error decrypting key)"), "{told}");
+        assert_eq!(message(0, 600, "error decrypting key", &told), told);
+        // After a restart it is as if it had begun now.
+        for looked in [600, 610] {
+            assert_eq!(message(600, looked, "another word", &told), told);
+        }
+        let readable = judge(&desired(), &live(OURS, &[]), &told, at(611)).expect("a judgement");
+        assert_eq!(readable.2, plain);
     }
 
     #[test]

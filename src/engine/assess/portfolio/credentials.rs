@@ -1,7 +1,5 @@
 //! The credentials of a portfolio: whether those in use work, and whether those offered are taken up.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use crate::engine::{
@@ -119,8 +117,10 @@ impl<'a> PortfolioGiven<'a> {
     fn kept(&self) -> Judged {
         let Some(told) = self.before.get(ConditionType::CredentialsValid) else { return Judged::Keep };
         let stands = told.message.split_once(UNREAD).map_or(&*told.message, |(stands, _)| stands);
-        let unread = self.observed.unread.as_ref().filter(|unread| self.now >= later(unread.since, PASSING));
-        let message = match unread {
+        let is_told = stands.len() < told.message.len();
+        let message = match self.observed.unread.as_ref().filter(|unread| unread.is_lasting(self.now)) {
+            // Told already, perhaps by an earlier process, which saw it begin.
+            _ if is_told && self.observed.unread.is_some() => return Judged::Keep,
             Some(Unread { since, why }) => format!("{stands}{UNREAD}{} ({why})", say::time(*since)),
             None => stands.to_owned(),
         };
@@ -450,8 +450,6 @@ fn secret_trial(secret: &SecretFact, at: &SecretKey, malformed: Reason) -> Optio
 
 /// Between what is known of the credentials, and since when they cannot be read any more.
 const UNREAD: &str = "; the Secret with the credentials cannot be read since ";
-/// A Secret that cannot be read for less than this is not told of: the API server may have been away.
-const PASSING: Duration = Duration::from_secs(5 * 60);
 /// Said of a token that Meta takes and tells nothing about.
 const UNINSPECTED: &str = "Meta accepts the token, and does not let it be inspected; give appId and appSecretRef, so that its scopes and its end are known";
 /// What helps against a token that does not work.

@@ -358,6 +358,14 @@ fn a_secret_that_cannot_be_read_for_long_is_told_beside_what_is_known_until_it_c
         assert_eq!(message.contains("(error decrypting key)"), is_told, "{minutes}: {message}");
         assert_eq!(message.matches("cannot be read since").count(), usize::from(is_told), "{message}");
     }
+    // After a restart it is as if it had begun now, and another word comes with it.
+    let (_, stands) = told(&mut case);
+    for minutes in [600, 610] {
+        let (since, why) = (now() + SignedDuration::from_mins(600), "no answer from key store 7".to_owned());
+        case.now = now() + SignedDuration::from_mins(minutes);
+        case.observed.unread = Some(Unread { since, why });
+        assert_eq!(told(&mut case), (known, stands.clone()), "{minutes}");
+    }
     case.observed.unread = None;
     assert_eq!(told(&mut case), (known, first.message.clone()));
 }

@@ -745,7 +745,11 @@ fn an_override_from_before_addresses_were_remembered_is_looked_at_and_taken_back
         ),
         ("gone by now", next(unnamed(old()).pass()).number(|n| n.webhook = routed_to(None)), "CleanedUp"),
     ]);
-    assert_eq!(edited(old()).pass().memory.marks.routed, [HOOK], "an edit keeps it until the new one is there");
+    assert_eq!(
+        edited(old()).pass().memory.marks.routed,
+        [HOOK],
+        "an edit keeps it until the new one is there"
+    );
 }
 
 #[test]

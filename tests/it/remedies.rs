@@ -1,8 +1,10 @@
 //! What the API server refuses the operator, and why, is told where people look.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::rig::{Rig, message};
+use crate::rig::{Rig, condition, message};
 
 const NUMBER: &str = "+5511916000001";
 const DIGITS: &str = "5511916000001";
@@ -66,7 +68,9 @@ async fn who_refuses_the_secret_of_a_pin_is_heard_and_the_pin_is_not() {
 
     // What the message tells a person to do helps, and the rule stands.
     rig.secret("support-pin", json!({"pin": "271828"})).await;
-    rig.until_condition("support", "Ready", "True", None).await;
+    // The Secret is looked at once a minute.
+    let is_ready = |s: &Value| condition(s, "Ready").is_some_and(|ready| ready["status"] == "True");
+    rig.until("support", "Ready", Duration::from_secs(150), is_ready).await;
     assert_eq!(rig.effects_on(DIGITS), ["added", "code", "verified", "registered"]);
 }
 

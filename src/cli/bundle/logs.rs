@@ -43,7 +43,7 @@ pub struct Log {
     /// How the container ended before the last restart: reason and exit code.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<String>,
-    /// There was more of it: only the newest 1000 lines are read, and 512 KiB of them.
+    /// There was more of it: only the newest 1000 lines are read, and the newest 512 KiB of them.
     cut: bool,
     /// Its lines, oldest first.
     lines: Vec<String>,

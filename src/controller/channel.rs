@@ -656,6 +656,8 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             self.ctx.states.shorten(self.key, self.uid, now);
             return Next::after(SHORTLY, Urgency::Transitional);
         }
+        // To this process, all that there is at its start is new.
+        let created = created.max(self.ctx.signals.started);
         let of = self.ctx.accounts.rest(&desired.portfolio, self.key, created, rested);
         let accounts = &self.ctx.signals.accounts;
         accounts.know(&of, || of.lane());

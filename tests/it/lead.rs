@@ -441,8 +441,9 @@ async fn without_rights_to_the_lease_nothing_is_done_and_the_remedy_is_told() {
     let remedy = "let the operator's ServiceAccount create Leases";
     let said = own.until_it_says("503", remedy).await;
     assert!(said.contains(&format!("Lease {NAME} in namespace {}", rig.namespace)), "{said}");
-    assert!(own.process.output().contains(remedy), "the log says it too");
+    // Logs are written beside the work.
     tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(own.process.output().contains(remedy), "the log says it too");
     assert!(own.process.is_running() && rig.sandbox.calls().is_empty());
     let again = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",

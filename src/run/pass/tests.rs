@@ -262,6 +262,8 @@ enum Fate {
     Recreated,
     /// It lands after this long.
     Slow(Duration),
+    /// It lands, and somebody else writes behind it.
+    Overwritten,
 }
 
 /// A status in memory, with a fate for each write; without one a write lands.
@@ -343,6 +345,11 @@ impl Records for Book {
             Fate::Slow(time) => {
                 self.clock.pass(time);
                 Ok(state.land(record))
+            }
+            Fate::Overwritten => {
+                let written = state.land(record);
+                state.version += 1;
+                Ok(written)
             }
             Fate::LandsUnheard => {
                 state.land(record);
@@ -836,15 +843,20 @@ async fn a_pass_that_writes_rests_where_the_next_one_would_rest_without_a_write(
 }
 
 #[tokio::test]
-async fn a_list_that_is_too_old_for_the_next_pass_lets_nobody_rest() {
-    let mut scene = Scene::new([]);
-    scene.graph.listed = vec![Arc::new(fixture::number())];
-    let desired = Arc::new(Desired { webhook: None, ..fixture::desired() });
-    let input = || Input { desired: desired.clone(), ..scene.input() };
-    // While this was written, so much time went by that the next look wants a new list.
-    scene.book.state.lock().unwrap().fates.push_back(Fate::Slow(Duration::from_secs(24 * 60 * 60)));
-    let done = scene.run(input()).await.unwrap();
-    assert_eq!((done.writes, done.rested), (1, None));
+async fn nobody_rests_on_a_list_that_is_too_old_or_on_what_does_not_stand() {
+    let written = async |fate| {
+        let mut scene = Scene::new([fate]);
+        scene.graph.listed = vec![Arc::new(fixture::number())];
+        let desired = Arc::new(Desired { webhook: None, ..fixture::desired() });
+        let done = scene.run(Input { desired, ..scene.input() }).await.unwrap();
+        assert_eq!(done.writes, 1);
+        done.rested.is_some()
+    };
+    assert!(written(Fate::Lands).await);
+    assert!(written(Fate::Slow(Duration::from_secs(60))).await);
+    // The facts of the account serve for an hour, a list for five minutes.
+    assert!(!written(Fate::Slow(Duration::from_secs(10 * 60))).await);
+    assert!(!written(Fate::Overwritten).await);
 }
 
 #[tokio::test]

@@ -570,7 +570,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
         match self.records.write(record, version).await {
             Ok(version) => {
                 if is_facts_alone {
-                    self.note_facts_written();
+                    self.pause_facts();
                 }
                 Ok(Ordinary::Written(version))
             }
@@ -581,13 +581,13 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
     }
 
     fn are_facts_paused(&self) -> bool {
-        let last = self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner).facts_written;
-        last.is_some_and(|last| self.shell.clock.now() < later(last, self.shell.limits.facts_pause))
+        let paused = self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner).facts_paused;
+        paused.is_some_and(|until| self.shell.clock.now() < until)
     }
 
-    fn note_facts_written(&self) {
-        let now = self.shell.clock.now();
-        self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner).facts_written = Some(now);
+    fn pause_facts(&self) {
+        let until = later(self.shell.clock.now(), self.shell.limits.facts_pause);
+        self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner).facts_paused = Some(until);
     }
 
     /// The intent stands before anything is sent, or nothing is sent. After a conflict or no answer only a

@@ -4,7 +4,7 @@
 //! `make bench` runs it and prints a table and JSON. Each figure is measured in this run, on this machine; ratios
 //! and counts travel, seconds do not. `FLEET=rest,large,huge,restart,burst,start,fair,drift,churn` picks scenarios, `FLEET_WINDOW=690`
 //! sets how many seconds a fleet at rest is watched, `FLEET_HUGE=1000` how many accounts the hundred thousand have, and
-//! `FLEET_CHURN=50` how many those have that come and go three times.
+//! `FLEET_LARGE=100` how many the ten thousand have, and `FLEET_CHURN=50` how many those have that come and go three times.
 //!
 //! Calls at rest are of two kinds. Those that come every few minutes are counted in the window and brought to an
 //! hour. All channels of an account ask for its list together, 330 to 360 seconds after the last, so a window of twice
@@ -111,7 +111,8 @@ async fn measure(wanted: &str) -> Figures {
         fleet.stop().await;
     }
     if picks("large") {
-        let mut fleet = Fleet::new(100, true).await;
+        let accounts = std::env::var("FLEET_LARGE").ok().and_then(|text| text.parse().ok()).unwrap_or(100);
+        let mut fleet = Fleet::new(accounts, true).await;
         fleet.adopt(&mut figures).await;
         fleet.memory(&mut figures, "10,000 at rest, adopted by this process", 40.0);
         fleet.crowd(&mut figures).await;
@@ -650,6 +651,7 @@ impl Fleet {
             }
             let took = begun.elapsed().as_secs_f64();
             figure(figures, scenario, &format!("{what}: until all say so"), took, "s", None);
+            self.print_asked(phase).await;
             let mut writes = self.audit_since(phase).await;
             writes.retain(|e| e.is_write() && e.resource == "whatsappchannels");
             let peak = most_in_a_second(writes.iter().map(|e| e.at));
@@ -664,7 +666,6 @@ impl Fleet {
         }
         let written = self.audit_since(mark).await;
         let events = written.iter().filter(|e| e.is_write() && e.resource == "events").count();
-        self.print_asked(mark).await;
         let listed = self.plane.kubectl(["get", "events", "-n", NAMESPACE, "-o",
             "jsonpath={range .items[*]}{.involvedObject.kind}{.regarding.kind} {.reason} {.type}{\"\\n\"}{end}"]).await;
         let mut kinds: BTreeMap<String, usize> = BTreeMap::new();

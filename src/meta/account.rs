@@ -95,11 +95,11 @@ impl Failed {
     }
 }
 
-/// Whether the next read would fail in the same way. A read that our own budget held back costs no call and has a date. A
+/// Whether the next read would fail in the same way. A read that a bound of our own held back has a date. A
 /// refused credential is checked by the portfolio.
 fn is_kept(failure: &Failure) -> bool {
     match failure {
-        Failure::Throttled(_) => false,
+        Failure::Throttled(_) | Failure::NoRoom(_) => false,
         Failure::Refused(refusal) => !refusal.is_about_credentials(),
         Failure::NoAnswer(_) | Failure::TooLarge(_) | Failure::NotSent(_) => true,
     }

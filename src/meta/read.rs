@@ -294,7 +294,7 @@ impl GraphClient {
         // Nobody is to blame, least of all Meta.
         let too_many = || {
             tracing::warn!(edge, business = %self.credential.business, account, "large lists are being read; this one is read later");
-            Failure::Throttled(later(self.now(), ROOM_AGAIN))
+            Failure::NoRoom(later(self.now(), ROOM_AGAIN))
         };
         loop {
             let answer = if let Some(fields) = fields {

@@ -128,7 +128,7 @@ async fn a_list_without_room_beside_others_is_read_later_and_nobody_is_blamed() 
     let mut others = bench.client.inner.together.share();
     assert!(others.hold(66 * 1_048_576).await);
     let again = later(bench.now(), ROOM_AGAIN);
-    assert_eq!(bench.numbers().await.unwrap_err(), Failure::Throttled(again));
+    assert_eq!(bench.numbers().await.unwrap_err(), Failure::NoRoom(again));
     assert_eq!(bench.seen().len(), 2, "no page is asked for that finds no room");
     drop(others);
     assert_eq!(format!("{:?}", bench.client.inner.together), "Together(0)");

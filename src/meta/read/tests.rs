@@ -11,6 +11,7 @@ use crate::{
         failure::Refusal,
         id::{CodeStatus, Field},
         limits::Limits,
+        observed::Number,
         spelling::Canonical,
     },
     meta::{
@@ -119,6 +120,25 @@ async fn a_page_counts_beside_other_lists_only_until_it_is_read() {
     assert!(others.hold(66 * 1_048_576).await, "no room is left but what each has for itself");
     let list = bench.numbers().await.unwrap();
     assert_eq!((list.numbers.len(), bench.seen().len()), (1_500, 15));
+}
+
+#[tokio::test]
+async fn a_list_that_is_kept_counts_as_what_it_has_in_memory() {
+    let bench = Bench::new((0..2).map(|_| Reply::By(|seen| numbers(seen, 2, &"x".repeat(4_096))))).await;
+    let list = bench.numbers().await.unwrap();
+    let all: Vec<_> = list.numbers.values().flatten().collect();
+    assert_eq!(all.len(), 200);
+    let texts: usize = all
+        .iter()
+        .flat_map(|number| [number.verified_name.value(), Some(&number.display_phone_number)])
+        .flatten()
+        .map(String::len)
+        .sum();
+    let least = texts + all.len() * (size_of::<Number>() + size_of::<Profile>());
+    assert!((least..least + least / 4).contains(&list.bytes), "{} of {least}", list.bytes);
+    assert_eq!(bench.client.inner.numbers.bytes(), list.bytes, "all of it is counted");
+    bench.client.inner.numbers.forget_all();
+    assert_eq!(bench.client.inner.numbers.bytes(), 0);
 }
 
 #[tokio::test]

@@ -416,7 +416,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         if channel.seen().is_none() {
             match self.is_at_hand(&desired, &claim, &portfolio, graph.as_ref()) {
                 AtHand::Yes => {}
-                at_hand => return self.begin(&records, &live.version, &desired, at_hand).await,
+                at_hand => return self.begin(&records, channel, &live.version, &desired, at_hand).await,
             }
         }
         let idle = match claim {
@@ -513,6 +513,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
     async fn begin(
         &self,
         records: &ChannelRecords,
+        channel: WhatsAppChannel,
         version: &Standing,
         desired: &Desired,
         at_hand: AtHand,
@@ -521,6 +522,10 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let is_in_crowd = || self.ctx.signals.channels.is_crowded(Urgency::Edit);
         if at_hand == AtHand::Wished && is_in_crowd() && !self.state.soft().gave_way {
             self.state.soft().gave_way = true;
+            self.ctx.newcomers.give_back(self.key, channel);
+            if self.ctx.claims.known(self.key).is_none_or(|(_, uid)| *uid != *self.uid) {
+                self.ctx.newcomers.forget(self.key);
+            }
             return Ok(Next::after(GIVES_WAY, Urgency::Edit));
         }
         match self.write_first(records, desired, version).await {

@@ -34,7 +34,7 @@ impl Follower for Term {
         false
     }
 
-    fn channel_gone(&self, key: &Key) {
+    fn channel_gone(&self, key: &Key, _: Option<&Lane>) {
         self.states.remove(key);
         self.accounts.leave(key);
     }

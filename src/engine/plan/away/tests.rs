@@ -690,7 +690,7 @@ fn no_list_from_before_the_deletion_proves_that_nobody_shares_the_number() {
         beside(deregister(), move |other| other.list = ListState::Complete { begun })
     };
     check(vec![
-        ("right at the deletion", read(0 * SECOND), "Deregister"),
+        ("right at the deletion", read(std::time::Duration::ZERO), "Deregister"),
         ("a second before", read(SECOND), "NotObservedYet"),
         (
             "a second before, acknowledged",

@@ -771,13 +771,14 @@ pub fn in_short(failure: &Failure) -> String {
         Failure::NoAnswer(why) | Failure::TooLarge(why) => format!("no answer: {why}"),
         Failure::NotSent(why) => format!("not sent: {why}"),
         Failure::Throttled(until) => format!("throttled until {until}"),
+        Failure::NoRoom(until) => format!("no room for the list until {until}"),
     }
 }
 
 /// Whether an outcome may have changed something that a list shows, so that older lists do not serve any more.
 pub fn may_have_written(outcome: &Outcome) -> bool {
     outcome.step.shows() != Shows::Nowhere
-        && !matches!(outcome.result, Err(Failure::NotSent(_) | Failure::Throttled(_)))
+        && !matches!(outcome.result, Err(Failure::NotSent(_) | Failure::Throttled(_) | Failure::NoRoom(_)))
 }
 
 #[cfg(test)]

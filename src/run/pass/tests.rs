@@ -92,6 +92,7 @@ impl Graph for Stub {
             begun: self.clock.now(),
             numbers: HashMap::from([(digits, self.listed.clone())]),
             without_digits: Vec::new(),
+            bytes: 0,
         }))
     }
     async fn subscribed(&self, _: &AccountId, _: Timestamp, _: Urgency) -> Result<Subscribed, Failure> {

@@ -20,7 +20,7 @@ const TEXTS: &[&str] = &[
     "deploy/krew/whatsapp.yaml",
 ];
 
-/// Words behind `kubectl` in messages that are no command of its.
+/// Words behind `kubectl` in texts that are no command of its.
 const PROSE: &[&str] = &["whatsapp", "refuses"];
 
 /// The program, as its help knows it.
@@ -144,7 +144,7 @@ fn every_command_that_people_are_told_to_type_exists() {
 }
 
 #[test]
-fn every_command_of_kubectl_in_a_message_exists() {
+fn every_command_of_kubectl_in_a_text_exists() {
     let kubectl = control_plane::tool("kubectl").expect("kubectl");
     let said = |args: &[&str]| {
         let output = Command::new(&kubectl).args(args).output().expect("kubectl runs");
@@ -153,8 +153,15 @@ fn every_command_of_kubectl_in_a_message_exists() {
     let options = said(&["options"]);
     let mut helps: BTreeMap<Vec<String>, String> = BTreeMap::new();
     let mut bad = BTreeSet::new();
+    let mut told: Vec<(String, String)> = Vec::new();
     for file in house::product() {
-        for words in Texts::of(&read(file)).messages.iter().flat_map(|text| commands(text, "kubectl ")) {
+        told.extend(Texts::of(&read(file)).messages.into_iter().map(|text| (file.to_owned(), text)));
+    }
+    for page in docs::pages() {
+        told.extend(docs::code(&read(&page)).into_iter().map(|code| (page.clone(), code)));
+    }
+    for (file, text) in &told {
+        for words in commands(text, "kubectl ") {
             let is_word = |word: &&String| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
             let is_flag = |word: &&String| word.starts_with('-');
             let named: Vec<String> =

@@ -28,6 +28,8 @@ cp LICENSE "$trial/NOTICE"
 # Words on purpose: one for each binary.
 # shellcheck disable=SC2086
 "$here/pack.sh" --stand-ins "$version" "$URL" "$trial/out" "$trial" linux/amd64=LICENSE linux/arm64=LICENSE ${MORE:-} >/dev/null
+# shellcheck disable=SC2086
+[ -z "${MORE:-}" ] || "$here/pack.sh" "$version" "$URL" "$trial/out" "$trial" $MORE >/dev/null
 (cd deploy/image && GOTOOLCHAIN=local CGO_ENABLED=0 go build -mod=readonly -trimpath -buildvcs=false -o "$trial/" .) >&2
 
 command -v rustup >/dev/null || fail "rustup is missing: it brings Rust's library for the other platforms; install it, then run make plugin again"

@@ -63,6 +63,7 @@ for one in "$@"; do
 	platform=${one%%=*} binary=${one#*=}
 	os=${platform%/*} arch=${platform#*/}
 	case $one in [!/]*/[!=]*=*) ;; *) fail "\"$one\" names no binary of a platform: write it like darwin/arm64=a-binary" ;; esac
+	case $os in linux | darwin) ;; *) fail "there is no plugin for $os: say linux or darwin" ;; esac
 	[ -f "$binary" ] || fail "there is no file $binary for $platform"
 	[ "$os" != linux ] || $judge "$binary" "$arch"
 	archive=kubectl-whatsapp_${version}_${os}_$arch.tar.gz

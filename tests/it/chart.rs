@@ -227,7 +227,7 @@ async fn values_that_are_none_or_contradict_each_other_are_refused() {
         ("image.repository=acme.example/op:v1", &["/image/repository"]),
         ("image.tag=a b", &["/image/tag"]),
         ("health.address=1.2.3", &["/health/address"]),
-        ("resources.limit.memory=1Gi", &["/resources", "limit"]),
+        ("resources.limit.memory=1Gi", &["resources has limit,", "write requests, limits or claims"]),
         ("leaderElection=null", &["missing property 'leaderElection'"]),
         ("watchLabelSelector=tier in", &["watchLabelSelector (tier in) selects no label", "key in (a,b)"]),
         ("log.level=loud", &["log.level (loud) names no level", "write error, warn, info"]),
@@ -240,10 +240,6 @@ async fn values_that_are_none_or_contradict_each_other_are_refused() {
         ("podSecurityContext.runAsUser=0", &["podSecurityContext.runAsUser is 0", "set runAsUser to"]),
         ("securityContext.runAsUser=0", &["securityContext.runAsUser is 0", "set runAsUser to"]),
         ("health.address=127.0.0.1", &["health.address is 127.0.0.1", "set health.address=[::]"]),
-        (
-            "metrics.perChannel=false,metrics.phoneNumbers=true",
-            &["metrics.phoneNumbers is true", "set metrics.perChannel=true"],
-        ),
         ("crds.install=false", &["crds.install is called crds.enabled now", "write crds.enabled=false"]),
         (
             "scope=Cluster,namespaces={shop-a,shop-b}",

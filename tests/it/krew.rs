@@ -122,6 +122,7 @@ fn no_manifest_without_an_archive_and_its_address() {
         ("linux/amd64=LICENSE", "linux/amd64 is named twice"),
         ("darwin=LICENSE", "\"darwin=LICENSE\" names no binary of a platform"),
         ("LICENSE", "\"LICENSE\" names no binary of a platform"),
+        ("windows/amd64=LICENSE", "there is no plugin for windows: say linux or darwin"),
         ("darwin/arm64=nowhere", "there is no file nowhere for darwin/arm64"),
     ] {
         let refused = make_plugin(more);

@@ -21,7 +21,7 @@ const TEXTS: &[&str] = &[
 ];
 
 /// Words behind `kubectl` in texts that are no command of its.
-const PROSE: &[&str] = &["whatsapp", "refuses"];
+const PROSE: &[&str] = &["whatsapp", "refuses", "krew"];
 
 /// The program, as its help knows it.
 static PROGRAM: LazyLock<clap::Command> = LazyLock::new(|| {
@@ -70,7 +70,7 @@ fn commands(text: &str, program: &str) -> Vec<Vec<String>> {
         let mut words = Vec::new();
         for word in rest.split_whitespace() {
             let bare = word.trim_end_matches(['.', ',', ';', ':', ')', ']', '\'']);
-            if matches!(bare, "|" | "&&" | "and" | "or" | "") {
+            if matches!(bare, "|" | "&&" | "--" | "and" | "or" | "") {
                 break;
             }
             words.push(bare.to_owned());

@@ -175,14 +175,15 @@ impl Reader<'_> {
 
     /// The line with the names of this test.
     fn here(&self, line: &str) -> String {
-        let mut line = line
+        let mut line = format!("{line} ")
             .replace(SANDBOX, &self.sandbox.to_string())
             .replace("https://graph.facebook.com", &self.rig.graph_url)
-            .replace(" NAME", " support-br");
+            .replace(" NAME", " support-br")
+            .replace("--timeout=120h", "--timeout=1m");
         for flag in ["-n ", "--namespace "] {
             for namespace in ["shop-br", "shop", "whatsapp-operator"] {
-                let before = format!("{flag}{namespace} ");
-                line = format!("{line} ").replace(&before, &format!("{flag}{} ", self.rig.namespace));
+                line =
+                    line.replace(&format!("{flag}{namespace} "), &format!("{flag}{} ", self.rig.namespace));
             }
         }
         line

@@ -160,6 +160,7 @@ fn every_command_of_kubectl_in_a_text_exists() {
     for page in docs::pages() {
         told.extend(docs::code(&read(&page)).into_iter().map(|code| (page.clone(), code)));
     }
+    told.extend(TEXTS.iter().map(|file| ((*file).to_owned(), read(file))));
     for (file, text) in &told {
         for words in commands(text, "kubectl ") {
             let is_word = |word: &&String| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');

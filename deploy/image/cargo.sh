@@ -11,12 +11,20 @@ need_auditable() {
 	export PATH
 }
 
-# From here on no folder of this machine stays in what is built in the folder $1, by Rust or by C.
+# From here on no folder of this machine stays in what is built in the folder $1, by Rust or by C. CFLAGS are words, and each of these
+# options has a name on both sides of "=".
 leave_no_folder() {
 	sep=$(printf '\037')
 	cargo_home=${CARGO_HOME:-$HOME/.cargo}
 	mkdir -p "$1"
 	built=$(CDPATH='' cd -- "$1" && pwd -P)
+	for folder in "$cargo_home" "$(pwd -P)" "$built"; do
+		case $folder in *[[:space:]=]*)
+			printf '"%s" has a space or = in its name, and options for compilers cannot carry that: use another folder\n' "$folder" >&2
+			return 1
+			;;
+		esac
+	done
 	# The last that fits counts.
 	CARGO_ENCODED_RUSTFLAGS="--remap-path-prefix=$cargo_home=/cargo$sep--remap-path-prefix=$(pwd -P)=/build$sep--remap-path-prefix=$built=/build/target"
 	CFLAGS="${CFLAGS:-} -ffile-prefix-map=$cargo_home=/cargo -ffile-prefix-map=$(pwd -P)=/build -ffile-prefix-map=$built=/build/target"

@@ -18,8 +18,21 @@ fail() {
 }
 
 [ -n "${URL:-}" ] || fail "say where the archives will be downloaded from: make plugin URL=https://…"
+command -v go >/dev/null || fail "go is missing: it builds what writes the licences; install Go 1.26 or newer, then run make plugin again"
+version=v$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+# With a stand-in first, so that nothing is found to be missing after the builds.
+mkdir -p "$target/plugin" "$target/tools"
+trial=$(mktemp -d)
+trap 'rm -rf "$trial"' EXIT
+cp LICENSE "$trial/NOTICE"
+# Words on purpose: one for each binary.
+# shellcheck disable=SC2086
+"$here/pack.sh" --stand-ins "$version" "$URL" "$trial/out" "$trial" linux/amd64=LICENSE linux/arm64=LICENSE ${MORE:-} >/dev/null
+# shellcheck disable=SC2086
+[ -z "${MORE:-}" ] || "$here/pack.sh" "$version" "$URL" "$trial/out" "$trial" $MORE >/dev/null
+(cd deploy/image && GOTOOLCHAIN=local CGO_ENABLED=0 go build -mod=readonly -trimpath -buildvcs=false -o "$trial/" .) >&2
+
 command -v rustup >/dev/null || fail "rustup is missing: it brings Rust's library for the other platforms; install it, then run make plugin again"
-mkdir -p "$target/tools"
 tools=$(CDPATH='' cd -- "$target/tools" && pwd)/zig
 if ! cmp -s "$here/requirements.txt" "$tools/requirements.txt"; then
 	command -v python3 >/dev/null || fail "python3 is missing: it installs zig; install python3 with venv, then run make plugin again"
@@ -40,7 +53,6 @@ musl=$("$tools/bin/python3" -c 'import pathlib, ziglang; print(pathlib.Path(zigl
 [ -f "$musl" ] || fail "there is no $musl, the licence of the C library: see where this release of zig has it, and correct deploy/krew/build.sh"
 # Kernels for arm64 have pages of up to 64 KiB.
 JEMALLOC_SYS_WITH_LG_PAGE=16
-version=v$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 
 set --
 for pair in linux/amd64=x86_64-unknown-linux-musl linux/arm64=aarch64-unknown-linux-musl; do
@@ -51,7 +63,6 @@ for pair in linux/amd64=x86_64-unknown-linux-musl linux/arm64=aarch64-unknown-li
 	auditable cargo-zigbuild zigbuild --locked --release --bin whatsapp-operator --target "$triple" >&2
 	set -- "$@" "${pair%%=*}=$target/$triple/release/whatsapp-operator"
 done
-# Words on purpose: one for each binary.
 # shellcheck disable=SC2086
 set -- "$@" ${MORE:-}
 
@@ -60,10 +71,9 @@ notices=$target/plugin/licences
 rm -rf "$notices"
 mkdir -p "$notices"
 cargo metadata --locked --format-version 1 >"$target/plugin/metadata.json"
-(cd deploy/image && GOTOOLCHAIN=local CGO_ENABLED=0 go build -mod=readonly -trimpath -buildvcs=false -o "${tools%/zig}/bin/" .) >&2
 binaries=$(printf '%s\n' "$@" | sed 's/^[^=]*=//')
 # shellcheck disable=SC2086
-"${tools%/zig}/bin/image" -metadata "$target/plugin/metadata.json" -licence LICENSE -notice "$notices/NOTICE" $binaries
+"$trial/image" -metadata "$target/plugin/metadata.json" -licence LICENSE -notice "$notices/NOTICE" $binaries
 cp "$rust" "$notices/NOTICE.rust"
 cp "$musl" "$notices/NOTICE.musl"
 "$here/pack.sh" "$version" "$URL" "$target/plugin" "$notices" "$@"

@@ -1,6 +1,6 @@
 //! The way to the cluster: kubectl's own flags, in one place for every command, and a deadline around each call.
 
-use std::{collections::HashMap, error::Error, io::ErrorKind, path::PathBuf, sync::OnceLock, time::Duration};
+use std::{collections::HashMap, io::ErrorKind, path::PathBuf, sync::OnceLock, time::Duration};
 
 use clap::Args;
 use kube::{
@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use secrecy::SecretString;
 
 use super::exit::Problem;
-use crate::cluster::{DEADLINE, client};
+use crate::cluster::{DEADLINE, causes, client};
 
 /// How long an answer is waited for, where --request-timeout says it.
 static ANSWER_WITHIN: OnceLock<Duration> = OnceLock::new();
@@ -175,6 +175,12 @@ impl ClusterArgs {
             None => (usual, read(usual)?),
         };
         if let Some(file) = file {
+            // Else it would be somebody without a name who asks.
+            if let Some(user) =
+                self.user_of(&file).filter(|user| !file.auth_infos.iter().any(|one| one.name == *user))
+            {
+                return Err(format!("the kubeconfig {} has no user {user}", places(files)));
+            }
             match (Config::from_custom_kubeconfig(file, &options).await, &self.server) {
                 // One that chooses no cluster says nothing of this one.
                 (Err(KubeconfigError::CurrentContextNotSet), Some(_)) if !is_chosen => {}
@@ -192,6 +198,14 @@ impl ClusterArgs {
             }
             None => Err(format!("there is no kubeconfig at {}, and this is no pod", places(usual))),
         }
+    }
+
+    /// Who asks, by the flags and a kubeconfig.
+    fn user_of(&self, file: &Kubeconfig) -> Option<String> {
+        let chosen = self.context.as_ref().or(file.current_context.as_ref());
+        let context = file.contexts.iter().find(|context| Some(&context.name) == chosen);
+        let of_context = || context?.context.as_ref()?.user.clone();
+        self.user.clone().or_else(of_context)
     }
 
     /// The flags that name the cluster and the namespace again, for a command that is told to a person.
@@ -245,7 +259,7 @@ fn places(files: &[PathBuf]) -> String {
 }
 
 /// A word as a shell takes it for one.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=+".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();
@@ -293,20 +307,6 @@ pub async fn call<T>(what: &str, call: impl Future<Output = kube::Result<T>>) ->
         Ok(Err(error)) => Err(unreachable(what, &causes(&error))),
         Err(_) => Err(unreachable(what, &format!("no answer within {} s", limit.as_secs()))),
     }
-}
-
-/// An error with what caused it, down to the first cause: which port refused, or which certificate is not trusted.
-fn causes(error: &dyn Error) -> String {
-    let mut told = error.to_string();
-    let mut at = error.source();
-    while let Some(cause) = at {
-        let text = cause.to_string();
-        if !told.contains(&text) {
-            told = format!("{told}: {text}");
-        }
-        at = cause.source();
-    }
-    told
 }
 
 fn unreachable(what: &str, why: &str) -> Problem {
@@ -434,6 +434,8 @@ mod tests {
         }
         let more = ["--kubeconfig", "/nowhere/config"];
         assert!(args(&more).config().await.expect_err("refused").contains("/nowhere/config"));
+        let none = args(&["--kubeconfig", &file, "--user", "nobody"]).config().await.expect_err("refused");
+        assert!(none.contains(&file) && none.contains("has no user nobody"), "{none}");
     }
 
     #[tokio::test]

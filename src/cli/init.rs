@@ -9,6 +9,7 @@ use std::{
 use clap::Args;
 
 use super::{
+    connect::quoted,
     exit::{Ending, Exit, Problem},
     lint,
     render::{self, Text, Tone, Words, paint},
@@ -161,8 +162,13 @@ pub fn init(args: &InitArgs) -> Ending {
         text.indent(2, of(&format!("{channel}-pin"), "pin=./pin"));
     }
     text.section("Then");
-    for command in ["kubectl whatsapp doctor -f", "kubectl whatsapp plan -f", "kubectl apply -f"] {
-        text.indent(2, format!("{command} {}", args.folder.display()));
+    // By their names: what else is in the folder is not theirs.
+    let named = |(file, _): &(String, String)| {
+        format!(" -f {}", quoted(&args.folder.join(file).display().to_string()))
+    };
+    let named: String = files.iter().map(named).collect();
+    for command in ["kubectl whatsapp doctor", "kubectl whatsapp plan", "kubectl apply"] {
+        text.indent(2, format!("{command}{named}"));
     }
     text.indent(2, format!("kubectl whatsapp status {channel} -n {namespace} --watch"));
     render::out(&text)?;

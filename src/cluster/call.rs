@@ -1,6 +1,6 @@
 //! A call to the API server: its client, its deadline, and how it fails.
 
-use std::{collections::BTreeSet, future::Future, time::Duration};
+use std::{collections::BTreeSet, error::Error, future::Future, time::Duration};
 
 use hyper_util::{
     client::{legacy::connect::HttpConnector, proxy::matcher::Matcher},
@@ -12,6 +12,7 @@ use kube::{
     client::{Body, ClientBuilder, ConfigExt},
 };
 use tower::{BoxError, ServiceExt, util::option_layer};
+use tracing::info;
 
 use crate::escape;
 
@@ -70,20 +71,47 @@ impl Failed {
     fn from_kube(error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) if status.is_conflict() => Self::Conflict(words(&status.message)),
-            kube::Error::Api(status) if status.is_not_found() && !names_an_object(status) => {
+            // By the code: where a whole group is missing, there is a page in the place of a Status.
+            kube::Error::Api(status) if status.code == 404 && !names_an_object(status) => {
                 Self::NotServed(words(&status.message))
             }
-            kube::Error::Api(status) if status.is_not_found() || is_namespace_terminating(status) => {
+            kube::Error::Api(status) if status.code == 404 || is_namespace_terminating(status) => {
                 Self::Gone(words(&status.message))
             }
             kube::Error::Api(status) if status.is_forbidden() => Self::Forbidden(words(&status.message)),
             kube::Error::Api(status) if status.code >= 500 || status.code == 429 => {
                 Self::NoAnswer(format!("{}: {}", status.code, words(&status.message)))
             }
-            kube::Error::Api(status) => Self::Refused(format!("{}: {}", status.code, words(&status.message))),
-            error => Self::NoAnswer(words(&error.to_string())),
+            kube::Error::Api(status) => Self::Refused(words(&refusal(status))),
+            error => Self::NoAnswer(words(&causes(error))),
         }
     }
+}
+
+/// What the API server answers, with its code, and with the remedy where it does not know this process.
+pub fn refusal(status: &kube::core::Status) -> String {
+    let text = format!("{}: {}", status.code, status.message);
+    match status.code {
+        401 => format!(
+            "{text}: the token of this process has expired, or its ServiceAccount was made anew; delete the pod, or log in \
+             to the cluster again"
+        ),
+        _ => text,
+    }
+}
+
+/// An error with what caused it, down to the first cause: which port refused, or which certificate is not trusted.
+pub fn causes(error: &dyn Error) -> String {
+    let mut told = error.to_string();
+    let mut at = error.source();
+    while let Some(cause) = at {
+        let text = cause.to_string();
+        if !told.contains(&text) {
+            told = format!("{told}: {text}");
+        }
+        at = cause.source();
+    }
+    told
 }
 
 fn names_an_object(status: &kube::core::Status) -> bool {
@@ -101,7 +129,9 @@ fn is_namespace_terminating(status: &kube::core::Status) -> bool {
 ///
 /// When no configuration is found, or TLS cannot be set up.
 pub async fn connect() -> kube::Result<Client> {
-    client(Config::infer().await.map_err(kube::Error::InferConfig)?)
+    let config = Config::infer().await.map_err(kube::Error::InferConfig)?;
+    info!(address = %config.cluster_url, "using the API server");
+    client(config)
 }
 
 /// Opens a client by a configuration.
@@ -204,6 +234,10 @@ mod tests {
         let starting = serde_json::json!({"status": "Failure", "code": 404, "reason": "NotFound",
             "message": "404 page not found"});
         assert_eq!(failed(starting), Failed::NotServed("404 page not found".into()));
+        // As kube tells of a page, which an API server sends that serves nothing of the group.
+        let page = serde_json::json!({"status": "Failure", "code": 404, "reason": "Failed to parse error data",
+            "message": "404 page not found"});
+        assert_eq!(failed(page), Failed::NotServed("404 page not found".into()));
     }
 
     #[test]

@@ -51,7 +51,14 @@ pub async fn check(client: &Client, health: &Health, pulse: &Pulse) {
             }
             // What was found before stands.
             Err(_) if fits => {}
-            Err(error) => health.missing_part(PART, &format!("the API server cannot be asked: {error}")),
+            Err(error) => {
+                let text = unasked(&error);
+                if told.as_ref() != Some(&text) {
+                    warn!("{text}");
+                }
+                health.missing_part(PART, &text);
+                told = Some(text);
+            }
         }
         let mut pause = if fits { AGAIN } else { SOON };
         while !pause.is_zero() {
@@ -61,6 +68,18 @@ pub async fn check(client: &Client, health: &Health, pulse: &Pulse) {
             pause -= step;
         }
     }
+}
+
+/// Why the API server does not tell what it serves, with the remedy where its answer has none.
+fn unasked(error: &Failed) -> String {
+    let remedy = match error {
+        Failed::NoAnswer(_) => {
+            "; let this process reach the address that its log names first: see the network policies, the proxy, and the \
+             authorities that it trusts"
+        }
+        _ => "",
+    };
+    format!("the API server cannot be asked: {error}{remedy}; it is tried again by itself")
 }
 
 async fn look(client: &Client) -> Result<Found, Failed> {

@@ -29,7 +29,7 @@ use super::{
     signal::{CHANNELS, PORTFOLIOS, spread},
     supervise::Pulse,
     view::Portfolios,
-    watch::{Key, News, Standing, Watched, Watches, watch},
+    watch::{Key, News, Refusal, Standing, Watched, Watches, watch},
 };
 
 /// Readiness and metrics are told of the watches this often.
@@ -240,8 +240,7 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
                     one.namespace.as_ref().map_or_else(String::new, |name| format!(" in {name}"))
                 };
                 let notes = standing.iter().filter_map(|one| {
-                    let why = one.refused.as_ref()?;
-                    let remedy = "let the operator's ServiceAccount list and watch them, or do not watch the namespace";
+                    let Refusal { why, remedy } = one.refused.as_ref()?;
                     Some(format!(
                         "{part}{} cannot be read and count as none ({why}); {remedy}; it is tried again by itself",
                         about(one)

@@ -156,9 +156,14 @@ fn taken_until(lease: &Lease, seen: &Sighting, election: &Election) -> Option<In
     if holder(lease).is_none() || election.is_ours(lease) {
         return None;
     }
+    Some(seen.at + term_of(lease, election))
+}
+
+/// For how long after a renewal a Lease is left alone.
+fn term_of(lease: &Lease, election: &Election) -> Duration {
     let asked = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
     let asked = asked.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
-    Some(seen.at + asked.map_or(election.term, Duration::from_secs))
+    asked.map_or(election.term, Duration::from_secs)
 }
 
 /// A Lease that is ours, and when the call was sent that made it so.
@@ -308,7 +313,6 @@ impl<L: Leases> Candidate<L> {
     }
 
     fn standing_by(&self, lease: &Lease) -> String {
-        let Election { term, .. } = &self.election;
         let (named, holder) = (self.election.named(), holder(lease).unwrap_or("nobody"));
         let waits = format!("this replica stands by: the {named} is held by {holder}");
         if is_replica(holder) {
@@ -317,8 +321,8 @@ impl<L: Leases> Candidate<L> {
         format!(
             "{waits}, which is no replica of this operator; nothing is done while it renews it. End it, or give this \
              operator a Lease of its own with --leader-election-name. If it has ended, this replica takes over by \
-             itself within about {} s",
-            term.as_secs()
+             itself within about {} s, or at once when somebody deletes the Lease",
+            term_of(lease, &self.election).as_secs()
         )
     }
 }

@@ -89,8 +89,10 @@ pub fn until_ready(before: &Before, after: &Assessment) -> Option<f64> {
 
 fn told(is_warning: bool, name: &str, reason: Reason) -> Notice {
     let row = reason.row();
-    let words = [row.name, row.meaning, row.remedy].into_iter().filter(|part| !part.is_empty());
-    Notice { is_warning, reason: name.into(), note: words.collect::<Vec<_>>().join(": ") }
+    // Sentences. One more that says to do nothing is of no use in a list of events.
+    let words = [row.meaning, row.remedy].into_iter().filter(|part| !part.is_empty() && *part != "Nothing.");
+    let note = format!("{}: {}", row.name, words.collect::<Vec<_>>().join(" "));
+    Notice { is_warning, reason: name.into(), note }
 }
 
 impl Notice {
@@ -196,6 +198,17 @@ mod tests {
         let before =
             Before { conditions: before.conditions.clone(), stage: Some(before.stage), ..Before::default() };
         transitions(&before, after).into_iter().map(|notice| notice.reason).collect()
+    }
+
+    #[test]
+    fn a_note_has_the_remedy_only_where_there_is_one() {
+        let note = |reason| super::told(false, "", reason).note;
+        assert_eq!(
+            note(Reason::IdentityMatches),
+            "IdentityMatches: The portfolio's name is the expected one."
+        );
+        let row = Reason::TokenInvalid.row();
+        assert_eq!(note(Reason::TokenInvalid), format!("TokenInvalid: {} {}", row.meaning, row.remedy));
     }
 
     #[test]

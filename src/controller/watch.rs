@@ -20,12 +20,16 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::cluster::{
-    DEADLINE,
+    DEADLINE, causes,
     read::{Objects, PageSize, Readable, Stored, Wanted},
+    refusal,
 };
 
 use super::{pace, room::Room};
 
+/// What helps where the server refuses, and where it does not know the kind.
+const RIGHTS: &str = "let the operator's ServiceAccount list and watch them, or do not watch the namespace";
+const INSTALL: &str = "install the CRDs; readiness tells how";
 /// The server ends a watch after this long, and it is begun again. Below the five minutes after which proxies cut it off.
 const WATCH_SECONDS: u32 = 290;
 /// A watch that says nothing for this long is dead: the server sends a bookmark about once a minute.
@@ -103,9 +107,16 @@ pub struct Standing {
     /// How long ago the server last gave a sign of life.
     pub age: Duration,
     /// Why it may not be read. It counts as empty if it was never listed.
-    pub refused: Option<String>,
+    pub refused: Option<Refusal>,
     /// Why the last try failed.
     pub failure: Option<String>,
+}
+
+/// What the server says that lets nobody read, and the remedy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub why: String,
+    pub remedy: &'static str,
 }
 
 /// The watches of one kind. Clones share it.
@@ -120,7 +131,7 @@ struct Scope {
     namespace: Option<String>,
     is_listed: bool,
     sign: Instant,
-    refused: Option<String>,
+    refused: Option<Refusal>,
     failure: Option<String>,
 }
 
@@ -187,11 +198,12 @@ impl Watches {
         let Some(scope) = scopes.get_mut(at) else { return };
         let namespace = scope.namespace.as_deref();
         match trouble {
-            Trouble::Refused(why) => {
-                if scope.refused.as_ref() != Some(why) {
-                    warn!(namespace, kind, %why, "may not be read and counts as empty, tried again");
+            Trouble::Refused(refusal) => {
+                if scope.refused.as_ref() != Some(refusal) {
+                    let Refusal { why, remedy } = refusal;
+                    warn!(namespace, kind, %why, remedy, "cannot be read and counts as empty, tried again");
                 }
-                scope.refused = Some(why.clone());
+                scope.refused = Some(refusal.clone());
             }
             Trouble::Expired => {}
             Trouble::Failed(why) => {
@@ -214,7 +226,7 @@ enum Trouble {
     /// The server has forgotten the version from which it was asked to go on.
     Expired,
     /// Not permitted, or not there.
-    Refused(String),
+    Refused(Refusal),
     Failed(String),
 }
 
@@ -222,18 +234,19 @@ impl From<kube::Error> for Trouble {
     fn from(error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::from(*status),
-            error => Self::Failed(error.to_string()),
+            error => Self::Failed(causes(&error)),
         }
     }
 }
 
 impl From<kube::core::Status> for Trouble {
     fn from(status: kube::core::Status) -> Self {
-        let text = format!("{}: {}", status.code, status.message);
+        let why = refusal(&status);
         match status.code {
             410 => Self::Expired,
-            403 | 404 => Self::Refused(text),
-            _ => Self::Failed(text),
+            403 => Self::Refused(Refusal { why, remedy: RIGHTS }),
+            404 => Self::Refused(Refusal { why, remedy: INSTALL }),
+            _ => Self::Failed(why),
         }
     }
 }

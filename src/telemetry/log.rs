@@ -31,6 +31,10 @@ use super::{
 };
 use crate::escape;
 
+/// Told where `--log-level` cannot be used.
+const NO_LEVEL: &str = "--log-level names no level, so info is used: write error, warn, info, debug or trace, or \
+    whatsapp_operator=debug,info";
+
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -43,8 +47,15 @@ pub enum Format {
 const TIGHT_LIPPED: [&str; 6] =
     ["kube_client::client=error", "reqwest=info", "hyper=info", "hyper_util=info", "h2=info", "rustls=info"];
 
+/// What names no level shows nothing: a word that is none counts as the name of a part of a program.
+fn asked(filter: &str) -> Option<EnvFilter> {
+    let is_level =
+        |part: &str| part.rsplit('=').next().is_some_and(|level| level.parse::<LevelFilter>().is_ok());
+    EnvFilter::try_new(filter).ok().filter(|_| filter.split(',').any(is_level))
+}
+
 fn bounded(filter: &str) -> EnvFilter {
-    let asked = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let asked = asked(filter).unwrap_or_else(|| EnvFilter::new("info"));
     TIGHT_LIPPED.iter().filter_map(|directive| directive.parse().ok()).fold(asked, EnvFilter::add_directive)
 }
 
@@ -57,8 +68,8 @@ fn has_colours() -> bool {
 #[derive(Clone, Debug)]
 pub struct Options {
     pub format: Format,
-    /// In the form of `RUST_LOG`. One that does not parse falls back to `info`, because a wrong log level must not keep
-    /// the operator from starting.
+    /// In the form of `RUST_LOG`. One that names no level falls back to `info`, and that is told: a wrong log level must not
+    /// keep the operator from starting.
     pub filter: String,
     /// Whether phone numbers are shown whole.
     pub phone_numbers: bool,
@@ -119,7 +130,12 @@ pub fn init(options: &Options, traces: Option<&Traces>) -> io::Result<Logs> {
     let lossy = Lossy::new(io::stderr())?;
     let (subscriber, level) = logs(options, has_colours(), lossy.clone(), traces);
     match subscriber.try_init() {
-        Ok(()) => panic::set_hook(Box::new(|panic| tracing::error!("{panic}"))),
+        Ok(()) => {
+            panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+            if asked(&options.filter).is_none() {
+                tracing::warn!(level = %options.filter, "{NO_LEVEL}");
+            }
+        }
         Err(error) => tracing::debug!(%error, "logs were set up before"),
     }
     Ok(Logs { lossy, level })
@@ -315,6 +331,17 @@ mod tests {
             let shown = told(&Options { format, phone_numbers: true, ..text() }, log);
             assert!(shown.contains("+55 11 91234-5678") && !shown.contains("***"), "{shown}");
         }
+    }
+
+    #[test]
+    fn what_names_no_level_is_taken_for_info() {
+        for filter in ["loud", "whatsapp_operator", "whatsapp_operator=loud", "foo[bar", "info"] {
+            let text = told(&Options { filter: filter.into(), ..text() }, |_| tracing::info!("heard"));
+            assert!(text.contains("heard"), "{filter}");
+            assert_eq!(asked(filter).is_some(), filter == "info", "{filter}");
+        }
+        let quiet = told(&Options { filter: "off".into(), ..text() }, |_| tracing::info!("heard"));
+        assert_eq!(quiet, "");
     }
 
     #[test]

@@ -224,6 +224,22 @@ async fn values_that_are_none_or_contradict_each_other_are_refused() {
         ("networkPolicy.graph.cidrs[0]=graph.facebook.com", &["/networkPolicy/graph/cidrs/0"]),
         ("podDisruptionBudget.enabled=perhaps", &["/podDisruptionBudget/enabled"]),
         ("extraEnv[0].value=a", &["/extraEnv/0", "name"]),
+        ("image.repository=acme.example/op:v1", &["/image/repository"]),
+        ("image.tag=a b", &["/image/tag"]),
+        ("health.address=1.2.3", &["/health/address"]),
+        ("resources.limit.memory=1Gi", &["resources has limit,", "write requests, limits or claims"]),
+        ("leaderElection=null", &["missing property 'leaderElection'"]),
+        ("watchLabelSelector=tier in", &["watchLabelSelector (tier in) selects no label", "key in (a,b)"]),
+        ("log.level=loud", &["log.level (loud) names no level", "write error, warn, info"]),
+        (
+            "podLabels.app\\.kubernetes\\.io/name=mine",
+            &["podLabels has app.kubernetes.io/name", "leave it out"],
+        ),
+        ("extraEnv[0].name=_RJEM_MALLOC_CONF", &["extraEnv has _RJEM_MALLOC_CONF", "leave it out"]),
+        ("caBundle.secret=a,extraEnv[0].name=SSL_CERT_DIR", &["extraEnv has SSL_CERT_DIR", "leave it out"]),
+        ("podSecurityContext.runAsUser=0", &["podSecurityContext.runAsUser is 0", "set runAsUser to"]),
+        ("securityContext.runAsUser=0", &["securityContext.runAsUser is 0", "set runAsUser to"]),
+        ("health.address=127.0.0.1", &["health.address is 127.0.0.1", "set health.address=[::]"]),
         ("crds.install=false", &["crds.install is called crds.enabled now", "write crds.enabled=false"]),
         (
             "scope=Cluster,namespaces={shop-a,shop-b}",
@@ -296,6 +312,48 @@ async fn a_duration_that_the_schema_takes_is_one_to_the_operator() {
                 assert!(whatsapp_operator::cli::parse(args).is_ok(), "{flag} {sample}");
             }
         }
+    }
+}
+
+/// The same of a selector, which the operator refuses at its start, and of a level, without which it would tell nothing.
+#[tokio::test]
+async fn a_selector_and_a_level_that_the_chart_takes_are_ones_to_the_operator() {
+    let plane = ControlPlane::shared().await;
+    let chart = chart("").display().to_string();
+    let is_taken = |value: &str, sample: &str| {
+        let args = ["template", "x", &chart, "--set-json", &format!("{value}={}", json!(sample))];
+        helm(plane, &args).status.success()
+    };
+    for sample in [
+        "sharding.whatsapp-operator.dev/key=shard1",
+        " tier != a ",
+        "tier=",
+        "tier == a,team",
+        "tier in (b, a),!retired",
+        "tier  notin ( a )",
+        "tier=a,",
+        "=a",
+        "tier=a=b",
+        "my tier=a",
+        "tier within (a,b)",
+        "tier in (a,b",
+        "tier (a)",
+        "Acme.example/tier=a",
+        "tier=a-",
+    ] {
+        let is_one = whatsapp_operator::cluster::selector::selector(sample).is_ok();
+        assert_eq!(is_taken("watchLabelSelector", sample), is_one, "{sample}");
+    }
+    for (sample, is_one) in [
+        ("info", true),
+        ("WARN", true),
+        ("whatsapp_operator=debug,info", true),
+        ("info,hyper=debug", true),
+        ("loud", false),
+        ("whatsapp_operator", false),
+        ("whatsapp_operator=loud", false),
+    ] {
+        assert_eq!(is_taken("log.level", sample), is_one, "{sample}");
     }
 }
 

@@ -268,7 +268,9 @@ fn the_reference_names_every_flag() {
 #[test]
 fn who_answers_the_questions_gets_manifests_that_can_be_applied() {
     let dir = tempfile::tempdir().expect("a folder");
-    let folder = dir.path().display().to_string();
+    let dir = dir.path().join("my files");
+    std::fs::create_dir(&dir).expect("a folder");
+    let folder = dir.display().to_string();
     let args = ["init", "--folder", &folder, "-n", "shop"];
     let init = |answers: &str| {
         let mut command = Command::new(BINARY);
@@ -293,14 +295,16 @@ fn who_answers_the_questions_gets_manifests_that_can_be_applied() {
     for command in [
         "kubectl create secret generic acme-meta -n shop --from-file=token=./token --from-file=appSecret=./appSecret",
         "kubectl create secret generic support-pin -n shop --from-file=pin=./pin",
+        // A shell takes it as it stands, and what else is in the folder stays out of it.
+        &format!("kubectl apply -f '{folder}/portfolio-acme.yaml' -f '{folder}/channel-support.yaml'"),
     ] {
         assert!(stdout(&done).contains(command), "{}", stdout(&done));
     }
-    let text = std::fs::read_to_string(dir.path().join("portfolio-acme.yaml")).expect("a manifest");
+    let text = std::fs::read_to_string(dir.join("portfolio-acme.yaml")).expect("a manifest");
     let portfolio: Value = serde_saphyr::from_str(&text).expect("YAML");
     let secret = json!({"name": "acme-meta", "key": "appSecret"});
     assert_eq!(portfolio["spec"]["credentials"]["appSecretRef"], secret, "{portfolio:#}");
-    let text = std::fs::read_to_string(dir.path().join("channel-support.yaml")).expect("a manifest");
+    let text = std::fs::read_to_string(dir.join("channel-support.yaml")).expect("a manifest");
     let channel: Value = serde_saphyr::from_str(&text).expect("YAML");
     let spec = json!({
         "portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme: \"Suporte\" #1",

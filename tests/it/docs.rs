@@ -1,12 +1,14 @@
 //! What the pages and the habits of the repository name has to exist: files, golden cases, make targets.
 
 mod site;
+mod typed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::house;
+pub use typed::commands;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -166,7 +168,7 @@ fn prose(text: &str) -> String {
     text.split("\n```").step_by(2).collect::<Vec<_>>().join("\n")
 }
 
-/// Every page: those at the root, that of the chart, and all below `docs/`.
+/// Every page: those at the root, that of the chart, and all below `docs/` and `deploy/`.
 pub fn pages() -> Vec<String> {
     fn below(folder: &str, deep: bool, found: &mut Vec<String>) {
         let entries = fs::read_dir(Path::new(ROOT).join(folder)).expect("a folder");
@@ -186,6 +188,7 @@ pub fn pages() -> Vec<String> {
     below("", false, &mut found);
     below("charts/whatsapp-operator", false, &mut found);
     below("docs", true, &mut found);
+    below("deploy", true, &mut found);
     found.sort();
     found
 }

@@ -146,6 +146,23 @@ fn what_is_built_in_two_folders_is_the_same_to_the_byte() {
     assert!(binaries[0] == binaries[1], "the binary depends on the folder");
 }
 
+#[test]
+fn a_folder_whose_name_options_cannot_carry_is_refused_before_the_build() {
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    for (name, is_taken) in [("plain-1.0_a", true), ("with space", false), ("a=b", false)] {
+        let folder = elsewhere.path().join(name);
+        fs::create_dir(&folder).expect("a folder");
+        let mut shell = Command::new("sh");
+        shell.args(["-euc", ". \"$0\"; leave_no_folder target; echo built"]);
+        shell.arg(format!("{ROOT}/deploy/image/cargo.sh")).current_dir(&folder);
+        let output = shell.output().expect("it runs");
+        assert_eq!(stdout(&output) == "built\n", is_taken, "{name}");
+        assert_eq!(output.status.success(), is_taken, "{name}");
+        let said = format!("{name}\" has a space or = in its name");
+        assert_eq!(stderr(&output).contains(&said), !is_taken, "{}", stderr(&output));
+    }
+}
+
 /// A program of Rust and C that tells where its sources were, one of which the build wrote.
 const TINY: [(&str, &str); 5] = [
     (

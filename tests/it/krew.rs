@@ -107,7 +107,8 @@ fn no_manifest_without_an_archive_and_its_address() {
     let verdict = judged(&Path::new(ROOT).join("deploy/krew/whatsapp.yaml"));
     assert!(!verdict.status.success() && stderr(&verdict).contains("@VERSION@"), "{}", said(&verdict));
     let dir = tempfile::tempdir().expect("a folder");
-    for url in ["", "http://downloads.example"] {
+    for url in ["", "http://downloads.example", "https://downloads.example/get?file=", "https://a.example/|/"]
+    {
         let packed = pack(dir.path(), url);
         assert!(!packed.status.success(), "{}", said(&packed));
         assert!(stderr(&packed).contains("no address to download from"), "{}", said(&packed));
@@ -117,6 +118,28 @@ fn no_manifest_without_an_archive_and_its_address() {
     fs::write(dir.path().join("NOTICE"), "What others ask to be told.").expect("written");
     let refused = pack_real(dir.path(), "amd64", Path::new("/nowhere"));
     assert!(refused.contains("there is no file /nowhere for linux/amd64"), "{refused}");
+    for (more, why) in [
+        ("linux/amd64=LICENSE", "linux/amd64 is named twice"),
+        ("darwin=LICENSE", "\"darwin=LICENSE\" names no binary of a platform"),
+        ("LICENSE", "\"LICENSE\" names no binary of a platform"),
+        ("windows/amd64=LICENSE", "there is no plugin for windows: say linux or darwin"),
+        ("darwin/arm64=nowhere", "there is no file nowhere for darwin/arm64"),
+    ] {
+        let refused = make_plugin(more);
+        assert!(refused.contains(why), "{refused}");
+    }
+}
+
+/// What `make plugin` says before it builds anything, where that is refused.
+fn make_plugin(more: &str) -> String {
+    let output = Command::new(Path::new(ROOT).join("deploy/krew/build.sh"))
+        .env("URL", URL)
+        .env("MORE", more)
+        .output()
+        .expect("it runs");
+    let said = said(&output);
+    assert!(!output.status.success() && !said.contains("installing") && !said.contains("building"), "{said}");
+    said
 }
 
 /// What is said when a program is packed as `make plugin` does it, and is refused.
@@ -155,4 +178,6 @@ fn only_what_runs_on_each_linux_of_its_processor_is_packed_for_it() {
     let linked = Command::new("cc").args(["-static", "-nostdlib", "-o"]).args([&still, &source]).status();
     assert!(linked.expect("cc runs").success());
     assert_eq!(pack_real(dir.path(), native, &still), "");
+    // A manifest of before does not stay for what is refused now.
+    assert!(pack_real(dir.path(), native, &script).contains("is no ELF file"));
 }

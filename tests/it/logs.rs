@@ -12,6 +12,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use serde_json::{Value, json};
 
+use crate::docs;
 use crate::rig::{Rig, free_address};
 
 const NUMBER: &str = "+5511912345678";
@@ -116,4 +117,53 @@ async fn an_onboarding_is_traced_and_told_without_a_whole_phone_number() {
     assert_eq!(step.iter().map(|step| text(step, "step")).collect::<Vec<_>>(), [Some("Register")]);
     assert_eq!(below(step[0], "graph_call").len(), 1, "the step is one call: {of_trace:#?}");
     assert!(spans.iter().all(|span| span.events.is_empty()), "no text of others is sent");
+}
+
+/// The commands of the page are run as they are written, on a pod of the chart's template in a namespace that takes only restricted
+/// pods. No container starts here: what counts is that the API server takes the command, and that what it makes may signal the
+/// operator, which has to have the same user and the same processes in sight.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_has_the_level_changed_in_a_restricted_pod() {
+    let rig = Rig::new("detail").await;
+    let namespace = rig.namespace.as_str();
+    let kubectl = async |args: &[&str], input: &str| {
+        let args = [args, &["-n", namespace]].concat();
+        let output = rig.plane.kubectl_with_input(args, input).await;
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let restricted = ["label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted"];
+    let labelled = rig.plane.kubectl(restricted).await;
+    assert!(labelled.status.success(), "{}", String::from_utf8_lossy(&labelled.stderr));
+    let deployment = rig.get_of("Deployment", rig.account_name()).await;
+    let spec = &deployment["spec"]["template"]["spec"];
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "the-pod"}, "spec": spec});
+    let (made, said) = kubectl(&["create", "-f", "-"], &pod.to_string()).await;
+    assert!(made, "the chart's pods are restricted: {said}");
+    let other = ["debug", "the-pod", "--profile=general", "--image=busybox:1.37", "--target=operator"];
+    let (taken, said) = kubectl(&other, "").await;
+    assert!(!taken && said.contains("violates PodSecurity"), "nothing is checked here: {said}");
+
+    let commands = docs::commands("docs/logs.md");
+    for line in &commands {
+        let line = line.replace("POD", "the-pod").replace("kubectl debug", &format!("debug -n {namespace}"));
+        let output = rig.plane.kubectl(line.split_whitespace()).await;
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let (_, text) = kubectl(&["get", "pod", "the-pod", "-o", "json"], "").await;
+    let pod: Value = serde_json::from_str(&text).expect("JSON");
+    let beside = pod["spec"]["ephemeralContainers"].as_array().expect("containers beside it");
+    let sent: Vec<_> = beside.iter().map(|one| one["command"].clone()).collect();
+    assert_eq!(sent, [json!(["kill", "-USR1", "1"]), json!(["kill", "-USR2", "1"])]);
+    let user = &pod["spec"]["securityContext"]["runAsUser"];
+    assert!(user.as_u64().is_some_and(|user| user > 0), "the pod sets the user: {pod:#}");
+    let operator = &pod["spec"]["containers"][0];
+    for container in beside.iter().chain([operator]) {
+        assert_eq!(container["securityContext"]["runAsUser"], Value::Null, "the user is the pod's: {pod:#}");
+    }
+    for container in beside {
+        assert_eq!(container["targetContainerName"], operator["name"], "it sees other processes: {pod:#}");
+    }
+    // Number 1 is the operator itself.
+    assert_eq!((&operator["command"], &pod["spec"]["shareProcessNamespace"]), (&Value::Null, &Value::Null));
 }

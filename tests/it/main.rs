@@ -48,6 +48,7 @@ mod rig;
 mod rights;
 mod sandbox;
 mod shards;
+mod start;
 mod stored;
 mod tenants;
 mod terms;

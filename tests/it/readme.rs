@@ -13,6 +13,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use crate::control_plane::{ControlPlane, Options, Process};
+use crate::docs::commands;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Where the README has the sandbox listen.
@@ -22,19 +23,6 @@ const SOON: Duration = Duration::from_secs(30);
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(ROOT).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-/// The lines of every `sh` block of a page.
-pub fn commands(page: &str) -> Vec<String> {
-    read(page)
-        .split("```sh\n")
-        .skip(1)
-        .filter_map(|block| block.split("```").next())
-        .flat_map(str::lines)
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(str::to_owned)
-        .collect()
 }
 
 fn free_address() -> SocketAddr {

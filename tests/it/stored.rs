@@ -242,7 +242,7 @@ async fn kubectl(rig: &Rig, args: &[&str], input: &str) {
 }
 
 /// Waits until an operator says this of its readiness, with this code.
-async fn until_readiness(at: std::net::SocketAddr, code: &str, says: &str) -> String {
+pub async fn until_readiness(at: std::net::SocketAddr, code: &str, says: &str) -> String {
     let mut last = String::new();
     for _ in 0..300 {
         last = http_get(at, "/readyz").await.unwrap_or_default();

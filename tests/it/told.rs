@@ -20,8 +20,8 @@ const TEXTS: &[&str] = &[
     "deploy/krew/whatsapp.yaml",
 ];
 
-/// Words behind `kubectl` in messages that are no command of its.
-const PROSE: &[&str] = &["whatsapp", "refuses"];
+/// Words behind `kubectl` in texts that are no command of its.
+const PROSE: &[&str] = &["whatsapp", "refuses", "krew"];
 
 /// The program, as its help knows it.
 static PROGRAM: LazyLock<clap::Command> = LazyLock::new(|| {
@@ -70,7 +70,7 @@ fn commands(text: &str, program: &str) -> Vec<Vec<String>> {
         let mut words = Vec::new();
         for word in rest.split_whitespace() {
             let bare = word.trim_end_matches(['.', ',', ';', ':', ')', ']', '\'']);
-            if matches!(bare, "|" | "&&" | "and" | "or" | "") {
+            if matches!(bare, "|" | "&&" | "--" | "and" | "or" | "") {
                 break;
             }
             words.push(bare.to_owned());
@@ -144,7 +144,7 @@ fn every_command_that_people_are_told_to_type_exists() {
 }
 
 #[test]
-fn every_command_of_kubectl_in_a_message_exists() {
+fn every_command_of_kubectl_in_a_text_exists() {
     let kubectl = control_plane::tool("kubectl").expect("kubectl");
     let said = |args: &[&str]| {
         let output = Command::new(&kubectl).args(args).output().expect("kubectl runs");
@@ -153,8 +153,16 @@ fn every_command_of_kubectl_in_a_message_exists() {
     let options = said(&["options"]);
     let mut helps: BTreeMap<Vec<String>, String> = BTreeMap::new();
     let mut bad = BTreeSet::new();
+    let mut told: Vec<(String, String)> = Vec::new();
     for file in house::product() {
-        for words in Texts::of(&read(file)).messages.iter().flat_map(|text| commands(text, "kubectl ")) {
+        told.extend(Texts::of(&read(file)).messages.into_iter().map(|text| (file.to_owned(), text)));
+    }
+    for page in docs::pages() {
+        told.extend(docs::code(&read(&page)).into_iter().map(|code| (page.clone(), code)));
+    }
+    told.extend(TEXTS.iter().map(|file| ((*file).to_owned(), read(file))));
+    for (file, text) in &told {
+        for words in commands(text, "kubectl ") {
             let is_word = |word: &&String| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
             let is_flag = |word: &&String| word.starts_with('-');
             let named: Vec<String> =

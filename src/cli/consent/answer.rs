@@ -175,7 +175,7 @@ pub fn cannot(channel: &Channel, object: &WhatsAppChannel) -> Option<Problem> {
     object.spec.suspend.unwrap_or(false).then(|| {
         Problem::new(format!("channel {name} is suspended: nothing is read and nothing is done for it"))
             .next(format!(
-                "set suspend: false, as with kubectl patch whatsappchannel {name} -n {namespace} --type merge -p '{{\"spec\":{{\"suspend\":false}}}}'; then run this again"
+                "set suspend: false with kubectl whatsapp resume {name} -n {namespace}; then run this again"
             ))
             .exit(Exit::Refused)
     })

@@ -289,6 +289,22 @@ async fn a_lease_in_the_hands_of_a_stranger_is_told_and_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lease_that_a_stranger_took_for_good_is_told_with_its_time_and_goes_when_it_is_deleted() {
+    let api = Link::default();
+    let for_good =
+        LeaseSpec { lease_duration_seconds: Some(i32::MAX), ..held_by("somebody", Timestamp::now()) };
+    api.put(Some(for_good));
+    let own = Replica::start("a", &api);
+    sleep(Duration::from_secs(3600)).await;
+    assert!(!own.works() && own.health.missing().is_empty());
+    let remedy = "within about 2147483647 s, or at once when somebody deletes the Lease";
+    assert!(own.notes().contains(remedy), "{}", own.notes());
+    api.put(None);
+    sleep(Duration::from_secs(2)).await;
+    assert!(own.works(), "{}", own.notes());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lease_without_a_duration_ends_after_our_own() {
     for asked in [None, Some(0), Some(-1)] {
         let api = Link::default();

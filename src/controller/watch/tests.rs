@@ -169,8 +169,9 @@ async fn a_namespace_that_may_not_be_read_counts_as_empty_and_is_seen_when_it_ma
         .answers("b", refused().chain(late));
     let (news, watches) = told(&server, &["a", "b"], secs(3)).await;
     assert_eq!(news, ["one at first", "filled"]);
-    let refused: Vec<bool> = watches.standing().iter().map(|one| one.refused.is_some()).collect();
-    assert_eq!(refused, [false, true]);
+    let refused: Vec<_> = watches.standing().into_iter().map(|one| one.refused).collect();
+    let remedy = "let the operator's ServiceAccount list and watch them, or do not watch the namespace";
+    assert_eq!(refused, [None, Some(Refusal { why: "403: refused with 403".into(), remedy })]);
 
     let server = Server::default()
         .answers("a", [Answer::Page(&["one"], 5, None), Answer::Events(vec![], End::Open)])

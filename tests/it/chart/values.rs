@@ -90,6 +90,24 @@ fn every_value_has_its_row_and_its_place_in_the_schema() {
     assert!(differences.is_empty(), "{differences:#?}");
 }
 
+/// The comment on memory has the figures of the page that says how they came about.
+#[test]
+fn what_the_container_needs_is_what_was_measured() {
+    let (text, values) = defaults();
+    let of_resources = rows(&text, &values).into_iter().find(|row| row.path == ["resources"]);
+    let meaning = of_resources.expect("it has a comment").meaning;
+    let page = fs::read_to_string(chart("../../docs/growing.md")).expect("the page is there");
+    for channels in ["10,000", "100,000"] {
+        let row = page.lines().find_map(|line| line.strip_prefix(&format!("| {channels} | ")));
+        let memory = row.and_then(|rest| rest.split(" |").next()).expect("it was measured");
+        let said = [format!("{memory} at rest with {channels}"), format!("{memory} with {channels}")];
+        assert!(
+            said.iter().any(|said| meaning.contains(said)),
+            "{channels}: {memory}, and it says: {meaning}"
+        );
+    }
+}
+
 /// Where the schema and the defaults do not have the same keys, or a key that nobody knows is taken.
 fn compare(schema: &Value, values: &Value, path: &str, differences: &mut Vec<String>) {
     // Kubernetes' own objects are judged by the API server.

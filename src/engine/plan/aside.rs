@@ -82,7 +82,7 @@ pub(super) fn routed(
     }
     match is_routed {
         Some(true) => {
-            note_routed(pass, memory);
+            note_routed(pass, memory, number);
             upkeep::note_same(pass.desired, memory, drift::CALLBACK);
         }
         Some(false) => {
@@ -130,10 +130,8 @@ pub(super) fn routed(
 pub(super) fn note_edited(pass: &Pass, memory: &mut Memory, number: &Number) {
     let live = number.webhook.value().and_then(|shown| shown.number.as_deref());
     let Some(url) = live.filter(|url| upkeep::was_routed(memory, url)) else { return };
-    if !upkeep::is_in_sync(pass.desired, memory, drift::CALLBACK)
-        && !memory.marks.routed.iter().any(|routed| routed == url)
-    {
-        memory.marks.note_route(url);
+    if !upkeep::is_in_sync(pass.desired, memory, drift::CALLBACK) {
+        memory.marks.keep_route(url);
     }
 }
 
@@ -221,13 +219,21 @@ fn is_routed(number: &Number, webhook: &Webhook) -> Option<bool> {
 }
 
 /// The effect shows: nothing is paced any more. That it was written in this generation is kept, for the day on
-/// which Meta does not show it any longer.
-fn note_routed(pass: &Pass, memory: &mut Memory) {
+/// which Meta does not show it any longer. The pace of an earlier generation goes, and with it the only word of an operator
+/// that remembered no addresses.
+fn note_routed(pass: &Pass, memory: &mut Memory, number: &Number) {
+    let live = number.webhook.value().and_then(|shown| shown.number.as_deref());
+    let ours = live.filter(|url| upkeep::was_routed(memory, url)).map(str::to_owned);
     let paces = &mut memory.ledger.repeatable;
     let Some(pace) = paces.remove(&StepKind::RouteWebhook) else { return };
     if pace.generation == pass.desired.generation {
-        let Pace { generation, secret, last, .. } = pace;
+        let was_taken =
+            pace.accepted > 0 || !pace.refusal.is_some_and(|refusal| !refusal.may_have_happened());
+        let (generation, secret) = (pace.generation, pace.secret);
+        let last = pace.last.filter(|_| was_taken);
         paces.insert(StepKind::RouteWebhook, Pace { generation, secret, last, ..Pace::default() });
+    } else if let Some(url) = ours {
+        memory.marks.keep_route(&url);
     }
 }
 

@@ -174,10 +174,10 @@ fn may_be_taken(pass: &Pass, memory: &Memory) -> bool {
 fn no_callback(pass: &Pass, memory: &Memory) -> Block {
     let before = memory.ledger.repeatable.get(&StepKind::RouteWebhook);
     let before = before.filter(|pace| pace.generation == pass.desired.generation);
-    let last = before.and_then(|pace| pace.refusal.as_ref());
-    let last = last.filter(|refusal| !refusal.is_pause() && !refusal.may_have_happened());
+    let last = before.and_then(|pace| pace.refusal.as_ref()).filter(|refusal| !refusal.is_pause());
     let words = last.map_or(String::new(), |refusal| {
-        format!(", and refused it when it was tried ({})", say::words(refusal))
+        let did = if refusal.may_have_happened() { "could not take" } else { "refused" };
+        format!(", and {did} it when it was tried ({})", say::words(refusal))
     });
     Block::new(
         Reason::AppNotSubscribedToMessages,
@@ -435,13 +435,19 @@ fn waits(pass: &Pass, pace: &Pace, begun: Option<Timestamp>, kind: StepKind) -> 
     if let Some(until) = pace.held_until {
         return (pass.now < until).then(|| say::not_sent(kind, until));
     }
+    let paused =
+        pace.last.map(|last| later(last, pause(&pass.limits.repeatable_pauses, pace.failed as usize)));
     if let Some(until) = pace.settle_until.filter(|until| begun.is_none_or(|begun| begun < *until)) {
-        return Some(not_visible(kind, until));
+        return Some(match &pace.refusal {
+            // It may show all the same; what Meta said is known now.
+            Some(refusal) => refused(pass, kind, refusal, paused.map_or(until, |paused| paused.max(until))),
+            None => not_visible(kind, until),
+        });
     }
     if pace.accepted >= pass.limits.repeatable_without_effect {
         return Some(not_taken(pass, kind, pace.accepted));
     }
-    let until = later(pace.last?, pause(&pass.limits.repeatable_pauses, pace.failed as usize));
+    let until = paused?;
     (pass.now < until).then(|| match &pace.refusal {
         Some(refusal) => refused(pass, kind, refusal, until),
         None => not_visible(kind, until),

@@ -416,7 +416,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         if channel.seen().is_none() {
             match self.is_at_hand(&desired, &claim, &portfolio, graph.as_ref()) {
                 AtHand::Yes => {}
-                at_hand => return self.begin(&records, &live.version, &desired, at_hand).await,
+                at_hand => return self.begin(&records, channel, &live.version, &desired, at_hand).await,
             }
         }
         let idle = match claim {
@@ -513,6 +513,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
     async fn begin(
         &self,
         records: &ChannelRecords,
+        channel: WhatsAppChannel,
         version: &Standing,
         desired: &Desired,
         at_hand: AtHand,
@@ -521,6 +522,10 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let is_in_crowd = || self.ctx.signals.channels.is_crowded(Urgency::Edit);
         if at_hand == AtHand::Wished && is_in_crowd() && !self.state.soft().gave_way {
             self.state.soft().gave_way = true;
+            self.ctx.newcomers.give_back(self.key, channel);
+            if self.ctx.claims.known(self.key).is_none_or(|(_, uid)| *uid != *self.uid) {
+                self.ctx.newcomers.forget(self.key);
+            }
             return Ok(Next::after(GIVES_WAY, Urgency::Edit));
         }
         match self.write_first(records, desired, version).await {
@@ -663,7 +668,8 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         accounts.know(&of, || of.lane());
         let every = self.ctx.shell.limits.fresh_list;
         accounts.within(&of, pace::at_rest(&of.account, rested.begun, every, rested.interval, now));
-        self.ctx.states.retire(self.key, self.uid, now);
+        let poll = self.state.soft().rest.as_ref().map(|rest| rest.pause(now));
+        self.ctx.states.retire(self.key, self.uid, rested.begun, now);
         if self.ctx.claims.known(self.key).is_none_or(|(_, uid)| *uid != *self.uid) {
             self.ctx.accounts.leave(self.key);
         }
@@ -674,8 +680,6 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             graph.let_go(&of.account);
         }
         let date = rested.date.map(|date| Duration::try_from(date.duration_since(now)).unwrap_or_default());
-        let state = self.ctx.states.get(self.key, self.uid);
-        let poll = state.and_then(|state| state.soft().rest.as_ref().map(|rest| rest.pause(now)));
         Next { after: poll.or(date), class: Urgency::Drift }
     }
 

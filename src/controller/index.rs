@@ -41,7 +41,8 @@ const DEAF: Duration = Duration::from_secs(300);
 pub trait Follower: Send + Sync {
     /// Tells whether to look at a channel because of a write that asks for nothing, such as one to its status by hand.
     fn is_news(&self, key: &Key, version: &str) -> bool;
-    fn channel_gone(&self, key: &Key);
+    /// With its lane, if it was the last one in it.
+    fn channel_gone(&self, key: &Key, left: Option<&Lane>);
     fn portfolio_gone(&self, of: &PortfolioRef);
     /// Channels whose last pass failed.
     fn failing(&self) -> Vec<Key>;
@@ -158,11 +159,11 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
                 }
             }
             News::Gone(key) => {
-                self.channels.forget(key);
-                self.newcomers.forget(key);
+                let left = self.channels.forget(key);
                 let ripple = self.claims.remove(key, now);
                 // A pass that is still on its way looks whether it is known before it leaves anything behind.
-                self.followed(|one| one.channel_gone(key));
+                self.newcomers.forget(key);
+                self.followed(|one| one.channel_gone(key, left.as_ref()));
                 self.spread_of(key, ripple);
             }
         }

@@ -20,21 +20,25 @@ const MOST: usize = 2_048;
 pub struct Newcomers(Mutex<BTreeMap<Key, WhatsAppChannel>>);
 
 impl Newcomers {
-    /// The watch shows a channel. Who set an annotation is not shown, so one that asks for something is read.
+    /// The watch shows a channel.
     pub fn shows(&self, key: &Key, channel: &WhatsAppChannel) {
-        let meta = &channel.metadata;
-        let asks = meta.annotations.as_ref().is_some_and(|annotations| !annotations.is_empty());
-        let is_bound = meta.deletion_timestamp.is_some() || meta.finalizers.is_some();
-        let is_plain = channel.seen().is_none() && !asks && !is_bound;
         let mut kept = self.kept();
         kept.remove(key);
-        if is_plain && kept.len() < MOST {
+        if is_plain(channel) && kept.len() < MOST {
             kept.insert(key.clone(), channel.clone());
         }
     }
 
     pub fn forget(&self, key: &Key) {
         self.kept().remove(key);
+    }
+
+    /// A pass that gave way leaves what it worked on for its next turn, unless the watch showed it again meanwhile.
+    pub fn give_back(&self, key: &Key, channel: WhatsAppChannel) {
+        let mut kept = self.kept();
+        if is_plain(&channel) && kept.len() < MOST {
+            kept.entry(key.clone()).or_insert(channel);
+        }
     }
 
     /// For one pass; the next one reads the object.
@@ -45,6 +49,14 @@ impl Newcomers {
     fn kept(&self) -> MutexGuard<'_, BTreeMap<Key, WhatsAppChannel>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Who set an annotation is not shown, so one that asks for something is read.
+fn is_plain(channel: &WhatsAppChannel) -> bool {
+    let meta = &channel.metadata;
+    let asks = meta.annotations.as_ref().is_some_and(|annotations| !annotations.is_empty());
+    let is_bound = meta.deletion_timestamp.is_some() || meta.finalizers.is_some();
+    channel.seen().is_none() && !asks && !is_bound
 }
 
 #[cfg(test)]
@@ -102,6 +114,20 @@ mod tests {
     }
 
     #[test]
+    fn a_pass_that_gave_way_finds_what_it_left_unless_that_is_not_new_any_more() {
+        let newcomers = Newcomers::default();
+        let new = || shown(json!({}), json!({"observedGeneration": -1}));
+        newcomers.give_back(&key("support"), new());
+        assert!(newcomers.take(&key("support"), "u-1").is_some());
+        newcomers.give_back(&key("support"), shown(json!({}), json!({"observedGeneration": 1})));
+        assert!(newcomers.take(&key("support"), "u-1").is_none(), "seen");
+        newcomers.shows(&key("support"), &shown(json!({"resourceVersion": "9"}), Value::Null));
+        newcomers.give_back(&key("support"), new());
+        let kept = newcomers.take(&key("support"), "u-1").expect("it is kept");
+        assert_eq!(kept.metadata.resource_version.as_deref(), Some("9"), "what the watch showed later");
+    }
+
+    #[test]
     fn a_crowd_does_not_fill_the_memory() {
         let newcomers = Newcomers::default();
         let new = shown(json!({}), Value::Null);
@@ -109,6 +135,8 @@ mod tests {
         for name in &names {
             newcomers.shows(name, &new);
         }
+        newcomers.give_back(&key("one-more"), new);
+        assert!(newcomers.take(&key("one-more"), "u-1").is_none());
         let kept = names.iter().filter(|name| newcomers.take(name, "u-1").is_some()).count();
         assert_eq!(kept, MOST);
     }

@@ -440,20 +440,21 @@ impl<K: Handle> Inner<K> {
         lane
     }
 
-    /// Forgets a lane that nobody is in any more.
-    fn vacate(&mut self, lane: Arc<Lane>) {
+    /// Forgets a lane that nobody is in any more, and gives it back.
+    fn vacate(&mut self, lane: Arc<Lane>) -> Option<Lane> {
         // Ours, and the one in the set.
-        if Arc::strong_count(&lane) <= 2 {
-            self.lanes.remove(&lane);
+        if Arc::strong_count(&lane) > 2 {
+            return None;
         }
+        self.lanes.remove(&lane);
+        Arc::into_inner(lane)
     }
 
-    fn forget(&mut self, key: &K) {
+    fn forget(&mut self, key: &K) -> Option<Lane> {
         self.undate(key);
-        if let Some(entry) = self.entries.remove(key) {
-            self.stale += usize::from(entry.stands.is_some());
-            self.vacate(entry.lane);
-        }
+        let entry = self.entries.remove(key)?;
+        self.stale += usize::from(entry.stands.is_some());
+        self.vacate(entry.lane)
     }
 
     /// Takes out of the lines what nobody has any more. Where nothing is worked on no turn ever comes to it.
@@ -633,9 +634,9 @@ impl<K: Handle> Queue<K> {
         inner.entries.insert(key.clone(), Box::new(entry));
     }
 
-    /// An object is gone.
-    pub fn forget(&self, key: &K) {
-        self.0.lock().forget(key);
+    /// An object is gone. Gives back its lane if it was the last one in it.
+    pub fn forget(&self, key: &K) -> Option<Lane> {
+        self.0.lock().forget(key)
     }
 
     /// Gives back the room that a crowd took.

@@ -29,6 +29,7 @@ use super::{
     index::{Follower, Index},
     poller,
     portfolio::{self, Desk},
+    queue::{Lane, Target},
     resting::Accounts,
     signal::{ACCOUNTS, CHANNELS, Cluster, PORTFOLIOS, Signals},
     state::States,
@@ -72,9 +73,15 @@ impl<S: GraphSource, C: Clock> Follower for Term<S, C> {
         self.channels.accounts.is_written(key, version)
     }
 
-    fn channel_gone(&self, key: &Key) {
+    fn channel_gone(&self, key: &Key, left: Option<&Lane>) {
         self.channels.states.remove(key);
         self.channels.accounts.leave(key);
+        // Nobody is left who needs the list of the account.
+        if let Some(Lane { portfolio, target: Target::Account(account) }) = left
+            && let Some(graph) = self.channels.portfolios.state(portfolio, &portfolio.namespace).1
+        {
+            graph.let_go(account);
+        }
     }
 
     fn portfolio_gone(&self, of: &PortfolioRef) {
@@ -266,7 +273,7 @@ fn standing<G: Graph, C: Clock>(ctx: &channel::Context<G, C>, detail: Detail) ->
 async fn tidy<G, C: Clock>(ctx: &channel::Context<G, C>, pulse: &Pulse) {
     loop {
         pulse.beat();
-        ctx.states.tidy();
+        ctx.states.tidy(ctx.shell.clock.now());
         ctx.accounts.tidy();
         ctx.signals.accounts.tidy();
         tokio::time::sleep(TIDYING).await;

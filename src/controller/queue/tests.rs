@@ -298,6 +298,18 @@ async fn a_place_comes_back_whenever_work_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_goes_last_gives_its_lane_back() {
+    let queue = Queue::new(3);
+    for (key, account) in [("one", "1"), ("two", "1"), ("three", "2")] {
+        shows(&queue, key, lane("a", account), Urgency::Drift);
+    }
+    assert_eq!(queue.forget(&"one"), None, "another one is in it");
+    assert_eq!(queue.forget(&"two"), Some(lane("a", "1")));
+    assert_eq!(queue.forget(&"two"), None, "it is not known");
+    assert_eq!(queue.forget(&"three"), Some(lane("a", "2")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_object_of_the_same_name_is_another_one() {
     let queue = Queue::new(3);
     shows(&queue, "one", lane("a", "1"), Urgency::Drift);

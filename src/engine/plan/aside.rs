@@ -227,8 +227,7 @@ fn note_routed(pass: &Pass, memory: &mut Memory, number: &Number) {
     let paces = &mut memory.ledger.repeatable;
     let Some(pace) = paces.remove(&StepKind::RouteWebhook) else { return };
     if pace.generation == pass.desired.generation {
-        let was_taken =
-            pace.accepted > 0 || !pace.refusal.is_some_and(|refusal| !refusal.may_have_happened());
+        let was_taken = pace.accepted > 0 || pace.refusal.as_ref().is_none_or(Refusal::may_have_happened);
         let (generation, secret) = (pace.generation, pace.secret);
         let last = pace.last.filter(|_| was_taken);
         paces.insert(StepKind::RouteWebhook, Pace { generation, secret, last, ..Pace::default() });

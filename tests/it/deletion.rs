@@ -133,6 +133,21 @@ fn deregistered(rig: &Rig, n: usize) -> usize {
     rig.sandbox.count(|what| matches!(what, What::Deregistered { digits: of } if *of == digits(n)))
 }
 
+/// How often the number's own override was taken away.
+fn unrouted(rig: &Rig, n: usize) -> usize {
+    let is_it = |what: &What| matches!(what, What::Overridden { target, url: None } if *target == digits(n));
+    rig.sandbox.count(is_it)
+}
+
+/// How many writes to an edge of the number got as far as the sandbox; `phone` is the number itself.
+fn sent(rig: &Rig, n: usize, edge: &str) -> usize {
+    let end = if edge == "phone" { "}".to_owned() } else { format!("/{edge}") };
+    let calls = rig.sandbox.calls();
+    let is_it =
+        |call: &&CallRecord| call.method == "POST" && call.id == Some(id(n)) && call.path.ends_with(&end);
+    calls.iter().filter(is_it).count()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_the_channels_own_is_taken_back_and_the_event_says_what_was_left() {
     let mut rig = rig("away", 13).await;
@@ -303,29 +318,41 @@ async fn whatever_cannot_be_reached_a_deletion_ends_in_its_time() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deletion_goes_on_after_a_restart_and_begins_when_no_operator_ran_and_ends_in_a_namespace_that_goes()
  {
-    let mut rig = rig("away-restart", 7).await;
-    for n in 0..7 {
+    let mut rig = rig("away-restart", 9).await;
+    for n in 0..9 {
         // The first four of them have more to be taken back.
         registered(&rig, &format!("c{n}"), n, if n < 4 { "Deregister" } else { "Unroute" }).await;
     }
     rig.start().await;
-    for n in 0..7 {
+    for n in 0..9 {
         rig.until_condition(&format!("c{n}"), "Ready", "True", None).await;
         until_finalizer(&rig, "wac", &format!("c{n}"), true).await;
     }
-    // The call is sent, has its effect, and no answer comes; the process dies meanwhile.
-    rig.sandbox.inject(Fault { on: Match::on("POST", "deregister").times(1), kind: FaultKind::TimeoutAfter });
-    rig.edit("wac", "c0", json!({"deletionTimeoutSeconds": 600})).await;
-    delete(&rig, "wac", &["c0"]).await;
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while deregistered(&rig, 0) == 0 {
-        assert!(Instant::now() < deadline, "{}", rig.logs());
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    // No answer comes, and the process dies meanwhile: two calls had their effect, and one did not get to Meta.
+    let begun = [
+        (0, "deregister", FaultKind::TimeoutAfter),
+        (7, "phone", FaultKind::TimeoutAfter),
+        (8, "phone", FaultKind::TimeoutBefore),
+    ];
+    for (n, edge, kind) in begun {
+        rig.sandbox.inject(Fault { on: Match::on("POST", edge).times(1), kind });
+        let name = format!("c{n}");
+        rig.edit("wac", &name, json!({"deletionTimeoutSeconds": 600})).await;
+        delete(&rig, "wac", &[&name]).await;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while sent(&rig, n, edge) == 0 {
+            assert!(Instant::now() < deadline, "{name}: {}", rig.logs());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
     rig.operator().kill_nine();
     rig.operator().wait(Duration::from_secs(10)).await;
     let standing = rig.get("c0").await;
     assert_eq!(standing["status"]["memory"]["inFlight"]["step"], "Deregister", "{standing:#}");
+    assert_eq!((overridden(&rig, 7), overridden(&rig, 8).as_deref()), (None, Some(HOOK)));
+    for name in ["c7", "c8"] {
+        assert!(has_finalizer(&rig.get(name).await), "{name} is half-way");
+    }
     // While no operator runs, more are deleted, and their time is long over when one does.
     delete(&rig, "wac", &["c1", "c4"]).await;
     tokio::time::sleep(Duration::from_secs(11)).await;
@@ -333,15 +360,27 @@ async fn a_deletion_goes_on_after_a_restart_and_begins_when_no_operator_ran_and_
         assert!(rig.find("wac", name).await.is_some(), "{name} waits for an operator");
     }
     rig.start().await;
-    for (n, words) in [(0, "deregistered"), (1, "deregistered"), (4, "was removed")] {
-        until_gone(&rig, "wac", &format!("c{n}"), SOON).await;
-        assert!(event(&rig, &format!("c{n}"), "CleanedUp").await.contains(words), "c{n}");
-        assert_eq!((deregistered(&rig, n), overridden(&rig, n)), (usize::from(n < 4), None), "{n}");
+    let ends = [
+        (0, "deregistered", [1, 1]),
+        (1, "deregistered", [1, 1]),
+        (4, "was removed", [1, 0]),
+        // Where the process lived to see that no answer came, it knows that it removed it.
+        (7, "", [1, 0]),
+        (8, "was removed", [2, 0]),
+    ];
+    for (n, words, calls) in ends {
+        let name = format!("c{n}");
+        until_gone(&rig, "wac", &name, SOON).await;
+        let note = event(&rig, &name, "CleanedUp").await;
+        assert!(note.contains(words), "{name}: {note}");
+        assert_eq!((deregistered(&rig, n), overridden(&rig, n)), (usize::from(n < 4), None), "{name}");
+        assert_eq!(unrouted(&rig, n), 1, "{name}: taken back once");
+        assert_eq!(
+            ["phone", "deregister"].map(|edge| sent(&rig, n, edge)),
+            calls,
+            "{name}: its effect was seen"
+        );
     }
-    let calls = rig.sandbox.calls();
-    let is_it = |call: &&CallRecord| call.id == Some(id(0)) && call.path.ends_with("/deregister");
-    let sent = calls.iter().filter(is_it).count();
-    assert_eq!(sent, 1, "its effect was seen");
 
     // Four go with their namespace, which takes no events any more; Meta is there for two of them.
     let out = rig.plane.kubectl(["delete", "namespace", &rig.namespace, "--wait=false"]).await;

@@ -231,7 +231,9 @@ impl<'a> Play<'a> {
         for (_, case) in cases {
             let memory = lower::memory(&case.manifest.object);
             let business = portfolio.business.as_str();
-            assumed.push(loaded.channel(&case.manifest.desired, business, &case.observed, &memory, start));
+            let mut taken = loaded.channel(&case.manifest.desired, business, &case.observed, &memory, start);
+            taken.extend(loaded.picture(&case.observed, &case.plan.memory));
+            assumed.push(taken);
         }
         let app = loaded.world.apps.get(&loaded.app).cloned().unwrap_or_default();
         let sandbox = Sandbox::from_world(options(start), loaded.world);

@@ -16,6 +16,7 @@ use crate::engine::{
     id::{AccountId, BusinessId, CodeStatus, Fact, Field, NameStatus, Sendability},
     memory::{EntryOutcome, Memory},
     observed::{self, Health, ListState, Observed},
+    picture::Shown,
     secret::{SecretFact, SecretVersion},
     step::StepKind,
 };
@@ -181,6 +182,26 @@ impl Loaded {
             self.world.webhook_endpoints.insert(webhook.callback_url.clone(), echo);
         }
         assumed
+    }
+
+    /// Whether the number of a channel shows a picture there, from what Meta said and what is remembered after the look. Says
+    /// what is taken for given where neither tells.
+    pub fn picture(&mut self, observed: &Observed, memory: &Memory) -> Option<String> {
+        let number = self.world.numbers.get_mut(memory.number.as_ref()?.as_str())?;
+        let shown = observed.process.picture.shown.as_ref().map(|(_, shown)| shown);
+        match shown {
+            Some(Shown::Picture) => number.profile.pictures = 1,
+            Some(Shown::NoPicture) => {}
+            // Meta took it, and was not asked now.
+            Some(Shown::Unknown(_)) | None if memory.marks.picture.is_some() => number.profile.pictures = 1,
+            Some(Shown::Unknown(_)) | None if memory.marks.picture_found => {
+                return Some(
+                    "the number has no profile picture, which is not known: Meta did not show it".to_owned(),
+                );
+            }
+            Some(Shown::Unknown(_)) | None => {}
+        }
+        None
     }
 
     fn facts(&mut self, facts: &observed::Account, id: &AccountId, business: &str) {

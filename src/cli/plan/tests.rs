@@ -7,15 +7,16 @@ use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    portfolio::{Found, Portfolios},
+    load::Loaded,
+    portfolio::{Found, Known, Portfolios},
     secret::Origin,
     *,
 };
 use crate::{
     cli::plan::course::{Course, Ending as Ends},
     engine::{
-        desired::DesiredPortfolio, limits::Limits, memory::Memory, observed::Claim, plan::plan as decide,
-        secret::SecretFact, status::Facts,
+        limits::Limits, memory::Memory, observed::Claim, plan::plan as decide, secret::SecretFact,
+        status::Facts,
     },
     meta::{client::Meta, port::SystemClock},
     sandbox::{Account, App, Fault, FaultKind, Match, Number, Options, Portfolio, Sandbox, Token, World},
@@ -101,19 +102,37 @@ impl Desk {
         self.report().await["channels"][0]["forecast"].clone()
     }
 
-    /// A forecast of what was observed, changed.
-    async fn forecast_of(&self, passes: usize, change: impl FnOnce(&mut Case<'_>)) -> Course {
-        let portfolio: &DesiredPortfolio = &self.input.portfolios[0];
-        let known = self.planner.portfolios.judge(portfolio).await.unwrap();
+    async fn known(&self) -> Known {
+        self.planner.portfolios.judge(&self.input.portfolios[0]).await.unwrap()
+    }
+
+    async fn case(&self, known: &Known) -> Case<'_> {
         let manifest = &self.input.channels[0];
         let claim = Claim::Ours { act_from: None };
         let memory = lower::memory(&manifest.object);
-        let found = Found::Known(&known);
-        let (observed, plan) = self
-            .planner
-            .channel(&manifest.desired, claim.clone(), &found, memory.clone(), &Facts::default())
-            .await;
-        let mut case = Case { manifest, claim, observed, plan };
+        let found = Found::Known(known);
+        let (observed, plan) =
+            self.planner.channel(&manifest.desired, claim.clone(), &found, memory, &Facts::default()).await;
+        Case { manifest, claim, observed, plan }
+    }
+
+    /// Whether the simulated Meta of a forecast shows a picture of the number, and what is said of it.
+    async fn picture(&self, remember: impl FnOnce(&mut Memory)) -> (bool, Option<String>) {
+        let known = self.known().await;
+        let mut case = self.case(&known).await;
+        remember(&mut case.plan.memory);
+        let opener = (TOKEN.to_owned().into(), None);
+        let mut loaded = Loaded::new(&self.input.portfolios[0], &known.observed, &opener);
+        let memory = Memory::default();
+        loaded.channel(&case.manifest.desired, BUSINESS, &case.observed, &memory, Timestamp::now());
+        let said = loaded.picture(&case.observed, &case.plan.memory);
+        (loaded.world.numbers[ID].profile.pictures > 0, said)
+    }
+
+    /// A forecast of what was observed, changed.
+    async fn forecast_of(&self, passes: usize, change: impl FnOnce(&mut Case<'_>)) -> Course {
+        let known = self.known().await;
+        let mut case = self.case(&known).await;
         change(&mut case);
         let portfolios = &self.input.portfolios;
         let found = |_: &Desired| Found::Known(&known);
@@ -185,6 +204,36 @@ async fn a_ready_channel_has_nothing_to_do() {
         (Some("NothingToDo"), Some("nothing to do"))
     );
     assert!(told(&forecast).is_empty(), "{forecast:#}");
+}
+
+#[tokio::test]
+async fn a_found_number_shows_the_picture_that_meta_showed_and_what_is_not_known_is_said() {
+    const UNKNOWN: &str = "the number has no profile picture, which is not known: Meta did not show it";
+    let manifests = MANIFESTS.replace(
+        "  displayName: Acme Support\n",
+        "  displayName: Acme Support\n  profile:\n    pictureRef: {configMapKeyRef: {name: logo, key: logo.png}}\n",
+    );
+    let desk = async |pictures, is_refused| {
+        let mut found = number().registered("271828");
+        found.profile.pictures = pictures;
+        let desk = Desk::new(world().with_number(found), &manifests).await;
+        if is_refused {
+            let refused = json!({"error": {"message": "(#10) Not permitted", "code": 10}});
+            let on = Match::on("GET", "whatsapp_business_profile");
+            desk.sandbox.inject(Fault { on, kind: FaultKind::Error { envelope: refused } });
+        }
+        desk
+    };
+    assert_eq!(desk(1, false).await.picture(|_| {}).await, (true, None));
+    assert_eq!(desk(0, false).await.picture(|_| {}).await, (false, None));
+    assert_eq!(desk(1, true).await.picture(|_| {}).await, (false, Some(UNKNOWN.to_owned())));
+    // Meta took it, and need not be asked.
+    let uploaded = |m: &mut Memory| m.marks.picture = Some(("5c1d".to_owned(), Timestamp::now()));
+    assert_eq!(desk(1, true).await.picture(uploaded).await, (true, None));
+    for is_refused in [false, true] {
+        let forecast = desk(1, is_refused).await.forecast().await;
+        assert_eq!(assumes(&forecast, UNKNOWN), is_refused, "{forecast:#}");
+    }
 }
 
 #[tokio::test]

@@ -134,16 +134,19 @@ fn add_given_up(pass: &Pass, memory: &Memory, last: &Entry, refusal: &Refusal) -
 }
 
 fn add_unanswered(pass: &Pass, memory: &Memory, last: &Entry) -> Block {
+    let refusal = last.refusal.as_ref();
     let tries = adding::unanswered(memory);
     let until = later(last.at, pause(&pass.limits.repeatable_pauses, tries.saturating_sub(1)));
     Block::new(
         Reason::MetaUnavailable,
         format!(
-            "adding {} got no usable answer {tries} times and had no effect; again at {}",
+            "adding {} got no usable answer {tries} times and had no effect{}; again at {}",
             pass.desired.number,
+            refusal.map_or_else(String::new, |refusal| format!(" ({})", say::words(refusal))),
             say::time(until)
         ),
     )
+    .refused(refusal)
 }
 
 fn add_refused(pass: &Pass, refusal: &Refusal) -> Block {

@@ -82,7 +82,7 @@ pub(super) fn routed(
     }
     match is_routed {
         Some(true) => {
-            note_routed(pass, memory);
+            note_routed(pass, memory, number);
             upkeep::note_same(pass.desired, memory, drift::CALLBACK);
         }
         Some(false) => {
@@ -130,10 +130,8 @@ pub(super) fn routed(
 pub(super) fn note_edited(pass: &Pass, memory: &mut Memory, number: &Number) {
     let live = number.webhook.value().and_then(|shown| shown.number.as_deref());
     let Some(url) = live.filter(|url| upkeep::was_routed(memory, url)) else { return };
-    if !upkeep::is_in_sync(pass.desired, memory, drift::CALLBACK)
-        && !memory.marks.routed.iter().any(|routed| routed == url)
-    {
-        memory.marks.note_route(url);
+    if !upkeep::is_in_sync(pass.desired, memory, drift::CALLBACK) {
+        memory.marks.keep_route(url);
     }
 }
 
@@ -176,10 +174,10 @@ fn may_be_taken(pass: &Pass, memory: &Memory) -> bool {
 fn no_callback(pass: &Pass, memory: &Memory) -> Block {
     let before = memory.ledger.repeatable.get(&StepKind::RouteWebhook);
     let before = before.filter(|pace| pace.generation == pass.desired.generation);
-    let last = before.and_then(|pace| pace.refusal.as_ref());
-    let last = last.filter(|refusal| !refusal.is_pause() && !refusal.may_have_happened());
+    let last = before.and_then(|pace| pace.refusal.as_ref()).filter(|refusal| !refusal.is_pause());
     let words = last.map_or(String::new(), |refusal| {
-        format!(", and refused it when it was tried ({})", say::words(refusal))
+        let did = if refusal.may_have_happened() { "could not take" } else { "refused" };
+        format!(", and {did} it when it was tried ({})", say::words(refusal))
     });
     Block::new(
         Reason::AppNotSubscribedToMessages,
@@ -221,13 +219,20 @@ fn is_routed(number: &Number, webhook: &Webhook) -> Option<bool> {
 }
 
 /// The effect shows: nothing is paced any more. That it was written in this generation is kept, for the day on
-/// which Meta does not show it any longer.
-fn note_routed(pass: &Pass, memory: &mut Memory) {
+/// which Meta does not show it any longer. The pace of an earlier generation goes, and with it the only word of an operator
+/// that remembered no addresses.
+fn note_routed(pass: &Pass, memory: &mut Memory, number: &Number) {
+    let live = number.webhook.value().and_then(|shown| shown.number.as_deref());
+    let ours = live.filter(|url| upkeep::was_routed(memory, url)).map(str::to_owned);
     let paces = &mut memory.ledger.repeatable;
     let Some(pace) = paces.remove(&StepKind::RouteWebhook) else { return };
     if pace.generation == pass.desired.generation {
-        let Pace { generation, secret, last, .. } = pace;
+        let was_taken = pace.accepted > 0 || pace.refusal.as_ref().is_none_or(Refusal::may_have_happened);
+        let (generation, secret) = (pace.generation, pace.secret);
+        let last = pace.last.filter(|_| was_taken);
         paces.insert(StepKind::RouteWebhook, Pace { generation, secret, last, ..Pace::default() });
+    } else if let Some(url) = ours {
+        memory.marks.keep_route(&url);
     }
 }
 
@@ -429,13 +434,19 @@ fn waits(pass: &Pass, pace: &Pace, begun: Option<Timestamp>, kind: StepKind) -> 
     if let Some(until) = pace.held_until {
         return (pass.now < until).then(|| say::not_sent(kind, until));
     }
+    let paused =
+        pace.last.map(|last| later(last, pause(&pass.limits.repeatable_pauses, pace.failed as usize)));
     if let Some(until) = pace.settle_until.filter(|until| begun.is_none_or(|begun| begun < *until)) {
-        return Some(not_visible(kind, until));
+        return Some(match &pace.refusal {
+            // It may show all the same; what Meta said is known now.
+            Some(refusal) => refused(pass, kind, refusal, paused.map_or(until, |paused| paused.max(until))),
+            None => not_visible(kind, until),
+        });
     }
     if pace.accepted >= pass.limits.repeatable_without_effect {
         return Some(not_taken(pass, kind, pace.accepted));
     }
-    let until = later(pace.last?, pause(&pass.limits.repeatable_pauses, pace.failed as usize));
+    let until = paused?;
     (pass.now < until).then(|| match &pace.refusal {
         Some(refusal) => refused(pass, kind, refusal, until),
         None => not_visible(kind, until),

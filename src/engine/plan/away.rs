@@ -503,10 +503,14 @@ fn unroute(
             return Ok(Piece::NotOurs(why.into()));
         }
         None => {
-            let written = paces.get(&StepKind::RouteWebhook).and_then(|pace| pace.settle_until);
-            let may_show = written.filter(|until| seen.begun.is_none_or(|begun| begun < *until));
+            let written = paces.get(&StepKind::RouteWebhook);
+            let until = written.and_then(|pace| pace.settle_until);
+            let may_show = until.filter(|until| seen.begun.is_none_or(|begun| begun < *until));
             return match may_show {
-                Some(until) => Err(Stop::block(late(StepKind::RouteWebhook, until))),
+                Some(until) => {
+                    let refusal = written.and_then(|pace| pace.refusal.as_ref());
+                    Err(Stop::block(late(StepKind::RouteWebhook, refusal, until)))
+                }
                 None if pace.is_some() => Ok(Piece::Done("The webhook override was removed")),
                 None => Ok(Piece::Nothing),
             };
@@ -517,7 +521,7 @@ fn unroute(
             return Err(Stop::block(say::not_sent(StepKind::UnrouteWebhook, until)));
         }
         if let Some(until) = pace.settle_until.filter(|until| seen.begun.is_none_or(|begun| begun < *until)) {
-            return Err(Stop::block(late(StepKind::UnrouteWebhook, until)));
+            return Err(Stop::block(late(StepKind::UnrouteWebhook, None, until)));
         }
         if pace.accepted >= pass.limits.repeatable_without_effect {
             let why = format!("Meta accepted its removal {} times and still shows it", pace.accepted);
@@ -661,9 +665,10 @@ fn paced(pass: &Pass, kind: StepKind, tries: usize, last: Timestamp, refusal: Op
     Err(Stop::block(Block::new(Reason::CleaningUp, message).refused(refusal).until(until)))
 }
 
-fn late(kind: StepKind, until: Timestamp) -> Block {
-    let message = format!("{} was sent and does not show yet; it is looked at again", kind.as_str());
-    Block::new(Reason::EffectNotVisibleYet, message).until(until)
+fn late(kind: StepKind, refusal: Option<&Refusal>, until: Timestamp) -> Block {
+    let words = refusal.map_or_else(String::new, |refusal| format!(" ({})", say::words(refusal)));
+    let message = format!("{} was sent and does not show yet{words}; it is looked at again", kind.as_str());
+    Block::new(Reason::EffectNotVisibleYet, message).refused(refusal).until(until)
 }
 
 fn untold(field: &str) -> Block {

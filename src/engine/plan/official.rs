@@ -128,7 +128,8 @@ fn paused(pass: &Pass, last: Option<&Entry>, shown: &Official) -> Gate {
         OfficialStatus::NotStarted => Block::new(
             Reason::OfficialAccountPaused,
             format!(
-                "an official business account was requested at {at}, and no usable answer came; it counts as sent; {again} with {}",
+                "an official business account was requested at {at}, and {}; it counts as sent; {again} with {}",
+                say::undecided(last.refusal.as_ref()),
                 command(pass)
             ),
         ),
@@ -142,7 +143,7 @@ fn paused(pass: &Pass, last: Option<&Entry>, shown: &Official) -> Gate {
             ),
         ),
     };
-    Err(Stop::block(block.until(until)))
+    Err(Stop::block(block.refused(last.refusal.as_ref()).until(until)))
 }
 
 /// What waits for a person, as things are.

@@ -94,6 +94,12 @@ impl<'a> Pass<'a> {
         Self { send_code, retry: None, official, number_before: self.number_before.clone(), ..*self }
     }
 
+    /// The retry, where it was set since the number was found. What stood in a manifest before that was meant for something else.
+    pub(super) fn retry_since_found(&self, memory: &Memory) -> Option<&Pending> {
+        let found = memory.marks.adopted_since();
+        self.retry.as_ref().filter(|retry| found.is_none_or(|found| retry.since > found))
+    }
+
     pub(super) fn step(&self, step: Step, why: String, cause: Cause) -> Stop {
         Stop::Step(Box::new(Planned { step, why, cause }))
     }

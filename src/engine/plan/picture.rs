@@ -10,7 +10,6 @@ use crate::engine::{
         undecided,
     },
     rule::{
-        consent::Pending,
         picture::{
             held_until, is_kept, is_lost, is_open, is_settled, last_failed, read, read_due, shown_due,
             spent_until, was_just_tried, was_settled,
@@ -123,11 +122,9 @@ pub(super) fn note_found(pass: &Pass, memory: &mut Memory) {
     }
 }
 
-/// Whether a retry has the picture uploaded over the one that the number was found with: one that was set since. What stood in
-/// a manifest before that was meant for something else.
+/// Whether a retry has the picture uploaded over the one that the number was found with.
 pub(super) fn replaces_found(pass: &Pass, memory: &Memory) -> bool {
-    let is_since = |retry: &Pending| memory.marks.adopted_since().is_none_or(|found| retry.since > found);
-    memory.marks.picture_found && pass.retry.as_ref().is_some_and(is_since)
+    memory.marks.picture_found && pass.retry_since_found(memory).is_some()
 }
 
 /// The picture that the number was found with is taken for that of the source as it is now.

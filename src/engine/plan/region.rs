@@ -123,7 +123,7 @@ pub(super) fn moved(
     }
     let waits =
         |why: &str| Err(Stop::block(differs(&format!("{stored}; it is not deregistered now: {why}"))));
-    let retry = pass.retry.as_ref();
+    let retry = pass.retry_since_found(memory);
     if let Some((_, since)) =
         memory.marks.moved.as_ref().filter(|(tried, _)| *tried == region && retry.is_none())
     {
@@ -147,7 +147,7 @@ pub(super) fn moved(
     undecided::settled(pass, StepKind::Register, memory, seen)?;
     undecided::settled(pass, StepKind::Deregister, memory, seen)?;
     undecided::settled(pass, StepKind::SubmitName, memory, seen)?;
-    if let Some(why) = named(pass, number) {
+    if let Some(why) = named(pass, number, retry.is_some()) {
         return waits(&why);
     }
     // A status that was lost, and a region that Meta refused, look the same: perhaps it is stored there already.
@@ -208,7 +208,7 @@ pub(super) fn moved(
 }
 
 /// Why the number's names forbid a registration now: it makes a name live that waits beside the live one, reviewed or not.
-fn named(pass: &Pass, number: &Number) -> Option<String> {
+fn named(pass: &Pass, number: &Number, is_asked: bool) -> Option<String> {
     if is_in_review(number) {
         return Some("Meta reviews a display name, and a registration would end that".into());
     }
@@ -219,7 +219,7 @@ fn named(pass: &Pass, number: &Number) -> Option<String> {
     }
     let is_untold =
         is_change_hidden(number) || matches!(number.new_name_status.value(), Some(NameStatus::Other(_)));
-    (is_untold && pass.retry.is_none()).then(|| {
+    (is_untold && !is_asked).then(|| {
         format!(
             "Meta does not tell whether another display name is in review or approved, and a registration would make that one live; if none is, run {}",
             pass.command("retry")

@@ -131,30 +131,32 @@ fn cause(pass: &Pass, memory: &Memory, version: &SecretVersion) -> Gate<Cause> {
 
 fn not_set(pass: &Pass, last: &Entry, refusal: Option<&Refusal>) -> Block {
     let key = &pass.desired.registration.pin_secret;
-    let Some(refusal) = refusal.filter(|refusal| !refusal.may_have_happened()) else {
+    let Some(decided) = refusal.filter(|refusal| !refusal.may_have_happened()) else {
         return Block::new(
             Reason::PinNotSet,
             format!(
-                "the PIN in Secret {}, key {}, was sent to Meta at {}, and no answer came; nothing shows which PIN is in force, so it is not sent again by itself; to send it once more run {}",
+                "the PIN in Secret {}, key {}, was sent to Meta at {}, and {}; nothing shows which PIN is in force, so it is not sent again by itself; to send it once more run {}",
                 key.name,
                 key.key,
                 say::time(last.at),
+                say::undecided(refusal),
                 pass.command("retry")
             ),
         )
+        .refused(refusal)
         .asks(Action::Retry);
     };
-    say::not_for_its_value("SetPin", refusal, &pass.then_retry()).unwrap_or_else(|| {
+    say::not_for_its_value("SetPin", decided, &pass.then_retry()).unwrap_or_else(|| {
         Block::new(
             Reason::PinNotSet,
             format!(
                 "Meta refused the PIN in Secret {}, key {} ({}); the one from before stays in force; write other six digits there, or send these once more with {}",
                 key.name,
                 key.key,
-                say::words(refusal),
+                say::words(decided),
                 pass.command("retry")
             ),
         )
-        .refused(Some(refusal))
+        .refused(Some(decided))
     })
 }

@@ -126,7 +126,7 @@ pub(super) fn locked(pass: &Pass, memory: &Memory) -> Gate {
     let refusal = memory.ledger.last(StepKind::VerifyCode).and_then(|entry| entry.refusal.as_ref());
     let until = refusal.and_then(Refusal::paused_until).filter(|until| *until > pass.now);
     match until {
-        Some(until) => Err(Stop::block(paused(until).refused(refusal))),
+        Some(until) => Err(Stop::block(paused(until, refusal))),
         None => Ok(()),
     }
 }
@@ -143,7 +143,7 @@ pub(super) fn is_read_again(memory: &Memory, seen: &Seen) -> Gate {
 
 /// Meta refused to send a code, and takes no request for a while.
 pub(super) fn postponed(pass: &Pass, until: Timestamp, last: &Entry) -> Block {
-    let mut block = paused(until).refused(last.refusal.as_ref());
+    let mut block = paused(until, last.refusal.as_ref());
     if last.refused_with(136_024).is_some() {
         block.message.push_str(&or_call(pass, ""));
     }
@@ -160,14 +160,16 @@ pub(super) fn or_call(pass: &Pass, when: &str) -> String {
     }
 }
 
-pub(super) fn paused(until: Timestamp) -> Block {
+pub(super) fn paused(until: Timestamp, refusal: Option<&Refusal>) -> Block {
+    let words = refusal.map_or_else(String::new, |refusal| format!(" ({})", say::words(refusal)));
     Block::new(
         Reason::CodeRequestPaused,
         format!(
-            "Meta does not send or take codes for this number for a while; a new one can be asked for at {}",
+            "Meta does not send or take codes for this number for a while{words}; a new one can be asked for at {}",
             say::time(until)
         ),
     )
+    .refused(refusal)
     .until(until)
 }
 

@@ -103,7 +103,8 @@ pub(super) fn plan(pass: &Pass, memory: &mut Memory, of: &Found) -> Aside {
     };
     if aside.step.is_none() && pass.retry.is_some() {
         let unserved = moved(&unasked, &mut memory.clone(), true);
-        let is_told = matches!(unserved, Err(Stop::Block(block)) if names_retry(pass, &block));
+        let is_told = pass.retry_since_found(memory).is_some()
+            && matches!(unserved, Err(Stop::Block(block)) if names_retry(pass, &block));
         serve(pass, memory, of, &held, is_told, &mut aside);
     }
     let mut others = held.iter().map(|(_, block)| block).chain(aside.blocks.iter().map(|(_, block)| block));

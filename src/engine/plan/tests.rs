@@ -3,6 +3,7 @@
 
 mod badge;
 mod picture;
+mod refused;
 mod region;
 mod repin;
 mod rests;

@@ -109,7 +109,24 @@ pub(super) fn settled(pass: &Pass, kind: StepKind, memory: &Memory, seen: &Seen)
     if is_over || is_visible(kind, entry.subject.as_deref(), memory, seen) {
         return Ok(());
     }
-    Err(waits(kind, entry.at, Some(until)))
+    Err(open(kind, entry, until))
+}
+
+/// The block of an attempt that may still show. What Meta said is told at once, also where it proves nothing.
+pub(super) fn open(kind: StepKind, entry: &Entry, until: Timestamp) -> Stop {
+    let Some(refusal) = &entry.refusal else { return waits(kind, entry.at, Some(until)) };
+    let at = say::time(entry.at);
+    let said = if refusal.holds_already() {
+        format!(
+            "{} was sent at {at}; Meta answered that there was nothing to be done ({}), and does not show that yet",
+            kind.as_str(),
+            say::words(refusal)
+        )
+    } else {
+        format!("{} was sent at {at}, and {}", kind.as_str(), say::undecided(Some(refusal)))
+    };
+    let message = format!("{said}; nothing is repeated before {}", say::time(until));
+    Stop::block(Block::new(Reason::EffectNotVisibleYet, message).refused(Some(refusal)).until(until))
 }
 
 /// Until when the effect of an attempt may still be invisible.
@@ -171,7 +188,7 @@ fn of_newer_version(intent: &Intent, until: Option<Timestamp>) -> Stop {
     })
 }
 
-pub(super) fn waits(kind: StepKind, since: Timestamp, until: Option<Timestamp>) -> Stop {
+fn waits(kind: StepKind, since: Timestamp, until: Option<Timestamp>) -> Stop {
     let block = Block::new(
         Reason::EffectNotVisibleYet,
         format!(

@@ -192,7 +192,7 @@ fn not_the_code(pass: &Pass, entry: &Entry) -> Option<Block> {
     let refusal = entry.refusal.as_ref()?;
     let pause = refusal.paused_until().filter(|until| *until > pass.now);
     match pause {
-        Some(until) => Some(request::paused(until).refused(Some(refusal))),
+        Some(until) => Some(request::paused(until, Some(refusal))),
         None => say::not_for_its_value("VerifyCode", refusal, &request::then_ask(pass)),
     }
 }
@@ -321,8 +321,9 @@ fn unanswered(pass: &Pass, entry: &Entry) -> Block {
     Block::new(
         Reason::CodeWrong,
         format!(
-            "Meta gave no usable answer to the code that was entered at {} and does not show that it proved the number, so it is spent; ask for a new one with {}",
+            "Meta gave no usable answer to the code that was entered at {}{} and does not show that it proved the number, so it is spent; ask for a new one with {}",
             say::time(entry.at),
+            entry.refusal.as_ref().map(|r| format!(" ({})", say::words(r))).unwrap_or_default(),
             pass.command("send-code")
         ),
     )

@@ -43,6 +43,14 @@ pub(in crate::engine) fn words(refusal: &Refusal) -> String {
     if text.is_empty() { code } else { format!("{code}: {}", text.trim_end_matches('.')) }
 }
 
+/// What came back of a write that may have had its effect.
+pub(in crate::engine) fn undecided(refusal: Option<&Refusal>) -> String {
+    match refusal {
+        Some(refusal) => format!("Meta answered with an error that leaves it open ({})", words(refusal)),
+        None => "no usable answer came".into(),
+    }
+}
+
 /// A read that gave no answer: what it proves, which is little.
 pub(in crate::engine) fn unreadable(what: &str, failure: &Failure) -> Block {
     match failure {

@@ -104,9 +104,11 @@ pub(in crate::engine) fn was_routed(memory: &Memory, url: &str) -> bool {
     was_named && may_have_routed(memory)
 }
 
-/// Whether this object ever sent a webhook address, as far as its pace tells.
+/// Whether this object ever sent a webhook address, as far as its pace tells, or that one was written again.
 pub(in crate::engine) fn may_have_routed(memory: &Memory) -> bool {
-    memory.ledger.repeatable.get(&StepKind::RouteWebhook).is_some_and(|pace| pace.last.is_some())
+    let was_repaired = || memory.marks.repairs.get(CALLBACK).is_some_and(|repairs| !repairs.at.is_empty());
+    let pace = memory.ledger.repeatable.get(&StepKind::RouteWebhook);
+    pace.is_some_and(|pace| pace.last.is_some()) || was_repaired()
 }
 
 /// Whether Meta was seen to have the value that the spec asks for.

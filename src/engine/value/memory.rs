@@ -338,6 +338,13 @@ impl Marks {
         self.routed.drain(..self.routed.len().saturating_sub(URLS));
     }
 
+    /// The same, unless it is remembered already.
+    pub(in crate::engine) fn keep_route(&mut self, url: &str) {
+        if !self.routed.iter().any(|routed| routed == url) {
+            self.note_route(url);
+        }
+    }
+
     /// Whether an attempt was made since Meta required a new proof; one from before proves nothing any more.
     pub(in crate::engine) fn is_current(&self, entry: &Entry) -> bool {
         self.new_proof_since().is_none_or(|required| entry.at > required)

@@ -1,7 +1,11 @@
 //! What a person may set beside the wish itself, in every combination: suspend, managementPolicy, driftPolicy, deletionPolicy
-//! and a look that is asked for, while somebody changes fields at Meta, and picture or PIN are changed at their source.
+//! and a look that is asked for, while somebody changes fields at Meta, and picture or PIN are changed at their source. What
+//! Ready asks for and the interval are combined with them, too.
+
+use std::time::Duration;
 
 use rstest::rstest;
+use serde_json::{Value, json};
 use whatsapp_operator::{
     engine::{
         condition::Truth,
@@ -15,7 +19,7 @@ use whatsapp_operator::{
         reason::Reason,
     },
     run::picture::{PictureBytes, png},
-    sandbox::{Number, Profile, Rival, What, World as Meta},
+    sandbox::{Fault, FaultKind, Match, Number, Profile, Rival, What, World as Meta},
 };
 
 use super::world::*;
@@ -397,6 +401,77 @@ async fn is_synced(row: &Row) -> Result<(), String> {
         return Err(format!("written {did:?} with {calls} calls\n{}", world.story()));
     }
     Ok(())
+}
+
+/// Under these switches: one word of what Ready asks for, and one interval, while Meta spoils what one of the words asks for,
+/// and then gives no answer.
+async fn is_judged(row: &Row, when: ReadyWhen, interval: Option<Duration>) -> Result<(), String> {
+    let mut world = at_rest(DeletionPolicy::Retain, |desired| {
+        let bare = plain_channel();
+        (desired.webhook, desired.profile, desired.picture) = (bare.webhook, bare.profile, bare.picture);
+    })
+    .await;
+    let set = |world: &World, of: &str, field: &str, value: Value| {
+        assert!(world.sandbox.set_field(of, field, value), "{field}");
+    };
+    set(&world, DIGITS, "name_status", "APPROVED".into());
+    set(&world, ACCOUNT, "subscriptions", json!({APP: {}}));
+    world.run_for(MINUTE * 10).await;
+    world.cluster.edit(CHANNEL, |desired| {
+        (desired.suspend, desired.management, desired.drift) = (row.suspend, row.management, row.drift);
+        (desired.ready_when, desired.interval) = (when, interval);
+    });
+    world.wake(CHANNEL, SECOND);
+    let broken = |world: &World, what: &str, truth: Truth| {
+        let ready = world.status().condition(ConditionType::Ready).map(|ready| ready.status);
+        match ready == Some(truth) {
+            true => Ok(()),
+            false => Err(format!("{when:?}, {interval:?}, {what}: Ready is {ready:?}\n{}", world.story())),
+        }
+    };
+    let spoilt = [
+        (ReadyWhen::NameApproved, DIGITS, "name_status", "DECLINED".into(), "APPROVED".into()),
+        (ReadyWhen::Operational, ACCOUNT, "subscriptions", json!({}), json!({APP: {}})),
+    ];
+    for (asks, of, field, bad, good) in spoilt {
+        world.run_for(MINUTE * 10).await;
+        broken(&world, "as it should be", Truth::True)?;
+        set(&world, of, field, bad);
+        world.run_for(MINUTE * 30).await;
+        let is_told = row.reads && when == asks;
+        broken(&world, field, if is_told { Truth::False } else { Truth::True })?;
+        set(&world, of, field, good);
+        world.run_for(MINUTE * 30).await;
+    }
+    world.sandbox.inject(Fault { on: Match::any(), kind: FaultKind::Status { code: 503 } });
+    world.run_for(HOUR * 7).await;
+    let is_told = |is_due: bool| if row.reads && is_due { Truth::Unknown } else { Truth::True };
+    broken(&world, "not reached for seven hours", is_told(interval.is_none()))?;
+    if interval.is_some() {
+        world.run_for(HOUR * 6).await;
+        broken(&world, "not reached for thirteen hours", is_told(true))?;
+    }
+    Ok(())
+}
+
+#[rstest]
+#[case::enforced(0)]
+#[case::reported(1)]
+#[case::observed(2)]
+#[case::observed_with_report(3)]
+#[case::suspended(4)]
+#[case::suspended_with_report(5)]
+#[case::suspended_observer(6)]
+#[case::suspended_observer_with_report(7)]
+#[tokio::test]
+async fn what_ready_asks_for_and_the_interval_count_under_every_switch(#[case] nth: usize) {
+    let mut broken = Vec::new();
+    for when in [ReadyWhen::Registered, ReadyWhen::NameApproved, ReadyWhen::Operational] {
+        for interval in [None, Some(HOUR * 6)] {
+            broken.extend(is_judged(&rows()[nth], when, interval).await.err());
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n\n"));
 }
 
 /// What is asked for while suspended has its answer once it is not.

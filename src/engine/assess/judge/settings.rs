@@ -161,9 +161,10 @@ pub(super) fn app(scene: &Scene<'_>, number: &Number) -> Judged {
                 return Judged::Unknown(
                     Reason::SyncUnanswered,
                     format!(
-                        "{} were asked for at {}, and no usable answer came; they count as asked for, since Meta takes that only once; see whether they arrive at the webhook",
+                        "{} were asked for at {}, and {}; they count as asked for, since Meta takes that only once; see whether they arrive at the webhook",
                         sync::names(&[*sync]),
-                        say::time(entry.at)
+                        say::time(entry.at),
+                        say::undecided(entry.refusal.as_ref())
                     ),
                 );
             }

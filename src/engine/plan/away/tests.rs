@@ -7,6 +7,7 @@ use crate::engine::{
     },
     value::{
         desired::{Connection, DeletionPolicy, Management, Webhook},
+        drift::CALLBACK,
         failure::{Class, Failure},
         id::{Fact, Field, NumberStatus, PlatformType},
         memory::{Entry, EntryOutcome, Intent, Memory, Origin, Registration},
@@ -809,6 +810,18 @@ fn an_override_from_before_addresses_were_remembered_is_looked_at_and_taken_back
     let old = || live.clone().remember(|m| m.marks.routed.clear()).after(HOUR);
     assert_eq!(old().pass().memory, old().memory, "nothing is written for it at rest");
     let found = || old().remember(|m| m.ledger.repeatable.clear());
+    // Another field is edited, and the pace of before counts no more.
+    let edited_elsewhere = |world: World| world.desire(|d| d.generation += 1).pass();
+    // Somebody changed it, and it was written again; then came another edit.
+    let at = old().now;
+    let repaired = || found().remember(|m| m.marks.note_repair(CALLBACK, at, 3));
+    // What was refused was not written, whoever wrote it then.
+    let unrouted = || world().own().registered().webhook().see(|o| o.subscribed = Fact::Known(true));
+    let by_hand = || {
+        let refused = unrouted().act(StepKind::RouteWebhook, refused(2_200, None, Class::Person));
+        let shown = refused.after(HOUR).number(|n| n.webhook = routed_to(Some(HOOK))).pass();
+        shown.remember(|m| (m.business, m.account) = (Some(BUSINESS.into()), Some(ACCOUNT.into())))
+    };
     let next = |world: World| deleted(world.after(HOUR));
     check(vec![
         ("removed, and deleted later", next(unnamed(old()).pass()), "UnrouteWebhook"),
@@ -821,7 +834,22 @@ fn an_override_from_before_addresses_were_remembered_is_looked_at_and_taken_back
             "Retained",
         ),
         ("gone by now", next(unnamed(old()).pass()).number(|n| n.webhook = routed_to(None)), "CleanedUp"),
+        (
+            "another edit came first",
+            next(unnamed(edited_elsewhere(old()).after(HOUR)).pass()),
+            "UnrouteWebhook",
+        ),
+        (
+            "another edit came first to what was found",
+            next(unnamed(edited_elsewhere(found())).pass()),
+            "CleanedUp",
+        ),
+        ("written again in the version before", next(unnamed(repaired()).pass()), "UnrouteWebhook"),
+        ("refused, and mended by hand", next(unnamed(by_hand()).pass()), "CleanedUp"),
     ]);
+    let kept = edited_elsewhere(old());
+    assert_eq!(kept.memory.marks.routed, [HOOK], "with the pass of the edit, which is written anyway");
+    assert_eq!(kept.clone().after(HOUR).pass().memory, kept.memory);
     assert_eq!(
         edited(old()).pass().memory.marks.routed,
         [HOOK],

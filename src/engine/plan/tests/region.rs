@@ -1,7 +1,9 @@
 //! Where messages are stored is set before a registration, and changed only by a consent, which never loses the number.
 
+use std::time::Duration;
+
 use super::*;
-use crate::engine::value::{action::Action, secret::SecretFact};
+use crate::engine::value::{action::Action, secret::SecretFact, time::earlier};
 
 fn stored_in(region: &'static str) -> impl FnOnce(&mut Desired) {
     move |d| d.registration.storage_region = Some(region.into())
@@ -146,6 +148,8 @@ fn nothing_is_deregistered_that_might_not_be_registered_again() {
     );
     let beside = consented().webhook();
     says("another step goes first", &beside, "RouteWebhook");
+    let told = beside.plan().aside.into_iter().find(|(on, _)| *on == ConditionType::RegistrationSynced);
+    assert!(told.is_some_and(|(_, block)| block.message.contains("deregistered next")));
     assert_eq!(beside.plan().memory.marks.moved, consented().memory.marks.moved, "nothing was tried yet");
     says(
         "tried once, asked",
@@ -238,6 +242,29 @@ fn a_number_whose_region_is_not_known_is_moved_by_a_person_alone() {
     assert_eq!(wait.map(|wait| wait.action), Some(Action::Retry), "{plan:#?}");
     let asked = set().desire(retry("1"));
     says("asked", &asked, "Deregister");
+    // One that stood in the manifest when the number was found was meant for something else.
+    let found_lately = |world: World| {
+        let at = earlier(world.now, MINUTE);
+        world.remember(|m| m.marks.origin = Origin::Adopted(at))
+    };
+    let set_ago = |world: World, ago: Duration| {
+        let at = earlier(world.now, ago);
+        world.desire(retry("1")).desire(|d| d.consents.retry_set = Some(at))
+    };
+    for (what, world) in [
+        ("not known", set()),
+        ("tried before", set().remember(|m| m.marks.moved = Some(("BR".into(), world().now)))),
+        ("its names are not told", set().number(|n| n.new_name_status = Field::Refused)),
+        ("its proof has lapsed", set().number(|n| n.code = Field::Is(CodeStatus::Expired))),
+    ] {
+        waits(what, &set_ago(found_lately(world.clone()), 2 * MINUTE));
+        says(what, &set_ago(found_lately(world), SECOND), "Deregister");
+    }
+    // Where it is not for the region, somebody else has a use for it.
+    let hidden = set().webhook().number(|n| n.webhook = Field::Refused);
+    let hidden = hidden.act(StepKind::RouteWebhook, accepted()).after(HOUR).pass();
+    says("of both the region", &set_ago(found_lately(hidden.clone()), SECOND), "Deregister");
+    says("of both the webhook", &set_ago(found_lately(hidden), 2 * MINUTE), "RouteWebhook");
     let retried = asked.act(StepKind::Deregister, accepted());
     says("and goes on as ever", &gone(retried), "SetStorage");
     // A registration of its own without a region tells as little.

@@ -93,6 +93,9 @@ fn a_retry_deregisters_a_number_only_where_nothing_else_may_want_it() {
         assert_eq!(plan.step, None, "{what}");
         assert!(plan.answered.is_empty(), "{what}: it is kept: {:?}", plan.answered);
     }
+    let routed = alone().webhook().act(StepKind::RouteWebhook, accepted()).after(SECOND).pass();
+    let plan = routed.desire(retry("0")).plan();
+    assert_eq!((plan.step, plan.answered.is_empty()), (None, true), "a webhook that may still show");
     let served = both.desire(retry("1")).act(StepKind::ClaimUsername, no_answer()).after(MINUTE).pass();
     assert_eq!(served.desire(retry("2")).plan().step, None, "a claim that may still show");
 }
@@ -104,6 +107,8 @@ fn a_retry_reaches_the_region_whose_message_names_it_before_what_names_none() {
         hidden.act(StepKind::RouteWebhook, accepted()).after(HOUR).pass()
     };
     serves("the webhook alone", &hidden(world().own().registered()), "Rest", &["RouteWebhook"]);
+    let both = refused_username(hidden(world().own().registered()));
+    serves("a username that names it goes before what costs nothing", &both, "Rest", &["ClaimUsername"]);
     let both = hidden(held_region(world()));
     serves("the region was told to want it", &both, "Rest", &["Deregister"]);
     let three = refused_username(both);

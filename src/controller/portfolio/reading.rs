@@ -28,8 +28,9 @@ use crate::{
     run::observe::PortfolioFacts,
 };
 
-/// Facts of a small portfolio come together, and are published together.
-const TOGETHER: Duration = Duration::from_secs(2);
+/// Facts that come within this time are published together, since each time all channels are looked at: a hundred accounts are
+/// four pages and more.
+const TOGETHER: Duration = Duration::from_secs(5);
 /// A read of the portfolio itself that gave no answer is made again after this long.
 const PAUSE: Duration = Duration::from_secs(30);
 

@@ -209,7 +209,8 @@ async fn a_list_of_subscribed_apps_that_cannot_be_read_is_not_an_empty_one() {
 
 /// A fake that answers this, and a client of which writes may leave while fewer requests than these were seen.
 async fn until(requests: usize, replies: impl IntoIterator<Item = Reply>) -> Bench {
-    let limits = Limits { call_timeout: Duration::from_secs(5), ..Limits::default() };
+    let (call_timeout, send_before) = (Duration::from_secs(5), Duration::from_secs(1));
+    let limits = Limits { call_timeout, send_before, ..Limits::default() };
     Bench::while_it_may(replies, limits, Some("secret"), move |seen| seen.len() < requests).await
 }
 

@@ -262,7 +262,7 @@ async fn a_leader_that_stands_still_in_an_upload_sends_no_more_of_it_when_anothe
     rig.until("support", "an intent", Duration::from_secs(30), intent).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     first.process.hang(true);
-    second.until_it_leads(Duration::from_secs(10)).await;
+    second.until_it_leads(Duration::from_secs(20)).await;
     first.process.hang(false);
 
     let not_sent = "not sent: this process may not write to Meta any more";

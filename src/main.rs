@@ -13,7 +13,7 @@ use whatsapp_operator::{
         run::{LogFormat, RunArgs},
     },
     cluster, controller,
-    meta::{client::Meta, counter::Stats, port::SystemClock, transport},
+    meta::{client::Meta, counter::Stats, port::SystemClock, settings::MayWrite, transport},
     run::may_work::MayWork,
     telemetry::{
         self,
@@ -56,7 +56,11 @@ fn operate(args: RunArgs) -> Ending {
     let level = logs.level();
     runtime.block_on(async {
         tokio::spawn(detail_asked(move |more| if more { level.debug() } else { level.as_asked() }));
-        let meta = Meta::new(args.settings(), Arc::new(SystemClock))
+        let at_first = if args.leader_election { MayWork::No } else { MayWork::Always };
+        let (told, may_work) = tokio::sync::watch::channel(at_first);
+        let asked = may_work.clone();
+        let may_write = MayWrite::when(move || asked.borrow().holds());
+        let meta = Meta::new(args.settings(may_write), Arc::new(SystemClock))
             .map_err(|error| Problem::new(format!("cannot reach Meta: {error}")))?;
         let client = cluster::connect().await.map_err(|error| {
             Problem::new(format!("no cluster: {error}"))
@@ -79,8 +83,6 @@ fn operate(args: RunArgs) -> Ending {
             let holder = (pod.as_deref().unwrap_or("whatsapp-operator"), process);
             controller::Election::new(lease, holder, args.leader_election_lease_duration)
         });
-        let at_first = if election.is_some() { MayWork::No } else { MayWork::Always };
-        let (told, may_work) = tokio::sync::watch::channel(at_first);
         let options = controller::Options {
             watched: controller::Watched {
                 namespaces: args.namespaces.clone(),

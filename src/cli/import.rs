@@ -17,7 +17,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::engine::{limits::Limits, memory::Memory, observed::Claim, status::Facts};
-use crate::meta::{client::Meta, port::SystemClock, settings::Settings};
+use crate::meta::{
+    client::Meta,
+    port::SystemClock,
+    settings::{MayWrite, Settings},
+};
 
 use super::{
     exit::{Ending, Problem},
@@ -46,6 +50,7 @@ pub async fn import(args: &ImportArgs) -> Ending {
         base_url: args.graph_url.clone(),
         version: args.graph_version.clone(),
         limits: limits.clone(),
+        may_write: MayWrite::always(),
     };
     let Target { desired, manifest, is_there, channels, origin } = Target::find(args, &mut settings).await?;
     let meta = Meta::new(settings, Arc::new(SystemClock))

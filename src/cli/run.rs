@@ -8,7 +8,7 @@ use ring::digest::{SHA256, digest};
 
 use crate::cluster::selector::selector;
 use crate::engine::limits::Limits;
-use crate::meta::settings::{DEFAULT_URL, DEFAULT_VERSION, Settings};
+use crate::meta::settings::{DEFAULT_URL, DEFAULT_VERSION, MayWrite, Settings};
 use crate::telemetry::fleet::Detail;
 
 /// A year. Times from now are added to a date, which has an end.
@@ -157,12 +157,13 @@ impl RunArgs {
         Detail { channels: self.metrics_per_channel, phone_numbers: self.metrics_phone_numbers }
     }
 
-    /// How to reach Meta.
-    pub fn settings(&self) -> Settings {
+    /// How to reach Meta, and whether to write to it.
+    pub fn settings(&self, may_write: MayWrite) -> Settings {
         Settings {
             base_url: self.graph_url.clone(),
             version: self.graph_version.clone(),
             limits: self.limits(),
+            may_write,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::engine::{
     limits::Limits,
     look::{Follows, Urgency, look, target},
     memory::{ConsentKind, Memory},
-    observed::{Claim, ListState, PortfolioState, ProcessFacts, Stood},
+    observed::{Claim, ListState, PortfolioState, ProcessFacts},
     plan::Plan,
     portfolio::Backing,
     reason::Reason,
@@ -493,10 +493,10 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         portfolio: &PortfolioState,
         graph: Option<&G>,
     ) -> AtHand {
-        let (memory, before, stood) = (Memory::default(), Before::default(), Stood::default());
-        let (before, stood) = (&before, &stood);
-        let follows = Follows { before, after_write: None, may_add: true, stood, picture: None };
         let (limits, now) = (&*self.ctx.shell.limits, self.now());
+        let (memory, before, process) = (Memory::default(), Before::default(), ProcessFacts::new(now));
+        let (before, process) = (&before, &process);
+        let follows = Follows { before, after_write: None, may_add: true, process, picture: None };
         let look = look(desired, &memory, claim, portfolio, follows, limits, now);
         let Some((graph, target)) = graph.zip(look.accounts.first()) else { return AtHand::No };
         if let Some(has_it) = graph.known(&look, &desired.number.canonical()) {
@@ -552,6 +552,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             portfolio,
             after_write: soft.after_write,
             process: ProcessFacts {
+                intents: Some(self.ctx.shell.ids.prefix()),
                 last_success: soft.last_success,
                 code_shared: self.ctx.claims.code_shared(self.key),
                 labels: self.ctx.labels.clone(),

@@ -636,6 +636,14 @@ impl World {
         self
     }
 
+    /// Another process takes over, whose clock is that much ahead.
+    pub fn taken_over(mut self, ahead: SignedDuration) -> Self {
+        self.now += ahead;
+        self.observed.process.started = self.now;
+        self.observed.process.intents = Some("another-".into());
+        self.after(Duration::ZERO)
+    }
+
     pub fn plan(&self) -> Plan {
         plan(&self.desired, &self.observed, &self.memory, &self.limits, self.now)
     }
@@ -645,7 +653,7 @@ impl World {
             before: &self.before,
             after_write: None,
             may_add: true,
-            stood: &self.observed.process.stood,
+            process: &self.observed.process,
             picture: Some((&self.observed.process.picture, self.observed.process.started)),
         };
         let (claim, portfolio) = (&self.observed.claim, &self.observed.portfolio);

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 
 use crate::engine::{
     rule::{
-        adding, consent, drift, picture, reach,
+        adding,
+        clock::Clock,
+        consent, drift, picture, reach,
         shown::{self, Shown},
         stood, upkeep,
         username::claimed_in,
@@ -19,7 +21,7 @@ use crate::engine::{
         id::{AccountId, NumberId, UsernameStatus},
         limits::Limits,
         memory::{ConsentKind, Entry, EntryOutcome, Memory},
-        observed::{Claim, PortfolioState, Stood, Username},
+        observed::{Claim, PortfolioState, ProcessFacts, Username},
         picture::PictureFacts,
         portfolio::PortfolioView,
         reason::Reason,
@@ -116,7 +118,7 @@ impl Look {
     /// ```
     /// use whatsapp_operator::api::{lower, v1alpha1::WhatsAppChannel};
     /// use whatsapp_operator::engine::look::{Follows, Urgency, look, target};
-    /// use whatsapp_operator::engine::observed::{Claim, PortfolioState, Stood};
+    /// use whatsapp_operator::engine::observed::{Claim, PortfolioState, ProcessFacts};
     /// use whatsapp_operator::engine::{limits::Limits, memory::Memory, status::Before};
     /// # let manifest = serde_json::json!({
     /// #     "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
@@ -126,9 +128,9 @@ impl Look {
     /// let channel: WhatsAppChannel = serde_json::from_value(manifest)?;
     /// let (desired, memory) = (lower::channel(&channel).expect("a valid spec"), Memory::default());
     /// let before = Before::default();
-    /// let stood = Stood::default();
-    /// let follows = Follows { before: &before, after_write: None, may_add: true, stood: &stood, picture: None };
     /// let (claim, portfolio, now) = (Claim::Undecided, PortfolioState::NotYet, "2026-03-01T12:00:00Z".parse()?);
+    /// let process = ProcessFacts::new(now);
+    /// let follows = Follows { before: &before, after_write: None, may_add: true, process: &process, picture: None };
     /// let asked = look(&desired, &memory, &claim, &portfolio, follows, &Limits::default(), now);
     /// // The portfolio was not read yet, so no account is known and nothing is read at Meta.
     /// assert!(!asked.meta && target(&desired, &memory, &portfolio).is_none());
@@ -164,8 +166,8 @@ pub struct Follows<'a> {
     pub after_write: Option<Timestamp>,
     /// Whether the account's budget has room for an add. If not, the lists that an add needs are not read.
     pub may_add: bool,
-    /// What the looks of this process showed until now.
-    pub stood: &'a Stood,
+    /// What this process knows of itself, and what its looks showed until now.
+    pub process: &'a ProcessFacts,
     /// What they showed of the picture, and since when this process is there. None: its source is not read.
     pub picture: Option<(&'a PictureFacts, Timestamp)>,
 }
@@ -217,8 +219,8 @@ pub fn look(
         profile: profile(desired, memory, limits, now),
         picture: is_picture_due(desired, memory, follows, limits, now),
         picture_shown: is_picture_asked_for(desired, memory, follows, limits, now),
-        username: username(desired, memory, follows.before, limits, now),
-        official: official(desired, memory, limits, now),
+        username: username(desired, memory, follows, limits, now),
+        official: official(desired, memory, follows, limits, now),
         code_secret: open,
         pin_secret: open
             || may_be_renamed(desired, memory, follows.before)
@@ -270,10 +272,12 @@ fn not_before_away(
     now: Timestamp,
 ) -> Timestamp {
     let (ledger, paces) = (&memory.ledger, &memory.ledger.repeatable);
-    let entries = [StepKind::Register, StepKind::Deregister].map(|kind| ledger.last(kind)?.settle_until);
+    let clock = Clock { process: follows.process, limits, now };
+    let entries =
+        [StepKind::Register, StepKind::Deregister].map(|kind| clock.shown(kind, ledger.last(kind)?));
     let paces = [StepKind::RouteWebhook, StepKind::UnrouteWebhook].map(|kind| paces.get(&kind)?.settle_until);
     let missing = memory.marks.missing_since.map(|at| later(at, limits.fresh_after_write));
-    let flight = memory.in_flight.as_ref().map(|intent| intent.settle_until);
+    let flight = memory.in_flight.as_ref().map(|intent| clock.settled(intent));
     let due = entries.into_iter().chain(paces).chain([missing, flight]).flatten().filter(|at| *at <= now);
     let wrote = follows.after_write.max(memory.last_listed_write());
     let recent = earlier(now, limits.fresh_after_write.min(limits.fresh_list));
@@ -308,7 +312,9 @@ fn usable(portfolio: &PortfolioState) -> Option<&PortfolioView> {
 
 /// Whether the pass may come to a registration, and needs what that needs.
 fn may_be_registered(memory: &Memory, follows: Follows<'_>, limits: &Limits, now: Timestamp) -> bool {
-    memory.is_unfinished() || memory.marks.is_moving || stood::is_falling_back(follows.stood, limits, now)
+    memory.is_unfinished()
+        || memory.marks.is_moving
+        || stood::is_falling_back(&follows.process.stood, limits, now)
 }
 
 /// Whether the desired name of a registered number may not be live, so that a registration may follow, which needs the PIN.
@@ -417,13 +423,13 @@ fn not_before(
         && follows.may_add
         && desired.connection == Connection::CloudApi
         && !is_add_paused(desired, memory, limits, now);
-    let shown = Shown::of_status(follows.before);
-    let age = match (may_add, shown::is_awaited(memory, &shown, limits, now)) {
+    let (shown, clock) = (Shown::of_status(follows.before), Clock { process: follows.process, limits, now });
+    let age = match (may_add, shown::is_awaited(memory, &shown, clock)) {
         (_, true) => limits.fresh_after_write.min(limits.fresh_list),
         (true, false) => limits.fresh_for_add.min(limits.fresh_list),
         (false, false) => limits.fresh_list,
     };
-    let counts_from = stood::counts_from(follows.stood, memory, limits);
+    let counts_from = stood::counts_from(&follows.process.stood, memory, limits);
     let age = if counts_from.is_some_and(|at| at > now) { age.min(limits.shown_watched) } else { age };
     let wrote = follows.after_write.max(memory.last_listed_write());
     let adopted = memory.marks.adopted_since();
@@ -431,7 +437,7 @@ fn not_before(
     // What counts only after a second look.
     let missing = memory.marks.missing_since.map(|at| later(at, limits.fresh_after_write));
     let connected = memory.marks.connected_since.map(|at| later(at, limits.settle_register));
-    let due = shown::settle_times(memory, &shown);
+    let due = shown::settle_times(memory, &shown, clock);
     let due = due.chain(adopted).chain(missing).chain(connected).chain(counts_from);
     let settled = due.filter(|until| *until <= now).max();
     [Some(earlier(now, age)), wrote, settled].into_iter().flatten().max().unwrap_or(now).min(now)
@@ -512,7 +518,7 @@ fn is_picture_asked_for(
 fn username(
     desired: &Desired,
     memory: &Memory,
-    before: &Before,
+    follows: Follows<'_>,
     limits: &Limits,
     now: Timestamp,
 ) -> Option<UsernameLook> {
@@ -525,24 +531,26 @@ fn username(
         .any(|entry| entry.subject.as_deref().is_some_and(|subject| claimed_in(subject) == wanted.name));
     let is_settled = is_tried || upkeep::is_in_sync(desired, memory, drift::USERNAME);
     let usual = if is_settled { limits.fresh_aside } else { limits.fresh_list };
-    let facts = &before.facts;
+    let facts = &follows.before.facts;
     let last = Username {
         name: facts.username.clone(),
         status: facts.username_status.as_deref().map(UsernameStatus::from),
     };
-    let max_age = aside_age(desired, memory, StepKind::ClaimUsername, usual, limits, now);
+    let clock = Clock { process: follows.process, limits, now };
+    let max_age = aside_age(desired, memory, StepKind::ClaimUsername, usual, clock);
     Some(UsernameLook { number, max_age, if_changed: max_age.min(limits.fresh_list), last })
 }
 
 fn official(
     desired: &Desired,
     memory: &Memory,
+    follows: Follows<'_>,
     limits: &Limits,
     now: Timestamp,
 ) -> Option<(NumberId, Duration)> {
     desired.official.as_ref().filter(|_| !memory.is_unfinished())?;
-    let usual = limits.fresh_aside;
-    let age = aside_age(desired, memory, StepKind::RequestOfficial, usual, limits, now);
+    let clock = Clock { process: follows.process, limits, now };
+    let age = aside_age(desired, memory, StepKind::RequestOfficial, limits.fresh_aside, clock);
     Some((memory.number.clone()?, age))
 }
 
@@ -553,16 +561,16 @@ fn aside_age(
     memory: &Memory,
     kind: StepKind,
     usual: Duration,
-    limits: &Limits,
-    now: Timestamp,
+    clock: Clock<'_>,
 ) -> Duration {
+    let Clock { limits, now, .. } = clock;
     let is_asked = |kind| consent::asked(desired, kind, memory).is_some();
     if [ConsentKind::Retry, ConsentKind::Official, ConsentKind::Reconcile].into_iter().any(is_asked) {
         return Duration::ZERO;
     }
     let flight = memory.in_flight.as_ref().filter(|intent| intent.step == kind);
-    let flight = flight.map(|intent| (intent.started_at, Some(intent.settle_until)));
-    let last = memory.ledger.last(kind).map(|last| (last.at, last.settle_until));
+    let flight = flight.map(|intent| (intent.started_at, Some(clock.settled(intent))));
+    let last = memory.ledger.last(kind).map(|last| (last.at, clock.shown(kind, last)));
     let Some((at, until)) = flight.or(last) else { return usual };
     // A read in the same second may have been begun before it.
     let since = |at: Timestamp| {

@@ -26,7 +26,7 @@
 //! use whatsapp_operator::engine::{plan::plan, record::{fold, intend}, step::StepKind};
 //! # use whatsapp_operator::engine::id::{AccountId, AccountStatus, Fact, Field, ReviewStatus};
 //! # use whatsapp_operator::engine::observed::{
-//! #     Account, Claim, ListState, Observed, PortfolioState, ProcessFacts, Searched, Stood,
+//! #     Account, Claim, ListState, Observed, PortfolioState, ProcessFacts, Searched,
 //! # };
 //! # use whatsapp_operator::engine::outcome::{Accepted, Outcome};
 //! # use whatsapp_operator::engine::portfolio::{PortfolioView, Reach, Reachable};
@@ -52,8 +52,8 @@
 //! let (memory, limits) = (Memory::default(), Limits::default());
 //!
 //! // What has to be read? The one account that the portfolio reaches.
-//! let stood = Stood::default();
-//! let follows = Follows { before: &before, after_write: None, may_add: true, stood: &stood, picture: None };
+//! let process = ProcessFacts::new(now);
+//! let follows = Follows { before: &before, after_write: None, may_add: true, process: &process, picture: None };
 //! let asked = look(&desired, &memory, &claim, &portfolio, follows, &limits, now);
 //! assert_eq!(asked.accounts[0].account.as_str(), "300000000000001");
 //!

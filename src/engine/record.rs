@@ -33,15 +33,17 @@ pub fn intend(
     if kind.is_repeatable() {
         return None;
     }
-    let now = plan.memory.begins(now);
+    // By one's own clock, whenever it is said to begin.
     let send_before = later(now, limits.send_before);
+    let now = plan.memory.begins(now);
+    let settle = limits.send_before + limits.call_timeout + kind.settle(limits);
     let intent = Intent {
         id: id.into(),
         step: kind.into(),
         reason: planned.why.clone(),
         started_at: now,
         send_before,
-        settle_until: later(later(send_before, limits.call_timeout), kind.settle(limits)),
+        settle_until: later(now, settle),
         generation,
         subject: subject(&planned.step),
         absent_before: (kind == StepKind::AddNumber).then_some(true),

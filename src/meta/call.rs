@@ -33,6 +33,11 @@ impl<'a> Call<'a> {
         let account = Some(account);
         Self { edge, account, node, query: Vec::new(), body, bytes: None, secret: None, claim: Claim::Write }
     }
+
+    /// Whether it writes, or is read only for a write.
+    pub(super) fn is_of_write(&self) -> bool {
+        self.edge.is_write() || self.edge.is_of_upload() || self.claim == Claim::Write
+    }
 }
 
 /// A failure, with what only reads look at.

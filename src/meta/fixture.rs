@@ -22,7 +22,7 @@ use super::{
     bounded::lock,
     client::{GraphClient, Meta},
     port::{Clock, Credential, Graph, GraphSource, NumberList},
-    settings::Settings,
+    settings::{MayWrite, Settings},
 };
 use crate::engine::{
     failure::Failure,
@@ -99,14 +99,26 @@ impl Bench {
         limits: Limits,
         app_secret: Option<&str>,
     ) -> Self {
+        Self::while_it_may(replies, limits, app_secret, |_| true).await
+    }
+
+    /// Whether a write may leave is said to what was seen so far.
+    pub(super) async fn while_it_may(
+        replies: impl IntoIterator<Item = Reply>,
+        limits: Limits,
+        app_secret: Option<&str>,
+        may_write: impl Fn(&[Seen]) -> bool + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let replies = Arc::new(Mutex::new(replies.into_iter().collect::<VecDeque<_>>()));
         let seen = Arc::new(Mutex::new(Vec::new()));
+        let so_far = Arc::clone(&seen);
+        let may_write = MayWrite::when(move || may_write(&lock(&so_far)));
         tokio::spawn(serve(listener, Arc::clone(&replies), Arc::clone(&seen)));
         let clock = Arc::new(Hands(Mutex::new("2026-11-22T12:00:00Z".parse().unwrap())));
         let base_url = Url::parse(&format!("http://{address}/")).unwrap();
-        let settings = Settings { base_url, ..Settings::new(limits).unwrap() };
+        let settings = Settings { base_url, may_write, ..Settings::new(limits).unwrap() };
         let meta = Meta::new(settings, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
         let client = meta.graph(credential("1", app_secret));
         Self { address, replies, seen, clock, meta, client }

@@ -1,6 +1,6 @@
 //! How to reach Meta: the address, the version, and what is wrong with them.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use url::{Host, Url};
 
@@ -18,6 +18,35 @@ pub struct Settings {
     /// With the `v`.
     pub version: String,
     pub limits: Limits,
+    /// Asked right before each request of a write.
+    pub may_write: MayWrite,
+}
+
+/// Whether a write may leave at this moment. Whoever builds the client knows; the client only asks.
+#[derive(Clone)]
+pub struct MayWrite(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl MayWrite {
+    /// For whoever is alone.
+    pub fn always() -> Self {
+        Self::when(|| true)
+    }
+
+    /// As this says.
+    pub fn when(says: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(says))
+    }
+
+    /// Whether it holds at this moment.
+    pub(super) fn holds(&self) -> bool {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for MayWrite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MayWrite").field(&self.holds()).finish()
+    }
 }
 
 impl Settings {
@@ -28,7 +57,7 @@ impl Settings {
     /// When the built-in address cannot be parsed.
     pub fn new(limits: Limits) -> Result<Self, BadSettings> {
         let base_url = Url::parse(DEFAULT_URL).map_err(|_| BadSettings::Address)?;
-        Ok(Self { base_url, version: DEFAULT_VERSION.to_owned(), limits })
+        Ok(Self { base_url, version: DEFAULT_VERSION.to_owned(), limits, may_write: MayWrite::always() })
     }
 }
 

@@ -2,19 +2,25 @@
 //!
 //! Tokens and proofs leave in a header and in the query of calls that are never logged with their address.
 
-use std::{error::Error as _, time::Duration};
+use std::{
+    error::Error as _,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use reqwest::{
     Method,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
 };
 use secrecy::{ExposeSecret, SecretString};
+use tower::{BoxError, Service, layer::layer_fn};
 use url::Url;
 
 use super::{
     call::{Call, Trouble},
     redact::redact,
-    settings::{BadSettings, Settings, check},
+    settings::{BadSettings, MayWrite, Settings, check},
 };
 use crate::engine::failure::Failure;
 
@@ -22,6 +28,8 @@ use crate::engine::failure::Failure;
 pub(super) const LARGEST_BODY: usize = 4 * 1024 * 1024;
 /// A connection that takes this much less than the whole call leaves time for the call itself.
 const CONNECT_MARGIN: Duration = Duration::from_secs(5);
+/// Why a write does not leave.
+const MAY_NOT: &str = "this process may not write to Meta any more, and another may";
 /// Connections that are kept open while nobody uses them.
 const IDLE_CONNECTIONS: usize = 8;
 /// A connection that went silent is noticed well before the call's deadline, so that a read can be
@@ -39,19 +47,24 @@ pub(super) struct Transport {
     http: reqwest::Client,
     base_url: Url,
     version: String,
+    may_write: MayWrite,
 }
 
 impl Transport {
     /// Builds the HTTP client, and installs the crypto that it needs, unless it is installed.
     pub(super) fn new(settings: Settings) -> Result<Self, BadSettings> {
         install_crypto();
-        let Settings { base_url, version, limits } = settings;
+        let Settings { base_url, version, limits, may_write } = settings;
         let is_loopback = check(&base_url, &version)?;
         let deadline = limits.call_timeout;
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("whatsapp-operator/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
+            .connector_layer(layer_fn({
+                let may_write = may_write.clone();
+                move |inner| Guard { inner, may_write: may_write.clone() }
+            }))
             .referer(false)
             .https_only(base_url.scheme() == "https")
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
@@ -67,17 +80,21 @@ impl Transport {
             builder = builder.tls_certs_only([]);
         }
         let http = builder.build().map_err(|error| BadSettings::Client(cause(&error)))?;
-        Ok(Self { http, base_url, version })
+        Ok(Self { http, base_url, version, may_write })
     }
 
-    /// Sends a request once.
+    /// Sends a request once. What is a part of a write leaves only while writes may.
     pub(super) async fn send(
         &self,
         call: &Call<'_>,
         token: &SecretString,
         proof: Option<&SecretString>,
     ) -> Result<reqwest::Response, Trouble> {
-        self.request(call, token, proof)?.send().await.map_err(sending)
+        let request = self.request(call, token, proof)?;
+        if call.is_of_write() && !self.may_write.holds() {
+            return Err(Failure::NotSent(MAY_NOT.into()).into());
+        }
+        request.send().await.map_err(sending)
     }
 
     fn request(
@@ -120,6 +137,34 @@ impl Transport {
                 .body(rest);
         }
         Ok(request)
+    }
+}
+
+/// Asks once more when a connection stands, for which a request may have waited.
+#[derive(Clone)]
+struct Guard<S> {
+    inner: S,
+    may_write: MayWrite,
+}
+
+impl<S, T> Service<T> for Guard<S>
+where
+    S: Service<T, Error = BoxError, Response: Send, Future: Send + 'static>,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, to: T) -> Self::Future {
+        let (connecting, may_write) = (self.inner.call(to), self.may_write.clone());
+        Box::pin(async move {
+            let connected = connecting.await?;
+            may_write.holds().then_some(connected).ok_or_else(|| MAY_NOT.into())
+        })
     }
 }
 

@@ -130,18 +130,23 @@ pub trait Records: Send + Sync + 'static {
 /// Ids of intents: unique for each, so that whoever finds one in status knows whose step it is.
 #[derive(Debug)]
 pub struct Ids {
-    process: u64,
+    prefix: Arc<str>,
     next: AtomicU64,
 }
 
 impl Ids {
     /// `process` is random for each start.
     pub fn new(process: u64) -> Self {
-        Self { process, next: AtomicU64::new(1) }
+        Self { prefix: format!("{process:016x}-").into(), next: AtomicU64::new(1) }
+    }
+
+    /// How those of this process begin.
+    pub fn prefix(&self) -> Arc<str> {
+        self.prefix.clone()
     }
 
     fn fresh(&self) -> String {
-        format!("{:016x}-{}", self.process, self.next.fetch_add(1, Ordering::Relaxed))
+        format!("{}{}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -350,18 +355,18 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
         volatile.forget(shell.clock.now());
         volatile.clone()
     };
-    let picture = Some((&seen.picture, process.started));
-    let follows =
-        Follows { before: &live.before, after_write: *after_write, may_add, stood: &seen.stood, picture };
-    let looked_at = shell.clock.now();
-    let look = look(desired, &live.memory, claim, portfolio, follows, &shell.limits, looked_at)
-        .after_edit(desired, live.before.observed_generation);
     let process = ProcessFacts {
         stood: seen.stood.clone(),
         picture: seen.picture.clone(),
         pin_not_created: seen.pin_not_created.clone(),
         ..process.clone()
     };
+    let picture = Some((&process.picture, process.started));
+    let follows =
+        Follows { before: &live.before, after_write: *after_write, may_add, process: &process, picture };
+    let looked_at = shell.clock.now();
+    let look = look(desired, &live.memory, claim, portfolio, follows, &shell.limits, looked_at)
+        .after_edit(desired, live.before.observed_generation);
     let given = Circumstances { claim: claim.clone(), portfolio: portfolio.clone(), process };
     let sources = Sources { graph, secrets, clock: &*shell.clock, seen: &seen };
     let observing = Box::pin(observe(desired, &look, given, &sources)).instrument(debug_span!("look"));
@@ -529,13 +534,8 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
         let (memory, before) = (&record.memory, before(&record.assessment, &self.input.live.before));
         let seen = &observed.process;
         let picture = Some((&seen.picture, process.started));
-        let follows = Follows {
-            before: &before,
-            after_write: *after_write,
-            may_add: true,
-            stood: &seen.stood,
-            picture,
-        };
+        let follows =
+            Follows { before: &before, after_write: *after_write, may_add: true, process: seen, picture };
         let asks = |at| look(desired, memory, claim, portfolio, follows, limits, at);
         let look = asks(now);
         let begun = |account: &AccountId| {

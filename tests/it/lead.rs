@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::ByteString;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::Api;
@@ -17,10 +18,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use whatsapp_operator::sandbox::{Fault, FaultKind, Hold, Match};
+use whatsapp_operator::run::picture::png;
+use whatsapp_operator::sandbox::{Fault, FaultKind, Hold, Match, Number};
 
 use crate::control_plane::Process;
-use crate::rig::{Rig, condition, free_address, http_get};
+use crate::rig::{ACCOUNT, Rig, condition, free_address, http_get};
 
 const NUMBER: &str = "+5511917000001";
 const DIGITS: &str = "5511917000001";
@@ -231,6 +233,50 @@ async fn a_leader_that_stands_still_in_a_call_does_nothing_twice(#[case] edge: &
     let mut effects = rig.effects_on(DIGITS);
     effects.sort_unstable();
     assert_eq!(effects, ["added", "code", "registered", "verified"]);
+}
+
+/// What was sent of a picture to Meta.
+fn sent_of_a_picture(rig: &Rig) -> Vec<String> {
+    let sent = rig.sandbox.calls().into_iter().filter(|call| call.method == "POST");
+    let paths = sent.map(|call| call.path);
+    paths.filter(|path| path.contains("upload") || path.contains("profile")).collect()
+}
+
+/// The first of three requests is on the wire, and its answer comes when another one leads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_stands_still_in_an_upload_sends_no_more_of_it_when_another_leads() {
+    let mut rig = Rig::with_portfolio("lead-upload").await;
+    let number = Number::new("100000000000901", ACCOUNT, DIGITS, "Acme Support").registered("271828");
+    rig.sandbox.add_number(number);
+    rig.apply(&json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "acme-logo"},
+        "binaryData": {"logo.png": ByteString(png(640, 640))},
+    }))
+    .await;
+    let (mut first, second) = pair(&mut rig, &[SHORT]).await;
+    let slow = FaultKind::Latency { ms: 12_000 };
+    rig.sandbox.inject(Fault { on: Match::on("POST", "uploads").times(1), kind: slow });
+    let source = json!({"configMapKeyRef": {"name": "acme-logo", "key": "logo.png"}});
+    rig.channel("support", NUMBER, json!({"profile": {"pictureRef": source}})).await;
+    let intent = |s: &Value| s["memory"]["inFlight"]["step"] == "WritePicture";
+    rig.until("support", "an intent", Duration::from_secs(30), intent).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    first.process.hang(true);
+    second.until_it_leads(Duration::from_secs(20)).await;
+    first.process.hang(false);
+
+    let not_sent = "not sent: this process may not write to Meta any more";
+    assert!(first.process.wait_for_output(not_sent, Duration::from_secs(15)).await, "{}", rig.logs());
+    assert!(second.leads().await && !first.leads().await);
+    assert_eq!(sent_of_a_picture(&rig), ["/{app}/uploads"], "{}", rig.logs());
+    let outcome = |s: &Value| s["memory"]["ledger"]["pictures"][0]["outcome"].clone();
+    let told = |s: &Value| outcome(s) == "NotSent" && s["memory"]["inFlight"].is_null();
+    rig.until("support", "the outcome", Duration::from_secs(5), told).await;
+    // The next leader begins anew, a minute later.
+    rig.until_condition("support", "ProfileSynced", "True", None).await;
+    let whole = ["/{app}/uploads", "/{app}/uploads", "/{upload}", "/{phone}/whatsapp_business_profile"];
+    assert_eq!(sent_of_a_picture(&rig), whole);
+    assert!(first.logged("leading no more") > second.logged(" leading "));
 }
 
 /// How a way to the API server is.

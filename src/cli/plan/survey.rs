@@ -16,8 +16,7 @@ use crate::engine::{
     limits::Limits,
     look::{Follows, look},
     memory::Memory,
-    observed::{Claim, Observed, ProcessFacts, Stood},
-    picture::PictureFacts,
+    observed::{Claim, Observed, ProcessFacts},
     plan::{Plan, plan as decide},
     spelling::Canonical,
     status::{Assessment, Before, Facts},
@@ -28,7 +27,7 @@ use crate::{
     meta::{
         client::Meta,
         port::SystemClock,
-        settings::{DEFAULT_URL, DEFAULT_VERSION, Settings},
+        settings::{DEFAULT_URL, DEFAULT_VERSION, MayWrite, Settings},
     },
     run::{
         attempts::Attempts,
@@ -101,7 +100,8 @@ impl MetaArgs {
 
     fn open(&self, origin: Origin, base_url: url::Url) -> Result<(Planner, Settings), Problem> {
         let limits = Limits::default();
-        let settings = Settings { base_url, version: self.graph_version.clone(), limits: limits.clone() };
+        let (version, may_write) = (self.graph_version.clone(), MayWrite::always());
+        let settings = Settings { base_url, version, limits: limits.clone(), may_write };
         let meta = Meta::new(settings.clone(), Arc::new(SystemClock))
             .map_err(|error| Problem::new(format!("cannot reach Meta: {error}")))?;
         let portfolios = Portfolios { meta, origin, limits, clock: SystemClock };
@@ -187,15 +187,15 @@ impl Planner {
         let (mut before, mut left) = (Before { facts: facts.clone(), ..Before::default() }, LOOKS);
         loop {
             left -= 1;
-            let (stood, pictures) = (&Stood::default(), &PictureFacts::default());
-            let picture = Some((pictures, self.started));
-            let follows = Follows { before: &before, after_write: None, may_add: true, stood, picture };
+            let process = ProcessFacts::new(self.started);
+            let picture = Some((&process.picture, self.started));
+            let follows =
+                Follows { before: &before, after_write: None, may_add: true, process: &process, picture };
             let mut wanted =
                 look(desired, &memory, &claim, &state, follows, &self.portfolios.limits, Timestamp::now());
             // The operator is told by others in time. Nobody else reads it here.
             let target = wanted.accounts.iter().find(|wanted| wanted.facts.is_some());
             wanted.subscription = wanted.subscription.or_else(|| Some(target?.account.clone()));
-            let process = ProcessFacts::new(self.started);
             let given = Circumstances { claim: claim.clone(), portfolio: state.clone(), process };
             let (mut observed, _) = observe(desired, &wanted, given, &sources).await;
             let (limits, now) = (&self.portfolios.limits, Timestamp::now());

@@ -32,7 +32,7 @@ use crate::{
         limits::Limits,
         look::{Follows, look},
         memory::Memory,
-        observed::{Claim, PortfolioState, ProcessFacts, Stood},
+        observed::{Claim, PortfolioState, ProcessFacts},
         plan::{Plan, plan},
         portfolio::{PortfolioView, Reach},
         reason::Reason,
@@ -172,8 +172,8 @@ impl Bench {
         let (memory, before, now) = (Memory::default(), Before::default(), self.sandbox.now());
         let claim = Claim::Ours { act_from: None };
         let portfolio = PortfolioState::View(Arc::new(view.clone()));
-        let (before, stood) = (&before, &Stood::default());
-        let follows = Follows { before, after_write: None, may_add: true, stood, picture: None };
+        let (before, process) = (&before, &ProcessFacts::new(now));
+        let follows = Follows { before, after_write: None, may_add: true, process, picture: None };
         let limits = &self.shell.limits;
         let look = look(&desired, &memory, &claim, &portfolio, follows, limits, now);
         let given = Circumstances { claim, portfolio, process: ProcessFacts::new(now) };

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::engine::{
     plan::Plan,
-    rule::stood,
+    rule::{clock::Clock, stood},
     value::{
         block::Block,
         condition::Truth,
@@ -205,8 +205,9 @@ impl<'a> Scene<'a> {
 
     /// Whether an effect of this step may not be visible yet in an observation begun at that time.
     fn is_settling(&self, step: StepKind, begun: Timestamp) -> bool {
+        let clock = Clock { process: &self.observed.process, limits: self.limits, now: self.now };
         let in_flight = self.memory.in_flight.as_ref().filter(|i| i.step == step);
-        if in_flight.is_some_and(|i| i.settle_until >= begun) {
+        if in_flight.is_some_and(|i| clock.settled(i) >= begun) {
             return true;
         }
         let entries = self.memory.ledger.of(step);
@@ -215,7 +216,7 @@ impl<'a> Scene<'a> {
             .iter()
             .rev()
             .find(|e| sent(e))
-            .and_then(|e| e.settle_until)
+            .and_then(|e| clock.shown(step, e))
             .is_some_and(|until| until >= begun)
     }
 

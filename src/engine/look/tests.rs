@@ -11,7 +11,7 @@ use crate::engine::{
         desired::{Connection, Management},
         failure::Class,
         id::{CodeStatus, Field, PlatformType},
-        observed::{Claim, PortfolioState, Stood},
+        observed::{Claim, PortfolioState},
         portfolio::Reach,
         secret::SecretFact,
         step::StepKind,
@@ -123,9 +123,8 @@ fn a_request_for_a_code_makes_no_list_too_old() {
 #[test]
 fn without_room_for_an_add_nobody_needs_what_it_relies_on() {
     let world = world();
-    let stood = Stood::default();
-    let (before, stood) = (&world.before, &stood);
-    let follows = |may_add| Follows { before, after_write: None, may_add, stood, picture: None };
+    let (before, process) = (&world.before, &world.observed.process);
+    let follows = |may_add| Follows { before, after_write: None, may_add, process, picture: None };
     let age = |may_add| {
         let (claim, portfolio) = (&world.observed.claim, &world.observed.portfolio);
         let look =
@@ -154,6 +153,15 @@ fn an_undecided_step_is_judged_by_a_list_begun_after_it_settled() {
     let world = lost.after(11 * MINUTE);
     assert_eq!(world.look().accounts[0].not_before, settled);
     assert!(settled > earlier(world.now, 5 * MINUTE));
+}
+
+#[test]
+fn what_another_process_began_is_judged_by_a_list_begun_after_it_settled_here() {
+    let lost = world().own().verified().act(StepKind::Register, no_answer());
+    let taken = lost.taken_over(jiff::SignedDuration::from_mins(5));
+    let settled = later(taken.now, 10 * MINUTE + 30 * SECOND);
+    let world = taken.after(11 * MINUTE);
+    assert_eq!(world.look().accounts[0].not_before, settled);
 }
 
 #[test]

@@ -111,8 +111,8 @@ pub(super) fn next(pass: &Pass, memory: &Memory, block: &Block, since: Timestamp
     let dates = [
         block.until,
         Some(ends(pass, since)),
-        flight.map(|intent| later(intent.send_before, pass.limits.call_timeout)),
-        flight.map(|intent| intent.settle_until),
+        flight.map(|intent| pass.clock().ended(intent)),
+        flight.map(|intent| pass.clock().settled(intent)),
         Some(later(pass.now, pass.limits.fresh_after_write)),
     ];
     let next = dates.into_iter().flatten().filter(|at| *at > pass.now).min();
@@ -134,7 +134,7 @@ fn is_quiet(pass: &Pass, memory: &Memory) -> bool {
 /// What was begun before the deletion, or in it, and may be on its way.
 fn on_its_way(pass: &Pass, memory: &Memory) -> Option<Block> {
     let intent = memory.in_flight.as_ref()?;
-    let quiet = later(intent.send_before, pass.limits.call_timeout);
+    let quiet = pass.clock().ended(intent);
     let message = format!("{} was begun and may be on its way", intent.step);
     (quiet > pass.now).then(|| Block::new(Reason::EffectNotVisibleYet, message).until(quiet))
 }

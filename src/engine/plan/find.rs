@@ -38,7 +38,7 @@ pub(super) fn see(pass: &Pass, memory: &Memory, account: AccountId) -> Gate<Seen
             return Err(Stop::block(remedy::unreadable_account(&account, &what, failure)));
         }
     };
-    let number = pick(memory, searched).or_else(|| held_already(memory, searched));
+    let number = pick(memory, searched).or_else(|| held_already(pass, memory, searched));
     Ok(Seen { account, begun, number })
 }
 
@@ -54,13 +54,13 @@ fn pick(memory: &Memory, searched: &Searched) -> Option<Arc<Number>> {
 
 /// The only entry that shows no digits, where Meta answered an add by saying that the account has the number, and no entry
 /// shows it although it has had its time.
-fn held_already(memory: &Memory, searched: &Searched) -> Option<Arc<Number>> {
+fn held_already(pass: &Pass, memory: &Memory, searched: &Searched) -> Option<Arc<Number>> {
     let ListState::Complete { begun } = searched.list else { return None };
     if memory.number.is_some() {
         return None;
     }
     let refused = memory.ledger.last(StepKind::AddNumber).filter(|add| is_held_already(add))?;
-    let has_settled = refused.settle_until.is_none_or(|until| begun >= until);
+    let has_settled = pass.clock().shown(StepKind::AddNumber, refused).is_none_or(|until| begun >= until);
     let mut unread = searched.unread().filter(|_| has_settled);
     unread.next().filter(|_| unread.next().is_none()).cloned()
 }

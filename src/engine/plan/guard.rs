@@ -278,16 +278,17 @@ pub(super) fn note_not_registered(pass: &Pass, memory: &mut Memory, number: &Num
     let at = seen.begun.unwrap_or(pass.now);
     let since = pass.observed.process.stood.platform.as_ref().map_or(at, |(_, since)| *since);
     memory.marks.note_not_registered(since);
-    note_without_effect(memory, at);
+    note_without_effect(pass, memory, at);
 }
 
 /// What was to show by now and does not had no effect: a registration that shows later is of somebody else.
-fn note_without_effect(memory: &mut Memory, begun: Timestamp) {
+fn note_without_effect(pass: &Pass, memory: &mut Memory, begun: Timestamp) {
     let fell_back = memory.marks.fell_back_since();
     for entry in &mut memory.ledger.registrations {
         // One from before it fell back had its effect.
-        let is_over = entry.settle_until.is_some_and(|until| begun >= until)
-            && fell_back.is_none_or(|since| entry.at >= since);
+        let settled = pass.clock().shown(StepKind::Register, entry);
+        let is_over =
+            settled.is_some_and(|until| begun >= until) && fell_back.is_none_or(|since| entry.at >= since);
         if is_over && (entry.outcome == EntryOutcome::Accepted || entry.is_inconclusive()) {
             entry.settle_until = None;
             if entry.outcome == EntryOutcome::Accepted {

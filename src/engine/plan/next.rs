@@ -41,7 +41,7 @@ pub(super) fn next(
         username::look_at(pass, memory),
         official::look_at(pass, memory),
         shown::ban_counts_from(memory, limits, pass.now),
-        memory.in_flight.as_ref().map(|intent| intent.settle_until).filter(|at| *at > pass.now),
+        memory.in_flight.as_ref().map(|intent| pass.clock().settled(intent)).filter(|at| *at > pass.now),
         consent::kept_until(pass, memory)
             .map(|at| at.min(later(pass.now, limits.fresh_after_write)).max(pass.now)),
     ];
@@ -61,8 +61,7 @@ fn after_write(pass: &Pass, memory: &Memory, settings_match: bool) -> Option<Tim
     let number = pass.observed.search.iter().flat_map(|searched| &searched.numbers);
     let number = number.into_iter().find(|number| Some(&number.id) == memory.number.as_ref());
     let shown = number.map_or_else(Shown::nothing, |number| Shown::of_number(number, settings_match));
-    shown::is_awaited(memory, &shown, pass.limits, pass.now)
-        .then(|| later(pass.now, pass.limits.fresh_after_write))
+    shown::is_awaited(memory, &shown, pass.clock()).then(|| later(pass.now, pass.limits.fresh_after_write))
 }
 
 /// A wait that a Secret can end polls that Secret.

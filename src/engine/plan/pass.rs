@@ -5,7 +5,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::engine::{
-    rule::consent::{self, Pending},
+    rule::{
+        clock::Clock,
+        consent::{self, Pending},
+    },
     value::{
         block::Block,
         desired::Desired,
@@ -107,6 +110,11 @@ impl<'a> Pass<'a> {
     /// The number was found just now, so the look could not ask for what belongs to it.
     pub(super) fn is_first_sight(&self, memory: &Memory) -> bool {
         memory.number != self.number_before
+    }
+
+    /// By which it is told what may still happen.
+    pub(super) fn clock(&self) -> Clock<'a> {
+        Clock { process: &self.observed.process, limits: self.limits, now: self.now }
     }
 
     /// The exact command for this channel.

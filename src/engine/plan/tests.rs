@@ -10,7 +10,7 @@ mod rests;
 mod serve;
 mod sync;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 
@@ -2184,6 +2184,65 @@ fn nothing_unrepeatable_is_planned_while_a_step_is_undecided() {
         unread.plan().step.is_none() && unread.plan().memory.in_flight.is_some(),
         "a failed read decides nothing"
     );
+}
+
+/// The clocks of two nodes differ by up to ten minutes, where each is wrong by five.
+const AHEAD: [i64; 7] = [-600, -300, -60, 0, 60, 300, 600];
+
+#[test]
+fn a_step_that_another_process_began_is_decided_when_its_whole_time_was_counted_here() {
+    let limits = world().limits;
+    let scarce = about_to_write().into_iter().filter(|(kind, _)| !kind.is_repeatable());
+    for (kind, about) in scarce {
+        let open = about.die(kind);
+        let calls = limits.send_before + limits.call_timeout;
+        let whole = match kind {
+            StepKind::RequestCode | StepKind::RequestOfficial => calls,
+            kind => calls + kind.settle(&limits),
+        };
+        for ahead in AHEAD {
+            let taken = open.clone().taken_over(SignedDuration::from_secs(ahead));
+            let is_open = |after| {
+                let world = taken.clone().after(after);
+                world.plan().memory.in_flight.is_some()
+            };
+            assert!(is_open(Duration::ZERO), "{kind:?}, {ahead} s ahead: at once");
+            assert!(is_open(whole - SECOND), "{kind:?}, {ahead} s ahead: too early");
+            // The clock that was ahead is waited for, and no longer.
+            let behind = Duration::from_secs((-ahead).max(0).unsigned_abs());
+            assert!(!is_open(whole + behind + SECOND), "{kind:?}, {ahead} s ahead: never");
+        }
+    }
+}
+
+#[test]
+fn what_another_process_was_told_to_be_done_may_show_until_its_whole_time_was_counted_here() {
+    let registered = world().own().verified().act(StepKind::Register, accepted());
+    for ahead in AHEAD {
+        let mut taken = registered.clone().taken_over(SignedDuration::from_secs(ahead));
+        let settle = taken.limits.settle_register;
+        for _ in 0..9 {
+            assert_eq!(taken.says(), "EffectNotVisibleYet", "{ahead} s ahead");
+            taken = taken.after(settle / 10).pass();
+        }
+        assert!(taken.memory.may_have_registered(), "{ahead} s ahead: it may still be its own");
+    }
+}
+
+#[test]
+fn what_was_over_long_ago_by_any_clock_is_decided_at_once() {
+    let open = world().own().verified().die(StepKind::Register).after(2 * HOUR);
+    let taken = open.taken_over(SignedDuration::ZERO);
+    assert!(taken.plan().memory.in_flight.is_none());
+    // A time that no clock wrote holds nobody up for longer than one from now.
+    let mut forged = world().own().verified().die(StepKind::Register);
+    let intent = forged.memory.in_flight.as_mut().unwrap();
+    for at in [&mut intent.started_at, &mut intent.send_before, &mut intent.settle_until] {
+        *at = later(*at, 1000 * HOUR);
+    }
+    let taken = forged.taken_over(SignedDuration::ZERO);
+    assert_eq!(taken.says(), "EffectNotVisibleYet");
+    assert!(taken.after(11 * MINUTE).plan().memory.in_flight.is_none());
 }
 
 #[test]

@@ -15,7 +15,6 @@ use crate::engine::{
         memory::{Entry, EntryOutcome, Intent, Memory},
         reason::Reason,
         step::StepKind,
-        time::later,
     },
 };
 
@@ -46,14 +45,14 @@ fn verdict(
     step: StepKind,
     intent: &Intent,
 ) -> Option<EntryOutcome> {
-    let is_quiet = pass.now >= later(intent.send_before, pass.limits.call_timeout);
+    let (is_quiet, settled) = (pass.now >= pass.clock().ended(intent), pass.clock().settled(intent));
     let absent = Some(EntryOutcome::NoAnswer);
     match step {
         // Counts as sent, whatever became of it.
         StepKind::RequestCode | StepKind::RequestOfficial => absent.filter(|_| is_quiet),
         // Nothing shows a PIN, which picture it is, or that a sync began.
         StepKind::SetPin | StepKind::WritePicture | StepKind::StartSync => {
-            absent.filter(|_| pass.now >= intent.settle_until)
+            absent.filter(|_| pass.now >= settled)
         }
         // Only its own read shows it, which is as fresh as the look asks for.
         StepKind::ClaimUsername => {
@@ -64,9 +63,9 @@ fn verdict(
                     Fact::Unknown(failure) => failure.refusal().is_some(),
                     Fact::Known(_) => false,
                 };
-                return absent.filter(|_| is_quiet && is_hidden && pass.now >= intent.settle_until);
+                return absent.filter(|_| is_quiet && is_hidden && pass.now >= settled);
             };
-            let is_late = pass.observed.begun >= intent.settle_until;
+            let is_late = pass.observed.begun >= settled;
             match intent.subject.as_deref().is_some_and(|subject| live.is(username::claimed_in(subject))) {
                 true => Some(EntryOutcome::Accepted).filter(|_| is_quiet),
                 false => absent.filter(|_| is_quiet && is_late),
@@ -75,7 +74,7 @@ fn verdict(
         kind if is_visible(kind, intent.subject.as_deref(), memory, seen) => {
             Some(EntryOutcome::Accepted).filter(|_| is_quiet)
         }
-        _ => absent.filter(|_| is_quiet && seen.begun.is_some_and(|begun| begun >= intent.settle_until)),
+        _ => absent.filter(|_| is_quiet && seen.begun.is_some_and(|begun| begun >= settled)),
     }
 }
 
@@ -87,7 +86,7 @@ fn is_visible(kind: StepKind, subject: Option<&str>, memory: &Memory, seen: &See
 /// Blocks while a step in flight is undecided: no other unrepeatable step is planned.
 pub(super) fn none_open(pass: &Pass, memory: &Memory) -> Gate {
     let Some(intent) = &memory.in_flight else { return Ok(()) };
-    let until = if intent.settle_until > pass.now { Some(intent.settle_until) } else { None };
+    let until = Some(pass.clock().settled(intent)).filter(|until| *until > pass.now);
     Err(match intent.step.known() {
         Some(step) => waits(step, intent.started_at, until),
         None => of_newer_version(intent, until),
@@ -101,7 +100,7 @@ pub(super) fn settled(pass: &Pass, kind: StepKind, memory: &Memory, seen: &Seen)
     if kind == StepKind::VerifyCode && !memory.marks.is_current(entry) {
         return Ok(());
     }
-    let Some(until) = settling(entry) else { return Ok(()) };
+    let Some(until) = settling(pass, kind, entry) else { return Ok(()) };
     let is_over = match kind {
         StepKind::RequestCode => pass.now >= until,
         _ => seen.begun.is_some_and(|begun| begun >= until),
@@ -130,7 +129,7 @@ pub(super) fn open(kind: StepKind, entry: &Entry, until: Timestamp) -> Stop {
 }
 
 /// Until when the effect of an attempt may still be invisible.
-pub(super) fn settling(entry: &Entry) -> Option<Timestamp> {
+pub(super) fn settling(pass: &Pass, kind: StepKind, entry: &Entry) -> Option<Timestamp> {
     let may_show = match entry.outcome {
         EntryOutcome::Accepted | EntryOutcome::NoAnswer => true,
         EntryOutcome::Refused => {
@@ -138,7 +137,7 @@ pub(super) fn settling(entry: &Entry) -> Option<Timestamp> {
         }
         EntryOutcome::Started | EntryOutcome::NotSent => false,
     };
-    entry.settle_until.filter(|_| may_show)
+    pass.clock().shown(kind, entry).filter(|_| may_show)
 }
 
 /// Blocks while our own budget has no room for a kind, or its last try was not looked at and its pause lasts.

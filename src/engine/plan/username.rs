@@ -124,7 +124,8 @@ impl Claims<'_> {
     /// Blocks while the last claim may still show.
     fn settled(&self) -> Gate {
         let last = self.memory.ledger.last(StepKind::ClaimUsername);
-        let open = last.and_then(|last| Some((last, undecided::settling(last)?)));
+        let open = last
+            .and_then(|last| Some((last, undecided::settling(self.pass, StepKind::ClaimUsername, last)?)));
         match open.filter(|(_, until)| self.pass.observed.begun < *until) {
             Some((last, until)) => Err(undecided::open(StepKind::ClaimUsername, last, until)),
             None => Ok(()),

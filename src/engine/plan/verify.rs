@@ -53,7 +53,8 @@ pub(super) fn note_proof(pass: &Pass, memory: &mut Memory, seen: &Seen) {
         Some(_) => {
             // The old verification may not be visible everywhere yet, so this is no expiry.
             let old = memory.ledger.verifications.iter().rev().find(|entry| entry.at <= required);
-            if old.and_then(|entry| entry.settle_until).is_none_or(|until| begun >= until) {
+            let settled = old.and_then(|entry| pass.clock().shown(StepKind::VerifyCode, entry));
+            if settled.is_none_or(|until| begun >= until) {
                 memory.marks.note_lapsed(begun);
             }
             false

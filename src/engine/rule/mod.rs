@@ -4,6 +4,7 @@
 
 pub mod account;
 pub mod adding;
+pub mod clock;
 pub mod consent;
 pub mod drift;
 pub mod line;

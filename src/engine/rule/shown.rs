@@ -6,7 +6,10 @@
 use jiff::Timestamp;
 
 use crate::engine::{
-    rule::naming::{has_approved_change, may_have_approved_change, shows},
+    rule::{
+        clock::Clock,
+        naming::{has_approved_change, may_have_approved_change, shows},
+    },
     value::{
         condition::Truth,
         condition_type::ConditionType,
@@ -173,14 +176,16 @@ fn unless_expired<'a>(name: Option<&'a str>, status: Option<&str>) -> Option<&'a
 fn open<'a>(
     memory: &'a Memory,
     shown: &'a Shown<'a>,
+    clock: Clock<'a>,
 ) -> impl Iterator<Item = (Timestamp, Option<Timestamp>)> {
-    let attempts = StepKind::ALL.iter().filter(|kind| kind.shows() == Shows::InList).filter_map(|kind| {
-        let last = memory.ledger.last(*kind).filter(|entry| may_show(entry))?;
-        (!shown.has(*kind, last.subject.as_deref(), memory)).then_some((last.at, last.settle_until))
-    });
+    let attempts =
+        StepKind::ALL.iter().filter(|kind| kind.shows() == Shows::InList).filter_map(move |kind| {
+            let last = memory.ledger.last(*kind).filter(|entry| may_show(entry))?;
+            (!shown.has(*kind, last.subject.as_deref(), memory)).then(|| (last.at, clock.shown(*kind, last)))
+        });
     let paces = memory.ledger.repeatable.iter().filter(|(kind, _)| !shown.has(**kind, None, memory));
     let paces = paces.filter_map(|(_, pace)| Some((pace.last?, pace.settle_until)));
-    let flight = memory.in_flight.iter().map(|intent| (intent.started_at, Some(intent.settle_until)));
+    let flight = memory.in_flight.iter().map(move |intent| (intent.started_at, Some(clock.settled(intent))));
     attempts.chain(paces).chain(flight)
 }
 
@@ -189,20 +194,17 @@ fn may_show(entry: &Entry) -> bool {
 }
 
 /// Whether the effect of a recent write is still looked for.
-pub(in crate::engine) fn is_awaited(
-    memory: &Memory,
-    shown: &Shown<'_>,
-    limits: &Limits,
-    now: Timestamp,
-) -> bool {
+pub(in crate::engine) fn is_awaited(memory: &Memory, shown: &Shown<'_>, clock: Clock<'_>) -> bool {
+    let Clock { limits, now, .. } = clock;
     let span = limits.fresh_after_write * limits.fresh_after_write_times;
-    open(memory, shown).any(|(at, _)| now < later(at, span))
+    open(memory, shown, clock).any(|(at, _)| now < later(at, span))
 }
 
 /// The ends of the settle times of effects that are not visible yet.
 pub(in crate::engine) fn settle_times<'a>(
     memory: &'a Memory,
     shown: &'a Shown<'a>,
+    clock: Clock<'a>,
 ) -> impl Iterator<Item = Timestamp> + 'a {
-    open(memory, shown).filter_map(|(_, until)| until)
+    open(memory, shown, clock).filter_map(|(_, until)| until)
 }

@@ -13,7 +13,7 @@ use crate::engine::value::{
     limits::Limits,
     memory::{Entry, EntryOutcome, Ledger},
     step::{Cause, StepKind},
-    time::{earlier, later},
+    time::{CLOCKS_DIFFER, earlier, later},
     word::Vocabulary,
 };
 
@@ -28,8 +28,6 @@ const KEPT: [StepKind; 8] = [
     StepKind::ClaimUsername,
     StepKind::RequestOfficial,
 ];
-/// Clocks differ; what lies further ahead was not written by a clock.
-const AHEAD: Duration = Duration::from_secs(3600);
 /// What is taken over lies so much before everything of the object itself.
 const BEFORE: Duration = Duration::from_secs(1);
 
@@ -136,7 +134,7 @@ impl Ledger {
 
 fn is_counted(entry: &Entry, limits: &Limits, now: Timestamp) -> bool {
     let is_recent = later(entry.at, limits.longest_window()) > now;
-    entry.counts() && is_recent && entry.at <= later(now, AHEAD)
+    entry.counts() && is_recent && entry.at <= later(now, CLOCKS_DIFFER)
 }
 
 /// Consents and Secrets are of one object, and perhaps of another namespace. A consent is known again by its digest, should
@@ -273,9 +271,9 @@ mod tests {
         assert!(taken.take_over(&codes([forged]), known, &limits, now()));
         let entry = &taken.codes[0];
         assert!(entry.at < known);
-        assert!(entry.settle_until < Some(later(now(), 2 * AHEAD)));
+        assert!(entry.settle_until < Some(later(now(), 2 * CLOCKS_DIFFER)));
         let until = entry.refusal.as_ref().and_then(|refusal| refusal.until);
-        assert!(until <= Some(later(now(), limits.longest_window() + AHEAD)));
+        assert!(until <= Some(later(now(), limits.longest_window() + CLOCKS_DIFFER)));
         assert_eq!(entry.cause, Cause::SendCode(digest("anna-1")));
     }
 

@@ -85,8 +85,8 @@ const ANSWERED: Duration = Duration::from_secs(1);
 /// How exactly status keeps times.
 const KEPT: Duration = Duration::from_secs(1);
 
-/// No clock is set back by more, and what is remembered of a later time is not waited for.
-const SET_BACK: Duration = Duration::from_secs(60);
+/// No clock is set back by more, or behind that of another node, and what is remembered of a later time is not waited for.
+const BEHIND: Duration = Duration::from_secs(600);
 
 impl Memory {
     /// Whether this object brought the number into the account, so that its whole history is known.
@@ -122,7 +122,7 @@ impl Memory {
         let marks =
             [self.marks.new_proof_since(), self.marks.fell_back_since(), self.marks.seen_registered()];
         let next = attempts.chain(marks.into_iter().flatten()).map(|at| later(at, KEPT));
-        let next = next.filter(|next| *next <= later(now, SET_BACK)).max();
+        let next = next.filter(|next| *next <= later(now, BEHIND)).max();
         next.map_or(now, |next| next.max(now))
     }
 

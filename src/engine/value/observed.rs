@@ -132,8 +132,10 @@ impl Observed {
 /// Facts of this process, for rules that speak of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessFacts {
-    /// Start of the process.
+    /// Since when it works, by its own clock.
     pub started: Timestamp,
+    /// How the ids of its intents begin. None: nobody works here, and every time is believed as it was written.
+    pub intents: Option<Arc<str>>,
     /// Last successful look at this channel by this process.
     pub last_success: Option<Timestamp>,
     pub stood: Stood,
@@ -159,6 +161,7 @@ impl ProcessFacts {
     pub fn new(started: Timestamp) -> Self {
         Self {
             started,
+            intents: None,
             last_success: None,
             stood: Stood::default(),
             picture: PictureFacts::default(),
@@ -166,6 +169,11 @@ impl ProcessFacts {
             code_shared: None,
             labels: None,
         }
+    }
+
+    /// Whether what has this id was begun by this process, or is to be taken so.
+    pub(in crate::engine) fn is_own(&self, id: &str) -> bool {
+        self.intents.as_deref().is_none_or(|own| id.starts_with(own))
     }
 }
 

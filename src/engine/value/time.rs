@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+/// Clocks differ by less. What lies further ahead was not written by a clock.
+pub(in crate::engine) const CLOCKS_DIFFER: Duration = Duration::from_secs(3600);
+
 /// A time so much later; at the end of time it stays there.
 pub(crate) fn later(time: Timestamp, by: Duration) -> Timestamp {
     time.checked_add(by).unwrap_or(Timestamp::MAX)

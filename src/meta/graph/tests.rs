@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::Pin,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -201,4 +205,102 @@ async fn a_list_of_subscribed_apps_that_cannot_be_read_is_not_an_empty_one() {
     // So nothing is written over an override that may be there.
     bench.client.subscribe(&account()).await.unwrap();
     assert!(bench.seen().iter().all(|seen| seen.method == "GET"));
+}
+
+/// A fake that answers this, and a client of which writes may leave while fewer requests than these were seen.
+async fn until(requests: usize, replies: impl IntoIterator<Item = Reply>) -> Bench {
+    let (call_timeout, send_before) = (Duration::from_secs(5), Duration::from_secs(1));
+    let limits = Limits { call_timeout, send_before, ..Limits::default() };
+    Bench::while_it_may(replies, limits, Some("secret"), move |seen| seen.len() < requests).await
+}
+
+fn is_not_sent<T: std::fmt::Debug>(outcome: Result<T, Failure>) -> bool {
+    match outcome {
+        Err(Failure::NotSent(why)) => why.contains("may not write to Meta any more"),
+        other => panic!("{other:?}"),
+    }
+}
+
+type Writing<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + 'a>>;
+
+#[tokio::test]
+async fn no_write_leaves_a_process_that_may_not_write() {
+    let bench = until(0, []).await;
+    let (client, account, number) = (&bench.client, &account(), &number());
+    let (e164, secret) = (E164::parse("+5511912345678").unwrap(), &"123456".to_owned().into());
+    let (profile, official) = (DesiredProfile::default(), OfficialApplication::default());
+    let writes: Vec<Writing<'_>> = vec![
+        Box::pin(async { client.add_number(account, &e164, "Example").await.map(drop) }),
+        Box::pin(client.request_code(account, number, CodeMethod::Sms, "pt_BR")),
+        Box::pin(client.verify_code(account, number, secret)),
+        Box::pin(client.submit_name(account, number, "New")),
+        Box::pin(client.set_pin(account, number, secret)),
+        Box::pin(async { client.register(account, number, secret).await.map(drop) }),
+        Box::pin(client.subscribe(account)),
+        Box::pin(client.route_webhook(account, number, "https://h/", secret)),
+        Box::pin(client.unroute_webhook(account, number)),
+        Box::pin(client.set_storage(account, number, "BR")),
+        Box::pin(client.start_sync(account, number, AppData::History)),
+        Box::pin(client.deregister(account, number)),
+        Box::pin(client.write_profile(account, number, &profile)),
+        Box::pin(client.set_app_webhook("https://h/", secret, &[])),
+        Box::pin(client.write_picture(account, number, b"image", PictureKind::Png)),
+        Box::pin(client.claim_username(account, number, "example", false)),
+        Box::pin(client.request_official(account, number, &official)),
+    ];
+    for (at, write) in writes.into_iter().enumerate() {
+        assert!(is_not_sent(write.await), "{at}");
+    }
+    assert!(bench.seen().is_empty());
+    assert_eq!(bench.client.spent().iter().map(|spent| spent.used).sum::<u32>(), 0, "and costs no budget");
+}
+
+fn session() -> Reply {
+    Reply::Json(200, json!({"id": "upload:MTIz?sig=ARZ"}))
+}
+
+fn handle() -> Reply {
+    Reply::Json(200, json!({"h": "4::aW1hZ2U="}))
+}
+
+#[tokio::test]
+async fn a_picture_goes_no_further_once_the_process_may_not_write() {
+    let whole = || [session(), handle(), done()];
+    let broken = || [session(), Reply::Close, Reply::Json(200, json!({"file_offset": 2})), handle(), done()];
+    let (whole_of, broken_of) = (whole().len(), broken().len());
+    let write = async |bench: &Bench| {
+        bench.client.write_picture(&account(), &number(), b"image", PictureKind::Png).await
+    };
+    for requests in 0..whole_of {
+        let bench = until(requests, whole()).await;
+        assert!(is_not_sent(write(&bench).await), "{requests}");
+        assert_eq!(bench.seen().len(), requests);
+    }
+    // The bytes broke off: neither how many came is asked, nor the rest sent.
+    for requests in 0..broken_of {
+        let bench = until(requests, broken()).await;
+        assert!(is_not_sent(write(&bench).await), "{requests}");
+        assert_eq!(bench.seen().len(), requests);
+    }
+    // The next who may begins anew, and is told that it was done.
+    let bench = until(usize::MAX, whole()).await;
+    write(&bench).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_subscription_is_not_written_once_the_process_may_not_write() {
+    for requests in 0..2 {
+        let bench = until(requests, [subscribed("200000000000002"), done()]).await;
+        assert!(is_not_sent(bench.client.subscribe(&account()).await), "{requests}");
+        assert_eq!(bench.seen().len(), requests, "at most the read before it");
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_waited_for_its_connection_asks_again() {
+    let asked = AtomicUsize::new(0);
+    let first = move |_: &[_]| asked.fetch_add(1, Ordering::Relaxed) == 0;
+    let bench = Bench::while_it_may([done()], Limits::default(), None, first).await;
+    assert!(is_not_sent(bench.register().await));
+    assert!(bench.seen().is_empty());
 }

@@ -7,6 +7,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use jiff::{SignedDuration, Timestamp};
 use proptest::{
     prelude::*,
     test_runner::{Config, RngSeed},
@@ -17,7 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use whatsapp_operator::{
     controller,
     engine::limits::Limits,
-    meta::{client::Meta, settings::Settings, transport::install_crypto},
+    meta::{client::Meta, port::Clock, settings::Settings, transport::install_crypto},
     run::may_work::MayWork,
     sandbox::{
         self, Account, Fault, FaultKind, Lag, Match, Options, Portfolio, ReviewPolicy, Sandbox, Switches,
@@ -42,6 +43,18 @@ const LEASE: Duration = Duration::from_secs(15);
 const RENEW: Duration = Duration::from_secs(5);
 /// People look this often.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// The clock of a node, and by how much it is ahead.
+struct Skewed(VirtualClock, SignedDuration);
+
+impl Clock for Skewed {
+    fn now(&self) -> Timestamp {
+        self.0.now() + self.1
+    }
+}
+
+/// How wrong the clocks of the two nodes are, in seconds.
+const CLOCKS: [[i64; 2]; 4] = [[0, 0], [0, 300], [0, -300], [300, -300]];
 
 /// One number that is to come up.
 struct Channel {
@@ -152,6 +165,8 @@ struct World {
     address: String,
     limits: Limits,
     replicas: Vec<Replica>,
+    /// How wrong the clocks of their nodes are.
+    clocks: [i64; 2],
     /// Processes so far.
     started: usize,
     /// Who holds the Lease, and until when.
@@ -169,6 +184,10 @@ struct World {
 
 impl World {
     async fn new(seed: u64, lag: u64, far: Handle) -> Self {
+        Self::with_clocks([0, 0], seed, lag, far).await
+    }
+
+    async fn with_clocks(clocks: [i64; 2], seed: u64, lag: u64, far: Handle) -> Self {
         install_crypto();
         let other = "300000000000002";
         let mut portfolio = Portfolio::new("500000000000001", "Acme Ltda");
@@ -226,6 +245,7 @@ impl World {
             address,
             limits: Limits::default(),
             replicas: Vec::new(),
+            clocks,
             started: 0,
             lease: (None, Instant::now()),
             channels,
@@ -236,14 +256,15 @@ impl World {
             told: Vec::new(),
             _stop: stop.drop_guard(),
         };
-        world.replicas = vec![world.start(), world.start()];
+        world.replicas = vec![world.start(0), world.start(1)];
         world
     }
 
-    fn start(&mut self) -> Replica {
+    fn start(&mut self, at: usize) -> Replica {
         self.started += 1;
         let wire = Wire::open(self.started);
-        let clock = Arc::new(VirtualClock(self.sandbox.clone()));
+        let ahead = SignedDuration::from_secs(self.clocks[at]);
+        let clock = Arc::new(Skewed(VirtualClock(self.sandbox.clone()), ahead));
         let base_url = self.address.parse().expect("an address");
         let settings = Settings { base_url, ..Settings::new(self.limits.clone()).expect("settings") };
         let meta = Meta::new(settings, clock.clone()).expect("a client of Meta");
@@ -279,7 +300,7 @@ impl World {
             }
         }
         while let Some(dead) = self.replicas.iter().position(|replica| replica.wire.is_cut()) {
-            let fresh = self.start();
+            let fresh = self.start(dead);
             std::mem::replace(&mut self.replicas[dead], fresh).running.abort();
             // Whoever starts in its place has another name.
             self.lease.0.take_if(|holder| *holder == dead);
@@ -487,9 +508,11 @@ impl World {
                     _ => {}
                 }
             }
-            let is_hasty = registrations.windows(2).any(|pair| {
-                pair[0].1 || pair[1].0.duration_since(pair[0].0) < jiff::SignedDuration::from_mins(5)
-            });
+            // The pause between two is counted by the clocks of those who make them.
+            let apart = (self.clocks[0] - self.clocks[1]).abs();
+            let pause = SignedDuration::from_secs((300 - apart).max(0));
+            let is_hasty =
+                registrations.windows(2).any(|pair| pair[0].1 || pair[1].0.duration_since(pair[0].0) < pause);
             for (is_broken, what) in [
                 (added > 1, format!("added {added} times")),
                 (sent > *consents, format!("{sent} codes for {consents} consents")),
@@ -597,10 +620,14 @@ async fn comes_up(world: &mut World, script: &[Move]) -> Result<(), String> {
 
 /// Plays a script in a world of its own.
 fn play(seed: u64, lag: u64, script: &[Move]) -> Result<(), String> {
+    play_by([0, 0], seed, lag, script)
+}
+
+fn play_by(clocks: [i64; 2], seed: u64, lag: u64, script: &[Move]) -> Result<(), String> {
     let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let played = near.block_on(async {
-        let mut world = World::new(seed, lag, far.handle().clone()).await;
+        let mut world = World::with_clocks(clocks, seed, lag, far.handle().clone()).await;
         comes_up(&mut world, script).await.map_err(|what| format!("{what}\n{}", world.story()))
     });
     far.shutdown_background();
@@ -659,6 +686,27 @@ fn a_code_that_was_proven_late_is_not_taken_for_a_wrong_one() {
             one(2, 154, Accident::None),
         ];
         play(527, 29, &script).unwrap();
+    }
+}
+
+/// Whoever works dies with a step on the wire, again and again, and whoever takes over has another clock.
+#[test]
+fn a_step_on_the_wire_is_not_repeated_by_a_process_whose_clock_is_wrong() {
+    let one = |after, who, what| Move { after, who, what };
+    let script: Vec<Move> = (0..24)
+        .flat_map(|turn| {
+            let [first, second] = [0, 1].map(|who| one(0, who, Accident::Doom));
+            [
+                one(0, 0, Accident::Delayed),
+                first,
+                second,
+                one(12, turn % 2, Accident::Stall(45)),
+                one(35, 0, Accident::None),
+            ]
+        })
+        .collect();
+    for clocks in [[0, 300], [300, 0], [-300, 300]] {
+        play_by(clocks, 1, 0, &script).unwrap_or_else(|what| panic!("{clocks:?}: {what}"));
     }
 }
 
@@ -975,6 +1023,7 @@ proptest! {
         lag in 0_u64..=50,
         script in script(),
     ) {
-        play(seed, lag, &script).map_err(TestCaseError::fail)?;
+        let clocks = CLOCKS[seed as usize % CLOCKS.len()];
+        play_by(clocks, seed, lag, &script).map_err(TestCaseError::fail)?;
     }
 }

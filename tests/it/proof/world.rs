@@ -960,6 +960,7 @@ impl World {
             portfolio,
             after_write: fleeting.after_write,
             process: ProcessFacts {
+                intents: Some(process.shell.ids.prefix()),
                 last_success: fleeting.last_success,
                 ..ProcessFacts::new(process.started)
             },

@@ -56,6 +56,7 @@ use crate::{
         },
         rested::Rested,
         secret::{glance, is_same_version},
+        unwritten::Unwritten,
     },
 };
 
@@ -86,6 +87,8 @@ pub struct Context<G, C> {
     pub newcomers: Arc<Newcomers>,
     pub states: Arc<States>,
     pub accounts: Arc<Accounts>,
+    /// Of the process, not of the term.
+    pub unwritten: Arc<Unwritten>,
     /// What an object has to carry for this operator to see it.
     pub labels: Option<Arc<str>>,
     pub signals: Signals,
@@ -558,7 +561,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
                 ..ProcessFacts::new(self.ctx.signals.started)
             },
             volatile: self.state.volatile.clone(),
-            unwritten: self.state.unwritten.clone(),
+            unwritten: self.ctx.unwritten.clone(),
         }
     }
 
@@ -775,6 +778,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
 
     fn gone(&self) -> Next {
         self.ctx.states.remove(self.key);
+        self.ctx.unwritten.forget(self.uid);
         AT_LAST
     }
 

@@ -132,6 +132,7 @@ where
         limits: Arc::new(limits),
         ids: Arc::new(Ids::new(random()?)),
         budget: BUDGET,
+        unwritten: Arc::default(),
         told: may_work,
         health: health.clone(),
         metrics: metrics.clone(),

@@ -20,7 +20,6 @@ use crate::{
     run::{
         pass::Done,
         secret::{Purpose, Volatile},
-        unwritten::Unwritten,
     },
 };
 
@@ -167,7 +166,6 @@ pub struct State {
     /// Held by a pass until all of it has ended, its task included.
     pub busy: Arc<tokio::sync::Mutex<()>>,
     pub volatile: Arc<Mutex<Volatile>>,
-    pub unwritten: Arc<Unwritten>,
     soft: Mutex<Soft>,
 }
 
@@ -229,7 +227,6 @@ impl State {
             made,
             busy: Arc::default(),
             volatile: Arc::default(),
-            unwritten: Arc::default(),
             soft: Mutex::default(),
         }
     }
@@ -257,7 +254,7 @@ impl State {
     /// Whether it holds nothing that the next pass would miss, beside times.
     fn is_spare(&self, now: Timestamp, is_all: impl FnOnce(&Volatile, Timestamp) -> bool) -> bool {
         let volatile = self.volatile.lock().unwrap_or_else(PoisonError::into_inner);
-        self.unwritten.is_empty() && self.soft().is_spare() && is_all(&volatile, now)
+        self.soft().is_spare() && is_all(&volatile, now)
     }
 
     /// Never held across an await.

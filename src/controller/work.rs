@@ -1,5 +1,5 @@
-//! Work: passes, pollers and steps, while this process is told to. Everything that it remembers is of one term, and is
-//! forgotten with it: between two terms another process may have acted.
+//! Work: passes, pollers and steps, while this process is told to. What it remembers is of one term, and is forgotten with
+//! it: between two terms another process may have acted. Only what Meta answered to an intent outlives it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,6 +16,7 @@ use crate::{
     run::{
         may_work::MayWork,
         pass::{Ids, Shell, longest},
+        unwritten::Unwritten,
     },
     telemetry::{
         fleet::{Detail, Fleet},
@@ -56,6 +57,8 @@ pub struct Work<S: GraphSource, C> {
     pub ids: Arc<Ids>,
     /// Reading and deciding of one reconcile; what is carried out is not bounded by it.
     pub budget: Duration,
+    /// What Meta answered and no status holds yet.
+    pub unwritten: Arc<Unwritten>,
     /// Whether to work now, and not only to watch.
     pub told: watch::Receiver<MayWork>,
     pub health: Health,
@@ -177,6 +180,7 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
             newcomers: index.newcomers.clone(),
             states: Arc::new(States::default()),
             accounts: Arc::new(Accounts::default()),
+            unwritten: self.unwritten.clone(),
             labels: index.labels.clone(),
             signals: signals.clone(),
         });

@@ -225,7 +225,7 @@ pub struct Input<V> {
     pub after_write: Option<Timestamp>,
     pub process: ProcessFacts,
     pub volatile: Arc<Mutex<Volatile>>,
-    /// Kept by whoever keeps the channel, from pass to pass.
+    /// Kept by the process, from pass to pass.
     pub unwritten: Arc<Unwritten>,
 }
 
@@ -298,7 +298,7 @@ where
     C: Clock,
     P: Place,
 {
-    input.live.memory = input.unwritten.merge(input.live.memory, &shell.limits);
+    input.live.memory = input.unwritten.merge(&input.live.uid, input.live.memory, &shell.limits);
     let decided = decide(shell, &input, graph.as_ref(), (&*secrets, &*attempts), &mut place);
     let decided =
         tokio::time::timeout(shell.budget, decided).await.map_err(|_| PassError::Budget(shell.budget))?;
@@ -661,7 +661,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
 
     fn unwritten(&self, outcome: &Outcome, error: WriteError) -> PassError {
         self.log_unwritten(outcome, &error.to_string());
-        self.input.unwritten.keep(outcome, &self.decided.plan);
+        self.input.unwritten.keep(&self.input.live.uid, outcome, &self.decided.plan, &self.shell.limits);
         PassError::Write(error)
     }
 

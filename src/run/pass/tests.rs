@@ -673,9 +673,9 @@ async fn an_outcome_that_was_kept_does_not_count_for_another_history() {
     let scene = Scene::until_acting([Fate::Lands].into_iter().chain(refused)).await;
     assert!(scene.once().await.is_err());
     // The object has another history, and then the old one comes back: it was dropped for good.
-    let (before, limits) = (scene.book.memory(), Limits::default());
-    assert_eq!(scene.unwritten.merge(Memory::default(), &limits), Memory::default());
-    assert_eq!(scene.unwritten.merge(before.clone(), &limits), before);
+    let (before, limits, uid) = (scene.book.memory(), Limits::default(), &fixture::desired().uid);
+    assert_eq!(scene.unwritten.merge(uid, Memory::default(), &limits), Memory::default());
+    assert_eq!(scene.unwritten.merge(uid, before.clone(), &limits), before);
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,7 +19,7 @@ use super::secret::USE_LABEL;
 use crate::{
     api::lower,
     engine::{limits::Limits, memory::Ledger, spelling::Canonical},
-    run::attempts::{Attempts, AttemptsRead},
+    run::attempts::{Attempts, AttemptsRead, NotKept},
 };
 
 /// Value of [`USE_LABEL`] for attempts.
@@ -85,25 +85,34 @@ impl Attempts for NumberAttempts {
                 None => AttemptsRead::Unusable(format!("ConfigMap {} has no key {KEY}", self.name)),
             },
             Err(Failed::Gone(_)) => AttemptsRead::Absent,
-            Err(Failed::Forbidden(why)) => AttemptsRead::Unusable(why),
+            Err(Failed::Forbidden(why)) => AttemptsRead::Forbidden(why),
             Err(error) => AttemptsRead::Failed(error.to_string()),
         }
     }
 
-    async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<(), String> {
+    async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<Ledger, NotKept> {
         let standing = match self.standing().await {
             Ok(standing) => Some(standing),
             Err(Failed::Gone(_)) => None,
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(not_kept(error)),
         };
         let before = standing.as_ref().and_then(text);
         let kept = before.and_then(|text| lower::attempts(text).ok());
         let next = own.kept(kept.as_ref().unwrap_or(&Ledger::default()), limits, now);
         if kept.as_ref() == Some(&next) {
-            return Ok(());
+            return Ok(next);
         }
         let text = lower::attempts_text(&next, before);
-        self.write(standing.as_ref(), text).await.map_err(|error| error.to_string())
+        self.write(standing.as_ref(), text).await.map(|()| next).map_err(not_kept)
+    }
+}
+
+fn not_kept(error: Failed) -> NotKept {
+    match error {
+        Failed::Conflict(_) | Failed::NoAnswer(_) | Failed::NotServed(_) => {
+            NotKept::Passing(error.to_string())
+        }
+        Failed::Gone(_) | Failed::Forbidden(_) | Failed::Refused(_) => NotKept::Refused(error.to_string()),
     }
 }
 

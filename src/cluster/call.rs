@@ -65,7 +65,9 @@ pub enum Failed {
 impl Failed {
     fn from_kube(error: &kube::Error) -> Self {
         match error {
-            kube::Error::Api(status) if status.is_conflict() => Self::Conflict(words(&status.message)),
+            kube::Error::Api(status) if status.is_conflict() || status.is_already_exists() => {
+                Self::Conflict(words(&status.message))
+            }
             kube::Error::Api(status) if status.is_not_found() && !names_an_object(status) => {
                 Self::NotServed(words(&status.message))
             }

@@ -6,7 +6,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::engine::{limits::Limits, memory::Memory, outcome::Outcome, plan::Plan, record::fold, time::later};
+use crate::engine::{
+    limits::Limits, memory::Memory, outcome::Outcome, plan::Plan, record::fold, time::later,
+};
 
 /// The outcome of the last step with an intent, as long as status does not hold it, of each object by its uid.
 #[derive(Debug, Default)]

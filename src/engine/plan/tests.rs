@@ -1875,7 +1875,7 @@ fn a_value_that_the_ledger_names_does_not_fire_again() {
     let next = |value| {
         let world = world().adopted().after(HOUR).desire(send_code(value));
         let (limits, now) = (world.limits.clone(), world.now);
-        world.remember(|m| assert!(m.ledger.take_over(&attempts(), now, &limits, now)))
+        world.remember(|m| assert!(m.take_over(&attempts(), &limits, now)))
     };
     check(vec![("the same", next("from Git"), "CodeLapsed"), ("another", next("new"), "RequestCode")]);
     let again = next("from Git");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::rig::{Rig, condition};
+use crate::rig::{Rig, condition, message};
 
 const NUMBER: &str = "+5511912345678";
 const DIGITS: &str = "5511912345678";
@@ -93,6 +93,10 @@ async fn without_the_right_to_config_maps_a_channel_comes_up_all_the_same() {
     rig.take_away("configmaps").await;
     rig.start().await;
     rig.channel("support", NUMBER, json!({})).await;
+    // A right that was taken away for a moment would come back, so a step waits for it, and not for ever.
+    let why = rig.until_condition("support", "NumberAdded", "Unknown", Some("ObservationIncomplete")).await;
+    assert!(message(&why, "NumberAdded").contains("earlier attempts"), "{why:#}");
+    rig.until("support", "its number", Duration::from_secs(240), |s| s["phoneNumberId"].is_string()).await;
     rig.onboard("support", NUMBER).await;
     assert!(rig.find("ConfigMap", KEPT).await.is_none());
     let logs = rig.logs();

@@ -352,7 +352,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
                 None if soft.is_idle => Urgency::Drift,
                 None => Urgency::Transitional,
             };
-            (soft.rest.clone().filter(|rest| self.now() < rest.look_at)?, class)
+            (soft.rest.clone().filter(|rest| !rest.is_over(self.now()))?, class)
         };
         let secrets = NamespaceSecrets::new(&self.ctx.cluster.client, &self.key.namespace);
         let is_same = async {
@@ -644,7 +644,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let rested = rested.filter(is_over);
         if let Some(rested) = &rested {
             let look_at = rested.date.unwrap_or(now + BACKSTOP);
-            soft.rest = Rest::of_pin(&done, desired, look_at, limits).map(Box::new);
+            soft.rest = Rest::of_pin(&done, desired, (now, look_at), limits).map(Box::new);
         }
         drop(soft);
         match rested {

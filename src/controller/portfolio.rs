@@ -63,8 +63,6 @@ pub use desk::Desk;
 const SHORTLY: Duration = Duration::from_secs(1);
 /// Looks that reads in the background ask for come no closer together than this.
 const BETWEEN_RINGS: Duration = Duration::from_secs(2);
-/// A portfolio of which only Secrets are read, each minute, is looked at whole this often.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(300);
 /// A sweep ends within this; the next one goes on.
 const SWEEP: Duration = Duration::from_secs(30);
 
@@ -165,8 +163,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
     /// While nothing but a Secret can have changed, reads just those. `None`: a look is due.
     async fn poll(&self, rest: &Rest, place: &mut Seat<PortfolioRef>) -> Option<Duration> {
         let now = self.now();
-        let left =
-            Duration::try_from(rest.look_at.duration_since(now)).ok().filter(|left| !left.is_zero())?;
+        let left = rest.left(now)?;
         let secrets = NamespaceSecrets::new(&self.ctx.cluster.client, &self.of.namespace);
         let offer = apart(place, Offer::read(&secrets, &rest.desired)).await;
         (offer.facts() == rest.secrets).then(|| left.min(self.ctx.shell.limits.credential_poll))
@@ -288,8 +285,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let is_ready = assessment.conditions.is(ConditionType::Ready, Truth::True);
         let is_read = offer.unread().is_none();
         if is_ready && is_read && portfolio.status.as_ref() == Some(&next) && pause >= poll {
-            let look_at = later(self.now(), BETWEEN_LOOKS);
-            state.rest = Some(Rest { desired, secrets: offer.facts(), look_at });
+            state.rest = Some(Rest { desired, secrets: offer.facts(), since: self.now() });
         }
         self.write(&portfolio, next, turns(&conditions, &assessment.conditions), pause).await
     }

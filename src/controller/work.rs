@@ -268,7 +268,7 @@ fn standing<G: Graph, C: Clock>(ctx: &channel::Context<G, C>, detail: Detail) ->
     let oldest = states.oldest_success(accounts.oldest_look(), signals.started, claims.len());
     Fleet {
         depths: depths.collect(),
-        oldest_look: oldest.map_or(0.0, |at| now.duration_since(at).as_secs_f64()),
+        oldest_look: oldest.map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0)),
         ..survey(claims, portfolios, &shell.limits, detail, now)
     }
 }

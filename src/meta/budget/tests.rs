@@ -417,3 +417,18 @@ fn what_meta_told_is_shown_for_an_hour_and_pauses_until_they_end() {
     let paused = told(at(4_000));
     assert_eq!((paused.reads_wait, paused.all_wait), (Some(until), Some(until)), "whichever waits longest");
 }
+
+#[test]
+fn a_clock_that_is_set_back_or_forward_closes_a_breaker_and_makes_no_pause_longer() {
+    for seconds in [-3_600, 3_600] {
+        let budget = budget();
+        budget.throttled(&payer(), Some(&account()), None, at(0));
+        assert_eq!(budget.throttled_until(&payer(), Some(&account()), at(seconds)), None, "{seconds}");
+        assert!(budget.admit(&payer(), Some(&account()), Edge::Numbers, Claim::Write, at(seconds)).is_ok());
+        let until = budget.throttled(&payer(), Some(&account()), None, at(seconds));
+        let pause = until.duration_since(at(seconds)).as_secs();
+        assert!((300..=600).contains(&pause), "{seconds}: {pause}");
+        // A clock that is set right by a little keeps it open.
+        assert!(budget.throttled_until(&payer(), Some(&account()), at(seconds - 30)).is_some(), "{seconds}");
+    }
+}

@@ -120,20 +120,19 @@ fn text(standing: &ConfigMap) -> Option<&str> {
     standing.data.as_ref()?.get(KEY).map(String::as_str)
 }
 
-/// Removes what counts for nothing any more, in one namespace. What cannot be understood is left alone, since a newer
-/// version may have written it.
+/// Removes what counts for nothing any more, in one namespace or everywhere. What cannot be understood is left alone, since
+/// a newer version may have written it.
 ///
 /// # Errors
 ///
 /// When the list could not be read, or one could not be removed.
 pub async fn sweep(
     client: &Client,
-    namespace: &str,
+    namespace: Option<&str>,
     limits: &Limits,
     now: Timestamp,
 ) -> Result<usize, Failed> {
-    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let objects = Objects::<ConfigMap>::new(client, Some(namespace));
+    let objects = Objects::<ConfigMap>::new(client, namespace);
     let mut params = ListParams::default().labels(&format!("{USE_LABEL}={USE_ATTEMPTS}"));
     let (mut removed, mut size) = (0, PageSize::default());
     loop {
@@ -143,7 +142,7 @@ pub async fn sweep(
             let Ok(Stored(Ok(standing))) = standing else { continue };
             let kept = text(&standing).and_then(|text| lower::attempts(text).ok());
             if kept.is_some_and(|kept| !kept.is_kept(limits, now)) {
-                removed += usize::from(remove(&api, &standing).await?);
+                removed += usize::from(remove(client, &standing).await?);
             }
         }
         match next {
@@ -154,7 +153,9 @@ pub async fn sweep(
 }
 
 /// Removes it as it was read, or not at all: somebody else may have been faster, or it was written just now.
-async fn remove(api: &Api<ConfigMap>, standing: &ConfigMap) -> Result<bool, Failed> {
+async fn remove(client: &Client, standing: &ConfigMap) -> Result<bool, Failed> {
+    let namespace = standing.metadata.namespace.as_deref().unwrap_or_default();
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let name = standing.metadata.name.as_deref().filter(|name| name.starts_with(PREFIX));
     let Some(name) = name else { return Ok(false) };
     let preconditions = Preconditions {

@@ -25,6 +25,7 @@ mod signal;
 mod state;
 mod supervise;
 mod survey;
+mod sweep;
 mod tell;
 mod view;
 mod watch;
@@ -126,6 +127,7 @@ where
     let work = Work {
         index: index.clone(),
         client: client.clone(),
+        namespaces: watched.namespaces.clone().into(),
         events: Events::new(client.clone(), instance, &publishing),
         source: Arc::new(source),
         clock,

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use kube::api::ObjectMeta;
 use reading::Ring;
 use state::{Rest, State};
-use tracing::{Instrument as _, error_span, info, warn};
+use tracing::{Instrument as _, error_span, warn};
 
 use crate::{
     api::{
@@ -28,7 +28,7 @@ use crate::{
         v1alpha1::{ChannelCounts, WhatsAppPortfolio, WhatsAppPortfolioStatus},
     },
     cluster::{
-        Failed, attempts, bounded,
+        Failed, bounded,
         read::{Objects, Stored, Wanted},
         secret::NamespaceSecrets,
         status,
@@ -63,8 +63,6 @@ pub use desk::Desk;
 const SHORTLY: Duration = Duration::from_secs(1);
 /// Looks that reads in the background ask for come no closer together than this.
 const BETWEEN_RINGS: Duration = Duration::from_secs(2);
-/// A sweep ends within this; the next one goes on.
-const SWEEP: Duration = Duration::from_secs(30);
 
 /// What a reconcile gets.
 pub struct Context<S: GraphSource, C> {
@@ -221,7 +219,6 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             let next = self.first(&desired);
             return self.write(&portfolio, next, Vec::new(), Duration::ZERO).await;
         }
-        self.sweep();
         state.note_nudge(portfolio.metadata.annotations.as_ref().and_then(|all| all.get(lower::RECONCILE)));
         let secrets = NamespaceSecrets::new(&self.ctx.cluster.client, &self.of.namespace);
         // It waits for Secrets and for Meta from here on.
@@ -339,25 +336,6 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         if self.ctx.portfolios.publish(self.of, uid, view, None) {
             self.ctx.signals.channels.wake(self.ctx.desk.claims.of_portfolio(self.of));
         }
-    }
-
-    /// Removes attempts that count no more, beside whatever else is done.
-    fn sweep(&self) {
-        let now = self.now();
-        if !self.ctx.desk.begins_sweep(&self.of.namespace, now) {
-            return;
-        }
-        let (client, namespace) = (self.ctx.cluster.client.clone(), self.of.namespace.clone());
-        let limits = self.ctx.shell.limits.clone();
-        self.ctx.shell.tasks.spawn(async move {
-            let swept = tokio::time::timeout(SWEEP, attempts::sweep(&client, &namespace, &limits, now)).await;
-            match swept {
-                Ok(Ok(0)) => {}
-                Ok(Ok(removed)) => info!(%namespace, removed, "attempts that count no more were removed"),
-                Ok(Err(error)) => warn!(%namespace, %error, "attempts that count no more are not removed"),
-                Err(_) => warn!(%namespace, "removing attempts that count no more took too long"),
-            }
-        });
     }
 
     /// Its channels by state. Who may not use it does not count: nobody can put a number into a foreign status.

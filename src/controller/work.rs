@@ -36,6 +36,7 @@ use super::{
     state::States,
     supervise::{Fallen, Pulse, Tasks},
     survey::survey,
+    sweep::sweep,
     watch::Key,
 };
 
@@ -50,6 +51,8 @@ const PART: &str = "work";
 pub struct Work<S: GraphSource, C> {
     pub index: Arc<Index<S::Graph>>,
     pub client: Client,
+    /// What is watched, if it is not the whole cluster.
+    pub namespaces: Arc<[String]>,
     pub events: Events,
     pub source: Arc<S>,
     pub clock: Arc<C>,
@@ -210,6 +213,11 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
             let (queue, metrics) = (ctx.signals.portfolios.clone(), ctx.signals.metrics.clone());
             let told = |class, delay| metrics.delay(PORTFOLIOS, word(class), delay);
             queue.run(pulse, |turn| portfolio::work(ctx.clone(), turn), told).await;
+        });
+        let (client, namespaces) = (self.client.clone(), self.namespaces.clone());
+        let (limits, clock) = (self.limits.clone(), self.clock.clone());
+        tasks.begin("the sweeping", |pulse| async move {
+            sweep(&client, &namespaces, &limits, &clock, &pulse).await;
         });
         let ctx = channels.clone();
         tasks.begin("the tidying", |pulse| async move { tidy(&ctx, &pulse).await });

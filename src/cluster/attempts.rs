@@ -19,7 +19,7 @@ use super::secret::USE_LABEL;
 use crate::{
     api::lower,
     engine::{limits::Limits, memory::Ledger, spelling::Canonical},
-    run::attempts::{Attempts, AttemptsRead},
+    run::attempts::{Attempts, AttemptsRead, NotKept},
 };
 
 /// Value of [`USE_LABEL`] for attempts.
@@ -85,25 +85,34 @@ impl Attempts for NumberAttempts {
                 None => AttemptsRead::Unusable(format!("ConfigMap {} has no key {KEY}", self.name)),
             },
             Err(Failed::Gone(_)) => AttemptsRead::Absent,
-            Err(Failed::Forbidden(why)) => AttemptsRead::Unusable(why),
+            Err(Failed::Forbidden(why)) => AttemptsRead::Forbidden(why),
             Err(error) => AttemptsRead::Failed(error.to_string()),
         }
     }
 
-    async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<(), String> {
+    async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<Ledger, NotKept> {
         let standing = match self.standing().await {
             Ok(standing) => Some(standing),
             Err(Failed::Gone(_)) => None,
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(not_kept(error)),
         };
         let before = standing.as_ref().and_then(text);
         let kept = before.and_then(|text| lower::attempts(text).ok());
         let next = own.kept(kept.as_ref().unwrap_or(&Ledger::default()), limits, now);
         if kept.as_ref() == Some(&next) {
-            return Ok(());
+            return Ok(next);
         }
         let text = lower::attempts_text(&next, before);
-        self.write(standing.as_ref(), text).await.map_err(|error| error.to_string())
+        self.write(standing.as_ref(), text).await.map(|()| next).map_err(not_kept)
+    }
+}
+
+fn not_kept(error: Failed) -> NotKept {
+    match error {
+        Failed::Conflict(_) | Failed::NoAnswer(_) | Failed::NotServed(_) => {
+            NotKept::Passing(error.to_string())
+        }
+        Failed::Gone(_) | Failed::Forbidden(_) | Failed::Refused(_) => NotKept::Refused(error.to_string()),
     }
 }
 
@@ -122,20 +131,19 @@ fn text(standing: &ConfigMap) -> Option<&str> {
     standing.data.as_ref()?.get(KEY).map(String::as_str)
 }
 
-/// Removes what counts for nothing any more, in one namespace. What cannot be understood is left alone, since a newer
-/// version may have written it.
+/// Removes what counts for nothing any more, in one namespace or everywhere. What cannot be understood is left alone, since
+/// a newer version may have written it.
 ///
 /// # Errors
 ///
 /// When the list could not be read, or one could not be removed.
 pub async fn sweep(
     client: &Client,
-    namespace: &str,
+    namespace: Option<&str>,
     limits: &Limits,
     now: Timestamp,
 ) -> Result<usize, Failed> {
-    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let objects = Objects::<ConfigMap>::new(client, Some(namespace));
+    let objects = Objects::<ConfigMap>::new(client, namespace);
     let mut params = ListParams::default().labels(&format!("{USE_LABEL}={USE_ATTEMPTS}"));
     let (mut removed, mut size) = (0, PageSize::default());
     loop {
@@ -145,7 +153,7 @@ pub async fn sweep(
             let Ok(Stored(Ok(standing))) = standing else { continue };
             let kept = text(&standing).and_then(|text| lower::attempts(text).ok());
             if kept.is_some_and(|kept| !kept.is_kept(limits, now)) {
-                removed += usize::from(remove(&api, &standing).await?);
+                removed += usize::from(remove(client, &standing).await?);
             }
         }
         match next {
@@ -156,7 +164,9 @@ pub async fn sweep(
 }
 
 /// Removes it as it was read, or not at all: somebody else may have been faster, or it was written just now.
-async fn remove(api: &Api<ConfigMap>, standing: &ConfigMap) -> Result<bool, Failed> {
+async fn remove(client: &Client, standing: &ConfigMap) -> Result<bool, Failed> {
+    let namespace = standing.metadata.namespace.as_deref().unwrap_or_default();
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let name = standing.metadata.name.as_deref().filter(|name| name.starts_with(PREFIX));
     let Some(name) = name else { return Ok(false) };
     let preconditions = Preconditions {

@@ -70,7 +70,9 @@ pub enum Failed {
 impl Failed {
     fn from_kube(error: &kube::Error) -> Self {
         match error {
-            kube::Error::Api(status) if status.is_conflict() => Self::Conflict(words(&status.message)),
+            kube::Error::Api(status) if status.is_conflict() || status.is_already_exists() => {
+                Self::Conflict(words(&status.message))
+            }
             // By the code: where a whole group is missing, there is a page in the place of a Status.
             kube::Error::Api(status) if status.code == 404 && !names_an_object(status) => {
                 Self::NotServed(words(&status.message))

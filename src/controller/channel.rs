@@ -56,6 +56,7 @@ use crate::{
         },
         rested::Rested,
         secret::{glance, is_same_version},
+        unwritten::Unwritten,
     },
 };
 
@@ -86,6 +87,8 @@ pub struct Context<G, C> {
     pub newcomers: Arc<Newcomers>,
     pub states: Arc<States>,
     pub accounts: Arc<Accounts>,
+    /// Of the process, not of the term.
+    pub unwritten: Arc<Unwritten>,
     /// What an object has to carry for this operator to see it.
     pub labels: Option<Arc<str>>,
     pub signals: Signals,
@@ -349,7 +352,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
                 None if soft.is_idle => Urgency::Drift,
                 None => Urgency::Transitional,
             };
-            (soft.rest.clone().filter(|rest| self.now() < rest.look_at)?, class)
+            (soft.rest.clone().filter(|rest| !rest.is_over(self.now()))?, class)
         };
         let secrets = NamespaceSecrets::new(&self.ctx.cluster.client, &self.key.namespace);
         let is_same = async {
@@ -559,7 +562,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
                 ..ProcessFacts::new(self.ctx.signals.started)
             },
             volatile: self.state.volatile.clone(),
-            unwritten: self.state.unwritten.clone(),
+            unwritten: self.ctx.unwritten.clone(),
         }
     }
 
@@ -642,7 +645,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let rested = rested.filter(is_over);
         if let Some(rested) = &rested {
             let look_at = rested.date.unwrap_or(now + BACKSTOP);
-            soft.rest = Rest::of_pin(&done, desired, look_at, limits).map(Box::new);
+            soft.rest = Rest::of_pin(&done, desired, (now, look_at), limits).map(Box::new);
         }
         drop(soft);
         match rested {
@@ -775,6 +778,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
 
     fn gone(&self) -> Next {
         self.ctx.states.remove(self.key);
+        self.ctx.unwritten.forget(self.uid);
         AT_LAST
     }
 

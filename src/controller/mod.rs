@@ -25,6 +25,7 @@ mod signal;
 mod state;
 mod supervise;
 mod survey;
+mod sweep;
 mod tell;
 mod view;
 mod watch;
@@ -126,12 +127,14 @@ where
     let work = Work {
         index: index.clone(),
         client: client.clone(),
+        namespaces: watched.namespaces.clone().into(),
         events: Events::new(client.clone(), instance, &publishing),
         source: Arc::new(source),
         clock,
         limits: Arc::new(limits),
         ids: Arc::new(Ids::new(random()?)),
         budget: BUDGET,
+        unwritten: Arc::default(),
         told: may_work,
         health: health.clone(),
         metrics: metrics.clone(),

@@ -7,7 +7,12 @@ use tracing::{Instrument as _, error_span, info, warn};
 
 use jiff::Timestamp;
 
-use crate::engine::{failure::Failure, id::AccountId, look::Urgency, time::later};
+use crate::engine::{
+    failure::Failure,
+    id::AccountId,
+    look::Urgency,
+    time::{is_set_back, later},
+};
 use crate::{
     controller::{
         channel::Context,
@@ -195,7 +200,8 @@ impl<G: Graph, C: Clock> Context<G, C> {
             self.signals.doubt(&of.portfolio, Doubt::Credential);
         }
         let unseen = limits.unseen_at(self.accounts.interval(of));
-        let is_told = failure.is_some_and(Failure::is_answer) || now >= later(last, unseen);
+        let is_told =
+            failure.is_some_and(Failure::is_answer) || now >= later(last, unseen) || is_set_back(last, now);
         if is_told {
             self.signals.channels.wake(self.accounts.all(of));
         }

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use kube::api::ObjectMeta;
 use reading::Ring;
 use state::{Rest, State};
-use tracing::{Instrument as _, error_span, info, warn};
+use tracing::{Instrument as _, error_span, warn};
 
 use crate::{
     api::{
@@ -28,7 +28,7 @@ use crate::{
         v1alpha1::{ChannelCounts, WhatsAppPortfolio, WhatsAppPortfolioStatus},
     },
     cluster::{
-        Failed, attempts, bounded,
+        Failed, bounded,
         read::{Objects, Stored, Wanted},
         secret::NamespaceSecrets,
         status,
@@ -63,10 +63,6 @@ pub use desk::Desk;
 const SHORTLY: Duration = Duration::from_secs(1);
 /// Looks that reads in the background ask for come no closer together than this.
 const BETWEEN_RINGS: Duration = Duration::from_secs(2);
-/// A portfolio of which only Secrets are read, each minute, is looked at whole this often.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(300);
-/// A sweep ends within this; the next one goes on.
-const SWEEP: Duration = Duration::from_secs(30);
 
 /// What a reconcile gets.
 pub struct Context<S: GraphSource, C> {
@@ -165,8 +161,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
     /// While nothing but a Secret can have changed, reads just those. `None`: a look is due.
     async fn poll(&self, rest: &Rest, place: &mut Seat<PortfolioRef>) -> Option<Duration> {
         let now = self.now();
-        let left =
-            Duration::try_from(rest.look_at.duration_since(now)).ok().filter(|left| !left.is_zero())?;
+        let left = rest.left(now)?;
         let secrets = NamespaceSecrets::new(&self.ctx.cluster.client, &self.of.namespace);
         let offer = apart(place, Offer::read(&secrets, &rest.desired)).await;
         (offer.facts() == rest.secrets).then(|| left.min(self.ctx.shell.limits.credential_poll))
@@ -224,7 +219,6 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             let next = self.first(&desired);
             return self.write(&portfolio, next, Vec::new(), Duration::ZERO).await;
         }
-        self.sweep();
         state.note_nudge(portfolio.metadata.annotations.as_ref().and_then(|all| all.get(lower::RECONCILE)));
         let secrets = NamespaceSecrets::new(&self.ctx.cluster.client, &self.of.namespace);
         // It waits for Secrets and for Meta from here on.
@@ -288,8 +282,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let is_ready = assessment.conditions.is(ConditionType::Ready, Truth::True);
         let is_read = offer.unread().is_none();
         if is_ready && is_read && portfolio.status.as_ref() == Some(&next) && pause >= poll {
-            let look_at = later(self.now(), BETWEEN_LOOKS);
-            state.rest = Some(Rest { desired, secrets: offer.facts(), look_at });
+            state.rest = Some(Rest { desired, secrets: offer.facts(), since: self.now() });
         }
         self.write(&portfolio, next, turns(&conditions, &assessment.conditions), pause).await
     }
@@ -343,25 +336,6 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         if self.ctx.portfolios.publish(self.of, uid, view, None) {
             self.ctx.signals.channels.wake(self.ctx.desk.claims.of_portfolio(self.of));
         }
-    }
-
-    /// Removes attempts that count no more, beside whatever else is done.
-    fn sweep(&self) {
-        let now = self.now();
-        if !self.ctx.desk.begins_sweep(&self.of.namespace, now) {
-            return;
-        }
-        let (client, namespace) = (self.ctx.cluster.client.clone(), self.of.namespace.clone());
-        let limits = self.ctx.shell.limits.clone();
-        self.ctx.shell.tasks.spawn(async move {
-            let swept = tokio::time::timeout(SWEEP, attempts::sweep(&client, &namespace, &limits, now)).await;
-            match swept {
-                Ok(Ok(0)) => {}
-                Ok(Ok(removed)) => info!(%namespace, removed, "attempts that count no more were removed"),
-                Ok(Err(error)) => warn!(%namespace, %error, "attempts that count no more are not removed"),
-                Err(_) => warn!(%namespace, "removing attempts that count no more took too long"),
-            }
-        });
     }
 
     /// Its channels by state. Who may not use it does not count: nobody can put a number into a foreign status.

@@ -17,7 +17,7 @@ use crate::engine::{
     id::{AccountId, NumberId},
     observed::{Account, Subscribed},
     spelling::Canonical,
-    time::{earlier, later},
+    time::{earlier, is_set_back, later},
 };
 use crate::{
     controller::{
@@ -203,7 +203,11 @@ impl Accounts {
     ) -> Vec<Key> {
         let mut inner = self.lock();
         let Some(account) = inner.accounts.get_mut(of) else { return Vec::new() };
-        account.last = account.last.max(reading.list.begun);
+        account.last = if is_set_back(account.last, now) {
+            reading.list.begun
+        } else {
+            account.last.max(reading.list.begun)
+        };
         account.failures = 0;
         let is_received = reading.subscribed.as_ref().map(Subscribed::is_received);
         let is_turned = match (account.is_received, is_received) {
@@ -213,8 +217,8 @@ impl Accounts {
         };
         account.is_received = is_received.or(account.is_received);
         let changed = account.channels.iter().filter(|(key, parked)| {
-            // What a pass saw later is newer than this list.
-            let is_newer = reading.list.begun >= parked.begun;
+            // What a pass saw later is newer than this list, unless that was by a clock that was ahead.
+            let is_newer = reading.list.begun >= parked.begun || is_set_back(parked.begun, now);
             let profile = profiles.get(*key);
             is_turned
                 || is_newer && reading.shows(parked) != parked.shown
@@ -481,6 +485,20 @@ mod tests {
         let mut before = number(1);
         before.quality = Some(Quality::from("RED"));
         assert!(woken(&accounts, &of, &reading(99, &[before, number(2)]), 500).is_empty());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_or_forward_hides_no_change() {
+        for (what, now) in [("back", 10_000 - 3_600), ("forward", 10_000 + 3_600)] {
+            let (accounts, seen) = (Accounts::default(), reading(10_000, &[number(1), number(2)]));
+            accounts.rest(&portfolio(), &key("a"), at(0), &rested(&number(1), &seen));
+            let of = accounts.rest(&portfolio(), &key("b"), at(0), &rested(&number(2), &seen));
+            let mut changed = number(2);
+            changed.quality = Some(Quality::from("RED"));
+            let list = reading(now, &[number(1), changed]);
+            assert_eq!(woken(&accounts, &of, &list, now), [key("b")], "{what}");
+            assert_eq!(accounts.oldest_look(), Some(at(now)), "{what}");
+        }
     }
 
     #[test]

@@ -13,14 +13,13 @@ use crate::engine::{
     limits::Limits,
     memory::{ConsentKind, Entry, EntryOutcome, Memory},
     secret::SecretFact,
-    time::later,
+    time::{is_set_back, later},
 };
 use crate::{
     controller::{room::Room, watch::Key},
     run::{
         pass::Done,
         secret::{Purpose, Volatile},
-        unwritten::Unwritten,
     },
 };
 
@@ -188,7 +187,6 @@ pub struct State {
     /// Held by a pass until all of it has ended, its task included.
     pub busy: Arc<tokio::sync::Mutex<()>>,
     pub volatile: Arc<Mutex<Volatile>>,
-    pub unwritten: Arc<Unwritten>,
     soft: Mutex<Soft>,
 }
 
@@ -241,14 +239,7 @@ impl Soft {
 
 impl State {
     fn new(uid: Arc<str>, made: Timestamp) -> Self {
-        Self {
-            uid,
-            made,
-            busy: Arc::default(),
-            volatile: Arc::default(),
-            unwritten: Arc::default(),
-            soft: Mutex::default(),
-        }
+        Self { uid, made, busy: Arc::default(), volatile: Arc::default(), soft: Mutex::default() }
     }
 
     /// Of an object of which only that was kept.
@@ -282,7 +273,7 @@ impl State {
     /// Whether it holds nothing that the next pass would miss, beside times.
     fn is_spare(&self, now: Timestamp, is_all: impl FnOnce(&Volatile, Timestamp) -> bool) -> bool {
         let volatile = self.volatile.lock().unwrap_or_else(PoisonError::into_inner);
-        self.unwritten.is_empty() && self.soft().is_spare() && is_all(&volatile, now)
+        self.soft().is_spare() && is_all(&volatile, now)
     }
 
     /// Never held across an await.
@@ -303,7 +294,8 @@ impl State {
 pub struct Rest {
     pub secrets: Vec<(Purpose, SecretKey, SecretFact)>,
     pub every: Duration,
-    /// When to look at everything again.
+    /// When it began, and when to look at everything again.
+    pub since: Timestamp,
     pub look_at: Timestamp,
 }
 
@@ -331,15 +323,20 @@ impl Rest {
         } else {
             look_at
         };
-        (!secrets.is_empty()).then_some(Self { secrets, every, look_at })
+        (!secrets.is_empty()).then_some(Self { secrets, every, since: now, look_at })
     }
 
     /// Of a number at rest: a PIN that is changed in its Secret is given to Meta.
-    pub fn of_pin(done: &Done, desired: &Desired, look_at: Timestamp, limits: &Limits) -> Option<Self> {
+    pub fn of_pin(
+        done: &Done,
+        desired: &Desired,
+        (since, look_at): (Timestamp, Timestamp),
+        limits: &Limits,
+    ) -> Option<Self> {
         let is_followed = done.look.pin_secret && done.memory.marks.pin.is_some();
         let secret =
             || (Purpose::Pin, desired.registration.pin_secret.clone(), done.observed.pin_secret.clone());
-        is_followed.then(|| Self { secrets: vec![secret()], every: limits.pin_poll, look_at })
+        is_followed.then(|| Self { secrets: vec![secret()], every: limits.pin_poll, since, look_at })
     }
 
     /// Of a pass that failed: a code is used as soon as it is there all the same.
@@ -350,7 +347,13 @@ impl Rest {
         now: Timestamp,
     ) -> Option<Self> {
         let code = code.filter(|code| now < code.until)?;
-        Some(Self { secrets: vec![code.secret()], every: limits.secret_poll_live, look_at })
+        let every = limits.secret_poll_live;
+        Some(Self { secrets: vec![code.secret()], every, since: now, look_at })
+    }
+
+    /// Whether it is time to look at everything again.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        now >= self.look_at || is_set_back(self.since, now)
     }
 
     /// How long until there is something to look at again.
@@ -473,7 +476,12 @@ mod tests {
         let pin = || {
             let secret = SecretKey { name: "a-pin".into(), key: "pin".into() };
             let secrets = vec![(Purpose::Pin, secret, SecretFact::Missing)];
-            Rest { secrets, every: Duration::from_secs(60), look_at: now + Duration::from_secs(90) }
+            Rest {
+                secrets,
+                every: Duration::from_secs(60),
+                since: now,
+                look_at: now + Duration::from_secs(90),
+            }
         };
         for (what, after_write, failures, rest, whole, brief) in [
             ("nothing of note", None, 0, None, false, false),
@@ -552,6 +560,19 @@ mod tests {
         assert_eq!(Rest::after_failure(Some(&code), look_at, &limits, until), None);
         assert_eq!(Rest::after_failure(None, look_at, &limits, now), None);
         assert_eq!(Rest { look_at: now, ..rest }.pause(now), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_pause_is_over_when_its_time_has_come_and_when_the_clock_was_set_back_past_its_beginning() {
+        let since = Timestamp::UNIX_EPOCH + Duration::from_secs(10_000);
+        let (every, look_at) = (Duration::from_secs(60), since + Duration::from_secs(900));
+        let rest = Rest { secrets: Vec::new(), every, since, look_at };
+        for (seconds, is_over) in
+            [(-3_600, true), (-30, false), (0, false), (899, false), (900, true), (3_600, true)]
+        {
+            let now = since + jiff::SignedDuration::from_secs(seconds);
+            assert_eq!(rest.is_over(now), is_over, "{seconds}");
+        }
     }
 
     #[test]

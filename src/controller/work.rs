@@ -1,5 +1,5 @@
-//! Work: passes, pollers and steps, while this process is told to. Everything that it remembers is of one term, and is
-//! forgotten with it: between two terms another process may have acted.
+//! Work: passes, pollers and steps, while this process is told to. What it remembers is of one term, and is forgotten with
+//! it: between two terms another process may have acted. Only what Meta answered to an intent outlives it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,6 +16,7 @@ use crate::{
     run::{
         may_work::MayWork,
         pass::{Ids, Shell, longest},
+        unwritten::Unwritten,
     },
     telemetry::{
         fleet::{Detail, Fleet},
@@ -35,6 +36,7 @@ use super::{
     state::States,
     supervise::{Fallen, Pulse, Tasks},
     survey::survey,
+    sweep::sweep,
     watch::Key,
 };
 
@@ -49,6 +51,8 @@ const PART: &str = "work";
 pub struct Work<S: GraphSource, C> {
     pub index: Arc<Index<S::Graph>>,
     pub client: Client,
+    /// What is watched, if it is not the whole cluster.
+    pub namespaces: Arc<[String]>,
     pub events: Events,
     pub source: Arc<S>,
     pub clock: Arc<C>,
@@ -56,6 +60,8 @@ pub struct Work<S: GraphSource, C> {
     pub ids: Arc<Ids>,
     /// Reading and deciding of one reconcile; what is carried out is not bounded by it.
     pub budget: Duration,
+    /// What Meta answered and no status holds yet.
+    pub unwritten: Arc<Unwritten>,
     /// Whether to work now, and not only to watch.
     pub told: watch::Receiver<MayWork>,
     pub health: Health,
@@ -177,6 +183,7 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
             newcomers: index.newcomers.clone(),
             states: Arc::new(States::default()),
             accounts: Arc::new(Accounts::default()),
+            unwritten: self.unwritten.clone(),
             labels: index.labels.clone(),
             signals: signals.clone(),
         });
@@ -206,6 +213,11 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
             let (queue, metrics) = (ctx.signals.portfolios.clone(), ctx.signals.metrics.clone());
             let told = |class, delay| metrics.delay(PORTFOLIOS, word(class), delay);
             queue.run(pulse, |turn| portfolio::work(ctx.clone(), turn), told).await;
+        });
+        let (client, namespaces) = (self.client.clone(), self.namespaces.clone());
+        let (limits, clock) = (self.limits.clone(), self.clock.clone());
+        tasks.begin("the sweeping", |pulse| async move {
+            sweep(&client, &namespaces, &limits, &clock, &pulse).await;
         });
         let ctx = channels.clone();
         tasks.begin("the tidying", |pulse| async move { tidy(&ctx, &pulse).await });
@@ -264,7 +276,7 @@ fn standing<G: Graph, C: Clock>(ctx: &channel::Context<G, C>, detail: Detail) ->
     let oldest = states.oldest_success(accounts.oldest_look(), signals.started, claims.len());
     Fleet {
         depths: depths.collect(),
-        oldest_look: oldest.map_or(0.0, |at| now.duration_since(at).as_secs_f64()),
+        oldest_look: oldest.map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0)),
         ..survey(claims, portfolios, &shell.limits, detail, now)
     }
 }

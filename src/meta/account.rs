@@ -87,6 +87,11 @@ impl Failed {
         Self { failure, in_a_row, begun, not_before: later(begun, pause) }
     }
 
+    /// When the read began.
+    pub(super) fn begun(&self) -> Timestamp {
+        self.begun
+    }
+
     /// Whether this failure is the answer still. A person who waits is never given it, and who edited a manifest only for
     /// a short time: the cause may be gone long before the pause ends.
     pub(super) fn answers(&self, urgency: Urgency, now: Timestamp) -> bool {

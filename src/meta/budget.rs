@@ -26,7 +26,7 @@ use crate::engine::{
     limits::Limits,
     look::Urgency,
     step::StepKind,
-    time::later,
+    time::{is_set_back, later},
 };
 
 /// Whose limits a call counts against: Meta counts per app. Until the token has told its app, the credential stands for it,
@@ -177,7 +177,8 @@ impl Hour {
 /// Stops calls after a throttle.
 #[derive(Clone, Debug, Default)]
 struct Breaker {
-    until: Option<Timestamp>,
+    /// Since when, and until when.
+    open: Option<(Timestamp, Timestamp)>,
     /// Throttles since the last answer.
     in_a_row: u32,
 }
@@ -194,13 +195,18 @@ impl Breaker {
             }
         };
         let until = until.map(|until| until.min(later(now, LONGEST_BELIEVED)));
-        let end = [until, self.until].into_iter().flatten().fold(later(now, pause), Timestamp::max);
-        self.until = Some(end);
+        let end = [until, self.until(now)].into_iter().flatten().fold(later(now, pause), Timestamp::max);
+        self.open = Some((now, end));
         end
     }
 
+    /// Stays open until then at least.
+    fn hold(&mut self, until: Timestamp, now: Timestamp) {
+        self.open = Some((now, self.until(now).map_or(until, |known| known.max(until))));
+    }
+
     fn until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.until.filter(|until| *until > now)
+        self.open.filter(|(since, until)| *until > now && !is_set_back(*since, now)).map(|(_, until)| until)
     }
 }
 
@@ -580,7 +586,7 @@ impl Budget {
             if business.regain_minutes > 0 {
                 let regain = Duration::from_secs(business.regain_minutes.saturating_mul(60));
                 let until = later(now, regain.min(LONGEST_BELIEVED));
-                meter.breaker.until = Some(meter.breaker.until.map_or(until, |known| known.max(until)));
+                meter.breaker.hold(until, now);
                 if account.is_some_and(|account| account.as_str() == object) {
                     blocked = Some(until);
                 }

@@ -27,7 +27,7 @@ use crate::engine::{
     id::BusinessId,
     look::Urgency,
     portfolio::Reachable,
-    time::later,
+    time::{is_set_back, later},
 };
 
 /// What one list has at most; a list beyond it is refused instead of cut short.
@@ -105,6 +105,14 @@ struct Slot {
 impl Slot {
     fn is_reading(&self) -> bool {
         self.flight.as_ref().is_some_and(|flight| flight.has_changed().is_ok())
+    }
+
+    /// After a clock that was set back: what failed by the clock before may be read again, and what was begun is begun anew.
+    fn mend(&mut self, now: Timestamp) {
+        self.failed.take_if(|failed| is_set_back(failed.begun(), now));
+        if !self.is_reading() {
+            self.under_way.take_if(|list| is_set_back(list.begun, now));
+        }
     }
 
     fn listing(&self) -> Listing {
@@ -253,7 +261,9 @@ impl Lists {
             }
             let slot = slots.entry(key.clone()).or_default();
             slot.asked = now;
-            let is_enough = slot.whole.as_ref().is_some_and(|list| list.begun >= not_before);
+            slot.mend(now);
+            let is_enough = |list: &AccountList| list.begun >= not_before && !is_set_back(list.begun, now);
+            let is_enough = slot.whole.as_ref().is_some_and(is_enough);
             match slot.flight.clone().filter(|_| slot.is_reading()) {
                 _ if is_enough => return slot.listing(),
                 Some(flight) => flight,

@@ -1,7 +1,8 @@
-//! Attempts that outlive the object: the port to where they are kept, and when they are written.
+//! Attempts that outlive the object: the port to where they are kept, and when they are read and written.
 //!
 //! They are kept beside the channel and written after an outcome, like any effect that may be repeated: a write that
-//! failed is made again by a later pass, and holds nothing up.
+//! failed is made again by a later pass, and holds nothing up. They are read before the first step of a process that cannot
+//! be repeated, and again after others may have had the number. What either shows goes into the status.
 
 use std::{
     future::Future,
@@ -15,29 +16,35 @@ use crate::engine::{
     limits::Limits,
     memory::{Ledger, Memory},
     observed::Observed,
-    plan::Plan,
+    time::{is_set_back, later},
 };
 
 /// No write of attempts takes longer, since a step may have to be waited for.
 pub(super) const LONGEST: Duration = Duration::from_secs(5);
+/// A step waits no longer than this for attempts that cannot be read: a right that was taken away for a moment comes back.
+const UNREAD: Duration = Duration::from_secs(120);
+/// Pauses after a write that somebody else's came before, or that was not answered.
+const SOON: [Duration; 4] =
+    [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(300)];
 
 /// What is kept of a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttemptsRead {
     Absent,
-    /// It may not be read, or cannot be understood, and that will not change by itself. It counts as absent.
+    /// It cannot be understood, and that will not change by itself. It counts as absent.
     Unusable(String),
+    /// It may not be read.
+    Forbidden(String),
     /// Could not be read now, with why.
     Failed(String),
     Kept(Box<Ledger>),
 }
 
 impl AttemptsRead {
-    /// The memory with which a plan is made anew, now that the attempts of objects before this one were read: where there
-    /// are any, and where that is not known, which `observed` then tells.
+    /// The memory with which a plan is made anew, now that the attempts of other objects were read: where there are any,
+    /// and where that is not known, which `observed` then tells.
     pub fn taken_over(
         self,
-        decided: &Plan,
         memory: &Memory,
         observed: &mut Observed,
         limits: &Limits,
@@ -45,17 +52,23 @@ impl AttemptsRead {
     ) -> Option<Memory> {
         let mut memory = memory.clone();
         match self {
-            Self::Kept(kept) => {
-                let known = decided.memory.marks.origin.at().unwrap_or(now);
-                memory.ledger.take_over(&kept, known, limits, now).then_some(memory)
-            }
+            Self::Kept(kept) => memory.take_over(&kept, limits, now).then_some(memory),
             Self::Failed(why) => {
                 observed.attempts_unread = Some(why);
                 Some(memory)
             }
-            Self::Absent | Self::Unusable(_) => None,
+            Self::Absent | Self::Unusable(_) | Self::Forbidden(_) => None,
         }
     }
+}
+
+/// Why attempts were not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotKept {
+    /// Somebody else wrote at that moment, or there was no answer.
+    Passing(String),
+    /// It will be refused again.
+    Refused(String),
 }
 
 /// Where the attempts of one number are kept, whichever object makes them.
@@ -63,13 +76,13 @@ pub trait Attempts: Send + Sync + 'static {
     /// Reads past every cache.
     fn read(&self) -> impl Future<Output = AttemptsRead> + Send;
 
-    /// Adds these attempts to those that are kept; writes nothing that is there already.
+    /// Adds these attempts to those that are kept; writes nothing that is there already. Gives back all that are kept then.
     fn keep(
         &self,
         own: &Ledger,
         limits: &Limits,
         now: Timestamp,
-    ) -> impl Future<Output = Result<(), String>> + Send;
+    ) -> impl Future<Output = Result<Ledger, NotKept>> + Send;
 }
 
 /// What this process knows of the attempts that are kept of one channel. After a restart it knows nothing, so the
@@ -78,36 +91,106 @@ pub trait Attempts: Send + Sync + 'static {
 pub(super) struct Keeping {
     kept: Option<u64>,
     failed: usize,
+    /// A write failed then, and is made again not before that.
+    failed_at: Option<Timestamp>,
     not_before: Option<Timestamp>,
+    /// All that others tried is known, since this channel has the number.
+    is_known: bool,
+    /// What was read, until a status shows it.
+    found: Option<Box<Ledger>>,
+    /// Since when they cannot be read.
+    unread: Option<Timestamp>,
 }
 
 impl Keeping {
-    /// What has to be kept, in short, if that is not known to be there, and it may be tried.
-    pub(super) fn due(&self, ledger: &Ledger, limits: &Limits, now: Timestamp) -> Option<u64> {
-        let mut marks = ledger.marks(limits, now).peekable();
-        marks.peek()?;
-        let mut hasher = DefaultHasher::new();
-        marks.for_each(|(id, outcome)| (id, outcome.as_str()).hash(&mut hasher));
-        let mark = hasher.finish();
-        let is_paused = self.not_before.is_some_and(|until| now < until);
-        (self.kept != Some(mark) && !is_paused).then_some(mark)
+    /// Whether something has to be kept that is not known to be there, and it may be tried.
+    pub(super) fn is_due(&self, ledger: &Ledger, limits: &Limits, now: Timestamp) -> bool {
+        let is_set_back = self.failed_at.is_some_and(|at| is_set_back(at, now));
+        let is_paused = !is_set_back && self.not_before.is_some_and(|until| now < until);
+        !is_paused && mark(ledger, limits, now).is_some_and(|mark| self.kept != Some(mark))
     }
 
-    /// Whether all of them are known to be there.
+    /// When the next pass is due: at once where something was found, else when a write that failed is made again.
+    pub(super) fn next(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.found.is_some() { Some(now) } else { self.not_before }
+    }
+
+    /// Whether all of them are known to be there, and a status shows all that is.
     pub(super) fn is_done(&self, ledger: &Ledger, limits: &Limits, now: Timestamp) -> bool {
-        Self { not_before: None, ..self.clone() }.due(ledger, limits, now).is_none()
+        let unpaused = Self { not_before: None, ..self.clone() };
+        self.found.is_none() && !unpaused.is_due(ledger, limits, now)
     }
 
-    /// They are there.
-    pub(super) fn note_kept(&mut self, mark: u64) {
-        *self = Self { kept: Some(mark), failed: 0, not_before: None };
+    /// They are there, and that is all there is. What is not in `own` goes into the status with the next pass.
+    pub(super) fn note_kept(&mut self, own: &Ledger, all: Ledger, limits: &Limits, now: Timestamp) {
+        let both = own.with(&all, limits, now);
+        let kept = mark(both.as_ref().unwrap_or(own), limits, now);
+        *self = Self { kept, is_known: true, found: both.map(|_| Box::new(all)), ..Self::default() };
     }
 
-    /// They could not be written: again after the pauses of any step that may be repeated.
-    pub(super) fn note_failed(&mut self, limits: &Limits, now: Timestamp) {
-        let pauses = &limits.repeatable_pauses;
+    /// They could not be written: again in a moment, or after the pauses of any step that may be repeated.
+    pub(super) fn note_failed(&mut self, why: &NotKept, limits: &Limits, now: Timestamp) {
+        let pauses = match why {
+            NotKept::Passing(_) => &SOON,
+            NotKept::Refused(_) => &limits.repeatable_pauses,
+        };
         let pause = pauses.get(self.failed).or(pauses.last()).copied().unwrap_or_default();
         self.failed += 1;
-        self.not_before = Some(now.checked_add(pause).unwrap_or(Timestamp::MAX));
+        (self.failed_at, self.not_before) = (Some(now), Some(later(now, pause)));
     }
+
+    /// It is the last time, so no pause is kept.
+    pub(super) fn hurry(&mut self) {
+        self.not_before = None;
+    }
+
+    /// Somebody else may have the number, and may try what we do not see.
+    pub(super) fn lose_sight(&mut self) {
+        self.is_known = false;
+    }
+
+    /// Whether what others tried has to be read before a step that cannot be repeated.
+    pub(super) fn is_known(&self) -> bool {
+        self.is_known
+    }
+
+    /// What a read is worth. One that failed holds a step up for a while, and then counts as if there were none.
+    pub(super) fn heard(&mut self, read: AttemptsRead, now: Timestamp) -> AttemptsRead {
+        match read {
+            AttemptsRead::Failed(why) | AttemptsRead::Forbidden(why) => {
+                let since = self.unread.map_or(now, |since| since.min(now));
+                self.unread = Some(since);
+                if now < later(since, UNREAD) {
+                    AttemptsRead::Failed(why)
+                } else {
+                    AttemptsRead::Unusable(why)
+                }
+            }
+            read => {
+                (self.is_known, self.unread) = (true, None);
+                if let AttemptsRead::Kept(all) = &read {
+                    self.found = Some(all.clone());
+                }
+                read
+            }
+        }
+    }
+
+    /// The memory of a status with what was found beside it since, until it is all in there.
+    pub(super) fn merge(&mut self, mut memory: Memory, limits: &Limits, now: Timestamp) -> Memory {
+        let is_news = self.found.as_ref().is_some_and(|found| memory.take_over(found, limits, now));
+        if !is_news {
+            self.found = None;
+        }
+        memory
+    }
+}
+
+/// What of a ledger is kept, in short; `None` if nothing is.
+fn mark(ledger: &Ledger, limits: &Limits, now: Timestamp) -> Option<u64> {
+    let mut marks = ledger.marks(limits, now).peekable();
+    marks.peek()?;
+    let mut hasher = DefaultHasher::new();
+    marks.for_each(|(id, outcome)| (id, outcome.as_str()).hash(&mut hasher));
+    Some(hasher.finish())
 }

@@ -41,7 +41,7 @@ use crate::meta::port::{Clock, Graph};
 
 use super::{
     act::act,
-    attempts::{self, Attempts, AttemptsRead},
+    attempts::{self, Attempts, AttemptsRead, NotKept},
     may_work::MayWork,
     observe::{Circumstances, Sources, observe},
     rested::Rested,
@@ -230,7 +230,7 @@ pub struct Input<V> {
     pub after_write: Option<Timestamp>,
     pub process: ProcessFacts,
     pub volatile: Arc<Mutex<Volatile>>,
-    /// Kept by whoever keeps the channel, from pass to pass.
+    /// Kept by the process, from pass to pass.
     pub unwritten: Arc<Unwritten>,
 }
 
@@ -303,7 +303,15 @@ where
     C: Clock,
     P: Place,
 {
-    input.live.memory = input.unwritten.merge(input.live.memory, &shell.limits);
+    input.live.memory = input.unwritten.merge(&input.live.uid, input.live.memory, &shell.limits);
+    {
+        let mut volatile = input.volatile.lock().unwrap_or_else(PoisonError::into_inner);
+        if input.desired.suspend || !matches!(input.claim, Claim::Ours { act_from: None }) {
+            volatile.keeping.lose_sight();
+        }
+        let now = shell.clock.now();
+        input.live.memory = volatile.keeping.merge(input.live.memory, &shell.limits, now);
+    }
     let decided = decide(shell, &input, graph.as_ref(), (&*secrets, &*attempts), &mut place);
     let decided =
         tokio::time::timeout(shell.budget, decided).await.map_err(|_| PassError::Budget(shell.budget))?;
@@ -378,13 +386,18 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     }
     let (limits, now) = (&*shell.limits, shell.clock.now());
     let mut decided = plan(desired, &observed, &live.memory, limits, now);
-    if decided.needs_attempts(&live.memory) {
+    if decided.needs_attempts() && !seen.keeping.is_known() {
         let read = apart(place, attempts.read()).await;
-        if let AttemptsRead::Unusable(why) = &read {
-            warn!(why, "earlier attempts of the number are not known and count as none");
-        }
         let now = shell.clock.now();
-        if let Some(memory) = read.taken_over(&decided, &live.memory, &mut observed, limits, now) {
+        let read = volatile.lock().unwrap_or_else(PoisonError::into_inner).keeping.heard(read, now);
+        match &read {
+            AttemptsRead::Unusable(why) | AttemptsRead::Forbidden(why) => {
+                warn!(why, "earlier attempts of the number are not known and count as none");
+            }
+            AttemptsRead::Failed(why) => warn!(why, "a step waits for earlier attempts of the number"),
+            AttemptsRead::Absent | AttemptsRead::Kept(_) => {}
+        }
+        if let Some(memory) = read.taken_over(&live.memory, &mut observed, limits, now) {
             decided = plan(desired, &observed, &memory, limits, now);
         }
     }
@@ -408,12 +421,13 @@ struct Carrier<G, S, R: Records, A, C> {
 }
 
 impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A, C> {
-    async fn carry_out<P: Place>(self, place: &mut P) -> Result<Done, PassError> {
+    async fn carry_out<P: Place>(mut self, place: &mut P) -> Result<Done, PassError> {
         let live = self.input.live.clone();
         let Some(planned) = self.decided.plan.step.clone() else {
             let record = self.record(None, self.decided.plan.memory.clone(), &live.before);
             if self.decided.plan.farewell.is_some() {
                 // Nobody reads a status of what is gone; the attempts outlive it.
+                self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner).keeping.hurry();
                 self.keep_attempts(&record.memory.ledger).await;
                 return Ok(self.done(record, None, 0));
             }
@@ -425,6 +439,13 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
                 Ordinary::Written(version) => (self.rested_after(&record, &version), 1),
             };
             let rested = rested.filter(|_| is_kept);
+            if !is_kept {
+                let now = self.shell.clock.now();
+                let again =
+                    self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner).keeping.next(now);
+                let plan = &mut self.decided.plan;
+                plan.next = again.map_or(plan.next, |again| plan.next.min(again));
+            }
             return Ok(Done { rested, ..self.done(record, None, writes) });
         };
         let now = self.shell.clock.now();
@@ -489,21 +510,20 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
         }
         let (limits, now) = (&*self.shell.limits, self.shell.clock.now());
         let keeping = || volatile.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(mark) = keeping().keeping.due(ledger, limits, now) else {
+        if !keeping().keeping.is_due(ledger, limits, now) {
             return keeping().keeping.is_done(ledger, limits, now);
-        };
+        }
         let kept = tokio::time::timeout(attempts::LONGEST, self.attempts.keep(ledger, limits, now)).await;
-        match kept.unwrap_or_else(|_| Err(format!("no answer within {:?}", attempts::LONGEST))) {
-            Ok(()) => {
-                keeping().keeping.note_kept(mark);
-                true
-            }
-            Err(why) => {
+        let unanswered = || NotKept::Passing(format!("no answer within {:?}", attempts::LONGEST));
+        match kept.unwrap_or_else(|_| Err(unanswered())) {
+            Ok(all) => keeping().keeping.note_kept(ledger, all, limits, now),
+            Err(not_kept) => {
+                let (NotKept::Passing(why) | NotKept::Refused(why)) = &not_kept;
                 warn!(why, "attempts not kept beside the channel");
-                keeping().keeping.note_failed(limits, now);
-                false
+                keeping().keeping.note_failed(&not_kept, limits, now);
             }
         }
+        keeping().keeping.is_done(ledger, limits, now)
     }
 
     /// Assesses; the memory that comes back is the one to be written along.
@@ -548,9 +568,6 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
             return None;
         }
         let plan = plan(desired, observed, memory, limits, now);
-        if plan.needs_attempts(memory) {
-            return None;
-        }
         let mut memory = plan.memory.clone();
         let given = Given { desired, observed, plan: &plan, outcome: None, before: &before, limits, now };
         let assessment = assess(&given, &mut memory);
@@ -666,7 +683,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
 
     fn unwritten(&self, outcome: &Outcome, error: WriteError) -> PassError {
         self.log_unwritten(outcome, &error.to_string());
-        self.input.unwritten.keep(outcome, &self.decided.plan);
+        self.input.unwritten.keep(&self.input.live.uid, outcome, &self.decided.plan, &self.shell.limits);
         PassError::Write(error)
     }
 

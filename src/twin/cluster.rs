@@ -24,7 +24,7 @@ use crate::{
     },
     meta::port::Clock,
     run::{
-        attempts::{Attempts, AttemptsRead},
+        attempts::{Attempts, AttemptsRead, NotKept},
         pass::{Live, ReadError, Record, Records, WriteError},
         picture::{PictureBytes, png},
         secret::{SecretRead, Secrets},
@@ -356,12 +356,12 @@ impl Attempts for Folder {
         }
     }
 
-    async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<(), String> {
+    async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<Ledger, NotKept> {
         let standing = self.cluster.attempts(&self.number);
         let kept = standing.as_deref().and_then(|text| lower::attempts(text).ok()).unwrap_or_default();
-        let text = lower::attempts_text(&own.kept(&kept, limits, now), standing.as_deref());
-        self.cluster.put_attempts(&self.number, &text);
-        Ok(())
+        let next = own.kept(&kept, limits, now);
+        self.cluster.put_attempts(&self.number, &lower::attempts_text(&next, standing.as_deref()));
+        Ok(next)
     }
 }
 

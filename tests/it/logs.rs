@@ -62,8 +62,13 @@ async fn an_onboarding_is_traced_and_told_without_a_whole_phone_number() {
     let mut rig = Rig::with_portfolio("logs").await;
     rig.log_format = "json";
     rig.flags = vec![format!("--traces-endpoint={endpoint}")];
-    // What is kept beside the channel has the number in its name, and now each failure to keep it is logged.
-    rig.take_away("configmaps").await;
+    // What is kept beside the channel has the number in its name, and one that cannot be understood is logged.
+    rig.apply(&json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": format!("whatsapp-attempts-{}", NUMBER.trim_start_matches('+'))},
+        "data": {"attempts.json": "no JSON"},
+    }))
+    .await;
     rig.start().await;
     let id = Pid::from_raw(rig.operator().id().cast_signed());
     kill(id, Signal::SIGUSR1).expect("it runs");

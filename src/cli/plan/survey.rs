@@ -200,10 +200,10 @@ impl Planner {
             let (mut observed, _) = observe(desired, &wanted, given, &sources).await;
             let (limits, now) = (&self.portfolios.limits, Timestamp::now());
             let mut plan = decide(desired, &observed, &memory, limits, now);
-            let kept = self.portfolios.origin.attempts(desired).filter(|_| plan.needs_attempts(&memory));
+            let kept = self.portfolios.origin.attempts(desired).filter(|_| plan.needs_attempts());
             if let Some(kept) = kept {
                 let read = kept.read().await;
-                if let Some(memory) = read.taken_over(&plan, &memory, &mut observed, limits, now) {
+                if let Some(memory) = read.taken_over(&memory, &mut observed, limits, now) {
                     plan = decide(desired, &observed, &memory, limits, now);
                 }
             }

@@ -3,25 +3,17 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use jiff::Timestamp;
-
 use crate::controller::{claim::Claims, room::Room};
-use crate::engine::{desired::PortfolioRef, time::later};
+use crate::engine::desired::PortfolioRef;
 
 use super::state::State;
-
-/// Attempts count for weeks, so what counts no more may lie there for another day.
-const BETWEEN_SWEEPS: Duration = Duration::from_secs(86_400);
 
 /// What the portfolio controller alone knows.
 pub struct Desk<G> {
     pub claims: Arc<Claims>,
     entries: Mutex<HashMap<PortfolioRef, Entry<G>>>,
-    /// When each namespace was last swept.
-    swept: Mutex<HashMap<String, Timestamp>>,
 }
 
 /// One portfolio on the desk.
@@ -39,7 +31,7 @@ impl<G> Default for Entry<G> {
 impl<G> Desk<G> {
     /// Knows nothing yet.
     pub fn new(claims: Arc<Claims>) -> Self {
-        Self { claims, entries: Mutex::default(), swept: Mutex::default() }
+        Self { claims, entries: Mutex::default() }
     }
 
     /// Forgets a portfolio, its credential with it.
@@ -68,17 +60,6 @@ impl<G> Desk<G> {
         }
     }
 
-    /// Whether a namespace is to be swept now: once a day, whatever becomes of it.
-    pub fn begins_sweep(&self, namespace: &str, now: Timestamp) -> bool {
-        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
-        swept.retain(|_, at| later(*at, BETWEEN_SWEEPS) > now);
-        let is_due = !swept.contains_key(namespace);
-        if is_due {
-            swept.insert(namespace.to_owned(), now);
-        }
-        is_due
-    }
-
     fn lock(&self) -> MutexGuard<'_, HashMap<PortfolioRef, Entry<G>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,6 +67,8 @@ impl<G> Desk<G> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::controller::claim::Pauses;
 
@@ -93,20 +76,6 @@ mod tests {
         let pauses = Pauses { gone: Duration::ZERO, displaced: Duration::ZERO, kept: Duration::ZERO };
         let of = PortfolioRef { namespace: "shop".into(), name: "acme".into() };
         (Desk::new(Arc::new(Claims::new(pauses))), of)
-    }
-
-    #[test]
-    fn a_namespace_is_swept_once_a_day() {
-        let (desk, _) = desk();
-        let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
-        let due = |namespace: &str, hours: u64| {
-            desk.begins_sweep(namespace, now + Duration::from_secs(hours * 3600))
-        };
-        assert_eq!(
-            [("a", 0), ("a", 1), ("b", 2), ("a", 23), ("a", 24), ("b", 25), ("b", 26)]
-                .map(|(n, h)| due(n, h)),
-            [true, false, true, false, true, false, true]
-        );
     }
 
     #[test]

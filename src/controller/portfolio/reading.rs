@@ -22,7 +22,7 @@ use crate::{
         id::Fact,
         look::Urgency,
         portfolio::{BusinessFacts, Reachable},
-        time::{earlier, later},
+        time::{earlier, is_set_back, later},
     },
     meta::port::{Clock, Graph, Listing},
     run::observe::PortfolioFacts,
@@ -68,21 +68,25 @@ struct Told<T> {
     trouble: Option<Failure>,
     /// A read that was not answered is made again then.
     again: Option<Timestamp>,
+    /// Since when it is not answered.
+    failed_at: Option<Timestamp>,
 }
 
 impl<T> Default for Told<T> {
     fn default() -> Self {
-        Self { fact: Fact::NotAsked, at: None, trouble: None, again: None }
+        Self { fact: Fact::NotAsked, at: None, trouble: None, again: None, failed_at: None }
     }
 }
 
 impl<T: Clone> Told<T> {
     fn is_due(&self, oldest: Timestamp, now: Timestamp) -> bool {
-        self.at.is_none_or(|at| at < oldest) && self.again.is_none_or(|again| again <= now)
+        let is_back = |at: Option<Timestamp>| at.is_some_and(|at| is_set_back(at, now));
+        (self.at.is_none_or(|at| at < oldest) || is_back(self.at))
+            && (self.again.is_none_or(|again| again <= now) || is_back(self.failed_at))
     }
 
     fn answered(&mut self, fact: Fact<T>, at: Timestamp) {
-        *self = Self { fact, at: Some(at), trouble: None, again: None };
+        *self = Self { fact, at: Some(at), ..Self::default() };
     }
 
     /// What was known stays known: a read that was not answered says nothing about it.
@@ -90,7 +94,7 @@ impl<T: Clone> Told<T> {
         if failure.is_answer() {
             self.answered(Fact::Unknown(failure), now);
         } else {
-            (self.trouble, self.again) = (Some(failure), Some(again));
+            (self.trouble, self.again, self.failed_at) = (Some(failure), Some(again), Some(now));
         }
     }
 

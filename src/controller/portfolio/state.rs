@@ -11,6 +11,7 @@ use crate::engine::{
     id::{AppId, Fact},
     portfolio::{PortfolioView, TokenFacts},
     secret::{SecretFact, Unread},
+    time::{is_set_back, later},
 };
 use crate::meta::port::Graph;
 
@@ -18,6 +19,14 @@ use super::{app::AppState, reading::Reading};
 
 /// Channels may report a refused credential all at once; Meta is asked about it no more often than this.
 const BETWEEN_CHECKS: Duration = Duration::from_secs(30);
+
+/// A portfolio of which only Secrets are read, each minute, is looked at whole this often.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(300);
+
+/// Whether so much has passed since then, also by a clock that was set back.
+fn has_passed(pause: Duration, since: Timestamp, now: Timestamp) -> bool {
+    now >= later(since, pause) || is_set_back(since, now)
+}
 
 /// One portfolio, beside its status.
 pub struct State<G> {
@@ -92,7 +101,12 @@ impl<G> State<G> {
     pub fn until_due(&self, now: Timestamp) -> Option<Duration> {
         let asked = self.asked_at.filter(|_| self.is_doubted).map(|at| at + BETWEEN_CHECKS);
         let at = asked.into_iter().chain(self.reading.again(now)).min()?;
-        Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())
+        let is_now = asked.is_some() && self.may_ask(now);
+        Some(if is_now {
+            Duration::ZERO
+        } else {
+            Duration::try_from(at.duration_since(now)).unwrap_or_default()
+        })
     }
 
     /// Whether the Secrets could be read.
@@ -101,12 +115,12 @@ impl<G> State<G> {
     }
 
     pub fn may_ask(&self, now: Timestamp) -> bool {
-        self.asked_at.is_none_or(|at| now >= at + BETWEEN_CHECKS)
+        self.asked_at.is_none_or(|at| has_passed(BETWEEN_CHECKS, at, now))
     }
 
     /// What was not answered is still due, and is asked again as soon as it may be.
     pub fn is_check_due(&self, fresh: Duration, now: Timestamp) -> bool {
-        self.may_ask(now) && (self.is_doubted || self.checked_at.is_none_or(|at| now >= at + fresh))
+        self.may_ask(now) && (self.is_doubted || self.checked_at.is_none_or(|at| has_passed(fresh, at, now)))
     }
 
     pub fn note_check<T>(&mut self, token: &Fact<T>, now: Timestamp) {
@@ -131,7 +145,7 @@ impl<G> State<G> {
     ) -> Option<(Fact<TokenFacts>, Fact<()>)> {
         let tried = self.tried.as_ref().filter(|tried| tried.version == version)?;
         let is_unanswered = is_open(&tried.token) || is_open(&tried.proof);
-        let is_due = is_unanswered || self.is_doubted || now >= tried.at + fresh;
+        let is_due = is_unanswered || self.is_doubted || has_passed(fresh, tried.at, now);
         (!is_due || !self.may_ask(now)).then(|| (tried.token.clone(), tried.proof.clone()))
     }
 }
@@ -162,8 +176,15 @@ pub struct Rest {
     pub desired: DesiredPortfolio,
     /// What they were like.
     pub secrets: [SecretFact; 2],
-    /// When to look at everything again.
-    pub look_at: Timestamp,
+    pub since: Timestamp,
+}
+
+impl Rest {
+    /// How long until everything is looked at again; `None` when that is due.
+    pub fn left(&self, now: Timestamp) -> Option<Duration> {
+        let left = later(self.since, BETWEEN_LOOKS).duration_since(now);
+        Duration::try_from(left).ok().filter(|left| !left.is_zero() && !is_set_back(self.since, now))
+    }
 }
 
 /// The credential that channels are served with.
@@ -235,6 +256,36 @@ mod tests {
         state.is_doubted = true;
         state.note_check(&Fact::<()>::Unknown(Failure::NoAnswer("time-out".into())), again + fresh);
         assert!(state.is_doubted, "a doubt lasts until it is answered");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_or_forward_keeps_no_check_and_no_look_waiting() {
+        let (fresh, hour) = (Duration::from_secs(3_600), jiff::SignedDuration::from_hours(1));
+        let begun = fixture::now();
+        for now in [begun - hour - hour / 60, begun + hour + hour / 60] {
+            let mut state = State::<()>::default();
+            state.note_check(&Fact::Known(()), begun);
+            assert!(state.is_check_due(fresh, now), "{now}");
+            state.is_doubted = true;
+            assert!(state.may_ask(now) && state.until_due(now) == Some(Duration::ZERO), "{now}");
+            let tried = Tried {
+                version: "1".into(),
+                key: key("a", None),
+                graph: (),
+                token: Fact::Known(fixture::token()),
+                proof: Fact::NotAsked,
+                at: begun,
+            };
+            let state = State::<()> { tried: Some(tried), asked_at: Some(begun), ..State::default() };
+            assert!(state.said_of("1", fresh, now).is_none(), "{now}");
+            let rest = Rest {
+                desired: fixture::desired_portfolio(),
+                secrets: [SecretFact::Missing, SecretFact::Missing],
+                since: begun,
+            };
+            assert_eq!(rest.left(now), None, "{now}");
+            assert_eq!(rest.left(begun), Some(BETWEEN_LOOKS));
+        }
     }
 
     fn refused(code: i64, class: Class, until: Option<Timestamp>) -> Failure {

@@ -97,11 +97,9 @@ pub struct RenameCost {
 }
 
 impl Plan {
-    /// Whether the attempts of objects before this one are needed: a step that cannot be repeated is due, and this object
-    /// knows of none yet.
-    pub fn needs_attempts(&self, before: &Memory) -> bool {
+    /// Whether the attempts of other objects are needed: a step that cannot be repeated is due.
+    pub fn needs_attempts(&self) -> bool {
         self.step.as_ref().is_some_and(|planned| !planned.step.kind().is_repeatable())
-            && before.ledger.is_untouched()
     }
 
     /// Whether the number is where it should be: only a change of what was looked at, a date or a person changes anything.

@@ -1876,9 +1876,9 @@ fn a_value_that_the_ledger_names_does_not_fire_again() {
     let next = |value| {
         let world = world().adopted().after(HOUR).desire(send_code(value));
         let (limits, now) = (world.limits.clone(), world.now);
-        world.remember(|m| assert!(m.ledger.take_over(&attempts(), now, &limits, now)))
+        world.remember(|m| assert!(m.take_over(&attempts(), &limits, now)))
     };
-    check(vec![("the same", next("from Git"), "CodeLapsed"), ("another", next("new"), "RequestCode")]);
+    check(vec![("the same", next("from Git"), "CodeNeeded"), ("another", next("new"), "RequestCode")]);
     let again = next("from Git");
     let (_, answer) = again.plan().answered[0].clone();
     assert_eq!(answer.used_for, Some(StepKind::RequestCode.into()));

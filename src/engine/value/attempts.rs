@@ -1,7 +1,7 @@
 //! Attempts: which of them outlive the object that made them, and how they are taken over.
 //!
 //! Meta counts the attempts of a number, whichever object made them. So they are kept beside the channel, and an object
-//! that has none of its own counts those of the objects before it. They only ever add to what is counted: none proves,
+//! counts those of the objects before it, and of others that had the number in between. They only ever add to what is counted: none proves,
 //! allows or removes anything.
 
 use std::time::Duration;
@@ -11,10 +11,9 @@ use jiff::Timestamp;
 use crate::engine::value::{
     consent::digest,
     limits::Limits,
-    memory::{Entry, EntryOutcome, Ledger},
+    memory::{Entry, EntryOutcome, Ledger, Memory},
     step::{Cause, StepKind},
     time::{CLOCKS_DIFFER, earlier, later},
-    word::Vocabulary,
 };
 
 /// What Meta limits for a number.
@@ -28,15 +27,10 @@ const KEPT: [StepKind; 8] = [
     StepKind::ClaimUsername,
     StepKind::RequestOfficial,
 ];
-/// What is taken over lies so much before everything of the object itself.
+/// What is taken over lies so much before now, and before everything that the object does by itself from then on.
 const BEFORE: Duration = Duration::from_secs(1);
 
 impl Ledger {
-    /// Whether it knows of any attempt.
-    pub fn is_untouched(&self) -> bool {
-        StepKind::ALL.iter().all(|kind| self.of(*kind).is_empty())
-    }
-
     /// What is to be kept beside the channel, where `standing` is kept now: both, each attempt once, and as it is known
     /// here. What counts in no window any more is left out, and so is what only this object needs to know.
     ///
@@ -74,36 +68,34 @@ impl Ledger {
         kept
     }
 
-    /// Takes over what was kept, into a ledger that has no attempts of its own. `known` is since when the object has its
-    /// number: what is taken over counts as older. Says whether there was anything.
-    ///
-    /// ```
-    /// use whatsapp_operator::engine::{limits::Limits, memory::{Entry, EntryOutcome, Ledger}, step::{Cause, StepKind}};
-    /// let now: jiff::Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
-    /// let entry = Entry {
-    ///     id: "a".into(),
-    ///     at: now,
-    ///     outcome: EntryOutcome::Started,
-    ///     cause: Cause::Automatic,
-    ///     subject: None,
-    ///     settle_until: None,
-    ///     secret_before: None,
-    ///     refusal: None,
-    /// };
-    /// let kept = Ledger { registrations: vec![entry], ..Ledger::default() };
-    /// let mut ledger = Ledger::default();
-    /// assert!(ledger.is_untouched() && ledger.take_over(&kept, now, &Limits::default(), now));
-    /// // What became of it nobody knows, so its effect may still show.
-    /// let taken = ledger.last(StepKind::Register).unwrap();
-    /// assert!(taken.at < now && taken.outcome == EntryOutcome::NoAnswer && taken.settle_until > Some(now));
-    /// ```
-    pub fn take_over(&mut self, kept: &Self, known: Timestamp, limits: &Limits, now: Timestamp) -> bool {
-        let before = earlier(known, BEFORE);
+    /// The same with the attempts that are kept beside the channel, if those show any that are not in here.
+    pub fn with(&self, kept: &Self, limits: &Limits, now: Timestamp) -> Option<Self> {
+        let mut both = self.clone();
+        both.take_in(kept, limits, now).map(|_| both)
+    }
+
+    /// Adds the attempts that it does not have. Gives back when the last of those was begun that were new to it.
+    fn take_in(&mut self, kept: &Self, limits: &Limits, now: Timestamp) -> Option<Timestamp> {
+        let before = earlier(now, BEFORE);
+        let mut newest = None;
         for kind in KEPT {
-            let all = kept.of(kind).iter().filter(|entry| is_counted(entry, limits, now));
-            self.fill(kind, all.map(|entry| taken(kind, entry, before, limits)).collect(), limits);
+            let own = self.of(kind).to_vec();
+            let is_new = |entry: &Entry| !own.iter().any(|has| has.id == entry.id);
+            let others = kept.of(kind).iter().filter(|entry| is_new(entry) && is_counted(entry, limits, now));
+            let others: Vec<Entry> = others.map(|entry| taken(kind, entry, before, limits)).collect();
+            if others.is_empty() {
+                continue;
+            }
+            let mut all = own.clone();
+            all.extend(others);
+            if all.len() > kind.remembered(limits) {
+                all.retain(Entry::counts);
+            }
+            self.fill(kind, all, limits);
+            let taken = self.of(kind).iter().filter(|entry| is_new(entry)).map(|entry| entry.at).max();
+            newest = newest.max(taken);
         }
-        !self.is_untouched()
+        newest
     }
 
     /// Whether anything in it still counts.
@@ -129,6 +121,41 @@ impl Ledger {
             }
         }
         list.reverse();
+    }
+}
+
+impl Memory {
+    /// Takes over what is kept beside the channel: attempts of objects before this one, and of those that had the number in
+    /// between. Says whether there was anything that it did not know.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::{limits::Limits, memory::{Entry, EntryOutcome, Ledger, Memory}, step::{Cause, StepKind}};
+    /// let now: jiff::Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+    /// let entry = Entry {
+    ///     id: "a".into(),
+    ///     at: now,
+    ///     outcome: EntryOutcome::Started,
+    ///     cause: Cause::Automatic,
+    ///     subject: None,
+    ///     settle_until: None,
+    ///     secret_before: None,
+    ///     refusal: None,
+    /// };
+    /// let kept = Ledger { registrations: vec![entry], ..Ledger::default() };
+    /// let mut memory = Memory::default();
+    /// assert!(memory.take_over(&kept, &Limits::default(), now));
+    /// // What became of it nobody knows, so its effect may still show.
+    /// let taken = memory.ledger.last(StepKind::Register).unwrap();
+    /// assert!(taken.at < now && taken.outcome == EntryOutcome::NoAnswer && taken.settle_until > Some(now));
+    /// assert!(!memory.take_over(&kept, &Limits::default(), now));
+    /// ```
+    pub fn take_over(&mut self, kept: &Ledger, limits: &Limits, now: Timestamp) -> bool {
+        let Some(newest) = self.ledger.take_in(kept, limits, now) else { return false };
+        // None of them is this object's own, and nothing that it did before them may explain what shows now.
+        if self.marks.origin.at().is_some_and(|at| at <= newest) {
+            self.marks.origin = self.marks.origin.moved(later(newest, BEFORE));
+        }
+        true
     }
 }
 
@@ -181,7 +208,11 @@ mod tests {
         EntryOutcome::{Accepted, NotSent, Started},
         *,
     };
-    use crate::engine::fixture::{now, refusal};
+    use crate::engine::{
+        fixture::{now, refusal},
+        memory::Origin,
+        word::Vocabulary,
+    };
 
     /// A code that was asked for so many minutes ago; below zero, ahead.
     fn code(id: &str, minutes: i64, outcome: EntryOutcome) -> Entry {
@@ -241,7 +272,7 @@ mod tests {
             let ledger = codes([code("a", minutes, Accepted)]);
             assert_eq!(ledger.is_kept(&limits, now()), counts, "{minutes}");
             assert_eq!(ids(&ledger.kept(&Ledger::default(), &limits, now())).len(), usize::from(counts));
-            assert_eq!(Ledger::default().take_over(&ledger, now(), &limits, now()), counts, "{minutes}");
+            assert_eq!(Memory::default().take_over(&ledger, &limits, now()), counts, "{minutes}");
         }
     }
 
@@ -252,29 +283,68 @@ mod tests {
         let names: Vec<_> = (0..40).map(|n| format!("{n}")).collect();
         let many = codes(names.iter().zip(0..).map(|(name, n)| code(name, 400 - n, Accepted)));
         let kept = Ledger::default().kept(&many, &limits, now());
-        let mut taken = Ledger::default();
-        assert!(taken.take_over(&many, now(), &limits, now()));
-        for ledger in [&kept, &taken] {
+        let mut taken = Memory::default();
+        assert!(taken.take_over(&many, &limits, now()) && !taken.take_over(&many, &limits, now()));
+        for ledger in [&kept, &taken.ledger] {
             assert_eq!(ids(ledger), names[40 - most..], "{ledger:?}");
         }
     }
 
     #[test]
-    fn what_is_taken_over_is_older_than_the_object_and_lasts_no_longer_than_it_could() {
+    fn what_is_taken_over_is_not_its_own_and_lasts_no_longer_than_it_could() {
         let limits = Limits::default();
         let mut forged = code("a", -30, Accepted);
         forged.settle_until = Some(Timestamp::MAX);
         let until = Some(Timestamp::MAX);
         forged.refusal = Some(crate::engine::failure::Refusal { until, ..refusal(136_024, None, "T1") });
-        let mut taken = Ledger::default();
-        let known = now() - jiff::SignedDuration::from_hours(2);
-        assert!(taken.take_over(&codes([forged]), known, &limits, now()));
-        let entry = &taken.codes[0];
-        assert!(entry.at < known);
+        let mut taken = Memory::default();
+        taken.marks.origin = Origin::Added(now() - jiff::SignedDuration::from_hours(2));
+        assert!(taken.take_over(&codes([forged]), &limits, now()));
+        let entry = &taken.ledger.codes[0];
+        assert!(entry.at < now() && !taken.is_own(entry), "{taken:?}");
+        assert_eq!(taken.marks.origin, Origin::Added(now()));
         assert!(entry.settle_until < Some(later(now(), 2 * CLOCKS_DIFFER)));
         let until = entry.refusal.as_ref().and_then(|refusal| refusal.until);
         assert!(until <= Some(later(now(), limits.longest_window() + CLOCKS_DIFFER)));
         assert_eq!(entry.cause, Cause::SendCode(digest("anna-1")));
+    }
+
+    #[test]
+    fn attempts_of_another_object_in_between_count_with_their_times_and_nothing_before_them_explains_what_shows()
+     {
+        let (limits, found) = (Limits::default(), now() - jiff::SignedDuration::from_hours(9));
+        type Case = (&'static str, i64, &'static [&'static str], Origin);
+        let cases: [Case; 3] = [
+            ("before this one", 10 * 60, &["other", "own"], Origin::Adopted(found)),
+            (
+                "between two of this one",
+                4 * 60,
+                &["own", "other"],
+                Origin::Adopted(now() - hours(4) + second()),
+            ),
+            ("just now", 0, &["own", "other"], Origin::Adopted(now())),
+        ];
+        for (what, minutes, expected, origin) in cases {
+            let mut memory = Memory { ledger: codes([code("own", 8 * 60, Accepted)]), ..Memory::default() };
+            memory.marks.origin = Origin::Adopted(found);
+            let kept = codes([code("own", 8 * 60, NotSent), code("other", minutes, Accepted)]);
+            assert!(memory.take_over(&kept, &limits, now()), "{what}");
+            assert_eq!((ids(&memory.ledger), memory.marks.origin), (expected.to_vec(), origin), "{what}");
+            assert!(
+                memory.ledger.codes.iter().all(|entry| entry.outcome == Accepted),
+                "{what}: its own word counts"
+            );
+            let before = memory.clone();
+            assert!(!memory.take_over(&kept, &limits, now()) && memory == before, "{what}: merging again");
+        }
+    }
+
+    fn hours(hours: i64) -> jiff::SignedDuration {
+        jiff::SignedDuration::from_hours(hours)
+    }
+
+    fn second() -> jiff::SignedDuration {
+        jiff::SignedDuration::from_secs(1)
     }
 
     #[test]
@@ -284,8 +354,8 @@ mod tests {
             let Some(list) = own.of_mut(kind) else { continue };
             list.push(code("a", 5, Accepted));
             let kept = own.kept(&Ledger::default(), &Limits::default(), now());
-            assert_eq!(kept.is_untouched(), !KEPT.contains(&kind), "{kind:?}");
-            assert!(!own.is_untouched(), "{kind:?}");
+            let is_kept = StepKind::ALL.iter().any(|kind| !kept.of(*kind).is_empty());
+            assert_eq!(is_kept, KEPT.contains(&kind), "{kind:?}");
         }
     }
 }

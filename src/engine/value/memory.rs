@@ -569,6 +569,16 @@ impl Origin {
             Self::Added(at) | Self::Adopted(at) => Some(at),
         }
     }
+
+    /// The same, and only from then on: somebody else had the number in between.
+    #[must_use]
+    pub(in crate::engine) fn moved(self, to: Timestamp) -> Self {
+        match self {
+            Self::Unknown => Self::Unknown,
+            Self::Added(_) => Self::Added(to),
+            Self::Adopted(_) => Self::Adopted(to),
+        }
+    }
 }
 
 /// What Meta's code status proves.

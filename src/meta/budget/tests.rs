@@ -462,3 +462,18 @@ fn meters_that_are_idle_go_once_there_are_many_and_those_that_wait_stay() {
     assert!(known(0) && known(9_999), "one waits, the other was called now");
     assert!(!known(1) && !known(ENTRIES_KEPT));
 }
+
+#[test]
+fn a_clock_that_is_set_back_or_forward_closes_a_breaker_and_makes_no_pause_longer() {
+    for seconds in [-3_600, 3_600] {
+        let budget = budget();
+        budget.throttled(&payer(), Some(&account()), None, at(0));
+        assert_eq!(budget.throttled_until(&payer(), Some(&account()), at(seconds)), None, "{seconds}");
+        assert!(budget.admit(&payer(), Some(&account()), Edge::Numbers, Claim::Write, at(seconds)).is_ok());
+        let until = budget.throttled(&payer(), Some(&account()), None, at(seconds));
+        let pause = until.duration_since(at(seconds)).as_secs();
+        assert!((300..=600).contains(&pause), "{seconds}: {pause}");
+        // A clock that is set right by a little keeps it open.
+        assert!(budget.throttled_until(&payer(), Some(&account()), at(seconds - 30)).is_some(), "{seconds}");
+    }
+}

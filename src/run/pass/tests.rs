@@ -403,8 +403,8 @@ struct Folder {
     tries: AtomicUsize,
     /// What a read gives in place of what is kept.
     read: Mutex<Option<AttemptsRead>>,
-    /// Nothing can be kept now.
-    is_shut: Mutex<bool>,
+    /// Nothing can be kept now, for this reason.
+    shut: Mutex<Option<NotKept>>,
 }
 
 impl Folder {
@@ -413,8 +413,16 @@ impl Folder {
         StepKind::ALL.iter().flat_map(|kind| kept.of(*kind)).map(|entry| entry.id.clone()).collect()
     }
 
-    fn shut(&self, is_shut: bool) {
-        *self.is_shut.lock().unwrap() = is_shut;
+    fn shut(&self, why: Option<NotKept>) {
+        *self.shut.lock().unwrap() = why;
+    }
+
+    fn reads(&self) -> usize {
+        self.reads.load(Ordering::SeqCst)
+    }
+
+    fn tries(&self) -> usize {
+        self.tries.load(Ordering::SeqCst)
     }
 
     fn read_as(&self, read: Option<AttemptsRead>) {
@@ -429,14 +437,14 @@ impl Attempts for Folder {
         self.read.lock().unwrap().clone().unwrap_or(AttemptsRead::Kept(Box::new(kept)))
     }
 
-    async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<(), String> {
+    async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<Ledger, NotKept> {
         self.tries.fetch_add(1, Ordering::SeqCst);
-        if *self.is_shut.lock().unwrap() {
-            return Err("no answer".into());
+        if let Some(why) = self.shut.lock().unwrap().clone() {
+            return Err(why);
         }
         let mut kept = self.kept.lock().unwrap();
         *kept = own.kept(&kept, limits, now);
-        Ok(())
+        Ok(kept.clone())
     }
 }
 
@@ -676,9 +684,9 @@ async fn an_outcome_that_was_kept_does_not_count_for_another_history() {
     let scene = Scene::until_acting([Fate::Lands].into_iter().chain(refused)).await;
     assert!(scene.once().await.is_err());
     // The object has another history, and then the old one comes back: it was dropped for good.
-    let (before, limits) = (scene.book.memory(), Limits::default());
-    assert_eq!(scene.unwritten.merge(Memory::default(), &limits), Memory::default());
-    assert_eq!(scene.unwritten.merge(before.clone(), &limits), before);
+    let (before, limits, uid) = (scene.book.memory(), Limits::default(), &fixture::desired().uid);
+    assert_eq!(scene.unwritten.merge(uid, Memory::default(), &limits), Memory::default());
+    assert_eq!(scene.unwritten.merge(uid, before.clone(), &limits), before);
 }
 
 #[tokio::test(start_paused = true)]
@@ -1064,44 +1072,163 @@ async fn an_attempt_is_kept_whatever_its_answer_and_whatever_becomes_of_its_obje
 
 #[tokio::test]
 async fn what_could_not_be_kept_is_kept_by_a_later_pass_and_by_the_next_process() {
-    let scene = Scene::with_number([]);
-    let tries = || scene.folder.tries.load(Ordering::SeqCst);
-    let volatile: Arc<Mutex<Volatile>> = Arc::default();
-    let same = || Input { volatile: volatile.clone(), ..scene.input() };
-    scene.folder.shut(true);
-    let done = scene.run(Input { volatile: volatile.clone(), ..scene.asking("one") }).await.unwrap();
-    assert!(done.outcome.is_some() && scene.folder.ids().is_empty());
-    for (minutes, expected) in [(1, 1), (3, 1), (1, 2), (10, 2), (20, 3)] {
-        scene.book.clock.pass(Duration::from_secs(minutes * 60));
-        scene.run(same()).await.unwrap();
-        assert_eq!(tries(), expected, "after {minutes} minutes more");
+    // After how many seconds more it is tried again, and how often until then.
+    type Case = (NotKept, &'static [(u64, usize)]);
+    let cases: [Case; 2] = [
+        (
+            NotKept::Passing("no answer".into()),
+            &[(1, 1), (2, 2), (9, 2), (2, 3), (55, 3), (10, 4), (300, 5), (300, 6)],
+        ),
+        (NotKept::Refused("forbidden".into()), &[(60, 1), (180, 1), (120, 2), (600, 2), (1_800, 3)]),
+    ];
+    for (why, times) in cases {
+        let scene = Scene::with_number([]);
+        let volatile: Arc<Mutex<Volatile>> = Arc::default();
+        let same = || Input { volatile: volatile.clone(), ..scene.input() };
+        scene.folder.shut(Some(why.clone()));
+        let done = scene.run(Input { volatile: volatile.clone(), ..scene.asking("one") }).await.unwrap();
+        assert!(done.outcome.is_some() && scene.folder.ids().is_empty());
+        for (seconds, expected) in times {
+            scene.book.clock.pass(Duration::from_secs(*seconds));
+            let done = scene.run(same()).await.unwrap();
+            assert_eq!(scene.folder.tries(), *expected, "{why:?} after {seconds} s more");
+            assert!(done.rested.is_none(), "it comes again by itself");
+        }
+        // The process dies; its successor looks at once, and then knows.
+        scene.folder.shut(None);
+        let before = scene.folder.tries();
+        let volatile: Arc<Mutex<Volatile>> = Arc::default();
+        let same = || Input { volatile: volatile.clone(), ..scene.input() };
+        for _ in 0..3 {
+            scene.run(same()).await.unwrap();
+            scene.book.clock.pass(Duration::from_secs(300));
+        }
+        assert_eq!((scene.folder.ids().len(), scene.folder.tries()), (1, before + 1));
+        // What counts no more is nobody's errand.
+        scene.book.clock.pass(Duration::from_secs(31 * 86_400));
+        scene.once().await.unwrap();
+        assert_eq!(scene.folder.tries(), before + 1);
     }
-    // The process dies; its successor looks at once, and then knows.
-    scene.folder.shut(false);
-    let volatile: Arc<Mutex<Volatile>> = Arc::default();
-    let same = || Input { volatile: volatile.clone(), ..scene.input() };
-    for _ in 0..3 {
-        scene.run(same()).await.unwrap();
-        scene.book.clock.pass(Duration::from_secs(300));
-    }
-    assert_eq!((scene.folder.ids().len(), tries()), (1, 4));
-    // What counts no more is nobody's errand.
-    scene.book.clock.pass(Duration::from_secs(31 * 86_400));
-    scene.once().await.unwrap();
-    assert_eq!(tries(), 4);
 }
 
 #[tokio::test]
-async fn a_step_waits_while_earlier_attempts_cannot_be_read_and_not_where_they_never_can() {
+async fn a_step_waits_a_while_where_earlier_attempts_cannot_be_read_and_then_they_count_as_none() {
+    type Case = (AttemptsRead, &'static [(u64, usize)]);
+    let cases: [Case; 3] = [
+        (AttemptsRead::Failed("no answer".into()), &[(0, 0), (60, 0), (59, 0), (1, 1)]),
+        (AttemptsRead::Forbidden("no right".into()), &[(0, 0), (60, 0), (59, 0), (1, 1)]),
+        (AttemptsRead::Unusable("not understood".into()), &[(0, 1)]),
+    ];
+    for (read, times) in cases {
+        let scene = Scene::with_number([]);
+        let volatile: Arc<Mutex<Volatile>> = Arc::default();
+        scene.folder.read_as(Some(read.clone()));
+        for (seconds, expected) in times {
+            scene.book.clock.pass(Duration::from_secs(*seconds));
+            let done = scene.run(Input { volatile: volatile.clone(), ..scene.asking("one") }).await.unwrap();
+            assert_eq!(scene.codes(), *expected, "{read:?} after {seconds} s more");
+            if *expected == 0 {
+                let reason = done.plan.block.map(|block| block.reason);
+                assert_eq!(reason, Some(Reason::ObservationIncomplete), "{read:?}");
+                assert!(done.plan.next <= later(scene.shell.clock.now(), Duration::from_secs(60)));
+                assert!(done.memory.answered(ConsentKind::SendCode, "one").is_none(), "the consent is kept");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_right_that_comes_back_while_a_step_waits_shows_what_was_tried_before() {
     let scene = Scene::with_number([]);
-    scene.folder.read_as(Some(AttemptsRead::Failed("no answer".into())));
-    let done = scene.run(scene.asking("one")).await.unwrap();
-    let block = done.plan.block.unwrap();
-    assert_eq!((block.reason, scene.codes()), (Reason::ObservationIncomplete, 0));
-    assert!(done.plan.next <= later(scene.shell.clock.now(), Duration::from_secs(60)));
-    assert!(done.memory.answered(ConsentKind::SendCode, "one").is_none(), "the consent is kept");
-    scene.book.clock.pass(Duration::from_secs(60));
-    scene.folder.read_as(Some(AttemptsRead::Unusable("forbidden".into())));
+    let volatile: Arc<Mutex<Volatile>> = Arc::default();
+    let asking = || Input { volatile: volatile.clone(), ..scene.asking("one") };
+    let before = (0..5).map(|n| tried(n, 300 - 10 * n as u64, EntryOutcome::Accepted));
+    scene.folder.kept.lock().unwrap().codes.extend(before);
+    scene.folder.read_as(Some(AttemptsRead::Forbidden("no right".into())));
+    scene.run(asking()).await.unwrap();
+    scene.folder.read_as(None);
+    scene.book.clock.pass(Duration::from_secs(300));
+    let done = scene.run(asking()).await.unwrap();
+    assert_eq!(
+        (done.plan.block.map(|block| block.reason), scene.codes()),
+        (Some(Reason::CodeLimitReached), 0)
+    );
+}
+
+#[tokio::test]
+async fn what_others_tried_while_they_had_the_number_counts_once_it_is_back() {
+    let elsewhere = |input: Input<u64>| Input { claim: Claim::Other { name: None }, ..input };
+    let suspended = |input: Input<u64>| {
+        let desired = Arc::new(Desired { suspend: true, ..fixture::desired() });
+        Input { desired, ..input }
+    };
+    let paused = |input: Input<u64>| Input { claim: Claim::Ours { act_from: Some(Timestamp::MAX) }, ..input };
+    type Way<'a> = (&'static str, &'a dyn Fn(Input<u64>) -> Input<u64>);
+    let ways: [Way<'_>; 3] =
+        [("another has it", &elsewhere), ("suspended", &suspended), ("it was another's just now", &paused)];
+    for (what, away) in ways {
+        let scene = Scene::with_number([]);
+        let volatile: Arc<Mutex<Volatile>> = Arc::default();
+        let with = |input: Input<u64>| Input { volatile: volatile.clone(), ..input };
+        scene.run(with(scene.asking("one"))).await.unwrap();
+        assert_eq!((scene.codes(), scene.folder.reads()), (1, 1), "{what}");
+        scene.run(with(away(scene.input()))).await.unwrap();
+        scene.book.clock.pass(Duration::from_secs(3 * 3600));
+        let now = scene.shell.clock.now();
+        let other = |n: u64| Entry {
+            at: now - Duration::from_secs(600 - n),
+            ..tried(usize::try_from(n).unwrap(), 0, EntryOutcome::Accepted)
+        };
+        scene.folder.kept.lock().unwrap().codes.extend((0..4).map(other));
+        let done = scene.run(with(scene.asking("two"))).await.unwrap();
+        assert_eq!(done.plan.block.map(|block| block.reason), Some(Reason::CodeLimitReached), "{what}");
+        assert_eq!((scene.codes(), scene.book.memory().ledger.codes.len()), (1, 5), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_write_of_attempts_finds_goes_into_the_status_without_one_more_read() {
+    let scene = Scene::with_number([]);
     scene.run(scene.asking("one")).await.unwrap();
-    assert_eq!(scene.codes(), 1);
+    scene.book.clock.pass(Duration::from_secs(600));
+    // Another object was there while this process was not.
+    let others = (0..2).map(|n| tried(n, 300, EntryOutcome::Accepted));
+    scene.folder.kept.lock().unwrap().codes.extend(others);
+    let (reads, tries) = (scene.folder.reads(), scene.folder.tries());
+    let volatile: Arc<Mutex<Volatile>> = Arc::default();
+    let same = || Input { volatile: volatile.clone(), ..scene.input() };
+    let done = scene.run(same()).await.unwrap();
+    assert!(
+        done.rested.is_none() && done.plan.next <= scene.shell.clock.now(),
+        "the next pass comes at once"
+    );
+    scene.run(same()).await.unwrap();
+    assert_eq!(scene.book.memory().ledger.codes.len(), 3);
+    let writes = scene.book.writes();
+    for _ in 0..3 {
+        scene.book.clock.pass(Duration::from_secs(1));
+        let done = scene.run(same()).await.unwrap();
+        assert!(done.plan.next > scene.shell.clock.now());
+    }
+    let (reads, tries) = (scene.folder.reads() - reads, scene.folder.tries() - tries);
+    assert_eq!((reads, tries, scene.book.writes()), (0, 1, writes));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_or_forward_keeps_no_attempts_waiting() {
+    for (what, seconds) in [("back", -3_600), ("forward", 3_600)] {
+        let limits = Limits::default();
+        let begun = fixture::now();
+        let now = begun + jiff::SignedDuration::from_secs(seconds);
+        let ledger = Ledger { codes: vec![tried(1, 5, EntryOutcome::Accepted)], ..Ledger::default() };
+        let mut keeping = attempts::Keeping::default();
+        keeping.note_failed(&NotKept::Passing("no answer".into()), &limits, begun);
+        assert!(!keeping.is_due(&ledger, &limits, begun) && keeping.is_due(&ledger, &limits, now), "{what}");
+        // A step is held up for as long as by any clock, and no longer.
+        let failed = || AttemptsRead::Failed("no answer".into());
+        keeping.heard(failed(), begun);
+        keeping.heard(failed(), now);
+        let end = now + Duration::from_secs(120);
+        assert_eq!(keeping.heard(failed(), end), AttemptsRead::Unusable("no answer".into()), "{what}");
+    }
 }

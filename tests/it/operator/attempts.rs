@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::rig::{Rig, condition};
+use crate::rig::{Rig, condition, message};
 
 const NUMBER: &str = "+5511912345678";
 const DIGITS: &str = "5511912345678";
@@ -24,11 +24,11 @@ async fn kept(rig: &Rig, name: &str) -> Option<Value> {
 }
 
 /// Codes that were asked for before.
-async fn keep(rig: &Rig, name: &str, codes: &[Value]) {
+async fn keep(rig: &Rig, namespace: &str, name: &str, codes: &[Value]) {
     rig.apply(&json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {
-            "name": name, "namespace": rig.namespace,
+            "name": name, "namespace": namespace,
             "labels": {"whatsapp-operator.dev/use": "attempts"},
         },
         "data": {"attempts.json": json!({ "codes": codes }).to_string()},
@@ -51,14 +51,17 @@ async fn ask(rig: &Rig, value: &str) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_asked_for_before_a_channel_was_deleted_counts_for_the_next_one() {
     let mut rig = Rig::with_portfolio("attempts").await;
+    let without_portfolio = rig.watch_also("left").await;
     // Four codes of this day, of objects that are gone, and what counts no more, of another number.
     let now = Timestamp::now();
     let code = |n: i64, hours: i64| {
         let at = now - SignedDuration::from_hours(hours);
         json!({"id": format!("before-{n}"), "at": at, "outcome": "Accepted", "cause": "SendCode"})
     };
-    keep(&rig, KEPT, &[code(1, 8), code(2, 7), code(3, 6), code(4, 5)]).await;
-    keep(&rig, OTHER, &[code(5, 24 * 40)]).await;
+    keep(&rig, &rig.namespace, KEPT, &[code(1, 8), code(2, 7), code(3, 6), code(4, 5)]).await;
+    keep(&rig, &rig.namespace, OTHER, &[code(5, 24 * 40)]).await;
+    keep(&rig, &without_portfolio, OTHER, &[code(6, 24 * 40)]).await;
+    keep(&rig, &without_portfolio, KEPT, &[code(7, 24 * 2)]).await;
     rig.start().await;
     rig.channel("support", NUMBER, json!({})).await;
     rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
@@ -72,6 +75,9 @@ async fn what_was_asked_for_before_a_channel_was_deleted_counts_for_the_next_one
     rig.delete("support").await;
     assert_eq!(kept(&rig, KEPT).await.expect("it stays")["codes"].as_array().map(Vec::len), Some(5));
     assert!(kept(&rig, OTHER).await.is_none(), "what counts no more was removed");
+    let maps = rig.api("ConfigMap", &without_portfolio);
+    assert!(maps.get_opt(OTHER).await.expect("an answer").is_none(), "also where no portfolio is");
+    assert!(maps.get_opt(KEPT).await.expect("an answer").is_some(), "what counts stays");
     let standing = rig.find("ConfigMap", KEPT).await.expect("it stays");
     assert!(standing["metadata"]["ownerReferences"].is_null(), "{standing}");
     assert!(!standing.to_string().contains("please-"), "{standing}");
@@ -93,6 +99,10 @@ async fn without_the_right_to_config_maps_a_channel_comes_up_all_the_same() {
     rig.take_away("configmaps").await;
     rig.start().await;
     rig.channel("support", NUMBER, json!({})).await;
+    // A right that was taken away for a moment would come back, so a step waits for it, and not for ever.
+    let why = rig.until_condition("support", "NumberAdded", "Unknown", Some("ObservationIncomplete")).await;
+    assert!(message(&why, "NumberAdded").contains("earlier attempts"), "{why:#}");
+    rig.until("support", "its number", Duration::from_secs(240), |s| s["phoneNumberId"].is_string()).await;
     rig.onboard("support", NUMBER).await;
     assert!(rig.find("ConfigMap", KEPT).await.is_none());
     let logs = rig.logs();

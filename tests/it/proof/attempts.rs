@@ -84,6 +84,37 @@ async fn a_channel_that_is_deleted_and_applied_again_gets_no_sixth_code() {
 }
 
 #[tokio::test]
+async fn codes_of_another_channel_that_had_the_number_in_between_count_once_it_is_back() {
+    let mut world = World::new().await;
+    (world.people.enters, world.people.consents) = (false, 0);
+    world.cluster.apply(plain_channel());
+    ask(&mut world, CHANNEL).await;
+    assert_eq!(codes(&world), 1, "{}", world.story());
+    let suspend = |world: &mut World, name: &str, is: bool| {
+        let mut wanted = (*world.cluster.desired(name)).clone();
+        wanted.suspend = is;
+        world.cluster.apply(wanted);
+    };
+    suspend(&mut world, CHANNEL, true);
+    world.run_for(DAY * 2).await;
+    let mut other = plain_channel();
+    (other.name, other.uid) = ("support-other".into(), "other".into());
+    world.cluster.apply(other);
+    for _ in 0..5 {
+        ask(&mut world, "support-other").await;
+    }
+    let sent = codes(&world);
+    assert!(sent >= 5, "{}", world.story());
+    suspend(&mut world, "support-other", true);
+    world.run_for(HOUR).await;
+    suspend(&mut world, CHANNEL, false);
+    for _ in 0..3 {
+        ask(&mut world, CHANNEL).await;
+    }
+    assert_eq!(codes(&world), sent, "{}", world.story());
+}
+
+#[tokio::test]
 async fn a_consent_in_the_manifest_does_not_fire_again_for_the_next_object() {
     let mut world = World::new().await;
     (world.people.enters, world.people.consents) = (false, 0);

@@ -53,7 +53,7 @@ use whatsapp_operator::{
         transport::install_crypto,
     },
     run::{
-        attempts::{Attempts, AttemptsRead},
+        attempts::{Attempts, AttemptsRead, NotKept},
         may_work::MayWork,
         pass::{Done, Ids, Input, Live, PassError, ReadError, Record, Records, Shell, WriteError, pass},
         picture::PictureBytes,
@@ -452,7 +452,7 @@ impl Attempts for Folder {
         self.gate.call("read_attempts", self.folder.read()).await
     }
 
-    async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<(), String> {
+    async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<Ledger, NotKept> {
         self.gate.call("keep_attempts", self.folder.keep(own, limits, now)).await
     }
 }

@@ -79,3 +79,17 @@ fn the_last_whole_list_of_another_object_serves_until_a_newer_one_is_read() {
     assert_eq!(list.told.fact.known().unwrap().len(), 1);
     assert!(list.told.is_due(minutes(120), minutes(121)), "it is old");
 }
+
+#[test]
+fn a_clock_that_is_set_back_or_forward_keeps_no_read_waiting() {
+    let fresh = Duration::from_secs(3_600);
+    let hour = jiff::SignedDuration::from_mins(61);
+    for then in [now() - hour, now() + hour] {
+        let mut told = Told::<()>::default();
+        told.answered(Fact::Known(()), now());
+        assert!(!told.is_due(earlier(now(), fresh), now()), "it was read just now");
+        assert!(told.is_due(earlier(then, fresh), then), "{then}");
+        told.failed(Failure::NoAnswer("time-out".into()), now(), minutes(1));
+        assert!(!told.is_due(now(), now()) && told.is_due(then, then), "{then}");
+    }
+}

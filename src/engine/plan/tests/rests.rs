@@ -339,8 +339,7 @@ fn kept() -> impl Strategy<Value = Ledger> {
 /// What an object before left behind is taken over: nothing is done now, or later, that would not be done without it.
 fn allows_no_more(mut without: World, kept: &Ledger) -> Result<(), TestCaseError> {
     let mut with = without.clone();
-    let known = with.memory.marks.origin.at().unwrap_or(with.now);
-    with.memory.ledger.take_over(kept, known, &with.limits, with.now);
+    with.memory.take_over(kept, &with.limits, with.now);
     for pause in [MINUTE, 20 * MINUTE, 5 * HOUR, 30 * HOUR] {
         let (plan, bare) = (with.plan(), without.plan());
         if let Some(planned) = &plan.step {

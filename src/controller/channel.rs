@@ -96,7 +96,7 @@ impl<G, C: Clock> Context<G, C> {
     fn failed(&self, key: &Key, uid: &str, error: &Error) -> Next {
         let state = self.states.get(key, uid);
         let pause = pace::after_failures(state.as_ref().map_or(1, |state| state.failed()));
-        if let Some(repeated) = self.signals.repeats.tell(&error.to_string()) {
+        if let Some(repeated) = self.shell.repeats.tell(&error.to_string()) {
             warn!(%error, pause_s = pause.as_secs(), repeated, "channel not reconciled");
         }
         self.signals.metrics.pass("channel", "failed");
@@ -382,7 +382,9 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
                 return Ok(self.gone());
             }
             Ok(Stored(Err(invalid))) => {
-                warn!(why = %invalid.why, "stored channel cannot be used");
+                if let Some(repeated) = self.ctx.shell.repeats.tell(&format!("stored channel: {}", invalid.why)) {
+                    warn!(why = %invalid.why, repeated, "stored channel cannot be used");
+                }
                 if parting::is_waiting(&invalid.metadata) {
                     let farewell = parting::not_understood(&invalid.why.to_string());
                     return self.part(&invalid.metadata, &farewell).await;
@@ -464,7 +466,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             Err(Failed::Gone(_)) => return Err(Ok(self.gone())),
             // A right that is missing, or a policy that denies it, holds nothing else up.
             Err(error @ (Failed::Forbidden(_) | Failed::Refused(_))) => {
-                let repeats = &self.ctx.signals.repeats;
+                let repeats = &self.ctx.shell.repeats;
                 parting::tell_unwritten::<WhatsAppChannel>(&self.ctx.cluster, repeats, meta, &error);
             }
             Err(error) => return Err(Err(Error::Finalizer(error))),

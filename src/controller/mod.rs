@@ -18,7 +18,6 @@ mod poller;
 mod portfolio;
 mod queue;
 mod records;
-mod repeat;
 mod resting;
 mod room;
 mod signal;

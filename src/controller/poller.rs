@@ -167,6 +167,14 @@ async fn read<G: Graph>(
     Ok(Reading { list, account: facts?, subscribed: subscribed? })
 }
 
+/// What a failure is by, however Meta's words name the account.
+fn cause(failure: &Failure) -> String {
+    match failure.refusal() {
+        Some(refusal) => format!("account refused with {}/{:?}", refusal.code, refusal.subcode),
+        None => format!("account: {}", in_short(failure)),
+    }
+}
+
 impl<G: Graph, C: Clock> Context<G, C> {
     /// The list of an account is most of what is kept of its numbers. Where all of them are at rest nobody needs it before
     /// the account is read again.
@@ -200,9 +208,10 @@ impl<G: Graph, C: Clock> Context<G, C> {
             self.signals.channels.wake(self.accounts.all(of));
         }
         let is_news = |failure: &&Failure| !matches!(failure, Failure::Throttled(_));
-        if let Some(why) = failure.filter(is_news).map(in_short)
-            && let Some(repeated) = self.signals.repeats.tell(&why)
+        if let Some(failure) = failure.filter(is_news)
+            && let Some(repeated) = self.shell.repeats.tell(&cause(failure))
         {
+            let why = in_short(failure);
             warn!(account = %of.account, portfolio = %of.portfolio.name, why, repeated, "account not read");
         }
         let pause = pace::after_failures(failures).min(LONGEST);

@@ -147,7 +147,7 @@ impl<S: GraphSource, C: Clock> Context<S, C> {
     /// Says when to try again: later and later, for each object on its own.
     fn failed(&self, of: &PortfolioRef, error: &Error) -> Duration {
         let pause = pace::after_failures(self.desk.failed(of)).min(Duration::from_secs(60));
-        if let Some(repeated) = self.signals.repeats.tell(&error.to_string()) {
+        if let Some(repeated) = self.shell.repeats.tell(&error.to_string()) {
             warn!(%error, pause_s = pause.as_secs(), repeated, "portfolio not reconciled");
         }
         self.signals.metrics.pass("portfolio", "failed");
@@ -181,7 +181,9 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let portfolio = match bounded(objects.get(&self.of.name, Wanted::Live)).await {
             Ok(Stored(Ok(portfolio))) => portfolio,
             Ok(Stored(Err(invalid))) => {
-                warn!(why = %invalid.why, "stored portfolio cannot be used");
+                if let Some(repeated) = self.ctx.shell.repeats.tell(&format!("stored portfolio: {}", invalid.why)) {
+                    warn!(why = %invalid.why, repeated, "stored portfolio cannot be used");
+                }
                 if let Deletion::Over(farewell) = self.deletion(&invalid.metadata) {
                     return self.part(&invalid.metadata, &farewell).await;
                 }
@@ -311,7 +313,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             Err(Failed::Gone(_)) => return Err(Ok(pace::LONGEST)),
             // Channels are served without it.
             Err(error) => {
-                let repeats = &self.ctx.signals.repeats;
+                let repeats = &self.ctx.shell.repeats;
                 parting::tell_unwritten::<WhatsAppPortfolio>(&self.ctx.cluster, repeats, meta, &error);
             }
         }
@@ -352,13 +354,17 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             return;
         }
         let (client, namespace) = (self.ctx.cluster.client.clone(), self.of.namespace.clone());
-        let limits = self.ctx.shell.limits.clone();
+        let (limits, repeats) = (self.ctx.shell.limits.clone(), self.ctx.shell.repeats.clone());
         self.ctx.shell.tasks.spawn(async move {
             let swept = tokio::time::timeout(SWEEP, attempts::sweep(&client, &namespace, &limits, now)).await;
             match swept {
                 Ok(Ok(0)) => {}
                 Ok(Ok(removed)) => info!(%namespace, removed, "attempts that count no more were removed"),
-                Ok(Err(error)) => warn!(%namespace, %error, "attempts that count no more are not removed"),
+                Ok(Err(error)) => {
+                    if let Some(repeated) = repeats.tell(&format!("sweep: {error}")) {
+                        warn!(%namespace, %error, repeated, "attempts that count no more are not removed");
+                    }
+                }
                 Err(_) => warn!(%namespace, "removing attempts that count no more took too long"),
             }
         });

@@ -13,7 +13,7 @@ use kube::{Client, Resource};
 use crate::engine::{desired::PortfolioRef, look::Urgency};
 use crate::{cluster::event::Events, telemetry::metrics::Metrics};
 
-use super::{claim::Ripple, queue::Queue, repeat::Repeats, resting::AccountOf, tell::Notice, watch::Key};
+use super::{claim::Ripple, queue::Queue, resting::AccountOf, tell::Notice, watch::Key};
 
 /// The queues, in health and metrics.
 pub const CHANNELS: &str = "channels";
@@ -73,7 +73,6 @@ pub struct Signals {
     /// Portfolios of which something is to be asked anew.
     doubts: Arc<Mutex<HashMap<PortfolioRef, Doubt>>>,
     pub metrics: Arc<Metrics>,
-    pub repeats: Arc<Repeats>,
     /// Since when this process works.
     pub started: Timestamp,
 }
@@ -92,7 +91,6 @@ impl Signals {
             accounts: Queue::new(accounts),
             doubts: Arc::default(),
             metrics,
-            repeats: Arc::default(),
             started,
         }
     }

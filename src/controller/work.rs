@@ -160,6 +160,7 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
             tasks: carried.clone(),
             may_work: self.told.clone(),
             budget: self.budget,
+            repeats: Arc::default(),
         };
         let index = &self.index;
         let signals = Signals::new(

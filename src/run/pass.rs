@@ -38,6 +38,7 @@ use crate::engine::{
     time::later,
 };
 use crate::meta::port::{Clock, Graph};
+use crate::repeat::Repeats;
 
 use super::{
     act::act,
@@ -196,6 +197,8 @@ pub struct Shell<C> {
     pub may_work: watch::Receiver<MayWork>,
     /// For reading and deciding; carrying out is not bounded by it.
     pub budget: Duration,
+    /// What was told of what fails.
+    pub repeats: Arc<Repeats>,
 }
 
 impl<C> Clone for Shell<C> {
@@ -207,6 +210,7 @@ impl<C> Clone for Shell<C> {
             tasks: self.tasks.clone(),
             may_work: self.may_work.clone(),
             budget: self.budget,
+            repeats: self.repeats.clone(),
         }
     }
 }
@@ -372,8 +376,10 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     let mut decided = plan(desired, &observed, &live.memory, limits, now);
     if decided.needs_attempts(&live.memory) {
         let read = apart(place, attempts.read()).await;
-        if let AttemptsRead::Unusable(why) = &read {
-            warn!(why, "earlier attempts of the number are not known and count as none");
+        if let AttemptsRead::Unusable(why) = &read
+            && let Some(repeated) = shell.repeats.tell(&format!("attempts: {why}"))
+        {
+            warn!(why, repeated, "earlier attempts of the number are not known and count as none");
         }
         let now = shell.clock.now();
         if let Some(memory) = read.taken_over(&decided, &live.memory, &mut observed, limits, now) {
@@ -491,7 +497,9 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
                 true
             }
             Err(why) => {
-                warn!(why, "attempts not kept beside the channel");
+                if let Some(repeated) = self.shell.repeats.tell(&format!("attempts not kept: {why}")) {
+                    warn!(why, repeated, "attempts not kept beside the channel");
+                }
                 keeping().keeping.note_failed(limits, now);
                 false
             }
@@ -666,11 +674,13 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
     }
 
     fn log_unwritten(&self, outcome: &Outcome, why: &str) {
+        let Some(repeated) = self.shell.repeats.tell(&format!("outcome: {why}")) else { return };
         warn!(
             step = outcome.step.as_str(),
             intent = outcome.intent.as_deref(),
             result = describe(outcome),
             why,
+            repeated,
             "outcome not written"
         );
     }

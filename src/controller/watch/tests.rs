@@ -275,7 +275,7 @@ async fn a_server_that_forgets_each_list_at_once_is_asked_for_one_less_and_less_
     };
     let refuses = || Answer::Status(410);
     let tells_first =
-        || Answer::Events(vec![(secs(0), event("MODIFIED", "one", 6)), (secs(0), error(410))], End::Closed);
+        || Answer::Events(vec![(secs(0), event("MODIFIED", "one", 5)), (secs(0), error(410))], End::Closed);
     for watch in [&refuses as &dyn Fn() -> Answer, &tells_first] {
         let server = lists(watch);
         told(&server, &["a"], secs(120)).await;

@@ -466,6 +466,7 @@ impl Scene {
                 tasks: TaskTracker::new(),
                 may_work: MayWork::always(),
                 budget: Duration::from_secs(60),
+                repeats: Arc::default(),
             },
             graph: Stub {
                 clock: clock.clone(),

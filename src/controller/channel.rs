@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::ObjectMeta;
 use tracing::{Instrument as _, debug, error_span, info, warn};
 
@@ -31,7 +32,7 @@ use crate::engine::{
 use crate::{
     api::{
         lower,
-        v1alpha1::{ChannelCounts, DriftPolicy, ManagementPolicy, WhatsAppChannel},
+        v1alpha1::{ChannelCounts, DriftPolicy, ManagementPolicy, WhatsAppChannel, WhatsAppPortfolio},
     },
     cluster::{Failed, attempts::NumberAttempts, finalizer, read::Stored, secret::NamespaceSecrets},
     controller::{
@@ -45,7 +46,7 @@ use crate::{
         resting::{AccountOf, Accounts, BACKSTOP},
         signal::{CHANNELS, Cluster, Doubt, Signals, reference_to},
         state::{LiveCode, Rest, State, States},
-        tell::{Notice, result, transitions, until_ready},
+        tell::{Notice, account_turn, result, transitions, until_ready},
         view::Portfolios,
         watch::Key,
     },
@@ -74,8 +75,6 @@ const GIVES_WAY: Duration = Duration::from_millis(500);
 
 /// Nothing is expected to change.
 const AT_LAST: Next = Next::after(pace::LONGEST, Urgency::Drift);
-/// The object was changed meanwhile.
-const AGAIN: Next = Next::after(SHORTLY, Urgency::Transitional);
 
 /// What a reconcile gets.
 pub struct Context<G, C> {
@@ -93,7 +92,7 @@ pub struct Context<G, C> {
 
 impl<G, C: Clock> Context<G, C> {
     /// Why a channel was not reconciled is told, and when to try again: later and later, for each object on its own.
-    fn failed(&self, key: &Key, uid: &str, error: &Error) -> Next {
+    fn failed(&self, key: &Key, uid: &str, class: Urgency, error: &Error) -> Next {
         let state = self.states.get(key, uid);
         let pause = pace::after_failures(state.as_ref().map_or(1, |state| state.failed()));
         if let Some(repeated) = self.shell.repeats.tell(&error.to_string()) {
@@ -108,7 +107,7 @@ impl<G, C: Clock> Context<G, C> {
             soft.rest = rest;
             soft.rest.as_ref().map_or(pause, |rest| rest.pause(now))
         });
-        Next::after(after, Urgency::Transitional)
+        Next::again(after, class)
     }
 }
 
@@ -262,9 +261,10 @@ pub async fn work<G: Graph, C: Clock>(ctx: Arc<Context<G, C>>, turn: Turn<Key>) 
     let (key, uid) = ctx.claims.known(&turn.key).unwrap_or_else(|| (turn.key.clone(), Arc::default()));
     // At the highest level, so that each line carries it, whichever are shown.
     let span = error_span!("reconcile", namespace = %key.namespace, channel = %key.name);
+    let class = turn.place.class();
     let worked = async {
         let worked = contained(Box::pin(reconcile(&ctx, &key, &uid, turn))).await;
-        worked.unwrap_or_else(|error| ctx.failed(&key, &uid, &error))
+        worked.unwrap_or_else(|error| ctx.failed(&key, &uid, class, &error))
     };
     worked.instrument(span).await
 }
@@ -280,10 +280,10 @@ async fn reconcile<G: Graph, C: Clock>(
     if turn.is_asked {
         state.soft().rest = None;
     }
+    let one = One { ctx, key, uid, state: &state, class: place.class() };
     let Ok(hold) = state.busy.clone().try_lock_owned() else {
-        return Ok(AGAIN);
+        return Ok(one.again());
     };
-    let one = One { ctx, key, uid, state: &state };
     // One at rest stays there while its Secret is the same.
     if let Some(next) = one.poll(&mut place).await {
         return Ok(next);
@@ -337,9 +337,16 @@ struct One<'a, G, C> {
     key: &'a Key,
     uid: &'a str,
     state: &'a Arc<State>,
+    /// In which it has its turn.
+    class: Urgency,
 }
 
 impl<G: Graph, C: Clock> One<'_, G, C> {
+    /// The object was changed meanwhile.
+    fn again(&self) -> Next {
+        Next::again(SHORTLY, self.class)
+    }
+
     /// While nothing but a Secret can have changed, reads just that: no look, no write. `None`: a pass is due.
     async fn poll(&self, place: &mut Seat<Key>) -> Option<Next> {
         let (rest, class) = {
@@ -440,7 +447,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             Err(PassError::Gone) => Ok(self.gone()),
             Err(PassError::Conflict) => {
                 debug!("changed meanwhile");
-                Ok(AGAIN)
+                Ok(self.again())
             }
             Err(error) => match ends_anyway {
                 Some(memory) => {
@@ -462,7 +469,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         match parting::carry::<WhatsAppChannel>(&self.ctx.cluster.client, meta, is_needed).await {
             Ok(None) => {}
             Ok(Some(written)) => *meta = written,
-            Err(Failed::Conflict(_)) => return Err(Ok(AGAIN)),
+            Err(Failed::Conflict(_)) => return Err(Ok(self.again())),
             Err(Failed::Gone(_)) => return Err(Ok(self.gone())),
             // A right that is missing, or a policy that denies it, holds nothing else up.
             Err(error @ (Failed::Forbidden(_) | Failed::Refused(_))) => {
@@ -477,11 +484,11 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
     /// Lets the object go, as it was when that was decided.
     async fn part(&self, meta: &ObjectMeta, farewell: &Farewell) -> Result<Next, Error> {
         if !self.ctx.shell.may_work.borrow().holds() {
-            return Ok(AGAIN);
+            return Ok(self.again());
         }
         match parting::part::<WhatsAppChannel>(&self.ctx.cluster, meta, farewell).await {
             Ok(()) => Ok(self.gone()),
-            Err(Failed::Conflict(_)) => Ok(AGAIN),
+            Err(Failed::Conflict(_)) => Ok(self.again()),
             Err(error) => Err(Error::Finalizer(error)),
         }
     }
@@ -532,7 +539,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         }
         match self.write_first(records, desired, version).await {
             Ok(()) => Ok(Next::after(AFTER_FIRST, Urgency::Transitional)),
-            Err(WriteError::Conflict) => Ok(AGAIN),
+            Err(WriteError::Conflict) => Ok(self.again()),
             Err(WriteError::Gone) => Ok(self.gone()),
             Err(error) => Err(Error::Write(error)),
         }
@@ -582,7 +589,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
                 self.tell(vec![Notice::spec_invalid()]);
                 Ok(AT_LAST)
             }
-            Err(WriteError::Conflict) => Ok(AGAIN),
+            Err(WriteError::Conflict) => Ok(self.again()),
             Err(WriteError::Gone) => Ok(self.gone()),
             Err(error) => Err(Error::Write(error)),
         }
@@ -603,6 +610,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             metrics.became_ready(seconds);
         }
         self.tell(transitions(&done.before, &done.after));
+        self.tell_account(desired, &done);
         if done.observed.account.known().is_some() {
             self.note_account(&desired.portfolio, &done.observed.portfolio);
         }
@@ -764,6 +772,25 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         records.write(&record, version).await?;
         self.ctx.signals.metrics.status_writes("channel", 1);
         Ok(())
+    }
+
+    /// What its account is the cause of is told once, on the portfolio.
+    fn tell_account(&self, desired: &Desired, done: &Done) {
+        let Some(to) = account_turn(&done.before, &done.after) else { return };
+        let searched = || done.observed.search.first().map(|searched| &searched.account);
+        let account = done.memory.account.as_ref().or(desired.account.as_ref()).or_else(searched);
+        let (Some(account), of) = (account, &desired.portfolio) else { return };
+        let turned = AccountOf { portfolio: of.clone(), account: account.clone() };
+        if let Some(uid) = self.ctx.portfolios.uid(of)
+            && self.ctx.signals.is_turn(turned, to, self.now())
+        {
+            let about = ObjectReference {
+                // Events of one object are folded where they are about the same part of it.
+                field_path: Some(format!("status.accounts{{{account}}}")),
+                ..reference_to::<WhatsAppPortfolio>(&of.namespace, &of.name, &uid)
+            };
+            self.ctx.cluster.tell(&about, vec![Notice::account(account, to)]);
+        }
     }
 
     fn tell(&self, notices: Vec<Notice>) {

@@ -106,13 +106,13 @@ pub fn reference(key: &Key) -> PortfolioRef {
 pub async fn work<S: GraphSource, C: Clock>(ctx: Arc<Context<S, C>>, turn: Turn<PortfolioRef>) -> Next {
     let _counted = ctx.shell.tasks.token();
     let _timed = ctx.signals.metrics.reconcile(PORTFOLIOS);
-    let of = turn.key;
+    let (of, class) = (turn.key, turn.place.class());
     let span = error_span!("reconcile", namespace = %of.namespace, portfolio = %of.name);
     let worked = async {
         let worked = contained(Box::pin(reconcile(&ctx, &of, turn.is_asked, turn.place))).await;
-        worked.unwrap_or_else(|error| ctx.failed(&of, &error))
+        worked.unwrap_or_else(|error| Next::again(ctx.failed(&of, &error), class))
     };
-    Next::after(worked.instrument(span).await, Urgency::Drift)
+    worked.instrument(span).await
 }
 
 async fn reconcile<S: GraphSource, C: Clock>(
@@ -120,27 +120,27 @@ async fn reconcile<S: GraphSource, C: Clock>(
     of: &PortfolioRef,
     is_asked: bool,
     mut place: Seat<PortfolioRef>,
-) -> Result<Duration, Error> {
+) -> Result<Next, Error> {
     let state = ctx.desk.open(of);
     let mut state = state.lock().await;
     let doubt = ctx.signals.take_doubt(of);
     state.is_doubted |= doubt.is_some();
     state.is_nudged |= doubt == Some(Doubt::Reach);
-    let one = One { ctx, of };
+    let one = One { ctx, of, class: place.class() };
     let rest = state.rest.take().filter(|_| !is_asked && !state.is_doubted);
     if let Some(rest) = rest
         && let Some(pause) = one.poll(&rest, &mut place).await
     {
         state.rest = Some(rest);
-        return Ok(pause);
+        return Ok(in_time(pause));
     }
     // Only reads are in here, so giving up in the middle loses nothing.
     let budget = ctx.shell.budget;
-    let pause = tokio::time::timeout(budget, one.look(&mut state, &mut place))
+    let next = tokio::time::timeout(budget, one.look(&mut state, &mut place))
         .await
         .map_err(|_| Error::Budget(budget))??;
     ctx.desk.succeeded(of);
-    Ok(pause)
+    Ok(next)
 }
 
 impl<S: GraphSource, C: Clock> Context<S, C> {
@@ -155,13 +155,25 @@ impl<S: GraphSource, C: Clock> Context<S, C> {
     }
 }
 
+/// The next look, if nobody asks for one.
+fn in_time(pause: Duration) -> Next {
+    Next::after(pause, Urgency::Drift)
+}
+
 /// One reconcile of one portfolio.
 struct One<'a, S: GraphSource, C> {
     ctx: &'a Context<S, C>,
     of: &'a PortfolioRef,
+    /// In which it has its turn.
+    class: Urgency,
 }
 
 impl<S: GraphSource, C: Clock> One<'_, S, C> {
+    /// The object was changed meanwhile.
+    fn again(&self) -> Next {
+        Next::again(SHORTLY, self.class)
+    }
+
     /// While nothing but a Secret can have changed, reads just those. `None`: a look is due.
     async fn poll(&self, rest: &Rest, place: &mut Seat<PortfolioRef>) -> Option<Duration> {
         let now = self.now();
@@ -176,7 +188,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         &self,
         state: &mut State<S::Graph>,
         place: &mut Seat<PortfolioRef>,
-    ) -> Result<Duration, Error> {
+    ) -> Result<Next, Error> {
         let objects = Objects::<WhatsAppPortfolio>::new(&self.ctx.cluster.client, Some(&self.of.namespace));
         let portfolio = match bounded(objects.get(&self.of.name, Wanted::Live)).await {
             Ok(Stored(Ok(portfolio))) => portfolio,
@@ -191,11 +203,11 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
                 let notice = Notice::unusable(&invalid.why);
                 self.hold(&uid, "", &notice.note);
                 self.tell(&uid, vec![notice]);
-                return Ok(pace::LONGEST);
+                return Ok(in_time(pace::LONGEST));
             }
             Err(Failed::Gone(_)) => {
                 self.ctx.desk.remove(self.of);
-                return Ok(pace::LONGEST);
+                return Ok(in_time(pace::LONGEST));
             }
             Err(error) => return Err(Error::Read(error)),
         };
@@ -305,12 +317,12 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
     }
 
     /// Has the object carry the finalizer while a channel needs it for its own deletion.
-    async fn carry(&self, meta: &mut ObjectMeta, is_needed: bool) -> Result<(), Result<Duration, Error>> {
+    async fn carry(&self, meta: &mut ObjectMeta, is_needed: bool) -> Result<(), Result<Next, Error>> {
         match parting::carry::<WhatsAppPortfolio>(&self.ctx.cluster.client, meta, is_needed).await {
             Ok(None) => {}
             Ok(Some(written)) => *meta = written,
-            Err(Failed::Conflict(_)) => return Err(Ok(SHORTLY)),
-            Err(Failed::Gone(_)) => return Err(Ok(pace::LONGEST)),
+            Err(Failed::Conflict(_)) => return Err(Ok(self.again())),
+            Err(Failed::Gone(_)) => return Err(Ok(in_time(pace::LONGEST))),
             // Channels are served without it.
             Err(error) => {
                 let repeats = &self.ctx.shell.repeats;
@@ -321,13 +333,13 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
     }
 
     /// Lets the object go, as it was when that was decided.
-    async fn part(&self, meta: &ObjectMeta, farewell: &Farewell) -> Result<Duration, Error> {
+    async fn part(&self, meta: &ObjectMeta, farewell: &Farewell) -> Result<Next, Error> {
         if !self.ctx.shell.may_work.borrow().holds() {
-            return Ok(SHORTLY);
+            return Ok(self.again());
         }
         match parting::part::<WhatsAppPortfolio>(&self.ctx.cluster, meta, farewell).await {
-            Ok(()) => Ok(pace::LONGEST),
-            Err(Failed::Conflict(_)) => Ok(SHORTLY),
+            Ok(()) => Ok(in_time(pace::LONGEST)),
+            Err(Failed::Conflict(_)) => Ok(self.again()),
             Err(error) => Err(Error::Write(error)),
         }
     }
@@ -400,10 +412,10 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         next: WhatsAppPortfolioStatus,
         notices: Vec<Notice>,
         pause: Duration,
-    ) -> Result<Duration, Error> {
+    ) -> Result<Next, Error> {
         self.ctx.signals.metrics.pass("portfolio", "done");
         if portfolio.status.as_ref() == Some(&next) {
-            return Ok(pause);
+            return Ok(in_time(pause));
         }
         let objects = Objects::<WhatsAppPortfolio>::new(&self.ctx.cluster.client, Some(&self.of.namespace));
         let uid = portfolio.metadata.uid.as_deref().unwrap_or_default();
@@ -412,10 +424,10 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             Ok(_) => {
                 self.ctx.signals.metrics.status_writes("portfolio", 1);
                 self.tell(uid, notices);
-                Ok(pause)
+                Ok(in_time(pause))
             }
-            Err(Failed::Conflict(_)) => Ok(SHORTLY),
-            Err(Failed::Gone(_)) => Ok(pace::LONGEST),
+            Err(Failed::Conflict(_)) => Ok(self.again()),
+            Err(Failed::Gone(_)) => Ok(in_time(pace::LONGEST)),
             Err(error) => Err(Error::Write(error)),
         }
     }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource};
 
-use crate::engine::{desired::PortfolioRef, look::Urgency};
+use crate::engine::{desired::PortfolioRef, look::Urgency, reason::Reason, time::earlier};
 use crate::{cluster::event::Events, telemetry::metrics::Metrics};
 
 use super::{claim::Ripple, queue::Queue, resting::AccountOf, tell::Notice, watch::Key};
@@ -21,6 +21,9 @@ pub const PORTFOLIOS: &str = "portfolios";
 pub const ACCOUNTS: &str = "accounts";
 /// Channels that change together are counted together.
 const RECOUNT: Duration = Duration::from_secs(2);
+
+/// What an account was told to be is told again after this long.
+const TURNED: Duration = Duration::from_secs(60 * 60);
 
 /// Kubernetes, as both controllers use it.
 #[derive(Clone)]
@@ -72,6 +75,8 @@ pub struct Signals {
     pub accounts: Queue<AccountOf>,
     /// Portfolios of which something is to be asked anew.
     doubts: Arc<Mutex<HashMap<PortfolioRef, Doubt>>>,
+    /// What accounts turned to, as it was told of each, and when.
+    turns: Arc<Mutex<HashMap<AccountOf, (Option<Reason>, Timestamp)>>>,
     pub metrics: Arc<Metrics>,
     /// Since when this process works.
     pub started: Timestamp,
@@ -90,6 +95,7 @@ impl Signals {
             portfolios,
             accounts: Queue::new(accounts),
             doubts: Arc::default(),
+            turns: Arc::default(),
             metrics,
             started,
         }
@@ -107,6 +113,13 @@ impl Signals {
         *doubt = what.max(*doubt);
         drop(doubts);
         self.portfolios.ask(of, Urgency::Edit);
+    }
+
+    /// Whether it is news that an account turned to this, usable or why not: the first of its channels that shows it tells.
+    pub fn is_turn(&self, of: AccountOf, to: Option<Reason>, now: Timestamp) -> bool {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, (_, at)| *at > earlier(now, TURNED));
+        turns.insert(of, (to, now)).is_none_or(|(before, _)| before != to)
     }
 
     /// What was doubted of a portfolio since this was last asked.

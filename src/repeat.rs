@@ -81,11 +81,12 @@ mod tests {
     async fn what_is_refused_alike_for_a_crowd_is_one_cause() {
         let repeats = Repeats::default();
         let refused = |verb: &str, resource: &str, n: usize| {
-            format!("not permitted: whatsappchannels.whatsapp-operator.dev \"one-{n}\" is forbidden: User \"system:serviceaccount:ns:op\" cannot {verb} resource \"{resource}\" in API group \"whatsapp-operator.dev\" in the namespace \"shop-{n}\"")
+            format!(
+                "not permitted: whatsappchannels.whatsapp-operator.dev \"one-{n}\" is forbidden: User \"system:serviceaccount:ns:op\" cannot {verb} resource \"{resource}\" in API group \"whatsapp-operator.dev\" in the namespace \"shop-{n}\""
+            )
         };
-        let told = |text: &dyn Fn(usize) -> String| {
-            (0..150).filter(|n| repeats.tell(&text(*n)).is_some()).count()
-        };
+        let told =
+            |text: &dyn Fn(usize) -> String| (0..150).filter(|n| repeats.tell(&text(*n)).is_some()).count();
         assert_eq!(told(&|n| refused("get", "whatsappchannels", n)), 1);
         assert_eq!(told(&|n| refused("patch", "whatsappchannels", n)), 1, "another verb is another cause");
         assert_eq!(told(&|n| refused("patch", "whatsappchannels/status", n)), 1, "so is another resource");

@@ -389,7 +389,9 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
                 return Ok(self.gone());
             }
             Ok(Stored(Err(invalid))) => {
-                if let Some(repeated) = self.ctx.shell.repeats.tell(&format!("stored channel: {}", invalid.why)) {
+                if let Some(repeated) =
+                    self.ctx.shell.repeats.tell(&format!("stored channel: {}", invalid.why))
+                {
                     warn!(why = %invalid.why, repeated, "stored channel cannot be used");
                 }
                 if parting::is_waiting(&invalid.metadata) {
@@ -814,9 +816,75 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::{
+        convert::Infallible,
+        sync::{
+            Mutex,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
+
+    use axum::{body::Body, http};
+    use kube::Client;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::{
+        controller::{fixture, queue::Seen, supervise::Pulse},
+        sandbox::{Options, Sandbox, World},
+    };
+
+    fn new_channel() -> Value {
+        json!({
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+            "metadata": {"name": "support", "namespace": "shop", "uid": "1", "resourceVersion": "7", "generation": 1},
+            "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme"},
+        })
+    }
+
+    fn answered(code: u16, body: &Value) -> http::Response<Body> {
+        http::Response::builder().status(code).body(Body::from(body.to_string())).expect("an answer")
+    }
+
+    fn refused(code: u16, reason: &str) -> http::Response<Body> {
+        let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": "not now", "reason": reason, "code": code});
+        answered(code, &status)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_a_person_waits_for_keeps_its_class_through_failures_and_conflicts() {
+        // The first two reads fail, and each write finds that somebody else was faster.
+        let reads = Arc::new(AtomicUsize::new(0));
+        let asked = reads.clone();
+        let server = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let reads = asked.clone();
+            async move {
+                let is_failing = || reads.fetch_add(1, Ordering::SeqCst) < 2;
+                Ok::<_, Infallible>(match *request.method() {
+                    http::Method::GET if is_failing() => refused(500, "InternalError"),
+                    http::Method::GET => answered(200, &new_channel()),
+                    _ => refused(409, "Conflict"),
+                })
+            }
+        });
+        let sandbox = Sandbox::from_world(Options::default(), World::default());
+        let ctx = fixture::context(Client::new(server, "shop"), sandbox);
+        let channel: WhatsAppChannel = serde_json::from_value(new_channel()).expect("a channel");
+        let key = Key::of(&channel.metadata);
+        let claimant = claimant(&channel);
+        let (lane, _) = lane(&channel, &claimant.portfolio);
+        ctx.claims.apply(&key, claimant, ctx.shell.clock.now());
+        let queue = ctx.signals.channels.clone();
+        queue.shows(&key, lane, Seen::of(&channel.metadata, &[]), Urgency::Person);
+        let classes = Mutex::new(Vec::new());
+        let told = |class, _| classes.lock().expect("sound").push(class);
+        let running = queue.run(Pulse::new(), |turn| work(ctx.clone(), turn), told);
+        let _ = tokio::time::timeout(Duration::from_secs(15), running).await;
+        let classes = classes.into_inner().expect("sound");
+        assert!(classes.len() > 5 && reads.load(Ordering::SeqCst) > 5, "{classes:?}");
+        assert!(classes.iter().all(|class| *class == Urgency::Person), "{classes:?}");
+    }
 
     #[test]
     fn what_no_operator_has_seen_gets_its_first_status_before_others_are_looked_at() {

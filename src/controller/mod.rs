@@ -9,6 +9,8 @@ mod claim;
 mod concern;
 mod contained;
 mod crds;
+#[cfg(test)]
+mod fixture;
 mod index;
 mod lead;
 mod newcomer;

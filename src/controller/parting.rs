@@ -217,9 +217,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_finalizer_is_told_of_once_a_minute_whatever_the_words_of_who_refuses_it() {
         let repeats = Repeats::default();
-        let told = |object: &str, error: Failed| {
-            unwritten(&repeats, object, &error).map(|notice| notice.reason)
-        };
+        let told =
+            |object: &str, error: Failed| unwritten(&repeats, object, &error).map(|notice| notice.reason);
         let refused = |n: u32| Failed::Refused(format!("denied, request {n}"));
         let not_written = Some("FinalizerNotWritten".to_owned());
         assert_eq!(told("a/b", refused(1)), not_written);

@@ -184,16 +184,14 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         (offer.facts() == rest.secrets).then(|| left.min(self.ctx.shell.limits.credential_poll))
     }
 
-    async fn look(
-        &self,
-        state: &mut State<S::Graph>,
-        place: &mut Seat<PortfolioRef>,
-    ) -> Result<Next, Error> {
+    async fn look(&self, state: &mut State<S::Graph>, place: &mut Seat<PortfolioRef>) -> Result<Next, Error> {
         let objects = Objects::<WhatsAppPortfolio>::new(&self.ctx.cluster.client, Some(&self.of.namespace));
         let portfolio = match bounded(objects.get(&self.of.name, Wanted::Live)).await {
             Ok(Stored(Ok(portfolio))) => portfolio,
             Ok(Stored(Err(invalid))) => {
-                if let Some(repeated) = self.ctx.shell.repeats.tell(&format!("stored portfolio: {}", invalid.why)) {
+                if let Some(repeated) =
+                    self.ctx.shell.repeats.tell(&format!("stored portfolio: {}", invalid.why))
+                {
                     warn!(why = %invalid.why, repeated, "stored portfolio cannot be used");
                 }
                 if let Deletion::Over(farewell) = self.deletion(&invalid.metadata) {

@@ -436,10 +436,8 @@ impl<K: Handle> Inner<K> {
     /// The same at a later time.
     fn ask_at(&mut self, key: &K, class: Urgency, at: Instant) {
         let Some(entry) = self.entries.get_mut(key) else { return };
-        let is_asked_now = entry.running.is_some()
-            && entry.asked.is_some()
-            && entry.date.is_none()
-            && entry.woken.is_none();
+        let is_asked_now =
+            entry.running.is_some() && entry.asked.is_some() && entry.date.is_none() && entry.woken.is_none();
         entry.asked = entry.asked.map(|asked| asked.min(class)).or(Some(class));
         entry.class = entry.class.min(class);
         if !is_asked_now {
@@ -543,9 +541,8 @@ impl<K: Handle> Inner<K> {
             }
         };
         self.lines.iter_mut().for_each(|line| line.retain(is_had));
-        let is_woken = |(key, ticket): &(K, u64)| {
-            entries.get(key).is_some_and(|entry| entry.woken == Some(*ticket))
-        };
+        let is_woken =
+            |(key, ticket): &(K, u64)| entries.get(key).is_some_and(|entry| entry.woken == Some(*ticket));
         for crowd in &mut self.woken {
             crowd.retain(is_woken);
             crowd.shrink_to_fit();

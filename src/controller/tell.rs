@@ -292,7 +292,10 @@ mod tests {
         // What the spec of a channel is the cause of is its own.
         let wrong = (Truth::False, Reason::AccountNotInReach);
         let own = with(wrong, wrong, Stage::Stalled);
-        assert_eq!((turn(&ready, &own), told(&ready, &own)), (None, vec!["NotReady".into(), "Stalled".into()]));
+        assert_eq!(
+            (turn(&ready, &own), told(&ready, &own)),
+            (None, vec!["NotReady".into(), "Stalled".into()])
+        );
     }
 
     #[test]

@@ -432,8 +432,9 @@ fn begun(queue: &Queue<String>) -> Vec<String> {
 async fn wakes_of_many_accounts_share_one_pace_and_a_small_one_does_not_wait_for_a_large_one() {
     let queue = Queue::new(1_000);
     let large = crowd("large", 5_000, &lane("a", "1"), Urgency::Drift, &queue);
-    let small: Vec<_> =
-        (0..40).map(|n| crowd(&format!("s{n:02}-"), 10, &lane("b", &n.to_string()), Urgency::Drift, &queue)).collect();
+    let small: Vec<_> = (0..40)
+        .map(|n| crowd(&format!("s{n:02}-"), 10, &lane("b", &n.to_string()), Urgency::Drift, &queue))
+        .collect();
     let hurry = crowd("edit", 100, &lane("c", "1"), Urgency::Edit, &queue);
     assert_eq!(begun(&queue).len(), 5_500);
     tokio::time::advance(Duration::from_secs(60)).await;
@@ -474,7 +475,12 @@ async fn who_was_woken_is_looked_at_once_however_it_comes_to_its_turn() {
     queue.wake([last.clone()]);
     queue.ask_within(last, Urgency::Edit, Duration::from_millis(250));
     drop(queue.turn(&next));
-    queue.0.lock().ended(last, next.ticket, Next::after(Duration::from_secs(600), Urgency::Drift), Instant::now());
+    queue.0.lock().ended(
+        last,
+        next.ticket,
+        Next::after(Duration::from_secs(600), Urgency::Drift),
+        Instant::now(),
+    );
     assert!(begun(&queue).is_empty());
     tokio::time::advance(Duration::from_millis(250)).await;
     assert!(begun(&queue).contains(last), "the edit came first");
@@ -549,6 +555,67 @@ async fn a_crowd_is_woken_lane_after_lane() {
     // Thirty in each of ten lanes; those that are woken at once take turns.
     let crowd = &lanes[usize::try_from(CROWD).unwrap()..];
     assert!(crowd.is_sorted(), "{crowd:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_thousand_portfolios_that_hang_but_for_one_that_one_is_served_in_few_turns() {
+    const HANGING: usize = 999;
+    const PLACES: usize = 16;
+    let queue: Queue<String> = Queue::new(PLACES);
+    let shows = |name: &str, class| {
+        let portfolio = PortfolioRef { namespace: "shop".into(), name: name.into() };
+        let lane = Lane { portfolio, target: Target::Portfolio };
+        queue.shows(&name.to_owned(), lane, Seen::of(&meta(name, 1, None), &[]), class);
+    };
+    for n in 0..HANGING {
+        shows(&format!("hangs-{n:03}"), Urgency::Drift);
+    }
+    let next = || {
+        let begun = queue.0.lock().next(Instant::now())?;
+        let seat = queue.turn(&begun).place;
+        Some((begun, seat))
+    };
+    // Those that wait for Meta hold no place; those that were just begun do until they wait.
+    let mut hanging: Vec<_> = (0..PLACES).map(|_| next().expect("a place")).collect();
+    shows("healthy", Urgency::Drift);
+    assert!(next().is_none(), "every place is in use");
+    let mut turns = 0;
+    for at in 0.. {
+        hanging[at].1.leave();
+        let (begun, seat) = next().expect("a place was left");
+        turns += 1;
+        if begun.key == "healthy" {
+            break;
+        }
+        hanging.push((begun, seat));
+    }
+    assert!(turns <= HANGING + 1 - PLACES, "{turns}: each of the others had one turn at most");
+    // From then on nobody is before it, in whichever class it comes.
+    hanging.iter_mut().for_each(|(_, seat)| seat.leave());
+    for class in [Urgency::Drift, Urgency::Edit, Urgency::Person] {
+        queue.forget(&"healthy".to_owned());
+        shows("healthy", class);
+        let (begun, _) = next().expect("all places are free");
+        assert_eq!(begun.key, "healthy", "{class:?}");
+    }
+    assert_eq!(free(&queue), (PLACES, HANGING));
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_was_dropped_comes_again_in_its_class_and_none_behind_a_step() {
+    for (class, again) in [
+        (Urgency::Person, Urgency::Person),
+        (Urgency::Edit, Urgency::Edit),
+        (Urgency::Transitional, Urgency::Transitional),
+        (Urgency::Drift, Urgency::Transitional),
+    ] {
+        let queue = Queue::new(1);
+        shows(&queue, "one", lane("a", "1"), class);
+        let (begun, _) = begin(&queue).expect("it is there");
+        drop(Ending { queue: queue.clone(), key: begun.key, ticket: begun.ticket, class, is_over: false });
+        tokio::time::advance(DROPPED).await;
+        assert_eq!(begin(&queue).map(|(begun, _)| begun.class), Some(again), "{class:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

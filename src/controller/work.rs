@@ -288,7 +288,7 @@ fn unbegun(claims: &Claims, had_turn: impl Fn(&Key) -> bool, started: Timestamp)
 async fn tidy<G, C: Clock>(ctx: &channel::Context<G, C>, pulse: &Pulse) {
     loop {
         pulse.beat();
-        ctx.states.tidy();
+        ctx.states.tidy(ctx.shell.clock.now());
         ctx.accounts.tidy();
         ctx.signals.accounts.tidy();
         tokio::time::sleep(TIDYING).await;

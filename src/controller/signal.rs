@@ -140,3 +140,28 @@ pub fn spread(channels: &Queue<Key>, portfolios: &Queue<PortfolioRef>, ripple: R
         portfolios.ask_within(&of, Urgency::Drift, RECOUNT);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_account_turned_to_is_told_by_one_of_its_channels_and_again_when_it_turns() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let signals = Signals::new((Queue::new(1), Queue::new(1)), 1, Arc::default(), at(0));
+        let portfolio = PortfolioRef { namespace: "shop".into(), name: "acme".into() };
+        let of = |account: &str| AccountOf { portfolio: portfolio.clone(), account: account.into() };
+        let banned = Some(Reason::AccountDisabled);
+        let told = |account: &str, to, second| {
+            (0..120).filter(|_| signals.is_turn(of(account), to, at(second))).count()
+        };
+        assert_eq!((told("1", banned, 10), told("2", banned, 10)), (1, 1), "once for each account");
+        assert_eq!(told("1", Some(Reason::AccountRestricted), 20), 1, "for another reason");
+        assert_eq!((told("1", None, 30), told("1", None, 40)), (1, 0));
+        assert_eq!(told("1", banned, 50), 1);
+        // What nobody showed for long is forgotten.
+        let later = 50 + i64::try_from(TURNED.as_secs()).expect("a time");
+        assert_eq!(told("1", banned, later), 1);
+        assert_eq!(signals.turns.lock().expect("sound").len(), 1);
+    }
+}

@@ -22,6 +22,12 @@ pub struct Notice {
     pub note: String,
 }
 
+/// A portfolio that was not read yet holds nothing up.
+fn is_held_by_portfolio(set: &ConditionSet) -> bool {
+    let portfolio = set.get(ConditionType::PortfolioReady);
+    portfolio.is_some_and(|c| c.status != Truth::True && c.reason != Reason::NotObservedYet)
+}
+
 /// What an account is the cause of, for all of its channels alike: it is told on the portfolio, once.
 fn of_account(set: &ConditionSet) -> Option<Reason> {
     use Reason::{
@@ -45,8 +51,12 @@ fn of_account(set: &ConditionSet) -> Option<Reason> {
     usable.filter(is_its).or_else(unseen)
 }
 
-/// What an account turned to, by one of its channels: usable, or why it is not. `None`: it did not.
+/// What an account turned to, by one of its channels: usable, or why it is not. `None`: it did not, or its portfolio is the
+/// cause.
 pub fn account_turn(before: &Before, after: &Assessment) -> Option<Option<Reason>> {
+    if is_held_by_portfolio(&after.conditions) {
+        return None;
+    }
     let now = of_account(&after.conditions);
     (now != of_account(&before.conditions)).then_some(now)
 }
@@ -55,12 +65,7 @@ pub fn account_turn(before: &Before, after: &Assessment) -> Option<Option<Reason
 /// its end, is told on the portfolio, once, and not on each of its channels.
 pub fn transitions(before: &Before, after: &Assessment) -> Vec<Notice> {
     let mut notices = Vec::new();
-    // A portfolio that was not read yet holds nothing up.
-    let is_held = |set: &ConditionSet| {
-        let portfolio = set.get(ConditionType::PortfolioReady);
-        portfolio.is_some_and(|c| c.status != Truth::True && c.reason != Reason::NotObservedYet)
-            || of_account(set).is_some()
-    };
+    let is_held = |set: &ConditionSet| is_held_by_portfolio(set) || of_account(set).is_some();
     if is_held(&after.conditions) {
         return notices;
     }
@@ -290,6 +295,10 @@ mod tests {
         assert_eq!((told(&ready, &unseen), told(&unseen, &ready)), (Vec::new(), Vec::new()));
         assert_eq!(turn(&ready, &unseen), Some(Some(Reason::NotObserved)));
         // What the spec of a channel is the cause of is its own.
+        let mut lost = unseen.clone();
+        let portfolio = lost.conditions.get(ConditionType::PortfolioReady).cloned().expect("it is shown");
+        lost.conditions.set(Condition { status: Truth::False, reason: Reason::TokenInvalid, ..portfolio });
+        assert_eq!((turn(&ready, &lost), told(&ready, &lost)), (None, Vec::new()), "the portfolio tells");
         let wrong = (Truth::False, Reason::AccountNotInReach);
         let own = with(wrong, wrong, Stage::Stalled);
         assert_eq!(

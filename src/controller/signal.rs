@@ -66,6 +66,9 @@ pub enum Doubt {
     Reach,
 }
 
+/// What an account turned to, usable or why not, and when that was last shown.
+type Turned = (Option<Reason>, Timestamp);
+
 /// What both controllers tell each other and the world.
 #[derive(Clone)]
 pub struct Signals {
@@ -75,8 +78,8 @@ pub struct Signals {
     pub accounts: Queue<AccountOf>,
     /// Portfolios of which something is to be asked anew.
     doubts: Arc<Mutex<HashMap<PortfolioRef, Doubt>>>,
-    /// What accounts turned to, as it was told of each, and when.
-    turns: Arc<Mutex<HashMap<AccountOf, (Option<Reason>, Timestamp)>>>,
+    /// As it was told of each.
+    turns: Arc<Mutex<HashMap<AccountOf, Turned>>>,
     pub metrics: Arc<Metrics>,
     /// Since when this process works.
     pub started: Timestamp,

@@ -591,7 +591,9 @@ async fn of_a_thousand_portfolios_that_hang_but_for_one_that_one_is_served_in_fe
     }
     assert!(turns <= HANGING + 1 - PLACES, "{turns}: each of the others had one turn at most");
     // From then on nobody is before it, in whichever class it comes.
-    hanging.iter_mut().for_each(|(_, seat)| seat.leave());
+    for (_, seat) in &mut hanging {
+        seat.leave();
+    }
     for class in [Urgency::Drift, Urgency::Edit, Urgency::Person] {
         queue.forget(&"healthy".to_owned());
         shows("healthy", class);

@@ -9,6 +9,7 @@
 //! - [`cli`]: one file per command
 //! - [`escape`]: what no terminal and no log takes as it is
 //! - [`fetch`]: downloads one file from the public Internet, and reaches nothing inside
+//! - `repeat`: one line of the log for one cause in a minute
 //! - [`sandbox`]: a simulated Graph API that shares no code with the rest
 //! - [`telemetry`]: logs, metrics, health
 //! - [`twin`]: whole passes against the simulated Graph API, in virtual time
@@ -23,6 +24,7 @@ pub mod engine;
 pub mod escape;
 pub mod fetch;
 pub mod meta;
+mod repeat;
 pub mod run;
 pub mod sandbox;
 pub mod telemetry;

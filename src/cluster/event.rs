@@ -13,6 +13,8 @@ use kube::{
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::task::TaskTracker;
 
+use crate::repeat::Repeats;
+
 use super::call::{Failed, MANAGER, bounded};
 
 /// Events that wait.
@@ -68,6 +70,7 @@ impl Publisher {
         let mut recorder = self.recorder();
         let mut published = 0;
         let mut pace = Pace::new(Instant::now());
+        let repeats = Repeats::default();
         while let Some(told) = line.recv().await {
             // The process is ending when nobody can send any more.
             if !line.is_closed() {
@@ -77,7 +80,7 @@ impl Publisher {
                 (recorder, published) = (self.recorder(), 0);
             }
             published += 1;
-            let is_published = publish(&recorder, told).await;
+            let is_published = publish(&recorder, &repeats, told).await;
             if line.is_closed() && !is_published {
                 // The end of the process does not wait for an API server that does not answer.
                 return;
@@ -90,7 +93,7 @@ impl Publisher {
     }
 }
 
-async fn publish(recorder: &Recorder, told: Told) -> bool {
+async fn publish(recorder: &Recorder, repeats: &Repeats, told: Told) -> bool {
     let Told { about, is_warning, reason, note } = told;
     let event = Event {
         type_: if is_warning { EventType::Warning } else { EventType::Normal },
@@ -106,7 +109,9 @@ async fn publish(recorder: &Recorder, told: Told) -> bool {
             true
         }
         Err(error) => {
-            tracing::warn!(%error, reason, "event not published");
+            if let Some(repeated) = repeats.tell(&error.to_string()) {
+                tracing::warn!(%error, reason, repeated, "event not published");
+            }
             false
         }
     }

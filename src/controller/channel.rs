@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::ObjectMeta;
 use tracing::{Instrument as _, debug, error_span, info, warn};
 
@@ -31,7 +32,7 @@ use crate::engine::{
 use crate::{
     api::{
         lower,
-        v1alpha1::{ChannelCounts, DriftPolicy, ManagementPolicy, WhatsAppChannel},
+        v1alpha1::{ChannelCounts, DriftPolicy, ManagementPolicy, WhatsAppChannel, WhatsAppPortfolio},
     },
     cluster::{Failed, attempts::NumberAttempts, finalizer, read::Stored, secret::NamespaceSecrets},
     controller::{
@@ -45,7 +46,7 @@ use crate::{
         resting::{AccountOf, Accounts, BACKSTOP},
         signal::{CHANNELS, Cluster, Doubt, Signals, reference_to},
         state::{LiveCode, Rest, State, States},
-        tell::{Notice, result, transitions, until_ready},
+        tell::{Notice, account_turn, result, transitions, until_ready},
         view::Portfolios,
         watch::Key,
     },
@@ -75,8 +76,6 @@ const GIVES_WAY: Duration = Duration::from_millis(500);
 
 /// Nothing is expected to change.
 const AT_LAST: Next = Next::after(pace::LONGEST, Urgency::Drift);
-/// The object was changed meanwhile.
-const AGAIN: Next = Next::after(SHORTLY, Urgency::Transitional);
 
 /// What a reconcile gets.
 pub struct Context<G, C> {
@@ -96,10 +95,10 @@ pub struct Context<G, C> {
 
 impl<G, C: Clock> Context<G, C> {
     /// Why a channel was not reconciled is told, and when to try again: later and later, for each object on its own.
-    fn failed(&self, key: &Key, uid: &str, error: &Error) -> Next {
+    fn failed(&self, key: &Key, uid: &str, class: Urgency, error: &Error) -> Next {
         let state = self.states.get(key, uid);
         let pause = pace::after_failures(state.as_ref().map_or(1, |state| state.failed()));
-        if let Some(repeated) = self.signals.repeats.tell(&error.to_string()) {
+        if let Some(repeated) = self.shell.repeats.tell(&error.to_string()) {
             warn!(%error, pause_s = pause.as_secs(), repeated, "channel not reconciled");
         }
         self.signals.metrics.pass("channel", "failed");
@@ -111,7 +110,7 @@ impl<G, C: Clock> Context<G, C> {
             soft.rest = rest;
             soft.rest.as_ref().map_or(pause, |rest| rest.pause(now))
         });
-        Next::after(after, Urgency::Transitional)
+        Next::again(after, class)
     }
 }
 
@@ -265,9 +264,10 @@ pub async fn work<G: Graph, C: Clock>(ctx: Arc<Context<G, C>>, turn: Turn<Key>) 
     let (key, uid) = ctx.claims.known(&turn.key).unwrap_or_else(|| (turn.key.clone(), Arc::default()));
     // At the highest level, so that each line carries it, whichever are shown.
     let span = error_span!("reconcile", namespace = %key.namespace, channel = %key.name);
+    let class = turn.place.class();
     let worked = async {
         let worked = contained(Box::pin(reconcile(&ctx, &key, &uid, turn))).await;
-        worked.unwrap_or_else(|error| ctx.failed(&key, &uid, &error))
+        worked.unwrap_or_else(|error| ctx.failed(&key, &uid, class, &error))
     };
     worked.instrument(span).await
 }
@@ -283,10 +283,10 @@ async fn reconcile<G: Graph, C: Clock>(
     if turn.is_asked {
         state.soft().rest = None;
     }
+    let one = One { ctx, key, uid, state: &state, class: place.class() };
     let Ok(hold) = state.busy.clone().try_lock_owned() else {
-        return Ok(AGAIN);
+        return Ok(one.again());
     };
-    let one = One { ctx, key, uid, state: &state };
     // One at rest stays there while its Secret is the same.
     if let Some(next) = one.poll(&mut place).await {
         return Ok(next);
@@ -340,9 +340,16 @@ struct One<'a, G, C> {
     key: &'a Key,
     uid: &'a str,
     state: &'a Arc<State>,
+    /// In which it has its turn.
+    class: Urgency,
 }
 
 impl<G: Graph, C: Clock> One<'_, G, C> {
+    /// The object was changed meanwhile.
+    fn again(&self) -> Next {
+        Next::again(SHORTLY, self.class)
+    }
+
     /// While nothing but a Secret can have changed, reads just that: no look, no write. `None`: a pass is due.
     async fn poll(&self, place: &mut Seat<Key>) -> Option<Next> {
         let (rest, class) = {
@@ -385,7 +392,11 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
                 return Ok(self.gone());
             }
             Ok(Stored(Err(invalid))) => {
-                warn!(why = %invalid.why, "stored channel cannot be used");
+                if let Some(repeated) =
+                    self.ctx.shell.repeats.tell(&format!("stored channel: {}", invalid.why))
+                {
+                    warn!(why = %invalid.why, repeated, "stored channel cannot be used");
+                }
                 if parting::is_waiting(&invalid.metadata) {
                     let farewell = parting::not_understood(&invalid.why.to_string());
                     return self.part(&invalid.metadata, &farewell).await;
@@ -441,7 +452,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             Err(PassError::Gone) => Ok(self.gone()),
             Err(PassError::Conflict) => {
                 debug!("changed meanwhile");
-                Ok(AGAIN)
+                Ok(self.again())
             }
             Err(error) => match ends_anyway {
                 Some(memory) => {
@@ -463,11 +474,11 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         match parting::carry::<WhatsAppChannel>(&self.ctx.cluster.client, meta, is_needed).await {
             Ok(None) => {}
             Ok(Some(written)) => *meta = written,
-            Err(Failed::Conflict(_)) => return Err(Ok(AGAIN)),
+            Err(Failed::Conflict(_)) => return Err(Ok(self.again())),
             Err(Failed::Gone(_)) => return Err(Ok(self.gone())),
             // A right that is missing, or a policy that denies it, holds nothing else up.
             Err(error @ (Failed::Forbidden(_) | Failed::Refused(_))) => {
-                let repeats = &self.ctx.signals.repeats;
+                let repeats = &self.ctx.shell.repeats;
                 parting::tell_unwritten::<WhatsAppChannel>(&self.ctx.cluster, repeats, meta, &error);
             }
             Err(error) => return Err(Err(Error::Finalizer(error))),
@@ -478,11 +489,11 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
     /// Lets the object go, as it was when that was decided.
     async fn part(&self, meta: &ObjectMeta, farewell: &Farewell) -> Result<Next, Error> {
         if !self.ctx.shell.may_work.borrow().holds() {
-            return Ok(AGAIN);
+            return Ok(self.again());
         }
         match parting::part::<WhatsAppChannel>(&self.ctx.cluster, meta, farewell).await {
             Ok(()) => Ok(self.gone()),
-            Err(Failed::Conflict(_)) => Ok(AGAIN),
+            Err(Failed::Conflict(_)) => Ok(self.again()),
             Err(error) => Err(Error::Finalizer(error)),
         }
     }
@@ -533,7 +544,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         }
         match self.write_first(records, desired, version).await {
             Ok(()) => Ok(Next::after(AFTER_FIRST, Urgency::Transitional)),
-            Err(WriteError::Conflict) => Ok(AGAIN),
+            Err(WriteError::Conflict) => Ok(self.again()),
             Err(WriteError::Gone) => Ok(self.gone()),
             Err(error) => Err(Error::Write(error)),
         }
@@ -584,7 +595,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
                 self.tell(vec![Notice::spec_invalid()]);
                 Ok(AT_LAST)
             }
-            Err(WriteError::Conflict) => Ok(AGAIN),
+            Err(WriteError::Conflict) => Ok(self.again()),
             Err(WriteError::Gone) => Ok(self.gone()),
             Err(error) => Err(Error::Write(error)),
         }
@@ -605,6 +616,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             metrics.became_ready(seconds);
         }
         self.tell(transitions(&done.before, &done.after));
+        self.tell_account(desired, &done);
         if done.observed.account.known().is_some() {
             self.note_account(&desired.portfolio, &done.observed.portfolio);
         }
@@ -767,6 +779,25 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         Ok(())
     }
 
+    /// What its account is the cause of is told once, on the portfolio.
+    fn tell_account(&self, desired: &Desired, done: &Done) {
+        let Some(to) = account_turn(&done.before, &done.after) else { return };
+        let searched = || done.observed.search.first().map(|searched| &searched.account);
+        let account = done.memory.account.as_ref().or(desired.account.as_ref()).or_else(searched);
+        let (Some(account), of) = (account, &desired.portfolio) else { return };
+        let turned = AccountOf { portfolio: of.clone(), account: account.clone() };
+        if let Some(uid) = self.ctx.portfolios.uid(of)
+            && self.ctx.signals.is_turn(turned, to, self.now())
+        {
+            let about = ObjectReference {
+                // Events of one object are folded where they are about the same part of it.
+                field_path: Some(format!("status.accounts{{{account}}}")),
+                ..reference_to::<WhatsAppPortfolio>(&of.namespace, &of.name, &uid)
+            };
+            self.ctx.cluster.tell(&about, vec![Notice::account(account, to)]);
+        }
+    }
+
     fn tell(&self, notices: Vec<Notice>) {
         self.tell_of(self.uid, notices);
     }
@@ -789,9 +820,75 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::{
+        convert::Infallible,
+        sync::{
+            Mutex,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
+
+    use axum::{body::Body, http};
+    use kube::Client;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::{
+        controller::{fixture, queue::Seen, supervise::Pulse},
+        sandbox::{Options, Sandbox, World},
+    };
+
+    fn new_channel() -> Value {
+        json!({
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+            "metadata": {"name": "support", "namespace": "shop", "uid": "1", "resourceVersion": "7", "generation": 1},
+            "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme"},
+        })
+    }
+
+    fn answered(code: u16, body: &Value) -> http::Response<Body> {
+        http::Response::builder().status(code).body(Body::from(body.to_string())).expect("an answer")
+    }
+
+    fn refused(code: u16, reason: &str) -> http::Response<Body> {
+        let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": "not now", "reason": reason, "code": code});
+        answered(code, &status)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_a_person_waits_for_keeps_its_class_through_failures_and_conflicts() {
+        // The first two reads fail, and each write finds that somebody else was faster.
+        let reads = Arc::new(AtomicUsize::new(0));
+        let asked = reads.clone();
+        let server = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let reads = asked.clone();
+            async move {
+                let is_failing = || reads.fetch_add(1, Ordering::SeqCst) < 2;
+                Ok::<_, Infallible>(match *request.method() {
+                    http::Method::GET if is_failing() => refused(500, "InternalError"),
+                    http::Method::GET => answered(200, &new_channel()),
+                    _ => refused(409, "Conflict"),
+                })
+            }
+        });
+        let sandbox = Sandbox::from_world(Options::default(), World::default());
+        let ctx = fixture::context(Client::new(server, "shop"), sandbox);
+        let channel: WhatsAppChannel = serde_json::from_value(new_channel()).expect("a channel");
+        let key = Key::of(&channel.metadata);
+        let claimant = claimant(&channel);
+        let (lane, _) = lane(&channel, &claimant.portfolio);
+        ctx.claims.apply(&key, claimant, ctx.shell.clock.now());
+        let queue = ctx.signals.channels.clone();
+        queue.shows(&key, lane, Seen::of(&channel.metadata, &[]), Urgency::Person);
+        let classes = Mutex::new(Vec::new());
+        let told = |class, _| classes.lock().expect("sound").push(class);
+        let running = queue.run(Pulse::new(), |turn| work(ctx.clone(), turn), told);
+        let _ = tokio::time::timeout(Duration::from_secs(15), running).await;
+        let classes = classes.into_inner().expect("sound");
+        assert!(classes.len() > 5 && reads.load(Ordering::SeqCst) > 5, "{classes:?}");
+        assert!(classes.iter().all(|class| *class == Urgency::Person), "{classes:?}");
+    }
 
     #[test]
     fn what_no_operator_has_seen_gets_its_first_status_before_others_are_looked_at() {

@@ -400,11 +400,6 @@ impl Claims {
         Some(keys.filter_map(|key| Some((key.clone(), inner.channels.get(key)?.holds?))).collect())
     }
 
-    /// How many channels are known.
-    pub fn len(&self) -> usize {
-        self.lock().channels.len()
-    }
-
     /// Every channel.
     pub fn keys(&self) -> Vec<Key> {
         self.lock().channels.keys().cloned().collect()

@@ -9,6 +9,8 @@ mod claim;
 mod concern;
 mod contained;
 mod crds;
+#[cfg(test)]
+mod fixture;
 mod index;
 mod lead;
 mod newcomer;
@@ -18,7 +20,6 @@ mod poller;
 mod portfolio;
 mod queue;
 mod records;
-mod repeat;
 mod resting;
 mod room;
 mod signal;

@@ -15,7 +15,6 @@ use crate::{
     api::lower::CLEANUP,
     cluster::{Failed, finalizer},
     controller::{
-        repeat::Repeats,
         signal::{Cluster, reference_to},
         tell::Notice,
     },
@@ -27,6 +26,7 @@ use crate::{
         step::StepKind,
         time::later,
     },
+    repeat::Repeats,
 };
 
 /// Whether an object is being deleted, and waits for this operator.
@@ -61,27 +61,28 @@ where
     write.map(Some)
 }
 
-/// Tells that the finalizer of an object could not be written, which holds nothing else up: once a minute for each object.
+/// Tells that the finalizer of an object could not be written, which holds nothing else up: in the log once a minute for
+/// each cause, and in an event once a minute for each object, but not for each of a crowd.
 pub fn tell_unwritten<K>(cluster: &Cluster, repeats: &Repeats, meta: &ObjectMeta, error: &Failed)
 where
     K: Resource<DynamicType = ()>,
 {
     let of = |text: &Option<String>| text.clone().unwrap_or_default();
     let (kind, namespace, name) = (K::kind(&()), of(&meta.namespace), of(&meta.name));
-    let Some((repeated, notice)) = unwritten(repeats, &format!("{kind} {namespace}/{name}"), error) else {
-        return;
-    };
-    warn!(%namespace, %name, %kind, %error, repeated, "the finalizer cannot be written");
-    let about = reference_to::<K>(&namespace, &name, &of(&meta.uid));
-    cluster.tell(&about, vec![notice]);
+    if let Some(repeated) = repeats.tell(&format!("finalizer of a {kind}: {error}")) {
+        warn!(%namespace, %name, %kind, %error, repeated, "the finalizer cannot be written");
+    }
+    if let Some(notice) = unwritten(repeats, &format!("{kind} {namespace}/{name}"), error) {
+        let about = reference_to::<K>(&namespace, &name, &of(&meta.uid));
+        cluster.tell(&about, vec![notice]);
+    }
 }
 
-/// What is told of it now, and how often it came since the last time. Its words may differ from write to write, so they do
+/// What is told of it now. Its words may differ from write to write, so they do
 /// not make it another cause.
-fn unwritten(repeats: &Repeats, object: &str, error: &Failed) -> Option<(u64, Notice)> {
+fn unwritten(repeats: &Repeats, object: &str, error: &Failed) -> Option<Notice> {
     let notice = Notice::finalizer_unwritten(error);
-    let repeated = repeats.tell(&format!("{} {object}", notice.reason))?;
-    Some((repeated, notice))
+    repeats.tell(&format!("{} {object}", notice.reason)).map(|_| notice)
 }
 
 /// Lets an object go, with a word on what became of what it had at Meta.
@@ -216,18 +217,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_finalizer_is_told_of_once_a_minute_whatever_the_words_of_who_refuses_it() {
         let repeats = Repeats::default();
-        let told = |object: &str, error: Failed| {
-            unwritten(&repeats, object, &error).map(|(repeated, notice)| (repeated, notice.reason))
-        };
+        let told =
+            |object: &str, error: Failed| unwritten(&repeats, object, &error).map(|notice| notice.reason);
         let refused = |n: u32| Failed::Refused(format!("denied, request {n}"));
-        let not_written = |repeated| Some((repeated, "FinalizerNotWritten".to_owned()));
-        assert_eq!(told("a/b", refused(1)), not_written(0));
+        let not_written = Some("FinalizerNotWritten".to_owned());
+        assert_eq!(told("a/b", refused(1)), not_written);
         assert_eq!(told("a/b", refused(2)), None);
-        assert_eq!(told("a/c", refused(3)), not_written(0), "another object");
+        assert_eq!(told("a/c", refused(3)), not_written, "another object");
         let forbidden = told("a/b", Failed::Forbidden("rule 7".into()));
-        assert_eq!(forbidden, Some((0, "FinalizerForbidden".to_owned())), "another reason");
+        assert_eq!(forbidden, Some("FinalizerForbidden".to_owned()), "another reason");
         tokio::time::advance(Duration::from_secs(60)).await;
-        assert_eq!(told("a/b", refused(4)), not_written(1));
+        assert_eq!(told("a/b", refused(4)), not_written);
     }
 
     #[test]

@@ -102,13 +102,13 @@ pub fn reference(key: &Key) -> PortfolioRef {
 pub async fn work<S: GraphSource, C: Clock>(ctx: Arc<Context<S, C>>, turn: Turn<PortfolioRef>) -> Next {
     let _counted = ctx.shell.tasks.token();
     let _timed = ctx.signals.metrics.reconcile(PORTFOLIOS);
-    let of = turn.key;
+    let (of, class) = (turn.key, turn.place.class());
     let span = error_span!("reconcile", namespace = %of.namespace, portfolio = %of.name);
     let worked = async {
         let worked = contained(Box::pin(reconcile(&ctx, &of, turn.is_asked, turn.place))).await;
-        worked.unwrap_or_else(|error| ctx.failed(&of, &error))
+        worked.unwrap_or_else(|error| Next::again(ctx.failed(&of, &error), class))
     };
-    Next::after(worked.instrument(span).await, Urgency::Drift)
+    worked.instrument(span).await
 }
 
 async fn reconcile<S: GraphSource, C: Clock>(
@@ -116,34 +116,34 @@ async fn reconcile<S: GraphSource, C: Clock>(
     of: &PortfolioRef,
     is_asked: bool,
     mut place: Seat<PortfolioRef>,
-) -> Result<Duration, Error> {
+) -> Result<Next, Error> {
     let state = ctx.desk.open(of);
     let mut state = state.lock().await;
     let doubt = ctx.signals.take_doubt(of);
     state.is_doubted |= doubt.is_some();
     state.is_nudged |= doubt == Some(Doubt::Reach);
-    let one = One { ctx, of };
+    let one = One { ctx, of, class: place.class() };
     let rest = state.rest.take().filter(|_| !is_asked && !state.is_doubted);
     if let Some(rest) = rest
         && let Some(pause) = one.poll(&rest, &mut place).await
     {
         state.rest = Some(rest);
-        return Ok(pause);
+        return Ok(in_time(pause));
     }
     // Only reads are in here, so giving up in the middle loses nothing.
     let budget = ctx.shell.budget;
-    let pause = tokio::time::timeout(budget, one.look(&mut state, &mut place))
+    let next = tokio::time::timeout(budget, one.look(&mut state, &mut place))
         .await
         .map_err(|_| Error::Budget(budget))??;
     ctx.desk.succeeded(of);
-    Ok(pause)
+    Ok(next)
 }
 
 impl<S: GraphSource, C: Clock> Context<S, C> {
     /// Says when to try again: later and later, for each object on its own.
     fn failed(&self, of: &PortfolioRef, error: &Error) -> Duration {
         let pause = pace::after_failures(self.desk.failed(of)).min(Duration::from_secs(60));
-        if let Some(repeated) = self.signals.repeats.tell(&error.to_string()) {
+        if let Some(repeated) = self.shell.repeats.tell(&error.to_string()) {
             warn!(%error, pause_s = pause.as_secs(), repeated, "portfolio not reconciled");
         }
         self.signals.metrics.pass("portfolio", "failed");
@@ -151,13 +151,25 @@ impl<S: GraphSource, C: Clock> Context<S, C> {
     }
 }
 
+/// The next look, if nobody asks for one.
+fn in_time(pause: Duration) -> Next {
+    Next::after(pause, Urgency::Drift)
+}
+
 /// One reconcile of one portfolio.
 struct One<'a, S: GraphSource, C> {
     ctx: &'a Context<S, C>,
     of: &'a PortfolioRef,
+    /// In which it has its turn.
+    class: Urgency,
 }
 
 impl<S: GraphSource, C: Clock> One<'_, S, C> {
+    /// The object was changed meanwhile.
+    fn again(&self) -> Next {
+        Next::again(SHORTLY, self.class)
+    }
+
     /// While nothing but a Secret can have changed, reads just those. `None`: a look is due.
     async fn poll(&self, rest: &Rest, place: &mut Seat<PortfolioRef>) -> Option<Duration> {
         let now = self.now();
@@ -167,16 +179,16 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         (offer.facts() == rest.secrets).then(|| left.min(self.ctx.shell.limits.credential_poll))
     }
 
-    async fn look(
-        &self,
-        state: &mut State<S::Graph>,
-        place: &mut Seat<PortfolioRef>,
-    ) -> Result<Duration, Error> {
+    async fn look(&self, state: &mut State<S::Graph>, place: &mut Seat<PortfolioRef>) -> Result<Next, Error> {
         let objects = Objects::<WhatsAppPortfolio>::new(&self.ctx.cluster.client, Some(&self.of.namespace));
         let portfolio = match bounded(objects.get(&self.of.name, Wanted::Live)).await {
             Ok(Stored(Ok(portfolio))) => portfolio,
             Ok(Stored(Err(invalid))) => {
-                warn!(why = %invalid.why, "stored portfolio cannot be used");
+                if let Some(repeated) =
+                    self.ctx.shell.repeats.tell(&format!("stored portfolio: {}", invalid.why))
+                {
+                    warn!(why = %invalid.why, repeated, "stored portfolio cannot be used");
+                }
                 if let Deletion::Over(farewell) = self.deletion(&invalid.metadata) {
                     return self.part(&invalid.metadata, &farewell).await;
                 }
@@ -184,11 +196,11 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
                 let notice = Notice::unusable(&invalid.why);
                 self.hold(&uid, "", &notice.note);
                 self.tell(&uid, vec![notice]);
-                return Ok(pace::LONGEST);
+                return Ok(in_time(pace::LONGEST));
             }
             Err(Failed::Gone(_)) => {
                 self.ctx.desk.remove(self.of);
-                return Ok(pace::LONGEST);
+                return Ok(in_time(pace::LONGEST));
             }
             Err(error) => return Err(Error::Read(error)),
         };
@@ -296,15 +308,15 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
     }
 
     /// Has the object carry the finalizer while a channel needs it for its own deletion.
-    async fn carry(&self, meta: &mut ObjectMeta, is_needed: bool) -> Result<(), Result<Duration, Error>> {
+    async fn carry(&self, meta: &mut ObjectMeta, is_needed: bool) -> Result<(), Result<Next, Error>> {
         match parting::carry::<WhatsAppPortfolio>(&self.ctx.cluster.client, meta, is_needed).await {
             Ok(None) => {}
             Ok(Some(written)) => *meta = written,
-            Err(Failed::Conflict(_)) => return Err(Ok(SHORTLY)),
-            Err(Failed::Gone(_)) => return Err(Ok(pace::LONGEST)),
+            Err(Failed::Conflict(_)) => return Err(Ok(self.again())),
+            Err(Failed::Gone(_)) => return Err(Ok(in_time(pace::LONGEST))),
             // Channels are served without it.
             Err(error) => {
-                let repeats = &self.ctx.signals.repeats;
+                let repeats = &self.ctx.shell.repeats;
                 parting::tell_unwritten::<WhatsAppPortfolio>(&self.ctx.cluster, repeats, meta, &error);
             }
         }
@@ -312,13 +324,13 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
     }
 
     /// Lets the object go, as it was when that was decided.
-    async fn part(&self, meta: &ObjectMeta, farewell: &Farewell) -> Result<Duration, Error> {
+    async fn part(&self, meta: &ObjectMeta, farewell: &Farewell) -> Result<Next, Error> {
         if !self.ctx.shell.may_work.borrow().holds() {
-            return Ok(SHORTLY);
+            return Ok(self.again());
         }
         match parting::part::<WhatsAppPortfolio>(&self.ctx.cluster, meta, farewell).await {
-            Ok(()) => Ok(pace::LONGEST),
-            Err(Failed::Conflict(_)) => Ok(SHORTLY),
+            Ok(()) => Ok(in_time(pace::LONGEST)),
+            Err(Failed::Conflict(_)) => Ok(self.again()),
             Err(error) => Err(Error::Write(error)),
         }
     }
@@ -368,10 +380,10 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         next: WhatsAppPortfolioStatus,
         notices: Vec<Notice>,
         pause: Duration,
-    ) -> Result<Duration, Error> {
+    ) -> Result<Next, Error> {
         self.ctx.signals.metrics.pass("portfolio", "done");
         if portfolio.status.as_ref() == Some(&next) {
-            return Ok(pause);
+            return Ok(in_time(pause));
         }
         let objects = Objects::<WhatsAppPortfolio>::new(&self.ctx.cluster.client, Some(&self.of.namespace));
         let uid = portfolio.metadata.uid.as_deref().unwrap_or_default();
@@ -380,10 +392,10 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             Ok(_) => {
                 self.ctx.signals.metrics.status_writes("portfolio", 1);
                 self.tell(uid, notices);
-                Ok(pause)
+                Ok(in_time(pause))
             }
-            Err(Failed::Conflict(_)) => Ok(SHORTLY),
-            Err(Failed::Gone(_)) => Ok(pace::LONGEST),
+            Err(Failed::Conflict(_)) => Ok(self.again()),
+            Err(Failed::Gone(_)) => Ok(in_time(pace::LONGEST)),
             Err(error) => Err(Error::Write(error)),
         }
     }

@@ -58,6 +58,11 @@ impl Next {
     pub const fn after(pause: Duration, class: Urgency) -> Self {
         Self { after: Some(pause), class }
     }
+
+    /// What came to nothing in this class is tried again after this long: whoever waits for it still does.
+    pub fn again(pause: Duration, class: Urgency) -> Self {
+        Self::after(pause, class.min(Urgency::Transitional))
+    }
 }
 
 /// Work on one object.
@@ -105,6 +110,10 @@ struct Inner<K> {
     /// In boxes: a table keeps room for up to twice as many as there are.
     entries: HashMap<K, Box<Entry>>,
     dates: BTreeSet<(Instant, K)>,
+    /// Those who were woken and wait for the pace, one crowd for each wake. The crowds take turns.
+    woken: VecDeque<VecDeque<(K, u64)>>,
+    /// At this time [`CROWD`] may be woken at once again.
+    rested: Instant,
     /// By class, in its order.
     lines: [Line<K>; CLASSES.len()],
     /// Every lane in which an object is, once.
@@ -131,12 +140,15 @@ struct Entry {
     seen: Seen,
     /// Somebody asked since it was last begun.
     asked: Option<Urgency>,
+    /// It was woken, with this ticket, and waits for the pace.
+    woken: Option<u64>,
 }
 
 impl Entry {
     fn new(lane: Arc<Lane>, class: Urgency) -> Self {
         let seen = Seen::default();
-        Self { lane, class, date: None, stands: None, running: None, last: 0, seen, asked: None }
+        let (stands, running) = (None, None);
+        Self { lane, class, date: None, stands, running, last: 0, seen, asked: None, woken: None }
     }
 }
 
@@ -149,8 +161,8 @@ struct Stand {
 
 /// Changes that come together are worked on once.
 const DEBOUNCE: Duration = Duration::from_millis(250);
-/// So many are woken at once, and of those behind them one after each [`PACE`].
-const CROWD: u32 = 50;
+/// So many are woken at once, by however many wakes, and of those behind them one after each [`PACE`].
+const CROWD: u32 = 30;
 const PACE: Duration = Duration::from_millis(6);
 /// For so long after an edit, or a person's wish, was begun no work in other classes is begun where it has [`BESIDE`] places
 /// already: most work is the API server's, and what it does for them those in a hurry have to wait for.
@@ -358,10 +370,11 @@ impl<K: Handle> Inner<K> {
         self.stale = 0;
         self.away.clear();
         self.dates.clear();
+        self.woken.clear();
         let mut all: Vec<(u64, K, Urgency)> = Vec::with_capacity(self.entries.len());
         for (key, entry) in &mut self.entries {
             let class = entry.asked.take().map_or(entry.class, |asked| asked.min(entry.class));
-            (entry.date, entry.stands, entry.running) = (None, None, None);
+            (entry.date, entry.stands, entry.running, entry.woken) = (None, None, None, None);
             all.push((entry.last, key.clone(), class));
         }
         // Who had its turn last comes last, so that short runs serve everybody too.
@@ -411,6 +424,7 @@ impl<K: Handle> Inner<K> {
 
     fn ask(&mut self, key: &K, class: Urgency, now: Instant) {
         let Some(entry) = self.entries.get_mut(key) else { return };
+        self.stale += usize::from(entry.woken.take().is_some());
         entry.asked = entry.asked.map(|asked| asked.min(class)).or(Some(class));
         // One that is worked on comes again as soon as that is over.
         if entry.running.is_some() {
@@ -422,11 +436,70 @@ impl<K: Handle> Inner<K> {
     /// The same at a later time.
     fn ask_at(&mut self, key: &K, class: Urgency, at: Instant) {
         let Some(entry) = self.entries.get_mut(key) else { return };
-        let is_asked_now = entry.running.is_some() && entry.asked.is_some() && entry.date.is_none();
+        let is_asked_now =
+            entry.running.is_some() && entry.asked.is_some() && entry.date.is_none() && entry.woken.is_none();
         entry.asked = entry.asked.map(|asked| asked.min(class)).or(Some(class));
         entry.class = entry.class.min(class);
         if !is_asked_now {
             self.date(key, at);
+        }
+    }
+
+    /// Has all of these looked at, lane after lane: those in a hurry at once, and the others at the pace.
+    fn wake(&mut self, keys: impl IntoIterator<Item = K>, now: Instant) {
+        let entries = &self.entries;
+        let mut known: Vec<(Arc<Lane>, K)> =
+            keys.into_iter().filter_map(|key| Some((entries.get(&key)?.lane.clone(), key))).collect();
+        known.sort();
+        let mut crowd = VecDeque::new();
+        for (_, key) in known {
+            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            let class = entry.class;
+            if is_urgent(class) || entry.stands.is_some() {
+                self.ask(&key, class, now);
+            } else if entry.woken.is_none() {
+                // Whenever it is begun it was asked for.
+                entry.asked = entry.asked.map(|asked| asked.min(class)).or(Some(class));
+                entry.woken = Some(self.tickets);
+                crowd.push_back((key, self.tickets));
+                self.tickets += 1;
+            }
+        }
+        if self.woken.is_empty() {
+            self.rested = self.rested.max(now);
+        }
+        self.woken.push_back(crowd);
+        self.rouse(now);
+    }
+
+    /// When the next of those who were woken may stand in line.
+    fn next_wake(&self, now: Instant) -> Instant {
+        (self.rested + PACE).checked_sub(PACE * CROWD).map_or(now, |at| at.max(now))
+    }
+
+    /// Those who were woken stand in line, as many as the pace lets through.
+    fn rouse(&mut self, now: Instant) {
+        while let Some(mut crowd) = self.woken.pop_front() {
+            let Some((key, ticket)) = crowd.front() else { continue };
+            let entry = self.entries.get_mut(key);
+            let Some(entry) = entry.filter(|entry| entry.woken == Some(*ticket)) else {
+                self.stale = self.stale.saturating_sub(1);
+                crowd.pop_front();
+                self.woken.push_front(crowd);
+                continue;
+            };
+            let class = entry.class;
+            if self.next_wake(now) > now {
+                self.woken.push_front(crowd);
+                return;
+            }
+            let Some((key, _)) = crowd.pop_front() else { continue };
+            self.woken.push_back(crowd);
+            self.rested += PACE;
+            if let Some(entry) = self.entries.get_mut(&key) {
+                entry.woken = None;
+            }
+            self.ask(&key, class, now);
         }
     }
 
@@ -453,7 +526,7 @@ impl<K: Handle> Inner<K> {
     fn forget(&mut self, key: &K) -> Option<Lane> {
         self.undate(key);
         let entry = self.entries.remove(key)?;
-        self.stale += usize::from(entry.stands.is_some());
+        self.stale += usize::from(entry.stands.is_some()) + usize::from(entry.woken.is_some());
         self.vacate(entry.lane)
     }
 
@@ -468,6 +541,13 @@ impl<K: Handle> Inner<K> {
             }
         };
         self.lines.iter_mut().for_each(|line| line.retain(is_had));
+        let is_woken =
+            |(key, ticket): &(K, u64)| entries.get(key).is_some_and(|entry| entry.woken == Some(*ticket));
+        for crowd in &mut self.woken {
+            crowd.retain(is_woken);
+            crowd.shrink_to_fit();
+        }
+        self.woken.retain(|crowd| !crowd.is_empty());
         self.stale = 0;
     }
 
@@ -485,6 +565,7 @@ impl<K: Handle> Inner<K> {
     /// The next that may begin. Who comes back from a wait is let in on the way.
     fn next(&mut self, now: Instant) -> Option<Begun<K>> {
         self.come(now);
+        self.rouse(now);
         self.pressed = self.pressed.filter(|until| now < *until);
         for class in CLASSES {
             while self.free > 0 {
@@ -517,6 +598,7 @@ impl<K: Handle> Inner<K> {
                             continue;
                         };
                         entry.running = Some(ticket);
+                        self.stale += usize::from(entry.woken.take().is_some());
                         let is_asked = entry.asked.take().is_some();
                         // Whoever looks whether a code has come waits for a person, and not a person for it.
                         if class == Urgency::Edit || (class == Urgency::Person && is_asked) {
@@ -533,8 +615,9 @@ impl<K: Handle> Inner<K> {
     }
 
     /// When something may begin that could not before.
-    fn next_date(&self) -> Option<Instant> {
-        self.dates.first().map(|(at, _)| *at).into_iter().chain(self.pressed).min()
+    fn next_date(&self, now: Instant) -> Option<Instant> {
+        let woken = (!self.woken.is_empty()).then(|| self.next_wake(now));
+        self.dates.first().map(|(at, _)| *at).into_iter().chain(self.pressed).chain(woken).min()
     }
 
     fn takes_place(&mut self, class: Urgency) {
@@ -565,7 +648,7 @@ impl<K: Handle> Inner<K> {
         entry.running = None;
         entry.last = ticket;
         entry.class = entry.asked.map_or(next.class, |asked| asked.min(next.class));
-        match (entry.asked, entry.date, next.after) {
+        match (entry.asked.filter(|_| entry.woken.is_none()), entry.date, next.after) {
             (Some(class), None, _) => self.stand(key, class, now),
             // Who asked meanwhile can wait until then.
             (Some(_), Some(_), _) | (None, _, None) => {}
@@ -585,6 +668,8 @@ impl<K: Handle> Queue<K> {
             run: 0,
             entries: HashMap::new(),
             dates: BTreeSet::new(),
+            woken: VecDeque::new(),
+            rested: Instant::now(),
             lines: Default::default(),
             lanes: HashSet::new(),
             away: HashMap::new(),
@@ -666,6 +751,7 @@ impl<K: Handle> Queue<K> {
             + inner.lanes.capacity()
             + inner.away.capacity()
             + inner.dates.len()
+            + inner.woken.iter().map(VecDeque::capacity).sum::<usize>()
             + of_lines
     }
 
@@ -677,28 +763,10 @@ impl<K: Handle> Queue<K> {
 
     /// Something changed for known objects; each is looked at in the class of what it is about anyway. A few are at once,
     /// a crowd at a pace that the API server can take, and lane after lane, so that what one lane waits for is not kept
-    /// until all are done.
+    /// until all are done. Wakes share the pace and take turns, so that a small one does not wait for a large one. Whoever
+    /// a person waits for, or an edit, is not kept.
     pub fn wake(&self, keys: impl IntoIterator<Item = K>) {
-        {
-            let mut inner = self.0.lock();
-            let now = Instant::now();
-            let mut known: Vec<(Arc<Lane>, K)> = keys
-                .into_iter()
-                .filter_map(|key| Some((inner.entries.get(&key)?.lane.clone(), key)))
-                .collect();
-            known.sort();
-            let mut turn = 0;
-            for (_, key) in known {
-                let Some(entry) = inner.entries.get(&key) else { continue };
-                let class = entry.class;
-                turn += 1;
-                if turn <= CROWD || entry.stands.is_some() {
-                    inner.ask(&key, class, now);
-                } else {
-                    inner.ask_at(&key, class, now + PACE * (turn - CROWD));
-                }
-            }
-        }
+        self.0.lock().wake(keys, Instant::now());
         self.0.more.notify_one();
     }
 
@@ -759,12 +827,12 @@ impl<K: Handle> Queue<K> {
                 let Some(begun) = self.0.lock().next(Instant::now()) else { break };
                 told(begun.class, begun.delay);
                 let turn = self.turn(&begun);
-                let ending =
-                    Ending { queue: self.clone(), key: begun.key, ticket: begun.ticket, is_over: false };
+                let Begun { key, ticket, class, .. } = begun;
+                let ending = Ending { queue: self.clone(), key, ticket, class, is_over: false };
                 let working = work(turn);
                 under_way.spawn(async move { ending.after(working.await) });
             }
-            let date = self.0.lock().next_date();
+            let date = self.0.lock().next_date(Instant::now());
             let come = async {
                 match date {
                     Some(at) => tokio::time::sleep_until(at).await,
@@ -793,6 +861,7 @@ struct Ending<K: Handle> {
     queue: Queue<K>,
     key: K,
     ticket: u64,
+    class: Urgency,
     is_over: bool,
 }
 
@@ -805,12 +874,13 @@ impl<K: Handle> Ending<K> {
 }
 
 /// When work that was dropped comes again.
-const DROPPED: Next = Next::after(Duration::from_secs(1), Urgency::Transitional);
+const DROPPED: Duration = Duration::from_secs(1);
 
 impl<K: Handle> Drop for Ending<K> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.queue.0.lock().ended(&self.key, self.ticket, DROPPED, Instant::now());
+            let next = Next::again(DROPPED, self.class);
+            self.queue.0.lock().ended(&self.key, self.ticket, next, Instant::now());
             self.queue.0.more.notify_one();
         }
     }
@@ -830,6 +900,13 @@ enum At {
     Away,
     /// In line for another place.
     Line(oneshot::Receiver<()>),
+}
+
+impl<K: Handle> Seat<K> {
+    /// What it was given for.
+    pub fn class(&self) -> Urgency {
+        self.class
+    }
 }
 
 impl<K: Handle> Place for Seat<K> {

@@ -83,10 +83,18 @@ struct Parked {
     interval: Option<NonZeroU32>,
     shown: u64,
     /// What its own read showed of the profile, where it needs one.
-    profile: Option<Option<u64>>,
+    profile: Option<Box<OwnProfile>>,
     begun: Timestamp,
     /// The version of the object as its last pass left it.
     version: Option<u64>,
+}
+
+/// A profile that has to be read by itself.
+#[derive(Debug)]
+struct OwnProfile {
+    shown: Option<u64>,
+    /// When it was last read, or could not be.
+    read: Timestamp,
 }
 
 /// What a read of the account gave.
@@ -142,7 +150,10 @@ impl Accounts {
             needs_subscription: rested.needs_subscription,
             interval: rested.interval.and_then(|every| NonZeroU32::new(every.as_secs().try_into().ok()?)),
             shown: rested.shown,
-            profile: rested.needs_profile.then_some(rested.profile),
+            profile: rested.needs_profile.then(|| {
+                let read = if rested.profile.is_some() { rested.begun } else { Timestamp::MIN };
+                Box::new(OwnProfile { shown: rested.profile, read })
+            }),
             begun: rested.begun,
             version: rested.version.parse().ok(),
         };
@@ -165,18 +176,42 @@ impl Accounts {
         known.zip(version.parse::<u64>().ok()).is_some_and(|(known, now)| now > known)
     }
 
+    /// Whether a number is at rest.
+    pub fn has(&self, key: &Key) -> bool {
+        self.lock().channels.contains_key(key)
+    }
+
     /// The oldest last look among all accounts.
     pub fn oldest_look(&self) -> Option<Timestamp> {
         self.lock().accounts.values().map(|account| account.last).min()
     }
 
-    /// What beside list and account has to be read: the subscription, and profiles.
-    pub fn needs(&self, of: &AccountOf) -> Option<(bool, Vec<(Key, NumberId)>)> {
+    /// Whether a number is at rest in an account, and the subscription has to be read beside list and account.
+    pub fn needs_subscription(&self, of: &AccountOf) -> Option<bool> {
         let inner = self.lock();
-        let account = inner.accounts.get(of)?;
-        let profiles = account.channels.iter().filter(|(_, parked)| parked.profile.is_some());
-        let profiles = profiles.map(|(key, parked)| (key.clone(), parked.number.clone()));
-        Some((account.channels.values().any(|parked| parked.needs_subscription), profiles.collect()))
+        Some(inner.accounts.get(of)?.channels.values().any(|parked| parked.needs_subscription))
+    }
+
+    /// The profiles that have to be read one by one. The one that was not read for longest comes first, so that a budget that
+    /// ends before all of them leaves none out for good.
+    pub fn profiles(&self, of: &AccountOf) -> Vec<(Key, NumberId)> {
+        let inner = self.lock();
+        let channels = inner.accounts.get(of).into_iter().flat_map(|account| &account.channels);
+        let read = |(key, parked): (&Key, &Parked)| {
+            Some((parked.profile.as_ref()?.read, key.clone(), parked.number.clone()))
+        };
+        let mut profiles: Vec<_> = channels.filter_map(read).collect();
+        profiles.sort_unstable();
+        profiles.into_iter().map(|(_, key, number)| (key, number)).collect()
+    }
+
+    /// A profile was read, or could not be. Tells whether its number is to be woken for what it shows.
+    pub fn shows_profile(&self, of: &AccountOf, key: &Key, shown: Option<u64>, now: Timestamp) -> bool {
+        let mut inner = self.lock();
+        let parked = inner.accounts.get_mut(of).and_then(|account| account.channels.get_mut(key));
+        let Some(profile) = parked.and_then(|parked| parked.profile.as_mut()) else { return false };
+        profile.read = now;
+        shown.is_some() && shown != profile.shown
     }
 
     /// How often the numbers of an account ask to be looked at, by the most eager of them. None: as often as any.
@@ -194,13 +229,7 @@ impl Accounts {
     }
 
     /// Those to be woken now that the account was read: what they depend on changed, or they were not looked at for long.
-    pub fn compare(
-        &self,
-        of: &AccountOf,
-        reading: &Reading,
-        profiles: &HashMap<Key, u64>,
-        now: Timestamp,
-    ) -> Vec<Key> {
+    pub fn compare(&self, of: &AccountOf, reading: &Reading, now: Timestamp) -> Vec<Key> {
         let mut inner = self.lock();
         let Some(account) = inner.accounts.get_mut(of) else { return Vec::new() };
         account.last = if is_set_back(account.last, now) {
@@ -216,13 +245,11 @@ impl Accounts {
             (_, None) => false,
         };
         account.is_received = is_received.or(account.is_received);
-        let changed = account.channels.iter().filter(|(key, parked)| {
+        let changed = account.channels.iter().filter(|(_, parked)| {
             // What a pass saw later is newer than this list, unless that was by a clock that was ahead.
             let is_newer = reading.list.begun >= parked.begun || is_set_back(parked.begun, now);
-            let profile = profiles.get(*key);
             is_turned
                 || is_newer && reading.shows(parked) != parked.shown
-                || profile.is_some_and(|profile| parked.profile != Some(Some(*profile)))
                 || now >= later(parked.begun, BACKSTOP)
         });
         changed.map(|(key, _)| key.clone()).collect()
@@ -363,7 +390,7 @@ mod tests {
     }
 
     fn woken(accounts: &Accounts, of: &AccountOf, reading: &Reading, now: i64) -> Vec<Key> {
-        accounts.compare(of, reading, &HashMap::new(), at(now))
+        accounts.compare(of, reading, at(now))
     }
 
     #[test]
@@ -404,7 +431,7 @@ mod tests {
         let needing =
             Rested { needs_subscription: true, shown: rested::digest(&shown), ..rested(&number(1), &seen) };
         accounts.rest(&portfolio(), &key("a"), at(0), &needing);
-        assert_eq!(accounts.needs(&of), Some((true, Vec::new())));
+        assert_eq!(accounts.needs_subscription(&of), Some(true));
         let both = reading(400, &[number(1), number(2)]);
         let subscribed = |apps| Reading { subscribed: Some(apps), ..reading(400, &[number(1), number(2)]) };
         assert!(woken(&accounts, &of, &subscribed(apps(true, &[])), 400).is_empty());
@@ -508,16 +535,41 @@ mod tests {
         let known = rested::digest(&profile);
         let needing = Rested { needs_profile: true, profile: Some(known), ..rested(&number(1), &seen) };
         let of = accounts.rest(&portfolio(), &key("a"), at(0), &needing);
-        assert_eq!(accounts.needs(&of), Some((false, vec![(key("a"), "101".into())])));
-        let compare = |profile: Option<u64>| {
-            let read = profile.map(|digest| (key("a"), digest)).into_iter().collect();
-            accounts.compare(&of, &reading(400, &[number(1)]), &read, at(400))
-        };
-        assert!(compare(None).is_empty() && compare(Some(known)).is_empty());
-        assert_eq!(compare(Some(known + 1)), [key("a")]);
+        assert_eq!(accounts.needs_subscription(&of), Some(false));
+        assert_eq!(accounts.profiles(&of), [(key("a"), "101".into())]);
+        let is_news = |profile| accounts.shows_profile(&of, &key("a"), profile, at(400));
+        assert!(!is_news(None) && !is_news(Some(known)));
+        assert!(is_news(Some(known + 1)));
         // One that no pass could read so far is news.
         accounts.rest(&portfolio(), &key("a"), at(0), &Rested { profile: None, ..needing });
-        assert_eq!(compare(Some(known)), [key("a")]);
+        assert!(is_news(Some(known)));
+        assert!(!accounts.shows_profile(&of, &key("b"), Some(known), at(400)), "it is not at rest");
+    }
+
+    #[test]
+    fn the_profile_that_was_not_read_for_longest_is_read_first_whatever_came_of_it() {
+        const MANY: u32 = 200;
+        const AN_HOUR: usize = 60;
+        let (accounts, numbers): (_, Vec<Number>) = (Accounts::default(), (0..MANY).map(number).collect());
+        let seen = reading(100, &numbers);
+        let mut of = Arc::new(AccountOf { portfolio: portfolio(), account: AccountId::from("300") });
+        for (n, number) in numbers.iter().enumerate() {
+            let profile = (n % 2 == 0).then_some(7);
+            let needing = Rested { needs_profile: true, profile, ..rested(number, &seen) };
+            of = accounts.rest(&portfolio(), &key(&format!("c{n:03}")), at(0), &needing);
+        }
+        let mut read = std::collections::BTreeSet::new();
+        for hour in 1..=4 {
+            let wanted = accounts.profiles(&of);
+            assert_eq!(wanted.len(), numbers.len());
+            for (key, _) in wanted.into_iter().take(AN_HOUR) {
+                // Each third cannot be read.
+                let shown = (read.len() % 3 > 0).then_some(7);
+                accounts.shows_profile(&of, &key, shown, at(3_600 * hour));
+                read.insert(key);
+            }
+        }
+        assert_eq!(read.len(), numbers.len(), "each had its turn in four hours");
     }
 
     #[test]
@@ -538,7 +590,10 @@ mod tests {
         assert_eq!(accounts.leave(&key("a")), Some(at(400)));
         assert_eq!(accounts.leave(&key("a")), None);
         assert_eq!((accounts.all(&of), accounts.leave(&key("b"))), (vec![key("b")], Some(at(400))));
-        assert_eq!((accounts.needs(&of), accounts.oldest_look(), accounts.failed(&of)), (None, None, None));
+        assert_eq!(
+            (accounts.needs_subscription(&of), accounts.oldest_look(), accounts.failed(&of)),
+            (None, None, None)
+        );
     }
 
     #[test]

@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource};
 
-use crate::engine::{desired::PortfolioRef, look::Urgency};
+use crate::engine::{desired::PortfolioRef, look::Urgency, reason::Reason, time::earlier};
 use crate::{cluster::event::Events, telemetry::metrics::Metrics};
 
-use super::{claim::Ripple, queue::Queue, repeat::Repeats, resting::AccountOf, tell::Notice, watch::Key};
+use super::{claim::Ripple, queue::Queue, resting::AccountOf, tell::Notice, watch::Key};
 
 /// The queues, in health and metrics.
 pub const CHANNELS: &str = "channels";
@@ -21,6 +21,9 @@ pub const PORTFOLIOS: &str = "portfolios";
 pub const ACCOUNTS: &str = "accounts";
 /// Channels that change together are counted together.
 const RECOUNT: Duration = Duration::from_secs(2);
+
+/// What an account was told to be is told again after this long.
+const TURNED: Duration = Duration::from_secs(60 * 60);
 
 /// Kubernetes, as both controllers use it.
 #[derive(Clone)]
@@ -63,6 +66,9 @@ pub enum Doubt {
     Reach,
 }
 
+/// What an account turned to, usable or why not, and when that was last shown.
+type Turned = (Option<Reason>, Timestamp);
+
 /// What both controllers tell each other and the world.
 #[derive(Clone)]
 pub struct Signals {
@@ -72,8 +78,9 @@ pub struct Signals {
     pub accounts: Queue<AccountOf>,
     /// Portfolios of which something is to be asked anew.
     doubts: Arc<Mutex<HashMap<PortfolioRef, Doubt>>>,
+    /// As it was told of each.
+    turns: Arc<Mutex<HashMap<AccountOf, Turned>>>,
     pub metrics: Arc<Metrics>,
-    pub repeats: Arc<Repeats>,
     /// Since when this process works.
     pub started: Timestamp,
 }
@@ -91,8 +98,8 @@ impl Signals {
             portfolios,
             accounts: Queue::new(accounts),
             doubts: Arc::default(),
+            turns: Arc::default(),
             metrics,
-            repeats: Arc::default(),
             started,
         }
     }
@@ -111,6 +118,13 @@ impl Signals {
         self.portfolios.ask(of, Urgency::Edit);
     }
 
+    /// Whether it is news that an account turned to this, usable or why not: the first of its channels that shows it tells.
+    pub fn is_turn(&self, of: AccountOf, to: Option<Reason>, now: Timestamp) -> bool {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, (_, at)| *at > earlier(now, TURNED));
+        turns.insert(of, (to, now)).is_none_or(|(before, _)| before != to)
+    }
+
     /// What was doubted of a portfolio since this was last asked.
     pub fn take_doubt(&self, of: &PortfolioRef) -> Option<Doubt> {
         self.doubts().remove(of)
@@ -127,5 +141,30 @@ pub fn spread(channels: &Queue<Key>, portfolios: &Queue<PortfolioRef>, ripple: R
     for of in ripple.recount {
         // Many counts change at the same time; a portfolio is written once for all of them.
         portfolios.ask_within(&of, Urgency::Drift, RECOUNT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_account_turned_to_is_told_by_one_of_its_channels_and_again_when_it_turns() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let signals = Signals::new((Queue::new(1), Queue::new(1)), 1, Arc::default(), at(0));
+        let portfolio = PortfolioRef { namespace: "shop".into(), name: "acme".into() };
+        let of = |account: &str| AccountOf { portfolio: portfolio.clone(), account: account.into() };
+        let banned = Some(Reason::AccountDisabled);
+        let told = |account: &str, to, second| {
+            (0..120).filter(|_| signals.is_turn(of(account), to, at(second))).count()
+        };
+        assert_eq!((told("1", banned, 10), told("2", banned, 10)), (1, 1), "once for each account");
+        assert_eq!(told("1", Some(Reason::AccountRestricted), 20), 1, "for another reason");
+        assert_eq!((told("1", None, 30), told("1", None, 40)), (1, 0));
+        assert_eq!(told("1", banned, 50), 1);
+        // What nobody showed for long is forgotten.
+        let later = 50 + i64::try_from(TURNED.as_secs()).expect("a time");
+        assert_eq!(told("1", banned, later), 1);
+        assert_eq!(signals.turns.lock().expect("sound").len(), 1);
     }
 }

@@ -158,20 +158,19 @@ impl States {
         failing.map(|(key, _)| key.clone()).collect()
     }
 
-    /// The oldest last success among all channels that are looked at; those at rest count by what is `resting`. One without
-    /// any counts from when it was first worked on. While nothing was worked on of what is known, everything counts from
-    /// the start of the process.
+    /// Whether an object was worked on and is remembered.
+    pub fn has(&self, key: &Key) -> bool {
+        self.lock().contains_key(key)
+    }
+
+    /// The oldest last success among all channels that are looked at; those at rest count by what is `resting`, and those
+    /// that were never worked on by what is `unbegun`. One without any counts from when it was first worked on.
     pub fn oldest_success(
         &self,
         resting: Option<Timestamp>,
-        started: Timestamp,
-        known: usize,
+        unbegun: Option<Timestamp>,
     ) -> Option<Timestamp> {
-        let states = self.lock();
-        if states.is_empty() && resting.is_none() {
-            return (known > 0).then_some(started);
-        }
-        states.values().filter_map(Slot::unseen_since).chain(resting).min()
+        self.lock().values().filter_map(Slot::unseen_since).chain(resting).chain(unbegun).min()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Slot>> {
@@ -432,14 +431,15 @@ mod tests {
     fn a_channel_that_is_left_alone_does_not_age() {
         let (states, started) = (States::default(), Timestamp::UNIX_EPOCH);
         let later = started + Duration::from_secs(60);
-        assert_eq!(states.oldest_success(None, started, 0), None, "there is nothing to look at");
-        assert_eq!(states.oldest_success(None, started, 1), Some(started), "nothing was looked at yet");
+        assert_eq!(states.oldest_success(None, None), None, "there is nothing to look at");
+        assert_eq!(states.oldest_success(None, Some(started)), Some(started), "nothing was looked at yet");
         let state = states.of(&key(), &"1".into(), Timestamp::UNIX_EPOCH);
-        assert_eq!(states.oldest_success(None, started, 1), Some(started), "nor was it with success");
+        assert_eq!(states.oldest_success(None, None), Some(started), "nor was it with success");
         state.soft().last_success = Some(later);
-        assert_eq!(states.oldest_success(None, started, 1), Some(later));
+        assert_eq!(states.oldest_success(None, None), Some(later));
+        assert_eq!(states.oldest_success(Some(later), Some(started)), Some(started), "another one was not");
         state.soft().is_idle = true;
-        assert_eq!(states.oldest_success(None, started, 1), None);
+        assert_eq!(states.oldest_success(None, None), None);
     }
 
     #[test]
@@ -457,7 +457,7 @@ mod tests {
         assert!(kept(&states), "it is another object");
         states.shorten(&key(), &uid, now);
         assert!(!kept(&states) && states.get(&key(), &uid).is_none());
-        assert_eq!(states.oldest_success(None, now, 1), Some(seen));
+        assert_eq!(states.oldest_success(None, None), Some(seen));
         assert_eq!(states.of(&key(), &uid, now).soft().last_success, Some(seen));
         // One without a success ages from when it was first worked on.
         let states = States::default();

@@ -9,6 +9,7 @@ use crate::engine::{
     condition_type::ConditionType,
     failure::Failure,
     farewell::{Farewell, Parting},
+    id::AccountId,
     reason::Reason,
     status::{Assessment, Before, Facts, Stage},
 };
@@ -21,15 +22,50 @@ pub struct Notice {
     pub note: String,
 }
 
-/// The transitions between what status showed and what it shows now. What the portfolio is the cause of, and its end, is
-/// told there, once, and not on each of its channels.
+/// A portfolio that was not read yet holds nothing up.
+fn is_held_by_portfolio(set: &ConditionSet) -> bool {
+    let portfolio = set.get(ConditionType::PortfolioReady);
+    portfolio.is_some_and(|c| c.status != Truth::True && c.reason != Reason::NotObservedYet)
+}
+
+/// What an account is the cause of, for all of its channels alike: it is told on the portfolio, once.
+fn of_account(set: &ConditionSet) -> Option<Reason> {
+    use Reason::{
+        AccountDisabled, AccountInReview, AccountLocked, AccountRejected, AccountRestricted, CountryMismatch,
+        PermissionMissing,
+    };
+    let usable = set.get(ConditionType::AccountUsable).filter(|c| c.status != Truth::True).map(|c| c.reason);
+    let is_its = |reason: &Reason| {
+        matches!(
+            reason,
+            AccountDisabled
+                | AccountInReview
+                | AccountLocked
+                | AccountRejected
+                | AccountRestricted
+                | CountryMismatch
+                | PermissionMissing
+        )
+    };
+    let unseen = || set.get(ConditionType::Ready).map(|c| c.reason).filter(|r| *r == Reason::NotObserved);
+    usable.filter(is_its).or_else(unseen)
+}
+
+/// What an account turned to, by one of its channels: usable, or why it is not. `None`: it did not, or its portfolio is the
+/// cause.
+pub fn account_turn(before: &Before, after: &Assessment) -> Option<Option<Reason>> {
+    if is_held_by_portfolio(&after.conditions) {
+        return None;
+    }
+    let now = of_account(&after.conditions);
+    (now != of_account(&before.conditions)).then_some(now)
+}
+
+/// The transitions between what status showed and what it shows now. What the portfolio or the account is the cause of, and
+/// its end, is told on the portfolio, once, and not on each of its channels.
 pub fn transitions(before: &Before, after: &Assessment) -> Vec<Notice> {
     let mut notices = Vec::new();
-    // A portfolio that was not read yet holds nothing up.
-    let is_held = |set: &ConditionSet| {
-        let portfolio = set.get(ConditionType::PortfolioReady);
-        portfolio.is_some_and(|c| c.status != Truth::True && c.reason != Reason::NotObservedYet)
-    };
+    let is_held = |set: &ConditionSet| is_held_by_portfolio(set) || of_account(set).is_some();
     if is_held(&after.conditions) {
         return notices;
     }
@@ -102,6 +138,16 @@ impl Notice {
         let name =
             if is_good { condition.kind.as_str().into() } else { format!("Not{}", condition.kind.as_str()) };
         Self { reason: name, ..told(!is_good, "", condition.reason) }
+    }
+
+    /// For a portfolio: that one of its accounts can be used, or why not.
+    pub fn account(account: &AccountId, why: Option<Reason>) -> Self {
+        let kind = ConditionType::AccountUsable.as_str();
+        let told = match why {
+            Some(reason) => told(true, &format!("Not{kind}"), reason),
+            None => told(false, kind, Reason::AccountActive),
+        };
+        Self { note: format!("account {account}: {}", told.note), ..told }
     }
 
     /// For an object that goes. It is told once, of an object that nobody can look at any more, so it names ids.
@@ -224,6 +270,65 @@ mod tests {
         assert_eq!(told(&ready, &held), [""; 0]);
         assert_eq!(told(&held, &ready), [""; 0]);
         assert_eq!(told(&ready, &banned), ["NotReady", "Stalled"]);
+    }
+
+    #[test]
+    fn a_cause_of_the_account_is_told_of_the_account_and_not_on_a_channel() {
+        let works = (Truth::True, Reason::Usable);
+        let with = |account: (Truth, Reason), ready: (Truth, Reason), stage| {
+            let mut shown = shown(works, ready, stage);
+            let usable = shown.conditions.get(ConditionType::AccountUsable).cloned().expect("it is shown");
+            shown.conditions.set(Condition { status: account.0, reason: account.1, ..usable });
+            shown
+        };
+        let active = (Truth::True, Reason::AccountActive);
+        let ready = with(active, works, Stage::Ready);
+        let turn = |before: &Assessment, after: &Assessment| {
+            let before = Before { conditions: before.conditions.clone(), ..Before::default() };
+            account_turn(&before, after)
+        };
+        let unread = first(&fixture::desired(), fixture::now());
+        assert_eq!(turn(&unread, &ready), None, "an account that was not read yet was not unusable");
+        for reason in [
+            Reason::AccountDisabled,
+            Reason::AccountRejected,
+            Reason::AccountRestricted,
+            Reason::AccountInReview,
+            Reason::AccountLocked,
+            Reason::PermissionMissing,
+            Reason::CountryMismatch,
+        ] {
+            let bad = (Truth::False, reason);
+            let held = with(bad, bad, Stage::Stalled);
+            assert_eq!((told(&ready, &held), told(&held, &ready)), (Vec::new(), Vec::new()), "{reason:?}");
+            assert_eq!(turn(&ready, &held), Some(Some(reason)));
+            assert_eq!((turn(&held, &held), turn(&held, &ready)), (None, Some(None)));
+        }
+        let unseen = with(active, (Truth::Unknown, Reason::NotObserved), Stage::Ready);
+        assert_eq!((told(&ready, &unseen), told(&unseen, &ready)), (Vec::new(), Vec::new()));
+        assert_eq!(turn(&ready, &unseen), Some(Some(Reason::NotObserved)));
+        // What the spec of a channel is the cause of is its own.
+        let mut lost = unseen.clone();
+        let portfolio = lost.conditions.get(ConditionType::PortfolioReady).cloned().expect("it is shown");
+        lost.conditions.set(Condition { status: Truth::False, reason: Reason::TokenInvalid, ..portfolio });
+        assert_eq!((turn(&ready, &lost), told(&ready, &lost)), (None, Vec::new()), "the portfolio tells");
+        let wrong = (Truth::False, Reason::AccountNotInReach);
+        let own = with(wrong, wrong, Stage::Stalled);
+        assert_eq!(
+            (turn(&ready, &own), told(&ready, &own)),
+            (None, vec!["NotReady".into(), "Stalled".into()])
+        );
+    }
+
+    #[test]
+    fn an_account_is_told_by_its_id_with_the_words_of_the_condition() {
+        let account = AccountId::from("300000000000001");
+        let bad = Notice::account(&account, Some(Reason::AccountDisabled));
+        assert_eq!((bad.is_warning, bad.reason.as_str()), (true, "NotAccountUsable"));
+        assert!(bad.note.starts_with("account 300000000000001: AccountDisabled: "), "{}", bad.note);
+        let good = Notice::account(&account, None);
+        assert_eq!((good.is_warning, good.reason.as_str()), (false, "AccountUsable"));
+        assert!(good.note.starts_with("account 300000000000001: AccountActive"), "{}", good.note);
     }
 
     #[test]

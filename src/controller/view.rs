@@ -72,6 +72,11 @@ impl<G: Clone> Portfolios<G> {
         }
     }
 
+    /// Which object a portfolio is.
+    pub fn uid(&self, of: &PortfolioRef) -> Option<Box<str>> {
+        self.read().get(of).map(|slot| slot.uid.clone())
+    }
+
     /// A portfolio is gone.
     pub fn remove(&self, of: &PortfolioRef) {
         let mut slots = self.write();

@@ -42,6 +42,8 @@ const BEAT: Duration = Duration::from_secs(60);
 const SHORTEST: Duration = Duration::from_secs(1);
 /// What failed or was refused is tried again at least this often.
 const LONGEST: Duration = Duration::from_secs(20);
+/// A version that the server forgets sooner than this after it gave it: another list is no better.
+const LASTING: Duration = Duration::from_secs(60);
 /// A watch that fails this often without a word in between may stand on something that the server cannot serve: a list
 /// says what there is.
 const FAILURES: u32 = 4;
@@ -272,6 +274,7 @@ pub async fn watch<K: Readable>(
             known: HashSet::new(),
             newest: None,
             old_lists: 0,
+            forgotten: 0,
             size: PageSize::default(),
         }
         .run()
@@ -306,6 +309,8 @@ struct Follow<'a, K, F> {
     /// The newest version that was seen, where versions are numbers.
     newest: Option<u64>,
     old_lists: u32,
+    /// Lists in a row of which the server forgot the version at once.
+    forgotten: u32,
     size: PageSize,
 }
 
@@ -331,8 +336,10 @@ impl<K: Readable, F: Fn(News<'_, K>)> Follow<'_, K, F> {
             }
             let begun = Instant::now();
             match self.stream(&mut version, failures).await {
-                // Nothing failed: the server remembers so much and no more.
-                Err(Trouble::Expired) => return Ok(()),
+                Err(Trouble::Expired) => {
+                    self.forgot(listed.elapsed()).await;
+                    return Ok(());
+                }
                 Ok(()) => sleep(SHORTEST.saturating_sub(begun.elapsed())).await,
                 Err(trouble) if *failures >= FAILURES => return Err(trouble),
                 Err(trouble) => {
@@ -342,6 +349,21 @@ impl<K: Readable, F: Fn(News<'_, K>)> Follow<'_, K, F> {
                 }
             }
         }
+    }
+
+    /// The server has forgotten the version of a list after this long. It remembers so much and no more; where that is nothing
+    /// at all, it is asked for lists less and less often.
+    async fn forgot(&mut self, after: Duration) {
+        if after >= LASTING {
+            self.forgotten = 0;
+            return;
+        }
+        self.forgotten += 1;
+        if self.forgotten == FAILURES {
+            let kind = K::kind(&());
+            warn!(%kind, "the API server forgets each list at once, so what changes is seen late; look at its storage");
+        }
+        sleep(pace::after_failures(self.forgotten).min(LONGEST)).await;
     }
 
     /// Tells all that there is and takes back what is not there any more. Gives back the version of the list.

@@ -27,6 +27,7 @@ use crate::{
 
 use super::{
     channel,
+    claim::Claims,
     index::{Follower, Index},
     poller,
     portfolio::{self, Desk},
@@ -166,6 +167,7 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
             tasks: carried.clone(),
             may_work: self.told.clone(),
             budget: self.budget,
+            repeats: Arc::default(),
         };
         let index = &self.index;
         let signals = Signals::new(
@@ -273,12 +275,25 @@ fn standing<G: Graph, C: Clock>(ctx: &channel::Context<G, C>, detail: Detail) ->
     let depths = lines
         .into_iter()
         .flat_map(|(kind, depths)| depths.into_iter().map(move |(class, depth)| (kind, word(class), depth)));
-    let oldest = states.oldest_success(accounts.oldest_look(), signals.started, claims.len());
+    let unbegun = unbegun(claims, |key| states.has(key) || accounts.has(key), signals.started);
+    let oldest = states.oldest_success(accounts.oldest_look(), unbegun);
     Fleet {
         depths: depths.collect(),
         oldest_look: oldest.map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0)),
         ..survey(claims, portfolios, &shell.limits, detail, now)
     }
+}
+
+/// Since when the oldest of those waits that never had a turn. What was there at the start waits since then.
+fn unbegun(claims: &Claims, had_turn: impl Fn(&Key) -> bool, started: Timestamp) -> Option<Timestamp> {
+    let mut oldest: Option<Timestamp> = None;
+    claims.each(|key, channel| {
+        if !had_turn(key) {
+            let since = channel.created.max(started);
+            oldest = Some(oldest.map_or(since, |oldest| oldest.min(since)));
+        }
+    });
+    oldest
 }
 
 /// Gives back what a crowd took.
@@ -294,9 +309,35 @@ async fn tidy<G, C: Clock>(ctx: &channel::Context<G, C>, pulse: &Pulse) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use tokio::time::Instant;
 
     use super::*;
+    use crate::controller::claim::Pauses;
+
+    #[test]
+    fn a_channel_that_never_had_a_turn_is_unseen_since_it_is_there_or_since_the_start() {
+        let pause = Duration::from_secs(30);
+        let claims = Claims::new(Pauses { gone: pause, displaced: pause, kept: pause });
+        let at = |second: i64| Timestamp::from_second(second).expect("a time");
+        let made = |name: &str, second: i64| {
+            let key = Key { namespace: "shop".into(), name: name.into() };
+            let channel = serde_json::from_value(json!({
+                "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+                "metadata": {"name": name, "namespace": "shop", "uid": name, "creationTimestamp": at(second).to_string()},
+                "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": format!("+55119{second:08}"), "displayName": "Acme"},
+            }));
+            claims.apply(&key, channel::claimant(&channel.expect("a channel")), at(1_000));
+        };
+        let oldest = |begun: &[&str]| unbegun(&claims, |key| begun.contains(&&*key.name), at(500));
+        assert_eq!(oldest(&[]), None, "there are none");
+        made("old", 7);
+        made("new", 900);
+        made("newer", 950);
+        assert_eq!(oldest(&["new"]), Some(at(500)), "one is, whatever else was looked at");
+        assert_eq!(oldest(&["old"]), Some(at(900)), "it was not there before");
+        assert_eq!(oldest(&["old", "new", "newer"]), None);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_is_told_nothing_more_stops_when_its_time_is_over() {

@@ -38,6 +38,7 @@ use crate::engine::{
     time::later,
 };
 use crate::meta::port::{Clock, Graph};
+use crate::repeat::Repeats;
 
 use super::{
     act::act,
@@ -201,6 +202,8 @@ pub struct Shell<C> {
     pub may_work: watch::Receiver<MayWork>,
     /// For reading and deciding; carrying out is not bounded by it.
     pub budget: Duration,
+    /// What was told of what fails.
+    pub repeats: Arc<Repeats>,
 }
 
 impl<C> Clone for Shell<C> {
@@ -212,6 +215,7 @@ impl<C> Clone for Shell<C> {
             tasks: self.tasks.clone(),
             may_work: self.may_work.clone(),
             budget: self.budget,
+            repeats: self.repeats.clone(),
         }
     }
 }
@@ -392,9 +396,15 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
         let read = volatile.lock().unwrap_or_else(PoisonError::into_inner).keeping.heard(read, now);
         match &read {
             AttemptsRead::Unusable(why) | AttemptsRead::Forbidden(why) => {
-                warn!(why, "earlier attempts of the number are not known and count as none");
+                if let Some(repeated) = shell.repeats.tell(&format!("attempts: {why}")) {
+                    warn!(why, repeated, "earlier attempts of the number are not known and count as none");
+                }
             }
-            AttemptsRead::Failed(why) => warn!(why, "a step waits for earlier attempts of the number"),
+            AttemptsRead::Failed(why) => {
+                if let Some(repeated) = shell.repeats.tell(&format!("attempts waited for: {why}")) {
+                    warn!(why, repeated, "a step waits for earlier attempts of the number");
+                }
+            }
             AttemptsRead::Absent | AttemptsRead::Kept(_) => {}
         }
         if let Some(memory) = read.taken_over(&live.memory, &mut observed, limits, now) {
@@ -519,7 +529,9 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
             Ok(all) => keeping().keeping.note_kept(ledger, all, limits, now),
             Err(not_kept) => {
                 let (NotKept::Passing(why) | NotKept::Refused(why)) = &not_kept;
-                warn!(why, "attempts not kept beside the channel");
+                if let Some(repeated) = self.shell.repeats.tell(&format!("attempts not kept: {why}")) {
+                    warn!(why, repeated, "attempts not kept beside the channel");
+                }
                 keeping().keeping.note_failed(&not_kept, limits, now);
             }
         }
@@ -688,11 +700,13 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
     }
 
     fn log_unwritten(&self, outcome: &Outcome, why: &str) {
+        let Some(repeated) = self.shell.repeats.tell(&format!("outcome: {why}")) else { return };
         warn!(
             step = outcome.step.as_str(),
             intent = outcome.intent.as_deref(),
             result = describe(outcome),
             why,
+            repeated,
             "outcome not written"
         );
     }

@@ -63,6 +63,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("sandbox", &["clap", "k8s_openapi", "kube", "schemars"]),
     ("telemetry", &["clap", "kube"]),
     ("fetch", &["axum", "clap", "k8s_openapi", "kube", "schemars", "secrecy"]),
+    ("repeat", &["axum", "clap", "k8s_openapi", "kube", "reqwest", "schemars"]),
     ("escape", &["axum", "clap", "k8s_openapi", "kube", "reqwest", "schemars", "tokio", "tracing"]),
 ];
 

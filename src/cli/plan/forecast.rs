@@ -291,6 +291,7 @@ impl<'a> Play<'a> {
             tasks: TaskTracker::new(),
             may_work: MayWork::always(),
             budget: Duration::from_secs(30),
+            repeats: Arc::default(),
         };
         let faults = loaded.faults;
         Ok(Self {

@@ -110,6 +110,7 @@ impl Bench {
             tasks: TaskTracker::new(),
             may_work: MayWork::always(),
             budget: Duration::from_secs(60),
+            repeats: Arc::default(),
         };
         Self {
             sandbox,

@@ -79,7 +79,7 @@ async fn while_edits_come_other_work_keeps_two_places_and_gets_all_of_them_soon_
     drop(first);
     let next = begin(&queue).expect("however many are in a hurry, two others have a place");
     assert!(begin(&queue).is_none(), "no more while more edits may come");
-    assert_eq!(queue.0.lock().next_date(), Some(Instant::now() + PRESSED));
+    assert_eq!(queue.0.lock().next_date(Instant::now()), Some(Instant::now() + PRESSED));
     tokio::time::advance(PRESSED).await;
     assert!(begin(&queue).is_some() && begin(&queue).is_some(), "nobody was in a hurry for a while");
     drop((edit, person, second, next));
@@ -408,6 +408,108 @@ async fn a_crowd_is_woken_at_a_pace_and_nobody_twice() {
     assert_eq!(all(&queue), 0, "each was looked at once");
 }
 
+fn crowd(name: &str, count: usize, of: &Lane, class: Urgency, queue: &Queue<String>) -> Vec<String> {
+    let keys: Vec<String> = (0..count).map(|n| format!("{name}{n:04}")).collect();
+    for key in &keys {
+        queue.shows(key, of.clone(), Seen::of(&meta(key, 1, None), &[]), class);
+    }
+    keys
+}
+
+/// Those that may begin now; each comes again in its class after an hour.
+fn begun(queue: &Queue<String>) -> Vec<String> {
+    let mut begun = Vec::new();
+    while let Some(next) = { queue.0.lock().next(Instant::now()) } {
+        begun.push(next.key.clone());
+        drop(queue.turn(&next));
+        let after = Next::after(Duration::from_secs(3_600), next.class);
+        queue.0.lock().ended(&next.key, next.ticket, after, Instant::now());
+    }
+    begun
+}
+
+#[tokio::test(start_paused = true)]
+async fn wakes_of_many_accounts_share_one_pace_and_a_small_one_does_not_wait_for_a_large_one() {
+    let queue = Queue::new(1_000);
+    let large = crowd("large", 5_000, &lane("a", "1"), Urgency::Drift, &queue);
+    let small: Vec<_> = (0..40)
+        .map(|n| crowd(&format!("s{n:02}-"), 10, &lane("b", &n.to_string()), Urgency::Drift, &queue))
+        .collect();
+    let hurry = crowd("edit", 100, &lane("c", "1"), Urgency::Edit, &queue);
+    assert_eq!(begun(&queue).len(), 5_500);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    queue.wake(large);
+    for keys in &small {
+        queue.wake(keys.clone());
+    }
+    assert_eq!(begun(&queue).len(), 50, "a few at once, and not of each");
+    // Those whom a person or an edit waits for are not kept.
+    queue.wake(hurry);
+    assert_eq!(begun(&queue).len(), 100);
+    let (mut seconds, mut all) = (Vec::new(), 0);
+    while all < 5_350 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let begun = begun(&queue);
+        all += begun.len();
+        seconds.push((begun.len(), begun.iter().filter(|key| key.starts_with('s')).count()));
+    }
+    let most = seconds.iter().map(|(all, _)| *all).max();
+    assert!(most.is_some_and(|most| most <= 167 + 50), "{most:?} in a second");
+    let of_small: Vec<usize> = seconds.iter().map(|(_, small)| *small).collect();
+    assert_eq!(of_small.iter().take(4).sum::<usize>(), 400, "{of_small:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_woken_is_looked_at_once_however_it_comes_to_its_turn() {
+    let queue = Queue::new(1_000);
+    let keys = crowd("c", 200, &lane("a", "1"), Urgency::Drift, &queue);
+    assert_eq!(begun(&queue).len(), 200);
+    queue.wake(keys.clone());
+    assert_eq!(begun(&queue).len(), 50);
+    let last = &keys[199];
+    // It is worked on before the pace lets it through, and somebody asked for it.
+    queue.within(last, Duration::ZERO);
+    let next = queue.0.lock().next(Instant::now()).expect("its date has come");
+    assert!(next.key == *last && next.is_asked);
+    // What changes while it is worked on is looked at when that is over: not before its turn, and an edit before it.
+    queue.wake([last.clone()]);
+    queue.ask_within(last, Urgency::Edit, Duration::from_millis(250));
+    drop(queue.turn(&next));
+    queue.0.lock().ended(
+        last,
+        next.ticket,
+        Next::after(Duration::from_secs(600), Urgency::Drift),
+        Instant::now(),
+    );
+    assert!(begun(&queue).is_empty());
+    tokio::time::advance(Duration::from_millis(250)).await;
+    assert!(begun(&queue).contains(last), "the edit came first");
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let rest = begun(&queue);
+    assert!(!rest.contains(last), "and nothing was left to look at");
+    // A step in progress goes on in its time, although it was woken.
+    let last = &keys[198];
+    queue.wake(keys[..199].to_vec());
+    assert_eq!(begun(&queue).len(), 50);
+    queue.within(last, Duration::ZERO);
+    let next = queue.0.lock().next(Instant::now()).expect("its date has come");
+    queue.wake([last.clone()]);
+    drop(queue.turn(&next));
+    let soon = Next::after(Duration::from_millis(100), Urgency::Drift);
+    queue.0.lock().ended(last, next.ticket, soon, Instant::now());
+    tokio::time::advance(Duration::from_millis(100)).await;
+    assert!(begun(&queue).contains(last));
+    // Whoever is gone is not woken, and leaves nothing.
+    tokio::time::advance(Duration::from_secs(60)).await;
+    begun(&queue);
+    queue.wake(keys.clone());
+    for key in &keys {
+        queue.forget(key);
+    }
+    assert!(begun(&queue).is_empty());
+    assert!(queue.0.lock().woken.is_empty());
+}
+
 #[test]
 fn a_version_that_the_watch_showed_later_is_known() {
     let queue: Queue<&str> = Queue::new(1);
@@ -453,6 +555,69 @@ async fn a_crowd_is_woken_lane_after_lane() {
     // Thirty in each of ten lanes; those that are woken at once take turns.
     let crowd = &lanes[usize::try_from(CROWD).unwrap()..];
     assert!(crowd.is_sorted(), "{crowd:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_thousand_portfolios_that_hang_but_for_one_that_one_is_served_in_few_turns() {
+    const HANGING: usize = 999;
+    const PLACES: usize = 16;
+    let queue: Queue<String> = Queue::new(PLACES);
+    let shows = |name: &str, class| {
+        let portfolio = PortfolioRef { namespace: "shop".into(), name: name.into() };
+        let lane = Lane { portfolio, target: Target::Portfolio };
+        queue.shows(&name.to_owned(), lane, Seen::of(&meta(name, 1, None), &[]), class);
+    };
+    for n in 0..HANGING {
+        shows(&format!("hangs-{n:03}"), Urgency::Drift);
+    }
+    let next = || {
+        let begun = queue.0.lock().next(Instant::now())?;
+        let seat = queue.turn(&begun).place;
+        Some((begun, seat))
+    };
+    // Those that wait for Meta hold no place; those that were just begun do until they wait.
+    let mut hanging: Vec<_> = (0..PLACES).map(|_| next().expect("a place")).collect();
+    shows("healthy", Urgency::Drift);
+    assert!(next().is_none(), "every place is in use");
+    let mut turns = 0;
+    for at in 0.. {
+        hanging[at].1.leave();
+        let (begun, seat) = next().expect("a place was left");
+        turns += 1;
+        if begun.key == "healthy" {
+            break;
+        }
+        hanging.push((begun, seat));
+    }
+    assert!(turns <= HANGING + 1 - PLACES, "{turns}: each of the others had one turn at most");
+    // From then on nobody is before it, in whichever class it comes.
+    for (_, seat) in &mut hanging {
+        seat.leave();
+    }
+    for class in [Urgency::Drift, Urgency::Edit, Urgency::Person] {
+        queue.forget(&"healthy".to_owned());
+        shows("healthy", class);
+        let (begun, _) = next().expect("all places are free");
+        assert_eq!(begun.key, "healthy", "{class:?}");
+    }
+    assert_eq!(free(&queue), (PLACES, HANGING));
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_was_dropped_comes_again_in_its_class_and_none_behind_a_step() {
+    for (class, again) in [
+        (Urgency::Person, Urgency::Person),
+        (Urgency::Edit, Urgency::Edit),
+        (Urgency::Transitional, Urgency::Transitional),
+        (Urgency::Drift, Urgency::Transitional),
+    ] {
+        let queue = Queue::new(1);
+        shows(&queue, "one", lane("a", "1"), class);
+        let (begun, _) = begin(&queue).expect("it is there");
+        drop(Ending { queue: queue.clone(), key: begun.key, ticket: begun.ticket, class, is_over: false });
+        tokio::time::advance(DROPPED).await;
+        assert_eq!(begin(&queue).map(|(begun, _)| begun.class), Some(again), "{class:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

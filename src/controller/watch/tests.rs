@@ -269,6 +269,28 @@ async fn a_version_that_the_server_forgot_is_listed_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_forgets_each_list_at_once_is_asked_for_one_less_and_less_often() {
+    let lists = |watch: &dyn Fn() -> Answer| {
+        let answers = (0..200).flat_map(|_| [Answer::Page(&["one"], 5, None), watch()]);
+        Server::default().answers("a", answers)
+    };
+    let refuses = || Answer::Status(410);
+    let tells_first =
+        || Answer::Events(vec![(secs(0), event("MODIFIED", "one", 5)), (secs(0), error(410))], End::Closed);
+    for watch in [&refuses as &dyn Fn() -> Answer, &tells_first] {
+        let server = lists(watch);
+        told(&server, &["a"], secs(120)).await;
+        let lists = server.asked("a").iter().filter(|one| *one == "list").count();
+        assert!((6..=11).contains(&lists), "{lists} lists in two minutes");
+    }
+    // One that it forgets after a while is listed anew at once, however often.
+    let lasts = || Answer::Events(vec![(LASTING, error(410))], End::Closed);
+    let server = lists(&lasts);
+    told(&server, &["a"], secs(605)).await;
+    assert_eq!(server.asked("a").iter().filter(|one| *one == "list").count(), 11);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_watch_that_is_closed_at_once_is_begun_again_each_second_and_nothing_is_listed() {
     let closed = (0..100).map(|_| Answer::Events(vec![], End::Closed));
     let server =

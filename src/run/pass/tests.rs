@@ -477,6 +477,7 @@ impl Scene {
                 tasks: TaskTracker::new(),
                 may_work: MayWork::always(),
                 budget: Duration::from_secs(60),
+                repeats: Arc::default(),
             },
             graph: Stub {
                 clock: clock.clone(),

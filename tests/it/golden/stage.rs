@@ -377,6 +377,7 @@ impl Stage {
                 tasks: TaskTracker::new(),
                 may_work: MayWork::always(),
                 budget: Duration::from_secs(30),
+                repeats: Arc::default(),
             },
             process: ProcessFacts::new(now),
             after_write: None,

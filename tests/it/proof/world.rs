@@ -891,6 +891,7 @@ impl World {
                 tasks: TaskTracker::new(),
                 may_work: MayWork::always(),
                 budget: Duration::from_secs(30),
+                repeats: Arc::default(),
             },
             started: now,
             channels: BTreeMap::new(),

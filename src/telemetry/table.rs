@@ -138,6 +138,9 @@ metrics! {
     PORTFOLIO_DATA_ACCESS_EXPIRY: "portfolio_data_access_expiry_timestamp_seconds", Gauge, ["namespace", "portfolio"],
         "1 for each portfolio",
         "When the data access of a portfolio's token ends, where Meta gives it an end";
+    PORTFOLIO_WAITING_SINCE: "portfolio_waiting_since_timestamp_seconds", Gauge,
+        ["namespace", "portfolio", "actor", "action", "reason"], "one for each wait of a portfolio, which are three at most",
+        "Since when a portfolio waits for somebody to do something, also where its channels may act; and why";
     PORTFOLIO_BUDGET_USED: "portfolio_budget_used_calls", Gauge, ["namespace", "portfolio", "lane"],
         "3 for each portfolio",
         "Calls of the last hour that count against an allowance, in whichever account of the app has the fewest left";

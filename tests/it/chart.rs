@@ -1,12 +1,12 @@
 //! The chart: what helm renders is what it promises, and carries the CRDs of `crds/`.
 
-mod life;
+pub mod life;
 mod rendered;
 pub mod values;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
@@ -15,18 +15,17 @@ use crate::control_plane::ControlPlane;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-fn chart(path: &str) -> std::path::PathBuf {
+fn chart(path: &str) -> PathBuf {
     Path::new(ROOT).join("charts/whatsapp-operator").join(path)
 }
 
+/// The caller's own helm settings and repositories stay out of it.
+fn helm_homes(plane: &ControlPlane) -> [(&'static str, PathBuf); 3] {
+    ["HELM_CONFIG_HOME", "HELM_CACHE_HOME", "HELM_DATA_HOME"].map(|name| (name, plane.dir().join("helm")))
+}
+
 fn helm(plane: &ControlPlane, args: &[&str]) -> Output {
-    Command::new(plane.binary("helm"))
-        .args(args)
-        .env("HELM_CONFIG_HOME", plane.dir().join("helm"))
-        .env("HELM_CACHE_HOME", plane.dir().join("helm"))
-        .env("HELM_DATA_HOME", plane.dir().join("helm"))
-        .output()
-        .expect("helm runs")
+    Command::new(plane.binary("helm")).args(args).envs(helm_homes(plane)).output().expect("helm runs")
 }
 
 /// Renders the chart into its objects.

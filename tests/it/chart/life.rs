@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::{chart, helm, helm_homes};
 use crate::control_plane::{ControlPlane, Options};
+use crate::readme::commands;
 
 const CHANNEL: &str = "whatsappchannels.whatsapp-operator.dev";
 
@@ -38,6 +39,13 @@ impl Somebody {
     fn apply_older(&self) {
         let files = older_crds().map(|file| format!("-f {}", file.display())).join(" ");
         self.shell(&format!("kubectl apply --server-side --force-conflicts {files}")).expect("applied");
+    }
+
+    /// What the operator is started with.
+    fn arguments(&self) -> String {
+        let args = "jsonpath={.spec.template.spec.containers[0].args}";
+        let get = format!("kubectl get deployment wa-whatsapp-operator -n ops -o '{args}'");
+        self.shell(&get).expect("it is there")
     }
 
     /// The revision of the schema that is served.
@@ -136,7 +144,7 @@ async fn a_release_comes_changes_and_goes_and_the_channels_stay() {
     let established = ["wait", "--for=condition=Established", "--timeout=60s", "crd", CHANNEL];
     assert!(one.plane.kubectl(established).await.status.success());
     one.plane.apply_rendered("shop", &manifest.to_string()).await;
-    let (older, first) = (one.names(&of_release).await, one.revision());
+    let (older, first, arguments) = (one.names(&of_release).await, one.revision(), one.arguments());
 
     // The old name of a value is told by its new one, and nothing is changed.
     let told = one.helm(&["upgrade", "wa", &now, "--namespace", "ops", "--set", "crds.install=true"]);
@@ -144,6 +152,7 @@ async fn a_release_comes_changes_and_goes_and_the_channels_stay() {
     let notes = one.helm(&["upgrade", "wa", &now, "--namespace", "ops"]).expect("upgraded");
     assert!(notes.contains("kubectl -n ops rollout status deployment/wa-whatsapp-operator"), "{notes}");
     assert_eq!((first.as_str(), one.revision().as_str()), ("3", "4"), "the CRDs are upgraded with it");
+    assert_ne!(one.arguments(), arguments, "the newer chart passes more");
     let newer = one.names(&of_release).await;
     assert!(newer.contains(&"service/wa-whatsapp-operator".to_owned()), "{newer:?}");
     assert!(older.iter().all(|object| newer.contains(object)), "{older:?} {newer:?}");
@@ -153,6 +162,27 @@ async fn a_release_comes_changes_and_goes_and_the_channels_stay() {
     assert_eq!(one.names(&of_release).await, older);
     one.keeps_what_matters().await;
     one.helm(&["upgrade", "wa", &now, "--namespace", "ops"]).expect("upgraded again");
+
+    // Back to the version before as the page says it: its arguments and no newer ones, under the newer CRDs.
+    let page = commands("docs/upgrading.md");
+    let said = |command: &&String| {
+        let command = command
+            .replace("whatsapp-operator CHART_BEFORE", &format!("wa {before}"))
+            .replace("whatsapp-operator CHART_AFTER", &format!("wa {now}"))
+            .replace("whatsapp-operator --namespace whatsapp-operator", "wa --namespace ops")
+            .replace("--namespace whatsapp-operator", "--namespace ops")
+            .replace("REVISION_BEFORE", "1")
+            .replace("crds.enabled=false", "crds.install=false");
+        one.shell(&command).unwrap_or_else(|error| panic!("{command}: {error}"));
+    };
+    let (forth, back): (Vec<_>, Vec<_>) =
+        page.iter().filter(|line| line.starts_with("helm ")).partition(|line| line.contains("CHART_AFTER"));
+    back.iter().for_each(said);
+    assert_eq!((one.arguments(), one.revision().as_str()), (arguments.clone(), "4"));
+    assert_eq!(one.names(&of_release).await, older);
+    one.keeps_what_matters().await;
+    forth.iter().for_each(said);
+    assert_eq!((one.arguments() == arguments, one.names(&of_release).await), (false, newer));
 
     // What kubectl owns helm changes only when it is told to, and the page says how.
     one.apply_older();

@@ -234,6 +234,10 @@ async fn values_that_are_none_or_contradict_each_other_are_refused() {
             "replicas=1,podDisruptionBudget.enabled=true",
             &["podDisruptionBudget.enabled", "replicas is 1", "set replicas=2"],
         ),
+        (
+            "fullnameOverride=1a",
+            &["fullnameOverride is 1a", "begins with a letter", "metrics.service.enabled=false"],
+        ),
         (&with_tag, &["image.digest and image.tag (v1)", "keep one"]),
         (
             "caBundle.configMap=a,caBundle.secret=b",
@@ -295,6 +299,36 @@ async fn a_duration_that_the_schema_takes_is_one_to_the_operator() {
                 assert!(whatsapp_operator::cli::parse(args).is_ok(), "{flag} {sample}");
             }
         }
+    }
+}
+
+/// The name of a release may have dots and begin with a digit, and that of a Service may not.
+#[tokio::test]
+async fn whatever_a_release_is_called_its_names_are_taken_by_every_kind() {
+    let plane = ControlPlane::shared().await;
+    let long = format!("a.{}", "c".repeat(50));
+    for release in ["wa.br", "2024", "1.2.3", "whatsapp-operator.br", &long] {
+        let values = json!({"dashboards": {"enabled": true}, "prometheusRule": {"enabled": true}});
+        let objects = parsed(&plane.helm_template_of(release, "10023", &values).await);
+        for object in &objects {
+            let Value::Object(mut texts) = object["metadata"].clone() else { panic!("{release}: {object}") };
+            texts.remove("annotations");
+            let labels = texts.remove("labels");
+            texts.extend(labels.iter().flat_map(|all| all.as_object().cloned()).flatten());
+            assert!(texts.values().all(Value::is_string), "{release}: {texts:?}");
+        }
+        let service = of_kind(&objects, "Service").next().expect("a Service");
+        let name = service["metadata"]["name"].as_str().expect("a name is text");
+        let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        assert!(
+            name.starts_with(|c: char| c.is_ascii_lowercase())
+                && name.ends_with(|c: char| c.is_ascii_alphanumeric())
+                && name.len() <= 63
+                && name.chars().all(is_allowed),
+            "{release}: {name}"
+        );
+        let instance = &service["spec"]["selector"]["app.kubernetes.io/instance"];
+        assert_eq!(instance, &json!(release), "each release has its own pods");
     }
 }
 

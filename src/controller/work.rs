@@ -261,10 +261,11 @@ fn standing<G: Graph, C: Clock>(ctx: &channel::Context<G, C>, detail: Detail) ->
     let depths = lines
         .into_iter()
         .flat_map(|(kind, depths)| depths.into_iter().map(move |(class, depth)| (kind, word(class), depth)));
-    let oldest = states.oldest_success(accounts.oldest_look(), signals.started, claims.len());
+    let resting = accounts.oldest_look(shell.limits.fresh_list);
+    let oldest = states.oldest_success(resting, signals.started, claims.len());
     Fleet {
         depths: depths.collect(),
-        oldest_look: oldest.map_or(0.0, |at| now.duration_since(at).as_secs_f64()),
+        oldest_look: oldest.map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0)),
         ..survey(claims, portfolios, &shell.limits, detail, now)
     }
 }

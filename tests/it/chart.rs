@@ -302,6 +302,38 @@ async fn a_duration_that_the_schema_takes_is_one_to_the_operator() {
     }
 }
 
+/// What the schema takes as a level, the operator takes.
+#[tokio::test]
+async fn a_log_level_that_the_schema_takes_is_one_to_the_operator() {
+    let plane = ControlPlane::shared().await;
+    let chart = chart("").display().to_string();
+    let samples = [
+        ("info", true),
+        ("WARN", true),
+        ("Debug", true),
+        ("3", true),
+        ("whatsapp_operator=debug,info", true),
+        ("whatsapp_operator::run=trace,hyper=off,warn", true),
+        ("whatsapp_operator", true),
+        ("[reconcile{channel=support}]=debug,info", true),
+        ("whatsapp_operator=loud", false),
+        ("loud", false),
+        ("warning", false),
+        ("info, debug", false),
+        ("whatsapp_operator=", false),
+        ("", false),
+    ];
+    for (sample, is_one) in samples {
+        let set = format!("log.level={}", sample.replace(',', "\\,"));
+        let taken = helm(plane, &["template", "x", &chart, "--set-string", &set]);
+        let told = String::from_utf8_lossy(&taken.stderr);
+        assert_eq!(taken.status.success(), is_one, "{sample}: {told}");
+        assert!(is_one || told.contains("/log/level"), "{sample}: {told}");
+        let args = ["whatsapp-operator", "run", "--log-level", sample].map(Into::into);
+        assert_eq!(whatsapp_operator::cli::parse(args).is_ok(), is_one, "--log-level {sample}");
+    }
+}
+
 /// The name of a release may have dots and begin with a digit, and that of a Service may not.
 #[tokio::test]
 async fn whatever_a_release_is_called_its_names_are_taken_by_every_kind() {

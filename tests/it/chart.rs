@@ -346,7 +346,7 @@ async fn whatever_a_release_is_called_its_names_are_taken_by_every_kind() {
             let Value::Object(mut texts) = object["metadata"].clone() else { panic!("{release}: {object}") };
             texts.remove("annotations");
             let labels = texts.remove("labels");
-            texts.extend(labels.iter().flat_map(|all| all.as_object().cloned()).flatten());
+            texts.extend(labels.iter().filter_map(|all| all.as_object().cloned()).flatten());
             assert!(texts.values().all(Value::is_string), "{release}: {texts:?}");
         }
         let service = of_kind(&objects, "Service").next().expect("a Service");

@@ -259,7 +259,7 @@ async fn until_readiness(at: std::net::SocketAddr, code: &str, says: &str) -> St
 fn do_as_said(rig: &Rig, said: &str) {
     let command = said.split("run: ").nth(1).and_then(|rest| rest.split(['"', ';', '\n']).next());
     let command = command.unwrap_or_else(|| panic!("no command: {said}"));
-    shell(&rig.plane, command).unwrap_or_else(|error| panic!("{command}: {error}"));
+    shell(rig.plane, command).unwrap_or_else(|error| panic!("{command}: {error}"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -305,7 +305,7 @@ async fn readiness_tells_of_a_crd_of_another_version() {
     for owner in ["helm", "kubectl"] {
         let files = older_crds().map(|file| format!("-f {}", file.display())).join(" ");
         let apply = format!("kubectl apply --server-side --force-conflicts --field-manager={owner} {files}");
-        shell(&rig.plane, &apply).expect("the older ones are there");
+        shell(rig.plane, &apply).expect("the older ones are there");
         let mut operator = rig.spawn_operator(&flags).await;
         let said = until_readiness(health, "503", "its schema is revision 3").await;
         do_as_said(&rig, &said);

@@ -32,32 +32,51 @@ no_image = $(shell dpkg-query -W libc6 >/dev/null 2>&1 || echo image::)
 no_root = $(shell map=; [ "$$(id -u)" = 0 ] || map=--map-root-user; unshare --mount $$map true >/dev/null 2>&1 || echo image::rooted::)
 
 .PHONY: demo test test-fast lint format clippy dependencies gen golden generated site image image-debug reproduce advisories plugin \
-	sandbox bench clean control-plane judges unit doc integration proofs cluster needs-cargo needs-cc needs-go needs-servers needs-curl
+	sandbox bench clean control-plane judges unit doc integration proofs cluster needs-cargo needs-cc needs-go needs-servers needs-curl \
+	needs-demo needs-test needs-gen
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help:
 	@sed -n 's/^#   make/  make/p' Makefile
 
+# Says of each of these what to install, not of the first that is missing alone. `servers`: where somebody has them already,
+# nothing is built for them. The commands of the README are run as they are written, and two of them are curl.
+needs = @lacks=; for need in $(1); do case $$need in \
+	cargo) cargo='cargo is missing'; ! command -v $(CARGO) >/dev/null || cargo=$$($(CARGO) --version) || cargo='cargo does not start'; \
+		case $$cargo in 'cargo '[a-z]* | 'cargo 1.'[0-9].* | 'cargo 1.'[0-7][0-9].* | 'cargo 1.8'[0-8].*) \
+			lacks="$$lacks $$cargo: install Rust 1.89 or newer with rustup, https://rustup.rs\n" ;; esac ;; \
+	cc) command -v cc >/dev/null || \
+		lacks="$$lacks cc is missing: install a C compiler that goes by the name cc, such as the package gcc\n" ;; \
+	go) command -v $(GO) >/dev/null || lacks="$$lacks go is missing: install Go 1.26 or newer, https://go.dev/dl\n" ;; \
+	servers) [ -n "$$KUBEBUILDER_ASSETS" ] || command -v $(GO) >/dev/null || lacks="$$lacks go is missing: install Go 1.26 or newer, \
+	https://go.dev/dl, or set KUBEBUILDER_ASSETS to the folder that setup-envtest fills\n" ;; \
+	curl) command -v curl >/dev/null || lacks="$$lacks curl is missing: install the package curl\n" ;; \
+	esac; done; [ -z "$$lacks" ] || { printf "$$lacks then run make again\n" | sed 's/^ //' >&2; exit 1; }
+
 needs-cargo:
-	@command -v $(CARGO) >/dev/null || { \
-		echo "cargo is missing: install Rust 1.89 or newer with rustup, then run make again" >&2; exit 1; }
-
-needs-go:
-	@command -v $(GO) >/dev/null || { echo "go is missing: install Go 1.26 or newer, then run make again" >&2; exit 1; }
-
-# Where somebody has the servers already, nothing is built for them.
-needs-servers:
-	@[ -n "$$KUBEBUILDER_ASSETS" ] || command -v $(GO) >/dev/null || { \
-		echo "go is missing: install Go 1.26 or newer, or set KUBEBUILDER_ASSETS to the folder that setup-envtest fills" >&2; exit 1; }
+	$(call needs,cargo)
 
 needs-cc:
-	@command -v cc >/dev/null || { \
-		echo "cc is missing: install a C compiler (gcc or clang) that goes by the name cc, then run make again" >&2; exit 1; }
+	$(call needs,cc)
 
-# The commands of the README are run as they are written, and two of them are curl.
+needs-go:
+	$(call needs,go)
+
+needs-servers:
+	$(call needs,servers)
+
 needs-curl:
-	@command -v curl >/dev/null || { echo "curl is missing: install curl, then run make again" >&2; exit 1; }
+	$(call needs,curl)
+
+needs-demo:
+	$(call needs,cargo cc servers)
+
+needs-test:
+	$(call needs,cargo cc go curl)
+
+needs-gen:
+	$(call needs,cargo cc go)
 
 # The first time this builds kube-apiserver, etcd, kubectl and helm: some minutes. Afterwards it only prints a folder.
 control-plane: needs-servers
@@ -69,13 +88,13 @@ judges: needs-go
 	$(say) "promtool, prometheus, gitops, grafana, crds and krew (built once, then cached in target/control-plane)"
 	@tests/control-plane/build.sh promtool prometheus gitops grafana crds kubectl-krew validate-krew-manifest >/dev/null
 
-demo: needs-cargo needs-cc control-plane
+demo: needs-demo control-plane
 	$(say) "operator"
 	@$(CARGO) build --locked --bin whatsapp-operator --example demo
 	$(say) "demo"
 	@target="$${CARGO_TARGET_DIR:-target}"; "$$target/debug/examples/demo"
 
-test: needs-cargo needs-cc needs-go needs-curl lint site control-plane unit doc integration
+test: needs-test lint site control-plane unit doc integration
 	$(say) "all checks passed"
 
 lint: format clippy dependencies
@@ -168,13 +187,13 @@ proofs: needs-cargo needs-cc
 cluster: needs-cargo needs-cc needs-curl control-plane judges
 	@$(CARGO) test --locked --test it -- --test-threads 10 $(addprefix --skip ,$(computing) $(no_image) $(no_root))
 
-gen: needs-cargo needs-cc control-plane judges
+gen: needs-gen control-plane judges
 	$(say) "generated files"
 	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet generated:: gitops::argocd::the_config_map gitops::kustomize::what
 
 # Plays the golden cases and the examples, writes what they come to, and prints what changed: lines for the message of the
 # commit. Then writes what delivery tools make of the states in them.
-golden: needs-cargo needs-cc control-plane judges
+golden: needs-gen control-plane judges
 	$(say) "golden cases"
 	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet golden:: proof::onboarding:: forecast:: chart::rendered::each
 	@UPDATE_GENERATED=1 $(CARGO) test --locked --test it -- --quiet gitops::verdicts

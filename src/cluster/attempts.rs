@@ -14,7 +14,7 @@ use kube::{
 use serde_json::json;
 
 use super::call::{Failed, MANAGER, bounded};
-use super::read::{Objects, PageSize, Stored, Wanted};
+use super::read::{MOST_OBJECT, Objects, PageSize, Stored, Wanted, Why};
 use super::secret::USE_LABEL;
 use crate::{
     api::lower,
@@ -49,7 +49,7 @@ impl NumberAttempts {
     async fn standing(&self) -> Result<ConfigMap, Failed> {
         match bounded(self.objects.get(&self.name, Wanted::Data(KEY))).await? {
             Stored(Ok(standing)) => Ok(standing),
-            Stored(Err(unusable)) => Err(Failed::Refused(unusable.why.to_string())),
+            Stored(Err(unusable)) => Err(Failed::Refused(unreadable(&self.name, &unusable.why))),
         }
     }
 
@@ -107,6 +107,17 @@ impl Attempts for NumberAttempts {
     }
 }
 
+/// What is wrong with the ConfigMap, and what to do.
+fn unreadable(name: &str, why: &Why) -> String {
+    match why {
+        Why::TooLarge => format!(
+            "ConfigMap {name} has more than {} KiB under its key {KEY}, and the operator never writes that much; put back what stood there, or delete the ConfigMap: then attempts of earlier channels count as none",
+            MOST_OBJECT / 1_024
+        ),
+        Why::Unparsed(why) => format!("ConfigMap {name} does not parse: {why}"),
+    }
+}
+
 fn text(standing: &ConfigMap) -> Option<&str> {
     standing.data.as_ref()?.get(KEY).map(String::as_str)
 }
@@ -157,5 +168,38 @@ async fn remove(api: &Api<ConfigMap>, standing: &ConfigMap) -> Result<bool, Fail
         Ok(_) => Ok(true),
         Err(Failed::Gone(_) | Failed::Conflict(_)) => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::{
+        body::Body,
+        http::{Request, Response},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_config_map_that_is_too_large_is_named_with_its_key_and_what_to_do() {
+        let text = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "whatsapp-attempts-5511912345678", "namespace": "acme"},
+            "data": {KEY: "x".repeat(MOST_OBJECT + 1)},
+        })
+        .to_string();
+        let service = tower::service_fn(move |_: Request<kube::client::Body>| {
+            let text = text.clone();
+            async move { Ok::<_, Infallible>(Response::new(Body::from(text))) }
+        });
+        let number = Canonical::of("+5511912345678");
+        let attempts = NumberAttempts::new(&Client::new(service, "default"), "acme", &number);
+        let AttemptsRead::Failed(why) = attempts.read().await else { panic!("what is there is not known") };
+        let named =
+            "ConfigMap whatsapp-attempts-5511912345678 has more than 256 KiB under its key attempts.json";
+        assert!(why.contains(named) && why.contains("delete the ConfigMap"), "{why}");
+        assert!(!why.contains("spec"), "{why}");
     }
 }

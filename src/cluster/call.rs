@@ -26,6 +26,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_TRIES: u32 = 3;
 
+/// Most bytes that are read from a connection at once. hyper's own bound is 400 KiB, which each connection that read a list
+/// holds as long as it is open.
+const READ_AT_ONCE: usize = 64 * 1024;
+
 /// Most characters of a text of the API server's that are kept.
 const MOST_CHARACTERS: usize = 300;
 
@@ -125,7 +129,9 @@ pub fn client(mut config: Config) -> kube::Result<Client> {
     tcp.set_keepalive_interval(Some(KEEP_ALIVE_EVERY));
     tcp.set_keepalive_retries(Some(KEEP_ALIVE_TRIES));
     let connector = config.rustls_https_connector_with_connector(tcp)?;
-    let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(connector);
+    let mut http = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
+    http.http1_max_buf_size(READ_AT_ONCE);
+    let http = http.build::<_, Body>(connector);
     let client = ClientBuilder::new(http.map_err(BoxError::from), config.default_namespace.clone())
         .with_layer(&config.extra_headers_layer()?)
         .with_layer(&option_layer(config.auth_layer()?))

@@ -668,7 +668,8 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         accounts.know(&of, || of.lane());
         let every = self.ctx.shell.limits.fresh_list;
         accounts.within(&of, pace::at_rest(&of.account, rested.begun, every, rested.interval, now));
-        self.ctx.states.retire(self.key, self.uid, now);
+        let poll = self.state.soft().rest.as_ref().map(|rest| rest.pause(now));
+        self.ctx.states.retire(self.key, self.uid, rested.begun, now);
         if self.ctx.claims.known(self.key).is_none_or(|(_, uid)| *uid != *self.uid) {
             self.ctx.accounts.leave(self.key);
         }
@@ -679,8 +680,6 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             graph.let_go(&of.account);
         }
         let date = rested.date.map(|date| Duration::try_from(date.duration_since(now)).unwrap_or_default());
-        let state = self.ctx.states.get(self.key, self.uid);
-        let poll = state.and_then(|state| state.soft().rest.as_ref().map(|rest| rest.pause(now)));
         Next { after: poll.or(date), class: Urgency::Drift }
     }
 

@@ -199,7 +199,7 @@ impl<G: Graph, C: Clock> Context<G, C> {
         if is_told {
             self.signals.channels.wake(self.accounts.all(of));
         }
-        let is_news = |failure: &&Failure| !matches!(failure, Failure::Throttled(_));
+        let is_news = |failure: &&Failure| !matches!(failure, Failure::Throttled(_) | Failure::NoRoom(_));
         if let Some(why) = failure.filter(is_news).map(in_short)
             && let Some(repeated) = self.signals.repeats.tell(&why)
         {
@@ -207,7 +207,7 @@ impl<G: Graph, C: Clock> Context<G, C> {
         }
         let pause = pace::after_failures(failures).min(LONGEST);
         Some(match failure {
-            Some(Failure::Throttled(until)) => {
+            Some(Failure::Throttled(until) | Failure::NoRoom(until)) => {
                 let until = Duration::try_from(until.duration_since(now)).unwrap_or_default();
                 until.clamp(Duration::from_secs(1), LONGEST)
             }

@@ -335,7 +335,8 @@ mod tests {
 
     /// A list of these numbers, begun then.
     fn reading(begun: i64, numbers: &[Number]) -> Reading {
-        let mut list = NumberList { begun: at(begun), numbers: HashMap::new(), without_digits: Vec::new() };
+        let mut list =
+            NumberList { begun: at(begun), numbers: HashMap::new(), without_digits: Vec::new(), bytes: 0 };
         for number in numbers {
             let digits = Canonical::of(&number.display_phone_number);
             list.numbers.entry(digits).or_default().push(Arc::new(number.clone()));

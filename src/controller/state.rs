@@ -45,6 +45,8 @@ struct Brief {
     at: Timestamp,
     has_succeeded: bool,
     is_idle: bool,
+    /// Of one at rest: what can end that before its account does.
+    rest: Option<Box<Rest>>,
 }
 
 impl Slot {
@@ -89,13 +91,22 @@ impl States {
         }
     }
 
-    /// An object came to rest, and its account counts for it. What is remembered of it is forgotten, unless it may still
-    /// matter.
-    pub fn retire(&self, key: &Key, uid: &str, now: Timestamp) {
+    /// An object came to rest with a list that was begun then, and its account counts for it. What is remembered of it is
+    /// forgotten, unless it may still matter.
+    pub fn retire(&self, key: &Key, uid: &str, begun: Timestamp, now: Timestamp) {
         let mut states = self.lock();
-        let Some(Slot::Whole(state)) = states.get(key).filter(|slot| *slot.uid() == *uid) else { return };
-        state.soft().is_idle = true;
-        if state.is_spare(now, Volatile::is_spare) {
+        let Some(slot) = states.get_mut(key).filter(|slot| *slot.uid() == *uid) else { return };
+        let Slot::Whole(state) = &*slot else { return };
+        {
+            let mut soft = state.soft();
+            soft.is_idle = true;
+            // Every list from now on is of after that write.
+            soft.after_write = soft.after_write.filter(|at| *at >= begun);
+        }
+        let Some(brief) = state.at_rest(now) else { return };
+        if brief.rest.is_some() {
+            *slot = Slot::Brief(brief);
+        } else {
             states.remove(key);
         }
     }
@@ -105,7 +116,8 @@ impl States {
         let mut states = self.lock();
         let Some(slot) = states.get_mut(key).filter(|slot| *slot.uid() == *uid) else { return };
         let Slot::Whole(state) = &*slot else { return };
-        if state.is_spare(now, Volatile::is_empty) {
+        let is_empty = state.is_spare(now, Volatile::is_empty) && state.soft().rest.is_none();
+        if is_empty {
             let brief = state.brief();
             *slot = Slot::Brief(brief);
         }
@@ -116,9 +128,18 @@ impl States {
         self.lock().remove(key);
     }
 
-    /// Gives back the room that a crowd took.
-    pub fn tidy(&self) {
-        self.lock().give_back();
+    /// Gives back the room that a crowd took, and what has come to be of no use since an object came to rest.
+    pub fn tidy(&self, now: Timestamp) {
+        let mut states = self.lock();
+        for slot in states.values_mut() {
+            if let Slot::Whole(state) = &*slot
+                && Arc::strong_count(state) == 1
+                && let Some(brief) = state.at_rest(now)
+            {
+                *slot = Slot::Brief(brief);
+            }
+        }
+        states.give_back();
     }
 
     /// How much room there is for channels.
@@ -191,7 +212,7 @@ pub struct Soft {
 }
 
 impl Soft {
-    /// Whether it holds nothing that the next pass would miss.
+    /// Whether it holds nothing that the next pass would miss, beside what can end a pause.
     fn is_spare(&self) -> bool {
         let Self {
             after_write,
@@ -200,15 +221,11 @@ impl Soft {
             failures,
             acts,
             gave_way: _,
-            rest,
+            rest: _,
             code,
             passed_on,
         } = self;
-        after_write.is_none()
-            && (*failures, *acts) == (0, 0)
-            && rest.is_none()
-            && code.is_none()
-            && passed_on.is_empty()
+        after_write.is_none() && (*failures, *acts) == (0, 0) && code.is_none() && passed_on.is_empty()
     }
 
     /// Whether the portfolio is to be told that somebody asks for this in vain: once for each value, however long
@@ -240,8 +257,15 @@ impl State {
         let mut soft = state.soft();
         soft.last_success = brief.has_succeeded.then_some(brief.at);
         soft.is_idle = brief.is_idle;
+        soft.rest.clone_from(&brief.rest);
         drop(soft);
         state
+    }
+
+    /// What is kept of one that is at rest, if that is all that its next pass needs.
+    fn at_rest(&self, now: Timestamp) -> Option<Brief> {
+        let is_idle = self.soft().is_idle;
+        (is_idle && self.is_spare(now, Volatile::is_spare)).then(|| self.brief())
     }
 
     fn brief(&self) -> Brief {
@@ -251,6 +275,7 @@ impl State {
             at: soft.last_success.unwrap_or(self.made),
             has_succeeded: soft.last_success.is_some(),
             is_idle: soft.is_idle,
+            rest: soft.rest.clone(),
         }
     }
 
@@ -382,6 +407,8 @@ fn live_until(memory: &Memory, limits: &Limits) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use secrecy::SecretString;
+
     use crate::engine::step::Cause;
 
     fn key() -> Key {
@@ -436,6 +463,65 @@ mod tests {
         let again = states.of(&key(), &uid, now);
         assert_eq!((again.soft().last_success, again.made), (None, started));
         assert_eq!(states.of(&key(), &"2".into(), now).made, now);
+    }
+
+    #[test]
+    fn of_a_channel_at_rest_only_what_can_end_that_is_kept() {
+        let (begun, now) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH + Duration::from_secs(600));
+        let uid: Arc<str> = "1".into();
+        let (before, after) = (begun - Duration::from_secs(1), begun + Duration::from_secs(1));
+        let pin = || {
+            let secret = SecretKey { name: "a-pin".into(), key: "pin".into() };
+            let secrets = vec![(Purpose::Pin, secret, SecretFact::Missing)];
+            Rest { secrets, every: Duration::from_secs(60), look_at: now + Duration::from_secs(90) }
+        };
+        for (what, after_write, failures, rest, whole, brief) in [
+            ("nothing of note", None, 0, None, false, false),
+            ("a write that the list shows", Some(before), 0, None, false, false),
+            ("a write that it may not show", Some(after), 0, None, true, false),
+            ("a failure", None, 1, None, true, false),
+            ("a PIN that is followed", Some(before), 0, Some(pin()), false, true),
+        ] {
+            let states = States::default();
+            let state = states.of(&key(), &uid, begun);
+            let mut soft = state.soft();
+            (soft.after_write, soft.failures, soft.rest) =
+                (after_write, failures, rest.clone().map(Box::new));
+            drop(soft);
+            states.retire(&key(), "2", begun, now);
+            assert!(states.get(&key(), &uid).is_some(), "{what}: it is another object");
+            states.retire(&key(), &uid, begun, now);
+            let kept = |slot: &Slot| (matches!(slot, Slot::Whole(_)), matches!(slot, Slot::Brief(_)));
+            let kept_as = states.lock().get(&key()).map_or((false, false), kept);
+            assert_eq!(kept_as, (whole, brief), "{what}");
+            let again = states.of(&key(), &uid, now);
+            assert_eq!(again.soft().rest.as_deref(), rest.as_ref(), "{what}");
+        }
+    }
+
+    #[test]
+    fn what_was_of_use_for_a_while_is_forgotten_when_nobody_works_on_it() {
+        let (states, now) = (States::default(), Timestamp::UNIX_EPOCH + Duration::from_secs(600));
+        let uid: Arc<str> = "1".into();
+        let is_whole = |states: &States| states.get(&key(), &uid).is_some();
+        let state = states.of(&key(), &uid, now);
+        state.soft().is_idle = true;
+        states.tidy(now);
+        assert!(is_whole(&states), "somebody works on it");
+        let code = SecretString::from("123456".to_owned());
+        state.volatile.lock().expect("sound").remember(&code, now, Duration::from_secs(60));
+        drop(state);
+        states.tidy(now);
+        assert!(is_whole(&states), "the code may still live");
+        states.tidy(now + Duration::from_secs(61));
+        assert!(!is_whole(&states));
+        states.of(&key(), &uid, now);
+        states.tidy(now);
+        assert!(!is_whole(&states), "it was worked on, and rests as before");
+        let state = states.of(&key(), &"2".into(), now);
+        drop(state);
+        states.tidy(now);
+        assert!(states.get(&key(), "2").is_some(), "it is looked at");
     }
 
     #[test]

@@ -167,7 +167,7 @@ pub fn result<T>(result: &Result<T, Failure>) -> &'static str {
         Err(Failure::Refused(_)) => "refused",
         Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => "no_answer",
         Err(Failure::NotSent(_)) => "not_sent",
-        Err(Failure::Throttled(_)) => "throttled",
+        Err(Failure::Throttled(_) | Failure::NoRoom(_)) => "throttled",
     }
 }
 

@@ -274,7 +274,7 @@ fn standing<G: Graph, C: Clock>(ctx: &channel::Context<G, C>, detail: Detail) ->
 async fn tidy<G, C: Clock>(ctx: &channel::Context<G, C>, pulse: &Pulse) {
     loop {
         pulse.beat();
-        ctx.states.tidy();
+        ctx.states.tidy(ctx.shell.clock.now());
         ctx.accounts.tidy();
         ctx.signals.accounts.tidy();
         tokio::time::sleep(TIDYING).await;

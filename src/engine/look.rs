@@ -248,7 +248,9 @@ fn look_away(
     let mut accounts = vec![AccountLook { account: account.clone(), facts: Some(not_before), not_before }];
     // Whoever else has the number would lose it, and shows in a list of another account alone.
     if is_to_end && !desired.deletion.may_deregister_shared && memory.may_have_registered() {
-        accounts.extend(others(view, &account, earlier(now, limits.fresh_list), limits, now));
+        // However many there are: what was read before the deletion proves nothing.
+        let not_before = since.max(earlier(now, limits.fresh_list)).min(now);
+        accounts.extend(others(view, &account, not_before));
     }
     Look {
         meta: true,
@@ -382,21 +384,19 @@ fn accounts(
         || may_be_registered(memory, follows, limits, now)
     {
         let not_before = if is_sought { not_before } else { earlier(now, limits.fresh_list) };
-        all.extend(others(view, target, not_before, limits, now));
+        // They may be older where there are many.
+        let slack = reach::slack(view, limits).map(|slack| earlier(now, slack));
+        all.extend(others(view, target, slack.map_or(not_before, |slack| not_before.min(slack))));
     }
     all
 }
 
-/// Every other account in reach, whose lists may be older where there are many.
+/// Every other account in reach.
 fn others<'a>(
     view: &'a PortfolioView,
     target: &'a AccountId,
     not_before: Timestamp,
-    limits: &Limits,
-    now: Timestamp,
 ) -> impl Iterator<Item = AccountLook> + 'a {
-    let slack = reach::slack(view, limits);
-    let not_before = slack.map_or(not_before, |slack| not_before.min(earlier(now, slack)));
     let others = reach::all(view).unwrap_or_default().iter().filter(|account| account.id != *target);
     others.map(move |other| AccountLook { account: other.id.clone(), facts: None, not_before })
 }

@@ -209,7 +209,7 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
         Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => {
             entry_mut(memory, kind, at, |entry| entry.outcome = EntryOutcome::NoAnswer);
         }
-        Err(Failure::Throttled(until)) => not_sent(memory, kind, at, *until, None),
+        Err(Failure::Throttled(until) | Failure::NoRoom(until)) => not_sent(memory, kind, at, *until, None),
         Err(Failure::NotSent(_)) => {
             not_sent(memory, kind, at, later(now, limits.not_sent_pause), None);
         }
@@ -329,7 +329,7 @@ fn fold_repeatable(memory: &mut Memory, outcome: &Outcome, plan: &Plan, limits: 
     }
     *pace = planned;
     pace.held_until = match &outcome.result {
-        Err(Failure::Throttled(until)) => Some(*until),
+        Err(Failure::Throttled(until) | Failure::NoRoom(until)) => Some(*until),
         // A Secret that the cluster does not take is a try that failed; whether Meta was reached is no matter.
         Err(Failure::NotSent(_)) if outcome.step != StepKind::CreatePin => {
             Some(later(outcome.at, limits.not_sent_pause))
@@ -372,7 +372,9 @@ fn fold_repeatable(memory: &mut Memory, outcome: &Outcome, plan: &Plan, limits: 
                 upkeep::note_written(memory, &planned.step, &fields, limits, outcome.at);
             }
         }
-        Err(Failure::NotSent(_) | Failure::Throttled(_)) => pace.failed = pace.failed.max(1),
+        Err(Failure::NotSent(_) | Failure::Throttled(_) | Failure::NoRoom(_)) => {
+            pace.failed = pace.failed.max(1);
+        }
         Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => {
             pace.failed += 1;
             pace.settle_until = Some(later(outcome.at, outcome.step.settle(limits)));
@@ -385,6 +387,6 @@ fn may_have_effect(result: &Result<Accepted, Failure>) -> bool {
     match result {
         Ok(_) | Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => true,
         Err(Failure::Refused(refusal)) => refusal.holds_already() || refusal.may_have_happened(),
-        Err(Failure::NotSent(_) | Failure::Throttled(_)) => false,
+        Err(Failure::NotSent(_) | Failure::Throttled(_) | Failure::NoRoom(_)) => false,
     }
 }

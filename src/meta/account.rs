@@ -17,7 +17,10 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
-use super::{bounded::lock, port::Clock};
+use super::{
+    bounded::{Kept, Store, lock},
+    port::Clock,
+};
 use crate::engine::{
     failure::Failure,
     id::{AccountId, BusinessId},
@@ -95,18 +98,25 @@ impl Failed {
     }
 }
 
-/// Whether the next read would fail in the same way. A read that our own budget held back costs no call and has a date. A
+/// Whether the next read would fail in the same way. A read that a bound of our own held back has a date. A
 /// refused credential is checked by the portfolio.
 fn is_kept(failure: &Failure) -> bool {
     match failure {
-        Failure::Throttled(_) => false,
+        Failure::Throttled(_) | Failure::NoRoom(_) => false,
         Failure::Refused(refusal) => !refusal.is_about_credentials(),
         Failure::NoAnswer(_) | Failure::TooLarge(_) | Failure::NotSent(_) => true,
     }
 }
 
+/// What the last read gave.
+struct Latest<V> {
+    begun: Timestamp,
+    value: Arc<V>,
+    _kept: Kept,
+}
+
 struct Slot<V> {
-    latest: Option<(Timestamp, Arc<V>)>,
+    latest: Option<Latest<V>>,
     flight: Option<Flight<V>>,
     failed: Option<Box<Failed>>,
     /// What was read before this serves nobody.
@@ -119,12 +129,12 @@ impl<V> Slot<V> {
     }
 
     fn begun(&self) -> Option<Timestamp> {
-        self.latest.as_ref().map(|(begun, _)| *begun)
+        self.latest.as_ref().map(|latest| latest.begun)
     }
 
     /// After a clock that went back: what was begun in what is the future now is of unknown age.
     fn mend(&mut self, now: Timestamp) {
-        self.latest.take_if(|(begun, _)| *begun > now);
+        self.latest.take_if(|latest| latest.begun > now);
         self.failed.take_if(|failed| failed.begun > now);
         self.floor = self.floor.min(now);
     }
@@ -140,6 +150,38 @@ impl<V> Slot<V> {
 pub struct Shared<K, V> {
     clock: Arc<dyn Clock>,
     slots: Arc<Mutex<HashMap<K, Slot<V>>>>,
+    bound: Bound<V>,
+}
+
+/// How much is kept of what was read.
+struct Bound<V> {
+    store: Store,
+    most: usize,
+    weigh: fn(&V) -> usize,
+}
+
+impl<V> Clone for Bound<V> {
+    fn clone(&self) -> Self {
+        Self { store: self.store.clone(), ..*self }
+    }
+}
+
+impl<V> Bound<V> {
+    /// What was read last stays. Of all others the oldest go first, which would be read again the soonest.
+    fn shed<K: PartialEq>(&self, slots: &mut HashMap<K, Slot<V>>, newest: &K) {
+        if self.store.bytes() <= self.most {
+            return;
+        }
+        let others = slots.iter_mut().filter(|(key, slot)| *key != newest && slot.latest.is_some());
+        let mut others: Vec<_> = others.map(|(_, slot)| slot).collect();
+        others.sort_unstable_by_key(|slot| slot.begun());
+        for slot in others {
+            if self.store.bytes() <= self.most {
+                return;
+            }
+            slot.latest = None;
+        }
+    }
 }
 
 /// Keys that are kept at least; beyond it, what was read over an hour ago goes first.
@@ -160,7 +202,18 @@ where
 {
     /// Nothing read yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, slots: Arc::default() }
+        Self::within(clock, usize::MAX, |_| 0)
+    }
+
+    /// The same, where no more is kept than `most` in the measure of `weigh`, or the last that was read.
+    pub(super) fn within(clock: Arc<dyn Clock>, most: usize, weigh: fn(&V) -> usize) -> Self {
+        Self { clock, slots: Arc::default(), bound: Bound { store: Store::default(), most, weigh } }
+    }
+
+    /// How much is kept.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.bound.store.bytes()
     }
 
     /// A value whose read began at `not_before` or later: the kept one, the one under way, or a new one.
@@ -184,10 +237,10 @@ where
                     slot.mend(now);
                 }
                 let not_before = not_before.max(slots.get(&key).map_or(Timestamp::MIN, |slot| slot.floor));
-                if let Some((begun, value)) = slots.get(&key).and_then(|slot| slot.latest.as_ref())
-                    && *begun >= not_before
+                if let Some(latest) = slots.get(&key).and_then(|slot| slot.latest.as_ref())
+                    && latest.begun >= not_before
                 {
-                    return Ok(Arc::clone(value));
+                    return Ok(Arc::clone(&latest.value));
                 }
                 if not_before > now {
                     return Err(Failure::Throttled(not_before));
@@ -226,8 +279,8 @@ where
     /// The kept value if its read began at `not_before` or later, without any read.
     pub fn kept(&self, key: &K, not_before: Timestamp) -> Option<Arc<V>> {
         let slots = self.lock();
-        let (begun, value) = slots.get(key)?.latest.as_ref()?;
-        (*begun >= not_before).then(|| Arc::clone(value))
+        let latest = slots.get(key)?.latest.as_ref()?;
+        (latest.begun >= not_before).then(|| Arc::clone(&latest.value))
     }
 
     /// Makes everything read before now too old for everybody: the fact itself was changed.
@@ -276,6 +329,7 @@ where
         let flight = Flight { begun, urgency, answer };
         slots.entry(key.clone()).or_insert_with(Slot::empty).flight = Some(flight.clone());
         let (key, slots, reading) = (key.clone(), Arc::clone(&self.slots), reading.in_current_span());
+        let bound = self.bound.clone();
         tokio::spawn(async move {
             let answer = reading.await.map(Arc::new);
             {
@@ -284,8 +338,10 @@ where
                     slot.flight = None;
                     match &answer {
                         Ok(value) => {
-                            slot.latest = Some((begun, Arc::clone(value)));
+                            let kept = bound.store.keep((bound.weigh)(value));
+                            slot.latest = Some(Latest { begun, value: Arc::clone(value), _kept: kept });
                             slot.failed = None;
+                            bound.shed(&mut slots, &key);
                         }
                         Err(failure) if is_kept(failure) => {
                             let last = slot.failed.take().map(|last| *last);

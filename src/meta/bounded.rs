@@ -123,6 +123,38 @@ impl Drop for Share {
     }
 }
 
+/// What lists of numbers may have together that are kept after they were read, in bytes.
+pub(super) const KEPT_LISTS: usize = 64 * 1_048_576;
+
+/// How much is kept of what was read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Store(Arc<AtomicUsize>);
+
+impl Store {
+    pub(super) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Counts what is kept, until it is dropped.
+    pub(super) fn keep(&self, bytes: usize) -> Kept {
+        self.0.fetch_add(bytes, Ordering::AcqRel);
+        Kept { of: self.clone(), bytes }
+    }
+}
+
+/// One thing that is kept.
+#[derive(Debug)]
+pub(super) struct Kept {
+    of: Store,
+    bytes: usize,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.of.0.fetch_sub(self.bytes, Ordering::AcqRel);
+    }
+}
+
 /// The lock of a mutex. A panic of another task leaves at worst one value less, so what it held stays usable.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -6,7 +6,7 @@
 //! through in its first hour. What Meta's usage headers say corrects our own count.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Mutex, MutexGuard},
     time::Duration,
 };
@@ -401,13 +401,55 @@ impl Meter {
     }
 }
 
+/// By payer, first what is of its app, then each account.
 type Key = (Payer, Option<AccountId>);
+
+#[derive(Debug)]
+struct Meters {
+    all: BTreeMap<Key, Meter>,
+    /// With so many those that are idle are dropped.
+    tidy_at: usize,
+}
+
+impl Meters {
+    fn get(&self, payer: &Payer, account: Option<&AccountId>) -> Option<&Meter> {
+        self.all.get(&(payer.clone(), account.cloned()))
+    }
+
+    fn get_mut(&mut self, payer: &Payer, account: Option<&AccountId>) -> Option<&mut Meter> {
+        self.all.get_mut(&(payer.clone(), account.cloned()))
+    }
+
+    fn entry(&mut self, payer: &Payer, account: Option<&AccountId>, now: Timestamp) -> &mut Meter {
+        self.all.entry((payer.clone(), account.cloned())).or_insert_with(|| Meter::new(now))
+    }
+
+    /// Those of a payer, without a look at any other's.
+    fn of(&mut self, payer: &Payer) -> impl Iterator<Item = (Option<&AccountId>, &mut Meter)> {
+        let all = self.all.range_mut((payer.clone(), None)..);
+        #[cfg(test)]
+        let all = all.inspect(|_| tests::note_looked_at());
+        all.take_while(move |((of, _), _)| of == payer).map(|((_, account), meter)| (account.as_ref(), meter))
+    }
+
+    /// Drops those that were idle for an hour once there are many.
+    fn tidy(&mut self, now: Timestamp) {
+        if self.all.len() < self.tidy_at {
+            return;
+        }
+        self.all.retain(|_, meter| {
+            let is_used = later(meter.touched, HOUR) > now;
+            is_used || meter.breaker.until(now).is_some() || meter.blocked.is_some()
+        });
+        self.tidy_at = ENTRIES_KEPT.max(2 * self.all.len());
+    }
+}
 
 /// The budgets and breakers of a process.
 #[derive(Debug)]
 pub struct Budget {
     limits: Limits,
-    meters: Mutex<HashMap<Key, Meter>>,
+    meters: Mutex<Meters>,
     /// Since when this process acts in place of another, whose calls of the hour before are not known.
     taken_over: Mutex<Option<Timestamp>>,
 }
@@ -415,14 +457,15 @@ pub struct Budget {
 impl Budget {
     /// With nothing used.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, meters: Mutex::new(HashMap::new()), taken_over: Mutex::new(None) }
+        let meters = Meters { all: BTreeMap::new(), tidy_at: ENTRIES_KEPT };
+        Self { limits, meters: Mutex::new(meters), taken_over: Mutex::new(None) }
     }
 
     /// Another process acted until now. What reads may use of the last hour counts as used, until an answer tells otherwise
     /// or the hour has passed; a few calls go out to hear one.
     pub fn take_over(&self, now: Timestamp) {
         *lock(&self.taken_over) = Some(now);
-        for meter in lock(&self.meters).values_mut() {
+        for meter in lock(&self.meters).all.values_mut() {
             meter.probes = Some((0, None));
             meter.usage = None;
         }
@@ -446,16 +489,13 @@ impl Budget {
         now: Timestamp,
     ) -> Result<(), Timestamp> {
         let mut meters = self.lock(now);
-        let app = meters.entry((payer.clone(), None)).or_insert_with(|| Meter::new(now));
+        let app = meters.entry(payer, None, now);
         app.touched = now;
         if let Some(until) = app.held(claim, now) {
             return Err(until);
         }
         let app_is_busy = app.usage(now).is_some_and(|usage| usage.percent >= USAGE_HALVES);
-        let meter = match account {
-            Some(_) => meters.entry((payer.clone(), account.cloned())).or_insert_with(|| Meter::new(now)),
-            None => app,
-        };
+        let meter = meters.entry(payer, account, now);
         meter.touched = now;
         meter.advance(now);
         match meter.room(&self.limits, edge, claim, app_is_busy, self.taken_over(), now) {
@@ -476,7 +516,7 @@ impl Budget {
         claim: Claim,
         admitted: Timestamp,
     ) {
-        if let Some(meter) = self.lock(admitted).get_mut(&(payer.clone(), account.cloned())) {
+        if let Some(meter) = self.lock(admitted).get_mut(payer, account) {
             meter.hours(edge, claim).for_each(|hour| hour.uncount(admitted));
         }
     }
@@ -491,13 +531,13 @@ impl Budget {
     ) -> Option<Timestamp> {
         let (edge, claim) = (Edge::of_step(step)?, Claim::Write);
         let mut meters = self.lock(now);
-        let app = meters.get(&(payer.clone(), None));
+        let app = meters.get(payer, None);
         if let Some(until) = app.and_then(|app| app.held(claim, now)) {
             return Some(until);
         }
         let app_is_busy =
             app.and_then(|app| app.usage(now)).is_some_and(|usage| usage.percent >= USAGE_HALVES);
-        let meter = meters.get_mut(&(payer.clone(), Some(account.clone())))?;
+        let meter = meters.get_mut(payer, Some(account))?;
         meter.advance(now);
         meter.room(&self.limits, edge, claim, app_is_busy, self.taken_over(), now)
     }
@@ -512,7 +552,7 @@ impl Budget {
         now: Timestamp,
     ) -> Option<Timestamp> {
         let meters = self.lock(now);
-        let meter = meters.get(&(payer.clone(), Some(account.clone())))?;
+        let meter = meters.get(payer, Some(account))?;
         let until = later(meter.wrote?, QUIET).min(later(meter.unlisted?, GATHERED));
         (Claim::Read(urgency).is_polling() && until > now).then_some(until)
     }
@@ -528,14 +568,14 @@ impl Budget {
     ) -> Option<Timestamp> {
         let mut meters = self.lock(now);
         if let Some(percent) = headers.app {
-            let meter = meters.entry((payer.clone(), None)).or_insert_with(|| Meter::new(now));
-            meter.heard(percent, now);
+            meters.entry(payer, None, now).heard(percent, now);
         }
         let mut blocked = None;
         for (object, business) in &headers.business {
             // A header may tell of other accounts too; only those that we call matter.
-            let key = (payer.clone(), Some(AccountId::from(object.as_str())));
-            let Some(meter) = meters.get_mut(&key) else { continue };
+            let Some(meter) = meters.get_mut(payer, Some(&AccountId::from(object.as_str()))) else {
+                continue;
+            };
             meter.heard(business.percent, now);
             if business.regain_minutes > 0 {
                 let regain = Duration::from_secs(business.regain_minutes.saturating_mul(60));
@@ -559,7 +599,7 @@ impl Budget {
         now: Timestamp,
     ) -> Timestamp {
         let mut meters = self.lock(now);
-        let meter = meters.entry((payer.clone(), account.cloned())).or_insert_with(|| Meter::new(now));
+        let meter = meters.entry(payer, account, now);
         meter.touched = now;
         meter.breaker.open(until, now)
     }
@@ -567,7 +607,7 @@ impl Budget {
     /// Meta blocks the whole app: nothing goes out until the time returned, and then one look at a time.
     pub fn app_blocked(&self, payer: &Payer, refusal: &Refusal, now: Timestamp) -> Timestamp {
         let mut meters = self.lock(now);
-        let meter = meters.entry((payer.clone(), None)).or_insert_with(|| Meter::new(now));
+        let meter = meters.entry(payer, None, now);
         meter.touched = now;
         meter.blocked = Some(refusal.clone());
         meter.breaker.open(Some(later(now, BLOCKED_PAUSE)), now)
@@ -576,7 +616,7 @@ impl Budget {
     /// Meta let a call of the app through. One that was on its way when Meta blocked the app tells nothing, and until the
     /// pause ends there is no other.
     pub fn app_admitted(&self, payer: &Payer, now: Timestamp) {
-        if let Some(meter) = self.lock(now).get_mut(&(payer.clone(), None))
+        if let Some(meter) = self.lock(now).get_mut(payer, None)
             && meter.breaker.until(now).is_none()
         {
             meter.blocked = None;
@@ -585,17 +625,17 @@ impl Budget {
 
     /// What Meta said when it blocked the app, until it lets a call through.
     pub fn block_of(&self, payer: &Payer, now: Timestamp) -> Option<Refusal> {
-        self.lock(now).get(&(payer.clone(), None))?.blocked.clone()
+        self.lock(now).get(payer, None)?.blocked.clone()
     }
 
     /// Meta answered otherwise than by a throttle: the next pause starts short again. Meta sends usage headers only once
     /// enough calls were made (Graph API, "Rate limits"), so an answer without one tells that few were made before us.
     pub fn answered(&self, payer: &Payer, account: Option<&AccountId>, now: Timestamp) {
         let mut meters = self.lock(now);
-        if let Some(app) = meters.get_mut(&(payer.clone(), None)) {
+        if let Some(app) = meters.get_mut(payer, None) {
             app.breaker.in_a_row = 0;
         }
-        if let Some(meter) = meters.get_mut(&(payer.clone(), account.cloned())) {
+        if let Some(meter) = meters.get_mut(payer, account) {
             meter.breaker.in_a_row = 0;
             meter.probes = None;
         }
@@ -603,9 +643,7 @@ impl Budget {
 
     /// Whether the account has a registered number, which raises its allowance at Meta.
     pub fn registered_seen(&self, payer: &Payer, account: &AccountId, now: Timestamp) {
-        let mut meters = self.lock(now);
-        let key = (payer.clone(), Some(account.clone()));
-        meters.entry(key).or_insert_with(|| Meter::new(now)).has_registered = true;
+        self.lock(now).entry(payer, Some(account), now).has_registered = true;
     }
 
     /// Until when the breaker of the app, or of the account, holds calls back.
@@ -617,7 +655,7 @@ impl Budget {
     ) -> Option<Timestamp> {
         let meters = self.lock(now);
         let of = |account: Option<&AccountId>| {
-            meters.get(&(payer.clone(), account.cloned())).and_then(|meter| meter.breaker.until(now))
+            meters.get(payer, account).and_then(|meter| meter.breaker.until(now))
         };
         of(None).max(account.and_then(|account| of(Some(account))))
     }
@@ -635,15 +673,13 @@ impl Budget {
                 None => spent.push(one),
             }
         };
-        if let Some(app) = meters.get_mut(&(payer.clone(), None)) {
-            app.advance(now);
-            let used = app.list.used();
-            note((Lane::App, used, APP_PER_HOUR.saturating_sub(used)));
-        }
-        for ((of, account), meter) in meters.iter_mut() {
-            if of == payer && account.is_some() {
-                meter.advance(now);
+        for (account, meter) in meters.of(payer) {
+            meter.advance(now);
+            if account.is_some() {
                 meter.spent(&self.limits).into_iter().for_each(&mut note);
+            } else {
+                let used = meter.list.used();
+                note((Lane::App, used, APP_PER_HOUR.saturating_sub(used)));
             }
         }
         spent
@@ -652,9 +688,9 @@ impl Budget {
     /// What Meta told of the app, and of its accounts: the greatest share with its time, and the longest pause. One of which
     /// nothing was called yet is not there.
     pub fn told(&self, payer: &Payer, now: Timestamp) -> Vec<ToldUsage> {
-        let meters = self.lock(now);
+        let mut meters = self.lock(now);
         let mut all: Vec<ToldUsage> = Vec::new();
-        for ((_, account), meter) in meters.iter().filter(|((of, _), _)| of == payer) {
+        for (account, meter) in meters.of(payer) {
             let of = if account.is_some() { "account" } else { "app" };
             let known = all.iter().position(|told| told.of == of);
             let at = known.unwrap_or_else(|| {
@@ -670,16 +706,10 @@ impl Budget {
         all
     }
 
-    /// The meters, with those dropped that were idle for an hour once there are many.
-    fn lock(&self, now: Timestamp) -> MutexGuard<'_, HashMap<Key, Meter>> {
+    /// The meters, without those that are idle once there are many.
+    fn lock(&self, now: Timestamp) -> MutexGuard<'_, Meters> {
         let mut meters = lock(&self.meters);
-        if meters.len() >= ENTRIES_KEPT && meters.len() == meters.capacity() {
-            let hour = Duration::from_secs(60 * 60);
-            meters.retain(|_, meter| {
-                let is_used = later(meter.touched, hour) > now;
-                is_used || meter.breaker.until(now).is_some() || meter.blocked.is_some()
-            });
-        }
+        meters.tidy(now);
         meters
     }
 }

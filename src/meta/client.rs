@@ -29,7 +29,7 @@ use crate::{
     meta::{
         account::{AccountKey, Shared},
         app::Apps,
-        bounded::{Together, lock},
+        bounded::{KEPT_LISTS, Together, lock},
         budget::{Budget, LONGEST_BELIEVED, Payer, UsageHeaders},
         call::{Call, Trouble},
         counter::{Counters, Ending, Stats},
@@ -98,7 +98,7 @@ impl Meta {
             limits,
             counters: Counters::default(),
             accounts: Shared::new(Arc::clone(&clock)),
-            numbers: Shared::new(Arc::clone(&clock)),
+            numbers: Shared::within(Arc::clone(&clock), KEPT_LISTS, |list| list.bytes),
             subscribed: Shared::new(Arc::clone(&clock)),
             profiles: Shared::new(Arc::clone(&clock)),
             usernames: Shared::new(Arc::clone(&clock)),

@@ -35,7 +35,7 @@ impl Ending {
             Some(Failure::Refused(_)) => Self::Refused,
             Some(Failure::NoAnswer(_) | Failure::TooLarge(_)) => Self::NoAnswer,
             Some(Failure::NotSent(_)) => Self::NotSent,
-            Some(Failure::Throttled(_)) => Self::Throttled,
+            Some(Failure::Throttled(_) | Failure::NoRoom(_)) => Self::Throttled,
         }
     }
 }

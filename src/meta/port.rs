@@ -96,6 +96,8 @@ pub struct NumberList {
     pub numbers: HashMap<Canonical, Vec<Arc<Number>>>,
     /// Those that show no number that can be read. Each may be any number that is not among the others.
     pub without_digits: Vec<Arc<Number>>,
+    /// About as many as it has in memory.
+    pub bytes: usize,
 }
 
 impl NumberList {

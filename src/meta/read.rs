@@ -26,7 +26,7 @@ use crate::engine::{
     failure::{Failure, Refusal},
     id::{AccountId, AppId, NumberId, PlatformType},
     look::Urgency,
-    observed::{Account, Official, OtherApp, Profile, Subscribed, Username},
+    observed::{Account, Official, OtherApp, Profile, Subscribed, Username, WebhookConfiguration},
     portfolio::{AppSubscription, BusinessFacts, TokenFacts},
     spelling::Canonical,
     time::later,
@@ -38,6 +38,8 @@ const PAGE: &str = "100";
 const ONE: &str = "1";
 /// What one list has at most; a list beyond it is refused instead of cut short. A number with its profile has some 3 KiB.
 const ROOM: Room = Room { entries: 10_000, bytes: 64 * 1024 * 1024, pages: 50 };
+/// What a number of a list has in memory beside itself and its texts: its profile and webhook, and its place in the list.
+const BESIDE: usize = size_of::<Profile>() + size_of::<WebhookConfiguration>() + 128;
 /// When a list is read again that found no room beside others.
 const ROOM_AGAIN: Duration = Duration::from_secs(10);
 
@@ -79,6 +81,13 @@ fn merge(into: &mut Value, more: Value) {
 /// The reads that ask for more than everybody is shown.
 const WITH_EXTRAS: [(Edge, &Fields); 3] =
     [(Edge::Business, &wire::BUSINESS), (Edge::Account, &wire::ACCOUNT), (Edge::Numbers, &wire::NUMBER)];
+
+/// A list that was read to its end.
+struct Listed<T> {
+    entries: Vec<T>,
+    /// About as many as they have in memory.
+    bytes: usize,
+}
 
 impl GraphClient {
     /// Sends a read that asks for fields, and leaves out those that Meta refuses: now and for a day. One that is left out
@@ -283,7 +292,7 @@ impl GraphClient {
         mut call: Call<'_>,
         fields: Option<&'static Fields>,
         keep: impl Fn(&Value, &Names) -> Result<T, &'static str>,
-    ) -> Result<Vec<T>, Failure> {
+    ) -> Result<Listed<T>, Failure> {
         let (mut entries, mut skipped, mut seen) = (Vec::new(), Names::new(), HashSet::new());
         let (mut room, mut share, mut kept) = (ROOM, self.inner.together.share(), 0);
         let (edge, account) = (call.edge.as_str(), call.account.map(AccountId::as_str));
@@ -294,7 +303,7 @@ impl GraphClient {
         // Nobody is to blame, least of all Meta.
         let too_many = || {
             tracing::warn!(edge, business = %self.credential.business, account, "large lists are being read; this one is read later");
-            Failure::Throttled(later(self.now(), ROOM_AGAIN))
+            Failure::NoRoom(later(self.now(), ROOM_AGAIN))
         };
         loop {
             let answer = if let Some(fields) = fields {
@@ -316,7 +325,7 @@ impl GraphClient {
                 entries.push(keep(entry, &skipped).map_err(|why| Failure::NoAnswer(why.into()))?);
             }
             let cursor = match next {
-                Next::End => return Ok(entries),
+                Next::End => return Ok(Listed { entries, bytes: kept }),
                 Next::After(_) if room.pages == 0 => return Err(too_large(ROOM.pages_told())),
                 Next::After(next) if seen.insert(next.clone()) => next,
                 Next::After(_) => return Err(Failure::NoAnswer("Meta's list goes in a circle".into())),
@@ -417,9 +426,11 @@ impl GraphClient {
         let numbers = self.list(call, Some(&wire::NUMBER), |entry, skipped| {
             wire::number(entry, skipped).ok_or("a number in Meta's list has no id")
         });
-        let mut list = NumberList { begun, numbers: HashMap::new(), without_digits: Vec::new() };
+        let Listed { entries, bytes } = numbers.await?;
+        let bytes = bytes + entries.len() * BESIDE;
+        let mut list = NumberList { begun, numbers: HashMap::new(), without_digits: Vec::new(), bytes };
         let mut seen = HashSet::new();
-        for number in numbers.await? {
+        for number in entries {
             if number.platform.value() == Some(&PlatformType::CloudApi) {
                 self.inner.budget.registered_seen(&self.payer(), &account, begun);
             }
@@ -454,7 +465,8 @@ impl GraphClient {
         let apps = self.list(call, None, |entry, _| {
             wire::subscribed_app(entry).ok_or("an app in Meta's list has no id")
         });
-        let (ours, others): (Vec<_>, Vec<_>) = apps.await?.into_iter().partition(|listed| listed.id == app);
+        let (ours, others): (Vec<_>, Vec<_>) =
+            apps.await?.entries.into_iter().partition(|listed| listed.id == app);
         let mut others: Vec<_> =
             others.into_iter().map(|listed| OtherApp { id: listed.id, name: listed.name }).collect();
         // Meta's order means nothing.

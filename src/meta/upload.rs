@@ -87,7 +87,7 @@ fn may_go_on(failure: &Failure) -> bool {
     match failure {
         Failure::NoAnswer(_) => true,
         Failure::Refused(refusal) => refusal.may_have_happened(),
-        Failure::TooLarge(_) | Failure::NotSent(_) | Failure::Throttled(_) => false,
+        Failure::TooLarge(_) | Failure::NotSent(_) | Failure::Throttled(_) | Failure::NoRoom(_) => false,
     }
 }
 

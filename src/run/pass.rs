@@ -325,6 +325,8 @@ enum Ordinary<V> {
 
 struct Decided {
     look: Look,
+    /// When it was decided what to look at.
+    looked_at: Timestamp,
     observed: Observed,
     materials: Materials,
     plan: Plan,
@@ -351,7 +353,8 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     let picture = Some((&seen.picture, process.started));
     let follows =
         Follows { before: &live.before, after_write: *after_write, may_add, stood: &seen.stood, picture };
-    let look = look(desired, &live.memory, claim, portfolio, follows, &shell.limits, shell.clock.now())
+    let looked_at = shell.clock.now();
+    let look = look(desired, &live.memory, claim, portfolio, follows, &shell.limits, looked_at)
         .after_edit(desired, live.before.observed_generation);
     let process = ProcessFacts {
         stood: seen.stood.clone(),
@@ -385,7 +388,7 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     {
         volatile.lock().unwrap_or_else(PoisonError::into_inner).note_pin(pin);
     }
-    Decided { look, observed, materials, plan: decided }
+    Decided { look, looked_at, observed, materials, plan: decided }
 }
 
 /// Everything from the plan on, owned, so that it can run in a task of its own.
@@ -521,7 +524,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
     /// have something to do or to write.
     fn rested_after(&self, record: &Record, version: &R::Version) -> Option<Rested> {
         let Input { desired, claim, portfolio, after_write, process, .. } = &self.input;
-        let Decided { look: looked, observed, .. } = &self.decided;
+        let Decided { look: looked, looked_at, observed, .. } = &self.decided;
         let (limits, now) = (&*self.shell.limits, self.shell.clock.now());
         let (memory, before) = (&record.memory, before(&record.assessment, &self.input.live.before));
         let seen = &observed.process;
@@ -533,13 +536,15 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
             stood: &seen.stood,
             picture,
         };
-        let look = look(desired, memory, claim, portfolio, follows, limits, now);
+        let asks = |at| look(desired, memory, claim, portfolio, follows, limits, at);
+        let look = asks(now);
         let begun = |account: &AccountId| {
             let searched = observed.search.iter().find(|searched| searched.account == *account)?;
             if let ListState::Complete { begun } = searched.list { Some(begun) } else { None }
         };
         let is_fresh = |wanted: &AccountLook| begun(&wanted.account) >= Some(wanted.not_before);
-        if !look.is_within(looked) || !look.accounts.iter().all(is_fresh) {
+        // How old facts are does not show, so they are as old as they were when the pass began: writing took its time.
+        if !asks(*looked_at).is_within(looked) || !look.accounts.iter().all(is_fresh) {
             return None;
         }
         let plan = plan(desired, observed, memory, limits, now);
@@ -570,7 +575,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
         match self.records.write(record, version).await {
             Ok(version) => {
                 if is_facts_alone {
-                    self.note_facts_written();
+                    self.pause_facts();
                 }
                 Ok(Ordinary::Written(version))
             }
@@ -581,13 +586,13 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
     }
 
     fn are_facts_paused(&self) -> bool {
-        let last = self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner).facts_written;
-        last.is_some_and(|last| self.shell.clock.now() < later(last, self.shell.limits.facts_pause))
+        let paused = self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner).facts_paused;
+        paused.is_some_and(|until| self.shell.clock.now() < until)
     }
 
-    fn note_facts_written(&self) {
-        let now = self.shell.clock.now();
-        self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner).facts_written = Some(now);
+    fn pause_facts(&self) {
+        let until = later(self.shell.clock.now(), self.shell.limits.facts_pause);
+        self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner).facts_paused = Some(until);
     }
 
     /// The intent stands before anything is sent, or nothing is sent. After a conflict or no answer only a
@@ -766,13 +771,14 @@ pub fn in_short(failure: &Failure) -> String {
         Failure::NoAnswer(why) | Failure::TooLarge(why) => format!("no answer: {why}"),
         Failure::NotSent(why) => format!("not sent: {why}"),
         Failure::Throttled(until) => format!("throttled until {until}"),
+        Failure::NoRoom(until) => format!("no room for the list until {until}"),
     }
 }
 
 /// Whether an outcome may have changed something that a list shows, so that older lists do not serve any more.
 pub fn may_have_written(outcome: &Outcome) -> bool {
     outcome.step.shows() != Shows::Nowhere
-        && !matches!(outcome.result, Err(Failure::NotSent(_) | Failure::Throttled(_)))
+        && !matches!(outcome.result, Err(Failure::NotSent(_) | Failure::Throttled(_) | Failure::NoRoom(_)))
 }
 
 #[cfg(test)]

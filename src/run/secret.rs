@@ -79,8 +79,8 @@ pub struct Volatile {
     pub(super) stood: Stood,
     /// What they showed of the picture.
     pub(super) picture: PictureFacts,
-    /// When a status was last written for changed facts alone.
-    pub(super) facts_written: Option<Timestamp>,
+    /// Until when no status is written for changed facts alone.
+    pub(super) facts_paused: Option<Timestamp>,
     /// Which attempts are known to be kept beside the channel.
     pub(super) keeping: Keeping,
     /// The PIN that Meta was last given or found with, as a number that means nothing outside of this process.
@@ -123,11 +123,11 @@ impl Volatile {
     /// Whether it holds nothing that the next pass would miss. That attempts are kept is looked up again, and a PIN that is
     /// sent once more changes nothing.
     pub fn is_spare(&self, now: Timestamp) -> bool {
-        let Self { values, stood, picture, facts_written, keeping: _, pin: _, pin_not_created } = self;
+        let Self { values, stood, picture, facts_paused, keeping: _, pin: _, pin_not_created } = self;
         values.iter().all(|(_, until)| *until <= now)
             && *stood == Stood::default()
             && *picture == PictureFacts::default()
-            && facts_written.is_none()
+            && facts_paused.is_none_or(|until| until <= now)
             && pin_not_created.is_none()
     }
 

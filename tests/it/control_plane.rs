@@ -424,6 +424,8 @@ pub struct AuditEntry {
     /// Path and query.
     pub uri: String,
     pub code: u64,
+    /// When the request came.
+    pub at: jiff::Timestamp,
 }
 
 impl AuditEntry {
@@ -451,6 +453,7 @@ impl AuditEntry {
             name: text("/objectRef/name"),
             uri: text("/requestURI"),
             code: event.pointer("/responseStatus/code").and_then(Value::as_u64).unwrap_or_default(),
+            at: text("/requestReceivedTimestamp").parse().expect("an audit line says when"),
         };
         // A watch that was granted is written twice; a refused one only here.
         let is_end_of_watch =

@@ -112,6 +112,45 @@ fn every_make_target_that_is_named_exists() {
     assert!(used > RUNNERS.len());
 }
 
+#[test]
+fn make_says_all_that_a_machine_lacks_at_once_and_what_to_install() {
+    let bin = tempfile::tempdir().expect("a folder");
+    let path = std::env::var_os("PATH").expect("a PATH");
+    let find = |tool: &str| std::env::split_paths(&path).map(|dir| dir.join(tool)).find(|path| path.exists());
+    for tool in ["sh", "sed", "grep", "cat"] {
+        let tool_path = find(tool).expect("what every machine has");
+        std::os::unix::fs::symlink(tool_path, bin.path().join(tool)).expect("a link");
+    }
+    let told = |target: &str| {
+        let mut make = std::process::Command::new(find("make").expect("make runs these tests"));
+        for name in ["CARGO", "GO", "KUBEBUILDER_ASSETS", "MAKEFLAGS", "MAKELEVEL"] {
+            make.env_remove(name);
+        }
+        let output = make.args(["--no-print-directory", target]).current_dir(ROOT).env("PATH", bin.path());
+        let output = output.output().expect("make starts");
+        assert!(!output.status.success(), "{target}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let rust = "cargo is missing: install Rust 1.89 or newer";
+    let (cc, go) = ("cc is missing: install a C compiler", "go is missing: install Go 1.26 or newer");
+    let curl = "curl is missing: install the package curl";
+    for (target, all) in [
+        ("demo", vec![rust, cc, go]),
+        ("test", vec![rust, cc, go, curl]),
+        ("gen", vec![rust, cc, go]),
+        ("golden", vec![rust, cc, go]),
+    ] {
+        let told = told(target);
+        let unsaid: Vec<_> = all.iter().filter(|what| !told.contains(**what)).collect();
+        assert!(unsaid.is_empty(), "make {target} says nothing of {unsaid:?}:\n{told}");
+    }
+    let old = bin.path().join("cargo");
+    std::fs::write(&old, "#!/bin/sh\necho 'cargo 1.85.0 (d73d2caf9 2024-12-31)'\n").expect("a program");
+    std::fs::set_permissions(&old, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("it starts");
+    let told = told("unit");
+    assert!(told.contains("cargo 1.85.0 (d73d2caf9 2024-12-31): install Rust 1.89 or newer"), "{told}");
+}
+
 /// The parts of a page in code style, without its blocks.
 fn words(text: &str) -> Vec<String> {
     prose(text).lines().flat_map(|line| line.split('`').skip(1).step_by(2)).map(str::to_owned).collect()

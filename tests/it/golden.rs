@@ -327,7 +327,7 @@ fn outcome(passed: &Passed) -> String {
         }
         Some(Err(Failure::NoAnswer(_) | Failure::TooLarge(_))) => "no answer".into(),
         Some(Err(Failure::NotSent(why))) => format!("not sent: {why}"),
-        Some(Err(Failure::Throttled(until))) => format!("held back until {until}"),
+        Some(Err(Failure::Throttled(until) | Failure::NoRoom(until))) => format!("held back until {until}"),
     }
 }
 

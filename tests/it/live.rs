@@ -197,7 +197,7 @@ fn say(outcome: &Result<Facts, Failure>) -> String {
         ),
         Err(Failure::NoAnswer(why) | Failure::TooLarge(why)) => format!("no answer: {why}"),
         Err(Failure::NotSent(why)) => format!("not sent: {why}"),
-        Err(Failure::Throttled(until)) => format!("held back until {until}"),
+        Err(Failure::Throttled(until) | Failure::NoRoom(until)) => format!("held back until {until}"),
     }
 }
 

@@ -360,9 +360,11 @@ impl Loaded {
         let on = Match { account: account.map(str::to_owned), ..Match::on("GET", edge) };
         let kind = match failure {
             Failure::Refused(refusal) => FaultKind::Error { envelope: envelope(refusal) },
-            Failure::NoAnswer(_) | Failure::TooLarge(_) | Failure::NotSent(_) | Failure::Throttled(_) => {
-                FaultKind::Status { code: 503 }
-            }
+            Failure::NoAnswer(_)
+            | Failure::TooLarge(_)
+            | Failure::NotSent(_)
+            | Failure::Throttled(_)
+            | Failure::NoRoom(_) => FaultKind::Status { code: 503 },
         };
         let passes = !failure.is_answer();
         let fault = Fault { on, kind };

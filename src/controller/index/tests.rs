@@ -110,7 +110,7 @@ async fn a_crowd_of_channels_that_came_and_went_leaves_nothing_whether_anybody_w
         // The pauses of their numbers end as well, with nobody there to ask.
         *clock.0.lock().expect("sound") += PAUSE;
         index.tidy();
-        term.states.tidy();
+        term.states.tidy(index.clock.now());
         term.accounts.tidy();
         assert!(room() < 2_000, "room for {} is left", room());
     }

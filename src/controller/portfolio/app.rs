@@ -102,7 +102,7 @@ impl AppState {
         let at = usize::try_from(self.tries).unwrap_or(usize::MAX).min(limits.repeatable_pauses.len() - 1);
         let pause = later(now, limits.repeatable_pauses[at]);
         match outcome {
-            Err(Failure::Throttled(until)) => {
+            Err(Failure::Throttled(until) | Failure::NoRoom(until)) => {
                 (self.read_at, self.write_from) = (Some(until), Some(until));
             }
             Err(failure @ (Failure::Refused(_) | Failure::NotSent(_))) => {

@@ -567,7 +567,7 @@ fn deregister(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen, since:
         Some(true) => return Ok(in_app()),
         None => return Err(Stop::block(untold("is_on_biz_app"))),
     }
-    if let Some(why) = depended_on(pass, memory, number, seen)? {
+    if let Some(why) = depended_on(pass, memory, number, seen, since)? {
         return Ok(Piece::Left(why, How::Nothing));
     }
     let last = memory.ledger.last(StepKind::Deregister).filter(|last| last.at > from);
@@ -600,7 +600,13 @@ fn deregister(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen, since:
 }
 
 /// Whether somebody else has an interest in the number, as far as Meta tells.
-fn depended_on(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate<Option<String>> {
+fn depended_on(
+    pass: &Pass,
+    memory: &Memory,
+    number: &Number,
+    seen: &Seen,
+    since: Timestamp,
+) -> Gate<Option<String>> {
     let is_foreign = match &number.webhook {
         Field::Refused => return Ok(Some("Meta does not let this app read where the webhook points".into())),
         Field::Absent => false,
@@ -630,7 +636,7 @@ fn depended_on(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Ga
     if let Some(place) = find::sharer(pass, view, seen, number) {
         return Ok(Some(format!("the number is in {place} too, {unsaid}")));
     }
-    match find::unknown_sharer(pass, view, seen) {
+    match find::unknown_sharer(pass, view, seen, number, Some(since)) {
         None => Ok(None),
         Some(block) => Err(Stop::block(Block {
             message: format!("whether another account has the number too is not known: {}", block.message),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::engine::{
     plan::{
         pass::{Gate, Pass, Seen, Stop},
@@ -13,7 +15,7 @@ use crate::engine::{
         block::Block,
         desired::Management,
         failure::Failure,
-        id::{AccountId, NumberStatus},
+        id::{AccountId, NumberStatus, PlatformType},
         memory::{Entry, EntryOutcome, Memory, Origin},
         observed::{ListState, Number, Searched},
         page::Page,
@@ -83,13 +85,7 @@ pub(super) fn unread_entries(
     let is_named = is_here || reach::is_granted(view, &pass.desired.namespace, &searched.account);
     let place =
         if is_here { format!("account {}", seen.account) } else { place(pass, view, &searched.account) };
-    let mut ids: Vec<&str> = searched.unread().map(|entry| entry.id.as_str()).collect();
-    ids.sort_unstable();
-    let entries = match ids.as_slice() {
-        _ if !is_named => "an entry that shows no number".into(),
-        [id] => format!("an entry that shows no number, with the id {id}"),
-        ids => format!("entries that show no number, with the ids {}", ids.join(", ")),
-    };
+    let entries = without_number(searched.unread(), is_named);
     let is_held = memory.ledger.last(StepKind::AddNumber).is_some_and(is_held_already);
     if is_held && is_here {
         let message = format!(
@@ -105,6 +101,17 @@ pub(super) fn unread_entries(
         pass.command("retry")
     );
     Some(Block::new(Reason::EntryWithoutNumber, message))
+}
+
+/// Entries that show no number: by their ids where the namespace may know the account.
+fn without_number<'a>(entries: impl Iterator<Item = &'a Arc<Number>>, is_named: bool) -> String {
+    let mut ids: Vec<&str> = entries.map(|entry| entry.id.as_str()).collect();
+    ids.sort_unstable();
+    match ids.as_slice() {
+        _ if !is_named => "an entry that shows no number".into(),
+        [id] => format!("an entry that shows no number, with the id {id}"),
+        ids => format!("entries that show no number, with the ids {}", ids.join(", ")),
+    }
 }
 
 /// How another account is called: by its id only where `access` lets this namespace know it.
@@ -154,20 +161,52 @@ pub(super) fn sharer(pass: &Pass, view: &PortfolioView, seen: &Seen, number: &Nu
     hit.map(|hit| place(pass, view, &hit.account)).or_else(|| twin(pass, view, seen, number))
 }
 
-/// Why it is not known whether another account in reach has the number too.
-pub(super) fn unknown_sharer(pass: &Pass, view: &PortfolioView, seen: &Seen) -> Option<Block> {
+/// Why it is not known whether another account in reach has the number too. A list of before `not_before` tells nothing.
+pub(super) fn unknown_sharer(
+    pass: &Pass,
+    view: &PortfolioView,
+    seen: &Seen,
+    number: &Number,
+    not_before: Option<Timestamp>,
+) -> Option<Block> {
     let Some(all) = reach::all(view) else { return Some(remedy::reach_unread()) };
     let mut others = all.iter().map(|account| &account.id).filter(|id| **id != seen.account);
-    others.find_map(|id| match list_of(pass, id).map(|searched| &searched.list) {
-        Some(ListState::Complete { .. }) => None,
-        Some(ListState::Failed(failure) | ListState::NotCheckable(failure)) => {
-            Some(not_listed(view, pass, id, failure))
+    others.find_map(|id| {
+        let Some(searched) = list_of(pass, id) else { return Some(not_looked_for()) };
+        match &searched.list {
+            ListState::Complete { begun } if not_before.is_some_and(|from| *begun < from) => {
+                Some(not_looked_for())
+            }
+            ListState::Complete { .. } => perhaps_shared(pass, view, searched, number),
+            ListState::Failed(failure) | ListState::NotCheckable(failure) => {
+                Some(not_listed(view, pass, id, failure))
+            }
         }
-        None => Some(Block::new(
-            Reason::NotObservedYet,
-            "the number has to be looked for in every account in reach first",
-        )),
     })
+}
+
+fn not_looked_for() -> Block {
+    Block::new(Reason::NotObservedYet, "the number has to be looked for in every account in reach first")
+}
+
+/// Entries of another account of which Meta does not tell whether they are the number, or whether it is live there. One with
+/// its id is no question: see [`sharer`].
+fn perhaps_shared(pass: &Pass, view: &PortfolioView, searched: &Searched, number: &Number) -> Option<Block> {
+    let may_be_live = |other: &&Arc<Number>| {
+        let is_elsewhere =
+            matches!(other.platform.value(), Some(PlatformType::NotApplicable | PlatformType::OnPremise));
+        other.id != number.id && !other.has_left() && !is_elsewhere
+    };
+    let what = if searched.numbers.iter().any(|other| may_be_live(&other) && !other.is_registered()) {
+        "the number, and Meta does not tell whether it is registered there".into()
+    } else {
+        searched.unread().find(may_be_live)?;
+        let is_named = reach::is_granted(view, &pass.desired.namespace, &searched.account);
+        let entries = without_number(searched.unread().filter(may_be_live), is_named);
+        format!("{entries}, and it may be registered there")
+    };
+    let place = place(pass, view, &searched.account);
+    Some(Block::new(Reason::ObservationIncomplete, format!("{place} has {what}")))
 }
 
 /// An account that may have the number, and whose list could not be read now, or that is not known yet to be in reach. One

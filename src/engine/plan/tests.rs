@@ -2112,6 +2112,27 @@ fn a_look_that_can_answer_a_consent_does() {
 }
 
 #[test]
+fn a_bound_of_the_operators_own_is_not_said_to_be_metas() {
+    let until = later(world().now, 10 * SECOND);
+    for at in [0, 1] {
+        let world = world().desire(|d| d.account = Some(ACCOUNT.into())).portfolio(|v| {
+            v.reach = Reach::Accounts(vec![
+                reachable_as(ACCOUNT, Some(true)),
+                reachable_as(OTHER_ACCOUNT, Some(true)),
+            ]);
+        });
+        let begun = world.now;
+        let world = world.see(|o| o.search.push(searched(OTHER_ACCOUNT, begun)));
+        let plan = world.see(|o| o.search[at].list = ListState::Failed(Failure::NoRoom(until))).plan();
+        let block = plan.block.expect("no number is added without the list");
+        assert_eq!((block.reason, block.until, block.wait), (Reason::NotObservedYet, Some(until), None));
+        assert!(block.message.starts_with("the operator is reading other large lists"), "{}", block.message);
+        assert!(!block.message.contains("Meta"), "{}", block.message);
+        assert_eq!(plan.next, until);
+    }
+}
+
+#[test]
 fn nothing_is_written_down_for_a_step_that_our_own_budget_holds_back() {
     let held = |kind, until| move |o: &mut crate::engine::observed::Observed| _ = o.held.insert(kind, until);
     let until = later(world().now, 20 * MINUTE);

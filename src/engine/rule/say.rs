@@ -47,6 +47,15 @@ pub(in crate::engine) fn words(refusal: &Refusal) -> String {
 pub(in crate::engine) fn unreadable(what: &str, failure: &Failure) -> Block {
     match failure {
         Failure::Throttled(until) => throttled(*until).failed(failure),
+        // Nobody waits for Meta, and the words stay the same from look to look.
+        Failure::NoRoom(until) => Block::new(
+            Reason::NotObservedYet,
+            format!(
+                "the operator is reading other large lists, and has no room in memory for {what}; it reads it by itself, and if that goes on, ask whoever runs the operator"
+            ),
+        )
+        .failed(failure)
+        .until(*until),
         Failure::Refused(refusal) if refusal.hides_object() => Block::new(
             Reason::AccountNotInReach,
             format!(

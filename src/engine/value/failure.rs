@@ -375,6 +375,8 @@ pub enum Failure {
     NotSent(String),
     /// Not sent: our own budget or an open breaker; calls are welcome at this time.
     Throttled(Timestamp),
+    /// A list was not read to its end: others take up what the operator keeps in memory for lists. It is read at this time.
+    NoRoom(Timestamp),
 }
 
 impl Failure {
@@ -419,6 +421,8 @@ impl Failure {
     /// ```
     /// use whatsapp_operator::engine::failure::Failure;
     /// assert_eq!(Failure::NoAnswer("no answer in time".into()).told(), "no answer in time");
+    /// // Meta is not to blame for a bound of the operator's.
+    /// assert!(!Failure::NoRoom(jiff::Timestamp::UNIX_EPOCH).told().contains("Meta"));
     /// ```
     pub fn told(&self) -> String {
         match self {
@@ -428,7 +432,12 @@ impl Failure {
             }
             Self::NoAnswer(why) | Self::TooLarge(why) | Self::NotSent(why) => why.clone(),
             Self::Throttled(until) => {
-                format!("Meta's limits are used up; calls are welcome again at {until}")
+                format!("calls to Meta are held back until {until}")
+            }
+            Self::NoRoom(until) => {
+                format!(
+                    "the operator is reading other large lists, and has no room in memory for this one; it reads it after {until}"
+                )
             }
         }
     }
@@ -442,7 +451,7 @@ impl Failure {
     pub fn paused_until(&self) -> Option<Timestamp> {
         match self {
             Self::Refused(refusal) => refusal.paused_until(),
-            Self::Throttled(until) => Some(*until),
+            Self::Throttled(until) | Self::NoRoom(until) => Some(*until),
             Self::NoAnswer(_) | Self::TooLarge(_) | Self::NotSent(_) => None,
         }
     }
@@ -451,7 +460,7 @@ impl Failure {
     pub fn is_definite(&self) -> bool {
         match self {
             Self::Refused(refusal) => !refusal.may_have_happened(),
-            Self::NotSent(_) | Self::Throttled(_) => true,
+            Self::NotSent(_) | Self::Throttled(_) | Self::NoRoom(_) => true,
             Self::NoAnswer(_) | Self::TooLarge(_) => false,
         }
     }

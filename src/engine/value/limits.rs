@@ -260,7 +260,7 @@ impl Default for Limits {
             credential_poll: s(MINUTE),
             secret_poll_live: s(5),
             secret_poll: s(MINUTE),
-            pin_poll: s(HOUR),
+            pin_poll: s(12 * HOUR),
             sync_window: s(DAY),
             consent_kept: s(15 * MINUTE),
             claim_pause: s(30),

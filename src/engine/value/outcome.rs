@@ -36,7 +36,7 @@ impl Outcome {
         match &self.result {
             Ok(_) | Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => true,
             Err(Failure::Refused(refusal)) => !is_postponed(self.step, refusal),
-            Err(Failure::NotSent(_) | Failure::Throttled(_)) => false,
+            Err(Failure::NotSent(_) | Failure::Throttled(_) | Failure::NoRoom(_)) => false,
         }
     }
 }

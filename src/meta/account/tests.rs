@@ -335,3 +335,40 @@ async fn what_nobody_needs_any_more_is_read_again_for_whoever_does() {
     assert!(bench.shared.kept(&7, Timestamp::MIN).is_none());
     assert_eq!(bench.get(Timestamp::MIN).await.unwrap().as_ref(), &2);
 }
+
+#[tokio::test]
+async fn no_more_is_kept_than_the_bound_and_the_oldest_goes_first() {
+    let clock = Arc::new(Hands(Mutex::new("2026-11-22T12:00:00Z".parse().unwrap())));
+    let shared: Shared<u32, usize> =
+        Shared::within(Arc::clone(&clock) as Arc<dyn Clock>, 100, |bytes| *bytes);
+    let read = async |key: u32, bytes: usize| {
+        clock.pass(1);
+        shared.get(key, clock.now(), Urgency::Drift, || async move { Ok(bytes) }).await.unwrap();
+    };
+    let kept = || [1, 2, 3].map(|key| shared.kept(&key, Timestamp::MIN).map(|bytes| *bytes));
+    read(1, 40).await;
+    read(2, 40).await;
+    read(1, 50).await;
+    assert_eq!(
+        (kept(), shared.bytes()),
+        ([Some(50), Some(40), None], 90),
+        "what was there before counts no more"
+    );
+    read(3, 30).await;
+    assert_eq!(
+        (kept(), shared.bytes()),
+        ([Some(50), None, Some(30)], 80),
+        "the oldest, and no more than that"
+    );
+    read(2, 101).await;
+    assert_eq!(
+        (kept(), shared.bytes()),
+        ([None, Some(101), None], 101),
+        "what was just read serves who waits for it"
+    );
+    shared.let_go(&2);
+    assert_eq!(shared.bytes(), 0);
+    read(1, 10).await;
+    shared.forget_all();
+    assert_eq!(shared.bytes(), 0, "nothing is forgotten that still counts");
+}

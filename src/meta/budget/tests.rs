@@ -2,8 +2,19 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::cell::Cell;
+
 use super::*;
 use crate::engine::fixture;
+
+thread_local! {
+    /// Meters that were looked at in search of a payer's.
+    static LOOKED_AT: Cell<usize> = const { Cell::new(0) };
+}
+
+pub(super) fn note_looked_at() {
+    LOOKED_AT.set(LOOKED_AT.get() + 1);
+}
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_795_000_000 + seconds).unwrap()
@@ -312,7 +323,7 @@ fn what_was_idle_for_an_hour_makes_room() {
         let account = AccountId::new(minute.to_string());
         budget.admit(&payer(), Some(&account), Edge::Numbers, DRIFT, at(minute * 60)).unwrap();
     }
-    assert!(budget.lock(at(0)).len() < 4_096);
+    assert!(budget.lock(at(0)).all.len() < 4_096);
 }
 
 #[test]
@@ -416,4 +427,38 @@ fn what_meta_told_is_shown_for_an_hour_and_pauses_until_they_end() {
     let until = budget.throttled(&payer(), Some(&other), None, at(4_000));
     let paused = told(at(4_000));
     assert_eq!((paused.reads_wait, paused.all_wait), (Some(until), Some(until)), "whichever waits longest");
+}
+
+#[test]
+fn what_is_told_of_a_payer_costs_no_look_at_the_meters_of_others() {
+    let budget = budget();
+    let payers: Vec<Payer> =
+        (0..2_000).map(|n| Payer::App(AppId::from(format!("{n:06}").as_str()))).collect();
+    for payer in &payers {
+        budget.admit(payer, Some(&account()), Edge::Numbers, PERSON, at(0)).unwrap();
+    }
+    LOOKED_AT.set(0);
+    for payer in &payers {
+        let told: Vec<_> = budget.told(payer, at(1)).into_iter().map(|told| told.of).collect();
+        let spent: Vec<_> =
+            budget.spent(payer, at(1)).into_iter().map(|spent| (spent.lane, spent.used)).collect();
+        assert_eq!(told, ["app", "account"]);
+        assert_eq!(spent, [("app", 0), ("list", 1), ("rest", 0)]);
+    }
+    let of_one = LOOKED_AT.get() / payers.len();
+    assert!(of_one <= 2 * 3, "its app, its account and where the next payer begins, twice: {of_one}");
+}
+
+#[test]
+fn meters_that_are_idle_go_once_there_are_many_and_those_that_wait_stay() {
+    let budget = budget();
+    let payer = |n: usize| Payer::App(AppId::from(format!("{n:06}").as_str()));
+    budget.throttled(&payer(0), Some(&account()), Some(at(3 * 3_600)), at(0));
+    for n in 1..=ENTRIES_KEPT {
+        budget.admit(&payer(n), Some(&account()), Edge::Numbers, PERSON, at(0)).unwrap();
+    }
+    budget.admit(&payer(9_999), Some(&account()), Edge::Numbers, PERSON, at(2 * 3_600)).unwrap();
+    let known = |n| !budget.told(&payer(n), at(2 * 3_600)).is_empty();
+    assert!(known(0) && known(9_999), "one waits, the other was called now");
+    assert!(!known(1) && !known(ENTRIES_KEPT));
 }

@@ -11,6 +11,7 @@ use crate::{
         failure::Refusal,
         id::{CodeStatus, Field},
         limits::Limits,
+        observed::Number,
         spelling::Canonical,
     },
     meta::{
@@ -122,13 +123,32 @@ async fn a_page_counts_beside_other_lists_only_until_it_is_read() {
 }
 
 #[tokio::test]
+async fn a_list_that_is_kept_counts_as_what_it_has_in_memory() {
+    let bench = Bench::new((0..2).map(|_| Reply::By(|seen| numbers(seen, 2, &"x".repeat(4_096))))).await;
+    let list = bench.numbers().await.unwrap();
+    let all: Vec<_> = list.numbers.values().flatten().collect();
+    assert_eq!(all.len(), 200);
+    let texts: usize = all
+        .iter()
+        .flat_map(|number| [number.verified_name.value(), Some(&number.display_phone_number)])
+        .flatten()
+        .map(String::len)
+        .sum();
+    let least = texts + all.len() * (size_of::<Number>() + size_of::<Profile>());
+    assert!((least..least + least / 4).contains(&list.bytes), "{} of {least}", list.bytes);
+    assert_eq!(bench.client.inner.numbers.bytes(), list.bytes, "all of it is counted");
+    bench.client.inner.numbers.forget_all();
+    assert_eq!(bench.client.inner.numbers.bytes(), 0);
+}
+
+#[tokio::test]
 async fn a_list_without_room_beside_others_is_read_later_and_nobody_is_blamed() {
     let large = || Reply::By(|seen| numbers(seen, 15, &"x".repeat(8 * 1_024)));
     let bench = Bench::new((0..40).map(|_| large())).await;
     let mut others = bench.client.inner.together.share();
     assert!(others.hold(66 * 1_048_576).await);
     let again = later(bench.now(), ROOM_AGAIN);
-    assert_eq!(bench.numbers().await.unwrap_err(), Failure::Throttled(again));
+    assert_eq!(bench.numbers().await.unwrap_err(), Failure::NoRoom(again));
     assert_eq!(bench.seen().len(), 2, "no page is asked for that finds no room");
     drop(others);
     assert_eq!(format!("{:?}", bench.client.inner.together), "Together(0)");

@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 
 use crate::engine::{
     assess::first,
+    condition::{Condition, Truth},
+    condition_type::ConditionType,
     desired::{AppData, DesiredProfile, Management, OfficialApplication, PictureSource, SecretKey},
     failure::{Class, Refusal},
     fixture,
@@ -90,6 +92,7 @@ impl Graph for Stub {
             begun: self.clock.now(),
             numbers: HashMap::from([(digits, self.listed.clone())]),
             without_digits: Vec::new(),
+            bytes: 0,
         }))
     }
     async fn subscribed(&self, _: &AccountId, _: Timestamp, _: Urgency) -> Result<Subscribed, Failure> {
@@ -844,19 +847,32 @@ async fn a_pass_that_writes_rests_where_the_next_one_would_rest_without_a_write(
 
 #[tokio::test]
 async fn nobody_rests_on_a_list_that_is_too_old_or_on_what_does_not_stand() {
-    let written = async |fate| {
+    let written = async |fate, was_usable| {
         let mut scene = Scene::new([fate]);
         scene.graph.listed = vec![Arc::new(fixture::number())];
         let desired = Arc::new(Desired { webhook: None, ..fixture::desired() });
-        let done = scene.run(Input { desired, ..scene.input() }).await.unwrap();
+        let mut input = Input { desired, ..scene.input() };
+        if was_usable {
+            input.live.before.conditions.set(Condition {
+                kind: ConditionType::AccountUsable,
+                status: Truth::True,
+                reason: Reason::Usable,
+                message: String::new(),
+                since: Timestamp::UNIX_EPOCH,
+                observed_generation: 1,
+            });
+        }
+        let done = scene.run(input).await.unwrap();
         assert_eq!(done.writes, 1);
         done.rested.is_some()
     };
-    assert!(written(Fate::Lands).await);
-    assert!(written(Fate::Slow(Duration::from_secs(60))).await);
-    // The facts of the account serve for an hour, a list for five minutes.
-    assert!(!written(Fate::Slow(Duration::from_secs(10 * 60))).await);
-    assert!(!written(Fate::Overwritten).await);
+    // Facts of an account that was usable serve for an hour, of one that was not for as long as a list: five minutes.
+    for was_usable in [false, true] {
+        assert!(written(Fate::Lands, was_usable).await, "{was_usable}");
+        assert!(written(Fate::Slow(Duration::from_secs(60)), was_usable).await, "{was_usable}");
+        assert!(!written(Fate::Slow(Duration::from_secs(10 * 60)), was_usable).await, "{was_usable}");
+        assert!(!written(Fate::Overwritten, was_usable).await, "{was_usable}");
+    }
 }
 
 #[tokio::test]

@@ -1018,7 +1018,7 @@ impl World {
                         Err(Failure::Refused(r)) => format!("refused {}/{}", r.code, r.subcode.unwrap_or(0)),
                         Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => "no answer".to_owned(),
                         Err(Failure::NotSent(_)) => "not sent".to_owned(),
-                        Err(Failure::Throttled(_)) => "throttled".to_owned(),
+                        Err(Failure::Throttled(_) | Failure::NoRoom(_)) => "throttled".to_owned(),
                     };
                     let _ = write!(line, " <- {} {result}", outcome.step.as_str());
                 }

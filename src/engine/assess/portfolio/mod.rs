@@ -184,7 +184,7 @@ impl PortfolioGiven<'_> {
                 why.clone()
             }
             Fact::Unknown(Failure::Refused(refusal)) => with_refusal("Meta's words", refusal),
-            Fact::Unknown(Failure::Throttled(_)) | Fact::NotAsked | Fact::Known(_) => {
+            Fact::Unknown(Failure::Throttled(_) | Failure::NoRoom(_)) | Fact::NotAsked | Fact::Known(_) => {
                 return "the credentials have not been checked yet".into();
             }
         };

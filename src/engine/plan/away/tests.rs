@@ -638,6 +638,83 @@ fn a_number_that_another_account_in_reach_has_too_stays_registered() {
 }
 
 #[test]
+fn what_an_entry_of_another_account_does_not_show_is_not_taken_for_an_absence() {
+    let entry = |id: &str, platform: Field<PlatformType>| {
+        let mut number = new_number();
+        (number.id, number.platform) = (id.into(), platform);
+        number
+    };
+    let live = || Field::Is(PlatformType::CloudApi);
+    let blind =
+        |number| beside(deregister(), move |other| other.without_digits = vec![std::sync::Arc::new(number)]);
+    let shown = |number| beside(deregister(), move |other| other.numbers = vec![std::sync::Arc::new(number)]);
+    let left = || {
+        let mut number = entry("7", live());
+        number.status = Field::Is(NumberStatus::Migrated);
+        number
+    };
+    let may = |world: World| world.desire(|d| d.deletion.may_deregister_shared = true);
+    check(vec![
+        ("no digits, live", blind(entry("7", live())), "ObservationIncomplete"),
+        (
+            "no digits, and whether it is live is hidden",
+            blind(entry("7", Field::Refused)),
+            "ObservationIncomplete",
+        ),
+        ("no digits, not live", blind(entry("7", Field::Is(PlatformType::NotApplicable))), "Deregister"),
+        ("no digits, gone", blind(left()), "Deregister"),
+        ("no digits, acknowledged", may(blind(entry("7", live()))), "Deregister"),
+        (
+            "the digits, and whether it is live is hidden",
+            shown(entry("7", Field::Absent)),
+            "ObservationIncomplete",
+        ),
+        (
+            "no digits, beside the entry that shows them",
+            blind(entry("7", live())).see(|o| {
+                let known = entry("8", Field::Is(PlatformType::NotApplicable));
+                o.search[1].numbers = vec![std::sync::Arc::new(known)];
+            }),
+            "Deregister",
+        ),
+    ]);
+    let told = message(&blind(entry("7", live())).after(10 * MINUTE));
+    let named = format!("account {OTHER_ACCOUNT} has an entry that shows no number, with the id 7");
+    assert!(told.starts_with("Left at Meta") && told.contains(&named), "{told}");
+}
+
+#[test]
+fn no_list_from_before_the_deletion_proves_that_nobody_shares_the_number() {
+    let read = |before| {
+        let begun = world_now().checked_sub(before).expect("a time");
+        beside(deregister(), move |other| other.list = ListState::Complete { begun })
+    };
+    check(vec![
+        ("right at the deletion", read(std::time::Duration::ZERO), "Deregister"),
+        ("a second before", read(SECOND), "NotObservedYet"),
+        (
+            "a second before, acknowledged",
+            read(SECOND).desire(|d| d.deletion.may_deregister_shared = true),
+            "Deregister",
+        ),
+    ]);
+    let many = || {
+        let others = (1..100).map(|n| reachable_as(&format!("39{n:013}"), Some(true)));
+        let reach = Reach::Accounts(others.chain([reachable_as(ACCOUNT, Some(true))]).collect());
+        deregister().portfolio(|view| view.reach = reach)
+    };
+    let oldest = |world: World| world.look().accounts.iter().map(|account| account.not_before).min();
+    assert_eq!(many().look().accounts.len(), 100);
+    assert_eq!(oldest(many()), Some(world_now()), "however many accounts there are");
+    assert_eq!(oldest(many().after(2 * MINUTE)), Some(world_now()), "each is read once");
+    assert_eq!(
+        oldest(many().after(HOUR)),
+        Some(world_now() + HOUR - 5 * MINUTE),
+        "and again in a long deletion"
+    );
+}
+
+#[test]
 fn a_step_that_is_undecided_holds_up_the_deregistration_alone() {
     let open = |policy, step: StepKind| {
         going(policy).remember(move |m| {

@@ -32,6 +32,7 @@ use crate::{
     cli::{
         channel::{Channel, Followed, seen},
         connect::{ClusterArgs, call},
+        consent::{Wanted, cannot},
         exit::{Ending, Exit, Problem},
         render::{self, OutputArgs, Printed, Text, Tone, Words},
         run::duration,
@@ -103,6 +104,9 @@ impl Printed for Answer {
 pub async fn code(args: &CodeArgs) -> Ending {
     let channel = Channel::open(&args.name, &args.cluster).await?;
     let object = channel.read().await?;
+    if let Some(why) = cannot(&channel, &object, Wanted::Step) {
+        return Err(why);
+    }
     let desired =
         lower::channel(&object).map_err(|why| Problem::new(format!("channel {}: {why}", channel.name)))?;
     let key = desired.verification.code_secret;

@@ -334,7 +334,7 @@ fn refused(what: &str, status: &kube::core::Status) -> Problem {
         403 => problem.forbidden().next("ask for the role edit in that namespace"),
         404 if status.message.contains("the server could not find the requested resource") => {
             Problem::new(format!("cannot {what}: this cluster does not know the kind"))
-                .next("install the CRDs: kubectl whatsapp crd | kubectl apply --server-side -f -")
+                .next("install the CRDs: kubectl whatsapp crd | kubectl apply --server-side --force-conflicts -f -")
         }
         404 => problem.next("see which there are: kubectl get whatsapp --all-namespaces"),
         429 | 500.. => problem.passing(),

@@ -7,14 +7,14 @@
 mod answer;
 mod many;
 
-pub use answer::Answer;
+pub use answer::{Answer, Wanted, cannot};
 pub use many::Answers;
 
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use answer::{Consent, FollowArgs, ask, cannot};
+use answer::{Consent, FollowArgs, ask};
 
 use crate::{
     api::lower,
@@ -74,7 +74,7 @@ impl Printed for Looked {
 async fn give(consent: Consent, name: &str, follow: &FollowArgs) -> Ending {
     let channel = Channel::open(name, &follow.cluster).await?;
     let object = channel.read().await?;
-    if let Some(why) = cannot(&channel, &object) {
+    if let Some(why) = cannot(&channel, &object, consent.wanted()) {
         return Err(why);
     }
     let answer = ask(consent, &channel, &object, follow).await?;

@@ -9,7 +9,7 @@ use ring::digest::{SHA256, digest};
 use crate::cluster::selector::selector;
 use crate::engine::limits::Limits;
 use crate::meta::settings::{DEFAULT_URL, DEFAULT_VERSION, MayWrite, Settings};
-use crate::telemetry::fleet::Detail;
+use crate::telemetry::{fleet::Detail, log::Filter};
 
 /// A year. Times from now are added to a date, which has an end.
 const LONGEST: Duration = Duration::from_secs(8_760 * 3_600);
@@ -114,7 +114,7 @@ pub struct RunArgs {
     /// What to log: `info`, or `whatsapp_operator=debug,info`. While it runs, SIGUSR1 adds `whatsapp_operator=debug`, and SIGUSR2
     /// takes it back.
     #[arg(long, env = "WHATSAPP_OPERATOR_LOG_LEVEL", default_value = "info", value_name = "FILTER")]
-    pub log_level: String,
+    pub log_level: Filter,
     /// Shows phone numbers in logs whole, and not only their last four digits.
     #[arg(
         long,

@@ -1,8 +1,9 @@
 //! What a channel's status says that somebody has to act on, in short: most channels have nothing, and it takes no room.
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::api::v1alpha1::WhatsAppChannelStatus;
+use crate::api::v1alpha1::{WaitingFor, WhatsAppChannelStatus};
 use crate::engine::{
     action::{Action, Actor},
     condition::Truth,
@@ -105,6 +106,24 @@ impl Concern {
     }
 }
 
+/// What a status waits for, each with its reason: of a condition that does not hold, else of one that holds and asks for
+/// something nevertheless, else of `Ready`.
+pub fn waits(waiting_for: &[WaitingFor], conditions: &[Condition]) -> Box<[Wait]> {
+    let holds = |c: &&Condition| c.status == Truth::True.as_str();
+    let of = |action: Action| {
+        let (held, open): (Vec<_>, Vec<_>) = conditions.iter().partition(holds);
+        let mut reasons = open.into_iter().chain(held).filter_map(|c| Reason::from_name(&c.reason));
+        let ready = conditions.iter().find(|c| c.type_ == ConditionType::Ready.as_str());
+        let asking = reasons.find(|reason| reason.may_ask(action));
+        asking.or_else(|| Reason::from_name(&ready?.reason))
+    };
+    let known = waiting_for.iter().filter_map(|wait| {
+        let action = Action::from_name(&wait.action)?;
+        Some(Wait { action, since: wait.since, reason: of(action) })
+    });
+    known.collect()
+}
+
 /// What a status says of quality, and of what somebody has to act on. Drift counts where the spec does not leave it, and needs a
 /// person where the operator does not end it by itself.
 pub fn concern(status: &WhatsAppChannelStatus, leaves_drift: bool) -> (Rating, Option<Box<Concern>>) {
@@ -116,23 +135,14 @@ pub fn concern(status: &WhatsAppChannelStatus, leaves_drift: bool) -> (Rating, O
     }
     let ready = status.conditions.iter().find(|c| c.type_ == ConditionType::Ready.as_str());
     let reason = ready.and_then(|ready| Reason::from_name(&ready.reason));
-    let asking = |action: Action| {
-        let open = status.conditions.iter().filter(|c| c.status != Truth::True.as_str());
-        let mut reasons = open.filter_map(|c| Reason::from_name(&c.reason));
-        reasons.find(|reason| reason.may_ask(action)).or(reason)
-    };
     let is_contended = || status.conditions.iter().any(|c| c.reason == Reason::ContendedBy.as_str());
-    let waits = status.waiting_for.iter().filter_map(|wait| {
-        let action = Action::from_name(&wait.action)?;
-        Some(Wait { action, since: wait.since, reason: asking(action) })
-    });
     let attempts = |step| {
         let entries = status.ledger().map_or(&[][..], |ledger| ledger.of(step));
         let counted = entries.iter().filter(|entry| entry.outcome != EntryOutcome::NotSent);
         counted.map(|entry| entry.at).collect()
     };
     let concern = Concern {
-        waits: waits.collect(),
+        waits: waits(&status.waiting_for, &status.conditions),
         is_ready: ready.is_some_and(|ready| ready.status == Truth::True.as_str()),
         reason,
         is_stalled,
@@ -150,6 +160,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::v1alpha1::WhatsAppPortfolioStatus;
 
     fn of(status: serde_json::Value) -> (Rating, Option<Box<Concern>>) {
         concern(&serde_json::from_value(status).expect("a status"), false)
@@ -219,6 +230,27 @@ mod tests {
             let concern = concern(&status, leaves_drift).1;
             assert_eq!(concern.map(|concern| concern.is_of_person()), expected);
         }
+    }
+
+    #[test]
+    fn a_portfolio_that_works_on_old_credentials_still_says_why_somebody_is_asked() {
+        let since = "2026-01-01T00:00:00Z";
+        let condition = |kind: &str, status: &str, reason: &str| json!({"type": kind, "status": status, "reason": reason, "lastTransitionTime": since, "message": ""});
+        let status: WhatsAppPortfolioStatus = serde_json::from_value(json!({
+            "conditions": [
+                condition("CredentialsValid", "True", "NewTokenRejected"),
+                condition("AppWebhookSet", "False", "AppWebhookForeign"),
+                condition("Ready", "True", "Usable"),
+            ],
+            "waitingFor": [
+                {"actor": "PortfolioAdmin", "action": "ReplaceToken", "since": since},
+                {"actor": "ClusterUser", "action": "AdoptAppWebhook", "since": since},
+            ],
+        }))
+        .expect("a status");
+        let waits = waits(&status.waiting_for, &status.conditions);
+        let reasons: Vec<_> = waits.iter().map(|wait| wait.reason).collect();
+        assert_eq!(reasons, [Some(Reason::NewTokenRejected), Some(Reason::AppWebhookForeign)]);
     }
 
     #[test]

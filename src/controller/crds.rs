@@ -20,7 +20,8 @@ const SOON: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(1_800);
 /// A sign of life meanwhile.
 const BEAT: Duration = Duration::from_secs(60);
-const INSTALL: &str = "whatsapp-operator crd | kubectl apply --server-side -f -";
+/// Whoever put in those that are there owns what is in them, so it is taken over.
+const INSTALL: &str = "whatsapp-operator crd | kubectl apply --server-side --force-conflicts -f -";
 
 /// What was found: why the kinds cannot be used, and what else there is to know of them.
 #[derive(Debug, Default)]
@@ -101,7 +102,7 @@ async fn look(client: &Client) -> Result<Found, Failed> {
                     "{name} is of a newer version ({how}); what it has beyond this version is kept and not acted on"
                 )),
                 Fit::Other(how) => found.missing.push(format!(
-                    "{name} is not the one of this version ({how}), so the API server may remove or refuse what this version writes; upgrade the chart's release, or run: {INSTALL}"
+                    "{name} is not the one of this version ({how}), so the API server may remove or refuse what this version writes; upgrade the chart's release, with --force-conflicts where helm tells of a conflict, or run: {INSTALL}"
                 )),
             },
             Err(error @ (Failed::Forbidden(_) | Failed::Gone(_))) => found.notes.push(format!(

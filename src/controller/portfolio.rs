@@ -34,6 +34,7 @@ use crate::{
         status,
     },
     controller::{
+        concern::waits,
         contained::{Panicked, contained},
         pace, parting,
         queue::{Next, Seat, Turn},
@@ -382,11 +383,12 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         pause: Duration,
     ) -> Result<Next, Error> {
         self.ctx.signals.metrics.pass("portfolio", "done");
+        let uid = portfolio.metadata.uid.as_deref().unwrap_or_default();
+        self.ctx.portfolios.waits_for(self.of, uid, waits(&next.waiting_for, &next.conditions));
         if portfolio.status.as_ref() == Some(&next) {
             return Ok(in_time(pause));
         }
         let objects = Objects::<WhatsAppPortfolio>::new(&self.ctx.cluster.client, Some(&self.of.namespace));
-        let uid = portfolio.metadata.uid.as_deref().unwrap_or_default();
         let version = portfolio.metadata.resource_version.as_deref().unwrap_or_default();
         match status::apply(&objects, &self.of.name, uid, version, &next).await {
             Ok(_) => {

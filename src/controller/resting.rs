@@ -73,6 +73,13 @@ struct Resting {
     is_received: Option<bool>,
 }
 
+impl Resting {
+    fn interval(&self) -> Option<Duration> {
+        let least = self.channels.values().map(|parked| parked.interval).min()?;
+        least.map(|seconds| Duration::from_secs(seconds.get().into()))
+    }
+}
+
 /// One number.
 #[derive(Debug)]
 struct Parked {
@@ -181,9 +188,15 @@ impl Accounts {
         self.lock().channels.contains_key(key)
     }
 
-    /// The oldest last look among all accounts.
-    pub fn oldest_look(&self) -> Option<Timestamp> {
-        self.lock().accounts.values().map(|account| account.last).min()
+    /// The oldest last look among all accounts, where any is due this long after the one before. What an account may wait
+    /// beyond that does not count, since nobody looked too late.
+    pub fn oldest_look(&self, every: Duration) -> Option<Timestamp> {
+        let inner = self.lock();
+        let counted = inner.accounts.values().map(|account| {
+            let beyond = account.interval().unwrap_or_default().saturating_sub(every);
+            later(account.last, beyond)
+        });
+        counted.min()
     }
 
     /// Whether a number is at rest in an account, and the subscription has to be read beside list and account.
@@ -216,9 +229,7 @@ impl Accounts {
 
     /// How often the numbers of an account ask to be looked at, by the most eager of them. None: as often as any.
     pub fn interval(&self, of: &AccountOf) -> Option<Duration> {
-        let inner = self.lock();
-        let least = inner.accounts.get(of)?.channels.values().map(|parked| parked.interval).min()?;
-        least.map(|seconds| Duration::from_secs(seconds.get().into()))
+        self.lock().accounts.get(of)?.interval()
     }
 
     /// Whether the subscribed apps of an account are to be read for the day that began then, which is once.
@@ -333,6 +344,9 @@ mod tests {
         id::{Field, Quality},
         observed::{Number, OtherApp, Profile},
     };
+
+    /// How often accounts are looked at that ask for nothing.
+    const EVERY: Duration = Duration::from_secs(300);
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -459,6 +473,28 @@ mod tests {
         assert_eq!(asked(), Some(7200));
     }
 
+    #[test]
+    fn a_look_is_old_from_when_the_next_one_was_due() {
+        let (accounts, of) = two();
+        let seen = reading(100, &[number(1), number(2)]);
+        let rest = |portfolio: &PortfolioRef, name, n, interval: Option<u64>| {
+            let interval = interval.map(Duration::from_secs);
+            accounts.rest(portfolio, &key(name), at(0), &Rested { interval, ..rested(&number(n), &seen) });
+        };
+        let oldest = || accounts.oldest_look(EVERY);
+        rest(&portfolio(), "a", 1, Some(86_400));
+        assert_eq!(oldest(), Some(at(100)), "the other one is looked at as any");
+        rest(&portfolio(), "b", 2, Some(7_200));
+        assert_eq!(oldest(), Some(at(100 + 7_200 - 300)));
+        rest(&portfolio(), "b", 2, Some(60));
+        assert_eq!(oldest(), Some(at(100)), "nobody is looked at more often");
+        woken(&accounts, &of, &reading(400, &[number(1), number(2)]), 400);
+        rest(&portfolio(), "b", 2, Some(86_400));
+        assert_eq!(oldest(), Some(at(400 + 86_400 - 300)));
+        rest(&PortfolioRef { name: "other".into(), ..portfolio() }, "c", 1, Some(7_200));
+        assert_eq!(oldest(), Some(at(100 + 7_200 - 300)), "each account has its own");
+    }
+
     fn apps(ours: bool, others: &[&str]) -> Subscribed {
         let others = others.iter().map(|id| OtherApp { id: (*id).into(), name: None }).collect();
         Subscribed { ours, others, override_url: None }
@@ -524,7 +560,7 @@ mod tests {
             changed.quality = Some(Quality::from("RED"));
             let list = reading(now, &[number(1), changed]);
             assert_eq!(woken(&accounts, &of, &list, now), [key("b")], "{what}");
-            assert_eq!(accounts.oldest_look(), Some(at(now)), "{what}");
+            assert_eq!(accounts.oldest_look(EVERY), Some(at(now)), "{what}");
         }
     }
 
@@ -586,12 +622,12 @@ mod tests {
         let (accounts, of) = two();
         assert_eq!((accounts.failed(&of), accounts.failed(&of)), (Some((1, at(100))), Some((2, at(100)))));
         woken(&accounts, &of, &reading(400, &[number(1), number(2)]), 400);
-        assert_eq!((accounts.oldest_look(), accounts.failed(&of)), (Some(at(400)), Some((1, at(400)))));
+        assert_eq!((accounts.oldest_look(EVERY), accounts.failed(&of)), (Some(at(400)), Some((1, at(400)))));
         assert_eq!(accounts.leave(&key("a")), Some(at(400)));
         assert_eq!(accounts.leave(&key("a")), None);
         assert_eq!((accounts.all(&of), accounts.leave(&key("b"))), (vec![key("b")], Some(at(400))));
         assert_eq!(
-            (accounts.needs_subscription(&of), accounts.oldest_look(), accounts.failed(&of)),
+            (accounts.needs_subscription(&of), accounts.oldest_look(EVERY), accounts.failed(&of)),
             (None, None, None)
         );
     }

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::engine::{
-    action::Action, desired::PortfolioRef, limits::Limits, portfolio::PortfolioView, reason::Reason,
-    step::StepKind, time::earlier,
+    action::Action, desired::PortfolioRef, limits::Limits, reason::Reason, step::StepKind, time::earlier,
 };
 use crate::{
     controller::{
         claim::{Claimant, Claims},
-        concern::{Concern, Rating},
-        view::Portfolios,
+        concern::{Concern, Rating, Wait},
+        view::{Found, Portfolios},
         watch::Key,
     },
     meta::port::{Graph, Spent, ToldUsage},
@@ -28,7 +27,7 @@ pub fn survey<G: Graph>(
     now: Timestamp,
 ) -> Fleet {
     let mut fleet = of_channels(claims, limits, detail, now);
-    portfolios.each(|of, view, graph| fleet.portfolios.push(portfolio(of, view, graph, now)));
+    portfolios.each(|of, found| fleet.portfolios.push(portfolio(of, &found, now)));
     fleet.portfolios.sort_by(|a, b| (&a.namespace, &a.portfolio).cmp(&(&b.namespace, &b.portfolio)));
     fleet
 }
@@ -122,12 +121,11 @@ fn channel(
     }
 }
 
-fn portfolio<G: Graph>(
-    of: &PortfolioRef,
-    view: &PortfolioView,
-    graph: Option<&G>,
-    now: Timestamp,
-) -> PortfolioNow {
+fn portfolio<G: Graph>(of: &PortfolioRef, found: &Found<'_, G>, now: Timestamp) -> PortfolioNow {
+    let Found { view, graph, waits } = *found;
+    let waits = waits.iter().map(|Wait { action, since, reason }| {
+        (action.actor().as_str(), action.as_str(), reason.map_or("", Reason::as_str), seconds(*since))
+    });
     let budget = graph.map(Graph::spent).unwrap_or_default();
     let (token, facts) = (view.token.known(), view.facts.known());
     let told = graph.map(Graph::told).unwrap_or_default();
@@ -153,6 +151,7 @@ fn portfolio<G: Graph>(
         reason: view.hold.as_ref().map(|hold| hold.reason.as_str()),
         token_expiry: token.and_then(|token| token.expires_at).map(seconds),
         data_access_expiry: token.and_then(|token| token.data_access_expires_at).map(seconds),
+        waits: waits.collect(),
         budget: budget.into_iter().map(|Spent { lane, used, left }| (lane, used, left)).collect(),
         usage: told.into_iter().map(usage).collect(),
         held_back: left(view.throttled_until),

@@ -15,7 +15,7 @@ use crate::engine::{
     portfolio::{Backing, PortfolioView, granted},
 };
 
-use super::room::Room;
+use super::{concern::Wait, room::Room};
 
 /// Every portfolio in the watched namespaces, with its view and what opens the Graph API for it.
 #[derive(Debug)]
@@ -32,8 +32,18 @@ struct Slot<G> {
     access: Vec<Access>,
     view: Option<Arc<PortfolioView>>,
     graph: Option<G>,
+    /// What its status waits for.
+    waits: Box<[Wait]>,
     /// Meta showed an account in its reach to its credentials.
     shows_account: bool,
+}
+
+/// What was found of a portfolio.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a, G> {
+    pub view: &'a PortfolioView,
+    pub graph: Option<&'a G>,
+    pub waits: &'a [Wait],
 }
 
 impl<G> Default for Portfolios<G> {
@@ -63,10 +73,9 @@ impl<G: Clone> Portfolios<G> {
                 true
             }
             _ => {
-                slots.insert(
-                    of.clone(),
-                    Slot { uid: uid.into(), access, view: None, graph: None, shows_account: false },
-                );
+                let (view, graph, waits) = (None, None, Box::default());
+                let slot = Slot { uid: uid.into(), access, view, graph, waits, shows_account: false };
+                slots.insert(of.clone(), slot);
                 true
             }
         }
@@ -97,10 +106,17 @@ impl<G: Clone> Portfolios<G> {
         wakes
     }
 
+    /// What the status of the object with this uid waits for.
+    pub fn waits_for(&self, of: &PortfolioRef, uid: &str, waits: Box<[Wait]>) {
+        if let Some(slot) = self.write().get_mut(of).filter(|slot| *slot.uid == *uid) {
+            slot.waits = waits;
+        }
+    }
+
     /// Nobody works on portfolios from here on: what was found of them is of the past.
     pub fn close(&self) {
         for slot in self.write().values_mut() {
-            (slot.view, slot.graph, slot.shows_account) = (None, None, false);
+            (slot.view, slot.graph, slot.shows_account, slot.waits) = (None, None, false, Box::default());
         }
     }
 
@@ -155,11 +171,11 @@ impl<G: Clone> Portfolios<G> {
         is_news
     }
 
-    /// Shows every portfolio of which something was found, with what opens the Graph API for it.
-    pub fn each(&self, mut show: impl FnMut(&PortfolioRef, &PortfolioView, Option<&G>)) {
+    /// Shows every portfolio of which something was found.
+    pub fn each(&self, mut show: impl FnMut(&PortfolioRef, Found<'_, G>)) {
         for (of, slot) in self.read().iter() {
             if let Some(view) = &slot.view {
-                show(of, view, slot.graph.as_ref());
+                show(of, Found { view, graph: slot.graph.as_ref(), waits: &slot.waits });
             }
         }
     }

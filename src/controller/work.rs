@@ -276,7 +276,8 @@ fn standing<G: Graph, C: Clock>(ctx: &channel::Context<G, C>, detail: Detail) ->
         .into_iter()
         .flat_map(|(kind, depths)| depths.into_iter().map(move |(class, depth)| (kind, word(class), depth)));
     let unbegun = unbegun(claims, |key| states.has(key) || accounts.has(key), signals.started);
-    let oldest = states.oldest_success(accounts.oldest_look(), unbegun);
+    let resting = accounts.oldest_look(shell.limits.fresh_list);
+    let oldest = states.oldest_success(resting, unbegun);
     Fleet {
         depths: depths.collect(),
         oldest_look: oldest.map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0)),

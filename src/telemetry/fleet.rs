@@ -82,6 +82,8 @@ pub struct PortfolioNow {
     pub reason: Option<&'static str>,
     pub token_expiry: Option<f64>,
     pub data_access_expiry: Option<f64>,
+    /// Actor, action, why, and since when.
+    pub waits: Vec<(&'static str, &'static str, &'static str, f64)>,
     /// By lane: calls that were used, and that are left.
     pub budget: Vec<(&'static str, u32, u32)>,
     /// What Meta told of its limits.
@@ -213,6 +215,13 @@ impl Fleet {
         out.family(&table::PORTFOLIO_TOKEN_EXPIRY, ends)?;
         let ends = portfolios().filter_map(|p| Some((p.name(), p.data_access_expiry?)));
         out.family(&table::PORTFOLIO_DATA_ACCESS_EXPIRY, ends)?;
+        let waits = portfolios().flat_map(|p| {
+            let [namespace, portfolio] = p.name();
+            p.waits.iter().map(move |(actor, action, reason, since)| {
+                ([namespace, portfolio, ("actor", *actor), ("action", *action), ("reason", *reason)], *since)
+            })
+        });
+        out.family(&table::PORTFOLIO_WAITING_SINCE, waits)?;
         let lanes = || {
             portfolios().flat_map(|p| {
                 let [namespace, portfolio] = p.name();

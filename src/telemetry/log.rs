@@ -4,6 +4,7 @@ use std::{
     fmt::Debug,
     io::{self, IsTerminal, Write},
     panic,
+    str::FromStr,
     sync::Arc,
 };
 
@@ -13,7 +14,8 @@ use tracing::{Event, Subscriber, dispatcher, field::Field, level_filters::LevelF
 use tracing_subscriber::{
     EnvFilter, Layer,
     field::MakeExt as _,
-    filter, fmt,
+    filter::{self, Directive},
+    fmt,
     fmt::{
         FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter, format,
         time::{FormatTime as _, SystemTime},
@@ -31,10 +33,6 @@ use super::{
 };
 use crate::escape;
 
-/// Told where `--log-level` cannot be used.
-const NO_LEVEL: &str = "--log-level names no level, so info is used: write error, warn, info, debug or trace, or \
-    whatsapp_operator=debug,info";
-
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -47,15 +45,42 @@ pub enum Format {
 const TIGHT_LIPPED: [&str; 6] =
     ["kube_client::client=error", "reqwest=info", "hyper=info", "hyper_util=info", "h2=info", "rustls=info"];
 
-/// What names no level shows nothing: a word that is none counts as the name of a part of a program.
-fn asked(filter: &str) -> Option<EnvFilter> {
-    let is_level =
-        |part: &str| part.rsplit('=').next().is_some_and(|level| level.parse::<LevelFilter>().is_ok());
-    EnvFilter::try_new(filter).ok().filter(|_| filter.split(',').any(is_level))
+/// What is logged, in the form of `RUST_LOG`: a level, or levels of modules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter(Arc<str>);
+
+impl FromStr for Filter {
+    type Err = String;
+
+    /// ```
+    /// use whatsapp_operator::telemetry::log::Filter;
+    /// assert!("whatsapp_operator=debug,info".parse::<Filter>().is_ok());
+    /// assert!("whatsapp_operator=loud".parse::<Filter>().is_err());
+    /// ```
+    fn from_str(text: &str) -> Result<Self, String> {
+        const LEVELS: &str = "off, error, warn, info, debug or trace";
+        let mut parts = text.split(',').filter(|part| !part.is_empty()).peekable();
+        if parts.peek().is_none() {
+            return Err(format!("nothing would be told: write a level, which is {LEVELS}"));
+        }
+        // A module alone, or without a level, would tell everything of itself, and nothing of any other.
+        let has_level = |part: &str| part.contains(['=', '[']) && !part.ends_with('=');
+        let is_level = |part: &str| has_level(part) || part.parse::<LevelFilter>().is_ok();
+        let is_understood = |part: &str| {
+            let is_whole = is_level(part) || part.starts_with("whatsapp_operator") && !part.contains('=');
+            part.parse::<Directive>().is_ok() && is_whole
+        };
+        match parts.find(|part| !is_understood(part)) {
+            None => Ok(Self(text.into())),
+            Some(part) => Err(format!(
+                "{part} is neither a level nor a module with one: write {LEVELS}, or as in whatsapp_operator=debug,info"
+            )),
+        }
+    }
 }
 
 fn bounded(filter: &str) -> EnvFilter {
-    let asked = asked(filter).unwrap_or_else(|| EnvFilter::new("info"));
+    let asked = EnvFilter::new(filter);
     TIGHT_LIPPED.iter().filter_map(|directive| directive.parse().ok()).fold(asked, EnvFilter::add_directive)
 }
 
@@ -68,9 +93,7 @@ fn has_colours() -> bool {
 #[derive(Clone, Debug)]
 pub struct Options {
     pub format: Format,
-    /// In the form of `RUST_LOG`. One that names no level falls back to `info`, and that is told: a wrong log level must not
-    /// keep the operator from starting.
-    pub filter: String,
+    pub filter: Filter,
     /// Whether phone numbers are shown whole.
     pub phone_numbers: bool,
 }
@@ -132,9 +155,6 @@ pub fn init(options: &Options, traces: Option<&Traces>) -> io::Result<Logs> {
     match subscriber.try_init() {
         Ok(()) => {
             panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
-            if asked(&options.filter).is_none() {
-                tracing::warn!(level = %options.filter, "{NO_LEVEL}");
-            }
         }
         Err(error) => tracing::debug!(%error, "logs were set up before"),
     }
@@ -151,12 +171,12 @@ fn logs<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let (filter, handle) = reload::Layer::new(bounded(&options.filter));
+    let (filter, handle) = reload::Layer::new(bounded(&options.filter.0));
     let set = move |filter| {
         // It fails only when the subscriber is gone.
         let _ = handle.reload(filter);
     };
-    let level = Level { asked: options.filter.as_str().into(), set: Arc::new(set) };
+    let level = Level { asked: options.filter.0.clone(), set: Arc::new(set) };
     let is_json = options.format == Format::Json;
     let to = Lines { to, is_json, shows_numbers: options.phone_numbers };
     let traces = traces.map(|traces| {
@@ -289,8 +309,12 @@ mod tests {
         }
     }
 
+    fn filter(text: &str) -> Filter {
+        text.parse().expect("a filter")
+    }
+
     fn text() -> Options {
-        Options { format: Format::Text, filter: "info".into(), phone_numbers: false }
+        Options { format: Format::Text, filter: filter("info"), phone_numbers: false }
     }
 
     /// What is logged.
@@ -334,17 +358,6 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_level_is_taken_for_info() {
-        for filter in ["loud", "whatsapp_operator", "whatsapp_operator=loud", "foo[bar", "info"] {
-            let text = told(&Options { filter: filter.into(), ..text() }, |_| tracing::info!("heard"));
-            assert!(text.contains("heard"), "{filter}");
-            assert_eq!(asked(filter).is_some(), filter == "info", "{filter}");
-        }
-        let quiet = told(&Options { filter: "off".into(), ..text() }, |_| tracing::info!("heard"));
-        assert_eq!(quiet, "");
-    }
-
-    #[test]
     fn the_level_changes_while_the_process_runs_and_goes_back() {
         let text = told(&text(), |level| {
             tracing::debug!("before");
@@ -359,11 +372,40 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_that_would_tell_something_else_than_was_meant_is_refused() {
+        for right in [
+            "info",
+            "WARN",
+            "3",
+            "info,",
+            "whatsapp_operator=debug,info",
+            "whatsapp_operator::run=trace,warn",
+            "whatsapp_operator",
+            "hyper=off,trace",
+            "[reconcile{channel=support}]=debug,info",
+        ] {
+            assert!(right.parse::<Filter>().is_ok(), "{right}");
+        }
+        for (wrong, told) in [
+            ("whatsapp_operator=loud", "whatsapp_operator=loud is neither"),
+            ("info,whatsapp_operator=", "whatsapp_operator= is neither"),
+            ("warning", "warning is neither"),
+            ("debug,verbose", "verbose is neither"),
+            ("info, debug", " debug is neither"),
+            ("", "nothing would be told"),
+            (",", "nothing would be told"),
+        ] {
+            let error = wrong.parse::<Filter>().expect_err(wrong);
+            assert!(error.contains(told) && error.contains("info, debug or trace"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
     fn what_goes_over_the_wire_is_not_logged_at_any_level() {
-        for filter in ["trace", "info", "kube_client=trace,reqwest=trace,info", "whatsapp_operator=loud"] {
+        for filter in ["trace", "info", "kube_client=trace,reqwest=trace,info", "whatsapp_operator"] {
             let kept = Kept::default();
             let writer = kept.clone();
-            let options = Options { filter: filter.into(), ..text() };
+            let options = Options { filter: self::filter(filter), ..text() };
             tracing::subscriber::with_default(logs(&options, false, move || writer.clone(), None).0, || {
                 tracing::warn!(target: "kube_client::client", "an answer with a secret in it");
                 tracing::debug!(target: "hyper::proto", "a frame with a secret in it");

@@ -82,7 +82,7 @@ metrics! {
     QUEUE_DEPTH: "queue_depth", Gauge, ["kind", "class"], "12",
         "Objects that stand in line, by the class of the work";
     OLDEST_LOOK: "oldest_look_seconds", Gauge, [], "1",
-        "Age of the oldest successful look among the channels of this process";
+        "Age of the oldest successful look among the channels of this process; without what an interval adds to the time between looks";
     WATCH_AGE: "watch_age_seconds", Gauge, ["kind", "namespace"], "2 for each namespace that is watched by itself",
         "Time since the API server last gave a sign of life on a watch: an answer, an event or a bookmark";
     WATCH_REFUSED: "watch_refused", Gauge, ["kind", "namespace"], "2 for each namespace that is watched by itself",
@@ -138,6 +138,9 @@ metrics! {
     PORTFOLIO_DATA_ACCESS_EXPIRY: "portfolio_data_access_expiry_timestamp_seconds", Gauge, ["namespace", "portfolio"],
         "1 for each portfolio",
         "When the data access of a portfolio's token ends, where Meta gives it an end";
+    PORTFOLIO_WAITING_SINCE: "portfolio_waiting_since_timestamp_seconds", Gauge,
+        ["namespace", "portfolio", "actor", "action", "reason"], "one for each wait of a portfolio, which are three at most",
+        "Since when a portfolio waits for somebody to do something, also where its channels may act; and why";
     PORTFOLIO_BUDGET_USED: "portfolio_budget_used_calls", Gauge, ["namespace", "portfolio", "lane"],
         "3 for each portfolio",
         "Calls of the last hour that count against an allowance, in whichever account of the app has the fewest left";

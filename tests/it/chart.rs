@@ -1,12 +1,12 @@
 //! The chart: what helm renders is what it promises, and carries the CRDs of `crds/`.
 
-mod life;
+pub mod life;
 mod rendered;
 pub mod values;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
@@ -15,18 +15,17 @@ use crate::control_plane::ControlPlane;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-fn chart(path: &str) -> std::path::PathBuf {
+fn chart(path: &str) -> PathBuf {
     Path::new(ROOT).join("charts/whatsapp-operator").join(path)
 }
 
+/// The caller's own helm settings and repositories stay out of it.
+fn helm_homes(plane: &ControlPlane) -> [(&'static str, PathBuf); 3] {
+    ["HELM_CONFIG_HOME", "HELM_CACHE_HOME", "HELM_DATA_HOME"].map(|name| (name, plane.dir().join("helm")))
+}
+
 fn helm(plane: &ControlPlane, args: &[&str]) -> Output {
-    Command::new(plane.binary("helm"))
-        .args(args)
-        .env("HELM_CONFIG_HOME", plane.dir().join("helm"))
-        .env("HELM_CACHE_HOME", plane.dir().join("helm"))
-        .env("HELM_DATA_HOME", plane.dir().join("helm"))
-        .output()
-        .expect("helm runs")
+    Command::new(plane.binary("helm")).args(args).envs(helm_homes(plane)).output().expect("helm runs")
 }
 
 /// Renders the chart into its objects.
@@ -251,6 +250,10 @@ async fn values_that_are_none_or_contradict_each_other_are_refused() {
             "replicas=1,podDisruptionBudget.enabled=true",
             &["podDisruptionBudget.enabled", "replicas is 1", "set replicas=2"],
         ),
+        (
+            "fullnameOverride=1a",
+            &["fullnameOverride is 1a", "begins with a letter", "metrics.service.enabled=false"],
+        ),
         (&with_tag, &["image.digest and image.tag (v1)", "keep one"]),
         (
             "caBundle.configMap=a,caBundle.secret=b",
@@ -315,9 +318,9 @@ async fn a_duration_that_the_schema_takes_is_one_to_the_operator() {
     }
 }
 
-/// The same of a selector, which the operator refuses at its start, and of a level, without which it would tell nothing.
+/// The same of a selector, which the operator refuses at its start.
 #[tokio::test]
-async fn a_selector_and_a_level_that_the_chart_takes_are_ones_to_the_operator() {
+async fn a_selector_that_the_chart_takes_is_one_to_the_operator() {
     let plane = ControlPlane::shared().await;
     let chart = chart("").display().to_string();
     let is_taken = |value: &str, sample: &str| {
@@ -344,16 +347,67 @@ async fn a_selector_and_a_level_that_the_chart_takes_are_ones_to_the_operator() 
         let is_one = whatsapp_operator::cluster::selector::selector(sample).is_ok();
         assert_eq!(is_taken("watchLabelSelector", sample), is_one, "{sample}");
     }
-    for (sample, is_one) in [
+}
+
+/// What the schema takes as a level, the operator takes.
+#[tokio::test]
+async fn a_log_level_that_the_schema_takes_is_one_to_the_operator() {
+    let plane = ControlPlane::shared().await;
+    let chart = chart("").display().to_string();
+    let samples = [
         ("info", true),
         ("WARN", true),
+        ("Debug", true),
+        ("3", true),
         ("whatsapp_operator=debug,info", true),
-        ("info,hyper=debug", true),
-        ("loud", false),
-        ("whatsapp_operator", false),
+        ("whatsapp_operator::run=trace,hyper=off,warn", true),
+        ("whatsapp_operator", true),
+        ("[reconcile{channel=support}]=debug,info", true),
         ("whatsapp_operator=loud", false),
-    ] {
-        assert_eq!(is_taken("log.level", sample), is_one, "{sample}");
+        ("loud", false),
+        ("warning", false),
+        ("info, debug", false),
+        ("whatsapp_operator=", false),
+        ("", false),
+    ];
+    for (sample, is_one) in samples {
+        let set = format!("log.level={}", sample.replace(',', "\\,"));
+        let taken = helm(plane, &["template", "x", &chart, "--set-string", &set]);
+        let told = String::from_utf8_lossy(&taken.stderr);
+        assert_eq!(taken.status.success(), is_one, "{sample}: {told}");
+        assert!(is_one || told.contains("/log/level"), "{sample}: {told}");
+        let args = ["whatsapp-operator", "run", "--log-level", sample].map(Into::into);
+        assert_eq!(whatsapp_operator::cli::parse(args).is_ok(), is_one, "--log-level {sample}");
+    }
+}
+
+/// The name of a release may have dots and begin with a digit, and that of a Service may not.
+#[tokio::test]
+async fn whatever_a_release_is_called_its_names_are_taken_by_every_kind() {
+    let plane = ControlPlane::shared().await;
+    let long = format!("a.{}", "c".repeat(50));
+    for release in ["wa.br", "2024", "1.2.3", "whatsapp-operator.br", &long] {
+        let values = json!({"dashboards": {"enabled": true}, "prometheusRule": {"enabled": true}});
+        let objects = parsed(&plane.helm_template_of(release, "10023", &values).await);
+        for object in &objects {
+            let Value::Object(mut texts) = object["metadata"].clone() else { panic!("{release}: {object}") };
+            texts.remove("annotations");
+            let labels = texts.remove("labels");
+            texts.extend(labels.iter().filter_map(|all| all.as_object().cloned()).flatten());
+            assert!(texts.values().all(Value::is_string), "{release}: {texts:?}");
+        }
+        let service = of_kind(&objects, "Service").next().expect("a Service");
+        let name = service["metadata"]["name"].as_str().expect("a name is text");
+        let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        assert!(
+            name.starts_with(|c: char| c.is_ascii_lowercase())
+                && name.ends_with(|c: char| c.is_ascii_alphanumeric())
+                && name.len() <= 63
+                && name.chars().all(is_allowed),
+            "{release}: {name}"
+        );
+        let instance = &service["spec"]["selector"]["app.kubernetes.io/instance"];
+        assert_eq!(instance, &json!(release), "each release has its own pods");
     }
 }
 

@@ -210,6 +210,18 @@ fn a_time_without_end_is_refused_with_its_flag() {
 }
 
 #[test]
+fn a_log_level_that_is_none_is_refused_with_its_flag() {
+    for (level, told) in
+        [("whatsapp_operator=loud", "whatsapp_operator=loud is neither"), ("verbose", "verbose is")]
+    {
+        let output = run(&["run", "--log-level", level]);
+        assert_eq!(output.status.code(), Some(1), "{level}");
+        let said = stderr(&output);
+        assert!(said.contains("--log-level") && said.contains(told) && said.contains("or trace"), "{said}");
+    }
+}
+
+#[test]
 fn it_explains_reasons_conditions_actions_and_codes() {
     for (what, words) in [
         ("NameDeclined", "declined"),

@@ -156,9 +156,18 @@ impl ControlPlane {
     ///
     /// When the chart refuses the values; the message is helm's.
     pub async fn helm_template(&self, namespace: &str, values: &Value) -> String {
+        self.helm_template_of("whatsapp-operator", namespace, values).await
+    }
+
+    /// The same for a release of this name.
+    ///
+    /// # Panics
+    ///
+    /// When helm refuses the chart or the values; the message is helm's own.
+    pub async fn helm_template_of(&self, release: &str, namespace: &str, values: &Value) -> String {
         let mut command = Command::new(self.binary("helm"));
         command
-            .args(["template", "whatsapp-operator"])
+            .args(["template", release])
             .arg(Path::new(ROOT).join("charts/whatsapp-operator"))
             .args(["--namespace", namespace, "--include-crds", "--values", "-"])
             // The caller's own helm settings and repositories stay out of it.

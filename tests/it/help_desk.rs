@@ -101,6 +101,11 @@ async fn a_phone_helper_does_the_codes_of_a_wave_and_can_do_nothing_else() {
     );
     assert!(begun.elapsed() < Duration::from_secs(15), "it waited");
     assert!(rig.get("asleep").await["metadata"]["annotations"]["whatsapp-operator.dev/send-code"].is_null());
+    // Nor is a code taken for it, which nobody would enter.
+    let typed = run_as(&helper, &rig, &["code", "asleep"], "123456").await;
+    assert_eq!(typed.status.code(), Some(3), "{}", said(&typed));
+    assert!(stderr(&typed).contains("suspend: false"), "{}", said(&typed));
+    assert!(rig.find("secret", "asleep-code").await.is_none(), "the code lies in a Secret");
 
     // The wave.
     let sent = json_of(&helper, &rig, &["send-code", "-l", "wave=3", "--wait"], "ConsentAnswerList").await;

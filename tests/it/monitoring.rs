@@ -318,11 +318,22 @@ async fn a_real_scrape_passes_the_linter_and_answers_every_query() {
             fs::write(path(&format!("docs/dashboard-{name}.svg")), drawn).expect("a file");
         }
     }
+    // Channels go on with the token before it, and the portfolio waits all the same.
+    rig.secret("acme-meta", json!({"token": "EAAmistyped"})).await;
+    let now = json!({"metadata": {"annotations": {"whatsapp-operator.dev/reconcile": "rotated"}}});
+    rig.merge("wap", "acme", &now).await;
+    let rejected = r#"whatsapp_operator_portfolio_waiting_since_timestamp_seconds{portfolio="acme",reason="NewTokenRejected"}"#;
+    until(&prometheus, rejected, |found| found.len() == 1).await;
+    let usable = prometheus.query("whatsapp_operator_portfolio_usable").await.expect("a query");
+    assert_eq!(value(&usable).to_string(), "1");
     // It evaluates the alerts, and is about to raise those that this fleet needs.
     let begun = Instant::now();
     loop {
         let pending = prometheus.alerts().await;
-        if ["WhatsAppQualityRed", "WhatsAppTokenEnds"].iter().all(|alert| pending.contains(*alert)) {
+        if ["WhatsAppQualityRed", "WhatsAppTokenEnds", "WhatsAppNewTokenRejected"]
+            .iter()
+            .all(|alert| pending.contains(*alert))
+        {
             break;
         }
         assert!(begun.elapsed() < Duration::from_secs(30), "{pending:?}");

@@ -1,24 +1,28 @@
-{{/* One name for everything: the release's, with the chart's where the release does not say it. */}}
+{{/* One name for everything: the release's, with the chart's where the release does not say it. A Service takes no dot, and
+begins with a letter. */}}
 {{- define "whatsapp-operator.name" -}}
+{{- $release := .Release.Name | replace "." "-" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
-{{- else if contains .Chart.Name .Release.Name -}}
-{{- .Release.Name | trunc 53 | trimSuffix "-" -}}
+{{- else if regexMatch "^[0-9]" $release -}}
+{{- printf "%s-%s" .Chart.Name $release | trunc 53 | trimAll "-" -}}
+{{- else if contains .Chart.Name $release -}}
+{{- $release | trunc 53 | trimAll "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 53 | trimSuffix "-" -}}
+{{- printf "%s-%s" $release .Chart.Name | trunc 53 | trimAll "-" -}}
 {{- end -}}
 {{- end -}}
 
 {{- define "whatsapp-operator.selector" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ .Chart.Name | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "whatsapp-operator.labels" -}}
 {{ include "whatsapp-operator.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
 {{- end -}}
 
 {{- define "whatsapp-operator.image" -}}

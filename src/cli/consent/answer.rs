@@ -6,6 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::engine::{
     action::Action,
@@ -19,7 +20,7 @@ use crate::engine::{
 use crate::{
     api::{
         lower,
-        v1alpha1::{ConsentAnswer, Entry, WhatsAppChannel, WhatsAppChannelStatus},
+        v1alpha1::{ConsentAnswer, Entry, ManagementPolicy, WhatsAppChannel, WhatsAppChannelStatus},
     },
     cli::{
         channel::{Channel, Followed, fresh, seen},
@@ -165,20 +166,54 @@ impl Answer {
     }
 }
 
+/// What somebody is about to ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// To look at Meta.
+    Look,
+    /// To do something there.
+    Step,
+}
+
+impl Consent {
+    pub fn wanted(self) -> Wanted {
+        match self {
+            Self::Reconcile => Wanted::Look,
+            Self::SendCode | Self::Retry | Self::Official => Wanted::Step,
+        }
+    }
+}
+
 /// Why nobody would answer, where that can be known.
-pub fn cannot(channel: &Channel, object: &WhatsAppChannel) -> Option<Problem> {
-    let (name, namespace) = (&channel.name, &channel.namespace);
+pub fn cannot(channel: &Channel, object: &WhatsAppChannel, wanted: Wanted) -> Option<Problem> {
+    let name = &channel.name;
+    let set = |field: &str, value: &Value| {
+        let patch = json!({"spec": {field: value}});
+        let value = value.to_string();
+        format!(
+            "set {field}: {}, as with kubectl patch whatsappchannel {name} -n {} --type merge -p '{patch}'; then run this again",
+            value.trim_matches('"'),
+            channel.namespace
+        )
+    };
     if object.metadata.deletion_timestamp.is_some() {
         let what = format!("channel {name} is being deleted: nothing more is asked of Meta for it");
         return Some(Problem::new(what).exit(Exit::Refused));
     }
-    object.spec.suspend.unwrap_or(false).then(|| {
-        Problem::new(format!("channel {name} is suspended: nothing is read and nothing is done for it"))
-            .next(format!(
-                "set suspend: false with kubectl whatsapp resume {name} -n {namespace}; then run this again"
-            ))
-            .exit(Exit::Refused)
-    })
+    if object.spec.suspend.unwrap_or(false) {
+        let what = format!("channel {name} is suspended: nothing is read and nothing is done for it");
+        let next = format!(
+            "set suspend: false with kubectl whatsapp resume {name} -n {}; then run this again",
+            channel.namespace
+        );
+        return Some(Problem::new(what).next(next).exit(Exit::Refused));
+    }
+    if wanted == Wanted::Step && object.spec.management_policy == Some(ManagementPolicy::ObserveOnly) {
+        let what =
+            format!("channel {name} has managementPolicy: ObserveOnly: nothing is done for it at Meta");
+        return Some(Problem::new(what).next(set("managementPolicy", &json!("Full"))).exit(Exit::Refused));
+    }
+    None
 }
 
 /// Sets the annotation, and follows it where that is wanted.

@@ -67,8 +67,8 @@ pub async fn give(consent: Consent, which: &WhichArgs, follow: &FollowArgs) -> E
             let namespace = object.metadata.namespace.clone().unwrap_or_default();
             let channel = Channel::of(&name, &namespace, &follow.cluster, client);
             object.status.iter_mut().for_each(lower::in_full);
-            let left =
-                cannot(&channel, &object).map(|why| why.to_string()).or_else(|| not_asked(consent, &object));
+            let left = cannot(&channel, &object, consent.wanted()).map(|why| why.to_string());
+            let left = left.or_else(|| not_asked(consent, &object));
             if let Some(why) = left {
                 return Answer { message: Some(why), ..Answer::new(&channel, Verdict::Skipped) };
             }

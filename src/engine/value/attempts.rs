@@ -312,8 +312,8 @@ mod tests {
     #[test]
     fn attempts_of_another_object_in_between_count_with_their_times_and_nothing_before_them_explains_what_shows()
      {
-        let (limits, found) = (Limits::default(), now() - jiff::SignedDuration::from_hours(9));
         type Case = (&'static str, i64, &'static [&'static str], Origin);
+        let (limits, found) = (Limits::default(), now() - jiff::SignedDuration::from_hours(9));
         let cases: [Case; 3] = [
             ("before this one", 10 * 60, &["other", "own"], Origin::Adopted(found)),
             (

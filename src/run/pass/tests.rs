@@ -1158,13 +1158,13 @@ async fn a_right_that_comes_back_while_a_step_waits_shows_what_was_tried_before(
 
 #[tokio::test]
 async fn what_others_tried_while_they_had_the_number_counts_once_it_is_back() {
+    type Way<'a> = (&'static str, &'a dyn Fn(Input<u64>) -> Input<u64>);
     let elsewhere = |input: Input<u64>| Input { claim: Claim::Other { name: None }, ..input };
     let suspended = |input: Input<u64>| {
         let desired = Arc::new(Desired { suspend: true, ..fixture::desired() });
         Input { desired, ..input }
     };
     let paused = |input: Input<u64>| Input { claim: Claim::Ours { act_from: Some(Timestamp::MAX) }, ..input };
-    type Way<'a> = (&'static str, &'a dyn Fn(Input<u64>) -> Input<u64>);
     let ways: [Way<'_>; 3] =
         [("another has it", &elsewhere), ("suspended", &suspended), ("it was another's just now", &paused)];
     for (what, away) in ways {

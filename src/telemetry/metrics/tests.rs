@@ -32,6 +32,7 @@ fn fleet(detail: Detail) -> Fleet {
         token_expiry: Some(1_800_000_000.0),
         data_access_expiry: Some(1_800_000_000.0),
         budget: vec![("list", 3, 197)],
+        waits: vec![("PortfolioAdmin", "ReplaceToken", "NewTokenRejected", 1_700_000_000.0)],
         usage: vec![UsageNow { of: "app", used: Some((0.92, 1_700_000_000.0)), reads: 60.0, all: 0.0 }],
         held_back: 60.0,
     };

@@ -13,7 +13,12 @@ use crate::control_plane::ControlPlane;
 use crate::kept;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-pub const SETS: [&str; 4] = ["defaults", "namespaces", "openshift", "everything"];
+pub const SETS: [&str; 5] = ["defaults", "namespaces", "openshift", "everything", "numbers"];
+
+/// Release and namespace of a set.
+fn place(set: &str) -> (&'static str, &'static str) {
+    if set == "numbers" { ("2024", "10023") } else { ("whatsapp-operator", "whatsapp-system") }
+}
 
 pub fn values(set: &str) -> Value {
     let file = Path::new(ROOT).join(format!("tests/it/chart/values/{set}.yaml"));
@@ -27,7 +32,8 @@ async fn each_set_of_values_is_rendered_as_it_is_kept() {
     for set in SETS {
         let mut values = values(set);
         values["crds"] = json!({ "enabled": false });
-        let text = plane.helm_template("whatsapp-system", &values).await;
+        let (release, namespace) = place(set);
+        let text = plane.helm_template_of(release, namespace, &values).await;
         stale.extend(kept::difference(&format!("tests/it/chart/rendered/{set}.yaml"), &text));
     }
     assert!(stale.is_empty(), "{}\nwritten anew by make golden; then read what changed", stale.join("\n"));
@@ -36,7 +42,7 @@ async fn each_set_of_values_is_rendered_as_it_is_kept() {
 #[tokio::test]
 async fn the_api_server_takes_everything_that_is_rendered() {
     let plane = ControlPlane::shared().await;
-    for name in ["shop-a", "shop-b", "whatsapp-system"] {
+    for name in ["shop-a", "shop-b", "whatsapp-system", "10023", "1e3"] {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {
             "name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
         }});
@@ -52,7 +58,8 @@ async fn the_api_server_takes_everything_that_is_rendered() {
     let mut sets: Vec<(&str, Value)> = SETS.map(|set| (set, values(set))).into();
     sets.push(("pod monitor", json!({"metrics": {"podMonitor": {"enabled": true, "interval": "1m30s"}}})));
     for (set, values) in sets {
-        let text = plane.helm_template("whatsapp-system", &values).await;
+        let (release, namespace) = place(set);
+        let text = plane.helm_template_of(release, namespace, &values).await;
         let apply = [
             "apply",
             "--server-side",
@@ -73,8 +80,7 @@ async fn the_api_server_takes_everything_that_is_rendered() {
             of_kind(&objects, "Deployment").next().expect("a Deployment")["spec"]["template"]["spec"].clone();
         spec["serviceAccountName"] = json!("default");
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "operator"}, "spec": spec});
-        let create =
-            ["create", "--dry-run=server", "--validate=strict", "--namespace", "whatsapp-system", "-f", "-"];
+        let create = ["create", "--dry-run=server", "--validate=strict", "--namespace", namespace, "-f", "-"];
         let output = plane.kubectl_with_input(create, &pod.to_string()).await;
         assert!(output.status.success(), "{set}: {}", String::from_utf8_lossy(&output.stderr));
         assert!(output.stderr.is_empty(), "{set} warns: {}", String::from_utf8_lossy(&output.stderr));

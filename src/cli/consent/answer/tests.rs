@@ -1,9 +1,7 @@
 //! What became of a consent.
 
-use clap::Parser;
-use serde_json::{Value, json};
-
 use super::*;
+use clap::Parser;
 
 #[derive(Parser)]
 struct Line {
@@ -85,16 +83,27 @@ async fn a_consent_is_told_as_the_operator_answers_it() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_a_channel_that_is_suspended() {
+async fn nobody_waits_for_a_channel_for_which_nothing_is_done() {
     let channel_of = opened();
-    let why = cannot(&channel_of, &channel(json!({"suspend": true}), json!({}))).expect("no");
-    assert_eq!(why.code(), Exit::Refused);
-    assert!(why.to_string().contains("is suspended"), "{why}");
-    assert!(
-        why.remedy().is_some_and(|next| next.contains("suspend: false") && next.contains("-n shop")),
-        "{why:?}"
+    let suspend =
+        (json!({"suspend": true}), "is suspended", "suspend: false", r#"{"spec":{"suspend":false}}"#);
+    let observe = (
+        json!({"managementPolicy": "ObserveOnly"}),
+        "managementPolicy: ObserveOnly",
+        "managementPolicy: Full",
+        r#"{"spec":{"managementPolicy":"Full"}}"#,
     );
-    assert!(cannot(&channel_of, &channel(json!({}), json!({}))).is_none());
+    for ((spec, told, set, patch), looks) in [(suspend, false), (observe, true)] {
+        let object = channel(spec, json!({}));
+        let why = cannot(&channel_of, &object, Wanted::Step).expect("no");
+        assert_eq!(why.code(), Exit::Refused);
+        assert!(why.to_string().contains(told), "{why}");
+        let next = why.remedy().unwrap_or_default();
+        assert!([set, patch, "-n shop"].iter().all(|part| next.contains(part)), "{next}");
+        assert_eq!(cannot(&channel_of, &object, Wanted::Look).is_none(), looks, "{told}");
+    }
+    let plain = channel(json!({"managementPolicy": "Full", "suspend": false}), json!({}));
+    assert!(cannot(&channel_of, &plain, Wanted::Step).is_none());
 }
 
 #[test]

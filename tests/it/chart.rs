@@ -229,7 +229,6 @@ async fn values_that_are_none_or_contradict_each_other_are_refused() {
         ("resources.limit.memory=1Gi", &["resources has limit,", "write requests, limits or claims"]),
         ("leaderElection=null", &["missing property 'leaderElection'"]),
         ("watchLabelSelector=tier in", &["watchLabelSelector (tier in) selects no label", "key in (a,b)"]),
-        ("log.level=loud", &["log.level (loud) names no level", "write error, warn, info"]),
         (
             "podLabels.app\\.kubernetes\\.io/name=mine",
             &["podLabels has app.kubernetes.io/name", "leave it out"],

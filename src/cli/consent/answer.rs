@@ -187,15 +187,6 @@ impl Consent {
 /// Why nobody would answer, where that can be known.
 pub fn cannot(channel: &Channel, object: &WhatsAppChannel, wanted: Wanted) -> Option<Problem> {
     let name = &channel.name;
-    let set = |field: &str, value: &Value| {
-        let patch = json!({"spec": {field: value}});
-        let value = value.to_string();
-        format!(
-            "set {field}: {}, as with kubectl patch whatsappchannel {name} -n {} --type merge -p '{patch}'; then run this again",
-            value.trim_matches('"'),
-            channel.namespace
-        )
-    };
     if object.metadata.deletion_timestamp.is_some() {
         let what = format!("channel {name} is being deleted: nothing more is asked of Meta for it");
         return Some(Problem::new(what).exit(Exit::Refused));
@@ -211,7 +202,12 @@ pub fn cannot(channel: &Channel, object: &WhatsAppChannel, wanted: Wanted) -> Op
     if wanted == Wanted::Step && object.spec.management_policy == Some(ManagementPolicy::ObserveOnly) {
         let what =
             format!("channel {name} has managementPolicy: ObserveOnly: nothing is done for it at Meta");
-        return Some(Problem::new(what).next(set("managementPolicy", &json!("Full"))).exit(Exit::Refused));
+        let patch = json!({"spec": {"managementPolicy": "Full"}});
+        let next = format!(
+            "set managementPolicy: Full, as with kubectl patch whatsappchannel {name} -n {} --type merge -p '{patch}'; then run this again",
+            channel.namespace
+        );
+        return Some(Problem::new(what).next(next).exit(Exit::Refused));
     }
     None
 }

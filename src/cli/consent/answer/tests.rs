@@ -86,7 +86,7 @@ async fn a_consent_is_told_as_the_operator_answers_it() {
 async fn nobody_waits_for_a_channel_for_which_nothing_is_done() {
     let channel_of = opened();
     let suspend =
-        (json!({"suspend": true}), "is suspended", "suspend: false", r#"{"spec":{"suspend":false}}"#);
+        (json!({"suspend": true}), "is suspended", "suspend: false", "kubectl whatsapp resume support");
     let observe = (
         json!({"managementPolicy": "ObserveOnly"}),
         "managementPolicy: ObserveOnly",

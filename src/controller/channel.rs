@@ -674,6 +674,8 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
     fn rest(&self, desired: &Desired, created: Timestamp, rested: &Rested, now: Timestamp) -> Next {
         // Somebody wrote to it while this pass wrote: that is not at rest with it.
         if self.ctx.signals.channels.has_shown_later(self.key, &rested.version) {
+            // Nor does its Secret keep it from being looked at.
+            self.state.soft().rest = None;
             self.ctx.states.shorten(self.key, self.uid, now);
             return Next::after(SHORTLY, Urgency::Transitional);
         }

@@ -22,7 +22,7 @@ use tracing::{Instrument as _, debug_span, error_span, info, warn};
 
 use crate::engine::{
     assess::{Given, assess},
-    desired::Desired,
+    desired::{Desired, Management},
     failure::{Failure, Refusal, Said},
     id::{AccountId, Fact},
     limits::Limits,
@@ -310,7 +310,8 @@ where
     input.live.memory = input.unwritten.merge(&input.live.uid, input.live.memory, &shell.limits);
     {
         let mut volatile = input.volatile.lock().unwrap_or_else(PoisonError::into_inner);
-        if input.desired.suspend || !matches!(input.claim, Claim::Ours { act_from: None }) {
+        let acts = !input.desired.suspend && input.desired.management == Management::Full;
+        if !acts || !matches!(input.claim, Claim::Ours { act_from: None }) {
             volatile.keeping.lose_sight();
         }
         let now = shell.clock.now();
@@ -616,7 +617,9 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
 
     fn are_facts_paused(&self) -> bool {
         let paused = self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner).facts_paused;
-        paused.is_some_and(|until| self.shell.clock.now() < until)
+        let now = self.shell.clock.now();
+        // A clock that was set back makes no pause longer.
+        paused.is_some_and(|until| now < until && until <= later(now, 2 * self.shell.limits.facts_pause))
     }
 
     fn pause_facts(&self) {

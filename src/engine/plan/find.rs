@@ -217,7 +217,10 @@ pub(super) fn unread_elsewhere(pass: &Pass, view: &PortfolioView, seen: &Seen) -
     }
     let mut others = pass.observed.search.iter().filter(|searched| searched.account != seen.account);
     others.find_map(|searched| match &searched.list {
-        ListState::Failed(failure) if failure.paused_until().is_none() => {
+        // A throttle of Meta's may last for hours; a bound of our own passes in seconds.
+        ListState::Failed(failure)
+            if failure.paused_until().is_none() || matches!(failure, Failure::NoRoom(_)) =>
+        {
             let place = place(pass, view, &searched.account);
             Some(say::unreadable(&format!("the numbers of {place}"), failure))
         }

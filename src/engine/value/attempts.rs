@@ -89,7 +89,9 @@ impl Ledger {
             let mut all = own.clone();
             all.extend(others);
             if all.len() > kind.remembered(limits) {
-                all.retain(Entry::counts);
+                // The last one says when the next may be sent, whether it counts or not.
+                let last = own.last().map(|entry| entry.id.clone());
+                all.retain(|entry| entry.counts() || Some(&entry.id) == last.as_ref());
             }
             self.fill(kind, all, limits);
             let taken = self.of(kind).iter().filter(|entry| is_new(entry)).map(|entry| entry.at).max();

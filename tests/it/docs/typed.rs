@@ -45,7 +45,12 @@ const SHOWN: &[(&str, &str)] = &[
     ("tar --create", "no container engine is needed here; the tests of the image read the layout"),
     (
         "helm upgrade",
-        "the digest is the reader's; the tests of the chart install and upgrade, and set a digest",
+        "digest and charts are the reader's; the tests of the chart install, upgrade, go back and set a digest",
+    ),
+    ("helm history", "the life of a release, in the tests of the chart, runs it under that release's name"),
+    (
+        "helm get values",
+        "the life of a release, in the tests of the chart, runs it under that release's name",
     ),
     ("helm install", "the README's, with its variables written out; that one is run"),
     ("kubectl -n whatsapp-operator rollout status", "no pod runs in tests"),
@@ -180,6 +185,9 @@ impl Reader<'_> {
             .replace("https://graph.facebook.com", &self.rig.graph_url)
             .replace(" NAME", " support-br")
             .replace("--timeout=120h", "--timeout=1m");
+        // Other tests make it, too.
+        line =
+            line.replace("create namespace shop ", &format!("create namespace {}-shop ", self.rig.namespace));
         for flag in ["-n ", "--namespace "] {
             for namespace in ["shop-br", "shop", "whatsapp-operator"] {
                 line =

@@ -100,7 +100,7 @@ async fn without_the_right_to_config_maps_a_channel_comes_up_all_the_same() {
     rig.start().await;
     rig.channel("support", NUMBER, json!({})).await;
     // A right that was taken away for a moment would come back, so a step waits for it, and not for ever.
-    let why = rig.until_condition("support", "NumberAdded", "Unknown", Some("ObservationIncomplete")).await;
+    let why = rig.until_condition("support", "NumberAdded", "False", Some("ObservationIncomplete")).await;
     assert!(message(&why, "NumberAdded").contains("earlier attempts"), "{why:#}");
     rig.until("support", "its number", Duration::from_secs(240), |s| s["phoneNumberId"].is_string()).await;
     rig.onboard("support", NUMBER).await;

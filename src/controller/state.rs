@@ -46,6 +46,8 @@ struct Brief {
     is_idle: bool,
     /// Of one at rest: what can end that before its account does.
     rest: Option<Box<Rest>>,
+    /// What is known of the PIN that counts. Without it a label on its Secret would have it sent once more.
+    pin: Option<u64>,
 }
 
 impl Slot {
@@ -249,6 +251,7 @@ impl State {
         soft.is_idle = brief.is_idle;
         soft.rest.clone_from(&brief.rest);
         drop(soft);
+        *state.volatile.lock().unwrap_or_else(PoisonError::into_inner) = Volatile::of_pin(brief.pin);
         state
     }
 
@@ -266,6 +269,7 @@ impl State {
             has_succeeded: soft.last_success.is_some(),
             is_idle: soft.is_idle,
             rest: soft.rest.clone(),
+            pin: self.volatile.lock().unwrap_or_else(PoisonError::into_inner).known_pin(),
         }
     }
 
@@ -496,6 +500,8 @@ mod tests {
             (soft.after_write, soft.failures, soft.rest) =
                 (after_write, failures, rest.clone().map(Box::new));
             drop(soft);
+            let digits = SecretString::from("271828".to_owned());
+            state.volatile.lock().expect("sound").note_pin(&digits);
             states.retire(&key(), "2", begun, now);
             assert!(states.get(&key(), &uid).is_some(), "{what}: it is another object");
             states.retire(&key(), &uid, begun, now);
@@ -504,6 +510,8 @@ mod tests {
             assert_eq!(kept_as, (whole, brief), "{what}");
             let again = states.of(&key(), &uid, now);
             assert_eq!(again.soft().rest.as_deref(), rest.as_ref(), "{what}");
+            let is_pin = again.volatile.lock().expect("sound").is_pin(&digits);
+            assert_eq!(is_pin, whole || brief, "{what}: the PIN is known as long as it is followed");
         }
     }
 

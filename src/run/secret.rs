@@ -110,6 +110,16 @@ impl Volatile {
         self.values.iter().any(|(kept, until)| *until > now && same(kept, value))
     }
 
+    /// What is known of the PIN that counts, for whoever keeps no more than that.
+    pub fn known_pin(&self) -> Option<u64> {
+        self.pin
+    }
+
+    /// Of a channel of which only that was kept.
+    pub fn of_pin(pin: Option<u64>) -> Self {
+        Self { pin, ..Self::default() }
+    }
+
     /// Remembers the PIN that counts.
     pub fn note_pin(&mut self, pin: &SecretString) {
         self.pin = Some(sum(pin));

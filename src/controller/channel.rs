@@ -655,13 +655,13 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let is_over = |rested: &Rested| rested.date.is_none_or(|date| date > now + limits.fresh_list);
         let rested = done.rested.clone().filter(|_| soft.rest.is_none() && soft.code.is_none());
         let rested = rested.filter(is_over);
-        if let Some(rested) = &rested {
-            let look_at = rested.date.unwrap_or(now + BACKSTOP);
-            soft.rest = Rest::of_pin(&done, desired, (now, look_at), limits).map(Box::new);
-        }
         drop(soft);
         match rested {
-            Some(rested) => self.rest(desired, created, &rested, now),
+            Some(rested) => {
+                let look_at = rested.date.unwrap_or(now + BACKSTOP);
+                let pin = Rest::of_pin(&done, desired, (now, look_at), limits);
+                self.rest(desired, created, &rested, pin, now)
+            }
             // Whoever ends that wakes it.
             _ => {
                 self.ctx.states.shorten(self.key, self.uid, now);
@@ -670,12 +670,17 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         }
     }
 
-    /// From here on its account looks for it.
-    fn rest(&self, desired: &Desired, created: Timestamp, rested: &Rested, now: Timestamp) -> Next {
+    /// From here on its account looks for it, and it looks at the Secret with its PIN where that is followed.
+    fn rest(
+        &self,
+        desired: &Desired,
+        created: Timestamp,
+        rested: &Rested,
+        pin: Option<Rest>,
+        now: Timestamp,
+    ) -> Next {
         // Somebody wrote to it while this pass wrote: that is not at rest with it.
         if self.ctx.signals.channels.has_shown_later(self.key, &rested.version) {
-            // Nor does its Secret keep it from being looked at.
-            self.state.soft().rest = None;
             self.ctx.states.shorten(self.key, self.uid, now);
             return Next::after(SHORTLY, Urgency::Transitional);
         }
@@ -686,7 +691,8 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         accounts.know(&of, || of.lane());
         let every = self.ctx.shell.limits.fresh_list;
         accounts.within(&of, pace::at_rest(&of.account, rested.begun, every, rested.interval, now));
-        let poll = self.state.soft().rest.as_ref().map(|rest| rest.pause(now));
+        let poll = pin.as_ref().map(|rest| rest.pause(now));
+        self.state.soft().rest = pin.map(Box::new);
         self.ctx.states.retire(self.key, self.uid, rested.begun, now);
         if self.ctx.claims.known(self.key).is_none_or(|(_, uid)| *uid != *self.uid) {
             self.ctx.accounts.leave(self.key);
@@ -837,6 +843,8 @@ mod tests {
     use super::*;
     use crate::{
         controller::{fixture, queue::Seen, supervise::Pulse},
+        engine::secret::SecretFact,
+        run::secret::Purpose,
         sandbox::{Options, Sandbox, World},
     };
 
@@ -890,6 +898,52 @@ mod tests {
         let classes = classes.into_inner().expect("sound");
         assert!(classes.len() > 5 && reads.load(Ordering::SeqCst) > 5, "{classes:?}");
         assert!(classes.iter().all(|class| *class == Urgency::Person), "{classes:?}");
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_was_written_to_meanwhile_is_looked_at_again_and_not_its_secret_alone() {
+        let nobody = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+            Ok::<_, Infallible>(refused(500, "InternalError"))
+        });
+        let sandbox = Sandbox::from_world(Options::default(), World::default());
+        let ctx = fixture::context(Client::new(nobody, "shop"), sandbox);
+        let channel: WhatsAppChannel = serde_json::from_value(new_channel()).expect("a channel");
+        let (key, uid, now) = (Key::of(&channel.metadata), Arc::<str>::from("1"), ctx.shell.clock.now());
+        let claimant = claimant(&channel);
+        let (lane, _) = lane(&channel, &claimant.portfolio);
+        ctx.claims.apply(&key, claimant, now);
+        let desired = lower::channel(&channel).expect("it is understood");
+        let pin = || {
+            let secret = (Purpose::Pin, desired.registration.pin_secret.clone(), SecretFact::Missing);
+            let (every, look_at) = (Duration::from_secs(43_200), now + BACKSTOP);
+            Some(Rest { secrets: vec![secret], every, since: now, look_at })
+        };
+        let rested = Rested {
+            account: AccountId::from("300"),
+            number: "100".into(),
+            digits: desired.number.canonical(),
+            needs_subscription: false,
+            is_received: None,
+            needs_profile: false,
+            shown: 1,
+            profile: None,
+            begun: now,
+            interval: None,
+            date: None,
+            version: "7".into(),
+        };
+        for (shown, is_at_rest, pause) in [("8", false, SHORTLY), ("7", true, Duration::from_secs(43_200))] {
+            let meta = ObjectMeta { resource_version: Some(shown.into()), ..channel.metadata.clone() };
+            ctx.signals.channels.forget(&key);
+            ctx.signals.channels.shows(&key, lane.clone(), Seen::of(&meta, &[]), Urgency::Drift);
+            let state = ctx.states.of(&key, &uid, now);
+            let one = One { ctx: &ctx, key: &key, uid: &uid, state: &state, class: Urgency::Drift };
+            let next = one.rest(&desired, now, &rested, pin(), now);
+            assert_eq!((next.after, ctx.accounts.has(&key)), (Some(pause), is_at_rest), "{shown}");
+            drop(state);
+            let again = ctx.states.of(&key, &uid, now);
+            assert_eq!(again.soft().rest.is_some(), is_at_rest, "{shown}");
+        }
     }
 
     #[test]

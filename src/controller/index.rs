@@ -131,7 +131,11 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
         let now = self.clock.now();
         match news {
             News::Filled => self.spread(self.claims.filled(now)),
-            News::Back => self.channels.wake(self.followed(|one| one.failing()).unwrap_or_default()),
+            News::Back(of) => {
+                let mut failing = self.followed(|one| one.failing()).unwrap_or_default();
+                failing.retain(|key| of.is_none_or(|of| *key.namespace == *of));
+                self.channels.wake(failing);
+            }
             News::Shown { key, object, is_first } => {
                 // One that cannot be used keeps its place: its number may well be managed.
                 // One that can be used again is worked on at once, whatever was changed about it.
@@ -186,7 +190,7 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
                 self.channels.wake(self.claims.keys());
             }
             // A portfolio is looked at every minute anyway.
-            News::Back => {}
+            News::Back(_) => {}
             News::Shown { key, object, is_first } => {
                 let of = portfolio::reference(key);
                 let lane = Lane { portfolio: of.clone(), target: Target::Portfolio };

@@ -192,7 +192,8 @@ where
         }
     };
     health.missing_part("stop", "the operator is stopping");
-    drop((tasks, work));
+    drop(work);
+    tasks.end().await;
     // Only now: until here what was begun was still on its way.
     if let Some((lease, election)) = &held {
         lead::release(lease, election).await;

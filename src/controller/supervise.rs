@@ -106,6 +106,11 @@ impl Tasks {
         }
     }
 
+    /// Ends all of them, and waits until none does anything any more.
+    pub async fn end(mut self) {
+        self.running.shutdown().await;
+    }
+
     /// Names those that are silent.
     fn listen(&self) -> Option<Fallen> {
         let mut silent: Vec<(Duration, &'static str)> =

@@ -84,6 +84,9 @@ impl Key {
     }
 }
 
+/// A server that fails and answers in turns voids no pauses: that it answers again counts once in this time.
+const SETTLED: Duration = Duration::from_secs(30);
+
 /// What a watch tells.
 #[derive(Debug)]
 pub enum News<'a, K> {
@@ -97,8 +100,8 @@ pub enum News<'a, K> {
     Gone(&'a Key),
     /// Every namespace was listed, or may not be read. It is told once.
     Filled,
-    /// The server answers again: what failed because of it may be tried at once.
-    Back,
+    /// The server answers again for this namespace, or for all: what failed there because of it may be tried at once.
+    Back(Option<&'a str>),
 }
 
 /// How one namespace is read.
@@ -135,6 +138,8 @@ struct Scope {
     sign: Instant,
     refused: Option<Refusal>,
     failure: Option<String>,
+    /// When it was last told that the server answers again.
+    back: Option<Instant>,
 }
 
 impl Watches {
@@ -149,6 +154,7 @@ impl Watches {
             sign: Instant::now(),
             refused: None,
             failure: None,
+            back: None,
         };
         let scopes = Arc::new(Mutex::new(names.into_iter().map(scope).collect()));
         Self { selector: watched.selector.clone(), scopes }
@@ -190,8 +196,18 @@ impl Watches {
             if scope.refused.take().is_some() {
                 info!(namespace = scope.namespace.as_deref(), "the namespace can be read");
             }
-            scope.failure.take().is_some()
+            let is_told = scope.back.is_some_and(|at| at.elapsed() < SETTLED);
+            let is_back = scope.failure.take().is_some() && !is_told;
+            if is_back {
+                scope.back = Some(Instant::now());
+            }
+            is_back
         })
+    }
+
+    /// Of which namespace this watch is, unless of all.
+    fn namespace(&self, at: usize) -> Option<String> {
+        self.lock().get(at).and_then(|scope| scope.namespace.clone())
     }
 
     /// A try failed. What is new of it is logged, and no repetition.
@@ -470,7 +486,7 @@ impl<K: Readable, F: Fn(News<'_, K>)> Follow<'_, K, F> {
 
     fn sign(&self) {
         if self.watches.sign(self.at) {
-            (self.taking().take)(News::Back);
+            (self.taking().take)(News::Back(self.watches.namespace(self.at).as_deref()));
         }
     }
 

@@ -100,9 +100,23 @@ pub(super) struct Keeping {
     found: Option<Box<Ledger>>,
     /// Since when they cannot be read.
     unread: Option<Timestamp>,
+    /// The namespace in which they are kept.
+    place: Box<str>,
 }
 
 impl Keeping {
+    /// They are kept in this namespace from now on. Of those in another one nothing is known here.
+    pub(super) fn at(&mut self, place: &str) {
+        if *self.place != *place {
+            *self = Self { place: place.into(), ..Self::default() };
+        }
+    }
+
+    /// Nothing needs them now, so what could not be read held nothing up.
+    pub(super) fn not_needed(&mut self) {
+        self.unread = None;
+    }
+
     /// Whether something has to be kept that is not known to be there, and it may be tried.
     pub(super) fn is_due(&self, ledger: &Ledger, limits: &Limits, now: Timestamp) -> bool {
         let is_set_back = self.failed_at.is_some_and(|at| is_set_back(at, now));
@@ -125,7 +139,8 @@ impl Keeping {
     pub(super) fn note_kept(&mut self, own: &Ledger, all: Ledger, limits: &Limits, now: Timestamp) {
         let both = own.with(&all, limits, now);
         let kept = mark(both.as_ref().unwrap_or(own), limits, now);
-        *self = Self { kept, is_known: true, found: both.map(|_| Box::new(all)), ..Self::default() };
+        let (found, place) = (both.map(|_| Box::new(all)), std::mem::take(&mut self.place));
+        *self = Self { kept, is_known: true, found, place, ..Self::default() };
     }
 
     /// They could not be written: again in a moment, or after the pauses of any step that may be repeated.

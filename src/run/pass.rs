@@ -314,6 +314,7 @@ where
         if !acts || !matches!(input.claim, Claim::Ours { act_from: None }) {
             volatile.keeping.lose_sight();
         }
+        volatile.keeping.at(&input.desired.portfolio.namespace);
         let now = shell.clock.now();
         input.live.memory = volatile.keeping.merge(input.live.memory, &shell.limits, now);
     }
@@ -391,7 +392,9 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     }
     let (limits, now) = (&*shell.limits, shell.clock.now());
     let mut decided = plan(desired, &observed, &live.memory, limits, now);
-    if decided.needs_attempts() && !seen.keeping.is_known() {
+    if !decided.needs_attempts() {
+        volatile.lock().unwrap_or_else(PoisonError::into_inner).keeping.not_needed();
+    } else if !seen.keeping.is_known() {
         let read = apart(place, attempts.read()).await;
         let now = shell.clock.now();
         let read = volatile.lock().unwrap_or_else(PoisonError::into_inner).keeping.heard(read, now);
@@ -443,7 +446,8 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
                 return Ok(self.done(record, None, 0));
             }
             let ordinary = self.write_ordinary(&record, &live).await?;
-            let is_kept = self.keep_attempts(&record.memory.ledger).await;
+            // Of a status that is not understood nothing changed, and what is kept stays.
+            let is_kept = record.memory.unknown.is_some() || self.keep_attempts(&record.memory.ledger).await;
             let (rested, writes) = match ordinary {
                 Ordinary::Shown => (self.rested(&self.decided.look, &self.decided.plan, &live.version), 0),
                 Ordinary::HeldBack => (None, 0),

@@ -133,7 +133,7 @@ async fn told(server: &Server, namespaces: &[&str], time: Duration) -> (Vec<Stri
             }
             News::Gone(key) => format!("{} gone", key.name),
             News::Filled => "filled".to_owned(),
-            News::Back => "back".to_owned(),
+            News::Back(of) => format!("back {}", of.unwrap_or_default()),
         });
     };
     let _ = timeout(time, watch(&server.client(), &watches, || {}, take)).await;
@@ -156,7 +156,7 @@ async fn what_a_list_that_broke_off_had_shown_is_gone_when_the_next_one_lacks_it
         ],
     );
     let (news, _) = told(&server, &["a"], secs(30)).await;
-    assert_eq!(news, ["kept at first", "ghost at first", "back", "kept at first", "ghost gone", "filled"]);
+    assert_eq!(news, ["kept at first", "ghost at first", "back a", "kept at first", "ghost gone", "filled"]);
     assert_eq!(server.asked("a"), ["list", "list", "list", "watch 6"]);
 }
 
@@ -237,7 +237,7 @@ async fn a_watch_without_a_sign_of_life_is_begun_again_where_it_stood() {
         ],
     );
     let (news, watches) = told(&server, &["a"], SILENCE + secs(10)).await;
-    assert_eq!(news, ["filled", "back", "one"]);
+    assert_eq!(news, ["filled", "back a", "one"]);
     assert_eq!(server.asked("a"), ["list", "watch 5", "watch 5"]);
     assert_eq!(watches.standing()[0].failure, None);
 }
@@ -302,12 +302,26 @@ async fn a_watch_that_is_closed_at_once_is_begun_again_each_second_and_nothing_i
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_fails_and_answers_in_turns_is_back_once_in_a_while_and_where_it_was_away_alone() {
+    let sign = || Answer::Events(vec![(Duration::ZERO, bookmark(6))], End::Closed);
+    let turns = || (0..40).flat_map(|_| [Answer::Status(500), sign()]);
+    let list = || std::iter::once(Answer::Page(&[], 5, None));
+    let calm = Answer::Events(vec![], End::Open);
+    let server = Server::default()
+        .answers("a", list().chain(turns()))
+        .answers("b", list().chain(std::iter::once(calm)));
+    let (news, _) = told(&server, &["a", "b"], secs(100)).await;
+    let back: Vec<_> = news.iter().filter(|one| one.starts_with("back")).collect();
+    assert!((2..=4).contains(&back.len()) && back.iter().all(|one| *one == "back a"), "{news:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_watch_that_keeps_failing_is_listed_anew() {
     let failing = (0..=FAILURES).map(|_| Answer::Status(500));
     let list = |names| std::iter::once(Answer::Page(names, 5, None));
     let server = Server::default().answers("a", list(&["one"]).chain(failing).chain(list(&[])));
     let (news, _) = told(&server, &["a"], secs(120)).await;
-    assert_eq!(news, ["one at first", "filled", "back", "one gone"]);
+    assert_eq!(news, ["one at first", "filled", "back a", "one gone"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -324,11 +338,11 @@ async fn a_list_that_is_older_than_what_was_seen_takes_nothing_back() {
         ],
     );
     let (news, _) = told(&server, &["a"], secs(30)).await;
-    assert_eq!(news, ["one at first", "filled", "two", "back", "one", "two"]);
+    assert_eq!(news, ["one at first", "filled", "two", "back a", "one", "two"]);
     // After a restore of the server's storage the older list is the truth.
     let old = (0..=OLD_LISTS).map(|_| Answer::Page(&[], 7, None));
     let first = [Answer::Page(&["one"], 50, None), expired()];
     let server = Server::default().answers("a", first.into_iter().chain(old));
     let (news, _) = told(&server, &["a"], secs(600)).await;
-    assert_eq!(news, ["one at first", "filled", "back", "one gone"]);
+    assert_eq!(news, ["one at first", "filled", "back a", "one gone"]);
 }

@@ -1,6 +1,6 @@
 //! The number: found, adopted, missing, or somewhere else.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -209,17 +209,20 @@ fn perhaps_shared(pass: &Pass, view: &PortfolioView, searched: &Searched, number
     Some(Block::new(Reason::ObservationIncomplete, format!("{place} has {what}")))
 }
 
+/// So long a list that is held back is waited for.
+const SOON: Duration = Duration::from_secs(60);
+
 /// An account that may have the number, and whose list could not be read now, or that is not known yet to be in reach. One
-/// that is hidden from the token, or whose calls are held back until a date, holds nothing up.
+/// that is hidden from the token, or whose calls are held back for long, holds nothing up.
 pub(super) fn unread_elsewhere(pass: &Pass, view: &PortfolioView, seen: &Seen) -> Option<Block> {
     if reach::all(view).is_none() {
         return Some(remedy::reach_unread());
     }
     let mut others = pass.observed.search.iter().filter(|searched| searched.account != seen.account);
     others.find_map(|searched| match &searched.list {
-        // A throttle of Meta's may last for hours; a bound of our own passes in seconds.
+        // A throttle of Meta's may last for hours; a bound and a pace of our own pass in seconds.
         ListState::Failed(failure)
-            if failure.paused_until().is_none() || matches!(failure, Failure::NoRoom(_)) =>
+            if failure.paused_until().is_none_or(|until| until <= later(pass.now, SOON)) =>
         {
             let place = place(pass, view, &searched.account);
             Some(say::unreadable(&format!("the numbers of {place}"), failure))

@@ -2134,6 +2134,30 @@ fn a_bound_of_the_operators_own_is_not_said_to_be_metas() {
 }
 
 #[test]
+fn a_number_is_not_registered_before_a_list_that_comes_in_a_moment() {
+    let begun = world().now;
+    let beside = |failure: Failure| {
+        let named = world().own().verified().desire(|d| d.account = Some(ACCOUNT.into()));
+        let world = named.portfolio(|v| {
+            v.reach = Reach::Accounts(vec![
+                reachable_as(ACCOUNT, Some(true)),
+                reachable_as(OTHER_ACCOUNT, Some(true)),
+            ]);
+        });
+        world.see(move |o| {
+            let list = ListState::Failed(failure);
+            o.search.push(Searched { list, ..searched(OTHER_ACCOUNT, begun) });
+        })
+    };
+    let until = |pause| later(begun, pause);
+    check(vec![
+        ("no room for it now", beside(Failure::NoRoom(until(10 * SECOND))), "NotObservedYet"),
+        ("lists of it are gathered", beside(Failure::Throttled(until(30 * SECOND))), "Throttled"),
+        ("Meta holds it back for an hour", beside(Failure::Throttled(until(HOUR))), "Register"),
+    ]);
+}
+
+#[test]
 fn nothing_is_written_down_for_a_step_that_our_own_budget_holds_back() {
     let held = |kind, until| move |o: &mut crate::engine::observed::Observed| _ = o.held.insert(kind, until);
     let until = later(world().now, 20 * MINUTE);

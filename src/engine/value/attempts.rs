@@ -293,6 +293,19 @@ mod tests {
     }
 
     #[test]
+    fn an_old_attempt_that_is_taken_in_does_not_end_the_pause_after_one_that_was_not_sent() {
+        let limits = Limits::default();
+        let most = i64::try_from(StepKind::RequestCode.remembered(&limits)).expect("few");
+        let names: Vec<_> = (0..most).map(|n| format!("{n}")).collect();
+        let counted = || names.iter().zip(0..).map(|(name, n)| code(name, 400 - n, Accepted));
+        let own = counted().skip(1).chain([code("not sent", 1, NotSent)]);
+        let mut memory = Memory { ledger: codes(own), ..Memory::default() };
+        memory.take_over(&codes(counted()), &limits, now());
+        assert_eq!(ids(&memory.ledger).last(), Some(&"not sent"));
+        assert!(!memory.take_over(&codes(counted()), &limits, now()), "and there is no room for more");
+    }
+
+    #[test]
     fn what_is_taken_over_is_not_its_own_and_lasts_no_longer_than_it_could() {
         let limits = Limits::default();
         let mut forged = code("a", -30, Accepted);

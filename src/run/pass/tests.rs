@@ -1164,9 +1164,17 @@ async fn what_others_tried_while_they_had_the_number_counts_once_it_is_back() {
         let desired = Arc::new(Desired { suspend: true, ..fixture::desired() });
         Input { desired, ..input }
     };
+    let watching = |input: Input<u64>| {
+        let desired = Arc::new(Desired { management: Management::ObserveOnly, ..fixture::desired() });
+        Input { desired, ..input }
+    };
     let paused = |input: Input<u64>| Input { claim: Claim::Ours { act_from: Some(Timestamp::MAX) }, ..input };
-    let ways: [Way<'_>; 3] =
-        [("another has it", &elsewhere), ("suspended", &suspended), ("it was another's just now", &paused)];
+    let ways: [Way<'_>; 4] = [
+        ("another has it", &elsewhere),
+        ("suspended", &suspended),
+        ("it only watched", &watching),
+        ("it was another's just now", &paused),
+    ];
     for (what, away) in ways {
         let scene = Scene::with_number([]);
         let volatile: Arc<Mutex<Volatile>> = Arc::default();
@@ -1185,6 +1193,43 @@ async fn what_others_tried_while_they_had_the_number_counts_once_it_is_back() {
         assert_eq!(done.plan.block.map(|block| block.reason), Some(Reason::CodeLimitReached), "{what}");
         assert_eq!((scene.codes(), scene.book.memory().ledger.codes.len()), (1, 5), "{what}");
     }
+}
+
+#[tokio::test]
+async fn attempts_are_kept_and_read_where_the_portfolio_of_now_is() {
+    let scene = Scene::with_number([]);
+    let volatile: Arc<Mutex<Volatile>> = Arc::default();
+    let moved = |value: &str| {
+        let mut desired = (*scene.asking(value).desired).clone();
+        desired.portfolio.namespace = "another".into();
+        Input { desired: Arc::new(desired), volatile: volatile.clone(), ..scene.input() }
+    };
+    scene.run(Input { volatile: volatile.clone(), ..scene.asking("one") }).await.unwrap();
+    assert_eq!((scene.codes(), scene.folder.reads(), scene.folder.ids().len()), (1, 1, 1));
+    // In the other namespace there is what others tried, and nothing of this channel.
+    let others = (0..5).map(|n| tried(n, 300 - 10 * n as u64, EntryOutcome::Accepted));
+    *scene.folder.kept.lock().unwrap() = Ledger { codes: others.collect(), ..Ledger::default() };
+    scene.book.clock.pass(Duration::from_secs(600));
+    let done = scene.run(moved("two")).await.unwrap();
+    assert_eq!(done.plan.block.map(|block| block.reason), Some(Reason::CodeLimitReached));
+    assert_eq!((scene.codes(), scene.folder.ids().len()), (1, 6), "its own is kept there, too");
+}
+
+#[tokio::test]
+async fn where_a_status_is_not_understood_attempts_beside_it_cause_no_pass_after_pass() {
+    let scene = Scene::with_number([]);
+    scene.run(scene.asking("one")).await.unwrap();
+    scene.book.state.lock().unwrap().standing.as_mut().unwrap().memory.unknown =
+        Some("a newer format".into());
+    scene.folder.kept.lock().unwrap().codes.push(tried(1, 300, EntryOutcome::Accepted));
+    let tries = scene.folder.tries();
+    let volatile: Arc<Mutex<Volatile>> = Arc::default();
+    for _ in 0..3 {
+        scene.book.clock.pass(Duration::from_secs(60));
+        let done = scene.run(Input { volatile: volatile.clone(), ..scene.input() }).await.unwrap();
+        assert!(done.plan.next > later(scene.shell.clock.now(), Duration::from_secs(2)), "{:?}", done.plan);
+    }
+    assert_eq!(scene.folder.tries(), tries);
 }
 
 #[tokio::test]
@@ -1231,5 +1276,8 @@ async fn a_clock_that_is_set_back_or_forward_keeps_no_attempts_waiting() {
         keeping.heard(failed(), now);
         let end = now + Duration::from_secs(120);
         assert_eq!(keeping.heard(failed(), end), AttemptsRead::Unusable("no answer".into()), "{what}");
+        // A step that is gone waits no more, and the next one waits anew.
+        keeping.not_needed();
+        assert_eq!(keeping.heard(failed(), end), failed(), "{what}");
     }
 }

@@ -23,6 +23,8 @@ use crate::engine::{
 pub(super) const LONGEST: Duration = Duration::from_secs(5);
 /// A step waits no longer than this for attempts that cannot be read: a right that was taken away for a moment comes back.
 const UNREAD: Duration = Duration::from_secs(120);
+/// Who waited so long for them does not wait again this soon: each step of a channel would.
+const WAITED: Duration = Duration::from_secs(3_600);
 /// Pauses after a write that somebody else's came before, or that was not answered.
 const SOON: [Duration; 4] =
     [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(300)];
@@ -112,9 +114,10 @@ impl Keeping {
         }
     }
 
-    /// Nothing needs them now, so what could not be read held nothing up.
-    pub(super) fn not_needed(&mut self) {
-        self.unread = None;
+    /// Nothing needs them now, so the next step that does waits anew, unless one waited to the end lately.
+    pub(super) fn not_needed(&mut self, now: Timestamp) {
+        self.unread =
+            self.unread.filter(|since| (later(*since, UNREAD)..later(*since, WAITED)).contains(&now));
     }
 
     /// Whether something has to be kept that is not known to be there, and it may be tried.

@@ -393,7 +393,7 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     let (limits, now) = (&*shell.limits, shell.clock.now());
     let mut decided = plan(desired, &observed, &live.memory, limits, now);
     if !decided.needs_attempts() {
-        volatile.lock().unwrap_or_else(PoisonError::into_inner).keeping.not_needed();
+        volatile.lock().unwrap_or_else(PoisonError::into_inner).keeping.not_needed(now);
     } else if !seen.keeping.is_known() {
         let read = apart(place, attempts.read()).await;
         let now = shell.clock.now();

@@ -1276,8 +1276,22 @@ async fn a_clock_that_is_set_back_or_forward_keeps_no_attempts_waiting() {
         keeping.heard(failed(), now);
         let end = now + Duration::from_secs(120);
         assert_eq!(keeping.heard(failed(), end), AttemptsRead::Unusable("no answer".into()), "{what}");
-        // A step that is gone waits no more, and the next one waits anew.
-        keeping.not_needed();
-        assert_eq!(keeping.heard(failed(), end), failed(), "{what}");
     }
+}
+
+#[test]
+fn a_step_waits_for_attempts_that_cannot_be_read_unless_one_before_it_waited_lately() {
+    let mut keeping = attempts::Keeping::default();
+    let mut after = |seconds| {
+        let at = fixture::now() + Duration::from_secs(seconds);
+        keeping.not_needed(at);
+        keeping.heard(AttemptsRead::Failed("no answer".into()), at)
+    };
+    let (waits, is_over) =
+        (AttemptsRead::Failed("no answer".into()), AttemptsRead::Unusable("no answer".into()));
+    // A step that is gone waits no more, and the next one waits anew.
+    assert_eq!((after(0), after(100), after(200)), (waits.clone(), waits.clone(), waits.clone()));
+    // This one waited to the end.
+    assert_eq!((after(320), after(330), after(3_700)), (is_over.clone(), is_over.clone(), is_over));
+    assert_eq!(after(3_900), waits);
 }

@@ -224,8 +224,7 @@ pub fn look(
         code_secret: open,
         pin_secret: open
             || may_be_renamed(desired, memory, follows.before)
-            || is_pin_followed(desired, memory)
-            || may_be_moved(desired, memory),
+            || is_pin_followed(desired, memory),
         verify_token: !observes_only && desired.webhook.is_some(),
         urgency,
     }
@@ -339,7 +338,6 @@ fn may_be_moved(desired: &Desired, memory: &Memory) -> bool {
     desired.registration.may_move
         && memory.marks.storage.as_ref() != Some(region)
         && (goes_by_itself || is_asked)
-        && memory.number.is_some()
         && desired.management == Management::Full
 }
 

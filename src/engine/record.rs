@@ -310,7 +310,7 @@ fn not_sent(memory: &mut Memory, kind: StepKind, at: usize, until: Timestamp, re
     if kind == StepKind::Register {
         marks.tried_in_review.retain(|_, tried| *tried != entry.at);
     }
-    if kind == StepKind::Deregister && entry.subject.is_some() {
+    if kind == StepKind::Deregister {
         let mut before = memory.ledger.of(kind).iter().rev().filter(|entry| entry.counts());
         marks.moved = before.find_map(|entry| Some((entry.subject.clone()?, entry.at)));
         marks.is_moving = false;

@@ -141,9 +141,7 @@ fn on_its_way(pass: &Pass, memory: &Memory) -> Option<Block> {
 
 impl Pieces {
     fn of(pass: &Pass, memory: &Memory) -> Self {
-        let may_be_routed = pass.desired.webhook.is_some()
-            || !memory.marks.routed.is_empty()
-            || upkeep::may_have_routed(memory);
+        let may_be_routed = pass.desired.webhook.is_some() || was_there(memory);
         let webhook = if may_be_routed { Piece::Open } else { Piece::Nothing };
         let registration = match pass.desired.deletion.policy {
             DeletionPolicy::Retain | DeletionPolicy::Unroute => Piece::Nothing,
@@ -478,6 +476,11 @@ fn is_own(pass: &Pass, memory: &Memory, url: &str) -> bool {
     own.any(|own| same_url(url, own)) || upkeep::was_routed(memory, url)
 }
 
+/// Whether this object wrote an override that was not seen to be gone before the deletion.
+fn was_there(memory: &Memory) -> bool {
+    !memory.marks.routed.is_empty() || upkeep::may_have_routed(memory)
+}
+
 /// Takes this object's own override away; no other.
 fn unroute(
     pass: &Pass,
@@ -512,6 +515,10 @@ fn unroute(
                     Err(Stop::block(late(StepKind::RouteWebhook, refusal, until)))
                 }
                 None if pace.is_some() => Ok(Piece::Done("The webhook override was removed")),
+                // A removal that Meta took right before the process ended was not remembered.
+                None if was_there(memory) => {
+                    Ok(Piece::Done("The webhook override of this object is not there any more"))
+                }
                 None => Ok(Piece::Nothing),
             };
         }
@@ -640,7 +647,7 @@ fn depended_on(
     if let Some(place) = find::sharer(pass, view, seen, number) {
         return Ok(Some(format!("the number is in {place} too, {unsaid}")));
     }
-    match find::unknown_sharer(pass, view, seen, number, Some(since)) {
+    match find::unknown_sharer(pass, view, seen, Some(since)) {
         None => Ok(None),
         Some(block) => Err(Stop::block(Block {
             message: format!("whether another account has the number too is not known: {}", block.message),

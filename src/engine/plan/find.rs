@@ -161,12 +161,11 @@ pub(super) fn sharer(pass: &Pass, view: &PortfolioView, seen: &Seen, number: &Nu
     hit.map(|hit| place(pass, view, &hit.account)).or_else(|| twin(pass, view, seen, number))
 }
 
-/// Why it is not known whether another account in reach has the number too. A list of before `not_before` tells nothing.
+/// Why it is not known whether another account in reach has the number too, where none is a [`sharer`]. A list of before `not_before` tells nothing.
 pub(super) fn unknown_sharer(
     pass: &Pass,
     view: &PortfolioView,
     seen: &Seen,
-    number: &Number,
     not_before: Option<Timestamp>,
 ) -> Option<Block> {
     let Some(all) = reach::all(view) else { return Some(remedy::reach_unread()) };
@@ -177,7 +176,7 @@ pub(super) fn unknown_sharer(
             ListState::Complete { begun } if not_before.is_some_and(|from| *begun < from) => {
                 Some(not_looked_for())
             }
-            ListState::Complete { .. } => perhaps_shared(pass, view, searched, number),
+            ListState::Complete { .. } => perhaps_shared(pass, view, searched),
             ListState::Failed(failure) | ListState::NotCheckable(failure) => {
                 Some(not_listed(view, pass, id, failure))
             }
@@ -189,15 +188,15 @@ fn not_looked_for() -> Block {
     Block::new(Reason::NotObservedYet, "the number has to be looked for in every account in reach first")
 }
 
-/// Entries of another account of which Meta does not tell whether they are the number, or whether it is live there. One with
-/// its id is no question: see [`sharer`].
-fn perhaps_shared(pass: &Pass, view: &PortfolioView, searched: &Searched, number: &Number) -> Option<Block> {
+/// Entries of another account of which Meta does not tell whether they are the number, or whether it is live there. What is no
+/// question was found before: see [`sharer`].
+fn perhaps_shared(pass: &Pass, view: &PortfolioView, searched: &Searched) -> Option<Block> {
     let may_be_live = |other: &&Arc<Number>| {
         let is_elsewhere =
             matches!(other.platform.value(), Some(PlatformType::NotApplicable | PlatformType::OnPremise));
-        other.id != number.id && !other.has_left() && !is_elsewhere
+        !other.has_left() && !is_elsewhere
     };
-    let what = if searched.numbers.iter().any(|other| may_be_live(&other) && !other.is_registered()) {
+    let what = if searched.numbers.iter().any(|other| may_be_live(&other)) {
         "the number, and Meta does not tell whether it is registered there".into()
     } else {
         searched.unread().find(may_be_live)?;

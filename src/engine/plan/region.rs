@@ -51,6 +51,9 @@ pub(super) fn configured(pass: &Pass, memory: &mut Memory, number: &Number, seen
     let cause = match (until.filter(|until| *until > pass.now), &pass.retry) {
         (None, _) => Cause::Automatic,
         (Some(_), Some(retry)) => Cause::Retry(retry.value.clone()),
+        (Some(until), None) if pace.held_until.is_some() => {
+            return Err(Stop::block(say::not_sent(StepKind::SetStorage, until)));
+        }
         (Some(until), None) => return Err(Stop::block(not_set(pass, &region, pace, until))),
     };
     let (account, number) = (seen.account.clone(), number.id.clone());
@@ -145,7 +148,6 @@ pub(super) fn moved(
         ));
     }
     undecided::settled(pass, StepKind::Register, memory, seen)?;
-    undecided::settled(pass, StepKind::Deregister, memory, seen)?;
     undecided::settled(pass, StepKind::SubmitName, memory, seen)?;
     if let Some(why) = named(pass, number, retry.is_some()) {
         return waits(&why);
@@ -159,7 +161,6 @@ pub(super) fn moved(
         return Err(Stop::block(differs(&format!("{stored}; {why}")).asks(Action::Retry)));
     }
     register::unlocked(pass, memory)?;
-    register::below_total(pass, memory)?;
     if let Some(until) = full_until(pass, memory) {
         let why = format!(
             "too few of the ten registrations and deregistrations in 72 hours are left; it is done at {}",
@@ -171,7 +172,7 @@ pub(super) fn moved(
     if let Some(place) = find::sharer(pass, view, seen, number) {
         return waits(&format!("it is in {place} too, and whoever sends with it there would lose it"));
     }
-    if let Some(block) = find::unknown_sharer(pass, view, seen, number, None) {
+    if let Some(block) = find::unknown_sharer(pass, view, seen, None) {
         return match block.reason {
             Reason::NotObservedYet => Err(Stop::block(block)),
             _ => waits(&format!("another account may have it too: {}", block.message)),

@@ -1349,7 +1349,7 @@ fn a_second_proof_whose_answer_was_lost_is_believed_only_when_meta_shows_a_new_o
                 .desire(send_code("2"))
                 .act(StepKind::RequestCode, refused(136_024, None, Class::WaitUntil))
                 .after(MINUTE),
-            "CodeRequestPaused",
+            "EffectNotVisibleYet",
         ),
         (
             "refused, and the lapse had its time to show",
@@ -2572,6 +2572,40 @@ fn a_number_is_read_again_before_anybody_is_told_to_wait_for_a_code() {
 }
 
 #[test]
+fn a_number_that_shows_as_verified_when_a_code_is_refused_waits_for_no_code() {
+    let lapsed = || world().own().verified().act(StepKind::Register, refused(133_006, None, Class::Person));
+    let asked = |result| {
+        let asked = lapsed().after(SECOND).desire(send_code("1"));
+        asked.act(StepKind::RequestCode, result).after(2 * SECOND)
+    };
+    for (code, subcode) in [(136_024, None), (136_024, Some(2_388_091)), (100, Some(2_388_091))] {
+        let shown = || asked(refused(code, subcode, Class::WaitUntil));
+        let (reason, message) = held_up(&shown());
+        assert_eq!(reason, Reason::EffectNotVisibleYet, "{message}");
+        assert!(message.contains("as verified") && !message.contains("a new one"), "{message}");
+        assert!(shown().plan().next <= lapsed().now + 2 * MINUTE, "it is not waited for an hour");
+        let again = shown().desire(send_code("2"));
+        assert_eq!(again.says(), "EffectNotVisibleYet", "nor is another one asked for");
+        assert_eq!(shown().after(2 * MINUTE).pass().after(HOUR).says(), "Register", "{code}");
+        let not_shown = shown().number(|n| n.code = Field::Is(CodeStatus::NotVerified));
+        assert_eq!(not_shown.says(), "CodeRequestPaused");
+    }
+    let other = asked(refused(2_388_004, None, Class::WaitUntil));
+    assert_eq!(other.says(), "CodeRequestPaused", "this one does not mean it");
+    let before = world()
+        .own()
+        .desire(send_code("1"))
+        .act(StepKind::RequestCode, refused(136_024, None, Class::WaitUntil));
+    let before =
+        before.after(SECOND).verified().act(StepKind::Register, refused(133_006, None, Class::Person));
+    assert_ne!(
+        before.after(2 * SECOND).says(),
+        "EffectNotVisibleYet",
+        "it was said before a new proof was required"
+    );
+}
+
+#[test]
 fn a_retry_that_only_work_beside_the_way_could_use_is_refused_in_its_words() {
     let world = world().own().registered().webhook().desire(retry("1"));
     let plan = world.see(|o| o.verify_token = SecretFact::Missing).plan();
@@ -2840,7 +2874,21 @@ fn a_number_that_is_live_in_another_account_too_is_not_registered_once_more_by_i
             o.search[1].numbers.push(Arc::new(number));
         })
     };
+    let other = |change: fn(&mut crate::engine::observed::Number)| {
+        let mut world = twin(true);
+        change(Arc::make_mut(&mut world.observed.search[1].numbers[0]));
+        world
+    };
+    let here = || {
+        let mut world = twin(true);
+        let number = world.observed.search.remove(1).numbers.remove(0);
+        world.observed.search[0].numbers.push(number);
+        world
+    };
     check(vec![
+        ("the same entry there", other(|n| n.id = NUMBER.into()), "Register"),
+        ("it left that account", other(|n| n.status = Field::Is(NumberStatus::Migrated)), "Register"),
+        ("another entry of its own account", here(), "Register"),
         ("not live there", twin(false), "Register"),
         ("live there", twin(true), "Rest"),
         ("live there, asked", twin(true).desire(retry("1")), "Register"),

@@ -82,6 +82,26 @@ fn says_proven(pass: &Pass, memory: &Memory, required: Timestamp, begun: Timesta
         || refused(StepKind::VerifyCode, &[CODE_REFUSED]) && may_have_worked()
 }
 
+/// Meta sent no code and shows the number as verified, and it is too early to tell whether that is the new proof. There is no
+/// code to wait for.
+fn counts_soon(pass: &Pass, memory: &Memory, number: &Number, seen: &Seen) -> Gate {
+    let Some(required) = memory.marks.new_proof_since() else { return Ok(()) };
+    let until = later(required, pass.limits.settle_verify);
+    let last = memory.ledger.last(StepKind::RequestCode).filter(|last| last.at > required);
+    let refused = |last: &Entry| PROVEN_AT_REQUEST.iter().any(|code| last.refused_with(*code).is_some());
+    let is_shown = number.code.value() == Some(&CodeStatus::Verified);
+    let is_early = seen.begun.is_none_or(|begun| begun < until);
+    let Some(last) = last.filter(|last| refused(last) && is_shown && is_early) else { return Ok(()) };
+    let message = format!(
+        "Meta sent no code ({}), and shows {} as verified; where it still does at {}, no code is needed",
+        last.refusal.as_ref().map(say::words).unwrap_or_default(),
+        pass.desired.number,
+        say::time(until)
+    );
+    let block = Block::new(Reason::EffectNotVisibleYet, message);
+    Err(Stop::block(block.refused(last.refusal.as_ref()).until(until)))
+}
+
 /// Ownership is proven, or what is done or waited for until it is.
 pub(super) fn verified(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen) -> Gate {
     let status = number.code.value();
@@ -107,6 +127,7 @@ pub(super) fn verified(pass: &Pass, memory: &mut Memory, number: &Number, seen: 
             "verify the number with the code from its Secret",
         ));
     }
+    counts_soon(pass, memory, number, seen)?;
     if let Some(stop) = request::by_consent(pass, memory, number, seen)? {
         return Err(stop);
     }

@@ -297,7 +297,7 @@ reasons! {
         "There is no expected name, or Meta does not show the portfolio's name to this token.",
         "To have it checked, set expect.name and give the token business_management.";
     Usable: Settled, READY, nobody,
-        "Everything that readyWhen asks for is True.",
+        "The object can be used. Of a channel, everything that readyWhen asks for is True.",
         "Nothing.";
     UsableUnderAnotherName: Settled, READY, nobody,
         "Everything that readyWhen asks for is True, and the number serves under another display name than the desired one.",

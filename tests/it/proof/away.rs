@@ -108,6 +108,10 @@ async fn ends(mut world: World, accident: &str) -> Result<(), String> {
     if deregistered(&world) != 1 {
         return broken("it was not deregistered once");
     }
+    // Also where the process ended right after Meta took the removal.
+    if !message.contains("webhook override") {
+        return broken("the event does not tell of the override");
+    }
     Ok(())
 }
 

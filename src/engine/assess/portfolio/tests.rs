@@ -727,6 +727,12 @@ fn an_id_that_is_no_portfolio_is_said_to_be_what_it_may_be(#[case] id: &str, #[c
 // Reach.
 
 #[test]
+fn what_ready_means_of_a_portfolio_asks_for_nothing_that_a_portfolio_has_not() {
+    let meaning = Reason::Usable.row().meaning;
+    assert!(meaning.starts_with("The object can be used.") && meaning.contains("Of a channel"), "{meaning}");
+}
+
+#[test]
 fn owned_and_shared_accounts_are_in_reach() {
     let mut case = Case::new();
     case.observed.client = Fact::Known([Reachable { owned: Some(false), ..reachable(OTHER_ACCOUNT) }].into());

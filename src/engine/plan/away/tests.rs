@@ -145,6 +145,11 @@ fn what_is_not_of_this_object_stays() {
             "LeftAtMeta",
         ),
         ("the webhook cannot be read", unroute().number(|n| n.webhook = Field::Refused), "LeftAtMeta"),
+        (
+            "nor is one in the spec",
+            deregister().desire(|d| d.webhook = None).number(|n| n.webhook = Field::Refused),
+            "LeftAtMeta",
+        ),
         ("registered by another", adopted(deregister()), "Retained"),
         (
             "registered by another, and no webhook",
@@ -184,6 +189,8 @@ fn what_is_not_of_this_object_stays() {
         ),
     ]);
     assert!(message(&shared(deregister())).contains("200000000000009"));
+    let many = message(&beside_meta(deregister(), &["A", "B", "C", "D"]));
+    assert!(many.contains("(200000000000002, 200000000000003, 200000000000004)"), "the first three: {many}");
     // Nobody is told to do by hand what the operator does not do for a reason.
     for (what, world) in [
         ("another address", stranger(unroute())),
@@ -429,6 +436,15 @@ fn an_override_is_removed_once_and_seen_to_be_gone() {
     let lost = unroute().act(StepKind::UnrouteWebhook, no_answer()).after(11 * SECOND);
     assert_eq!(says(&over(lost)), "LeftAtMeta", "what had no answer was not accepted");
     assert!(message(&sent.clone().number(|n| n.webhook = routed_to(None))).contains("was removed"));
+    // The process ended right after Meta took the removal, before anything was written of it.
+    let gone = |world: World| message(&world.after(SECOND).number(|n| n.webhook = routed_to(None)));
+    let told = gone(unroute().remember(|m| m.marks.note_route(HOOK)));
+    assert_eq!(told, "The webhook override of this object is not there any more.");
+    let kept = gone(unroute().remember(|m| {
+        m.ledger.repeatable.entry(StepKind::RouteWebhook).or_default().last = Some(world_now() - HOUR);
+    }));
+    assert_eq!(kept, told, "its pace tells that it wrote one, too");
+    assert_eq!(gone(unroute()), "Nothing was to be taken back at Meta.", "this object wrote none");
     let mut many = unroute();
     for _ in 0..3 {
         many = many.act(StepKind::UnrouteWebhook, accepted()).after(6 * MINUTE);
@@ -572,6 +588,14 @@ fn a_look_reads_the_number_alone_and_nothing_where_nothing_is_to_be_done() {
     assert_eq!(look.accounts.len(), 1);
     assert_eq!(look.accounts[0].not_before, world_now() + 30 * SECOND, "what siblings have just read serves");
     assert_eq!(unroute().look().accounts[0].not_before, world_now(), "and nothing from before the deletion");
+    let ahead = deregister().desire(|d| d.deletion.since = Some(world_now() + MINUTE));
+    let not_before =
+        beside(ahead, |_| {}).look().accounts.into_iter().map(|account| account.not_before).max();
+    assert_eq!(
+        not_before,
+        Some(world_now()),
+        "a deletion that the API server dates later is no reason to wait"
+    );
     let wrote = unroute().after(20 * SECOND).act(StepKind::UnrouteWebhook, accepted()).after(5 * SECOND);
     assert_eq!(wrote.look().accounts[0].not_before, world_now() + 20 * SECOND, "nor from before a write");
 }
@@ -594,6 +618,12 @@ fn a_number_that_another_account_in_reach_has_too_stays_registered() {
     };
     let has = |numbers: Vec<_>| beside(deregister(), move |other| other.numbers = numbers);
     let shared = || has(entry(NUMBER, PlatformType::CloudApi));
+    let gone_from_there = || {
+        let mut numbers = entry(NUMBER, PlatformType::CloudApi);
+        std::sync::Arc::make_mut(&mut numbers[0]).status = Field::Is(NumberStatus::Migrated);
+        numbers
+    };
+    let both = || Reach::Accounts([ACCOUNT, OTHER_ACCOUNT].map(|id| reachable_as(id, Some(true))).into());
     let silent = |list: ListState| beside(deregister(), move |other| other.list = list);
     let denied = || ListState::NotCheckable(refused(200, None, Class::Credentials).expect_err("a refusal"));
     let may = |world: World| world.desire(|d| d.deletion.may_deregister_shared = true);
@@ -601,6 +631,15 @@ fn a_number_that_another_account_in_reach_has_too_stays_registered() {
         ("not there", has(Vec::new()), "Deregister"),
         ("the same entry", shared(), "LeftAtMeta"),
         ("the same entry, acknowledged", may(shared()), "Deregister"),
+        ("the same entry, gone from there", has(gone_from_there()), "Deregister"),
+        ("its list is not read yet", deregister().portfolio(|v| v.reach = both()), "NotObservedYet"),
+        (
+            "an entry without digits in its own account",
+            beside(deregister(), |_| {})
+                .see(|o| o.search[0].without_digits = entry("8", PlatformType::CloudApi)),
+            "Deregister",
+        ),
+        ("live there on premise", has(entry("7", PlatformType::OnPremise)), "Deregister"),
         ("live there under another id", has(entry("7", PlatformType::CloudApi)), "LeftAtMeta"),
         ("added there and not live", has(entry("7", PlatformType::NotApplicable)), "Deregister"),
         ("no answer", silent(failed()), "ObservationIncomplete"),
@@ -671,6 +710,15 @@ fn what_an_entry_of_another_account_does_not_show_is_not_taken_for_an_absence() 
             "ObservationIncomplete",
         ),
         (
+            "the digits, and it left",
+            shown({
+                let mut number = entry("7", Field::Absent);
+                number.status = Field::Is(NumberStatus::Migrated);
+                number
+            }),
+            "Deregister",
+        ),
+        (
             "no digits, beside the entry that shows them",
             blind(entry("7", live())).see(|o| {
                 let known = entry("8", Field::Is(PlatformType::NotApplicable));
@@ -682,6 +730,12 @@ fn what_an_entry_of_another_account_does_not_show_is_not_taken_for_an_absence() 
     let told = message(&blind(entry("7", live())).after(10 * MINUTE));
     let named = format!("account {OTHER_ACCOUNT} has an entry that shows no number, with the id 7");
     assert!(told.starts_with("Left at Meta") && told.contains(&named), "{told}");
+    let beside_one = blind(entry("7", live())).see(|o| {
+        let known = entry("8", Field::Is(PlatformType::NotApplicable));
+        o.search[1].without_digits.push(std::sync::Arc::new(known));
+    });
+    let told = message(&beside_one.after(10 * MINUTE));
+    assert!(told.contains(&named), "one that is not live is no question: {told}");
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::engine::value::{action::Action, secret::SecretFact, time::earlier};
+use crate::engine::{
+    fixture,
+    value::{action::Action, secret::SecretFact, time::earlier},
+};
 
 fn stored_in(region: &'static str) -> impl FnOnce(&mut Desired) {
     move |d| d.registration.storage_region = Some(region.into())
@@ -56,6 +59,34 @@ fn the_region_is_set_before_the_first_registration_and_holds_it_up_where_meta_re
     says("refused, asked", &refused().desire(retry("1")), "SetStorage");
     says("removed", &refused().desire(|d| d.registration.storage_region = None), "Register");
     says("observed", &new().desire(|d| d.management = Management::ObserveOnly), "ObserveOnly");
+    let there = new().act(StepKind::SetStorage, fixture::refused(100, None, Class::AlreadyDone));
+    says("it was set already", &there, "Register");
+    let set = new().act(StepKind::SetStorage, accepted());
+    assert!(set.memory.ledger.repeatable.is_empty(), "no pace is kept of what is done");
+    let edited = refused().desire(|d| d.generation += 1).desire(stored_in("DE"));
+    says("refused, and edited", &edited, "SetStorage");
+    let held = new().act(StepKind::SetStorage, Err(Failure::Throttled(later(new().now, HOUR))));
+    says("throttled", &held.clone().after(59 * MINUTE), Reason::NotSentYet.as_str());
+    says("throttled, later", &held.after(HOUR), "SetStorage");
+}
+
+#[test]
+fn a_region_that_meta_does_not_take_is_told_with_its_cause_and_tried_again_in_longer_pauses() {
+    let new = || world().own().verified().desire(stored_in("BR"));
+    let once = || new().act(StepKind::SetStorage, refused(100, None, Class::Spec));
+    let told = once().after(SECOND).plan().block.expect("it is held up");
+    assert!(told.message.contains("code 100") && told.message.contains("BR"), "{}", told.message);
+    assert!(told.failure.is_some() && told.until == Some(later(new().now, 30 * SECOND)), "{told:?}");
+    says("at the end of the first pause", &once().after(30 * SECOND), "SetStorage");
+    let twice = || once().after(30 * SECOND).act(StepKind::SetStorage, refused(100, None, Class::Spec));
+    says("the second pause is longer", &twice().after(119 * SECOND), Reason::StorageRegionRefused.as_str());
+    says("and ends", &twice().after(120 * SECOND), "SetStorage");
+    let asked = once().after(SECOND).desire(retry("1"));
+    assert_eq!(asked.plan().step.expect("a step").cause, Cause::Retry("1".into()));
+    let asked = asked.act(StepKind::SetStorage, refused(100, None, Class::Spec)).after(SECOND);
+    says("the same retry does nothing more", &asked, Reason::StorageRegionRefused.as_str());
+    let denied = new().act(StepKind::SetStorage, refused(200, None, Class::Credentials)).after(SECOND);
+    says("not for its value", &denied, Reason::PermissionMissing.as_str());
 }
 
 #[test]
@@ -67,6 +98,48 @@ fn a_registered_number_is_left_as_it_is_without_the_consent() {
     let unknown = world().adopted().registered().desire(stored_in("BR"));
     says("not known", &unknown, Reason::StorageRegionDiffers.as_str());
     assert_eq!(wanted().look(), wanted().desire(stored_in("BR")).look(), "nothing more is read for it");
+    let told = waits("its cost", &wanted());
+    for words in ["registered with storage region BR", "(9 left in 72 hours)", "one registration (9 left)"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let lately = waits("its cost soon after the registration", &held().desire(stored_in("DE")));
+    assert!(
+        lately.contains("(9 left in 72 hours)") && lately.contains("one registration (8 left)"),
+        "{lately}"
+    );
+    let hidden = wanted().number(|n| n.is_on_biz_app = Field::Refused);
+    says("nothing may be written to it", &hidden, "Rest");
+}
+
+#[test]
+fn what_a_move_needs_is_read_for_a_move_alone() {
+    let two = |world: World| {
+        world.portfolio(|view| {
+            let both = [ACCOUNT, OTHER_ACCOUNT].map(|id| reachable_as(id, Some(true)));
+            view.reach = Reach::Accounts(both.into());
+        })
+    };
+    let reads = |world: World| two(world).look().accounts.len();
+    let consented = || wanted().desire(may_move);
+    let tried = || consented().act(StepKind::Deregister, no_answer()).after(HOUR).pass();
+    let found = || world().adopted().registered().desire(stored_in("BR")).desire(may_move).pass().after(HOUR);
+    for (what, world, expected) in [
+        ("it goes by itself", consented(), 2),
+        ("without the consent", wanted(), 1),
+        ("without the consent, asked", wanted().desire(retry("1")), 1),
+        ("as desired", consented().desire(stored_in("BR")), 1),
+        ("as desired, asked", consented().desire(stored_in("BR")).desire(retry("1")), 1),
+        ("it was tried", tried(), 1),
+        ("it was tried, asked", tried().desire(retry("1")), 2),
+        ("another was tried", tried().desire(stored_in("US")), 2),
+        ("not known", found(), 1),
+        ("not known, asked", found().desire(retry("1")), 2),
+        ("observed", consented().desire(|d| d.management = Management::ObserveOnly), 1),
+    ] {
+        assert_eq!(reads(world), expected, "{what}");
+    }
+    let look = consented().act(StepKind::Deregister, accepted()).after(MINUTE).look();
+    assert!(look.code_secret && look.pin_secret, "whatever the number needs to come back");
 }
 
 #[test]
@@ -81,6 +154,20 @@ fn with_the_consent_the_number_is_deregistered_once_and_registered_again_at_once
     says("back", &back, "Rest");
     assert_eq!((back.memory.marks.storage.as_deref(), back.memory.marks.is_moving), (Some("DE"), false));
     assert!(back.memory.marks.has_registered());
+    says(
+        "another one was tried before",
+        &wanted().desire(may_move).remember(|m| {
+            m.marks.moved = Some(("US".into(), world().now));
+        }),
+        "Deregister",
+    );
+    let unasked = wanted().desire(may_move).desire(retry("1")).plan().step.expect("a step");
+    assert_eq!(unasked.cause, Cause::Automatic, "what goes on by itself uses no retry up");
+}
+
+/// Deregistered, and the region is set.
+fn set_often(begun: World) -> World {
+    gone(begun).act(StepKind::SetStorage, accepted()).after(SECOND)
 }
 
 #[test]
@@ -110,12 +197,51 @@ fn a_number_that_was_deregistered_for_it_is_registered_again_whatever_happens() 
     says("no answer, three times", &unanswered, "Register");
     let again = refused_set().act(StepKind::Register, refused(131_000, None, Class::Retry));
     says("the registration fails", &again.after(HOUR), "Register");
+    let again = refused_set().act(StepKind::Register, refused(133_004, None, Class::Retry));
+    let soon = again.remember(|m| m.ledger.registrations.last_mut().expect("one").settle_until = None);
+    assert_eq!(soon.after(4 * MINUTE).plan().step, None, "the next one has its pause");
+    let busy = gone(begun()).act(StepKind::SetStorage, refused(4, None, Class::WaitUntil)).after(SECOND);
+    says("Meta wants a pause", &busy, Reason::StorageRegionRefused.as_str());
+    says("and has it", &busy.after(MINUTE), "SetStorage");
+    let fault = gone(begun()).act(StepKind::SetStorage, refused(1, None, Class::Retry)).after(SECOND);
+    says("a fault of Meta's", &fault.after(MINUTE), "SetStorage");
+    // Pauses and limits of a registration are for one that failed, not for the first after the deregistration.
+    let often = || {
+        set_often(begun()).remember(|m| {
+            let first = m.ledger.registrations[0].clone();
+            let at = earlier(m.ledger.deregistrations[0].at, MINUTE);
+            m.ledger.registrations = vec![crate::engine::value::memory::Entry { at, ..first }; 3];
+        })
+    };
+    says("it was registered three times lately", &often(), "Register");
+    let live_elsewhere = set_often(begun()).see(|o| {
+        let begun = o.begun;
+        let mut other = new_number();
+        (other.id, other.platform) = ("7".into(), Field::Is(PlatformType::CloudApi));
+        o.search.push(Searched { numbers: vec![Arc::new(other)], ..searched(OTHER_ACCOUNT, begun) });
+    });
+    says("it is live in another account by now", &live_elsewhere, "Register");
+    // What an object before did says nothing of this one.
+    let inherited = world().own().verified().act(StepKind::Register, refused(133_004, None, Class::Retry));
+    let inherited = inherited.remember(|m| {
+        m.ledger.registrations[0].settle_until = None;
+        let first = m.ledger.registrations[0].clone();
+        let at = later(first.at, SECOND);
+        m.ledger.deregistrations = vec![crate::engine::value::memory::Entry { at, refusal: None, ..first }];
+    });
+    assert_eq!(inherited.after(4 * MINUTE).plan().step, None, "it was not deregistered to come back");
     let back = refused_set().act(StepKind::Register, accepted()).desire(stored_in("BR"));
     let back = back.registered().after(MINUTE);
     says("the old region may be gone, or not", &back, Reason::StorageRegionDiffers.as_str());
-    says("and a person asks", &back.desire(retry("1")), "Deregister");
+    says("and a person asks", &back.clone().desire(retry("1")), "Deregister");
+    let asked = gone(back.desire(retry("1")).act(StepKind::Deregister, accepted()));
+    says("what was refused before is tried once more", &asked, "SetStorage");
     let kept = refused_set().act(StepKind::Register, accepted()).registered().after(MINUTE).pass();
-    says("it is back without it", &kept, Reason::StorageRegionDiffers.as_str());
+    assert!(waits("it is back without it", &kept).contains("code 100"), "in Meta's words");
+    let doubted = wanted().desire(may_move).act(StepKind::Deregister, refused(1, None, Class::Retry));
+    let doubted = gone(doubted).act(StepKind::SetStorage, refused(100, None, Class::Spec)).after(SECOND);
+    let doubted = doubted.act(StepKind::Register, accepted()).registered().after(MINUTE).pass();
+    assert!(waits("both were refused", &doubted).contains("code 100"), "the last of Meta's words");
     says(
         "and is not moved again by itself",
         &kept.after(30 * 24 * HOUR),
@@ -134,6 +260,11 @@ fn nothing_is_deregistered_that_might_not_be_registered_again() {
         ("refused", twice()),
         ("nothing shows which PIN Meta has", consented().remember(|m| m.marks.pin = Some(String::new()))),
         ("no effect", consented().act(StepKind::Deregister, no_answer()).after(HOUR)),
+        ("its name is not told", consented().number(|n| n.name_status = Field::Refused)),
+        (
+            "the PIN was wrong",
+            consented().remember(|m| refuse_last(m, refusal_of(133_005, None, Class::Person))),
+        ),
     ] {
         let said = world.plan().aside.iter().any(|(on, block)| {
             *on == ConditionType::RegistrationSynced
@@ -162,6 +293,54 @@ fn nothing_is_deregistered_that_might_not_be_registered_again() {
         m.ledger.registrations = vec![crate::engine::value::memory::Entry { at, ..entry }; 8];
     });
     says("too few attempts are left", &crowded, Reason::StorageRegionDiffers.as_str());
+    let message = waits("the PIN is gone", &consented().see(|o| o.pin_secret = SecretFact::Missing));
+    assert!(message.contains("its PIN is not in the Secret"), "{message}");
+    // Its new PIN was refused, so Meta has the old one.
+    let changed = consented().see(|o| o.pin_secret = present("pin", 2));
+    let changed = changed.act(StepKind::SetPin, refused(100, None, Class::Spec)).after(SECOND);
+    let told = changed.plan();
+    assert!(
+        told.step.is_none() && told.aside.iter().any(|(_, b)| b.message.contains("another PIN")),
+        "{told:#?}"
+    );
+    let locked = consented().remember(|m| {
+        let until = Some(later(m.ledger.registrations[0].at, 10 * 24 * HOUR));
+        refuse_last(m, Refusal { until, ..refusal_of(133_016, None, Class::WaitUntil) });
+    });
+    says("Meta takes no registration", &locked, Reason::RegistrationLimitReached.as_str());
+    let late = held().after(MINUTE).desire(stored_in("DE")).desire(may_move);
+    let late = late.remember(|m| m.ledger.registrations[0].at = later(world().now, HOUR));
+    let late = late.number(|n| n.platform = Field::Is(PlatformType::CloudApi));
+    says("the registration has shown", &late, "Deregister");
+}
+
+/// The last registration was refused like this.
+fn refuse_last(memory: &mut crate::engine::value::memory::Memory, refusal: Refusal) {
+    let last = memory.ledger.registrations.last_mut().expect("a registration");
+    last.outcome = crate::engine::value::memory::EntryOutcome::Refused;
+    last.refusal = Some(refusal);
+}
+
+#[test]
+fn both_attempts_and_one_more_registration_have_to_fit_into_what_meta_allows() {
+    let used = |registrations: u32, deregistrations: u32| {
+        wanted().desire(may_move).remember(move |m| {
+            let entry = m.ledger.registrations[0].clone();
+            let ago = |n: u32| {
+                let at = earlier(wanted().now, n * HOUR);
+                crate::engine::value::memory::Entry { at, ..entry.clone() }
+            };
+            // The deregistrations are the older ones.
+            m.ledger.registrations = (1..=registrations).rev().map(ago).collect();
+            m.ledger.deregistrations = (11..11 + deregistrations).rev().map(ago).collect();
+        })
+    };
+    says("seven", &used(4, 3), "Deregister");
+    says("eight", &used(4, 4), Reason::StorageRegionDiffers.as_str());
+    let until = |world: World| world.plan().aside.iter().find_map(|(_, block)| block.until);
+    let from = |ago: u32| Some(later(earlier(wanted().now, ago * HOUR), 72 * HOUR));
+    assert_eq!(until(used(4, 4)), from(14), "the oldest ends first, whatever it was");
+    assert_eq!(until(used(4, 5)), from(14), "and of nine the second oldest lets it go on");
 }
 
 #[test]
@@ -177,6 +356,8 @@ fn only_a_deregistration_that_was_sent_or_may_have_been_counts_as_tried() {
         let marks = held.pass().memory.marks;
         assert_eq!((marks.moved, marks.is_moving), (None, false), "{what}");
     }
+    let no_room = consented().see(|o| o.held = [(StepKind::Register, paused)].into());
+    assert_eq!(no_room.plan().step, None, "the registration could not follow at once");
     let throttled = Err(Failure::Throttled(paused));
     let busy = Refusal { scope: Scope::App, ..refusal_of(4, None, Class::WaitUntil) };
     for (what, result) in [
@@ -187,6 +368,11 @@ fn only_a_deregistration_that_was_sent_or_may_have_been_counts_as_tried() {
         let unsent = consented().act(StepKind::Deregister, result.clone()).after(2 * HOUR);
         assert_eq!((&unsent.memory.marks.moved, unsent.memory.marks.is_moving), (&None, false), "{what}");
         says(what, &unsent, "Deregister");
+        let at_once = consented().act(StepKind::Deregister, result.clone()).after(SECOND);
+        assert_eq!(at_once.plan().step, None, "{what}: it has its pause");
+        let told = at_once.plan().aside;
+        let told = told.iter().find(|(on, _)| *on == ConditionType::RegistrationSynced).expect("a block");
+        assert!(!told.1.message.contains("deregistered next"), "{what}: {told:?}");
         // One that was sent before goes on counting.
         let tried = consented().act(StepKind::Deregister, no_answer()).after(HOUR).pass();
         let moved = tried.memory.marks.moved.clone();
@@ -347,4 +533,9 @@ fn a_number_that_another_account_has_too_is_not_moved() {
     let unread = two(|other| other.list = ListState::NotCheckable(Failure::NoAnswer("denied".into())));
     assert!(waits("not read", &unread).contains("another account may have it too"));
     waits("not read, asked", &unread.desire(retry("1")));
+    let mut unlisted = two(|_| {});
+    unlisted.observed.search.truncate(1);
+    says("not looked for yet", &unlisted, Reason::NotObservedYet.as_str());
+    let unfinished = two(|other| other.list = ListState::Failed(Failure::NoAnswer("time-out".into())));
+    waits("no answer", &unfinished);
 }

@@ -82,6 +82,9 @@ fn a_retry_deregisters_a_number_only_where_nothing_else_may_want_it() {
     serves("the region alone", &alone(), "Rest", &["Deregister"]);
     let both = told_profile(alone());
     serves("a text goes first", &both, "Rest", &["WriteProfile"]);
+    let told = both.desire(retry("1")).plan();
+    let region = told.aside.iter().find(|(on, _)| *on == ConditionType::RegistrationSynced).expect("a block");
+    assert!(!region.1.message.contains("deregistered next"), "this retry is used up: {region:?}");
     let both = refused_username(alone());
     serves("a username goes first", &both, "Rest", &["ClaimUsername"]);
     // Neither budget nor Meta takes the claim now, and the retry may be meant for it.
@@ -96,6 +99,11 @@ fn a_retry_deregisters_a_number_only_where_nothing_else_may_want_it() {
     let routed = alone().webhook().act(StepKind::RouteWebhook, accepted()).after(SECOND).pass();
     let plan = routed.desire(retry("0")).plan();
     assert_eq!((plan.step, plan.answered.is_empty()), (None, true), "a webhook that may still show");
+    let full = alone().webhook().see(|o| o.held = [(StepKind::RouteWebhook, later(o.begun, MINUTE))].into());
+    let unsent = alone().webhook().act(StepKind::RouteWebhook, Err(Failure::NotSent(String::new())));
+    for (what, world) in [("a webhook without room", full), ("a webhook that was not sent", unsent)] {
+        assert_eq!(world.desire(retry("0")).plan().step, None, "{what}");
+    }
     let served = both.desire(retry("1")).act(StepKind::ClaimUsername, no_answer()).after(MINUTE).pass();
     assert_eq!(served.desire(retry("2")).plan().step, None, "a claim that may still show");
 }
@@ -111,6 +119,8 @@ fn a_retry_reaches_the_region_whose_message_names_it_before_what_names_none() {
     serves("a username that names it goes before what costs nothing", &both, "Rest", &["ClaimUsername"]);
     let both = hidden(held_region(world()));
     serves("the region was told to want it", &both, "Rest", &["Deregister"]);
+    let unconsented = both.clone().desire(|d| d.registration.may_move = false);
+    serves("the region's message names no retry", &unconsented, "Rest", &["RouteWebhook"]);
     let three = refused_username(both);
     serves("a username that names it goes first", &three, "Rest", &["ClaimUsername"]);
 }

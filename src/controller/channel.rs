@@ -512,14 +512,25 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let (before, process) = (&before, &process);
         let follows = Follows { before, after_write: None, may_add: true, process, picture: None };
         let look = look(desired, &memory, claim, portfolio, follows, limits, now);
+        let of = |account: &AccountId| AccountOf {
+            portfolio: desired.portfolio.clone(),
+            account: account.clone(),
+        };
+        if let Some(account) = &desired.account {
+            self.ctx.newcomers.looked_in(&of(account));
+        }
         let Some((graph, target)) = graph.zip(look.accounts.first()) else { return AtHand::No };
         if let Some(has_it) = graph.known(&look, &desired.number.canonical()) {
             return if has_it { AtHand::Yes } else { AtHand::No };
         }
-        let of = AccountOf { portfolio: desired.portfolio.clone(), account: target.account.clone() };
+        // Those of the crowd that come after this one find their lists then.
+        let crowd = self.ctx.newcomers.take_accounts(&desired.portfolio).into_iter();
+        let in_reach = |of: &AccountOf| look.accounts.iter().any(|wanted| wanted.account == of.account);
         let accounts = &self.ctx.signals.accounts;
-        accounts.know(&of, || of.lane());
-        accounts.ask(&of, Urgency::Drift);
+        for of in std::iter::once(of(&target.account)).chain(crowd.filter(in_reach)) {
+            accounts.know(&of, || of.lane());
+            accounts.ask(&of, Urgency::Drift);
+        }
         AtHand::Wished
     }
 

@@ -851,6 +851,13 @@ async fn a_pass_that_writes_rests_where_the_next_one_would_rest_without_a_write(
             assert_eq!(next.rested, Some(rested), "{at}");
         }
         assert_eq!(has_rested, rests, "{at}");
+        // As each channel of a crowd does whose portfolio was gone for a while.
+        if rests {
+            let gone = scene.run(Input { portfolio: PortfolioState::NotUsable, ..input() }).await.unwrap();
+            let back = scene.run(input()).await.unwrap();
+            assert_eq!((gone.writes, gone.rested.is_some()), (1, false), "{at}");
+            assert_eq!((back.writes, back.rested.is_some()), (1, true), "{at}");
+        }
     }
 }
 
@@ -1294,4 +1301,14 @@ fn a_step_waits_for_attempts_that_cannot_be_read_unless_one_before_it_waited_lat
     // This one waited to the end.
     assert_eq!((after(320), after(330), after(3_700)), (is_over.clone(), is_over.clone(), is_over));
     assert_eq!(after(3_900), waits);
+}
+
+#[tokio::test]
+async fn of_a_channel_that_waits_for_its_portfolio_nothing_is_kept_beside_its_status() {
+    let scene = Scene::with_number([]);
+    let volatile: Arc<Mutex<Volatile>> = Arc::default();
+    for portfolio in [PortfolioState::NotUsable, PortfolioState::NotYet] {
+        scene.run(Input { portfolio, volatile: volatile.clone(), ..scene.input() }).await.unwrap();
+        assert!(volatile.lock().unwrap().is_empty(scene.shell.clock.now()));
+    }
 }

@@ -179,7 +179,7 @@ mod tests {
         assert_eq!([50, 51].map(|second| signals.is_turn(of("1"), unpaid, at(second))), [true, false]);
         assert_eq!(told("1", banned, 52), 0, "each condition turns by itself");
         // What nobody showed for long is forgotten.
-        let later = 50 + i64::try_from(TURNED.as_secs()).expect("a time");
+        let later = 52 + i64::try_from(TURNED.as_secs()).expect("a time");
         assert_eq!(told("1", banned, later), 1);
         assert_eq!(signals.turns.lock().expect("sound").len(), 1);
     }

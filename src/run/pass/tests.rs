@@ -851,6 +851,13 @@ async fn a_pass_that_writes_rests_where_the_next_one_would_rest_without_a_write(
             assert_eq!(next.rested, Some(rested), "{at}");
         }
         assert_eq!(has_rested, rests, "{at}");
+        // As each channel of a crowd does whose portfolio was gone for a while.
+        if rests {
+            let gone = scene.run(Input { portfolio: PortfolioState::NotUsable, ..input() }).await.unwrap();
+            let back = scene.run(input()).await.unwrap();
+            assert_eq!((gone.writes, gone.rested.is_some()), (1, false), "{at}");
+            assert_eq!((back.writes, back.rested.is_some()), (1, true), "{at}");
+        }
     }
 }
 

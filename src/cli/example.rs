@@ -14,6 +14,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "kubectl whatsapp status support-br -n shop --watch",
             "kubectl whatsapp status portfolio/acme -n shop",
             "kubectl whatsapp status -A -l wave=3 -o json",
+            "kubectl whatsapp status -A --watch              the fleet after each change",
         ],
     ),
     (

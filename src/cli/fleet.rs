@@ -9,10 +9,9 @@ use serde::Serialize;
 use super::{
     channel::seen,
     check::many,
-    connect::ClusterArgs,
-    exit::{Ending, Exit},
-    list::{Listing, WhichArgs},
-    render::{self, OutputArgs, Printed, Text, Tone, Words, age, paint},
+    exit::Problem,
+    list::Listing,
+    render::{Printed, Text, Tone, Words, age, paint},
 };
 use crate::api::v1alpha1::{WhatsAppChannel, WhatsAppChannelStatus};
 use crate::engine::{condition::Truth, condition_type::ConditionType, status::Stage, word::Vocabulary};
@@ -70,18 +69,15 @@ impl Printed for Fleet {
     const KIND: &'static str = "Fleet";
 }
 
-/// Shows the fleet.
+/// Reads the fleet.
 ///
 /// # Errors
 ///
 /// When the channels cannot be listed.
-pub async fn fleet(which: &WhichArgs, cluster: &ClusterArgs, output: OutputArgs) -> Ending {
-    let listing = Listing::open(which, cluster).await?;
+pub async fn read(listing: &Listing) -> Result<Fleet, Problem> {
     let mut all = Vec::new();
     listing.each("channels", |channel: WhatsAppChannel| all.push(one(&channel))).await?;
-    let (fleet, now) = (sorted(all), Timestamp::now());
-    render::print(output.output, &fleet, |fleet| text(fleet, &listing.place(), now))?;
-    Ok(Exit::Done)
+    Ok(sorted(all))
 }
 
 fn one(channel: &WhatsAppChannel) -> One {
@@ -119,7 +115,8 @@ fn sorted(mut channels: Vec<One>) -> Fleet {
     Fleet { stages: stages.collect(), channels }
 }
 
-fn text(fleet: &Fleet, place: &str, now: Timestamp) -> Text {
+/// The fleet for people.
+pub fn text(fleet: &Fleet, place: &str, now: Timestamp) -> Text {
     let mut text = Text::new();
     text.line(format!("{} {place}", many(fleet.channels.len(), "channel")));
     let counts: Vec<[Words; 2]> = fleet

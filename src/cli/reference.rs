@@ -17,7 +17,7 @@ pub fn output() -> String {
          With `-o json` or `-o yaml` a command prints one document. Its `apiVersion` is `whatsapp-operator.dev/v1alpha1`, and its \
          `kind` is below. Fields marked with * are always there; others are left out when there is nothing to tell. Within a \
          version fields may be added, and none is removed or changes its meaning. Times are in UTC, as in `2026-03-01T12:00:00Z`. \
-         Text for people may change at any time.\n\n`status NAME --watch -o json` prints a document after each change.\n",
+         Text for people may change at any time.\n\n`status --watch -o json`, with a name or without, prints a document after each change.\n",
     );
     one::<Fleet>(&mut page, "status");
     one::<status::Report>(&mut page, "status NAME");

@@ -8,7 +8,7 @@
 //! command.
 
 use std::{
-    io::{ErrorKind, Write as _},
+    io::{self, ErrorKind, IsTerminal as _, Write as _},
     ops::Add,
     time::Duration,
 };
@@ -235,7 +235,10 @@ pub fn out(text: &Text) -> Result<(), Problem> {
 }
 
 fn write(text: &str) -> Result<(), Problem> {
-    let mut stdout = anstream::stdout();
+    write_to(anstream::stdout(), text)
+}
+
+fn write_to(mut stdout: impl io::Write, text: &str) -> Result<(), Problem> {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Problem::new(format!("cannot write to standard output: {error}"))
@@ -243,6 +246,20 @@ fn write(text: &str) -> Result<(), Problem> {
         }
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Clears the screen, where standard output is one that can be cleared. Says whether it was.
+///
+/// # Errors
+///
+/// When it takes no more.
+pub fn clear() -> Result<bool, Problem> {
+    let is_screen = io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+    if is_screen {
+        // Not through what takes colours out: who wants none still has a screen.
+        write_to(io::stdout(), "\u{1b}[H\u{1b}[2J")?;
+    }
+    Ok(is_screen)
 }
 
 /// Prints on standard error.

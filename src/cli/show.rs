@@ -1,6 +1,9 @@
 //! `status`: the page of a channel or of a portfolio, or the fleet; once, or again after each change.
 
-use std::{pin::pin, time::Duration};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use clap::Args;
 use jiff::Timestamp;
@@ -11,7 +14,7 @@ use super::{
     connect::ClusterArgs,
     exit::{Ending, Exit, Problem},
     fleet,
-    list::WhichArgs,
+    list::{Listing, WhichArgs},
     named::Named,
     portfolio::{self, Portfolio},
     process::stop_asked,
@@ -19,8 +22,10 @@ use super::{
     status,
 };
 
-/// How often an object is looked at that is watched. It takes no right but to get it.
+/// How often what is watched is looked at. It takes no right but to get or to list it.
 const LOOK: Duration = Duration::from_secs(1);
+/// Of a large fleet it is less often: reading takes one part of the time in this many.
+const REST: u32 = 10;
 
 /// Shows how a channel stands, who has to act next, and what happens if they don't; without a name, all channels by
 /// stage.
@@ -32,7 +37,7 @@ pub struct StatusArgs {
     #[command(flatten)]
     pub which: WhichArgs,
     /// Shows it again after each change, until it is interrupted.
-    #[arg(short, long, requires = "name")]
+    #[arg(short, long)]
     pub watch: bool,
     #[command(flatten)]
     pub cluster: ClusterArgs,
@@ -47,7 +52,9 @@ pub struct StatusArgs {
 /// When it cannot be read.
 pub async fn status(args: &StatusArgs) -> Ending {
     let Some(name) = &args.name else {
-        return fleet::fleet(&args.which, &args.cluster, args.output).await;
+        let listing = Listing::open(&args.which, &args.cluster).await?;
+        let read = async || fleet::read(&listing).await;
+        return show(args, read, |fleet, now| fleet::text(fleet, &listing.place(), now)).await;
     };
     match Named::parse(name)? {
         Named::Channel(name) => {
@@ -86,15 +93,19 @@ async fn show<T: Printed>(
     let mut stop = pin!(stop_asked());
     let mut last: Option<Value> = None;
     loop {
+        let begun = Instant::now();
         let looked = tokio::select! {
             () = &mut stop => return Ok(Exit::Done),
             looked = read() => looked,
         };
+        let pause = LOOK.max(begun.elapsed() * (REST - 1));
         match looked {
             Ok(report) => {
                 let value = serde_json::to_value(&report).ok();
                 if last.is_none() || value != last {
-                    if last.is_some() {
+                    // One page of an object is read after another, and a table where it stands.
+                    let is_redrawn = args.name.is_none() && args.output.output == Format::Text;
+                    if !(is_redrawn && render::clear()?) && last.is_some() {
                         render::out(&between(args.output.output))?;
                     }
                     print(&report)?;
@@ -107,7 +118,7 @@ async fn show<T: Printed>(
         }
         tokio::select! {
             () = &mut stop => return Ok(Exit::Done),
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }

@@ -46,7 +46,7 @@ use crate::{
         resting::{AccountOf, Accounts, BACKSTOP},
         signal::{CHANNELS, Cluster, Doubt, Signals, reference_to},
         state::{LiveCode, Rest, State, States},
-        tell::{Notice, account_turn, result, transitions, until_ready},
+        tell::{AccountTurn, Notice, account_turns, result, transitions, until_ready},
         view::Portfolios,
         watch::Key,
     },
@@ -798,23 +798,28 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         Ok(())
     }
 
-    /// What its account is the cause of is told once, on the portfolio.
+    /// What its account is the cause of is told once, on the portfolio. Where no account can be told, it is told of the
+    /// namespace.
     fn tell_account(&self, desired: &Desired, done: &Done) {
-        let Some(to) = account_turn(&done.before, &done.after) else { return };
+        let turns = account_turns(&done.before, &done.after);
+        let of = &desired.portfolio;
+        let Some(uid) = self.ctx.portfolios.uid(of).filter(|_| !turns.is_empty()) else { return };
         let searched = || done.observed.search.first().map(|searched| &searched.account);
         let account = done.memory.account.as_ref().or(desired.account.as_ref()).or_else(searched);
-        let (Some(account), of) = (account, &desired.portfolio) else { return };
-        let turned = AccountOf { portfolio: of.clone(), account: account.clone() };
-        if let Some(uid) = self.ctx.portfolios.uid(of)
-            && self.ctx.signals.is_turn(turned, to, self.now())
-        {
-            let about = ObjectReference {
-                // Events of one object are folded where they are about the same part of it.
-                field_path: Some(format!("status.accounts{{{account}}}")),
-                ..reference_to::<WhatsAppPortfolio>(&of.namespace, &of.name, &uid)
-            };
-            self.ctx.cluster.tell(&about, vec![Notice::account(account, to)]);
-        }
+        let part = match account {
+            Some(account) => format!("account {account}"),
+            None => format!("namespace {}", desired.namespace),
+        };
+        let about = ObjectReference {
+            // Events of one object are folded where they are about the same part of it.
+            field_path: account.map(|account| format!("status.accounts{{{account}}}")),
+            ..reference_to::<WhatsAppPortfolio>(&of.namespace, &of.name, &uid)
+        };
+        let is_news = |turn: &AccountTurn| {
+            self.ctx.signals.is_turn((of.clone(), part.as_str().into()), *turn, self.now())
+        };
+        let notices = turns.into_iter().filter(is_news).filter_map(|turn| Notice::part(&part, turn));
+        self.ctx.cluster.tell(&about, notices.collect());
     }
 
     fn tell(&self, notices: Vec<Notice>) {

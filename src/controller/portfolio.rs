@@ -45,7 +45,7 @@ use crate::{
     },
     engine::{
         assess::portfolio::{PortfolioGiven, PortfolioObserved, assess_app, assess_portfolio},
-        condition::{ConditionSet, Truth},
+        condition::{Condition, ConditionSet, Truth},
         condition_type::ConditionType,
         desired::{DesiredPortfolio, PortfolioRef},
         farewell::Farewell,
@@ -412,12 +412,17 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
     }
 }
 
-/// What an event tells of: `Ready`, and the conditions that only a portfolio has, that stand otherwise than before.
+/// What an event tells of: `Ready`, and the conditions that channels do not tell of, that stand otherwise than before. A
+/// business that was verified from the start is no news.
 fn turns(before: &ConditionSet, after: &ConditionSet) -> Vec<Notice> {
-    let is_told = |kind| kind == ConditionType::Ready || !ConditionType::CHANNEL.contains(&kind);
+    let is_told = |now: &Condition| match now.kind {
+        ConditionType::Ready => true,
+        ConditionType::BusinessVerified => now.status == Truth::False || before.is(now.kind, Truth::False),
+        kind => !ConditionType::CHANNEL.contains(&kind),
+    };
     after
         .iter()
-        .filter(|now| is_told(now.kind) && now.status != Truth::Unknown)
+        .filter(|now| is_told(now) && now.status != Truth::Unknown)
         .filter(|now| {
             let was = before.get(now.kind).map(|c| (c.status, c.reason));
             was != Some((now.status, now.reason))

@@ -10,10 +10,18 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource};
 
-use crate::engine::{desired::PortfolioRef, look::Urgency, reason::Reason, time::earlier};
+use crate::engine::{
+    condition_type::ConditionType, desired::PortfolioRef, look::Urgency, reason::Reason, time::earlier,
+};
 use crate::{cluster::event::Events, telemetry::metrics::Metrics};
 
-use super::{claim::Ripple, queue::Queue, resting::AccountOf, tell::Notice, watch::Key};
+use super::{
+    claim::Ripple,
+    queue::Queue,
+    resting::AccountOf,
+    tell::{AccountTurn, Notice},
+    watch::Key,
+};
 
 /// The queues, in health and metrics.
 pub const CHANNELS: &str = "channels";
@@ -66,7 +74,10 @@ pub enum Doubt {
     Reach,
 }
 
-/// What an account turned to, usable or why not, and when that was last shown.
+/// A part of a portfolio, in the words that are told of it: one of its accounts, or a namespace that has none.
+pub type Part = (PortfolioRef, Box<str>);
+
+/// Why a condition of a part does not hold, if it does not, and when that was last shown.
 type Turned = (Option<Reason>, Timestamp);
 
 /// What both controllers tell each other and the world.
@@ -79,7 +90,7 @@ pub struct Signals {
     /// Portfolios of which something is to be asked anew.
     doubts: Arc<Mutex<HashMap<PortfolioRef, Doubt>>>,
     /// As it was told of each.
-    turns: Arc<Mutex<HashMap<AccountOf, Turned>>>,
+    turns: Arc<Mutex<HashMap<(Part, ConditionType), Turned>>>,
     pub metrics: Arc<Metrics>,
     /// Since when this process works.
     pub started: Timestamp,
@@ -118,11 +129,11 @@ impl Signals {
         self.portfolios.ask(of, Urgency::Edit);
     }
 
-    /// Whether it is news that an account turned to this, usable or why not: the first of its channels that shows it tells.
-    pub fn is_turn(&self, of: AccountOf, to: Option<Reason>, now: Timestamp) -> bool {
+    /// Whether it is news what turned of a part: the first of its channels that shows it tells.
+    pub fn is_turn(&self, of: Part, turn: AccountTurn, now: Timestamp) -> bool {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         turns.retain(|_, (_, at)| *at > earlier(now, TURNED));
-        turns.insert(of, (to, now)).is_none_or(|(before, _)| before != to)
+        turns.insert((of, turn.kind), (turn.why, now)).is_none_or(|(before, _)| before != turn.why)
     }
 
     /// What was doubted of a portfolio since this was last asked.
@@ -153,17 +164,22 @@ mod tests {
         let at = |second| Timestamp::from_second(second).expect("a time");
         let signals = Signals::new((Queue::new(1), Queue::new(1)), 1, Arc::default(), at(0));
         let portfolio = PortfolioRef { namespace: "shop".into(), name: "acme".into() };
-        let of = |account: &str| AccountOf { portfolio: portfolio.clone(), account: account.into() };
+        let of = |account: &str| (portfolio.clone(), account.into());
         let banned = Some(Reason::AccountDisabled);
+        let turn = |kind, why| AccountTurn { kind, why };
         let told = |account: &str, to, second| {
-            (0..120).filter(|_| signals.is_turn(of(account), to, at(second))).count()
+            let turn = turn(ConditionType::AccountUsable, to);
+            (0..120).filter(|_| signals.is_turn(of(account), turn, at(second))).count()
         };
         assert_eq!((told("1", banned, 10), told("2", banned, 10)), (1, 1), "once for each account");
         assert_eq!(told("1", Some(Reason::AccountRestricted), 20), 1, "for another reason");
         assert_eq!((told("1", None, 30), told("1", None, 40)), (1, 0));
         assert_eq!(told("1", banned, 50), 1);
+        let unpaid = turn(ConditionType::PaymentReady, Some(Reason::PaymentProblem));
+        assert_eq!([50, 51].map(|second| signals.is_turn(of("1"), unpaid, at(second))), [true, false]);
+        assert_eq!(told("1", banned, 52), 0, "each condition turns by itself");
         // What nobody showed for long is forgotten.
-        let later = 50 + i64::try_from(TURNED.as_secs()).expect("a time");
+        let later = 52 + i64::try_from(TURNED.as_secs()).expect("a time");
         assert_eq!(told("1", banned, later), 1);
         assert_eq!(signals.turns.lock().expect("sound").len(), 1);
     }

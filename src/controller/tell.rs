@@ -3,13 +3,15 @@
 //! Notes come from the table of reasons, never from a message: they hold no ids, no
 //! times and nothing that Meta or a user wrote. What the API server refuses is told in its words.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::cluster::{Failed, read::Why};
 use crate::engine::{
+    action::Action,
     condition::{Condition, ConditionSet, Truth},
     condition_type::ConditionType,
     failure::Failure,
     farewell::{Farewell, Parting},
-    id::AccountId,
     reason::Reason,
     status::{Assessment, Before, Facts, Stage},
 };
@@ -28,44 +30,98 @@ fn is_held_by_portfolio(set: &ConditionSet) -> bool {
     portfolio.is_some_and(|c| c.status != Truth::True && c.reason != Reason::NotObservedYet)
 }
 
-/// What an account is the cause of, for all of its channels alike: it is told on the portfolio, once.
-fn of_account(set: &ConditionSet) -> Option<Reason> {
-    use Reason::{
-        AccountDisabled, AccountInReview, AccountLocked, AccountRejected, AccountRestricted, CountryMismatch,
-        PermissionMissing,
-    };
-    let usable = set.get(ConditionType::AccountUsable).filter(|c| c.status != Truth::True).map(|c| c.reason);
-    let is_its = |reason: &Reason| {
-        matches!(
-            reason,
-            AccountDisabled
-                | AccountInReview
-                | AccountLocked
-                | AccountRejected
-                | AccountRestricted
-                | CountryMismatch
-                | PermissionMissing
-        )
-    };
-    let unseen = || set.get(ConditionType::Ready).map(|c| c.reason).filter(|r| *r == Reason::NotObserved);
-    usable.filter(is_its).or_else(unseen)
+/// Who tells of a reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Teller {
+    /// Each channel that has it.
+    Channel,
+    /// The account: all of its channels have it alike. With the condition that it is told with.
+    Account(ConditionType),
+    /// The portfolio, by a condition of its own.
+    Portfolio,
 }
 
-/// What an account turned to, by one of its channels: usable, or why it is not. `None`: it did not, or its portfolio is the
-/// cause.
-pub fn account_turn(before: &Before, after: &Assessment) -> Option<Option<Reason>> {
-    if is_held_by_portfolio(&after.conditions) {
-        return None;
+/// Who tells of a reason that a channel shows. What an account or a portfolio is the cause of is told there, once.
+fn teller(reason: Reason) -> Teller {
+    use Reason::{
+        AccountDisabled, AccountInReview, AccountLocked, AccountNotInReach, AccountRejected,
+        AccountRestricted, AppNotSubscribedToMessages, BusinessInReview, BusinessIneligible,
+        BusinessNotVerified, CountryMismatch, MetaUnavailable, NoAccountInReach, NoAppSubscribed,
+        NotObserved, NumberLimitReached, PaymentProblem, PermissionMissing, TermsNotAccepted, Throttled,
+    };
+    match reason {
+        AccountDisabled | AccountInReview | AccountLocked | AccountNotInReach | AccountRejected
+        | AccountRestricted | CountryMismatch | MetaUnavailable | NoAccountInReach | NotObserved
+        | PermissionMissing | TermsNotAccepted | Throttled => Teller::Account(ConditionType::AccountUsable),
+        AppNotSubscribedToMessages => Teller::Account(ConditionType::WebhookRouted),
+        NoAppSubscribed => Teller::Account(ConditionType::Ready),
+        NumberLimitReached => Teller::Account(ConditionType::NumberAdded),
+        PaymentProblem => Teller::Account(ConditionType::PaymentReady),
+        BusinessIneligible | BusinessInReview | BusinessNotVerified => Teller::Portfolio,
+        _ => Teller::Channel,
     }
-    let now = of_account(&after.conditions);
-    (now != of_account(&before.conditions)).then_some(now)
+}
+
+/// What keeps a channel from going on that all channels of its account share. A pause does not: what was reached
+/// meanwhile is the channel's own.
+fn held_by_account(set: &ConditionSet) -> bool {
+    let reason = |kind| set.get(kind).filter(|c| c.status != Truth::True).map(|c| c.reason);
+    let is_pause = |reason| matches!(reason, Reason::MetaUnavailable | Reason::Throttled);
+    let holds =
+        |reason: Reason| teller(reason) == Teller::Account(ConditionType::AccountUsable) && !is_pause(reason);
+    [ConditionType::AccountUsable, ConditionType::Ready].into_iter().filter_map(reason).any(holds)
+}
+
+/// What an account is the cause of, by the condition that it is told with.
+fn causes(set: &ConditionSet) -> BTreeMap<ConditionType, Reason> {
+    let open = set.iter().filter(|c| c.status != Truth::True).map(|c| c.reason);
+    let mut causes = BTreeMap::new();
+    for reason in open {
+        if let Teller::Account(kind) = teller(reason) {
+            causes.entry(kind).or_insert(reason);
+        }
+    }
+    causes
+}
+
+/// What turned of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountTurn {
+    pub kind: ConditionType,
+    /// Why the condition does not hold; `None` where the account is no cause any more.
+    pub why: Option<Reason>,
+}
+
+/// What turned of an account, by one of its channels. Nothing where the portfolio is the cause.
+pub fn account_turns(before: &Before, after: &Assessment) -> Vec<AccountTurn> {
+    if is_held_by_portfolio(&after.conditions) {
+        return Vec::new();
+    }
+    let (was, now) = (causes(&before.conditions), causes(&after.conditions));
+    let kinds: BTreeSet<_> = was.keys().chain(now.keys()).copied().collect();
+    let turn = |kind| {
+        let why = now.get(&kind).copied();
+        (why != was.get(&kind).copied()).then_some(AccountTurn { kind, why })
+    };
+    kinds.into_iter().filter_map(turn).collect()
+}
+
+/// Whether the channel tells that it waits for an act: not where all reasons for it are told elsewhere.
+fn tells_wait(set: &ConditionSet, action: &str) -> bool {
+    let Some(action) = Action::from_name(action) else { return true };
+    let mut asking = set
+        .iter()
+        .filter(|c| c.status != Truth::True && c.reason.may_ask(action))
+        .map(|c| c.reason)
+        .peekable();
+    asking.peek().is_none() || asking.any(|reason| teller(reason) == Teller::Channel)
 }
 
 /// The transitions between what status showed and what it shows now. What the portfolio or the account is the cause of, and
 /// its end, is told on the portfolio, once, and not on each of its channels.
 pub fn transitions(before: &Before, after: &Assessment) -> Vec<Notice> {
     let mut notices = Vec::new();
-    let is_held = |set: &ConditionSet| is_held_by_portfolio(set) || of_account(set).is_some();
+    let is_held = |set: &ConditionSet| is_held_by_portfolio(set) || held_by_account(set);
     if is_held(&after.conditions) {
         return notices;
     }
@@ -94,7 +150,9 @@ pub fn transitions(before: &Before, after: &Assessment) -> Vec<Notice> {
         });
     }
     for wait in &after.waiting_for {
-        if before.waiting_for.iter().any(|old| old.action == wait.action && old.actor == wait.actor) {
+        let was_there =
+            before.waiting_for.iter().any(|old| old.action == wait.action && old.actor == wait.actor);
+        if was_there || !tells_wait(&after.conditions, &wait.action) {
             continue;
         }
         notices.push(Notice {
@@ -140,14 +198,16 @@ impl Notice {
         Self { reason: name, ..told(!is_good, "", condition.reason) }
     }
 
-    /// For a portfolio: that one of its accounts can be used, or why not.
-    pub fn account(account: &AccountId, why: Option<Reason>) -> Self {
-        let kind = ConditionType::AccountUsable.as_str();
-        let told = match why {
+    /// For a portfolio: what turned of a part of it, an account, or a namespace that has none. Of what ended is told only
+    /// that the account can be used again.
+    pub fn part(part: &str, turn: AccountTurn) -> Option<Self> {
+        let kind = turn.kind.as_str();
+        let told = match turn.why {
             Some(reason) => told(true, &format!("Not{kind}"), reason),
-            None => told(false, kind, Reason::AccountActive),
+            None if turn.kind == ConditionType::AccountUsable => told(false, kind, Reason::AccountActive),
+            None => return None,
         };
-        Self { note: format!("account {account}: {}", told.note), ..told }
+        Some(Self { note: format!("{part}: {}", told.note), ..told })
     }
 
     /// For an object that goes. It is told once, of an object that nobody can look at any more, so it names ids.
@@ -224,7 +284,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::engine::{assess::first, fixture};
+    use crate::engine::{assess::first, fixture, reason::ReasonKind, status::WaitingFor};
 
     /// What an assessment shows with the portfolio and `Ready` as given.
     fn shown(portfolio: (Truth, Reason), ready: (Truth, Reason), stage: Stage) -> Assessment {
@@ -272,63 +332,195 @@ mod tests {
         assert_eq!(told(&ready, &banned), ["NotReady", "Stalled"]);
     }
 
-    #[test]
-    fn a_cause_of_the_account_is_told_of_the_account_and_not_on_a_channel() {
-        let works = (Truth::True, Reason::Usable);
-        let with = |account: (Truth, Reason), ready: (Truth, Reason), stage| {
-            let mut shown = shown(works, ready, stage);
-            let usable = shown.conditions.get(ConditionType::AccountUsable).cloned().expect("it is shown");
-            shown.conditions.set(Condition { status: account.0, reason: account.1, ..usable });
-            shown
+    /// What all channels of an account, or of a portfolio, may show alike, and who tells of it.
+    const SHARED: &[(Reason, Teller)] = {
+        use Reason::{
+            AccountAmbiguous, AccountChanged, AccountDisabled, AccountInReview, AccountLocked,
+            AccountNotInReach, AccountReachUnknown, AccountRejected, AccountRestricted, AddedByHandOnly,
+            AddingRestricted, AppNotSubscribedToMessages, Blocked, BusinessInReview, BusinessIneligible,
+            BusinessNotVerified, CountryMismatch, MetaUnavailable, NoAccountInReach, NoAppSubscribed,
+            NotAnAccount, NotConnected, NotObserved, NumberBanned, NumberDeleted, NumberLimitReached,
+            PaymentProblem, PermissionMissing, StatusNotKnown, TermsNotAccepted, Throttled,
         };
-        let active = (Truth::True, Reason::AccountActive);
-        let ready = with(active, works, Stage::Ready);
-        let turn = |before: &Assessment, after: &Assessment| {
-            let before = Before { conditions: before.conditions.clone(), ..Before::default() };
-            account_turn(&before, after)
-        };
-        let unread = first(&fixture::desired(), fixture::now());
-        assert_eq!(turn(&unread, &ready), None, "an account that was not read yet was not unusable");
-        for reason in [
-            Reason::AccountDisabled,
-            Reason::AccountRejected,
-            Reason::AccountRestricted,
-            Reason::AccountInReview,
-            Reason::AccountLocked,
-            Reason::PermissionMissing,
-            Reason::CountryMismatch,
-        ] {
-            let bad = (Truth::False, reason);
-            let held = with(bad, bad, Stage::Stalled);
-            assert_eq!((told(&ready, &held), told(&held, &ready)), (Vec::new(), Vec::new()), "{reason:?}");
-            assert_eq!(turn(&ready, &held), Some(Some(reason)));
-            assert_eq!((turn(&held, &held), turn(&held, &ready)), (None, Some(None)));
+        const ACCOUNT: Teller = Teller::Account(ConditionType::AccountUsable);
+        &[
+            (AccountDisabled, ACCOUNT),
+            (AccountInReview, ACCOUNT),
+            (AccountLocked, ACCOUNT),
+            (AccountNotInReach, ACCOUNT),
+            (AccountRejected, ACCOUNT),
+            (AccountRestricted, ACCOUNT),
+            (CountryMismatch, ACCOUNT),
+            (MetaUnavailable, ACCOUNT),
+            (NoAccountInReach, ACCOUNT),
+            (NotObserved, ACCOUNT),
+            (PermissionMissing, ACCOUNT),
+            (TermsNotAccepted, ACCOUNT),
+            (Throttled, ACCOUNT),
+            (AppNotSubscribedToMessages, Teller::Account(ConditionType::WebhookRouted)),
+            (NoAppSubscribed, Teller::Account(ConditionType::Ready)),
+            (NumberLimitReached, Teller::Account(ConditionType::NumberAdded)),
+            (PaymentProblem, Teller::Account(ConditionType::PaymentReady)),
+            (BusinessIneligible, Teller::Portfolio),
+            (BusinessInReview, Teller::Portfolio),
+            (BusinessNotVerified, Teller::Portfolio),
+            // Only the spec of the channel ends it.
+            (AccountAmbiguous, Teller::Channel),
+            (AccountChanged, Teller::Channel),
+            (AccountReachUnknown, Teller::Channel),
+            (NotAnAccount, Teller::Channel),
+            // A number at a time.
+            (AddedByHandOnly, Teller::Channel),
+            (AddingRestricted, Teller::Channel),
+            (Blocked, Teller::Channel),
+            (NotConnected, Teller::Channel),
+            (NumberBanned, Teller::Channel),
+            (NumberDeleted, Teller::Channel),
+            (StatusNotKnown, Teller::Channel),
+        ]
+    };
+
+    fn with(ready: (Truth, Reason), others: &[(ConditionType, Truth, Reason)], stage: Stage) -> Assessment {
+        let mut shown = shown((Truth::True, Reason::PortfolioUsable), ready, stage);
+        for (kind, status, reason) in others {
+            let (kind, status, reason) = (*kind, *status, *reason);
+            let (since, message) = (Timestamp::UNIX_EPOCH, String::new());
+            shown.conditions.set(Condition { kind, status, reason, message, since, observed_generation: 1 });
         }
-        let unseen = with(active, (Truth::Unknown, Reason::NotObserved), Stage::Ready);
-        assert_eq!((told(&ready, &unseen), told(&unseen, &ready)), (Vec::new(), Vec::new()));
-        assert_eq!(turn(&ready, &unseen), Some(Some(Reason::NotObserved)));
-        // What the spec of a channel is the cause of is its own.
-        let mut lost = unseen.clone();
-        let portfolio = lost.conditions.get(ConditionType::PortfolioReady).cloned().expect("it is shown");
-        lost.conditions.set(Condition { status: Truth::False, reason: Reason::TokenInvalid, ..portfolio });
-        assert_eq!((turn(&ready, &lost), told(&ready, &lost)), (None, Vec::new()), "the portfolio tells");
-        let wrong = (Truth::False, Reason::AccountNotInReach);
-        let own = with(wrong, wrong, Stage::Stalled);
-        assert_eq!(
-            (turn(&ready, &own), told(&ready, &own)),
-            (None, vec!["NotReady".into(), "Stalled".into()])
-        );
+        shown
+    }
+
+    fn turned(before: &Assessment, after: &Assessment) -> Vec<(ConditionType, Option<Reason>)> {
+        let before = Before { conditions: before.conditions.clone(), ..Before::default() };
+        account_turns(&before, after).into_iter().map(|turn| (turn.kind, turn.why)).collect()
+    }
+
+    const WORKS: (Truth, Reason) = (Truth::True, Reason::Usable);
+    const NONE: [(ConditionType, Option<Reason>); 0] = [];
+    const ACTIVE: (ConditionType, Truth, Reason) =
+        (ConditionType::AccountUsable, Truth::True, Reason::AccountActive);
+
+    #[test]
+    fn who_tells_is_settled_for_each_reason_of_an_account_or_of_whoever_administers_the_portfolio() {
+        use crate::engine::{action::Actor, reason::TABLE};
+        let settled = |reason| SHARED.iter().find(|(shared, _)| *shared == reason).map(|(_, who)| *who);
+        for row in TABLE.iter().filter(|row| row.kind != ReasonKind::Settled) {
+            let homes =
+                [ConditionType::AccountUsable, ConditionType::BusinessVerified, ConditionType::PaymentReady];
+            let is_alike = row.conditions.first().is_some_and(|home| homes.contains(home));
+            let is_for_all = row.asks.is_some_and(|asks| asks.action.actor() == Actor::PortfolioAdmin);
+            // A portfolio that may not be used holds all of its channels up, and tells why.
+            let is_of_portfolio = row.conditions.contains(&ConditionType::PortfolioReady);
+            let expected = settled(row.reason);
+            assert!(
+                expected.is_some() || is_of_portfolio || !(is_alike || is_for_all),
+                "who tells of {}? Say it in the list of this test",
+                row.name
+            );
+            assert_eq!(teller(row.reason), expected.unwrap_or(Teller::Channel), "{}", row.name);
+        }
     }
 
     #[test]
-    fn an_account_is_told_by_its_id_with_the_words_of_the_condition() {
-        let account = AccountId::from("300000000000001");
-        let bad = Notice::account(&account, Some(Reason::AccountDisabled));
+    fn what_an_account_is_the_cause_of_is_told_of_the_account_and_not_on_a_channel() {
+        let ready = with(WORKS, &[ACTIVE], Stage::Ready);
+        let unread = first(&fixture::desired(), fixture::now());
+        assert_eq!(turned(&unread, &ready), NONE, "an account that was not read yet was not unusable");
+        let usable = ConditionType::AccountUsable;
+        let holding = SHARED.iter().filter(|(reason, who)| {
+            *who == Teller::Account(usable)
+                && !matches!(reason, Reason::Throttled | Reason::MetaUnavailable | Reason::NotObserved)
+        });
+        for (reason, _) in holding {
+            let bad = (Truth::False, *reason);
+            let shut = with(bad, &[(usable, Truth::False, *reason)], Stage::Stalled);
+            // A refusal of a step says so too, of an account that is shown as usable.
+            let refused =
+                with(bad, &[ACTIVE, (ConditionType::Registered, Truth::False, *reason)], Stage::Stalled);
+            for held in [shut, refused] {
+                assert_eq!(
+                    (told(&ready, &held), told(&held, &ready)),
+                    (Vec::new(), Vec::new()),
+                    "{reason:?}"
+                );
+                assert_eq!(turned(&ready, &held), [(usable, Some(*reason))]);
+                assert_eq!((turned(&held, &held), turned(&held, &ready)), (vec![], vec![(usable, None)]));
+            }
+        }
+        let unseen = with((Truth::Unknown, Reason::NotObserved), &[ACTIVE], Stage::Ready);
+        assert_eq!((told(&ready, &unseen), told(&unseen, &ready)), (Vec::new(), Vec::new()));
+        assert_eq!(turned(&ready, &unseen), [(usable, Some(Reason::NotObserved))]);
+        let lost = with(
+            (Truth::Unknown, Reason::NotObserved),
+            &[ACTIVE, (ConditionType::PortfolioReady, Truth::False, Reason::TokenInvalid)],
+            Stage::Ready,
+        );
+        assert_eq!((turned(&ready, &lost), told(&ready, &lost)), (vec![], vec![]), "the portfolio tells");
+    }
+
+    #[test]
+    fn what_the_spec_of_a_channel_is_the_cause_of_is_its_own() {
+        let ready = with(WORKS, &[ACTIVE], Stage::Ready);
+        for (reason, _) in SHARED.iter().filter(|(_, who)| *who == Teller::Channel) {
+            let wrong = (Truth::False, *reason);
+            let own = with(wrong, &[(ConditionType::AccountUsable, wrong.0, wrong.1)], Stage::Stalled);
+            assert_eq!(turned(&ready, &own), NONE, "{reason:?}");
+            assert_eq!(told(&ready, &own), ["NotReady", "Stalled"], "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn a_wait_that_an_account_or_a_portfolio_asks_for_is_not_told_on_each_channel() {
+        let before = with(WORKS, &[ACTIVE], Stage::Ready);
+        let waits = |reason: Reason, action: Action| {
+            let kind = *reason.row().conditions.first().expect("it is about a condition");
+            let mut after = with(WORKS, &[ACTIVE, (kind, Truth::False, reason)], Stage::Ready);
+            after.waiting_for = vec![WaitingFor {
+                actor: action.actor(),
+                action: action.as_str().into(),
+                since: fixture::now(),
+                expected_by: None,
+                url: None,
+                if_ignored: None,
+                if_done: None,
+            }];
+            (told(&before, &after), turned(&before, &after))
+        };
+        for (reason, who) in SHARED {
+            let kind = *reason.row().conditions.first().expect("it is about a condition");
+            let Some(asks) = reason.row().asks.filter(|_| kind != ConditionType::Ready) else { continue };
+            let (told, turned) = waits(*reason, asks.action);
+            match who {
+                Teller::Account(of) => assert_eq!((told, turned), (vec![], vec![(*of, Some(*reason))])),
+                Teller::Portfolio => assert_eq!((told, turned), (vec![], vec![]), "{reason:?}"),
+                Teller::Channel => assert_eq!(told, [asks.action.as_str()], "{reason:?}"),
+            }
+        }
+        assert_eq!(waits(Reason::CodeNeeded, Action::AskForCode).0, ["AskForCode"]);
+    }
+
+    #[test]
+    fn what_was_reached_before_an_account_paused_is_told() {
+        let before = with((Truth::False, Reason::CodeNeeded), &[ACTIVE], Stage::Adding);
+        let paused = (Truth::False, Reason::Throttled);
+        let after =
+            with(paused, &[ACTIVE, (ConditionType::Registered, paused.0, paused.1)], Stage::Verifying);
+        assert_eq!(told(&before, &after), ["Verifying"]);
+        assert_eq!(turned(&before, &after), [(ConditionType::AccountUsable, Some(Reason::Throttled))]);
+    }
+
+    #[test]
+    fn a_part_of_a_portfolio_is_told_by_its_id_with_the_words_of_the_condition() {
+        let turn = |kind, why| Notice::part("account 300000000000001", AccountTurn { kind, why });
+        let bad = turn(ConditionType::AccountUsable, Some(Reason::AccountDisabled)).expect("it is told");
         assert_eq!((bad.is_warning, bad.reason.as_str()), (true, "NotAccountUsable"));
         assert!(bad.note.starts_with("account 300000000000001: AccountDisabled: "), "{}", bad.note);
-        let good = Notice::account(&account, None);
+        let good = turn(ConditionType::AccountUsable, None).expect("it is told");
         assert_eq!((good.is_warning, good.reason.as_str()), (false, "AccountUsable"));
         assert!(good.note.starts_with("account 300000000000001: AccountActive"), "{}", good.note);
+        let unpaid = turn(ConditionType::PaymentReady, Some(Reason::PaymentProblem)).expect("it is told");
+        assert_eq!(unpaid.reason, "NotPaymentReady");
+        assert_eq!(turn(ConditionType::PaymentReady, None), None);
     }
 
     #[test]

@@ -218,28 +218,8 @@ async fn a_phone_helper_does_the_codes_of_a_wave_and_can_do_nothing_else() {
     rig.delete("back").await;
 }
 
-/// The commands that look, and what a support bundle must not hold.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_happened_is_shown_and_a_bundle_for_support_holds_no_secret() {
-    let mut rig = Rig::with_portfolio("looks").await;
-    rig.start().await;
-    rig.channel("support", NUMBER, json!({})).await;
-    let editor = editor(&rig).await;
-
-    // A page that is watched is shown again after a change, and ends when it is asked to.
-    let mut watch = tokio::process::Command::new(env!("CARGO_BIN_EXE_whatsapp-operator"))
-        .env_clear()
-        .env("KUBECONFIG", &editor)
-        .args(["status", "support", "--watch", "-n", &rig.namespace])
-        .stdout(std::process::Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("the binary starts");
-    let ready = rig.onboard("support", NUMBER).await;
-    // A token where nobody should have written it.
-    let notes = json!({"metadata": {"annotations": {"notes": rig.token}}});
-    rig.merge("wac", "support", &notes).await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+/// What a process that watches had printed, once it was asked to end.
+async fn ended(mut watch: tokio::process::Child) -> String {
     let id = watch.id().expect("it still runs").to_string();
     assert!(
         std::process::Command::new("kill").args(["-TERM", &id]).status().is_ok_and(|done| done.success())
@@ -248,7 +228,45 @@ async fn what_happened_is_shown_and_a_bundle_for_support_holds_no_secret() {
     let mut pipe = watch.stdout.take().expect("a pipe");
     tokio::io::AsyncReadExt::read_to_string(&mut pipe, &mut shown).await.expect("text");
     assert_eq!(watch.wait().await.expect("it ends").code(), Some(0), "{shown}");
+    shown
+}
+
+/// The commands that look, and what a support bundle must not hold.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happened_is_shown_and_a_bundle_for_support_holds_no_secret() {
+    let mut rig = Rig::with_portfolio("looks").await;
+    rig.start().await;
+    rig.channel("support", NUMBER, json!({})).await;
+    let editor = editor(&rig).await;
+
+    // A page that is watched, or the fleet, is shown again after a change, and ends when it is asked to.
+    let watched = |which: &[&str]| {
+        tokio::process::Command::new(env!("CARGO_BIN_EXE_whatsapp-operator"))
+            .env_clear()
+            .env("KUBECONFIG", &editor)
+            .args(["status", "--watch", "-n", &rig.namespace])
+            .args(which)
+            .stdout(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the binary starts")
+    };
+    let (page, fleet) = (watched(&["support"]), watched(&["-l", "!retired"]));
+    let ready = rig.onboard("support", NUMBER).await;
+    // A token where nobody should have written it.
+    let notes = json!({"metadata": {"annotations": {"notes": rig.token}}});
+    rig.merge("wac", "support", &notes).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let shown = ended(page).await;
     assert!(shown.matches("\n--- 20").count() > 1 && shown.contains("Ready for"), "{shown}");
+    let shown = ended(fleet).await;
+    let tables: Vec<&str> = shown.split("\n--- 20").collect();
+    assert!(
+        tables.len() > 1 && tables.iter().all(|table| table.contains("1 channel in namespace")),
+        "{shown}"
+    );
+    assert!(tables.last().is_some_and(|last| last.contains("\n  Ready  1\n")), "{shown}");
+    assert!(!shown.contains('\u{1b}'), "what is no screen is not cleared: {shown}");
 
     let timeline = json_of(&editor, &rig, &["timeline", "support"], "Timeline").await;
     let entries = timeline["entries"].as_array().expect("a list");

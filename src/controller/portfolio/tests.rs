@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -21,12 +22,14 @@ use super::{
     credential::{Examination, Offer, Shown},
     reading::Ring,
     state::State,
+    turns,
 };
 use crate::{
     api::{lower, v1alpha1::ChannelCounts},
     engine::{
         assess::portfolio::PortfolioAssessment,
-        condition::ConditionSet,
+        condition::{Condition, ConditionSet, Truth},
+        condition_type::ConditionType,
         desired::{Desired, DesiredPortfolio},
         fixture::{desired, desired_portfolio},
         limits::Limits,
@@ -290,4 +293,30 @@ async fn a_list_that_is_old_is_read_anew_and_one_that_is_asked_for_at_once() {
     bench.sandbox.advance(Limits::default().fresh_portfolio + Duration::from_secs(60));
     assert_eq!(reached(&bench.look().await), 252);
     assert_eq!(bench.calls(OWNED), 3 * 3);
+}
+
+/// Channels wait for it without telling, so that it is told once.
+#[test]
+fn a_portfolio_tells_that_its_business_is_not_verified_and_that_it_is_at_last() {
+    let set = |status, reason| {
+        let mut set = ConditionSet::default();
+        for (kind, status, reason) in [
+            (ConditionType::AccountUsable, Truth::False, Reason::AccountDisabled),
+            (ConditionType::BusinessVerified, status, reason),
+        ] {
+            let (since, message) = (Timestamp::UNIX_EPOCH, String::new());
+            set.set(Condition { kind, status, reason, message, since, observed_generation: 1 });
+        }
+        set
+    };
+    let unread = ConditionSet::default();
+    let open = set(Truth::False, Reason::BusinessNotVerified);
+    let verified = set(Truth::True, Reason::BusinessIsVerified);
+    let told = |before: &ConditionSet, after: &ConditionSet| -> Vec<String> {
+        turns(before, after).into_iter().map(|notice| notice.reason).collect()
+    };
+    assert_eq!(told(&unread, &open), ["NotBusinessVerified"]);
+    assert_eq!(told(&open, &open), [""; 0]);
+    assert_eq!(told(&open, &verified), ["BusinessVerified"]);
+    assert_eq!(told(&unread, &verified), [""; 0], "one that always was is no news");
 }

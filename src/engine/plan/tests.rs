@@ -41,7 +41,7 @@ use crate::engine::{
         reason::{Reason, ReasonKind},
         secret::SecretFact,
         step::{Cause, Step, StepKind},
-        time::later,
+        time::{earlier, later},
     },
 };
 
@@ -2251,6 +2251,51 @@ fn what_another_process_was_told_to_be_done_may_show_until_its_whole_time_was_co
         }
         assert!(taken.memory.may_have_registered(), "{ahead} s ahead: it may still be its own");
     }
+}
+
+/// By the time that it wrote itself, which no other clock has to confirm.
+#[test]
+fn what_a_process_began_itself_lasts_as_it_wrote_it_also_when_its_clock_is_set_back() {
+    let mut open = world().own().verified().die(StepKind::Register);
+    open.observed.process.intents = Some("intent-".into());
+    open.observed.process.started = earlier(open.now, HOUR);
+    let until = open.memory.in_flight.as_ref().unwrap().settle_until;
+    let is_open = |at| {
+        let mut world = open.clone();
+        world.now = at;
+        world.after(Duration::ZERO).plan().memory.in_flight.is_some()
+    };
+    assert!(is_open(earlier(open.now, 5 * MINUTE)), "set back");
+    assert!(is_open(earlier(until, SECOND)), "to the end");
+    assert!(!is_open(later(until, SECOND)), "and no longer");
+}
+
+/// Whoever wrote it may have waited longer for such effects.
+#[test]
+fn what_another_process_gave_more_time_than_this_one_would_has_that_time() {
+    let mut open = world().own().verified().die(StepKind::Register);
+    let intent = open.memory.in_flight.as_mut().unwrap();
+    intent.settle_until = later(intent.settle_until, HOUR);
+    let taken = open.taken_over(SignedDuration::ZERO);
+    assert!(taken.clone().after(HOUR).plan().memory.in_flight.is_some());
+    assert!(taken.after(2 * HOUR).plan().memory.in_flight.is_none());
+}
+
+/// What comes first in status is taken to have happened first.
+#[test]
+fn an_attempt_begins_behind_the_one_before_it_also_on_a_clock_that_was_set_back_or_is_behind() {
+    let registered = world().own().verified().act(StepKind::Register, accepted());
+    let last = registered.memory.ledger.last(StepKind::Register).unwrap().at;
+    for behind in [0, 1, 60, 300, 599] {
+        let now = earlier(last, Duration::from_secs(behind));
+        assert_eq!(registered.memory.begins(now), later(last, SECOND), "{behind} s behind");
+    }
+    for behind in [601, 3_600, 86_400] {
+        let now = earlier(last, Duration::from_secs(behind));
+        assert_eq!(registered.memory.begins(now), now, "{behind} s: no clock wrote that");
+    }
+    let now = later(last, MINUTE);
+    assert_eq!(registered.memory.begins(now), now);
 }
 
 #[test]

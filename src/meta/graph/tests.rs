@@ -4,17 +4,25 @@
 
 use std::{
     pin::Pin,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
+use axum::{Json, Router};
 use serde_json::Value;
+use tokio::net::TcpListener;
+use url::Url;
 
 use crate::{
     engine::{limits::Limits, time::later},
     meta::{
+        client::Meta,
         fixture::{Bench, Reply, account, credential, done, is_no_answer, number, page},
-        port::GraphSource,
+        port::{GraphSource, SystemClock},
+        settings::{MayWrite, Settings},
     },
 };
 
@@ -303,4 +311,31 @@ async fn a_write_that_waited_for_its_connection_asks_again() {
     let bench = Bench::while_it_may([done()], Limits::default(), None, first).await;
     assert!(is_not_sent(bench.register().await));
     assert!(bench.seen().is_empty());
+}
+
+/// Only a new connection asks by itself.
+#[tokio::test]
+async fn on_a_connection_that_stands_each_request_of_a_write_asks_too() {
+    let (seen, may) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
+    let (counted, says) = (Arc::clone(&seen), Arc::clone(&may));
+    let server = Router::new().fallback(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async { Json(json!({"success": true})) }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+    tokio::spawn(async move { axum::serve(listener, server).await });
+    let may_write = MayWrite::when(move || says.load(Ordering::Relaxed));
+    let settings = Settings { base_url, may_write, ..Settings::new(Limits::default()).unwrap() };
+    let meta = Meta::new(settings, Arc::new(SystemClock)).unwrap();
+    let client = meta.graph(credential("1", None));
+    let (account, number, pin) = (&account(), &number(), &"123456".to_owned().into());
+
+    client.register(account, number, pin).await.unwrap();
+    may.store(false, Ordering::Relaxed);
+    assert!(is_not_sent(client.register(account, number, pin).await), "a write");
+    assert!(is_not_sent(client.subscribe(account).await), "the read before a write");
+    let uploaded = client.write_picture(account, number, b"image", PictureKind::Png).await;
+    assert!(is_not_sent(uploaded), "an upload");
+    assert_eq!(seen.load(Ordering::Relaxed), 1);
 }

@@ -183,6 +183,8 @@ async fn a_release_comes_changes_and_goes_and_the_channels_stay() {
     one.keeps_what_matters().await;
     forth.iter().for_each(said);
     assert_eq!((one.arguments() == arguments, one.names(&of_release).await), (false, newer));
+    let applied = one.helm(&["get", "manifest", "wa", "--namespace", "ops"]).expect("the release");
+    assert!(applied.contains("\nkind: CustomResourceDefinition\n"), "the CRDs follow the release again");
 
     // What kubectl owns helm changes only when it is told to, and the page says how.
     one.apply_older();

@@ -8,7 +8,7 @@ use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use rstest::rstest;
 use serde_json::{Value, json};
-use whatsapp_operator::sandbox::Number;
+use whatsapp_operator::sandbox::{InitialStatus, Number, Switches};
 
 use crate::control_plane::Process;
 use crate::rig::{ACCOUNT, Rig, condition, free_address, http_get};
@@ -37,6 +37,9 @@ impl Scene {
         let mut rig = Rig::with_portfolio(prefix).await;
         let other = rig.watch_also(&format!("{prefix}-other")).await;
         rig.edit("wap", "acme", json!({"access": [{"namespaces": [other], "accounts": [ACCOUNT]}]})).await;
+        // One that shows CONNECTED before it is registered has a wait of its own.
+        let initial_status = InitialStatus::word("PENDING");
+        rig.sandbox.set_switches(Switches { initial_status, ..Switches::default() });
         for n in 0..numbers {
             let id = format!("1000000000007{n:03}");
             rig.sandbox
@@ -84,11 +87,10 @@ impl Scene {
         self.rig.until(name, "its number", Duration::from_secs(60), is_free).await;
     }
 
-    /// After a look that is made now.
-    async fn assert_claimed(&self, name: &str, asks: &str) {
-        let looked = self.rig.look(name, asks).await;
-        let reason = &condition(&looked["status"], "Ready").expect("it is there")["reason"];
-        assert_eq!(reason, "NumberClaimed", "{name}");
+    /// What is said of a channel, and since when.
+    async fn said(&self, name: &str) -> Value {
+        let status = self.rig.get(name).await["status"].clone();
+        condition(&status, "Ready").expect("it is there").clone()
     }
 
     async fn delete_there(&self, name: &str) {
@@ -168,6 +170,7 @@ async fn lists_of_one_namespace_that_cannot_be_had_cost_nobody_a_claim(
     scene.delete_there("left").await;
     scene.until_free("heir-of-left").await;
 
+    let claimed = [scene.said("rival-of-kept").await, scene.said("rival-of-late").await];
     scene.way.set(trouble);
     scene.until_logged(&["watch failed, tried again", "WhatsAppChannel", &scene.other, why]).await;
     scene.delete_there("ghost").await;
@@ -178,8 +181,8 @@ async fn lists_of_one_namespace_that_cannot_be_had_cost_nobody_a_claim(
         assert!(again.elapsed() < Duration::from_secs(30), "it is tried again");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    scene.assert_claimed("rival-of-kept", "one").await;
-    scene.assert_claimed("rival-of-late", "one").await;
+    assert_eq!(scene.said("rival-of-kept").await, claimed[0]);
+    assert_eq!(scene.said("rival-of-late").await, claimed[1]);
     scene.until_free("heir-of-left").await;
     scene.until_it_says("200", |_| true).await;
     assert!(scene.age().await > 5.0, "{} s", scene.age().await);
@@ -190,8 +193,8 @@ async fn lists_of_one_namespace_that_cannot_be_had_cost_nobody_a_claim(
     scene.until_free("heir-of-ghost").await;
     scene.there("after", 5).await;
     scene.until_ready(&scene.at("after")).await;
-    scene.assert_claimed("rival-of-kept", "two").await;
-    scene.assert_claimed("rival-of-late", "two").await;
+    assert_eq!(scene.said("rival-of-kept").await, claimed[0]);
+    assert_eq!(scene.said("rival-of-late").await, claimed[1]);
     assert!(scene.age().await < 15.0, "{} s", scene.age().await);
     assert!(scene.rig.sandbox.effects().is_empty(), "they are all registered already");
 }
@@ -272,7 +275,6 @@ async fn a_namespace_that_vanishes_leaves_no_claim_and_is_served_when_it_comes_b
     kubectl(&["delete", "wac,secret,configmap,role,rolebinding", "--all", "-n", &other]).await;
     let mut ending = namespaces.get(&other).await.expect("it ends");
     ending.spec.get_or_insert_default().finalizers = Some(Vec::new());
-    let ending = serde_json::to_vec(&ending).expect("JSON");
     namespaces
         .replace_subresource("finalize", &other, &PostParams::default(), &ending)
         .await

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ use whatsapp_operator::engine::limits::Limits;
 use whatsapp_operator::meta::client::Meta;
 use whatsapp_operator::meta::port::{Clock, SystemClock};
 use whatsapp_operator::meta::settings::Settings;
-use whatsapp_operator::sandbox::Number;
+use whatsapp_operator::sandbox::{InitialStatus, Number, Switches};
 use whatsapp_operator::telemetry::{health::Health, metrics::Metrics};
 use whatsapp_operator::{cluster, controller, run::may_work::MayWork};
 
@@ -193,6 +193,9 @@ async fn help(rig: &Rig, name: &str, number: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_jumps_an_hour_and_back_stops_nothing_and_repeats_nothing() {
     let rig = Rig::with_portfolio("jumping").await;
+    // One that shows CONNECTED before it is registered has a wait of its own.
+    let initial_status = InitialStatus::word("PENDING");
+    rig.sandbox.set_switches(Switches { initial_status, ..Switches::default() });
     let number = |n: usize| format!("+551191400001{n}");
     let digits = |n: usize| format!("551191400001{n}");
     let resting = "100000000000777";
@@ -210,17 +213,38 @@ async fn a_clock_that_jumps_an_hour_and_back_stops_nothing_and_repeats_nothing()
     rig.annotate("waiting", "send-code", "one").await;
     rig.until_condition("waiting", "NumberVerified", "False", Some("CodeAwaited")).await;
 
-    for (n, (ahead, quality)) in [(3_600, "RED"), (0, "YELLOW"), (-3_600, "GREEN")].into_iter().enumerate() {
-        clock.0.store(ahead, Ordering::Relaxed);
-        let name = format!("at-{n}");
-        rig.channel(&name, &number(n + 2), account.clone()).await;
-        help(&rig, &name, &number(n + 2)).await;
-        assert_eq!(rig.effects_on(&digits(n + 2)), ["added", "code", "verified", "registered"], "{ahead}");
+    rig.channel("asking", &number(2), account.clone()).await;
+    rig.until_condition("asking", "NumberVerified", "False", Some("CodeNeeded")).await;
+    let sees_at_meta = async |quality: &str| {
         assert!(rig.sandbox.set_field(resting, "quality_rating", json!(quality)));
-        let is_seen = |s: &serde_json::Value| s["facts"]["quality"] == quality;
+        let is_seen = |s: &Value| s["facts"]["quality"] == quality;
         rig.until("resting", "what changed at Meta", Duration::from_secs(30), is_seen).await;
         assert!(replica.health.missing().is_empty(), "{:?}", replica.health.missing());
+    };
+
+    clock.0.store(3_600, Ordering::Relaxed);
+    sees_at_meta("RED").await;
+    rig.sandbox
+        .add_number(Number::new("100000000000778", ACCOUNT, &digits(3), "Acme Support").registered("271828"));
+    rig.channel("ahead", &number(3), account.clone()).await;
+    rig.until_condition("ahead", "Ready", "True", None).await;
+    // Nobody can tell this from a consent that was given an hour ago, so it is told and not done.
+    rig.annotate("asking", "send-code", "too early").await;
+    let is_told = |s: &Value| {
+        let refused = s["memory"]["consents"]["sendCode"]["refused"].as_str();
+        refused.is_some_and(|why| why.contains("the operator's clock is wrong"))
+    };
+    rig.until("asking", "why it is not done", Duration::from_secs(30), is_told).await;
+
+    for (name, n, ahead, quality) in [("behind", 4, -3_600, "YELLOW"), ("right", 5, 0, "GREEN")] {
+        clock.0.store(ahead, Ordering::Relaxed);
+        sees_at_meta(quality).await;
+        rig.channel(name, &number(n), account.clone()).await;
+        help(&rig, name, &number(n)).await;
+        assert_eq!(rig.effects_on(&digits(n)), ["added", "code", "verified", "registered"], "{name}");
     }
+    help(&rig, "asking", &number(2)).await;
+    assert_eq!(rig.effects_on(&digits(2)), ["added", "code", "verified", "registered"]);
     // By the clock that was ahead its code was too old, so a person may have to ask for another.
     help(&rig, "waiting", &number(1)).await;
     let effects = rig.effects_on(&digits(1));

@@ -151,10 +151,10 @@ async fn lists_of_one_namespace_that_cannot_be_had_cost_nobody_a_claim(
 ) {
     let mut scene = Scene::new("unlisted", 7).await;
     scene.start().await;
-    for (n, name) in ["kept", "left", "ghost"].into_iter().enumerate() {
+    for (n, name) in [(0, "kept"), (1, "left"), (2, "ghost"), (6, "more")] {
         scene.there(name, n).await;
     }
-    for name in ["kept", "left", "ghost"] {
+    for name in ["kept", "left", "ghost", "more"] {
         scene.until_ready(&scene.at(name)).await;
     }
     for (n, name) in ["rival-of-kept", "heir-of-left", "heir-of-ghost"].into_iter().enumerate() {

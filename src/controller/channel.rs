@@ -512,14 +512,25 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let (before, process) = (&before, &process);
         let follows = Follows { before, after_write: None, may_add: true, process, picture: None };
         let look = look(desired, &memory, claim, portfolio, follows, limits, now);
+        let of = |account: &AccountId| AccountOf {
+            portfolio: desired.portfolio.clone(),
+            account: account.clone(),
+        };
+        if let Some(account) = &desired.account {
+            self.ctx.newcomers.looked_in(&of(account));
+        }
         let Some((graph, target)) = graph.zip(look.accounts.first()) else { return AtHand::No };
         if let Some(has_it) = graph.known(&look, &desired.number.canonical()) {
             return if has_it { AtHand::Yes } else { AtHand::No };
         }
-        let of = AccountOf { portfolio: desired.portfolio.clone(), account: target.account.clone() };
+        // Those of the crowd that come after this one find their lists then.
+        let crowd = self.ctx.newcomers.take_accounts(&desired.portfolio).into_iter();
+        let in_reach = |of: &AccountOf| look.accounts.iter().any(|wanted| wanted.account == of.account);
         let accounts = &self.ctx.signals.accounts;
-        accounts.know(&of, || of.lane());
-        accounts.ask(&of, Urgency::Drift);
+        for of in std::iter::once(of(&target.account)).chain(crowd.filter(in_reach)) {
+            accounts.know(&of, || of.lane());
+            accounts.ask(&of, Urgency::Drift);
+        }
         AtHand::Wished
     }
 
@@ -838,14 +849,26 @@ mod tests {
 
     use axum::{body::Body, http};
     use kube::Client;
+    use secrecy::SecretString;
     use serde_json::{Value, json};
 
     use super::*;
     use crate::{
         controller::{fixture, queue::Seen, supervise::Pulse},
-        engine::secret::SecretFact,
+        engine::{
+            self,
+            portfolio::{PortfolioView, Reach},
+            secret::SecretFact,
+        },
+        meta::{
+            client::Meta,
+            port::{Credential, GraphSource as _},
+            settings::Settings,
+            transport::install_crypto,
+        },
         run::secret::Purpose,
         sandbox::{Options, Sandbox, World},
+        twin::VirtualClock,
     };
 
     fn new_channel() -> Value {
@@ -944,6 +967,50 @@ mod tests {
             let again = ctx.states.of(&key, &uid, now);
             assert_eq!(again.soft().rest.is_some(), is_at_rest, "{shown}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_first_pass_of_a_crowd_wishes_for_the_lists_of_all_accounts_that_it_names() {
+        install_crypto();
+        let nobody = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+            Ok::<_, Infallible>(refused(500, "InternalError"))
+        });
+        let sandbox = Sandbox::from_world(Options::default(), World::default());
+        let ctx = fixture::context(Client::new(nobody, "shop"), sandbox.clone());
+        let settings = Settings::new(Limits::default()).expect("settings");
+        let meta = Meta::new(settings, Arc::new(VirtualClock(sandbox))).expect("a client");
+        let graph = meta.graph(Credential {
+            business: "500".into(),
+            version: "1".into(),
+            token: SecretString::from("EAAfirst"),
+            app_secret: None,
+            app: None,
+        });
+        let in_reach = ["30000", "30001", "30002"].map(engine::fixture::reachable).to_vec();
+        let (namespace, reach) = ("shop".into(), Reach::Accounts(in_reach));
+        let view = PortfolioView { namespace, reach, ..engine::fixture::view() };
+        let portfolio = PortfolioState::View(Arc::new(view));
+        let desired_in = |account: &str| {
+            let mut channel: WhatsAppChannel = serde_json::from_value(new_channel()).expect("a channel");
+            channel.spec.account_id = Some(account.into());
+            let desired = lower::channel(&channel).expect("it is understood");
+            let key = Key { namespace: "shop".into(), name: account.into() };
+            ctx.newcomers.shows(&key, &desired.portfolio, &channel);
+            (key, desired)
+        };
+        let (key, desired) = desired_in("30000");
+        for account in ["30001", "99999"] {
+            desired_in(account);
+        }
+        let state = ctx.states.of(&key, &Arc::from("1"), ctx.shell.clock.now());
+        let one = One { ctx: &ctx, key: &key, uid: "1", state: &state, class: Urgency::Edit };
+        let asked = || {
+            let ours = Claim::Ours { act_from: None };
+            assert_eq!(one.is_at_hand(&desired, &ours, &portfolio, Some(&graph)), AtHand::Wished);
+            ctx.signals.accounts.depths().iter().map(|(_, standing)| standing).sum::<usize>()
+        };
+        // 30002 has no new channel, and 99999 is not in reach. Nobody is asked twice.
+        assert_eq!((asked(), asked()), (2, 2));
     }
 
     #[test]

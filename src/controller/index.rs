@@ -147,7 +147,7 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
                         }
                         let claimant = channel::claimant(channel);
                         let lane = channel::lane(channel, &claimant.portfolio);
-                        self.newcomers.shows(key, channel);
+                        self.newcomers.shows(key, &claimant.portfolio, channel);
                         self.spread_of(key, self.claims.apply(key, claimant, now));
                         lane
                     }

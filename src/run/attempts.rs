@@ -107,6 +107,11 @@ pub(super) struct Keeping {
 }
 
 impl Keeping {
+    /// Whether it knows nothing, beside where they would be.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self { place: self.place.clone(), ..Self::default() }
+    }
+
     /// They are kept in this namespace from now on. Of those in another one nothing is known here.
     pub(super) fn at(&mut self, place: &str) {
         if *self.place != *place {

@@ -152,9 +152,9 @@ impl Volatile {
             && pin_not_created.is_none()
     }
 
-    /// Whether it holds nothing at all.
+    /// Whether it holds nothing but what [`Self::of_pin`] begins with.
     pub fn is_empty(&self, now: Timestamp) -> bool {
-        self.is_spare(now) && self.keeping == Keeping::default() && self.pin.is_none()
+        self.is_spare(now) && self.keeping.is_empty()
     }
 
     /// Drops what is older than its code's life, which is as long as a value is kept.

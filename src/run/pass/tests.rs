@@ -1295,3 +1295,13 @@ fn a_step_waits_for_attempts_that_cannot_be_read_unless_one_before_it_waited_lat
     assert_eq!((after(320), after(330), after(3_700)), (is_over.clone(), is_over.clone(), is_over));
     assert_eq!(after(3_900), waits);
 }
+
+#[tokio::test]
+async fn of_a_channel_that_waits_for_its_portfolio_nothing_is_kept_beside_its_status() {
+    let scene = Scene::with_number([]);
+    let volatile: Arc<Mutex<Volatile>> = Arc::default();
+    for portfolio in [PortfolioState::NotUsable, PortfolioState::NotYet] {
+        scene.run(Input { portfolio, volatile: volatile.clone(), ..scene.input() }).await.unwrap();
+        assert!(volatile.lock().unwrap().is_empty(scene.shell.clock.now()));
+    }
+}
